@@ -1,0 +1,95 @@
+#include "base/buffer.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+void vsi_buffer_init(vsi_buffer *buffer, const vestry_host *host) {
+  *buffer = (vsi_buffer){.host = vsi_host(host)};
+}
+
+void vsi_buffer_finish(vsi_buffer *buffer) {
+  if (buffer->data) vsi_free(buffer->host, buffer->data);
+  buffer->data = NULL;
+  buffer->len = buffer->capacity = 0;
+}
+
+void vsi_buffer_clear(vsi_buffer *buffer) {
+  buffer->len = 0;
+  buffer->error = VESTRY_OK;
+}
+
+char *vsi_buffer_reserve(vsi_buffer *buffer, size_t more) {
+  if (buffer->error) return NULL;
+  if (more <= buffer->capacity - buffer->len && buffer->data) return buffer->data + buffer->len;
+  if (more > SIZE_MAX / 2 - buffer->len) {
+    buffer->error = VESTRY_NO_MEMORY;
+    return NULL;
+  }
+  size_t want = buffer->len + more;
+  size_t capacity = buffer->capacity ? buffer->capacity : 64;
+  while (capacity < want) capacity *= 2;
+  char *data = vsi_realloc(buffer->host, buffer->data, capacity);
+  if (!data) {
+    buffer->error = VESTRY_NO_MEMORY;
+    return NULL;
+  }
+  buffer->data = data;
+  buffer->capacity = capacity;
+  return data + buffer->len;
+}
+
+void vsi_buffer_append(vsi_buffer *buffer, const void *data, size_t len) {
+  if (!len) return;
+  char *at = vsi_buffer_reserve(buffer, len);
+  if (!at) return;
+  memcpy(at, data, len);
+  buffer->len += len;
+}
+
+void vsi_buffer_append_str(vsi_buffer *buffer, const char *text) {
+  vsi_buffer_append(buffer, text, strlen(text));
+}
+
+void vsi_buffer_append_char(vsi_buffer *buffer, char c) {
+  vsi_buffer_append(buffer, &c, 1);
+}
+
+void vsi_buffer_vprintf(vsi_buffer *buffer, const char *format, va_list arguments) {
+  va_list again;
+  va_copy(again, arguments);
+  int len = vsnprintf(NULL, 0, format, again);
+  va_end(again);
+  if (len < 0) {
+    buffer->error = VESTRY_NO_MEMORY;
+    return;
+  }
+  char *at = vsi_buffer_reserve(buffer, (size_t)len + 1);
+  if (!at) return;
+  vsnprintf(at, (size_t)len + 1, format, arguments);
+  buffer->len += (size_t)len;
+}
+
+void vsi_buffer_printf(vsi_buffer *buffer, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  vsi_buffer_vprintf(buffer, format, arguments);
+  va_end(arguments);
+}
+
+const char *vsi_buffer_terminate(vsi_buffer *buffer) {
+  char *at = vsi_buffer_reserve(buffer, 1);
+  if (!at) return NULL;
+  *at = '\0';
+  return buffer->data;
+}
+
+char *vsi_buffer_take(vsi_buffer *buffer, size_t *ret_len) {
+  if (!vsi_buffer_terminate(buffer)) return NULL;
+  char *data = buffer->data;
+  if (ret_len) *ret_len = buffer->len;
+  buffer->data = NULL;
+  buffer->len = buffer->capacity = 0;
+  return data;
+}

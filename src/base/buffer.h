@@ -1,0 +1,33 @@
+/* A growing run of bytes on the host's allocator. Errors stick: append as often as you like, look once at the end. */
+#ifndef VSI_BASE_BUFFER_H
+#define VSI_BASE_BUFFER_H
+
+#include <stdarg.h>
+
+#include "vestry/host.h"
+
+typedef struct vsi_buffer {
+  const vestry_host *host;
+  char *data; /* NULL while empty; not terminated unless vsi_buffer_terminate was called */
+  size_t len, capacity;
+  vestry_err error; /* VESTRY_OK or VESTRY_NO_MEMORY; once set, appends do nothing */
+} vsi_buffer;
+
+void vsi_buffer_init(vsi_buffer *buffer, const vestry_host *host);
+void vsi_buffer_finish(vsi_buffer *buffer); /* frees; may be called twice */
+void vsi_buffer_clear(vsi_buffer *buffer);  /* len = 0, error = OK, memory kept */
+
+/* Make room for `more` further bytes and return where they go (the caller then adds to len), or NULL. */
+char *vsi_buffer_reserve(vsi_buffer *buffer, size_t more);
+void vsi_buffer_append(vsi_buffer *buffer, const void *data, size_t len);
+void vsi_buffer_append_str(vsi_buffer *buffer, const char *text);
+void vsi_buffer_append_char(vsi_buffer *buffer, char c);
+void vsi_buffer_printf(vsi_buffer *buffer, const char *format, ...) VESTRY_PRINTF(2, 3);
+void vsi_buffer_vprintf(vsi_buffer *buffer, const char *format, va_list arguments) VESTRY_PRINTF(2, 0);
+
+/* Put a NUL behind the bytes (not counted in len) and return them; NULL when out of memory. */
+const char *vsi_buffer_terminate(vsi_buffer *buffer);
+/* Hand the terminated bytes over to the caller (free with vsi_free); NULL when out of memory. Empties the buffer. */
+char *vsi_buffer_take(vsi_buffer *buffer, size_t *ret_len);
+
+#endif

@@ -1,0 +1,46 @@
+/* The scheduling half of an actor, without a mailbox: whoever embeds it decides what a run does.
+ *
+ * vestry_actor (mailbox of messages) and the stream (bounded mailbox of events) are both built on it. An actor runs
+ * where its class says: on the runtime's pool, or on a thread of its owner's that `wake` rouses. */
+#ifndef VSI_RUNTIME_ACTOR_H
+#define VSI_RUNTIME_ACTOR_H
+
+#include <stdatomic.h>
+
+#include "vestry/runtime.h"
+
+typedef struct vsi_actor vsi_actor;
+
+typedef struct vsi_actor_class {
+  /* One run. Never in two threads at once. */
+  void (*run)(vsi_actor *actor);
+  /* Hold the embedding object from "ready" until the run is over. Called by the notifying thread, which holds a
+   * reference of its own at that moment. */
+  void (*ref)(vsi_actor *actor);
+  void (*unref)(vsi_actor *actor);
+  /* NULL: the pool runs it. Otherwise: rouse the thread that will call vsi_actor_run. Any thread, no lock held, must
+   * not block. */
+  void (*wake)(vsi_actor *actor);
+} vsi_actor_class;
+
+struct vsi_actor {
+  const vsi_actor_class *class;
+  vestry_runtime *runtime;
+  vsi_actor *queue_next;   /* owned by the pool's queue while READY */
+  _Atomic(uint32_t) state; /* IDLE, READY, RUNNING, RUNNING_NOTIFIED: see actor.c */
+};
+
+void vsi_actor_init(vsi_actor *actor, const vsi_actor_class *class, vestry_runtime *runtime);
+
+/* The actor will run at least once after this call; everything the caller wrote before is visible to that run.
+ * Any thread; lock-free but for the pool's queue. Works on a closed runtime until it has stopped. */
+void vsi_actor_notify(vsi_actor *actor);
+
+/* Run a READY actor once, on this thread. Returns true when it was notified meanwhile and is READY again (a pool actor
+ * has been queued again, a woken one has been woken again); false when it is IDLE or was not READY. */
+bool vsi_actor_run(vsi_actor *actor);
+
+/* Pool only: queue a READY actor. */
+void vsi_pool_submit(vestry_runtime *runtime, vsi_actor *actor);
+
+#endif

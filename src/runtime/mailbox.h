@@ -1,0 +1,28 @@
+/* An unbounded intrusive queue: many producers, one consumer (Vyukov's). See mailbox.c for the essay. */
+#ifndef VSI_RUNTIME_MAILBOX_H
+#define VSI_RUNTIME_MAILBOX_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+typedef struct vsi_mail {
+  _Atomic(struct vsi_mail *) next;
+} vsi_mail;
+
+typedef struct vsi_mailbox {
+  _Atomic(vsi_mail *) head; /* producers swap here */
+  vsi_mail *tail;           /* the consumer's */
+  vsi_mail stub;
+} vsi_mailbox;
+
+void vsi_mailbox_init(vsi_mailbox *box);
+
+/* Put a chain first → … → last (linked by `next`) in, with nothing between its members. Wait-free, any thread. */
+void vsi_mailbox_push_chain(vsi_mailbox *box, vsi_mail *first, vsi_mail *last);
+void vsi_mailbox_push(vsi_mailbox *box, vsi_mail *mail);
+
+/* Take the oldest. NULL: empty, or a push is under way (its producer has not linked it yet, and will notify the
+ * consumer when it has). One consumer at a time. */
+vsi_mail *vsi_mailbox_pop(vsi_mailbox *box);
+
+#endif

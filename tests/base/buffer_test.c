@@ -1,0 +1,61 @@
+#include "base/buffer.h"
+
+#include "base/memory.h"
+#include "support/test.h"
+#include "support/test_host.h"
+
+static void appends_and_takes(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  vsi_buffer buffer;
+  vsi_buffer_init(&buffer, &th.host);
+  vsi_buffer_append_str(&buffer, "a");
+  vsi_buffer_append(&buffer, "\0b", 2);
+  vsi_buffer_printf(&buffer, "%d-%s", 12, "x");
+  vsi_buffer_append_char(&buffer, '!');
+  assert_int_equal(buffer.len, 8);
+  assert_memory_equal(buffer.data, "a\0b12-x!", 8);
+  size_t len;
+  char *taken = vsi_buffer_take(&buffer, &len);
+  assert_int_equal(len, 8);
+  assert_int_equal(taken[8], 0);
+  vsi_free(&th.host, taken);
+  vsi_buffer_finish(&buffer);
+  test_host_assert_clean(&th);
+}
+
+static vestry_err grow(test_host *th, void *ctx) {
+  (void)ctx;
+  vsi_buffer buffer;
+  vsi_buffer_init(&buffer, &th->host);
+  for (int i = 0; i < 1000; i++) vsi_buffer_append_str(&buffer, "0123456789");
+  vestry_err error = buffer.error;
+  if (!error) assert_int_equal(buffer.len, 10000);
+  vsi_buffer_finish(&buffer);
+  return error;
+}
+
+static void out_of_memory_sticks(void **state) {
+  (void)state;
+  test_host_fail_each(grow, NULL, false);
+}
+
+static void refuses_sizes_that_wrap(void **state) {
+  (void)state;
+  vsi_buffer buffer;
+  vsi_buffer_init(&buffer, NULL);
+  vsi_buffer_append_str(&buffer, "x");
+  assert_null(vsi_buffer_reserve(&buffer, SIZE_MAX - 1));
+  assert_int_equal(buffer.error, VESTRY_NO_MEMORY);
+  vsi_buffer_finish(&buffer);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(appends_and_takes),
+      cmocka_unit_test(out_of_memory_sticks),
+      cmocka_unit_test(refuses_sizes_that_wrap),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,75 @@
+#include "support/test_host.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/test.h"
+
+static void *test_reallocate(void *ctx, void *memory, size_t size_bytes) {
+  test_host *th = ctx;
+  if (size_bytes == 0) {
+    if (memory) atomic_fetch_sub(&th->live, 1);
+    free(memory);
+    return NULL;
+  }
+  long number = atomic_fetch_add(&th->allocations, 1);
+  long fail_at = atomic_load(&th->fail_at);
+  if (fail_at >= 0 && (number == fail_at || (number > fail_at && atomic_load(&th->fail_after)))) return NULL;
+  if (!memory) atomic_fetch_add(&th->live, 1);
+  return realloc(memory, size_bytes);
+}
+
+static uint64_t test_now_ns(void *ctx) {
+  return atomic_load(&((test_host *)ctx)->now_ns);
+}
+
+/* splitmix64: any seed will do, every call advances it. */
+static vestry_err test_random(void *ctx, void *buffer, size_t len) {
+  test_host *th = ctx;
+  if (atomic_load(&th->fail_random)) return VESTRY_IO;
+  for (unsigned char *at = buffer; len; at++, len--) {
+    uint64_t z = atomic_fetch_add(&th->seed, UINT64_C(0x9E3779B97F4A7C15));
+    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
+    *at = (unsigned char)(z ^ (z >> 31));
+  }
+  return VESTRY_OK;
+}
+
+static void test_log(void *ctx, vestry_log_level level, const char *line) {
+  test_host *th = ctx;
+  if (level <= VESTRY_LOG_WARN) atomic_fetch_add(&th->log_lines, 1);
+  strncpy(th->last_log, line, sizeof th->last_log - 1);
+}
+
+void test_host_init(test_host *th) {
+  memset(th, 0, sizeof *th);
+  th->host = (vestry_host){th, test_reallocate, test_now_ns, test_random, test_log};
+  atomic_store(&th->now_ns, UINT64_C(1000000000));
+  atomic_store(&th->fail_at, -1);
+  atomic_store(&th->seed, 42);
+}
+
+void test_host_advance_ms(test_host *th, uint64_t ms) {
+  atomic_fetch_add(&th->now_ns, ms * UINT64_C(1000000));
+}
+
+void test_host_assert_clean(test_host *th) {
+  assert_int_equal(atomic_load(&th->live), 0);
+}
+
+void test_host_fail_each(vestry_err (*body)(test_host *th, void *ctx), void *ctx, bool tolerate) {
+  for (long number = 0;; number++) {
+    test_host th;
+    test_host_init(&th);
+    atomic_store(&th.fail_at, number);
+    vestry_err error = body(&th, ctx);
+    test_host_assert_clean(&th);
+    bool failed = atomic_load(&th.allocations) > number;
+    if (!failed) {
+      assert_int_equal(error, VESTRY_OK);
+      return;
+    }
+    if (!(tolerate && error == VESTRY_OK)) assert_int_equal(error, VESTRY_NO_MEMORY);
+  }
+}

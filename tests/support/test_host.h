@@ -1,0 +1,33 @@
+/* A host for tests: counts and fails allocations, turns its clock by hand, repeats its randomness. Thread-safe. */
+#ifndef TESTS_SUPPORT_TEST_HOST_H
+#define TESTS_SUPPORT_TEST_HOST_H
+
+#include <stdatomic.h>
+
+#include "vestry/host.h"
+
+typedef struct test_host {
+  vestry_host host;          /* give &th.host to the code under test */
+  _Atomic(uint64_t) now_ns;  /* the clock; starts at 1 s */
+  _Atomic(long) live;        /* allocations not yet freed: 0 at the end of every test */
+  _Atomic(long) allocations; /* so far, failed ones included */
+  _Atomic(long) fail_at;     /* the allocation with this number (from 0) fails; -1: none */
+  _Atomic(bool) fail_after;  /* all after it fail too */
+  _Atomic(bool) fail_random; /* random() answers VESTRY_IO */
+  _Atomic(uint64_t) seed;    /* state of the generator */
+  _Atomic(long) log_lines;   /* lines logged at WARN or ERROR */
+  char last_log[1024];       /* guarded by nothing: read it when threads are quiet */
+} test_host;
+
+/* Static storage is fine; init again to reset. */
+void test_host_init(test_host *th);
+void test_host_advance_ms(test_host *th, uint64_t ms);
+/* cmocka assertion that nothing is live. */
+void test_host_assert_clean(test_host *th);
+
+/* Style rule 23: run `body` with allocation N failing for N = 0, 1, 2 … until a run in which none failed. `body`
+ * returns what the code under test returned: it must be VESTRY_NO_MEMORY exactly when an allocation failed and OK
+ * otherwise (or OK too, when tolerate is set: the code may do without), and nothing may be live after each run. */
+void test_host_fail_each(vestry_err (*body)(test_host *th, void *ctx), void *ctx, bool tolerate);
+
+#endif
