@@ -1,0 +1,139 @@
+/** Events: what a Datastar page understands, as immutable bytes.
+ *
+ *  An event is formatted once, and the same bytes go to one connection or to ten thousand; it is reference-counted for
+ *  that. Everything here is a pure function of its arguments.
+ *
+ *      vestry_event *event;
+ *      vestry_event_elements(NULL, "<b id=\"n\">4</b>", 15, NULL, &event);
+ *      vestry_connection_send(connection, event);
+ *      vestry_event_unref(event);
+ *
+ *  Wire format: the Datastar SDK specification of client 1.0 over Server-Sent Events (WHATWG HTML, section 9.2). */
+#ifndef VESTRY_EVENT_H
+#define VESTRY_EVENT_H
+
+#include "vestry/host.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct vestry_event vestry_event;
+
+/** The address of the Datastar client that this version was written for. */
+#define VESTRY_DATASTAR_CDN_URL "https://cdn.jsdelivr.net/gh/starfederation/datastar@v1.0.2/bundles/datastar.js"
+
+/** X(enum, wire name): how elements are put into the page. */
+#define VESTRY_PATCH_MODES(X)                                                                                          \
+  X(OUTER, "outer")     /* morph the element itself; the default */                                                    \
+  X(INNER, "inner")     /* morph its children */                                                                       \
+  X(REPLACE, "replace") /* replace without morphing */                                                                 \
+  X(PREPEND, "prepend") X(APPEND, "append") X(BEFORE, "before") X(AFTER, "after") X(REMOVE, "remove")
+
+typedef enum vestry_patch_mode {
+#define VESTRY_PATCH_MODE_ENUM(name, wire) VESTRY_PATCH_##name,
+  VESTRY_PATCH_MODES(VESTRY_PATCH_MODE_ENUM)
+#undef VESTRY_PATCH_MODE_ENUM
+} vestry_patch_mode;
+
+/** X(enum, wire name): the namespace new elements are created in. */
+#define VESTRY_NAMESPACES(X) X(HTML, "html") X(SVG, "svg") X(MATHML, "mathml")
+
+typedef enum vestry_namespace {
+#define VESTRY_NAMESPACE_ENUM(name, wire) VESTRY_NAMESPACE_##name,
+  VESTRY_NAMESPACES(VESTRY_NAMESPACE_ENUM)
+#undef VESTRY_NAMESPACE_ENUM
+} vestry_namespace;
+
+/** Wire name of a mode, NULL for a number that is none; and back: OK | NOT_FOUND (untouched). Threads any. */
+VESTRY_API const char *vestry_patch_mode_name(vestry_patch_mode mode);
+VESTRY_API vestry_err vestry_patch_mode_from_name(const char *name, vestry_patch_mode *ret_mode);
+/** Wire name of a namespace, NULL for a number that is none; and back: OK | NOT_FOUND (untouched). Threads any. */
+VESTRY_API const char *vestry_namespace_name(vestry_namespace ns);
+VESTRY_API vestry_err vestry_namespace_from_name(const char *name, vestry_namespace *ret_namespace);
+
+/** Fields every event can carry. Zero is the default. */
+typedef struct vestry_event_options {
+  const char *id;    /**< NULL: no id line; "": a line that clears the browser's last id. No CR, LF or NUL */
+  uint32_t retry_ms; /**< the browser's reconnection delay; 0 or 1000 (the client's own default): no line */
+} vestry_event_options;
+
+typedef struct vestry_elements_options {
+  size_t size; /**< sizeof(vestry_elements_options), or 0 */
+  vestry_event_options event;
+  const char *selector; /**< CSS; NULL: match by element id. Mandatory for every mode but OUTER and REPLACE */
+  vestry_patch_mode mode;
+  bool use_view_transition;
+  const char *view_transition_selector; /**< only with use_view_transition */
+  vestry_namespace ns;
+} vestry_elements_options;
+
+typedef struct vestry_signals_options {
+  size_t size; /**< sizeof(vestry_signals_options), or 0 */
+  vestry_event_options event;
+  bool only_if_missing; /**< do not overwrite signals that the page has */
+} vestry_signals_options;
+
+/** One attribute of a script element. Name: ASCII letters, digits, '-', '_', ':', '.'; value: any UTF-8, is escaped. A
+ *  NULL value writes the bare name (async, defer). */
+typedef struct vestry_attribute {
+  const char *name, *value;
+} vestry_attribute;
+
+typedef struct vestry_script_options {
+  size_t size; /**< sizeof(vestry_script_options), or 0 */
+  vestry_event_options event;
+  bool keep;                          /**< leave the element in the page; default: it removes itself once it has run */
+  const vestry_attribute *attributes; /**< in this order; copied */
+  size_t attributes_count;            /**< at most 64 */
+} vestry_script_options;
+
+/** Limit on the bytes of one event, against runaway formatting. */
+#define VESTRY_EVENT_MAX_BYTES ((size_t)64 * 1024 * 1024)
+
+/** Patch elements into the page.
+ *  host       borrowed while the event lives; NULL: default
+ *  html       UTF-8, len bytes; copied; CR, LF and CRLF each end a line. Blank HTML writes no elements line
+ *  options    NULL: the defaults
+ *  ret_event  one reference, the caller's; untouched on failure
+ *  Returns  OK | INVALID (a line break or NUL in a field, a selector missing for the mode, a number that is no mode, a
+ *           transition selector without transition, html NULL with len > 0) | TOO_LARGE | NO_MEMORY
+ *  Threads  any; does not block */
+VESTRY_API vestry_err vestry_event_elements(const vestry_host *host, const char *html, size_t len,
+                                            const vestry_elements_options *options, vestry_event **ret_event);
+
+/** Remove the elements that match a selector: mode REMOVE without elements. Otherwise as vestry_event_elements. */
+VESTRY_API vestry_err vestry_event_remove(const vestry_host *host, const char *selector,
+                                          const vestry_elements_options *options, vestry_event **ret_event);
+
+/** Patch signals: a JSON object as text, merged into the page's signals (RFC 7386; null deletes). The text is sent
+ *  verbatim, line by line; it must be a well-formed JSON object, since the client runs what is not JSON as JavaScript.
+ *  Returns  OK | INVALID (fields) | MALFORMED (no JSON object) | TOO_LARGE | NO_MEMORY
+ *  Threads  any; does not block */
+VESTRY_API vestry_err vestry_event_signals(const vestry_host *host, const char *json, size_t len,
+                                           const vestry_signals_options *options, vestry_event **ret_event);
+
+/** Run JavaScript in the page, as a script element appended to the body.
+ *  script  UTF-8, len bytes; copied; CR, LF and CRLF each end a line. `</script`, `<script` and `<!--` would end or
+ *          change the element: their `<` is written as `\x3C`, which means the same inside strings, templates and
+ *          regular expressions, the only places where working code has them
+ *  Returns  OK | INVALID (fields, an attribute's name, too many attributes) | TOO_LARGE | NO_MEMORY
+ *  Threads  any; does not block */
+VESTRY_API vestry_err vestry_event_script(const vestry_host *host, const char *script, size_t len,
+                                          const vestry_script_options *options, vestry_event **ret_event);
+
+/** A comment: ignored by the page, keeps the stream alive. text NULL or "": the heartbeat (":" and an empty line).
+ *  Returns  OK | INVALID (a line break or NUL in the text) | NO_MEMORY. Threads any; does not block */
+VESTRY_API vestry_err vestry_event_comment(const vestry_host *host, const char *text, vestry_event **ret_event);
+
+/** Take a reference. Returns its argument. Threads any. */
+VESTRY_API vestry_event *vestry_event_ref(vestry_event *event);
+/** Drop a reference (NULL accepted), the last frees. Returns NULL. Threads any. */
+VESTRY_API vestry_event *vestry_event_unref(vestry_event *event);
+/** The bytes to send, valid as long as a reference is held; never empty. Threads any. */
+VESTRY_API vestry_slice vestry_event_bytes(const vestry_event *event);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

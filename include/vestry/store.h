@@ -1,0 +1,244 @@
+/** Stores: where connections are kept by scoped key.
+ *
+ *  A store holds values under keys; in vestry a value is a connection, but a store knows it only by three functions. A
+ *  key can hold several values at once. Whatever leaves a store does so exactly once, with one cause: the purge hook is
+ *  called, then the value's close, then its reference is dropped.
+ *
+ *      vestry_store_create("lru", &(vestry_store_options){.idle_ms = 600000, .max_count = 10000}, &store);
+ *      vestry_store_put(store, scope, &key, value, VESTRY_PUT_REPLACE, 0, &put);
+ *      count = 4; vestry_store_get(store, scope, &key, found, &count);   // … use … vestry_value_unref each
+ *      vestry_store_remove(store, scope, &key, VESTRY_CAUSE_REMOVED, NULL);
+ *
+ *  The second half of this header is for those who bring a store of their own. */
+#ifndef VESTRY_STORE_H
+#define VESTRY_STORE_H
+
+#include "vestry/cause.h"
+#include "vestry/key.h"
+#include "vestry/runtime.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct vestry_store vestry_store;
+
+/** How a store reaches a value. All three: any thread, no lock of the store's held, must not block; unref and close may
+ *  call the store. */
+typedef struct vestry_value_ops {
+  void (*ref)(void *value);
+  void (*unref)(void *value);
+  /** It has left the store: close it for this cause. Nothing happens when it is closed already. */
+  void (*close)(void *value, vestry_cause cause);
+} vestry_value_ops;
+
+/** Names one stay of one value in one store; never reused. 0 is none. */
+typedef uint64_t vestry_handle;
+
+/** What a purge hook is told. Pointers are valid during the call. */
+typedef struct vestry_purged {
+  vestry_scope scope;
+  const void *key; /**< encoded; see vestry_key_format */
+  size_t key_len;
+  void *value; /**< still referenced by the store during the call */
+  vestry_handle handle;
+  vestry_cause cause;
+} vestry_purged;
+
+/** Called once for each value that leaves, before its close. Any thread that calls or drives the store, no lock held;
+ *  may call the store. */
+typedef void (*vestry_purge_fn)(const vestry_purged *purged, void *ctx);
+
+typedef struct vestry_store_options {
+  size_t size;             /**< sizeof(vestry_store_options), or 0 */
+  const vestry_host *host; /**< borrowed; NULL: default */
+  vestry_value_ops value;  /**< all mandatory */
+  vestry_purge_fn purge;   /**< NULL: none */
+  void *purge_ctx;
+  size_t max_count;           /**< lru: values held at most; 0: 10,000; hash: 0: no bound, else FULL beyond it */
+  uint64_t idle_ms;           /**< lru: unused for so long → IDLE; 0: 10 minutes; VESTRY_NEVER_MS. hash: ignored */
+  uint64_t lifetime_ms;       /**< lru: so long after its first put → EXPIRED; 0: never. hash: ignored */
+  size_t max_per_scope_count; /**< lru: values of one scope at most, the least recently used goes → SIZE; 0: no cap.
+                                   hash: LIMIT beyond it */
+} vestry_store_options;
+
+/** What to do when the key holds values already. */
+typedef enum vestry_put_policy {
+  VESTRY_PUT_REPLACE = 0, /**< they leave for REPLACED */
+  VESTRY_PUT_REUSE,       /**< nothing is put; the caller gets EXISTS and may get what is there */
+  VESTRY_PUT_REJECT,      /**< nothing is put, EXISTS: as REUSE for the store; the registry answers differently */
+  VESTRY_PUT_MANY         /**< it joins them; beyond the maximum the one put longest ago leaves for REPLACED */
+} vestry_put_policy;
+
+typedef struct vestry_put_result {
+  vestry_handle handle;   /**< of the value that is now stored */
+  size_t displaced_count; /**< values that left because of this put, for whatever cause */
+  bool refreshed;         /**< the same value was under the key already: its use was refreshed, its creation time and
+                               handle are as they were */
+} vestry_put_result;
+
+/** Names for list: where a page ended. Zero to start. */
+typedef struct vestry_list_cursor {
+  uint64_t position; /**< opaque; 0 starts */
+  bool done;         /**< set when the last page was handed out */
+} vestry_list_cursor;
+
+/** One key that a page of a list names. Valid during the call. */
+typedef struct vestry_listed {
+  vestry_scope scope;
+  const void *key; /**< encoded */
+  size_t key_len;
+  size_t values_count;
+} vestry_listed;
+typedef void (*vestry_list_fn)(const vestry_listed *listed, void *ctx);
+
+/** live = put - removed; removed = the sum of removed_by_cause. Taken when no operation is under way they are exact. */
+typedef struct vestry_store_stats {
+  uint64_t put, removed, live;
+  uint64_t hits, misses; /**< of get, by key */
+  uint64_t removed_by_cause[VESTRY_CAUSE_COUNT];
+} vestry_store_stats;
+
+/** Create a store of a type by its name: "hash" (no eviction), "lru" (bounded, evicts the least recently used, expires
+ *  the idle), or one registered with a vestry_store_types.
+ *  types      where names are looked up after the built-in ones; NULL: only those
+ *  options    copied
+ *  ret_store  owned by the caller; untouched on failure
+ *  Returns  OK | NOT_FOUND (no such type) | INVALID | NO_MEMORY | IO (no randomness for the hash key)
+ *  Threads  any */
+struct vestry_store_types;
+VESTRY_API vestry_err vestry_store_create(const struct vestry_store_types *types, const char *type,
+                                          const vestry_store_options *options, vestry_store **ret_store);
+
+/** Remove everything for SHUTDOWN; puts fail with CLOSED from here on. Idempotent.
+ *  Threads  any; runs callbacks on this thread */
+VESTRY_API void vestry_store_close(vestry_store *store);
+
+/** Close, then free. No other call may be under way or follow, and no driver may be left. NULL is accepted.
+ *  Threads  one; runs callbacks on this thread */
+VESTRY_API void vestry_store_destroy(vestry_store *store);
+
+/** Store a value under a key.
+ *  value       borrowed; the store takes a reference on OK only
+ *  many_count  for PUT_MANY: values under one key at most; 0: 8
+ *  ret_result  may be NULL; untouched on failure
+ *  Returns  OK | EXISTS (REUSE, REJECT) | INVALID (key) | TOO_LARGE (key, scope) | FULL, LIMIT (hash store's bounds) |
+ *           CLOSED (the store) | NO_MEMORY (store unchanged in every one of these cases)
+ *  Threads  any; takes a lock briefly; runs the callbacks of what it displaces, after the lock is released. The victim
+ *           of a full store is never the value being put */
+VESTRY_API vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, const vestry_key *key, void *value,
+                                       vestry_put_policy policy, size_t many_count, vestry_put_result *ret_result);
+
+/** Find the values of a key, most recently put last, and count as their use.
+ *  values     receives held references, which the caller drops with the value's own unref
+ *  count      in: room in values; out: how many were written. With more values than room the most recent are written
+ *  Returns  OK | NOT_FOUND (count is 0) | INVALID, TOO_LARGE (key)
+ *  Threads  any; does not block on I/O; runs no callback but ref */
+VESTRY_API vestry_err vestry_store_get(vestry_store *store, vestry_scope scope, const vestry_key *key, void **values,
+                                       size_t *count);
+
+/** Remove all values of a key for a cause.
+ *  ret_count  may be NULL; how many left
+ *  Returns  OK | NOT_FOUND | INVALID, TOO_LARGE (key)
+ *  Threads  any; runs callbacks on this thread, no lock held */
+VESTRY_API vestry_err vestry_store_remove(vestry_store *store, vestry_scope scope, const vestry_key *key,
+                                          vestry_cause cause, size_t *ret_count);
+
+/** Remove one value by identity, if it is still there: an old connection's late end never touches its successor.
+ *  Returns  true: it left by this call; false: it had left before
+ *  Threads  any; runs callbacks on this thread, no lock held */
+VESTRY_API bool vestry_store_remove_if(vestry_store *store, vestry_handle handle, vestry_cause cause);
+
+/** Hand out keys, a bounded page a call: while (!cursor.done) vestry_store_list(…, &cursor). A key that is there during
+ *  the whole listing is named exactly once; one that comes or goes meanwhile at most once.
+ *  only_scope  NULL: all scopes
+ *  page_count  keys a page at most; 0: 256
+ *  fn          on this thread, no lock held
+ *  Returns  OK | NO_MEMORY (the page is not handed out, the cursor stays)
+ *  Threads  any */
+VESTRY_API vestry_err vestry_store_list(vestry_store *store, const vestry_scope *only_scope, size_t page_count,
+                                        vestry_list_cursor *cursor, vestry_list_fn fn, void *ctx);
+
+/** Remove what is due by the host's clock.
+ *  Returns  when to call again at the latest (host's clock); UINT64_MAX: nothing is due unless something is put
+ *  Threads  any; runs callbacks on this thread, no lock held */
+VESTRY_API uint64_t vestry_store_tick(vestry_store *store);
+
+/** Counters, a snapshot. Threads any; takes locks briefly. */
+VESTRY_API void vestry_store_stats_get(vestry_store *store, vestry_store_stats *ret_stats);
+
+/** Expire on time without traffic: a driver ticks a store from a runtime's timer.
+ *  ret_driver  owned by the caller; destroy it before the store and the runtime
+ *  Returns  OK | NO_MEMORY | CLOSED (the runtime)
+ *  Threads  any */
+typedef struct vestry_store_driver vestry_store_driver;
+VESTRY_API vestry_err vestry_store_driver_create(vestry_store *store, vestry_runtime *runtime,
+                                                 vestry_store_driver **ret_driver);
+/** Waits for a tick that is under way. NULL is accepted. */
+VESTRY_API void vestry_store_driver_destroy(vestry_store_driver *driver);
+
+/* ------------------------------------------------------------------ for those who bring a store of their own ---- */
+
+/** A key in canonical form, as a store implementation sees it: scope and key in one run of bytes, and where the key
+ *  begins. Equal bytes, equal keys. */
+typedef struct vestry_scoped_key {
+  const unsigned char *data; /**< encoded scope, then encoded key */
+  size_t len;
+  size_t key_offset;  /**< data + key_offset is what vestry_key_encode made */
+  vestry_scope scope; /**< the scope's own bytes, inside data */
+} vestry_scoped_key;
+
+/** How an implementation tells the store that a value has left. Call it exactly once for each, on any thread, with no
+ *  lock of the implementation's held and the key bytes still valid. It counts, purges, closes and drops the value. */
+typedef struct vestry_store_exit vestry_store_exit;
+VESTRY_API void vestry_store_leave(vestry_store_exit *exit, const vestry_scoped_key *key, void *value,
+                                   vestry_handle handle, vestry_cause cause);
+/** Take a reference on a value, as get must before it releases its lock. Threads any. */
+VESTRY_API void vestry_store_hold(vestry_store_exit *exit, void *value);
+
+/** An implementation. It keeps (key, value, handle) triples, finds them again, and says when one leaves. Every member
+ *  but tick and the expiry options is mandatory; any thread, concurrently. */
+typedef struct vestry_store_ops {
+  uint32_t version; /**< VESTRY_STORE_OPS_VERSION */
+  const char *type; /**< the name of the type; static */
+  /** Make an instance. exit: to be kept, valid until destroy. OK | INVALID | NO_MEMORY | IO. */
+  vestry_err (*create)(const vestry_store_options *options, vestry_store_exit *exit, void *type_ctx, void **ret_self);
+  /** Free an instance; it is empty. */
+  void (*destroy)(void *self);
+  /** As vestry_store_put. Copies the key. The caller has taken the value's reference already and keeps it on failure.
+   *  Handles are the implementation's to choose: unique for its life, not 0. */
+  vestry_err (*put)(void *self, const vestry_scoped_key *key, void *value, vestry_put_policy policy, size_t many_count,
+                    vestry_put_result *ret_result);
+  /** As vestry_store_get: OK | NOT_FOUND. */
+  vestry_err (*get)(void *self, const vestry_scoped_key *key, void **values, size_t *count);
+  /** As vestry_store_remove: how many left. */
+  size_t (*remove)(void *self, const vestry_scoped_key *key, vestry_cause cause);
+  bool (*remove_if)(void *self, vestry_handle handle, vestry_cause cause);
+  /** Remove everything; later puts fail with CLOSED. Idempotent. */
+  void (*clear)(void *self, vestry_cause cause);
+  vestry_err (*list)(void *self, const vestry_scope *only_scope, size_t page_count, vestry_list_cursor *cursor,
+                     vestry_list_fn fn, void *ctx);
+  /** As vestry_store_tick. NULL: nothing expires. */
+  uint64_t (*tick)(void *self);
+  /** When the next tick is due after this very moment, UINT64_MAX: none. NULL with tick. */
+  uint64_t (*next_deadline_ns)(void *self);
+} vestry_store_ops;
+
+#define VESTRY_STORE_OPS_VERSION 1
+
+/** Names of store types: the built-in ones and the application's. */
+typedef struct vestry_store_types vestry_store_types;
+/** Returns OK | NO_MEMORY. Owned by the caller, must outlive the stores made with it. Threads any. */
+VESTRY_API vestry_err vestry_store_types_create(const vestry_host *host, vestry_store_types **ret_types);
+/** Register a type under ops->type.
+ *  ops       borrowed while the types live; type_ctx is passed to its create
+ *  Returns  OK | EXISTS (the name, built-in ones included) | INVALID (version, a member missing, no name) | NO_MEMORY
+ *  Threads  one at a time, before stores are created */
+VESTRY_API vestry_err vestry_store_types_add(vestry_store_types *types, const vestry_store_ops *ops, void *type_ctx);
+/** NULL is accepted. */
+VESTRY_API void vestry_store_types_destroy(vestry_store_types *types);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
