@@ -1,0 +1,74 @@
+/** The adapter seam: what a web server must offer so that vestry can serve with it. For those who write adapters;
+ *  applications include the header of the adapter they use.
+ *
+ *  An adapter turns a server's request into a vestry_request_ops and hands it to vestry_serve on the thread that the
+ *  server gave it. vestry_serve calls the application's handler and performs its reply: it answers through `respond`,
+ * or opens a stream through `open`. An opened stream is a transport: it takes bytes until it is ended.
+ *
+ *  Who runs a connection is the transport's choice: without `wake` the runtime's pool does, and `write` must not block;
+ *  with `wake` a thread of the adapter's does (a parked one), by calling vestry_connection_run each time it was woken.
+ */
+#ifndef VESTRY_ADAPTER_H
+#define VESTRY_ADAPTER_H
+
+#include "vestry/registry.h"
+#include "vestry/transport.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** One HTTP header; borrowed, terminated, free of CR, LF and NUL. */
+typedef struct vestry_header {
+  const char *name, *value;
+} vestry_header;
+
+/** An answer, or the head of a stream's. Borrowed for the call. */
+typedef struct vestry_response {
+  int status;
+  const vestry_header *headers; /**< all that is to be sent, but for those that frame the body (Content-Length,
+                                     Transfer-Encoding, Connection, Date): these are the adapter's */
+  size_t headers_count;
+  const void *body; /**< streams: NULL */
+  size_t body_len;
+} vestry_response;
+
+/** A server's request. Called on the serving thread only, while vestry_serve runs. All are mandatory. */
+typedef struct vestry_request_ops {
+  uint32_t version; /**< VESTRY_REQUEST_OPS_VERSION */
+  /** "GET"…; the path, URL-decoded, without query; the query without '?', as sent, NULL: none. Valid while serving. */
+  const char *(*method)(void *server_request);
+  const char *(*path)(void *server_request);
+  const char *(*query)(void *server_request);
+  /** Value of a header, name in any case; NULL: not there. Of several the first. Valid while serving. */
+  const char *(*header)(void *server_request, const char *name);
+  /** The peer's address as text, for logs; "" when unknown. */
+  const char *(*peer)(void *server_request);
+  /** Length of the body by its Content-Length; -1: unknown (chunked). */
+  int64_t (*body_length)(void *server_request);
+  /** Read body bytes, blocking as the server does. *ret_len 0: the end. OK | IO (the peer broke off) | TIMEOUT. */
+  vestry_err (*read)(void *server_request, void *buffer, size_t capacity, size_t *ret_len);
+  /** Answer, whole. At most one of respond and open is called successfully. OK | IO (the peer is gone). */
+  vestry_err (*respond)(void *server_request, const vestry_response *response);
+  /** Prepare a stream whose answer has this head. Nothing is written before the transport's open. The head is copied.
+   *  OK | LIMIT (no room for another stream: vestry answers 503) | NO_MEMORY | UNSUPPORTED. */
+  vestry_err (*open)(void *server_request, const vestry_response *head, const vestry_transport_ops **ret_ops,
+                     void **ret_transport);
+} vestry_request_ops;
+#define VESTRY_REQUEST_OPS_VERSION 1
+
+/** Serve one request: read and check its body and signals, call the handler, perform its reply.
+ *  ops, server_request  borrowed until it returns
+ *  handler, app         the application's
+ *  ret_connection       NULL when the request was answered; otherwise the stream that was opened for it, a reference of
+ *                       the caller's: a parked adapter runs it to its end, others drop it
+ *  Returns  OK (something was answered or opened, errors of the application and of the client included) | IO (no answer
+ *           could be given) | INVALID (ops)
+ *  Threads  any; blocks in read and respond only; runs the handler and effects on this thread */
+VESTRY_API vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_request,
+                                   vestry_handler_fn handler, void *app, vestry_connection **ret_connection);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,82 @@
+/** The civetweb adapter: adds vestry's handlers to a civetweb server that the application configured, started and
+ *  routes itself.
+ *
+ *      if (vestry_civetweb_check(settings, why, sizeof why)) fail(why);
+ *      struct mg_context *server = mg_start(NULL, NULL, settings);
+ *      vestry_civetweb_create(v, server, NULL, &adapter);
+ *      vestry_civetweb_handle(adapter, "PUT", "/", start, &app);
+ *      …
+ *      vestry_civetweb_stop(adapter, 1500);   // aborts the streams, waits until no handler is parked
+ *      vestry_civetweb_stop_server(server);   // mg_stop, without its two seconds of waiting
+ *      vestry_civetweb_destroy(adapter);
+ *      vestry_destroy(v);
+ *
+ *  civetweb gives each stream a worker thread for its life. When all are parked nothing else is served, so streams are
+ *  admitted up to num_threads less a reserve; beyond it the answer is 503 with Retry-After. Set num_threads to the
+ *  streams you want plus the reserve, connection_queue and listen_backlog to match, tcp_nodelay to 1 (otherwise small
+ *  patches wait for 40 ms), and request_timeout_ms to how long a client may stall. */
+#ifndef VESTRY_CIVETWEB_H
+#define VESTRY_CIVETWEB_H
+
+#include "vestry/adapter.h"
+
+struct mg_context;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct vestry_civetweb vestry_civetweb;
+
+typedef struct vestry_civetweb_options {
+  size_t size;              /**< sizeof(vestry_civetweb_options), or 0 */
+  uint32_t reserve_threads; /**< workers kept free of streams; 0: a tenth of num_threads, at least 2, at most 32 */
+  uint64_t watch_ms;        /**< how often the kernel is asked which peers have gone; 0: 250; VESTRY_NEVER_MS: never (a
+                                 peer that is gone is then found by the second heartbeat after it) */
+  uint64_t lost_ms;         /**< a peer that leaves sent bytes unacknowledged for so long is LOST; 0: 2 × heartbeat of
+                                 the instance; VESTRY_NEVER_MS: never */
+} vestry_civetweb_options;
+
+/** Look at a server's settings before mg_start: names and values in turn, ended by NULL.
+ *  why      receives one terminated line on failure; may be NULL with capacity 0
+ *  Returns  OK | UNSUPPORTED (a TLS port, and this civetweb has no working TLS: mg_start would crash) | INVALID (too
+ * few threads for a stream and the reserve, tcp_nodelay not 1) Threads  any; does not block */
+VESTRY_API vestry_err vestry_civetweb_check(const char *const *settings, char *why, size_t capacity);
+
+/** Add vestry to a running server.
+ *  v, server  borrowed; both must outlive the adapter, the server may be stopped before it is destroyed
+ *  options    NULL: the defaults
+ *  Returns  OK | INVALID (num_threads leaves no room for a stream) | UNSUPPORTED (a TLS port without TLS) | NO_MEMORY |
+ *           IO (the watch could not be set up)
+ *  Threads  any */
+VESTRY_API vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server,
+                                             const vestry_civetweb_options *options, vestry_civetweb **ret_adapter);
+
+/** Mount a handler for a method and one exact path. Other methods on a mounted path are answered 405 with Allow (HEAD
+ *  is served by GET's handler without the body); paths that are not mounted are left to the server.
+ *  Returns  OK | EXISTS | INVALID (no method token, a path without its '/') | NO_MEMORY | CLOSED
+ *  Threads  one at a time; requests may be under way */
+VESTRY_API vestry_err vestry_civetweb_handle(vestry_civetweb *adapter, const char *method, const char *path,
+                                             vestry_handler_fn handler, void *app);
+
+/** Refuse new requests (503), abort this adapter's streams for SHUTDOWN, wait until no handler of it runs.
+ *  Returns  OK | TIMEOUT (a handler is stuck in a write to a stalled client, at most until request_timeout_ms, or until
+ *           two seconds after mg_stop was called)
+ *  Threads  not from a handler; blocks for timeout_ms at most */
+VESTRY_API vestry_err vestry_civetweb_stop(vestry_civetweb *adapter, uint64_t timeout_ms);
+
+/** mg_stop, but prompt: civetweb's accept loop looks at its stop flag every two seconds or when somebody connects, so
+ *  somebody connects. The server is gone afterwards.
+ *  Threads  not from a handler; blocks until all workers have ended */
+VESTRY_API void vestry_civetweb_stop_server(struct mg_context *server);
+
+/** Free. The handlers must not be running any more: stop the adapter and the server first. NULL is accepted. */
+VESTRY_API void vestry_civetweb_destroy(vestry_civetweb *adapter);
+
+/** How many streams are parked now, and how many may be. Threads any. */
+VESTRY_API void vestry_civetweb_room(vestry_civetweb *adapter, uint32_t *ret_parked, uint32_t *ret_capacity);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

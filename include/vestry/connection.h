@@ -1,0 +1,123 @@
+/** Connections: one browser's stream, kept open, and spoken to from any thread.
+ *
+ *  A connection lives once: OPENING → OPEN → CLOSING → CLOSED, with one cause. Sending never blocks: an event goes into
+ *  the connection's bounded queue, and the connection's own runner writes all that waits in one write. A reference
+ * keeps the memory, not the stream: who holds a closed connection gets VESTRY_CLOSED.
+ *
+ *      vestry_connection_patch_signals(connection, "{\"counter\":4}", 13, NULL);
+ *      vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);   // ends cleanly, after what was sent before
+ *
+ *  Order: what one thread sends arrives in that order; so does what several threads send, if one send happened before
+ *  the other. Exactly-once: an event that was accepted (VESTRY_OK) is written once, unless the connection ends first;
+ *  accepted = written + discarded + queued. */
+#ifndef VESTRY_CONNECTION_H
+#define VESTRY_CONNECTION_H
+
+#include "vestry/cause.h"
+#include "vestry/event.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct vestry_connection vestry_connection;
+
+typedef enum vestry_connection_state {
+  VESTRY_STATE_OPENING, /**< made; the head of the answer is not written yet. Accepts events */
+  VESTRY_STATE_OPEN,    /**< accepts events */
+  VESTRY_STATE_CLOSING, /**< has its cause, accepts nothing; a clean end still writes what was accepted before */
+  VESTRY_STATE_CLOSED   /**< the transport is gone and the close hook has run or is running */
+} vestry_connection_state;
+
+/** What happens to an event that finds the queue full. Either way the sender gets VESTRY_FULL. */
+typedef enum vestry_full_policy {
+  VESTRY_FULL_CLOSE = 0, /**< the connection is closed for FULL: the browser comes back and starts from fresh state */
+  VESTRY_FULL_DROP       /**< the event is dropped and counted; the connection stays */
+} vestry_full_policy;
+
+/** The stream is open and its head is written. On the connection's runner, no lock held; must not block. */
+typedef void (*vestry_on_open_fn)(vestry_connection *connection, void *ctx);
+/** The stream has ended; nothing will be written any more. Exactly once for each connection that was created, opened or
+ *  not, on the connection's runner, no lock held; must not block; may use other connections and stores. */
+typedef void (*vestry_on_close_fn)(vestry_connection *connection, vestry_cause cause, void *ctx);
+
+typedef struct vestry_connection_hooks {
+  vestry_on_open_fn on_open;   /**< NULL: none */
+  vestry_on_close_fn on_close; /**< NULL: none */
+  void *ctx;                   /**< must live until on_close has returned */
+} vestry_connection_hooks;
+
+/** Bounds and habits of a connection. Zero: the default in brackets. */
+typedef struct vestry_connection_options {
+  size_t size;               /**< sizeof(vestry_connection_options), or 0 */
+  uint32_t max_queued_count; /**< events accepted and not yet handed to the transport [1,024]; at most 1,000,000 */
+  size_t max_queued_bytes;   /**< their bytes [1 MiB]; at most 1 GiB. One event larger than this is TOO_LARGE */
+  vestry_full_policy full;   /**< [close] */
+  uint64_t heartbeat_ms;     /**< a comment is sent when nothing was for so long [15,000]; VESTRY_NEVER_MS: none */
+} vestry_connection_options;
+
+typedef struct vestry_connection_stats {
+  uint64_t accepted_count, accepted_bytes;   /**< events taken from senders */
+  uint64_t written_count, written_bytes;     /**< handed to the transport whole; without heartbeats */
+  uint64_t discarded_count, discarded_bytes; /**< accepted, but the connection ended first */
+  uint64_t refused_count;                    /**< answered FULL */
+  uint32_t queued_count;                     /**< accepted = written + discarded + queued */
+  size_t queued_bytes;
+  uint64_t heartbeats_count;
+  uint64_t writes_count;  /**< calls of the transport's write */
+  uint64_t opened_ns;     /**< when it was created, on the host's clock */
+  uint64_t last_write_ns; /**< when the transport last took bytes; 0: never */
+  vestry_connection_state state;
+  vestry_cause cause; /**< NONE until it closes */
+} vestry_connection_stats;
+
+/** Take a reference. Returns its argument. Threads any. */
+VESTRY_API vestry_connection *vestry_connection_ref(vestry_connection *connection);
+/** Drop a reference (NULL accepted); the stream stays open: whoever serves it holds one too. Returns NULL. Threads any;
+ *  does not block. */
+VESTRY_API vestry_connection *vestry_connection_unref(vestry_connection *connection);
+
+/** A number of its own within the instance, from 1; never reused. Threads any. */
+VESTRY_API uint64_t vestry_connection_id(const vestry_connection *connection);
+/** Where it is in its life; may have moved on when you look. Threads any. */
+VESTRY_API vestry_connection_state vestry_connection_state_get(const vestry_connection *connection);
+/** Why it ends or ended; NONE while it is OPENING or OPEN. Threads any. */
+VESTRY_API vestry_cause vestry_connection_cause(const vestry_connection *connection);
+/** Whether a send could be accepted now. Threads any. */
+VESTRY_API bool vestry_connection_is_open(const vestry_connection *connection);
+
+/** Send one event.
+ *  event    borrowed; a reference is taken on OK only
+ *  Returns  OK (accepted) | CLOSED | FULL (see vestry_full_policy) | TOO_LARGE (for any queue of this connection) |
+ *           NO_MEMORY
+ *  Threads  any; lock-free but for waking the runner; does not block */
+VESTRY_API vestry_err vestry_connection_send(vestry_connection *connection, vestry_event *event);
+
+/** Send several events with nothing in between: all are accepted or none.
+ *  events   count ≥ 1 events, borrowed
+ *  Returns, threads: as vestry_connection_send; INVALID for count 0 */
+VESTRY_API vestry_err vestry_connection_send_all(vestry_connection *connection, vestry_event *const *events,
+                                                 size_t count);
+
+/** Format and send: vestry_event_elements, _signals, _script and then vestry_connection_send, with the errors of both.
+ *  Threads any; do not block. */
+VESTRY_API vestry_err vestry_connection_patch_elements(vestry_connection *connection, const char *html, size_t len,
+                                                       const vestry_elements_options *options);
+VESTRY_API vestry_err vestry_connection_patch_signals(vestry_connection *connection, const char *json, size_t len,
+                                                      const vestry_signals_options *options);
+VESTRY_API vestry_err vestry_connection_execute_script(vestry_connection *connection, const char *script, size_t len,
+                                                       const vestry_script_options *options);
+
+/** End it for a cause. The first cause wins, later calls do nothing. A clean cause (vestry_cause_is_clean) lets what
+ * was accepted before be written and ends the stream so that the browser stays away; any other discards it and aborts.
+ *  Returns  true: this call decided the cause; false: it was closing already (or the cause is NONE)
+ *  Threads  any; does not block; hooks run later, on the runner */
+VESTRY_API bool vestry_connection_close(vestry_connection *connection, vestry_cause cause);
+
+/** Counters, a snapshot. Threads any. */
+VESTRY_API void vestry_connection_stats_get(const vestry_connection *connection, vestry_connection_stats *ret_stats);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

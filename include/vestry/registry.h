@@ -1,0 +1,189 @@
+/** The registry and the instance: effects by name, and the object that ties stores, connections and effects together.
+ *
+ *  An effect is data, a JSON array headed by a name: ["patch-signals", {"counter": 4}]. A registry says what names
+ * mean. Any thread dispatches effects to the connections stored under a key, with no request in sight:
+ *
+ *      vestry_create(&(vestry_options){.store = "lru", .scope = by_session}, &v);
+ *      vestry_effect(v, "counter/start", start_timer, &app);
+ *      vestry_dispatch(v, scope, VESTRY_KEY("counter", 1), "[[s, {s:i}]]", "patch-signals", "counter", 4);
+ *
+ *  Built in: patch-elements [html, options?], patch-elements-seq [[html…], options?], patch-signals [object or JSON
+ *  text, options?], execute-script [text, options?], close-sse []. Options are objects named as in the Datastar SDKs:
+ *  selector, mode, useViewTransition, viewTransitionSelector, namespace, eventId, retryDuration, onlyIfMissing,
+ *  autoRemove, attributes. vestry itself dispatches "connection" [id] when a stream has opened and "sse-closed" [id,
+ *  cause name] when it has ended, if the application has registered effects of these names. */
+#ifndef VESTRY_REGISTRY_H
+#define VESTRY_REGISTRY_H
+
+#include "vestry/request.h"
+#include "vestry/runtime.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct vestry vestry;
+/** One dispatch under way: what its effects and interceptors may ask for. Valid during the callback it is handed to. */
+typedef struct vestry_dispatch_context vestry_dispatch_context;
+
+/** Makes the scope of a request: writes at most VESTRY_SCOPE_MAX_BYTES into buffer. On the serving thread, no lock
+ * held. Returns  OK | any error: the request is answered with it, as for a handler */
+typedef vestry_err (*vestry_scope_fn)(const vestry_request *req, char *buffer, size_t *ret_len, void *ctx);
+
+typedef struct vestry_options {
+  size_t size;             /**< sizeof(vestry_options), or 0 */
+  const vestry_host *host; /**< borrowed; NULL: default */
+  vestry_runtime *runtime; /**< borrowed; NULL: one of its own */
+  uint32_t threads_count;  /**< of its own runtime; as vestry_runtime_options */
+
+  const char *store;                     /**< type by name; NULL: "lru" */
+  const vestry_store_types *store_types; /**< borrowed; NULL: the built-in ones */
+  size_t max_count;                      /**< of the store; as vestry_store_options, like the next three */
+  uint64_t idle_ms, lifetime_ms;
+  size_t max_per_scope_count;
+  vestry_purge_fn purge; /**< value is a vestry_connection */
+  void *purge_ctx;
+
+  vestry_scope_fn scope; /**< NULL: one constant scope, the empty one */
+  void *scope_ctx;
+
+  vestry_connection_options connection; /**< for every stream; a reply can change them for its own */
+  vestry_connection_hooks hooks;        /**< for every stream */
+  bool keep_open;                       /**< auto-close is off unless a reply says otherwise */
+  size_t max_body_bytes;                /**< of a request; 0: 1 MiB; beyond it 413 */
+  vestry_signals_limits signals;
+  uint32_t retry_after_s; /**< of a 503; 0: 2 */
+} vestry_options;
+
+/** Everything since creation. opened = open + closed. */
+typedef struct vestry_stats {
+  uint64_t opened, open, closed;
+  uint64_t closed_by_cause[VESTRY_CAUSE_COUNT];
+  uint64_t accepted, written, discarded, refused; /**< events of all connections, as vestry_connection_stats */
+  uint64_t heartbeats;
+  uint64_t requests, rejected; /**< served; answered 503 for want of room */
+  vestry_store_stats store;
+} vestry_stats;
+
+/** Create an instance: runtime (unless given), store, registry with the built-in effects and interceptors.
+ *  options       NULL: the defaults; copied but for what is borrowed
+ *  ret_instance  owned by the caller; untouched on failure
+ *  Returns  OK | INVALID | NOT_FOUND (the store's type) | NO_MEMORY | IO
+ *  Threads  any */
+VESTRY_API vestry_err vestry_create(const vestry_options *options, vestry **ret_instance);
+
+/** Begin to end: requests are answered 503 from here on, new streams are refused, every stream is aborted for SHUTDOWN
+ *  (browsers come back). Idempotent.
+ *  Threads  any; does not block */
+VESTRY_API void vestry_close(vestry *v);
+
+/** Close, then wait until every stream has ended and its hooks have run, for timeout_ms at most.
+ *  Returns  OK | TIMEOUT (some streams are stuck in their transport; call again, or destroy the server first)
+ *  Threads  not from a callback of the instance; blocks. A stepped runtime is stepped meanwhile and time is not waited
+ *           for */
+VESTRY_API vestry_err vestry_stop(vestry *v, uint64_t timeout_ms);
+
+/** Stop without a time limit, then free. Adapters must have been destroyed first. NULL is accepted.
+ *  Threads  as vestry_stop */
+VESTRY_API void vestry_destroy(vestry *v);
+
+VESTRY_API vestry_runtime *vestry_runtime_of(vestry *v);
+VESTRY_API vestry_store *vestry_store_of(vestry *v);
+VESTRY_API const vestry_host *vestry_host_of(const vestry *v);
+/** Counters, a snapshot. Threads any. */
+VESTRY_API void vestry_stats_get(vestry *v, vestry_stats *ret_stats);
+
+/* --------------------------------------------------------------------------------------------- registering -------- */
+
+/** An effect. args: the array behind the name, borrowed. On the dispatching thread, no lock held; must not block when
+ *  the dispatch came from a timer or a hook. OK, or an error that is recorded in the dispatch's result. */
+typedef vestry_err (*vestry_effect_fn)(vestry_dispatch_context *context, const json_t *args, void *ctx);
+
+/** Where interceptors step in. */
+typedef enum vestry_phase {
+  VESTRY_PHASE_CONNECT,  /**< which connections: before anything of a reply is performed; see vestry_context_target */
+  VESTRY_PHASE_DISPATCH, /**< around one dispatch */
+  VESTRY_PHASE_EFFECT    /**< around one effect */
+} vestry_phase;
+
+/** One side of an interceptor. effect: the effect, whole, in PHASE_EFFECT, otherwise NULL. Same thread as the dispatch.
+ *  OK, or an error that is recorded; the rest goes on. */
+typedef vestry_err (*vestry_intercept_fn)(vestry_dispatch_context *context, const json_t *effect, void *ctx);
+
+typedef struct vestry_interceptor {
+  const char *name; /**< for error records; copied */
+  vestry_phase phase;
+  vestry_intercept_fn before; /**< in order of registration; NULL: none */
+  vestry_intercept_fn after;  /**< in reverse order; NULL: none */
+  void *ctx;
+} vestry_interceptor;
+
+/** Register an effect under a name; the last registered wins, built-in ones included.
+ *  name     copied; not empty
+ *  Returns  OK | INVALID | NO_MEMORY
+ *  Threads  one at a time, before the first request or dispatch */
+VESTRY_API vestry_err vestry_effect(vestry *v, const char *name, vestry_effect_fn effect, void *ctx);
+/** Append an interceptor. As vestry_effect. */
+VESTRY_API vestry_err vestry_intercept(vestry *v, const vestry_interceptor *interceptor);
+
+/* ---------------------------------------------------------------------------------------------- dispatching ------- */
+
+/** What went wrong in a dispatch, one record a failure. */
+typedef struct vestry_dispatch_error {
+  vestry_phase phase;
+  char name[64]; /**< of the effect or interceptor, cut */
+  vestry_err error;
+  char detail[96]; /**< what else is known; may be empty */
+} vestry_dispatch_error;
+
+/** The outcome of a dispatch. Failures beyond the room for records are counted. */
+typedef struct vestry_dispatch_result {
+  uint32_t effects_count;     /**< effects that were performed without an error */
+  uint32_t errors_count;      /**< failures, effects' and interceptors' */
+  uint32_t connections_count; /**< connections the dispatch was for */
+  vestry_dispatch_error errors[8];
+} vestry_dispatch_result;
+
+/** Dispatch effects to all open connections stored under a key: a list of effects, [["name", args…], …], in the format
+ *  language of jansson's json_pack. One failing effect does not stop the others.
+ *  Returns  OK | NOT_FOUND (no open connection: nothing was dispatched) | INVALID (format, key) | CLOSED (the instance)
+ *           | NO_MEMORY | else the first effect's error; vestry_dispatch_json tells all
+ *  Threads  any; runs the effects on this thread; does not block unless an effect does */
+VESTRY_API vestry_err vestry_dispatch(vestry *v, vestry_scope scope, vestry_key key, const char *format, ...);
+/** The same with a list made elsewhere (borrowed) and a result (may be NULL; set unless INVALID). */
+VESTRY_API vestry_err vestry_dispatch_json(vestry *v, vestry_scope scope, vestry_key key, json_t *effects,
+                                           vestry_dispatch_result *ret_result);
+/** The same to one connection that the caller holds. NOT_FOUND: it is closed. */
+VESTRY_API vestry_err vestry_dispatch_to(vestry *v, vestry_connection *connection, json_t *effects,
+                                         vestry_dispatch_result *ret_result);
+
+/** Close all connections stored under a key, for a cause; a clean one lets queued events out first.
+ *  Returns  OK | NOT_FOUND | INVALID, TOO_LARGE (key). ret_count may be NULL
+ *  Threads  any; runs purge hooks on this thread */
+VESTRY_API vestry_err vestry_close_key(vestry *v, vestry_scope scope, vestry_key key, vestry_cause cause,
+                                       size_t *ret_count);
+
+/* Inside effects and interceptors. All borrowed, the callback's thread only. */
+
+VESTRY_API vestry *vestry_context_instance(const vestry_dispatch_context *context);
+/** The request behind the dispatch; NULL when there is none. */
+VESTRY_API const vestry_request *vestry_context_request(const vestry_dispatch_context *context);
+/** The scope of the request or dispatch. */
+VESTRY_API vestry_scope vestry_context_scope(const vestry_dispatch_context *context);
+/** The connections it is for, and how many. */
+VESTRY_API vestry_connection *const *vestry_context_connections(const vestry_dispatch_context *context,
+                                                                size_t *ret_count);
+/** The reply that is being performed, for interceptors of PHASE_CONNECT; NULL otherwise. */
+VESTRY_API const vestry_reply *vestry_context_reply(const vestry_dispatch_context *context);
+/** Add a connection to those the dispatch is for; a reference is taken. PHASE_CONNECT, before only.
+ *  OK | INVALID (phase) | NO_MEMORY. */
+VESTRY_API vestry_err vestry_context_target(vestry_dispatch_context *context, vestry_connection *connection);
+/** Send an event to every connection of the dispatch: the one door through which all built-in effects send.
+ *  Returns  OK: at least one accepted it and none was FULL | CLOSED: none is open | FULL | TOO_LARGE | NO_MEMORY: at
+ *           least one could not take it; the others have it */
+VESTRY_API vestry_err vestry_context_send(vestry_dispatch_context *context, vestry_event *event);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

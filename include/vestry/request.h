@@ -1,0 +1,104 @@
+/** Requests and replies: what a handler is given, and the data it answers with.
+ *
+ *  A handler sends nothing itself. It fills a reply: a status and body, or a key and effects; vestry performs it:
+ *  - an ordinary request (no Datastar-Request header): status, headers and body are answered; effects are dropped.
+ *  - a Datastar request: with effects or a connection to keep, vestry finds the connection (the one the reply names;
+ * the open ones stored under its key), dispatches the effects to it and answers 204; or opens a new stream, stores it
+ *    under the key when it is to stay open, and dispatches the effects down that. Without either, status, headers and
+ *    body are answered (204 when nothing was set).
+ *
+ *      static vestry_err jump(const vestry_request *req, vestry_reply *reply, void *app) {
+ *        vestry_reply_key(reply, VESTRY_KEY("counter", 1));
+ *        return vestry_reply_fx(reply, "[s,{s:i}]", "patch-signals", "counter", add_ten(app));
+ *      } */
+#ifndef VESTRY_REQUEST_H
+#define VESTRY_REQUEST_H
+
+#include "vestry/connection.h"
+#include "vestry/signals.h"
+#include "vestry/store.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct vestry_request vestry_request;
+typedef struct vestry_reply vestry_reply;
+
+/** An application's handler. On the adapter's thread, no lock held; may block as long as the server can spare the
+ *  thread. req and reply are valid during the call.
+ *  Returns  OK; otherwise the reply is thrown away and the error answered: INVALID, MALFORMED 400; NOT_FOUND 404;
+ * EXISTS 409; TOO_LARGE 413; LIMIT, FULL 503 with Retry-After; all others 500 */
+typedef vestry_err (*vestry_handler_fn)(const vestry_request *req, vestry_reply *reply, void *app);
+
+/* Everything a request hands out is borrowed from it and valid during the handler. Handler's thread only. */
+
+/** "GET", "POST", … as sent. */
+VESTRY_API const char *vestry_request_method(const vestry_request *req);
+/** The path, URL-decoded, without query. */
+VESTRY_API const char *vestry_request_path(const vestry_request *req);
+/** The query as sent, without '?'; "" when there is none. See vestry_query_value. */
+VESTRY_API const char *vestry_request_query(const vestry_request *req);
+/** A header's value, name in any case; NULL: not there. */
+VESTRY_API const char *vestry_request_header(const vestry_request *req, const char *name);
+/** The value of a cookie. buffer: receives at most capacity - 1 bytes and a NUL. OK | NOT_FOUND | TOO_LARGE. */
+VESTRY_API vestry_err vestry_request_cookie(const vestry_request *req, const char *name, char *buffer, size_t capacity);
+/** The peer's address as text; "" when unknown. */
+VESTRY_API const char *vestry_request_peer(const vestry_request *req);
+/** The body, whole; len 0 when there is none. Bounded by vestry_options.max_body_bytes. */
+VESTRY_API vestry_slice vestry_request_body(const vestry_request *req);
+/** Whether the Datastar client sent it: header Datastar-Request is "true". */
+VESTRY_API bool vestry_request_is_datastar(const vestry_request *req);
+/** The page's signals, an object; NULL for an ordinary request. Borrowed: json_incref to keep. A form sent by the
+ * client (contentType 'form') has an empty object. */
+VESTRY_API json_t *vestry_request_signals(const vestry_request *req);
+/** What the scope function made of the request. */
+VESTRY_API vestry_scope vestry_request_scope(const vestry_request *req);
+/** The instance that serves it. */
+VESTRY_API struct vestry *vestry_request_instance(const vestry_request *req);
+
+/** Status of the answer; 200 (204 when there is no body) otherwise. OK | INVALID (not 200 to 599). Ignored when the
+ * reply goes down a stored connection or opens a stream. */
+VESTRY_API vestry_err vestry_reply_status(vestry_reply *reply, int status);
+/** Add a header; copied. A name set twice is sent twice, except Content-Type, where the last wins.
+ *  OK | INVALID (no token for a name, a line break or NUL in the value; framing headers) | NO_MEMORY. */
+VESTRY_API vestry_err vestry_reply_header(vestry_reply *reply, const char *name, const char *value);
+/** The body and, unless a header says otherwise, its content type (NULL: text/html; charset=utf-8). Copied.
+ *  OK | INVALID | NO_MEMORY. */
+VESTRY_API vestry_err vestry_reply_body(vestry_reply *reply, const char *content_type, const void *body, size_t len);
+
+/** Name the key: of the stored connections that the effects go to, and of a new stream that is kept. Copied.
+ *  OK | INVALID, TOO_LARGE (the key) | NO_MEMORY. */
+VESTRY_API vestry_err vestry_reply_key(vestry_reply *reply, vestry_key key);
+/** Send to this very connection, whatever the key says; a reference is held. OK | INVALID (NULL). */
+VESTRY_API vestry_err vestry_reply_connection(vestry_reply *reply, vestry_connection *connection);
+/** Keep the stream that this request opens: it stays open when the effects are done (auto-close off) and is stored
+ * under the reply's key, if one was named. Without it a new stream closes when its effects are done. policy      when
+ * open connections are stored under the key already: REPLACE them, MANY: join them; REUSE: no stream is opened, the
+ * effects go to them and the answer is 204; REJECT: answer 409, no effect is dispatched many_count  for MANY:
+ * connections under the key at most, 0: 8; beyond it the oldest is closed for REPLACED OK | INVALID. */
+VESTRY_API vestry_err vestry_reply_keep(vestry_reply *reply, vestry_put_policy policy, size_t many_count);
+/** Close the new stream when its effects are done, or not; over the default of vestry_reply_keep (off) and of the
+ *  instance (on). A stream with auto-close is never stored. */
+VESTRY_API void vestry_reply_auto_close(vestry_reply *reply, bool auto_close);
+/** Hooks of the stream that this request opens, beside the instance's. Copied; see vestry_connection_hooks. */
+VESTRY_API void vestry_reply_hooks(vestry_reply *reply, const vestry_connection_hooks *hooks);
+/** Bounds of the stream that this request opens, over the instance's. Copied. OK | INVALID. */
+VESTRY_API vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_connection_options *options);
+
+/** Add one effect: ["name", arguments…], in the format language of jansson's json_pack.
+ *  OK | INVALID (no array headed by a string, a format that does not fit) | NO_MEMORY. The format is not checked by the
+ *  compiler: hand strings of clients over with s, never inside the format. */
+VESTRY_API vestry_err vestry_reply_fx(vestry_reply *reply, const char *format, ...);
+/** Add one effect made elsewhere; a reference is taken on OK only. OK | INVALID | NO_MEMORY. */
+VESTRY_API vestry_err vestry_reply_effect(vestry_reply *reply, json_t *effect);
+/** Shorthands for the effects patch-elements, patch-signals (a json_pack format) and execute-script. As
+ * vestry_reply_fx. */
+VESTRY_API vestry_err vestry_reply_patch_elements(vestry_reply *reply, const char *html);
+VESTRY_API vestry_err vestry_reply_patch_signals(vestry_reply *reply, const char *format, ...);
+VESTRY_API vestry_err vestry_reply_execute_script(vestry_reply *reply, const char *script);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,55 @@
+/* A group of connections: all those of one instance. It numbers them, counts what became of them, and closes them
+ * together. */
+#ifndef VSI_STREAM_GROUP_H
+#define VSI_STREAM_GROUP_H
+
+#include "vestry/connection.h"
+#include "vestry/runtime.h"
+#include "vestry/transport.h"
+
+typedef struct vsi_group vsi_group;
+
+typedef struct vsi_group_stats {
+  uint64_t opened, open, closed; /* opened = open + closed */
+  uint64_t closed_by_cause[VESTRY_CAUSE_COUNT];
+  uint64_t accepted, written, discarded, refused, heartbeats;
+} vsi_group_stats;
+
+/* defaults: for connections created without options of their own; validated here. hooks: for all; may be NULL.
+ * OK | INVALID | NO_MEMORY */
+vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_options *defaults,
+                            const vestry_connection_hooks *hooks, vsi_group **ret_group);
+
+/* Refuse new connections and close all for SHUTDOWN. Idempotent, does not block. */
+void vsi_group_close(vsi_group *group);
+
+/* Wait until every connection has ended and its hooks have returned: OK | TIMEOUT. Steps a stepped runtime. */
+vestry_err vsi_group_wait(vsi_group *group, uint64_t timeout_ms);
+
+/* All connections must have ended. References to them may outlive the group. NULL is accepted. */
+void vsi_group_destroy(vsi_group *group);
+
+void vsi_group_stats_get(vsi_group *group, vsi_group_stats *ret_stats);
+
+/* Call fn for each connection that has not ended, with a reference held during the call, no lock held. NO_MEMORY: not
+ * called at all. */
+vestry_err vsi_group_each(vsi_group *group, void (*fn)(vestry_connection *connection, void *ctx), void *ctx);
+
+/* Create a connection over a transport. Nothing is written before vsi_connection_start.
+ * options: NULL: the group's; hooks: NULL or beside the group's (called before them).
+ * ret_connection: one reference, the caller's. On failure the transport is untouched: the caller still owns it.
+ * OK | INVALID | NO_MEMORY | CLOSED (the group is) */
+vestry_err vsi_connection_create(vsi_group *group, const vestry_transport_ops *ops, void *transport,
+                                 const vestry_connection_options *options, const vestry_connection_hooks *hooks,
+                                 vestry_connection **ret_connection);
+
+/* Let it run: the head is written, then what was sent meanwhile. Once. */
+void vsi_connection_start(vestry_connection *connection);
+
+/* Instead of start: forget a connection that was created but shall not open. It counts as opened and closed, its hooks
+ * run on this thread, its transport is ended unopened. */
+void vsi_connection_abandon(vestry_connection *connection, vestry_cause cause);
+
+const vestry_host *vsi_connection_host(const vestry_connection *connection);
+
+#endif
