@@ -8,7 +8,11 @@
  *      vestry_connection_send(connection, event);
  *      vestry_event_unref(event);
  *
- *  Wire format: the Datastar SDK specification of client 1.0 over Server-Sent Events (WHATWG HTML, section 9.2). */
+ *  Wire format: the Datastar SDK specification of client 1.0 over Server-Sent Events (WHATWG HTML, section 9.2).
+ *
+ *  Bytes: html and scripts are UTF-8. What is not valid UTF-8 is passed on as it is: the browser reads U+FFFD in its
+ *  place and finds every line end where it was put, so it can spoil the text but forge nothing. Likewise a NUL: one
+ *  more character to the event stream, dropped or replaced by the HTML parser. Signals are checked whole. */
 #ifndef VESTRY_EVENT_H
 #define VESTRY_EVENT_H
 
@@ -54,25 +58,31 @@ VESTRY_API vestry_err vestry_namespace_from_name(const char *name, vestry_namesp
 
 /** Fields every event can carry. Zero is the default. */
 typedef struct vestry_event_options {
-  const char *id;    /**< NULL: no id line; "": a line that clears the browser's last id. No CR, LF or NUL */
+  const char *id;    /**< NULL: no id line; "": a line ("id:") that clears the browser's last id. No CR or LF */
   uint32_t retry_ms; /**< the browser's reconnection delay; 0 or 1000 (the client's own default): no line */
 } vestry_event_options;
 
 typedef struct vestry_elements_options {
   size_t size; /**< sizeof(vestry_elements_options), or 0 */
   vestry_event_options event;
-  const char *selector; /**< CSS; NULL: match by element id. Mandatory for every mode but OUTER and REPLACE */
+  const char *selector; /**< CSS; NULL or "": match by element id. Mandatory for every mode but OUTER and REPLACE */
   vestry_patch_mode mode;
   bool use_view_transition;
-  const char *view_transition_selector; /**< only with use_view_transition */
+  const char *view_transition_selector; /**< only with use_view_transition; NULL or "": none */
   vestry_namespace ns;
 } vestry_elements_options;
+
+#define VESTRY_ELEMENTS_OPTIONS_INIT                                                                                   \
+  { sizeof(vestry_elements_options), {NULL, 0}, NULL, VESTRY_PATCH_OUTER, false, NULL, VESTRY_NAMESPACE_HTML }
 
 typedef struct vestry_signals_options {
   size_t size; /**< sizeof(vestry_signals_options), or 0 */
   vestry_event_options event;
   bool only_if_missing; /**< do not overwrite signals that the page has */
 } vestry_signals_options;
+
+#define VESTRY_SIGNALS_OPTIONS_INIT                                                                                    \
+  { sizeof(vestry_signals_options), {NULL, 0}, false }
 
 /** One attribute of a script element. Name: ASCII letters, digits, '-', '_', ':', '.'; value: any UTF-8, is escaped. A
  *  NULL value writes the bare name (async, defer). */
@@ -84,46 +94,57 @@ typedef struct vestry_script_options {
   size_t size; /**< sizeof(vestry_script_options), or 0 */
   vestry_event_options event;
   bool keep;                          /**< leave the element in the page; default: it removes itself once it has run */
-  const vestry_attribute *attributes; /**< in this order; copied */
+  const vestry_attribute *attributes; /**< in this order, behind the one that removes it; copied */
   size_t attributes_count;            /**< at most 64 */
 } vestry_script_options;
+
+#define VESTRY_SCRIPT_OPTIONS_INIT                                                                                     \
+  { sizeof(vestry_script_options), {NULL, 0}, false, NULL, 0 }
 
 /** Limit on the bytes of one event, against runaway formatting. */
 #define VESTRY_EVENT_MAX_BYTES ((size_t)64 * 1024 * 1024)
 
 /** Patch elements into the page.
  *  host       borrowed while the event lives; NULL: default
- *  html       UTF-8, len bytes; copied; CR, LF and CRLF each end a line. Blank HTML writes no elements line
+ *  html       UTF-8, len bytes; copied; CR, LF and CRLF each end a line. Blank HTML (white space alone) writes no
+ *             elements line, and neither does mode REMOVE
  *  options    NULL: the defaults
  *  ret_event  one reference, the caller's; untouched on failure
- *  Returns  OK | INVALID (a line break or NUL in a field, a selector missing for the mode, a number that is no mode, a
- *           transition selector without transition, html NULL with len > 0) | TOO_LARGE | NO_MEMORY
+ *  Returns  OK | INVALID (a line break in a field, a selector missing for the mode, a number that is no mode or
+ *           namespace, a transition selector without transition, html NULL with len > 0, an options size larger than
+ *           this version's) | TOO_LARGE (VESTRY_EVENT_MAX_BYTES) | NO_MEMORY
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_event_elements(const vestry_host *host, const char *html, size_t len,
                                             const vestry_elements_options *options, vestry_event **ret_event);
 
-/** Remove the elements that match a selector: mode REMOVE without elements. Otherwise as vestry_event_elements. */
+/** Remove the elements that match a selector: mode REMOVE without elements. selector and the mode stand over those of
+ *  the options. Otherwise as vestry_event_elements. */
 VESTRY_API vestry_err vestry_event_remove(const vestry_host *host, const char *selector,
                                           const vestry_elements_options *options, vestry_event **ret_event);
 
 /** Patch signals: a JSON object as text, merged into the page's signals (RFC 7386; null deletes). The text is sent
- *  verbatim, line by line; it must be a well-formed JSON object, since the client runs what is not JSON as JavaScript.
- *  Returns  OK | INVALID (fields) | MALFORMED (no JSON object) | TOO_LARGE | NO_MEMORY
+ *  verbatim, line by line; it must be a well-formed JSON object in valid UTF-8, since the client runs what is not JSON
+ *  as JavaScript. The grammar is JSON's own: numbers of any size, and every escape.
+ *  Returns  OK | INVALID (fields, json NULL with len > 0) | MALFORMED (no JSON object) | TOO_LARGE (also: nested deeper
+ *           than 256) | NO_MEMORY
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_event_signals(const vestry_host *host, const char *json, size_t len,
                                            const vestry_signals_options *options, vestry_event **ret_event);
 
 /** Run JavaScript in the page, as a script element appended to the body.
- *  script  UTF-8, len bytes; copied; CR, LF and CRLF each end a line. `</script`, `<script` and `<!--` would end or
- *          change the element: their `<` is written as `\x3C`, which means the same inside strings, templates and
- *          regular expressions, the only places where working code has them
- *  Returns  OK | INVALID (fields, an attribute's name, too many attributes) | TOO_LARGE | NO_MEMORY
+ *  script  UTF-8, len bytes; copied; CR, LF and CRLF each end a line. `</script` and `<!--` would end or change the
+ *          element, and the client takes elements that contain `</html`, `</head` or `</body` for a whole document:
+ *          in these five, in any case, the `<` is written as `\u003C`. That means the same in strings, regular
+ *          expressions, templates (but for String.raw) and JSON, the places where working code has them. Code that
+ *          uses `<!--` as a comment is not supported
+ *  Returns  OK | INVALID (fields, an attribute's name, data-effect as an attribute without keep, too many attributes,
+ *           script NULL with len > 0) | TOO_LARGE | NO_MEMORY
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_event_script(const vestry_host *host, const char *script, size_t len,
                                           const vestry_script_options *options, vestry_event **ret_event);
 
 /** A comment: ignored by the page, keeps the stream alive. text NULL or "": the heartbeat (":" and an empty line).
- *  Returns  OK | INVALID (a line break or NUL in the text) | NO_MEMORY. Threads any; does not block */
+ *  Returns  OK | INVALID (a line break in the text) | TOO_LARGE | NO_MEMORY. Threads any; does not block */
 VESTRY_API vestry_err vestry_event_comment(const vestry_host *host, const char *text, vestry_event **ret_event);
 
 /** Take a reference. Returns its argument. Threads any. */

@@ -1,0 +1,120 @@
+#include <string.h>
+
+#include "event/writer.h"
+
+static const char *const mode_names[] = {
+#define MODE_NAME(name, wire) [VESTRY_PATCH_##name] = wire,
+    VESTRY_PATCH_MODES(MODE_NAME)
+#undef MODE_NAME
+};
+static const char *const namespace_names[] = {
+#define NAMESPACE_NAME(name, wire) [VESTRY_NAMESPACE_##name] = wire,
+    VESTRY_NAMESPACES(NAMESPACE_NAME)
+#undef NAMESPACE_NAME
+};
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static const char *name_of(const char *const *names, size_t count, size_t number) {
+  return number < count ? names[number] : NULL;
+}
+
+/* The number of a name, or count. */
+static size_t number_of(const char *const *names, size_t count, const char *name) {
+  size_t number = 0;
+  while (number < count && (!name || strcmp(names[number], name) != 0)) number++;
+  return number;
+}
+
+const char *vestry_patch_mode_name(vestry_patch_mode mode) {
+  return name_of(mode_names, COUNT(mode_names), (size_t)mode);
+}
+
+vestry_err vestry_patch_mode_from_name(const char *name, vestry_patch_mode *ret_mode) {
+  size_t number = number_of(mode_names, COUNT(mode_names), name);
+  if (number == COUNT(mode_names)) return VESTRY_NOT_FOUND;
+  *ret_mode = (vestry_patch_mode)number;
+  return VESTRY_OK;
+}
+
+const char *vestry_namespace_name(vestry_namespace ns) {
+  return name_of(namespace_names, COUNT(namespace_names), (size_t)ns);
+}
+
+vestry_err vestry_namespace_from_name(const char *name, vestry_namespace *ret_namespace) {
+  size_t number = number_of(namespace_names, COUNT(namespace_names), name);
+  if (number == COUNT(namespace_names)) return VESTRY_NOT_FOUND;
+  *ret_namespace = (vestry_namespace)number;
+  return VESTRY_OK;
+}
+
+static bool is_given(const char *text) {
+  return text && *text;
+}
+
+static vestry_err check(const vestry_elements_options *options) {
+  if (!vestry_patch_mode_name(options->mode) || !vestry_namespace_name(options->ns)) return VESTRY_INVALID;
+  if (!vsi_is_one_line(options->event.id) || !vsi_is_one_line(options->selector) ||
+      !vsi_is_one_line(options->view_transition_selector))
+    return VESTRY_INVALID;
+  bool matches_by_id = options->mode == VESTRY_PATCH_OUTER || options->mode == VESTRY_PATCH_REPLACE;
+  if (!matches_by_id && !is_given(options->selector)) return VESTRY_INVALID;
+  if (is_given(options->view_transition_selector) && !options->use_view_transition) return VESTRY_INVALID;
+  return VESTRY_OK;
+}
+
+/* HTML's own white space: tab, LF, FF, CR, space. */
+static bool is_blank(const char *html, size_t len) {
+  for (size_t i = 0; i < len; i++) {
+    if (!html[i] || !strchr("\t\n\f\r ", html[i])) return false;
+  }
+  return true;
+}
+
+typedef struct patch {
+  vestry_elements_options options;
+  const char *html;
+  size_t len;
+  bool has_elements;
+} patch;
+
+static void patch_layout(vsi_writer *writer, const void *ctx) {
+  const patch *p = ctx;
+  vsi_put_head(writer, "datastar-patch-elements", &p->options.event);
+  vsi_put_line(writer, "data: selector ", p->options.selector);
+  if (p->options.mode != VESTRY_PATCH_OUTER) vsi_put_line(writer, "data: mode ", mode_names[p->options.mode]);
+  if (p->options.use_view_transition) vsi_put_str(writer, "data: useViewTransition true\n");
+  vsi_put_line(writer, "data: viewTransitionSelector ", p->options.view_transition_selector);
+  if (p->options.ns != VESTRY_NAMESPACE_HTML) vsi_put_line(writer, "data: namespace ", namespace_names[p->options.ns]);
+  if (p->has_elements) {
+    /* The client splits a data line at its first space, so an empty line keeps the one behind the key. */
+    vsi_put_str(writer, "data: elements ");
+    vsi_put_lines(writer, p->html, p->len, "data: elements ");
+    vsi_put(writer, "\n", 1);
+  }
+  vsi_put(writer, "\n", 1);
+}
+
+static vestry_err build(const vestry_host *host, patch *p, vestry_event **ret_event) {
+  vestry_err error = check(&p->options);
+  if (error) return error;
+  p->has_elements = p->options.mode != VESTRY_PATCH_REMOVE && !is_blank(p->html, p->len);
+  return vsi_event_build(host, patch_layout, p, ret_event);
+}
+
+vestry_err vestry_event_elements(const vestry_host *host, const char *html, size_t len,
+                                 const vestry_elements_options *options, vestry_event **ret_event) {
+  if (!html && len) return VESTRY_INVALID;
+  patch p = {.html = html, .len = len};
+  vestry_err error = vsi_options_take(&p.options, sizeof p.options, options);
+  return error ? error : build(host, &p, ret_event);
+}
+
+vestry_err vestry_event_remove(const vestry_host *host, const char *selector, const vestry_elements_options *options,
+                               vestry_event **ret_event) {
+  patch p = {.html = NULL};
+  vestry_err error = vsi_options_take(&p.options, sizeof p.options, options);
+  if (error) return error;
+  p.options.selector = selector;
+  p.options.mode = VESTRY_PATCH_REMOVE;
+  return build(host, &p, ret_event);
+}

@@ -1,0 +1,68 @@
+#include "event/escape.h"
+
+#include <string.h>
+
+bool vsi_starts_with(const char *text, size_t len, const char *lower) {
+  for (size_t i = 0; lower[i]; i++) {
+    if (i == len) return false;
+    bool is_letter = lower[i] >= 'a' && lower[i] <= 'z';
+    if ((is_letter ? text[i] | 0x20 : text[i]) != lower[i]) return false;
+  }
+  return true;
+}
+
+/* What must not stand in a script element's text, each with a `<` in front.
+ *
+ * `</script` ends the element. `<!--` begins a state of the HTML parser in which a later `<script` makes it overlook
+ * the next `</script>`; without the first the second is harmless, so `<script` is left alone: minified code has it as
+ * "less than script". The last three are the client's: when it sees one of them anywhere in the elements it takes the
+ * whole for a document, and the script, moved into a head that is dropped, does not run. */
+static const char *const hazards[] = {"/script", "!--", "/html", "/head", "/body"};
+
+static bool is_hazard(const char *behind, size_t len) {
+  for (size_t i = 0; i < sizeof hazards / sizeof *hazards; i++) {
+    if (vsi_starts_with(behind, len, hazards[i])) return true;
+  }
+  return false;
+}
+
+/* The `<` is written as \u003C, which strings, templates and regular expressions read back as `<`, and JSON does too:
+ * not every script element holds JavaScript (speculation rules, import maps). Where a backslash already escapes the
+ * `<`, that one is used: a second would turn the pair into a backslash and "u003C". */
+void vsi_put_script_text(vsi_writer *writer, const char *text, size_t len, const char *prefix) {
+  const char *end = text + len;
+  const char *written = text, *at = text;
+  while (at < end && (at = memchr(at, '<', (size_t)(end - at))) != NULL) {
+    if (is_hazard(at + 1, (size_t)(end - at - 1))) {
+      size_t backslashes = 0;
+      while (at - backslashes > written && *(at - backslashes - 1) == '\\') backslashes++;
+      vsi_put_lines(writer, written, (size_t)(at - written), prefix);
+      vsi_put_str(writer, backslashes % 2 ? "u003C" : "\\u003C");
+      written = at + 1;
+    }
+    at++;
+  }
+  vsi_put_lines(writer, written, (size_t)(end - written), prefix);
+}
+
+void vsi_put_attribute_value(vsi_writer *writer, const char *value) {
+  for (;;) {
+    size_t plain = strcspn(value, "&\"<>\r\n");
+    vsi_put(writer, value, plain);
+    value += plain;
+    switch (*value++) {
+    case '&': vsi_put_str(writer, "&amp;"); break;
+    case '"': vsi_put_str(writer, "&quot;"); break;
+    case '<': vsi_put_str(writer, "&lt;"); break;
+    case '>': vsi_put_str(writer, "&gt;"); break;
+    case '\r': vsi_put_str(writer, "&#13;"); break;
+    case '\n': vsi_put_str(writer, "&#10;"); break;
+    default: return;
+    }
+  }
+}
+
+bool vsi_is_attribute_name(const char *name) {
+  static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_:.";
+  return name && *name && name[strspn(name, allowed)] == '\0';
+}

@@ -1,0 +1,267 @@
+#include "event/json.h"
+
+#include <string.h>
+
+/* A reader over the text. The scan_ functions move `at` behind what they accept; at a fault they leave it there and
+ * return why, a sentence, or NULL when all is well. */
+typedef struct reader {
+  const unsigned char *at, *end;
+  bool for_c;
+} reader;
+
+static const char ends_early[] = "the text ends before the object does";
+
+static bool is_digit(unsigned char c) {
+  return c >= '0' && c <= '9';
+}
+
+static void skip_space(reader *r) {
+  while (r->at < r->end && (*r->at == ' ' || *r->at == '\n' || *r->at == '\r' || *r->at == '\t')) r->at++;
+}
+
+static bool skip_digits(reader *r) {
+  const unsigned char *from = r->at;
+  while (r->at < r->end && is_digit(*r->at)) r->at++;
+  return r->at > from;
+}
+
+static const char *scan_number(reader *r) {
+  if (*r->at == '-') r->at++;
+  if (r->at < r->end && *r->at == '0')
+    r->at++; /* a digit behind it is found by whoever expects ',' there */
+  else if (!skip_digits(r))
+    return "a number has no digits";
+  if (r->at < r->end && *r->at == '.') {
+    r->at++;
+    if (!skip_digits(r)) return "a number has no digits behind its point";
+  }
+  if (r->at < r->end && (*r->at == 'e' || *r->at == 'E')) {
+    r->at++;
+    if (r->at < r->end && (*r->at == '+' || *r->at == '-')) r->at++;
+    if (!skip_digits(r)) return "a number has no digits in its exponent";
+  }
+  return NULL;
+}
+
+static const char *scan_word(reader *r, const char *word) {
+  size_t len = strlen(word);
+  if ((size_t)(r->end - r->at) < len || memcmp(r->at, word, len) != 0) return "a value is expected";
+  r->at += len;
+  return NULL;
+}
+
+/* One multi-byte sequence of well-formed UTF-8 (Unicode, table 3-7): no overlong forms, no surrogates, at most
+ * U+10FFFF. The lead byte decides how many bytes follow and where the first of them may lie. */
+static const char *scan_utf8(reader *r) {
+  static const char invalid[] = "the text is not valid UTF-8";
+  unsigned char lead = *r->at, low = 0x80, high = 0xBF;
+  size_t more;
+  if (lead >= 0xC2 && lead <= 0xDF)
+    more = 1;
+  else if (lead >= 0xE0 && lead <= 0xEF)
+    more = 2;
+  else if (lead >= 0xF0 && lead <= 0xF4)
+    more = 3;
+  else
+    return invalid;
+  if (lead == 0xE0) low = 0xA0;
+  if (lead == 0xED) high = 0x9F;
+  if (lead == 0xF0) low = 0x90;
+  if (lead == 0xF4) high = 0x8F;
+  if ((size_t)(r->end - r->at) <= more) return invalid;
+  if (r->at[1] < low || r->at[1] > high) return invalid;
+  for (size_t i = 2; i <= more; i++) {
+    if (r->at[i] < 0x80 || r->at[i] > 0xBF) return invalid;
+  }
+  r->at += more + 1;
+  return NULL;
+}
+
+/* The four digits behind \u; at stands on the first. */
+static const char *scan_hex4(reader *r, unsigned *ret_unit) {
+  unsigned unit = 0;
+  for (int i = 0; i < 4; i++, r->at++) {
+    if (r->at == r->end) return ends_early;
+    unsigned char c = *r->at, letter = c | 0x20;
+    if (is_digit(c))
+      unit = unit << 4 | (c - '0');
+    else if (letter >= 'a' && letter <= 'f')
+      unit = unit << 4 | (letter - 'a' + 10U);
+    else
+      return "an escape \\u has fewer than four hexadecimal digits";
+  }
+  *ret_unit = unit;
+  return NULL;
+}
+
+/* at stands on the backslash, and on a fault is put back there. */
+static const char *scan_escape(reader *r) {
+  const unsigned char *start = r->at++;
+  if (r->at == r->end) return ends_early;
+  unsigned char c = *r->at++;
+  if (c != 'u') {
+    if (c && strchr("\"\\/bfnrt", c)) return NULL;
+    r->at = start;
+    return "a string has an unknown escape";
+  }
+  unsigned unit, second;
+  const char *why = scan_hex4(r, &unit);
+  if (why || !r->for_c) return why;
+  if (unit == 0) {
+    r->at = start;
+    return "a string has a zero character, which is not accepted";
+  }
+  if (unit < 0xD800 || unit > 0xDFFF) return NULL;
+  if (unit < 0xDC00 && r->end - r->at >= 2 && r->at[0] == '\\' && r->at[1] == 'u') {
+    r->at += 2;
+    why = scan_hex4(r, &second);
+    if (why) return why;
+    if (second >= 0xDC00 && second <= 0xDFFF) return NULL;
+  }
+  r->at = start;
+  return "a string has half a surrogate pair";
+}
+
+#define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* Bytes that need no look of their own: ASCII from space on, but for `"` and `\`. Eight at a time: with all top bits
+ * clear, a byte that is zero after XOR borrows into its top bit when 1 is taken away, and so does one below 0x20 when
+ * 0x20 is. A borrow can spoil the byte above it, but only behind a byte that stops us anyway. */
+static void skip_plain(reader *r) {
+  for (; r->end - r->at >= 8; r->at += 8) {
+    uint64_t eight;
+    memcpy(&eight, r->at, sizeof eight);
+    uint64_t quote = (eight ^ EACH_BYTE('"')) - EACH_BYTE(1), backslash = (eight ^ EACH_BYTE('\\')) - EACH_BYTE(1);
+    if ((eight | (eight - EACH_BYTE(0x20)) | quote | backslash) & EACH_BYTE(0x80)) break;
+  }
+  while (r->at < r->end && *r->at >= 0x20 && *r->at < 0x80 && *r->at != '"' && *r->at != '\\') r->at++;
+}
+
+/* at stands on the opening quote. */
+static const char *scan_string(reader *r) {
+  r->at++;
+  for (;;) {
+    skip_plain(r);
+    if (r->at == r->end) return ends_early;
+    const char *why = NULL;
+    if (*r->at == '"') break;
+    if (*r->at == '\\')
+      why = scan_escape(r);
+    else if (*r->at >= 0x80)
+      why = scan_utf8(r);
+    else
+      why = "a string has a control character that is not escaped";
+    if (why) return why;
+  }
+  r->at++;
+  return NULL;
+}
+
+/* A value that is no object or array. */
+static const char *scan_scalar(reader *r) {
+  switch (*r->at) {
+  case '"': return scan_string(r);
+  case 't': return scan_word(r, "true");
+  case 'f': return scan_word(r, "false");
+  case 'n': return scan_word(r, "null");
+  default: return *r->at == '-' || is_digit(*r->at) ? scan_number(r) : "a value is expected";
+  }
+}
+
+/* at stands on a member's name; it ends up behind the colon. */
+static const char *scan_name(reader *r) {
+  if (*r->at != '"') return "a name in quotes is expected";
+  const char *why = scan_string(r);
+  if (why) return why;
+  skip_space(r);
+  if (r->at == r->end) return ends_early;
+  if (*r->at != ':') return "a colon is expected behind a name";
+  r->at++;
+  return NULL;
+}
+
+vestry_err vsi_json_fail(vestry_err error, size_t offset, const char *message, vsi_json_fault *ret_fault) {
+  if (!ret_fault) return error;
+  ret_fault->offset = offset;
+  strncpy(ret_fault->message, message, sizeof ret_fault->message - 1);
+  ret_fault->message[sizeof ret_fault->message - 1] = '\0';
+  return error;
+}
+
+/* What may come next inside the innermost open object or array. */
+typedef enum expected { NAME_OR_CLOSE, NAME, VALUE_OR_CLOSE, VALUE, COMMA_OR_CLOSE } expected;
+
+/* Which of the open levels are objects, a bit each: all that recursion would have kept. */
+typedef struct levels {
+  uint64_t is_object[VSI_JSON_MAX_DEPTH / 64 + 1];
+  uint32_t depth;
+} levels;
+
+static bool in_object(const levels *l) {
+  return l->is_object[l->depth / 64] >> l->depth % 64 & 1;
+}
+
+static expected open_level(levels *l, bool object) {
+  l->depth++;
+  uint64_t bit = UINT64_C(1) << l->depth % 64;
+  l->is_object[l->depth / 64] = object ? l->is_object[l->depth / 64] | bit : l->is_object[l->depth / 64] & ~bit;
+  return object ? NAME_OR_CLOSE : VALUE_OR_CLOSE;
+}
+
+/* One step: a name, a value or its beginning, a comma, or a closing bracket. at stands on the first byte of it. */
+static const char *step(reader *r, levels *l, expected *next) {
+  if ((*next == NAME_OR_CLOSE || *next == VALUE_OR_CLOSE || *next == COMMA_OR_CLOSE) &&
+      *r->at == (in_object(l) ? '}' : ']')) {
+    r->at++;
+    l->depth--;
+    *next = COMMA_OR_CLOSE;
+    return NULL;
+  }
+  if (*next == COMMA_OR_CLOSE) {
+    if (*r->at != ',') return in_object(l) ? "a comma or } is expected" : "a comma or ] is expected";
+    r->at++;
+    *next = in_object(l) ? NAME : VALUE;
+    return NULL;
+  }
+  if (*next == NAME || *next == NAME_OR_CLOSE) {
+    *next = VALUE;
+    return scan_name(r);
+  }
+  if (*r->at == '{' || *r->at == '[') {
+    *next = open_level(l, *r->at++ == '{');
+    return NULL;
+  }
+  *next = COMMA_OR_CLOSE;
+  return scan_scalar(r);
+}
+
+vestry_err vsi_json_check_object(const char *json, size_t len, const vsi_json_limits *limits,
+                                 vsi_json_fault *ret_fault) {
+  const unsigned char *text = (const unsigned char *)(json ? json : "");
+  reader r = {.at = text, .end = text + len, .for_c = limits->for_c};
+  skip_space(&r);
+  if (r.at == r.end || *r.at != '{')
+    return vsi_json_fail(VESTRY_MALFORMED, (size_t)(r.at - text), "a JSON object is expected", ret_fault);
+  r.at++;
+  levels l = {.depth = 0};
+  expected next = open_level(&l, true);
+  uint32_t count = 0;
+  while (l.depth) {
+    skip_space(&r);
+    if (r.at == r.end) return vsi_json_fail(VESTRY_MALFORMED, (size_t)(r.at - text), ends_early, ret_fault);
+    size_t offset = (size_t)(r.at - text);
+    if (next == VALUE || (next == VALUE_OR_CLOSE && *r.at != ']')) {
+      if (count == limits->max_count)
+        return vsi_json_fail(VESTRY_TOO_LARGE, offset, "there are too many values", ret_fault);
+      count++;
+      if ((*r.at == '{' || *r.at == '[') && l.depth >= limits->max_depth)
+        return vsi_json_fail(VESTRY_TOO_LARGE, offset, "the values are nested too deep", ret_fault);
+    }
+    const char *why = step(&r, &l, &next);
+    if (why) return vsi_json_fail(VESTRY_MALFORMED, (size_t)(r.at - text), why, ret_fault);
+  }
+  skip_space(&r);
+  if (r.at != r.end)
+    return vsi_json_fail(VESTRY_MALFORMED, (size_t)(r.at - text), "there is text behind the object", ret_fault);
+  return VESTRY_OK;
+}

@@ -1,0 +1,27 @@
+/* Checking JSON text (RFC 8259) without building anything: one pass, no recursion, no memory. What comes from a client
+ * is checked by it before a tree is allocated, what goes to a client before it is sent. */
+#ifndef VSI_EVENT_JSON_H
+#define VSI_EVENT_JSON_H
+
+#include "vestry/signals.h"
+
+/* The deepest nesting ever accepted. jansson builds and frees by recursion, about 80 bytes of stack a level: this is
+ * 20 kB, which fits the 100 kB stacks of civetweb's workers. */
+#define VSI_JSON_MAX_DEPTH 256
+
+typedef struct vsi_json_limits {
+  uint32_t max_depth; /* 1 to VSI_JSON_MAX_DEPTH; the outermost object is 1 */
+  uint32_t max_count; /* values inside the outermost object, all levels together */
+  bool for_c;         /* refuse what a C string or UTF-8 cannot hold: \u0000, half a surrogate pair */
+} vsi_json_limits;
+
+typedef vestry_signals_error vsi_json_fault;
+
+/* Put a message and an offset where the caller wants them; ret_fault may be NULL. Returns its first argument. */
+vestry_err vsi_json_fail(vestry_err error, size_t offset, const char *message, vsi_json_fault *ret_fault);
+
+/* One object, white space around it. Returns OK | MALFORMED | TOO_LARGE (a limit); ret_fault is set on these two. */
+vestry_err vsi_json_check_object(const char *json, size_t len, const vsi_json_limits *limits,
+                                 vsi_json_fault *ret_fault);
+
+#endif

@@ -1,0 +1,54 @@
+#include <string.h>
+
+#include "event/escape.h"
+
+enum { MAX_ATTRIBUTES = 64 };
+
+typedef struct script {
+  vestry_script_options options;
+  const char *text;
+  size_t len;
+} script;
+
+static void script_layout(vsi_writer *writer, const void *ctx) {
+  const script *s = ctx;
+  vsi_put_head(writer, "datastar-patch-elements", &s->options.event);
+  vsi_put_str(writer, "data: selector body\ndata: mode append\ndata: elements <script");
+  if (!s->options.keep) vsi_put_str(writer, " data-effect=\"el.remove()\"");
+  for (size_t i = 0; i < s->options.attributes_count; i++) {
+    const vestry_attribute *attribute = &s->options.attributes[i];
+    vsi_put_str(writer, " ");
+    vsi_put_str(writer, attribute->name);
+    if (attribute->value) {
+      vsi_put_str(writer, "=\"");
+      vsi_put_attribute_value(writer, attribute->value);
+      vsi_put_str(writer, "\"");
+    }
+  }
+  vsi_put_str(writer, ">");
+  vsi_put_script_text(writer, s->text, s->len, "data: elements ");
+  vsi_put_str(writer, "</script>\n\n");
+}
+
+static vestry_err check(const vestry_script_options *options) {
+  if (!vsi_is_one_line(options->event.id)) return VESTRY_INVALID;
+  if (options->attributes_count > MAX_ATTRIBUTES) return VESTRY_INVALID;
+  if (options->attributes_count && !options->attributes) return VESTRY_INVALID;
+  for (size_t i = 0; i < options->attributes_count; i++) {
+    const char *name = options->attributes[i].name;
+    if (!vsi_is_attribute_name(name)) return VESTRY_INVALID;
+    /* Of two attributes of one name the HTML parser drops the second: one of the two would be lost in silence. */
+    if (!options->keep && vsi_starts_with(name, strlen(name) + 1, "data-effect") && !name[strlen("data-effect")])
+      return VESTRY_INVALID;
+  }
+  return VESTRY_OK;
+}
+
+vestry_err vestry_event_script(const vestry_host *host, const char *text, size_t len,
+                               const vestry_script_options *options, vestry_event **ret_event) {
+  if (!text && len) return VESTRY_INVALID;
+  script s = {.text = text ? text : "", .len = len};
+  vestry_err error = vsi_options_take(&s.options, sizeof s.options, options);
+  if (!error) error = check(&s.options);
+  return error ? error : vsi_event_build(host, script_layout, &s, ret_event);
+}

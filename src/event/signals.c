@@ -1,0 +1,74 @@
+#include "vestry/signals.h"
+
+#include "base/memory.h"
+#include "event/json.h"
+#include "event/query.h"
+
+enum { DEFAULT_MAX_BYTES = 1024 * 1024, DEFAULT_MAX_DEPTH = 32, DEFAULT_MAX_COUNT = 10000 };
+
+static size_t max_bytes_of(const vestry_signals_limits *limits) {
+  return limits && limits->max_bytes ? limits->max_bytes : DEFAULT_MAX_BYTES;
+}
+
+static vsi_json_limits json_limits_of(const vestry_signals_limits *limits) {
+  vsi_json_limits own = {.max_depth = DEFAULT_MAX_DEPTH, .max_count = DEFAULT_MAX_COUNT, .for_c = true};
+  if (limits && limits->max_depth) own.max_depth = limits->max_depth;
+  if (limits && limits->max_count) own.max_count = limits->max_count;
+  if (own.max_depth > VSI_JSON_MAX_DEPTH) own.max_depth = VSI_JSON_MAX_DEPTH;
+  return own;
+}
+
+static vestry_err empty(json_t **ret_signals) {
+  json_t *signals = json_object();
+  if (!signals) return VESTRY_NO_MEMORY;
+  *ret_signals = signals;
+  return VESTRY_OK;
+}
+
+/* jansson gets text that is known to be well formed. All it can still refuse is a number that does not fit its types,
+ * or a name with a zero character, which for_c has refused already; whatever else it says, it ran out of memory (its
+ * lexer reports that as a syntax error). */
+static vestry_err build(const char *json, size_t len, json_t **ret_signals, vestry_signals_error *ret_error) {
+  json_error_t error;
+  json_t *signals = json_loadb(json, len, 0, &error);
+  if (signals) {
+    *ret_signals = signals;
+    return VESTRY_OK;
+  }
+  if (json_error_code(&error) != json_error_numeric_overflow) return VESTRY_NO_MEMORY;
+  size_t offset = error.position > 0 ? (size_t)error.position : 0;
+  return vsi_json_fail(VESTRY_MALFORMED, offset, "a number is too large", ret_error);
+}
+
+vestry_err vestry_signals_parse(const char *json, size_t len, const vestry_signals_limits *limits, json_t **ret_signals,
+                                vestry_signals_error *ret_error) {
+  if (!json && len) return VESTRY_INVALID;
+  if (!len) return empty(ret_signals);
+  size_t max_bytes = max_bytes_of(limits);
+  if (len > max_bytes) return vsi_json_fail(VESTRY_TOO_LARGE, max_bytes, "the text is too long", ret_error);
+  vsi_json_limits own = json_limits_of(limits);
+  vestry_err error = vsi_json_check_object(json, len, &own, ret_error);
+  return error ? error : build(json, len, ret_signals, ret_error);
+}
+
+vestry_err vestry_signals_parse_query(const vestry_host *host, const char *query, size_t len,
+                                      const vestry_signals_limits *limits, json_t **ret_signals,
+                                      vestry_signals_error *ret_error) {
+  if (!query && len) return VESTRY_INVALID;
+  host = vsi_host(host);
+  vestry_slice encoded;
+  size_t json_len, offset;
+  if (vsi_query_find(query, len, "datastar", &encoded) || !encoded.len) return empty(ret_signals);
+  if (vsi_query_decoded_len(encoded, &json_len, &offset)) {
+    offset += (size_t)((const char *)encoded.data - query);
+    return vsi_json_fail(VESTRY_MALFORMED, offset, "the query has a broken % escape", ret_error);
+  }
+  size_t max_bytes = max_bytes_of(limits);
+  if (json_len > max_bytes) return vsi_json_fail(VESTRY_TOO_LARGE, max_bytes, "the text is too long", ret_error);
+  char *json = vsi_alloc(host, json_len);
+  if (!json) return VESTRY_NO_MEMORY;
+  vsi_query_decode(encoded, json);
+  vestry_err error = vestry_signals_parse(json, json_len, limits, ret_signals, ret_error);
+  vsi_free(host, json);
+  return error;
+}

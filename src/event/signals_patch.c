@@ -1,0 +1,34 @@
+#include "event/json.h"
+#include "event/writer.h"
+
+typedef struct patch {
+  vestry_signals_options options;
+  const char *json;
+  size_t len;
+} patch;
+
+static void patch_layout(vsi_writer *writer, const void *ctx) {
+  const patch *p = ctx;
+  vsi_put_head(writer, "datastar-patch-signals", &p->options.event);
+  if (p->options.only_if_missing) vsi_put_str(writer, "data: onlyIfMissing true\n");
+  vsi_put_str(writer, "data: signals ");
+  vsi_put_lines(writer, p->json, p->len, "data: signals ");
+  vsi_put(writer, "\n\n", 2);
+}
+
+/* The browser is the one to read the text, so the grammar is JSON's and no narrower: whatever JSON.parse takes. Only
+ * the nesting is bounded, since the client merges by recursion. */
+static const vsi_json_limits limits = {.max_depth = VSI_JSON_MAX_DEPTH, .max_count = UINT32_MAX};
+
+vestry_err vestry_event_signals(const vestry_host *host, const char *json, size_t len,
+                                const vestry_signals_options *options, vestry_event **ret_event) {
+  if (!json && len) return VESTRY_INVALID;
+  patch p = {.json = json, .len = len};
+  vestry_err error = vsi_options_take(&p.options, sizeof p.options, options);
+  if (error) return error;
+  if (!vsi_is_one_line(p.options.event.id)) return VESTRY_INVALID;
+  if (len > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
+  vsi_json_fault fault;
+  error = vsi_json_check_object(json, len, &limits, &fault);
+  return error ? error : vsi_event_build(host, patch_layout, &p, ret_event);
+}
