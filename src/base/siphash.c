@@ -1,0 +1,64 @@
+#include "base/siphash.h"
+
+typedef struct state {
+  uint64_t v0, v1, v2, v3;
+} state;
+
+static inline uint64_t rotate(uint64_t word, unsigned bits) {
+  return word << bits | word >> (64 - bits);
+}
+
+static inline void rounds(state *s, unsigned count) {
+  for (; count; count--) {
+    s->v0 += s->v1;
+    s->v1 = rotate(s->v1, 13) ^ s->v0;
+    s->v0 = rotate(s->v0, 32);
+    s->v2 += s->v3;
+    s->v3 = rotate(s->v3, 16) ^ s->v2;
+    s->v0 += s->v3;
+    s->v3 = rotate(s->v3, 21) ^ s->v0;
+    s->v2 += s->v1;
+    s->v1 = rotate(s->v1, 17) ^ s->v2;
+    s->v2 = rotate(s->v2, 32);
+  }
+}
+
+/* Little-endian by arithmetic; compilers make one load of it where that is what the machine does. */
+static inline uint64_t load(const unsigned char *at) {
+  return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24 |
+         (uint64_t)at[4] << 32 | (uint64_t)at[5] << 40 | (uint64_t)at[6] << 48 | (uint64_t)at[7] << 56;
+}
+
+/* The round counts are constants at both calls below: inlined, they unroll. */
+static inline uint64_t siphash(vsi_siphash_key key, const void *data, size_t len, unsigned per_word, unsigned at_end) {
+  state s = {key.k0 ^ UINT64_C(0x736f6d6570736575), key.k1 ^ UINT64_C(0x646f72616e646f6d),
+             key.k0 ^ UINT64_C(0x6c7967656e657261), key.k1 ^ UINT64_C(0x7465646279746573)};
+  const unsigned char *at = data;
+  size_t left = len;
+  for (; left >= 8; at += 8, left -= 8) {
+    uint64_t word = load(at);
+    s.v3 ^= word;
+    rounds(&s, per_word);
+    s.v0 ^= word;
+  }
+  uint64_t last = (uint64_t)(len & 0xff) << 56;
+  for (size_t i = 0; i < left; i++) last |= (uint64_t)at[i] << (8 * i);
+  s.v3 ^= last;
+  rounds(&s, per_word);
+  s.v0 ^= last;
+  s.v2 ^= 0xff;
+  rounds(&s, at_end);
+  return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+}
+
+vsi_siphash_key vsi_siphash_key_load(const unsigned char bytes[16]) {
+  return (vsi_siphash_key){load(bytes), load(bytes + 8)};
+}
+
+uint64_t vsi_siphash_1_3(vsi_siphash_key key, const void *data, size_t len) {
+  return siphash(key, data, len, 1, 3);
+}
+
+uint64_t vsi_siphash_2_4(vsi_siphash_key key, const void *data, size_t len) {
+  return siphash(key, data, len, 2, 4);
+}
