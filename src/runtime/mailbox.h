@@ -25,4 +25,8 @@ void vsi_mailbox_push(vsi_mailbox *box, vsi_mail *mail);
  * consumer when it has). One consumer at a time. */
 vsi_mail *vsi_mailbox_pop(vsi_mailbox *box);
 
+/* Consumer only. false: something was pushed that pop has not returned yet (pop may still say "under way"). true: there
+ * was nothing, or only a first push that is under way. */
+bool vsi_mailbox_is_empty(const vsi_mailbox *box);
+
 #endif

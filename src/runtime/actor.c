@@ -1,0 +1,81 @@
+#include "runtime/actor.h"
+
+#include "runtime/pool.h"
+
+/* The scheduling state is two bits:
+ *
+ *        NOTIFIED  there is a reason to run that no run has seen yet
+ *        RUNNING   a thread is inside
+ *
+ *                    notify                    begin
+ *        IDLE ------------------> READY ------------------> RUNNING
+ *         ^   (takes a reference,  ^                         |    |
+ *         |    then schedules)     | end (schedules)         |    | notify
+ *         |                        |                         |    v
+ *         |                        +--------- RUNNING_NOTIFIED <--+
+ *         +--------------------------------------------------+
+ *                    end (drops the reference)
+ *
+ * Exclusion.       Only READY → RUNNING lets a thread in, and that is a compare-and-swap: one wins. READY comes about
+ *                  by exactly one transition at a time, and who makes it schedules the actor exactly once, so an actor
+ *                  is in at most one queue, at most once.
+ * No lost wake-up. notify always leaves NOTIFIED set. From IDLE it schedules; on READY a run is still to begin; on
+ *                  RUNNING the end of the run finds the bit and schedules. Nothing but the begin of a run clears it.
+ * Visibility.      [N] notify's read-modify-write is a release, [B] begin's an acquire. notify writes even when the bit
+ *                  is set already: a mere look would leave the notifier's earlier writes unpublished to the run that is
+ *                  to come. [E] the end is a read-modify-write too, never a store, so that it stays in the release
+ *                  sequence of every notify before it; and it is a release, so that a run sees all of the one before it
+ *                  although they were on different threads.
+ * Life.            The reference taken on IDLE → READY is held until the run ends IDLE, through any number of
+ *                  RUNNING → READY turns. It is taken before the transition: once the state is READY, the thread of a
+ *                  woken actor may run it, and give the reference up, before we come to the next line. */
+
+enum { IDLE = 0, NOTIFIED = 1, RUNNING = 2, READY = NOTIFIED, RUNNING_NOTIFIED = RUNNING | NOTIFIED };
+
+void vsi_actor_init(vsi_actor *actor, const vsi_actor_class *class, vestry_runtime *runtime) {
+  actor->class = class;
+  actor->runtime = runtime;
+  actor->queue_next = NULL;
+  atomic_init(&actor->state, IDLE);
+}
+
+void vsi_actor_notify(vsi_actor *actor) {
+  const vsi_actor_class *class = actor->class;
+  bool held = false;
+  uint32_t state = atomic_load_explicit(&actor->state, memory_order_relaxed);
+  do {
+    if (state == IDLE && !held) {
+      class->ref(actor);
+      held = true;
+    }
+  } while (!atomic_compare_exchange_weak_explicit(&actor->state, &state, state | NOTIFIED,
+                                                  memory_order_release, /* [N] */
+                                                  memory_order_relaxed));
+  if (state != IDLE) {
+    if (held) class->unref(actor); /* somebody else was faster; not the last one: the caller holds one */
+    return;
+  }
+  if (class->wake)
+    class->wake(actor);
+  else
+    vsi_pool_submit(actor->runtime, actor);
+}
+
+bool vsi_actor_run(vsi_actor *actor) {
+  const vsi_actor_class *class = actor->class;
+  uint32_t state = READY;
+  if (!atomic_compare_exchange_strong_explicit(&actor->state, &state, RUNNING, memory_order_acquire, /* [B] */
+                                               memory_order_relaxed))
+    return false;
+  class->run(actor);
+  state = atomic_fetch_and_explicit(&actor->state, ~(uint32_t)RUNNING, memory_order_release); /* [E] */
+  if (state == RUNNING_NOTIFIED) {
+    if (class->wake)
+      class->wake(actor);
+    else
+      vsi_pool_resubmit(actor->runtime, actor);
+    return true;
+  }
+  class->unref(actor);
+  return false;
+}

@@ -1,0 +1,100 @@
+#include "base/memory.h"
+#include "runtime/actor.h"
+#include "runtime/mailbox.h"
+#include "runtime/runtime.h"
+
+/* vestry_actor: an actor with a mailbox of messages.
+ *
+ * One count holds the object: the users' references and the one that vsi_actor takes from READY to the end of the run.
+ * So the last unref never meets a run, and the thread that makes it owns everything.
+ *
+ * A message is a mail to the queue: the public type only hides that. */
+_Static_assert(sizeof(vestry_message) == sizeof(vsi_mail) && _Alignof(vestry_message) == _Alignof(vsi_mail),
+               "a message is a mail");
+
+struct vestry_actor {
+  vsi_actor scheduled; /* first: the class functions get a pointer to it */
+  vsi_mailbox mailbox;
+  _Atomic(size_t) references;
+  const vestry_host *host;
+  vestry_actor_options options;
+  /* The run's own. */
+  bool saw_end;  /* the last receive of this run said NULL */
+  bool received; /* this run received something */
+};
+
+static void actor_unref(vestry_actor *actor) {
+  /* release: what this holder did comes before the free; acquire: the one who frees sees what all the others did. */
+  if (atomic_fetch_sub_explicit(&actor->references, 1, memory_order_acq_rel) != 1) return;
+  vestry_actor_options *options = &actor->options;
+  for (vsi_mail *mail; (mail = vsi_mailbox_pop(&actor->mailbox)) != NULL;)
+    if (options->drop) options->drop((vestry_message *)mail, options->ctx);
+  if (options->done) options->done(options->ctx);
+  vsi_free(actor->host, actor);
+}
+
+static void class_ref(vsi_actor *scheduled) {
+  vestry_actor_ref((vestry_actor *)scheduled);
+}
+
+static void class_unref(vsi_actor *scheduled) {
+  actor_unref((vestry_actor *)scheduled);
+}
+
+static void class_run(vsi_actor *scheduled) {
+  vestry_actor *actor = (vestry_actor *)scheduled;
+  actor->saw_end = actor->received = false;
+  actor->options.run(actor, actor->options.ctx);
+  /* What was left is offered again. Not when receive said NULL last: then the mailbox is empty, or a post is under way
+   * and its own notify follows. And not when nobody holds the actor any more and the run did not take anything: then it
+   * never will, and the messages are dropped with it. (relaxed: a holder that lets go now finds us still counted.) */
+  if (!actor->saw_end && !vsi_mailbox_is_empty(&actor->mailbox) &&
+      (actor->received || atomic_load_explicit(&actor->references, memory_order_relaxed) > 1))
+    vsi_actor_notify(scheduled);
+}
+
+static const vsi_actor_class message_actor = {.run = class_run, .ref = class_ref, .unref = class_unref};
+
+vestry_err vestry_actor_create(vestry_runtime *runtime, const vestry_actor_options *options, vestry_actor **ret_actor) {
+  if (!runtime || !ret_actor || !options || !options->run) return VESTRY_INVALID;
+  if (options->size && options->size != sizeof *options) return VESTRY_INVALID;
+  if (vsi_runtime_is_closed(runtime)) return VESTRY_CLOSED;
+  vestry_actor *actor = vsi_calloc(runtime->host, 1, sizeof *actor);
+  if (!actor) return VESTRY_NO_MEMORY;
+  vsi_actor_init(&actor->scheduled, &message_actor, runtime);
+  vsi_mailbox_init(&actor->mailbox);
+  atomic_init(&actor->references, 1);
+  actor->host = runtime->host;
+  actor->options = *options;
+  *ret_actor = actor;
+  return VESTRY_OK;
+}
+
+vestry_actor *vestry_actor_ref(vestry_actor *actor) {
+  /* relaxed: the caller has a reference already, so there is nothing to order. */
+  atomic_fetch_add_explicit(&actor->references, 1, memory_order_relaxed);
+  return actor;
+}
+
+vestry_actor *vestry_actor_unref(vestry_actor *actor) {
+  if (actor) actor_unref(actor);
+  return NULL;
+}
+
+vestry_err vestry_actor_post(vestry_actor *actor, vestry_message *message) {
+  if (vsi_runtime_is_closed(actor->scheduled.runtime)) return VESTRY_CLOSED;
+  vsi_mailbox_push(&actor->mailbox, (vsi_mail *)message);
+  vsi_actor_notify(&actor->scheduled);
+  return VESTRY_OK;
+}
+
+void vestry_actor_notify(vestry_actor *actor) {
+  vsi_actor_notify(&actor->scheduled);
+}
+
+vestry_message *vestry_actor_receive(vestry_actor *actor) {
+  vsi_mail *mail = vsi_mailbox_pop(&actor->mailbox);
+  actor->saw_end = !mail;
+  if (mail) actor->received = true;
+  return (vestry_message *)mail;
+}

@@ -1,0 +1,217 @@
+#include "runtime/pool.h"
+
+#include <stdio.h>
+
+#include "base/memory.h"
+#include "runtime/runtime.h"
+
+/* Each worker has a queue of its own; what other threads submit goes into the queue `outside`. A worker takes from its
+ * own queue, then from outside, then one at a time from the others. Queues are first in first out and an actor that is
+ * notified while it runs goes to the end, so it cannot keep others in its queue from running; and every FAIR_TURNS
+ * turns a worker looks outside and at one other queue first, so that it cannot keep those waiting either.
+ *
+ * Parking. A worker that finds nothing sleeps. The rule that keeps actors from being forgotten:
+ *
+ *      while a worker is parked:  queued actors  <=  wake-ups granted and not yet used  +  workers looking for work
+ *
+ * where a worker is looking from its wake-up, or the end of a run, until it has taken an actor or parked. Each step
+ * keeps it:
+ *   submit    queued + 1. It then grants a wake-up, unless nobody is parked.
+ *   resubmit  queued + 1, and a run has ended: looking + 1. No wake-up is needed, hence none is paid for when one busy
+ *             actor keeps a pool of idle workers company.
+ *   take      queued - 1, looking - 1. One at a time: a thief that moved several would hide them on the way.
+ *   wake      a wake-up granted becomes a worker looking.
+ *   park      looking - 1, allowed only when nothing is queued. This is the step that races with submit: the worker
+ *             first counts itself parked [P1] and then reads every queue's length [P2]; the submitter first writes the
+ *             length [S1] and then reads the count [S2]. All four are seq_cst, so in their single order either P1 comes
+ *             before S2, and the submitter grants a wake-up, or S1 comes before P2, and the worker does not sleep.
+ * A granted wake-up is a permit under park_lock, so it is not lost when the worker is not yet in its wait, and it wakes
+ * one worker, not all.
+ *
+ * Stopping. A worker leaves when it is told to stop and finds all queues empty after it counted itself parked. What
+ * another one submits later from inside its last run stays in that one's own queue and is run by it. What a stranger
+ * submits later is in `outside` and run by the thread that stops or destroys the runtime. */
+
+enum { FAIR_TURNS = 16 };
+
+/* Which worker this thread is; NULL: of no pool. Not shared, and nothing but a look-up: it saves each submit a search
+ * for the calling thread. */
+static _Thread_local vsi_pool_worker *this_worker;
+
+static void queue_init(vsi_pool_queue *queue) {
+  pthread_mutex_init(&queue->lock, NULL); /* cannot fail: Linux mutexes own nothing; so below */
+  queue->first = queue->last = NULL;
+  atomic_init(&queue->length, 0);
+}
+
+static void queue_finish(vsi_pool_queue *queue) {
+  pthread_mutex_destroy(&queue->lock);
+}
+
+static void queue_push(vsi_pool_queue *queue, vsi_actor *actor) {
+  actor->queue_next = NULL;
+  pthread_mutex_lock(&queue->lock);
+  if (queue->first)
+    queue->last->queue_next = actor;
+  else
+    queue->first = actor;
+  queue->last = actor;
+  size_t length = atomic_load_explicit(&queue->length, memory_order_relaxed); /* ours: the lock is held */
+  atomic_store_explicit(&queue->length, length + 1, memory_order_seq_cst);    /* [S1] */
+  pthread_mutex_unlock(&queue->lock);
+}
+
+static vsi_actor *queue_pop(vsi_pool_queue *queue) {
+  /* relaxed: a miss is made good by P2 before anybody sleeps on it */
+  if (atomic_load_explicit(&queue->length, memory_order_relaxed) == 0) return NULL;
+  pthread_mutex_lock(&queue->lock);
+  vsi_actor *actor = queue->first;
+  if (actor) {
+    queue->first = actor->queue_next;
+    size_t length = atomic_load_explicit(&queue->length, memory_order_relaxed); /* ours: the lock is held */
+    atomic_store_explicit(&queue->length, length - 1, memory_order_relaxed);    /* too high for a moment harms nobody */
+  }
+  pthread_mutex_unlock(&queue->lock);
+  return actor;
+}
+
+static bool anything_queued(vsi_pool *pool) {
+  if (atomic_load_explicit(&pool->outside.length, memory_order_seq_cst)) return true; /* [P2] */
+  for (uint32_t i = 0; i < pool->workers_count; i++)
+    if (atomic_load_explicit(&pool->workers[i].queue.length, memory_order_seq_cst)) return true; /* [P2] */
+  return false;
+}
+
+static void wake_one(vsi_pool *pool) {
+  pthread_mutex_lock(&pool->park_lock);
+  uint32_t parked = atomic_load_explicit(&pool->parked, memory_order_relaxed); /* ours: the lock is held */
+  bool granted = parked > 0;
+  if (granted) {
+    atomic_store_explicit(&pool->parked, parked - 1, memory_order_relaxed);
+    pool->permits++;
+  }
+  pthread_mutex_unlock(&pool->park_lock);
+  if (granted) pthread_cond_signal(&pool->unparked);
+}
+
+/* Returns false when the worker is to leave. */
+static bool park(vsi_pool *pool) {
+  bool stay = true;
+  pthread_mutex_lock(&pool->park_lock);
+  uint32_t undo = 1;
+  atomic_fetch_add_explicit(&pool->parked, 1, memory_order_seq_cst); /* [P1] */
+  if (!anything_queued(pool)) {
+    stay = !pool->stopping;
+    while (pool->permits == 0 && !pool->stopping) pthread_cond_wait(&pool->unparked, &pool->park_lock);
+    if (pool->permits > 0) {
+      pool->permits--;
+      undo = 0; /* who granted it has taken us off the count */
+    }
+  } /* else no permit is used up: it was granted for a worker besides this one */
+  atomic_fetch_sub_explicit(&pool->parked, undo, memory_order_relaxed);
+  pthread_mutex_unlock(&pool->park_lock);
+  return stay;
+}
+
+static vsi_actor *take(vsi_pool_worker *worker) {
+  vsi_pool *pool = worker->pool;
+  vsi_actor *actor = NULL;
+  uint32_t turn = worker->turn++;
+  if (turn % FAIR_TURNS == 0) {
+    actor = queue_pop(&pool->outside);
+    if (!actor) actor = queue_pop(&pool->workers[turn / FAIR_TURNS % pool->workers_count].queue);
+    if (actor) return actor;
+  }
+  actor = queue_pop(&worker->queue);
+  if (!actor) actor = queue_pop(&pool->outside);
+  for (uint32_t i = 1; i < pool->workers_count && !actor; i++)
+    actor = queue_pop(&pool->workers[(worker->index + i) % pool->workers_count].queue);
+  return actor;
+}
+
+static void *work(void *argument) {
+  vsi_pool_worker *worker = argument;
+  this_worker = worker;
+  do {
+    for (vsi_actor *actor; (actor = take(worker)) != NULL;) vsi_actor_run(actor);
+  } while (park(worker->pool));
+  this_worker = NULL;
+  return NULL;
+}
+
+static bool is_worker_of(const vsi_pool *pool) {
+  return this_worker && this_worker->pool == pool;
+}
+
+void vsi_pool_submit(vestry_runtime *runtime, vsi_actor *actor) {
+  vsi_pool *pool = &runtime->pool;
+  queue_push(is_worker_of(pool) ? &this_worker->queue : &pool->outside, actor);
+  if (atomic_load_explicit(&pool->parked, memory_order_seq_cst) > 0) wake_one(pool); /* [S2] */
+}
+
+void vsi_pool_resubmit(vestry_runtime *runtime, vsi_actor *actor) {
+  vsi_pool *pool = &runtime->pool;
+  queue_push(is_worker_of(pool) ? &this_worker->queue : &pool->outside, actor);
+}
+
+bool vsi_pool_run_one(vsi_pool *pool) {
+  vsi_actor *actor = queue_pop(&pool->outside);
+  if (actor) vsi_actor_run(actor);
+  return actor != NULL;
+}
+
+bool vsi_pool_drain(vsi_pool *pool) {
+  bool any = false;
+  while (vsi_pool_run_one(pool)) any = true;
+  return any;
+}
+
+/* Tell the first `count` workers to leave when they have run dry, and wait for them. */
+static void join_workers(vsi_pool *pool, uint32_t count) {
+  pthread_mutex_lock(&pool->park_lock);
+  pool->stopping = true;
+  pthread_mutex_unlock(&pool->park_lock);
+  pthread_cond_broadcast(&pool->unparked);
+  for (uint32_t i = 0; i < count; i++) pthread_join(pool->workers[i].thread, NULL);
+}
+
+vestry_err vsi_pool_init(vsi_pool *pool, const vestry_host *host, uint32_t workers_count) {
+  vsi_pool_worker *workers = NULL;
+  if (workers_count && !(workers = vsi_calloc(host, workers_count, sizeof *workers))) return VESTRY_NO_MEMORY;
+  pool->host = host;
+  pool->workers = workers;
+  pool->workers_count = workers_count;
+  queue_init(&pool->outside);
+  pthread_mutex_init(&pool->park_lock, NULL);
+  pthread_cond_init(&pool->unparked, NULL);
+  atomic_init(&pool->parked, 0);
+  pool->permits = 0;
+  pool->stopping = false;
+  for (uint32_t i = 0; i < workers_count; i++) { /* all queues before the first thread: workers look at each other's */
+    workers[i].pool = pool;
+    workers[i].index = i;
+    queue_init(&workers[i].queue);
+  }
+  for (uint32_t i = 0; i < workers_count; i++) {
+    char name[16];
+    snprintf(name, sizeof name, "vestry-%u", (unsigned)(i & 0xFFFF));
+    if (vsi_thread_start(&workers[i].thread, name, work, &workers[i]) != VESTRY_OK) {
+      join_workers(pool, i);
+      vsi_pool_finish(pool);
+      return VESTRY_IO;
+    }
+  }
+  return VESTRY_OK;
+}
+
+void vsi_pool_stop(vsi_pool *pool) {
+  if (pool->workers) join_workers(pool, pool->workers_count);
+}
+
+void vsi_pool_finish(vsi_pool *pool) {
+  for (uint32_t i = 0; i < pool->workers_count; i++) queue_finish(&pool->workers[i].queue);
+  queue_finish(&pool->outside);
+  pthread_cond_destroy(&pool->unparked);
+  pthread_mutex_destroy(&pool->park_lock);
+  vsi_free(pool->host, pool->workers);
+}

@@ -1,0 +1,113 @@
+#include "runtime/runtime.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+
+enum { THREADS_MAX = 256 };
+
+vestry_err vsi_thread_start(pthread_t *ret_thread, const char *name, void *(*body)(void *), void *argument) {
+  /* The mask is inherited: blocked here, it is blocked from the thread's first instruction. */
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_t thread;
+  int failure = pthread_create(&thread, NULL, body, argument);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (failure) return VESTRY_IO;
+  pthread_setname_np(thread, name); /* a name that does not stick is no failure */
+  *ret_thread = thread;
+  return VESTRY_OK;
+}
+
+/* The processors that this process may use, which in a container are fewer than there are. */
+static uint32_t processors(void) {
+  cpu_set_t usable;
+  long count = sched_getaffinity(0, sizeof usable, &usable) == 0 ? CPU_COUNT(&usable) : sysconf(_SC_NPROCESSORS_ONLN);
+  return count < 1 ? 1 : count > THREADS_MAX ? THREADS_MAX : (uint32_t)count;
+}
+
+vestry_err vestry_runtime_create(const vestry_runtime_options *options, vestry_runtime **ret_runtime) {
+  const vestry_runtime_options defaults = VESTRY_RUNTIME_OPTIONS_INIT;
+  if (!options) options = &defaults;
+  if (!ret_runtime || (options->size && options->size != sizeof *options)) return VESTRY_INVALID;
+  const vestry_host *host = vsi_host(options->host);
+  if (!host->reallocate || !host->now_ns || !host->random) return VESTRY_INVALID;
+  bool threaded = options->threads_count != VESTRY_THREADS_NONE;
+  if (threaded && options->threads_count > THREADS_MAX) return VESTRY_INVALID;
+  uint32_t workers_count = !threaded ? 0 : options->threads_count ? options->threads_count : processors();
+
+  vestry_runtime *runtime = vsi_calloc(host, 1, sizeof *runtime);
+  if (!runtime) return VESTRY_NO_MEMORY;
+  runtime->host = host;
+  atomic_init(&runtime->closed, false);
+  vestry_err error = vsi_pool_init(&runtime->pool, host, workers_count);
+  if (error == VESTRY_OK) {
+    error = vsi_ticker_init(&runtime->ticker, host, threaded);
+    if (error != VESTRY_OK) {
+      vsi_pool_stop(&runtime->pool);
+      vsi_pool_finish(&runtime->pool);
+    }
+  }
+  if (error != VESTRY_OK) {
+    vsi_free(host, runtime);
+    return error;
+  }
+  pthread_mutex_init(&runtime->stage_lock, NULL); /* cannot fail on Linux */
+  pthread_cond_init(&runtime->stage_changed, NULL);
+  runtime->stage = VSI_RUNTIME_LIVE;
+  *ret_runtime = runtime;
+  return VESTRY_OK;
+}
+
+void vestry_runtime_close(vestry_runtime *runtime) {
+  /* release pairs with vsi_runtime_is_closed: who is refused sees what came before the close */
+  if (!atomic_exchange_explicit(&runtime->closed, true, memory_order_release)) vsi_ticker_close(&runtime->ticker);
+}
+
+void vestry_runtime_stop(vestry_runtime *runtime) {
+  vestry_runtime_close(runtime);
+  pthread_mutex_lock(&runtime->stage_lock);
+  bool first = runtime->stage == VSI_RUNTIME_LIVE;
+  if (first) runtime->stage = VSI_RUNTIME_STOPPING;
+  while (!first && runtime->stage != VSI_RUNTIME_STOPPED)
+    pthread_cond_wait(&runtime->stage_changed, &runtime->stage_lock);
+  pthread_mutex_unlock(&runtime->stage_lock);
+  if (first) {
+    vsi_ticker_stop(&runtime->ticker); /* first, as its fires make actors ready */
+    vsi_pool_stop(&runtime->pool);
+    pthread_mutex_lock(&runtime->stage_lock);
+    runtime->stage = VSI_RUNTIME_STOPPED;
+    pthread_mutex_unlock(&runtime->stage_lock);
+    pthread_cond_broadcast(&runtime->stage_changed);
+  }
+  /* A stepped runtime's actors; in the other, those that were notified after the last worker had looked. */
+  vsi_pool_drain(&runtime->pool);
+}
+
+void vestry_runtime_destroy(vestry_runtime *runtime) {
+  if (!runtime) return;
+  vestry_runtime_stop(runtime);
+  vsi_ticker_finish(&runtime->ticker);
+  vsi_pool_finish(&runtime->pool);
+  pthread_cond_destroy(&runtime->stage_changed);
+  pthread_mutex_destroy(&runtime->stage_lock);
+  vsi_free(runtime->host, runtime);
+}
+
+const vestry_host *vestry_runtime_host(const vestry_runtime *runtime) {
+  return runtime->host;
+}
+
+bool vestry_runtime_step(vestry_runtime *runtime) {
+  if (runtime->pool.workers_count) return false;
+  bool fired = vsi_ticker_fire_due(&runtime->ticker);
+  bool ran = vsi_pool_run_one(&runtime->pool);
+  return fired || ran;
+}
+
+uint64_t vestry_runtime_next_deadline_ns(vestry_runtime *runtime) {
+  return vsi_ticker_next_deadline_ns(&runtime->ticker);
+}

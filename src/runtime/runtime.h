@@ -1,0 +1,35 @@
+/* What a runtime is made of: a pool that runs actors and a ticker that fires timers. */
+#ifndef VSI_RUNTIME_RUNTIME_H
+#define VSI_RUNTIME_RUNTIME_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "runtime/pool.h"
+#include "runtime/ticker.h"
+#include "vestry/runtime.h"
+
+typedef enum vsi_runtime_stage { VSI_RUNTIME_LIVE, VSI_RUNTIME_STOPPING, VSI_RUNTIME_STOPPED } vsi_runtime_stage;
+
+struct vestry_runtime {
+  const vestry_host *host;
+  _Atomic(bool) closed;
+  vsi_pool pool;
+  vsi_ticker ticker;
+  pthread_mutex_t stage_lock; /* innermost; nothing is called while it is held */
+  pthread_cond_t stage_changed;
+  vsi_runtime_stage stage; /* guarded by stage_lock */
+};
+
+/* New work is refused. A caller that reads false may still be overtaken by a close: what it then starts is run by the
+ * stop, or at the latest by the destroy. */
+static inline bool vsi_runtime_is_closed(vestry_runtime *runtime) {
+  /* acquire pairs with the exchange in vestry_runtime_close */
+  return atomic_load_explicit(&runtime->closed, memory_order_acquire);
+}
+
+/* Start a thread of the library: named (at most 15 characters), all signals blocked, so that the application's signals
+ * go to the application's threads. OK or IO. */
+vestry_err vsi_thread_start(pthread_t *ret_thread, const char *name, void *(*body)(void *), void *argument);
+
+#endif

@@ -1,0 +1,158 @@
+#include "runtime/ticker.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "base/memory.h"
+#include "runtime/runtime.h"
+
+/* One thread serves all timers. It sleeps until the wheel's next stop; whoever arms a timer for an earlier tick wakes
+ * it (asleep_until_tick says whether that is needed, so that arming while it is awake, or for later, costs no system
+ * call).
+ *
+ * The sleep is measured by CLOCK_MONOTONIC even if the host has another clock: the host's says how long to sleep, and
+ * is asked again afterwards. So a timer never fires before its time on the host's clock, but a host clock that is
+ * turned forward by hand is noticed only when the sleep, or the next call to arm for an earlier tick, is over. Programs
+ * that turn the clock step the runtime themselves. */
+
+static uint64_t tick_of_now(const vsi_ticker *ticker) {
+  return vsi_now_ns(ticker->host) / VSI_NS_PER_MS; /* down, and deadlines go up: never early */
+}
+
+/* Called and returns with the lock held, which is given up for each fire. */
+static bool fire_due_locked(vsi_ticker *ticker) {
+  bool any = false;
+  if (!ticker->closed) vsi_wheel_advance(&ticker->wheel, tick_of_now(ticker));
+  for (vsi_timer *timer; !ticker->closed && (timer = vsi_wheel_pop_expired(&ticker->wheel)) != NULL;) {
+    void (*fire)(vsi_timer *) = timer->fire;
+    pthread_mutex_unlock(&ticker->lock);
+    fire(timer);
+    any = true;
+    pthread_mutex_lock(&ticker->lock);
+  }
+  return any;
+}
+
+/* Sleep for a while by the real clock, or until woken. Returns true when the time was slept out. */
+static bool sleep_locked(vsi_ticker *ticker, uint64_t duration_ns) {
+  struct timespec until;
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  uint64_t nanoseconds = (uint64_t)until.tv_nsec + duration_ns % UINT64_C(1000000000);
+  until.tv_sec += (time_t)(duration_ns / UINT64_C(1000000000) + nanoseconds / UINT64_C(1000000000));
+  until.tv_nsec = (long)(nanoseconds % UINT64_C(1000000000));
+  return pthread_cond_timedwait(&ticker->changed, &ticker->lock, &until) == ETIMEDOUT;
+}
+
+static void *run_ticker(void *argument) {
+  vsi_ticker *ticker = argument;
+  uint64_t slept_for_tick = 0; /* the stop that a sleep was just measured for and slept out */
+  pthread_mutex_lock(&ticker->lock);
+  while (!ticker->stopping) {
+    fire_due_locked(ticker);
+    if (ticker->stopping) break;
+    uint64_t stop = ticker->closed ? VSI_WHEEL_NONE : vsi_wheel_next_stop(&ticker->wheel);
+    if (stop == VSI_WHEEL_NONE) {
+      ticker->asleep_until_tick = stop;
+      pthread_cond_wait(&ticker->changed, &ticker->lock);
+    } else {
+      uint64_t now_ns = vsi_now_ns(ticker->host), stop_ns = vsi_ms_to_ns(stop);
+      if (stop_ns <= now_ns) continue;
+      uint64_t duration_ns = stop_ns - now_ns;
+      /* A host clock that runs slow or stands still must not make this a busy loop. */
+      if (stop == slept_for_tick && duration_ns < VSI_NS_PER_MS) duration_ns = VSI_NS_PER_MS;
+      ticker->asleep_until_tick = stop;
+      slept_for_tick = sleep_locked(ticker, duration_ns) ? stop : 0;
+    }
+    ticker->asleep_until_tick = 0;
+  }
+  pthread_mutex_unlock(&ticker->lock);
+  return NULL;
+}
+
+vestry_err vsi_ticker_init(vsi_ticker *ticker, const vestry_host *host, bool threaded) {
+  ticker->host = host;
+  ticker->asleep_until_tick = 0;
+  ticker->closed = ticker->stopping = false;
+  ticker->threaded = threaded;
+  vsi_wheel_init(&ticker->wheel, tick_of_now(ticker));
+  pthread_condattr_t attributes; /* these cannot fail on Linux */
+  pthread_condattr_init(&attributes);
+  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+  pthread_cond_init(&ticker->changed, &attributes);
+  pthread_condattr_destroy(&attributes);
+  pthread_mutex_init(&ticker->lock, NULL);
+  if (threaded && vsi_thread_start(&ticker->thread, "vestry-timer", run_ticker, ticker) != VESTRY_OK) {
+    vsi_ticker_finish(ticker);
+    return VESTRY_IO;
+  }
+  return VESTRY_OK;
+}
+
+void vsi_ticker_close(vsi_ticker *ticker) {
+  pthread_mutex_lock(&ticker->lock);
+  ticker->closed = true;
+  pthread_mutex_unlock(&ticker->lock);
+}
+
+void vsi_ticker_stop(vsi_ticker *ticker) {
+  pthread_mutex_lock(&ticker->lock);
+  ticker->closed = ticker->stopping = true;
+  pthread_mutex_unlock(&ticker->lock);
+  pthread_cond_signal(&ticker->changed);
+  if (ticker->threaded) pthread_join(ticker->thread, NULL);
+}
+
+void vsi_ticker_finish(vsi_ticker *ticker) {
+  pthread_cond_destroy(&ticker->changed);
+  pthread_mutex_destroy(&ticker->lock);
+}
+
+bool vsi_ticker_fire_due(vsi_ticker *ticker) {
+  pthread_mutex_lock(&ticker->lock);
+  bool any = fire_due_locked(ticker);
+  pthread_mutex_unlock(&ticker->lock);
+  return any;
+}
+
+uint64_t vsi_ticker_next_deadline_ns(vsi_ticker *ticker) {
+  pthread_mutex_lock(&ticker->lock);
+  uint64_t tick = ticker->closed ? VSI_WHEEL_NONE : vsi_wheel_next_due(&ticker->wheel);
+  pthread_mutex_unlock(&ticker->lock);
+  return vsi_ms_to_ns(tick);
+}
+
+void vsi_timer_init(vsi_timer *timer, void (*fire)(vsi_timer *timer)) {
+  timer->next = NULL;
+  timer->link = NULL;
+  timer->due_tick = 0;
+  timer->level = timer->slot = 0;
+  timer->fire = fire;
+}
+
+vestry_err vsi_timer_arm(vestry_runtime *runtime, vsi_timer *timer, uint64_t due_ns, bool *ret_was_armed) {
+  vsi_ticker *ticker = &runtime->ticker;
+  uint64_t due_tick = due_ns / VSI_NS_PER_MS + (due_ns % VSI_NS_PER_MS != 0);
+  pthread_mutex_lock(&ticker->lock);
+  if (ticker->closed) {
+    pthread_mutex_unlock(&ticker->lock);
+    return VESTRY_CLOSED;
+  }
+  bool was_armed = timer->link != NULL;
+  if (was_armed) vsi_wheel_remove(&ticker->wheel, timer);
+  vsi_wheel_add(&ticker->wheel, timer, due_tick);
+  bool wake = timer->due_tick < ticker->asleep_until_tick;
+  if (wake) ticker->asleep_until_tick = 0; /* once is enough */
+  pthread_mutex_unlock(&ticker->lock);
+  if (wake) pthread_cond_signal(&ticker->changed);
+  if (ret_was_armed) *ret_was_armed = was_armed;
+  return VESTRY_OK;
+}
+
+bool vsi_timer_cancel(vestry_runtime *runtime, vsi_timer *timer) {
+  vsi_ticker *ticker = &runtime->ticker;
+  pthread_mutex_lock(&ticker->lock);
+  bool was_armed = timer->link != NULL;
+  if (was_armed) vsi_wheel_remove(&ticker->wheel, timer);
+  pthread_mutex_unlock(&ticker->lock);
+  return was_armed;
+}

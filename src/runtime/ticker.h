@@ -1,0 +1,36 @@
+/* The ticker: turns the wheel by the host's clock and fires what is due, on a thread of its own or when it is stepped.
+ * A tick is a millisecond of that clock. vsi_timer_arm and vsi_timer_cancel (timer.h) are its other half. */
+#ifndef VSI_RUNTIME_TICKER_H
+#define VSI_RUNTIME_TICKER_H
+
+#include <pthread.h>
+
+#include "runtime/wheel.h"
+
+typedef struct vsi_ticker {
+  const vestry_host *host;
+  pthread_mutex_t lock;       /* inside the lock of a vestry_timer; nothing is called while it is held, but the clock */
+  pthread_cond_t changed;     /* on CLOCK_MONOTONIC: stopping, or something due before asleep_until_tick */
+  vsi_wheel wheel;            /* guarded by lock */
+  uint64_t asleep_until_tick; /* guarded by lock; 0: the thread is awake and will look at the wheel itself */
+  bool closed;                /* guarded by lock: nothing is armed or fired any more */
+  bool stopping;              /* guarded by lock */
+  bool threaded;
+  pthread_t thread;
+} vsi_ticker;
+
+/* OK | IO (the thread could not be started). */
+vestry_err vsi_ticker_init(vsi_ticker *ticker, const vestry_host *host, bool threaded);
+/* Nothing fires after this call but a fire that already runs. What is armed stays so, to be cancelled by its owner. */
+void vsi_ticker_close(vsi_ticker *ticker);
+/* Close and join the thread. Once. */
+void vsi_ticker_stop(vsi_ticker *ticker);
+void vsi_ticker_finish(vsi_ticker *ticker);
+
+/* Fire on this thread what was due at the time of the call. False: nothing was. */
+bool vsi_ticker_fire_due(vsi_ticker *ticker);
+
+/* Host time; UINT64_MAX: nothing is armed, or closed. */
+uint64_t vsi_ticker_next_deadline_ns(vsi_ticker *ticker);
+
+#endif

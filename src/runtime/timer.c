@@ -1,0 +1,170 @@
+#include "runtime/timer.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "base/memory.h"
+#include "runtime/actor.h"
+#include "runtime/runtime.h"
+
+/* vestry_timer: an intrusive timer that notifies an actor, whose run is the callback. The actor gives "never in two
+ * threads at once" and the pool thread; `pending` carries the news from one to the other, and being a flag, it makes
+ * periods that were missed into one.
+ *
+ * References. The owner holds one, until destroy. Each time on the wheel holds one: whoever takes the timer off (cancel
+ * that says true, or the fire) gives it up. The actor holds one from READY to the end of the run. So a fire that was
+ * already under way when the timer was cancelled or destroyed still finds memory, sees that nothing is due, and lets
+ * go.
+ *
+ * A fire carries no news of its own: it asks the clock whether the deadline set last has come. So one that belongs to
+ * an arming since replaced cannot make the new one early.
+ *
+ * The timer's lock is outside the ticker's. No callback runs under either. */
+
+struct vestry_timer {
+  vsi_actor actor; /* first: the class functions get a pointer to it */
+  vsi_timer wheel_timer;
+  _Atomic(size_t) references;
+  vestry_runtime *runtime;
+  vestry_timer_fn fire;
+  void *ctx;
+  pthread_mutex_t lock;
+  pthread_cond_t idle; /* running went false */
+  bool armed;          /* guarded by lock: due_ns is to come */
+  bool pending;        /* guarded by lock: due_ns came, the callback is to run */
+  bool running;        /* guarded by lock */
+  bool destroyed;      /* guarded by lock */
+  pthread_t runner;    /* guarded by lock, while running */
+  uint64_t due_ns;     /* guarded by lock, while armed */
+  uint64_t period_ns;  /* guarded by lock; 0: once */
+};
+
+static void timer_ref(vestry_timer *timer) {
+  atomic_fetch_add_explicit(&timer->references, 1, memory_order_relaxed); /* the caller has one already */
+}
+
+static void timer_unref(vestry_timer *timer) {
+  /* release and acquire: all holders' last words come before the free */
+  if (atomic_fetch_sub_explicit(&timer->references, 1, memory_order_acq_rel) != 1) return;
+  pthread_cond_destroy(&timer->idle);
+  pthread_mutex_destroy(&timer->lock);
+  vsi_free(timer->runtime->host, timer);
+}
+
+static void class_ref(vsi_actor *actor) {
+  timer_ref((vestry_timer *)actor);
+}
+
+static void class_unref(vsi_actor *actor) {
+  timer_unref((vestry_timer *)actor);
+}
+
+static void class_run(vsi_actor *actor) {
+  vestry_timer *timer = (vestry_timer *)actor;
+  pthread_mutex_lock(&timer->lock);
+  bool run = timer->pending;
+  timer->pending = false;
+  timer->running = run;
+  timer->runner = pthread_self();
+  pthread_mutex_unlock(&timer->lock);
+  if (!run) return;
+  timer->fire(timer, timer->ctx);
+  pthread_mutex_lock(&timer->lock);
+  timer->running = false;
+  pthread_cond_broadcast(&timer->idle);
+  pthread_mutex_unlock(&timer->lock);
+}
+
+static const vsi_actor_class timer_actor = {.run = class_run, .ref = class_ref, .unref = class_unref};
+
+/* Put it on the wheel for due_ns, or move it there. */
+static vestry_err arm_locked(vestry_timer *timer) {
+  bool was_armed;
+  timer_ref(timer); /* first: once armed it may fire, and let go */
+  vestry_err error = vsi_timer_arm(timer->runtime, &timer->wheel_timer, timer->due_ns, &was_armed);
+  if (error != VESTRY_OK || was_armed) timer_unref(timer); /* not the last: the caller has one */
+  return error;
+}
+
+static void disarm_locked(vestry_timer *timer) {
+  timer->armed = timer->pending = false;
+  if (vsi_timer_cancel(timer->runtime, &timer->wheel_timer)) timer_unref(timer); /* not the last, as above */
+}
+
+static void wheel_fire(vsi_timer *wheel_timer) {
+  vestry_timer *timer = (vestry_timer *)((char *)wheel_timer - offsetof(vestry_timer, wheel_timer));
+  bool due = false;
+  pthread_mutex_lock(&timer->lock);
+  uint64_t now_ns = vsi_now_ns(timer->runtime->host);
+  if (timer->armed && timer->due_ns <= now_ns) {
+    due = true;
+    if (timer->period_ns) {
+      uint64_t missed = (now_ns - timer->due_ns) / timer->period_ns;
+      /* the product is at most now_ns - due_ns */
+      timer->due_ns = vsi_add_saturating(timer->due_ns + missed * timer->period_ns, timer->period_ns);
+      timer->armed = arm_locked(timer) == VESTRY_OK;
+      timer->pending = true;
+    } else {
+      disarm_locked(timer); /* it may have been set again since it left the wheel, for now or before */
+      timer->pending = true;
+    }
+  } else if (timer->armed) {
+    (void)arm_locked(timer); /* this fire came from an arming since replaced; or the clock was turned back */
+  }
+  pthread_mutex_unlock(&timer->lock);
+  if (due) vsi_actor_notify(&timer->actor);
+  timer_unref(timer); /* the wheel's */
+}
+
+vestry_err vestry_timer_create(vestry_runtime *runtime, vestry_timer_fn fire, void *ctx, vestry_timer **ret_timer) {
+  if (!runtime || !fire || !ret_timer) return VESTRY_INVALID;
+  if (vsi_runtime_is_closed(runtime)) return VESTRY_CLOSED;
+  vestry_timer *timer = vsi_calloc(runtime->host, 1, sizeof *timer);
+  if (!timer) return VESTRY_NO_MEMORY;
+  vsi_actor_init(&timer->actor, &timer_actor, runtime);
+  vsi_timer_init(&timer->wheel_timer, wheel_fire);
+  atomic_init(&timer->references, 1);
+  timer->runtime = runtime;
+  timer->fire = fire;
+  timer->ctx = ctx;
+  pthread_mutex_init(&timer->lock, NULL); /* cannot fail on Linux */
+  pthread_cond_init(&timer->idle, NULL);
+  *ret_timer = timer;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_timer_set(vestry_timer *timer, uint64_t delay_ms, uint64_t period_ms) {
+  pthread_mutex_lock(&timer->lock);
+  vestry_err error = VESTRY_CLOSED;
+  if (!timer->destroyed) {
+    uint64_t due_before_ns = timer->due_ns;
+    timer->due_ns = vsi_add_saturating(vsi_now_ns(timer->runtime->host), vsi_ms_to_ns(delay_ms));
+    error = arm_locked(timer);
+    if (error == VESTRY_OK) {
+      timer->armed = true;
+      timer->pending = false; /* a callback that has not begun was due by the deadline that this one replaces */
+      timer->period_ns = vsi_ms_to_ns(period_ms);
+    } else {
+      timer->due_ns = due_before_ns;
+    }
+  }
+  pthread_mutex_unlock(&timer->lock);
+  return error;
+}
+
+void vestry_timer_cancel(vestry_timer *timer) {
+  pthread_mutex_lock(&timer->lock);
+  disarm_locked(timer);
+  pthread_mutex_unlock(&timer->lock);
+}
+
+void vestry_timer_destroy(vestry_timer *timer) {
+  if (!timer) return;
+  pthread_mutex_lock(&timer->lock);
+  timer->destroyed = true;
+  disarm_locked(timer);
+  while (timer->running && !pthread_equal(timer->runner, pthread_self())) pthread_cond_wait(&timer->idle, &timer->lock);
+  pthread_mutex_unlock(&timer->lock);
+  timer_unref(timer); /* the owner's */
+}

@@ -1,0 +1,173 @@
+#include "runtime/wheel.h"
+
+#include <stddef.h>
+
+/* The scheme is that of G. Varghese and T. Lauck, "Hashed and Hierarchical Timing Wheels: Data Structures for the
+ * Efficient Implementation of a Timer Facility", SOSP 1987, their scheme 7.
+ *
+ * A tick is a number of eight digits in base 64. A timer is filed by the most significant digit in which its tick
+ * differs from now: the digit's place is the level, its value the slot.
+ *
+ *      level 0   64 slots of 1 tick          same digits as now but for the last
+ *      level 1   64 slots of 64 ticks
+ *      …
+ *      level 7   64 slots of 64^7 ticks
+ *
+ * Invariant.  A timer on level L has the digits of now above L, and at L a greater digit than now (on level 0 it may be
+ *             the same). So:
+ *   - all of level L comes before all of level L + 1, and on one level a lower slot before a higher one: the next stop
+ *     is the lowest bit of the lowest level that has any;
+ *   - equal ticks always share a slot, and lists are moved in order, so that equal ticks expire in the order of their
+ *     adds;
+ *   - digits are absolute and ticks do not wrap, so no slot means two times.
+ * Advance goes from stop to stop: at a stop of level 0 the whole list is due; at a higher one now takes on the slot's
+ * digit, and its timers are filed again, on lower levels. A timer moves at most once a level. Turning on from the last
+ * stop to now_tick keeps the invariant, because now stays below the next stop, and thus shares the digits above it. */
+
+enum { EXPIRED_LEVEL = VSI_WHEEL_LEVELS };
+
+static void list_init(vsi_wheel_list *list) {
+  list->first = NULL;
+  list->end = &list->first;
+}
+
+static void list_append(vsi_wheel_list *list, vsi_timer *timer) {
+  timer->next = NULL;
+  timer->link = list->end;
+  *list->end = timer;
+  list->end = &timer->next;
+}
+
+static void list_remove(vsi_wheel_list *list, vsi_timer *timer) {
+  *timer->link = timer->next;
+  if (timer->next)
+    timer->next->link = timer->link;
+  else
+    list->end = timer->link;
+  timer->link = NULL;
+}
+
+void vsi_wheel_init(vsi_wheel *wheel, uint64_t now_tick) {
+  wheel->now_tick = now_tick < VSI_WHEEL_LAST_TICK ? now_tick : VSI_WHEEL_LAST_TICK;
+  list_init(&wheel->expired);
+  for (unsigned level = 0; level < VSI_WHEEL_LEVELS; level++) {
+    wheel->occupied[level] = wheel->stale[level] = 0;
+    for (unsigned slot = 0; slot < VSI_WHEEL_SLOTS; slot++) list_init(&wheel->slots[level][slot]);
+  }
+}
+
+static unsigned digit(uint64_t tick, unsigned level) {
+  return (unsigned)(tick >> (level * VSI_WHEEL_LEVEL_BITS)) % VSI_WHEEL_SLOTS;
+}
+
+static void file(vsi_wheel *wheel, vsi_timer *timer) {
+  uint64_t due = timer->due_tick;
+  uint64_t differing = (due ^ wheel->now_tick) | 1; /* equal: level 0 */
+  unsigned level = (63 - (unsigned)__builtin_clzll(differing)) / VSI_WHEEL_LEVEL_BITS;
+  unsigned slot = digit(due, level);
+  uint64_t bit = UINT64_C(1) << slot;
+  if (!(wheel->occupied[level] & bit)) {
+    wheel->occupied[level] |= bit;
+    wheel->soonest[level][slot] = due;
+  } else if (due < wheel->soonest[level][slot]) {
+    wheel->soonest[level][slot] = due;
+    wheel->stale[level] &= ~bit;
+  }
+  timer->level = (uint8_t)level;
+  timer->slot = (uint8_t)slot;
+  list_append(&wheel->slots[level][slot], timer);
+}
+
+void vsi_wheel_add(vsi_wheel *wheel, vsi_timer *timer, uint64_t due_tick) {
+  if (due_tick < wheel->now_tick) due_tick = wheel->now_tick;
+  timer->due_tick = due_tick < VSI_WHEEL_LAST_TICK ? due_tick : VSI_WHEEL_LAST_TICK;
+  file(wheel, timer);
+}
+
+void vsi_wheel_remove(vsi_wheel *wheel, vsi_timer *timer) {
+  unsigned level = timer->level, slot = timer->slot;
+  if (level == EXPIRED_LEVEL) {
+    list_remove(&wheel->expired, timer);
+    return;
+  }
+  vsi_wheel_list *list = &wheel->slots[level][slot];
+  uint64_t bit = UINT64_C(1) << slot;
+  list_remove(list, timer);
+  if (!list->first) {
+    wheel->occupied[level] &= ~bit;
+    wheel->stale[level] &= ~bit;
+  } else if (timer->due_tick == wheel->soonest[level][slot] && level > 0) { /* on level 0 all are due at once */
+    wheel->stale[level] |= bit;
+  }
+}
+
+/* The first slot with anything in it. False: the wheel is empty but for expired timers. */
+static bool first_slot(const vsi_wheel *wheel, unsigned *ret_level, unsigned *ret_slot) {
+  for (unsigned level = 0; level < VSI_WHEEL_LEVELS; level++) {
+    if (!wheel->occupied[level]) continue;
+    *ret_level = level;
+    *ret_slot = (unsigned)__builtin_ctzll(wheel->occupied[level]);
+    return true;
+  }
+  return false;
+}
+
+/* The first tick of a slot: now's digits above the level, the slot's at it, zeros below. */
+static uint64_t slot_start(const vsi_wheel *wheel, unsigned level, unsigned slot) {
+  unsigned shift = level * VSI_WHEEL_LEVEL_BITS;
+  uint64_t above = wheel->now_tick >> shift >> VSI_WHEEL_LEVEL_BITS << VSI_WHEEL_LEVEL_BITS;
+  return (above | slot) << shift;
+}
+
+void vsi_wheel_advance(vsi_wheel *wheel, uint64_t now_tick) {
+  if (now_tick > VSI_WHEEL_LAST_TICK) now_tick = VSI_WHEEL_LAST_TICK;
+  if (now_tick < wheel->now_tick) return;
+  unsigned level, slot;
+  while (first_slot(wheel, &level, &slot)) {
+    uint64_t stop = slot_start(wheel, level, slot);
+    if (stop > now_tick) break;
+    wheel->now_tick = stop;
+    vsi_wheel_list *list = &wheel->slots[level][slot];
+    vsi_timer *timer = list->first;
+    list_init(list);
+    wheel->occupied[level] &= ~(UINT64_C(1) << slot);
+    wheel->stale[level] &= ~(UINT64_C(1) << slot);
+    for (vsi_timer *next; timer; timer = next) {
+      next = timer->next;
+      if (timer->due_tick == stop) {
+        timer->level = EXPIRED_LEVEL;
+        list_append(&wheel->expired, timer);
+      } else {
+        file(wheel, timer);
+      }
+    }
+  }
+  wheel->now_tick = now_tick;
+}
+
+vsi_timer *vsi_wheel_pop_expired(vsi_wheel *wheel) {
+  vsi_timer *timer = wheel->expired.first;
+  if (timer) list_remove(&wheel->expired, timer);
+  return timer;
+}
+
+uint64_t vsi_wheel_next_due(vsi_wheel *wheel) {
+  if (wheel->expired.first) return wheel->expired.first->due_tick;
+  unsigned level, slot;
+  if (!first_slot(wheel, &level, &slot)) return VSI_WHEEL_NONE;
+  uint64_t *soonest = &wheel->soonest[level][slot];
+  uint64_t bit = UINT64_C(1) << slot;
+  if (wheel->stale[level] & bit) {
+    *soonest = VSI_WHEEL_NONE;
+    for (const vsi_timer *timer = wheel->slots[level][slot].first; timer; timer = timer->next)
+      if (timer->due_tick < *soonest) *soonest = timer->due_tick;
+    wheel->stale[level] &= ~bit;
+  }
+  return *soonest;
+}
+
+uint64_t vsi_wheel_next_stop(const vsi_wheel *wheel) {
+  if (wheel->expired.first) return wheel->now_tick;
+  unsigned level, slot;
+  return first_slot(wheel, &level, &slot) ? slot_start(wheel, level, slot) : VSI_WHEEL_NONE;
+}
