@@ -23,7 +23,7 @@ typedef enum vestry_io {
 } vestry_io;
 
 /** A stream's way to its peer. All members are called by the connection's runner only, one at a time, no lock held,
- *  except wake. Mandatory: all but wake. */
+ *  except release and wake. Mandatory: all but wake. */
 typedef struct vestry_transport_ops {
   uint32_t version; /**< VESTRY_TRANSPORT_OPS_VERSION */
   /** Write the head of the answer and flush it. Called once, first, unless the connection ends before. May block only
@@ -32,11 +32,14 @@ typedef struct vestry_transport_ops {
   /** Take these bytes, in order, as one flushed write where the protocol can. slices: 1 to 64. May block only on a
    *  parked thread. *ret_written is set on WOULD_BLOCK only. */
   vestry_io (*write)(void *transport, const vestry_slice *slices, size_t count, size_t *ret_written);
-  /** The last call, always made exactly once: end the stream cleanly or abort it, and release the transport (or leave
-   *  that to the thread that serves it). Not clean when open was never called or failed. */
+  /** The last I/O, always exactly once: end the stream cleanly, or abort it. Not clean when open was never called or
+   *  failed. Nothing of the server's may be touched after it. */
   void (*end)(void *transport, bool clean, vestry_cause cause);
+  /** The very last call, exactly once, after end: free the transport. Made when the last reference to the connection is
+   *  dropped, on any thread, which may be long after end. */
+  void (*release)(void *transport);
   /** Parked transports only: see to it that vestry_connection_run is called soon. Any thread, no lock held, must not
-   *  block, may be called until end has returned. NULL: the pool runs the connection. */
+   *  block; may be called until release, after end it has nothing to do. NULL: the pool runs the connection. */
   void (*wake)(void *transport);
 } vestry_transport_ops;
 #define VESTRY_TRANSPORT_OPS_VERSION 1

@@ -26,14 +26,15 @@ void vsi_group_close(vsi_group *group);
 /* Wait until every connection has ended and its hooks have returned: OK | TIMEOUT. Steps a stepped runtime. */
 vestry_err vsi_group_wait(vsi_group *group, uint64_t timeout_ms);
 
-/* All connections must have ended. References to them may outlive the group. NULL is accepted. */
+/* Drop the creator's reference; connections hold one too, so references to them may outlive this call. NULL is
+ * accepted. */
 void vsi_group_destroy(vsi_group *group);
 
 void vsi_group_stats_get(vsi_group *group, vsi_group_stats *ret_stats);
 
-/* Call fn for each connection that has not ended, with a reference held during the call, no lock held. NO_MEMORY: not
- * called at all. */
-vestry_err vsi_group_each(vsi_group *group, void (*fn)(vestry_connection *connection, void *ctx), void *ctx);
+/* Call fn for each connection that has not ended, with a reference held during the call, no lock held. One that is
+ * created meanwhile may be left out. */
+void vsi_group_each(vsi_group *group, void (*fn)(vestry_connection *connection, void *ctx), void *ctx);
 
 /* Create a connection over a transport. Nothing is written before vsi_connection_start.
  * options: NULL: the group's; hooks: NULL or beside the group's (called before them).
