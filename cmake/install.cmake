@@ -1,1 +1,0 @@
-# Installation: see below.
