@@ -1,4 +1,4 @@
-/** Keys: the names under which connections are kept. A key is a tuple of integers, strings, bytes and tuples.
+/** Keys: the names under which connections are kept. A key is an integer, a string, bytes, or a tuple of keys.
  *
  *      VESTRY_KEY("counter", 1)                        // C: a tuple of a string and an integer
  *      VESTRY_KEY("doc", id, VESTRY_KEY("x", "y"))     // nested; at most 8 parts a tuple by this macro
@@ -21,16 +21,16 @@ typedef enum vestry_key_type {
   VESTRY_KEY_TUPLE
 } vestry_key_type;
 
-/** One part of a key, or a whole key (a TUPLE). Borrows what it points to. */
+/** A key, or one part of a tuple. Borrows what it points to. */
 typedef struct vestry_key {
   vestry_key_type type;
   int64_t integer;                /**< INTEGER */
-  const void *data;               /**< STRING, BYTES: len bytes */
+  const void *data;               /**< STRING, BYTES: len bytes; BYTES: may be NULL when len is 0 */
   size_t len;                     /**< STRING, BYTES: bytes; TUPLE: number of parts */
   const struct vestry_key *parts; /**< TUPLE */
 } vestry_key;
 
-/** Longest encoding of one key, and of a scope. Deepest nesting of tuples. */
+/** Longest encoding of one key. Longest scope. Deepest nesting of tuples: 1 is a tuple without tuples in it. */
 #define VESTRY_KEY_MAX_BYTES   ((size_t)65535)
 #define VESTRY_SCOPE_MAX_BYTES ((size_t)1024)
 #define VESTRY_KEY_MAX_DEPTH   16
@@ -39,7 +39,7 @@ static inline vestry_key vestry_key_integer(int64_t integer) {
   vestry_key key = {VESTRY_KEY_INTEGER, integer, NULL, 0, NULL};
   return key;
 }
-/** text: terminated; NULL makes an invalid key. Borrowed. */
+/** text: terminated; NULL makes a key that every function refuses as INVALID. Borrowed. */
 VESTRY_API vestry_key vestry_key_string(const char *text);
 static inline vestry_key vestry_key_bytes(const void *data, size_t len) {
   vestry_key key = {VESTRY_KEY_BYTES, 0, data, len, NULL};
@@ -58,15 +58,17 @@ typedef struct vestry_scope {
 
 /** Encode canonically. Equal keys have equal encodings and no others have.
  *  buffer   receives at most capacity bytes; contents undefined on failure
- *  Returns  OK | INVALID (no key: a NULL string, an unknown type) | TOO_LARGE (capacity, VESTRY_KEY_MAX_BYTES or
- *           VESTRY_KEY_MAX_DEPTH)
+ *  Returns  OK | INVALID (no key: a NULL string or pointer, an unknown type) | TOO_LARGE (capacity,
+ *           VESTRY_KEY_MAX_BYTES or VESTRY_KEY_MAX_DEPTH); of several faults the first in the key
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_key_encode(const vestry_key *key, void *buffer, size_t capacity, size_t *ret_len);
 
 /** Write an encoded key as JSON, for people and logs: ["counter",1]. Strings that are not UTF-8, and bytes, become
  *  {"bytes":"<hex>"}.
  *  buffer   receives at most capacity - 1 bytes and a NUL
- *  Returns  OK | MALFORMED (no encoding of a key) | TOO_LARGE (buffer holds nothing useful, but is terminated)
+ *  ret_len  without the NUL; may be NULL
+ *  Returns  OK | MALFORMED (no encoding of a key) | TOO_LARGE; in both the buffer holds nothing useful, but is terminated
+ *           (unless capacity is 0)
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_key_format(const void *encoded, size_t len, char *buffer, size_t capacity,
                                         size_t *ret_len);

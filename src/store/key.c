@@ -1,0 +1,135 @@
+#include "store/key.h"
+
+#include <string.h>
+
+/* Where an encoding goes. Without data it is only measured. */
+typedef struct writer {
+  unsigned char *data;
+  size_t len, limit;
+} writer;
+
+static vestry_err write_bytes(writer *w, const void *bytes, size_t len) {
+  if (len > w->limit - w->len) return VESTRY_TOO_LARGE;
+  if (w->data && len) memcpy(w->data + w->len, bytes, len);
+  w->len += len;
+  return VESTRY_OK;
+}
+
+size_t vsi_key_number_write(uint64_t number, unsigned char *at) {
+  size_t len = 0;
+  for (; number >= 0x80; number >>= 7) at[len++] = (unsigned char)(number | 0x80);
+  at[len++] = (unsigned char)number;
+  return len;
+}
+
+/* Small magnitudes of either sign become small numbers: 0, -1, 1, -2 … → 0, 1, 2, 3 … */
+static uint64_t zigzag(int64_t integer) {
+  return integer < 0 ? ~((uint64_t)integer << 1) : (uint64_t)integer << 1;
+}
+
+static vestry_err write_head(writer *w, vestry_key_type type, uint64_t number) {
+  unsigned char head[11] = {(unsigned char)type};
+  return write_bytes(w, head, 1 + vsi_key_number_write(number, head + 1));
+}
+
+/* depth: tuples that enclose this part. Every part writes two bytes at least, so however a key refers to its own parts
+ * the work is bounded by the limit. */
+static vestry_err write_part(writer *w, const vestry_key *key, unsigned depth) {
+  vestry_err error = VESTRY_INVALID;
+  switch (key->type) {
+  case VESTRY_KEY_INTEGER: return write_head(w, key->type, zigzag(key->integer));
+  case VESTRY_KEY_STRING:
+  case VESTRY_KEY_BYTES:
+    if (!key->data && (key->len || key->type == VESTRY_KEY_STRING)) return VESTRY_INVALID;
+    error = write_head(w, key->type, key->len);
+    return error ? error : write_bytes(w, key->data, key->len);
+  case VESTRY_KEY_TUPLE:
+    if (!key->parts && key->len) return VESTRY_INVALID;
+    if (depth == VESTRY_KEY_MAX_DEPTH) return VESTRY_TOO_LARGE;
+    error = write_head(w, key->type, key->len);
+    for (size_t i = 0; !error && i < key->len; i++) error = write_part(w, &key->parts[i], depth + 1);
+    return error;
+  }
+  return error;
+}
+
+static vestry_err encode(writer *w, const vestry_key *key, size_t *ret_len) {
+  if (!key || !ret_len) return VESTRY_INVALID;
+  vestry_err error = write_part(w, key, 0);
+  if (!error) *ret_len = w->len;
+  return error;
+}
+
+vestry_key vestry_key_string(const char *text) {
+  if (!text) return (vestry_key){.type = VESTRY_KEY_STRING};
+  return (vestry_key){.type = VESTRY_KEY_STRING, .data = text, .len = strlen(text)};
+}
+
+vestry_err vestry_key_encode(const vestry_key *key, void *buffer, size_t capacity, size_t *ret_len) {
+  if (!buffer && capacity) return VESTRY_INVALID;
+  return encode(&(writer){buffer, 0, capacity < VESTRY_KEY_MAX_BYTES ? capacity : VESTRY_KEY_MAX_BYTES}, key, ret_len);
+}
+
+vestry_err vsi_key_measure(const vestry_key *key, size_t *ret_len) {
+  return encode(&(writer){NULL, 0, VESTRY_KEY_MAX_BYTES}, key, ret_len);
+}
+
+const unsigned char *vsi_key_number_read(const unsigned char *at, const unsigned char *end, uint64_t *ret_number) {
+  uint64_t number = 0;
+  for (unsigned shift = 0; at < end && shift < 64; shift += 7) {
+    unsigned char byte = *at++;
+    if (shift == 63 && byte > 1) return NULL; /* more than 64 bits */
+    number |= (uint64_t)(byte & 0x7f) << shift;
+    if (byte & 0x80) continue;
+    if (byte == 0 && shift) return NULL; /* a shorter form exists */
+    *ret_number = number;
+    return at;
+  }
+  return NULL;
+}
+
+void vsi_key_reader_init(vsi_key_reader *reader, const void *encoded, size_t len) {
+  reader->at = encoded;
+  reader->end = len ? reader->at + len : reader->at;
+  reader->depth = 0;
+  reader->whole = len > VESTRY_KEY_MAX_BYTES; /* too long for a key: the first read finds bytes behind the end */
+}
+
+vestry_err vsi_key_reader_next(vsi_key_reader *reader, vestry_key *ret_part, size_t *ret_closed) {
+  if (reader->whole && reader->depth == 0) return reader->at == reader->end ? VESTRY_NOT_FOUND : VESTRY_MALFORMED;
+  if (reader->at == reader->end) return VESTRY_MALFORMED;
+  vestry_key part = {.type = (vestry_key_type)*reader->at};
+  uint64_t number = 0;
+  const unsigned char *at = vsi_key_number_read(reader->at + 1, reader->end, &number);
+  if (!at) return VESTRY_MALFORMED;
+  if (reader->depth) reader->left[reader->depth - 1]--;
+  reader->whole = true;
+  size_t follows = 0; /* bytes of a string */
+  switch (part.type) {
+  case VESTRY_KEY_INTEGER:
+    part.integer = (int64_t)(number >> 1 ^ (number & 1 ? UINT64_MAX : 0)); /* the inverse of zigzag */
+    break;
+  case VESTRY_KEY_STRING:
+  case VESTRY_KEY_BYTES:
+    if (number > (size_t)(reader->end - at)) return VESTRY_MALFORMED;
+    part.data = at;
+    part.len = follows = (size_t)number;
+    break;
+  case VESTRY_KEY_TUPLE:
+    if (reader->depth == VESTRY_KEY_MAX_DEPTH) return VESTRY_MALFORMED;
+    if (number > (size_t)(reader->end - at)) return VESTRY_MALFORMED; /* each part takes a byte at the very least */
+    part.len = (size_t)number;
+    reader->left[reader->depth++] = part.len;
+    break;
+  default: return VESTRY_MALFORMED;
+  }
+  reader->at = at + follows;
+  size_t closed = 0;
+  while (reader->depth && reader->left[reader->depth - 1] == 0) {
+    reader->depth--;
+    closed++;
+  }
+  *ret_part = part;
+  *ret_closed = closed;
+  return VESTRY_OK;
+}

@@ -1,0 +1,119 @@
+/* Encoded keys as JSON. */
+#include <string.h>
+
+#include "store/key.h"
+
+/* Text into a buffer of fixed size. It goes on counting when the buffer is full, so that a malformed key is told from
+ * one that is merely long. */
+typedef struct text {
+  char *data;
+  size_t len, capacity;
+} text;
+
+static void add(text *t, const char *bytes, size_t len) {
+  if (t->len < t->capacity && len < t->capacity - t->len) memcpy(t->data + t->len, bytes, len);
+  t->len += len;
+}
+
+static void add_char(text *t, char c) {
+  add(t, &c, 1);
+}
+
+static void add_integer(text *t, int64_t integer) {
+  char digits[20];
+  size_t first = sizeof digits;
+  uint64_t magnitude = integer < 0 ? ~(uint64_t)integer + 1 : (uint64_t)integer;
+  do {
+    digits[--first] = (char)('0' + magnitude % 10);
+    magnitude /= 10;
+  } while (magnitude);
+  if (integer < 0) add_char(t, '-');
+  add(t, digits + first, sizeof digits - first);
+}
+
+static void add_hex(text *t, const unsigned char *bytes, size_t len) {
+  static const char digits[] = "0123456789abcdef";
+  for (size_t i = 0; i < len; i++) add(t, (const char[]){digits[bytes[i] >> 4], digits[bytes[i] & 15]}, 2);
+}
+
+/* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
+static bool is_utf8(const unsigned char *at, size_t len) {
+  for (const unsigned char *end = at + len; at < end;) {
+    unsigned char lead = *at++;
+    if (lead < 0x80) continue;
+    if (lead < 0xc2 || lead > 0xf4) return false;
+    size_t more = lead < 0xe0 ? 1 : lead < 0xf0 ? 2 : 3;
+    if ((size_t)(end - at) < more) return false;
+    if ((lead == 0xe0 && *at < 0xa0) || (lead == 0xed && *at > 0x9f)) return false;
+    if ((lead == 0xf0 && *at < 0x90) || (lead == 0xf4 && *at > 0x8f)) return false;
+    for (; more; more--)
+      if ((*at++ & 0xc0) != 0x80) return false;
+  }
+  return true;
+}
+
+static void add_string(text *t, const unsigned char *bytes, size_t len) {
+  add_char(t, '"');
+  for (size_t i = 0; i < len; i++) {
+    unsigned char c = bytes[i];
+    if (c == '"' || c == '\\') add_char(t, '\\');
+    if (c < 0x20 || c == 0x7f) {
+      add(t, "\\u00", 4);
+      add_hex(t, &c, 1);
+    } else {
+      add_char(t, (char)c);
+    }
+  }
+  add_char(t, '"');
+}
+
+static void add_bytes(text *t, const unsigned char *bytes, size_t len) {
+  static const char head[] = "{\"bytes\":\"";
+  add(t, head, sizeof head - 1);
+  add_hex(t, bytes, len);
+  add(t, "\"}", 2);
+}
+
+static void add_part(text *t, const vestry_key *part) {
+  switch (part->type) {
+  case VESTRY_KEY_INTEGER: add_integer(t, part->integer); return;
+  case VESTRY_KEY_STRING:
+    if (is_utf8(part->data, part->len)) {
+      add_string(t, part->data, part->len);
+      return;
+    }
+    /* fall through */
+  case VESTRY_KEY_BYTES: add_bytes(t, part->data, part->len); return;
+  case VESTRY_KEY_TUPLE: add_char(t, '['); return;
+  }
+}
+
+vestry_err vestry_key_format(const void *encoded, size_t len, char *buffer, size_t capacity, size_t *ret_len) {
+  if ((!encoded && len) || (!buffer && capacity)) return VESTRY_INVALID;
+  if (capacity) buffer[0] = '\0';
+  text t = {buffer, 0, capacity};
+  vsi_key_reader reader;
+  vsi_key_reader_init(&reader, encoded, len);
+  bool comma = false;
+  for (;;) {
+    vestry_key part;
+    size_t closed;
+    vestry_err error = vsi_key_reader_next(&reader, &part, &closed);
+    if (error == VESTRY_NOT_FOUND) break;
+    if (error) {
+      if (capacity) buffer[0] = '\0';
+      return error;
+    }
+    if (comma) add_char(&t, ',');
+    add_part(&t, &part);
+    comma = part.type != VESTRY_KEY_TUPLE || closed; /* nothing before a tuple's first part */
+    for (; closed; closed--) add_char(&t, ']');
+  }
+  if (t.len >= capacity) {
+    if (capacity) buffer[0] = '\0';
+    return VESTRY_TOO_LARGE;
+  }
+  buffer[t.len] = '\0';
+  if (ret_len) *ret_len = t.len;
+  return VESTRY_OK;
+}

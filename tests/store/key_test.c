@@ -1,0 +1,379 @@
+#include "store/key.h"
+
+#include <stdlib.h>
+
+#include "store/scoped_key.h"
+#include "support/test.h"
+#include "support/test_host.h"
+
+static vestry_err format(const vestry_key *key, char *text, size_t capacity) {
+  unsigned char encoded[1024];
+  size_t len;
+  vestry_err error = vestry_key_encode(key, encoded, sizeof encoded, &len);
+  return error ? error : vestry_key_format(encoded, len, text, capacity, NULL);
+}
+
+static void assert_formats(vestry_key key, const char *expected) {
+  char text[512];
+  assert_int_equal(format(&key, text, sizeof text), VESTRY_OK);
+  assert_string_equal(text, expected);
+}
+
+static bool same(vestry_key a, vestry_key b) {
+  unsigned char encoded_a[256], encoded_b[256];
+  size_t len_a, len_b;
+  assert_int_equal(vestry_key_encode(&a, encoded_a, sizeof encoded_a, &len_a), VESTRY_OK);
+  assert_int_equal(vestry_key_encode(&b, encoded_b, sizeof encoded_b, &len_b), VESTRY_OK);
+  return len_a == len_b && memcmp(encoded_a, encoded_b, len_a) == 0;
+}
+
+static void has_the_documented_layout(void **state) {
+  (void)state;
+  unsigned char encoded[32];
+  size_t len;
+  vestry_key key = VESTRY_KEY("ab", -1, 64, vestry_key_bytes("\xff", 1), VESTRY_KEY(0));
+  assert_int_equal(vestry_key_encode(&key, encoded, sizeof encoded, &len), VESTRY_OK);
+  static const unsigned char expected[] = {4, 5, 2, 2, 'a', 'b', 1, 1, 1, 0x80, 1, 3, 1, 0xff, 4, 1, 1, 0};
+  assert_int_equal(len, sizeof expected);
+  assert_memory_equal(encoded, expected, sizeof expected);
+}
+
+static void tells_types_and_borders_apart(void **state) {
+  (void)state;
+  assert_false(same(VESTRY_KEY("a", "bc"), VESTRY_KEY("ab", "c")));
+  assert_false(same(VESTRY_KEY(1), VESTRY_KEY("1")));
+  assert_false(same(vestry_key_integer(1), vestry_key_string("1")));
+  assert_false(same(vestry_key_string("a"), vestry_key_bytes("a", 1)));
+  assert_false(same(vestry_key_string("a"), VESTRY_KEY("a")));
+  assert_false(same(VESTRY_KEY("a"), VESTRY_KEY(VESTRY_KEY("a"))));
+  assert_false(same(VESTRY_KEY(VESTRY_KEY("a"), "b"), VESTRY_KEY(VESTRY_KEY("a", "b"))));
+  assert_false(same(VESTRY_KEY(""), vestry_key_tuple(NULL, 0)));
+  assert_false(same(vestry_key_bytes("a\0", 2), vestry_key_bytes("a", 1)));
+  assert_true(same(VESTRY_KEY("counter", 1), VESTRY_KEY("counter", INT64_C(1))));
+  assert_true(same(vestry_key_bytes(NULL, 0), vestry_key_bytes("x", 0)));
+}
+
+/* The macro: all the kinds of argument it takes, 1 to 8 of them. */
+static void the_macro_makes_tuples(void **state) {
+  (void)state;
+  char text[] = "text";
+  const char *constant = "constant";
+  size_t number = 7;
+  assert_formats(VESTRY_KEY(text, constant, number, 'c', true, (uint8_t)255, -3, VESTRY_KEY("x", VESTRY_KEY(1), 2)),
+                 "[\"text\",\"constant\",7,99,1,255,-3,[\"x\",[1],2]]");
+  assert_formats(VESTRY_KEY(1, 2), "[1,2]");
+  assert_formats(VESTRY_KEY(1, 2, 3), "[1,2,3]");
+  assert_formats(VESTRY_KEY(1, 2, 3, 4), "[1,2,3,4]");
+  assert_formats(VESTRY_KEY(1, 2, 3, 4, 5), "[1,2,3,4,5]");
+  assert_formats(VESTRY_KEY(1, 2, 3, 4, 5, 6), "[1,2,3,4,5,6]");
+  assert_formats(VESTRY_KEY(1, 2, 3, 4, 5, 6, 7), "[1,2,3,4,5,6,7]");
+}
+
+static void formats_as_json(void **state) {
+  (void)state;
+  assert_formats(vestry_key_integer(INT64_MIN), "-9223372036854775808");
+  assert_formats(vestry_key_integer(INT64_MAX), "9223372036854775807");
+  assert_formats(vestry_key_integer(0), "0");
+  assert_formats(vestry_key_tuple(NULL, 0), "[]");
+  assert_formats(VESTRY_KEY(vestry_key_tuple(NULL, 0), 1, vestry_key_tuple(NULL, 0)), "[[],1,[]]");
+  assert_formats(VESTRY_KEY(VESTRY_KEY(VESTRY_KEY(1)), 2), "[[[1]],2]");
+  assert_formats(vestry_key_string("a\"b\\c\n\x7f/"), "\"a\\\"b\\\\c\\u000a\\u007f/\"");
+  assert_formats(vestry_key_string("\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"), "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\"");
+  assert_formats(vestry_key_bytes("\x00\xfe", 2), "{\"bytes\":\"00fe\"}");
+  assert_formats(vestry_key_bytes(NULL, 0), "{\"bytes\":\"\"}");
+}
+
+static void strings_that_are_not_utf8_become_bytes(void **state) {
+  (void)state;
+  static const struct {
+    const char *text, *expected;
+  } cases[] = {
+      {"\xff", "{\"bytes\":\"ff\"}"},
+      {"\xc3", "{\"bytes\":\"c3\"}"},                   /* cut short */
+      {"\xc3(", "{\"bytes\":\"c328\"}"},                /* no continuation */
+      {"\xc0\xaf", "{\"bytes\":\"c0af\"}"},             /* overlong, two bytes */
+      {"\xe0\x80\xaf", "{\"bytes\":\"e080af\"}"},       /* overlong, three */
+      {"\xf0\x80\x80\xaf", "{\"bytes\":\"f08080af\"}"}, /* overlong, four */
+      {"\xed\xa0\x80", "{\"bytes\":\"eda080\"}"},       /* a surrogate */
+      {"\xf4\x90\x80\x80", "{\"bytes\":\"f4908080\"}"}, /* above U+10FFFF */
+      {"\x80", "{\"bytes\":\"80\"}"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    assert_formats(vestry_key_string(cases[i].text), cases[i].expected);
+}
+
+static void formatting_stops_at_the_buffer(void **state) {
+  (void)state;
+  vestry_key key = VESTRY_KEY("counter", 1);
+  static const char expected[] = "[\"counter\",1]";
+  unsigned char encoded[32];
+  size_t len;
+  assert_int_equal(vestry_key_encode(&key, encoded, sizeof encoded, &len), VESTRY_OK);
+  for (size_t capacity = 0; capacity <= sizeof expected; capacity++) {
+    char *text = malloc(capacity + 1); /* one more, to see that it stays */
+    memset(text, '#', capacity + 1);
+    size_t text_len = 99;
+    vestry_err error = vestry_key_format(encoded, len, text, capacity, &text_len);
+    assert_int_equal(text[capacity], '#');
+    if (capacity < sizeof expected) {
+      assert_int_equal(error, VESTRY_TOO_LARGE);
+      assert_int_equal(text_len, 99);
+      if (capacity) assert_string_equal(text, "");
+    } else {
+      assert_int_equal(error, VESTRY_OK);
+      assert_int_equal(text_len, sizeof expected - 1);
+      assert_string_equal(text, expected);
+    }
+    free(text);
+  }
+}
+
+/* What no encoder makes is refused: else two runs of bytes would be one key. */
+static void refuses_what_is_not_canonical(void **state) {
+  (void)state;
+#define CASE(bytes)                                                                                                    \
+  { bytes, sizeof bytes - 1 }
+  static const struct {
+    const char *bytes;
+    size_t len;
+  } cases[] = {
+      CASE(""),                                                 /* nothing */
+      CASE("\x00"),                                             /* no such type */
+      CASE("\x05\x00"),                                         /* nor this */
+      CASE("\x01"),                                             /* no number */
+      CASE("\x01\x80"),                                         /* a number cut short */
+      CASE("\x01\x80\x00"),                                     /* 0 in two bytes */
+      CASE("\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"),     /* 65 bits */
+      CASE("\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00"), /* more still */
+      CASE("\x02\x02x"),                                        /* a string cut short */
+      CASE("\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01x"),    /* a length that would wrap */
+      CASE("\x04\x01"),                                         /* a part missing */
+      CASE("\x04\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x01"), /* many missing */
+      CASE("\x04\x02\x01\x00"),                                 /* one of two missing */
+      CASE("\x01\x00\x01\x00"),                                 /* two keys */
+      CASE("\x04\x01\x01\x00\x01\x00"),                         /* a part too many */
+      CASE("\x04\x00\x00"),                                     /* something behind */
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char text[64] = "#";
+    assert_int_equal(vestry_key_format(cases[i].bytes, cases[i].len, text, sizeof text, NULL), VESTRY_MALFORMED);
+    assert_string_equal(text, "");
+  }
+}
+
+static void refuses_what_is_no_key(void **state) {
+  (void)state;
+  unsigned char encoded[64];
+  size_t len = 99;
+  vestry_key null_string = VESTRY_KEY("a", (const char *)NULL), unknown = {.type = (vestry_key_type)9};
+  vestry_key null_bytes = vestry_key_bytes(NULL, 1), null_parts = vestry_key_tuple(NULL, 1), none = {0};
+  assert_int_equal(vestry_key_encode(&null_string, encoded, sizeof encoded, &len), VESTRY_INVALID);
+  assert_int_equal(vestry_key_encode(&unknown, encoded, sizeof encoded, &len), VESTRY_INVALID);
+  assert_int_equal(vestry_key_encode(&null_bytes, encoded, sizeof encoded, &len), VESTRY_INVALID);
+  assert_int_equal(vestry_key_encode(&null_parts, encoded, sizeof encoded, &len), VESTRY_INVALID);
+  assert_int_equal(vestry_key_encode(&none, encoded, sizeof encoded, &len), VESTRY_INVALID);
+  assert_int_equal(vestry_key_encode(NULL, encoded, sizeof encoded, &len), VESTRY_INVALID);
+  assert_int_equal(len, 99);
+}
+
+static void keeps_to_the_limits(void **state) {
+  (void)state;
+  static unsigned char data[VESTRY_KEY_MAX_BYTES], encoded[VESTRY_KEY_MAX_BYTES + 16];
+  size_t len = 99;
+  size_t most = VESTRY_KEY_MAX_BYTES - 4; /* behind a type and a length of three bytes */
+  vestry_key key = vestry_key_bytes(data, most);
+  assert_int_equal(vestry_key_encode(&key, encoded, sizeof encoded, &len), VESTRY_OK);
+  assert_int_equal(len, VESTRY_KEY_MAX_BYTES);
+  static char text[2 * VESTRY_KEY_MAX_BYTES + 32];
+  assert_int_equal(vestry_key_format(encoded, len, text, sizeof text, NULL), VESTRY_OK);
+  assert_int_equal(vestry_key_format(encoded, len + 1, text, sizeof text, NULL), VESTRY_MALFORMED);
+  key.len++;
+  assert_int_equal(vestry_key_encode(&key, encoded, sizeof encoded, &len), VESTRY_TOO_LARGE);
+  key.len = SIZE_MAX; /* sizes that wrap are refused before anything is read */
+  assert_int_equal(vestry_key_encode(&key, encoded, sizeof encoded, &len), VESTRY_TOO_LARGE);
+
+  key = VESTRY_KEY("counter", 1);
+  size_t needed;
+  assert_int_equal(vsi_key_measure(&key, &needed), VESTRY_OK);
+  for (size_t capacity = 0; capacity <= needed; capacity++) {
+    encoded[capacity] = 0xaa;
+    assert_int_equal(vestry_key_encode(&key, encoded, capacity, &len),
+                     capacity < needed ? VESTRY_TOO_LARGE : VESTRY_OK);
+    assert_int_equal(encoded[capacity], 0xaa);
+  }
+}
+
+static void nests_to_the_stated_depth(void **state) {
+  (void)state;
+  vestry_key nested[VESTRY_KEY_MAX_DEPTH + 2];
+  nested[0] = vestry_key_integer(1);
+  for (size_t i = 1; i < sizeof nested / sizeof *nested; i++) nested[i] = vestry_key_tuple(&nested[i - 1], 1);
+  unsigned char encoded[64];
+  size_t len;
+  assert_int_equal(vestry_key_encode(&nested[VESTRY_KEY_MAX_DEPTH], encoded, sizeof encoded, &len), VESTRY_OK);
+  char text[64];
+  assert_int_equal(vestry_key_format(encoded, len, text, sizeof text, NULL), VESTRY_OK);
+  assert_string_equal(text, "[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]");
+  assert_int_equal(vestry_key_encode(&nested[VESTRY_KEY_MAX_DEPTH + 1], encoded, sizeof encoded, &len),
+                   VESTRY_TOO_LARGE);
+  unsigned char deeper[66] = {4, 1};
+  memcpy(deeper + 2, encoded, 34);
+  assert_int_equal(vestry_key_format(deeper, 36, text, sizeof text, NULL), VESTRY_MALFORMED);
+
+  vestry_key knot[2] = {vestry_key_tuple(knot, 2), vestry_key_tuple(knot, 2)}; /* a key that contains itself, twice */
+  static unsigned char large[VESTRY_KEY_MAX_BYTES];
+  assert_int_equal(vestry_key_encode(&knot[0], large, sizeof large, &len), VESTRY_TOO_LARGE);
+}
+
+/* A9 as a property: over random keys, encodings are equal when, and only when, the keys are. The keys are small and of
+ * few letters, so that equal ones and near misses come up all the time. */
+typedef struct made {
+  vestry_key key;
+  vestry_key parts[8][3];
+  char bytes[8][3];
+  size_t tuples, strings;
+} made;
+
+static vestry_key make_key(made *m, uint64_t *seed, unsigned depth) {
+  *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+  unsigned r = (unsigned)(*seed >> 40);
+  unsigned kind = r % 4;
+  if (kind == 3 && (depth == 0 || m->tuples == 8)) kind = 0;
+  if ((kind == 1 || kind == 2) && m->strings == 8) kind = 0;
+  r /= 4;
+  if (kind == 0) return vestry_key_integer((int64_t)(r % 4) - 1);
+  if (kind == 3) {
+    vestry_key *parts = m->parts[m->tuples++];
+    size_t count = r % 4;
+    for (size_t i = 0; i < count; i++) parts[i] = make_key(m, seed, depth - 1);
+    return vestry_key_tuple(parts, count);
+  }
+  char *bytes = m->bytes[m->strings++];
+  size_t len = r % 4;
+  for (size_t i = 0; i < len; i++) bytes[i] = "\1\2a"[(r >> (2 + 2 * i)) % 3]; /* letters that look like types */
+  vestry_key key = vestry_key_bytes(bytes, len);
+  if (kind == 1) key.type = VESTRY_KEY_STRING;
+  return key;
+}
+
+static bool equal(const vestry_key *a, const vestry_key *b) {
+  if (a->type != b->type) return false;
+  if (a->type == VESTRY_KEY_INTEGER) return a->integer == b->integer;
+  if (a->len != b->len) return false;
+  if (a->type != VESTRY_KEY_TUPLE) return a->len == 0 || memcmp(a->data, b->data, a->len) == 0;
+  for (size_t i = 0; i < a->len; i++)
+    if (!equal(&a->parts[i], &b->parts[i])) return false;
+  return true;
+}
+
+static void no_two_keys_encode_alike(void **state) {
+  (void)state;
+  enum { KEYS = 1200 };
+  static made keys[KEYS];
+  static struct {
+    unsigned char bytes[256];
+    size_t len;
+  } encoded[KEYS];
+  uint64_t seed = 20261120;
+  print_message("seed %llu\n", (unsigned long long)seed);
+  for (size_t i = 0; i < KEYS; i++) {
+    keys[i].key = make_key(&keys[i], &seed, 3);
+    assert_int_equal(vestry_key_encode(&keys[i].key, encoded[i].bytes, sizeof encoded[i].bytes, &encoded[i].len),
+                     VESTRY_OK);
+  }
+  size_t equals = 0;
+  for (size_t i = 0; i < KEYS; i++) {
+    for (size_t j = 0; j < i; j++) {
+      bool alike = encoded[i].len == encoded[j].len && memcmp(encoded[i].bytes, encoded[j].bytes, encoded[i].len) == 0;
+      bool are = equal(&keys[i].key, &keys[j].key);
+      assert_int_equal(alike, are);
+      equals += are;
+      size_t shorter = encoded[i].len < encoded[j].len ? encoded[i].len : encoded[j].len;
+      if (!are) assert_memory_not_equal(encoded[i].bytes, encoded[j].bytes, shorter); /* nor is one the other's start */
+    }
+  }
+  assert_true(equals > 1000);
+}
+
+static void scopes_and_keys_do_not_run_together(void **state) {
+  (void)state;
+  static const struct {
+    const char *scope;
+    vestry_key_type type;
+    const char *key;
+  } cases[] = {
+      {"", VESTRY_KEY_STRING, "ab"},
+      {"a", VESTRY_KEY_STRING, "b"},
+      {"ab", VESTRY_KEY_STRING, ""},
+      {"\x02\x01", VESTRY_KEY_STRING, "b"},
+      {"\x02\x01"
+       "b",
+       VESTRY_KEY_STRING, "b"},
+      {"a", VESTRY_KEY_BYTES, "b"},
+  };
+  enum { COUNT = sizeof cases / sizeof *cases };
+  vsi_scoped_key scoped[COUNT];
+  for (size_t i = 0; i < COUNT; i++) {
+    vestry_key key = {.type = cases[i].type, .data = cases[i].key, .len = strlen(cases[i].key)};
+    vestry_scope scope = {cases[i].scope, strlen(cases[i].scope)};
+    assert_int_equal(vsi_scoped_key_init(&scoped[i], vestry_host_default(), scope, &key), VESTRY_OK);
+    assert_int_equal(scoped[i].key.scope.len, scope.len);
+    assert_memory_equal(scoped[i].key.scope.data, scope.data, scope.len);
+    assert_true(vsi_scoped_key_is_of(&scoped[i].key, &scope));
+    assert_false(vsi_scoped_key_is_of(&scoped[i].key, &(vestry_scope){"zz", 2}));
+    for (size_t j = 0; j < i; j++)
+      assert_false(scoped[i].key.len == scoped[j].key.len &&
+                   memcmp(scoped[i].key.data, scoped[j].key.data, scoped[i].key.len) == 0);
+  }
+  for (size_t i = 0; i < COUNT; i++) vsi_scoped_key_finish(&scoped[i]);
+}
+
+static void long_scoped_keys_are_allocated(void **state) {
+  (void)state;
+  static char data[VESTRY_KEY_MAX_BYTES], scope[VESTRY_SCOPE_MAX_BYTES + 1];
+  test_host th;
+  test_host_init(&th);
+  vsi_scoped_key scoped;
+  vestry_key longest = vestry_key_bytes(data, VESTRY_KEY_MAX_BYTES - 4);
+  vestry_scope full = {scope, VESTRY_SCOPE_MAX_BYTES};
+  assert_int_equal(vsi_scoped_key_init(&scoped, &th.host, full, &longest), VESTRY_OK);
+  assert_int_equal(atomic_load(&th.live), 1);
+  assert_int_equal(scoped.key.len, 2 + VESTRY_SCOPE_MAX_BYTES + VESTRY_KEY_MAX_BYTES);
+  vsi_scoped_key_finish(&scoped);
+  for (size_t len = 0; len < 300; len++) { /* across the end of the stack buffer */
+    vestry_key key = vestry_key_bytes(data, len);
+    assert_int_equal(vsi_scoped_key_init(&scoped, &th.host, (vestry_scope){scope, 300 - len}, &key), VESTRY_OK);
+    assert_memory_equal(scoped.key.data + scoped.key.len - len, data, len);
+    vsi_scoped_key_finish(&scoped);
+  }
+  vestry_key small = vestry_key_integer(1);
+  long before = atomic_load(&th.allocations);
+  assert_int_equal(vsi_scoped_key_init(&scoped, &th.host, (vestry_scope){scope, 64}, &small), VESTRY_OK);
+  vsi_scoped_key_finish(&scoped);
+  assert_int_equal(atomic_load(&th.allocations), before);
+  assert_int_equal(vsi_scoped_key_init(&scoped, &th.host, (vestry_scope){scope, sizeof scope}, &small),
+                   VESTRY_TOO_LARGE);
+  assert_int_equal(vsi_scoped_key_init(&scoped, &th.host, (vestry_scope){NULL, 1}, &small), VESTRY_INVALID);
+  atomic_store(&th.fail_at, atomic_load(&th.allocations));
+  assert_int_equal(vsi_scoped_key_init(&scoped, &th.host, full, &longest), VESTRY_NO_MEMORY);
+  test_host_assert_clean(&th);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(has_the_documented_layout),
+      cmocka_unit_test(tells_types_and_borders_apart),
+      cmocka_unit_test(the_macro_makes_tuples),
+      cmocka_unit_test(formats_as_json),
+      cmocka_unit_test(strings_that_are_not_utf8_become_bytes),
+      cmocka_unit_test(formatting_stops_at_the_buffer),
+      cmocka_unit_test(refuses_what_is_not_canonical),
+      cmocka_unit_test(refuses_what_is_no_key),
+      cmocka_unit_test(keeps_to_the_limits),
+      cmocka_unit_test(nests_to_the_stated_depth),
+      cmocka_unit_test(no_two_keys_encode_alike),
+      cmocka_unit_test(scopes_and_keys_do_not_run_together),
+      cmocka_unit_test(long_scoped_keys_are_allocated),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
