@@ -48,9 +48,12 @@ typedef struct vestry_request_ops {
   int64_t (*body_length)(void *server_request);
   /** Read body bytes, blocking as the server does. *ret_len 0: the end. OK | IO (the peer broke off) | TIMEOUT. */
   vestry_err (*read)(void *server_request, void *buffer, size_t capacity, size_t *ret_len);
-  /** Answer, whole. At most one of respond and open is called successfully. OK | IO (the peer is gone). */
+  /** Answer, whole. Called at most once, and not when a stream was opened for the request; but it is called after an
+   *  open whose transport was ended again before its own open was called (the stream was given up: another one serves
+   *  the key already, say). OK | IO (the peer is gone). */
   vestry_err (*respond)(void *server_request, const vestry_response *response);
   /** Prepare a stream whose answer has this head. Nothing is written before the transport's open. The head is copied.
+   *  Called at most once. When vestry cannot use the transport it calls its end (not clean) and release at once.
    *  OK | LIMIT (no room for another stream: vestry answers 503) | NO_MEMORY | UNSUPPORTED. */
   vestry_err (*open)(void *server_request, const vestry_response *head, const vestry_transport_ops **ret_ops,
                      void **ret_transport);
@@ -58,6 +61,9 @@ typedef struct vestry_request_ops {
 #define VESTRY_REQUEST_OPS_VERSION 1
 
 /** Serve one request: read and check its body and signals, call the handler, perform its reply.
+ *  Errors are answered with a line of text/plain: those of handlers as vestry_handler_fn says; from the client, a body
+ *  that is too large 413, that came too slowly 408, that is broken 400; no room for a stream, or closing: 503 with
+ *  Retry-After.
  *  ops, server_request  borrowed until it returns
  *  handler, app         the application's
  *  ret_connection       NULL when the request was answered; otherwise the stream that was opened for it, a reference of

@@ -26,13 +26,14 @@ typedef struct vestry vestry;
 /** One dispatch under way: what its effects and interceptors may ask for. Valid during the callback it is handed to. */
 typedef struct vestry_dispatch_context vestry_dispatch_context;
 
-/** Makes the scope of a request: writes at most VESTRY_SCOPE_MAX_BYTES into buffer. On the serving thread, no lock
- * held. Returns  OK | any error: the request is answered with it, as for a handler */
+/** Makes the scope of a request, before its handler: writes at most VESTRY_SCOPE_MAX_BYTES into buffer and sets
+ * *ret_len (0 until then). On the serving thread, no lock held; the request's signals and scope are not there yet.
+ *  Returns  OK | any error: the request is answered with it, as for a handler */
 typedef vestry_err (*vestry_scope_fn)(const vestry_request *req, char *buffer, size_t *ret_len, void *ctx);
 
 typedef struct vestry_options {
   size_t size;             /**< sizeof(vestry_options), or 0 */
-  const vestry_host *host; /**< borrowed; NULL: default */
+  const vestry_host *host; /**< borrowed; NULL: that of the runtime, if one is given, else the default */
   vestry_runtime *runtime; /**< borrowed; NULL: one of its own */
   uint32_t threads_count;  /**< of its own runtime; as vestry_runtime_options */
 
@@ -49,7 +50,7 @@ typedef struct vestry_options {
 
   vestry_connection_options connection; /**< for every stream; a reply can change them for its own */
   vestry_connection_hooks hooks;        /**< for every stream */
-  bool keep_open;                       /**< auto-close is off unless a reply says otherwise */
+  bool keep_open;                       /**< auto-close is off unless a reply says otherwise; see vestry_reply_keep */
   size_t max_body_bytes;                /**< of a request; 0: 1 MiB; beyond it 413 */
   vestry_signals_limits signals;
   uint32_t retry_after_s; /**< of a 503; 0: 2 */
@@ -101,9 +102,12 @@ typedef vestry_err (*vestry_effect_fn)(vestry_dispatch_context *context, const j
 
 /** Where interceptors step in. */
 typedef enum vestry_phase {
-  VESTRY_PHASE_CONNECT,  /**< which connections: before anything of a reply is performed; see vestry_context_target */
+  VESTRY_PHASE_CONNECT,  /**< which connections: around the decision where a reply's effects go. before may add stored
+                              ones (vestry_context_target); none added: a stream is opened. after knows what came of it
+                              (vestry_context_opened); nothing is dispatched yet */
   VESTRY_PHASE_DISPATCH, /**< around one dispatch */
-  VESTRY_PHASE_EFFECT    /**< around one effect */
+  VESTRY_PHASE_EFFECT,   /**< around one effect */
+  VESTRY_PHASE_CLOSE     /**< around what is done for a stream that has ended: its hooks, then "sse-closed" */
 } vestry_phase;
 
 /** One side of an interceptor. effect: the effect, whole, in PHASE_EFFECT, otherwise NULL. Same thread as the dispatch.
@@ -139,7 +143,7 @@ typedef struct vestry_dispatch_error {
 /** The outcome of a dispatch. Failures beyond the room for records are counted. */
 typedef struct vestry_dispatch_result {
   uint32_t effects_count;     /**< effects that were performed without an error */
-  uint32_t errors_count;      /**< failures, effects' and interceptors' */
+  uint32_t errors_count;      /**< failures, of effects and of interceptors */
   uint32_t connections_count; /**< connections the dispatch was for */
   vestry_dispatch_error errors[8];
 } vestry_dispatch_result;
@@ -147,7 +151,8 @@ typedef struct vestry_dispatch_result {
 /** Dispatch effects to all open connections stored under a key: a list of effects, [["name", args…], …], in the format
  *  language of jansson's json_pack. One failing effect does not stop the others.
  *  Returns  OK | NOT_FOUND (no open connection: nothing was dispatched) | INVALID (format, key) | CLOSED (the instance)
- *           | NO_MEMORY | else the first effect's error; vestry_dispatch_json tells all
+ *           | NO_MEMORY | else the first failure, an effect's or an interceptor's; vestry_dispatch_json tells all. An
+ *           effect that nobody registered fails with NOT_FOUND too: connections_count is 0 only when nobody was there
  *  Threads  any; runs the effects on this thread; does not block unless an effect does */
 VESTRY_API vestry_err vestry_dispatch(vestry *v, vestry_scope scope, vestry_key key, const char *format, ...);
 /** The same with a list made elsewhere (borrowed) and a result (may be NULL; set unless INVALID). */
@@ -173,14 +178,29 @@ VESTRY_API vestry_scope vestry_context_scope(const vestry_dispatch_context *cont
 /** The connections it is for, and how many. */
 VESTRY_API vestry_connection *const *vestry_context_connections(const vestry_dispatch_context *context,
                                                                 size_t *ret_count);
-/** The reply that is being performed, for interceptors of PHASE_CONNECT; NULL otherwise. */
+/** The reply that is being performed, in PHASE_CONNECT; NULL otherwise. */
 VESTRY_API const vestry_reply *vestry_context_reply(const vestry_dispatch_context *context);
-/** Add a connection to those the dispatch is for; a reference is taken. PHASE_CONNECT, before only.
+/** Add a connection to those the reply's effects go to; a reference is taken. PHASE_CONNECT only. In after, when a
+ *  stream was opened: that stream is given up, unopened, in favour of the connections added now, and the request is
+ *  answered 204. Connections that are not open any more do not count.
  *  OK | INVALID (phase) | NO_MEMORY. */
 VESTRY_API vestry_err vestry_context_target(vestry_dispatch_context *context, vestry_connection *connection);
-/** Send an event to every connection of the dispatch: the one door through which all built-in effects send.
- *  Returns  OK: at least one accepted it and none was FULL | CLOSED: none is open | FULL | TOO_LARGE | NO_MEMORY: at
- *           least one could not take it; the others have it */
+/** The stream that was opened for this reply; NULL: there is none. PHASE_CONNECT's after only, NULL elsewhere. */
+VESTRY_API vestry_connection *vestry_context_opened(const vestry_dispatch_context *context);
+/** Refuse the reply: the request is answered with this error, as for a handler; a stream that was opened for it is
+ *  given up; nothing is dispatched. The first refusal counts. PHASE_CONNECT only.
+ *  OK | INVALID (phase, VESTRY_OK as error). */
+VESTRY_API vestry_err vestry_context_refuse(vestry_dispatch_context *context, vestry_err error);
+/** Say more about a failure: the text goes into the error record that the running effect or interceptor gets if it
+ *  returns an error. Cut to fit; the last call counts.
+ *  Returns  error, so that an effect can end with: return vestry_context_fail(context, VESTRY_INVALID, "no %s", x); */
+VESTRY_API vestry_err vestry_context_fail(vestry_dispatch_context *context, vestry_err error, const char *format, ...)
+    VESTRY_PRINTF(3, 4);
+/** Send an event to every connection of the dispatch: the one door through which all built-in effects send. When the
+ *  connections of a reply were stored ones, and all of them close before any accepted anything, a stream is opened for
+ *  the request after all, and the event goes there: effects are not lost to that race, nor run twice.
+ *  Returns  OK: at least one accepted it, and those that did not were closed | CLOSED: none is open | FULL, TOO_LARGE,
+ *           NO_MEMORY: at least one that is open could not take it; the others have it */
 VESTRY_API vestry_err vestry_context_send(vestry_dispatch_context *context, vestry_event *event);
 
 #ifdef __cplusplus

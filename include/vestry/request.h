@@ -3,9 +3,12 @@
  *  A handler sends nothing itself. It fills a reply: a status and body, or a key and effects; vestry performs it:
  *  - an ordinary request (no Datastar-Request header): status, headers and body are answered; effects are dropped.
  *  - a Datastar request: with effects or a connection to keep, vestry finds the connection (the one the reply names;
- * the open ones stored under its key), dispatches the effects to it and answers 204; or opens a new stream, stores it
- *    under the key when it is to stay open, and dispatches the effects down that. Without either, status, headers and
+ *    the open ones stored under its key), dispatches the effects to it and answers 204; or opens a new stream, stores
+ * it under the key when it is to stay open, and dispatches the effects down that. Without either, status, headers and
  *    body are answered (204 when nothing was set).
+ *
+ *  The builders of a reply return errors, but a handler may leave two kinds to vestry: after NO_MEMORY, and when
+ * effects are performed after the last vestry_reply_key failed, the reply is not performed and the error is answered.
  *
  *      static vestry_err jump(const vestry_request *req, vestry_reply *reply, void *app) {
  *        vestry_reply_key(reply, VESTRY_KEY("counter", 1));
@@ -41,7 +44,10 @@ VESTRY_API const char *vestry_request_path(const vestry_request *req);
 VESTRY_API const char *vestry_request_query(const vestry_request *req);
 /** A header's value, name in any case; NULL: not there. */
 VESTRY_API const char *vestry_request_header(const vestry_request *req, const char *name);
-/** The value of a cookie. buffer: receives at most capacity - 1 bytes and a NUL. OK | NOT_FOUND | TOO_LARGE. */
+/** The value of a cookie, without the quotes around it if it has them. Of several with that name the first. A cookie
+ *  outside the grammar of RFC 6265 (section 4.1.1) is not there.
+ *  buffer   receives at most capacity - 1 bytes and a NUL; untouched on failure
+ *  Returns  OK | NOT_FOUND | TOO_LARGE */
 VESTRY_API vestry_err vestry_request_cookie(const vestry_request *req, const char *name, char *buffer, size_t capacity);
 /** The peer's address as text; "" when unknown. */
 VESTRY_API const char *vestry_request_peer(const vestry_request *req);
@@ -50,40 +56,54 @@ VESTRY_API vestry_slice vestry_request_body(const vestry_request *req);
 /** Whether the Datastar client sent it: header Datastar-Request is "true". */
 VESTRY_API bool vestry_request_is_datastar(const vestry_request *req);
 /** The page's signals, an object; NULL for an ordinary request. Borrowed: json_incref to keep. A form sent by the
- * client (contentType 'form') has an empty object. */
+ *  client (contentType 'form') has an empty object. Signals that are too large are answered 413 and malformed ones 400
+ *  before the handler is called. */
 VESTRY_API json_t *vestry_request_signals(const vestry_request *req);
 /** What the scope function made of the request. */
 VESTRY_API vestry_scope vestry_request_scope(const vestry_request *req);
 /** The instance that serves it. */
 VESTRY_API struct vestry *vestry_request_instance(const vestry_request *req);
 
-/** Status of the answer; 200 (204 when there is no body) otherwise. OK | INVALID (not 200 to 599). Ignored when the
- * reply goes down a stored connection or opens a stream. */
+/** Status of the answer; otherwise 200, or 204 when there is no body. A status that has no body (204, 205, 304) drops
+ *  it. Ignored when the reply goes down a stored connection or opens a stream.
+ *  OK | INVALID (not 200 to 599). */
 VESTRY_API vestry_err vestry_reply_status(vestry_reply *reply, int status);
-/** Add a header; copied. A name set twice is sent twice, except Content-Type, where the last wins.
- *  OK | INVALID (no token for a name, a line break or NUL in the value; framing headers) | NO_MEMORY. */
+/** Add a header; copied. A name set twice is sent twice, except Content-Type, where the last wins. A new stream's head
+ *  has these headers too, but for Content-Type, Content-Encoding, Cache-Control and X-Accel-Buffering, which are its
+ * own. OK | INVALID (no token for a name; a control character other than a tab in the value; a header that frames the
+ * body: Content-Length, Transfer-Encoding, Connection, Keep-Alive, Trailer, Upgrade, TE, Date) | NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_header(vestry_reply *reply, const char *name, const char *value);
-/** The body and, unless a header says otherwise, its content type (NULL: text/html; charset=utf-8). Copied.
- *  OK | INVALID | NO_MEMORY. */
+/** The body and, unless a header says otherwise, its content type (NULL: text/html; charset=utf-8). Copied; an empty
+ * body is one, too. The last wins. OK | INVALID (the content type, as a header's value; body NULL with len > 0) |
+ * NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_body(vestry_reply *reply, const char *content_type, const void *body, size_t len);
 
 /** Name the key: of the stored connections that the effects go to, and of a new stream that is kept. Copied.
  *  OK | INVALID, TOO_LARGE (the key) | NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_key(vestry_reply *reply, vestry_key key);
-/** Send to this very connection, whatever the key says; a reference is held. OK | INVALID (NULL). */
+/** Send to this very connection, whatever the key says; a reference is held. If it has closed, the effects go nowhere
+ *  else (they were meant for its page, not for that of this request) and the answer is 410. OK | INVALID (NULL). */
 VESTRY_API vestry_err vestry_reply_connection(vestry_reply *reply, vestry_connection *connection);
 /** Keep the stream that this request opens: it stays open when the effects are done (auto-close off) and is stored
- * under the reply's key, if one was named. Without it a new stream closes when its effects are done. policy      when
- * open connections are stored under the key already: REPLACE them, MANY: join them; REUSE: no stream is opened, the
- * effects go to them and the answer is 204; REJECT: answer 409, no effect is dispatched many_count  for MANY:
- * connections under the key at most, 0: 8; beyond it the oldest is closed for REPLACED OK | INVALID. */
+ *  under the reply's key, if one was named. Without it a new stream closes when its effects are done; if it is told to
+ *  stay open otherwise (vestry_reply_auto_close, vestry_options.keep_open) it is kept with REUSE.
+ *  policy      when open connections are stored under the key already:
+ *              REPLACE  a new stream takes their place, they are closed for REPLACED; the effects go to the new one
+ *              MANY     a new stream joins them; the effects go to the new one: they are what this page starts with.
+ *                       Later dispatches by the key, and replies that name it without keeping, reach all of them
+ *              REUSE    no stream is opened, the effects go to them and the answer is 204
+ *              REJECT   the answer is 409, no effect is dispatched
+ *              When two requests race for a key that nobody holds, one is stored and the other finds it there.
+ *  many_count  for MANY: open connections under the key at most, 0: 8; beyond it the oldest is closed for REPLACED
+ *  A store that is full or closed, or has no memory, refuses: 503, 503, 500, and no effect is dispatched.
+ *  OK | INVALID. */
 VESTRY_API vestry_err vestry_reply_keep(vestry_reply *reply, vestry_put_policy policy, size_t many_count);
-/** Close the new stream when its effects are done, or not; over the default of vestry_reply_keep (off) and of the
- *  instance (on). A stream with auto-close is never stored. */
+/** Close the new stream when its effects are done, even if some failed, or do not; over the default of
+ * vestry_reply_keep (off) and of the instance (on). A stream with auto-close is never stored. */
 VESTRY_API void vestry_reply_auto_close(vestry_reply *reply, bool auto_close);
-/** Hooks of the stream that this request opens, beside the instance's. Copied; see vestry_connection_hooks. */
+/** Hooks of the stream that this request opens, called before the instance's. Copied; see vestry_connection_hooks. */
 VESTRY_API void vestry_reply_hooks(vestry_reply *reply, const vestry_connection_hooks *hooks);
-/** Bounds of the stream that this request opens, over the instance's. Copied. OK | INVALID. */
+/** Bounds of the stream that this request opens, over the instance's where not zero. Copied. OK | INVALID. */
 VESTRY_API vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_connection_options *options);
 
 /** Add one effect: ["name", arguments…], in the format language of jansson's json_pack.
@@ -92,8 +112,8 @@ VESTRY_API vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_conn
 VESTRY_API vestry_err vestry_reply_fx(vestry_reply *reply, const char *format, ...);
 /** Add one effect made elsewhere; a reference is taken on OK only. OK | INVALID | NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_effect(vestry_reply *reply, json_t *effect);
-/** Shorthands for the effects patch-elements, patch-signals (a json_pack format) and execute-script. As
- * vestry_reply_fx. */
+/** Shorthands for the effects patch-elements, patch-signals (a json_pack format for an object) and execute-script. As
+ *  vestry_reply_fx; texts are UTF-8, otherwise INVALID. */
 VESTRY_API vestry_err vestry_reply_patch_elements(vestry_reply *reply, const char *html);
 VESTRY_API vestry_err vestry_reply_patch_signals(vestry_reply *reply, const char *format, ...);
 VESTRY_API vestry_err vestry_reply_execute_script(vestry_reply *reply, const char *script);
