@@ -1,0 +1,273 @@
+#include "runtime/actor.h"
+
+#include <pthread.h>
+
+#include "runtime/latch.h"
+#include "support/test.h"
+#include "support/test_host.h"
+
+/* An actor that counts everything, with room for what a test wants done inside a run or a wake. */
+typedef struct probe {
+  vsi_actor actor; /* first */
+  _Atomic(long) references;
+  _Atomic(int) inside;    /* threads in a run: 0 or 1 */
+  _Atomic(long) overlaps; /* times it was more */
+  _Atomic(long) wakes;
+  _Atomic(long) asked; /* relaxed on purpose: only the notify orders it */
+  long runs;           /* plain on purpose: runs must be ordered by the actor alone (a race for ThreadSanitizer) */
+  long seen;           /* what a run saw of `asked` */
+  void (*in_run)(struct probe *);
+  void (*in_wake)(struct probe *);
+  latch *latch;
+  int left; /* for in_run */
+} probe;
+
+static void probe_run(vsi_actor *actor) {
+  probe *p = (probe *)actor;
+  if (atomic_fetch_add_explicit(&p->inside, 1, memory_order_relaxed) != 0) atomic_fetch_add(&p->overlaps, 1);
+  p->runs++;
+  p->seen = atomic_load_explicit(&p->asked, memory_order_relaxed);
+  if (p->in_run) p->in_run(p);
+  atomic_fetch_sub_explicit(&p->inside, 1, memory_order_relaxed);
+}
+
+static void probe_ref(vsi_actor *actor) {
+  atomic_fetch_add(&((probe *)actor)->references, 1);
+}
+
+static void probe_unref(vsi_actor *actor) {
+  atomic_fetch_sub(&((probe *)actor)->references, 1);
+}
+
+static void probe_wake(vsi_actor *actor) {
+  probe *p = (probe *)actor;
+  atomic_fetch_add(&p->wakes, 1);
+  if (p->in_wake) p->in_wake(p);
+}
+
+static const vsi_actor_class pooled = {.run = probe_run, .ref = probe_ref, .unref = probe_unref};
+static const vsi_actor_class woken = {.run = probe_run, .ref = probe_ref, .unref = probe_unref, .wake = probe_wake};
+
+static vestry_runtime *runtime_of(uint32_t threads_count) {
+  vestry_runtime *runtime = NULL;
+  vestry_runtime_options options = {.threads_count = threads_count};
+  assert_int_equal(vestry_runtime_create(&options, &runtime), VESTRY_OK);
+  return runtime;
+}
+
+static void notified_once_or_often_it_runs_once(void **state) {
+  (void)state;
+  vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
+  probe p = {0};
+  vsi_actor_init(&p.actor, &pooled, runtime);
+  assert_false(vestry_runtime_step(runtime));
+  for (int i = 0; i < 3; i++) {
+    vsi_actor_notify(&p.actor);
+    assert_int_equal(p.references, 1); /* held while it is ready, once */
+  }
+  assert_true(vestry_runtime_step(runtime));
+  assert_int_equal(p.runs, 1);
+  assert_int_equal(p.references, 0);
+  assert_false(vestry_runtime_step(runtime));
+  vsi_actor_notify(&p.actor);
+  assert_true(vestry_runtime_step(runtime));
+  assert_int_equal(p.runs, 2);
+  vestry_runtime_destroy(runtime);
+}
+
+static void notify_myself(probe *p) {
+  if (p->left-- <= 0) return;
+  vsi_actor_notify(&p->actor);
+  vsi_actor_notify(&p->actor);
+}
+
+static void notified_in_its_run_it_runs_again(void **state) {
+  (void)state;
+  vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
+  probe p = {.in_run = notify_myself, .left = 2};
+  vsi_actor_init(&p.actor, &pooled, runtime);
+  vsi_actor_notify(&p.actor);
+  for (int i = 1; i <= 3; i++) {
+    assert_int_equal(p.references, 1);
+    assert_true(vestry_runtime_step(runtime));
+    assert_int_equal(p.runs, i);
+  }
+  assert_int_equal(p.references, 0);
+  assert_false(vestry_runtime_step(runtime));
+  vestry_runtime_destroy(runtime);
+}
+
+/* The order of ready actors is the order of their notifies, and an actor that asks for more goes to the end. */
+static long turn_of_runs;
+static void note_turn(probe *p) {
+  p->left = (int)++turn_of_runs;
+  if (p->runs == 1) vsi_actor_notify(&p->actor);
+}
+
+static void a_busy_actor_goes_to_the_end(void **state) {
+  (void)state;
+  vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
+  probe p[3] = {{.in_run = note_turn}, {.in_run = note_turn}, {.in_run = note_turn}};
+  turn_of_runs = 0;
+  for (int i = 0; i < 3; i++) {
+    vsi_actor_init(&p[i].actor, &pooled, runtime);
+    vsi_actor_notify(&p[i].actor);
+  }
+  for (int turn = 1; turn <= 6; turn++) {
+    assert_true(vestry_runtime_step(runtime));
+    assert_int_equal(p[(turn - 1) % 3].left, turn);
+  }
+  assert_false(vestry_runtime_step(runtime));
+  vestry_runtime_destroy(runtime);
+}
+
+static void a_woken_actor_is_left_to_its_thread(void **state) {
+  (void)state;
+  vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
+  probe p = {0};
+  vsi_actor_init(&p.actor, &woken, runtime);
+  assert_false(vsi_actor_run(&p.actor)); /* not ready: nothing */
+  vsi_actor_notify(&p.actor);
+  vsi_actor_notify(&p.actor);
+  assert_int_equal(p.wakes, 1);
+  assert_false(vestry_runtime_step(runtime)); /* the pool has nothing to do with it */
+  assert_int_equal(p.runs, 0);
+  p.in_run = notify_myself;
+  p.left = 1;
+  assert_true(vsi_actor_run(&p.actor)); /* ready again, and its thread has been told */
+  assert_int_equal(p.wakes, 2);
+  assert_int_equal(p.references, 1);
+  assert_false(vsi_actor_run(&p.actor));
+  assert_int_equal(p.runs, 2);
+  assert_int_equal(p.references, 0);
+  assert_false(vsi_actor_run(&p.actor));
+  assert_int_equal(p.runs, 2);
+  vestry_runtime_destroy(runtime);
+}
+
+/* The owner's thread may be awake already and run the actor before the notifier comes to its next line: the reference
+ * must have been taken by then. Here the run happens at the earliest moment there is: inside the wake. */
+static void run_at_once(probe *p) {
+  assert_int_equal(p->references, 2); /* the notifier's and the actor's */
+  vsi_actor_run(&p->actor);
+}
+
+static void the_reference_is_taken_before_anybody_can_run_it(void **state) {
+  (void)state;
+  vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
+  probe p = {.references = 1, .in_wake = run_at_once};
+  vsi_actor_init(&p.actor, &woken, runtime);
+  vsi_actor_notify(&p.actor);
+  assert_int_equal(p.runs, 1);
+  assert_int_equal(p.references, 1);
+  vestry_runtime_destroy(runtime);
+}
+
+enum { NOTIFIERS = 4, NOTIFIES = 8000, PROBES = 3 };
+
+static void *notify_many(void *argument) {
+  probe *p = argument;
+  for (int i = 0; i < NOTIFIES; i++)
+    for (int k = 0; k < PROBES; k++) {
+      atomic_fetch_add_explicit(&p[k].asked, 1, memory_order_relaxed);
+      vsi_actor_notify(&p[k].actor);
+    }
+  return NULL;
+}
+
+/* More threads than processors on few actors: never two inside one, and the last run sees the last notify. */
+static void many_threads_exclude_each_other_and_lose_nothing(void **state) {
+  (void)state;
+  vestry_runtime *runtime = runtime_of(8);
+  static probe p[PROBES];
+  memset(p, 0, sizeof p);
+  for (int k = 0; k < PROBES; k++) vsi_actor_init(&p[k].actor, &pooled, runtime);
+  pthread_t threads[NOTIFIERS];
+  for (int i = 0; i < NOTIFIERS; i++) assert_int_equal(pthread_create(&threads[i], NULL, notify_many, p), 0);
+  for (int i = 0; i < NOTIFIERS; i++) pthread_join(threads[i], NULL);
+  vestry_runtime_destroy(runtime); /* runs dry */
+  for (int k = 0; k < PROBES; k++) {
+    assert_int_equal(p[k].overlaps, 0);
+    assert_int_equal(p[k].references, 0);
+    assert_int_equal(p[k].seen, NOTIFIERS * NOTIFIES);
+    assert_in_range(p[k].runs, 1, NOTIFIERS * NOTIFIES);
+  }
+}
+
+static void tell_the_owner(probe *p) {
+  latch_add(p->latch);
+}
+
+/* A parked thread that only ever wakes when told: a wake-up lost would leave it, and this test, waiting for ever. */
+static void *own(void *argument) {
+  probe *p = argument;
+  for (unsigned long told = 1; p->seen < (long)NOTIFIERS * NOTIFIES; told++) {
+    latch_wait(p->latch, told);
+    vsi_actor_run(&p->actor);
+  }
+  return NULL;
+}
+
+static void *notify_one(void *argument) {
+  probe *p = argument;
+  for (int i = 0; i < NOTIFIES; i++) {
+    atomic_fetch_add_explicit(&p->asked, 1, memory_order_relaxed);
+    vsi_actor_notify(&p->actor);
+  }
+  return NULL;
+}
+
+static void an_owners_thread_misses_no_wake_up(void **state) {
+  (void)state;
+  vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
+  latch l;
+  latch_init(&l);
+  probe p = {.in_wake = tell_the_owner, .latch = &l};
+  vsi_actor_init(&p.actor, &woken, runtime);
+  pthread_t owner, threads[NOTIFIERS];
+  assert_int_equal(pthread_create(&owner, NULL, own, &p), 0);
+  for (int i = 0; i < NOTIFIERS; i++) assert_int_equal(pthread_create(&threads[i], NULL, notify_one, &p), 0);
+  for (int i = 0; i < NOTIFIERS; i++) pthread_join(threads[i], NULL);
+  pthread_join(owner, NULL);
+  assert_int_equal(p.seen, NOTIFIERS * NOTIFIES);
+  assert_int_equal(p.overlaps, 0);
+  assert_true(p.runs <= p.wakes);
+  while (vsi_actor_run(&p.actor)) {
+  } /* one that came after the owner had seen the last number */
+  assert_int_equal(p.references, 0);
+  latch_finish(&l);
+  vestry_runtime_destroy(runtime);
+}
+
+static void a_closed_runtime_still_runs_what_is_notified(void **state) {
+  (void)state;
+  vestry_runtime *runtime = runtime_of(2);
+  latch l;
+  latch_init(&l);
+  probe p = {.in_run = tell_the_owner, .latch = &l};
+  vsi_actor_init(&p.actor, &pooled, runtime);
+  vestry_runtime_close(runtime);
+  vsi_actor_notify(&p.actor);
+  latch_wait(&l, 1);
+  vestry_runtime_stop(runtime);
+  vsi_actor_notify(&p.actor); /* too late for the threads: the destroy runs it */
+  assert_int_equal(p.runs, 1);
+  vestry_runtime_destroy(runtime);
+  assert_int_equal(p.runs, 2);
+  assert_int_equal(p.references, 0);
+  latch_finish(&l);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(notified_once_or_often_it_runs_once),
+      cmocka_unit_test(notified_in_its_run_it_runs_again),
+      cmocka_unit_test(a_busy_actor_goes_to_the_end),
+      cmocka_unit_test(a_woken_actor_is_left_to_its_thread),
+      cmocka_unit_test(the_reference_is_taken_before_anybody_can_run_it),
+      cmocka_unit_test(many_threads_exclude_each_other_and_lose_nothing),
+      cmocka_unit_test(an_owners_thread_misses_no_wake_up),
+      cmocka_unit_test(a_closed_runtime_still_runs_what_is_notified),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,405 @@
+/* vestry_actor: messages, references, the end. */
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/memory.h"
+#include "runtime/latch.h"
+#include "support/test.h"
+#include "support/test_host.h"
+#include "vestry/runtime.h"
+
+typedef struct parcel {
+  vestry_message message; /* first */
+  unsigned sender, number;
+} parcel;
+
+enum { SENDERS = 4, PARCELS = 20000 };
+
+/* What happened to an actor, for the test to look at when it is over. */
+typedef struct record {
+  _Atomic(long) runs, received, dropped, done;
+  long out_of_order;
+  unsigned next[SENDERS];
+  unsigned take; /* receive at most so many a run; 0: until NULL */
+  bool lazy;     /* receive nothing */
+  bool unref_inside;
+  latch *latch; /* told of each message */
+} record;
+
+static void keep(record *r, const parcel *p) {
+  if (p->sender < SENDERS && p->number != r->next[p->sender]++) r->out_of_order++;
+  r->received++;
+  if (r->latch) latch_add(r->latch);
+}
+
+static void run(vestry_actor *self, void *ctx) {
+  record *r = ctx;
+  r->runs++;
+  if (r->unref_inside) {
+    r->unref_inside = false;
+    assert_null(vestry_actor_unref(self));
+  }
+  for (unsigned n = 0; !r->lazy && (r->take == 0 || n < r->take); n++) {
+    parcel *p = (parcel *)vestry_actor_receive(self);
+    if (!p) break;
+    keep(r, p);
+  }
+}
+
+static void drop(vestry_message *message, void *ctx) {
+  record *r = ctx;
+  keep(r, (parcel *)message);
+  r->received--;
+  r->dropped++;
+}
+
+static void done(void *ctx) {
+  record *r = ctx;
+  r->done++;
+}
+
+static vestry_runtime *runtime_of(test_host *th, uint32_t threads_count) {
+  vestry_runtime *runtime = NULL;
+  vestry_runtime_options options = {.host = th ? &th->host : NULL, .threads_count = threads_count};
+  assert_int_equal(vestry_runtime_create(&options, &runtime), VESTRY_OK);
+  return runtime;
+}
+
+static vestry_actor *actor_of(vestry_runtime *runtime, record *r) {
+  vestry_actor *actor = NULL;
+  vestry_actor_options options = {.run = run, .drop = drop, .done = done, .ctx = r};
+  assert_int_equal(vestry_actor_create(runtime, &options, &actor), VESTRY_OK);
+  return actor;
+}
+
+static void post_each(vestry_actor *actor, parcel *parcels, unsigned count) {
+  for (unsigned i = 0; i < count; i++) {
+    parcels[i].sender = 0;
+    parcels[i].number = i;
+    assert_int_equal(vestry_actor_post(actor, &parcels[i].message), VESTRY_OK);
+  }
+}
+
+static void options_are_checked(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+  vestry_actor *const untouched = (vestry_actor *)&th;
+  vestry_actor *actor = untouched;
+  vestry_actor_options options = {.size = sizeof options};
+  assert_int_equal(vestry_actor_create(runtime, &options, &actor), VESTRY_INVALID);
+  assert_int_equal(vestry_actor_create(runtime, NULL, &actor), VESTRY_INVALID);
+  options.run = run;
+  options.size = sizeof options + 1;
+  assert_int_equal(vestry_actor_create(runtime, &options, &actor), VESTRY_INVALID);
+  options.size = sizeof options;
+  assert_int_equal(vestry_actor_create(NULL, &options, &actor), VESTRY_INVALID);
+  assert_int_equal(vestry_actor_create(runtime, &options, NULL), VESTRY_INVALID);
+  vestry_runtime_close(runtime);
+  assert_int_equal(vestry_actor_create(runtime, &options, &actor), VESTRY_CLOSED);
+  assert_ptr_equal(actor, untouched);
+  assert_null(vestry_actor_unref(NULL));
+  vestry_runtime_destroy(runtime);
+  test_host_assert_clean(&th);
+}
+
+static void messages_arrive_in_order_in_one_run(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+  record r = {0};
+  vestry_actor *actor = actor_of(runtime, &r);
+  parcel parcels[10];
+  post_each(actor, parcels, 10);
+  assert_true(vestry_runtime_step(runtime));
+  assert_false(vestry_runtime_step(runtime));
+  assert_int_equal(r.runs, 1);
+  assert_int_equal(r.received, 10);
+  assert_int_equal(r.out_of_order, 0);
+  vestry_actor_notify(actor); /* a run without a message */
+  assert_true(vestry_runtime_step(runtime));
+  assert_int_equal(r.runs, 2);
+  vestry_actor_unref(actor);
+  assert_int_equal(r.done, 1);
+  vestry_runtime_destroy(runtime);
+  test_host_assert_clean(&th);
+}
+
+static void what_a_run_leaves_is_offered_again(void **state) {
+  (void)state;
+  vestry_runtime *runtime = runtime_of(NULL, VESTRY_THREADS_NONE);
+  record r = {.take = 2};
+  vestry_actor *actor = actor_of(runtime, &r);
+  parcel parcels[5];
+  post_each(actor, parcels, 5);
+  for (int received = 2; received <= 6; received += 2) {
+    assert_true(vestry_runtime_step(runtime));
+    assert_int_equal(r.received, received < 5 ? received : 5);
+  }
+  assert_false(vestry_runtime_step(runtime));
+  assert_int_equal(r.out_of_order, 0);
+  vestry_actor_unref(actor);
+  vestry_runtime_destroy(runtime);
+}
+
+/* Post and let go: what was posted is still delivered, even one a run, and then the actor is gone. */
+static void posted_before_the_last_unref_is_delivered(void **state) {
+  (void)state;
+  for (unsigned take = 0; take < 3; take++) {
+    test_host th;
+    test_host_init(&th);
+    vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+    record r = {.take = take};
+    vestry_actor *actor = actor_of(runtime, &r);
+    parcel parcels[4];
+    post_each(actor, parcels, 4);
+    vestry_actor_unref(actor);
+    assert_int_equal(r.done, 0);
+    while (vestry_runtime_step(runtime)) {
+    }
+    assert_int_equal(r.received, 4);
+    assert_int_equal(r.dropped, 0);
+    assert_int_equal(r.done, 1);
+    vestry_runtime_destroy(runtime);
+    test_host_assert_clean(&th);
+  }
+}
+
+static void undelivered_messages_are_dropped_once_each(void **state) {
+  (void)state;
+  for (int unref_first = 0; unref_first < 2; unref_first++) {
+    test_host th;
+    test_host_init(&th);
+    vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+    record r = {.lazy = true};
+    vestry_actor *actor = actor_of(runtime, &r);
+    parcel parcels[7];
+    post_each(actor, parcels, 7);
+    if (!unref_first) {
+      assert_true(vestry_runtime_step(runtime));
+      assert_true(vestry_runtime_step(runtime)); /* offered again, as long as somebody holds it */
+      assert_int_equal(r.dropped, 0);
+    }
+    vestry_actor_unref(actor);
+    while (vestry_runtime_step(runtime)) {
+    }
+    assert_int_equal(r.received, 0);
+    assert_int_equal(r.dropped, 7);
+    assert_int_equal(r.out_of_order, 0);
+    assert_int_equal(r.done, 1);
+    vestry_runtime_destroy(runtime);
+    test_host_assert_clean(&th);
+  }
+}
+
+static void without_drop_and_done_messages_are_forgotten(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+  record r = {.lazy = true};
+  vestry_actor *actor = NULL;
+  assert_int_equal(vestry_actor_create(runtime, &(vestry_actor_options){.run = run, .ctx = &r}, &actor), VESTRY_OK);
+  parcel parcels[3];
+  post_each(actor, parcels, 3);
+  vestry_actor_unref(actor);
+  vestry_runtime_destroy(runtime);
+  assert_int_equal(r.runs, 1);
+  test_host_assert_clean(&th);
+}
+
+static void it_may_let_itself_go(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+  record r = {.unref_inside = true};
+  vestry_actor *actor = actor_of(runtime, &r);
+  parcel parcels[2];
+  post_each(actor, parcels, 2);
+  assert_true(vestry_runtime_step(runtime)); /* receives after the unref: it still exists */
+  assert_int_equal(r.received, 2);
+  assert_int_equal(r.done, 1);
+  assert_false(vestry_runtime_step(runtime));
+  vestry_runtime_destroy(runtime);
+  test_host_assert_clean(&th);
+}
+
+static void references_are_counted(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+  record r = {0};
+  vestry_actor *actor = actor_of(runtime, &r);
+  for (int i = 0; i < 5; i++) assert_ptr_equal(vestry_actor_ref(actor), actor);
+  for (int i = 0; i < 5; i++) {
+    vestry_actor_unref(actor);
+    assert_int_equal(r.done, 0);
+  }
+  vestry_actor_unref(actor);
+  assert_int_equal(r.done, 1);
+  assert_int_equal(r.runs, 0);
+  vestry_runtime_destroy(runtime);
+  test_host_assert_clean(&th);
+}
+
+static void a_closed_runtime_takes_no_post_but_delivers_what_it_has(void **state) {
+  (void)state;
+  for (int threads = 0; threads < 2; threads++) {
+    test_host th;
+    test_host_init(&th);
+    vestry_runtime *runtime = runtime_of(&th, threads ? 2 : VESTRY_THREADS_NONE);
+    record r = {0};
+    vestry_actor *actor = actor_of(runtime, &r);
+    parcel parcels[6];
+    post_each(actor, parcels, 5);
+    vestry_runtime_close(runtime);
+    vestry_runtime_close(runtime);
+    assert_int_equal(vestry_actor_post(actor, &parcels[5].message), VESTRY_CLOSED);
+    vestry_runtime_stop(runtime);
+    assert_int_equal(r.received, 5);
+    assert_int_equal(vestry_actor_post(actor, &parcels[5].message), VESTRY_CLOSED);
+    vestry_actor_unref(actor);
+    assert_int_equal(r.dropped, 0); /* the sixth was never taken */
+    assert_int_equal(r.done, 1);
+    vestry_runtime_destroy(runtime);
+    test_host_assert_clean(&th);
+  }
+}
+
+typedef struct sender {
+  vestry_actor *actor;
+  unsigned id;
+  parcel parcels[PARCELS];
+} sender;
+
+static void *send(void *argument) {
+  sender *s = argument;
+  for (unsigned i = 0; i < PARCELS; i++) {
+    s->parcels[i].sender = s->id;
+    s->parcels[i].number = i;
+    if (vestry_actor_post(s->actor, &s->parcels[i].message) != VESTRY_OK) break;
+  }
+  vestry_actor_unref(s->actor);
+  return NULL;
+}
+
+/* The last reference goes in whichever thread is last; the actor's end comes once, after the last message. */
+static void many_senders_keep_their_order(void **state) {
+  (void)state;
+  static sender senders[SENDERS];
+  test_host th;
+  test_host_init(&th);
+  for (unsigned take = 0; take < 20; take += 19) {
+    vestry_runtime *runtime = runtime_of(&th, 6);
+    record r = {.take = take};
+    vestry_actor *actor = actor_of(runtime, &r);
+    pthread_t threads[SENDERS];
+    for (unsigned i = 0; i < SENDERS; i++) {
+      senders[i].actor = vestry_actor_ref(actor);
+      senders[i].id = i;
+      assert_int_equal(pthread_create(&threads[i], NULL, send, &senders[i]), 0);
+    }
+    vestry_actor_unref(actor);
+    for (unsigned i = 0; i < SENDERS; i++) pthread_join(threads[i], NULL);
+    vestry_runtime_destroy(runtime);
+    assert_int_equal(r.received, SENDERS * PARCELS);
+    assert_int_equal(r.out_of_order, 0);
+    assert_int_equal(r.dropped, 0);
+    assert_int_equal(r.done, 1);
+    test_host_assert_clean(&th);
+  }
+}
+
+/* Close at a random moment of the senders' work: each message is either refused or delivered, none lost, none twice. */
+static void *send_until_closed(void *argument) {
+  sender *s = argument;
+  unsigned taken = 0;
+  while (taken < PARCELS) {
+    s->parcels[taken].sender = s->id;
+    s->parcels[taken].number = taken;
+    if (vestry_actor_post(s->actor, &s->parcels[taken].message) != VESTRY_OK) break;
+    taken++;
+  }
+  vestry_actor_unref(s->actor);
+  s->id = taken;
+  return NULL;
+}
+
+static void stop_delivers_whatever_was_taken(void **state) {
+  (void)state;
+  static sender senders[SENDERS];
+  for (int round = 0; round < 20; round++) {
+    vestry_runtime *runtime = runtime_of(NULL, 3);
+    latch l;
+    latch_init(&l);
+    record r = {.latch = &l};
+    vestry_actor *actor = actor_of(runtime, &r);
+    pthread_t threads[SENDERS];
+    for (unsigned i = 0; i < SENDERS; i++) {
+      senders[i].actor = vestry_actor_ref(actor);
+      senders[i].id = i;
+      assert_int_equal(pthread_create(&threads[i], NULL, send_until_closed, &senders[i]), 0);
+    }
+    latch_wait(&l, (unsigned long)round * 100);
+    vestry_runtime_stop(runtime);
+    long taken = 0;
+    for (unsigned i = 0; i < SENDERS; i++) pthread_join(threads[i], NULL);
+    for (unsigned i = 0; i < SENDERS; i++) taken += senders[i].id;
+    vestry_actor_unref(actor);
+    vestry_runtime_destroy(runtime);
+    assert_int_equal(r.received, taken);
+    assert_int_equal(r.out_of_order, 0);
+    assert_int_equal(r.done, 1);
+    latch_finish(&l);
+  }
+}
+
+static vestry_err create_all(test_host *th, void *ctx) {
+  uint32_t threads_count = *(uint32_t *)ctx;
+  vestry_runtime *runtime = NULL;
+  vestry_runtime_options options = {.host = &th->host, .threads_count = threads_count};
+  vestry_err error = vestry_runtime_create(&options, &runtime);
+  if (error != VESTRY_OK) {
+    assert_null(runtime);
+    return error;
+  }
+  record r = {0};
+  vestry_actor *actor = NULL;
+  vestry_actor_options actor_options = {.run = run, .drop = drop, .done = done, .ctx = &r};
+  error = vestry_actor_create(runtime, &actor_options, &actor);
+  parcel p = {.number = 0};
+  if (error == VESTRY_OK) assert_int_equal(vestry_actor_post(actor, &p.message), VESTRY_OK); /* allocates nothing */
+  vestry_actor_unref(actor);
+  vestry_runtime_destroy(runtime);
+  assert_int_equal(r.done, error == VESTRY_OK);
+  assert_int_equal(r.received, error == VESTRY_OK);
+  return error;
+}
+
+static void every_allocation_may_fail(void **state) {
+  (void)state;
+  uint32_t threads_counts[] = {VESTRY_THREADS_NONE, 3};
+  for (int i = 0; i < 2; i++) test_host_fail_each(create_all, &threads_counts[i], false);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(options_are_checked),
+      cmocka_unit_test(messages_arrive_in_order_in_one_run),
+      cmocka_unit_test(what_a_run_leaves_is_offered_again),
+      cmocka_unit_test(posted_before_the_last_unref_is_delivered),
+      cmocka_unit_test(undelivered_messages_are_dropped_once_each),
+      cmocka_unit_test(without_drop_and_done_messages_are_forgotten),
+      cmocka_unit_test(it_may_let_itself_go),
+      cmocka_unit_test(references_are_counted),
+      cmocka_unit_test(a_closed_runtime_takes_no_post_but_delivers_what_it_has),
+      cmocka_unit_test(many_senders_keep_their_order),
+      cmocka_unit_test(stop_delivers_whatever_was_taken),
+      cmocka_unit_test(every_allocation_may_fail),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
