@@ -58,7 +58,7 @@ typedef struct vestry_request_ops {
   vestry_err (*open)(void *server_request, const vestry_response *head, const vestry_transport_ops **ret_ops,
                      void **ret_transport);
 } vestry_request_ops;
-#define VESTRY_REQUEST_OPS_VERSION 1
+#define VESTRY_REQUEST_OPS_VERSION 1 /**< of the vestry_request_ops declared here */
 
 /** Serve one request: read and check its body and signals, call the handler, perform its reply.
  *  Errors are answered with a line of text/plain: those of handlers as vestry_handler_fn says; from the client, a body

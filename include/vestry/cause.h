@@ -27,6 +27,7 @@ extern "C" {
   X(FULL, "full", false)         /* its queue was full and its policy says close */                                    \
   X(ERROR, "error", false)       /* a failure in the server, such as memory */
 
+/** Why something ended. */
 typedef enum vestry_cause {
 #define VESTRY_CAUSE_ENUM(name, text, clean) VESTRY_CAUSE_##name,
   VESTRY_CAUSES(VESTRY_CAUSE_ENUM)

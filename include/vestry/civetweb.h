@@ -26,8 +26,10 @@ struct mg_context;
 extern "C" {
 #endif
 
+/** vestry's handlers in one civetweb server. */
 typedef struct vestry_civetweb vestry_civetweb;
 
+/** Zero is the default. */
 typedef struct vestry_civetweb_options {
   size_t size;              /**< sizeof(vestry_civetweb_options), or 0 */
   uint32_t reserve_threads; /**< workers kept free of streams; 0: a tenth of num_threads, at least 2, at most 32 */

@@ -20,8 +20,10 @@
 extern "C" {
 #endif
 
+/** One stream; reference-counted. */
 typedef struct vestry_connection vestry_connection;
 
+/** Where a connection is in its life; it only ever moves forward. */
 typedef enum vestry_connection_state {
   VESTRY_STATE_OPENING, /**< made; the head of the answer is not written yet. Accepts events */
   VESTRY_STATE_OPEN,    /**< accepts events */
@@ -41,6 +43,7 @@ typedef void (*vestry_on_open_fn)(vestry_connection *connection, void *ctx);
  *  not, on the connection's runner, no lock held; must not block; may use other connections and stores. */
 typedef void (*vestry_on_close_fn)(vestry_connection *connection, vestry_cause cause, void *ctx);
 
+/** What is told about a connection's life. */
 typedef struct vestry_connection_hooks {
   vestry_on_open_fn on_open;   /**< NULL: none */
   vestry_on_close_fn on_close; /**< NULL: none */
@@ -56,6 +59,7 @@ typedef struct vestry_connection_options {
   uint64_t heartbeat_ms;     /**< a comment is sent when nothing was for so long [15,000]; VESTRY_NEVER_MS: none */
 } vestry_connection_options;
 
+/** Counters of one connection, since it was created. */
 typedef struct vestry_connection_stats {
   uint64_t accepted_count, accepted_bytes;   /**< events taken from senders */
   uint64_t written_count, written_bytes;     /**< handed to the transport whole; without heartbeats */

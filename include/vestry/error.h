@@ -32,6 +32,7 @@ extern "C" {
   X(IO, "an operating system or peer failure")                                                                         \
   X(FAILED, "an application callback reported a failure")
 
+/** What a function returns: 0 is success, everything else says why not. */
 typedef enum vestry_err {
 #define VESTRY_ERROR_ENUM(name, message) VESTRY_##name,
   VESTRY_ERRORS(VESTRY_ERROR_ENUM)

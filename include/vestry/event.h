@@ -22,6 +22,7 @@
 extern "C" {
 #endif
 
+/** One event's bytes; immutable, reference-counted. */
 typedef struct vestry_event vestry_event;
 
 /** The address of the Datastar client that this version was written for. */
@@ -34,6 +35,7 @@ typedef struct vestry_event vestry_event;
   X(REPLACE, "replace") /* replace without morphing */                                                                 \
   X(PREPEND, "prepend") X(APPEND, "append") X(BEFORE, "before") X(AFTER, "after") X(REMOVE, "remove")
 
+/** How elements are put into the page. */
 typedef enum vestry_patch_mode {
 #define VESTRY_PATCH_MODE_ENUM(name, wire) VESTRY_PATCH_##name,
   VESTRY_PATCH_MODES(VESTRY_PATCH_MODE_ENUM)
@@ -43,6 +45,7 @@ typedef enum vestry_patch_mode {
 /** X(enum, wire name): the namespace new elements are created in. */
 #define VESTRY_NAMESPACES(X) X(HTML, "html") X(SVG, "svg") X(MATHML, "mathml")
 
+/** The namespace new elements are created in. */
 typedef enum vestry_namespace {
 #define VESTRY_NAMESPACE_ENUM(name, wire) VESTRY_NAMESPACE_##name,
   VESTRY_NAMESPACES(VESTRY_NAMESPACE_ENUM)
@@ -62,6 +65,7 @@ typedef struct vestry_event_options {
   uint32_t retry_ms; /**< the browser's reconnection delay; 0 or 1000 (the client's own default): no line */
 } vestry_event_options;
 
+/** How elements are patched in. Zero is the default. */
 typedef struct vestry_elements_options {
   size_t size; /**< sizeof(vestry_elements_options), or 0 */
   vestry_event_options event;
@@ -72,15 +76,18 @@ typedef struct vestry_elements_options {
   vestry_namespace ns;
 } vestry_elements_options;
 
+/** The defaults. */
 #define VESTRY_ELEMENTS_OPTIONS_INIT                                                                                   \
   { sizeof(vestry_elements_options), {NULL, 0}, NULL, VESTRY_PATCH_OUTER, false, NULL, VESTRY_NAMESPACE_HTML }
 
+/** How signals are patched. Zero is the default. */
 typedef struct vestry_signals_options {
   size_t size; /**< sizeof(vestry_signals_options), or 0 */
   vestry_event_options event;
   bool only_if_missing; /**< do not overwrite signals that the page has */
 } vestry_signals_options;
 
+/** The defaults. */
 #define VESTRY_SIGNALS_OPTIONS_INIT                                                                                    \
   { sizeof(vestry_signals_options), {NULL, 0}, false }
 
@@ -90,6 +97,7 @@ typedef struct vestry_attribute {
   const char *name, *value;
 } vestry_attribute;
 
+/** How a script is run. Zero is the default. */
 typedef struct vestry_script_options {
   size_t size; /**< sizeof(vestry_script_options), or 0 */
   vestry_event_options event;
@@ -98,6 +106,7 @@ typedef struct vestry_script_options {
   size_t attributes_count;            /**< at most 64 */
 } vestry_script_options;
 
+/** The defaults. */
 #define VESTRY_SCRIPT_OPTIONS_INIT                                                                                     \
   { sizeof(vestry_script_options), {NULL, 0}, false, NULL, 0 }
 

@@ -26,6 +26,7 @@ typedef struct vestry_slice {
   size_t len;
 } vestry_slice;
 
+/** How much a line of the log matters. */
 typedef enum vestry_log_level {
   VESTRY_LOG_ERROR = 1, /**< something was lost or refused that should not have been */
   VESTRY_LOG_WARN = 2,  /**< it goes on, but somebody should look */
@@ -33,6 +34,7 @@ typedef enum vestry_log_level {
   VESTRY_LOG_DEBUG = 4
 } vestry_log_level;
 
+/** What an instance takes from its surroundings: memory, time, randomness and a place for its log. */
 typedef struct vestry_host {
   /** Passed to every member below. */
   void *ctx;

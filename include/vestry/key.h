@@ -14,6 +14,7 @@
 extern "C" {
 #endif
 
+/** What a key, or a part of one, is. */
 typedef enum vestry_key_type {
   VESTRY_KEY_INTEGER = 1,
   VESTRY_KEY_STRING, /**< bytes meant as UTF-8 text; not checked */
@@ -35,16 +36,19 @@ typedef struct vestry_key {
 #define VESTRY_SCOPE_MAX_BYTES ((size_t)1024)
 #define VESTRY_KEY_MAX_DEPTH   16
 
+/** A key that is a number. Threads any. */
 static inline vestry_key vestry_key_integer(int64_t integer) {
   vestry_key key = {VESTRY_KEY_INTEGER, integer, NULL, 0, NULL};
   return key;
 }
 /** text: terminated; NULL makes a key that every function refuses as INVALID. Borrowed. */
 VESTRY_API vestry_key vestry_key_string(const char *text);
+/** A key that is len bytes of any value. Borrowed. Threads any. */
 static inline vestry_key vestry_key_bytes(const void *data, size_t len) {
   vestry_key key = {VESTRY_KEY_BYTES, 0, data, len, NULL};
   return key;
 }
+/** A key of count parts. Borrowed. Threads any. */
 static inline vestry_key vestry_key_tuple(const vestry_key *parts, size_t count) {
   vestry_key key = {VESTRY_KEY_TUPLE, 0, NULL, count, parts};
   return key;

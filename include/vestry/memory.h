@@ -18,6 +18,7 @@ extern "C" {
 /** One request and what came of it. */
 typedef struct vestry_memory_exchange vestry_memory_exchange;
 
+/** A request to make. Zero is GET / with nothing in it. */
 typedef struct vestry_memory_call {
   const char *method; /**< NULL: "GET" */
   const char *path;   /**< NULL: "/" */

@@ -22,6 +22,7 @@
 extern "C" {
 #endif
 
+/** An instance: a store, its connections and the effects that reach them. */
 typedef struct vestry vestry;
 /** One dispatch under way: what its effects and interceptors may ask for. Valid during the callback it is handed to. */
 typedef struct vestry_dispatch_context vestry_dispatch_context;
@@ -31,6 +32,7 @@ typedef struct vestry_dispatch_context vestry_dispatch_context;
  *  Returns  OK | any error: the request is answered with it, as for a handler */
 typedef vestry_err (*vestry_scope_fn)(const vestry_request *req, char *buffer, size_t *ret_len, void *ctx);
 
+/** What an instance is made of. Zero is the default. */
 typedef struct vestry_options {
   size_t size;             /**< sizeof(vestry_options), or 0 */
   const vestry_host *host; /**< borrowed; NULL: that of the runtime, if one is given, else the default */
@@ -88,6 +90,7 @@ VESTRY_API vestry_err vestry_stop(vestry *v, uint64_t timeout_ms);
  *  Threads  as vestry_stop */
 VESTRY_API void vestry_destroy(vestry *v);
 
+/** What the instance works with; borrowed, valid as long as the instance. Threads any; do not block. */
 VESTRY_API vestry_runtime *vestry_runtime_of(vestry *v);
 VESTRY_API vestry_store *vestry_store_of(vestry *v);
 VESTRY_API const vestry_host *vestry_host_of(const vestry *v);
@@ -114,6 +117,7 @@ typedef enum vestry_phase {
  *  OK, or an error that is recorded; the rest goes on. */
 typedef vestry_err (*vestry_intercept_fn)(vestry_dispatch_context *context, const json_t *effect, void *ctx);
 
+/** Two functions that step in before and after something. */
 typedef struct vestry_interceptor {
   const char *name; /**< for error records; copied */
   vestry_phase phase;
@@ -170,6 +174,7 @@ VESTRY_API vestry_err vestry_close_key(vestry *v, vestry_scope scope, vestry_key
 
 /* Inside effects and interceptors. All borrowed, the callback's thread only. */
 
+/** The instance that dispatches. */
 VESTRY_API vestry *vestry_context_instance(const vestry_dispatch_context *context);
 /** The request behind the dispatch; NULL when there is none. */
 VESTRY_API const vestry_request *vestry_context_request(const vestry_dispatch_context *context);

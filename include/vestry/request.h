@@ -25,7 +25,9 @@
 extern "C" {
 #endif
 
+/** What came in. */
 typedef struct vestry_request vestry_request;
+/** What is to go out. */
 typedef struct vestry_reply vestry_reply;
 
 /** An application's handler. On the adapter's thread, no lock held; may block as long as the server can spare the

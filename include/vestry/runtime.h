@@ -20,19 +20,24 @@
 extern "C" {
 #endif
 
+/** Runs actors and timers. */
 typedef struct vestry_runtime vestry_runtime;
+/** A function with a mailbox; reference-counted. */
 typedef struct vestry_actor vestry_actor;
+/** Calls back after a time, once or again and again. */
 typedef struct vestry_timer vestry_timer;
 
 /** For threads_count: no threads; the caller runs everything with vestry_runtime_step. */
 #define VESTRY_THREADS_NONE UINT32_MAX
 
+/** Zero is the default. */
 typedef struct vestry_runtime_options {
   size_t size;             /**< sizeof(vestry_runtime_options), or 0 for "this version" */
   const vestry_host *host; /**< borrowed, must outlive the runtime; NULL: vestry_host_default() */
   uint32_t threads_count;  /**< 0: one a processor; at most 256; or VESTRY_THREADS_NONE */
 } vestry_runtime_options;
 
+/** The defaults. */
 #define VESTRY_RUNTIME_OPTIONS_INIT                                                                                    \
   { sizeof(vestry_runtime_options), NULL, 0 }
 
@@ -84,6 +89,7 @@ typedef void (*vestry_actor_drop_fn)(vestry_message *message, void *ctx);
  *  Not called when vestry_actor_create failed. */
 typedef void (*vestry_actor_done_fn)(void *ctx);
 
+/** What an actor does. */
 typedef struct vestry_actor_options {
   size_t size;               /**< sizeof, or 0 */
   vestry_actor_run_fn run;   /**< mandatory */

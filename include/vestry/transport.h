@@ -42,7 +42,7 @@ typedef struct vestry_transport_ops {
    *  block; may be called until release, after end it has nothing to do. NULL: the pool runs the connection. */
   void (*wake)(void *transport);
 } vestry_transport_ops;
-#define VESTRY_TRANSPORT_OPS_VERSION 1
+#define VESTRY_TRANSPORT_OPS_VERSION 1 /**< of the vestry_transport_ops declared here */
 
 /** Run a parked connection once: open it if it is new, write what waits, end it if it is to end.
  *  Returns  its state; after VESTRY_STATE_CLOSED the transport has been ended and must not be used
