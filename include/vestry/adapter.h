@@ -3,7 +3,7 @@
  *
  *  An adapter turns a server's request into a vestry_request_ops and hands it to vestry_serve on the thread that the
  *  server gave it. vestry_serve calls the application's handler and performs its reply: it answers through `respond`,
- * or opens a stream through `open`. An opened stream is a transport: it takes bytes until it is ended.
+ *  or opens a stream through `open`. An opened stream is a transport: it takes bytes until it is ended.
  *
  *  Who runs a connection is the transport's choice: without `wake` the runtime's pool does, and `write` must not block;
  *  with `wake` a thread of the adapter's does (a parked one), by calling vestry_connection_run each time it was woken.

@@ -42,7 +42,8 @@ typedef struct vestry_civetweb_options {
 /** Look at a server's settings before mg_start: names and values in turn, ended by NULL.
  *  why      receives one terminated line on failure; may be NULL with capacity 0
  *  Returns  OK | UNSUPPORTED (a TLS port, and this civetweb has no working TLS: mg_start would crash) | INVALID (too
- * few threads for a stream and the reserve, tcp_nodelay not 1) Threads  any; does not block */
+ *           few threads for a stream and the reserve, tcp_nodelay not 1)
+ *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_civetweb_check(const char *const *settings, char *why, size_t capacity);
 
 /** Add vestry to a running server.

@@ -2,7 +2,7 @@
  *
  *  A connection lives once: OPENING → OPEN → CLOSING → CLOSED, with one cause. Sending never blocks: an event goes into
  *  the connection's bounded queue, and the connection's own runner writes all that waits in one write. A reference
- * keeps the memory, not the stream: who holds a closed connection gets VESTRY_CLOSED.
+ *  keeps the memory, not the stream: who holds a closed connection gets VESTRY_CLOSED.
  *
  *      vestry_connection_patch_signals(connection, "{\"counter\":4}", 13, NULL);
  *      vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);   // ends cleanly, after what was sent before
@@ -113,7 +113,7 @@ VESTRY_API vestry_err vestry_connection_execute_script(vestry_connection *connec
                                                        const vestry_script_options *options);
 
 /** End it for a cause. The first cause wins, later calls do nothing. A clean cause (vestry_cause_is_clean) lets what
- * was accepted before be written and ends the stream so that the browser stays away; any other discards it and aborts.
+ *  was accepted before be written and ends the stream so that the browser stays away; any other discards it and aborts.
  *  Returns  true: this call decided the cause; false: it was closing already (or the cause is NONE)
  *  Threads  any; does not block; hooks run later, on the runner */
 VESTRY_API bool vestry_connection_close(vestry_connection *connection, vestry_cause cause);

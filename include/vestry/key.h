@@ -71,8 +71,8 @@ VESTRY_API vestry_err vestry_key_encode(const vestry_key *key, void *buffer, siz
  *  {"bytes":"<hex>"}.
  *  buffer   receives at most capacity - 1 bytes and a NUL
  *  ret_len  without the NUL; may be NULL
- *  Returns  OK | MALFORMED (no encoding of a key) | TOO_LARGE; in both the buffer holds nothing useful, but is terminated
- *           (unless capacity is 0)
+ *  Returns  OK | MALFORMED (no encoding of a key) | TOO_LARGE; in both the buffer holds nothing useful, but is
+ *           terminated (unless capacity is 0)
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_key_format(const void *encoded, size_t len, char *buffer, size_t capacity,
                                         size_t *ret_len);

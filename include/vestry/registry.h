@@ -1,7 +1,7 @@
 /** The registry and the instance: effects by name, and the object that ties stores, connections and effects together.
  *
  *  An effect is data, a JSON array headed by a name: ["patch-signals", {"counter": 4}]. A registry says what names
- * mean. Any thread dispatches effects to the connections stored under a key, with no request in sight:
+ *  mean. Any thread dispatches effects to the connections stored under a key, with no request in sight:
  *
  *      vestry_create(&(vestry_options){.store = "lru", .scope = by_session}, &v);
  *      vestry_effect(v, "counter/start", start_timer, &app);
@@ -28,7 +28,7 @@ typedef struct vestry vestry;
 typedef struct vestry_dispatch_context vestry_dispatch_context;
 
 /** Makes the scope of a request, before its handler: writes at most VESTRY_SCOPE_MAX_BYTES into buffer and sets
- * *ret_len (0 until then). On the serving thread, no lock held; the request's signals and scope are not there yet.
+ *  *ret_len (0 until then). On the serving thread, no lock held; the request's signals and scope are not there yet.
  *  Returns  OK | any error: the request is answered with it, as for a handler */
 typedef vestry_err (*vestry_scope_fn)(const vestry_request *req, char *buffer, size_t *ret_len, void *ctx);
 

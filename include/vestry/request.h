@@ -4,11 +4,11 @@
  *  - an ordinary request (no Datastar-Request header): status, headers and body are answered; effects are dropped.
  *  - a Datastar request: with effects or a connection to keep, vestry finds the connection (the one the reply names;
  *    the open ones stored under its key), dispatches the effects to it and answers 204; or opens a new stream, stores
- * it under the key when it is to stay open, and dispatches the effects down that. Without either, status, headers and
+ *  it under the key when it is to stay open, and dispatches the effects down that. Without either, status, headers and
  *    body are answered (204 when nothing was set).
  *
  *  The builders of a reply return errors, but a handler may leave two kinds to vestry: after NO_MEMORY, and when
- * effects are performed after the last vestry_reply_key failed, the reply is not performed and the error is answered.
+ *  effects are performed after the last vestry_reply_key failed, the reply is not performed and the error is answered.
  *
  *      static vestry_err jump(const vestry_request *req, vestry_reply *reply, void *app) {
  *        vestry_reply_key(reply, VESTRY_KEY("counter", 1));
@@ -33,7 +33,7 @@ typedef struct vestry_reply vestry_reply;
 /** An application's handler. On the adapter's thread, no lock held; may block as long as the server can spare the
  *  thread. req and reply are valid during the call.
  *  Returns  OK; otherwise the reply is thrown away and the error answered: INVALID, MALFORMED 400; NOT_FOUND 404;
- * EXISTS 409; TOO_LARGE 413; LIMIT, FULL 503 with Retry-After; all others 500 */
+ *  EXISTS 409; TOO_LARGE 413; LIMIT, FULL 503 with Retry-After; all others 500 */
 typedef vestry_err (*vestry_handler_fn)(const vestry_request *req, vestry_reply *reply, void *app);
 
 /* Everything a request hands out is borrowed from it and valid during the handler. Handler's thread only. */
@@ -72,12 +72,12 @@ VESTRY_API struct vestry *vestry_request_instance(const vestry_request *req);
 VESTRY_API vestry_err vestry_reply_status(vestry_reply *reply, int status);
 /** Add a header; copied. A name set twice is sent twice, except Content-Type, where the last wins. A new stream's head
  *  has these headers too, but for Content-Type, Content-Encoding, Cache-Control and X-Accel-Buffering, which are its
- * own. OK | INVALID (no token for a name; a control character other than a tab in the value; a header that frames the
- * body: Content-Length, Transfer-Encoding, Connection, Keep-Alive, Trailer, Upgrade, TE, Date) | NO_MEMORY. */
+ *  own. OK | INVALID (no token for a name; a control character other than a tab in the value; a header that frames the
+ *  body: Content-Length, Transfer-Encoding, Connection, Keep-Alive, Trailer, Upgrade, TE, Date) | NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_header(vestry_reply *reply, const char *name, const char *value);
 /** The body and, unless a header says otherwise, its content type (NULL: text/html; charset=utf-8). Copied; an empty
- * body is one, too. The last wins. OK | INVALID (the content type, as a header's value; body NULL with len > 0) |
- * NO_MEMORY. */
+ *  body is one, too. The last wins. OK | INVALID (the content type, as a header's value; body NULL with len > 0) |
+ *  NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_body(vestry_reply *reply, const char *content_type, const void *body, size_t len);
 
 /** Name the key: of the stored connections that the effects go to, and of a new stream that is kept. Copied.
@@ -101,7 +101,7 @@ VESTRY_API vestry_err vestry_reply_connection(vestry_reply *reply, vestry_connec
  *  OK | INVALID. */
 VESTRY_API vestry_err vestry_reply_keep(vestry_reply *reply, vestry_put_policy policy, size_t many_count);
 /** Close the new stream when its effects are done, even if some failed, or do not; over the default of
- * vestry_reply_keep (off) and of the instance (on). A stream with auto-close is never stored. */
+ *  vestry_reply_keep (off) and of the instance (on). A stream with auto-close is never stored. */
 VESTRY_API void vestry_reply_auto_close(vestry_reply *reply, bool auto_close);
 /** Hooks of the stream that this request opens, called before the instance's. Copied; see vestry_connection_hooks. */
 VESTRY_API void vestry_reply_hooks(vestry_reply *reply, const vestry_connection_hooks *hooks);

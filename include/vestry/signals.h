@@ -28,8 +28,8 @@ typedef struct vestry_signals_error {
 
 /** Parse signals: one JSON object, nothing behind it but white space. Size, depth and count are checked before a tree
  *  is built. Of duplicate names the last wins, as in the browser. Beyond JSON's grammar these are MALFORMED too: a zero
- *  character (`\u0000`; C would end the text there), half a surrogate pair, an integer beyond 64 bits, a number beyond a
- *  double.
+ *  character (`\u0000`; C would end the text there), half a surrogate pair, an integer beyond 64 bits, a number beyond
+ *  a double.
  *  json         len bytes, not terminated; an empty text is an empty object
  *  limits       NULL: the defaults
  *  ret_signals  an object; a new reference, the caller's (json_decref); untouched on failure

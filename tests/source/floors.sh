@@ -1,0 +1,47 @@
+#!/bin/sh
+# A floor includes itself and those below it, never those beside or above (docs/architecture.md): floors.sh REPOSITORY
+set -eu
+cd "$1"
+
+find include src examples bench -name '*.[ch]' | sort | xargs awk '
+BEGIN {
+  level["base"] = 0; level["runtime"] = level["event"] = 1; level["store"] = level["stream"] = 2
+  level["registry"] = 3; level["adapter"] = 5; level["all"] = 6
+  headers["base"] = "error cause host version"; headers["runtime"] = "runtime"; headers["event"] = "event signals"
+  headers["store"] = "key store"; headers["stream"] = "connection transport"
+  headers["registry"] = "registry request"; headers["adapter"] = "adapter memory civetweb"; headers["all"] = "vestry"
+  for (floor in headers) {
+    n = split(headers[floor], names, " ")
+    for (i = 1; i <= n; i++) home["vestry/" names[i] ".h"] = floor
+  }
+}
+function complain(text) { printf "%s:%d: %s\n", FILENAME, FNR, text; bad++ }
+FNR == 1 {
+  files++
+  n = split(FILENAME, part, "/")
+  public = FILENAME ~ /^include/
+  program = FILENAME ~ /^(examples|bench)\//
+  folder = FILENAME; sub(/\/[^\/]*$/, "", folder)
+  if (program) floor = "programs"
+  else if (public) floor = home["vestry/" part[3]]
+  else floor = part[2]
+  if (!program && !(floor in level)) complain("on no floor that this check knows: name it there")
+}
+/^[ \t]*#[ \t]*include[ \t]*"/ {
+  split($0, quoted, "\"")
+  target = quoted[2]
+  beside = folder "/" target
+  if (program) {
+    if (target !~ /^vestry\// && (getline line < beside) < 0) complain("includes " target ", which is not public")
+    close(beside)
+    next
+  }
+  if (target in home) to = home[target]
+  else if (target ~ /^[a-z]+\//) { to = target; sub(/\/.*/, "", to) }
+  else to = floor
+  if (public && !(target in home)) complain("a public header includes the private " target)
+  else if (!(to in level)) complain("includes " target ", which is on no floor")
+  else if (floor in level && to != floor && level[to] >= level[floor])
+    complain(floor " includes " target ", which is of " to)
+}
+END { printf "%d files, %d against the floors\n", files, bad; exit bad > 0 || files == 0 }'
