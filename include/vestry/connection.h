@@ -33,8 +33,9 @@ typedef enum vestry_connection_state {
 
 /** What happens to an event that finds the queue full. Either way the sender gets VESTRY_FULL. */
 typedef enum vestry_full_policy {
-  VESTRY_FULL_CLOSE = 0, /**< the connection is closed for FULL: the browser comes back and starts from fresh state */
-  VESTRY_FULL_DROP       /**< the event is dropped and counted; the connection stays */
+  VESTRY_FULL_DEFAULT = 0, /**< the instance's policy, which is CLOSE unless it was set */
+  VESTRY_FULL_CLOSE,       /**< the connection is closed for FULL: the browser comes back and starts from fresh state */
+  VESTRY_FULL_DROP         /**< the event is dropped and counted; the connection stays */
 } vestry_full_policy;
 
 /** The stream is open and its head is written. On the connection's runner, no lock held; must not block. */

@@ -21,7 +21,8 @@
  *                  is in at most one queue, at most once.
  * No lost wake-up. notify always leaves NOTIFIED set. From IDLE it schedules; on READY a run is still to begin; on
  *                  RUNNING the end of the run finds the bit and schedules. Nothing but the begin of a run clears it.
- * Visibility.      [N] notify's read-modify-write is a release, [B] begin's an acquire. notify writes even when the bit
+ * Visibility.      [N] notify's read-modify-write is a release, [B] begin's an acquire. [N] is an acquire too: who finds
+ *                  IDLE and schedules writes queue_next, or looks at what the last run left, after that run [E]. notify writes even when the bit
  *                  is set already: a mere look would leave the notifier's earlier writes unpublished to the run that is
  *                  to come. [E] the end is a read-modify-write too, never a store, so that it stays in the release
  *                  sequence of every notify before it; and it is a release, so that a run sees all of the one before it
@@ -49,7 +50,7 @@ void vsi_actor_notify(vsi_actor *actor) {
       held = true;
     }
   } while (!atomic_compare_exchange_weak_explicit(&actor->state, &state, state | NOTIFIED,
-                                                  memory_order_release, /* [N] */
+                                                  memory_order_acq_rel, /* [N] */
                                                   memory_order_relaxed));
   if (state != IDLE) {
     if (held) class->unref(actor); /* somebody else was faster; not the last one: the caller holds one */

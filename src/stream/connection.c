@@ -1,0 +1,236 @@
+/* Connections as their holders see them: references, sending, closing, statistics. */
+#include "stream/connection.h"
+
+#include "base/memory.h"
+
+enum { DEFAULT_QUEUED_COUNT = 1024, DEFAULT_HEARTBEAT_MS = 15000 };
+#define DEFAULT_QUEUED_BYTES ((size_t)1 << 20)
+
+vestry_err vsi_connection_options_resolve(const vestry_connection_options *options,
+                                          const vestry_connection_options *defaults,
+                                          vestry_connection_options *ret_options) {
+  static const vestry_connection_options none = {0};
+  if (!options) options = &none;
+  if (!defaults) defaults = &none;
+  if (options->size && options->size < sizeof *options) return VESTRY_INVALID;
+  vestry_connection_options made = {.size = sizeof made};
+#define PICK(field, fallback)                                                                                          \
+  made.field = options->field ? options->field : defaults->field ? defaults->field : (fallback)
+  PICK(max_queued_count, DEFAULT_QUEUED_COUNT);
+  PICK(max_queued_bytes, DEFAULT_QUEUED_BYTES);
+  PICK(full, VESTRY_FULL_CLOSE);
+  PICK(heartbeat_ms, DEFAULT_HEARTBEAT_MS);
+#undef PICK
+  if (made.max_queued_count > VSI_QUEUE_MAX_COUNT || made.max_queued_bytes > VSI_QUEUE_MAX_BYTES) return VESTRY_INVALID;
+  if (made.full != VESTRY_FULL_CLOSE && made.full != VESTRY_FULL_DROP) return VESTRY_INVALID;
+  *ret_options = made;
+  return VESTRY_OK;
+}
+
+vestry_err vsi_connection_create(vsi_group *group, const vestry_transport_ops *ops, void *transport,
+                                 const vestry_connection_options *options, const vestry_connection_hooks *hooks,
+                                 vestry_connection **ret_connection) {
+  if (!group || !ret_connection || !ops || ops->version != VESTRY_TRANSPORT_OPS_VERSION || !ops->open || !ops->write ||
+      !ops->end || !ops->release)
+    return VESTRY_INVALID;
+  vestry_connection_options made;
+  vestry_err error = vsi_connection_options_resolve(options, vsi_group_defaults(group), &made);
+  if (error) return error;
+  const vestry_host *host = vsi_group_host(group);
+  vestry_connection *connection = vsi_calloc(host, 1, sizeof *connection);
+  if (!connection) return VESTRY_NO_MEMORY;
+  vsi_actor_init(&connection->actor, ops->wake ? &vsi_connection_parked : &vsi_connection_pooled,
+                 vsi_group_runtime(group));
+  vsi_queue_init(&connection->queue);
+  atomic_init(&connection->refs, 2); /* the caller's, and that of its own life, which vsi_connection_finish drops */
+  atomic_init(&connection->state, VESTRY_STATE_OPENING);
+  connection->full = made.full;
+  connection->max_queued_count = made.max_queued_count;
+  connection->max_queued_bytes = made.max_queued_bytes;
+  connection->heartbeat_ns = vsi_ms_to_ns(made.heartbeat_ms);
+  connection->ops = ops;
+  connection->transport = transport;
+  if (hooks) connection->hooks = *hooks;
+  connection->opened_ns = vsi_now_ns(host);
+  connection->heartbeat.event = vsi_group_heartbeat(group);
+  vsi_timer_init(&connection->timer, vsi_connection_timer_fired);
+  connection->group = vsi_group_ref(group);
+  error = vsi_group_enter(group, connection);
+  if (error) {
+    vsi_free(host, connection);
+    vsi_group_unref(group);
+    return error;
+  }
+  *ret_connection = connection;
+  return VESTRY_OK;
+}
+
+void vsi_connection_start(vestry_connection *connection) {
+  /* release pairs with the acquire in the runner; the notify makes sure that a run sees it */
+  atomic_store_explicit(&connection->started, true, memory_order_release);
+  vsi_actor_notify(&connection->actor);
+}
+
+void vsi_connection_abandon(vestry_connection *connection, vestry_cause cause) {
+  vestry_connection_close(connection, cause);
+  vsi_connection_finish(connection, false); /* never started: no runner is or will be inside */
+}
+
+vestry_connection *vestry_connection_ref(vestry_connection *connection) {
+  atomic_fetch_add_explicit(&connection->refs, 1, memory_order_relaxed); /* who refs holds one already */
+  return connection;
+}
+
+vestry_connection *vestry_connection_unref(vestry_connection *connection) {
+  if (!connection) return NULL;
+  /* acq_rel: the last one sees all that the others did */
+  if (atomic_fetch_sub_explicit(&connection->refs, 1, memory_order_acq_rel) != 1) return NULL;
+  vsi_group *group = connection->group;
+  connection->ops->release(connection->transport);
+  vsi_free(vsi_group_host(group), connection);
+  vsi_group_unref(group);
+  return NULL;
+}
+
+uint64_t vestry_connection_id(const vestry_connection *connection) {
+  return connection->id;
+}
+
+vestry_cause vestry_connection_cause(const vestry_connection *connection) {
+  /* acquire pairs with the swap in close */
+  return (vestry_cause)atomic_load_explicit(&connection->cause, memory_order_acquire);
+}
+
+vestry_connection_state vestry_connection_state_get(const vestry_connection *connection) {
+  /* acquire pairs with the runner's release stores */
+  vestry_connection_state state =
+      (vestry_connection_state)atomic_load_explicit(&connection->state, memory_order_acquire);
+  if (state != VESTRY_STATE_CLOSED && vestry_connection_cause(connection)) return VESTRY_STATE_CLOSING;
+  return state;
+}
+
+bool vestry_connection_is_open(const vestry_connection *connection) {
+  return vestry_connection_cause(connection) == VESTRY_CAUSE_NONE;
+}
+
+const vestry_host *vsi_connection_host(const vestry_connection *connection) {
+  return vsi_group_host(connection->group);
+}
+
+bool vestry_connection_close(vestry_connection *connection, vestry_cause cause) {
+  if (cause == VESTRY_CAUSE_NONE || (unsigned)cause >= VESTRY_CAUSE_COUNT) return false;
+  uint8_t none = VESTRY_CAUSE_NONE;
+  /* The door. acq_rel pairs with vestry_connection_cause: whoever sees the cause sees what led to it. */
+  if (!atomic_compare_exchange_strong_explicit(&connection->cause, &none, (uint8_t)cause, memory_order_acq_rel,
+                                               memory_order_acquire))
+    return false;
+  vsi_queue_shut(&connection->queue);
+  vsi_actor_notify(&connection->actor);
+  return true;
+}
+
+static void free_chain(const vestry_host *host, vsi_delivery *delivery) {
+  while (delivery) {
+    vsi_delivery *next = (vsi_delivery *)atomic_load_explicit(&delivery->mail.next, memory_order_relaxed);
+    vestry_event_unref(delivery->event);
+    vsi_free(host, delivery);
+    delivery = next;
+  }
+}
+
+vestry_err vestry_connection_send_all(vestry_connection *connection, vestry_event *const *events, size_t count) {
+  if (!count) return VESTRY_INVALID;
+  if (!vestry_connection_is_open(connection)) return VESTRY_CLOSED;
+  if (count > connection->max_queued_count) return VESTRY_TOO_LARGE;
+  size_t bytes = 0;
+  for (size_t i = 0; i < count; i++) {
+    size_t len = vestry_event_bytes(events[i]).len;
+    if (len > connection->max_queued_bytes - bytes) return VESTRY_TOO_LARGE;
+    bytes += len;
+  }
+  /* Memory first, room second: what is reserved must be put. */
+  const vestry_host *host = vsi_group_host(connection->group);
+  vsi_delivery *first = NULL, *last = NULL;
+  for (size_t i = 0; i < count; i++) {
+    vsi_delivery *delivery = vsi_alloc(host, sizeof *delivery);
+    if (!delivery) {
+      free_chain(host, first);
+      return VESTRY_NO_MEMORY;
+    }
+    atomic_init(&delivery->mail.next, NULL);
+    delivery->event = vestry_event_ref(events[i]);
+    if (last)
+      atomic_store_explicit(&last->mail.next, &delivery->mail, memory_order_relaxed);
+    else
+      first = delivery;
+    last = delivery;
+  }
+  vestry_err error = vsi_queue_reserve(&connection->queue, (uint32_t)count, bytes, connection->max_queued_count,
+                                       connection->max_queued_bytes);
+  if (error) {
+    free_chain(host, first);
+    if (error == VESTRY_FULL) {
+      atomic_fetch_add_explicit(&connection->refused_count, count, memory_order_relaxed);
+      if (connection->full == VESTRY_FULL_CLOSE) vestry_connection_close(connection, VESTRY_CAUSE_FULL);
+    }
+    return error;
+  }
+  atomic_fetch_add_explicit(&connection->accepted_count, count, memory_order_relaxed);
+  atomic_fetch_add_explicit(&connection->accepted_bytes, bytes, memory_order_relaxed);
+  vsi_queue_put_chain(&connection->queue, first, last); /* release: the runner that takes them sees the counts */
+  vsi_actor_notify(&connection->actor);
+  return VESTRY_OK;
+}
+
+vestry_err vestry_connection_send(vestry_connection *connection, vestry_event *event) {
+  return vestry_connection_send_all(connection, &event, 1);
+}
+
+static vestry_err send_made(vestry_connection *connection, vestry_err error, vestry_event *event) {
+  if (error) return error;
+  error = vestry_connection_send(connection, event);
+  vestry_event_unref(event);
+  return error;
+}
+
+vestry_err vestry_connection_patch_elements(vestry_connection *connection, const char *html, size_t len,
+                                            const vestry_elements_options *options) {
+  vestry_event *event = NULL;
+  vestry_err error = vestry_event_elements(vsi_connection_host(connection), html, len, options, &event);
+  return send_made(connection, error, event);
+}
+
+vestry_err vestry_connection_patch_signals(vestry_connection *connection, const char *json, size_t len,
+                                           const vestry_signals_options *options) {
+  vestry_event *event = NULL;
+  vestry_err error = vestry_event_signals(vsi_connection_host(connection), json, len, options, &event);
+  return send_made(connection, error, event);
+}
+
+vestry_err vestry_connection_execute_script(vestry_connection *connection, const char *script, size_t len,
+                                            const vestry_script_options *options) {
+  vestry_event *event = NULL;
+  vestry_err error = vestry_event_script(vsi_connection_host(connection), script, len, options, &event);
+  return send_made(connection, error, event);
+}
+
+void vestry_connection_stats_get(const vestry_connection *connection, vestry_connection_stats *ret_stats) {
+#define READ(field) atomic_load_explicit(&connection->field, memory_order_relaxed)
+  *ret_stats = (vestry_connection_stats){
+      .accepted_count = READ(accepted_count),
+      .accepted_bytes = READ(accepted_bytes),
+      .written_count = READ(written_count),
+      .written_bytes = READ(written_bytes),
+      .discarded_count = READ(discarded_count),
+      .discarded_bytes = READ(discarded_bytes),
+      .refused_count = READ(refused_count),
+      .heartbeats_count = READ(heartbeats_count),
+      .writes_count = READ(writes_count),
+      .opened_ns = connection->opened_ns,
+      .last_write_ns = READ(last_write_ns),
+      .state = vestry_connection_state_get(connection),
+      .cause = vestry_connection_cause(connection),
+  };
+#undef READ
+  vsi_queue_load(&connection->queue, &ret_stats->queued_count, &ret_stats->queued_bytes, NULL);
+}

@@ -1,0 +1,75 @@
+/* What a connection is made of. connection.c is what its holders call, runner.c what its runner does. */
+#ifndef VSI_STREAM_CONNECTION_H
+#define VSI_STREAM_CONNECTION_H
+
+#include "runtime/actor.h"
+#include "runtime/timer.h"
+#include "stream/group.h"
+#include "stream/queue.h"
+
+struct vestry_connection {
+  vsi_actor actor; /* first: an actor is its connection */
+  vsi_queue queue;
+  _Atomic(uint32_t) refs;
+  _Atomic(uint8_t) state; /* vestry_connection_state but CLOSING, which is "has a cause"; written by the runner */
+  _Atomic(uint8_t) cause; /* vestry_cause; NONE → a cause, once */
+  _Atomic(bool) started;  /* false: runs do nothing yet */
+  _Atomic(bool) writable; /* set by the adapter, taken by the runner */
+  vestry_full_policy full;
+  uint32_t max_queued_count;
+  size_t max_queued_bytes;
+  uint64_t heartbeat_ns; /* UINT64_MAX: none */
+  const vestry_transport_ops *ops;
+  void *transport;
+  uint64_t id;
+  vestry_connection_hooks hooks;
+
+  vsi_group *group;
+  struct vestry_connection *group_next, **group_link; /* guarded by the group's lock */
+
+  /* The runner's own. */
+  vsi_delivery *taken_first, *taken_last; /* taken from the queue, not yet written whole; oldest first */
+  size_t taken_count, offset;             /* offset: bytes of the first one that are written */
+  bool blocked;                           /* the transport has no room; wait for writable */
+  bool broken;                            /* the transport failed: no clean end any more */
+  uint64_t closing_ns;                    /* when the runner first saw the cause; 0: not yet */
+  uint64_t opened_ns;
+  vsi_delivery heartbeat; /* goes into the taken list like an event; its event is the group's */
+  bool heartbeat_taken;
+  bool timer_armed; /* as far as the runner knows; timer_fired tells it otherwise */
+  _Atomic(bool) timer_fired;
+  vsi_timer timer; /* heartbeat, then linger. Armed: it holds a reference */
+
+  /* Counted where it happens: by senders (fetch_add), by the runner (store), read by anybody. Relaxed: mere counts. */
+  _Atomic(uint64_t) accepted_count, accepted_bytes, refused_count;
+  _Atomic(uint64_t) written_count, written_bytes, discarded_count, discarded_bytes;
+  _Atomic(uint64_t) heartbeats_count, writes_count, last_write_ns;
+};
+
+/* After its last use of the runner's transport: for a clean end that the peer does not take, how long to wait. */
+#define VSI_LINGER_NS UINT64_C(5000000000)
+
+/* The actor's class for pool and for parked transports (runner.c). */
+extern const vsi_actor_class vsi_connection_pooled, vsi_connection_parked;
+/* The timer's callback (runner.c). */
+void vsi_connection_timer_fired(vsi_timer *timer);
+/* Settle what is left, end the transport, call the hooks, leave the group. Runner, or abandon (runner.c). */
+void vsi_connection_finish(vestry_connection *connection, bool clean);
+
+/* The group's side (group.c). */
+const vestry_host *vsi_group_host(const vsi_group *group);
+vestry_runtime *vsi_group_runtime(const vsi_group *group);
+const vestry_connection_options *vsi_group_defaults(const vsi_group *group);
+const vestry_connection_hooks *vsi_group_hooks(const vsi_group *group);
+vestry_event *vsi_group_heartbeat(const vsi_group *group);
+vsi_group *vsi_group_ref(vsi_group *group);
+void vsi_group_unref(vsi_group *group);
+vestry_err vsi_group_enter(vsi_group *group, vestry_connection *connection); /* numbers it; OK | CLOSED */
+void vsi_group_leave(vsi_group *group, vestry_connection *connection);       /* counts it; after the hooks */
+
+/* Fill in defaults and check bounds: OK | INVALID. */
+vestry_err vsi_connection_options_resolve(const vestry_connection_options *options,
+                                          const vestry_connection_options *defaults,
+                                          vestry_connection_options *ret_options);
+
+#endif

@@ -1,0 +1,183 @@
+/* All connections of one instance: a list in the order of their numbers, and what became of those that have left it. */
+#include "stream/group.h"
+
+#include <pthread.h>
+#include <time.h>
+
+#include "base/memory.h"
+#include "runtime/runtime.h"
+#include "stream/connection.h"
+
+enum { CHUNK = 64 };
+
+struct vsi_group {
+  vestry_runtime *runtime;
+  const vestry_host *host;
+  vestry_connection_options defaults;
+  vestry_connection_hooks hooks;
+  vestry_event *heartbeat;
+  _Atomic(uint32_t) refs;
+  pthread_mutex_t lock;            /* see docs/locking.md: nothing is called while it is held */
+  pthread_cond_t left;             /* a connection has left */
+  vestry_connection *first, **end; /* guarded by lock; ascending ids */
+  bool closed;                     /* guarded by lock */
+  vsi_group_stats totals;          /* guarded by lock; events: of those that have left */
+};
+
+vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_options *defaults,
+                            const vestry_connection_hooks *hooks, vsi_group **ret_group) {
+  vestry_connection_options made;
+  vestry_err error = vsi_connection_options_resolve(defaults, NULL, &made);
+  if (error) return error;
+  const vestry_host *host = vestry_runtime_host(runtime);
+  vsi_group *group = vsi_calloc(host, 1, sizeof *group);
+  if (!group) return VESTRY_NO_MEMORY;
+  error = vestry_event_comment(host, NULL, &group->heartbeat);
+  if (error) {
+    vsi_free(host, group);
+    return error;
+  }
+  group->runtime = runtime;
+  group->host = host;
+  group->defaults = made;
+  if (hooks) group->hooks = *hooks;
+  atomic_init(&group->refs, 1);
+  group->end = &group->first;
+  pthread_condattr_t attributes;
+  pthread_condattr_init(&attributes);
+  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+  pthread_mutex_init(&group->lock, NULL);
+  pthread_cond_init(&group->left, &attributes);
+  pthread_condattr_destroy(&attributes);
+  *ret_group = group;
+  return VESTRY_OK;
+}
+
+vsi_group *vsi_group_ref(vsi_group *group) {
+  atomic_fetch_add_explicit(&group->refs, 1, memory_order_relaxed);
+  return group;
+}
+
+void vsi_group_unref(vsi_group *group) {
+  if (!group || atomic_fetch_sub_explicit(&group->refs, 1, memory_order_acq_rel) != 1) return;
+  vestry_event_unref(group->heartbeat);
+  pthread_cond_destroy(&group->left);
+  pthread_mutex_destroy(&group->lock);
+  vsi_free(group->host, group);
+}
+
+void vsi_group_destroy(vsi_group *group) {
+  vsi_group_unref(group);
+}
+
+const vestry_host *vsi_group_host(const vsi_group *group) {
+  return group->host;
+}
+vestry_runtime *vsi_group_runtime(const vsi_group *group) {
+  return group->runtime;
+}
+const vestry_connection_options *vsi_group_defaults(const vsi_group *group) {
+  return &group->defaults;
+}
+const vestry_connection_hooks *vsi_group_hooks(const vsi_group *group) {
+  return &group->hooks;
+}
+vestry_event *vsi_group_heartbeat(const vsi_group *group) {
+  return group->heartbeat;
+}
+
+vestry_err vsi_group_enter(vsi_group *group, vestry_connection *connection) {
+  pthread_mutex_lock(&group->lock);
+  bool closed = group->closed;
+  if (!closed) {
+    connection->id = ++group->totals.opened;
+    group->totals.open++;
+    connection->group_link = group->end;
+    *group->end = connection;
+    group->end = &connection->group_next;
+  }
+  pthread_mutex_unlock(&group->lock);
+  return closed ? VESTRY_CLOSED : VESTRY_OK;
+}
+
+static void add_events_locked(vsi_group_stats *sum, const vestry_connection *connection) {
+  vestry_connection_stats stats;
+  vestry_connection_stats_get(connection, &stats);
+  sum->accepted += stats.accepted_count;
+  sum->written += stats.written_count;
+  sum->discarded += stats.discarded_count;
+  sum->refused += stats.refused_count;
+  sum->heartbeats += stats.heartbeats_count;
+}
+
+void vsi_group_leave(vsi_group *group, vestry_connection *connection) {
+  pthread_mutex_lock(&group->lock);
+  *connection->group_link = connection->group_next;
+  if (connection->group_next)
+    connection->group_next->group_link = connection->group_link;
+  else
+    group->end = connection->group_link;
+  group->totals.open--;
+  group->totals.closed++;
+  group->totals.closed_by_cause[vestry_connection_cause(connection)]++;
+  add_events_locked(&group->totals, connection);
+  pthread_cond_broadcast(&group->left);
+  pthread_mutex_unlock(&group->lock);
+}
+
+/* References to the next connections after an id, in order. */
+static size_t next_chunk(vsi_group *group, uint64_t after_id, vestry_connection *chunk[CHUNK]) {
+  size_t count = 0;
+  pthread_mutex_lock(&group->lock);
+  for (vestry_connection *at = group->first; at && count < CHUNK; at = at->group_next)
+    if (at->id > after_id) chunk[count++] = vestry_connection_ref(at);
+  pthread_mutex_unlock(&group->lock);
+  return count;
+}
+
+void vsi_group_each(vsi_group *group, void (*fn)(vestry_connection *connection, void *ctx), void *ctx) {
+  vestry_connection *chunk[CHUNK];
+  uint64_t after_id = 0;
+  for (size_t count; (count = next_chunk(group, after_id, chunk)) != 0;)
+    for (size_t i = 0; i < count; i++) {
+      after_id = chunk[i]->id;
+      fn(chunk[i], ctx);
+      vestry_connection_unref(chunk[i]);
+    }
+}
+
+static void close_for_shutdown(vestry_connection *connection, void *ctx) {
+  (void)ctx;
+  vestry_connection_close(connection, VESTRY_CAUSE_SHUTDOWN);
+}
+
+void vsi_group_close(vsi_group *group) {
+  pthread_mutex_lock(&group->lock);
+  group->closed = true;
+  pthread_mutex_unlock(&group->lock);
+  vsi_group_each(group, close_for_shutdown, NULL);
+}
+
+vestry_err vsi_group_wait(vsi_group *group, uint64_t timeout_ms) {
+  bool stepped = vsi_runtime_is_stepped(group->runtime);
+  while (stepped && vestry_runtime_step(group->runtime)) continue;
+  struct timespec until;
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  if (timeout_ms > UINT64_C(1000) * 60 * 60 * 24 * 365) timeout_ms = UINT64_C(1000) * 60 * 60 * 24 * 365;
+  uint64_t nanoseconds = (uint64_t)until.tv_nsec + timeout_ms % 1000 * VSI_NS_PER_MS;
+  until.tv_sec += (time_t)(timeout_ms / 1000 + nanoseconds / UINT64_C(1000000000));
+  until.tv_nsec = (long)(nanoseconds % UINT64_C(1000000000));
+  pthread_mutex_lock(&group->lock);
+  bool waiting = !stepped;
+  while (group->totals.open && waiting) waiting = pthread_cond_timedwait(&group->left, &group->lock, &until) == 0;
+  bool empty = group->totals.open == 0;
+  pthread_mutex_unlock(&group->lock);
+  return empty ? VESTRY_OK : VESTRY_TIMEOUT;
+}
+
+void vsi_group_stats_get(vsi_group *group, vsi_group_stats *ret_stats) {
+  pthread_mutex_lock(&group->lock);
+  *ret_stats = group->totals;
+  for (const vestry_connection *at = group->first; at; at = at->group_next) add_events_locked(ret_stats, at);
+  pthread_mutex_unlock(&group->lock);
+}

@@ -1,0 +1,269 @@
+/* The runner: the one thread at a time that is inside a connection. It opens the stream, writes what waits, keeps the
+ * heartbeat, and ends it.
+ *
+ * A run looks at everything anew, so it does not matter why it was roused: a send, a close, the timer, room in the
+ * transport. What it must not do is sleep with work undone that nobody will rouse it for:
+ * - a send puts, then notifies; a close sets the cause, shuts the queue, then notifies; the adapter sets writable, then
+ *   notifies; the timer notifies. A notify is followed by a whole run (actor.c). So each of these is seen.
+ * - after a shut the runner ends only when the queue's count is 0; while a sender is between its reservation and its
+ *   notify the count is not, and that notify brings the runner back. */
+#include "base/memory.h"
+#include "stream/connection.h"
+
+/* Writes of one run at most, so that one busy stream leaves the pool's thread to the others now and then. */
+enum { WRITES_A_RUN = 16, SLICES_A_WRITE = 64 };
+
+static vestry_connection *connection_of(vsi_actor *actor) {
+  return (vestry_connection *)actor;
+}
+
+static void count_up(_Atomic(uint64_t) *counter, uint64_t by) {
+  /* one writer (the runner), so a plain load and store will do */
+  atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
+}
+
+static void append_taken(vestry_connection *connection, vsi_delivery *delivery) {
+  atomic_store_explicit(&delivery->mail.next, NULL, memory_order_relaxed); /* ours alone from here on */
+  if (connection->taken_last)
+    atomic_store_explicit(&connection->taken_last->mail.next, &delivery->mail, memory_order_relaxed);
+  else
+    connection->taken_first = delivery;
+  connection->taken_last = delivery;
+  connection->taken_count++;
+}
+
+/* The oldest taken delivery is done with: written whole, or discarded. */
+static void drop_first(vestry_connection *connection, bool written) {
+  vsi_delivery *delivery = connection->taken_first;
+  connection->taken_first = (vsi_delivery *)atomic_load_explicit(&delivery->mail.next, memory_order_relaxed);
+  if (!connection->taken_first) connection->taken_last = NULL;
+  connection->taken_count--;
+  connection->offset = 0;
+  if (delivery == &connection->heartbeat) {
+    connection->heartbeat_taken = false;
+    if (written) count_up(&connection->heartbeats_count, 1);
+    return;
+  }
+  size_t len = vestry_event_bytes(delivery->event).len;
+  count_up(written ? &connection->written_count : &connection->discarded_count, 1);
+  count_up(written ? &connection->written_bytes : &connection->discarded_bytes, len);
+  vestry_event_unref(delivery->event);
+  vsi_free(vsi_group_host(connection->group), delivery);
+  vsi_queue_settle(&connection->queue, len);
+}
+
+static void take_waiting(vestry_connection *connection) {
+  vsi_delivery *delivery;
+  while (connection->taken_count < SLICES_A_WRITE && (delivery = vsi_queue_take(&connection->queue)))
+    append_taken(connection, delivery);
+}
+
+static void discard_waiting(vestry_connection *connection) {
+  for (;;) {
+    take_waiting(connection);
+    if (!connection->taken_first) return;
+    while (connection->taken_first) drop_first(connection, false);
+  }
+}
+
+static void arm(vestry_connection *connection, uint64_t due_ns) {
+  bool was_armed = false;
+  vestry_connection_ref(connection); /* the armed timer's */
+  vestry_err error = vsi_timer_arm(vsi_group_runtime(connection->group), &connection->timer, due_ns, &was_armed);
+  if (error || was_armed) vestry_connection_unref(connection);
+  connection->timer_armed = !error; /* a closed runtime has no timers */
+}
+
+void vsi_connection_timer_fired(vsi_timer *timer) {
+  vestry_connection *connection = (vestry_connection *)((char *)timer - offsetof(vestry_connection, timer));
+  /* release pairs with the exchange in keep_heartbeat */
+  atomic_store_explicit(&connection->timer_fired, true, memory_order_release);
+  vsi_actor_notify(&connection->actor);
+  vestry_connection_unref(connection);
+}
+
+void vsi_connection_finish(vestry_connection *connection, bool clean) {
+  vestry_cause cause = vestry_connection_cause(connection);
+  discard_waiting(connection);
+  if (vsi_timer_cancel(vsi_group_runtime(connection->group), &connection->timer)) vestry_connection_unref(connection);
+  connection->ops->end(connection->transport, clean, cause);
+  /* release pairs with vestry_connection_state_get */
+  atomic_store_explicit(&connection->state, VESTRY_STATE_CLOSED, memory_order_release);
+  const vestry_connection_hooks *all = vsi_group_hooks(connection->group), *own = &connection->hooks;
+  if (own->on_close) own->on_close(connection, cause, own->ctx);
+  if (all->on_close) all->on_close(connection, cause, all->ctx);
+  vsi_group_leave(connection->group, connection);
+  vestry_connection_unref(connection); /* that of its own life */
+}
+
+/* What a transport's answer means for the connection: true, it goes on. */
+static bool survived(vestry_connection *connection, vestry_io io) {
+  vestry_cause cause = VESTRY_CAUSE_ERROR;
+  switch (io) {
+  case VESTRY_IO_OK:
+  case VESTRY_IO_WOULD_BLOCK: return true;
+  case VESTRY_IO_HANGUP: cause = VESTRY_CAUSE_HANGUP; break;
+  case VESTRY_IO_STALLED: cause = VESTRY_CAUSE_STALLED; break;
+  case VESTRY_IO_ERROR: break;
+  }
+  connection->broken = true;
+  vestry_connection_close(connection, cause); /* unless it was closing already: that cause stays */
+  return false;
+}
+
+static void open_stream(vestry_connection *connection) {
+  vestry_io io = connection->ops->open(connection->transport);
+  if (io == VESTRY_IO_WOULD_BLOCK) io = VESTRY_IO_ERROR; /* the head is the transport's to queue */
+  if (!survived(connection, io)) return;
+  /* release pairs with vestry_connection_state_get */
+  atomic_store_explicit(&connection->state, VESTRY_STATE_OPEN, memory_order_release);
+  atomic_store_explicit(&connection->last_write_ns, vsi_now_ns(vsi_group_host(connection->group)),
+                        memory_order_relaxed);
+  const vestry_connection_hooks *all = vsi_group_hooks(connection->group), *own = &connection->hooks;
+  if (own->on_open) own->on_open(connection, own->ctx);
+  if (all->on_open) all->on_open(connection, all->ctx);
+}
+
+/* One write of what was taken. */
+static void write_taken(vestry_connection *connection) {
+  vestry_slice slices[SLICES_A_WRITE];
+  size_t count = 0, wanted = 0;
+  for (vsi_delivery *at = connection->taken_first; at && count < SLICES_A_WRITE;
+       at = (vsi_delivery *)atomic_load_explicit(&at->mail.next, memory_order_relaxed)) {
+    vestry_slice slice = vestry_event_bytes(at->event);
+    if (!count) {
+      slice.data = (const char *)slice.data + connection->offset;
+      slice.len -= connection->offset;
+    }
+    slices[count++] = slice;
+    wanted += slice.len;
+  }
+  /* Before the write: room that comes while it runs must not be forgotten. */
+  atomic_store_explicit(&connection->writable, false, memory_order_relaxed);
+  size_t written = 0;
+  vestry_io io = connection->ops->write(connection->transport, slices, count, &written);
+  count_up(&connection->writes_count, 1);
+  if (!survived(connection, io)) return;
+  if (io == VESTRY_IO_OK) written = wanted;
+  if (written > wanted) written = wanted;
+  if (written)
+    atomic_store_explicit(&connection->last_write_ns, vsi_now_ns(vsi_group_host(connection->group)),
+                          memory_order_relaxed);
+  for (size_t i = 0; i < count && written >= slices[i].len; i++) {
+    written -= slices[i].len;
+    drop_first(connection, true);
+  }
+  connection->offset += written;
+  connection->blocked = io == VESTRY_IO_WOULD_BLOCK;
+}
+
+/* Nothing was written for the heartbeat's time: put one in. The timer is not moved at each write, but looks when it
+ * fires how long the last write is ago. */
+static void keep_heartbeat(vestry_connection *connection) {
+  if (connection->heartbeat_ns == UINT64_MAX) return;
+  /* acquire pairs with vsi_connection_timer_fired */
+  bool fired = atomic_exchange_explicit(&connection->timer_fired, false, memory_order_acquire);
+  if (connection->timer_armed && !fired) return;
+  uint64_t now = vsi_now_ns(vsi_group_host(connection->group));
+  uint64_t last = atomic_load_explicit(&connection->last_write_ns, memory_order_relaxed);
+  uint64_t due = vsi_add_saturating(last, connection->heartbeat_ns);
+  if (now >= due) {
+    if (!connection->taken_first && !connection->heartbeat_taken) {
+      connection->heartbeat_taken = true;
+      append_taken(connection, &connection->heartbeat);
+    }
+    due = vsi_add_saturating(now, connection->heartbeat_ns);
+  }
+  arm(connection, due);
+}
+
+/* Nothing more is to be written: the transport failed, or the cause is not a clean one. */
+static bool is_over(const vestry_connection *connection) {
+  return connection->broken || !vestry_cause_is_clean(vestry_connection_cause(connection)); /* NONE is clean */
+}
+
+/* Write until there is nothing left, no room, or it is somebody else's turn. */
+static void write_waiting(vestry_connection *connection) {
+  for (int writes = 0;; writes++) {
+    if (connection->blocked) {
+      /* acquire pairs with the release in vestry_connection_writable */
+      if (!atomic_exchange_explicit(&connection->writable, false, memory_order_acquire)) return;
+      connection->blocked = false;
+    }
+    take_waiting(connection);
+    if (!connection->taken_first) return;
+    if (writes == WRITES_A_RUN) {
+      vsi_actor_notify(&connection->actor);
+      return;
+    }
+    write_taken(connection);
+    if (is_over(connection)) return;
+  }
+}
+
+static void run(vsi_actor *actor) {
+  vestry_connection *connection = connection_of(actor);
+  /* acquire pairs with vsi_connection_start */
+  if (!atomic_load_explicit(&connection->started, memory_order_acquire)) return;
+  vestry_connection_state state =
+      (vestry_connection_state)atomic_load_explicit(&connection->state, memory_order_relaxed); /* ours */
+  if (state == VESTRY_STATE_CLOSED) return;
+  if (!is_over(connection) && state == VESTRY_STATE_OPENING) open_stream(connection);
+  if (!is_over(connection)) {
+    if (vestry_connection_is_open(connection)) keep_heartbeat(connection);
+    write_waiting(connection);
+  }
+  if (vestry_connection_is_open(connection)) return;
+
+  bool clean = !is_over(connection);
+  if (clean && connection->taken_first && connection->blocked) {
+    uint64_t now = vsi_now_ns(vsi_group_host(connection->group));
+    if (!connection->closing_ns) connection->closing_ns = now;
+    uint64_t due = vsi_add_saturating(connection->closing_ns, VSI_LINGER_NS);
+    if (now < due) {
+      arm(connection, due);
+      return;
+    }
+    clean = false; /* the peer does not take the rest: no clean end without it */
+  }
+  if (!clean) discard_waiting(connection);
+  uint32_t count;
+  vsi_queue_load(&connection->queue, &count, NULL, NULL);
+  /* A sender is putting and will notify; or this run's share of writes is used up, which has notified. */
+  if (count || connection->taken_first) return;
+  vsi_connection_finish(connection, clean);
+}
+
+static void hold(vsi_actor *actor) {
+  vestry_connection_ref(connection_of(actor));
+}
+
+static void let_go(vsi_actor *actor) {
+  vestry_connection_unref(connection_of(actor));
+}
+
+/* A parked thread leaves when its connection is CLOSED. A notify that comes later finds nobody to run the actor, so the
+ * notifier does: the run sees CLOSED and does nothing, and the reference of the READY actor is dropped. If the parked
+ * thread ends the stream between the look and the wake, it has taken this READY itself, and the wake is an idle one on
+ * a transport that lives until release. */
+static void wake_parked(vsi_actor *actor) {
+  vestry_connection *connection = connection_of(actor);
+  if (atomic_load_explicit(&connection->state, memory_order_acquire) == VESTRY_STATE_CLOSED)
+    vsi_actor_run(actor);
+  else
+    connection->ops->wake(connection->transport);
+}
+
+const vsi_actor_class vsi_connection_pooled = {.run = run, .ref = hold, .unref = let_go};
+const vsi_actor_class vsi_connection_parked = {.run = run, .ref = hold, .unref = let_go, .wake = wake_parked};
+
+vestry_connection_state vestry_connection_run(vestry_connection *connection) {
+  if (connection->actor.class == &vsi_connection_parked) vsi_actor_run(&connection->actor);
+  return vestry_connection_state_get(connection);
+}
+
+void vestry_connection_writable(vestry_connection *connection) {
+  /* release pairs with the exchange in write_waiting */
+  atomic_store_explicit(&connection->writable, true, memory_order_release);
+  vsi_actor_notify(&connection->actor);
+}
