@@ -215,6 +215,7 @@ static void run(vsi_actor *actor) {
   }
   if (vestry_connection_is_open(connection)) return;
 
+  vsi_queue_shut(&connection->queue); /* who closes sets the cause first: we may be here before its shut */
   bool clean = !is_over(connection);
   if (clean && connection->taken_first && connection->blocked) {
     uint64_t now = vsi_now_ns(vsi_group_host(connection->group));
