@@ -29,6 +29,9 @@ typedef struct vestry_memory_call {
   size_t headers_count;
   const void *body;
   size_t body_len;
+  bool no_length; /**< the body's length is not told beforehand, as with chunked bodies */
+  /** The client promised more than body, and reading beyond it answers this, IO or TIMEOUT. OK: nothing of the kind. */
+  vestry_err body_error;
   bool no_room; /**< the server refuses to open a stream */
 } vestry_memory_call;
 
@@ -48,17 +51,20 @@ typedef enum vestry_memory_mode {
  *  Threads  any */
 VESTRY_API vestry_err vestry_memory_request(vestry *v, const vestry_memory_call *call, vestry_handler_fn handler,
                                             void *app, vestry_memory_exchange **ret_exchange);
-/** Hang up if the stream is open, and free. Its connection closes on the instance's runtime. NULL is accepted. */
+/** Hang up if the stream is open, and free. Its connection closes on the instance's runtime; what it still does is not
+ *  recorded. NULL is accepted.
+ *  Threads  any, once; also after the instance was destroyed */
 VESTRY_API void vestry_memory_destroy(vestry_memory_exchange *exchange);
 
-/** Step a stepped instance until nothing is ready. Does not turn any clock. */
+/** Step a stepped instance until nothing is ready and no timer is due. Does not turn any clock.
+ *  Threads  one at a time; runs callbacks on this thread */
 VESTRY_API void vestry_memory_settle(vestry *v);
 
 /* All below: any thread; take the exchange's lock briefly. */
 
 /** Status of the answer or of the stream's head; 0: no answer yet (a stream's head is written when it first runs). */
 VESTRY_API int vestry_memory_status(vestry_memory_exchange *exchange);
-/** Value of the answer's header, name in any case; NULL: none. Valid while the exchange lives. */
+/** Value of the answer's header, name in any case; NULL: none, or no answer yet. Valid while the exchange lives. */
 VESTRY_API const char *vestry_memory_header(vestry_memory_exchange *exchange, const char *name);
 /** Body or stream bytes received so far; terminated, valid until the next call on this exchange or the next write. For
  *  stepped runtimes and for streams that have ended. */

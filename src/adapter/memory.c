@@ -1,0 +1,343 @@
+/* The memory adapter: a server without a network.
+ *
+ * An exchange is held by its caller and, while there is one, by its stream's transport; whoever lets go last frees it.
+ * So a caller may destroy an exchange while the pool is still inside the stream, and a connection may outlive both.
+ *
+ * Lock: exchange->lock is innermost. Nothing of vestry's is called while it is held: what a far end does (becoming
+ * writable, hanging up) is decided under the lock and told to the connection after it. */
+#include "vestry/memory.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/buffer.h"
+#include "base/memory.h"
+
+struct vestry_memory_exchange {
+  const vestry_host *host;
+  _Atomic(uint32_t) refs;
+
+  /* The serving thread's, while vestry_serve runs. */
+  const vestry_memory_call *call;
+  size_t body_read;
+
+  /* Set before the exchange is handed out, then constant. */
+  vestry_connection *connection; /* a reference; NULL: none was opened */
+
+  pthread_mutex_t lock;
+  /* guarded by lock */
+  vestry_memory_mode mode;
+  int status;          /* what the client has seen; 0: nothing yet */
+  int head_status;     /* of the stream that was prepared */
+  vsi_buffer headers;  /* name NUL value NUL …: of the answer, or of the stream that was prepared */
+  vsi_buffer received; /* room for a terminator is kept behind it */
+  size_t writes_count;
+  bool hung_up, ended, ended_clean;
+};
+
+static vestry_memory_exchange *hold(vestry_memory_exchange *exchange) {
+  atomic_fetch_add_explicit(&exchange->refs, 1, memory_order_relaxed); /* who holds holds one already */
+  return exchange;
+}
+
+static void let_go(vestry_memory_exchange *exchange) {
+  /* acq_rel: the last one sees all that the others did */
+  if (atomic_fetch_sub_explicit(&exchange->refs, 1, memory_order_acq_rel) != 1) return;
+  vsi_buffer_finish(&exchange->headers);
+  vsi_buffer_finish(&exchange->received);
+  pthread_mutex_destroy(&exchange->lock);
+  vsi_free(exchange->host, exchange);
+}
+
+/* ------------------------------------------------------------------------------------------------- the request ----- */
+
+static const char *request_method(void *server_request) {
+  const vestry_memory_exchange *exchange = server_request;
+  return exchange->call->method ? exchange->call->method : "GET";
+}
+
+static const char *request_path(void *server_request) {
+  const vestry_memory_exchange *exchange = server_request;
+  return exchange->call->path ? exchange->call->path : "/";
+}
+
+static const char *request_query(void *server_request) {
+  return ((vestry_memory_exchange *)server_request)->call->query;
+}
+
+static const char *request_header(void *server_request, const char *name) {
+  const vestry_memory_call *call = ((vestry_memory_exchange *)server_request)->call;
+  for (size_t i = 0; i < call->headers_count; i++)
+    if (strcasecmp(call->headers[i].name, name) == 0) return call->headers[i].value;
+  return call->datastar && strcasecmp(name, "Datastar-Request") == 0 ? "true" : NULL;
+}
+
+static const char *request_peer(void *server_request) {
+  (void)server_request;
+  return "memory";
+}
+
+static int64_t request_body_length(void *server_request) {
+  const vestry_memory_call *call = ((vestry_memory_exchange *)server_request)->call;
+  return call->no_length ? -1 : (int64_t)call->body_len + (call->body_error ? 1 : 0);
+}
+
+static vestry_err request_read(void *server_request, void *buffer, size_t capacity, size_t *ret_len) {
+  vestry_memory_exchange *exchange = server_request;
+  size_t left = exchange->call->body_len - exchange->body_read;
+  if (!left && exchange->call->body_error) return exchange->call->body_error;
+  size_t len = left < capacity ? left : capacity;
+  if (len) memcpy(buffer, (const char *)exchange->call->body + exchange->body_read, len);
+  exchange->body_read += len;
+  *ret_len = len;
+  return VESTRY_OK;
+}
+
+/* Keep the headers of an answer or of a head; those of a head that came to nothing are forgotten. OK | NO_MEMORY. */
+static vestry_err keep_headers_locked(vestry_memory_exchange *exchange, const vestry_response *response) {
+  vsi_buffer_clear(&exchange->headers);
+  for (size_t i = 0; i < response->headers_count; i++) {
+    const vestry_header *header = &response->headers[i];
+    vsi_buffer_append(&exchange->headers, header->name, strlen(header->name) + 1);
+    vsi_buffer_append(&exchange->headers, header->value, strlen(header->value) + 1);
+  }
+  return exchange->headers.error;
+}
+
+/* Room for so many bytes more and the terminator, or false. */
+static bool make_room_locked(vestry_memory_exchange *exchange, size_t more) {
+  return more < SIZE_MAX && vsi_buffer_reserve(&exchange->received, more + 1) != NULL;
+}
+
+static vestry_err request_respond(void *server_request, const vestry_response *response) {
+  vestry_memory_exchange *exchange = server_request;
+  pthread_mutex_lock(&exchange->lock);
+  vestry_err error = keep_headers_locked(exchange, response);
+  if (!error && !make_room_locked(exchange, response->body_len)) error = VESTRY_NO_MEMORY;
+  if (!error) {
+    exchange->status = response->status;
+    vsi_buffer_append(&exchange->received, response->body, response->body_len);
+  }
+  pthread_mutex_unlock(&exchange->lock);
+  return error;
+}
+
+/* --------------------------------------------------------------------------------------------------- the stream ---- */
+
+/* What the far end's behaviour makes of any write; READS and TRICKLES take something. */
+static vestry_io io_of_locked(const vestry_memory_exchange *exchange) {
+  if (exchange->hung_up) return VESTRY_IO_HANGUP;
+  switch (exchange->mode) {
+  case VESTRY_MEMORY_READS:
+  case VESTRY_MEMORY_TRICKLES: return VESTRY_IO_OK;
+  case VESTRY_MEMORY_BLOCKS: return VESTRY_IO_WOULD_BLOCK;
+  case VESTRY_MEMORY_STALLS: return VESTRY_IO_STALLED;
+  case VESTRY_MEMORY_FAILS: break;
+  }
+  return VESTRY_IO_ERROR;
+}
+
+static vestry_io stream_open(void *transport) {
+  vestry_memory_exchange *exchange = transport;
+  pthread_mutex_lock(&exchange->lock);
+  vestry_io io = io_of_locked(exchange);
+  if (io == VESTRY_IO_WOULD_BLOCK) io = VESTRY_IO_OK; /* a head always fits; it is the events that wait */
+  if (io == VESTRY_IO_OK) exchange->status = exchange->head_status;
+  pthread_mutex_unlock(&exchange->lock);
+  return io;
+}
+
+/* Takes everything or, trickling, the first byte. */
+static vestry_io take_locked(vestry_memory_exchange *exchange, const vestry_slice *slices, size_t count,
+                             size_t *ret_written) {
+  size_t total = 0, limit = exchange->mode == VESTRY_MEMORY_TRICKLES ? 1 : SIZE_MAX;
+  for (size_t i = 0; i < count; i++) {
+    if (slices[i].len > SIZE_MAX - total) return VESTRY_IO_ERROR;
+    total += slices[i].len;
+  }
+  size_t takes = total < limit ? total : limit;
+  if (!make_room_locked(exchange, takes)) {
+    exchange->received.error = VESTRY_OK; /* what was received before stays readable */
+    return VESTRY_IO_ERROR;
+  }
+  exchange->writes_count++;
+  for (size_t i = 0, left = takes; left; i++) {
+    size_t len = slices[i].len < left ? slices[i].len : left;
+    vsi_buffer_append(&exchange->received, slices[i].data, len);
+    left -= len;
+  }
+  if (takes == total) return VESTRY_IO_OK;
+  *ret_written = takes;
+  return VESTRY_IO_WOULD_BLOCK;
+}
+
+static vestry_io stream_write(void *transport, const vestry_slice *slices, size_t count, size_t *ret_written) {
+  vestry_memory_exchange *exchange = transport;
+  pthread_mutex_lock(&exchange->lock);
+  vestry_io io = io_of_locked(exchange);
+  bool writable_at_once = false;
+  if (io == VESTRY_IO_WOULD_BLOCK) {
+    *ret_written = 0;
+  } else if (io == VESTRY_IO_OK) {
+    io = take_locked(exchange, slices, count, ret_written);
+    writable_at_once = io == VESTRY_IO_WOULD_BLOCK;
+  }
+  pthread_mutex_unlock(&exchange->lock);
+  /* A far end trickles only after vestry_memory_mode_set, so the exchange knows its connection. */
+  if (writable_at_once) vestry_connection_writable(exchange->connection);
+  return io;
+}
+
+static void stream_end(void *transport, bool clean, vestry_cause cause) {
+  (void)cause;
+  vestry_memory_exchange *exchange = transport;
+  pthread_mutex_lock(&exchange->lock);
+  exchange->ended = true;
+  exchange->ended_clean = clean;
+  pthread_mutex_unlock(&exchange->lock);
+}
+
+static void stream_release(void *transport) {
+  let_go(transport);
+}
+
+static const vestry_transport_ops stream_ops = {
+    .version = VESTRY_TRANSPORT_OPS_VERSION,
+    .open = stream_open,
+    .write = stream_write,
+    .end = stream_end,
+    .release = stream_release,
+    .wake = NULL, /* writes never block: the pool runs the connection */
+};
+
+static vestry_err request_open(void *server_request, const vestry_response *head, const vestry_transport_ops **ret_ops,
+                               void **ret_transport) {
+  vestry_memory_exchange *exchange = server_request;
+  if (exchange->call->no_room) return VESTRY_LIMIT;
+  pthread_mutex_lock(&exchange->lock);
+  vestry_err error = keep_headers_locked(exchange, head);
+  exchange->head_status = head->status;
+  pthread_mutex_unlock(&exchange->lock);
+  if (error) return error;
+  *ret_ops = &stream_ops;
+  *ret_transport = hold(exchange);
+  return VESTRY_OK;
+}
+
+static const vestry_request_ops request_ops = {
+    .version = VESTRY_REQUEST_OPS_VERSION,
+    .method = request_method,
+    .path = request_path,
+    .query = request_query,
+    .header = request_header,
+    .peer = request_peer,
+    .body_length = request_body_length,
+    .read = request_read,
+    .respond = request_respond,
+    .open = request_open,
+};
+
+/* ------------------------------------------------------------------------------------------------ for the caller ---- */
+
+vestry_err vestry_memory_request(vestry *v, const vestry_memory_call *call, vestry_handler_fn handler, void *app,
+                                 vestry_memory_exchange **ret_exchange) {
+  static const vestry_memory_call get = {0};
+  const vestry_host *host = vestry_host_of(v);
+  vestry_memory_exchange *exchange = vsi_calloc(host, 1, sizeof *exchange);
+  if (!exchange) return VESTRY_NO_MEMORY;
+  exchange->host = host;
+  atomic_init(&exchange->refs, 1);
+  exchange->call = call ? call : &get;
+  pthread_mutex_init(&exchange->lock, NULL);
+  vsi_buffer_init(&exchange->headers, host);
+  vsi_buffer_init(&exchange->received, host);
+  vestry_err error = vestry_serve(v, &request_ops, exchange, handler, app, &exchange->connection);
+  exchange->call = NULL;
+  if (error) {
+    let_go(exchange);
+    return error;
+  }
+  *ret_exchange = exchange;
+  return VESTRY_OK;
+}
+
+void vestry_memory_destroy(vestry_memory_exchange *exchange) {
+  if (!exchange) return;
+  vestry_connection *connection = exchange->connection;
+  if (connection) {
+    vestry_memory_hang_up(exchange);
+    vestry_connection_unref(connection);
+  }
+  let_go(exchange);
+}
+
+void vestry_memory_settle(vestry *v) {
+  while (vestry_runtime_step(vestry_runtime_of(v))) continue;
+}
+
+int vestry_memory_status(vestry_memory_exchange *exchange) {
+  pthread_mutex_lock(&exchange->lock);
+  int status = exchange->status;
+  pthread_mutex_unlock(&exchange->lock);
+  return status;
+}
+
+const char *vestry_memory_header(vestry_memory_exchange *exchange, const char *name) {
+  const char *found = NULL;
+  pthread_mutex_lock(&exchange->lock);
+  const char *at = exchange->headers.data, *end = at ? at + exchange->headers.len : at;
+  while (exchange->status && at < end && !found) {
+    const char *value = at + strlen(at) + 1;
+    if (strcasecmp(at, name) == 0) found = value;
+    at = value + strlen(value) + 1;
+  }
+  pthread_mutex_unlock(&exchange->lock);
+  return found; /* headers do not change any more once a status was seen */
+}
+
+vestry_slice vestry_memory_received(vestry_memory_exchange *exchange) {
+  pthread_mutex_lock(&exchange->lock);
+  vestry_slice received = {"", 0};
+  if (exchange->received.len) {
+    vsi_buffer_terminate(&exchange->received); /* cannot fail: make_room_locked left room */
+    received = (vestry_slice){exchange->received.data, exchange->received.len};
+  }
+  pthread_mutex_unlock(&exchange->lock);
+  return received;
+}
+
+size_t vestry_memory_writes_count(vestry_memory_exchange *exchange) {
+  pthread_mutex_lock(&exchange->lock);
+  size_t count = exchange->writes_count;
+  pthread_mutex_unlock(&exchange->lock);
+  return count;
+}
+
+vestry_connection *vestry_memory_connection(vestry_memory_exchange *exchange) {
+  return exchange->connection;
+}
+
+bool vestry_memory_ended(vestry_memory_exchange *exchange, bool *ret_clean) {
+  pthread_mutex_lock(&exchange->lock);
+  bool ended = exchange->connection && exchange->ended;
+  if (ended && ret_clean) *ret_clean = exchange->ended_clean;
+  pthread_mutex_unlock(&exchange->lock);
+  return ended;
+}
+
+void vestry_memory_mode_set(vestry_memory_exchange *exchange, vestry_memory_mode mode) {
+  pthread_mutex_lock(&exchange->lock);
+  bool blocked = exchange->mode == VESTRY_MEMORY_BLOCKS && mode != VESTRY_MEMORY_BLOCKS;
+  exchange->mode = mode;
+  pthread_mutex_unlock(&exchange->lock);
+  if (blocked && exchange->connection) vestry_connection_writable(exchange->connection);
+}
+
+void vestry_memory_hang_up(vestry_memory_exchange *exchange) {
+  pthread_mutex_lock(&exchange->lock);
+  exchange->hung_up = true;
+  pthread_mutex_unlock(&exchange->lock);
+  if (exchange->connection) vestry_connection_close(exchange->connection, VESTRY_CAUSE_HANGUP);
+}
