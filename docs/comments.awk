@@ -4,7 +4,7 @@
 #      *  name     borrowed
 #      *  Returns  OK | NOT_FOUND
 #      *  Threads  any */
-# The first comment of a file is the file's. Declarations that follow one another without a blank line share a comment.
+# The first comment of a file is the file's. What follows without a blank line or a comment of its own shares the last.
 NR == 1 && sub(/^\/\*\* /, " *  ") { print "/** @file" }
 
 /^\/\*\*/ { comment = 1; owner = "" }
@@ -16,9 +16,11 @@ comment && match($0, /^ \*  [a-z_]+(, [a-z_]+)*  +/) {
   $0 = " *  @param " names " " substr($0, RLENGTH + 1)
 }
 /^$/ { owner = ""; fresh = 0 }
-/^VESTRY_API / && !comment {
-  if (!fresh && owner != "") print "/** Goes with " owner "(). */"
-  else if (fresh) owner = match($0, /vestry[a-z0-9_]*\(/) ? substr($0, RSTART, RLENGTH - 1) : ""
+!comment && match($0, /^VESTRY_API .*vestry_[a-z0-9_]*\(|^#define VESTRY_[A-Z0-9_]*/) {
+  name = substr($0, RSTART, RLENGTH)
+  sub(/^.*[ *]/, "", name)
+  if (fresh) owner = name
+  else if (owner != "") print "/** Goes with " owner (owner ~ /\($/ ? ")" : "") ". */"
   fresh = 0
 }
 { print }

@@ -17,5 +17,14 @@ if [ "$(git rev-parse --show-toplevel 2>/dev/null)" = "$PWD" ]; then
 else
   files=$(find include src tests examples bench -name '*.[ch]' ! -path '*/node_modules/*')
 fi
-echo "$files" | while read -r file; do if [ -f "$file" ]; then echo "$file"; fi; done |
-  xargs "$formatter" --dry-run -Werror --style=file
+files=$(for file in $files; do if [ -f "$file" ]; then echo "$file"; fi; done) # not those just deleted
+status=0
+# clang-format leaves comments alone, so their width is looked at here.
+# shellcheck disable=SC2086 # a list of words
+if LC_ALL=C.UTF-8 grep -nHE '.{121,}' $files; then
+  echo "The lines above are longer than 120 columns."
+  status=1
+fi
+# shellcheck disable=SC2086
+"$formatter" --dry-run -Werror --style=file $files || status=1
+exit $status

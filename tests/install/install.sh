@@ -1,0 +1,56 @@
+#!/bin/sh
+# Installs a build into a temporary prefix, moves it, and builds programs against it: install.sh BUILD_DIRECTORY COMPILER
+set -eu
+build=$1
+compiler=$2
+here=$(cd "$(dirname "$0")" && pwd)
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+step() { echo "-- $*"; }
+
+step install
+cmake --install "$build" --prefix "$scratch/first" >"$scratch/log" || { cat "$scratch/log"; exit 1; }
+mv "$scratch/first" "$scratch/prefix" # nothing in it may know where it was installed
+prefix=$scratch/prefix
+find "$prefix" ! -type d | sed "s|^$prefix/||" | sort
+if grep -rlF -e "$scratch" -e "$build" "$prefix/include" "$prefix"/lib*/cmake "$prefix"/lib*/pkgconfig; then
+  echo "The files above name directories of the build."
+  exit 1
+fi
+libdir=$(dirname "$(find "$prefix" -name libvestry.so)")
+PKG_CONFIG_PATH=$libdir/pkgconfig
+export PKG_CONFIG_PATH
+version=$(pkg-config --modversion vestry)
+
+run() { # PROGRAM: says which version it runs with
+  said=$(LD_LIBRARY_PATH=$libdir "$1")
+  echo "$said"
+  [ "$said" = "vestry $version" ]
+}
+for module in vestry vestry-civetweb; do
+  source=$here/outside/core.c
+  if [ $module = vestry-civetweb ]; then source=$here/outside/civetweb.c; fi
+
+  step "pkg-config $module"
+  # shellcheck disable=SC2046 # lists of words
+  "$compiler" -std=c11 -Wall -Wextra -Werror $(pkg-config --cflags $module) "$source" -o "$scratch/$module" \
+    $(pkg-config --libs $module)
+  run "$scratch/$module"
+
+  step "pkg-config --static $module"
+  # shellcheck disable=SC2046
+  "$compiler" -std=c11 $(pkg-config --static --cflags $module) "$source" -o "$scratch/$module-static" \
+    $(pkg-config --static --libs $module | sed "s|-l\(vestry[a-z-]*\)|-l:lib\1.a|g")
+  if readelf -d "$scratch/$module-static" | grep 'NEEDED.*vestry'; then
+    echo "This was to be static."
+    exit 1
+  fi
+  run "$scratch/$module-static"
+done
+
+step find_package
+cmake -S "$here/outside" -B "$scratch/outside" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_COMPILER="$compiler" \
+  -DWANTED="$version" >"$scratch/log" 2>&1 &&
+  cmake --build "$scratch/outside" >>"$scratch/log" 2>&1 || { cat "$scratch/log"; exit 1; }
+for program in shared static civetweb civetweb_static; do run "$scratch/outside/$program"; done
