@@ -48,7 +48,7 @@ char *vsi_lines_copy(char *to, const char *text, size_t len, const char *prefix,
     to += prefix_len;
     text = stop + 1;
     if (stop == cr) {
-      if (text == lf) text++; /* CRLF is one break */
+      if (text == lf && lf < end) text++; /* CRLF is one break */
       cr = find(text, end, '\r');
     }
     if (lf < text) lf = find(text, end, '\n');

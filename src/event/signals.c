@@ -27,7 +27,11 @@ static vestry_err empty(json_t **ret_signals) {
 
 /* jansson gets text that is known to be well formed. All it can still refuse is a number that does not fit its types,
  * or a name with a zero character, which for_c has refused already; whatever else it says, it ran out of memory (its
- * lexer reports that as a syntax error). */
+ * lexer reports that as a syntax error).
+ *
+ * One thing cannot be seen from here: jansson 2.14 takes no notice when the buffer of its lexer, which grows with the
+ * longest token so far, fails to grow, and goes on without that byte. Out of memory at just that call, a string or
+ * number of more than 15 bytes comes out a byte short. */
 static vestry_err build(const char *json, size_t len, json_t **ret_signals, vestry_signals_error *ret_error) {
   json_error_t error;
   json_t *signals = json_loadb(json, len, 0, &error);

@@ -1,0 +1,259 @@
+#include "event/expect.h"
+#include "support/test.h"
+
+#define TYPE "event: datastar-patch-elements\n"
+
+static void expect(const char *html, const vestry_elements_options *options, const char *bytes) {
+  vestry_event *event = expect_untouched;
+  expect_event(vestry_event_elements(NULL, html, html ? strlen(html) : 0, options, &event), &event, bytes);
+}
+
+static void refuse(const char *html, const vestry_elements_options *options) {
+  vestry_event *event = expect_untouched;
+  expect_error(vestry_event_elements(NULL, html, strlen(html), options, &event), &event, VESTRY_INVALID);
+}
+
+static void defaults(void **state) {
+  (void)state;
+  expect("<b id=\"n\">4</b>", NULL, TYPE "data: elements <b id=\"n\">4</b>\n\n");
+  expect("<b id=\"n\">4</b>", &(vestry_elements_options){0}, TYPE "data: elements <b id=\"n\">4</b>\n\n");
+  vestry_elements_options options = VESTRY_ELEMENTS_OPTIONS_INIT;
+  expect("<b>", &options, TYPE "data: elements <b>\n\n");
+}
+
+static void all_options(void **state) {
+  (void)state;
+  vestry_elements_options options = {
+      .size = sizeof options,
+      .event = {.id = "event1", .retry_ms = 2000},
+      .selector = "#feed > li",
+      .mode = VESTRY_PATCH_APPEND,
+      .use_view_transition = true,
+      .view_transition_selector = "#main",
+      .ns = VESTRY_NAMESPACE_SVG,
+  };
+  expect("<g/>\n<g/>", &options,
+         TYPE "id: event1\n"
+              "retry: 2000\n"
+              "data: selector #feed > li\n"
+              "data: mode append\n"
+              "data: useViewTransition true\n"
+              "data: viewTransitionSelector #main\n"
+              "data: namespace svg\n"
+              "data: elements <g/>\n"
+              "data: elements <g/>\n\n");
+}
+
+static void each_mode(void **state) {
+  (void)state;
+#define EACH(name, wire) {VESTRY_PATCH_##name, wire},
+  static const struct {
+    vestry_patch_mode mode;
+    const char *wire;
+  } rows[] = {VESTRY_PATCH_MODES(EACH)};
+#undef EACH
+  assert_int_equal(sizeof rows / sizeof *rows, 8);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    vestry_patch_mode mode = rows[i].mode;
+    char bytes[256];
+    snprintf(bytes, sizeof bytes, TYPE "data: selector #a\n%s%s%s%s\n", mode == VESTRY_PATCH_OUTER ? "" : "data: mode ",
+             mode == VESTRY_PATCH_OUTER ? "" : rows[i].wire, mode == VESTRY_PATCH_OUTER ? "" : "\n",
+             mode == VESTRY_PATCH_REMOVE ? "" : "data: elements <p>\n");
+    expect("<p>", &(vestry_elements_options){.selector = "#a", .mode = mode}, bytes);
+
+    bool by_id = mode == VESTRY_PATCH_OUTER || mode == VESTRY_PATCH_REPLACE;
+    vestry_elements_options without = {.mode = mode}, empty = {.mode = mode, .selector = ""};
+    if (by_id) {
+      snprintf(bytes, sizeof bytes, TYPE "%sdata: elements <p>\n\n",
+               mode == VESTRY_PATCH_REPLACE ? "data: mode replace\n" : "");
+      expect("<p>", &without, bytes);
+      expect("<p>", &empty, bytes);
+    } else {
+      refuse("<p>", &without);
+      refuse("<p>", &empty);
+    }
+  }
+}
+
+static void each_namespace(void **state) {
+  (void)state;
+  expect("<p>", &(vestry_elements_options){.ns = VESTRY_NAMESPACE_HTML}, TYPE "data: elements <p>\n\n");
+  expect("<p>", &(vestry_elements_options){.ns = VESTRY_NAMESPACE_SVG},
+         TYPE "data: namespace svg\ndata: elements <p>\n\n");
+  expect("<p>", &(vestry_elements_options){.ns = VESTRY_NAMESPACE_MATHML},
+         TYPE "data: namespace mathml\ndata: elements <p>\n\n");
+}
+
+static void view_transitions(void **state) {
+  (void)state;
+  expect("<p>", &(vestry_elements_options){.use_view_transition = true},
+         TYPE "data: useViewTransition true\ndata: elements <p>\n\n");
+  expect("<p>", &(vestry_elements_options){.use_view_transition = true, .view_transition_selector = ""},
+         TYPE "data: useViewTransition true\ndata: elements <p>\n\n");
+  expect("<p>", &(vestry_elements_options){.view_transition_selector = ""}, TYPE "data: elements <p>\n\n");
+  refuse("<p>", &(vestry_elements_options){.view_transition_selector = "#a"});
+}
+
+/* "The last event ID buffer is set to the field's value" (9.2.6): an id field without value clears it, no field leaves
+ * it. */
+static void ids(void **state) {
+  (void)state;
+  expect("<p>", &(vestry_elements_options){.event.id = "7"}, TYPE "id: 7\ndata: elements <p>\n\n");
+  expect("<p>", &(vestry_elements_options){.event.id = " 7 "}, TYPE "id:  7 \ndata: elements <p>\n\n");
+  expect("<p>", &(vestry_elements_options){.event.id = ""}, TYPE "id:\ndata: elements <p>\n\n");
+  expect("<p>", &(vestry_elements_options){.event.id = NULL}, TYPE "data: elements <p>\n\n");
+}
+
+static void retries(void **state) {
+  (void)state;
+  expect("<p>", &(vestry_elements_options){.event.retry_ms = 0}, TYPE "data: elements <p>\n\n");
+  expect("<p>", &(vestry_elements_options){.event.retry_ms = 1}, TYPE "retry: 1\ndata: elements <p>\n\n");
+  expect("<p>", &(vestry_elements_options){.event.retry_ms = 1000}, TYPE "data: elements <p>\n\n");
+  expect("<p>", &(vestry_elements_options){.event.retry_ms = UINT32_MAX},
+         TYPE "retry: 4294967295\ndata: elements <p>\n\n");
+}
+
+static void every_line_break_splits(void **state) {
+  (void)state;
+  expect("<a>\n<b>\r<c>\r\n<d>", NULL,
+         TYPE "data: elements <a>\ndata: elements <b>\ndata: elements <c>\ndata: elements <d>\n\n");
+  expect("<a>\n\n<b>", NULL, TYPE "data: elements <a>\ndata: elements \ndata: elements <b>\n\n");
+  expect("<a>\n", NULL, TYPE "data: elements <a>\ndata: elements \n\n");
+  expect("\n<a>", NULL, TYPE "data: elements \ndata: elements <a>\n\n");
+  expect("<a>\n\r<b>", NULL, TYPE "data: elements <a>\ndata: elements \ndata: elements <b>\n\n");
+  expect("<a>\xE2\x80\xA8<b>\xC2\x85", NULL, TYPE "data: elements <a>\xE2\x80\xA8<b>\xC2\x85\n\n");
+}
+
+static void blank_html_has_no_line(void **state) {
+  (void)state;
+  expect(NULL, NULL, TYPE "\n");
+  expect("", NULL, TYPE "\n");
+  expect(" \t\r\n\f\n", NULL, TYPE "\n");
+  expect("\v", NULL, TYPE "data: elements \v\n\n");
+  expect("\n", &(vestry_elements_options){.selector = "#a", .mode = VESTRY_PATCH_INNER},
+         TYPE "data: selector #a\ndata: mode inner\n\n");
+}
+
+static void odd_bytes_pass(void **state) {
+  (void)state;
+  vestry_event *event = expect_untouched;
+  assert_int_equal(vestry_event_elements(NULL, "a\0\n\xFF\xC0\x8A", 6, NULL, &event), VESTRY_OK);
+  static const char bytes[] = TYPE "data: elements a\0\ndata: elements \xFF\xC0\x8A\n\n";
+  assert_int_equal(vestry_event_bytes(event).len, sizeof bytes - 1);
+  assert_memory_equal(vestry_event_bytes(event).data, bytes, sizeof bytes - 1);
+  vestry_event_unref(event);
+  assert_int_equal(vestry_event_elements(NULL, "\0", 1, NULL, &event), VESTRY_OK); /* a NUL is not white space */
+  assert_int_equal(vestry_event_bytes(event).len, strlen(TYPE) + strlen("data: elements x\n\n"));
+  vestry_event_unref(event);
+}
+
+static void forged_fields_are_refused(void **state) {
+  (void)state;
+  static const char *const forged[] = {"a\nb", "a\rb", "a\r\n", "\n", "\r"};
+  for (size_t i = 0; i < sizeof forged / sizeof *forged; i++) {
+    refuse("<p>", &(vestry_elements_options){.event.id = forged[i]});
+    refuse("<p>", &(vestry_elements_options){.selector = forged[i]});
+    refuse("<p>", &(vestry_elements_options){.use_view_transition = true, .view_transition_selector = forged[i]});
+    vestry_event *event = expect_untouched;
+    expect_error(vestry_event_remove(NULL, forged[i], NULL, &event), &event, VESTRY_INVALID);
+  }
+}
+
+static void bad_arguments_are_refused(void **state) {
+  (void)state;
+  refuse("<p>", &(vestry_elements_options){.mode = (vestry_patch_mode)8, .selector = "#a"});
+  refuse("<p>", &(vestry_elements_options){.mode = (vestry_patch_mode)-1, .selector = "#a"});
+  refuse("<p>", &(vestry_elements_options){.ns = (vestry_namespace)3});
+  vestry_event *event = expect_untouched;
+  expect_error(vestry_event_elements(NULL, NULL, 1, NULL, &event), &event, VESTRY_INVALID);
+}
+
+/* Programs that were compiled with other versions of the struct. */
+static void sizes_of_options(void **state) {
+  (void)state;
+  vestry_elements_options options = {.selector = "#a", .ns = VESTRY_NAMESPACE_SVG};
+  options.size = offsetof(vestry_elements_options, mode);
+  expect("<p>", &options, TYPE "data: selector #a\ndata: elements <p>\n\n");
+  options.size = sizeof options;
+  expect("<p>", &options, TYPE "data: selector #a\ndata: namespace svg\ndata: elements <p>\n\n");
+  options.size = sizeof options + 1;
+  refuse("<p>", &options);
+  options.size = 1;
+  refuse("<p>", &options);
+}
+
+static void removal(void **state) {
+  (void)state;
+  vestry_event *event = expect_untouched;
+  expect_event(vestry_event_remove(NULL, "#a, #b", NULL, &event), &event,
+               TYPE "data: selector #a, #b\ndata: mode remove\n\n");
+  vestry_elements_options options = {
+      .event = {.id = "1", .retry_ms = 5},
+      .selector = "#other",
+      .mode = VESTRY_PATCH_INNER,
+      .use_view_transition = true,
+  };
+  expect_event(vestry_event_remove(NULL, "#a", &options, &event), &event,
+               TYPE "id: 1\nretry: 5\ndata: selector #a\ndata: mode remove\ndata: useViewTransition true\n\n");
+  event = expect_untouched;
+  expect_error(vestry_event_remove(NULL, NULL, &options, &event), &event, VESTRY_INVALID);
+  expect_error(vestry_event_remove(NULL, "", NULL, &event), &event, VESTRY_INVALID);
+  options.size = sizeof options + 1;
+  expect_error(vestry_event_remove(NULL, "#a", &options, &event), &event, VESTRY_INVALID);
+  /* elements in mode REMOVE are not sent */
+  expect("<p>", &(vestry_elements_options){.selector = "#a", .mode = VESTRY_PATCH_REMOVE},
+         TYPE "data: selector #a\ndata: mode remove\n\n");
+}
+
+static void names(void **state) {
+  (void)state;
+#define CHECK_MODE(name, wire)                                                                                         \
+  {                                                                                                                    \
+    vestry_patch_mode mode = (vestry_patch_mode)99;                                                                    \
+    assert_string_equal(vestry_patch_mode_name(VESTRY_PATCH_##name), wire);                                            \
+    assert_int_equal(vestry_patch_mode_from_name(wire, &mode), VESTRY_OK);                                             \
+    assert_int_equal(mode, VESTRY_PATCH_##name);                                                                       \
+  }
+  VESTRY_PATCH_MODES(CHECK_MODE)
+#define CHECK_NAMESPACE(name, wire)                                                                                    \
+  {                                                                                                                    \
+    vestry_namespace ns = (vestry_namespace)99;                                                                        \
+    assert_string_equal(vestry_namespace_name(VESTRY_NAMESPACE_##name), wire);                                         \
+    assert_int_equal(vestry_namespace_from_name(wire, &ns), VESTRY_OK);                                                \
+    assert_int_equal(ns, VESTRY_NAMESPACE_##name);                                                                     \
+  }
+  VESTRY_NAMESPACES(CHECK_NAMESPACE)
+  assert_null(vestry_patch_mode_name((vestry_patch_mode)8));
+  assert_null(vestry_patch_mode_name((vestry_patch_mode)-1));
+  assert_null(vestry_namespace_name((vestry_namespace)3));
+  static const char *const strangers[] = {"Outer", "", "outer ", "morph", NULL};
+  for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++) {
+    vestry_patch_mode mode = VESTRY_PATCH_AFTER;
+    vestry_namespace ns = VESTRY_NAMESPACE_SVG;
+    assert_int_equal(vestry_patch_mode_from_name(strangers[i], &mode), VESTRY_NOT_FOUND);
+    assert_int_equal(vestry_namespace_from_name(strangers[i], &ns), VESTRY_NOT_FOUND);
+    assert_int_equal(mode, VESTRY_PATCH_AFTER);
+    assert_int_equal(ns, VESTRY_NAMESPACE_SVG);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(defaults),
+      cmocka_unit_test(all_options),
+      cmocka_unit_test(each_mode),
+      cmocka_unit_test(each_namespace),
+      cmocka_unit_test(view_transitions),
+      cmocka_unit_test(ids),
+      cmocka_unit_test(retries),
+      cmocka_unit_test(every_line_break_splits),
+      cmocka_unit_test(blank_html_has_no_line),
+      cmocka_unit_test(odd_bytes_pass),
+      cmocka_unit_test(forged_fields_are_refused),
+      cmocka_unit_test(bad_arguments_are_refused),
+      cmocka_unit_test(sizes_of_options),
+      cmocka_unit_test(removal),
+      cmocka_unit_test(names),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

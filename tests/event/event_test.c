@@ -1,0 +1,150 @@
+#include "vestry/event.h"
+
+#include <pthread.h>
+
+#include "event/expect.h"
+#include "event/writer.h"
+#include "support/test.h"
+#include "support/test_host.h"
+
+static void comments(void **state) {
+  (void)state;
+  vestry_event *event = expect_untouched;
+  expect_event(vestry_event_comment(NULL, NULL, &event), &event, ":\n\n");
+  expect_event(vestry_event_comment(NULL, "", &event), &event, ":\n\n");
+  expect_event(vestry_event_comment(NULL, "still here: yes", &event), &event, ": still here: yes\n\n");
+  event = expect_untouched;
+  expect_error(vestry_event_comment(NULL, "a\nb", &event), &event, VESTRY_INVALID);
+  expect_error(vestry_event_comment(NULL, "a\rdata: b", &event), &event, VESTRY_INVALID);
+}
+
+static void the_last_reference_frees(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  vestry_event *event;
+  assert_int_equal(vestry_event_elements(&th.host, "<p>", 3, NULL, &event), VESTRY_OK);
+  assert_int_equal(atomic_load(&th.allocations), 1); /* header and bytes are one */
+  assert_ptr_equal(vestry_event_ref(event), event);
+  assert_null(vestry_event_unref(event));
+  assert_int_equal(atomic_load(&th.live), 1);
+  assert_memory_equal(vestry_event_bytes(event).data, "event: ", 7);
+  assert_null(vestry_event_unref(event));
+  test_host_assert_clean(&th);
+  assert_null(vestry_event_unref(NULL));
+}
+
+enum { THREADS = 4, ROUNDS = 20000 };
+
+static void *share(void *ctx) {
+  vestry_event *event = ctx;
+  size_t sum = 0;
+  for (int i = 0; i < ROUNDS; i++) {
+    vestry_event *mine = vestry_event_ref(event);
+    sum += ((const unsigned char *)vestry_event_bytes(mine).data)[0];
+    vestry_event_unref(mine);
+  }
+  vestry_event_unref(event); /* the reference this thread was given; one of them is the last */
+  return sum == (size_t)ROUNDS * 'e' ? NULL : ctx;
+}
+
+static void threads_share_an_event(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  vestry_event *event;
+  assert_int_equal(vestry_event_elements(&th.host, "<p>", 3, NULL, &event), VESTRY_OK);
+  pthread_t threads[THREADS];
+  for (int i = 0; i < THREADS; i++) {
+    assert_int_equal(pthread_create(&threads[i], NULL, share, vestry_event_ref(event)), 0);
+  }
+  vestry_event_unref(event);
+  for (int i = 0; i < THREADS; i++) {
+    void *wrong;
+    assert_int_equal(pthread_join(threads[i], &wrong), 0);
+    assert_null(wrong);
+  }
+  test_host_assert_clean(&th);
+}
+
+static vestry_err make_one_of_each(test_host *th, void *ctx) {
+  (void)ctx;
+  vestry_event *events[5] = {NULL};
+  vestry_err error = vestry_event_elements(&th->host, "<p>\n", 4, NULL, &events[0]);
+  if (!error) error = vestry_event_remove(&th->host, "#p", NULL, &events[1]);
+  if (!error) error = vestry_event_signals(&th->host, "{}", 2, NULL, &events[2]);
+  if (!error) error = vestry_event_script(&th->host, "f()", 3, NULL, &events[3]);
+  if (!error) error = vestry_event_comment(&th->host, NULL, &events[4]);
+  if (error) assert_null(events[4]);
+  for (int i = 0; i < 5; i++) vestry_event_unref(events[i]);
+  return error;
+}
+
+static void out_of_memory_is_reported(void **state) {
+  (void)state;
+  test_host_fail_each(make_one_of_each, NULL, false);
+}
+
+/* The limit counts the event's bytes, not the text's: 5 MiB of line breaks are more than 64 MiB of lines. */
+static void events_are_bounded(void **state) {
+  (void)state;
+  static const char head[] = "event: datastar-patch-elements\ndata: elements \n\n";
+  vestry_event *event = expect_untouched;
+  size_t len = VESTRY_EVENT_MAX_BYTES - (sizeof head - 1);
+  char *html = test_malloc(len + 1);
+  memset(html, 'x', len + 1);
+  expect_error(vestry_event_elements(NULL, html, len + 1, NULL, &event), &event, VESTRY_TOO_LARGE);
+  assert_int_equal(vestry_event_elements(NULL, html, len, NULL, &event), VESTRY_OK);
+  assert_int_equal(vestry_event_bytes(event).len, VESTRY_EVENT_MAX_BYTES);
+  vestry_event_unref(event);
+  event = expect_untouched;
+  memset(html + 1, '\n', 5 * 1024 * 1024);
+  expect_error(vestry_event_elements(NULL, html, 5 * 1024 * 1024, &(vestry_elements_options){0}, &event), &event,
+               VESTRY_TOO_LARGE);
+  test_free(html);
+}
+
+/* Sizes no machine has, which must not wrap on their way to the limit: the layout only counts. */
+static void endless(vsi_writer *writer, const void *ctx) {
+  (void)ctx;
+  vsi_put(writer, "", SIZE_MAX / 2);
+  vsi_put(writer, "", SIZE_MAX / 2);
+  vsi_put(writer, "", 100);
+}
+
+static void sizes_saturate(void **state) {
+  (void)state;
+  vsi_writer writer = {.to = NULL};
+  endless(&writer, NULL);
+  assert_int_equal(writer.len, SIZE_MAX);
+  vestry_event *event = expect_untouched;
+  expect_error(vsi_event_build(NULL, endless, NULL, &event), &event, VESTRY_TOO_LARGE);
+}
+
+static void numbers(void **state) {
+  (void)state;
+  static const struct {
+    uint32_t number;
+    const char *text;
+  } rows[] = {{0, "0"}, {9, "9"}, {10, "10"}, {1234567890, "1234567890"}, {UINT32_MAX, "4294967295"}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    char text[11] = "";
+    vsi_writer writer = {.to = text};
+    vsi_put_uint(&writer, rows[i].number);
+    assert_string_equal(text, rows[i].text);
+    assert_int_equal(writer.len, strlen(rows[i].text));
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(comments),
+      cmocka_unit_test(the_last_reference_frees),
+      cmocka_unit_test(threads_share_an_event),
+      cmocka_unit_test(out_of_memory_is_reported),
+      cmocka_unit_test(events_are_bounded),
+      cmocka_unit_test(sizes_saturate),
+      cmocka_unit_test(numbers),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

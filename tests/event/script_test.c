@@ -1,0 +1,174 @@
+#include "event/escape.h"
+#include "event/expect.h"
+#include "support/test.h"
+
+#define TYPE   "event: datastar-patch-elements\n"
+#define TARGET "data: selector body\ndata: mode append\n"
+#define OPEN   TYPE TARGET "data: elements <script data-effect=\"el.remove()\">"
+#define CLOSE  "</script>\n\n"
+
+static void expect(const char *text, const vestry_script_options *options, const char *bytes) {
+  vestry_event *event = expect_untouched;
+  expect_event(vestry_event_script(NULL, text, strlen(text), options, &event), &event, bytes);
+}
+
+static void refuse(const vestry_script_options *options) {
+  vestry_event *event = expect_untouched;
+  expect_error(vestry_event_script(NULL, "f()", 3, options, &event), &event, VESTRY_INVALID);
+}
+
+static void defaults(void **state) {
+  (void)state;
+  expect("console.log('hello');", NULL, OPEN "console.log('hello');" CLOSE);
+  vestry_script_options options = VESTRY_SCRIPT_OPTIONS_INIT;
+  expect("", &options, OPEN CLOSE);
+  vestry_event *event;
+  expect_event(vestry_event_script(NULL, NULL, 0, NULL, &event), &event, OPEN CLOSE);
+}
+
+static void all_options(void **state) {
+  (void)state;
+  vestry_attribute attributes[] = {{"type", "module"}, {"async", NULL}, {"data-x:y.z_1", ""}};
+  vestry_script_options options = {
+      .event = {.id = "event1", .retry_ms = 2000}, .keep = true, .attributes = attributes, .attributes_count = 3};
+  expect("f()", &options,
+         TYPE "id: event1\nretry: 2000\n" TARGET
+              "data: elements <script type=\"module\" async data-x:y.z_1=\"\">f()" CLOSE);
+  options = (vestry_script_options){.attributes = attributes, .attributes_count = 2};
+  expect("f()", &options,
+         TYPE TARGET "data: elements <script data-effect=\"el.remove()\" type=\"module\" async>f()" CLOSE);
+  expect("f()", &(vestry_script_options){.keep = true}, TYPE TARGET "data: elements <script>f()" CLOSE);
+}
+
+static void every_line_break_splits(void **state) {
+  (void)state;
+  expect("if (true) {\n  f();\r\n\r}\n", NULL,
+         OPEN "if (true) {\ndata: elements   f();\ndata: elements \ndata: elements }\ndata: elements " CLOSE);
+}
+
+/* One row a text and what stands between the tags. */
+static void text_cannot_leave_its_element(void **state) {
+  (void)state;
+  static const char *const rows[][2] = {
+      {"'</script>'", "'\\u003C/script>'"},
+      {"'</SCRIPT >'", "'\\u003C/SCRIPT >'"},
+      {"'</scripts>'", "'\\u003C/scripts>'"},
+      {"'<!-- <script>'", "'\\u003C!-- <script>'"},
+      {"'</body></Head></html>'", "'\\u003C/body>\\u003C/Head>\\u003C/html>'"},
+      {"</script></script>", "\\u003C/script>\\u003C/script>"},
+      {"<</script>", "<\\u003C/script>"},
+      {"a</script", "a\\u003C/script"},
+      {"<!--", "\\u003C!--"},
+      /* nothing that breaks out: left alone */
+      {"'<\\/script>'", "'<\\/script>'"},
+      {"for(i=0;i<scripts.length;i++)", "for(i=0;i<scripts.length;i++)"},
+      {"a<!b && '<p></p>' && '</scrip'", "a<!b && '<p></p>' && '</scrip'"},
+      {"'<!-' + '</ script' + '<\t/script'", "'<!-' + '</ script' + '<\t/script'"},
+      {"<", "<"},
+      {"</", "</"},
+      /* a backslash that escapes the `<` already escapes the u, two of them are a backslash */
+      {"'\\</script>'", "'\\u003C/script>'"},
+      {"'\\\\</script>'", "'\\\\\\u003C/script>'"},
+      {"'\\\\\\</script>'", "'\\\\\\u003C/script>'"},
+      {"\\</script\\</script", "\\u003C/script\\u003C/script"},
+      /* letters of other alphabets that some locales fold to ours */
+      {"'</\xC5\xBF"
+       "cript>'",
+       "'</\xC5\xBF"
+       "cript>'"},
+      {"'</scr\xC4\xB1pt>'", "'</scr\xC4\xB1pt>'"},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    char bytes[512];
+    snprintf(bytes, sizeof bytes, OPEN "%s" CLOSE, rows[i][1]);
+    expect(rows[i][0], NULL, bytes);
+  }
+}
+
+static void text_may_hold_anything(void **state) {
+  (void)state;
+  vestry_event *event;
+  assert_int_equal(vestry_event_script(NULL, "\0</s\0cript>\xFF</script", 20, NULL, &event), VESTRY_OK);
+  static const char bytes[] = OPEN "\0</s\0cript>\xFF\\u003C/script" CLOSE;
+  assert_int_equal(vestry_event_bytes(event).len, sizeof bytes - 1);
+  assert_memory_equal(vestry_event_bytes(event).data, bytes, sizeof bytes - 1);
+  vestry_event_unref(event);
+  event = expect_untouched;
+  expect_error(vestry_event_script(NULL, NULL, 1, NULL, &event), &event, VESTRY_INVALID);
+}
+
+/* Case is ASCII's: in a Turkish locale the library's own tolower('I') would not be 'i'. */
+static void case_does_not_follow_the_locale(void **state) {
+  (void)state;
+  for (int c = 0; c < 128; c++) {
+    char text[2] = {(char)c, 0};
+    assert_int_equal(vsi_starts_with(text, 1, "i"), c == 'i' || c == 'I');
+    assert_int_equal(vsi_starts_with(text, 1, "!"), c == '!');
+    assert_int_equal(vsi_starts_with(text, 1, "-"), c == '-');
+    assert_int_equal(vsi_starts_with(text, 1, "/"), c == '/');
+  }
+  assert_true(vsi_starts_with("/SCRIPT>", 8, "/script"));
+  assert_false(vsi_starts_with("/SCRIPT>", 6, "/script"));
+}
+
+static void attribute_values_are_escaped(void **state) {
+  (void)state;
+  vestry_attribute attribute = {"data-x", "a\"b'c&d<e>f\ng\rh\r\n\xC3\xBC\"><script>"};
+  vestry_script_options options = {.keep = true, .attributes = &attribute, .attributes_count = 1};
+  expect("f()", &options,
+         TYPE TARGET "data: elements <script data-x=\"a&quot;b'c&amp;d&lt;e&gt;f&#10;g&#13;h&#13;&#10;\xC3\xBC&quot;"
+                     "&gt;&lt;script&gt;\">f()" CLOSE);
+}
+
+static void bad_options_are_refused(void **state) {
+  (void)state;
+  static const char *const names[] = {"", "a b", "a=", "a\"", "a>", "a/", "a\n", "\xC3\xBC", "on click", NULL};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    vestry_attribute attribute = {names[i], "x"};
+    refuse(&(vestry_script_options){.attributes = &attribute, .attributes_count = 1});
+  }
+  refuse(&(vestry_script_options){.event.id = "a\nb"});
+  refuse(&(vestry_script_options){.attributes = NULL, .attributes_count = 1});
+  refuse(&(vestry_script_options){.size = sizeof(vestry_script_options) + 1});
+}
+
+static void data_effect_is_given_once(void **state) {
+  (void)state;
+  vestry_attribute attribute = {"Data-Effect", "f()"}, longer = {"data-effects", "f()"};
+  vestry_script_options options = {.attributes = &attribute, .attributes_count = 1};
+  refuse(&options);
+  options.keep = true;
+  expect("g()", &options, TYPE TARGET "data: elements <script Data-Effect=\"f()\">g()" CLOSE);
+  options = (vestry_script_options){.attributes = &longer, .attributes_count = 1};
+  expect("g()", &options,
+         TYPE TARGET "data: elements <script data-effect=\"el.remove()\" data-effects=\"f()\">g()" CLOSE);
+}
+
+static void attributes_are_bounded(void **state) {
+  (void)state;
+  vestry_attribute attributes[65];
+  for (size_t i = 0; i < 65; i++) attributes[i] = (vestry_attribute){"a", NULL};
+  vestry_script_options options = {.attributes = attributes, .attributes_count = 65};
+  refuse(&options);
+  options.attributes_count = 64;
+  vestry_event *event;
+  assert_int_equal(vestry_event_script(NULL, "", 0, &options, &event), VESTRY_OK);
+  assert_int_equal(vestry_event_bytes(event).len, strlen(OPEN CLOSE) + 64 * 2);
+  vestry_event_unref(event);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(defaults),
+      cmocka_unit_test(all_options),
+      cmocka_unit_test(every_line_break_splits),
+      cmocka_unit_test(text_cannot_leave_its_element),
+      cmocka_unit_test(text_may_hold_anything),
+      cmocka_unit_test(case_does_not_follow_the_locale),
+      cmocka_unit_test(attribute_values_are_escaped),
+      cmocka_unit_test(bad_options_are_refused),
+      cmocka_unit_test(data_effect_is_given_once),
+      cmocka_unit_test(attributes_are_bounded),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
