@@ -1,0 +1,492 @@
+/* The pool and the runtime that owns it: fairness, stealing, parking, start and stop. */
+#include "runtime/pool.h"
+
+#include <sched.h>
+#include <signal.h>
+
+#include "runtime/latch.h"
+#include "runtime/random.h"
+#include "runtime/timer.h"
+#include "support/test.h"
+#include "support/test_host.h"
+
+/* The program is linked with --wrap=pthread_create, so that a thread may fail to start, and those that run be counted. */
+int __real_pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+int __wrap_pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+
+static _Atomic(long) threads_until_failure = -1; /* -1: never */
+static _Atomic(long) threads_alive;
+
+typedef struct counted {
+  void *(*body)(void *);
+  void *argument;
+} counted;
+
+static counted bodies[1024];
+static _Atomic(unsigned) bodies_used;
+
+static void *run_counted(void *argument) {
+  counted *c = argument;
+  void *result = c->body(c->argument);
+  atomic_fetch_sub(&threads_alive, 1);
+  return result;
+}
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*body)(void *), void *argument) {
+  long left = atomic_load(&threads_until_failure);
+  if (left == 0) return 11; /* EAGAIN */
+  if (left > 0) atomic_store(&threads_until_failure, left - 1);
+  counted *c = &bodies[atomic_fetch_add(&bodies_used, 1) % 1024];
+  *c = (counted){body, argument};
+  atomic_fetch_add(&threads_alive, 1);
+  int failure = __real_pthread_create(thread, attributes, run_counted, c);
+  if (failure) atomic_fetch_sub(&threads_alive, 1);
+  return failure;
+}
+
+/* An actor of the tests: a function and a context; never freed. */
+typedef struct task {
+  vsi_actor actor; /* first */
+  void (*body)(struct task *);
+  void *ctx;
+  long runs; /* the run's own */
+} task;
+
+static void task_run(vsi_actor *actor) {
+  task *t = (task *)actor;
+  t->runs++;
+  t->body(t);
+}
+
+static void task_hold(vsi_actor *actor) {
+  (void)actor;
+}
+
+static const vsi_actor_class task_class = {.run = task_run, .ref = task_hold, .unref = task_hold};
+
+static void task_init(task *t, vestry_runtime *runtime, void (*body)(task *), void *ctx) {
+  *t = (task){.body = body, .ctx = ctx};
+  vsi_actor_init(&t->actor, &task_class, runtime);
+}
+
+static vestry_runtime *runtime_of(uint32_t threads_count) {
+  vestry_runtime *runtime = NULL;
+  vestry_runtime_options options = {.threads_count = threads_count};
+  assert_int_equal(vestry_runtime_create(&options, &runtime), VESTRY_OK);
+  return runtime;
+}
+
+static void options_are_checked(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  vestry_runtime *const untouched = (vestry_runtime *)&th;
+  vestry_runtime *runtime = untouched;
+  vestry_runtime_options options = {.host = &th.host, .threads_count = 257};
+  assert_int_equal(vestry_runtime_create(&options, &runtime), VESTRY_INVALID);
+  options.threads_count = VESTRY_THREADS_NONE - 1;
+  assert_int_equal(vestry_runtime_create(&options, &runtime), VESTRY_INVALID);
+  options.threads_count = 1;
+  options.size = 1;
+  assert_int_equal(vestry_runtime_create(&options, &runtime), VESTRY_INVALID);
+  options.size = sizeof options;
+  assert_int_equal(vestry_runtime_create(&options, NULL), VESTRY_INVALID);
+  vestry_host lacking = th.host;
+  lacking.now_ns = NULL;
+  options.host = &lacking;
+  assert_int_equal(vestry_runtime_create(&options, &runtime), VESTRY_INVALID);
+  lacking = th.host;
+  lacking.random = NULL;
+  assert_int_equal(vestry_runtime_create(&options, &runtime), VESTRY_INVALID);
+  lacking = th.host;
+  lacking.reallocate = NULL;
+  assert_int_equal(vestry_runtime_create(&options, &runtime), VESTRY_INVALID);
+  assert_ptr_equal(runtime, untouched);
+  vestry_runtime_destroy(NULL);
+
+  options.host = &th.host;
+  assert_int_equal(vestry_runtime_create(&options, &runtime), VESTRY_OK);
+  assert_ptr_equal(vestry_runtime_host(runtime), &th.host);
+  assert_false(vestry_runtime_step(runtime));
+  vestry_runtime_destroy(runtime);
+  assert_int_equal(vestry_runtime_create(NULL, &runtime), VESTRY_OK);
+  assert_ptr_equal(vestry_runtime_host(runtime), vestry_host_default());
+  vestry_runtime_destroy(runtime);
+  test_host_assert_clean(&th);
+}
+
+static void a_thread_that_does_not_start_undoes_all(void **state) {
+  (void)state;
+  enum { WORKERS = 4, THREADS = WORKERS + 1 }; /* and the one for timers */
+  for (long good = 0; good <= THREADS; good++) {
+    test_host th;
+    test_host_init(&th);
+    atomic_store(&threads_until_failure, good);
+    vestry_runtime *runtime = NULL;
+    vestry_runtime_options options = {.host = &th.host, .threads_count = WORKERS};
+    vestry_err error = vestry_runtime_create(&options, &runtime);
+    atomic_store(&threads_until_failure, -1);
+    if (good < THREADS) {
+      assert_int_equal(error, VESTRY_IO);
+      assert_null(runtime);
+    } else {
+      assert_int_equal(error, VESTRY_OK);
+      assert_int_equal(threads_alive, THREADS);
+      vestry_runtime_destroy(runtime);
+    }
+    assert_int_equal(threads_alive, 0);
+    test_host_assert_clean(&th);
+  }
+}
+
+typedef struct place {
+  latch l;
+  char name[16];
+  sigset_t blocked;
+} place;
+
+static void note_place(task *t) {
+  place *p = t->ctx;
+  pthread_getname_np(pthread_self(), p->name, sizeof p->name);
+  pthread_sigmask(SIG_SETMASK, NULL, &p->blocked);
+  latch_add(&p->l);
+}
+
+static void threads_have_names_and_take_no_signals(void **state) {
+  (void)state;
+  sigset_t before, after;
+  pthread_sigmask(SIG_SETMASK, NULL, &before);
+  vestry_runtime *runtime = runtime_of(1);
+  pthread_sigmask(SIG_SETMASK, NULL, &after);
+  place p = {.name = ""};
+  latch_init(&p.l);
+  task t;
+  task_init(&t, runtime, note_place, &p);
+  vsi_actor_notify(&t.actor);
+  latch_wait(&p.l, 1);
+  assert_string_equal(p.name, "vestry-0");
+  const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD, SIGPIPE, SIGALRM};
+  for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+    assert_int_equal(sigismember(&p.blocked, signals[i]), 1);
+    assert_int_equal(sigismember(&after, signals[i]), sigismember(&before, signals[i])); /* the caller's stay */
+  }
+  vestry_runtime_destroy(runtime);
+  latch_finish(&p.l);
+}
+
+/* Keeps itself ready until told to stop, or for so long that whoever waits must be starving. */
+typedef struct hog {
+  _Atomic(bool) enough;
+  _Atomic(bool) gave_up;
+  latch started;
+} hog;
+
+enum { STARVED = 2000000 };
+
+static void run_hog(task *t) {
+  hog *h = t->ctx;
+  if (t->runs == 1) latch_add(&h->started);
+  if (atomic_load(&h->enough)) return;
+  if (t->runs < STARVED)
+    vsi_actor_notify(&t->actor);
+  else
+    atomic_store(&h->gave_up, true);
+}
+
+static void stop_hog(task *t) {
+  hog *h = t->ctx;
+  atomic_store(&h->enough, true);
+}
+
+static void a_busy_actor_does_not_starve_those_outside(void **state) {
+  (void)state;
+  vestry_runtime *runtime = runtime_of(1);
+  hog h = {.enough = false};
+  latch_init(&h.started);
+  task busy, other;
+  task_init(&busy, runtime, run_hog, &h);
+  task_init(&other, runtime, stop_hog, &h);
+  vsi_actor_notify(&busy.actor);
+  latch_wait(&h.started, 1);
+  vsi_actor_notify(&other.actor);
+  vestry_runtime_destroy(runtime);
+  assert_int_equal(other.runs, 1);
+  assert_false(h.gave_up);
+  latch_finish(&h.started);
+}
+
+/* One worker is stuck in a long run with others waiting in its own queue; the other worker has a busy actor of its own
+ * and is never idle. Those waiting must still run. */
+typedef struct stuck {
+  latch entered, leave;
+  task *waiting;
+} stuck;
+
+static void get_stuck(task *t) {
+  stuck *s = t->ctx;
+  vsi_actor_notify(&s->waiting->actor); /* into this worker's own queue */
+  latch_add(&s->entered);
+  latch_wait(&s->leave, 1);
+}
+
+static void a_busy_actor_does_not_starve_those_behind_a_stuck_one(void **state) {
+  (void)state;
+  vestry_runtime *runtime = runtime_of(2);
+  hog h = {.enough = false};
+  latch_init(&h.started);
+  task busy, waiting, blocker;
+  stuck s = {.waiting = &waiting};
+  latch_init(&s.entered);
+  latch_init(&s.leave);
+  task_init(&busy, runtime, run_hog, &h);
+  task_init(&waiting, runtime, stop_hog, &h);
+  task_init(&blocker, runtime, get_stuck, &s);
+  vsi_actor_notify(&busy.actor);
+  latch_wait(&h.started, 1);
+  vsi_actor_notify(&blocker.actor);
+  latch_wait(&s.entered, 1);
+  while (!atomic_load(&h.enough) && !atomic_load(&h.gave_up)) sched_yield();
+  latch_add(&s.leave);
+  vestry_runtime_destroy(runtime);
+  assert_int_equal(waiting.runs, 1);
+  assert_false(h.gave_up);
+  latch_finish(&h.started);
+  latch_finish(&s.entered);
+  latch_finish(&s.leave);
+}
+
+/* Idle workers take what a busy one has queued: each of these waits until all are inside at once, so none of them could
+ * end if they were left in one worker's queue. */
+enum { CROWD = 6 };
+
+typedef struct crowd {
+  latch inside;
+  task tasks[CROWD];
+} crowd;
+
+static void join_crowd(task *t) {
+  crowd *c = t->ctx;
+  latch_add(&c->inside);
+  latch_wait(&c->inside, CROWD);
+}
+
+static void call_crowd(task *t) {
+  crowd *c = t->ctx;
+  for (int i = 1; i < CROWD; i++) vsi_actor_notify(&c->tasks[i].actor);
+  join_crowd(t);
+}
+
+static void idle_workers_steal(void **state) {
+  (void)state;
+  for (int round = 0; round < 50; round++) {
+    vestry_runtime *runtime = runtime_of(CROWD);
+    crowd c;
+    latch_init(&c.inside);
+    for (int i = 0; i < CROWD; i++) task_init(&c.tasks[i], runtime, i ? join_crowd : call_crowd, &c);
+    vsi_actor_notify(&c.tasks[0].actor);
+    latch_wait(&c.inside, CROWD);
+    vestry_runtime_destroy(runtime);
+    for (int i = 0; i < CROWD; i++) assert_int_equal(c.tasks[i].runs, 1);
+    latch_finish(&c.inside);
+  }
+}
+
+static void tell(task *t) {
+  latch_add(t->ctx);
+}
+
+/* Workers go to sleep between any two of these; a wake-up lost would stop the test here. */
+static void workers_park_and_wake(void **state) {
+  (void)state;
+  vestry_runtime *runtime = runtime_of(4);
+  latch l;
+  latch_init(&l);
+  task t;
+  task_init(&t, runtime, tell, &l);
+  for (unsigned long i = 1; i <= 5000; i++) {
+    vsi_actor_notify(&t.actor);
+    latch_wait(&l, i);
+  }
+  vestry_runtime_destroy(runtime);
+  latch_finish(&l);
+}
+
+/* Several rings of actors, each waking the next from inside its run, with sleepers in between. */
+enum { RINGS = 3, RING = 5, ROUNDS = 3000 };
+
+typedef struct neighbour {
+  task *next;
+  latch *ended;
+} neighbour;
+
+static void pass_on(task *t) {
+  neighbour *l = t->ctx;
+  if (t->runs <= ROUNDS)
+    vsi_actor_notify(&l->next->actor);
+  else
+    latch_add(l->ended);
+}
+
+static void rings_turn_to_their_end(void **state) {
+  (void)state;
+  vestry_runtime *runtime = runtime_of(5);
+  latch ended;
+  latch_init(&ended);
+  static task tasks[RINGS][RING];
+  static neighbour links[RINGS][RING];
+  for (int ring = 0; ring < RINGS; ring++)
+    for (int i = 0; i < RING; i++) {
+      links[ring][i] = (neighbour){&tasks[ring][(i + 1) % RING], &ended};
+      task_init(&tasks[ring][i], runtime, pass_on, &links[ring][i]);
+    }
+  for (int ring = 0; ring < RINGS; ring++) vsi_actor_notify(&tasks[ring][0].actor);
+  latch_wait(&ended, RINGS);
+  vestry_runtime_destroy(runtime);
+  for (int ring = 0; ring < RINGS; ring++) {
+    assert_int_equal(tasks[ring][0].runs, ROUNDS + 1);
+    for (int i = 1; i < RING; i++) assert_int_equal(tasks[ring][i].runs, ROUNDS);
+  }
+  latch_finish(&ended);
+}
+
+static void pass_on_once(task *t) {
+  task *next = t->ctx;
+  if (next) vsi_actor_notify(&next->actor);
+}
+
+/* Whatever a ready actor makes ready is ready too: a stop follows the chain to its end. */
+static void stop_runs_dry(void **state) {
+  (void)state;
+  enum { LENGTH = 300 };
+  static task tasks[LENGTH];
+  const uint32_t threads_counts[] = {VESTRY_THREADS_NONE, 1, 3};
+  for (int k = 0; k < 3; k++)
+    for (int round = 0; round < 10; round++) {
+      vestry_runtime *runtime = runtime_of(threads_counts[k]);
+      for (int i = 0; i < LENGTH; i++)
+        task_init(&tasks[i], runtime, pass_on_once, i + 1 < LENGTH ? &tasks[i + 1] : NULL);
+      vsi_actor_notify(&tasks[0].actor);
+      vestry_runtime_stop(runtime);
+      for (int i = 0; i < LENGTH; i++) assert_int_equal(tasks[i].runs, 1);
+      vestry_runtime_stop(runtime);
+      vestry_runtime_destroy(runtime);
+      assert_int_equal(threads_alive, 0);
+    }
+}
+
+static void *stop_runtime(void *argument) {
+  vestry_runtime_stop(argument);
+  return NULL;
+}
+
+static void several_may_stop_at_once(void **state) {
+  (void)state;
+  for (int round = 0; round < 30; round++) {
+    vestry_runtime *runtime = runtime_of(3);
+    task last, first;
+    task_init(&last, runtime, pass_on_once, NULL);
+    task_init(&first, runtime, pass_on_once, &last);
+    vsi_actor_notify(&first.actor);
+    pthread_t threads[3];
+    for (int i = 0; i < 3; i++) assert_int_equal(pthread_create(&threads[i], NULL, stop_runtime, runtime), 0);
+    vestry_runtime_stop(runtime);
+    assert_int_equal(last.runs, 1); /* all who return from it find the work done */
+    for (int i = 0; i < 3; i++) pthread_join(threads[i], NULL);
+    vestry_runtime_destroy(runtime);
+  }
+}
+
+/* Stepped runs replay: tasks and timers that do as their random numbers say, and a journal of who ran when. */
+enum { PLAYERS = 12, JOURNAL = 2000 };
+
+typedef struct player {
+  task task;
+  vsi_timer timer;
+  struct play *play;
+} player;
+
+typedef struct play {
+  test_host th;
+  vestry_runtime *runtime;
+  uint64_t seed;
+  player players[PLAYERS];
+  uint64_t journal[JOURNAL];
+  size_t written;
+} play;
+
+static void play_turn(task *t) {
+  player *self = (player *)t;
+  play *p = self->play;
+  if (p->written == JOURNAL) return;
+  p->journal[p->written++] = (uint64_t)(self - p->players) << 48 | p->th.now_ns / 1000000;
+  for (uint64_t n = random_below(&p->seed, 3); n; n--) {
+    player *other = &p->players[random_below(&p->seed, PLAYERS)];
+    switch (random_below(&p->seed, 3)) {
+    case 0: vsi_actor_notify(&other->task.actor); break;
+    case 1:
+      assert_int_equal(
+          vsi_timer_arm(p->runtime, &other->timer, p->th.now_ns + random_below(&p->seed, 300) * 1000000, NULL),
+          VESTRY_OK);
+      break;
+    default: vsi_timer_cancel(p->runtime, &other->timer);
+    }
+  }
+}
+
+static void fire_player(vsi_timer *timer) {
+  player *self = (player *)((char *)timer - offsetof(player, timer));
+  vsi_actor_notify(&self->task.actor);
+}
+
+static void perform(play *p, uint64_t seed) {
+  memset(p, 0, sizeof *p);
+  test_host_init(&p->th);
+  p->seed = seed;
+  vestry_runtime_options options = {.host = &p->th.host, .threads_count = VESTRY_THREADS_NONE};
+  assert_int_equal(vestry_runtime_create(&options, &p->runtime), VESTRY_OK);
+  for (int i = 0; i < PLAYERS; i++) {
+    task_init(&p->players[i].task, p->runtime, play_turn, NULL);
+    vsi_timer_init(&p->players[i].timer, fire_player);
+    p->players[i].play = p;
+  }
+  while (p->written < JOURNAL) {
+    if (vestry_runtime_step(p->runtime)) continue;
+    uint64_t next = vestry_runtime_next_deadline_ns(p->runtime);
+    if (next == UINT64_MAX)
+      vsi_actor_notify(&p->players[random_below(&p->seed, PLAYERS)].task.actor);
+    else
+      atomic_store(&p->th.now_ns, next);
+  }
+  vestry_runtime_destroy(p->runtime);
+  test_host_assert_clean(&p->th);
+}
+
+static void a_seed_replays_the_same_order(void **state) {
+  (void)state;
+  static play first, second;
+  for (uint64_t seed = 1; seed <= 10; seed++) {
+    printf("replay seed %llu\n", (unsigned long long)seed);
+    perform(&first, seed);
+    perform(&second, seed);
+    assert_memory_equal(first.journal, second.journal, sizeof first.journal);
+    perform(&second, seed + 1000);
+    assert_memory_not_equal(first.journal, second.journal, sizeof first.journal);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(options_are_checked),
+      cmocka_unit_test(a_thread_that_does_not_start_undoes_all),
+      cmocka_unit_test(threads_have_names_and_take_no_signals),
+      cmocka_unit_test(a_busy_actor_does_not_starve_those_outside),
+      cmocka_unit_test(a_busy_actor_does_not_starve_those_behind_a_stuck_one),
+      cmocka_unit_test(idle_workers_steal),
+      cmocka_unit_test(workers_park_and_wake),
+      cmocka_unit_test(rings_turn_to_their_end),
+      cmocka_unit_test(stop_runs_dry),
+      cmocka_unit_test(several_may_stop_at_once),
+      cmocka_unit_test(a_seed_replays_the_same_order),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,349 @@
+/* vsi_timer: the wheel on a clock, stepped and with its thread. */
+#include "runtime/ticker.h"
+
+#include <stdatomic.h>
+
+#include "base/memory.h"
+#include "runtime/latch.h"
+#include "runtime/random.h"
+#include "support/test.h"
+#include "support/test_host.h"
+
+enum { MS = 1000000 };
+
+typedef struct clockwork {
+  test_host th;
+  vestry_runtime *runtime;
+} clockwork;
+
+static void clockwork_init(clockwork *c, uint32_t threads_count) {
+  test_host_init(&c->th);
+  c->runtime = NULL;
+  vestry_runtime_options options = {.host = &c->th.host, .threads_count = threads_count};
+  assert_int_equal(vestry_runtime_create(&options, &c->runtime), VESTRY_OK);
+}
+
+static void clockwork_finish(clockwork *c) {
+  vestry_runtime_destroy(c->runtime);
+  test_host_assert_clean(&c->th);
+}
+
+typedef struct alarm {
+  vsi_timer timer; /* first */
+  clockwork *clock;
+  long fired;
+  uint64_t fired_at_ns;
+  uint64_t rearm_ns; /* arm again for this long after, in the fire; 0: do not */
+  struct alarm *victim;
+} alarm;
+
+static void ring(vsi_timer *timer) {
+  alarm *a = (alarm *)timer;
+  a->fired++;
+  a->fired_at_ns = a->clock->th.now_ns;
+  assert_null(timer->link); /* disarmed */
+  if (a->rearm_ns)
+    assert_int_equal(vsi_timer_arm(a->clock->runtime, timer, a->fired_at_ns + a->rearm_ns - 1, NULL), VESTRY_OK);
+  if (a->victim) assert_true(vsi_timer_cancel(a->clock->runtime, &a->victim->timer));
+}
+
+static void alarm_init(alarm *a, clockwork *c) {
+  *a = (alarm){.clock = c};
+  vsi_timer_init(&a->timer, ring);
+}
+
+static void never_early_and_at_most_a_tick_late(void **state) {
+  (void)state;
+  uint64_t seed = 11;
+  clockwork c;
+  clockwork_init(&c, VESTRY_THREADS_NONE);
+  alarm a;
+  alarm_init(&a, &c);
+  for (long round = 1; round <= 2000; round++) {
+    uint64_t due_ns = c.th.now_ns + random_below(&seed, 5 * MS);
+    if (round % 5 == 0) due_ns += random_below(&seed, UINT64_C(1) << 45);
+    assert_int_equal(vsi_timer_arm(c.runtime, &a.timer, due_ns, NULL), VESTRY_OK);
+    uint64_t deadline_ns = vestry_runtime_next_deadline_ns(c.runtime);
+    assert_true(deadline_ns >= due_ns || deadline_ns <= c.th.now_ns);
+    assert_true(deadline_ns < due_ns + MS);
+    if (due_ns > c.th.now_ns) {
+      atomic_store(&c.th.now_ns, due_ns - 1);
+      assert_false(vestry_runtime_step(c.runtime));
+      assert_int_equal(a.fired, round - 1);
+    }
+    if (deadline_ns > c.th.now_ns + 1) {
+      atomic_store(&c.th.now_ns, deadline_ns - 1);
+      assert_false(vestry_runtime_step(c.runtime));
+    }
+    if (deadline_ns > c.th.now_ns) atomic_store(&c.th.now_ns, deadline_ns);
+    assert_true(vestry_runtime_step(c.runtime));
+    assert_int_equal(a.fired, round);
+    assert_false(vestry_runtime_step(c.runtime));
+    assert_true(vestry_runtime_next_deadline_ns(c.runtime) == UINT64_MAX);
+  }
+  clockwork_finish(&c);
+}
+
+static void arming_again_moves_it(void **state) {
+  (void)state;
+  clockwork c;
+  clockwork_init(&c, VESTRY_THREADS_NONE);
+  alarm a;
+  alarm_init(&a, &c);
+  uint64_t now_ns = c.th.now_ns;
+  bool was_armed = true;
+  assert_int_equal(vsi_timer_arm(c.runtime, &a.timer, now_ns + 10 * MS, &was_armed), VESTRY_OK);
+  assert_false(was_armed);
+  assert_int_equal(vsi_timer_arm(c.runtime, &a.timer, now_ns + 30 * MS, &was_armed), VESTRY_OK);
+  assert_true(was_armed);
+  test_host_advance_ms(&c.th, 29);
+  assert_false(vestry_runtime_step(c.runtime));
+  assert_int_equal(vsi_timer_arm(c.runtime, &a.timer, now_ns + 29 * MS, &was_armed), VESTRY_OK);
+  assert_true(was_armed);
+  assert_true(vestry_runtime_step(c.runtime));
+  assert_int_equal(a.fired, 1);
+  assert_int_equal(vsi_timer_arm(c.runtime, &a.timer, 0, &was_armed), VESTRY_OK); /* long ago: next step */
+  assert_false(was_armed);
+  assert_true(vestry_runtime_step(c.runtime));
+  assert_int_equal(a.fired, 2);
+  clockwork_finish(&c);
+}
+
+static void cancel_says_whether_it_was_in_time(void **state) {
+  (void)state;
+  clockwork c;
+  clockwork_init(&c, VESTRY_THREADS_NONE);
+  alarm a, b;
+  alarm_init(&a, &c);
+  alarm_init(&b, &c);
+  assert_false(vsi_timer_cancel(c.runtime, &a.timer));
+  vsi_timer_arm(c.runtime, &a.timer, c.th.now_ns + 5 * MS, NULL);
+  assert_true(vsi_timer_cancel(c.runtime, &a.timer));
+  assert_false(vsi_timer_cancel(c.runtime, &a.timer));
+  assert_true(vestry_runtime_next_deadline_ns(c.runtime) == UINT64_MAX);
+  /* Both due at once: the first one's fire still can cancel the second. */
+  a.victim = &b;
+  vsi_timer_arm(c.runtime, &a.timer, c.th.now_ns + 5 * MS, NULL);
+  vsi_timer_arm(c.runtime, &b.timer, c.th.now_ns + 5 * MS, NULL);
+  test_host_advance_ms(&c.th, 100);
+  assert_true(vestry_runtime_step(c.runtime));
+  assert_int_equal(a.fired, 1);
+  assert_int_equal(b.fired, 0);
+  clockwork_finish(&c);
+}
+
+/* A timer that arms itself for now does not keep a step from ending. */
+static void armed_in_its_own_fire_it_waits_for_the_next_step(void **state) {
+  (void)state;
+  clockwork c;
+  clockwork_init(&c, VESTRY_THREADS_NONE);
+  alarm a;
+  alarm_init(&a, &c);
+  a.rearm_ns = 1;
+  vsi_timer_arm(c.runtime, &a.timer, 0, NULL);
+  for (int i = 1; i <= 5; i++) {
+    assert_true(vestry_runtime_step(c.runtime));
+    assert_int_equal(a.fired, i);
+    assert_true(vestry_runtime_next_deadline_ns(c.runtime) <= c.th.now_ns);
+  }
+  assert_true(vsi_timer_cancel(c.runtime, &a.timer));
+  clockwork_finish(&c);
+}
+
+static void jumps_of_the_clock_fire_all_in_order(void **state) {
+  (void)state;
+  clockwork c;
+  clockwork_init(&c, VESTRY_THREADS_NONE);
+  alarm a[20];
+  for (int i = 0; i < 20; i++) {
+    alarm_init(&a[i], &c);
+    vsi_timer_arm(c.runtime, &a[i].timer, c.th.now_ns + ((uint64_t)MS << i), NULL);
+  }
+  atomic_fetch_add(&c.th.now_ns, UINT64_C(400) * 365 * 86400 * 1000 * MS); /* 400 years */
+  assert_true(vestry_runtime_step(c.runtime));
+  for (int i = 0; i < 20; i++) assert_int_equal(a[i].fired, 1);
+  assert_false(vestry_runtime_step(c.runtime));
+  /* Back by a year: nothing fires until the clock has made up for it. */
+  uint64_t far_ns = c.th.now_ns;
+  vsi_timer_arm(c.runtime, &a[0].timer, far_ns + 10 * MS, NULL);
+  atomic_store(&c.th.now_ns, far_ns - UINT64_C(365) * 86400 * 1000 * MS);
+  assert_false(vestry_runtime_step(c.runtime));
+  atomic_store(&c.th.now_ns, far_ns + 11 * MS);
+  assert_true(vestry_runtime_step(c.runtime));
+  assert_int_equal(a[0].fired, 2);
+  clockwork_finish(&c);
+}
+
+static void a_time_without_end_never_comes(void **state) {
+  (void)state;
+  clockwork c;
+  clockwork_init(&c, VESTRY_THREADS_NONE);
+  alarm a;
+  alarm_init(&a, &c);
+  vsi_timer_arm(c.runtime, &a.timer, UINT64_MAX, NULL);
+  assert_true(vestry_runtime_next_deadline_ns(c.runtime) == UINT64_MAX);
+  atomic_store(&c.th.now_ns, UINT64_MAX);
+  assert_false(vestry_runtime_step(c.runtime));
+  assert_true(vsi_timer_cancel(c.runtime, &a.timer));
+  clockwork_finish(&c);
+}
+
+static void close_fires_nothing_and_leaves_timers_to_their_owners(void **state) {
+  (void)state;
+  clockwork c;
+  clockwork_init(&c, VESTRY_THREADS_NONE);
+  alarm a, b;
+  alarm_init(&a, &c);
+  alarm_init(&b, &c);
+  vsi_timer_arm(c.runtime, &a.timer, c.th.now_ns, NULL);
+  vestry_runtime_close(c.runtime);
+  assert_true(vestry_runtime_next_deadline_ns(c.runtime) == UINT64_MAX);
+  assert_false(vestry_runtime_step(c.runtime));
+  bool untouched = true;
+  assert_int_equal(vsi_timer_arm(c.runtime, &b.timer, 0, &untouched), VESTRY_CLOSED);
+  assert_true(untouched);
+  assert_null(b.timer.link);
+  assert_int_equal(vsi_timer_arm(c.runtime, &a.timer, 0, &untouched), VESTRY_CLOSED);
+  vestry_runtime_stop(c.runtime);
+  assert_int_equal(a.fired, 0);
+  assert_true(vsi_timer_cancel(c.runtime, &a.timer));
+  assert_false(vsi_timer_cancel(c.runtime, &a.timer));
+  clockwork_finish(&c);
+}
+
+/* With the thread and the real clock. */
+
+typedef struct real_alarm {
+  vsi_timer timer; /* first */
+  latch *latch;
+  uint64_t due_ns;
+  _Atomic(long) early, fired;
+  _Atomic(long) holds; /* references that an owner would keep for armings: the fire gives one up */
+} real_alarm;
+
+static void ring_real(vsi_timer *timer) {
+  real_alarm *a = (real_alarm *)timer;
+  if (vsi_now_ns(vestry_host_default()) < a->due_ns) atomic_fetch_add(&a->early, 1);
+  atomic_fetch_add(&a->fired, 1);
+  atomic_fetch_sub(&a->holds, 1);
+  if (a->latch) latch_add(a->latch);
+}
+
+static vestry_runtime *real_runtime(void) {
+  vestry_runtime *runtime = NULL;
+  assert_int_equal(vestry_runtime_create(&(vestry_runtime_options){.threads_count = 1}, &runtime), VESTRY_OK);
+  return runtime;
+}
+
+static void the_thread_fires_in_time_order(void **state) {
+  (void)state;
+  vestry_runtime *runtime = real_runtime();
+  latch l;
+  latch_init(&l);
+  real_alarm a = {.latch = &l}, hour = {.latch = &l};
+  vsi_timer_init(&a.timer, ring_real);
+  vsi_timer_init(&hour.timer, ring_real);
+  uint64_t now_ns = vsi_now_ns(vestry_host_default());
+  vsi_timer_arm(runtime, &hour.timer, now_ns + UINT64_C(3600000) * MS, NULL);
+  for (unsigned long i = 1; i <= 20; i++) { /* each time the thread sleeps for the hour and must be woken */
+    a.due_ns = vsi_now_ns(vestry_host_default()) + i % 3 * MS;
+    vsi_timer_arm(runtime, &a.timer, a.due_ns, NULL);
+    latch_wait(&l, i);
+  }
+  assert_int_equal(a.fired, 20);
+  assert_int_equal(a.early, 0);
+  assert_true(vsi_timer_cancel(runtime, &hour.timer));
+  assert_int_equal(hour.fired, 0);
+  vestry_runtime_destroy(runtime);
+  latch_finish(&l);
+}
+
+enum { RACERS = 3, ALARMS = 8, RACES = 4000 };
+
+typedef struct racer {
+  vestry_runtime *runtime;
+  real_alarm *alarms;
+  uint64_t seed;
+} racer;
+
+/* What an owner does with references: one for each arming, given up by a cancel in time or by the fire. */
+static void *race(void *argument) {
+  racer *r = argument;
+  for (int i = 0; i < RACES; i++) {
+    real_alarm *a = &r->alarms[random_below(&r->seed, ALARMS)];
+    if (random_below(&r->seed, 3)) {
+      bool was_armed = false;
+      atomic_fetch_add(&a->holds, 1);
+      uint64_t due_ns = vsi_now_ns(vestry_host_default()) + random_below(&r->seed, 2 * MS);
+      vestry_err error = vsi_timer_arm(r->runtime, &a->timer, due_ns, &was_armed);
+      if (error != VESTRY_OK || was_armed) atomic_fetch_sub(&a->holds, 1);
+    } else if (vsi_timer_cancel(r->runtime, &a->timer)) {
+      atomic_fetch_sub(&a->holds, 1);
+    }
+  }
+  return NULL;
+}
+
+static void each_arming_is_fired_moved_or_cancelled_once(void **state) {
+  (void)state;
+  vestry_runtime *runtime = real_runtime();
+  static real_alarm alarms[ALARMS];
+  memset(alarms, 0, sizeof alarms);
+  for (int i = 0; i < ALARMS; i++) vsi_timer_init(&alarms[i].timer, ring_real);
+  pthread_t threads[RACERS];
+  racer racers[RACERS];
+  for (unsigned i = 0; i < RACERS; i++) {
+    racers[i] = (racer){runtime, alarms, 100 + i};
+    assert_int_equal(pthread_create(&threads[i], NULL, race, &racers[i]), 0);
+  }
+  for (int i = 0; i < RACERS; i++) pthread_join(threads[i], NULL);
+  vestry_runtime_stop(runtime);
+  for (int i = 0; i < ALARMS; i++) {
+    if (vsi_timer_cancel(runtime, &alarms[i].timer)) atomic_fetch_sub(&alarms[i].holds, 1);
+    assert_int_equal(alarms[i].holds, 0);
+  }
+  vestry_runtime_destroy(runtime);
+}
+
+typedef struct tally {
+  vsi_timer timer; /* first */
+  latch *latch;
+} tally;
+
+static void count(vsi_timer *timer) {
+  latch_add(((tally *)timer)->latch);
+}
+
+/* A clock of the host's own, turned by hand under the thread: it fires by that clock, when it next looks. */
+static void the_thread_goes_by_the_hosts_clock(void **state) {
+  (void)state;
+  clockwork c;
+  clockwork_init(&c, 1);
+  latch l;
+  latch_init(&l);
+  tally a = {.latch = &l}, b = {.latch = &l};
+  vsi_timer_init(&a.timer, count);
+  vsi_timer_init(&b.timer, count);
+  vsi_timer_arm(c.runtime, &a.timer, c.th.now_ns + UINT64_C(3600000) * MS, NULL);
+  vsi_timer_arm(c.runtime, &b.timer, c.th.now_ns + 1 * MS, NULL); /* keeps it looking, a tick at a time */
+  test_host_advance_ms(&c.th, 3600000);
+  latch_wait(&l, 2);
+  clockwork_finish(&c);
+  latch_finish(&l);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(never_early_and_at_most_a_tick_late),
+      cmocka_unit_test(arming_again_moves_it),
+      cmocka_unit_test(cancel_says_whether_it_was_in_time),
+      cmocka_unit_test(armed_in_its_own_fire_it_waits_for_the_next_step),
+      cmocka_unit_test(jumps_of_the_clock_fire_all_in_order),
+      cmocka_unit_test(a_time_without_end_never_comes),
+      cmocka_unit_test(close_fires_nothing_and_leaves_timers_to_their_owners),
+      cmocka_unit_test(the_thread_fires_in_time_order),
+      cmocka_unit_test(each_arming_is_fired_moved_or_cancelled_once),
+      cmocka_unit_test(the_thread_goes_by_the_hosts_clock),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

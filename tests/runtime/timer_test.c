@@ -1,0 +1,487 @@
+/* vestry_timer: callbacks, periods, and the end of a timer. */
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "runtime/latch.h"
+#include "runtime/random.h"
+#include "support/test.h"
+#include "support/test_host.h"
+#include "vestry/runtime.h"
+
+enum { MS = 1000000 };
+
+typedef struct bell {
+  test_host th;
+  vestry_runtime *runtime;
+  vestry_timer *timer;
+  long rung;
+  uint64_t rung_at_ns;
+  void (*also)(struct bell *);
+} bell;
+
+static void ring(vestry_timer *timer, void *ctx) {
+  bell *b = ctx;
+  assert_ptr_equal(timer, b->timer);
+  b->rung++;
+  b->rung_at_ns = b->th.now_ns;
+  if (b->also) b->also(b);
+}
+
+static void bell_init(bell *b) {
+  memset(b, 0, sizeof *b);
+  test_host_init(&b->th);
+  vestry_runtime_options options = {.host = &b->th.host, .threads_count = VESTRY_THREADS_NONE};
+  assert_int_equal(vestry_runtime_create(&options, &b->runtime), VESTRY_OK);
+  assert_int_equal(vestry_timer_create(b->runtime, ring, b, &b->timer), VESTRY_OK);
+}
+
+static void bell_finish(bell *b) {
+  vestry_timer_destroy(b->timer);
+  vestry_runtime_destroy(b->runtime);
+  test_host_assert_clean(&b->th);
+}
+
+static void settle(bell *b) {
+  while (vestry_runtime_step(b->runtime)) {
+  }
+}
+
+static void advance(bell *b, uint64_t ms) {
+  test_host_advance_ms(&b->th, ms);
+  settle(b);
+}
+
+static void arguments_are_checked(void **state) {
+  (void)state;
+  bell b;
+  bell_init(&b);
+  vestry_timer *const untouched = (vestry_timer *)&b;
+  vestry_timer *timer = untouched;
+  assert_int_equal(vestry_timer_create(NULL, ring, &b, &timer), VESTRY_INVALID);
+  assert_int_equal(vestry_timer_create(b.runtime, NULL, &b, &timer), VESTRY_INVALID);
+  assert_int_equal(vestry_timer_create(b.runtime, ring, &b, NULL), VESTRY_INVALID);
+  vestry_runtime_close(b.runtime);
+  assert_int_equal(vestry_timer_create(b.runtime, ring, &b, &timer), VESTRY_CLOSED);
+  assert_ptr_equal(timer, untouched);
+  vestry_timer_destroy(NULL);
+  bell_finish(&b);
+}
+
+static void once_means_once(void **state) {
+  (void)state;
+  bell b;
+  bell_init(&b);
+  advance(&b, 100); /* not set: nothing */
+  assert_int_equal(vestry_timer_set(b.timer, 10, 0), VESTRY_OK);
+  advance(&b, 9);
+  assert_int_equal(b.rung, 0);
+  advance(&b, 1);
+  assert_int_equal(b.rung, 1);
+  advance(&b, 1000);
+  assert_int_equal(b.rung, 1);
+  assert_int_equal(vestry_timer_set(b.timer, 0, 0), VESTRY_OK);
+  settle(&b);
+  assert_int_equal(b.rung, 2);
+  assert_int_equal(vestry_timer_set(b.timer, VESTRY_NEVER_MS, 5), VESTRY_OK);
+  advance(&b, UINT64_C(1) << 40);
+  assert_int_equal(b.rung, 2);
+  bell_finish(&b);
+}
+
+/* Late steps do not shift what follows: the grid is that of the first deadline. */
+static void periods_do_not_drift(void **state) {
+  (void)state;
+  uint64_t seed = 5;
+  bell b;
+  bell_init(&b);
+  uint64_t start_ns = b.th.now_ns;
+  assert_int_equal(vestry_timer_set(b.timer, 3, 10), VESTRY_OK);
+  for (long i = 0; i < 500; i++) {
+    uint64_t due_ns = start_ns + (3 + 10 * (uint64_t)i) * MS;
+    assert_true(vestry_runtime_next_deadline_ns(b.runtime) == due_ns);
+    atomic_store(&b.th.now_ns, due_ns - 1);
+    settle(&b);
+    assert_int_equal(b.rung, i);
+    atomic_store(&b.th.now_ns, due_ns + random_below(&seed, 10 * MS)); /* up to just before the next one */
+    settle(&b);
+    assert_int_equal(b.rung, i + 1);
+  }
+  bell_finish(&b);
+}
+
+static void missed_periods_ring_once(void **state) {
+  (void)state;
+  bell b;
+  bell_init(&b);
+  uint64_t start_ns = b.th.now_ns;
+  assert_int_equal(vestry_timer_set(b.timer, 10, 10), VESTRY_OK);
+  advance(&b, 57); /* five of them */
+  assert_int_equal(b.rung, 1);
+  assert_true(vestry_runtime_next_deadline_ns(b.runtime) == start_ns + 60 * MS);
+  advance(&b, 3);
+  assert_int_equal(b.rung, 2);
+  advance(&b, UINT64_C(300) * 365 * 86400 * 1000); /* three hundred years of them */
+  assert_int_equal(b.rung, 3);
+  bell_finish(&b);
+}
+
+static void do_nothing(vestry_actor *self, void *ctx) {
+  (void)self;
+  (void)ctx;
+}
+
+/* Three actors stand in the queue before the callback, and a period passes with each. */
+static void periods_that_pass_before_the_callback_begins_ring_once(void **state) {
+  (void)state;
+  bell b;
+  bell_init(&b);
+  vestry_actor *before[3] = {NULL};
+  for (int i = 0; i < 3; i++) {
+    vestry_actor_options options = {.run = do_nothing};
+    assert_int_equal(vestry_actor_create(b.runtime, &options, &before[i]), VESTRY_OK);
+    vestry_actor_notify(before[i]);
+  }
+  vestry_timer_set(b.timer, 10, 10);
+  for (int i = 0; i < 3; i++) {
+    test_host_advance_ms(&b.th, 10);
+    assert_true(vestry_runtime_step(b.runtime));
+    assert_int_equal(b.rung, 0);
+    vestry_actor_unref(before[i]);
+  }
+  settle(&b);
+  assert_int_equal(b.rung, 1);
+  advance(&b, 10);
+  assert_int_equal(b.rung, 2);
+  bell_finish(&b);
+}
+
+static void set_replaces_what_was_set(void **state) {
+  (void)state;
+  bell b;
+  bell_init(&b);
+  vestry_timer_set(b.timer, 10, 10);
+  vestry_timer_set(b.timer, 25, 0);
+  advance(&b, 24);
+  assert_int_equal(b.rung, 0);
+  advance(&b, 1);
+  assert_int_equal(b.rung, 1);
+  advance(&b, 100);
+  assert_int_equal(b.rung, 1);
+  bell_finish(&b);
+}
+
+static void cancel_stops_it(void **state) {
+  (void)state;
+  bell b;
+  bell_init(&b);
+  vestry_timer_cancel(b.timer);
+  vestry_timer_set(b.timer, 10, 10);
+  advance(&b, 10);
+  vestry_timer_cancel(b.timer);
+  vestry_timer_cancel(b.timer);
+  assert_true(vestry_runtime_next_deadline_ns(b.runtime) == UINT64_MAX);
+  advance(&b, 100);
+  assert_int_equal(b.rung, 1);
+  vestry_timer_set(b.timer, 10, 0);
+  advance(&b, 10);
+  assert_int_equal(b.rung, 2);
+  bell_finish(&b);
+}
+
+/* Between the fire and the callback other actors run. One of them cancels, sets or destroys the timer: the callback,
+ * which has not begun, must not come, and a new deadline must not be met early. */
+typedef struct meddler {
+  bell *bell;
+  int deed;
+} meddler;
+
+static void meddle(vestry_actor *self, void *ctx) {
+  (void)self;
+  meddler *m = ctx;
+  switch (m->deed) {
+  case 0: vestry_timer_cancel(m->bell->timer); break;
+  case 1: assert_int_equal(vestry_timer_set(m->bell->timer, 50, 0), VESTRY_OK); break;
+  default: vestry_timer_destroy(m->bell->timer); m->bell->timer = NULL;
+  }
+}
+
+static void a_callback_that_has_not_begun_can_be_called_off(void **state) {
+  (void)state;
+  for (int deed = 0; deed < 3; deed++) {
+    bell b;
+    bell_init(&b);
+    meddler m = {&b, deed};
+    vestry_actor *actor = NULL;
+    assert_int_equal(vestry_actor_create(b.runtime, &(vestry_actor_options){.run = meddle, .ctx = &m}, &actor),
+                     VESTRY_OK);
+    vestry_timer_set(b.timer, 10, 10);
+    test_host_advance_ms(&b.th, 10);
+    vestry_actor_notify(actor);                  /* ready before the fire: its run comes first */
+    assert_true(vestry_runtime_step(b.runtime)); /* fires, and runs the meddler */
+    settle(&b);
+    assert_int_equal(b.rung, 0);
+    if (deed == 1) {
+      advance(&b, 49);
+      assert_int_equal(b.rung, 0);
+      advance(&b, 1);
+      assert_int_equal(b.rung, 1);
+    }
+    advance(&b, 1000);
+    assert_int_equal(b.rung, deed == 1);
+    vestry_actor_unref(actor);
+    bell_finish(&b);
+  }
+}
+
+static void set_again_inside(bell *b) {
+  if (b->rung < 3) assert_int_equal(vestry_timer_set(b->timer, 20, 0), VESTRY_OK);
+}
+
+static void cancel_inside(bell *b) {
+  if (b->rung == 3) vestry_timer_cancel(b->timer);
+}
+
+static void destroy_inside(bell *b) {
+  if (b->rung < 3) return;
+  vestry_timer_destroy(b->timer);
+  b->timer = NULL;
+}
+
+static void callbacks_may_do_all_of_it(void **state) {
+  (void)state;
+  void (*const deeds[])(bell *) = {set_again_inside, cancel_inside, destroy_inside};
+  for (int i = 0; i < 3; i++) {
+    bell b;
+    bell_init(&b);
+    b.also = deeds[i];
+    uint64_t start_ns = b.th.now_ns;
+    vestry_timer_set(b.timer, 20, i == 0 ? 0 : 20);
+    for (int n = 0; n < 200; n++) advance(&b, 1);
+    assert_int_equal(b.rung, 3);
+    assert_true(b.rung_at_ns == start_ns + 60 * MS);
+    assert_true(vestry_runtime_next_deadline_ns(b.runtime) == UINT64_MAX);
+    bell_finish(&b);
+  }
+}
+
+static void a_closed_runtime_rings_no_more(void **state) {
+  (void)state;
+  bell b;
+  bell_init(&b);
+  vestry_timer_set(b.timer, 10, 10);
+  vestry_runtime_close(b.runtime);
+  assert_int_equal(vestry_timer_set(b.timer, 1, 0), VESTRY_CLOSED);
+  advance(&b, 100);
+  vestry_runtime_stop(b.runtime);
+  assert_int_equal(b.rung, 0);
+  vestry_timer_cancel(b.timer);
+  bell_finish(&b);
+}
+
+static vestry_err create_timer(test_host *th, void *ctx) {
+  (void)ctx;
+  bell b = {.runtime = NULL};
+  vestry_runtime_options options = {.host = &th->host, .threads_count = VESTRY_THREADS_NONE};
+  vestry_err error = vestry_runtime_create(&options, &b.runtime);
+  if (error != VESTRY_OK) return error;
+  error = vestry_timer_create(b.runtime, ring, &b, &b.timer);
+  if (error == VESTRY_OK) {
+    assert_int_equal(vestry_timer_set(b.timer, 1, 1), VESTRY_OK); /* allocates nothing */
+    test_host_advance_ms(th, 1);
+    while (vestry_runtime_step(b.runtime)) {
+    }
+    assert_int_equal(b.rung, 1);
+  } else {
+    assert_null(b.timer);
+  }
+  vestry_timer_destroy(b.timer);
+  vestry_runtime_destroy(b.runtime);
+  return error;
+}
+
+static void every_allocation_may_fail(void **state) {
+  (void)state;
+  test_host_fail_each(create_timer, NULL, false);
+}
+
+/* With threads. */
+
+static vestry_runtime *threaded(uint32_t threads_count) {
+  vestry_runtime *runtime = NULL;
+  vestry_runtime_options options = {.threads_count = threads_count};
+  assert_int_equal(vestry_runtime_create(&options, &runtime), VESTRY_OK);
+  return runtime;
+}
+
+/* A context on the heap that dies right after the timer: a callback that came later, or still ran, would be seen. */
+typedef struct mortal {
+  _Atomic(int) inside;
+  _Atomic(long) overlaps;
+  latch rung;
+  long calls;  /* plain: only one callback at a time, and destroy comes after all of them */
+  bool leaves; /* plain: written at the end of the callback */
+} mortal;
+
+static mortal *mortal_create(void) {
+  mortal *m = calloc(1, sizeof *m);
+  assert_non_null(m);
+  latch_init(&m->rung);
+  return m;
+}
+
+static void mortal_destroy(mortal *m) {
+  latch_finish(&m->rung);
+  free(m);
+}
+
+static void ring_mortal(vestry_timer *timer, void *ctx) {
+  (void)timer;
+  mortal *m = ctx;
+  if (atomic_fetch_add(&m->inside, 1) != 0) atomic_fetch_add(&m->overlaps, 1);
+  m->leaves = false;
+  m->calls++;
+  latch_add(&m->rung);
+  for (int i = 0; i < 50; i++) sched_yield(); /* give the destroyer time to come */
+  m->leaves = true;
+  atomic_fetch_sub(&m->inside, 1);
+}
+
+static void destroy_waits_for_the_callback(void **state) {
+  (void)state;
+  vestry_runtime *runtime = threaded(3);
+  for (int round = 0; round < 200; round++) {
+    mortal *m = mortal_create();
+    vestry_timer *timer = NULL;
+    assert_int_equal(vestry_timer_create(runtime, ring_mortal, m, &timer), VESTRY_OK);
+    assert_int_equal(vestry_timer_set(timer, 0, 1), VESTRY_OK);
+    latch_wait(&m->rung, round % 3 == 0 ? 2 : 1); /* the callback is inside, or just was */
+    vestry_timer_destroy(timer);
+    assert_true(m->leaves);
+    assert_int_equal(m->overlaps, 0);
+    mortal_destroy(m);
+  }
+  vestry_runtime_destroy(runtime);
+}
+
+static void end_it(vestry_timer *timer, void *ctx) {
+  latch *gone = ctx;
+  vestry_timer_destroy(timer);
+  latch_add(gone);
+}
+
+static void destroyed_by_its_callback_it_is_gone(void **state) {
+  (void)state;
+  vestry_runtime *runtime = threaded(2);
+  latch gone;
+  latch_init(&gone);
+  enum { COUNT = 300 };
+  for (int i = 0; i < COUNT; i++) {
+    vestry_timer *timer = NULL;
+    assert_int_equal(vestry_timer_create(runtime, end_it, &gone, &timer), VESTRY_OK);
+    assert_int_equal(vestry_timer_set(timer, (uint64_t)(i % 3), 1), VESTRY_OK);
+  }
+  latch_wait(&gone, COUNT);
+  vestry_runtime_destroy(runtime);
+  assert_int_equal(gone.count, COUNT); /* each was the last */
+  latch_finish(&gone);
+}
+
+/* Several threads set and cancel one timer while it fires. */
+enum { RACERS = 3, RACES = 2000 };
+
+typedef struct racer {
+  vestry_timer *timer;
+  uint64_t seed;
+} racer;
+
+static void *race(void *argument) {
+  racer *r = argument;
+  for (int i = 0; i < RACES; i++) {
+    switch (random_below(&r->seed, 3)) {
+    case 0: vestry_timer_cancel(r->timer); break;
+    case 1: vestry_timer_set(r->timer, 0, 0); break;
+    default: vestry_timer_set(r->timer, random_below(&r->seed, 2), 1);
+    }
+  }
+  return NULL;
+}
+
+static void ring_quick(vestry_timer *timer, void *ctx) {
+  (void)timer;
+  mortal *m = ctx;
+  if (atomic_fetch_add(&m->inside, 1) != 0) atomic_fetch_add(&m->overlaps, 1);
+  m->calls++;
+  atomic_fetch_sub(&m->inside, 1);
+  latch_add(&m->rung);
+}
+
+static void setting_and_cancelling_race_with_the_callback(void **state) {
+  (void)state;
+  vestry_runtime *runtime = threaded(4);
+  mortal *m = mortal_create();
+  vestry_timer *timer = NULL;
+  assert_int_equal(vestry_timer_create(runtime, ring_quick, m, &timer), VESTRY_OK);
+  pthread_t threads[RACERS];
+  racer racers[RACERS];
+  for (unsigned i = 0; i < RACERS; i++) {
+    racers[i] = (racer){timer, i + 1};
+    assert_int_equal(pthread_create(&threads[i], NULL, race, &racers[i]), 0);
+  }
+  for (int i = 0; i < RACERS; i++) pthread_join(threads[i], NULL);
+  /* It still works: whatever the race left, a period set now rings on. */
+  pthread_mutex_lock(&m->rung.lock);
+  unsigned long before = m->rung.count;
+  pthread_mutex_unlock(&m->rung.lock);
+  assert_int_equal(vestry_timer_set(timer, 0, 1), VESTRY_OK);
+  latch_wait(&m->rung, before + 3);
+  vestry_timer_destroy(timer);
+  assert_int_equal(m->overlaps, 0);
+  assert_true(m->calls >= 3);
+  mortal_destroy(m);
+  vestry_runtime_destroy(runtime);
+}
+
+/* Stopping comes between fire and callback: whatever was fired is run or not, but nothing after the stop. */
+static void stop_ends_ringing(void **state) {
+  (void)state;
+  for (int round = 0; round < 50; round++) {
+    vestry_runtime *runtime = threaded(2);
+    mortal *m = mortal_create();
+    vestry_timer *timers[4] = {NULL};
+    for (int i = 0; i < 4; i++) {
+      assert_int_equal(vestry_timer_create(runtime, ring_quick, m, &timers[i]), VESTRY_OK);
+      assert_int_equal(vestry_timer_set(timers[i], 0, 1), VESTRY_OK);
+    }
+    latch_wait(&m->rung, (unsigned long)(round % 4));
+    vestry_runtime_stop(runtime);
+    unsigned long rung = m->rung.count;
+    for (int i = 0; i < 4; i++) vestry_timer_destroy(timers[i]);
+    vestry_runtime_destroy(runtime);
+    assert_int_equal(m->rung.count, rung);
+    mortal_destroy(m);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(arguments_are_checked),
+      cmocka_unit_test(once_means_once),
+      cmocka_unit_test(periods_do_not_drift),
+      cmocka_unit_test(missed_periods_ring_once),
+      cmocka_unit_test(periods_that_pass_before_the_callback_begins_ring_once),
+      cmocka_unit_test(set_replaces_what_was_set),
+      cmocka_unit_test(cancel_stops_it),
+      cmocka_unit_test(a_callback_that_has_not_begun_can_be_called_off),
+      cmocka_unit_test(callbacks_may_do_all_of_it),
+      cmocka_unit_test(a_closed_runtime_rings_no_more),
+      cmocka_unit_test(every_allocation_may_fail),
+      cmocka_unit_test(destroy_waits_for_the_callback),
+      cmocka_unit_test(destroyed_by_its_callback_it_is_gone),
+      cmocka_unit_test(setting_and_cancelling_race_with_the_callback),
+      cmocka_unit_test(stop_ends_ringing),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
