@@ -1,0 +1,175 @@
+/* vestry-bench serve: a server to be measured, on the public headers alone.
+ *
+ *   GET /sub          joins the broadcast            POST /pub         {"v": BODY} to all of the broadcast
+ *   GET /sub?key=K    is kept under K                POST /pub?key=K   {"v": BODY} to those kept under K
+ *   GET /stats        counters as JSON               POST /html        BODY as elements, to all of the broadcast
+ *
+ * A POST is answered 204 once its events are in the queues. */
+#include <civetweb.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <vestry/civetweb.h>
+#include <vestry/vestry.h>
+
+#include "bench.h"
+
+enum { MAX_KEY_BYTES = 256, BROADCAST_MAX = 1000000 };
+
+/* The key a request names; the broadcast's when it names none. buffer holds what the key borrows. */
+static vestry_err key_of(const vestry_request *req, char buffer[MAX_KEY_BYTES], vestry_key parts[2], vestry_key *ret) {
+  const char *query = vestry_request_query(req);
+  size_t len = 0;
+  vestry_err error = vestry_query_value(query, strlen(query), "key", buffer, MAX_KEY_BYTES, &len);
+  if (error && error != VESTRY_NOT_FOUND) return error;
+  parts[0] = vestry_key_string(error ? "broadcast" : "key");
+  parts[1] = vestry_key_bytes(buffer, len);
+  *ret = vestry_key_tuple(parts, error ? 1 : 2);
+  return VESTRY_OK;
+}
+
+static vestry_err sub(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  char buffer[MAX_KEY_BYTES];
+  vestry_key parts[2], key;
+  vestry_err error = key_of(req, buffer, parts, &key);
+  if (!error) error = vestry_reply_key(reply, key);
+  if (!error) error = vestry_reply_keep(reply, VESTRY_PUT_MANY, BROADCAST_MAX);
+  if (!error) vestry_reply_any_client(reply);
+  return error;
+}
+
+/* One effect to all connections under a key; nobody there is no error. */
+static vestry_err publish(vestry *v, vestry_key key, json_t *effect) {
+  json_t *effects = json_pack("[o]", effect);
+  if (!effects) return VESTRY_NO_MEMORY;
+  vestry_err error = vestry_dispatch_json(v, (vestry_scope){0}, key, effects, NULL);
+  json_decref(effects);
+  return error == VESTRY_NOT_FOUND || error == VESTRY_CLOSED || error == VESTRY_FULL ? VESTRY_OK : error;
+}
+
+/* The body as a JSON value if it is one, otherwise as a string. */
+static json_t *body_value(const vestry_request *req) {
+  vestry_slice body = vestry_request_body(req);
+  json_t *value = json_loadb(body.data, body.len, JSON_DECODE_ANY, NULL);
+  return value ? value : json_stringn(body.data, body.len);
+}
+
+static vestry_err pub(const vestry_request *req, vestry_reply *reply, void *app) {
+  char buffer[MAX_KEY_BYTES];
+  vestry_key parts[2], key;
+  vestry_err error = key_of(req, buffer, parts, &key);
+  if (error) return error;
+  json_t *effect = json_pack("[s,{s:o}]", "patch-signals", "v", body_value(req));
+  if (!effect) return VESTRY_MALFORMED; /* not UTF-8 */
+  error = publish(app, key, effect);
+  return error ? error : vestry_reply_status(reply, 204);
+}
+
+static vestry_err html(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_slice body = vestry_request_body(req);
+  json_t *effect = json_pack("[s,s%]", "patch-elements", body.data ? body.data : "", body.len);
+  if (!effect) return VESTRY_MALFORMED;
+  vestry_key part = vestry_key_string("broadcast");
+  vestry_err error = publish(app, vestry_key_tuple(&part, 1), effect);
+  return error ? error : vestry_reply_status(reply, 204);
+}
+
+static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req;
+  vestry_stats s;
+  vestry_stats_get(app, &s);
+  json_t *causes = json_object();
+  for (int i = 1; i < VESTRY_CAUSE_COUNT; i++)
+    json_object_set_new(causes, vestry_cause_name((vestry_cause)i), json_integer((json_int_t)s.closed_by_cause[i]));
+  json_t *all =
+      json_pack("{s:I,s:I,s:I,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:{s:I,s:I,s:I}}", "opened", (json_int_t)s.opened, "open",
+                (json_int_t)s.open, "closed", (json_int_t)s.closed, "causes", causes, "accepted",
+                (json_int_t)s.accepted, "written", (json_int_t)s.written, "discarded", (json_int_t)s.discarded,
+                "refused", (json_int_t)s.refused, "heartbeats", (json_int_t)s.heartbeats, "requests",
+                (json_int_t)s.requests, "rejected", (json_int_t)s.rejected, "store", "put", (json_int_t)s.store.put,
+                "removed", (json_int_t)s.store.removed, "live", (json_int_t)s.store.live);
+  char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
+  json_decref(all);
+  if (!text) return VESTRY_NO_MEMORY;
+  vestry_err error = vestry_reply_body(reply, "application/json", text, strlen(text));
+  free(text);
+  return error;
+}
+
+static int serve_civetweb(vestry *v, uint64_t port, uint64_t threads, const sigset_t *signals) {
+  char port_text[32], threads_text[32], queue_text[32], why[256] = "";
+  snprintf(port_text, sizeof port_text, "127.0.0.1:%" PRIu64, port);
+  snprintf(threads_text, sizeof threads_text, "%" PRIu64, threads);
+  snprintf(queue_text, sizeof queue_text, "%" PRIu64, threads);
+  const char *settings[] = {
+      "listening_ports",    port_text,        "num_threads",       threads_text,  "connection_queue",
+      queue_text,           "listen_backlog", queue_text,          "tcp_nodelay", "1",
+      "request_timeout_ms", "30000",          "enable_keep_alive", "yes",         NULL};
+  if (vestry_civetweb_check(settings, why, sizeof why)) {
+    fprintf(stderr, "vestry-bench: %s\n", why);
+    return 2;
+  }
+  struct mg_context *server = mg_start(NULL, NULL, settings);
+  if (!server) {
+    fprintf(stderr, "vestry-bench: cannot listen on %s with %s threads\n", port_text, threads_text);
+    return 1;
+  }
+  vestry_civetweb *adapter = NULL;
+  vestry_err error = vestry_civetweb_create(v, server, NULL, &adapter);
+  if (!error) error = vestry_civetweb_handle(adapter, "GET", "/sub", sub, v);
+  if (!error) error = vestry_civetweb_handle(adapter, "POST", "/pub", pub, v);
+  if (!error) error = vestry_civetweb_handle(adapter, "POST", "/html", html, v);
+  if (!error) error = vestry_civetweb_handle(adapter, "GET", "/stats", stats, v);
+  if (error) {
+    fprintf(stderr, "vestry-bench: %s\n", vestry_strerror(error));
+  } else {
+    struct mg_server_port bound;
+    uint32_t capacity;
+    if (mg_get_server_ports(server, 1, &bound) > 0) port = (uint64_t)bound.port;
+    vestry_civetweb_room(adapter, NULL, &capacity);
+    printf("vestry-bench: http://127.0.0.1:%" PRIu64 " adapter=civetweb threads=%" PRIu64 " streams=%u\n", port,
+           threads, capacity);
+    fflush(stdout);
+    int signal_number;
+    sigwait(signals, &signal_number);
+  }
+  if (adapter) vestry_civetweb_stop(adapter, 10000);
+  vestry_civetweb_stop_server(server);
+  vestry_civetweb_destroy(adapter);
+  return error ? 1 : 0;
+}
+
+int bench_serve(int argc, char **argv) {
+  uint64_t port = 8090, threads = 256, heartbeat_ms = 15000;
+  const char *adapter = "civetweb";
+  const bench_option options[] = {{"--port", NULL, &port, 0, 65535},
+                                  {"--adapter", &adapter, NULL, 0, 0},
+                                  {"--threads", NULL, &threads, 4, 20000},
+                                  {"--heartbeat-ms", NULL, &heartbeat_ms, 10, 86400000}};
+  int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
+  if (status) return status;
+  if (strcmp(adapter, "civetweb")) {
+    fprintf(stderr, "vestry-bench: --adapter: '%s' is not one of: civetweb\n", adapter);
+    return 2;
+  }
+  sigset_t signals; /* blocked before any thread starts, so that only sigwait sees them */
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &signals, NULL);
+  signal(SIGPIPE, SIG_IGN);
+  vestry_options instance = {.store = "hash", .connection = {.heartbeat_ms = heartbeat_ms}, .max_body_bytes = 8 << 20};
+  vestry *v = NULL;
+  vestry_err error = vestry_create(&instance, &v);
+  if (error) {
+    fprintf(stderr, "vestry-bench: %s\n", vestry_strerror(error));
+    return 1;
+  }
+  status = serve_civetweb(v, port, threads, &signals);
+  vestry_destroy(v);
+  return status;
+}
