@@ -163,7 +163,7 @@ static void the_reference_is_taken_before_anybody_can_run_it(void **state) {
   vestry_runtime_destroy(runtime);
 }
 
-enum { NOTIFIERS = 4, NOTIFIES = 8000, PROBES = 3 };
+enum { NOTIFIERS = 4, NOTIFIES = 100000, PROBES = 3 };
 
 static void *notify_many(void *argument) {
   probe *p = argument;
