@@ -35,7 +35,7 @@ void vsi_put_script_text(vsi_writer *writer, const char *text, size_t len, const
   while (at < end && (at = memchr(at, '<', (size_t)(end - at))) != NULL) {
     if (is_hazard(at + 1, (size_t)(end - at - 1))) {
       size_t backslashes = 0;
-      while (at - backslashes > written && *(at - backslashes - 1) == '\\') backslashes++;
+      while (at - backslashes > text && *(at - backslashes - 1) == '\\') backslashes++;
       vsi_put_lines(writer, written, (size_t)(at - written), prefix);
       vsi_put_str(writer, backslashes % 2 ? "u003C" : "\\u003C");
       written = at + 1;

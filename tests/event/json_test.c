@@ -188,7 +188,7 @@ static void for_c_is_narrower(void **state) {
       {"{\"a\":\"\\uD800\"}", 6},        {"{\"a\":\"\\uDBFFx\"}", 6},
       {"{\"a\":\"\\uDC00\"}", 6},        {"{\"a\":\"\\uD83D\\uD83D\"}", 6},
       {"{\"a\":\"\\uD83D\\n\"}", 6},     {"{\"a\":\"\\uD83D\\u0041\"}", 6},
-      {"{\"a\":\"\\uDE00\\uD83D\"}", 6},
+      {"{\"a\":\"\\uDE00\\uD83D\"}", 6}, {"{\"a\":\"\\uDE00\\uDE00\"}", 6},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     vsi_json_fault fault;

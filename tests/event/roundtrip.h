@@ -1,0 +1,18 @@
+/* The property of every event: whatever text it was made from, an independent reader finds exactly one event, of the
+ * right kind, whose data is that text with its line breaks as LF. Used by a test and by a fuzz target.
+ *
+ * Each function makes an event and reads it back. NULL: it came back whole, or was refused for a good reason; otherwise
+ * what is wrong with it. */
+#ifndef TESTS_EVENT_ROUNDTRIP_H
+#define TESTS_EVENT_ROUNDTRIP_H
+
+#include "vestry/event.h"
+
+const char *roundtrip_elements(const char *html, size_t len, const vestry_elements_options *options);
+const char *roundtrip_signals(const char *json, size_t len, const vestry_signals_options *options);
+/* options without attributes; attribute_value, if any, becomes the value of one. */
+const char *roundtrip_script(const char *text, size_t len, const vestry_script_options *options,
+                             const char *attribute_value);
+const char *roundtrip_comment(const char *text);
+
+#endif
