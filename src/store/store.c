@@ -1,0 +1,153 @@
+#include "store/store.h"
+
+#include "base/memory.h"
+#include "store/scoped_key.h"
+
+enum { MANY_DEFAULT = 8, PAGE_DEFAULT = 256, PAGE_MOST = 4096 };
+
+static bool is_cause(vestry_cause cause) {
+  return cause > VESTRY_CAUSE_NONE && cause < VESTRY_CAUSE_COUNT;
+}
+
+/* ------------------------------------------------------------------------------------------------ the exit ---- */
+
+void vestry_store_hold(vestry_store_exit *exit, void *value) {
+  exit->value.ref(value);
+}
+
+void vestry_store_leave(vestry_store_exit *exit, const vestry_scoped_key *key, void *value, vestry_handle handle,
+                        vestry_cause cause) {
+  if (!is_cause(cause)) cause = VESTRY_CAUSE_ERROR; /* an implementation's mistake; the value still leaves */
+  /* release: pairs with the acquire in vestry_store_stats_get: who counts this removal counts its put too */
+  atomic_fetch_add_explicit(&exit->removed_by_cause[cause], 1, memory_order_release);
+  if (exit->purge)
+    exit->purge(
+        &(vestry_purged){key->scope, key->data + key->key_offset, key->len - key->key_offset, value, handle, cause},
+        exit->purge_ctx);
+  exit->value.close(value, cause);
+  exit->value.unref(value);
+}
+
+/* ------------------------------------------------------------------------------------------------ its life ---- */
+
+vestry_err vestry_store_create(const vestry_store_types *types, const char *type, const vestry_store_options *options,
+                               vestry_store **ret_store) {
+  if (!type || !options || !ret_store || (options->size && options->size != sizeof *options)) return VESTRY_INVALID;
+  if (!options->value.ref || !options->value.unref || !options->value.close) return VESTRY_INVALID;
+  void *type_ctx = NULL;
+  const vestry_store_ops *ops = vsi_store_types_find(types, type, &type_ctx);
+  if (!ops) return VESTRY_NOT_FOUND;
+  vestry_store_options own = *options;
+  own.size = sizeof own;
+  own.host = vsi_host(options->host);
+  vestry_store *store = vsi_calloc(own.host, 1, sizeof *store);
+  if (!store) return VESTRY_NO_MEMORY;
+  store->host = own.host;
+  store->ops = ops;
+  store->exit.value = own.value;
+  store->exit.purge = own.purge;
+  store->exit.purge_ctx = own.purge_ctx;
+  vestry_err error = ops->create(&own, &store->exit, type_ctx, &store->self);
+  if (error) {
+    vsi_free(store->host, store);
+    return error;
+  }
+  pthread_mutex_init(&store->driver_lock, NULL); /* cannot fail with default attributes on Linux */
+  *ret_store = store;
+  return VESTRY_OK;
+}
+
+void vestry_store_close(vestry_store *store) {
+  store->ops->clear(store->self, VESTRY_CAUSE_SHUTDOWN);
+}
+
+void vestry_store_destroy(vestry_store *store) {
+  if (!store) return;
+  vestry_store_close(store);
+  store->ops->destroy(store->self);
+  pthread_mutex_destroy(&store->driver_lock);
+  vsi_free(store->host, store);
+}
+
+/* --------------------------------------------------------------------------------------------- operations ---- */
+
+vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, const vestry_key *key, void *value,
+                            vestry_put_policy policy, size_t many_count, vestry_put_result *ret_result) {
+  if (!value || (unsigned)policy > VESTRY_PUT_MANY) return VESTRY_INVALID;
+  vsi_scoped_key scoped;
+  vestry_err error = vsi_scoped_key_init(&scoped, store->host, scope, key);
+  if (error) return error;
+  store->exit.value.ref(value);
+  /* Counted before it can leave, so that no snapshot shows more removed than put; taken back if it does not come. */
+  atomic_fetch_add_explicit(&store->put, 1, memory_order_relaxed);
+  vestry_put_result result = {0};
+  error = store->ops->put(store->self, &scoped.key, value, policy, many_count ? many_count : MANY_DEFAULT, &result);
+  vsi_scoped_key_finish(&scoped);
+  if (error || result.refreshed) {
+    atomic_fetch_sub_explicit(&store->put, 1, memory_order_relaxed);
+    store->exit.value.unref(value);
+  }
+  if (error) return error;
+  vsi_store_driver_wake(store);
+  if (ret_result) *ret_result = result;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_store_get(vestry_store *store, vestry_scope scope, const vestry_key *key, void **values,
+                            size_t *count) {
+  size_t room = *count;
+  *count = 0;
+  vsi_scoped_key scoped;
+  vestry_err error = vsi_scoped_key_init(&scoped, store->host, scope, key);
+  if (error) return error;
+  error = store->ops->get(store->self, &scoped.key, values, &room);
+  vsi_scoped_key_finish(&scoped);
+  atomic_fetch_add_explicit(error ? &store->misses : &store->hits, 1, memory_order_relaxed);
+  if (!error) *count = room;
+  return error;
+}
+
+vestry_err vestry_store_remove(vestry_store *store, vestry_scope scope, const vestry_key *key, vestry_cause cause,
+                               size_t *ret_count) {
+  if (!is_cause(cause)) return VESTRY_INVALID;
+  vsi_scoped_key scoped;
+  vestry_err error = vsi_scoped_key_init(&scoped, store->host, scope, key);
+  if (error) return error;
+  size_t count = store->ops->remove(store->self, &scoped.key, cause);
+  vsi_scoped_key_finish(&scoped);
+  if (count == 0) return VESTRY_NOT_FOUND;
+  if (ret_count) *ret_count = count;
+  return VESTRY_OK;
+}
+
+bool vestry_store_remove_if(vestry_store *store, vestry_handle handle, vestry_cause cause) {
+  return handle && is_cause(cause) && store->ops->remove_if(store->self, handle, cause);
+}
+
+vestry_err vestry_store_list(vestry_store *store, const vestry_scope *only_scope, size_t page_count,
+                             vestry_list_cursor *cursor, vestry_list_fn fn, void *ctx) {
+  if (cursor->done) return VESTRY_OK;
+  if (page_count == 0) page_count = PAGE_DEFAULT;
+  if (page_count > PAGE_MOST) page_count = PAGE_MOST;
+  return store->ops->list(store->self, only_scope, page_count, cursor, fn, ctx);
+}
+
+uint64_t vestry_store_tick(vestry_store *store) {
+  if (!store->ops->tick) return UINT64_MAX;
+  store->ops->tick(store->self);
+  return store->ops->next_deadline_ns(store->self);
+}
+
+void vestry_store_stats_get(vestry_store *store, vestry_store_stats *ret_stats) {
+  vestry_store_stats stats = {0};
+  for (size_t cause = 0; cause < VESTRY_CAUSE_COUNT; cause++) {
+    /* acquire: pairs with vestry_store_leave. Read before `put`: whatever is seen to have left is seen to have come */
+    stats.removed_by_cause[cause] = atomic_load_explicit(&store->exit.removed_by_cause[cause], memory_order_acquire);
+    stats.removed += stats.removed_by_cause[cause];
+  }
+  stats.put = atomic_load_explicit(&store->put, memory_order_relaxed);
+  stats.live = stats.put - stats.removed;
+  stats.hits = atomic_load_explicit(&store->hits, memory_order_relaxed);
+  stats.misses = atomic_load_explicit(&store->misses, memory_order_relaxed);
+  *ret_stats = stats;
+}

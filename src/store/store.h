@@ -1,0 +1,36 @@
+/* The front of every store: what is between the public functions and an implementation. */
+#ifndef VSI_STORE_STORE_H
+#define VSI_STORE_STORE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "vestry/store.h"
+
+/* The one door through which values leave. Counters are written where things happen: relaxed, but for those of values
+ * that leave, which vestry_store_stats_get pairs with. */
+struct vestry_store_exit {
+  vestry_value_ops value;
+  vestry_purge_fn purge; /* NULL: none */
+  void *purge_ctx;
+  _Atomic(uint64_t) removed_by_cause[VESTRY_CAUSE_COUNT];
+};
+
+struct vestry_store {
+  const vestry_host *host;
+  const vestry_store_ops *ops;
+  void *self; /* the implementation's */
+  vestry_store_exit exit;
+  _Atomic(uint64_t) put, hits, misses;
+  _Atomic(uint64_t) armed_ns; /* when the driver ticks next; 0: no driver; written under driver_lock */
+  pthread_mutex_t driver_lock;
+  vestry_store_driver *driver; /* guarded by driver_lock; NULL: none */
+};
+
+/* The types' look-up: a built-in one or one of types (NULL: none). NULL: no such type. */
+const vestry_store_ops *vsi_store_types_find(const vestry_store_types *types, const char *name, void **ret_type_ctx);
+
+/* After a put: have the driver, if there is one, tick earlier if something is due earlier. No lock held. */
+void vsi_store_driver_wake(vestry_store *store);
+
+#endif

@@ -1,0 +1,66 @@
+#include <string.h>
+
+#include "base/memory.h"
+#include "store/builtin.h"
+#include "store/store.h"
+
+typedef struct type {
+  const vestry_store_ops *ops;
+  void *ctx;
+} type;
+
+struct vestry_store_types {
+  const vestry_host *host;
+  type *items;
+  size_t count, capacity;
+};
+
+static const vestry_store_ops *const builtin[] = {&vsi_hash_store_ops, &vsi_lru_store_ops};
+
+const vestry_store_ops *vsi_store_types_find(const vestry_store_types *types, const char *name, void **ret_type_ctx) {
+  for (size_t i = 0; i < sizeof builtin / sizeof *builtin; i++)
+    if (strcmp(builtin[i]->type, name) == 0) return builtin[i];
+  for (size_t i = 0; types && i < types->count; i++) {
+    if (strcmp(types->items[i].ops->type, name) != 0) continue;
+    *ret_type_ctx = types->items[i].ctx;
+    return types->items[i].ops;
+  }
+  return NULL;
+}
+
+vestry_err vestry_store_types_create(const vestry_host *host, vestry_store_types **ret_types) {
+  if (!ret_types) return VESTRY_INVALID;
+  host = vsi_host(host);
+  vestry_store_types *types = vsi_calloc(host, 1, sizeof *types);
+  if (!types) return VESTRY_NO_MEMORY;
+  types->host = host;
+  *ret_types = types;
+  return VESTRY_OK;
+}
+
+static bool is_complete(const vestry_store_ops *ops) {
+  return ops->version == VESTRY_STORE_OPS_VERSION && ops->type && *ops->type && ops->create && ops->destroy &&
+         ops->put && ops->get && ops->remove && ops->remove_if && ops->clear && ops->list &&
+         !ops->tick == !ops->next_deadline_ns;
+}
+
+vestry_err vestry_store_types_add(vestry_store_types *types, const vestry_store_ops *ops, void *type_ctx) {
+  if (!types || !ops || !is_complete(ops)) return VESTRY_INVALID;
+  void *taken_ctx;
+  if (vsi_store_types_find(types, ops->type, &taken_ctx)) return VESTRY_EXISTS;
+  if (types->count == types->capacity) {
+    size_t capacity = types->capacity ? types->capacity * 2 : 4;
+    type *items = vsi_realloc(types->host, types->items, capacity * sizeof *items);
+    if (!items) return VESTRY_NO_MEMORY;
+    types->items = items;
+    types->capacity = capacity;
+  }
+  types->items[types->count++] = (type){ops, type_ctx};
+  return VESTRY_OK;
+}
+
+void vestry_store_types_destroy(vestry_store_types *types) {
+  if (!types) return;
+  vsi_free(types->host, types->items);
+  vsi_free(types->host, types);
+}
