@@ -28,8 +28,7 @@ static const char *const well_formed[] = {
     "{\"a\":\"\x20!#[]~\x7F\"}",
     "{\"a\":\"\xC2\x80\xDF\xBF\xE0\xA0\x80\xED\x9F\xBF\xEE\x80\x80\xEF\xBF\xBF\xF0\x90\x80\x80\xF4\x8F\xBF\xBF\"}",
     "{\"a\":1,\"a\":2}",
-    "{\"12345678\":\"1234567\xC3\xA9"
-    "123456\\n7\"}",
+    "{\"12345678\":\"1234567\xC3\xA9xyzxyz\\n7\"}",
 };
 
 /* Text and where the check stops. */

@@ -1,0 +1,59 @@
+/* Events from any text and any fields: what is made must read back whole (tests/event/roundtrip.h).
+ * Input: a byte for the kind, one for mode and namespace, one for flags, one for retry; id, selector and a third field,
+ * each ended by a NUL; the text. Flag bits say which fields are given at all. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "event/roundtrip.h"
+
+enum { HAS_ID = 1, HAS_SELECTOR = 2, HAS_THIRD = 4, FIRST_SWITCH = 8 };
+
+/* Cuts a field off the input; NULL when it is not ended. */
+static const char *cut(const char **at, const char *end) {
+  const char *field = *at, *zero = memchr(field, 0, (size_t)(end - field));
+  if (!zero) return NULL;
+  *at = zero + 1;
+  return field;
+}
+
+static const char *round_trip(const uint8_t *head, const char *const *fields, const char *text, size_t len) {
+  uint8_t flags = head[2];
+  vestry_event_options common = {.id = flags & HAS_ID ? fields[0] : NULL, .retry_ms = head[3] * 100U};
+  const char *third = flags & HAS_THIRD ? fields[2] : NULL;
+  bool on = flags & FIRST_SWITCH;
+  switch (head[0] % 4) {
+  case 0: {
+    vestry_elements_options options = {.event = common,
+                                       .selector = flags & HAS_SELECTOR ? fields[1] : NULL,
+                                       .mode = (vestry_patch_mode)(head[1] % 9),
+                                       .use_view_transition = on,
+                                       .view_transition_selector = third,
+                                       .ns = (vestry_namespace)(head[1] / 9 % 4)};
+    return roundtrip_elements(text, len, &options);
+  }
+  case 1: {
+    vestry_signals_options options = {.event = common, .only_if_missing = on};
+    return roundtrip_signals(text, len, &options);
+  }
+  case 2: {
+    vestry_script_options options = {.event = common, .keep = on};
+    return roundtrip_script(text, len, &options, third);
+  }
+  default: return roundtrip_comment(flags & HAS_ID ? fields[0] : NULL);
+  }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  if (size < 4) return 0;
+  const char *at = (const char *)data + 4, *end = (const char *)data + size, *fields[3];
+  for (int i = 0; i < 3; i++) {
+    if (!(fields[i] = cut(&at, end))) return 0;
+  }
+  const char *why = round_trip(data, fields, at, (size_t)(end - at));
+  if (!why) return 0;
+  fprintf(stderr, "%s\n", why);
+  abort();
+}

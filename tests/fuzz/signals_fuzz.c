@@ -1,0 +1,45 @@
+/* Signals from a client: any bytes, under any limits. jansson alone, without limits, is the second opinion.
+ * Input: a byte each for max_depth, max_count and max_bytes (times 16), then the text. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "vestry/signals.h"
+
+static void require(bool condition) {
+  if (!condition) abort();
+}
+
+/* Both readings of a text that passed. */
+static void check_accepted(const char *json, size_t len, json_t *signals) {
+  require(json_is_object(signals));
+  json_t *other = len ? json_loadb(json, len, 0, NULL) : json_object();
+  require(json_equal(signals, other));
+  json_decref(other);
+}
+
+static void check_refused(const char *json, size_t len, vestry_err error, const vestry_signals_error *why) {
+  require(error == VESTRY_MALFORMED || error == VESTRY_TOO_LARGE);
+  require(why->offset <= len && memchr(why->message, '\0', sizeof why->message) && why->message[0]);
+  if (error != VESTRY_MALFORMED) return;
+  json_t *other = json_loadb(json, len, 0, NULL);
+  require(!json_is_object(other));
+  json_decref(other);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  if (size < 3) return 0;
+  vestry_signals_limits limits = {.max_depth = data[0], .max_count = data[1], .max_bytes = data[2] * (size_t)16};
+  const char *json = (const char *)data + 3;
+  size_t len = size - 3;
+  json_t *signals = NULL;
+  vestry_signals_error why = {.offset = SIZE_MAX};
+  vestry_err error = vestry_signals_parse(json, len, &limits, &signals, &why);
+  if (error)
+    check_refused(json, len, error, &why);
+  else
+    check_accepted(json, len, signals);
+  json_decref(signals);
+  return 0;
+}
