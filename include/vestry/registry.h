@@ -28,7 +28,8 @@ typedef struct vestry vestry;
 typedef struct vestry_dispatch_context vestry_dispatch_context;
 
 /** Makes the scope of a request, before its handler: writes at most VESTRY_SCOPE_MAX_BYTES into buffer and sets
- *  *ret_len (0 until then). On the serving thread, no lock held; the request's signals and scope are not there yet.
+ *  *ret_len (0 until then). On the serving thread, no lock held. Body and signals can be asked for; the scope itself is
+ *  empty until it returns.
  *  Returns  OK | any error: the request is answered with it, as for a handler */
 typedef vestry_err (*vestry_scope_fn)(const vestry_request *req, char *buffer, size_t *ret_len, void *ctx);
 
@@ -187,8 +188,8 @@ VESTRY_API vestry_connection *const *vestry_context_connections(const vestry_dis
 VESTRY_API const vestry_reply *vestry_context_reply(const vestry_dispatch_context *context);
 /** Add a connection to those the reply's effects go to; a reference is taken. PHASE_CONNECT only. In after, when a
  *  stream was opened: that stream is given up, unopened, in favour of the connections added now, and the request is
- *  answered 204. Connections that are not open any more do not count.
- *  OK | INVALID (phase) | NO_MEMORY. */
+ *  answered 204.
+ *  OK | CLOSED (it is not open: not added) | INVALID (phase) | NO_MEMORY. */
 VESTRY_API vestry_err vestry_context_target(vestry_dispatch_context *context, vestry_connection *connection);
 /** The stream that was opened for this reply; NULL: there is none. PHASE_CONNECT's after only, NULL elsewhere. */
 VESTRY_API vestry_connection *vestry_context_opened(const vestry_dispatch_context *context);

@@ -1,0 +1,92 @@
+#include "registry/answer.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/memory.h"
+#include "registry/instance.h"
+
+int vsi_status_of(vestry *v, vestry_err error) {
+  switch (error) {
+  case VESTRY_INVALID:
+  case VESTRY_MALFORMED: return 400;
+  case VESTRY_NOT_FOUND: return 404;
+  case VESTRY_EXISTS: return 409;
+  case VESTRY_TOO_LARGE: return 413;
+  case VESTRY_LIMIT:
+  case VESTRY_FULL: return 503;
+  case VESTRY_CLOSED: return vsi_instance_is_closing(v) ? 503 : 500;
+  default: return 500;
+  }
+}
+
+static const char *words_of(int status) {
+  switch (status) {
+  case 400: return "bad request";
+  case 404: return "not found";
+  case 408: return "the request came too slowly";
+  case 409: return "it is taken";
+  case 410: return "the stream has ended";
+  case 413: return "the request is too large";
+  case 503: return "no room now, try again later";
+  default: return "internal error";
+  }
+}
+
+static vestry_err respond(const vestry_request *req, int status, const vestry_header *headers, size_t headers_count,
+                          const void *body, size_t body_len) {
+  const vestry_response response = {status, headers, headers_count, body, body_len};
+  return req->ops->respond(req->server_request, &response) ? VESTRY_IO : VESTRY_OK;
+}
+
+vestry_err vsi_answer_status(const vestry_request *req, int status, const char *text) {
+  char body[192], retry_after[16];
+  snprintf(body, sizeof body, "%s\n", text ? text : words_of(status));
+  snprintf(retry_after, sizeof retry_after, "%u", (unsigned)req->v->retry_after_s);
+  const vestry_header headers[] = {
+      {"Content-Type", "text/plain; charset=utf-8"}, {"Cache-Control", "no-store"}, {"Retry-After", retry_after}};
+  return respond(req, status, headers, status == 503 ? 3 : 2, body, strlen(body));
+}
+
+vestry_err vsi_answer_nothing(const vestry_request *req) {
+  return respond(req, 204, NULL, 0, NULL, 0);
+}
+
+vestry_err vsi_answer_reply(const vestry_request *req, const vestry_reply *reply) {
+  int status = reply->status ? reply->status : reply->has_body ? 200 : 204;
+  bool has_body = reply->has_body && status != 204 && status != 205 && status != 304;
+  vestry_header *headers = vsi_alloc(reply->host, (reply->headers_count + 1) * sizeof *headers);
+  if (!headers) return vsi_answer_status(req, 500, NULL);
+  size_t count = 0;
+  if (has_body && !vsi_reply_header_find(reply, "Content-Type"))
+    headers[count++] = (vestry_header){"Content-Type", reply->body_type};
+  for (size_t i = 0; i < reply->headers_count; i++) headers[count++] = reply->headers[i];
+  vestry_err error =
+      respond(req, status, headers, count, has_body ? reply->body : NULL, has_body ? reply->body_len : 0);
+  vsi_free(reply->host, headers);
+  return error;
+}
+
+/* Compression is a stream's own matter, so an application's Content-Encoding would be a lie. */
+static bool is_of_streams(const char *name) {
+  static const char *const names[] = {"Content-Type", "Cache-Control", "X-Accel-Buffering", "Content-Encoding"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (strcasecmp(name, names[i]) == 0) return true;
+  return false;
+}
+
+vestry_err vsi_stream_headers(const vestry_reply *reply, vestry_header **ret_headers, size_t *ret_count) {
+  static const vestry_header own[] = {
+      {"Content-Type", "text/event-stream"}, {"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}};
+  enum { OWN = sizeof own / sizeof *own };
+  vestry_header *headers = vsi_alloc(reply->host, (reply->headers_count + OWN) * sizeof *headers);
+  if (!headers) return VESTRY_NO_MEMORY;
+  memcpy(headers, own, sizeof own);
+  size_t count = OWN;
+  for (size_t i = 0; i < reply->headers_count; i++)
+    if (!is_of_streams(reply->headers[i].name)) headers[count++] = reply->headers[i];
+  *ret_headers = headers;
+  *ret_count = count;
+  return VESTRY_OK;
+}

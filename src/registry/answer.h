@@ -1,0 +1,24 @@
+/* Answers that are no streams. */
+#ifndef VSI_REGISTRY_ANSWER_H
+#define VSI_REGISTRY_ANSWER_H
+
+#include "registry/reply.h"
+#include "registry/request.h"
+
+/* The status that an error is answered with: of a handler, an interceptor, the store or the adapter. */
+int vsi_status_of(vestry *v, vestry_err error);
+
+/* All: OK | IO (the peer is gone). */
+
+/* A status with a line of text/plain; Retry-After with 503. text: NULL: the status in words. Allocates nothing. */
+vestry_err vsi_answer_status(const vestry_request *req, int status, const char *text);
+/* 204 */
+vestry_err vsi_answer_nothing(const vestry_request *req);
+/* Status, headers and body of a reply; 500 when out of memory. */
+vestry_err vsi_answer_reply(const vestry_request *req, const vestry_reply *reply);
+
+/* The headers of a stream's head: vestry's own and those of the reply that are not among them.
+ * ret_headers: vsi_free it; borrows from the reply. OK | NO_MEMORY. */
+vestry_err vsi_stream_headers(const vestry_reply *reply, vestry_header **ret_headers, size_t *ret_count);
+
+#endif

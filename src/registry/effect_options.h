@@ -1,0 +1,19 @@
+/* Options of the built-in effects, from JSON objects. Strict: an unknown name or a wrong type is INVALID and the context
+ * is told which. What is read borrows from the object. NULL and null: the defaults. */
+#ifndef VSI_REGISTRY_EFFECT_OPTIONS_H
+#define VSI_REGISTRY_EFFECT_OPTIONS_H
+
+#include "vestry/registry.h"
+
+enum { VSI_SCRIPT_ATTRIBUTES_MAX = 64 };
+
+/* All: OK | INVALID. */
+vestry_err vsi_elements_options_read(vestry_dispatch_context *context, const json_t *json,
+                                     vestry_elements_options *ret_options);
+vestry_err vsi_signals_options_read(vestry_dispatch_context *context, const json_t *json,
+                                    vestry_signals_options *ret_options);
+/* attributes: room for VSI_SCRIPT_ATTRIBUTES_MAX, which the options then point to. */
+vestry_err vsi_script_options_read(vestry_dispatch_context *context, const json_t *json, vestry_attribute *attributes,
+                                   vestry_script_options *ret_options);
+
+#endif

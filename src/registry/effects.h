@@ -1,0 +1,10 @@
+/* The built-in effects. */
+#ifndef VSI_REGISTRY_EFFECTS_H
+#define VSI_REGISTRY_EFFECTS_H
+
+#include "registry/table.h"
+
+/* OK | NO_MEMORY. */
+vestry_err vsi_effects_register(vsi_table *table);
+
+#endif

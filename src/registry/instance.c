@@ -1,0 +1,164 @@
+/* The instance: what it is made of, and its end in three steps. */
+#include "registry/instance.h"
+
+#include "base/memory.h"
+#include "registry/effects.h"
+#include "registry/keeper.h"
+
+enum { DEFAULT_RETRY_AFTER_S = 2 };
+#define DEFAULT_BODY_BYTES ((size_t)1 << 20)
+#define MAX_BODY_BYTES     (SIZE_MAX / 4)
+
+/* ---------------------------------------------------------------------------------- a connection in a store -------- */
+
+static void value_ref(void *value) {
+  vestry_connection_ref(value);
+}
+
+static void value_unref(void *value) {
+  vestry_connection_unref(value);
+}
+
+static void value_close(void *value, vestry_cause cause) {
+  vestry_connection_close(value, cause);
+}
+
+/* ----------------------------------------------------------------------------------------------- making one -------- */
+
+static vestry_err create_runtime(vestry *v, const vestry_options *options) {
+  v->runtime = options->runtime;
+  if (v->runtime) return VESTRY_OK;
+  v->runtime_is_own = true;
+  return vestry_runtime_create(&(vestry_runtime_options){.host = v->host, .threads_count = options->threads_count},
+                               &v->runtime);
+}
+
+static vestry_err create_store(vestry *v, const vestry_options *options) {
+  const vestry_store_options store = {
+      .host = v->host,
+      .value = {value_ref, value_unref, value_close},
+      .purge = options->purge,
+      .purge_ctx = options->purge_ctx,
+      .max_count = options->max_count,
+      .idle_ms = options->idle_ms,
+      .lifetime_ms = options->lifetime_ms,
+      .max_per_scope_count = options->max_per_scope_count,
+  };
+  return vestry_store_create(options->store_types, options->store ? options->store : "lru", &store, &v->store);
+}
+
+static vestry_err fill(vestry *v, const vestry_options *options) {
+  vestry_err error = create_runtime(v, options);
+  if (!error) error = create_store(v, options);
+  if (!error) error = vestry_store_driver_create(v->store, v->runtime, &v->driver);
+  if (!error) error = vsi_group_create(v->runtime, &options->connection, NULL, &v->group);
+  if (!error) error = vsi_effects_register(&v->table);
+  if (!error) error = vsi_keeper_register(&v->table);
+  return error;
+}
+
+/* Takes what was made, whole or in part. */
+static void take_apart(vestry *v) {
+  vestry_store_driver_destroy(v->driver);
+  vestry_store_destroy(v->store);
+  vsi_group_destroy(v->group);
+  if (v->runtime_is_own) vestry_runtime_destroy(v->runtime);
+  vsi_table_finish(&v->table);
+  vsi_free(v->host, v);
+}
+
+static const vestry_host *host_of(const vestry_options *options) {
+  if (options->host) return options->host;
+  return options->runtime ? vestry_runtime_host(options->runtime) : vestry_host_default();
+}
+
+vestry_err vestry_create(const vestry_options *options, vestry **ret_instance) {
+  static const vestry_options defaults = {0};
+  if (!options) options = &defaults;
+  if (!ret_instance || (options->size && options->size < sizeof *options)) return VESTRY_INVALID;
+  if (options->max_body_bytes > MAX_BODY_BYTES) return VESTRY_INVALID;
+  const vestry_host *host = host_of(options);
+  vestry *v = vsi_calloc(host, 1, sizeof *v);
+  if (!v) return VESTRY_NO_MEMORY;
+  v->host = host;
+  vsi_table_init(&v->table, host);
+  v->scope = options->scope;
+  v->scope_ctx = options->scope_ctx;
+  v->hooks = options->hooks;
+  v->keep_open = options->keep_open;
+  v->max_body_bytes = options->max_body_bytes ? options->max_body_bytes : DEFAULT_BODY_BYTES;
+  v->signals = options->signals;
+  v->retry_after_s = options->retry_after_s ? options->retry_after_s : DEFAULT_RETRY_AFTER_S;
+  vestry_err error = fill(v, options);
+  if (error) {
+    take_apart(v);
+    return error;
+  }
+  *ret_instance = v;
+  return VESTRY_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------- its end --------- */
+
+void vestry_close(vestry *v) {
+  /* acq_rel pairs with vsi_instance_is_closing. */
+  if (atomic_exchange_explicit(&v->closing, true, memory_order_acq_rel)) return;
+  vsi_group_close(v->group);
+  vestry_store_close(v->store); /* after the group: whatever enters the store later finds it closed */
+}
+
+vestry_err vestry_stop(vestry *v, uint64_t timeout_ms) {
+  vestry_close(v);
+  return vsi_group_wait(v->group, timeout_ms);
+}
+
+void vestry_destroy(vestry *v) {
+  if (!v) return;
+  (void)vestry_stop(v, VESTRY_NEVER_MS);
+  take_apart(v);
+}
+
+/* ----------------------------------------------------------------------------------------------- asking it --------- */
+
+vestry_runtime *vestry_runtime_of(vestry *v) {
+  return v->runtime;
+}
+
+vestry_store *vestry_store_of(vestry *v) {
+  return v->store;
+}
+
+const vestry_host *vestry_host_of(const vestry *v) {
+  return v->host;
+}
+
+void vestry_stats_get(vestry *v, vestry_stats *ret_stats) {
+  vsi_group_stats group;
+  vsi_group_stats_get(v->group, &group);
+  *ret_stats = (vestry_stats){
+      .opened = group.opened,
+      .open = group.open,
+      .closed = group.closed,
+      .accepted = group.accepted,
+      .written = group.written,
+      .discarded = group.discarded,
+      .refused = group.refused,
+      .heartbeats = group.heartbeats,
+      .requests = atomic_load_explicit(&v->requests, memory_order_relaxed),
+      .rejected = atomic_load_explicit(&v->rejected, memory_order_relaxed),
+  };
+  for (size_t i = 0; i < VESTRY_CAUSE_COUNT; i++) ret_stats->closed_by_cause[i] = group.closed_by_cause[i];
+  vestry_store_stats_get(v->store, &ret_stats->store);
+}
+
+/* --------------------------------------------------------------------------------------------- registering --------- */
+
+vestry_err vestry_effect(vestry *v, const char *name, vestry_effect_fn effect, void *ctx) {
+  if (!v || !effect) return VESTRY_INVALID;
+  return vsi_table_set(&v->table, &(vsi_entry){VSI_KIND_EFFECT, (char *)name, {.effect = effect}, ctx});
+}
+
+vestry_err vestry_intercept(vestry *v, const vestry_interceptor *interceptor) {
+  if (!v || !interceptor) return VESTRY_INVALID;
+  return vsi_table_intercept(&v->table, interceptor);
+}

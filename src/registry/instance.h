@@ -1,0 +1,36 @@
+/* The instance: what everything in this floor reaches through. */
+#ifndef VSI_REGISTRY_INSTANCE_H
+#define VSI_REGISTRY_INSTANCE_H
+
+#include <stdatomic.h>
+
+#include "registry/table.h"
+#include "stream/group.h"
+
+struct vestry {
+  const vestry_host *host;
+  vestry_runtime *runtime;
+  bool runtime_is_own;
+  vestry_store *store; /* of vestry_connection */
+  vestry_store_driver *driver;
+  vsi_group *group; /* its hooks are none: those of a stream are called by its life (life.h) */
+  vsi_table table;
+
+  vestry_scope_fn scope;
+  void *scope_ctx;
+  vestry_connection_hooks hooks;
+  bool keep_open;
+  size_t max_body_bytes;
+  vestry_signals_limits signals;
+  uint32_t retry_after_s;
+
+  _Atomic(bool) closing;
+  _Atomic(uint64_t) requests, rejected; /* relaxed: mere counts */
+};
+
+static inline bool vsi_instance_is_closing(vestry *v) {
+  /* acquire pairs with the exchange in vestry_close. Only a first look: the store and the group refuse by themselves */
+  return atomic_load_explicit(&v->closing, memory_order_acquire);
+}
+
+#endif

@@ -1,0 +1,10 @@
+/* The keeper: the interceptors that keep connections in the store. */
+#ifndef VSI_REGISTRY_KEEPER_H
+#define VSI_REGISTRY_KEEPER_H
+
+#include "registry/table.h"
+
+/* OK | NO_MEMORY. */
+vestry_err vsi_keeper_register(vsi_table *table);
+
+#endif

@@ -1,0 +1,77 @@
+#include "registry/life.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "registry/context.h"
+
+vsi_life *vsi_life_create(vestry *v, vestry_scope scope, const vestry_connection_hooks *hooks) {
+  vsi_life *life = vsi_calloc(v->host, 1, sizeof *life + scope.len);
+  if (!life) return NULL;
+  life->v = v;
+  if (hooks) life->hooks = *hooks;
+  atomic_init(&life->refs, 2);
+  atomic_init(&life->handle, 0);
+  atomic_init(&life->ended, false);
+  life->scope_len = scope.len;
+  if (scope.len) memcpy(life->scope, scope.data, scope.len);
+  return life;
+}
+
+void vsi_life_unref(vsi_life *life) {
+  /* acq_rel: the last one frees what the other has written */
+  if (life && atomic_fetch_sub_explicit(&life->refs, 1, memory_order_acq_rel) == 1) vsi_free(life->v->host, life);
+}
+
+/* Dispatch one of vestry's own effects, if the application has registered it. */
+static void announce(vestry_dispatch_context *context, const char *name, vestry_connection *connection,
+                     const char *cause) {
+  vestry *v = context->v;
+  if (!vsi_table_find(&v->table, VSI_KIND_EFFECT, name)) return;
+  json_int_t id = (json_int_t)vestry_connection_id(connection);
+  json_t *effects = json_pack("[[s, I, s*]]", name, id, cause);
+  if (effects)
+    vsi_dispatch(context, effects);
+  else
+    vsi_log(v->host, VESTRY_LOG_ERROR, "%s of connection %llu: out of memory", name, (unsigned long long)id);
+  json_decref(effects);
+}
+
+static void on_open(vestry_connection *connection, void *ctx) {
+  vsi_life *life = ctx;
+  vestry *v = life->v;
+  if (life->hooks.on_open) life->hooks.on_open(connection, life->hooks.ctx);
+  if (v->hooks.on_open) v->hooks.on_open(connection, v->hooks.ctx);
+  vestry_dispatch_context context;
+  vestry_dispatch_result result;
+  vsi_context_init(&context, v, NULL, vsi_life_scope(life), &result);
+  if (!vsi_targets_add(&context.targets, connection)) announce(&context, "connection", connection, NULL);
+  vsi_dispatch_log(v, &result, "an opened stream");
+  vsi_context_finish(&context);
+}
+
+static void on_close(vestry_connection *connection, vestry_cause cause, void *ctx) {
+  vsi_life *life = ctx;
+  vestry *v = life->v;
+  /* seq_cst, then the handle is loaded: pairs with the keeper, which stores the handle, then loads this (keeper.c). */
+  atomic_store_explicit(&life->ended, true, memory_order_seq_cst);
+  vestry_dispatch_context context;
+  vestry_dispatch_result result;
+  vsi_context_init(&context, v, NULL, vsi_life_scope(life), &result);
+  context.life = life;
+  (void)vsi_targets_add(&context.targets, connection); /* the first needs no memory */
+  vsi_context_intercept(&context, VESTRY_PHASE_CLOSE, false, NULL);
+  if (life->hooks.on_close) life->hooks.on_close(connection, cause, life->hooks.ctx);
+  if (v->hooks.on_close) v->hooks.on_close(connection, cause, v->hooks.ctx);
+  /* Of a stream that was given up for another nobody has heard: nothing was dispatched to it. */
+  if (!life->given_up) announce(&context, "sse-closed", connection, vestry_cause_name(cause));
+  vsi_context_intercept(&context, VESTRY_PHASE_CLOSE, true, NULL);
+  vsi_dispatch_log(v, &result, "an ended stream");
+  vsi_context_finish(&context);
+  vsi_life_unref(life);
+}
+
+vestry_connection_hooks vsi_life_hooks(vsi_life *life) {
+  return (vestry_connection_hooks){on_open, on_close, life};
+}

@@ -1,0 +1,33 @@
+/* The life of a stream as the instance sees it: what happens when it has opened and when it has ended. Each stream that
+ * vestry_serve opens has one, as the context of its hooks. */
+#ifndef VSI_REGISTRY_LIFE_H
+#define VSI_REGISTRY_LIFE_H
+
+#include <stdatomic.h>
+
+#include "registry/instance.h"
+
+/* Two hold it: the connection, until its close hook has returned, and the serving thread, until it is done with it. */
+typedef struct vsi_life {
+  vestry *v;
+  vestry_connection_hooks hooks; /* the reply's */
+  _Atomic(uint32_t) refs;
+  _Atomic(vestry_handle) handle; /* where the keeper stored it; 0: nowhere */
+  _Atomic(bool) ended;           /* its close hook has begun */
+  bool given_up;                 /* it was never to open; set before abandon, which runs the hook on that thread */
+  size_t scope_len;
+  unsigned char scope[];
+} vsi_life;
+
+/* hooks: the reply's, may be NULL. Two references, one for the connection: NULL when out of memory. */
+vsi_life *vsi_life_create(vestry *v, vestry_scope scope, const vestry_connection_hooks *hooks);
+void vsi_life_unref(vsi_life *life);
+
+/* What the connection is created with. */
+vestry_connection_hooks vsi_life_hooks(vsi_life *life);
+
+static inline vestry_scope vsi_life_scope(const vsi_life *life) {
+  return (vestry_scope){life->scope, life->scope_len};
+}
+
+#endif

@@ -1,0 +1,35 @@
+/* The connections that something is for: a list of held references, without an allocation while it is short. */
+#ifndef VSI_REGISTRY_TARGETS_H
+#define VSI_REGISTRY_TARGETS_H
+
+#include "vestry/connection.h"
+#include "vestry/store.h"
+
+enum { VSI_TARGETS_INLINE = 8 };
+
+typedef struct vsi_targets {
+  const vestry_host *host;
+  vestry_connection **items; /* few, or an allocation */
+  size_t count, capacity;
+  vestry_connection *few[VSI_TARGETS_INLINE]; /* so a list stays where it is made */
+} vsi_targets;
+
+void vsi_targets_init(vsi_targets *targets, const vestry_host *host);
+void vsi_targets_finish(vsi_targets *targets); /* drops the references */
+void vsi_targets_clear(vsi_targets *targets);
+
+/* Append; takes a reference. OK | NO_MEMORY (list unchanged). */
+vestry_err vsi_targets_add(vsi_targets *targets, vestry_connection *connection);
+/* Append all of another list. OK | NO_MEMORY (list unchanged). */
+vestry_err vsi_targets_add_all(vsi_targets *targets, const vsi_targets *more);
+/* Drop those that are not open. */
+void vsi_targets_prune(vsi_targets *targets);
+
+/* Append the open connections that are stored under a key, oldest first, as many as there are. A connection that is
+ * closing is still stored until its hooks run; it has no claim to the key any more and is only counted.
+ * ret_closed_count: may be NULL; set unless the call failed for another reason than NOT_FOUND.
+ * OK | NOT_FOUND (none is open) | INVALID, TOO_LARGE (key, scope) | NO_MEMORY (list unchanged). */
+vestry_err vsi_targets_find(vsi_targets *targets, vestry_store *store, vestry_scope scope, const vestry_key *key,
+                            size_t *ret_closed_count);
+
+#endif
