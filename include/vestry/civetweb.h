@@ -14,7 +14,16 @@
  *  civetweb gives each stream a worker thread for its life. When all are parked nothing else is served, so streams are
  *  admitted up to num_threads less a reserve; beyond it the answer is 503 with Retry-After. Set num_threads to the
  *  streams you want plus the reserve, connection_queue and listen_backlog to match, tcp_nodelay to 1 (otherwise small
- *  patches wait for 40 ms), and request_timeout_ms to how long a client may stall. */
+ *  patches wait for 40 ms), and request_timeout_ms to how long a client may stall.
+ *
+ *  How soon a stream ends when its client has gone: civetweb itself sees it at the second write after it, which is the
+ *  second heartbeat. But on Linux the kernel is asked (NETLINK_SOCK_DIAG, no privilege needed) which sockets the server's
+ *  ports have: every watch_ms. A client that closes, or whose machine resets the connection, is HANGUP within that time;
+ *  one that acknowledges nothing for lost_ms is LOST: at most heartbeat + lost_ms + watch_ms after the cut. A client that
+ *  acknowledges but does not read is neither; it is STALLED when a write to it got nowhere for request_timeout_ms. A
+ *  client that shuts only its sending half is taken for one that closed; browsers do not do that.
+ *
+ *  A stream to an HTTP/1.0 client lasts until the connection closes, so that client cannot tell an end from an abort. */
 #ifndef VESTRY_CIVETWEB_H
 #define VESTRY_CIVETWEB_H
 
@@ -33,31 +42,37 @@ typedef struct vestry_civetweb vestry_civetweb;
 typedef struct vestry_civetweb_options {
   size_t size;              /**< sizeof(vestry_civetweb_options), or 0 */
   uint32_t reserve_threads; /**< workers kept free of streams; 0: a tenth of num_threads, at least 2, at most 32 */
-  uint64_t watch_ms;        /**< how often the kernel is asked which peers have gone; 0: 250; VESTRY_NEVER_MS: never (a
-                                 peer that is gone is then found by the second heartbeat after it) */
-  uint64_t lost_ms;         /**< a peer that leaves sent bytes unacknowledged for so long is LOST; 0: 2 × heartbeat of
-                                 the instance; VESTRY_NEVER_MS: never */
+  uint64_t watch_ms;        /**< how often the kernel is asked which peers have gone; 0: 250; VESTRY_NEVER_MS: never */
+  uint64_t lost_ms;         /**< a peer that leaves sent bytes unacknowledged for so long is LOST; 0: 30,000;
+                                 VESTRY_NEVER_MS: never */
 } vestry_civetweb_options;
 
 /** Look at a server's settings before mg_start: names and values in turn, ended by NULL.
  *  why      receives one terminated line on failure; may be NULL with capacity 0
  *  Returns  OK | UNSUPPORTED (a TLS port, and this civetweb has no working TLS: mg_start would crash) | INVALID (too
  *           few threads for a stream and the reserve, tcp_nodelay not 1)
- *  Threads  any; does not block */
+ *  Threads  any, but not while another one starts or stops a civetweb server; does not block */
 VESTRY_API vestry_err vestry_civetweb_check(const char *const *settings, char *why, size_t capacity);
 
 /** Add vestry to a running server.
- *  v, server  borrowed; both must outlive the adapter, the server may be stopped before it is destroyed
- *  options    NULL: the defaults
- *  Returns  OK | INVALID (num_threads leaves no room for a stream) | UNSUPPORTED (a TLS port without TLS) | NO_MEMORY |
- *           IO (the watch could not be set up)
- *  Threads  any */
+ *  v, server    borrowed; both must outlive the adapter, the server may be stopped before it is destroyed
+ *  options      NULL: the defaults; copied
+ *  ret_adapter  owned by the caller; untouched on failure
+ *  Returns  OK (also when the kernel does not tell about sockets: that is logged, and heartbeats find who has gone) |
+ *           INVALID (an argument; num_threads leaves no room for a stream) | UNSUPPORTED (a TLS port without TLS) |
+ *           NO_MEMORY | CLOSED (the instance's runtime) | IO (no randomness)
+ *  Threads  any; does not block. The watch runs on a timer of the instance's runtime, 0.3 to 2 ms each time */
 VESTRY_API vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server,
                                              const vestry_civetweb_options *options, vestry_civetweb **ret_adapter);
 
 /** Mount a handler for a method and one exact path. Other methods on a mounted path are answered 405 with Allow (HEAD
- *  is served by GET's handler without the body); paths that are not mounted are left to the server.
- *  Returns  OK | EXISTS | INVALID (no method token, a path without its '/') | NO_MEMORY | CLOSED
+ *  is served by GET's handler without the body, as an ordinary request); paths that are not mounted are left to the
+ *  server, as are those below a mounted one. The server asks handlers of its own for exactly this path, or for one above
+ *  it, first.
+ *  method, path  copied; the path as it is after URL-decoding, without query
+ *  handler, app  app is borrowed until the adapter is destroyed
+ *  Returns  OK | EXISTS | INVALID (no method token; a path without its '/', or with one of * ? $ |, which civetweb takes
+ *           for a pattern; no handler) | NO_MEMORY | CLOSED (it was stopped)
  *  Threads  one at a time; requests may be under way */
 VESTRY_API vestry_err vestry_civetweb_handle(vestry_civetweb *adapter, const char *method, const char *path,
                                              vestry_handler_fn handler, void *app);
@@ -69,7 +84,8 @@ VESTRY_API vestry_err vestry_civetweb_handle(vestry_civetweb *adapter, const cha
 VESTRY_API vestry_err vestry_civetweb_stop(vestry_civetweb *adapter, uint64_t timeout_ms);
 
 /** mg_stop, but prompt: civetweb's accept loop looks at its stop flag every two seconds or when somebody connects, so
- *  somebody connects. The server is gone afterwards.
+ *  somebody connects. The server is gone afterwards. It still takes up to two seconds while a client holds a connection
+ *  open on which it sends nothing: civetweb's workers look no more often. NULL is accepted.
  *  Threads  not from a handler; blocks until all workers have ended */
 VESTRY_API void vestry_civetweb_stop_server(struct mg_context *server);
 

@@ -1,0 +1,113 @@
+#include "adapter/civetweb/answer.h"
+
+#include <civetweb.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "adapter/civetweb/host.h"
+
+/* A head is mostly below 1 KiB. Worker stacks are small, so no more than this is put on them. */
+enum { ON_STACK = 2048, TOGETHER = 16384 };
+
+typedef struct writer {
+  char *buffer;
+  size_t capacity, len; /* len: also what did not fit */
+} writer;
+
+static void put(writer *to, const char *format, ...) VESTRY_PRINTF(2, 3);
+static void put(writer *to, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  size_t room = to->len < to->capacity ? to->capacity - to->len : 0;
+  int len = vsnprintf(room ? to->buffer + to->len : NULL, room, format, arguments);
+  va_end(arguments);
+  if (len > 0) to->len += (size_t)len;
+}
+
+/* Fixed English names, whatever the locale. */
+static void put_date(writer *to, int64_t unix_s) {
+  static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+  time_t seconds = (time_t)unix_s;
+  struct tm at;
+  if (!gmtime_r(&seconds, &at)) return;
+  put(to, "Date: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT\r\n", days + at.tm_wday * 3, at.tm_mday,
+      months + at.tm_mon * 3, at.tm_year + 1900, at.tm_hour, at.tm_min, at.tm_sec);
+}
+
+size_t vsi_civetweb_head_format(char *buffer, size_t capacity, const vestry_response *response,
+                                vsi_civetweb_framing framing, bool keep_alive, int64_t unix_s) {
+  writer to = {buffer, capacity, 0};
+  put(&to, "HTTP/1.1 %d %s\r\n", response->status, mg_get_response_code_text(NULL, response->status));
+  put_date(&to, unix_s);
+  for (size_t i = 0; i < response->headers_count; i++)
+    put(&to, "%s: %s\r\n", response->headers[i].name, response->headers[i].value);
+  put(&to, "Connection: %s\r\n", keep_alive ? "keep-alive" : "close");
+  switch (framing) {
+  case VSI_CIVETWEB_LENGTH: put(&to, "Content-Length: %zu\r\n", response->body_len); break;
+  case VSI_CIVETWEB_CHUNKED: put(&to, "Transfer-Encoding: chunked\r\n"); break;
+  case VSI_CIVETWEB_NO_BODY:
+  case VSI_CIVETWEB_UNTIL_CLOSE: break;
+  }
+  put(&to, "\r\n");
+  return to.len;
+}
+
+int64_t vsi_civetweb_unix_s(void) {
+  return (int64_t)time(NULL);
+}
+
+/* mg_write takes an int's worth at once. */
+static bool write_all(struct mg_connection *conn, const char *data, size_t len) {
+  while (len) {
+    size_t part = len < INT_MAX ? len : INT_MAX;
+    if (mg_write(conn, data, part) != (int)part) return false;
+    data += part;
+    len -= part;
+  }
+  return true;
+}
+
+/* RFC 9110: these have no body, and 304 may not claim another one's length; 205 says that its body is empty. */
+static vsi_civetweb_framing framing_of(int status) {
+  return status == 204 || status == 304 ? VSI_CIVETWEB_NO_BODY : VSI_CIVETWEB_LENGTH;
+}
+
+vestry_err vsi_civetweb_respond(void *server_request, const vestry_response *response) {
+  vsi_civetweb_request *request = server_request;
+  const vestry_host *host = request->adapter->host;
+  vsi_civetweb_framing framing = framing_of(response->status);
+  vsi_civetweb_request_answering(request);
+  bool keep_alive = request->wants_alive && !request->must_close;
+  int64_t unix_s = vsi_civetweb_unix_s();
+  size_t body_len = framing == VSI_CIVETWEB_LENGTH && !request->is_head ? response->body_len : 0;
+
+  char small[ON_STACK], *text = small;
+  size_t head_len = vsi_civetweb_head_format(small, sizeof small, response, framing, keep_alive, unix_s);
+  /* A small body goes out with its head: one write, one packet. */
+  size_t together = body_len <= TOGETHER ? body_len : 0;
+  if (head_len >= sizeof small || together > sizeof small - head_len) {
+    text = vsi_civetweb_alloc(host, 1, head_len + together + 1);
+    if (!text) {
+      vsi_civetweb_request_close(request);
+      return VESTRY_NO_MEMORY;
+    }
+    vsi_civetweb_head_format(text, head_len + 1, response, framing, keep_alive, unix_s);
+  }
+  if (together) memcpy(text + head_len, response->body, together);
+  request->status = response->status;
+  bool written = write_all(request->conn, text, head_len + together) &&
+                 write_all(request->conn, (const char *)response->body + together, body_len - together);
+  if (text != small) vsi_civetweb_free(host, text);
+  if (written) return VESTRY_OK;
+  vsi_civetweb_request_close(request);
+  return VESTRY_IO;
+}
+
+void vsi_civetweb_refuse(vsi_civetweb_request *request, int status, const char *name, const char *value) {
+  const vestry_header header = {name, value};
+  vsi_civetweb_respond(request,
+                       &(vestry_response){.status = status, .headers = &header, .headers_count = name ? 1 : 0});
+}

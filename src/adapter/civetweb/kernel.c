@@ -1,0 +1,144 @@
+#include "adapter/civetweb/kernel.h"
+
+#include <errno.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+/* inet_diag_msg.idiag_timer: the kernel probes a shut window. */
+enum { TIMER_PROBE = 4 };
+
+/* A dump's request with a filter on the local port: port_low <= port <= port_high. A filter is a list of conditional
+ * jumps: by `yes` bytes to the next one, by `no` bytes to beyond the end, which rejects. The port of a condition stands
+ * in the `no` of the entry behind it. */
+typedef struct request {
+  struct nlmsghdr header;
+  struct inet_diag_req_v2 diag;
+  struct rtattr attribute;
+  struct inet_diag_bc_op filter[4];
+} request;
+
+void vsi_civetweb_kernel_init(vsi_civetweb_kernel *kernel, uint16_t port_low, uint16_t port_high) {
+  kernel->netlink = -1;
+  kernel->sequence = 0;
+  kernel->port_low = port_low;
+  kernel->port_high = port_high;
+}
+
+void vsi_civetweb_kernel_finish(vsi_civetweb_kernel *kernel) {
+  if (kernel->netlink >= 0) close(kernel->netlink);
+  kernel->netlink = -1;
+}
+
+static vestry_err open_netlink(vsi_civetweb_kernel *kernel) {
+  if (kernel->netlink >= 0) return VESTRY_OK;
+  kernel->netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+  if (kernel->netlink < 0) return VESTRY_IO;
+  /* The answer is there when the request has been sent; this is for kernels that think otherwise. */
+  setsockopt(kernel->netlink, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_sec = 1}, sizeof(struct timeval));
+  return VESTRY_OK;
+}
+
+static vestry_err ask(vsi_civetweb_kernel *kernel, vsi_civetweb_sockets which, uint8_t family) {
+  request ask = {
+      .header = {.nlmsg_len = sizeof ask,
+                 .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+                 .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+                 .nlmsg_seq = ++kernel->sequence},
+      .diag = {.sdiag_family = family,
+               .sdiag_protocol = IPPROTO_TCP,
+               .idiag_ext = 1 << (INET_DIAG_INFO - 1),
+               .idiag_states =
+                   which == VSI_CIVETWEB_LISTENING ? 1u << TCP_LISTEN : 1u << TCP_ESTABLISHED | 1u << TCP_CLOSE_WAIT},
+      .attribute = {.rta_type = INET_DIAG_REQ_BYTECODE, .rta_len = sizeof ask.attribute + sizeof ask.filter},
+      .filter = {{INET_DIAG_BC_S_GE, 8, 20},
+                 {.no = kernel->port_low},
+                 {INET_DIAG_BC_S_LE, 8, 12},
+                 {.no = kernel->port_high}},
+  };
+  const struct sockaddr_nl to = {.nl_family = AF_NETLINK};
+  ssize_t sent = sendto(kernel->netlink, &ask, sizeof ask, 0, (const struct sockaddr *)&to, sizeof to);
+  return sent == (ssize_t)sizeof ask ? VESTRY_OK : VESTRY_IO;
+}
+
+static void read_address(unsigned char address[16], uint8_t family, const void *words) {
+  static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
+  if (family == AF_INET6) {
+    memcpy(address, words, 16);
+    return;
+  }
+  memcpy(address, mapped, sizeof mapped);
+  memcpy(address + sizeof mapped, words, 4);
+}
+
+/* One answer. What an older kernel does not say reads as "acknowledged just now". */
+static vsi_civetweb_socket read_socket(const struct nlmsghdr *header) {
+  const struct inet_diag_msg *message = NLMSG_DATA(header);
+  vsi_civetweb_socket socket = {
+      .peer = {.port = ntohs(message->id.idiag_dport), .server_port = ntohs(message->id.idiag_sport)},
+      .cookie = (uint64_t)message->id.idiag_cookie[1] << 32 | message->id.idiag_cookie[0],
+      .established = message->idiag_state == TCP_ESTABLISHED,
+      .unacked_bytes = message->idiag_wqueue,
+      .window_shut = message->idiag_timer == TIMER_PROBE,
+  };
+  read_address(socket.peer.address, message->idiag_family, message->id.idiag_dst);
+  size_t left = header->nlmsg_len - NLMSG_LENGTH(sizeof *message);
+  const struct rtattr *attribute = (const struct rtattr *)(message + 1);
+  for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
+    if (attribute->rta_type != INET_DIAG_INFO) continue;
+    struct tcp_info info = {0};
+    size_t len = RTA_PAYLOAD(attribute);
+    memcpy(&info, RTA_DATA(attribute), len < sizeof info ? len : sizeof info);
+    socket.since_ack_ms = info.tcpi_last_ack_recv;
+    socket.probes_count = info.tcpi_probes;
+  }
+  return socket;
+}
+
+/* Hand one datagram's sockets out. *ret_done: it was the last one. */
+static vestry_err read_datagram(vsi_civetweb_kernel *kernel, size_t len, vsi_civetweb_socket_fn fn, void *ctx,
+                                bool *ret_done) {
+  const struct nlmsghdr *header = (const struct nlmsghdr *)(const void *)kernel->buffer;
+  for (; NLMSG_OK(header, len); header = NLMSG_NEXT(header, len)) {
+    if (header->nlmsg_seq != kernel->sequence) continue; /* of a dump that was given up */
+    if (header->nlmsg_type == NLMSG_ERROR || (header->nlmsg_flags & NLM_F_DUMP_INTR)) return VESTRY_IO;
+    if (header->nlmsg_type == NLMSG_DONE) {
+      *ret_done = true;
+      return VESTRY_OK;
+    }
+    if (header->nlmsg_type != SOCK_DIAG_BY_FAMILY || header->nlmsg_len < NLMSG_LENGTH(sizeof(struct inet_diag_msg)))
+      continue;
+    vsi_civetweb_socket socket = read_socket(header);
+    fn(&socket, ctx);
+  }
+  return VESTRY_OK;
+}
+
+static vestry_err dump_family(vsi_civetweb_kernel *kernel, vsi_civetweb_sockets which, uint8_t family,
+                              vsi_civetweb_socket_fn fn, void *ctx) {
+  vestry_err error = ask(kernel, which, family);
+  for (bool done = false; !error && !done;) {
+    /* MSG_TRUNC: the datagram's true length, also when it did not fit. */
+    ssize_t len = recv(kernel->netlink, kernel->buffer, sizeof kernel->buffer, MSG_TRUNC);
+    if (len < 0 && errno == EINTR) continue;
+    if (len <= 0 || (size_t)len > sizeof kernel->buffer) return VESTRY_IO;
+    error = read_datagram(kernel, (size_t)len, fn, ctx, &done);
+  }
+  return error;
+}
+
+vestry_err vsi_civetweb_kernel_dump(vsi_civetweb_kernel *kernel, vsi_civetweb_sockets which, vsi_civetweb_socket_fn fn,
+                                    void *ctx) {
+  vestry_err error = open_netlink(kernel);
+  if (!error) error = dump_family(kernel, which, AF_INET, fn, ctx);
+  if (!error) error = dump_family(kernel, which, AF_INET6, fn, ctx);
+  if (error) vsi_civetweb_kernel_finish(kernel); /* half an answer may be left in it: start anew */
+  return error;
+}

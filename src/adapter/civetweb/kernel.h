@@ -1,0 +1,35 @@
+/* The kernel's word on a server's TCP sockets, by NETLINK_SOCK_DIAG: which peers are there, and what they have
+ * acknowledged. It takes no descriptor of the server's and no privilege. */
+#ifndef VSI_CIVETWEB_KERNEL_H
+#define VSI_CIVETWEB_KERNEL_H
+
+#include "adapter/civetweb/peer.h"
+
+enum { VSI_CIVETWEB_KERNEL_BUFFER = 32768 }; /* the kernel fills no more at once */
+
+typedef struct vsi_civetweb_kernel {
+  int netlink; /* -1: closed */
+  uint32_t sequence;
+  uint16_t port_low, port_high; /* the server's ports lie between */
+  _Alignas(8) char buffer[VSI_CIVETWEB_KERNEL_BUFFER];
+} vsi_civetweb_kernel;
+
+typedef enum vsi_civetweb_sockets {
+  VSI_CIVETWEB_LISTENING,
+  VSI_CIVETWEB_CONNECTED /* established, or shut by the peer */
+} vsi_civetweb_sockets;
+
+typedef void (*vsi_civetweb_socket_fn)(const vsi_civetweb_socket *socket, void *ctx);
+
+void vsi_civetweb_kernel_init(vsi_civetweb_kernel *kernel, uint16_t port_low, uint16_t port_high);
+void vsi_civetweb_kernel_finish(vsi_civetweb_kernel *kernel);
+
+/* Call fn for each socket whose local port lies in the range, all address families. Does not wait for anybody: the
+ * kernel answers as it is asked. One thread at a time.
+ * Returns  OK: these were all that were there from begin to end, but for those that the kernel skips when a neighbour in
+ *          its table goes away at that moment: what is missing is asked for twice | IO: no answer, or half of one; fn
+ *          may have been called */
+vestry_err vsi_civetweb_kernel_dump(vsi_civetweb_kernel *kernel, vsi_civetweb_sockets which, vsi_civetweb_socket_fn fn,
+                                    void *ctx);
+
+#endif

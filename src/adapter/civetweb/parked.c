@@ -1,0 +1,139 @@
+#include "adapter/civetweb/parked.h"
+
+#include "adapter/civetweb/host.h"
+
+/* How many connections are closed between two takings of the lock. */
+enum { BATCH = 32, LEAST_BUCKETS = 16 };
+
+vestry_err vsi_civetweb_parked_init(vsi_civetweb_parked *parked, const vestry_host *host, size_t capacity) {
+  size_t count = LEAST_BUCKETS;
+  while (count < capacity) count *= 2;
+  uint64_t seed = 0;
+  vestry_err error = host->random(host->ctx, &seed, sizeof seed);
+  if (error) return error;
+  vsi_civetweb_entry **buckets = vsi_civetweb_alloc(host, count, sizeof *buckets);
+  if (!buckets) return VESTRY_NO_MEMORY;
+  *parked = (vsi_civetweb_parked){.buckets = buckets, .buckets_count = count, .seed = seed};
+  pthread_mutex_init(&parked->lock, NULL);
+  return VESTRY_OK;
+}
+
+void vsi_civetweb_parked_finish(vsi_civetweb_parked *parked, const vestry_host *host) {
+  if (!parked->buckets) return;
+  pthread_mutex_destroy(&parked->lock);
+  vsi_civetweb_free(host, parked->buckets);
+  parked->buckets = NULL;
+}
+
+static vsi_civetweb_entry **bucket_of(vsi_civetweb_parked *parked, const vsi_civetweb_peer *peer) {
+  return &parked->buckets[vsi_civetweb_peer_hash(peer, parked->seed) & (parked->buckets_count - 1)];
+}
+
+void vsi_civetweb_parked_add(vsi_civetweb_parked *parked, vsi_civetweb_entry *entry) {
+  pthread_mutex_lock(&parked->lock);
+  vsi_civetweb_entry **bucket = bucket_of(parked, &entry->peer);
+  entry->next = *bucket; /* youngest first: vsi_civetweb_parked_see counts on it */
+  entry->since = entry->seen = parked->round;
+  entry->has_cookie = entry->told = false;
+  entry->verdict = VESTRY_CAUSE_NONE;
+  entry->unacked_since_ns = UINT64_MAX;
+  *bucket = entry;
+  parked->count++;
+  pthread_mutex_unlock(&parked->lock);
+}
+
+void vsi_civetweb_parked_remove(vsi_civetweb_parked *parked, vsi_civetweb_entry *entry) {
+  pthread_mutex_lock(&parked->lock);
+  vsi_civetweb_entry **link = bucket_of(parked, &entry->peer);
+  while (*link != entry) link = &(*link)->next;
+  *link = entry->next;
+  parked->count--;
+  pthread_mutex_unlock(&parked->lock);
+}
+
+/* Whether the running round is about this stream: it was parked when the round began, and can be watched. */
+static bool is_watched_locked(const vsi_civetweb_parked *parked, const vsi_civetweb_entry *entry) {
+  return entry->has_peer && entry->since < parked->round;
+}
+
+/* Why an entry is to be closed by the running round; NONE: it is not. */
+static vestry_cause round_cause_locked(const vsi_civetweb_parked *parked, const vsi_civetweb_entry *entry) {
+  if (!is_watched_locked(parked, entry)) return VESTRY_CAUSE_NONE;
+  return entry->seen == parked->round ? entry->verdict : VESTRY_CAUSE_HANGUP;
+}
+
+/* Close what is to be closed and was not told so before: for `all`, or (NONE) for what the round says. References are
+ * taken under the lock, so that no parked thread's connection goes away before its close. */
+static void close_batches(vsi_civetweb_parked *parked, vestry_cause all) {
+  vestry_connection *connections[BATCH];
+  vestry_cause causes[BATCH];
+  size_t count;
+  do {
+    count = 0;
+    pthread_mutex_lock(&parked->lock);
+    for (size_t i = 0; i < parked->buckets_count && count < BATCH; i++)
+      for (vsi_civetweb_entry *at = parked->buckets[i]; at && count < BATCH; at = at->next) {
+        vestry_cause cause = all ? all : round_cause_locked(parked, at);
+        if (!cause || at->told) continue;
+        at->told = true;
+        causes[count] = cause;
+        connections[count++] = vestry_connection_ref(at->connection);
+      }
+    pthread_mutex_unlock(&parked->lock);
+    for (size_t i = 0; i < count; i++) {
+      vestry_connection_close(connections[i], causes[i]);
+      vestry_connection_unref(connections[i]);
+    }
+  } while (count == BATCH);
+}
+
+void vsi_civetweb_parked_close_all(vsi_civetweb_parked *parked, vestry_cause cause) {
+  close_batches(parked, cause);
+}
+
+bool vsi_civetweb_parked_begin(vsi_civetweb_parked *parked) {
+  pthread_mutex_lock(&parked->lock);
+  bool any = parked->count > 0;
+  if (any) parked->round++;
+  pthread_mutex_unlock(&parked->lock);
+  return any;
+}
+
+/* A peer that was gone without a word may come back from the same port while the old stream is still parked: two
+ * streams, one socket. The cookie tells sockets apart; a stream learns its own when it is seen for the first time. */
+static vsi_civetweb_entry *owner_locked(vsi_civetweb_parked *parked, const vsi_civetweb_socket *socket) {
+  vsi_civetweb_entry *free_one = NULL;
+  for (vsi_civetweb_entry *at = *bucket_of(parked, &socket->peer); at; at = at->next) {
+    if (!is_watched_locked(parked, at) || !vsi_civetweb_peer_equal(&at->peer, &socket->peer)) continue;
+    if (at->has_cookie && at->cookie == socket->cookie) return at;
+    if (!at->has_cookie && !free_one) free_one = at;
+  }
+  return free_one;
+}
+
+void vsi_civetweb_parked_see(vsi_civetweb_parked *parked, const vsi_civetweb_socket *socket, uint64_t now_ns,
+                             uint64_t lost_ns) {
+  pthread_mutex_lock(&parked->lock);
+  vsi_civetweb_entry *entry = owner_locked(parked, socket);
+  if (entry) {
+    entry->cookie = socket->cookie;
+    entry->has_cookie = true;
+    entry->seen = parked->round;
+    entry->verdict = vsi_civetweb_peer_judge(&entry->unacked_since_ns, socket, now_ns, lost_ns);
+  }
+  pthread_mutex_unlock(&parked->lock);
+}
+
+size_t vsi_civetweb_parked_unseen(vsi_civetweb_parked *parked) {
+  size_t unseen = 0;
+  pthread_mutex_lock(&parked->lock);
+  for (size_t i = 0; i < parked->buckets_count; i++)
+    for (const vsi_civetweb_entry *at = parked->buckets[i]; at; at = at->next)
+      unseen += is_watched_locked(parked, at) && at->seen != parked->round && !at->told;
+  pthread_mutex_unlock(&parked->lock);
+  return unseen;
+}
+
+void vsi_civetweb_parked_close(vsi_civetweb_parked *parked) {
+  close_batches(parked, VESTRY_CAUSE_NONE);
+}

@@ -1,0 +1,62 @@
+#include "adapter/civetweb/peer.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "adapter/civetweb/host.h"
+
+/* A shut window is probed at growing distances, up to two minutes. One probe may just have been sent; the second one
+ * goes out only when the first was not answered. */
+enum { UNANSWERED_PROBES = 2 };
+
+bool vsi_civetweb_peer_parse(const char *address, int port, int server_port, vsi_civetweb_peer *ret_peer) {
+  static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
+  vsi_civetweb_peer peer = {.port = (uint16_t)port, .server_port = (uint16_t)server_port};
+  char text[INET6_ADDRSTRLEN];
+  size_t len = strcspn(address, "%"); /* an interface's name may follow */
+  if (len >= sizeof text) return false;
+  memcpy(text, address, len);
+  text[len] = '\0';
+  if (inet_pton(AF_INET, text, peer.address + sizeof mapped) == 1)
+    memcpy(peer.address, mapped, sizeof mapped);
+  else if (inet_pton(AF_INET6, text, peer.address) != 1)
+    return false;
+  *ret_peer = peer;
+  return true;
+}
+
+bool vsi_civetweb_peer_equal(const vsi_civetweb_peer *a, const vsi_civetweb_peer *b) {
+  return a->port == b->port && a->server_port == b->server_port &&
+         memcmp(a->address, b->address, sizeof a->address) == 0;
+}
+
+uint64_t vsi_civetweb_peer_hash(const vsi_civetweb_peer *peer, uint64_t seed) {
+  uint64_t parts[3] = {0, 0, (uint64_t)peer->port << 16 | peer->server_port};
+  memcpy(parts, peer->address, sizeof peer->address);
+  uint64_t hash = seed;
+  for (int i = 0; i < 3; i++) {
+    hash = (hash ^ parts[i]) * UINT64_C(0x9E3779B97F4A7C15);
+    hash ^= hash >> 32;
+  }
+  return hash;
+}
+
+/* When LOST is due. Unacknowledged bytes alone say nothing: a heartbeat that was written a moment ago is
+ * unacknowledged, and the last acknowledgement before it may be a heartbeat's time ago. So the time runs from whatever
+ * came later: when we first saw unacknowledged bytes (bytes that are acknowledged between two looks and followed by
+ * others have brought an acknowledgement meanwhile), or the last acknowledgement. A peer that is alive but does not
+ * read acknowledges too: first what fits into its window, then the probes of the shut window; see UNANSWERED_PROBES. */
+vestry_cause vsi_civetweb_peer_judge(uint64_t *unacked_since_ns, const vsi_civetweb_socket *socket, uint64_t now_ns,
+                                     uint64_t lost_ns) {
+  if (!socket->established) return VESTRY_CAUSE_HANGUP;
+  if (!socket->unacked_bytes) {
+    *unacked_since_ns = UINT64_MAX;
+    return VESTRY_CAUSE_NONE;
+  }
+  if (*unacked_since_ns == UINT64_MAX) *unacked_since_ns = now_ns;
+  if (socket->window_shut && socket->probes_count < UNANSWERED_PROBES) return VESTRY_CAUSE_NONE;
+  uint64_t unacked_ns = now_ns - *unacked_since_ns, quiet_ns = vsi_civetweb_ms_to_ns(socket->since_ack_ms);
+  uint64_t waited_ns = unacked_ns < quiet_ns ? unacked_ns : quiet_ns;
+  return waited_ns >= lost_ns ? VESTRY_CAUSE_LOST : VESTRY_CAUSE_NONE;
+}

@@ -1,0 +1,48 @@
+/* One request of civetweb's, as vestry sees it. It lives on the serving thread's stack. */
+#ifndef VSI_CIVETWEB_REQUEST_H
+#define VSI_CIVETWEB_REQUEST_H
+
+#include "adapter/civetweb/adapter.h"
+
+struct mg_connection;
+struct mg_request_info;
+struct vsi_civetweb_stream;
+
+typedef struct vsi_civetweb_request {
+  vestry_civetweb *adapter;
+  struct mg_connection *conn;
+  const struct mg_request_info *info;
+  bool is_head;                       /* the method is HEAD: answers have no body */
+  bool is_http11;                     /* at least 1.1: answers can be chunked */
+  bool wants_alive;                   /* the client would use the connection again, and the server lets it */
+  bool is_chunked;                    /* the body is */
+  bool expects;                       /* the client waits for "100 Continue" before it sends its body */
+  bool must_close;                    /* the connection does not outlive the request */
+  bool lingers;                       /* there is body to be taken after the answer */
+  bool body_ended;                    /* nothing more of the body is to be read */
+  bool holds_place;                   /* a place for a stream was taken */
+  int64_t body_left;                  /* what Content-Length promised and read has not seen; 0 when chunked */
+  int status;                         /* of the answer or of the stream's head, for the access log; 0: none */
+  struct vsi_civetweb_stream *stream; /* what open made; gone when vestry has given it up */
+} vsi_civetweb_request;
+
+void vsi_civetweb_request_init(vsi_civetweb_request *request, vestry_civetweb *adapter, struct mg_connection *conn,
+                               const struct mg_request_info *info);
+
+/* Whether the headers say clearly where the body ends. If not, the next request on this connection could be one that
+ * the client of another proxy hop smuggled in: answer 400 and close. */
+bool vsi_civetweb_request_is_framed(const vsi_civetweb_request *request);
+
+/* The connection does not outlive the request, whatever was negotiated. */
+void vsi_civetweb_request_close(vsi_civetweb_request *request);
+
+/* Before an answer: when much of the body is unread, the connection ends with it. */
+void vsi_civetweb_request_answering(vsi_civetweb_request *request);
+/* After the answer: take what the client still sends of such a body, within bounds, so that it gets to read the answer.
+ */
+void vsi_civetweb_request_finish(vsi_civetweb_request *request);
+
+/* The operations; server_request is a vsi_civetweb_request. */
+extern const vestry_request_ops vsi_civetweb_request_ops;
+
+#endif

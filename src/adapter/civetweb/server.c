@@ -1,0 +1,142 @@
+/* Stopping a civetweb server without its two seconds.
+ *
+ * mg_stop sets a flag and waits for the accepting thread to see it. That thread sleeps in a poll of two seconds, which
+ * ends at once when somebody connects. So while mg_stop waits, a thread knocks: it connects to each port, and hangs up.
+ * It begins a moment after mg_stop was called, as a client that is accepted before the flag is set but not taken up by a
+ * worker before it is would be a descriptor that civetweb never closes. */
+#include <arpa/inet.h>
+#include <civetweb.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vestry/civetweb.h"
+
+enum { DOORS_MAX = 64, KNOCK_MS = 20 };
+
+typedef struct door {
+  struct sockaddr_storage address;
+  socklen_t len;
+} door;
+
+typedef struct knocking {
+  door doors[DOORS_MAX];
+  size_t doors_count;
+  pthread_mutex_t lock;
+  pthread_cond_t done;
+  bool is_done; /* guarded by lock */
+} knocking;
+
+static void knock(const door *at) {
+  int client = socket(at->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (client < 0) return;
+  /* Whether it is refused or not: either nobody listens any more, or the one who does was roused. */
+  int connected = connect(client, (const struct sockaddr *)&at->address, at->len);
+  (void)connected;
+  close(client);
+}
+
+static void *keep_knocking(void *argument) {
+  knocking *all = argument;
+  pthread_mutex_lock(&all->lock);
+  while (!all->is_done) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += KNOCK_MS * 1000000L;
+    if (until.tv_nsec >= 1000000000L) {
+      until.tv_nsec -= 1000000000L;
+      until.tv_sec++;
+    }
+    pthread_cond_timedwait(&all->done, &all->lock, &until);
+    if (all->is_done) break;
+    pthread_mutex_unlock(&all->lock);
+    for (size_t i = 0; i < all->doors_count; i++) knock(&all->doors[i]);
+    pthread_mutex_lock(&all->lock);
+  }
+  pthread_mutex_unlock(&all->lock);
+  return NULL;
+}
+
+/* The application's signals go to the application's threads. */
+static bool start_knocking(knocking *all, pthread_t *ret_thread) {
+  sigset_t blocked, before;
+  sigfillset(&blocked);
+  pthread_sigmask(SIG_SETMASK, &blocked, &before);
+  bool started = pthread_create(ret_thread, NULL, keep_knocking, all) == 0;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return started;
+}
+
+/* The host part of an entry of listening_ports, "" when it names none: "8080", "+8080", "10.0.0.1:80", "[::1]:80s",
+ * "localhost:80". */
+static void read_host(const char *entry, size_t len, char *host, size_t capacity) {
+  size_t begin = 0, end = len;
+  while (end && entry[end - 1] != ':') end--;
+  if (end) end--; /* the colon */
+  if (end >= 2 && entry[0] == '[' && entry[end - 1] == ']') {
+    begin++;
+    end--;
+  }
+  snprintf(host, capacity, "%.*s", (int)(end - begin), entry + begin);
+}
+
+/* Where a client reaches a port: its own address, or the loopback one if it listens on all. */
+static bool find_door(const char *host, const struct mg_server_port *port, door *ret_door) {
+  int family = port->protocol == 3 ? AF_INET6 : AF_INET;
+  const char *loopback = family == AF_INET6 ? "::1" : "127.0.0.1";
+  if (!*host || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0) host = loopback;
+  char service[16];
+  snprintf(service, sizeof service, "%d", port->port);
+  const struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+  struct addrinfo *found = NULL;
+  if (getaddrinfo(host, service, &hints, &found) != 0) return false;
+  memcpy(&ret_door->address, found->ai_addr, found->ai_addrlen);
+  ret_door->len = found->ai_addrlen;
+  freeaddrinfo(found);
+  return true;
+}
+
+/* civetweb starts only when it could open every entry of its list, so the ports stand in the order of the entries. */
+static void find_doors(knocking *all, const struct mg_context *server) {
+  struct mg_server_port ports[DOORS_MAX];
+  int ports_count = mg_get_server_ports(server, DOORS_MAX, ports);
+  const char *entry = mg_get_option(server, "listening_ports");
+  for (int i = 0; i < ports_count; i++) {
+    entry += strspn(entry, " \t,");
+    size_t len = strcspn(entry, " \t,");
+    char host[256];
+    read_host(entry, len, host, sizeof host);
+    if (find_door(host, &ports[i], &all->doors[all->doors_count])) all->doors_count++;
+    entry += len;
+  }
+}
+
+void vestry_civetweb_stop_server(struct mg_context *server) {
+  if (!server) return;
+  knocking all = {.doors_count = 0};
+  find_doors(&all, server);
+  pthread_condattr_t attributes;
+  pthread_condattr_init(&attributes);
+  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+  pthread_mutex_init(&all.lock, NULL);
+  pthread_cond_init(&all.done, &attributes);
+  pthread_condattr_destroy(&attributes);
+  pthread_t thread;
+  bool knocks = start_knocking(&all, &thread); /* otherwise it takes its two seconds */
+  mg_stop(server);
+  pthread_mutex_lock(&all.lock);
+  all.is_done = true;
+  pthread_cond_signal(&all.done);
+  pthread_mutex_unlock(&all.lock);
+  if (knocks) pthread_join(thread, NULL);
+  pthread_cond_destroy(&all.done);
+  pthread_mutex_destroy(&all.lock);
+}

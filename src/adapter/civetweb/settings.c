@@ -1,0 +1,91 @@
+#include "adapter/civetweb/settings.h"
+
+#include <civetweb.h>
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { DEFAULT_TIMEOUT_MS = 30000, LEAST_RESERVE = 2, MOST_RESERVE = 32 };
+
+uint32_t vsi_civetweb_reserve(uint32_t asked, uint32_t threads_count) {
+  if (asked) return asked;
+  uint32_t tenth = threads_count / 10;
+  return tenth < LEAST_RESERVE ? LEAST_RESERVE : tenth > MOST_RESERVE ? MOST_RESERVE : tenth;
+}
+
+/* As civetweb reads numbers; what is none, or negative, is 0. */
+static uint32_t number_of(const char *text) {
+  long number = strtol(text, NULL, 10);
+  return number < 0 || number > INT32_MAX ? 0 : (uint32_t)number;
+}
+
+/* A list of ports: "8080", "127.0.0.1:8080", "+8443s", "80r", separated by commas. A trailing s is TLS, r redirects to
+ * TLS; nothing else can follow the digits. */
+static bool names_tls_port(const char *ports) {
+  for (const char *at = ports; *at;) {
+    size_t len = strcspn(at, ",");
+    size_t used = len;
+    while (used && (at[used - 1] == ' ' || at[used - 1] == '\t')) used--;
+    if (used >= 2 && (at[used - 1] == 's' || at[used - 1] == 'r') && isdigit((unsigned char)at[used - 2])) return true;
+    at += len;
+    if (*at == ',') at++;
+  }
+  return false;
+}
+
+static void settle(vsi_civetweb_settings *settings, const char *name, const char *value) {
+  if (strcmp(name, "num_threads") == 0)
+    settings->threads_count = number_of(value);
+  else if (strcmp(name, "request_timeout_ms") == 0)
+    settings->request_timeout_ms = number_of(value) ? number_of(value) : DEFAULT_TIMEOUT_MS;
+  else if (strcmp(name, "enable_keep_alive") == 0)
+    settings->keep_alive = strcasecmp(value, "yes") == 0;
+  else if (strcmp(name, "tcp_nodelay") == 0)
+    settings->nodelay = strcmp(value, "1") == 0;
+  else if (strcmp(name, "listening_ports") == 0)
+    settings->tls = names_tls_port(value);
+}
+
+/* What a server has that was told nothing. */
+static const vsi_civetweb_settings unset = {.threads_count = 50, .request_timeout_ms = DEFAULT_TIMEOUT_MS};
+
+void vsi_civetweb_settings_read(const struct mg_context *server, vsi_civetweb_settings *ret_settings) {
+  static const char *const names[] = {"num_threads", "request_timeout_ms", "enable_keep_alive", "tcp_nodelay",
+                                      "listening_ports"};
+  *ret_settings = unset;
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    const char *value = mg_get_option(server, names[i]);
+    if (value && *value) settle(ret_settings, names[i], value);
+  }
+}
+
+bool vsi_civetweb_tls_works(void) {
+  /* The feature bit only says that TLS was compiled in; whether the libraries of this machine fit is found out by
+   * initialising them. The calls are counted, so an initialised civetweb stays so. */
+  if (!mg_check_feature(MG_FEATURES_TLS)) return false;
+  unsigned features = mg_init_library(MG_FEATURES_TLS);
+  mg_exit_library();
+  return (features & MG_FEATURES_TLS) != 0;
+}
+
+vestry_err vestry_civetweb_check(const char *const *settings, char *why, size_t capacity) {
+  vsi_civetweb_settings made = unset;
+  for (const char *const *at = settings; at && at[0] && at[1]; at += 2) settle(&made, at[0], at[1]);
+  if (made.tls && !vsi_civetweb_tls_works()) {
+    snprintf(why, capacity, "listening_ports names a TLS port, but this civetweb cannot start TLS");
+    return VESTRY_UNSUPPORTED;
+  }
+  uint32_t reserve = vsi_civetweb_reserve(0, made.threads_count);
+  if (made.threads_count <= reserve) {
+    snprintf(why, capacity, "num_threads is %u: %u are kept free of streams, so there is room for none",
+             made.threads_count, reserve);
+    return VESTRY_INVALID;
+  }
+  if (!made.nodelay) {
+    snprintf(why, capacity, "tcp_nodelay is not 1: small patches would wait for 40 ms");
+    return VESTRY_INVALID;
+  }
+  return VESTRY_OK;
+}

@@ -1,0 +1,218 @@
+/* A stream belongs to one worker of the server, which does all its writing and between writes waits for its turn.
+ *
+ * The server's connection object is reused for other clients once the handler has returned, so `conn` is used by the
+ * parked thread alone, and forgotten at the end of the stream. What other threads may touch is the wake: a flag, and a
+ * condition for the thread that waits for it. The memory lives until the last reference to the vestry connection is
+ * dropped, which may be long after. */
+#include "adapter/civetweb/stream.h"
+
+#include <civetweb.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "adapter/civetweb/answer.h"
+#include "adapter/civetweb/host.h"
+
+/* A run of events goes out as one chunk in one write. Small ones are put together on the worker's stack, which is small
+ * too; a very large one is cut. CHUNK_HEAD: a size in hexadecimal, CR LF. */
+enum { ON_STACK = 2048, PIECE_BYTES = 1 << 20, CHUNK_HEAD = 18, CHUNK_TAIL = 2 };
+
+struct vsi_civetweb_stream {
+  const vestry_host *host;
+  vsi_civetweb_entry entry;
+
+  /* The parked thread's. */
+  struct mg_connection *conn; /* NULL: the stream has ended */
+  uint64_t timeout_ns;        /* after which civetweb gives a write up */
+  char *head;                 /* until it is written */
+  size_t head_len;
+  bool is_chunked; /* otherwise the body lasts until the connection closes */
+  bool began;      /* something of the head may have been written */
+  bool broken;     /* not all that should have been written was */
+
+  pthread_mutex_t lock; /* innermost */
+  pthread_cond_t woken;
+  bool is_woken; /* guarded by lock */
+};
+
+/* mg_write does not say why it wrote less than asked: a peer that is gone makes it fail at once, one that does not read
+ * after the server's request_timeout_ms. */
+static vestry_io write_bytes(vsi_civetweb_stream *stream, const char *data, size_t len) {
+  uint64_t since = vsi_civetweb_now_ns(stream->host);
+  if (mg_write(stream->conn, data, len) == (int)len) return VESTRY_IO_OK;
+  stream->broken = true;
+  uint64_t passed = vsi_civetweb_now_ns(stream->host) - since;
+  return passed >= stream->timeout_ns ? VESTRY_IO_STALLED : VESTRY_IO_HANGUP;
+}
+
+static vestry_io stream_open(void *transport) {
+  vsi_civetweb_stream *stream = transport;
+  stream->began = true;
+  vestry_io io = write_bytes(stream, stream->head, stream->head_len);
+  vsi_civetweb_free(stream->host, stream->head);
+  stream->head = NULL;
+  return io;
+}
+
+/* Where the next byte of a list of slices is. */
+typedef struct cursor {
+  const vestry_slice *slice;
+  size_t offset;
+} cursor;
+
+static void take(cursor *from, char *to, size_t len) {
+  while (len) {
+    size_t left = from->slice->len - from->offset, part = left < len ? left : len;
+    if (part) memcpy(to, (const char *)from->slice->data + from->offset, part);
+    to += part;
+    len -= part;
+    from->offset += part;
+    if (from->offset == from->slice->len) {
+      from->slice++;
+      from->offset = 0;
+    }
+  }
+}
+
+/* Write the next bytes of a list in one go. buffer: room for them, CHUNK_HEAD and CHUNK_TAIL. */
+static vestry_io write_piece(vsi_civetweb_stream *stream, cursor *from, size_t len, char *buffer) {
+  char *data = buffer + CHUNK_HEAD, *begin = data, *end = data + len;
+  take(from, data, len);
+  if (stream->is_chunked) {
+    char size[CHUNK_HEAD + 1];
+    int size_len = snprintf(size, sizeof size, "%zx\r\n", len);
+    begin = data - size_len; /* right before the data */
+    memcpy(begin, size, (size_t)size_len);
+    memcpy(end, "\r\n", CHUNK_TAIL);
+    end += CHUNK_TAIL;
+  }
+  return write_bytes(stream, begin, (size_t)(end - begin));
+}
+
+static vestry_io stream_write(void *transport, const vestry_slice *slices, size_t count, size_t *ret_written) {
+  (void)ret_written; /* never WOULD_BLOCK */
+  vsi_civetweb_stream *stream = transport;
+  size_t left = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (slices[i].len > SIZE_MAX - left) return VESTRY_IO_ERROR;
+    left += slices[i].len;
+  }
+  size_t piece = left < PIECE_BYTES ? left : PIECE_BYTES;
+  char small[ON_STACK], *buffer = small;
+  if (piece > sizeof small - CHUNK_HEAD - CHUNK_TAIL) {
+    buffer = stream->host->reallocate(stream->host->ctx, NULL, piece + CHUNK_HEAD + CHUNK_TAIL);
+    if (!buffer) return VESTRY_IO_ERROR;
+  }
+  cursor from = {slices, 0};
+  vestry_io io = VESTRY_IO_OK;
+  /* Nothing to write is no chunk: an empty one would end the stream. */
+  for (; left && io == VESTRY_IO_OK; left -= piece) {
+    if (piece > left) piece = left;
+    io = write_piece(stream, &from, piece, buffer);
+  }
+  if (buffer != small) vsi_civetweb_free(stream->host, buffer);
+  return io;
+}
+
+/* A clean end is the final chunk; an abort is the end of the connection without it, which browsers take for a failure
+ * and come back from. A body that lasts until the connection closes cannot show the difference. */
+static void stream_end(void *transport, bool clean, vestry_cause cause) {
+  (void)cause;
+  static const char final_chunk[] = "0\r\n\r\n";
+  vsi_civetweb_stream *stream = transport;
+  bool complete = clean && stream->began && !stream->broken && stream->is_chunked &&
+                  write_bytes(stream, final_chunk, sizeof final_chunk - 1) == VESTRY_IO_OK;
+  if (stream->began && !complete) mg_disable_connection_keep_alive(stream->conn);
+  stream->conn = NULL;
+}
+
+static void stream_release(void *transport) {
+  vsi_civetweb_stream *stream = transport;
+  pthread_cond_destroy(&stream->woken);
+  pthread_mutex_destroy(&stream->lock);
+  vsi_civetweb_free(stream->host, stream->head);
+  vsi_civetweb_free(stream->host, stream);
+}
+
+static void stream_wake(void *transport) {
+  vsi_civetweb_stream *stream = transport;
+  pthread_mutex_lock(&stream->lock);
+  stream->is_woken = true;
+  pthread_cond_signal(&stream->woken);
+  pthread_mutex_unlock(&stream->lock);
+}
+
+static void wait_for_wake(vsi_civetweb_stream *stream) {
+  pthread_mutex_lock(&stream->lock);
+  while (!stream->is_woken) pthread_cond_wait(&stream->woken, &stream->lock);
+  stream->is_woken = false;
+  pthread_mutex_unlock(&stream->lock);
+}
+
+static const vestry_transport_ops stream_ops = {
+    .version = VESTRY_TRANSPORT_OPS_VERSION,
+    .open = stream_open,
+    .write = stream_write,
+    .end = stream_end,
+    .release = stream_release,
+    .wake = stream_wake,
+};
+
+static bool asks_to_close(const vsi_civetweb_request *request) {
+  const char *connection = mg_get_header(request->conn, "Connection");
+  return connection && strcasecmp(connection, "close") == 0;
+}
+
+static vsi_civetweb_stream *create(const vsi_civetweb_request *request, const vestry_response *head) {
+  const vestry_host *host = request->adapter->host;
+  vsi_civetweb_framing framing = request->is_http11 ? VSI_CIVETWEB_CHUNKED : VSI_CIVETWEB_UNTIL_CLOSE;
+  bool keep_alive = request->is_http11 && !request->must_close && !asks_to_close(request);
+  int64_t unix_s = vsi_civetweb_unix_s();
+  vsi_civetweb_stream *stream = vsi_civetweb_alloc(host, 1, sizeof *stream);
+  if (!stream) return NULL;
+  stream->head_len = vsi_civetweb_head_format(NULL, 0, head, framing, keep_alive, unix_s);
+  stream->head = vsi_civetweb_alloc(host, 1, stream->head_len + 1);
+  if (!stream->head) {
+    vsi_civetweb_free(host, stream);
+    return NULL;
+  }
+  vsi_civetweb_head_format(stream->head, stream->head_len + 1, head, framing, keep_alive, unix_s);
+  stream->host = host;
+  stream->conn = request->conn;
+  stream->timeout_ns = request->adapter->request_timeout_ns;
+  stream->is_chunked = request->is_http11;
+  pthread_mutex_init(&stream->lock, NULL);
+  pthread_cond_init(&stream->woken, NULL);
+  return stream;
+}
+
+vestry_err vsi_civetweb_open(void *server_request, const vestry_response *head, const vestry_transport_ops **ret_ops,
+                             void **ret_transport) {
+  vsi_civetweb_request *request = server_request;
+  if (request->is_head) return VESTRY_UNSUPPORTED;
+  if (!vsi_civetweb_take_place(request->adapter)) return VESTRY_LIMIT;
+  request->holds_place = true; /* until the request is over: the worker is taken until then */
+  vsi_civetweb_request_answering(request);
+  request->stream = create(request, head);
+  if (!request->stream) return VESTRY_NO_MEMORY;
+  *ret_ops = &stream_ops;
+  *ret_transport = request->stream;
+  return VESTRY_OK;
+}
+
+void vsi_civetweb_park(vsi_civetweb_request *request, vestry_connection *connection) {
+  vestry_civetweb *adapter = request->adapter;
+  vsi_civetweb_stream *stream = request->stream;
+  const struct mg_request_info *info = request->info;
+  stream->entry.connection = connection;
+  stream->entry.has_peer =
+      vsi_civetweb_peer_parse(info->remote_addr, info->remote_port, info->server_port, &stream->entry.peer);
+  request->status = 200;
+  vsi_civetweb_parked_add(&adapter->parked, &stream->entry);
+  /* A stop that does not find us there has set its flag before. */
+  if (vsi_civetweb_is_stopping(adapter)) vestry_connection_close(connection, VESTRY_CAUSE_SHUTDOWN);
+  do wait_for_wake(stream);
+  while (vestry_connection_run(connection) != VESTRY_STATE_CLOSED);
+  vsi_civetweb_parked_remove(&adapter->parked, &stream->entry);
+}

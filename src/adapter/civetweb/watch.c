@@ -1,0 +1,107 @@
+/* The watch asks the kernel, and closes.
+ *
+ * civetweb notices that a peer has gone when a write fails, which is the second write after it: with heartbeats, half a
+ * minute. It gives no access to its sockets. But the kernel tells anybody which sockets there are on a port, so a timer
+ * asks, for all streams at once. A peer that has sent its end of the stream, or whose socket is not there any more, has
+ * hung up: browsers do not close one half. One that leaves bytes unacknowledged for too long is lost.
+ *
+ * A round runs on a pool thread and takes 1.5 ms for 2,000 sockets, 0.3 ms for few: it blocks on nothing but memory. */
+#include "adapter/civetweb/watch.h"
+
+#include "adapter/civetweb/host.h"
+#include "adapter/civetweb/kernel.h"
+
+struct vsi_civetweb_watch {
+  const vestry_host *host;
+  vsi_civetweb_parked *parked;
+  vestry_timer *timer;
+  uint64_t lost_ns;
+  uint64_t now_ns; /* of the round */
+  bool warned;     /* the rounds' */
+  vsi_civetweb_kernel kernel;
+};
+
+static void see(const vsi_civetweb_socket *socket, void *ctx) {
+  vsi_civetweb_watch *watch = ctx;
+  vsi_civetweb_parked_see(watch->parked, socket, watch->now_ns, watch->lost_ns);
+}
+
+static void look(vestry_timer *timer, void *ctx) {
+  (void)timer;
+  vsi_civetweb_watch *watch = ctx;
+  if (!vsi_civetweb_parked_begin(watch->parked)) return;
+  watch->now_ns = vsi_civetweb_now_ns(watch->host);
+  vestry_err error = vsi_civetweb_kernel_dump(&watch->kernel, VSI_CIVETWEB_CONNECTED, see, watch);
+  /* A dump can miss a socket whose neighbour goes away meanwhile, so nobody is gone who was not missed twice. */
+  if (!error && vsi_civetweb_parked_unseen(watch->parked))
+    error = vsi_civetweb_kernel_dump(&watch->kernel, VSI_CIVETWEB_CONNECTED, see, watch);
+  if (!error) {
+    vsi_civetweb_parked_close(watch->parked);
+  } else if (!watch->warned) {
+    watch->warned = true;
+    vsi_civetweb_log(watch->host, VESTRY_LOG_WARN,
+                     "civetweb: the kernel did not answer about sockets; peers that are gone may be found later");
+  }
+}
+
+typedef struct listeners {
+  const uint16_t *ports;
+  size_t ports_count, found_count;
+} listeners;
+
+static void count_listener(const vsi_civetweb_socket *socket, void *ctx) {
+  listeners *all = ctx;
+  for (size_t i = 0; i < all->ports_count; i++)
+    if (all->ports[i] == socket->peer.server_port) {
+      all->found_count++;
+      return;
+    }
+}
+
+/* A socket that is missing means something only where ours are shown at all: not from another network namespace, say.
+ * So look for the ones that listen, of which each port has at least one. */
+static bool is_told(vsi_civetweb_watch *watch, const uint16_t *ports, size_t ports_count) {
+  listeners all = {ports, ports_count, 0};
+  return vsi_civetweb_kernel_dump(&watch->kernel, VSI_CIVETWEB_LISTENING, count_listener, &all) == VESTRY_OK &&
+         all.found_count >= ports_count;
+}
+
+vestry_err vsi_civetweb_watch_create(vestry_runtime *runtime, const vestry_host *host, vsi_civetweb_parked *parked,
+                                     const uint16_t *ports, size_t ports_count, uint64_t watch_ms, uint64_t lost_ms,
+                                     vsi_civetweb_watch **ret_watch) {
+  vsi_civetweb_watch *watch = vsi_civetweb_alloc(host, 1, sizeof *watch);
+  if (!watch) return VESTRY_NO_MEMORY;
+  watch->host = host;
+  watch->parked = parked;
+  watch->lost_ns = vsi_civetweb_ms_to_ns(lost_ms);
+  uint16_t low = UINT16_MAX, high = 0;
+  for (size_t i = 0; i < ports_count; i++) {
+    if (ports[i] < low) low = ports[i];
+    if (ports[i] > high) high = ports[i];
+  }
+  vsi_civetweb_kernel_init(&watch->kernel, low, high);
+  if (!ports_count || !is_told(watch, ports, ports_count)) {
+    vsi_civetweb_log(
+        host, VESTRY_LOG_WARN,
+        "civetweb: the kernel does not tell about the server's sockets; a peer that is gone is found by the "
+        "second heartbeat after it");
+    vsi_civetweb_watch_destroy(watch);
+    *ret_watch = NULL;
+    return VESTRY_OK;
+  }
+  vestry_err error = vestry_timer_create(runtime, look, watch, &watch->timer);
+  if (!error) error = vestry_timer_set(watch->timer, watch_ms, watch_ms);
+  if (error) {
+    vsi_civetweb_watch_destroy(watch);
+    return error;
+  }
+  *ret_watch = watch;
+  return VESTRY_OK;
+}
+
+void vsi_civetweb_watch_destroy(vsi_civetweb_watch *watch) {
+  if (!watch) return;
+  vestry_timer_destroy(watch->timer);
+  vsi_civetweb_kernel_finish(&watch->kernel);
+  vsi_civetweb_free(watch->host, watch);
+}
