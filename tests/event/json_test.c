@@ -172,6 +172,8 @@ static void zero_bytes_end_nothing(void **state) {
   assert_int_equal(fault.offset, 2);
   assert_int_equal(check("{\"a\0\":1}", 8, &wide, &fault), VESTRY_MALFORMED);
   assert_int_equal(fault.offset, 3);
+  assert_int_equal(check("{\"a\":1\0}", 8, &wide, &fault), VESTRY_MALFORMED);
+  assert_int_equal(fault.offset, 6);
   assert_int_equal(check("{\"\\\0\":1}", 8, &wide, &fault), VESTRY_MALFORMED);
   assert_int_equal(fault.offset, 2);
 }
