@@ -1,0 +1,194 @@
+/* The counter: a click opens a stream, vestry keeps it under a key, and everything that happens later in the session,
+ * in any tab, handler or timer, goes down that stream. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "keys_json.h"
+#include "options.h"
+#include "page.h"
+#include "server.h"
+#include "session.h"
+#include "vestry/civetweb.h"
+
+/* Each session keeps its streams under this key; the scope, which is the session, is added by vestry. */
+#define COUNTER VESTRY_KEY("counter", 1)
+
+/* Tabs of one session that can have a stream at once, with the policy many. */
+enum { TABS_MAX = 64 };
+
+/* A counter that nobody has watched for this many ticks pauses: long enough for a reload, a restart or a tunnel. */
+enum { UNHEARD_MAX = 60 };
+
+struct app {
+  struct options options;
+  vestry *v;
+  struct sessions sessions;
+};
+
+/* ------------------------------------------------------------------------------------ what happens ---------------- */
+
+/* PUT /: this request's stream is to stay open, kept under the key. What it starts with is an effect: plain data. */
+static vestry_err start(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  session_cookie(req, reply);
+  vestry_reply_key(reply, COUNTER);
+  vestry_reply_keep(reply, app->options.policy, TABS_MAX);
+  return vestry_reply_fx(reply, "[s]", "counter/start");
+}
+
+/* POST /jump: the same key, so it is the stored streams that are told, and this request is answered 204. */
+static vestry_err jump(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  uint64_t handled;
+  const vestry_host *host = vestry_host_of(app->v);
+  vestry_err err = host->random(host->ctx, &handled, sizeof handled);
+  if (err != VESTRY_OK) return err;
+  char name[17];
+  snprintf(name, sizeof name, "%016" PRIx64, handled);
+  session_cookie(req, reply);
+  vestry_reply_key(reply, COUNTER);
+  return vestry_reply_fx(reply, "[s,i,s]", "counter/add", 10, name);
+}
+
+/* DELETE /: no reply is needed to reach a key. Here, as everywhere below, the counter is locked until what is sent has
+ * been sent, so that pages hear things in the order in which they happened. */
+static vestry_err stop(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  struct session *session;
+  vestry_err err = session_enter(&app->sessions, vestry_request_scope(req), &session);
+  if (err != VESTRY_OK) return err;
+  session_stop_locked(session);
+  session->value = 0;
+  vestry_dispatch(app->v, session_scope(session), COUNTER, "[[s,{s:i,s:b}],[s]]", "patch-signals", "counter", 0,
+                  "running", 0, "close-sse");
+  session_leave(session);
+  return vestry_reply_status(reply, 204);
+}
+
+/* Once a second, on a thread of vestry's, with no request in sight. */
+static void tick(vestry_timer *timer, void *ctx) {
+  struct session *session = ctx;
+  (void)timer;
+  pthread_mutex_lock(&session->lock);
+  if (session->running) {
+    session->value++;
+    vestry_err err = vestry_dispatch(session->sessions->v, session_scope(session), COUNTER, "[[s,{s:I,s:b}]]",
+                                     "patch-signals", "counter", (json_int_t)session->value, "running", 1);
+    session->unheard = err == VESTRY_NOT_FOUND ? session->unheard + 1 : 0;
+    if (session->unheard >= UNHEARD_MAX) session_stop_locked(session);
+  }
+  pthread_mutex_unlock(&session->lock);
+  session_used(session);
+}
+
+/* ------------------------------------------------------------------------------------ effects --------------------- */
+
+/* To every connection that the effects under way are for. */
+static vestry_err patch(vestry_dispatch_context *context, const struct session *session, const char *handled) {
+  char json[128];
+  int len = handled
+                ? snprintf(json, sizeof json, "{\"counter\":%" PRId64 ",\"handled\":\"%s\"}", session->value, handled)
+                : snprintf(json, sizeof json, "{\"counter\":%" PRId64 ",\"running\":true}", session->value);
+  vestry_event *event;
+  vestry_err err = vestry_event_signals(NULL, json, (size_t)len, NULL, &event);
+  if (err != VESTRY_OK) return err;
+  err = vestry_context_send(context, event);
+  vestry_event_unref(event);
+  return err;
+}
+
+/* ["counter/start"] */
+static vestry_err effect_start(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  struct app *app = ctx;
+  (void)args;
+  struct session *session;
+  vestry_err err = session_enter(&app->sessions, vestry_context_scope(context), &session);
+  if (err != VESTRY_OK) return err;
+  session_start_locked(session);
+  err = patch(context, session, NULL);
+  session_leave(session);
+  return err;
+}
+
+/* ["counter/add", how many, "by what request"] */
+static vestry_err effect_add(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  struct app *app = ctx;
+  struct session *session;
+  vestry_err err = session_enter(&app->sessions, vestry_context_scope(context), &session);
+  if (err != VESTRY_OK) return err;
+  session->value += json_integer_value(json_array_get(args, 0));
+  err = patch(context, session, json_string_value(json_array_get(args, 1)));
+  session_leave(session);
+  return err;
+}
+
+/* ------------------------------------------------------------------------------------ pages ----------------------- */
+
+static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  struct page_state state = {.client = app->options.client ? "/datastar.js" : VESTRY_DATASTAR_CDN_URL};
+  session_look(&app->sessions, vestry_request_scope(req), &state.counter, &state.running);
+  session_cookie(req, reply);
+  return page_reply(&state, reply);
+}
+
+static vestry_err keys(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  (void)req;
+  return keys_json_reply(app->v, reply);
+}
+
+static vestry_err client(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  (void)req;
+  vestry_reply_header(reply, "Cache-Control", "no-cache");
+  return vestry_reply_body(reply, "text/javascript; charset=utf-8", app->options.client, app->options.client_len);
+}
+
+/* Add vestry to a civetweb server that is the application's own, and serve until a signal comes. */
+static vestry_err serve(struct app *app, struct mg_context *server, unsigned port) {
+  vestry_civetweb *web;
+  vestry_err err = vestry_civetweb_create(app->v, server, NULL, &web);
+  if (err != VESTRY_OK) return err;
+  if (!err) err = vestry_civetweb_handle(web, "GET", "/", page, app);
+  if (!err) err = vestry_civetweb_handle(web, "PUT", "/", start, app);
+  if (!err) err = vestry_civetweb_handle(web, "DELETE", "/", stop, app);
+  if (!err) err = vestry_civetweb_handle(web, "POST", "/jump", jump, app);
+  if (!err) err = vestry_civetweb_handle(web, "GET", "/keys", keys, app);
+  if (!err && app->options.client) err = vestry_civetweb_handle(web, "GET", "/datastar.js", client, app);
+  if (!err) {
+    printf("counter: http://127.0.0.1:%u\n", port);
+    fflush(stdout);
+    server_wait();
+  }
+  vestry_civetweb_stop(web, 1500); /* the streams are aborted, so that the browsers come back */
+  vestry_civetweb_stop_server(server);
+  vestry_civetweb_destroy(web);
+  return err;
+}
+
+int main(int argc, char **argv) {
+  struct app app = {0};
+  int status = options_parse(argc, argv, &app.options);
+  if (status >= 0) return status;
+  server_block_signals(); /* before there are threads, which inherit this */
+
+  vestry_err err = vestry_create(&(vestry_options){.store = app.options.store,
+                                                   .max_count = app.options.max_count,
+                                                   .idle_ms = app.options.idle_ms,
+                                                   .connection = {.heartbeat_ms = app.options.heartbeat_ms},
+                                                   .scope = session_of_request},
+                                 &app.v);
+  if (!err) err = sessions_init(&app.sessions, app.v, tick);
+  if (!err) err = vestry_effect(app.v, "counter/start", effect_start, &app);
+  if (!err) err = vestry_effect(app.v, "counter/add", effect_add, &app);
+  unsigned port = 0;
+  struct mg_context *server = err ? NULL : server_start(&app.options, &port);
+  if (server) err = serve(&app, server, port);
+  if (err) fprintf(stderr, "counter: %s\n", vestry_strerror(err));
+  sessions_finish(&app.sessions);
+  vestry_destroy(app.v);
+  options_finish(&app.options);
+  return err || !server ? 1 : 0;
+}

@@ -1,0 +1,58 @@
+#include "page.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The value of a name, which is len bytes at name; NULL for none of ours. */
+static const char *value_of(const struct page_state *state, const char *name, size_t len, char *buffer,
+                            size_t capacity) {
+  if (len == 7 && memcmp(name, "counter", len) == 0) {
+    snprintf(buffer, capacity, "%" PRId64, state->counter);
+    return buffer;
+  }
+  if (len == 7 && memcmp(name, "running", len) == 0) return state->running ? "true" : "false";
+  if (len == 6 && memcmp(name, "client", len) == 0) return state->client;
+  return NULL;
+}
+
+/* Returns the filled page, to be freed; NULL: out of memory. */
+static char *fill(const struct page_state *state, size_t *ret_len) {
+  char *page = NULL;
+  FILE *out = open_memstream(&page, ret_len);
+  if (!out) return NULL;
+  const char *rest = (const char *)page_html, *end = rest + page_html_len;
+  while (rest < end) {
+    const char *open = memmem(rest, (size_t)(end - rest), "{{", 2);
+    const char *close = open ? memmem(open, (size_t)(end - open), "}}", 2) : NULL;
+    const char *next = close ? close + 2 : end;
+    char number[24];
+    const char *value = close ? value_of(state, open + 2, (size_t)(close - open - 2), number, sizeof number) : NULL;
+    fwrite(rest, 1, (size_t)((value ? open : next) - rest), out);
+    if (value) fputs(value, out);
+    rest = next;
+  }
+  if (fclose(out) == 0) return page;
+  free(page);
+  return NULL;
+}
+
+vestry_err page_reply(const struct page_state *state, vestry_reply *reply) {
+  size_t len = 0;
+  char *page = fill(state, &len);
+  if (!page) return VESTRY_NO_MEMORY;
+  /* The client compiles the attributes' expressions, hence unsafe-eval; nothing else may run or be loaded. */
+  char policy[512];
+  snprintf(policy, sizeof policy,
+           "default-src 'none'; script-src %s 'unsafe-eval'; style-src 'unsafe-inline'; img-src data:; connect-src "
+           "'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+           *state->client == '/' ? "'self'" : state->client);
+  vestry_reply_header(reply, "Content-Security-Policy", policy);
+  vestry_reply_header(reply, "X-Content-Type-Options", "nosniff");
+  vestry_reply_header(reply, "Referrer-Policy", "no-referrer");
+  vestry_reply_header(reply, "Cache-Control", "no-store"); /* it shows where the counter is now */
+  vestry_err err = vestry_reply_body(reply, NULL, page, len);
+  free(page);
+  return err;
+}

@@ -1,0 +1,161 @@
+#include "session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define COOKIE "vestry_session"
+#define KEY    VESTRY_KEY("session")
+
+enum { SESSIONS_MAX = 10000, FORGET_MS = 60 * 60 * 1000, TICK_MS = 1000 };
+
+/* Any id of the right form is taken for a session, also one that this process has not handed out: that is what lets an
+ * open page go on after a restart, without sessions on a disk. Somebody who can plant a cookie in another's browser can
+ * thereby share a counter, and nothing else: there is no log-in here that a planted session could be carried through.
+ * An application that has one gives out a fresh id at log-in and takes none that it does not know. */
+static bool cookie_id(const vestry_request *req, char id[SESSION_ID_LEN + 1]) {
+  return vestry_request_cookie(req, COOKIE, id, SESSION_ID_LEN + 1) == VESTRY_OK && strlen(id) == SESSION_ID_LEN &&
+         strspn(id, "0123456789abcdef") == SESSION_ID_LEN;
+}
+
+vestry_err session_of_request(const vestry_request *req, char *buffer, size_t *ret_len, void *ctx) {
+  (void)ctx;
+  char id[SESSION_ID_LEN + 1];
+  if (cookie_id(req, id)) {
+    memcpy(buffer, id, SESSION_ID_LEN);
+  } else {
+    unsigned char bits[SESSION_ID_LEN / 2];
+    const vestry_host *host = vestry_host_of(vestry_request_instance(req));
+    vestry_err err = host->random(host->ctx, bits, sizeof bits);
+    if (err != VESTRY_OK) return err;
+    for (size_t i = 0; i < SESSION_ID_LEN; i++)
+      buffer[i] = "0123456789abcdef"[(i % 2 ? bits[i / 2] : bits[i / 2] >> 4) & 15];
+  }
+  *ret_len = SESSION_ID_LEN;
+  return VESTRY_OK;
+}
+
+vestry_err session_cookie(const vestry_request *req, vestry_reply *reply) {
+  char header[128] = COOKIE "=", id[SESSION_ID_LEN + 1];
+  if (cookie_id(req, id)) return VESTRY_OK;
+  strncat(header, vestry_request_scope(req).data, SESSION_ID_LEN);
+  strcat(header, "; Path=/; HttpOnly; SameSite=Lax");
+  return vestry_reply_header(reply, "Set-Cookie", header);
+}
+
+/* ------------------------------------------------------------------------------------------------ counters ------- */
+
+/* A store keeps anything that can be referenced and closed. Connections are what vestry keeps in its own; this one
+ * keeps counters, and gives them a bound and an idle time. */
+
+static void ref(void *value) {
+  struct session *session = value;
+  atomic_fetch_add_explicit(&session->refs, 1, memory_order_relaxed);
+}
+
+static void unref(void *value) {
+  struct session *session = value;
+  /* release, acquire: what others did with the session is done before it is freed */
+  if (atomic_fetch_sub_explicit(&session->refs, 1, memory_order_acq_rel) > 1) return;
+  vestry_timer_destroy(session->timer); /* waits for a tick that is under way */
+  pthread_mutex_destroy(&session->lock);
+  free(session);
+}
+
+static void forget(void *value, vestry_cause cause) {
+  (void)cause;
+  struct session *session = value;
+  pthread_mutex_lock(&session->lock);
+  session_stop_locked(session);
+  pthread_mutex_unlock(&session->lock);
+}
+
+static vestry_err make(struct sessions *sessions, vestry_scope id, struct session **ret_session) {
+  struct session *session = calloc(1, sizeof *session);
+  if (!session) return VESTRY_NO_MEMORY;
+  vestry_err err = vestry_timer_create(vestry_runtime_of(sessions->v), sessions->tick, session, &session->timer);
+  if (err != VESTRY_OK) {
+    free(session);
+    return err;
+  }
+  pthread_mutex_init(&session->lock, NULL);
+  session->sessions = sessions;
+  memcpy(session->id, id.data, id.len < SESSION_ID_LEN ? id.len : SESSION_ID_LEN);
+  atomic_init(&session->refs, 1);
+  *ret_session = session;
+  return VESTRY_OK;
+}
+
+vestry_err sessions_init(struct sessions *sessions, vestry *v, vestry_timer_fn tick) {
+  sessions->v = v;
+  sessions->tick = tick;
+  vestry_store_options options = {
+      .value = {.ref = ref, .unref = unref, .close = forget}, .max_count = SESSIONS_MAX, .idle_ms = FORGET_MS};
+  vestry_err err = vestry_store_create(NULL, "lru", &options, &sessions->store);
+  if (err != VESTRY_OK) return err;
+  return vestry_store_driver_create(sessions->store, vestry_runtime_of(v), &sessions->driver);
+}
+
+void sessions_finish(struct sessions *sessions) {
+  vestry_store_driver_destroy(sessions->driver);
+  vestry_store_destroy(sessions->store);
+}
+
+static struct session *find(struct sessions *sessions, vestry_scope id) {
+  vestry_key key = KEY;
+  void *found = NULL;
+  size_t count = 1;
+  vestry_err err = vestry_store_get(sessions->store, id, &key, &found, &count);
+  return err == VESTRY_OK ? found : NULL;
+}
+
+vestry_err session_enter(struct sessions *sessions, vestry_scope id, struct session **ret_session) {
+  struct session *entered;
+  while ((entered = find(sessions, id)) == NULL) {
+    vestry_err err = make(sessions, id, &entered);
+    if (err != VESTRY_OK) return err;
+    vestry_key key = KEY;
+    err = vestry_store_put(sessions->store, id, &key, entered, VESTRY_PUT_REUSE, 0, NULL);
+    if (err == VESTRY_OK) break; /* the store has a reference of its own */
+    unref(entered);
+    if (err != VESTRY_EXISTS) return err; /* EXISTS: another request of this session was faster */
+  }
+  pthread_mutex_lock(&entered->lock);
+  *ret_session = entered;
+  return VESTRY_OK;
+}
+
+void session_leave(struct session *session) {
+  pthread_mutex_unlock(&session->lock);
+  unref(session);
+}
+
+void session_look(struct sessions *sessions, vestry_scope id, int64_t *ret_value, bool *ret_running) {
+  struct session *seen = find(sessions, id);
+  *ret_value = 0;
+  *ret_running = false;
+  if (!seen) return;
+  pthread_mutex_lock(&seen->lock);
+  *ret_value = seen->value;
+  *ret_running = seen->running;
+  session_leave(seen);
+}
+
+vestry_scope session_scope(const struct session *session) {
+  return (vestry_scope){session->id, SESSION_ID_LEN};
+}
+
+void session_start_locked(struct session *session) {
+  if (session->running) return;
+  session->running = vestry_timer_set(session->timer, TICK_MS, TICK_MS) == VESTRY_OK;
+  session->unheard = 0;
+}
+
+void session_stop_locked(struct session *session) {
+  session->running = false;
+  vestry_timer_cancel(session->timer);
+}
+
+void session_used(struct session *session) {
+  struct session *found = find(session->sessions, session_scope(session));
+  if (found) unref(found);
+}

@@ -1,0 +1,58 @@
+/* Sessions: a cookie names one, and each has a counter. */
+#ifndef COUNTER_SESSION_H
+#define COUNTER_SESSION_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "vestry/vestry.h"
+
+enum { SESSION_ID_LEN = 32 }; /* 128 bits in hexadecimal digits */
+
+struct sessions;
+
+/* The counter of one session. It is made when it is first needed, and forgotten when it was not used for an hour. */
+struct session {
+  pthread_mutex_t lock;
+  int64_t value;       /* guarded by lock, as the next two */
+  bool running;        /* the timer ticks */
+  unsigned unheard;    /* ticks in a row that found no stream */
+  vestry_timer *timer; /* fires once a second while running, with the session as its context */
+  struct sessions *sessions;
+  char id[SESSION_ID_LEN + 1];
+  atomic_uint refs;
+};
+
+/* All sessions' counters. */
+struct sessions {
+  vestry *v;
+  vestry_timer_fn tick;
+  vestry_store *store; /* of counters, not of streams */
+  vestry_store_driver *driver;
+};
+
+/* v, tick: borrowed until sessions_finish, which must come before vestry_destroy. After a failure finish is due, too. */
+vestry_err sessions_init(struct sessions *sessions, vestry *v, vestry_timer_fn tick);
+void sessions_finish(struct sessions *sessions);
+
+/* The scope of a request is its session's id. Fits vestry_options.scope. */
+vestry_err session_of_request(const vestry_request *req, char *buffer, size_t *ret_len, void *ctx);
+/* Give the browser its cookie, unless it has one. */
+vestry_err session_cookie(const vestry_request *req, vestry_reply *reply);
+
+/* The counter of a session, made if need be: held and locked until session_leave. OK | NO_MEMORY | CLOSED. */
+vestry_err session_enter(struct sessions *sessions, vestry_scope id, struct session **ret_session);
+void session_leave(struct session *session);
+vestry_scope session_scope(const struct session *session);
+
+/* What a counter shows; 0 and false when there is none yet. */
+void session_look(struct sessions *sessions, vestry_scope id, int64_t *ret_value, bool *ret_running);
+
+/* Start and stop the ticks. The caller has the lock. */
+void session_start_locked(struct session *session);
+void session_stop_locked(struct session *session);
+/* Count a tick as use, so that a counter which runs is not forgotten. The session may be gone afterwards: the last thing
+ * a tick does. */
+void session_used(struct session *session);
+
+#endif

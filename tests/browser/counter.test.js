@@ -1,0 +1,225 @@
+// The counter's page, clicked through in Chromium.
+'use strict';
+const { after, test } = require('node:test');
+const assert = require('node:assert/strict');
+const { CLIENT, startCounter, newSession, closeChrome } = require('./harness.js');
+
+after(closeChrome);
+
+async function counterFor(t, options = []) {
+  const counter = await startCounter(options);
+  t.after(() => counter.stop());
+  return counter;
+}
+
+test('start, three ticks, a tick a second', async (t) => {
+  const counter = await counterFor(t);
+  const session = await newSession(t);
+  const tab = await session.tab(counter.url);
+  assert.equal(await tab.counter(), 0);
+  await tab.shows('state', 'stopped');
+  await tab.click('start');
+  await tab.shows('state', 'running');
+  await tab.atLeast(1);
+  const first = Date.now();
+  await tab.ticks(3);
+  const took = Date.now() - first;
+  assert.ok(took > 2000, `three ticks in ${took} ms`);
+  assert.ok((await tab.counter()) >= 4);
+  assert.equal(await tab.page.getAttribute('#start', 'aria-disabled'), 'true');
+  assert.deepEqual(session.problems, []);
+});
+
+test('a second tab of the session adds ten, the first one sees it; another session sees nothing', async (t) => {
+  const counter = await counterFor(t);
+  const session = await newSession(t);
+  const stranger = await newSession(t);
+  const bystander = await stranger.tab(counter.url);
+  const first = await session.tab(counter.url);
+  await first.click('start');
+  await first.atLeast(1);
+
+  const second = await session.tab(counter.url);
+  await second.shows('state', 'running'); // it opened its stream by itself, because the session was running
+  const before = await first.counter();
+  await second.click('add');
+  await first.atLeast(before + 10);
+  await second.atLeast(before + 10);
+  const handled = await first.handled();
+  assert.match(handled, /^[0-9a-f]{8,}$/);
+  await second.shows('handled', handled);
+  assert.equal(await first.page.isVisible('#handled'), true);
+
+  const keys = await counter.keys();
+  assert.equal(keys.keys.length, 1);
+  assert.deepEqual(keys.keys[0].key, ['counter', 1]);
+  assert.equal(keys.keys[0].connections, 2);
+  assert.equal(keys.open, 2);
+  assert.equal(keys.opened, keys.open + keys.closed);
+  const [cookie] = (await session.context.cookies()).filter(({ name }) => name === 'vestry_session');
+  assert.match(cookie.value, /^[0-9a-f]{32}$/);
+  assert.equal(cookie.httpOnly, true);
+  assert.equal(cookie.sameSite, 'Lax');
+  assert.ok(!JSON.stringify(keys).includes(cookie.value), 'a usable session is on show');
+
+  assert.equal(await bystander.counter(), 0);
+  assert.equal(await bystander.state(), 'stopped');
+  assert.equal(await bystander.page.isVisible('#handled'), false);
+  assert.deepEqual([...session.problems, ...stranger.problems], []);
+});
+
+test('add ten without a stream is answered with one of its own', async (t) => {
+  const counter = await counterFor(t);
+  const session = await newSession(t);
+  const tab = await session.tab(counter.url);
+  await tab.click('add');
+  await tab.atLeast(10);
+  await tab.click('add');
+  await tab.atLeast(20);
+  assert.equal(await tab.counter(), 20);
+  assert.equal(await tab.state(), 'stopped');
+  assert.deepEqual((await counter.keys()).keys, []);
+  assert.deepEqual(session.problems, []);
+});
+
+test('stop resets all tabs and nothing ticks any more', async (t) => {
+  const counter = await counterFor(t);
+  const session = await newSession(t);
+  const first = await session.tab(counter.url);
+  await first.click('start');
+  await first.atLeast(2);
+  const second = await session.tab(counter.url);
+  await second.shows('state', 'running');
+  await second.click('stop');
+  for (const tab of [first, second]) {
+    await tab.shows('counter', '0');
+    await tab.shows('state', 'stopped');
+  }
+  // Another session is the clock: while it ticks three times, this one stays where it is.
+  const witness = await (await newSession(t)).tab(counter.url);
+  await witness.click('start');
+  await witness.atLeast(3);
+  for (const tab of [first, second]) {
+    assert.equal(await tab.counter(), 0);
+    assert.equal(await tab.state(), 'stopped');
+  }
+  const keys = await counter.keys();
+  assert.equal(keys.keys.length, 1); // the witness
+  await first.click('start');
+  await first.shows('counter', '1'); // it starts from nothing
+  assert.deepEqual(session.problems, []);
+});
+
+test('a reload shows where the session is and goes on by itself', async (t) => {
+  for (const policy of ['many', 'replace', 'reuse', 'reject']) {
+    const counter = await counterFor(t, ['--policy', policy]);
+    const session = await newSession(t);
+    const tab = await session.tab(counter.url);
+    await tab.click('start');
+    await tab.atLeast(2);
+    const html = await (await session.context.request.get(counter.url)).text();
+    assert.match(html, /<p id="counter"[^>]*>[2-9]<\/p>/, 'rendered by the server');
+    await tab.page.reload();
+    assert.ok((await tab.counter()) >= 2);
+    await tab.shows('state', 'running');
+    await tab.ticks(2);
+    assert.equal((await counter.keys()).open, 1, policy);
+    assert.deepEqual(session.problems, [], policy);
+    await counter.stop();
+  }
+});
+
+test('a server that is started again under an open page ticks again, for every tab and with the old cookie', async (t) => {
+  let counter = await counterFor(t);
+  const session = await newSession(t);
+  const tabs = [await session.tab(counter.url)];
+  await tabs[0].click('start');
+  await tabs[0].atLeast(2);
+  tabs.push(await session.tab(counter.url));
+  await tabs[1].ticks(1);
+  const [cookie] = await session.context.cookies();
+  assert.deepEqual(session.problems, []);
+
+  const { port } = counter;
+  await counter.stop();
+  for (const tab of tabs) await tab.shows('state', 'connection lost, retrying');
+  counter = await startCounter([], port);
+  t.after(() => counter.stop());
+  for (const tab of tabs) {
+    await tab.shows('state', 'running');
+    await tab.ticks(2);
+  }
+  assert.deepEqual((await session.context.cookies())[0], cookie);
+  assert.equal((await counter.keys()).keys[0].connections, 2);
+  await tabs[0].click('add');
+  await tabs[1].atLeast(10);
+});
+
+test('policy replace: the newest tab has the stream', async (t) => {
+  const counter = await counterFor(t, ['--policy', 'replace']);
+  const session = await newSession(t);
+  const first = await session.tab(counter.url);
+  await first.click('start');
+  await first.atLeast(1);
+  const second = await session.tab(counter.url);
+  await second.shows('state', 'running');
+  await first.shows('state', 'another tab has the stream');
+  await second.ticks(2);
+  const keys = await counter.keys();
+  assert.equal(keys.keys[0].connections, 1);
+  assert.equal(keys.causes.replaced, 1);
+  await first.click('start'); // and may be taken back
+  await first.shows('state', 'running');
+  await second.shows('state', 'another tab has the stream');
+  assert.deepEqual(session.problems, []);
+});
+
+test('policy reuse: the first tab keeps the stream, what others do goes down it', async (t) => {
+  const counter = await counterFor(t, ['--policy', 'reuse']);
+  const session = await newSession(t);
+  const first = await session.tab(counter.url);
+  await first.click('start');
+  await first.atLeast(1);
+  const second = await session.tab(counter.url);
+  await second.shows('state', 'another tab has the stream');
+  await second.click('add');
+  await first.atLeast(11);
+  assert.equal(await first.state(), 'running');
+  assert.equal((await counter.keys()).keys[0].connections, 1);
+  await second.click('stop');
+  await first.shows('state', 'stopped');
+  await second.shows('state', 'stopped');
+  await second.click('start');
+  await second.ticks(2);
+  assert.deepEqual(session.problems, []);
+});
+
+test('policy reject: a second stream is refused, and the page says why', async (t) => {
+  const counter = await counterFor(t, ['--policy', 'reject']);
+  const session = await newSession(t);
+  const first = await session.tab(counter.url);
+  await first.click('start');
+  await first.atLeast(1);
+  const second = await session.tab(counter.url);
+  await second.shows('state', 'another tab has the stream');
+  await first.ticks(2);
+  assert.equal((await counter.keys()).keys[0].connections, 1);
+  await first.page.close();
+  await second.click('start'); // the place is free as soon as the server has seen the tab go
+  await second.page.waitForFunction(() => {
+    const state = document.querySelector('#state').textContent;
+    if (state === 'another tab has the stream') document.querySelector('#start').click();
+    return state === 'running';
+  });
+  await second.ticks(2);
+});
+
+test('the client can come from the server itself', async (t) => {
+  const counter = await counterFor(t, ['--datastar-file', CLIENT]);
+  const session = await newSession(t);
+  await session.context.route(/cdn\.jsdelivr\.net/, (route) => route.abort());
+  const tab = await session.tab(counter.url);
+  await tab.click('start');
+  await tab.atLeast(2);
+  assert.deepEqual(session.problems, []);
+});

@@ -1,0 +1,113 @@
+// What every browser test needs: a counter of its own on a free port, Chromium, and pages that load no other thing.
+'use strict';
+const { spawn } = require('node:child_process');
+const { once } = require('node:events');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const readline = require('node:readline');
+const assert = require('node:assert/strict');
+const { chromium } = require('playwright-core');
+
+const COUNTER = process.env.COUNTER ?? path.join(__dirname, '../../build/bin/counter');
+const CLIENT = process.env.DATASTAR_JS || path.join(__dirname, 'standin.js');
+const TIMEOUT_MS = 30_000;
+const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+  '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+
+// The waits of every test are bounded by the server's own events, never by a guess at how long something takes.
+async function startCounter(options = [], port = 0) {
+  const child = spawn(COUNTER, ['--port', String(port), ...options], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const exited = once(child, 'exit');
+  let complaints = '';
+  child.stderr.on('data', (data) => (complaints += data));
+  const lines = readline.createInterface({ input: child.stdout });
+  const first = await Promise.race([once(lines, 'line'), exited.then(() => [''])]);
+  const url = /^counter: (http:\/\/127\.0\.0\.1:(\d+))$/.exec(first[0]);
+  if (!url) {
+    child.kill('SIGKILL');
+    throw new Error(`no counter at ${COUNTER}: ${first[0]} ${complaints}`);
+  }
+  let stopped = null;
+  return {
+    url: `${url[1]}/`,
+    port: Number(url[2]),
+    keys: async () => (await fetch(`${url[1]}/keys`)).json(),
+    stop() {
+      stopped ??= (async () => {
+        child.kill('SIGTERM');
+        const [code, signal] = await exited;
+        assert.deepEqual({ code, signal, complaints }, { code: 0, signal: null, complaints: '' });
+      })();
+      return stopped;
+    },
+  };
+}
+
+let browser = null;
+async function chrome() {
+  browser ??= await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
+  return browser;
+}
+async function closeChrome() {
+  await browser?.close();
+}
+
+// A session: a browser of its own, as far as cookies go. Tabs of it complain to `problems`.
+async function newSession(t, options = {}) {
+  const context = await (await chrome()).newContext(options);
+  context.setDefaultTimeout(TIMEOUT_MS);
+  t.after(() => context.close());
+  const problems = [];
+  await context.route(/^https?:\/\/(?!127\.0\.0\.1[:/])/, (route) => {
+    const url = route.request().url();
+    if (/^https:\/\/cdn\.jsdelivr\.net\/gh\/starfederation\/datastar@v1\.[\w.]+\/bundles\/datastar\.js$/.test(url)) {
+      const headers = { 'Access-Control-Allow-Origin': '*' };
+      return route.fulfill({ path: CLIENT, contentType: 'text/javascript; charset=utf-8', headers });
+    }
+    problems.push(`the page asks for ${url}`);
+    return route.abort();
+  });
+  return {
+    context,
+    problems,
+    async tab(url) {
+      const page = await context.newPage();
+      page.on('pageerror', (error) => problems.push(error.message));
+      page.on('console', (message) => message.type() === 'error' && problems.push(message.text()));
+      await page.goto(url);
+      return tabOf(page);
+    },
+  };
+}
+
+function tabOf(page) {
+  const text = (selector) => page.textContent(selector);
+  return {
+    page,
+    counter: async () => Number(await text('#counter')),
+    state: () => text('#state'),
+    handled: () => text('#handled'),
+    click: (id) => page.click(`#${id}`),
+    /** Wait until the counter shows at least n. */
+    atLeast: (n) => page.waitForFunction((least) => Number(document.querySelector('#counter').textContent) >= least, n),
+    /** Wait until the counter shows something else than now, `times` times. */
+    async ticks(times) {
+      for (let i = 0; i < times; i++) {
+        const now = await text('#counter');
+        await page.waitForFunction((old) => document.querySelector('#counter').textContent !== old, now);
+      }
+    },
+    /** Wait until an element shows a text. */
+    shows: (id, wanted) =>
+      page.waitForFunction(([of, is]) => document.getElementById(of).textContent === is, [id, wanted]),
+  };
+}
+
+function temporaryDirectory(t) {
+  const folder = process.env.SCREENSHOTS ?? fs.mkdtempSync(path.join(os.tmpdir(), 'counter-'));
+  if (!process.env.SCREENSHOTS) t.after(() => fs.rmSync(folder, { recursive: true }));
+  return folder;
+}
+
+module.exports = { CLIENT, startCounter, newSession, closeChrome, temporaryDirectory };

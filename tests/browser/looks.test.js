@@ -1,0 +1,100 @@
+// How the counter's page looks: on a phone and on a desk, light and dark. SCREENSHOTS=folder keeps the pictures.
+'use strict';
+const { after, test } = require('node:test');
+const assert = require('node:assert/strict');
+const path = require('node:path');
+const { startCounter, newSession, closeChrome, temporaryDirectory } = require('./harness.js');
+
+after(closeChrome);
+
+const SIZES = { phone: { width: 360, height: 740 }, desk: { width: 1280, height: 800 } };
+
+// Runs in the page: colours as it shows them, and the contrast of the text on them (WCAG 2, relative luminance).
+function measure() {
+  const channel = (value) => (value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
+  const rgb = (colour) => {
+    const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const luminance = (colour) => {
+    const [r, g, b] = rgb(colour).map((value) => channel(value / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ground = (el) => {
+    for (; el; el = el.parentElement) {
+      const colour = getComputedStyle(el).backgroundColor;
+      if (rgb(colour)[3] === 255) return colour;
+    }
+    return 'white';
+  };
+  const contrast = (selector) => {
+    const el = document.querySelector(selector);
+    const [a, b] = [luminance(getComputedStyle(el).color), luminance(ground(el))].sort((x, y) => y - x);
+    return (a + 0.05) / (b + 0.05);
+  };
+  const box = (selector) => document.querySelector(selector).getBoundingClientRect();
+  return {
+    ground: luminance(getComputedStyle(document.body).backgroundColor),
+    contrasts: ['h1', '#state', '#counter', '#add', '#stop', 'footer'].map((selector) => [selector, contrast(selector)]),
+    overflow: document.documentElement.scrollWidth - innerWidth,
+    buttons: ['#start', '#add', '#stop'].map((selector) => ({ height: box(selector).height, right: box(selector).right })),
+    counterHeight: box('#counter').height,
+    bottom: box('main').bottom,
+  };
+}
+
+for (const [device, viewport] of Object.entries(SIZES)) {
+  for (const colorScheme of ['light', 'dark']) {
+    test(`${device}, ${colorScheme}`, async (t) => {
+      const counter = await startCounter();
+      t.after(() => counter.stop());
+      const session = await newSession(t, { viewport, colorScheme, deviceScaleFactor: 2 });
+      const folder = temporaryDirectory(t);
+      const tab = await session.tab(counter.url);
+      const picture = (name) => tab.page.screenshot({ path: path.join(folder, `${device}-${colorScheme}-${name}.png`) });
+      await tab.shows('state', 'stopped');
+      await picture('stopped');
+      await tab.click('start');
+      await tab.atLeast(1);
+      await tab.click('add');
+      await tab.atLeast(11);
+      await picture('running');
+      const seen = await tab.page.evaluate(measure);
+      assert.ok(colorScheme === 'light' ? seen.ground > 0.7 : seen.ground < 0.05, `ground ${seen.ground}`);
+      for (const [selector, contrast] of seen.contrasts) assert.ok(contrast >= 4.5, `${selector}: contrast ${contrast}`);
+      assert.ok(seen.overflow <= 0, 'the page scrolls sideways');
+      for (const { height, right } of seen.buttons) {
+        assert.ok(height >= 44, `a button of ${height} px is hard to hit`);
+        assert.ok(right <= viewport.width);
+      }
+      assert.ok(seen.counterHeight >= 72, 'the counter is big');
+      assert.ok(seen.bottom <= viewport.height, 'the counter and its buttons are seen without scrolling');
+      assert.deepEqual(session.problems, []);
+    });
+  }
+}
+
+test('for those who do not see it, use no mouse, or want no motion', async (t) => {
+  const counter = await startCounter();
+  t.after(() => counter.stop());
+  const session = await newSession(t, { reducedMotion: 'reduce' });
+  const tab = await session.tab(counter.url);
+  assert.equal(await tab.page.getAttribute('#state', 'role'), 'status'); // announced when it changes
+  assert.equal(await tab.page.getAttribute('#counter', 'role'), 'timer'); // not announced each second
+  await tab.page.focus('#start');
+  await tab.page.keyboard.press('Enter');
+  await tab.atLeast(1);
+  assert.equal(await tab.page.evaluate(() => document.activeElement.id), 'start', 'the focus stays');
+  await tab.page.keyboard.press('Tab');
+  assert.equal(await tab.page.evaluate(() => document.activeElement.id), 'add');
+  const focus = await tab.page.evaluate(() => getComputedStyle(document.activeElement).outlineWidth);
+  assert.ok(parseFloat(focus) >= 2, 'the focus is seen');
+  await tab.page.keyboard.press('Space');
+  await tab.atLeast(11);
+  const animations = () => tab.page.evaluate(() => document.querySelector('main').getAnimations({ subtree: true }).length);
+  assert.equal(await animations(), 0);
+  await tab.page.emulateMedia({ reducedMotion: 'no-preference' });
+  assert.equal(await animations(), 1);
+});

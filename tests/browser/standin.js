@@ -1,0 +1,212 @@
+// A stand-in for the Datastar client, so that the tests need no network: what the counter's page uses of it, written
+// from the protocol's description. It is not Datastar; DATASTAR_JS names the real client to test with.
+
+// ------------------------------------------------------------------------------------------------ signals ---------
+// A signal is a property of `signals`; reading one inside an effect subscribes the effect to it.
+const values = {};
+const readers = new Map(); // name -> the effects that read it
+const dirty = new Set();
+let running = null;
+
+const signals = new Proxy(values, {
+  get(target, name) {
+    if (running && typeof name === 'string') {
+      if (!readers.has(name)) readers.set(name, new Set());
+      readers.get(name).add(running);
+    }
+    return target[name];
+  },
+  set(target, name, value) {
+    if (Object.is(target[name], value)) return true;
+    target[name] = value;
+    for (const effect of readers.get(name) ?? []) dirty.add(effect);
+    queueMicrotask(settle);
+    return true;
+  },
+});
+
+function effect(run) {
+  const self = () => {
+    const outer = running;
+    running = self;
+    try {
+      run();
+    } finally {
+      running = outer;
+    }
+  };
+  self();
+}
+
+function settle() {
+  for (const effect of dirty) {
+    dirty.delete(effect);
+    effect();
+  }
+}
+
+// RFC 7386, one level of nesting deeper at a time; at the top level a signal is set so that its readers hear of it.
+function merge(target, patch, onlyIfMissing) {
+  for (const [name, value] of Object.entries(patch)) {
+    if (value === null) {
+      if (!onlyIfMissing) target[name] = undefined;
+    } else if (typeof value === 'object' && !Array.isArray(value)) {
+      target[name] = merge({ ...(target[name] ?? {}) }, value, onlyIfMissing);
+    } else if (!onlyIfMissing || target[name] === undefined) {
+      target[name] = value;
+    }
+  }
+  return target;
+}
+
+const outgoing = () => JSON.stringify(values, (name, value) => (name.startsWith('_') ? undefined : value));
+
+// -------------------------------------------------------------------------------------------- expressions ---------
+// `$name` is a signal, `@action(` a call of ours; strings are left alone.
+function compile(source, wantsValue) {
+  const body = source.replace(
+    /('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|\$(\w+)|@(\w+)\(/g,
+    (all, text, signal, action) => text ?? (signal ? `$.${signal}` : `actions.${action}(el, `),
+  );
+  return new Function('$', 'actions', 'el', 'evt', wantsValue ? `return (${body})` : body);
+}
+
+function expression(el, source, wantsValue = false) {
+  const run = compile(source, wantsValue);
+  return (evt) => run(signals, actions, el, evt);
+}
+
+// ------------------------------------------------------------------------------------------------ actions ---------
+const announce = (type, el, argsRaw = {}) =>
+  document.dispatchEvent(new CustomEvent('datastar-fetch', { detail: { type, el, argsRaw } }));
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+const underWay = new Map(); // "METHOD url" -> AbortController: a second one cancels the first
+
+const actions = {};
+for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']) {
+  actions[method.toLowerCase()] = (el, url, options) => request(method, el, url, options);
+}
+
+async function request(method, el, url, { retryInterval = 1000, retryMaxWait = 30000, retryMaxCount = 10 } = {}) {
+  const name = `${method} ${url}`;
+  const cancel = new AbortController();
+  underWay.get(name)?.abort();
+  underWay.set(name, cancel);
+  announce('started', el);
+  let wait = retryInterval;
+  for (let tries = 0; !cancel.signal.aborted; ) {
+    try {
+      const answer = await send(method, url, cancel.signal);
+      if (answer.status >= 400) announce('error', el, { status: String(answer.status) });
+      if (answer.status === 200) {
+        tries = 0;
+        wait = retryInterval;
+        await consume(answer, el);
+      }
+      break;
+    } catch (failure) {
+      if (cancel.signal.aborted) break;
+      if (tries++ >= retryMaxCount) {
+        announce('retries-failed', el);
+        break;
+      }
+      announce('retrying', el);
+      await pause(wait);
+      wait = Math.min(wait * 2, retryMaxWait);
+    }
+  }
+  announce('finished', el);
+}
+
+function send(method, url, signal) {
+  const target = new URL(url, document.baseURI);
+  const headers = { 'Datastar-Request': 'true', Accept: 'text/event-stream, text/html, application/json' };
+  if (method === 'GET' || method === 'DELETE') {
+    target.searchParams.set('datastar', outgoing());
+    return fetch(target, { method, headers, signal });
+  }
+  headers['Content-Type'] = 'application/json';
+  return fetch(target, { method, headers, signal, body: outgoing() });
+}
+
+async function consume(answer, el) {
+  if (!answer.headers.get('Content-Type')?.startsWith('text/event-stream')) return;
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = '';
+  for (;;) {
+    const { done, value } = await reader.read(); // throws when the stream is cut
+    if (done) return;
+    text += value;
+    for (let end; (end = text.indexOf('\n\n')) >= 0; text = text.slice(end + 2)) receive(text.slice(0, end), el);
+  }
+}
+
+function receive(block, el) {
+  let type = '';
+  const args = {};
+  for (const line of block.split('\n')) {
+    if (line.startsWith('event: ')) type = line.slice(7);
+    if (!line.startsWith('data: ')) continue;
+    const [, key, value] = /^data: (\S+) ?(.*)$/.exec(line);
+    args[key] = key in args ? `${args[key]}\n${value}` : value;
+  }
+  if (type === 'datastar-patch-signals') merge(signals, JSON.parse(args.signals), args.onlyIfMissing === 'true');
+  if (type === 'datastar-patch-elements') patchElements(args);
+  if (type) announce(type, el, args);
+}
+
+function patchElements({ elements = '', selector, mode = 'outer' }) {
+  if (mode === 'remove') return document.querySelectorAll(selector).forEach((el) => el.remove());
+  const parsed = document.createElement('template');
+  parsed.innerHTML = elements;
+  if (mode === 'append') document.querySelector(selector).append(...parsed.content.children);
+  else if (mode === 'inner') document.querySelector(selector).replaceChildren(...parsed.content.childNodes);
+  else
+    for (const fresh of [...parsed.content.children]) {
+      (selector ? document.querySelector(selector) : document.getElementById(fresh.id)).replaceWith(fresh);
+    }
+}
+
+// --------------------------------------------------------------------------------------------- attributes ---------
+const delayOf = (modifiers) => Number(/^delay\.(\d+)ms$/.exec(modifiers ?? '')?.[1] ?? 0);
+
+const attributes = {
+  signals: (el, source, key) => (signals[key] = expression(el, source, true)()),
+  text: (el, source) => watch(el, source, (value) => (el.textContent = value)),
+  show: (el, source) => watch(el, source, (value) => (el.style.display = value ? '' : 'none')),
+  class: (el, source, key) => watch(el, source, (value) => el.classList.toggle(key, Boolean(value))),
+  attr: (el, source, key) =>
+    watch(el, source, (value) => (value === false ? el.removeAttribute(key) : el.setAttribute(key, value))),
+  on: (el, source, key) => {
+    const target = key.startsWith('datastar-') ? document : el;
+    target.addEventListener(key, expression(el, source));
+  },
+  init: (el, source, key, modifiers) => {
+    const run = expression(el, source);
+    const delay = delayOf(modifiers);
+    if (delay) setTimeout(run, delay);
+    else run();
+  },
+  indicator: (el, source, key) => {
+    let count = 0;
+    signals[key] = false;
+    document.addEventListener('datastar-fetch', ({ detail }) => {
+      if (detail.el !== el) return;
+      if (detail.type === 'started') count++;
+      if (detail.type === 'finished') count--;
+      signals[key] = count > 0;
+    });
+  },
+};
+
+function watch(el, source, apply) {
+  const value = expression(el, source, true);
+  effect(() => apply(value()));
+}
+
+for (const el of document.querySelectorAll('*')) {
+  for (const { name, value } of [...el.attributes]) {
+    const [, plugin, key, modifiers] = /^data-([a-z]+)(?::(.+?))?(?:__(.+))?$/.exec(name) ?? [];
+    attributes[plugin]?.(el, value, key, modifiers);
+  }
+}

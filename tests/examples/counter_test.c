@@ -1,0 +1,607 @@
+/* The counter's contract, on the wire: counter_test PROGRAM */
+#include "support/test.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "examples/client.h"
+#include "examples/process.h"
+#include "vestry/event.h"
+
+static struct process counter; /* of the test that runs */
+
+static void start(const char *const *arguments) {
+  process_start(&counter, arguments);
+}
+#define START(...)    start((const char *const[]){__VA_ARGS__, NULL})
+#define START_PLAIN() start((const char *const[]){NULL})
+
+static int finish(void **state) {
+  (void)state;
+  if (counter.pid > 0) process_stop(&counter, SIGTERM);
+  return 0;
+}
+
+static int clean_up(void **state) {
+  (void)state;
+  process_kill(&counter);
+  return 0;
+}
+
+/* Opens a stream for a session and waits until it is there. */
+static size_t subscribe(struct client *client, const char *session) {
+  client_call(client, counter.port, &(struct call){.method = "PUT", .path = "/", .session = session, .body = "{}"});
+  assert_int_equal(client_status(client), 200);
+  assert_string_equal(client_header(client, "Content-Type"), "text/event-stream");
+  return client_expect(client, 0, "\"running\":true");
+}
+
+/* Does something that is answered with a status alone. */
+static int perform(const char *method, const char *path, const char *session) {
+  return call_status(counter.port, &(struct call){.method = method, .path = path, .session = session});
+}
+
+/* ----------------------------------------------------------------------------------- the page, the session -------- */
+
+static void test_page(void **state) {
+  (void)state;
+  START_PLAIN();
+  struct client client;
+  client_call(&client, counter.port, &(struct call){.method = "GET", .path = "/", .plain = true});
+  assert_int_equal(client_status(&client), 200);
+  assert_string_equal(client_header(&client, "Content-Type"), "text/html; charset=utf-8");
+  assert_non_null(client_header(&client, "Content-Security-Policy"));
+  const char *cookie = client_header(&client, "Set-Cookie");
+  assert_non_null(strstr(cookie, "; HttpOnly"));
+  assert_non_null(strstr(cookie, "; SameSite=Lax"));
+  assert_non_null(strstr(cookie, "; Path=/"));
+  client_read_all(&client);
+  assert_non_null(strstr(client.text, "src=\"" VESTRY_DATASTAR_CDN_URL "\""));
+  assert_non_null(strstr(client.text, "data-signals:counter=\"0\" data-signals:running=\"false\""));
+  assert_null(strstr(client_body(&client), "{{"));
+  client_close(&client, false);
+  assert_int_equal(perform("GET", "/datastar.js", NULL), 404);
+
+  client_call(&client, counter.port, &(struct call){.method = "HEAD", .path = "/", .plain = true});
+  assert_int_equal(client_status(&client), 200);
+  client_read_all(&client);
+  assert_string_equal(client_body(&client), "");
+  client_close(&client, false);
+}
+
+static void test_cookie(void **state) {
+  (void)state;
+  START_PLAIN();
+  char first[COOKIE_LEN + 1], second[COOKIE_LEN + 1];
+  new_session(counter.port, first);
+  new_session(counter.port, second);
+  assert_string_not_equal(first, second);
+  static const struct {
+    const char *value;
+    bool valid;
+  } cases[] = {{"0123456789abcdef0123456789abcdef", true},  {"0123456789ABCDEF0123456789ABCDEF", false},
+               {"0123456789abcdef0123456789abcde", false},  {"0123456789abcdef0123456789abcdef0", false},
+               {"0123456789abcdef0123456789abcdeg", false}, {"", false},
+               {"../../../../../../../../../../etc", false}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    struct client client;
+    client_call(&client, counter.port,
+                &(struct call){.method = "GET", .path = "/", .plain = true, .session = cases[i].value});
+    assert_int_equal(client_status(&client), 200);
+    if (cases[i].valid != (client_header(&client, "Set-Cookie") == NULL)) fail_msg("cookie '%s'", cases[i].value);
+    client_close(&client, false);
+  }
+}
+
+static void test_page_shows_the_session(void **state) {
+  (void)state;
+  START_PLAIN();
+  char session[COOKIE_LEN + 1];
+  new_session(counter.port, session);
+  struct client stream, page;
+  subscribe(&stream, session);
+  assert_int_equal(perform("POST", "/jump", session), 204);
+  client_call(&page, counter.port, &(struct call){.method = "GET", .path = "/", .plain = true, .session = session});
+  client_read_all(&page);
+  assert_non_null(strstr(page.text, "data-signals:running=\"true\""));
+  assert_non_null(strstr(page.text, "data-signals:counter=\"1")); /* 10, or more by now */
+  client_close(&page, false);
+  client_close(&stream, false);
+}
+
+static void test_client_from_a_file(void **state) {
+  (void)state;
+  char path[] = "counter-client-XXXXXX";
+  int fd = mkstemp(path);
+  assert_true(fd >= 0);
+  assert_int_equal(write(fd, "let x = '{{counter}}'\n", 22), 22);
+  close(fd);
+  START("--datastar-file", path);
+  unlink(path); /* it has been read */
+  struct client client;
+  client_call(&client, counter.port, &(struct call){.method = "GET", .path = "/datastar.js", .plain = true});
+  assert_int_equal(client_status(&client), 200);
+  assert_string_equal(client_header(&client, "Content-Type"), "text/javascript; charset=utf-8");
+  client_read_all(&client);
+  assert_string_equal(client_body(&client), "let x = '{{counter}}'\n");
+  client_close(&client, false);
+  client_call(&client, counter.port, &(struct call){.method = "GET", .path = "/", .plain = true});
+  client_expect(&client, 0, "src=\"/datastar.js\"");
+  assert_non_null(strstr(client_header(&client, "Content-Security-Policy"), "script-src 'self' 'unsafe-eval'"));
+  client_close(&client, false);
+}
+
+/* ------------------------------------------------------------------------------------------- streams -------------- */
+
+static void test_counts_jumps_and_stops(void **state) {
+  (void)state;
+  START_PLAIN();
+  char session[COOKIE_LEN + 1], other[COOKIE_LEN + 1];
+  new_session(counter.port, session);
+  new_session(counter.port, other);
+  struct client stream, bystander;
+  subscribe(&bystander, other);
+  size_t seen = subscribe(&stream, session);
+  assert_string_equal(client_header(&stream, "X-Accel-Buffering"), "no");
+  assert_non_null(strstr(client_header(&stream, "Cache-Control"), "no-"));
+  uint64_t before = now_ms();
+  seen = client_expect(&stream, seen, "\"counter\":1,");
+  seen = client_expect(&stream, seen, "\"counter\":2,");
+  seen = client_expect(&stream, seen, "\"counter\":3,");
+  uint64_t took = now_ms() - before;
+  if (took < 2500) fail_msg("three ticks in %u ms", (unsigned)took);
+
+  assert_int_equal(perform("POST", "/jump", session), 204);
+  seen = client_expect(&stream, seen, "\"counter\":13,\"handled\":\"");
+  char handled[17] = "", again[17] = "";
+  assert_int_equal(sscanf(stream.text + seen, "%16[0-9a-f]\"", handled), 1);
+  assert_int_equal(perform("POST", "/jump", session), 204);
+  seen = client_expect(&stream, seen, "\"handled\":\"");
+  assert_int_equal(sscanf(stream.text + seen, "%16[0-9a-f]\"", again), 1);
+  assert_string_not_equal(handled, again);
+
+  assert_int_equal(perform("DELETE", "/", session), 204);
+  client_expect(&stream, seen, "\"counter\":0,\"running\":false");
+  client_read_all(&stream);
+  assert_true(client_ended_cleanly(&stream)); /* the browser stays away */
+  client_close(&stream, false);
+  assert_int_equal(perform("DELETE", "/", session), 204); /* nothing is left to stop */
+
+  client_expect(&bystander, 0, "\"counter\":4,"); /* of all that nothing here */
+  assert_null(strstr(bystander.text, "handled"));
+  assert_null(strstr(bystander.text, "false"));
+  client_close(&bystander, false);
+
+  subscribe(&stream, session);
+  client_expect(&stream, 0, "\"counter\":0,\"running\":true");
+  client_close(&stream, false);
+}
+
+static void test_jump_without_a_stream(void **state) {
+  (void)state;
+  START_PLAIN();
+  char session[COOKIE_LEN + 1];
+  new_session(counter.port, session);
+  struct client client;
+  for (int counted = 10; counted <= 20; counted += 10) {
+    char wanted[32];
+    snprintf(wanted, sizeof wanted, "\"counter\":%d,\"handled\":\"", counted);
+    client_call(&client, counter.port, &(struct call){.method = "POST", .path = "/jump", .session = session});
+    assert_int_equal(client_status(&client), 200);
+    assert_string_equal(client_header(&client, "Content-Type"), "text/event-stream");
+    client_read_all(&client);
+    assert_non_null(strstr(client.text, wanted));
+    assert_true(client_ended_cleanly(&client));
+    client_close(&client, false);
+  }
+  json_t *keys = keys_of(counter.port);
+  assert_int_equal(json_array_size(json_object_get(keys, "keys")), 0);
+  json_decref(keys);
+}
+
+static void test_without_a_cookie(void **state) {
+  (void)state;
+  START_PLAIN();
+  struct client first, second;
+  subscribe(&first, NULL);
+  assert_non_null(client_header(&first, "Set-Cookie")); /* a session of its own */
+  subscribe(&second, NULL);
+  json_t *keys = keys_of(counter.port);
+  assert_int_equal(json_array_size(json_object_get(keys, "keys")), 2);
+  json_decref(keys);
+  client_close(&first, false);
+  client_close(&second, false);
+}
+
+static void test_keys(void **state) {
+  (void)state;
+  START_PLAIN();
+  char session[COOKIE_LEN + 1];
+  new_session(counter.port, session);
+  struct client tabs[3];
+  for (int i = 0; i < 3; i++) subscribe(&tabs[i], session);
+  json_t *keys = keys_of(counter.port), *entry = json_array_get(json_object_get(keys, "keys"), 0);
+  char *text = json_dumps(keys, 0), *key = json_dumps(json_object_get(entry, "key"), JSON_COMPACT);
+  const char *scope = json_string_value(json_object_get(entry, "scope"));
+  assert_int_equal(json_array_size(json_object_get(keys, "keys")), 1);
+  assert_string_equal(key, "[\"counter\",1]");
+  assert_int_equal(json_integer_value(json_object_get(entry, "connections")), 3);
+  assert_memory_equal(scope, session, 8);
+  assert_true(strlen(scope) < COOKIE_LEN / 2);
+  assert_null(strstr(text, session));
+  assert_int_equal(json_integer_value(json_object_get(keys, "opened")), 3);
+  assert_int_equal(json_integer_value(json_object_get(keys, "open")), 3);
+  assert_int_equal(json_integer_value(json_object_get(keys, "closed")), 0);
+  assert_true(json_is_object(json_object_get(keys, "causes")));
+  free(text);
+  free(key);
+  json_decref(keys);
+  assert_int_equal(perform("DELETE", "/", session), 204);
+  keys_expect(counter.port, "closed", 3);
+  keys_expect(counter.port, "causes.closed", 3);
+  keys_expect(counter.port, "open", 0);
+  for (int i = 0; i < 3; i++) client_close(&tabs[i], false);
+}
+
+/* ------------------------------------------------------------------------------------------- policies ------------- */
+
+static void test_policy_many(void **state) {
+  (void)state;
+  START("--policy", "many");
+  char session[COOKIE_LEN + 1];
+  new_session(counter.port, session);
+  struct client tabs[12];
+  for (int i = 0; i < 12; i++) subscribe(&tabs[i], session);
+  assert_int_equal(perform("POST", "/jump", session), 204);
+  for (int i = 0; i < 12; i++) {
+    size_t jumped = client_expect(&tabs[i], 0, "handled");
+    client_expect(&tabs[i], jumped, "\"running\":true"); /* a tick */
+    client_close(&tabs[i], false);
+  }
+}
+
+static void test_policy_replace(void **state) {
+  (void)state;
+  START("--policy", "replace");
+  char session[COOKIE_LEN + 1];
+  new_session(counter.port, session);
+  struct client first, second;
+  subscribe(&first, session);
+  size_t seen = subscribe(&second, session);
+  client_read_all(&first);
+  assert_true(client_ended_cleanly(&first)); /* it must not come back and chase the other away */
+  client_expect(&second, seen, "\"running\":true");
+  keys_expect(counter.port, "causes.replaced", 1);
+  client_close(&first, false);
+  client_close(&second, false);
+}
+
+static void test_policy_reuse(void **state) {
+  (void)state;
+  START("--policy=reuse", "--store=hash");
+  char session[COOKIE_LEN + 1];
+  new_session(counter.port, session);
+  struct client first;
+  size_t seen = subscribe(&first, session);
+  assert_int_equal(perform("PUT", "/", session), 204);
+  client_expect(&first, seen, "\"running\":true"); /* what the second one is told goes down the first */
+  keys_expect(counter.port, "opened", 1);
+  client_close(&first, false);
+}
+
+static void test_policy_reject(void **state) {
+  (void)state;
+  START("--policy", "reject");
+  char session[COOKIE_LEN + 1];
+  new_session(counter.port, session);
+  struct client first;
+  size_t seen = subscribe(&first, session);
+  assert_int_equal(perform("PUT", "/", session), 409);
+  client_expect(&first, seen, "\"running\":true");
+  keys_expect(counter.port, "open", 1);
+  client_close(&first, false);
+}
+
+/* --------------------------------------------------------------------------------------- bounds, departures ------- */
+
+static void test_lru_closes_the_least_recent(void **state) {
+  (void)state;
+  START("--store", "lru", "--max", "2");
+  char session[3][COOKIE_LEN + 1];
+  struct client streams[3];
+  for (int i = 0; i < 3; i++) {
+    new_session(counter.port, session[i]);
+    subscribe(&streams[i], session[i]);
+  }
+  keys_expect(counter.port, "causes.size", 1);
+  keys_expect(counter.port, "open", 2);
+  int aborted = 0;
+  for (int i = 0; i < 3; i++) {
+    assert_int_equal(perform("DELETE", "/", session[i]), 204);
+    client_read_all(&streams[i]);
+    aborted += !client_ended_cleanly(&streams[i]);
+    client_close(&streams[i], false);
+  }
+  assert_int_equal(aborted, 1);
+}
+
+static void test_hash_refuses_when_full(void **state) {
+  (void)state;
+  START("--store", "hash", "--max", "1");
+  char session[2][COOKIE_LEN + 1];
+  new_session(counter.port, session[0]);
+  new_session(counter.port, session[1]);
+  struct client stream;
+  size_t seen = subscribe(&stream, session[0]);
+  assert_int_equal(perform("PUT", "/", session[1]), 503);
+  client_expect(&stream, seen, "\"running\":true");
+  client_close(&stream, false);
+}
+
+static void test_idle_is_closed_on_time(void **state) {
+  (void)state;
+  START("--idle-ms", "300");
+  struct client stream;
+  subscribe(&stream, NULL);
+  client_read_all(&stream); /* before the first tick, which would be its use */
+  assert_false(client_ended_cleanly(&stream));
+  assert_null(strstr(stream.text, "\"counter\":1"));
+  client_close(&stream, false);
+  keys_expect(counter.port, "causes.idle", 1);
+  keys_expect(counter.port, "open", 0);
+}
+
+static void test_heartbeat(void **state) {
+  (void)state;
+  START("--heartbeat-ms", "150");
+  struct client stream;
+  size_t seen = subscribe(&stream, NULL);
+  client_expect(&stream, seen, ":\n\n");
+  client_close(&stream, false);
+}
+
+static void test_no_room(void **state) {
+  (void)state;
+  START("--threads", "4");
+  struct client first, second, third;
+  subscribe(&first, NULL);
+  subscribe(&second, NULL);
+  client_call(&third, counter.port, &(struct call){.method = "PUT", .path = "/"});
+  assert_int_equal(client_status(&third), 503);
+  assert_non_null(client_header(&third, "Retry-After"));
+  client_close(&third, false);
+  keys_expect(counter.port, "open", 2); /* other requests are served all the same */
+  client_close(&first, true);
+  keys_expect(counter.port, "open", 1);
+  subscribe(&third, NULL);
+  client_close(&second, false);
+  client_close(&third, false);
+}
+
+static void test_vanished_clients_are_purged(void **state) {
+  (void)state;
+  START_PLAIN(); /* heartbeats are 15 s apart: it is not they that find this out */
+  struct client streams[6];
+  for (int i = 0; i < 6; i++) subscribe(&streams[i], NULL);
+  keys_expect(counter.port, "open", 6);
+  uint64_t before = now_ms();
+  for (int i = 0; i < 6; i++) client_close(&streams[i], i % 2);
+  keys_expect(counter.port, "open", 0);
+  uint64_t took = now_ms() - before;
+  if (took > 10000) fail_msg("noticed after %u ms", (unsigned)took);
+  keys_expect(counter.port, "causes.hangup", 6);
+  json_t *keys = keys_of(counter.port);
+  assert_int_equal(json_array_size(json_object_get(keys, "keys")), 0);
+  json_decref(keys);
+}
+
+/* ----------------------------------------------------------------------------------------- bad requests ----------- */
+
+static void test_bad_requests_disturb_nobody(void **state) {
+  (void)state;
+  START_PLAIN();
+  enum { LARGE = 1024 * 1024 };
+  char session[COOKIE_LEN + 1], *large = malloc(LARGE + 2);
+  assert_non_null(large);
+  memset(large, ' ', LARGE + 1);
+  large[LARGE + 1] = '\0';
+  new_session(counter.port, session);
+  struct client stream, bad;
+  size_t seen = subscribe(&stream, session);
+  const struct {
+    int status;
+    struct call call;
+  } cases[] = {
+      {404, {.method = "GET", .path = "/nothing"}},
+      {404, {.method = "POST", .path = "/jump/further"}},
+      {404, {.method = "GET", .path = "/../../etc/passwd"}},
+      {405, {.method = "PATCH", .path = "/"}},
+      {405, {.method = "POST", .path = "/"}},
+      {405, {.method = "GET", .path = "/jump"}},
+      {405, {.method = "DELETE", .path = "/keys"}},
+      {413, {.method = "POST", .path = "/jump", .body = large}},
+      {413, {.method = "PUT", .path = "/", .body = large}},
+      {413, {.method = "POST", .path = "/jump", .plain = true, .body = large}},
+      {400, {.method = "POST", .path = "/jump", .body = "{\"counter\":"}},
+      {400, {.method = "PUT", .path = "/", .body = "[]"}},
+      {400, {.method = "PUT", .path = "/", .body = "{}{}"}},
+      {400, {.method = "DELETE", .path = "/?datastar=%7B"}},
+      {400, {.method = "DELETE", .path = "/?datastar=%zz"}},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    struct call call = cases[i].call;
+    call.session = session;
+    client_call(&bad, counter.port, &call);
+    if (client_status(&bad) != cases[i].status)
+      fail_msg("%s %s: %d, not %d", call.method, call.path, client_status(&bad), cases[i].status);
+    if (cases[i].status == 405) assert_non_null(client_header(&bad, "Allow"));
+    client_close(&bad, false);
+  }
+  large[LARGE] = '\0'; /* as much as is allowed */
+  memcpy(large, "{}", 2);
+  struct call most = {.method = "POST", .path = "/jump", .session = session, .body = large};
+  assert_int_equal(call_status(counter.port, &most), 204);
+  free(large);
+  client_connect(&bad, counter.port, false);
+  client_send(&bad, "\x16\x03\x01 this is no HTTP\r\n\r\n", 24);
+  client_read_all(&bad);
+  client_close(&bad, false);
+
+  seen = client_expect(&stream, seen, "handled"); /* the one that was allowed */
+  client_expect(&stream, seen, "\"running\":true");
+  keys_expect(counter.port, "open", 1);
+  keys_expect(counter.port, "closed", 0);
+  client_close(&stream, false);
+}
+
+/* ----------------------------------------------------------------------------------------- start and stop --------- */
+
+/* A client that subscribes and reads nothing more, while the session is sent much more than its sockets hold. */
+static void stall(struct client *client) {
+  static const char session[] = "00000000000000000000000000000001";
+  static const char put[] = "PUT / HTTP/1.1\r\nHost: 127.0.0.1\r\nDatastar-Request: true\r\n"
+                            "Cookie: vestry_session=00000000000000000000000000000001\r\nContent-Length: 2\r\n\r\n{}";
+  client_connect(client, counter.port, true);
+  client_send(client, put, sizeof put - 1);
+  keys_expect(counter.port, "opened", 1);
+  for (int i = 0; i < 900; i++) assert_int_equal(perform("POST", "/jump", session), 204);
+}
+
+static void test_terminates_in_time(void **state) {
+  (void)state;
+  static const int signals[] = {SIGTERM, SIGINT};
+  for (int i = 0; i < 2; i++) {
+    START_PLAIN();
+    struct client stalled, stream, silent;
+    stall(&stalled);
+    subscribe(&stream, NULL);
+    client_connect(&silent, counter.port, false); /* has not said what it wants */
+    uint64_t took = process_stop(&counter, signals[i]);
+    if (took > 2000) fail_msg("it took %u ms to stop", (unsigned)took);
+    client_read_all(&stream);
+    assert_false(client_ended_cleanly(&stream)); /* aborted: the browser comes back */
+    client_close(&stalled, false);
+    client_close(&stream, false);
+    client_close(&silent, false);
+  }
+}
+
+static void test_stops_quickly_when_nothing_holds_it(void **state) {
+  (void)state;
+  START_PLAIN();
+  struct client streams[8];
+  for (int i = 0; i < 8; i++) subscribe(&streams[i], NULL);
+  uint64_t took = process_stop(&counter, SIGTERM);
+  if (took > 1700) fail_msg("it took %u ms to stop: that was the last resort", (unsigned)took);
+  for (int i = 0; i < 8; i++) client_close(&streams[i], false);
+}
+
+static void test_restart_keeps_sessions_alive(void **state) {
+  (void)state;
+  START_PLAIN();
+  char session[COOKIE_LEN + 1];
+  struct client stream;
+  new_session(counter.port, session);
+  subscribe(&stream, session);
+  process_stop(&counter, SIGTERM);
+  client_close(&stream, false);
+  START_PLAIN();
+  size_t seen = subscribe(&stream, session);
+  assert_null(client_header(&stream, "Set-Cookie")); /* the one it has will do */
+  client_expect(&stream, seen, "\"counter\":1,");
+  client_close(&stream, false);
+}
+
+static size_t lines_of(const char *text) {
+  size_t count = 0;
+  for (; *text; text++) count += *text == '\n';
+  return count;
+}
+
+static void test_options(void **state) {
+  (void)state;
+  static const char *const bad[][4] = {{"--port", "65536"},
+                                       {"--port", "-1"},
+                                       {"--port", "80a"},
+                                       {"--port", ""},
+                                       {"--port", " 80"},
+                                       {"--port", "0x50"},
+                                       {"--port", "99999999999999999999999"},
+                                       {"--port"},
+                                       {"--store", "tree"},
+                                       {"--max", "0"},
+                                       {"--max", "1e3"},
+                                       {"--idle-ms", "0"},
+                                       {"--idle-ms", "soon"},
+                                       {"--heartbeat-ms", "1.5"},
+                                       {"--threads", "0"},
+                                       {"--threads", "2"},
+                                       {"--threads", "100000"},
+                                       {"--policy", "any"},
+                                       {"--policy", ""},
+                                       {"--datastar-file", "/nonexistent/datastar.js"},
+                                       {"--datastar-file", "/"},
+                                       {"--datastar-file", "/dev/null"},
+                                       {"--colour", "red"},
+                                       {"-x"},
+                                       {"8080"},
+                                       {"--port", "0", "extra"}};
+  char out[4096], err[4096];
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    int status = process_run(bad[i], out, err);
+    if (status != 2 || *out || lines_of(err) != 1 || strncmp(err, "counter: ", 9) != 0)
+      fail_msg("%s %s: status %d, out '%s', err '%s'", bad[i][0], bad[i][1] ? bad[i][1] : "", status, out, err);
+  }
+  assert_int_equal(process_run((const char *const[]){"--help", NULL}, out, err), 0);
+  assert_string_equal(err, "");
+  static const char *const names[] = {"--port",    "--store",  "--max",           "--idle-ms", "--heartbeat-ms",
+                                      "--threads", "--policy", "--datastar-file", "--help"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) assert_non_null(strstr(out, names[i]));
+}
+
+static void test_port_that_is_taken(void **state) {
+  (void)state;
+  START_PLAIN();
+  char port[16], out[4096], err[4096];
+  snprintf(port, sizeof port, "%u", counter.port);
+  assert_int_equal(process_run((const char *const[]){"--port", port, NULL}, out, err), 1);
+  assert_string_equal(out, "");
+  assert_int_equal(lines_of(err), 1);
+  assert_non_null(strstr(err, port));
+}
+
+#define COUNTER_TEST(test) cmocka_unit_test_setup_teardown(test, clean_up, finish)
+
+int main(int argc, char **argv) {
+  if (argc != 2) {
+    fprintf(stderr, "usage: %s PROGRAM\n", argv[0]);
+    return 2;
+  }
+  process_path = argv[1];
+  const struct CMUnitTest tests[] = {COUNTER_TEST(test_page),
+                                     COUNTER_TEST(test_cookie),
+                                     COUNTER_TEST(test_page_shows_the_session),
+                                     COUNTER_TEST(test_client_from_a_file),
+                                     COUNTER_TEST(test_counts_jumps_and_stops),
+                                     COUNTER_TEST(test_jump_without_a_stream),
+                                     COUNTER_TEST(test_without_a_cookie),
+                                     COUNTER_TEST(test_keys),
+                                     COUNTER_TEST(test_policy_many),
+                                     COUNTER_TEST(test_policy_replace),
+                                     COUNTER_TEST(test_policy_reuse),
+                                     COUNTER_TEST(test_policy_reject),
+                                     COUNTER_TEST(test_lru_closes_the_least_recent),
+                                     COUNTER_TEST(test_hash_refuses_when_full),
+                                     COUNTER_TEST(test_idle_is_closed_on_time),
+                                     COUNTER_TEST(test_heartbeat),
+                                     COUNTER_TEST(test_no_room),
+                                     COUNTER_TEST(test_vanished_clients_are_purged),
+                                     COUNTER_TEST(test_bad_requests_disturb_nobody),
+                                     COUNTER_TEST(test_terminates_in_time),
+                                     COUNTER_TEST(test_stops_quickly_when_nothing_holds_it),
+                                     COUNTER_TEST(test_restart_keeps_sessions_alive),
+                                     COUNTER_TEST(test_options),
+                                     COUNTER_TEST(test_port_that_is_taken)};
+  return cmocka_run_group_tests(tests, NULL, clean_up);
+}
