@@ -1,8 +1,8 @@
 /* vestry-conformance [--port 7331]: the server that the official Datastar SDK suite plays its cases against.
  *
  * /test takes GET, DELETE, POST, PUT and PATCH. The page's signals are the case: the events of its array are performed
- * in order and the stream ends. Effects of vestry have the same options under the same names, so that an event of a case
- * becomes an effect by taking its payload out. --port 0 takes a free port; the line printed says which. */
+ * in order and the stream ends. vestry's effects have the same options by the same names, so an event of a case becomes
+ * an effect by taking its payload out. --port 0 takes a free port; the line printed says which. */
 #include <civetweb.h>
 #include <errno.h>
 #include <signal.h>

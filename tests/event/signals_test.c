@@ -294,7 +294,8 @@ static void out_of_memory_is_reported(void **state) {
 }
 
 /* jansson has an allocator of its own, one for the process: here it fails at each of its calls in turn. Whatever fails,
- * the text was good, so MALFORMED is never the answer, and nothing leaks. (Some runs are OK: see src/event/signals.c.) */
+ * the text was good, so MALFORMED is never the answer, and nothing leaks. (Some runs are OK: src/event/signals.c says
+ * why.) */
 static long jansson_calls, jansson_fail_at, jansson_live;
 
 static void *jansson_malloc(size_t size) {
