@@ -154,10 +154,12 @@ static void note_place(task *t) {
 
 static void threads_have_names_and_take_no_signals(void **state) {
   (void)state;
-  sigset_t before, after;
-  pthread_sigmask(SIG_SETMASK, NULL, &before);
+  sigset_t before, after, restore;
+  sigemptyset(&before);
+  sigaddset(&before, SIGUSR1);
+  pthread_sigmask(SIG_SETMASK, &before, &restore);
   vestry_runtime *runtime = runtime_of(1);
-  pthread_sigmask(SIG_SETMASK, NULL, &after);
+  pthread_sigmask(SIG_SETMASK, &restore, &after);
   place p = {.name = ""};
   latch_init(&p.l);
   task t;
@@ -311,6 +313,30 @@ static void workers_park_and_wake(void **state) {
   latch_finish(&l);
 }
 
+static void count_run(task *t) {
+  atomic_fetch_add((_Atomic(long) *)t->ctx, 1);
+}
+
+/* The one worker finds nothing and is about to sleep, and just then there is something: the notify comes at every
+ * distance from the end of the run before it. A wake-up lost would stop the test here. */
+static void no_wake_up_is_lost_while_parking(void **state) {
+  (void)state;
+  uint64_t seed = 1;
+  vestry_runtime *runtime = runtime_of(1);
+  _Atomic(long) runs = 0;
+  task t;
+  task_init(&t, runtime, count_run, &runs);
+  for (long i = 1; i <= 30000; i++) {
+    vsi_actor_notify(&t.actor);
+    for (long spins = 0; atomic_load(&runs) < i; spins++)
+      if (spins > 1000) sched_yield();
+    volatile uint64_t delay = random_below(&seed, 400);
+    while (delay) delay--;
+  }
+  vestry_runtime_destroy(runtime);
+  assert_int_equal(runs, 30000);
+}
+
 /* Several rings of actors, each waking the next from inside its run, with sleepers in between. */
 enum { RINGS = 3, RING = 5, ROUNDS = 3000 };
 
@@ -374,25 +400,42 @@ static void stop_runs_dry(void **state) {
     }
 }
 
+typedef struct stopper {
+  vestry_runtime *runtime;
+  latch about_to;
+} stopper;
+
 static void *stop_runtime(void *argument) {
-  vestry_runtime_stop(argument);
+  stopper *s = argument;
+  latch_add(&s->about_to);
+  vestry_runtime_stop(s->runtime);
   return NULL;
 }
 
+static void take_a_while(task *t) {
+  for (int i = 0; i < 300; i++) sched_yield();
+  *(bool *)t->ctx = true;
+}
+
+/* All who return from it find the work done, whoever of them was the first to call. */
 static void several_may_stop_at_once(void **state) {
   (void)state;
   for (int round = 0; round < 30; round++) {
-    vestry_runtime *runtime = runtime_of(3);
-    task last, first;
-    task_init(&last, runtime, pass_on_once, NULL);
-    task_init(&first, runtime, pass_on_once, &last);
-    vsi_actor_notify(&first.actor);
+    stopper s = {.runtime = runtime_of(3)};
+    latch_init(&s.about_to);
+    bool ended = false;
+    task slow;
+    task_init(&slow, s.runtime, take_a_while, &ended);
+    vsi_actor_notify(&slow.actor);
     pthread_t threads[3];
-    for (int i = 0; i < 3; i++) assert_int_equal(pthread_create(&threads[i], NULL, stop_runtime, runtime), 0);
-    vestry_runtime_stop(runtime);
-    assert_int_equal(last.runs, 1); /* all who return from it find the work done */
+    for (int i = 0; i < 3; i++) assert_int_equal(pthread_create(&threads[i], NULL, stop_runtime, &s), 0);
+    latch_wait(&s.about_to, 3);
+    for (int i = 0; i < 20; i++) sched_yield();
+    vestry_runtime_stop(s.runtime);
+    assert_true(ended);
     for (int i = 0; i < 3; i++) pthread_join(threads[i], NULL);
-    vestry_runtime_destroy(runtime);
+    vestry_runtime_destroy(s.runtime);
+    latch_finish(&s.about_to);
   }
 }
 
@@ -483,6 +526,7 @@ int main(void) {
       cmocka_unit_test(a_busy_actor_does_not_starve_those_behind_a_stuck_one),
       cmocka_unit_test(idle_workers_steal),
       cmocka_unit_test(workers_park_and_wake),
+      cmocka_unit_test(no_wake_up_is_lost_while_parking),
       cmocka_unit_test(rings_turn_to_their_end),
       cmocka_unit_test(stop_runs_dry),
       cmocka_unit_test(several_may_stop_at_once),

@@ -35,6 +35,7 @@ typedef struct alarm {
   uint64_t fired_at_ns;
   uint64_t rearm_ns; /* arm again for this long after, in the fire; 0: do not */
   struct alarm *victim;
+  bool closes;
 } alarm;
 
 static void ring(vsi_timer *timer) {
@@ -44,6 +45,7 @@ static void ring(vsi_timer *timer) {
   assert_null(timer->link); /* disarmed */
   if (a->rearm_ns)
     assert_int_equal(vsi_timer_arm(a->clock->runtime, timer, a->fired_at_ns + a->rearm_ns - 1, NULL), VESTRY_OK);
+  if (a->closes) vestry_runtime_close(a->clock->runtime);
   if (a->victim) assert_true(vsi_timer_cancel(a->clock->runtime, &a->victim->timer));
 }
 
@@ -211,6 +213,24 @@ static void close_fires_nothing_and_leaves_timers_to_their_owners(void **state) 
   clockwork_finish(&c);
 }
 
+static void closed_in_a_fire_the_others_stay(void **state) {
+  (void)state;
+  clockwork c;
+  clockwork_init(&c, VESTRY_THREADS_NONE);
+  alarm a, b;
+  alarm_init(&a, &c);
+  alarm_init(&b, &c);
+  a.closes = true;
+  vsi_timer_arm(c.runtime, &a.timer, c.th.now_ns, NULL);
+  vsi_timer_arm(c.runtime, &b.timer, c.th.now_ns, NULL);
+  assert_true(vestry_runtime_step(c.runtime));
+  assert_false(vestry_runtime_step(c.runtime));
+  assert_int_equal(a.fired, 1);
+  assert_int_equal(b.fired, 0);
+  assert_true(vsi_timer_cancel(c.runtime, &b.timer));
+  clockwork_finish(&c);
+}
+
 /* With the thread and the real clock. */
 
 typedef struct real_alarm {
@@ -341,6 +361,7 @@ int main(void) {
       cmocka_unit_test(jumps_of_the_clock_fire_all_in_order),
       cmocka_unit_test(a_time_without_end_never_comes),
       cmocka_unit_test(close_fires_nothing_and_leaves_timers_to_their_owners),
+      cmocka_unit_test(closed_in_a_fire_the_others_stay),
       cmocka_unit_test(the_thread_fires_in_time_order),
       cmocka_unit_test(each_arming_is_fired_moved_or_cancelled_once),
       cmocka_unit_test(the_thread_goes_by_the_hosts_clock),

@@ -309,6 +309,80 @@ static void every_allocation_may_fail(void **state) {
 
 /* With threads. */
 
+/* A host whose clock stops one thread in its tracks: asked for the time by vestry_timer_set, which holds the timer's lock
+ * then, it waits until it is released. */
+typedef struct slow_clock {
+  bell bell; /* its test_host is the clock's */
+  vestry_host host;
+  latch asked, released;
+  uint64_t delay_ms;
+} slow_clock;
+
+static _Thread_local bool on_slow_thread;
+
+static uint64_t slow_now_ns(void *ctx) {
+  slow_clock *s = (slow_clock *)ctx; /* the test_host is the first member of all */
+  if (on_slow_thread) {
+    latch_add(&s->asked);
+    latch_wait(&s->released, 1);
+  }
+  return atomic_load(&s->bell.th.now_ns);
+}
+
+static void *set_slowly(void *argument) {
+  slow_clock *s = argument;
+  on_slow_thread = true;
+  vestry_err error = vestry_timer_set(s->bell.timer, s->delay_ms, 0);
+  return error == VESTRY_OK ? s : NULL;
+}
+
+static void *step_once(void *argument) {
+  vestry_runtime_step(argument);
+  return NULL;
+}
+
+/* The timer has left the wheel to fire, and only then is it set again, for later or for now. The fire under way must not
+ * make the new deadline early, and one that has come rings once. */
+static void a_fire_under_way_meets_a_new_deadline(void **state) {
+  (void)state;
+  for (uint64_t delay_ms = 0; delay_ms <= 50; delay_ms += 50) {
+    slow_clock s = {.delay_ms = delay_ms};
+    bell *b = &s.bell;
+    latch_init(&s.asked);
+    latch_init(&s.released);
+    test_host_init(&b->th);
+    s.host = b->th.host;
+    s.host.now_ns = slow_now_ns;
+    vestry_runtime_options options = {.host = &s.host, .threads_count = VESTRY_THREADS_NONE};
+    assert_int_equal(vestry_runtime_create(&options, &b->runtime), VESTRY_OK);
+    assert_int_equal(vestry_timer_create(b->runtime, ring, b, &b->timer), VESTRY_OK);
+    assert_int_equal(vestry_timer_set(b->timer, 10, 0), VESTRY_OK);
+    test_host_advance_ms(&b->th, 10);
+
+    pthread_t setter, stepper;
+    void *set = NULL;
+    assert_int_equal(pthread_create(&setter, NULL, set_slowly, &s), 0);
+    latch_wait(&s.asked, 1);
+    assert_int_equal(pthread_create(&stepper, NULL, step_once, b->runtime), 0);
+    while (vestry_runtime_next_deadline_ns(b->runtime) != UINT64_MAX) sched_yield(); /* it has left the wheel */
+    latch_add(&s.released);
+    pthread_join(setter, &set);
+    assert_non_null(set);
+    pthread_join(stepper, NULL);
+    settle(b);
+    assert_int_equal(b->rung, delay_ms == 0);
+    advance(b, 49);
+    assert_int_equal(b->rung, delay_ms == 0);
+    advance(b, 1);
+    assert_int_equal(b->rung, 1);
+    advance(b, 1000);
+    assert_int_equal(b->rung, 1);
+    bell_finish(b);
+    latch_finish(&s.asked);
+    latch_finish(&s.released);
+  }
+}
+
 static vestry_runtime *threaded(uint32_t threads_count) {
   vestry_runtime *runtime = NULL;
   vestry_runtime_options options = {.threads_count = threads_count};
@@ -484,6 +558,7 @@ int main(void) {
       cmocka_unit_test(callbacks_may_do_all_of_it),
       cmocka_unit_test(a_closed_runtime_rings_no_more),
       cmocka_unit_test(every_allocation_may_fail),
+      cmocka_unit_test(a_fire_under_way_meets_a_new_deadline),
       cmocka_unit_test(destroy_waits_for_the_callback),
       cmocka_unit_test(destroyed_by_its_callback_it_is_gone),
       cmocka_unit_test(setting_and_cancelling_race_with_the_callback),
