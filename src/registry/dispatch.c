@@ -26,14 +26,14 @@ static void intercept_one(vestry_dispatch_context *context, const vestry_interce
 }
 
 void vsi_context_intercept(vestry_dispatch_context *context, vestry_phase phase, bool is_after, const json_t *effect) {
-  const vsi_table *table = &context->v->table;
+  const vsi_names *names = &context->v->names;
   vestry_phase outer_phase = context->phase;
   bool outer_is_after = context->is_after;
   context->phase = phase;
   context->is_after = is_after;
-  for (size_t i = 0; i < table->interceptors_count; i++) {
-    size_t at = is_after ? table->interceptors_count - 1 - i : i;
-    intercept_one(context, &table->interceptors[at], phase, is_after, effect);
+  for (size_t i = 0; i < names->interceptors_count; i++) {
+    size_t at = is_after ? names->interceptors_count - 1 - i : i;
+    intercept_one(context, &names->interceptors[at], phase, is_after, effect);
   }
   context->phase = outer_phase;
   context->is_after = outer_is_after;
@@ -71,7 +71,7 @@ static void perform(vestry_dispatch_context *context, const json_t *effect) {
     record(context, VESTRY_PHASE_EFFECT, "", VESTRY_INVALID);
     return;
   }
-  const vsi_entry *entry = vsi_table_find(&context->v->table, VSI_KIND_EFFECT, name);
+  const vsi_entry *entry = vsi_names_find(&context->v->names, VSI_KIND_EFFECT, name);
   vsi_context_intercept(context, VESTRY_PHASE_EFFECT, false, effect);
   vestry_err error = call(context, entry, effect);
   if (error)

@@ -127,7 +127,7 @@ static vestry_err close_sse(vestry_dispatch_context *context, const json_t *args
   return VESTRY_OK;
 }
 
-vestry_err vsi_effects_register(vsi_table *table) {
+vestry_err vsi_effects_register(vsi_names *names) {
   static const struct {
     const char *name;
     vestry_effect_fn effect;
@@ -138,7 +138,7 @@ vestry_err vsi_effects_register(vsi_table *table) {
   };
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; !error && i < sizeof built_in / sizeof *built_in; i++)
-    error = vsi_table_set(
-        table, &(vsi_entry){VSI_KIND_EFFECT, (char *)built_in[i].name, {.effect = built_in[i].effect}, NULL});
+    error = vsi_names_set(
+        names, &(vsi_entry){VSI_KIND_EFFECT, (char *)built_in[i].name, {.effect = built_in[i].effect}, NULL});
   return error;
 }

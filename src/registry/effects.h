@@ -2,9 +2,9 @@
 #ifndef VSI_REGISTRY_EFFECTS_H
 #define VSI_REGISTRY_EFFECTS_H
 
-#include "registry/table.h"
+#include "registry/names.h"
 
 /* OK | NO_MEMORY. */
-vestry_err vsi_effects_register(vsi_table *table);
+vestry_err vsi_effects_register(vsi_names *names);
 
 #endif

@@ -52,8 +52,8 @@ static vestry_err fill(vestry *v, const vestry_options *options) {
   if (!error) error = create_store(v, options);
   if (!error) error = vestry_store_driver_create(v->store, v->runtime, &v->driver);
   if (!error) error = vsi_group_create(v->runtime, &options->connection, NULL, &v->group);
-  if (!error) error = vsi_effects_register(&v->table);
-  if (!error) error = vsi_keeper_register(&v->table);
+  if (!error) error = vsi_effects_register(&v->names);
+  if (!error) error = vsi_keeper_register(&v->names);
   return error;
 }
 
@@ -63,7 +63,7 @@ static void take_apart(vestry *v) {
   vestry_store_destroy(v->store);
   vsi_group_destroy(v->group);
   if (v->runtime_is_own) vestry_runtime_destroy(v->runtime);
-  vsi_table_finish(&v->table);
+  vsi_names_finish(&v->names);
   vsi_free(v->host, v);
 }
 
@@ -81,7 +81,7 @@ vestry_err vestry_create(const vestry_options *options, vestry **ret_instance) {
   vestry *v = vsi_calloc(host, 1, sizeof *v);
   if (!v) return VESTRY_NO_MEMORY;
   v->host = host;
-  vsi_table_init(&v->table, host);
+  vsi_names_init(&v->names, host);
   v->scope = options->scope;
   v->scope_ctx = options->scope_ctx;
   v->hooks = options->hooks;
@@ -155,10 +155,10 @@ void vestry_stats_get(vestry *v, vestry_stats *ret_stats) {
 
 vestry_err vestry_effect(vestry *v, const char *name, vestry_effect_fn effect, void *ctx) {
   if (!v || !effect) return VESTRY_INVALID;
-  return vsi_table_set(&v->table, &(vsi_entry){VSI_KIND_EFFECT, (char *)name, {.effect = effect}, ctx});
+  return vsi_names_set(&v->names, &(vsi_entry){VSI_KIND_EFFECT, (char *)name, {.effect = effect}, ctx});
 }
 
 vestry_err vestry_intercept(vestry *v, const vestry_interceptor *interceptor) {
   if (!v || !interceptor) return VESTRY_INVALID;
-  return vsi_table_intercept(&v->table, interceptor);
+  return vsi_names_intercept(&v->names, interceptor);
 }

@@ -4,7 +4,7 @@
 
 #include <stdatomic.h>
 
-#include "registry/table.h"
+#include "registry/names.h"
 #include "stream/group.h"
 
 struct vestry {
@@ -14,7 +14,7 @@ struct vestry {
   vestry_store *store; /* of vestry_connection */
   vestry_store_driver *driver;
   vsi_group *group; /* its hooks are none: those of a stream are called by its life (life.h) */
-  vsi_table table;
+  vsi_names names;
 
   vestry_scope_fn scope;
   void *scope_ctx;

@@ -158,10 +158,10 @@ static vestry_err unkeep(vestry_dispatch_context *context, const json_t *effect,
   return VESTRY_OK;
 }
 
-vestry_err vsi_keeper_register(vsi_table *table) {
+vestry_err vsi_keeper_register(vsi_names *names) {
   vestry_err error =
-      vsi_table_intercept(table, &(vestry_interceptor){"keeper", VESTRY_PHASE_CONNECT, find, keep, NULL});
+      vsi_names_intercept(names, &(vestry_interceptor){"keeper", VESTRY_PHASE_CONNECT, find, keep, NULL});
   if (!error)
-    error = vsi_table_intercept(table, &(vestry_interceptor){"keeper", VESTRY_PHASE_CLOSE, unkeep, NULL, NULL});
+    error = vsi_names_intercept(names, &(vestry_interceptor){"keeper", VESTRY_PHASE_CLOSE, unkeep, NULL, NULL});
   return error;
 }

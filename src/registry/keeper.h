@@ -2,9 +2,9 @@
 #ifndef VSI_REGISTRY_KEEPER_H
 #define VSI_REGISTRY_KEEPER_H
 
-#include "registry/table.h"
+#include "registry/names.h"
 
 /* OK | NO_MEMORY. */
-vestry_err vsi_keeper_register(vsi_table *table);
+vestry_err vsi_keeper_register(vsi_names *names);
 
 #endif

@@ -28,7 +28,7 @@ void vsi_life_unref(vsi_life *life) {
 static void announce(vestry_dispatch_context *context, const char *name, vestry_connection *connection,
                      const char *cause) {
   vestry *v = context->v;
-  if (!vsi_table_find(&v->table, VSI_KIND_EFFECT, name)) return;
+  if (!vsi_names_find(&v->names, VSI_KIND_EFFECT, name)) return;
   json_int_t id = (json_int_t)vestry_connection_id(connection);
   json_t *effects = json_pack("[[s, I, s*]]", name, id, cause);
   if (effects)

@@ -1,7 +1,7 @@
-/* A table of what names mean, and the interceptors around it. Filled before the first request or dispatch, only read
- * from then on, so that look-ups take no lock. */
-#ifndef VSI_REGISTRY_TABLE_H
-#define VSI_REGISTRY_TABLE_H
+/* What names mean: effects by name, and the interceptors around them. Filled before the first request or dispatch, only
+ * read from then on, so that look-ups take no lock. */
+#ifndef VSI_REGISTRY_NAMES_H
+#define VSI_REGISTRY_NAMES_H
 
 #include "vestry/registry.h"
 
@@ -21,24 +21,24 @@ typedef struct vsi_entry {
   void *ctx;
 } vsi_entry;
 
-typedef struct vsi_table {
+typedef struct vsi_names {
   const vestry_host *host;
   vsi_entry *slots; /* open addressing, at most three quarters full; a power of two of them */
   size_t slots_count, used_count;
   vestry_interceptor *interceptors; /* in order of registration */
   size_t interceptors_count, interceptors_capacity;
-} vsi_table;
+} vsi_names;
 
-void vsi_table_init(vsi_table *table, const vestry_host *host);
-void vsi_table_finish(vsi_table *table);
+void vsi_names_init(vsi_names *names, const vestry_host *host);
+void vsi_names_finish(vsi_names *names);
 
 /* Set what entry->name means as entry->kind; the last wins. The name is copied. OK | INVALID (no name) | NO_MEMORY
- * (table unchanged). */
-vestry_err vsi_table_set(vsi_table *table, const vsi_entry *entry);
+ * (names unchanged). */
+vestry_err vsi_names_set(vsi_names *names, const vsi_entry *entry);
 /* NULL: nobody said. */
-const vsi_entry *vsi_table_find(const vsi_table *table, vsi_kind kind, const char *name);
+const vsi_entry *vsi_names_find(const vsi_names *names, vsi_kind kind, const char *name);
 
 /* Append an interceptor; its name is copied. OK | INVALID (no name, no such phase, neither side) | NO_MEMORY. */
-vestry_err vsi_table_intercept(vsi_table *table, const vestry_interceptor *interceptor);
+vestry_err vsi_names_intercept(vsi_names *names, const vestry_interceptor *interceptor);
 
 #endif
