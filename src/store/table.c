@@ -68,8 +68,8 @@ bool vsi_node_grows(const vsi_node *node, vestry_put_policy policy, size_t many_
 }
 
 vsi_entry *vsi_node_displaced(const vsi_node *node, const vsi_entry *put, vestry_put_policy policy, size_t many_count) {
-  bool leaves = policy == VESTRY_PUT_MANY ? node->count > many_count : node->count > 1;
-  if (!leaves) return NULL;
+  size_t stay_count = policy == VESTRY_PUT_REPLACE ? 1 : policy == VESTRY_PUT_MANY ? many_count : SIZE_MAX;
+  if (node->count <= stay_count) return NULL;
   return node->oldest == put ? put->newer : node->oldest;
 }
 

@@ -223,6 +223,24 @@ static void many_values_share_a_key(void **state) {
   world_end(&w);
 }
 
+static void a_refreshed_one_of_many_displaces_nobody(void **state) {
+  world_open(&w, *state, NULL);
+  value *v[3], *found[3];
+  for (size_t i = 0; i < 3; i++) {
+    v[i] = world_value(&w);
+    assert_int_equal(world_put(&w, "s", KEY, v[i], VESTRY_PUT_MANY, 0, NULL), VESTRY_OK);
+  }
+  for (vestry_put_policy policy = VESTRY_PUT_REUSE; policy <= VESTRY_PUT_MANY; policy++) {
+    vestry_put_result result = {0};
+    assert_int_equal(world_put(&w, "s", KEY, v[1], policy, 0, &result), VESTRY_OK);
+    assert_true(result.refreshed);
+    assert_int_equal(result.displaced_count, 0);
+  }
+  assert_int_equal(world_get(&w, "s", KEY, found, 3), 3);
+  for (size_t i = 0; i < 3; i++) assert_ptr_equal(found[i], v[i]);
+  world_end(&w);
+}
+
 static void replace_by_one_of_many_keeps_that_one(void **state) {
   world_open(&w, *state, NULL);
   value *v[3];
@@ -786,6 +804,7 @@ int store_contract_run(const store_kind *kind) {
       TEST(a_value_can_be_under_two_keys),
       TEST(reuse_and_reject_leave_what_is_there),
       TEST(many_values_share_a_key),
+      TEST(a_refreshed_one_of_many_displaces_nobody),
       TEST(replace_by_one_of_many_keeps_that_one),
       TEST(many_means_eight_unless_said),
       TEST(scopes_are_apart),
