@@ -313,6 +313,8 @@ static void workers_park_and_wake(void **state) {
   latch_finish(&l);
 }
 
+enum { PARKINGS = 100000 };
+
 static void count_run(task *t) {
   atomic_fetch_add((_Atomic(long) *)t->ctx, 1);
 }
@@ -326,15 +328,15 @@ static void no_wake_up_is_lost_while_parking(void **state) {
   _Atomic(long) runs = 0;
   task t;
   task_init(&t, runtime, count_run, &runs);
-  for (long i = 1; i <= 30000; i++) {
+  for (long i = 1; i <= PARKINGS; i++) {
     vsi_actor_notify(&t.actor);
     for (long spins = 0; atomic_load(&runs) < i; spins++)
       if (spins > 1000) sched_yield();
-    volatile uint64_t delay = random_below(&seed, 400);
+    volatile uint64_t delay = random_below(&seed, 100);
     while (delay) delay--;
   }
   vestry_runtime_destroy(runtime);
-  assert_int_equal(runs, 30000);
+  assert_int_equal(runs, PARKINGS);
 }
 
 /* Several rings of actors, each waking the next from inside its run, with sleepers in between. */
