@@ -178,7 +178,8 @@ static vestry_err naive_get(void *self, const vestry_scoped_key *key, void **val
   for (item *it = n->first, *next; it; it = next) {
     next = it->next;
     uint64_t idle = idle_at(n, it), expires = expires_at(n, it);
-    if (same_key(&it->key, key) && (idle <= now_ns || expires <= now_ns))
+    uint64_t end = idle < expires ? idle : expires;
+    if (same_key(&it->key, key) && end <= now_ns && end != UINT64_MAX)
       leave(n, it, idle < expires ? VESTRY_CAUSE_IDLE : VESTRY_CAUSE_EXPIRED, &leaving);
   }
   size_t there = count(n, key, NULL), written = 0, skip = there > *room ? there - *room : 0;

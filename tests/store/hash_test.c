@@ -1,0 +1,121 @@
+/* What the hash store does besides the contract: it refuses what is too much. */
+#include <pthread.h>
+
+#include "store/world.h"
+
+static world w;
+
+static vestry_err put(const char *scope, vestry_key key, vestry_put_policy policy) {
+  return world_put(&w, scope, key, world_value(&w), policy, 0, NULL);
+}
+
+static void a_full_store_refuses(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.max_count = 3});
+  for (size_t i = 0; i < 3; i++) assert_int_equal(put("s", VESTRY_KEY(i), VESTRY_PUT_REPLACE), VESTRY_OK);
+  value *late = world_value(&w);
+  assert_int_equal(world_put(&w, "s", VESTRY_KEY(3), late, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_FULL);
+  assert_int_equal(atomic_load(&late->refs), 1);
+  assert_int_equal(put("s", VESTRY_KEY(1), VESTRY_PUT_MANY), VESTRY_FULL);
+  assert_int_equal(put("s", VESTRY_KEY(1), VESTRY_PUT_REUSE), VESTRY_EXISTS);
+  assert_int_equal(world_left(&w), 0);
+  assert_int_equal(put("s", VESTRY_KEY(1), VESTRY_PUT_REPLACE), VESTRY_OK); /* takes the place of what it displaces */
+  assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), world_value(&w), VESTRY_PUT_MANY, 1, NULL), VESTRY_OK);
+  assert_int_equal(world_left(&w), 2);
+  vestry_key key = VESTRY_KEY(0);
+  assert_int_equal(vestry_store_remove(w.store, world_scope("s"), &key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
+  assert_int_equal(put("s", VESTRY_KEY(3), VESTRY_PUT_REPLACE), VESTRY_OK);
+  assert_int_equal(put("s", VESTRY_KEY(4), VESTRY_PUT_REPLACE), VESTRY_FULL);
+  assert_int_equal(world_stats(&w).live, 3);
+  world_end(&w);
+}
+
+static void room_comes_back_however_values_leave(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.max_count = 4, .max_per_scope_count = 4});
+  for (size_t round = 0; round < 30; round++) {
+    vestry_put_result result = {0};
+    for (size_t i = 0; i < 4; i++)
+      assert_int_equal(world_put(&w, "s", VESTRY_KEY("many"), world_value(&w), VESTRY_PUT_MANY, 0, &result), VESTRY_OK);
+    assert_int_equal(put("s", VESTRY_KEY("other"), VESTRY_PUT_REPLACE), VESTRY_FULL);
+    assert_true(vestry_store_remove_if(w.store, result.handle, VESTRY_CAUSE_HANGUP));
+    assert_int_equal(put("s", VESTRY_KEY("other"), VESTRY_PUT_REPLACE), VESTRY_OK);
+    assert_int_equal(put("s", VESTRY_KEY("many"), VESTRY_PUT_REPLACE), VESTRY_OK); /* three leave, one comes */
+    assert_int_equal(world_stats(&w).live, 2);
+    vestry_key key = VESTRY_KEY("many"), other = VESTRY_KEY("other");
+    assert_int_equal(vestry_store_remove(w.store, world_scope("s"), &key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
+    assert_int_equal(vestry_store_remove(w.store, world_scope("s"), &other, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
+  }
+  world_end(&w);
+}
+
+static void a_full_scope_refuses(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.max_per_scope_count = 2});
+  assert_int_equal(put("s", VESTRY_KEY(1), VESTRY_PUT_REPLACE), VESTRY_OK);
+  assert_int_equal(put("s", VESTRY_KEY(2), VESTRY_PUT_REPLACE), VESTRY_OK);
+  assert_int_equal(put("s", VESTRY_KEY(3), VESTRY_PUT_REPLACE), VESTRY_LIMIT);
+  assert_int_equal(put("s", VESTRY_KEY(2), VESTRY_PUT_MANY), VESTRY_LIMIT);
+  assert_int_equal(put("t", VESTRY_KEY(3), VESTRY_PUT_REPLACE), VESTRY_OK);
+  assert_int_equal(put("s", VESTRY_KEY(2), VESTRY_PUT_REPLACE), VESTRY_OK);
+  vestry_key key = VESTRY_KEY(1);
+  assert_int_equal(vestry_store_remove(w.store, world_scope("s"), &key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
+  assert_int_equal(put("s", VESTRY_KEY(3), VESTRY_PUT_REPLACE), VESTRY_OK);
+  assert_int_equal(put("s", VESTRY_KEY(4), VESTRY_PUT_REPLACE), VESTRY_LIMIT);
+  world_end(&w);
+}
+
+static void nothing_expires(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.idle_ms = 1, .lifetime_ms = 1});
+  value *v = world_new(&w, VESTRY_KEY(1), NULL);
+  test_host_advance_ms(w.th, 1000000);
+  assert_int_equal(vestry_store_tick(w.store), UINT64_MAX);
+  assert_ptr_equal(world_one(&w, VESTRY_KEY(1)), v);
+  world_end(&w);
+}
+
+/* Several threads at the last places: exactly as many get in as there are. */
+enum { THREADS = 6, ROUNDS = 60, BOUND = 10 };
+static pthread_barrier_t barrier;
+static _Atomic(size_t) accepted;
+
+static void *fill_up(void *ctx) {
+  value *v = ctx;
+  for (size_t round = 0; round < ROUNDS; round++) {
+    pthread_barrier_wait(&barrier);
+    for (size_t i = 0; i < BOUND; i++) {
+      vestry_err error = world_put(&w, "s", VESTRY_KEY(v->number, i), v, VESTRY_PUT_REPLACE, 0, NULL);
+      assert_true(error == VESTRY_OK || error == VESTRY_FULL);
+      if (!error) atomic_fetch_add(&accepted, 1);
+    }
+    pthread_barrier_wait(&barrier);
+    for (size_t i = 0; i < BOUND; i++) {
+      vestry_key key = VESTRY_KEY(v->number, i);
+      vestry_store_remove(w.store, world_scope("s"), &key, VESTRY_CAUSE_REMOVED, NULL);
+    }
+  }
+  return NULL;
+}
+
+static void the_bound_is_hard(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.max_count = BOUND});
+  atomic_store(&accepted, 0);
+  pthread_barrier_init(&barrier, NULL, THREADS);
+  pthread_t threads[THREADS];
+  for (size_t i = 0; i < THREADS; i++) world_value(&w);
+  for (size_t i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, fill_up, &w.values[i]), 0);
+  for (size_t i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+  pthread_barrier_destroy(&barrier);
+  assert_int_equal(atomic_load(&accepted), ROUNDS * BOUND);
+  assert_int_equal(world_stats(&w).live, 0);
+  world_end(&w);
+}
+
+#define TESTS(kind)                                                                                                    \
+  cmocka_unit_test_prestate(a_full_store_refuses, (void *)&kind),                                                      \
+      cmocka_unit_test_prestate(room_comes_back_however_values_leave, (void *)&kind),                                  \
+      cmocka_unit_test_prestate(a_full_scope_refuses, (void *)&kind),                                                  \
+      cmocka_unit_test_prestate(nothing_expires, (void *)&kind),                                                       \
+      cmocka_unit_test_prestate(the_bound_is_hard, (void *)&kind)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {TESTS(world_hash), TESTS(world_naive_hash)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,433 @@
+/* What the LRU store does besides the contract: who has to go, when, and why. */
+#include "store/world.h"
+
+static world w;
+
+#define MS UINT64_C(1000000)
+
+static uint64_t now_ns(void) {
+  return atomic_load(&w.th->now_ns);
+}
+
+static void advance_ms(uint64_t ms) {
+  test_host_advance_ms(w.th, ms);
+}
+
+/* Exactly this one left since the last look, for this cause. */
+static void assert_left(const value *v, vestry_cause cause) {
+  assert_int_equal(world_left(&w), 1);
+  assert_ptr_equal(w.exits[0].value, v);
+  assert_int_equal(w.exits[0].cause, cause);
+}
+
+/* ------------------------------------------------------------------------------------------ idle expiry (A3) ---- */
+
+static void the_idle_leave_on_time(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.idle_ms = 100});
+  assert_int_equal(vestry_store_tick(w.store), UINT64_MAX);
+  uint64_t start = now_ns();
+  value *v = world_new(&w, VESTRY_KEY(1), NULL);
+  assert_int_equal(vestry_store_tick(w.store), start + 100 * MS);
+  atomic_store(&w.th->now_ns, start + 100 * MS - 1);
+  assert_int_equal(vestry_store_tick(w.store), start + 100 * MS);
+  assert_int_equal(world_left(&w), 0);
+  atomic_store(&w.th->now_ns, start + 100 * MS);
+  assert_int_equal(vestry_store_tick(w.store), UINT64_MAX);
+  assert_left(v, VESTRY_CAUSE_IDLE);
+  world_end(&w);
+}
+
+static void get_and_put_are_uses(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.idle_ms = 100});
+  value *got = world_new(&w, VESTRY_KEY("got"), NULL), *put = world_new(&w, VESTRY_KEY("put"), NULL);
+  value *left = world_new(&w, VESTRY_KEY("left"), NULL);
+  for (size_t i = 0; i < 5; i++) {
+    advance_ms(60);
+    assert_ptr_equal(world_one(&w, VESTRY_KEY("got")), got);
+    vestry_put_result result = {0};
+    assert_int_equal(world_put(&w, "s", VESTRY_KEY("put"), put, VESTRY_PUT_REPLACE, 0, &result), VESTRY_OK);
+    assert_true(result.refreshed);
+    vestry_store_tick(w.store);
+    if (i == 1) assert_left(left, VESTRY_CAUSE_IDLE);
+  }
+  assert_int_equal(world_left(&w), 0);
+  world_end(&w);
+}
+
+static void a_refused_put_is_no_use(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.idle_ms = 100});
+  value *v = world_new(&w, VESTRY_KEY(1), NULL);
+  advance_ms(60);
+  assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), world_value(&w), VESTRY_PUT_REUSE, 0, NULL), VESTRY_EXISTS);
+  advance_ms(40);
+  vestry_store_tick(w.store);
+  assert_left(v, VESTRY_CAUSE_IDLE);
+  world_end(&w);
+}
+
+static void list_key(const vestry_listed *listed, void *ctx) {
+  (void)listed;
+  ++*(size_t *)ctx;
+}
+
+/* No tick came in time: nobody is told of what should be gone. */
+static void the_expired_are_not_found_even_without_a_tick(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.idle_ms = 100});
+  value *v = world_new(&w, VESTRY_KEY(1), NULL);
+  advance_ms(100);
+  assert_null(world_one(&w, VESTRY_KEY(1)));
+  assert_left(v, VESTRY_CAUSE_IDLE);
+  v = world_new(&w, VESTRY_KEY(1), NULL);
+  advance_ms(100);
+  vestry_key key = VESTRY_KEY(1);
+  assert_int_equal(vestry_store_remove(w.store, world_scope("s"), &key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_NOT_FOUND);
+  assert_left(v, VESTRY_CAUSE_IDLE);
+  vestry_handle handle;
+  v = world_new(&w, VESTRY_KEY(1), &handle);
+  advance_ms(100);
+  assert_false(vestry_store_remove_if(w.store, handle, VESTRY_CAUSE_HANGUP));
+  assert_left(v, VESTRY_CAUSE_IDLE);
+  v = world_new(&w, VESTRY_KEY(1), NULL);
+  advance_ms(100);
+  size_t listed = 0; /* A6: no dead keys */
+  for (vestry_list_cursor cursor = {0}; !cursor.done;)
+    assert_int_equal(vestry_store_list(w.store, NULL, 0, &cursor, list_key, &listed), VESTRY_OK);
+  assert_int_equal(listed, 0);
+  assert_left(v, VESTRY_CAUSE_IDLE);
+  v = world_new(&w, VESTRY_KEY(1), NULL);
+  advance_ms(100);
+  value *after = world_value(&w); /* REJECT finds nothing there */
+  assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), after, VESTRY_PUT_REJECT, 0, NULL), VESTRY_OK);
+  assert_left(v, VESTRY_CAUSE_IDLE);
+  advance_ms(100);
+  vestry_put_result again = {0}; /* the same value, but too late to be refreshed */
+  assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), after, VESTRY_PUT_REPLACE, 0, &again), VESTRY_OK);
+  assert_false(again.refreshed);
+  assert_left(after, VESTRY_CAUSE_IDLE);
+  assert_ptr_equal(world_one(&w, VESTRY_KEY(1)), after);
+  world_end(&w);
+}
+
+static void the_default_is_ten_minutes(void **state) {
+  world_open(&w, *state, NULL);
+  value *v = world_new(&w, VESTRY_KEY(1), NULL);
+  assert_int_equal(vestry_store_tick(w.store), now_ns() + 600000 * MS);
+  advance_ms(599999);
+  vestry_store_tick(w.store);
+  assert_int_equal(world_left(&w), 0);
+  advance_ms(1);
+  vestry_store_tick(w.store);
+  assert_left(v, VESTRY_CAUSE_IDLE);
+  world_end(&w);
+}
+
+static void never_means_never(void **state) {
+  world_open(&w, *state,
+             &(vestry_store_options){.idle_ms = VESTRY_NEVER_MS, .lifetime_ms = VESTRY_NEVER_MS, .max_count = 2});
+  value *v = world_new(&w, VESTRY_KEY(1), NULL);
+  assert_int_equal(vestry_store_tick(w.store), UINT64_MAX);
+  atomic_store(&w.th->now_ns, UINT64_MAX); /* the end of the clock */
+  assert_int_equal(vestry_store_tick(w.store), UINT64_MAX);
+  assert_ptr_equal(world_one(&w, VESTRY_KEY(1)), v);
+  assert_int_equal(world_left(&w), 0);
+  world_end(&w);
+}
+
+static void near_the_end_of_the_clock_nothing_wraps(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.idle_ms = 100, .lifetime_ms = 1000});
+  atomic_store(&w.th->now_ns, UINT64_MAX - 50 * MS);
+  value *v = world_new(&w, VESTRY_KEY(1), NULL);
+  assert_int_equal(vestry_store_tick(w.store), UINT64_MAX);
+  assert_ptr_equal(world_one(&w, VESTRY_KEY(1)), v);
+  assert_int_equal(world_left(&w), 0);
+  world_end(&w);
+}
+
+/* --------------------------------------------------------------------------------------- fixed lifetime (A4) ---- */
+
+static void a_lifetime_counts_from_the_first_put(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.idle_ms = VESTRY_NEVER_MS, .lifetime_ms = 100});
+  value *v = world_new(&w, VESTRY_KEY(1), NULL);
+  for (size_t i = 0; i < 9; i++) {
+    advance_ms(10);
+    assert_ptr_equal(world_one(&w, VESTRY_KEY(1)), v);
+    vestry_put_result result = {0};
+    assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), v, VESTRY_PUT_REPLACE, 0, &result), VESTRY_OK);
+    assert_true(result.refreshed);
+  }
+  advance_ms(10);
+  assert_null(world_one(&w, VESTRY_KEY(1)));
+  assert_left(v, VESTRY_CAUSE_EXPIRED);
+  world_end(&w);
+}
+
+static void a_new_value_starts_anew(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.idle_ms = VESTRY_NEVER_MS, .lifetime_ms = 100});
+  world_new(&w, VESTRY_KEY(1), NULL);
+  advance_ms(60);
+  value *v = world_new(&w, VESTRY_KEY(1), NULL);
+  assert_int_equal(world_left(&w), 1);
+  advance_ms(60);
+  assert_int_equal(vestry_store_tick(w.store), now_ns() + 40 * MS);
+  assert_ptr_equal(world_one(&w, VESTRY_KEY(1)), v);
+  advance_ms(40);
+  vestry_store_tick(w.store);
+  assert_left(v, VESTRY_CAUSE_EXPIRED);
+  world_end(&w);
+}
+
+static void the_earlier_end_is_the_cause(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.idle_ms = 50, .lifetime_ms = 100});
+  value *idle = world_new(&w, VESTRY_KEY("idle"), NULL), *used = world_new(&w, VESTRY_KEY("used"), NULL);
+  advance_ms(30);
+  world_one(&w, VESTRY_KEY("used"));
+  advance_ms(1000); /* both are long due: each for what came first */
+  vestry_store_tick(w.store);
+  assert_int_equal(world_left(&w), 2);
+  assert_ptr_equal(w.exits[0].value, idle);
+  assert_int_equal(w.exits[0].cause, VESTRY_CAUSE_IDLE);
+  assert_ptr_equal(w.exits[1].value, used);
+  assert_int_equal(w.exits[1].cause, VESTRY_CAUSE_IDLE); /* at 80, before 100 */
+  used = world_new(&w, VESTRY_KEY("used"), NULL);
+  advance_ms(40);
+  world_one(&w, VESTRY_KEY("used"));
+  advance_ms(40);
+  world_one(&w, VESTRY_KEY("used"));
+  advance_ms(20);
+  vestry_store_tick(w.store);
+  assert_left(used, VESTRY_CAUSE_EXPIRED);
+  value *both = world_new(&w, VESTRY_KEY("both"), NULL);
+  advance_ms(49);
+  world_one(&w, VESTRY_KEY("both"));
+  advance_ms(1);
+  world_one(&w, VESTRY_KEY("both")); /* idle and lifetime now end in the same moment */
+  advance_ms(1000);
+  assert_null(world_one(&w, VESTRY_KEY("both")));
+  assert_left(both, VESTRY_CAUSE_EXPIRED);
+  world_end(&w);
+}
+
+static void values_of_one_key_expire_one_by_one(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.lifetime_ms = 100});
+  value *v[3], *found[3];
+  for (size_t i = 0; i < 3; i++) {
+    v[i] = world_value(&w);
+    assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), v[i], VESTRY_PUT_MANY, 0, NULL), VESTRY_OK);
+    advance_ms(30);
+  }
+  advance_ms(10);
+  assert_int_equal(world_get(&w, "s", VESTRY_KEY(1), found, 3), 2);
+  assert_ptr_equal(found[0], v[1]);
+  assert_ptr_equal(found[1], v[2]);
+  assert_left(v[0], VESTRY_CAUSE_EXPIRED);
+  world_end(&w);
+}
+
+/* ---------------------------------------------------------------------------------------------- the bound (A5) ---- */
+
+static void the_least_recently_used_goes(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.max_count = 3});
+  value *v[4];
+  for (size_t i = 0; i < 3; i++) v[i] = world_new(&w, VESTRY_KEY(i), NULL);
+  world_one(&w, VESTRY_KEY(0));
+  assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), v[1], VESTRY_PUT_REUSE, 0, NULL), VESTRY_OK); /* refreshed */
+  vestry_put_result result = {0};
+  v[3] = world_value(&w);
+  assert_int_equal(world_put(&w, "s", VESTRY_KEY(3), v[3], VESTRY_PUT_REPLACE, 0, &result), VESTRY_OK);
+  assert_int_equal(result.displaced_count, 1);
+  assert_left(v[2], VESTRY_CAUSE_SIZE);
+  assert_int_equal(atomic_load(&v[2]->closes), 1);
+  world_new(&w, VESTRY_KEY(4), NULL);
+  assert_left(v[0], VESTRY_CAUSE_SIZE);
+  world_new(&w, VESTRY_KEY(5), NULL);
+  assert_left(v[1], VESTRY_CAUSE_SIZE);
+  assert_ptr_equal(world_one(&w, VESTRY_KEY(3)), v[3]);
+  assert_int_equal(world_stats(&w).live, 3);
+  world_end(&w);
+}
+
+static void replacing_in_a_full_store_evicts_nobody(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.max_count = 2});
+  world_new(&w, VESTRY_KEY(1), NULL);
+  value *replaced = world_new(&w, VESTRY_KEY(2), NULL);
+  world_new(&w, VESTRY_KEY(2), NULL);
+  assert_left(replaced, VESTRY_CAUSE_REPLACED);
+  assert_int_equal(world_stats(&w).live, 2);
+  world_end(&w);
+}
+
+static void the_newcomer_is_never_the_victim(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.max_count = 1, .max_per_scope_count = 1});
+  value *before = NULL;
+  for (size_t i = 0; i < 20; i++) {
+    vestry_put_result result = {0};
+    value *v = world_value(&w);
+    vestry_put_policy policy = (vestry_put_policy)(i % 4);
+    assert_int_equal(world_put(&w, i % 3 ? "s" : "t", VESTRY_KEY(i), v, policy, 0, &result), VESTRY_OK);
+    if (before) assert_left(before, VESTRY_CAUSE_SIZE);
+    value *found;
+    assert_int_equal(world_get(&w, i % 3 ? "s" : "t", VESTRY_KEY(i), &found, 1), 1);
+    assert_ptr_equal(found, v);
+    before = v;
+  }
+  world_end(&w);
+}
+
+/* The one that is evicted may be of the very key that is put. */
+static void a_victim_can_share_the_key(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.max_count = 2});
+  value *v[3], *found[3];
+  for (size_t i = 0; i < 3; i++) {
+    v[i] = world_value(&w);
+    assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), v[i], VESTRY_PUT_MANY, 8, NULL), VESTRY_OK);
+  }
+  assert_left(v[0], VESTRY_CAUSE_SIZE);
+  assert_int_equal(world_get(&w, "s", VESTRY_KEY(1), found, 3), 2);
+  assert_ptr_equal(found[1], v[2]);
+  world_end(&w);
+}
+
+static void the_expired_go_before_a_victim_is_taken(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.max_count = 2, .idle_ms = 1000, .lifetime_ms = 100});
+  value *old = world_new(&w, VESTRY_KEY("old"), NULL);
+  advance_ms(60);
+  value *unused = world_new(&w, VESTRY_KEY("unused"), NULL);
+  advance_ms(30);
+  world_one(&w, VESTRY_KEY("old")); /* the most recently used, but its time is over in 10 ms */
+  advance_ms(10);
+  vestry_put_result result = {0};
+  assert_int_equal(world_put(&w, "s", VESTRY_KEY("new"), world_value(&w), VESTRY_PUT_REPLACE, 0, &result), VESTRY_OK);
+  assert_int_equal(result.displaced_count, 0);
+  assert_left(old, VESTRY_CAUSE_EXPIRED);
+  assert_ptr_equal(world_one(&w, VESTRY_KEY("unused")), unused);
+  world_end(&w);
+}
+
+static void the_default_bound_is_ten_thousand(void **state) {
+  world_open(&w, *state, NULL);
+  value *v = world_value(&w);
+  size_t count = *state == &world_lru ? 10000 : 0; /* the naive one would take minutes */
+  for (size_t i = 0; i < count; i++)
+    assert_int_equal(world_put(&w, "s", VESTRY_KEY(i), v, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  assert_int_equal(world_left(&w), 0);
+  if (count) {
+    assert_int_equal(world_put(&w, "s", VESTRY_KEY(count), v, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    assert_left(v, VESTRY_CAUSE_SIZE);
+    assert_string_equal(w.exits[0].key, "[0]");
+    assert_int_equal(world_stats(&w).live, 10000);
+  }
+  world_end(&w);
+}
+
+static void what_leaves_is_reclaimed(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.max_count = 50, .max_per_scope_count = 20});
+  value *v = world_value(&w);
+  long most = 0;
+  for (size_t i = 0; i < 5000; i++) {
+    assert_int_equal(world_put(&w, i % 3 ? "s" : "t", VESTRY_KEY("k", i), v, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    if (i == 200) most = atomic_load(&w.th->live);
+  }
+  assert_in_range(atomic_load(&w.th->live), 1, most + 8);
+  world_end(&w);
+}
+
+/* ------------------------------------------------------------------------------------------ caps per scope (A15) ---- */
+
+static void a_full_scope_evicts_its_own(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.max_count = 5, .max_per_scope_count = 2});
+  value *stranger = world_value(&w), *v[5];
+  assert_int_equal(world_put(&w, "t", VESTRY_KEY(0), stranger, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  for (size_t i = 0; i < 2; i++) v[i] = world_new(&w, VESTRY_KEY(i), NULL);
+  world_one(&w, VESTRY_KEY(0));
+  v[2] = world_new(&w, VESTRY_KEY(2), NULL);
+  assert_left(v[1], VESTRY_CAUSE_SIZE); /* not the stranger, who is less recently used */
+  world_new(&w, VESTRY_KEY(2), NULL);   /* replacing needs no room */
+  assert_left(v[2], VESTRY_CAUSE_REPLACED);
+  assert_ptr_equal(world_one(&w, VESTRY_KEY(0)), v[0]);
+  world_end(&w);
+}
+
+static void scope_and_store_are_bounded_together(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.max_count = 3, .max_per_scope_count = 2});
+  value *v[4];
+  static const char *const scopes[] = {"a", "b", "b", "b"};
+  for (size_t i = 0; i < 3; i++) {
+    v[i] = world_value(&w);
+    assert_int_equal(world_put(&w, scopes[i], VESTRY_KEY(i), v[i], VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  }
+  v[3] = world_value(&w); /* both are full: one eviction, in the scope, makes room for both */
+  vestry_put_result result = {0};
+  assert_int_equal(world_put(&w, scopes[3], VESTRY_KEY(3), v[3], VESTRY_PUT_REPLACE, 0, &result), VESTRY_OK);
+  assert_int_equal(result.displaced_count, 1);
+  assert_left(v[1], VESTRY_CAUSE_SIZE);
+  world_end(&w);
+}
+
+/* ----------------------------------------------------------------------------------------------- callbacks (A10) ---- */
+
+static void put_it_back_once(world *at, const vestry_purged *purged) {
+  if (purged->cause != VESTRY_CAUSE_SIZE || at->ctx == purged->value) return;
+  at->ctx = purged->value; /* evicted: once more, at the expense of another */
+  assert_int_equal(world_put(at, "s", VESTRY_KEY("back"), purged->value, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+}
+
+static void a_hook_may_put_into_the_full_store(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.max_count = 3});
+  w.on_purge = put_it_back_once;
+  for (size_t i = 0; i < 100; i++) {
+    world_new(&w, VESTRY_KEY(i), NULL);
+    assert_in_range(world_stats(&w).live, 1, 3);
+  }
+  w.on_purge = NULL;
+  world_end(&w);
+}
+
+static void a_long_backlog_leaves_in_one_tick(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.idle_ms = 100});
+  for (size_t i = 0; i < 900; i++) world_new(&w, VESTRY_KEY(i), NULL);
+  advance_ms(200);
+  value *late = world_new(&w, VESTRY_KEY("late"), NULL); /* a put makes them leave as well */
+  assert_int_equal(world_left(&w), 900);
+  for (size_t i = 0; i < 900; i++) assert_int_equal(atomic_load(&w.values[i].cause), VESTRY_CAUSE_IDLE);
+  assert_int_equal(vestry_store_tick(w.store), now_ns() + 100 * MS);
+  assert_ptr_equal(world_one(&w, VESTRY_KEY("late")), late);
+  world_end(&w);
+}
+
+/* A host whose clock jumps back: what was used after the jump is still the more recently used. */
+static void a_clock_that_jumps_back_upsets_no_order(void **state) {
+  (void)state;
+  world_open(&w, &world_lru, &(vestry_store_options){.max_count = 2, .idle_ms = 100, .lifetime_ms = 100});
+  uint64_t start = now_ns();
+  advance_ms(50);
+  value *first = world_new(&w, VESTRY_KEY(1), NULL);
+  atomic_store(&w.th->now_ns, start);
+  world_new(&w, VESTRY_KEY(2), NULL);
+  world_new(&w, VESTRY_KEY(3), NULL);
+  assert_left(first, VESTRY_CAUSE_SIZE);
+  assert_int_equal(vestry_store_tick(w.store), start + 150 * MS);
+  atomic_store(&w.th->now_ns, start + 150 * MS);
+  assert_int_equal(vestry_store_tick(w.store), UINT64_MAX);
+  assert_int_equal(world_left(&w), 2);
+  world_end(&w);
+}
+
+#define TEST(function, kind) cmocka_unit_test_prestate(function, (void *)&kind)
+#define TESTS(kind)                                                                                                    \
+  TEST(the_idle_leave_on_time, kind), TEST(get_and_put_are_uses, kind), TEST(a_refused_put_is_no_use, kind),           \
+      TEST(the_expired_are_not_found_even_without_a_tick, kind), TEST(the_default_is_ten_minutes, kind),               \
+      TEST(never_means_never, kind), TEST(near_the_end_of_the_clock_nothing_wraps, kind),                              \
+      TEST(a_lifetime_counts_from_the_first_put, kind), TEST(a_new_value_starts_anew, kind),                           \
+      TEST(the_earlier_end_is_the_cause, kind), TEST(values_of_one_key_expire_one_by_one, kind),                       \
+      TEST(the_least_recently_used_goes, kind), TEST(replacing_in_a_full_store_evicts_nobody, kind),                   \
+      TEST(the_newcomer_is_never_the_victim, kind), TEST(a_victim_can_share_the_key, kind),                            \
+      TEST(the_expired_go_before_a_victim_is_taken, kind), TEST(the_default_bound_is_ten_thousand, kind),              \
+      TEST(what_leaves_is_reclaimed, kind), TEST(a_full_scope_evicts_its_own, kind),                                   \
+      TEST(scope_and_store_are_bounded_together, kind), TEST(a_hook_may_put_into_the_full_store, kind),                \
+      TEST(a_long_backlog_leaves_in_one_tick, kind)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {TESTS(world_lru), TESTS(world_naive_lru),
+                                     cmocka_unit_test(a_clock_that_jumps_back_upsets_no_order)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
