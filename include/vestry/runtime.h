@@ -33,7 +33,9 @@ typedef struct vestry_timer vestry_timer;
 /** Zero is the default. */
 typedef struct vestry_runtime_options {
   size_t size;             /**< sizeof(vestry_runtime_options), or 0 for "this version" */
-  const vestry_host *host; /**< borrowed, must outlive the runtime; NULL: vestry_host_default() */
+  const vestry_host *host; /**< borrowed, must outlive the runtime; NULL: vestry_host_default(). Its clock decides when
+                                timers fire. A runtime with threads sleeps by real time for as long as that clock says,
+                                and then asks it again: a clock that is turned by hand goes with stepped runtimes */
   uint32_t threads_count;  /**< 0: one a processor; at most 256; or VESTRY_THREADS_NONE */
 } vestry_runtime_options;
 
@@ -42,6 +44,7 @@ typedef struct vestry_runtime_options {
   { sizeof(vestry_runtime_options), NULL, 0 }
 
 /** Create a runtime and start its threads.
+ *  Its threads are named vestry-0, vestry-1 … and vestry-timer, and block all signals.
  *  options      NULL: the defaults
  *  ret_runtime  owned by the caller; untouched on failure
  *  Returns  OK | INVALID | NO_MEMORY | IO (a thread could not be started; none is left running)
@@ -54,7 +57,8 @@ VESTRY_API vestry_err vestry_runtime_create(const vestry_runtime_options *option
 VESTRY_API void vestry_runtime_close(vestry_runtime *runtime);
 
 /** Close, then wait until every ready actor has run dry and all threads have ended. A stepped runtime runs the ready
- *  actors on the caller's thread. Idempotent.
+ *  actors on the caller's thread. Idempotent. An actor that notifies itself for ever keeps it from returning; one that
+ *  is notified after the stop is run by the destroy.
  *  Threads  not from an actor or timer of this runtime; blocks while callbacks run */
 VESTRY_API void vestry_runtime_stop(vestry_runtime *runtime);
 
@@ -106,8 +110,9 @@ VESTRY_API vestry_err vestry_actor_create(vestry_runtime *runtime, const vestry_
                                           vestry_actor **ret_actor);
 /** Take a reference. Returns its argument. Threads any. */
 VESTRY_API vestry_actor *vestry_actor_ref(vestry_actor *actor);
-/** Drop a reference (NULL accepted); the last one frees the actor once it no longer runs: messages that were never
- *  received are dropped. Returns NULL. Threads any, its own run included; does not block. */
+/** Drop a reference (NULL accepted). When the last one is gone, the actor still runs for what was posted, as long as its
+ *  runs receive something, and is then freed: messages that it would not receive are dropped. Returns NULL. Threads any,
+ *  its own run included; does not block. */
 VESTRY_API vestry_actor *vestry_actor_unref(vestry_actor *actor);
 
 /** Put a message into an actor's mailbox and see to it that the actor runs.
@@ -140,7 +145,8 @@ VESTRY_API vestry_err vestry_timer_create(vestry_runtime *runtime, vestry_timer_
  *  Threads  any, its own callback included; does not block */
 VESTRY_API vestry_err vestry_timer_set(vestry_timer *timer, uint64_t delay_ms, uint64_t period_ms);
 
-/** Disarm. A callback that already runs, or is about to, is not waited for. Threads any; does not block. */
+/** Disarm. A callback that has not begun will not begin; one that runs is not waited for.
+ *  Threads  any; does not block */
 VESTRY_API void vestry_timer_cancel(vestry_timer *timer);
 
 /** Disarm and free. When it returns, the callback neither runs nor will run again, except when it is called from that

@@ -21,12 +21,12 @@
  *                  is in at most one queue, at most once.
  * No lost wake-up. notify always leaves NOTIFIED set. From IDLE it schedules; on READY a run is still to begin; on
  *                  RUNNING the end of the run finds the bit and schedules. Nothing but the begin of a run clears it.
- * Visibility.      [N] notify's read-modify-write is a release, [B] begin's an acquire. [N] is an acquire too: who finds
- *                  IDLE and schedules writes queue_next, or looks at what the last run left, after that run [E]. notify writes even when the bit
+ * Visibility.      [N] notify's read-modify-write is a release, [B] begin's an acquire. notify writes even when the bit
  *                  is set already: a mere look would leave the notifier's earlier writes unpublished to the run that is
- *                  to come. [E] the end is a read-modify-write too, never a store, so that it stays in the release
- *                  sequence of every notify before it; and it is a release, so that a run sees all of the one before it
- *                  although they were on different threads.
+ *                  to come. [N] is an acquire too: who finds IDLE and schedules writes queue_next, and looks at what the
+ *                  last run left, after the end [E] of that run. [E] is a read-modify-write as well, never a store, so
+ *                  that it stays in the release sequence of every notify before it; and it is a release, so that a run
+ *                  sees all of the one before it although they were on different threads.
  * Life.            The reference taken on IDLE → READY is held until the run ends IDLE, through any number of
  *                  RUNNING → READY turns. It is taken before the transition: once the state is READY, the thread of a
  *                  woken actor may run it, and give the reference up, before we come to the next line. */

@@ -33,7 +33,8 @@ struct vsi_actor {
 void vsi_actor_init(vsi_actor *actor, const vsi_actor_class *class, vestry_runtime *runtime);
 
 /* The actor will run at least once after this call; everything the caller wrote before is visible to that run.
- * Any thread; lock-free but for the pool's queue. Works on a closed runtime until it has stopped. */
+ * Any thread; lock-free but for the pool's queue. Works on a closed runtime; after it has stopped, the run waits for
+ * the destroy. */
 void vsi_actor_notify(vsi_actor *actor);
 
 /* Run a READY actor once, on this thread. Returns true when it was notified meanwhile and is READY again (a pool actor
