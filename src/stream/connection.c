@@ -71,11 +71,6 @@ void vsi_connection_start(vestry_connection *connection) {
   vsi_actor_notify(&connection->actor);
 }
 
-void vsi_connection_abandon(vestry_connection *connection, vestry_cause cause) {
-  vestry_connection_close(connection, cause);
-  vsi_connection_finish(connection, false); /* never started: no runner is or will be inside */
-}
-
 vestry_connection *vestry_connection_ref(vestry_connection *connection) {
   atomic_fetch_add_explicit(&connection->refs, 1, memory_order_relaxed); /* who refs holds one already */
   return connection;

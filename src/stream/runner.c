@@ -7,6 +7,8 @@
  *   notifies; the timer notifies. A notify is followed by a whole run (actor.c). So each of these is seen.
  * - after a shut the runner ends only when the queue's count is 0; while a sender is between its reservation and its
  *   notify the count is not, and that notify brings the runner back. */
+#include <sched.h>
+
 #include "base/memory.h"
 #include "stream/connection.h"
 
@@ -94,6 +96,25 @@ void vsi_connection_finish(vestry_connection *connection, bool clean) {
   if (all->on_close) all->on_close(connection, cause, all->ctx);
   vsi_group_leave(connection->group, connection);
   vestry_connection_unref(connection); /* that of its own life */
+}
+
+/* It was never started, so no runner is or will be inside: this thread is the runner. But others may know the
+ * connection, and be in the middle of a send: a sender that holds a place in the queue puts its events within a few
+ * instructions, and there is nobody to be brought back by its notify. */
+void vsi_connection_abandon(vestry_connection *connection, vestry_cause cause) {
+  vestry_connection_close(connection, cause);
+  vsi_queue_shut(&connection->queue); /* whoever else closed it may not have come so far */
+  for (;;) {
+    discard_waiting(connection);
+    uint32_t count;
+    vsi_queue_load(&connection->queue, &count, NULL, NULL);
+    if (!count) break;
+    sched_yield();
+  }
+  vsi_connection_finish(connection, false);
+  /* A parked one was notified, by the close at the latest, and no thread will come to take that: take it here, or its
+   * reference is held for ever. Who notifies from here on finds it CLOSED and takes it himself. */
+  if (connection->actor.class == &vsi_connection_parked) vsi_actor_run(&connection->actor);
 }
 
 /* What a transport's answer means for the connection: true, it goes on. */
