@@ -53,7 +53,8 @@ typedef struct vestry_request_ops {
    *  the key already, say). OK | IO (the peer is gone). */
   vestry_err (*respond)(void *server_request, const vestry_response *response);
   /** Prepare a stream whose answer has this head. Nothing is written before the transport's open. The head is copied.
-   *  Called at most once. When vestry cannot use the transport it calls its end (not clean) and release at once.
+   *  Called at most once. When vestry cannot use the transport it calls its end (not clean) before vestry_serve
+   *  returns, and its release then or later.
    *  OK | LIMIT (no room for another stream: vestry answers 503) | NO_MEMORY | UNSUPPORTED. */
   vestry_err (*open)(void *server_request, const vestry_response *head, const vestry_transport_ops **ret_ops,
                      void **ret_transport);

@@ -4,10 +4,11 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "registry/instance.h"
 
-int vsi_status_of(vestry *v, vestry_err error) {
+static int status_of(vestry *v, vestry_err error) {
   switch (error) {
   case VESTRY_INVALID:
   case VESTRY_MALFORMED: return 400;
@@ -49,6 +50,14 @@ vestry_err vsi_answer_status(const vestry_request *req, int status, const char *
   return respond(req, status, headers, status == 503 ? 3 : 2, body, strlen(body));
 }
 
+vestry_err vsi_answer_error(const vestry_request *req, vestry_err error) {
+  int status = status_of(req->v, error);
+  /* relaxed: a mere count */
+  if (status == 503) atomic_fetch_add_explicit(&req->v->rejected, 1, memory_order_relaxed);
+  if (status == 500) vsi_log(req->v->host, VESTRY_LOG_WARN, "a request failed: %s", vestry_err_name(error));
+  return vsi_answer_status(req, status, NULL);
+}
+
 vestry_err vsi_answer_nothing(const vestry_request *req) {
   return respond(req, 204, NULL, 0, NULL, 0);
 }
@@ -57,7 +66,7 @@ vestry_err vsi_answer_reply(const vestry_request *req, const vestry_reply *reply
   int status = reply->status ? reply->status : reply->has_body ? 200 : 204;
   bool has_body = reply->has_body && status != 204 && status != 205 && status != 304;
   vestry_header *headers = vsi_alloc(reply->host, (reply->headers_count + 1) * sizeof *headers);
-  if (!headers) return vsi_answer_status(req, 500, NULL);
+  if (!headers) return vsi_answer_error(req, VESTRY_NO_MEMORY);
   size_t count = 0;
   if (has_body && !vsi_reply_header_find(reply, "Content-Type"))
     headers[count++] = (vestry_header){"Content-Type", reply->body_type};

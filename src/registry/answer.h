@@ -5,13 +5,12 @@
 #include "registry/reply.h"
 #include "registry/request.h"
 
-/* The status that an error is answered with: of a handler, an interceptor, the store or the adapter. */
-int vsi_status_of(vestry *v, vestry_err error);
-
 /* All: OK | IO (the peer is gone). */
 
 /* A status with a line of text/plain; Retry-After with 503. text: NULL: the status in words. Allocates nothing. */
 vestry_err vsi_answer_status(const vestry_request *req, int status, const char *text);
+/* The same for an error: of a handler, an interceptor, the store or the adapter. Counts and logs what it should. */
+vestry_err vsi_answer_error(const vestry_request *req, vestry_err error);
 /* 204 */
 vestry_err vsi_answer_nothing(const vestry_request *req);
 /* Status, headers and body of a reply; 500 when out of memory. */

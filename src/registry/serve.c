@@ -1,7 +1,6 @@
 /* Serving: from a server's request to an answer, or to a stream. */
 #include <stdio.h>
 
-#include "base/log.h"
 #include "base/memory.h"
 #include "registry/answer.h"
 #include "registry/context.h"
@@ -95,33 +94,26 @@ static vestry_err connect_stored_or_new(serving *s, vestry_dispatch_context *con
   return context->refusal;
 }
 
-static vestry_err connect(serving *s, vestry_dispatch_context *context) {
+/* Add to a dispatch the connections that it is for. OK | the refusal, which is kept. */
+static vestry_err find_connections(serving *s, vestry_dispatch_context *context) {
   vestry_dispatch_context finding;
   vestry_dispatch_result found;
   vsi_context_init(&finding, s->v, &s->request, context->scope, &found);
   if (s->reply.connection) (void)vsi_targets_add(&finding.targets, s->reply.connection);
-  s->refusal = connect_stored_or_new(s, &finding);
+  s->refusal = vsi_targets_reserve(&context->targets, 1); /* for a new stream: it must not fail when that is kept */
+  if (!s->refusal) s->refusal = connect_stored_or_new(s, &finding);
   if (!s->refusal) s->refusal = vsi_targets_add_all(&context->targets, &finding.targets);
-  if (s->refusal && s->opened) give_up(s, VESTRY_CAUSE_ERROR);
   vsi_dispatch_log(s->v, &found, "a reply's connections");
   vsi_context_finish(&finding);
   return s->refusal;
 }
 
-static vestry_err reconnect(vestry_dispatch_context *context, void *ctx) {
+static vestry_err find_again(vestry_dispatch_context *context, void *ctx) {
   serving *s = ctx;
-  return s->opened ? VESTRY_CLOSED : connect(s, context);
+  return s->opened ? VESTRY_CLOSED : find_connections(s, context);
 }
 
 /* -------------------------------------------------------------------------------------- performing the reply ------ */
-
-static vestry_err answer_error(serving *s, vestry_err error) {
-  int status = vsi_status_of(s->v, error);
-  /* relaxed: a mere count */
-  if (status == 503) atomic_fetch_add_explicit(&s->v->rejected, 1, memory_order_relaxed);
-  if (status == 500) vsi_log(s->v->host, VESTRY_LOG_WARN, "a request failed: %s", vestry_err_name(error));
-  return vsi_answer_status(&s->request, status, NULL);
-}
 
 /* The effects are done: let the stream run. Gives it to the caller. */
 static vestry_connection *start(serving *s) {
@@ -137,13 +129,13 @@ static vestry_connection *start(serving *s) {
 /* No connection for the effects. */
 static vestry_err answer_refusal(serving *s, vestry_err refusal) {
   bool is_gone = s->reply.connection && refusal == VESTRY_CLOSED;
-  return is_gone ? vsi_answer_status(&s->request, 410, NULL) : answer_error(s, refusal);
+  return is_gone ? vsi_answer_status(&s->request, 410, NULL) : vsi_answer_error(&s->request, refusal);
 }
 
 static vestry_err perform_on(serving *s, vestry_dispatch_context *context, vestry_connection **ret_connection) {
-  vestry_err error = connect(s, context);
+  vestry_err error = find_connections(s, context);
   if (error) return answer_refusal(s, error);
-  context->reconnect = s->reply.connection ? NULL : reconnect;
+  context->reconnect = s->reply.connection ? NULL : find_again;
   context->reconnect_ctx = s;
   vsi_dispatch(context, s->reply.effects);
   vsi_dispatch_log(s->v, &s->result, "a reply");
@@ -158,9 +150,9 @@ static vestry_err perform_on(serving *s, vestry_dispatch_context *context, vestr
 
 static vestry_err perform(serving *s, vestry_connection **ret_connection) {
   const vestry_reply *reply = &s->reply;
-  if (reply->no_memory) return answer_error(s, VESTRY_NO_MEMORY);
+  if (reply->no_memory) return vsi_answer_error(&s->request, VESTRY_NO_MEMORY);
   if (!s->request.is_datastar || !vsi_reply_is_stream(reply)) return vsi_answer_reply(&s->request, reply);
-  if (reply->key_error) return answer_error(s, reply->key_error);
+  if (reply->key_error) return vsi_answer_error(&s->request, reply->key_error);
   vestry_dispatch_context context;
   vsi_context_init(&context, s->v, &s->request, vestry_request_scope(&s->request), &s->result);
   vestry_err error = perform_on(s, &context, ret_connection);
@@ -173,24 +165,20 @@ static vestry_err perform(serving *s, vestry_connection **ret_connection) {
 static vestry_err refuse_reading(serving *s, vestry_err error, const vestry_signals_error *why) {
   char text[160];
   snprintf(text, sizeof text, "signals: %s, at byte %zu", why->message, why->offset);
-  switch (error) {
-  case VESTRY_TIMEOUT: return vsi_answer_status(&s->request, 408, NULL);
-  case VESTRY_IO: return vsi_answer_status(&s->request, 400, NULL);
-  case VESTRY_MALFORMED:
-  case VESTRY_TOO_LARGE:
-    return vsi_answer_status(&s->request, vsi_status_of(s->v, error), why->message[0] ? text : NULL);
-  default: return answer_error(s, error);
-  }
+  if (error == VESTRY_TIMEOUT) return vsi_answer_status(&s->request, 408, NULL);
+  if (error == VESTRY_IO) return vsi_answer_status(&s->request, 400, NULL);
+  if (why->message[0]) return vsi_answer_status(&s->request, error == VESTRY_TOO_LARGE ? 413 : 400, text);
+  return vsi_answer_error(&s->request, error);
 }
 
 static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry_connection **ret_connection) {
-  if (vsi_instance_is_closing(s->v)) return answer_error(s, VESTRY_CLOSED);
+  if (vsi_instance_is_closing(s->v)) return vsi_answer_error(&s->request, VESTRY_CLOSED);
   vestry_signals_error why;
   vestry_err error = vsi_request_read(&s->request, &why);
   if (error) return refuse_reading(s, error, &why);
   error = vsi_request_scope(&s->request);
   if (!error) error = handler(&s->request, &s->reply, app);
-  return error ? answer_error(s, error) : perform(s, ret_connection);
+  return error ? vsi_answer_error(&s->request, error) : perform(s, ret_connection);
 }
 
 vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_request, vestry_handler_fn handler,

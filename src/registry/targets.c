@@ -21,7 +21,7 @@ void vsi_targets_finish(vsi_targets *targets) {
   vsi_targets_init(targets, targets->host);
 }
 
-static vestry_err reserve(vsi_targets *targets, size_t more) {
+vestry_err vsi_targets_reserve(vsi_targets *targets, size_t more) {
   if (more <= targets->capacity - targets->count) return VESTRY_OK;
   if (more > SIZE_MAX / 4 / sizeof *targets->items - targets->count) return VESTRY_NO_MEMORY;
   size_t capacity = (targets->count + more) * 2;
@@ -36,13 +36,13 @@ static vestry_err reserve(vsi_targets *targets, size_t more) {
 }
 
 vestry_err vsi_targets_add(vsi_targets *targets, vestry_connection *connection) {
-  if (reserve(targets, 1)) return VESTRY_NO_MEMORY;
+  if (vsi_targets_reserve(targets, 1)) return VESTRY_NO_MEMORY;
   targets->items[targets->count++] = vestry_connection_ref(connection);
   return VESTRY_OK;
 }
 
 vestry_err vsi_targets_add_all(vsi_targets *targets, const vsi_targets *more) {
-  if (reserve(targets, more->count)) return VESTRY_NO_MEMORY;
+  if (vsi_targets_reserve(targets, more->count)) return VESTRY_NO_MEMORY;
   for (size_t i = 0; i < more->count; i++) targets->items[targets->count++] = vestry_connection_ref(more->items[i]);
   return VESTRY_OK;
 }
@@ -96,7 +96,7 @@ vestry_err vsi_targets_find(vsi_targets *targets, vestry_store *store, vestry_sc
   if (error && error != VESTRY_NOT_FOUND) return error;
   if (error) count = 0;
   void **values = more ? more : few;
-  error = reserve(targets, count);
+  error = vsi_targets_reserve(targets, count);
   for (size_t i = 0; i < count; i++) {
     bool is_open = !error && vestry_connection_is_open(values[i]);
     if (is_open) {

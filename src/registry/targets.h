@@ -18,6 +18,8 @@ void vsi_targets_init(vsi_targets *targets, const vestry_host *host);
 void vsi_targets_finish(vsi_targets *targets); /* drops the references */
 void vsi_targets_clear(vsi_targets *targets);
 
+/* Make room for so many more, for which the next appends then need no memory. OK | NO_MEMORY. */
+vestry_err vsi_targets_reserve(vsi_targets *targets, size_t more);
 /* Append; takes a reference. OK | NO_MEMORY (list unchanged). */
 vestry_err vsi_targets_add(vsi_targets *targets, vestry_connection *connection);
 /* Append all of another list. OK | NO_MEMORY (list unchanged). */

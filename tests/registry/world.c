@@ -112,7 +112,7 @@ static void record_head(wire *r, const vestry_response *response) {
 static vestry_err wire_respond(void *server_request, const vestry_response *response) {
   wire *r = server_request;
   r->responds++;
-  assert_int_equal(r->releases, r->opens); /* a stream that was given up is gone before the answer */
+  assert_int_equal(r->ends, r->opens); /* a stream that was given up has ended before the answer */
   if (r->gone) return VESTRY_IO;
   r->status = response->status;
   record_head(r, response);
