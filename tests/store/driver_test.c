@@ -1,0 +1,369 @@
+#include <pthread.h>
+#include <time.h>
+
+#include "store/world.h"
+
+#define MS UINT64_C(1000000)
+
+static world w;
+static vestry_runtime *runtime;
+static vestry_store_driver *driver;
+
+/* A stepped runtime by the world's clock. */
+static vestry_runtime *stepped(test_host *th) {
+  vestry_runtime *made = NULL;
+  vestry_runtime_options options = {.host = &th->host, .threads_count = VESTRY_THREADS_NONE};
+  vestry_err error = vestry_runtime_create(&options, &made);
+  assert_true(error == VESTRY_OK || error == VESTRY_NO_MEMORY);
+  return made;
+}
+
+static void open_driven(const store_kind *kind, const vestry_store_options *options) {
+  world_open(&w, kind, options);
+  runtime = stepped(w.th);
+  assert_int_equal(vestry_store_driver_create(w.store, runtime, &driver), VESTRY_OK);
+}
+
+static void end_driven(void) {
+  vestry_store_driver_destroy(driver);
+  world_finish(&w);
+  vestry_runtime_destroy(runtime);
+  test_host_assert_clean(w.th);
+}
+
+static uint64_t now_ns(void) {
+  return atomic_load(&w.th->now_ns);
+}
+
+static void advance_ms(uint64_t ms) {
+  test_host_advance_ms(w.th, ms);
+  while (vestry_runtime_step(runtime)) continue;
+}
+
+/* The driver sleeps until then, rounded up to the runtime's tick. */
+static void assert_sleeps_until(uint64_t deadline_ns) {
+  uint64_t armed_ns = vestry_runtime_next_deadline_ns(runtime);
+  if (deadline_ns == UINT64_MAX)
+    assert_true(armed_ns == UINT64_MAX);
+  else
+    assert_in_range(armed_ns, deadline_ns, deadline_ns + 2 * MS);
+}
+
+static void values_expire_without_traffic(void **state) {
+  open_driven(*state, &(vestry_store_options){.idle_ms = 100});
+  assert_sleeps_until(UINT64_MAX);
+  uint64_t start = now_ns();
+  value *first = world_new(&w, VESTRY_KEY(1), NULL);
+  assert_sleeps_until(start + 100 * MS);
+  advance_ms(40);
+  value *second = world_new(&w, VESTRY_KEY(2), NULL);
+  assert_sleeps_until(start + 100 * MS);
+  advance_ms(59);
+  assert_int_equal(world_left(&w), 0);
+  advance_ms(3); /* the timer's tick: never early, hardly late */
+  assert_int_equal(world_left(&w), 1);
+  assert_int_equal(atomic_load(&first->cause), VESTRY_CAUSE_IDLE);
+  assert_sleeps_until(start + 140 * MS);
+  advance_ms(40);
+  assert_int_equal(world_left(&w), 1);
+  assert_int_equal(atomic_load(&second->cause), VESTRY_CAUSE_IDLE);
+  assert_sleeps_until(UINT64_MAX);
+  world_new(&w, VESTRY_KEY(3), NULL); /* asleep without a deadline: the put wakes it */
+  assert_sleeps_until(now_ns() + 100 * MS);
+  end_driven();
+}
+
+static void use_moves_the_deadline(void **state) {
+  open_driven(*state, &(vestry_store_options){.idle_ms = 100, .lifetime_ms = 250});
+  uint64_t start = now_ns();
+  world_new(&w, VESTRY_KEY(1), NULL);
+  for (uint64_t ms = 60; ms <= 240; ms += 60) {
+    advance_ms(60);
+    assert_non_null(world_one(&w, VESTRY_KEY(1)));
+  }
+  assert_int_equal(world_left(&w), 0);
+  assert_sleeps_until(start + 250 * MS);
+  advance_ms(13);
+  assert_int_equal(world_left(&w), 1);
+  assert_int_equal(w.exits[0].cause, VESTRY_CAUSE_EXPIRED);
+  end_driven();
+}
+
+static void what_is_in_the_store_before_the_driver_expires_too(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.idle_ms = 100});
+  world_new(&w, VESTRY_KEY(1), NULL);
+  runtime = stepped(w.th);
+  test_host_advance_ms(w.th, 500); /* long due */
+  assert_int_equal(vestry_store_driver_create(w.store, runtime, &driver), VESTRY_OK);
+  advance_ms(2);
+  assert_int_equal(world_left(&w), 1);
+  end_driven();
+}
+
+static void a_store_that_never_expires_sleeps_for_ever(void **state) {
+  (void)state;
+  open_driven(&world_hash, NULL);
+  world_new(&w, VESTRY_KEY(1), NULL);
+  assert_sleeps_until(UINT64_MAX);
+  end_driven();
+}
+
+static void a_store_has_one_driver(void **state) {
+  (void)state;
+  open_driven(&world_lru, &(vestry_store_options){.idle_ms = 100});
+  vestry_store_driver *other = NULL;
+  assert_int_equal(vestry_store_driver_create(w.store, runtime, &other), VESTRY_EXISTS);
+  assert_int_equal(vestry_store_driver_create(NULL, runtime, &other), VESTRY_INVALID);
+  assert_int_equal(vestry_store_driver_create(w.store, NULL, &other), VESTRY_INVALID);
+  assert_null(other);
+  world_new(&w, VESTRY_KEY(1), NULL);
+  vestry_store_driver_destroy(driver);
+  assert_sleeps_until(UINT64_MAX);
+  advance_ms(500);
+  world_new(&w, VESTRY_KEY(2), NULL);
+  assert_sleeps_until(UINT64_MAX);
+  assert_int_equal(world_left(&w), 1); /* by the put: there is no driver */
+  assert_int_equal(vestry_store_driver_create(w.store, runtime, &driver), VESTRY_OK);
+  assert_sleeps_until(now_ns() + 100 * MS);
+  end_driven();
+}
+
+static void a_closed_runtime_drives_nothing(void **state) {
+  (void)state;
+  world_open(&w, &world_lru, &(vestry_store_options){.idle_ms = 100});
+  runtime = stepped(w.th);
+  world_new(&w, VESTRY_KEY(1), NULL);
+  vestry_runtime_close(runtime);
+  driver = NULL;
+  assert_int_equal(vestry_store_driver_create(w.store, runtime, &driver), VESTRY_CLOSED);
+  assert_null(driver);
+  end_driven();
+  open_driven(&world_lru, &(vestry_store_options){.idle_ms = 100});
+  vestry_runtime_close(runtime);
+  world_new(&w, VESTRY_KEY(1), NULL); /* the driver cannot be woken; the put is none the worse */
+  advance_ms(500);
+  assert_int_equal(world_left(&w), 0);
+  end_driven();
+}
+
+static vestry_err create_and_destroy(test_host *th, void *ctx) {
+  (void)ctx;
+  vestry_err error = world_try_open(&w, th, &world_lru, NULL);
+  if (error) return error;
+  runtime = stepped(th);
+  driver = NULL;
+  error = runtime ? vestry_store_driver_create(w.store, runtime, &driver) : VESTRY_NO_MEMORY;
+  vestry_store_driver_destroy(driver);
+  world_finish(&w);
+  vestry_runtime_destroy(runtime);
+  return error;
+}
+
+static void creating_without_memory_leaves_nothing(void **state) {
+  (void)state;
+  test_host_fail_each(create_and_destroy, NULL, false);
+}
+
+/* A store whose deadlines the test sets, for what the built-in ones never do: a put that is due before all others. */
+static uint64_t fake_deadline_ns, deadline_after_put_ns;
+static size_t fake_ticks;
+
+static vestry_err fake_create(const vestry_store_options *options, vestry_store_exit *exit, void *ctx, void **ret) {
+  (void)options;
+  (void)exit;
+  *ret = ctx;
+  return VESTRY_OK;
+}
+static vestry_err fake_put(void *self, const vestry_scoped_key *key, void *v, vestry_put_policy policy, size_t many,
+                           vestry_put_result *ret) {
+  (void)self;
+  (void)key;
+  (void)v;
+  (void)policy;
+  (void)many;
+  fake_deadline_ns = deadline_after_put_ns;
+  *ret = (vestry_put_result){.handle = 1, .refreshed = true};
+  return VESTRY_OK;
+}
+static vestry_err fake_get(void *self, const vestry_scoped_key *key, void **values, size_t *count) {
+  (void)self;
+  (void)key;
+  (void)values;
+  (void)count;
+  return VESTRY_NOT_FOUND;
+}
+static size_t fake_remove(void *self, const vestry_scoped_key *key, vestry_cause cause) {
+  (void)self;
+  (void)key;
+  (void)cause;
+  return 0;
+}
+static bool fake_remove_if(void *self, vestry_handle handle, vestry_cause cause) {
+  (void)self;
+  (void)handle;
+  (void)cause;
+  return false;
+}
+static void fake_clear(void *self, vestry_cause cause) {
+  (void)self;
+  (void)cause;
+}
+static vestry_err fake_list(void *self, const vestry_scope *scope, size_t page, vestry_list_cursor *cursor,
+                            vestry_list_fn fn, void *ctx) {
+  (void)self;
+  (void)scope;
+  (void)page;
+  (void)fn;
+  (void)ctx;
+  cursor->done = true;
+  return VESTRY_OK;
+}
+static void fake_destroy(void *self) {
+  (void)self;
+}
+static void fake_tick(void *self) {
+  (void)self;
+  fake_ticks++;
+  fake_deadline_ns = UINT64_MAX;
+}
+static uint64_t fake_next_deadline_ns(void *self) {
+  (void)self;
+  return fake_deadline_ns;
+}
+
+static void fake_value(void *v) {
+  (void)v;
+}
+static void fake_close(void *v, vestry_cause cause) {
+  (void)v;
+  (void)cause;
+}
+
+static void an_earlier_deadline_brings_the_tick_forward(void **state) {
+  (void)state;
+  static const vestry_store_ops ops = {VESTRY_STORE_OPS_VERSION,
+                                       "fake",
+                                       fake_create,
+                                       fake_destroy,
+                                       fake_put,
+                                       fake_get,
+                                       fake_remove,
+                                       fake_remove_if,
+                                       fake_clear,
+                                       fake_list,
+                                       fake_tick,
+                                       fake_next_deadline_ns};
+  test_host_init(&w.own_host);
+  w.th = &w.own_host;
+  vestry_store_types *types;
+  assert_int_equal(vestry_store_types_create(&w.th->host, &types), VESTRY_OK);
+  assert_int_equal(vestry_store_types_add(types, &ops, NULL), VESTRY_OK);
+  vestry_store_options options = {.host = &w.th->host, .value = {fake_value, fake_value, fake_close}};
+  vestry_store *store;
+  assert_int_equal(vestry_store_create(types, "fake", &options, &store), VESTRY_OK);
+  fake_deadline_ns = now_ns() + 900 * MS;
+  fake_ticks = 0;
+  runtime = stepped(w.th);
+  assert_int_equal(vestry_store_driver_create(store, runtime, &driver), VESTRY_OK);
+  assert_sleeps_until(now_ns() + 900 * MS);
+  vestry_key key = VESTRY_KEY(1);
+  uint64_t earlier = now_ns() + 50 * MS;
+  deadline_after_put_ns = earlier;
+  assert_int_equal(vestry_store_put(store, world_scope("s"), &key, &key, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  assert_sleeps_until(earlier);
+  deadline_after_put_ns = now_ns() + 500 * MS; /* later: it need not hear of it, and finds out when it ticks */
+  assert_int_equal(vestry_store_put(store, world_scope("s"), &key, &key, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  assert_sleeps_until(earlier);
+  advance_ms(52);
+  assert_int_equal(fake_ticks, 1);
+  assert_sleeps_until(UINT64_MAX);
+  deadline_after_put_ns = now_ns() - 1; /* in the past: at once */
+  assert_int_equal(vestry_store_put(store, world_scope("s"), &key, &key, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  advance_ms(2);
+  assert_int_equal(fake_ticks, 2);
+  vestry_store_driver_destroy(driver);
+  vestry_store_destroy(store);
+  vestry_store_types_destroy(types);
+  vestry_runtime_destroy(runtime);
+  test_host_assert_clean(w.th);
+}
+
+/* With threads and the real clock: several put, the driver expires, and nothing is slept over. */
+enum { THREADS = 4, PUTS = 200 };
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t all_left = PTHREAD_COND_INITIALIZER;
+static size_t left_count;
+
+static void count_left(const vestry_purged *purged, void *ctx) {
+  (void)ctx;
+  assert_int_equal(purged->cause, VESTRY_CAUSE_IDLE);
+  pthread_mutex_lock(&lock);
+  if (++left_count % PUTS == 0) pthread_cond_broadcast(&all_left);
+  pthread_mutex_unlock(&lock);
+}
+
+static void wait_for_left(size_t count) {
+  struct timespec until;
+  clock_gettime(CLOCK_REALTIME, &until);
+  until.tv_sec += 60; /* only for a test that fails */
+  pthread_mutex_lock(&lock);
+  while (left_count < count) assert_int_equal(pthread_cond_timedwait(&all_left, &lock, &until), 0);
+  pthread_mutex_unlock(&lock);
+}
+
+typedef struct putter {
+  vestry_store *store;
+  size_t number;
+} putter;
+
+static void *put_some(void *ctx) {
+  const putter *p = ctx;
+  for (size_t i = 0; i < PUTS; i++) {
+    vestry_key key = VESTRY_KEY(p->number, i);
+    assert_int_equal(vestry_store_put(p->store, world_scope("s"), &key, ctx, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  }
+  return NULL;
+}
+
+static void threads_put_and_the_driver_expires(void **state) {
+  (void)state;
+  vestry_store_options options = {
+      .value = {fake_value, fake_value, fake_close}, .purge = count_left, .idle_ms = 1, .max_count = 100000};
+  vestry_store *store;
+  assert_int_equal(vestry_store_create(NULL, "lru", &options, &store), VESTRY_OK);
+  assert_int_equal(vestry_runtime_create(&(vestry_runtime_options){.threads_count = 2}, &runtime), VESTRY_OK);
+  assert_int_equal(vestry_store_driver_create(store, runtime, &driver), VESTRY_OK);
+  left_count = 0;
+  for (size_t round = 1; round <= 5; round++) {
+    pthread_t threads[THREADS];
+    putter putters[THREADS];
+    for (size_t i = 0; i < THREADS; i++) {
+      putters[i] = (putter){store, i};
+      assert_int_equal(pthread_create(&threads[i], NULL, put_some, &putters[i]), 0);
+    }
+    for (size_t i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+    wait_for_left(round * THREADS * PUTS); /* the last ones too, with no traffic any more */
+  }
+  vestry_store_driver_destroy(driver);
+  vestry_store_destroy(store);
+  vestry_runtime_destroy(runtime);
+}
+
+#define TEST(function, kind) cmocka_unit_test_prestate(function, (void *)&kind)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(values_expire_without_traffic, world_lru),
+      TEST(values_expire_without_traffic, world_naive_lru),
+      TEST(use_moves_the_deadline, world_lru),
+      TEST(use_moves_the_deadline, world_naive_lru),
+      TEST(what_is_in_the_store_before_the_driver_expires_too, world_lru),
+      cmocka_unit_test(a_store_that_never_expires_sleeps_for_ever),
+      cmocka_unit_test(a_store_has_one_driver),
+      cmocka_unit_test(a_closed_runtime_drives_nothing),
+      cmocka_unit_test(creating_without_memory_leaves_nothing),
+      cmocka_unit_test(an_earlier_deadline_brings_the_tick_forward),
+      cmocka_unit_test(threads_put_and_the_driver_expires),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
