@@ -110,9 +110,9 @@ VESTRY_API vestry_err vestry_actor_create(vestry_runtime *runtime, const vestry_
                                           vestry_actor **ret_actor);
 /** Take a reference. Returns its argument. Threads any. */
 VESTRY_API vestry_actor *vestry_actor_ref(vestry_actor *actor);
-/** Drop a reference (NULL accepted). When the last one is gone, the actor still runs for what was posted, as long as its
- *  runs receive something, and is then freed: messages that it would not receive are dropped. Returns NULL. Threads any,
- *  its own run included; does not block. */
+/** Drop a reference (NULL accepted). When the last one is gone, the actor still runs for what was posted, as long as
+ *  its runs receive something, and is then freed: messages that it would not receive are dropped. Returns NULL.
+ *  Threads  any, its own run included; does not block */
 VESTRY_API vestry_actor *vestry_actor_unref(vestry_actor *actor);
 
 /** Put a message into an actor's mailbox and see to it that the actor runs.

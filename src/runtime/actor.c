@@ -23,7 +23,7 @@
  *                  RUNNING the end of the run finds the bit and schedules. Nothing but the begin of a run clears it.
  * Visibility.      [N] notify's read-modify-write is a release, [B] begin's an acquire. notify writes even when the bit
  *                  is set already: a mere look would leave the notifier's earlier writes unpublished to the run that is
- *                  to come. [N] is an acquire too: who finds IDLE and schedules writes queue_next, and looks at what the
+ *                  to come. [N] is an acquire too: who finds IDLE and schedules writes queue_next and looks at what the
  *                  last run left, after the end [E] of that run. [E] is a read-modify-write as well, never a store, so
  *                  that it stays in the release sequence of every notify before it; and it is a release, so that a run
  *                  sees all of the one before it although they were on different threads.

@@ -164,7 +164,7 @@ static void the_reference_is_taken_before_anybody_can_run_it(void **state) {
   vestry_runtime_destroy(runtime);
 }
 
-/* Nothing but the two notifies and the begin of the run orders the plain number here (ThreadSanitizer knows): the second
+/* Nothing but the notifies and the begin of the run orders the plain number here (ThreadSanitizer knows): the second
  * notify finds the actor ready and still must publish what came before it. */
 typedef struct note {
   probe *to;

@@ -10,7 +10,7 @@
 #include "support/test.h"
 #include "support/test_host.h"
 
-/* The program is linked with --wrap=pthread_create, so that a thread may fail to start, and those that run be counted. */
+/* The program is linked with --wrap=pthread_create, so that threads can fail to start and be counted. */
 int __real_pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 int __wrap_pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 

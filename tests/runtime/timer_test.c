@@ -309,8 +309,8 @@ static void every_allocation_may_fail(void **state) {
 
 /* With threads. */
 
-/* A host whose clock stops one thread in its tracks: asked for the time by vestry_timer_set, which holds the timer's lock
- * then, it waits until it is released. */
+/* A host whose clock stops one thread in its tracks: asked for the time by vestry_timer_set, which then holds the timer's
+ * lock, it waits until it is released. */
 typedef struct slow_clock {
   bell bell; /* its test_host is the clock's */
   vestry_host host;
@@ -341,7 +341,7 @@ static void *step_once(void *argument) {
   return NULL;
 }
 
-/* The timer has left the wheel to fire, and only then is it set again, for later or for now. The fire under way must not
+/* The timer has left the wheel to fire, and only then is it set again, for later or for now. That fire must not
  * make the new deadline early, and one that has come rings once. */
 static void a_fire_under_way_meets_a_new_deadline(void **state) {
   (void)state;
