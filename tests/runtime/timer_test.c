@@ -309,8 +309,8 @@ static void every_allocation_may_fail(void **state) {
 
 /* With threads. */
 
-/* A host whose clock stops one thread in its tracks: asked for the time by vestry_timer_set, which then holds the timer's
- * lock, it waits until it is released. */
+/* A host whose clock stops one thread in its tracks: asked for the time by vestry_timer_set, which then holds the
+ * timer's lock, it waits until it is released. */
 typedef struct slow_clock {
   bell bell; /* its test_host is the clock's */
   vestry_host host;
