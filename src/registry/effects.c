@@ -138,7 +138,7 @@ vestry_err vsi_effects_register(vsi_names *names) {
   };
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; !error && i < sizeof built_in / sizeof *built_in; i++)
-    error = vsi_names_set(
-        names, &(vsi_entry){VSI_KIND_EFFECT, (char *)built_in[i].name, {.effect = built_in[i].effect}, NULL});
+    error =
+        vsi_names_set(names, built_in[i].name, &(vsi_entry){.kind = VSI_KIND_EFFECT, .fn.effect = built_in[i].effect});
   return error;
 }

@@ -155,7 +155,7 @@ void vestry_stats_get(vestry *v, vestry_stats *ret_stats) {
 
 vestry_err vestry_effect(vestry *v, const char *name, vestry_effect_fn effect, void *ctx) {
   if (!v || !effect) return VESTRY_INVALID;
-  return vsi_names_set(&v->names, &(vsi_entry){VSI_KIND_EFFECT, (char *)name, {.effect = effect}, ctx});
+  return vsi_names_set(&v->names, name, &(vsi_entry){.kind = VSI_KIND_EFFECT, .fn.effect = effect, .ctx = ctx});
 }
 
 vestry_err vestry_intercept(vestry *v, const vestry_interceptor *interceptor) {

@@ -48,18 +48,18 @@ static vestry_err make_room(vsi_names *names) {
   return VESTRY_OK;
 }
 
-vestry_err vsi_names_set(vsi_names *names, const vsi_entry *entry) {
-  if (!entry->name || !*entry->name) return VESTRY_INVALID;
+vestry_err vsi_names_set(vsi_names *names, const char *name, const vsi_entry *meaning) {
+  if (!name || !*name) return VESTRY_INVALID;
   if (make_room(names)) return VESTRY_NO_MEMORY;
-  vsi_entry *slot = slot_of(names->slots, names->slots_count, entry->kind, entry->name);
-  char *name = slot->name;
-  if (!name) {
-    name = vsi_strdup(names->host, entry->name, strlen(entry->name));
-    if (!name) return VESTRY_NO_MEMORY;
+  vsi_entry *slot = slot_of(names->slots, names->slots_count, meaning->kind, name);
+  char *own = slot->name;
+  if (!own) {
+    own = vsi_strdup(names->host, name, strlen(name));
+    if (!own) return VESTRY_NO_MEMORY;
     names->used_count++;
   }
-  *slot = *entry;
-  slot->name = name;
+  *slot = *meaning;
+  slot->name = own;
   return VESTRY_OK;
 }
 

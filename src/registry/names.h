@@ -32,9 +32,9 @@ typedef struct vsi_names {
 void vsi_names_init(vsi_names *names, const vestry_host *host);
 void vsi_names_finish(vsi_names *names);
 
-/* Set what entry->name means as entry->kind; the last wins. The name is copied. OK | INVALID (no name) | NO_MEMORY
- * (names unchanged). */
-vestry_err vsi_names_set(vsi_names *names, const vsi_entry *entry);
+/* Set what a name means; of two meanings of one kind the last wins. The name is copied; meaning->name is not looked at.
+ * OK | INVALID (no name) | NO_MEMORY (names unchanged). */
+vestry_err vsi_names_set(vsi_names *names, const char *name, const vsi_entry *meaning);
 /* NULL: nobody said. */
 const vsi_entry *vsi_names_find(const vsi_names *names, vsi_kind kind, const char *name);
 

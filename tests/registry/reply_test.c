@@ -1,0 +1,209 @@
+#include "registry/reply.h"
+
+#include <stdlib.h>
+
+#include "support/test.h"
+#include "support/test_host.h"
+
+static void headers_are_checked(void **state) {
+  (void)state;
+  static const struct {
+    const char *name, *value;
+    vestry_err error;
+  } cases[] = {
+      {"X-A", "b", VESTRY_OK},
+      {"X-A", "", VESTRY_OK},
+      {"X-A", "tab\tand \xc3\xa4", VESTRY_OK},
+      {"a!#$%&'*+-.^_`|~9Z", "b", VESTRY_OK},
+      {"Set-Cookie", "a=b; Path=/; HttpOnly", VESTRY_OK},
+      {NULL, "b", VESTRY_INVALID},
+      {"X-A", NULL, VESTRY_INVALID},
+      {"", "b", VESTRY_INVALID},
+      {"X A", "b", VESTRY_INVALID},
+      {"X-A:", "b", VESTRY_INVALID},
+      {"X-\xc3\xa4", "b", VESTRY_INVALID},
+      {"X-A\r\nX-B", "b", VESTRY_INVALID},
+      {"X-A", "b\r\nSet-Cookie: c=d", VESTRY_INVALID},
+      {"X-A", "b\rc", VESTRY_INVALID},
+      {"X-A", "b\nc", VESTRY_INVALID},
+      {"X-A", "b\x01", VESTRY_INVALID},
+      {"X-A", "b\x7f", VESTRY_INVALID},
+      {"Content-Length", "0", VESTRY_INVALID},
+      {"transfer-encoding", "chunked", VESTRY_INVALID},
+      {"Connection", "close", VESTRY_INVALID},
+      {"Keep-Alive", "1", VESTRY_INVALID},
+      {"Trailer", "X", VESTRY_INVALID},
+      {"UPGRADE", "h2c", VESTRY_INVALID},
+      {"TE", "trailers", VESTRY_INVALID},
+      {"Date", "now", VESTRY_INVALID},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    test_host th;
+    test_host_init(&th);
+    vestry_reply reply;
+    vsi_reply_init(&reply, &th.host);
+    assert_int_equal(vestry_reply_header(&reply, cases[i].name, cases[i].value), cases[i].error);
+    assert_int_equal(reply.headers_count, cases[i].error ? 0 : 1);
+    vsi_reply_finish(&reply);
+    test_host_assert_clean(&th);
+  }
+}
+
+static void headers_are_sent_twice_but_content_type(void **state) {
+  (void)state;
+  vestry_reply reply;
+  vsi_reply_init(&reply, vestry_host_default());
+  char value[] = "first";
+  for (int i = 0; i < 20; i++) assert_int_equal(vestry_reply_header(&reply, "X-A", value), VESTRY_OK);
+  assert_int_equal(vestry_reply_header(&reply, "Content-Type", "a/b"), VESTRY_OK);
+  assert_int_equal(vestry_reply_header(&reply, "content-type", "c/d"), VESTRY_OK);
+  value[0] = 'x'; /* copied */
+  assert_int_equal(reply.headers_count, 21);
+  assert_string_equal(vsi_reply_header_find(&reply, "x-a")->value, "first");
+  assert_string_equal(vsi_reply_header_find(&reply, "CONTENT-TYPE")->value, "c/d");
+  assert_null(vsi_reply_header_find(&reply, "X-B"));
+  vsi_reply_finish(&reply);
+}
+
+static void status_and_body(void **state) {
+  (void)state;
+  vestry_reply reply;
+  vsi_reply_init(&reply, vestry_host_default());
+  static const int bad[] = {-1, 0, 100, 199, 600, 1000};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    assert_int_equal(vestry_reply_status(&reply, bad[i]), VESTRY_INVALID);
+  assert_int_equal(reply.status, 0);
+  assert_int_equal(vestry_reply_status(&reply, 200), VESTRY_OK);
+  assert_int_equal(vestry_reply_status(&reply, 599), VESTRY_OK);
+  assert_int_equal(reply.status, 599);
+  assert_int_equal(vestry_reply_body(&reply, NULL, NULL, 1), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_body(&reply, "text/plain\r\nX: y", "a", 1), VESTRY_INVALID);
+  assert_false(reply.has_body);
+  assert_int_equal(vestry_reply_body(&reply, NULL, NULL, 0), VESTRY_OK);
+  assert_true(reply.has_body);
+  assert_int_equal(vestry_reply_body(&reply, "text/plain", "a\0b", 3), VESTRY_OK);
+  assert_int_equal(reply.body_len, 3);
+  assert_memory_equal(reply.body, "a\0b", 3);
+  assert_string_equal(reply.body_type, "text/plain");
+  vsi_reply_finish(&reply);
+}
+
+static void effects_are_arrays_headed_by_a_name(void **state) {
+  (void)state;
+  vestry_reply reply;
+  vsi_reply_init(&reply, vestry_host_default());
+  assert_false(vsi_reply_is_stream(&reply));
+  assert_int_equal(vestry_reply_fx(&reply, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_fx(&reply, "[s"), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_fx(&reply, "{s:i}", "a", 1), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_fx(&reply, "[]"), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_fx(&reply, "[i]", 1), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_fx(&reply, "[s]", "\xff"), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_effect(&reply, NULL), VESTRY_INVALID);
+  json_t *text = json_string("x");
+  assert_int_equal(vestry_reply_effect(&reply, text), VESTRY_INVALID);
+  json_decref(text);
+  assert_int_equal(vestry_reply_patch_signals(&reply, "[i]", 1), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_patch_signals(&reply, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_patch_elements(&reply, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_patch_elements(&reply, "\xc3"), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_execute_script(&reply, NULL), VESTRY_INVALID);
+  assert_false(vsi_reply_is_stream(&reply));
+  assert_false(reply.no_memory);
+
+  assert_int_equal(vestry_reply_fx(&reply, "[s,i]", "a", 1), VESTRY_OK);
+  assert_int_equal(vestry_reply_patch_signals(&reply, "{s:{s:b}}", "x", "y", 1), VESTRY_OK);
+  assert_int_equal(vestry_reply_patch_elements(&reply, "<p>\"</p>"), VESTRY_OK);
+  assert_int_equal(vestry_reply_execute_script(&reply, "f()"), VESTRY_OK);
+  assert_true(vsi_reply_is_stream(&reply));
+  char *dump = json_dumps(reply.effects, JSON_COMPACT);
+  assert_string_equal(dump, "[[\"a\",1],[\"patch-signals\",{\"x\":{\"y\":true}}],[\"patch-elements\",\"<p>\\\"</p>\"],"
+                            "[\"execute-script\",\"f()\"]]");
+  free(dump);
+  vsi_reply_finish(&reply);
+}
+
+static void a_reference_is_taken_on_ok_only(void **state) {
+  (void)state;
+  vestry_reply reply;
+  vsi_reply_init(&reply, vestry_host_default());
+  json_t *good = json_pack("[s]", "a"), *bad = json_pack("[i]", 1);
+  assert_int_equal(vestry_reply_effect(&reply, good), VESTRY_OK);
+  assert_int_equal(vestry_reply_effect(&reply, bad), VESTRY_INVALID);
+  assert_int_equal(good->refcount, 2);
+  assert_int_equal(bad->refcount, 1);
+  vsi_reply_finish(&reply);
+  assert_int_equal(good->refcount, 1);
+  json_decref(good);
+  json_decref(bad);
+}
+
+static void a_refused_key_is_remembered_until_a_good_one(void **state) {
+  (void)state;
+  vestry_reply reply;
+  vsi_reply_init(&reply, vestry_host_default());
+  assert_int_equal(vestry_reply_key(&reply, vestry_key_string(NULL)), VESTRY_INVALID);
+  assert_int_equal(reply.key_error, VESTRY_INVALID);
+  assert_null(reply.key);
+  assert_int_equal(vestry_reply_key(&reply, VESTRY_KEY("a", 1)), VESTRY_OK);
+  assert_int_equal(reply.key_error, VESTRY_OK);
+  assert_int_equal(vestry_reply_key(&reply, VESTRY_KEY("b")), VESTRY_OK);
+  assert_int_equal(reply.key->len, 1);
+  vsi_reply_finish(&reply);
+}
+
+static void keep_and_stream_options_are_checked(void **state) {
+  (void)state;
+  vestry_reply reply;
+  vsi_reply_init(&reply, vestry_host_default());
+  assert_int_equal(vestry_reply_keep(&reply, (vestry_put_policy)9, 0), VESTRY_INVALID);
+  assert_false(reply.keep);
+  assert_int_equal(reply.policy, VESTRY_PUT_REUSE);
+  assert_int_equal(vestry_reply_keep(&reply, VESTRY_PUT_MANY, 3), VESTRY_OK);
+  assert_int_equal(reply.many_count, 3);
+  assert_int_equal(vestry_reply_stream(&reply, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_stream(&reply, &(vestry_connection_options){.max_queued_count = 2000000}),
+                   VESTRY_INVALID);
+  assert_int_equal(vestry_reply_stream(&reply, &(vestry_connection_options){.full = (vestry_full_policy)7}),
+                   VESTRY_INVALID);
+  assert_int_equal(vestry_reply_stream(&reply, &(vestry_connection_options){.max_queued_count = 5}), VESTRY_OK);
+  assert_int_equal(reply.stream.max_queued_count, 5);
+  assert_int_equal(vestry_reply_connection(&reply, NULL), VESTRY_INVALID);
+  vsi_reply_finish(&reply);
+}
+
+/* A handler that ignores every error: what vestry must not perform is known from the reply. */
+static vestry_err fill_blindly(test_host *th, void *ctx) {
+  (void)ctx;
+  vestry_reply reply;
+  vsi_reply_init(&reply, &th->host);
+  for (int i = 0; i < 10; i++) (void)vestry_reply_header(&reply, "X-A", "b");
+  (void)vestry_reply_header(&reply, "Content-Type", "a/b");
+  (void)vestry_reply_header(&reply, "Content-Type", "a/b");
+  (void)vestry_reply_body(&reply, NULL, "a", 1);
+  (void)vestry_reply_body(&reply, NULL, "b", 1);
+  (void)vestry_reply_key(&reply, VESTRY_KEY("a", 1));
+  (void)vestry_reply_key(&reply, VESTRY_KEY("a", 2));
+  bool no_memory = reply.no_memory;
+  vsi_reply_finish(&reply);
+  return no_memory ? VESTRY_NO_MEMORY : VESTRY_OK;
+}
+
+static void out_of_memory_is_remembered(void **state) {
+  (void)state;
+  test_host_fail_each(fill_blindly, NULL, false);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(headers_are_checked),
+      cmocka_unit_test(headers_are_sent_twice_but_content_type),
+      cmocka_unit_test(status_and_body),
+      cmocka_unit_test(effects_are_arrays_headed_by_a_name),
+      cmocka_unit_test(a_reference_is_taken_on_ok_only),
+      cmocka_unit_test(a_refused_key_is_remembered_until_a_good_one),
+      cmocka_unit_test(keep_and_stream_options_are_checked),
+      cmocka_unit_test(out_of_memory_is_remembered),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
