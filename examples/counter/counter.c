@@ -147,23 +147,26 @@ static vestry_err client(const vestry_request *req, vestry_reply *reply, void *c
 }
 
 /* Add vestry to a civetweb server that is the application's own, and serve until a signal comes. */
-static vestry_err serve(struct app *app, struct mg_context *server, unsigned port) {
+static vestry_err serve(struct app *app, struct server *server) {
   vestry_civetweb *web;
-  vestry_err err = vestry_civetweb_create(app->v, server, NULL, &web);
-  if (err != VESTRY_OK) return err;
-  if (!err) err = vestry_civetweb_handle(web, "GET", "/", page, app);
+  vestry_err err = vestry_civetweb_create(app->v, server->civetweb, NULL, &web);
+  if (err) {
+    mg_stop(server->civetweb);
+    return err;
+  }
+  err = vestry_civetweb_handle(web, "GET", "/", page, app);
   if (!err) err = vestry_civetweb_handle(web, "PUT", "/", start, app);
   if (!err) err = vestry_civetweb_handle(web, "DELETE", "/", stop, app);
   if (!err) err = vestry_civetweb_handle(web, "POST", "/jump", jump, app);
   if (!err) err = vestry_civetweb_handle(web, "GET", "/keys", keys, app);
   if (!err && app->options.client) err = vestry_civetweb_handle(web, "GET", "/datastar.js", client, app);
   if (!err) {
-    printf("counter: http://127.0.0.1:%u\n", port);
+    printf("counter: http://127.0.0.1:%u\n", server->port);
     fflush(stdout);
     server_wait();
   }
   vestry_civetweb_stop(web, 1500); /* the streams are aborted, so that the browsers come back */
-  vestry_civetweb_stop_server(server);
+  vestry_civetweb_stop_server(server->civetweb);
   vestry_civetweb_destroy(web);
   return err;
 }
@@ -183,12 +186,12 @@ int main(int argc, char **argv) {
   if (!err) err = sessions_init(&app.sessions, app.v, tick);
   if (!err) err = vestry_effect(app.v, "counter/start", effect_start, &app);
   if (!err) err = vestry_effect(app.v, "counter/add", effect_add, &app);
-  unsigned port = 0;
-  struct mg_context *server = err ? NULL : server_start(&app.options, &port);
-  if (server) err = serve(&app, server, port);
+  struct server server;
+  bool started = !err && server_start(&server, &app.options);
+  if (started) err = serve(&app, &server);
   if (err) fprintf(stderr, "counter: %s\n", vestry_strerror(err));
   sessions_finish(&app.sessions);
   vestry_destroy(app.v);
   options_finish(&app.options);
-  return err || !server ? 1 : 0;
+  return started && !err ? 0 : 1;
 }

@@ -22,46 +22,43 @@ void server_block_signals(void) {
   signal(SIGPIPE, SIG_IGN); /* a client that left in the middle of an answer */
 }
 
-/* civetweb says why it cannot start through its log. */
-static int keep_message(const struct mg_connection *connection, const char *message) {
-  (void)connection;
-  (void)message;
+/* civetweb says in its log alone why it cannot start; the first line tells most. */
+static int log_message(const struct mg_connection *connection, const char *message) {
+  struct server *server = mg_get_user_data(mg_get_context(connection));
+  if (server && !atomic_load(&server->started) && !*server->why)
+    snprintf(server->why, sizeof server->why, "%s", message);
   return 1;
 }
 
-struct mg_context *server_start(const struct options *options, unsigned *ret_port) {
-  char port[32], threads[16], why[256] = "";
+bool server_start(struct server *server, const struct options *options) {
+  char port[32], threads[16];
+  *server = (struct server){.port = 0};
   snprintf(port, sizeof port, "127.0.0.1:%u", options->port);
   snprintf(threads, sizeof threads, "%u", options->threads_count);
-  const char *settings[] = {"listening_ports",
-                            port,
-                            "num_threads",
-                            threads, /* a stream has one for its life */
-                            "connection_queue",
-                            threads,
-                            "listen_backlog",
-                            threads,
-                            "tcp_nodelay",
-                            "1", /* small patches would wait for 40 ms */
-                            "request_timeout_ms",
-                            "10000",
-                            NULL};
-  if (vestry_civetweb_check(settings, why, sizeof why) != VESTRY_OK) {
-    fprintf(stderr, "counter: %s\n", why);
-    return NULL;
+  /* clang-format off */
+  const char *settings[] = {
+      "listening_ports", port,
+      "num_threads", threads, /* each stream has one for its life */
+      "connection_queue", threads,
+      "listen_backlog", threads,
+      "tcp_nodelay", "1", /* small patches would wait for 40 ms */
+      "request_timeout_ms", "10000", /* how long a client may stall */
+      NULL};
+  /* clang-format on */
+  if (vestry_civetweb_check(settings, server->why, sizeof server->why) != VESTRY_OK) {
+    fprintf(stderr, "counter: %s\n", server->why);
+    return false;
   }
-  struct mg_callbacks callbacks = {.log_message = keep_message};
-  unsigned code = 0;
-  struct mg_init_data init = {.callbacks = &callbacks, .configuration_options = settings};
-  struct mg_error_data error = {.code = &code, .text = why, .text_buffer_size = sizeof why};
-  struct mg_context *server = mg_start2(&init, &error);
+  struct mg_callbacks callbacks = {.log_message = log_message};
+  server->civetweb = mg_start(&callbacks, server, settings);
+  if (!server->civetweb) {
+    fprintf(stderr, "counter: %s\n", *server->why ? server->why : "the server does not start");
+    return false;
+  }
+  atomic_store(&server->started, true);
   struct mg_server_port bound;
-  if (!server) {
-    fprintf(stderr, "counter: cannot listen on %s: %s\n", port, why);
-  } else if (mg_get_server_ports(server, 1, &bound) == 1) {
-    *ret_port = (unsigned)bound.port;
-  }
-  return server;
+  if (mg_get_server_ports(server->civetweb, 1, &bound) == 1) server->port = (unsigned)bound.port;
+  return true;
 }
 
 /* The last resort: a worker of civetweb's that is in the middle of a write to a client which does not read comes back
