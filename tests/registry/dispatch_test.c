@@ -1,0 +1,489 @@
+/* Dispatching: order, interceptors, failures, and where from. */
+#include "registry/world.h"
+
+#define TICK "[\"patch-signals\", {\"n\": 1}]"
+
+/* Notes in order what happened. */
+typedef struct notes {
+  char text[1024];
+} notes;
+
+static void note(notes *n, const char *format, ...) VESTRY_PRINTF(2, 3);
+static void note(notes *n, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  size_t len = strlen(n->text);
+  vsnprintf(n->text + len, sizeof n->text - len, format, arguments);
+  va_end(arguments);
+}
+
+static vestry_err noting_effect(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  notes *n = ctx;
+  size_t count;
+  vestry_context_connections(context, &count);
+  note(n, "effect(%s,%zu) ", json_string_value(json_array_get(args, 0)), count);
+  if (json_is_true(json_array_get(args, 1))) return vestry_context_fail(context, VESTRY_FAILED, "as %s told", "was");
+  return VESTRY_OK;
+}
+
+/* One interceptor that notes and may fail. */
+typedef struct noter {
+  notes *n;
+  const char *name;
+  bool fails;
+} noter;
+
+static vestry_err note_before(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
+  noter *o = ctx;
+  note(o->n, "%s<%s ", o->name, effect ? json_string_value(json_array_get(effect, 0)) : "");
+  if (o->fails) return vestry_context_fail(context, VESTRY_FAILED, "before %s", o->name);
+  return VESTRY_OK;
+}
+
+static vestry_err note_after(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
+  (void)context;
+  noter *o = ctx;
+  note(o->n, "%s>%s ", o->name, effect ? json_string_value(json_array_get(effect, 0)) : "");
+  return o->fails ? VESTRY_NOT_FOUND : VESTRY_OK;
+}
+
+static void intercept(world *w, noter *o, vestry_phase phase) {
+  assert_int_equal(vestry_intercept(w->v, &(vestry_interceptor){o->name, phase, note_before, note_after, o}),
+                   VESTRY_OK);
+}
+
+static json_t *list(const char *text) {
+  json_t *effects = json_loads(text, 0, NULL);
+  assert_non_null(effects);
+  return effects;
+}
+
+static void begin_with_one(world *w, wire *r) {
+  world_begin(w, (vestry_options){0});
+  *r = (wire){0};
+  wire_plan(w, r, &(plan){.keep = true, .key = "a"});
+}
+
+static void interceptors_run_in_order_and_back(void **state) {
+  (void)state;
+  world w;
+  notes n = {""};
+  noter a = {&n, "A", false}, b = {&n, "B", false}, c = {&n, "c", false}, d = {&n, "d", false};
+  wire r;
+  begin_with_one(&w, &r);
+  intercept(&w, &c, VESTRY_PHASE_EFFECT);
+  intercept(&w, &a, VESTRY_PHASE_DISPATCH);
+  intercept(&w, &d, VESTRY_PHASE_EFFECT);
+  intercept(&w, &b, VESTRY_PHASE_DISPATCH);
+  assert_int_equal(vestry_effect(w.v, "e", noting_effect, &n), VESTRY_OK);
+  json_t *effects = list("[[\"e\",\"1\"],[\"e\",\"2\"]]");
+  vestry_dispatch_result result;
+  assert_int_equal(vestry_dispatch_json(w.v, NOWHERE, ROOM("a"), effects, &result), VESTRY_OK);
+  assert_string_equal(n.text, "A< B< c<e d<e effect(1,1) d>e c>e c<e d<e effect(2,1) d>e c>e B> A> ");
+  assert_int_equal(result.effects_count, 2);
+  assert_int_equal(result.errors_count, 0);
+  json_decref(effects);
+  world_end(&w);
+  wire_finish(&r);
+}
+
+static void failures_are_recorded_and_the_rest_goes_on(void **state) {
+  (void)state;
+  world w;
+  notes n = {""};
+  noter a = {&n, "A", true}, c = {&n, "c", true}, d = {&n, "d", false};
+  wire r;
+  begin_with_one(&w, &r);
+  intercept(&w, &a, VESTRY_PHASE_DISPATCH);
+  intercept(&w, &c, VESTRY_PHASE_EFFECT);
+  intercept(&w, &d, VESTRY_PHASE_EFFECT);
+  assert_int_equal(vestry_effect(w.v, "e", noting_effect, &n), VESTRY_OK);
+  json_t *effects = list("[[\"e\",\"1\",true],[\"e\",\"2\"]]");
+  vestry_dispatch_result result;
+  assert_int_equal(vestry_dispatch_json(w.v, NOWHERE, ROOM("a"), effects, &result), VESTRY_FAILED);
+  assert_string_equal(n.text, "A< c<e d<e effect(1,1) d>e c>e c<e d<e effect(2,1) d>e c>e A> ");
+  static const struct {
+    vestry_phase phase;
+    const char *name;
+    vestry_err error;
+    const char *detail;
+  } expected[] = {
+      {VESTRY_PHASE_DISPATCH, "A", VESTRY_FAILED, "before A"},  {VESTRY_PHASE_EFFECT, "c", VESTRY_FAILED, "before c"},
+      {VESTRY_PHASE_EFFECT, "e", VESTRY_FAILED, "as was told"}, {VESTRY_PHASE_EFFECT, "c", VESTRY_NOT_FOUND, ""},
+      {VESTRY_PHASE_EFFECT, "c", VESTRY_FAILED, "before c"},    {VESTRY_PHASE_EFFECT, "c", VESTRY_NOT_FOUND, ""},
+      {VESTRY_PHASE_DISPATCH, "A", VESTRY_NOT_FOUND, ""},
+  };
+  assert_int_equal(result.errors_count, 7);
+  for (size_t i = 0; i < 7; i++) {
+    assert_int_equal(result.errors[i].phase, expected[i].phase);
+    assert_string_equal(result.errors[i].name, expected[i].name);
+    assert_int_equal(result.errors[i].error, expected[i].error);
+    assert_string_equal(result.errors[i].detail, expected[i].detail);
+  }
+  assert_int_equal(result.effects_count, 1);
+  json_decref(effects);
+  world_end(&w);
+  wire_finish(&r);
+}
+
+static void failures_beyond_the_room_are_counted(void **state) {
+  (void)state;
+  world w;
+  wire r;
+  begin_with_one(&w, &r);
+  json_t *effects = json_array();
+  char name[200];
+  memset(name, 'n', sizeof name - 1);
+  name[sizeof name - 1] = '\0';
+  for (int i = 0; i < 12; i++) json_array_append_new(effects, json_pack("[s]", name));
+  vestry_dispatch_result result;
+  assert_int_equal(vestry_dispatch_json(w.v, NOWHERE, ROOM("a"), effects, &result), VESTRY_NOT_FOUND);
+  assert_int_equal(result.errors_count, 12);
+  assert_int_equal(result.connections_count, 1); /* which tells it from "nobody was there" */
+  assert_int_equal(strlen(result.errors[7].name), sizeof result.errors[7].name - 1);
+  json_decref(effects);
+  world_end(&w);
+  wire_finish(&r);
+}
+
+/* ------------------------------------------------------------------------------------------------ where to -------- */
+
+static void by_key_reaches_all_however_many(void **state) {
+  (void)state;
+  world w;
+  wire wires[20];
+  world_begin(&w, (vestry_options){0});
+  for (size_t i = 0; i < 20; i++) {
+    wires[i] = (wire){0};
+    wire_plan(&w, &wires[i], &(plan){.key = "a", .keep = true, .policy = VESTRY_PUT_MANY, .many_count = 20});
+  }
+  json_t *effects = list("[" TICK "]");
+  vestry_dispatch_result result;
+  assert_int_equal(vestry_dispatch_json(w.v, NOWHERE, ROOM("a"), effects, &result), VESTRY_OK);
+  assert_int_equal(result.connections_count, 20);
+  world_settle(&w);
+  for (size_t i = 0; i < 20; i++) assert_int_equal(wire_count(&wires[i], "{\"n\":1}"), 1);
+  json_decref(effects);
+  world_end(&w);
+  for (size_t i = 0; i < 20; i++) wire_finish(&wires[i]);
+}
+
+static void what_cannot_be_dispatched_is_said(void **state) {
+  (void)state;
+  world w;
+  wire r;
+  begin_with_one(&w, &r);
+  json_t *effects = list("[" TICK "]"), *object = json_object();
+  vestry_dispatch_result result;
+  assert_int_equal(vestry_dispatch(NULL, NOWHERE, ROOM("a"), "[]"), VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), "[["), VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), "{}"), VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch(w.v, NOWHERE, vestry_key_string(NULL), "[]"), VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch_json(w.v, NOWHERE, ROOM("a"), NULL, &result), VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch_json(w.v, NOWHERE, ROOM("a"), object, &result), VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch_to(w.v, NULL, effects, &result), VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch_to(w.v, r.connection, object, &result), VESTRY_INVALID);
+  memset(&result, 0xff, sizeof result);
+  assert_int_equal(vestry_dispatch_json(w.v, NOWHERE, ROOM("b"), effects, &result), VESTRY_NOT_FOUND);
+  assert_int_equal(result.connections_count, 0);
+  assert_int_equal(result.errors_count, 0);
+  assert_int_equal(vestry_dispatch_json(w.v, NOWHERE, ROOM("a"), effects, NULL), VESTRY_OK);
+  vestry_connection_close(r.connection, VESTRY_CAUSE_HANGUP); /* still stored */
+  assert_int_equal(vestry_dispatch_json(w.v, NOWHERE, ROOM("a"), effects, NULL), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_dispatch_to(w.v, r.connection, effects, NULL), VESTRY_NOT_FOUND);
+  vestry_close(w.v);
+  assert_int_equal(vestry_dispatch_json(w.v, NOWHERE, ROOM("a"), effects, NULL), VESTRY_CLOSED);
+  assert_int_equal(vestry_dispatch_to(w.v, r.connection, effects, NULL), VESTRY_CLOSED);
+  json_decref(effects);
+  json_decref(object);
+  world_end(&w);
+  wire_finish(&r);
+}
+
+static void to_one_that_is_held(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire r = {0};
+  wire_plan(&w, &r, &(plan){.auto_close = -1, .effects = "[" TICK "]"}); /* open, but under no key */
+  json_t *effects = list("[" TICK "]");
+  assert_int_equal(vestry_dispatch_to(w.v, r.connection, effects, NULL), VESTRY_OK);
+  world_settle(&w);
+  assert_int_equal(wire_count(&r, "{\"n\":1}"), 2);
+  json_decref(effects);
+  world_end(&w);
+  wire_finish(&r);
+}
+
+/* An event that one connection has no room for reaches the others. */
+static void one_full_connection_does_not_stop_the_others(void **state) {
+  (void)state;
+  world w;
+  wire full = {.parked = true}, open = {0};
+  world_begin(&w, (vestry_options){0});
+  plan p = {
+      .key = "a", .keep = true, .policy = VESTRY_PUT_MANY, .stream = {.max_queued_count = 1, .full = VESTRY_FULL_DROP}};
+  wire_plan(&w, &full, &p);
+  p.stream.max_queued_count = 10;
+  wire_plan(&w, &open, &p);
+  json_t *effects = list("[" TICK "," TICK "]");
+  vestry_dispatch_result result;
+  assert_int_equal(vestry_dispatch_json(w.v, NOWHERE, ROOM("a"), effects, &result), VESTRY_FULL);
+  assert_int_equal(result.effects_count, 1);
+  assert_int_equal(result.errors_count, 1);
+  world_settle(&w);
+  assert_int_equal(wire_count(&open, "{\"n\":1}"), 2);
+  vestry_connection_run(full.connection);
+  assert_int_equal(wire_count(&full, "{\"n\":1}"), 1);
+  json_decref(effects);
+  vestry_connection_close(full.connection, VESTRY_CAUSE_CLOSED);
+  vestry_connection_run(full.connection);
+  world_end(&w);
+  wire_finish(&full);
+  wire_finish(&open);
+}
+
+/* ------------------------------------------------------------------------------------------- inside effects ------- */
+
+static vestry_err dispatch_more(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)ctx;
+  json_int_t depth = json_integer_value(json_array_get(args, 0));
+  size_t count;
+  vestry_connection *connection = vestry_context_connections(context, &count)[0];
+  json_t *effects = depth ? json_pack("[[s,I]]", "more", depth - 1) : json_pack("[[s,{s:i}]]", "patch-signals", "n", 1);
+  vestry_err error = vestry_dispatch_to(vestry_context_instance(context), connection, effects, NULL);
+  json_decref(effects);
+  return error;
+}
+
+static void effects_dispatch_more(void **state) {
+  (void)state;
+  world w;
+  wire r;
+  begin_with_one(&w, &r);
+  assert_int_equal(vestry_effect(w.v, "more", dispatch_more, NULL), VESTRY_OK);
+  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), "[[s,i]]", "more", 20), VESTRY_OK);
+  world_settle(&w);
+  assert_int_equal(wire_count(&r, "{\"n\":1}"), 1);
+  world_end(&w);
+  wire_finish(&r);
+}
+
+static vestry_err check_context(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  world *w = ctx;
+  assert_ptr_equal(vestry_context_instance(context), w->v);
+  const vestry_request *req = vestry_context_request(context);
+  vestry_scope scope = vestry_context_scope(context);
+  bool from_request = json_is_true(json_array_get(args, 0));
+  assert_int_equal(req != NULL, from_request);
+  if (req) assert_string_equal(vestry_request_path(req), "/room");
+  assert_int_equal(scope.len, 3);
+  assert_memory_equal(scope.data, "ann", 3);
+  /* What is CONNECT's alone. */
+  size_t count;
+  vestry_connection *connection = vestry_context_connections(context, &count)[0];
+  assert_int_equal(count, 1);
+  assert_null(vestry_context_reply(context));
+  assert_null(vestry_context_opened(context));
+  assert_int_equal(vestry_context_target(context, connection), VESTRY_INVALID);
+  assert_int_equal(vestry_context_refuse(context, VESTRY_FAILED), VESTRY_INVALID);
+  return VESTRY_OK;
+}
+
+static vestry_err always_ann(const vestry_request *req, char *buffer, size_t *ret_len, void *ctx) {
+  (void)req, (void)ctx;
+  memcpy(buffer, "ann", 3);
+  *ret_len = 3;
+  return VESTRY_OK;
+}
+
+static void a_context_knows_where_it_comes_from(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){.scope = always_ann});
+  assert_int_equal(vestry_effect(w.v, "check", check_context, &w), VESTRY_OK);
+  wire r = {.path = "/room"}, again = {.path = "/room"};
+  wire_plan(&w, &r, &(plan){.keep = true, .key = "a", .effects = "[[\"check\",true]]"});
+  wire_plan(&w, &again, &(plan){.key = "a", .effects = "[[\"check\",true]]"});
+  assert_int_equal(vestry_dispatch(w.v, (vestry_scope){"ann", 3}, ROOM("a"), "[[s,b]]", "check", 0), VESTRY_OK);
+  assert_int_equal(atomic_load(&w.th.log_lines), 0);
+  world_end(&w);
+  wire_finish(&r);
+  wire_finish(&again);
+}
+
+/* --------------------------------------------------------------------------------------------- connecting --------- */
+
+typedef struct connecting {
+  world *w;
+  vestry_connection *found;   /* targeted before; NULL: none */
+  vestry_connection *instead; /* targeted after */
+  vestry_err refuse_before, refuse_after;
+  int befores, afters, opened;
+} connecting;
+
+static vestry_err connect_before(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
+  connecting *c = ctx;
+  assert_null(effect);
+  assert_non_null(vestry_context_reply(context));
+  assert_non_null(vestry_context_request(context));
+  assert_null(vestry_context_opened(context));
+  c->befores++;
+  if (c->found) return vestry_context_target(context, c->found);
+  if (c->refuse_before) return vestry_context_refuse(context, c->refuse_before);
+  return VESTRY_OK;
+}
+
+static vestry_err connect_after(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
+  connecting *c = ctx;
+  (void)effect;
+  c->afters++;
+  if (vestry_context_opened(context)) c->opened++;
+  if (c->instead) return vestry_context_target(context, c->instead);
+  if (c->refuse_after) {
+    assert_int_equal(vestry_context_refuse(context, VESTRY_OK), VESTRY_INVALID);
+    assert_int_equal(vestry_context_refuse(context, c->refuse_after), VESTRY_OK);
+    assert_int_equal(vestry_context_refuse(context, VESTRY_FAILED), VESTRY_OK); /* the first counts */
+    assert_null(vestry_context_opened(context));
+  }
+  return VESTRY_OK;
+}
+
+static void connect_with(world *w, connecting *c) {
+  world_begin(w, (vestry_options){0});
+  c->w = w;
+  assert_int_equal(vestry_intercept(w->v, &(vestry_interceptor){"connecting", VESTRY_PHASE_CONNECT, connect_before,
+                                                                connect_after, c}),
+                   VESTRY_OK);
+}
+
+static void an_interceptor_finds_connections(void **state) {
+  (void)state;
+  world w;
+  connecting c = {0};
+  connect_with(&w, &c);
+  wire r = {0}, later = {0}, dead = {0};
+  wire_plan(&w, &r, &(plan){.auto_close = -1, .effects = "[" TICK "]"});
+  assert_int_equal(c.opened, 1);
+  c.found = r.connection;
+  wire_plan(&w, &later, &(plan){.effects = "[" TICK "]"});
+  assert_int_equal(later.status, 204);
+  assert_int_equal(wire_count(&r, "{\"n\":1}"), 2);
+  wire_hang_up(&w, &r);
+  wire_plan(&w, &dead, &(plan){.effects = "[" TICK "]"}); /* a closed one does not count */
+  assert_int_equal(wire_count(&dead, "{\"n\":1}"), 1);
+  assert_int_equal(c.befores, 3);
+  assert_int_equal(c.afters, 3);
+  assert_non_null(strstr(w.th.last_log, "connecting: CLOSED"));
+  world_end(&w);
+  wire_finish(&r);
+  wire_finish(&later);
+  wire_finish(&dead);
+}
+
+static void an_interceptor_refuses(void **state) {
+  (void)state;
+  for (int after = 0; after < 2; after++) {
+    world w;
+    connecting c = {0};
+    connect_with(&w, &c);
+    *(after ? &c.refuse_after : &c.refuse_before) = VESTRY_NOT_FOUND;
+    wire r = {.parked = true};
+    wire_plan(&w, &r, &(plan){.keep = true, .key = "a", .effects = "[" TICK "]"});
+    assert_int_equal(r.status, 404);
+    assert_int_equal(r.opens, after);
+    assert_int_equal(r.ends, after);
+    assert_int_equal(c.afters, 1);
+    vestry_stats stats;
+    vestry_stats_get(w.v, &stats);
+    assert_int_equal(stats.store.put, 0);
+    assert_int_equal(stats.accepted, 0);
+    world_end(&w);
+    wire_finish(&r);
+  }
+}
+
+static void an_interceptor_gives_the_new_stream_up(void **state) {
+  (void)state;
+  world w;
+  connecting c = {0};
+  connect_with(&w, &c);
+  wire other = {0}, r = {0};
+  wire_plan(&w, &other, &(plan){.auto_close = -1, .effects = "[" TICK "]"});
+  c.instead = other.connection;
+  wire_plan(&w, &r, &(plan){.keep = true, .key = "a", .effects = "[" TICK "]"});
+  assert_int_equal(r.status, 204);
+  assert_int_equal(r.opens, 1);
+  assert_int_equal(r.ends, 1);
+  assert_int_equal(wire_count(&other, "{\"n\":1}"), 2);
+  vestry_stats stats;
+  vestry_stats_get(w.v, &stats);
+  assert_int_equal(stats.store.put, 0); /* the keeper's after comes later and finds nothing opened */
+  world_end(&w);
+  wire_finish(&other);
+  wire_finish(&r);
+}
+
+/* --------------------------------------------------------------------------------------------------- memory ------- */
+
+static bool dispatch_failing(long number) {
+  static const char long_key[] =
+      "a key that does not fit into the room that stores have on their stack for keys, since it is longer than the two "
+      "hundred and fifty-six bytes which they spend on it, so that they must ask for memory to look it up, which can "
+      "fail, and then nothing is dispatched";
+  world w;
+  world_begin(&w, (vestry_options){.connection = {.heartbeat_ms = VESTRY_NEVER_MS}});
+  wire wires[10];
+  for (size_t i = 0; i < 10; i++) {
+    wires[i] = (wire){0};
+    wire_plan(&w, &wires[i], &(plan){.key = long_key, .keep = true, .policy = VESTRY_PUT_MANY, .many_count = 10});
+  }
+  json_t *effects = list("[[\"patch-elements-seq\",[\"a\",\"b\"]]," TICK "]");
+  long fail_at = atomic_load(&w.th.allocations) + number;
+  atomic_store(&w.th.fail_at, fail_at);
+  vestry_dispatch_result result;
+  vestry_err error = vestry_dispatch_json(w.v, NOWHERE, ROOM(long_key), effects, &result);
+  bool failed = atomic_load(&w.th.allocations) > fail_at;
+  atomic_store(&w.th.fail_at, -1);
+  assert_int_equal(error, failed ? VESTRY_NO_MEMORY : VESTRY_OK);
+  if (failed && result.connections_count) assert_int_equal(result.errors_count, 1);
+  world_settle(&w);
+  size_t received = 0;
+  for (size_t i = 0; i < 10; i++) received += wire_count(&wires[i], "event: ");
+  if (!failed) assert_int_equal(received, 20);
+  /* At most one event went missing, or one for one connection. */
+  if (failed && result.connections_count) assert_in_range(received, 10, 19);
+  if (failed && !result.connections_count) assert_int_equal(received, 0);
+  json_decref(effects);
+  world_end(&w);
+  for (size_t i = 0; i < 10; i++) wire_finish(&wires[i]);
+  test_host_assert_clean(&w.th);
+  return failed;
+}
+
+static void dispatching_survives_every_allocation_failure(void **state) {
+  (void)state;
+  long number = 0;
+  while (dispatch_failing(number)) number++;
+  assert_true(number > 20);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(interceptors_run_in_order_and_back),
+      cmocka_unit_test(failures_are_recorded_and_the_rest_goes_on),
+      cmocka_unit_test(failures_beyond_the_room_are_counted),
+      cmocka_unit_test(by_key_reaches_all_however_many),
+      cmocka_unit_test(what_cannot_be_dispatched_is_said),
+      cmocka_unit_test(to_one_that_is_held),
+      cmocka_unit_test(one_full_connection_does_not_stop_the_others),
+      cmocka_unit_test(effects_dispatch_more),
+      cmocka_unit_test(a_context_knows_where_it_comes_from),
+      cmocka_unit_test(an_interceptor_finds_connections),
+      cmocka_unit_test(an_interceptor_refuses),
+      cmocka_unit_test(an_interceptor_gives_the_new_stream_up),
+      cmocka_unit_test(dispatching_survives_every_allocation_failure),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,210 @@
+/* The built-in effects to the byte, and what they refuse. */
+#include "registry/world.h"
+
+/* Dispatch this effect (JSON text) to a stream: the error, its detail, and what the stream received. */
+typedef struct tried {
+  vestry_err error;
+  char detail[96];
+  char text[2048];
+} tried;
+
+static tried try_effect(const char *effect) {
+  tried t = {0};
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire r = {0};
+  wire_plan(&w, &r, &(plan){.keep = true, .key = "a"});
+  json_t *effects = json_array();
+  json_array_append_new(effects, json_loads(effect, JSON_ALLOW_NUL | JSON_DECODE_ANY, NULL));
+  assert_int_equal(json_array_size(effects), 1);
+  vestry_dispatch_result result;
+  t.error = vestry_dispatch_json(w.v, NOWHERE, ROOM("a"), effects, &result);
+  assert_int_equal(result.connections_count, 1);
+  assert_int_equal(result.effects_count, t.error ? 0 : 1);
+  assert_int_equal(result.errors_count, t.error ? 1 : 0);
+  if (t.error) {
+    assert_int_equal(result.errors[0].error, t.error);
+    assert_int_equal(result.errors[0].phase, VESTRY_PHASE_EFFECT);
+    snprintf(t.detail, sizeof t.detail, "%s", result.errors[0].detail);
+  }
+  json_decref(effects);
+  world_settle(&w);
+  snprintf(t.text, sizeof t.text, "%s", r.text);
+  world_end(&w);
+  wire_finish(&r);
+  test_host_assert_clean(&w.th);
+  return t;
+}
+
+static void they_send_what_the_protocol_says(void **state) {
+  (void)state;
+  static const struct {
+    const char *effect, *text;
+  } cases[] = {
+      {"[\"patch-elements\",\"<p id=\\\"a\\\">1</p>\"]",
+       "event: datastar-patch-elements\ndata: elements <p id=\"a\">1</p>\n\n"},
+      {"[\"patch-elements\",\"<p>1</p>\",null]", "event: datastar-patch-elements\ndata: elements <p>1</p>\n\n"},
+      {"[\"patch-elements\",\"<g/>\",{\"selector\":\"#x\",\"mode\":\"append\",\"namespace\":\"svg\","
+       "\"useViewTransition\":true,\"viewTransitionSelector\":\"#y\",\"eventId\":\"7\",\"retryDuration\":50}]",
+       "event: datastar-patch-elements\nid: 7\nretry: 50\ndata: selector #x\ndata: mode append\n"
+       "data: useViewTransition true\ndata: viewTransitionSelector #y\ndata: namespace svg\ndata: elements <g/>\n\n"},
+      {"[\"patch-elements\",\"\",{\"selector\":\"#x\",\"mode\":\"remove\",\"useViewTransition\":false}]",
+       "event: datastar-patch-elements\ndata: selector #x\ndata: mode remove\n\n"},
+      {"[\"patch-elements-seq\",[\"<p>1</p>\",\"<p>2\\n</p>\"]]",
+       "event: datastar-patch-elements\ndata: elements <p>1</p>\ndata: elements <p>2\ndata: elements </p>\n\n"},
+      {"[\"patch-elements-seq\",[\"<p>1</p>\"],{\"mode\":\"inner\",\"selector\":\"#x\"}]",
+       "event: datastar-patch-elements\ndata: selector #x\ndata: mode inner\ndata: elements <p>1</p>\n\n"},
+      {"[\"patch-elements-seq\",[]]", "event: datastar-patch-elements\n\n"},
+      {"[\"patch-signals\",{\"a\":1,\"b\":{\"c\":null}}]",
+       "event: datastar-patch-signals\ndata: signals {\"a\":1,\"b\":{\"c\":null}}\n\n"},
+      {"[\"patch-signals\",\"{\\\"a\\\" : 1}\",{\"onlyIfMissing\":true,\"eventId\":\"\",\"retryDuration\":0}]",
+       "event: datastar-patch-signals\nid:\ndata: onlyIfMissing true\ndata: signals {\"a\" : 1}\n\n"},
+      {"[\"execute-script\",\"f()\"]", "event: datastar-patch-elements\ndata: selector body\ndata: mode append\n"
+                                       "data: elements <script data-effect=\"el.remove()\">f()</script>\n\n"},
+      {"[\"execute-script\",\"f()\",{\"autoRemove\":false,\"attributes\":{\"type\":\"module\",\"async\":true}}]",
+       "event: datastar-patch-elements\ndata: selector body\ndata: mode append\n"
+       "data: elements <script type=\"module\" async>f()</script>\n\n"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    tried t = try_effect(cases[i].effect);
+    assert_int_equal(t.error, VESTRY_OK);
+    assert_string_equal(t.text, cases[i].text);
+  }
+}
+
+static void hostile_text_stays_text(void **state) {
+  (void)state;
+  tried t = try_effect("[\"patch-elements\",\"<p>\\n\\nevent: x\\r\\ndata: y</p>\"]");
+  assert_string_equal(t.text, "event: datastar-patch-elements\ndata: elements <p>\ndata: elements \n"
+                              "data: elements event: x\ndata: elements data: y</p>\n\n");
+  t = try_effect("[\"patch-signals\",{\"a\":\"\\n\\nevent: x\"}]");
+  assert_string_equal(t.text, "event: datastar-patch-signals\ndata: signals {\"a\":\"\\n\\nevent: x\"}\n\n");
+  t = try_effect("[\"execute-script\",\"'</script><b>'\"]");
+  assert_non_null(strstr(t.text, "'\\u003C/script><b>'</script>"));
+}
+
+static void they_refuse_and_say_what(void **state) {
+  (void)state;
+  static const struct {
+    const char *effect, *detail;
+    vestry_err error;
+  } cases[] = {
+      {"7", "an effect is an array headed by its name", VESTRY_INVALID},
+      {"{}", "an effect is an array headed by its name", VESTRY_INVALID},
+      {"[]", "an effect is an array headed by its name", VESTRY_INVALID},
+      {"[[\"patch-elements\"]]", "an effect is an array headed by its name", VESTRY_INVALID},
+      {"[\"no-such\"]", "no effect of this name is registered", VESTRY_NOT_FOUND},
+      {"[\"patch-elements\"]", "an argument is missing", VESTRY_INVALID},
+      {"[\"patch-elements\",\"\",{},1]", "at most 2 arguments are wanted", VESTRY_INVALID},
+      {"[\"patch-elements\",1]", "the elements are a text", VESTRY_INVALID},
+      {"[\"patch-elements\",\"\",[]]", "options are an object", VESTRY_INVALID},
+      {"[\"patch-elements\",\"\",{\"Selector\":\"x\"}]", "no option is named Selector", VESTRY_INVALID},
+      {"[\"patch-elements\",\"\",{\"onlyIfMissing\":true}]", "no option is named onlyIfMissing", VESTRY_INVALID},
+      {"[\"patch-elements\",\"\",{\"selector\":1}]", "option selector: a text without NUL is wanted", VESTRY_INVALID},
+      {"[\"patch-elements\",\"\",{\"selector\":\"a\\u0000b\"}]", "option selector: a text without NUL is wanted",
+       VESTRY_INVALID},
+      {"[\"patch-elements\",\"\",{\"selector\":null}]", "option selector: a text without NUL is wanted",
+       VESTRY_INVALID},
+      {"[\"patch-elements\",\"\",{\"selector\":\"a\\nevent: x\"}]",
+       "the elements or an option is outside what events allow", VESTRY_INVALID},
+      {"[\"patch-elements\",\"\",{\"mode\":\"append\"}]", "the elements or an option is outside what events allow",
+       VESTRY_INVALID},
+      {"[\"patch-elements\",\"\",{\"mode\":\"Outer\"}]", "option mode: the name of a mode is wanted", VESTRY_INVALID},
+      {"[\"patch-elements\",\"\",{\"mode\":2}]", "option mode: the name of a mode is wanted", VESTRY_INVALID},
+      {"[\"patch-elements\",\"\",{\"namespace\":\"xul\"}]", "option namespace: html, svg or mathml is wanted",
+       VESTRY_INVALID},
+      {"[\"patch-elements\",\"\",{\"useViewTransition\":1}]", "option useViewTransition: true or false is wanted",
+       VESTRY_INVALID},
+      {"[\"patch-elements\",\"\",{\"retryDuration\":-1}]", "option retryDuration: a whole number of ms is wanted",
+       VESTRY_INVALID},
+      {"[\"patch-elements\",\"\",{\"retryDuration\":4294967296}]",
+       "option retryDuration: a whole number of ms is wanted", VESTRY_INVALID},
+      {"[\"patch-elements\",\"\",{\"retryDuration\":1.5}]", "option retryDuration: a whole number of ms is wanted",
+       VESTRY_INVALID},
+      {"[\"patch-elements-seq\",\"x\"]", "the elements are a list of texts", VESTRY_INVALID},
+      {"[\"patch-elements-seq\",[\"x\",2]]", "element 1 is no text", VESTRY_INVALID},
+      {"[\"patch-signals\"]", "an argument is missing", VESTRY_INVALID},
+      {"[\"patch-signals\",[1]]", "the signals are an object or its JSON text", VESTRY_INVALID},
+      {"[\"patch-signals\",\"alert(1)\"]", "the signals: not well formed", VESTRY_MALFORMED},
+      {"[\"patch-signals\",\"[1]\"]", "the signals: not well formed", VESTRY_MALFORMED},
+      {"[\"patch-signals\",{},{\"mode\":\"outer\"}]", "no option is named mode", VESTRY_INVALID},
+      {"[\"execute-script\",{}]", "the script is a text", VESTRY_INVALID},
+      {"[\"execute-script\",\"f()\",{\"autoRemove\":\"no\"}]", "option autoRemove: true or false is wanted",
+       VESTRY_INVALID},
+      {"[\"execute-script\",\"f()\",{\"attributes\":[\"async\"]}]", "option attributes: an object is wanted",
+       VESTRY_INVALID},
+      {"[\"execute-script\",\"f()\",{\"attributes\":{\"async\":false}}]",
+       "option attributes: a text or true for each is wanted", VESTRY_INVALID},
+      {"[\"execute-script\",\"f()\",{\"attributes\":{\"on click\":\"x\"}}]",
+       "the script or an option is outside what events allow", VESTRY_INVALID},
+      {"[\"close-sse\",1]", "at most 0 arguments are wanted", VESTRY_INVALID},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    tried t = try_effect(cases[i].effect);
+    assert_string_equal(t.detail, cases[i].detail);
+    assert_int_equal(t.error, cases[i].error);
+    assert_string_equal(t.text, "");
+  }
+}
+
+static void attributes_are_bounded(void **state) {
+  (void)state;
+  for (int count = 64; count <= 65; count++) {
+    char effect[2048];
+    size_t len = (size_t)snprintf(effect, sizeof effect, "[\"execute-script\",\"f()\",{\"attributes\":{");
+    for (int i = 0; i < count; i++)
+      len += (size_t)snprintf(effect + len, sizeof effect - len, "%s\"a%d\":true", i ? "," : "", i);
+    snprintf(effect + len, sizeof effect - len, "}}]");
+    tried t = try_effect(effect);
+    assert_int_equal(t.error, count == 64 ? VESTRY_OK : VESTRY_INVALID);
+    if (t.error) assert_string_equal(t.detail, "option attributes: at most 64 of them is wanted");
+  }
+}
+
+static void close_sse_ends_cleanly_after_what_was_sent(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire r = {0};
+  wire_plan(&w, &r, &(plan){.keep = true, .key = "a"});
+  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), "[[s,{s:i}],[s]]", "patch-signals", "n", 1, "close-sse"),
+                   VESTRY_OK);
+  world_settle(&w);
+  assert_int_equal(wire_count(&r, "{\"n\":1}"), 1);
+  assert_true(r.clean);
+  assert_int_equal(r.cause, VESTRY_CAUSE_CLOSED);
+  world_end(&w);
+  wire_finish(&r);
+}
+
+static vestry_err mine(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)context;
+  *(json_int_t *)ctx = json_integer_value(json_array_get(args, 0));
+  return VESTRY_OK;
+}
+
+static void an_application_can_replace_a_built_in_one(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  json_int_t got = 0;
+  assert_int_equal(vestry_effect(w.v, "patch-signals", mine, &got), VESTRY_OK);
+  wire r = {0};
+  wire_plan(&w, &r, &(plan){.effects = "[[\"patch-signals\",7]]"});
+  assert_int_equal(got, 7);
+  wire_assert_text(&r, "");
+  world_end(&w);
+  wire_finish(&r);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(they_send_what_the_protocol_says),
+      cmocka_unit_test(hostile_text_stays_text),
+      cmocka_unit_test(they_refuse_and_say_what),
+      cmocka_unit_test(attributes_are_bounded),
+      cmocka_unit_test(close_sse_ends_cleanly_after_what_was_sent),
+      cmocka_unit_test(an_application_can_replace_a_built_in_one),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,366 @@
+/* The instance: its making, its own effects and hooks, its end. */
+#include "registry/world.h"
+
+#define TICK "[\"patch-signals\", {\"n\": 1}]"
+
+static void options_are_checked(void **state) {
+  (void)state;
+  world w;
+  test_host_init(&w.th);
+  assert_int_equal(vestry_create(NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(world_try(&w, (vestry_options){.size = 8}), VESTRY_INVALID);
+  assert_int_equal(world_try(&w, (vestry_options){.store = "no-such"}), VESTRY_NOT_FOUND);
+  assert_int_equal(world_try(&w, (vestry_options){.max_body_bytes = SIZE_MAX}), VESTRY_INVALID);
+  assert_int_equal(world_try(&w, (vestry_options){.connection = {.max_queued_count = 2000000}}), VESTRY_INVALID);
+  atomic_store(&w.th.fail_random, true);
+  assert_int_equal(world_try(&w, (vestry_options){0}), VESTRY_IO);
+  assert_null(w.v);
+  test_host_assert_clean(&w.th);
+}
+
+static vestry_err create_one(test_host *th, void *ctx) {
+  vestry_options options = *(vestry_options *)ctx;
+  options.host = &th->host;
+  options.threads_count = VESTRY_THREADS_NONE;
+  vestry *v = NULL;
+  vestry_err error = vestry_create(&options, &v);
+  if (error) assert_null(v);
+  vestry_destroy(v);
+  return error;
+}
+
+static void creation_survives_every_allocation_failure(void **state) {
+  (void)state;
+  test_host_fail_each(create_one, &(vestry_options){0}, false);
+  test_host_fail_each(create_one, &(vestry_options){.store = "hash"}, false);
+}
+
+static void a_runtime_can_be_lent(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  vestry_runtime *runtime;
+  assert_int_equal(vestry_runtime_create(
+                       &(vestry_runtime_options){.host = &th.host, .threads_count = VESTRY_THREADS_NONE}, &runtime),
+                   VESTRY_OK);
+  vestry *v;
+  assert_int_equal(vestry_create(&(vestry_options){.runtime = runtime}, &v), VESTRY_OK);
+  assert_ptr_equal(vestry_runtime_of(v), runtime);
+  assert_ptr_equal(vestry_host_of(v), &th.host); /* the runtime's, when none is given */
+  assert_non_null(vestry_store_of(v));
+  vestry_destroy(v);
+  vestry_runtime_destroy(runtime);
+  vestry_destroy(NULL);
+  test_host_assert_clean(&th);
+}
+
+static void registering_is_checked(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  assert_int_equal(vestry_effect(w.v, "x", NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_intercept(w.v, NULL), VESTRY_INVALID);
+  world_end(&w);
+}
+
+/* ---------------------------------------------------------------------------------------- hooks and effects ------- */
+
+typedef struct notes {
+  char text[1024];
+  vestry *v;
+} notes;
+
+static void note(notes *n, const char *text) {
+  strncat(n->text, text, sizeof n->text - strlen(n->text) - 1);
+}
+
+static void own_open(vestry_connection *connection, void *ctx) {
+  assert_int_equal(vestry_connection_state_get(connection), VESTRY_STATE_OPEN);
+  note(ctx, "own-open ");
+}
+static void own_close(vestry_connection *connection, vestry_cause cause, void *ctx) {
+  (void)connection;
+  note(ctx, "own-close:");
+  note(ctx, vestry_cause_name(cause));
+  note(ctx, " ");
+}
+static void all_open(vestry_connection *connection, void *ctx) {
+  (void)connection;
+  note(ctx, "all-open ");
+}
+static void all_close(vestry_connection *connection, vestry_cause cause, void *ctx) {
+  (void)connection, (void)cause;
+  note(ctx, "all-close ");
+}
+
+static vestry_err connection_effect(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  size_t count;
+  vestry_connection *connection = vestry_context_connections(context, &count)[0];
+  assert_int_equal(count, 1);
+  assert_int_equal(json_array_size(args), 1);
+  assert_int_equal(json_integer_value(json_array_get(args, 0)), vestry_connection_id(connection));
+  assert_null(vestry_context_request(context));
+  assert_int_equal(vestry_context_scope(context).len, 3);
+  note(ctx, "connection ");
+  return VESTRY_OK;
+}
+
+static vestry_err closed_effect(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  size_t count;
+  vestry_connection *connection = vestry_context_connections(context, &count)[0];
+  assert_int_equal(json_integer_value(json_array_get(args, 0)), vestry_connection_id(connection));
+  assert_int_equal(vestry_context_scope(context).len, 3);
+  note(ctx, "sse-closed:");
+  note(ctx, json_string_value(json_array_get(args, 1)));
+  note(ctx, " ");
+  return VESTRY_OK;
+}
+
+static vestry_err closing(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
+  (void)context, (void)effect;
+  note(ctx, "[ ");
+  return VESTRY_OK;
+}
+static vestry_err closed(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
+  (void)context, (void)effect;
+  note(ctx, "] ");
+  return VESTRY_OK;
+}
+
+static vestry_err always_ann(const vestry_request *req, char *buffer, size_t *ret_len, void *ctx) {
+  (void)req, (void)ctx;
+  memcpy(buffer, "ann", 3);
+  *ret_len = 3;
+  return VESTRY_OK;
+}
+
+static void begin_noting(world *w, notes *n) {
+  world_begin(w, (vestry_options){.scope = always_ann, .hooks = {all_open, all_close, n}});
+  n->v = w->v;
+  assert_int_equal(vestry_effect(w->v, "connection", connection_effect, n), VESTRY_OK);
+  assert_int_equal(vestry_effect(w->v, "sse-closed", closed_effect, n), VESTRY_OK);
+  assert_int_equal(vestry_intercept(w->v, &(vestry_interceptor){"close", VESTRY_PHASE_CLOSE, closing, closed, n}),
+                   VESTRY_OK);
+}
+
+static void opening_and_closing_are_told_in_order(void **state) {
+  (void)state;
+  world w;
+  notes n = {.text = ""};
+  begin_noting(&w, &n);
+  wire r = {0};
+  wire_plan(&w, &r, &(plan){.keep = true, .hooks = {own_open, own_close, &n}});
+  assert_string_equal(n.text, "own-open all-open connection ");
+  n.text[0] = '\0';
+  wire_hang_up(&w, &r);
+  assert_string_equal(n.text, "[ own-close:hangup all-close sse-closed:hangup ] ");
+  assert_int_equal(atomic_load(&w.th.log_lines), 0);
+  world_end(&w);
+  wire_finish(&r);
+}
+
+static void a_stream_that_never_opened_is_closed_too(void **state) {
+  (void)state;
+  world w;
+  notes n = {.text = ""};
+  begin_noting(&w, &n);
+  wire r = {.open_io = VESTRY_IO_HANGUP};
+  wire_plan(&w, &r, &(plan){.keep = true, .hooks = {own_open, own_close, &n}});
+  assert_string_equal(n.text, "[ own-close:hangup all-close sse-closed:hangup ] ");
+  world_end(&w);
+  wire_finish(&r);
+}
+
+static vestry_err refuse(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
+  (void)effect, (void)ctx;
+  return vestry_context_refuse(context, VESTRY_EXISTS);
+}
+
+static void of_a_stream_that_was_given_up_only_its_hooks_hear(void **state) {
+  (void)state;
+  world w;
+  notes n = {.text = ""};
+  begin_noting(&w, &n);
+  assert_int_equal(vestry_intercept(w.v, &(vestry_interceptor){"refuse", VESTRY_PHASE_CONNECT, NULL, refuse, NULL}),
+                   VESTRY_OK);
+  wire r = {0};
+  wire_plan(&w, &r, &(plan){.keep = true, .hooks = {own_open, own_close, &n}});
+  assert_int_equal(r.status, 409);
+  assert_string_equal(n.text, "[ own-close:closed all-close ] ");
+  world_end(&w);
+  wire_finish(&r);
+}
+
+/* A page's close tells another page: hooks that dispatch, by key and by connection, also during the stop. */
+static void tell_the_others(vestry_connection *connection, vestry_cause cause, void *ctx) {
+  (void)connection, (void)cause;
+  notes *n = ctx;
+  vestry_err error = vestry_dispatch(n->v, NOWHERE, ROOM("b"), "[[s,{s:i}]]", "patch-signals", "left", 1);
+  note(n, vestry_err_name(error));
+  note(n, " ");
+}
+
+static void hooks_may_dispatch(void **state) {
+  (void)state;
+  world w;
+  notes n = {.text = ""};
+  world_begin(&w, (vestry_options){.hooks = {NULL, tell_the_others, &n}});
+  n.v = w.v;
+  wire a = {0}, b = {0}, c = {0};
+  wire_plan(&w, &a, &(plan){.keep = true, .key = "a"});
+  wire_plan(&w, &b, &(plan){.keep = true, .key = "b"});
+  wire_plan(&w, &c, &(plan){.keep = true, .key = "c"});
+  wire_hang_up(&w, &a);
+  assert_string_equal(n.text, "OK ");
+  assert_int_equal(wire_count(&b, "{\"left\":1}"), 1);
+  world_end(&w); /* b and c end, and their hooks dispatch to nobody */
+  assert_string_equal(n.text, "OK CLOSED CLOSED ");
+  wire_finish(&a);
+  wire_finish(&b);
+  wire_finish(&c);
+}
+
+/* ------------------------------------------------------------------------------------------------ re-entry -------- */
+
+typedef struct purger {
+  world *w;
+  wire *next; /* served from inside the hook */
+  int purges;
+} purger;
+
+static void serve_from_purge(const vestry_purged *purged, void *ctx) {
+  purger *p = ctx;
+  p->purges++;
+  char key[64];
+  size_t len;
+  assert_int_equal(vestry_key_format(purged->key, purged->key_len, key, sizeof key, &len), VESTRY_OK);
+  if (p->purges > 1) return;
+  assert_string_equal(key, "[\"room\",\"a\"]");
+  assert_int_equal(purged->cause, VESTRY_CAUSE_REPLACED);
+  assert_int_equal(vestry_dispatch(p->w->v, NOWHERE, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "purged", 1),
+                   VESTRY_OK); /* the one that displaced it */
+  assert_int_equal(vestry_close_key(p->w->v, NOWHERE, ROOM("none"), VESTRY_CAUSE_REMOVED, NULL), VESTRY_NOT_FOUND);
+  p->next->datastar = true;
+  assert_int_equal(wire_serve(p->w, p->next, planned, &(plan){.keep = true, .key = "b"}), VESTRY_OK);
+}
+
+static void a_purge_hook_may_do_everything(void **state) {
+  (void)state;
+  world w;
+  wire a = {0}, b = {0}, next = {0};
+  purger p = {&w, &next, 0};
+  world_begin(&w, (vestry_options){.purge = serve_from_purge, .purge_ctx = &p});
+  wire_plan(&w, &a, &(plan){.keep = true, .key = "a", .policy = VESTRY_PUT_REPLACE});
+  wire_plan(&w, &b, &(plan){.keep = true, .key = "a", .policy = VESTRY_PUT_REPLACE});
+  assert_int_equal(p.purges, 1);
+  assert_int_equal(wire_count(&b, "{\"purged\":1}"), 1);
+  assert_true(vestry_connection_is_open(next.connection));
+  world_end(&w);
+  assert_int_equal(p.purges, 3);
+  wire_finish(&a);
+  wire_finish(&b);
+  wire_finish(&next);
+}
+
+typedef struct clock_face {
+  vestry *v;
+  int n;
+  vestry_err last;
+} clock_face;
+
+static void on_timer(vestry_timer *timer, void *ctx) {
+  (void)timer;
+  clock_face *c = ctx;
+  c->last = vestry_dispatch(c->v, NOWHERE, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "n", ++c->n);
+}
+
+static void timers_dispatch_with_no_request(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  clock_face c = {.v = w.v};
+  vestry_timer *timer;
+  assert_int_equal(vestry_timer_create(vestry_runtime_of(w.v), on_timer, &c, &timer), VESTRY_OK);
+  assert_int_equal(vestry_timer_set(timer, 1000, 1000), VESTRY_OK);
+  wire r = {0};
+  wire_plan(&w, &r, &(plan){.keep = true, .key = "a"});
+  for (int i = 1; i <= 3; i++) {
+    test_host_advance_ms(&w.th, 1001);
+    world_settle(&w);
+    assert_int_equal(c.n, i);
+    assert_int_equal(c.last, VESTRY_OK);
+  }
+  assert_int_equal(wire_count(&r, "event: datastar-patch-signals"), 3);
+  assert_int_equal(wire_count(&r, "{\"n\":3}"), 1);
+  wire_hang_up(&w, &r);
+  test_host_advance_ms(&w.th, 1001);
+  world_settle(&w);
+  assert_int_equal(c.last, VESTRY_NOT_FOUND);
+  vestry_timer_destroy(timer);
+  world_end(&w);
+  wire_finish(&r);
+}
+
+/* -------------------------------------------------------------------------------------------------- the end ------- */
+
+static void the_end_in_three_steps(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire a = {0}, parked = {.parked = true};
+  wire_plan(&w, &a, &(plan){.keep = true, .key = "a", .effects = "[" TICK "]"});
+  wire_plan(&w, &parked, &(plan){.keep = true, .key = "b", .effects = "[" TICK "]"});
+  vestry_connection_run(parked.connection);
+  vestry_close(w.v);
+  vestry_close(w.v);
+  assert_false(vestry_connection_is_open(a.connection));
+  assert_int_equal(a.ends, 0);                           /* close does not wait */
+  assert_int_equal(vestry_stop(w.v, 0), VESTRY_TIMEOUT); /* the parked one needs its thread */
+  assert_int_equal(a.cause, VESTRY_CAUSE_SHUTDOWN);
+  assert_false(a.clean);
+  assert_int_equal(vestry_connection_run(parked.connection), VESTRY_STATE_CLOSED);
+  assert_int_equal(vestry_stop(w.v, 0), VESTRY_OK);
+  vestry_stats stats;
+  vestry_stats_get(w.v, &stats);
+  assert_int_equal(stats.closed_by_cause[VESTRY_CAUSE_SHUTDOWN], 2);
+  assert_int_equal(stats.store.removed_by_cause[VESTRY_CAUSE_SHUTDOWN], 2);
+  assert_int_equal(stats.requests, 2);
+  assert_int_equal(stats.written, 2);
+  world_end(&w);
+  wire_finish(&a);
+  wire_finish(&parked);
+  test_host_assert_clean(&w.th);
+}
+
+/* A reference that an application keeps too long holds memory, not the instance. */
+static void references_outlive_the_instance(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire r = {0};
+  wire_plan(&w, &r, &(plan){.keep = true, .key = "a"});
+  world_end(&w);
+  assert_int_equal(vestry_connection_cause(r.connection), VESTRY_CAUSE_SHUTDOWN);
+  assert_int_equal(vestry_connection_patch_signals(r.connection, "{}", 2, NULL), VESTRY_CLOSED);
+  assert_int_equal(r.releases, 0);
+  wire_finish(&r);
+  test_host_assert_clean(&w.th);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(options_are_checked),
+      cmocka_unit_test(creation_survives_every_allocation_failure),
+      cmocka_unit_test(a_runtime_can_be_lent),
+      cmocka_unit_test(registering_is_checked),
+      cmocka_unit_test(opening_and_closing_are_told_in_order),
+      cmocka_unit_test(a_stream_that_never_opened_is_closed_too),
+      cmocka_unit_test(of_a_stream_that_was_given_up_only_its_hooks_hear),
+      cmocka_unit_test(hooks_may_dispatch),
+      cmocka_unit_test(a_purge_hook_may_do_everything),
+      cmocka_unit_test(timers_dispatch_with_no_request),
+      cmocka_unit_test(the_end_in_three_steps),
+      cmocka_unit_test(references_outlive_the_instance),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,143 @@
+/* Lists of connections: what fits inside, what does not, and what is under a key. */
+#include "registry/targets.h"
+
+#include "registry/world.h"
+
+enum { MOST = 70 };
+
+/* A world with `count` connections under ("room", "a"). */
+static void fill(world *w, wire *wires, size_t count) {
+  world_begin(w, (vestry_options){0});
+  for (size_t i = 0; i < count; i++) {
+    wires[i] = (wire){0};
+    wire_plan(w, &wires[i], &(plan){.key = "a", .keep = true, .policy = VESTRY_PUT_MANY, .many_count = MOST});
+  }
+}
+
+static void empty(world *w, wire *wires, size_t count) {
+  world_end(w);
+  for (size_t i = 0; i < count; i++) wire_finish(&wires[i]);
+  test_host_assert_clean(&w->th);
+}
+
+static vestry_err find(world *w, vsi_targets *targets, size_t *closed_count) {
+  vestry_key key = ROOM("a");
+  return vsi_targets_find(targets, vestry_store_of(w->v), NOWHERE, &key, closed_count);
+}
+
+static void finds_all_however_many(void **state) {
+  (void)state;
+  static const size_t counts[] = {1, 7, 8, 9, 31, 32, 33, MOST};
+  for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+    world w;
+    wire wires[MOST];
+    fill(&w, wires, counts[i]);
+    vsi_targets targets;
+    vsi_targets_init(&targets, &w.th.host);
+    size_t closed_count = 99;
+    assert_int_equal(find(&w, &targets, &closed_count), VESTRY_OK);
+    assert_int_equal(targets.count, counts[i]);
+    assert_int_equal(closed_count, 0);
+    for (size_t j = 0; j < counts[i]; j++) assert_ptr_equal(targets.items[j], wires[j].connection); /* oldest first */
+    assert_int_equal(targets.items == targets.few, counts[i] <= VSI_TARGETS_INLINE);
+    vsi_targets_finish(&targets);
+    empty(&w, wires, counts[i]);
+  }
+}
+
+/* The usual case, one connection under a key, allocates nothing. */
+static void one_costs_no_allocation(void **state) {
+  (void)state;
+  world w;
+  wire wires[1];
+  fill(&w, wires, 1);
+  long before = atomic_load(&w.th.allocations);
+  vsi_targets targets;
+  vsi_targets_init(&targets, &w.th.host);
+  assert_int_equal(find(&w, &targets, NULL), VESTRY_OK);
+  vsi_targets_finish(&targets);
+  assert_int_equal(atomic_load(&w.th.allocations), before);
+  empty(&w, wires, 1);
+}
+
+static void closed_ones_are_left_out_and_counted(void **state) {
+  (void)state;
+  world w;
+  wire wires[12];
+  fill(&w, wires, 12);
+  for (size_t i = 0; i < 12; i += 3) vestry_connection_close(wires[i].connection, VESTRY_CAUSE_HANGUP);
+  vsi_targets targets;
+  vsi_targets_init(&targets, &w.th.host);
+  size_t closed_count = 0;
+  assert_int_equal(find(&w, &targets, &closed_count), VESTRY_OK);
+  assert_int_equal(targets.count, 8);
+  assert_int_equal(closed_count, 4);
+  vestry_connection_close(wires[1].connection, VESTRY_CAUSE_HANGUP);
+  vestry_connection_close(wires[11].connection, VESTRY_CAUSE_HANGUP);
+  vsi_targets_prune(&targets);
+  assert_int_equal(targets.count, 6);
+  assert_ptr_equal(targets.items[0], wires[2].connection);
+  assert_ptr_equal(targets.items[5], wires[10].connection);
+  vsi_targets_clear(&targets);
+  for (size_t i = 0; i < 12; i++) vestry_connection_close(wires[i].connection, VESTRY_CAUSE_HANGUP);
+  assert_int_equal(find(&w, &targets, &closed_count), VESTRY_NOT_FOUND);
+  assert_int_equal(closed_count, 12);
+  assert_int_equal(targets.count, 0);
+  world_settle(&w);
+  assert_int_equal(find(&w, &targets, &closed_count), VESTRY_NOT_FOUND);
+  assert_int_equal(closed_count, 0);
+  vsi_targets_finish(&targets);
+  empty(&w, wires, 12);
+}
+
+static void bad_keys_are_said(void **state) {
+  (void)state;
+  world w;
+  wire wires[1];
+  fill(&w, wires, 1);
+  vsi_targets targets;
+  vsi_targets_init(&targets, &w.th.host);
+  vestry_key none = vestry_key_string(NULL);
+  assert_int_equal(vsi_targets_find(&targets, vestry_store_of(w.v), NOWHERE, &none, NULL), VESTRY_INVALID);
+  static char wide[VESTRY_SCOPE_MAX_BYTES + 1];
+  vestry_key key = ROOM("a");
+  assert_int_equal(vsi_targets_find(&targets, vestry_store_of(w.v), (vestry_scope){wide, sizeof wide}, &key, NULL),
+                   VESTRY_TOO_LARGE);
+  vsi_targets_finish(&targets);
+  empty(&w, wires, 1);
+}
+
+static void out_of_memory_leaves_the_list_as_it_was(void **state) {
+  (void)state;
+  for (long number = 0;; number++) {
+    world w;
+    wire wires[40];
+    fill(&w, wires, 40);
+    vsi_targets targets;
+    vsi_targets_init(&targets, &w.th.host);
+    assert_int_equal(vsi_targets_add(&targets, wires[0].connection), VESTRY_OK);
+    atomic_store(&w.th.fail_at, atomic_load(&w.th.allocations) + number);
+    vestry_err error = find(&w, &targets, NULL);
+    bool failed = atomic_load(&w.th.allocations) > atomic_load(&w.th.fail_at);
+    atomic_store(&w.th.fail_at, -1);
+    assert_int_equal(error, failed ? VESTRY_NO_MEMORY : VESTRY_OK);
+    assert_int_equal(targets.count, failed ? 1 : 41);
+    vsi_targets_finish(&targets);
+    empty(&w, wires, 40);
+    if (!failed) {
+      assert_true(number >= 2);
+      return;
+    }
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(finds_all_however_many),
+      cmocka_unit_test(one_costs_no_allocation),
+      cmocka_unit_test(closed_ones_are_left_out_and_counted),
+      cmocka_unit_test(bad_keys_are_said),
+      cmocka_unit_test(out_of_memory_leaves_the_list_as_it_was),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
