@@ -277,10 +277,17 @@ static void an_earlier_deadline_brings_the_tick_forward(void **state) {
   advance_ms(52);
   assert_int_equal(fake_ticks, 1);
   assert_sleeps_until(UINT64_MAX);
+  uint64_t start = now_ns();
+  deadline_after_put_ns = start + 50 * MS + 1; /* between two milliseconds: not before it is due */
+  assert_int_equal(vestry_store_put(store, world_scope("s"), &key, &key, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  while (now_ns() < start + 50 * MS) advance_ms(1);
+  assert_int_equal(fake_ticks, 1);
+  advance_ms(3);
+  assert_int_equal(fake_ticks, 2);
   deadline_after_put_ns = now_ns() - 1; /* in the past: at once */
   assert_int_equal(vestry_store_put(store, world_scope("s"), &key, &key, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
   advance_ms(2);
-  assert_int_equal(fake_ticks, 2);
+  assert_int_equal(fake_ticks, 3);
   vestry_store_driver_destroy(driver);
   vestry_store_destroy(store);
   vestry_store_types_destroy(types);
