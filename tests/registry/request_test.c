@@ -36,8 +36,9 @@ static vestry_err look(const vestry_request *req, vestry_reply *reply, void *app
 static int ask(vestry_options options, wire *r, seen *s) {
   world w;
   world_begin(&w, options);
+  int calls = s->calls;
   wire_request(&w, r, look, s);
-  if (s->calls) assert_ptr_equal(s->instance, w.v);
+  if (s->calls > calls) assert_ptr_equal(s->instance, w.v);
   world_end(&w);
   int status = r->status;
   wire_finish(r);
