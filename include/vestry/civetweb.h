@@ -17,13 +17,14 @@
  *  patches wait for 40 ms), and request_timeout_ms to how long a client may stall.
  *
  *  How soon a stream ends when its client has gone: civetweb itself sees it at the second write after it, which is the
- *  second heartbeat. But on Linux the kernel is asked (NETLINK_SOCK_DIAG, no privilege needed) which sockets the server's
- *  ports have: every watch_ms. A client that closes, or whose machine resets the connection, is HANGUP within that time;
- *  one that acknowledges nothing for lost_ms is LOST: at most heartbeat + lost_ms + watch_ms after the cut. A client that
- *  acknowledges but does not read is neither; it is STALLED when a write to it got nowhere for request_timeout_ms. A
- *  client that shuts only its sending half is taken for one that closed; browsers do not do that.
+ *  second heartbeat. But on Linux the kernel is asked every watch_ms which sockets the server's ports have
+ *  (NETLINK_SOCK_DIAG, no privilege needed). A client that closes, or whose machine resets the connection, is HANGUP
+ *  within that time; one that acknowledges nothing for lost_ms is LOST, at most heartbeat + lost_ms + 2 × watch_ms
+ *  after the cut. A client that acknowledges but does not read is neither; it is STALLED when a write to it got nowhere
+ *  for request_timeout_ms. A client that shuts only its sending half is taken for one that closed; browsers do not do
+ *  that.
  *
- *  A stream to an HTTP/1.0 client lasts until the connection closes, so that client cannot tell an end from an abort. */
+ *  A stream to an HTTP/1.0 client lasts until the connection closes: that client cannot tell an end from an abort. */
 #ifndef VESTRY_CIVETWEB_H
 #define VESTRY_CIVETWEB_H
 
@@ -49,9 +50,10 @@ typedef struct vestry_civetweb_options {
 
 /** Look at a server's settings before mg_start: names and values in turn, ended by NULL.
  *  why      receives one terminated line on failure; may be NULL with capacity 0
- *  Returns  OK | UNSUPPORTED (a TLS port, and this civetweb has no working TLS: mg_start would crash) | INVALID (too
- *           few threads for a stream and the reserve, tcp_nodelay not 1)
- *  Threads  any, but not while another one starts or stops a civetweb server; does not block */
+ *  Returns  OK | UNSUPPORTED (a TLS port, and this civetweb cannot start TLS, as Debian's cannot: mg_start would crash.
+ *           civetweb says so only once in a process: heed it, and do not initialise its TLS before) | INVALID (too few
+ *           threads for a stream and the reserve, tcp_nodelay not 1)
+ *  Threads  any, but not while another one starts or stops a civetweb server; loads the TLS library for a TLS port */
 VESTRY_API vestry_err vestry_civetweb_check(const char *const *settings, char *why, size_t capacity);
 
 /** Add vestry to a running server.
@@ -59,20 +61,20 @@ VESTRY_API vestry_err vestry_civetweb_check(const char *const *settings, char *w
  *  options      NULL: the defaults; copied
  *  ret_adapter  owned by the caller; untouched on failure
  *  Returns  OK (also when the kernel does not tell about sockets: that is logged, and heartbeats find who has gone) |
- *           INVALID (an argument; num_threads leaves no room for a stream) | UNSUPPORTED (a TLS port without TLS) |
- *           NO_MEMORY | CLOSED (the instance's runtime) | IO (no randomness)
+ *           INVALID (an argument; num_threads leaves no room for a stream) | NO_MEMORY | CLOSED (the instance's
+ *           runtime) | IO (no randomness)
  *  Threads  any; does not block. The watch runs on a timer of the instance's runtime, 0.3 to 2 ms each time */
 VESTRY_API vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server,
                                              const vestry_civetweb_options *options, vestry_civetweb **ret_adapter);
 
 /** Mount a handler for a method and one exact path. Other methods on a mounted path are answered 405 with Allow (HEAD
  *  is served by GET's handler without the body, as an ordinary request); paths that are not mounted are left to the
- *  server, as are those below a mounted one. The server asks handlers of its own for exactly this path, or for one above
- *  it, first.
+ *  server, as are those below a mounted one. Handlers that the application gave the server itself for exactly this path
+ *  or one above it go first.
  *  method, path  copied; the path as it is after URL-decoding, without query
  *  handler, app  app is borrowed until the adapter is destroyed
- *  Returns  OK | EXISTS | INVALID (no method token; a path without its '/', or with one of * ? $ |, which civetweb takes
- *           for a pattern; no handler) | NO_MEMORY | CLOSED (it was stopped)
+ *  Returns  OK | EXISTS | INVALID (no method token; a path without its '/', or with one of * ? $ |, of which civetweb
+ *           makes patterns; no handler) | NO_MEMORY | CLOSED (it was stopped)
  *  Threads  one at a time; requests may be under way */
 VESTRY_API vestry_err vestry_civetweb_handle(vestry_civetweb *adapter, const char *method, const char *path,
                                              vestry_handler_fn handler, void *app);

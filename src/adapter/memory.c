@@ -51,7 +51,7 @@ static void let_go(vestry_memory_exchange *exchange) {
   vsi_free(exchange->host, exchange);
 }
 
-/* ------------------------------------------------------------------------------------------------- the request ----- */
+/* ---- the request ------------------------------------------------------------------------------------------------- */
 
 static const char *request_method(void *server_request) {
   const vestry_memory_exchange *exchange = server_request;
@@ -124,7 +124,7 @@ static vestry_err request_respond(void *server_request, const vestry_response *r
   return error;
 }
 
-/* --------------------------------------------------------------------------------------------------- the stream ---- */
+/* ---- the stream -------------------------------------------------------------------------------------------------- */
 
 /* What the far end's behaviour makes of any write; READS and TRICKLES take something. */
 static vestry_io io_of_locked(const vestry_memory_exchange *exchange) {
@@ -239,7 +239,7 @@ static const vestry_request_ops request_ops = {
     .open = request_open,
 };
 
-/* ------------------------------------------------------------------------------------------------ for the caller ---- */
+/* ---- for the caller ---------------------------------------------------------------------------------------------- */
 
 vestry_err vestry_memory_request(vestry *v, const vestry_memory_call *call, vestry_handler_fn handler, void *app,
                                  vestry_memory_exchange **ret_exchange) {

@@ -27,7 +27,7 @@ static void keep_text(char into[SEEN_MAX], const char *text) {
   snprintf(into, SEEN_MAX, "%s", text ? text : "(null)");
 }
 
-/* ------------------------------------------------------------------------------------------------ handlers -------- */
+/* ---- handlers ---------------------------------------------------------------------------------------------------- */
 
 static vestry_err echo(const vestry_request *req, vestry_reply *reply, void *app) {
   scene *s = app;
@@ -102,7 +102,7 @@ static vestry_err effects_only(const vestry_request *req, vestry_reply *reply, v
   return vestry_reply_patch_signals(reply, "{s:i}", "second", 2);
 }
 
-/* --------------------------------------------------------------------------------------------------- the scene ---- */
+/* ---- the scene --------------------------------------------------------------------------------------------------- */
 
 static void begin_with(void **state, const vestry_options *options) {
   static const vestry_options defaults = {0};
@@ -168,7 +168,7 @@ static void assert_body(void *exchange, const char *text) {
   assert_memory_equal(body.data, text, body.len);
 }
 
-/* --------------------------------------------------------------------------------------------- plain requests ----- */
+/* ---- plain requests ---------------------------------------------------------------------------------------------- */
 
 static void answers_with_status_headers_and_body(void **state) {
   begin(state);
@@ -274,7 +274,7 @@ static void refuses_malformed_signals(void **state) {
   finish();
 }
 
-/* ------------------------------------------------------------------------------------------------- bodies --------- */
+/* ---- bodies ------------------------------------------------------------------------------------------------------ */
 
 /* Bytes of every value, in no pattern that framing could hide. */
 static char *made_body(size_t len) {
@@ -335,7 +335,7 @@ static void refuses_bodies_that_break_off(void **state) {
   finish();
 }
 
-/* ------------------------------------------------------------------------------------------------- streams -------- */
+/* ---- streams ----------------------------------------------------------------------------------------------------- */
 
 static void flushes_the_head_of_a_stream_at_once(void **state) {
   begin(state);

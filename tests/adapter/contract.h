@@ -1,5 +1,5 @@
-/* What every adapter must do, whatever its server: run once for each. A seam is an adapter with a client at its far end.
- * Everything waits for what it asks for, and fails the test when that does not come. */
+/* What every adapter must do, whatever its server: run once for each. A seam is an adapter with a client at its far
+ * end. Everything waits for what it asks for, and fails the test when that does not come. */
 #ifndef TESTS_ADAPTER_CONTRACT_H
 #define TESTS_ADAPTER_CONTRACT_H
 

@@ -1,5 +1,5 @@
-/* A client made of a bare socket: it shows what is on the wire, and can behave badly. Every wait ends after a minute, and
- * then the test fails. */
+/* A client made of a bare socket: it shows what is on the wire, and can behave badly. Every wait ends after a minute,
+ * and then the test fails. */
 #ifndef TESTS_CIVETWEB_CLIENT_H
 #define TESTS_CIVETWEB_CLIENT_H
 

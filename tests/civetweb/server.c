@@ -80,7 +80,9 @@ void server_start(server *s, const server_settings *settings) {
   struct mg_server_port port;
   assert_int_equal(mg_get_server_ports(s->civetweb, 1, &port), 1);
   s->port = (uint16_t)port.port;
-  const vestry_civetweb_options adapter = {.reserve_threads = settings->reserve ? settings->reserve : 4,
+  const vestry_civetweb_options adapter = {.reserve_threads = settings->reserve == UINT32_MAX ? 0
+                                                              : settings->reserve             ? settings->reserve
+                                                                                              : 4,
                                            .watch_ms = settings->watch_ms,
                                            .lost_ms = settings->lost_ms};
   assert_int_equal(vestry_civetweb_create(s->v, s->civetweb, &adapter, &s->adapter), VESTRY_OK);

@@ -10,7 +10,7 @@
 
 typedef struct server_settings {
   unsigned threads;    /* 0: 12 */
-  unsigned reserve;    /* 0: 4 */
+  unsigned reserve;    /* 0: 4; UINT32_MAX: the adapter's default */
   unsigned timeout_ms; /* request_timeout_ms; 0: 30,000 */
   bool keep_alive;
   uint64_t watch_ms, lost_ms; /* as the adapter's */

@@ -9,7 +9,7 @@
 
 enum { DEFAULT_WATCH_MS = 250, DEFAULT_LOST_MS = 30000, PORTS_MAX = 64 };
 
-/* ------------------------------------------------------------------------------------------ requests and places ---- */
+/* ---- requests and places ----------------------------------------------------------------------------------------- */
 
 bool vsi_civetweb_enter(vestry_civetweb *adapter) {
   pthread_mutex_lock(&adapter->lock);
@@ -50,7 +50,7 @@ void vestry_civetweb_room(vestry_civetweb *adapter, uint32_t *ret_parked, uint32
   if (ret_capacity) *ret_capacity = adapter->capacity;
 }
 
-/* --------------------------------------------------------------------------------------------------- life ---------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static void init_locks(vestry_civetweb *adapter) {
   pthread_condattr_t attributes;
@@ -73,14 +73,6 @@ static vestry_err start_watch(vestry_civetweb *adapter, const vestry_civetweb_op
                                    count > 0 ? (size_t)count : 0, watch_ms, lost_ms, &adapter->watch);
 }
 
-static vestry_err check_running(const vsi_civetweb_settings *settings, uint32_t reserve, const vestry_host *host) {
-  if (settings->threads_count <= reserve) return VESTRY_INVALID;
-  if (settings->tls && !vsi_civetweb_tls_works()) return VESTRY_UNSUPPORTED;
-  if (!settings->nodelay)
-    vsi_civetweb_log(host, VESTRY_LOG_WARN, "civetweb: tcp_nodelay is not 1, so small patches may wait for 40 ms");
-  return VESTRY_OK;
-}
-
 vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server, const vestry_civetweb_options *options,
                                   vestry_civetweb **ret_adapter) {
   static const vestry_civetweb_options defaults = {0};
@@ -90,8 +82,9 @@ vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server, const ve
   vsi_civetweb_settings settings;
   vsi_civetweb_settings_read(server, &settings);
   uint32_t reserve = vsi_civetweb_reserve(options->reserve_threads, settings.threads_count);
-  vestry_err error = check_running(&settings, reserve, host);
-  if (error) return error;
+  if (settings.threads_count <= reserve) return VESTRY_INVALID;
+  if (!settings.nodelay)
+    vsi_civetweb_log(host, VESTRY_LOG_WARN, "civetweb: tcp_nodelay is not 1, so small patches may wait for 40 ms");
   vestry_civetweb *adapter = vsi_civetweb_alloc(host, 1, sizeof *adapter);
   if (!adapter) return VESTRY_NO_MEMORY;
   adapter->v = v;
@@ -101,7 +94,7 @@ vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server, const ve
   adapter->request_timeout_ns = vsi_civetweb_ms_to_ns(settings.request_timeout_ms);
   adapter->keep_alive = settings.keep_alive;
   init_locks(adapter);
-  error = vsi_civetweb_parked_init(&adapter->parked, host, adapter->capacity);
+  vestry_err error = vsi_civetweb_parked_init(&adapter->parked, host, adapter->capacity);
   if (!error) error = start_watch(adapter, options);
   if (error) {
     vestry_civetweb_destroy(adapter);

@@ -26,9 +26,8 @@ void vsi_civetweb_kernel_finish(vsi_civetweb_kernel *kernel);
 
 /* Call fn for each socket whose local port lies in the range, all address families. Does not wait for anybody: the
  * kernel answers as it is asked. One thread at a time.
- * Returns  OK: these were all that were there from begin to end, but for those that the kernel skips when a neighbour in
- *          its table goes away at that moment: what is missing is asked for twice | IO: no answer, or half of one; fn
- *          may have been called */
+ * Returns  OK: all that were there from begin to end, but for those that the kernel skips when a neighbour in its table
+ *          goes away at that moment | IO: no answer, or half of one; fn may have been called */
 vestry_err vsi_civetweb_kernel_dump(vsi_civetweb_kernel *kernel, vsi_civetweb_sockets which, vsi_civetweb_socket_fn fn,
                                     void *ctx);
 

@@ -73,7 +73,7 @@ void vsi_civetweb_request_close(vsi_civetweb_request *request) {
   mg_disable_connection_keep_alive(request->conn);
 }
 
-/* ------------------------------------------------------------------------------------------------- operations ------ */
+/* ---- operations -------------------------------------------------------------------------------------------------- */
 
 static const char *request_method(void *server_request) {
   return ((vsi_civetweb_request *)server_request)->info->request_method;

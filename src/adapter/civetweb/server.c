@@ -2,8 +2,8 @@
  *
  * mg_stop sets a flag and waits for the accepting thread to see it. That thread sleeps in a poll of two seconds, which
  * ends at once when somebody connects. So while mg_stop waits, a thread knocks: it connects to each port, and hangs up.
- * It begins a moment after mg_stop was called, as a client that is accepted before the flag is set but not taken up by a
- * worker before it is would be a descriptor that civetweb never closes. */
+ * It begins a moment after mg_stop was called: a client that is accepted before the flag is set, but not taken up by a
+ * worker before it is, would be a descriptor that civetweb never closes. */
 #include <arpa/inet.h>
 #include <civetweb.h>
 #include <netdb.h>

@@ -21,9 +21,8 @@ static uint32_t number_of(const char *text) {
   return number < 0 || number > INT32_MAX ? 0 : (uint32_t)number;
 }
 
-/* A list of ports: "8080", "127.0.0.1:8080", "+8443s", "80r", separated by commas. A trailing s is TLS, r redirects to
- * TLS; nothing else can follow the digits. */
-static bool names_tls_port(const char *ports) {
+/* A trailing s is TLS, r redirects to TLS; nothing else can follow the digits. */
+bool vsi_civetweb_names_tls_port(const char *ports) {
   for (const char *at = ports; *at;) {
     size_t len = strcspn(at, ",");
     size_t used = len;
@@ -45,7 +44,7 @@ static void settle(vsi_civetweb_settings *settings, const char *name, const char
   else if (strcmp(name, "tcp_nodelay") == 0)
     settings->nodelay = strcmp(value, "1") == 0;
   else if (strcmp(name, "listening_ports") == 0)
-    settings->tls = names_tls_port(value);
+    settings->tls = vsi_civetweb_names_tls_port(value);
 }
 
 /* What a server has that was told nothing. */
@@ -61,9 +60,10 @@ void vsi_civetweb_settings_read(const struct mg_context *server, vsi_civetweb_se
   }
 }
 
-bool vsi_civetweb_tls_works(void) {
-  /* The feature bit only says that TLS was compiled in; whether the libraries of this machine fit is found out by
-   * initialising them. The calls are counted, so an initialised civetweb stays so. */
+/* The feature bit only says that TLS was compiled in; whether the libraries of this machine fit is found out by
+ * initialising them. The calls are counted: a civetweb that is initialised already stays so. But 1.15 says no only to
+ * the first who asks in a process: half of the initialisation stays, and is taken for the whole afterwards. */
+static bool tls_works(void) {
   if (!mg_check_feature(MG_FEATURES_TLS)) return false;
   unsigned features = mg_init_library(MG_FEATURES_TLS);
   mg_exit_library();
@@ -73,7 +73,7 @@ bool vsi_civetweb_tls_works(void) {
 vestry_err vestry_civetweb_check(const char *const *settings, char *why, size_t capacity) {
   vsi_civetweb_settings made = unset;
   for (const char *const *at = settings; at && at[0] && at[1]; at += 2) settle(&made, at[0], at[1]);
-  if (made.tls && !vsi_civetweb_tls_works()) {
+  if (made.tls && !tls_works()) {
     snprintf(why, capacity, "listening_ports names a TLS port, but this civetweb cannot start TLS");
     return VESTRY_UNSUPPORTED;
   }

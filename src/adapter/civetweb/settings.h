@@ -18,7 +18,7 @@ void vsi_civetweb_settings_read(const struct mg_context *server, vsi_civetweb_se
 /* How many workers are kept free of streams: as asked for, or the default. */
 uint32_t vsi_civetweb_reserve(uint32_t asked, uint32_t threads_count);
 
-/* Whether this civetweb can start TLS without crashing. Not while another thread starts or stops a server. */
-bool vsi_civetweb_tls_works(void);
+/* Whether a list of ports ("8080", "127.0.0.1:8080", "+8443s", "80r", separated by commas) has one with TLS. */
+bool vsi_civetweb_names_tls_port(const char *ports);
 
 #endif

@@ -1,0 +1,196 @@
+/* Rounds of the watch over parked streams, without a socket: their connections are the memory adapter's. */
+#include "adapter/civetweb/parked.h"
+
+#include "adapter/witness.h"
+#include "support/test.h"
+#include "support/test_host.h"
+#include "vestry/memory.h"
+
+enum { STREAMS = 100 };
+
+static test_host th;
+static vestry *v;
+static witness w;
+static vsi_civetweb_parked parked;
+static vestry_memory_exchange *exchanges[STREAMS];
+static vsi_civetweb_entry entries[STREAMS];
+
+static vestry_err open_stream(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
+}
+
+static int begin(void **state) {
+  (void)state;
+  test_host_init(&th);
+  witness_init(&w);
+  const vestry_options options = {.host = &th.host, .threads_count = VESTRY_THREADS_NONE};
+  assert_int_equal(vestry_create(&options, &v), VESTRY_OK);
+  assert_int_equal(vsi_civetweb_parked_init(&parked, &th.host, STREAMS), VESTRY_OK);
+  memset(exchanges, 0, sizeof exchanges);
+  memset(entries, 0, sizeof entries);
+  return 0;
+}
+
+static int end(void **state) {
+  (void)state;
+  for (int i = 0; i < STREAMS; i++) vestry_memory_destroy(exchanges[i]);
+  vestry_destroy(v);
+  assert_int_equal(parked.count, 0);
+  vsi_civetweb_parked_finish(&parked, &th.host);
+  witness_finish(&w);
+  test_host_assert_clean(&th);
+  return 0;
+}
+
+/* Park stream i at a port; two may be at the same. */
+static void park(int i, int port) {
+  const vestry_memory_call call = {.datastar = true};
+  assert_int_equal(vestry_memory_request(v, &call, open_stream, NULL, &exchanges[i]), VESTRY_OK);
+  entries[i].connection = vestry_memory_connection(exchanges[i]);
+  entries[i].has_peer = vsi_civetweb_peer_parse("10.0.0.1", port, 80, &entries[i].peer);
+  assert_true(entries[i].has_peer);
+  vsi_civetweb_parked_add(&parked, &entries[i]);
+}
+
+static void leave(int i) {
+  vsi_civetweb_parked_remove(&parked, &entries[i]);
+}
+
+static void see(int port, uint64_t cookie, bool established) {
+  vsi_civetweb_socket socket = {.cookie = cookie, .established = established};
+  assert_true(vsi_civetweb_peer_parse("10.0.0.1", port, 80, &socket.peer));
+  vsi_civetweb_parked_see(&parked, &socket, 0, UINT64_MAX);
+}
+
+static vestry_cause cause(int i) {
+  return vestry_connection_cause(entries[i].connection);
+}
+
+static void closes_whom_it_does_not_see(void **state) {
+  (void)state;
+  assert_false(vsi_civetweb_parked_begin(&parked)); /* nobody */
+  for (int i = 0; i < 3; i++) park(i, 1000 + i);
+  assert_true(vsi_civetweb_parked_begin(&parked));
+  assert_int_equal(vsi_civetweb_parked_unseen(&parked), 3);
+  see(1000, 1, true);
+  see(1002, 3, false);
+  see(7777, 4, true); /* of no stream */
+  assert_int_equal(vsi_civetweb_parked_unseen(&parked), 1);
+  vsi_civetweb_parked_close(&parked);
+  assert_int_equal(cause(0), VESTRY_CAUSE_NONE);
+  assert_int_equal(cause(1), VESTRY_CAUSE_HANGUP); /* not there */
+  assert_int_equal(cause(2), VESTRY_CAUSE_HANGUP); /* there, but shut */
+  for (int i = 0; i < 3; i++) leave(i);
+}
+
+static void does_not_judge_who_came_after_the_begin(void **state) {
+  (void)state;
+  park(0, 1000);
+  assert_true(vsi_civetweb_parked_begin(&parked));
+  park(1, 1001);
+  assert_int_equal(vsi_civetweb_parked_unseen(&parked), 1);
+  see(1000, 1, true);
+  assert_int_equal(vsi_civetweb_parked_unseen(&parked), 0);
+  vsi_civetweb_parked_close(&parked);
+  assert_int_equal(cause(1), VESTRY_CAUSE_NONE);
+  assert_true(vsi_civetweb_parked_begin(&parked)); /* but in the next round */
+  see(1000, 1, true);
+  vsi_civetweb_parked_close(&parked);
+  assert_int_equal(cause(0), VESTRY_CAUSE_NONE);
+  assert_int_equal(cause(1), VESTRY_CAUSE_HANGUP);
+  leave(1);
+  leave(0);
+}
+
+/* A client that is back from the port it had: its new socket does not keep the old stream. */
+static void one_socket_keeps_one_stream(void **state) {
+  (void)state;
+  park(0, 1000);
+  assert_true(vsi_civetweb_parked_begin(&parked));
+  see(1000, 1, true);
+  vsi_civetweb_parked_close(&parked);
+  park(1, 1000);
+  assert_true(vsi_civetweb_parked_begin(&parked));
+  see(1000, 2, true);
+  see(1000, 2, true); /* told twice */
+  vsi_civetweb_parked_close(&parked);
+  assert_int_equal(cause(0), VESTRY_CAUSE_HANGUP);
+  assert_int_equal(cause(1), VESTRY_CAUSE_NONE);
+  leave(0);
+  leave(1);
+}
+
+static void a_new_socket_is_the_youngest_streams(void **state) {
+  (void)state;
+  park(0, 1000); /* never seen */
+  park(1, 1000);
+  assert_true(vsi_civetweb_parked_begin(&parked));
+  see(1000, 2, true);
+  vsi_civetweb_parked_close(&parked);
+  assert_int_equal(cause(0), VESTRY_CAUSE_HANGUP);
+  assert_int_equal(cause(1), VESTRY_CAUSE_NONE);
+  leave(0);
+  leave(1);
+}
+
+static void two_sockets_keep_two_streams(void **state) {
+  (void)state;
+  park(0, 1000); /* of one client, to two addresses of the server's */
+  park(1, 1000);
+  for (int round = 0; round < 3; round++) {
+    assert_true(vsi_civetweb_parked_begin(&parked));
+    see(1000, round % 2 ? 1 : 2, true);
+    see(1000, round % 2 ? 2 : 1, true);
+    assert_int_equal(vsi_civetweb_parked_unseen(&parked), 0);
+    vsi_civetweb_parked_close(&parked);
+  }
+  assert_int_equal(cause(0), VESTRY_CAUSE_NONE);
+  assert_int_equal(cause(1), VESTRY_CAUSE_NONE);
+  leave(0);
+  leave(1);
+}
+
+static void whom_it_cannot_watch_it_leaves_alone(void **state) {
+  (void)state;
+  const vestry_memory_call call = {.datastar = true};
+  assert_int_equal(vestry_memory_request(v, &call, open_stream, NULL, &exchanges[0]), VESTRY_OK);
+  entries[0].connection = vestry_memory_connection(exchanges[0]);
+  entries[0].has_peer = vsi_civetweb_peer_parse("elsewhere", 1, 2, &entries[0].peer);
+  assert_false(entries[0].has_peer);
+  vsi_civetweb_parked_add(&parked, &entries[0]);
+  assert_true(vsi_civetweb_parked_begin(&parked));
+  assert_int_equal(vsi_civetweb_parked_unseen(&parked), 0);
+  vsi_civetweb_parked_close(&parked);
+  assert_int_equal(cause(0), VESTRY_CAUSE_NONE);
+  vsi_civetweb_parked_close_all(&parked, VESTRY_CAUSE_SHUTDOWN);
+  assert_int_equal(cause(0), VESTRY_CAUSE_SHUTDOWN);
+  leave(0);
+}
+
+static void closes_all_and_each_once(void **state) {
+  (void)state;
+  for (int i = 0; i < STREAMS; i++) park(i, 1000 + i);
+  assert_true(vsi_civetweb_parked_begin(&parked));
+  for (int i = 0; i < STREAMS; i += 2) see(1000 + i, (uint64_t)i + 1, true);
+  assert_int_equal(vsi_civetweb_parked_unseen(&parked), STREAMS / 2);
+  vsi_civetweb_parked_close(&parked);
+  assert_int_equal(vsi_civetweb_parked_unseen(&parked), 0); /* those that were told are no reason to ask again */
+  vsi_civetweb_parked_close_all(&parked, VESTRY_CAUSE_SHUTDOWN);
+  vsi_civetweb_parked_close_all(&parked, VESTRY_CAUSE_ERROR);
+  for (int i = 0; i < STREAMS; i++) {
+    assert_int_equal(cause(i), i % 2 ? VESTRY_CAUSE_HANGUP : VESTRY_CAUSE_SHUTDOWN);
+    leave(i);
+  }
+}
+
+int main(void) {
+#define EACH(test) cmocka_unit_test_setup_teardown(test, begin, end)
+  const struct CMUnitTest tests[] = {
+      EACH(closes_whom_it_does_not_see),  EACH(does_not_judge_who_came_after_the_begin),
+      EACH(one_socket_keeps_one_stream),  EACH(a_new_socket_is_the_youngest_streams),
+      EACH(two_sockets_keep_two_streams), EACH(whom_it_cannot_watch_it_leaves_alone),
+      EACH(closes_all_and_each_once),
+  };
+  return cmocka_run_group_tests_name("parked streams", tests, NULL, NULL);
+}

@@ -1,0 +1,127 @@
+#include "adapter/civetweb/routes.h"
+
+#include "adapter/civetweb/answer.h"
+#include "support/test.h"
+#include "support/test_host.h"
+
+static vestry_err one(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)reply, (void)app;
+  return VESTRY_OK;
+}
+
+static vestry_err two(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)reply, (void)app;
+  return VESTRY_FAILED;
+}
+
+static test_host th;
+static vsi_civetweb_routes routes;
+
+static vestry_err add(const char *method, const char *path, vestry_handler_fn handler, vsi_civetweb_route **ret_route,
+                      bool *ret_new) {
+  return vsi_civetweb_routes_add(&routes, NULL, &th.host, method, path, handler, &th, ret_route, ret_new);
+}
+
+static void finds_by_method(void **state) {
+  (void)state;
+  test_host_init(&th);
+  vsi_civetweb_route *route = NULL, *same = NULL, *other = NULL;
+  bool is_new = false;
+  assert_int_equal(add("GET", "/a", one, &route, &is_new), VESTRY_OK);
+  assert_true(is_new);
+  assert_int_equal(add("POST", "/a", two, &same, &is_new), VESTRY_OK);
+  assert_false(is_new);
+  assert_ptr_equal(route, same);
+  assert_int_equal(add("GET", "/a/b", two, &other, &is_new), VESTRY_OK);
+  assert_true(is_new);
+  assert_int_equal(add("GET", "/a", two, &same, &is_new), VESTRY_EXISTS);
+  assert_true(vsi_civetweb_route_find(route, "GET")->handler == one);
+  assert_ptr_equal(vsi_civetweb_route_find(route, "GET")->app, &th);
+  assert_true(vsi_civetweb_route_find(route, "HEAD")->handler == one);
+  assert_true(vsi_civetweb_route_find(route, "POST")->handler == two);
+  assert_null(vsi_civetweb_route_find(route, "get")); /* methods have case */
+  assert_null(vsi_civetweb_route_find(route, "PUT"));
+  char allow[64];
+  vsi_civetweb_route_allow(route, allow, sizeof allow);
+  assert_string_equal(allow, "POST, GET, HEAD");
+  vsi_civetweb_route_allow(route, allow, 10); /* whole names only */
+  assert_string_equal(allow, "POST, GET");
+  assert_int_equal(add("HEAD", "/a", two, &same, &is_new), VESTRY_OK);
+  assert_true(vsi_civetweb_route_find(route, "HEAD")->handler == two);
+  vsi_civetweb_route_allow(route, allow, sizeof allow);
+  assert_string_equal(allow, "HEAD, POST, GET");
+  vsi_civetweb_routes_finish(&routes, &th.host);
+  test_host_assert_clean(&th);
+}
+
+static void refuses_what_is_no_route(void **state) {
+  (void)state;
+  test_host_init(&th);
+  vsi_civetweb_route *route = NULL;
+  bool is_new = false;
+  static const char *const methods[] = {NULL, "", "GE T", "GET\r", "G\xc3\xa9T", "GET/"};
+  for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+    assert_int_equal(add(methods[i], "/", one, &route, &is_new), VESTRY_INVALID);
+  static const char *const paths[] = {NULL, "", "a", "*", "/a*", "/a?b", "/a$", "/a|/b"};
+  for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+    assert_int_equal(add("GET", paths[i], one, &route, &is_new), VESTRY_INVALID);
+  assert_int_equal(add("GET", "/", NULL, &route, &is_new), VESTRY_INVALID);
+  assert_null(route);
+  assert_int_equal(add("M-SEARCH", "/", one, &route, &is_new), VESTRY_OK);
+  vsi_civetweb_routes_finish(&routes, &th.host);
+  test_host_assert_clean(&th);
+}
+
+static vestry_err add_two(test_host *host, void *ctx) {
+  (void)ctx;
+  vsi_civetweb_routes made = {NULL};
+  vsi_civetweb_route *route = NULL;
+  bool is_new = false;
+  vestry_err error = vsi_civetweb_routes_add(&made, NULL, &host->host, "GET", "/a", one, NULL, &route, &is_new);
+  if (!error) error = vsi_civetweb_routes_add(&made, NULL, &host->host, "PUT", "/a", one, NULL, &route, &is_new);
+  if (!error) error = vsi_civetweb_routes_add(&made, NULL, &host->host, "PUT", "/b", one, NULL, &route, &is_new);
+  vsi_civetweb_routes_finish(&made, &host->host);
+  return error;
+}
+
+static void survives_want_of_memory(void **state) {
+  (void)state;
+  test_host_fail_each(add_two, NULL, false);
+}
+
+/* ---- heads ------------------------------------------------------------------------------------------------------- */
+
+static void writes_heads(void **state) {
+  (void)state;
+  const vestry_header headers[] = {{"X-One", "1"}, {"X-Two", "zwei"}};
+  const vestry_response response = {404, headers, 2, "abc", 3};
+  char head[512];
+  size_t len = vsi_civetweb_head_format(head, sizeof head, &response, VSI_CIVETWEB_LENGTH, true, 784111777);
+  assert_string_equal(head, "HTTP/1.1 404 Not Found\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nX-One: 1\r\n"
+                            "X-Two: zwei\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\n");
+  assert_int_equal(len, strlen(head));
+  /* As snprintf: what does not fit is counted, and nothing behind the room is touched. */
+  for (size_t room = 0; room <= len + 1; room++) {
+    char cut[512];
+    memset(cut, '#', sizeof cut);
+    assert_int_equal(vsi_civetweb_head_format(cut, room, &response, VSI_CIVETWEB_LENGTH, true, 784111777), len);
+    for (size_t i = room; i < sizeof cut; i++) assert_int_equal(cut[i], '#');
+    if (room == len + 1) assert_string_equal(cut, head);
+  }
+  const vestry_response stream = {.status = 200};
+  vsi_civetweb_head_format(head, sizeof head, &stream, VSI_CIVETWEB_CHUNKED, false, 0);
+  assert_string_equal(head, "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nConnection: close\r\n"
+                            "Transfer-Encoding: chunked\r\n\r\n");
+  vsi_civetweb_head_format(head, sizeof head, &stream, VSI_CIVETWEB_UNTIL_CLOSE, false, 951782400);
+  assert_string_equal(head, "HTTP/1.1 200 OK\r\nDate: Tue, 29 Feb 2000 00:00:00 GMT\r\nConnection: close\r\n\r\n");
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(finds_by_method),
+      cmocka_unit_test(refuses_what_is_no_route),
+      cmocka_unit_test(survives_want_of_memory),
+      cmocka_unit_test(writes_heads),
+  };
+  return cmocka_run_group_tests_name("routes and heads", tests, NULL, NULL);
+}

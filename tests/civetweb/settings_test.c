@@ -1,0 +1,132 @@
+#include "adapter/civetweb/settings.h"
+
+#include <civetweb.h>
+
+#include "civetweb/server.h"
+#include "support/test.h"
+
+static vestry_err check(const char *ports, const char *threads, const char *nodelay, char why[128]) {
+  const char *list[9] = {NULL};
+  size_t count = 0;
+  const char *const pairs[][2] = {{"listening_ports", ports}, {"num_threads", threads}, {"tcp_nodelay", nodelay}};
+  for (size_t i = 0; i < 3; i++)
+    if (pairs[i][1]) {
+      list[count++] = pairs[i][0];
+      list[count++] = pairs[i][1];
+    }
+  why[0] = '\0';
+  return vestry_civetweb_check(list, why, 128);
+}
+
+static void checks_threads_and_nodelay(void **state) {
+  (void)state;
+  char why[128];
+  assert_int_equal(check(NULL, NULL, "1", why), VESTRY_OK); /* civetweb's default is 50 threads */
+  assert_string_equal(why, "");
+  assert_int_equal(check("8080", "3", "1", why), VESTRY_OK);
+  assert_int_equal(check("8080", "2", "1", why), VESTRY_INVALID);
+  assert_non_null(strstr(why, "num_threads"));
+  assert_int_equal(check("8080", "many", "1", why), VESTRY_INVALID);
+  assert_int_equal(check("8080", "-3", "1", why), VESTRY_INVALID);
+  assert_int_equal(check("8080", "10", NULL, why), VESTRY_INVALID);
+  assert_non_null(strstr(why, "tcp_nodelay"));
+  assert_int_equal(check("8080", "10", "0", why), VESTRY_INVALID);
+  assert_int_equal(vestry_civetweb_check(NULL, why, sizeof why), VESTRY_INVALID);
+  assert_int_equal(vestry_civetweb_check((const char *const[]){"tcp_nodelay", "1", "num_threads", "2", NULL}, NULL, 0),
+                   VESTRY_INVALID);
+  char cut[8] = "#######";
+  vestry_civetweb_check(NULL, cut, 4);
+  assert_string_equal(cut, "tcp");
+}
+
+static void knows_ports_with_tls(void **state) {
+  (void)state;
+  static const char *const tls[] = {"8443s", "80,8443s", "80r,8443s", "[::]:8443s", "10.0.0.1:8443s , 80", "80r"};
+  static const char *const plain[] = {"8080", "+8080", "127.0.0.1:80,[::1]:80", "servers:80", "localhost:80,s", ""};
+  for (size_t i = 0; i < 6; i++) assert_true(vsi_civetweb_names_tls_port(tls[i]));
+  for (size_t i = 0; i < 6; i++) assert_false(vsi_civetweb_names_tls_port(plain[i]));
+}
+
+/* Once in this process: civetweb says no only once. On a machine where it has TLS, the answer is yes, and mg_start
+ * comes to no harm. */
+static void refuses_tls_that_would_crash(void **state) {
+  (void)state;
+  char why[128];
+  vestry_err error = check("8443s", "10", "1", why);
+  if (error) {
+    assert_int_equal(error, VESTRY_UNSUPPORTED);
+    assert_non_null(strstr(why, "TLS"));
+  } else {
+    const char *list[] = {"listening_ports", "127.0.0.1:0s", "ssl_certificate", "none.pem", NULL};
+    assert_null(mg_start(NULL, NULL, list)); /* for want of a certificate */
+  }
+}
+
+static void reads_a_running_server(void **state) {
+  (void)state;
+  server s;
+  server_start(&s, &(server_settings){.threads = 7, .reserve = 3, .timeout_ms = 1234, .keep_alive = true});
+  vsi_civetweb_settings settings;
+  vsi_civetweb_settings_read(s.civetweb, &settings);
+  assert_int_equal(settings.threads_count, 7);
+  assert_int_equal(settings.request_timeout_ms, 1234);
+  assert_true(settings.keep_alive);
+  assert_true(settings.nodelay);
+  assert_false(settings.tls);
+  vestry_civetweb *adapter = NULL;
+  assert_int_equal(vestry_civetweb_create(s.v, s.civetweb, &(vestry_civetweb_options){.reserve_threads = 7}, &adapter),
+                   VESTRY_INVALID);
+  assert_int_equal(vestry_civetweb_create(s.v, s.civetweb, &(vestry_civetweb_options){.size = 1}, &adapter),
+                   VESTRY_INVALID);
+  assert_int_equal(vestry_civetweb_create(NULL, s.civetweb, NULL, &adapter), VESTRY_INVALID);
+  assert_int_equal(vestry_civetweb_create(s.v, NULL, NULL, &adapter), VESTRY_INVALID);
+  assert_null(adapter);
+  server_stop(&s);
+}
+
+/* One server for all: it is civetweb's memory that it uses. */
+static struct mg_context *civetweb;
+
+static vestry_err create(test_host *th, void *ctx) {
+  (void)ctx;
+  vestry *v = NULL;
+  vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
+  vestry_civetweb *adapter = NULL;
+  if (!error) error = vestry_civetweb_create(v, civetweb, NULL, &adapter);
+  vestry_civetweb_destroy(adapter);
+  vestry_destroy(v);
+  return error;
+}
+
+static void survives_want_of_memory(void **state) {
+  (void)state;
+  const char *list[] = {"listening_ports", "127.0.0.1:0", "num_threads", "4", "tcp_nodelay", "1", NULL};
+  civetweb = mg_start(NULL, NULL, list);
+  assert_non_null(civetweb);
+  test_host_fail_each(create, NULL, false);
+  test_host th;
+  test_host_init(&th);
+  vestry *v = NULL;
+  assert_int_equal(vestry_create(&(vestry_options){.host = &th.host, .threads_count = VESTRY_THREADS_NONE}, &v),
+                   VESTRY_OK);
+  vestry_civetweb *adapter = NULL;
+  atomic_store(&th.fail_random, true);
+  assert_int_equal(vestry_civetweb_create(v, civetweb, NULL, &adapter), VESTRY_IO);
+  vestry_runtime_close(vestry_runtime_of(v));
+  atomic_store(&th.fail_random, false);
+  assert_int_equal(vestry_civetweb_create(v, civetweb, NULL, &adapter), VESTRY_CLOSED);
+  assert_null(adapter);
+  vestry_destroy(v);
+  test_host_assert_clean(&th);
+  vestry_civetweb_stop_server(civetweb);
+  vestry_civetweb_stop_server(NULL);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(checks_threads_and_nodelay),   cmocka_unit_test(knows_ports_with_tls),
+      cmocka_unit_test(refuses_tls_that_would_crash), cmocka_unit_test(reads_a_running_server),
+      cmocka_unit_test(survives_want_of_memory),
+  };
+  return cmocka_run_group_tests_name("civetweb's settings", tests, NULL, NULL);
+}
