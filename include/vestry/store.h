@@ -4,9 +4,10 @@
  *  key can hold several values at once. Whatever leaves a store does so exactly once, with one cause: the purge hook is
  *  called, then the value's close, then its reference is dropped.
  *
- *      vestry_store_create("lru", &(vestry_store_options){.idle_ms = 600000, .max_count = 10000}, &store);
+ *      vestry_store_options options = {.value = connection_functions, .idle_ms = 600000, .max_count = 10000};
+ *      vestry_store_create(NULL, "lru", &options, &store);
  *      vestry_store_put(store, scope, &key, value, VESTRY_PUT_REPLACE, 0, &put);
- *      count = 4; vestry_store_get(store, scope, &key, found, &count);   // … use … vestry_value_unref each
+ *      count = 4; vestry_store_get(store, scope, &key, found, &count);   // … use … and unref each
  *      vestry_store_remove(store, scope, &key, VESTRY_CAUSE_REMOVED, NULL);
  *
  *  The second half of this header is for those who bring a store of their own. */

@@ -1,10 +1,11 @@
-/* What every store must do, whoever wrote it: run once for each kind. */
+/* What every store must do, whoever wrote it: each part runs for each kind and returns the number of failed tests. */
 #ifndef TESTS_STORE_CONTRACT_H
 #define TESTS_STORE_CONTRACT_H
 
 #include "store/world.h"
 
-/* Returns the number of failed tests. */
-int store_contract_run(const store_kind *kind);
+int store_contract_run(const store_kind *kind);         /* contract.c */
+int store_contract_run_listing(const store_kind *kind); /* contract_list.c */
+int store_contract_run_faults(const store_kind *kind);  /* contract_faults.c: memory and threads */
 
 #endif

@@ -2,6 +2,9 @@
 #include "store/contract.h"
 
 int main(void) {
-  return store_contract_run(&world_hash) + store_contract_run(&world_lru) + store_contract_run(&world_naive_hash) +
-         store_contract_run(&world_naive_lru);
+  const store_kind *const kinds[] = {&world_hash, &world_lru, &world_naive_hash, &world_naive_lru};
+  int failed = 0;
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+    failed += store_contract_run(kinds[i]) + store_contract_run_listing(kinds[i]) + store_contract_run_faults(kinds[i]);
+  return failed;
 }

@@ -2,6 +2,7 @@
  * prints the seed and the step; run the program with the seed as its argument to have it alone. */
 #include <stdlib.h>
 
+#include "runtime/random.h"
 #include "store/world.h"
 
 enum { ROUNDS = 200, STEPS = 600, KEYS = 12, VALUES = 40, STAYS = 4096 };
@@ -19,15 +20,8 @@ static uint64_t tally[VESTRY_CAUSE_COUNT], refused[16]; /* over all rounds: what
     if (!(condition)) fail_msg("seed %llu, step %zu: %s", (unsigned long long)seed, step, #condition);                 \
   } while (0)
 
-static uint64_t next_random(void) {
-  uint64_t z = (state_of_random += UINT64_C(0x9E3779B97F4A7C15));
-  z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-  z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
-  return z ^ (z >> 31);
-}
-
-static size_t below(size_t n) {
-  return (size_t)(next_random() % n);
+static size_t below(size_t bound) {
+  return (size_t)random_below(&state_of_random, bound);
 }
 
 /* ------------------------------------------------------------------------------------------------ comparing ---- */

@@ -149,6 +149,18 @@ value *world_one(world *w, vestry_key key) {
   return world_get(w, "s", key, &found, 1) ? found : NULL;
 }
 
+static void count_key(const vestry_listed *listed, void *ctx) {
+  assert_true(listed->values_count > 0);
+  ++*(size_t *)ctx;
+}
+
+size_t world_listed(world *w, const vestry_scope *only_scope) {
+  size_t count = 0;
+  for (vestry_list_cursor cursor = {0}; !cursor.done;)
+    assert_int_equal(vestry_store_list(w->store, only_scope, 8, &cursor, count_key, &count), VESTRY_OK);
+  return count;
+}
+
 size_t world_left(world *w) {
   return atomic_exchange(&w->exits_count, 0);
 }

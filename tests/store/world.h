@@ -75,6 +75,8 @@ value *world_new(world *w, vestry_key key, vestry_handle *ret_handle);
 size_t world_get(world *w, const char *scope, vestry_key key, value **values, size_t room);
 /* get of one value in the scope "s"; NULL: nothing there. */
 value *world_one(world *w, vestry_key key);
+/* How many keys a listing names, in whole; a scope's only, or NULL. */
+size_t world_listed(world *w, const vestry_scope *only_scope);
 /* Number of exits since the last call. */
 size_t world_left(world *w);
 vestry_store_stats world_stats(world *w);
