@@ -47,6 +47,9 @@ typedef struct vestry_host {
   vestry_err (*random)(void *ctx, void *buffer, size_t len);
   /** Take one line of log (no newline, at most 1,023 bytes). Any thread, no lock held. NULL: nothing is logged. */
   void (*log)(void *ctx, vestry_log_level level, const char *line);
+  /** The clock of now_ns, but cheaper, and behind it by up to 10 ms: to note uses by, where that is exact enough. NULL:
+   *  now_ns is asked. Any thread, concurrently. */
+  uint64_t (*coarse_ns)(void *ctx);
 } vestry_host;
 
 /** malloc, CLOCK_MONOTONIC, getrandom; no log.

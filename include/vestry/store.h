@@ -157,6 +157,17 @@ VESTRY_API vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, 
 VESTRY_API vestry_err vestry_store_get(vestry_store *store, vestry_scope scope, const vestry_key *key, void **values,
                                        size_t *count);
 
+/** Looks at a value where it is kept. On the thread that asks, inside a section that the store's writers wait for: it must
+ *  be short, must not block or wait for another thread, and may call the store. The value is not referenced: who wants
+ *  to keep it refs it here. */
+typedef void (*vestry_with_fn)(void *value, void *ctx);
+/** Call a function for each value of a key, the most recently put first, and count as their use: get without references,
+ *  for what can be done at once. No word is written that other threads read, but for the note of the use.
+ *  Returns  OK | NOT_FOUND (fn was not called) | INVALID, TOO_LARGE, NO_MEMORY (as get)
+ *  Threads  any; does not block */
+VESTRY_API vestry_err vestry_store_with(vestry_store *store, vestry_scope scope, const vestry_key *key,
+                                        vestry_with_fn fn, void *ctx);
+
 /** Remove all values of a key for a cause.
  *  ret_count  may be NULL; how many left
  *  Returns  OK | NOT_FOUND | INVALID (key, or cause NONE) | TOO_LARGE (key) | NO_MEMORY (as get)
@@ -174,7 +185,7 @@ VESTRY_API bool vestry_store_remove_if(vestry_store *store, vestry_handle handle
  *  the whole listing is named exactly once; one that comes or goes meanwhile at most once.
  *  Keys that come after the first page need not be named, so a listing ends however much is put.
  *  only_scope  NULL: all scopes
- *  page_count  keys a page at most; 0: 256; more than 4,096 counts as 4,096
+ *  page_count  keys a page at most (but keys whose hashes are alike share a page); 0: 256; at most 4,096
  *  fn          on this thread, no lock held; may call the store
  *  Returns  OK | NO_MEMORY (the page is not handed out, the cursor stays)
  *  Threads  any; takes locks briefly, however large the store */
@@ -221,8 +232,8 @@ VESTRY_API void vestry_store_leave(vestry_store_exit *exit, const vestry_scoped_
 /** Take a reference on a value, as get must before it releases its lock. Threads any. */
 VESTRY_API void vestry_store_hold(vestry_store_exit *exit, void *value);
 
-/** An implementation. It keeps (key, value, handle) triples, finds them again, and says when one leaves. Every member
- *  but tick and the expiry options is mandatory; any thread, concurrently. */
+/** An implementation. It keeps (key, value, handle) triples, finds them again, and says when one leaves. All
+ *  members are mandatory but with, tick, next_deadline_ns and stats; any thread, concurrently. */
 typedef struct vestry_store_ops {
   uint32_t version; /**< VESTRY_STORE_OPS_VERSION */
   const char *type; /**< the name of the type; static */
@@ -238,6 +249,8 @@ typedef struct vestry_store_ops {
                     vestry_put_result *ret_result);
   /** As vestry_store_get: OK | NOT_FOUND; *count on OK only. */
   vestry_err (*get)(void *self, const vestry_scoped_key *key, void **values, size_t *count);
+  /** As vestry_store_with: OK | NOT_FOUND. NULL: get serves for it. */
+  vestry_err (*with)(void *self, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx);
   /** As vestry_store_remove: how many left. */
   size_t (*remove)(void *self, const vestry_scoped_key *key, vestry_cause cause);
   bool (*remove_if)(void *self, vestry_handle handle, vestry_cause cause);
@@ -251,6 +264,8 @@ typedef struct vestry_store_ops {
   /** When the next tick is due, by what the store holds now; UINT64_MAX: never. Asked for after each tick, and after
    *  each put while a driver is there, so it should be cheap. NULL with tick. */
   uint64_t (*next_deadline_ns)(void *self);
+  /** Counters of an implementation that counts for itself, and never calls vestry_store_leave. NULL: the store counts. */
+  void (*stats)(void *self, vestry_store_stats *ret_stats);
 } vestry_store_ops;
 
 #define VESTRY_STORE_OPS_VERSION 1 /**< of the vestry_store_ops declared here */

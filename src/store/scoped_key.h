@@ -20,6 +20,9 @@ vestry_err vsi_scoped_key_init(vsi_scoped_key *scoped, const vestry_host *host, 
                                const vestry_key *key);
 void vsi_scoped_key_finish(vsi_scoped_key *scoped);
 
+/* A key as it was put, from its bytes. */
+vestry_scoped_key vsi_scoped_key_read(const unsigned char *data, size_t len);
+
 /* Whether a key is of a scope. */
 bool vsi_scoped_key_is_of(const vestry_scoped_key *key, const vestry_scope *scope);
 

@@ -1,39 +1,35 @@
-/* The scopes that values are stored under, with how many there are in each: for stores that bound that number.
- *
- * Not locked, as index.h. */
+/* How many values each scope has, and which: for stores that bound that number. Has a lock of its own, taken inside a
+ * shard's. */
 #ifndef VSI_STORE_SCOPES_H
 #define VSI_STORE_SCOPES_H
 
+#include <pthread.h>
+
 #include "base/siphash.h"
 #include "store/index.h"
-#include "store/ring.h"
-#include "vestry/store.h"
-
-/* There from the first value of a scope to the last. */
-typedef struct vsi_scope_record {
-  vsi_index_key key; /* first: it is indexed by it */
-  size_t count;
-  vsi_ring uses; /* the store's to use: its values in the order of use; empty at first */
-  unsigned char bytes[];
-} vsi_scope_record;
+#include "store/slab.h"
 
 typedef struct vsi_scopes {
   const vestry_host *host;
   vsi_siphash_key hash_key;
-  vsi_index index;
+  pthread_mutex_t lock;
+  vsi_index index; /* guarded by lock, with all records */
 } vsi_scopes;
 
 /* OK | NO_MEMORY. */
 vestry_err vsi_scopes_init(vsi_scopes *scopes, const vestry_host *host, vsi_siphash_key hash_key);
-/* No scope has values, or vsi_scopes_init failed. */
+/* No scope has values; also after vsi_scopes_init failed, or on zero. */
 void vsi_scopes_finish(vsi_scopes *scopes);
 
-/* The record of a key's scope; NULL: no value is in it. */
-vsi_scope_record *vsi_scopes_find(vsi_scopes *scopes, const vestry_scoped_key *key);
-
-/* Count one more value in a key's scope. Returns its record; NULL: out of memory, unchanged. */
-vsi_scope_record *vsi_scopes_enter(vsi_scopes *scopes, const vestry_scoped_key *key);
-/* Count one less. The record may be gone. */
-void vsi_scopes_leave(vsi_scopes *scopes, vsi_scope_record *record);
+/* Take a share of a key's scope: OK | LIMIT (max are taken; *ret_oldest is the slot in it that was used least recently,
+ * read it under no lock but as far as readers may) | NO_MEMORY. */
+vestry_err vsi_scopes_reserve(vsi_scopes *scopes, const vestry_scoped_key *key, size_t max, vestry_handle *ret_oldest,
+                              vestry_handle (*handle_of)(const void *ctx, const vsi_slot *slot), const void *ctx);
+/* Give a share back that no slot was entered for. */
+void vsi_scopes_cancel(vsi_scopes *scopes, const vestry_scoped_key *key);
+/* Enter a slot for a share. Cannot fail. Under the slot's shard's lock. */
+void vsi_scopes_enter(vsi_scopes *scopes, const vestry_scoped_key *key, vsi_slot *slot, vsi_extra *extra);
+/* The slot leaves, and its share is free. Under its shard's lock. */
+void vsi_scopes_leave(vsi_scopes *scopes, vsi_slot *slot, vsi_extra *extra);
 
 #endif

@@ -79,12 +79,13 @@ vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, const vestr
   if (error) return error;
   store->exit.value.ref(value);
   /* Counted before it can leave, so that no snapshot shows more removed than put; taken back if it does not come. */
-  atomic_fetch_add_explicit(&store->put, 1, memory_order_relaxed);
+  bool counts = !store->ops->stats;
+  if (counts) atomic_fetch_add_explicit(&store->put, 1, memory_order_relaxed);
   vestry_put_result result = {0};
   error = store->ops->put(store->self, &scoped.key, value, policy, many_count ? many_count : MANY_DEFAULT, &result);
   vsi_scoped_key_finish(&scoped);
   if (error || result.refreshed) {
-    atomic_fetch_sub_explicit(&store->put, 1, memory_order_relaxed);
+    if (counts) atomic_fetch_sub_explicit(&store->put, 1, memory_order_relaxed);
     store->exit.value.unref(value);
   }
   if (error) return error;
@@ -102,8 +103,44 @@ vestry_err vestry_store_get(vestry_store *store, vestry_scope scope, const vestr
   if (error) return error;
   error = store->ops->get(store->self, &scoped.key, values, &room);
   vsi_scoped_key_finish(&scoped);
-  atomic_fetch_add_explicit(error ? &store->misses : &store->hits, 1, memory_order_relaxed);
+  if (!store->ops->stats) atomic_fetch_add_explicit(error ? &store->misses : &store->hits, 1, memory_order_relaxed);
   if (!error) *count = room;
+  return error;
+}
+
+/* Of an implementation that has no `with`: one value at a time would need an order, so a few are got and shown. */
+static vestry_err with_by_get(vestry_store *store, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx) {
+  void *few[16], **values = few;
+  size_t room = sizeof few / sizeof *few, count = room;
+  vestry_err error;
+  while (!(error = store->ops->get(store->self, key, values, &count)) && count == room) { /* there may be more */
+    for (size_t i = 0; i < count; i++) store->exit.value.unref(values[i]);
+    count = room *= 4;
+    void **more = vsi_realloc(store->host, values == few ? NULL : values, room * sizeof *values);
+    if (!more) {
+      if (values != few) vsi_free(store->host, values);
+      return VESTRY_NO_MEMORY;
+    }
+    values = more;
+  }
+  for (size_t i = error ? 0 : count; i--;) {
+    fn(values[i], ctx);
+    store->exit.value.unref(values[i]);
+  }
+  if (values != few) vsi_free(store->host, values);
+  atomic_fetch_add_explicit(error ? &store->misses : &store->hits, 1, memory_order_relaxed);
+  return error;
+}
+
+vestry_err vestry_store_with(vestry_store *store, vestry_scope scope, const vestry_key *key, vestry_with_fn fn,
+                             void *ctx) {
+  if (!fn) return VESTRY_INVALID;
+  vsi_scoped_key scoped;
+  vestry_err error = vsi_scoped_key_init(&scoped, store->host, scope, key);
+  if (error) return error;
+  error =
+      store->ops->with ? store->ops->with(store->self, &scoped.key, fn, ctx) : with_by_get(store, &scoped.key, fn, ctx);
+  vsi_scoped_key_finish(&scoped);
   return error;
 }
 
@@ -139,6 +176,10 @@ uint64_t vestry_store_tick(vestry_store *store) {
 }
 
 void vestry_store_stats_get(vestry_store *store, vestry_store_stats *ret_stats) {
+  if (store->ops->stats) {
+    store->ops->stats(store->self, ret_stats);
+    return;
+  }
   vestry_store_stats stats = {0};
   for (size_t cause = 0; cause < VESTRY_CAUSE_COUNT; cause++) {
     /* acquire: pairs with vestry_store_leave. Read before `put`: whatever is seen to have left is seen to have come */

@@ -1,191 +1,261 @@
 #include "store/table.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 
-vestry_err vsi_table_hash_key(const vestry_host *host, vsi_siphash_key *ret_key) {
-  unsigned char bytes[16];
-  vestry_err error = host->random(host->ctx, bytes, sizeof bytes);
-  if (!error) *ret_key = vsi_siphash_key_load(bytes);
+/* The bound is one for all shards: `count` is the number of places taken. A put that adds a value first takes a place,
+ * or, when there is none, takes a victim out and keeps its place. So a full store stays full, the bound is never
+ * exceeded, nothing leaves while there is room, and a put into a full store writes no word that all shards share.
+ *
+ * The victim is the oldest of the shard whose oldest is oldest, by tick; of shards that are alike, the put's own, so that
+ * one lock does for both. With several shards each lock is taken alone: never two at once. */
+
+enum { TICKS_A_SPAN = 4000, TICK_MIN_MS = 1, ENTRIES_A_SHARD = 1024, MANY_MOST = (1 << 24) - 1 };
+#define TICK_DEFAULT_NS  UINT64_C(150000000)
+#define COARSE_ENOUGH_NS UINT64_C(20000000) /* a coarse clock is right to 10 ms */
+
+/* -------------------------------------------------------------------------------------------------- its life ---- */
+
+static uint32_t shards_for(const vsi_table_rules *rules) {
+  long processors = sysconf(_SC_NPROCESSORS_ONLN);
+  uint64_t wanted = processors > 0 ? (uint64_t)processors * 4 : 4;
+  if (rules->max_count && wanted > rules->max_count / ENTRIES_A_SHARD) wanted = rules->max_count / ENTRIES_A_SHARD;
+  uint32_t count = 1;
+  while (count < wanted && count < VSI_SHARDS_MAX) count *= 2;
+  return count;
+}
+
+static uint32_t ticks_in(const vsi_table *table, uint64_t span_ns) {
+  if (span_ns == UINT64_MAX) return 0;
+  uint64_t ticks = span_ns / table->tick_ns + (span_ns % table->tick_ns != 0);
+  return ticks > VSI_TICK_MASK / 4 ? 0 : (uint32_t)ticks;
+}
+
+static void set_time(vsi_table *table) {
+  uint64_t span_ns = table->rules.idle_ns < table->rules.lifetime_ns ? table->rules.idle_ns : table->rules.lifetime_ns;
+  table->tick_ns = span_ns == UINT64_MAX ? TICK_DEFAULT_NS : span_ns / TICKS_A_SPAN;
+  if (table->tick_ns < TICK_MIN_MS * VSI_NS_PER_MS) table->tick_ns = TICK_MIN_MS * VSI_NS_PER_MS;
+  table->ticks_inverse = UINT64_MAX / table->tick_ns + 1;
+  table->idle_ticks = ticks_in(table, table->rules.idle_ns);
+  table->lifetime_ticks = ticks_in(table, table->rules.lifetime_ns);
+  /* What lives no longer than it may idle has expired before it is idle for too long. */
+  if (table->lifetime_ticks && table->lifetime_ticks <= table->idle_ticks) table->idle_ticks = 0;
+  table->origin_ns = vsi_now_ns(table->host);
+  bool coarse = table->host->coarse_ns && table->tick_ns >= COARSE_ENOUGH_NS;
+  table->now_ns = coarse ? table->host->coarse_ns : table->host->now_ns;
+}
+
+__extension__ typedef unsigned __int128 wide;
+
+uint64_t vsi_table_ticks(const vsi_table *table, uint64_t now_ns) {
+  if (now_ns < table->origin_ns) return 0; /* a coarse clock lags behind */
+  return (uint64_t)((wide)(now_ns - table->origin_ns) * table->ticks_inverse >> 64);
+}
+
+static void free_shards(vsi_table *table, uint32_t count) {
+  for (uint32_t i = 0; i < count; i++) {
+    vsi_buckets_finish(&table->shards[i].buckets);
+    vsi_slab_finish(&table->shards[i].slab);
+    if (table->shards[i].ages.at) vsi_ages_finish(&table->shards[i].ages);
+  }
+}
+
+static vestry_err make_shard(vsi_table *table, uint32_t number) {
+  vsi_shard *shard = &table->shards[number];
+  shard->number = number;
+  atomic_init(&table->oldest[number], VSI_TICK_NONE);
+  atomic_init(&table->eldest[number], VSI_TICK_NONE);
+  vestry_err error = vsi_buckets_init(&shard->buckets, table->host);
+  if (error) return error;
+  vsi_slab_init(&shard->slab, table->host, table->lifetime_ticks || table->rules.max_per_scope);
+  if (table->rules.evicts) error = vsi_ages_init(&shard->ages, table->host, 0);
+  if (error) vsi_buckets_finish(&shard->buckets);
   return error;
 }
 
-vestry_err vsi_table_init(vsi_table *table, const vestry_host *host, vsi_siphash_key hash_key, size_t entry_size,
-                          uint32_t shard, uint32_t shard_bits) {
-  *table = (vsi_table){
-      .host = host, .hash_key = hash_key, .entry_size = entry_size, .shard = shard, .shard_bits = shard_bits};
-  vsi_slots_init(&table->nodes, host, UINT32_MAX);
-  vsi_slots_init(&table->handles, host, UINT32_MAX >> shard_bits);
-  return vsi_index_init(&table->index, host);
+static void *aligned(void *memory) {
+  return (void *)(((uintptr_t)memory + VSI_CACHE_LINE - 1) & ~(uintptr_t)(VSI_CACHE_LINE - 1));
 }
 
-void vsi_table_finish(vsi_table *table) {
-  vsi_index_finish(&table->index);
-  vsi_slots_finish(&table->nodes);
-  vsi_slots_finish(&table->handles);
+static void free_table(vsi_table *table, uint32_t shards_made, void *shards_memory) {
+  const vestry_host *host = table->host;
+  free_shards(table, shards_made);
+  vsi_free(host, shards_memory);
+  if (table->rules.max_per_scope) vsi_scopes_finish(&table->scopes);
+  if (table->sections.memory) vsi_sections_finish(&table->sections);
+  vsi_free(host, table->memory);
 }
 
-/* ------------------------------------------------------------------------------------------------ finding ---- */
-
-uint64_t vsi_table_hash(vsi_siphash_key hash_key, const vestry_scoped_key *key) {
-  return vsi_siphash_1_3(hash_key, key->data, key->len);
-}
-
-vsi_node *vsi_table_find(vsi_table *table, uint64_t hash, const vestry_scoped_key *key) {
-  return vsi_index_find(&table->index, &(vsi_index_key){hash, key->data, key->len});
-}
-
-/* A handle is generation (32 bits), slot, shard (shard_bits): a slot's number with the slot moved up. */
-static vestry_handle handle_of(const vsi_table *table, vsi_slot_number number) {
-  uint32_t slot = (uint32_t)number;
-  return (number & ~(uint64_t)UINT32_MAX) | slot << table->shard_bits | table->shard;
-}
-
-static vsi_slot_number number_of(const vsi_table *table, vestry_handle handle) {
-  return (handle & ~(uint64_t)UINT32_MAX) | (uint32_t)handle >> table->shard_bits;
-}
-
-vsi_entry *vsi_table_entry(const vsi_table *table, vestry_handle handle) {
-  return vsi_slots_find(&table->handles, number_of(table, handle));
-}
-
-/* ------------------------------------------------------------------------------------------------- adding ---- */
-
-vestry_err vsi_node_admit(const vsi_node *node, const void *value, vestry_put_policy policy, vsi_entry **ret_same) {
-  *ret_same = NULL;
-  if (!node) return VESTRY_OK;
-  for (vsi_entry *entry = node->oldest; entry; entry = entry->newer) {
-    if (entry->value != value) continue;
-    *ret_same = entry;
-    return VESTRY_OK;
+vestry_err vsi_table_create(const vestry_store_options *options, const vsi_table_rules *rules, vestry_store_exit *exit,
+                            void **ret_self) {
+  const vestry_host *host = options->host;
+  unsigned char seed[16];
+  if (host->random(host->ctx, seed, sizeof seed)) return VESTRY_IO;
+  void *memory = vsi_calloc(host, 1, sizeof(vsi_table) + VSI_CACHE_LINE);
+  if (!memory) return VESTRY_NO_MEMORY;
+  vsi_table *table = aligned(memory);
+  table->memory = memory;
+  table->host = host;
+  table->exit = exit;
+  table->rules = *rules;
+  table->hash_key = vsi_siphash_key_load(seed);
+  set_time(table);
+  table->shards_count = shards_for(rules);
+  vestry_err error = VESTRY_OK;
+  if (rules->max_per_scope) error = vsi_scopes_init(&table->scopes, host, table->hash_key);
+  if (!error) error = vsi_sections_init(&table->sections, host);
+  uint32_t made = 0;
+  if (!error) {
+    table->shards_memory = vsi_calloc(host, 1, table->shards_count * sizeof(vsi_shard) + VSI_CACHE_LINE);
+    if (!table->shards_memory)
+      error = VESTRY_NO_MEMORY;
+    else
+      table->shards = aligned(table->shards_memory);
   }
-  return policy == VESTRY_PUT_REUSE || policy == VESTRY_PUT_REJECT ? VESTRY_EXISTS : VESTRY_OK;
-}
-
-bool vsi_node_grows(const vsi_node *node, vestry_put_policy policy, size_t many_count) {
-  return !node || (policy == VESTRY_PUT_MANY && node->count < many_count);
-}
-
-vsi_entry *vsi_node_displaced(const vsi_node *node, const vsi_entry *put, vestry_put_policy policy, size_t many_count) {
-  size_t stay_count = policy == VESTRY_PUT_REPLACE ? 1 : policy == VESTRY_PUT_MANY ? many_count : SIZE_MAX;
-  if (node->count <= stay_count) return NULL;
-  return node->oldest == put ? put->newer : node->oldest;
-}
-
-/* A node with its key behind it, in the index and in the order of listings, with no entry yet. */
-static vsi_node *make_node(vsi_table *table, uint64_t hash, const vestry_scoped_key *key) {
-  vsi_node *node = vsi_alloc(table->host, offsetof(vsi_node, bytes) + key->len);
-  if (!node) return NULL;
-  memcpy(node->bytes, key->data, key->len);
-  node->key = (vsi_index_key){hash, node->bytes, key->len};
-  node->key_offset = (uint32_t)key->key_offset;
-  node->scope_offset = (uint32_t)(key->key_offset - key->scope.len);
-  node->oldest = node->newest = NULL;
-  node->count = 0;
-  atomic_init(&node->users_count, 0);
-  if (vsi_slots_take(&table->nodes, node, &node->place)) {
-    vsi_free(table->host, node);
-    return NULL;
+  while (!error && made < table->shards_count) {
+    error = make_shard(table, made);
+    if (!error) made++;
   }
-  if (vsi_index_add(&table->index, &node->key)) {
-    vsi_slots_give(&table->nodes, node->place);
-    vsi_free(table->host, node);
-    return NULL;
+  if (error) {
+    free_table(table, made, table->shards_memory);
+    return error;
   }
-  node->created = ++table->created_count;
-  return node;
-}
-
-static void unlink_node(vsi_table *table, vsi_node *node) {
-  vsi_index_remove(&table->index, &node->key);
-  vsi_slots_give(&table->nodes, node->place);
-}
-
-static void link_entry(vsi_node *node, vsi_entry *entry) {
-  entry->older = node->newest;
-  if (node->newest)
-    node->newest->newer = entry;
-  else
-    node->oldest = entry;
-  node->newest = entry;
-  node->count++;
-  vsi_node_hold(node);
-}
-
-vestry_err vsi_table_add(vsi_table *table, vsi_node *node, uint64_t hash, const vestry_scoped_key *key, void *value,
-                         vsi_entry **ret_entry) {
-  vsi_entry *entry = vsi_calloc(table->host, 1, table->entry_size);
-  vsi_slot_number number;
-  if (!entry || vsi_slots_take(&table->handles, entry, &number)) {
-    vsi_free(table->host, entry);
-    return VESTRY_NO_MEMORY;
-  }
-  if (!node) node = make_node(table, hash, key);
-  if (!node) {
-    vsi_slots_give(&table->handles, number);
-    vsi_free(table->host, entry);
-    return VESTRY_NO_MEMORY;
-  }
-  entry->node = node;
-  entry->value = value;
-  entry->handle = handle_of(table, number);
-  link_entry(node, entry);
-  *ret_entry = entry;
+  *ret_self = table;
   return VESTRY_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------ leaving ---- */
-
-void vsi_node_hold(vsi_node *node) {
-  /* relaxed: made under the lock by whoever finds the node there, so it has users or is not to be dropped yet */
-  atomic_fetch_add_explicit(&node->users_count, 1, memory_order_relaxed);
-}
-
-void vsi_node_drop(vsi_node *node, const vestry_host *host) {
-  /* acq_rel: every user's reads of the key come before the free, which is the last user's */
-  if (atomic_fetch_sub_explicit(&node->users_count, 1, memory_order_acq_rel) == 1) vsi_free(host, node);
-}
-
-void vsi_table_take(vsi_table *table, vsi_entry *entry, vestry_cause cause, vsi_leaving *leaving) {
-  vsi_node *node = entry->node;
-  *(entry->older ? &entry->older->newer : &node->oldest) = entry->newer;
-  *(entry->newer ? &entry->newer->older : &node->newest) = entry->older;
-  if (--node->count == 0) unlink_node(table, node);
-  vsi_slots_give(&table->handles, number_of(table, entry->handle));
-  entry->cause = cause;
-  entry->newer = NULL;
-  *(leaving->last ? &leaving->last->newer : &leaving->first) = entry;
-  leaving->last = entry;
-  leaving->count++;
-}
-
-vestry_scoped_key vsi_node_scoped_key(const vsi_node *node) {
-  return (vestry_scoped_key){node->bytes,
-                             node->key.len,
-                             node->key_offset,
-                             {node->bytes + node->scope_offset, node->key_offset - node->scope_offset}};
-}
-
-void vsi_leaving_run(vsi_leaving *leaving, const vestry_host *host, vestry_store_exit *exit) {
-  vsi_entry *entry = leaving->first;
-  *leaving = (vsi_leaving){0};
-  while (entry) {
-    vsi_entry *next = entry->newer;
-    vestry_scoped_key key = vsi_node_scoped_key(entry->node);
-    vestry_store_leave(exit, &key, entry->value, entry->handle, entry->cause);
-    vsi_node_drop(entry->node, host);
-    vsi_free(host, entry);
-    entry = next;
+void vsi_table_destroy(void *self) {
+  vsi_table *table = self;
+  for (uint32_t i = 0; i < table->shards_count; i++) {
+    vsi_shard *shard = &table->shards[i];
+    while (shard->fresh || shard->waiting) { /* nobody reads any more: every grace period is over */
+      vsi_leaving leaving;
+      vsi_leaving_init(&leaving, table->host);
+      vsi_shard_lock(shard);
+      vsi_shard_settle(table, shard, &leaving);
+      vsi_shard_release(table, shard, &leaving);
+    }
   }
+  free_table(table, table->shards_count, table->shards_memory);
 }
 
-void vsi_node_get(const vsi_node *node, vestry_store_exit *exit, void **values, size_t *count) {
-  size_t room = *count < node->count ? *count : node->count;
-  const vsi_entry *entry = node->newest;
-  for (size_t at = room; at > 0; at--, entry = entry->older) {
-    vestry_store_hold(exit, entry->value);
-    values[at - 1] = entry->value;
+/* --------------------------------------------------------------------------------------------------- finding ---- */
+
+static vsi_shard *shard_of(const vsi_table *table, uint64_t hash) {
+  return &table->shards[(hash >> 32) & (table->shards_count - 1)];
+}
+
+static vsi_shard *probe_for(const vsi_table *table, const vestry_scoped_key *key, vsi_probe *probe) {
+  uint64_t hash = vsi_siphash_1_3(table->hash_key, key->data, key->len);
+  vsi_probe_init(probe, hash, key->data, key->len);
+  return shard_of(table, hash);
+}
+
+vestry_cause vsi_table_due(const vsi_table *table, const vsi_shard *shard, const vsi_slot *slot, uint32_t now) {
+  if (table->lifetime_ticks && vsi_tick_age(now, vsi_slab_extra(&shard->slab, slot)->born) > table->lifetime_ticks)
+    return VESTRY_CAUSE_EXPIRED;
+  uint32_t touch = atomic_load_explicit(&slot->touch, memory_order_relaxed);
+  if (table->idle_ticks && vsi_tick_age(now, vsi_touch_tick(touch)) > table->idle_ticks) return VESTRY_CAUSE_IDLE;
+  return VESTRY_CAUSE_NONE;
+}
+
+/* A look-up has met values whose time has come but no tick: they leave. */
+static void expire_key(vsi_table *table, vsi_shard *shard, const vsi_probe *probe, uint32_t now) {
+  vsi_leaving leaving;
+  vsi_leaving_init(&leaving, table->host);
+  vsi_shard_lock(shard);
+  vsi_shard_settle(table, shard, &leaving);
+  vsi_slot *slot = vsi_buckets_find(&shard->buckets, probe);
+  while (slot && leaving.count < leaving.room) {
+    uint32_t older = atomic_load_explicit(&slot->older, memory_order_relaxed);
+    vestry_cause cause = vsi_table_due(table, shard, slot, now);
+    if (cause) vsi_shard_take(table, shard, slot, cause, false, false, &leaving);
+    slot = older ? vsi_slab_at(&shard->slab, older) : NULL;
   }
-  *count = room;
+  vsi_shard_release(table, shard, &leaving);
+}
+
+/* Whether a look-up may have this value. Notes the use. */
+static bool may_have(const vsi_table *table, const vsi_shard *shard, vsi_slot *slot, uint32_t now, bool *ret_due) {
+  if (!table->rules.evicts) return true;
+  if (vsi_table_due(table, shard, slot, now)) {
+    *ret_due = true;
+    return false;
+  }
+  vsi_slot_use(slot, now);
+  return true;
+}
+
+static vsi_slot *older_than(const vsi_shard *shard, const vsi_slot *slot) {
+  uint32_t older = atomic_load_explicit(&slot->older, memory_order_acquire); /* pairs with what links chains */
+  return older ? vsi_slab_at(&shard->slab, older) : NULL;
+}
+
+vestry_err vsi_table_get(void *self, const vestry_scoped_key *key, void **values, size_t *count) {
+  vsi_table *table = self;
+  vsi_probe probe;
+  vsi_shard *shard = probe_for(table, key, &probe);
+  uint32_t now = table->rules.evicts ? vsi_table_now(table) : 0;
+  size_t room = *count, got = 0;
+  bool found = false, due = false;
+  vsi_section *section = vsi_section_enter(&table->sections);
+  for (vsi_slot *slot = vsi_buckets_find(&shard->buckets, &probe); slot && (got < room || !found);
+       slot = older_than(shard, slot)) {
+    if (!may_have(table, shard, slot, now, &due)) continue;
+    found = true;
+    if (got == room) break; /* no room at all */
+    values[got++] = slot->value;
+    table->exit->value.ref(slot->value);
+  }
+  vsi_section_count(found ? &section->hits : &section->misses, 1);
+  vsi_section_leave(section);
+  if (due) expire_key(table, shard, &probe, now);
+  for (size_t i = 0; i < got / 2; i++) { /* found newest first, handed out newest last */
+    void *value = values[i];
+    values[i] = values[got - 1 - i];
+    values[got - 1 - i] = value;
+  }
+  *count = got;
+  return found ? VESTRY_OK : VESTRY_NOT_FOUND;
+}
+
+vestry_err vsi_table_with(void *self, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx) {
+  vsi_table *table = self;
+  vsi_probe probe;
+  vsi_shard *shard = probe_for(table, key, &probe);
+  uint32_t now = table->rules.evicts ? vsi_table_now(table) : 0;
+  bool found = false, due = false;
+  vsi_section *section = vsi_section_enter(&table->sections);
+  for (vsi_slot *slot = vsi_buckets_find(&shard->buckets, &probe); slot; slot = older_than(shard, slot)) {
+    if (!may_have(table, shard, slot, now, &due)) continue;
+    found = true;
+    fn(slot->value, ctx);
+  }
+  vsi_section_count(found ? &section->hits : &section->misses, 1);
+  vsi_section_leave(section);
+  if (due) expire_key(table, shard, &probe, now);
+  return found ? VESTRY_OK : VESTRY_NOT_FOUND;
+}
+
+void vsi_table_stats(void *self, vestry_store_stats *ret_stats) {
+  vsi_table *table = self;
+  vestry_store_stats stats = {0};
+  for (uint32_t i = 0; i < table->shards_count; i++) {
+    vsi_shard *shard = &table->shards[i];
+    vsi_shard_lock(shard);
+    stats.put += shard->put;
+    for (int cause = 0; cause < VESTRY_CAUSE_COUNT; cause++) {
+      stats.removed_by_cause[cause] += shard->removed[cause];
+      stats.removed += shard->removed[cause];
+    }
+    stats.live += shard->live;
+    vsi_shard_unlock(shard);
+  }
+  for (int i = 0; i < VSI_SECTIONS_COUNT; i++) {
+    stats.hits += atomic_load_explicit(&table->sections.records[i].hits, memory_order_relaxed);
+    stats.misses += atomic_load_explicit(&table->sections.records[i].misses, memory_order_relaxed);
+  }
+  *ret_stats = stats;
 }

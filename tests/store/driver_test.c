@@ -241,18 +241,20 @@ static void fake_close(void *v, vestry_cause cause) {
 
 static void an_earlier_deadline_brings_the_tick_forward(void **state) {
   (void)state;
-  static const vestry_store_ops ops = {VESTRY_STORE_OPS_VERSION,
-                                       "fake",
-                                       fake_create,
-                                       fake_destroy,
-                                       fake_put,
-                                       fake_get,
-                                       fake_remove,
-                                       fake_remove_if,
-                                       fake_clear,
-                                       fake_list,
-                                       fake_tick,
-                                       fake_next_deadline_ns};
+  static const vestry_store_ops ops = {
+      .version = VESTRY_STORE_OPS_VERSION,
+      .type = "fake",
+      .create = fake_create,
+      .destroy = fake_destroy,
+      .put = fake_put,
+      .get = fake_get,
+      .remove = fake_remove,
+      .remove_if = fake_remove_if,
+      .clear = fake_clear,
+      .list = fake_list,
+      .tick = fake_tick,
+      .next_deadline_ns = fake_next_deadline_ns,
+  };
   test_host_init(&w.own_host);
   w.th = &w.own_host;
   vestry_store_types *types;

@@ -1,0 +1,305 @@
+#include "store/buckets.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+
+/* A table is an array of buckets of one cache line: seven words and a count.
+ *
+ *   word     22 bits of the hash's lower half | 42 bits of the slot's address (slots lie on cache lines)   0: empty
+ *   passed   how many words have been put into a later bucket because this one was full (after Bronson and Shi, F14)
+ *
+ * A key's home is the upper half of its hash scaled to the number of buckets, so the order of buckets is the order of
+ * hashes, whatever the size. A word lies in its home or, if that was full, in the next bucket with room; each bucket it
+ * went past counts it. A reader goes on to the next bucket only while the count says that somebody went past: a miss
+ * costs one line as a rule. Taking a word out clears it and counts down: no tombstones.
+ *
+ * Readers and one writer. A writer counts up before it stores a word, and clears a word before it counts down (all
+ * release; readers load with seq_cst, which sections.c needs, hence also with acquire). So a reader that stops at a count
+ * of 0 has not missed a word that was there before it began. Replacing the newest slot of a key is one store: no reader
+ * finds the key gone.
+ *
+ * Changing size. A table twice (or half) as large is made; from then on new words go into it, and every write moves a
+ * few words over: into the new one first, then out of the old one. A reader looks into the old table first, then into the
+ * new: a word that had left the old one by then was in the new one before. `old` is set before `current`, and read after
+ * it. After a miss a reader makes sure that `current` is still the table it looked into, for words may have moved on to
+ * a third; otherwise it looks again. The emptied table is freed after a grace period. No operation moves more than
+ * MOVES buckets. */
+
+enum { WORDS = 7, MOVES = 4, SMALLEST = 4, LINE = 64 };
+#define ADDRESS_BITS 42
+#define ADDRESS_MASK ((UINT64_C(1) << ADDRESS_BITS) - 1)
+
+typedef struct bucket {
+  _Atomic(uint64_t) words[WORDS];
+  _Atomic(uint32_t) passed;
+  uint32_t unused;
+} bucket;
+_Static_assert(sizeof(bucket) == LINE, "a bucket is a cache line");
+
+struct vsi_table_memory {
+  uint32_t count;
+  bucket *at;
+};
+
+static uint64_t tag_of(uint64_t hash) {
+  return (hash & 0xffffffff) >> 10;
+}
+static uint64_t word_of(const vsi_slot *slot, uint64_t tag) {
+  return tag << ADDRESS_BITS | (uint64_t)(uintptr_t)slot >> 6;
+}
+static vsi_slot *slot_of(uint64_t word) {
+  return (vsi_slot *)(uintptr_t)((word & ADDRESS_MASK) << 6);
+}
+static uint32_t home_of(const vsi_table_memory *table, uint32_t upper) {
+  return (uint32_t)((uint64_t)upper * table->count >> 32);
+}
+static uint32_t after(const vsi_table_memory *table, uint32_t at) {
+  return at + 1 == table->count ? 0 : at + 1;
+}
+
+static vsi_table_memory *table_make(const vestry_host *host, uint32_t count) {
+  vsi_table_memory *table = vsi_calloc(host, 1, sizeof *table + LINE + (size_t)count * sizeof(bucket));
+  if (!table) return NULL;
+  table->count = count;
+  table->at = (bucket *)(((uintptr_t)(table + 1) + LINE - 1) & ~(uintptr_t)(LINE - 1));
+  return table;
+}
+
+vestry_err vsi_buckets_init(vsi_buckets *buckets, const vestry_host *host) {
+  memset(buckets, 0, sizeof *buckets);
+  buckets->host = host;
+  vsi_table_memory *table = table_make(host, SMALLEST);
+  if (!table) return VESTRY_NO_MEMORY;
+  atomic_init(&buckets->current, table);
+  return VESTRY_OK;
+}
+
+void vsi_buckets_finish(vsi_buckets *buckets) {
+  vsi_free(buckets->host, atomic_load_explicit(&buckets->current, memory_order_relaxed));
+  vsi_free(buckets->host, atomic_load_explicit(&buckets->old, memory_order_relaxed));
+  vsi_free(buckets->host, buckets->retired);
+}
+
+void vsi_probe_init(vsi_probe *probe, uint64_t hash, const unsigned char *data, size_t len) {
+  probe->hash = hash;
+  probe->data = data;
+  probe->len = len;
+  memset(probe->slot_key, 0, sizeof probe->slot_key);
+  if (len <= VSI_SLOT_KEY_BYTES) {
+    probe->slot_len = (uint8_t)len;
+    memcpy(probe->slot_key, data, len);
+  } else {
+    probe->slot_len = VSI_SLOT_OUTSIDE;
+  }
+}
+
+static bool matches(const vsi_slot *slot, const vsi_probe *probe) {
+  if (slot->hash != (uint32_t)(probe->hash >> 32) || slot->len != probe->slot_len) return false;
+  if (slot->len != VSI_SLOT_OUTSIDE) return memcmp(slot->key, probe->slot_key, VSI_SLOT_KEY_BYTES) == 0;
+  const vsi_outside *outside;
+  memcpy(&outside, slot->key, sizeof outside);
+  return outside->len == probe->len && memcmp(outside->bytes, probe->data, probe->len) == 0;
+}
+
+static inline vsi_slot *find_in(const vsi_table_memory *table, const vsi_probe *probe) {
+  uint64_t tag = tag_of(probe->hash);
+  uint32_t at = home_of(table, (uint32_t)(probe->hash >> 32));
+  for (uint32_t left = table->count; left; left--) {
+    bucket *in = &table->at[at];
+    uint32_t hits = 0; /* a bit a word with our tag: no branch a word */
+#pragma GCC unroll 7
+    for (int i = 0; i < WORDS; i++) {
+      uint64_t word = atomic_load_explicit(&in->words[i], memory_order_seq_cst); /* [R2] of sections.c */
+      hits |= (uint32_t)(word >> ADDRESS_BITS == tag) << i;
+    }
+    for (; hits; hits &= hits - 1) {
+      uint64_t word = atomic_load_explicit(&in->words[__builtin_ctz(hits)], memory_order_seq_cst);
+      if (!word || word >> ADDRESS_BITS != tag) continue; /* empty, or it has changed since */
+      vsi_slot *slot = slot_of(word);
+      if (matches(slot, probe)) return slot;
+    }
+    if (!atomic_load_explicit(&in->passed, memory_order_seq_cst)) return NULL;
+    at = after(table, at);
+  }
+  return NULL;
+}
+
+vsi_slot *vsi_buckets_find(const vsi_buckets *buckets, const vsi_probe *probe) {
+  for (;;) {
+    vsi_table_memory *current = atomic_load_explicit(&buckets->current, memory_order_seq_cst);
+    vsi_table_memory *old = atomic_load_explicit(&buckets->old, memory_order_seq_cst);
+    vsi_slot *slot = NULL;
+    if (__builtin_expect(old != NULL, 0)) slot = find_in(old, probe);
+    if (!slot) slot = find_in(current, probe);
+    if (slot || current == atomic_load_explicit(&buckets->current, memory_order_seq_cst)) return slot;
+  }
+}
+
+/* -------------------------------------------------------------------------------------------------- writing ---- */
+
+static void add_to(vsi_table_memory *table, uint64_t word, uint32_t upper) {
+  for (uint32_t at = home_of(table, upper);; at = after(table, at)) {
+    bucket *in = &table->at[at];
+    for (int i = 0; i < WORDS; i++)
+      if (!atomic_load_explicit(&in->words[i], memory_order_relaxed)) {
+        atomic_store_explicit(&in->words[i], word, memory_order_release); /* readers see the slot filled */
+        return;
+      }
+    uint32_t passed = atomic_load_explicit(&in->passed, memory_order_relaxed);
+    atomic_store_explicit(&in->passed, passed + 1, memory_order_release);
+  }
+}
+
+/* Where a slot's word is in a table, or NULL. */
+static _Atomic(uint64_t) *word_in(const vsi_table_memory *table, const vsi_slot *slot, uint32_t *ret_at) {
+  uint32_t at = home_of(table, slot->hash);
+  for (uint32_t left = table->count; left; left--) {
+    bucket *in = &table->at[at];
+    for (int i = 0; i < WORDS; i++) {
+      uint64_t word = atomic_load_explicit(&in->words[i], memory_order_relaxed);
+      if (word && slot_of(word) == slot) {
+        *ret_at = at;
+        return &in->words[i];
+      }
+    }
+    if (!atomic_load_explicit(&in->passed, memory_order_relaxed)) return NULL;
+    at = after(table, at);
+  }
+  return NULL;
+}
+
+/* Clear a word that lies in bucket `found`; those it went past count it no longer. */
+static void clear(vsi_table_memory *table, _Atomic(uint64_t) *word, uint32_t upper, uint32_t found) {
+  atomic_store_explicit(word, 0, memory_order_release);
+  for (uint32_t at = home_of(table, upper); at != found; at = after(table, at)) {
+    bucket *in = &table->at[at];
+    uint32_t passed = atomic_load_explicit(&in->passed, memory_order_relaxed);
+    atomic_store_explicit(&in->passed, passed - 1, memory_order_release);
+  }
+}
+
+static _Atomic(uint64_t) *locate(const vsi_buckets *buckets, const vsi_slot *slot, vsi_table_memory **ret_table,
+                                 uint32_t *ret_at) {
+  vsi_table_memory *tables[2] = {atomic_load_explicit(&buckets->current, memory_order_relaxed),
+                                 atomic_load_explicit(&buckets->old, memory_order_relaxed)};
+  for (int i = 0; i < 2 && tables[i]; i++) {
+    _Atomic(uint64_t) *word = word_in(tables[i], slot, ret_at);
+    if (!word) continue;
+    *ret_table = tables[i];
+    return word;
+  }
+  return NULL;
+}
+
+void vsi_buckets_add(vsi_buckets *buckets, vsi_slot *slot, uint64_t hash) {
+  add_to(atomic_load_explicit(&buckets->current, memory_order_relaxed), word_of(slot, tag_of(hash)), slot->hash);
+  buckets->words_count++;
+}
+
+void vsi_buckets_swap(vsi_buckets *buckets, vsi_slot *from, vsi_slot *to) {
+  vsi_table_memory *table;
+  uint32_t at;
+  _Atomic(uint64_t) *word = locate(buckets, from, &table, &at);
+  uint64_t tag = atomic_load_explicit(word, memory_order_relaxed) >> ADDRESS_BITS;
+  atomic_store_explicit(word, word_of(to, tag), memory_order_release);
+}
+
+void vsi_buckets_erase(vsi_buckets *buckets, vsi_slot *slot) {
+  vsi_table_memory *table;
+  uint32_t at;
+  _Atomic(uint64_t) *word = locate(buckets, slot, &table, &at);
+  clear(table, word, slot->hash, at);
+  buckets->words_count--;
+}
+
+/* Words that a table holds well: more than that and buckets overflow too often. */
+static size_t well_filled(uint32_t count) {
+  return (size_t)count * 5;
+}
+
+static void move_some(vsi_buckets *buckets, vsi_sections *sections) {
+  vsi_table_memory *old = atomic_load_explicit(&buckets->old, memory_order_relaxed);
+  vsi_table_memory *current = atomic_load_explicit(&buckets->current, memory_order_relaxed);
+  for (int moves = 0; moves < MOVES && buckets->moved < old->count; moves++) {
+    bucket *from = &old->at[buckets->moved];
+    for (int i = 0; i < WORDS; i++) {
+      uint64_t word = atomic_load_explicit(&from->words[i], memory_order_relaxed);
+      if (!word) continue;
+      uint32_t upper = slot_of(word)->hash;
+      add_to(current, word, upper);
+      clear(old, &from->words[i], upper, buckets->moved);
+    }
+    buckets->moved++;
+  }
+  if (buckets->moved < old->count) return;
+  atomic_store_explicit(&buckets->old, NULL, memory_order_release);
+  buckets->retired = old;
+  (void)vsi_grace_begin(sections, &buckets->grace);
+}
+
+static bool can_resize(vsi_buckets *buckets, vsi_sections *sections) {
+  if (atomic_load_explicit(&buckets->old, memory_order_relaxed)) return false;
+  if (!buckets->retired) return true;
+  if (!vsi_grace_is_over(sections, &buckets->grace)) return false;
+  vsi_free(buckets->host, buckets->retired);
+  buckets->retired = NULL;
+  return true;
+}
+
+static vestry_err resize(vsi_buckets *buckets, uint32_t count) {
+  vsi_table_memory *table = table_make(buckets->host, count);
+  if (!table) return VESTRY_NO_MEMORY;
+  vsi_table_memory *current = atomic_load_explicit(&buckets->current, memory_order_relaxed);
+  buckets->moved = 0;
+  atomic_store_explicit(&buckets->old, current, memory_order_release);
+  atomic_store_explicit(&buckets->current, table, memory_order_release); /* after old: see vsi_buckets_find */
+  return VESTRY_OK;
+}
+
+vestry_err vsi_buckets_prepare(vsi_buckets *buckets, vsi_sections *sections) {
+  if (__builtin_expect(atomic_load_explicit(&buckets->old, memory_order_relaxed) != NULL, 0))
+    move_some(buckets, sections);
+  uint32_t count = atomic_load_explicit(&buckets->current, memory_order_relaxed)->count;
+  size_t words = buckets->words_count + 1;
+  vestry_err error = VESTRY_OK;
+  if (__builtin_expect(words > well_filled(count), 0)) {
+    if (count <= UINT32_MAX / 4 && can_resize(buckets, sections)) error = resize(buckets, count + count / 2 + 1);
+  } else if (__builtin_expect(words < well_filled(count) / 4 && count > SMALLEST, 0)) {
+    if (can_resize(buckets, sections)) (void)resize(buckets, count / 2 < SMALLEST ? SMALLEST : count / 2);
+  }
+  /* Without memory, or while a change is under way, it may fill up to its last words, but not entirely. */
+  count = atomic_load_explicit(&buckets->current, memory_order_relaxed)->count;
+  if (words > (size_t)count * WORDS - count / 2) return error ? error : VESTRY_NO_MEMORY;
+  return VESTRY_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------- listing ---- */
+
+static void range_in(const vsi_table_memory *table, uint32_t from, uint32_t to, void (*fn)(vsi_slot *slot, void *ctx),
+                     void *ctx) {
+  uint32_t last = home_of(table, to);
+  uint32_t at = home_of(table, from);
+  for (uint32_t left = table->count; left; left--, at = after(table, at)) {
+    bucket *in = &table->at[at];
+    for (int i = 0; i < WORDS; i++) {
+      uint64_t word = atomic_load_explicit(&in->words[i], memory_order_relaxed);
+      if (word && slot_of(word)->hash >= from && slot_of(word)->hash <= to) fn(slot_of(word), ctx);
+    }
+    /* Beyond the last home there is something of the range only as far as words went past. */
+    bool beyond = home_of(table, from) <= last && (at >= last || at < home_of(table, from));
+    if (beyond && !atomic_load_explicit(&in->passed, memory_order_relaxed)) return;
+  }
+}
+
+void vsi_buckets_range(const vsi_buckets *buckets, uint32_t from, uint32_t to, void (*fn)(vsi_slot *slot, void *ctx),
+                       void *ctx) {
+  vsi_table_memory *old = atomic_load_explicit(&buckets->old, memory_order_relaxed);
+  if (old) range_in(old, from, to, fn, ctx);
+  range_in(atomic_load_explicit(&buckets->current, memory_order_relaxed), from, to, fn, ctx);
+}
+
+uint32_t vsi_buckets_stride(const vsi_buckets *buckets) {
+  uint32_t count = atomic_load_explicit(&buckets->current, memory_order_relaxed)->count;
+  return UINT32_MAX / count * 4;
+}

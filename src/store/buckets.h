@@ -1,0 +1,55 @@
+/* The index of a shard: from keys to slots. Readers take no lock; writers hold the shard's. buckets.c holds the essay. */
+#ifndef VSI_STORE_BUCKETS_H
+#define VSI_STORE_BUCKETS_H
+
+#include "store/sections.h"
+#include "store/slab.h"
+
+/* What is looked for. */
+typedef struct vsi_probe {
+  uint64_t hash;
+  const unsigned char *data; /* the whole key */
+  size_t len;
+  uint8_t slot_len; /* as in a slot */
+  unsigned char slot_key[VSI_SLOT_KEY_BYTES];
+} vsi_probe;
+
+typedef struct vsi_table_memory vsi_table_memory;
+
+typedef struct vsi_buckets {
+  _Atomic(vsi_table_memory *) current;
+  _Atomic(vsi_table_memory *) old; /* being emptied into current; NULL: none */
+  const vestry_host *host;
+  vsi_grace grace;           /* of retired; keeps what every write changes off the line that readers read */
+  vsi_table_memory *retired; /* to be freed when nobody looks any more */
+  uint32_t moved;            /* buckets of old that are empty for good */
+  size_t words_count;        /* keys in both */
+} vsi_buckets;
+
+/* Allocates the smallest table. OK | NO_MEMORY. */
+vestry_err vsi_buckets_init(vsi_buckets *buckets, const vestry_host *host);
+/* Nobody looks any more. */
+void vsi_buckets_finish(vsi_buckets *buckets);
+
+void vsi_probe_init(vsi_probe *probe, uint64_t hash, const unsigned char *data, size_t len);
+
+/* The newest slot under a key, or NULL. In a section, or under the lock. */
+vsi_slot *vsi_buckets_find(const vsi_buckets *buckets, const vsi_probe *probe);
+
+/* See to it that one more word fits, and go on with a change of size that is under way: a bounded amount of work. OK |
+ * NO_MEMORY (unchanged). Under the lock. */
+vestry_err vsi_buckets_prepare(vsi_buckets *buckets, vsi_sections *sections);
+/* Link a slot whose key is not there. Prepared for. low: lower half of its key's hash. Under the lock. */
+void vsi_buckets_add(vsi_buckets *buckets, vsi_slot *slot, uint64_t hash);
+/* Put a slot of the same key in another's place, atomically. Under the lock. */
+void vsi_buckets_swap(vsi_buckets *buckets, vsi_slot *from, vsi_slot *to);
+/* Unlink. Under the lock. */
+void vsi_buckets_erase(vsi_buckets *buckets, vsi_slot *slot);
+
+/* Under the lock: call fn for every key whose hash's upper half is in [from, to], in no order. */
+void vsi_buckets_range(const vsi_buckets *buckets, uint32_t from, uint32_t to, void (*fn)(vsi_slot *slot, void *ctx),
+                       void *ctx);
+/* How wide a range is that holds a few keys. */
+uint32_t vsi_buckets_stride(const vsi_buckets *buckets);
+
+#endif

@@ -1,0 +1,70 @@
+/* What falls due in a table, and when. */
+#include "store/table.h"
+
+/* An entry that was last used in tick t is due when a whole idle time has passed since that tick ended: in tick
+ * t + idle_ticks + 1, never early, at most one tick late. The same for birth and lifetime. */
+
+/* A batch of what is due in a shard. Returns whether there may be more. */
+static bool expire_some(vsi_table *table, vsi_shard *shard, uint32_t now) {
+  vsi_leaving leaving;
+  vsi_leaving_init(&leaving, table->host);
+  size_t looked = 0;
+  vsi_shard_lock(shard);
+  vsi_shard_settle(table, shard, &leaving);
+  (void)vsi_buckets_prepare(&shard->buckets, &table->sections); /* goes on with a change of size, if one is under way */
+  while (table->lifetime_ticks && shard->born_first && leaving.count < leaving.room) {
+    vsi_slot *slot = vsi_slab_at(&shard->slab, shard->born_first);
+    if (vsi_table_due(table, shard, slot, now) != VESTRY_CAUSE_EXPIRED) break;
+    vsi_shard_take(table, shard, slot, VESTRY_CAUSE_EXPIRED, false, false, &leaving);
+  }
+  uint32_t tick;
+  vsi_slot *slot;
+  for (; looked < VSI_LEAVING_BATCH && leaving.count < leaving.room; looked++) {
+    slot = table->idle_ticks ? vsi_ages_oldest(&shard->ages, &shard->slab, &tick) : NULL;
+    if (!slot || vsi_tick_age(now, tick) <= table->idle_ticks) break;
+    vestry_cause cause = vsi_table_due(table, shard, slot, now);
+    if (cause) {
+      vsi_shard_take(table, shard, slot, cause, false, false, &leaving);
+      continue;
+    }
+    uint32_t touch = atomic_load_explicit(&slot->touch, memory_order_relaxed); /* it was used since it was filed */
+    vsi_ages_remove(&shard->ages, &shard->slab, slot);
+    atomic_store_explicit(&slot->touch, touch & ~UINT32_C(1), memory_order_relaxed);
+    vsi_ages_file(&shard->ages, &shard->slab, slot, vsi_touch_tick(touch), now);
+  }
+  bool more = looked == VSI_LEAVING_BATCH || leaving.count == leaving.room || leaving.rests_count == VSI_LEAVING_BATCH;
+  vsi_shard_release(table, shard, &leaving);
+  return more;
+}
+
+void vsi_table_tick(void *self) {
+  vsi_table *table = self;
+  uint32_t now = (uint32_t)vsi_table_ticks(table, table->host->now_ns(table->host->ctx)) & VSI_TICK_MASK;
+  for (uint32_t i = 0; i < table->shards_count; i++)
+    while (expire_some(table, &table->shards[i], now)) continue;
+}
+
+/* The time at which a tick that began some ticks ago will be `span` whole ticks old. */
+static uint64_t due_ns(const vsi_table *table, uint64_t now_tick, uint32_t then, uint32_t span) {
+  uint64_t tick = now_tick - vsi_tick_age((uint32_t)now_tick & VSI_TICK_MASK, then) + span + 1;
+  return table->origin_ns + tick * table->tick_ns;
+}
+
+uint64_t vsi_table_next_deadline_ns(void *self) {
+  const vsi_table *table = self;
+  if (!table->idle_ticks && !table->lifetime_ticks) return UINT64_MAX;
+  uint64_t now_tick = vsi_table_ticks(table, table->now_ns(table->host->ctx)), deadline = UINT64_MAX;
+  for (uint32_t i = 0; i < table->shards_count; i++) {
+    uint32_t oldest = atomic_load_explicit(&table->oldest[i], memory_order_relaxed);
+    uint32_t eldest = atomic_load_explicit(&table->eldest[i], memory_order_relaxed);
+    if (table->idle_ticks && oldest != VSI_TICK_NONE) {
+      uint64_t at = due_ns(table, now_tick, oldest, table->idle_ticks);
+      if (at < deadline) deadline = at;
+    }
+    if (table->lifetime_ticks && eldest != VSI_TICK_NONE) {
+      uint64_t at = due_ns(table, now_tick, eldest, table->lifetime_ticks);
+      if (at < deadline) deadline = at;
+    }
+  }
+  return deadline;
+}

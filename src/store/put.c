@@ -1,0 +1,335 @@
+/* Putting a value into a table. */
+#include <string.h>
+
+#include "base/memory.h"
+#include "store/table.h"
+
+/* A put is one visit to the key's shard, when all it needs is there. What it may need from elsewhere — a place, from
+ * another shard's victim; a share of its scope, from the scope's least recently used — it gets with the shard's lock
+ * released, keeps, and looks at the shard anew. What it takes first (memory for the key, a slot, room in the index), so
+ * that nothing has left when memory runs out, it gives back if in the end it is not needed. */
+
+typedef struct putting {
+  vsi_table *table;
+  vsi_shard *shard;
+  const vestry_scoped_key *key;
+  vsi_probe probe;
+  void *value;
+  vestry_put_policy policy;
+  size_t many_count;
+  uint32_t now;
+  vsi_outside *outside; /* ours until the slot has it */
+  vsi_slot *slot;       /* TAKEN, ours until it is linked */
+  bool has_place, has_share;
+  size_t displaced_count;
+  vsi_leaving leaving;
+} putting;
+
+typedef enum step { STEP_DONE, STEP_AGAIN, STEP_FAILED } step;
+
+static vestry_handle handle_of(const void *ctx, const vsi_slot *slot) {
+  const vsi_table *table = ctx;
+  return vsi_table_handle(table, &table->shards[slot->hash & (table->shards_count - 1)], slot);
+}
+
+/* ------------------------------------------------------------------------------------------------- the bound ---- */
+
+/* relaxed all through: the number alone matters, entries travel under the shards' locks */
+static bool take_place(vsi_table *table) {
+  size_t count = atomic_load_explicit(&table->count, memory_order_relaxed);
+  while (count < table->rules.max_count)
+    if (atomic_compare_exchange_weak_explicit(&table->count, &count, count + 1, memory_order_relaxed,
+                                              memory_order_relaxed))
+      return true;
+  return false;
+}
+
+/* The shard whose oldest is oldest; of several, `mine`. NULL: all are empty. */
+static vsi_shard *oldest_shard(vsi_table *table, vsi_shard *mine, uint32_t now) {
+  uint32_t best = mine->number, best_age = 0;
+  bool any = false;
+  uint32_t tick = atomic_load_explicit(&table->oldest[best], memory_order_relaxed);
+  /* Nothing is older than this tick, so a shard that has it need not look around. */
+  if (tick != VSI_TICK_NONE && tick == atomic_load_explicit(&table->floor, memory_order_relaxed)) return mine;
+  if (tick != VSI_TICK_NONE) {
+    any = true;
+    best_age = vsi_tick_age(now, tick);
+  }
+  for (uint32_t i = 0; i < table->shards_count; i++) {
+    tick = atomic_load_explicit(&table->oldest[i], memory_order_relaxed);
+    if (tick == VSI_TICK_NONE) continue;
+    uint32_t age = vsi_tick_age(now, tick);
+    if (any && age <= best_age) continue;
+    any = true;
+    best = i;
+    best_age = age;
+  }
+  if (any)
+    atomic_store_explicit(&table->floor, atomic_load_explicit(&table->oldest[best], memory_order_relaxed),
+                          memory_order_relaxed);
+  return any ? &table->shards[best] : NULL;
+}
+
+/* Take this shard's oldest out, keeping its place. Those that were used since they were filed are filed anew; false: after
+ * that another shard's oldest is older, or there is none here. Under the shard's lock. */
+static bool evict_here(vsi_table *table, vsi_shard *shard, uint32_t now, vsi_leaving *leaving) {
+  for (size_t tries = shard->ages.count + 1; tries; tries--) {
+    uint32_t tick;
+    vsi_slot *slot = vsi_ages_oldest(&shard->ages, &shard->slab, &tick);
+    if (!slot) return false;
+    vestry_cause due = vsi_table_due(table, shard, slot, now);
+    uint32_t touch = atomic_load_explicit(&slot->touch, memory_order_relaxed);
+    if (due || !(touch & 1) || tries == 1) {
+      vsi_shard_take(table, shard, slot, due ? due : VESTRY_CAUSE_SIZE, true, false, leaving);
+      return true;
+    }
+    vsi_ages_remove(&shard->ages, &shard->slab, slot);
+    atomic_store_explicit(&slot->touch, touch & ~UINT32_C(1), memory_order_relaxed); /* a use lost here is one of now */
+    vsi_ages_file(&shard->ages, &shard->slab, slot, vsi_touch_tick(touch), now);
+    vsi_shard_publish(table, shard);
+    if (oldest_shard(table, shard, now) != shard) return false;
+  }
+  return false;
+}
+
+/* Get a place for p, which holds its shard's lock: from the shard itself, or from another one. */
+static step get_place(putting *p) {
+  vsi_table *table = p->table;
+  if (take_place(table)) {
+    p->has_place = true;
+    return STEP_DONE;
+  }
+  if (!table->rules.evicts) return STEP_FAILED;
+  vsi_shard *from = oldest_shard(table, p->shard, p->now);
+  if (from == p->shard) {
+    if (evict_here(table, from, p->now, &p->leaving)) {
+      p->has_place = true;
+      p->displaced_count++;
+      return STEP_DONE;
+    }
+    from = oldest_shard(table, p->shard, p->now);
+  }
+  vsi_shard_release(table, p->shard, &p->leaving);
+  if (from && from != p->shard) {
+    vsi_shard_lock(from);
+    vsi_shard_settle(table, from, &p->leaving);
+    p->has_place = evict_here(table, from, p->now, &p->leaving);
+    if (p->has_place) p->displaced_count++;
+    vsi_shard_release(table, from, &p->leaving);
+  }
+  vsi_shard_lock(p->shard);
+  return STEP_AGAIN;
+}
+
+/* Get a share of the scope, of which there are so many. */
+static step get_share(putting *p, size_t max, vestry_err *ret_error) {
+  vsi_table *table = p->table;
+  vestry_handle oldest = 0;
+  vestry_err error = vsi_scopes_reserve(&table->scopes, p->key, max, &oldest, handle_of, table);
+  if (!error) {
+    p->has_share = true;
+    return STEP_DONE;
+  }
+  *ret_error = error;
+  if (error != VESTRY_LIMIT || !table->rules.evicts) return STEP_FAILED;
+  vsi_shard_release(table, p->shard, &p->leaving);
+  if (oldest && vsi_table_remove_if(table, oldest, VESTRY_CAUSE_SIZE)) p->displaced_count++;
+  vsi_shard_lock(p->shard);
+  return STEP_AGAIN;
+}
+
+/* --------------------------------------------------------------------------------------------------- a visit ---- */
+
+static vsi_slot *find(const putting *p) {
+  return vsi_buckets_find(&p->shard->buckets, &p->probe);
+}
+
+static vsi_slot *older_than(const putting *p, const vsi_slot *slot) {
+  uint32_t older = atomic_load_explicit(&slot->older, memory_order_relaxed);
+  return older ? vsi_slab_at(&p->shard->slab, older) : NULL;
+}
+
+/* What is due of the key leaves. Returns the newest of the rest, or NULL. */
+static vsi_slot *without_due(putting *p, vsi_slot *newest) {
+  if (!p->table->rules.evicts) return newest;
+  bool any = false;
+  for (vsi_slot *slot = newest, *older; slot && p->leaving.count + 2 < p->leaving.room; slot = older) {
+    older = older_than(p, slot);
+    vestry_cause cause = vsi_table_due(p->table, p->shard, slot, p->now);
+    if (!cause) continue;
+    any = true;
+    vsi_shard_take(p->table, p->shard, slot, cause, false, false, &p->leaving);
+  }
+  return any ? find(p) : newest;
+}
+
+static vsi_slot *same_value(const putting *p, vsi_slot *newest) {
+  vsi_slot *slot = newest;
+  while (slot && slot->value != p->value) slot = older_than(p, slot);
+  return slot;
+}
+
+/* All of a chain but one leave for REPLACED, the one put longest ago first; there is room. keeps_place: the first's place
+ * goes to the new value. */
+static void displace_all(putting *p, vsi_slot *newest, const vsi_slot *but, bool unchained, bool keeps_place) {
+  vsi_slot *slot = vsi_slab_at(&p->shard->slab, newest->newer), *next;
+  for (bool last = false; !last; slot = next) {
+    last = slot == newest;
+    next = last ? NULL : vsi_slab_at(&p->shard->slab, slot->newer);
+    if (slot == but) continue;
+    vsi_shard_take(p->table, p->shard, slot, VESTRY_CAUSE_REPLACED, keeps_place, unchained, &p->leaving);
+    keeps_place = false;
+    p->displaced_count++;
+  }
+}
+
+static void fill(putting *p, vsi_slot *slot) {
+  slot->value = p->value;
+  slot->hash = (uint32_t)(p->probe.hash >> 32);
+  slot->len = p->probe.slot_len;
+  if (slot->len == VSI_SLOT_OUTSIDE)
+    memcpy(slot->key, &p->outside, sizeof p->outside);
+  else
+    memcpy(slot->key, p->probe.slot_key, sizeof slot->key);
+  p->outside = NULL;
+  atomic_store_explicit(&slot->touch, p->now << 1, memory_order_relaxed);
+}
+
+static void file(putting *p, vsi_slot *slot) {
+  vsi_table *table = p->table;
+  vsi_shard *shard = p->shard;
+  if (shard->ages.at) vsi_ages_file(&shard->ages, &shard->slab, slot, p->now, p->now);
+  if (table->lifetime_ticks) {
+    vsi_extra *extra = vsi_slab_extra(&shard->slab, slot);
+    *extra = (vsi_extra){.born = p->now, .born_prev = shard->born_last};
+    if (shard->born_last)
+      vsi_slab_extra(&shard->slab, vsi_slab_at(&shard->slab, shard->born_last))->born_next = slot->number;
+    else
+      shard->born_first = slot->number;
+    shard->born_last = slot->number;
+  }
+  if (table->rules.max_per_scope) vsi_scopes_enter(&table->scopes, p->key, slot, vsi_slab_extra(&shard->slab, slot));
+  shard->put++;
+  shard->live++;
+}
+
+/* Link the slot, as the key's only one or as the newest of several. */
+static void link_slot(putting *p, vsi_slot *slot, vsi_slot *newest, bool joins) {
+  vsi_buckets *buckets = &p->shard->buckets;
+  uint32_t count = 1;
+  if (joins) {
+    count = vsi_slot_count(newest) + 1;
+    slot->newer = newest->newer; /* the oldest */
+    newest->newer = slot->number;
+  } else {
+    slot->newer = slot->number;
+  }
+  atomic_store_explicit(&slot->older, joins ? newest->number : 0, memory_order_relaxed);
+  slot->state_count = (uint32_t)VSI_SLOT_LIVE | count << 8;
+  if (newest)
+    vsi_buckets_swap(buckets, newest, slot);
+  else
+    vsi_buckets_add(buckets, slot, p->probe.hash);
+}
+
+/* A place and a share, as far as they are needed. A store that evicts takes the share first, for memory can run out there
+ * and nothing may have left then; one that refuses says FULL before LIMIT. */
+static step get_room(putting *p, bool grows, vestry_err *ret_error) {
+  vsi_table *table = p->table;
+  bool needs_place = grows && table->rules.max_count && !p->has_place;
+  step got = STEP_DONE;
+  *ret_error = VESTRY_FULL;
+  if (needs_place && !table->rules.evicts) got = get_place(p);
+  if (got == STEP_DONE && table->rules.max_per_scope && !p->has_share)
+    got = get_share(p, grows ? table->rules.max_per_scope : SIZE_MAX, ret_error);
+  if (got == STEP_DONE && needs_place && table->rules.evicts) got = get_place(p);
+  return got;
+}
+
+static step visit(putting *p, vestry_put_result *ret_result, vestry_err *ret_error) {
+  vsi_table *table = p->table;
+  vsi_shard *shard = p->shard;
+  if (shard->closed) {
+    *ret_error = VESTRY_CLOSED;
+    return STEP_FAILED;
+  }
+  vsi_slot *newest = without_due(p, find(p));
+  vsi_slot *same = same_value(p, newest);
+  if (newest && !same && (p->policy == VESTRY_PUT_REUSE || p->policy == VESTRY_PUT_REJECT)) {
+    *ret_error = VESTRY_EXISTS;
+    return STEP_FAILED;
+  }
+  bool replaces = newest && p->policy == VESTRY_PUT_REPLACE;
+  *ret_error = VESTRY_NO_MEMORY;
+  if (replaces && vsi_leaving_reserve(&p->leaving, p->leaving.count + vsi_slot_count(newest) + 1)) return STEP_FAILED;
+  if (same) {
+    if (table->rules.evicts) vsi_slot_use(same, p->now);
+    if (replaces) displace_all(p, newest, same, false, false);
+    *ret_result = (vestry_put_result){vsi_table_handle(table, shard, same), p->displaced_count, true};
+    return STEP_DONE;
+  }
+
+  bool joins = newest && !replaces;
+  bool grows = !newest || (joins && vsi_slot_count(newest) < p->many_count);
+  if (!newest && vsi_buckets_prepare(&shard->buckets, &table->sections)) return STEP_FAILED;
+  if (!p->slot) p->slot = vsi_slab_take(&shard->slab);
+  if (!p->slot) return STEP_FAILED;
+  step got = get_room(p, grows, ret_error);
+  if (got != STEP_DONE) return got;
+  if (newest && grows) newest = find(p); /* the victim may have been of this very key */
+  joins = newest && !replaces;
+
+  vsi_slot *slot = p->slot;
+  fill(p, slot);
+  link_slot(p, slot, newest, joins);
+  if (replaces) displace_all(p, newest, NULL, true, !p->has_place);
+  file(p, slot);
+  while (joins && vsi_slot_count(slot) > p->many_count && p->leaving.count < p->leaving.room) {
+    /* Over by one, unless an earlier put allowed more: then as many go as there is room for. */
+    vsi_shard_take(table, shard, vsi_slab_at(&shard->slab, slot->newer), VESTRY_CAUSE_REPLACED, !p->has_place, false,
+                   &p->leaving);
+    p->has_place = true;
+    p->displaced_count++;
+  }
+  p->slot = NULL;
+  p->has_place = p->has_share = false; /* the slot's now */
+  *ret_result = (vestry_put_result){vsi_table_handle(table, shard, slot), p->displaced_count, false};
+  return STEP_DONE;
+}
+
+vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, vestry_put_policy policy,
+                         size_t many_count, vestry_put_result *ret_result) {
+  putting p;
+  p.table = self;
+  p.key = key;
+  p.value = value;
+  p.policy = policy;
+  p.many_count = many_count;
+  p.outside = NULL;
+  p.slot = NULL;
+  p.has_place = p.has_share = false;
+  p.displaced_count = 0;
+  vsi_probe_init(&p.probe, vsi_siphash_1_3(p.table->hash_key, key->data, key->len), key->data, key->len);
+  p.shard = &p.table->shards[(p.probe.hash >> 32) & (p.table->shards_count - 1)];
+  p.now = p.table->rules.evicts ? vsi_table_now(p.table) : 0;
+  if (p.probe.slot_len == VSI_SLOT_OUTSIDE) {
+    p.outside = vsi_alloc(p.table->host, sizeof *p.outside + key->len);
+    if (!p.outside) return VESTRY_NO_MEMORY;
+    p.outside->len = (uint32_t)key->len;
+    memcpy(p.outside->bytes, key->data, key->len);
+  }
+  vsi_leaving_init(&p.leaving, p.table->host);
+  vestry_err error = VESTRY_OK;
+  step at;
+  vsi_shard_lock(p.shard);
+  do {
+    vsi_shard_settle(p.table, p.shard, &p.leaving);
+    at = visit(&p, ret_result, &error);
+  } while (at == STEP_AGAIN);
+  if (p.slot) vsi_slab_give(&p.shard->slab, p.slot);
+  vsi_shard_release(p.table, p.shard, &p.leaving);
+  if (p.has_place) atomic_fetch_sub_explicit(&p.table->count, 1, memory_order_relaxed);
+  if (p.has_share) vsi_scopes_cancel(&p.table->scopes, key);
+  vsi_free(p.table->host, p.outside);
+  return at == STEP_DONE ? VESTRY_OK : error;
+}

@@ -1,0 +1,148 @@
+#include "store/shard.h"
+
+#include <sched.h>
+#include <string.h>
+
+#include "store/table.h"
+
+enum { SPINS = 128 };
+
+void vsi_shard_wait(vsi_shard *shard) {
+  do {
+    for (int spins = 0; atomic_load_explicit(&shard->lock, memory_order_relaxed); spins++)
+      if (spins > SPINS) sched_yield();
+  } while (atomic_exchange_explicit(&shard->lock, 1, memory_order_acquire));
+}
+
+/* The slots of one key are a chain: older leads from the newest, which is in the index, to the oldest and ends there;
+ * newer leads back, and from the newest to the oldest. The newest knows how many there are. */
+
+static bool is_newest(const vsi_shard *shard, const vsi_slot *slot) {
+  const vsi_slot *above = vsi_slab_at(&shard->slab, slot->newer);
+  return atomic_load_explicit(&above->older, memory_order_relaxed) != slot->number;
+}
+
+static vsi_slot *newest_of(const vsi_table *table, const vsi_shard *shard, const vsi_slot *slot) {
+  vestry_slice key = vsi_slot_key(slot);
+  vsi_probe probe;
+  vsi_probe_init(&probe, vsi_siphash_1_3(table->hash_key, key.data, key.len), key.data, key.len);
+  return vsi_buckets_find(&shard->buckets, &probe);
+}
+
+static void set_count(vsi_slot *newest, uint32_t count) {
+  newest->state_count = (uint32_t)VSI_SLOT_LIVE | count << 8;
+}
+
+static void unchain(const vsi_table *table, vsi_shard *shard, vsi_slot *slot) {
+  uint32_t older = atomic_load_explicit(&slot->older, memory_order_relaxed);
+  vsi_slot *below = older ? vsi_slab_at(&shard->slab, older) : NULL;
+  if (!is_newest(shard, slot)) {
+    vsi_slot *newest = newest_of(table, shard, slot), *above = vsi_slab_at(&shard->slab, slot->newer);
+    /* release: a reader that goes on from above finds what is below filled */
+    atomic_store_explicit(&above->older, older, memory_order_release);
+    if (below)
+      below->newer = slot->newer;
+    else
+      newest->newer = slot->newer;
+    set_count(newest, vsi_slot_count(newest) - 1);
+  } else if (below) {
+    below->newer = slot->newer == older ? older : slot->newer;
+    set_count(below, vsi_slot_count(slot) - 1);
+    vsi_buckets_swap(&shard->buckets, slot, below);
+  } else {
+    vsi_buckets_erase(&shard->buckets, slot);
+  }
+}
+
+static void born_remove(vsi_shard *shard, const vsi_slot *slot) {
+  vsi_extra *extra = vsi_slab_extra(&shard->slab, slot);
+  vsi_slab *slab = &shard->slab;
+  if (extra->born_prev)
+    vsi_slab_extra(slab, vsi_slab_at(slab, extra->born_prev))->born_next = extra->born_next;
+  else
+    shard->born_first = extra->born_next;
+  if (extra->born_next)
+    vsi_slab_extra(slab, vsi_slab_at(slab, extra->born_next))->born_prev = extra->born_prev;
+  else
+    shard->born_last = extra->born_prev;
+}
+
+void vsi_shard_take(vsi_table *table, vsi_shard *shard, vsi_slot *slot, vestry_cause cause, bool keeps_place,
+                    bool unchained, vsi_leaving *leaving) {
+  if (!unchained) unchain(table, shard, slot);
+  if (shard->ages.at) vsi_ages_remove(&shard->ages, &shard->slab, slot);
+  if (table->lifetime_ticks) born_remove(shard, slot);
+  if (table->rules.max_per_scope) vsi_scopes_leave(&table->scopes, slot, vsi_slab_extra(&shard->slab, slot));
+  if (table->rules.max_count && !keeps_place) atomic_fetch_sub_explicit(&table->count, 1, memory_order_relaxed);
+  shard->removed[cause]++;
+  shard->live--;
+  vsi_leaving_add(leaving, slot, vsi_table_handle(table, shard, slot), cause);
+  slot->state_count = VSI_SLOT_LEAVING;
+  slot->next = leaving->taken;
+  leaving->taken = slot->number;
+}
+
+/* Nobody looks at the taken slots: they are free at once, and the values' references can be dropped as soon as the
+ * callbacks have run. Somebody may: the slots, with values and keys, wait in `fresh`; and our own section, open until the
+ * callbacks have run, keeps them there as long, for a later grace period will count it. */
+static void part(vsi_table *table, vsi_shard *shard, vsi_leaving *leaving) {
+  if (!leaving->taken) return;
+  vsi_grace grace;
+  leaving->readers = !vsi_grace_begin(&table->sections, &grace);
+  if (leaving->readers && !leaving->section) leaving->section = vsi_section_enter(&table->sections);
+  for (uint32_t number = leaving->taken; number;) {
+    vsi_slot *slot = vsi_slab_at(&shard->slab, number);
+    number = slot->next;
+    if (leaving->readers) {
+      slot->next = shard->fresh;
+      shard->fresh = slot->number;
+    } else {
+      vsi_slab_give(&shard->slab, slot);
+    }
+  }
+  leaving->taken = 0;
+}
+
+static void rest(vsi_shard *shard, vsi_leaving *leaving) {
+  while (shard->waiting && leaving->rests_count < VSI_LEAVING_BATCH) {
+    vsi_slot *slot = vsi_slab_at(&shard->slab, shard->waiting);
+    shard->waiting = slot->next;
+    vsi_rest *to = &leaving->rests[leaving->rests_count++];
+    to->value = slot->value;
+    to->outside = NULL;
+    if (slot->len == VSI_SLOT_OUTSIDE) memcpy(&to->outside, slot->key, sizeof to->outside);
+    vsi_slab_give(&shard->slab, slot);
+  }
+}
+
+void vsi_shard_settle(vsi_table *table, vsi_shard *shard, vsi_leaving *leaving) {
+  if (shard->waiting && vsi_grace_is_over(&table->sections, &shard->grace)) rest(shard, leaving);
+  if (!shard->waiting && shard->fresh) {
+    shard->waiting = shard->fresh;
+    shard->fresh = 0;
+    if (vsi_grace_begin(&table->sections, &shard->grace)) rest(shard, leaving);
+  }
+}
+
+static void publish(_Atomic(uint32_t) *to, uint32_t tick) {
+  /* relaxed: a hint where to look; who looks takes the lock */
+  if (atomic_load_explicit(to, memory_order_relaxed) != tick) atomic_store_explicit(to, tick, memory_order_relaxed);
+}
+
+void vsi_shard_publish(vsi_table *table, vsi_shard *shard) {
+  if (!shard->ages.at) return;
+  uint32_t tick = VSI_TICK_NONE;
+  (void)vsi_ages_oldest(&shard->ages, &shard->slab, &tick);
+  publish(&table->oldest[shard->number], tick);
+  if (!table->lifetime_ticks) return;
+  tick = VSI_TICK_NONE;
+  if (shard->born_first) tick = vsi_slab_extra(&shard->slab, vsi_slab_at(&shard->slab, shard->born_first))->born;
+  publish(&table->eldest[shard->number], tick);
+}
+
+void vsi_shard_release(vsi_table *table, vsi_shard *shard, vsi_leaving *leaving) {
+  part(table, shard, leaving);
+  vsi_shard_publish(table, shard);
+  vsi_shard_unlock(shard);
+  if (leaving->count || leaving->rests_count) vsi_leaving_run(leaving, table->exit);
+}

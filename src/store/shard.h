@@ -1,0 +1,36 @@
+/* A shard of a store: one lock, an index, the slots, and their ages. What is true of one shard alone is done here;
+ * table.c has what takes several. */
+#ifndef VSI_STORE_SHARD_H
+#define VSI_STORE_SHARD_H
+
+#include "store/ages.h"
+#include "store/buckets.h"
+#include "store/leaving.h"
+
+typedef struct vsi_shard {
+  _Alignas(VSI_CACHE_LINE) vsi_buckets buckets; /* begins with the line that readers read */
+  _Alignas(VSI_CACHE_LINE) _Atomic(uint32_t) lock;
+  uint32_t number;
+  bool closed;
+  uint32_t cleared;   /* hashes up to here are gone for good: it is closed */
+  uint64_t put, live; /* and removed: */
+  uint64_t removed[VESTRY_CAUSE_COUNT];
+  uint32_t fresh, waiting; /* lists of slots that readers may see: since the grace period began, and before */
+  uint32_t born_first, born_last;
+  vsi_slab slab;
+  vsi_ages ages;   /* at: NULL when the store has none */
+  vsi_grace grace; /* of waiting */
+} vsi_shard;
+
+/* A test-and-set lock: it is held for some tens of nanoseconds, never over a callback or I/O. Who finds it taken for
+ * longer lets another thread run. */
+void vsi_shard_wait(vsi_shard *shard);
+static inline void vsi_shard_lock(vsi_shard *shard) {
+  /* acquire pairs with unlock */
+  if (__builtin_expect(atomic_exchange_explicit(&shard->lock, 1, memory_order_acquire) != 0, 0)) vsi_shard_wait(shard);
+}
+static inline void vsi_shard_unlock(vsi_shard *shard) {
+  atomic_store_explicit(&shard->lock, 0, memory_order_release);
+}
+
+#endif
