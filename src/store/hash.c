@@ -48,7 +48,7 @@ static void unlock_and_run(hash_store *store, shard *s, vsi_leaving *leaving) {
   vsi_leaving_run(leaving, store->host, store->exit);
 }
 
-/* ------------------------------------------------------------------------------------------------- bounds ---- */
+/* ------------------------------------------------------------------------------------------------------ bounds ---- */
 
 /* The count never passes the bound, so what it says is what others may rely on. */
 static bool reserve(hash_store *store) {
@@ -94,7 +94,7 @@ static vestry_err reserve_both(hash_store *store, const vestry_scoped_key *key, 
   return error;
 }
 
-/* -------------------------------------------------------------------------------------------- operations ---- */
+/* -------------------------------------------------------------------------------------------------- operations ---- */
 
 /* The caller releases the room. */
 static void take_locked(hash_store *store, shard *s, vsi_entry *entry, vestry_cause cause, vsi_leaving *leaving) {
@@ -224,7 +224,7 @@ static vestry_err hash_list(void *self, const vestry_scope *only_scope, size_t p
   return VESTRY_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------ its life ---- */
+/* ---------------------------------------------------------------------------------------------------- its life ---- */
 
 static void hash_destroy(void *self) {
   hash_store *store = self;

@@ -39,7 +39,7 @@ typedef struct lru_entry {
   uint64_t used_ns, born_ns;
 } lru_entry;
 
-/* ------------------------------------------------------------------------------------------------ the rings ---- */
+/* --------------------------------------------------------------------------------------------------- the rings ---- */
 
 static uint64_t idle_at(const lru_store *store, const lru_entry *entry) {
   return vsi_add_saturating(entry->used_ns, store->idle_ns);
@@ -145,7 +145,7 @@ static void lock_swept(lru_store *store, vsi_leaving *leaving) {
   }
 }
 
-/* --------------------------------------------------------------------------------------------- operations ---- */
+/* -------------------------------------------------------------------------------------------------- operations ---- */
 
 static vestry_err add_locked(lru_store *store, vsi_node *node, uint64_t hash, const vestry_scoped_key *key, void *value,
                              vsi_entry **ret_entry) {
@@ -293,7 +293,7 @@ static uint64_t lru_next_deadline_ns(void *self) {
   return atomic_load_explicit(&((lru_store *)self)->deadline_ns, memory_order_relaxed);
 }
 
-/* ------------------------------------------------------------------------------------------------ its life ---- */
+/* ---------------------------------------------------------------------------------------------------- its life ---- */
 
 static void lru_destroy(void *self) {
   lru_store *store = self;

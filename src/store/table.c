@@ -26,7 +26,7 @@ void vsi_table_finish(vsi_table *table) {
   vsi_slots_finish(&table->handles);
 }
 
-/* ------------------------------------------------------------------------------------------------ finding ---- */
+/* ----------------------------------------------------------------------------------------------------- finding ---- */
 
 uint64_t vsi_table_hash(vsi_siphash_key hash_key, const vestry_scoped_key *key) {
   return vsi_siphash_1_3(hash_key, key->data, key->len);
@@ -50,7 +50,7 @@ vsi_entry *vsi_table_entry(const vsi_table *table, vestry_handle handle) {
   return vsi_slots_find(&table->handles, number_of(table, handle));
 }
 
-/* ------------------------------------------------------------------------------------------------- adding ---- */
+/* ------------------------------------------------------------------------------------------------------ adding ---- */
 
 vestry_err vsi_node_admit(const vsi_node *node, const void *value, vestry_put_policy policy, vsi_entry **ret_same) {
   *ret_same = NULL;
@@ -135,7 +135,7 @@ vestry_err vsi_table_add(vsi_table *table, vsi_node *node, uint64_t hash, const 
   return VESTRY_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------ leaving ---- */
+/* ----------------------------------------------------------------------------------------------------- leaving ---- */
 
 void vsi_node_hold(vsi_node *node) {
   /* relaxed: made under the lock by whoever finds the node there, so it has users or is not to be dropped yet */
