@@ -81,7 +81,9 @@ VESTRY_API vestry_err vestry_create(const vestry_options *options, vestry **ret_
  *  Threads  any; does not block */
 VESTRY_API void vestry_close(vestry *v);
 
-/** Close, then wait until every stream has ended and its hooks have run, for timeout_ms at most.
+/** Close, then wait until every stream has ended and its hooks have run, for timeout_ms at most. What hooks and effects
+ *  use, timers above all, must live until this has returned OK; timers on the instance's own runtime are then to be
+ *  destroyed, before the instance is.
  *  Returns  OK | TIMEOUT (some streams are stuck in their transport; call again, or destroy the server first)
  *  Threads  not from a callback of the instance; blocks. A stepped runtime is stepped meanwhile and time is not waited
  *           for */
