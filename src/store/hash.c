@@ -65,13 +65,12 @@ static void release(hash_store *store, size_t count) {
   atomic_fetch_sub_explicit(&store->count, count, memory_order_relaxed);
 }
 
-/* grows: the put displaces nothing, so the scope needs room. OK | LIMIT | NO_MEMORY; *ret_scope NULL without a cap. */
-static vestry_err enter_scope(hash_store *store, const vestry_scoped_key *key, bool grows,
-                              vsi_scope_record **ret_scope) {
+/* OK | LIMIT | NO_MEMORY; *ret_scope NULL without a cap. */
+static vestry_err enter_scope(hash_store *store, const vestry_scoped_key *key, vsi_scope_record **ret_scope) {
   *ret_scope = NULL;
   if (store->max_per_scope_count == SIZE_MAX) return VESTRY_OK;
   pthread_mutex_lock(&store->scopes_lock);
-  vsi_scope_record *scope = grows ? vsi_scopes_find(&store->scopes, key) : NULL;
+  vsi_scope_record *scope = vsi_scopes_find(&store->scopes, key);
   bool full = scope && scope->count >= store->max_per_scope_count;
   if (!full) *ret_scope = vsi_scopes_enter(&store->scopes, key);
   pthread_mutex_unlock(&store->scopes_lock);
@@ -85,12 +84,11 @@ static void leave_scope(hash_store *store, vsi_scope_record *scope) {
   pthread_mutex_unlock(&store->scopes_lock);
 }
 
-/* Room in the store and in the scope for a value that is about to be added. */
-static vestry_err reserve_both(hash_store *store, const vestry_scoped_key *key, bool grows,
-                               vsi_scope_record **ret_scope) {
-  if (grows && !reserve(store)) return VESTRY_FULL;
-  vestry_err error = enter_scope(store, key, grows, ret_scope);
-  if (error && grows) release(store, 1);
+/* Room in the store and in the scope for one more value. OK | FULL | LIMIT | NO_MEMORY. */
+static vestry_err reserve_both(hash_store *store, const vestry_scoped_key *key, vsi_scope_record **ret_scope) {
+  if (!reserve(store)) return VESTRY_FULL;
+  vestry_err error = enter_scope(store, key, ret_scope);
+  if (error) release(store, 1);
   return error;
 }
 
@@ -102,6 +100,24 @@ static void take_locked(hash_store *store, shard *s, vsi_entry *entry, vestry_ca
   vsi_table_take(&s->table, entry, cause, leaving);
 }
 
+/* A value that displaces others takes over the room of the first, so that neither count ever shows one too many, at
+ * which another thread's put would be refused. */
+static vestry_err add_locked(hash_store *store, shard *s, vsi_node *node, uint64_t hash, const vestry_scoped_key *key,
+                             void *value, bool grows, vsi_entry **ret_entry) {
+  vsi_scope_record *scope = grows ? NULL : ((hash_entry *)node->oldest)->scope;
+  vestry_err error = grows ? reserve_both(store, key, &scope) : VESTRY_OK;
+  if (error) return error;
+  error = vsi_table_add(&s->table, node, hash, key, value, ret_entry);
+  if (error && grows) {
+    leave_scope(store, scope);
+    release(store, 1);
+  }
+  if (error) return error;
+  ((hash_entry *)*ret_entry)->scope = scope;
+  if (!grows) ((hash_entry *)node->oldest)->scope = NULL;
+  return VESTRY_OK;
+}
+
 static vestry_err put_locked(hash_store *store, shard *s, uint64_t hash, const vestry_scoped_key *key, void *value,
                              vestry_put_policy policy, size_t many_count, vsi_leaving *leaving,
                              vestry_put_result *ret_result) {
@@ -110,24 +126,12 @@ static vestry_err put_locked(hash_store *store, shard *s, uint64_t hash, const v
   vsi_entry *entry;
   vestry_err error = vsi_node_admit(node, value, policy, &entry);
   if (error) return error;
-  bool refreshed = entry != NULL, inherits = false; /* inherits: the room of the first that it displaces */
-  if (!refreshed) {
-    bool grows = vsi_node_grows(node, policy, many_count);
-    inherits = !grows;
-    vsi_scope_record *scope;
-    error = reserve_both(store, key, grows, &scope);
-    if (error) return error;
-    error = vsi_table_add(&s->table, node, hash, key, value, &entry);
-    if (error) {
-      leave_scope(store, scope);
-      if (grows) release(store, 1);
-      return error;
-    }
-    ((hash_entry *)entry)->scope = scope;
-  }
+  bool refreshed = entry != NULL, grows = vsi_node_grows(node, policy, many_count);
+  if (!refreshed) error = add_locked(store, s, node, hash, key, value, grows, &entry);
+  if (error) return error;
   for (vsi_entry *old; (old = vsi_node_displaced(entry->node, entry, policy, refreshed ? SIZE_MAX : many_count));)
     take_locked(store, s, old, VESTRY_CAUSE_REPLACED, leaving);
-  release(store, leaving->count - inherits);
+  release(store, leaving->count - (!refreshed && !grows));
   *ret_result = (vestry_put_result){entry->handle, leaving->count, refreshed};
   return VESTRY_OK;
 }
