@@ -65,7 +65,7 @@ typedef struct vestry_stats {
   uint64_t closed_by_cause[VESTRY_CAUSE_COUNT];
   uint64_t accepted, written, discarded, refused; /**< events of all connections, as vestry_connection_stats */
   uint64_t heartbeats;
-  uint64_t requests, rejected; /**< served; answered 503 for want of room */
+  uint64_t requests, rejected; /**< served; of these answered 503: no room, or closing */
   vestry_store_stats store;
 } vestry_stats;
 
