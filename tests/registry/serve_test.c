@@ -21,6 +21,27 @@ static void an_ordinary_request_gets_the_body_and_no_effects(void **state) {
   test_host_assert_clean(&w.th);
 }
 
+static vestry_err tick_for_anybody(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req;
+  (void)app;
+  vestry_reply_any_client(reply);
+  return vestry_reply_patch_signals(reply, "{s:i}", "n", 1);
+}
+
+static void a_stream_for_any_client(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire r = {0};
+  wire_request(&w, &r, tick_for_anybody, NULL);
+  assert_int_equal(r.status, 200);
+  assert_true(wire_has_header(&r, "Content-Type: text/event-stream"));
+  assert_int_equal(wire_count(&r, "data: signals {\"n\":1}\n"), 1);
+  assert_true(r.clean); /* and auto-close as for a Datastar request */
+  world_end(&w);
+  wire_finish(&r);
+}
+
 static void the_handlers_own_headers_win(void **state) {
   (void)state;
   world w;
@@ -616,6 +637,7 @@ static void serving_survives_every_allocation_failure(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(an_ordinary_request_gets_the_body_and_no_effects),
+      cmocka_unit_test(a_stream_for_any_client),
       cmocka_unit_test(the_handlers_own_headers_win),
       cmocka_unit_test(a_datastar_request_without_effects_is_a_plain_one),
       cmocka_unit_test(a_new_stream_gets_head_effects_and_a_clean_end),
