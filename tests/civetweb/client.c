@@ -37,7 +37,8 @@ void client_connect(client *c, uint16_t port, bool small) {
 void client_send(client *c, const void *data, size_t len) {
   for (const char *at = data; len;) {
     ssize_t sent = send(c->fd, at, len, MSG_NOSIGNAL);
-    if (sent < 0 && (errno == EPIPE || errno == ECONNRESET)) return; /* what it had to say can still be read */
+    c->unsent = sent < 0 && (errno == EPIPE || errno == ECONNRESET); /* what it had to say can still be read */
+    if (c->unsent) return;
     if (sent < 0) fail_msg("send: %s", strerror(errno));
     at += sent;
     len -= (size_t)sent;

@@ -16,7 +16,8 @@ typedef struct client {
   size_t at;            /* where the answer begins that is looked at */
   bool ended;           /* the server has closed, or reset */
   bool reset;
-  char *body; /* of that answer, without framing; terminated */
+  bool unsent; /* it had closed before all was sent */
+  char *body;  /* of that answer, without framing; terminated */
   size_t body_len, body_capacity;
   size_t chunks_count;
   bool complete; /* its length was reached, or its final chunk came */
