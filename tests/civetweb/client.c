@@ -25,6 +25,7 @@ void client_connect_to(client *c, const char *address, uint16_t port, bool small
   setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (small) setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+  if (small) setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
   struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
   assert_int_equal(inet_pton(AF_INET, address, &to.sin_addr), 1);
   if (connect(c->fd, (const struct sockaddr *)&to, sizeof to) != 0) fail_msg("connect: %s", strerror(errno));

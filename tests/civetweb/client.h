@@ -24,7 +24,7 @@ typedef struct client {
   char header[256];
 } client;
 
-/* Connect to the loopback interface. small: with a receive buffer that little data fills. */
+/* Connect to the loopback interface. small: with buffers that little data fills. */
 void client_connect(client *c, uint16_t port, bool small);
 /* The same to an address. */
 void client_connect_to(client *c, const char *address, uint16_t port, bool small);

@@ -321,7 +321,8 @@ static void a_refused_client_may_finish_sending(void **state) {
   server_start(&s, NULL);
   static char body[2 << 20];
   client c;
-  client_ask(&c, s.port, "POST", "/echo", "Content-Length: 2097152\r\n");
+  client_connect(&c, s.port, true);
+  client_say(&c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2097152\r\n\r\n");
   client_send(&c, body, sizeof body);
   assert_false(c.unsent); /* a reset could take the answer from it */
   assert_int_equal(client_status(&c), 413);
