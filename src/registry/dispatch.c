@@ -97,7 +97,7 @@ void vsi_dispatch_log(vestry *v, const vestry_dispatch_result *result, const cha
     vsi_log(v->host, VESTRY_LOG_WARN, "dispatch for %s: and %zu more failures", whose, result->errors_count - room);
 }
 
-/* ------------------------------------------------------------------------- from anywhere, with no request in sight - */
+/* ------------------------------------------------------------------- from anywhere, with no request in sight - */
 
 vestry_err vestry_dispatch_json(vestry *v, vestry_scope scope, vestry_key key, json_t *effects,
                                 vestry_dispatch_result *ret_result) {
