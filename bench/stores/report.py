@@ -18,6 +18,8 @@ LABELS = {
 }
 BIG = 1000000
 TICKS_PER_IDLE = 4096
+MEDIANS_HEAD = ["contest", "contender", "Mops/s", "from–to", "ns", "CPU ns", "hits", "p99.9", "bytes/entry"]
+QUIET_SHARE = 0.05  # what others may use of a machine that is to ourselves
 
 # What is wanted: this, against that, at least so many times as much. (contender, workload, capacity, threads, api)
 BARS = [
@@ -106,7 +108,8 @@ def medians_rows(groups):
         hits = f"{100 * median(runs, 'hit_ratio'):.1f} %" if contest[0] in ("zipf", "mixed") else ""
         rows.append([title(*contest) if contest != before else "", LABELS[contender],
                      f"{statistics.median(values):.2f}", f"{values[0]:.2f}–{values[-1]:.2f}",
-                     f"{median(runs, 'ns_per_op'):.0f}", f"{median(runs, 'cpu_ns_per_op'):.0f}", hits, more, f"{median(runs, 'bytes_per_entry'):.0f}"])
+                     f"{median(runs, 'ns_per_op'):.0f}", f"{median(runs, 'cpu_ns_per_op'):.0f}", hits, more,
+                     f"{median(runs, 'bytes_per_entry'):.0f}"])
         before = contest
     return rows
 
@@ -117,8 +120,8 @@ def idle_text(groups):
         return ""
     cells = [f"{median(idle, field):.3f}" for field in
              ("lateness_p50_ms", "lateness_p99_ms", "lateness_max_ms", "foreground_quiet_p99_us", "foreground_p99_us")]
-    return "## Idle\n" + f"""{BIG:,} entries, put over half of an idle time of {median(idle, 'idle_ms'):.0f} ms, expire \
-with no traffic of their own, on a driver, while one thread uses 10,000 others.
+    return "## Idle\n" + f"""{BIG:,} entries, put over half of an idle time of {median(idle, 'idle_ms'):.0f} ms, \
+expire with no traffic of their own, on a driver, while one thread uses 10,000 others.
 
 """ + table(["lateness p50, ms", "p99, ms", "max, ms", "foreground p99 when quiet, µs", "during expiry, µs"],
             [cells]) + "\n"
@@ -137,8 +140,9 @@ time of the whole process for each (Caffeine's collector and executor work besid
 what the process has grown by when it is full; connections are not counted. (Caffeine: its heap after a collection.)
 
 ## What is not alike
-- **RocksDB** splits its bound among 64 shards: it holds up to 63 entries more, and evicts the oldest of one shard, not \
-of all. For hit it is given room for twice as many keys, or some would not be there. Its pin of an entry is the reference.
+- **RocksDB** splits its bound among 64 shards: it holds up to 63 entries more, and evicts the oldest of one, not \
+of all. For hit it is given room for twice as many keys, or some would not be there. Its pin of an entry is the \
+reference.
 - **uthash** is one lock, and its hash takes no seed: keys chosen to collide make it a list.
 - **TBB** evicts nothing, keeps no order of uses and takes a hash without a seed, of one multiplication; \
 vestry's keys, of any length, are hashed with SipHash and a secret.
@@ -161,12 +165,14 @@ def page(result, groups):
     machine = result["machine"]
     packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items() if version)
     runs_text = "one run" if result["repetitions"] == 1 else f"medians of {result['repetitions']} runs"
-    busy = result["load_before"] > machine["cpus"] / 4
-    warning = f"\n**The machine was busy (load {result['load_before']:.1f}) when this began: compare with care.**\n" \
-        if busy else ""
+    others = f"{100 * result['others_share']:.0f} %"
+    warning = ""
+    if result["others_share"] > QUIET_SHARE:
+        warning = f"\n**Others used {others} of the processors meanwhile: compare with care.**\n"
     return f"""# Stores and their peers
 Measured by `scripts/bench-store` on {result['date']}: {runs_text} of {result['seconds']:g} s each, interleaved, in \
-{result['took_s'] / 60:.0f} minutes. {machine['cpu']}, {machine['cpus']} processors, Linux {machine['kernel']}, \
+{result['took_s'] / 60:.0f} minutes; others used {others} of the processors. {machine['cpu']}, {machine['cpus']} \
+processors, Linux {machine['kernel']}, \
 {machine['compiler']}; {packages}.
 {warning}
 ![Operations a second, by workload and contender](bench-store.svg)
@@ -176,7 +182,7 @@ Compare within this page only: other machines, and other days, have other number
 ## What is wanted
 {table(["vestry", "against", "has", "wanted", "met"], bars_rows(groups) + limits_rows(groups))}
 ## All medians
-{table(["contest", "contender", "Mops/s", "from–to", "ns", "CPU ns", "hits", "p99.9", "bytes/entry"], medians_rows(groups))}
+{table(MEDIANS_HEAD, medians_rows(groups))}
 {idle_text(groups)}{NOTES}{lost_text(result['runs'])}"""
 
 
