@@ -5,12 +5,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* A subcommand: arguments begin behind its name. Returns the exit status. */
 int bench_serve(int argc, char **argv);
 int bench_load(int argc, char **argv);
 int bench_churn(int argc, char **argv);
+int bench_store(int argc, char **argv);
 
-/* --name VALUE options. Each returns false, after one line on stderr, when the value is no number in [min, max]. */
+/* --name VALUE options, and --name alone where max is 0: a number that becomes 1. */
 typedef struct bench_option {
   const char *name;  /* "--port" */
   const char **text; /* takes any value; or */
@@ -25,5 +30,11 @@ uint64_t bench_now_ns(void);
 /* Of another process, from /proc: CPU time (user + system) and resident memory; 0 when it is gone. */
 uint64_t bench_cpu_ns(int pid);
 uint64_t bench_rss_bytes(int pid);
+/* Resident memory of this process, exact to a page where the one above may be off by some dozens. */
+uint64_t bench_own_memory_bytes(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -1,5 +1,5 @@
-/* vestry-bench churn: clients that come, subscribe, read a little, and are killed at random, in every way a client can
- * go: an orderly close, a reset, a half-sent request, a close before the answer. At the end the server must be empty. */
+/* vestry-bench churn: clients that come, subscribe, read a little, and are killed at random: by an orderly close, by a
+ * reset, by a reset before the answer. At the end the server must be empty. */
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>

@@ -29,8 +29,12 @@ typedef struct load {
 static void take_line(bench_stream *stream, const char *line, void *ctx) {
   load *l = ctx;
   reader *r = (reader *)stream;
-  int64_t round, sent_ns;
-  if (sscanf(line, "data: signals {\"v\":{\"n\":%" SCNd64 ",\"t\":%" SCNd64, &round, &sent_ns) != 2) return;
+  static const char before_n[] = "data: signals {\"v\":{\"n\":", before_t[] = ",\"t\":";
+  char *end;
+  if (strncmp(line, before_n, sizeof before_n - 1)) return;
+  int64_t round = strtoll(line + sizeof before_n - 1, &end, 10);
+  if (strncmp(end, before_t, sizeof before_t - 1)) return;
+  int64_t sent_ns = strtoll(end + sizeof before_t - 1, NULL, 10);
   if (round != r->next) l->disorders++;
   r->next = round + 1;
   if (l->deliveries < l->streams * l->rounds)

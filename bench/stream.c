@@ -107,6 +107,7 @@ int64_t bench_server_stat(int port, const char *name) {
   char body[4096], quoted[64];
   if (bench_request(port, "GET", "/stats", "", 0, body, sizeof body) != 200) return -1;
   snprintf(quoted, sizeof quoted, "\"%s\":", name);
-  const char *at = strstr(body, quoted);
-  return at ? strtoll(at + strlen(quoted), NULL, 10) : -1;
+  const char *found = NULL; /* the last of that name: a cause can be called like a counter */
+  for (const char *at = body; (at = strstr(at, quoted)) != NULL; at++) found = at;
+  return found ? strtoll(found + strlen(quoted), NULL, 10) : -1;
 }

@@ -31,7 +31,7 @@ struct sessions {
   vestry_store_driver *driver;
 };
 
-/* v, tick: borrowed until sessions_finish, which must come before vestry_destroy. After a failure finish is due, too. */
+/* v, tick: borrowed until sessions_finish, which comes before vestry_destroy, also after a failure. */
 vestry_err sessions_init(struct sessions *sessions, vestry *v, vestry_timer_fn tick);
 void sessions_finish(struct sessions *sessions);
 
@@ -51,8 +51,8 @@ void session_look(struct sessions *sessions, vestry_scope id, int64_t *ret_value
 /* Start and stop the ticks. The caller has the lock. */
 void session_start_locked(struct session *session);
 void session_stop_locked(struct session *session);
-/* Count a tick as use, so that a counter which runs is not forgotten. The session may be gone afterwards: the last thing
- * a tick does. */
+/* Count a tick as use, so that a counter which runs is not forgotten. The last thing a tick does: the session may be
+ * gone afterwards. */
 void session_used(struct session *session);
 
 #endif

@@ -65,7 +65,7 @@ typedef struct vestry_stats {
   uint64_t closed_by_cause[VESTRY_CAUSE_COUNT];
   uint64_t accepted, written, discarded, refused; /**< events of all connections, as vestry_connection_stats */
   uint64_t heartbeats;
-  uint64_t requests, rejected; /**< served; answered 503 for want of room */
+  uint64_t requests, rejected; /**< served; of these answered 503: no room, or closing */
   vestry_store_stats store;
 } vestry_stats;
 
@@ -81,7 +81,9 @@ VESTRY_API vestry_err vestry_create(const vestry_options *options, vestry **ret_
  *  Threads  any; does not block */
 VESTRY_API void vestry_close(vestry *v);
 
-/** Close, then wait until every stream has ended and its hooks have run, for timeout_ms at most.
+/** Close, then wait until every stream has ended and its hooks have run, for timeout_ms at most. What hooks and effects
+ *  use, timers above all, must live until this has returned OK; timers on the instance's own runtime are then to be
+ *  destroyed, before the instance is.
  *  Returns  OK | TIMEOUT (some streams are stuck in their transport; call again, or destroy the server first)
  *  Threads  not from a callback of the instance; blocks. A stepped runtime is stepped meanwhile and time is not waited
  *           for */

@@ -3,9 +3,9 @@
  *  A handler sends nothing itself. It fills a reply: a status and body, or a key and effects; vestry performs it:
  *  - an ordinary request (no Datastar-Request header): status, headers and body are answered; effects are dropped.
  *  - a Datastar request: with effects or a connection to keep, vestry finds the connection (the one the reply names;
- *    the open ones stored under its key), dispatches the effects to it and answers 204; or opens a new stream, stores
- *  it under the key when it is to stay open, and dispatches the effects down that. Without either, status, headers and
- *    body are answered (204 when nothing was set).
+ *    the open ones stored under its key), dispatches the effects to it and answers 204; or opens a new stream,
+ *    stores it under the key when it is to stay open, and dispatches the effects down that. Without either, status,
+ *    headers and body are answered (204 when nothing was set).
  *
  *  The builders of a reply return errors, but a handler may leave two kinds to vestry: after NO_MEMORY, and when
  *  effects are performed after the last vestry_reply_key failed, the reply is not performed and the error is answered.
@@ -103,6 +103,9 @@ VESTRY_API vestry_err vestry_reply_keep(vestry_reply *reply, vestry_put_policy p
 /** Close the new stream when its effects are done, even if some failed, or do not; over the default of
  *  vestry_reply_keep (off) and of the instance (on). A stream with auto-close is never stored. */
 VESTRY_API void vestry_reply_auto_close(vestry_reply *reply, bool auto_close);
+/** Treat the request as the Datastar client's, though it does not say so: an EventSource, curl, another program. Its
+ *  signals are not read. */
+VESTRY_API void vestry_reply_any_client(vestry_reply *reply);
 /** Hooks of the stream that this request opens, called before the instance's. Copied; see vestry_connection_hooks. */
 VESTRY_API void vestry_reply_hooks(vestry_reply *reply, const vestry_connection_hooks *hooks);
 /** Bounds of the stream that this request opens, over the instance's where not zero. Copied. OK | INVALID. */

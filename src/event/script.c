@@ -14,7 +14,6 @@ static void script_layout(vsi_writer *writer, const void *ctx) {
   const script *s = ctx;
   vsi_put_head(writer, "datastar-patch-elements", &s->options.event);
   vsi_put_str(writer, "data: selector body\ndata: mode append\ndata: elements <script");
-  if (!s->options.keep) vsi_put_str(writer, " data-effect=\"el.remove()\"");
   for (size_t i = 0; i < s->options.attributes_count; i++) {
     const vestry_attribute *attribute = &s->options.attributes[i];
     vsi_put_str(writer, " ");
@@ -25,6 +24,7 @@ static void script_layout(vsi_writer *writer, const void *ctx) {
       vsi_put_str(writer, "\"");
     }
   }
+  if (!s->options.keep) vsi_put_str(writer, " data-effect=\"el.remove()\"");
   vsi_put_str(writer, ">");
   vsi_put_script_text(writer, s->text, s->len, "data: elements ");
   vsi_put_str(writer, "</script>\n\n");

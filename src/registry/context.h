@@ -15,7 +15,7 @@ struct vestry_dispatch_context {
   vestry_scope scope;
   vsi_targets targets;
   vestry_dispatch_result *result;
-  vestry_phase phase; /* of the callback that runs */
+  vestry_phase phase; /* of the callback that runs, or ran last */
   bool is_after;
   char detail[sizeof((vestry_dispatch_error *)0)->detail]; /* what the running callback said; "": nothing */
 

@@ -27,16 +27,12 @@ static void intercept_one(vestry_dispatch_context *context, const vestry_interce
 
 void vsi_context_intercept(vestry_dispatch_context *context, vestry_phase phase, bool is_after, const json_t *effect) {
   const vsi_names *names = &context->v->names;
-  vestry_phase outer_phase = context->phase;
-  bool outer_is_after = context->is_after;
   context->phase = phase;
   context->is_after = is_after;
   for (size_t i = 0; i < names->interceptors_count; i++) {
     size_t at = is_after ? names->interceptors_count - 1 - i : i;
     intercept_one(context, &names->interceptors[at], phase, is_after, effect);
   }
-  context->phase = outer_phase;
-  context->is_after = outer_is_after;
 }
 
 /* What is behind the name, as an array of its own. NULL: out of memory. */
@@ -56,10 +52,8 @@ static vestry_err call(vestry_dispatch_context *context, const vsi_entry *entry,
   if (!entry) return vestry_context_fail(context, VESTRY_NOT_FOUND, "no effect of this name is registered");
   json_t *args = arguments_of(effect);
   if (!args) return VESTRY_NO_MEMORY;
-  vestry_phase outer = context->phase;
   context->phase = VESTRY_PHASE_EFFECT;
   vestry_err error = entry->fn.effect(context, args, entry->ctx);
-  context->phase = outer;
   json_decref(args);
   return error;
 }
@@ -103,7 +97,7 @@ void vsi_dispatch_log(vestry *v, const vestry_dispatch_result *result, const cha
     vsi_log(v->host, VESTRY_LOG_WARN, "dispatch for %s: and %zu more failures", whose, result->errors_count - room);
 }
 
-/* ------------------------------------------------------------------------- from anywhere, with no request in sight - */
+/* ------------------------------------------------------------------- from anywhere, with no request in sight - */
 
 vestry_err vestry_dispatch_json(vestry *v, vestry_scope scope, vestry_key key, json_t *effects,
                                 vestry_dispatch_result *ret_result) {

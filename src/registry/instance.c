@@ -9,7 +9,7 @@ enum { DEFAULT_RETRY_AFTER_S = 2 };
 #define DEFAULT_BODY_BYTES ((size_t)1 << 20)
 #define MAX_BODY_BYTES     (SIZE_MAX / 4)
 
-/* ---------------------------------------------------------------------------------- a connection in a store -------- */
+/* ---------------------------------------------------------------------------- a connection in a store -------- */
 
 static void value_ref(void *value) {
   vestry_connection_ref(value);
@@ -23,7 +23,7 @@ static void value_close(void *value, vestry_cause cause) {
   vestry_connection_close(value, cause);
 }
 
-/* ----------------------------------------------------------------------------------------------- making one -------- */
+/* ----------------------------------------------------------------------------------------- making one -------- */
 
 static vestry_err create_runtime(vestry *v, const vestry_options *options) {
   v->runtime = options->runtime;
@@ -98,7 +98,7 @@ vestry_err vestry_create(const vestry_options *options, vestry **ret_instance) {
   return VESTRY_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------- its end --------- */
+/* ------------------------------------------------------------------------------------------- its end --------- */
 
 void vestry_close(vestry *v) {
   /* acq_rel pairs with vsi_instance_is_closing. */
@@ -118,7 +118,7 @@ void vestry_destroy(vestry *v) {
   take_apart(v);
 }
 
-/* ----------------------------------------------------------------------------------------------- asking it --------- */
+/* ----------------------------------------------------------------------------------------- asking it --------- */
 
 vestry_runtime *vestry_runtime_of(vestry *v) {
   return v->runtime;
@@ -151,7 +151,7 @@ void vestry_stats_get(vestry *v, vestry_stats *ret_stats) {
   vestry_store_stats_get(v->store, &ret_stats->store);
 }
 
-/* --------------------------------------------------------------------------------------------- registering --------- */
+/* --------------------------------------------------------------------------------------- registering --------- */
 
 vestry_err vestry_effect(vestry *v, const char *name, vestry_effect_fn effect, void *ctx) {
   if (!v || !effect) return VESTRY_INVALID;

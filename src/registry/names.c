@@ -19,15 +19,15 @@ void vsi_names_finish(vsi_names *names) {
 }
 
 /* FNV-1a. The names are the application's own, so nobody can choose them to collide. */
-static size_t hash_of(vsi_kind kind, const char *name) {
-  uint64_t hash = UINT64_C(14695981039346656037) ^ (uint64_t)kind;
+static size_t hash_of(const char *name) {
+  uint64_t hash = UINT64_C(14695981039346656037);
   for (; *name; name++) hash = (hash ^ (unsigned char)*name) * UINT64_C(1099511628211);
   return (size_t)(hash ^ (hash >> 32));
 }
 
 /* The slot that has the name, or the free one where it belongs. There is always a free one. */
 static vsi_entry *slot_of(vsi_entry *slots, size_t slots_count, vsi_kind kind, const char *name) {
-  for (size_t at = hash_of(kind, name);; at++) {
+  for (size_t at = hash_of(name);; at++) {
     vsi_entry *slot = &slots[at & (slots_count - 1)];
     if (!slot->name || (slot->kind == kind && strcmp(slot->name, name) == 0)) return slot;
   }

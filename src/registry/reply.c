@@ -166,6 +166,10 @@ vestry_err vestry_reply_keep(vestry_reply *reply, vestry_put_policy policy, size
   return VESTRY_OK;
 }
 
+void vestry_reply_any_client(vestry_reply *reply) {
+  reply->any_client = true;
+}
+
 void vestry_reply_auto_close(vestry_reply *reply, bool auto_close) {
   reply->auto_close = auto_close ? VSI_AUTO_CLOSE_ON : VSI_AUTO_CLOSE_OFF;
 }

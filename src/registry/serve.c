@@ -151,7 +151,8 @@ static vestry_err perform_on(serving *s, vestry_dispatch_context *context, vestr
 static vestry_err perform(serving *s, vestry_connection **ret_connection) {
   const vestry_reply *reply = &s->reply;
   if (reply->no_memory) return vsi_answer_error(&s->request, VESTRY_NO_MEMORY);
-  if (!s->request.is_datastar || !vsi_reply_is_stream(reply)) return vsi_answer_reply(&s->request, reply);
+  bool is_client = s->request.is_datastar || reply->any_client;
+  if (!is_client || !vsi_reply_is_stream(reply)) return vsi_answer_reply(&s->request, reply);
   if (reply->key_error) return vsi_answer_error(&s->request, reply->key_error);
   vestry_dispatch_context context;
   vsi_context_init(&context, s->v, &s->request, vestry_request_scope(&s->request), &s->result);

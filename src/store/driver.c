@@ -3,7 +3,7 @@
  * A put can bring the deadline forward, in most stores only when they were empty: armed_ns says how far the driver
  * sleeps, and a put that finds an earlier deadline re-arms the timer. No deadline is slept over: if the put came before
  * the store's part of a tick, that tick saw what was put; if it came after, it sees the armed_ns that was set before
- * the tick (the store's own lock orders the two), UINT64_MAX or what was armed since. So relaxed loads and stores do. */
+ * the tick (the store's own lock orders the two), UINT64_MAX or what was armed since. So relaxed order will do. */
 #include "base/memory.h"
 #include "store/store.h"
 

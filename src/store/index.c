@@ -7,8 +7,8 @@
 /* A ck_hs that has been filled and emptied for long is full of tombstones: they stop no probe, and an insertion that
  * meets no empty slot probes to its limit, a thirty-second of the table. ck_hs_gc shortens probes but leaves the
  * tombstones, ck_hs_rebuild drops them but never shrinks; so the index makes a new set when half as many objects have
- * been removed as the set held at most. As ck_hs grows at half full, a set is at most three quarters full of objects and
- * tombstones together, and each removal has paid for the copying of a few objects. */
+ * been removed as the set held at most. As ck_hs grows at half full, a set is at most three quarters full of objects
+ * and tombstones together, and each removal has paid for the copying of a few objects. */
 enum { SMALLEST = 16 };
 
 /* ck's allocator hooks have no context, and an index allocates from its own host. So the host rides along on the

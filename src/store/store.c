@@ -9,7 +9,7 @@ static bool is_cause(vestry_cause cause) {
   return cause > VESTRY_CAUSE_NONE && cause < VESTRY_CAUSE_COUNT;
 }
 
-/* ------------------------------------------------------------------------------------------------ the exit ---- */
+/* ---------------------------------------------------------------------------------------------------- the exit ---- */
 
 void vestry_store_hold(vestry_store_exit *exit, void *value) {
   exit->value.ref(value);
@@ -28,7 +28,7 @@ void vestry_store_leave(vestry_store_exit *exit, const vestry_scoped_key *key, v
   exit->value.unref(value);
 }
 
-/* ------------------------------------------------------------------------------------------------ its life ---- */
+/* ---------------------------------------------------------------------------------------------------- its life ---- */
 
 vestry_err vestry_store_create(const vestry_store_types *types, const char *type, const vestry_store_options *options,
                                vestry_store **ret_store) {
@@ -69,7 +69,7 @@ void vestry_store_destroy(vestry_store *store) {
   vsi_free(store->host, store);
 }
 
-/* --------------------------------------------------------------------------------------------- operations ---- */
+/* -------------------------------------------------------------------------------------------------- operations ---- */
 
 vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, const vestry_key *key, void *value,
                             vestry_put_policy policy, size_t many_count, vestry_put_result *ret_result) {

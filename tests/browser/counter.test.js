@@ -214,6 +214,49 @@ test('policy reject: a second stream is refused, and the page says why', async (
   await second.ticks(2);
 });
 
+test('a full server is asked again until it has room', async (t) => {
+  const counter = await counterFor(t, ['--threads', '4']); // two streams, and two threads for all else
+  const sessions = [await newSession(t), await newSession(t), await newSession(t)];
+  const tabs = [];
+  for (const session of sessions) {
+    tabs.push(await session.tab(counter.url));
+    await tabs.at(-1).click('start');
+    if (tabs.length < 3) await tabs.at(-1).shows('state', 'running');
+  }
+  await tabs[2].shows('state', 'the server is busy, retrying');
+  await tabs[0].page.close();
+  await tabs[2].shows('state', 'running');
+  await tabs[2].ticks(1);
+});
+
+test('while the connection is lost nothing can be done that would be lost, too', async (t) => {
+  const counter = await counterFor(t);
+  const session = await newSession(t);
+  const tab = await session.tab(counter.url);
+  await tab.click('start');
+  await tab.atLeast(1);
+  await counter.stop();
+  await tab.shows('state', 'connection lost, retrying');
+  const shown = await tab.counter();
+  const asked = [];
+  tab.page.on('request', (request) => asked.push(request.method()));
+  for (const id of ['start', 'add', 'stop']) {
+    assert.equal(await tab.page.getAttribute(`#${id}`, 'aria-disabled'), 'true');
+    await tab.page.click(`#${id}`, { force: true });
+  }
+  assert.equal(await tab.counter(), shown);
+  assert.deepEqual(asked.filter((method) => method !== 'PUT'), []);
+});
+
+test('the page says so when its client cannot be loaded', async (t) => {
+  const counter = await counterFor(t);
+  const session = await newSession(t);
+  await session.context.route(/cdn\.jsdelivr\.net/, (route) => route.abort());
+  const tab = await session.tab(counter.url);
+  await tab.until(() => getComputedStyle(document.querySelector('.late')).visibility === 'visible');
+  assert.equal(await tab.counter(), 0);
+});
+
 test('the client can come from the server itself', async (t) => {
   const counter = await counterFor(t, ['--datastar-file', CLIENT]);
   const session = await newSession(t);

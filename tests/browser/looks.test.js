@@ -7,6 +7,7 @@ const { startCounter, newSession, closeChrome, temporaryDirectory } = require('.
 
 after(closeChrome);
 
+const asDatastar = { headers: { 'Datastar-Request': 'true' } };
 const SIZES = { phone: { width: 360, height: 740 }, desk: { width: 1280, height: 800 } };
 
 // Runs in the page: colours as it shows them, and the contrast of the text on them (WCAG 2, relative luminance).
@@ -34,6 +35,7 @@ function measure() {
     const [a, b] = [luminance(getComputedStyle(el).color), luminance(ground(el))].sort((x, y) => y - x);
     return (a + 0.05) / (b + 0.05);
   };
+  const shown = getComputedStyle(document.querySelector('#counter'));
   const box = (selector) => document.querySelector(selector).getBoundingClientRect();
   return {
     ground: luminance(getComputedStyle(document.body).backgroundColor),
@@ -41,6 +43,7 @@ function measure() {
     overflow: document.documentElement.scrollWidth - innerWidth,
     buttons: ['#start', '#add', '#stop'].map((selector) => ({ height: box(selector).height, right: box(selector).right })),
     counterHeight: box('#counter').height,
+    lines: Math.round((box('#counter').height - 2 * parseFloat(shown.paddingTop)) / parseFloat(shown.lineHeight)),
     bottom: box('main').bottom,
   };
 }
@@ -72,6 +75,15 @@ for (const [device, viewport] of Object.entries(SIZES)) {
       assert.ok(seen.counterHeight >= 72, 'the counter is big');
       assert.ok(seen.bottom <= viewport.height, 'the counter and its buttons are seen without scrolling');
       assert.deepEqual(session.problems, []);
+      // Many digits, and the longest of the states: still no wider than the page.
+      await Promise.all(Array.from({ length: 105 }, () => session.context.request.post(`${counter.url}jump`, asDatastar)));
+      await tab.atLeast(1000);
+      await counter.stop();
+      await tab.shows('state', 'connection lost, retrying');
+      await picture('lost');
+      const lost = await tab.page.evaluate(measure);
+      assert.ok(lost.overflow <= 0, 'many digits make the page scroll sideways');
+      assert.ok(lost.lines === 1, 'many digits do not fit');
     });
   }
 }

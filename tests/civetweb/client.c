@@ -25,6 +25,7 @@ void client_connect_to(client *c, const char *address, uint16_t port, bool small
   setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (small) setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+  if (small) setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
   struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
   assert_int_equal(inet_pton(AF_INET, address, &to.sin_addr), 1);
   if (connect(c->fd, (const struct sockaddr *)&to, sizeof to) != 0) fail_msg("connect: %s", strerror(errno));
@@ -37,7 +38,8 @@ void client_connect(client *c, uint16_t port, bool small) {
 void client_send(client *c, const void *data, size_t len) {
   for (const char *at = data; len;) {
     ssize_t sent = send(c->fd, at, len, MSG_NOSIGNAL);
-    if (sent < 0 && (errno == EPIPE || errno == ECONNRESET)) return; /* what it had to say can still be read */
+    c->unsent = sent < 0 && (errno == EPIPE || errno == ECONNRESET); /* what it had to say can still be read */
+    if (c->unsent) return;
     if (sent < 0) fail_msg("send: %s", strerror(errno));
     at += sent;
     len -= (size_t)sent;

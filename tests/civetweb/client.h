@@ -16,14 +16,15 @@ typedef struct client {
   size_t at;            /* where the answer begins that is looked at */
   bool ended;           /* the server has closed, or reset */
   bool reset;
-  char *body; /* of that answer, without framing; terminated */
+  bool unsent; /* it had closed before all was sent */
+  char *body;  /* of that answer, without framing; terminated */
   size_t body_len, body_capacity;
   size_t chunks_count;
   bool complete; /* its length was reached, or its final chunk came */
   char header[256];
 } client;
 
-/* Connect to the loopback interface. small: with a receive buffer that little data fills. */
+/* Connect to the loopback interface. small: with buffers that little data fills. */
 void client_connect(client *c, uint16_t port, bool small);
 /* The same to an address. */
 void client_connect_to(client *c, const char *address, uint16_t port, bool small);

@@ -187,40 +187,85 @@ static void stops_while_a_client_says_nothing(void **state) {
 }
 
 typedef struct gate {
-  server *server; /* first: the handler of streams is given a server */
   pthread_mutex_t lock;
   pthread_cond_t changed;
   bool inside, open; /* guarded by lock */
 } gate;
 
-static vestry_err wait_at_gate(const vestry_request *req, vestry_reply *reply, void *app) {
-  gate *g = app;
-  pthread_mutex_lock(&g->lock);
-  g->inside = true;
-  pthread_cond_broadcast(&g->changed);
-  while (!g->open) pthread_cond_wait(&g->changed, &g->lock);
-  pthread_mutex_unlock(&g->lock);
-  return server_open_stream(req, reply, g->server);
+static gate the_gate;
+
+static void gate_reset(void) {
+  the_gate = (gate){.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+}
+
+static void gate_pass(void) {
+  pthread_mutex_lock(&the_gate.lock);
+  the_gate.inside = true;
+  pthread_cond_broadcast(&the_gate.changed);
+  while (!the_gate.open) pthread_cond_wait(&the_gate.changed, &the_gate.lock);
+  pthread_mutex_unlock(&the_gate.lock);
+}
+
+static void gate_wait_for_somebody(void) {
+  pthread_mutex_lock(&the_gate.lock);
+  while (!the_gate.inside) pthread_cond_wait(&the_gate.changed, &the_gate.lock);
+  pthread_mutex_unlock(&the_gate.lock);
+}
+
+static void gate_open(void) {
+  pthread_mutex_lock(&the_gate.lock);
+  the_gate.open = true;
+  pthread_cond_broadcast(&the_gate.changed);
+  pthread_mutex_unlock(&the_gate.lock);
+}
+
+static vestry_err wait_in_handler(const vestry_request *req, vestry_reply *reply, void *app) {
+  gate_pass();
+  return server_open_stream(req, reply, app);
 }
 
 static void waits_for_handlers_that_run(void **state) {
   (void)state;
   server_start(&s, NULL);
-  gate g = {.server = &s, .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-  assert_int_equal(vestry_civetweb_handle(s.adapter, "GET", "/gate", wait_at_gate, &g), VESTRY_OK);
+  gate_reset();
+  assert_int_equal(vestry_civetweb_handle(s.adapter, "GET", "/gate", wait_in_handler, &s), VESTRY_OK);
   client c;
   client_ask(&c, s.port, "GET", "/gate", "Datastar-Request: true\r\n");
-  pthread_mutex_lock(&g.lock);
-  while (!g.inside) pthread_cond_wait(&g.changed, &g.lock);
-  pthread_mutex_unlock(&g.lock);
+  gate_wait_for_somebody();
   assert_int_equal(vestry_civetweb_stop(s.adapter, 10), VESTRY_TIMEOUT);
-  pthread_mutex_lock(&g.lock);
-  g.open = true;
-  pthread_cond_broadcast(&g.changed);
-  pthread_mutex_unlock(&g.lock);
-  /* The stream that it asks for now finds no place. */
-  assert_int_equal(client_status(&c), 503);
+  gate_open();
+  assert_int_equal(client_status(&c), 503); /* the stream that it asks for now finds no place */
   client_read_all(&c);
+  client_close(&c);
+  server_stop(&s);
+}
+
+static vestry_err wait_in_effect(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)context, (void)args, (void)ctx;
+  gate_pass();
+  return VESTRY_OK;
+}
+
+static vestry_err open_through_gate(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_reply_fx(reply, "[s]", "wait");
+  return server_open_stream(req, reply, app);
+}
+
+static void ends_streams_that_open_while_it_stops(void **state) {
+  (void)state;
+  server_start(&s, NULL);
+  gate_reset();
+  assert_int_equal(vestry_effect(s.v, "wait", wait_in_effect, NULL), VESTRY_OK);
+  assert_int_equal(vestry_civetweb_handle(s.adapter, "GET", "/gate", open_through_gate, &s), VESTRY_OK);
+  client c;
+  client_ask(&c, s.port, "GET", "/gate", "Datastar-Request: true\r\n");
+  gate_wait_for_somebody(); /* the stream has its place, but its worker is not parked yet */
+  assert_int_equal(vestry_civetweb_stop(s.adapter, 10), VESTRY_TIMEOUT);
+  gate_open();
+  assert_true(witness_wait_closed(&s.witness, 1));
+  assert_int_equal(s.witness.causes[0], VESTRY_CAUSE_SHUTDOWN);
+  client_read_all(&c);
+  assert_false(c.complete);
   client_close(&c);
   server_stop(&s);
 }
@@ -298,6 +343,7 @@ int main(void) {
       cmocka_unit_test(stops_on_an_address_of_its_own),
       cmocka_unit_test(stops_while_a_client_says_nothing),
       cmocka_unit_test(waits_for_handlers_that_run),
+      cmocka_unit_test(ends_streams_that_open_while_it_stops),
       cmocka_unit_test(connections_outlive_the_adapter),
       cmocka_unit_test(survives_clients_that_come_and_go),
   };

@@ -9,10 +9,12 @@
 #include <unistd.h>
 
 #include "support/test.h"
+#include "vestry/error.h"
 
 extern char **environ;
 
 /* Run a command, quietly; whether it succeeded. */
+static bool run(const char *format, ...) VESTRY_PRINTF(1, 2);
 static bool run(const char *format, ...) {
   char line[256], *words[24] = {NULL}, *state = NULL;
   va_list arguments;

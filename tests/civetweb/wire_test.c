@@ -316,6 +316,23 @@ static void refuses_a_body_by_its_length_alone(void **state) {
   server_stop(&s);
 }
 
+static void a_refused_client_may_finish_sending(void **state) {
+  (void)state;
+  server_start(&s, NULL);
+  static char body[2 << 20];
+  client c;
+  client_connect(&c, s.port, true);
+  client_say(&c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2097152\r\n\r\n");
+  client_send(&c, body, sizeof body);
+  assert_false(c.unsent); /* a reset could take the answer from it */
+  assert_int_equal(client_status(&c), 413);
+  client_read_all(&c);
+  assert_true(c.complete);
+  assert_false(c.reset);
+  client_close(&c);
+  server_stop(&s);
+}
+
 static void says_go_on_only_to_bodies_it_wants(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.keep_alive = true});
@@ -362,6 +379,7 @@ int main(void) {
       cmocka_unit_test(refuses_broken_chunks),
       cmocka_unit_test(refuses_heads_that_are_too_large),
       cmocka_unit_test(refuses_a_body_by_its_length_alone),
+      cmocka_unit_test(a_refused_client_may_finish_sending),
       cmocka_unit_test(says_go_on_only_to_bodies_it_wants),
       cmocka_unit_test(a_body_that_comes_too_slowly_is_408),
   };

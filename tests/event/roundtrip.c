@@ -199,11 +199,11 @@ static const char *check_script(const sse_event *got, const char *text, size_t l
   sse_text value = sse_value(got, "elements"), expected = sse_normalised(text, len);
   const char *why = "another element";
   const char *at = value.data ? skip(value.data, "<script") : NULL;
-  if (!keep) at = skip(at, " data-effect=\"el.remove()\"");
   if (attribute_value) {
     at = skip(at, " data-x=\"");
     if (at) at = skip_attribute(at, attribute_value);
   }
+  if (!keep) at = skip(at, " data-effect=\"el.remove()\"");
   at = skip(at, ">");
   static const char close[] = "</script>";
   const char *end = value.data + value.len;

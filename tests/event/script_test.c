@@ -36,7 +36,7 @@ static void all_options(void **state) {
               "data: elements <script type=\"module\" async data-x:y.z_1=\"\">f()" CLOSE);
   options = (vestry_script_options){.attributes = attributes, .attributes_count = 2};
   expect("f()", &options,
-         TYPE TARGET "data: elements <script data-effect=\"el.remove()\" type=\"module\" async>f()" CLOSE);
+         TYPE TARGET "data: elements <script type=\"module\" async data-effect=\"el.remove()\">f()" CLOSE);
   expect("f()", &(vestry_script_options){.keep = true}, TYPE TARGET "data: elements <script>f()" CLOSE);
 }
 
@@ -141,7 +141,7 @@ static void data_effect_is_given_once(void **state) {
   expect("g()", &options, TYPE TARGET "data: elements <script Data-Effect=\"f()\">g()" CLOSE);
   options = (vestry_script_options){.attributes = &longer, .attributes_count = 1};
   expect("g()", &options,
-         TYPE TARGET "data: elements <script data-effect=\"el.remove()\" data-effects=\"f()\">g()" CLOSE);
+         TYPE TARGET "data: elements <script data-effects=\"f()\" data-effect=\"el.remove()\">g()" CLOSE);
 }
 
 static void attributes_are_bounded(void **state) {

@@ -56,7 +56,7 @@ static void format_bytes(const uint8_t *data, size_t size, size_t room) {
   free(small);
 }
 
-/* ----------------------------------------------------------------------------------------------- any keys ---- */
+/* ---------------------------------------------------------------------------------------------------- any keys ---- */
 
 typedef struct source {
   const uint8_t *at, *end;

@@ -314,6 +314,9 @@ static void the_end_in_three_steps(void **state) {
   vestry_close(w.v);
   vestry_close(w.v);
   assert_false(vestry_connection_is_open(a.connection));
+  vestry_key key = ROOM("late");
+  assert_int_equal(vestry_store_put(vestry_store_of(w.v), NOWHERE, &key, a.connection, VESTRY_PUT_REPLACE, 0, NULL),
+                   VESTRY_CLOSED);
   assert_int_equal(a.ends, 0);                           /* close does not wait */
   assert_int_equal(vestry_stop(w.v, 0), VESTRY_TIMEOUT); /* the parked one needs its thread */
   assert_int_equal(a.cause, VESTRY_CAUSE_SHUTDOWN);

@@ -406,6 +406,64 @@ static void reuse_that_comes_second_gives_its_stream_up(void **state) {
   }
 }
 
+static vestry_err close_rival(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)context, (void)args;
+  meddler *m = ctx;
+  vestry_connection_close(m->rival->connection, VESTRY_CAUSE_HANGUP);
+  return VESTRY_OK;
+}
+
+/* The stream was given up for another, and that one dies under the effects: a request has one stream to open, so the
+ * effects are lost, and the answer says so. */
+static void a_second_stream_is_never_opened(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire rival = {0}, r = {0};
+  meddler m = {.rival = &rival, .rival_plan = &keep_reuse};
+  meddle_with(&w, &m);
+  assert_int_equal(vestry_effect(w.v, "close", close_rival, &m), VESTRY_OK);
+  plan p = keep_reuse;
+  p.effects = "[[\"close\"]," TICK "]";
+  wire_plan(&w, &r, &p);
+  assert_int_equal(r.status, 503);
+  assert_int_equal(r.opens, 1);
+  assert_int_equal(wire_count(&rival, tick), 0); /* aborted: its own went with it */
+  world_end(&w);
+  wire_finish(&rival);
+  wire_finish(&r);
+}
+
+static vestry_err close_found(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
+  (void)effect;
+  size_t count;
+  vestry_connection *const *connections = vestry_context_connections(context, &count);
+  for (size_t i = 0; i < count; i++, ++*(int *)ctx) vestry_connection_close(connections[i], VESTRY_CAUSE_HANGUP);
+  return VESTRY_OK;
+}
+
+/* What was found closes before it is decided on: a new stream is opened, and the effects begin with that. */
+static void what_was_found_can_close_before_the_decision(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  int closed = 0;
+  assert_int_equal(
+      vestry_intercept(w.v, &(vestry_interceptor){"close", VESTRY_PHASE_CONNECT, close_found, NULL, &closed}),
+      VESTRY_OK);
+  wire kept = {0}, r = {0};
+  wire_plan(&w, &kept, &keep_reuse);
+  plan nothing_sent = keep_reuse;
+  nothing_sent.effects = NULL; /* so that no send finds out */
+  wire_plan(&w, &r, &nothing_sent);
+  assert_int_equal(closed, 1);
+  assert_int_equal(r.responds, 0);
+  assert_true(vestry_connection_is_open(r.connection));
+  world_end(&w);
+  wire_finish(&kept);
+  wire_finish(&r);
+}
+
 static void reject_that_comes_second_is_409(void **state) {
   (void)state;
   world w;
@@ -512,6 +570,8 @@ int main(void) {
       cmocka_unit_test(a_stream_that_ended_before_it_was_stored_is_not_stored),
       cmocka_unit_test(a_stream_that_ends_while_it_is_stored_is_taken_out),
       cmocka_unit_test(reuse_that_comes_second_gives_its_stream_up),
+      cmocka_unit_test(a_second_stream_is_never_opened),
+      cmocka_unit_test(what_was_found_can_close_before_the_decision),
       cmocka_unit_test(reject_that_comes_second_is_409),
       cmocka_unit_test(replace_that_comes_second_wins),
       cmocka_unit_test(a_closing_connection_has_no_claim_to_its_key),

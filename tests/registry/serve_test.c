@@ -21,6 +21,27 @@ static void an_ordinary_request_gets_the_body_and_no_effects(void **state) {
   test_host_assert_clean(&w.th);
 }
 
+static vestry_err tick_for_anybody(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req;
+  (void)app;
+  vestry_reply_any_client(reply);
+  return vestry_reply_patch_signals(reply, "{s:i}", "n", 1);
+}
+
+static void a_stream_for_any_client(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire r = {0};
+  wire_request(&w, &r, tick_for_anybody, NULL);
+  assert_int_equal(r.status, 200);
+  assert_true(wire_has_header(&r, "Content-Type: text/event-stream"));
+  assert_int_equal(wire_count(&r, "data: signals {\"n\":1}\n"), 1);
+  assert_true(r.clean); /* and auto-close as for a Datastar request */
+  world_end(&w);
+  wire_finish(&r);
+}
+
 static void the_handlers_own_headers_win(void **state) {
   (void)state;
   world w;
@@ -507,6 +528,54 @@ static void incomplete_ops_are_invalid(void **state) {
   world_end(&w);
 }
 
+/* A handler that looks at no error, as those of the introduction. */
+static vestry_err ignore_errors(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req;
+  (void)vestry_reply_key(reply, *(const vestry_key *)app);
+  (void)vestry_reply_header(reply, "X-A", "b");
+  (void)vestry_reply_body(reply, NULL, "text", 4);
+  (void)vestry_reply_patch_signals(reply, "{s:i}", "n", 1);
+  return VESTRY_OK;
+}
+
+static void a_refused_key_is_not_performed_without(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  vestry_key bad = vestry_key_string(NULL);
+  wire r = {.datastar = true}, plain = {0};
+  wire_request(&w, &r, ignore_errors, &bad);
+  assert_int_equal(r.status, 400);
+  assert_int_equal(r.opens, 0);
+  wire_request(&w, &plain, ignore_errors, &bad); /* where there are no effects it does not matter */
+  assert_int_equal(plain.status, 200);
+  wire_assert_text(&plain, "text");
+  world_end(&w);
+  wire_finish(&r);
+  wire_finish(&plain);
+}
+
+static void handlers_may_leave_want_of_memory_to_vestry(void **state) {
+  (void)state;
+  vestry_key key = VESTRY_KEY("a");
+  long number = 0;
+  for (bool failed = true; failed; number++) {
+    world w;
+    world_begin(&w, (vestry_options){0});
+    long fail_at = atomic_load(&w.th.allocations) + number;
+    atomic_store(&w.th.fail_at, fail_at);
+    wire r = {0};
+    wire_request(&w, &r, ignore_errors, &key);
+    failed = atomic_load(&w.th.allocations) > fail_at;
+    atomic_store(&w.th.fail_at, -1);
+    assert_int_equal(r.status, failed ? 500 : 200);
+    wire_assert_text(&r, failed ? "internal error\n" : "text");
+    world_end(&w);
+    wire_finish(&r);
+  }
+  assert_true(number > 4);
+}
+
 /* ------------------------------------------------------------------------------------------------- memory --------- */
 
 typedef struct memory_case {
@@ -568,6 +637,7 @@ static void serving_survives_every_allocation_failure(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(an_ordinary_request_gets_the_body_and_no_effects),
+      cmocka_unit_test(a_stream_for_any_client),
       cmocka_unit_test(the_handlers_own_headers_win),
       cmocka_unit_test(a_datastar_request_without_effects_is_a_plain_one),
       cmocka_unit_test(a_new_stream_gets_head_effects_and_a_clean_end),
@@ -593,6 +663,8 @@ int main(void) {
       cmocka_unit_test(a_peer_that_is_gone_is_io),
       cmocka_unit_test(a_stream_whose_peer_is_gone_before_the_head),
       cmocka_unit_test(incomplete_ops_are_invalid),
+      cmocka_unit_test(a_refused_key_is_not_performed_without),
+      cmocka_unit_test(handlers_may_leave_want_of_memory_to_vestry),
       cmocka_unit_test(serving_survives_every_allocation_failure),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,7 +10,7 @@ static void assert_exit(size_t at, const value *v, vestry_cause cause) {
   assert_int_equal(w.exits[at].cause, cause);
 }
 
-/* ---------------------------------------------------------------------------------- put, get, remove (A1) ---- */
+/* --------------------------------------------------------------------------------------- put, get, remove (A1) ---- */
 
 static void finds_what_was_put(void **state) {
   world_open(&w, *state, NULL);
@@ -92,7 +92,7 @@ static void remove_names_what_left_and_why(void **state) {
   world_end(&w);
 }
 
-/* ------------------------------------------------------------------------------------------- identity (A12) ---- */
+/* ---------------------------------------------------------------------------------------------- identity (A12) ---- */
 
 static void a_late_end_does_not_touch_the_successor(void **state) {
   world_open(&w, *state, NULL);
@@ -272,7 +272,7 @@ static void many_means_eight_unless_said(void **state) {
   world_end(&w);
 }
 
-/* ------------------------------------------------------------------------------------- scopes and keys (A8, A9) ---- */
+/* ------------------------------------------------------------------------------------ scopes and keys (A8, A9) ---- */
 
 static void scopes_are_apart(void **state) {
   world_open(&w, *state, NULL);
@@ -364,7 +364,7 @@ static void holds_thousands(void **state) {
   world_end(&w);
 }
 
-/* ----------------------------------------------------------------------------------- exactly once, no lock (A10) ---- */
+/* --------------------------------------------------------------------------------- exactly once, no lock (A10) ---- */
 
 static void closing_takes_everything_and_ends_it(void **state) {
   world_open(&w, *state, NULL);

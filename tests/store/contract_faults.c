@@ -9,7 +9,7 @@
 
 static world w;
 
-/* ------------------------------------------------------------------------------------- a failing allocator (23) ---- */
+/* ------------------------------------------------------------------------------------ a failing allocator (23) ---- */
 
 static void count_listed(const vestry_listed *listed, void *ctx) {
   (void)listed;
@@ -106,7 +106,7 @@ static void out_of_memory_changes_nothing(void **state) {
   test_host_fail_each(fail_somewhere, NULL, tolerate);
 }
 
-/* ---------------------------------------------------------------------------------------------- many threads ---- */
+/* ------------------------------------------------------------------------------------------------ many threads ---- */
 
 enum { THREADS = 8, STEPS = 3000, KEYS_OF_THREADS = 48, VALUES_OF_THREADS = 200 };
 static _Atomic(uint64_t) handles_of_threads[64];

@@ -108,12 +108,37 @@ static void the_bound_is_hard(void **state) {
   world_end(&w);
 }
 
+/* A scope that is one short of full, one thread that replaces in it and one that takes the last place: neither is ever
+ * in the other's way. */
+static void *replace_often(void *ctx) {
+  value **pair = ctx;
+  for (size_t i = 0; i < 4000; i++)
+    assert_int_equal(world_put(&w, "s", VESTRY_KEY("replaced"), pair[i % 2], VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  return NULL;
+}
+
+static void replacing_takes_no_room_meanwhile(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.max_count = 2, .max_per_scope_count = 2});
+  value *pair[2] = {world_value(&w), world_value(&w)}, *v = world_value(&w);
+  assert_int_equal(world_put(&w, "s", VESTRY_KEY("replaced"), pair[1], VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  pthread_t thread;
+  assert_int_equal(pthread_create(&thread, NULL, replace_often, pair), 0);
+  for (size_t i = 0; i < 4000; i++) {
+    vestry_put_result result = {0};
+    assert_int_equal(world_put(&w, "s", VESTRY_KEY("last", i % 5), v, VESTRY_PUT_REJECT, 0, &result), VESTRY_OK);
+    assert_true(vestry_store_remove_if(w.store, result.handle, VESTRY_CAUSE_REMOVED));
+  }
+  pthread_join(thread, NULL);
+  world_end(&w);
+}
+
 #define TESTS(kind)                                                                                                    \
   cmocka_unit_test_prestate(a_full_store_refuses, (void *)&kind),                                                      \
       cmocka_unit_test_prestate(room_comes_back_however_values_leave, (void *)&kind),                                  \
       cmocka_unit_test_prestate(a_full_scope_refuses, (void *)&kind),                                                  \
       cmocka_unit_test_prestate(nothing_expires, (void *)&kind),                                                       \
-      cmocka_unit_test_prestate(the_bound_is_hard, (void *)&kind)
+      cmocka_unit_test_prestate(the_bound_is_hard, (void *)&kind),                                                     \
+      cmocka_unit_test_prestate(replacing_takes_no_room_meanwhile, (void *)&kind)
 
 int main(void) {
   const struct CMUnitTest tests[] = {TESTS(world_hash), TESTS(world_naive_hash)};

@@ -20,7 +20,7 @@ static void assert_left(const value *v, vestry_cause cause) {
   assert_int_equal(w.exits[0].cause, cause);
 }
 
-/* ------------------------------------------------------------------------------------------ idle expiry (A3) ---- */
+/* -------------------------------------------------------------------------------------------- idle expiry (A3) ---- */
 
 static void the_idle_leave_on_time(void **state) {
   world_open(&w, *state, &(vestry_store_options){.idle_ms = 100});
@@ -135,7 +135,7 @@ static void near_the_end_of_the_clock_nothing_wraps(void **state) {
   world_end(&w);
 }
 
-/* --------------------------------------------------------------------------------------- fixed lifetime (A4) ---- */
+/* ----------------------------------------------------------------------------------------- fixed lifetime (A4) ---- */
 
 static void a_lifetime_counts_from_the_first_put(void **state) {
   world_open(&w, *state, &(vestry_store_options){.idle_ms = VESTRY_NEVER_MS, .lifetime_ms = 100});
@@ -323,7 +323,7 @@ static void what_leaves_is_reclaimed(void **state) {
   world_end(&w);
 }
 
-/* ------------------------------------------------------------------------------------------ caps per scope (A15) ---- */
+/* ---------------------------------------------------------------------------------------- caps per scope (A15) ---- */
 
 static void a_full_scope_evicts_its_own(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 5, .max_per_scope_count = 2});
@@ -355,7 +355,7 @@ static void scope_and_store_are_bounded_together(void **state) {
   world_end(&w);
 }
 
-/* ----------------------------------------------------------------------------------------------- callbacks (A10) ---- */
+/* --------------------------------------------------------------------------------------------- callbacks (A10) ---- */
 
 static void put_it_back_once(world *at, const vestry_purged *purged) {
   if (purged->cause != VESTRY_CAUSE_SIZE || at->ctx == purged->value) return;

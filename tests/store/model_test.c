@@ -1,5 +1,5 @@
-/* Operation fuzzing: the same random operations on a built-in store and on the naive one, compared after each. A failure
- * prints the seed and the step; run the program with the seed as its argument to have it alone. */
+/* Operation fuzzing: the same random operations on a built-in store and on the naive one, compared after each. A
+ * failure prints the seed and the step; run the program with the seed as its argument to have it alone. */
 #include <stdlib.h>
 
 #include "runtime/random.h"
@@ -24,7 +24,7 @@ static size_t below(size_t bound) {
   return (size_t)random_below(&state_of_random, bound);
 }
 
-/* ------------------------------------------------------------------------------------------------ comparing ---- */
+/* --------------------------------------------------------------------------------------------------- comparing ---- */
 
 static void compare_exits(void) {
   world *a = &worlds[0], *b = &worlds[1];
@@ -78,7 +78,7 @@ static void compare_lists(void) {
   for (size_t i = 0; i < lists[0].count; i++) CHECK(strcmp(lists[0].text[i], lists[1].text[i]) == 0);
 }
 
-/* ---------------------------------------------------------------------------------------------- operations ---- */
+/* -------------------------------------------------------------------------------------------------- operations ---- */
 
 static const char *random_scope(void) {
   return (const char *[]){"s", "t", ""}[below(3)];

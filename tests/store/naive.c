@@ -41,7 +41,7 @@ static void set_key(item *it, const vestry_scoped_key *key) {
       (vestry_scoped_key){bytes, key->len, key->key_offset, {bytes + key->key_offset - key->scope.len, key->scope.len}};
 }
 
-/* ------------------------------------------------------------------------------------------------ leaving ---- */
+/* ----------------------------------------------------------------------------------------------------- leaving ---- */
 
 static void leave(naive *n, item *gone, vestry_cause cause, item **leaving) {
   item **link = &n->first;
@@ -63,7 +63,7 @@ static void unlock_and_run(naive *n, item *leaving) {
   }
 }
 
-/* ------------------------------------------------------------------------------------------------ looking ---- */
+/* ----------------------------------------------------------------------------------------------------- looking ---- */
 
 static size_t count(const naive *n, const vestry_scoped_key *key, const vestry_scope *scope) {
   size_t found = 0;
@@ -116,7 +116,7 @@ static void use(naive *n, item *it) {
   it->used_ns = vsi_now_ns(n->options.host);
 }
 
-/* --------------------------------------------------------------------------------------------- operations ---- */
+/* -------------------------------------------------------------------------------------------------- operations ---- */
 
 static vestry_err put_locked(naive *n, const vestry_scoped_key *key, void *value, vestry_put_policy policy,
                              size_t many_count, item **leaving, vestry_put_result *ret_result) {
@@ -313,7 +313,7 @@ static uint64_t naive_next_deadline_ns(void *self) {
   return at;
 }
 
-/* ------------------------------------------------------------------------------------------------ its life ---- */
+/* ---------------------------------------------------------------------------------------------------- its life ---- */
 
 static vestry_err create(const vestry_store_options *options, vestry_store_exit *exit, bool evicts, void **ret_self) {
   naive *n = vsi_calloc(options->host, 1, sizeof *n);

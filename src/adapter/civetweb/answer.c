@@ -83,6 +83,7 @@ vestry_err vsi_civetweb_respond(void *server_request, const vestry_response *res
   bool keep_alive = request->wants_alive && !request->must_close;
   int64_t unix_s = vsi_civetweb_unix_s();
   size_t body_len = framing == VSI_CIVETWEB_LENGTH && !request->is_head ? response->body_len : 0;
+  const char *body = body_len ? response->body : "";
 
   char small[ON_STACK], *text = small;
   size_t head_len = vsi_civetweb_head_format(small, sizeof small, response, framing, keep_alive, unix_s);
@@ -96,10 +97,10 @@ vestry_err vsi_civetweb_respond(void *server_request, const vestry_response *res
     }
     vsi_civetweb_head_format(text, head_len + 1, response, framing, keep_alive, unix_s);
   }
-  if (together) memcpy(text + head_len, response->body, together);
+  memcpy(text + head_len, body, together);
   request->status = response->status;
   bool written = write_all(request->conn, text, head_len + together) &&
-                 write_all(request->conn, (const char *)response->body + together, body_len - together);
+                 write_all(request->conn, body + together, body_len - together);
   if (text != small) vsi_civetweb_free(host, text);
   if (written) return VESTRY_OK;
   vsi_civetweb_request_close(request);

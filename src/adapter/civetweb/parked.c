@@ -32,8 +32,8 @@ static vsi_civetweb_entry **bucket_of(vsi_civetweb_parked *parked, const vsi_civ
 void vsi_civetweb_parked_add(vsi_civetweb_parked *parked, vsi_civetweb_entry *entry) {
   pthread_mutex_lock(&parked->lock);
   vsi_civetweb_entry **bucket = bucket_of(parked, &entry->peer);
-  entry->next = *bucket; /* youngest first: vsi_civetweb_parked_see counts on it */
-  entry->since = entry->seen = parked->round;
+  entry->next = *bucket;       /* youngest first: vsi_civetweb_parked_see counts on it */
+  entry->seen = parked->round; /* a round that has begun is not about it: its socket may be too young for the dump */
   entry->has_cookie = entry->told = false;
   entry->verdict = VESTRY_CAUSE_NONE;
   entry->unacked_since_ns = UINT64_MAX;
@@ -51,14 +51,9 @@ void vsi_civetweb_parked_remove(vsi_civetweb_parked *parked, vsi_civetweb_entry 
   pthread_mutex_unlock(&parked->lock);
 }
 
-/* Whether the running round is about this stream: it was parked when the round began, and can be watched. */
-static bool is_watched_locked(const vsi_civetweb_parked *parked, const vsi_civetweb_entry *entry) {
-  return entry->has_peer && entry->since < parked->round;
-}
-
 /* Why an entry is to be closed by the running round; NONE: it is not. */
 static vestry_cause round_cause_locked(const vsi_civetweb_parked *parked, const vsi_civetweb_entry *entry) {
-  if (!is_watched_locked(parked, entry)) return VESTRY_CAUSE_NONE;
+  if (!entry->has_peer) return VESTRY_CAUSE_NONE;
   return entry->seen == parked->round ? entry->verdict : VESTRY_CAUSE_HANGUP;
 }
 
@@ -104,7 +99,7 @@ bool vsi_civetweb_parked_begin(vsi_civetweb_parked *parked) {
 static vsi_civetweb_entry *owner_locked(vsi_civetweb_parked *parked, const vsi_civetweb_socket *socket) {
   vsi_civetweb_entry *free_one = NULL;
   for (vsi_civetweb_entry *at = *bucket_of(parked, &socket->peer); at; at = at->next) {
-    if (!is_watched_locked(parked, at) || !vsi_civetweb_peer_equal(&at->peer, &socket->peer)) continue;
+    if (!at->has_peer || !vsi_civetweb_peer_equal(&at->peer, &socket->peer)) continue;
     if (at->has_cookie && at->cookie == socket->cookie) return at;
     if (!at->has_cookie && !free_one) free_one = at;
   }
@@ -129,7 +124,7 @@ size_t vsi_civetweb_parked_unseen(vsi_civetweb_parked *parked) {
   pthread_mutex_lock(&parked->lock);
   for (size_t i = 0; i < parked->buckets_count; i++)
     for (const vsi_civetweb_entry *at = parked->buckets[i]; at; at = at->next)
-      unseen += is_watched_locked(parked, at) && at->seen != parked->round && !at->told;
+      unseen += at->has_peer && at->seen != parked->round && !at->told;
   pthread_mutex_unlock(&parked->lock);
   return unseen;
 }

@@ -12,9 +12,8 @@ typedef struct vsi_civetweb_entry {
   struct vsi_civetweb_entry *next;
   vestry_connection *connection; /* the parked thread's reference keeps it */
   vsi_civetweb_peer peer;
-  bool has_peer;  /* false: not watched */
-  uint64_t since; /* the round in which it was added */
-  uint64_t seen;  /* the last round in which its socket was there */
+  bool has_peer; /* false: not watched */
+  uint64_t seen; /* the last round in which its socket was there, or in which it was added */
   uint64_t cookie;
   bool has_cookie;
   uint64_t unacked_since_ns;

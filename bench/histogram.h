@@ -1,0 +1,27 @@
+/* How often which duration came: 32 steps for each doubling, so a percentile is at most 3 % too high. */
+#ifndef BENCH_HISTOGRAM_H
+#define BENCH_HISTOGRAM_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { HISTOGRAM_STEPS = 32, HISTOGRAM_BUCKETS = 60 * HISTOGRAM_STEPS };
+
+/* Zero is empty. One thread. */
+typedef struct histogram {
+  uint64_t counts[HISTOGRAM_BUCKETS];
+  uint64_t total, max_ns;
+} histogram;
+
+void histogram_add(histogram *to, uint64_t ns);
+void histogram_merge(histogram *to, const histogram *from);
+/* The duration that `share` (0.99) of all do not exceed; 0 when it is empty. */
+double histogram_percentile_ns(const histogram *of, double share);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

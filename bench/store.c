@@ -1,0 +1,143 @@
+/* vestry-bench store: a store by itself, under the workloads that its peers run too (peers/). */
+#include "store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct contender {
+  vestry_store *store;
+} contender;
+
+static const vestry_scope no_scope = {NULL, 0};
+
+vestry_store *store_of(void *self) {
+  return ((contender *)self)->store;
+}
+
+/* ------------------------------------------------------------------------------------------------ its life ---- */
+
+static void close_value(void *value, vestry_cause cause) {
+  if (cause == VESTRY_CAUSE_IDLE)
+    connection_close_idle(value);
+  else
+    connection_close(value);
+}
+
+static bool create(const char *type, const contest_settings *settings, vestry_store_options *options, void **ret_self) {
+  contender *self = calloc(1, sizeof *self);
+  if (!self) return false;
+  options->value = (vestry_value_ops){connection_ref, connection_unref, close_value};
+  vestry_err error = vestry_store_create(NULL, type, options, &self->store);
+  if (error) {
+    fprintf(stderr, "vestry-bench: a store of type %s: %s\n", type, vestry_strerror(error));
+    free(self);
+    return false;
+  }
+  if (settings->verbose)
+    fprintf(stderr, "vestry-bench: %s, keys of %zu bytes in the scope without a name\n", type,
+            settings->work.key_bytes);
+  *ret_self = self;
+  return true;
+}
+
+static bool create_lru(const contest_settings *settings, void **ret_self) {
+  const workload *work = &settings->work;
+  bool idle = work->kind == WORKLOAD_IDLE; /* then nothing is to leave for another reason */
+  vestry_store_options options = {.max_count = work->capacity + (idle ? workload_active_count(work) : 0),
+                                  .idle_ms = settings->idle_ms};
+  return create("lru", settings, &options, ret_self);
+}
+
+static bool create_hash(const contest_settings *settings, void **ret_self) {
+  vestry_store_options options = {0};
+  return create("hash", settings, &options, ret_self);
+}
+
+static void count(void *self, contest_counts *counts) {
+  vestry_store_stats stats;
+  vestry_store_stats_get(store_of(self), &stats);
+  *counts = (contest_counts){.put = stats.put, .removed = stats.removed, .size = stats.live};
+}
+
+static bool destroy(void *self) {
+  vestry_store *store = store_of(self);
+  vestry_store_close(store);
+  vestry_store_stats stats;
+  vestry_store_stats_get(store, &stats);
+  vestry_store_destroy(store);
+  free(self);
+  return stats.live == 0 && stats.removed == stats.put;
+}
+
+/* --------------------------------------------------------------------------------------------- operations ---- */
+
+static bool put(void *self, const void *data, size_t len, connection *conn) {
+  vestry_key key = vestry_key_bytes(data, len);
+  return vestry_store_put(store_of(self), no_scope, &key, conn, VESTRY_PUT_REPLACE, 0, NULL) == VESTRY_OK;
+}
+
+static bool get(void *self, const void *data, size_t len, uint64_t *sink) {
+  vestry_key key = vestry_key_bytes(data, len);
+  void *found;
+  size_t room = 1;
+  if (vestry_store_get(store_of(self), no_scope, &key, &found, &room)) return false;
+  *sink += ((connection *)found)->id;
+  connection_unref(found);
+  return true;
+}
+
+static bool drop(void *self, const void *data, size_t len) {
+  vestry_key key = vestry_key_bytes(data, len);
+  return vestry_store_remove(store_of(self), no_scope, &key, VESTRY_CAUSE_REMOVED, NULL) == VESTRY_OK;
+}
+
+/* ------------------------------------------------------------------------------------- look-ups by callback ---- */
+
+/* This version's stores have none: --api with is refused. */
+enum { HAS_WITH = 0 };
+
+static bool with(void *self, const void *data, size_t len, uint64_t *sink) {
+  return get(self, data, len, sink);
+}
+
+/* ------------------------------------------------------------------------------------------------ the contest ---- */
+
+static void batch_lru(contest_worker *worker);
+static void batch_hash(contest_worker *worker);
+
+static const contest_ops lru_ops = {"vestry",   " store=lru", CONTEST_ALL_BUT_IDLE | 1 << WORKLOAD_IDLE,
+                                    0,          true,         true,
+                                    create_lru, destroy,      count,
+                                    put,        get,          with,
+                                    drop,       batch_lru};
+static const contest_ops hash_ops = {
+    "vestry", " store=hash", CONTEST_ALL_BUT_IDLE, 0, false, false, create_hash, destroy, count, put, get, with,
+    drop,     batch_hash};
+
+static void batch_lru(contest_worker *worker) {
+  contest_batch(&lru_ops, worker);
+}
+
+static void batch_hash(contest_worker *worker) {
+  contest_batch(&hash_ops, worker);
+}
+
+int bench_store(int argc, char **argv) {
+  const char *type = "lru";
+  const bench_option more[] = {{"--store", &type, NULL, 0, 0}};
+  contest_settings settings;
+  int status = contest_parse(argc, argv, more, 1, &settings);
+  if (status) return status;
+  bool hash = !strcmp(type, "hash");
+  if (!hash && strcmp(type, "lru") != 0) {
+    fprintf(stderr, "vestry-bench: --store: '%s' is neither hash nor lru\n", type);
+    return 2;
+  }
+  if (settings.with && !HAS_WITH) {
+    fprintf(stderr, "vestry-bench: --api with: not in this version\n");
+    return 2;
+  }
+  if (settings.work.kind == WORKLOAD_IDLE && !hash) return idle_run(&lru_ops, &settings);
+  return contest_run(hash ? &hash_ops : &lru_ops, &settings);
+}

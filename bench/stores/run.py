@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""Runs the contests of scripts/bench-store, interleaved, and writes their lines as JSON: run.py BIN_DIR OUTPUT …
+
+One repetition goes through all contests; the next begins each with another contender, so that none always follows the
+same neighbour and all see the machine at all times.
+"""
+import argparse
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from collections import namedtuple
+
+Contest = namedtuple("Contest", "workload capacity threads api contenders")
+
+VESTRY = ["vestry-bench", "store", "--store"]
+CONTENDERS = {
+    "vestry": VESTRY + ["lru"],
+    "vestry-hash": VESTRY + ["hash"],
+    "rocksdb": ["peer-rocksdb"],
+    "uthash": ["peer-uthash"],
+    "tbb": ["peer-tbb"],
+    "caffeine-pool": ["peer-caffeine", "--executor", "pool"],
+    "caffeine-caller": ["peer-caffeine", "--executor", "caller"],
+}
+CONTESTS = [
+    Contest("churn", 10000, 2, "get", ["vestry", "rocksdb", "uthash", "caffeine-pool", "caffeine-caller"]),
+    Contest("churn", 10000, 1, "get", ["vestry", "rocksdb", "uthash", "caffeine-pool", "caffeine-caller"]),
+    Contest("churn", 1000000, 2, "get", ["vestry", "rocksdb", "uthash"]),
+    Contest("zipf", 10000, 2, "get", ["vestry", "rocksdb", "uthash", "caffeine-pool"]),
+    Contest("hit", 10000, 2, "get", ["vestry", "vestry-hash", "tbb", "rocksdb", "uthash", "caffeine-pool"]),
+    Contest("hit", 10000, 2, "with", ["vestry", "vestry-hash", "tbb"]),
+    Contest("hot", 10000, 1, "get", ["vestry"]),
+    Contest("hot", 10000, 2, "get", ["vestry", "tbb", "rocksdb"]),
+    Contest("hot", 10000, 1, "with", ["vestry"]),
+    Contest("hot", 10000, 2, "with", ["vestry", "tbb"]),
+    Contest("mixed", 10000, 2, "get", ["vestry", "rocksdb", "uthash", "caffeine-pool"]),
+    Contest("idle", 1000000, 1, "get", ["vestry"]),
+]
+IDLE_SECONDS = 2  # at least: its million entries are put in twice that
+WARM_MS = 500
+WARM_JAVA_MS = 2000  # its compiler has to have seen the code
+NOT_IN_THIS_VERSION = 2
+
+
+def parse(line):
+    name, workload, *pairs = line.split()
+    values = dict(pair.split("=", 1) for pair in pairs)
+    return {"name": name, "workload": workload, **values}
+
+
+def run(bin_dir, contest, contender, seconds):
+    program, *rest = CONTENDERS[contender]
+    java = contender.startswith("caffeine")
+    if contest.workload == "idle":
+        seconds = max(seconds, IDLE_SECONDS)
+    command = [os.path.join(bin_dir, program), *rest, "--workload", contest.workload, "--capacity",
+               str(contest.capacity), "--threads", str(contest.threads), "--api", contest.api, "--seconds",
+               str(seconds), "--warm-ms", str(WARM_JAVA_MS if java else WARM_MS)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode == NOT_IN_THIS_VERSION and contest.api == "with":
+        return None
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
+    return {**parse(done.stdout), "contender": contender, "contest": contest._asdict()}
+
+
+def check_streams(runs):
+    """All contenders of a contest had the same keys."""
+    streams = {}
+    for each in runs:
+        key = (each["workload"], each["capacity"], each["threads"])
+        if streams.setdefault(key, each["stream"]) != each["stream"]:
+            sys.exit(f"{each['name']} had other keys than its rivals: {key}")
+
+
+def processor_seconds():
+    """(what all processes have used, what there was to use, what our runs have used)"""
+    ticks = [int(field) for field in open("/proc/stat", encoding="utf-8").readline().split()[1:9]]
+    idle, tick = ticks[3] + ticks[4], os.sysconf("SC_CLK_TCK")
+    own = os.times()
+    used = own.user + own.system + own.children_user + own.children_system
+    return (sum(ticks) - idle) / tick, sum(ticks) / tick, used
+
+
+def others_share(before, after):
+    """The share of the processors that went to others meanwhile, other guests of the host included."""
+    busy, there, own = (now - then for then, now in zip(before, after))
+    return max(0, busy - own) / there
+
+
+def package_version(name):
+    query = ["dpkg-query", "-W", "-f=${Version}", name]
+    return subprocess.run(query, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False).stdout
+
+
+def machine():
+    cpuinfo = open("/proc/cpuinfo", encoding="utf-8").read()
+    model = re.search(r"model name\s*: (.*)", cpuinfo)
+    compiler = subprocess.run(["cc", "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()[0]
+    packages = ["uthash-dev", "librocksdb-dev", "libtbb-dev", "libcaffeine-java", "openjdk-17-jre-headless"]
+    return {"cpu": model.group(1) if model else platform.machine(), "cpus": os.cpu_count(),
+            "kernel": ".".join(platform.release().split(".")[:2]),
+            "compiler": compiler, "packages": {name: package_version(name) for name in packages}}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("bin_dir")
+    parser.add_argument("output")
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--only", choices=sorted({contest.workload for contest in CONTESTS}))
+    args = parser.parse_args()
+    contests = [contest for contest in CONTESTS if args.only in (None, contest.workload)]
+    began, before, runs = time.time(), processor_seconds(), []
+    for repetition in range(args.repetitions):
+        for contest in contests:
+            first = repetition % len(contest.contenders)
+            for contender in contest.contenders[first:] + contest.contenders[:first]:
+                if not os.path.exists(os.path.join(args.bin_dir, CONTENDERS[contender][0])):
+                    continue  # its package is not installed
+                done = run(args.bin_dir, contest, contender, args.seconds)
+                if not done:
+                    continue
+                runs.append(done)
+                print(f"{repetition + 1}/{args.repetitions} {contender} {contest.workload} {contest.capacity}"
+                      f" × {contest.threads} {contest.api}: {done['mops']}", file=sys.stderr)
+    check_streams(runs)
+    result = {"date": time.strftime("%Y-%m-%d", time.gmtime(began)), "took_s": round(time.time() - began),
+              "others_share": others_share(before, processor_seconds()),
+              "repetitions": args.repetitions, "seconds": args.seconds, "only": args.only,
+              "machine": machine(), "runs": runs}
+    with open(args.output, "w", encoding="utf-8") as output:
+        json.dump(result, output, indent=1)
+
+
+main()

@@ -1,0 +1,202 @@
+/* From a request to the bytes through a whole adapter: the counter of the introduction, and a stream given up. */
+#include "support/test.h"
+#include "support/test_host.h"
+#include "vestry/memory.h"
+
+typedef struct counter {
+  vestry *v;
+  vestry_timer *timer;
+  int64_t count;
+  vestry_err last;
+} counter;
+
+typedef struct house {
+  test_host th;
+  vestry *v;
+  counter counter;
+} house;
+
+static vestry_err by_session(const vestry_request *req, char *buffer, size_t *ret_len, void *ctx) {
+  (void)ctx;
+  char session[64];
+  vestry_err error = vestry_request_cookie(req, "session", session, sizeof session);
+  if (error) return error;
+  *ret_len = strlen(session);
+  memcpy(buffer, session, *ret_len);
+  return VESTRY_OK;
+}
+
+static void tick(vestry_timer *timer, void *ctx) {
+  counter *c = ctx;
+  (void)timer;
+  c->last = vestry_dispatch(c->v, (vestry_scope){"ann", 3}, VESTRY_KEY("counter", 1), "[[s,{s:I}]]", "patch-signals",
+                            "counter", (json_int_t)++c->count);
+}
+
+static vestry_err start_timer(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)context, (void)args;
+  return vestry_timer_set(((counter *)ctx)->timer, 1000, 1000);
+}
+
+static vestry_err stop_timer(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)context, (void)args;
+  vestry_timer_cancel(((counter *)ctx)->timer);
+  return VESTRY_OK;
+}
+
+static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  return vestry_reply_body(reply, NULL, "<p data-text=\"$counter\"></p>", 28);
+}
+
+static vestry_err start(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  vestry_reply_key(reply, VESTRY_KEY("counter", 1));
+  vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
+  return vestry_reply_fx(reply, "[s]", "counter/start");
+}
+
+static vestry_err jump(const vestry_request *req, vestry_reply *reply, void *app) {
+  counter *c = app;
+  json_t *by = json_object_get(vestry_request_signals(req), "by");
+  if (!json_is_integer(by)) return VESTRY_INVALID;
+  vestry_reply_key(reply, VESTRY_KEY("counter", 1));
+  c->count += json_integer_value(by);
+  return vestry_reply_patch_signals(reply, "{s:I}", "counter", (json_int_t)c->count);
+}
+
+static void house_begin(house *h) {
+  memset(h, 0, sizeof *h);
+  test_host_init(&h->th);
+  assert_int_equal(
+      vestry_create(&(vestry_options){.host = &h->th.host, .threads_count = VESTRY_THREADS_NONE, .scope = by_session},
+                    &h->v),
+      VESTRY_OK);
+  h->counter.v = h->v;
+  assert_int_equal(vestry_timer_create(vestry_runtime_of(h->v), tick, &h->counter, &h->counter.timer), VESTRY_OK);
+  assert_int_equal(vestry_effect(h->v, "counter/start", start_timer, &h->counter), VESTRY_OK);
+  assert_int_equal(vestry_effect(h->v, "sse-closed", stop_timer, &h->counter), VESTRY_OK);
+}
+
+static void house_end(house *h) {
+  assert_int_equal(vestry_stop(h->v, 0), VESTRY_OK);
+  vestry_timer_destroy(h->counter.timer); /* streams that ended in the stop have stopped it */
+  vestry_stats stats;
+  vestry_stats_get(h->v, &stats);
+  assert_int_equal(stats.open, 0);
+  assert_int_equal(stats.opened, stats.closed);
+  assert_int_equal(stats.store.live, 0);
+  assert_int_equal(stats.store.put, stats.store.removed);
+  assert_int_equal(stats.accepted, stats.written + stats.discarded);
+  vestry_destroy(h->v);
+  test_host_assert_clean(&h->th);
+}
+
+static vestry_memory_exchange *ask(house *h, vestry_memory_call call, vestry_handler_fn handler) {
+  const vestry_header cookie = {"Cookie", "theme=dark; session=ann"};
+  call.headers = &cookie;
+  call.headers_count = 1;
+  vestry_memory_exchange *exchange;
+  assert_int_equal(vestry_memory_request(h->v, &call, handler, &h->counter, &exchange), VESTRY_OK);
+  vestry_memory_settle(h->v);
+  return exchange;
+}
+
+static void assert_received(vestry_memory_exchange *exchange, const char *expected) {
+  vestry_slice bytes = vestry_memory_received(exchange);
+  assert_int_equal(bytes.len, strlen(expected));
+  assert_memory_equal(bytes.data, expected, bytes.len);
+}
+
+#define COUNTED(n) "event: datastar-patch-signals\ndata: signals {\"counter\":" #n "}\n\n"
+
+static void the_counter_counts(void **state) {
+  (void)state;
+  house h;
+  house_begin(&h);
+  vestry_memory_exchange *plain = ask(&h, (vestry_memory_call){.path = "/"}, page);
+  assert_int_equal(vestry_memory_status(plain), 200);
+  assert_string_equal(vestry_memory_header(plain, "content-type"), "text/html; charset=utf-8");
+
+  vestry_memory_exchange *stream = ask(&h, (vestry_memory_call){.method = "PUT", .datastar = true}, start);
+  assert_int_equal(vestry_memory_status(stream), 200);
+  assert_string_equal(vestry_memory_header(stream, "content-type"), "text/event-stream");
+  assert_string_equal(vestry_memory_header(stream, "cache-control"), "no-cache");
+  assert_string_equal(vestry_memory_header(stream, "x-accel-buffering"), "no");
+  test_host_advance_ms(&h.th, 1001);
+  vestry_memory_settle(h.v);
+  assert_received(stream, COUNTED(1));
+
+  vestry_memory_call jump_by_ten = {.method = "POST", .datastar = true, .body = "{\"by\":10}", .body_len = 9};
+  vestry_memory_exchange *jumped = ask(&h, jump_by_ten, jump);
+  assert_int_equal(vestry_memory_status(jumped), 204);
+  assert_received(stream, COUNTED(1) COUNTED(11));
+  vestry_memory_call bad = {.method = "POST", .datastar = true, .body = "{\"by\":[]}", .body_len = 9};
+  vestry_memory_exchange *refused = ask(&h, bad, jump);
+  assert_int_equal(vestry_memory_status(refused), 400);
+
+  vestry_memory_hang_up(stream);
+  vestry_memory_settle(h.v);
+  test_host_advance_ms(&h.th, 5000);
+  vestry_memory_settle(h.v);
+  assert_int_equal(h.counter.count, 11); /* the timer has stopped with the stream */
+
+  vestry_memory_exchange *again = ask(&h, (vestry_memory_call){.method = "PUT", .datastar = true}, start);
+  test_host_advance_ms(&h.th, 1001);
+  vestry_memory_settle(h.v);
+  assert_received(again, COUNTED(12));
+  vestry_memory_destroy(plain);
+  vestry_memory_destroy(stream);
+  vestry_memory_destroy(jumped);
+  vestry_memory_destroy(refused);
+  vestry_memory_destroy(again);
+  house_end(&h);
+}
+
+/* Another connection turns up after the stream was opened: it is given up, and the request answered after all. */
+static vestry_err prefer(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
+  vestry_connection *preferred = *(vestry_connection **)ctx;
+  (void)effect;
+  return preferred && vestry_context_opened(context) ? vestry_context_target(context, preferred) : VESTRY_OK;
+}
+
+static void a_stream_that_is_given_up_is_answered(void **state) {
+  (void)state;
+  house h;
+  house_begin(&h);
+  vestry_connection *preferred = NULL;
+  assert_int_equal(
+      vestry_intercept(h.v, &(vestry_interceptor){"prefer", VESTRY_PHASE_CONNECT, NULL, prefer, &preferred}),
+      VESTRY_OK);
+  vestry_memory_exchange *first = ask(&h, (vestry_memory_call){.method = "PUT", .datastar = true}, start);
+  preferred = vestry_memory_connection(first);
+  vestry_memory_exchange *second = ask(&h, (vestry_memory_call){.method = "PUT", .datastar = true}, start);
+  assert_int_equal(vestry_memory_status(second), 204);
+  assert_null(vestry_memory_connection(second));
+  assert_null(vestry_memory_header(second, "content-type")); /* nothing is left of the stream's head */
+  assert_received(second, "");
+  assert_false(vestry_memory_ended(first, NULL));
+  vestry_memory_destroy(first);
+  vestry_memory_destroy(second);
+  house_end(&h);
+}
+
+static void no_room_is_503(void **state) {
+  (void)state;
+  house h;
+  house_begin(&h);
+  vestry_memory_exchange *stream = ask(&h, (vestry_memory_call){.datastar = true, .no_room = true}, start);
+  assert_int_equal(vestry_memory_status(stream), 503);
+  assert_string_equal(vestry_memory_header(stream, "Retry-After"), "2");
+  vestry_memory_destroy(stream);
+  house_end(&h);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(the_counter_counts),
+      cmocka_unit_test(a_stream_that_is_given_up_is_answered),
+      cmocka_unit_test(no_room_is_503),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
