@@ -193,6 +193,8 @@ static void fill(putting *p, vsi_slot *slot) {
     memcpy(slot->key, p->probe.slot_key, sizeof slot->key);
   p->outside = NULL;
   atomic_store_explicit(&slot->touch, p->now << 1, memory_order_relaxed);
+  /* readers look at it as soon as the slot is linked */
+  if (p->table->lifetime_ticks) vsi_slab_extra(&p->shard->slab, slot)->born = p->now;
 }
 
 static void file(putting *p, vsi_slot *slot) {
@@ -201,7 +203,8 @@ static void file(putting *p, vsi_slot *slot) {
   if (shard->ages.at) vsi_ages_file(&shard->ages, &shard->slab, slot, p->now, p->now);
   if (table->lifetime_ticks) {
     vsi_extra *extra = vsi_slab_extra(&shard->slab, slot);
-    *extra = (vsi_extra){.born = p->now, .born_prev = shard->born_last};
+    extra->born_next = 0;
+    extra->born_prev = shard->born_last;
     if (shard->born_last)
       vsi_slab_extra(&shard->slab, vsi_slab_at(&shard->slab, shard->born_last))->born_next = slot->number;
     else
