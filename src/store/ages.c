@@ -12,6 +12,14 @@
 
 #define END VSI_AGES_END
 
+void vsi_slot_use_anew(vsi_slot *slot, uint32_t tick) {
+  uint32_t touch = atomic_load_explicit(&slot->touch, memory_order_relaxed), used;
+  do {
+    used = vsi_tick_age(tick, vsi_touch_tick(touch)) ? tick << 1 | 1 : touch | 1;
+  } while (touch != used && !atomic_compare_exchange_weak_explicit(&slot->touch, &touch, used, memory_order_relaxed,
+                                                                   memory_order_relaxed));
+}
+
 vestry_err vsi_ages_init(vsi_ages *ages, const vestry_host *host, uint32_t now) {
   memset(ages, 0, sizeof *ages);
   ages->host = host;
@@ -55,6 +63,12 @@ static uint32_t distance_to_filled(const vsi_ages *ages, uint32_t place) {
   return VSI_AGES;
 }
 
+/* The window begins later: a tick before it must not pass for one in it. */
+static void begin_at(vsi_ages *ages, uint32_t tick) {
+  ages->oldest = tick;
+  if (vsi_tick_age(tick, ages->newest)) ages->newest = tick;
+}
+
 /* Bring the window up to now: what would fall out of it goes to its oldest age. At most a turn or two an age. */
 static void advance(vsi_ages *ages, const vsi_slab *slab, uint32_t now) {
   for (uint32_t behind; (behind = vsi_tick_age(now, ages->oldest)) >= VSI_AGES;) {
@@ -68,7 +82,7 @@ static void advance(vsi_ages *ages, const vsi_slab *slab, uint32_t now) {
     } else if (step > shift) {
       step = shift;
     }
-    ages->oldest = (ages->oldest + step) & VSI_TICK_MASK;
+    begin_at(ages, (ages->oldest + step) & VSI_TICK_MASK);
   }
 }
 
@@ -85,6 +99,15 @@ uint32_t vsi_ages_place(vsi_ages *ages, const vsi_slab *slab, uint32_t tick, uin
   return tick % VSI_AGES;
 }
 
+void vsi_ages_refile(vsi_ages *ages, const vsi_slab *slab, vsi_slot *slot, uint32_t now) {
+  vsi_ages_remove(ages, slab, slot);
+  /* Read and unmarked in one step: a use that is noted meanwhile is not lost. */
+  uint32_t touch = atomic_fetch_and_explicit(&slot->touch, ~UINT32_C(1), memory_order_relaxed);
+  uint32_t tick = vsi_touch_tick(touch);
+  if (vsi_tick_age(tick, now)) tick = now; /* noted by a clock ahead of ours: the window ends now */
+  vsi_ages_file(ages, slab, slot, tick, now);
+}
+
 void vsi_ages_seek(vsi_ages *ages) {
-  ages->oldest = (ages->oldest + distance_to_filled(ages, ages->oldest % VSI_AGES)) & VSI_TICK_MASK;
+  begin_at(ages, (ages->oldest + distance_to_filled(ages, ages->oldest % VSI_AGES)) & VSI_TICK_MASK);
 }

@@ -21,11 +21,11 @@ static inline uint32_t vsi_tick_age(uint32_t now, uint32_t then) {
 static inline uint32_t vsi_touch_tick(uint32_t touch) {
   return touch >> 1;
 }
-/* A reader's note of use: a store only if it says something new. */
+/* A reader's note of use: nothing is written unless it says something new. A reader that was held up since it read the
+ * clock leaves a later use as it is: otherwise what is in use would pass for idle. relaxed: nothing travels with it. */
+void vsi_slot_use_anew(vsi_slot *slot, uint32_t tick);
 static inline void vsi_slot_use(vsi_slot *slot, uint32_t tick) {
-  uint32_t touch = tick << 1 | 1;
-  if (atomic_load_explicit(&slot->touch, memory_order_relaxed) != touch)
-    atomic_store_explicit(&slot->touch, touch, memory_order_relaxed); /* relaxed: a hint, nothing hangs on it */
+  if (atomic_load_explicit(&slot->touch, memory_order_relaxed) != (tick << 1 | 1)) vsi_slot_use_anew(slot, tick);
 }
 
 typedef struct vsi_ages {
@@ -35,7 +35,7 @@ typedef struct vsi_ages {
   } * at;                 /* VSI_AGES of them, a tick each, round and round */
   uint64_t filled[VSI_AGES / 64];
   uint32_t oldest; /* no slot is filed before this tick */
-  uint32_t newest; /* the last tick that was filed under: it is inside the window */
+  uint32_t newest; /* the last tick that was filed under, or a later one: it is inside the window */
   size_t count;
 } vsi_ages;
 
@@ -91,6 +91,9 @@ static inline void vsi_ages_remove(vsi_ages *ages, const vsi_slab *slab, vsi_slo
   if (age && !age->first) vsi_ages_mark(ages, (uint32_t)(age - ages->at), false);
   ages->count--;
 }
+
+/* File a slot that was used since it was filed under the tick of that use. */
+void vsi_ages_refile(vsi_ages *ages, const vsi_slab *slab, vsi_slot *slot, uint32_t now);
 
 /* The slot filed longest ago, or NULL, and the tick it is filed under. */
 static inline vsi_slot *vsi_ages_oldest(vsi_ages *ages, const vsi_slab *slab, uint32_t *ret_tick) {

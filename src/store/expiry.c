@@ -27,10 +27,7 @@ static bool expire_some(vsi_table *table, vsi_shard *shard, uint32_t now) {
       vsi_shard_take(table, shard, slot, cause, false, false, &leaving);
       continue;
     }
-    uint32_t touch = atomic_load_explicit(&slot->touch, memory_order_relaxed); /* it was used since it was filed */
-    vsi_ages_remove(&shard->ages, &shard->slab, slot);
-    atomic_store_explicit(&slot->touch, touch & ~UINT32_C(1), memory_order_relaxed);
-    vsi_ages_file(&shard->ages, &shard->slab, slot, vsi_touch_tick(touch), now);
+    vsi_ages_refile(&shard->ages, &shard->slab, slot, now); /* it was used since it was filed */
   }
   bool more = looked == VSI_LEAVING_BATCH || leaving.count == leaving.room || leaving.rests_count == VSI_LEAVING_BATCH;
   vsi_shard_release(table, shard, &leaving);

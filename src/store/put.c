@@ -70,24 +70,24 @@ static vsi_shard *oldest_shard(vsi_table *table, vsi_shard *mine, uint32_t now) 
   return any ? &table->shards[best] : NULL;
 }
 
-/* Take this shard's oldest out, keeping its place. Those that were used since they were filed are filed anew; false: after
+/* Take a shard's oldest out, keeping its place. Those that were used since they were filed are filed anew; false: after
  * that another shard's oldest is older, or there is none here. Under the shard's lock. */
-static bool evict_here(vsi_table *table, vsi_shard *shard, uint32_t now, vsi_leaving *leaving) {
+static bool evict_from(putting *p, vsi_shard *shard) {
+  vsi_table *table = p->table;
   for (size_t tries = shard->ages.count + 1; tries; tries--) {
     uint32_t tick;
     vsi_slot *slot = vsi_ages_oldest(&shard->ages, &shard->slab, &tick);
     if (!slot) return false;
-    vestry_cause due = vsi_table_due(table, shard, slot, now);
+    vestry_cause due = vsi_table_due(table, shard, slot, p->now);
     uint32_t touch = atomic_load_explicit(&slot->touch, memory_order_relaxed);
     if (due || !(touch & 1) || tries == 1) {
-      vsi_shard_take(table, shard, slot, due ? due : VESTRY_CAUSE_SIZE, true, false, leaving);
+      vsi_shard_take(table, shard, slot, due ? due : VESTRY_CAUSE_SIZE, true, false, &p->leaving);
+      if (!due) p->displaced_count++; /* what was due has not left because of this put */
       return true;
     }
-    vsi_ages_remove(&shard->ages, &shard->slab, slot);
-    atomic_store_explicit(&slot->touch, touch & ~UINT32_C(1), memory_order_relaxed); /* a use lost here is one of now */
-    vsi_ages_file(&shard->ages, &shard->slab, slot, vsi_touch_tick(touch), now);
+    vsi_ages_refile(&shard->ages, &shard->slab, slot, p->now);
     vsi_shard_publish(table, shard);
-    if (oldest_shard(table, shard, now) != shard) return false;
+    if (oldest_shard(table, shard, p->now) != shard) return false;
   }
   return false;
 }
@@ -102,19 +102,15 @@ static step get_place(putting *p) {
   if (!table->rules.evicts) return STEP_FAILED;
   vsi_shard *from = oldest_shard(table, p->shard, p->now);
   if (from == p->shard) {
-    if (evict_here(table, from, p->now, &p->leaving)) {
-      p->has_place = true;
-      p->displaced_count++;
-      return STEP_DONE;
-    }
+    p->has_place = evict_from(p, from);
+    if (p->has_place) return STEP_DONE;
     from = oldest_shard(table, p->shard, p->now);
   }
   vsi_shard_release(table, p->shard, &p->leaving);
   if (from && from != p->shard) {
     vsi_shard_lock(from);
     vsi_shard_settle(table, from, &p->leaving);
-    p->has_place = evict_here(table, from, p->now, &p->leaving);
-    if (p->has_place) p->displaced_count++;
+    p->has_place = evict_from(p, from);
     vsi_shard_release(table, from, &p->leaving);
   }
   vsi_shard_lock(p->shard);
