@@ -2,7 +2,8 @@
 #include "store/table.h"
 
 /* An entry that was last used in tick t is due when a whole idle time has passed since that tick ended: in tick
- * t + idle_ticks + 1, never early, at most one tick late. The same for birth and lifetime. */
+ * t + idle_ticks + 1, never early, at most one tick late, or two when uses are noted by the coarse clock. The same for
+ * birth and lifetime. */
 
 /* A batch of what is due in a shard. Returns whether there may be more. */
 static bool expire_some(vsi_table *table, vsi_shard *shard, uint32_t now) {
@@ -41,9 +42,10 @@ void vsi_table_tick(void *self) {
     while (expire_some(table, &table->shards[i], now)) continue;
 }
 
-/* The time at which a tick that began some ticks ago will be `span` whole ticks old. */
+/* The time at which a tick that began some ticks ago will be `span` whole ticks old; beyond the end of the clock: never. */
 static uint64_t due_ns(const vsi_table *table, uint64_t now_tick, uint32_t then, uint32_t span) {
   uint64_t tick = now_tick - vsi_tick_age((uint32_t)now_tick & VSI_TICK_MASK, then) + span + 1;
+  if (tick > (UINT64_MAX - table->origin_ns) / table->tick_ns) return UINT64_MAX;
   return table->origin_ns + tick * table->tick_ns;
 }
 

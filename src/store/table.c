@@ -14,7 +14,8 @@
 
 enum { TICKS_A_SPAN = 4000, TICK_MIN_MS = 1, ENTRIES_A_SHARD = 1024, MANY_MOST = (1 << 24) - 1 };
 #define TICK_DEFAULT_NS  UINT64_C(150000000)
-#define COARSE_ENOUGH_NS UINT64_C(20000000) /* a coarse clock is right to 10 ms */
+#define COARSE_ENOUGH_NS UINT64_C(20000000)
+#define COARSE_LAG_NS    UINT64_C(10000000) /* so far behind the exact clock may the coarse one be */
 
 /* -------------------------------------------------------------------------------------------------- its life ---- */
 
@@ -27,8 +28,10 @@ static uint32_t shards_for(const vsi_table_rules *rules) {
   return count;
 }
 
+/* Ticks that make up a span; a use that the coarse clock noted may have been later by its lag. */
 static uint32_t ticks_in(const vsi_table *table, uint64_t span_ns) {
   if (span_ns == UINT64_MAX) return 0;
+  if (table->now_ns != table->host->now_ns) span_ns = vsi_add_saturating(span_ns, COARSE_LAG_NS);
   uint64_t ticks = span_ns / table->tick_ns + (span_ns % table->tick_ns != 0);
   return ticks > VSI_TICK_MASK / 4 ? 0 : (uint32_t)ticks;
 }
@@ -38,13 +41,13 @@ static void set_time(vsi_table *table) {
   table->tick_ns = span_ns == UINT64_MAX ? TICK_DEFAULT_NS : span_ns / TICKS_A_SPAN;
   if (table->tick_ns < TICK_MIN_MS * VSI_NS_PER_MS) table->tick_ns = TICK_MIN_MS * VSI_NS_PER_MS;
   table->ticks_inverse = UINT64_MAX / table->tick_ns + 1;
+  bool coarse = table->host->coarse_ns && table->tick_ns >= COARSE_ENOUGH_NS;
+  table->now_ns = coarse ? table->host->coarse_ns : table->host->now_ns;
   table->idle_ticks = ticks_in(table, table->rules.idle_ns);
   table->lifetime_ticks = ticks_in(table, table->rules.lifetime_ns);
   /* What lives no longer than it may idle has expired before it is idle for too long. */
   if (table->lifetime_ticks && table->lifetime_ticks <= table->idle_ticks) table->idle_ticks = 0;
   table->origin_ns = vsi_now_ns(table->host);
-  bool coarse = table->host->coarse_ns && table->tick_ns >= COARSE_ENOUGH_NS;
-  table->now_ns = coarse ? table->host->coarse_ns : table->host->now_ns;
 }
 
 __extension__ typedef unsigned __int128 wide;
