@@ -1,5 +1,7 @@
 #include "base/siphash.h"
 
+#include <string.h>
+
 typedef struct state {
   uint64_t v0, v1, v2, v3;
 } state;
@@ -9,6 +11,7 @@ static inline uint64_t rotate(uint64_t word, unsigned bits) {
 }
 
 static inline void rounds(state *s, unsigned count) {
+#pragma GCC unroll 4
   for (; count; count--) {
     s->v0 += s->v1;
     s->v1 = rotate(s->v1, 13) ^ s->v0;
@@ -23,26 +26,39 @@ static inline void rounds(state *s, unsigned count) {
   }
 }
 
-/* Little-endian by arithmetic; compilers make one load of it where that is what the machine does. */
 static inline uint64_t load(const unsigned char *at) {
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  uint64_t word;
+  memcpy(&word, at, sizeof word);
+  return word;
+#else
   return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24 |
          (uint64_t)at[4] << 32 | (uint64_t)at[5] << 40 | (uint64_t)at[6] << 48 | (uint64_t)at[7] << 56;
+#endif
+}
+
+/* The last word: what is left of the data, and its length at the top. With eight bytes or more, by a load that overlaps
+ * what was read before. */
+static inline uint64_t last_word(const unsigned char *at, size_t left, size_t len) {
+  uint64_t last = (uint64_t)(len & 0xff) << 56;
+  if (left == 0) return last;
+  if (len >= 8) return last | load(at + left - 8) >> (64 - 8 * left);
+  for (size_t i = 0; i < left; i++) last |= (uint64_t)at[i] << (8 * i);
+  return last;
 }
 
 /* The round counts are constants at both calls below: inlined, they unroll. */
 static inline uint64_t siphash(vsi_siphash_key key, const void *data, size_t len, unsigned per_word, unsigned at_end) {
   state s = {key.k0 ^ UINT64_C(0x736f6d6570736575), key.k1 ^ UINT64_C(0x646f72616e646f6d),
              key.k0 ^ UINT64_C(0x6c7967656e657261), key.k1 ^ UINT64_C(0x7465646279746573)};
-  const unsigned char *at = data;
-  size_t left = len;
-  for (; left >= 8; at += 8, left -= 8) {
+  const unsigned char *at = data, *end = at + len / 8 * 8;
+  for (; at < end; at += 8) {
     uint64_t word = load(at);
     s.v3 ^= word;
     rounds(&s, per_word);
     s.v0 ^= word;
   }
-  uint64_t last = (uint64_t)(len & 0xff) << 56;
-  for (size_t i = 0; i < left; i++) last |= (uint64_t)at[i] << (8 * i);
+  uint64_t last = last_word(at, len % 8, len);
   s.v3 ^= last;
   rounds(&s, per_word);
   s.v0 ^= last;

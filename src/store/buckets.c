@@ -4,6 +4,18 @@
 
 #include "base/memory.h"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define VSI_THREAD_SANITIZER 1
+#endif
+#endif
+#ifndef VSI_THREAD_SANITIZER
+#define VSI_THREAD_SANITIZER 0
+#endif
+
 /* A table is an array of buckets of one cache line: seven words and a count.
  *
  *   word     22 bits of the hash's lower half | 42 bits of the slot's address (slots lie on cache lines)   0: empty
@@ -66,12 +78,23 @@ static vsi_table_memory *table_make(const vestry_host *host, uint32_t count) {
   return table;
 }
 
+/* Words that a table holds well: with more, buckets overflow too often. */
+static size_t well_filled(uint32_t count) {
+  return (size_t)count * 5;
+}
+
+static void set_bounds(vsi_buckets *buckets, uint32_t count) {
+  buckets->grow_at = well_filled(count);
+  buckets->shrink_at = count > SMALLEST ? well_filled(count) / 4 : 0;
+}
+
 vestry_err vsi_buckets_init(vsi_buckets *buckets, const vestry_host *host) {
   memset(buckets, 0, sizeof *buckets);
   buckets->host = host;
   vsi_table_memory *table = table_make(host, SMALLEST);
   if (!table) return VESTRY_NO_MEMORY;
   atomic_init(&buckets->current, table);
+  set_bounds(buckets, SMALLEST);
   return VESTRY_OK;
 }
 
@@ -81,45 +104,43 @@ void vsi_buckets_finish(vsi_buckets *buckets) {
   vsi_free(buckets->host, buckets->retired);
 }
 
-void vsi_probe_init(vsi_probe *probe, uint64_t hash, const unsigned char *data, size_t len) {
-  probe->hash = hash;
-  probe->data = data;
-  probe->len = len;
-  memset(probe->slot_key, 0, sizeof probe->slot_key);
-  if (len <= VSI_SLOT_KEY_BYTES) {
-    probe->slot_len = (uint8_t)len;
-    memcpy(probe->slot_key, data, len);
-  } else {
-    probe->slot_len = VSI_SLOT_OUTSIDE;
+/* A bit for each word of a bucket whose tag this is; of an empty one too, if the tag is 0. */
+#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__) && !VSI_THREAD_SANITIZER
+/* Four 16-byte loads. Each word's eight bytes are read at once, as every x86-64 does; a hit is read again as an atomic.
+ * The loads come after the section's read-modify-write, which orders them like the seq_cst loads below. The eighth lane
+ * is the count, masked out. */
+static inline uint32_t words_tagged(const bucket *in, uint64_t tag) {
+  const __m128i *at = (const __m128i *)(const void *)in;
+  __m128i wanted = _mm_set1_epi32((int)tag), hits[2];
+  for (int i = 0; i < 2; i++) {
+    __m128 low = _mm_castsi128_ps(_mm_load_si128(at + 2 * i)), high = _mm_castsi128_ps(_mm_load_si128(at + 2 * i + 1));
+    __m128i halves = _mm_castps_si128(_mm_shuffle_ps(low, high, _MM_SHUFFLE(3, 1, 3, 1))); /* the upper halves */
+    hits[i] = _mm_cmpeq_epi32(_mm_srli_epi32(halves, ADDRESS_BITS - 32), wanted);
   }
+  return (uint32_t)(_mm_movemask_ps(_mm_castsi128_ps(hits[0])) | _mm_movemask_ps(_mm_castsi128_ps(hits[1])) << 4) &
+         0x7f;
 }
-
-static bool matches(const vsi_slot *slot, const vsi_probe *probe) {
-  if (slot->hash != (uint32_t)(probe->hash >> 32) || slot->len != probe->slot_len) return false;
-  if (slot->len != VSI_SLOT_OUTSIDE) return memcmp(slot->key, probe->slot_key, VSI_SLOT_KEY_BYTES) == 0;
-  const vsi_outside *outside;
-  memcpy(&outside, slot->key, sizeof outside);
-  return outside->len == probe->len && memcmp(outside->bytes, probe->data, probe->len) == 0;
+#else
+static inline uint32_t words_tagged(const bucket *in, uint64_t tag) {
+  uint32_t hits = 0;
+  for (int i = 0; i < WORDS; i++)
+    hits |= (uint32_t)(atomic_load_explicit(&in->words[i], memory_order_seq_cst) >> ADDRESS_BITS == tag) << i;
+  return hits;
 }
+#endif
 
 static inline vsi_slot *find_in(const vsi_table_memory *table, const vsi_probe *probe) {
   uint64_t tag = tag_of(probe->hash);
   uint32_t at = home_of(table, (uint32_t)(probe->hash >> 32));
   for (uint32_t left = table->count; left; left--) {
-    bucket *in = &table->at[at];
-    uint32_t hits = 0; /* a bit a word with our tag: no branch a word */
-#pragma GCC unroll 7
-    for (int i = 0; i < WORDS; i++) {
-      uint64_t word = atomic_load_explicit(&in->words[i], memory_order_seq_cst); /* [R2] of sections.c */
-      hits |= (uint32_t)(word >> ADDRESS_BITS == tag) << i;
-    }
-    for (; hits; hits &= hits - 1) {
-      uint64_t word = atomic_load_explicit(&in->words[__builtin_ctz(hits)], memory_order_seq_cst);
+    const bucket *in = &table->at[at];
+    for (uint32_t hits = words_tagged(in, tag); hits; hits &= hits - 1) {
+      uint64_t word = atomic_load_explicit(&in->words[__builtin_ctz(hits)], memory_order_seq_cst); /* [R2] */
       if (!word || word >> ADDRESS_BITS != tag) continue; /* empty, or it has changed since */
       vsi_slot *slot = slot_of(word);
-      if (matches(slot, probe)) return slot;
+      if (vsi_probe_matches(probe, slot)) return slot;
     }
-    if (!atomic_load_explicit(&in->passed, memory_order_seq_cst)) return NULL;
+    if (__builtin_expect(!atomic_load_explicit(&in->passed, memory_order_seq_cst), 1)) return NULL;
     at = after(table, at);
   }
   return NULL;
@@ -152,17 +173,17 @@ static void add_to(vsi_table_memory *table, uint64_t word, uint32_t upper) {
 }
 
 /* Where a slot's word is in a table, or NULL. */
-static _Atomic(uint64_t) *word_in(const vsi_table_memory *table, const vsi_slot *slot, uint32_t *ret_at) {
+static inline _Atomic(uint64_t) *word_in(const vsi_table_memory *table, const vsi_slot *slot, uint32_t *ret_at) {
+  uint64_t address = (uint64_t)(uintptr_t)slot >> 6;
   uint32_t at = home_of(table, slot->hash);
   for (uint32_t left = table->count; left; left--) {
     bucket *in = &table->at[at];
-    for (int i = 0; i < WORDS; i++) {
-      uint64_t word = atomic_load_explicit(&in->words[i], memory_order_relaxed);
-      if (word && slot_of(word) == slot) {
+#pragma GCC unroll 7
+    for (int i = 0; i < WORDS; i++)
+      if ((atomic_load_explicit(&in->words[i], memory_order_relaxed) & ADDRESS_MASK) == address) {
         *ret_at = at;
         return &in->words[i];
       }
-    }
     if (!atomic_load_explicit(&in->passed, memory_order_relaxed)) return NULL;
     at = after(table, at);
   }
@@ -179,8 +200,8 @@ static void clear(vsi_table_memory *table, _Atomic(uint64_t) *word, uint32_t upp
   }
 }
 
-static _Atomic(uint64_t) *locate(const vsi_buckets *buckets, const vsi_slot *slot, vsi_table_memory **ret_table,
-                                 uint32_t *ret_at) {
+static inline _Atomic(uint64_t) *locate(const vsi_buckets *buckets, const vsi_slot *slot, vsi_table_memory **ret_table,
+                                        uint32_t *ret_at) {
   vsi_table_memory *tables[2] = {atomic_load_explicit(&buckets->current, memory_order_relaxed),
                                  atomic_load_explicit(&buckets->old, memory_order_relaxed)};
   for (int i = 0; i < 2 && tables[i]; i++) {
@@ -198,24 +219,19 @@ void vsi_buckets_add(vsi_buckets *buckets, vsi_slot *slot, uint64_t hash) {
 }
 
 void vsi_buckets_swap(vsi_buckets *buckets, vsi_slot *from, vsi_slot *to) {
-  vsi_table_memory *table;
-  uint32_t at;
+  vsi_table_memory *table = NULL;
+  uint32_t at = 0;
   _Atomic(uint64_t) *word = locate(buckets, from, &table, &at);
   uint64_t tag = atomic_load_explicit(word, memory_order_relaxed) >> ADDRESS_BITS;
   atomic_store_explicit(word, word_of(to, tag), memory_order_release);
 }
 
 void vsi_buckets_erase(vsi_buckets *buckets, vsi_slot *slot) {
-  vsi_table_memory *table;
-  uint32_t at;
+  vsi_table_memory *table = NULL;
+  uint32_t at = 0;
   _Atomic(uint64_t) *word = locate(buckets, slot, &table, &at);
   clear(table, word, slot->hash, at);
   buckets->words_count--;
-}
-
-/* Words that a table holds well: more than that and buckets overflow too often. */
-static size_t well_filled(uint32_t count) {
-  return (size_t)count * 5;
 }
 
 static void move_some(vsi_buckets *buckets, vsi_sections *sections) {
@@ -254,23 +270,22 @@ static vestry_err resize(vsi_buckets *buckets, uint32_t count) {
   buckets->moved = 0;
   atomic_store_explicit(&buckets->old, current, memory_order_release);
   atomic_store_explicit(&buckets->current, table, memory_order_release); /* after old: see vsi_buckets_find */
+  set_bounds(buckets, count);
   return VESTRY_OK;
 }
 
-vestry_err vsi_buckets_prepare(vsi_buckets *buckets, vsi_sections *sections) {
-  if (__builtin_expect(atomic_load_explicit(&buckets->old, memory_order_relaxed) != NULL, 0))
-    move_some(buckets, sections);
+vestry_err vsi_buckets_resize(vsi_buckets *buckets, vsi_sections *sections) {
+  if (atomic_load_explicit(&buckets->old, memory_order_relaxed)) move_some(buckets, sections);
   uint32_t count = atomic_load_explicit(&buckets->current, memory_order_relaxed)->count;
-  size_t words = buckets->words_count + 1;
   vestry_err error = VESTRY_OK;
-  if (__builtin_expect(words > well_filled(count), 0)) {
+  if (buckets->words_count >= buckets->grow_at) {
     if (count <= UINT32_MAX / 4 && can_resize(buckets, sections)) error = resize(buckets, count + count / 2 + 1);
-  } else if (__builtin_expect(words < well_filled(count) / 4 && count > SMALLEST, 0)) {
+  } else if (buckets->words_count < buckets->shrink_at) {
     if (can_resize(buckets, sections)) (void)resize(buckets, count / 2 < SMALLEST ? SMALLEST : count / 2);
   }
   /* Without memory, or while a change is under way, it may fill up to its last words, but not entirely. */
   count = atomic_load_explicit(&buckets->current, memory_order_relaxed)->count;
-  if (words > (size_t)count * WORDS - count / 2) return error ? error : VESTRY_NO_MEMORY;
+  if (buckets->words_count + 1 > (size_t)count * WORDS - count / 2) return error ? error : VESTRY_NO_MEMORY;
   return VESTRY_OK;
 }
 

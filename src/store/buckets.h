@@ -2,17 +2,9 @@
 #ifndef VSI_STORE_BUCKETS_H
 #define VSI_STORE_BUCKETS_H
 
+#include "store/probe.h"
 #include "store/sections.h"
 #include "store/slab.h"
-
-/* What is looked for. */
-typedef struct vsi_probe {
-  uint64_t hash;
-  const unsigned char *data; /* the whole key */
-  size_t len;
-  uint8_t slot_len; /* as in a slot */
-  unsigned char slot_key[VSI_SLOT_KEY_BYTES];
-} vsi_probe;
 
 typedef struct vsi_table_memory vsi_table_memory;
 
@@ -24,6 +16,7 @@ typedef struct vsi_buckets {
   vsi_table_memory *retired; /* to be freed when nobody looks any more */
   uint32_t moved;            /* buckets of old that are empty for good */
   size_t words_count;        /* keys in both */
+  size_t grow_at, shrink_at; /* beyond these counts the size is to change */
 } vsi_buckets;
 
 /* Allocates the smallest table. OK | NO_MEMORY. */
@@ -31,14 +24,22 @@ vestry_err vsi_buckets_init(vsi_buckets *buckets, const vestry_host *host);
 /* Nobody looks any more. */
 void vsi_buckets_finish(vsi_buckets *buckets);
 
-void vsi_probe_init(vsi_probe *probe, uint64_t hash, const unsigned char *data, size_t len);
-
 /* The newest slot under a key, or NULL. In a section, or under the lock. */
 vsi_slot *vsi_buckets_find(const vsi_buckets *buckets, const vsi_probe *probe);
 
+/* The slow half of what follows. */
+vestry_err vsi_buckets_resize(vsi_buckets *buckets, vsi_sections *sections);
+/* No change of size is under way or due. */
+static inline bool vsi_buckets_is_calm(const vsi_buckets *buckets) {
+  return buckets->words_count < buckets->grow_at && buckets->words_count >= buckets->shrink_at &&
+         !atomic_load_explicit(&buckets->old, memory_order_relaxed);
+}
 /* See to it that one more word fits, and go on with a change of size that is under way: a bounded amount of work. OK |
  * NO_MEMORY (unchanged). Under the lock. */
-vestry_err vsi_buckets_prepare(vsi_buckets *buckets, vsi_sections *sections);
+static inline vestry_err vsi_buckets_prepare(vsi_buckets *buckets, vsi_sections *sections) {
+  if (__builtin_expect(vsi_buckets_is_calm(buckets), 1)) return VESTRY_OK;
+  return vsi_buckets_resize(buckets, sections);
+}
 /* Link a slot whose key is not there. Prepared for. low: lower half of its key's hash. Under the lock. */
 void vsi_buckets_add(vsi_buckets *buckets, vsi_slot *slot, uint64_t hash);
 /* Put a slot of the same key in another's place, atomically. Under the lock. */

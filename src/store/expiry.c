@@ -11,7 +11,7 @@ static bool expire_some(vsi_table *table, vsi_shard *shard, uint32_t now) {
   vsi_leaving_init(&leaving, table->host);
   size_t looked = 0;
   vsi_shard_lock(shard);
-  vsi_shard_settle(table, shard, &leaving);
+  vsi_shard_settle(table, shard, false, &leaving);
   (void)vsi_buckets_prepare(&shard->buckets, &table->sections); /* goes on with a change of size, if one is under way */
   while (table->lifetime_ticks && shard->born_first && leaving.count < leaving.room) {
     vsi_slot *slot = vsi_slab_at(&shard->slab, shard->born_first);
@@ -38,8 +38,10 @@ static bool expire_some(vsi_table *table, vsi_shard *shard, uint32_t now) {
 void vsi_table_tick(void *self) {
   vsi_table *table = self;
   uint32_t now = (uint32_t)vsi_table_ticks(table, table->host->now_ns(table->host->ctx)) & VSI_TICK_MASK;
-  for (uint32_t i = 0; i < table->shards_count; i++)
+  for (uint32_t i = 0; i < table->shards_count; i++) {
     while (expire_some(table, &table->shards[i], now)) continue;
+    vsi_shard_tidy(table, &table->shards[i]);
+  }
 }
 
 /* The time at which a tick that began some ticks ago will be `span` whole ticks old; beyond the end of the clock: never. */

@@ -28,6 +28,7 @@ typedef struct vsi_leaving {
   vsi_section *section; /* open while the callbacks run, when readers may still see the slots */
   size_t count, room, rests_count;
   uint32_t taken;  /* list of the slots, until they part */
+  bool counted;    /* in the shard's holders: there was no section to be had */
   bool readers;    /* the values' references are dropped later */
   vsi_parting *at; /* own, or on the heap when there are many */
   vsi_parting own[VSI_LEAVING_BATCH];
@@ -41,7 +42,7 @@ static inline void vsi_leaving_init(vsi_leaving *leaving, const vestry_host *hos
   leaving->taken = 0;
   leaving->count = leaving->rests_count = 0;
   leaving->room = VSI_LEAVING_BATCH;
-  leaving->readers = false;
+  leaving->readers = leaving->counted = false;
   leaving->at = leaving->own;
 }
 

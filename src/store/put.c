@@ -109,7 +109,7 @@ static step get_place(putting *p) {
   vsi_shard_release(table, p->shard, &p->leaving);
   if (from && from != p->shard) {
     vsi_shard_lock(from);
-    vsi_shard_settle(table, from, &p->leaving);
+    vsi_shard_settle(table, from, false, &p->leaving);
     p->has_place = evict_from(p, from);
     vsi_shard_release(table, from, &p->leaving);
   }
@@ -186,7 +186,7 @@ static void fill(putting *p, vsi_slot *slot) {
   if (slot->len == VSI_SLOT_OUTSIDE)
     memcpy(slot->key, &p->outside, sizeof p->outside);
   else
-    memcpy(slot->key, p->probe.slot_key, sizeof slot->key);
+    memcpy(slot->key, p->probe.words, sizeof slot->key);
   p->outside = NULL;
   atomic_store_explicit(&slot->touch, p->now << 1, memory_order_relaxed);
   /* readers look at it as soon as the slot is linked */
@@ -296,11 +296,48 @@ static step visit(putting *p, vestry_put_result *ret_result, vestry_err *ret_err
   return STEP_DONE;
 }
 
-vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, vestry_put_policy policy,
-                         size_t many_count, vestry_put_result *ret_result) {
+/* The most usual put into a full store: a new short key in, the oldest out, one visit to one shard, nothing else to look
+ * after. What visit() would do, and in the same order, written out with all that it would find not to be the case looked
+ * at first. false: something is otherwise, and nothing has been done. Under the lock. */
+static bool turn_over(vsi_table *table, vsi_shard *shard, const vsi_probe *probe, void *value, uint32_t now,
+                      vsi_leaving *leaving, vestry_put_result *ret_result) {
+  vsi_buckets *buckets = &shard->buckets;
+  vsi_ages *ages = &shard->ages;
+  if (shard->closed || !shard->slab.shelf_count || !vsi_buckets_is_calm(buckets) || !ages->count ||
+      ages->newest != now || atomic_load_explicit(&table->count, memory_order_relaxed) < table->rules.max_count)
+    return false;
+  uint32_t tick = ages->oldest;
+  struct vsi_age *age = &ages->at[tick % VSI_AGES];
+  if (!age->first || tick != atomic_load_explicit(&table->floor, memory_order_relaxed)) return false;
+  vsi_slot *victim = vsi_slab_at(&shard->slab, age->first);
+  if (vsi_buckets_find(buckets, probe)) return false;
+  if (atomic_load_explicit(&victim->touch, memory_order_relaxed) & 1 || victim->newer != victim->number ||
+      vsi_table_due(table, shard, victim, now))
+    return false;
+  vsi_slot *slot = vsi_slab_take(&shard->slab);
+  vsi_shard_take(table, shard, victim, VESTRY_CAUSE_SIZE, true, false, leaving);
+  slot->value = value;
+  slot->hash = (uint32_t)(probe->hash >> 32);
+  slot->len = probe->slot_len;
+  memcpy(slot->key, probe->words, sizeof slot->key);
+  atomic_store_explicit(&slot->touch, now << 1, memory_order_relaxed);
+  atomic_store_explicit(&slot->older, 0, memory_order_relaxed);
+  slot->newer = slot->number;
+  slot->state_count = (uint32_t)VSI_SLOT_LIVE | 1 << 8;
+  vsi_buckets_add(buckets, slot, probe->hash);
+  vsi_ages_file(ages, &shard->slab, slot, now, now);
+  shard->put++;
+  shard->live++;
+  *ret_result = (vestry_put_result){vsi_table_handle(table, shard, slot), 1, false};
+  return true;
+}
+
+vestry_err vsi_table_put_probed(vsi_table *table, const vsi_probe *probe, const vestry_scoped_key *key, void *value,
+                                vestry_put_policy policy, size_t many_count, vestry_put_result *ret_result) {
   putting p;
-  p.table = self;
+  p.table = table;
   p.key = key;
+  p.probe = *probe;
   p.value = value;
   p.policy = policy;
   p.many_count = many_count;
@@ -308,27 +345,34 @@ vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, 
   p.slot = NULL;
   p.has_place = p.has_share = false;
   p.displaced_count = 0;
-  vsi_probe_init(&p.probe, vsi_siphash_1_3(p.table->hash_key, key->data, key->len), key->data, key->len);
-  p.shard = &p.table->shards[(p.probe.hash >> 32) & (p.table->shards_count - 1)];
-  p.now = p.table->rules.evicts ? vsi_table_now(p.table) : 0;
-  if (p.probe.slot_len == VSI_SLOT_OUTSIDE) {
-    p.outside = vsi_alloc(p.table->host, sizeof *p.outside + key->len);
+  p.shard = vsi_table_shard(table, probe);
+  p.now = table->rules.evicts ? vsi_table_now(table) : 0;
+  if (probe->slot_len == VSI_SLOT_OUTSIDE) {
+    p.outside = vsi_alloc(table->host, sizeof *p.outside + probe->len);
     if (!p.outside) return VESTRY_NO_MEMORY;
-    p.outside->len = (uint32_t)key->len;
-    memcpy(p.outside->bytes, key->data, key->len);
+    p.outside->len = (uint32_t)probe->len;
+    memcpy(p.outside->bytes, probe->data, probe->len);
   }
-  vsi_leaving_init(&p.leaving, p.table->host);
+  vsi_leaving_init(&p.leaving, table->host);
   vestry_err error = VESTRY_OK;
-  step at;
+  step at = STEP_AGAIN;
   vsi_shard_lock(p.shard);
-  do {
-    vsi_shard_settle(p.table, p.shard, &p.leaving);
-    at = visit(&p, ret_result, &error);
-  } while (at == STEP_AGAIN);
+  vsi_shard_settle(table, p.shard, false, &p.leaving);
+  if (table->turns_over && !p.outside && turn_over(table, p.shard, probe, value, p.now, &p.leaving, ret_result))
+    at = STEP_DONE;
+  while (at == STEP_AGAIN) at = visit(&p, ret_result, &error);
   if (p.slot) vsi_slab_give(&p.shard->slab, p.slot);
-  vsi_shard_release(p.table, p.shard, &p.leaving);
-  if (p.has_place) atomic_fetch_sub_explicit(&p.table->count, 1, memory_order_relaxed);
-  if (p.has_share) vsi_scopes_cancel(&p.table->scopes, key);
-  vsi_free(p.table->host, p.outside);
+  vsi_shard_release(table, p.shard, &p.leaving);
+  if (p.has_place) atomic_fetch_sub_explicit(&table->count, 1, memory_order_relaxed);
+  if (p.has_share) vsi_scopes_cancel(&table->scopes, key);
+  if (p.outside) vsi_free(table->host, p.outside);
   return at == STEP_DONE ? VESTRY_OK : error;
+}
+
+vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, vestry_put_policy policy,
+                         size_t many_count, vestry_put_result *ret_result) {
+  vsi_table *table = self;
+  vsi_probe probe;
+  vsi_probe_init(&probe, table->hash_key, key->data, key->len);
+  return vsi_table_put_probed(table, &probe, key, value, policy, many_count, ret_result);
 }

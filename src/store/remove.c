@@ -8,7 +8,7 @@ static size_t remove_some(vsi_table *table, vsi_shard *shard, const vsi_probe *p
   vsi_leaving leaving;
   vsi_leaving_init(&leaving, table->host);
   vsi_shard_lock(shard);
-  vsi_shard_settle(table, shard, &leaving);
+  vsi_shard_settle(table, shard, false, &leaving);
   size_t gone = 0;
   for (; gone < left && leaving.count < leaving.room; gone++) {
     vsi_slot *newest = vsi_buckets_find(&shard->buckets, probe);
@@ -25,7 +25,7 @@ static size_t remove_some(vsi_table *table, vsi_shard *shard, const vsi_probe *p
 size_t vsi_table_remove(void *self, const vestry_scoped_key *key, vestry_cause cause) {
   vsi_table *table = self;
   vsi_probe probe;
-  vsi_probe_init(&probe, vsi_siphash_1_3(table->hash_key, key->data, key->len), key->data, key->len);
+  vsi_probe_init(&probe, table->hash_key, key->data, key->len);
   vsi_shard *shard = &table->shards[(probe.hash >> 32) & (table->shards_count - 1)];
   vsi_shard_lock(shard);
   vsi_slot *newest = vsi_buckets_find(&shard->buckets, &probe);
@@ -33,6 +33,7 @@ size_t vsi_table_remove(void *self, const vestry_scoped_key *key, vestry_cause c
   vsi_shard_unlock(shard);
   size_t count = 0, gone = 0, some;
   while (gone < wanted && (some = remove_some(table, shard, &probe, wanted - gone, cause, &count)) != 0) gone += some;
+  if (gone) vsi_shard_tidy(table, shard);
   return count;
 }
 
@@ -43,12 +44,13 @@ bool vsi_table_remove_if(void *self, vestry_handle handle, vestry_cause cause) {
   vsi_leaving leaving;
   vsi_leaving_init(&leaving, table->host);
   vsi_shard_lock(shard);
-  vsi_shard_settle(table, shard, &leaving);
+  vsi_shard_settle(table, shard, false, &leaving);
   vsi_slot *slot = vsi_slab_find(&shard->slab, place / table->shards_count, (uint32_t)(handle >> 32));
   vestry_cause due = VESTRY_CAUSE_NONE;
   if (slot && table->rules.evicts) due = vsi_table_due(table, shard, slot, vsi_table_now(table));
   if (slot) vsi_shard_take(table, shard, slot, due ? due : cause, false, false, &leaving);
   vsi_shard_release(table, shard, &leaving);
+  if (slot) vsi_shard_tidy(table, shard);
   return slot && !due;
 }
 
@@ -68,7 +70,7 @@ static bool clear_some(vsi_table *table, vsi_shard *shard, vestry_cause cause) {
   vsi_leaving_init(&leaving, table->host);
   vsi_shard_lock(shard);
   shard->closed = true;
-  vsi_shard_settle(table, shard, &leaving);
+  vsi_shard_settle(table, shard, false, &leaving);
   uint32_t from = shard->cleared, to = from + vsi_buckets_stride(&shard->buckets);
   if (to < from) to = UINT32_MAX;
   gathering g = {.count = 0};
@@ -88,6 +90,8 @@ static bool clear_some(vsi_table *table, vsi_shard *shard, vestry_cause cause) {
 
 void vsi_table_clear(void *self, vestry_cause cause) {
   vsi_table *table = self;
-  for (uint32_t i = 0; i < table->shards_count; i++)
+  for (uint32_t i = 0; i < table->shards_count; i++) {
     while (clear_some(table, &table->shards[i], cause)) continue;
+    vsi_shard_tidy(table, &table->shards[i]);
+  }
 }

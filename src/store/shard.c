@@ -25,7 +25,7 @@ static bool is_newest(const vsi_shard *shard, const vsi_slot *slot) {
 static vsi_slot *newest_of(const vsi_table *table, const vsi_shard *shard, const vsi_slot *slot) {
   vestry_slice key = vsi_slot_key(slot);
   vsi_probe probe;
-  vsi_probe_init(&probe, vsi_siphash_1_3(table->hash_key, key.data, key.len), key.data, key.len);
+  vsi_probe_init(&probe, table->hash_key, key.data, key.len);
   return vsi_buckets_find(&shard->buckets, &probe);
 }
 
@@ -82,20 +82,24 @@ void vsi_shard_take(vsi_table *table, vsi_shard *shard, vsi_slot *slot, vestry_c
   leaving->taken = slot->number;
 }
 
-/* Nobody looks at the taken slots: they are free at once, and the values' references can be dropped as soon as the
- * callbacks have run. Somebody may: the slots, with values and keys, wait in `fresh`; and our own section, open until the
- * callbacks have run, keeps them there as long, for a later grace period will count it. */
+/* If nobody can be looking at the taken slots, they are free at once, and the values' references are dropped as soon as
+ * the callbacks have run. Otherwise the slots, with values and keys, wait in `fresh` until a grace period is made for many
+ * together; and our own section, open until the callbacks have run, keeps them there as long, for a later grace period
+ * will count it. Without a section to be had, the shard counts us. */
 static void part(vsi_table *table, vsi_shard *shard, vsi_leaving *leaving) {
-  if (!leaving->taken) return;
-  vsi_grace grace;
-  leaving->readers = !vsi_grace_begin(&table->sections, &grace);
-  if (leaving->readers && !leaving->section) leaving->section = vsi_section_enter(&table->sections);
+  leaving->readers = !vsi_sections_are_mine(&table->sections);
+  if (leaving->readers && !leaving->section) {
+    leaving->section = vsi_section_enter(&table->sections);
+    leaving->counted = !leaving->section;
+    shard->holders += leaving->counted;
+  }
   for (uint32_t number = leaving->taken; number;) {
     vsi_slot *slot = vsi_slab_at(&shard->slab, number);
     number = slot->next;
     if (leaving->readers) {
       slot->next = shard->fresh;
       shard->fresh = slot->number;
+      shard->fresh_count++;
     } else {
       vsi_slab_give(&shard->slab, slot);
     }
@@ -115,13 +119,16 @@ static void rest(vsi_shard *shard, vsi_leaving *leaving) {
   }
 }
 
-void vsi_shard_settle(vsi_table *table, vsi_shard *shard, vsi_leaving *leaving) {
+/* A grace period is made for so many slots at least: its price, a barrier on all processors, is shared by them. */
+enum { GRACE_BATCH = 128 };
+
+void vsi_shard_settle(vsi_table *table, vsi_shard *shard, bool all, vsi_leaving *leaving) {
+  if (shard->holders) return;
   if (shard->waiting && vsi_grace_is_over(&table->sections, &shard->grace)) rest(shard, leaving);
-  if (!shard->waiting && shard->fresh) {
-    shard->waiting = shard->fresh;
-    shard->fresh = 0;
-    if (vsi_grace_begin(&table->sections, &shard->grace)) rest(shard, leaving);
-  }
+  if (shard->waiting || !shard->fresh || !(all || shard->fresh_count >= GRACE_BATCH)) return;
+  shard->waiting = shard->fresh;
+  shard->fresh = shard->fresh_count = 0;
+  if (vsi_grace_begin(&table->sections, &shard->grace)) rest(shard, leaving);
 }
 
 static void publish(_Atomic(uint32_t) *to, uint32_t tick) {
@@ -141,8 +148,25 @@ void vsi_shard_publish(vsi_table *table, vsi_shard *shard) {
 }
 
 void vsi_shard_release(vsi_table *table, vsi_shard *shard, vsi_leaving *leaving) {
-  part(table, shard, leaving);
+  if (leaving->taken) part(table, shard, leaving);
   vsi_shard_publish(table, shard);
   vsi_shard_unlock(shard);
+  bool counted = leaving->counted;
   if (leaving->count || leaving->rests_count) vsi_leaving_run(leaving, table->exit);
+  if (__builtin_expect(!counted, 1)) return;
+  vsi_shard_lock(shard);
+  shard->holders--;
+  vsi_shard_unlock(shard);
+}
+
+void vsi_shard_tidy(vsi_table *table, vsi_shard *shard) {
+  vsi_leaving leaving;
+  bool more;
+  do {
+    vsi_leaving_init(&leaving, table->host);
+    vsi_shard_lock(shard);
+    vsi_shard_settle(table, shard, true, &leaving);
+    more = leaving.rests_count > 0 && (shard->waiting || shard->fresh);
+    vsi_shard_release(table, shard, &leaving);
+  } while (more);
 }

@@ -12,9 +12,12 @@ typedef struct vsi_shard {
   _Alignas(VSI_CACHE_LINE) _Atomic(uint32_t) lock;
   uint32_t number;
   bool closed;
-  uint32_t cleared;   /* hashes up to here are gone for good: it is closed */
-  uint64_t put, live; /* and removed: */
+  uint32_t cleared;      /* hashes up to here are gone for good: it is closed */
+  uint64_t hits, misses; /* of look-ups that had no section */
+  uint64_t put, live;    /* and removed: */
   uint64_t removed[VESTRY_CAUSE_COUNT];
+  uint32_t fresh_count;
+  uint32_t holders;        /* callbacks under way that have no section: what waits goes on waiting */
   uint32_t fresh, waiting; /* lists of slots that readers may see: since the grace period began, and before */
   uint32_t born_first, born_last;
   vsi_slab slab;

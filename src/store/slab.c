@@ -6,7 +6,7 @@
 #include "store/scoped_key.h"
 
 /* Chunk c is in segment k = floor(log2(c + 1)), so segments double, are never moved, and a number becomes an address in
- * three loads. The lowest chunk with room is filled first: entries gather at the bottom, and chunks above fall empty and
+ * three loads; who has the lock has a flat array of chunks besides. The lowest chunk with room is filled first: entries gather at the bottom, and chunks above fall empty and
  * go. A chunk that goes leaves its highest generation behind; so do slots whose generation has run out, which are never
  * free again. */
 
@@ -25,6 +25,7 @@ void vsi_slab_finish(vsi_slab *slab) {
   for (int k = 0; k < VSI_SLAB_SEGMENTS; k++)
     vsi_free(slab->host, atomic_load_explicit(&slab->segments[k], memory_order_relaxed));
   vsi_free(slab->host, slab->roomy);
+  vsi_free(slab->host, slab->flat);
   vsi_slab_init(slab, slab->host, slab->with_extras);
 }
 
@@ -46,6 +47,9 @@ static vestry_err grow(vsi_slab *slab) {
     slab->roomy = roomy;
     slab->roomy_words = words;
   }
+  vsi_slot **flat = vsi_realloc(slab->host, slab->flat, (slab->chunks_count + more) * sizeof(vsi_slot *));
+  if (!flat) return VESTRY_NO_MEMORY;
+  slab->flat = flat;
   vsi_chunk *chunks = vsi_calloc(slab->host, more, sizeof *chunks);
   if (!chunks) return VESTRY_NO_MEMORY;
   atomic_store_explicit(&slab->segments[segment], chunks, memory_order_release); /* pairs with vsi_slab_chunk */
@@ -74,6 +78,7 @@ static vestry_err fill(vsi_slab *slab, uint32_t c) {
   chunk->extras = extras_size ? (vsi_extra *)(address + slots_size) : NULL;
   chunk->free_first = 1;
   chunk->free_count = VSI_SLOTS_A_CHUNK;
+  slab->flat[c] = slots;
   atomic_store_explicit(&chunk->slots, slots, memory_order_relaxed); /* numbers are published with release later */
   slab->free_count += VSI_SLOTS_A_CHUNK;
   mark_roomy(slab, c);

@@ -1,7 +1,7 @@
 /* Slots: where a shard keeps its entries, 64 bytes each. They have numbers, and generations that tell one stay from the
  * next; they lie in chunks that come when they are needed and go when they are empty.
  *
- * Every call is made under the shard's lock, but for vsi_slab_at on a number that is linked. */
+ * Every call is made under the shard's lock, but for vsi_slab_look. */
 #ifndef VSI_STORE_SLAB_H
 #define VSI_STORE_SLAB_H
 
@@ -82,6 +82,7 @@ typedef struct vsi_slab {
   const vestry_host *host;
   bool with_extras;
   _Atomic(vsi_chunk *) segments[VSI_SLAB_SEGMENTS]; /* segment k: 2^k chunks */
+  vsi_slot **flat;                                  /* the slots of each chunk, for who has the lock */
   uint32_t chunks_count;                            /* that the segments have room for */
   uint64_t *roomy;                                  /* a bit a chunk: it is there and has a free slot */
   uint32_t roomy_words, lowest;                     /* lowest: no word before it has a bit */
@@ -123,8 +124,13 @@ static inline vsi_chunk *vsi_slab_chunk(const vsi_slab *slab, uint32_t chunk) {
   return atomic_load_explicit(&slab->segments[segment], memory_order_acquire) + (chunk + 1 - (UINT32_C(1) << segment));
 }
 
-/* The slot with this number. Under the lock, or in a section that found the number linked. */
+/* The slot with this number. Under the lock. */
 static inline vsi_slot *vsi_slab_at(const vsi_slab *slab, uint32_t number) {
+  return slab->flat[(number - 1) / VSI_SLOTS_A_CHUNK] + (number - 1) % VSI_SLOTS_A_CHUNK;
+}
+
+/* The same in a section that found the number linked, without the lock. */
+static inline vsi_slot *vsi_slab_look(const vsi_slab *slab, uint32_t number) {
   vsi_chunk *chunk = vsi_slab_chunk(slab, (number - 1) / VSI_SLOTS_A_CHUNK);
   /* relaxed: the chunk was there before the number was linked */
   return atomic_load_explicit(&chunk->slots, memory_order_relaxed) + (number - 1) % VSI_SLOTS_A_CHUNK;
@@ -133,6 +139,7 @@ static inline vsi_slot *vsi_slab_at(const vsi_slab *slab, uint32_t number) {
 /* The LIVE slot with this number and generation, or NULL. Any number will do. Under the lock. */
 vsi_slot *vsi_slab_find(const vsi_slab *slab, uint32_t number, uint32_t generation);
 
+/* Under the lock, or in a section that found the slot linked. */
 static inline vsi_extra *vsi_slab_extra(const vsi_slab *slab, const vsi_slot *slot) {
   return &vsi_slab_chunk(slab, (slot->number - 1) / VSI_SLOTS_A_CHUNK)->extras[(slot->number - 1) % VSI_SLOTS_A_CHUNK];
 }

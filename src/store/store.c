@@ -1,7 +1,9 @@
 #include "store/store.h"
 
 #include "base/memory.h"
+#include "store/builtin.h"
 #include "store/scoped_key.h"
+#include "store/table.h"
 
 enum { MANY_DEFAULT = 8, PAGE_DEFAULT = 256, PAGE_MOST = 4096 };
 
@@ -52,6 +54,7 @@ vestry_err vestry_store_create(const vestry_store_types *types, const char *type
     vsi_free(store->host, store);
     return error;
   }
+  if (ops == &vsi_hash_store_ops || ops == &vsi_lru_store_ops) store->table = store->self;
   pthread_mutex_init(&store->driver_lock, NULL); /* cannot fail with default attributes on Linux */
   *ret_store = store;
   return VESTRY_OK;
@@ -74,8 +77,22 @@ void vestry_store_destroy(vestry_store *store) {
 vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, const vestry_key *key, void *value,
                             vestry_put_policy policy, size_t many_count, vestry_put_result *ret_result) {
   if (!value || (unsigned)policy > VESTRY_PUT_MANY) return VESTRY_INVALID;
+  vestry_err error;
+  vsi_probe probe;
+  if (store->table && !store->table->rules.max_per_scope &&
+      vsi_probe_direct(&probe, store->table->hash_key, scope, key)) {
+    vestry_put_result put = {0};
+    store->exit.value.ref(value);
+    error =
+        vsi_table_put_probed(store->table, &probe, NULL, value, policy, many_count ? many_count : MANY_DEFAULT, &put);
+    if (error || put.refreshed) store->exit.value.unref(value);
+    if (error) return error;
+    vsi_store_driver_wake(store);
+    if (ret_result) *ret_result = put;
+    return VESTRY_OK;
+  }
   vsi_scoped_key scoped;
-  vestry_err error = vsi_scoped_key_init(&scoped, store->host, scope, key);
+  error = vsi_scoped_key_init(&scoped, store->host, scope, key);
   if (error) return error;
   store->exit.value.ref(value);
   /* Counted before it can leave, so that no snapshot shows more removed than put; taken back if it does not come. */
@@ -96,6 +113,9 @@ vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, const vestr
 
 vestry_err vestry_store_get(vestry_store *store, vestry_scope scope, const vestry_key *key, void **values,
                             size_t *count) {
+  vsi_probe probe;
+  if (store->table && vsi_probe_direct(&probe, store->table->hash_key, scope, key))
+    return vsi_table_get_probed(store->table, &probe, values, count);
   size_t room = *count;
   *count = 0;
   vsi_scoped_key scoped;
@@ -135,6 +155,9 @@ static vestry_err with_by_get(vestry_store *store, const vestry_scoped_key *key,
 vestry_err vestry_store_with(vestry_store *store, vestry_scope scope, const vestry_key *key, vestry_with_fn fn,
                              void *ctx) {
   if (!fn) return VESTRY_INVALID;
+  vsi_probe probe;
+  if (store->table && vsi_probe_direct(&probe, store->table->hash_key, scope, key))
+    return vsi_table_with_probed(store->table, &probe, fn, ctx);
   vsi_scoped_key scoped;
   vestry_err error = vsi_scoped_key_init(&scoped, store->host, scope, key);
   if (error) return error;

@@ -19,7 +19,8 @@ struct vestry_store_exit {
 struct vestry_store {
   const vestry_host *host;
   const vestry_store_ops *ops;
-  void *self; /* the implementation's */
+  void *self;              /* the implementation's */
+  struct vsi_table *table; /* self, if it is one of ours: short keys then take a shorter way. NULL: it is not */
   vestry_store_exit exit;
   _Atomic(uint64_t) put, hits, misses;
   _Atomic(uint64_t) armed_ns; /* when the driver ticks next; 0: no driver; written under driver_lock */

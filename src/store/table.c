@@ -50,13 +50,6 @@ static void set_time(vsi_table *table) {
   table->origin_ns = vsi_now_ns(table->host);
 }
 
-__extension__ typedef unsigned __int128 wide;
-
-uint64_t vsi_table_ticks(const vsi_table *table, uint64_t now_ns) {
-  if (now_ns < table->origin_ns) return 0; /* a coarse clock lags behind */
-  return (uint64_t)((wide)(now_ns - table->origin_ns) * table->ticks_inverse >> 64);
-}
-
 static void free_shards(vsi_table *table, uint32_t count) {
   for (uint32_t i = 0; i < count; i++) {
     vsi_buckets_finish(&table->shards[i].buckets);
@@ -106,6 +99,7 @@ vestry_err vsi_table_create(const vestry_store_options *options, const vsi_table
   table->hash_key = vsi_siphash_key_load(seed);
   set_time(table);
   table->shards_count = shards_for(rules);
+  table->turns_over = rules->evicts && rules->max_count && !rules->max_per_scope && !table->lifetime_ticks;
   vestry_err error = VESTRY_OK;
   if (rules->max_per_scope) error = vsi_scopes_init(&table->scopes, host, table->hash_key);
   if (!error) error = vsi_sections_init(&table->sections, host);
@@ -133,43 +127,19 @@ void vsi_table_destroy(void *self) {
   vsi_table *table = self;
   for (uint32_t i = 0; i < table->shards_count; i++) {
     vsi_shard *shard = &table->shards[i];
-    while (shard->fresh || shard->waiting) { /* nobody reads any more: every grace period is over */
-      vsi_leaving leaving;
-      vsi_leaving_init(&leaving, table->host);
-      vsi_shard_lock(shard);
-      vsi_shard_settle(table, shard, &leaving);
-      vsi_shard_release(table, shard, &leaving);
-    }
+    while (shard->fresh || shard->waiting) vsi_shard_tidy(table, shard); /* nobody reads any more */
   }
   free_table(table, table->shards_count, table->shards_memory);
 }
 
 /* --------------------------------------------------------------------------------------------------- finding ---- */
 
-static vsi_shard *shard_of(const vsi_table *table, uint64_t hash) {
-  return &table->shards[(hash >> 32) & (table->shards_count - 1)];
-}
-
-static vsi_shard *probe_for(const vsi_table *table, const vestry_scoped_key *key, vsi_probe *probe) {
-  uint64_t hash = vsi_siphash_1_3(table->hash_key, key->data, key->len);
-  vsi_probe_init(probe, hash, key->data, key->len);
-  return shard_of(table, hash);
-}
-
-vestry_cause vsi_table_due(const vsi_table *table, const vsi_shard *shard, const vsi_slot *slot, uint32_t now) {
-  if (table->lifetime_ticks && vsi_tick_age(now, vsi_slab_extra(&shard->slab, slot)->born) > table->lifetime_ticks)
-    return VESTRY_CAUSE_EXPIRED;
-  uint32_t touch = atomic_load_explicit(&slot->touch, memory_order_relaxed);
-  if (table->idle_ticks && vsi_tick_age(now, vsi_touch_tick(touch)) > table->idle_ticks) return VESTRY_CAUSE_IDLE;
-  return VESTRY_CAUSE_NONE;
-}
-
 /* A look-up has met values whose time has come but no tick: they leave. */
 static void expire_key(vsi_table *table, vsi_shard *shard, const vsi_probe *probe, uint32_t now) {
   vsi_leaving leaving;
   vsi_leaving_init(&leaving, table->host);
   vsi_shard_lock(shard);
-  vsi_shard_settle(table, shard, &leaving);
+  vsi_shard_settle(table, shard, false, &leaving);
   vsi_slot *slot = vsi_buckets_find(&shard->buckets, probe);
   while (slot && leaving.count < leaving.room) {
     uint32_t older = atomic_load_explicit(&slot->older, memory_order_relaxed);
@@ -193,18 +163,36 @@ static bool may_have(const vsi_table *table, const vsi_shard *shard, vsi_slot *s
 
 static vsi_slot *older_than(const vsi_shard *shard, const vsi_slot *slot) {
   uint32_t older = atomic_load_explicit(&slot->older, memory_order_acquire); /* pairs with what links chains */
-  return older ? vsi_slab_at(&shard->slab, older) : NULL;
+  return older ? vsi_slab_look(&shard->slab, older) : NULL;
 }
 
-vestry_err vsi_table_get(void *self, const vestry_scoped_key *key, void **values, size_t *count) {
-  vsi_table *table = self;
-  vsi_probe probe;
-  vsi_shard *shard = probe_for(table, key, &probe);
+/* A section; or, when more threads than there are records have looked things up, the shard's lock (NULL). */
+static inline vsi_section *open_section(vsi_table *table, vsi_shard *shard) {
+  vsi_section *section = vsi_section_enter(&table->sections);
+  if (__builtin_expect(!section, 0)) vsi_shard_lock(shard);
+  return section;
+}
+
+static inline void close_section(vsi_shard *shard, vsi_section *section, bool found) {
+  if (__builtin_expect(!section, 0)) {
+    if (found)
+      shard->hits++;
+    else
+      shard->misses++;
+    vsi_shard_unlock(shard);
+    return;
+  }
+  vsi_section_count(found ? &section->hits : &section->misses, 1);
+  vsi_section_leave(section);
+}
+
+vestry_err vsi_table_get_probed(vsi_table *table, const vsi_probe *probe, void **values, size_t *count) {
+  vsi_shard *shard = vsi_table_shard(table, probe);
   uint32_t now = table->rules.evicts ? vsi_table_now(table) : 0;
   size_t room = *count, got = 0;
   bool found = false, due = false;
-  vsi_section *section = vsi_section_enter(&table->sections);
-  for (vsi_slot *slot = vsi_buckets_find(&shard->buckets, &probe); slot && (got < room || !found);
+  vsi_section *section = open_section(table, shard);
+  for (vsi_slot *slot = vsi_buckets_find(&shard->buckets, probe); slot && (got < room || !found);
        slot = older_than(shard, slot)) {
     if (!may_have(table, shard, slot, now, &due)) continue;
     found = true;
@@ -212,9 +200,8 @@ vestry_err vsi_table_get(void *self, const vestry_scoped_key *key, void **values
     values[got++] = slot->value;
     table->exit->value.ref(slot->value);
   }
-  vsi_section_count(found ? &section->hits : &section->misses, 1);
-  vsi_section_leave(section);
-  if (due) expire_key(table, shard, &probe, now);
+  close_section(shard, section, found);
+  if (__builtin_expect(due, 0)) expire_key(table, shard, probe, now);
   for (size_t i = 0; i < got / 2; i++) { /* found newest first, handed out newest last */
     void *value = values[i];
     values[i] = values[got - 1 - i];
@@ -224,22 +211,61 @@ vestry_err vsi_table_get(void *self, const vestry_scoped_key *key, void **values
   return found ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
-vestry_err vsi_table_with(void *self, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx) {
+vestry_err vsi_table_get(void *self, const vestry_scoped_key *key, void **values, size_t *count) {
   vsi_table *table = self;
   vsi_probe probe;
-  vsi_shard *shard = probe_for(table, key, &probe);
+  vsi_probe_init(&probe, table->hash_key, key->data, key->len);
+  return vsi_table_get_probed(table, &probe, values, count);
+}
+
+/* Without a section a callback would run under the lock: references are taken instead. */
+static vestry_err with_by_get(vsi_table *table, const vsi_probe *probe, vestry_with_fn fn, void *ctx) {
+  void *few[16], **values = few;
+  size_t room = sizeof few / sizeof *few, count;
+  vestry_err error;
+  for (;;) {
+    count = room;
+    error = vsi_table_get_probed(table, probe, values, &count);
+    if (error || count < room) break; /* all of them */
+    for (size_t i = 0; i < count; i++) table->exit->value.unref(values[i]);
+    room *= 4;
+    void **more = vsi_realloc(table->host, values == few ? NULL : values, room * sizeof *values);
+    if (!more) {
+      if (values != few) vsi_free(table->host, values);
+      return VESTRY_NO_MEMORY;
+    }
+    values = more;
+  }
+  for (size_t i = error ? 0 : count; i--;) {
+    fn(values[i], ctx);
+    table->exit->value.unref(values[i]);
+  }
+  if (values != few) vsi_free(table->host, values);
+  return error;
+}
+
+vestry_err vsi_table_with_probed(vsi_table *table, const vsi_probe *probe, vestry_with_fn fn, void *ctx) {
+  vsi_shard *shard = vsi_table_shard(table, probe);
   uint32_t now = table->rules.evicts ? vsi_table_now(table) : 0;
   bool found = false, due = false;
   vsi_section *section = vsi_section_enter(&table->sections);
-  for (vsi_slot *slot = vsi_buckets_find(&shard->buckets, &probe); slot; slot = older_than(shard, slot)) {
+  if (__builtin_expect(!section, 0)) return with_by_get(table, probe, fn, ctx);
+  for (vsi_slot *slot = vsi_buckets_find(&shard->buckets, probe); slot; slot = older_than(shard, slot)) {
     if (!may_have(table, shard, slot, now, &due)) continue;
     found = true;
     fn(slot->value, ctx);
   }
   vsi_section_count(found ? &section->hits : &section->misses, 1);
   vsi_section_leave(section);
-  if (due) expire_key(table, shard, &probe, now);
+  if (__builtin_expect(due, 0)) expire_key(table, shard, probe, now);
   return found ? VESTRY_OK : VESTRY_NOT_FOUND;
+}
+
+vestry_err vsi_table_with(void *self, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx) {
+  vsi_table *table = self;
+  vsi_probe probe;
+  vsi_probe_init(&probe, table->hash_key, key->data, key->len);
+  return vsi_table_with_probed(table, &probe, fn, ctx);
 }
 
 void vsi_table_stats(void *self, vestry_store_stats *ret_stats) {
@@ -254,6 +280,8 @@ void vsi_table_stats(void *self, vestry_store_stats *ret_stats) {
       stats.removed += shard->removed[cause];
     }
     stats.live += shard->live;
+    stats.hits += shard->hits;
+    stats.misses += shard->misses;
     vsi_shard_unlock(shard);
   }
   for (int i = 0; i < VSI_SECTIONS_COUNT; i++) {

@@ -27,6 +27,7 @@ typedef struct vsi_table {
   uint64_t origin_ns, tick_ns, ticks_inverse;
   uint32_t idle_ticks, lifetime_ticks; /* 0: none */
   uint32_t shards_count;               /* a power of two */
+  bool turns_over;                     /* evicts, and keeps nothing in extras: see put.c */
   vsi_shard *shards;
   void *memory, *shards_memory;
   vsi_sections sections;
@@ -59,13 +60,35 @@ void vsi_table_tick(void *self);                         /* expiry.c */
 uint64_t vsi_table_next_deadline_ns(void *self);         /* expiry.c */
 void vsi_table_stats(void *self, vestry_store_stats *ret_stats);
 
-/* Between the files of a table. Ticks of the host's clock, now: exact, and as cheap as uses need it. */
-uint64_t vsi_table_ticks(const vsi_table *table, uint64_t now_ns);
+/* The same with a probe at hand. key: NULL if there is no bound per scope. */
+vestry_err vsi_table_put_probed(vsi_table *table, const vsi_probe *probe, const vestry_scoped_key *key, void *value,
+                                vestry_put_policy policy, size_t many_count, vestry_put_result *ret_result);
+vestry_err vsi_table_get_probed(vsi_table *table, const vsi_probe *probe, void **values, size_t *count);
+vestry_err vsi_table_with_probed(vsi_table *table, const vsi_probe *probe, vestry_with_fn fn, void *ctx);
+
+static inline vsi_shard *vsi_table_shard(const vsi_table *table, const vsi_probe *probe) {
+  return &table->shards[(probe->hash >> 32) & (table->shards_count - 1)];
+}
+
+/* Between the files of a table. Ticks of the host's clock since the table was made, and now, as cheap as uses need it. */
+__extension__ typedef unsigned __int128 vsi_wide;
+static inline uint64_t vsi_table_ticks(const vsi_table *table, uint64_t now_ns) {
+  if (now_ns < table->origin_ns) return 0; /* a coarse clock lags behind */
+  return (uint64_t)((vsi_wide)(now_ns - table->origin_ns) * table->ticks_inverse >> 64);
+}
 static inline uint32_t vsi_table_now(const vsi_table *table) {
   return (uint32_t)vsi_table_ticks(table, table->now_ns(table->host->ctx)) & VSI_TICK_MASK;
 }
 /* NONE, or why it is due. */
-vestry_cause vsi_table_due(const vsi_table *table, const vsi_shard *shard, const vsi_slot *slot, uint32_t now);
+static inline vestry_cause vsi_table_due(const vsi_table *table, const vsi_shard *shard, const vsi_slot *slot,
+                                         uint32_t now) {
+  if (__builtin_expect(table->lifetime_ticks, 0) &&
+      vsi_tick_age(now, vsi_slab_extra(&shard->slab, slot)->born) > table->lifetime_ticks)
+    return VESTRY_CAUSE_EXPIRED;
+  uint32_t touch = atomic_load_explicit(&slot->touch, memory_order_relaxed);
+  if (table->idle_ticks && vsi_tick_age(now, vsi_touch_tick(touch)) > table->idle_ticks) return VESTRY_CAUSE_IDLE;
+  return VESTRY_CAUSE_NONE;
+}
 
 static inline vestry_handle vsi_table_handle(const vsi_table *table, const vsi_shard *shard, const vsi_slot *slot) {
   return (uint64_t)slot->generation << 32 | (slot->number * table->shards_count + shard->number);
@@ -75,8 +98,11 @@ static inline vestry_handle vsi_table_handle(const vsi_table *table, const vsi_s
  * unchained: it is in no chain any more. The leaving has room. */
 void vsi_shard_take(vsi_table *table, vsi_shard *shard, vsi_slot *slot, vestry_cause cause, bool keeps_place,
                     bool unchained, vsi_leaving *leaving);
-/* Slots whose readers are gone become free: at the beginning of what is done under the lock. */
-void vsi_shard_settle(vsi_table *table, vsi_shard *shard, vsi_leaving *leaving);
+/* Slots whose readers are gone become free: at the beginning of what is done under the lock. all: begin to wait for what
+ * has left since, however little it is. */
+void vsi_shard_settle(vsi_table *table, vsi_shard *shard, bool all, vsi_leaving *leaving);
+/* The same for all that has left, as far as no reader is inside: after a removal, so that references are dropped. */
+void vsi_shard_tidy(vsi_table *table, vsi_shard *shard);
 /* Tell others the shard's oldest and eldest. */
 void vsi_shard_publish(vsi_table *table, vsi_shard *shard);
 /* Unlock; then callbacks of what was taken. */
