@@ -38,7 +38,7 @@
  * a third; otherwise it looks again. The emptied table is freed after a grace period. No operation moves more than
  * MOVES buckets. */
 
-enum { WORDS = 7, MOVES = 4, SMALLEST = 4, LINE = 64 };
+enum { WORDS = 7, MOVES = 4, SMALLEST_TABLE = 4, LINE = 64 };
 #define ADDRESS_BITS 42
 #define ADDRESS_MASK ((UINT64_C(1) << ADDRESS_BITS) - 1)
 
@@ -85,16 +85,16 @@ static size_t well_filled(uint32_t count) {
 
 static void set_bounds(vsi_buckets *buckets, uint32_t count) {
   buckets->grow_at = well_filled(count);
-  buckets->shrink_at = count > SMALLEST ? well_filled(count) / 4 : 0;
+  buckets->shrink_at = count > SMALLEST_TABLE ? well_filled(count) / 4 : 0;
 }
 
 vestry_err vsi_buckets_init(vsi_buckets *buckets, const vestry_host *host) {
   memset(buckets, 0, sizeof *buckets);
   buckets->host = host;
-  vsi_table_memory *table = table_make(host, SMALLEST);
+  vsi_table_memory *table = table_make(host, SMALLEST_TABLE);
   if (!table) return VESTRY_NO_MEMORY;
   atomic_init(&buckets->current, table);
-  set_bounds(buckets, SMALLEST);
+  set_bounds(buckets, SMALLEST_TABLE);
   return VESTRY_OK;
 }
 
@@ -281,7 +281,7 @@ vestry_err vsi_buckets_resize(vsi_buckets *buckets, vsi_sections *sections) {
   if (buckets->words_count >= buckets->grow_at) {
     if (count <= UINT32_MAX / 4 && can_resize(buckets, sections)) error = resize(buckets, count + count / 2 + 1);
   } else if (buckets->words_count < buckets->shrink_at) {
-    if (can_resize(buckets, sections)) (void)resize(buckets, count / 2 < SMALLEST ? SMALLEST : count / 2);
+    if (can_resize(buckets, sections)) (void)resize(buckets, count / 2 < SMALLEST_TABLE ? SMALLEST_TABLE : count / 2);
   }
   /* Without memory, or while a change is under way, it may fill up to its last words, but not entirely. */
   count = atomic_load_explicit(&buckets->current, memory_order_relaxed)->count;

@@ -2,8 +2,8 @@
 #include "store/builtin.h"
 #include "store/table.h"
 
-static vestry_err create(const vestry_store_options *options, vestry_store_exit *exit, void *type_ctx,
-                         void **ret_self) {
+static vestry_err create_hash(const vestry_store_options *options, vestry_store_exit *exit, void *type_ctx,
+                              void **ret_self) {
   (void)type_ctx;
   vsi_table_rules rules = {.max_count = options->max_count,
                            .max_per_scope = options->max_per_scope_count,
@@ -15,7 +15,7 @@ static vestry_err create(const vestry_store_options *options, vestry_store_exit 
 const vestry_store_ops vsi_hash_store_ops = {
     .version = VESTRY_STORE_OPS_VERSION,
     .type = "hash",
-    .create = create,
+    .create = create_hash,
     .destroy = vsi_table_destroy,
     .put = vsi_table_put,
     .get = vsi_table_get,

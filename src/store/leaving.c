@@ -55,5 +55,7 @@ void vsi_leaving_run(vsi_leaving *leaving, vestry_store_exit *exit) {
     vsi_free(leaving->host, leaving->rests[i].outside);
   }
   if (leaving->at != leaving->own) vsi_free(leaving->host, leaving->at);
+  bool counted = leaving->counted;
   vsi_leaving_init(leaving, leaving->host);
+  leaving->counted = counted; /* until it is taken back */
 }

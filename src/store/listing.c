@@ -66,7 +66,7 @@ static uint32_t cut(listing *l, size_t first, size_t page_count, uint32_t to) {
 }
 
 /* From `from` on in a shard, until the page is full or the shard ends; returns where to go on, 0: the shard has ended. */
-static uint32_t fill(listing *l, vsi_shard *shard, uint32_t from, size_t page_count) {
+static uint32_t fill_page(listing *l, vsi_shard *shard, uint32_t from, size_t page_count) {
   l->shard = shard;
   vsi_shard_lock(shard);
   uint32_t stride = vsi_buckets_stride(&shard->buckets);
@@ -97,7 +97,7 @@ vestry_err vsi_table_list(void *self, const vestry_scope *only_scope, size_t pag
   vsi_buffer_init(&l.keys, table->host);
   uint64_t position = cursor->position; /* shard << 32 | hash */
   while (l.count < page_count && position >> 32 < table->shards_count && !l.keys.error && !l.items.error) {
-    uint32_t next = fill(&l, &table->shards[position >> 32], (uint32_t)position, page_count);
+    uint32_t next = fill_page(&l, &table->shards[position >> 32], (uint32_t)position, page_count);
     position = next ? (position >> 32) << 32 | next : ((position >> 32) + 1) << 32;
   }
   vestry_err error = l.keys.error ? l.keys.error : l.items.error;

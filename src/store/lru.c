@@ -5,8 +5,8 @@
 
 enum { MAX_COUNT_DEFAULT = 10000, IDLE_DEFAULT_MS = 10 * 60 * 1000 };
 
-static vestry_err create(const vestry_store_options *options, vestry_store_exit *exit, void *type_ctx,
-                         void **ret_self) {
+static vestry_err create_lru(const vestry_store_options *options, vestry_store_exit *exit, void *type_ctx,
+                             void **ret_self) {
   (void)type_ctx;
   vsi_table_rules rules = {.evicts = true,
                            .max_count = options->max_count ? options->max_count : MAX_COUNT_DEFAULT,
@@ -19,7 +19,7 @@ static vestry_err create(const vestry_store_options *options, vestry_store_exit 
 const vestry_store_ops vsi_lru_store_ops = {
     .version = VESTRY_STORE_OPS_VERSION,
     .type = "lru",
-    .create = create,
+    .create = create_lru,
     .destroy = vsi_table_destroy,
     .put = vsi_table_put,
     .get = vsi_table_get,

@@ -27,7 +27,7 @@ typedef struct putting {
 
 typedef enum step { STEP_DONE, STEP_AGAIN, STEP_FAILED } step;
 
-static vestry_handle handle_of(const void *ctx, const vsi_slot *slot) {
+static vestry_handle handle_for_scopes(const void *ctx, const vsi_slot *slot) {
   const vsi_table *table = ctx;
   return vsi_table_handle(table, &table->shards[slot->hash & (table->shards_count - 1)], slot);
 }
@@ -121,7 +121,7 @@ static step get_place(putting *p) {
 static step get_share(putting *p, size_t max, vestry_err *ret_error) {
   vsi_table *table = p->table;
   vestry_handle oldest = 0;
-  vestry_err error = vsi_scopes_reserve(&table->scopes, p->key, max, &oldest, handle_of, table);
+  vestry_err error = vsi_scopes_reserve(&table->scopes, p->key, max, &oldest, handle_for_scopes, table);
   if (!error) {
     p->has_share = true;
     return STEP_DONE;
@@ -140,7 +140,7 @@ static vsi_slot *find(const putting *p) {
   return vsi_buckets_find(&p->shard->buckets, &p->probe);
 }
 
-static vsi_slot *older_than(const putting *p, const vsi_slot *slot) {
+static vsi_slot *next_older(const putting *p, const vsi_slot *slot) {
   uint32_t older = atomic_load_explicit(&slot->older, memory_order_relaxed);
   return older ? vsi_slab_at(&p->shard->slab, older) : NULL;
 }
@@ -150,7 +150,7 @@ static vsi_slot *without_due(putting *p, vsi_slot *newest) {
   if (!p->table->rules.evicts) return newest;
   bool any = false;
   for (vsi_slot *slot = newest, *older; slot && p->leaving.count + 2 < p->leaving.room; slot = older) {
-    older = older_than(p, slot);
+    older = next_older(p, slot);
     vestry_cause cause = vsi_table_due(p->table, p->shard, slot, p->now);
     if (!cause) continue;
     any = true;
@@ -161,7 +161,7 @@ static vsi_slot *without_due(putting *p, vsi_slot *newest) {
 
 static vsi_slot *same_value(const putting *p, vsi_slot *newest) {
   vsi_slot *slot = newest;
-  while (slot && slot->value != p->value) slot = older_than(p, slot);
+  while (slot && slot->value != p->value) slot = next_older(p, slot);
   return slot;
 }
 
@@ -179,7 +179,7 @@ static void displace_all(putting *p, vsi_slot *newest, const vsi_slot *but, bool
   }
 }
 
-static void fill(putting *p, vsi_slot *slot) {
+static void fill_slot(putting *p, vsi_slot *slot) {
   slot->value = p->value;
   slot->hash = (uint32_t)(p->probe.hash >> 32);
   slot->len = p->probe.slot_len;
@@ -279,7 +279,7 @@ static step visit(putting *p, vestry_put_result *ret_result, vestry_err *ret_err
   joins = newest && !replaces;
 
   vsi_slot *slot = p->slot;
-  fill(p, slot);
+  fill_slot(p, slot);
   link_slot(p, slot, newest, joins);
   if (replaces) displace_all(p, newest, NULL, true, !p->has_place);
   file(p, slot);
@@ -296,26 +296,43 @@ static step visit(putting *p, vestry_put_result *ret_result, vestry_err *ret_err
   return STEP_DONE;
 }
 
-/* The most usual put into a full store: a new short key in, the oldest out, one visit to one shard, nothing else to look
- * after. What visit() would do, and in the same order, written out with all that it would find not to be the case looked
- * at first. false: something is otherwise, and nothing has been done. Under the lock. */
+/* The most usual put into a full store: a new short key in, the oldest out, one visit to one shard and nothing else to
+ * look after. What visit() would do, written out, with all that it would find not to be the case looked at first; if
+ * nobody can be looking, the victim's slot is the newcomer's. false: something is otherwise, and nothing has been done.
+ * true: done, and the lock released. */
 static bool turn_over(vsi_table *table, vsi_shard *shard, const vsi_probe *probe, void *value, uint32_t now,
-                      vsi_leaving *leaving, vestry_put_result *ret_result) {
+                      vestry_put_result *ret_result) {
   vsi_buckets *buckets = &shard->buckets;
   vsi_ages *ages = &shard->ages;
-  if (shard->closed || !shard->slab.shelf_count || !vsi_buckets_is_calm(buckets) || !ages->count ||
-      ages->newest != now || atomic_load_explicit(&table->count, memory_order_relaxed) < table->rules.max_count)
-    return false;
+  vsi_slab *slab = &shard->slab;
   uint32_t tick = ages->oldest;
   struct vsi_age *age = &ages->at[tick % VSI_AGES];
-  if (!age->first || tick != atomic_load_explicit(&table->floor, memory_order_relaxed)) return false;
-  vsi_slot *victim = vsi_slab_at(&shard->slab, age->first);
-  if (vsi_buckets_find(buckets, probe)) return false;
-  if (atomic_load_explicit(&victim->touch, memory_order_relaxed) & 1 || victim->newer != victim->number ||
+  if (shard->closed || shard->waiting || shard->fresh_count >= VSI_GRACE_BATCH || !slab->shelf_count ||
+      !vsi_buckets_is_calm(buckets) || ages->newest != now || !age->first ||
+      tick != atomic_load_explicit(&table->floor, memory_order_relaxed) ||
+      atomic_load_explicit(&table->count, memory_order_relaxed) < table->rules.max_count)
+    return false;
+  vsi_slot *victim = vsi_slab_at(slab, age->first);
+  if (vsi_buckets_find(buckets, probe) || (atomic_load_explicit(&victim->touch, memory_order_relaxed) & 1) ||
+      victim->newer != victim->number || victim->generation >= UINT32_MAX - 1 ||
       vsi_table_due(table, shard, victim, now))
     return false;
-  vsi_slot *slot = vsi_slab_take(&shard->slab);
-  vsi_shard_take(table, shard, victim, VESTRY_CAUSE_SIZE, true, false, leaving);
+
+  vsi_leaving leaving;
+  vsi_leaving_init(&leaving, table->host);
+  vsi_leaving_add(&leaving, victim, vsi_table_handle(table, shard, victim), VESTRY_CAUSE_SIZE);
+  vsi_buckets_erase(buckets, victim);
+  vsi_ages_remove(ages, slab, victim);
+  vsi_slot *slot = victim;
+  if (__builtin_expect(vsi_sections_are_mine(&table->sections), 0)) {
+    slot->generation++;
+  } else {
+    leaving.taken = victim->number;
+    victim->state_count = VSI_SLOT_LEAVING;
+    victim->next = 0;
+    vsi_shard_part(table, shard, &leaving);
+    slot = vsi_slab_take(slab);
+  }
   slot->value = value;
   slot->hash = (uint32_t)(probe->hash >> 32);
   slot->len = probe->slot_len;
@@ -325,48 +342,66 @@ static bool turn_over(vsi_table *table, vsi_shard *shard, const vsi_probe *probe
   slot->newer = slot->number;
   slot->state_count = (uint32_t)VSI_SLOT_LIVE | 1 << 8;
   vsi_buckets_add(buckets, slot, probe->hash);
-  vsi_ages_file(ages, &shard->slab, slot, now, now);
+  vsi_ages_file(ages, slab, slot, now, now);
+  shard->removed[VESTRY_CAUSE_SIZE]++;
   shard->put++;
-  shard->live++;
   *ret_result = (vestry_put_result){vsi_table_handle(table, shard, slot), 1, false};
+  if (__builtin_expect(!age->first, 0)) vsi_shard_publish(table, shard);
+  vsi_shard_unlock(shard);
+  vsi_leaving_run(&leaving, table->exit);
+  if (__builtin_expect(leaving.counted, 0)) vsi_shard_uncount(shard);
   return true;
 }
 
-vestry_err vsi_table_put_probed(vsi_table *table, const vsi_probe *probe, const vestry_scoped_key *key, void *value,
-                                vestry_put_policy policy, size_t many_count, vestry_put_result *ret_result) {
+/* Every other put. Under the lock, which it releases. */
+static vestry_err put_slowly(vsi_table *table, vsi_shard *shard, const vsi_probe *probe, const vestry_scoped_key *key,
+                             void *value, vestry_put_policy policy, size_t many_count, uint32_t now,
+                             vestry_put_result *ret_result) {
   putting p;
   p.table = table;
+  p.shard = shard;
   p.key = key;
   p.probe = *probe;
   p.value = value;
   p.policy = policy;
   p.many_count = many_count;
+  p.now = now;
   p.outside = NULL;
   p.slot = NULL;
   p.has_place = p.has_share = false;
   p.displaced_count = 0;
-  p.shard = vsi_table_shard(table, probe);
-  p.now = table->rules.evicts ? vsi_table_now(table) : 0;
-  if (probe->slot_len == VSI_SLOT_OUTSIDE) {
-    p.outside = vsi_alloc(table->host, sizeof *p.outside + probe->len);
-    if (!p.outside) return VESTRY_NO_MEMORY;
-    p.outside->len = (uint32_t)probe->len;
-    memcpy(p.outside->bytes, probe->data, probe->len);
-  }
   vsi_leaving_init(&p.leaving, table->host);
+  vsi_shard_settle(table, shard, false, &p.leaving);
   vestry_err error = VESTRY_OK;
   step at = STEP_AGAIN;
-  vsi_shard_lock(p.shard);
-  vsi_shard_settle(table, p.shard, false, &p.leaving);
-  if (table->turns_over && !p.outside && turn_over(table, p.shard, probe, value, p.now, &p.leaving, ret_result))
-    at = STEP_DONE;
+  if (probe->slot_len == VSI_SLOT_OUTSIDE) {
+    p.outside = vsi_alloc(table->host, sizeof *p.outside + probe->len);
+    if (p.outside) {
+      p.outside->len = (uint32_t)probe->len;
+      memcpy(p.outside->bytes, probe->data, probe->len);
+    } else {
+      error = VESTRY_NO_MEMORY;
+      at = STEP_FAILED;
+    }
+  }
   while (at == STEP_AGAIN) at = visit(&p, ret_result, &error);
-  if (p.slot) vsi_slab_give(&p.shard->slab, p.slot);
-  vsi_shard_release(table, p.shard, &p.leaving);
+  if (p.slot) vsi_slab_give(&shard->slab, p.slot);
+  vsi_shard_release(table, shard, &p.leaving);
   if (p.has_place) atomic_fetch_sub_explicit(&table->count, 1, memory_order_relaxed);
   if (p.has_share) vsi_scopes_cancel(&table->scopes, key);
   if (p.outside) vsi_free(table->host, p.outside);
   return at == STEP_DONE ? VESTRY_OK : error;
+}
+
+vestry_err vsi_table_put_probed(vsi_table *table, const vsi_probe *probe, const vestry_scoped_key *key, void *value,
+                                vestry_put_policy policy, size_t many_count, vestry_put_result *ret_result) {
+  vsi_shard *shard = vsi_table_shard(table, probe);
+  uint32_t now = table->rules.evicts ? vsi_table_now(table) : 0;
+  vsi_shard_lock(shard);
+  if (table->turns_over && probe->slot_len != VSI_SLOT_OUTSIDE &&
+      turn_over(table, shard, probe, value, now, ret_result))
+    return VESTRY_OK;
+  return put_slowly(table, shard, probe, key, value, policy, many_count, now, ret_result);
 }
 
 vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, vestry_put_policy policy,

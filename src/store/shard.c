@@ -86,7 +86,7 @@ void vsi_shard_take(vsi_table *table, vsi_shard *shard, vsi_slot *slot, vestry_c
  * the callbacks have run. Otherwise the slots, with values and keys, wait in `fresh` until a grace period is made for many
  * together; and our own section, open until the callbacks have run, keeps them there as long, for a later grace period
  * will count it. Without a section to be had, the shard counts us. */
-static void part(vsi_table *table, vsi_shard *shard, vsi_leaving *leaving) {
+void vsi_shard_part(vsi_table *table, vsi_shard *shard, vsi_leaving *leaving) {
   leaving->readers = !vsi_sections_are_mine(&table->sections);
   if (leaving->readers && !leaving->section) {
     leaving->section = vsi_section_enter(&table->sections);
@@ -119,13 +119,10 @@ static void rest(vsi_shard *shard, vsi_leaving *leaving) {
   }
 }
 
-/* A grace period is made for so many slots at least: its price, a barrier on all processors, is shared by them. */
-enum { GRACE_BATCH = 128 };
-
 void vsi_shard_settle(vsi_table *table, vsi_shard *shard, bool all, vsi_leaving *leaving) {
   if (shard->holders) return;
   if (shard->waiting && vsi_grace_is_over(&table->sections, &shard->grace)) rest(shard, leaving);
-  if (shard->waiting || !shard->fresh || !(all || shard->fresh_count >= GRACE_BATCH)) return;
+  if (shard->waiting || !shard->fresh || !(all || shard->fresh_count >= VSI_GRACE_BATCH)) return;
   shard->waiting = shard->fresh;
   shard->fresh = shard->fresh_count = 0;
   if (vsi_grace_begin(&table->sections, &shard->grace)) rest(shard, leaving);
@@ -148,12 +145,17 @@ void vsi_shard_publish(vsi_table *table, vsi_shard *shard) {
 }
 
 void vsi_shard_release(vsi_table *table, vsi_shard *shard, vsi_leaving *leaving) {
-  if (leaving->taken) part(table, shard, leaving);
+  if (leaving->taken) vsi_shard_part(table, shard, leaving);
   vsi_shard_publish(table, shard);
   vsi_shard_unlock(shard);
   bool counted = leaving->counted;
   if (leaving->count || leaving->rests_count) vsi_leaving_run(leaving, table->exit);
   if (__builtin_expect(!counted, 1)) return;
+  leaving->counted = false;
+  vsi_shard_uncount(shard);
+}
+
+void vsi_shard_uncount(vsi_shard *shard) {
   vsi_shard_lock(shard);
   shard->holders--;
   vsi_shard_unlock(shard);

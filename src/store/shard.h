@@ -7,6 +7,9 @@
 #include "store/buckets.h"
 #include "store/leaving.h"
 
+/* A grace period is made for so many slots at least: its price, a barrier on all processors, is shared by them. */
+enum { VSI_GRACE_BATCH = 128 };
+
 typedef struct vsi_shard {
   _Alignas(VSI_CACHE_LINE) vsi_buckets buckets; /* begins with the line that readers read */
   _Alignas(VSI_CACHE_LINE) _Atomic(uint32_t) lock;

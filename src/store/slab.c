@@ -10,7 +10,7 @@
  * go. A chunk that goes leaves its highest generation behind; so do slots whose generation has run out, which are never
  * free again. */
 
-enum { LINE = 64 };
+enum { ALIGNMENT = 64 };
 /* Empty chunks are kept while free slots are fewer than this, or than an eighth of those in use. */
 enum { SPARE_SLOTS = 4 * VSI_SLOTS_A_CHUNK };
 
@@ -57,13 +57,13 @@ static vestry_err grow(vsi_slab *slab) {
   return VESTRY_OK;
 }
 
-static vestry_err fill(vsi_slab *slab, uint32_t c) {
+static vestry_err fill_chunk(vsi_slab *slab, uint32_t c) {
   vsi_chunk *chunk = vsi_slab_chunk(slab, c);
   size_t slots_size = VSI_SLOTS_A_CHUNK * sizeof(vsi_slot);
   size_t extras_size = slab->with_extras ? VSI_SLOTS_A_CHUNK * sizeof(vsi_extra) : 0;
-  void *memory = vsi_calloc(slab->host, 1, slots_size + extras_size + LINE);
+  void *memory = vsi_calloc(slab->host, 1, slots_size + extras_size + ALIGNMENT);
   if (!memory) return VESTRY_NO_MEMORY;
-  uintptr_t address = ((uintptr_t)memory + LINE - 1) & ~(uintptr_t)(LINE - 1);
+  uintptr_t address = ((uintptr_t)memory + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1);
   if ((uint64_t)address >> 48) { /* the index has 48 bits for an address */
     vsi_free(slab->host, memory);
     return VESTRY_NO_MEMORY;
@@ -89,11 +89,11 @@ static vestry_err fill(vsi_slab *slab, uint32_t c) {
 static vestry_err add_chunk(vsi_slab *slab) {
   for (uint32_t c = 0; c < slab->chunks_count; c++) {
     vsi_chunk *chunk = vsi_slab_chunk(slab, c);
-    if (!chunk->memory && chunk->generation < UINT32_MAX - 1) return fill(slab, c);
+    if (!chunk->memory && chunk->generation < UINT32_MAX - 1) return fill_chunk(slab, c);
   }
   uint32_t c = slab->chunks_count;
   vestry_err error = grow(slab);
-  return error ? error : fill(slab, c);
+  return error ? error : fill_chunk(slab, c);
 }
 
 /* Half a shelf: so that a store that gives and takes in turn does not go to the chunks each time. */

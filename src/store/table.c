@@ -219,7 +219,7 @@ vestry_err vsi_table_get(void *self, const vestry_scoped_key *key, void **values
 }
 
 /* Without a section a callback would run under the lock: references are taken instead. */
-static vestry_err with_by_get(vsi_table *table, const vsi_probe *probe, vestry_with_fn fn, void *ctx) {
+static vestry_err with_references(vsi_table *table, const vsi_probe *probe, vestry_with_fn fn, void *ctx) {
   void *few[16], **values = few;
   size_t room = sizeof few / sizeof *few, count;
   vestry_err error;
@@ -249,7 +249,7 @@ vestry_err vsi_table_with_probed(vsi_table *table, const vsi_probe *probe, vestr
   uint32_t now = table->rules.evicts ? vsi_table_now(table) : 0;
   bool found = false, due = false;
   vsi_section *section = vsi_section_enter(&table->sections);
-  if (__builtin_expect(!section, 0)) return with_by_get(table, probe, fn, ctx);
+  if (__builtin_expect(!section, 0)) return with_references(table, probe, fn, ctx);
   for (vsi_slot *slot = vsi_buckets_find(&shard->buckets, probe); slot; slot = older_than(shard, slot)) {
     if (!may_have(table, shard, slot, now, &due)) continue;
     found = true;

@@ -103,6 +103,10 @@ void vsi_shard_take(vsi_table *table, vsi_shard *shard, vsi_slot *slot, vestry_c
 void vsi_shard_settle(vsi_table *table, vsi_shard *shard, bool all, vsi_leaving *leaving);
 /* The same for all that has left, as far as no reader is inside: after a removal, so that references are dropped. */
 void vsi_shard_tidy(vsi_table *table, vsi_shard *shard);
+/* What was taken goes: its slots are free at once, or wait for their readers. Part of release. */
+void vsi_shard_part(vsi_table *table, vsi_shard *shard, vsi_leaving *leaving);
+/* The callbacks of a leaving that was counted have run. Without the lock. */
+void vsi_shard_uncount(vsi_shard *shard);
 /* Tell others the shard's oldest and eldest. */
 void vsi_shard_publish(vsi_table *table, vsi_shard *shard);
 /* Unlock; then callbacks of what was taken. */
