@@ -192,11 +192,10 @@ vestry_err vsi_table_get_probed(vsi_table *table, const vsi_probe *probe, void *
   size_t room = *count, got = 0;
   bool found = false, due = false;
   vsi_section *section = open_section(table, shard);
-  for (vsi_slot *slot = vsi_buckets_find(&shard->buckets, probe); slot && (got < room || !found);
-       slot = older_than(shard, slot)) {
+  for (vsi_slot *slot = vsi_buckets_find(&shard->buckets, probe); slot; slot = older_than(shard, slot)) {
     if (!may_have(table, shard, slot, now, &due)) continue;
-    found = true;
-    if (got == room) break; /* no room at all */
+    found = true; /* and used, also those that there is no room for */
+    if (got == room) continue;
     values[got++] = slot->value;
     table->exit->value.ref(slot->value);
   }
