@@ -1,4 +1,5 @@
 /* Putting a value into a table. */
+#include <sched.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -6,8 +7,8 @@
 
 /* A put is one visit to the key's shard, when all it needs is there. What it may need from elsewhere — a place, from
  * another shard's victim; a share of its scope, from the scope's least recently used — it gets with the shard's lock
- * released, keeps, and looks at the shard anew. What it takes first (memory for the key, a slot, room in the index), so
- * that nothing has left when memory runs out, it gives back if in the end it is not needed. */
+ * released, keeps, and looks at the shard anew. What it takes first (memory for the key, a slot, room in the index and
+ * in the scope's record), so that nothing has left when memory runs out, it gives back if in the end it is not needed. */
 
 typedef struct putting {
   vsi_table *table;
@@ -20,7 +21,7 @@ typedef struct putting {
   uint32_t now;
   vsi_outside *outside; /* ours until the slot has it */
   vsi_slot *slot;       /* TAKEN, ours until it is linked */
-  bool has_place, has_share;
+  bool has_place, has_share, has_pin;
   size_t displaced_count;
   vsi_leaving leaving;
 } putting;
@@ -106,6 +107,9 @@ static step get_place(putting *p) {
     if (p->has_place) return STEP_DONE;
     from = oldest_shard(table, p->shard, p->now);
   }
+  /* No share is held over callbacks: a put of theirs into the same scope would wait for it, and so for itself. */
+  if (p->has_share) vsi_scopes_cancel(&table->scopes, p->key);
+  p->has_share = false;
   vsi_shard_release(table, p->shard, &p->leaving);
   if (from && from != p->shard) {
     vsi_shard_lock(from);
@@ -121,7 +125,7 @@ static step get_place(putting *p) {
 static step get_share(putting *p, size_t max, vestry_err *ret_error) {
   vsi_table *table = p->table;
   vestry_handle oldest = 0;
-  vestry_err error = vsi_scopes_reserve(&table->scopes, p->key, max, &oldest, handle_for_scopes, table);
+  vestry_err error = vsi_scopes_reserve(&table->scopes, p->key, max, &p->has_pin, &oldest, handle_for_scopes, table);
   if (!error) {
     p->has_share = true;
     return STEP_DONE;
@@ -129,7 +133,10 @@ static step get_share(putting *p, size_t max, vestry_err *ret_error) {
   *ret_error = error;
   if (error != VESTRY_LIMIT || !table->rules.evicts) return STEP_FAILED;
   vsi_shard_release(table, p->shard, &p->leaving);
-  if (oldest && vsi_table_remove_if(table, oldest, VESTRY_CAUSE_SIZE)) p->displaced_count++;
+  if (!oldest)
+    sched_yield(); /* all shares are those of puts that are about to enter their slots */
+  else if (vsi_table_remove_if(table, oldest, VESTRY_CAUSE_SIZE))
+    p->displaced_count++;
   vsi_shard_lock(p->shard);
   return STEP_AGAIN;
 }
@@ -291,7 +298,7 @@ static step visit(putting *p, vestry_put_result *ret_result, vestry_err *ret_err
     p->displaced_count++;
   }
   p->slot = NULL;
-  p->has_place = p->has_share = false; /* the slot's now */
+  p->has_place = p->has_share = p->has_pin = false; /* the slot's now */
   *ret_result = (vestry_put_result){vsi_table_handle(table, shard, slot), p->displaced_count, false};
   return STEP_DONE;
 }
@@ -368,7 +375,7 @@ static vestry_err put_slowly(vsi_table *table, vsi_shard *shard, const vsi_probe
   p.now = now;
   p.outside = NULL;
   p.slot = NULL;
-  p.has_place = p.has_share = false;
+  p.has_place = p.has_share = p.has_pin = false;
   p.displaced_count = 0;
   vsi_leaving_init(&p.leaving, table->host);
   vsi_shard_settle(table, shard, false, &p.leaving);
@@ -389,6 +396,7 @@ static vestry_err put_slowly(vsi_table *table, vsi_shard *shard, const vsi_probe
   vsi_shard_release(table, shard, &p.leaving);
   if (p.has_place) atomic_fetch_sub_explicit(&table->count, 1, memory_order_relaxed);
   if (p.has_share) vsi_scopes_cancel(&table->scopes, key);
+  if (p.has_pin) vsi_scopes_unpin(&table->scopes, key);
   if (p.outside) vsi_free(table->host, p.outside);
   return at == STEP_DONE ? VESTRY_OK : error;
 }

@@ -6,7 +6,8 @@
 #include "store/ages.h"
 #include "store/scoped_key.h"
 
-/* A scope's record is there from its first share to its last. Members are an array in the order in which they entered;
+/* A scope's record is there from its first share, or pin, to its last. Each put that is under way pins the record, which
+ * then has room for its slot: what has made room for a newcomer has not left in vain. Members are an array in the order in which they entered;
  * the least recently used one is looked for when it is needed, over all of them, and leaving moves those behind up:
  * bounds per scope are small numbers by nature.
  *
@@ -16,6 +17,7 @@
 typedef struct record {
   vsi_index_key key; /* first: it is indexed by it */
   size_t shares;     /* members, and what is reserved */
+  size_t pins;       /* puts under way */
   size_t count, capacity;
   vsi_slot **members;
   vsi_extra **extras; /* of the members */
@@ -58,17 +60,17 @@ static record *add_locked(vsi_scopes *scopes, const vestry_scoped_key *key) {
   return made;
 }
 
-static void give_locked(vsi_scopes *scopes, record *in) {
-  if (--in->shares) return;
+static void drop_if_unused_locked(vsi_scopes *scopes, record *in) {
+  if (in->shares || in->pins) return;
   vsi_index_remove(&scopes->index, &in->key);
   vsi_free(scopes->host, in->members);
   vsi_free(scopes->host, in->extras);
   vsi_free(scopes->host, in);
 }
 
-/* Room for one more share. OK | NO_MEMORY. */
+/* Room for one more member than there are and may come. OK | NO_MEMORY. */
 static vestry_err widen_locked(vsi_scopes *scopes, record *in) {
-  if (in->shares < in->capacity) return VESTRY_OK;
+  if (in->count + in->pins < in->capacity) return VESTRY_OK;
   size_t capacity = in->capacity ? in->capacity * 2 : 4;
   vsi_slot **members = vsi_realloc(scopes->host, in->members, capacity * sizeof(vsi_slot *));
   if (members) in->members = members;
@@ -94,23 +96,31 @@ static const vsi_slot *oldest_locked(const record *in) {
   return oldest;
 }
 
-vestry_err vsi_scopes_reserve(vsi_scopes *scopes, const vestry_scoped_key *key, size_t max, vestry_handle *ret_oldest,
-                              vestry_handle (*handle_of)(const void *ctx, const vsi_slot *slot), const void *ctx) {
-  vestry_err error = VESTRY_OK;
-  pthread_mutex_lock(&scopes->lock);
+static vestry_err pin_locked(vsi_scopes *scopes, const vestry_scoped_key *key) {
   record *in = find_locked(scopes, key);
-  bool is_new = !in;
-  if (is_new) in = add_locked(scopes, key);
-  if (!in) {
-    error = VESTRY_NO_MEMORY;
-  } else if (in->shares >= max) {
-    const vsi_slot *oldest = oldest_locked(in);
-    *ret_oldest = oldest ? handle_of(ctx, oldest) : 0;
-    error = VESTRY_LIMIT;
-  } else {
-    in->shares++;
-    error = widen_locked(scopes, in);
-    if (error) give_locked(scopes, in);
+  if (!in) in = add_locked(scopes, key);
+  if (!in) return VESTRY_NO_MEMORY;
+  vestry_err error = widen_locked(scopes, in);
+  if (!error) in->pins++;
+  drop_if_unused_locked(scopes, in);
+  return error;
+}
+
+vestry_err vsi_scopes_reserve(vsi_scopes *scopes, const vestry_scoped_key *key, size_t max, bool *pinned,
+                              vestry_handle *ret_oldest,
+                              vestry_handle (*handle_of)(const void *ctx, const vsi_slot *slot), const void *ctx) {
+  pthread_mutex_lock(&scopes->lock);
+  vestry_err error = *pinned ? VESTRY_OK : pin_locked(scopes, key);
+  if (!error) {
+    *pinned = true;
+    record *in = find_locked(scopes, key);
+    if (in->shares >= max) {
+      const vsi_slot *oldest = oldest_locked(in);
+      *ret_oldest = oldest ? handle_of(ctx, oldest) : 0;
+      error = VESTRY_LIMIT;
+    } else {
+      in->shares++;
+    }
   }
   pthread_mutex_unlock(&scopes->lock);
   return error;
@@ -118,7 +128,17 @@ vestry_err vsi_scopes_reserve(vsi_scopes *scopes, const vestry_scoped_key *key, 
 
 void vsi_scopes_cancel(vsi_scopes *scopes, const vestry_scoped_key *key) {
   pthread_mutex_lock(&scopes->lock);
-  give_locked(scopes, find_locked(scopes, key));
+  record *in = find_locked(scopes, key);
+  in->shares--;
+  drop_if_unused_locked(scopes, in);
+  pthread_mutex_unlock(&scopes->lock);
+}
+
+void vsi_scopes_unpin(vsi_scopes *scopes, const vestry_scoped_key *key) {
+  pthread_mutex_lock(&scopes->lock);
+  record *in = find_locked(scopes, key);
+  in->pins--;
+  drop_if_unused_locked(scopes, in);
   pthread_mutex_unlock(&scopes->lock);
 }
 
@@ -128,6 +148,7 @@ void vsi_scopes_enter(vsi_scopes *scopes, const vestry_scoped_key *key, vsi_slot
   extra->scope_place = (uint32_t)in->count;
   in->members[in->count] = slot;
   in->extras[in->count++] = extra;
+  in->pins--;
   pthread_mutex_unlock(&scopes->lock);
 }
 
@@ -143,6 +164,7 @@ void vsi_scopes_leave(vsi_scopes *scopes, vsi_slot *slot, vsi_extra *extra) {
     in->extras[i] = in->extras[i + 1];
     in->extras[i]->scope_place = (uint32_t)i;
   }
-  give_locked(scopes, in);
+  in->shares--;
+  drop_if_unused_locked(scopes, in);
   pthread_mutex_unlock(&scopes->lock);
 }

@@ -21,13 +21,16 @@ vestry_err vsi_scopes_init(vsi_scopes *scopes, const vestry_host *host, vsi_siph
 /* No scope has values; also after vsi_scopes_init failed, or on zero. */
 void vsi_scopes_finish(vsi_scopes *scopes);
 
-/* Take a share of a key's scope: OK | LIMIT (max are taken; *ret_oldest is the slot in it that was used least recently,
- * read it under no lock but as far as readers may) | NO_MEMORY. */
-vestry_err vsi_scopes_reserve(vsi_scopes *scopes, const vestry_scoped_key *key, size_t max, vestry_handle *ret_oldest,
+/* Take a share of a key's scope: OK | LIMIT (max are taken; *ret_oldest names the slot in it that was used least
+ * recently, or 0) | NO_MEMORY. pinned: false at first; with OK and LIMIT it is set, and from then on until the slot is
+ * entered, or unpin, memory cannot run out for this slot. */
+vestry_err vsi_scopes_reserve(vsi_scopes *scopes, const vestry_scoped_key *key, size_t max, bool *pinned,
+                              vestry_handle *ret_oldest,
                               vestry_handle (*handle_of)(const void *ctx, const vsi_slot *slot), const void *ctx);
 /* Give a share back that no slot was entered for. */
 void vsi_scopes_cancel(vsi_scopes *scopes, const vestry_scoped_key *key);
-/* Enter a slot for a share. Cannot fail. Under the slot's shard's lock. */
+void vsi_scopes_unpin(vsi_scopes *scopes, const vestry_scoped_key *key);
+/* Enter a slot for a share, pinned until now. Cannot fail. Under the slot's shard's lock. */
 void vsi_scopes_enter(vsi_scopes *scopes, const vestry_scoped_key *key, vsi_slot *slot, vsi_extra *extra);
 /* The slot leaves, and its share is free. Under its shard's lock. */
 void vsi_scopes_leave(vsi_scopes *scopes, vsi_slot *slot, vsi_extra *extra);
