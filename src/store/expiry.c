@@ -15,8 +15,9 @@ static bool expire_some(vsi_table *table, vsi_shard *shard, uint32_t now) {
   (void)vsi_buckets_prepare(&shard->buckets, &table->sections); /* goes on with a change of size, if one is under way */
   while (table->lifetime_ticks && shard->born_first && leaving.count < leaving.room) {
     vsi_slot *slot = vsi_slab_at(&shard->slab, shard->born_first);
-    if (vsi_table_due(table, shard, slot, now) != VESTRY_CAUSE_EXPIRED) break;
-    vsi_shard_take(table, shard, slot, VESTRY_CAUSE_EXPIRED, false, false, &leaving);
+    vestry_cause cause = vsi_table_due(table, shard, slot, now);
+    if (!cause) break;
+    vsi_shard_take(table, shard, slot, cause, false, false, &leaving);
   }
   uint32_t tick;
   vsi_slot *slot;

@@ -40,7 +40,11 @@ static void set_time(vsi_table *table) {
   uint64_t span_ns = table->rules.idle_ns < table->rules.lifetime_ns ? table->rules.idle_ns : table->rules.lifetime_ns;
   table->tick_ns = span_ns == UINT64_MAX ? TICK_DEFAULT_NS : span_ns / TICKS_A_SPAN;
   if (table->tick_ns < TICK_MIN_MS * VSI_NS_PER_MS) table->tick_ns = TICK_MIN_MS * VSI_NS_PER_MS;
-  table->ticks_inverse = UINT64_MAX / table->tick_ns + 1;
+  /* After Granlund and Montgomery (1994): with 2^(l-1) < d <= 2^l and m = 2^(62+l) / d, rounded up, the quotient of x by
+   * d is x m / 2^(62+l), rounded down, for all x below 2^62. */
+  uint32_t l = 64 - (uint32_t)__builtin_clzll(table->tick_ns - 1);
+  table->ticks_factor = (uint64_t)(((vsi_wide)1 << (62 + l)) / table->tick_ns) + 1;
+  table->ticks_shift = l - 2;
   bool coarse = table->host->coarse_ns && table->tick_ns >= COARSE_ENOUGH_NS;
   table->now_ns = coarse ? table->host->coarse_ns : table->host->now_ns;
   table->idle_ticks = ticks_in(table, table->rules.idle_ns);

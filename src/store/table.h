@@ -24,7 +24,9 @@ typedef struct vsi_table {
   vsi_siphash_key hash_key;
   vsi_table_rules rules;
   uint64_t (*now_ns)(void *ctx); /* for uses: the host's coarse clock where that will do */
-  uint64_t origin_ns, tick_ns, ticks_inverse;
+  uint64_t origin_ns, tick_ns;
+  uint64_t ticks_factor; /* for division by tick_ns, exact for 146 years; and */
+  uint32_t ticks_shift;
   uint32_t idle_ticks, lifetime_ticks; /* 0: none */
   uint32_t shards_count;               /* a power of two */
   bool turns_over;                     /* evicts, and keeps nothing in extras: see put.c */
@@ -74,20 +76,23 @@ static inline vsi_shard *vsi_table_shard(const vsi_table *table, const vsi_probe
 __extension__ typedef unsigned __int128 vsi_wide;
 static inline uint64_t vsi_table_ticks(const vsi_table *table, uint64_t now_ns) {
   if (now_ns < table->origin_ns) return 0; /* a coarse clock lags behind */
-  return (uint64_t)((vsi_wide)(now_ns - table->origin_ns) * table->ticks_inverse >> 64);
+  return (uint64_t)((vsi_wide)(now_ns - table->origin_ns) * table->ticks_factor >> 64) >> table->ticks_shift;
 }
 static inline uint32_t vsi_table_now(const vsi_table *table) {
   return (uint32_t)vsi_table_ticks(table, table->now_ns(table->host->ctx)) & VSI_TICK_MASK;
 }
-/* NONE, or why it is due. */
+/* NONE, or why it is due: of two reasons, what was first. */
 static inline vestry_cause vsi_table_due(const vsi_table *table, const vsi_shard *shard, const vsi_slot *slot,
                                          uint32_t now) {
-  if (__builtin_expect(table->lifetime_ticks, 0) &&
-      vsi_tick_age(now, vsi_slab_extra(&shard->slab, slot)->born) > table->lifetime_ticks)
-    return VESTRY_CAUSE_EXPIRED;
   uint32_t touch = atomic_load_explicit(&slot->touch, memory_order_relaxed);
-  if (table->idle_ticks && vsi_tick_age(now, vsi_touch_tick(touch)) > table->idle_ticks) return VESTRY_CAUSE_IDLE;
-  return VESTRY_CAUSE_NONE;
+  uint32_t unused = vsi_tick_age(now, vsi_touch_tick(touch));
+  bool idle = table->idle_ticks && unused > table->idle_ticks;
+  if (__builtin_expect(table->lifetime_ticks, 0)) {
+    uint32_t lived = vsi_tick_age(now, vsi_slab_extra(&shard->slab, slot)->born);
+    if (lived > table->lifetime_ticks && !(idle && unused - table->idle_ticks > lived - table->lifetime_ticks))
+      return VESTRY_CAUSE_EXPIRED;
+  }
+  return idle ? VESTRY_CAUSE_IDLE : VESTRY_CAUSE_NONE;
 }
 
 static inline vestry_handle vsi_table_handle(const vsi_table *table, const vsi_shard *shard, const vsi_slot *slot) {
