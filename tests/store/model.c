@@ -498,6 +498,7 @@ void model_step(model *m, model_source *source) {
   }
   atomic_store(&m->world.th->fail_at, -1);
   check_stats(m);
+  if (m->step % 32 == 0) world_check(&m->world);
 }
 
 /* -------------------------------------------------------------------------------------------------- its life ---- */

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "store/invariants.h"
 #include "store/naive.h"
 
 const store_kind world_hash = {"hash", false}, world_lru = {"lru", true};
@@ -64,9 +65,19 @@ void world_open(world *w, const store_kind *kind, const vestry_store_options *op
   assert_int_equal(world_try_open(w, &w->own_host, kind, options), VESTRY_OK);
 }
 
+void world_check(world *w) {
+  invariants_check(w->store, atomic_load(&w->th->fail_at) < 0);
+  uint64_t live = 0;
+  for (size_t i = 0; i < w->values_count; i++)
+    live += (uint64_t)(atomic_load(&w->values[i].stays) - atomic_load(&w->values[i].closes));
+  assert_int_equal(world_stats(w).live, live); /* opened = live + closed */
+}
+
 void world_finish(world *w) {
   if (w->store) {
+    world_check(w);
     vestry_store_close(w->store);
+    world_check(w);
     vestry_store_stats stats = world_stats(w);
     uint64_t removed = 0;
     long stays = 0;

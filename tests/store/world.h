@@ -59,7 +59,9 @@ extern const store_kind world_hash, world_lru, world_naive_hash, world_naive_lru
 void world_open(world *w, const store_kind *kind, const vestry_store_options *options);
 /* The same on a host of the test's, failing as the store does: there is no world then. */
 vestry_err world_try_open(world *w, test_host *th, const store_kind *kind, const vestry_store_options *options);
-/* Destroys the store and checks that every stay has ended once and every reference is back. */
+/* What is true when no operation is under way: see invariants.h, and that the values' own counts say the same. */
+void world_check(world *w);
+/* Checks, destroys the store and checks that every stay has ended once and every reference is back. */
 void world_finish(world *w);
 /* The same, and that no memory is lost. */
 void world_end(world *w);
