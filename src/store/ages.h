@@ -29,14 +29,14 @@ static inline void vsi_slot_use(vsi_slot *slot, uint32_t tick) {
 }
 
 typedef struct vsi_ages {
-  const vestry_host *host;
   struct vsi_age {
     uint32_t first, last; /* slot numbers; 0: empty */
-  } * at;                 /* VSI_AGES of them, a tick each, round and round */
-  uint64_t filled[VSI_AGES / 64];
-  uint32_t oldest; /* no slot is filed before this tick */
-  uint32_t newest; /* the last tick that was filed under, or a later one: it is inside the window */
+  } * at;                 /* VSI_AGES of them, a tick each, round and round; NULL: the store has no ages */
   size_t count;
+  uint32_t oldest; /* no slot is filed before this tick */
+  uint32_t newest; /* the last tick that was filed under: it is inside the window */
+  const vestry_host *host;
+  uint64_t filled[VSI_AGES / 64];
 } vsi_ages;
 
 /* OK | NO_MEMORY. */

@@ -36,16 +36,16 @@
  * new: a word that had left the old one by then was in the new one before. `old` is set before `current`, and read after
  * it. After a miss a reader makes sure that `current` is still the table it looked into, for words may have moved on to
  * a third; otherwise it looks again. The emptied table is freed after a grace period. No operation moves more than
- * MOVES buckets. */
+ * MOVES buckets. If the writes end before the move does, readers that meet two tables go on with it now and then. */
 
-enum { WORDS = 7, MOVES = 4, SMALLEST_TABLE = 4, LINE = 64 };
+enum { WORDS = 7, MOVES = 8, SMALLEST_TABLE = 4, LINE = 64, ALL_WORDS = (1 << WORDS) - 1 };
 #define ADDRESS_BITS 42
 #define ADDRESS_MASK ((UINT64_C(1) << ADDRESS_BITS) - 1)
 
 typedef struct bucket {
   _Atomic(uint64_t) words[WORDS];
   _Atomic(uint32_t) passed;
-  uint32_t unused;
+  uint32_t filled; /* a bit a word; the writer's own, so that it finds room without a look at each word */
 } bucket;
 _Static_assert(sizeof(bucket) == LINE, "a bucket is a cache line");
 
@@ -88,9 +88,10 @@ static void set_bounds(vsi_buckets *buckets, uint32_t count) {
   buckets->shrink_at = count > SMALLEST_TABLE ? well_filled(count) / 4 : 0;
 }
 
-vestry_err vsi_buckets_init(vsi_buckets *buckets, const vestry_host *host) {
+vestry_err vsi_buckets_init(vsi_buckets *buckets, const vestry_host *host, vsi_grace *grace) {
   memset(buckets, 0, sizeof *buckets);
   buckets->host = host;
+  buckets->grace = grace;
   vsi_table_memory *table = table_make(host, SMALLEST_TABLE);
   if (!table) return VESTRY_NO_MEMORY;
   atomic_init(&buckets->current, table);
@@ -162,28 +163,32 @@ vsi_slot *vsi_buckets_find(const vsi_buckets *buckets, const vsi_probe *probe) {
 static void add_to(vsi_table_memory *table, uint64_t word, uint32_t upper) {
   for (uint32_t at = home_of(table, upper);; at = after(table, at)) {
     bucket *in = &table->at[at];
-    for (int i = 0; i < WORDS; i++)
-      if (!atomic_load_explicit(&in->words[i], memory_order_relaxed)) {
-        atomic_store_explicit(&in->words[i], word, memory_order_release); /* readers see the slot filled */
-        return;
-      }
+    uint32_t room = ~in->filled & ALL_WORDS;
+    if (__builtin_expect(room != 0, 1)) {
+      uint32_t i = (uint32_t)__builtin_ctz(room);
+      in->filled |= 1u << i;
+      atomic_store_explicit(&in->words[i], word, memory_order_release); /* readers see the slot filled */
+      return;
+    }
     uint32_t passed = atomic_load_explicit(&in->passed, memory_order_relaxed);
     atomic_store_explicit(&in->passed, passed + 1, memory_order_release);
   }
 }
 
-/* Where a slot's word is in a table, or NULL. */
+/* Where a slot's word is in a table, or NULL. Which of the seven it is nobody can predict: no branch each. */
 static inline _Atomic(uint64_t) *word_in(const vsi_table_memory *table, const vsi_slot *slot, uint32_t *ret_at) {
   uint64_t address = (uint64_t)(uintptr_t)slot >> 6;
   uint32_t at = home_of(table, slot->hash);
   for (uint32_t left = table->count; left; left--) {
     bucket *in = &table->at[at];
+    uint32_t hits = 0;
 #pragma GCC unroll 7
     for (int i = 0; i < WORDS; i++)
-      if ((atomic_load_explicit(&in->words[i], memory_order_relaxed) & ADDRESS_MASK) == address) {
-        *ret_at = at;
-        return &in->words[i];
-      }
+      hits |= (uint32_t)((atomic_load_explicit(&in->words[i], memory_order_relaxed) & ADDRESS_MASK) == address) << i;
+    if (__builtin_expect(hits != 0, 1)) {
+      *ret_at = at;
+      return &in->words[__builtin_ctz(hits)];
+    }
     if (!atomic_load_explicit(&in->passed, memory_order_relaxed)) return NULL;
     at = after(table, at);
   }
@@ -192,6 +197,7 @@ static inline _Atomic(uint64_t) *word_in(const vsi_table_memory *table, const vs
 
 /* Clear a word that lies in bucket `found`; those it went past count it no longer. */
 static void clear(vsi_table_memory *table, _Atomic(uint64_t) *word, uint32_t upper, uint32_t found) {
+  table->at[found].filled &= ~(1u << (word - table->at[found].words));
   atomic_store_explicit(word, 0, memory_order_release);
   for (uint32_t at = home_of(table, upper); at != found; at = after(table, at)) {
     bucket *in = &table->at[at];
@@ -251,13 +257,13 @@ static void move_some(vsi_buckets *buckets, vsi_sections *sections) {
   if (buckets->moved < old->count) return;
   atomic_store_explicit(&buckets->old, NULL, memory_order_release);
   buckets->retired = old;
-  (void)vsi_grace_begin(sections, &buckets->grace);
+  (void)vsi_grace_begin(sections, buckets->grace);
 }
 
 static bool can_resize(vsi_buckets *buckets, vsi_sections *sections) {
   if (atomic_load_explicit(&buckets->old, memory_order_relaxed)) return false;
   if (!buckets->retired) return true;
-  if (!vsi_grace_is_over(sections, &buckets->grace)) return false;
+  if (!vsi_grace_is_over(sections, buckets->grace)) return false;
   vsi_free(buckets->host, buckets->retired);
   buckets->retired = NULL;
   return true;
@@ -274,8 +280,13 @@ static vestry_err resize(vsi_buckets *buckets, uint32_t count) {
   return VESTRY_OK;
 }
 
-vestry_err vsi_buckets_resize(vsi_buckets *buckets, vsi_sections *sections) {
+bool vsi_buckets_move_on(vsi_buckets *buckets, vsi_sections *sections) {
   if (atomic_load_explicit(&buckets->old, memory_order_relaxed)) move_some(buckets, sections);
+  return atomic_load_explicit(&buckets->old, memory_order_relaxed) != NULL;
+}
+
+vestry_err vsi_buckets_resize(vsi_buckets *buckets, vsi_sections *sections) {
+  (void)vsi_buckets_move_on(buckets, sections);
   uint32_t count = atomic_load_explicit(&buckets->current, memory_order_relaxed)->count;
   vestry_err error = VESTRY_OK;
   if (buckets->words_count >= buckets->grow_at) {

@@ -9,24 +9,30 @@
 typedef struct vsi_table_memory vsi_table_memory;
 
 typedef struct vsi_buckets {
-  _Atomic(vsi_table_memory *) current;
-  _Atomic(vsi_table_memory *) old; /* being emptied into current; NULL: none */
+  _Alignas(VSI_CACHE_LINE) _Atomic(vsi_table_memory *) current; /* the line that readers read */
+  _Atomic(vsi_table_memory *) old;                              /* being emptied into current; NULL: none */
   const vestry_host *host;
-  vsi_grace grace;           /* of retired; keeps what every write changes off the line that readers read */
-  vsi_table_memory *retired; /* to be freed when nobody looks any more */
-  uint32_t moved;            /* buckets of old that are empty for good */
-  size_t words_count;        /* keys in both */
-  size_t grow_at, shrink_at; /* beyond these counts the size is to change */
+  _Alignas(VSI_CACHE_LINE) size_t words_count; /* keys in both; with what every write looks at or changes */
+  size_t grow_at, shrink_at;                   /* beyond these counts the size is to change */
+  uint32_t moved;                              /* buckets of old that are empty for good */
+  vsi_table_memory *retired;                   /* to be freed when nobody looks any more */
+  vsi_grace *grace;                            /* of retired; the shard's, who has it elsewhere */
 } vsi_buckets;
 
-/* Allocates the smallest table. OK | NO_MEMORY. */
-vestry_err vsi_buckets_init(vsi_buckets *buckets, const vestry_host *host);
+/* Allocates the smallest table. grace: borrowed, for the index alone. OK | NO_MEMORY. */
+vestry_err vsi_buckets_init(vsi_buckets *buckets, const vestry_host *host, vsi_grace *grace);
 /* Nobody looks any more. */
 void vsi_buckets_finish(vsi_buckets *buckets);
 
 /* The newest slot under a key, or NULL. In a section, or under the lock. */
 vsi_slot *vsi_buckets_find(const vsi_buckets *buckets, const vsi_probe *probe);
 
+/* Go on with a change of size, if one is under way. Returns whether it still is. Under the lock. */
+bool vsi_buckets_move_on(vsi_buckets *buckets, vsi_sections *sections);
+/* Whether one is: a look-up then takes longer. Any thread. */
+static inline bool vsi_buckets_is_moving(const vsi_buckets *buckets) {
+  return atomic_load_explicit(&buckets->old, memory_order_relaxed) != NULL;
+}
 /* The slow half of what follows. */
 vestry_err vsi_buckets_resize(vsi_buckets *buckets, vsi_sections *sections);
 /* No change of size is under way or due. */

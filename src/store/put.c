@@ -350,8 +350,7 @@ static bool turn_over(vsi_table *table, vsi_shard *shard, const vsi_probe *probe
   slot->state_count = (uint32_t)VSI_SLOT_LIVE | 1 << 8;
   vsi_buckets_add(buckets, slot, probe->hash);
   vsi_ages_file(ages, slab, slot, now, now);
-  shard->removed[VESTRY_CAUSE_SIZE]++;
-  shard->put++;
+  shard->turned_over++;
   *ret_result = (vestry_put_result){vsi_table_handle(table, shard, slot), 1, false};
   if (__builtin_expect(!age->first, 0)) vsi_shard_publish(table, shard);
   vsi_shard_unlock(shard);

@@ -11,21 +11,24 @@
 enum { VSI_GRACE_BATCH = 128 };
 
 typedef struct vsi_shard {
-  _Alignas(VSI_CACHE_LINE) vsi_buckets buckets; /* begins with the line that readers read */
+  vsi_buckets buckets; /* two lines: one that readers read, one that writers write */
+  /* What every put writes comes next, in a line and a bit: each line that a put changes is one that the next processor
+   * has to fetch. */
   _Alignas(VSI_CACHE_LINE) _Atomic(uint32_t) lock;
   uint32_t number;
+  uint32_t fresh, waiting; /* lists of slots that readers may see: since the grace period began, and before */
+  uint32_t fresh_count;
+  uint32_t holders;     /* callbacks under way that have no section: what waits goes on waiting */
+  uint64_t turned_over; /* puts that each sent one off for SIZE; not in put and removed */
   bool closed;
-  uint32_t cleared;      /* hashes up to here are gone for good: it is closed */
+  vsi_ages ages; /* at: NULL when the store has none */
+  vsi_slab slab;
+  uint32_t cleared; /* hashes up to here are gone for good: it is closed */
+  uint32_t born_first, born_last;
   uint64_t hits, misses; /* of look-ups that had no section */
   uint64_t put, live;    /* and removed: */
   uint64_t removed[VESTRY_CAUSE_COUNT];
-  uint32_t fresh_count;
-  uint32_t holders;        /* callbacks under way that have no section: what waits goes on waiting */
-  uint32_t fresh, waiting; /* lists of slots that readers may see: since the grace period began, and before */
-  uint32_t born_first, born_last;
-  vsi_slab slab;
-  vsi_ages ages;   /* at: NULL when the store has none */
-  vsi_grace grace; /* of waiting */
+  vsi_grace grace, buckets_grace; /* grace: of waiting */
 } vsi_shard;
 
 /* A test-and-set lock: it is held for some tens of nanoseconds, never over a callback or I/O. Who finds it taken for

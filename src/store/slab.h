@@ -79,16 +79,16 @@ typedef struct vsi_chunk {
 } vsi_chunk;
 
 typedef struct vsi_slab {
+  vsi_slot **flat; /* the slots of each chunk, for who has the lock */
+  uint32_t shelf_count;
+  vsi_slot *shelf[VSI_SHELF]; /* free slots at hand, the last one given first; for the chunks they are taken */
   const vestry_host *host;
   bool with_extras;
   _Atomic(vsi_chunk *) segments[VSI_SLAB_SEGMENTS]; /* segment k: 2^k chunks */
-  vsi_slot **flat;                                  /* the slots of each chunk, for who has the lock */
   uint32_t chunks_count;                            /* that the segments have room for */
   uint64_t *roomy;                                  /* a bit a chunk: it is there and has a free slot */
   uint32_t roomy_words, lowest;                     /* lowest: no word before it has a bit */
   size_t live_count, free_count;                    /* slots taken; slots free in chunks that are there */
-  uint32_t shelf_count;
-  vsi_slot *shelf[VSI_SHELF]; /* free slots at hand, the last one given first; for the chunks they are taken */
 } vsi_slab;
 
 void vsi_slab_init(vsi_slab *slab, const vestry_host *host, bool with_extras);

@@ -12,7 +12,7 @@
  * The victim is the oldest of the shard whose oldest is oldest, by tick; of shards that are alike, the put's own, so that
  * one lock does for both. With several shards each lock is taken alone: never two at once. */
 
-enum { TICKS_A_SPAN = 4000, TICK_MIN_MS = 1, ENTRIES_A_SHARD = 1024, MANY_MOST = (1 << 24) - 1 };
+enum { TICKS_A_SPAN = 4000, TICK_MIN_MS = 1, ENTRIES_A_SHARD = 256, MANY_MOST = (1 << 24) - 1 };
 #define TICK_DEFAULT_NS  UINT64_C(150000000)
 #define COARSE_ENOUGH_NS UINT64_C(20000000)
 #define COARSE_LAG_NS    UINT64_C(10000000) /* so far behind the exact clock may the coarse one be */
@@ -21,7 +21,7 @@ enum { TICKS_A_SPAN = 4000, TICK_MIN_MS = 1, ENTRIES_A_SHARD = 1024, MANY_MOST =
 
 static uint32_t shards_for(const vsi_table_rules *rules) {
   long processors = sysconf(_SC_NPROCESSORS_ONLN);
-  uint64_t wanted = processors > 0 ? (uint64_t)processors * 4 : 4;
+  uint64_t wanted = processors > 0 ? (uint64_t)processors * 16 : 16;
   if (rules->max_count && wanted > rules->max_count / ENTRIES_A_SHARD) wanted = rules->max_count / ENTRIES_A_SHARD;
   uint32_t count = 1;
   while (count < wanted && count < VSI_SHARDS_MAX) count *= 2;
@@ -67,7 +67,7 @@ static vestry_err make_shard(vsi_table *table, uint32_t number) {
   shard->number = number;
   atomic_init(&table->oldest[number], VSI_TICK_NONE);
   atomic_init(&table->eldest[number], VSI_TICK_NONE);
-  vestry_err error = vsi_buckets_init(&shard->buckets, table->host);
+  vestry_err error = vsi_buckets_init(&shard->buckets, table->host, &shard->buckets_grace);
   if (error) return error;
   vsi_slab_init(&shard->slab, table->host, table->lifetime_ticks || table->rules.max_per_scope);
   if (table->rules.evicts) error = vsi_ages_init(&shard->ages, table->host, 0);
@@ -177,7 +177,16 @@ static inline vsi_section *open_section(vsi_table *table, vsi_shard *shard) {
   return section;
 }
 
-static inline void close_section(vsi_shard *shard, vsi_section *section, bool found) {
+/* The index is between two sizes: go on with that, unless somebody is busy there. */
+static void help_to_move(vsi_table *table, vsi_shard *shard) {
+  if (atomic_exchange_explicit(&shard->lock, 1, memory_order_acquire)) return;
+  (void)vsi_buckets_move_on(&shard->buckets, &table->sections);
+  vsi_shard_unlock(shard);
+}
+
+enum { HELP_EVERY = 16 };
+
+static inline void close_section(vsi_table *table, vsi_shard *shard, vsi_section *section, bool found) {
   if (__builtin_expect(!section, 0)) {
     if (found)
       shard->hits++;
@@ -188,6 +197,9 @@ static inline void close_section(vsi_shard *shard, vsi_section *section, bool fo
   }
   vsi_section_count(found ? &section->hits : &section->misses, 1);
   vsi_section_leave(section);
+  if (__builtin_expect(vsi_buckets_is_moving(&shard->buckets), 0) &&
+      atomic_load_explicit(&section->hits, memory_order_relaxed) % HELP_EVERY == 0)
+    help_to_move(table, shard);
 }
 
 vestry_err vsi_table_get_probed(vsi_table *table, const vsi_probe *probe, void **values, size_t *count) {
@@ -203,7 +215,7 @@ vestry_err vsi_table_get_probed(vsi_table *table, const vsi_probe *probe, void *
     values[got++] = slot->value;
     table->exit->value.ref(slot->value);
   }
-  close_section(shard, section, found);
+  close_section(table, shard, section, found);
   if (__builtin_expect(due, 0)) expire_key(table, shard, probe, now);
   for (size_t i = 0; i < got / 2; i++) { /* found newest first, handed out newest last */
     void *value = values[i];
@@ -258,8 +270,7 @@ vestry_err vsi_table_with_probed(vsi_table *table, const vsi_probe *probe, vestr
     found = true;
     fn(slot->value, ctx);
   }
-  vsi_section_count(found ? &section->hits : &section->misses, 1);
-  vsi_section_leave(section);
+  close_section(table, shard, section, found);
   if (__builtin_expect(due, 0)) expire_key(table, shard, probe, now);
   return found ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
@@ -277,7 +288,9 @@ void vsi_table_stats(void *self, vestry_store_stats *ret_stats) {
   for (uint32_t i = 0; i < table->shards_count; i++) {
     vsi_shard *shard = &table->shards[i];
     vsi_shard_lock(shard);
-    stats.put += shard->put;
+    stats.put += shard->put + shard->turned_over;
+    stats.removed += shard->turned_over;
+    stats.removed_by_cause[VESTRY_CAUSE_SIZE] += shard->turned_over;
     for (int cause = 0; cause < VESTRY_CAUSE_COUNT; cause++) {
       stats.removed_by_cause[cause] += shard->removed[cause];
       stats.removed += shard->removed[cause];
