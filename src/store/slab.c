@@ -11,7 +11,7 @@
  * free again. */
 
 enum { ALIGNMENT = 64 };
-/* Empty chunks are kept while free slots are fewer than this, or than an eighth of those in use. */
+/* Empty chunks are kept while free slots are fewer than this and an eighth of those in use. */
 enum { SPARE_SLOTS = 4 * VSI_SLOTS_A_CHUNK };
 
 void vsi_slab_init(vsi_slab *slab, const vestry_host *host, bool with_extras) {
@@ -127,6 +127,17 @@ static void drop_chunk(vsi_slab *slab, uint32_t c) {
   slab->roomy[c / 64] &= ~(UINT64_C(1) << c % 64);
 }
 
+/* Let chunks go that are empty and too many. Some in the list are in use again by now. */
+static void drop_spare(vsi_slab *slab) {
+  while (slab->spare_first && slab->free_count > SPARE_SLOTS + slab->live_count / 8) {
+    uint32_t c = slab->spare_first - 1;
+    vsi_chunk *chunk = vsi_slab_chunk(slab, c);
+    slab->spare_first = chunk->spare_next;
+    chunk->listed = false;
+    if (chunk->free_count == VSI_SLOTS_A_CHUNK) drop_chunk(slab, c);
+  }
+}
+
 static void give_back(vsi_slab *slab, vsi_slot *slot) {
   uint32_t c = (slot->number - 1) / VSI_SLOTS_A_CHUNK;
   vsi_chunk *chunk = vsi_slab_chunk(slab, c);
@@ -136,8 +147,12 @@ static void give_back(vsi_slab *slab, vsi_slot *slot) {
   chunk->free_count++;
   slab->free_count++;
   mark_roomy(slab, c);
-  if (chunk->free_count == VSI_SLOTS_A_CHUNK && slab->free_count > SPARE_SLOTS + slab->live_count / 8)
-    drop_chunk(slab, c);
+  if (chunk->free_count == VSI_SLOTS_A_CHUNK && !chunk->listed) {
+    chunk->listed = true;
+    chunk->spare_next = slab->spare_first;
+    slab->spare_first = c + 1;
+  }
+  drop_spare(slab);
 }
 
 void vsi_slab_return(vsi_slab *slab) {

@@ -74,6 +74,8 @@ typedef struct vsi_chunk {
   void *memory;
   vsi_extra *extras;   /* NULL: none are kept */
   uint32_t generation; /* beyond all that its slots ever had */
+  uint32_t spare_next; /* in the list of spare ones, + 1 */
+  bool listed;         /* in that list */
   uint8_t free_first;  /* slot in it + 1 */
   uint8_t free_count;
 } vsi_chunk;
@@ -88,6 +90,7 @@ typedef struct vsi_slab {
   uint32_t chunks_count;                            /* that the segments have room for */
   uint64_t *roomy;                                  /* a bit a chunk: it is there and has a free slot */
   uint32_t roomy_words, lowest;                     /* lowest: no word before it has a bit */
+  uint32_t spare_first;                             /* list of chunks that were empty when they came in, + 1 */
   size_t live_count, free_count;                    /* slots taken; slots free in chunks that are there */
 } vsi_slab;
 
