@@ -9,7 +9,7 @@ enum { VIEW_WORDS = 7 };
 typedef struct bucket_view {
   _Atomic(uint64_t) words[VIEW_WORDS]; /* tag << 42 | address >> 6; 0: empty */
   _Atomic(uint32_t) passed;            /* words that went past it */
-  uint32_t unused;
+  uint32_t filled;                     /* a bit a word */
 } bucket_view;
 
 struct vsi_table_memory {
@@ -17,12 +17,14 @@ struct vsi_table_memory {
   bucket_view *at;
 };
 
-static inline vsi_slot *bucket_slot(uint64_t word) {
-  return (vsi_slot *)(uintptr_t)((word & ((UINT64_C(1) << 42) - 1)) << 6);
-}
+typedef struct buckets_view {
+  size_t words_count;        /* in both tables */
+  size_t passed_count;       /* sum over all buckets */
+  size_t probe_most;         /* buckets that the longest look-up for a word reads */
+  uint32_t count, old_count; /* buckets; old_count 0: no change of size is under way */
+} buckets_view;
 
-static inline uint32_t bucket_home(const vsi_table_memory *table, const vsi_slot *slot) {
-  return (uint32_t)((uint64_t)slot->hash * table->count >> 32);
-}
+/* Look it over, under the lock. cmocka assertions: each bucket counts exactly the words that went past it. */
+buckets_view buckets_look(const vsi_buckets *buckets);
 
 #endif

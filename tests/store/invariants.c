@@ -53,22 +53,6 @@ static void check_chain(check *c, const vsi_slot *newest) {
   c->live_count += count + 1;
 }
 
-/* Each bucket knows how many words went past it, and no word lies behind a bucket that nobody went past. */
-static void check_table(const vsi_table_memory *table, size_t *words_count) {
-  uint32_t *passed = calloc(table->count, sizeof *passed);
-  assert_non_null(passed);
-  for (uint32_t b = 0; b < table->count; b++)
-    for (int i = 0; i < VIEW_WORDS; i++) {
-      uint64_t word = atomic_load_explicit(&table->at[b].words[i], memory_order_relaxed);
-      if (!word) continue;
-      ++*words_count;
-      for (uint32_t at = bucket_home(table, bucket_slot(word)); at != b; at = (at + 1) % table->count) passed[at]++;
-    }
-  for (uint32_t b = 0; b < table->count; b++)
-    assert_int_equal(atomic_load_explicit(&table->at[b].passed, memory_order_relaxed), passed[b]);
-  free(passed);
-}
-
 static void check_index(check *c) {
   vsi_buckets *buckets = &c->shard->buckets;
   vsi_buckets_range(buckets, 0, UINT32_MAX, gather, c);
@@ -82,10 +66,7 @@ static void check_index(check *c) {
     assert_ptr_equal(vsi_buckets_find(buckets, &probe), c->keys[i]); /* so no key is there twice */
     check_chain(c, c->keys[i]);
   }
-  size_t words_count = 0;
-  check_table(atomic_load(&buckets->current), &words_count);
-  if (atomic_load(&buckets->old)) check_table(atomic_load(&buckets->old), &words_count);
-  assert_int_equal(words_count, buckets->words_count);
+  buckets_look(buckets);
   assert_int_equal(c->live_count, c->shard->live);
 }
 
