@@ -219,8 +219,12 @@ static inline _Atomic(uint64_t) *locate(const vsi_buckets *buckets, const vsi_sl
   return NULL;
 }
 
-void vsi_buckets_add(vsi_buckets *buckets, vsi_slot *slot, uint64_t hash) {
+void vsi_buckets_link(vsi_buckets *buckets, vsi_slot *slot, uint64_t hash) {
   add_to(atomic_load_explicit(&buckets->current, memory_order_relaxed), word_of(slot, tag_of(hash)), slot->hash);
+}
+
+void vsi_buckets_add(vsi_buckets *buckets, vsi_slot *slot, uint64_t hash) {
+  vsi_buckets_link(buckets, slot, hash);
   buckets->words_count++;
 }
 
@@ -232,11 +236,15 @@ void vsi_buckets_swap(vsi_buckets *buckets, vsi_slot *from, vsi_slot *to) {
   atomic_store_explicit(word, word_of(to, tag), memory_order_release);
 }
 
-void vsi_buckets_erase(vsi_buckets *buckets, vsi_slot *slot) {
+void vsi_buckets_unlink(vsi_buckets *buckets, vsi_slot *slot) {
   vsi_table_memory *table = NULL;
   uint32_t at = 0;
   _Atomic(uint64_t) *word = locate(buckets, slot, &table, &at);
   clear(table, word, slot->hash, at);
+}
+
+void vsi_buckets_erase(vsi_buckets *buckets, vsi_slot *slot) {
+  vsi_buckets_unlink(buckets, slot);
   buckets->words_count--;
 }
 
@@ -260,15 +268,6 @@ static void move_some(vsi_buckets *buckets, vsi_sections *sections) {
   (void)vsi_grace_begin(sections, buckets->grace);
 }
 
-static bool can_resize(vsi_buckets *buckets, vsi_sections *sections) {
-  if (atomic_load_explicit(&buckets->old, memory_order_relaxed)) return false;
-  if (!buckets->retired) return true;
-  if (!vsi_grace_is_over(sections, buckets->grace)) return false;
-  vsi_free(buckets->host, buckets->retired);
-  buckets->retired = NULL;
-  return true;
-}
-
 static vestry_err resize(vsi_buckets *buckets, uint32_t count) {
   vsi_table_memory *table = table_make(buckets->host, count);
   if (!table) return VESTRY_NO_MEMORY;
@@ -280,19 +279,35 @@ static vestry_err resize(vsi_buckets *buckets, uint32_t count) {
   return VESTRY_OK;
 }
 
+void vsi_buckets_prefetch(const vsi_buckets *buckets, uint32_t upper) {
+  const vsi_table_memory *table = atomic_load_explicit(&buckets->current, memory_order_acquire);
+  __builtin_prefetch(&table->at[home_of(table, upper)], 1);
+}
+
+void vsi_buckets_let_go(vsi_buckets *buckets, vsi_sections *sections) {
+  if (!buckets->retired || !vsi_grace_is_over(sections, buckets->grace)) return;
+  vsi_free(buckets->host, buckets->retired);
+  buckets->retired = NULL;
+}
+
 bool vsi_buckets_move_on(vsi_buckets *buckets, vsi_sections *sections) {
   if (atomic_load_explicit(&buckets->old, memory_order_relaxed)) move_some(buckets, sections);
   return atomic_load_explicit(&buckets->old, memory_order_relaxed) != NULL;
 }
 
+static bool can_resize(const vsi_buckets *buckets) {
+  return !buckets->retired && !atomic_load_explicit(&buckets->old, memory_order_relaxed);
+}
+
 vestry_err vsi_buckets_resize(vsi_buckets *buckets, vsi_sections *sections) {
+  vsi_buckets_let_go(buckets, sections);
   (void)vsi_buckets_move_on(buckets, sections);
   uint32_t count = atomic_load_explicit(&buckets->current, memory_order_relaxed)->count;
   vestry_err error = VESTRY_OK;
   if (buckets->words_count >= buckets->grow_at) {
-    if (count <= UINT32_MAX / 4 && can_resize(buckets, sections)) error = resize(buckets, count + count / 2 + 1);
+    if (count <= UINT32_MAX / 4 && can_resize(buckets)) error = resize(buckets, count + count / 4 + 1);
   } else if (buckets->words_count < buckets->shrink_at) {
-    if (can_resize(buckets, sections)) (void)resize(buckets, count / 2 < SMALLEST_TABLE ? SMALLEST_TABLE : count / 2);
+    if (can_resize(buckets)) (void)resize(buckets, count / 2 < SMALLEST_TABLE ? SMALLEST_TABLE : count / 2);
   }
   /* Without memory, or while a change is under way, it may fill up to its last words, but not entirely. */
   count = atomic_load_explicit(&buckets->current, memory_order_relaxed)->count;

@@ -27,6 +27,10 @@ void vsi_buckets_finish(vsi_buckets *buckets);
 /* The newest slot under a key, or NULL. In a section, or under the lock. */
 vsi_slot *vsi_buckets_find(const vsi_buckets *buckets, const vsi_probe *probe);
 
+/* Begin to fetch the line in which keys with this hash have their home: it may be on its way from another processor. */
+void vsi_buckets_prefetch(const vsi_buckets *buckets, uint32_t upper);
+/* Free the table that was emptied last, if nobody looks any more. Under the lock. */
+void vsi_buckets_let_go(vsi_buckets *buckets, vsi_sections *sections);
 /* Go on with a change of size, if one is under way. Returns whether it still is. Under the lock. */
 bool vsi_buckets_move_on(vsi_buckets *buckets, vsi_sections *sections);
 /* Whether one is: a look-up then takes longer. Any thread. */
@@ -38,7 +42,7 @@ vestry_err vsi_buckets_resize(vsi_buckets *buckets, vsi_sections *sections);
 /* No change of size is under way or due. */
 static inline bool vsi_buckets_is_calm(const vsi_buckets *buckets) {
   return buckets->words_count < buckets->grow_at && buckets->words_count >= buckets->shrink_at &&
-         !atomic_load_explicit(&buckets->old, memory_order_relaxed);
+         !atomic_load_explicit(&buckets->old, memory_order_relaxed) && !buckets->retired;
 }
 /* See to it that one more word fits, and go on with a change of size that is under way: a bounded amount of work. OK |
  * NO_MEMORY (unchanged). Under the lock. */
@@ -48,6 +52,9 @@ static inline vestry_err vsi_buckets_prepare(vsi_buckets *buckets, vsi_sections 
 }
 /* Link a slot whose key is not there. Prepared for. low: lower half of its key's hash. Under the lock. */
 void vsi_buckets_add(vsi_buckets *buckets, vsi_slot *slot, uint64_t hash);
+/* The same without a count of the words, for a pair of an unlink and a link. Under the lock. */
+void vsi_buckets_link(vsi_buckets *buckets, vsi_slot *slot, uint64_t hash);
+void vsi_buckets_unlink(vsi_buckets *buckets, vsi_slot *slot);
 /* Put a slot of the same key in another's place, atomically. Under the lock. */
 void vsi_buckets_swap(vsi_buckets *buckets, vsi_slot *from, vsi_slot *to);
 /* Unlink. Under the lock. */

@@ -320,6 +320,9 @@ static bool turn_over(vsi_table *table, vsi_shard *shard, const vsi_probe *probe
       atomic_load_explicit(&table->count, memory_order_relaxed) < table->rules.max_count)
     return false;
   vsi_slot *victim = vsi_slab_at(slab, age->first);
+  __builtin_prefetch(vsi_slab_at(slab, age->last), 1); /* what comes from other processors comes while we go on */
+  vsi_buckets_prefetch(buckets, victim->hash);
+  __builtin_prefetch(victim->value, 1);
   if (vsi_buckets_find(buckets, probe) || (atomic_load_explicit(&victim->touch, memory_order_relaxed) & 1) ||
       victim->newer != victim->number || victim->generation >= UINT32_MAX - 1 ||
       vsi_table_due(table, shard, victim, now))
@@ -328,7 +331,7 @@ static bool turn_over(vsi_table *table, vsi_shard *shard, const vsi_probe *probe
   vsi_leaving leaving;
   vsi_leaving_init(&leaving, table->host);
   vsi_leaving_add(&leaving, victim, vsi_table_handle(table, shard, victim), VESTRY_CAUSE_SIZE);
-  vsi_buckets_erase(buckets, victim);
+  vsi_buckets_unlink(buckets, victim); /* and a link below: the count stays */
   vsi_ages_remove(ages, slab, victim);
   vsi_slot *slot = victim;
   if (__builtin_expect(vsi_sections_are_mine(&table->sections), 0)) {
@@ -348,7 +351,7 @@ static bool turn_over(vsi_table *table, vsi_shard *shard, const vsi_probe *probe
   atomic_store_explicit(&slot->older, 0, memory_order_relaxed);
   slot->newer = slot->number;
   slot->state_count = (uint32_t)VSI_SLOT_LIVE | 1 << 8;
-  vsi_buckets_add(buckets, slot, probe->hash);
+  vsi_buckets_link(buckets, slot, probe->hash);
   vsi_ages_file(ages, slab, slot, now, now);
   shard->turned_over++;
   *ret_result = (vestry_put_result){vsi_table_handle(table, shard, slot), 1, false};
@@ -403,6 +406,8 @@ static vestry_err put_slowly(vsi_table *table, vsi_shard *shard, const vsi_probe
 vestry_err vsi_table_put_probed(vsi_table *table, const vsi_probe *probe, const vestry_scoped_key *key, void *value,
                                 vestry_put_policy policy, size_t many_count, vestry_put_result *ret_result) {
   vsi_shard *shard = vsi_table_shard(table, probe);
+  vsi_buckets_prefetch(&shard->buckets, (uint32_t)(probe->hash >> 32));
+  __builtin_prefetch(&shard->lock, 1);
   uint32_t now = table->rules.evicts ? vsi_table_now(table) : 0;
   vsi_shard_lock(shard);
   if (table->turns_over && probe->slot_len != VSI_SLOT_OUTSIDE &&
