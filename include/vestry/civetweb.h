@@ -63,7 +63,7 @@ VESTRY_API vestry_err vestry_civetweb_check(const char *const *settings, char *w
  *  Returns  OK (also when the kernel does not tell about sockets: that is logged, and heartbeats find who has gone) |
  *           INVALID (an argument; num_threads leaves no room for a stream) | NO_MEMORY | CLOSED (the instance's
  *           runtime) | IO (no randomness)
- *  Threads  any; does not block. The watch runs on a timer of the instance's runtime, 0.3 to 2 ms each time */
+ *  Threads  any; does not block. The watch runs on a timer of the instance's runtime, 2 to 4 ms each time */
 VESTRY_API vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server,
                                              const vestry_civetweb_options *options, vestry_civetweb **ret_adapter);
 

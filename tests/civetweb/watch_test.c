@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 
-#include "adapter/civetweb/kernel.h"
 #include "civetweb/client.h"
 #include "civetweb/network.h"
 #include "civetweb/server.h"
@@ -190,7 +189,7 @@ static void the_kernel_tells_of_this_server_only(void **state) {
   for (int i = 0; i < 3; i++) server_open(&s, &clients[i]);
   client_shut(&clients[1]);
   static vsi_civetweb_kernel kernel;
-  vsi_civetweb_kernel_init(&kernel, s.port, s.port);
+  vsi_civetweb_kernel_init(&kernel, &(vsi_civetweb_port){s.port, false}, 1);
   seen listening = {.count = 0}, connected = {.count = 0};
   assert_int_equal(vsi_civetweb_kernel_dump(&kernel, VSI_CIVETWEB_LISTENING, note, &listening), VESTRY_OK);
   assert_int_equal(listening.count, 1);
@@ -217,7 +216,7 @@ static void goes_on_without_a_kernel_that_tells(void **state) {
   (void)state;
   server_settings settings = silent(VESTRY_NEVER_MS, 0);
   server_start(&s, &settings);
-  const uint16_t nobodys[] = {s.port, 1}; /* a port of ours, and one on which nobody listens */
+  const vsi_civetweb_port nobodys[] = {{s.port, false}, {1, false}}; /* ours, and one on which nobody listens */
   vsi_civetweb_watch *watch = (vsi_civetweb_watch *)(uintptr_t)1;
   vsi_civetweb_parked parked;
   assert_int_equal(vsi_civetweb_parked_init(&parked, &s.th.host, 4), VESTRY_OK);

@@ -66,9 +66,9 @@ static vestry_err start_watch(vestry_civetweb *adapter, const vestry_civetweb_op
   uint64_t lost_ms = options->lost_ms ? options->lost_ms : DEFAULT_LOST_MS;
   if (watch_ms == VESTRY_NEVER_MS) return VESTRY_OK;
   struct mg_server_port found[PORTS_MAX];
-  uint16_t ports[PORTS_MAX];
+  vsi_civetweb_port ports[PORTS_MAX];
   int count = mg_get_server_ports(adapter->server, PORTS_MAX, found);
-  for (int i = 0; i < count; i++) ports[i] = (uint16_t)found[i].port;
+  for (int i = 0; i < count; i++) ports[i] = (vsi_civetweb_port){(uint16_t)found[i].port, found[i].protocol == 3};
   return vsi_civetweb_watch_create(vestry_runtime_of(adapter->v), adapter->host, &adapter->parked, ports,
                                    count > 0 ? (size_t)count : 0, watch_ms, lost_ms, &adapter->watch);
 }
