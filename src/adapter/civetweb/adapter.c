@@ -66,8 +66,8 @@ static uint64_t default_watch_ms(const vestry *v) {
   return part < WATCH_LEAST_MS ? WATCH_LEAST_MS : part > WATCH_MOST_MS ? WATCH_MOST_MS : part;
 }
 
-/* The worst case is a cut just after a heartbeat: one heartbeat until there is something to acknowledge, then lost_ms, then
- * two rounds of the watch. */
+/* The worst case is a cut just after a heartbeat: one heartbeat until there is something to acknowledge, then lost_ms,
+ * then two rounds of the watch. */
 static uint64_t default_lost_ms(const vestry *v, uint64_t watch_ms) {
   uint64_t heartbeat_ms = vestry_heartbeat_ms(v);
   if (heartbeat_ms == VESTRY_NEVER_MS) return LOST_WITHOUT_HEARTBEAT_MS;
