@@ -83,8 +83,8 @@ int bench_churn(int argc, char **argv) {
   for (uint64_t i = 0; i < clients_count; i++) kill_client(&clients[i], i % 2);
   status = wait_until_empty((int)port, 60);
   int64_t opened = bench_server_stat((int)port, "opened"), open = bench_server_stat((int)port, "open");
-  int64_t closed = bench_server_stat((int)port, "closed"), live = bench_server_stat((int)port, "live");
-  int64_t put = bench_server_stat((int)port, "put"), removed = bench_server_stat((int)port, "removed");
+  int64_t closed = bench_server_stat((int)port, "closed"), live = bench_server_stat((int)port, "store.live");
+  int64_t put = bench_server_stat((int)port, "store.put"), removed = bench_server_stat((int)port, "store.removed");
   int64_t accepted = bench_server_stat((int)port, "accepted"), written = bench_server_stat((int)port, "written");
   int64_t discarded = bench_server_stat((int)port, "discarded");
   printf("vestry churn clients=%" PRIu64 " seconds=%" PRIu64 " connects=%" PRIu64 " failures=%" PRIu64 " kills=%" PRIu64

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -103,11 +104,16 @@ int bench_request(int port, const char *method, const char *path, const char *se
   return status;
 }
 
-int64_t bench_server_stat(int port, const char *name) {
-  char body[4096], quoted[64];
+int64_t bench_server_stat(int port, const char *path) {
+  char body[4096], name[64];
   if (bench_request(port, "GET", "/stats", "", 0, body, sizeof body) != 200) return -1;
-  snprintf(quoted, sizeof quoted, "\"%s\":", name);
-  const char *found = NULL; /* the last of that name: a cause can be called like a counter */
-  for (const char *at = body; (at = strstr(at, quoted)) != NULL; at++) found = at;
-  return found ? strtoll(found + strlen(quoted), NULL, 10) : -1;
+  json_t *all = json_loads(body, 0, NULL);
+  const json_t *at = all;
+  for (const char *next = path; next; next = strchr(next, '.') ? strchr(next, '.') + 1 : NULL) {
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(next, "."), next);
+    at = json_object_get(at, name);
+  }
+  int64_t number = json_is_integer(at) ? json_integer_value(at) : -1;
+  json_decref(all);
+  return number;
 }

@@ -28,7 +28,7 @@ bool bench_stream_feed(bench_stream *stream, const char *data, size_t len, bench
  * terminated, may be NULL. */
 int bench_request(int port, const char *method, const char *path, const char *send, size_t send_len, char *body,
                   size_t body_capacity);
-/* A number in the JSON of GET /stats; -1: none. */
-int64_t bench_server_stat(int port, const char *name);
+/* A number in the JSON of GET /stats, such as "open" or "store.put"; -1: none. */
+int64_t bench_server_stat(int port, const char *path);
 
 #endif

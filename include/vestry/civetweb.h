@@ -43,8 +43,10 @@ typedef struct vestry_civetweb vestry_civetweb;
 typedef struct vestry_civetweb_options {
   size_t size;              /**< sizeof(vestry_civetweb_options), or 0 */
   uint32_t reserve_threads; /**< workers kept free of streams; 0: a tenth of num_threads, at least 2, at most 32 */
-  uint64_t watch_ms;        /**< how often the kernel is asked which peers have gone; 0: 250; VESTRY_NEVER_MS: never */
-  uint64_t lost_ms;         /**< a peer that leaves sent bytes unacknowledged for so long is LOST; 0: 30,000;
+  uint64_t watch_ms;        /**< how often the kernel is asked which peers have gone; 0: a sixteenth of the
+                                 instance's heartbeat, at least 10, at most 250; VESTRY_NEVER_MS: never */
+  uint64_t lost_ms;         /**< a peer that leaves sent bytes unacknowledged for so long is LOST; 0: a heartbeat less
+                                 2 × watch_ms, so that one is gone within two heartbeats (30,000 if there are none);
                                  VESTRY_NEVER_MS: never */
 } vestry_civetweb_options;
 
@@ -63,7 +65,7 @@ VESTRY_API vestry_err vestry_civetweb_check(const char *const *settings, char *w
  *  Returns  OK (also when the kernel does not tell about sockets: that is logged, and heartbeats find who has gone) |
  *           INVALID (an argument; num_threads leaves no room for a stream) | NO_MEMORY | CLOSED (the instance's
  *           runtime) | IO (no randomness)
- *  Threads  any; does not block. The watch runs on a timer of the instance's runtime, 0.3 to 2 ms each time */
+ *  Threads  any; does not block. The watch runs on a timer of the instance's runtime, 2 to 4 ms each time */
 VESTRY_API vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server,
                                              const vestry_civetweb_options *options, vestry_civetweb **ret_adapter);
 

@@ -97,6 +97,9 @@ VESTRY_API void vestry_destroy(vestry *v);
 VESTRY_API vestry_runtime *vestry_runtime_of(vestry *v);
 VESTRY_API vestry_store *vestry_store_of(vestry *v);
 VESTRY_API const vestry_host *vestry_host_of(const vestry *v);
+/** How long its streams stay silent before a heartbeat, unless a reply says otherwise; VESTRY_NEVER_MS: for ever.
+ *  Threads any. */
+VESTRY_API uint64_t vestry_heartbeat_ms(const vestry *v);
 /** Counters, a snapshot. Threads any. */
 VESTRY_API void vestry_stats_get(vestry *v, vestry_stats *ret_stats);
 

@@ -128,6 +128,10 @@ vestry_store *vestry_store_of(vestry *v) {
   return v->store;
 }
 
+uint64_t vestry_heartbeat_ms(const vestry *v) {
+  return vsi_group_heartbeat_ms(v->group);
+}
+
 const vestry_host *vestry_host_of(const vestry *v) {
   return v->host;
 }

@@ -79,6 +79,9 @@ vestry_runtime *vsi_group_runtime(const vsi_group *group) {
 const vestry_connection_options *vsi_group_defaults(const vsi_group *group) {
   return &group->defaults;
 }
+uint64_t vsi_group_heartbeat_ms(const vsi_group *group) {
+  return group->defaults.heartbeat_ms;
+}
 const vestry_connection_hooks *vsi_group_hooks(const vsi_group *group) {
   return &group->hooks;
 }

@@ -30,6 +30,9 @@ vestry_err vsi_group_wait(vsi_group *group, uint64_t timeout_ms);
  * accepted. */
 void vsi_group_destroy(vsi_group *group);
 
+/* Of connections that have no options of their own. */
+uint64_t vsi_group_heartbeat_ms(const vsi_group *group);
+
 void vsi_group_stats_get(vsi_group *group, vsi_group_stats *ret_stats);
 
 /* Call fn for each connection that has not ended, with a reference held during the call, no lock held. One that is

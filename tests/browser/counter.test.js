@@ -18,14 +18,13 @@ test('start, three ticks, a tick a second', async (t) => {
   const tab = await session.tab(counter.url);
   assert.equal(await tab.counter(), 0);
   await tab.shows('state', 'stopped');
+  const clicked = Date.now();
   await tab.click('start');
   await tab.shows('state', 'running');
-  await tab.atLeast(1);
-  const first = Date.now();
   await tab.ticks(3);
-  const took = Date.now() - first;
-  assert.ok(took > 2000, `three ticks in ${took} ms`);
-  assert.ok((await tab.counter()) >= 4);
+  const took = Date.now() - clicked;
+  assert.ok(took >= 2990, `three ticks in ${took} ms`);
+  assert.ok((await tab.counter()) >= 3);
   assert.equal(await tab.page.getAttribute('#start', 'aria-disabled'), 'true');
   assert.deepEqual(session.problems, []);
 });

@@ -142,15 +142,15 @@ static void test_counts_jumps_and_stops(void **state) {
   new_session(counter.port, other);
   struct client stream, bystander;
   subscribe(&bystander, other);
+  uint64_t before = now_ms();
   size_t seen = subscribe(&stream, session);
   assert_string_equal(client_header(&stream, "X-Accel-Buffering"), "no");
   assert_non_null(strstr(client_header(&stream, "Cache-Control"), "no-"));
-  uint64_t before = now_ms();
   seen = client_expect(&stream, seen, "\"counter\":1,");
   seen = client_expect(&stream, seen, "\"counter\":2,");
   seen = client_expect(&stream, seen, "\"counter\":3,");
   uint64_t took = now_ms() - before;
-  if (took < 2500) fail_msg("three ticks in %u ms", (unsigned)took);
+  if (took < 2990) fail_msg("three ticks in %u ms", (unsigned)took);
 
   assert_int_equal(perform("POST", "/jump", session), 204);
   seen = client_expect(&stream, seen, "\"counter\":13,\"handled\":\"");
@@ -344,9 +344,8 @@ static void test_idle_is_closed_on_time(void **state) {
   START("--idle-ms", "300");
   struct client stream;
   subscribe(&stream, NULL);
-  client_read_all(&stream); /* before the first tick, which would be its use */
+  client_read_all(&stream); /* nobody asks for anything: it is closed by the clock, between two ticks */
   assert_false(client_ended_cleanly(&stream));
-  assert_null(strstr(stream.text, "\"counter\":1"));
   client_close(&stream, false);
   keys_expect(counter.port, "causes.idle", 1);
   keys_expect(counter.port, "open", 0);

@@ -1,8 +1,10 @@
 #!/bin/sh
-# Installs a build into a temporary prefix, moves it, and builds programs against it: install.sh BUILD_DIRECTORY COMPILER
+# Installs a build into a temporary prefix, moves it, and builds programs against it:
+# install.sh BUILD_DIRECTORY COMPILER GENERATOR
 set -eu
 build=$1
 compiler=$2
+generator=$3
 here=$(cd "$(dirname "$0")" && pwd)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -50,7 +52,7 @@ for module in vestry vestry-civetweb; do
 done
 
 step find_package
-cmake -S "$here/outside" -B "$scratch/outside" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_COMPILER="$compiler" \
-  -DWANTED="$version" >"$scratch/log" 2>&1 &&
+cmake -S "$here/outside" -B "$scratch/outside" -G "$generator" -DCMAKE_PREFIX_PATH="$prefix" \
+  -DCMAKE_C_COMPILER="$compiler" -DWANTED="$version" >"$scratch/log" 2>&1 &&
   cmake --build "$scratch/outside" >>"$scratch/log" 2>&1 || { cat "$scratch/log"; exit 1; }
 for program in shared static civetweb civetweb_static; do run "$scratch/outside/$program"; done

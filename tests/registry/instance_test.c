@@ -350,8 +350,20 @@ static void references_outlive_the_instance(void **state) {
   test_host_assert_clean(&w.th);
 }
 
+static void says_its_heartbeat(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  assert_int_equal(vestry_heartbeat_ms(w.v), 15000);
+  world_end(&w);
+  world_begin(&w, (vestry_options){.connection = {.heartbeat_ms = VESTRY_NEVER_MS}});
+  assert_true(vestry_heartbeat_ms(w.v) == VESTRY_NEVER_MS);
+  world_end(&w);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(says_its_heartbeat),
       cmocka_unit_test(options_are_checked),
       cmocka_unit_test(creation_survives_every_allocation_failure),
       cmocka_unit_test(a_runtime_can_be_lent),

@@ -61,13 +61,13 @@ static vestry_err fill(test_host *th, void *ctx) {
   vestry_err error = VESTRY_OK;
   int count = 0;
   for (; !error && count < 300; count++) {
-    char name[16];
+    char name[32];
     snprintf(name, sizeof name, "effect-%d", count);
     error = set(&names, VSI_KIND_EFFECT, name, count % 2 ? one : two);
     if (error) count--;
   }
   for (int i = 0; i < 300; i++) { /* those that were set are there, and no others */
-    char name[16];
+    char name[32];
     snprintf(name, sizeof name, "effect-%d", i);
     const vsi_entry *found = vsi_names_find(&names, VSI_KIND_EFFECT, name);
     assert_int_equal(found != NULL, i < count);

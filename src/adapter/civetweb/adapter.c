@@ -7,7 +7,7 @@
 
 #include "adapter/civetweb/host.h"
 
-enum { DEFAULT_WATCH_MS = 250, DEFAULT_LOST_MS = 30000, PORTS_MAX = 64 };
+enum { WATCH_LEAST_MS = 10, WATCH_MOST_MS = 250, LOST_WITHOUT_HEARTBEAT_MS = 30000, PORTS_MAX = 64 };
 
 /* ---- requests and places ----------------------------------------------------------------------------------------- */
 
@@ -61,14 +61,27 @@ static void init_locks(vestry_civetweb *adapter) {
   pthread_condattr_destroy(&attributes);
 }
 
+static uint64_t default_watch_ms(const vestry *v) {
+  uint64_t part = vestry_heartbeat_ms(v) / 16;
+  return part < WATCH_LEAST_MS ? WATCH_LEAST_MS : part > WATCH_MOST_MS ? WATCH_MOST_MS : part;
+}
+
+/* The worst case is a cut just after a heartbeat: one heartbeat until there is something to acknowledge, then lost_ms,
+ * then two rounds of the watch. */
+static uint64_t default_lost_ms(const vestry *v, uint64_t watch_ms) {
+  uint64_t heartbeat_ms = vestry_heartbeat_ms(v);
+  if (heartbeat_ms == VESTRY_NEVER_MS) return LOST_WITHOUT_HEARTBEAT_MS;
+  return heartbeat_ms / 4 > watch_ms ? heartbeat_ms - 2 * watch_ms : heartbeat_ms / 2 + 1;
+}
+
 static vestry_err start_watch(vestry_civetweb *adapter, const vestry_civetweb_options *options) {
-  uint64_t watch_ms = options->watch_ms ? options->watch_ms : DEFAULT_WATCH_MS;
-  uint64_t lost_ms = options->lost_ms ? options->lost_ms : DEFAULT_LOST_MS;
+  uint64_t watch_ms = options->watch_ms ? options->watch_ms : default_watch_ms(adapter->v);
+  uint64_t lost_ms = options->lost_ms ? options->lost_ms : default_lost_ms(adapter->v, watch_ms);
   if (watch_ms == VESTRY_NEVER_MS) return VESTRY_OK;
   struct mg_server_port found[PORTS_MAX];
-  uint16_t ports[PORTS_MAX];
+  vsi_civetweb_port ports[PORTS_MAX];
   int count = mg_get_server_ports(adapter->server, PORTS_MAX, found);
-  for (int i = 0; i < count; i++) ports[i] = (uint16_t)found[i].port;
+  for (int i = 0; i < count; i++) ports[i] = (vsi_civetweb_port){(uint16_t)found[i].port, found[i].protocol == 3};
   return vsi_civetweb_watch_create(vestry_runtime_of(adapter->v), adapter->host, &adapter->parked, ports,
                                    count > 0 ? (size_t)count : 0, watch_ms, lost_ms, &adapter->watch);
 }

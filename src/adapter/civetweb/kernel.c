@@ -25,11 +25,20 @@ typedef struct request {
   struct inet_diag_bc_op filter[4];
 } request;
 
-void vsi_civetweb_kernel_init(vsi_civetweb_kernel *kernel, uint16_t port_low, uint16_t port_high) {
+void vsi_civetweb_kernel_init(vsi_civetweb_kernel *kernel, const vsi_civetweb_port *ports, size_t ports_count) {
   kernel->netlink = -1;
   kernel->sequence = 0;
-  kernel->port_low = port_low;
-  kernel->port_high = port_high;
+  kernel->port_low = UINT16_MAX;
+  kernel->port_high = 0;
+  kernel->ipv4 = kernel->ipv6 = false;
+  for (size_t i = 0; i < ports_count; i++) {
+    if (ports[i].number < kernel->port_low) kernel->port_low = ports[i].number;
+    if (ports[i].number > kernel->port_high) kernel->port_high = ports[i].number;
+    if (ports[i].is_ipv6)
+      kernel->ipv6 = true;
+    else
+      kernel->ipv4 = true;
+  }
 }
 
 void vsi_civetweb_kernel_finish(vsi_civetweb_kernel *kernel) {
@@ -137,8 +146,8 @@ static vestry_err dump_family(vsi_civetweb_kernel *kernel, vsi_civetweb_sockets 
 vestry_err vsi_civetweb_kernel_dump(vsi_civetweb_kernel *kernel, vsi_civetweb_sockets which, vsi_civetweb_socket_fn fn,
                                     void *ctx) {
   vestry_err error = open_netlink(kernel);
-  if (!error) error = dump_family(kernel, which, AF_INET, fn, ctx);
-  if (!error) error = dump_family(kernel, which, AF_INET6, fn, ctx);
+  if (!error && kernel->ipv4) error = dump_family(kernel, which, AF_INET, fn, ctx);
+  if (!error && kernel->ipv6) error = dump_family(kernel, which, AF_INET6, fn, ctx);
   if (error) vsi_civetweb_kernel_finish(kernel); /* half an answer may be left in it: start anew */
   return error;
 }

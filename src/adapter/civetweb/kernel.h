@@ -5,12 +5,19 @@
 
 #include "adapter/civetweb/peer.h"
 
+/* A port the server listens on. A socket that listens on IPv6 may take IPv4 clients too; they count as IPv6. */
+typedef struct vsi_civetweb_port {
+  uint16_t number;
+  bool is_ipv6;
+} vsi_civetweb_port;
+
 enum { VSI_CIVETWEB_KERNEL_BUFFER = 32768 }; /* the kernel fills no more at once */
 
 typedef struct vsi_civetweb_kernel {
   int netlink; /* -1: closed */
   uint32_t sequence;
   uint16_t port_low, port_high; /* the server's ports lie between */
+  bool ipv4, ipv6;              /* families to ask about: each is a walk through the kernel's whole table */
   _Alignas(8) char buffer[VSI_CIVETWEB_KERNEL_BUFFER];
 } vsi_civetweb_kernel;
 
@@ -21,11 +28,11 @@ typedef enum vsi_civetweb_sockets {
 
 typedef void (*vsi_civetweb_socket_fn)(const vsi_civetweb_socket *socket, void *ctx);
 
-void vsi_civetweb_kernel_init(vsi_civetweb_kernel *kernel, uint16_t port_low, uint16_t port_high);
+void vsi_civetweb_kernel_init(vsi_civetweb_kernel *kernel, const vsi_civetweb_port *ports, size_t ports_count);
 void vsi_civetweb_kernel_finish(vsi_civetweb_kernel *kernel);
 
-/* Call fn for each socket whose local port lies in the range, all address families. Does not wait for anybody: the
- * kernel answers as it is asked. One thread at a time.
+/* Call fn for each socket whose local port lies in the range. Does not wait for anybody: the kernel answers as it is
+ * asked. One thread at a time.
  * Returns  OK: all that were there from begin to end, but for those that the kernel skips when a neighbour in its table
  *          goes away at that moment | IO: no answer, or half of one; fn may have been called */
 vestry_err vsi_civetweb_kernel_dump(vsi_civetweb_kernel *kernel, vsi_civetweb_sockets which, vsi_civetweb_socket_fn fn,

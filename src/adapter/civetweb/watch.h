@@ -2,6 +2,7 @@
 #ifndef VSI_CIVETWEB_WATCH_H
 #define VSI_CIVETWEB_WATCH_H
 
+#include "adapter/civetweb/kernel.h"
 #include "adapter/civetweb/parked.h"
 #include "vestry/runtime.h"
 
@@ -11,8 +12,8 @@ typedef struct vsi_civetweb_watch vsi_civetweb_watch;
  *  Returns  OK; *ret_watch is NULL when the kernel does not tell about these ports (a warning was logged) | NO_MEMORY |
  *           CLOSED (the runtime) */
 vestry_err vsi_civetweb_watch_create(vestry_runtime *runtime, const vestry_host *host, vsi_civetweb_parked *parked,
-                                     const uint16_t *ports, size_t ports_count, uint64_t watch_ms, uint64_t lost_ms,
-                                     vsi_civetweb_watch **ret_watch);
+                                     const vsi_civetweb_port *ports, size_t ports_count, uint64_t watch_ms,
+                                     uint64_t lost_ms, vsi_civetweb_watch **ret_watch);
 /* Waits for a round that is under way. NULL is accepted. */
 void vsi_civetweb_watch_destroy(vsi_civetweb_watch *watch);
 
