@@ -35,8 +35,8 @@
  * few words over: into the new one first, then out of the old one. A reader looks into the old table first, then into the
  * new: a word that had left the old one by then was in the new one before. `old` is set before `current`, and read after
  * it. After a miss a reader makes sure that `current` is still the table it looked into, for words may have moved on to
- * a third; otherwise it looks again. The emptied table is freed after a grace period. No operation moves more than
- * MOVES buckets. If the writes end before the move does, readers that meet two tables go on with it now and then. */
+ * a third; otherwise it looks again. The emptied table is freed after a grace period, but nobody waits for that: a reader
+ * that is held up keeps tables, not writers, from going on. No operation moves more than MOVES buckets. If the writes end before the move does, readers that meet two tables go on with it now and then. */
 
 enum { WORDS = 7, MOVES = 8, SMALLEST_TABLE = 4, LINE = 64, ALL_WORDS = (1 << WORDS) - 1 };
 #define ADDRESS_BITS 42
@@ -52,6 +52,7 @@ _Static_assert(sizeof(bucket) == LINE, "a bucket is a cache line");
 struct vsi_table_memory {
   uint32_t count;
   bucket *at;
+  vsi_table_memory *next; /* in a list of retired ones */
 };
 
 static uint64_t tag_of(uint64_t hash) {
@@ -83,9 +84,19 @@ static size_t well_filled(uint32_t count) {
   return (size_t)count * 5;
 }
 
-static void set_bounds(vsi_buckets *buckets, uint32_t count) {
-  buckets->grow_at = well_filled(count);
-  buckets->shrink_at = count > SMALLEST_TABLE ? well_filled(count) / 4 : 0;
+static void set_bounds(vsi_buckets *buckets, const vsi_table_memory *table) {
+  buckets->grow_at = well_filled(table->count);
+  buckets->shrink_at = table->count > SMALLEST_TABLE ? well_filled(table->count) / 4 : 0;
+  /* relaxed: a pair that does not match asks for a line that nobody needs */
+  atomic_store_explicit(&buckets->hint_at, (uintptr_t)table->at, memory_order_relaxed);
+  atomic_store_explicit(&buckets->hint_count, table->count, memory_order_relaxed);
+}
+
+static void free_list(const vestry_host *host, vsi_table_memory *table) {
+  for (vsi_table_memory *next; table; table = next) {
+    next = table->next;
+    vsi_free(host, table);
+  }
 }
 
 vestry_err vsi_buckets_init(vsi_buckets *buckets, const vestry_host *host, vsi_grace *grace) {
@@ -95,14 +106,15 @@ vestry_err vsi_buckets_init(vsi_buckets *buckets, const vestry_host *host, vsi_g
   vsi_table_memory *table = table_make(host, SMALLEST_TABLE);
   if (!table) return VESTRY_NO_MEMORY;
   atomic_init(&buckets->current, table);
-  set_bounds(buckets, SMALLEST_TABLE);
+  set_bounds(buckets, table);
   return VESTRY_OK;
 }
 
 void vsi_buckets_finish(vsi_buckets *buckets) {
   vsi_free(buckets->host, atomic_load_explicit(&buckets->current, memory_order_relaxed));
   vsi_free(buckets->host, atomic_load_explicit(&buckets->old, memory_order_relaxed));
-  vsi_free(buckets->host, buckets->retired);
+  free_list(buckets->host, buckets->retired);
+  free_list(buckets->host, buckets->retiring);
 }
 
 /* A bit for each word of a bucket whose tag this is; of an empty one too, if the tag is 0. */
@@ -264,8 +276,9 @@ static void move_some(vsi_buckets *buckets, vsi_sections *sections) {
   }
   if (buckets->moved < old->count) return;
   atomic_store_explicit(&buckets->old, NULL, memory_order_release);
-  buckets->retired = old;
-  (void)vsi_grace_begin(sections, buckets->grace);
+  old->next = buckets->retiring;
+  buckets->retiring = old;
+  vsi_buckets_let_go(buckets, sections);
 }
 
 static vestry_err resize(vsi_buckets *buckets, uint32_t count) {
@@ -275,18 +288,23 @@ static vestry_err resize(vsi_buckets *buckets, uint32_t count) {
   buckets->moved = 0;
   atomic_store_explicit(&buckets->old, current, memory_order_release);
   atomic_store_explicit(&buckets->current, table, memory_order_release); /* after old: see vsi_buckets_find */
-  set_bounds(buckets, count);
+  set_bounds(buckets, table);
   return VESTRY_OK;
 }
 
 void vsi_buckets_prefetch(const vsi_buckets *buckets, uint32_t upper) {
-  const vsi_table_memory *table = atomic_load_explicit(&buckets->current, memory_order_acquire);
-  __builtin_prefetch(&table->at[home_of(table, upper)], 1);
+  uint64_t home = (uint64_t)upper * atomic_load_explicit(&buckets->hint_count, memory_order_relaxed) >> 32;
+  uintptr_t at = atomic_load_explicit(&buckets->hint_at, memory_order_relaxed);
+  __builtin_prefetch((const void *)(at + home * sizeof(bucket)), 1);
 }
 
 void vsi_buckets_let_go(vsi_buckets *buckets, vsi_sections *sections) {
-  if (!buckets->retired || !vsi_grace_is_over(sections, buckets->grace)) return;
-  vsi_free(buckets->host, buckets->retired);
+  if (buckets->retired && !vsi_grace_is_over(sections, buckets->grace)) return;
+  free_list(buckets->host, buckets->retired);
+  buckets->retired = buckets->retiring;
+  buckets->retiring = NULL;
+  if (!buckets->retired || !vsi_grace_begin(sections, buckets->grace)) return;
+  free_list(buckets->host, buckets->retired);
   buckets->retired = NULL;
 }
 
@@ -295,19 +313,15 @@ bool vsi_buckets_move_on(vsi_buckets *buckets, vsi_sections *sections) {
   return atomic_load_explicit(&buckets->old, memory_order_relaxed) != NULL;
 }
 
-static bool can_resize(const vsi_buckets *buckets) {
-  return !buckets->retired && !atomic_load_explicit(&buckets->old, memory_order_relaxed);
-}
-
 vestry_err vsi_buckets_resize(vsi_buckets *buckets, vsi_sections *sections) {
   vsi_buckets_let_go(buckets, sections);
   (void)vsi_buckets_move_on(buckets, sections);
   uint32_t count = atomic_load_explicit(&buckets->current, memory_order_relaxed)->count;
   vestry_err error = VESTRY_OK;
   if (buckets->words_count >= buckets->grow_at) {
-    if (count <= UINT32_MAX / 4 && can_resize(buckets)) error = resize(buckets, count + count / 4 + 1);
+    if (count <= UINT32_MAX / 4 && !vsi_buckets_is_moving(buckets)) error = resize(buckets, count + count / 4 + 1);
   } else if (buckets->words_count < buckets->shrink_at) {
-    if (can_resize(buckets)) (void)resize(buckets, count / 2 < SMALLEST_TABLE ? SMALLEST_TABLE : count / 2);
+    if (!vsi_buckets_is_moving(buckets)) (void)resize(buckets, count / 2 < SMALLEST_TABLE ? SMALLEST_TABLE : count / 2);
   }
   /* Without memory, or while a change is under way, it may fill up to its last words, but not entirely. */
   count = atomic_load_explicit(&buckets->current, memory_order_relaxed)->count;

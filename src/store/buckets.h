@@ -12,10 +12,14 @@ typedef struct vsi_buckets {
   _Alignas(VSI_CACHE_LINE) _Atomic(vsi_table_memory *) current; /* the line that readers read */
   _Atomic(vsi_table_memory *) old;                              /* being emptied into current; NULL: none */
   const vestry_host *host;
+  _Atomic(uintptr_t)
+      hint_at; /* where the buckets of current are, and how many, for who has neither lock nor section: */
+  _Atomic(uint32_t) hint_count;                /* to ask for, not to read */
   _Alignas(VSI_CACHE_LINE) size_t words_count; /* keys in both; with what every write looks at or changes */
   size_t grow_at, shrink_at;                   /* beyond these counts the size is to change */
   uint32_t moved;                              /* buckets of old that are empty for good */
-  vsi_table_memory *retired;                   /* to be freed when nobody looks any more */
+  vsi_table_memory *retired;                   /* tables to be freed when nobody looks any more, */
+  vsi_table_memory *retiring;                  /* and those that were emptied since */
   vsi_grace *grace;                            /* of retired; the shard's, who has it elsewhere */
 } vsi_buckets;
 
@@ -27,9 +31,10 @@ void vsi_buckets_finish(vsi_buckets *buckets);
 /* The newest slot under a key, or NULL. In a section, or under the lock. */
 vsi_slot *vsi_buckets_find(const vsi_buckets *buckets, const vsi_probe *probe);
 
-/* Begin to fetch the line in which keys with this hash have their home: it may be on its way from another processor. */
+/* Begin to fetch the line in which keys with this hash have their home: it may be on its way from another processor.
+ * Any thread, without lock or section. */
 void vsi_buckets_prefetch(const vsi_buckets *buckets, uint32_t upper);
-/* Free the table that was emptied last, if nobody looks any more. Under the lock. */
+/* Free the tables that were emptied, as far as nobody looks any more. Under the lock. */
 void vsi_buckets_let_go(vsi_buckets *buckets, vsi_sections *sections);
 /* Go on with a change of size, if one is under way. Returns whether it still is. Under the lock. */
 bool vsi_buckets_move_on(vsi_buckets *buckets, vsi_sections *sections);
