@@ -15,6 +15,7 @@ typedef struct bucket_view {
 struct vsi_table_memory {
   uint32_t count;
   bucket_view *at;
+  vsi_table_memory *next;
 };
 
 typedef struct buckets_view {
