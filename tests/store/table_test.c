@@ -1,0 +1,347 @@
+/* What the built-in stores do that takes several shards, several threads, or a look inside. */
+#include "store/table.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include "runtime/random.h"
+#include "store/world.h"
+
+#define KEY VESTRY_KEY("counter", 1)
+#define MS  UINT64_C(1000000)
+
+static world w;
+
+static vsi_table *table(void) {
+  assert_non_null(w.store->table);
+  return w.store->table;
+}
+
+/* ----------------------------------------------------------------------------------------------------- time ---- */
+
+static void ticks_are_exact(void **state) {
+  (void)state;
+  static const uint64_t idle_ms[] = {1, 4000, 4001, 600000, 600001, 86400000, UINT64_C(86400000) * 365, UINT64_MAX};
+  uint64_t random = 1;
+  for (size_t i = 0; i < sizeof idle_ms / sizeof *idle_ms; i++) {
+    world_open(&w, &world_lru, &(vestry_store_options){.idle_ms = idle_ms[i]});
+    uint64_t tick_ns = table()->tick_ns, origin_ns = table()->origin_ns;
+    assert_true(tick_ns >= MS);
+    assert_int_equal(vsi_table_ticks(table(), origin_ns - 1), 0);
+    for (size_t k = 0; k < 3000; k++) {
+      uint64_t since_ns = random_next(&random) >> (2 + random_below(&random, 40)); /* up to 146 years */
+      if (k % 3 == 0) since_ns = since_ns / tick_ns * tick_ns;
+      if (k % 3 == 1 && since_ns >= tick_ns) since_ns = since_ns / tick_ns * tick_ns - 1;
+      assert_int_equal(vsi_table_ticks(table(), origin_ns + since_ns), since_ns / tick_ns);
+    }
+    world_end(&w);
+  }
+}
+
+/* ------------------------------------------------------------------------------------------------- references ---- */
+
+static void a_lone_thread_gives_references_back_at_once(void **state) {
+  world_open(&w, *state, NULL);
+  vestry_handle handle;
+  value *v = world_new(&w, KEY, &handle);
+  assert_ptr_equal(world_one(&w, KEY), v);
+  assert_true(vestry_store_remove_if(w.store, handle, VESTRY_CAUSE_HANGUP));
+  assert_int_equal(atomic_load(&v->refs), 1);
+  v = world_new(&w, KEY, NULL);
+  world_new(&w, KEY, NULL);
+  assert_int_equal(atomic_load(&v->refs), 1);
+  world_end(&w);
+}
+
+static void *look_once(void *ctx) {
+  world_get(ctx, "s", KEY, NULL, 1);
+  return NULL;
+}
+
+static void among_several_they_come_back_with_the_tick(void **state) {
+  world_open(&w, *state, NULL);
+  pthread_t thread;
+  assert_int_equal(pthread_create(&thread, NULL, look_once, &w), 0);
+  pthread_join(thread, NULL);
+  value *v = world_new(&w, KEY, NULL);
+  world_new(&w, KEY, NULL);
+  assert_int_equal(atomic_load(&v->closes), 1);
+  vestry_store_tick(w.store);
+  assert_int_equal(atomic_load(&v->refs), 1);
+  world_end(&w);
+}
+
+/* Who looks at a value with `with` may take it out: it stays whole until the look is over. */
+static void take_it_out(void *v, void *ctx) {
+  value *looked_at = v;
+  size_t *looks = ctx;
+  long refs = atomic_load(&looked_at->refs);
+  vestry_key key = KEY;
+  vestry_store_remove(w.store, world_scope("s"), &key, VESTRY_CAUSE_REMOVED, NULL);
+  assert_int_equal(atomic_load(&looked_at->closes), 1);
+  assert_int_equal(atomic_load(&looked_at->refs), refs); /* closed, and still ours to look at */
+  world_new(&w, VESTRY_KEY("another", *looks), NULL);
+  vestry_store_tick(w.store);
+  assert_int_equal(atomic_load(&looked_at->refs), refs);
+  ++*looks;
+}
+
+static void what_is_looked_at_stays_whole(void **state) {
+  world_open(&w, *state, NULL);
+  value *v[3];
+  for (size_t i = 0; i < 3; i++) {
+    v[i] = world_value(&w);
+    assert_int_equal(world_put(&w, "s", KEY, v[i], VESTRY_PUT_MANY, 0, NULL), VESTRY_OK);
+  }
+  size_t looks = 0;
+  vestry_key key = KEY;
+  assert_int_equal(vestry_store_with(w.store, world_scope("s"), &key, take_it_out, &looks), VESTRY_OK);
+  assert_int_equal(looks, 1); /* the others had left by then */
+  vestry_store_tick(w.store);
+  for (size_t i = 0; i < 3; i++) assert_int_equal(atomic_load(&v[i]->refs), 1);
+  assert_int_equal(vestry_store_with(w.store, world_scope("s"), &key, take_it_out, &looks), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_store_with(w.store, world_scope("s"), &key, NULL, NULL), VESTRY_INVALID);
+  world_end(&w);
+}
+
+static void any_number_may_be_asked_for_as_a_handle(void **state) {
+  world_open(&w, *state, NULL);
+  enum { COUNT = 300 };
+  vestry_handle handles[COUNT];
+  for (size_t i = 0; i < COUNT; i++) world_new(&w, VESTRY_KEY(i), &handles[i]);
+  uint64_t random = 3;
+  for (size_t i = 0; i < 20000; i++) {
+    vestry_handle handle = random_next(&random) >> random_below(&random, 64);
+    if (i % 2) handle = handles[i % COUNT] ^ (UINT64_C(1) << random_below(&random, 64));
+    bool known = false;
+    for (size_t k = 0; k < COUNT; k++) known |= handles[k] == handle;
+    if (!known) assert_false(vestry_store_remove_if(w.store, handle, VESTRY_CAUSE_HANGUP));
+  }
+  assert_int_equal(world_left(&w), 0);
+  world_end(&w);
+}
+
+/* --------------------------------------------------------------------------------------------- scopes and hooks ---- */
+
+/* A scope's last share is one's own while one is looking for a place, and a hook wants it: it must not wait for that. */
+static void put_into_the_same_scope(world *at, const vestry_purged *purged) {
+  if (purged->cause != VESTRY_CAUSE_SIZE || at->ctx) return;
+  at->ctx = at; /* once */
+  assert_int_equal(world_put(at, "narrow", VESTRY_KEY("hook"), &at->values[1], VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+}
+
+static void a_hook_may_want_the_share_that_its_caller_needs(void **state) {
+  enum { COUNT = 4096 }; /* several shards: the victim is another's */
+  world_open(&w, *state, &(vestry_store_options){.max_count = COUNT, .max_per_scope_count = 1});
+  assert_true(table()->shards_count > 1);
+  for (size_t i = 0; i < 3; i++) world_value(&w);
+  char scope[16];
+  for (size_t i = 0; i < COUNT; i++) {
+    snprintf(scope, sizeof scope, "%zu", i);
+    assert_int_equal(world_put(&w, scope, VESTRY_KEY(i), &w.values[0], VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    if (i % 64 == 0) test_host_advance_ms(w.th, 200); /* so that another shard's is the oldest, mostly */
+  }
+  w.on_purge = put_into_the_same_scope;
+  for (size_t i = 0; i < 20; i++) {
+    w.ctx = NULL;
+    assert_int_equal(world_put(&w, "narrow", VESTRY_KEY(i), &w.values[2], VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    vestry_key key = VESTRY_KEY(i);
+    vestry_store_remove(w.store, world_scope("narrow"), &key, VESTRY_CAUSE_REMOVED, NULL);
+    key = VESTRY_KEY("hook");
+    vestry_store_remove(w.store, world_scope("narrow"), &key, VESTRY_CAUSE_REMOVED, NULL);
+    snprintf(scope, sizeof scope, "%zu", COUNT + i);
+    assert_int_equal(world_put(&w, scope, VESTRY_KEY(i), &w.values[0], VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    assert_in_range(world_stats(&w).live, COUNT - 3, COUNT);
+  }
+  w.on_purge = NULL;
+  world_end(&w);
+}
+
+/* ---------------------------------------------------------------------------------------------------- threads ---- */
+
+enum { THREADS = 6 };
+static _Atomic(bool) stop;
+static pthread_barrier_t barrier;
+
+static void run_threads(size_t count, void *(*run)(void *ctx)) {
+  pthread_t threads[256];
+  size_t numbers[256];
+  assert_true(count <= 256);
+  pthread_barrier_init(&barrier, NULL, (unsigned)count);
+  for (size_t i = 0; i < count; i++) {
+    numbers[i] = i;
+    assert_int_equal(pthread_create(&threads[i], NULL, run, &numbers[i]), 0);
+  }
+  for (size_t i = 0; i < count; i++) {
+    void *failed;
+    pthread_join(threads[i], &failed);
+    assert_null(failed);
+  }
+  pthread_barrier_destroy(&barrier);
+}
+
+/* A full store stays full, and never holds one more, whoever puts. */
+enum { BOUND = 2048, PUTS = 2500 };
+
+static void *put_new_keys(void *ctx) {
+  size_t number = *(size_t *)ctx;
+  for (size_t i = 0; i < PUTS; i++) {
+    world_put(&w, "s", VESTRY_KEY(number, i), &w.values[number], VESTRY_PUT_REPLACE, 0, NULL);
+    if (i % 256 == 0) test_host_advance_ms(w.th, 100);
+  }
+  return NULL;
+}
+
+static void *put_and_watch(void *ctx) {
+  if (*(size_t *)ctx > 0) return put_new_keys(ctx);
+  size_t wrong = 0;
+  for (size_t i = 0; i < 20000; i++) wrong += atomic_load(&table()->count) != BOUND;
+  return wrong ? ctx : NULL;
+}
+
+static void the_bound_is_kept_from_both_sides(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.max_count = BOUND});
+  assert_true(table()->shards_count > 1);
+  for (size_t i = 0; i <= THREADS; i++) world_value(&w);
+  for (size_t i = 0; i < BOUND; i++) {
+    assert_int_equal(world_put(&w, "s", VESTRY_KEY("first", i), &w.values[0], VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    assert_int_equal(world_left(&w), 0); /* nothing leaves while there is room */
+  }
+  run_threads(THREADS, put_and_watch);
+  assert_int_equal(world_stats(&w).live, BOUND);
+  assert_int_equal(world_stats(&w).removed_by_cause[VESTRY_CAUSE_SIZE], (THREADS - 1) * PUTS);
+  world_end(&w);
+}
+
+/* A key whose value is replaced again and again is never found without one. */
+static void look(void *v, void *ctx) {
+  (void)v;
+  ++*(size_t *)ctx;
+}
+
+static void *look_for_the_key(void *ctx) {
+  size_t missed = 0, looks = 0, number = *(size_t *)ctx;
+  pthread_barrier_wait(&barrier);
+  if (number == 0) {
+    for (size_t i = 0; i < 6000; i++) {
+      vestry_put_policy policy = i % 5 == 0 ? VESTRY_PUT_MANY : VESTRY_PUT_REPLACE;
+      world_put(&w, "s", KEY, &w.values[i % 7], policy, 3, NULL);
+      test_host_advance_ms(w.th, 12); /* what was in its slot before was born longer ago than a lifetime */
+      if (i % 97 == 0) vestry_store_tick(w.store);
+    }
+    atomic_store(&stop, true);
+    return NULL;
+  }
+  vestry_key key = KEY;
+  while (!atomic_load(&stop)) {
+    size_t seen = 0;
+    missed += world_get(&w, "s", KEY, NULL, 4) == 0;
+    missed += vestry_store_with(w.store, world_scope("s"), &key, look, &seen) != VESTRY_OK;
+    missed += seen == 0;
+    looks++;
+  }
+  return missed ? ctx : NULL;
+}
+
+static void a_key_whose_value_changes_is_always_found(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.lifetime_ms = 20, .max_count = 100});
+  for (size_t i = 0; i < 7; i++) world_value(&w);
+  assert_int_equal(world_put(&w, "s", KEY, &w.values[6], VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  atomic_store(&stop, false);
+  run_threads(4, look_for_the_key);
+  world_end(&w);
+}
+
+static _Atomic(size_t) refused;
+
+static void *put_until_closed(void *ctx) {
+  size_t number = *(size_t *)ctx;
+  pthread_barrier_wait(&barrier);
+  for (size_t i = 0;; i++) {
+    if (number == 0 && i == 300) vestry_store_close(w.store);
+    vestry_err error = world_put(&w, "s", VESTRY_KEY(number, i % 900), &w.values[number], VESTRY_PUT_REPLACE, 0, NULL);
+    if (error != VESTRY_CLOSED) continue;
+    atomic_fetch_add(&refused, 1);
+    return NULL;
+  }
+}
+
+static void a_store_may_be_closed_while_others_put(void **state) {
+  for (size_t round = 0; round < 8; round++) {
+    world_open(&w, *state, &(vestry_store_options){.max_count = round % 2 ? 2048 : 0});
+    for (size_t i = 0; i < THREADS; i++) world_value(&w);
+    atomic_store(&refused, 0);
+    run_threads(THREADS, put_until_closed);
+    assert_int_equal(atomic_load(&refused), THREADS);
+    assert_int_equal(world_stats(&w).live, 0);
+    world_end(&w);
+  }
+}
+
+/* More threads than there are records for sections, all of them inside a look that goes back into the store. */
+enum { CROWD = VSI_SECTIONS_COUNT + 22, CROWD_STEPS = 12 };
+
+static void go_back_in(void *v, void *ctx) {
+  size_t number = *(size_t *)ctx;
+  value *looked_at = v;
+  assert_true(atomic_load(&looked_at->refs) > 1);
+  sched_yield(); /* so that many are here at once */
+  world_get(&w, "s", VESTRY_KEY(number % 8), NULL, 2);
+  world_put(&w, "s", VESTRY_KEY("own", number), &w.values[number % 50], VESTRY_PUT_REPLACE, 0, NULL);
+}
+
+static void put_in_a_hook(world *at, const vestry_purged *purged) {
+  static _Thread_local unsigned depth;
+  if (depth == 2) return;
+  depth++;
+  world_put(at, "s", VESTRY_KEY(purged->handle % 8), &at->values[purged->handle % 50], VESTRY_PUT_MANY, 2, NULL);
+  vestry_key key = VESTRY_KEY("own", purged->handle % CROWD);
+  vestry_store_remove(at->store, world_scope("s"), &key, VESTRY_CAUSE_REMOVED, NULL);
+  depth--;
+}
+
+static void *crowd_in(void *ctx) {
+  size_t number = *(size_t *)ctx;
+  pthread_barrier_wait(&barrier);
+  for (size_t i = 0; i < CROWD_STEPS; i++) {
+    vestry_key key = VESTRY_KEY((number + i) % 8);
+    vestry_store_with(w.store, world_scope("s"), &key, go_back_in, ctx);
+    if (i % 4 == 0) vestry_store_remove(w.store, world_scope("s"), &key, VESTRY_CAUSE_REMOVED, NULL);
+    world_put(&w, "s", key, &w.values[number % 50], VESTRY_PUT_REUSE, 0, NULL);
+    if (i == 6) vestry_store_tick(w.store);
+  }
+  pthread_barrier_wait(&barrier); /* all alive to the end, so that no record serves two */
+  return NULL;
+}
+
+static void more_threads_than_records_wait_for_nobody(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.max_count = 40});
+  for (size_t i = 0; i < 50; i++) world_value(&w);
+  for (size_t i = 0; i < 8; i++)
+    assert_int_equal(world_put(&w, "s", VESTRY_KEY(i), &w.values[i], VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  w.on_purge = put_in_a_hook;
+  run_threads(CROWD, crowd_in);
+  w.on_purge = NULL;
+  vestry_store_tick(w.store); /* callbacks without a section are over: what they held goes */
+  world_end(&w);
+}
+
+#define TEST(function, kind) cmocka_unit_test_prestate(function, (void *)&kind)
+#define BOTH(function)       TEST(function, world_hash), TEST(function, world_lru)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(ticks_are_exact),
+      BOTH(a_lone_thread_gives_references_back_at_once),
+      BOTH(among_several_they_come_back_with_the_tick),
+      BOTH(what_is_looked_at_stays_whole),
+      BOTH(any_number_may_be_asked_for_as_a_handle),
+      TEST(a_hook_may_want_the_share_that_its_caller_needs, world_lru),
+      TEST(the_bound_is_kept_from_both_sides, world_lru),
+      TEST(a_key_whose_value_changes_is_always_found, world_lru),
+      TEST(a_key_whose_value_changes_is_always_found, world_hash),
+      BOTH(a_store_may_be_closed_while_others_put),
+      TEST(more_threads_than_records_wait_for_nobody, world_lru),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
