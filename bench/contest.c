@@ -244,11 +244,14 @@ static bool fill(contest *c) {
   return true;
 }
 
-/* What a contender may come to hold at once. */
+/* What a contender may come to hold at once; some to spare, for those that drop references late, when a reader that
+ * might still be looking was interrupted. */
+enum { HELD_LATE = 65536 };
+
 static size_t most_live(const contest_ops *ops, const contest_settings *settings) {
   bool grows = settings->work.kind == WORKLOAD_ZIPF || settings->work.kind == WORKLOAD_MIXED;
   size_t capacity = settings->work.capacity;
-  return !ops->evicts && grows ? capacity * WORKLOAD_ZIPF_TIMES : capacity + capacity / 8;
+  return (!ops->evicts && grows ? capacity * WORKLOAD_ZIPF_TIMES : capacity + capacity / 8) + HELD_LATE;
 }
 
 static bool start(contest *c, uint64_t *ret_checksum) {

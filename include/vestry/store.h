@@ -157,11 +157,13 @@ VESTRY_API vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, 
 VESTRY_API vestry_err vestry_store_get(vestry_store *store, vestry_scope scope, const vestry_key *key, void **values,
                                        size_t *count);
 
-/** Looks at a value where it is kept. On the thread that asks, inside a section that the store's writers wait for: it must
+/** Looks at a value where it is kept. On the thread that asks, inside a section that the store's writers wait for: it
+ * must
  *  be short, must not block or wait for another thread, and may call the store. The value is not referenced: who wants
  *  to keep it refs it here. */
 typedef void (*vestry_with_fn)(void *value, void *ctx);
-/** Call a function for each value of a key, the most recently put first, and count as their use: get without references,
+/** Call a function for each value of a key, the most recently put first, and count as their use: get without
+ * references,
  *  for what can be done at once. No word is written that other threads read, but for the note of the use.
  *  Returns  OK | NOT_FOUND (fn was not called) | INVALID, TOO_LARGE, NO_MEMORY (as get)
  *  Threads  any; does not block */
@@ -264,7 +266,8 @@ typedef struct vestry_store_ops {
   /** When the next tick is due, by what the store holds now; UINT64_MAX: never. Asked for after each tick, and after
    *  each put while a driver is there, so it should be cheap. NULL with tick. */
   uint64_t (*next_deadline_ns)(void *self);
-  /** Counters of an implementation that counts for itself, and never calls vestry_store_leave. NULL: the store counts. */
+  /** Counters of an implementation that counts for itself, and never calls vestry_store_leave. NULL: the store counts.
+   */
   void (*stats)(void *self, vestry_store_stats *ret_stats);
 } vestry_store_ops;
 

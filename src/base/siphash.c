@@ -51,8 +51,8 @@ static inline uint64_t last_word(const unsigned char *at, size_t left, size_t le
 static inline uint64_t siphash(vsi_siphash_key key, const void *data, size_t len, unsigned per_word, unsigned at_end) {
   state s = {key.k0 ^ UINT64_C(0x736f6d6570736575), key.k1 ^ UINT64_C(0x646f72616e646f6d),
              key.k0 ^ UINT64_C(0x6c7967656e657261), key.k1 ^ UINT64_C(0x7465646279746573)};
-  const unsigned char *at = data, *end = at + len / 8 * 8;
-  for (; at < end; at += 8) {
+  const unsigned char *at = data;
+  for (size_t words = len / 8; words; words--, at += 8) {
     uint64_t word = load(at);
     s.v3 ^= word;
     rounds(&s, per_word);

@@ -1,9 +1,9 @@
 /* The ages of a shard's slots: lists of slots that were filed under the tick of their last use, oldest first. It is the
  * order in which a store evicts, and in which idle entries fall due. Guarded by the shard's lock.
  *
- * A use does not file a slot anew; it leaves its tick and a mark in the slot's touch. Who comes to take the oldest finds
- * the mark and files the slot where it belongs: exact to a tick, and inside a tick a second chance (after Corbató's
- * clock, 1968). */
+ * A use does not file a slot anew; it leaves its tick and a mark in the slot's touch. Who comes to take the oldest
+ * finds the mark and files the slot where it belongs: exact to a tick, and inside a tick a second chance (after
+ * Corbató's clock, 1968). */
 #ifndef VSI_STORE_AGES_H
 #define VSI_STORE_AGES_H
 

@@ -1,4 +1,5 @@
-/* The index of a shard: from keys to slots. Readers take no lock; writers hold the shard's. buckets.c holds the essay. */
+/* The index of a shard: from keys to slots. Readers take no lock; writers hold the shard's. buckets.c holds the essay.
+ */
 #ifndef VSI_STORE_BUCKETS_H
 #define VSI_STORE_BUCKETS_H
 

@@ -45,7 +45,8 @@ void vsi_table_tick(void *self) {
   }
 }
 
-/* The time at which a tick that began some ticks ago will be `span` whole ticks old; beyond the end of the clock: never. */
+/* The time at which a tick that began some ticks ago will be `span` whole ticks old; beyond the end of the clock:
+ * never. */
 static uint64_t due_ns(const vsi_table *table, uint64_t now_tick, uint32_t then, uint32_t span) {
   uint64_t tick = now_tick - vsi_tick_age((uint32_t)now_tick & VSI_TICK_MASK, then) + span + 1;
   if (tick > (UINT64_MAX - table->origin_ns) / table->tick_ns) return UINT64_MAX;

@@ -1,8 +1,8 @@
 /* Listing a table: a page of keys is copied under a shard's lock, and handed out without it.
  *
- * Keys are listed in the order of their hashes, shard by shard. A key's hash never changes, so it does not matter what is
- * put, moved or resized meanwhile: a key that is there all the time is met exactly once, one that comes or goes at most
- * once. The cursor is a shard and the hash from which to go on. */
+ * Keys are listed in the order of their hashes, shard by shard. A key's hash never changes, so it does not matter what
+ * is put, moved or resized meanwhile: a key that is there all the time is met exactly once, one that comes or goes at
+ * most once. The cursor is a shard and the hash from which to go on. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,8 +52,8 @@ static int by_hash(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-/* Of what was gathered from `first` on, keep what fits on the page, in order; keys with one hash are not parted. Returns
- * where to go on, 0: behind `to`. */
+/* Of what was gathered from `first` on, keep what fits on the page, in order; keys with one hash are not parted.
+ * Returns where to go on, 0: behind `to`. */
 static uint32_t cut(listing *l, size_t first, size_t page_count, uint32_t to) {
   item *items = (item *)(void *)l->items.data;
   if (l->count <= page_count) return to + 1;
@@ -65,7 +65,8 @@ static uint32_t cut(listing *l, size_t first, size_t page_count, uint32_t to) {
   return next;
 }
 
-/* From `from` on in a shard, until the page is full or the shard ends; returns where to go on, 0: the shard has ended. */
+/* From `from` on in a shard, until the page is full or the shard ends; returns where to go on, 0: the shard has ended.
+ */
 static uint32_t fill_page(listing *l, vsi_shard *shard, uint32_t from, size_t page_count) {
   l->shard = shard;
   vsi_shard_lock(shard);

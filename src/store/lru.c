@@ -1,4 +1,5 @@
-/* The store type "lru": bounded; the least recently used leaves for the newcomer, the idle and the old leave on time. */
+/* The store type "lru": bounded; the least recently used leaves for the newcomer, the idle and the old leave on time.
+ */
 #include "base/memory.h"
 #include "store/builtin.h"
 #include "store/table.h"

@@ -1,7 +1,7 @@
 /* What is looked for in an index: a key, hashed, and if it is short in the form in which slots hold it.
  *
- * A short key is three words, zero behind its end. Its hash is taken of the words, so that a look-up by a short key never
- * reads it byte by byte. */
+ * A short key is three words, zero behind its end. Its hash is taken of the words, so that a look-up by a short key
+ * never reads it byte by byte. */
 #ifndef VSI_STORE_PROBE_H
 #define VSI_STORE_PROBE_H
 

@@ -8,7 +8,8 @@
 /* A put is one visit to the key's shard, when all it needs is there. What it may need from elsewhere — a place, from
  * another shard's victim; a share of its scope, from the scope's least recently used — it gets with the shard's lock
  * released, keeps, and looks at the shard anew. What it takes first (memory for the key, a slot, room in the index and
- * in the scope's record), so that nothing has left when memory runs out, it gives back if in the end it is not needed. */
+ * in the scope's record), so that nothing has left when memory runs out, it gives back if in the end it is not needed.
+  */
 
 typedef struct putting {
   vsi_table *table;
@@ -172,8 +173,8 @@ static vsi_slot *same_value(const putting *p, vsi_slot *newest) {
   return slot;
 }
 
-/* All of a chain but one leave for REPLACED, the one put longest ago first; there is room. keeps_place: the first's place
- * goes to the new value. */
+/* All of a chain but one leave for REPLACED, the one put longest ago first; there is room. keeps_place: the first's
+ * place goes to the new value. */
 static void displace_all(putting *p, vsi_slot *newest, const vsi_slot *but, bool unchained, bool keeps_place) {
   vsi_slot *slot = vsi_slab_at(&p->shard->slab, newest->newer), *next;
   for (bool last = false; !last; slot = next) {
@@ -238,8 +239,8 @@ static void link_slot(putting *p, vsi_slot *slot, vsi_slot *newest, bool joins) 
     vsi_buckets_add(buckets, slot, p->probe.hash);
 }
 
-/* A place and a share, as far as they are needed. A store that evicts takes the share first, for memory can run out there
- * and nothing may have left then; one that refuses says FULL before LIMIT. */
+/* A place and a share, as far as they are needed. A store that evicts takes the share first, for memory can run out
+ * there and nothing may have left then; one that refuses says FULL before LIMIT. */
 static step get_room(putting *p, bool grows, vestry_err *ret_error) {
   vsi_table *table = p->table;
   bool needs_place = grows && table->rules.max_count && !p->has_place;
@@ -314,9 +315,8 @@ static bool turn_over(vsi_table *table, vsi_shard *shard, const vsi_probe *probe
   vsi_slab *slab = &shard->slab;
   uint32_t tick = ages->oldest;
   struct vsi_age *age = &ages->at[tick % VSI_AGES];
-  if (shard->closed || shard->waiting || shard->fresh_count >= VSI_GRACE_BATCH || !slab->shelf_count ||
-      !vsi_buckets_is_calm(buckets) || ages->newest != now || !age->first ||
-      tick != atomic_load_explicit(&table->floor, memory_order_relaxed) ||
+  if (shard->closed || !vsi_shard_is_settled(table, shard) || !slab->shelf_count || !vsi_buckets_is_calm(buckets) ||
+      ages->newest != now || !age->first || tick != atomic_load_explicit(&table->floor, memory_order_relaxed) ||
       atomic_load_explicit(&table->count, memory_order_relaxed) < table->rules.max_count)
     return false;
   vsi_slot *victim = vsi_slab_at(slab, age->first);
@@ -406,7 +406,6 @@ static vestry_err put_slowly(vsi_table *table, vsi_shard *shard, const vsi_probe
 vestry_err vsi_table_put_probed(vsi_table *table, const vsi_probe *probe, const vestry_scoped_key *key, void *value,
                                 vestry_put_policy policy, size_t many_count, vestry_put_result *ret_result) {
   vsi_shard *shard = vsi_table_shard(table, probe);
-  vsi_buckets_prefetch(&shard->buckets, (uint32_t)(probe->hash >> 32));
   __builtin_prefetch(&shard->lock, 1);
   uint32_t now = table->rules.evicts ? vsi_table_now(table) : 0;
   vsi_shard_lock(shard);

@@ -6,13 +6,13 @@
 #include "store/ages.h"
 #include "store/scoped_key.h"
 
-/* A scope's record is there from its first share, or pin, to its last. Each put that is under way pins the record, which
- * then has room for its slot: what has made room for a newcomer has not left in vain. Members are an array in the order in which they entered;
- * the least recently used one is looked for when it is needed, over all of them, and leaving moves those behind up:
- * bounds per scope are small numbers by nature.
+/* A scope's record is there from its first share, or pin, to its last. Each put that is under way pins the record,
+ * which then has room for its slot: what has made room for a newcomer has not left in vain. Members are an array in the
+ * order in which they entered; the least recently used one is looked for when it is needed, over all of them, and
+ * leaving moves those behind up: bounds per scope are small numbers by nature.
  *
- * A member is live: it leaves the record before it leaves its shard. So what readers may read of a slot can be read here
- * too, and its number and generation, which do not change while it is live. */
+ * A member is live: it leaves the record before it leaves its shard. So what readers may read of a slot can be read
+ * here too, and its number and generation, which do not change while it is live. */
 
 typedef struct record {
   vsi_index_key key; /* first: it is indexed by it */

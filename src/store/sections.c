@@ -19,18 +19,18 @@
  * R1 is a plain store, and R2 are plain loads: a processor may do the loads before others see the store. Readers are
  * many and writers wait anyway, so the writer pays (Desnoyers et al., "User-level implementations of read-copy update",
  * 2012): membarrier(2) makes every processor that runs a thread of this process pass a full barrier before it returns.
- * Take the point where the reader's processor passes it. If R1 is before that point, W2 sees it. If not, R2 is after it,
- * and sees W1. Either the writer waits for the reader, or the reader does not find what was unlinked. (The compiler keeps
- * R1 before R2 by the signal fence.) Where the kernel has no membarrier, readers pass a fence themselves.
+ * Take the point where the reader's processor passes it. If R1 is before that point, W2 sees it. If not, R2 is after
+ * it, and sees W1. Either the writer waits for the reader, or the reader does not find what was unlinked. (The compiler
+ * keeps R1 before R2 by the signal fence.) Where the kernel has no membarrier, readers pass a fence themselves.
  *
- * Why what comes after the wait is safe: W3 reads, with acquire, the word that R3 wrote with release, or a later one; so
- * everything the reader did in its section happens before what the writer does next. A word never repeats: it only grows.
- * So a changed word means that the section is over, even if another has begun.
+ * Why what comes after the wait is safe: W3 reads, with acquire, the word that R3 wrote with release, or a later one;
+ * so everything the reader did in its section happens before what the writer does next. A word never repeats: it only
+ * grows. So a changed word means that the section is over, even if another has begun.
  *
  * A record belongs to a thread, which is named by the address of a thread-local variable. A thread that ends leaves its
  * record behind, with no section open; a later thread that has its address has its record. Who claims a record raises
- * `used`, and then makes everybody pass a barrier before its first section: a writer that has unlinked and then read the
- * old number has unlinked before that section; W2 and vsi_sections_are_mine rest on it. */
+ * `used`, and then makes everybody pass a barrier before its first section: a writer that has unlinked and then read
+ * the old number has unlinked before that section; W2 and vsi_sections_are_mine rest on it. */
 
 _Thread_local uint32_t vsi_section_guess __attribute__((tls_model("initial-exec"), visibility("hidden")));
 

@@ -1,5 +1,5 @@
-/* Sections: the stretches in which a thread reads, without a lock, what others may be taking out of a store; and the wait
- * until all stretches of a moment are over. sections.c holds the essay. */
+/* Sections: the stretches in which a thread reads, without a lock, what others may be taking out of a store; and the
+ * wait until all stretches of a moment are over. sections.c holds the essay. */
 #ifndef VSI_STORE_SECTIONS_H
 #define VSI_STORE_SECTIONS_H
 
@@ -89,6 +89,10 @@ static inline bool vsi_sections_are_mine(const vsi_sections *sections) {
 /* Note which sections are open now. What was unlinked before this call can be seen by these only. Returns whether there
  * are none: the grace period is over. About a microsecond when other threads run. */
 bool vsi_grace_begin(vsi_sections *sections, vsi_grace *grace);
+/* A grace period that is over. */
+static inline void vsi_grace_none(vsi_grace *grace) {
+  for (uint32_t i = 0; i < VSI_SECTIONS_COUNT / 64; i++) grace->open[i] = 0;
+}
 /* Whether all of them have been left since. */
 bool vsi_grace_is_over(vsi_sections *sections, vsi_grace *grace);
 

@@ -83,9 +83,9 @@ void vsi_shard_take(vsi_table *table, vsi_shard *shard, vsi_slot *slot, vestry_c
 }
 
 /* If nobody can be looking at the taken slots, they are free at once, and the values' references are dropped as soon as
- * the callbacks have run. Otherwise the slots, with values and keys, wait in `fresh` until a grace period is made for many
- * together; and our own section, open until the callbacks have run, keeps them there as long, for a later grace period
- * will count it. Without a section to be had, the shard counts us. */
+ * the callbacks have run. Otherwise the slots, with values and keys, wait in `fresh` until a grace period is made for
+ * many together; and our own section, open until the callbacks have run, keeps them there as long, for a later grace
+ * period will count it. Without a section to be had, the shard counts us. */
 void vsi_shard_part(vsi_table *table, vsi_shard *shard, vsi_leaving *leaving) {
   leaving->readers = !vsi_sections_are_mine(&table->sections);
   if (leaving->readers && !leaving->section) {
@@ -100,6 +100,7 @@ void vsi_shard_part(vsi_table *table, vsi_shard *shard, vsi_leaving *leaving) {
       slot->next = shard->fresh;
       shard->fresh = slot->number;
       shard->fresh_count++;
+      shard->fresh_begun = atomic_load_explicit(&table->begun, memory_order_relaxed); /* [G1] */
     } else {
       vsi_slab_give(&shard->slab, slot);
     }
@@ -107,10 +108,10 @@ void vsi_shard_part(vsi_table *table, vsi_shard *shard, vsi_leaving *leaving) {
   leaving->taken = 0;
 }
 
-static void rest(vsi_shard *shard, vsi_leaving *leaving) {
-  while (shard->waiting && leaving->rests_count < VSI_LEAVING_BATCH) {
-    vsi_slot *slot = vsi_slab_at(&shard->slab, shard->waiting);
-    shard->waiting = slot->next;
+static void rest(vsi_shard *shard, uint32_t *list, vsi_leaving *leaving) {
+  while (*list && leaving->rests_count < VSI_LEAVING_BATCH) {
+    vsi_slot *slot = vsi_slab_at(&shard->slab, *list);
+    *list = slot->next;
     vsi_rest *to = &leaving->rests[leaving->rests_count++];
     to->value = slot->value;
     to->outside = NULL;
@@ -119,13 +120,44 @@ static void rest(vsi_shard *shard, vsi_leaving *leaving) {
   }
 }
 
+/* A grace period that one shard makes serves all: it is numbered from `begun` before it begins, and when it is over
+ * `completed` says so. Slots in `fresh` were unlinked before G1 read a number; a grace period with a later one began
+ * after they were (a number is drawn by a read-modify-write, and the barrier comes after it), so once one is complete
+ * they are free. Acquire in G2 pairs with the release of who completed it, and so with the readers it saw leave. */
+static void complete(vsi_table *table, uint64_t number) {
+  uint64_t completed = atomic_load_explicit(&table->completed, memory_order_relaxed);
+  while (completed < number && !atomic_compare_exchange_weak_explicit(&table->completed, &completed, number,
+                                                                      memory_order_release, memory_order_relaxed))
+    continue;
+}
+
+bool vsi_shard_is_settled(const vsi_table *table, const vsi_shard *shard) {
+  if (shard->waiting || shard->fresh_count >= table->grace_batch) return false;
+  return !shard->fresh ||
+         atomic_load_explicit(&table->completed, memory_order_acquire) <= shard->fresh_begun; /* [G2] */
+}
+
 void vsi_shard_settle(vsi_table *table, vsi_shard *shard, bool all, vsi_leaving *leaving) {
   if (shard->holders) return;
-  if (shard->waiting && vsi_grace_is_over(&table->sections, &shard->grace)) rest(shard, leaving);
-  if (shard->waiting || !shard->fresh || !(all || shard->fresh_count >= VSI_GRACE_BATCH)) return;
-  shard->waiting = shard->fresh;
-  shard->fresh = shard->fresh_count = 0;
-  if (vsi_grace_begin(&table->sections, &shard->grace)) rest(shard, leaving);
+  if (shard->waiting && vsi_grace_is_over(&table->sections, &shard->grace)) {
+    complete(table, shard->waiting_number);
+    rest(shard, &shard->waiting, leaving);
+  }
+  if (shard->waiting || !shard->fresh) return;
+  if (atomic_load_explicit(&table->completed, memory_order_acquire) > shard->fresh_begun) { /* [G2] */
+    shard->waiting = shard->fresh;
+    shard->waiting_number = 0;
+    shard->fresh = shard->fresh_count = 0;
+    vsi_grace_none(&shard->grace);
+    rest(shard, &shard->waiting, leaving);
+  } else if (all || shard->fresh_count >= table->grace_batch) {
+    shard->waiting = shard->fresh;
+    shard->waiting_number = atomic_fetch_add_explicit(&table->begun, 1, memory_order_seq_cst) + 1;
+    shard->fresh = shard->fresh_count = 0;
+    if (!vsi_grace_begin(&table->sections, &shard->grace)) return;
+    complete(table, shard->waiting_number);
+    rest(shard, &shard->waiting, leaving);
+  }
 }
 
 static void publish(_Atomic(uint32_t) *to, uint32_t tick) {

@@ -7,9 +7,6 @@
 #include "store/buckets.h"
 #include "store/leaving.h"
 
-/* A grace period is made for so many slots at least: its price, a barrier on all processors, is shared by them. */
-enum { VSI_GRACE_BATCH = 128 };
-
 typedef struct vsi_shard {
   vsi_buckets buckets; /* two lines: one that readers read, one that writers write */
   /* What every put writes comes next, in a line and a bit: each line that a put changes is one that the next processor
@@ -19,14 +16,16 @@ typedef struct vsi_shard {
   uint32_t fresh, waiting; /* lists of slots that readers may see: since the grace period began, and before */
   uint32_t fresh_count;
   uint32_t holders;     /* callbacks under way that have no section: what waits goes on waiting */
+  uint64_t fresh_begun; /* the last grace period that had begun when a slot was put into fresh */
   uint64_t turned_over; /* puts that each sent one off for SIZE; not in put and removed */
   bool closed;
   vsi_ages ages; /* at: NULL when the store has none */
   vsi_slab slab;
   uint32_t cleared; /* hashes up to here are gone for good: it is closed */
   uint32_t born_first, born_last;
-  uint64_t hits, misses; /* of look-ups that had no section */
-  uint64_t put, live;    /* and removed: */
+  uint64_t waiting_number; /* of the grace period that waiting waits for */
+  uint64_t hits, misses;   /* of look-ups that had no section */
+  uint64_t put, live;      /* and removed: */
   uint64_t removed[VESTRY_CAUSE_COUNT];
   vsi_grace grace, buckets_grace; /* grace: of waiting */
 } vsi_shard;

@@ -6,9 +6,9 @@
 #include "store/scoped_key.h"
 
 /* Chunk c is in segment k = floor(log2(c + 1)), so segments double, are never moved, and a number becomes an address in
- * three loads; who has the lock has a flat array of chunks besides. The lowest chunk with room is filled first: entries gather at the bottom, and chunks above fall empty and
- * go. A chunk that goes leaves its highest generation behind; so do slots whose generation has run out, which are never
- * free again. */
+ * three loads; who has the lock has a flat array of chunks besides. The lowest chunk with room is filled first: entries
+ * gather at the bottom, and chunks above fall empty and go. A chunk that goes leaves its highest generation behind; so
+ * do slots whose generation has run out, which are never free again. */
 
 enum { ALIGNMENT = 64 };
 /* Empty chunks are kept while free slots are fewer than this and an eighth of those in use. */

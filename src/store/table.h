@@ -29,6 +29,7 @@ typedef struct vsi_table {
   uint32_t ticks_shift;
   uint32_t idle_ticks, lifetime_ticks; /* 0: none */
   uint32_t shards_count;               /* a power of two */
+  uint32_t grace_batch;                /* slots that a shard gathers before it makes a grace period */
   bool turns_over;                     /* evicts, and keeps nothing in extras: see put.c */
   vsi_shard *shards;
   void *memory, *shards_memory;
@@ -36,6 +37,8 @@ typedef struct vsi_table {
   vsi_scopes scopes; /* only if there is a bound per scope */
   /* Kept only if there is a bound: places taken, soon to be taken too. A line of its own. */
   _Alignas(VSI_CACHE_LINE) _Atomic(size_t) count;
+  _Alignas(VSI_CACHE_LINE) _Atomic(uint64_t) begun; /* grace periods, see shard.c */
+  _Atomic(uint64_t) completed;
   /* Of each shard, the tick its oldest slot is filed under, and its eldest was born; NONE. Written under its lock when
    * it changes, read by whoever looks for a victim or a deadline. */
   _Alignas(VSI_CACHE_LINE) _Atomic(uint32_t) oldest[VSI_SHARDS_MAX];
@@ -72,7 +75,8 @@ static inline vsi_shard *vsi_table_shard(const vsi_table *table, const vsi_probe
   return &table->shards[(probe->hash >> 32) & (table->shards_count - 1)];
 }
 
-/* Between the files of a table. Ticks of the host's clock since the table was made, and now, as cheap as uses need it. */
+/* Between the files of a table. Ticks of the host's clock since the table was made, and now, as cheap as uses need it.
+ */
 __extension__ typedef unsigned __int128 vsi_wide;
 static inline uint64_t vsi_table_ticks(const vsi_table *table, uint64_t now_ns) {
   if (now_ns < table->origin_ns) return 0; /* a coarse clock lags behind */
@@ -103,9 +107,11 @@ static inline vestry_handle vsi_table_handle(const vsi_table *table, const vsi_s
  * unchained: it is in no chain any more. The leaving has room. */
 void vsi_shard_take(vsi_table *table, vsi_shard *shard, vsi_slot *slot, vestry_cause cause, bool keeps_place,
                     bool unchained, vsi_leaving *leaving);
-/* Slots whose readers are gone become free: at the beginning of what is done under the lock. all: begin to wait for what
- * has left since, however little it is. */
+/* Slots whose readers are gone become free: at the beginning of what is done under the lock. all: begin to wait for
+ * what has left since, however little it is. */
 void vsi_shard_settle(vsi_table *table, vsi_shard *shard, bool all, vsi_leaving *leaving);
+/* There is nothing to settle. Under the lock. */
+bool vsi_shard_is_settled(const vsi_table *table, const vsi_shard *shard);
 /* The same for all that has left, as far as no reader is inside: after a removal, so that references are dropped. */
 void vsi_shard_tidy(vsi_table *table, vsi_shard *shard);
 /* What was taken goes: its slots are free at once, or wait for their readers. Part of release. */

@@ -79,7 +79,8 @@ static void check_all(size_t count) {
   for (size_t i = 0; i < count; i++) assert_ptr_equal(find(i), linked[i] ? &slots[i] : NULL);
 }
 
-/* ---------------------------------------------------------------------------------------------- growing, shrinking ---- */
+/* ---------------------------------------------------------------------------------------------- growing, shrinking
+ * ---- */
 
 static void what_is_in_it_is_found_at_every_step(void **state) {
   (void)state;
@@ -158,7 +159,8 @@ static void changes_at_random_upset_nothing(void **state) {
   }
 }
 
-/* ------------------------------------------------------------------------------------------------- crowded places ---- */
+/* ------------------------------------------------------------------------------------------------- crowded places ----
+ */
 
 static void one_home_for_all_goes_round_and_comes_back(void **state) {
   (void)state;
@@ -310,7 +312,8 @@ static void a_range_holds_exactly_the_hashes_in_it(void **state) {
   end_index();
 }
 
-/* ------------------------------------------------------------------------------------------------ out of memory ---- */
+/* ------------------------------------------------------------------------------------------------ out of memory ----
+ */
 
 static void without_memory_it_fills_up_and_refuses(void **state) {
   (void)state;

@@ -70,7 +70,8 @@ static void check_index(check *c) {
   assert_int_equal(c->live_count, c->shard->live);
 }
 
-/* ---------------------------------------------------------------------------------------------- ages and births ---- */
+/* ---------------------------------------------------------------------------------------------- ages and births ----
+ */
 
 static void check_ages(const check *c) {
   const vsi_ages *ages = &c->shard->ages;

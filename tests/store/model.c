@@ -156,7 +156,8 @@ static void forget(model *m, stay *s, vestry_cause cause) {
   m->live_count--;
 }
 
-/* ----------------------------------------------------------------------------------------- what leaves, checked ---- */
+/* ----------------------------------------------------------------------------------------- what leaves, checked ----
+ */
 
 static void on_purge(world *w, const vestry_purged *purged) {
   model *m = (model *)(void *)w; /* it is its first member */
@@ -197,8 +198,8 @@ static void take_next(model *m, size_t *at, stay *s, vestry_cause cause) {
   forget(m, s, cause);
 }
 
-/* One that left for SIZE, of a scope or of all: nobody there was last used in an earlier tick. Behind the window of ages
- * order is kept only among those that were not used again. */
+/* One that left for SIZE, of a scope or of all: nobody there was last used in an earlier tick. Behind the window of
+ * ages order is kept only among those that were not used again. */
 static void take_victim(model *m, size_t *at, const size_t *scope) {
   CHECK(*at < m->gone_count);
   const gone *g = &m->gone[(*at)++];

@@ -32,8 +32,8 @@ void model_step(model *m, model_source *source);
 /* Close the store, check what is left, and that nothing is lost. */
 void model_end(model *m);
 
-/* What has happened in all models so far: how often something left for a cause, an operation was answered, an allocation
- * failed in a put. */
+/* What has happened in all models so far: how often something left for a cause, an operation was answered, an
+ * allocation failed in a put. */
 typedef struct model_tally {
   uint64_t left[VESTRY_CAUSE_COUNT], answered[32], refreshed, steps;
 } model_tally;

@@ -121,9 +121,11 @@ static void any_number_may_be_asked_for_as_a_handle(void **state) {
   world_end(&w);
 }
 
-/* --------------------------------------------------------------------------------------------- scopes and hooks ---- */
+/* --------------------------------------------------------------------------------------------- scopes and hooks ----
+ */
 
-/* A scope's last share is one's own while one is looking for a place, and a hook wants it: it must not wait for that. */
+/* A scope's last share is one's own while one is looking for a place, and a hook wants it: it must not wait for that.
+ */
 static void put_into_the_same_scope(world *at, const vestry_purged *purged) {
   if (purged->cause != VESTRY_CAUSE_SIZE || at->ctx) return;
   at->ctx = at; /* once */
