@@ -1,0 +1,358 @@
+#include "store/linear.h"
+
+#include <stdlib.h>
+
+#include "store/invariants.h"
+#include "support/test.h"
+
+/* --------------------------------------------------------------------------------------------------- the search ---- */
+
+typedef struct spot {
+  uint64_t done, value; /* which operations have had their moment; what the key holds then */
+} spot;
+
+typedef struct search {
+  const linear_op *ops;
+  size_t count;
+  spot *met; /* a hash table */
+  size_t met_count, met_room;
+  linear_states *finals;
+} search;
+
+/* Whether an operation answers so when the key holds `value`; what it holds then. */
+static bool answers(const linear_op *op, uint64_t value, uint64_t *ret_after) {
+  *ret_after = value;
+  switch (op->kind) {
+  case LINEAR_PUT: *ret_after = op->value; return op->took == value;
+  case LINEAR_PUT_NEW:
+    if (op->did) *ret_after = op->value;
+    return op->did == (value == 0);
+  case LINEAR_GET: return op->value == value;
+  case LINEAR_REMOVE: *ret_after = 0; return op->took == value;
+  case LINEAR_REMOVE_IF:
+    if (op->did) *ret_after = 0;
+    return op->did == (value == op->value);
+  default: *ret_after = 0; return op->value == value;
+  }
+}
+
+static size_t place_of(const search *s, spot at) {
+  uint64_t hash = (at.done * UINT64_C(0x9E3779B97F4A7C15) ^ at.value) * UINT64_C(0xBF58476D1CE4E5B9);
+  size_t place = (size_t)(hash >> 20) & (s->met_room - 1);
+  /* value UINT64_MAX: nothing is here */
+  while (s->met[place].value != UINT64_MAX && (s->met[place].done != at.done || s->met[place].value != at.value))
+    place = (place + 1) & (s->met_room - 1);
+  return place;
+}
+
+static void make_room(search *s) {
+  spot *before = s->met;
+  size_t room = s->met_room;
+  s->met_room = room ? room * 2 : 256;
+  s->met = malloc(s->met_room * sizeof *s->met);
+  assert_non_null(s->met);
+  for (size_t i = 0; i < s->met_room; i++) s->met[i] = (spot){0, UINT64_MAX};
+  for (size_t i = 0; i < room; i++)
+    if (before[i].value != UINT64_MAX) s->met[place_of(s, before[i])] = before[i];
+  free(before);
+}
+
+static bool is_new(search *s, spot at) {
+  if (s->met_count * 2 >= s->met_room) make_room(s);
+  size_t place = place_of(s, at);
+  if (s->met[place].value != UINT64_MAX) return false;
+  s->met[place] = at;
+  s->met_count++;
+  return true;
+}
+
+static void add_final(linear_states *finals, uint64_t value) {
+  for (size_t i = 0; i < finals->count; i++)
+    if (finals->values[i] == value) return;
+  finals->values[finals->count++] = value;
+}
+
+/* Operations that may be next have begun before any that are not done returned. One that changes nothing and answers
+ * right has its moment at once: it cannot be in the way of others. The rest are tried one after the other. */
+static void go_on(search *s, spot at) {
+  if (!is_new(s, at)) return;
+  uint64_t first_return = UINT64_MAX, after;
+  for (size_t i = 0; i < s->count; i++)
+    if (!(at.done >> i & 1) && s->ops[i].returned < first_return) first_return = s->ops[i].returned;
+  if (first_return == UINT64_MAX) {
+    add_final(s->finals, at.value);
+    return;
+  }
+  uint64_t next = 0;
+  for (size_t i = 0; i < s->count; i++) {
+    if (at.done >> i & 1 || s->ops[i].invoked > first_return || !answers(&s->ops[i], at.value, &after)) continue;
+    if (after == at.value) {
+      go_on(s, (spot){at.done | UINT64_C(1) << i, after});
+      return;
+    }
+    next |= UINT64_C(1) << i;
+  }
+  for (size_t i = 0; i < s->count; i++) {
+    if (!(next >> i & 1)) continue;
+    (void)answers(&s->ops[i], at.value, &after);
+    go_on(s, (spot){at.done | UINT64_C(1) << i, after});
+  }
+}
+
+bool linear_is_possible(const linear_op *ops, size_t count, linear_states *states) {
+  assert_true(count <= LINEAR_OPS);
+  linear_states finals = {.count = 0};
+  search s = {.ops = ops, .count = count, .finals = &finals};
+  make_room(&s);
+  for (size_t i = 0; i < states->count; i++) go_on(&s, (spot){0, states->values[i]});
+  free(s.met);
+  *states = finals;
+  return finals.count > 0;
+}
+
+/* -------------------------------------------------------------------------------------------------- recording ---- */
+
+enum { VALUES = 1 << 16, OPS_OF_THREAD = 1024 };
+
+typedef struct linear_value {
+  linear *owner;
+  uint64_t number;
+  size_t key;
+  _Atomic(long) refs, purges, closes;
+  _Atomic(uint64_t) handle;
+} linear_value;
+
+typedef struct recorded {
+  size_t key;
+  linear_op op;
+} recorded;
+
+struct linear {
+  test_host host;
+  vestry_store *store;
+  _Atomic(uint64_t) clock;
+  linear_value *values; /* by number; 0 is none */
+  _Atomic(uint64_t) values_count;
+  _Atomic(uint64_t) last_put[LINEAR_KEYS][8];
+  _Atomic(uint64_t) puts[LINEAR_KEYS];
+  recorded log[LINEAR_THREADS][OPS_OF_THREAD];
+  size_t log_count[LINEAR_THREADS];
+  linear_states states[LINEAR_KEYS];
+};
+
+static linear the_linear;
+static _Thread_local recorded *current; /* the operation that this thread is in */
+static _Thread_local size_t current_thread;
+
+static uint64_t stamp(linear *l) {
+  return atomic_fetch_add(&l->clock, 1) + 1;
+}
+
+static void value_ref(void *v) {
+  atomic_fetch_add(&((linear_value *)v)->refs, 1);
+}
+
+static void value_unref(void *v) {
+  if (atomic_fetch_sub(&((linear_value *)v)->refs, 1) <= 1) abort(); /* the recorder has one */
+}
+
+static void value_close(void *v, vestry_cause cause) {
+  (void)cause;
+  atomic_fetch_add(&((linear_value *)v)->closes, 1);
+}
+
+static recorded *record(linear *l, size_t thread, size_t key, linear_kind kind) {
+  if (l->log_count[thread] == OPS_OF_THREAD) abort();
+  recorded *made = &l->log[thread][l->log_count[thread]++];
+  *made = (recorded){key, {.kind = kind, .thread = thread}};
+  return made;
+}
+
+static void on_purge(const vestry_purged *purged, void *ctx) {
+  linear *l = ctx;
+  const linear_value *v = purged->value;
+  atomic_fetch_add(&((linear_value *)purged->value)->purges, 1);
+  if (purged->cause == VESTRY_CAUSE_REPLACED || purged->cause == VESTRY_CAUSE_REMOVED) {
+    current->op.took = v->number;
+  } else if (purged->cause != VESTRY_CAUSE_HANGUP && purged->cause != VESTRY_CAUSE_SHUTDOWN) {
+    recorded *leave = record(l, current_thread, v->key, LINEAR_LEAVE);
+    leave->op.value = v->number;
+    leave->op.invoked = current->op.invoked;
+    leave->op.returned = stamp(l);
+  }
+}
+
+static recorded *begin(linear *l, size_t thread, size_t key, linear_kind kind) {
+  current = record(l, thread, key, kind);
+  current_thread = thread;
+  current->op.invoked = stamp(l);
+  return current;
+}
+
+static void end(linear *l, recorded *r) {
+  r->op.returned = stamp(l);
+}
+
+static vestry_key key_of(size_t key) {
+  return vestry_key_integer((int64_t)key);
+}
+
+static const vestry_scope scope = {"s", 1};
+
+void linear_put(linear *l, size_t thread, size_t key, vestry_put_policy policy) {
+  uint64_t number = atomic_fetch_add(&l->values_count, 1) + 1;
+  if (number >= VALUES) abort();
+  linear_value *v = &l->values[number];
+  v->owner = l;
+  v->number = number;
+  v->key = key;
+  atomic_store(&v->refs, 1);
+  vestry_key k = key_of(key);
+  vestry_put_result result = {0};
+  recorded *r = begin(l, thread, key, policy == VESTRY_PUT_REJECT ? LINEAR_PUT_NEW : LINEAR_PUT);
+  r->op.value = number;
+  vestry_err error = vestry_store_put(l->store, scope, &k, v, policy, 0, &result);
+  end(l, r);
+  r->op.did = error == VESTRY_OK;
+  if (error == VESTRY_NO_MEMORY) l->log_count[thread] -= r == &l->log[thread][l->log_count[thread] - 1];
+  if (error == VESTRY_NO_MEMORY && r->op.took) abort(); /* it has changed something all the same */
+  if (error && error != VESTRY_EXISTS && error != VESTRY_NO_MEMORY) abort();
+  if (!error) {
+    atomic_store(&v->handle, result.handle);
+    atomic_store(&l->last_put[key][atomic_fetch_add(&l->puts[key], 1) % 8], number);
+  }
+}
+
+void linear_get(linear *l, size_t thread, size_t key) {
+  vestry_key k = key_of(key);
+  void *found[1];
+  size_t count = 1;
+  recorded *r = begin(l, thread, key, LINEAR_GET);
+  vestry_err error = vestry_store_get(l->store, scope, &k, found, &count);
+  end(l, r);
+  if (error) return;
+  r->op.value = ((linear_value *)found[0])->number;
+  value_unref(found[0]);
+}
+
+static void look(void *v, void *ctx) {
+  if (atomic_load(&((linear_value *)v)->refs) < 2) abort(); /* the store's reference, while we look */
+  ((recorded *)ctx)->op.value = ((linear_value *)v)->number;
+}
+
+void linear_with(linear *l, size_t thread, size_t key) {
+  vestry_key k = key_of(key);
+  recorded *r = begin(l, thread, key, LINEAR_GET);
+  vestry_store_with(l->store, scope, &k, look, r);
+  end(l, r);
+}
+
+void linear_remove(linear *l, size_t thread, size_t key) {
+  vestry_key k = key_of(key);
+  recorded *r = begin(l, thread, key, LINEAR_REMOVE);
+  vestry_err error = vestry_store_remove(l->store, scope, &k, VESTRY_CAUSE_REMOVED, NULL);
+  end(l, r);
+  if ((error == VESTRY_OK) != (r->op.took != 0)) abort();
+}
+
+void linear_remove_if(linear *l, size_t thread, size_t key, size_t back) {
+  uint64_t number = atomic_load(&l->last_put[key][(atomic_load(&l->puts[key]) + 7 - back % 8) % 8]);
+  if (!number) return;
+  recorded *r = begin(l, thread, key, LINEAR_REMOVE_IF);
+  r->op.value = number;
+  r->op.did = vestry_store_remove_if(l->store, atomic_load(&l->values[number].handle), VESTRY_CAUSE_HANGUP);
+  end(l, r);
+}
+
+void linear_tick(linear *l, size_t thread) {
+  recorded *r = begin(l, thread, LINEAR_KEYS, LINEAR_GET); /* of no key: only what leaves is of interest */
+  vestry_store_tick(l->store);
+  end(l, r);
+}
+
+/* --------------------------------------------------------------------------------------------------- checking ---- */
+
+static void print_history(const linear_op *ops, size_t count, const linear_states *before, size_t key) {
+  static const char *const names[] = {"put", "put if new", "get", "remove", "remove if", "leave"};
+  print_message("key %zu held one of:", key);
+  for (size_t i = 0; i < before->count; i++) print_message(" %llu", (unsigned long long)before->values[i]);
+  print_message("\n");
+  for (size_t i = 0; i < count; i++)
+    print_message("  [%llu, %llu] thread %zu: %s value %llu took %llu %s\n", (unsigned long long)ops[i].invoked,
+                  (unsigned long long)ops[i].returned, ops[i].thread, names[ops[i].kind],
+                  (unsigned long long)ops[i].value, (unsigned long long)ops[i].took, ops[i].did ? "did" : "");
+}
+
+static int by_time(const void *a, const void *b) {
+  uint64_t x = ((const linear_op *)a)->invoked, y = ((const linear_op *)b)->invoked;
+  return (x > y) - (x < y);
+}
+
+static bool check_key(linear *l, size_t key) {
+  linear_op ops[LINEAR_OPS];
+  size_t count = 0;
+  for (size_t t = 0; t < LINEAR_THREADS; t++)
+    for (size_t i = 0; i < l->log_count[t]; i++)
+      if (l->log[t][i].key == key) {
+        assert_true(count < LINEAR_OPS);
+        ops[count++] = l->log[t][i].op;
+      }
+  qsort(ops, count, sizeof *ops, by_time);
+  linear_states before = l->states[key];
+  if (linear_is_possible(ops, count, &l->states[key])) return true;
+  print_history(ops, count, &before, key);
+  l->states[key] = (linear_states){.count = 1};
+  return false;
+}
+
+bool linear_check(linear *l) {
+  bool possible = true;
+  for (size_t key = 0; key < LINEAR_KEYS; key++) possible &= check_key(l, key);
+  for (size_t t = 0; t < LINEAR_THREADS; t++) l->log_count[t] = 0;
+  vestry_store_stats stats;
+  vestry_store_stats_get(l->store, &stats);
+  uint64_t purged = 0;
+  for (uint64_t number = 1; number <= atomic_load(&l->values_count); number++) {
+    long purges = atomic_load(&l->values[number].purges);
+    assert_in_range(purges, 0, 1);
+    assert_int_equal(atomic_load(&l->values[number].closes), purges);
+    purged += (uint64_t)purges;
+  }
+  assert_int_equal(stats.removed, purged);
+  invariants_check(l->store, true);
+  return possible;
+}
+
+linear *linear_open(const char *type, vestry_store_options options) {
+  linear *l = &the_linear;
+  memset(l, 0, sizeof *l);
+  test_host_init(&l->host);
+  l->values = calloc(VALUES, sizeof *l->values);
+  assert_non_null(l->values);
+  for (size_t key = 0; key < LINEAR_KEYS; key++) l->states[key].count = 1; /* it holds nothing */
+  options.host = &l->host.host;
+  options.value = (vestry_value_ops){value_ref, value_unref, value_close};
+  options.purge = on_purge;
+  options.purge_ctx = l;
+  assert_int_equal(vestry_store_create(NULL, type, &options, &l->store), VESTRY_OK);
+  return l;
+}
+
+vestry_store *linear_store(linear *l) {
+  return l->store;
+}
+
+test_host *linear_host(linear *l) {
+  return &l->host;
+}
+
+void linear_end(linear *l) {
+  assert_true(linear_check(l));
+  vestry_store_destroy(l->store);
+  for (uint64_t number = 1; number <= atomic_load(&l->values_count); number++) {
+    assert_int_equal(atomic_load(&l->values[number].refs), 1);
+    assert_int_equal(atomic_load(&l->values[number].purges), atomic_load(&l->values[number].handle) != 0);
+  }
+  free(l->values);
+  test_host_assert_clean(&l->host);
+}
