@@ -5,7 +5,7 @@
 #include "store/invariants.h"
 #include "support/test.h"
 
-/* --------------------------------------------------------------------------------------------------- the search ---- */
+/* ----------------------------------------------------------------------------------------------- the search ---- */
 
 typedef struct spot {
   uint64_t done, value; /* which operations have had their moment; what the key holds then */

@@ -1,10 +1,10 @@
-/* Histories of a store, recorded while several threads use it, and whether they are linearizable key by key: whether each
- * operation can be given one moment between its call and its return, so that in the order of these moments a key that
- * holds one value at most would have answered the same.
+/* Histories of a store, recorded while several threads use it, and whether they are linearizable key by key: whether
+ * each operation can be given one moment between its call and its return, so that in the order of these moments a key
+ * that holds one value at most would have answered the same.
  *
  * The search is that of Wing and Gong, "Testing and verifying concurrent objects" (1993), with the states that were met
- * remembered after Lowe, "Testing for linearizability" (2017). It suffices to check each key alone: linearizability is a
- * local property (Herlihy and Wing 1990). */
+ * remembered after Lowe, "Testing for linearizability" (2017). It suffices to check each key alone: linearizability is
+ * a local property (Herlihy and Wing 1990). */
 #ifndef TESTS_STORE_LINEAR_H
 #define TESTS_STORE_LINEAR_H
 
