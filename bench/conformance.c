@@ -1,8 +1,9 @@
 /* vestry-conformance [--port 7331]: the server that the official Datastar SDK suite plays its cases against.
  *
- * /test takes GET, DELETE, POST, PUT and PATCH. The page's signals are the case: the events of its array are performed
- * in order and the stream ends. vestry's effects have the same options by the same names, so an event of a case becomes
- * an effect by taking its payload out. --port 0 takes a free port; the line printed says which. */
+ * /test takes GET, DELETE, POST, PUT and PATCH, from any client, with Datastar-Request or without. The page's signals
+ * are the case: the events of its array are performed in order and the stream ends. vestry's effects have the same
+ * options by the same names, so an event of a case becomes an effect by taking its payload out. --port 0 takes a free
+ * port; the line printed says which. */
 #include <civetweb.h>
 #include <errno.h>
 #include <signal.h>
@@ -42,11 +43,23 @@ static json_t *effect_of(const struct kind *kind, json_t *event) {
   return json_pack("[s,o,o]", kind->effect, payload ? json_incref(payload) : json_string(""), options);
 }
 
-static vestry_err play(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
-  json_t *events = json_object_get(vestry_request_signals(req), "events"), *event;
-  if (!json_is_array(events)) return VESTRY_INVALID; /* or not a Datastar request: those have no signals */
+/* The case; a new reference. vestry reads the signals of Datastar's client alone, so others' are read here. */
+static vestry_err read_case(const vestry_request *req, json_t **ret_case) {
+  const char *method = vestry_request_method(req), *query = vestry_request_query(req);
+  vestry_slice body = vestry_request_body(req);
+  if (vestry_request_is_datastar(req)) {
+    *ret_case = json_incref(vestry_request_signals(req));
+    return VESTRY_OK;
+  }
+  if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0 || strcmp(method, "DELETE") == 0)
+    return vestry_signals_parse_query(NULL, query, strlen(query), NULL, ret_case, NULL);
+  return vestry_signals_parse(body.data, body.len, NULL, ret_case, NULL);
+}
+
+static vestry_err play_events(json_t *events, vestry_reply *reply) {
+  if (!json_is_array(events)) return VESTRY_INVALID;
   vestry_err error = VESTRY_OK;
+  json_t *event;
   size_t i;
   json_array_foreach(events, i, event) {
     const struct kind *kind = kind_of(event);
@@ -57,6 +70,17 @@ static vestry_err play(const vestry_request *req, vestry_reply *reply, void *app
     if (error) return error;
   }
   return VESTRY_OK;
+}
+
+static vestry_err play(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  json_t *played;
+  vestry_err error = read_case(req, &played);
+  if (error) return error;
+  vestry_reply_any_client(reply);
+  error = play_events(json_object_get(played, "events"), reply);
+  json_decref(played);
+  return error;
 }
 
 static int serve(vestry *v, struct mg_context *server, const sigset_t *signals) {
@@ -86,7 +110,7 @@ static int read_port(int argc, char **argv, unsigned long *port) {
   char *end = NULL;
   errno = 0;
   if (argc == 3 && strcmp(argv[1], "--port") == 0) *port = strtoul(argv[2], &end, 10);
-  if (end && end != argv[2] && !*end && !errno && *port <= 65535) return 0;
+  if (end && end != argv[2] && !*end && !strchr(argv[2], '-') && !errno && *port <= 65535) return 0;
   fprintf(stderr, "usage: vestry-conformance [--port 0 to 65535, by default %d]\n", DEFAULT_PORT);
   return 2;
 }

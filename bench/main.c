@@ -28,13 +28,16 @@ enum { SUBCOMMANDS = sizeof subcommands / sizeof *subcommands };
 
 static int usage(FILE *to, int status) {
   for (int i = 0; i < SUBCOMMANDS; i++)
-    fprintf(to, "%s%s\n", i ? "" : "vestry-bench SUBCOMMAND\n  ", subcommands[i].help);
+    fprintf(to, "%s  %s\n", i ? "" : "vestry-bench SUBCOMMAND\n", subcommands[i].help);
   return status;
 }
 
 int main(int argc, char **argv) {
   if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) return usage(stdout, 0);
-  for (int i = 0; argc > 1 && i < SUBCOMMANDS; i++)
-    if (!strcmp(argv[1], subcommands[i].name)) return subcommands[i].run(argc - 2, argv + 2);
+  for (int i = 0; argc > 1 && i < SUBCOMMANDS; i++) {
+    if (strcmp(argv[1], subcommands[i].name) != 0) continue;
+    if (argc == 3 && !strcmp(argv[2], "--help")) return usage(stdout, 0);
+    return subcommands[i].run(argc - 2, argv + 2);
+  }
   return usage(stderr, 2);
 }

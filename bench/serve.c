@@ -54,7 +54,7 @@ static vestry_err publish(vestry *v, vestry_key key, json_t *effect) {
 /* The body as a JSON value if it is one, otherwise as a string. */
 static json_t *body_value(const vestry_request *req) {
   vestry_slice body = vestry_request_body(req);
-  json_t *value = json_loadb(body.data, body.len, JSON_DECODE_ANY, NULL);
+  json_t *value = body.len ? json_loadb(body.data, body.len, JSON_DECODE_ANY, NULL) : json_string("");
   return value ? value : json_stringn(body.data, body.len);
 }
 
@@ -137,7 +137,7 @@ static int serve_civetweb(vestry *v, uint64_t port, uint64_t threads, const sigs
     int signal_number;
     sigwait(signals, &signal_number);
   }
-  if (adapter) vestry_civetweb_stop(adapter, 10000);
+  if (adapter) vestry_civetweb_stop(adapter, 1500);
   vestry_civetweb_stop_server(server);
   vestry_civetweb_destroy(adapter);
   return error ? 1 : 0;

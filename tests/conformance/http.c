@@ -25,7 +25,7 @@ static void append(sse_text *out, const char *text) {
   sse_text_append(out, text, strlen(text));
 }
 
-static sse_text make_request(const char *method, const char *path, sse_text json) {
+static sse_text make_request(const char *method, const char *path, const char *headers, sse_text json) {
   bool in_query = strcmp(method, "GET") == 0 || strcmp(method, "DELETE") == 0;
   sse_text request = {NULL, 0};
   append(&request, method);
@@ -35,12 +35,12 @@ static sse_text make_request(const char *method, const char *path, sse_text json
     append(&request, "?datastar=");
     append_encoded(&request, json);
   }
-  append(&request, " HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\nDatastar-Request: true\r\n"
-                   "Connection: close\r\n");
+  append(&request, " HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\nConnection: close\r\n");
+  append(&request, headers);
   if (!in_query) {
-    char headers[96];
-    snprintf(headers, sizeof headers, "Content-Type: application/json\r\nContent-Length: %zu\r\n", json.len);
-    append(&request, headers);
+    char of_body[96];
+    snprintf(of_body, sizeof of_body, "Content-Type: application/json\r\nContent-Length: %zu\r\n", json.len);
+    append(&request, of_body);
   }
   append(&request, "\r\n");
   if (!in_query) sse_text_append(&request, json.data, json.len);
@@ -121,9 +121,10 @@ static const char *take_apart(sse_text bytes, http_answer *answer) {
   return NULL;
 }
 
-const char *http_request(int port, const char *method, const char *path, sse_text json, http_answer *ret_answer) {
+const char *http_request(int port, const char *method, const char *path, const char *headers, sse_text json,
+                         http_answer *ret_answer) {
   *ret_answer = (http_answer){.status = 0};
-  sse_text request = make_request(method, path, json), bytes = {NULL, 0};
+  sse_text request = make_request(method, path, headers, json), bytes = {NULL, 0};
   const char *why = exchange(port, request, &bytes);
   if (!why) why = take_apart(bytes, ret_answer);
   sse_text_finish(&request);

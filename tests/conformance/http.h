@@ -10,9 +10,10 @@ typedef struct http_answer {
   sse_text body; /* dechunked */
 } http_answer;
 
-/* method with the JSON in the query (GET, DELETE) or as the body. NULL, or what went wrong; a body that is chunked must
- * have its last chunk, one with a length that length. */
-const char *http_request(int port, const char *method, const char *path, sse_text json, http_answer *ret_answer);
+/* method with the JSON in the query (GET, DELETE) or as the body, headers (lines, each with its CRLF) beside our own.
+ * NULL, or what went wrong; a body that is chunked must have its last chunk, one with a length that length. */
+const char *http_request(int port, const char *method, const char *path, const char *headers, sse_text json,
+                         http_answer *ret_answer);
 void http_finish(http_answer *answer);
 
 /* Whether the head has this header with this value; name in any case. */

@@ -1,6 +1,6 @@
 /* conformance_runner SERVER: starts the conformance server on a free port, plays every official case against it with
- * every method, and compares by the official rule and by bytes. The cases are in VESTRY_CONFORMANCE_DIR. Exit status 0,
- * 1, or 77 when there are no cases to play. */
+ * every method, as Datastar's client and as any other, and compares by the official rule and by bytes. The cases are in
+ * VESTRY_CONFORMANCE_DIR. Exit status 0, 1, or 77 when there are no cases to play. */
 #include <dirent.h>
 #include <signal.h>
 #include <stdint.h>
@@ -18,6 +18,10 @@ enum { OFFICIAL_CASES = 20, SKIPPED = 77, PATIENCE_S = 60 };
 
 static const char *const methods[] = {"GET", "DELETE", "POST", "PUT", "PATCH"};
 enum { METHODS = sizeof methods / sizeof *methods };
+
+/* Who asks: Datastar's client, and one that does not say so. */
+static const char *const clients[] = {"Datastar-Request: true\r\n", ""};
+enum { CLIENTS = sizeof clients / sizeof *clients, WAYS = METHODS * CLIENTS };
 
 static int failures;
 
@@ -63,11 +67,12 @@ static void play(int port, const char *directory) {
     fail(directory, "-", "no case");
   } else {
     sse_text canonical = conformance_canonical(expected);
-    for (int i = 0; i < METHODS; i++) {
+    for (int i = 0; i < WAYS; i++) {
       http_answer answer;
-      const char *why = http_request(port, methods[i], "/test", input, &answer);
+      const char *method = methods[i % METHODS];
+      const char *why = http_request(port, method, "/test", clients[i / METHODS], input, &answer);
       if (!why) why = check_answer(&answer, expected, canonical);
-      if (why) fail(directory, methods[i], why);
+      if (why) fail(directory, method, why);
       if (why && answer.body.data) printf("%s", answer.body.data);
       http_finish(&answer);
     }
@@ -99,12 +104,13 @@ static void play_nonsense(int port) {
   static const char *const bodies[] = {
       "", "{}", "[]", "{\"events\":1}", "{\"events\":[{\"type\":\"x\"}]}", "{\"events\":[1]}", "{"};
   for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
-    for (int method = 0; method < METHODS; method++) {
+    for (int way = 0; way < WAYS; way++) {
       http_answer answer;
+      const char *method = methods[way % METHODS];
       sse_text body = {(char *)(uintptr_t)bodies[i], strlen(bodies[i])};
-      const char *why = http_request(port, methods[method], "/test", body, &answer);
+      const char *why = http_request(port, method, "/test", clients[way / METHODS], body, &answer);
       if (!why && answer.status != 400) why = answer.head.data;
-      if (why) fail(bodies[i], methods[method], why);
+      if (why) fail(bodies[i], method, why);
       http_finish(&answer);
     }
   }
@@ -130,6 +136,6 @@ int main(int argc, char **argv) {
   kill(server, SIGTERM);
   if (waitpid(server, &status, 0) != server || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
     fail(argv[1], "-", "the server did not end well");
-  printf("%d cases, each with %d methods; %d failures\n", played, METHODS, failures);
+  printf("%d cases, each in %d ways; %d failures\n", played, WAYS, failures);
   return failures ? 1 : 0;
 }
