@@ -38,7 +38,7 @@ typedef struct vsi_table {
   /* Kept only if there is a bound: places taken, soon to be taken too. A line of its own. */
   _Alignas(VSI_CACHE_LINE) _Atomic(size_t) count;
   _Alignas(VSI_CACHE_LINE) _Atomic(uint64_t) begun; /* grace periods, see shard.c */
-  _Atomic(uint64_t) completed;
+  _Atomic(uint64_t) passed, completed;
   /* Of each shard, the tick its oldest slot is filed under, and its eldest was born; NONE. Written under its lock when
    * it changes, read by whoever looks for a victim or a deadline. */
   _Alignas(VSI_CACHE_LINE) _Atomic(uint32_t) oldest[VSI_SHARDS_MAX];
