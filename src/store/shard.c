@@ -105,6 +105,8 @@ void vsi_shard_part(vsi_table *table, vsi_shard *shard, vsi_leaving *leaving) {
       vsi_slab_give(&shard->slab, slot);
     }
   }
+  if (leaving->readers && !atomic_load_explicit(&table->unsettled, memory_order_relaxed))
+    atomic_store_explicit(&table->unsettled, true, memory_order_relaxed); /* who ticks next looks */
   leaving->taken = 0;
 }
 
@@ -199,14 +201,16 @@ void vsi_shard_uncount(vsi_shard *shard) {
   vsi_shard_unlock(shard);
 }
 
-void vsi_shard_tidy(vsi_table *table, vsi_shard *shard) {
+bool vsi_shard_tidy(vsi_table *table, vsi_shard *shard) {
   vsi_leaving leaving;
-  bool more;
+  bool more, settled;
   do {
     vsi_leaving_init(&leaving, table->host);
     vsi_shard_lock(shard);
     vsi_shard_settle(table, shard, true, &leaving);
-    more = leaving.rests_count > 0 && (shard->waiting || shard->fresh);
+    settled = !shard->waiting && !shard->fresh;
+    more = leaving.rests_count > 0 && !settled;
     vsi_shard_release(table, shard, &leaving);
   } while (more);
+  return settled;
 }
