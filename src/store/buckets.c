@@ -121,8 +121,8 @@ void vsi_buckets_finish(vsi_buckets *buckets) {
 /* A bit for each word of a bucket whose tag this is; of an empty one too, if the tag is 0. */
 #if defined(__SSE2__) && !defined(__SANITIZE_THREAD__) && !VSI_THREAD_SANITIZER
 /* Four 16-byte loads. Each word's eight bytes are read at once, as every x86-64 does; a hit is read again as an atomic.
- * The loads come after the section's read-modify-write, which orders them like the seq_cst loads below. The eighth lane
- * is the count, masked out. */
+ * The processor keeps loads in order, and the compiler does not move them before the section's signal fence. The eighth
+ * lane is the count, masked out. */
 static inline uint32_t words_tagged(const bucket *in, uint64_t tag) {
   const __m128i *at = (const __m128i *)(const void *)in;
   __m128i wanted = _mm_set1_epi32((int)tag), hits[2];

@@ -1,5 +1,9 @@
 /* What falls due in a table, and when. */
+#include "base/memory.h"
 #include "store/table.h"
+
+/* References that could not be dropped at once, because a reader was inside, are dropped this soon. */
+#define SETTLE_WITHIN_NS UINT64_C(100000000)
 
 /* An entry that was last used in tick t is due when a whole idle time has passed since that tick ended: in tick
  * t + idle_ticks + 1, never early, at most one tick late, or two when uses are noted by the coarse clock. The same for
@@ -39,10 +43,13 @@ static bool expire_some(vsi_table *table, vsi_shard *shard, uint32_t now) {
 void vsi_table_tick(void *self) {
   vsi_table *table = self;
   uint32_t now = (uint32_t)vsi_table_ticks(table, table->host->now_ns(table->host->ctx)) & VSI_TICK_MASK;
+  bool settled = true;
+  atomic_store_explicit(&table->unsettled, false, memory_order_relaxed); /* from here on others may set it again */
   for (uint32_t i = 0; i < table->shards_count; i++) {
     while (expire_some(table, &table->shards[i], now)) continue;
-    vsi_shard_tidy(table, &table->shards[i]);
+    if (!vsi_shard_tidy(table, &table->shards[i])) settled = false;
   }
+  if (!settled) atomic_store_explicit(&table->unsettled, true, memory_order_relaxed);
 }
 
 /* The time at which a tick that began some ticks ago will be `span` whole ticks old; beyond the end of the clock:
@@ -55,8 +62,10 @@ static uint64_t due_ns(const vsi_table *table, uint64_t now_tick, uint32_t then,
 
 uint64_t vsi_table_next_deadline_ns(void *self) {
   const vsi_table *table = self;
-  if (!table->idle_ticks && !table->lifetime_ticks) return UINT64_MAX;
-  uint64_t now_tick = vsi_table_ticks(table, table->now_ns(table->host->ctx)), deadline = UINT64_MAX;
+  bool unsettled = atomic_load_explicit(&table->unsettled, memory_order_relaxed);
+  if (!table->idle_ticks && !table->lifetime_ticks && !unsettled) return UINT64_MAX;
+  uint64_t now_ns = table->now_ns(table->host->ctx), now_tick = vsi_table_ticks(table, now_ns), deadline = UINT64_MAX;
+  if (unsettled) deadline = vsi_add_saturating(now_ns, SETTLE_WITHIN_NS);
   for (uint32_t i = 0; i < table->shards_count; i++) {
     uint32_t oldest = atomic_load_explicit(&table->oldest[i], memory_order_relaxed);
     uint32_t eldest = atomic_load_explicit(&table->eldest[i], memory_order_relaxed);

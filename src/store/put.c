@@ -117,6 +117,8 @@ static step get_place(putting *p) {
     vsi_shard_settle(table, from, false, &p->leaving);
     p->has_place = evict_from(p, from);
     vsi_shard_release(table, from, &p->leaving);
+  } else if (!from) {
+    sched_yield(); /* all places are in the hands of puts that run their callbacks */
   }
   vsi_shard_lock(p->shard);
   return STEP_AGAIN;

@@ -1,5 +1,8 @@
 #include "store/sections.h"
 
+#include <errno.h>
+#include <sched.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -50,12 +53,19 @@ static bool can_membarrier(void) {
 }
 
 static void barrier_everywhere(const vsi_sections *sections) {
-#if defined(__linux__)
-  if (sections->asymmetric && syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0) return;
-#else
-  (void)sections;
-#endif
   atomic_thread_fence(memory_order_seq_cst);
+  if (!sections->asymmetric) return;
+#if defined(__linux__)
+  /* It worked when the store was made, and fails only for want of kernel memory, or because the process has forbidden
+   * it to itself since. Then time must do: a store is seen by all processors long before a millisecond has passed. */
+  for (int tries = 0; tries < 100; tries++) {
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0) return;
+    if (errno != EINTR && errno != ENOMEM) break;
+    sched_yield();
+  }
+  nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+  atomic_thread_fence(memory_order_seq_cst);
+#endif
 }
 
 void vsi_section_barrier(void) {

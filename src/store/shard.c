@@ -105,6 +105,8 @@ void vsi_shard_part(vsi_table *table, vsi_shard *shard, vsi_leaving *leaving) {
       vsi_slab_give(&shard->slab, slot);
     }
   }
+  if (leaving->readers && !atomic_load_explicit(&table->unsettled, memory_order_relaxed))
+    atomic_store_explicit(&table->unsettled, true, memory_order_relaxed); /* who ticks next looks */
   leaving->taken = 0;
 }
 
@@ -120,14 +122,17 @@ static void rest(vsi_shard *shard, uint32_t *list, vsi_leaving *leaving) {
   }
 }
 
-/* A grace period that one shard makes serves all: it is numbered from `begun` before it begins, and when it is over
- * `completed` says so. Slots in `fresh` were unlinked before G1 read a number; a grace period with a later one began
- * after they were (a number is drawn by a read-modify-write, and the barrier comes after it), so once one is complete
- * they are free. Acquire in G2 pairs with the release of who completed it, and so with the readers it saw leave. */
-static void complete(vsi_table *table, uint64_t number) {
-  uint64_t completed = atomic_load_explicit(&table->completed, memory_order_relaxed);
-  while (completed < number && !atomic_compare_exchange_weak_explicit(&table->completed, &completed, number,
-                                                                      memory_order_release, memory_order_relaxed))
+/* A grace period that one shard makes serves others too. Its number is drawn from `begun` before its barrier; after the
+ * barrier `passed` says so. Slots in `fresh` were unlinked before G1 read a number. Unlinked, but perhaps not yet for
+ * all to see: a grace period with a later number may have had its barrier pass a reader's processor first, and ours,
+ * with the unlinking on its way, after that; it has missed the reader. But when its barrier has passed everywhere, the
+ * unlinking is seen by all who read of that in `passed` [G3], and by all whom their barriers pass. So a grace period
+ * serves what was unlinked before the number that it read in G3 was drawn, and that number goes into `completed` when
+ * it is over. Acquire in G2 pairs with the release of who completed it, and so with the readers it saw leave. */
+static void raise_to(_Atomic(uint64_t) *number, uint64_t to) {
+  uint64_t now = atomic_load_explicit(number, memory_order_relaxed);
+  while (now < to &&
+         !atomic_compare_exchange_weak_explicit(number, &now, to, memory_order_release, memory_order_relaxed))
     continue;
 }
 
@@ -140,22 +145,25 @@ bool vsi_shard_is_settled(const vsi_table *table, const vsi_shard *shard) {
 void vsi_shard_settle(vsi_table *table, vsi_shard *shard, bool all, vsi_leaving *leaving) {
   if (shard->holders) return;
   if (shard->waiting && vsi_grace_is_over(&table->sections, &shard->grace)) {
-    complete(table, shard->waiting_number);
+    raise_to(&table->completed, shard->waiting_serves);
     rest(shard, &shard->waiting, leaving);
   }
   if (shard->waiting || !shard->fresh) return;
   if (atomic_load_explicit(&table->completed, memory_order_acquire) > shard->fresh_begun) { /* [G2] */
     shard->waiting = shard->fresh;
-    shard->waiting_number = 0;
+    shard->waiting_serves = 0;
     shard->fresh = shard->fresh_count = 0;
     vsi_grace_none(&shard->grace);
     rest(shard, &shard->waiting, leaving);
   } else if (all || shard->fresh_count >= table->grace_batch) {
     shard->waiting = shard->fresh;
-    shard->waiting_number = atomic_fetch_add_explicit(&table->begun, 1, memory_order_seq_cst) + 1;
     shard->fresh = shard->fresh_count = 0;
-    if (!vsi_grace_begin(&table->sections, &shard->grace)) return;
-    complete(table, shard->waiting_number);
+    shard->waiting_serves = atomic_load_explicit(&table->passed, memory_order_acquire); /* [G3] */
+    uint64_t number = atomic_fetch_add_explicit(&table->begun, 1, memory_order_seq_cst) + 1;
+    bool none = vsi_grace_begin(&table->sections, &shard->grace);
+    raise_to(&table->passed, number);
+    if (!none) return;
+    raise_to(&table->completed, shard->waiting_serves);
     rest(shard, &shard->waiting, leaving);
   }
 }
@@ -193,14 +201,16 @@ void vsi_shard_uncount(vsi_shard *shard) {
   vsi_shard_unlock(shard);
 }
 
-void vsi_shard_tidy(vsi_table *table, vsi_shard *shard) {
+bool vsi_shard_tidy(vsi_table *table, vsi_shard *shard) {
   vsi_leaving leaving;
-  bool more;
+  bool more, settled;
   do {
     vsi_leaving_init(&leaving, table->host);
     vsi_shard_lock(shard);
     vsi_shard_settle(table, shard, true, &leaving);
-    more = leaving.rests_count > 0 && (shard->waiting || shard->fresh);
+    settled = !shard->waiting && !shard->fresh;
+    more = leaving.rests_count > 0 && !settled;
     vsi_shard_release(table, shard, &leaving);
   } while (more);
+  return settled;
 }

@@ -23,7 +23,7 @@ typedef struct vsi_shard {
   vsi_slab slab;
   uint32_t cleared; /* hashes up to here are gone for good: it is closed */
   uint32_t born_first, born_last;
-  uint64_t waiting_number; /* of the grace period that waiting waits for */
+  uint64_t waiting_serves; /* what was unlinked before this number is served by waiting's grace period too */
   uint64_t hits, misses;   /* of look-ups that had no section */
   uint64_t put, live;      /* and removed: */
   uint64_t removed[VESTRY_CAUSE_COUNT];

@@ -176,12 +176,15 @@ vestry_err vestry_store_remove(vestry_store *store, vestry_scope scope, const ve
   size_t count = store->ops->remove(store->self, &scoped.key, cause);
   vsi_scoped_key_finish(&scoped);
   if (count == 0) return VESTRY_NOT_FOUND;
+  vsi_store_driver_wake(store);
   if (ret_count) *ret_count = count;
   return VESTRY_OK;
 }
 
 bool vestry_store_remove_if(vestry_store *store, vestry_handle handle, vestry_cause cause) {
-  return handle && is_cause(cause) && store->ops->remove_if(store->self, handle, cause);
+  if (!handle || !is_cause(cause) || !store->ops->remove_if(store->self, handle, cause)) return false;
+  vsi_store_driver_wake(store);
+  return true;
 }
 
 vestry_err vestry_store_list(vestry_store *store, const vestry_scope *only_scope, size_t page_count,

@@ -53,6 +53,24 @@ static void a_lone_thread_gives_references_back_at_once(void **state) {
   world_end(&w);
 }
 
+/* A reader is inside while a value leaves: its reference cannot be dropped then, but it is without any traffic. */
+static void what_a_reader_holds_up_is_due_soon(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.idle_ms = VESTRY_NEVER_MS});
+  vestry_handle handle;
+  value *v = world_new(&w, KEY, &handle);
+  assert_true(w.store->ops->next_deadline_ns(w.store->self) == UINT64_MAX);
+  vsi_section *section = vsi_section_enter(&table()->sections);
+  assert_true(vestry_store_remove_if(w.store, handle, VESTRY_CAUSE_HANGUP));
+  assert_int_equal(atomic_load(&v->closes), 1);
+  assert_int_equal(atomic_load(&v->refs), 2);
+  assert_true(vestry_store_tick(w.store) <= atomic_load(&w.th->now_ns) + 100 * MS);
+  assert_int_equal(atomic_load(&v->refs), 2); /* still inside */
+  vsi_section_leave(section);
+  assert_true(vestry_store_tick(w.store) == UINT64_MAX);
+  assert_int_equal(atomic_load(&v->refs), 1);
+  world_end(&w);
+}
+
 static void *look_once(void *ctx) {
   world_get(ctx, "s", KEY, NULL, 1);
   return NULL;
@@ -335,6 +353,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(ticks_are_exact),
       BOTH(a_lone_thread_gives_references_back_at_once),
+      BOTH(what_a_reader_holds_up_is_due_soon),
       BOTH(among_several_they_come_back_with_the_tick),
       BOTH(what_is_looked_at_stays_whole),
       BOTH(any_number_may_be_asked_for_as_a_handle),
