@@ -28,9 +28,23 @@ struct app {
 
 /* ------------------------------------------------------------------------------------ what happens ---------------- */
 
+/* What changes the counter may come from a page, or from curl. A page's signals have been read by vestry; of anybody
+ * else who sends some, only their form is looked at. */
+static vestry_err from_anybody(const vestry_request *req, vestry_reply *reply) {
+  vestry_reply_any_client(reply);
+  if (vestry_request_is_datastar(req)) return VESTRY_OK;
+  vestry_slice body = vestry_request_body(req);
+  json_t *signals;
+  vestry_err err = vestry_signals_parse(body.data, body.len, NULL, &signals, NULL);
+  if (!err) json_decref(signals);
+  return err;
+}
+
 /* PUT /: this request's stream is to stay open, kept under the key. What it starts with is an effect: plain data. */
 static vestry_err start(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
+  vestry_err err = from_anybody(req, reply);
+  if (err) return err;
   session_cookie(req, reply);
   vestry_reply_key(reply, COUNTER);
   vestry_reply_keep(reply, app->options.policy, TABS_MAX);
@@ -40,9 +54,11 @@ static vestry_err start(const vestry_request *req, vestry_reply *reply, void *ct
 /* POST /jump: the same key, so it is the stored streams that are told, and this request is answered 204. */
 static vestry_err jump(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
+  vestry_err err = from_anybody(req, reply);
+  if (err) return err;
   uint64_t handled;
   const vestry_host *host = vestry_host_of(app->v);
-  vestry_err err = host->random(host->ctx, &handled, sizeof handled);
+  err = host->random(host->ctx, &handled, sizeof handled);
   if (err != VESTRY_OK) return err;
   char name[17];
   snprintf(name, sizeof name, "%016" PRIx64, handled);
@@ -165,7 +181,7 @@ static vestry_err serve(struct app *app, struct server *server) {
     fflush(stdout);
     server_wait();
   }
-  vestry_civetweb_stop(web, 1500); /* the streams are aborted, so that the browsers come back */
+  vestry_civetweb_stop(web, 700); /* the streams are aborted, so that the browsers come back */
   vestry_civetweb_stop_server(server->civetweb);
   vestry_civetweb_destroy(web);
   return err;

@@ -62,7 +62,8 @@ bool server_start(struct server *server, const struct options *options) {
 }
 
 /* The last resort: a worker of civetweb's that is in the middle of a write to a client which does not read comes back
- * from its poll(2) only every two seconds. What a process leaves, the kernel closes, and nothing here needs saving. */
+ * from its poll(2) only every two seconds, and so does one that waits for a request. What a process leaves, the kernel
+ * closes, and nothing here needs saving. */
 static void give_up(int signal_number) {
   (void)signal_number;
   _exit(0);
@@ -74,5 +75,5 @@ void server_wait(void) {
   sigwait(&signals, &received);
   struct sigaction action = {.sa_handler = give_up};
   sigaction(SIGALRM, &action, NULL);
-  setitimer(ITIMER_REAL, &(struct itimerval){.it_value = {.tv_sec = 1, .tv_usec = 800000}}, NULL);
+  setitimer(ITIMER_REAL, &(struct itimerval){.it_value = {.tv_sec = 1, .tv_usec = 200000}}, NULL);
 }
