@@ -27,7 +27,7 @@ static bool answers(const linear_op *op, uint64_t value, uint64_t *ret_after) {
   case LINEAR_PUT_NEW:
     if (op->did) *ret_after = op->value;
     return op->did == (value == 0);
-  case LINEAR_GET: return op->value == value;
+  case LINEAR_GET: return op->value == value || (op->value == 0 && value <= op->took);
   case LINEAR_REMOVE: *ret_after = 0; return op->took == value;
   case LINEAR_REMOVE_IF:
     if (op->did) *ret_after = 0;
@@ -112,14 +112,16 @@ bool linear_is_possible(const linear_op *ops, size_t count, linear_states *state
 
 /* -------------------------------------------------------------------------------------------------- recording ---- */
 
-enum { VALUES = 1 << 16, OPS_OF_THREAD = 1024 };
+enum { VALUES = 1 << 16, OPS_OF_THREAD = 4096, FILLERS = 1000 /* the first of their keys */ };
 
 typedef struct linear_value {
   linear *owner;
   uint64_t number;
   size_t key;
+  _Atomic(uint64_t) born_ns;
   _Atomic(long) refs, purges, closes;
   _Atomic(uint64_t) handle;
+  _Atomic(uint64_t) used_ns, used_stamp; /* the last use that has returned: when it began, when it returned */
 } linear_value;
 
 typedef struct recorded {
@@ -131,6 +133,8 @@ struct linear {
   test_host host;
   vestry_store *store;
   _Atomic(uint64_t) clock;
+  uint64_t span_ns;     /* for which every value may be found; UINT64_MAX: for ever */
+  uint64_t idle_ns;     /* for which one that is used is not idle */
   linear_value *values; /* by number; 0 is none */
   _Atomic(uint64_t) values_count;
   _Atomic(uint64_t) last_put[LINEAR_KEYS][8];
@@ -148,16 +152,37 @@ static uint64_t stamp(linear *l) {
   return atomic_fetch_add(&l->clock, 1) + 1;
 }
 
+/* Points of a schedule in callbacks, when there is one; see schedule/. */
+static void (*callback_point)(void);
+
+void linear_set_point(void (*point)(void)) {
+  callback_point = point;
+}
+
+static void pause_here(void) {
+  if (callback_point) callback_point();
+}
+
 static void value_ref(void *v) {
+  pause_here();
   atomic_fetch_add(&((linear_value *)v)->refs, 1);
 }
 
 static void value_unref(void *v) {
+  pause_here();
   if (atomic_fetch_sub(&((linear_value *)v)->refs, 1) <= 1) abort(); /* the recorder has one */
+}
+
+/* While a callback runs the store still has its reference. */
+static void assert_held(const linear_value *v) {
+  if (atomic_load(&v->refs) < 2) abort();
+  pause_here();
+  if (atomic_load(&v->refs) < 2) abort();
 }
 
 static void value_close(void *v, vestry_cause cause) {
   (void)cause;
+  assert_held(v);
   atomic_fetch_add(&((linear_value *)v)->closes, 1);
 }
 
@@ -168,14 +193,41 @@ static recorded *record(linear *l, size_t thread, size_t key, linear_kind kind) 
   return made;
 }
 
+/* Keys are numbers, or long enough to be kept outside of their slots. */
+static vestry_key key_of(size_t key, char text[80]) {
+  if (key % 2 == 0) return vestry_key_integer((int64_t)key);
+  snprintf(text, 80, "a key that is kept outside, number %zu", key);
+  return vestry_key_string(text);
+}
+
+static void text_of(size_t key, char text[80]) {
+  if (key % 2 == 0)
+    snprintf(text, 80, "%zu", key);
+  else
+    snprintf(text, 80, "\"a key that is kept outside, number %zu\"", key);
+}
+
+/* Never early: whatever use had returned when the operation began that found it idle, is as long ago. */
+static void assert_idle(const linear *l, const linear_value *v) {
+  if (atomic_load(&v->used_stamp) < current->op.invoked &&
+      atomic_load(&l->host.now_ns) - atomic_load(&v->used_ns) < l->idle_ns)
+    abort();
+}
+
 static void on_purge(const vestry_purged *purged, void *ctx) {
   linear *l = ctx;
-  const linear_value *v = purged->value;
-  atomic_fetch_add(&((linear_value *)purged->value)->purges, 1);
+  linear_value *v = purged->value;
+  assert_held(v);
+  char key[80], expected[80]; /* read after the pause, while it must still be there */
+  if (vestry_key_format(purged->key, purged->key_len, key, sizeof key, NULL)) abort();
+  text_of(v->key, expected);
+  if (strcmp(key, expected) != 0) abort();
+  atomic_fetch_add(&v->purges, 1);
+  if (purged->cause == VESTRY_CAUSE_IDLE && callback_point) assert_idle(l, v);
   if (purged->cause == VESTRY_CAUSE_REPLACED || purged->cause == VESTRY_CAUSE_REMOVED) {
     current->op.took = v->number;
-  } else if (purged->cause != VESTRY_CAUSE_HANGUP && purged->cause != VESTRY_CAUSE_SHUTDOWN) {
-    recorded *leave = record(l, current_thread, v->key, LINEAR_LEAVE);
+  } else if (purged->cause != VESTRY_CAUSE_HANGUP) {
+    recorded *leave = record(l, current_thread, v->key < LINEAR_KEYS ? v->key : LINEAR_KEYS, LINEAR_LEAVE);
     leave->op.value = v->number;
     leave->op.invoked = current->op.invoked;
     leave->op.returned = stamp(l);
@@ -193,62 +245,101 @@ static void end(linear *l, recorded *r) {
   r->op.returned = stamp(l);
 }
 
-static vestry_key key_of(size_t key) {
-  return vestry_key_integer((int64_t)key);
-}
-
 static const vestry_scope scope = {"s", 1};
 
-void linear_put(linear *l, size_t thread, size_t key, vestry_put_policy policy) {
+static void used(const recorded *r, linear_value *v, uint64_t since_ns) {
+  atomic_store(&v->used_ns, since_ns);
+  atomic_store(&v->used_stamp, r->op.returned);
+}
+
+static linear_value *new_value(linear *l, size_t key) {
   uint64_t number = atomic_fetch_add(&l->values_count, 1) + 1;
   if (number >= VALUES) abort();
   linear_value *v = &l->values[number];
   v->owner = l;
   v->number = number;
   v->key = key;
+  atomic_store(&v->born_ns, atomic_load(&l->host.now_ns));
   atomic_store(&v->refs, 1);
-  vestry_key k = key_of(key);
+  return v;
+}
+
+void linear_put(linear *l, size_t thread, size_t key, vestry_put_policy policy) {
+  linear_value *v = new_value(l, key);
+  uint64_t number = v->number;
+  char text[80];
+  vestry_key k = key_of(key, text);
   vestry_put_result result = {0};
+  uint64_t now_ns = atomic_load(&l->host.now_ns);
   recorded *r = begin(l, thread, key, policy == VESTRY_PUT_REJECT ? LINEAR_PUT_NEW : LINEAR_PUT);
   r->op.value = number;
   vestry_err error = vestry_store_put(l->store, scope, &k, v, policy, 0, &result);
   end(l, r);
   r->op.did = error == VESTRY_OK;
-  if (error == VESTRY_NO_MEMORY) l->log_count[thread] -= r == &l->log[thread][l->log_count[thread] - 1];
-  if (error == VESTRY_NO_MEMORY && r->op.took) abort(); /* it has changed something all the same */
-  if (error && error != VESTRY_EXISTS && error != VESTRY_NO_MEMORY) abort();
+  if (error == VESTRY_NO_MEMORY || error == VESTRY_CLOSED) {
+    if (r->op.took) abort(); /* it has changed something all the same */
+    r->key = LINEAR_KEYS;    /* nothing has happened */
+  } else if (error && error != VESTRY_EXISTS) {
+    abort();
+  }
   if (!error) {
+    used(r, v, now_ns);
     atomic_store(&v->handle, result.handle);
     atomic_store(&l->last_put[key][atomic_fetch_add(&l->puts[key], 1) % 8], number);
   }
 }
 
+/* Nothing was found: what may have been due? */
+static void found_nothing(linear *l, recorded *r) {
+  uint64_t number = l->span_ns == UINT64_MAX ? 0 : atomic_load(&l->values_count);
+  for (uint64_t born_ns; number; number--) {
+    born_ns = atomic_load(&l->values[number].born_ns); /* 0: it is just being made */
+    if (born_ns && born_ns + l->span_ns <= atomic_load(&l->host.now_ns)) break;
+  }
+  r->op.took = number;
+}
+
 void linear_get(linear *l, size_t thread, size_t key) {
-  vestry_key k = key_of(key);
+  char text[80];
+  vestry_key k = key_of(key, text);
   void *found[1];
   size_t count = 1;
+  uint64_t now_ns = atomic_load(&l->host.now_ns);
   recorded *r = begin(l, thread, key, LINEAR_GET);
   vestry_err error = vestry_store_get(l->store, scope, &k, found, &count);
   end(l, r);
-  if (error) return;
+  if (error) {
+    found_nothing(l, r);
+    return;
+  }
   r->op.value = ((linear_value *)found[0])->number;
+  used(r, found[0], now_ns);
   value_unref(found[0]);
 }
 
 static void look(void *v, void *ctx) {
   if (atomic_load(&((linear_value *)v)->refs) < 2) abort(); /* the store's reference, while we look */
+  pause_here();
+  if (atomic_load(&((linear_value *)v)->refs) < 2) abort();
   ((recorded *)ctx)->op.value = ((linear_value *)v)->number;
 }
 
 void linear_with(linear *l, size_t thread, size_t key) {
-  vestry_key k = key_of(key);
+  char text[80];
+  vestry_key k = key_of(key, text);
+  uint64_t now_ns = atomic_load(&l->host.now_ns);
   recorded *r = begin(l, thread, key, LINEAR_GET);
-  vestry_store_with(l->store, scope, &k, look, r);
+  vestry_err error = vestry_store_with(l->store, scope, &k, look, r);
   end(l, r);
+  if (error)
+    found_nothing(l, r);
+  else
+    used(r, &l->values[r->op.value], now_ns);
 }
 
 void linear_remove(linear *l, size_t thread, size_t key) {
-  vestry_key k = key_of(key);
+  char text[80];
+  vestry_key k = key_of(key, text);
   recorded *r = begin(l, thread, key, LINEAR_REMOVE);
   vestry_err error = vestry_store_remove(l->store, scope, &k, VESTRY_CAUSE_REMOVED, NULL);
   end(l, r);
@@ -267,6 +358,59 @@ void linear_remove_if(linear *l, size_t thread, size_t key, size_t back) {
 void linear_tick(linear *l, size_t thread) {
   recorded *r = begin(l, thread, LINEAR_KEYS, LINEAR_GET); /* of no key: only what leaves is of interest */
   vestry_store_tick(l->store);
+  end(l, r);
+}
+
+void linear_fill(linear *l, size_t thread, size_t number) {
+  linear_value *v = new_value(l, FILLERS + number);
+  char text[80];
+  vestry_key k = key_of(FILLERS + number, text);
+  vestry_put_result result = {0};
+  uint64_t now_ns = atomic_load(&l->host.now_ns);
+  recorded *r = begin(l, thread, LINEAR_KEYS, LINEAR_PUT);
+  vestry_err error = vestry_store_put(l->store, scope, &k, v, VESTRY_PUT_REPLACE, 0, &result);
+  end(l, r);
+  if (error) return;
+  atomic_store(&v->handle, result.handle);
+  used(r, v, now_ns);
+}
+
+void linear_empty(linear *l, size_t thread, size_t number) {
+  char text[80];
+  vestry_key k = key_of(FILLERS + number, text);
+  recorded *r = begin(l, thread, LINEAR_KEYS, LINEAR_REMOVE);
+  vestry_store_remove(l->store, scope, &k, VESTRY_CAUSE_REMOVED, NULL);
+  end(l, r);
+}
+
+typedef struct named {
+  char keys[64][80];
+  size_t count;
+} named;
+
+static void on_listed(const vestry_listed *listed, void *ctx) {
+  named *n = ctx;
+  char key[80] = {0};
+  pause_here();
+  if (vestry_key_format(listed->key, listed->key_len, key, sizeof key, NULL) || !listed->values_count) abort();
+  if (n->count == 64) return;
+  for (size_t i = 0; i < n->count; i++)
+    if (!memcmp(n->keys[i], key, sizeof key)) abort();
+  memcpy(n->keys[n->count++], key, sizeof key);
+}
+
+void linear_close(linear *l, size_t thread) {
+  recorded *r = begin(l, thread, LINEAR_KEYS, LINEAR_GET);
+  vestry_store_close(l->store);
+  end(l, r);
+}
+
+void linear_list(linear *l, size_t thread) {
+  named n;
+  n.count = 0;
+  recorded *r = begin(l, thread, LINEAR_KEYS, LINEAR_GET);
+  for (vestry_list_cursor cursor = {0}; !cursor.done;)
+    if (vestry_store_list(l->store, NULL, 3, &cursor, on_listed, &n)) break; /* no memory */
   end(l, r);
 }
 
@@ -330,6 +474,11 @@ linear *linear_open(const char *type, vestry_store_options options) {
   l->values = calloc(VALUES, sizeof *l->values);
   assert_non_null(l->values);
   for (size_t key = 0; key < LINEAR_KEYS; key++) l->states[key].count = 1; /* it holds nothing */
+  l->span_ns = UINT64_MAX;
+  if (options.lifetime_ms) l->span_ns = options.lifetime_ms * 1000000;
+  if (options.idle_ms && options.idle_ms != VESTRY_NEVER_MS && options.idle_ms * 1000000 < l->span_ns)
+    l->span_ns = options.idle_ms * 1000000;
+  l->idle_ns = options.idle_ms * 1000000;
   options.host = &l->host.host;
   options.value = (vestry_value_ops){value_ref, value_unref, value_close};
   options.purge = on_purge;
@@ -347,6 +496,7 @@ test_host *linear_host(linear *l) {
 }
 
 void linear_end(linear *l) {
+  linear_close(l, 0);
   assert_true(linear_check(l));
   vestry_store_destroy(l->store);
   for (uint64_t number = 1; number <= atomic_load(&l->values_count); number++) {

@@ -16,7 +16,9 @@ enum { LINEAR_KEYS = 8, LINEAR_THREADS = 8, LINEAR_OPS = 64 /* of one key in one
 typedef enum linear_kind {
   LINEAR_PUT,       /* value: what was put; took: what it displaced, 0: nothing */
   LINEAR_PUT_NEW,   /* put if there is nothing. did: it was; value */
-  LINEAR_GET,       /* value: what was found, 0: nothing */
+  LINEAR_GET,       /* value: what was found, 0: nothing; then took: the time of values up to this may have come. (A
+                       look-up passes over what is due before anybody has taken it out, and who read the clock before may
+                       still replace it.) */
   LINEAR_REMOVE,    /* took: what was removed, 0: nothing was there */
   LINEAR_REMOVE_IF, /* value: which. did: it was there */
   LINEAR_LEAVE      /* value: the store itself took it out, in this operation or another of the same thread */
@@ -44,6 +46,8 @@ bool linear_is_possible(const linear_op *ops, size_t count, linear_states *state
 typedef struct linear linear;
 /* host: its own is used if NULL. */
 linear *linear_open(const char *type, vestry_store_options options);
+/* To be called in every callback; NULL: nothing. */
+void linear_set_point(void (*point)(void));
 vestry_store *linear_store(linear *l);
 test_host *linear_host(linear *l);
 /* By thread `thread`, which makes one call at a time, on a key. */
@@ -54,6 +58,13 @@ void linear_remove(linear *l, size_t thread, size_t key);
 /* Of the values that were put under the key, the last but so many. */
 void linear_remove_if(linear *l, size_t thread, size_t key, size_t back);
 void linear_tick(linear *l, size_t thread);
+/* Beside the recorded keys: put one of the fillers, or remove it, so that the store grows and shrinks; list all keys,
+ * and abort if one is named twice. */
+void linear_fill(linear *l, size_t thread, size_t number);
+void linear_empty(linear *l, size_t thread, size_t number);
+void linear_list(linear *l, size_t thread);
+/* Puts are refused from here on, and nothing is left. */
+void linear_close(linear *l, size_t thread);
 /* A window ends: no operation is under way. Returns whether all histories are possible, and every value has been purged
  * and closed once if it left, and prints the one that is not. The next window begins. */
 bool linear_check(linear *l);

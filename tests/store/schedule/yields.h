@@ -1,0 +1,66 @@
+/* Included before everything else into the sources of the stores, for the test of schedules alone: every operation on an
+ * atomic, every lock and every yield is a point where another thread may be let run instead. (Plain memory needs none:
+ * that the stores have no races on it is what the thread sanitizer is asked.) */
+#ifndef TESTS_STORE_SCHEDULE_YIELDS_H
+#define TESTS_STORE_SCHEDULE_YIELDS_H
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+
+/* Word by word, where the stores would read a bucket in a few wide loads. */
+#undef __SSE2__
+
+/* Another thread may run now; and: this one waits for another. */
+void schedule_point(void);
+void schedule_wait(void);
+
+#undef atomic_load_explicit
+#undef atomic_store_explicit
+#undef atomic_exchange_explicit
+#undef atomic_compare_exchange_strong_explicit
+#undef atomic_compare_exchange_weak_explicit
+#undef atomic_fetch_add_explicit
+#undef atomic_fetch_sub_explicit
+#undef atomic_fetch_and_explicit
+
+#ifdef __clang__
+#define YIELDS_LOAD(at, order)            __c11_atomic_load(at, order)
+#define YIELDS_STORE(at, value, order)    __c11_atomic_store(at, value, order)
+#define YIELDS_EXCHANGE(at, value, order) __c11_atomic_exchange(at, value, order)
+#define YIELDS_COMPARE(at, expected, value, order, failed)                                                             \
+  __c11_atomic_compare_exchange_strong(at, expected, value, order, failed)
+#define YIELDS_ADD(at, value, order) __c11_atomic_fetch_add(at, value, order)
+#define YIELDS_SUB(at, value, order) __c11_atomic_fetch_sub(at, value, order)
+#define YIELDS_AND(at, value, order) __c11_atomic_fetch_and(at, value, order)
+#else
+#define YIELDS_LOAD(at, order)            __atomic_load_n(at, order)
+#define YIELDS_STORE(at, value, order)    __atomic_store_n(at, value, order)
+#define YIELDS_EXCHANGE(at, value, order) __atomic_exchange_n(at, value, order)
+#define YIELDS_COMPARE(at, expected, value, order, failed)                                                             \
+  __atomic_compare_exchange_n(at, expected, value, 0, order, failed)
+#define YIELDS_ADD(at, value, order) __atomic_fetch_add(at, value, order)
+#define YIELDS_SUB(at, value, order) __atomic_fetch_sub(at, value, order)
+#define YIELDS_AND(at, value, order) __atomic_fetch_and(at, value, order)
+#endif
+
+#define atomic_load_explicit(at, order)            (schedule_point(), YIELDS_LOAD(at, order))
+#define atomic_store_explicit(at, value, order)    (schedule_point(), YIELDS_STORE(at, value, order))
+#define atomic_exchange_explicit(at, value, order) (schedule_point(), YIELDS_EXCHANGE(at, value, order))
+#define atomic_compare_exchange_strong_explicit(at, expected, value, order, failed)                                    \
+  (schedule_point(), YIELDS_COMPARE(at, expected, value, order, failed))
+#define atomic_compare_exchange_weak_explicit       atomic_compare_exchange_strong_explicit
+#define atomic_fetch_add_explicit(at, value, order) (schedule_point(), YIELDS_ADD(at, value, order))
+#define atomic_fetch_sub_explicit(at, value, order) (schedule_point(), YIELDS_SUB(at, value, order))
+#define atomic_fetch_and_explicit(at, value, order) (schedule_point(), YIELDS_AND(at, value, order))
+
+#define sched_yield() schedule_wait()
+
+static inline int yields_mutex_lock(pthread_mutex_t *mutex) {
+  schedule_point();
+  while (pthread_mutex_trylock(mutex)) schedule_wait();
+  return 0;
+}
+#define pthread_mutex_lock(mutex) yields_mutex_lock(mutex)
+
+#endif
