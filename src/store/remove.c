@@ -33,7 +33,6 @@ size_t vsi_table_remove(void *self, const vestry_scoped_key *key, vestry_cause c
   vsi_shard_unlock(shard);
   size_t count = 0, gone = 0, some;
   while (gone < wanted && (some = remove_some(table, shard, &probe, wanted - gone, cause, &count)) != 0) gone += some;
-  if (gone) vsi_shard_tidy(table, shard);
   return count;
 }
 
@@ -50,7 +49,6 @@ bool vsi_table_remove_if(void *self, vestry_handle handle, vestry_cause cause) {
   if (slot && table->rules.evicts) due = vsi_table_due(table, shard, slot, vsi_table_now(table));
   if (slot) vsi_shard_take(table, shard, slot, due ? due : cause, false, false, &leaving);
   vsi_shard_release(table, shard, &leaving);
-  if (slot) vsi_shard_tidy(table, shard);
   return slot && !due;
 }
 

@@ -156,12 +156,15 @@ void vsi_shard_settle(vsi_table *table, vsi_shard *shard, bool all, vsi_leaving 
     vsi_grace_none(&shard->grace);
     rest(shard, &shard->waiting, leaving);
   } else if (all || shard->fresh_count >= table->grace_batch) {
+    /* One at a time: the kernel makes barriers one after the other anyway, and who waits there waits with a lock. */
+    if (atomic_exchange_explicit(&table->grace_busy, true, memory_order_acquire) && !all) return;
     shard->waiting = shard->fresh;
     shard->fresh = shard->fresh_count = 0;
     shard->waiting_serves = atomic_load_explicit(&table->passed, memory_order_acquire); /* [G3] */
     uint64_t number = atomic_fetch_add_explicit(&table->begun, 1, memory_order_seq_cst) + 1;
     bool none = vsi_grace_begin(&table->sections, &shard->grace);
     raise_to(&table->passed, number);
+    atomic_store_explicit(&table->grace_busy, false, memory_order_release);
     if (!none) return;
     raise_to(&table->completed, shard->waiting_serves);
     rest(shard, &shard->waiting, leaving);

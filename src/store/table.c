@@ -12,7 +12,7 @@
  * The victim is the oldest of the shard whose oldest is oldest, by tick; of shards that are alike, the put's own, so
  * that one lock does for both. With several shards each lock is taken alone: never two at once. */
 
-enum { TICKS_A_SPAN = 4000, TICK_MIN_MS = 1, ENTRIES_A_SHARD = 256, GRACE_BATCH_LEAST = 32, GRACE_BATCH_MOST = 128 };
+enum { TICKS_A_SPAN = 4000, TICK_MIN_MS = 1, ENTRIES_A_SHARD = 256, GRACE_BATCH = 128 };
 #define TICK_DEFAULT_NS  UINT64_C(150000000)
 #define COARSE_ENOUGH_NS UINT64_C(20000000)
 #define COARSE_LAG_NS    UINT64_C(10000000) /* so far behind the exact clock may the coarse one be */
@@ -29,13 +29,6 @@ static uint32_t shards_for(const vsi_table_rules *rules) {
 }
 
 /* Ticks that make up a span; a use that the coarse clock noted may have been later by its lag. */
-/* What has left but may still be seen keeps its slot and its value's reference. Many share a grace period, for its
- * barrier is dear; few, so that memory is not held for long: an eighth of a shard is the middle. */
-static uint32_t grace_batch_for(const vsi_table_rules *rules, uint32_t shards_count) {
-  uint64_t share = rules->max_count ? rules->max_count / shards_count / 8 : GRACE_BATCH_MOST;
-  return share < GRACE_BATCH_LEAST ? GRACE_BATCH_LEAST : share > GRACE_BATCH_MOST ? GRACE_BATCH_MOST : (uint32_t)share;
-}
-
 static uint32_t ticks_in(const vsi_table *table, uint64_t span_ns) {
   if (span_ns == UINT64_MAX) return 0;
   if (table->now_ns != table->host->now_ns) span_ns = vsi_add_saturating(span_ns, COARSE_LAG_NS);
@@ -110,7 +103,7 @@ vestry_err vsi_table_create(const vestry_store_options *options, const vsi_table
   table->hash_key = vsi_siphash_key_load(seed);
   set_time(table);
   table->shards_count = shards_for(rules);
-  table->grace_batch = grace_batch_for(rules, table->shards_count);
+  table->grace_batch = GRACE_BATCH;
   table->turns_over = rules->evicts && rules->max_count && !rules->max_per_scope && !table->lifetime_ticks;
   vestry_err error = VESTRY_OK;
   if (rules->max_per_scope) error = vsi_scopes_init(&table->scopes, host, table->hash_key);

@@ -39,7 +39,8 @@ typedef struct vsi_table {
   _Alignas(VSI_CACHE_LINE) _Atomic(size_t) count;
   _Alignas(VSI_CACHE_LINE) _Atomic(uint64_t) begun; /* grace periods, see shard.c */
   _Atomic(uint64_t) passed, completed;
-  _Atomic(bool) unsettled; /* something has left that readers may see: a tick is due soon, traffic or not */
+  _Atomic(bool) grace_busy; /* somebody makes a barrier */
+  _Atomic(bool) unsettled;  /* something has left that readers may see: a tick is due soon, traffic or not */
   /* Of each shard, the tick its oldest slot is filed under, and its eldest was born; NONE. Written under its lock when
    * it changes, read by whoever looks for a victim or a deadline. */
   _Alignas(VSI_CACHE_LINE) _Atomic(uint32_t) oldest[VSI_SHARDS_MAX];
@@ -113,7 +114,7 @@ void vsi_shard_take(vsi_table *table, vsi_shard *shard, vsi_slot *slot, vestry_c
 void vsi_shard_settle(vsi_table *table, vsi_shard *shard, bool all, vsi_leaving *leaving);
 /* There is nothing to settle. Under the lock. */
 bool vsi_shard_is_settled(const vsi_table *table, const vsi_shard *shard);
-/* The same for all that has left, as far as no reader is inside: after a removal, so that references are dropped.
+/* The same for all that has left, as far as no reader is inside: when time allows, so that references are dropped.
  * Returns whether nothing waits any more. */
 bool vsi_shard_tidy(vsi_table *table, vsi_shard *shard);
 /* What was taken goes: its slots are free at once, or wait for their readers. Part of release. */
