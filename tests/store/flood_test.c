@@ -1,0 +1,88 @@
+/* Keys that a user has chosen so that they collide do not slow a store: what the choice is made with — a hash without a
+ * key, or the key of another store — is not what this store hashes with. */
+#include "store/buckets_view.h"
+#include "store/scoped_key.h"
+#include "store/table.h"
+#include "store/world.h"
+
+enum { COUNT = 480, CROWDED_BITS = 8 };
+
+static world w;
+static char keys[COUNT][24];
+
+static void open_seeded(const store_kind *kind, uint64_t seed) {
+  test_host_init(&w.own_host);
+  atomic_store(&w.own_host.seed, seed);
+  assert_int_equal(world_try_open(&w, &w.own_host, kind, &(vestry_store_options){.max_count = 500}), VESTRY_OK);
+  assert_int_equal(w.store->table->shards_count, 1);
+}
+
+/* Keys that all have their home in the same 256th of an index, under this hash key. */
+static void choose_keys(vsi_siphash_key hash_key) {
+  uint64_t number = 0;
+  for (size_t i = 0; i < COUNT; number++) {
+    snprintf(keys[i], sizeof keys[i], "user %llu", (unsigned long long)number);
+    vsi_scoped_key scoped;
+    vestry_key key = vestry_key_string(keys[i]);
+    assert_int_equal(vsi_scoped_key_init(&scoped, vestry_host_default(), world_scope("s"), &key), VESTRY_OK);
+    vsi_probe probe;
+    vsi_probe_init(&probe, hash_key, scoped.key.data, scoped.key.len);
+    vsi_scoped_key_finish(&scoped);
+    i += probe.hash >> (64 - CROWDED_BITS) == 77;
+  }
+}
+
+static size_t longest_probe(void) {
+  value *v = world_value(&w);
+  for (size_t i = 0; i < COUNT; i++)
+    assert_int_equal(world_put(&w, "s", vestry_key_string(keys[i]), v, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  for (size_t i = 0; i < COUNT; i++) assert_ptr_equal(world_one(&w, vestry_key_string(keys[i])), v);
+  return buckets_look(&w.store->table->shards[0].buckets).probe_most;
+}
+
+static void keys_that_collide_elsewhere_do_not_here(void **state) {
+  open_seeded(*state, 1);
+  vsi_siphash_key known = w.store->table->hash_key;
+  choose_keys(known);
+  size_t crowded = longest_probe();
+  world_end(&w);
+  assert_true(crowded > COUNT / 7 / 2); /* who knows the key can do it */
+  for (uint64_t seed = 2; seed < 6; seed++) {
+    open_seeded(*state, seed);
+    assert_true(w.store->table->hash_key.k0 != known.k0 && w.store->table->hash_key.k1 != known.k1);
+    size_t probe = longest_probe();
+    world_end(&w);
+    assert_in_range(probe, 1, 6);
+  }
+}
+
+static void keys_that_collide_without_a_key_do_not_here(void **state) {
+  choose_keys((vsi_siphash_key){0, 0});
+  open_seeded(*state, 7);
+  size_t probe = longest_probe();
+  world_end(&w);
+  assert_in_range(probe, 1, 6);
+}
+
+/* Keys that a counter makes, or of which one is the beginning of the next. */
+static void keys_that_look_alike_do_not_collide(void **state) {
+  open_seeded(*state, 8);
+  for (size_t i = 0; i < COUNT; i++) {
+    memset(keys[i], 'a', sizeof keys[i]);
+    keys[i][1 + i % 22] = 0;
+    if (i >= 22) snprintf(keys[i], sizeof keys[i], "%022zu", i);
+  }
+  size_t probe = longest_probe();
+  world_end(&w);
+  assert_in_range(probe, 1, 6);
+}
+
+#define TESTS(kind)                                                                                                    \
+  cmocka_unit_test_prestate(keys_that_collide_elsewhere_do_not_here, (void *)&kind),                                   \
+      cmocka_unit_test_prestate(keys_that_collide_without_a_key_do_not_here, (void *)&kind),                           \
+      cmocka_unit_test_prestate(keys_that_look_alike_do_not_collide, (void *)&kind)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {TESTS(world_hash), TESTS(world_lru)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,159 @@
+/* More threads than processors, callbacks that go back in, a clock that jumps and memory that fails: afterwards everything
+ * has left as often as it was put, and the invariants hold. */
+#include <pthread.h>
+
+#include "runtime/random.h"
+#include "store/world.h"
+
+enum { THREADS = 8, ROUNDS = 3, STEPS = 900, KEYS = 60, VALUES = 200, HANDLES = 64 };
+
+static world w;
+static _Atomic(uint64_t) handles[HANDLES];
+static uint64_t seed;
+static bool memory_fails;
+static pthread_barrier_t barrier;
+
+static vestry_key key_of(size_t number, char text[64]) {
+  if (number % 3 == 0) return vestry_key_integer((int64_t)number);
+  snprintf(text, 64, number % 3 == 1 ? "key %06zu" : "a key that does not fit into a slot %zu", number);
+  return vestry_key_string(text);
+}
+
+static void look(void *v, void *ctx) {
+  size_t *depth = ctx;
+  assert_true(atomic_load(&((value *)v)->refs) > 1);
+  ++*depth;
+}
+
+static void nothing(const vestry_listed *listed, void *ctx) {
+  (void)ctx;
+  assert_true(listed->values_count > 0 && listed->key_len > 0);
+}
+
+static void list_some(uint64_t r) {
+  vestry_scope t = world_scope("t");
+  for (vestry_list_cursor cursor = {0}; !cursor.done;)
+    if (vestry_store_list(w.store, r & 1 ? &t : NULL, 1 + r % 40, &cursor, nothing, NULL)) return; /* no memory */
+}
+
+static void fail_soon(uint64_t r) {
+  if (!memory_fails) return;
+  atomic_store(&w.th->fail_after, r & 1);
+  atomic_store(&w.th->fail_at, r & 2 ? -1 : atomic_load(&w.th->allocations) + (long)(r >> 2) % 4);
+}
+
+static void one_step(uint64_t r, bool goes_in);
+
+static _Thread_local bool is_inside;
+
+static void look_and_go_back_in(void *v, void *ctx) {
+  if (!is_inside) {
+    is_inside = true;
+    one_step(((value *)v)->number * UINT64_C(0x9E3779B97F4A7C15) + *(size_t *)ctx, false);
+    is_inside = false;
+  }
+  look(v, ctx);
+}
+
+static void one_step(uint64_t r, bool goes_in) {
+  char text[64];
+  vestry_key key = key_of(r % KEYS, text);
+  vestry_scope scope = world_scope(r >> 10 & 1 ? "t" : "");
+  value *v = &w.values[(r >> 12) % VALUES];
+  _Atomic(uint64_t) *handle = &handles[(r >> 24) % HANDLES];
+  void *found[4];
+  size_t count = 4, looks = 0;
+  vestry_put_result result = {0};
+  switch ((r >> 32) % 20) {
+  case 0: vestry_store_remove(w.store, scope, &key, VESTRY_CAUSE_REMOVED, NULL); return;
+  case 1:
+  case 2: vestry_store_remove_if(w.store, atomic_load(handle), VESTRY_CAUSE_HANGUP); return;
+  case 3: vestry_store_tick(w.store); return;
+  case 4: test_host_advance_ms(w.th, (r >> 40) % 64 ? 1 : 5000); return;
+  case 5: list_some(r >> 40); return;
+  case 6: fail_soon(r >> 40); return;
+  case 7:
+    if ((r >> 40) % 8 == 0) world_stats(&w);
+    return;
+  case 8:
+  case 9:
+  case 10:
+    if (vestry_store_get(w.store, scope, &key, found, &count)) return;
+    for (size_t i = 0; i < count; i++) atomic_fetch_sub(&((value *)found[i])->refs, 1);
+    return;
+  case 11:
+  case 12: vestry_store_with(w.store, scope, &key, goes_in ? look_and_go_back_in : look, &looks); return;
+  default:
+    if (world_put(&w, r >> 10 & 1 ? "t" : "", key, v, (vestry_put_policy)((r >> 40) % 4), 1 + (r >> 42) % 4, &result))
+      return;
+    atomic_store(handle, result.handle);
+  }
+}
+
+static void meddle(world *at, const vestry_purged *purged) {
+  (void)at;
+  static _Thread_local unsigned depth;
+  if (depth == 3) return;
+  depth++;
+  uint64_t state = purged->handle + (uint64_t)purged->cause;
+  one_step(random_next(&state), true);
+  depth--;
+}
+
+static void *run(void *ctx) {
+  uint64_t state = seed * 1000 + *(size_t *)ctx;
+  for (size_t round = 0; round < ROUNDS; round++) {
+    pthread_barrier_wait(&barrier);
+    for (size_t i = 0; i < STEPS; i++) one_step(random_next(&state), true);
+    pthread_barrier_wait(&barrier);
+    pthread_barrier_wait(&barrier); /* the main thread has checked */
+  }
+  return NULL;
+}
+
+static void stress(const store_kind *kind, vestry_store_options options) {
+  seed++;
+  world_open(&w, kind, &options);
+  for (size_t i = 0; i < VALUES; i++) world_value(&w);
+  for (size_t i = 0; i < HANDLES; i++) atomic_store(&handles[i], 0);
+  w.on_purge = meddle;
+  pthread_barrier_init(&barrier, NULL, THREADS + 1);
+  pthread_t threads[THREADS];
+  size_t numbers[THREADS];
+  for (size_t i = 0; i < THREADS; i++) {
+    numbers[i] = i;
+    assert_int_equal(pthread_create(&threads[i], NULL, run, &numbers[i]), 0);
+  }
+  for (size_t round = 0; round < ROUNDS; round++) {
+    pthread_barrier_wait(&barrier);
+    pthread_barrier_wait(&barrier);
+    atomic_store(&w.th->fail_at, -1);
+    world_check(&w);
+    pthread_barrier_wait(&barrier);
+  }
+  for (size_t i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+  pthread_barrier_destroy(&barrier);
+  w.on_purge = NULL;
+  vestry_store_stats stats = world_stats(&w);
+  assert_int_equal(stats.put, stats.live + stats.removed);
+  world_end(&w);
+}
+
+static void under_stress(void **state) {
+  const store_kind *kind = *state;
+  for (int fails = 0; fails < 2; fails++) {
+    memory_fails = fails;
+    stress(kind, (vestry_store_options){.max_count = 30});
+    stress(kind, (vestry_store_options){.max_count = 40, .max_per_scope_count = 15, .idle_ms = 40, .lifetime_ms = 90});
+    stress(kind, (vestry_store_options){.max_count = 5000, .max_per_scope_count = 25, .idle_ms = 20});
+    stress(kind, (vestry_store_options){.max_count = 5000, .lifetime_ms = 30, .idle_ms = VESTRY_NEVER_MS});
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_prestate(under_stress, (void *)&world_hash),
+      cmocka_unit_test_prestate(under_stress, (void *)&world_lru),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
