@@ -17,8 +17,8 @@ typedef enum linear_kind {
   LINEAR_PUT,       /* value: what was put; took: what it displaced, 0: nothing */
   LINEAR_PUT_NEW,   /* put if there is nothing. did: it was; value */
   LINEAR_GET,       /* value: what was found, 0: nothing; then took: the time of values up to this may have come. (A
-                       look-up passes over what is due before anybody has taken it out, and who read the clock before may
-                       still replace it.) */
+                       look-up passes over what is due before anybody has taken it out, and who read the clock before
+                       may still replace it.) */
   LINEAR_REMOVE,    /* took: what was removed, 0: nothing was there */
   LINEAR_REMOVE_IF, /* value: which. did: it was there */
   LINEAR_LEAVE      /* value: the store itself took it out, in this operation or another of the same thread */

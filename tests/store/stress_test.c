@@ -1,5 +1,5 @@
-/* More threads than processors, callbacks that go back in, a clock that jumps and memory that fails: afterwards everything
- * has left as often as it was put, and the invariants hold. */
+/* More threads than processors, callbacks that go back in, a clock that jumps and memory that fails: afterwards
+ * everything has left as often as it was put, and the invariants hold. */
 #include <pthread.h>
 
 #include "runtime/random.h"

@@ -1,5 +1,6 @@
 /* Small histories under many schedules, each of which changes threads at every atomic, lock and callback of the stores
- * as its seed says. After each: the histories are linearizable key by key, everything left once, and the invariants hold.
+ * as its seed says. After each: the histories are linearizable key by key, everything left once, and the invariants
+ * hold.
  *
  *     test_store_schedule         the usual seeds
  *     test_store_schedule SEED    one of them alone, to look at */

@@ -1,5 +1,5 @@
-/* Threads of which one runs at a time, and changes at points that a generator chooses: so that a seed is a schedule, and
- * a failure can be had again. It explores the interleavings of a sequentially consistent machine. */
+/* Threads of which one runs at a time, and changes at points that a generator chooses: so that a seed is a schedule,
+ * and a failure can be had again. It explores the interleavings of a sequentially consistent machine. */
 #ifndef TESTS_STORE_SCHEDULE_SCHEDULER_H
 #define TESTS_STORE_SCHEDULE_SCHEDULER_H
 
@@ -18,7 +18,8 @@ typedef enum schedule_kind {
 } schedule_kind;
 
 /* Run a function on so many new threads, each with its number, under a schedule, to their ends.
- * Returns  how many points there were; 0: too many, they seem to wait for each other for ever (and the threads are left) */
+ * Returns  how many points there were; 0: too many, they seem to wait for each other for ever (and the threads are
+ * left) */
 size_t schedule_run(uint64_t seed, schedule_kind kind, uint64_t first, uint64_t second, size_t threads_count,
                     void (*run)(size_t thread, void *ctx), void *ctx);
 
