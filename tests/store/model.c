@@ -24,15 +24,14 @@ struct model {
   model_setting setting;
   uint64_t idle_ns, lifetime_ns, tick_ns, origin_ns, late_ns;
   uint64_t (*clock_ns)(void *ctx); /* that uses are noted by */
-  stay live[LIVE_MOST];            /* in the order of their puts */
-  size_t live_count;
-  gone gone[LIVE_MOST]; /* in this operation, in order */
-  size_t gone_count;
-  vestry_handle handles[HANDLES_MOST]; /* all there ever were */
-  size_t handles_count;
-  vestry_store_stats stats; /* as they should be */
+  vestry_store_stats stats;        /* as they should be */
   size_t step;
   bool failing; /* an allocation may fail in this operation */
+  size_t live_count, gone_count, handles_count;
+  /* up to here it is zero at first */
+  stay live[LIVE_MOST];                /* in the order of their puts */
+  gone gone[LIVE_MOST];                /* in this operation, in order */
+  vestry_handle handles[HANDLES_MOST]; /* all there ever were */
 };
 
 model_tally model_tallied;
@@ -499,18 +498,54 @@ void model_step(model *m, model_source *source) {
   }
   atomic_store(&m->world.th->fail_at, -1);
   check_stats(m);
-  if (m->step % 32 == 0) world_check(&m->world);
+  if (m->step % 64 == 0) world_check(&m->world);
 }
 
 /* -------------------------------------------------------------------------------------------------- its life ---- */
+
+model_setting model_choose(model_source *from, const store_kind *kind) {
+  model_setting setting = {.kind = kind, .keys_count = 12, .jump_most_ms = 200};
+  vestry_store_options *options = &setting.options;
+  options->max_count = 1 + from->below(from, 30);
+  if (from->below(from, 2)) options->max_per_scope_count = 1 + from->below(from, 12);
+  options->idle_ms = from->below(from, 4) ? 20 + from->below(from, 100) : VESTRY_NEVER_MS;
+  options->lifetime_ms = from->below(from, 2) ? 50 + from->below(from, 200) : 0;
+  if (from->below(from, 4) == 0) { /* long times: by the coarse clock, and past the window of ages */
+    setting.coarse_lag_ms = 10;
+    setting.jump_most_ms = 1500000;
+    if (options->idle_ms != VESTRY_NEVER_MS) options->idle_ms *= 10000;
+    options->lifetime_ms *= 10000;
+  }
+  if (kind->evicts && from->below(from, 40) == 1) { /* several shards */
+    options->max_count = 2048 + from->below(from, 100);
+    options->max_per_scope_count = 0;
+    setting.prefill_count = options->max_count;
+    setting.keys_count = 900;
+  }
+  return setting;
+}
 
 static uint64_t span_ns(uint64_t ms) {
   return ms == VESTRY_NEVER_MS ? UINT64_MAX : ms * MS;
 }
 
+/* A key that is not there yet, into a store with room: without the checks, which take a look at all the others. */
+static void prefill(model *m, size_t i) {
+  key_space space;
+  vestry_put_result result = {0};
+  size_t scope = i % SCOPES, key = i / SCOPES;
+  value *v = &m->world.values[i % VALUES];
+  CHECK(!world_put(&m->world, scope_names[scope], make_key(key, &space), v, VESTRY_PUT_REJECT, 1, &result));
+  m->handles[m->handles_count++] = result.handle;
+  m->live[m->live_count++] = (stay){result.handle, scope, key, v, now_ns(m), now_ns(m), now_tick(m)};
+  m->stats.put++;
+  m->stats.live++;
+  if (i % 50 == 0) atomic_fetch_add(&m->world.th->now_ns, m->tick_ns / 3);
+}
+
 model *model_open(const model_setting *setting) {
   model *m = &the_model;
-  memset((char *)m + sizeof m->world, 0, sizeof *m - sizeof m->world);
+  memset((char *)m + sizeof m->world, 0, offsetof(model, live) - sizeof m->world);
   m->setting = *setting;
   const vestry_store_options *options = &m->setting.options;
   bool evicts = setting->kind->evicts;
@@ -528,11 +563,7 @@ model *model_open(const model_setting *setting) {
   m->clock_ns = coarse_lag_ns && m->tick_ns >= 20 * MS ? coarse_ns : m->world.own_host.host.now_ns;
   m->origin_ns = now_ns(m);
   for (size_t v = 0; v < VALUES; v++) world_value(&m->world);
-  for (size_t i = 0; i < setting->prefill_count; i++) {
-    m->gone_count = 0;
-    put(m, i % SCOPES, i / SCOPES, &m->world.values[i % VALUES], VESTRY_PUT_REPLACE, 1);
-    if (i % 50 == 0) atomic_fetch_add(&m->world.th->now_ns, m->tick_ns / 3);
-  }
+  for (size_t i = 0; i < setting->prefill_count; i++) prefill(m, i);
   check_stats(m);
   return m;
 }

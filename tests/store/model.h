@@ -23,6 +23,9 @@ typedef struct model_setting {
   bool memory_fails;      /* at times */
 } model_setting;
 
+/* Some setting of a store of this kind, with all that can be set. */
+model_setting model_choose(model_source *source, const store_kind *kind);
+
 typedef struct model model;
 
 /* One at a time. */

@@ -237,27 +237,10 @@ static uint64_t generate(model_source *source, uint64_t bound) {
 
 static void model_round(const store_kind *kind, bool memory_fails) {
   generator g = {{generate}, seed};
-  model_source *from = &g.source;
-  bool large = kind->evicts && from->below(from, 40) == 0; /* several shards */
-  model_setting setting = {.kind = kind, .keys_count = 12, .memory_fails = memory_fails, .jump_most_ms = 200};
-  setting.options.max_count = 1 + from->below(from, 30);
-  if (from->below(from, 2)) setting.options.max_per_scope_count = 1 + from->below(from, 12);
-  setting.options.idle_ms = from->below(from, 4) ? 20 + from->below(from, 100) : VESTRY_NEVER_MS;
-  setting.options.lifetime_ms = from->below(from, 2) ? 50 + from->below(from, 200) : 0;
-  if (from->below(from, 4) == 0) { /* long times: by the coarse clock, and past the window of ages */
-    setting.coarse_lag_ms = 10;
-    setting.jump_most_ms = 1500000;
-    if (setting.options.idle_ms != VESTRY_NEVER_MS) setting.options.idle_ms *= 10000;
-    setting.options.lifetime_ms *= 10000;
-  }
-  if (large) {
-    setting.options.max_count = 2048 + from->below(from, 100);
-    setting.prefill_count = setting.options.max_count;
-    setting.keys_count = 900;
-    setting.options.max_per_scope_count = 0;
-  }
+  model_setting setting = model_choose(&g.source, kind);
+  setting.memory_fails = memory_fails;
   model *m = model_open(&setting);
-  for (step = 0; step < MODEL_STEPS; step++) model_step(m, from);
+  for (step = 0; step < MODEL_STEPS; step++) model_step(m, &g.source);
   model_end(m);
 }
 
