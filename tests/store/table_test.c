@@ -82,9 +82,12 @@ static void among_several_they_come_back_with_the_tick(void **state) {
   assert_int_equal(pthread_create(&thread, NULL, look_once, &w), 0);
   pthread_join(thread, NULL);
   value *v = world_new(&w, KEY, NULL);
+  vestry_store_tick(w.store);
+  uint64_t before_ns = vsi_table_next_deadline_ns(table()), now_ns = atomic_load(&w.th->now_ns);
   world_new(&w, KEY, NULL);
   assert_int_equal(atomic_load(&v->closes), 1);
-  vestry_store_tick(w.store);
+  assert_in_range(vsi_table_next_deadline_ns(table()), now_ns + 1, now_ns + 1000 * MS); /* soon, traffic or not */
+  assert_int_equal(vestry_store_tick(w.store), before_ns);
   assert_int_equal(atomic_load(&v->refs), 1);
   world_end(&w);
 }
