@@ -1,5 +1,5 @@
-/* Operations on a store, against a naive model: tests/store/model.h says what is checked. Clock jumps, failing memory and
- * all settings included.
+/* Operations on a store, against a naive model: tests/store/model.h says what is checked. Clock jumps, failing memory
+ * and all settings included.
  * Input: which store and which setting, then the operations, in bytes that are taken as they are needed; a number below
  * a bound takes one byte, or as many as the bound has. The end of the bytes is the end of the operations. */
 #include "store/model.h"
