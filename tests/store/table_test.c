@@ -3,8 +3,10 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdlib.h>
 
 #include "runtime/random.h"
+#include "store/scoped_key.h"
 #include "store/world.h"
 
 #define KEY VESTRY_KEY("counter", 1)
@@ -236,6 +238,33 @@ static void the_bound_is_kept_from_both_sides(void **state) {
   world_end(&w);
 }
 
+/* Of shards whose oldest are of one tick, the put's own gives the victim: one lock does. */
+static uint32_t shard_of(vestry_key key) {
+  vsi_scoped_key scoped;
+  assert_int_equal(vsi_scoped_key_init(&scoped, &w.th->host, world_scope("s"), &key), VESTRY_OK);
+  vsi_probe probe;
+  vsi_probe_init(&probe, table()->hash_key, scoped.key.data, scoped.key.len);
+  vsi_scoped_key_finish(&scoped);
+  return vsi_table_shard(table(), &probe)->number;
+}
+
+static void alike_the_own_shard_gives(void **state) {
+  for (uint64_t later = 0; later < 8; later++) {
+    world_open(&w, *state, &(vestry_store_options){.max_count = BOUND});
+    test_host_advance_ms(w.th, later * 1000);
+    world_value(&w);
+    for (size_t i = 0; i < BOUND; i++)
+      assert_int_equal(world_put(&w, "s", VESTRY_KEY(i), &w.values[0], VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    for (size_t i = BOUND; i < BOUND + 50; i++) {
+      world_left(&w);
+      assert_int_equal(world_put(&w, "s", VESTRY_KEY(i), &w.values[0], VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+      size_t victim = strtoul(w.exits[0].key + 1, NULL, 10); /* [number] */
+      assert_int_equal(shard_of(VESTRY_KEY(victim)), shard_of(VESTRY_KEY(i)));
+    }
+    world_end(&w);
+  }
+}
+
 /* A key whose value is replaced again and again is never found without one. */
 static void look(void *v, void *ctx) {
   (void)v;
@@ -362,6 +391,7 @@ int main(void) {
       BOTH(any_number_may_be_asked_for_as_a_handle),
       TEST(a_hook_may_want_the_share_that_its_caller_needs, world_lru),
       TEST(the_bound_is_kept_from_both_sides, world_lru),
+      TEST(alike_the_own_shard_gives, world_lru),
       TEST(a_key_whose_value_changes_is_always_found, world_lru),
       TEST(a_key_whose_value_changes_is_always_found, world_hash),
       BOTH(a_store_may_be_closed_while_others_put),
