@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "store/find.h"
 #include "store/table.h"
 
 /* A put is one visit to the key's shard, when all it needs is there. What it may need from elsewhere — a place, from
@@ -325,7 +326,7 @@ static bool turn_over(vsi_table *table, vsi_shard *shard, const vsi_probe *probe
   __builtin_prefetch(vsi_slab_at(slab, age->last), 1); /* what comes from other processors comes while we go on */
   vsi_buckets_prefetch(buckets, victim->hash);
   __builtin_prefetch(victim->value, 1);
-  if (vsi_buckets_find(buckets, probe) || (atomic_load_explicit(&victim->touch, memory_order_relaxed) & 1) ||
+  if (vsi_find(buckets, probe) || (atomic_load_explicit(&victim->touch, memory_order_relaxed) & 1) ||
       victim->newer != victim->number || victim->generation >= UINT32_MAX - 1 ||
       vsi_table_due(table, shard, victim, now))
     return false;
@@ -365,9 +366,9 @@ static bool turn_over(vsi_table *table, vsi_shard *shard, const vsi_probe *probe
 }
 
 /* Every other put. Under the lock, which it releases. */
-static vestry_err put_slowly(vsi_table *table, vsi_shard *shard, const vsi_probe *probe, const vestry_scoped_key *key,
-                             void *value, vestry_put_policy policy, size_t many_count, uint32_t now,
-                             vestry_put_result *ret_result) {
+VSI_SELDOM static vestry_err put_slowly(vsi_table *table, vsi_shard *shard, const vsi_probe *probe,
+                                        const vestry_scoped_key *key, void *value, vestry_put_policy policy,
+                                        size_t many_count, uint32_t now, vestry_put_result *ret_result) {
   putting p;
   p.table = table;
   p.shard = shard;
@@ -421,6 +422,6 @@ vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, 
                          size_t many_count, vestry_put_result *ret_result) {
   vsi_table *table = self;
   vsi_probe probe;
-  vsi_probe_init(&probe, table->hash_key, key->data, key->len);
+  vsi_probe_init(&probe, &table->hash, key->data, key->len);
   return vsi_table_put_probed(table, &probe, key, value, policy, many_count, ret_result);
 }

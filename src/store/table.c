@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "store/find.h"
 
 /* The bound is one for all shards: `count` is the number of places taken. A put that adds a value first takes a place,
  * or, when there is none, takes a victim out and keeps its place. So a full store stays full, the bound is never
@@ -91,22 +92,23 @@ static void free_table(vsi_table *table, uint32_t shards_made, void *shards_memo
 vestry_err vsi_table_create(const vestry_store_options *options, const vsi_table_rules *rules, vestry_store_exit *exit,
                             void **ret_self) {
   const vestry_host *host = options->host;
-  unsigned char seed[16];
-  if (host->random(host->ctx, seed, sizeof seed)) return VESTRY_IO;
   void *memory = vsi_calloc(host, 1, sizeof(vsi_table) + VSI_CACHE_LINE);
   if (!memory) return VESTRY_NO_MEMORY;
   vsi_table *table = aligned(memory);
+  if (vsi_keyed_hash_init(&table->hash, host)) {
+    vsi_free(host, memory);
+    return VESTRY_IO;
+  }
   table->memory = memory;
   table->host = host;
   table->exit = exit;
   table->rules = *rules;
-  table->hash_key = vsi_siphash_key_load(seed);
   set_time(table);
   table->shards_count = shards_for(rules);
   table->grace_batch = GRACE_BATCH;
   table->turns_over = rules->evicts && rules->max_count && !rules->max_per_scope && !table->lifetime_ticks;
   vestry_err error = VESTRY_OK;
-  if (rules->max_per_scope) error = vsi_scopes_init(&table->scopes, host, table->hash_key);
+  if (rules->max_per_scope) error = vsi_scopes_init(&table->scopes, host, table->hash.siphash);
   if (!error) error = vsi_sections_init(&table->sections, host);
   uint32_t made = 0;
   if (!error) {
@@ -140,7 +142,7 @@ void vsi_table_destroy(void *self) {
 /* --------------------------------------------------------------------------------------------------- finding ---- */
 
 /* A look-up has met values whose time has come but no tick: they leave. */
-static void expire_key(vsi_table *table, vsi_shard *shard, const vsi_probe *probe, uint32_t now) {
+VSI_SELDOM static void expire_key(vsi_table *table, vsi_shard *shard, const vsi_probe *probe, uint32_t now) {
   vsi_leaving leaving;
   vsi_leaving_init(&leaving, table->host);
   vsi_shard_lock(shard);
@@ -179,7 +181,7 @@ static inline vsi_section *open_section(vsi_table *table, vsi_shard *shard) {
 }
 
 /* The index is between two sizes: go on with that, unless somebody is busy there. */
-static void help_to_move(vsi_table *table, vsi_shard *shard) {
+VSI_SELDOM static void help_to_move(vsi_table *table, vsi_shard *shard) {
   if (atomic_exchange_explicit(&shard->lock, 1, memory_order_acquire)) return;
   (void)vsi_buckets_move_on(&shard->buckets, &table->sections);
   vsi_shard_unlock(shard);
@@ -209,7 +211,7 @@ vestry_err vsi_table_get_probed(vsi_table *table, const vsi_probe *probe, void *
   size_t room = *count, got = 0;
   bool found = false, due = false;
   vsi_section *section = open_section(table, shard);
-  for (vsi_slot *slot = vsi_buckets_find(&shard->buckets, probe); slot; slot = older_than(shard, slot)) {
+  for (vsi_slot *slot = vsi_find(&shard->buckets, probe); slot; slot = older_than(shard, slot)) {
     if (!may_have(table, shard, slot, now, &due)) continue;
     found = true; /* and used, also those that there is no room for */
     if (got == room) continue;
@@ -230,12 +232,12 @@ vestry_err vsi_table_get_probed(vsi_table *table, const vsi_probe *probe, void *
 vestry_err vsi_table_get(void *self, const vestry_scoped_key *key, void **values, size_t *count) {
   vsi_table *table = self;
   vsi_probe probe;
-  vsi_probe_init(&probe, table->hash_key, key->data, key->len);
+  vsi_probe_init(&probe, &table->hash, key->data, key->len);
   return vsi_table_get_probed(table, &probe, values, count);
 }
 
 /* Without a section a callback would run under the lock: references are taken instead. */
-static vestry_err with_references(vsi_table *table, const vsi_probe *probe, vestry_with_fn fn, void *ctx) {
+VSI_SELDOM static vestry_err with_references(vsi_table *table, const vsi_probe *probe, vestry_with_fn fn, void *ctx) {
   void *few[16], **values = few;
   size_t room = sizeof few / sizeof *few, count;
   vestry_err error;
@@ -266,7 +268,7 @@ vestry_err vsi_table_with_probed(vsi_table *table, const vsi_probe *probe, vestr
   bool found = false, due = false;
   vsi_section *section = vsi_section_enter(&table->sections);
   if (__builtin_expect(!section, 0)) return with_references(table, probe, fn, ctx);
-  for (vsi_slot *slot = vsi_buckets_find(&shard->buckets, probe); slot; slot = older_than(shard, slot)) {
+  for (vsi_slot *slot = vsi_find(&shard->buckets, probe); slot; slot = older_than(shard, slot)) {
     if (!may_have(table, shard, slot, now, &due)) continue;
     found = true;
     fn(slot->value, ctx);
@@ -279,7 +281,7 @@ vestry_err vsi_table_with_probed(vsi_table *table, const vsi_probe *probe, vestr
 vestry_err vsi_table_with(void *self, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx) {
   vsi_table *table = self;
   vsi_probe probe;
-  vsi_probe_init(&probe, table->hash_key, key->data, key->len);
+  vsi_probe_init(&probe, &table->hash, key->data, key->len);
   return vsi_table_with_probed(table, &probe, fn, ctx);
 }
 

@@ -3,7 +3,7 @@
 #ifndef VSI_STORE_TABLE_H
 #define VSI_STORE_TABLE_H
 
-#include "base/siphash.h"
+#include "base/keyed_hash.h"
 #include "store/scopes.h"
 #include "store/shard.h"
 #include "store/store.h"
@@ -21,7 +21,7 @@ typedef struct vsi_table_rules {
 typedef struct vsi_table {
   const vestry_host *host;
   vestry_store_exit *exit;
-  vsi_siphash_key hash_key;
+  vsi_keyed_hash hash;
   vsi_table_rules rules;
   uint64_t (*now_ns)(void *ctx); /* for uses: the host's coarse clock where that will do */
   uint64_t origin_ns, tick_ns;
