@@ -28,7 +28,7 @@
  * a reader that is held up keeps tables, not writers, from going on. No operation moves more than MOVES buckets. If the
  * writes end before the move does, readers that meet two tables go on with it now and then. */
 
-enum { MOVES = 8, SMALLEST_TABLE = 4 };
+enum { MOVES = 16, SMALLEST_TABLE = 4 };
 
 static uint64_t word_of(const vsi_slot *slot, uint64_t tag) {
   return tag << VSI_ADDRESS_BITS | (uint64_t)(uintptr_t)slot >> 6;
@@ -44,7 +44,7 @@ static vsi_table_memory *table_make(const vestry_host *host, uint32_t count) {
 
 /* Words that a table holds well: with more, buckets overflow too often. */
 static size_t well_filled(uint32_t count) {
-  return (size_t)count * 5;
+  return (size_t)count * 21 / 4;
 }
 
 static void set_bounds(vsi_buckets *buckets, const vsi_table_memory *table) {
@@ -250,7 +250,7 @@ vestry_err vsi_buckets_resize(vsi_buckets *buckets, vsi_sections *sections) {
   uint32_t count = atomic_load_explicit(&buckets->current, memory_order_relaxed)->count;
   vestry_err error = VESTRY_OK;
   if (buckets->words_count >= buckets->grow_at) {
-    if (count <= UINT32_MAX / 4 && !vsi_buckets_is_moving(buckets)) error = resize(buckets, count + count / 4 + 1);
+    if (count <= UINT32_MAX / 4 && !vsi_buckets_is_moving(buckets)) error = resize(buckets, count + count / 8 + 1);
   } else if (buckets->words_count < buckets->shrink_at) {
     if (!vsi_buckets_is_moving(buckets)) (void)resize(buckets, count / 2 < SMALLEST_TABLE ? SMALLEST_TABLE : count / 2);
   }

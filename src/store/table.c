@@ -13,7 +13,7 @@
  * The victim is the oldest of the shard whose oldest is oldest, by tick; of shards that are alike, the put's own, so
  * that one lock does for both. With several shards each lock is taken alone: never two at once. */
 
-enum { TICKS_A_SPAN = 4000, TICK_MIN_MS = 1, ENTRIES_A_SHARD = 256, GRACE_BATCH = 128 };
+enum { TICKS_A_SPAN = VSI_AGES - 16, ENTRIES_A_SHARD = 256, GRACE_BATCH = 128 };
 #define TICK_DEFAULT_NS  UINT64_C(150000000)
 #define COARSE_ENOUGH_NS UINT64_C(20000000)
 #define COARSE_LAG_NS    UINT64_C(10000000) /* so far behind the exact clock may the coarse one be */
@@ -39,8 +39,9 @@ static uint32_t ticks_in(const vsi_table *table, uint64_t span_ns) {
 
 static void set_time(vsi_table *table) {
   uint64_t span_ns = table->rules.idle_ns < table->rules.lifetime_ns ? table->rules.idle_ns : table->rules.lifetime_ns;
-  table->tick_ns = span_ns == UINT64_MAX ? TICK_DEFAULT_NS : span_ns / TICKS_A_SPAN;
-  if (table->tick_ns < TICK_MIN_MS * VSI_NS_PER_MS) table->tick_ns = TICK_MIN_MS * VSI_NS_PER_MS;
+  /* Whole milliseconds, as the runtime's timers have them: a driver wakes up when a tick begins. */
+  uint64_t tick_ms = span_ns / TICKS_A_SPAN / VSI_NS_PER_MS + 1;
+  table->tick_ns = span_ns == UINT64_MAX ? TICK_DEFAULT_NS : tick_ms * VSI_NS_PER_MS;
   /* After Granlund and Montgomery (1994): with 2^(l-1) < d <= 2^l and m = 2^(62+l) / d, rounded up, the quotient of x
    * by d is x m / 2^(62+l), rounded down, for all x below 2^62. */
   uint32_t l = 64 - (uint32_t)__builtin_clzll(table->tick_ns - 1);
@@ -52,7 +53,7 @@ static void set_time(vsi_table *table) {
   table->lifetime_ticks = ticks_in(table, table->rules.lifetime_ns);
   /* What lives no longer than it may idle has expired before it is idle for too long. */
   if (table->lifetime_ticks && table->lifetime_ticks <= table->idle_ticks) table->idle_ticks = 0;
-  table->origin_ns = vsi_now_ns(table->host);
+  table->origin_ns = vsi_now_ns(table->host) / VSI_NS_PER_MS * VSI_NS_PER_MS;
 }
 
 static void free_shards(vsi_table *table, uint32_t count) {

@@ -90,8 +90,8 @@ static size_t alike(const uint64_t *numbers, size_t count, unsigned bits) {
   return found;
 }
 
-/* Keys as users can make them: a counter in any place of them. Of 2^17, two pairs share 32 bits on average (n^2 / 2^33),
- * and none all 64. */
+/* Keys as users can make them: a counter in any place of them. Of 2^17, two pairs share 32 bits on average, and none
+ * all 64. */
 static void counters_do_not_collide(void **state) {
   (void)state;
   enum { COUNT = 1 << 17 };
