@@ -5,11 +5,10 @@
 
 #include <stdatomic.h>
 
+#include "base/processor.h"
 #include "vestry/store.h"
 
-enum { VSI_SECTIONS_COUNT = 128, VSI_CACHE_LINE = 64 };
-
-#define VSI_SELDOM __attribute__((noinline, cold))
+enum { VSI_SECTIONS_COUNT = 128 };
 
 /* A thread's record in a store, a cache line of its own. Only its owner writes it. */
 typedef struct vsi_section {

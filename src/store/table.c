@@ -73,12 +73,9 @@ static vestry_err make_shard(vsi_table *table, uint32_t number) {
   if (error) return error;
   vsi_slab_init(&shard->slab, table->host, table->lifetime_ticks || table->rules.max_per_scope);
   if (table->rules.evicts) error = vsi_ages_init(&shard->ages, table->host, 0);
+  table->ages_at[number] = shard->ages.at;
   if (error) vsi_buckets_finish(&shard->buckets);
   return error;
-}
-
-static void *aligned(void *memory) {
-  return (void *)(((uintptr_t)memory + VSI_CACHE_LINE - 1) & ~(uintptr_t)(VSI_CACHE_LINE - 1));
 }
 
 static void free_table(vsi_table *table, uint32_t shards_made, void *shards_memory) {
@@ -95,7 +92,7 @@ vestry_err vsi_table_create(const vestry_store_options *options, const vsi_table
   const vestry_host *host = options->host;
   void *memory = vsi_calloc(host, 1, sizeof(vsi_table) + VSI_CACHE_LINE);
   if (!memory) return VESTRY_NO_MEMORY;
-  vsi_table *table = aligned(memory);
+  vsi_table *table = vsi_cache_line_up(memory);
   if (vsi_keyed_hash_init(&table->hash, host)) {
     vsi_free(host, memory);
     return VESTRY_IO;
@@ -117,7 +114,7 @@ vestry_err vsi_table_create(const vestry_store_options *options, const vsi_table
     if (!table->shards_memory)
       error = VESTRY_NO_MEMORY;
     else
-      table->shards = aligned(table->shards_memory);
+      table->shards = vsi_cache_line_up(table->shards_memory);
   }
   while (!error && made < table->shards_count) {
     error = make_shard(table, made);
