@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/processor.h"
 #include "store/scoped_key.h"
 
 /* Chunk c is in segment k = floor(log2(c + 1)), so segments double, are never moved, and a number becomes an address in
