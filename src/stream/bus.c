@@ -17,7 +17,9 @@
  * With a       The subscription's close node is let in before the subscription is in its topic, or else a stream could
  * connection.  end in between and leave it there for ever. If the end comes first after all, it finds MADE, makes it
  *              OVER, and subscribe returns CLOSED: no call has been made. The runner waits for OVER before it goes on
- *              to the connection's hooks, so what a hook frees is used by no call any more.
+ *              to the connection's hooks, so what a hook frees is used by no call any more. For that the node stays
+ *              in until `over` has returned, even if the subscription ended otherwise: inside of a callback it may
+ *              have ended without anybody waiting for its calls.
  * Memory.      References, counted under the lock: of its life (until OVER), its holder (until unsubscribed), and the
  *              close node (until called or taken back). Each subscription holds the bus, so holders may outlive it. */
 #include <pthread.h>
@@ -151,10 +153,7 @@ static vsi_topic *end_locked(vestry_subscription *s, bool by_connection) {
   s->state = ENDED;
   bus->stats.live--;
   bus->stats.ended++;
-  if (by_connection)
-    bus->stats.ended_by_connection++;
-  else if (s->subscriber.connection && vsi_connection_cancel_at_close(s->subscriber.connection, &s->node))
-    s->refs--; /* not the last: that of its life is there */
+  if (by_connection) bus->stats.ended_by_connection++;
   return forget_locked(bus, topic);
 }
 
@@ -168,8 +167,12 @@ static void settle_locked(vestry_subscription *s) {
   inside++;
   if (s->subscriber.over) s->subscriber.over(s->subscriber.ctx);
   inside--;
-  vestry_connection_unref(s->subscriber.connection);
+  /* Not before: until here the connection's end must find it, and wait. */
+  vestry_connection *connection = s->subscriber.connection;
+  bool taken_back = connection && vsi_connection_cancel_at_close(connection, &s->node);
+  vestry_connection_unref(connection);
   pthread_mutex_lock(&bus->lock);
+  if (taken_back) s->refs--;
   s->state = OVER;
   bus->over++;
   wake_locked(bus);
@@ -320,11 +323,12 @@ static vestry_err enter(vestry_subscription *s, vestry_slice name, vestry_subscr
 /* It was let in nowhere: drop what it holds. */
 static void abandon(vestry_subscription *s) {
   vestry_connection *connection = s->subscriber.connection;
+  bool taken_back = connection && vsi_connection_cancel_at_close(connection, &s->node);
+  vestry_connection_unref(connection);
   pthread_mutex_lock(&s->bus->lock);
   s->state = OVER;
-  if (connection && vsi_connection_cancel_at_close(connection, &s->node)) s->refs--;
-  unref_and_unlock(s);
-  vestry_connection_unref(connection);
+  if (taken_back) s->refs--;
+  unref_and_unlock(s); /* that of its life */
 }
 
 vestry_err vestry_bus_subscribe(vestry_bus *bus, const void *topic, size_t topic_len,
