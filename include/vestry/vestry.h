@@ -11,6 +11,7 @@
 #include "vestry/key.h"
 #include "vestry/memory.h"
 #include "vestry/registry.h"
+#include "vestry/repository.h"
 #include "vestry/request.h"
 #include "vestry/runtime.h"
 #include "vestry/signals.h"
