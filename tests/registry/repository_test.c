@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "registry/merge.h"
 #include "registry/reply.h"
 #include "registry/world.h"
 #include "runtime/random.h"
@@ -283,29 +284,6 @@ static void e3_objects_are_patched_by_their_members(void **state) {
 
 /* ------------------------------------------------------------------------------------------- a page that merges -- */
 
-/* RFC 7386, as it says. Takes the target. */
-static json_t *merge(json_t *target, json_t *patch) {
-  if (!json_is_object(patch)) {
-    json_decref(target);
-    return json_incref(patch);
-  }
-  if (!json_is_object(target)) {
-    json_decref(target);
-    target = json_object();
-  }
-  const char *name;
-  json_t *value;
-  json_object_foreach(patch, name, value) {
-    if (json_is_null(value)) {
-      json_object_del(target, name);
-      continue;
-    }
-    json_t *had = json_object_get(target, name);
-    json_object_set_new(target, name, merge(had ? json_deep_copy(had) : NULL, value));
-  }
-  return target;
-}
-
 static json_t *any_value(uint64_t *random, int depth) {
   switch (random_below(random, depth ? 6 : 4)) {
   case 0: return json_integer((json_int_t)random_below(random, 3));
@@ -370,7 +348,7 @@ static void e3_the_page_has_what_was_saved(void **state) {
         assert_int_equal(vestry_repository_save_all_reply(r, &reply), VESTRY_OK);
         saved = set[0] = set[1] = set[2] = true;
       }
-      if (saved) page = merge(page, json_array_get(json_array_get(reply.effects, 0), 1));
+      if (saved) page = merge_patch(page, json_array_get(json_array_get(reply.effects, 0), 1));
       vsi_reply_finish(&reply);
       for (int i = 0; i < 3; i++) {
         const json_t *value;
