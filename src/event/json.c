@@ -265,3 +265,15 @@ vestry_err vsi_json_check_object(const char *json, size_t len, const vsi_json_li
     return vsi_json_fail(VESTRY_MALFORMED, (size_t)(r.at - text), "there is text behind the object", ret_fault);
   return VESTRY_OK;
 }
+
+bool vsi_is_utf8(const char *text, size_t len) {
+  const unsigned char *from = (const unsigned char *)(text ? text : "");
+  reader r = {.at = from, .end = from + len};
+  while (r.at < r.end) {
+    if (*r.at < 0x80)
+      r.at++;
+    else if (scan_utf8(&r))
+      return false;
+  }
+  return true;
+}

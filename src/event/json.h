@@ -24,4 +24,7 @@ vestry_err vsi_json_fail(vestry_err error, size_t offset, const char *message, v
 vestry_err vsi_json_check_object(const char *json, size_t len, const vsi_json_limits *limits,
                                  vsi_json_fault *ret_fault);
 
+/* Well-formed UTF-8 (Unicode, table 3-7). */
+bool vsi_is_utf8(const char *text, size_t len);
+
 #endif
