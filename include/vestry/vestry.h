@@ -12,6 +12,7 @@
 #include "vestry/registry.h"
 #include "vestry/request.h"
 #include "vestry/runtime.h"
+#include "vestry/script.h"
 #include "vestry/signals.h"
 #include "vestry/store.h"
 #include "vestry/version.h"

@@ -235,16 +235,26 @@ static const char *step(reader *r, levels *l, expected *next) {
   return scan_scalar(r);
 }
 
-vestry_err vsi_json_check_object(const char *json, size_t len, const vsi_json_limits *limits,
-                                 vsi_json_fault *ret_fault) {
+/* What is open once the first byte of the outermost value is read: an object or array, or nothing behind a scalar. */
+static const char *scan_outermost(reader *r, levels *l, expected *next, bool any) {
+  static const char wanted[] = "a JSON object is expected";
+  skip_space(r);
+  if (r->at == r->end) return any ? "a JSON value is expected" : wanted;
+  if (*r->at == '{' || (any && *r->at == '[')) {
+    *next = open_level(l, *r->at++ == '{');
+    return NULL;
+  }
+  return any ? scan_scalar(r) : wanted;
+}
+
+static vestry_err check(const char *json, size_t len, const vsi_json_limits *limits, bool any,
+                        vsi_json_fault *ret_fault) {
   const unsigned char *text = (const unsigned char *)(json ? json : "");
   reader r = {.at = text, .end = text + len, .for_c = limits->for_c};
-  skip_space(&r);
-  if (r.at == r.end || *r.at != '{')
-    return vsi_json_fail(VESTRY_MALFORMED, (size_t)(r.at - text), "a JSON object is expected", ret_fault);
-  r.at++;
   levels l = {.depth = 0};
-  expected next = open_level(&l, true);
+  expected next = COMMA_OR_CLOSE;
+  const char *why = scan_outermost(&r, &l, &next, any);
+  if (why) return vsi_json_fail(VESTRY_MALFORMED, (size_t)(r.at - text), why, ret_fault);
   uint32_t count = 0;
   while (l.depth) {
     skip_space(&r);
@@ -257,11 +267,21 @@ vestry_err vsi_json_check_object(const char *json, size_t len, const vsi_json_li
       if ((*r.at == '{' || *r.at == '[') && l.depth >= limits->max_depth)
         return vsi_json_fail(VESTRY_TOO_LARGE, offset, "the values are nested too deep", ret_fault);
     }
-    const char *why = step(&r, &l, &next);
+    why = step(&r, &l, &next);
     if (why) return vsi_json_fail(VESTRY_MALFORMED, (size_t)(r.at - text), why, ret_fault);
   }
   skip_space(&r);
-  if (r.at != r.end)
-    return vsi_json_fail(VESTRY_MALFORMED, (size_t)(r.at - text), "there is text behind the object", ret_fault);
-  return VESTRY_OK;
+  if (r.at == r.end) return VESTRY_OK;
+  why = any ? "there is text behind the value" : "there is text behind the object";
+  return vsi_json_fail(VESTRY_MALFORMED, (size_t)(r.at - text), why, ret_fault);
+}
+
+vestry_err vsi_json_check_object(const char *json, size_t len, const vsi_json_limits *limits,
+                                 vsi_json_fault *ret_fault) {
+  return check(json, len, limits, false, ret_fault);
+}
+
+vestry_err vsi_json_check_value(const char *json, size_t len, const vsi_json_limits *limits,
+                                vsi_json_fault *ret_fault) {
+  return check(json, len, limits, true, ret_fault);
 }

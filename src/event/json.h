@@ -24,4 +24,7 @@ vestry_err vsi_json_fail(vestry_err error, size_t offset, const char *message, v
 vestry_err vsi_json_check_object(const char *json, size_t len, const vsi_json_limits *limits,
                                  vsi_json_fault *ret_fault);
 
+/* The same of any value: an object or array, a string, a number, true, false, null. */
+vestry_err vsi_json_check_value(const char *json, size_t len, const vsi_json_limits *limits, vsi_json_fault *ret_fault);
+
 #endif
