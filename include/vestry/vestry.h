@@ -2,6 +2,7 @@
 #ifndef VESTRY_VESTRY_H
 #define VESTRY_VESTRY_H
 
+#include "vestry/batch.h"
 #include "vestry/cause.h"
 #include "vestry/connection.h"
 #include "vestry/error.h"

@@ -135,7 +135,8 @@ static vestry_err always_ann(const vestry_request *req, char *buffer, size_t *re
 }
 
 static void begin_noting(world *w, notes *n) {
-  world_begin(w, (vestry_options){.scope = always_ann, .hooks = {all_open, all_close, n}});
+  world_begin(w,
+              (vestry_options){.scope = always_ann, .hooks = {.on_open = all_open, .on_close = all_close, .ctx = n}});
   n->v = w->v;
   assert_int_equal(vestry_effect(w->v, "connection", connection_effect, n), VESTRY_OK);
   assert_int_equal(vestry_effect(w->v, "sse-closed", closed_effect, n), VESTRY_OK);
@@ -149,7 +150,7 @@ static void opening_and_closing_are_told_in_order(void **state) {
   notes n = {.text = ""};
   begin_noting(&w, &n);
   wire r = {0};
-  wire_plan(&w, &r, &(plan){.keep = true, .hooks = {own_open, own_close, &n}});
+  wire_plan(&w, &r, &(plan){.keep = true, .hooks = {.on_open = own_open, .on_close = own_close, .ctx = &n}});
   assert_string_equal(n.text, "own-open all-open connection ");
   n.text[0] = '\0';
   wire_hang_up(&w, &r);
@@ -165,7 +166,7 @@ static void a_stream_that_never_opened_is_closed_too(void **state) {
   notes n = {.text = ""};
   begin_noting(&w, &n);
   wire r = {.open_io = VESTRY_IO_HANGUP};
-  wire_plan(&w, &r, &(plan){.keep = true, .hooks = {own_open, own_close, &n}});
+  wire_plan(&w, &r, &(plan){.keep = true, .hooks = {.on_open = own_open, .on_close = own_close, .ctx = &n}});
   assert_string_equal(n.text, "[ own-close:hangup all-close sse-closed:hangup ] ");
   world_end(&w);
   wire_finish(&r);
@@ -184,7 +185,7 @@ static void of_a_stream_that_was_given_up_only_its_hooks_hear(void **state) {
   assert_int_equal(vestry_intercept(w.v, &(vestry_interceptor){"refuse", VESTRY_PHASE_CONNECT, NULL, refuse, NULL}),
                    VESTRY_OK);
   wire r = {0};
-  wire_plan(&w, &r, &(plan){.keep = true, .hooks = {own_open, own_close, &n}});
+  wire_plan(&w, &r, &(plan){.keep = true, .hooks = {.on_open = own_open, .on_close = own_close, .ctx = &n}});
   assert_int_equal(r.status, 409);
   assert_string_equal(n.text, "[ own-close:closed all-close ] ");
   world_end(&w);
@@ -204,7 +205,7 @@ static void hooks_may_dispatch(void **state) {
   (void)state;
   world w;
   notes n = {.text = ""};
-  world_begin(&w, (vestry_options){.hooks = {NULL, tell_the_others, &n}});
+  world_begin(&w, (vestry_options){.hooks = {.on_close = tell_the_others, .ctx = &n}});
   n.v = w.v;
   wire a = {0}, b = {0}, c = {0};
   wire_plan(&w, &a, &(plan){.keep = true, .key = "a"});
