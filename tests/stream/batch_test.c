@@ -174,19 +174,21 @@ static void c10_out_of_memory_is_reported(void **state) {
 
 /* -------------------------------------------------------------------------------------------- under threads ---- */
 
-enum { SENDERS = 4, CONNECTIONS = 3, BATCHES = 150, SIZE = 5 };
+enum { SENDERS = 4, CONNECTIONS = 3, BATCHES = 500, SIZE = 20 };
 
 typedef struct sender {
+  pthread_barrier_t *start;
   bench *b;
   vestry_connection **connections;
   int number;
 } sender;
 
-/* Batches "who/number/place", and single events "who/number/-" between them. */
+/* Batches "who/number/place", and single events "who/number/-1" between them. */
 static void *send_batches(void *argument) {
   sender *s = argument;
   vestry_batch *batch = NULL;
   assert_int_equal(vestry_batch_create(&s->b->th.host, &batch), VESTRY_OK);
+  pthread_barrier_wait(s->start);
   for (int n = 0; n < BATCHES; n++) {
     char text[32];
     vestry_batch_clear(batch);
@@ -196,21 +198,30 @@ static void *send_batches(void *argument) {
     }
     size_t accepted;
     vestry_batch_send_each(batch, s->connections, CONNECTIONS, &accepted);
-    snprintf(text, sizeof text, "%d/%d/-", s->number, n);
+    snprintf(text, sizeof text, "%d/%d/-1", s->number, n);
     for (int c = 0; c < CONNECTIONS; c++) bench_send(s->b, s->connections[c], text);
   }
   vestry_batch_destroy(batch);
   return NULL;
 }
 
+/* A number and what must stand behind it. (sscanf would look for the end of all the text each time.) */
+static int read_number(const char **at, const char *behind) {
+  char *end;
+  long number = strtol(*at, &end, 10);
+  assert_true(end > *at && strncmp(end, behind, strlen(behind)) == 0);
+  *at = end + strlen(behind);
+  return (int)number;
+}
+
 /* Reads one event; place -1: a single one. */
 static const char *read_one(const char *at, int *who, int *number, int *place) {
-  char last[8];
-  int len = 0;
-  assert_int_equal(sscanf(at, ": %d/%d/%7[-0-9]\n\n%n", who, number, last, &len), 3);
-  assert_true(len > 0);
-  *place = last[0] == '-' ? -1 : atoi(last);
-  return at + len;
+  assert_memory_equal(at, ": ", 2);
+  at += 2;
+  *who = read_number(&at, "/");
+  *number = read_number(&at, "/");
+  *place = read_number(&at, "\n\n");
+  return at;
 }
 
 /* Every batch is whole and together, every sender in order; how many batches there are. */
@@ -253,11 +264,14 @@ static void storm(bool tight) {
   }
   sender senders[SENDERS];
   pthread_t ids[SENDERS];
+  pthread_barrier_t start;
+  pthread_barrier_init(&start, NULL, SENDERS);
   for (int i = 0; i < SENDERS; i++) {
-    senders[i] = (sender){.b = &b, .connections = connections, .number = i};
+    senders[i] = (sender){.start = &start, .b = &b, .connections = connections, .number = i};
     assert_int_equal(pthread_create(&ids[i], NULL, send_batches, &senders[i]), 0);
   }
   for (int i = 0; i < SENDERS; i++) pthread_join(ids[i], NULL);
+  pthread_barrier_destroy(&start);
   for (int c = 0; c < CONNECTIONS; c++) {
     vestry_connection_close(connections[c], VESTRY_CAUSE_CLOSED);
     vestry_connection_unref(connections[c]);
