@@ -14,7 +14,7 @@ typedef struct reader {
   bool for_c;
 } reader;
 
-static const char ends_early[] = "the text ends before the object does";
+static const char ends_early[] = "the text ends before the value does";
 
 static bool is_digit(unsigned char c) {
   return c >= '0' && c <= '9';
@@ -290,19 +290,28 @@ static vestry_err scan_levels(reader *r, levels *l, const vsi_json_limits *limit
   return *ret_why ? VESTRY_MALFORMED : VESTRY_OK;
 }
 
+/* What the outermost value may be. */
+typedef enum outermost { OBJECT, ARRAY, VALUE } outermost;
+
+static const char *const expectations[] = {
+    [OBJECT] = "a JSON object is expected", [ARRAY] = "a JSON array is expected", [VALUE] = "a JSON value is expected"};
+static const char *const leftovers[] = {[OBJECT] = "there is text behind the object",
+                                        [ARRAY] = "there is text behind the array",
+                                        [VALUE] = "there is text behind the value"};
+
 /* The outermost value, and white space around it. */
-static vestry_err check(const char *json, size_t len, const vsi_json_limits *limits, bool any,
+static vestry_err check(const char *json, size_t len, const vsi_json_limits *limits, outermost kind,
                         vsi_json_fault *ret_fault) {
   const unsigned char *text = (const unsigned char *)(json ? json : "");
   reader r = {.at = text, .end = text + len, .for_c = limits->for_c};
   levels l = {.depth = 0};
-  const char *why = any ? "a JSON value is expected" : "a JSON object is expected";
+  const char *why = expectations[kind];
   vestry_err error = VESTRY_MALFORMED;
   skip_space(&r);
-  if (r.at < r.end && (*r.at == '{' || (any && *r.at == '['))) {
+  if (r.at < r.end && ((*r.at == '{' && kind != ARRAY) || (*r.at == '[' && kind != OBJECT))) {
     open_level(&l, *r.at++ == '{');
     error = scan_levels(&r, &l, limits, &why);
-  } else if (r.at < r.end && any) {
+  } else if (r.at < r.end && kind == VALUE) {
     why = scan_scalar(&r);
     if (!why) error = VESTRY_OK;
   }
@@ -310,17 +319,22 @@ static vestry_err check(const char *json, size_t len, const vsi_json_limits *lim
     skip_space(&r);
     if (r.at == r.end) return VESTRY_OK;
     error = VESTRY_MALFORMED;
-    why = any ? "there is text behind the value" : "there is text behind the object";
+    why = leftovers[kind];
   }
   return vsi_json_fail(error, (size_t)(r.at - text), why, ret_fault);
 }
 
 vestry_err vsi_json_check_object(const char *json, size_t len, const vsi_json_limits *limits,
                                  vsi_json_fault *ret_fault) {
-  return check(json, len, limits, false, ret_fault);
+  return check(json, len, limits, OBJECT, ret_fault);
+}
+
+vestry_err vsi_json_check_array(const char *json, size_t len, const vsi_json_limits *limits,
+                                vsi_json_fault *ret_fault) {
+  return check(json, len, limits, ARRAY, ret_fault);
 }
 
 vestry_err vsi_json_check_value(const char *json, size_t len, const vsi_json_limits *limits,
                                 vsi_json_fault *ret_fault) {
-  return check(json, len, limits, true, ret_fault);
+  return check(json, len, limits, VALUE, ret_fault);
 }

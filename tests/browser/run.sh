@@ -1,14 +1,12 @@
 #!/bin/sh
-# Runs the browser tests: run.sh FOLDER COUNTER EFFECTS [FILE…]. FOLDER is the build's, for what npm installs;
-# the next two are programs.
+# Runs the browser tests: run.sh FOLDER COUNTER [FILE…]. FOLDER is the build's, for what npm installs.
 # DATASTAR_JS names a Datastar client to test with, instead of the stand-in.
 set -eu
 source=$(cd "$(dirname "$0")" && pwd)
 folder=$1
 COUNTER=$2
-EFFECTS=$3
-export COUNTER EFFECTS
-shift 3
+export COUNTER
+shift 2
 
 mkdir -p "$folder"
 if ! [ -d "$folder/node_modules/playwright-core" ] || ! cmp -s "$source/package-lock.json" "$folder/package-lock.json"; then

@@ -277,8 +277,46 @@ static void messages_fit(void **state) {
   assert_int_equal(vsi_json_fail(VESTRY_TOO_LARGE, 7, "x", NULL), VESTRY_TOO_LARGE);
 }
 
+/* The same grammar, with other values outermost. */
+static void arrays_and_values(void **state) {
+  (void)state;
+  static const struct {
+    const char *json;
+    vestry_err array, value;
+    size_t array_offset, value_offset;
+  } rows[] = {
+      {"[]", VESTRY_OK, VESTRY_OK, 0, 0},
+      {" [1,{\"a\":[]}] ", VESTRY_OK, VESTRY_OK, 0, 0},
+      {"{}", VESTRY_MALFORMED, VESTRY_OK, 0, 0},
+      {" -1.5e3 ", VESTRY_MALFORMED, VESTRY_OK, 1, 0},
+      {"\"a\\n\"", VESTRY_MALFORMED, VESTRY_OK, 0, 0},
+      {"true", VESTRY_MALFORMED, VESTRY_OK, 0, 0},
+      {"null", VESTRY_MALFORMED, VESTRY_OK, 0, 0},
+      {"", VESTRY_MALFORMED, VESTRY_MALFORMED, 0, 0},
+      {" ", VESTRY_MALFORMED, VESTRY_MALFORMED, 1, 1},
+      {"[1", VESTRY_MALFORMED, VESTRY_MALFORMED, 2, 2},
+      {"[}", VESTRY_MALFORMED, VESTRY_MALFORMED, 1, 1},
+      {"[1]]", VESTRY_MALFORMED, VESTRY_MALFORMED, 3, 3},
+      {"1 2", VESTRY_MALFORMED, VESTRY_MALFORMED, 0, 2},
+      {"\"a", VESTRY_MALFORMED, VESTRY_MALFORMED, 0, 2},
+      {"tru", VESTRY_MALFORMED, VESTRY_MALFORMED, 0, 0},
+      {"01", VESTRY_MALFORMED, VESTRY_MALFORMED, 0, 1},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    size_t len = strlen(rows[i].json);
+    char *json = guarded_copy(rows[i].json, len);
+    vsi_json_fault array = {0}, value = {0};
+    assert_int_equal(vsi_json_check_array(json, len, &wide, &array), rows[i].array);
+    assert_int_equal(array.offset, rows[i].array_offset);
+    assert_int_equal(vsi_json_check_value(json, len, &wide, &value), rows[i].value);
+    assert_int_equal(value.offset, rows[i].value_offset);
+    guarded_free(json, len);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(arrays_and_values),
       cmocka_unit_test(accepts_what_is_json),
       cmocka_unit_test(refuses_what_is_not),
       cmocka_unit_test(refuses_every_beginning),
