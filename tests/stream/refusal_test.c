@@ -30,7 +30,7 @@ typedef struct stage {
 } stage;
 
 static probe *const no_probe = NULL;
-static size_t ends, releases;
+static _Atomic(size_t) ends, releases;
 
 static vestry_io open_ok(void *transport) {
   (void)transport;
