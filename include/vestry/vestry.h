@@ -2,6 +2,7 @@
 #ifndef VESTRY_VESTRY_H
 #define VESTRY_VESTRY_H
 
+#include "vestry/batch.h"
 #include "vestry/bus.h"
 #include "vestry/cause.h"
 #include "vestry/connection.h"
@@ -14,6 +15,7 @@
 #include "vestry/repository.h"
 #include "vestry/request.h"
 #include "vestry/runtime.h"
+#include "vestry/script.h"
 #include "vestry/signals.h"
 #include "vestry/store.h"
 #include "vestry/version.h"

@@ -136,7 +136,7 @@ static void one_round(uint64_t seed) {
   for (int i = 0; i < STREAMS; i++) {
     probe_init(&h.probes[i]);
     pages[i].p = &h.probes[i];
-    vestry_connection_hooks hooks = {NULL, on_close, &pages[i]};
+    vestry_connection_hooks hooks = {.on_close = on_close, .ctx = &pages[i]};
     assert_int_equal(vsi_connection_create(h.b.group, &probe_pooled, &h.probes[i], NULL, &hooks, &h.streams[i]),
                      VESTRY_OK);
     vsi_connection_start(h.streams[i]);
@@ -286,7 +286,7 @@ static void e5_the_close_hook_comes_after_a_running_call(void **state) {
     bench_init(&b, 1, NULL);
     probe_init(&pr);
     vestry_connection *c = NULL;
-    vestry_connection_hooks hooks = {NULL, told_after_the_call, &p};
+    vestry_connection_hooks hooks = {.on_close = told_after_the_call, .ctx = &p};
     assert_int_equal(vsi_connection_create(b.group, &probe_pooled, &pr, NULL, &hooks, &c), VESTRY_OK);
     vsi_connection_start(c);
     assert_int_equal(vestry_bus_create(&(vestry_bus_options){.host = &b.th.host}, &p.bus), VESTRY_OK);

@@ -311,7 +311,7 @@ static void e5_subscriptions_end_with_their_connection(void **state) {
     begin(&b, &bus, l, 3);
     probe_init(&p);
     vestry_connection *c = NULL;
-    vestry_connection_hooks hooks = {NULL, closed_after_the_bus, &l[1]};
+    vestry_connection_hooks hooks = {.on_close = closed_after_the_bus, .ctx = &l[1]};
     assert_int_equal(vsi_connection_create(b.group, &probe_pooled, &p, NULL, &hooks, &c), VESTRY_OK);
     vsi_connection_start(c);
     bench_run(&b);

@@ -149,7 +149,7 @@ static void one_history(uint64_t seed) {
   require(vestry_bus_create(&(vestry_bus_options){.host = &h.b.th.host}, &h.bus) == VESTRY_OK);
   for (int i = 0; i < STREAMS; i++) {
     probe_init(&h.probes[i]);
-    vestry_connection_hooks hooks = {NULL, on_close, &h.probes[i]};
+    vestry_connection_hooks hooks = {.on_close = on_close, .ctx = &h.probes[i]};
     require(vsi_connection_create(h.b.group, &probe_pooled, &h.probes[i], NULL, &hooks, &h.streams[i]) == VESTRY_OK);
   }
   for (uint64_t i = random_below(&random, 6); i; i--) subscribe(random_next(&random));
