@@ -2,16 +2,19 @@
 #ifndef VESTRY_VESTRY_H
 #define VESTRY_VESTRY_H
 
+#include "vestry/action.h"
 #include "vestry/cause.h"
 #include "vestry/connection.h"
 #include "vestry/error.h"
 #include "vestry/event.h"
 #include "vestry/host.h"
+#include "vestry/html.h"
 #include "vestry/key.h"
 #include "vestry/memory.h"
 #include "vestry/registry.h"
 #include "vestry/request.h"
 #include "vestry/runtime.h"
+#include "vestry/selector.h"
 #include "vestry/signals.h"
 #include "vestry/store.h"
 #include "vestry/version.h"
