@@ -57,12 +57,11 @@ typedef enum vestry_cancellation {
 /** For retry_max_count: without end. */
 #define VESTRY_RETRY_FOREVER UINT32_MAX
 
-/** The options of an action, as of client 1.0. Zero: not written, so the client's default, in brackets. */
+/** The options of an action, as of client 1.0; pointers are borrowed. Zero: not written, so the client's default, in brackets. */
 typedef struct vestry_action_options {
   size_t size; /**< sizeof(vestry_action_options), or 0 */
   vestry_action_content content;
-  const char *
-      selector; /**< borrowed, like all pointers here; CSS, of the form; only with CONTENT_FORM. NULL: the form around the element */
+  const char *selector;            /**< CSS, of the form; only with CONTENT_FORM. NULL: the form around the element */
   const vestry_attribute *headers; /**< more request headers; names are tokens, values printable ASCII */
   size_t headers_count;            /**< at most 64 */
   const char *filter_include;      /**< a regular expression (JavaScript's): signals, by path, that are sent [all] */

@@ -4,7 +4,7 @@
  *      vestry_html_init(&html, NULL);
  *      vestry_html_add(&html, "<li id=\"row-%d\" title=\"%s\">%s", id, note, name);
  *      vestry_html_add(&html, "<button data-on:click=\"");
- *      vestry_html_action(&html, VESTRY_METHOD_DELETE, NULL, "/rows/%d?why=%s", id, note);     // vestry/action.h
+ *      vestry_html_action(&html, VESTRY_METHOD_DELETE, NULL, "/rows/%d?why=%s", id, note);           // vestry/action.h
  *      vestry_html_add(&html, "\">×</button></li>");
  *      vestry_slice page;
  *      vestry_err error = vestry_html_end(&html, &page);                               // the first error, if any
@@ -114,7 +114,7 @@ VESTRY_API vestry_err vestry_html_jsonf(vestry_html *html, const char *format, .
 VESTRY_API vestry_err vestry_html_end(vestry_html *html, vestry_slice *ret_html);
 /** The error that stuck, or OK.
  *  ret_why     a static English sentence without a full stop; "" for OK. NULL: not wanted
- *  ret_offset  of an INVALID from a format: where the conversion begins in it, in bytes; otherwise 0. NULL: not wanted */
+ *  ret_offset  of an INVALID from a format: the byte where the conversion begins; otherwise 0. NULL: not wanted */
 VESTRY_API vestry_err vestry_html_error(const vestry_html *html, const char **ret_why, size_t *ret_offset);
 
 #ifdef __cplusplus
