@@ -1,4 +1,4 @@
-/** Action strings: what makes a Datastar page send a request, such as @get('/x'), for the value of an attribute.
+/** Action strings: what makes a Datastar page send a request, such as `@get('/x')`, for the value of an attribute.
  *
  *      char go[256];
  *      vestry_action(go, sizeof go, VESTRY_METHOD_POST, NULL, "/rooms/%s/messages", room);
@@ -57,7 +57,7 @@ typedef enum vestry_cancellation {
 /** For retry_max_count: without end. */
 #define VESTRY_RETRY_FOREVER UINT32_MAX
 
-/** The options of an action, as of client 1.0; pointers are borrowed. Zero: not written, so the client's default, in brackets. */
+/** The options of an action, as of client 1.0; pointers are borrowed. Zero: the default of the client, in brackets. */
 typedef struct vestry_action_options {
   size_t size; /**< sizeof(vestry_action_options), or 0 */
   vestry_action_content content;
