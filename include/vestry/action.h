@@ -1,4 +1,4 @@
-/** Action strings: what makes a Datastar page send a request, such as `@get('/x')`, for the value of an attribute.
+/** Action strings: what makes a Datastar page send a request, such as \@get('/x'), for the value of an attribute.
  *
  *      char go[256];
  *      vestry_action(go, sizeof go, VESTRY_METHOD_POST, NULL, "/rooms/%s/messages", room);
