@@ -25,6 +25,7 @@
  *  | …of style, srcdoc                                 | refused                                                     |
  *  | a value without quotes, a name, a comment,        | refused                                                     |
  *  | script, style, and where the builder lost its way |                                                             |
+ *  | right behind `&`, or `&` and letters or digits    | refused: it could complete a character reference            |
  *
  *  Refused means: INVALID, and vestry_html_error says why and where in the format. The builder loses its way, for the
  *  code at hand only, at what would take a JavaScript parser to read: a template, a comment, a `/`, a character
@@ -49,7 +50,7 @@ extern "C" {
 
 /** Where in the HTML the next byte will stand. Private. */
 typedef struct vestry_html_place {
-  uint8_t state, content, kind, js, js_last, matched, name_len, element_len, is_end_tag, drops_newline;
+  uint8_t state, content, kind, js, js_last, matched, name_len, element_len, is_end_tag, drops_newline, in_noscript;
   char name[32], element[12];
 } vestry_html_place;
 

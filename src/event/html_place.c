@@ -5,8 +5,9 @@
  * Foreign content (svg, math) is the tree builder's, which is not here: there, `title`, `style` and `script` hold
  * elements like any other, and CDATA sections are read. That is why a tag inside `title` or `textarea` and every CDATA
  * section end in LOST. `style` refuses everything in either case; in a `script` of svg character references are read,
- * which vestry_html_js does not depend on. `noscript` is read as ordinary elements, as a parser without scripting does:
- * one with scripting takes its content for raw text and shows none of it. */
+ * which vestry_html_js does not depend on. `noscript` is read as ordinary elements, as a parser without scripting does.
+ * One with scripting shows none of it, but takes the next "</noscript" for its end, even in a value or a comment: there
+ * no `<` may stand in these. */
 #include "event/html_place.h"
 
 #include <string.h>
@@ -147,10 +148,11 @@ static void tag_end(vestry_html_place *place) {
     uint8_t content;
   } elements[] = {{"title", ESCAPABLE}, {"textarea", ESCAPABLE}, {"style", RAW},    {"xmp", RAW},
                   {"iframe", RAW},      {"noembed", RAW},        {"noframes", RAW}, {"script", SCRIPT}};
-  place->state = TEXT;
-  if (place->is_end_tag) return;
   size_t len = place->element_len;
 #define ELEMENT_IS(text) (len == strlen(text) && memcmp(place->element, text, len) == 0)
+  place->state = TEXT;
+  if (ELEMENT_IS("noscript")) place->in_noscript = !place->is_end_tag;
+  if (place->is_end_tag) return;
   place->drops_newline = ELEMENT_IS("pre") || ELEMENT_IS("listing") || ELEMENT_IS("textarea");
   if (ELEMENT_IS("plaintext")) place->state = LOST;
   for (size_t i = 0; i < sizeof elements / sizeof *elements; i++) {
@@ -197,7 +199,7 @@ static void text_until(vestry_html_place *place, char c) {
       if (c == '>') tag_end(place);
       return;
     }
-    if (place->content == ESCAPABLE && (at || is_letter(c))) place->state = LOST;
+    if ((place->content == ESCAPABLE || place->in_noscript) && (at || is_letter(c))) place->state = LOST;
   }
   if (c == '<') place->matched = LESS;
 }
@@ -206,6 +208,7 @@ static void text_until(vestry_html_place *place, char c) {
 static bool step(vestry_html_place *place, char c) {
 #define GO(next)    return place->state = (next), true
 #define AGAIN(next) return place->state = (next), false
+  if (place->in_noscript && c == '<' && place->state != TEXT && place->state != TEXT_UNTIL) GO(LOST);
   switch (place->state) {
   case TEXT: place->drops_newline = false; GO(c == '<' ? TAG_OPEN : TEXT);
   case TAG_OPEN:
@@ -287,6 +290,7 @@ static bool step(vestry_html_place *place, char c) {
 
 /* The byte that ends a run in which nothing happens; 0: any byte may matter. */
 static char run_end(const vestry_html_place *place) {
+  if (place->in_noscript && place->state != TEXT) return '\0';
   switch (place->state) {
   case TEXT: return '<';
   case DOUBLE_QUOTED: return place->kind == PLAIN ? '"' : '\0';
@@ -320,7 +324,6 @@ static vsi_slot code_slot(const vestry_html_place *place, vsi_slot code, const c
   if (place->js & VSI_JS_LOST) return none(ret_why, "it stands in code that is too intricate to be sure of its place");
   if (place->js == VSI_JS_CODE) return code;
   if (place->js & VSI_JS_BACKSLASH) return none(ret_why, "it stands behind a backslash");
-  if (place->js_last == '&') return none(ret_why, "it stands behind a & and could make a character reference with it");
   return VSI_SLOT_JS_STRING;
 }
 

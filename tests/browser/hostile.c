@@ -92,7 +92,7 @@ static const char *const fixed[] = {
     "</body>",
     "<head>",
     "\xF0\x9F\x96\x95JS_DS\xF0\x9F\x9A\x80",
-    "\xF0\x9F\x96\x95JS_a$&bDS\xF0\x9F\x9A\x80",
+    "\xF0\x9F\x96\x95JS_a$&b_DS\xF0\x9F\x9A\x80",
     "__escaped0",
     "\x01\x02\x1F\x7F\t\v\f",
     "1",
@@ -289,6 +289,113 @@ static void places(const char *text) {
   client_places(text);
 }
 
+/* A text behind HTML, whole or broken, that was put together at random: where the builder takes it, it must be nothing
+ * but a text there. Prints what came of a harmless text, too, for comparison; returns whether it was taken. */
+static bool template_places(const char *text) {
+  static const char *const parts[] = {
+      "<p>",
+      "</p>",
+      "<b ",
+      "</b",
+      "title=\"",
+      "title='",
+      "data-x=",
+      "\"",
+      "'",
+      ">",
+      "<",
+      "/",
+      "=",
+      " ",
+      "a",
+      "<!--",
+      "-->",
+      "--!>",
+      "--",
+      "<script>",
+      "</script>",
+      "<script ",
+      "<style>",
+      "</style>",
+      "<title>",
+      "</title>",
+      "</titl",
+      "<textarea>",
+      "</textarea>",
+      "<svg>",
+      "</svg>",
+      "<math>",
+      "<![CDATA[",
+      "]]>",
+      "<pre>",
+      "<listing>",
+      "onclick=\"",
+      "onclick='",
+      "data-on:click=\"",
+      "data-text='",
+      "href=\"",
+      "href='",
+      "style=\"",
+      "f('",
+      "f(\"",
+      "\\",
+      "&",
+      "&quot",
+      "&#39;",
+      ";",
+      "<?",
+      "<!doctype ",
+      "<noscript>",
+      "</noscript>",
+      "<template>",
+      "<iframe>",
+      "</iframe>",
+      "<xmp>",
+      "</xmp>",
+      "<plaintext>",
+      "<!",
+      "</",
+      "-",
+      "\r",
+      "\n",
+      "java",
+      "script:",
+      "<desc>",
+      "<mi>",
+      "<annotation-xml>",
+      "<foreignObject>",
+      "<b title=\"",
+      "<b onclick=\"f('",
+      "<a href=\"",
+      "<p title='",
+      "\">",
+      "'>",
+      ">x<",
+  };
+  char before[1024] = "", behind[1024] = "";
+  for (uint64_t count = next_random() % 6; count; count--)
+    strcat(before, parts[next_random() % (sizeof parts / sizeof *parts)]);
+  for (uint64_t count = next_random() % 5; count; count--)
+    strcat(behind, parts[next_random() % (sizeof parts / sizeof *parts)]);
+  vestry_html harmless;
+  vestry_slice made, made_harmless;
+  vestry_html_init(&harmless, NULL);
+  vestry_html_add(&harmless, "%-s%s%-s", before, "harmless", behind);
+  bool taken = vestry_html_end(&harmless, &made_harmless) == VESTRY_OK;
+  vestry_html_add(&html, "%-s%s%-s", before, text, behind);
+  if ((vestry_html_end(&html, &made) == VESTRY_OK) != taken) fail("template", "it depends on the text");
+  if (taken) {
+    fputs("template", stdout);
+    put_hex(text, strlen(text));
+    put_hex(made.data, made.len);
+    put_hex(made_harmless.data, made_harmless.len);
+    putchar('\n');
+  }
+  vestry_html_finish(&harmless);
+  vestry_html_clear(&html);
+  return taken;
+}
+
 /* Texts with a NUL, which formats cannot hand over. */
 static void zeros(void) {
   static const char text[] = "\0a<\0\0>\0";
@@ -314,6 +421,7 @@ int main(int argc, char **argv) {
     char text[MAX_TEXT];
     make_text(text);
     places(text);
+    for (int taken = 0; taken < 10;) taken += template_places(text);
   }
   vestry_html_finish(&html);
   return 0;

@@ -155,6 +155,15 @@ static void texts_are_refused_where_no_escape_helps(void **state) {
       "<xmp>%s",
       "<a href=\"javascript:%s",
       "<p/%s",
+      "<p data-show=\"'&%s",
+      "<p data-show=\"'\\&%s",
+      "a&%s",
+      "a&l%s",
+      "&#%s",
+      "&#x2%s",
+      "<p title='&quot%s",
+      "<a href=\"?a&%s",
+      "&CounterClockwiseContourIntegral%s",
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     assert_int_equal(unchecked(&html, rows[i], "a"), VESTRY_INVALID);

@@ -83,6 +83,20 @@ static void a_first_line_feed_is_kept(void **state) {
   vestry_html_finish(&html);
 }
 
+/* What a format leaves open, the text does not complete. */
+static void references_and_line_ends_stay_apart(void **state) {
+  (void)state;
+  vestry_html html;
+  vestry_html_init(&html, NULL);
+  vestry_html_add(&html, "a & %s &amp;%s <a href=\"?a&b=%s\">%s", "lt;", "lt;", "lt;", "lt;");
+  expect_html(&html, "a & lt; &amp;lt; <a href=\"?a&b=lt;\">lt;");
+  vestry_html_add(&html, "%s%s%s", "&", "lt;", "#39;");
+  expect_html(&html, "&amp;lt;#39;");
+  vestry_html_add(&html, "a\r%s|\r%s|%s%s<p title='\r%s'>", "\nb", "\r\n", "\r", "\n", "\n");
+  expect_html(&html, "a\r&#10;b|\r&#13;\n|&#13;\n<p title='\r&#10;'>");
+  vestry_html_finish(&html);
+}
+
 static void javascript_strings(void **state) {
   (void)state;
   vestry_html html;
@@ -249,6 +263,7 @@ int main(void) {
       cmocka_unit_test(raw_is_as_it_is),
       cmocka_unit_test(what_is_no_text_becomes_a_replacement),
       cmocka_unit_test(a_first_line_feed_is_kept),
+      cmocka_unit_test(references_and_line_ends_stay_apart),
       cmocka_unit_test(javascript_strings),
       cmocka_unit_test(json_values),
       cmocka_unit_test(code_is_refused_where_it_is_none),
