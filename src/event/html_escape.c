@@ -87,8 +87,8 @@ static void js_put_ascii(vestry_html *html, char c) {
   }
 }
 
-/* U+2028 and U+2029 ended strings before ES2019. U+1F595 "JS_" and "_DS" U+1F680 are brackets to the client, which takes
- * them away wherever they are. */
+/* U+2028 and U+2029 ended strings before ES2019. U+1F595 "JS_" and "_DS" U+1F680 are brackets to the client, and gone
+ * wherever they were. */
 static const struct {
   const char *bytes, *escape;
 } special_sequences[] = {
