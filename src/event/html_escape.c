@@ -15,6 +15,7 @@ typedef struct escaping {
 } escaping;
 
 static void put_escaped(vestry_html *html, const char *text, size_t len, const escaping *e) {
+  if (!len) return; /* text may be NULL */
   const char *end = text + len, *written = text;
   for (const char *at = text; at < end && !html->error;) {
     bool valid = true;

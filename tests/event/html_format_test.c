@@ -20,6 +20,9 @@ static vestry_html html;
     expect_html(&html, made);                                                                                          \
   } while (0)
 
+/* Called through a pointer, out of the compiler's sight. */
+static vestry_err (*const unchecked)(vestry_html *to, const char *format, ...) = vestry_html_add;
+
 static void integers_are_as_printf_writes_them(void **state) {
   (void)state;
   static const int numbers[] = {0, 1, -1, 42, -42, 123456789, INT_MAX, INT_MIN};
@@ -38,7 +41,7 @@ static void integers_are_as_printf_writes_them(void **state) {
   SAME("%ld|%lld|%" PRId64 "|%" PRIu64, LONG_MIN, LLONG_MIN, INT64_MIN, UINT64_MAX);
   SAME("%1000d|%-1000d|%01000d|%.1000d", 1, 1, 1, 1);
   SAME("100%% of %d%%", 5);
-  vestry_html_add(&html, "%hhd %hu", 511, 65537); /* cut to their types, as printf does */
+  unchecked(&html, "%hhd %hu", 511, 65537); /* cut to their types, as printf does */
   expect_html(&html, "-1 1");
 }
 
@@ -92,9 +95,6 @@ static void numbers_stand_anywhere(void **state) {
                   0, -1, 3, 4, 2, "<");
   expect_html(&html, "<h2 style=\"width:12.5%\" tabindex=0 onclick=\"f(-1,'3')\"><!-- 4 --></h2>&lt;");
 }
-
-/* Called through a pointer, out of the compiler's sight. */
-static vestry_err (*const unchecked)(vestry_html *html, const char *format, ...) = vestry_html_add;
 
 static void formats_that_are_refused(void **state) {
   (void)state;

@@ -112,8 +112,10 @@ static void check_text(const char *before, const char *behind, const char *text,
     vestry_html other;
     vestry_slice by_format;
     vestry_html_init(&other, NULL);
-    char *copy = strndup(text, len);
+    char *copy = malloc(len + 1);
     require(copy != NULL);
+    memcpy(copy, text, len);
+    copy[len] = '\0';
     require(vestry_html_add(&other, "%-s%s%-s", before, copy, behind) == error);
     if (!error) {
       require(vestry_html_end(&other, &by_format) == VESTRY_OK);
