@@ -142,7 +142,7 @@ static void json_values(void **state) {
   expect_refused(&html, 0, "NULL");
   assert_int_equal(vestry_html_jsonf(&html, NULL), VESTRY_INVALID);
   expect_refused(&html, 0, "NULL");
-  assert_int_equal(vestry_html_jsonf(&html, "{s"), VESTRY_INVALID);
+  assert_int_equal(vestry_html_jsonf(&html, "{s", "a"), VESTRY_INVALID);
   expect_refused(&html, 0, "format of a value");
   assert_int_equal(vestry_html_jsonf(&html, "[s]", "\xFF"), VESTRY_INVALID);
   expect_refused(&html, 0, "format of a value");
