@@ -152,6 +152,17 @@ VESTRY_API vestry_err vestry_connection_dispatch_event(vestry_connection *connec
 VESTRY_API vestry_err vestry_connection_prefetch(vestry_connection *connection, const char *const *urls, size_t count,
                                                  const vestry_script_options *options);
 
+/** Elements and signals by formats: vestry_event_elementsf (escapes each %s for where it stands), vestry_event_signalsf
+ *  (json_pack's), and then vestry_connection_send.
+ *      vestry_connection_patch_elementsf(connection, NULL, "<li id=\"m%d\">%s</li>", id, message);
+ *      vestry_connection_patch_signalsf(connection, NULL, "{s:i}", "counter", 4);
+ *  Threads any; do not block. */
+VESTRY_API vestry_err vestry_connection_patch_elementsf(vestry_connection *connection,
+                                                        const vestry_elements_options *options, const char *format, ...)
+    VESTRY_PRINTF(3, 4);
+VESTRY_API vestry_err vestry_connection_patch_signalsf(vestry_connection *connection,
+                                                       const vestry_signals_options *options, const char *format, ...);
+
 /** End it for a cause. The first cause wins, later calls do nothing. A clean cause (vestry_cause_is_clean) lets what
  *  was accepted before be written and ends the stream so that the browser stays away; any other discards it and aborts.
  *  Returns  true: this call decided the cause; false: it was closing already (or the cause is NONE)

@@ -80,6 +80,10 @@ VESTRY_API vestry_err vestry_reply_header(vestry_reply *reply, const char *name,
  *  NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_body(vestry_reply *reply, const char *content_type, const void *body, size_t len);
 
+/** The body as HTML by a format of vestry/html.h: a %s is escaped for where it stands. Otherwise as vestry_reply_body;
+ *  INVALID also for what vestry_html_add refuses: the host's log says why and where. */
+VESTRY_API vestry_err vestry_reply_bodyf(vestry_reply *reply, const char *format, ...) VESTRY_PRINTF(2, 3);
+
 /** Name the key: of the stored connections that the effects go to, and of a new stream that is kept. Copied.
  *  OK | INVALID, TOO_LARGE (the key) | NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_key(vestry_reply *reply, vestry_key key);
@@ -122,6 +126,9 @@ VESTRY_API vestry_err vestry_reply_effect(vestry_reply *reply, json_t *effect);
 VESTRY_API vestry_err vestry_reply_patch_elements(vestry_reply *reply, const char *html);
 VESTRY_API vestry_err vestry_reply_patch_signals(vestry_reply *reply, const char *format, ...);
 VESTRY_API vestry_err vestry_reply_execute_script(vestry_reply *reply, const char *script);
+/** vestry_reply_patch_elements by a format of vestry/html.h: a %s is escaped for where it stands. INVALID also for what
+ *  vestry_html_add refuses: the host's log says why and where. */
+VESTRY_API vestry_err vestry_reply_patch_elementsf(vestry_reply *reply, const char *format, ...) VESTRY_PRINTF(2, 3);
 
 #ifdef __cplusplus
 }

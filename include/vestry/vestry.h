@@ -2,6 +2,7 @@
 #ifndef VESTRY_VESTRY_H
 #define VESTRY_VESTRY_H
 
+#include "vestry/action.h"
 #include "vestry/batch.h"
 #include "vestry/bus.h"
 #include "vestry/cause.h"
@@ -9,6 +10,7 @@
 #include "vestry/error.h"
 #include "vestry/event.h"
 #include "vestry/host.h"
+#include "vestry/html.h"
 #include "vestry/key.h"
 #include "vestry/memory.h"
 #include "vestry/registry.h"
@@ -16,6 +18,7 @@
 #include "vestry/request.h"
 #include "vestry/runtime.h"
 #include "vestry/script.h"
+#include "vestry/selector.h"
 #include "vestry/signals.h"
 #include "vestry/store.h"
 #include "vestry/version.h"

@@ -9,7 +9,7 @@ BEGIN {
   level["registry"] = 3; level["adapter"] = 5; level["all"] = 6
   headers["base"] = "cause error host version"
   headers["runtime"] = "runtime"
-  headers["event"] = "event script signals"
+  headers["event"] = "action event html script selector signals"
   headers["store"] = "key store"
   headers["stream"] = "batch bus connection transport"
   headers["registry"] = "adapter registry repository request"
