@@ -4,13 +4,6 @@
 #include "event/event_format.h"
 #include "stream/connection.h"
 
-static vestry_err send_made(vestry_connection *connection, vestry_err error, vestry_event *event) {
-  if (error) return error;
-  error = vestry_connection_send(connection, event);
-  vestry_event_unref(event);
-  return error;
-}
-
 vestry_err vestry_connection_patch_elementsf(vestry_connection *connection, const vestry_elements_options *options,
                                              const char *format, ...) {
   vestry_event *event = NULL;
@@ -18,7 +11,7 @@ vestry_err vestry_connection_patch_elementsf(vestry_connection *connection, cons
   va_start(arguments, format);
   vestry_err error = vsi_event_velements(vsi_connection_host(connection), options, &event, format, arguments);
   va_end(arguments);
-  return send_made(connection, error, event);
+  return vsi_connection_send_made(connection, error, event);
 }
 
 vestry_err vestry_connection_patch_signalsf(vestry_connection *connection, const vestry_signals_options *options,
@@ -28,5 +21,5 @@ vestry_err vestry_connection_patch_signalsf(vestry_connection *connection, const
   va_start(arguments, format);
   vestry_err error = vsi_event_vsignals(vsi_connection_host(connection), options, &event, format, arguments);
   va_end(arguments);
-  return send_made(connection, error, event);
+  return vsi_connection_send_made(connection, error, event);
 }
