@@ -23,6 +23,9 @@ static const struct {
      "2]\n"
      "      [--key-bytes 16] [--api get|with] [--seed 1] [--warm-ms 500] [--idle-ms 0] [--verbose]\n"
      "      a store by itself, in one line; fails if its counts do not add up"},
+    {"dispatch", bench_dispatch,
+     "dispatch [--way direct|dispatch|format] [--rounds 100] [--count 5000]\n"
+     "      one effect to one memory transport: nanoseconds and allocations; fails on wrong bytes"},
 };
 enum { SUBCOMMANDS = sizeof subcommands / sizeof *subcommands };
 
