@@ -103,6 +103,9 @@ VESTRY_API vestry_err vestry_reply_keep(vestry_reply *reply, vestry_put_policy p
 /** Close the new stream when its effects are done, even if some failed, or do not; over the default of
  *  vestry_reply_keep (off) and of the instance (on). A stream with auto-close is never stored. */
 VESTRY_API void vestry_reply_auto_close(vestry_reply *reply, bool auto_close);
+/** Perform no more of the effects once something has failed, an effect or an interceptor. Otherwise the rest goes
+ *  on. */
+VESTRY_API void vestry_reply_fail_fast(vestry_reply *reply, bool fail_fast);
 /** Treat the request as the Datastar client's, though it does not say so: an EventSource, curl, another program. Its
  *  signals are not read. */
 VESTRY_API void vestry_reply_any_client(vestry_reply *reply);

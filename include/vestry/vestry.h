@@ -4,6 +4,8 @@
 
 #include "vestry/cause.h"
 #include "vestry/connection.h"
+#include "vestry/dispatch.h"
+#include "vestry/effects.h"
 #include "vestry/error.h"
 #include "vestry/event.h"
 #include "vestry/host.h"

@@ -9,7 +9,7 @@ typedef struct reader {
   bool for_c;
 } reader;
 
-static const char ends_early[] = "the text ends before the object does";
+static const char ends_early[] = "the text ends before the value does";
 
 static bool is_digit(unsigned char c) {
   return c >= '0' && c <= '9';
@@ -235,16 +235,17 @@ static const char *step(reader *r, levels *l, expected *next) {
   return scan_scalar(r);
 }
 
-vestry_err vsi_json_check_object(const char *json, size_t len, const vsi_json_limits *limits,
-                                 vsi_json_fault *ret_fault) {
+static vestry_err check(const char *json, size_t len, bool object, const vsi_json_limits *limits,
+                        vsi_json_fault *ret_fault) {
   const unsigned char *text = (const unsigned char *)(json ? json : "");
   reader r = {.at = text, .end = text + len, .for_c = limits->for_c};
   skip_space(&r);
-  if (r.at == r.end || *r.at != '{')
-    return vsi_json_fail(VESTRY_MALFORMED, (size_t)(r.at - text), "a JSON object is expected", ret_fault);
+  if (r.at == r.end || *r.at != (object ? '{' : '['))
+    return vsi_json_fail(VESTRY_MALFORMED, (size_t)(r.at - text),
+                         object ? "a JSON object is expected" : "a JSON array is expected", ret_fault);
   r.at++;
   levels l = {.depth = 0};
-  expected next = open_level(&l, true);
+  expected next = open_level(&l, object);
   uint32_t count = 0;
   while (l.depth) {
     skip_space(&r);
@@ -262,6 +263,48 @@ vestry_err vsi_json_check_object(const char *json, size_t len, const vsi_json_li
   }
   skip_space(&r);
   if (r.at != r.end)
-    return vsi_json_fail(VESTRY_MALFORMED, (size_t)(r.at - text), "there is text behind the object", ret_fault);
+    return vsi_json_fail(VESTRY_MALFORMED, (size_t)(r.at - text),
+                         object ? "there is text behind the object" : "there is text behind the array", ret_fault);
   return VESTRY_OK;
+}
+
+vestry_err vsi_json_check_object(const char *json, size_t len, const vsi_json_limits *limits,
+                                 vsi_json_fault *ret_fault) {
+  return check(json, len, true, limits, ret_fault);
+}
+
+vestry_err vsi_json_check_array(const char *json, size_t len, const vsi_json_limits *limits,
+                                vsi_json_fault *ret_fault) {
+  return check(json, len, false, limits, ret_fault);
+}
+
+size_t vsi_json_plain_len(const char *text, size_t len) {
+  const unsigned char *from = (const unsigned char *)text;
+  reader r = {.at = from, .end = from + len};
+  for (;;) {
+    skip_plain(&r);
+    if (r.at == r.end || *r.at < 0x80 || scan_utf8(&r)) return (size_t)(r.at - from);
+  }
+}
+
+/* Well-formed text: a bracket outside of strings opens or closes a level, a comma on the first separates elements. */
+size_t vsi_json_element_offset(const char *json, size_t len, size_t index) {
+  const unsigned char *text = (const unsigned char *)json;
+  reader r = {.at = text, .end = text + len};
+  size_t depth = 0;
+  while (r.at < r.end) {
+    unsigned char c = *r.at;
+    if (c == '"') {
+      (void)scan_string(&r); /* well formed */
+      continue;
+    }
+    r.at++;
+    if (c == '[' || c == '{') depth++;
+    if (c == ']' || c == '}') depth--;
+    bool begins = depth == 1 && ((c == '[' && !index) || (c == ',' && index && !--index));
+    if (!begins) continue;
+    skip_space(&r);
+    break;
+  }
+  return (size_t)(r.at - text);
 }

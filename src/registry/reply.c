@@ -166,6 +166,10 @@ vestry_err vestry_reply_keep(vestry_reply *reply, vestry_put_policy policy, size
   return VESTRY_OK;
 }
 
+void vestry_reply_fail_fast(vestry_reply *reply, bool fail_fast) {
+  reply->fail_fast = fail_fast;
+}
+
 void vestry_reply_any_client(vestry_reply *reply) {
   reply->any_client = true;
 }
