@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "event/json_copy.h"
+
 /* Finding connections again can meet the same race again; so often it is no race. */
 enum { RECONNECTS_MAX = 4 };
 
@@ -54,7 +56,7 @@ static vestry_err merge_data(vestry_dispatch_context *context, json_t *more) {
     context->data = more;
     return VESTRY_OK;
   }
-  json_t *merged = json_copy(context->data);
+  json_t *merged = vsi_json_copy(context->data);
   if (!merged || json_object_update(merged, more)) {
     json_decref(merged);
     return VESTRY_NO_MEMORY;

@@ -7,6 +7,7 @@
 #include "registry/placeholders.h"
 
 #include "event/json.h"
+#include "event/json_copy.h"
 
 typedef struct walk {
   vestry_dispatch_context *context;
@@ -30,14 +31,14 @@ static vestry_err fail_walk(walk *w, vestry_err error, const char *detail) {
 
 /* Put what an element has become where it belongs; the first time, into a copy of the whole. Takes changed. */
 static vestry_err put_element(walk *w, json_t *array, size_t index, json_t *changed, json_t **copy) {
-  if (!*copy) *copy = json_copy(array);
+  if (!*copy) *copy = vsi_json_copy(array);
   if (!*copy) json_decref(changed);
   if (*copy && json_array_set_new(*copy, index, changed) == 0) return VESTRY_OK;
   return fail_walk(w, VESTRY_NO_MEMORY, "");
 }
 
 static vestry_err put_member(walk *w, json_t *object, const char *name, json_t *changed, json_t **copy) {
-  if (!*copy) *copy = json_copy(object);
+  if (!*copy) *copy = vsi_json_copy(object);
   if (!*copy) json_decref(changed);
   if (*copy && json_object_set_new_nocheck(*copy, name, changed) == 0) return VESTRY_OK;
   return fail_walk(w, VESTRY_NO_MEMORY, "");
