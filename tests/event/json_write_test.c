@@ -218,7 +218,7 @@ static void building_survives_every_allocation_failure(void **state) {
   json_decref(signals);
 }
 
-/* -------------------------------------------------------------------------------------------------------- copies --- */
+/* ------------------------------------------------------------------------------------------------------- copies --- */
 
 static long json_allocations, json_fail_at;
 
