@@ -76,7 +76,7 @@ vestry_err vsi_context_configure(vestry_dispatch_context *context, const vestry_
 
 /* One array serves all effects of a dispatch, unless one of them keeps it. */
 const json_t *vsi_context_args(vestry_dispatch_context *context, const json_t *list) {
-  /* acquire pairs with jansson's release when another thread drops the reference that it was given */
+  /* acquire pairs with jansson's release when another thread drops a reference that an effect gave it */
   if (context->args && __atomic_load_n(&context->args->refcount, __ATOMIC_ACQUIRE) == 1) {
     json_array_clear(context->args);
   } else {

@@ -72,7 +72,9 @@ static void print_ends(void **state) {
   json_array_clear(loop);
   json_decref(loop);
   json_decref(effects);
-  json_t *doubled = json_string("x");
+  char text[4096];
+  memset(text, 'x', sizeof text);
+  json_t *doubled = json_stringn(text, sizeof text);
   for (int i = 0; i < 60; i++) doubled = json_pack("[O,o]", doubled, doubled);
   effects = json_pack("[[s,o]]", "a", doubled);
   assert_int_equal(vestry_effects_print(effects, NULL, 0, NULL), VESTRY_TOO_LARGE);
