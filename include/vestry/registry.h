@@ -214,7 +214,7 @@ typedef struct vestry_dispatch_error {
   char detail[96]; /**< why, if more is known; may be empty */
 } vestry_dispatch_error;
 
-/** Actions within actions at most; a deeper one fails with LIMIT. */
+/** Actions within actions at most, through nested dispatches too; a deeper one fails with LIMIT. */
 #define VESTRY_ACTIONS_MAX_DEPTH 32
 /** Effects and actions that may come of one dispatch, from actions and nested dispatches; beyond it one LIMIT is
  *  recorded, and no more is performed but the effects of the dispatched list itself. */

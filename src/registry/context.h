@@ -33,6 +33,7 @@ struct vestry_dispatch_context {
   vestry_dispatch_context *root; /* the outermost, or itself */
   unsigned nesting;              /* 0: the outermost */
   vsi_targets targets;
+  unsigned actions_depth;  /* actions that are under way */
   uint32_t expanded_count; /* effects and actions that came of actions and nested dispatches */
   bool exhausted;          /* there were too many */
 

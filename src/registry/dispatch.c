@@ -4,8 +4,9 @@
  * once; an action is asked for the list that takes its place, which is gone through before the next entry. So the order
  * is that of a depth-first walk, and an action sees the world as the effects before it have left it.
  *
- * What ends a loop of actions: their depth is bounded, and so is the number of entries that come of them in all the
- * dispatches nested in one another, because a depth alone still allows a tree. */
+ * What ends a loop of actions: their depth is bounded, and so is the number of entries that come of them, because a
+ * depth alone still allows a tree. Both are counted over all the dispatches that are nested in one another; with the
+ * bounds on those and on the depth of values, the worst fits the stack of a server's thread (tests/registry/nested). */
 #include "base/log.h"
 #include "registry/context.h"
 #include "registry/effect_list.h"
@@ -86,10 +87,10 @@ static void perform_list(vestry_dispatch_context *context, const json_t *list, u
 }
 
 /* What an action comes to: a new reference; NULL with OK: nothing. */
-static vestry_err ask(vestry_dispatch_context *context, const vsi_entry *entry, const json_t *action, unsigned depth,
+static vestry_err ask(vestry_dispatch_context *context, const vsi_entry *entry, const json_t *action,
                       json_t **ret_list) {
   context->detail[0] = '\0';
-  if (depth >= VESTRY_ACTIONS_MAX_DEPTH)
+  if (context->root->actions_depth >= VESTRY_ACTIONS_MAX_DEPTH)
     return vestry_context_fail(context, VESTRY_LIMIT, "actions are nested deeper than %d", VESTRY_ACTIONS_MAX_DEPTH);
   if (context->root->exhausted) return fail_exhausted(context);
   const json_t *args = vsi_context_args(context, action);
@@ -114,10 +115,12 @@ static void perform_action(vestry_dispatch_context *context, const vsi_entry *en
     context->result->skipped_count++;
   } else {
     json_t *list = NULL;
-    vestry_err error = ask(context, entry, action, depth, &list);
+    vestry_err error = ask(context, entry, action, &list);
     if (error) fail(context, VESTRY_PHASE_ACTION, name, error);
     context->within = name;
+    context->root->actions_depth++;
     perform_list(context, list, depth + 1);
+    context->root->actions_depth--;
     context->within = within;
     json_decref(list);
   }

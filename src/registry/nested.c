@@ -34,12 +34,16 @@ vestry_err vestry_context_dispatch(vestry_dispatch_context *context, json_t *eff
   if (context->nesting >= VESTRY_DISPATCH_MAX_NESTING)
     return vestry_context_fail(context, VESTRY_LIMIT, "dispatches are nested deeper than %d",
                                VESTRY_DISPATCH_MAX_NESTING);
-  vestry_dispatch_result own, *result = ret_result ? ret_result : &own;
+  /* Records take two kilobytes: eight of them nested are too much for a small stack. */
+  const vestry_host *host = context->v->host;
+  vestry_dispatch_result *own = ret_result ? NULL : vsi_alloc(host, sizeof *own);
+  if (!ret_result && !own) return VESTRY_NO_MEMORY;
   vestry_dispatch_context nested;
-  vsi_context_init_nested(&nested, context, result);
+  vsi_context_init_nested(&nested, context, ret_result ? ret_result : own);
   vestry_err error = vsi_context_configure(&nested, &own_options);
   if (!error) error = vsi_dispatch(&nested, effects);
   vsi_context_finish(&nested);
+  vsi_free(host, own);
   return error;
 }
 

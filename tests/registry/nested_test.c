@@ -417,6 +417,82 @@ static void merging_survives_every_allocation_failure(void **state) {
   assert_true(number > 20);
 }
 
+/* ------------------------------------------------------------------------------------------------------- stack ---- */
+
+/* Servers serve on small stacks; civetweb's are of 100 kB. Sanitizers make frames several times as large. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define STACK_BYTES ((size_t)2 << 20)
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define STACK_BYTES ((size_t)2 << 20)
+#endif
+#endif
+#ifndef STACK_BYTES
+#define STACK_BYTES ((size_t)80 << 10) /* the rest is for what calls vestry, and what it calls */
+#endif
+
+static json_t *deepest; /* with a placeholder at the bottom */
+
+/* n → itself with n - 1; 0: another nested dispatch, and the deepest value there can be */
+static vestry_err go_down(const json_t *state, const json_t *args, json_t **ret_effects, void *ctx) {
+  (void)state, (void)ctx;
+  json_int_t left = json_integer_value(json_array_get(args, 0));
+  *ret_effects = left ? json_pack("[[s,I]]", "down", left - 1) : json_pack("[[s],[s,O]]", "again", "take", deepest);
+  return VESTRY_OK;
+}
+
+static vestry_err again(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)args, (void)ctx;
+  json_t *effects =
+      json_pack("[[s,i]]", "down", VESTRY_ACTIONS_MAX_DEPTH / VESTRY_DISPATCH_MAX_NESTING - 1); /* all there are */
+  vestry_err error = vestry_context_dispatch(context, effects, NULL, NULL);
+  json_decref(effects);
+  return error == VESTRY_LIMIT ? VESTRY_OK : error;
+}
+
+static vestry_err take(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  json_t *bottom = json_array_get(args, 0);
+  while (json_is_array(bottom)) bottom = json_array_get(bottom, 0);
+  assert_int_equal(json_integer_value(bottom), 5);
+  ++*(int *)ctx;
+  json_t *signals = json_pack("{s:O}", "k", json_array_get(json_array_get(args, 0), 0)); /* as deep as can be sent */
+  json_t *effects = json_pack("[[s,[s,o]]]", "patch-signals", VESTRY_QUOTE, signals);
+  vestry_err error = vestry_dispatch_with(vestry_context_instance(context), effects, NULL, NULL); /* to nobody */
+  json_decref(effects);
+  return error == VESTRY_CLOSED ? VESTRY_OK : error;
+}
+
+static void *dispatch_deepest(void *argument) {
+  world *w = argument;
+  json_t *data = json_of("{\"id\":5}");
+  dispatch_text(w, "[[\"again\"]]", &(vestry_dispatch_options){.data = data}, VESTRY_OK, NULL);
+  json_decref(data);
+  return NULL;
+}
+
+static void b13_the_worst_fits_a_small_stack(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  int count = 0;
+  begin(&w, &n);
+  assert_int_equal(vestry_action(w.v, "down", go_down, NULL), VESTRY_OK);
+  assert_int_equal(vestry_effect(w.v, "again", again, NULL), VESTRY_OK);
+  assert_int_equal(vestry_effect(w.v, "take", take, &count), VESTRY_OK);
+  deepest = json_of("[\"data\",\"id\"]");
+  for (int i = 0; i < 254; i++) deepest = json_pack("[o]", deepest);
+  pthread_attr_t attributes;
+  pthread_t thread;
+  pthread_attr_init(&attributes);
+  assert_int_equal(pthread_attr_setstacksize(&attributes, STACK_BYTES), 0);
+  assert_int_equal(pthread_create(&thread, &attributes, dispatch_deepest, &w), 0);
+  pthread_join(thread, NULL);
+  pthread_attr_destroy(&attributes);
+  assert_int_equal(count, VESTRY_DISPATCH_MAX_NESTING);
+  json_decref(deepest);
+  world_end(&w);
+}
+
 /* ----------------------------------------------------------------------------------------------------- threads ---- */
 
 enum { THREADS = 4, LATE_COUNT = 500 };
@@ -503,6 +579,7 @@ int main(void) {
       cmocka_unit_test(what_makes_no_sense_is_refused),
       cmocka_unit_test(keeping_survives_every_allocation_failure),
       cmocka_unit_test(merging_survives_every_allocation_failure),
+      cmocka_unit_test(b13_the_worst_fits_a_small_stack),
       cmocka_unit_test(b13_late_dispatch_from_many_threads),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
