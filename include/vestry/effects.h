@@ -25,7 +25,7 @@ VESTRY_API vestry_err vestry_effects_print(const json_t *effects, char *buffer, 
 
 /** Parse a list of effects: a JSON array of arrays that are headed by names, nothing behind it but white space. Checked
  *  before a tree is built, and as strict as vestry_signals_parse. What vestry_effects_print printed is parsed to an
- *  equal list.
+ *  equal list, within the limits, unless a text in it has a zero character.
  *  json         len bytes, not terminated
  *  limits       NULL: the defaults; the list itself is of depth 1
  *  ret_effects  a new reference, the caller's (json_decref); untouched on failure
