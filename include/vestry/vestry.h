@@ -2,6 +2,7 @@
 #ifndef VESTRY_VESTRY_H
 #define VESTRY_VESTRY_H
 
+#include "vestry/bus.h"
 #include "vestry/cause.h"
 #include "vestry/connection.h"
 #include "vestry/dispatch.h"
@@ -12,6 +13,7 @@
 #include "vestry/key.h"
 #include "vestry/memory.h"
 #include "vestry/registry.h"
+#include "vestry/repository.h"
 #include "vestry/request.h"
 #include "vestry/runtime.h"
 #include "vestry/signals.h"

@@ -308,3 +308,15 @@ size_t vsi_json_element_offset(const char *json, size_t len, size_t index) {
   }
   return (size_t)(r.at - text);
 }
+
+bool vsi_is_utf8(const char *text, size_t len) {
+  const unsigned char *from = (const unsigned char *)(text ? text : "");
+  reader r = {.at = from, .end = from + len};
+  while (r.at < r.end) {
+    if (*r.at < 0x80)
+      r.at++;
+    else if (scan_utf8(&r))
+      return false;
+  }
+  return true;
+}

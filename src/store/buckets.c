@@ -45,7 +45,7 @@ static vsi_table_memory *table_make(const vestry_host *host, uint32_t count) {
 /* Words that a table holds well: with more, buckets overflow too often. In a small one, which takes little memory and
  * stays in the cache, what an overflow costs is the branch that nobody foresaw: it is filled less. */
 static size_t well_filled(uint32_t count) {
-  return (size_t)count * (count < SMALL_TABLE ? 17 : 21) / 4;
+  return (size_t)count * (count < SMALL_TABLE ? 17 : 24) / 4;
 }
 
 static void set_bounds(vsi_buckets *buckets, const vsi_table_memory *table) {

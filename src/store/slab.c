@@ -95,15 +95,15 @@ static vestry_err add_chunk(vsi_slab *slab) {
   return error ? error : fill_chunk(slab, c);
 }
 
-/* Half a shelf: so that a store that gives and takes in turn does not go to the chunks each time. */
+/* Several: so that a store that gives and takes in turn does not go to the chunks each time. */
 vestry_err vsi_slab_fetch(vsi_slab *slab) {
   if (!slab->free_count && add_chunk(slab)) return VESTRY_NO_MEMORY;
-  while (slab->free_count && slab->shelf_count < VSI_SHELF / 2) {
+  while (slab->free_count && slab->shelf_count < VSI_SHELF_MOVES) {
     while (!slab->roomy[slab->lowest]) slab->lowest++; /* free_count says that there is one */
     uint32_t c = slab->lowest * 64 + (uint32_t)__builtin_ctzll(slab->roomy[slab->lowest]);
     vsi_chunk *chunk = vsi_slab_chunk(slab, c);
     vsi_slot *slot = atomic_load_explicit(&chunk->slots, memory_order_relaxed) + (chunk->free_first - 1);
-    chunk->free_first = (uint8_t)slot->next;
+    chunk->free_first = (uint16_t)slot->next;
     if (--chunk->free_count == 0) slab->roomy[c / 64] &= ~(UINT64_C(1) << c % 64);
     slab->free_count--;
     slab->live_count++;
@@ -142,7 +142,7 @@ static void give_back(vsi_slab *slab, vsi_slot *slot) {
   vsi_chunk *chunk = vsi_slab_chunk(slab, c);
   slab->live_count--;
   slot->next = chunk->free_first;
-  chunk->free_first = (uint8_t)((slot->number - 1) % VSI_SLOTS_A_CHUNK + 1);
+  chunk->free_first = (uint16_t)((slot->number - 1) % VSI_SLOTS_A_CHUNK + 1);
   chunk->free_count++;
   slab->free_count++;
   mark_roomy(slab, c);
@@ -155,10 +155,10 @@ static void give_back(vsi_slab *slab, vsi_slot *slot) {
 }
 
 void vsi_slab_return(vsi_slab *slab) {
-  uint32_t half = slab->shelf_count / 2;
-  for (uint32_t i = 0; i < half; i++) give_back(slab, slab->shelf[i]);
-  memmove(slab->shelf, slab->shelf + half, (slab->shelf_count - half) * sizeof(vsi_slot *));
-  slab->shelf_count -= half;
+  uint32_t count = slab->shelf_count < VSI_SHELF_MOVES ? slab->shelf_count : VSI_SHELF_MOVES;
+  for (uint32_t i = 0; i < count; i++) give_back(slab, slab->shelf[i]);
+  memmove(slab->shelf, slab->shelf + count, (slab->shelf_count - count) * sizeof(vsi_slot *));
+  slab->shelf_count -= count;
 }
 
 vsi_slot *vsi_slab_find(const vsi_slab *slab, uint32_t number, uint32_t generation) {

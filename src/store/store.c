@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "store/builtin.h"
 #include "store/scoped_key.h"
+#include "store/showing.h"
 #include "store/table.h"
 
 enum { MANY_DEFAULT = 8, PAGE_DEFAULT = 256, PAGE_MOST = 4096 };
@@ -139,28 +140,16 @@ __attribute__((flatten)) vestry_err vestry_store_get(vestry_store *store, vestry
   return get_by_ops(store, scope, key, values, count);
 }
 
-/* Of an implementation that has no `with`: one value at a time would need an order, so a few are got and shown. */
-VSI_SELDOM static vestry_err with_by_get(vestry_store *store, const vestry_scoped_key *key, vestry_with_fn fn,
-                                         void *ctx) {
-  void *few[16], **values = few;
-  size_t room = sizeof few / sizeof *few, count = room;
-  vestry_err error;
-  while (!(error = store->ops->get(store->self, key, values, &count)) && count == room) { /* there may be more */
-    for (size_t i = 0; i < count; i++) store->exit.value.unref(values[i]);
-    count = room *= 4;
-    void **more = vsi_realloc(store->host, values == few ? NULL : values, room * sizeof *values);
-    if (!more) {
-      if (values != few) vsi_free(store->host, values);
-      return VESTRY_NO_MEMORY;
-    }
-    values = more;
-  }
-  for (size_t i = error ? 0 : count; i--;) {
-    fn(values[i], ctx);
-    store->exit.value.unref(values[i]);
-  }
-  if (values != few) vsi_free(store->host, values);
-  atomic_fetch_add_explicit(error ? &store->misses : &store->hits, 1, memory_order_relaxed);
+static vestry_err get_to_show(void *self, const void *key, void **values, size_t *count) {
+  vestry_store *store = self;
+  return store->ops->get(store->self, key, values, count);
+}
+
+/* Of an implementation that has no `with`. */
+static vestry_err with_by_get(vestry_store *store, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx) {
+  vestry_err error = vsi_showing(store->host, &store->exit, get_to_show, store, key, fn, ctx);
+  if (error != VESTRY_NO_MEMORY)
+    atomic_fetch_add_explicit(error ? &store->misses : &store->hits, 1, memory_order_relaxed);
   return error;
 }
 

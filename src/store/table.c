@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "store/find.h"
+#include "store/showing.h"
 
 /* The bound is one for all shards: `count` is the number of places taken. A put that adds a value first takes a place,
  * or, when there is none, takes a victim out and keeps its place. So a full store stays full, the bound is never
@@ -234,30 +235,8 @@ vestry_err vsi_table_get(void *self, const vestry_scoped_key *key, void **values
   return vsi_table_get_probed(table, &probe, values, count);
 }
 
-/* Without a section a callback would run under the lock: references are taken instead. */
-VSI_SELDOM static vestry_err with_references(vsi_table *table, const vsi_probe *probe, vestry_with_fn fn, void *ctx) {
-  void *few[16], **values = few;
-  size_t room = sizeof few / sizeof *few, count;
-  vestry_err error;
-  for (;;) {
-    count = room;
-    error = vsi_table_get_probed(table, probe, values, &count);
-    if (error || count < room) break; /* all of them */
-    for (size_t i = 0; i < count; i++) table->exit->value.unref(values[i]);
-    room *= 4;
-    void **more = vsi_realloc(table->host, values == few ? NULL : values, room * sizeof *values);
-    if (!more) {
-      if (values != few) vsi_free(table->host, values);
-      return VESTRY_NO_MEMORY;
-    }
-    values = more;
-  }
-  for (size_t i = error ? 0 : count; i--;) {
-    fn(values[i], ctx);
-    table->exit->value.unref(values[i]);
-  }
-  if (values != few) vsi_free(table->host, values);
-  return error;
+static vestry_err get_probed_to_show(void *self, const void *probe, void **values, size_t *count) {
+  return vsi_table_get_probed(self, probe, values, count);
 }
 
 vestry_err vsi_table_with_probed(vsi_table *table, const vsi_probe *probe, vestry_with_fn fn, void *ctx) {
@@ -265,7 +244,8 @@ vestry_err vsi_table_with_probed(vsi_table *table, const vsi_probe *probe, vestr
   uint32_t now = table->rules.evicts ? vsi_table_now(table) : 0;
   bool found = false, due = false;
   vsi_section *section = vsi_section_enter(&table->sections);
-  if (__builtin_expect(!section, 0)) return with_references(table, probe, fn, ctx);
+  if (__builtin_expect(!section, 0)) /* a callback would run under the lock */
+    return vsi_showing(table->host, table->exit, get_probed_to_show, table, probe, fn, ctx);
   for (vsi_slot *slot = vsi_find(&shard->buckets, probe); slot; slot = older_than(shard, slot)) {
     if (!may_have(table, shard, slot, now, &due)) continue;
     found = true;

@@ -68,6 +68,15 @@ void vsi_table_tick(void *self);                         /* expiry.c */
 uint64_t vsi_table_next_deadline_ns(void *self);         /* expiry.c */
 void vsi_table_stats(void *self, vestry_store_stats *ret_stats);
 
+/* All of them. */
+#define VSI_TABLE_OPS(type_name, create_fn)                                                                            \
+  {                                                                                                                    \
+    .version = VESTRY_STORE_OPS_VERSION, .type = type_name, .create = create_fn, .destroy = vsi_table_destroy,         \
+    .put = vsi_table_put, .get = vsi_table_get, .with = vsi_table_with, .remove = vsi_table_remove,                    \
+    .remove_if = vsi_table_remove_if, .clear = vsi_table_clear, .list = vsi_table_list, .tick = vsi_table_tick,        \
+    .next_deadline_ns = vsi_table_next_deadline_ns, .stats = vsi_table_stats,                                          \
+  }
+
 /* The same with a probe at hand. key: NULL if there is no bound per scope. */
 vestry_err vsi_table_put_probed(vsi_table *table, const vsi_probe *probe, const vestry_scoped_key *key, void *value,
                                 vestry_put_policy policy, size_t many_count, vestry_put_result *ret_result);

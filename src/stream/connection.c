@@ -42,6 +42,7 @@ vestry_err vsi_connection_create(vsi_group *group, const vestry_transport_ops *o
   vsi_actor_init(&connection->actor, ops->wake ? &vsi_connection_parked : &vsi_connection_pooled,
                  vsi_group_runtime(group));
   vsi_queue_init(&connection->queue);
+  vsi_close_list_init(&connection->at_close);
   atomic_init(&connection->refs, 2); /* the caller's, and that of its own life, which vsi_connection_finish drops */
   atomic_init(&connection->state, VESTRY_STATE_OPENING);
   connection->full = made.full;

@@ -4,6 +4,7 @@
 
 #include "runtime/actor.h"
 #include "runtime/timer.h"
+#include "stream/close_list.h"
 #include "stream/group.h"
 #include "stream/queue.h"
 
@@ -23,6 +24,7 @@ struct vestry_connection {
   void *transport;
   uint64_t id;
   vestry_connection_hooks hooks;
+  vsi_close_list at_close; /* told after the transport, before the hooks */
 
   vsi_group *group;
   struct vestry_connection *group_next, **group_link; /* guarded by the group's lock */

@@ -91,6 +91,7 @@ void vsi_connection_finish(vestry_connection *connection, bool clean) {
   connection->ops->end(connection->transport, clean, cause);
   /* release pairs with vestry_connection_state_get */
   atomic_store_explicit(&connection->state, VESTRY_STATE_CLOSED, memory_order_release);
+  vsi_close_list_tell(&connection->at_close, connection, cause);
   const vestry_connection_hooks *all = vsi_group_hooks(connection->group), *own = &connection->hooks;
   if (own->on_close) own->on_close(connection, cause, own->ctx);
   if (all->on_close) all->on_close(connection, cause, all->ctx);

@@ -8,8 +8,8 @@ BEGIN {
   level["base"] = 0; level["runtime"] = level["event"] = 1; level["store"] = level["stream"] = 2
   level["registry"] = 3; level["adapter"] = 5; level["all"] = 6
   headers["base"] = "error cause host version"; headers["runtime"] = "runtime"; headers["event"] = "event signals"
-  headers["store"] = "key store"; headers["stream"] = "connection transport"
-  headers["registry"] = "registry request adapter dispatch effects"; headers["adapter"] = "memory civetweb"
+  headers["store"] = "key store"; headers["stream"] = "bus connection transport"
+  headers["registry"] = "registry repository request dispatch effects adapter"; headers["adapter"] = "memory civetweb"
   headers["all"] = "vestry"
   for (floor in headers) {
     n = split(headers[floor], names, " ")
