@@ -121,7 +121,8 @@ VESTRY_API vestry_err vestry_reply_fx(vestry_reply *reply, const char *format, .
 /** Add one effect made elsewhere; a reference is taken on OK only. OK | INVALID | NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_effect(vestry_reply *reply, json_t *effect);
 /** Shorthands for the effects patch-elements, patch-signals (a json_pack format for an object) and execute-script. As
- *  vestry_reply_fx; texts are UTF-8, otherwise INVALID. */
+ *  vestry_reply_fx; texts are UTF-8, otherwise INVALID. The signals are quoted (VESTRY_QUOTE), so that values of a
+ *  client's may be among them; with vestry_reply_fx they can have placeholders. */
 VESTRY_API vestry_err vestry_reply_patch_elements(vestry_reply *reply, const char *html);
 VESTRY_API vestry_err vestry_reply_patch_signals(vestry_reply *reply, const char *format, ...);
 VESTRY_API vestry_err vestry_reply_execute_script(vestry_reply *reply, const char *script);

@@ -230,7 +230,7 @@ vestry_err vestry_reply_patch_signals(vestry_reply *reply, const char *format, .
     json_decref(signals);
     return VESTRY_INVALID;
   }
-  if (signals) effect = json_pack_ex(&why, 0, "[s,o]", "patch-signals", signals); /* takes them, also on failure */
+  if (signals) effect = json_pack_ex(&why, 0, "[s,[s,o]]", "patch-signals", VESTRY_QUOTE, signals); /* takes them */
   return add_packed(reply, effect, &why);
 }
 

@@ -138,6 +138,25 @@ static void b10_a_requests_signals_are_the_data(void **state) {
   wire_finish(&r);
 }
 
+/* What a client sent names no placeholders when a handler sends it back. */
+static vestry_err echo(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  return vestry_reply_patch_signals(reply, "O", vestry_request_signals(req));
+}
+
+static void a_client_names_no_placeholders(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  begin(&w, &n);
+  wire r = {.datastar = true, .query = "datastar=%7B%22x%22%3A%5B%22p%22%2C1%5D%7D"};
+  wire_request(&w, &r, echo, NULL);
+  assert_string_equal(n.text, "");
+  assert_int_equal(wire_count(&r, "{\"x\":[\"p\",1]}"), 1);
+  world_end(&w);
+  wire_finish(&r);
+}
+
 static json_t *nest(int depth, json_t *inside) {
   while (depth--) {
     json_t *around = depth % 2 ? json_object() : json_array();
@@ -211,6 +230,7 @@ int main(void) {
       cmocka_unit_test(what_is_quoted_is_left_alone),
       cmocka_unit_test(b10_b12_a_failure_stops_the_effect_alone),
       cmocka_unit_test(b10_a_requests_signals_are_the_data),
+      cmocka_unit_test(a_client_names_no_placeholders),
       cmocka_unit_test(the_depth_is_bounded),
       cmocka_unit_test(b10_every_allocation_failure_is_survived),
   };
