@@ -26,6 +26,9 @@ static const struct {
     {"format", bench_format,
      "format [--bytes 10000] [--lines 100] [--round-ms 200]\n"
      "      making events of elements and of signals, on one thread; GB/s of text; fails if an event is wrong"},
+    {"dispatch", bench_dispatch,
+     "dispatch [--way direct|dispatch|format] [--rounds 100] [--count 5000]\n"
+     "      one effect to one memory transport: nanoseconds and allocations; fails on wrong bytes"},
 };
 enum { SUBCOMMANDS = sizeof subcommands / sizeof *subcommands };
 

@@ -1,7 +1,7 @@
 /** Action strings: what makes a Datastar page send a request, such as \@get('/x'), for the value of an attribute.
  *
  *      char go[256];
- *      vestry_action(go, sizeof go, VESTRY_METHOD_POST, NULL, "/rooms/%s/messages", room);
+ *      vestry_action_string(go, sizeof go, VESTRY_METHOD_POST, NULL, "/rooms/%s/messages", room);
  *      vestry_html_add(&html, "<button data-on:click=\"%-s\">Send</button>", go);
  *
  *  An action string is made of characters that stand for themselves in text and in attributes, with either kind of
@@ -87,8 +87,9 @@ typedef struct vestry_action_options {
  *  Returns  OK | INVALID (method, options, format, an empty URL, buffer NULL with capacity > 0) | TOO_LARGE (capacity)
  *           | NO_MEMORY (only with a payload, whose JSON jansson writes)
  *  Threads  any; does not block */
-VESTRY_API vestry_err vestry_action(char *buffer, size_t capacity, vestry_method method,
-                                    const vestry_action_options *options, const char *url, ...) VESTRY_PRINTF(5, 6);
+VESTRY_API vestry_err vestry_action_string(char *buffer, size_t capacity, vestry_method method,
+                                           const vestry_action_options *options, const char *url, ...)
+    VESTRY_PRINTF(5, 6);
 
 /** Append an action string to HTML, where vestry_html_js could stand, but not in a script element: there it would be no
  *  action. Arguments as vestry_action; returns as vestry_html_add (the offset is into url). */

@@ -107,6 +107,9 @@ VESTRY_API vestry_err vestry_reply_keep(vestry_reply *reply, vestry_put_policy p
 /** Close the new stream when its effects are done, even if some failed, or do not; over the default of
  *  vestry_reply_keep (off) and of the instance (on). A stream with auto-close is never stored. */
 VESTRY_API void vestry_reply_auto_close(vestry_reply *reply, bool auto_close);
+/** Perform no more of the effects once something has failed, an effect or an interceptor. Otherwise the rest goes
+ *  on. */
+VESTRY_API void vestry_reply_fail_fast(vestry_reply *reply, bool fail_fast);
 /** Treat the request as the Datastar client's, though it does not say so: an EventSource, curl, another program. Its
  *  signals are not read. */
 VESTRY_API void vestry_reply_any_client(vestry_reply *reply);
@@ -122,7 +125,8 @@ VESTRY_API vestry_err vestry_reply_fx(vestry_reply *reply, const char *format, .
 /** Add one effect made elsewhere; a reference is taken on OK only. OK | INVALID | NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_effect(vestry_reply *reply, json_t *effect);
 /** Shorthands for the effects patch-elements, patch-signals (a json_pack format for an object) and execute-script. As
- *  vestry_reply_fx; texts are UTF-8, otherwise INVALID. */
+ *  vestry_reply_fx; texts are UTF-8, otherwise INVALID. The signals are quoted (VESTRY_QUOTE), so that values of a
+ *  client's may be among them; with vestry_reply_fx they can have placeholders. */
 VESTRY_API vestry_err vestry_reply_patch_elements(vestry_reply *reply, const char *html);
 VESTRY_API vestry_err vestry_reply_patch_signals(vestry_reply *reply, const char *format, ...);
 VESTRY_API vestry_err vestry_reply_execute_script(vestry_reply *reply, const char *script);

@@ -7,6 +7,8 @@
 #include "vestry/bus.h"
 #include "vestry/cause.h"
 #include "vestry/connection.h"
+#include "vestry/dispatch.h"
+#include "vestry/effects.h"
 #include "vestry/error.h"
 #include "vestry/event.h"
 #include "vestry/host.h"

@@ -180,8 +180,8 @@ vestry_err vestry_html_action(vestry_html *html, vestry_method method, const ves
   return html->error;
 }
 
-vestry_err vestry_action(char *buffer, size_t capacity, vestry_method method, const vestry_action_options *options,
-                         const char *url, ...) {
+vestry_err vestry_action_string(char *buffer, size_t capacity, vestry_method method,
+                                const vestry_action_options *options, const char *url, ...) {
   if (!buffer && capacity) return VESTRY_INVALID;
   vestry_html html;
   vestry_slice made;

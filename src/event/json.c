@@ -339,6 +339,37 @@ vestry_err vsi_json_check_value(const char *json, size_t len, const vsi_json_lim
   return check(json, len, limits, VALUE, ret_fault);
 }
 
+size_t vsi_json_plain_len(const char *text, size_t len) {
+  const unsigned char *from = (const unsigned char *)text;
+  reader r = {.at = from, .end = from + len};
+  for (;;) {
+    skip_plain(&r);
+    if (r.at == r.end || *r.at < 0x80 || scan_utf8(&r)) return (size_t)(r.at - from);
+  }
+}
+
+/* Well-formed text: a bracket outside of strings opens or closes a level, a comma on the first separates elements. */
+size_t vsi_json_element_offset(const char *json, size_t len, size_t index) {
+  const unsigned char *text = (const unsigned char *)json;
+  reader r = {.at = text, .end = text + len};
+  size_t depth = 0;
+  while (r.at < r.end) {
+    unsigned char c = *r.at;
+    if (c == '"') {
+      (void)scan_string(&r); /* well formed */
+      continue;
+    }
+    r.at++;
+    if (c == '[' || c == '{') depth++;
+    if (c == ']' || c == '}') depth--;
+    bool begins = depth == 1 && ((c == '[' && !index) || (c == ',' && index && !--index));
+    if (!begins) continue;
+    skip_space(&r);
+    break;
+  }
+  return (size_t)(r.at - text);
+}
+
 bool vsi_is_utf8(const char *text, size_t len) {
   const unsigned char *from = (const unsigned char *)(text ? text : "");
   reader r = {.at = from, .end = from + len};

@@ -3,6 +3,7 @@
 
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "event/signals_patch.h"
 #include "registry/context.h"
 #include "registry/effect_options.h"
 
@@ -66,11 +67,6 @@ static vestry_err patch_elements_seq(vestry_dispatch_context *context, const jso
   return error;
 }
 
-static int append_text(const char *text, size_t len, void *buffer) {
-  vsi_buffer_append(buffer, text, len);
-  return ((vsi_buffer *)buffer)->error ? -1 : 0;
-}
-
 static vestry_err send_signals(vestry_dispatch_context *context, const char *text, size_t len,
                                const vestry_signals_options *options) {
   vestry_event *event = NULL;
@@ -90,14 +86,9 @@ static vestry_err patch_signals(vestry_dispatch_context *context, const json_t *
     return send_signals(context, json_string_value(signals), json_string_length(signals), &options);
   if (!json_is_object(signals))
     return vestry_context_fail(context, VESTRY_INVALID, "the signals are an object or its JSON text");
-  vsi_buffer text;
-  vsi_buffer_init(&text, vestry_host_of(vestry_context_instance(context)));
-  if (json_dump_callback(signals, append_text, &text, JSON_COMPACT))
-    error = text.error ? text.error : vestry_context_fail(context, VESTRY_INVALID, "the signals cannot be written");
-  else
-    error = send_signals(context, text.data, text.len, &options);
-  vsi_buffer_finish(&text);
-  return error;
+  vestry_event *event = NULL;
+  error = vsi_event_signals_value(vestry_host_of(vestry_context_instance(context)), signals, &options, &event);
+  return send(context, error, event, "the signals");
 }
 
 /* [text, options?] */
@@ -290,7 +281,7 @@ static vestry_err close_sse(vestry_dispatch_context *context, const json_t *args
   size_t count;
   vestry_connection *const *connections = vestry_context_connections(context, &count);
   for (size_t i = 0; i < count; i++) vestry_connection_close(connections[i], VESTRY_CAUSE_CLOSED);
-  context->reconnect = NULL; /* what comes behind this effect finds them closed on purpose */
+  context->root->reconnect = NULL; /* what comes behind this effect finds them closed on purpose */
   return VESTRY_OK;
 }
 
@@ -317,5 +308,6 @@ vestry_err vsi_effects_register(vsi_names *names) {
   for (size_t i = 0; !error && i < sizeof built_in / sizeof *built_in; i++)
     error =
         vsi_names_set(names, built_in[i].name, &(vsi_entry){.kind = VSI_KIND_EFFECT, .fn.effect = built_in[i].effect});
+  if (!error) error = vsi_names_set(names, VESTRY_QUOTE, &(vsi_entry){.kind = VSI_KIND_QUOTE});
   return error;
 }

@@ -24,11 +24,11 @@ void vsi_life_unref(vsi_life *life) {
   if (life && atomic_fetch_sub_explicit(&life->refs, 1, memory_order_acq_rel) == 1) vsi_free(life->v->host, life);
 }
 
-/* Dispatch one of vestry's own effects, if the application has registered it. */
+/* Dispatch one of vestry's own effects, if the application has registered it, as an effect or as an action. */
 static void announce(vestry_dispatch_context *context, const char *name, vestry_connection *connection,
                      const char *cause) {
   vestry *v = context->v;
-  if (!vsi_names_find(&v->names, VSI_KIND_EFFECT, name)) return;
+  if (!vsi_names_performed(&v->names, name, strlen(name))) return;
   json_int_t id = (json_int_t)vestry_connection_id(connection);
   json_t *effects = json_pack("[[s, I, s*]]", name, id, cause);
   if (effects)

@@ -166,6 +166,10 @@ vestry_err vestry_reply_keep(vestry_reply *reply, vestry_put_policy policy, size
   return VESTRY_OK;
 }
 
+void vestry_reply_fail_fast(vestry_reply *reply, bool fail_fast) {
+  reply->fail_fast = fail_fast;
+}
+
 void vestry_reply_any_client(vestry_reply *reply) {
   reply->any_client = true;
 }
@@ -226,7 +230,7 @@ vestry_err vestry_reply_patch_signals(vestry_reply *reply, const char *format, .
     json_decref(signals);
     return VESTRY_INVALID;
   }
-  if (signals) effect = json_pack_ex(&why, 0, "[s,o]", "patch-signals", signals); /* takes them, also on failure */
+  if (signals) effect = json_pack_ex(&why, 0, "[s,[s,o]]", "patch-signals", VESTRY_QUOTE, signals); /* takes them */
   return add_packed(reply, effect, &why);
 }
 

@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "event/json.h"
 #include "registry/schema.h"
+#include "vestry/registry.h"
 
 typedef struct slot {
   json_t *value; /* never NULL */
@@ -290,10 +291,8 @@ static vestry_err send(const vestry_repository *repository, vestry_connection *c
 }
 
 static vestry_err add_effect(vestry_reply *reply, json_t *signals) {
-  json_t *effect = json_array();
-  vestry_err error = VESTRY_NO_MEMORY;
-  if (effect && !json_array_append_new(effect, json_string("patch-signals")) && !json_array_append(effect, signals))
-    error = vestry_reply_effect(reply, effect);
+  json_t *effect = json_pack("[s,[s,O]]", "patch-signals", VESTRY_QUOTE, signals); /* they may be a client's */
+  vestry_err error = effect ? vestry_reply_effect(reply, effect) : VESTRY_NO_MEMORY;
   json_decref(effect);
   return error;
 }

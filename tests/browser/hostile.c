@@ -232,7 +232,7 @@ static void action_places(const char *text) {
                                    .retry_max_count = VESTRY_RETRY_FOREVER};
   char action[8192];
   vestry_err error =
-      vestry_action(action, sizeof action, VESTRY_METHOD_POST, &options, "/u/%s/x?q=%s&r=%-s", text, text, text);
+      vestry_action_string(action, sizeof action, VESTRY_METHOD_POST, &options, "/u/%s/x?q=%s&r=%-s", text, text, text);
   if (error) fail("action", vestry_strerror(error));
   vestry_html_add(&html, "<p data-on:click=\"%-s\" data-on:keyup='%-s' data-init=\"", action, action);
   vestry_html_action(&html, VESTRY_METHOD_POST, &options, "/u/%s/x?q=%s&r=%-s", text, text, text);

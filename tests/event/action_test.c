@@ -9,7 +9,7 @@
 static char made[1024];
 
 static void expect(vestry_method method, const vestry_action_options *options, const char *expected) {
-  assert_int_equal(vestry_action(made, sizeof made, method, options, "/x"), VESTRY_OK);
+  assert_int_equal(vestry_action_string(made, sizeof made, method, options, "/x"), VESTRY_OK);
   assert_string_equal(made, expected);
 }
 
@@ -24,14 +24,14 @@ static void each_method(void **state) {
 
 static void urls(void **state) {
   (void)state;
-  assert_int_equal(vestry_action(made, sizeof made, VESTRY_METHOD_GET, NULL, "/u/%s/%d?q=%s&p=%-s#%%",
-                                 "a/b'?&=\xC3\xA4 .", 7, "%", "x=1&y='2'"),
+  assert_int_equal(vestry_action_string(made, sizeof made, VESTRY_METHOD_GET, NULL, "/u/%s/%d?q=%s&p=%-s#%%",
+                                        "a/b'?&=\xC3\xA4 .", 7, "%", "x=1&y='2'"),
                    VESTRY_OK);
   assert_string_equal(made, "@get(" Q "/u/a%2Fb%27%3F%26%3D%C3%A4%20./7?q=%25\\x26p=x=1\\x26y=\\x272\\x27#%" Q ")");
-  assert_int_equal(vestry_action(made, sizeof made, VESTRY_METHOD_GET, NULL, "%-s", "https://a.b/'+alert(1)+'"),
+  assert_int_equal(vestry_action_string(made, sizeof made, VESTRY_METHOD_GET, NULL, "%-s", "https://a.b/'+alert(1)+'"),
                    VESTRY_OK);
   assert_string_equal(made, "@get(" Q "https://a.b/\\x27+alert\\x281)+\\x27" Q ")");
-  assert_int_equal(vestry_action(made, sizeof made, VESTRY_METHOD_GET, NULL, "/%s", "\xFF\x01"), VESTRY_OK);
+  assert_int_equal(vestry_action_string(made, sizeof made, VESTRY_METHOD_GET, NULL, "/%s", "\xFF\x01"), VESTRY_OK);
   assert_string_equal(made, "@get(" Q "/%EF%BF%BD%01" Q ")");
 }
 
@@ -81,7 +81,7 @@ static void bad_options_are_refused(void **state) {
                                          {"a", "\xC3\xA4"}, {"a", NULL}};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     vestry_action_options options = {.headers = &bad[i], .headers_count = 1};
-    assert_int_equal(vestry_action(made, sizeof made, VESTRY_METHOD_GET, &options, "/x"), VESTRY_INVALID);
+    assert_int_equal(vestry_action_string(made, sizeof made, VESTRY_METHOD_GET, &options, "/x"), VESTRY_INVALID);
     assert_string_equal(made, "");
   }
   const vestry_action_options wrong[] = {
@@ -98,10 +98,10 @@ static void bad_options_are_refused(void **state) {
       {.retry_scaler = __builtin_inf()},
   };
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-    assert_int_equal(vestry_action(made, sizeof made, VESTRY_METHOD_GET, &wrong[i], "/x"), VESTRY_INVALID);
-  assert_int_equal(vestry_action(made, sizeof made, (vestry_method)5, NULL, "/x"), VESTRY_INVALID);
-  assert_int_equal(vestry_action(made, sizeof made, VESTRY_METHOD_GET, NULL, "%s", ""), VESTRY_INVALID);
-  assert_int_equal(vestry_action(NULL, 1, VESTRY_METHOD_GET, NULL, "/x"), VESTRY_INVALID);
+    assert_int_equal(vestry_action_string(made, sizeof made, VESTRY_METHOD_GET, &wrong[i], "/x"), VESTRY_INVALID);
+  assert_int_equal(vestry_action_string(made, sizeof made, (vestry_method)5, NULL, "/x"), VESTRY_INVALID);
+  assert_int_equal(vestry_action_string(made, sizeof made, VESTRY_METHOD_GET, NULL, "%s", ""), VESTRY_INVALID);
+  assert_int_equal(vestry_action_string(NULL, 1, VESTRY_METHOD_GET, NULL, "/x"), VESTRY_INVALID);
 }
 
 static void buffers_are_filled_to_the_last_byte(void **state) {
@@ -110,13 +110,13 @@ static void buffers_are_filled_to_the_last_byte(void **state) {
   char buffer[sizeof whole];
   for (size_t capacity = 0; capacity < sizeof whole; capacity++) {
     memset(buffer, 'a', sizeof buffer);
-    assert_int_equal(vestry_action(buffer, capacity, VESTRY_METHOD_GET, NULL, "/x"), VESTRY_TOO_LARGE);
+    assert_int_equal(vestry_action_string(buffer, capacity, VESTRY_METHOD_GET, NULL, "/x"), VESTRY_TOO_LARGE);
     if (capacity) assert_int_equal(buffer[0], '\0');
     assert_int_equal(buffer[capacity], 'a');
   }
-  assert_int_equal(vestry_action(buffer, sizeof whole, VESTRY_METHOD_GET, NULL, "/x"), VESTRY_OK);
+  assert_int_equal(vestry_action_string(buffer, sizeof whole, VESTRY_METHOD_GET, NULL, "/x"), VESTRY_OK);
   assert_string_equal(buffer, whole);
-  assert_int_equal(vestry_action(NULL, 0, VESTRY_METHOD_GET, NULL, "/x"), VESTRY_TOO_LARGE);
+  assert_int_equal(vestry_action_string(NULL, 0, VESTRY_METHOD_GET, NULL, "/x"), VESTRY_TOO_LARGE);
 }
 
 static void in_html(void **state) {
@@ -127,7 +127,7 @@ static void in_html(void **state) {
   vestry_html_action(&html, VESTRY_METHOD_POST, NULL, "/%s", "a b");
   vestry_html_add(&html, "; g('%s')\">%s", "'", "<");
   expect_html(&html, "<b data-on:click=\"f(); @post(" Q "/a%20b" Q "); g('\\x27')\">&lt;");
-  assert_int_equal(vestry_action(made, sizeof made, VESTRY_METHOD_GET, NULL, "/x"), VESTRY_OK);
+  assert_int_equal(vestry_action_string(made, sizeof made, VESTRY_METHOD_GET, NULL, "/x"), VESTRY_OK);
   vestry_html_add(&html, "<b data-init='%-s' title='%s'>", made, "'");
   expect_html(&html, "<b data-init='@get(" Q "/x" Q ")' title='&#39;'>");
 

@@ -12,7 +12,7 @@ BEGIN {
   headers["event"] = "action event html script selector signals"
   headers["store"] = "key store"
   headers["stream"] = "batch bus connection transport"
-  headers["registry"] = "adapter registry repository request"
+  headers["registry"] = "adapter dispatch effects registry repository request"
   headers["adapter"] = "civetweb memory"
   headers["all"] = "vestry"
   for (floor in headers) {
