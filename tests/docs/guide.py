@@ -67,7 +67,7 @@ def listens(port, server):
     return False
 
 
-def serve(program, commands):
+def serve(program, folder, commands):
     for _ in range(5):
         port = free_port()
         server = subprocess.Popen([program, str(port)], stdin=subprocess.PIPE)
@@ -81,8 +81,8 @@ def serve(program, commands):
     bad = False
     try:
         for command, wanted in commands:
-            got = subprocess.run(command.replace("8080", str(port)), shell=True, capture_output=True, text=True,
-                                 timeout=PATIENCE_S, check=False)
+            got = subprocess.run(command.replace("8080", str(port)), shell=True, cwd=folder, capture_output=True,
+                                 text=True, timeout=PATIENCE_S, check=False)
             bad |= differ(f"$ {command}", lines(wanted), lines(got.stdout + got.stderr))
         server.stdin.close()
         status = server.wait(PATIENCE_S)
@@ -107,7 +107,7 @@ def main():
     if subprocess.run(compiler + [file, "-o", program] + arguments[at + 1:], check=False).returncode:
         return 1
     if commands:
-        return 1 if serve(program, commands) else 0
+        return 1 if serve(program, folder, commands) else 0
     run = subprocess.run([program], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=PATIENCE_S,
                          check=False)
     bad = differ(page, lines(printed), lines(run.stdout))

@@ -65,7 +65,7 @@ def check_tests(tree, number, row, cell):
     found = 0
     rest = cell
     while rest:
-        match = re.match(r'`(\w+)`(?:: ((?:"[^"]+"|\w+)(?:, (?:"[^"]+"|\w+))*))?(?:; |$)', rest)
+        match = re.match(r'`([\w-]+)`(?:: ((?:"[^"]+"|\w+)(?:, (?:"[^"]+"|\w+))*))?(?:; |$)', rest)
         if not match:
             complain(number, f"{row}: cannot read: {rest}")
             return found
