@@ -9,7 +9,7 @@ BEGIN {
   level["registry"] = 3; level["adapter"] = 5; level["all"] = 6
   headers["base"] = "error cause host version"; headers["runtime"] = "runtime"; headers["event"] = "event signals"
   headers["store"] = "key store"; headers["stream"] = "connection transport"
-  headers["registry"] = "registry request adapter"; headers["adapter"] = "memory civetweb"; headers["all"] = "vestry"
+  headers["registry"] = "registry request adapter"; headers["adapter"] = "memory civetweb microhttpd"; headers["all"] = "vestry"
   for (floor in headers) {
     n = split(headers[floor], names, " ")
     for (i = 1; i <= n; i++) home["vestry/" names[i] ".h"] = floor
