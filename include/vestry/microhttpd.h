@@ -17,7 +17,8 @@
  *  How soon a stream ends when its client has gone: one that closes, or whose machine resets the connection, is HANGUP
  *  at once. One that acknowledges nothing for lost_ms is LOST, at most a heartbeat and lost_ms after the cut; one that
  *  acknowledges but does not read for so long is STALLED. A client that shuts only its sending half is taken for one
- *  that closed; browsers do not do that. A request whose body breaks off is not answered: the connection closes.
+ *  that closed; browsers do not do that. A request whose body breaks off is not answered: the connection closes, after
+ *  timeout_s at the latest.
  *
  *  HTTP/1.1 and 1.0; a proxy in front gives HTTP/2. A stream to an HTTP/1.0 client lasts until the connection closes:
  *  that client cannot tell an end from an abort. */
@@ -35,21 +36,21 @@ typedef struct vestry_microhttpd vestry_microhttpd;
 
 /** Zero is the default. */
 typedef struct vestry_microhttpd_options {
-  size_t size;            /**< sizeof(vestry_microhttpd_options), or 0 */
-  const char *address;    /**< to listen on, a number; NULL: 0.0.0.0, which is every IPv4 address */
-  uint16_t port;          /**< 0: a free one, see vestry_microhttpd_port */
-  uint32_t threads_count; /**< that serve requests; 0: one a processor, at least 2; at most 256 */
-  uint32_t max_streams;   /**< open at once; beyond it 503 with Retry-After. 0: 10,000; at most 1,000,000 */
-  uint32_t
-      max_connections;   /**< more than max_streams; beyond it nothing is accepted. 0: max_streams and a quarter more,
-                                  at least 64 more. Each thread has an equal share of them */
-  uint32_t timeout_s;    /**< of silence, after which a connection that is no stream is closed; 0: 30 */
-  uint64_t lost_ms;      /**< a peer that leaves sent bytes unacknowledged for so long is LOST; 0: a heartbeat of the
-                                  instance (30,000 if there are none); VESTRY_NEVER_MS: the system's quarter of an hour */
-  size_t memory_bytes;   /**< of a connection: a request's head and the answer's must both fit, otherwise 431 or 414,
-                                  or it is closed. 0: 4,096; from 1,024 to 16 MiB. Signals of a GET are in its head */
-  size_t max_body_bytes; /**< of a request; beyond it 413. 0, or larger: the instance's */
-  const char *tls_key;   /**< PEM; with both it serves HTTPS and nothing else. Borrowed for the create */
+  size_t size;              /**< sizeof(vestry_microhttpd_options), or 0 */
+  const char *address;      /**< to listen on, a number; NULL: 0.0.0.0, which is every IPv4 address */
+  uint16_t port;            /**< 0: a free one, see vestry_microhttpd_port */
+  uint32_t threads_count;   /**< that serve requests; 0: one a processor, at least 2; at most 256 */
+  uint32_t max_streams;     /**< open at once; beyond it 503 with Retry-After. 0: 10,000; at most 1,000,000 */
+  uint32_t max_connections; /**< more than max_streams; beyond it nothing is accepted. 0: max_streams and a quarter
+                                 more, at least 64 more. Each thread has an equal share of them */
+  uint32_t timeout_s;       /**< of silence, after which a connection that is no stream is closed; 0: 30 */
+  uint64_t lost_ms;         /**< a peer that leaves sent bytes unacknowledged for so long is LOST; 0: a heartbeat of the
+                                 instance (30,000 if there are none); VESTRY_NEVER_MS: when the system thinks so, after
+                                 a quarter of an hour */
+  size_t memory_bytes;      /**< of a connection: a request's head and that of its answer must both fit. 0: 4,096; from
+                                 1,024 to 16 MiB. The signals of a GET are in its head */
+  size_t max_body_bytes;    /**< of a request; beyond it 413. 0, or larger: the instance's */
+  const char *tls_key;      /**< PEM; with key and certificate it serves HTTPS and nothing else. Borrowed for create */
   const char *tls_certificate; /**< PEM, the chain behind it if there is one */
 } vestry_microhttpd_options;
 
@@ -77,7 +78,8 @@ VESTRY_API uint16_t vestry_microhttpd_port(const vestry_microhttpd *adapter);
 VESTRY_API vestry_err vestry_microhttpd_handle(vestry_microhttpd *adapter, const char *method, const char *path,
                                                vestry_handler_fn handler, void *app);
 
-/** Refuse new requests (503), abort this adapter's streams for SHUTDOWN, wait until they have ended and no handler runs.
+/** Refuse new requests (503), abort this adapter's streams for SHUTDOWN, wait until they have ended and no handler
+ *  runs.
  *  Returns  OK | TIMEOUT (a handler or hook takes longer; call again)
  *  Threads  not from a handler or hook; blocks for timeout_ms at most */
 VESTRY_API vestry_err vestry_microhttpd_stop(vestry_microhttpd *adapter, uint64_t timeout_ms);

@@ -73,7 +73,9 @@ vestry_slice web_body(void *asked) {
 
 bool web_end(void *asked) {
   client *c = &((exchange *)asked)->client;
-  client_read_all(c);
+  if (!c->len) client_read(c);
+  if (c->ended && !c->len) return false; /* there was no answer at all */
+  client_finish(c, false);
   return c->complete;
 }
 

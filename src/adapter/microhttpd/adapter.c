@@ -7,7 +7,7 @@
 
 enum { LOST_WITHOUT_HEARTBEAT_MS = 30000 };
 
-/* The worst case is a cut just after a heartbeat: one heartbeat until there is something to acknowledge, then lost_ms. */
+/* The worst case is a cut just after a heartbeat: one more until there is something to acknowledge, then lost_ms. */
 static unsigned lost_ms_of(const vestry *v, uint64_t lost_ms) {
   if (lost_ms == VESTRY_NEVER_MS) return 0;
   if (!lost_ms) lost_ms = vestry_heartbeat_ms(v);
