@@ -1,5 +1,5 @@
-/* vestry-conformance [--port 7331] [--adapter civetweb|microhttpd]: the server that the official Datastar SDK suite plays
- * its cases against.
+/* vestry-conformance [--port 7331] [--adapter civetweb|microhttpd]: the server that the official Datastar SDK suite
+ * plays its cases against.
  *
  * /test takes GET, DELETE, POST, PUT and PATCH, from any client, with Datastar-Request or without. The page's signals
  * are the case: the events of its array are performed in order and the stream ends. vestry's effects have the same
