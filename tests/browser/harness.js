@@ -18,7 +18,8 @@ const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', 
 
 // The waits of every test are bounded by the server's own events, never by a guess at how long something takes.
 async function startCounter(options = [], port = 0) {
-  const child = spawn(COUNTER, ['--port', String(port), '--adapter', ADAPTER, ...options], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const all = ['--port', String(port), '--adapter', ADAPTER, ...options];
+  const child = spawn(COUNTER, all, { stdio: ['ignore', 'pipe', 'pipe'] });
   const exited = once(child, 'exit');
   let complaints = '';
   child.stderr.on('data', (data) => (complaints += data));
@@ -113,4 +114,4 @@ function temporaryDirectory(t) {
   return folder;
 }
 
-module.exports = { CLIENT, startCounter, newSession, closeChrome, temporaryDirectory };
+module.exports = { ADAPTER, CLIENT, startCounter, newSession, closeChrome, temporaryDirectory };

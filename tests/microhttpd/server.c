@@ -25,6 +25,14 @@ static vestry_err real_random(void *ctx, void *buffer, size_t len) {
   return vestry_host_default()->random(NULL, buffer, len);
 }
 
+/* What is only of interest to somebody who looks for it comes from several threads at once. */
+static void log_but_debug(void *ctx, vestry_log_level level, const char *line) {
+  test_host *th = ctx;
+  if (level == VESTRY_LOG_DEBUG) return;
+  atomic_fetch_add(&th->log_lines, 1);
+  snprintf(th->last_log, sizeof th->last_log, "%s", line);
+}
+
 vestry_err server_open_stream(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
   vestry_connection_hooks hooks = witness_hooks(&((server *)app)->witness);
@@ -50,6 +58,7 @@ void server_start(server *s, const server_settings *settings) {
   test_host_init(&s->th);
   s->th.host.now_ns = real_now_ns;
   s->th.host.random = real_random;
+  s->th.host.log = log_but_debug;
   witness_init(&s->witness);
   vestry_options options = settings->options;
   options.host = &s->th.host;

@@ -3,6 +3,7 @@
 #define VSI_MICROHTTPD_ADAPTER_H
 
 #include <microhttpd.h>
+#include <stdatomic.h>
 
 #include "adapter/microhttpd/watch.h"
 #include "adapter/web/gate.h"
@@ -17,6 +18,8 @@ struct vestry_microhttpd {
   unsigned lost_ms; /* TCP_USER_TIMEOUT; 0: the system's */
   size_t max_body_bytes;
   bool is_tls;
+
+  _Atomic(bool) started; /* what libmicrohttpd says from here on is about clients */
 
   vsi_web_gate gate;
   vsi_web_routes routes;

@@ -62,7 +62,8 @@ static void log_line(void *cls, const char *format, va_list arguments) {
   size_t prefix = strlen(line);
   vsnprintf(line + prefix, sizeof line - prefix, format, arguments);
   line[strcspn(line, "\n")] = '\0';
-  vsi_web_log(adapter->host, adapter->daemon ? VESTRY_LOG_DEBUG : VESTRY_LOG_ERROR, line);
+  bool started = atomic_load_explicit(&adapter->started, memory_order_relaxed); /* a mere flag */
+  vsi_web_log(adapter->host, started ? VESTRY_LOG_DEBUG : VESTRY_LOG_ERROR, line);
 }
 
 static struct MHD_Daemon *start(vestry_microhttpd *adapter, const vsi_microhttpd_settings *settings,
@@ -102,5 +103,6 @@ vestry_err vsi_microhttpd_daemon_start(vestry_microhttpd *adapter, const vsi_mic
   freeaddrinfo(at);
   if (!daemon) return VESTRY_IO;
   adapter->daemon = daemon;
+  atomic_store_explicit(&adapter->started, true, memory_order_relaxed);
   return VESTRY_OK;
 }
