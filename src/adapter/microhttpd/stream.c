@@ -43,6 +43,7 @@
 #include <sys/socket.h>
 
 #include "adapter/microhttpd/answer.h"
+#include "adapter/microhttpd/verdict.h"
 #include "adapter/microhttpd/wire.h"
 #include "adapter/web/host.h"
 
@@ -84,7 +85,7 @@ static vestry_io stream_write(void *transport, const vestry_slice *slices, size_
   }
   /* The watch may not have seen yet why; the first cause counts. */
   if (io == VESTRY_IO_HANGUP)
-    vestry_connection_close(stream->connection, vsi_microhttpd_watch_judge(stream->wire.fd, stream->wire.error));
+    vestry_connection_close(stream->connection, vsi_microhttpd_verdict(stream->wire.fd, stream->wire.error));
   return io;
 }
 

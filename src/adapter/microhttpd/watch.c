@@ -12,18 +12,16 @@
  * lock, with a reference. */
 #include "adapter/microhttpd/watch.h"
 
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "adapter/microhttpd/verdict.h"
 #include "adapter/web/host.h"
 
-enum { EVENTS_AT_ONCE = 128, LEAST_ENTRIES = 16, CLOSED_AT_ONCE = 64, MOST_BETWEEN_PROBES_MS = 120000 };
+enum { EVENTS_AT_ONCE = 128, LEAST_ENTRIES = 16, CLOSED_AT_ONCE = 64 };
 static const uint32_t NONE = UINT32_MAX;
 static const vsi_microhttpd_key STOP = UINT64_MAX;
 
@@ -124,20 +122,6 @@ void vsi_microhttpd_watch_remove(vsi_microhttpd_watch *watch, vsi_microhttpd_key
   pthread_mutex_unlock(&watch->lock);
 }
 
-/* The kernel gives up for the same time-out whether the peer is silent or keeps its window shut. In the latter case it
- * has answered the probes of its window, so its last acknowledgement is younger than the time-out. */
-vestry_cause vsi_microhttpd_watch_judge(int fd, int error) {
-  if (error != ETIMEDOUT && error != EHOSTUNREACH && error != ENETUNREACH) return VESTRY_CAUSE_HANGUP;
-  struct tcp_info info = {.tcpi_last_ack_recv = UINT32_MAX};
-  unsigned timeout_ms = 0;
-  socklen_t info_len = sizeof info, timeout_len = sizeof timeout_ms;
-  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &info_len) != 0 ||
-      getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, &timeout_len) != 0)
-    return VESTRY_CAUSE_LOST;
-  if (!timeout_ms) timeout_ms = MOST_BETWEEN_PROBES_MS;
-  return info.tcpi_last_ack_recv < timeout_ms ? VESTRY_CAUSE_STALLED : VESTRY_CAUSE_LOST;
-}
-
 static int error_of(int fd) {
   int error = 0;
   socklen_t len = sizeof error;
@@ -152,7 +136,7 @@ static void handle(vsi_microhttpd_watch *watch, const struct epoll_event *event)
   if (entry && entry->fd >= 0) {
     connection = vestry_connection_ref(entry->connection);
     if (event->events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP))
-      cause = vsi_microhttpd_watch_judge(entry->fd, error_of(entry->fd));
+      cause = vsi_microhttpd_verdict(entry->fd, error_of(entry->fd));
   }
   pthread_mutex_unlock(&watch->lock);
   if (!connection) return;

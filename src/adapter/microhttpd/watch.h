@@ -50,8 +50,4 @@ void vsi_microhttpd_watch_release(vsi_microhttpd_watch *watch, vsi_microhttpd_ke
 /* Close all connections that are there for a cause. No lock is held over the closing. */
 void vsi_microhttpd_watch_close_all(vsi_microhttpd_watch *watch, vestry_cause cause);
 
-/* Why a socket has ended with an error, 0 for none: HANGUP; LOST, nothing was acknowledged for TCP_USER_TIMEOUT;
- * STALLED, it acknowledged, but did not read for so long. */
-vestry_cause vsi_microhttpd_watch_judge(int fd, int error);
-
 #endif
