@@ -12,6 +12,9 @@
  *  that blocks keeps the other connections of its thread waiting, so give it more threads if they do. Streams need none
  *  of these threads; the instance's runtime writes them, which must therefore have threads of its own.
  *
+ *  Bodies are read whole before the handler is called, up to vestry_options.max_body_bytes; a larger one is passed over,
+ *  up to 4 MiB more, and answered 413.
+ *
  *  A process needs a descriptor for each connection: raise RLIMIT_NOFILE to max_connections and some more.
  *
  *  How soon a stream ends when its client has gone: one that closes, or whose machine resets the connection, is HANGUP
@@ -49,7 +52,6 @@ typedef struct vestry_microhttpd_options {
                                  a quarter of an hour */
   size_t memory_bytes;      /**< of a connection: a request's head and that of its answer must both fit. 0: 4,096; from
                                  1,024 to 16 MiB. The signals of a GET are in its head */
-  size_t max_body_bytes;    /**< of a request; beyond it 413. 0, or larger: the instance's */
   const char *tls_key;      /**< PEM; with key and certificate it serves HTTPS and nothing else. Borrowed for create */
   const char *tls_certificate; /**< PEM, the chain behind it if there is one */
 } vestry_microhttpd_options;

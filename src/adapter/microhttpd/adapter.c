@@ -15,11 +15,6 @@ static unsigned lost_ms_of(const vestry *v, uint64_t lost_ms) {
   return lost_ms < INT_MAX ? (unsigned)lost_ms : INT_MAX; /* the kernel's */
 }
 
-static size_t max_body_bytes_of(const vestry *v, size_t max_body_bytes) {
-  size_t of_instance = vestry_max_body_bytes(v);
-  return max_body_bytes && max_body_bytes < of_instance ? max_body_bytes : of_instance;
-}
-
 vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *options,
                                     vestry_microhttpd **ret_adapter) {
   static const vestry_microhttpd_options defaults = {0};
@@ -32,7 +27,7 @@ vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *
   adapter->v = v;
   adapter->host = host;
   adapter->lost_ms = lost_ms_of(v, options->lost_ms);
-  adapter->max_body_bytes = max_body_bytes_of(v, options->max_body_bytes);
+  adapter->max_body_bytes = vestry_max_body_bytes(v);
   adapter->is_tls = settings.tls_key != NULL;
   vsi_web_gate_init(&adapter->gate, settings.streams_count);
   vestry_err error = vsi_microhttpd_watch_init(&adapter->watch, host, settings.streams_count);
