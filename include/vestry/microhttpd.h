@@ -12,8 +12,8 @@
  *  that blocks keeps the other connections of its thread waiting, so give it more threads if they do. Streams need none
  *  of these threads; the instance's runtime writes them, which must therefore have threads of its own.
  *
- *  Bodies are read whole before the handler is called, up to vestry_options.max_body_bytes; a larger one is passed over,
- *  up to 4 MiB more, and answered 413.
+ *  Bodies are read whole before the handler is called, up to vestry_options.max_body_bytes; of a larger one up to 4 MiB
+ *  more are passed over before it is answered 413.
  *
  *  A process needs a descriptor for each connection: raise RLIMIT_NOFILE to max_connections and some more.
  *
