@@ -9,10 +9,15 @@
  * send the final chunk and keep the connection for the next request; END_WITH_ERROR makes it close without one, which
  * browsers take for a failure and come back from.
  *
- * The other way is to hand the bytes over to the callback, each time anew: resume, be asked, copy, be asked again, get
- * suspended. docs/bench-microhttpd.md has the figures of both. It costs two turns of the event loop and an eventfd
- * write a delivery, a second thread between sender and socket, and each turn looks at every suspended connection of the
- * thread to find those that are to be resumed. Written directly, a stream meets libmicrohttpd twice in its life.
+ * The other way is to hand the bytes over to the callback, each time anew: resume, be asked, copy, be asked again, be
+ * suspended. Both were built and measured (2 processors, 9,900 streams, 100 bytes). A broadcast takes 7.9–8.3 µs of CPU
+ * a delivery written directly and 8.5–9.1 µs through the callback. But one event to one stream, its request included,
+ * takes 32 against 98 µs, and 0.1 against 1.5 ms in one of a hundred cases: to find who is to be resumed, libmicrohttpd
+ * looks at every suspended connection of the thread, under a lock that whoever resumes waits for. Written directly, a
+ * stream meets libmicrohttpd twice in its life, and senders never do.
+ *
+ * What this rests on, and what the contract's tests would notice if another libmicrohttpd did it differently: it leaves
+ * a suspended connection alone; nothing of the head stays behind in its memory; chunks need no state between them.
  *
  *   HEAD     libmicrohttpd has the socket, the head is not out. A write takes nothing
  *   OURS     suspended; the socket is ours
