@@ -140,6 +140,17 @@ VESTRY_API vestry_err vestry_event_remove(const vestry_host *host, const char *s
 VESTRY_API vestry_err vestry_event_signals(const vestry_host *host, const char *json, size_t len,
                                            const vestry_signals_options *options, vestry_event **ret_event);
 
+/** Remove signals: patch them with null. `user.name` becomes {"user":{"name":null}}; several paths become one object,
+ *  with its names in ascending order.
+ *  paths    count ≥ 1 paths, terminated, copied: names with dots between them. A path that begins with another one (of
+ *           whole names) goes with it. At most 256 names deep
+ *  options  as for vestry_event_signals (only_if_missing would remove nothing, and is INVALID); NULL: the defaults
+ *  Returns  OK | INVALID (no path, an empty name, a name that is no UTF-8, options) | TOO_LARGE (also: too
+ *           deep) | NO_MEMORY
+ *  Threads  any; does not block */
+VESTRY_API vestry_err vestry_event_remove_signals(const vestry_host *host, const char *const *paths, size_t count,
+                                                  const vestry_signals_options *options, vestry_event **ret_event);
+
 /** Run JavaScript in the page, as a script element appended to the body.
  *  script  UTF-8, len bytes; copied; CR, LF and CRLF each end a line. `</script` and `<!--` would end or change the
  *          element, and the client takes elements that contain `</html`, `</head` or `</body` for a whole document:

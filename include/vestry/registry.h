@@ -7,10 +7,13 @@
  *      vestry_effect(v, "counter/start", start_timer, &app);
  *      vestry_dispatch(v, scope, VESTRY_KEY("counter", 1), "[[s, {s:i}]]", "patch-signals", "counter", 4);
  *
- *  Built in: patch-elements [html, options?], patch-elements-seq [[html…], options?], patch-signals [object or JSON
- *  text, options?], execute-script [text, options?], close-sse []. Options are objects named as in the Datastar SDKs:
- *  selector, mode, useViewTransition, viewTransitionSelector, namespace, eventId, retryDuration, onlyIfMissing,
- *  autoRemove, attributes. vestry itself dispatches "connection" [id] when a stream has opened and "sse-closed" [id,
+ *  Built in: patch-elements [html, options?], patch-elements-seq [[html…], options?], remove-elements [selector,
+ *  options?], patch-signals [object or JSON text, options?], remove-signals [path or [path…], options?],
+ *  execute-script [text, options?], console-log [text, options?], console-error [text, options?], redirect [url,
+ *  options?], replace-url [url, options?], dispatch-event [name, detail?, options?], prefetch [url or [url…],
+ *  options?], close-sse []. Options are objects named as in the Datastar SDKs: selector, mode, useViewTransition,
+ *  viewTransitionSelector, namespace, eventId, retryDuration, onlyIfMissing, autoRemove, attributes, bubbles,
+ *  cancelable, composed. vestry itself dispatches "connection" [id] when a stream has opened and "sse-closed" [id,
  *  cause name] when it has ended, if the application has registered effects of these names. */
 #ifndef VESTRY_REGISTRY_H
 #define VESTRY_REGISTRY_H

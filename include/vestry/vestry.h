@@ -2,6 +2,8 @@
 #ifndef VESTRY_VESTRY_H
 #define VESTRY_VESTRY_H
 
+#include "vestry/batch.h"
+#include "vestry/bus.h"
 #include "vestry/cause.h"
 #include "vestry/connection.h"
 #include "vestry/error.h"
@@ -10,8 +12,10 @@
 #include "vestry/key.h"
 #include "vestry/memory.h"
 #include "vestry/registry.h"
+#include "vestry/repository.h"
 #include "vestry/request.h"
 #include "vestry/runtime.h"
+#include "vestry/script.h"
 #include "vestry/signals.h"
 #include "vestry/store.h"
 #include "vestry/version.h"

@@ -10,8 +10,8 @@
 #define VSI_JSON_MAX_DEPTH 256
 
 typedef struct vsi_json_limits {
-  uint32_t max_depth; /* 1 to VSI_JSON_MAX_DEPTH; the outermost object is 1 */
-  uint32_t max_count; /* values inside the outermost object, all levels together */
+  uint32_t max_depth; /* 1 to VSI_JSON_MAX_DEPTH; the outermost is 1 */
+  uint32_t max_count; /* values inside the outermost, all levels together */
   bool for_c;         /* refuse what a C string or UTF-8 cannot hold: \u0000, half a surrogate pair */
 } vsi_json_limits;
 
@@ -23,5 +23,11 @@ vestry_err vsi_json_fail(vestry_err error, size_t offset, const char *message, v
 /* One object, white space around it. Returns OK | MALFORMED | TOO_LARGE (a limit); ret_fault is set on these two. */
 vestry_err vsi_json_check_object(const char *json, size_t len, const vsi_json_limits *limits,
                                  vsi_json_fault *ret_fault);
+
+/* Well-formed UTF-8 (Unicode, table 3-7). */
+bool vsi_is_utf8(const char *text, size_t len);
+/* The same of one array; and of any value: an object or array, a string, a number, true, false, null. */
+vestry_err vsi_json_check_array(const char *json, size_t len, const vsi_json_limits *limits, vsi_json_fault *ret_fault);
+vestry_err vsi_json_check_value(const char *json, size_t len, const vsi_json_limits *limits, vsi_json_fault *ret_fault);
 
 #endif

@@ -72,6 +72,14 @@ static void on_close(vestry_connection *connection, vestry_cause cause, void *ct
   vsi_life_unref(life);
 }
 
+static vestry_verdict on_error(vestry_connection *connection, vestry_err error, void *ctx) {
+  vsi_life *life = ctx;
+  const vestry_connection_hooks *own = &life->hooks, *all = &life->v->hooks;
+  vestry_verdict first = own->on_error ? own->on_error(connection, error, own->ctx) : VESTRY_VERDICT_DEFAULT;
+  vestry_verdict second = all->on_error ? all->on_error(connection, error, all->ctx) : VESTRY_VERDICT_DEFAULT;
+  return first ? first : second;
+}
+
 vestry_connection_hooks vsi_life_hooks(vsi_life *life) {
-  return (vestry_connection_hooks){on_open, on_close, life};
+  return (vestry_connection_hooks){.on_open = on_open, .on_close = on_close, .on_error = on_error, .ctx = life};
 }

@@ -175,7 +175,7 @@ void vestry_reply_auto_close(vestry_reply *reply, bool auto_close) {
 }
 
 void vestry_reply_hooks(vestry_reply *reply, const vestry_connection_hooks *hooks) {
-  reply->hooks = hooks ? *hooks : (vestry_connection_hooks){NULL, NULL, NULL};
+  reply->hooks = hooks ? *hooks : (vestry_connection_hooks){.ctx = NULL};
 }
 
 vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_connection_options *options) {

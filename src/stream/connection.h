@@ -4,6 +4,7 @@
 
 #include "runtime/actor.h"
 #include "runtime/timer.h"
+#include "stream/close_list.h"
 #include "stream/group.h"
 #include "stream/queue.h"
 
@@ -11,10 +12,11 @@ struct vestry_connection {
   vsi_actor actor; /* first: an actor is its connection */
   vsi_queue queue;
   _Atomic(uint32_t) refs;
-  _Atomic(uint8_t) state; /* vestry_connection_state but CLOSING, which is "has a cause"; written by the runner */
-  _Atomic(uint8_t) cause; /* vestry_cause; NONE → a cause, once */
-  _Atomic(bool) started;  /* false: runs do nothing yet */
-  _Atomic(bool) writable; /* set by the adapter, taken by the runner */
+  _Atomic(uint8_t) state;    /* vestry_connection_state but CLOSING, which is "has a cause"; written by the runner */
+  _Atomic(uint8_t) cause;    /* vestry_cause; NONE → a cause, once */
+  _Atomic(bool) started;     /* false: runs do nothing yet */
+  _Atomic(bool) writable;    /* set by the adapter, taken by the runner */
+  _Atomic(uint32_t) telling; /* senders inside an on_error hook, and whether there may be more (refusal.c) */
   vestry_full_policy full;
   uint32_t max_queued_count;
   size_t max_queued_bytes;
@@ -23,6 +25,7 @@ struct vestry_connection {
   void *transport;
   uint64_t id;
   vestry_connection_hooks hooks;
+  vsi_close_list at_close; /* told after the transport, before the hooks */
 
   vsi_group *group;
   struct vestry_connection *group_next, **group_link; /* guarded by the group's lock */
@@ -55,6 +58,16 @@ extern const vsi_actor_class vsi_connection_pooled, vsi_connection_parked;
 void vsi_connection_timer_fired(vsi_timer *timer);
 /* Settle what is left, end the transport, call the hooks, leave the group. Runner, or abandon (runner.c). */
 void vsi_connection_finish(vestry_connection *connection, bool clean);
+
+/* A send came to nothing: tell the hooks, if the error is theirs to know, and do what they say. Returns the error. Any
+ * thread, no lock held (refusal.c). */
+vestry_err vsi_connection_refused(vestry_connection *connection, vestry_err error);
+/* No on_error hook is called from here on. Returns whether none is running; if one is, it notifies the actor when it
+ * has returned. Idempotent; runner, or abandon (refusal.c). */
+bool vsi_connection_hush(vestry_connection *connection);
+
+/* Send an event that was just made, if it was; drops it (connection.c). */
+vestry_err vsi_connection_send_made(vestry_connection *connection, vestry_err error, vestry_event *event);
 
 /* The group's side (group.c). */
 const vestry_host *vsi_group_host(const vsi_group *group);

@@ -7,9 +7,14 @@ find include src examples bench -name '*.[ch]' | sort | xargs awk '
 BEGIN {
   level["base"] = 0; level["runtime"] = level["event"] = 1; level["store"] = level["stream"] = 2
   level["registry"] = 3; level["adapter"] = 5; level["all"] = 6
-  headers["base"] = "error cause host version"; headers["runtime"] = "runtime"; headers["event"] = "event signals"
-  headers["store"] = "key store"; headers["stream"] = "connection transport"
-  headers["registry"] = "registry request adapter"; headers["adapter"] = "memory civetweb microhttpd"; headers["all"] = "vestry"
+  headers["base"] = "cause error host version"
+  headers["runtime"] = "runtime"
+  headers["event"] = "event script signals"
+  headers["store"] = "key store"
+  headers["stream"] = "batch bus connection transport"
+  headers["registry"] = "adapter registry repository request"
+  headers["adapter"] = "civetweb memory microhttpd"
+  headers["all"] = "vestry"
   for (floor in headers) {
     n = split(headers[floor], names, " ")
     for (i = 1; i <= n; i++) home["vestry/" names[i] ".h"] = floor

@@ -1,0 +1,95 @@
+#include "stream/close_list.h"
+
+#include <sched.h>
+
+#include "stream/connection.h"
+
+/* Three parties meet over a node: who registers it, who cancels it, and the runner that ends the connection. What they
+ * rely on:
+ *
+ * Once.       A node is in the list from the add to the one critical section that takes it out: a cancel's, which sees
+ *             it in (link is set) and clears link; or the runner's, which does the same and then calls it. The lock
+ *             makes one of them the first, the other finds link cleared. So each node that was let in is either called
+ *             or taken back, never both, and never twice.
+ * Nobody is   The runner sets `told` in the first of its critical sections, before it takes anything. An add that comes
+ * forgotten.  before is in the list and is taken; one that comes after sees `told` and is refused. There is no third.
+ *             The list is empty for ever when tell returns: from `told` on it can only shrink.
+ * Bounded.    A function that registers a node with the connection that is ending is refused, so tell ends.
+ * Memory.     When a node is called, neither the list nor the runner touches it again, so its function may free it, and
+ *             a cancel that comes later must not be made by who cannot be sure that the node is still there: false says
+ *             nothing about whether the call is over. What is written before an add is visible to the call, and what
+ *             the canceller of a node does after its true follows what who registered it did: both through the lock.
+ * No lock is  Nodes are taken one by one, and the lock is given up for each call. So a function can cancel others that
+ * held.       are still to come, and a cancel on another thread never waits for a call.
+ *
+ * The lock is a byte that is swapped, not a mutex: an idle stream is to cost little, hardly anybody ever meets here,
+ * and it is held for a few instructions. Its acquire [A] pairs with the release [R]. */
+
+enum { SPINS = 128 };
+
+static void lock(vsi_close_list *list) {
+  while (atomic_exchange_explicit(&list->lock, 1, memory_order_acquire)) /* [A] */
+    for (int spins = 0; atomic_load_explicit(&list->lock, memory_order_relaxed); spins++)
+      if (spins > SPINS) sched_yield();
+}
+
+static void unlock(vsi_close_list *list) {
+  atomic_store_explicit(&list->lock, 0, memory_order_release); /* [R] */
+}
+
+void vsi_close_list_init(vsi_close_list *list) {
+  atomic_init(&list->lock, 0);
+  list->told = false;
+  list->first = NULL;
+  list->end = &list->first;
+}
+
+vestry_err vsi_close_list_add(vsi_close_list *list, vsi_close_node *node) {
+  lock(list);
+  bool told = list->told;
+  if (!told) {
+    node->next = NULL;
+    node->link = list->end;
+    *list->end = node;
+    list->end = &node->next;
+  }
+  unlock(list);
+  return told ? VESTRY_CLOSED : VESTRY_OK;
+}
+
+static void take_out_locked(vsi_close_list *list, vsi_close_node *node) {
+  *node->link = node->next;
+  if (node->next)
+    node->next->link = node->link;
+  else
+    list->end = node->link;
+  node->link = NULL;
+}
+
+bool vsi_close_list_remove(vsi_close_list *list, vsi_close_node *node) {
+  lock(list);
+  bool in = node->link != NULL;
+  if (in) take_out_locked(list, node);
+  unlock(list);
+  return in;
+}
+
+void vsi_close_list_tell(vsi_close_list *list, vestry_connection *connection, vestry_cause cause) {
+  for (;;) {
+    lock(list);
+    list->told = true;
+    vsi_close_node *node = list->first;
+    if (node) take_out_locked(list, node);
+    unlock(list);
+    if (!node) return;
+    node->fn(node, connection, cause);
+  }
+}
+
+vestry_err vsi_connection_at_close(vestry_connection *connection, vsi_close_node *node) {
+  return vsi_close_list_add(&connection->at_close, node);
+}
+
+bool vsi_connection_cancel_at_close(vestry_connection *connection, vsi_close_node *node) {
+  return vsi_close_list_remove(&connection->at_close, node);
+}

@@ -1,0 +1,51 @@
+/* Who wants to be told that a connection has ended: other parts of the library, each by a node that is embedded in what
+ * it keeps for the connection, so that nothing is allocated. See close_list.c for the essay. (Applications have the
+ * close hook.) */
+#ifndef VSI_STREAM_CLOSE_LIST_H
+#define VSI_STREAM_CLOSE_LIST_H
+
+#include <stdatomic.h>
+
+#include "vestry/connection.h"
+
+typedef struct vsi_close_node vsi_close_node;
+
+/* The connection has ended: its transport is gone, its state is CLOSED, its close hooks have not run yet. Once, on the
+ * connection's runner (or where it was abandoned), no lock held; must not wait for I/O. The list has forgotten the node
+ * and the function may free it. */
+typedef void (*vsi_close_fn)(vsi_close_node *node, vestry_connection *connection, vestry_cause cause);
+
+struct vsi_close_node {
+  vsi_close_fn fn;
+  vsi_close_node *next, **link; /* guarded by the list's lock; link NULL: in no list */
+};
+
+typedef struct vsi_close_list {
+  _Atomic(uint8_t) lock; /* a spin lock: 1, held for a few instructions */
+  bool told;             /* guarded by lock: the runner has begun to tell, nobody else is let in */
+  vsi_close_node *first; /* guarded by lock; in order of registration */
+  vsi_close_node **end;  /* guarded by lock */
+} vsi_close_list;
+
+void vsi_close_list_init(vsi_close_list *list);
+/* Call all nodes, those that came first first. Once. */
+void vsi_close_list_tell(vsi_close_list *list, vestry_connection *connection, vestry_cause cause);
+vestry_err vsi_close_list_add(vsi_close_list *list, vsi_close_node *node);
+bool vsi_close_list_remove(vsi_close_list *list, vsi_close_node *node);
+
+static inline void vsi_close_node_init(vsi_close_node *node, vsi_close_fn fn) {
+  *node = (vsi_close_node){.fn = fn};
+}
+
+/* Have a node's function called when the connection ends; a closing connection that has not ended counts as one that
+ * will. The node must stay where it is until it was called or cancelled.
+ * OK: it will be called once, unless it is cancelled; which may be before this returns | CLOSED: the connection has
+ * ended already, the node will not be called. Any thread that holds a reference. */
+vestry_err vsi_connection_at_close(vestry_connection *connection, vsi_close_node *node);
+
+/* Take a node back. true: it was in the list, and will not be called. false: its call is to come at any moment, or
+ * under way, or over; or it was never let in, or was cancelled before. The function's owner must know when it is over:
+ * this does not wait. Any thread that holds a reference, the function of this or another node included. */
+bool vsi_connection_cancel_at_close(vestry_connection *connection, vsi_close_node *node);
+
+#endif
