@@ -10,7 +10,7 @@ static const struct {
   const char *help;
 } subcommands[] = {
     {"serve", bench_serve,
-     "serve [--port 8090] [--adapter civetweb] [--threads 256] [--heartbeat-ms 15000]\n"
+     "serve [--port 8090] [--adapter civetweb|microhttpd] [--threads 256|2] [--streams 10000] [--heartbeat-ms 15000]\n"
      "      a server to be measured: GET /sub[?key=K], POST /pub[?key=K], POST /html, GET /stats"},
     {"load", bench_load,
      "load --port P [--streams 1000] [--rounds 100] [--payload-bytes 100] [--stalled 0] [--pause-ms 0] [--pid SERVER]\n"

@@ -1,4 +1,4 @@
-/** All of vestry, but for the adapters of particular servers: include vestry/civetweb.h beside it. */
+/** All of vestry, but for the adapters of servers: include vestry/civetweb.h or vestry/microhttpd.h beside it. */
 #ifndef VESTRY_VESTRY_H
 #define VESTRY_VESTRY_H
 

@@ -1,9 +1,9 @@
 /* What is on the wire: methods, framing, connections that are kept, and requests that are not well formed. */
 #include <civetweb.h>
 
-#include "civetweb/client.h"
 #include "civetweb/server.h"
 #include "support/test.h"
+#include "web/client.h"
 
 static server s;
 

@@ -13,7 +13,7 @@ BEGIN {
   headers["store"] = "key store"
   headers["stream"] = "batch bus connection transport"
   headers["registry"] = "adapter dispatch effects registry repository request"
-  headers["adapter"] = "civetweb memory"
+  headers["adapter"] = "civetweb memory microhttpd"
   headers["all"] = "vestry"
   for (floor in headers) {
     n = split(headers[floor], names, " ")

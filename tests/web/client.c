@@ -1,4 +1,4 @@
-#include "civetweb/client.h"
+#include "web/client.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -15,6 +15,8 @@
 
 enum { PATIENCE_S = 60, SMALL_BYTES = 4096, AT_ONCE = 65536 };
 
+const client_tls_ops *client_tls_ops_used;
+
 void client_connect_to(client *c, const char *address, uint16_t port, bool small) {
   memset(c, 0, sizeof *c);
   c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -29,6 +31,7 @@ void client_connect_to(client *c, const char *address, uint16_t port, bool small
   struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
   assert_int_equal(inet_pton(AF_INET, address, &to.sin_addr), 1);
   if (connect(c->fd, (const struct sockaddr *)&to, sizeof to) != 0) fail_msg("connect: %s", strerror(errno));
+  if (client_tls_ops_used) c->tls = client_tls_ops_used->begin(c->fd);
 }
 
 void client_connect(client *c, uint16_t port, bool small) {
@@ -37,7 +40,7 @@ void client_connect(client *c, uint16_t port, bool small) {
 
 void client_send(client *c, const void *data, size_t len) {
   for (const char *at = data; len;) {
-    ssize_t sent = send(c->fd, at, len, MSG_NOSIGNAL);
+    ssize_t sent = c->tls ? client_tls_ops_used->send(c->tls, at, len) : send(c->fd, at, len, MSG_NOSIGNAL);
     c->unsent = sent < 0 && (errno == EPIPE || errno == ECONNRESET); /* what it had to say can still be read */
     if (c->unsent) return;
     if (sent < 0) fail_msg("send: %s", strerror(errno));
@@ -68,7 +71,8 @@ void client_read(client *c) {
     c->text = realloc(c->text, c->capacity);
     assert_non_null(c->text);
   }
-  ssize_t got = recv(c->fd, c->text + c->len, AT_ONCE, 0);
+  ssize_t got = c->tls ? client_tls_ops_used->receive(c->tls, c->text + c->len, AT_ONCE)
+                       : recv(c->fd, c->text + c->len, AT_ONCE, 0);
   if (got > 0) {
     c->len += (size_t)got;
   } else if (got == 0 || errno == ECONNRESET) {
@@ -199,6 +203,7 @@ void client_shut(client *c) {
 }
 
 void client_close(client *c) {
+  if (c->tls) client_tls_ops_used->end(c->tls);
   if (c->fd >= 0) close(c->fd);
   free(c->text);
   free(c->body);

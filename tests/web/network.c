@@ -1,4 +1,4 @@
-#include "civetweb/network.h"
+#include "web/network.h"
 
 #include <fcntl.h>
 #include <pthread.h>

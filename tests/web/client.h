@@ -1,11 +1,12 @@
 /* A client made of a bare socket: it shows what is on the wire, and can behave badly. Every wait ends after a minute,
  * and then the test fails. */
-#ifndef TESTS_CIVETWEB_CLIENT_H
-#define TESTS_CIVETWEB_CLIENT_H
+#ifndef TESTS_WEB_CLIENT_H
+#define TESTS_WEB_CLIENT_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "vestry/host.h"
 
@@ -22,7 +23,18 @@ typedef struct client {
   size_t chunks_count;
   bool complete; /* its length was reached, or its final chunk came */
   char header[256];
+  struct client_tls *tls; /* NULL: plain */
 } client;
+
+/* With TLS: what clients are given at the connect, and what they then send and receive with. */
+typedef struct client_tls_ops {
+  struct client_tls *(*begin)(int fd);
+  /* As send and recv. */
+  ssize_t (*send)(struct client_tls *tls, const void *data, size_t len);
+  ssize_t (*receive)(struct client_tls *tls, void *data, size_t len);
+  void (*end)(struct client_tls *tls);
+} client_tls_ops;
+extern const client_tls_ops *client_tls_ops_used; /* NULL: none */
 
 /* Connect to the loopback interface. small: with buffers that little data fills. */
 void client_connect(client *c, uint16_t port, bool small);

@@ -1,6 +1,6 @@
 /* A network that can be cut: a pair of interfaces, the far end of which is in a namespace of its own. */
-#ifndef TESTS_CIVETWEB_NETWORK_H
-#define TESTS_CIVETWEB_NETWORK_H
+#ifndef TESTS_WEB_NETWORK_H
+#define TESTS_WEB_NETWORK_H
 
 #include <stdbool.h>
 
