@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "event/html.h"
-#include "event/utf8.h"
+#include "base/utf8.h"
 
 enum { MAX_WIDTH = 1000, NO_PRECISION = -1 };
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "event/html_place.h"
-#include "event/utf8.h"
+#include "base/utf8.h"
 #include "vestry/vestry.h"
 
 enum { MAX_TEXT = 4096 * 4 };
