@@ -8,7 +8,7 @@ BEGIN {
   level["base"] = 0; level["runtime"] = level["event"] = 1; level["store"] = level["stream"] = 2
   level["registry"] = 3; level["adapter"] = 5; level["all"] = 6
   headers["base"] = "error cause host version"; headers["runtime"] = "runtime"; headers["event"] = "event signals"
-  headers["store"] = "key store"; headers["stream"] = "connection transport"
+  headers["store"] = "key store"; headers["stream"] = "connection transport profile channel"
   headers["registry"] = "registry request adapter"; headers["adapter"] = "memory civetweb"; headers["all"] = "vestry"
   for (floor in headers) {
     n = split(headers[floor], names, " ")
