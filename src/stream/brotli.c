@@ -54,13 +54,15 @@ static vestry_err brotli_create(const vestry_profile *profile, const vestry_host
 static vestry_err run(BrotliEncoderState *encoder, const void *data, size_t len, BrotliEncoderOperation operation,
                       vestry_sink *sink) {
   const uint8_t *next = data;
-  do {
-    size_t no_room = 0, ready = 0;
+  size_t ready;
+  do { /* until there was nothing to take: input that it has taken itself may still wait for room to be put out */
+    size_t no_room = 0;
+    ready = 0;
     if (!BrotliEncoderCompressStream(encoder, operation, &len, &next, &no_room, NULL, NULL)) return VESTRY_FAILED;
     const uint8_t *output = BrotliEncoderTakeOutput(encoder, &ready);
     vestry_err error = vestry_sink_put(sink, output, ready);
     if (error) return error;
-  } while (len || BrotliEncoderHasMoreOutput(encoder));
+  } while (len || ready);
   return VESTRY_OK;
 }
 
