@@ -24,23 +24,28 @@ typedef struct chain_decoder {
   bool begun;
   unsigned char head[HEAD_BYTES];
   size_t head_len, left; /* left: of the record's bytes */
-  size_t from;           /* where they begin in the text */
+  vsi_buffer record;     /* those that have come */
   uint64_t key, sum;
-  bool checked;
 } chain_decoder;
 
 void *chain_decoder_create(void) {
-  return calloc(1, sizeof(chain_decoder));
+  chain_decoder *c = calloc(1, sizeof *c);
+  if (c) vsi_buffer_init(&c->record, NULL);
+  return c;
+}
+
+void chain_decoder_destroy(void *ctx) {
+  vsi_buffer_finish(&((chain_decoder *)ctx)->record);
+  free(ctx);
 }
 
 static void end_record(chain_decoder *c, vsi_buffer *text, bool *ret_ended, bool *ret_broken) {
-  unsigned char *data = (unsigned char *)text->data + c->from;
-  size_t len = text->len - c->from;
+  unsigned char *data = (unsigned char *)c->record.data;
+  size_t len = c->record.len;
   c->head_len = 0;
   if (c->head[0] == END) {
     uint64_t sum = 0;
     memcpy(&sum, data, len < 8 ? len : 8);
-    text->len = c->from;
     *ret_ended = len == 8 && (!sum || sum == c->sum + 1);
     *ret_broken = !*ret_ended;
     return;
@@ -48,6 +53,7 @@ static void end_record(chain_decoder *c, vsi_buffer *text, bool *ret_ended, bool
   if (c->head[0] != PLAIN) scramble(data, len, c->head[0] == CHAINED ? c->key : 0);
   c->key = key_of(data, len);
   c->sum = c->sum * 3 + c->key;
+  vsi_buffer_append(text, data, len);
 }
 
 void chain_decoder_feed(void *ctx, const void *bytes, size_t len, vsi_buffer *text, bool *ret_ended, bool *ret_broken) {
@@ -63,11 +69,11 @@ void chain_decoder_feed(void *ctx, const void *bytes, size_t len, vsi_buffer *te
       if (c->head_len < HEAD_BYTES) continue;
       c->left = 0;
       for (int i = 4; i; i--) c->left = c->left << 8 | c->head[i];
-      c->from = text->len;
+      vsi_buffer_clear(&c->record);
       *ret_broken = c->head[0] > END;
       if (!c->left) c->head_len = 0; /* an idle one */
     } else {
-      vsi_buffer_append(text, at, 1);
+      vsi_buffer_append(&c->record, at, 1);
       if (!--c->left) end_record(c, text, ret_ended, ret_broken);
     }
   }

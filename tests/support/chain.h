@@ -8,7 +8,8 @@
 
 #include "base/buffer.h"
 
-void *chain_decoder_create(void); /* free() */
+void *chain_decoder_create(void);
+void chain_decoder_destroy(void *ctx);
 void chain_decoder_feed(void *ctx, const void *bytes, size_t len, vsi_buffer *text, bool *ret_ended, bool *ret_broken);
 
 #endif

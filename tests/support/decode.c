@@ -25,7 +25,8 @@ void decoder_init(decoder *d, const char *coding) {
 void decoder_finish(decoder *d) {
   if (!strcmp(d->coding, "br")) BrotliDecoderDestroyInstance(d->state);
   if (!strcmp(d->coding, "gzip")) inflateEnd(d->state);
-  if (strcmp(d->coding, "br")) free(d->state);
+  if (!strcmp(d->coding, "gzip")) free(d->state);
+  if (!strcmp(d->coding, "x-chain")) chain_decoder_destroy(d->state);
   vsi_buffer_finish(&d->text);
 }
 
