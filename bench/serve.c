@@ -143,11 +143,20 @@ static int serve_civetweb(vestry *v, uint64_t port, uint64_t threads, const sigs
   return error ? 1 : 0;
 }
 
+const vestry_profile_ops *bench_profile(const char *encoding) {
+  static const vestry_profile_ops *const all[] = {&vestry_profile_identity, &vestry_profile_gzip,
+                                                  &vestry_profile_brotli};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    if (!strcmp(all[i]->coding, encoding)) return all[i];
+  return NULL;
+}
+
 int bench_serve(int argc, char **argv) {
   uint64_t port = 8090, threads = 256, heartbeat_ms = 15000;
-  const char *adapter = "civetweb";
+  const char *adapter = "civetweb", *encoding = "identity";
   const bench_option options[] = {{"--port", NULL, &port, 0, 65535},
                                   {"--adapter", &adapter, NULL, 0, 0},
+                                  {"--encoding", &encoding, NULL, 0, 0},
                                   {"--threads", NULL, &threads, 4, 20000},
                                   {"--heartbeat-ms", NULL, &heartbeat_ms, 10, 86400000}};
   int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
@@ -156,13 +165,22 @@ int bench_serve(int argc, char **argv) {
     fprintf(stderr, "vestry-bench: --adapter: '%s' is not one of: civetweb\n", adapter);
     return 2;
   }
+  const vestry_profile profile = {.ops = bench_profile(encoding)};
+  if (!profile.ops) {
+    fprintf(stderr, "vestry-bench: --encoding: '%s' is not one of: identity, gzip, br\n", encoding);
+    return 2;
+  }
   sigset_t signals; /* blocked before any thread starts, so that only sigwait sees them */
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &signals, NULL);
   signal(SIGPIPE, SIG_IGN);
-  vestry_options instance = {.store = "hash", .connection = {.heartbeat_ms = heartbeat_ms}, .max_body_bytes = 8 << 20};
+  vestry_options instance = {.store = "hash",
+                             .connection = {.heartbeat_ms = heartbeat_ms},
+                             .max_body_bytes = 8 << 20,
+                             .profiles = &profile,
+                             .profiles_count = profile.ops != &vestry_profile_identity};
   vestry *v = NULL;
   vestry_err error = vestry_create(&instance, &v);
   if (error) {
