@@ -2,7 +2,8 @@
  *
  *   GET /sub          joins the broadcast            POST /pub         {"v": BODY} to all of the broadcast
  *   GET /sub?key=K    is kept under K                POST /pub?key=K   {"v": BODY} to those kept under K
- *   GET /stats        counters as JSON               POST /html        BODY as elements, to all of the broadcast
+ *   GET /stats        counters as JSON               POST /html        BODY as elements, to all of the broadcast,
+ *                                                                      through a channel
  *
  * A POST is answered 204 once its events are in the queues. */
 #include <civetweb.h>
@@ -31,14 +32,19 @@ static vestry_err key_of(const vestry_request *req, char buffer[MAX_KEY_BYTES], 
   return VESTRY_OK;
 }
 
+static void join_broadcast(vestry_connection *connection, void *channel) {
+  (void)vestry_channel_join(channel, connection); /* without memory it gets what is published by key alone */
+}
+
 static vestry_err sub(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   char buffer[MAX_KEY_BYTES];
   vestry_key parts[2], key;
   vestry_err error = key_of(req, buffer, parts, &key);
   if (!error) error = vestry_reply_key(reply, key);
   if (!error) error = vestry_reply_keep(reply, VESTRY_PUT_MANY, BROADCAST_MAX);
   if (!error) vestry_reply_any_client(reply);
+  if (!error && key.len == 1)
+    vestry_reply_hooks(reply, &(vestry_connection_hooks){.on_open = join_broadcast, .ctx = app});
   return error;
 }
 
@@ -71,11 +77,11 @@ static vestry_err pub(const vestry_request *req, vestry_reply *reply, void *app)
 
 static vestry_err html(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry_slice body = vestry_request_body(req);
-  json_t *effect = json_pack("[s,s%]", "patch-elements", body.data ? body.data : "", body.len);
-  if (!effect) return VESTRY_MALFORMED;
-  vestry_key part = vestry_key_string("broadcast");
-  vestry_err error = publish(app, vestry_key_tuple(&part, 1), effect);
-  return error ? error : vestry_reply_status(reply, 204);
+  vestry_event *event = NULL;
+  vestry_err error = vestry_event_elements(NULL, body.data, body.len, NULL, &event);
+  if (!error) error = vestry_channel_publish(app, event, NULL);
+  vestry_event_unref(event);
+  return error && error != VESTRY_FULL ? error : vestry_reply_status(reply, 204);
 }
 
 static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -100,7 +106,8 @@ static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *ap
   return error;
 }
 
-static int serve_civetweb(vestry *v, uint64_t port, uint64_t threads, const sigset_t *signals) {
+static int serve_civetweb(vestry *v, vestry_channel *broadcast, uint64_t port, uint64_t threads,
+                          const sigset_t *signals) {
   char port_text[32], threads_text[32], queue_text[32], why[256] = "";
   snprintf(port_text, sizeof port_text, "127.0.0.1:%" PRIu64, port);
   snprintf(threads_text, sizeof threads_text, "%" PRIu64, threads);
@@ -120,9 +127,9 @@ static int serve_civetweb(vestry *v, uint64_t port, uint64_t threads, const sigs
   }
   vestry_civetweb *adapter = NULL;
   vestry_err error = vestry_civetweb_create(v, server, NULL, &adapter);
-  if (!error) error = vestry_civetweb_handle(adapter, "GET", "/sub", sub, v);
+  if (!error) error = vestry_civetweb_handle(adapter, "GET", "/sub", sub, broadcast);
   if (!error) error = vestry_civetweb_handle(adapter, "POST", "/pub", pub, v);
-  if (!error) error = vestry_civetweb_handle(adapter, "POST", "/html", html, v);
+  if (!error) error = vestry_civetweb_handle(adapter, "POST", "/html", html, broadcast);
   if (!error) error = vestry_civetweb_handle(adapter, "GET", "/stats", stats, v);
   if (error) {
     fprintf(stderr, "vestry-bench: %s\n", vestry_strerror(error));
@@ -182,12 +189,16 @@ int bench_serve(int argc, char **argv) {
                              .profiles = &profile,
                              .profiles_count = profile.ops != &vestry_profile_identity};
   vestry *v = NULL;
+  vestry_channel *broadcast = NULL;
   vestry_err error = vestry_create(&instance, &v);
+  if (!error) error = vestry_channel_create(v, NULL, &broadcast);
   if (error) {
     fprintf(stderr, "vestry-bench: %s\n", vestry_strerror(error));
+    vestry_destroy(v);
     return 1;
   }
-  status = serve_civetweb(v, port, threads, &signals);
+  status = serve_civetweb(v, broadcast, port, threads, &signals);
+  vestry_channel_destroy(broadcast);
   vestry_destroy(v);
   return status;
 }

@@ -1,8 +1,8 @@
 /* Encoded streams as requests get them: negotiated, named in the head, bounded, and read to their end. */
 #include "registry/encoding.h"
 
+#include "decode/decode.h"
 #include "registry/world.h"
-#include "support/decode.h"
 #include "vestry/channel.h"
 
 static const vestry_profile offered[] = {{.ops = &vestry_profile_brotli}, {.ops = &vestry_profile_gzip}};

@@ -3,11 +3,11 @@
  * the same events in the same order. */
 #include <stdlib.h>
 
+#include "decode/decode.h"
 #include "runtime/random.h"
 #include "stream/channel.h"
 #include "stream/coder.h"
 #include "stream/probe.h"
-#include "support/decode.h"
 
 enum { STAYING = 6, COMING = 150, PUBLISHERS = 3, EVENTS = 150 };
 

@@ -2,9 +2,9 @@
 #ifndef TESTS_STREAM_LISTENER_H
 #define TESTS_STREAM_LISTENER_H
 
+#include "decode/decode.h"
 #include "stream/coder.h"
 #include "stream/probe.h"
-#include "support/decode.h"
 
 typedef struct listener {
   probe p;

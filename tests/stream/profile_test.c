@@ -5,9 +5,9 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "decode/decode.h"
 #include "runtime/random.h"
 #include "stream/coding.h"
-#include "support/decode.h"
 #include "support/test.h"
 #include "support/test_host.h"
 

@@ -1,6 +1,6 @@
 /* The far end of an encoded stream: the decoders that browsers use, fed piece by piece. */
-#ifndef TESTS_SUPPORT_DECODE_H
-#define TESTS_SUPPORT_DECODE_H
+#ifndef TESTS_DECODE_DECODE_H
+#define TESTS_DECODE_DECODE_H
 
 #include "base/buffer.h"
 #include "vestry/profile.h"

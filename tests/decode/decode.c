@@ -1,11 +1,11 @@
-#include "support/decode.h"
+#include "decode/decode.h"
 
 #include <brotli/decode.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
-#include "support/chain.h"
+#include "decode/chain.h"
 #include "support/test.h"
 
 void decoder_init(decoder *d, const char *coding) {

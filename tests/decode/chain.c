@@ -1,10 +1,10 @@
-#include "support/chain.h"
+#include "decode/chain.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "support/decode.h"
+#include "decode/decode.h"
 
 enum { FRESH, CHAINED, PLAIN, END, HEAD_BYTES = 5 };
 
