@@ -95,6 +95,7 @@ static vestry_io stream_write(void *transport, const vestry_slice *slices, size_
       continue;
     }
     left -= (size_t)wrote;
+    if (!left) break;
     for (; wrote && (size_t)wrote >= at->iov_len; at++) wrote -= (ssize_t)at->iov_len;
     at->iov_base = (char *)at->iov_base + wrote;
     at->iov_len -= (size_t)wrote;

@@ -4,7 +4,7 @@
 set -eu
 bench=$1
 for encoding in br gzip; do
-  said=$("$bench" compress --streams 40 --rounds 30 --encoding $encoding)
+  said=$("$bench" compress --streams 300 --rounds 20 --encoding $encoding)
   echo "$said"
   echo "$said" | awk -v encoding=$encoding '
     { for (i = 1; i <= NF; i++) { split($i, pair, "="); value[$1, pair[1]] = pair[2]; last[pair[1]] = pair[2] } }

@@ -45,7 +45,7 @@ static size_t event_len(const char *at, const char *end) {
 }
 
 void listener_check(listener *l, bool whole) {
-  decoder_feed(&l->d, l->p.got.data + l->fed, l->p.got.len - l->fed);
+  if (l->fed < l->p.got.len) decoder_feed(&l->d, l->p.got.data + l->fed, l->p.got.len - l->fed);
   l->fed = l->p.got.len;
   assert_false(l->d.broken);
   if (!l->d.text.len) {
