@@ -2,6 +2,9 @@
  */
 #include "stream/coder.h"
 
+#include <pthread.h>
+#include <sched.h>
+
 #include "base/memory.h"
 #include "stream/connection.h"
 #include "stream/listener.h"
@@ -286,6 +289,51 @@ static void empty_output_is_not_written(void **state) {
   bench_finish(&b);
 }
 
+/* Threads that want the same event at the same time: one encodes it, the others wait for that. */
+enum { WANTING = 4 };
+static _Atomic(int) wanting, encoded;
+static vestry_err encode_when_all_want(void *encoder, const void *data, size_t len, vestry_sink *sink) {
+  while (atomic_load(&wanting) < WANTING) sched_yield();
+  atomic_fetch_add(&encoded, 1);
+  return test_chain.encode(encoder, data, len, sink);
+}
+
+typedef struct wanted {
+  vsi_coding *coding;
+  vestry_event *event;
+} wanted;
+
+static void *want(void *argument) {
+  wanted *w = argument;
+  const vsi_segment *segment = NULL;
+  atomic_fetch_add(&wanting, 1);
+  assert_int_equal(vsi_coding_alone(w->coding, w->event, &segment), VESTRY_OK);
+  return (void *)segment;
+}
+
+static void threads_encode_an_event_once(void **state) {
+  (void)state;
+  vestry_profile_ops ops = test_chain;
+  ops.encode = encode_when_all_want;
+  bench b;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  wanted w = {.event = NULL};
+  assert_int_equal(vsi_coding_find(vsi_group_codings(b.group), &(vestry_profile){.ops = &ops}, &w.coding), VESTRY_OK);
+  for (int round = 0; round < 20; round++) {
+    pthread_t threads[WANTING];
+    void *segments[WANTING];
+    w.event = page(&b, 400);
+    atomic_store(&wanting, 0);
+    atomic_store(&encoded, 0);
+    for (int i = 0; i < WANTING; i++) assert_int_equal(pthread_create(&threads[i], NULL, want, &w), 0);
+    for (int i = 0; i < WANTING; i++) pthread_join(threads[i], &segments[i]);
+    assert_int_equal(atomic_load(&encoded), 1);
+    for (int i = 1; i < WANTING; i++) assert_ptr_equal(segments[i], segments[0]);
+    vestry_event_unref(w.event);
+  }
+  bench_finish(&b);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(an_event_sent_to_many_is_encoded_once),
@@ -298,6 +346,7 @@ int main(void) {
       cmocka_unit_test(codings_are_shared_and_bounded),
       cmocka_unit_test(a_profile_that_fails_ends_the_stream),
       cmocka_unit_test(empty_output_is_not_written),
+      cmocka_unit_test(threads_encode_an_event_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
