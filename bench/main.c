@@ -28,6 +28,12 @@ static const struct {
      "2]\n"
      "      [--key-bytes 16] [--api get|with] [--seed 1] [--warm-ms 500] [--idle-ms 0] [--verbose]\n"
      "      a store by itself, in one line; fails if its counts do not add up"},
+    {"format", bench_format,
+     "format [--bytes 10000] [--lines 100] [--round-ms 200]\n"
+     "      making events of elements and of signals, on one thread; GB/s of text; fails if an event is wrong"},
+    {"dispatch", bench_dispatch,
+     "dispatch [--way direct|dispatch|format] [--rounds 100] [--count 5000]\n"
+     "      one effect to one memory transport: nanoseconds and allocations; fails on wrong bytes"},
 };
 enum { SUBCOMMANDS = sizeof subcommands / sizeof *subcommands };
 

@@ -145,7 +145,7 @@ of all. For hit it is given room for twice as many keys, or some would not be th
 reference.
 - **uthash** is one lock, and its hash takes no seed: keys chosen to collide make it a list.
 - **TBB** evicts nothing, keeps no order of uses and takes a hash without a seed, of one multiplication; \
-vestry's keys, of any length, are hashed with SipHash and a secret.
+vestry's keys are hashed with a secret (AES, or SipHash if long).
 - **Caffeine** admits by frequency, so what it drops may be what has just come. Its values are new objects at each put \
 and are not counted by reference. Evictions and closes that are still under way when its threads end are not held \
 against it. It runs two seconds longer before it is timed.

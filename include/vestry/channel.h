@@ -82,7 +82,9 @@ VESTRY_API vestry_err vestry_channel_leave(vestry_channel *channel, vestry_conne
  *           there is no member | FULL, TOO_LARGE, NO_MEMORY: at least one that stays open could not take it, the others
  *           have it
  *  Threads  any; waits for other publishes to the same channel that came before, never for a client or for other
- *           channels; no lock is held while runners are woken. Not from a transport's wake or a profile's members */
+ *           channels; no lock is held while runners are woken. Members' on_error hooks are called on this thread;
+ *           neither they nor a transport's wake or a profile's members may publish to the same channel, or ask for
+ *           its counters */
 VESTRY_API vestry_err vestry_channel_publish(vestry_channel *channel, vestry_event *event, size_t *ret_sent_count);
 
 /** Counters, a snapshot. Threads any; waits for publishes, as publish does. */

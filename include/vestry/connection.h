@@ -14,7 +14,7 @@
 #define VESTRY_CONNECTION_H
 
 #include "vestry/cause.h"
-#include "vestry/event.h"
+#include "vestry/script.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -31,7 +31,8 @@ typedef enum vestry_connection_state {
   VESTRY_STATE_CLOSED   /**< the transport is gone and the close hook has run or is running */
 } vestry_connection_state;
 
-/** What happens to an event that finds the queue full. Either way the sender gets VESTRY_FULL. */
+/** What happens to an event that finds the queue full, unless an on_error hook decides. Either way the sender gets
+ *  VESTRY_FULL. */
 typedef enum vestry_full_policy {
   VESTRY_FULL_DEFAULT = 0, /**< the instance's policy, which is CLOSE unless it was set */
   VESTRY_FULL_CLOSE,       /**< the connection is closed for FULL: the browser comes back and starts from fresh state */
@@ -44,10 +45,27 @@ typedef void (*vestry_on_open_fn)(vestry_connection *connection, void *ctx);
  *  not, on the connection's runner, no lock held; must not block; may use other connections and stores. */
 typedef void (*vestry_on_close_fn)(vestry_connection *connection, vestry_cause cause, void *ctx);
 
-/** What is told about a connection's life. */
+/** What becomes of a connection to which something could not be sent. */
+typedef enum vestry_verdict {
+  VESTRY_VERDICT_DEFAULT = 0, /**< as without a hook: after FULL what vestry_full_policy says, otherwise it goes on */
+  VESTRY_VERDICT_GO_ON,       /**< it stays as it is, and the sender knows what was lost */
+  VESTRY_VERDICT_CLOSE        /**< it is closed, after FULL for FULL, otherwise for ERROR: the browser comes back and
+                                   starts from fresh state */
+} vestry_verdict;
+
+/** A send to this open connection was refused, or failed: FULL, TOO_LARGE or NO_MEMORY (also: an event for it could not
+ *  be made, by vestry_connection_patch_elements and the like). Decides whether the connection goes on; the sender gets
+ *  the error either way. On the sender's thread, before its send returns, perhaps for several senders at once and
+ *  before on_open; no lock held; must not block, nor send to this connection, but may use others. Never while on_close
+ *  runs, nor after it: a connection that closes meanwhile ends when this has returned. */
+typedef vestry_verdict (*vestry_on_error_fn)(vestry_connection *connection, vestry_err error, void *ctx);
+
+/** What is told about a connection's life. Where a connection has hooks of its own and of its instance, all are told,
+ *  its own first; of the verdicts the first that is not DEFAULT counts. */
 typedef struct vestry_connection_hooks {
   vestry_on_open_fn on_open;   /**< NULL: none */
   vestry_on_close_fn on_close; /**< NULL: none */
+  vestry_on_error_fn on_error; /**< NULL: none */
   void *ctx;                   /**< must live until on_close has returned */
 } vestry_connection_hooks;
 
@@ -115,11 +133,65 @@ VESTRY_API vestry_err vestry_connection_patch_signals(vestry_connection *connect
 VESTRY_API vestry_err vestry_connection_execute_script(vestry_connection *connection, const char *script, size_t len,
                                                        const vestry_script_options *options);
 
+/** Format and send the other events, of event.h and script.h: vestry_event_remove, _remove_signals, _console_log,
+ *  _console_error, _redirect, _replace_url, _custom and _prefetch, with their errors and those of
+ *  vestry_connection_send. Threads any; do not block. */
+VESTRY_API vestry_err vestry_connection_remove_elements(vestry_connection *connection, const char *selector,
+                                                        const vestry_elements_options *options);
+VESTRY_API vestry_err vestry_connection_remove_signals(vestry_connection *connection, const char *const *paths,
+                                                       size_t count, const vestry_signals_options *options);
+VESTRY_API vestry_err vestry_connection_console_log(vestry_connection *connection, const char *text, size_t len,
+                                                    const vestry_script_options *options);
+VESTRY_API vestry_err vestry_connection_console_error(vestry_connection *connection, const char *text, size_t len,
+                                                      const vestry_script_options *options);
+VESTRY_API vestry_err vestry_connection_redirect(vestry_connection *connection, const char *url,
+                                                 const vestry_script_options *options);
+VESTRY_API vestry_err vestry_connection_replace_url(vestry_connection *connection, const char *url,
+                                                    const vestry_script_options *options);
+VESTRY_API vestry_err vestry_connection_dispatch_event(vestry_connection *connection, const char *name,
+                                                       const char *detail, size_t detail_len,
+                                                       const vestry_custom_event_options *options);
+VESTRY_API vestry_err vestry_connection_prefetch(vestry_connection *connection, const char *const *urls, size_t count,
+                                                 const vestry_script_options *options);
+
+/** Elements and signals by formats: vestry_event_elementsf (escapes each %s for where it stands), vestry_event_signalsf
+ *  (json_pack's), and then vestry_connection_send.
+ *      vestry_connection_patch_elementsf(connection, NULL, "<li id=\"m%d\">%s</li>", id, message);
+ *      vestry_connection_patch_signalsf(connection, NULL, "{s:i}", "counter", 4);
+ *  Threads any; do not block. */
+VESTRY_API vestry_err vestry_connection_patch_elementsf(vestry_connection *connection,
+                                                        const vestry_elements_options *options, const char *format, ...)
+    VESTRY_PRINTF(3, 4);
+VESTRY_API vestry_err vestry_connection_patch_signalsf(vestry_connection *connection,
+                                                       const vestry_signals_options *options, const char *format, ...);
+
 /** End it for a cause. The first cause wins, later calls do nothing. A clean cause (vestry_cause_is_clean) lets what
  *  was accepted before be written and ends the stream so that the browser stays away; any other discards it and aborts.
  *  Returns  true: this call decided the cause; false: it was closing already (or the cause is NONE)
  *  Threads  any; does not block; hooks run later, on the runner */
 VESTRY_API bool vestry_connection_close(vestry_connection *connection, vestry_cause cause);
+
+/** What is done with a stream before it is closed. On the caller's thread; its error is returned to the caller. */
+typedef vestry_err (*vestry_scoped_fn)(vestry_connection *connection, void *ctx);
+
+/** Use a stream and close it, whatever comes of it: calls fn, then closes for CLOSED, cleanly, after what was sent
+ *  before. fn may close it itself for another cause: the first one counts.
+ *  connection  borrowed; a reference is held meanwhile
+ *  Returns  what fn returned | CLOSED: it was not open, and fn was not called
+ *  Threads  any; blocks as fn does */
+VESTRY_API vestry_err vestry_connection_with(vestry_connection *connection, vestry_scoped_fn fn, void *ctx);
+
+/** Close *connection for CLOSED, drop the reference and set it to NULL. A NULL is left alone. Threads any; does not
+ *  block. */
+VESTRY_API void vestry_connection_leave(vestry_connection **connection);
+
+#if defined(__GNUC__)
+/** In front of a variable that holds a reference: vestry_connection_leave when the variable goes out of scope, by
+ *  return, break, goto or at the end of the block (but not by longjmp). For gcc and clang.
+ *
+ *      VESTRY_SCOPED vestry_connection *stream = vestry_connection_ref(connection); */
+#define VESTRY_SCOPED __attribute__((cleanup(vestry_connection_leave)))
+#endif
 
 /** Counters, a snapshot. Threads any. */
 VESTRY_API void vestry_connection_stats_get(const vestry_connection *connection, vestry_connection_stats *ret_stats);

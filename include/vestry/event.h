@@ -126,6 +126,13 @@ typedef struct vestry_script_options {
 VESTRY_API vestry_err vestry_event_elements(const vestry_host *host, const char *html, size_t len,
                                             const vestry_elements_options *options, vestry_event **ret_event);
 
+/** The same with HTML by a format of vestry/html.h: a `%s` is escaped for where it stands, `%-s` is HTML.
+ *      vestry_event_elementsf(NULL, NULL, &event, "<b id=\"name\" title=\"%s\">%s</b>", title, name);
+ *  Returns  as vestry_event_elements; INVALID also for what vestry_html_add refuses: the host's log says why and where
+ *  Threads  any; does not block; may log */
+VESTRY_API vestry_err vestry_event_elementsf(const vestry_host *host, const vestry_elements_options *options,
+                                             vestry_event **ret_event, const char *format, ...) VESTRY_PRINTF(4, 5);
+
 /** Remove the elements that match a selector: mode REMOVE without elements. selector and the mode stand over those of
  *  the options. Otherwise as vestry_event_elements. */
 VESTRY_API vestry_err vestry_event_remove(const vestry_host *host, const char *selector,
@@ -139,6 +146,24 @@ VESTRY_API vestry_err vestry_event_remove(const vestry_host *host, const char *s
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_event_signals(const vestry_host *host, const char *json, size_t len,
                                            const vestry_signals_options *options, vestry_event **ret_event);
+
+/** The same with an object made in the format language of jansson's json_pack: "{s:i}", "counter", 4. The compiler does
+ *  not check the format: hand texts of others over with s, never inside it.
+ *  Returns  as vestry_event_signals; INVALID also for a format that does not fit or makes no object, and for text that
+ *           is not valid UTF-8 */
+VESTRY_API vestry_err vestry_event_signalsf(const vestry_host *host, const vestry_signals_options *options,
+                                            vestry_event **ret_event, const char *format, ...);
+
+/** Remove signals: patch them with null. `user.name` becomes {"user":{"name":null}}; several paths become one object,
+ *  with its names in ascending order.
+ *  paths    count ≥ 1 paths, terminated, copied: names with dots between them. A path that begins with another one (of
+ *           whole names) goes with it. At most 256 names deep
+ *  options  as for vestry_event_signals (only_if_missing would remove nothing, and is INVALID); NULL: the defaults
+ *  Returns  OK | INVALID (no path, an empty name, a name that is no UTF-8, options) | TOO_LARGE (also: too
+ *           deep) | NO_MEMORY
+ *  Threads  any; does not block */
+VESTRY_API vestry_err vestry_event_remove_signals(const vestry_host *host, const char *const *paths, size_t count,
+                                                  const vestry_signals_options *options, vestry_event **ret_event);
 
 /** Run JavaScript in the page, as a script element appended to the body.
  *  script  UTF-8, len bytes; copied; CR, LF and CRLF each end a line. `</script` and `<!--` would end or change the

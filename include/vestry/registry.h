@@ -1,16 +1,21 @@
 /** The registry and the instance: effects by name, and the object that ties stores, connections and effects together.
  *
  *  An effect is data, a JSON array headed by a name: ["patch-signals", {"counter": 4}]. A registry says what names
- *  mean. Any thread dispatches effects to the connections stored under a key, with no request in sight:
+ *  mean: effects do something; actions are pure functions that give more effects; placeholders stand for values that
+ *  are known only when it is dispatched; interceptors step in before and after. Any thread dispatches effects to the
+ *  connections stored under a key, with no request in sight:
  *
  *      vestry_create(&(vestry_options){.store = "lru", .scope = by_session}, &v);
  *      vestry_effect(v, "counter/start", start_timer, &app);
  *      vestry_dispatch(v, scope, VESTRY_KEY("counter", 1), "[[s, {s:i}]]", "patch-signals", "counter", 4);
  *
- *  Built in: patch-elements [html, options?], patch-elements-seq [[html…], options?], patch-signals [object or JSON
- *  text, options?], execute-script [text, options?], close-sse []. Options are objects named as in the Datastar SDKs:
- *  selector, mode, useViewTransition, viewTransitionSelector, namespace, eventId, retryDuration, onlyIfMissing,
- *  autoRemove, attributes. vestry itself dispatches "connection" [id] when a stream has opened and "sse-closed" [id,
+ *  Built in: patch-elements [html, options?], patch-elements-seq [[html…], options?], remove-elements [selector,
+ *  options?], patch-signals [object or JSON text, options?], remove-signals [path or [path…], options?],
+ *  execute-script [text, options?], console-log [text, options?], console-error [text, options?], redirect [url,
+ *  options?], replace-url [url, options?], dispatch-event [name, detail?, options?], prefetch [url or [url…],
+ *  options?], close-sse []. Options are objects named as in the Datastar SDKs: selector, mode, useViewTransition,
+ *  viewTransitionSelector, namespace, eventId, retryDuration, onlyIfMissing, autoRemove, attributes, bubbles,
+ *  cancelable, composed. vestry itself dispatches "connection" [id] when a stream has opened and "sse-closed" [id,
  *  cause name] when it has ended, if the application has registered effects of these names. */
 #ifndef VESTRY_REGISTRY_H
 #define VESTRY_REGISTRY_H
@@ -115,18 +120,43 @@ VESTRY_API void vestry_stats_get(vestry *v, vestry_stats *ret_stats);
  *  the dispatch came from a timer or a hook. OK, or an error that is recorded in the dispatch's result. */
 typedef vestry_err (*vestry_effect_fn)(vestry_dispatch_context *context, const json_t *args, void *ctx);
 
+/** An action: a pure function from the state and its arguments to a list of effects and more actions. They are
+ *  performed in its place, depth first: what an action comes to is done before what stands behind it.
+ *  state        an object: the request's signals, or the data that a dispatch without request was given, else empty.
+ *               Borrowed, not to be changed; parts of it may go into the list (json_incref)
+ *  args         the array behind the name, borrowed
+ *  ret_effects  NULL before; left so, or an empty array: nothing is done. Taken; anything but a list of arrays that are
+ *               headed by names is recorded as INVALID, and none of it is performed
+ *  Returns  OK, or an error that is recorded; then nothing is performed. On the dispatching thread, no lock held */
+typedef vestry_err (*vestry_action_fn)(const json_t *state, const json_t *args, json_t **ret_effects, void *ctx);
+
+/** A placeholder: a list headed by its name, anywhere in an effect or action, is replaced by what this function gives,
+ *  innermost first, when the effect or action comes up. What it gives is not looked at again in that pass.
+ *  data       the dispatch data (vestry_context_data), borrowed, not to be changed; parts may be given (json_incref)
+ *  args       the array behind the name, placeholders in it replaced already; borrowed
+ *  ret_value  NULL before; taken. Left so, or when it gives itself, the list stays as it is and waits for a later
+ *             dispatch: one that is nested or late, and brings the data which it lacks
+ *  Returns  OK, or an error that is recorded; then the effect or action is not performed. On the dispatching thread, no
+ *           lock held */
+typedef vestry_err (*vestry_placeholder_fn)(const json_t *data, const json_t *args, json_t **ret_value, void *ctx);
+
+/** [VESTRY_QUOTE, x] is replaced by x, in which no placeholder is looked for: for values that come from a client, who
+ *  could otherwise name placeholders too. */
+#define VESTRY_QUOTE "vestry/quote"
+
 /** Where interceptors step in. */
 typedef enum vestry_phase {
   VESTRY_PHASE_CONNECT,  /**< which connections: around the decision where a reply's effects go. before may add stored
                               ones (vestry_context_target); none added: a stream is opened. after knows what came of it
                               (vestry_context_opened); nothing is dispatched yet */
-  VESTRY_PHASE_DISPATCH, /**< around one dispatch */
+  VESTRY_PHASE_DISPATCH, /**< around one dispatch, nested ones too */
+  VESTRY_PHASE_ACTION,   /**< around one action, and all that it comes to */
   VESTRY_PHASE_EFFECT,   /**< around one effect */
   VESTRY_PHASE_CLOSE     /**< around what is done for a stream that has ended: its hooks, then "sse-closed" */
 } vestry_phase;
 
-/** One side of an interceptor. effect: the effect, whole, in PHASE_EFFECT, otherwise NULL. Same thread as the dispatch.
- *  OK, or an error that is recorded; the rest goes on. */
+/** One side of an interceptor. effect: in PHASE_ACTION and PHASE_EFFECT the action or effect, whole, its placeholders
+ *  replaced; otherwise NULL. Same thread as the dispatch. OK, or an error that is recorded; the rest goes on. */
 typedef vestry_err (*vestry_intercept_fn)(vestry_dispatch_context *context, const json_t *effect, void *ctx);
 
 /** Two functions that step in before and after something. */
@@ -138,34 +168,81 @@ typedef struct vestry_interceptor {
   void *ctx;
 } vestry_interceptor;
 
-/** Register an effect under a name; the last registered wins, built-in ones included.
- *  name     copied; not empty
+/** What names mean, apart from any instance: a library can offer one, an application uses several. */
+typedef struct vestry_registry vestry_registry;
+
+/** Create an empty registry.
+ *  host          borrowed; NULL: the default
+ *  ret_registry  owned by the caller; untouched on failure
  *  Returns  OK | INVALID | NO_MEMORY
- *  Threads  one at a time, before the first request or dispatch */
+ *  Threads  any; a registry is used by one at a time, like all that follows */
+VESTRY_API vestry_err vestry_registry_create(const vestry_host *host, vestry_registry **ret_registry);
+/** Free it; instances that use it keep what it brought. NULL is accepted. */
+VESTRY_API void vestry_registry_destroy(vestry_registry *registry);
+
+/** Say what a name means. It can mean a placeholder, and beside that an effect or an action; of two of a kind the last
+ *  wins, and so it does between an effect and an action.
+ *  name     copied; not empty, at most 255 bytes
+ *  ctx      handed to the function; must live as long as the instances that use the registry
+ *  Returns  OK | INVALID | NO_MEMORY (registry unchanged) */
+VESTRY_API vestry_err vestry_registry_effect(vestry_registry *registry, const char *name, vestry_effect_fn effect,
+                                             void *ctx);
+VESTRY_API vestry_err vestry_registry_action(vestry_registry *registry, const char *name, vestry_action_fn action,
+                                             void *ctx);
+VESTRY_API vestry_err vestry_registry_placeholder(vestry_registry *registry, const char *name,
+                                                  vestry_placeholder_fn placeholder, void *ctx);
+/** Append an interceptor. OK | INVALID | NO_MEMORY (registry unchanged). */
+VESTRY_API vestry_err vestry_registry_intercept(vestry_registry *registry, const vestry_interceptor *interceptor);
+/** Add all of another registry: its names win over those that are there, its interceptors come after. It is copied from
+ *  and may be destroyed. OK | INVALID | NO_MEMORY (registry unchanged). */
+VESTRY_API vestry_err vestry_registry_add(vestry_registry *registry, const vestry_registry *more);
+
+/** Let an instance use a registry: as vestry_registry_add to the instance's own.
+ *  Returns  OK | INVALID | NO_MEMORY (instance unchanged)
+ *  Threads  one at a time, before the first request or dispatch: from then on names are only read, without a lock. An
+ *           effect is found by one hashed look-up and one comparison, whatever else is registered */
+VESTRY_API vestry_err vestry_use(vestry *v, const vestry_registry *registry);
+
+/** The short forms, for the instance's own registry, which has the built-in effects. As vestry_registry_effect and its
+ *  like; threads as vestry_use. */
 VESTRY_API vestry_err vestry_effect(vestry *v, const char *name, vestry_effect_fn effect, void *ctx);
-/** Append an interceptor. As vestry_effect. */
+VESTRY_API vestry_err vestry_action(vestry *v, const char *name, vestry_action_fn action, void *ctx);
+VESTRY_API vestry_err vestry_placeholder(vestry *v, const char *name, vestry_placeholder_fn placeholder, void *ctx);
 VESTRY_API vestry_err vestry_intercept(vestry *v, const vestry_interceptor *interceptor);
 
 /* ---------------------------------------------------------------------------------------------- dispatching ------- */
 
-/** What went wrong in a dispatch, one record a failure. */
+/** What went wrong in a dispatch, one record a failure. Texts are cut to fit. */
 typedef struct vestry_dispatch_error {
   vestry_phase phase;
-  char name[64]; /**< of the effect or interceptor, cut */
+  bool is_after; /**< an interceptor's after; otherwise its before, or no interceptor's failure */
   vestry_err error;
-  char detail[96]; /**< what else is known; may be empty */
+  char name[64];   /**< of the effect, action, placeholder or interceptor that failed */
+  char what[64];   /**< an interceptor's: the effect or action it was around. Of all others: the effect or action that
+                        the placeholder was in, or the action that the effect or action came of. May be empty */
+  char detail[96]; /**< why, if more is known; may be empty */
 } vestry_dispatch_error;
+
+/** Actions within actions at most, through nested dispatches too; a deeper one fails with LIMIT. */
+#define VESTRY_ACTIONS_MAX_DEPTH 32
+/** Effects and actions that may come of one dispatch, from actions and nested dispatches; beyond it one LIMIT is
+ *  recorded, and no more is performed but the effects of the dispatched list itself. */
+#define VESTRY_DISPATCH_MAX_COUNT 10000
+/** Dispatches within dispatches at most (vestry_context_dispatch). */
+#define VESTRY_DISPATCH_MAX_NESTING 8
 
 /** The outcome of a dispatch. Failures beyond the room for records are counted. */
 typedef struct vestry_dispatch_result {
-  uint32_t effects_count;     /**< effects that were performed without an error */
-  uint32_t errors_count;      /**< failures, of effects and of interceptors */
-  uint32_t connections_count; /**< connections the dispatch was for */
-  vestry_dispatch_error errors[8];
+  uint32_t effects_count;          /**< effects that were performed without an error */
+  uint32_t errors_count;           /**< failures, of effects, actions, placeholders and interceptors */
+  uint32_t skipped_count;          /**< effects and actions left out: for fail-fast, or a limit */
+  uint32_t connections_count;      /**< connections the dispatch was for */
+  vestry_dispatch_error errors[8]; /**< the first errors_count; the others are not set */
 } vestry_dispatch_result;
 
 /** Dispatch effects to all open connections stored under a key: a list of effects, [["name", args…], …], in the format
- *  language of jansson's json_pack. One failing effect does not stop the others.
+ *  language of jansson's json_pack. One failing effect does not stop the others. vestry/dispatch.h has more forms: with
+ *  data, nested, late, with the effects' results.
  *  Returns  OK | NOT_FOUND (no open connection: nothing was dispatched) | INVALID (format, key) | CLOSED (the instance)
  *           | NO_MEMORY | else the first failure, an effect's or an interceptor's; vestry_dispatch_json tells all. An
  *           effect that nobody registered fails with NOT_FOUND too: connections_count is 0 only when nobody was there

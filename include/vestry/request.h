@@ -81,6 +81,10 @@ VESTRY_API vestry_err vestry_reply_header(vestry_reply *reply, const char *name,
  *  NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_body(vestry_reply *reply, const char *content_type, const void *body, size_t len);
 
+/** The body as HTML by a format of vestry/html.h: a %s is escaped for where it stands. Otherwise as vestry_reply_body;
+ *  INVALID also for what vestry_html_add refuses: the host's log says why and where. */
+VESTRY_API vestry_err vestry_reply_bodyf(vestry_reply *reply, const char *format, ...) VESTRY_PRINTF(2, 3);
+
 /** Name the key: of the stored connections that the effects go to, and of a new stream that is kept. Copied.
  *  OK | INVALID, TOO_LARGE (the key) | NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_key(vestry_reply *reply, vestry_key key);
@@ -104,6 +108,9 @@ VESTRY_API vestry_err vestry_reply_keep(vestry_reply *reply, vestry_put_policy p
 /** Close the new stream when its effects are done, even if some failed, or do not; over the default of
  *  vestry_reply_keep (off) and of the instance (on). A stream with auto-close is never stored. */
 VESTRY_API void vestry_reply_auto_close(vestry_reply *reply, bool auto_close);
+/** Perform no more of the effects once something has failed, an effect or an interceptor. Otherwise the rest goes
+ *  on. */
+VESTRY_API void vestry_reply_fail_fast(vestry_reply *reply, bool fail_fast);
 /** Treat the request as the Datastar client's, though it does not say so: an EventSource, curl, another program. Its
  *  signals are not read. */
 VESTRY_API void vestry_reply_any_client(vestry_reply *reply);
@@ -124,10 +131,14 @@ VESTRY_API vestry_err vestry_reply_fx(vestry_reply *reply, const char *format, .
 /** Add one effect made elsewhere; a reference is taken on OK only. OK | INVALID | NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_effect(vestry_reply *reply, json_t *effect);
 /** Shorthands for the effects patch-elements, patch-signals (a json_pack format for an object) and execute-script. As
- *  vestry_reply_fx; texts are UTF-8, otherwise INVALID. */
+ *  vestry_reply_fx; texts are UTF-8, otherwise INVALID. The signals are quoted (VESTRY_QUOTE), so that values of a
+ *  client's may be among them; with vestry_reply_fx they can have placeholders. */
 VESTRY_API vestry_err vestry_reply_patch_elements(vestry_reply *reply, const char *html);
 VESTRY_API vestry_err vestry_reply_patch_signals(vestry_reply *reply, const char *format, ...);
 VESTRY_API vestry_err vestry_reply_execute_script(vestry_reply *reply, const char *script);
+/** vestry_reply_patch_elements by a format of vestry/html.h: a %s is escaped for where it stands. INVALID also for what
+ *  vestry_html_add refuses: the host's log says why and where. */
+VESTRY_API vestry_err vestry_reply_patch_elementsf(vestry_reply *reply, const char *format, ...) VESTRY_PRINTF(2, 3);
 
 #ifdef __cplusplus
 }

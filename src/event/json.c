@@ -1,6 +1,11 @@
 #include "event/json.h"
 
+#include <endian.h>
 #include <string.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 /* A reader over the text. The scan_ functions move `at` behind what they accept; at a fault they leave it there and
  * return why, a sentence, or NULL when all is well. */
@@ -9,13 +14,13 @@ typedef struct reader {
   bool for_c;
 } reader;
 
-static const char ends_early[] = "the text ends before the object does";
+static const char ends_early[] = "the text ends before the value does";
 
 static bool is_digit(unsigned char c) {
   return c >= '0' && c <= '9';
 }
 
-static void skip_space(reader *r) {
+static inline void skip_space(reader *r) {
   while (r->at < r->end && (*r->at == ' ' || *r->at == '\n' || *r->at == '\r' || *r->at == '\t')) r->at++;
 }
 
@@ -124,24 +129,42 @@ static const char *scan_escape(reader *r) {
 
 #define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
 
-/* Bytes that need no look of their own: ASCII from space on, but for `"` and `\`. Eight at a time: with all top bits
- * clear, a byte that is zero after XOR borrows into its top bit when 1 is taken away, and so does one below 0x20 when
- * 0x20 is. A borrow can spoil the byte above it, but only behind a byte that stops us anyway. */
-static void skip_plain(reader *r) {
+/* Bytes that need no look of their own: ASCII from space on, but for `"` and `\`.
+ *
+ * Sixteen at a time, where there are vectors: as signed numbers all others but those two are below space. Otherwise
+ * eight: with all top bits clear, a byte that is zero after XOR borrows into its top bit when 1 is taken away, and so
+ * does one below 0x20 when 0x20 is. A borrow can spoil the bytes above it, but only above one that stops us anyway: the
+ * lowest that is marked is one. */
+static inline void skip_plain(reader *r) {
+#ifdef __SSE2__
+  for (; r->end - r->at >= 16; r->at += 16) {
+    __m128i sixteen = _mm_loadu_si128((const __m128i *)(const void *)r->at);
+    __m128i low = _mm_cmplt_epi8(sixteen, _mm_set1_epi8(0x20)), quote = _mm_cmpeq_epi8(sixteen, _mm_set1_epi8('"'));
+    __m128i stop = _mm_or_si128(_mm_or_si128(low, quote), _mm_cmpeq_epi8(sixteen, _mm_set1_epi8('\\')));
+    int marks = _mm_movemask_epi8(stop);
+    if (marks) {
+      r->at += __builtin_ctz((unsigned)marks);
+      return;
+    }
+  }
+#endif
   for (; r->end - r->at >= 8; r->at += 8) {
     uint64_t eight;
     memcpy(&eight, r->at, sizeof eight);
+    eight = le64toh(eight); /* byte 0 lowest */
     uint64_t quote = (eight ^ EACH_BYTE('"')) - EACH_BYTE(1), backslash = (eight ^ EACH_BYTE('\\')) - EACH_BYTE(1);
-    if ((eight | (eight - EACH_BYTE(0x20)) | quote | backslash) & EACH_BYTE(0x80)) break;
+    uint64_t marks = (eight | (eight - EACH_BYTE(0x20)) | quote | backslash) & EACH_BYTE(0x80);
+    if (marks) {
+      r->at += __builtin_ctzll(marks) / 8;
+      return;
+    }
   }
   while (r->at < r->end && *r->at >= 0x20 && *r->at < 0x80 && *r->at != '"' && *r->at != '\\') r->at++;
 }
 
-/* at stands on the opening quote. */
-static const char *scan_string(reader *r) {
-  r->at++;
-  for (;;) {
-    skip_plain(r);
+/* The rest of a string that is not over with its first plain bytes. */
+static const char *scan_string_rest(reader *r) {
+  for (;; skip_plain(r)) {
     if (r->at == r->end) return ends_early;
     const char *why = NULL;
     if (*r->at == '"') break;
@@ -157,8 +180,17 @@ static const char *scan_string(reader *r) {
   return NULL;
 }
 
+/* at stands on the opening quote. Most strings are plain to their end: those are read in place. */
+static inline const char *scan_string(reader *r) {
+  r->at++;
+  skip_plain(r);
+  if (r->at == r->end || *r->at != '"') return scan_string_rest(r);
+  r->at++;
+  return NULL;
+}
+
 /* A value that is no object or array. */
-static const char *scan_scalar(reader *r) {
+static inline const char *scan_scalar(reader *r) {
   switch (*r->at) {
   case '"': return scan_string(r);
   case 't': return scan_word(r, "true");
@@ -188,9 +220,6 @@ vestry_err vsi_json_fail(vestry_err error, size_t offset, const char *message, v
   return error;
 }
 
-/* What may come next inside the innermost open object or array. */
-typedef enum expected { NAME_OR_CLOSE, NAME, VALUE_OR_CLOSE, VALUE, COMMA_OR_CLOSE } expected;
-
 /* Which of the open levels are objects, a bit each: all that recursion would have kept. */
 typedef struct levels {
   uint64_t is_object[VSI_JSON_MAX_DEPTH / 64 + 1];
@@ -201,67 +230,154 @@ static bool in_object(const levels *l) {
   return l->is_object[l->depth / 64] >> l->depth % 64 & 1;
 }
 
-static expected open_level(levels *l, bool object) {
+static void open_level(levels *l, bool object) {
   l->depth++;
   uint64_t bit = UINT64_C(1) << l->depth % 64;
   l->is_object[l->depth / 64] = object ? l->is_object[l->depth / 64] | bit : l->is_object[l->depth / 64] & ~bit;
-  return object ? NAME_OR_CLOSE : VALUE_OR_CLOSE;
 }
 
-/* One step: a name, a value or its beginning, a comma, or a closing bracket. at stands on the first byte of it. */
-static const char *step(reader *r, levels *l, expected *next) {
-  if ((*next == NAME_OR_CLOSE || *next == VALUE_OR_CLOSE || *next == COMMA_OR_CLOSE) &&
-      *r->at == (in_object(l) ? '}' : ']')) {
+/* Behind a value: closing brackets, and the comma in front of the next value; or the end of the outermost one, depth 0.
+ */
+static inline const char *scan_behind(reader *r, levels *l) {
+  while (l->depth) {
+    skip_space(r);
+    if (r->at == r->end) return ends_early;
+    bool object = in_object(l);
+    unsigned char c = *r->at;
+    if (c != ',' && c != (object ? '}' : ']')) return object ? "a comma or } is expected" : "a comma or ] is expected";
     r->at++;
+    if (c == ',') break;
     l->depth--;
-    *next = COMMA_OR_CLOSE;
-    return NULL;
   }
-  if (*next == COMMA_OR_CLOSE) {
-    if (*r->at != ',') return in_object(l) ? "a comma or } is expected" : "a comma or ] is expected";
-    r->at++;
-    *next = in_object(l) ? NAME : VALUE;
-    return NULL;
+  return NULL;
+}
+
+/* From behind the bracket that opens the outermost object or array to behind the one that closes it. OK | MALFORMED |
+ * TOO_LARGE, and why. */
+static vestry_err scan_levels(reader *r, levels *l, const vsi_json_limits *limits, const char **ret_why) {
+  uint32_t count = 0;
+  bool just_opened = true;
+  do {
+    bool object = in_object(l);
+    skip_space(r);
+    if (r->at < r->end && just_opened && *r->at == (object ? '}' : ']')) {
+      just_opened = false;
+      r->at++;
+      l->depth--;
+      *ret_why = scan_behind(r, l);
+      continue;
+    }
+    just_opened = false;
+    *ret_why = r->at == r->end ? ends_early : object ? scan_name(r) : NULL;
+    if (*ret_why) break;
+    skip_space(r);
+    *ret_why = r->at == r->end ? ends_early : NULL;
+    if (*ret_why) break;
+    *ret_why = "there are too many values";
+    if (count == limits->max_count) return VESTRY_TOO_LARGE;
+    count++;
+    if (*r->at == '{' || *r->at == '[') {
+      *ret_why = "the values are nested too deep";
+      if (l->depth >= limits->max_depth) return VESTRY_TOO_LARGE;
+      open_level(l, *r->at++ == '{');
+      just_opened = true;
+      *ret_why = NULL;
+    } else {
+      *ret_why = scan_scalar(r);
+      if (!*ret_why) *ret_why = scan_behind(r, l);
+    }
+  } while (!*ret_why && l->depth);
+  return *ret_why ? VESTRY_MALFORMED : VESTRY_OK;
+}
+
+/* What the outermost value may be. */
+typedef enum outermost { OBJECT, ARRAY, VALUE } outermost;
+
+static const char *const expectations[] = {
+    [OBJECT] = "a JSON object is expected", [ARRAY] = "a JSON array is expected", [VALUE] = "a JSON value is expected"};
+static const char *const leftovers[] = {[OBJECT] = "there is text behind the object",
+                                        [ARRAY] = "there is text behind the array",
+                                        [VALUE] = "there is text behind the value"};
+
+/* The outermost value, and white space around it. */
+static vestry_err check(const char *json, size_t len, const vsi_json_limits *limits, outermost kind,
+                        vsi_json_fault *ret_fault) {
+  const unsigned char *text = (const unsigned char *)(json ? json : "");
+  reader r = {.at = text, .end = text + len, .for_c = limits->for_c};
+  levels l = {.depth = 0};
+  const char *why = expectations[kind];
+  vestry_err error = VESTRY_MALFORMED;
+  skip_space(&r);
+  if (r.at < r.end && ((*r.at == '{' && kind != ARRAY) || (*r.at == '[' && kind != OBJECT))) {
+    open_level(&l, *r.at++ == '{');
+    error = scan_levels(&r, &l, limits, &why);
+  } else if (r.at < r.end && kind == VALUE) {
+    why = scan_scalar(&r);
+    if (!why) error = VESTRY_OK;
   }
-  if (*next == NAME || *next == NAME_OR_CLOSE) {
-    *next = VALUE;
-    return scan_name(r);
+  if (!error) {
+    skip_space(&r);
+    if (r.at == r.end) return VESTRY_OK;
+    error = VESTRY_MALFORMED;
+    why = leftovers[kind];
   }
-  if (*r->at == '{' || *r->at == '[') {
-    *next = open_level(l, *r->at++ == '{');
-    return NULL;
-  }
-  *next = COMMA_OR_CLOSE;
-  return scan_scalar(r);
+  return vsi_json_fail(error, (size_t)(r.at - text), why, ret_fault);
 }
 
 vestry_err vsi_json_check_object(const char *json, size_t len, const vsi_json_limits *limits,
                                  vsi_json_fault *ret_fault) {
-  const unsigned char *text = (const unsigned char *)(json ? json : "");
-  reader r = {.at = text, .end = text + len, .for_c = limits->for_c};
-  skip_space(&r);
-  if (r.at == r.end || *r.at != '{')
-    return vsi_json_fail(VESTRY_MALFORMED, (size_t)(r.at - text), "a JSON object is expected", ret_fault);
-  r.at++;
-  levels l = {.depth = 0};
-  expected next = open_level(&l, true);
-  uint32_t count = 0;
-  while (l.depth) {
-    skip_space(&r);
-    if (r.at == r.end) return vsi_json_fail(VESTRY_MALFORMED, (size_t)(r.at - text), ends_early, ret_fault);
-    size_t offset = (size_t)(r.at - text);
-    if (next == VALUE || (next == VALUE_OR_CLOSE && *r.at != ']')) {
-      if (count == limits->max_count)
-        return vsi_json_fail(VESTRY_TOO_LARGE, offset, "there are too many values", ret_fault);
-      count++;
-      if ((*r.at == '{' || *r.at == '[') && l.depth >= limits->max_depth)
-        return vsi_json_fail(VESTRY_TOO_LARGE, offset, "the values are nested too deep", ret_fault);
-    }
-    const char *why = step(&r, &l, &next);
-    if (why) return vsi_json_fail(VESTRY_MALFORMED, (size_t)(r.at - text), why, ret_fault);
+  return check(json, len, limits, OBJECT, ret_fault);
+}
+
+vestry_err vsi_json_check_array(const char *json, size_t len, const vsi_json_limits *limits,
+                                vsi_json_fault *ret_fault) {
+  return check(json, len, limits, ARRAY, ret_fault);
+}
+
+vestry_err vsi_json_check_value(const char *json, size_t len, const vsi_json_limits *limits,
+                                vsi_json_fault *ret_fault) {
+  return check(json, len, limits, VALUE, ret_fault);
+}
+
+size_t vsi_json_plain_len(const char *text, size_t len) {
+  const unsigned char *from = (const unsigned char *)text;
+  reader r = {.at = from, .end = from + len};
+  for (;;) {
+    skip_plain(&r);
+    if (r.at == r.end || *r.at < 0x80 || scan_utf8(&r)) return (size_t)(r.at - from);
   }
-  skip_space(&r);
-  if (r.at != r.end)
-    return vsi_json_fail(VESTRY_MALFORMED, (size_t)(r.at - text), "there is text behind the object", ret_fault);
-  return VESTRY_OK;
+}
+
+/* Well-formed text: a bracket outside of strings opens or closes a level, a comma on the first separates elements. */
+size_t vsi_json_element_offset(const char *json, size_t len, size_t index) {
+  const unsigned char *text = (const unsigned char *)json;
+  reader r = {.at = text, .end = text + len};
+  size_t depth = 0;
+  while (r.at < r.end) {
+    unsigned char c = *r.at;
+    if (c == '"') {
+      (void)scan_string(&r); /* well formed */
+      continue;
+    }
+    r.at++;
+    if (c == '[' || c == '{') depth++;
+    if (c == ']' || c == '}') depth--;
+    bool begins = depth == 1 && ((c == '[' && !index) || (c == ',' && index && !--index));
+    if (!begins) continue;
+    skip_space(&r);
+    break;
+  }
+  return (size_t)(r.at - text);
+}
+
+bool vsi_is_utf8(const char *text, size_t len) {
+  const unsigned char *from = (const unsigned char *)(text ? text : "");
+  reader r = {.at = from, .end = from + len};
+  while (r.at < r.end) {
+    if (*r.at < 0x80)
+      r.at++;
+    else if (scan_utf8(&r))
+      return false;
+  }
+  return true;
 }

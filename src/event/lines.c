@@ -1,56 +1,170 @@
 #include "event/lines.h"
 
+#include <endian.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
-/* Counting must not depend on how long the lines are, so it looks at every byte, but without a branch on any of them:
- * the compiler makes vector code of the inner loop. The counters are bytes, as wide as what they count, because that
- * keeps all lanes of a vector busy; hence blocks short enough that none of them can wrap. */
-enum { COUNT_BLOCK = 255 };
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+/* Text is looked at in blocks of 64 bytes. Of each block two words are made, a bit a byte: where it has LF, and where
+ * CR. From there on only line breaks cost time, a few instructions each; a block without one is passed over. Neither
+ * way of making the words branches on single bytes, so it does not matter how long the lines are.
+ *
+ * Nothing outside the text is read: its last block is copied into one that is filled up with zeros. */
+enum { BLOCK = 64 };
+
+typedef struct marks {
+  uint64_t lf, cr; /* bit i: byte i of the block */
+} marks;
+
+#define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* Bit i: byte i of these eight is `byte`. Where the XOR leaves zero, adding 0x7F to the low seven bits does not reach
+ * the top bit, and the byte has no top bit of its own; no carry leaves its byte, so this is exact for all eight. The
+ * multiplication then gathers the eight top bits into the highest byte: bit 8i is moved to bit 56 + i, and no two of
+ * the 64 products share a place. */
+static inline uint64_t equal_in_word(uint64_t eight, unsigned char byte) {
+  uint64_t low = EACH_BYTE(0x7F), differ = eight ^ EACH_BYTE(byte);
+  uint64_t equal = ~(((differ & low) + low) | differ | low) >> 7;
+  return equal * UINT64_C(0x0102040810204080) >> 56;
+}
+
+static inline marks marks_by_words(const char *block) {
+  marks found = {0, 0};
+  for (unsigned i = 0; i < BLOCK; i += 8) {
+    uint64_t eight;
+    memcpy(&eight, block + i, sizeof eight);
+    eight = le64toh(eight); /* byte 0 lowest */
+    found.lf |= equal_in_word(eight, '\n') << i;
+    found.cr |= equal_in_word(eight, '\r') << i;
+  }
+  return found;
+}
+
+#ifdef __SSE2__
+static inline marks marks_by_vectors(const char *block) {
+  __m128i lf[4], cr[4], any = _mm_setzero_si128();
+  for (unsigned i = 0; i < 4; i++) {
+    __m128i sixteen = _mm_loadu_si128((const __m128i *)(const void *)(block + 16 * i));
+    lf[i] = _mm_cmpeq_epi8(sixteen, _mm_set1_epi8('\n'));
+    cr[i] = _mm_cmpeq_epi8(sixteen, _mm_set1_epi8('\r'));
+    any = _mm_or_si128(any, _mm_or_si128(lf[i], cr[i]));
+  }
+  marks found = {0, 0};
+  if (!_mm_movemask_epi8(any)) return found;
+  for (unsigned i = 0; i < 4; i++) {
+    found.lf |= (uint64_t)(unsigned)_mm_movemask_epi8(lf[i]) << 16 * i;
+    found.cr |= (uint64_t)(unsigned)_mm_movemask_epi8(cr[i]) << 16 * i;
+  }
+  return found;
+}
+#endif
+
+/* `words` is a constant wherever this is called, and the function is part of its caller: no choice is made at run time.
+ */
+static inline marks marks_of_block(const char *block, bool words) {
+#ifdef __SSE2__
+  if (!words) return marks_by_vectors(block);
+#endif
+  (void)words;
+  return marks_by_words(block);
+}
+
+static inline marks marks_at(const char *text, size_t len, bool words) {
+  if (len >= BLOCK) return marks_of_block(text, words);
+  char last[BLOCK] = {0};
+  memcpy(last, text, len);
+  return marks_of_block(last, words);
+}
+
+/* How many bits are set: in pairs, in fours, in bytes, and the bytes' sum in the highest one. */
+static inline unsigned count_bits(uint64_t word) {
+  word -= word >> 1 & EACH_BYTE(0x55);
+  word = (word & EACH_BYTE(0x33)) + (word >> 2 & EACH_BYTE(0x33));
+  word = (word + (word >> 4)) & EACH_BYTE(0x0F);
+  return (unsigned)(word * EACH_BYTE(1) >> 56);
+}
+
+static inline vsi_line_breaks count(const char *text, size_t len, bool words) {
+  vsi_line_breaks breaks = {0, 0};
+  uint64_t after_cr = 0; /* 1: the byte before the block is CR */
+  for (size_t at = 0; at < len; at += BLOCK) {
+    marks found = marks_at(text + at, len - at, words);
+    if (found.lf | found.cr) {
+      uint64_t second = found.lf & (found.cr << 1 | after_cr); /* the LF of a CRLF */
+      unsigned bytes = count_bits(found.lf | found.cr);
+      breaks.bytes += bytes;
+      breaks.count += bytes - count_bits(second);
+    }
+    after_cr = found.cr >> (BLOCK - 1);
+  }
+  return breaks;
+}
+
+/* memcpy, with the short lengths that lines and prefixes have done in place: two moves that overlap. */
+static inline char *put(char *to, const char *from, size_t len) {
+  if (len > 32) {
+    memcpy(to, from, len);
+  } else if (len >= 16) {
+    char first[16], last[16];
+    memcpy(first, from, 16);
+    memcpy(last, from + len - 16, 16);
+    memcpy(to, first, 16);
+    memcpy(to + len - 16, last, 16);
+  } else if (len >= 8) {
+    uint64_t first, last;
+    memcpy(&first, from, 8);
+    memcpy(&last, from + len - 8, 8);
+    memcpy(to, &first, 8);
+    memcpy(to + len - 8, &last, 8);
+  } else if (len >= 4) {
+    uint32_t first, last;
+    memcpy(&first, from, 4);
+    memcpy(&last, from + len - 4, 4);
+    memcpy(to, &first, 4);
+    memcpy(to + len - 4, &last, 4);
+  } else {
+    for (size_t i = 0; i < len; i++) to[i] = from[i];
+  }
+  return to + len;
+}
+
+static inline char *copy(char *to, const char *text, size_t len, const char *prefix, size_t prefix_len, bool words) {
+  const char *line = text; /* begins here, and is not copied yet */
+  uint64_t after_cr = 0;
+  for (size_t at = 0; at < len; at += BLOCK) {
+    marks found = marks_at(text + at, len - at, words);
+    uint64_t second = found.lf & (found.cr << 1 | after_cr), ends = found.lf | found.cr;
+    after_cr = found.cr >> (BLOCK - 1);
+    for (; ends; ends &= ends - 1) {
+      unsigned i = (unsigned)__builtin_ctzll(ends);
+      const char *stop = text + at + i;
+      if (!(second >> i & 1)) { /* otherwise the CR has ended the line already, and the next begins behind the LF */
+        to = put(to, line, (size_t)(stop - line));
+        *to++ = '\n';
+        to = put(to, prefix, prefix_len);
+      }
+      line = stop + 1;
+    }
+  }
+  return len ? put(to, line, (size_t)(text + len - line)) : to;
+}
 
 vsi_line_breaks vsi_lines_count(const char *text, size_t len) {
-  size_t ends = 0, pairs = 0; /* CR or LF; LF right behind CR */
-  if (len) ends = text[0] == '\n' || text[0] == '\r';
-  for (size_t at = 1; at < len;) {
-    size_t stop = len - at > COUNT_BLOCK ? at + COUNT_BLOCK : len;
-    uint8_t block_ends = 0, block_pairs = 0;
-    for (; at < stop; at++) {
-      uint8_t lf = text[at] == '\n', cr = text[at] == '\r', after_cr = text[at - 1] == '\r';
-      block_ends = (uint8_t)(block_ends + (lf | cr));
-      block_pairs = (uint8_t)(block_pairs + (lf & after_cr));
-    }
-    ends += block_ends;
-    pairs += block_pairs;
-  }
-  return (vsi_line_breaks){.count = ends - pairs, .bytes = ends};
+  return count(text, len, false);
 }
 
-/* Where the byte is next, or end. */
-static const char *find(const char *from, const char *end, char byte) {
-  const char *found = from < end ? memchr(from, byte, (size_t)(end - from)) : NULL;
-  return found ? found : end;
-}
-
-/* The next CR and the next LF are both remembered and searched for again only when they have been passed: text without
- * one of them is searched for it once, not once a line. */
 char *vsi_lines_copy(char *to, const char *text, size_t len, const char *prefix, size_t prefix_len) {
-  if (!len) return to;
-  const char *end = text + len;
-  const char *lf = find(text, end, '\n'), *cr = find(text, end, '\r');
-  for (;;) {
-    const char *stop = lf < cr ? lf : cr;
-    size_t line_len = (size_t)(stop - text);
-    memcpy(to, text, line_len);
-    to += line_len;
-    if (stop == end) return to;
-    *to++ = '\n';
-    memcpy(to, prefix, prefix_len);
-    to += prefix_len;
-    text = stop + 1;
-    if (stop == cr) {
-      if (text == lf && lf < end) text++; /* CRLF is one break */
-      cr = find(text, end, '\r');
-    }
-    if (lf < text) lf = find(text, end, '\n');
-  }
+  return copy(to, text, len, prefix, prefix_len, false);
+}
+
+vsi_line_breaks vsi_lines_count_words(const char *text, size_t len) {
+  return count(text, len, true);
+}
+
+char *vsi_lines_copy_words(char *to, const char *text, size_t len, const char *prefix, size_t prefix_len) {
+  return copy(to, text, len, prefix, prefix_len, true);
 }

@@ -16,4 +16,9 @@ vsi_line_breaks vsi_lines_count(const char *text, size_t len);
  * len - breaks.bytes + breaks.count * (1 + prefix_len) bytes and returns the place behind them. No overlap. */
 char *vsi_lines_copy(char *to, const char *text, size_t len, const char *prefix, size_t prefix_len);
 
+/* The same, by words of eight bytes instead of SSE2's vectors: what the two above are on other processors. They have
+ * names of their own so that they are tested on every one. */
+vsi_line_breaks vsi_lines_count_words(const char *text, size_t len);
+char *vsi_lines_copy_words(char *to, const char *text, size_t len, const char *prefix, size_t prefix_len);
+
 #endif

@@ -1,5 +1,7 @@
+#include "event/signals_patch.h"
+
 #include "event/json.h"
-#include "event/writer.h"
+#include "event/json_write.h"
 
 typedef struct patch {
   vestry_signals_options options;
@@ -13,6 +15,22 @@ static void patch_layout(vsi_writer *writer, const void *ctx) {
   if (p->options.only_if_missing) vsi_put_str(writer, "data: onlyIfMissing true\n");
   vsi_put_str(writer, "data: signals ");
   vsi_put_lines(writer, p->json, p->len, "data: signals ");
+  vsi_put(writer, "\n\n", 2);
+}
+
+/* Of a value: written here, so it needs no check, and has no line breaks. */
+typedef struct value_patch {
+  vestry_signals_options options;
+  const json_t *signals;
+  vestry_err *error; /* of the writing: of both passes the same */
+} value_patch;
+
+static void value_patch_layout(vsi_writer *writer, const void *ctx) {
+  const value_patch *p = ctx;
+  vsi_put_head(writer, "datastar-patch-signals", &p->options.event);
+  if (p->options.only_if_missing) vsi_put_str(writer, "data: onlyIfMissing true\n");
+  vsi_put_str(writer, "data: signals ");
+  *p->error = vsi_json_put(writer, p->signals);
   vsi_put(writer, "\n\n", 2);
 }
 
@@ -31,4 +49,22 @@ vestry_err vestry_event_signals(const vestry_host *host, const char *json, size_
   vsi_json_fault fault;
   error = vsi_json_check_object(json, len, &limits, &fault);
   return error ? error : vsi_event_build(host, patch_layout, &p, ret_event);
+}
+
+vestry_err vsi_event_signals_value(const vestry_host *host, const json_t *signals,
+                                   const vestry_signals_options *options, vestry_event **ret_event) {
+  if (!json_is_object(signals)) return VESTRY_INVALID;
+  vestry_err written = VESTRY_OK;
+  value_patch p = {.signals = signals, .error = &written};
+  vestry_err error = vsi_options_take(&p.options, sizeof p.options, options);
+  if (error) return error;
+  if (!vsi_is_one_line(p.options.event.id)) return VESTRY_INVALID;
+  vestry_event *event = NULL;
+  error = vsi_event_build(host, value_patch_layout, &p, &event);
+  if (!error && !written) {
+    *ret_event = event;
+    return VESTRY_OK;
+  }
+  vestry_event_unref(event);
+  return written ? written : error;
 }

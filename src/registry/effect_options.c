@@ -20,14 +20,13 @@ static vestry_err wrong(reader *r, const char *name, const char *wanted) {
   return vestry_context_fail(r->context, VESTRY_INVALID, "option %.40s: %s is wanted", name, wanted);
 }
 
-/* A text that C can carry: one with a NUL inside would be cut, and mean something else. */
-static const char *text_of(const json_t *value) {
+const char *vsi_text_of(const json_t *value) {
   const char *text = json_string_value(value);
   return text && strlen(text) == json_string_length(value) ? text : NULL;
 }
 
 static vestry_err read_text(reader *r, const char *name, const json_t *value, void *field) {
-  const char *text = text_of(value);
+  const char *text = vsi_text_of(value);
   if (!text) return wrong(r, name, "a text without NUL");
   *(const char **)field = text;
   return VESTRY_OK;
@@ -53,13 +52,13 @@ static vestry_err read_ms(reader *r, const char *name, const json_t *value, void
 }
 
 static vestry_err read_mode(reader *r, const char *name, const json_t *value, void *field) {
-  const char *text = text_of(value);
+  const char *text = vsi_text_of(value);
   if (!text || vestry_patch_mode_from_name(text, field)) return wrong(r, name, "the name of a mode");
   return VESTRY_OK;
 }
 
 static vestry_err read_namespace(reader *r, const char *name, const json_t *value, void *field) {
-  const char *text = text_of(value);
+  const char *text = vsi_text_of(value);
   if (!text || vestry_namespace_from_name(text, field)) return wrong(r, name, "html, svg or mathml");
   return VESTRY_OK;
 }
@@ -72,7 +71,7 @@ static vestry_err read_attributes(reader *r, const char *name, const json_t *val
   const char *attribute;
   json_t *content;
   json_object_foreach((json_t *)value, attribute, content) {
-    const char *text = text_of(content);
+    const char *text = vsi_text_of(content);
     if (!text && !json_is_true(content)) return wrong(r, name, "a text or true for each");
     r->attributes[script->attributes_count++] = (vestry_attribute){attribute, text};
   }
@@ -91,6 +90,15 @@ static const option elements_options[] = {
     {NULL, NULL, 0},
 };
 
+/* For an effect that says the selector and the mode itself. */
+static const option remove_options[] = {
+    {"useViewTransition", read_flag, offsetof(vestry_elements_options, use_view_transition)},
+    {"viewTransitionSelector", read_text, offsetof(vestry_elements_options, view_transition_selector)},
+    {"eventId", read_text, offsetof(vestry_elements_options, event.id)},
+    {"retryDuration", read_ms, offsetof(vestry_elements_options, event.retry_ms)},
+    {NULL, NULL, 0},
+};
+
 static const option signals_options[] = {
     {"onlyIfMissing", read_flag, offsetof(vestry_signals_options, only_if_missing)},
     {"eventId", read_text, offsetof(vestry_signals_options, event.id)},
@@ -103,6 +111,18 @@ static const option script_options[] = {
     {"attributes", read_attributes, 0},
     {"eventId", read_text, offsetof(vestry_script_options, event.id)},
     {"retryDuration", read_ms, offsetof(vestry_script_options, event.retry_ms)},
+    {NULL, NULL, 0},
+};
+
+static const option custom_event_options[] = {
+    {"selector", read_text, offsetof(vestry_custom_event_options, selector)},
+    {"bubbles", read_not_flag, offsetof(vestry_custom_event_options, no_bubbles)},
+    {"cancelable", read_not_flag, offsetof(vestry_custom_event_options, not_cancelable)},
+    {"composed", read_not_flag, offsetof(vestry_custom_event_options, not_composed)},
+    {"autoRemove", read_not_flag, offsetof(vestry_custom_event_options, script.keep)},
+    {"attributes", read_attributes, offsetof(vestry_custom_event_options, script)},
+    {"eventId", read_text, offsetof(vestry_custom_event_options, script.event.id)},
+    {"retryDuration", read_ms, offsetof(vestry_custom_event_options, script.event.retry_ms)},
     {NULL, NULL, 0},
 };
 
@@ -132,6 +152,12 @@ vestry_err vsi_elements_options_read(vestry_dispatch_context *context, const jso
   return read_all(&(reader){context, NULL}, json, elements_options, ret_options);
 }
 
+vestry_err vsi_remove_options_read(vestry_dispatch_context *context, const json_t *json,
+                                   vestry_elements_options *ret_options) {
+  *ret_options = (vestry_elements_options){.size = sizeof *ret_options};
+  return read_all(&(reader){context, NULL}, json, remove_options, ret_options);
+}
+
 vestry_err vsi_signals_options_read(vestry_dispatch_context *context, const json_t *json,
                                     vestry_signals_options *ret_options) {
   *ret_options = (vestry_signals_options){.size = sizeof *ret_options};
@@ -142,4 +168,10 @@ vestry_err vsi_script_options_read(vestry_dispatch_context *context, const json_
                                    vestry_script_options *ret_options) {
   *ret_options = (vestry_script_options){.size = sizeof *ret_options};
   return read_all(&(reader){context, attributes}, json, script_options, ret_options);
+}
+
+vestry_err vsi_custom_event_options_read(vestry_dispatch_context *context, const json_t *json,
+                                         vestry_attribute *attributes, vestry_custom_event_options *ret_options) {
+  *ret_options = (vestry_custom_event_options){.size = sizeof *ret_options};
+  return read_all(&(reader){context, attributes}, json, custom_event_options, ret_options);
 }

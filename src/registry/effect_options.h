@@ -7,13 +7,22 @@
 
 enum { VSI_SCRIPT_ATTRIBUTES_MAX = 64 };
 
+/* A text that C can carry, or NULL: one with a NUL inside would be cut, and mean something else. */
+const char *vsi_text_of(const json_t *value);
+
 /* All: OK | INVALID. */
 vestry_err vsi_elements_options_read(vestry_dispatch_context *context, const json_t *json,
                                      vestry_elements_options *ret_options);
+/* Without selector and mode. */
+vestry_err vsi_remove_options_read(vestry_dispatch_context *context, const json_t *json,
+                                   vestry_elements_options *ret_options);
 vestry_err vsi_signals_options_read(vestry_dispatch_context *context, const json_t *json,
                                     vestry_signals_options *ret_options);
 /* attributes: room for VSI_SCRIPT_ATTRIBUTES_MAX, which the options then point to. */
 vestry_err vsi_script_options_read(vestry_dispatch_context *context, const json_t *json, vestry_attribute *attributes,
                                    vestry_script_options *ret_options);
+/* attributes: likewise. */
+vestry_err vsi_custom_event_options_read(vestry_dispatch_context *context, const json_t *json,
+                                         vestry_attribute *attributes, vestry_custom_event_options *ret_options);
 
 #endif

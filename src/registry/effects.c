@@ -2,6 +2,8 @@
 #include "registry/effects.h"
 
 #include "base/buffer.h"
+#include "base/memory.h"
+#include "event/signals_patch.h"
 #include "registry/context.h"
 #include "registry/effect_options.h"
 
@@ -65,11 +67,6 @@ static vestry_err patch_elements_seq(vestry_dispatch_context *context, const jso
   return error;
 }
 
-static int append_text(const char *text, size_t len, void *buffer) {
-  vsi_buffer_append(buffer, text, len);
-  return ((vsi_buffer *)buffer)->error ? -1 : 0;
-}
-
 static vestry_err send_signals(vestry_dispatch_context *context, const char *text, size_t len,
                                const vestry_signals_options *options) {
   vestry_event *event = NULL;
@@ -89,14 +86,9 @@ static vestry_err patch_signals(vestry_dispatch_context *context, const json_t *
     return send_signals(context, json_string_value(signals), json_string_length(signals), &options);
   if (!json_is_object(signals))
     return vestry_context_fail(context, VESTRY_INVALID, "the signals are an object or its JSON text");
-  vsi_buffer text;
-  vsi_buffer_init(&text, vestry_host_of(vestry_context_instance(context)));
-  if (json_dump_callback(signals, append_text, &text, JSON_COMPACT))
-    error = text.error ? text.error : vestry_context_fail(context, VESTRY_INVALID, "the signals cannot be written");
-  else
-    error = send_signals(context, text.data, text.len, &options);
-  vsi_buffer_finish(&text);
-  return error;
+  vestry_event *event = NULL;
+  error = vsi_event_signals_value(vestry_host_of(vestry_context_instance(context)), signals, &options, &event);
+  return send(context, error, event, "the signals");
 }
 
 /* [text, options?] */
@@ -115,6 +107,172 @@ static vestry_err execute_script(vestry_dispatch_context *context, const json_t 
   return send(context, error, event, "the script");
 }
 
+static const vestry_host *host_of(vestry_dispatch_context *context) {
+  return vestry_host_of(vestry_context_instance(context));
+}
+
+/* A text, or a list of one or more: pointers to them in memory of the host's, which the caller frees. what: for the
+ * failure. */
+static vestry_err read_texts(vestry_dispatch_context *context, const json_t *value, const char *what,
+                             const char ***ret_texts, size_t *ret_count) {
+  size_t count = json_is_array(value) ? json_array_size(value) : 1;
+  const char **texts = vsi_calloc(host_of(context), count, sizeof *texts);
+  if (!texts) return VESTRY_NO_MEMORY;
+  vestry_err error = VESTRY_OK;
+  if (!count) error = vestry_context_fail(context, VESTRY_INVALID, "%s: at least one is wanted", what);
+  for (size_t i = 0; i < count && !error; i++) {
+    texts[i] = vsi_text_of(json_is_array(value) ? json_array_get(value, i) : value);
+    if (!texts[i])
+      error =
+          vestry_context_fail(context, VESTRY_INVALID, "%s: a text without NUL, or a list of them, is wanted", what);
+  }
+  if (error) {
+    vsi_free(host_of(context), texts);
+    return error;
+  }
+  *ret_texts = texts;
+  *ret_count = count;
+  return VESTRY_OK;
+}
+
+/* [selector, options?] */
+static vestry_err remove_elements(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)ctx;
+  vestry_elements_options options;
+  vestry_err error = check_count(context, args, 1, 2);
+  if (!error) error = vsi_remove_options_read(context, json_array_get(args, 1), &options);
+  if (error) return error;
+  const char *selector = vsi_text_of(json_array_get(args, 0));
+  if (!selector) return vestry_context_fail(context, VESTRY_INVALID, "the selector is a text without NUL");
+  vestry_event *event = NULL;
+  error = vestry_event_remove(host_of(context), selector, &options, &event);
+  return send(context, error, event, "the selector");
+}
+
+/* [path or [path…], options?] */
+static vestry_err remove_signals(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)ctx;
+  const char **paths = NULL;
+  size_t count = 0;
+  vestry_signals_options options;
+  vestry_err error = check_count(context, args, 1, 2);
+  if (!error) error = vsi_signals_options_read(context, json_array_get(args, 1), &options);
+  if (!error) error = read_texts(context, json_array_get(args, 0), "the paths", &paths, &count);
+  if (error) return error;
+  vestry_event *event = NULL;
+  error = vestry_event_remove_signals(host_of(context), paths, count, &options, &event);
+  vsi_free(host_of(context), paths);
+  return send(context, error, event, "a path");
+}
+
+/* What the effects that are scripts have in common: one argument and then options. */
+typedef struct script_args {
+  vestry_attribute attributes[VSI_SCRIPT_ATTRIBUTES_MAX];
+  vestry_script_options options;
+} script_args;
+
+static vestry_err read_script_args(vestry_dispatch_context *context, const json_t *args, script_args *ret_args) {
+  vestry_err error = check_count(context, args, 1, 2);
+  return error ? error
+               : vsi_script_options_read(context, json_array_get(args, 1), ret_args->attributes, &ret_args->options);
+}
+
+typedef vestry_err (*write_fn)(const vestry_host *host, const char *text, size_t len,
+                               const vestry_script_options *options, vestry_event **ret_event);
+
+static vestry_err console(vestry_dispatch_context *context, const json_t *args, write_fn write) {
+  script_args script;
+  vestry_err error = read_script_args(context, args, &script);
+  if (error) return error;
+  const json_t *text = json_array_get(args, 0);
+  if (!json_is_string(text)) return vestry_context_fail(context, VESTRY_INVALID, "what is logged is a text");
+  vestry_event *event = NULL;
+  error = write(host_of(context), json_string_value(text), json_string_length(text), &script.options, &event);
+  return send(context, error, event, "the text");
+}
+
+/* [text, options?] */
+static vestry_err console_log(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)ctx;
+  return console(context, args, vestry_event_console_log);
+}
+
+/* [text, options?] */
+static vestry_err console_error(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)ctx;
+  return console(context, args, vestry_event_console_error);
+}
+
+typedef vestry_err (*go_fn)(const vestry_host *host, const char *url, const vestry_script_options *options,
+                            vestry_event **ret_event);
+
+static vestry_err go(vestry_dispatch_context *context, const json_t *args, go_fn make) {
+  script_args script;
+  vestry_err error = read_script_args(context, args, &script);
+  if (error) return error;
+  const char *url = vsi_text_of(json_array_get(args, 0));
+  if (!url) return vestry_context_fail(context, VESTRY_INVALID, "the address is a text without NUL");
+  vestry_event *event = NULL;
+  error = make(host_of(context), url, &script.options, &event);
+  return send(context, error, event, "the address (relative, http or https)");
+}
+
+/* [url, options?] */
+static vestry_err redirect(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)ctx;
+  return go(context, args, vestry_event_redirect);
+}
+
+/* [url, options?] */
+static vestry_err replace_url(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)ctx;
+  return go(context, args, vestry_event_replace_url);
+}
+
+/* [url or [url…], options?] */
+static vestry_err prefetch(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)ctx;
+  script_args script;
+  const char **urls = NULL;
+  size_t count = 0;
+  vestry_err error = read_script_args(context, args, &script);
+  if (!error) error = read_texts(context, json_array_get(args, 0), "the addresses", &urls, &count);
+  if (error) return error;
+  vestry_event *event = NULL;
+  error = vestry_event_prefetch(host_of(context), urls, count, &script.options, &event);
+  vsi_free(host_of(context), urls);
+  return send(context, error, event, "an address (relative, http or https)");
+}
+
+static int append_detail(const char *text, size_t len, void *buffer) {
+  vsi_buffer_append(buffer, text, len);
+  return ((vsi_buffer *)buffer)->error ? -1 : 0;
+}
+
+/* [name, detail?, options?]: the detail is any value. */
+static vestry_err dispatch_event(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)ctx;
+  vestry_attribute attributes[VSI_SCRIPT_ATTRIBUTES_MAX];
+  vestry_custom_event_options options;
+  vestry_err error = check_count(context, args, 1, 3);
+  if (!error) error = vsi_custom_event_options_read(context, json_array_get(args, 2), attributes, &options);
+  if (error) return error;
+  const char *name = vsi_text_of(json_array_get(args, 0));
+  if (!name) return vestry_context_fail(context, VESTRY_INVALID, "the event's name is a text without NUL");
+  const json_t *detail = json_array_get(args, 1);
+  vsi_buffer text;
+  vsi_buffer_init(&text, host_of(context));
+  vestry_event *event = NULL;
+  if (detail && json_dump_callback(detail, append_detail, &text, JSON_COMPACT | JSON_ENCODE_ANY))
+    error = text.error ? text.error : vestry_context_fail(context, VESTRY_INVALID, "the detail cannot be written");
+  if (!error) {
+    error = vestry_event_custom(host_of(context), name, text.data, text.len, &options, &event);
+    error = send(context, error, event, "the event's name");
+  }
+  vsi_buffer_finish(&text);
+  return error;
+}
+
 /* []: ends the streams cleanly, after what was sent before. */
 static vestry_err close_sse(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)ctx;
@@ -123,7 +281,7 @@ static vestry_err close_sse(vestry_dispatch_context *context, const json_t *args
   size_t count;
   vestry_connection *const *connections = vestry_context_connections(context, &count);
   for (size_t i = 0; i < count; i++) vestry_connection_close(connections[i], VESTRY_CAUSE_CLOSED);
-  context->reconnect = NULL; /* what comes behind this effect finds them closed on purpose */
+  context->root->reconnect = NULL; /* what comes behind this effect finds them closed on purpose */
   return VESTRY_OK;
 }
 
@@ -132,13 +290,24 @@ vestry_err vsi_effects_register(vsi_names *names) {
     const char *name;
     vestry_effect_fn effect;
   } built_in[] = {
-      {"patch-elements", patch_elements}, {"patch-elements-seq", patch_elements_seq},
-      {"patch-signals", patch_signals},   {"execute-script", execute_script},
+      {"patch-elements", patch_elements},
+      {"patch-elements-seq", patch_elements_seq},
+      {"patch-signals", patch_signals},
+      {"execute-script", execute_script},
+      {"remove-elements", remove_elements},
+      {"remove-signals", remove_signals},
+      {"console-log", console_log},
+      {"console-error", console_error},
+      {"redirect", redirect},
+      {"replace-url", replace_url},
+      {"dispatch-event", dispatch_event},
+      {"prefetch", prefetch},
       {"close-sse", close_sse},
   };
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; !error && i < sizeof built_in / sizeof *built_in; i++)
     error =
         vsi_names_set(names, built_in[i].name, &(vsi_entry){.kind = VSI_KIND_EFFECT, .fn.effect = built_in[i].effect});
+  if (!error) error = vsi_names_set(names, VESTRY_QUOTE, &(vsi_entry){.kind = VSI_KIND_QUOTE});
   return error;
 }

@@ -64,7 +64,8 @@ static vestry_err create_profiles(vestry *v, const vestry_options *options) {
 }
 
 static vestry_err fill(vestry *v, const vestry_options *options) {
-  vestry_err error = create_runtime(v, options);
+  v->nothing = json_object();
+  vestry_err error = v->nothing ? create_runtime(v, options) : VESTRY_NO_MEMORY;
   if (!error) error = create_store(v, options);
   if (!error) error = vestry_store_driver_create(v->store, v->runtime, &v->driver);
   if (!error) error = vsi_group_create(v->runtime, &options->connection, NULL, &v->group);
@@ -81,6 +82,7 @@ static void take_apart(vestry *v) {
   vsi_group_destroy(v->group);
   if (v->runtime_is_own) vestry_runtime_destroy(v->runtime);
   vsi_names_finish(&v->names);
+  json_decref(v->nothing);
   vsi_free(v->host, v);
 }
 
@@ -174,16 +176,4 @@ void vestry_stats_get(vestry *v, vestry_stats *ret_stats) {
   };
   for (size_t i = 0; i < VESTRY_CAUSE_COUNT; i++) ret_stats->closed_by_cause[i] = group.closed_by_cause[i];
   vestry_store_stats_get(v->store, &ret_stats->store);
-}
-
-/* --------------------------------------------------------------------------------------- registering --------- */
-
-vestry_err vestry_effect(vestry *v, const char *name, vestry_effect_fn effect, void *ctx) {
-  if (!v || !effect) return VESTRY_INVALID;
-  return vsi_names_set(&v->names, name, &(vsi_entry){.kind = VSI_KIND_EFFECT, .fn.effect = effect, .ctx = ctx});
-}
-
-vestry_err vestry_intercept(vestry *v, const vestry_interceptor *interceptor) {
-  if (!v || !interceptor) return VESTRY_INVALID;
-  return vsi_names_intercept(&v->names, interceptor);
 }

@@ -15,6 +15,7 @@ struct vestry {
   vestry_store_driver *driver;
   vsi_group *group; /* its hooks are none: those of a stream are called by its life (life.h) */
   vsi_names names;
+  json_t *nothing; /* an empty object: the data and state of dispatches that have none. Never changed */
 
   vestry_scope_fn scope;
   void *scope_ctx;

@@ -24,11 +24,11 @@ void vsi_life_unref(vsi_life *life) {
   if (life && atomic_fetch_sub_explicit(&life->refs, 1, memory_order_acq_rel) == 1) vsi_free(life->v->host, life);
 }
 
-/* Dispatch one of vestry's own effects, if the application has registered it. */
+/* Dispatch one of vestry's own effects, if the application has registered it, as an effect or as an action. */
 static void announce(vestry_dispatch_context *context, const char *name, vestry_connection *connection,
                      const char *cause) {
   vestry *v = context->v;
-  if (!vsi_names_find(&v->names, VSI_KIND_EFFECT, name)) return;
+  if (!vsi_names_performed(&v->names, name, strlen(name))) return;
   json_int_t id = (json_int_t)vestry_connection_id(connection);
   json_t *effects = json_pack("[[s, I, s*]]", name, id, cause);
   if (effects)
@@ -72,6 +72,14 @@ static void on_close(vestry_connection *connection, vestry_cause cause, void *ct
   vsi_life_unref(life);
 }
 
+static vestry_verdict on_error(vestry_connection *connection, vestry_err error, void *ctx) {
+  vsi_life *life = ctx;
+  const vestry_connection_hooks *own = &life->hooks, *all = &life->v->hooks;
+  vestry_verdict first = own->on_error ? own->on_error(connection, error, own->ctx) : VESTRY_VERDICT_DEFAULT;
+  vestry_verdict second = all->on_error ? all->on_error(connection, error, all->ctx) : VESTRY_VERDICT_DEFAULT;
+  return first ? first : second;
+}
+
 vestry_connection_hooks vsi_life_hooks(vsi_life *life) {
-  return (vestry_connection_hooks){on_open, on_close, life};
+  return (vestry_connection_hooks){.on_open = on_open, .on_close = on_close, .on_error = on_error, .ctx = life};
 }

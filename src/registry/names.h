@@ -1,44 +1,67 @@
-/* What names mean: effects by name, and the interceptors around them. Filled before the first request or dispatch, only
- * read from then on, so that look-ups take no lock. */
+/* What names mean, and the interceptors around them. Filled before the first request or dispatch, only read from then
+ * on, so that look-ups take no lock.
+ *
+ * Each name is interned: it stands in the table once, with its hash, its length and all that it means. A look-up hashes
+ * the name, and compares bytes only with a name of the same 64-bit hash: once, when it is there. */
 #ifndef VSI_REGISTRY_NAMES_H
 #define VSI_REGISTRY_NAMES_H
 
 #include "vestry/registry.h"
 
-/* A name can mean one thing of each kind. */
+/* A name can mean a placeholder, and one of the others. */
 typedef enum vsi_kind {
-  VSI_KIND_EFFECT,     /* does something to the world: the only kind that has side effects */
-  VSI_KIND_ACTION,     /* a pure function of the state that gives effects and more actions */
-  VSI_KIND_PLACEHOLDER /* stands for a value that is known only at dispatch */
+  VSI_KIND_EFFECT,      /* does something to the world: the only kind that has side effects */
+  VSI_KIND_ACTION,      /* a pure function of the state that gives effects and more actions */
+  VSI_KIND_PLACEHOLDER, /* stands for a value that is known only at dispatch */
+  VSI_KIND_QUOTE,       /* a placeholder that stands for its argument as it is */
+  VSI_KINDS
 } vsi_kind;
 
 typedef struct vsi_entry {
   vsi_kind kind;
-  char *name; /* NULL: a free slot */
-  union {
-    vestry_effect_fn effect; /* one member a kind */
+  union { /* one member a kind; a quote has none */
+    vestry_effect_fn effect;
+    vestry_action_fn action;
+    vestry_placeholder_fn placeholder;
   } fn;
   void *ctx;
 } vsi_entry;
 
+enum { VSI_NAME_MAX_BYTES = 255, VSI_PHASES = VESTRY_PHASE_CLOSE + 1 };
+
+typedef struct vsi_name {
+  uint64_t hash;
+  char *text; /* NULL: a free slot */
+  size_t len;
+  bool is_performed, is_replaced; /* which of the two below are set */
+  vsi_entry performed, replaced;  /* an effect or action; a placeholder or quote */
+} vsi_name;
+
+typedef struct vsi_interceptors {
+  vestry_interceptor *items; /* in order of registration */
+  size_t count, capacity;
+} vsi_interceptors;
+
 typedef struct vsi_names {
   const vestry_host *host;
-  vsi_entry *slots; /* open addressing, at most three quarters full; a power of two of them */
+  vsi_name *slots; /* open addressing, at most three quarters full; a power of two of them */
   size_t slots_count, used_count;
-  vestry_interceptor *interceptors; /* in order of registration */
-  size_t interceptors_count, interceptors_capacity;
+  vsi_interceptors phases[VSI_PHASES];
 } vsi_names;
 
 void vsi_names_init(vsi_names *names, const vestry_host *host);
 void vsi_names_finish(vsi_names *names);
 
-/* Set what a name means; of two meanings of one kind the last wins. The name is copied; meaning->name is not looked at.
- * OK | INVALID (no name) | NO_MEMORY (names unchanged). */
+/* Set what a name means, over what it meant in that place. The name is copied.
+ * OK | INVALID (no name, or too long) | NO_MEMORY (names unchanged). */
 vestry_err vsi_names_set(vsi_names *names, const char *name, const vsi_entry *meaning);
-/* NULL: nobody said. */
-const vsi_entry *vsi_names_find(const vsi_names *names, vsi_kind kind, const char *name);
-
 /* Append an interceptor; its name is copied. OK | INVALID (no name, no such phase, neither side) | NO_MEMORY. */
 vestry_err vsi_names_intercept(vsi_names *names, const vestry_interceptor *interceptor);
+/* Both, with all of another registry's. OK | NO_MEMORY (names unchanged). */
+vestry_err vsi_names_add(vsi_names *names, const vsi_names *more);
+
+/* What a name means, an effect or action; or a placeholder or quote. NULL: nobody said. name: any bytes. */
+const vsi_entry *vsi_names_performed(const vsi_names *names, const char *name, size_t len);
+const vsi_entry *vsi_names_replaced(const vsi_names *names, const char *name, size_t len);
 
 #endif

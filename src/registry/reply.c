@@ -167,6 +167,10 @@ vestry_err vestry_reply_keep(vestry_reply *reply, vestry_put_policy policy, size
   return VESTRY_OK;
 }
 
+void vestry_reply_fail_fast(vestry_reply *reply, bool fail_fast) {
+  reply->fail_fast = fail_fast;
+}
+
 void vestry_reply_any_client(vestry_reply *reply) {
   reply->any_client = true;
 }
@@ -176,7 +180,7 @@ void vestry_reply_auto_close(vestry_reply *reply, bool auto_close) {
 }
 
 void vestry_reply_hooks(vestry_reply *reply, const vestry_connection_hooks *hooks) {
-  reply->hooks = hooks ? *hooks : (vestry_connection_hooks){NULL, NULL, NULL};
+  reply->hooks = hooks ? *hooks : (vestry_connection_hooks){.ctx = NULL};
 }
 
 vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_connection_options *options) {
@@ -238,7 +242,7 @@ vestry_err vestry_reply_patch_signals(vestry_reply *reply, const char *format, .
     json_decref(signals);
     return VESTRY_INVALID;
   }
-  if (signals) effect = json_pack_ex(&why, 0, "[s,o]", "patch-signals", signals); /* takes them, also on failure */
+  if (signals) effect = json_pack_ex(&why, 0, "[s,[s,o]]", "patch-signals", VESTRY_QUOTE, signals); /* takes them */
   return add_packed(reply, effect, &why);
 }
 

@@ -17,6 +17,7 @@ struct vestry_reply {
   vestry_key *key;      /* NULL: none */
   vestry_err key_error; /* of the last vestry_reply_key */
   vestry_connection *connection;
+  bool fail_fast;
   bool any_client; /* a stream for whoever asked */
   bool keep;
   vestry_put_policy policy; /* REUSE unless reply_keep said otherwise */

@@ -149,6 +149,7 @@ static vestry_err perform_on(serving *s, vestry_dispatch_context *context, vestr
   if (error) return answer_refusal(s, error);
   context->reconnect = s->reply.connection ? NULL : find_again;
   context->reconnect_ctx = s;
+  context->fail_fast = s->reply.fail_fast;
   vsi_dispatch(context, s->reply.effects);
   vsi_dispatch_log(s->v, &s->result, "a reply");
   if (s->opened) {

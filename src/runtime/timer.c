@@ -134,23 +134,32 @@ vestry_err vestry_timer_create(vestry_runtime *runtime, vestry_timer_fn fire, vo
   return VESTRY_OK;
 }
 
-vestry_err vestry_timer_set(vestry_timer *timer, uint64_t delay_ms, uint64_t period_ms) {
+/* wait_ns: from now, which is asked for under the lock, or from the beginning of the clock. */
+static vestry_err set(vestry_timer *timer, bool from_now, uint64_t wait_ns, uint64_t period_ns) {
   pthread_mutex_lock(&timer->lock);
   vestry_err error = VESTRY_CLOSED;
   if (!timer->destroyed) {
     uint64_t due_before_ns = timer->due_ns;
-    timer->due_ns = vsi_add_saturating(vsi_now_ns(timer->runtime->host), vsi_ms_to_ns(delay_ms));
+    timer->due_ns = vsi_add_saturating(from_now ? vsi_now_ns(timer->runtime->host) : 0, wait_ns);
     error = arm_locked(timer);
     if (error == VESTRY_OK) {
       timer->armed = true;
       timer->pending = false; /* a callback that has not begun was due by the deadline that this one replaces */
-      timer->period_ns = vsi_ms_to_ns(period_ms);
+      timer->period_ns = period_ns;
     } else {
       timer->due_ns = due_before_ns;
     }
   }
   pthread_mutex_unlock(&timer->lock);
   return error;
+}
+
+vestry_err vestry_timer_set(vestry_timer *timer, uint64_t delay_ms, uint64_t period_ms) {
+  return set(timer, true, vsi_ms_to_ns(delay_ms), vsi_ms_to_ns(period_ms));
+}
+
+vestry_err vsi_timer_set_at(vestry_timer *timer, uint64_t due_ns) {
+  return set(timer, false, due_ns, 0);
 }
 
 void vestry_timer_cancel(vestry_timer *timer) {

@@ -22,6 +22,9 @@ vestry_err vsi_timer_arm(vestry_runtime *runtime, vsi_timer *timer, uint64_t due
 /* true: it was armed and will not fire. false: it was not armed, or fires now. Any thread. */
 bool vsi_timer_cancel(vestry_runtime *runtime, vsi_timer *timer);
 
+/* vestry_timer_set for a time on the host's clock, once. As that. */
+vestry_err vsi_timer_set_at(vestry_timer *timer, uint64_t due_ns);
+
 /* When the runtime closes, armed timers are NOT fired: owners that hold a reference for an armed timer must cancel it
  * themselves when they close. */
 

@@ -3,18 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define VSI_THREAD_SANITIZER 1
-#endif
-#endif
-#ifndef VSI_THREAD_SANITIZER
-#define VSI_THREAD_SANITIZER 0
-#endif
+#include "store/find.h"
 
 /* A table is an array of buckets of one cache line: seven words and a count.
  *
@@ -39,50 +28,24 @@
  * a reader that is held up keeps tables, not writers, from going on. No operation moves more than MOVES buckets. If the
  * writes end before the move does, readers that meet two tables go on with it now and then. */
 
-enum { WORDS = 7, MOVES = 8, SMALLEST_TABLE = 4, LINE = 64, ALL_WORDS = (1 << WORDS) - 1 };
-#define ADDRESS_BITS 42
-#define ADDRESS_MASK ((UINT64_C(1) << ADDRESS_BITS) - 1)
+enum { MOVES = 16, SMALLEST_TABLE = 4, SMALL_TABLE = 1024 };
 
-typedef struct bucket {
-  _Atomic(uint64_t) words[WORDS];
-  _Atomic(uint32_t) passed;
-  uint32_t filled; /* a bit a word; the writer's own, so that it finds room without a look at each word */
-} bucket;
-_Static_assert(sizeof(bucket) == LINE, "a bucket is a cache line");
-
-struct vsi_table_memory {
-  uint32_t count;
-  bucket *at;
-  vsi_table_memory *next; /* in a list of retired ones */
-};
-
-static uint64_t tag_of(uint64_t hash) {
-  return (hash & 0xffffffff) >> 10;
-}
 static uint64_t word_of(const vsi_slot *slot, uint64_t tag) {
-  return tag << ADDRESS_BITS | (uint64_t)(uintptr_t)slot >> 6;
-}
-static vsi_slot *slot_of(uint64_t word) {
-  return (vsi_slot *)(uintptr_t)((word & ADDRESS_MASK) << 6);
-}
-static uint32_t home_of(const vsi_table_memory *table, uint32_t upper) {
-  return (uint32_t)((uint64_t)upper * table->count >> 32);
-}
-static uint32_t after(const vsi_table_memory *table, uint32_t at) {
-  return at + 1 == table->count ? 0 : at + 1;
+  return tag << VSI_ADDRESS_BITS | (uint64_t)(uintptr_t)slot >> 6;
 }
 
 static vsi_table_memory *table_make(const vestry_host *host, uint32_t count) {
-  vsi_table_memory *table = vsi_calloc(host, 1, sizeof *table + LINE + (size_t)count * sizeof(bucket));
+  vsi_table_memory *table = vsi_calloc(host, 1, sizeof *table + VSI_CACHE_LINE + (size_t)count * sizeof(vsi_bucket));
   if (!table) return NULL;
   table->count = count;
-  table->at = (bucket *)(((uintptr_t)(table + 1) + LINE - 1) & ~(uintptr_t)(LINE - 1));
+  table->at = vsi_cache_line_up(table + 1);
   return table;
 }
 
-/* Words that a table holds well: with more, buckets overflow too often. */
+/* Words that a table holds well: with more, buckets overflow too often. In a small one, which takes little memory and
+ * stays in the cache, what an overflow costs is the branch that nobody foresaw: it is filled less. */
 static size_t well_filled(uint32_t count) {
-  return (size_t)count * 5;
+  return (size_t)count * (count < SMALL_TABLE ? 17 : 24) / 4;
 }
 
 static void set_bounds(vsi_buckets *buckets, const vsi_table_memory *table) {
@@ -118,44 +81,13 @@ void vsi_buckets_finish(vsi_buckets *buckets) {
   free_list(buckets->host, buckets->retiring);
 }
 
-/* A bit for each word of a bucket whose tag this is; of an empty one too, if the tag is 0. */
-#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__) && !VSI_THREAD_SANITIZER
-/* Four 16-byte loads. Each word's eight bytes are read at once, as every x86-64 does; a hit is read again as an atomic.
- * The processor keeps loads in order, and the compiler does not move them before the section's signal fence. The eighth
- * lane is the count, masked out. */
-static inline uint32_t words_tagged(const bucket *in, uint64_t tag) {
-  const __m128i *at = (const __m128i *)(const void *)in;
-  __m128i wanted = _mm_set1_epi32((int)tag), hits[2];
-  for (int i = 0; i < 2; i++) {
-    __m128 low = _mm_castsi128_ps(_mm_load_si128(at + 2 * i)), high = _mm_castsi128_ps(_mm_load_si128(at + 2 * i + 1));
-    __m128i halves = _mm_castps_si128(_mm_shuffle_ps(low, high, _MM_SHUFFLE(3, 1, 3, 1))); /* the upper halves */
-    hits[i] = _mm_cmpeq_epi32(_mm_srli_epi32(halves, ADDRESS_BITS - 32), wanted);
-  }
-  return (uint32_t)(_mm_movemask_ps(_mm_castsi128_ps(hits[0])) | _mm_movemask_ps(_mm_castsi128_ps(hits[1])) << 4) &
-         0x7f;
-}
-#else
-static inline uint32_t words_tagged(const bucket *in, uint64_t tag) {
-  uint32_t hits = 0;
-  for (int i = 0; i < WORDS; i++)
-    hits |= (uint32_t)(atomic_load_explicit(&in->words[i], memory_order_seq_cst) >> ADDRESS_BITS == tag) << i;
-  return hits;
-}
-#endif
-
-static inline vsi_slot *find_in(const vsi_table_memory *table, const vsi_probe *probe) {
-  uint64_t tag = tag_of(probe->hash);
-  uint32_t at = home_of(table, (uint32_t)(probe->hash >> 32));
+static vsi_slot *find_in(const vsi_table_memory *table, const vsi_probe *probe) {
+  uint32_t at = vsi_bucket_home(table, (uint32_t)(probe->hash >> 32));
   for (uint32_t left = table->count; left; left--) {
-    const bucket *in = &table->at[at];
-    for (uint32_t hits = words_tagged(in, tag); hits; hits &= hits - 1) {
-      uint64_t word = atomic_load_explicit(&in->words[__builtin_ctz(hits)], memory_order_seq_cst); /* [R2] */
-      if (!word || word >> ADDRESS_BITS != tag) continue; /* empty, or it has changed since */
-      vsi_slot *slot = slot_of(word);
-      if (vsi_probe_matches(probe, slot)) return slot;
-    }
-    if (__builtin_expect(!atomic_load_explicit(&in->passed, memory_order_seq_cst), 1)) return NULL;
-    at = after(table, at);
+    vsi_slot *slot = vsi_bucket_find(&table->at[at], probe);
+    if (slot) return slot;
+    if (!atomic_load_explicit(&table->at[at].passed, memory_order_seq_cst)) return NULL;
+    at = vsi_bucket_after(table, at);
   }
   return NULL;
 }
@@ -165,7 +97,7 @@ vsi_slot *vsi_buckets_find(const vsi_buckets *buckets, const vsi_probe *probe) {
     vsi_table_memory *current = atomic_load_explicit(&buckets->current, memory_order_seq_cst);
     vsi_table_memory *old = atomic_load_explicit(&buckets->old, memory_order_seq_cst);
     vsi_slot *slot = NULL;
-    if (__builtin_expect(old != NULL, 0)) slot = find_in(old, probe);
+    if (old) slot = find_in(old, probe);
     if (!slot) slot = find_in(current, probe);
     if (slot || current == atomic_load_explicit(&buckets->current, memory_order_seq_cst)) return slot;
   }
@@ -174,9 +106,9 @@ vsi_slot *vsi_buckets_find(const vsi_buckets *buckets, const vsi_probe *probe) {
 /* -------------------------------------------------------------------------------------------------- writing ---- */
 
 static void add_to(vsi_table_memory *table, uint64_t word, uint32_t upper) {
-  for (uint32_t at = home_of(table, upper);; at = after(table, at)) {
-    bucket *in = &table->at[at];
-    uint32_t room = ~in->filled & ALL_WORDS;
+  for (uint32_t at = vsi_bucket_home(table, upper);; at = vsi_bucket_after(table, at)) {
+    vsi_bucket *in = &table->at[at];
+    uint32_t room = ~in->filled & ((1u << VSI_BUCKET_WORDS) - 1);
     if (__builtin_expect(room != 0, 1)) {
       uint32_t i = (uint32_t)__builtin_ctz(room);
       in->filled |= 1u << i;
@@ -188,22 +120,20 @@ static void add_to(vsi_table_memory *table, uint64_t word, uint32_t upper) {
   }
 }
 
-/* Where a slot's word is in a table, or NULL. Which of the seven it is nobody can predict: no branch each. */
+/* Where a slot's word is in a table, or NULL. */
 static inline _Atomic(uint64_t) *word_in(const vsi_table_memory *table, const vsi_slot *slot, uint32_t *ret_at) {
   uint64_t address = (uint64_t)(uintptr_t)slot >> 6;
-  uint32_t at = home_of(table, slot->hash);
+  uint32_t at = vsi_bucket_home(table, slot->hash);
   for (uint32_t left = table->count; left; left--) {
-    bucket *in = &table->at[at];
-    uint32_t hits = 0;
-#pragma GCC unroll 7
-    for (int i = 0; i < WORDS; i++)
-      hits |= (uint32_t)((atomic_load_explicit(&in->words[i], memory_order_relaxed) & ADDRESS_MASK) == address) << i;
-    if (__builtin_expect(hits != 0, 1)) {
+    vsi_bucket *in = &table->at[at];
+    for (uint32_t hits = vsi_bucket_leading_to(in, address); hits; hits &= hits - 1) {
+      _Atomic(uint64_t) *word = &in->words[__builtin_ctz(hits)];
+      if ((atomic_load_explicit(word, memory_order_relaxed) & VSI_ADDRESS_MASK) != address) continue;
       *ret_at = at;
-      return &in->words[__builtin_ctz(hits)];
+      return word;
     }
     if (!atomic_load_explicit(&in->passed, memory_order_relaxed)) return NULL;
-    at = after(table, at);
+    at = vsi_bucket_after(table, at);
   }
   return NULL;
 }
@@ -212,8 +142,8 @@ static inline _Atomic(uint64_t) *word_in(const vsi_table_memory *table, const vs
 static void clear(vsi_table_memory *table, _Atomic(uint64_t) *word, uint32_t upper, uint32_t found) {
   table->at[found].filled &= ~(1u << (word - table->at[found].words));
   atomic_store_explicit(word, 0, memory_order_release);
-  for (uint32_t at = home_of(table, upper); at != found; at = after(table, at)) {
-    bucket *in = &table->at[at];
+  for (uint32_t at = vsi_bucket_home(table, upper); at != found; at = vsi_bucket_after(table, at)) {
+    vsi_bucket *in = &table->at[at];
     uint32_t passed = atomic_load_explicit(&in->passed, memory_order_relaxed);
     atomic_store_explicit(&in->passed, passed - 1, memory_order_release);
   }
@@ -233,7 +163,8 @@ static inline _Atomic(uint64_t) *locate(const vsi_buckets *buckets, const vsi_sl
 }
 
 void vsi_buckets_link(vsi_buckets *buckets, vsi_slot *slot, uint64_t hash) {
-  add_to(atomic_load_explicit(&buckets->current, memory_order_relaxed), word_of(slot, tag_of(hash)), slot->hash);
+  add_to(atomic_load_explicit(&buckets->current, memory_order_relaxed), word_of(slot, vsi_bucket_tag(hash)),
+         slot->hash);
 }
 
 void vsi_buckets_add(vsi_buckets *buckets, vsi_slot *slot, uint64_t hash) {
@@ -245,7 +176,7 @@ void vsi_buckets_swap(vsi_buckets *buckets, vsi_slot *from, vsi_slot *to) {
   vsi_table_memory *table = NULL;
   uint32_t at = 0;
   _Atomic(uint64_t) *word = locate(buckets, from, &table, &at);
-  uint64_t tag = atomic_load_explicit(word, memory_order_relaxed) >> ADDRESS_BITS;
+  uint64_t tag = atomic_load_explicit(word, memory_order_relaxed) >> VSI_ADDRESS_BITS;
   atomic_store_explicit(word, word_of(to, tag), memory_order_release);
 }
 
@@ -265,11 +196,11 @@ static void move_some(vsi_buckets *buckets, vsi_sections *sections) {
   vsi_table_memory *old = atomic_load_explicit(&buckets->old, memory_order_relaxed);
   vsi_table_memory *current = atomic_load_explicit(&buckets->current, memory_order_relaxed);
   for (int moves = 0; moves < MOVES && buckets->moved < old->count; moves++) {
-    bucket *from = &old->at[buckets->moved];
-    for (int i = 0; i < WORDS; i++) {
+    vsi_bucket *from = &old->at[buckets->moved];
+    for (int i = 0; i < VSI_BUCKET_WORDS; i++) {
       uint64_t word = atomic_load_explicit(&from->words[i], memory_order_relaxed);
       if (!word) continue;
-      uint32_t upper = slot_of(word)->hash;
+      uint32_t upper = vsi_bucket_slot(word)->hash;
       add_to(current, word, upper);
       clear(old, &from->words[i], upper, buckets->moved);
     }
@@ -296,7 +227,7 @@ static vestry_err resize(vsi_buckets *buckets, uint32_t count) {
 void vsi_buckets_prefetch(const vsi_buckets *buckets, uint32_t upper) {
   uint64_t home = (uint64_t)upper * atomic_load_explicit(&buckets->hint_count, memory_order_relaxed) >> 32;
   uintptr_t at = atomic_load_explicit(&buckets->hint_at, memory_order_relaxed);
-  __builtin_prefetch((const void *)(at + home * sizeof(bucket)), 1);
+  vsi_prefetch_to_write((const void *)(at + home * sizeof(vsi_bucket)));
 }
 
 void vsi_buckets_let_go(vsi_buckets *buckets, vsi_sections *sections) {
@@ -320,13 +251,13 @@ vestry_err vsi_buckets_resize(vsi_buckets *buckets, vsi_sections *sections) {
   uint32_t count = atomic_load_explicit(&buckets->current, memory_order_relaxed)->count;
   vestry_err error = VESTRY_OK;
   if (buckets->words_count >= buckets->grow_at) {
-    if (count <= UINT32_MAX / 4 && !vsi_buckets_is_moving(buckets)) error = resize(buckets, count + count / 4 + 1);
+    if (count <= UINT32_MAX / 4 && !vsi_buckets_is_moving(buckets)) error = resize(buckets, count + count / 8 + 1);
   } else if (buckets->words_count < buckets->shrink_at) {
     if (!vsi_buckets_is_moving(buckets)) (void)resize(buckets, count / 2 < SMALLEST_TABLE ? SMALLEST_TABLE : count / 2);
   }
   /* Without memory, or while a change is under way, it may fill up to its last words, but not entirely. */
   count = atomic_load_explicit(&buckets->current, memory_order_relaxed)->count;
-  if (buckets->words_count + 1 > (size_t)count * WORDS - count / 2) return error ? error : VESTRY_NO_MEMORY;
+  if (buckets->words_count + 1 > (size_t)count * VSI_BUCKET_WORDS - count / 2) return error ? error : VESTRY_NO_MEMORY;
   return VESTRY_OK;
 }
 
@@ -334,16 +265,17 @@ vestry_err vsi_buckets_resize(vsi_buckets *buckets, vsi_sections *sections) {
 
 static void range_in(const vsi_table_memory *table, uint32_t from, uint32_t to, void (*fn)(vsi_slot *slot, void *ctx),
                      void *ctx) {
-  uint32_t last = home_of(table, to);
-  uint32_t at = home_of(table, from);
-  for (uint32_t left = table->count; left; left--, at = after(table, at)) {
-    bucket *in = &table->at[at];
-    for (int i = 0; i < WORDS; i++) {
+  uint32_t last = vsi_bucket_home(table, to);
+  uint32_t at = vsi_bucket_home(table, from);
+  for (uint32_t left = table->count; left; left--, at = vsi_bucket_after(table, at)) {
+    vsi_bucket *in = &table->at[at];
+    for (int i = 0; i < VSI_BUCKET_WORDS; i++) {
       uint64_t word = atomic_load_explicit(&in->words[i], memory_order_relaxed);
-      if (word && slot_of(word)->hash >= from && slot_of(word)->hash <= to) fn(slot_of(word), ctx);
+      if (word && vsi_bucket_slot(word)->hash >= from && vsi_bucket_slot(word)->hash <= to)
+        fn(vsi_bucket_slot(word), ctx);
     }
     /* Beyond the last home there is something of the range only as far as words went past. */
-    bool beyond = home_of(table, from) <= last && (at >= last || at < home_of(table, from));
+    bool beyond = vsi_bucket_home(table, from) <= last && (at >= last || at < vsi_bucket_home(table, from));
     if (beyond && !atomic_load_explicit(&in->passed, memory_order_relaxed)) return;
   }
 }

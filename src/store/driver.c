@@ -5,6 +5,7 @@
  * the store's part of a tick, that tick saw what was put; if it came after, it sees the armed_ns that was set before
  * the tick (the store's own lock orders the two), UINT64_MAX or what was armed since. So relaxed order will do. */
 #include "base/memory.h"
+#include "runtime/timer.h"
 #include "store/store.h"
 
 struct vestry_store_driver {
@@ -12,13 +13,10 @@ struct vestry_store_driver {
   vestry_timer *timer;
 };
 
-/* Lock order: driver_lock, then what vestry_timer_set takes. */
+/* Lock order: driver_lock, then what vsi_timer_set_at takes. */
 static vestry_err arm_locked(vestry_store *store, uint64_t deadline_ns) {
   if (!store->driver || deadline_ns >= atomic_load_explicit(&store->armed_ns, memory_order_relaxed)) return VESTRY_OK;
-  uint64_t now_ns = vsi_now_ns(store->host);
-  uint64_t wait_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
-  uint64_t wait_ms = wait_ns / VSI_NS_PER_MS + (wait_ns % VSI_NS_PER_MS != 0); /* up: never before it is due */
-  vestry_err error = vestry_timer_set(store->driver->timer, wait_ms, 0);
+  vestry_err error = vsi_timer_set_at(store->driver->timer, deadline_ns);
   if (!error) atomic_store_explicit(&store->armed_ns, deadline_ns, memory_order_relaxed);
   return error;
 }

@@ -17,19 +17,4 @@ static vestry_err create_lru(const vestry_store_options *options, vestry_store_e
   return vsi_table_create(options, &rules, exit, ret_self);
 }
 
-const vestry_store_ops vsi_lru_store_ops = {
-    .version = VESTRY_STORE_OPS_VERSION,
-    .type = "lru",
-    .create = create_lru,
-    .destroy = vsi_table_destroy,
-    .put = vsi_table_put,
-    .get = vsi_table_get,
-    .with = vsi_table_with,
-    .remove = vsi_table_remove,
-    .remove_if = vsi_table_remove_if,
-    .clear = vsi_table_clear,
-    .list = vsi_table_list,
-    .tick = vsi_table_tick,
-    .next_deadline_ns = vsi_table_next_deadline_ns,
-    .stats = vsi_table_stats,
-};
+const vestry_store_ops vsi_lru_store_ops = VSI_TABLE_OPS("lru", create_lru);

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "base/siphash.h"
+#include "base/keyed_hash.h"
 #include "store/slab.h"
 
 typedef struct vsi_probe {
@@ -25,17 +25,17 @@ static inline void vsi_words_load(uint64_t words[3], const unsigned char *data, 
 }
 
 /* Make a probe of a scoped key's bytes, which are borrowed. */
-static inline void vsi_probe_init(vsi_probe *probe, vsi_siphash_key hash_key, const unsigned char *data, size_t len) {
+static inline void vsi_probe_init(vsi_probe *probe, const vsi_keyed_hash *hash, const unsigned char *data, size_t len) {
   probe->len = len;
   if (len <= VSI_SLOT_KEY_BYTES) {
     probe->data = NULL;
     probe->slot_len = (uint8_t)len;
     vsi_words_load(probe->words, data, len);
-    probe->hash = vsi_siphash_1_3_words(hash_key, probe->words[0], probe->words[1], probe->words[2], len);
+    probe->hash = vsi_keyed_hash_words(hash, probe->words[0], probe->words[1], probe->words[2], len);
   } else {
     probe->data = data;
     probe->slot_len = VSI_SLOT_OUTSIDE;
-    probe->hash = vsi_siphash_1_3(hash_key, data, len);
+    probe->hash = vsi_siphash_1_3(hash->siphash, data, len);
   }
 }
 
@@ -48,7 +48,7 @@ static inline uint64_t vsi_word_at(const unsigned char *at) {
 
 /* The same for a string or bytes of 8 to 16 in the scope without a name, the least that a key can be: put together in
  * registers, to the bytes that vsi_scoped_key_init would write (0, type, length, data). false: it is another. */
-static inline bool vsi_probe_direct(vsi_probe *probe, vsi_siphash_key hash_key, vestry_scope scope,
+static inline bool vsi_probe_direct(vsi_probe *probe, const vsi_keyed_hash *hash, vestry_scope scope,
                                     const vestry_key *key) {
   if (scope.len || !key || (key->type != VESTRY_KEY_BYTES && key->type != VESTRY_KEY_STRING) || !key->data ||
       key->len - 8 > 8)
@@ -62,13 +62,13 @@ static inline bool vsi_probe_direct(vsi_probe *probe, vsi_siphash_key hash_key, 
   probe->words[0] = (uint64_t)key->type << 8 | (uint64_t)key->len << 16 | first << 24;
   probe->words[1] = first >> 40 | second << 24;
   probe->words[2] = second >> 40;
-  probe->hash = vsi_siphash_1_3_words(hash_key, probe->words[0], probe->words[1], probe->words[2], probe->len);
+  probe->hash = vsi_keyed_hash_words(hash, probe->words[0], probe->words[1], probe->words[2], probe->len);
   return true;
 }
 #else
-static inline bool vsi_probe_direct(vsi_probe *probe, vsi_siphash_key hash_key, vestry_scope scope,
+static inline bool vsi_probe_direct(vsi_probe *probe, const vsi_keyed_hash *hash, vestry_scope scope,
                                     const vestry_key *key) {
-  (void)probe, (void)hash_key, (void)scope, (void)key;
+  (void)probe, (void)hash, (void)scope, (void)key;
   return false;
 }
 #endif

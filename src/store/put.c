@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "store/find.h"
 #include "store/table.h"
 
 /* A put is one visit to the key's shard, when all it needs is there. What it may need from elsewhere — a place, from
@@ -322,10 +323,10 @@ static bool turn_over(vsi_table *table, vsi_shard *shard, const vsi_probe *probe
       atomic_load_explicit(&table->count, memory_order_relaxed) < table->rules.max_count)
     return false;
   vsi_slot *victim = vsi_slab_at(slab, age->first);
-  __builtin_prefetch(vsi_slab_at(slab, age->last), 1); /* what comes from other processors comes while we go on */
+  vsi_prefetch_to_write(vsi_slab_at(slab, age->last)); /* what comes from other processors comes while we go on */
   vsi_buckets_prefetch(buckets, victim->hash);
-  __builtin_prefetch(victim->value, 1);
-  if (vsi_buckets_find(buckets, probe) || (atomic_load_explicit(&victim->touch, memory_order_relaxed) & 1) ||
+  vsi_prefetch_to_write(victim->value);
+  if (vsi_find(buckets, probe) || (atomic_load_explicit(&victim->touch, memory_order_relaxed) & 1) ||
       victim->newer != victim->number || victim->generation >= UINT32_MAX - 1 ||
       vsi_table_due(table, shard, victim, now))
     return false;
@@ -365,9 +366,9 @@ static bool turn_over(vsi_table *table, vsi_shard *shard, const vsi_probe *probe
 }
 
 /* Every other put. Under the lock, which it releases. */
-static vestry_err put_slowly(vsi_table *table, vsi_shard *shard, const vsi_probe *probe, const vestry_scoped_key *key,
-                             void *value, vestry_put_policy policy, size_t many_count, uint32_t now,
-                             vestry_put_result *ret_result) {
+VSI_SELDOM static vestry_err put_slowly(vsi_table *table, vsi_shard *shard, const vsi_probe *probe,
+                                        const vestry_scoped_key *key, void *value, vestry_put_policy policy,
+                                        size_t many_count, uint32_t now, vestry_put_result *ret_result) {
   putting p;
   p.table = table;
   p.shard = shard;
@@ -407,8 +408,13 @@ static vestry_err put_slowly(vsi_table *table, vsi_shard *shard, const vsi_probe
 
 vestry_err vsi_table_put_probed(vsi_table *table, const vsi_probe *probe, const vestry_scoped_key *key, void *value,
                                 vestry_put_policy policy, size_t many_count, vestry_put_result *ret_result) {
-  vsi_shard *shard = vsi_table_shard(table, probe);
-  __builtin_prefetch(&shard->lock, 1);
+  uint32_t number = vsi_table_shard_number(table, probe);
+  vsi_shard *shard = &table->shards[number];
+  /* Three lines that another processor may have changed last, asked for at once, and by what nobody changes. */
+  vsi_prefetch_to_write(&shard->lock);
+  vsi_buckets_prefetch(&shard->buckets, (uint32_t)(probe->hash >> 32));
+  uint32_t oldest = atomic_load_explicit(&table->oldest[number], memory_order_relaxed);
+  if (table->turns_over) vsi_prefetch_to_write(&table->ages_at[number][oldest % VSI_AGES]);
   uint32_t now = table->rules.evicts ? vsi_table_now(table) : 0;
   vsi_shard_lock(shard);
   if (table->turns_over && probe->slot_len != VSI_SLOT_OUTSIDE &&
@@ -421,6 +427,6 @@ vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, 
                          size_t many_count, vestry_put_result *ret_result) {
   vsi_table *table = self;
   vsi_probe probe;
-  vsi_probe_init(&probe, table->hash_key, key->data, key->len);
+  vsi_probe_init(&probe, &table->hash, key->data, key->len);
   return vsi_table_put_probed(table, &probe, key, value, policy, many_count, ret_result);
 }

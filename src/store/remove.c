@@ -25,8 +25,8 @@ static size_t remove_some(vsi_table *table, vsi_shard *shard, const vsi_probe *p
 size_t vsi_table_remove(void *self, const vestry_scoped_key *key, vestry_cause cause) {
   vsi_table *table = self;
   vsi_probe probe;
-  vsi_probe_init(&probe, table->hash_key, key->data, key->len);
-  vsi_shard *shard = &table->shards[(probe.hash >> 32) & (table->shards_count - 1)];
+  vsi_probe_init(&probe, &table->hash, key->data, key->len);
+  vsi_shard *shard = vsi_table_shard(table, &probe);
   vsi_shard_lock(shard);
   vsi_slot *newest = vsi_buckets_find(&shard->buckets, &probe);
   size_t wanted = newest ? vsi_slot_count(newest) : 0; /* not what is put while the callbacks run */

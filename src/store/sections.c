@@ -77,8 +77,7 @@ vestry_err vsi_sections_init(vsi_sections *sections, const vestry_host *host) {
   sections->host = host;
   sections->memory = vsi_calloc(host, 1, size + VSI_CACHE_LINE);
   if (!sections->memory) return VESTRY_NO_MEMORY;
-  uintptr_t address = ((uintptr_t)sections->memory + VSI_CACHE_LINE - 1) & ~(uintptr_t)(VSI_CACHE_LINE - 1);
-  sections->records = (vsi_section *)address;
+  sections->records = vsi_cache_line_up(sections->memory);
   sections->asymmetric = can_membarrier();
   atomic_init(&sections->used, 0);
   return VESTRY_OK;

@@ -5,15 +5,16 @@
 
 #include <stdatomic.h>
 
+#include "base/processor.h"
 #include "vestry/store.h"
 
-enum { VSI_SECTIONS_COUNT = 128, VSI_CACHE_LINE = 64 };
+enum { VSI_SECTIONS_COUNT = 128 };
 
 /* A thread's record in a store, a cache line of its own. Only its owner writes it. */
 typedef struct vsi_section {
   _Alignas(VSI_CACHE_LINE) _Atomic(uintptr_t) owner; /* names the thread; 0: nobody's yet */
   _Atomic(uint64_t) word;                            /* odd: a section is open. Grows by one at each change */
-  _Atomic(uint64_t) depth;                           /* sections inside each other */
+  _Atomic(uint64_t) depth;                           /* sections inside the open one */
   _Atomic(uint64_t) hits, misses;                    /* of look-ups */
 } vsi_section;
 
@@ -43,6 +44,11 @@ vsi_section *vsi_section_search(vsi_sections *sections);
 /* The barrier of readers where waiting threads cannot make one for them. */
 void vsi_section_barrier(void);
 
+/* Count in a record that is ours: no other writer, so no read-modify-write. */
+static inline void vsi_section_count(_Atomic(uint64_t) *counter, uint64_t by) {
+  atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
+}
+
 /* Open a section. Sections nest; each must be short and must not wait for another thread. NULL: more threads have been
  * here than there are records; take the lock instead. */
 static inline vsi_section *vsi_section_enter(vsi_sections *sections) {
@@ -52,10 +58,11 @@ static inline vsi_section *vsi_section_enter(vsi_sections *sections) {
     section = vsi_section_search(sections);
     if (!section) return NULL;
   }
-  uint64_t depth = atomic_load_explicit(&section->depth, memory_order_relaxed);
-  atomic_store_explicit(&section->depth, depth + 1, memory_order_relaxed);
-  if (depth) return section;
   uint64_t word = atomic_load_explicit(&section->word, memory_order_relaxed);
+  if (__builtin_expect(word & 1, 0)) {
+    vsi_section_count(&section->depth, 1);
+    return section;
+  }
   atomic_store_explicit(&section->word, word + 1, memory_order_relaxed); /* [R1], see sections.c */
   atomic_signal_fence(memory_order_seq_cst);
   if (__builtin_expect(!sections->asymmetric, 0)) vsi_section_barrier();
@@ -63,16 +70,12 @@ static inline vsi_section *vsi_section_enter(vsi_sections *sections) {
 }
 
 static inline void vsi_section_leave(vsi_section *section) {
-  uint64_t depth = atomic_load_explicit(&section->depth, memory_order_relaxed) - 1;
-  atomic_store_explicit(&section->depth, depth, memory_order_relaxed);
-  if (depth) return;
+  if (__builtin_expect(atomic_load_explicit(&section->depth, memory_order_relaxed) != 0, 0)) {
+    vsi_section_count(&section->depth, UINT64_MAX); /* one less */
+    return;
+  }
   uint64_t word = atomic_load_explicit(&section->word, memory_order_relaxed);
   atomic_store_explicit(&section->word, word + 1, memory_order_release); /* [R3] */
-}
-
-/* Count in a record that is ours: no other writer, so no read-modify-write. */
-static inline void vsi_section_count(_Atomic(uint64_t) *counter, uint64_t by) {
-  atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
 }
 
 /* No thread but this one has ever opened a section here, and it has none open: nobody can be looking. Costs nothing. */
@@ -83,7 +86,7 @@ static inline bool vsi_sections_are_mine(const vsi_sections *sections) {
   if (used == 0) return true;
   return used == 1 &&
          atomic_load_explicit(&sections->records[0].owner, memory_order_relaxed) == (uintptr_t)&vsi_section_guess &&
-         atomic_load_explicit(&sections->records[0].depth, memory_order_relaxed) == 0;
+         !(atomic_load_explicit(&sections->records[0].word, memory_order_relaxed) & 1);
 }
 
 /* Note which sections are open now. What was unlinked before this call can be seen by these only. Returns whether there

@@ -25,7 +25,7 @@ static bool is_newest(const vsi_shard *shard, const vsi_slot *slot) {
 static vsi_slot *newest_of(const vsi_table *table, const vsi_shard *shard, const vsi_slot *slot) {
   vestry_slice key = vsi_slot_key(slot);
   vsi_probe probe;
-  vsi_probe_init(&probe, table->hash_key, key.data, key.len);
+  vsi_probe_init(&probe, &table->hash, key.data, key.len);
   return vsi_buckets_find(&shard->buckets, &probe);
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/processor.h"
 #include "store/scoped_key.h"
 
 /* Chunk c is in segment k = floor(log2(c + 1)), so segments double, are never moved, and a number becomes an address in
@@ -10,7 +11,6 @@
  * gather at the bottom, and chunks above fall empty and go. A chunk that goes leaves its highest generation behind; so
  * do slots whose generation has run out, which are never free again. */
 
-enum { ALIGNMENT = 64 };
 /* Empty chunks are kept while free slots are fewer than this and an eighth of those in use. */
 enum { SPARE_SLOTS = 4 * VSI_SLOTS_A_CHUNK };
 
@@ -61,21 +61,20 @@ static vestry_err fill_chunk(vsi_slab *slab, uint32_t c) {
   vsi_chunk *chunk = vsi_slab_chunk(slab, c);
   size_t slots_size = VSI_SLOTS_A_CHUNK * sizeof(vsi_slot);
   size_t extras_size = slab->with_extras ? VSI_SLOTS_A_CHUNK * sizeof(vsi_extra) : 0;
-  void *memory = vsi_calloc(slab->host, 1, slots_size + extras_size + ALIGNMENT);
+  void *memory = vsi_calloc(slab->host, 1, slots_size + extras_size + VSI_CACHE_LINE);
   if (!memory) return VESTRY_NO_MEMORY;
-  uintptr_t address = ((uintptr_t)memory + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1);
-  if ((uint64_t)address >> 48) { /* the index has 48 bits for an address */
+  vsi_slot *slots = vsi_cache_line_up(memory);
+  if ((uint64_t)(uintptr_t)slots >> 48) { /* the index has 48 bits for an address */
     vsi_free(slab->host, memory);
     return VESTRY_NO_MEMORY;
   }
-  vsi_slot *slots = (vsi_slot *)address;
   for (uint32_t i = 0; i < VSI_SLOTS_A_CHUNK; i++) {
     slots[i].number = c * VSI_SLOTS_A_CHUNK + i + 1;
     slots[i].generation = chunk->generation + 1;
     slots[i].next = i + 1 < VSI_SLOTS_A_CHUNK ? i + 2 : 0;
   }
   chunk->memory = memory;
-  chunk->extras = extras_size ? (vsi_extra *)(address + slots_size) : NULL;
+  chunk->extras = extras_size ? (vsi_extra *)(slots + VSI_SLOTS_A_CHUNK) : NULL;
   chunk->free_first = 1;
   chunk->free_count = VSI_SLOTS_A_CHUNK;
   slab->flat[c] = slots;
@@ -96,15 +95,15 @@ static vestry_err add_chunk(vsi_slab *slab) {
   return error ? error : fill_chunk(slab, c);
 }
 
-/* Half a shelf: so that a store that gives and takes in turn does not go to the chunks each time. */
+/* Several: so that a store that gives and takes in turn does not go to the chunks each time. */
 vestry_err vsi_slab_fetch(vsi_slab *slab) {
   if (!slab->free_count && add_chunk(slab)) return VESTRY_NO_MEMORY;
-  while (slab->free_count && slab->shelf_count < VSI_SHELF / 2) {
+  while (slab->free_count && slab->shelf_count < VSI_SHELF_MOVES) {
     while (!slab->roomy[slab->lowest]) slab->lowest++; /* free_count says that there is one */
     uint32_t c = slab->lowest * 64 + (uint32_t)__builtin_ctzll(slab->roomy[slab->lowest]);
     vsi_chunk *chunk = vsi_slab_chunk(slab, c);
     vsi_slot *slot = atomic_load_explicit(&chunk->slots, memory_order_relaxed) + (chunk->free_first - 1);
-    chunk->free_first = (uint8_t)slot->next;
+    chunk->free_first = (uint16_t)slot->next;
     if (--chunk->free_count == 0) slab->roomy[c / 64] &= ~(UINT64_C(1) << c % 64);
     slab->free_count--;
     slab->live_count++;
@@ -143,7 +142,7 @@ static void give_back(vsi_slab *slab, vsi_slot *slot) {
   vsi_chunk *chunk = vsi_slab_chunk(slab, c);
   slab->live_count--;
   slot->next = chunk->free_first;
-  chunk->free_first = (uint8_t)((slot->number - 1) % VSI_SLOTS_A_CHUNK + 1);
+  chunk->free_first = (uint16_t)((slot->number - 1) % VSI_SLOTS_A_CHUNK + 1);
   chunk->free_count++;
   slab->free_count++;
   mark_roomy(slab, c);
@@ -156,10 +155,10 @@ static void give_back(vsi_slab *slab, vsi_slot *slot) {
 }
 
 void vsi_slab_return(vsi_slab *slab) {
-  uint32_t half = slab->shelf_count / 2;
-  for (uint32_t i = 0; i < half; i++) give_back(slab, slab->shelf[i]);
-  memmove(slab->shelf, slab->shelf + half, (slab->shelf_count - half) * sizeof(vsi_slot *));
-  slab->shelf_count -= half;
+  uint32_t count = slab->shelf_count < VSI_SHELF_MOVES ? slab->shelf_count : VSI_SHELF_MOVES;
+  for (uint32_t i = 0; i < count; i++) give_back(slab, slab->shelf[i]);
+  memmove(slab->shelf, slab->shelf + count, (slab->shelf_count - count) * sizeof(vsi_slot *));
+  slab->shelf_count -= count;
 }
 
 vsi_slot *vsi_slab_find(const vsi_slab *slab, uint32_t number, uint32_t generation) {

@@ -12,9 +12,10 @@
 enum {
   VSI_SLOT_KEY_BYTES = 19,
   VSI_SLOT_OUTSIDE = 255,
-  VSI_SLOTS_A_CHUNK = 64,
+  VSI_SLOTS_A_CHUNK = 128,
   VSI_SLAB_SEGMENTS = 24,
-  VSI_SHELF = 32
+  VSI_SHELF = 192, /* more than leave together, see GRACE_BATCH in table.c: they need not go to their chunks and back */
+  VSI_SHELF_MOVES = 32
 };
 #define VSI_SLAB_MAX_SLOTS (((uint32_t)1 << VSI_SLAB_SEGMENTS) - 1)
 
@@ -76,8 +77,8 @@ typedef struct vsi_chunk {
   uint32_t generation; /* beyond all that its slots ever had */
   uint32_t spare_next; /* in the list of spare ones, + 1 */
   bool listed;         /* in that list */
-  uint8_t free_first;  /* slot in it + 1 */
-  uint8_t free_count;
+  uint16_t free_first; /* slot in it + 1 */
+  uint16_t free_count;
 } vsi_chunk;
 
 typedef struct vsi_slab {
@@ -98,7 +99,7 @@ void vsi_slab_init(vsi_slab *slab, const vestry_host *host, bool with_extras);
 /* All slots are free. */
 void vsi_slab_finish(vsi_slab *slab);
 
-/* Slots from the chunks to the shelf, or NO_MEMORY; and the older half of the shelf back to the chunks. */
+/* Some slots from the chunks to the shelf, or NO_MEMORY; and the oldest of the shelf back to the chunks. */
 vestry_err vsi_slab_fetch(vsi_slab *slab);
 void vsi_slab_return(vsi_slab *slab);
 

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "store/builtin.h"
 #include "store/scoped_key.h"
+#include "store/showing.h"
 #include "store/table.h"
 
 enum { MANY_DEFAULT = 8, PAGE_DEFAULT = 256, PAGE_MOST = 4096 };
@@ -74,48 +75,51 @@ void vestry_store_destroy(vestry_store *store) {
 
 /* -------------------------------------------------------------------------------------------------- operations ---- */
 
-vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, const vestry_key *key, void *value,
-                            vestry_put_policy policy, size_t many_count, vestry_put_result *ret_result) {
-  if (!value || (unsigned)policy > VESTRY_PUT_MANY) return VESTRY_INVALID;
-  vestry_err error;
-  vsi_probe probe;
-  if (store->table && !store->table->rules.max_per_scope &&
-      vsi_probe_direct(&probe, store->table->hash_key, scope, key)) {
-    vestry_put_result put = {0};
-    store->exit.value.ref(value);
-    error =
-        vsi_table_put_probed(store->table, &probe, NULL, value, policy, many_count ? many_count : MANY_DEFAULT, &put);
-    if (error || put.refreshed) store->exit.value.unref(value);
-    if (error) return error;
-    vsi_store_driver_wake(store);
-    if (ret_result) *ret_result = put;
-    return VESTRY_OK;
-  }
+/* What a put ends with: the value's reference is the store's, or not. */
+static inline vestry_err end_put(vestry_store *store, void *value, vestry_err error, const vestry_put_result *result,
+                                 vestry_put_result *ret_result) {
+  if (__builtin_expect(error || result->refreshed, 0)) store->exit.value.unref(value);
+  if (error) return error;
+  vsi_store_driver_wake(store);
+  if (ret_result) *ret_result = *result;
+  return VESTRY_OK;
+}
+
+VSI_SELDOM static vestry_err put_by_ops(vestry_store *store, vestry_scope scope, const vestry_key *key, void *value,
+                                        vestry_put_policy policy, size_t many_count, vestry_put_result *ret_result) {
   vsi_scoped_key scoped;
-  error = vsi_scoped_key_init(&scoped, store->host, scope, key);
+  vestry_err error = vsi_scoped_key_init(&scoped, store->host, scope, key);
   if (error) return error;
   store->exit.value.ref(value);
   /* Counted before it can leave, so that no snapshot shows more removed than put; taken back if it does not come. */
   bool counts = !store->ops->stats;
   if (counts) atomic_fetch_add_explicit(&store->put, 1, memory_order_relaxed);
   vestry_put_result result = {0};
-  error = store->ops->put(store->self, &scoped.key, value, policy, many_count ? many_count : MANY_DEFAULT, &result);
+  error = store->ops->put(store->self, &scoped.key, value, policy, many_count, &result);
   vsi_scoped_key_finish(&scoped);
-  if (error || result.refreshed) {
-    if (counts) atomic_fetch_sub_explicit(&store->put, 1, memory_order_relaxed);
-    store->exit.value.unref(value);
-  }
-  if (error) return error;
-  vsi_store_driver_wake(store);
-  if (ret_result) *ret_result = result;
-  return VESTRY_OK;
+  if (counts && (error || result.refreshed)) atomic_fetch_sub_explicit(&store->put, 1, memory_order_relaxed);
+  return end_put(store, value, error, &result, ret_result);
 }
 
-vestry_err vestry_store_get(vestry_store *store, vestry_scope scope, const vestry_key *key, void **values,
-                            size_t *count) {
+/* What is done with a short key is one function each, these; what is seldom is another. */
+__attribute__((flatten)) vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, const vestry_key *key,
+                                                     void *value, vestry_put_policy policy, size_t many_count,
+                                                     vestry_put_result *ret_result) {
+  if (!value || (unsigned)policy > VESTRY_PUT_MANY) return VESTRY_INVALID;
+  if (!many_count) many_count = MANY_DEFAULT;
   vsi_probe probe;
-  if (store->table && vsi_probe_direct(&probe, store->table->hash_key, scope, key))
-    return vsi_table_get_probed(store->table, &probe, values, count);
+  if (__builtin_expect(!store->table || store->table->rules.max_per_scope ||
+                           !vsi_probe_direct(&probe, &store->table->hash, scope, key),
+                       0))
+    return put_by_ops(store, scope, key, value, policy, many_count, ret_result);
+  store->exit.value.ref(value);
+  vestry_put_result result;
+  vestry_err error = vsi_table_put_probed(store->table, &probe, NULL, value, policy, many_count, &result);
+  return end_put(store, value, error, &result, ret_result);
+}
+
+VSI_SELDOM static vestry_err get_by_ops(vestry_store *store, vestry_scope scope, const vestry_key *key, void **values,
+                                        size_t *count) {
   size_t room = *count;
   *count = 0;
   vsi_scoped_key scoped;
@@ -128,36 +132,29 @@ vestry_err vestry_store_get(vestry_store *store, vestry_scope scope, const vestr
   return error;
 }
 
-/* Of an implementation that has no `with`: one value at a time would need an order, so a few are got and shown. */
+__attribute__((flatten)) vestry_err vestry_store_get(vestry_store *store, vestry_scope scope, const vestry_key *key,
+                                                     void **values, size_t *count) {
+  vsi_probe probe;
+  if (__builtin_expect(store->table && vsi_probe_direct(&probe, &store->table->hash, scope, key), 1))
+    return vsi_table_get_probed(store->table, &probe, values, count);
+  return get_by_ops(store, scope, key, values, count);
+}
+
+static vestry_err get_to_show(void *self, const void *key, void **values, size_t *count) {
+  vestry_store *store = self;
+  return store->ops->get(store->self, key, values, count);
+}
+
+/* Of an implementation that has no `with`. */
 static vestry_err with_by_get(vestry_store *store, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx) {
-  void *few[16], **values = few;
-  size_t room = sizeof few / sizeof *few, count = room;
-  vestry_err error;
-  while (!(error = store->ops->get(store->self, key, values, &count)) && count == room) { /* there may be more */
-    for (size_t i = 0; i < count; i++) store->exit.value.unref(values[i]);
-    count = room *= 4;
-    void **more = vsi_realloc(store->host, values == few ? NULL : values, room * sizeof *values);
-    if (!more) {
-      if (values != few) vsi_free(store->host, values);
-      return VESTRY_NO_MEMORY;
-    }
-    values = more;
-  }
-  for (size_t i = error ? 0 : count; i--;) {
-    fn(values[i], ctx);
-    store->exit.value.unref(values[i]);
-  }
-  if (values != few) vsi_free(store->host, values);
-  atomic_fetch_add_explicit(error ? &store->misses : &store->hits, 1, memory_order_relaxed);
+  vestry_err error = vsi_showing(store->host, &store->exit, get_to_show, store, key, fn, ctx);
+  if (error != VESTRY_NO_MEMORY)
+    atomic_fetch_add_explicit(error ? &store->misses : &store->hits, 1, memory_order_relaxed);
   return error;
 }
 
-vestry_err vestry_store_with(vestry_store *store, vestry_scope scope, const vestry_key *key, vestry_with_fn fn,
-                             void *ctx) {
-  if (!fn) return VESTRY_INVALID;
-  vsi_probe probe;
-  if (store->table && vsi_probe_direct(&probe, store->table->hash_key, scope, key))
-    return vsi_table_with_probed(store->table, &probe, fn, ctx);
+VSI_SELDOM static vestry_err with_by_ops(vestry_store *store, vestry_scope scope, const vestry_key *key,
+                                         vestry_with_fn fn, void *ctx) {
   vsi_scoped_key scoped;
   vestry_err error = vsi_scoped_key_init(&scoped, store->host, scope, key);
   if (error) return error;
@@ -165,6 +162,15 @@ vestry_err vestry_store_with(vestry_store *store, vestry_scope scope, const vest
       store->ops->with ? store->ops->with(store->self, &scoped.key, fn, ctx) : with_by_get(store, &scoped.key, fn, ctx);
   vsi_scoped_key_finish(&scoped);
   return error;
+}
+
+__attribute__((flatten)) vestry_err vestry_store_with(vestry_store *store, vestry_scope scope, const vestry_key *key,
+                                                      vestry_with_fn fn, void *ctx) {
+  if (!fn) return VESTRY_INVALID;
+  vsi_probe probe;
+  if (__builtin_expect(store->table && vsi_probe_direct(&probe, &store->table->hash, scope, key), 1))
+    return vsi_table_with_probed(store->table, &probe, fn, ctx);
+  return with_by_ops(store, scope, key, fn, ctx);
 }
 
 vestry_err vestry_store_remove(vestry_store *store, vestry_scope scope, const vestry_key *key, vestry_cause cause,

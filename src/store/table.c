@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "store/find.h"
+#include "store/showing.h"
 
 /* The bound is one for all shards: `count` is the number of places taken. A put that adds a value first takes a place,
  * or, when there is none, takes a victim out and keeps its place. So a full store stays full, the bound is never
@@ -12,7 +14,7 @@
  * The victim is the oldest of the shard whose oldest is oldest, by tick; of shards that are alike, the put's own, so
  * that one lock does for both. With several shards each lock is taken alone: never two at once. */
 
-enum { TICKS_A_SPAN = 4000, TICK_MIN_MS = 1, ENTRIES_A_SHARD = 256, GRACE_BATCH = 128 };
+enum { TICKS_A_SPAN = VSI_AGES - 16, ENTRIES_A_SHARD = 256, GRACE_BATCH = 128 };
 #define TICK_DEFAULT_NS  UINT64_C(150000000)
 #define COARSE_ENOUGH_NS UINT64_C(20000000)
 #define COARSE_LAG_NS    UINT64_C(10000000) /* so far behind the exact clock may the coarse one be */
@@ -38,8 +40,9 @@ static uint32_t ticks_in(const vsi_table *table, uint64_t span_ns) {
 
 static void set_time(vsi_table *table) {
   uint64_t span_ns = table->rules.idle_ns < table->rules.lifetime_ns ? table->rules.idle_ns : table->rules.lifetime_ns;
-  table->tick_ns = span_ns == UINT64_MAX ? TICK_DEFAULT_NS : span_ns / TICKS_A_SPAN;
-  if (table->tick_ns < TICK_MIN_MS * VSI_NS_PER_MS) table->tick_ns = TICK_MIN_MS * VSI_NS_PER_MS;
+  /* Whole milliseconds, as the runtime's timers have them: a driver wakes up when a tick begins. */
+  uint64_t tick_ms = span_ns / TICKS_A_SPAN / VSI_NS_PER_MS + 1;
+  table->tick_ns = span_ns == UINT64_MAX ? TICK_DEFAULT_NS : tick_ms * VSI_NS_PER_MS;
   /* After Granlund and Montgomery (1994): with 2^(l-1) < d <= 2^l and m = 2^(62+l) / d, rounded up, the quotient of x
    * by d is x m / 2^(62+l), rounded down, for all x below 2^62. */
   uint32_t l = 64 - (uint32_t)__builtin_clzll(table->tick_ns - 1);
@@ -51,7 +54,7 @@ static void set_time(vsi_table *table) {
   table->lifetime_ticks = ticks_in(table, table->rules.lifetime_ns);
   /* What lives no longer than it may idle has expired before it is idle for too long. */
   if (table->lifetime_ticks && table->lifetime_ticks <= table->idle_ticks) table->idle_ticks = 0;
-  table->origin_ns = vsi_now_ns(table->host);
+  table->origin_ns = vsi_now_ns(table->host) / VSI_NS_PER_MS * VSI_NS_PER_MS;
 }
 
 static void free_shards(vsi_table *table, uint32_t count) {
@@ -71,12 +74,9 @@ static vestry_err make_shard(vsi_table *table, uint32_t number) {
   if (error) return error;
   vsi_slab_init(&shard->slab, table->host, table->lifetime_ticks || table->rules.max_per_scope);
   if (table->rules.evicts) error = vsi_ages_init(&shard->ages, table->host, 0);
+  table->ages_at[number] = shard->ages.at;
   if (error) vsi_buckets_finish(&shard->buckets);
   return error;
-}
-
-static void *aligned(void *memory) {
-  return (void *)(((uintptr_t)memory + VSI_CACHE_LINE - 1) & ~(uintptr_t)(VSI_CACHE_LINE - 1));
 }
 
 static void free_table(vsi_table *table, uint32_t shards_made, void *shards_memory) {
@@ -91,22 +91,23 @@ static void free_table(vsi_table *table, uint32_t shards_made, void *shards_memo
 vestry_err vsi_table_create(const vestry_store_options *options, const vsi_table_rules *rules, vestry_store_exit *exit,
                             void **ret_self) {
   const vestry_host *host = options->host;
-  unsigned char seed[16];
-  if (host->random(host->ctx, seed, sizeof seed)) return VESTRY_IO;
   void *memory = vsi_calloc(host, 1, sizeof(vsi_table) + VSI_CACHE_LINE);
   if (!memory) return VESTRY_NO_MEMORY;
-  vsi_table *table = aligned(memory);
+  vsi_table *table = vsi_cache_line_up(memory);
+  if (vsi_keyed_hash_init(&table->hash, host)) {
+    vsi_free(host, memory);
+    return VESTRY_IO;
+  }
   table->memory = memory;
   table->host = host;
   table->exit = exit;
   table->rules = *rules;
-  table->hash_key = vsi_siphash_key_load(seed);
   set_time(table);
   table->shards_count = shards_for(rules);
   table->grace_batch = GRACE_BATCH;
   table->turns_over = rules->evicts && rules->max_count && !rules->max_per_scope && !table->lifetime_ticks;
   vestry_err error = VESTRY_OK;
-  if (rules->max_per_scope) error = vsi_scopes_init(&table->scopes, host, table->hash_key);
+  if (rules->max_per_scope) error = vsi_scopes_init(&table->scopes, host, table->hash.siphash);
   if (!error) error = vsi_sections_init(&table->sections, host);
   uint32_t made = 0;
   if (!error) {
@@ -114,7 +115,7 @@ vestry_err vsi_table_create(const vestry_store_options *options, const vsi_table
     if (!table->shards_memory)
       error = VESTRY_NO_MEMORY;
     else
-      table->shards = aligned(table->shards_memory);
+      table->shards = vsi_cache_line_up(table->shards_memory);
   }
   while (!error && made < table->shards_count) {
     error = make_shard(table, made);
@@ -140,7 +141,7 @@ void vsi_table_destroy(void *self) {
 /* --------------------------------------------------------------------------------------------------- finding ---- */
 
 /* A look-up has met values whose time has come but no tick: they leave. */
-static void expire_key(vsi_table *table, vsi_shard *shard, const vsi_probe *probe, uint32_t now) {
+VSI_SELDOM static void expire_key(vsi_table *table, vsi_shard *shard, const vsi_probe *probe, uint32_t now) {
   vsi_leaving leaving;
   vsi_leaving_init(&leaving, table->host);
   vsi_shard_lock(shard);
@@ -179,7 +180,7 @@ static inline vsi_section *open_section(vsi_table *table, vsi_shard *shard) {
 }
 
 /* The index is between two sizes: go on with that, unless somebody is busy there. */
-static void help_to_move(vsi_table *table, vsi_shard *shard) {
+VSI_SELDOM static void help_to_move(vsi_table *table, vsi_shard *shard) {
   if (atomic_exchange_explicit(&shard->lock, 1, memory_order_acquire)) return;
   (void)vsi_buckets_move_on(&shard->buckets, &table->sections);
   vsi_shard_unlock(shard);
@@ -209,7 +210,7 @@ vestry_err vsi_table_get_probed(vsi_table *table, const vsi_probe *probe, void *
   size_t room = *count, got = 0;
   bool found = false, due = false;
   vsi_section *section = open_section(table, shard);
-  for (vsi_slot *slot = vsi_buckets_find(&shard->buckets, probe); slot; slot = older_than(shard, slot)) {
+  for (vsi_slot *slot = vsi_find(&shard->buckets, probe); slot; slot = older_than(shard, slot)) {
     if (!may_have(table, shard, slot, now, &due)) continue;
     found = true; /* and used, also those that there is no room for */
     if (got == room) continue;
@@ -230,34 +231,12 @@ vestry_err vsi_table_get_probed(vsi_table *table, const vsi_probe *probe, void *
 vestry_err vsi_table_get(void *self, const vestry_scoped_key *key, void **values, size_t *count) {
   vsi_table *table = self;
   vsi_probe probe;
-  vsi_probe_init(&probe, table->hash_key, key->data, key->len);
+  vsi_probe_init(&probe, &table->hash, key->data, key->len);
   return vsi_table_get_probed(table, &probe, values, count);
 }
 
-/* Without a section a callback would run under the lock: references are taken instead. */
-static vestry_err with_references(vsi_table *table, const vsi_probe *probe, vestry_with_fn fn, void *ctx) {
-  void *few[16], **values = few;
-  size_t room = sizeof few / sizeof *few, count;
-  vestry_err error;
-  for (;;) {
-    count = room;
-    error = vsi_table_get_probed(table, probe, values, &count);
-    if (error || count < room) break; /* all of them */
-    for (size_t i = 0; i < count; i++) table->exit->value.unref(values[i]);
-    room *= 4;
-    void **more = vsi_realloc(table->host, values == few ? NULL : values, room * sizeof *values);
-    if (!more) {
-      if (values != few) vsi_free(table->host, values);
-      return VESTRY_NO_MEMORY;
-    }
-    values = more;
-  }
-  for (size_t i = error ? 0 : count; i--;) {
-    fn(values[i], ctx);
-    table->exit->value.unref(values[i]);
-  }
-  if (values != few) vsi_free(table->host, values);
-  return error;
+static vestry_err get_probed_to_show(void *self, const void *probe, void **values, size_t *count) {
+  return vsi_table_get_probed(self, probe, values, count);
 }
 
 vestry_err vsi_table_with_probed(vsi_table *table, const vsi_probe *probe, vestry_with_fn fn, void *ctx) {
@@ -265,8 +244,9 @@ vestry_err vsi_table_with_probed(vsi_table *table, const vsi_probe *probe, vestr
   uint32_t now = table->rules.evicts ? vsi_table_now(table) : 0;
   bool found = false, due = false;
   vsi_section *section = vsi_section_enter(&table->sections);
-  if (__builtin_expect(!section, 0)) return with_references(table, probe, fn, ctx);
-  for (vsi_slot *slot = vsi_buckets_find(&shard->buckets, probe); slot; slot = older_than(shard, slot)) {
+  if (__builtin_expect(!section, 0)) /* a callback would run under the lock */
+    return vsi_showing(table->host, table->exit, get_probed_to_show, table, probe, fn, ctx);
+  for (vsi_slot *slot = vsi_find(&shard->buckets, probe); slot; slot = older_than(shard, slot)) {
     if (!may_have(table, shard, slot, now, &due)) continue;
     found = true;
     fn(slot->value, ctx);
@@ -279,7 +259,7 @@ vestry_err vsi_table_with_probed(vsi_table *table, const vsi_probe *probe, vestr
 vestry_err vsi_table_with(void *self, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx) {
   vsi_table *table = self;
   vsi_probe probe;
-  vsi_probe_init(&probe, table->hash_key, key->data, key->len);
+  vsi_probe_init(&probe, &table->hash, key->data, key->len);
   return vsi_table_with_probed(table, &probe, fn, ctx);
 }
 

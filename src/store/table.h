@@ -3,7 +3,7 @@
 #ifndef VSI_STORE_TABLE_H
 #define VSI_STORE_TABLE_H
 
-#include "base/siphash.h"
+#include "base/keyed_hash.h"
 #include "store/scopes.h"
 #include "store/shard.h"
 #include "store/store.h"
@@ -21,7 +21,7 @@ typedef struct vsi_table_rules {
 typedef struct vsi_table {
   const vestry_host *host;
   vestry_store_exit *exit;
-  vsi_siphash_key hash_key;
+  vsi_keyed_hash hash;
   vsi_table_rules rules;
   uint64_t (*now_ns)(void *ctx); /* for uses: the host's coarse clock where that will do */
   uint64_t origin_ns, tick_ns;
@@ -32,6 +32,7 @@ typedef struct vsi_table {
   uint32_t grace_batch;                /* slots that a shard gathers before it makes a grace period */
   bool turns_over;                     /* evicts, and keeps nothing in extras: see put.c */
   vsi_shard *shards;
+  struct vsi_age *ages_at[VSI_SHARDS_MAX]; /* each shard's, where nothing around it changes */
   void *memory, *shards_memory;
   vsi_sections sections;
   vsi_scopes scopes; /* only if there is a bound per scope */
@@ -67,14 +68,26 @@ void vsi_table_tick(void *self);                         /* expiry.c */
 uint64_t vsi_table_next_deadline_ns(void *self);         /* expiry.c */
 void vsi_table_stats(void *self, vestry_store_stats *ret_stats);
 
+/* All of them. */
+#define VSI_TABLE_OPS(type_name, create_fn)                                                                            \
+  {                                                                                                                    \
+    .version = VESTRY_STORE_OPS_VERSION, .type = type_name, .create = create_fn, .destroy = vsi_table_destroy,         \
+    .put = vsi_table_put, .get = vsi_table_get, .with = vsi_table_with, .remove = vsi_table_remove,                    \
+    .remove_if = vsi_table_remove_if, .clear = vsi_table_clear, .list = vsi_table_list, .tick = vsi_table_tick,        \
+    .next_deadline_ns = vsi_table_next_deadline_ns, .stats = vsi_table_stats,                                          \
+  }
+
 /* The same with a probe at hand. key: NULL if there is no bound per scope. */
 vestry_err vsi_table_put_probed(vsi_table *table, const vsi_probe *probe, const vestry_scoped_key *key, void *value,
                                 vestry_put_policy policy, size_t many_count, vestry_put_result *ret_result);
 vestry_err vsi_table_get_probed(vsi_table *table, const vsi_probe *probe, void **values, size_t *count);
 vestry_err vsi_table_with_probed(vsi_table *table, const vsi_probe *probe, vestry_with_fn fn, void *ctx);
 
+static inline uint32_t vsi_table_shard_number(const vsi_table *table, const vsi_probe *probe) {
+  return (uint32_t)(probe->hash >> 32) & (table->shards_count - 1);
+}
 static inline vsi_shard *vsi_table_shard(const vsi_table *table, const vsi_probe *probe) {
-  return &table->shards[(probe->hash >> 32) & (table->shards_count - 1)];
+  return &table->shards[vsi_table_shard_number(table, probe)];
 }
 
 /* Between the files of a table. Ticks of the host's clock since the table was made, and now, as cheap as uses need it.

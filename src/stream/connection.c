@@ -45,6 +45,7 @@ vestry_err vsi_connection_create(vsi_group *group, const vestry_transport_ops *o
   vsi_close_list_init(&connection->at_close);
   atomic_init(&connection->refs, 2); /* the caller's, and that of its own life, which vsi_connection_finish drops */
   atomic_init(&connection->state, VESTRY_STATE_OPENING);
+  atomic_init(&connection->telling, 0);
   connection->full = made.full;
   connection->max_queued_count = made.max_queued_count;
   connection->max_queued_bytes = made.max_queued_bytes;
@@ -164,18 +165,18 @@ vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *deli
 void vsi_connection_posted(vestry_connection *connection, vestry_err error) {
   if (!error)
     vsi_actor_notify(&connection->actor);
-  else if (error == VESTRY_FULL && connection->full == VESTRY_FULL_CLOSE)
-    vestry_connection_close(connection, VESTRY_CAUSE_FULL);
+  else
+    (void)vsi_connection_refused(connection, error);
 }
 
 vestry_err vestry_connection_send_all(vestry_connection *connection, vestry_event *const *events, size_t count) {
   if (!count) return VESTRY_INVALID;
   if (!vestry_connection_is_open(connection)) return VESTRY_CLOSED;
-  if (count > connection->max_queued_count) return VESTRY_TOO_LARGE;
+  if (count > connection->max_queued_count) return vsi_connection_refused(connection, VESTRY_TOO_LARGE);
   size_t bytes = 0;
   for (size_t i = 0; i < count; i++) {
     size_t len = vestry_event_bytes(events[i]).len;
-    if (len > connection->max_queued_bytes - bytes) return VESTRY_TOO_LARGE;
+    if (len > connection->max_queued_bytes - bytes) return vsi_connection_refused(connection, VESTRY_TOO_LARGE);
     bytes += len;
   }
   /* Memory first, room second: what is reserved must be put. */
@@ -185,7 +186,7 @@ vestry_err vestry_connection_send_all(vestry_connection *connection, vestry_even
     vsi_delivery *delivery = vsi_alloc(host, sizeof *delivery);
     if (!delivery) {
       free_chain(host, first);
-      return VESTRY_NO_MEMORY;
+      return vsi_connection_refused(connection, VESTRY_NO_MEMORY);
     }
     *delivery = (vsi_delivery){.event = vestry_event_ref(events[i])};
     if (last)
@@ -207,8 +208,8 @@ vestry_err vestry_connection_send(vestry_connection *connection, vestry_event *e
   return vestry_connection_send_all(connection, &event, 1);
 }
 
-static vestry_err send_made(vestry_connection *connection, vestry_err error, vestry_event *event) {
-  if (error) return error;
+vestry_err vsi_connection_send_made(vestry_connection *connection, vestry_err error, vestry_event *event) {
+  if (error) return vsi_connection_refused(connection, error);
   error = vestry_connection_send(connection, event);
   vestry_event_unref(event);
   return error;
@@ -218,21 +219,21 @@ vestry_err vestry_connection_patch_elements(vestry_connection *connection, const
                                             const vestry_elements_options *options) {
   vestry_event *event = NULL;
   vestry_err error = vestry_event_elements(vsi_connection_host(connection), html, len, options, &event);
-  return send_made(connection, error, event);
+  return vsi_connection_send_made(connection, error, event);
 }
 
 vestry_err vestry_connection_patch_signals(vestry_connection *connection, const char *json, size_t len,
                                            const vestry_signals_options *options) {
   vestry_event *event = NULL;
   vestry_err error = vestry_event_signals(vsi_connection_host(connection), json, len, options, &event);
-  return send_made(connection, error, event);
+  return vsi_connection_send_made(connection, error, event);
 }
 
 vestry_err vestry_connection_execute_script(vestry_connection *connection, const char *script, size_t len,
                                             const vestry_script_options *options) {
   vestry_event *event = NULL;
   vestry_err error = vestry_event_script(vsi_connection_host(connection), script, len, options, &event);
-  return send_made(connection, error, event);
+  return vsi_connection_send_made(connection, error, event);
 }
 
 void vestry_connection_stats_get(const vestry_connection *connection, vestry_connection_stats *ret_stats) {

@@ -13,10 +13,11 @@ struct vestry_connection {
   vsi_actor actor; /* first: an actor is its connection */
   vsi_queue queue;
   _Atomic(uint32_t) refs;
-  _Atomic(uint8_t) state; /* vestry_connection_state but CLOSING, which is "has a cause"; written by the runner */
-  _Atomic(uint8_t) cause; /* vestry_cause; NONE → a cause, once */
-  _Atomic(bool) started;  /* false: runs do nothing yet */
-  _Atomic(bool) writable; /* set by the adapter, taken by the runner */
+  _Atomic(uint8_t) state;    /* vestry_connection_state but CLOSING, which is "has a cause"; written by the runner */
+  _Atomic(uint8_t) cause;    /* vestry_cause; NONE → a cause, once */
+  _Atomic(bool) started;     /* false: runs do nothing yet */
+  _Atomic(bool) writable;    /* set by the adapter, taken by the runner */
+  _Atomic(uint32_t) telling; /* senders inside an on_error hook, and whether there may be more (refusal.c) */
   vestry_full_policy full;
   uint32_t max_queued_count;
   size_t max_queued_bytes;
@@ -58,10 +59,10 @@ struct vestry_connection {
 #define VSI_LINGER_NS UINT64_C(5000000000)
 
 /* Put a delivery into the queue: its event, counted, but the runner is not told. Any thread, lock-free, calls nothing.
- * OK: the queue has taken it, vsi_connection_posted must follow | CLOSED | FULL (counted) | TOO_LARGE: it is still the
- * caller's */
+ * OK: the queue has taken it | CLOSED | FULL (counted) | TOO_LARGE: it is still the caller's. In each case
+ * vsi_connection_posted must follow */
 vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *delivery);
-/* What follows a post that said OK or FULL: rouse the runner, or do what the policy says. No lock held. */
+/* What follows a post: rouse the runner, or tell of what was refused and do what the policy says. No lock held. */
 void vsi_connection_posted(vestry_connection *connection, vestry_err error);
 
 /* The actor's class for pool and for parked transports (runner.c). */
@@ -70,6 +71,16 @@ extern const vsi_actor_class vsi_connection_pooled, vsi_connection_parked;
 void vsi_connection_timer_fired(vsi_timer *timer);
 /* Settle what is left, end the transport, call the hooks, leave the group. Runner, or abandon (runner.c). */
 void vsi_connection_finish(vestry_connection *connection, bool clean);
+
+/* A send came to nothing: tell the hooks, if the error is theirs to know, and do what they say. Returns the error. Any
+ * thread, no lock held (refusal.c). */
+vestry_err vsi_connection_refused(vestry_connection *connection, vestry_err error);
+/* No on_error hook is called from here on. Returns whether none is running; if one is, it notifies the actor when it
+ * has returned. Idempotent; runner, or abandon (refusal.c). */
+bool vsi_connection_hush(vestry_connection *connection);
+
+/* Send an event that was just made, if it was; drops it (connection.c). */
+vestry_err vsi_connection_send_made(vestry_connection *connection, vestry_err error, vestry_event *event);
 
 /* The group's side (group.c). */
 const vestry_host *vsi_group_host(const vsi_group *group);

@@ -6,7 +6,9 @@
  * - a send puts, then notifies; a close sets the cause, shuts the queue, then notifies; the adapter sets writable, then
  *   notifies; the timer notifies. A notify is followed by a whole run (actor.c). So each of these is seen.
  * - after a shut the runner ends only when the queue's count is 0; while a sender is between its reservation and its
- *   notify the count is not, and that notify brings the runner back. */
+ *   notify the count is not, and that notify brings the runner back.
+ * - nor does it end while a sender is inside an on_error hook: that one notifies when the hook has returned
+ *   (refusal.c). */
 #include <sched.h>
 
 #include "base/memory.h"
@@ -150,7 +152,7 @@ void vsi_connection_finish(vestry_connection *connection, bool clean) {
 
 /* It was never started, so no runner is or will be inside: this thread is the runner. But others may know the
  * connection, and be in the middle of a send: a sender that holds a place in the queue puts its events within a few
- * instructions, and there is nobody to be brought back by its notify. */
+ * instructions, an on_error hook does not block, and there is nobody to be brought back by their notify. */
 void vsi_connection_abandon(vestry_connection *connection, vestry_cause cause) {
   vestry_connection_close(connection, cause);
   vsi_queue_shut(&connection->queue); /* whoever else closed it may not have come so far */
@@ -158,7 +160,7 @@ void vsi_connection_abandon(vestry_connection *connection, vestry_cause cause) {
     discard_waiting(connection);
     uint32_t count;
     vsi_queue_load(&connection->queue, &count, NULL, NULL);
-    if (!count) break;
+    if (!count && vsi_connection_hush(connection)) break;
     sched_yield();
   }
   vsi_connection_finish(connection, false);
@@ -321,6 +323,7 @@ static void run(vsi_actor *actor) {
   vsi_queue_load(&connection->queue, &count, NULL, NULL);
   /* A sender is putting and will notify; or this run's share of writes is used up, which has notified. */
   if (count || connection->taken_first) return;
+  if (!vsi_connection_hush(connection)) return; /* a hook is told of a refusal; what ends it notifies */
   vsi_connection_finish(connection, clean);
 }
 

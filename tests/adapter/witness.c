@@ -43,7 +43,7 @@ static void closed(vestry_connection *connection, vestry_cause cause, void *ctx)
 }
 
 vestry_connection_hooks witness_hooks(witness *w) {
-  return (vestry_connection_hooks){opened, closed, w};
+  return (vestry_connection_hooks){.on_open = opened, .on_close = closed, .ctx = w};
 }
 
 static bool wait_for(witness *w, const unsigned *counter, unsigned count) {

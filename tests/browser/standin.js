@@ -155,11 +155,27 @@ function receive(block, el) {
   if (type) announce(type, el, args);
 }
 
+// A script that was parsed into a template does not run; a copy that is made here does. Of its attributes the one that
+// removes it is looked at.
+function alive(el) {
+  if (el.tagName !== 'SCRIPT') return el;
+  const script = document.createElement('script');
+  for (const { name, value } of el.attributes) script.setAttribute(name, value);
+  script.textContent = el.textContent;
+  return script;
+}
+
+function append(target, children) {
+  const fresh = [...children].map(alive);
+  target.append(...fresh);
+  for (const el of fresh) if (el.dataset.effect) expression(el, el.dataset.effect)();
+}
+
 function patchElements({ elements = '', selector, mode = 'outer' }) {
   if (mode === 'remove') return document.querySelectorAll(selector).forEach((el) => el.remove());
   const parsed = document.createElement('template');
   parsed.innerHTML = elements;
-  if (mode === 'append') document.querySelector(selector).append(...parsed.content.children);
+  if (mode === 'append') append(document.querySelector(selector), parsed.content.children);
   else if (mode === 'inner') document.querySelector(selector).replaceChildren(...parsed.content.childNodes);
   else
     for (const fresh of [...parsed.content.children]) {

@@ -200,21 +200,24 @@ static void for_c_is_narrower(void **state) {
   assert_int_equal(check("{\"a\":\"\\uD83D\\u12", 16, &for_c, NULL), VESTRY_MALFORMED);
 }
 
-/* skip_plain looks at eight bytes at a time: whatever stops it must do so at each place of the eight, and what does not
- * must not, beside any neighbour. */
+/* skip_plain looks at sixteen bytes at a time, at eight, and at single ones at the end of the text: whatever stops it
+ * must do so at each place of them, and what does not must not, beside any neighbour. */
 static void every_byte_at_every_place(void **state) {
   (void)state;
-  for (int c = 0; c < 256; c++) {
-    for (size_t at = 0; at < 16; at++) {
-      for (int filler = 0; filler < 2; filler++) {
-        char json[] = "{\"a\":\"0123456789abcdef\"}";
-        memset(json + 6, filler ? 0x7F : ' ', 16);
-        json[6 + at] = (char)c;
+  static const size_t lengths[] = {3, 9, 16, 37};
+  for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+    size_t len = lengths[i];
+    for (int c = 0; c < 256; c++) {
+      for (size_t at = 0; at < 2 * len; at++) {
+        char json[64] = "{\"a\":\"";
+        memset(json + 6, at % 2 ? 0x7F : ' ', len);
+        json[6 + at / 2] = (char)c;
+        memcpy(json + 6 + len, "\"}", 2);
         bool plain = c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
         vsi_json_fault fault;
-        vestry_err error = check(json, sizeof json - 1, &wide, &fault);
+        vestry_err error = check(json, 6 + len + 2, &wide, &fault);
         assert_int_equal(error, plain ? VESTRY_OK : VESTRY_MALFORMED);
-        if (!plain && c != '"' && c != '\\') assert_int_equal(fault.offset, 6 + at);
+        if (!plain && c != '"' && c != '\\') assert_int_equal(fault.offset, 6 + at / 2);
       }
     }
   }
@@ -274,8 +277,46 @@ static void messages_fit(void **state) {
   assert_int_equal(vsi_json_fail(VESTRY_TOO_LARGE, 7, "x", NULL), VESTRY_TOO_LARGE);
 }
 
+/* The same grammar, with other values outermost. */
+static void arrays_and_values(void **state) {
+  (void)state;
+  static const struct {
+    const char *json;
+    vestry_err array, value;
+    size_t array_offset, value_offset;
+  } rows[] = {
+      {"[]", VESTRY_OK, VESTRY_OK, 0, 0},
+      {" [1,{\"a\":[]}] ", VESTRY_OK, VESTRY_OK, 0, 0},
+      {"{}", VESTRY_MALFORMED, VESTRY_OK, 0, 0},
+      {" -1.5e3 ", VESTRY_MALFORMED, VESTRY_OK, 1, 0},
+      {"\"a\\n\"", VESTRY_MALFORMED, VESTRY_OK, 0, 0},
+      {"true", VESTRY_MALFORMED, VESTRY_OK, 0, 0},
+      {"null", VESTRY_MALFORMED, VESTRY_OK, 0, 0},
+      {"", VESTRY_MALFORMED, VESTRY_MALFORMED, 0, 0},
+      {" ", VESTRY_MALFORMED, VESTRY_MALFORMED, 1, 1},
+      {"[1", VESTRY_MALFORMED, VESTRY_MALFORMED, 2, 2},
+      {"[}", VESTRY_MALFORMED, VESTRY_MALFORMED, 1, 1},
+      {"[1]]", VESTRY_MALFORMED, VESTRY_MALFORMED, 3, 3},
+      {"1 2", VESTRY_MALFORMED, VESTRY_MALFORMED, 0, 2},
+      {"\"a", VESTRY_MALFORMED, VESTRY_MALFORMED, 0, 2},
+      {"tru", VESTRY_MALFORMED, VESTRY_MALFORMED, 0, 0},
+      {"01", VESTRY_MALFORMED, VESTRY_MALFORMED, 0, 1},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    size_t len = strlen(rows[i].json);
+    char *json = guarded_copy(rows[i].json, len);
+    vsi_json_fault array = {0}, value = {0};
+    assert_int_equal(vsi_json_check_array(json, len, &wide, &array), rows[i].array);
+    assert_int_equal(array.offset, rows[i].array_offset);
+    assert_int_equal(vsi_json_check_value(json, len, &wide, &value), rows[i].value);
+    assert_int_equal(value.offset, rows[i].value_offset);
+    guarded_free(json, len);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(arrays_and_values),
       cmocka_unit_test(accepts_what_is_json),
       cmocka_unit_test(refuses_what_is_not),
       cmocka_unit_test(refuses_every_beginning),

@@ -7,7 +7,7 @@
 #include "event/sse_parser.h"
 #include "support/test.h"
 
-/* The truth, byte by byte: what lines.c does with vectors and memchr. */
+/* The truth, byte by byte: what lines.c does with vectors and, elsewhere, with words of eight bytes. */
 static sse_text copied(const char *text, size_t len, const char *prefix) {
   sse_text lines = sse_normalised(text, len), out = {NULL, 0};
   sse_text_append(&out, "", 0);
@@ -19,19 +19,36 @@ static sse_text copied(const char *text, size_t len, const char *prefix) {
   return out;
 }
 
+/* Both ways of looking, whichever of them this processor takes. */
+static const struct way {
+  vsi_line_breaks (*count)(const char *text, size_t len);
+  char *(*copy)(char *to, const char *text, size_t len, const char *prefix, size_t prefix_len);
+} ways[] = {{vsi_lines_count, vsi_lines_copy}, {vsi_lines_count_words, vsi_lines_copy_words}};
+
+/* Input and output end at an unreadable page each. */
 static void check(const char *text, size_t len, const char *prefix) {
   char *input = guarded_copy(text, len);
   sse_text expected = copied(text, len, prefix);
-  vsi_line_breaks breaks = vsi_lines_count(input, len);
-  size_t size = len - breaks.bytes + breaks.count * (1 + strlen(prefix));
-  assert_int_equal(size, expected.len);
-  char *output = guarded_copy(expected.data, size);
-  memset(output, '?', size);
-  assert_ptr_equal(vsi_lines_copy(output, input, len, prefix, strlen(prefix)), output + size);
-  assert_memory_equal(output, expected.data, size);
-  guarded_free(output, size);
+  for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+    vsi_line_breaks breaks = ways[i].count(input, len);
+    size_t size = len - breaks.bytes + breaks.count * (1 + strlen(prefix));
+    assert_int_equal(size, expected.len);
+    char *output = guarded_copy(expected.data, size);
+    memset(output, '?', size);
+    assert_ptr_equal(ways[i].copy(output, input, len, prefix, strlen(prefix)), output + size);
+    assert_memory_equal(output, expected.data, size);
+    guarded_free(output, size);
+  }
   guarded_free(input, len);
   sse_text_finish(&expected);
+}
+
+static void expect_breaks(const char *text, size_t len, size_t count, size_t bytes) {
+  for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+    vsi_line_breaks breaks = ways[i].count(text, len);
+    assert_int_equal(breaks.count, count);
+    assert_int_equal(breaks.bytes, bytes);
+  }
 }
 
 /* Every text of up to 7 characters out of a, CR, LF: all neighbourhoods of line breaks there are. */
@@ -49,34 +66,64 @@ static void splits_every_short_text(void **state) {
   }
 }
 
-/* Around the counter's blocks of 255, with a CRLF across every place. */
-static void counts_across_blocks(void **state) {
+/* Around the ends of blocks of 64, with a CRLF, or its halves the other way round, across every place. */
+static void splits_across_blocks(void **state) {
   (void)state;
-  for (size_t len = 250; len <= 262; len++) {
+  static const char *const breaks[] = {"\r\n", "\n\r", "\r\r", "\n\n", "\rx", "x\n"};
+  for (size_t len = 62; len <= 131; len += len == 66 ? 60 : 1) {
     for (size_t at = 0; at + 2 <= len; at++) {
-      char text[262];
-      memset(text, 'x', sizeof text);
-      memcpy(text + at, "\r\n", 2);
-      vsi_line_breaks breaks = vsi_lines_count(text, len);
-      assert_int_equal(breaks.count, 1);
-      assert_int_equal(breaks.bytes, 2);
+      for (size_t i = 0; i < sizeof breaks / sizeof *breaks; i++) {
+        char text[131];
+        memset(text, 'x', sizeof text);
+        memcpy(text + at, breaks[i], 2);
+        check(text, len, "data: elements ");
+      }
     }
   }
 }
 
-/* Every byte a break: no lane of the counter may wrap. */
+/* Lines and prefixes of every length that is copied in a way of its own. */
+static void copies_every_length(void **state) {
+  (void)state;
+  char line[100], prefix[100];
+  for (size_t i = 0; i < sizeof line; i++) line[i] = (char)(i % 26 + 'a'), prefix[i] = (char)(i % 26 + 'A');
+  for (size_t len = 1; len <= 70; len++) {
+    line[len - 1] = '\n';
+    char text[200];
+    memcpy(text, line, len);
+    memcpy(text + len, line, len);
+    prefix[len - 1] = '\0';
+    check(text, 2 * len, prefix);
+    line[len - 1] = 'z';
+    prefix[len - 1] = 'Z';
+  }
+}
+
+/* Every byte a value of its own, at every place of a word and of a vector: only two of the 256 are line ends. */
+static void knows_all_bytes(void **state) {
+  (void)state;
+  for (size_t shift = 0; shift < 64; shift++) {
+    char text[320];
+    memset(text, 'x', sizeof text);
+    for (size_t i = 0; i < 256; i++) text[shift + i] = (char)i;
+    check(text, shift + 256, "> ");
+    expect_breaks(text, shift + 256, 2, 2);
+  }
+}
+
+/* Every byte a break. */
 static void counts_nothing_but_breaks(void **state) {
   (void)state;
   enum { LEN = 100000 };
   char *text = test_malloc(LEN);
   memset(text, '\n', LEN);
-  assert_int_equal(vsi_lines_count(text, LEN).count, LEN);
+  expect_breaks(text, LEN, LEN, LEN);
   memset(text, '\r', LEN);
-  assert_int_equal(vsi_lines_count(text, LEN).count, LEN);
+  expect_breaks(text, LEN, LEN, LEN);
   for (size_t i = 0; i < LEN; i += 2) text[i + 1] = '\n';
-  vsi_line_breaks breaks = vsi_lines_count(text, LEN);
-  assert_int_equal(breaks.count, LEN / 2);
-  assert_int_equal(breaks.bytes, LEN);
+  expect_breaks(text, LEN, LEN / 2, LEN);
+  expect_breaks(text + 1, LEN - 1, LEN / 2, LEN - 1);
+  expect_breaks(NULL, 0, 0, 0);
   test_free(text);
 }
 
@@ -97,13 +144,14 @@ static void splits_long_text(void **state) {
 static void other_separators_are_text(void **state) {
   (void)state;
   static const char text[] = "\xE2\x80\xA8 \xE2\x80\xA9 \xC2\x85 \v \f \x8A \x8D \xC0\x8A \xFF";
-  assert_int_equal(vsi_lines_count(text, sizeof text).count, 0);
+  expect_breaks(text, sizeof text, 0, 0);
   check(text, sizeof text, "> ");
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(splits_every_short_text),   cmocka_unit_test(counts_across_blocks),
+      cmocka_unit_test(splits_every_short_text),   cmocka_unit_test(splits_across_blocks),
+      cmocka_unit_test(copies_every_length),       cmocka_unit_test(knows_all_bytes),
       cmocka_unit_test(counts_nothing_but_breaks), cmocka_unit_test(splits_long_text),
       cmocka_unit_test(other_separators_are_text),
   };

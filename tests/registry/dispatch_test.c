@@ -1,23 +1,9 @@
 /* Dispatching: order, interceptors, failures, and where from. */
-#include "registry/world.h"
+#include "registry/notes.h"
 
 #define TICK "[\"patch-signals\", {\"n\": 1}]"
 
-/* Notes in order what happened. */
-typedef struct notes {
-  char text[1024];
-} notes;
-
-static void note(notes *n, const char *format, ...) VESTRY_PRINTF(2, 3);
-static void note(notes *n, const char *format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  size_t len = strlen(n->text);
-  vsnprintf(n->text + len, sizeof n->text - len, format, arguments);
-  va_end(arguments);
-}
-
-static vestry_err noting_effect(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+static vestry_err counting_effect(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   notes *n = ctx;
   size_t count;
   vestry_context_connections(context, &count);
@@ -26,45 +12,13 @@ static vestry_err noting_effect(vestry_dispatch_context *context, const json_t *
   return VESTRY_OK;
 }
 
-/* One interceptor that notes and may fail. */
-typedef struct noter {
-  notes *n;
-  const char *name;
-  bool fails;
-} noter;
-
-static vestry_err note_before(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
-  noter *o = ctx;
-  note(o->n, "%s<%s ", o->name, effect ? json_string_value(json_array_get(effect, 0)) : "");
-  if (o->fails) return vestry_context_fail(context, VESTRY_FAILED, "before %s", o->name);
-  return VESTRY_OK;
-}
-
-static vestry_err note_after(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
-  (void)context;
-  noter *o = ctx;
-  note(o->n, "%s>%s ", o->name, effect ? json_string_value(json_array_get(effect, 0)) : "");
-  return o->fails ? VESTRY_NOT_FOUND : VESTRY_OK;
-}
-
-static void intercept(world *w, noter *o, vestry_phase phase) {
-  assert_int_equal(vestry_intercept(w->v, &(vestry_interceptor){o->name, phase, note_before, note_after, o}),
-                   VESTRY_OK);
-}
-
-static json_t *list(const char *text) {
-  json_t *effects = json_loads(text, 0, NULL);
-  assert_non_null(effects);
-  return effects;
-}
-
 static void begin_with_one(world *w, wire *r) {
   world_begin(w, (vestry_options){0});
   *r = (wire){0};
   wire_plan(w, r, &(plan){.keep = true, .key = "a"});
 }
 
-static void interceptors_run_in_order_and_back(void **state) {
+static void b11_interceptors_run_in_order_and_back(void **state) {
   (void)state;
   world w;
   notes n = {""};
@@ -75,8 +29,8 @@ static void interceptors_run_in_order_and_back(void **state) {
   intercept(&w, &a, VESTRY_PHASE_DISPATCH);
   intercept(&w, &d, VESTRY_PHASE_EFFECT);
   intercept(&w, &b, VESTRY_PHASE_DISPATCH);
-  assert_int_equal(vestry_effect(w.v, "e", noting_effect, &n), VESTRY_OK);
-  json_t *effects = list("[[\"e\",\"1\"],[\"e\",\"2\"]]");
+  assert_int_equal(vestry_effect(w.v, "e", counting_effect, &n), VESTRY_OK);
+  json_t *effects = json_of("[[\"e\",\"1\"],[\"e\",\"2\"]]");
   vestry_dispatch_result result;
   assert_int_equal(vestry_dispatch_json(w.v, NOWHERE, ROOM("a"), effects, &result), VESTRY_OK);
   assert_string_equal(n.text, "A< B< c<e d<e effect(1,1) d>e c>e c<e d<e effect(2,1) d>e c>e B> A> ");
@@ -87,7 +41,7 @@ static void interceptors_run_in_order_and_back(void **state) {
   wire_finish(&r);
 }
 
-static void failures_are_recorded_and_the_rest_goes_on(void **state) {
+static void b11_b12_failures_are_recorded_and_the_rest_goes_on(void **state) {
   (void)state;
   world w;
   notes n = {""};
@@ -97,28 +51,31 @@ static void failures_are_recorded_and_the_rest_goes_on(void **state) {
   intercept(&w, &a, VESTRY_PHASE_DISPATCH);
   intercept(&w, &c, VESTRY_PHASE_EFFECT);
   intercept(&w, &d, VESTRY_PHASE_EFFECT);
-  assert_int_equal(vestry_effect(w.v, "e", noting_effect, &n), VESTRY_OK);
-  json_t *effects = list("[[\"e\",\"1\",true],[\"e\",\"2\"]]");
+  assert_int_equal(vestry_effect(w.v, "e", counting_effect, &n), VESTRY_OK);
+  json_t *effects = json_of("[[\"e\",\"1\",true],[\"e\",\"2\"]]");
   vestry_dispatch_result result;
   assert_int_equal(vestry_dispatch_json(w.v, NOWHERE, ROOM("a"), effects, &result), VESTRY_FAILED);
   assert_string_equal(n.text, "A< c<e d<e effect(1,1) d>e c>e c<e d<e effect(2,1) d>e c>e A> ");
   static const struct {
     vestry_phase phase;
-    const char *name;
+    const char *name, *what;
     vestry_err error;
     const char *detail;
+    bool is_after;
   } expected[] = {
-      {VESTRY_PHASE_DISPATCH, "A", VESTRY_FAILED, "before A"},  {VESTRY_PHASE_EFFECT, "c", VESTRY_FAILED, "before c"},
-      {VESTRY_PHASE_EFFECT, "e", VESTRY_FAILED, "as was told"}, {VESTRY_PHASE_EFFECT, "c", VESTRY_NOT_FOUND, ""},
-      {VESTRY_PHASE_EFFECT, "c", VESTRY_FAILED, "before c"},    {VESTRY_PHASE_EFFECT, "c", VESTRY_NOT_FOUND, ""},
-      {VESTRY_PHASE_DISPATCH, "A", VESTRY_NOT_FOUND, ""},
+      {VESTRY_PHASE_DISPATCH, "A", "", VESTRY_FAILED, "before A", false},
+      {VESTRY_PHASE_EFFECT, "c", "e", VESTRY_FAILED, "before c", false},
+      {VESTRY_PHASE_EFFECT, "e", "", VESTRY_FAILED, "as was told", false},
+      {VESTRY_PHASE_EFFECT, "c", "e", VESTRY_NOT_FOUND, "", true},
+      {VESTRY_PHASE_EFFECT, "c", "e", VESTRY_FAILED, "before c", false},
+      {VESTRY_PHASE_EFFECT, "c", "e", VESTRY_NOT_FOUND, "", true},
+      {VESTRY_PHASE_DISPATCH, "A", "", VESTRY_NOT_FOUND, "", true},
   };
   assert_int_equal(result.errors_count, 7);
   for (size_t i = 0; i < 7; i++) {
-    assert_int_equal(result.errors[i].phase, expected[i].phase);
-    assert_string_equal(result.errors[i].name, expected[i].name);
-    assert_int_equal(result.errors[i].error, expected[i].error);
-    assert_string_equal(result.errors[i].detail, expected[i].detail);
+    assert_error(&result, i, expected[i].phase, expected[i].name, expected[i].what, expected[i].error,
+                 expected[i].detail);
+    assert_int_equal(result.errors[i].is_after, expected[i].is_after);
   }
   assert_int_equal(result.effects_count, 1);
   json_decref(effects);
@@ -148,7 +105,7 @@ static void failures_beyond_the_room_are_counted(void **state) {
 
 /* ------------------------------------------------------------------------------------------------ where to -------- */
 
-static void by_key_reaches_all_however_many(void **state) {
+static void b14_by_key_reaches_all_however_many(void **state) {
   (void)state;
   world w;
   wire wires[20];
@@ -157,7 +114,7 @@ static void by_key_reaches_all_however_many(void **state) {
     wires[i] = (wire){0};
     wire_plan(&w, &wires[i], &(plan){.key = "a", .keep = true, .policy = VESTRY_PUT_MANY, .many_count = 20});
   }
-  json_t *effects = list("[" TICK "]");
+  json_t *effects = json_of("[" TICK "]");
   vestry_dispatch_result result;
   assert_int_equal(vestry_dispatch_json(w.v, NOWHERE, ROOM("a"), effects, &result), VESTRY_OK);
   assert_int_equal(result.connections_count, 20);
@@ -173,7 +130,7 @@ static void what_cannot_be_dispatched_is_said(void **state) {
   world w;
   wire r;
   begin_with_one(&w, &r);
-  json_t *effects = list("[" TICK "]"), *object = json_object();
+  json_t *effects = json_of("[" TICK "]"), *object = json_object();
   vestry_dispatch_result result;
   assert_int_equal(vestry_dispatch(NULL, NOWHERE, ROOM("a"), "[]"), VESTRY_INVALID);
   assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), NULL), VESTRY_INVALID);
@@ -201,13 +158,13 @@ static void what_cannot_be_dispatched_is_said(void **state) {
   wire_finish(&r);
 }
 
-static void to_one_that_is_held(void **state) {
+static void b14_to_one_that_is_held(void **state) {
   (void)state;
   world w;
   world_begin(&w, (vestry_options){0});
   wire r = {0};
   wire_plan(&w, &r, &(plan){.auto_close = -1, .effects = "[" TICK "]"}); /* open, but under no key */
-  json_t *effects = list("[" TICK "]");
+  json_t *effects = json_of("[" TICK "]");
   assert_int_equal(vestry_dispatch_to(w.v, r.connection, effects, NULL), VESTRY_OK);
   world_settle(&w);
   assert_int_equal(wire_count(&r, "{\"n\":1}"), 2);
@@ -227,7 +184,7 @@ static void one_full_connection_does_not_stop_the_others(void **state) {
   wire_plan(&w, &full, &p);
   p.stream.max_queued_count = 10;
   wire_plan(&w, &open, &p);
-  json_t *effects = list("[" TICK "," TICK "]");
+  json_t *effects = json_of("[" TICK "," TICK "]");
   vestry_dispatch_result result;
   assert_int_equal(vestry_dispatch_json(w.v, NOWHERE, ROOM("a"), effects, &result), VESTRY_FULL);
   assert_int_equal(result.effects_count, 1);
@@ -439,7 +396,7 @@ static bool dispatch_failing(long number) {
     wires[i] = (wire){0};
     wire_plan(&w, &wires[i], &(plan){.key = long_key, .keep = true, .policy = VESTRY_PUT_MANY, .many_count = 10});
   }
-  json_t *effects = list("[[\"patch-elements-seq\",[\"a\",\"b\"]]," TICK "]");
+  json_t *effects = json_of("[[\"patch-elements-seq\",[\"a\",\"b\"]]," TICK "]");
   long fail_at = atomic_load(&w.th.allocations) + number;
   atomic_store(&w.th.fail_at, fail_at);
   vestry_dispatch_result result;
@@ -471,12 +428,12 @@ static void dispatching_survives_every_allocation_failure(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(interceptors_run_in_order_and_back),
-      cmocka_unit_test(failures_are_recorded_and_the_rest_goes_on),
+      cmocka_unit_test(b11_interceptors_run_in_order_and_back),
+      cmocka_unit_test(b11_b12_failures_are_recorded_and_the_rest_goes_on),
       cmocka_unit_test(failures_beyond_the_room_are_counted),
-      cmocka_unit_test(by_key_reaches_all_however_many),
+      cmocka_unit_test(b14_by_key_reaches_all_however_many),
       cmocka_unit_test(what_cannot_be_dispatched_is_said),
-      cmocka_unit_test(to_one_that_is_held),
+      cmocka_unit_test(b14_to_one_that_is_held),
       cmocka_unit_test(one_full_connection_does_not_stop_the_others),
       cmocka_unit_test(effects_dispatch_more),
       cmocka_unit_test(a_context_knows_where_it_comes_from),

@@ -72,6 +72,112 @@ static void they_send_what_the_protocol_says(void **state) {
   }
 }
 
+#define SCRIPT(text)                                                                                                   \
+  "event: datastar-patch-elements\ndata: selector body\ndata: mode append\n"                                           \
+  "data: elements <script data-effect=\"el.remove()\">" text "</script>\n\n"
+
+static void c2_c3_helpers_send_what_the_protocol_says(void **state) {
+  (void)state;
+  static const struct {
+    const char *effect, *text;
+  } cases[] = {
+      {"[\"remove-elements\",\"#a > b\"]",
+       "event: datastar-patch-elements\ndata: selector #a > b\ndata: mode remove\n\n"},
+      {"[\"remove-elements\",\"#a\",{\"useViewTransition\":true,\"viewTransitionSelector\":\"#b\",\"eventId\":\"7\","
+       "\"retryDuration\":50}]",
+       "event: datastar-patch-elements\nid: 7\nretry: 50\ndata: selector #a\ndata: mode remove\n"
+       "data: useViewTransition true\ndata: viewTransitionSelector #b\n\n"},
+      {"[\"remove-signals\",\"user.name\"]",
+       "event: datastar-patch-signals\ndata: signals {\"user\":{\"name\":null}}\n\n"},
+      {"[\"remove-signals\",[\"user.name\",\"x\"],{\"eventId\":\"7\"}]",
+       "event: datastar-patch-signals\nid: 7\ndata: signals {\"user\":{\"name\":null},\"x\":null}\n\n"},
+      {"[\"console-log\",\"a\\\"b\"]", SCRIPT("console.log(\"a\\\"b\")")},
+      {"[\"console-error\",\"a\\u0000b\",null]", SCRIPT("console.error(\"a\\u0000b\")")},
+      {"[\"console-error\",\"\",{\"autoRemove\":false,\"attributes\":{\"nonce\":\"x\"}}]",
+       "event: datastar-patch-elements\ndata: selector body\ndata: mode append\n"
+       "data: elements <script nonce=\"x\">console.error(\"\")</script>\n\n"},
+      {"[\"redirect\",\"/cart?a=1\"]", SCRIPT("setTimeout(() => window.location.href = \"/cart?a=1\")")},
+      {"[\"replace-url\",\"?page=2\"]", SCRIPT("window.history.replaceState(window.history.state, \"\", \"?page=2\")")},
+      {"[\"dispatch-event\",\"saved\"]",
+       SCRIPT("document.dispatchEvent(new CustomEvent(\"saved\", {bubbles: true, cancelable: true, composed: true}))")},
+      {"[\"dispatch-event\",\"saved\",{\"id\":7},{\"selector\":\"#a\",\"bubbles\":false,\"cancelable\":false,"
+       "\"composed\":false,\"autoRemove\":true}]",
+       SCRIPT("for (const el of document.querySelectorAll(\"#a\")) el.dispatchEvent(new CustomEvent(\"saved\", "
+              "{bubbles: false, cancelable: false, composed: false, detail: JSON.parse(\"{\\\"id\\\":7}\")}))")},
+      {"[\"dispatch-event\",\"saved\",null,null]",
+       SCRIPT("document.dispatchEvent(new CustomEvent(\"saved\", {bubbles: true, cancelable: true, composed: true, "
+              "detail: JSON.parse(\"null\")}))")},
+      {"[\"dispatch-event\",\"saved\",\"text\",{\"attributes\":{\"nonce\":\"x\"}}]",
+       "event: datastar-patch-elements\ndata: selector body\ndata: mode append\n"
+       "data: elements <script nonce=\"x\" data-effect=\"el.remove()\">document.dispatchEvent(new "
+       "CustomEvent(\"saved\", "
+       "{bubbles: true, cancelable: true, composed: true, detail: JSON.parse(\"\\\"text\\\"\")}))</script>\n\n"},
+      {"[\"prefetch\",\"/a\"]",
+       "event: datastar-patch-elements\ndata: selector body\ndata: mode append\ndata: elements <script "
+       "type=\"speculationrules\">{\"prefetch\":[{\"source\":\"list\",\"urls\":[\"/a\"]}]}</script>\n\n"},
+      {"[\"prefetch\",[\"/a\",\"/b\"],{\"eventId\":\"7\"}]",
+       "event: datastar-patch-elements\nid: 7\ndata: selector body\ndata: mode append\ndata: elements <script "
+       "type=\"speculationrules\">{\"prefetch\":[{\"source\":\"list\",\"urls\":[\"/a\",\"/b\"]}]}</script>\n\n"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    tried t = try_effect(cases[i].effect);
+    assert_string_equal(t.detail, "");
+    assert_string_equal(t.text, cases[i].text);
+  }
+}
+
+#define ADDRESS "the address (relative, http or https) or an option is outside what events allow"
+
+static void c2_c3_helpers_refuse_and_say_what(void **state) {
+  (void)state;
+  static const struct {
+    const char *effect, *detail;
+  } cases[] = {
+      {"[\"remove-elements\"]", "an argument is missing"},
+      {"[\"remove-elements\",7]", "the selector is a text without NUL"},
+      {"[\"remove-elements\",\"\"]", "the selector or an option is outside what events allow"},
+      {"[\"remove-elements\",\"a\\nb\"]", "the selector or an option is outside what events allow"},
+      {"[\"remove-elements\",\"#a\",{\"mode\":\"inner\"}]", "no option is named mode"},
+      {"[\"remove-elements\",\"#a\",{\"selector\":\"#b\"}]", "no option is named selector"},
+      {"[\"remove-signals\"]", "an argument is missing"},
+      {"[\"remove-signals\",[]]", "the paths: at least one is wanted"},
+      {"[\"remove-signals\",[\"a\",1]]", "the paths: a text without NUL, or a list of them, is wanted"},
+      {"[\"remove-signals\",{}]", "the paths: a text without NUL, or a list of them, is wanted"},
+      {"[\"remove-signals\",\"a\\u0000\"]", "the paths: a text without NUL, or a list of them, is wanted"},
+      {"[\"remove-signals\",\"a..b\"]", "a path or an option is outside what events allow"},
+      {"[\"remove-signals\",\"a\",{\"onlyIfMissing\":true}]", "a path or an option is outside what events allow"},
+      {"[\"console-log\"]", "an argument is missing"},
+      {"[\"console-log\",1]", "what is logged is a text"},
+      {"[\"console-error\",{}]", "what is logged is a text"},
+      {"[\"console-log\",\"\",{\"mode\":1}]", "no option is named mode"},
+      {"[\"redirect\",1]", "the address is a text without NUL"},
+      {"[\"redirect\",\"/a\\u0000\"]", "the address is a text without NUL"},
+      {"[\"redirect\",\"JavaScript:alert(1)\"]", ADDRESS},
+      {"[\"redirect\",\" java\\tscript:alert(1)\"]", ADDRESS},
+      {"[\"redirect\",\"\"]", ADDRESS},
+      {"[\"replace-url\",\"javascript:alert(1)\"]", ADDRESS},
+      {"[\"replace-url\",\"/\",{\"bubbles\":true}]", "no option is named bubbles"},
+      {"[\"dispatch-event\"]", "an argument is missing"},
+      {"[\"dispatch-event\",7]", "the event's name is a text without NUL"},
+      {"[\"dispatch-event\",\"\"]", "the event's name or an option is outside what events allow"},
+      {"[\"dispatch-event\",\"a\",1,{\"bubbles\":1}]", "option bubbles: true or false is wanted"},
+      {"[\"dispatch-event\",\"a\",1,{\"attributes\":[]}]", "option attributes: an object is wanted"},
+      {"[\"dispatch-event\",\"a\",1,{},1]", "at most 3 arguments are wanted"},
+      {"[\"prefetch\",[]]", "the addresses: at least one is wanted"},
+      {"[\"prefetch\",[[]]]", "the addresses: a text without NUL, or a list of them, is wanted"},
+      {"[\"prefetch\",[\"/\",\"data:,\"]]",
+       "an address (relative, http or https) or an option is outside what events allow"},
+      {"[\"prefetch\",\"/\",{\"attributes\":{\"type\":\"module\"}}]",
+       "an address (relative, http or https) or an option is outside what events allow"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    tried t = try_effect(cases[i].effect);
+    assert_string_equal(t.detail, cases[i].detail);
+    assert_int_equal(t.error, VESTRY_INVALID);
+    assert_string_equal(t.text, "");
+  }
+}
+
 static void hostile_text_stays_text(void **state) {
   (void)state;
   tried t = try_effect("[\"patch-elements\",\"<p>\\n\\nevent: x\\r\\ndata: y</p>\"]");
@@ -200,6 +306,8 @@ static void an_application_can_replace_a_built_in_one(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(they_send_what_the_protocol_says),
+      cmocka_unit_test(c2_c3_helpers_send_what_the_protocol_says),
+      cmocka_unit_test(c2_c3_helpers_refuse_and_say_what),
       cmocka_unit_test(hostile_text_stays_text),
       cmocka_unit_test(they_refuse_and_say_what),
       cmocka_unit_test(attributes_are_bounded),

@@ -135,7 +135,8 @@ static vestry_err always_ann(const vestry_request *req, char *buffer, size_t *re
 }
 
 static void begin_noting(world *w, notes *n) {
-  world_begin(w, (vestry_options){.scope = always_ann, .hooks = {all_open, all_close, n}});
+  world_begin(w,
+              (vestry_options){.scope = always_ann, .hooks = {.on_open = all_open, .on_close = all_close, .ctx = n}});
   n->v = w->v;
   assert_int_equal(vestry_effect(w->v, "connection", connection_effect, n), VESTRY_OK);
   assert_int_equal(vestry_effect(w->v, "sse-closed", closed_effect, n), VESTRY_OK);
@@ -149,7 +150,7 @@ static void opening_and_closing_are_told_in_order(void **state) {
   notes n = {.text = ""};
   begin_noting(&w, &n);
   wire r = {0};
-  wire_plan(&w, &r, &(plan){.keep = true, .hooks = {own_open, own_close, &n}});
+  wire_plan(&w, &r, &(plan){.keep = true, .hooks = {.on_open = own_open, .on_close = own_close, .ctx = &n}});
   assert_string_equal(n.text, "own-open all-open connection ");
   n.text[0] = '\0';
   wire_hang_up(&w, &r);
@@ -165,7 +166,7 @@ static void a_stream_that_never_opened_is_closed_too(void **state) {
   notes n = {.text = ""};
   begin_noting(&w, &n);
   wire r = {.open_io = VESTRY_IO_HANGUP};
-  wire_plan(&w, &r, &(plan){.keep = true, .hooks = {own_open, own_close, &n}});
+  wire_plan(&w, &r, &(plan){.keep = true, .hooks = {.on_open = own_open, .on_close = own_close, .ctx = &n}});
   assert_string_equal(n.text, "[ own-close:hangup all-close sse-closed:hangup ] ");
   world_end(&w);
   wire_finish(&r);
@@ -184,11 +185,64 @@ static void of_a_stream_that_was_given_up_only_its_hooks_hear(void **state) {
   assert_int_equal(vestry_intercept(w.v, &(vestry_interceptor){"refuse", VESTRY_PHASE_CONNECT, NULL, refuse, NULL}),
                    VESTRY_OK);
   wire r = {0};
-  wire_plan(&w, &r, &(plan){.keep = true, .hooks = {own_open, own_close, &n}});
+  wire_plan(&w, &r, &(plan){.keep = true, .hooks = {.on_open = own_open, .on_close = own_close, .ctx = &n}});
   assert_int_equal(r.status, 409);
   assert_string_equal(n.text, "[ own-close:closed all-close ] ");
   world_end(&w);
   wire_finish(&r);
+}
+
+/* C9: the reply's on_error hook and the instance's are both told of a refusal, by whatever way it comes. */
+typedef struct verdicts {
+  vestry_verdict own, all;
+  int own_told, all_told;
+  vestry_err last;
+} verdicts;
+
+static vestry_verdict own_error(vestry_connection *connection, vestry_err error, void *ctx) {
+  (void)connection;
+  verdicts *v = ctx;
+  assert_int_equal(v->all_told, v->own_told++); /* its own first */
+  v->last = error;
+  return v->own;
+}
+
+static vestry_verdict all_error(vestry_connection *connection, vestry_err error, void *ctx) {
+  (void)connection;
+  verdicts *v = ctx;
+  v->all_told++;
+  assert_int_equal(error, v->last);
+  return v->all;
+}
+
+static void c9_on_error_of_reply_and_instance(void **state) {
+  (void)state;
+  static const struct {
+    vestry_verdict own, all;
+    bool goes_on;
+  } rows[] = {
+      {VESTRY_VERDICT_DEFAULT, VESTRY_VERDICT_DEFAULT, false},
+      {VESTRY_VERDICT_DEFAULT, VESTRY_VERDICT_GO_ON, true},
+      {VESTRY_VERDICT_GO_ON, VESTRY_VERDICT_CLOSE, true},
+      {VESTRY_VERDICT_CLOSE, VESTRY_VERDICT_GO_ON, false},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    world w;
+    verdicts v = {.own = rows[i].own, .all = rows[i].all};
+    world_begin(&w, (vestry_options){.hooks = {.on_error = all_error, .ctx = &v}, .connection.max_queued_count = 1});
+    wire r = {0};
+    wire_plan(&w, &r, &(plan){.keep = true, .key = "a", .hooks = {.on_error = own_error, .ctx = &v}});
+    vestry_err error = vestry_dispatch(w.v, NOWHERE, ROOM("a"), "[[s,{s:i}],[s,{s:i}]]", "patch-signals", "n", 1,
+                                       "patch-signals", "n", 2);
+    assert_int_equal(error, VESTRY_FULL);
+    assert_int_equal(v.own_told, 1);
+    assert_int_equal(v.all_told, 1);
+    world_settle(&w);
+    assert_int_equal(wire_count(&r, "{\"n\":1}"), rows[i].goes_on ? 1 : 0); /* an abort discards */
+    assert_int_equal(r.cause, rows[i].goes_on ? VESTRY_CAUSE_NONE : VESTRY_CAUSE_FULL);
+    world_end(&w);
+    wire_finish(&r);
+  }
 }
 
 /* A page's close tells another page: hooks that dispatch, by key and by connection, also during the stop. */
@@ -204,7 +258,7 @@ static void hooks_may_dispatch(void **state) {
   (void)state;
   world w;
   notes n = {.text = ""};
-  world_begin(&w, (vestry_options){.hooks = {NULL, tell_the_others, &n}});
+  world_begin(&w, (vestry_options){.hooks = {.on_close = tell_the_others, .ctx = &n}});
   n.v = w.v;
   wire a = {0}, b = {0}, c = {0};
   wire_plan(&w, &a, &(plan){.keep = true, .key = "a"});
@@ -371,6 +425,7 @@ int main(void) {
       cmocka_unit_test(opening_and_closing_are_told_in_order),
       cmocka_unit_test(a_stream_that_never_opened_is_closed_too),
       cmocka_unit_test(of_a_stream_that_was_given_up_only_its_hooks_hear),
+      cmocka_unit_test(c9_on_error_of_reply_and_instance),
       cmocka_unit_test(hooks_may_dispatch),
       cmocka_unit_test(a_purge_hook_may_do_everything),
       cmocka_unit_test(timers_dispatch_with_no_request),

@@ -13,13 +13,31 @@ static vestry_err two(vestry_dispatch_context *context, const json_t *args, void
   return VESTRY_FAILED;
 }
 
+static vestry_err act(const json_t *state, const json_t *args, json_t **ret_effects, void *ctx) {
+  (void)state, (void)args, (void)ret_effects, (void)ctx;
+  return VESTRY_OK;
+}
+
+static vestry_err stand_in(const json_t *data, const json_t *args, json_t **ret_value, void *ctx) {
+  (void)data, (void)args, (void)ret_value, (void)ctx;
+  return VESTRY_OK;
+}
+
 static vestry_err side(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
   (void)context, (void)effect, (void)ctx;
   return VESTRY_OK;
 }
 
-static vestry_err set(vsi_names *names, vsi_kind kind, const char *name, vestry_effect_fn effect) {
-  return vsi_names_set(names, name, &(vsi_entry){.kind = kind, .fn.effect = effect});
+static vestry_err set(vsi_names *names, const char *name, vestry_effect_fn effect) {
+  return vsi_names_set(names, name, &(vsi_entry){.kind = VSI_KIND_EFFECT, .fn.effect = effect});
+}
+
+static const vsi_entry *performed(const vsi_names *names, const char *name) {
+  return vsi_names_performed(names, name, strlen(name));
+}
+
+static const vsi_entry *replaced(const vsi_names *names, const char *name) {
+  return vsi_names_replaced(names, name, strlen(name));
 }
 
 static void the_last_registered_wins(void **state) {
@@ -28,29 +46,77 @@ static void the_last_registered_wins(void **state) {
   test_host_init(&th);
   vsi_names names;
   vsi_names_init(&names, &th.host);
-  assert_null(vsi_names_find(&names, VSI_KIND_EFFECT, "a"));
-  assert_int_equal(set(&names, VSI_KIND_EFFECT, "a", one), VESTRY_OK);
-  assert_true(vsi_names_find(&names, VSI_KIND_EFFECT, "a")->fn.effect == one);
+  assert_null(performed(&names, "a"));
+  assert_int_equal(set(&names, "a", one), VESTRY_OK);
+  assert_true(performed(&names, "a")->fn.effect == one);
   char name[] = "a"; /* copied: what it is set with may change */
-  assert_int_equal(set(&names, VSI_KIND_EFFECT, name, two), VESTRY_OK);
+  assert_int_equal(set(&names, name, two), VESTRY_OK);
   name[0] = 'b';
-  assert_true(vsi_names_find(&names, VSI_KIND_EFFECT, "a")->fn.effect == two);
-  assert_null(vsi_names_find(&names, VSI_KIND_EFFECT, "b"));
+  assert_true(performed(&names, "a")->fn.effect == two);
+  assert_null(performed(&names, "b"));
   assert_int_equal(names.used_count, 1);
   vsi_names_finish(&names);
   test_host_assert_clean(&th);
 }
 
-static void kinds_do_not_mix(void **state) {
+/* What heads an effect or action means one of the two; a placeholder of that name stands beside it. */
+static void an_action_takes_the_place_of_an_effect(void **state) {
   (void)state;
   vsi_names names;
   vsi_names_init(&names, vestry_host_default());
-  assert_int_equal(set(&names, VSI_KIND_EFFECT, "a", one), VESTRY_OK);
-  assert_null(vsi_names_find(&names, VSI_KIND_ACTION, "a"));
-  assert_int_equal(set(&names, VSI_KIND_ACTION, "a", two), VESTRY_OK);
-  assert_true(vsi_names_find(&names, VSI_KIND_EFFECT, "a")->fn.effect == one);
-  assert_true(vsi_names_find(&names, VSI_KIND_ACTION, "a")->fn.effect == two);
-  assert_null(vsi_names_find(&names, VSI_KIND_PLACEHOLDER, "a"));
+  assert_int_equal(set(&names, "a", one), VESTRY_OK);
+  assert_null(replaced(&names, "a"));
+  vsi_entry placeholder = {.kind = VSI_KIND_PLACEHOLDER, .fn.placeholder = stand_in};
+  assert_int_equal(vsi_names_set(&names, "a", &placeholder), VESTRY_OK);
+  assert_true(performed(&names, "a")->fn.effect == one);
+  assert_int_equal(vsi_names_set(&names, "a", &(vsi_entry){.kind = VSI_KIND_ACTION, .fn.action = act}), VESTRY_OK);
+  assert_int_equal(performed(&names, "a")->kind, VSI_KIND_ACTION);
+  assert_true(performed(&names, "a")->fn.action == act);
+  assert_true(replaced(&names, "a")->fn.placeholder == stand_in);
+  assert_int_equal(vsi_names_set(&names, "a", &(vsi_entry){.kind = VSI_KIND_QUOTE}), VESTRY_OK);
+  assert_int_equal(replaced(&names, "a")->kind, VSI_KIND_QUOTE);
+  assert_int_equal(set(&names, "a", two), VESTRY_OK);
+  assert_int_equal(performed(&names, "a")->kind, VSI_KIND_EFFECT);
+  assert_int_equal(vsi_names_set(&names, "b", &placeholder), VESTRY_OK);
+  assert_null(performed(&names, "b"));
+  assert_int_equal(names.used_count, 2);
+  vsi_names_finish(&names);
+}
+
+/* Names of all lengths around those of a word, that differ in one byte only: each is found, as itself. */
+static void names_are_found_as_themselves(void **state) {
+  (void)state;
+  vsi_names names;
+  vsi_names_init(&names, vestry_host_default());
+  char name[VSI_NAME_MAX_BYTES + 2];
+  for (int odd = 0; odd < 2; odd++)
+    for (size_t len = 1; len <= 40; len++)
+      for (size_t at = 0; at < len; at++) {
+        memset(name, 'a', len);
+        name[len] = '\0';
+        name[at] = odd ? 'c' : 'b';
+        assert_int_equal(set(&names, name, odd ? two : one), VESTRY_OK);
+      }
+  for (int odd = 0; odd < 2; odd++)
+    for (size_t len = 1; len <= 40; len++)
+      for (size_t at = 0; at < len; at++) {
+        memset(name, 'a', sizeof name); /* what is behind the name is not part of it */
+        name[at] = odd ? 'c' : 'b';
+        const vsi_entry *found = vsi_names_performed(&names, name, len);
+        assert_non_null(found);
+        assert_true(found->fn.effect == (odd ? two : one));
+        name[at] = 'd';
+        assert_null(vsi_names_performed(&names, name, len));
+      }
+  assert_null(vsi_names_performed(&names, "b", 0));
+  assert_null(vsi_names_performed(&names, "b\0", 2));
+  memset(name, 'a', sizeof name);
+  name[VSI_NAME_MAX_BYTES + 1] = '\0';
+  assert_int_equal(set(&names, name, one), VESTRY_INVALID);
+  assert_null(vsi_names_performed(&names, name, VSI_NAME_MAX_BYTES + 1));
+  name[VSI_NAME_MAX_BYTES] = '\0';
+  assert_int_equal(set(&names, name, one), VESTRY_OK);
+  assert_non_null(vsi_names_performed(&names, name, VSI_NAME_MAX_BYTES));
   vsi_names_finish(&names);
 }
 
@@ -63,13 +129,13 @@ static vestry_err fill(test_host *th, void *ctx) {
   for (; !error && count < 300; count++) {
     char name[32];
     snprintf(name, sizeof name, "effect-%d", count);
-    error = set(&names, VSI_KIND_EFFECT, name, count % 2 ? one : two);
+    error = set(&names, name, count % 2 ? one : two);
     if (error) count--;
   }
   for (int i = 0; i < 300; i++) { /* those that were set are there, and no others */
     char name[32];
     snprintf(name, sizeof name, "effect-%d", i);
-    const vsi_entry *found = vsi_names_find(&names, VSI_KIND_EFFECT, name);
+    const vsi_entry *found = performed(&names, name);
     assert_int_equal(found != NULL, i < count);
     if (found) assert_true(found->fn.effect == (i % 2 ? one : two));
   }
@@ -77,6 +143,37 @@ static vestry_err fill(test_host *th, void *ctx) {
     error = vsi_names_intercept(&names, &(vestry_interceptor){"x", VESTRY_PHASE_EFFECT, side, NULL, NULL});
   vsi_names_finish(&names);
   return error;
+}
+
+/* Adding to names that are there: all of it, or nothing. */
+static vestry_err add(test_host *th, void *ctx) {
+  (void)ctx;
+  vsi_names more, names;
+  vsi_names_init(&more, vestry_host_default());
+  vsi_names_init(&names, &th->host);
+  assert_int_equal(set(&more, "a", two), VESTRY_OK);
+  assert_int_equal(set(&more, "b", two), VESTRY_OK);
+  assert_int_equal(vsi_names_intercept(&more, &(vestry_interceptor){"y", VESTRY_PHASE_EFFECT, side, NULL, NULL}),
+                   VESTRY_OK);
+  vestry_err error = set(&names, "a", one);
+  if (!error) error = vsi_names_intercept(&names, &(vestry_interceptor){"x", VESTRY_PHASE_EFFECT, side, NULL, NULL});
+  if (!error) {
+    error = vsi_names_add(&names, &more);
+    vsi_interceptors *phase = &names.phases[VESTRY_PHASE_EFFECT];
+    assert_int_equal(names.used_count, error ? 1 : 2);
+    assert_true(performed(&names, "a")->fn.effect == (error ? one : two));
+    assert_int_equal(phase->count, error ? 1 : 2);
+    assert_string_equal(phase->items[0].name, "x");
+    if (!error) assert_string_equal(phase->items[1].name, "y");
+  }
+  vsi_names_finish(&more);
+  vsi_names_finish(&names);
+  return error;
+}
+
+static void adding_survives_every_allocation_failure(void **state) {
+  (void)state;
+  test_host_fail_each(add, NULL, false);
 }
 
 static void grows_and_survives_every_allocation_failure(void **state) {
@@ -88,8 +185,8 @@ static void refuses_what_is_no_registration(void **state) {
   (void)state;
   vsi_names names;
   vsi_names_init(&names, vestry_host_default());
-  assert_int_equal(set(&names, VSI_KIND_EFFECT, NULL, one), VESTRY_INVALID);
-  assert_int_equal(set(&names, VSI_KIND_EFFECT, "", one), VESTRY_INVALID);
+  assert_int_equal(set(&names, NULL, one), VESTRY_INVALID);
+  assert_int_equal(set(&names, "", one), VESTRY_INVALID);
   const vestry_interceptor cases[] = {
       {NULL, VESTRY_PHASE_EFFECT, side, side, NULL},
       {"", VESTRY_PHASE_EFFECT, side, side, NULL},
@@ -98,14 +195,16 @@ static void refuses_what_is_no_registration(void **state) {
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
     assert_int_equal(vsi_names_intercept(&names, &cases[i]), VESTRY_INVALID);
-  assert_int_equal(names.interceptors_count, 0);
+  for (size_t i = 0; i < VSI_PHASES; i++) assert_int_equal(names.phases[i].count, 0);
   vsi_names_finish(&names);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_last_registered_wins),
-      cmocka_unit_test(kinds_do_not_mix),
+      cmocka_unit_test(an_action_takes_the_place_of_an_effect),
+      cmocka_unit_test(names_are_found_as_themselves),
+      cmocka_unit_test(adding_survives_every_allocation_failure),
       cmocka_unit_test(grows_and_survives_every_allocation_failure),
       cmocka_unit_test(refuses_what_is_no_registration),
   };

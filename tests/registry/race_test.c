@@ -195,7 +195,7 @@ static void weather_the_storm(uint32_t seed, bool stop_early) {
   world_begin(&s.w, (vestry_options){.threads_count = 2,
                                      .max_count = 16,
                                      .idle_ms = 500,
-                                     .hooks = {storm_open, storm_close, &s},
+                                     .hooks = {.on_open = storm_open, .on_close = storm_close, .ctx = &s},
                                      .connection = {.heartbeat_ms = VESTRY_NEVER_MS}});
   s.w.th.host.log = NULL; /* the test host's keeps the last line, for one thread */
   sailor sailors[SERVERS + DISPATCHERS];

@@ -117,8 +117,10 @@ static void effects_are_arrays_headed_by_a_name(void **state) {
   assert_int_equal(vestry_reply_execute_script(&reply, "f()"), VESTRY_OK);
   assert_true(vsi_reply_is_stream(&reply));
   char *dump = json_dumps(reply.effects, JSON_COMPACT);
-  assert_string_equal(dump, "[[\"a\",1],[\"patch-signals\",{\"x\":{\"y\":true}}],[\"patch-elements\",\"<p>\\\"</p>\"],"
-                            "[\"execute-script\",\"f()\"]]");
+  assert_string_equal(
+      dump,
+      "[[\"a\",1],[\"patch-signals\",[\"vestry/quote\",{\"x\":{\"y\":true}}]],[\"patch-elements\",\"<p>\\\"</p>\"],"
+      "[\"execute-script\",\"f()\"]]");
   free(dump);
   vsi_reply_finish(&reply);
 }

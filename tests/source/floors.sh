@@ -7,9 +7,14 @@ find include src examples bench -name '*.[ch]' | sort | xargs awk '
 BEGIN {
   level["base"] = 0; level["runtime"] = level["event"] = 1; level["store"] = level["stream"] = 2
   level["registry"] = 3; level["adapter"] = 5; level["all"] = 6
-  headers["base"] = "error cause host version"; headers["runtime"] = "runtime"; headers["event"] = "event signals"
-  headers["store"] = "key store"; headers["stream"] = "connection transport profile channel"
-  headers["registry"] = "registry request adapter"; headers["adapter"] = "memory civetweb"; headers["all"] = "vestry"
+  headers["base"] = "cause error host version"
+  headers["runtime"] = "runtime"
+  headers["event"] = "action event html script selector signals"
+  headers["store"] = "key store"
+  headers["stream"] = "batch bus channel connection profile transport"
+  headers["registry"] = "adapter dispatch effects registry repository request"
+  headers["adapter"] = "civetweb memory"
+  headers["all"] = "vestry"
   for (floor in headers) {
     n = split(headers[floor], names, " ")
     for (i = 1; i <= n; i++) home["vestry/" names[i] ".h"] = floor

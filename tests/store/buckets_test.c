@@ -18,10 +18,12 @@ static _Alignas(64) vsi_slot slots[MOST];
 static uint64_t hashes[MOST];
 static bool linked[MOST];
 
+static const vsi_keyed_hash keyed = {.siphash = {1, 2}};
+
 /* Slot i is under the key that is its number, with a hash of the test's choice. */
 static vsi_probe probe_of(uint32_t number, uint64_t hash) {
   vsi_probe probe;
-  vsi_probe_init(&probe, (vsi_siphash_key){1, 2}, (unsigned char *)&number, sizeof number);
+  vsi_probe_init(&probe, &keyed, (unsigned char *)&number, sizeof number);
   probe.hash = hash;
   return probe;
 }
@@ -123,7 +125,7 @@ static void no_operation_moves_much(void **state) {
     uint32_t before = buckets.moved;
     bool was_moving = atomic_load(&buckets.old) != NULL;
     assert_int_equal(add(i), VESTRY_OK);
-    if (was_moving && atomic_load(&buckets.old)) assert_in_range(buckets.moved - before, 1, 8);
+    if (was_moving && atomic_load(&buckets.old)) assert_in_range(buckets.moved - before, 1, 16);
   }
   end_index();
 }
@@ -230,10 +232,10 @@ static void long_keys_are_compared_to_their_end(void **state) {
   }
   for (size_t i = 0; i < 3; i++) {
     vsi_probe probe;
-    vsi_probe_init(&probe, (vsi_siphash_key){1, 2}, texts[i], outsides[i]->len);
+    vsi_probe_init(&probe, &keyed, texts[i], outsides[i]->len);
     probe.hash = hashes[i];
     assert_ptr_equal(vsi_buckets_find(&buckets, &probe), &slots[i]);
-    vsi_probe_init(&probe, (vsi_siphash_key){1, 2}, texts[i], outsides[i]->len - 2);
+    vsi_probe_init(&probe, &keyed, texts[i], outsides[i]->len - 2);
     probe.hash = hashes[i];
     assert_null(vsi_buckets_find(&buckets, &probe));
   }

@@ -17,8 +17,8 @@ static void open_seeded(const store_kind *kind, uint64_t seed) {
   assert_int_equal(w.store->table->shards_count, 1);
 }
 
-/* Keys that all have their home in the same 256th of an index, under this hash key. */
-static void choose_keys(vsi_siphash_key hash_key) {
+/* Keys that all have their home in the same 256th of an index, under this hash. */
+static void choose_keys(const vsi_keyed_hash *hash) {
   uint64_t number = 0;
   for (size_t i = 0; i < COUNT; number++) {
     snprintf(keys[i], sizeof keys[i], "user %llu", (unsigned long long)number);
@@ -26,7 +26,7 @@ static void choose_keys(vsi_siphash_key hash_key) {
     vestry_key key = vestry_key_string(keys[i]);
     assert_int_equal(vsi_scoped_key_init(&scoped, vestry_host_default(), world_scope("s"), &key), VESTRY_OK);
     vsi_probe probe;
-    vsi_probe_init(&probe, hash_key, scoped.key.data, scoped.key.len);
+    vsi_probe_init(&probe, hash, scoped.key.data, scoped.key.len);
     vsi_scoped_key_finish(&scoped);
     i += probe.hash >> (64 - CROWDED_BITS) == 77;
   }
@@ -42,14 +42,14 @@ static size_t longest_probe(void) {
 
 static void keys_that_collide_elsewhere_do_not_here(void **state) {
   open_seeded(*state, 1);
-  vsi_siphash_key known = w.store->table->hash_key;
-  choose_keys(known);
+  vsi_keyed_hash known = w.store->table->hash;
+  choose_keys(&known);
   size_t crowded = longest_probe();
   world_end(&w);
   assert_true(crowded > COUNT / 7 / 2); /* who knows the key can do it */
   for (uint64_t seed = 2; seed < 6; seed++) {
     open_seeded(*state, seed);
-    assert_true(w.store->table->hash_key.k0 != known.k0 && w.store->table->hash_key.k1 != known.k1);
+    assert_true(memcmp(&w.store->table->hash, &known, sizeof known) != 0);
     size_t probe = longest_probe();
     world_end(&w);
     assert_in_range(probe, 1, 6);
@@ -57,7 +57,9 @@ static void keys_that_collide_elsewhere_do_not_here(void **state) {
 }
 
 static void keys_that_collide_without_a_key_do_not_here(void **state) {
-  choose_keys((vsi_siphash_key){0, 0});
+  vsi_keyed_hash none;
+  vsi_keyed_hash_load(&none, (unsigned char[VSI_KEYED_HASH_SECRET_BYTES]){0});
+  choose_keys(&none);
   open_seeded(*state, 7);
   size_t probe = longest_probe();
   world_end(&w);

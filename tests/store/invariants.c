@@ -60,7 +60,7 @@ static void check_index(check *c) {
   for (size_t i = 0; i < c->keys_count; i++) {
     vestry_slice key = vsi_slot_key(c->keys[i]);
     vsi_probe probe;
-    vsi_probe_init(&probe, c->table->hash_key, key.data, key.len);
+    vsi_probe_init(&probe, &c->table->hash, key.data, key.len);
     assert_int_equal(c->keys[i]->hash, (uint32_t)(probe.hash >> 32));
     assert_ptr_equal(vsi_table_shard(c->table, &probe), c->shard);
     assert_ptr_equal(vsi_buckets_find(buckets, &probe), c->keys[i]); /* so no key is there twice */

@@ -1,4 +1,4 @@
-#include "store/linear.h"
+#include "store/history.h"
 
 #include <pthread.h>
 #include <sched.h>

@@ -1,30 +1,13 @@
-/* What the LRU store does besides the contract: who has to go, when, and why.
- *
- * It counts time in ticks, of 1 ms for all times that are used here but the default of ten minutes, where a tick is
- * 150 ms. What is due leaves never early, and two ticks late at most. (The naive store is on time.) */
+/* What the LRU store does besides the contract: who has to go, and what is left. (When: expiry_test.c.) Uses a tick
+ * apart are told apart. */
 #include "store/world.h"
 
 static world w;
 
-#define MS UINT64_C(1000000)
-enum { LATE_MS = 2, DEFAULT_TICK_MS = 150 };
-
-static uint64_t now_ns(void) {
-  return atomic_load(&w.th->now_ns);
-}
+enum { TICK_MS = 150 };
 
 static void advance_ms(uint64_t ms) {
   test_host_advance_ms(w.th, ms);
-}
-
-/* So that it is over, by any store's clock. */
-static void outlast_ms(uint64_t ms) {
-  advance_ms(ms + LATE_MS);
-}
-
-/* A tick's answer: when something is due that must not go before `due_ns`. */
-static void assert_deadline(uint64_t deadline_ns, uint64_t due_ns) {
-  assert_in_range(deadline_ns, due_ns, due_ns + LATE_MS * MS);
 }
 
 /* Exactly this one left since the last look, for this cause. */
@@ -34,217 +17,15 @@ static void assert_left(const value *v, vestry_cause cause) {
   assert_int_equal(w.exits[0].cause, cause);
 }
 
-/* -------------------------------------------------------------------------------------------- idle expiry (A3) ---- */
-
-static void the_idle_leave_on_time(void **state) {
-  for (uint64_t part_ns = 0; part_ns < MS; part_ns += MS / 7) { /* put somewhere in a tick */
-    world_open(&w, *state, &(vestry_store_options){.idle_ms = 100});
-    assert_int_equal(vestry_store_tick(w.store), UINT64_MAX);
-    atomic_fetch_add(&w.th->now_ns, part_ns);
-    uint64_t start = now_ns();
-    value *v = world_new(&w, VESTRY_KEY(1), NULL);
-    uint64_t deadline = vestry_store_tick(w.store);
-    assert_deadline(deadline, start + 100 * MS);
-    atomic_store(&w.th->now_ns, deadline - 1);
-    assert_int_equal(vestry_store_tick(w.store), deadline);
-    assert_int_equal(world_left(&w), 0);
-    atomic_store(&w.th->now_ns, deadline);
-    assert_int_equal(vestry_store_tick(w.store), UINT64_MAX);
-    assert_left(v, VESTRY_CAUSE_IDLE);
-    world_end(&w);
-  }
-}
-
-static void get_and_put_are_uses(void **state) {
-  world_open(&w, *state, &(vestry_store_options){.idle_ms = 100});
-  value *got = world_new(&w, VESTRY_KEY("got"), NULL), *put = world_new(&w, VESTRY_KEY("put"), NULL);
-  value *left = world_new(&w, VESTRY_KEY("left"), NULL);
-  for (size_t i = 0; i < 5; i++) {
-    advance_ms(60);
-    assert_ptr_equal(world_one(&w, VESTRY_KEY("got")), got);
-    vestry_put_result result = {0};
-    assert_int_equal(world_put(&w, "s", VESTRY_KEY("put"), put, VESTRY_PUT_REPLACE, 0, &result), VESTRY_OK);
-    assert_true(result.refreshed);
-    vestry_store_tick(w.store);
-    if (i == 1) assert_left(left, VESTRY_CAUSE_IDLE);
-  }
-  assert_int_equal(world_left(&w), 0);
-  world_end(&w);
-}
-
-static void a_refused_put_is_no_use(void **state) {
-  world_open(&w, *state, &(vestry_store_options){.idle_ms = 100});
-  value *v = world_new(&w, VESTRY_KEY(1), NULL);
-  advance_ms(60);
-  assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), world_value(&w), VESTRY_PUT_REUSE, 0, NULL), VESTRY_EXISTS);
-  outlast_ms(40);
-  vestry_store_tick(w.store);
-  assert_left(v, VESTRY_CAUSE_IDLE);
-  world_end(&w);
-}
-
-/* No tick came in time: nobody is told of what should be gone. */
-static void the_expired_are_not_found_even_without_a_tick(void **state) {
-  world_open(&w, *state, &(vestry_store_options){.idle_ms = 100});
-  value *v = world_new(&w, VESTRY_KEY(1), NULL);
-  outlast_ms(100);
-  assert_null(world_one(&w, VESTRY_KEY(1)));
-  assert_left(v, VESTRY_CAUSE_IDLE);
-  v = world_new(&w, VESTRY_KEY(1), NULL);
-  outlast_ms(100);
-  vestry_key key = VESTRY_KEY(1);
-  assert_int_equal(vestry_store_remove(w.store, world_scope("s"), &key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_NOT_FOUND);
-  assert_left(v, VESTRY_CAUSE_IDLE);
-  vestry_handle handle;
-  v = world_new(&w, VESTRY_KEY(1), &handle);
-  outlast_ms(100);
-  assert_false(vestry_store_remove_if(w.store, handle, VESTRY_CAUSE_HANGUP));
-  assert_left(v, VESTRY_CAUSE_IDLE);
-  v = world_new(&w, VESTRY_KEY(1), NULL);
-  outlast_ms(100);
-  assert_int_equal(world_listed(&w, NULL), 0); /* A6: no dead keys */
-  vestry_store_tick(w.store);
-  assert_left(v, VESTRY_CAUSE_IDLE);
-  v = world_new(&w, VESTRY_KEY(1), NULL);
-  outlast_ms(100);
-  value *after = world_value(&w); /* REJECT finds nothing there */
-  assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), after, VESTRY_PUT_REJECT, 0, NULL), VESTRY_OK);
-  assert_left(v, VESTRY_CAUSE_IDLE);
-  outlast_ms(100);
-  vestry_put_result again = {0}; /* the same value, but too late to be refreshed */
-  assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), after, VESTRY_PUT_REPLACE, 0, &again), VESTRY_OK);
-  assert_false(again.refreshed);
-  assert_left(after, VESTRY_CAUSE_IDLE);
-  assert_ptr_equal(world_one(&w, VESTRY_KEY(1)), after);
-  world_end(&w);
-}
-
-static void the_default_is_ten_minutes(void **state) {
-  world_open(&w, *state, NULL);
-  value *v = world_new(&w, VESTRY_KEY(1), NULL);
-  uint64_t deadline = vestry_store_tick(w.store);
-  assert_in_range(deadline, now_ns() + 600000 * MS, now_ns() + (600000 + 2 * DEFAULT_TICK_MS) * MS);
-  advance_ms(599999);
-  vestry_store_tick(w.store);
-  assert_int_equal(world_left(&w), 0);
-  atomic_store(&w.th->now_ns, deadline);
-  vestry_store_tick(w.store);
-  assert_left(v, VESTRY_CAUSE_IDLE);
-  world_end(&w);
-}
-
-static void never_means_never(void **state) {
-  world_open(&w, *state,
-             &(vestry_store_options){.idle_ms = VESTRY_NEVER_MS, .lifetime_ms = VESTRY_NEVER_MS, .max_count = 2});
-  value *v = world_new(&w, VESTRY_KEY(1), NULL);
-  assert_int_equal(vestry_store_tick(w.store), UINT64_MAX);
-  atomic_store(&w.th->now_ns, UINT64_MAX); /* the end of the clock */
-  assert_int_equal(vestry_store_tick(w.store), UINT64_MAX);
-  assert_ptr_equal(world_one(&w, VESTRY_KEY(1)), v);
-  assert_int_equal(world_left(&w), 0);
-  world_end(&w);
-}
-
-static void near_the_end_of_the_clock_nothing_wraps(void **state) {
-  world_open(&w, *state, &(vestry_store_options){.idle_ms = 100, .lifetime_ms = 1000});
-  atomic_store(&w.th->now_ns, UINT64_MAX - 50 * MS);
-  value *v = world_new(&w, VESTRY_KEY(1), NULL);
-  assert_int_equal(vestry_store_tick(w.store), UINT64_MAX);
-  assert_ptr_equal(world_one(&w, VESTRY_KEY(1)), v);
-  assert_int_equal(world_left(&w), 0);
-  world_end(&w);
-}
-
-/* ----------------------------------------------------------------------------------------- fixed lifetime (A4) ---- */
-
-static void a_lifetime_counts_from_the_first_put(void **state) {
-  world_open(&w, *state, &(vestry_store_options){.idle_ms = VESTRY_NEVER_MS, .lifetime_ms = 100});
-  value *v = world_new(&w, VESTRY_KEY(1), NULL);
-  for (size_t i = 0; i < 9; i++) {
-    advance_ms(10);
-    assert_ptr_equal(world_one(&w, VESTRY_KEY(1)), v);
-    vestry_put_result result = {0};
-    assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), v, VESTRY_PUT_REPLACE, 0, &result), VESTRY_OK);
-    assert_true(result.refreshed);
-  }
-  outlast_ms(10);
-  assert_null(world_one(&w, VESTRY_KEY(1)));
-  assert_left(v, VESTRY_CAUSE_EXPIRED);
-  world_end(&w);
-}
-
-static void a_new_value_starts_anew(void **state) {
-  world_open(&w, *state, &(vestry_store_options){.idle_ms = VESTRY_NEVER_MS, .lifetime_ms = 100});
-  world_new(&w, VESTRY_KEY(1), NULL);
-  advance_ms(60);
-  value *v = world_new(&w, VESTRY_KEY(1), NULL);
-  assert_int_equal(world_left(&w), 1);
-  advance_ms(60);
-  assert_deadline(vestry_store_tick(w.store), now_ns() + 40 * MS);
-  assert_ptr_equal(world_one(&w, VESTRY_KEY(1)), v);
-  outlast_ms(40);
-  vestry_store_tick(w.store);
-  assert_left(v, VESTRY_CAUSE_EXPIRED);
-  world_end(&w);
-}
-
-static void the_earlier_end_is_the_cause(void **state) {
-  /* few: in one shard, so that there is an order */
-  world_open(&w, *state, &(vestry_store_options){.idle_ms = 50, .lifetime_ms = 100, .max_count = 100});
-  value *idle = world_new(&w, VESTRY_KEY("idle"), NULL), *used = world_new(&w, VESTRY_KEY("used"), NULL);
-  advance_ms(30);
-  world_one(&w, VESTRY_KEY("used"));
-  advance_ms(1000); /* both are long due: each for what came first */
-  vestry_store_tick(w.store);
-  assert_int_equal(world_left(&w), 2);
-  assert_ptr_equal(w.exits[0].value, idle);
-  assert_int_equal(w.exits[0].cause, VESTRY_CAUSE_IDLE);
-  assert_ptr_equal(w.exits[1].value, used);
-  assert_int_equal(w.exits[1].cause, VESTRY_CAUSE_IDLE); /* at 80, before 100 */
-  used = world_new(&w, VESTRY_KEY("used"), NULL);
-  advance_ms(40);
-  world_one(&w, VESTRY_KEY("used"));
-  advance_ms(40);
-  world_one(&w, VESTRY_KEY("used"));
-  outlast_ms(20);
-  vestry_store_tick(w.store);
-  assert_left(used, VESTRY_CAUSE_EXPIRED);
-  value *both = world_new(&w, VESTRY_KEY("both"), NULL);
-  advance_ms(49);
-  world_one(&w, VESTRY_KEY("both"));
-  advance_ms(1);
-  world_one(&w, VESTRY_KEY("both")); /* idle and lifetime now end in the same moment */
-  advance_ms(1000);
-  assert_null(world_one(&w, VESTRY_KEY("both")));
-  assert_left(both, VESTRY_CAUSE_EXPIRED);
-  world_end(&w);
-}
-
-static void values_of_one_key_expire_one_by_one(void **state) {
-  world_open(&w, *state, &(vestry_store_options){.lifetime_ms = 100});
-  value *v[3], *found[3];
-  for (size_t i = 0; i < 3; i++) {
-    v[i] = world_value(&w);
-    assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), v[i], VESTRY_PUT_MANY, 0, NULL), VESTRY_OK);
-    advance_ms(30);
-  }
-  outlast_ms(10);
-  assert_int_equal(world_get(&w, "s", VESTRY_KEY(1), found, 3), 2);
-  assert_ptr_equal(found[0], v[1]);
-  assert_ptr_equal(found[1], v[2]);
-  assert_left(v[0], VESTRY_CAUSE_EXPIRED);
-  world_end(&w);
-}
-
 /* ---------------------------------------------------------------------------------------------- the bound (A5) ---- */
 
 static void the_least_recently_used_goes(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 3});
   value *v[4];
   for (size_t i = 0; i < 3; i++) v[i] = world_new(&w, VESTRY_KEY(i), NULL);
-  advance_ms(DEFAULT_TICK_MS);
+  advance_ms(TICK_MS);
   world_one(&w, VESTRY_KEY(0));
-  advance_ms(DEFAULT_TICK_MS);
+  advance_ms(TICK_MS);
   assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), v[1], VESTRY_PUT_REUSE, 0, NULL), VESTRY_OK); /* refreshed */
   vestry_put_result result = {0};
   v[3] = world_value(&w);
@@ -254,7 +35,7 @@ static void the_least_recently_used_goes(void **state) {
   assert_int_equal(atomic_load(&v[2]->closes), 1);
   world_new(&w, VESTRY_KEY(4), NULL);
   assert_left(v[0], VESTRY_CAUSE_SIZE);
-  advance_ms(DEFAULT_TICK_MS);
+  advance_ms(TICK_MS);
   world_one(&w, VESTRY_KEY(3));
   world_one(&w, VESTRY_KEY(4));
   world_new(&w, VESTRY_KEY(5), NULL);
@@ -275,7 +56,7 @@ static void uses_of_any_kind_keep_what_is_used(void **state) {
   for (size_t i = 0; i < COUNT; i++) world_new(&w, VESTRY_KEY(i), NULL);
   for (size_t k = 0; k < COUNT; k++) {
     size_t i = k * 37 % COUNT; /* in an order that is not the one of the puts */
-    advance_ms(DEFAULT_TICK_MS);
+    advance_ms(TICK_MS);
     vestry_key key = VESTRY_KEY(i);
     value *seen = NULL;
     switch (k % 3) {
@@ -290,7 +71,7 @@ static void uses_of_any_kind_keep_what_is_used(void **state) {
   for (size_t k = 0; k < COUNT; k++) {
     world_new(&w, VESTRY_KEY("new", k), NULL);
     assert_left(&w.values[k * 37 % COUNT], VESTRY_CAUSE_SIZE);
-    advance_ms(DEFAULT_TICK_MS);
+    advance_ms(TICK_MS);
   }
   world_end(&w);
 }
@@ -336,37 +117,13 @@ static void a_victim_can_share_the_key(void **state) {
   world_end(&w);
 }
 
-/* A full store makes room by what is due, if the tick comes in time or it is the oldest. */
-static void the_expired_go_before_a_victim_is_taken(void **state) {
-  world_open(&w, *state, &(vestry_store_options){.max_count = 2, .idle_ms = 1000, .lifetime_ms = 100});
-  value *old = world_new(&w, VESTRY_KEY("old"), NULL);
-  advance_ms(60);
-  value *unused = world_new(&w, VESTRY_KEY("unused"), NULL);
-  advance_ms(30);
-  world_one(&w, VESTRY_KEY("old")); /* the most recently used, but its time is over in 10 ms */
-  outlast_ms(10);
-  vestry_store_tick(w.store);
-  assert_left(old, VESTRY_CAUSE_EXPIRED);
-  vestry_put_result result = {0};
-  value *new = world_value(&w);
-  assert_int_equal(world_put(&w, "s", VESTRY_KEY("new"), new, VESTRY_PUT_REPLACE, 0, &result), VESTRY_OK);
-  assert_int_equal(result.displaced_count, 0);
-  assert_int_equal(world_left(&w), 0);
-  advance_ms(60); /* no tick, but the oldest is looked at, and seen to be due */
-  assert_int_equal(world_put(&w, "s", VESTRY_KEY("newer"), world_value(&w), VESTRY_PUT_REPLACE, 0, &result), VESTRY_OK);
-  assert_int_equal(result.displaced_count, 0);
-  assert_left(unused, VESTRY_CAUSE_EXPIRED);
-  assert_ptr_equal(world_one(&w, VESTRY_KEY("new")), new);
-  world_end(&w);
-}
-
 static void the_default_bound_is_ten_thousand(void **state) {
   world_open(&w, *state, NULL);
   value *v = world_value(&w);
   size_t count = *state == &world_lru ? 10000 : 0; /* the naive one would take minutes */
   for (size_t i = 0; i < count; i++) {
     assert_int_equal(world_put(&w, "s", VESTRY_KEY(i), v, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
-    if (i == 0) advance_ms(DEFAULT_TICK_MS);
+    if (i == 0) advance_ms(TICK_MS);
   }
   assert_int_equal(world_left(&w), 0);
   if (count) {
@@ -397,7 +154,7 @@ static void a_full_scope_evicts_its_own(void **state) {
   value *stranger = world_value(&w), *v[5];
   assert_int_equal(world_put(&w, "t", VESTRY_KEY(0), stranger, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
   for (size_t i = 0; i < 2; i++) v[i] = world_new(&w, VESTRY_KEY(i), NULL);
-  advance_ms(DEFAULT_TICK_MS);
+  advance_ms(TICK_MS);
   world_one(&w, VESTRY_KEY(0));
   v[2] = world_new(&w, VESTRY_KEY(2), NULL);
   assert_left(v[1], VESTRY_CAUSE_SIZE); /* not the stranger, who is less recently used */
@@ -442,127 +199,15 @@ static void a_hook_may_put_into_the_full_store(void **state) {
   world_end(&w);
 }
 
-static void a_long_backlog_leaves_in_one_tick(void **state) {
-  world_open(&w, *state, &(vestry_store_options){.idle_ms = 100});
-  for (size_t i = 0; i < 900; i++) world_new(&w, VESTRY_KEY(i), NULL);
-  advance_ms(200);
-  value *late = world_new(&w, VESTRY_KEY("late"), NULL);
-  assert_deadline(vestry_store_tick(w.store), now_ns() + 100 * MS);
-  assert_int_equal(world_left(&w), 900);
-  for (size_t i = 0; i < 900; i++) assert_int_equal(atomic_load(&w.values[i].cause), VESTRY_CAUSE_IDLE);
-  assert_ptr_equal(world_one(&w, VESTRY_KEY("late")), late);
-  world_end(&w);
-}
-
-/* A host whose clock is not monotonic, against its contract: nothing is lost, nobody waits for ever, and when the clock
- * has come to where it was, all is as before. */
-static void a_clock_that_jumps_back_loses_nothing(void **state) {
-  (void)state;
-  static const uint64_t jumps_ms[] = {1, 50, 4000, 5000, 100000, 3600000};
-  for (size_t j = 0; j < sizeof jumps_ms / sizeof *jumps_ms; j++) {
-    world_open(&w, &world_lru, &(vestry_store_options){.max_count = 3, .idle_ms = 100, .lifetime_ms = 1000});
-    vestry_store_tick(w.store);
-    uint64_t start = now_ns();
-    advance_ms(jumps_ms[j]);
-    value *before = world_new(&w, VESTRY_KEY(1), NULL);
-    world_new(&w, VESTRY_KEY(2), NULL);
-    atomic_store(&w.th->now_ns, start);
-    assert_ptr_equal(world_one(&w, VESTRY_KEY(1)), before);
-    world_new(&w, VESTRY_KEY(3), NULL);
-    assert_int_equal(world_stats(&w).live, 3);
-    for (size_t i = 0; i < 10; i++) {
-      value *new = world_new(&w, VESTRY_KEY(4 + i % 3), NULL);
-      assert_in_range(world_stats(&w).live, 1, 3);
-      advance_ms(40);
-      vestry_store_tick(w.store); /* ends, also when what it looks at seems to be of the future */
-      assert_ptr_equal(world_one(&w, VESTRY_KEY(4 + i % 3)), new);
-    }
-    atomic_store(&w.th->now_ns, start + (jumps_ms[j] + 400 + 1000 + LATE_MS) * MS);
-    assert_int_equal(vestry_store_tick(w.store), UINT64_MAX);
-    assert_int_equal(world_stats(&w).live, 0);
-    world_end(&w);
-  }
-}
-
-/* A reader that was held up between the clock and its note of use: its late note takes no later use back. */
-static uint64_t late_reader_ns;
-static uint64_t late_clock(void *ctx) {
-  return late_reader_ns ? late_reader_ns : atomic_load(&((test_host *)ctx)->now_ns);
-}
-
-static void a_use_noted_late_takes_nothing_back(void **state) {
-  (void)state;
-  test_host_init(&w.own_host);
-  w.own_host.host.now_ns = late_clock;
-  late_reader_ns = 0;
-  assert_int_equal(world_try_open(&w, &w.own_host, &world_lru, &(vestry_store_options){.idle_ms = 100}), VESTRY_OK);
-  value *v = world_new(&w, VESTRY_KEY(1), NULL);
-  uint64_t before = now_ns();
-  advance_ms(90);
-  assert_ptr_equal(world_one(&w, VESTRY_KEY(1)), v);
-  late_reader_ns = before;
-  assert_ptr_equal(world_one(&w, VESTRY_KEY(1)), v);
-  late_reader_ns = 0;
-  advance_ms(90);
-  vestry_store_tick(w.store);
-  assert_ptr_equal(world_one(&w, VESTRY_KEY(1)), v);
-  outlast_ms(100);
-  vestry_store_tick(w.store);
-  assert_left(v, VESTRY_CAUSE_IDLE);
-  world_end(&w);
-}
-
-/* By a clock that is behind by up to 10 ms, and not always by as much. */
-static uint64_t lag_ns;
-static uint64_t coarse_clock(void *ctx) {
-  return atomic_load(&((test_host *)ctx)->now_ns) - lag_ns;
-}
-
-static void the_coarse_clock_makes_nobody_leave_early(void **state) {
-  (void)state;
-  uint64_t tick_ns = 25 * MS, idle_ms = 100000;
-  for (uint64_t part = 0; part < 40; part++) {
-    test_host_init(&w.own_host);
-    w.own_host.host.coarse_ns = coarse_clock;
-    lag_ns = 0;
-    assert_int_equal(world_try_open(&w, &w.own_host, &world_lru, &(vestry_store_options){.idle_ms = idle_ms}),
-                     VESTRY_OK);
-    atomic_fetch_add(&w.th->now_ns, part * tick_ns / 20);
-    lag_ns = part % 2 ? 10 * MS : 0;
-    uint64_t start = now_ns();
-    value *v = world_new(&w, VESTRY_KEY(1), NULL);
-    uint64_t deadline = vestry_store_tick(w.store);
-    lag_ns = part % 3 ? 0 : 10 * MS;
-    assert_in_range(deadline, start + idle_ms * MS, start + idle_ms * MS + 2 * tick_ns);
-    atomic_store(&w.th->now_ns, start + idle_ms * MS - 1);
-    vestry_store_tick(w.store);
-    assert_int_equal(world_listed(&w, NULL), 1);
-    assert_int_equal(world_left(&w), 0);
-    atomic_store(&w.th->now_ns, deadline);
-    assert_int_equal(vestry_store_tick(w.store), UINT64_MAX);
-    assert_left(v, VESTRY_CAUSE_IDLE);
-    world_end(&w);
-  }
-}
-
 #define TEST(function, kind) cmocka_unit_test_prestate(function, (void *)&kind)
 #define TESTS(kind)                                                                                                    \
-  TEST(the_idle_leave_on_time, kind), TEST(get_and_put_are_uses, kind), TEST(a_refused_put_is_no_use, kind),           \
-      TEST(the_expired_are_not_found_even_without_a_tick, kind), TEST(the_default_is_ten_minutes, kind),               \
-      TEST(never_means_never, kind), TEST(near_the_end_of_the_clock_nothing_wraps, kind),                              \
-      TEST(a_lifetime_counts_from_the_first_put, kind), TEST(a_new_value_starts_anew, kind),                           \
-      TEST(the_earlier_end_is_the_cause, kind), TEST(values_of_one_key_expire_one_by_one, kind),                       \
-      TEST(the_least_recently_used_goes, kind), TEST(uses_of_any_kind_keep_what_is_used, kind),                        \
+  TEST(the_least_recently_used_goes, kind), TEST(uses_of_any_kind_keep_what_is_used, kind),                            \
       TEST(replacing_in_a_full_store_evicts_nobody, kind), TEST(the_newcomer_is_never_the_victim, kind),               \
-      TEST(a_victim_can_share_the_key, kind), TEST(the_expired_go_before_a_victim_is_taken, kind),                     \
-      TEST(the_default_bound_is_ten_thousand, kind), TEST(what_leaves_is_reclaimed, kind),                             \
-      TEST(a_full_scope_evicts_its_own, kind), TEST(scope_and_store_are_bounded_together, kind),                       \
-      TEST(a_hook_may_put_into_the_full_store, kind), TEST(a_long_backlog_leaves_in_one_tick, kind)
+      TEST(a_victim_can_share_the_key, kind), TEST(the_default_bound_is_ten_thousand, kind),                           \
+      TEST(what_leaves_is_reclaimed, kind), TEST(a_full_scope_evicts_its_own, kind),                                   \
+      TEST(scope_and_store_are_bounded_together, kind), TEST(a_hook_may_put_into_the_full_store, kind)
 
 int main(void) {
-  const struct CMUnitTest tests[] = {TESTS(world_lru), TESTS(world_naive_lru),
-                                     cmocka_unit_test(a_clock_that_jumps_back_loses_nothing),
-                                     cmocka_unit_test(a_use_noted_late_takes_nothing_back),
-                                     cmocka_unit_test(the_coarse_clock_makes_nobody_leave_early)};
+  const struct CMUnitTest tests[] = {TESTS(world_lru), TESTS(world_naive_lru)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -552,8 +552,7 @@ model *model_open(const model_setting *setting) {
   m->idle_ns = evicts ? span_ns(options->idle_ms) : UINT64_MAX;
   m->lifetime_ns = evicts && options->lifetime_ms ? span_ns(options->lifetime_ms) : UINT64_MAX;
   uint64_t shorter = m->idle_ns < m->lifetime_ns ? m->idle_ns : m->lifetime_ns;
-  m->tick_ns = shorter == UINT64_MAX ? 150 * MS : shorter / 4000;
-  if (m->tick_ns < MS) m->tick_ns = MS;
+  m->tick_ns = shorter == UINT64_MAX ? 150 * MS : (shorter / 4080 / MS + 1) * MS;
   m->late_ns = 2 * m->tick_ns + setting->coarse_lag_ms * MS;
   test_host_init(&m->world.own_host);
   coarse_lag_ns = setting->coarse_lag_ms * MS;
@@ -561,7 +560,7 @@ model *model_open(const model_setting *setting) {
   assert_int_equal(world_try_open(&m->world, &m->world.own_host, setting->kind, options), VESTRY_OK);
   m->world.on_purge = on_purge;
   m->clock_ns = coarse_lag_ns && m->tick_ns >= 20 * MS ? coarse_ns : m->world.own_host.host.now_ns;
-  m->origin_ns = now_ns(m);
+  m->origin_ns = now_ns(m) / MS * MS;
   for (size_t v = 0; v < VALUES; v++) world_value(&m->world);
   for (size_t i = 0; i < setting->prefill_count; i++) prefill(m, i);
   check_stats(m);

@@ -79,7 +79,7 @@ static void only_the_living_are_found(void **state) {
 static void no_stay_is_like_another(void **state) {
   (void)state;
   open_slab(false);
-  enum { MOST = 1500, NUMBERS = 4096 };
+  enum { MOST = 9000, NUMBERS = 16384 };
   static vsi_slot *taken[MOST];
   static uint32_t last[NUMBERS];
   memset(last, 0, sizeof last);

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "runtime/random.h"
+#include "store/table.h"
 #include "store/world.h"
 
 enum { THREADS = 8, ROUNDS = 3, STEPS = 900, KEYS = 60, VALUES = 200, HANDLES = 64 };
@@ -117,6 +118,7 @@ static void stress(const store_kind *kind, vestry_store_options options) {
   for (size_t i = 0; i < VALUES; i++) world_value(&w);
   for (size_t i = 0; i < HANDLES; i++) atomic_store(&handles[i], 0);
   w.on_purge = meddle;
+  if (seed % 4 == 0) w.store->table->sections.asymmetric = false; /* as where the kernel makes no barriers for others */
   pthread_barrier_init(&barrier, NULL, THREADS + 1);
   pthread_t threads[THREADS];
   size_t numbers[THREADS];

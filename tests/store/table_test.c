@@ -243,7 +243,7 @@ static uint32_t shard_of(vestry_key key) {
   vsi_scoped_key scoped;
   assert_int_equal(vsi_scoped_key_init(&scoped, &w.th->host, world_scope("s"), &key), VESTRY_OK);
   vsi_probe probe;
-  vsi_probe_init(&probe, table()->hash_key, scoped.key.data, scoped.key.len);
+  vsi_probe_init(&probe, &table()->hash, scoped.key.data, scoped.key.len);
   vsi_scoped_key_finish(&scoped);
   return vsi_table_shard(table(), &probe)->number;
 }

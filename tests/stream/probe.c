@@ -81,7 +81,7 @@ static void closed(vestry_connection *connection, vestry_cause cause, void *ctx)
 }
 
 vestry_connection_hooks probe_hooks(probe *p) {
-  return (vestry_connection_hooks){opened, closed, p};
+  return (vestry_connection_hooks){.on_open = opened, .on_close = closed, .ctx = p};
 }
 
 void probe_assert_got(probe *p, const char *text) {

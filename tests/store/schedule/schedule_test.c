@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "runtime/random.h"
-#include "store/linear.h"
+#include "store/history.h"
 #include "support/test.h"
 
 enum { STORES = 250, WINDOWS = 8, FILLERS_MOST = 40 };

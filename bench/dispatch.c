@@ -1,0 +1,173 @@
+/* vestry-bench dispatch: what one effect costs, from the call to the bytes in a memory transport.
+ *
+ * Three ways of sending the same {"counter":N} to one connection:
+ *   direct    vestry_connection_patch_signals on the connection, held
+ *   dispatch  vestry_dispatch_json by key, of a list made beforehand, with one interceptor around each effect
+ *   format    vestry_dispatch by key, which also makes the list, with the same interceptor
+ *
+ * One thread does it all: the runtime is stepped, so a number has the runner and its write in it, but no thread is
+ * woken. Allocations are counted, not estimated: vestry's by an injected host, jansson's by its own hooks. Every round
+ * has a fresh stream, so that what the memory transport has recorded stays small. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <vestry/vestry.h>
+
+#include "bench.h"
+
+enum { MAX_ROUNDS = 10000 };
+
+/* ------------------------------------------------------------------------------------------ counting memory ---- */
+
+static uint64_t allocations; /* one thread */
+
+static void *count_reallocate(void *ctx, void *memory, size_t size_bytes) {
+  (void)ctx;
+  if (size_bytes) {
+    allocations++;
+    return realloc(memory, size_bytes);
+  }
+  free(memory);
+  return NULL;
+}
+
+static void *count_malloc(size_t size_bytes) {
+  allocations++;
+  return malloc(size_bytes);
+}
+
+/* ------------------------------------------------------------------------------------------------- the work ---- */
+
+typedef struct work {
+  vestry *v;
+  vestry_connection *connection;
+  json_t *effects;
+  uint64_t intercepted;
+} work;
+
+static vestry_err count_one(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
+  (void)context, (void)effect;
+  ((work *)ctx)->intercepted++;
+  return VESTRY_OK;
+}
+
+static vestry_err subscribe(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  vestry_reply_key(reply, VESTRY_KEY("counter", 1));
+  return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
+}
+
+static const vestry_scope nowhere = {NULL, 0};
+
+static vestry_err send_direct(work *w) {
+  static const char signals[] = "{\"counter\":1234}";
+  return vestry_connection_patch_signals(w->connection, signals, sizeof signals - 1, NULL);
+}
+
+static vestry_err send_dispatch(work *w) {
+  return vestry_dispatch_json(w->v, nowhere, VESTRY_KEY("counter", 1), w->effects, NULL);
+}
+
+static vestry_err send_format(work *w) {
+  return vestry_dispatch(w->v, nowhere, VESTRY_KEY("counter", 1), "[[s,{s:i}]]", "patch-signals", "counter", 1234);
+}
+
+static const struct way {
+  const char *name;
+  vestry_err (*send)(work *w);
+} ways[] = {{"direct", send_direct}, {"dispatch", send_dispatch}, {"format", send_format}};
+enum { WAYS = sizeof ways / sizeof *ways };
+
+static const char one_event[] = "event: datastar-patch-signals\ndata: signals {\"counter\":1234}\n\n";
+
+/* ---------------------------------------------------------------------------------------------- measuring ---- */
+
+typedef struct measured {
+  double ns[MAX_ROUNDS]; /* an event, a round each */
+  size_t rounds_count;
+  uint64_t events_count, allocations;
+} measured;
+
+/* Whether the stream got what it was sent, all of it and nothing else. */
+static bool is_right(vestry_memory_exchange *exchange, uint64_t count) {
+  vestry_slice received = vestry_memory_received(exchange);
+  if (received.len != count * (sizeof one_event - 1)) return false;
+  for (uint64_t i = 0; i < count; i++)
+    if (memcmp((const char *)received.data + i * (sizeof one_event - 1), one_event, sizeof one_event - 1) != 0)
+      return false;
+  return true;
+}
+
+static bool run_round(work *w, const struct way *way, uint64_t count, measured *m) {
+  vestry_memory_exchange *exchange;
+  if (vestry_memory_request(w->v, &(vestry_memory_call){.datastar = true}, subscribe, NULL, &exchange)) return false;
+  vestry_memory_settle(w->v);
+  w->connection = vestry_memory_connection(exchange);
+  vestry_runtime *runtime = vestry_runtime_of(w->v);
+  vestry_err error = VESTRY_OK;
+  uint64_t allocated = allocations, began = bench_now_ns();
+  for (uint64_t i = 0; !error && i < count; i++) {
+    error = way->send(w);
+    while (vestry_runtime_step(runtime)) continue;
+  }
+  m->ns[m->rounds_count++] = (double)(bench_now_ns() - began) / (double)count;
+  m->allocations += allocations - allocated;
+  m->events_count += count;
+  bool right = !error && is_right(exchange, count);
+  if (!right) fprintf(stderr, "vestry-bench: %s: %s\n", way->name, error ? vestry_strerror(error) : "wrong bytes");
+  vestry_memory_destroy(exchange);
+  vestry_memory_settle(w->v);
+  return right;
+}
+
+static int by_size(const void *a, const void *b) {
+  double left = *(const double *)a, right = *(const double *)b;
+  return left < right ? -1 : left > right;
+}
+
+static void print(const struct way *way, measured *m) {
+  qsort(m->ns, m->rounds_count, sizeof *m->ns, by_size);
+  printf("vestry dispatch way=%s ns_per_event=%.1f best=%.1f p90=%.1f allocations_per_event=%.2f events=%" PRIu64 "\n",
+         way->name, m->ns[m->rounds_count / 2], m->ns[0], m->ns[m->rounds_count * 9 / 10],
+         (double)m->allocations / (double)m->events_count, m->events_count);
+}
+
+static bool begin(work *w, vestry_host *host) {
+  *host = *vestry_host_default();
+  host->reallocate = count_reallocate;
+  json_set_alloc_funcs(count_malloc, free);
+  *w = (work){.effects = json_pack("[[s,{s:i}]]", "patch-signals", "counter", 1234)};
+  vestry_options options = {.host = host, .threads_count = VESTRY_THREADS_NONE};
+  if (!w->effects || vestry_create(&options, &w->v)) return false;
+  return vestry_intercept(w->v, &(vestry_interceptor){"count", VESTRY_PHASE_EFFECT, count_one, count_one, w}) ==
+         VESTRY_OK;
+}
+
+int bench_dispatch(int argc, char **argv) {
+  const char *only = NULL;
+  uint64_t rounds = 100, count = 5000;
+  const bench_option options[] = {
+      {"--way", &only, NULL, 0, 0}, {"--rounds", NULL, &rounds, 1, MAX_ROUNDS}, {"--count", NULL, &count, 1, 1000000}};
+  int status = bench_options(argc, argv, options, 3);
+  if (status) return status;
+  vestry_host host;
+  work w;
+  measured *m = calloc(WAYS, sizeof *m);
+  bool right = begin(&w, &host) && m, known = !only;
+  for (int i = 0; only && i < WAYS; i++) known |= strcmp(only, ways[i].name) == 0;
+  if (!known) fprintf(stderr, "vestry-bench: --way: '%s' is none of direct, dispatch, format\n", only);
+  for (uint64_t round = 0; right && known && round < rounds + 1; round++) /* in turn: what comes over one, all share */
+    for (int i = 0; right && i < WAYS; i++) {
+      if (only && strcmp(only, ways[i].name) != 0) continue;
+      right = run_round(&w, &ways[i], count, &m[i]);
+      if (round == 0) memset(&m[i], 0, sizeof m[i]); /* the first one warms up */
+    }
+  for (int i = 0; right && known && i < WAYS; i++)
+    if (m[i].rounds_count) print(&ways[i], &m[i]);
+  vestry_destroy(w.v);
+  json_decref(w.effects);
+  free(m);
+  return !known ? 2 : right ? 0 : 1;
+}

@@ -1,0 +1,196 @@
+#include "vestry/action.h"
+
+#include <string.h>
+
+#include "event/html.h"
+#include "event/writer.h"
+
+enum { MAX_HEADERS = 64 };
+
+static const char *const actions[] = {
+#define ACTION_NAME(name, action) [VESTRY_METHOD_##name] = action,
+    VESTRY_METHODS(ACTION_NAME)
+#undef ACTION_NAME
+};
+static const char *const retries[] = {
+    [VESTRY_RETRY_AUTO] = NULL,
+    [VESTRY_RETRY_ERROR] = "error",
+    [VESTRY_RETRY_ALWAYS] = "always",
+    [VESTRY_RETRY_NEVER] = "never",
+};
+static const char *const cancellations[] = {
+    [VESTRY_CANCEL_AUTO] = NULL,
+    [VESTRY_CANCEL_CLEANUP] = "cleanup",
+    [VESTRY_CANCEL_DISABLED] = "disabled",
+};
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+/* token of RFC 9110, section 5.6.2 */
+static bool is_token(const char *name) {
+  static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~";
+  return name && *name && name[strspn(name, allowed)] == '\0';
+}
+
+/* What fetch takes, less what is not ASCII: it would take Latin-1 and refuse the rest, in the browser. */
+static bool is_field_value(const char *value) {
+  if (!value) return false;
+  for (; *value; value++) {
+    unsigned char c = (unsigned char)*value;
+    if ((c < 0x20 && c != '\t') || c >= 0x7F) return false;
+  }
+  return true;
+}
+
+static bool are_valid(const vestry_action_options *o) {
+  if ((unsigned)o->content > VESTRY_CONTENT_FORM || (unsigned)o->when_hidden > VESTRY_HIDDEN_CLOSED) return false;
+  if ((unsigned)o->retry >= COUNT(retries) || (unsigned)o->cancellation >= COUNT(cancellations)) return false;
+  if (o->selector && o->content != VESTRY_CONTENT_FORM) return false;
+  if (!(o->retry_scaler >= 0 && o->retry_scaler <= 1e6)) return false; /* also NaN */
+  if (o->headers_count > MAX_HEADERS || (o->headers_count && !o->headers)) return false;
+  for (size_t i = 0; i < o->headers_count; i++) {
+    if (!is_token(o->headers[i].name) || !is_field_value(o->headers[i].value)) return false;
+  }
+  return true;
+}
+
+/* An object literal under way; its first member opens it. */
+typedef struct object {
+  vestry_html *html;
+  const char *quote, *opening;
+  bool is_open;
+} object;
+
+static void put_string(object *o, const char *text) {
+  vsi_html_put_str(o->html, o->quote);
+  vsi_html_escape_js(o->html, text, strlen(text));
+  vsi_html_put_str(o->html, o->quote);
+}
+
+static void begin(object *o, const char *name) {
+  vsi_html_put_str(o->html, o->is_open ? "," : o->opening);
+  vsi_html_put_str(o->html, name);
+  vsi_html_put_str(o->html, ":");
+  o->is_open = true;
+}
+
+static void put_text(object *o, const char *name, const char *text) {
+  if (!text) return;
+  begin(o, name);
+  put_string(o, text);
+}
+
+static void put_word(object *o, const char *name, const char *word) {
+  begin(o, name);
+  vsi_html_put_str(o->html, word);
+}
+
+static void put_literal(vestry_html *html, const char *bytes, size_t len) {
+  vsi_html_put(html, bytes, len);
+}
+
+static void put_number(object *o, const char *name, const char *format, ...) VESTRY_PRINTF(3, 4);
+static void put_number(object *o, const char *name, const char *format, ...) {
+  static const vsi_format_sink sink = {put_literal, put_literal, put_literal};
+  begin(o, name);
+  va_list arguments;
+  va_start(arguments, format);
+  vsi_html_format(o->html, &sink, format, arguments);
+  va_end(arguments);
+}
+
+static void put_ms(object *o, const char *name, uint32_t ms) {
+  if (ms) put_number(o, name, "%lu", (unsigned long)ms);
+}
+
+static void put_headers(object *o, const vestry_action_options *options) {
+  if (!options->headers_count) return;
+  put_word(o, "headers", "{");
+  for (size_t i = 0; i < options->headers_count; i++) {
+    if (i) vsi_html_put_str(o->html, ",");
+    put_string(o, options->headers[i].name);
+    vsi_html_put_str(o->html, ":");
+    put_string(o, options->headers[i].value);
+  }
+  vsi_html_put_str(o->html, "}");
+}
+
+static void put_filter(object *o, const vestry_action_options *options) {
+  if (!options->filter_include && !options->filter_exclude) return;
+  put_word(o, "filterSignals", "");
+  object filter = {.html = o->html, .quote = o->quote, .opening = "{"};
+  put_text(&filter, "include", options->filter_include);
+  put_text(&filter, "exclude", options->filter_exclude);
+  vsi_html_put_str(o->html, "}");
+}
+
+static void put_options(vestry_html *html, const vestry_action_options *options, const char *quote) {
+  object o = {.html = html, .quote = quote, .opening = ",{"};
+  put_text(&o, "contentType", options->content == VESTRY_CONTENT_FORM ? "form" : NULL);
+  put_text(&o, "selector", options->selector);
+  put_headers(&o, options);
+  put_filter(&o, options);
+  if (options->payload) {
+    put_word(&o, "payload", "");
+    vsi_html_put_json(html, options->payload, "&quot;");
+  }
+  if (options->when_hidden)
+    put_word(&o, "openWhenHidden", options->when_hidden == VESTRY_HIDDEN_OPEN ? "true" : "false");
+  put_text(&o, "retry", retries[options->retry]);
+  put_ms(&o, "retryInterval", options->retry_interval_ms);
+  if (options->retry_scaler > 0) put_number(&o, "retryScaler", "%.15g", options->retry_scaler);
+  put_ms(&o, "retryMaxWait", options->retry_max_wait_ms);
+  if (options->retry_max_count == VESTRY_RETRY_FOREVER)
+    put_word(&o, "retryMaxCount", "Infinity");
+  else if (options->retry_max_count)
+    put_number(&o, "retryMaxCount", "%lu", (unsigned long)options->retry_max_count);
+  put_text(&o, "requestCancellation", cancellations[options->cancellation]);
+  if (o.is_open) vsi_html_put_str(html, "}");
+}
+
+static vestry_err put_action(vestry_html *html, vestry_method method, const vestry_action_options *given,
+                             const char *url, va_list arguments) VESTRY_PRINTF(4, 0);
+static vestry_err put_action(vestry_html *html, vestry_method method, const vestry_action_options *given,
+                             const char *url, va_list arguments) {
+  static const vsi_format_sink in_url = {vsi_html_escape_js, vsi_html_escape_component, vsi_html_escape_js};
+  vestry_action_options options = {.size = 0};
+  if (vsi_options_take(&options, sizeof options, given) || (unsigned)method >= COUNT(actions) || !are_valid(&options))
+    return vsi_html_fail(html, VESTRY_INVALID, "an action's method or options are outside what it accepts");
+  const char *quote;
+  if (vsi_html_code_begin(html, false, '\'', &quote)) return html->error;
+  vsi_html_put_str(html, "@");
+  vsi_html_put_str(html, actions[method]);
+  vsi_html_put_str(html, "(");
+  vsi_html_put_str(html, quote);
+  size_t before = html->len;
+  vsi_html_format(html, &in_url, url, arguments);
+  if (html->len == before) vsi_html_fail(html, VESTRY_INVALID, "an action's URL is empty");
+  vsi_html_put_str(html, quote);
+  put_options(html, &options, quote);
+  vsi_html_put_str(html, ")");
+  vsi_html_code_end(html);
+  return html->error;
+}
+
+vestry_err vestry_html_action(vestry_html *html, vestry_method method, const vestry_action_options *options,
+                              const char *url, ...) {
+  va_list arguments;
+  va_start(arguments, url);
+  put_action(html, method, options, url, arguments);
+  va_end(arguments);
+  return html->error;
+}
+
+vestry_err vestry_action_string(char *buffer, size_t capacity, vestry_method method,
+                                const vestry_action_options *options, const char *url, ...) {
+  if (!buffer && capacity) return VESTRY_INVALID;
+  vestry_html html;
+  vestry_slice made;
+  vsi_html_init_fixed(&html, buffer, capacity);
+  va_list arguments;
+  va_start(arguments, url);
+  put_action(&html, method, options, url, arguments);
+  va_end(arguments);
+  vestry_err error = vestry_html_end(&html, &made);
+  if (error && capacity) *buffer = '\0';
+  return error;
+}

@@ -1,0 +1,67 @@
+/* Events by formats: HTML by the builder's, signals by jansson's. */
+#include "event/event_format.h"
+
+#include "base/buffer.h"
+#include "base/log.h"
+
+vestry_err vsi_html_settle(vestry_html *html, vestry_slice *ret_html) {
+  const char *why;
+  size_t offset;
+  if (vestry_html_error(html, &why, &offset) == VESTRY_INVALID)
+    vsi_log(html->host, VESTRY_LOG_ERROR, "html: byte %zu of the format: %s", offset, why);
+  return vestry_html_end(html, ret_html);
+}
+
+vestry_err vsi_event_velements(const vestry_host *host, const vestry_elements_options *options,
+                               vestry_event **ret_event, const char *format, va_list arguments) {
+  vestry_html html;
+  vestry_slice made;
+  vestry_html_init(&html, host);
+  vestry_html_vadd(&html, format, arguments);
+  vestry_err error = vsi_html_settle(&html, &made);
+  if (!error) error = vestry_event_elements(host, made.data, made.len, options, ret_event);
+  vestry_html_finish(&html);
+  return error;
+}
+
+vestry_err vestry_event_elementsf(const vestry_host *host, const vestry_elements_options *options,
+                                  vestry_event **ret_event, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  vestry_err error = vsi_event_velements(host, options, ret_event, format, arguments);
+  va_end(arguments);
+  return error;
+}
+
+static int append(const char *text, size_t len, void *buffer) {
+  vsi_buffer_append(buffer, text, len);
+  return ((vsi_buffer *)buffer)->error ? -1 : 0;
+}
+
+vestry_err vsi_event_vsignals(const vestry_host *host, const vestry_signals_options *options, vestry_event **ret_event,
+                              const char *format, va_list arguments) {
+  if (!format) return VESTRY_INVALID;
+  json_error_t why;
+  json_t *signals = json_vpack_ex(&why, 0, format, arguments);
+  if (!signals) return json_error_code(&why) == json_error_out_of_memory ? VESTRY_NO_MEMORY : VESTRY_INVALID;
+  vestry_err error = VESTRY_INVALID;
+  if (json_is_object(signals)) {
+    vsi_buffer text;
+    vsi_buffer_init(&text, host);
+    /* What was packed can be written; only memory can fail, the buffer's or jansson's. */
+    error = json_dump_callback(signals, append, &text, JSON_COMPACT) ? VESTRY_NO_MEMORY : VESTRY_OK;
+    if (!error) error = vestry_event_signals(host, text.data, text.len, options, ret_event);
+    vsi_buffer_finish(&text);
+  }
+  json_decref(signals);
+  return error;
+}
+
+vestry_err vestry_event_signalsf(const vestry_host *host, const vestry_signals_options *options,
+                                 vestry_event **ret_event, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  vestry_err error = vsi_event_vsignals(host, options, ret_event, format, arguments);
+  va_end(arguments);
+  return error;
+}

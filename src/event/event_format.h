@@ -1,0 +1,18 @@
+/* Events by formats, for those who have a va_list. */
+#ifndef VSI_EVENT_EVENT_FORMAT_H
+#define VSI_EVENT_EVENT_FORMAT_H
+
+#include <stdarg.h>
+
+#include "vestry/event.h"
+#include "vestry/html.h"
+
+/* vestry_html_end, for callers who have no other way to say what is wrong with a format: the log says it. */
+vestry_err vsi_html_settle(vestry_html *html, vestry_slice *ret_html);
+
+vestry_err vsi_event_velements(const vestry_host *host, const vestry_elements_options *options,
+                               vestry_event **ret_event, const char *format, va_list arguments) VESTRY_PRINTF(4, 0);
+vestry_err vsi_event_vsignals(const vestry_host *host, const vestry_signals_options *options, vestry_event **ret_event,
+                              const char *format, va_list arguments);
+
+#endif

@@ -1,0 +1,152 @@
+/* The scripts of script.h: each text is made in a buffer, then goes the way of every script. */
+#include <string.h>
+
+#include "event/escape.h"
+#include "event/json.h"
+#include "event/literal.h"
+#include "vestry/script.h"
+
+/* The buffer's text as an event; finishes the buffer. */
+static vestry_err send_off(vsi_buffer *text, const vestry_host *host, const vestry_script_options *options,
+                           vestry_event **ret_event) {
+  vestry_err error = text->error;
+  if (!error) error = vestry_event_script(host, text->data, text->len, options, ret_event);
+  vsi_buffer_finish(text);
+  return error;
+}
+
+/* One call with one string: before "…" behind. */
+static vestry_err call(const vestry_host *host, const char *before, const char *string, size_t len, const char *behind,
+                       const vestry_script_options *options, vestry_event **ret_event) {
+  if (len > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
+  vsi_buffer text;
+  vsi_buffer_init(&text, host);
+  vsi_buffer_append_str(&text, before);
+  vsi_literal_append(&text, string ? string : "", len);
+  vsi_buffer_append_str(&text, behind);
+  return send_off(&text, host, options, ret_event);
+}
+
+vestry_err vestry_event_console_log(const vestry_host *host, const char *text, size_t len,
+                                    const vestry_script_options *options, vestry_event **ret_event) {
+  if (!text && len) return VESTRY_INVALID;
+  return call(host, "console.log(", text, len, ")", options, ret_event);
+}
+
+vestry_err vestry_event_console_error(const vestry_host *host, const char *text, size_t len,
+                                      const vestry_script_options *options, vestry_event **ret_event) {
+  if (!text && len) return VESTRY_INVALID;
+  return call(host, "console.error(", text, len, ")", options, ret_event);
+}
+
+/* -------------------------------------------------------------------------------------- addresses ---- */
+
+static bool is_letter(char c) {
+  return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+}
+
+/* Whether a browser takes it for a relative address or one of the web. Browsers (WHATWG URL, section 4.4) pass over
+ * spaces and control characters in front, and over tabs and line breaks anywhere, before they look for a scheme: a
+ * letter, then letters, digits, `+`, `-`, `.` up to a colon. No address has control characters, so they are refused
+ * wherever they are, and what is left is looked at as browsers do. The schemes that are allowed are listed, because
+ * those that run code, or show what the application did not make, are not the same in every browser. */
+static bool is_web_address(const char *url) {
+  if (!url || !*url) return false;
+  for (const char *at = url; *at; at++)
+    if ((unsigned char)*at < 0x20 || *at == 0x7F) return false;
+  url += strspn(url, " ");
+  if (!is_letter(*url)) return true;
+  const char *end = url;
+  while (is_letter(*end) || (*end && strchr("0123456789+-.", *end))) end++;
+  if (*end != ':') return true;
+  size_t len = (size_t)(end + 1 - url);
+  return vsi_starts_with(url, len, "http:") || vsi_starts_with(url, len, "https:");
+}
+
+/* A timer, because a browser that is sent away while it still loads the page would put the new address in place of this
+ * page's in its history; and so that the rest of the batch is still applied. */
+vestry_err vestry_event_redirect(const vestry_host *host, const char *url, const vestry_script_options *options,
+                                 vestry_event **ret_event) {
+  if (!is_web_address(url)) return VESTRY_INVALID;
+  return call(host, "setTimeout(() => window.location.href = ", url, strlen(url), ")", options, ret_event);
+}
+
+vestry_err vestry_event_replace_url(const vestry_host *host, const char *url, const vestry_script_options *options,
+                                    vestry_event **ret_event) {
+  if (!is_web_address(url)) return VESTRY_INVALID;
+  return call(host, "window.history.replaceState(window.history.state, \"\", ", url, strlen(url), ")", options,
+              ret_event);
+}
+
+/* The application's attributes behind the one that makes the script a rule. */
+enum { MAX_ATTRIBUTES = 64 };
+
+vestry_err vestry_event_prefetch(const vestry_host *host, const char *const *urls, size_t count,
+                                 const vestry_script_options *options, vestry_event **ret_event) {
+  vestry_script_options own = {0};
+  vestry_err error = vsi_options_take(&own, sizeof own, options);
+  if (error) return error;
+  if (own.attributes_count >= MAX_ATTRIBUTES || (own.attributes_count && !own.attributes)) return VESTRY_INVALID;
+  vestry_attribute attributes[MAX_ATTRIBUTES] = {{"type", "speculationrules"}};
+  for (size_t i = 0; i < own.attributes_count; i++) {
+    attributes[i + 1] = own.attributes[i];
+    const char *name = own.attributes[i].name;
+    if (name && strlen(name) == 4 && vsi_starts_with(name, 4, "type"))
+      return VESTRY_INVALID; /* the second is dropped */
+  }
+  own.attributes = attributes;
+  own.attributes_count++;
+  own.keep = true;
+  if (!urls || !count) return VESTRY_INVALID;
+  vsi_buffer text;
+  vsi_buffer_init(&text, host);
+  vsi_buffer_append_str(&text, "{\"prefetch\":[{\"source\":\"list\",\"urls\":[");
+  for (size_t i = 0; i < count && !text.error; i++) {
+    if (!is_web_address(urls[i]) || text.len > VESTRY_EVENT_MAX_BYTES) {
+      error = is_web_address(urls[i]) ? VESTRY_TOO_LARGE : VESTRY_INVALID;
+      break;
+    }
+    if (i) vsi_buffer_append_char(&text, ',');
+    vsi_literal_append(&text, urls[i], strlen(urls[i]));
+  }
+  vsi_buffer_append_str(&text, "]}]}");
+  if (!error) return send_off(&text, host, &own, ret_event);
+  vsi_buffer_finish(&text);
+  return error;
+}
+
+/* ---------------------------------------------------------------------------- events of the page's own ---- */
+
+/* The detail goes through JSON.parse and is not written as an expression, though all JSON is one: as an expression a
+ * member named __proto__ would set the object's prototype. */
+vestry_err vestry_event_custom(const vestry_host *host, const char *name, const char *detail, size_t detail_len,
+                               const vestry_custom_event_options *options, vestry_event **ret_event) {
+  static const vsi_json_limits limits = {.max_depth = VSI_JSON_MAX_DEPTH, .max_count = UINT32_MAX};
+  if (!name || !*name || (!detail && detail_len)) return VESTRY_INVALID;
+  vestry_custom_event_options own = {0};
+  vestry_err error = vsi_options_take(&own, sizeof own, options);
+  if (error) return error;
+  if (detail_len > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
+  if (detail_len) error = vsi_json_check_value(detail, detail_len, &limits, NULL);
+  if (error) return error;
+  vsi_buffer text;
+  vsi_buffer_init(&text, host);
+  if (own.selector && *own.selector) {
+    vsi_buffer_append_str(&text, "for (const el of document.querySelectorAll(");
+    vsi_literal_append(&text, own.selector, strlen(own.selector));
+    vsi_buffer_append_str(&text, ")) el");
+  } else {
+    vsi_buffer_append_str(&text, "document");
+  }
+  vsi_buffer_append_str(&text, ".dispatchEvent(new CustomEvent(");
+  vsi_literal_append(&text, name, strlen(name));
+  vsi_buffer_printf(&text, ", {bubbles: %s, cancelable: %s, composed: %s", own.no_bubbles ? "false" : "true",
+                    own.not_cancelable ? "false" : "true", own.not_composed ? "false" : "true");
+  if (detail_len) {
+    vsi_buffer_append_str(&text, ", detail: JSON.parse(");
+    vsi_literal_append(&text, detail, detail_len);
+    vsi_buffer_append_str(&text, ")");
+  }
+  vsi_buffer_append_str(&text, "}))");
+  return send_off(&text, host, &own.script, ret_event);
+}

@@ -1,0 +1,109 @@
+/* Removing signals: paths into one JSON object of nulls. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "event/json.h"
+#include "event/literal.h"
+#include "event/writer.h"
+
+/* OK | INVALID (an empty name) | TOO_LARGE (too deep). */
+static vestry_err check_path(const char *path) {
+  if (!path) return VESTRY_INVALID;
+  size_t names = 1;
+  for (const char *at = path;; at++) {
+    if ((*at == '.' || !*at) && (at == path || at[-1] == '.')) return VESTRY_INVALID;
+    if (!*at) return names <= VSI_JSON_MAX_DEPTH ? VESTRY_OK : VESTRY_TOO_LARGE;
+    if (*at == '.') names++;
+  }
+}
+
+/* The end comes before a dot, and a dot before every other byte: so a path stands right before those that begin with
+ * it, and all that share their first names stand together. */
+static int rank(char c) {
+  return c == '\0' ? 0 : c == '.' ? 1 : 2 + (unsigned char)c;
+}
+
+static int compare_paths(const void *a, const void *b) {
+  const char *left = *(const char *const *)a, *right = *(const char *const *)b;
+  while (*left && *left == *right) {
+    left++;
+    right++;
+  }
+  return rank(*left) - rank(*right);
+}
+
+/* Where the whole names end that two paths begin with together: the length in bytes, with the dot behind them. */
+static size_t common_len(const char *a, const char *b) {
+  size_t len = 0;
+  for (size_t i = 0; a[i] && a[i] == b[i]; i++)
+    if (a[i] == '.') len = i + 1;
+  return len;
+}
+
+static size_t dots_of(const char *path) {
+  size_t dots = 0;
+  for (; *path; path++) dots += *path == '.';
+  return dots;
+}
+
+/* Whether `path` is `shorter`, or lies inside it. */
+static bool begins_with(const char *path, const char *shorter) {
+  size_t len = strlen(shorter);
+  return strncmp(path, shorter, len) == 0 && (!path[len] || path[len] == '.');
+}
+
+/* Append the names of a path from `from` on, each inside the one before. */
+static void append_names(vsi_buffer *json, const char *from) {
+  for (;;) {
+    size_t len = strcspn(from, ".");
+    vsi_literal_append(json, from, len);
+    if (!from[len]) break;
+    vsi_buffer_append_str(json, ":{");
+    from += len + 1;
+  }
+  vsi_buffer_append_str(json, ":null");
+}
+
+static void append_object(vsi_buffer *json, const char *const *paths, size_t count) {
+  const char *last = NULL; /* the path that was appended last */
+  vsi_buffer_append_char(json, '{');
+  for (size_t i = 0; i < count && json->len <= VESTRY_EVENT_MAX_BYTES; i++) {
+    size_t common = 0;
+    if (last) {
+      if (begins_with(paths[i], last)) continue; /* the null in its place removes this one too */
+      common = common_len(last, paths[i]);
+      for (size_t open = dots_of(last + common); open; open--) vsi_buffer_append_char(json, '}');
+      vsi_buffer_append_char(json, ',');
+    }
+    append_names(json, paths[i] + common);
+    last = paths[i];
+  }
+  for (size_t open = dots_of(last); open; open--) vsi_buffer_append_char(json, '}');
+  vsi_buffer_append_char(json, '}');
+}
+
+vestry_err vestry_event_remove_signals(const vestry_host *host, const char *const *paths, size_t count,
+                                       const vestry_signals_options *options, vestry_event **ret_event) {
+  vestry_signals_options own = {0};
+  vestry_err error = vsi_options_take(&own, sizeof own, options);
+  if (error) return error;
+  if (!paths || !count || own.only_if_missing) return VESTRY_INVALID;
+  for (size_t i = 0; i < count && !error; i++) error = check_path(paths[i]);
+  if (error) return error;
+  if (count > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE; /* each path has a byte of its own */
+  host = vsi_host(host);
+  const char **sorted = vsi_calloc(host, count, sizeof *sorted);
+  if (!sorted) return VESTRY_NO_MEMORY;
+  memcpy(sorted, paths, count * sizeof *sorted);
+  qsort(sorted, count, sizeof *sorted, compare_paths);
+  vsi_buffer json;
+  vsi_buffer_init(&json, host);
+  append_object(&json, sorted, count);
+  error = json.error;
+  if (!error) error = vestry_event_signals(host, json.data, json.len, &own, ret_event);
+  if (error == VESTRY_MALFORMED) error = VESTRY_INVALID; /* all that can be wrong with it is a name's UTF-8 */
+  vsi_buffer_finish(&json);
+  vsi_free(host, sorted);
+  return error;
+}

@@ -1,0 +1,180 @@
+/* Values of signals, by path and by type. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "vestry/signals.h"
+
+/* How much of a path a message repeats: the end of it is what tells it from others. */
+enum { SHOWN_MAX = 40 };
+
+/* The path up to `end`, at most SHOWN_MAX bytes of it, cut in front of a whole character. */
+static int show(char *to, size_t size, const char *path, size_t end) {
+  size_t begin = end > SHOWN_MAX ? end - SHOWN_MAX : 0;
+  while (begin && begin < end && ((unsigned char)path[begin] & 0xC0) == 0x80) begin++;
+  return snprintf(to, size, "%s%.*s", begin ? "…" : "", (int)(end - begin), path + begin);
+}
+
+/* A failure at the name that begins at `begin` and ends at `end`. wanted NULL: there is nothing; found NULL: so it is
+ * said in `wanted` alone. Returns its first argument. */
+static vestry_err fail(vestry_err error, const char *path, size_t begin, size_t end, const char *wanted,
+                       const char *found, vestry_signals_error *ret_error) {
+  if (!ret_error) return error;
+  ret_error->offset = begin;
+  char *to = ret_error->message;
+  size_t size = sizeof ret_error->message;
+  size_t len = (size_t)show(to, size, path, end);
+  if (!wanted)
+    snprintf(to + len, size - len, ": there is no such signal");
+  else
+    snprintf(to + len, size - len, ": %s is wanted, %s was found", wanted, found);
+  return error;
+}
+
+static vestry_err bad_path(size_t offset, const char *why, vestry_signals_error *ret_error) {
+  if (ret_error) {
+    ret_error->offset = offset;
+    snprintf(ret_error->message, sizeof ret_error->message, "%s", why);
+  }
+  return VESTRY_INVALID;
+}
+
+static const char *type_of(const json_t *value) {
+  switch (json_typeof(value)) {
+  case JSON_OBJECT: return "an object";
+  case JSON_ARRAY: return "an array";
+  case JSON_STRING: return "a text";
+  case JSON_INTEGER: return "an integer";
+  case JSON_REAL: return "a real number";
+  case JSON_TRUE: return "true";
+  case JSON_FALSE: return "false";
+  case JSON_NULL: break;
+  }
+  return "null";
+}
+
+/* One element of an array, by an index as JavaScript writes it: without leading zeros. NULL: there is none. */
+static json_t *element_of(const json_t *array, const char *name, size_t len) {
+  size_t index = 0, count = json_array_size(array);
+  if (name[0] == '0' && len > 1) return NULL;
+  for (size_t i = 0; i < len; i++) {
+    if (name[i] < '0' || name[i] > '9') return NULL;
+    index = index * 10 + (size_t)(name[i] - '0');
+    if (index >= count) return NULL; /* before it can grow too large for its type */
+  }
+  return json_array_get(array, index);
+}
+
+/* The walk. ret_begin: where the path's last name begins. */
+static vestry_err walk(const json_t *signals, const char *path, const json_t **ret_value, size_t *ret_begin,
+                       vestry_signals_error *ret_error) {
+  const json_t *value = signals;
+  size_t begin = 0, names = 0;
+  for (;; begin++) {
+    size_t len = strcspn(path + begin, ".");
+    if (!len) return bad_path(begin, "the path has an empty name", ret_error);
+    if (++names > VESTRY_SIGNALS_PATH_MAX_DEPTH) return bad_path(begin, "the path has too many names", ret_error);
+    const json_t *inner = NULL;
+    if (json_is_object(value)) {
+      inner = json_object_getn(value, path + begin, len);
+    } else if (json_is_array(value)) {
+      inner = element_of(value, path + begin, len);
+    } else if (value && begin) {
+      size_t outer = begin - 1, outer_begin = outer;
+      while (outer_begin && path[outer_begin - 1] != '.') outer_begin--;
+      return fail(VESTRY_INVALID, path, outer_begin, outer, "an object", type_of(value), ret_error);
+    }
+    if (!inner) return fail(VESTRY_NOT_FOUND, path, begin, begin + len, NULL, NULL, ret_error);
+    value = inner;
+    if (!path[begin + len]) break;
+    begin += len;
+  }
+  *ret_value = value;
+  *ret_begin = begin;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_signals_get(const json_t *signals, const char *path, json_t **ret_value,
+                              vestry_signals_error *ret_error) {
+  const json_t *value;
+  size_t begin;
+  if (!path) return bad_path(0, "there is no path", ret_error);
+  vestry_err error = walk(signals, path, &value, &begin, ret_error);
+  if (!error) *ret_value = (json_t *)(uintptr_t)value; /* whose signals they are may change them */
+  return error;
+}
+
+/* Of the right type, or what is wrong: the failure names the path's last name. */
+static vestry_err wrong_type(const char *path, const char *wanted, const char *found, vestry_signals_error *ret_error) {
+  const char *dot = strrchr(path, '.');
+  return fail(VESTRY_INVALID, path, dot ? (size_t)(dot + 1 - path) : 0, strlen(path), wanted, found, ret_error);
+}
+
+vestry_err vestry_signals_string(const json_t *signals, const char *path, const char **ret_text,
+                                 vestry_signals_error *ret_error) {
+  json_t *value;
+  vestry_err error = vestry_signals_get(signals, path, &value, ret_error);
+  if (error) return error;
+  if (!json_is_string(value)) return wrong_type(path, "a text", type_of(value), ret_error);
+  const char *text = json_string_value(value);
+  if (strlen(text) != json_string_length(value))
+    return wrong_type(path, "a text without zero characters", "one", ret_error);
+  *ret_text = text;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_signals_integer(const json_t *signals, const char *path, int64_t min, int64_t max,
+                                  int64_t *ret_integer, vestry_signals_error *ret_error) {
+  json_t *value;
+  vestry_err error = vestry_signals_get(signals, path, &value, ret_error);
+  if (error) return error;
+  json_int_t integer = json_integer_value(value);
+  if (json_is_integer(value) && integer >= min && integer <= max) {
+    *ret_integer = integer;
+    return VESTRY_OK;
+  }
+  char wanted[64] = "an integer";
+  if (min != INT64_MIN || max != INT64_MAX)
+    snprintf(wanted, sizeof wanted, "an integer from %" PRId64 " to %" PRId64, min, max);
+  return wrong_type(path, wanted, json_is_integer(value) ? "another" : type_of(value), ret_error);
+}
+
+vestry_err vestry_signals_number(const json_t *signals, const char *path, double *ret_number,
+                                 vestry_signals_error *ret_error) {
+  json_t *value;
+  vestry_err error = vestry_signals_get(signals, path, &value, ret_error);
+  if (error) return error;
+  if (!json_is_number(value)) return wrong_type(path, "a number", type_of(value), ret_error);
+  *ret_number = json_number_value(value);
+  return VESTRY_OK;
+}
+
+vestry_err vestry_signals_boolean(const json_t *signals, const char *path, bool *ret_boolean,
+                                  vestry_signals_error *ret_error) {
+  json_t *value;
+  vestry_err error = vestry_signals_get(signals, path, &value, ret_error);
+  if (error) return error;
+  if (!json_is_boolean(value)) return wrong_type(path, "true or false", type_of(value), ret_error);
+  *ret_boolean = json_is_true(value);
+  return VESTRY_OK;
+}
+
+vestry_err vestry_signals_object(const json_t *signals, const char *path, json_t **ret_object,
+                                 vestry_signals_error *ret_error) {
+  json_t *value;
+  vestry_err error = vestry_signals_get(signals, path, &value, ret_error);
+  if (error) return error;
+  if (!json_is_object(value)) return wrong_type(path, "an object", type_of(value), ret_error);
+  *ret_object = value;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_signals_array(const json_t *signals, const char *path, json_t **ret_array,
+                                vestry_signals_error *ret_error) {
+  json_t *value;
+  vestry_err error = vestry_signals_get(signals, path, &value, ret_error);
+  if (error) return error;
+  if (!json_is_array(value)) return wrong_type(path, "an array", type_of(value), ret_error);
+  *ret_array = value;
+  return VESTRY_OK;
+}

@@ -1,0 +1,67 @@
+/* A page for the effects' tests in a browser: PUT /do takes a list of effects as JSON and dispatches it to every open
+ * stream of the page. effects: prints its address, ends when its standard input does. */
+#include <civetweb.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vestry/civetweb.h"
+
+static const char page[] =
+    "<!doctype html><html><head><meta charset=\"utf-8\"><title>effects</title>"
+    "<link rel=\"icon\" href=\"data:,\"><script type=\"module\" src=\"" VESTRY_DATASTAR_CDN_URL "\"></script>"
+    "<script>window.got = []; for (const type of ['saved', 'a\"b'])"
+    " window.addEventListener(type, (e) => got.push([type, e.target.id ?? 'document', e.detail, e.bubbles,"
+    " e.cancelable, e.composed]));</script></head>"
+    "<body><div id=\"stream\" data-init=\"@get('/stream')\"></div>"
+    "<ul><li id=\"one\"></li><li id=\"two\"></li></ul></body></html>";
+
+static vestry_err show(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req;
+  (void)app;
+  return vestry_reply_body(reply, NULL, page, sizeof page - 1);
+}
+
+static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req;
+  (void)app;
+  vestry_err error = vestry_reply_key(reply, VESTRY_KEY("page"));
+  return error ? error : vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+}
+
+static vestry_err perform(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  vestry_slice body = vestry_request_body(req);
+  json_t *effects = json_loadb(body.data, body.len, JSON_ALLOW_NUL, NULL);
+  if (!effects) return VESTRY_MALFORMED;
+  vestry_dispatch_result result;
+  vestry_err error = vestry_dispatch_json(vestry_request_instance(req), vestry_request_scope(req), VESTRY_KEY("page"),
+                                          effects, &result);
+  json_decref(effects);
+  return error ? error : vestry_reply_status(reply, 204);
+}
+
+int main(void) {
+  const char *settings[] = {"listening_ports",    "127.0.0.1:0", "num_threads", "20", "tcp_nodelay", "1",
+                            "request_timeout_ms", "10000",       NULL};
+  vestry *v = NULL;
+  vestry_civetweb *web = NULL;
+  struct mg_context *server = mg_start(NULL, NULL, settings);
+  struct mg_server_port bound;
+  if (!server || mg_get_server_ports(server, 1, &bound) != 1 || vestry_create(NULL, &v) ||
+      vestry_civetweb_create(v, server, NULL, &web) || vestry_civetweb_handle(web, "GET", "/", show, NULL) ||
+      vestry_civetweb_handle(web, "GET", "/stream", stream, NULL) ||
+      vestry_civetweb_handle(web, "PUT", "/do", perform, NULL)) {
+    fprintf(stderr, "effects: the server does not start\n");
+    return 1;
+  }
+  printf("effects: http://127.0.0.1:%d\n", bound.port);
+  fflush(stdout);
+  char ignored[64];
+  while (read(STDIN_FILENO, ignored, sizeof ignored) > 0) continue;
+  vestry_civetweb_stop(web, 1000);
+  vestry_civetweb_stop_server(server);
+  vestry_civetweb_destroy(web);
+  vestry_destroy(v);
+  return 0;
+}

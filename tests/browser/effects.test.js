@@ -1,0 +1,103 @@
+// C3: what the effects that are scripts do to a page in Chromium, and that their texts stay texts.
+'use strict';
+const { after, test } = require('node:test');
+const assert = require('node:assert/strict');
+const { spawn } = require('node:child_process');
+const { once } = require('node:events');
+const path = require('node:path');
+const readline = require('node:readline');
+const { newSession, closeChrome } = require('./harness.js');
+
+after(closeChrome);
+
+const EFFECTS = process.env.EFFECTS ?? path.join(__dirname, '../../build/bin/test_browser_effects');
+// Whatever could end a literal, a line, a script element or a document.
+const HOSTILE = '"\'`\\${alert(1)}</script><script>alert(1)</script><!--\u2028\u2029\r\n\n\nevent: x\ndata: y\u0000ü€😀</body>';
+
+// A server of its own, and a page whose stream is open.
+async function open(t) {
+  const child = spawn(EFFECTS, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const exited = once(child, 'exit');
+  t.after(async () => {
+    child.stdin.end();
+    assert.deepEqual(await exited, [0, null]);
+  });
+  const [line] = await once(readline.createInterface({ input: child.stdout }), 'line');
+  const url = /^effects: (http:\/\/127\.0\.0\.1:\d+)$/.exec(line)[1];
+  const session = await newSession(t);
+  const said = [];
+  session.context.on('console', (message) => said.push([message.type(), message.text()]));
+  const { page, until } = await session.tab(`${url}/`);
+  const put = (effects) => fetch(`${url}/do`, { method: 'PUT', body: JSON.stringify(effects) });
+  const perform = async (...effects) => {
+    const { status } = await put(effects);
+    assert.equal(status, 204);
+  };
+  while ((await put([['patch-signals', {}]])).status === 404) await page.waitForTimeout(20); // until its stream is kept
+  return { url, page, until, perform, put, said, problems: session.problems };
+}
+
+test('c3: custom events arrive as they were sent', async (t) => {
+  const { page, until, perform, problems } = await open(t);
+  const detail = { text: HOSTILE, n: [1, null, 0.5], __proto__: null, ['__proto__']: { polluted: true } };
+  await perform(
+    ['dispatch-event', 'saved', detail],
+    ['dispatch-event', 'a"b', 7, { selector: 'li', bubbles: true, cancelable: false, composed: false }],
+    ['dispatch-event', 'saved', 'none', { selector: '#two', bubbles: false }],
+    ['dispatch-event', 'saved'],
+  );
+  await until(() => window.got.length === 4);
+  const got = await page.evaluate(() => JSON.stringify(window.got));
+  assert.deepEqual(JSON.parse(got), JSON.parse(JSON.stringify([
+    ['saved', 'document', detail, true, true, true],
+    ['a"b', 'one', 7, true, false, false],
+    ['a"b', 'two', 7, true, false, false],
+    ['saved', 'document', null, true, true, true],
+  ])));
+  // a member named __proto__ is one, and no prototype
+  assert.equal(await page.evaluate(() => Object.hasOwn(window.got[0][2], '__proto__') && !window.got[0][2].polluted), true);
+  assert.equal(await page.evaluate(() => document.querySelectorAll('body > script').length), 0); // they removed themselves
+  assert.deepEqual(problems, []);
+});
+
+test('c3: console, as it was written', async (t) => {
+  const { until, perform, said, problems } = await open(t);
+  await perform(['console-log', HOSTILE], ['console-error', HOSTILE], ['dispatch-event', 'saved']);
+  await until(() => window.got.length === 1);
+  assert.deepEqual(said, [['log', HOSTILE], ['error', HOSTILE]]);
+  assert.deepEqual(problems, [HOSTILE]); // the error, and nothing else
+});
+
+test('c3: the address is replaced, keeping its state', async (t) => {
+  const { url, page, until, perform, problems } = await open(t);
+  await page.evaluate(() => history.replaceState({ kept: 1 }, ''));
+  await perform(['replace-url', '/?a="\'</script>&b=ü#c']);
+  await until(() => location.hash === '#c');
+  assert.equal(page.url(), `${url}/?a=%22%27%3C/script%3E&b=%C3%BC#c`);
+  assert.deepEqual(await page.evaluate(() => history.state), { kept: 1 });
+  assert.deepEqual(problems, []);
+});
+
+test('c3: a redirect leaves, and can be undone; one that is a program is refused', async (t) => {
+  const { url, page, until, perform, put, problems } = await open(t);
+  for (const program of ['javascript:got.push(1)', ' JAVASCRIPT:got.push(1)', 'java\nscript:got.push(1)'])
+    assert.equal((await put([['redirect', program]])).status, 400);
+  assert.deepEqual(await page.evaluate(() => window.got), []);
+  await perform(['patch-elements', '<li id="one">seen</li>'], ['redirect', '/?second'], ['dispatch-event', 'saved']);
+  await page.waitForURL(`${url}/?second`);
+  await until(() => document.readyState === 'complete');
+  await page.goBack();
+  assert.equal(page.url(), `${url}/`);
+  assert.deepEqual(problems.filter((text) => !/aborted|ERR_/.test(text)), []);
+});
+
+test('c3: prefetch is a speculation rule that stays', async (t) => {
+  const { page, until, perform, problems } = await open(t);
+  await perform(['prefetch', ['/?next', '/?"</script>']]);
+  await until(() => document.querySelector('script[type=speculationrules]'));
+  assert.deepEqual(JSON.parse(await page.textContent('script[type=speculationrules]')), {
+    prefetch: [{ source: 'list', urls: ['/?next', '/?"</script>'] }],
+  });
+  assert.equal(await page.evaluate(() => HTMLScriptElement.supports('speculationrules')), true);
+  assert.deepEqual(problems, []);
+});

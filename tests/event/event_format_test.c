@@ -1,0 +1,76 @@
+#include "event/event_format.h"
+
+#include "event/expect.h"
+#include "support/test.h"
+#include "support/test_host.h"
+
+static void elements(void **state) {
+  (void)state;
+  vestry_event *event = expect_untouched;
+  expect_event(vestry_event_elementsf(NULL, NULL, &event, "<p id=\"%s\">%s\n%-s %d</p>", "\"a\"", "<\r>", "<b>", 4),
+               &event,
+               "event: datastar-patch-elements\ndata: elements <p id=\"&quot;a&quot;\">&lt;&#13;&gt;\n"
+               "data: elements <b> 4</p>\n\n");
+  vestry_elements_options options = {.selector = "#a", .mode = VESTRY_PATCH_INNER};
+  expect_event(vestry_event_elementsf(NULL, &options, &event, "%s", ""), &event,
+               "event: datastar-patch-elements\ndata: selector #a\ndata: mode inner\n\n");
+  options.selector = "a\nb";
+  event = expect_untouched;
+  expect_error(vestry_event_elementsf(NULL, &options, &event, "<p>"), &event, VESTRY_INVALID);
+}
+
+static void a_refused_format_is_logged_with_its_place(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  vestry_event *event = expect_untouched;
+  expect_error(vestry_event_elementsf(&th.host, NULL, &event, "<p %s>", "a"), &event, VESTRY_INVALID);
+  assert_int_equal(th.log_lines, 1);
+  assert_non_null(strstr(th.last_log, "byte 3 of the format"));
+  assert_non_null(strstr(th.last_log, "inside a tag"));
+  test_host_assert_clean(&th);
+}
+
+static void signals(void **state) {
+  (void)state;
+  vestry_event *event = expect_untouched;
+  expect_event(vestry_event_signalsf(NULL, NULL, &event, "{s:i,s:s,s:n}", "a", 1, "b", "\n\"", "c"), &event,
+               "event: datastar-patch-signals\ndata: signals {\"a\":1,\"b\":\"\\n\\\"\",\"c\":null}\n\n");
+  vestry_signals_options options = {.only_if_missing = true};
+  expect_event(vestry_event_signalsf(NULL, &options, &event, "{}"), &event,
+               "event: datastar-patch-signals\ndata: onlyIfMissing true\ndata: signals {}\n\n");
+  event = expect_untouched;
+  expect_error(vestry_event_signalsf(NULL, NULL, &event, "[i]", 1), &event, VESTRY_INVALID);
+  expect_error(vestry_event_signalsf(NULL, NULL, &event, "i", 1), &event, VESTRY_INVALID);
+  expect_error(vestry_event_signalsf(NULL, NULL, &event, "{s:", "a"), &event, VESTRY_INVALID);
+  expect_error(vestry_event_signalsf(NULL, NULL, &event, ""), &event, VESTRY_INVALID);
+  expect_error(vestry_event_signalsf(NULL, NULL, &event, NULL), &event, VESTRY_INVALID);
+  expect_error(vestry_event_signalsf(NULL, NULL, &event, "{s:s}", "a", "\xFF"), &event, VESTRY_INVALID);
+  options.event.id = "a\nb";
+  expect_error(vestry_event_signalsf(NULL, &options, &event, "{}"), &event, VESTRY_INVALID);
+}
+
+static vestry_err build(test_host *th, void *ctx) {
+  (void)ctx;
+  vestry_event *event;
+  vestry_err error = vestry_event_elementsf(&th->host, NULL, &event, "<p>%s%500d", "a", 1);
+  if (!error) vestry_event_unref(event);
+  if (!error) error = vestry_event_signalsf(&th->host, NULL, &event, "{s:s}", "a", "b");
+  if (!error) vestry_event_unref(event);
+  return error;
+}
+
+static void without_memory(void **state) {
+  (void)state;
+  test_host_fail_each(build, NULL, false);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(elements),
+      cmocka_unit_test(a_refused_format_is_logged_with_its_place),
+      cmocka_unit_test(signals),
+      cmocka_unit_test(without_memory),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,275 @@
+/* JSON written: to the byte, the same as jansson reads, and checked for what the wire must not carry. */
+#include "event/json_write.h"
+
+#include <float.h>
+#include <locale.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "event/json_copy.h"
+#include "event/signals_patch.h"
+#include "support/test.h"
+#include "support/test_host.h"
+
+/* What is written, counted first; NULL when it cannot be. To be freed. */
+static char *text_of(const json_t *value, vestry_err *ret_error) {
+  vsi_writer counter = {.to = NULL};
+  *ret_error = vsi_json_put(&counter, value);
+  if (*ret_error) return NULL;
+  char *text = malloc(counter.len + 1);
+  vsi_writer writer = {.to = text};
+  assert_int_equal(vsi_json_put(&writer, value), VESTRY_OK);
+  assert_int_equal(writer.len, counter.len);
+  text[writer.len] = '\0';
+  return text;
+}
+
+/* Takes the value. */
+static void check(json_t *value, const char *expected) {
+  vestry_err error;
+  char *text = text_of(value, &error);
+  assert_int_equal(error, VESTRY_OK);
+  assert_string_equal(text, expected);
+  json_t *again = json_loads(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+  assert_true(json_equal(again, value));
+  json_decref(again);
+  json_decref(value);
+  free(text);
+}
+
+static void every_kind_of_value(void **state) {
+  (void)state;
+  check(json_null(), "null");
+  check(json_true(), "true");
+  check(json_false(), "false");
+  check(json_array(), "[]");
+  check(json_object(), "{}");
+  check(json_string(""), "\"\"");
+  check(json_pack("[[],{},[i,[n]]]", 1), "[[],{},[1,[null]]]");
+  check(json_pack("{s:i,s:{s:b},s:[]}", "b", 1, "a", "x", 1, "\"", 0), "{\"b\":1,\"a\":{\"x\":true},\"\\\"\":[]}");
+}
+
+static void numbers(void **state) {
+  (void)state;
+  check(json_integer(0), "0");
+  check(json_integer(-1), "-1");
+  check(json_integer(1234567890), "1234567890");
+  check(json_integer(INT64_MAX), "9223372036854775807");
+  check(json_integer(INT64_MIN), "-9223372036854775808");
+  check(json_real(0.1), "0.1");
+  check(json_real(1.0), "1.0");
+  check(json_real(-0.0), "-0.0");
+  check(json_real(1.0 / 3), "0.3333333333333333");
+  check(json_real(0.1 + 0.2), "0.30000000000000004");
+  check(json_real(1e300), "1e+300");
+  check(json_real(DBL_MAX), "1.7976931348623157e+308");
+  check(json_real(5e-324), "4.94065645841247e-324");
+  check(json_real(123456789012345680.0), "1.2345678901234568e+17");
+}
+
+static void numbers_read_back_whatever_the_seed(void **state) {
+  (void)state;
+  uint64_t seed = 7;
+  for (int i = 0; i < 20000; i++) {
+    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    double number;
+    uint64_t bits = seed ^ seed >> 29;
+    memcpy(&number, &bits, sizeof number);
+    if (!isfinite(number)) continue;
+    json_t *value = json_real(number);
+    vestry_err error;
+    char *text = text_of(value, &error);
+    assert_true(strtod(text, NULL) == number);
+    free(text);
+    json_decref(value);
+  }
+}
+
+static void the_locale_does_not_matter(void **state) {
+  (void)state;
+  static const char *const commas[] = {"de_DE.UTF-8", "fr_FR.UTF-8", "nb_NO.UTF-8"};
+  const char *found = NULL;
+  for (size_t i = 0; !found && i < 3; i++) found = setlocale(LC_NUMERIC, commas[i]);
+  check(json_real(1.5), "1.5"); /* in the C locale, if there is no other here */
+  setlocale(LC_NUMERIC, "C");
+}
+
+static void texts_are_escaped_where_they_must_be(void **state) {
+  (void)state;
+  check(json_string("a\"b\\c/d"), "\"a\\\"b\\\\c/d\"");
+  check(json_string("\b\f\n\r\t"), "\"\\b\\f\\n\\r\\t\"");
+  check(json_string("\x01\x1f\x7f"), "\"\\u0001\\u001f\x7f\"");
+  check(json_stringn("a\0b", 3), "\"a\\u0000b\"");
+  check(json_string("\xc3\xa9\xe2\x80\xa8\xf0\x9f\x98\x80"), "\"\xc3\xa9\xe2\x80\xa8\xf0\x9f\x98\x80\"");
+  /* Around the words of eight that are skipped at once. */
+  for (size_t len = 0; len < 40; len++)
+    for (size_t at = 0; at < len; at++) {
+      char text[48], expected[64];
+      memset(text, 'x', len);
+      text[len] = '\0';
+      text[at] = '"';
+      snprintf(expected, sizeof expected, "\"%.*s\\\"%s\"", (int)at, text, text + at + 1);
+      check(json_string(text), expected);
+    }
+}
+
+static void what_is_not_utf8_is_refused(void **state) {
+  (void)state;
+  static const char *const wrong[] = {"\xff",
+                                      "a\x80",
+                                      "\xc3",
+                                      "\xc3(",
+                                      "\xe2\x80",
+                                      "\xed\xa0\x80",
+                                      "\xf0\x80\x80\x80",
+                                      "\xc0\xaf",
+                                      "\xf4\x90\x80\x80",
+                                      "abcdefgh\xfe"};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+    for (int as_name = 0; as_name < 2; as_name++) {
+      json_t *value = json_object();
+      json_object_set_new_nocheck(value, as_name ? wrong[i] : "a", json_string_nocheck(as_name ? "b" : wrong[i]));
+      vestry_err error;
+      assert_null(text_of(value, &error));
+      assert_int_equal(error, VESTRY_INVALID);
+      json_decref(value);
+    }
+  vestry_err error;
+  assert_null(text_of(NULL, &error));
+  assert_int_equal(error, VESTRY_INVALID);
+}
+
+static json_t *nested(int depth) {
+  json_t *value = json_integer(1);
+  for (int i = 0; i < depth; i++) value = i % 2 ? json_pack("[o]", value) : json_pack("{s:o}", "k", value);
+  return value;
+}
+
+static void depth_and_length_are_bounded(void **state) {
+  (void)state;
+  vestry_err error;
+  json_t *deep = nested(256);
+  free(text_of(deep, &error));
+  assert_int_equal(error, VESTRY_OK);
+  json_decref(deep);
+  deep = nested(257);
+  assert_null(text_of(deep, &error));
+  assert_int_equal(error, VESTRY_TOO_LARGE);
+  json_decref(deep);
+  char text[4096];
+  memset(text, 'x', sizeof text);
+  json_t *doubled = json_stringn(text, sizeof text);
+  for (int i = 0; i < 100; i++) doubled = json_pack("[O,o]", doubled, doubled);
+  assert_null(text_of(doubled, &error));
+  assert_int_equal(error, VESTRY_TOO_LARGE);
+  json_decref(doubled);
+}
+
+/* --------------------------------------------------------------------------------------- as an event's signals ---- */
+
+static void signals_are_the_same_as_from_text(void **state) {
+  (void)state;
+  static const char *const texts[] = {"{}", "{\"a\":1}", "{\"a\":{\"b\":[1,null,\"x\\ny\"]},\"c\":1.5}"};
+  const vestry_signals_options options[] = {
+      {0}, {.only_if_missing = true}, {.event = {.id = "7", .retry_ms = 5}, .only_if_missing = true}};
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+    for (size_t o = 0; o < sizeof options / sizeof *options; o++) {
+      json_t *signals = json_loads(texts[i], 0, NULL);
+      vestry_event *from_text, *from_value;
+      assert_int_equal(vestry_event_signals(NULL, texts[i], strlen(texts[i]), &options[o], &from_text), VESTRY_OK);
+      assert_int_equal(vsi_event_signals_value(NULL, signals, &options[o], &from_value), VESTRY_OK);
+      vestry_slice a = vestry_event_bytes(from_text), b = vestry_event_bytes(from_value);
+      assert_int_equal(a.len, b.len);
+      assert_memory_equal(a.data, b.data, a.len);
+      vestry_event_unref(from_text);
+      vestry_event_unref(from_value);
+      json_decref(signals);
+    }
+}
+
+static void signals_that_cannot_be_sent_are_refused(void **state) {
+  (void)state;
+  vestry_event *event = NULL;
+  json_t *array = json_array(), *object = json_object(), *bad = json_object(), *deep = nested(257);
+  json_object_set_new(bad, "k", json_string_nocheck("\xff"));
+  assert_int_equal(vsi_event_signals_value(NULL, NULL, NULL, &event), VESTRY_INVALID);
+  assert_int_equal(vsi_event_signals_value(NULL, array, NULL, &event), VESTRY_INVALID);
+  assert_int_equal(vsi_event_signals_value(NULL, bad, NULL, &event), VESTRY_INVALID);
+  assert_int_equal(vsi_event_signals_value(NULL, deep, NULL, &event), VESTRY_TOO_LARGE);
+  const vestry_signals_options wrong[] = {{.size = 1000}, {.event = {.id = "a\nb"}}};
+  for (size_t i = 0; i < 2; i++)
+    assert_int_equal(vsi_event_signals_value(NULL, object, &wrong[i], &event), VESTRY_INVALID);
+  assert_null(event);
+  json_decref(array);
+  json_decref(object);
+  json_decref(bad);
+  json_decref(deep);
+}
+
+static vestry_err build(test_host *th, void *ctx) {
+  vestry_event *event = NULL;
+  vestry_err error = vsi_event_signals_value(&th->host, ctx, NULL, &event);
+  vestry_event_unref(event);
+  return error;
+}
+
+static void building_survives_every_allocation_failure(void **state) {
+  (void)state;
+  json_t *signals = json_pack("{s:i}", "a", 1);
+  test_host_fail_each(build, signals, false);
+  json_decref(signals);
+}
+
+/* ------------------------------------------------------------------------------------------------------- copies --- */
+
+static long json_allocations, json_fail_at;
+
+static void *failing_malloc(size_t size) {
+  return json_allocations++ == json_fail_at ? NULL : malloc(size);
+}
+
+static void a_copy_is_whole_or_none(void **state) {
+  (void)state;
+  json_malloc_t old_malloc;
+  json_free_t old_free;
+  json_get_alloc_funcs(&old_malloc, &old_free);
+  json_t *values[] = {json_array(), json_object()};
+  for (int i = 0; i < 30; i++) {
+    char name[8];
+    snprintf(name, sizeof name, "%d", i);
+    json_array_append_new(values[0], json_integer(i));
+    json_object_set_new(values[1], name, json_integer(i));
+  }
+  for (int v = 0; v < 2; v++) {
+    bool failed = true;
+    for (long number = 0; failed; number++) {
+      json_allocations = 0;
+      json_fail_at = number;
+      json_set_alloc_funcs(failing_malloc, free);
+      json_t *copy = vsi_json_copy(values[v]);
+      json_set_alloc_funcs(old_malloc, old_free);
+      failed = json_allocations > number;
+      assert_int_equal(copy != NULL, !failed);
+      if (copy) assert_true(json_equal(copy, values[v]));
+      json_decref(copy);
+    }
+    json_decref(values[v]);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(every_kind_of_value),
+      cmocka_unit_test(numbers),
+      cmocka_unit_test(numbers_read_back_whatever_the_seed),
+      cmocka_unit_test(the_locale_does_not_matter),
+      cmocka_unit_test(texts_are_escaped_where_they_must_be),
+      cmocka_unit_test(what_is_not_utf8_is_refused),
+      cmocka_unit_test(depth_and_length_are_bounded),
+      cmocka_unit_test(signals_are_the_same_as_from_text),
+      cmocka_unit_test(signals_that_cannot_be_sent_are_refused),
+      cmocka_unit_test(building_survives_every_allocation_failure),
+      cmocka_unit_test(a_copy_is_whole_or_none),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

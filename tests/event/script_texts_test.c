@@ -1,0 +1,236 @@
+/* C3: the scripts that pages often need, to the byte, and what cannot get into them. */
+#include "vestry/script.h"
+
+#include "event/expect.h"
+#include "support/test.h"
+#include "support/test_host.h"
+
+#define TYPE   "event: datastar-patch-elements\n"
+#define TARGET "data: selector body\ndata: mode append\n"
+#define OPEN   TYPE TARGET "data: elements <script data-effect=\"el.remove()\">"
+#define CLOSE  "</script>\n\n"
+
+static vestry_event *event;
+
+static void c3_console_log_and_error(void **state) {
+  (void)state;
+  event = expect_untouched;
+  expect_event(vestry_event_console_log(NULL, "hello", 5, NULL, &event), &event, OPEN "console.log(\"hello\")" CLOSE);
+  expect_event(vestry_event_console_log(NULL, NULL, 0, NULL, &event), &event, OPEN "console.log(\"\")" CLOSE);
+  expect_event(vestry_event_console_log(NULL, "\");alert(1)//</script>\n\nevent: x", 32, NULL, &event), &event,
+               OPEN "console.log(\"\\\");alert(1)//\\u003C/script>\\n\\nevent: x\")" CLOSE);
+  vestry_attribute nonce = {"nonce", "r4nd0m"};
+  vestry_script_options options = {
+      .event = {.id = "7", .retry_ms = 50}, .keep = true, .attributes = &nonce, .attributes_count = 1};
+  expect_event(vestry_event_console_error(NULL, "no\\", 3, &options, &event), &event,
+               TYPE "id: 7\nretry: 50\n" TARGET
+                    "data: elements <script nonce=\"r4nd0m\">console.error(\"no\\\\\")" CLOSE);
+  event = expect_untouched;
+  expect_error(vestry_event_console_log(NULL, NULL, 1, NULL, &event), &event, VESTRY_INVALID);
+  expect_error(vestry_event_console_error(NULL, NULL, 1, NULL, &event), &event, VESTRY_INVALID);
+  options.event.id = "a\nb";
+  expect_error(vestry_event_console_error(NULL, "", 0, &options, &event), &event, VESTRY_INVALID);
+}
+
+static void c3_redirect_and_replace_url(void **state) {
+  (void)state;
+  event = expect_untouched;
+  expect_event(vestry_event_redirect(NULL, "/cart?a=1&b=\"2\"#x", NULL, &event), &event,
+               OPEN "setTimeout(() => window.location.href = \"/cart?a=1&b=\\\"2\\\"#x\")" CLOSE);
+  expect_event(vestry_event_replace_url(NULL, "?page=2</script>", NULL, &event), &event,
+               OPEN "window.history.replaceState(window.history.state, \"\", \"?page=2\\u003C/script>\")" CLOSE);
+}
+
+/* Whatever a browser would run, or read as another scheme than http and https; and what it would not. */
+static void c3_no_address_runs_a_program(void **state) {
+  (void)state;
+  static const char *const bad[] = {
+      NULL,
+      "",
+      "javascript:alert(1)",
+      "JaVaScRiPt:alert(1)",
+      " javascript:alert(1)",
+      "   javascript:alert(1)",
+      "\tjavascript:alert(1)",
+      "\x01javascript:alert(1)",
+      "java\nscript:alert(1)",
+      "java\tscript:alert(1)",
+      "javascript\r:alert(1)",
+      "javascript://example.org/%0Aalert(1)",
+      "data:text/html,<script>alert(1)</script>",
+      "vbscript:x",
+      "blob:https://example.org/1",
+      "view-source:javascript:alert(1)",
+      "file:///etc/passwd",
+      "a+b-c.9:x",
+      "/a\x7F",
+      "/a\nb",
+      "httpx:/",
+      "ws://example.org",
+      "https\t://example.org",
+  };
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    event = expect_untouched;
+    expect_error(vestry_event_redirect(NULL, bad[i], NULL, &event), &event, VESTRY_INVALID);
+    expect_error(vestry_event_replace_url(NULL, bad[i], NULL, &event), &event, VESTRY_INVALID);
+    expect_error(vestry_event_prefetch(NULL, &bad[i], 1, NULL, &event), &event, VESTRY_INVALID);
+    const char *second[] = {"/fine", bad[i]};
+    expect_error(vestry_event_prefetch(NULL, second, 2, NULL, &event), &event, VESTRY_INVALID);
+  }
+  static const char *const good[] = {
+      "/",
+      "x",
+      "?javascript:alert(1)",
+      "#javascript:x",
+      "./javascript:x",
+      "/javascript:x",
+      "1javascript:x",
+      ":x",
+      "java script:x",
+      "\xC3\xA4:x",
+      "http://example.org",
+      "HTTPS://example.org/\xC3\xA4",
+      " https://example.org",
+      "http:relative",
+  };
+  for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+    assert_int_equal(vestry_event_redirect(NULL, good[i], NULL, &event), VESTRY_OK);
+    vestry_event_unref(event);
+    assert_int_equal(vestry_event_replace_url(NULL, good[i], NULL, &event), VESTRY_OK);
+    vestry_event_unref(event);
+    assert_int_equal(vestry_event_prefetch(NULL, &good[i], 1, NULL, &event), VESTRY_OK);
+    vestry_event_unref(event);
+  }
+}
+
+static void expect_custom(const char *name, const char *detail, const vestry_custom_event_options *options,
+                          const char *script) {
+  char bytes[1024];
+  snprintf(bytes, sizeof bytes, OPEN "%s" CLOSE, script);
+  event = expect_untouched;
+  expect_event(vestry_event_custom(NULL, name, detail, detail ? strlen(detail) : 0, options, &event), &event, bytes);
+}
+
+static void c3_custom_events(void **state) {
+  (void)state;
+  expect_custom("saved", NULL, NULL,
+                "document.dispatchEvent(new CustomEvent(\"saved\", {bubbles: true, cancelable: true, "
+                "composed: true}))");
+  vestry_custom_event_options options = VESTRY_CUSTOM_EVENT_OPTIONS_INIT;
+  options.selector = "#list > li[data-x=\"1\"]";
+  options.no_bubbles = options.not_composed = true;
+  expect_custom("a\"b", "{\"id\":7,\"__proto__\":\"</script>\"}", &options,
+                "for (const el of document.querySelectorAll(\"#list > li[data-x=\\\"1\\\"]\")) el.dispatchEvent(new "
+                "CustomEvent(\"a\\\"b\", {bubbles: false, cancelable: true, composed: false, detail: "
+                "JSON.parse(\"{\\\"id\\\":7,\\\"__proto__\\\":\\\"\\u003C/script>\\\"}\")}))");
+  options = (vestry_custom_event_options){.not_cancelable = true, .selector = ""};
+  expect_custom("x", " [1,\n2] ", &options,
+                "document.dispatchEvent(new CustomEvent(\"x\", {bubbles: true, cancelable: false, composed: true, "
+                "detail: JSON.parse(\" [1,\\n2] \")}))");
+}
+
+static void c3_custom_events_refuse(void **state) {
+  (void)state;
+  static const char *const bad[] = {" ", "alert(1)", "{", "1 2", "'a'", "undefined", "\"\n\"", "\"\xFF\"", "[1,]"};
+  event = expect_untouched;
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    expect_error(vestry_event_custom(NULL, "x", bad[i], strlen(bad[i]), NULL, &event), &event, VESTRY_MALFORMED);
+  static const char *const good[] = {"1", "-0.5e3", "\"a\"", "true", "false", "null", "[]", "{}", " 7 "};
+  for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+    assert_int_equal(vestry_event_custom(NULL, "x", good[i], strlen(good[i]), NULL, &event), VESTRY_OK);
+    vestry_event_unref(event);
+  }
+  event = expect_untouched;
+  expect_error(vestry_event_custom(NULL, NULL, NULL, 0, NULL, &event), &event, VESTRY_INVALID);
+  expect_error(vestry_event_custom(NULL, "", NULL, 0, NULL, &event), &event, VESTRY_INVALID);
+  expect_error(vestry_event_custom(NULL, "x", NULL, 1, NULL, &event), &event, VESTRY_INVALID);
+  vestry_custom_event_options options = {.size = sizeof options + 1};
+  expect_error(vestry_event_custom(NULL, "x", NULL, 0, &options, &event), &event, VESTRY_INVALID);
+  options = (vestry_custom_event_options){.script.event.id = "\n"};
+  expect_error(vestry_event_custom(NULL, "x", NULL, 0, &options, &event), &event, VESTRY_INVALID);
+  char deep[600] = "";
+  memset(deep, '[', 257);
+  memset(deep + 257, ']', 257);
+  expect_error(vestry_event_custom(NULL, "x", deep, 514, NULL, &event), &event, VESTRY_TOO_LARGE);
+  assert_int_equal(vestry_event_custom(NULL, "x", deep + 1, 512, NULL, &event), VESTRY_OK);
+  vestry_event_unref(event);
+}
+
+static void c3_prefetch(void **state) {
+  (void)state;
+  static const char *const urls[] = {"/a?\"</script>", "https://example.org/"};
+  event = expect_untouched;
+  expect_event(vestry_event_prefetch(NULL, urls, 2, NULL, &event), &event,
+               TYPE TARGET "data: elements <script type=\"speculationrules\">{\"prefetch\":[{\"source\":\"list\","
+                           "\"urls\":[\"/a?\\\"\\u003C/script>\",\"https://example.org/\"]}]}" CLOSE);
+  vestry_attribute nonce = {"nonce", "x"};
+  vestry_script_options options = {.event.id = "3", .attributes = &nonce, .attributes_count = 1};
+  expect_event(vestry_event_prefetch(NULL, urls + 1, 1, &options, &event), &event,
+               TYPE "id: 3\n" TARGET
+                    "data: elements <script type=\"speculationrules\" nonce=\"x\">{\"prefetch\":[{\"source\":\"list\","
+                    "\"urls\":[\"https://example.org/\"]}]}" CLOSE);
+  event = expect_untouched;
+  expect_error(vestry_event_prefetch(NULL, urls, 0, NULL, &event), &event, VESTRY_INVALID);
+  expect_error(vestry_event_prefetch(NULL, NULL, 1, NULL, &event), &event, VESTRY_INVALID);
+  vestry_attribute type = {"TYPE", "module"}, many[64];
+  options.attributes = &type;
+  expect_error(vestry_event_prefetch(NULL, urls, 1, &options, &event), &event, VESTRY_INVALID);
+  for (size_t i = 0; i < 64; i++) many[i] = (vestry_attribute){"a", NULL};
+  options = (vestry_script_options){.attributes = many, .attributes_count = 64};
+  expect_error(vestry_event_prefetch(NULL, urls, 1, &options, &event), &event, VESTRY_INVALID);
+  options.attributes_count = 63;
+  assert_int_equal(vestry_event_prefetch(NULL, urls, 1, &options, &event), VESTRY_OK);
+  vestry_event_unref(event);
+  event = expect_untouched;
+  options = (vestry_script_options){.attributes_count = 1};
+  expect_error(vestry_event_prefetch(NULL, urls, 1, &options, &event), &event, VESTRY_INVALID);
+}
+
+/* An event may have 64 MiB; a text that grows beyond that by its escapes may not become one. */
+static void c3_sizes_are_bounded(void **state) {
+  (void)state;
+  size_t len = VESTRY_EVENT_MAX_BYTES / 4;
+  char *text = test_malloc(len + 1);
+  memset(text, '<', len);
+  text[len] = '\0';
+  event = expect_untouched;
+  expect_error(vestry_event_console_log(NULL, text, len, NULL, &event), &event, VESTRY_TOO_LARGE);
+  expect_error(vestry_event_console_log(NULL, text, VESTRY_EVENT_MAX_BYTES + 1, NULL, &event), &event,
+               VESTRY_TOO_LARGE);
+  const char *urls[] = {text, "/"};
+  expect_error(vestry_event_prefetch(NULL, urls, 2, NULL, &event), &event, VESTRY_TOO_LARGE);
+  test_free(text);
+}
+
+static vestry_err make_each(test_host *th, void *ctx) {
+  (void)ctx;
+  static const char *const urls[] = {"/a", "/b"};
+  vestry_event *made = NULL;
+  vestry_err error = vestry_event_console_log(&th->host, "a", 1, NULL, &made);
+  vestry_event_unref(made);
+  made = NULL;
+  if (!error) error = vestry_event_redirect(&th->host, "/", NULL, &made);
+  vestry_event_unref(made);
+  made = NULL;
+  if (!error) error = vestry_event_custom(&th->host, "a", "{}", 2, NULL, &made);
+  vestry_event_unref(made);
+  made = NULL;
+  if (!error) error = vestry_event_prefetch(&th->host, urls, 2, NULL, &made);
+  vestry_event_unref(made);
+  return error;
+}
+
+static void c3_out_of_memory_is_reported(void **state) {
+  (void)state;
+  test_host_fail_each(make_each, NULL, false);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(c3_console_log_and_error),     cmocka_unit_test(c3_redirect_and_replace_url),
+      cmocka_unit_test(c3_no_address_runs_a_program), cmocka_unit_test(c3_custom_events),
+      cmocka_unit_test(c3_custom_events_refuse),      cmocka_unit_test(c3_prefetch),
+      cmocka_unit_test(c3_sizes_are_bounded),         cmocka_unit_test(c3_out_of_memory_is_reported),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,122 @@
+/* C2: removing signals by their paths. */
+#include "event/expect.h"
+#include "support/test.h"
+#include "support/test_host.h"
+
+#define TYPE "event: datastar-patch-signals\n"
+
+/* Up to six paths. */
+typedef const char *paths[6];
+
+static size_t count_of(const paths p) {
+  size_t count = 0;
+  while (count < 6 && p[count]) count++;
+  return count;
+}
+
+static void c2_paths_become_nulls(void **state) {
+  (void)state;
+  static const struct {
+    paths paths;
+    const char *json;
+  } rows[] = {
+      {{"a"}, "{\"a\":null}"},
+      {{"user.name"}, "{\"user\":{\"name\":null}}"},
+      {{"a.b.c", "x"}, "{\"a\":{\"b\":{\"c\":null}},\"x\":null}"},
+      {{"user.name", "user.age", "x"}, "{\"user\":{\"age\":null,\"name\":null},\"x\":null}"},
+      {{"b", "a"}, "{\"a\":null,\"b\":null}"},
+      /* a path that lies in another goes with it, in whatever order, and only by whole names */
+      {{"user", "user.name"}, "{\"user\":null}"},
+      {{"user.name.first", "user.name", "user.name.last"}, "{\"user\":{\"name\":null}}"},
+      {{"user", "users", "user-x", "user.a"}, "{\"user\":null,\"user-x\":null,\"users\":null}"},
+      {{"a.b", "a-b", "a.b.c", "a", "a!"}, "{\"a\":null,\"a!\":null,\"a-b\":null}"},
+      {{"a", "a", "a"}, "{\"a\":null}"},
+      {{"a.b.c", "a.b.d", "a.e", "f.g.h", "f.i"},
+       "{\"a\":{\"b\":{\"c\":null,\"d\":null},\"e\":null},\"f\":{\"g\":{\"h\":null},\"i\":null}}"},
+      {{"a.bc.d", "a.b.d"}, "{\"a\":{\"b\":{\"d\":null},\"bc\":{\"d\":null}}}"},
+      {{"\"}</script>\n\r", "\xC3\xBC"}, "{\"\\\"}\\u003C/script>\\n\\r\":null,\"\xC3\xBC\":null}"},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    char bytes[512];
+    snprintf(bytes, sizeof bytes, TYPE "data: signals %s\n\n", rows[i].json);
+    vestry_event *event = expect_untouched;
+    expect_event(vestry_event_remove_signals(NULL, rows[i].paths, count_of(rows[i].paths), NULL, &event), &event,
+                 bytes);
+  }
+}
+
+static void c2_options(void **state) {
+  (void)state;
+  static const char *const path = "a";
+  vestry_event *event = expect_untouched;
+  vestry_signals_options options = {.event = {.id = "7", .retry_ms = 5}};
+  expect_event(vestry_event_remove_signals(NULL, &path, 1, &options, &event), &event,
+               TYPE "id: 7\nretry: 5\ndata: signals {\"a\":null}\n\n");
+  event = expect_untouched;
+  options.only_if_missing = true;
+  expect_error(vestry_event_remove_signals(NULL, &path, 1, &options, &event), &event, VESTRY_INVALID);
+  options = (vestry_signals_options){.event.id = "\r"};
+  expect_error(vestry_event_remove_signals(NULL, &path, 1, &options, &event), &event, VESTRY_INVALID);
+  options = (vestry_signals_options){.size = sizeof options + 1};
+  expect_error(vestry_event_remove_signals(NULL, &path, 1, &options, &event), &event, VESTRY_INVALID);
+}
+
+static void c2_bad_paths_are_refused(void **state) {
+  (void)state;
+  static const char *const bad[] = {"", ".", ".a", "a.", "a..b", "\xFF", "a.\xC0\x80", NULL};
+  vestry_event *event = expect_untouched;
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    const char *two[] = {"fine", bad[i]};
+    expect_error(vestry_event_remove_signals(NULL, two, 2, NULL, &event), &event, VESTRY_INVALID);
+  }
+  expect_error(vestry_event_remove_signals(NULL, bad, 0, NULL, &event), &event, VESTRY_INVALID);
+  expect_error(vestry_event_remove_signals(NULL, NULL, 1, NULL, &event), &event, VESTRY_INVALID);
+}
+
+static void c2_depth_is_bounded(void **state) {
+  (void)state;
+  char path[2 * 257 + 1] = "";
+  for (int i = 0; i < 256; i++) strcat(path, i ? ".a" : "a");
+  const char *given = path;
+  vestry_event *event = expect_untouched;
+  assert_int_equal(vestry_event_remove_signals(NULL, &given, 1, NULL, &event), VESTRY_OK);
+  vestry_event_unref(event);
+  strcat(path, ".a");
+  event = expect_untouched;
+  expect_error(vestry_event_remove_signals(NULL, &given, 1, NULL, &event), &event, VESTRY_TOO_LARGE);
+}
+
+static void c2_size_is_bounded(void **state) {
+  (void)state;
+  size_t len = VESTRY_EVENT_MAX_BYTES / 2;
+  char *text = test_malloc(len + 1);
+  memset(text, '\n', len);
+  text[len] = '\0';
+  const char *two[] = {text, "\n"}; /* twice as long when escaped */
+  vestry_event *event = expect_untouched;
+  expect_error(vestry_event_remove_signals(NULL, two, 2, NULL, &event), &event, VESTRY_TOO_LARGE);
+  expect_error(vestry_event_remove_signals(NULL, two, 1, NULL, &event), &event, VESTRY_TOO_LARGE);
+  test_free(text);
+}
+
+static vestry_err make(test_host *th, void *ctx) {
+  vestry_event *event = NULL;
+  vestry_err error = vestry_event_remove_signals(&th->host, ctx, 2, NULL, &event);
+  vestry_event_unref(event);
+  return error;
+}
+
+static void c2_out_of_memory_is_reported(void **state) {
+  (void)state;
+  const char *two[] = {"a long enough path that the buffer has to grow once or twice", "b.c.d.e.f.g.h.i.j.k.l.m.n"};
+  test_host_fail_each(make, two, false);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(c2_paths_become_nulls),    cmocka_unit_test(c2_options),
+      cmocka_unit_test(c2_bad_paths_are_refused), cmocka_unit_test(c2_depth_is_bounded),
+      cmocka_unit_test(c2_size_is_bounded),       cmocka_unit_test(c2_out_of_memory_is_reported),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,145 @@
+/* Effects as text from anywhere: parsed under any limits, printed, parsed again, and dispatched to a stream by an
+ * instance that has actions and placeholders of every kind. jansson is the second opinion on the parsing.
+ * Input: a byte each for max_depth, max_count, and bits (1: fail fast; 2: data is the first effect's first argument),
+ * then the text. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "vestry/vestry.h"
+
+enum { INPUTS_AN_INSTANCE = 500 };
+
+static void require(bool condition) {
+  if (!condition) abort();
+}
+
+/* ------------------------------------------------------------------------------------------- what names mean ----- */
+
+/* The list it is given; or itself twice, so that limits must end it. */
+static vestry_err act(const json_t *state, const json_t *args, json_t **ret_effects, void *ctx) {
+  (void)ctx;
+  require(json_is_object(state));
+  json_t *given = json_array_get(args, 0);
+  *ret_effects = given ? json_incref(given) : json_pack("[[s],[s]]", "do", "do");
+  return VESTRY_OK;
+}
+
+static vestry_err value_of(const json_t *data, const json_t *args, json_t **ret_value, void *ctx) {
+  (void)ctx;
+  require(json_is_object(data));
+  const char *name = json_string_value(json_array_get(args, 0));
+  *ret_value = name ? json_incref(json_object_get(data, name)) : json_incref((json_t *)args);
+  return json_array_size(args) > 3 ? VESTRY_FAILED : VESTRY_OK;
+}
+
+static vestry_err nest(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)ctx;
+  json_t *effects = json_array_get(args, 0), *data = json_array_get(args, 1);
+  vestry_dispatch_options options = {.data = data};
+  vestry_err error = vestry_context_dispatch(context, effects, &options, NULL);
+  vestry_dispatch_handle *handle;
+  require(vestry_context_keep(context, &handle) == VESTRY_OK);
+  if (!error) vestry_dispatch_later(handle, json_array_get(args, 2), &options, NULL);
+  vestry_dispatch_handle_unref(handle);
+  return error ? error : vestry_context_return(context, json_incref((json_t *)args));
+}
+
+static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  vestry_reply_key(reply, VESTRY_KEY("k"));
+  return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
+}
+
+/* --------------------------------------------------------------------------------------------- one instance ------ */
+
+static vestry *v;
+static vestry_memory_exchange *exchange;
+
+static void end(void) {
+  vestry_memory_destroy(exchange);
+  if (v) vestry_memory_settle(v);
+  vestry_destroy(v);
+  v = NULL;
+  exchange = NULL;
+}
+
+/* Anew now and then, for what the stream has recorded only grows. */
+static void begin(void) {
+  static int inputs;
+  if (v && inputs++ % INPUTS_AN_INSTANCE && !vestry_memory_ended(exchange, NULL)) return;
+  if (!v) atexit(end);
+  end();
+  require(vestry_create(&(vestry_options){.threads_count = VESTRY_THREADS_NONE}, &v) == VESTRY_OK);
+  require(vestry_effect(v, "nest", nest, NULL) == VESTRY_OK);
+  require(vestry_action(v, "do", act, NULL) == VESTRY_OK);
+  require(vestry_placeholder(v, "get", value_of, NULL) == VESTRY_OK);
+  require(vestry_memory_request(v, &(vestry_memory_call){.datastar = true}, keep, NULL, &exchange) == VESTRY_OK);
+  vestry_memory_settle(v);
+}
+
+/* ------------------------------------------------------------------------------------------------ the checks ----- */
+
+static void check_refused(const char *json, size_t len, vestry_err error, const vestry_signals_error *why) {
+  require(error == VESTRY_MALFORMED || error == VESTRY_TOO_LARGE);
+  require(why->offset <= len && memchr(why->message, '\0', sizeof why->message) && why->message[0]);
+  if (error != VESTRY_MALFORMED || memchr(json, 0, len)) return;
+  json_t *other = json_loadb(json, len, 0, NULL); /* if that takes it, it must be a list with something else in it */
+  bool is_list = json_is_array(other);
+  for (size_t i = 0; is_list && i < json_array_size(other); i++)
+    is_list = json_string_length(json_array_get(json_array_get(other, i), 0)) > 0;
+  require(!is_list);
+  json_decref(other);
+}
+
+static void check_text(const json_t *effects) {
+  size_t len = 0;
+  require(vestry_effects_print(effects, NULL, 0, &len) == VESTRY_TOO_LARGE);
+  char *text = malloc(len + 1);
+  require(text && vestry_effects_print(effects, text, len + 1, NULL) == VESTRY_OK);
+  require(strlen(text) == len && !strpbrk(text, "\r\n"));
+  json_t *again = NULL;
+  vestry_signals_limits all = {.max_bytes = SIZE_MAX, .max_depth = 256, .max_count = UINT32_MAX};
+  require(vestry_effects_parse(text, len, &all, &again, NULL) == VESTRY_OK);
+  require(json_equal(again, effects));
+  json_decref(again);
+  free(text);
+}
+
+static void check_dispatch(json_t *effects, unsigned bits) {
+  begin();
+  json_t *data = json_array_get(json_array_get(effects, 0), 1), *results = json_array();
+  vestry_key parts[1] = {vestry_key_string("k")}, key = vestry_key_tuple(parts, 1);
+  vestry_dispatch_options options = {.key = &key, .fail_fast = bits & 1, .results = results};
+  if (bits & 2 && json_is_object(data)) options.data = data;
+  vestry_dispatch_result result;
+  vestry_err error = vestry_dispatch_with(v, effects, &options, &result);
+  require((error == VESTRY_OK) == (result.errors_count == 0));
+  require(json_array_size(results) == result.effects_count);
+  require(result.connections_count == 1);
+  if (options.fail_fast) require(result.errors_count <= 1);
+  json_decref(results);
+  vestry_memory_settle(v);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  if (size < 3) return 0;
+  vestry_signals_limits limits = {.max_depth = data[0], .max_count = data[1]};
+  const char *json = (const char *)data + 3;
+  size_t len = size - 3;
+  json_t *effects = NULL, *copy;
+  vestry_signals_error why = {.offset = SIZE_MAX};
+  vestry_err error = vestry_effects_parse(json, len, &limits, &effects, &why);
+  if (error) {
+    check_refused(json, len, error, &why);
+    return 0;
+  }
+  check_text(effects);
+  copy = json_deep_copy(effects);
+  check_dispatch(effects, data[2]);
+  require(json_equal(effects, copy)); /* nothing was changed in place */
+  json_decref(copy);
+  json_decref(effects);
+  return 0;
+}

@@ -1,0 +1,110 @@
+/* A page's signals, any text, into a repository; then a value, any text, into its fields; and back to the page. All
+ * values are within their bounds, and once everything was saved the page has nothing wrong in it.
+ * Input: JSON of the page's signals, a zero byte, JSON of a value in an object: {"v": …}. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "registry/merge.h"
+#include "registry/reply.h"
+#include "vestry/repository.h"
+
+static const vestry_field fields[] = {
+    VESTRY_BOOLEAN_FIELD("b", true),      VESTRY_INTEGER_FIELD("i", 5, -10, 100),
+    VESTRY_INTEGER_FIELD("o.i", 0, 0, 0), VESTRY_NUMBER_FIELD("o.n", 1, -2, 2),
+    VESTRY_STRING_FIELD("o.s", "x", 8),   VESTRY_JSON_FIELD("j", "{\"a\":1}", 60),
+};
+enum { FIELDS = sizeof fields / sizeof *fields };
+
+static void require(bool condition) {
+  if (!condition) abort();
+}
+
+static void check_values(const vestry_repository *r) {
+  bool b;
+  int64_t i;
+  double n;
+  const char *s;
+  size_t len;
+  const json_t *j;
+  require(!vestry_repository_get_boolean(r, "b", &b));
+  require(!vestry_repository_get_integer(r, "i", &i) && i >= -10 && i <= 100);
+  require(!vestry_repository_get_integer(r, "o.i", &i) && i >= -VESTRY_INTEGER_FIELD_MAX &&
+          i <= VESTRY_INTEGER_FIELD_MAX);
+  require(!vestry_repository_get_number(r, "o.n", &n) && n >= -2 && n <= 2);
+  require(!vestry_repository_get_string(r, "o.s", &s, &len) && len <= 8 && strlen(s) == len);
+  require(!vestry_repository_get_json(r, "j", &j));
+  char *text = json_dumps(j, JSON_COMPACT | JSON_ENCODE_ANY);
+  require(text && strlen(text) <= 60);
+  free(text);
+  vestry_field_error errors[FIELDS];
+  size_t count = vestry_repository_errors(r, errors, FIELDS);
+  require(count <= FIELDS);
+  for (size_t at = 0; at < count; at++) require(errors[at].error && errors[at].path && errors[at].message[0]);
+}
+
+static void set_all(vestry_repository *r, json_t *value) {
+  vestry_err errors[] = {
+      vestry_repository_set_json(r, "j", value),
+      vestry_repository_set_integer(r, "i", json_integer_value(value)),
+      vestry_repository_set_integer(r, "o.i", json_integer_value(value)),
+      vestry_repository_set_number(r, "o.n", json_number_value(value)),
+      vestry_repository_set_string(r, "o.s", json_string_value(value), json_string_length(value)),
+  };
+  for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
+    require(errors[i] == VESTRY_OK || errors[i] == VESTRY_LIMIT || errors[i] == VESTRY_TOO_LARGE);
+}
+
+/* Returns the page, with what was saved. */
+static json_t *save(vestry_repository *r, json_t *page, bool all) {
+  vestry_reply reply;
+  vsi_reply_init(&reply, vestry_host_default());
+  bool saved = true, changed = vestry_repository_is_changed(r);
+  require(!(all ? vestry_repository_save_all_reply(r, &reply) : vestry_repository_save_reply(r, &reply, &saved)));
+  require(all || saved == changed);
+  require(!vestry_repository_is_changed(r));
+  json_t *signals = json_array_get(json_array_get(json_array_get(reply.effects, 0), 1), 1); /* quoted */
+  require(saved == json_is_object(signals));
+  if (saved) {
+    char *text = json_dumps(signals, JSON_COMPACT);
+    vestry_event *event = NULL;
+    require(text && vestry_event_signals(NULL, text, strlen(text), NULL, &event) == VESTRY_OK);
+    vestry_event_unref(event);
+    free(text);
+    page = merge_patch(page, signals);
+  }
+  vsi_reply_finish(&reply);
+  return page;
+}
+
+static void work(const vestry_schema *schema, json_t *signals, json_t *value) {
+  json_t *page = json_deep_copy(signals);
+  vestry_repository *r = NULL;
+  require(vestry_repository_create(schema, signals, &r) == VESTRY_OK);
+  check_values(r);
+  if (value) set_all(r, value);
+  check_values(r);
+  page = save(r, page, json_is_true(value));
+  vestry_repository_destroy(r);
+  require(vestry_repository_create(schema, page, &r) == VESTRY_OK);
+  require(vestry_repository_errors(r, NULL, 0) == 0);
+  require(!vestry_repository_is_changed(r));
+  check_values(r);
+  vestry_repository_destroy(r);
+  json_decref(page);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  static vestry_schema *schema;
+  if (!schema) require(vestry_schema_create(NULL, fields, FIELDS, &schema, NULL) == VESTRY_OK);
+  const uint8_t *zero = size ? memchr(data, 0, size) : NULL;
+  size_t len = zero ? (size_t)(zero - data) : size;
+  json_t *signals = NULL, *holder = NULL;
+  if (vestry_signals_parse((const char *)data, len, NULL, &signals, NULL)) return 0;
+  if (zero) (void)vestry_signals_parse((const char *)zero + 1, size - len - 1, NULL, &holder, NULL);
+  work(schema, signals, json_object_get(holder, "v"));
+  json_decref(holder);
+  json_decref(signals);
+  return 0;
+}

@@ -1,0 +1,109 @@
+/* Scripts made of any texts: one event, one script element, the text inside a literal that reads back; and no address
+ * that a browser would take for a program.
+ * Input: a byte for the kind, then the text. */
+#include <ctype.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vestry/script.h"
+
+static void require(bool condition) {
+  if (!condition) abort();
+}
+
+static size_t count_of(vestry_slice bytes, const char *what) {
+  size_t count = 0, len = strlen(what);
+  const char *at = bytes.data, *end = at + bytes.len;
+  while ((at = memmem(at, (size_t)(end - at), what, len))) {
+    count++;
+    at += len;
+  }
+  return count;
+}
+
+/* One event with three data lines, whose elements are one script element. */
+static void check_frame(vestry_slice bytes) {
+  require(count_of(bytes, "\n") == 5 && count_of(bytes, "\r") == 0 && count_of(bytes, "\n\n") == 1);
+  require(count_of(bytes, "\ndata: ") == 3 && count_of(bytes, "<") == 2 && count_of(bytes, "</script>\n\n") == 1);
+}
+
+/* The literal between these two reads back as the text; bytes that are no UTF-8 no JSON reader takes. */
+static void check_literal(vestry_slice bytes, const char *before, const char *behind, const char *text, size_t len) {
+  const char *from = memmem(bytes.data, bytes.len, before, strlen(before));
+  require(from != NULL);
+  from += strlen(before);
+  const char *end = (const char *)bytes.data + bytes.len - strlen(behind) - strlen("</script>\n\n");
+  require(end > from && memcmp(end, behind, strlen(behind)) == 0);
+  json_t *read = json_loadb(from, (size_t)(end - from), JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+  json_t *valid = json_stringn(text, len);
+  require(!read == !valid);
+  if (read) require(json_equal(read, valid));
+  json_decref(read);
+  json_decref(valid);
+}
+
+/* What a browser makes of the address (WHATWG URL): these schemes show or run what is in them. */
+static bool is_dangerous(const char *url) {
+  static const char *const schemes[] = {"javascript:", "data:", "vbscript:", "blob:", "file:"};
+  char plain[16];
+  size_t len = 0;
+  while (*url && (unsigned char)*url <= 0x20) url++;
+  for (; *url && len < sizeof plain - 1; url++)
+    if (!strchr("\t\n\r", *url)) plain[len++] = (char)tolower((unsigned char)*url);
+  plain[len] = '\0';
+  for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+    if (strncmp(plain, schemes[i], strlen(schemes[i])) == 0) return true;
+  return false;
+}
+
+static void check_address(vestry_err error, const vestry_event *event, const char *url, const char *before) {
+  require(error == VESTRY_OK || error == VESTRY_INVALID);
+  if (error) return;
+  require(!is_dangerous(url));
+  check_frame(vestry_event_bytes(event));
+  bool is_rule = strstr(before, "urls") != NULL;
+  check_literal(vestry_event_bytes(event), before, is_rule ? "]}]}" : ")", url, strlen(url));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  if (!size) return 0;
+  size_t len = size - 1;
+  char *text = malloc(len + 1);
+  require(text != NULL);
+  memcpy(text, data + 1, len);
+  text[len] = '\0';
+  const char *const urls = text;
+  vestry_event *event = NULL;
+  vestry_err error;
+  switch (data[0] % 5) {
+  case 0:
+    require(vestry_event_console_log(NULL, text, len, NULL, &event) == VESTRY_OK);
+    check_frame(vestry_event_bytes(event));
+    check_literal(vestry_event_bytes(event), "console.log(", ")", text, len);
+    break;
+  case 1:
+    error = vestry_event_redirect(NULL, text, NULL, &event);
+    check_address(error, event, text, "window.location.href = ");
+    break;
+  case 2:
+    error = vestry_event_replace_url(NULL, text, NULL, &event);
+    check_address(error, event, text, "window.history.state, \"\", ");
+    break;
+  case 3:
+    error = vestry_event_prefetch(NULL, &urls, 1, NULL, &event);
+    check_address(error, event, text, "\"urls\":[");
+    break;
+  default:
+    error = vestry_event_custom(NULL, "x", text, len, NULL, &event);
+    require(error == VESTRY_OK || error == VESTRY_MALFORMED || error == VESTRY_TOO_LARGE);
+    if (error || !len) break;
+    check_frame(vestry_event_bytes(event));
+    check_literal(vestry_event_bytes(event), "JSON.parse(", ")}))", text, len);
+  }
+  vestry_event_unref(event);
+  free(text);
+  return 0;
+}

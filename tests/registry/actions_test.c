@@ -1,0 +1,276 @@
+/* Actions (B9): what they see, what comes of them, in which order, and where it ends. */
+#include "registry/notes.h"
+
+static void begin(world *w, notes *n) {
+  world_begin(w, (vestry_options){0});
+  n->text[0] = '\0';
+  register_all(w, n);
+}
+
+static void b9_actions_are_expanded_depth_first(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  begin(&w, &n);
+  vestry_dispatch_result result;
+  dispatch_text(&w, "[[\"e\",1],[\"do\",[[\"do\",[[\"e\",2],[\"do\",[[\"e\",3]]]]],[\"e\",4]]],[\"e\",5]]", NULL,
+                VESTRY_OK, &result);
+  assert_string_equal(n.text, "e[1] e[2] e[3] e[4] e[5] ");
+  assert_int_equal(result.effects_count, 5);
+  assert_int_equal(result.errors_count, 0);
+  assert_int_equal(result.skipped_count, 0);
+  world_end(&w);
+}
+
+/* step, n → [["e", state.step + n]] */
+static vestry_err add_step(const json_t *state, const json_t *args, json_t **ret_effects, void *ctx) {
+  (void)ctx;
+  assert_true(json_is_object(state));
+  json_int_t step = json_integer_value(json_object_get(state, "step"));
+  *ret_effects = json_pack("[[s,I]]", "e", step + json_integer_value(json_array_get(args, 0)));
+  return VESTRY_OK;
+}
+
+static void b9_the_state_is_the_requests_signals(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  begin(&w, &n);
+  assert_int_equal(vestry_action(w.v, "add", add_step, NULL), VESTRY_OK);
+  wire r = {.query = "datastar=%7B%22step%22%3A10%7D"};
+  wire_plan(&w, &r, &(plan){.effects = "[[\"add\",1]]"});
+  assert_string_equal(n.text, "e[11] ");
+  world_end(&w);
+  wire_finish(&r);
+}
+
+static void b9_without_a_request_the_state_is_what_was_handed_in_or_empty(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  begin(&w, &n);
+  assert_int_equal(vestry_action(w.v, "add", add_step, NULL), VESTRY_OK);
+  json_t *data = json_of("{\"step\":20}");
+  dispatch_text(&w, "[[\"add\",1]]", &(vestry_dispatch_options){.data = data}, VESTRY_OK, NULL);
+  dispatch_text(&w, "[[\"add\",1]]", NULL, VESTRY_OK, NULL);
+  assert_string_equal(n.text, "e[21] e[1] ");
+  json_decref(data);
+  world_end(&w);
+}
+
+static void b9_nothing_returned_is_nothing_done(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  begin(&w, &n);
+  vestry_dispatch_result result;
+  dispatch_text(&w, "[[\"do\"],[\"do\",[]],[\"e\"]]", NULL, VESTRY_OK, &result);
+  assert_string_equal(n.text, "e[] ");
+  assert_int_equal(result.effects_count, 1);
+  assert_int_equal(result.errors_count, 0);
+  world_end(&w);
+}
+
+static void b9_what_is_no_list_is_an_error(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  begin(&w, &n);
+  static const char *const wrong[] = {"{}",          "\"e\"",          "1",       "null",
+                                      "[\"e\",1]",   "[[\"e\"],[]]",   "[[1]]",   "[[[\"e\"]]]",
+                                      "[[\"e\"],7]", "[[\"e\"],null]", "[[\"\"]]"};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    char effects[128];
+    vestry_dispatch_result result;
+    snprintf(effects, sizeof effects, "[[\"do\",%s],[\"e\",9]]", wrong[i]);
+    n.text[0] = '\0';
+    dispatch_text(&w, effects, NULL, VESTRY_INVALID, &result);
+    assert_string_equal(n.text, "e[9] "); /* none of it was performed, and the rest goes on */
+    assert_int_equal(result.errors_count, 1);
+    assert_error(&result, 0, VESTRY_PHASE_ACTION, "do", NULL, VESTRY_INVALID,
+                 "an action gives a list of effects and actions");
+  }
+  world_end(&w);
+}
+
+static vestry_err gives_and_fails(const json_t *state, const json_t *args, json_t **ret_effects, void *ctx) {
+  (void)state, (void)args, (void)ctx;
+  *ret_effects = json_of("[[\"e\"]]");
+  return VESTRY_EXISTS;
+}
+
+static void b9_b12_failures_say_where_they_come_from(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  begin(&w, &n);
+  assert_int_equal(vestry_action(w.v, "broken", gives_and_fails, NULL), VESTRY_OK);
+  vestry_dispatch_result result;
+  dispatch_text(&w, "[[\"do\",[[\"broken\"],[\"fail\"],[\"nobody\"],[\"e\"]]],[\"fail\"]]", NULL, VESTRY_EXISTS,
+                &result);
+  assert_string_equal(n.text, "f[] e[] f[] ");
+  assert_int_equal(result.errors_count, 4);
+  assert_error(&result, 0, VESTRY_PHASE_ACTION, "broken", "do", VESTRY_EXISTS, NULL);
+  assert_error(&result, 1, VESTRY_PHASE_EFFECT, "fail", "do", VESTRY_FAILED, "as told");
+  assert_error(&result, 2, VESTRY_PHASE_EFFECT, "nobody", "do", VESTRY_NOT_FOUND,
+               "no effect of this name is registered");
+  assert_error(&result, 3, VESTRY_PHASE_EFFECT, "fail", NULL, VESTRY_FAILED, "as told");
+  world_end(&w);
+}
+
+static void b11_interceptors_are_around_actions_too(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  begin(&w, &n);
+  noter a = {&n, "a", false}, b = {&n, "b", true}, c = {&n, "c", false};
+  intercept(&w, &a, VESTRY_PHASE_ACTION);
+  intercept(&w, &b, VESTRY_PHASE_ACTION);
+  intercept(&w, &c, VESTRY_PHASE_EFFECT);
+  vestry_dispatch_result result;
+  dispatch_text(&w, "[[\"do\",[[\"do\",[[\"e\",1]]],[\"e\",2]]]]", NULL, VESTRY_FAILED, &result);
+  assert_string_equal(n.text, "a<do b<do a<do b<do c<e e[1] c>e b>do a>do c<e e[2] c>e b>do a>do ");
+  assert_int_equal(result.errors_count, 4);
+  assert_error(&result, 0, VESTRY_PHASE_ACTION, "b", "do", VESTRY_FAILED, "before b");
+  assert_error(&result, 3, VESTRY_PHASE_ACTION, "b", "do", VESTRY_NOT_FOUND, NULL);
+  assert_false(result.errors[1].is_after);
+  assert_true(result.errors[2].is_after);
+  world_end(&w);
+}
+
+/* --------------------------------------------------------------------------------------------------- where it ends */
+
+/* n → n times itself with n - 1, then an effect */
+static vestry_err countdown(const json_t *state, const json_t *args, json_t **ret_effects, void *ctx) {
+  (void)state, (void)ctx;
+  json_int_t left = json_integer_value(json_array_get(args, 0));
+  *ret_effects = left ? json_pack("[[s,I],[s,I]]", "countdown", left - 1, "e", left) : NULL;
+  return VESTRY_OK;
+}
+
+static void b9_the_depth_is_bounded(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  begin(&w, &n);
+  assert_int_equal(vestry_action(w.v, "countdown", countdown, NULL), VESTRY_OK);
+  char effects[64];
+  vestry_dispatch_result result;
+  snprintf(effects, sizeof effects, "[[\"countdown\",%d]]", VESTRY_ACTIONS_MAX_DEPTH - 1);
+  dispatch_text(&w, effects, NULL, VESTRY_OK, &result);
+  assert_int_equal(result.effects_count, VESTRY_ACTIONS_MAX_DEPTH - 1);
+  n.text[0] = '\0';
+  snprintf(effects, sizeof effects, "[[\"countdown\",%d],[\"e\",0]]", VESTRY_ACTIONS_MAX_DEPTH + 5);
+  dispatch_text(&w, effects, NULL, VESTRY_LIMIT, &result);
+  assert_int_equal(result.errors_count, 1);
+  assert_error(&result, 0, VESTRY_PHASE_ACTION, "countdown", "countdown", VESTRY_LIMIT,
+               "actions are nested deeper than 32");
+  assert_int_equal(result.effects_count, VESTRY_ACTIONS_MAX_DEPTH + 1); /* what stood beside it was performed */
+  world_end(&w);
+}
+
+static vestry_err doubles(const json_t *state, const json_t *args, json_t **ret_effects, void *ctx) {
+  (void)state, (void)args;
+  (*(unsigned *)ctx)++;
+  *ret_effects = json_pack("[[s],[s]]", "doubles", "doubles");
+  return VESTRY_OK;
+}
+
+static vestry_err count_effect(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)context, (void)args;
+  (*(unsigned *)ctx)++;
+  return VESTRY_OK;
+}
+
+/* Within the depth a tree of actions has room for 2^32 leaves. */
+static void b9_the_count_is_bounded(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  begin(&w, &n);
+  unsigned count = 0;
+  assert_int_equal(vestry_action(w.v, "doubles", doubles, &count), VESTRY_OK);
+  assert_int_equal(vestry_effect(w.v, "count", count_effect, &count), VESTRY_OK);
+  json_t *many = json_array(), *effects;
+  for (int i = 0; i < VESTRY_DISPATCH_MAX_COUNT + 1; i++) json_array_append_new(many, json_pack("[s]", "count"));
+  vestry_dispatch_result result;
+  assert_int_equal(vestry_dispatch_with(w.v, many, NULL, &result), VESTRY_OK); /* the list itself has no bound */
+  assert_int_equal(count, VESTRY_DISPATCH_MAX_COUNT + 1);
+  assert_int_equal(result.effects_count, VESTRY_DISPATCH_MAX_COUNT + 1);
+  count = 0;
+  effects = json_pack("[[s,O],[s],[s,[[s]]]]", "do", many, "count", "do", "count");
+  assert_int_equal(vestry_dispatch_with(w.v, effects, NULL, &result), VESTRY_LIMIT);
+  assert_int_equal(count, VESTRY_DISPATCH_MAX_COUNT + 1); /* as many as may come of it, and the one behind it */
+  assert_int_equal(result.skipped_count, 1);
+  assert_int_equal(result.errors_count, 2);
+  assert_error(&result, 0, VESTRY_PHASE_ACTION, "count", "do", VESTRY_LIMIT, "more than 10000 came of one dispatch");
+  assert_error(&result, 1, VESTRY_PHASE_ACTION, "do", NULL, VESTRY_LIMIT, "more than 10000 came of one dispatch");
+  json_decref(effects);
+  json_decref(many);
+  count = 0;
+  dispatch_text(&w, "[[\"doubles\"],[\"e\"]]", NULL, VESTRY_LIMIT, &result);
+  assert_string_equal(n.text, "e[] ");
+  assert_in_range(count, VESTRY_DISPATCH_MAX_COUNT / 4, VESTRY_DISPATCH_MAX_COUNT); /* asked; the others are too deep */
+  assert_int_equal(count + result.errors_count, VESTRY_DISPATCH_MAX_COUNT + 2);     /* itself, and that it is over */
+  assert_int_equal(result.effects_count, 1);
+  world_end(&w);
+}
+
+static void a_dispatch_is_not_changed_by_what_it_does(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  begin(&w, &n);
+  json_t *data = json_of("{\"x\":[1]}"), *effects = json_of("[[\"do\",[[\"e\",[\"data\",\"x\"]]]]]"),
+         *copy = json_deep_copy(effects);
+  for (int i = 0; i < 2; i++)
+    assert_int_equal(vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.data = data}, NULL), VESTRY_OK);
+  assert_string_equal(n.text, "e[[1]] e[[1]] ");
+  assert_true(json_equal(effects, copy));
+  json_decref(copy);
+  json_decref(effects);
+  json_decref(data);
+  world_end(&w);
+}
+
+static json_t *kept_args[3];
+
+static vestry_err keep_args(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)context;
+  size_t *count = ctx;
+  kept_args[(*count)++] = json_incref((json_t *)args);
+  return VESTRY_OK;
+}
+
+static void arguments_can_be_kept(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  begin(&w, &n);
+  size_t count = 0;
+  assert_int_equal(vestry_effect(w.v, "keep", keep_args, &count), VESTRY_OK);
+  dispatch_text(&w, "[[\"e\",0],[\"keep\",1],[\"keep\",2,3],[\"keep\"],[\"e\",4]]", NULL, VESTRY_OK, NULL);
+  for (size_t i = 0; i < 3; i++) {
+    note_json(&n, kept_args[i]);
+    json_decref(kept_args[i]);
+  }
+  assert_string_equal(n.text, "e[0] e[4] [1][2,3][]");
+  world_end(&w);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(b9_actions_are_expanded_depth_first),
+      cmocka_unit_test(b9_the_state_is_the_requests_signals),
+      cmocka_unit_test(b9_without_a_request_the_state_is_what_was_handed_in_or_empty),
+      cmocka_unit_test(b9_nothing_returned_is_nothing_done),
+      cmocka_unit_test(b9_what_is_no_list_is_an_error),
+      cmocka_unit_test(b9_b12_failures_say_where_they_come_from),
+      cmocka_unit_test(b11_interceptors_are_around_actions_too),
+      cmocka_unit_test(b9_the_depth_is_bounded),
+      cmocka_unit_test(b9_the_count_is_bounded),
+      cmocka_unit_test(a_dispatch_is_not_changed_by_what_it_does),
+      cmocka_unit_test(arguments_can_be_kept),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,210 @@
+/* Dispatching from anywhere in full: to whom, with what, and what comes back (B12, B14). */
+#include "registry/notes.h"
+
+static void begin(world *w, notes *n) {
+  world_begin(w, (vestry_options){0});
+  n->text[0] = '\0';
+  register_all(w, n);
+}
+
+static void b14_by_key_by_connection_or_to_nobody(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  begin(&w, &n);
+  wire kept = {0}, held = {0};
+  wire_plan(&w, &kept, &(plan){.keep = true, .key = "a"});
+  wire_plan(&w, &held, &(plan){.auto_close = -1, .effects = "[[\"e\",0]]"});
+  static const char tick[] = "[[\"patch-signals\",{\"n\":1}]]";
+  vestry_key key = ROOM("a"), other = ROOM("b");
+  vestry_dispatch_result result;
+  dispatch_text(&w, tick, &(vestry_dispatch_options){.key = &key}, VESTRY_OK, &result);
+  assert_int_equal(result.connections_count, 1);
+  dispatch_text(&w, tick, &(vestry_dispatch_options){.connection = held.connection}, VESTRY_OK, &result);
+  assert_int_equal(result.connections_count, 1);
+  world_settle(&w);
+  assert_int_equal(wire_count(&kept, "{\"n\":1}"), 1);
+  assert_int_equal(wire_count(&held, "{\"n\":1}"), 1);
+  dispatch_text(&w, tick, &(vestry_dispatch_options){.key = &other}, VESTRY_NOT_FOUND, &result);
+  assert_int_equal(result.errors_count, 0);
+  /* To nobody: effects run, but there is no connection to send to. */
+  dispatch_text(&w, "[[\"e\",1],[\"patch-signals\",{}],[\"e\",2]]", NULL, VESTRY_CLOSED, &result);
+  assert_string_equal(n.text, "e[0] e[1] e[2] ");
+  assert_int_equal(result.connections_count, 0);
+  assert_int_equal(result.effects_count, 2);
+  wire_hang_up(&w, &held);
+  dispatch_text(&w, tick, &(vestry_dispatch_options){.connection = held.connection}, VESTRY_NOT_FOUND, NULL);
+  vestry_close(w.v);
+  dispatch_text(&w, "[[\"e\"]]", NULL, VESTRY_CLOSED, NULL);
+  world_end(&w);
+  wire_finish(&kept);
+  wire_finish(&held);
+}
+
+static void what_makes_no_sense_is_refused(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  begin(&w, &n);
+  wire r = {0};
+  wire_plan(&w, &r, &(plan){.keep = true, .key = "a"});
+  vestry_key key = ROOM("a"), none = vestry_key_string(NULL);
+  json_t *array = json_array(), *object = json_object();
+  const vestry_dispatch_options wrong[] = {
+      {.size = 1}, {.key = &key, .connection = r.connection}, {.key = &none}, {.data = array}, {.results = object},
+  };
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+    assert_int_equal(vestry_dispatch_with(w.v, array, &wrong[i], NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch_with(w.v, object, NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch_with(w.v, NULL, NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch_with(NULL, array, NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch_with(w.v, array, NULL, NULL), VESTRY_OK);
+  json_decref(array);
+  json_decref(object);
+  world_end(&w);
+  wire_finish(&r);
+}
+
+/* ------------------------------------------------------------------------------------------ results and errors ---- */
+
+static vestry_err gives_twice(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)args, (void)ctx;
+  assert_int_equal(vestry_context_return(context, json_string("first")), VESTRY_OK);
+  assert_int_equal(vestry_context_return(context, NULL), VESTRY_NO_MEMORY);
+  assert_null(vestry_context_value(context)); /* that is for interceptors */
+  return vestry_context_return(context, json_string("second"));
+}
+
+static void b12_results_are_collected(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  begin(&w, &n);
+  assert_int_equal(vestry_effect(w.v, "twice", gives_twice, NULL), VESTRY_OK);
+  json_t *results = json_of("[\"before\"]"), *data = json_of("{\"x\":[7]}");
+  vestry_dispatch_result result;
+  dispatch_text(&w,
+                "[[\"give\",[\"data\",\"x\"]],[\"e\"],[\"fail\"],[\"give\",null],[\"do\",[[\"give\",2],[\"twice\"]]]]",
+                &(vestry_dispatch_options){.results = results, .data = data}, VESTRY_FAILED, &result);
+  n.text[0] = '\0';
+  note_json(&n, results);
+  assert_string_equal(n.text,
+                      "[\"before\",{\"effect\":[\"give\",[7]],\"value\":[7]},{\"effect\":[\"e\"],\"value\":null},"
+                      "{\"effect\":[\"give\",2],\"value\":2},{\"effect\":[\"twice\"],\"value\":\"second\"}]");
+  assert_int_equal(result.effects_count, 4);
+  assert_int_equal(result.errors_count, 2);
+  assert_error(&result, 0, VESTRY_PHASE_EFFECT, "fail", NULL, VESTRY_FAILED, "as told");
+  assert_error(&result, 1, VESTRY_PHASE_EFFECT, "give", NULL, VESTRY_FAILED, NULL);
+  json_decref(results);
+  json_decref(data);
+  world_end(&w);
+}
+
+static void b12_fail_fast_leaves_out_the_rest(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  begin(&w, &n);
+  noter a = {&n, "a", false}, b = {&n, "b", false}, c = {&n, "c", false};
+  intercept(&w, &a, VESTRY_PHASE_DISPATCH);
+  intercept(&w, &b, VESTRY_PHASE_ACTION);
+  intercept(&w, &c, VESTRY_PHASE_EFFECT);
+  static const char effects[] = "[[\"e\",1],[\"do\",[[\"fail\",2],[\"e\",3]]],[\"e\",4],[\"e\",5]]";
+  vestry_dispatch_options fail_fast = {.fail_fast = true};
+  vestry_dispatch_result result;
+  dispatch_text(&w, effects, &fail_fast, VESTRY_FAILED, &result);
+  assert_string_equal(n.text, "a< c<e e[1] c>e b<do c<fail f[2] c>fail b>do a> "); /* afters run all the same */
+  assert_int_equal(result.effects_count, 1);
+  assert_int_equal(result.errors_count, 1);
+  assert_int_equal(result.skipped_count, 3);
+  n.text[0] = '\0';
+  dispatch_text(&w, effects, NULL, VESTRY_FAILED, &result); /* otherwise the rest goes on */
+  assert_int_equal(result.effects_count, 4);
+  assert_int_equal(result.skipped_count, 0);
+  world_end(&w);
+}
+
+/* An interceptor that fails is a gate, when nothing is to be done after a failure. */
+static void b11_b12_an_interceptor_can_stop_a_dispatch_that_fails_fast(void **state) {
+  (void)state;
+  static const struct {
+    vestry_phase phase;
+    const char *effects, *slow, *fast;
+    uint32_t skipped_count;
+  } cases[] = {
+      {VESTRY_PHASE_DISPATCH, "[[\"e\",1],[\"e\",2]]", "g< e[1] e[2] g> ", "g< g> ", 2},
+      {VESTRY_PHASE_ACTION, "[[\"do\",[[\"e\",1]]],[\"e\",2]]", "g<do e[1] g>do e[2] ", "g<do g>do ", 2},
+      {VESTRY_PHASE_EFFECT, "[[\"e\",1],[\"e\",2]]", "g<e e[1] g>e g<e e[2] g>e ", "g<e g>e ", 2},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    for (int fast = 0; fast < 2; fast++) {
+      world w;
+      notes n;
+      begin(&w, &n);
+      noter gate = {&n, "g", true};
+      intercept(&w, &gate, cases[i].phase);
+      vestry_dispatch_result result;
+      dispatch_text(&w, cases[i].effects, &(vestry_dispatch_options){.fail_fast = fast}, VESTRY_FAILED, &result);
+      assert_string_equal(n.text, fast ? cases[i].fast : cases[i].slow);
+      assert_int_equal(result.skipped_count, fast ? cases[i].skipped_count : 0);
+      assert_error(&result, 0, cases[i].phase, "g", i == 0 ? NULL : i == 1 ? "do" : "e", VESTRY_FAILED, "before g");
+      world_end(&w);
+    }
+}
+
+static vestry_err fast_handler(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req;
+  vestry_err error = vestry_reply_fx(reply, "[s]", "fail");
+  if (!error) error = vestry_reply_fx(reply, "[s,i]", "e", 1);
+  vestry_reply_fail_fast(reply, app != NULL);
+  return error;
+}
+
+static void b12_a_reply_can_fail_fast(void **state) {
+  (void)state;
+  for (int fast = 0; fast < 2; fast++) {
+    world w;
+    notes n;
+    begin(&w, &n);
+    wire r = {.datastar = true};
+    wire_request(&w, &r, fast_handler, fast ? &n : NULL);
+    assert_string_equal(n.text, fast ? "f[] " : "f[] e[1] ");
+    assert_string_equal(w.th.last_log, "dispatch for a reply: effect fail: FAILED: as told");
+    world_end(&w);
+    wire_finish(&r);
+  }
+}
+
+/* What an interceptor sees of the effect behind it. */
+static vestry_err look(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
+  const vestry_dispatch_result *result = vestry_context_result(context);
+  note(ctx, "%s:%u,%u ", json_string_value(json_array_get(effect, 0)), result->effects_count, result->errors_count);
+  if (vestry_context_value(context)) note_json(ctx, vestry_context_value(context));
+  assert_int_equal(vestry_context_return(context, json_null()), VESTRY_INVALID); /* that is for effects */
+  note(ctx, " ");
+  return VESTRY_OK;
+}
+
+static void b11_b12_interceptors_see_results(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  begin(&w, &n);
+  assert_int_equal(vestry_intercept(w.v, &(vestry_interceptor){"l", VESTRY_PHASE_EFFECT, look, look, &n}), VESTRY_OK);
+  dispatch_text(&w, "[[\"give\",1],[\"give\",null],[\"give\",2]]", NULL, VESTRY_FAILED, NULL);
+  assert_string_equal(n.text, "give:0,0  give:1,0 1 give:1,0  give:1,1  give:1,1  give:2,1 2 ");
+  world_end(&w);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(b14_by_key_by_connection_or_to_nobody),
+      cmocka_unit_test(what_makes_no_sense_is_refused),
+      cmocka_unit_test(b12_results_are_collected),
+      cmocka_unit_test(b12_fail_fast_leaves_out_the_rest),
+      cmocka_unit_test(b11_b12_an_interceptor_can_stop_a_dispatch_that_fails_fast),
+      cmocka_unit_test(b12_a_reply_can_fail_fast),
+      cmocka_unit_test(b11_b12_interceptors_see_results),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,586 @@
+/* Nested and late dispatch (B13): what is kept alive, what is added for one call, and from which threads. */
+#include <pthread.h>
+
+#include "registry/notes.h"
+
+static void begin(world *w, notes *n) {
+  world_begin(w, (vestry_options){0});
+  n->text[0] = '\0';
+  register_all(w, n);
+}
+
+/* Dispatches its second argument, with the first as data; adds what came of it to the notes. */
+static vestry_err nest(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  json_t *data = json_array_get(args, 0), *results = json_array();
+  vestry_dispatch_result result;
+  vestry_dispatch_options options = {.data = json_is_object(data) ? data : NULL, .results = results};
+  vestry_err error = vestry_context_dispatch(context, json_array_get(args, 1), &options, &result);
+  if (!error || error == VESTRY_FAILED)
+    note(ctx, "(%s:%u,%u,%zu) ", vestry_err_name(error), result.effects_count, result.errors_count,
+         json_array_size(results));
+  json_decref(results);
+  return error == VESTRY_FAILED ? VESTRY_OK : error;
+}
+
+static void begin_nesting(world *w, notes *n) {
+  begin(w, n);
+  assert_int_equal(vestry_effect(w->v, "nest", nest, n), VESTRY_OK);
+}
+
+static void b13_an_effect_dispatches_more_with_more_data_for_that_call_only(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  begin_nesting(&w, &n);
+  json_t *data = json_of("{\"x\":1,\"y\":2}"), *same = json_deep_copy(data);
+  dispatch_text(&w,
+                "[[\"nest\",{\"y\":3,\"z\":4},[[\"e\",[\"vestry/quote\",0]],[\"e\",[\"data\",\"z\"]]]],"
+                "[\"e\",[\"data\",\"x\"],[\"data\",\"y\"],[\"data\",\"z\"]]]",
+                &(vestry_dispatch_options){.data = data}, VESTRY_OK, NULL);
+  assert_string_equal(n.text, "e[0] e[4] (OK:2,0,2) e[1,2,[\"data\",\"z\"]] ");
+  assert_true(json_equal(data, same));
+  json_decref(data);
+  json_decref(same);
+  world_end(&w);
+}
+
+/* What waits is replaced by the nested dispatch that brings its data; what is there already stays, or is covered. */
+static void b10_b13_a_placeholder_that_waited_gets_its_data(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  begin_nesting(&w, &n);
+  json_t *data = json_of("{\"x\":1}");
+  dispatch_text(&w, "[[\"nest\",{\"id\":8},[[\"e\",[\"data\",\"id\"],[\"data\",\"x\"]]]]]",
+                &(vestry_dispatch_options){.data = data}, VESTRY_OK, NULL);
+  assert_string_equal(n.text, "e[8,1] (OK:1,0,1) ");
+  json_decref(data);
+  world_end(&w);
+}
+
+static vestry_err state_action(const json_t *state, const json_t *args, json_t **ret_effects, void *ctx) {
+  (void)args, (void)ctx;
+  *ret_effects = json_pack("[[s,O]]", "e", state);
+  return VESTRY_OK;
+}
+
+static vestry_err note_data(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)args;
+  note_json(ctx, vestry_context_data(context));
+  note_json(ctx, vestry_context_state(context));
+  note(ctx, " ");
+  return VESTRY_OK;
+}
+
+/* The state is the outermost dispatch's; data is laid over data, level by level. */
+static void b13_data_is_merged_and_the_state_stays(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  begin_nesting(&w, &n);
+  assert_int_equal(vestry_action(w.v, "state", state_action, NULL), VESTRY_OK);
+  assert_int_equal(vestry_effect(w.v, "show", note_data, &n), VESTRY_OK);
+  json_t *data = json_of("{\"x\":1}");
+  dispatch_text(&w, "[[\"nest\",{\"y\":2},[[\"nest\",{\"x\":3},[[\"show\"],[\"state\"]]],[\"show\"]]],[\"show\"]]",
+                &(vestry_dispatch_options){.data = data}, VESTRY_OK, NULL);
+  assert_string_equal(n.text,
+                      "{\"x\":3,\"y\":2}{\"x\":1} e[{\"x\":1}] (OK:2,0,2) {\"x\":1,\"y\":2}{\"x\":1} (OK:2,0,2) "
+                      "{\"x\":1}{\"x\":1} ");
+  json_decref(data);
+  world_end(&w);
+}
+
+static void b13_failures_of_a_nested_dispatch_are_its_own(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  begin_nesting(&w, &n);
+  noter a = {&n, "a", false};
+  intercept(&w, &a, VESTRY_PHASE_DISPATCH);
+  vestry_dispatch_result result;
+  dispatch_text(&w, "[[\"nest\",0,[[\"fail\",1],[\"e\",2]]],[\"e\",3]]", NULL, VESTRY_OK, &result);
+  assert_string_equal(n.text, "a< a< f[1] e[2] a> (FAILED:1,1,1) e[3] a> ");
+  assert_int_equal(result.effects_count, 2);
+  assert_int_equal(result.errors_count, 0);
+  world_end(&w);
+}
+
+static vestry_err nests_itself(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)args;
+  note(ctx, "n ");
+  json_t *effects = json_of("[[\"self\"]]");
+  vestry_err error = vestry_context_dispatch(context, effects, NULL, NULL);
+  json_decref(effects);
+  return error;
+}
+
+static void b13_nesting_is_bounded(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  begin(&w, &n);
+  assert_int_equal(vestry_effect(w.v, "self", nests_itself, &n), VESTRY_OK);
+  vestry_dispatch_result result;
+  dispatch_text(&w, "[[\"self\"],[\"e\"]]", NULL, VESTRY_LIMIT, &result);
+  assert_string_equal(n.text, "n n n n n n n n n e[] ");
+  assert_int_equal(VESTRY_DISPATCH_MAX_NESTING, 8);
+  assert_error(&result, 0, VESTRY_PHASE_EFFECT, "self", NULL, VESTRY_LIMIT, NULL);
+  world_end(&w);
+}
+
+/* Each dispatches itself twice: the count is that of all of them together. */
+static vestry_err nests_twice(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)args;
+  ++*(unsigned *)ctx;
+  json_t *effects = json_of("[[\"twice\"],[\"twice\"],[\"twice\"],[\"twice\"]]");
+  vestry_dispatch_result result;
+  vestry_err error = vestry_context_dispatch(context, effects, NULL, &result);
+  json_decref(effects);
+  return error;
+}
+
+static void b13_the_count_is_bounded_over_nested_dispatches(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  begin(&w, &n);
+  unsigned count = 0;
+  assert_int_equal(vestry_effect(w.v, "twice", nests_twice, &count), VESTRY_OK);
+  vestry_dispatch_result result;
+  dispatch_text(&w, "[[\"twice\"],[\"e\"]]", NULL, VESTRY_LIMIT, &result);
+  assert_int_equal(count, VESTRY_DISPATCH_MAX_COUNT + 1);
+  assert_string_equal(n.text, "e[] ");
+  world_end(&w);
+}
+
+/* A nested dispatch sends to the connections of the reply; if they have all closed, to the stream that is opened. */
+static vestry_err close_then_nest(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)ctx;
+  size_t count;
+  vestry_connection *const *connections = vestry_context_connections(context, &count);
+  assert_int_equal(count, 1);
+  vestry_connection_close(connections[0], VESTRY_CAUSE_HANGUP);
+  return vestry_context_dispatch(context, json_array_get(args, 0), NULL, NULL);
+}
+
+static void b13_a_nested_dispatch_finds_the_new_stream(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  begin(&w, &n);
+  assert_int_equal(vestry_effect(w.v, "close", close_then_nest, NULL), VESTRY_OK);
+  wire stored = {0}, fresh = {0};
+  wire_plan(&w, &stored, &(plan){.keep = true, .key = "a"});
+  wire_plan(&w, &fresh, &(plan){.key = "a", .effects = "[[\"close\",[[\"patch-signals\",{\"n\":1}]]]]"});
+  assert_int_equal(fresh.status, 200);
+  assert_int_equal(wire_count(&fresh, "{\"n\":1}"), 1);
+  world_end(&w);
+  wire_finish(&stored);
+  wire_finish(&fresh);
+}
+
+/* -------------------------------------------------------------------------------------------------------- late ---- */
+
+typedef struct keeper {
+  world *w;
+  notes *n;
+  vestry_dispatch_handle *handle;
+} keeper;
+
+static vestry_err keep(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)args;
+  return vestry_context_keep(context, &((keeper *)ctx)->handle);
+}
+
+static void later(keeper *k, const char *effects, const char *data, vestry_err expected) {
+  json_t *list = json_of(effects), *more = data ? json_of(data) : NULL;
+  vestry_dispatch_result result;
+  assert_int_equal(vestry_dispatch_later(k->handle, list, &(vestry_dispatch_options){.data = more}, &result), expected);
+  json_decref(list);
+  json_decref(more);
+}
+
+static vestry_err by_user(const vestry_request *req, char *buffer, size_t *ret_len, void *ctx) {
+  (void)req, (void)ctx;
+  memcpy(buffer, "ann", 3);
+  *ret_len = 3;
+  return VESTRY_OK;
+}
+
+static vestry_err check_late(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)args;
+  keeper *k = ctx;
+  assert_null(vestry_context_request(context)); /* it is gone */
+  assert_ptr_equal(vestry_context_instance(context), k->w->v);
+  vestry_scope scope = vestry_context_scope(context);
+  assert_int_equal(scope.len, 3);
+  assert_memory_equal(scope.data, "ann", 3);
+  note(k->n, "checked ");
+  return VESTRY_OK;
+}
+
+static void b13_late_dispatch_has_what_the_request_had(void **state) {
+  (void)state;
+  world w;
+  notes n = {""};
+  keeper k = {&w, &n, NULL};
+  world_begin(&w, (vestry_options){.scope = by_user});
+  register_all(&w, &n);
+  assert_int_equal(vestry_effect(w.v, "keep", keep, &k), VESTRY_OK);
+  assert_int_equal(vestry_effect(w.v, "check", check_late, &k), VESTRY_OK);
+  assert_int_equal(vestry_effect(w.v, "show", note_data, &n), VESTRY_OK);
+  wire r = {.query = "datastar=%7B%22x%22%3A9%7D"};
+  wire_plan(&w, &r, &(plan){.keep = true, .key = "a", .effects = "[[\"keep\"]]"});
+  assert_non_null(k.handle);
+  later(&k, "[[\"check\"],[\"e\",[\"data\",\"x\"],[\"data\",\"id\"]],[\"patch-signals\",{\"id\":[\"data\",\"id\"]}]]",
+        "{\"id\":3}", VESTRY_OK);
+  later(&k, "[[\"show\"]]", "{\"x\":4}", VESTRY_OK);
+  later(&k, "[[\"show\"]]", NULL, VESTRY_OK); /* what was added was for that call only */
+  assert_string_equal(n.text, "checked e[9,3] {\"x\":4}{\"x\":9} {\"x\":9}{\"x\":9} ");
+  world_settle(&w);
+  assert_int_equal(wire_count(&r, "{\"id\":3}"), 1);
+  vestry_dispatch_handle *more = vestry_dispatch_handle_ref(k.handle);
+  assert_ptr_equal(more, k.handle);
+  assert_null(vestry_dispatch_handle_unref(more));
+  wire_hang_up(&w, &r);
+  later(&k, "[[\"e\"]]", NULL, VESTRY_NOT_FOUND);
+  vestry_close(w.v);
+  later(&k, "[[\"e\"]]", NULL, VESTRY_CLOSED);
+  world_end(&w);
+  assert_null(vestry_dispatch_handle_unref(k.handle)); /* the instance is gone */
+  assert_null(vestry_dispatch_handle_unref(NULL));
+  wire_finish(&r);
+  test_host_assert_clean(&w.th);
+}
+
+/* Kept inside a nested dispatch: its data; and of several connections those that are open. */
+static void b13_late_dispatch_keeps_the_data_of_where_it_was_kept(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  keeper k = {&w, &n, NULL};
+  begin_nesting(&w, &n);
+  assert_int_equal(vestry_effect(w.v, "keep", keep, &k), VESTRY_OK);
+  wire wires[3];
+  for (size_t i = 0; i < 3; i++) {
+    wires[i] = (wire){0};
+    wire_plan(&w, &wires[i], &(plan){.key = "a", .keep = true, .policy = VESTRY_PUT_MANY});
+  }
+  json_t *data = json_of("{\"x\":1}");
+  vestry_key key = ROOM("a");
+  dispatch_text(&w, "[[\"nest\",{\"y\":2},[[\"keep\"]]]]", &(vestry_dispatch_options){.data = data, .key = &key},
+                VESTRY_OK, NULL);
+  json_decref(data);
+  n.text[0] = '\0';
+  wire_hang_up(&w, &wires[1]);
+  later(&k, "[[\"e\",[\"data\",\"x\"],[\"data\",\"y\"]],[\"patch-signals\",{\"n\":1}]]", NULL, VESTRY_OK);
+  assert_string_equal(n.text, "e[1,2] ");
+  world_settle(&w);
+  for (size_t i = 0; i < 3; i++) assert_int_equal(wire_count(&wires[i], "{\"n\":1}"), i == 1 ? 0 : 1);
+  vestry_dispatch_handle_unref(k.handle);
+  world_end(&w);
+  for (size_t i = 0; i < 3; i++) wire_finish(&wires[i]);
+}
+
+static vestry_err misuse_connect(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
+  (void)effect;
+  vestry_dispatch_handle *handle = NULL;
+  json_t *effects = json_array();
+  assert_int_equal(vestry_context_keep(context, &handle), VESTRY_INVALID);
+  assert_int_equal(vestry_context_dispatch(context, effects, NULL, NULL), VESTRY_INVALID);
+  assert_null(handle);
+  json_decref(effects);
+  ++*(int *)ctx;
+  return VESTRY_OK;
+}
+
+static vestry_err misuse(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  keeper *k = ctx;
+  json_t *effects = json_array(), *object = json_object();
+  vestry_key key = ROOM("a");
+  size_t count;
+  vestry_dispatch_handle *handle;
+  (void)args;
+  assert_int_equal(vestry_context_keep(context, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_context_keep(context, &handle), VESTRY_OK);
+  const vestry_dispatch_options wrong[] = {
+      {.size = 1},         {.key = &key},     {.connection = vestry_context_connections(context, &count)[0]},
+      {.scope = {"x", 1}}, {.data = effects}, {.results = object},
+  };
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    assert_int_equal(vestry_context_dispatch(context, effects, &wrong[i], NULL), VESTRY_INVALID);
+    assert_int_equal(vestry_dispatch_later(handle, effects, &wrong[i], NULL), VESTRY_INVALID);
+  }
+  assert_int_equal(vestry_context_dispatch(context, object, NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch_later(handle, object, NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch_later(NULL, effects, NULL, NULL), VESTRY_INVALID);
+  json_decref(effects);
+  json_decref(object);
+  vestry_dispatch_handle_unref(handle);
+  note(k->n, "done");
+  return VESTRY_OK;
+}
+
+static void what_makes_no_sense_is_refused(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  keeper k = {&w, &n, NULL};
+  begin(&w, &n);
+  int count = 0;
+  assert_int_equal(vestry_effect(w.v, "misuse", misuse, &k), VESTRY_OK);
+  assert_int_equal(
+      vestry_intercept(w.v, &(vestry_interceptor){"m", VESTRY_PHASE_CONNECT, misuse_connect, misuse_connect, &count}),
+      VESTRY_OK);
+  wire r = {0};
+  wire_plan(&w, &r, &(plan){.effects = "[[\"misuse\"]]"});
+  assert_string_equal(n.text, "done");
+  assert_int_equal(count, 2);
+  world_end(&w);
+  wire_finish(&r);
+}
+
+static bool keeping_fails(long number) {
+  world w;
+  notes n;
+  keeper k = {&w, &n, NULL};
+  begin(&w, &n);
+  assert_int_equal(vestry_effect(w.v, "keep", keep, &k), VESTRY_OK);
+  wire wires[10];
+  for (size_t i = 0; i < 10; i++) {
+    wires[i] = (wire){0};
+    wire_plan(&w, &wires[i], &(plan){.key = "a", .keep = true, .policy = VESTRY_PUT_MANY, .many_count = 10});
+  }
+  vestry_key key = ROOM("a");
+  json_t *effects = json_of("[[\"keep\"]]"), *tick = json_of("[[\"e\"]]");
+  long fail_at = atomic_load(&w.th.allocations) + number;
+  atomic_store(&w.th.fail_at, fail_at);
+  vestry_err error = vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.key = &key}, NULL);
+  if (!error) error = vestry_dispatch_later(k.handle, tick, NULL, NULL);
+  bool failed = atomic_load(&w.th.allocations) > fail_at;
+  atomic_store(&w.th.fail_at, -1);
+  assert_int_equal(error, failed ? VESTRY_NO_MEMORY : VESTRY_OK);
+  assert_string_equal(n.text, failed ? "" : "e[] ");
+  vestry_dispatch_handle_unref(k.handle);
+  json_decref(effects);
+  json_decref(tick);
+  world_end(&w);
+  for (size_t i = 0; i < 10; i++) wire_finish(&wires[i]);
+  test_host_assert_clean(&w.th);
+  return failed;
+}
+
+static void keeping_survives_every_allocation_failure(void **state) {
+  (void)state;
+  long number = 0;
+  while (keeping_fails(number)) number++;
+  assert_true(number >= 3); /* look-up, handle, and the late look-up */
+}
+
+static vestry_err nest_plainly(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)ctx;
+  vestry_dispatch_options options = {.data = json_array_get(args, 0)};
+  return vestry_context_dispatch(context, json_array_get(args, 1), &options, NULL);
+}
+
+static vestry_err see_all(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)args, (void)ctx;
+  return json_object_size(vestry_context_data(context)) == 20 ? VESTRY_OK : VESTRY_FAILED;
+}
+
+/* Data that cannot be merged whole is not used in part. */
+static void merging_survives_every_allocation_failure(void **state) {
+  (void)state;
+  bool failed = true;
+  long number = 0;
+  for (; failed; number++) {
+    world w;
+    notes n;
+    begin(&w, &n);
+    assert_int_equal(vestry_effect(w.v, "nest", nest_plainly, NULL), VESTRY_OK);
+    assert_int_equal(vestry_effect(w.v, "see", see_all, NULL), VESTRY_OK);
+    json_t *data = json_object(), *more = json_object();
+    for (int i = 0; i < 20; i++) {
+      char name[8];
+      snprintf(name, sizeof name, "%d", i);
+      json_object_set_new(i < 12 ? data : more, name, json_null());
+    }
+    json_t *effects = json_pack("[[s,o,[[s]]]]", "nest", more, "see");
+    json_fail_begin(number);
+    vestry_err error = vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.data = data}, NULL);
+    failed = json_fail_end();
+    assert_int_equal(error, failed ? VESTRY_NO_MEMORY : VESTRY_OK);
+    json_decref(effects);
+    json_decref(data);
+    world_end(&w);
+  }
+  assert_true(number > 20);
+}
+
+/* ------------------------------------------------------------------------------------------------------- stack ---- */
+
+/* Servers serve on small stacks; civetweb's are of 100 kB. Sanitizers make frames several times as large. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define STACK_BYTES ((size_t)2 << 20)
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define STACK_BYTES ((size_t)2 << 20)
+#endif
+#endif
+#ifndef STACK_BYTES
+#define STACK_BYTES ((size_t)80 << 10) /* the rest is for what calls vestry, and what it calls */
+#endif
+
+static json_t *deepest; /* with a placeholder at the bottom */
+
+/* n → itself with n - 1; 0: another nested dispatch, and the deepest value there can be */
+static vestry_err go_down(const json_t *state, const json_t *args, json_t **ret_effects, void *ctx) {
+  (void)state, (void)ctx;
+  json_int_t left = json_integer_value(json_array_get(args, 0));
+  *ret_effects = left ? json_pack("[[s,I]]", "down", left - 1) : json_pack("[[s],[s,O]]", "again", "take", deepest);
+  return VESTRY_OK;
+}
+
+static vestry_err again(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)args, (void)ctx;
+  json_t *effects =
+      json_pack("[[s,i]]", "down", VESTRY_ACTIONS_MAX_DEPTH / VESTRY_DISPATCH_MAX_NESTING - 1); /* all there are */
+  vestry_err error = vestry_context_dispatch(context, effects, NULL, NULL);
+  json_decref(effects);
+  return error == VESTRY_LIMIT ? VESTRY_OK : error;
+}
+
+static vestry_err take(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  json_t *bottom = json_array_get(args, 0);
+  while (json_is_array(bottom)) bottom = json_array_get(bottom, 0);
+  assert_int_equal(json_integer_value(bottom), 5);
+  ++*(int *)ctx;
+  json_t *signals = json_pack("{s:O}", "k", json_array_get(json_array_get(args, 0), 0)); /* as deep as can be sent */
+  json_t *effects = json_pack("[[s,[s,o]]]", "patch-signals", VESTRY_QUOTE, signals);
+  vestry_err error = vestry_dispatch_with(vestry_context_instance(context), effects, NULL, NULL); /* to nobody */
+  json_decref(effects);
+  return error == VESTRY_CLOSED ? VESTRY_OK : error;
+}
+
+static void *dispatch_deepest(void *argument) {
+  world *w = argument;
+  json_t *data = json_of("{\"id\":5}");
+  dispatch_text(w, "[[\"again\"]]", &(vestry_dispatch_options){.data = data}, VESTRY_OK, NULL);
+  json_decref(data);
+  return NULL;
+}
+
+static void b13_the_worst_fits_a_small_stack(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  int count = 0;
+  begin(&w, &n);
+  assert_int_equal(vestry_action(w.v, "down", go_down, NULL), VESTRY_OK);
+  assert_int_equal(vestry_effect(w.v, "again", again, NULL), VESTRY_OK);
+  assert_int_equal(vestry_effect(w.v, "take", take, &count), VESTRY_OK);
+  deepest = json_of("[\"data\",\"id\"]");
+  for (int i = 0; i < 254; i++) deepest = json_pack("[o]", deepest);
+  pthread_attr_t attributes;
+  pthread_t thread;
+  pthread_attr_init(&attributes);
+  assert_int_equal(pthread_attr_setstacksize(&attributes, STACK_BYTES), 0);
+  assert_int_equal(pthread_create(&thread, &attributes, dispatch_deepest, &w), 0);
+  pthread_join(thread, NULL);
+  pthread_attr_destroy(&attributes);
+  assert_int_equal(count, VESTRY_DISPATCH_MAX_NESTING);
+  json_decref(deepest);
+  world_end(&w);
+}
+
+/* ----------------------------------------------------------------------------------------------------- threads ---- */
+
+enum { THREADS = 4, LATE_COUNT = 500 };
+
+typedef struct crowd {
+  vestry_dispatch_handle *handle; /* one reference for each thread */
+  json_t *effects, *data;
+  pthread_barrier_t begin;
+  _Atomic(unsigned) performed;
+} crowd;
+
+static vestry_err count_up(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  crowd *c = ctx;
+  assert_int_equal(json_integer_value(json_array_get(args, 0)), 5);
+  assert_int_equal(json_integer_value(json_object_get(vestry_context_state(context), "x")), 9);
+  atomic_fetch_add(&c->performed, 1);
+  vestry_dispatch_handle *again; /* the same once more, from inside */
+  assert_int_equal(vestry_context_keep(context, &again), VESTRY_OK);
+  vestry_dispatch_handle_unref(again);
+  return VESTRY_OK;
+}
+
+static void *dispatch_late(void *argument) {
+  crowd *c = argument;
+  pthread_barrier_wait(&c->begin);
+  for (int i = 0; i < LATE_COUNT; i++) {
+    vestry_err error = vestry_dispatch_later(c->handle, c->effects, &(vestry_dispatch_options){.data = c->data}, NULL);
+    if (error) break; /* the stream has ended, in the second half of the test */
+  }
+  vestry_dispatch_handle_unref(c->handle);
+  return NULL;
+}
+
+/* Several threads share one handle, its data and the effects, while the pool writes; and while the stream ends. */
+static void b13_late_dispatch_from_many_threads(void **state) {
+  (void)state;
+  for (int ending = 0; ending < 2; ending++) {
+    world w;
+    keeper k = {&w, NULL, NULL};
+    crowd c = {.effects = json_of("[[\"count\",[\"data\",\"id\"]],[\"patch-signals\",{\"id\":[\"data\",\"id\"]}]]"),
+               .data = json_of("{\"id\":5}")};
+    world_begin(&w, (vestry_options){.threads_count = 2, .connection = {.max_queued_count = 10000}});
+    assert_int_equal(vestry_effect(w.v, "keep", keep, &k), VESTRY_OK);
+    assert_int_equal(vestry_effect(w.v, "count", count_up, &c), VESTRY_OK);
+    assert_int_equal(vestry_placeholder(w.v, "data", data_placeholder, NULL), VESTRY_OK);
+    wire r = {.datastar = true, .query = "datastar=%7B%22x%22%3A9%7D"};
+    plan p = {.keep = true, .key = "a", .effects = "[[\"keep\"]]"};
+    assert_int_equal(wire_serve(&w, &r, planned, &p), VESTRY_OK);
+    c.handle = k.handle;
+    pthread_barrier_init(&c.begin, NULL, THREADS + 1);
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+      if (i) vestry_dispatch_handle_ref(c.handle);
+      assert_int_equal(pthread_create(&threads[i], NULL, dispatch_late, &c), 0);
+    }
+    pthread_barrier_wait(&c.begin);
+    if (ending) vestry_connection_close(r.connection, VESTRY_CAUSE_HANGUP);
+    for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+    if (!ending) assert_int_equal(atomic_load(&c.performed), THREADS * LATE_COUNT);
+    vestry_connection_close(r.connection, VESTRY_CAUSE_CLOSED); /* cleanly: after what was sent */
+    assert_int_equal(vestry_stop(w.v, 60000), VESTRY_OK);
+    if (!ending) assert_int_equal(wire_count(&r, "{\"id\":5}"), THREADS * LATE_COUNT);
+    world_check_stopped(w.v);
+    vestry_destroy(w.v);
+    wire_finish(&r);
+    pthread_barrier_destroy(&c.begin);
+    json_decref(c.effects);
+    json_decref(c.data);
+    test_host_assert_clean(&w.th);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(b13_an_effect_dispatches_more_with_more_data_for_that_call_only),
+      cmocka_unit_test(b10_b13_a_placeholder_that_waited_gets_its_data),
+      cmocka_unit_test(b13_data_is_merged_and_the_state_stays),
+      cmocka_unit_test(b13_failures_of_a_nested_dispatch_are_its_own),
+      cmocka_unit_test(b13_nesting_is_bounded),
+      cmocka_unit_test(b13_the_count_is_bounded_over_nested_dispatches),
+      cmocka_unit_test(b13_a_nested_dispatch_finds_the_new_stream),
+      cmocka_unit_test(b13_late_dispatch_has_what_the_request_had),
+      cmocka_unit_test(b13_late_dispatch_keeps_the_data_of_where_it_was_kept),
+      cmocka_unit_test(what_makes_no_sense_is_refused),
+      cmocka_unit_test(keeping_survives_every_allocation_failure),
+      cmocka_unit_test(merging_survives_every_allocation_failure),
+      cmocka_unit_test(b13_the_worst_fits_a_small_stack),
+      cmocka_unit_test(b13_late_dispatch_from_many_threads),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

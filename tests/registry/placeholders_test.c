@@ -1,0 +1,238 @@
+/* Placeholders (B10): what they are given, what takes their place, and what waits. */
+#include "registry/notes.h"
+
+/* Notes how it is called, and gives its first argument; null: nothing. */
+static vestry_err noting(const json_t *data, const json_t *args, json_t **ret_value, void *ctx) {
+  note(ctx, "p");
+  note_json(ctx, data);
+  note_json(ctx, args);
+  note(ctx, " ");
+  json_t *value = json_array_get(args, 0);
+  *ret_value = json_is_null(value) ? NULL : json_incref(value);
+  return VESTRY_OK;
+}
+
+/* Gives [name, …]: a list that is headed by its argument. */
+static vestry_err names_another(const json_t *data, const json_t *args, json_t **ret_value, void *ctx) {
+  (void)data, (void)ctx;
+  *ret_value = json_pack("[O,i]", json_array_get(args, 0), 5);
+  return VESTRY_OK;
+}
+
+/* Gives an equal list. */
+static vestry_err itself(const json_t *data, const json_t *args, json_t **ret_value, void *ctx) {
+  (void)data, (void)args;
+  *ret_value = json_pack("[s]", "itself");
+  note(ctx, "i ");
+  return VESTRY_OK;
+}
+
+static vestry_err fails(const json_t *data, const json_t *args, json_t **ret_value, void *ctx) {
+  (void)data, (void)ctx;
+  *ret_value = json_integer(json_integer_value(json_array_get(args, 0)));
+  return VESTRY_TIMEOUT;
+}
+
+static void begin(world *w, notes *n) {
+  world_begin(w, (vestry_options){0});
+  n->text[0] = '\0';
+  register_all(w, n);
+  assert_int_equal(vestry_placeholder(w->v, "p", noting, n), VESTRY_OK);
+  assert_int_equal(vestry_placeholder(w->v, "name", names_another, NULL), VESTRY_OK);
+  assert_int_equal(vestry_placeholder(w->v, "itself", itself, n), VESTRY_OK);
+  assert_int_equal(vestry_placeholder(w->v, "fails", fails, NULL), VESTRY_OK);
+}
+
+/* Dispatch with the data {"x":1}; what was noted. */
+static void check(const char *effects, const char *expected) {
+  world w;
+  notes n;
+  begin(&w, &n);
+  json_t *data = json_of("{\"x\":1}");
+  dispatch_text(&w, effects, &(vestry_dispatch_options){.data = data}, VESTRY_OK, NULL);
+  assert_string_equal(n.text, expected);
+  json_decref(data);
+  world_end(&w);
+}
+
+static void b10_a_list_headed_by_the_name_is_replaced(void **state) {
+  (void)state;
+  check("[[\"e\",[\"data\",\"x\"]]]", "e[1] ");
+  check("[[\"e\",{\"a\":[2,[\"data\",\"x\"]],\"b\":3},\"data\",[\"x\",\"data\"]]]",
+        "e[{\"a\":[2,1],\"b\":3},\"data\",[\"x\",\"data\"]] ");
+  check("[[\"e\",[\"p\",4]]]", "p{\"x\":1}[4] e[4] ");
+  check("[[\"e\",[\"Data\",\"x\"],[[\"dat\"]],{\"data\":\"x\"},[]]]",
+        "e[[\"Data\",\"x\"],[[\"dat\"]],{\"data\":\"x\"},[]] ");
+}
+
+static void b10_innermost_first(void **state) {
+  (void)state;
+  check("[[\"e\",[\"p\",[\"p\",[\"data\",\"x\"]]],{\"k\":[\"p\",{\"l\":[\"p\",2]}]}]]",
+        "p{\"x\":1}[1] p{\"x\":1}[1] p{\"x\":1}[2] p{\"x\":1}[{\"l\":2}] e[1,{\"k\":{\"l\":2}}] ");
+}
+
+static void b10_what_it_gives_is_not_walked_again(void **state) {
+  (void)state;
+  check("[[\"e\",[\"name\",\"data\"]]]", "e[[\"data\",5]] ");
+  check("[[\"e\",[\"p\",[\"name\",\"data\"]]]]", "p{\"x\":1}[[\"data\",5]] e[[\"data\",5]] ");
+  /* Nor does what it gives become the name of a placeholder. */
+  check("[[\"e\",[[\"p\",\"data\"],\"x\"]]]", "p{\"x\":1}[\"data\"] e[[\"data\",\"x\"]] ");
+}
+
+static void b10_one_that_gives_itself_waits_for_a_later_dispatch(void **state) {
+  (void)state;
+  check("[[\"e\",[\"itself\"]]]", "i e[[\"itself\"]] ");
+  check("[[\"e\",[\"p\",null]]]", "p{\"x\":1}[null] e[[\"p\",null]] "); /* nothing given: the same */
+  check("[[\"e\",[\"data\",\"y\"]]]", "e[[\"data\",\"y\"]] ");
+  /* It waits with what was inside it replaced. */
+  check("[[\"e\",[\"data\",[\"p\",\"z\"]]]]", "p{\"x\":1}[\"z\"] e[[\"data\",\"z\"]] ");
+}
+
+/* An action's placeholders are replaced before it is asked, those in what it comes to when their turn comes. */
+static void b10_actions_have_them_too(void **state) {
+  (void)state;
+  check("[[\"do\",[[\"e\",[\"data\",\"x\"]]]]]", "e[1] ");
+  check("[[\"do\",[\"vestry/quote\",[[\"e\",[\"p\",2]],[\"e\",[\"p\",3]]]]]]",
+        "p{\"x\":1}[2] e[2] p{\"x\":1}[3] e[3] ");
+  check("[[\"p\",[\"e\",1]]]", "p{\"x\":1}[[\"e\",1]] e[1] "); /* an entry that is one */
+}
+
+static void what_is_quoted_is_left_alone(void **state) {
+  (void)state;
+  check("[[\"e\",[\"vestry/quote\",[\"p\",[\"fails\"]]]]]", "e[[\"p\",[\"fails\"]]] ");
+  check("[[\"e\",[\"p\",[\"vestry/quote\",[\"fails\"]]]]]", "p{\"x\":1}[[\"fails\"]] e[[\"fails\"]] ");
+  check("[[\"e\",[\"vestry/quote\",[\"vestry/quote\",1]]]]", "e[[\"vestry/quote\",1]] ");
+}
+
+static void b10_b12_a_failure_stops_the_effect_alone(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  begin(&w, &n);
+  noter a = {&n, "a", false};
+  intercept(&w, &a, VESTRY_PHASE_ACTION);
+  vestry_dispatch_result result;
+  dispatch_text(&w,
+                "[[\"e\",[\"p\",1],{\"k\":[[\"p\",2],[\"fails\",3]]}],[\"do\",[[\"e\",[\"fails\"]]]],"
+                "[\"e\",[\"vestry/quote\"]],[\"e\",[\"vestry/quote\",1,2]],[\"p\",7],[\"e\",4]]",
+                NULL, VESTRY_TIMEOUT, &result);
+  assert_string_equal(n.text, "p{}[1] p{}[2] p{}[7] e[4] ");
+  assert_int_equal(result.errors_count, 5);
+  assert_error(&result, 0, VESTRY_PHASE_EFFECT, "fails", "e", VESTRY_TIMEOUT, NULL);
+  assert_error(&result, 1, VESTRY_PHASE_ACTION, "fails", "do", VESTRY_TIMEOUT, NULL);
+  assert_error(&result, 2, VESTRY_PHASE_EFFECT, "vestry/quote", "e", VESTRY_INVALID, "one value is quoted");
+  assert_error(&result, 3, VESTRY_PHASE_EFFECT, "vestry/quote", "e", VESTRY_INVALID, "one value is quoted");
+  assert_error(&result, 4, VESTRY_PHASE_EFFECT, "", NULL, VESTRY_INVALID, "an effect is an array headed by its name");
+  world_end(&w);
+}
+
+static void b10_a_requests_signals_are_the_data(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  begin(&w, &n);
+  wire r = {.query = "datastar=%7B%22x%22%3A9%7D"};
+  wire_plan(&w, &r, &(plan){.effects = "[[\"e\",[\"data\",\"x\"]]]"});
+  assert_string_equal(n.text, "e[9] ");
+  world_end(&w);
+  wire_finish(&r);
+}
+
+/* What a client sent names no placeholders when a handler sends it back. */
+static vestry_err echo(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  return vestry_reply_patch_signals(reply, "O", vestry_request_signals(req));
+}
+
+static void a_client_names_no_placeholders(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  begin(&w, &n);
+  wire r = {.datastar = true, .query = "datastar=%7B%22x%22%3A%5B%22p%22%2C1%5D%7D"};
+  wire_request(&w, &r, echo, NULL);
+  assert_string_equal(n.text, "");
+  assert_int_equal(wire_count(&r, "{\"x\":[\"p\",1]}"), 1);
+  world_end(&w);
+  wire_finish(&r);
+}
+
+static json_t *nest(int depth, json_t *inside) {
+  while (depth--) {
+    json_t *around = depth % 2 ? json_object() : json_array();
+    if (depth % 2)
+      json_object_set_new(around, "k", inside);
+    else
+      json_array_append_new(around, inside);
+    inside = around;
+  }
+  return inside;
+}
+
+static void the_depth_is_bounded(void **state) {
+  (void)state;
+  world w;
+  notes n;
+  begin(&w, &n);
+  for (int too_deep = 0; too_deep < 2; too_deep++) {
+    json_t *inside = nest(254 + too_deep, json_of("[\"data\",\"x\"]"));
+    json_t *effects = json_pack("[[s,o]]", "vestry/none", inside);
+    assert_int_equal(vestry_effect(w.v, "vestry/none", giving_effect, NULL), VESTRY_OK);
+    vestry_dispatch_result result;
+    vestry_err error = vestry_dispatch_with(w.v, effects, NULL, &result);
+    assert_int_equal(error, too_deep ? VESTRY_TOO_LARGE : VESTRY_OK);
+    if (too_deep)
+      assert_error(&result, 0, VESTRY_PHASE_EFFECT, "vestry/none", "vestry/none", VESTRY_TOO_LARGE, "nested too deep");
+    json_decref(effects);
+  }
+  world_end(&w);
+}
+
+/* ------------------------------------------------------------------------------------------------------ memory ---- */
+
+static void b10_every_allocation_failure_is_survived(void **state) {
+  (void)state;
+  bool failed = true;
+  long number = 0;
+  for (; failed; number++) {
+    world w;
+    notes n;
+    begin(&w, &n);
+    json_t *data = json_of("{\"x\":1}");
+    json_t *effects = json_of("[[\"do\",[[\"give\",{\"a\":[\"data\",\"x\"]},[\"data\",\"x\"]]]]]");
+    json_t *results = json_array();
+    vestry_dispatch_options options = {.data = data, .results = results};
+    vestry_dispatch_result result;
+    json_fail_begin(number);
+    vestry_err error = vestry_dispatch_with(w.v, effects, &options, &result);
+    failed = json_fail_end();
+    assert_int_equal(error, failed ? VESTRY_NO_MEMORY : VESTRY_OK);
+    assert_int_equal(result.errors_count, failed ? 1 : 0);
+    assert_int_equal(json_array_size(results), failed ? 0 : 1);
+    json_t *value = json_object_get(json_array_get(results, 0), "value");
+    if (!failed) assert_int_equal(json_integer_value(json_object_get(value, "a")), 1);
+    json_decref(results);
+    json_decref(effects);
+    json_decref(data);
+    world_end(&w);
+    test_host_assert_clean(&w.th);
+  }
+  assert_true(number > 8); /* the last round was without a failure */
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(b10_a_list_headed_by_the_name_is_replaced),
+      cmocka_unit_test(b10_innermost_first),
+      cmocka_unit_test(b10_what_it_gives_is_not_walked_again),
+      cmocka_unit_test(b10_one_that_gives_itself_waits_for_a_later_dispatch),
+      cmocka_unit_test(b10_actions_have_them_too),
+      cmocka_unit_test(what_is_quoted_is_left_alone),
+      cmocka_unit_test(b10_b12_a_failure_stops_the_effect_alone),
+      cmocka_unit_test(b10_a_requests_signals_are_the_data),
+      cmocka_unit_test(a_client_names_no_placeholders),
+      cmocka_unit_test(the_depth_is_bounded),
+      cmocka_unit_test(b10_every_allocation_failure_is_survived),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

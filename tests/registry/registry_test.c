@@ -1,0 +1,206 @@
+/* Registries: what they bring, how they compose (B8). */
+#include "registry/notes.h"
+
+static vestry_err says_one(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)context, (void)args;
+  note(ctx, "one ");
+  return VESTRY_OK;
+}
+
+static vestry_err says_two(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)context, (void)args;
+  note(ctx, "two ");
+  return VESTRY_OK;
+}
+
+static vestry_err seven(const json_t *data, const json_t *args, json_t **ret_value, void *ctx) {
+  (void)data, (void)args, (void)ctx;
+  *ret_value = json_integer(7);
+  return VESTRY_OK;
+}
+
+static vestry_registry *registry_of(const vestry_host *host) {
+  vestry_registry *registry;
+  assert_int_equal(vestry_registry_create(host, &registry), VESTRY_OK);
+  return registry;
+}
+
+static void b8_a_registry_brings_effects_actions_placeholders_interceptors(void **state) {
+  (void)state;
+  world w;
+  notes n = {""};
+  noter a = {&n, "a", false};
+  world_begin(&w, (vestry_options){0});
+  vestry_registry *plugin = registry_of(&w.th.host);
+  assert_int_equal(vestry_registry_effect(plugin, "e", noting_effect, &n), VESTRY_OK);
+  assert_int_equal(vestry_registry_action(plugin, "do", listed_action, NULL), VESTRY_OK);
+  assert_int_equal(vestry_registry_placeholder(plugin, "seven", seven, NULL), VESTRY_OK);
+  vestry_interceptor interceptor = {"a", VESTRY_PHASE_EFFECT, note_before, note_after, &a};
+  assert_int_equal(vestry_registry_intercept(plugin, &interceptor), VESTRY_OK);
+  assert_int_equal(vestry_use(w.v, plugin), VESTRY_OK);
+  vestry_registry_destroy(plugin); /* the instance keeps what it brought */
+  dispatch_text(&w, "[[\"do\",[[\"e\",[\"seven\"]]]]]", NULL, VESTRY_OK, NULL);
+  assert_string_equal(n.text, "a<e e[7] a>e ");
+  world_end(&w);
+  test_host_assert_clean(&w.th);
+}
+
+static void b8_the_later_wins_by_name_and_interceptors_append(void **state) {
+  (void)state;
+  world w;
+  notes n = {""};
+  noter a = {&n, "a", false}, b = {&n, "b", false}, c = {&n, "c", false};
+  world_begin(&w, (vestry_options){0});
+  vestry_registry *first = registry_of(NULL), *second = registry_of(NULL);
+  assert_int_equal(vestry_registry_effect(first, "x", says_one, &n), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(first, "y", says_one, &n), VESTRY_OK);
+  assert_int_equal(vestry_registry_action(first, "z", listed_action, NULL), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(second, "x", says_two, &n), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(second, "z", says_two, &n), VESTRY_OK); /* over an action, too */
+  assert_int_equal(vestry_registry_effect(second, "patch-signals", says_two, &n), VESTRY_OK);
+  vestry_interceptor of_a = {"a", VESTRY_PHASE_DISPATCH, note_before, note_after, &a}, of_b = of_a;
+  of_b.name = "b";
+  of_b.ctx = &b;
+  assert_int_equal(vestry_registry_intercept(first, &of_a), VESTRY_OK);
+  assert_int_equal(vestry_registry_intercept(second, &of_b), VESTRY_OK);
+  assert_int_equal(vestry_use(w.v, first), VESTRY_OK);
+  assert_int_equal(vestry_use(w.v, second), VESTRY_OK);
+  intercept(&w, &c, VESTRY_PHASE_DISPATCH);
+  dispatch_text(&w, "[[\"x\"],[\"y\"],[\"z\"],[\"patch-signals\"]]", NULL, VESTRY_OK, NULL);
+  assert_string_equal(n.text, "a< b< c< two one two two c> b> a> ");
+  n.text[0] = '\0';
+  assert_int_equal(vestry_effect(w.v, "y", says_two, &n), VESTRY_OK); /* the short form, later still */
+  dispatch_text(&w, "[[\"y\"]]", NULL, VESTRY_OK, NULL);
+  assert_string_equal(n.text, "a< b< c< two c> b> a> ");
+  vestry_registry_destroy(first);
+  vestry_registry_destroy(second);
+  world_end(&w);
+  test_host_assert_clean(&w.th);
+}
+
+static void b8_registries_are_made_of_registries_and_shared(void **state) {
+  (void)state;
+  world one, two;
+  notes n = {""};
+  noter a = {&n, "a", false};
+  world_begin(&one, (vestry_options){0});
+  world_begin(&two, (vestry_options){0});
+  vestry_registry *part = registry_of(NULL), *whole = registry_of(NULL);
+  assert_int_equal(vestry_registry_effect(part, "x", says_two, &n), VESTRY_OK);
+  vestry_interceptor interceptor = {"a", VESTRY_PHASE_DISPATCH, note_before, NULL, &a};
+  assert_int_equal(vestry_registry_intercept(part, &interceptor), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(whole, "x", says_one, &n), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(whole, "y", says_one, &n), VESTRY_OK);
+  assert_int_equal(vestry_registry_add(whole, part), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(part, "y", says_two, &n), VESTRY_OK); /* later: whole has its own copy */
+  assert_int_equal(vestry_registry_add(part, part), VESTRY_OK);                 /* interceptors append, names stay */
+  assert_int_equal(vestry_use(one.v, whole), VESTRY_OK);
+  assert_int_equal(vestry_use(two.v, whole), VESTRY_OK);
+  vestry_registry_destroy(whole);
+  dispatch_text(&one, "[[\"x\"],[\"y\"]]", NULL, VESTRY_OK, NULL);
+  dispatch_text(&two, "[[\"y\"]]", NULL, VESTRY_OK, NULL);
+  assert_string_equal(n.text, "a< two one a< one ");
+  assert_int_equal(vestry_use(two.v, part), VESTRY_OK);
+  n.text[0] = '\0';
+  dispatch_text(&two, "[[\"y\"]]", NULL, VESTRY_OK, NULL);
+  assert_string_equal(n.text, "a< a< a< two ");
+  vestry_registry_destroy(part);
+  world_end(&one);
+  world_end(&two);
+}
+
+static void what_is_no_registration_is_refused(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  vestry_registry *registry = registry_of(NULL);
+  vestry_interceptor interceptor = {"", VESTRY_PHASE_EFFECT, note_before, NULL, NULL};
+  assert_int_equal(vestry_registry_create(NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_effect(NULL, "a", noting_effect, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_effect(registry, NULL, noting_effect, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_effect(registry, "", noting_effect, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_effect(registry, "a", NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_action(registry, "a", NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_action(NULL, "a", listed_action, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_placeholder(registry, "a", NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_placeholder(NULL, "a", seven, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_intercept(registry, &interceptor), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_intercept(registry, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_add(registry, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_add(NULL, registry), VESTRY_INVALID);
+  assert_int_equal(vestry_use(w.v, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_use(NULL, registry), VESTRY_INVALID);
+  assert_int_equal(vestry_effect(NULL, "a", noting_effect, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_action(NULL, "a", listed_action, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_action(w.v, "a", NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_placeholder(NULL, "a", seven, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_placeholder(w.v, "a", NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_intercept(w.v, NULL), VESTRY_INVALID);
+  vestry_registry_destroy(registry);
+  vestry_registry_destroy(NULL);
+  world_end(&w);
+}
+
+static vestry_err build(test_host *th, void *ctx) {
+  (void)ctx;
+  notes n = {""};
+  noter a = {&n, "a", false};
+  vestry_interceptor interceptor = {"a", VESTRY_PHASE_ACTION, note_before, NULL, &a};
+  vestry_registry *one = NULL, *two = NULL;
+  vestry_err error = vestry_registry_create(&th->host, &one);
+  if (!error) error = vestry_registry_create(&th->host, &two);
+  if (!error) error = vestry_registry_effect(one, "e", says_one, &n);
+  if (!error) error = vestry_registry_effect(two, "e", says_two, &n);
+  if (!error) error = vestry_registry_action(two, "do", listed_action, &n);
+  if (!error) error = vestry_registry_placeholder(two, "seven", seven, &n);
+  if (!error) error = vestry_registry_intercept(two, &interceptor);
+  if (!error) error = vestry_registry_add(one, two);
+  vestry_registry_destroy(one);
+  vestry_registry_destroy(two);
+  return error;
+}
+
+static void building_survives_every_allocation_failure(void **state) {
+  (void)state;
+  test_host_fail_each(build, NULL, false);
+}
+
+/* An instance that has no memory for a registry is as it was. */
+static void using_is_all_or_nothing(void **state) {
+  (void)state;
+  notes n = {""};
+  vestry_registry *registry = registry_of(NULL);
+  assert_int_equal(vestry_registry_effect(registry, "e", says_two, &n), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(registry, "f", says_two, &n), VESTRY_OK);
+  bool failed = true;
+  for (long number = 0; failed; number++) {
+    world w;
+    n.text[0] = '\0';
+    world_begin(&w, (vestry_options){0});
+    assert_int_equal(vestry_effect(w.v, "e", says_one, &n), VESTRY_OK);
+    long fail_at = atomic_load(&w.th.allocations) + number;
+    atomic_store(&w.th.fail_at, fail_at);
+    vestry_err error = vestry_use(w.v, registry);
+    failed = atomic_load(&w.th.allocations) > fail_at;
+    atomic_store(&w.th.fail_at, -1);
+    assert_int_equal(error, failed ? VESTRY_NO_MEMORY : VESTRY_OK);
+    dispatch_text(&w, "[[\"e\"]]", NULL, VESTRY_OK, NULL);
+    assert_string_equal(n.text, failed ? "one " : "two ");
+    dispatch_text(&w, "[[\"f\"]]", NULL, failed ? VESTRY_NOT_FOUND : VESTRY_OK, NULL);
+    world_end(&w);
+    test_host_assert_clean(&w.th);
+  }
+  vestry_registry_destroy(registry);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(b8_a_registry_brings_effects_actions_placeholders_interceptors),
+      cmocka_unit_test(b8_the_later_wins_by_name_and_interceptors_append),
+      cmocka_unit_test(b8_registries_are_made_of_registries_and_shared),
+      cmocka_unit_test(what_is_no_registration_is_refused),
+      cmocka_unit_test(building_survives_every_allocation_failure),
+      cmocka_unit_test(using_is_all_or_nothing),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
