@@ -2,8 +2,8 @@
  * it, and every other byte is handed to the kind's own function. */
 #include <string.h>
 
-#include "event/html.h"
 #include "base/utf8.h"
+#include "event/html.h"
 
 static const char digits[] = "0123456789abcdef";
 

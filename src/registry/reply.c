@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "registry/instance.h"
 #include "registry/key_copy.h"
+#include "stream/coding.h"
 #include "stream/connection.h"
 
 enum { FIRST_HEADERS = 8, STATUS_MIN = 200, STATUS_MAX = 599 };
@@ -166,6 +167,17 @@ vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_connection_opti
   vestry_connection_options resolved;
   if (!options || vsi_connection_options_resolve(options, NULL, &resolved)) return VESTRY_INVALID;
   reply->stream = *options;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_reply_profiles(vestry_reply *reply, const vestry_profile *profiles, size_t count) {
+  vestry_profile resolved[VESTRY_PROFILES_MAX];
+  if (count > VESTRY_PROFILES_MAX || (count && !profiles)) return VESTRY_INVALID;
+  for (size_t i = 0; i < count; i++)
+    if (vsi_profile_resolve(&profiles[i], &resolved[i])) return VESTRY_INVALID;
+  for (size_t i = 0; i < count; i++) reply->profiles[i] = resolved[i];
+  reply->profiles_count = count;
+  reply->has_profiles = true;
   return VESTRY_OK;
 }
 
