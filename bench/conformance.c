@@ -1,20 +1,19 @@
-/* vestry-conformance [--port 7331]: the server that the official Datastar SDK suite plays its cases against.
+/* vestry-conformance [--port 7331] [--adapter civetweb|microhttpd]: the server that the official Datastar SDK suite
+ * plays its cases against.
  *
  * /test takes GET, DELETE, POST, PUT and PATCH, from any client, with Datastar-Request or without. The page's signals
  * are the case: the events of its array are performed in order and the stream ends. vestry's effects have the same
  * options by the same names, so an event of a case becomes an effect by taking its payload out. --port 0 takes a free
  * port; the line printed says which. */
-#include <civetweb.h>
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include <vestry/civetweb.h>
 #include <vestry/vestry.h>
 
-enum { DEFAULT_PORT = 7331, THREADS = 8 };
+#include "bench.h"
+#include "server.h"
+
+enum { DEFAULT_PORT = 7331, THREADS = 8, MAX_STREAMS = 256, MEMORY_BYTES = 65536 };
 
 /* An event of a case by its type: the effect, and the members that hold what it sends, the first of them that is there.
  * The rest are options. */
@@ -83,65 +82,43 @@ static vestry_err play(const vestry_request *req, vestry_reply *reply, void *app
   return error;
 }
 
-static int serve(vestry *v, struct mg_context *server, const sigset_t *signals) {
+static int serve(vestry *v, const bench_server_options *options) {
   static const char *const methods[] = {"GET", "DELETE", "POST", "PUT", "PATCH"};
-  vestry_civetweb *adapter = NULL;
-  vestry_err error = vestry_civetweb_create(v, server, NULL, &adapter);
+  int status = 0;
+  bench_server server;
+  if (!bench_server_start(&server, v, options, &status)) return status;
+  vestry_err error = VESTRY_OK;
   for (size_t i = 0; !error && i < sizeof methods / sizeof *methods; i++)
-    error = vestry_civetweb_handle(adapter, methods[i], "/test", play, NULL);
-  struct mg_server_port bound;
+    error = bench_server_handle(&server, methods[i], "/test", play, NULL);
   if (error) {
     fprintf(stderr, "vestry-conformance: %s\n", vestry_strerror(error));
-  } else if (mg_get_server_ports(server, 1, &bound) == 1) {
-    printf("vestry-conformance: http://127.0.0.1:%d/test\n", bound.port);
+  } else {
+    printf("vestry-conformance: http://127.0.0.1:%u/test\n", server.port);
     fflush(stdout);
-    int received;
-    sigwait(signals, &received);
+    bench_server_wait();
   }
-  if (adapter) vestry_civetweb_stop(adapter, 10000);
-  vestry_civetweb_stop_server(server);
-  vestry_civetweb_destroy(adapter);
+  bench_server_stop(&server);
   return error ? 1 : 0;
 }
 
-/* The arguments: 0, or the exit status 2 after one line on stderr. */
-static int read_port(int argc, char **argv, unsigned long *port) {
-  if (argc == 1) return 0;
-  char *end = NULL;
-  errno = 0;
-  if (argc == 3 && strcmp(argv[1], "--port") == 0) *port = strtoul(argv[2], &end, 10);
-  if (end && end != argv[2] && !*end && !strchr(argv[2], '-') && !errno && *port <= 65535) return 0;
-  fprintf(stderr, "usage: vestry-conformance [--port 0 to 65535, by default %d]\n", DEFAULT_PORT);
-  return 2;
-}
-
 int main(int argc, char **argv) {
-  unsigned long port = DEFAULT_PORT;
-  int status = read_port(argc, argv, &port);
+  uint64_t port = DEFAULT_PORT;
+  const char *adapter = "civetweb";
+  const bench_option options[] = {{"--port", NULL, &port, 0, 65535}, {"--adapter", &adapter, NULL, 0, 0}};
+  int status = bench_options(argc - 1, argv + 1, options, sizeof options / sizeof *options);
   if (status) return status;
-  sigset_t signals; /* blocked before any thread starts, so that only sigwait sees them */
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &signals, NULL);
-  signal(SIGPIPE, SIG_IGN);
-
-  char port_text[32], threads_text[16], why[256] = "";
-  snprintf(port_text, sizeof port_text, "127.0.0.1:%lu", port);
-  snprintf(threads_text, sizeof threads_text, "%d", THREADS);
-  const char *settings[] = {"listening_ports", port_text, "num_threads", threads_text, "tcp_nodelay", "1", NULL};
+  bench_server_block_signals();
   vestry *v = NULL;
-  vestry_err error = vestry_civetweb_check(settings, why, sizeof why);
-  if (!error) error = vestry_create(NULL, &v);
+  vestry_err error = vestry_create(NULL, &v);
   if (error) {
-    fprintf(stderr, "vestry-conformance: %s\n", *why ? why : vestry_strerror(error));
+    fprintf(stderr, "vestry-conformance: %s\n", vestry_strerror(error));
     return 1;
   }
-  struct mg_context *server = mg_start(NULL, NULL, settings);
-  if (server)
-    status = serve(v, server, &signals);
-  else
-    fprintf(stderr, "vestry-conformance: cannot listen on %s\n", port_text);
+  status = serve(v, &(bench_server_options){.adapter = adapter,
+                                            .port = (unsigned)port,
+                                            .threads = THREADS,
+                                            .streams = MAX_STREAMS,
+                                            .memory_bytes = MEMORY_BYTES});
   vestry_destroy(v);
-  return server ? status : 1;
+  return status;
 }

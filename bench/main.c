@@ -10,8 +10,13 @@ static const struct {
   const char *help;
 } subcommands[] = {
     {"serve", bench_serve,
-     "serve [--port 8090] [--adapter civetweb] [--threads 256] [--heartbeat-ms 15000]\n"
+     "serve [--port 8090] [--adapter civetweb|microhttpd] [--threads 256|2] [--streams 10000] [--heartbeat-ms 15000]\n"
+     "      [--encoding identity|gzip|br]\n"
      "      a server to be measured: GET /sub[?key=K], POST /pub[?key=K], POST /html, GET /stats"},
+    {"compress", bench_compress,
+     "compress [--streams 1000] [--rounds 300] [--encoding br] [--page-bytes 10000] [--change-bytes 100]\n"
+     "      [--small-bytes 100] [--level 0] [--window-bits 0]\n"
+     "      a page that changes a little, to encoded streams, against a small event to plain ones"},
     {"load", bench_load,
      "load --port P [--streams 1000] [--rounds 100] [--payload-bytes 100] [--stalled 0] [--pause-ms 0] [--pid SERVER]\n"
      "      streams that count what they get: losses, order, latency; fails on a loss or a disorder"},

@@ -2,20 +2,20 @@
  *
  *   GET /sub          joins the broadcast            POST /pub         {"v": BODY} to all of the broadcast
  *   GET /sub?key=K    is kept under K                POST /pub?key=K   {"v": BODY} to those kept under K
- *   GET /stats        counters as JSON               POST /html        BODY as elements, to all of the broadcast
+ *   GET /stats        counters as JSON               POST /html        BODY as elements, to all of the broadcast,
+ *                                                                      through a channel
  *
  * A POST is answered 204 once its events are in the queues. */
-#include <civetweb.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
-#include <vestry/civetweb.h>
 #include <vestry/vestry.h>
 
 #include "bench.h"
+#include "server.h"
 
 enum { MAX_KEY_BYTES = 256, BROADCAST_MAX = 1000000 };
 
@@ -31,14 +31,19 @@ static vestry_err key_of(const vestry_request *req, char buffer[MAX_KEY_BYTES], 
   return VESTRY_OK;
 }
 
+static void join_broadcast(vestry_connection *connection, void *channel) {
+  (void)vestry_channel_join(channel, connection); /* without memory it gets what is published by key alone */
+}
+
 static vestry_err sub(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   char buffer[MAX_KEY_BYTES];
   vestry_key parts[2], key;
   vestry_err error = key_of(req, buffer, parts, &key);
   if (!error) error = vestry_reply_key(reply, key);
   if (!error) error = vestry_reply_keep(reply, VESTRY_PUT_MANY, BROADCAST_MAX);
   if (!error) vestry_reply_any_client(reply);
+  if (!error && key.len == 1)
+    vestry_reply_hooks(reply, &(vestry_connection_hooks){.on_open = join_broadcast, .ctx = app});
   return error;
 }
 
@@ -71,11 +76,11 @@ static vestry_err pub(const vestry_request *req, vestry_reply *reply, void *app)
 
 static vestry_err html(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry_slice body = vestry_request_body(req);
-  json_t *effect = json_pack("[s,s%]", "patch-elements", body.data ? body.data : "", body.len);
-  if (!effect) return VESTRY_MALFORMED;
-  vestry_key part = vestry_key_string("broadcast");
-  vestry_err error = publish(app, vestry_key_tuple(&part, 1), effect);
-  return error ? error : vestry_reply_status(reply, 204);
+  vestry_event *event = NULL;
+  vestry_err error = vestry_event_elements(NULL, body.data, body.len, NULL, &event);
+  if (!error) error = vestry_channel_publish(app, event, NULL);
+  vestry_event_unref(event);
+  return error && error != VESTRY_FULL ? error : vestry_reply_status(reply, 204);
 }
 
 static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -100,76 +105,84 @@ static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *ap
   return error;
 }
 
-static int serve_civetweb(vestry *v, uint64_t port, uint64_t threads, const sigset_t *signals) {
-  char port_text[32], threads_text[32], queue_text[32], why[256] = "";
-  snprintf(port_text, sizeof port_text, "127.0.0.1:%" PRIu64, port);
-  snprintf(threads_text, sizeof threads_text, "%" PRIu64, threads);
-  snprintf(queue_text, sizeof queue_text, "%" PRIu64, threads);
-  const char *settings[] = {
-      "listening_ports",    port_text,        "num_threads",       threads_text,  "connection_queue",
-      queue_text,           "listen_backlog", queue_text,          "tcp_nodelay", "1",
-      "request_timeout_ms", "30000",          "enable_keep_alive", "yes",         NULL};
-  if (vestry_civetweb_check(settings, why, sizeof why)) {
-    fprintf(stderr, "vestry-bench: %s\n", why);
-    return 2;
-  }
-  struct mg_context *server = mg_start(NULL, NULL, settings);
-  if (!server) {
-    fprintf(stderr, "vestry-bench: cannot listen on %s with %s threads\n", port_text, threads_text);
-    return 1;
-  }
-  vestry_civetweb *adapter = NULL;
-  vestry_err error = vestry_civetweb_create(v, server, NULL, &adapter);
-  if (!error) error = vestry_civetweb_handle(adapter, "GET", "/sub", sub, v);
-  if (!error) error = vestry_civetweb_handle(adapter, "POST", "/pub", pub, v);
-  if (!error) error = vestry_civetweb_handle(adapter, "POST", "/html", html, v);
-  if (!error) error = vestry_civetweb_handle(adapter, "GET", "/stats", stats, v);
+static vestry_err mount(bench_server *server, vestry *v, vestry_channel *broadcast) {
+  vestry_err error = bench_server_handle(server, "GET", "/sub", sub, broadcast);
+  if (!error) error = bench_server_handle(server, "POST", "/pub", pub, v);
+  if (!error) error = bench_server_handle(server, "POST", "/html", html, broadcast);
+  if (!error) error = bench_server_handle(server, "GET", "/stats", stats, v);
+  return error;
+}
+
+static int serve(vestry *v, vestry_channel *broadcast, const bench_server_options *options) {
+  int status = 0;
+  bench_server server;
+  if (!bench_server_start(&server, v, options, &status)) return status;
+  vestry_err error = mount(&server, v, broadcast);
   if (error) {
     fprintf(stderr, "vestry-bench: %s\n", vestry_strerror(error));
   } else {
-    struct mg_server_port bound;
-    uint32_t capacity;
-    if (mg_get_server_ports(server, 1, &bound) > 0) port = (uint64_t)bound.port;
-    vestry_civetweb_room(adapter, NULL, &capacity);
-    printf("vestry-bench: http://127.0.0.1:%" PRIu64 " adapter=civetweb threads=%" PRIu64 " streams=%u\n", port,
-           threads, capacity);
+    printf("vestry-bench: http://127.0.0.1:%u adapter=%s streams=%" PRIu32 "\n", server.port, options->adapter,
+           server.streams);
     fflush(stdout);
-    int signal_number;
-    sigwait(signals, &signal_number);
+    bench_server_wait();
   }
-  if (adapter) vestry_civetweb_stop(adapter, 1500);
-  vestry_civetweb_stop_server(server);
-  vestry_civetweb_destroy(adapter);
+  bench_server_stop(&server);
   return error ? 1 : 0;
 }
 
+const vestry_profile_ops *bench_profile(const char *encoding) {
+  static const vestry_profile_ops *const all[] = {&vestry_profile_identity, &vestry_profile_gzip,
+                                                  &vestry_profile_brotli};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    if (!strcmp(all[i]->coding, encoding)) return all[i];
+  return NULL;
+}
+
+/* The descriptors that so many streams take, as far as this process may have them. */
+static void raise_descriptors(uint64_t streams) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  rlim_t wanted = streams * 5 / 4 + 256;
+  if (limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int bench_serve(int argc, char **argv) {
-  uint64_t port = 8090, threads = 256, heartbeat_ms = 15000;
-  const char *adapter = "civetweb";
-  const bench_option options[] = {{"--port", NULL, &port, 0, 65535},
-                                  {"--adapter", &adapter, NULL, 0, 0},
-                                  {"--threads", NULL, &threads, 4, 20000},
-                                  {"--heartbeat-ms", NULL, &heartbeat_ms, 10, 86400000}};
+  uint64_t port = 8090, threads = 0, heartbeat_ms = 15000, streams = 10000;
+  const char *adapter = "civetweb", *encoding = "identity";
+  const bench_option options[] = {
+      {"--port", NULL, &port, 0, 65535},         {"--encoding", &encoding, NULL, 0, 0},
+      {"--adapter", &adapter, NULL, 0, 0},       {"--threads", NULL, &threads, 1, 20000},
+      {"--streams", NULL, &streams, 1, 1000000}, {"--heartbeat-ms", NULL, &heartbeat_ms, 10, 86400000}};
   int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
   if (status) return status;
-  if (strcmp(adapter, "civetweb")) {
-    fprintf(stderr, "vestry-bench: --adapter: '%s' is not one of: civetweb\n", adapter);
+  const vestry_profile profile = {.ops = bench_profile(encoding)};
+  if (!profile.ops) {
+    fprintf(stderr, "vestry-bench: --encoding: '%s' is not one of: identity, gzip, br\n", encoding);
     return 2;
   }
-  sigset_t signals; /* blocked before any thread starts, so that only sigwait sees them */
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &signals, NULL);
-  signal(SIGPIPE, SIG_IGN);
-  vestry_options instance = {.store = "hash", .connection = {.heartbeat_ms = heartbeat_ms}, .max_body_bytes = 8 << 20};
+  bench_server_block_signals();
+  raise_descriptors(streams);
+  vestry_options instance = {.store = "hash",
+                             .connection = {.heartbeat_ms = heartbeat_ms},
+                             .max_body_bytes = 8 << 20,
+                             .profiles = &profile,
+                             .profiles_count = profile.ops != &vestry_profile_identity};
   vestry *v = NULL;
+  vestry_channel *broadcast = NULL;
   vestry_err error = vestry_create(&instance, &v);
+  if (!error) error = vestry_channel_create(v, NULL, &broadcast);
   if (error) {
     fprintf(stderr, "vestry-bench: %s\n", vestry_strerror(error));
+    vestry_destroy(v);
     return 1;
   }
-  status = serve_civetweb(v, port, threads, &signals);
+  status = serve(
+      v, broadcast,
+      &(bench_server_options){
+          .adapter = adapter, .port = (unsigned)port, .threads = (unsigned)threads, .streams = (uint32_t)streams});
+  vestry_channel_destroy(broadcast);
   vestry_destroy(v);
   return status;
 }

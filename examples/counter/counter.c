@@ -9,7 +9,6 @@
 #include "page.h"
 #include "server.h"
 #include "session.h"
-#include "vestry/civetweb.h"
 
 /* Each session keeps its streams under this key; the scope, which is the session, is added by vestry. */
 #define COUNTER VESTRY_KEY("counter", 1)
@@ -162,28 +161,20 @@ static vestry_err client(const vestry_request *req, vestry_reply *reply, void *c
   return vestry_reply_body(reply, "text/javascript; charset=utf-8", app->options.client, app->options.client_len);
 }
 
-/* Add vestry to a civetweb server that is the application's own, and serve until a signal comes. */
+/* Serve until a signal comes. */
 static vestry_err serve(struct app *app, struct server *server) {
-  vestry_civetweb *web;
-  vestry_err err = vestry_civetweb_create(app->v, server->civetweb, NULL, &web);
-  if (err) {
-    mg_stop(server->civetweb);
-    return err;
-  }
-  err = vestry_civetweb_handle(web, "GET", "/", page, app);
-  if (!err) err = vestry_civetweb_handle(web, "PUT", "/", start, app);
-  if (!err) err = vestry_civetweb_handle(web, "DELETE", "/", stop, app);
-  if (!err) err = vestry_civetweb_handle(web, "POST", "/jump", jump, app);
-  if (!err) err = vestry_civetweb_handle(web, "GET", "/keys", keys, app);
-  if (!err && app->options.client) err = vestry_civetweb_handle(web, "GET", "/datastar.js", client, app);
+  vestry_err err = server_handle(server, "GET", "/", page, app);
+  if (!err) err = server_handle(server, "PUT", "/", start, app);
+  if (!err) err = server_handle(server, "DELETE", "/", stop, app);
+  if (!err) err = server_handle(server, "POST", "/jump", jump, app);
+  if (!err) err = server_handle(server, "GET", "/keys", keys, app);
+  if (!err && app->options.client) err = server_handle(server, "GET", "/datastar.js", client, app);
   if (!err) {
     printf("counter: http://127.0.0.1:%u\n", server->port);
     fflush(stdout);
     server_wait();
   }
-  vestry_civetweb_stop(web, 700); /* the streams are aborted, so that the browsers come back */
-  vestry_civetweb_stop_server(server->civetweb);
-  vestry_civetweb_destroy(web);
+  server_stop(server);
   return err;
 }
 
@@ -203,7 +194,7 @@ int main(int argc, char **argv) {
   if (!err) err = vestry_effect(app.v, "counter/start", effect_start, &app);
   if (!err) err = vestry_effect(app.v, "counter/add", effect_add, &app);
   struct server server;
-  bool started = !err && server_start(&server, &app.options);
+  bool started = !err && server_start(&server, app.v, &app.options);
   if (started) err = serve(&app, &server);
   if (err) fprintf(stderr, "counter: %s\n", vestry_strerror(err));
   sessions_finish(&app.sessions);

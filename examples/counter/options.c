@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CLIENT_MAX_BYTES = 4 * 1024 * 1024 };
+enum { CLIENT_MAX_BYTES = 4 * 1024 * 1024, MAX_THREADS = 32768 };
 
 static const char help[] =
     "Usage: counter [OPTION…]\n"
@@ -18,7 +18,10 @@ static const char help[] =
     "  --max N               streams kept at most [lru: 10000; hash: no bound]\n"
     "  --idle-ms N           lru: a stream that was not used for so long is closed [600000]\n"
     "  --heartbeat-ms N      a stream that was sent nothing for so long is sent a comment [15000]\n"
-    "  --threads N           worker threads of the server; each open stream takes one [128]\n"
+    "  --adapter civetweb|microhttpd\n"
+    "                        the server: one with a thread a stream, or one for many streams [civetweb]\n"
+    "  --threads N           threads of the server; civetweb: each open stream takes one [civetweb: 128;\n"
+    "                        microhttpd: one a processor]\n"
     "  --policy replace|reuse|reject|many\n"
     "                        when a session opens a second stream: it takes the place of the first; it is not opened,\n"
     "                        the first serves both; it is refused; all are kept [many]\n"
@@ -82,13 +85,14 @@ static int read_policy(const char *name, struct options *options) {
   return refuse("policy", name, "one of replace, reuse, reject, many is wanted");
 }
 
-enum { PORT = 1, STORE, MAX, IDLE_MS, HEARTBEAT_MS, THREADS, POLICY, DATASTAR_FILE, HELP };
+enum { PORT = 1, STORE, MAX, IDLE_MS, HEARTBEAT_MS, ADAPTER, THREADS, POLICY, DATASTAR_FILE, HELP };
 
 static const struct option names[] = {{"port", required_argument, NULL, PORT},
                                       {"store", required_argument, NULL, STORE},
                                       {"max", required_argument, NULL, MAX},
                                       {"idle-ms", required_argument, NULL, IDLE_MS},
                                       {"heartbeat-ms", required_argument, NULL, HEARTBEAT_MS},
+                                      {"adapter", required_argument, NULL, ADAPTER},
                                       {"threads", required_argument, NULL, THREADS},
                                       {"policy", required_argument, NULL, POLICY},
                                       {"datastar-file", required_argument, NULL, DATASTAR_FILE},
@@ -119,13 +123,30 @@ static int read_option(int option, const char *value, struct options *options) {
     if (!number(value, 1, 86400000, &n)) return refuse("heartbeat-ms", value, "a number from 1 to 86400000 is wanted");
     options->heartbeat_ms = n;
     return 0;
-  case THREADS: /* the adapter keeps two for requests that open no stream */
-    if (!number(value, 3, 32768, &n)) return refuse("threads", value, "a number from 3 to 32768 is wanted");
+  case ADAPTER:
+    if (strcmp(value, "civetweb") != 0 && strcmp(value, "microhttpd") != 0)
+      return refuse("adapter", value, "one of civetweb, microhttpd is wanted");
+    options->adapter = value;
+    return 0;
+  case THREADS:
+    if (!number(value, 1, MAX_THREADS, &n)) return refuse("threads", value, "a number from 1 to 32768 is wanted");
     options->threads_count = (unsigned)n;
     return 0;
   case POLICY: return read_policy(value, options);
   default: return read_client(value, options);
   }
+}
+
+/* How many threads there may be is the adapter's affair; civetweb's keeps two for requests that open no stream. */
+static int check_threads(const struct options *options) {
+  char value[16];
+  snprintf(value, sizeof value, "%u", options->threads_count);
+  bool is_civetweb = strcmp(options->adapter, "civetweb") == 0;
+  if (options->threads_count && is_civetweb && options->threads_count < 3)
+    return refuse("threads", value, "for civetweb a number from 3 to 32768 is wanted");
+  if (!is_civetweb && options->threads_count > 256)
+    return refuse("threads", value, "for microhttpd a number from 1 to 256 is wanted");
+  return -1;
 }
 
 static int usage_error(const char *what, const char *argument) {
@@ -134,7 +155,7 @@ static int usage_error(const char *what, const char *argument) {
 }
 
 int options_parse(int argc, char **argv, struct options *ret_options) {
-  *ret_options = (struct options){.port = 8080, .store = "lru", .threads_count = 128, .policy = VESTRY_PUT_MANY};
+  *ret_options = (struct options){.port = 8080, .store = "lru", .adapter = "civetweb", .policy = VESTRY_PUT_MANY};
   int status = -1;
   while (status < 0) {
     int before = optind;
@@ -152,6 +173,7 @@ int options_parse(int argc, char **argv, struct options *ret_options) {
     }
   }
   if (status < 0 && optind < argc) status = usage_error("not understood:", argv[optind]);
+  if (status < 0) status = check_threads(ret_options);
   if (status >= 0) options_finish(ret_options);
   return status;
 }

@@ -9,7 +9,8 @@ struct options {
   const char *store;
   size_t max_count;
   uint64_t idle_ms, heartbeat_ms;
-  unsigned threads_count;
+  const char *adapter;
+  unsigned threads_count; /* 0: the adapter's default */
   vestry_put_policy policy;
   char *client; /* what --datastar-file names: its text, to be freed; NULL: not given */
   size_t client_len;

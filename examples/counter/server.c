@@ -1,12 +1,9 @@
 #include "server.h"
 
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/time.h>
 #include <unistd.h>
-
-#include "vestry/civetweb.h"
 
 static sigset_t stop_signals(void) {
   sigset_t signals;
@@ -22,43 +19,19 @@ void server_block_signals(void) {
   signal(SIGPIPE, SIG_IGN); /* a client that left in the middle of an answer */
 }
 
-/* civetweb says in its log alone why it cannot start; the first line tells most. */
-static int log_message(const struct mg_connection *connection, const char *message) {
-  struct server *server = mg_get_user_data(mg_get_context(connection));
-  if (server && !atomic_load(&server->started) && !*server->why)
-    snprintf(server->why, sizeof server->why, "%s", message);
-  return 1;
+bool server_start(struct server *server, vestry *v, const struct options *options) {
+  bool is_civetweb = strcmp(options->adapter, server_civetweb.name) == 0;
+  *server = (struct server){.adapter = is_civetweb ? &server_civetweb : &server_microhttpd};
+  return server->adapter->start(server, v, options);
 }
 
-bool server_start(struct server *server, const struct options *options) {
-  char port[32], threads[16];
-  *server = (struct server){.port = 0};
-  snprintf(port, sizeof port, "127.0.0.1:%u", options->port);
-  snprintf(threads, sizeof threads, "%u", options->threads_count);
-  /* clang-format off */
-  const char *settings[] = {
-      "listening_ports", port,
-      "num_threads", threads, /* each stream has one for its life */
-      "connection_queue", threads,
-      "listen_backlog", threads,
-      "tcp_nodelay", "1", /* small patches would wait for 40 ms */
-      "request_timeout_ms", "10000", /* how long a client may stall */
-      NULL};
-  /* clang-format on */
-  if (vestry_civetweb_check(settings, server->why, sizeof server->why) != VESTRY_OK) {
-    fprintf(stderr, "counter: %s\n", server->why);
-    return false;
-  }
-  struct mg_callbacks callbacks = {.log_message = log_message};
-  server->civetweb = mg_start(&callbacks, server, settings);
-  if (!server->civetweb) {
-    fprintf(stderr, "counter: %s\n", *server->why ? server->why : "the server does not start");
-    return false;
-  }
-  atomic_store(&server->started, true);
-  struct mg_server_port bound;
-  if (mg_get_server_ports(server->civetweb, 1, &bound) == 1) server->port = (unsigned)bound.port;
-  return true;
+vestry_err server_handle(struct server *server, const char *method, const char *path, vestry_handler_fn handler,
+                         void *app) {
+  return server->adapter->handle(server, method, path, handler, app);
+}
+
+void server_stop(struct server *server) {
+  server->adapter->stop(server);
 }
 
 /* The last resort: a worker of civetweb's that is in the middle of a write to a client which does not read comes back

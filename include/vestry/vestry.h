@@ -1,4 +1,4 @@
-/** All of vestry, but for the adapters of particular servers: include vestry/civetweb.h beside it. */
+/** All of vestry, but for the adapters of servers: include vestry/civetweb.h or vestry/microhttpd.h beside it. */
 #ifndef VESTRY_VESTRY_H
 #define VESTRY_VESTRY_H
 
@@ -6,6 +6,7 @@
 #include "vestry/batch.h"
 #include "vestry/bus.h"
 #include "vestry/cause.h"
+#include "vestry/channel.h"
 #include "vestry/connection.h"
 #include "vestry/dispatch.h"
 #include "vestry/effects.h"
@@ -15,6 +16,7 @@
 #include "vestry/html.h"
 #include "vestry/key.h"
 #include "vestry/memory.h"
+#include "vestry/profile.h"
 #include "vestry/registry.h"
 #include "vestry/repository.h"
 #include "vestry/request.h"

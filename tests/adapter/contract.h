@@ -38,6 +38,8 @@ typedef struct contract_seam {
   bool (*end)(void *exchange);                             /* the stream ends: cleanly? */
   void (*hang_up)(void *exchange);
   void (*forget)(void *exchange); /* hang up if need be, and free */
+
+  bool closes_broken; /* a request whose body breaks off is not answered: the server closes the connection */
 } contract_seam;
 
 /* Returns the number of failed tests. */

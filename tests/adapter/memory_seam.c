@@ -134,5 +134,5 @@ static void forget(void *asked) {
   free(asked);
 }
 
-const contract_seam memory_seam = {"memory", start,  instance, mount,  stop, destroy, settle,  pass_ms,
-                                   ask,      status, header,   expect, body, end,     hang_up, forget};
+const contract_seam memory_seam = {"memory", start,  instance, mount, stop, destroy, settle, pass_ms, ask,
+                                   status,   header, expect,   body,  end,  hang_up, forget, false};

@@ -10,6 +10,7 @@ const assert = require('node:assert/strict');
 const { chromium } = require('playwright-core');
 
 const COUNTER = process.env.COUNTER ?? path.join(__dirname, '../../build/bin/counter');
+const ADAPTER = process.env.COUNTER_ADAPTER ?? 'civetweb';
 const CLIENT = process.env.DATASTAR_JS || path.join(__dirname, 'standin.js');
 const TIMEOUT_MS = 30_000;
 const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
@@ -17,7 +18,8 @@ const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', 
 
 // The waits of every test are bounded by the server's own events, never by a guess at how long something takes.
 async function startCounter(options = [], port = 0) {
-  const child = spawn(COUNTER, ['--port', String(port), ...options], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const all = ['--port', String(port), '--adapter', ADAPTER, ...options];
+  const child = spawn(COUNTER, all, { stdio: ['ignore', 'pipe', 'pipe'] });
   const exited = once(child, 'exit');
   let complaints = '';
   child.stderr.on('data', (data) => (complaints += data));
@@ -112,4 +114,4 @@ function temporaryDirectory(t) {
   return folder;
 }
 
-module.exports = { CLIENT, startCounter, newSession, closeChrome, temporaryDirectory };
+module.exports = { ADAPTER, CLIENT, startCounter, newSession, closeChrome, temporaryDirectory };

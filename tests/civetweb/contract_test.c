@@ -3,13 +3,9 @@
 
 #include <stdlib.h>
 
-#include "civetweb/client.h"
 #include "civetweb/server.h"
 #include "support/test.h"
-
-typedef struct exchange {
-  client client;
-} exchange;
+#include "web/exchange.h"
 
 static void *start(const vestry_options *options, unsigned room) {
   server *s = calloc(1, sizeof *s);
@@ -35,86 +31,28 @@ static void destroy(void *stopped) {
   free(stopped);
 }
 
-static void settle(void *of) {
-  (void)of; /* it runs by itself */
-}
-
-static void pass_ms(void *of, uint64_t ms) {
-  (void)of, (void)ms; /* so does time */
-}
-
-static void send_chunked(client *c, const char *body, size_t len, bool breaks) {
-  for (size_t i = 0, step = 1; i < len; i += step, step = step * 7 % 9973 + 1) {
-    if (step > len - i) step = len - i;
-    client_say(c, "%zx\r\n", step);
-    client_send(c, body + i, step);
-    client_say(c, "\r\n");
-  }
-  if (breaks)
-    client_say(c, "10\r\nnot sixteen");
-  else
-    client_say(c, "0\r\n\r\n");
-}
-
 static void *ask(void *of, const contract_ask *what) {
-  server *s = of;
-  exchange *made = calloc(1, sizeof *made);
-  client *c = &made->client;
-  client_connect(c, s->port, false);
-  client_say(c, "%s %s%s%s HTTP/1.1\r\nHost: localhost\r\n", what->method ? what->method : "GET",
-             what->path ? what->path : "/", what->query ? "?" : "", what->query ? what->query : "");
-  if (what->datastar) client_say(c, "Datastar-Request: true\r\n");
-  for (size_t i = 0; i < what->headers_count; i++)
-    client_say(c, "%s: %s\r\n", what->headers[i].name, what->headers[i].value);
-  if (what->no_length)
-    client_say(c, "Transfer-Encoding: chunked\r\n\r\n");
-  else if (what->body)
-    client_say(c, "Content-Length: %zu\r\n\r\n", what->body_len + what->breaks);
-  else
-    client_say(c, "\r\n");
-  if (what->no_length)
-    send_chunked(c, what->body, what->body_len, what->breaks);
-  else
-    client_send(c, what->body, what->body_len);
-  if (what->breaks) client_shut(c);
-  return made;
+  return web_ask(((server *)of)->port, what);
 }
 
-static int status(void *asked) {
-  return client_status(&((exchange *)asked)->client);
-}
-
-static const char *header(void *asked, const char *name) {
-  return client_header(&((exchange *)asked)->client, name);
-}
-
-static void expect(void *asked, const char *text) {
-  client_expect(&((exchange *)asked)->client, text);
-}
-
-static vestry_slice body(void *asked) {
-  client *c = &((exchange *)asked)->client;
-  if (!client_header(c, "Transfer-Encoding")) client_finish(c, false); /* no stream */
-  return (vestry_slice){c->body, c->body_len};
-}
-
-static bool end(void *asked) {
-  client *c = &((exchange *)asked)->client;
-  client_read_all(c);
-  return c->complete;
-}
-
-static void hang_up(void *asked) {
-  client_close(&((exchange *)asked)->client);
-}
-
-static void forget(void *asked) {
-  hang_up(asked);
-  free(asked);
-}
-
-static const contract_seam civetweb_seam = {"civetweb", start,  instance, mount,  stop, destroy, settle,  pass_ms,
-                                            ask,        status, header,   expect, body, end,     hang_up, forget};
+static const contract_seam civetweb_seam = {
+    .name = "civetweb",
+    .start = start,
+    .instance = instance,
+    .mount = mount,
+    .stop = stop,
+    .destroy = destroy,
+    .settle = web_settle,
+    .pass_ms = web_pass_ms,
+    .ask = ask,
+    .status = web_status,
+    .header = web_header,
+    .expect = web_expect,
+    .body = web_body,
+    .end = web_end,
+    .hang_up = web_hang_up,
+    .forget = web_forget,
+};
 
 int main(void) {
   return contract_run(&civetweb_seam);

@@ -3,9 +3,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "civetweb/client.h"
 #include "civetweb/server.h"
 #include "support/test.h"
+#include "web/client.h"
 
 static server s;
 

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "civetweb/client.h"
 #include "support/test.h"
+#include "web/client.h"
 
 enum { STOP_MS = 20000 };
 

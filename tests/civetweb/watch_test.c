@@ -3,10 +3,10 @@
 
 #include <stdlib.h>
 
-#include "civetweb/client.h"
-#include "civetweb/network.h"
 #include "civetweb/server.h"
 #include "support/test.h"
+#include "web/client.h"
+#include "web/network.h"
 
 static server s;
 

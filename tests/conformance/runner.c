@@ -1,6 +1,6 @@
-/* conformance_runner SERVER: starts the conformance server on a free port, plays every official case against it with
- * every method, as Datastar's client and as any other, and compares by the official rule and by bytes. The cases are in
- * VESTRY_CONFORMANCE_DIR. Exit status 0, 1, or 77 when there are no cases to play. */
+/* conformance_runner SERVER ADAPTER: starts the conformance server on a free port, plays every official case against it
+ * with every method, as Datastar's client and as any other, and compares by the official rule and by bytes. The cases
+ * are in VESTRY_CONFORMANCE_DIR. Exit status 0, 1, or 77 when there are no cases to play. */
 #include <dirent.h>
 #include <signal.h>
 #include <stdint.h>
@@ -31,7 +31,7 @@ static void fail(const char *what, const char *method, const char *why) {
 }
 
 /* The process, and the port it says it listens on; the process dies with this one. */
-static pid_t start(const char *program, int *ret_port) {
+static pid_t start(const char *program, const char *adapter, int *ret_port) {
   int out[2];
   if (pipe(out)) return -1;
   fflush(stdout);
@@ -41,7 +41,7 @@ static pid_t start(const char *program, int *ret_port) {
     dup2(out[1], STDOUT_FILENO);
     close(out[0]);
     close(out[1]);
-    execl(program, program, "--port", "0", (char *)NULL);
+    execl(program, program, "--port", "0", "--adapter", adapter, (char *)NULL);
     _exit(127);
   }
   close(out[1]);
@@ -118,14 +118,14 @@ static void play_nonsense(int port) {
 
 int main(int argc, char **argv) {
   const char *root = getenv("VESTRY_CONFORMANCE_DIR");
-  if (argc != 2) return 2;
+  if (argc != 3) return 2;
   if (!root || !*root) {
     printf("VESTRY_CONFORMANCE_DIR is not set: the official cases are not played\n");
     return SKIPPED;
   }
   alarm(PATIENCE_S); /* ends this process, and the server with it */
   int port = 0, status = 0;
-  pid_t server = start(argv[1], &port);
+  pid_t server = start(argv[1], argv[2], &port);
   if (server < 0 || !port) {
     printf("%s does not start\n", argv[1]);
     return 1;

@@ -41,8 +41,8 @@ void client_call(struct client *client, unsigned port, const struct call *call) 
   char head[2048], length[48] = "";
   size_t body_len = call->body ? strlen(call->body) : 0;
   if (call->body) snprintf(length, sizeof length, "Content-Length: %zu\r\n", body_len);
-  int len = snprintf(head, sizeof head, "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s%s%s%s%s%s\r\n", call->method,
-                     call->path, call->plain ? "" : "Datastar-Request: true\r\n",
+  int len = snprintf(head, sizeof head, "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n%s%s%s%s%s%s\r\n",
+                     call->method, call->path, call->plain ? "" : "Datastar-Request: true\r\n",
                      call->session ? "Cookie: theme=dark; vestry_session=" : "", call->session ? call->session : "",
                      call->session ? "\r\n" : "", call->headers ? call->headers : "", length);
   assert_in_range(len, 1, sizeof head - 1);

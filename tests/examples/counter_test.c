@@ -1,4 +1,4 @@
-/* The counter's contract, on the wire: counter_test PROGRAM */
+/* The counter's contract, on the wire: counter_test PROGRAM [ADAPTER] */
 #include "support/test.h"
 
 #include <signal.h>
@@ -362,6 +362,7 @@ static void test_heartbeat(void **state) {
 
 static void test_no_room(void **state) {
   (void)state;
+  if (strcmp(process_adapter, "civetweb") != 0) skip(); /* there threads are no bound */
   START("--threads", "4");
   struct client first, second, third;
   subscribe(&first, NULL);
@@ -547,7 +548,7 @@ static size_t lines_of(const char *text) {
 
 static void test_options(void **state) {
   (void)state;
-  static const char *const bad[][4] = {{"--port", "65536"},
+  static const char *const bad[][5] = {{"--port", "65536"},
                                        {"--port", "-1"},
                                        {"--port", "80a"},
                                        {"--port", ""},
@@ -564,6 +565,8 @@ static void test_options(void **state) {
                                        {"--threads", "0"},
                                        {"--threads", "2"},
                                        {"--threads", "100000"},
+                                       {"--adapter", "apache"},
+                                       {"--adapter", "microhttpd", "--threads", "257"},
                                        {"--policy", "any"},
                                        {"--policy", ""},
                                        {"--datastar-file", "/nonexistent/datastar.js"},
@@ -581,8 +584,8 @@ static void test_options(void **state) {
   }
   assert_int_equal(process_run((const char *const[]){"--help", NULL}, out, err), 0);
   assert_string_equal(err, "");
-  static const char *const names[] = {"--port",    "--store",  "--max",           "--idle-ms", "--heartbeat-ms",
-                                      "--threads", "--policy", "--datastar-file", "--help"};
+  static const char *const names[] = {"--port",    "--store",   "--max",    "--idle-ms",       "--heartbeat-ms",
+                                      "--adapter", "--threads", "--policy", "--datastar-file", "--help"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) assert_non_null(strstr(out, names[i]));
 }
 
@@ -591,7 +594,7 @@ static void test_port_that_is_taken(void **state) {
   START_PLAIN();
   char port[16], out[4096], err[4096];
   snprintf(port, sizeof port, "%u", counter.port);
-  assert_int_equal(process_run((const char *const[]){"--port", port, NULL}, out, err), 1);
+  assert_int_equal(process_run((const char *const[]){"--port", port, "--adapter", process_adapter, NULL}, out, err), 1);
   assert_string_equal(out, "");
   assert_int_equal(lines_of(err), 1);
   assert_non_null(strstr(err, port));
@@ -600,11 +603,12 @@ static void test_port_that_is_taken(void **state) {
 #define COUNTER_TEST(test) cmocka_unit_test_setup_teardown(test, clean_up, finish)
 
 int main(int argc, char **argv) {
-  if (argc != 2) {
-    fprintf(stderr, "usage: %s PROGRAM\n", argv[0]);
+  if (argc != 2 && argc != 3) {
+    fprintf(stderr, "usage: %s PROGRAM [ADAPTER]\n", argv[0]);
     return 2;
   }
   process_path = argv[1];
+  if (argc == 3) process_adapter = argv[2];
   const struct CMUnitTest tests[] = {COUNTER_TEST(test_page),
                                      COUNTER_TEST(test_cookie),
                                      COUNTER_TEST(test_page_shows_the_session),

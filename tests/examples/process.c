@@ -10,6 +10,7 @@
 #include "support/test.h"
 
 const char *process_path;
+const char *process_adapter = "civetweb";
 
 enum { ARGUMENTS_MAX = 24, PRINTED_MAX = 4096, PATIENCE_MS = 30000 };
 
@@ -73,7 +74,7 @@ static int finish(struct process *process, char *out, char *err) {
 
 void process_start(struct process *process, const char *const *arguments) {
   char line[PRINTED_MAX], err[PRINTED_MAX];
-  spawn(process, (const char *const[]){"--port", "0", NULL}, arguments);
+  spawn(process, (const char *const[]){"--port", "0", "--adapter", process_adapter, NULL}, arguments);
   read_text(process->out, line, "\n");
   if (sscanf(line, "counter: http://127.0.0.1:%u\n", &process->port) != 1) {
     read_text(process->err, err, NULL);

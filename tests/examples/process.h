@@ -13,6 +13,8 @@ struct process {
 
 /* The program under test, set once by main. */
 extern const char *process_path;
+/* Its server, for process_start. */
+extern const char *process_adapter;
 
 uint64_t now_ms(void);
 

@@ -30,9 +30,9 @@ run() { # PROGRAM: says which version it runs with
   echo "$said"
   [ "$said" = "vestry $version" ]
 }
-for module in vestry vestry-civetweb; do
-  source=$here/outside/core.c
-  if [ $module = vestry-civetweb ]; then source=$here/outside/civetweb.c; fi
+for module in vestry vestry-civetweb vestry-microhttpd; do
+  source=$here/outside/${module#vestry-}.c
+  if [ $module = vestry ]; then source=$here/outside/core.c; fi
 
   step "pkg-config $module"
   # shellcheck disable=SC2046 # lists of words
@@ -55,4 +55,4 @@ step find_package
 cmake -S "$here/outside" -B "$scratch/outside" -G "$generator" -DCMAKE_PREFIX_PATH="$prefix" \
   -DCMAKE_C_COMPILER="$compiler" -DWANTED="$version" >"$scratch/log" 2>&1 &&
   cmake --build "$scratch/outside" >>"$scratch/log" 2>&1 || { cat "$scratch/log"; exit 1; }
-for program in shared static civetweb civetweb_static; do run "$scratch/outside/$program"; done
+for program in shared static civetweb civetweb_static microhttpd microhttpd_static; do run "$scratch/outside/$program"; done

@@ -11,9 +11,9 @@ BEGIN {
   headers["runtime"] = "runtime"
   headers["event"] = "action event html script selector signals"
   headers["store"] = "key store"
-  headers["stream"] = "batch bus connection transport"
+  headers["stream"] = "batch bus channel connection profile transport"
   headers["registry"] = "adapter dispatch effects registry repository request"
-  headers["adapter"] = "civetweb memory"
+  headers["adapter"] = "civetweb memory microhttpd"
   headers["all"] = "vestry"
   for (floor in headers) {
     n = split(headers[floor], names, " ")

@@ -3,63 +3,17 @@
 #include <civetweb.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-#include "adapter/civetweb/host.h"
+#include "adapter/web/host.h"
 
 enum { WATCH_LEAST_MS = 10, WATCH_MOST_MS = 250, LOST_WITHOUT_HEARTBEAT_MS = 30000, PORTS_MAX = 64 };
 
-/* ---- requests and places ----------------------------------------------------------------------------------------- */
-
-bool vsi_civetweb_enter(vestry_civetweb *adapter) {
-  pthread_mutex_lock(&adapter->lock);
-  bool entered = !adapter->stopping;
-  adapter->inside += entered;
-  pthread_mutex_unlock(&adapter->lock);
-  return entered;
-}
-
-void vsi_civetweb_leave(vestry_civetweb *adapter, bool with_place) {
-  pthread_mutex_lock(&adapter->lock);
-  adapter->inside--;
-  adapter->streams -= with_place;
-  if (!adapter->inside) pthread_cond_broadcast(&adapter->left);
-  pthread_mutex_unlock(&adapter->lock);
-}
-
-bool vsi_civetweb_take_place(vestry_civetweb *adapter) {
-  pthread_mutex_lock(&adapter->lock);
-  bool taken = !adapter->stopping && adapter->streams < adapter->capacity;
-  adapter->streams += taken;
-  pthread_mutex_unlock(&adapter->lock);
-  return taken;
-}
-
-bool vsi_civetweb_is_stopping(vestry_civetweb *adapter) {
-  pthread_mutex_lock(&adapter->lock);
-  bool stopping = adapter->stopping;
-  pthread_mutex_unlock(&adapter->lock);
-  return stopping;
-}
-
 void vestry_civetweb_room(vestry_civetweb *adapter, uint32_t *ret_parked, uint32_t *ret_capacity) {
-  pthread_mutex_lock(&adapter->lock);
-  uint32_t parked = adapter->streams;
-  pthread_mutex_unlock(&adapter->lock);
-  if (ret_parked) *ret_parked = parked;
-  if (ret_capacity) *ret_capacity = adapter->capacity;
+  if (ret_parked) *ret_parked = vsi_web_gate_streams(&adapter->gate);
+  if (ret_capacity) *ret_capacity = adapter->gate.capacity;
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
-
-static void init_locks(vestry_civetweb *adapter) {
-  pthread_condattr_t attributes;
-  pthread_condattr_init(&attributes);
-  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-  pthread_mutex_init(&adapter->lock, NULL);
-  pthread_cond_init(&adapter->left, &attributes);
-  pthread_condattr_destroy(&attributes);
-}
 
 static uint64_t default_watch_ms(const vestry *v) {
   uint64_t part = vestry_heartbeat_ms(v) / 16;
@@ -97,17 +51,16 @@ vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server, const ve
   uint32_t reserve = vsi_civetweb_reserve(options->reserve_threads, settings.threads_count);
   if (settings.threads_count <= reserve) return VESTRY_INVALID;
   if (!settings.nodelay)
-    vsi_civetweb_log(host, VESTRY_LOG_WARN, "civetweb: tcp_nodelay is not 1, so small patches may wait for 40 ms");
-  vestry_civetweb *adapter = vsi_civetweb_alloc(host, 1, sizeof *adapter);
+    vsi_web_log(host, VESTRY_LOG_WARN, "civetweb: tcp_nodelay is not 1, so small patches may wait for 40 ms");
+  vestry_civetweb *adapter = vsi_web_alloc(host, 1, sizeof *adapter);
   if (!adapter) return VESTRY_NO_MEMORY;
   adapter->v = v;
   adapter->host = host;
   adapter->server = server;
-  adapter->capacity = settings.threads_count - reserve;
-  adapter->request_timeout_ns = vsi_civetweb_ms_to_ns(settings.request_timeout_ms);
+  adapter->request_timeout_ns = vsi_web_ms_to_ns(settings.request_timeout_ms);
   adapter->keep_alive = settings.keep_alive;
-  init_locks(adapter);
-  vestry_err error = vsi_civetweb_parked_init(&adapter->parked, host, adapter->capacity);
+  vsi_web_gate_init(&adapter->gate, settings.threads_count - reserve);
+  vestry_err error = vsi_civetweb_parked_init(&adapter->parked, host, adapter->gate.capacity);
   if (!error) error = start_watch(adapter, options);
   if (error) {
     vestry_civetweb_destroy(adapter);
@@ -119,54 +72,36 @@ vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server, const ve
 
 vestry_err vestry_civetweb_handle(vestry_civetweb *adapter, const char *method, const char *path,
                                   vestry_handler_fn handler, void *app) {
-  if (vsi_civetweb_is_stopping(adapter)) return VESTRY_CLOSED;
+  if (vsi_web_gate_is_shut(&adapter->gate)) return VESTRY_CLOSED;
+  if (path && strpbrk(path, "*?$|")) return VESTRY_INVALID; /* civetweb would read a pattern into them */
   /* "$" ends a pattern of civetweb's: without it the path would also take the requests below it, from handlers that the
    * application has mounted there. The server copies the pattern. */
   size_t len = path ? strlen(path) : 0;
-  char *pattern = vsi_civetweb_alloc(adapter->host, 1, len + 2);
+  char *pattern = vsi_web_alloc(adapter->host, 1, len + 2);
   if (!pattern) return VESTRY_NO_MEMORY;
   if (len) memcpy(pattern, path, len);
   pattern[len] = '$';
-  vsi_civetweb_route *route = NULL;
+  vsi_web_route *route = NULL;
   bool is_new = false;
   vestry_err error =
-      vsi_civetweb_routes_add(&adapter->routes, adapter, adapter->host, method, path, handler, app, &route, &is_new);
+      vsi_web_routes_add(&adapter->routes, adapter, adapter->host, method, path, handler, app, &route, &is_new);
   if (!error && is_new) mg_set_request_handler(adapter->server, pattern, vsi_civetweb_serve, route);
-  vsi_civetweb_free(adapter->host, pattern);
+  vsi_web_free(adapter->host, pattern);
   return error;
 }
 
-static struct timespec time_after_ms(uint64_t ms) {
-  const uint64_t year_ms = UINT64_C(365) * 24 * 60 * 60 * 1000;
-  struct timespec at;
-  clock_gettime(CLOCK_MONOTONIC, &at);
-  if (ms > year_ms) ms = year_ms;
-  uint64_t ns = (uint64_t)at.tv_nsec + ms % 1000 * 1000000;
-  at.tv_sec += (time_t)(ms / 1000 + ns / 1000000000);
-  at.tv_nsec = (long)(ns % 1000000000);
-  return at;
-}
-
 vestry_err vestry_civetweb_stop(vestry_civetweb *adapter, uint64_t timeout_ms) {
-  struct timespec until = time_after_ms(timeout_ms);
-  pthread_mutex_lock(&adapter->lock);
-  adapter->stopping = true;
-  pthread_mutex_unlock(&adapter->lock);
+  struct timespec until = vsi_web_after_ms(timeout_ms);
+  vsi_web_gate_shut(&adapter->gate);
   vsi_civetweb_parked_close_all(&adapter->parked, VESTRY_CAUSE_SHUTDOWN);
-  pthread_mutex_lock(&adapter->lock);
-  bool waiting = true;
-  while (adapter->inside && waiting) waiting = pthread_cond_timedwait(&adapter->left, &adapter->lock, &until) == 0;
-  bool empty = adapter->inside == 0;
-  pthread_mutex_unlock(&adapter->lock);
-  return empty ? VESTRY_OK : VESTRY_TIMEOUT;
+  return vsi_web_gate_wait(&adapter->gate, &until);
 }
 
 void vestry_civetweb_destroy(vestry_civetweb *adapter) {
   if (!adapter) return;
   vsi_civetweb_watch_destroy(adapter->watch);
   vsi_civetweb_parked_finish(&adapter->parked, adapter->host);
-  vsi_civetweb_routes_finish(&adapter->routes, adapter->host);
-  pthread_cond_destroy(&adapter->left);
-  pthread_mutex_destroy(&adapter->lock);
-  vsi_civetweb_free(adapter->host, adapter);
+  vsi_web_routes_finish(&adapter->routes, adapter->host);
+  vsi_web_gate_finish(&adapter->gate);
+  vsi_web_free(adapter->host, adapter);
 }

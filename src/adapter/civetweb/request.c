@@ -5,8 +5,9 @@
 #include <strings.h>
 
 #include "adapter/civetweb/answer.h"
-#include "adapter/civetweb/host.h"
 #include "adapter/civetweb/stream.h"
+#include "adapter/web/framing.h"
+#include "adapter/web/host.h"
 
 /* Of a body that nobody wanted: civetweb may skip so much before the next request on the connection; beyond it the
  * connection is closed. Then so much is still taken, and for so long, as closing a socket with unread bytes resets it,
@@ -47,25 +48,11 @@ void vsi_civetweb_request_init(vsi_civetweb_request *request, vestry_civetweb *a
   request->expects = request->is_http11 && !request->body_ended && expect && list_names(expect, "100-continue");
 }
 
-/* At most 18 digits and nothing else, so that nobody's arithmetic overflows: civetweb's own reads "12abc" as 12. */
-static bool is_length(const char *text) {
-  size_t digits = strspn(text, "0123456789");
-  return digits >= 1 && digits <= 18 && text[digits] == '\0';
-}
-
 bool vsi_civetweb_request_is_framed(const vsi_civetweb_request *request) {
-  const char *length = NULL, *encoding = NULL;
-  for (int i = 0; i < request->info->num_headers; i++) {
-    const struct mg_header *header = &request->info->http_headers[i];
-    if (strcasecmp(header->name, "Content-Length") == 0) {
-      if (!is_length(header->value) || (length && strcmp(length, header->value) != 0)) return false;
-      length = header->value;
-    } else if (strcasecmp(header->name, "Transfer-Encoding") == 0) {
-      if (encoding || strcasecmp(header->value, "chunked") != 0) return false;
-      encoding = header->value;
-    }
-  }
-  return !encoding || (!length && request->is_http11);
+  vsi_web_framing framing = {NULL, NULL, false};
+  for (int i = 0; i < request->info->num_headers; i++)
+    vsi_web_framing_see(&framing, request->info->http_headers[i].name, request->info->http_headers[i].value);
+  return vsi_web_framing_is_clear(&framing, request->is_http11);
 }
 
 void vsi_civetweb_request_close(vsi_civetweb_request *request) {
@@ -108,7 +95,7 @@ static int64_t request_body_length(void *server_request) {
 static vestry_err break_off(vsi_civetweb_request *request, uint64_t since_ns) {
   request->body_ended = true;
   vsi_civetweb_request_close(request);
-  uint64_t passed = vsi_civetweb_now_ns(request->adapter->host) - since_ns;
+  uint64_t passed = vsi_web_now_ns(request->adapter->host) - since_ns;
   return passed >= request->adapter->request_timeout_ns ? VESTRY_TIMEOUT : VESTRY_IO;
 }
 
@@ -118,7 +105,7 @@ static vestry_err request_read(void *server_request, void *buffer, size_t capaci
     *ret_len = 0;
     return VESTRY_OK;
   }
-  uint64_t since = vsi_civetweb_now_ns(request->adapter->host);
+  uint64_t since = vsi_web_now_ns(request->adapter->host);
   if (request->expects) {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     request->expects = false;
@@ -157,8 +144,8 @@ void vsi_civetweb_request_answering(vsi_civetweb_request *request) {
 void vsi_civetweb_request_finish(vsi_civetweb_request *request) {
   if (!request->lingers) return;
   const vestry_host *host = request->adapter->host;
-  uint64_t until = vsi_civetweb_now_ns(host) + LINGER_NS;
+  uint64_t until = vsi_web_now_ns(host) + LINGER_NS;
   char piece[LINGER_PIECE];
-  for (size_t taken = 0, got; taken < LINGER_BYTES && vsi_civetweb_now_ns(host) < until; taken += got)
+  for (size_t taken = 0, got; taken < LINGER_BYTES && vsi_web_now_ns(host) < until; taken += got)
     if (request_read(request, piece, sizeof piece, &got) != VESTRY_OK || got == 0) return;
 }

@@ -12,7 +12,7 @@
 #include <strings.h>
 
 #include "adapter/civetweb/answer.h"
-#include "adapter/civetweb/host.h"
+#include "adapter/web/host.h"
 
 /* A run of events goes out as one chunk in one write. Small ones are put together on the worker's stack, which is small
  * too; a very large one is cut. CHUNK_HEAD: a size in hexadecimal, CR LF. */
@@ -39,10 +39,10 @@ struct vsi_civetweb_stream {
 /* mg_write does not say why it wrote less than asked: a peer that is gone makes it fail at once, one that does not read
  * after the server's request_timeout_ms. */
 static vestry_io write_bytes(vsi_civetweb_stream *stream, const char *data, size_t len) {
-  uint64_t since = vsi_civetweb_now_ns(stream->host);
+  uint64_t since = vsi_web_now_ns(stream->host);
   if (mg_write(stream->conn, data, len) == (int)len) return VESTRY_IO_OK;
   stream->broken = true;
-  uint64_t passed = vsi_civetweb_now_ns(stream->host) - since;
+  uint64_t passed = vsi_web_now_ns(stream->host) - since;
   return passed >= stream->timeout_ns ? VESTRY_IO_STALLED : VESTRY_IO_HANGUP;
 }
 
@@ -50,7 +50,7 @@ static vestry_io stream_open(void *transport) {
   vsi_civetweb_stream *stream = transport;
   stream->began = true;
   vestry_io io = write_bytes(stream, stream->head, stream->head_len);
-  vsi_civetweb_free(stream->host, stream->head);
+  vsi_web_free(stream->host, stream->head);
   stream->head = NULL;
   return io;
 }
@@ -111,7 +111,7 @@ static vestry_io stream_write(void *transport, const vestry_slice *slices, size_
     if (piece > left) piece = left;
     io = write_piece(stream, &from, piece, buffer);
   }
-  if (buffer != small) vsi_civetweb_free(stream->host, buffer);
+  if (buffer != small) vsi_web_free(stream->host, buffer);
   return io;
 }
 
@@ -131,8 +131,8 @@ static void stream_release(void *transport) {
   vsi_civetweb_stream *stream = transport;
   pthread_cond_destroy(&stream->woken);
   pthread_mutex_destroy(&stream->lock);
-  vsi_civetweb_free(stream->host, stream->head);
-  vsi_civetweb_free(stream->host, stream);
+  vsi_web_free(stream->host, stream->head);
+  vsi_web_free(stream->host, stream);
 }
 
 static void stream_wake(void *transport) {
@@ -169,12 +169,12 @@ static vsi_civetweb_stream *create(const vsi_civetweb_request *request, const ve
   vsi_civetweb_framing framing = request->is_http11 ? VSI_CIVETWEB_CHUNKED : VSI_CIVETWEB_UNTIL_CLOSE;
   bool keep_alive = request->is_http11 && !request->must_close && !asks_to_close(request);
   int64_t unix_s = vsi_civetweb_unix_s();
-  vsi_civetweb_stream *stream = vsi_civetweb_alloc(host, 1, sizeof *stream);
+  vsi_civetweb_stream *stream = vsi_web_alloc(host, 1, sizeof *stream);
   if (!stream) return NULL;
   stream->head_len = vsi_civetweb_head_format(NULL, 0, head, framing, keep_alive, unix_s);
-  stream->head = vsi_civetweb_alloc(host, 1, stream->head_len + 1);
+  stream->head = vsi_web_alloc(host, 1, stream->head_len + 1);
   if (!stream->head) {
-    vsi_civetweb_free(host, stream);
+    vsi_web_free(host, stream);
     return NULL;
   }
   vsi_civetweb_head_format(stream->head, stream->head_len + 1, head, framing, keep_alive, unix_s);
@@ -191,7 +191,7 @@ vestry_err vsi_civetweb_open(void *server_request, const vestry_response *head, 
                              void **ret_transport) {
   vsi_civetweb_request *request = server_request;
   if (request->is_head) return VESTRY_UNSUPPORTED;
-  if (!vsi_civetweb_take_place(request->adapter)) return VESTRY_LIMIT;
+  if (!vsi_web_gate_take_place(&request->adapter->gate)) return VESTRY_LIMIT;
   request->holds_place = true; /* until the request is over: the worker is taken until then */
   vsi_civetweb_request_answering(request);
   request->stream = create(request, head);
@@ -211,7 +211,7 @@ void vsi_civetweb_park(vsi_civetweb_request *request, vestry_connection *connect
   request->status = 200;
   vsi_civetweb_parked_add(&adapter->parked, &stream->entry);
   /* A stop that does not find us there has set its flag before. */
-  if (vsi_civetweb_is_stopping(adapter)) vestry_connection_close(connection, VESTRY_CAUSE_SHUTDOWN);
+  if (vsi_web_gate_is_shut(&adapter->gate)) vestry_connection_close(connection, VESTRY_CAUSE_SHUTDOWN);
   do wait_for_wake(stream);
   while (vestry_connection_run(connection) != VESTRY_STATE_CLOSED);
   vsi_civetweb_parked_remove(&adapter->parked, &stream->entry);

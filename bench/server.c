@@ -1,0 +1,147 @@
+#include "server.h"
+
+#include <civetweb.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <vestry/civetweb.h>
+#include <vestry/microhttpd.h>
+
+enum { CIVETWEB_THREADS = 256, MICROHTTPD_THREADS = 2, STOP_MS = 1500 };
+
+struct bench_adapter {
+  const char *name;
+  bool (*start)(bench_server *server, vestry *v, const bench_server_options *options, int *ret_status);
+  vestry_err (*handle)(bench_server *server, const char *method, const char *path, vestry_handler_fn handler,
+                       void *app);
+  void (*stop)(bench_server *server);
+};
+
+static int complain(const char *what, int status) {
+  fprintf(stderr, "%s: %s\n", program_invocation_short_name, what);
+  return status;
+}
+
+/* ---- civetweb ---------------------------------------------------------------------------------------------------- */
+
+static bool start_civetweb(bench_server *server, vestry *v, const bench_server_options *options, int *ret_status) {
+  unsigned threads_count = options->threads ? options->threads : CIVETWEB_THREADS;
+  char port[32], threads[32], why[256] = "";
+  snprintf(port, sizeof port, "127.0.0.1:%u", options->port);
+  snprintf(threads, sizeof threads, "%u", threads_count);
+  const char *settings[] = {"listening_ports",   port,    "num_threads", threads, "connection_queue",   threads,
+                            "listen_backlog",    threads, "tcp_nodelay", "1",     "request_timeout_ms", "30000",
+                            "enable_keep_alive", "yes",   NULL};
+  if (vestry_civetweb_check(settings, why, sizeof why)) {
+    *ret_status = complain(why, 2);
+    return false;
+  }
+  server->server = mg_start(NULL, NULL, settings);
+  if (!server->server) {
+    snprintf(why, sizeof why, "cannot listen on %s with %s threads", port, threads);
+    *ret_status = complain(why, 1);
+    return false;
+  }
+  vestry_civetweb *web;
+  vestry_err error = vestry_civetweb_create(v, server->server, NULL, &web);
+  if (error) {
+    *ret_status = complain(vestry_strerror(error), 1);
+    mg_stop(server->server);
+    return false;
+  }
+  server->web = web;
+  struct mg_server_port bound;
+  if (mg_get_server_ports(server->server, 1, &bound) > 0) server->port = (unsigned)bound.port;
+  vestry_civetweb_room(web, NULL, &server->streams);
+  return true;
+}
+
+static vestry_err handle_civetweb(bench_server *server, const char *method, const char *path, vestry_handler_fn handler,
+                                  void *app) {
+  return vestry_civetweb_handle(server->web, method, path, handler, app);
+}
+
+static void stop_civetweb(bench_server *server) {
+  vestry_civetweb_stop(server->web, STOP_MS);
+  vestry_civetweb_stop_server(server->server);
+  vestry_civetweb_destroy(server->web);
+}
+
+/* ---- libmicrohttpd ----------------------------------------------------------------------------------------------- */
+
+static bool start_microhttpd(bench_server *server, vestry *v, const bench_server_options *options, int *ret_status) {
+  vestry_microhttpd *web;
+  vestry_err error = vestry_microhttpd_create(
+      v,
+      &(vestry_microhttpd_options){.address = "127.0.0.1",
+                                   .port = (uint16_t)options->port,
+                                   .threads_count = options->threads ? options->threads : MICROHTTPD_THREADS,
+                                   .max_streams = options->streams,
+                                   .memory_bytes = options->memory_bytes},
+      &web);
+  if (error) {
+    char why[128];
+    snprintf(why, sizeof why, "cannot listen on 127.0.0.1:%u: %s", options->port, vestry_strerror(error));
+    *ret_status = complain(why, 1);
+    return false;
+  }
+  server->web = web;
+  server->port = vestry_microhttpd_port(web);
+  vestry_microhttpd_room(web, NULL, &server->streams);
+  return true;
+}
+
+static vestry_err handle_microhttpd(bench_server *server, const char *method, const char *path,
+                                    vestry_handler_fn handler, void *app) {
+  return vestry_microhttpd_handle(server->web, method, path, handler, app);
+}
+
+static void stop_microhttpd(bench_server *server) {
+  vestry_microhttpd_destroy(server->web);
+}
+
+/* ---- whichever --------------------------------------------------------------------------------------------------- */
+
+static const struct bench_adapter adapters[] = {{"civetweb", start_civetweb, handle_civetweb, stop_civetweb},
+                                                {"microhttpd", start_microhttpd, handle_microhttpd, stop_microhttpd}};
+
+bool bench_server_start(bench_server *server, vestry *v, const bench_server_options *options, int *ret_status) {
+  *server = (bench_server){.port = options->port};
+  for (size_t i = 0; i < sizeof adapters / sizeof *adapters; i++)
+    if (strcmp(adapters[i].name, options->adapter) == 0) server->adapter = &adapters[i];
+  if (server->adapter) return server->adapter->start(server, v, options, ret_status);
+  *ret_status = complain("--adapter: one of civetweb, microhttpd is wanted", 2);
+  return false;
+}
+
+vestry_err bench_server_handle(bench_server *server, const char *method, const char *path, vestry_handler_fn handler,
+                               void *app) {
+  return server->adapter->handle(server, method, path, handler, app);
+}
+
+void bench_server_stop(bench_server *server) {
+  server->adapter->stop(server);
+}
+
+static sigset_t stop_signals(void) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  return signals;
+}
+
+void bench_server_block_signals(void) {
+  sigset_t signals = stop_signals();
+  pthread_sigmask(SIG_BLOCK, &signals, NULL);
+  signal(SIGPIPE, SIG_IGN); /* a client that left in the middle of an answer */
+}
+
+void bench_server_wait(void) {
+  sigset_t signals = stop_signals();
+  int received;
+  sigwait(&signals, &received);
+}

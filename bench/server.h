@@ -1,0 +1,32 @@
+/* The server of a program here, by the name of its adapter. */
+#ifndef BENCH_SERVER_H
+#define BENCH_SERVER_H
+
+#include <vestry/adapter.h>
+
+typedef struct bench_server {
+  const struct bench_adapter *adapter;
+  void *server, *web; /* the adapter's */
+  unsigned port;      /* the real one, also when any was asked for */
+  uint32_t streams;   /* how many it has room for */
+} bench_server;
+
+typedef struct bench_server_options {
+  const char *adapter; /* "civetweb", "microhttpd" */
+  unsigned port;       /* on 127.0.0.1; 0: any */
+  unsigned threads;    /* 0: civetweb 256, microhttpd 2 */
+  uint32_t streams;    /* microhttpd; civetweb has as many as threads allow */
+  size_t memory_bytes; /* microhttpd: of a connection; 0: the adapter's default */
+} bench_server_options;
+
+/* false: one line on stderr says why; *ret_status is the one to exit with. */
+bool bench_server_start(bench_server *server, vestry *v, const bench_server_options *options, int *ret_status);
+vestry_err bench_server_handle(bench_server *server, const char *method, const char *path, vestry_handler_fn handler,
+                               void *app);
+void bench_server_stop(bench_server *server);
+
+/* Keep SIGINT and SIGTERM for bench_server_wait; before the first thread is started. */
+void bench_server_block_signals(void);
+void bench_server_wait(void);
+
+#endif

@@ -1,0 +1,79 @@
+#include "adapter/microhttpd/adapter.h"
+
+#include <limits.h>
+
+#include "adapter/microhttpd/daemon.h"
+#include "adapter/web/host.h"
+
+enum { LOST_WITHOUT_HEARTBEAT_MS = 30000 };
+
+/* The worst case is a cut just after a heartbeat: one more until there is something to acknowledge, then lost_ms. */
+static unsigned lost_ms_of(const vestry *v, uint64_t lost_ms) {
+  if (lost_ms == VESTRY_NEVER_MS) return 0;
+  if (!lost_ms) lost_ms = vestry_heartbeat_ms(v);
+  if (lost_ms == VESTRY_NEVER_MS) lost_ms = LOST_WITHOUT_HEARTBEAT_MS;
+  return lost_ms < INT_MAX ? (unsigned)lost_ms : INT_MAX; /* the kernel's */
+}
+
+vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *options,
+                                    vestry_microhttpd **ret_adapter) {
+  static const vestry_microhttpd_options defaults = {0};
+  if (!options) options = &defaults;
+  vsi_microhttpd_settings settings;
+  if (!v || !ret_adapter || vsi_microhttpd_settings_resolve(options, &settings)) return VESTRY_INVALID;
+  const vestry_host *host = vestry_host_of(v);
+  vestry_microhttpd *adapter = vsi_web_alloc(host, 1, sizeof *adapter);
+  if (!adapter) return VESTRY_NO_MEMORY;
+  adapter->v = v;
+  adapter->host = host;
+  adapter->lost_ms = lost_ms_of(v, options->lost_ms);
+  adapter->max_body_bytes = vestry_max_body_bytes(v);
+  adapter->is_tls = settings.tls_key != NULL;
+  vsi_web_gate_init(&adapter->gate, settings.streams_count);
+  vestry_err error = vsi_microhttpd_watch_init(&adapter->watch, host, settings.streams_count);
+  if (!error) error = vsi_microhttpd_daemon_start(adapter, &settings);
+  if (error) {
+    vestry_microhttpd_destroy(adapter);
+    return error;
+  }
+  *ret_adapter = adapter;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_microhttpd_handle(vestry_microhttpd *adapter, const char *method, const char *path,
+                                    vestry_handler_fn handler, void *app) {
+  if (vsi_web_gate_is_shut(&adapter->gate)) return VESTRY_CLOSED;
+  vsi_web_route *route;
+  bool is_new;
+  return vsi_web_routes_add(&adapter->routes, adapter, adapter->host, method, path, handler, app, &route, &is_new);
+}
+
+uint16_t vestry_microhttpd_port(const vestry_microhttpd *adapter) {
+  const union MHD_DaemonInfo *info = MHD_get_daemon_info(adapter->daemon, MHD_DAEMON_INFO_BIND_PORT);
+  return info ? info->port : 0;
+}
+
+void vestry_microhttpd_room(vestry_microhttpd *adapter, uint32_t *ret_streams, uint32_t *ret_capacity) {
+  if (ret_streams) *ret_streams = vsi_web_gate_streams(&adapter->gate);
+  if (ret_capacity) *ret_capacity = adapter->gate.capacity;
+}
+
+vestry_err vestry_microhttpd_stop(vestry_microhttpd *adapter, uint64_t timeout_ms) {
+  struct timespec until = vsi_web_after_ms(timeout_ms);
+  vsi_web_gate_shut(&adapter->gate);
+  vsi_microhttpd_watch_close_all(&adapter->watch, VESTRY_CAUSE_SHUTDOWN);
+  return vsi_web_gate_wait(&adapter->gate, &until);
+}
+
+void vestry_microhttpd_destroy(vestry_microhttpd *adapter) {
+  if (!adapter) return;
+  /* MHD_stop_daemon ends the process when it finds a suspended connection. */
+  if (adapter->daemon) {
+    while (vestry_microhttpd_stop(adapter, VESTRY_NEVER_MS)) continue;
+    MHD_stop_daemon(adapter->daemon);
+  }
+  vsi_microhttpd_watch_finish(&adapter->watch);
+  vsi_web_routes_finish(&adapter->routes, adapter->host);
+  vsi_web_gate_finish(&adapter->gate);
+  vsi_web_free(adapter->host, adapter);
+}

@@ -1,0 +1,29 @@
+/* What an adapter is made of. */
+#ifndef VSI_MICROHTTPD_ADAPTER_H
+#define VSI_MICROHTTPD_ADAPTER_H
+
+#include <microhttpd.h>
+#include <stdatomic.h>
+
+#include "adapter/microhttpd/watch.h"
+#include "adapter/web/gate.h"
+#include "adapter/web/routes.h"
+#include "vestry/microhttpd.h"
+
+struct vestry_microhttpd {
+  /* Constant. */
+  vestry *v;
+  const vestry_host *host;
+  struct MHD_Daemon *daemon;
+  unsigned lost_ms; /* TCP_USER_TIMEOUT; 0: the system's */
+  size_t max_body_bytes;
+  bool is_tls;
+
+  _Atomic(bool) started; /* what libmicrohttpd says from here on is about clients */
+
+  vsi_web_gate gate;
+  vsi_web_routes routes;
+  vsi_microhttpd_watch watch;
+};
+
+#endif

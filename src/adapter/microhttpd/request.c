@@ -1,0 +1,192 @@
+#include "adapter/microhttpd/request.h"
+
+#include <netinet/in.h>
+#include <string.h>
+#include <strings.h>
+
+#include "adapter/microhttpd/answer.h"
+#include "adapter/microhttpd/stream.h"
+#include "adapter/web/framing.h"
+#include "adapter/web/host.h"
+
+/* So much of a body that nobody wants is taken before the answer: a socket that is closed with unread bytes resets the
+ * connection, and the client might lose the answer that told it why. */
+enum { PASSED_BYTES = 4 * 1024 * 1024, LEAST_BODY_BYTES = 1024 };
+
+vsi_microhttpd_request *vsi_microhttpd_request_create(vestry_microhttpd *adapter, struct MHD_Connection *conn,
+                                                      const char *uri) {
+  size_t len = strlen(uri) + 1;
+  vsi_microhttpd_request *request = vsi_web_alloc(adapter->host, 1, sizeof *request + len);
+  if (!request) return NULL;
+  request->adapter = adapter;
+  request->conn = conn;
+  memcpy(request->uri, uri, len);
+  const char *mark = strchr(request->uri, '?');
+  request->query = mark ? mark + 1 : NULL;
+  return request;
+}
+
+void vsi_microhttpd_request_destroy(vsi_microhttpd_request *request) {
+  if (!request) return;
+  const vestry_host *host = request->adapter->host;
+  vsi_web_free(host, request->body);
+  vsi_web_free(host, request);
+}
+
+/* ---- the head ---------------------------------------------------------------------------------------------------- */
+
+typedef struct headers {
+  vsi_web_framing framing;
+  bool cut; /* a NUL stands in the middle of something */
+} headers;
+
+static enum MHD_Result see_header(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
+                                  const char *value, size_t value_len) {
+  (void)kind;
+  headers *all = cls;
+  if (!value) value = "";
+  if (strlen(name) != name_len || strlen(value) != value_len) all->cut = true;
+  vsi_web_framing_see(&all->framing, name, value);
+  return MHD_YES;
+}
+
+/* A path with %00 in it is cut there by its decoding: it would be another one's. */
+static bool path_is_cut(const vsi_microhttpd_request *request) {
+  const char *zero = strstr(request->uri, "%00");
+  return zero && (!request->query || zero < request->query);
+}
+
+static int refusal_of(vsi_microhttpd_request *request) {
+  headers all = {.cut = false};
+  MHD_get_connection_values_n(request->conn, MHD_HEADER_KIND, see_header, &all);
+  request->is_chunked = all.framing.encoding != NULL;
+  if (all.cut || path_is_cut(request) || !vsi_web_framing_is_clear(&all.framing, request->is_http11)) {
+    request->is_chunked = true; /* who knows where its body ends */
+    return 400;
+  }
+  if (all.framing.length)
+    for (const char *at = all.framing.length; *at; at++)
+      request->body_length = request->body_length * 10 + (uint64_t)(*at - '0');
+  request->route = vsi_web_routes_find(&request->adapter->routes, request->path);
+  if (!request->route) return 404;
+  request->handler = vsi_web_route_find(request->route, request->method);
+  return request->handler ? 0 : 405;
+}
+
+void vsi_microhttpd_request_begin(vsi_microhttpd_request *request, const char *method, const char *path,
+                                  const char *version) {
+  request->has_begun = true;
+  request->method = method;
+  request->path = path;
+  request->is_head = strcmp(method, "HEAD") == 0;
+  request->is_http11 = strcmp(version, "HTTP/1.1") == 0;
+  request->refused = refusal_of(request);
+}
+
+/* ---- the body ---------------------------------------------------------------------------------------------------- */
+
+static bool is_unwanted(const vsi_microhttpd_request *request) {
+  return request->refused || request->no_memory || request->body_length > request->adapter->max_body_bytes ||
+         request->body_len > request->adapter->max_body_bytes;
+}
+
+static bool make_room(vsi_microhttpd_request *request, size_t more) {
+  const vestry_host *host = request->adapter->host;
+  if (request->body_capacity - request->body_len >= more) return true;
+  size_t capacity = request->body_capacity ? request->body_capacity : LEAST_BODY_BYTES;
+  while (capacity - request->body_len < more) capacity *= 2; /* the limit is far from SIZE_MAX */
+  /* What was promised is not believed before it came, but neither is more than that made room for. */
+  if (request->body_length && capacity > request->body_length) capacity = (size_t)request->body_length;
+  char *body = host->reallocate(host->ctx, request->body, capacity);
+  if (!body) return false;
+  request->body = body;
+  request->body_capacity = capacity;
+  return true;
+}
+
+bool vsi_microhttpd_request_take(vsi_microhttpd_request *request, const char *data, size_t len) {
+  size_t limit = request->adapter->max_body_bytes;
+  if (!is_unwanted(request)) {
+    size_t part = len < limit + 1 - request->body_len ? len : limit + 1 - request->body_len;
+    if (make_room(request, part)) {
+      memcpy(request->body + request->body_len, data, part);
+      request->body_len += part;
+      data += part;
+      len -= part;
+    } else {
+      request->no_memory = true;
+    }
+  }
+  request->body_passed += len;
+  return request->body_passed <= PASSED_BYTES;
+}
+
+bool vsi_microhttpd_request_is_hopeless(const vsi_microhttpd_request *request) {
+  if (!is_unwanted(request)) return false;
+  if (!request->is_chunked && !request->body_length) return false;
+  if (request->refused == 400 || request->body_length > PASSED_BYTES) return true;
+  const char *expect = MHD_lookup_connection_value(request->conn, MHD_HEADER_KIND, "Expect");
+  return expect && strcasecmp(expect, "100-continue") == 0; /* who is not told to go on sends nothing */
+}
+
+/* ---- operations -------------------------------------------------------------------------------------------------- */
+
+static const char *request_method(void *server_request) {
+  return ((vsi_microhttpd_request *)server_request)->method;
+}
+
+static const char *request_path(void *server_request) {
+  return ((vsi_microhttpd_request *)server_request)->path;
+}
+
+static const char *request_query(void *server_request) {
+  return ((vsi_microhttpd_request *)server_request)->query;
+}
+
+static const char *request_header(void *server_request, const char *name) {
+  const vsi_microhttpd_request *request = server_request;
+  /* HEAD asks what GET would answer, not for a stream: to vestry it is an ordinary request. */
+  if (request->is_head && strcasecmp(name, "Datastar-Request") == 0) return NULL;
+  return MHD_lookup_connection_value(request->conn, MHD_HEADER_KIND, name);
+}
+
+static const char *request_peer(void *server_request) {
+  vsi_microhttpd_request *request = server_request;
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(request->conn, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+  const struct sockaddr *address = info ? info->client_addr : NULL;
+  const void *number = NULL;
+  if (address && address->sa_family == AF_INET) number = &((const struct sockaddr_in *)(const void *)address)->sin_addr;
+  if (address && address->sa_family == AF_INET6)
+    number = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+  if (!number || !inet_ntop(address->sa_family, number, request->peer, sizeof request->peer)) return "";
+  return request->peer;
+}
+
+static int64_t request_body_length(void *server_request) {
+  const vsi_microhttpd_request *request = server_request;
+  return request->is_chunked ? -1 : (int64_t)request->body_length;
+}
+
+/* It is all here already, or one byte more than is allowed. */
+static vestry_err request_read(void *server_request, void *buffer, size_t capacity, size_t *ret_len) {
+  vsi_microhttpd_request *request = server_request;
+  if (request->no_memory) return VESTRY_NO_MEMORY;
+  size_t left = request->body_len - request->body_read, len = left < capacity ? left : capacity;
+  if (len) memcpy(buffer, request->body + request->body_read, len);
+  request->body_read += len;
+  *ret_len = len;
+  return VESTRY_OK;
+}
+
+const vestry_request_ops vsi_microhttpd_request_ops = {
+    .version = VESTRY_REQUEST_OPS_VERSION,
+    .method = request_method,
+    .path = request_path,
+    .query = request_query,
+    .header = request_header,
+    .peer = request_peer,
+    .body_length = request_body_length,
+    .read = request_read,
+    .respond = vsi_microhttpd_respond,
+    .open = vsi_microhttpd_open,
+};

@@ -1,0 +1,55 @@
+/* One request of libmicrohttpd's, as vestry sees it. It lives from the request line until libmicrohttpd is done with
+ * the request, or until its stream has begun. Used by one thread, that of the connection. */
+#ifndef VSI_MICROHTTPD_REQUEST_H
+#define VSI_MICROHTTPD_REQUEST_H
+
+#include <arpa/inet.h>
+
+#include "adapter/microhttpd/adapter.h"
+
+struct vsi_microhttpd_stream;
+
+typedef struct vsi_microhttpd_request {
+  vestry_microhttpd *adapter;
+  struct MHD_Connection *conn;
+  const char *method, *path; /* libmicrohttpd's */
+  bool has_begun;            /* its head was looked at */
+  bool is_head;              /* the method is HEAD: answers have no body */
+  bool is_http11;            /* answers can be chunked */
+  bool is_chunked;           /* the body is */
+  int refused;               /* the status to answer with once the body was passed over; 0: serve it */
+  const vsi_web_route *route;
+  const vsi_web_method *handler;
+  struct vsi_microhttpd_stream *stream; /* what open made; gone when vestry has given it up */
+  unsigned stream_status;
+
+  uint64_t body_length; /* by Content-Length; 0 when chunked */
+  char *body;           /* as far as it came, at most one byte beyond the limit */
+  size_t body_len, body_capacity, body_read;
+  uint64_t body_passed; /* of a body that nobody wants: what was thrown away */
+  bool no_memory;       /* for the body */
+
+  char peer[INET6_ADDRSTRLEN];
+  const char *query; /* in uri, as sent; NULL: none */
+  char uri[];        /* as sent */
+} vsi_microhttpd_request;
+
+/* NULL: no memory. uri: copied. */
+vsi_microhttpd_request *vsi_microhttpd_request_create(vestry_microhttpd *adapter, struct MHD_Connection *conn,
+                                                      const char *uri);
+/* NULL is accepted. */
+void vsi_microhttpd_request_destroy(vsi_microhttpd_request *request);
+
+/* Look at its head. */
+void vsi_microhttpd_request_begin(vsi_microhttpd_request *request, const char *method, const char *path,
+                                  const char *version);
+/* Take some of its body. false: enough is enough, the connection is to be closed. */
+bool vsi_microhttpd_request_take(vsi_microhttpd_request *request, const char *data, size_t len);
+/* Whether the client would be told to go on with a body that nobody wants, or that is too large to be passed over: it
+ * is to be answered now. */
+bool vsi_microhttpd_request_is_hopeless(const vsi_microhttpd_request *request);
+
+/* The operations; server_request is a vsi_microhttpd_request. */
+extern const vestry_request_ops vsi_microhttpd_request_ops;
+
+#endif

@@ -1,0 +1,82 @@
+#include "adapter/microhttpd/serve.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include "adapter/microhttpd/answer.h"
+#include "adapter/microhttpd/stream.h"
+
+/* What vestry's own 503 says by default. */
+#define RETRY_AFTER_S "2"
+
+void vsi_microhttpd_connected(void *cls, struct MHD_Connection *conn, void **socket_context,
+                              enum MHD_ConnectionNotificationCode code) {
+  static const int on = 1;
+  const vestry_microhttpd *adapter = cls;
+  (void)socket_context;
+  if (code != MHD_CONNECTION_NOTIFY_STARTED) return;
+  int fd = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (adapter->lost_ms) setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &adapter->lost_ms, sizeof adapter->lost_ms);
+}
+
+/* Here, because the URI is still as it was sent: later its query is taken apart. */
+void *vsi_microhttpd_started(void *cls, const char *uri, struct MHD_Connection *conn) {
+  return vsi_microhttpd_request_create(cls, conn, uri);
+}
+
+static vestry_err serve(vsi_microhttpd_request *request) {
+  vestry_connection *connection = NULL;
+  vestry_err error = vestry_serve(request->adapter->v, &vsi_microhttpd_request_ops, request, request->handler->handler,
+                                  request->handler->app, &connection);
+  return error || !connection ? error : vsi_microhttpd_stream_begin(request, connection);
+}
+
+static vestry_err refuse(vsi_microhttpd_request *request) {
+  bool closes = request->refused == 400;
+  if (request->refused != 405) return vsi_microhttpd_refuse(request, request->refused, NULL, NULL, closes);
+  char allow[256];
+  vsi_web_route_allow(request->route, allow, sizeof allow);
+  return vsi_microhttpd_refuse(request, 405, "Allow", allow, false);
+}
+
+/* Answer, or begin a stream; without either the connection closes. */
+static enum MHD_Result answer(vsi_microhttpd_request *request) {
+  vsi_web_gate *gate = &request->adapter->gate;
+  if (!vsi_web_gate_enter(gate))
+    return vsi_microhttpd_refuse(request, 503, "Retry-After", RETRY_AFTER_S, true) ? MHD_NO : MHD_YES;
+  vestry_err error = request->refused ? refuse(request) : serve(request);
+  vsi_web_gate_leave(gate);
+  return error ? MHD_NO : MHD_YES;
+}
+
+enum MHD_Result vsi_microhttpd_access(void *cls, struct MHD_Connection *conn, const char *path, const char *method,
+                                      const char *version, const char *upload, size_t *upload_len, void **ctx) {
+  (void)cls, (void)conn;
+  vsi_microhttpd_request *request = *ctx;
+  if (!request) return MHD_NO; /* there was no memory for it */
+  if (!request->has_begun) {
+    vsi_microhttpd_request_begin(request, method, path, version);
+    /* An answer now makes libmicrohttpd close: it has not read the request. */
+    return vsi_microhttpd_request_is_hopeless(request) ? answer(request) : MHD_YES;
+  }
+  if (*upload_len) {
+    bool goes_on = vsi_microhttpd_request_take(request, upload, *upload_len);
+    *upload_len = 0;
+    return goes_on ? MHD_YES : MHD_NO;
+  }
+  enum MHD_Result result = answer(request);
+  if (request->stream) { /* it may last for hours, and needs nothing of its request */
+    vsi_microhttpd_request_destroy(request);
+    *ctx = NULL;
+  }
+  return result;
+}
+
+void vsi_microhttpd_completed(void *cls, struct MHD_Connection *conn, void **ctx,
+                              enum MHD_RequestTerminationCode code) {
+  (void)cls, (void)conn, (void)code;
+  vsi_microhttpd_request_destroy(*ctx);
+  *ctx = NULL;
+}

@@ -1,0 +1,19 @@
+/* What libmicrohttpd calls for connections and requests. cls: the adapter. */
+#ifndef VSI_MICROHTTPD_SERVE_H
+#define VSI_MICROHTTPD_SERVE_H
+
+#include <microhttpd.h>
+
+/* MHD_NotifyConnectionCallback: a connection was accepted. */
+void vsi_microhttpd_connected(void *cls, struct MHD_Connection *conn, void **socket_context,
+                              enum MHD_ConnectionNotificationCode code);
+/* MHD_OPTION_URI_LOG_CALLBACK: a request begins. Returns it; NULL: no memory. */
+void *vsi_microhttpd_started(void *cls, const char *uri, struct MHD_Connection *conn);
+/* MHD_AccessHandlerCallback: its head is there; a piece of its body; all of it. */
+enum MHD_Result vsi_microhttpd_access(void *cls, struct MHD_Connection *conn, const char *path, const char *method,
+                                      const char *version, const char *upload, size_t *upload_len, void **request);
+/* MHD_RequestCompletedCallback: it is over, one way or another. */
+void vsi_microhttpd_completed(void *cls, struct MHD_Connection *conn, void **request,
+                              enum MHD_RequestTerminationCode code);
+
+#endif

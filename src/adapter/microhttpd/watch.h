@@ -1,0 +1,53 @@
+/* The watch: one thread that sees what happens at the sockets of all streams. */
+#ifndef VSI_MICROHTTPD_WATCH_H
+#define VSI_MICROHTTPD_WATCH_H
+
+#include <pthread.h>
+
+#include "vestry/transport.h"
+
+/* A stream's place in the watch. */
+typedef struct vsi_microhttpd_entry {
+  vestry_connection *connection; /* NULL: the entry is free, or its stream has none yet */
+  int fd;                        /* -1: its socket is not watched */
+  uint32_t generation;           /* of those that had this place, which one */
+  uint32_t next_free;
+} vsi_microhttpd_entry;
+
+typedef struct vsi_microhttpd_watch {
+  const vestry_host *host;
+  int epoll, stop; /* -1: none */
+  pthread_t thread;
+  bool started;
+  uint32_t capacity;
+  pthread_mutex_t lock;          /* innermost; only epoll_ctl and getsockopt are called while it is held */
+  vsi_microhttpd_entry *entries; /* guarded by lock; as many as were ever in use at once, doubled */
+  uint32_t entries_count;        /* guarded by lock */
+  uint32_t first_free;           /* guarded by lock */
+} vsi_microhttpd_watch;
+
+/* What names an entry, this one and no later one in its place. */
+typedef uint64_t vsi_microhttpd_key;
+
+/* OK | NO_MEMORY | IO (no thread, no descriptor). Takes no streams beyond capacity. */
+vestry_err vsi_microhttpd_watch_init(vsi_microhttpd_watch *watch, const vestry_host *host, uint32_t capacity);
+/* Ends the thread. Takes one that was only zeroed, or whose init has failed. */
+void vsi_microhttpd_watch_finish(vsi_microhttpd_watch *watch);
+
+/* Take a place: OK | NO_MEMORY | LIMIT. */
+vestry_err vsi_microhttpd_watch_reserve(vsi_microhttpd_watch *watch, vsi_microhttpd_key *ret_key);
+/* Say whose place it is. connection: kept by the caller until the release. */
+void vsi_microhttpd_watch_name(vsi_microhttpd_watch *watch, vsi_microhttpd_key key, vestry_connection *connection);
+/* Watch a socket: its end closes the connection. false: it cannot be watched. */
+bool vsi_microhttpd_watch_add(vsi_microhttpd_watch *watch, vsi_microhttpd_key key, int fd);
+/* From now on also tell the connection when there is room in it again; at once, if there is. */
+void vsi_microhttpd_watch_room(vsi_microhttpd_watch *watch, vsi_microhttpd_key key);
+/* When it has returned, the watch does not touch the socket any more. Nothing, if it is not watched. */
+void vsi_microhttpd_watch_remove(vsi_microhttpd_watch *watch, vsi_microhttpd_key key);
+/* Give the place back. */
+void vsi_microhttpd_watch_release(vsi_microhttpd_watch *watch, vsi_microhttpd_key key);
+
+/* Close all connections that are there for a cause. No lock is held over the closing. */
+void vsi_microhttpd_watch_close_all(vsi_microhttpd_watch *watch, vestry_cause cause);
+
+#endif

@@ -1,0 +1,24 @@
+/* The wire of a stream: its bytes as chunks on a socket, plain or with TLS, without ever waiting. */
+#ifndef VSI_MICROHTTPD_WIRE_H
+#define VSI_MICROHTTPD_WIRE_H
+
+#include <gnutls/gnutls.h>
+
+#include "vestry/transport.h"
+
+typedef struct vsi_microhttpd_wire {
+  int fd;
+  bool is_chunked;      /* otherwise the body lasts until the connection closes */
+  gnutls_session_t tls; /* NULL: plain */
+  size_t chunk_len;     /* data bytes of the chunk under way; 0: none is */
+  size_t chunk_done;    /* how much of it is on the wire, framing included */
+  size_t pending;       /* TLS: how much more of it gnutls holds in a record that the socket did not take */
+  int error;            /* the errno of a HANGUP, as far as it is known */
+} vsi_microhttpd_wire;
+
+/* Write slices, as vestry_transport_ops.write does. On WOULD_BLOCK the next call offers what was not taken again. A
+ * peer that is gone is HANGUP, whatever the socket says of it. One thread at a time. */
+vestry_io vsi_microhttpd_wire_write(vsi_microhttpd_wire *wire, const vestry_slice *slices, size_t count,
+                                    size_t *ret_written);
+
+#endif

@@ -1,0 +1,90 @@
+#include "adapter/web/gate.h"
+
+#include <time.h>
+
+void vsi_web_gate_init(vsi_web_gate *gate, uint32_t capacity) {
+  *gate = (vsi_web_gate){.capacity = capacity};
+  pthread_condattr_t attributes;
+  pthread_condattr_init(&attributes);
+  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+  pthread_mutex_init(&gate->lock, NULL);
+  pthread_cond_init(&gate->left, &attributes);
+  pthread_condattr_destroy(&attributes);
+}
+
+void vsi_web_gate_finish(vsi_web_gate *gate) {
+  pthread_cond_destroy(&gate->left);
+  pthread_mutex_destroy(&gate->lock);
+}
+
+bool vsi_web_gate_enter(vsi_web_gate *gate) {
+  pthread_mutex_lock(&gate->lock);
+  bool entered = !gate->stopping;
+  gate->inside += entered;
+  pthread_mutex_unlock(&gate->lock);
+  return entered;
+}
+
+static void leave(vsi_web_gate *gate, uint32_t *counter) {
+  pthread_mutex_lock(&gate->lock);
+  --*counter;
+  if (!gate->inside && !gate->streams) pthread_cond_broadcast(&gate->left);
+  pthread_mutex_unlock(&gate->lock);
+}
+
+void vsi_web_gate_leave(vsi_web_gate *gate) {
+  leave(gate, &gate->inside);
+}
+
+bool vsi_web_gate_take_place(vsi_web_gate *gate) {
+  pthread_mutex_lock(&gate->lock);
+  bool taken = !gate->stopping && gate->streams < gate->capacity;
+  gate->streams += taken;
+  pthread_mutex_unlock(&gate->lock);
+  return taken;
+}
+
+void vsi_web_gate_give_place(vsi_web_gate *gate) {
+  leave(gate, &gate->streams);
+}
+
+bool vsi_web_gate_is_shut(vsi_web_gate *gate) {
+  pthread_mutex_lock(&gate->lock);
+  bool shut = gate->stopping;
+  pthread_mutex_unlock(&gate->lock);
+  return shut;
+}
+
+uint32_t vsi_web_gate_streams(vsi_web_gate *gate) {
+  pthread_mutex_lock(&gate->lock);
+  uint32_t streams = gate->streams;
+  pthread_mutex_unlock(&gate->lock);
+  return streams;
+}
+
+void vsi_web_gate_shut(vsi_web_gate *gate) {
+  pthread_mutex_lock(&gate->lock);
+  gate->stopping = true;
+  pthread_mutex_unlock(&gate->lock);
+}
+
+vestry_err vsi_web_gate_wait(vsi_web_gate *gate, const struct timespec *until) {
+  pthread_mutex_lock(&gate->lock);
+  bool waiting = true;
+  while ((gate->inside || gate->streams) && waiting)
+    waiting = pthread_cond_timedwait(&gate->left, &gate->lock, until) == 0;
+  bool empty = !gate->inside && !gate->streams;
+  pthread_mutex_unlock(&gate->lock);
+  return empty ? VESTRY_OK : VESTRY_TIMEOUT;
+}
+
+struct timespec vsi_web_after_ms(uint64_t ms) {
+  const uint64_t year_ms = UINT64_C(365) * 24 * 60 * 60 * 1000;
+  struct timespec at;
+  clock_gettime(CLOCK_MONOTONIC, &at);
+  if (ms > year_ms) ms = year_ms;
+  uint64_t ns = (uint64_t)at.tv_nsec + ms % 1000 * 1000000;
+  at.tv_sec += (time_t)(ms / 1000 + ns / 1000000000);
+  at.tv_nsec = (long)(ns % 1000000000);
+  return at;
+}

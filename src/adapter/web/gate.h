@@ -1,0 +1,37 @@
+/* The gate of an adapter: who is inside, how many streams there are, and the wait until all have left. */
+#ifndef VSI_WEB_GATE_H
+#define VSI_WEB_GATE_H
+
+#include <pthread.h>
+
+#include "vestry/host.h"
+
+typedef struct vsi_web_gate {
+  uint32_t capacity;    /* places for streams; constant */
+  pthread_mutex_t lock; /* innermost; nothing is called while it is held */
+  pthread_cond_t left;  /* somebody has left; CLOCK_MONOTONIC */
+  bool stopping;        /* guarded by lock */
+  uint32_t inside;      /* guarded by lock: requests that are being served */
+  uint32_t streams;     /* guarded by lock: places that are taken */
+} vsi_web_gate;
+
+void vsi_web_gate_init(vsi_web_gate *gate, uint32_t capacity);
+void vsi_web_gate_finish(vsi_web_gate *gate);
+
+/* Begin a request: false when the gate is shut. Every true is followed by one leave. */
+bool vsi_web_gate_enter(vsi_web_gate *gate);
+void vsi_web_gate_leave(vsi_web_gate *gate);
+/* Take a place for a stream: false when there is none, or the gate is shut. Every true is followed by one give. */
+bool vsi_web_gate_take_place(vsi_web_gate *gate);
+void vsi_web_gate_give_place(vsi_web_gate *gate);
+bool vsi_web_gate_is_shut(vsi_web_gate *gate);
+uint32_t vsi_web_gate_streams(vsi_web_gate *gate);
+
+/* From here on nobody gets in. */
+void vsi_web_gate_shut(vsi_web_gate *gate);
+/* Wait until no request is served and no place is taken. until: by CLOCK_MONOTONIC. OK | TIMEOUT */
+vestry_err vsi_web_gate_wait(vsi_web_gate *gate, const struct timespec *until);
+/* So many milliseconds from now; at most a year. */
+struct timespec vsi_web_after_ms(uint64_t ms);
+
+#endif

@@ -1,0 +1,33 @@
+#include "adapter/civetweb/answer.h"
+
+#include "support/test.h"
+
+static void writes_heads(void **state) {
+  (void)state;
+  const vestry_header headers[] = {{"X-One", "1"}, {"X-Two", "zwei"}};
+  const vestry_response response = {404, headers, 2, "abc", 3};
+  char head[512];
+  size_t len = vsi_civetweb_head_format(head, sizeof head, &response, VSI_CIVETWEB_LENGTH, true, 784111777);
+  assert_string_equal(head, "HTTP/1.1 404 Not Found\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nX-One: 1\r\n"
+                            "X-Two: zwei\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\n");
+  assert_int_equal(len, strlen(head));
+  /* As snprintf: what does not fit is counted, and nothing behind the room is touched. */
+  for (size_t room = 0; room <= len + 1; room++) {
+    char cut[512];
+    memset(cut, '#', sizeof cut);
+    assert_int_equal(vsi_civetweb_head_format(cut, room, &response, VSI_CIVETWEB_LENGTH, true, 784111777), len);
+    for (size_t i = room; i < sizeof cut; i++) assert_int_equal(cut[i], '#');
+    if (room == len + 1) assert_string_equal(cut, head);
+  }
+  const vestry_response stream = {.status = 200};
+  vsi_civetweb_head_format(head, sizeof head, &stream, VSI_CIVETWEB_CHUNKED, false, 0);
+  assert_string_equal(head, "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nConnection: close\r\n"
+                            "Transfer-Encoding: chunked\r\n\r\n");
+  vsi_civetweb_head_format(head, sizeof head, &stream, VSI_CIVETWEB_UNTIL_CLOSE, false, 951782400);
+  assert_string_equal(head, "HTTP/1.1 200 OK\r\nDate: Tue, 29 Feb 2000 00:00:00 GMT\r\nConnection: close\r\n\r\n");
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(writes_heads)};
+  return cmocka_run_group_tests_name("heads", tests, NULL, NULL);
+}

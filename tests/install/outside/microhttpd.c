@@ -1,0 +1,23 @@
+/* The same with the libmicrohttpd adapter: vestry starts the server. */
+#include <stdio.h>
+
+#include <vestry/microhttpd.h>
+#include <vestry/vestry.h>
+
+static vestry_err hello(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  return vestry_reply_body(reply, "text/plain", "hello", 5);
+}
+
+int main(void) {
+  vestry *instance;
+  vestry_microhttpd *adapter;
+  if (vestry_create(NULL, &instance)) return 1;
+  if (vestry_microhttpd_create(instance, &(vestry_microhttpd_options){.address = "127.0.0.1"}, &adapter)) return 1;
+  if (vestry_microhttpd_handle(adapter, "GET", "/", hello, NULL) || !vestry_microhttpd_port(adapter)) return 1;
+  if (vestry_microhttpd_stop(adapter, 1000)) return 1;
+  vestry_microhttpd_destroy(adapter);
+  vestry_destroy(instance);
+  printf("vestry %s\n", vestry_version());
+  return 0;
+}

@@ -1,0 +1,219 @@
+#include "web/client.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "support/test.h"
+
+enum { PATIENCE_S = 60, SMALL_BYTES = 4096, AT_ONCE = 65536 };
+
+const client_tls_ops *client_tls_ops_used;
+
+void client_connect_to(client *c, const char *address, uint16_t port, bool small) {
+  memset(c, 0, sizeof *c);
+  c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  assert_true(c->fd >= 0);
+  const struct timeval patience = {.tv_sec = PATIENCE_S};
+  const int on = 1, bytes = SMALL_BYTES;
+  setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (small) setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+  if (small) setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+  assert_int_equal(inet_pton(AF_INET, address, &to.sin_addr), 1);
+  if (connect(c->fd, (const struct sockaddr *)&to, sizeof to) != 0) fail_msg("connect: %s", strerror(errno));
+  if (client_tls_ops_used) c->tls = client_tls_ops_used->begin(c->fd);
+}
+
+void client_connect(client *c, uint16_t port, bool small) {
+  client_connect_to(c, "127.0.0.1", port, small);
+}
+
+void client_send(client *c, const void *data, size_t len) {
+  for (const char *at = data; len;) {
+    ssize_t sent = c->tls ? client_tls_ops_used->send(c->tls, at, len) : send(c->fd, at, len, MSG_NOSIGNAL);
+    c->unsent = sent < 0 && (errno == EPIPE || errno == ECONNRESET); /* what it had to say can still be read */
+    if (c->unsent) return;
+    if (sent < 0) fail_msg("send: %s", strerror(errno));
+    at += sent;
+    len -= (size_t)sent;
+  }
+}
+
+void client_say(client *c, const char *format, ...) {
+  char text[8192];
+  va_list arguments;
+  va_start(arguments, format);
+  int len = vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  assert_in_range(len, 0, sizeof text - 1);
+  client_send(c, text, (size_t)len);
+}
+
+void client_ask(client *c, uint16_t port, const char *method, const char *target, const char *headers) {
+  client_connect(c, port, false);
+  client_say(c, "%s %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n", method, target, headers ? headers : "");
+}
+
+void client_read(client *c) {
+  if (c->ended) return;
+  if (c->capacity - c->len <= AT_ONCE) {
+    c->capacity = c->capacity * 2 + AT_ONCE + 1;
+    c->text = realloc(c->text, c->capacity);
+    assert_non_null(c->text);
+  }
+  ssize_t got = c->tls ? client_tls_ops_used->receive(c->tls, c->text + c->len, AT_ONCE)
+                       : recv(c->fd, c->text + c->len, AT_ONCE, 0);
+  if (got > 0) {
+    c->len += (size_t)got;
+  } else if (got == 0 || errno == ECONNRESET) {
+    c->ended = true;
+    c->reset = got < 0;
+  } else {
+    fail_msg("nothing came: %s; so far \"%s\"", strerror(errno), c->text ? c->text : "");
+  }
+  c->text[c->len] = '\0';
+}
+
+/* Where the body of the answer begins; 0: the head is not all there. */
+static size_t body_at(const client *c) {
+  const char *end = c->text ? strstr(c->text + c->at, "\r\n\r\n") : NULL;
+  return end ? (size_t)(end + 4 - c->text) : 0;
+}
+
+int client_status(client *c) {
+  for (;;) {
+    while (!body_at(c)) {
+      if (c->ended) fail_msg("no answer, only \"%s\"", c->text ? c->text + c->at : "");
+      client_read(c);
+    }
+    int status = 0;
+    assert_int_equal(sscanf(c->text + c->at, "HTTP/1.%*c %3d", &status), 1);
+    if (status != 100) return status;
+    c->at = body_at(c);
+  }
+}
+
+const char *client_header(client *c, const char *name) {
+  client_status(c);
+  size_t name_len = strlen(name), end = body_at(c);
+  const char *line = strstr(c->text + c->at, "\r\n") + 2;
+  for (; line < c->text + end - 2; line = strstr(line, "\r\n") + 2) {
+    if (strncasecmp(line, name, name_len) != 0 || line[name_len] != ':') continue;
+    const char *value = line + name_len + 1;
+    value += strspn(value, " ");
+    snprintf(c->header, sizeof c->header, "%.*s", (int)strcspn(value, "\r"), value);
+    return c->header;
+  }
+  return NULL;
+}
+
+static void append_body(client *c, const char *data, size_t len) {
+  if (c->body_capacity - c->body_len <= len) {
+    c->body_capacity = c->body_capacity * 2 + len + 1;
+    c->body = realloc(c->body, c->body_capacity);
+    assert_non_null(c->body);
+  }
+  if (len) memcpy(c->body + c->body_len, data, len);
+  c->body_len += len;
+  c->body[c->body_len] = '\0';
+}
+
+/* Take the chunks that are whole, and of the last one what there is. Returns where the answer ends, if it does. */
+static size_t read_chunks(client *c, size_t at) {
+  while (at < c->len) {
+    char *end = NULL;
+    const char *line_end = strstr(c->text + at, "\r\n");
+    if (!line_end) return 0;
+    size_t size = strtoul(c->text + at, &end, 16);
+    assert_ptr_equal(end, line_end); /* a size and nothing else */
+    at = (size_t)(line_end + 2 - c->text);
+    size_t there = c->len - at < size ? c->len - at : size;
+    append_body(c, c->text + at, there);
+    if (c->len - at < size + 2) return 0;
+    assert_memory_equal(c->text + at + size, "\r\n", 2);
+    at += size + 2;
+    if (!size) {
+      c->complete = true;
+      return at;
+    }
+    c->chunks_count++;
+  }
+  return 0;
+}
+
+/* Look at the answer anew. Returns where it ends, 0: it has not. */
+static size_t parse(client *c, bool is_head) {
+  int status = client_status(c);
+  size_t at = body_at(c);
+  c->body_len = c->chunks_count = 0;
+  c->complete = false;
+  append_body(c, "", 0);
+  const char *encoding = client_header(c, "Transfer-Encoding");
+  if (encoding && !is_head) {
+    assert_string_equal(encoding, "chunked");
+    return read_chunks(c, at);
+  }
+  const char *length = client_header(c, "Content-Length");
+  if (is_head || status == 204 || status == 304) {
+    c->complete = true;
+    return at;
+  }
+  size_t len = length ? strtoul(length, NULL, 10) : SIZE_MAX, there = c->len - at;
+  append_body(c, c->text + at, there < len ? there : len);
+  c->complete = there >= len;
+  return c->complete ? at + len : 0;
+}
+
+void client_expect(client *c, const char *text) {
+  for (;;) {
+    parse(c, false);
+    if (memmem(c->body, c->body_len, text, strlen(text))) return;
+    if (c->ended || c->complete) fail_msg("\"%s\" did not come, but \"%s\"", text, c->body);
+    client_read(c);
+  }
+}
+
+void client_finish(client *c, bool is_head) {
+  for (parse(c, is_head); !c->complete && !c->ended; parse(c, is_head)) client_read(c);
+}
+
+void client_read_all(client *c) {
+  while (!c->ended) client_read(c);
+  if (body_at(c)) parse(c, false);
+}
+
+void client_next(client *c) {
+  client_finish(c, false);
+  assert_true(c->complete);
+  c->at = parse(c, false);
+}
+
+void client_shut(client *c) {
+  shutdown(c->fd, SHUT_WR);
+}
+
+void client_close(client *c) {
+  if (c->tls) client_tls_ops_used->end(c->tls);
+  if (c->fd >= 0) close(c->fd);
+  free(c->text);
+  free(c->body);
+  memset(c, 0, sizeof *c);
+  c->fd = -1;
+  c->ended = true;
+}
+
+void client_abort(client *c) {
+  const struct linger now = {.l_onoff = 1, .l_linger = 0};
+  setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+  client_close(c);
+}

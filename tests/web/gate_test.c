@@ -1,0 +1,60 @@
+#include "adapter/web/gate.h"
+
+#include <time.h>
+
+#include "support/test.h"
+
+static void counts_who_is_inside(void **state) {
+  (void)state;
+  vsi_web_gate gate;
+  vsi_web_gate_init(&gate, 2);
+  struct timespec now = vsi_web_after_ms(0);
+  assert_int_equal(vsi_web_gate_wait(&gate, &now), VESTRY_OK);
+  assert_true(vsi_web_gate_enter(&gate));
+  assert_int_equal(vsi_web_gate_wait(&gate, &now), VESTRY_TIMEOUT);
+  assert_true(vsi_web_gate_take_place(&gate));
+  assert_true(vsi_web_gate_take_place(&gate));
+  assert_false(vsi_web_gate_take_place(&gate)); /* there are two */
+  assert_int_equal(vsi_web_gate_streams(&gate), 2);
+  vsi_web_gate_give_place(&gate);
+  assert_true(vsi_web_gate_take_place(&gate));
+  assert_false(vsi_web_gate_is_shut(&gate));
+  vsi_web_gate_shut(&gate);
+  assert_true(vsi_web_gate_is_shut(&gate));
+  vsi_web_gate_give_place(&gate);
+  assert_false(vsi_web_gate_take_place(&gate)); /* there is room, but it is shut */
+  assert_false(vsi_web_gate_enter(&gate));
+  vsi_web_gate_leave(&gate);
+  assert_int_equal(vsi_web_gate_wait(&gate, &now), VESTRY_TIMEOUT); /* a stream is left */
+  vsi_web_gate_give_place(&gate);
+  assert_int_equal(vsi_web_gate_wait(&gate, &now), VESTRY_OK);
+  vsi_web_gate_finish(&gate);
+}
+
+static void *leave(void *gate) {
+  vsi_web_gate_leave(gate);
+  vsi_web_gate_give_place(gate);
+  return NULL;
+}
+
+static void waits_for_the_last_one(void **state) {
+  (void)state;
+  vsi_web_gate gate;
+  vsi_web_gate_init(&gate, 1);
+  assert_true(vsi_web_gate_enter(&gate));
+  assert_true(vsi_web_gate_take_place(&gate));
+  pthread_t thread;
+  assert_int_equal(pthread_create(&thread, NULL, leave, &gate), 0);
+  struct timespec until = vsi_web_after_ms(UINT64_MAX); /* never is at most a year */
+  assert_int_equal(vsi_web_gate_wait(&gate, &until), VESTRY_OK);
+  pthread_join(thread, NULL);
+  vsi_web_gate_finish(&gate);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(counts_who_is_inside),
+      cmocka_unit_test(waits_for_the_last_one),
+  };
+  return cmocka_run_group_tests_name("the gate", tests, NULL, NULL);
+}
