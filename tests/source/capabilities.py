@@ -16,13 +16,25 @@ def complain(line, text):
     problems.append(f"tests/capabilities.md:{line}: {text}")
 
 
+def added(text):
+    """The names that a CMakeLists.txt gives its tests; in loops over items, all of them."""
+    names, loops = set(), {}
+    for line in text.splitlines():
+        if loop := re.match(r"\s*foreach\((\w+) IN ITEMS (.*)\)", line):
+            loops[loop[1]] = loop[2].split()
+        if test := re.match(r"\s*vestry_add_test\((\w+)(?:\$\{(\w+)\})?[\s)]", line):
+            names |= {test[1] + item for item in loops.get(test[2], [])} if test[2] else {test[1]}
+    return names
+
+
 class Tree:
     """The tests of a repository: by ctest's names, with what is inside of them."""
 
     def __init__(self, tests):
         self.tests = tests
-        lists = "".join(path.read_text() for path in tests.rglob("CMakeLists.txt"))
-        self.added = set(re.findall(r"vestry_add_test\((\w+)", lists))
+        self.added = set()
+        for path in tests.rglob("CMakeLists.txt"):
+            self.added |= added(path.read_text())
         self.inside = {}
 
     def sources(self, program):
@@ -39,14 +51,17 @@ class Tree:
 
     def look(self, name):
         """What is inside of the test of ctest's that goes by this name: a set of names, or None if there is no such."""
-        if name == "browser":
+        if name.startswith("browser_") and name in self.added:
             scripts = self.tests.glob("browser/*.test.js")
             return {title for path in scripts for _, title in re.findall(r"\btest\((['`\"])(.+?)\1,", path.read_text())}
         if name.startswith("docs_guide_"):
             page = self.tests.parent / "docs" / "guide" / f"{name.removeprefix('docs_guide_')}.md"
             return set() if page.exists() else None
         folder, _, noun = name.partition("_")
-        for program in (self.tests / folder / f"{noun}_test.c", self.tests / folder / noun / f"{noun}_test.c"):
+        # A program that is run for each adapter is named after it, and the adapter.
+        nouns = [noun] + ([noun.rpartition("_")[0]] if name in self.added else [])
+        places = [place for each in nouns for place in (f"{each}_test.c", f"{each}/{each}_test.c")]
+        for program in (self.tests / folder / place for place in places):
             if program.exists():
                 text = "".join(path.read_text() for path in self.sources(program))
                 return set(re.findall(r"^static void (\w+)\(void \*\*", text, re.MULTILINE))
