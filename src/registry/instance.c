@@ -2,6 +2,7 @@
 #include "registry/instance.h"
 
 #include "base/memory.h"
+#include "registry/drain.h"
 #include "registry/effects.h"
 #include "registry/keeper.h"
 #include "stream/coding.h"
@@ -77,6 +78,7 @@ static vestry_err fill(vestry *v, const vestry_options *options) {
 
 /* Takes what was made, whole or in part. */
 static void take_apart(vestry *v) {
+  vsi_drain_destroy(v);
   vestry_store_driver_destroy(v->driver);
   vestry_store_destroy(v->store);
   vsi_group_destroy(v->group);

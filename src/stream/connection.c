@@ -169,6 +169,16 @@ void vsi_connection_posted(vestry_connection *connection, vestry_err error) {
     (void)vsi_connection_refused(connection, error);
 }
 
+bool vsi_connection_send_off(vestry_connection *connection, uint32_t retry_ms) {
+  const vestry_host *host = vsi_group_host(connection->group);
+  vsi_delivery *delivery = vsi_calloc(host, 1, sizeof *delivery);
+  if (delivery && (vestry_event_retry(host, retry_ms, &delivery->event) || vsi_connection_post(connection, delivery)))
+    free_chain(host, delivery);
+  bool decided = vestry_connection_close(connection, VESTRY_CAUSE_DRAIN);
+  if (!decided) vsi_actor_notify(&connection->actor); /* whoever was first may have roused it before the post */
+  return decided;
+}
+
 vestry_err vestry_connection_send_all(vestry_connection *connection, vestry_event *const *events, size_t count) {
   if (!count) return VESTRY_INVALID;
   if (!vestry_connection_is_open(connection)) return VESTRY_CLOSED;

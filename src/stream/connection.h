@@ -65,6 +65,15 @@ vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *deli
 /* What follows a post: rouse the runner, or tell of what was refused and do what the policy says. No lock held. */
 void vsi_connection_posted(vestry_connection *connection, vestry_err error);
 
+/* Have it come back in so many milliseconds: write what was accepted, then that hint, then abort it for DRAIN. The hint
+ * is left out when there is no memory or no room for it. Returns whether this call decided the cause. Any thread. */
+bool vsi_connection_send_off(vestry_connection *connection, uint32_t retry_ms);
+
+/* What was accepted before a close for this cause is written. */
+static inline bool vsi_cause_flushes(vestry_cause cause) {
+  return cause == VESTRY_CAUSE_DRAIN || vestry_cause_is_clean(cause);
+}
+
 /* The actor's class for pool and for parked transports (runner.c). */
 extern const vsi_actor_class vsi_connection_pooled, vsi_connection_parked;
 /* The timer's callback (runner.c). */

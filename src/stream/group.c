@@ -21,7 +21,7 @@ struct vsi_group {
   pthread_mutex_t lock;            /* see docs/locking.md: nothing is called while it is held */
   pthread_cond_t left;             /* a connection has left */
   vestry_connection *first, **end; /* guarded by lock; ascending ids */
-  bool closed;                     /* guarded by lock */
+  bool closed;                     /* guarded by lock: nobody is let in */
   vsi_group_stats totals;          /* guarded by lock; events: of those that have left */
 };
 
@@ -137,11 +137,11 @@ void vsi_group_leave(vsi_group *group, vestry_connection *connection) {
   pthread_mutex_unlock(&group->lock);
 }
 
-/* References to the next connections after an id, in order. */
-static size_t next_chunk(vsi_group *group, uint64_t after_id, vestry_connection *chunk[CHUNK]) {
+/* References to the next connections after an id, in order; limit: CHUNK at most. */
+static size_t next_chunk(vsi_group *group, uint64_t after_id, size_t limit, vestry_connection *chunk[CHUNK]) {
   size_t count = 0;
   pthread_mutex_lock(&group->lock);
-  for (vestry_connection *at = group->first; at && count < CHUNK; at = at->group_next)
+  for (vestry_connection *at = group->first; at && count < limit; at = at->group_next)
     if (at->id > after_id) chunk[count++] = vestry_connection_ref(at);
   pthread_mutex_unlock(&group->lock);
   return count;
@@ -150,7 +150,7 @@ static size_t next_chunk(vsi_group *group, uint64_t after_id, vestry_connection 
 void vsi_group_each(vsi_group *group, void (*fn)(vestry_connection *connection, void *ctx), void *ctx) {
   vestry_connection *chunk[CHUNK];
   uint64_t after_id = 0;
-  for (size_t count; (count = next_chunk(group, after_id, chunk)) != 0;)
+  for (size_t count; (count = next_chunk(group, after_id, CHUNK, chunk)) != 0;)
     for (size_t i = 0; i < count; i++) {
       after_id = chunk[i]->id;
       fn(chunk[i], ctx);
@@ -168,6 +168,33 @@ void vsi_group_close(vsi_group *group) {
   group->closed = true;
   pthread_mutex_unlock(&group->lock);
   vsi_group_each(group, close_for_shutdown, NULL);
+}
+
+uint64_t vsi_group_refuse(vsi_group *group) {
+  pthread_mutex_lock(&group->lock);
+  group->closed = true;
+  uint64_t open = group->totals.open;
+  pthread_mutex_unlock(&group->lock);
+  return open;
+}
+
+size_t vsi_group_send_off(vsi_group *group, uint64_t *after_id, size_t limit, uint32_t (*retry_ms)(void *ctx),
+                          void *ctx, size_t *ret_sent_count) {
+  vestry_connection *chunk[CHUNK];
+  size_t met = 0, sent = 0;
+  while (met < limit) {
+    size_t wanted = limit - met < CHUNK ? limit - met : CHUNK;
+    size_t count = next_chunk(group, *after_id, wanted, chunk);
+    for (size_t i = 0; i < count; i++) {
+      *after_id = chunk[i]->id;
+      if (vestry_connection_is_open(chunk[i])) sent += vsi_connection_send_off(chunk[i], retry_ms(ctx));
+      vestry_connection_unref(chunk[i]);
+    }
+    met += count;
+    if (count < wanted) break;
+  }
+  *ret_sent_count = sent;
+  return met;
 }
 
 vestry_err vsi_group_wait(vsi_group *group, uint64_t timeout_ms) {

@@ -26,6 +26,15 @@ vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_opt
 /* Refuse new connections and close all for SHUTDOWN. Idempotent, does not block. */
 void vsi_group_close(vsi_group *group);
 
+/* Refuse new connections from here on. Returns how many there are: no more come. Idempotent, does not block. */
+uint64_t vsi_group_refuse(vsi_group *group);
+
+/* Send off connections in the order of their numbers, limit at most, that come after *after_id, which is moved on. Each
+ * is given the hint that retry_ms returns for it, its own. Returns how many were met: fewer than limit, there is none
+ * left. ret_sent_count: those that were not closing already. */
+size_t vsi_group_send_off(vsi_group *group, uint64_t *after_id, size_t limit, uint32_t (*retry_ms)(void *ctx),
+                          void *ctx, size_t *ret_sent_count);
+
 /* Wait until every connection has ended and its hooks have returned: OK | TIMEOUT. Steps a stepped runtime. */
 vestry_err vsi_group_wait(vsi_group *group, uint64_t timeout_ms);
 
