@@ -27,7 +27,8 @@ extern "C" {
   X(STALLED, "stalled", false)   /* the client acknowledged but did not read for too long */                           \
   X(FULL, "full", false)         /* its queue was full and its policy says close */                                    \
   X(ERROR, "error", false)       /* a failure in the server, such as memory */                                         \
-  X(DRAIN, "drain", false)       /* vestry_drain sent it away, with a hint when to come back */
+  X(DRAIN, "drain", false)       /* vestry_drain sent it away, with a hint when to come back */                        \
+  X(BUDGET, "budget", false)     /* all queues together were nearly full, and it held most */
 
 /** Why something ended. */
 typedef enum vestry_cause {

@@ -23,6 +23,7 @@ struct vsi_group {
   vestry_connection *first, **end; /* guarded by lock; ascending ids */
   bool closed;                     /* guarded by lock: nobody is let in */
   vsi_group_stats totals;          /* guarded by lock; events: of those that have left */
+  vsi_budget budget;
 };
 
 vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_options *defaults,
@@ -46,6 +47,7 @@ vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_opt
   if (hooks) group->hooks = *hooks;
   atomic_init(&group->refs, 1);
   group->end = &group->first;
+  vsi_budget_init(&group->budget, 0);
   pthread_condattr_t attributes;
   pthread_condattr_init(&attributes);
   pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -91,6 +93,12 @@ const vestry_connection_hooks *vsi_group_hooks(const vsi_group *group) {
 }
 vestry_event *vsi_group_heartbeat(const vsi_group *group) {
   return group->heartbeat;
+}
+vsi_budget *vsi_group_budget(vsi_group *group) {
+  return &group->budget;
+}
+void vsi_group_limit(vsi_group *group, size_t max_queued_bytes) {
+  vsi_budget_init(&group->budget, max_queued_bytes);
 }
 vsi_codings *vsi_group_codings(const vsi_group *group) {
   return group->codings;
@@ -158,6 +166,45 @@ void vsi_group_each(vsi_group *group, void (*fn)(vestry_connection *connection, 
     }
 }
 
+static uint64_t held_by(const vestry_connection *connection) {
+  uint32_t count;
+  size_t bytes;
+  vsi_queue_load(&connection->queue, &count, &bytes, NULL);
+  return vsi_budget_cost(count, bytes);
+}
+
+static bool is_going(const vestry_connection *connection) {
+  return !vsi_cause_flushes(vestry_connection_cause(connection)) ||
+         atomic_load_explicit(&connection->hurried, memory_order_relaxed);
+}
+
+size_t vsi_group_largest(vsi_group *group, vestry_connection **largest, uint64_t *held, size_t limit,
+                         uint64_t *ret_going) {
+  size_t count = 0;
+  uint64_t going = 0;
+  pthread_mutex_lock(&group->lock);
+  for (vestry_connection *at = group->first; at; at = at->group_next) {
+    uint64_t holds = held_by(at);
+    if (is_going(at)) {
+      going += holds;
+      continue;
+    }
+    if (!holds || (count == limit && held[count - 1] >= holds)) continue;
+    if (count < limit) count++;
+    size_t place = count - 1;
+    for (; place && held[place - 1] < holds; place--) {
+      held[place] = held[place - 1];
+      largest[place] = largest[place - 1];
+    }
+    held[place] = holds;
+    largest[place] = at;
+  }
+  for (size_t i = 0; i < count; i++) vestry_connection_ref(largest[i]);
+  pthread_mutex_unlock(&group->lock);
+  *ret_going = going;
+  return count;
+}
+
 static void close_for_shutdown(vestry_connection *connection, void *ctx) {
   (void)ctx;
   vestry_connection_close(connection, VESTRY_CAUSE_SHUTDOWN);
@@ -218,5 +265,7 @@ void vsi_group_stats_get(vsi_group *group, vsi_group_stats *ret_stats) {
   pthread_mutex_lock(&group->lock);
   *ret_stats = group->totals;
   for (const vestry_connection *at = group->first; at; at = at->group_next) add_events_locked(ret_stats, at);
+  ret_stats->queued_bytes = atomic_load_explicit(&group->budget.used, memory_order_relaxed);
+  ret_stats->queued_peak_bytes = atomic_load_explicit(&group->budget.peak, memory_order_relaxed);
   pthread_mutex_unlock(&group->lock);
 }

@@ -16,6 +16,7 @@ typedef struct vsi_group_stats {
   uint64_t closed_by_cause[VESTRY_CAUSE_COUNT];
   uint64_t accepted, written, discarded, refused, heartbeats;
   uint64_t written_bytes, wire_bytes;
+  uint64_t queued_bytes, queued_peak_bytes; /* of the budget */
 } vsi_group_stats;
 
 /* defaults: for connections created without options of their own; validated here. hooks: for all; may be NULL.
@@ -25,6 +26,9 @@ vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_opt
 
 /* Refuse new connections and close all for SHUTDOWN. Idempotent, does not block. */
 void vsi_group_close(vsi_group *group);
+
+/* Bound what all queues hold together; before the first connection. 0: the default. */
+void vsi_group_limit(vsi_group *group, size_t max_queued_bytes);
 
 /* Refuse new connections from here on. Returns how many there are: no more come. Idempotent, does not block. */
 uint64_t vsi_group_refuse(vsi_group *group);

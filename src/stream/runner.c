@@ -92,12 +92,14 @@ static void drop_first(vestry_connection *connection, bool written) {
   else
     vestry_event_unref(delivery->event);
   vsi_free(host, delivery);
+  vsi_budget_give_back(vsi_group_budget(connection->group), vsi_budget_cost(1, len)); /* while it is still counted */
   vsi_queue_settle(&connection->queue, len);
 }
 
 /* Whether the transport or the coder failed, or the cause is one that discards: nothing more is to be written. */
 static bool is_over(const vestry_connection *connection) {
-  return connection->broken || !vsi_cause_flushes(vestry_connection_cause(connection)); /* NONE does */
+  return connection->broken || atomic_load_explicit(&connection->hurried, memory_order_relaxed) ||
+         !vsi_cause_flushes(vestry_connection_cause(connection)); /* NONE does */
 }
 
 static void take_waiting(vestry_connection *connection) {
