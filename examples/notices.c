@@ -19,26 +19,24 @@ static void read_user(const vestry_request *req, char user[NAME_MAX + 1]) {
   if (err || !*user) strcpy(user, "guest");
 }
 
+#define PAGE                                                                                                           \
+  "<main data-signals=\"{unread: 0, said: ''}\" data-signals:user=\"'%s'\" data-init=\"%-s\" "                         \
+  "data-on:notice__document=\"$unread++\"><header class=\"row\"><h1>Notices for %s</h1>"                               \
+  "<b class=\"badge\" id=\"unread\" data-show=\"$unread > 0\" data-text=\"$unread\" style=\"display: none\"></b>"      \
+  "</header><form data-on:submit=\"@post('/send')\"><div class=\"pair\"><div class=\"field\">"                         \
+  "<label for=\"to\">To</label><input id=\"to\" data-bind:to maxlength=\"%d\" placeholder=\"everyone\" "               \
+  "autocomplete=\"off\"></div><div class=\"field\"><label for=\"text\">Notice</label>"                                 \
+  "<input id=\"text\" data-bind:text maxlength=\"%d\" autocomplete=\"off\"></div></div><button class=\"first\">Send"   \
+  "</button><p class=\"soft\" id=\"said\" role=\"status\" data-text=\"$said\"></p></form>"                             \
+  "<ol id=\"notices\" role=\"log\" aria-label=\"Notices\"></ol></main>"
+
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
   char user[NAME_MAX + 1], stream[512];
   read_user(req, user);
   vestry_action_options options = {.retry_max_count = VESTRY_RETRY_FOREVER, .when_hidden = VESTRY_HIDDEN_OPEN};
   vestry_err err = vestry_action_string(stream, sizeof stream, VESTRY_METHOD_GET, &options, "/stream?user=%s", user);
   if (err) return err;
-  return program_page(
-      app, reply, "Notices",
-      "<main data-signals=\"{unread: 0, said: ''}\" data-signals:user=\"'%s'\" data-init=\"%-s\" "
-      "data-on:notice__document=\"$unread++\"><header class=\"row\"><h1>Notices for %s</h1>"
-      "<span class=\"badge\" id=\"unread\" data-show=\"$unread > 0\" data-text=\"$unread\" style=\"display: "
-      "none\"></span>"
-      "</header><form data-on:submit=\"@post('/send')\"><div class=\"pair\"><div class=\"field\">"
-      "<label for=\"to\">To</label><input id=\"to\" data-bind:to maxlength=\"%d\" placeholder=\"everyone\" "
-      "autocomplete=\"off\"></div><div class=\"field\"><label for=\"text\">Notice</label>"
-      "<input id=\"text\" data-bind:text maxlength=\"%d\" autocomplete=\"off\"></div></div>"
-      "<button class=\"first\">Send</button><p class=\"soft\" id=\"said\" role=\"status\" "
-      "data-text=\"$said\"></p></form>"
-      "<ol id=\"notices\" role=\"log\" aria-label=\"Notices\"></ol></main>",
-      user, stream, user, NAME_MAX, TEXT_MAX);
+  return program_page(app, reply, "Notices", PAGE, user, stream, user, NAME_MAX, TEXT_MAX);
 }
 
 /* GET /stream?user=…: stays open. Its first effect subscribes it. */
@@ -76,11 +74,12 @@ static vestry_err subscribe(vestry_dispatch_context *context, const json_t *args
 static vestry_err add_notice(vestry_batch *batch, const char *from, const char *text) {
   vestry_elements_options first = {.selector = "#notices", .mode = VESTRY_PATCH_PREPEND};
   vestry_event *events[2] = {NULL, NULL};
-  vestry_err err = vestry_event_elementsf(NULL, &first, &events[0],
-                                          "<li class=\"fresh\"><span><b>%s</b> <span>%s</span></span>"
-                                          "<button class=\"small\" aria-label=\"Dismiss\" "
-                                          "data-on:click=\"el.closest('li').remove(); $unread--\">×</button></li>",
-                                          from, text);
+  vestry_err err = vestry_event_elementsf(
+      NULL, &first, &events[0],
+      "<li class=\"fresh\"><span><b>%s</b> <span>%s</span></span>"
+      "<button class=\"small\" aria-label=\"Dismiss\" "
+      "data-on:click=\"el.closest('li').remove(); --$unread || (document.title = 'Notices')\">×</button></li>",
+      from, text);
   if (!err) err = vestry_batch_add(batch, events[0]);
   if (!err) err = vestry_event_custom(NULL, "notice", NULL, 0, NULL, &events[1]); /* for data-on:notice */
   if (!err) err = vestry_batch_add(batch, events[1]);

@@ -65,24 +65,23 @@ static void change(struct app *app, int state, const char *job) {
   tell(app);
 }
 
+#define PAGE                                                                                                           \
+  "<main data-signals=\"{job: '', state: 'idle', running: false, percent: 0}\""                                        \
+  " data-init=\"@get('/stream', {retryMaxCount: Infinity})\"><h1>A long job</h1>"                                      \
+  "<section><h2 id=\"job\" data-text=\"$job || 'Nothing to do'\"></h2>"                                                \
+  "<progress max=\"100\" aria-labelledby=\"job\" data-attr:value=\"$percent\"></progress>"                             \
+  "<div class=\"row\"><output id=\"percent\" data-text=\"$percent + ' %%'\"></output>"                                 \
+  "<span id=\"state\" class=\"soft\" role=\"status\" data-text=\"$state\"></span></div></section>"                     \
+  "<form data-on:submit=\"$running || @post('/job')\"><div class=\"field\"><label for=\"name\">Name</label>"           \
+  "<input id=\"name\" data-bind:name maxlength=\"%d\" autocomplete=\"off\" placeholder=\"Counting sheep\"></div>"      \
+  "<div class=\"buttons\"><button class=\"first\" id=\"start\" data-attr:aria-disabled=\"'' + "                        \
+  "$running\">Start</button>"                                                                                          \
+  "<button type=\"button\" id=\"cancel\" data-on:click=\"$running && @delete('/job')\" "                               \
+  "data-attr:aria-disabled=\"'' + !$running\">Cancel</button></div></form></main>"
+
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
-  return program_page(
-      app, reply, "A long job",
-      "<main data-signals=\"{job: '', state: 'idle', running: false, percent: 0}\""
-      " data-init=\"@get('/stream', {retryMaxCount: Infinity})\"><h1>A long job</h1>"
-      "<section><h2 id=\"job\" data-text=\"$job || 'Nothing to do'\"></h2>"
-      "<progress max=\"100\" aria-labelledby=\"job\" data-attr:value=\"$percent\"></progress>"
-      "<div class=\"row\"><output id=\"percent\" data-text=\"$percent + ' %%'\"></output>"
-      "<span id=\"state\" class=\"soft\" role=\"status\" data-text=\"$state\"></span></div></section>"
-      "<form data-on:submit=\"$running || @post('/job')\"><div class=\"field\"><label for=\"name\">Name of the "
-      "job</label>"
-      "<input id=\"name\" data-bind:name maxlength=\"%d\" autocomplete=\"off\" placeholder=\"Counting sheep\"></div>"
-      "<div class=\"buttons\"><button class=\"first\" id=\"start\" data-attr:aria-disabled=\"$running ? 'true' : "
-      "'false'\">"
-      "Start</button><button type=\"button\" id=\"cancel\" data-on:click=\"$running && @delete('/job')\""
-      " data-attr:aria-disabled=\"$running ? 'false' : 'true'\">Cancel</button></div></form></main>",
-      NAME_MAX);
+  return program_page(app, reply, "A long job", PAGE, NAME_MAX);
 }
 
 /* GET /stream: a page that comes, or comes back, hears at once how far the job is. */

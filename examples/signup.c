@@ -27,26 +27,28 @@ struct app {
   char emails[SEATS][81];
 };
 
-#define FIELD(name, label, attributes)                                                                                 \
-  "<div class=\"field\"><label for=\"" name "\">" label "</label><input id=\"" name "\" data-bind:" name               \
-  " " attributes " aria-describedby=\"" name "-error\" data-attr:aria-invalid=\"$errors." name                         \
-  " ? 'true' : 'false'\">"                                                                                             \
-  "<p class=\"error\" id=\"" name "-error\" aria-live=\"polite\" data-text=\"$errors." name "\"></p></div>"
+#define FIELD(name, label, more)                                                                                       \
+  "<div class=\"field\"><label for=\"" name "\">" label "</label><input id=\"" name "\" data-bind:" name " " more      \
+  " aria-describedby=\"" name                                                                                          \
+  "-error\" data-attr:aria-invalid=\"'' + !!$errors." name\">"                                                         \
+                                                           "<p class=\"error\" id=\"" name                             \
+                                                           "-error\" aria-live=\"polite\" data-text=\"$errors." name   \
+                                                           "\"></p></div>"
+
+#define PAGE                                                                                                           \
+  "<main data-signals=\"{left: %d, errors: {name: '', email: '', seats: ''}}\""                                        \
+  " data-init=\"@get('/stream', {retryMaxCount: Infinity})\"><header><h1>A workshop on bookbinding</h1>"               \
+  "<p class=\"soft\" role=\"status\"><span id=\"left\" data-text=\"$left\">%d</span> of %d seats are "                 \
+  "left</p></header>"                                                                                                  \
+  "<form id=\"form\" novalidate data-on:submit=\"@post('/signup')\" "                                                  \
+  "data-on:input__debounce.250ms=\"@post('/check')\">" FIELD("name", "Name", "autocomplete=\"name\"")                  \
+      FIELD("email", "Email", "type=\"email\" autocomplete=\"email\"") FIELD(                                          \
+          "seats", "Seats",                                                                                            \
+          "type=\"number\" min=\"1\" max=\"4\" value=\"1\"") "<button class=\"first\">Sign up</button></form></main>"
 
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
-  return program_page(
-      app, reply, "Sign up",
-      "<main data-signals=\"{left: %d, errors: {name: '', email: '', seats: ''}}\""
-      " data-init=\"@get('/stream', {retryMaxCount: Infinity})\"><header><h1>A workshop on bookbinding</h1>"
-      "<p class=\"soft\" role=\"status\"><span id=\"left\" data-text=\"$left\">%d</span> of %d seats are "
-      "left</p></header>"
-      "<form id=\"form\" novalidate data-on:submit=\"@post('/signup')\" "
-      "data-on:input__debounce.250ms=\"@post('/check')\">" FIELD("name", "Name", "autocomplete=\"name\"")
-          FIELD("email", "Email", "type=\"email\" autocomplete=\"email\"")
-              FIELD("seats", "Seats", "type=\"number\" min=\"1\" max=\"4\" value=\"1\"") "<button class=\"first\">Sign "
-                                                                                         "up</button></form></main>",
-      SEATS, SEATS, SEATS);
+  return program_page(app, reply, "Sign up", PAGE, SEATS, SEATS, SEATS);
 }
 
 /* GET /stream: ["left"] sends how many seats are left, now to this page and after each sign-up to all. */
@@ -89,9 +91,8 @@ static vestry_err check(const vestry_request *req, vestry_reply *reply, void *ct
   vestry_repository_get_integer(sent, "seats", &seats);
   pthread_mutex_lock(&app->lock);
   for (int i = 0; i < app->count; i++) is_taken |= strcmp(app->emails[i], email) == 0;
-  const char *at = strchr(email, '@');
   const char *wrong_email = !*email                                ? needed
-                            : !at || at == email || strlen(at) < 4 ? "An address looks like name@example.org."
+                            : !strchr(email, '@') || *email == '@' ? "An address looks like name@example.org."
                             : is_taken                             ? "This address has signed up."
                                                                    : "";
   const char *wrong_seats = seats > app->left ? "So many are not left." : "";
@@ -108,7 +109,7 @@ static vestry_err check(const vestry_request *req, vestry_reply *reply, void *ct
   size_t errors_count = vestry_repository_errors(sent, errors, 3);
   for (size_t i = 0; i < errors_count; i++) tell(told, errors[i].path, errors[i].message);
   if (is_done) {
-    vestry_dispatch(app->program.v, NO_SCOPE, FORM, "[[s]]", "left");
+    vestry_dispatch(app->program.v, NO_SCOPE, FORM, "[[s]]", "left"); /* all pages, this one too */
     err = vestry_reply_patch_elementsf(
         reply, "<p id=\"form\" role=\"status\">Thank you, %s! Seats kept for you: %d</p>", name, (int)seats);
   } else {

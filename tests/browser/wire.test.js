@@ -21,7 +21,9 @@ for (const name of NAMES) {
     if (POSTS[name]) {
       const [method, where] = POSTS[name];
       for (const body of bodies) {
-        const { status } = await send(method, where, body);
+        // Who is refused in the middle of a large body may see the connection end before it sees the answer.
+        const refused = (error) => (body.length > 1 << 20 ? { status: 413 } : assert.fail(error));
+        const { status } = await send(method, where, body).catch(refused);
         assert.ok(status === 400 || status === 413, `${body.slice(0, 20)}: ${status}`);
       }
       for (const body of types) {
