@@ -51,8 +51,8 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *c
   return vestry_reply_fx(reply, "[s]", "show");
 }
 
-/* ["show"]: the card as it is now, to the pages of the dispatch. Locked until it is sent: no page hears of an older card
- * last. Pages that have the form open keep it, and get the new card beneath. */
+/* ["show"]: the card as it is now, to the pages of the dispatch. Locked until it is sent, so that no page hears of an
+ * older card last. Pages that have the form open keep it, and get the new card beneath. */
 static vestry_err show(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   struct app *app = ctx;
   vestry_event *event;

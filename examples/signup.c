@@ -11,7 +11,7 @@
 
 enum { SEATS = 12 };
 
-/* What a page sends, with its bounds, and what it is told. Two schemas, so that no answer changes what one is typing. */
+/* What a page sends, and what it is told: apart, so that no answer changes what one is typing. */
 static const vestry_field sent_fields[] = {VESTRY_STRING_FIELD("name", "", 40), VESTRY_STRING_FIELD("email", "", 80),
                                            VESTRY_INTEGER_FIELD("seats", 1, 1, 4)};
 static const vestry_field told_fields[] = {VESTRY_STRING_FIELD("errors.name", "", 0),
@@ -27,24 +27,22 @@ struct app {
   char emails[SEATS][81];
 };
 
+/* clang-format off */
 #define FIELD(name, label, more)                                                                                       \
   "<div class=\"field\"><label for=\"" name "\">" label "</label><input id=\"" name "\" data-bind:" name " " more      \
-  " aria-describedby=\"" name                                                                                          \
-  "-error\" data-attr:aria-invalid=\"'' + !!$errors." name\">"                                                         \
-                                                           "<p class=\"error\" id=\"" name                             \
-                                                           "-error\" aria-live=\"polite\" data-text=\"$errors." name   \
-                                                           "\"></p></div>"
-
+  " aria-describedby=\"" name "-error\" data-attr:aria-invalid=\"'' + !!$errors." name "\">"                           \
+  "<p class=\"error\" id=\"" name "-error\" aria-live=\"polite\" data-text=\"$errors." name "\"></p></div>"
 #define PAGE                                                                                                           \
   "<main data-signals=\"{left: %d, errors: {name: '', email: '', seats: ''}}\""                                        \
   " data-init=\"@get('/stream', {retryMaxCount: Infinity})\"><header><h1>A workshop on bookbinding</h1>"               \
-  "<p class=\"soft\" role=\"status\"><span id=\"left\" data-text=\"$left\">%d</span> of %d seats are "                 \
-  "left</p></header>"                                                                                                  \
-  "<form id=\"form\" novalidate data-on:submit=\"@post('/signup')\" "                                                  \
-  "data-on:input__debounce.250ms=\"@post('/check')\">" FIELD("name", "Name", "autocomplete=\"name\"")                  \
-      FIELD("email", "Email", "type=\"email\" autocomplete=\"email\"") FIELD(                                          \
-          "seats", "Seats",                                                                                            \
-          "type=\"number\" min=\"1\" max=\"4\" value=\"1\"") "<button class=\"first\">Sign up</button></form></main>"
+  "<p class=\"soft\" role=\"status\"><span id=\"left\" data-text=\"$left\">%d</span> of %d seats are left</p></header>"\
+  "<form id=\"form\" novalidate data-on:submit=\"@post('/signup')\""                                                   \
+  " data-on:input__debounce.250ms=\"@post('/check')\">"                                                                \
+  FIELD("name", "Name", "autocomplete=\"name\"")                                                                       \
+  FIELD("email", "Email", "type=\"email\" autocomplete=\"email\"")                                                     \
+  FIELD("seats", "Seats", "type=\"number\" min=\"1\" max=\"4\" value=\"1\"")                                           \
+  "<button class=\"first\">Sign up</button></form></main>"
+/* clang-format on */
 
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;

@@ -22,7 +22,7 @@ for (const name of NAMES) {
       const [method, where] = POSTS[name];
       for (const body of bodies) {
         // Who is refused in the middle of a large body may see the connection end before it sees the answer.
-        const refused = (error) => (body.length > 1 << 20 ? { status: 413 } : assert.fail(error));
+        const refused = (error) => (body.length > 1 << 20 ? { status: 413 } : assert.fail(`${body.slice(0, 20)}: ${error.cause}`));
         const { status } = await send(method, where, body).catch(refused);
         assert.ok(status === 400 || status === 413, `${body.slice(0, 20)}: ${status}`);
       }
