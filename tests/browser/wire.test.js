@@ -35,7 +35,7 @@ for (const name of NAMES) {
       assert.equal((await send('GET', 'search?datastar=%7B')).status, 400);
       for (const body of types) assert.equal((await send('GET', `search?datastar=${encodeURIComponent(body)}`)).status, 200);
     }
-    assert.equal((await fetch(`${url}?query=${'%3C'.repeat(1000)}&user=${'%3C'.repeat(1000)}`)).status, 200);
+    assert.equal((await fetch(`${url}?query=${'%3C'.repeat(300)}&user=${'%3C'.repeat(300)}`)).status, 200);
     if (name !== 'edit') assert.equal(await page(), before); // edit has a card of another name now, if it took one
     assert.equal((await fetch(`${url}nothing`)).status, 404);
     assert.match((await fetch(url)).headers.get('content-security-policy'), /default-src 'none'/);
