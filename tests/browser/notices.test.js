@@ -6,18 +6,16 @@ const { HOSTILE, exampleFor, picture, closeChrome } = require('./harness.js');
 
 after(closeChrome);
 
-// A user's page, and that its stream is there: whoever is told of a notice of its own has one.
+// A user's page whose stream is there: a notice of its own reached it, and was dismissed.
 async function pageOf(tab, user, options) {
   const page = await tab(`?user=${encodeURIComponent(user)}`, options);
-  for (let unread = 0; unread === 0; unread = await page.page.locator('#notices li').count()) {
-    await send(page, user, 'hello');
-    await page.until(() => document.querySelector('#said').textContent !== '');
-  }
-  await page.page.evaluate(() => document.querySelectorAll('#notices button').forEach((button) => button.click()));
+  do await send(page, user, 'hello');
+  while ((await page.page.textContent('#said')) !== 'Sent to 1 page.');
+  await page.page.getByLabel('Dismiss').click();
   return page;
 }
+// Until it is answered, which empties the field.
 async function send({ page, until }, to, text) {
-  await page.evaluate(() => (document.querySelector('#said').textContent = ''));
   await page.fill('#to', to);
   await page.fill('#text', text);
   await page.click('text=Send');

@@ -2,10 +2,22 @@
 'use strict';
 const { test } = require('node:test');
 const assert = require('node:assert/strict');
+const http = require('node:http');
 const { exampleFor } = require('./harness.js');
 
 const NAMES = ['edit', 'search', 'progress', 'notices', 'signup'];
 const POSTS = { edit: ['PUT', 'card'], progress: ['POST', 'job'], notices: ['POST', 'send'], signup: ['POST', 'signup'] };
+
+// On a connection of its own: who is refused in the middle of a large body may see it end before the answer comes.
+const sendLarge = (method, url, body) =>
+  new Promise((done) => {
+    const request = http.request(url, { method, agent: false, headers: { 'Datastar-Request': 'true' } }, (answer) => {
+      answer.resume();
+      done(answer.statusCode);
+    });
+    request.on('error', () => done(413));
+    request.end(body);
+  });
 
 for (const name of NAMES) {
   test(`${name}: hostile requests are refused, and it goes on`, async (t) => {
@@ -13,17 +25,15 @@ for (const name of NAMES) {
     const page = async () => (await fetch(url)).text();
     const before = await page();
     const large = 'x'.repeat(1 << 20);
-    const bodies = [`{"name":"${large}"}`, '{', '[]', `${'{"a":'.repeat(5000)}1${'}'.repeat(5000)}`, '{"name":"\\u0000"}',
-      '{"name":"\\ud800"}'];
+    const bodies = ['{', '[]', `${'{"a":'.repeat(5000)}1${'}'.repeat(5000)}`, '{"name":"\\u0000"}', '{"name":"\\ud800"}'];
     const values = [null, 7, true, [], {}, 'x'.repeat(500), 1e300];
     const fields = name === 'search' ? ['query'] : ['name', 'email', 'seats', 'user', 'to', 'text', 'errors'];
     const types = values.map((value) => JSON.stringify(Object.fromEntries(fields.map((field) => [field, value]))));
     if (POSTS[name]) {
       const [method, where] = POSTS[name];
+      assert.equal(await sendLarge(method, url + where, `{"name":"${large}"}`), 413);
       for (const body of bodies) {
-        // Who is refused in the middle of a large body may see the connection end before it sees the answer.
-        const refused = (error) => (body.length > 1 << 20 ? { status: 413 } : assert.fail(`${body.slice(0, 20)}: ${error.cause}`));
-        const { status } = await send(method, where, body).catch(refused);
+        const { status } = await send(method, where, body);
         assert.ok(status === 400 || status === 413, `${body.slice(0, 20)}: ${status}`);
       }
       for (const body of types) {
