@@ -11,10 +11,16 @@ static const struct {
 } subcommands[] = {
     {"serve", bench_serve,
      "serve [--port 8090] [--adapter civetweb|microhttpd] [--threads 256|2] [--streams 10000] [--heartbeat-ms 15000]\n"
+     "      [--count-memory]\n"
      "      a server to be measured: GET /sub[?key=K], POST /pub[?key=K], POST /html, GET /stats"},
     {"load", bench_load,
-     "load --port P [--streams 1000] [--rounds 100] [--payload-bytes 100] [--stalled 0] [--pause-ms 0] [--pid SERVER]\n"
-     "      streams that count what they get: losses, order, latency; fails on a loss or a disorder"},
+     "load --port P [--streams 1000] [--rounds 100] [--burst 1] [--payload-bytes 100] [--change-bytes 0] [--keyed]\n"
+     "      [--stalled 0] [--killed 0] [--encoding identity|gzip|br] [--threads 1] [--pause-ms 0] [--idle-ms 200]\n"
+     "      [--patience-ms 10000] [--seed 1] [--server vestry|nchan] [--pid SERVER,…] [--own]\n"
+     "      streams that check what they get: losses, order, latency; fails on a loss or a disorder"},
+    {"floor", bench_floor,
+     "floor [--port 8090] [--streams 10000]\n"
+     "      the least that a server can do: one thread, one write(2) a stream"},
     {"churn", bench_churn,
      "churn --port P [--clients 1000] [--seconds 60] [--seed 1] [--pid SERVER]\n"
      "      clients that connect, subscribe and are killed at random; fails unless the server ends up empty"},
