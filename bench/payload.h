@@ -4,7 +4,7 @@
 
 #include "readers.h"
 
-/* Signals: {"n":ROUND,"p":"xxx…"}, of so many bytes. A page: rows of words and numbers, of which a little changes in ten
+/* Signals: {"n":ROUND,"p":"xxx…"}, of so many bytes. A page: rows of words and numbers, some of which change in ten
  * places each time. */
 typedef struct payload {
   size_t bytes;
