@@ -15,6 +15,7 @@ int bench_floor(int argc, char **argv);
 int bench_load(int argc, char **argv);
 int bench_churn(int argc, char **argv);
 int bench_store(int argc, char **argv);
+int bench_compress(int argc, char **argv);
 int bench_format(int argc, char **argv);
 int bench_dispatch(int argc, char **argv);
 
@@ -28,6 +29,9 @@ typedef struct bench_option {
 
 /* Parse all arguments: 0, or the exit status 2 after one line on stderr. */
 int bench_options(int argc, char **argv, const bench_option *options, int options_count);
+
+/* The coding of an --encoding; NULL: it is none. */
+const struct vestry_profile_ops *bench_profile(const char *encoding);
 
 uint64_t bench_now_ns(void);
 /* Of another process, from /proc: CPU time (user + system) and resident memory; 0 when it is gone. */

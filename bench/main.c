@@ -11,8 +11,12 @@ static const struct {
 } subcommands[] = {
     {"serve", bench_serve,
      "serve [--port 8090] [--adapter civetweb|microhttpd] [--threads 256|2] [--streams 10000] [--heartbeat-ms 15000]\n"
-     "      [--count-memory]\n"
+     "      [--encoding identity|gzip|br] [--count-memory]\n"
      "      a server to be measured: GET /sub[?key=K], POST /pub[?key=K], POST /html, GET /stats"},
+    {"compress", bench_compress,
+     "compress [--streams 1000] [--rounds 300] [--encoding br] [--page-bytes 10000] [--change-bytes 100]\n"
+     "      [--small-bytes 100] [--level 0] [--window-bits 0]\n"
+     "      a page that changes a little, to encoded streams, against a small event to plain ones"},
     {"load", bench_load,
      "load --port P [--streams 1000] [--rounds 100] [--burst 1] [--payload-bytes 100] [--change-bytes 0] [--keyed]\n"
      "      [--stalled 0] [--killed 0] [--encoding identity|gzip|br] [--threads 1] [--pause-ms 0] [--idle-ms 200]\n"

@@ -2,7 +2,8 @@
  *
  *   GET /sub          joins the broadcast            POST /pub         {"v": BODY} to all of the broadcast
  *   GET /sub?key=K    is kept under K                POST /pub?key=K   {"v": BODY} to those kept under K
- *   GET /stats        counters as JSON               POST /html        BODY as elements, to all of the broadcast
+ *   GET /stats        counters as JSON               POST /html        BODY as elements, to all of the broadcast,
+ *                                                                      through a channel
  *
  * A POST is answered 204 once its events are in the queues. */
 #include <inttypes.h>
@@ -30,14 +31,19 @@ static vestry_err key_of(const vestry_request *req, char buffer[MAX_KEY_BYTES], 
   return VESTRY_OK;
 }
 
+static void join_broadcast(vestry_connection *connection, void *channel) {
+  (void)vestry_channel_join(channel, connection); /* without memory it gets what is published by key alone */
+}
+
 static vestry_err sub(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   char buffer[MAX_KEY_BYTES];
   vestry_key parts[2], key;
   vestry_err error = key_of(req, buffer, parts, &key);
   if (!error) error = vestry_reply_key(reply, key);
   if (!error) error = vestry_reply_keep(reply, VESTRY_PUT_MANY, BROADCAST_MAX);
   if (!error) vestry_reply_any_client(reply);
+  if (!error && key.len == 1)
+    vestry_reply_hooks(reply, &(vestry_connection_hooks){.on_open = join_broadcast, .ctx = app});
   return error;
 }
 
@@ -70,11 +76,11 @@ static vestry_err pub(const vestry_request *req, vestry_reply *reply, void *app)
 
 static vestry_err html(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry_slice body = vestry_request_body(req);
-  json_t *effect = json_pack("[s,s%]", "patch-elements", body.data ? body.data : "", body.len);
-  if (!effect) return VESTRY_MALFORMED;
-  vestry_key part = vestry_key_string("broadcast");
-  vestry_err error = publish(app, vestry_key_tuple(&part, 1), effect);
-  return error ? error : vestry_reply_status(reply, 204);
+  vestry_event *event = NULL;
+  vestry_err error = vestry_event_elements(NULL, body.data, body.len, NULL, &event);
+  if (!error) error = vestry_channel_publish(app, event, NULL);
+  vestry_event_unref(event);
+  return error && error != VESTRY_FULL ? error : vestry_reply_status(reply, 204);
 }
 
 static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -99,19 +105,19 @@ static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *ap
   return error;
 }
 
-static vestry_err mount(bench_server *server, vestry *v) {
-  vestry_err error = bench_server_handle(server, "GET", "/sub", sub, v);
+static vestry_err mount(bench_server *server, vestry *v, vestry_channel *broadcast) {
+  vestry_err error = bench_server_handle(server, "GET", "/sub", sub, broadcast);
   if (!error) error = bench_server_handle(server, "POST", "/pub", pub, v);
-  if (!error) error = bench_server_handle(server, "POST", "/html", html, v);
+  if (!error) error = bench_server_handle(server, "POST", "/html", html, broadcast);
   if (!error) error = bench_server_handle(server, "GET", "/stats", stats, v);
   return error;
 }
 
-static int serve(vestry *v, const bench_server_options *options) {
+static int serve(vestry *v, vestry_channel *broadcast, const bench_server_options *options) {
   int status = 0;
   bench_server server;
   if (!bench_server_start(&server, v, options, &status)) return status;
-  vestry_err error = mount(&server, v);
+  vestry_err error = mount(&server, v, broadcast);
   if (error) {
     fprintf(stderr, "vestry-bench: %s\n", vestry_strerror(error));
   } else {
@@ -124,10 +130,19 @@ static int serve(vestry *v, const bench_server_options *options) {
   return error ? 1 : 0;
 }
 
+const vestry_profile_ops *bench_profile(const char *encoding) {
+  static const vestry_profile_ops *const all[] = {&vestry_profile_identity, &vestry_profile_gzip,
+                                                  &vestry_profile_brotli};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    if (!strcmp(all[i]->coding, encoding)) return all[i];
+  return NULL;
+}
+
 int bench_serve(int argc, char **argv) {
   uint64_t port = 8090, threads = 0, heartbeat_ms = 15000, streams = 10000, counts_memory = 0;
-  const char *adapter = "civetweb";
+  const char *adapter = "civetweb", *encoding = "identity";
   const bench_option options[] = {{"--port", NULL, &port, 0, 65535},
+                                  {"--encoding", &encoding, NULL, 0, 0},
                                   {"--adapter", &adapter, NULL, 0, 0},
                                   {"--threads", NULL, &threads, 1, 20000},
                                   {"--streams", NULL, &streams, 1, 1000000},
@@ -135,19 +150,33 @@ int bench_serve(int argc, char **argv) {
                                   {"--count-memory", NULL, &counts_memory, 0, 0}};
   int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
   if (status) return status;
+  const vestry_profile profile = {.ops = bench_profile(encoding)};
+  if (!profile.ops) {
+    fprintf(stderr, "vestry-bench: --encoding: '%s' is not one of: identity, gzip, br\n", encoding);
+    return 2;
+  }
   bench_server_block_signals();
   bench_raise_descriptors();
-  vestry_options instance = {.store = "hash", .connection = {.heartbeat_ms = heartbeat_ms}, .max_body_bytes = 8 << 20};
+  vestry_options instance = {.store = "hash",
+                             .connection = {.heartbeat_ms = heartbeat_ms},
+                             .max_body_bytes = 8 << 20,
+                             .profiles = &profile,
+                             .profiles_count = profile.ops != &vestry_profile_identity};
   if (counts_memory) instance.host = bench_counting_host();
   vestry *v = NULL;
+  vestry_channel *broadcast = NULL;
   vestry_err error = vestry_create(&instance, &v);
+  if (!error) error = vestry_channel_create(v, NULL, &broadcast);
   if (error) {
     fprintf(stderr, "vestry-bench: %s\n", vestry_strerror(error));
+    vestry_destroy(v);
     return 1;
   }
   status = serve(
-      v, &(bench_server_options){
-             .adapter = adapter, .port = (unsigned)port, .threads = (unsigned)threads, .streams = (uint32_t)streams});
+      v, broadcast,
+      &(bench_server_options){
+          .adapter = adapter, .port = (unsigned)port, .threads = (unsigned)threads, .streams = (uint32_t)streams});
+  vestry_channel_destroy(broadcast);
   vestry_destroy(v);
   return status;
 }

@@ -88,6 +88,8 @@ typedef struct vestry_connection_stats {
   size_t queued_bytes;
   uint64_t heartbeats_count;
   uint64_t writes_count;  /**< calls of the transport's write */
+  uint64_t wire_bytes;    /**< taken by the transport, as they go out: encoded, with heartbeats and what a coding needs.
+                               All others above are bytes of events */
   uint64_t opened_ns;     /**< when it was created, on the host's clock */
   uint64_t last_write_ns; /**< when the transport last took bytes; 0: never */
   vestry_connection_state state;

@@ -62,6 +62,11 @@ typedef struct vestry_options {
   size_t max_body_bytes;                /**< of a request; 0: 1 MiB; beyond it 413 */
   vestry_signals_limits signals;
   uint32_t retry_after_s; /**< of a 503; 0: 2 */
+
+  const vestry_profile *profiles;      /**< offered to every stream, best first; copied. NULL: identity alone */
+  size_t profiles_count;               /**< at most VESTRY_PROFILES_MAX */
+  uint32_t max_private_encoders_count; /**< of streams that are VESTRY_PROFILE_PRIVATE; 0: 64 */
+  uint32_t max_channel_encoders_count; /**< of channels, one for each encoding of each; 0: 64 */
 } vestry_options;
 
 /** Everything since creation. opened = open + closed. */
@@ -70,7 +75,8 @@ typedef struct vestry_stats {
   uint64_t closed_by_cause[VESTRY_CAUSE_COUNT];
   uint64_t accepted, written, discarded, refused; /**< events of all connections, as vestry_connection_stats */
   uint64_t heartbeats;
-  uint64_t requests, rejected; /**< served; of these answered 503: no room, or closing */
+  uint64_t written_bytes, wire_bytes; /**< of events, and as they went out: see vestry_connection_stats */
+  uint64_t requests, rejected;        /**< served; of these answered 503: no room, or closing */
   vestry_store_stats store;
 } vestry_stats;
 

@@ -18,6 +18,7 @@
 #define VESTRY_REQUEST_H
 
 #include "vestry/connection.h"
+#include "vestry/profile.h"
 #include "vestry/signals.h"
 #include "vestry/store.h"
 
@@ -117,6 +118,11 @@ VESTRY_API void vestry_reply_any_client(vestry_reply *reply);
 VESTRY_API void vestry_reply_hooks(vestry_reply *reply, const vestry_connection_hooks *hooks);
 /** Bounds of the stream that this request opens, over the instance's where not zero. Copied. OK | INVALID. */
 VESTRY_API vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_connection_options *options);
+
+/** Write profiles of the stream that this request opens, in the order in which they are offered, instead of the
+ *  instance's; count 0: identity alone. Copied. A client that accepts none of them, nor identity, is answered 406.
+ *  OK | INVALID (also: more than VESTRY_PROFILES_MAX). */
+VESTRY_API vestry_err vestry_reply_profiles(vestry_reply *reply, const vestry_profile *profiles, size_t count);
 
 /** Add one effect: ["name", arguments…], in the format language of jansson's json_pack.
  *  OK | INVALID (no array headed by a string, a format that does not fit) | NO_MEMORY. The format is not checked by the

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/field.h"
 #include "event/html.h"
 #include "event/writer.h"
 
@@ -25,12 +26,6 @@ static const char *const cancellations[] = {
 };
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-/* token of RFC 9110, section 5.6.2 */
-static bool is_token(const char *name) {
-  static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~";
-  return name && *name && name[strspn(name, allowed)] == '\0';
-}
-
 /* What fetch takes, less what is not ASCII: it would take Latin-1 and refuse the rest, in the browser. */
 static bool is_field_value(const char *value) {
   if (!value) return false;
@@ -48,7 +43,7 @@ static bool are_valid(const vestry_action_options *o) {
   if (!(o->retry_scaler >= 0 && o->retry_scaler <= 1e6)) return false; /* also NaN */
   if (o->headers_count > MAX_HEADERS || (o->headers_count && !o->headers)) return false;
   for (size_t i = 0; i < o->headers_count; i++) {
-    if (!is_token(o->headers[i].name) || !is_field_value(o->headers[i].value)) return false;
+    if (!o->headers[i].name || !vsi_is_token(o->headers[i].name) || !is_field_value(o->headers[i].value)) return false;
   }
   return true;
 }

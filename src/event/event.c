@@ -4,12 +4,15 @@
 #include <stdatomic.h>
 
 #include "base/memory.h"
+#include "event/extras.h"
 #include "event/writer.h"
 
-/* One allocation: this, and the bytes right behind it. Nothing but the count changes after vsi_event_build. */
+/* One allocation: this, and the bytes right behind it. Nothing but the count and the list of extras changes after
+ * vsi_event_build. */
 struct vestry_event {
   const vestry_host *host;
   _Atomic(size_t) references;
+  _Atomic(vsi_event_extra *) extras; /* a stack that is only pushed to */
   size_t len;
   char bytes[];
 };
@@ -24,6 +27,7 @@ vestry_err vsi_event_build(const vestry_host *host, vsi_event_layout *layout, co
   if (!event) return VESTRY_NO_MEMORY;
   event->host = host;
   atomic_init(&event->references, 1);
+  atomic_init(&event->extras, NULL);
   event->len = counter.len;
   vsi_writer writer = {.to = event->bytes};
   layout(&writer, ctx);
@@ -43,8 +47,32 @@ vestry_event *vestry_event_unref(vestry_event *event) {
   if (!event) return NULL;
   /* release: this thread's reads of the bytes come before the count drops. acquire, for the last one: so do everybody
    * else's, before the memory is given back. Each unref pairs with the last. */
-  if (atomic_fetch_sub_explicit(&event->references, 1, memory_order_acq_rel) == 1) vsi_free(event->host, event);
+  if (atomic_fetch_sub_explicit(&event->references, 1, memory_order_acq_rel) != 1) return NULL;
+  vsi_event_extra *extra = atomic_load_explicit(&event->extras, memory_order_relaxed); /* nobody else is left */
+  while (extra) {
+    vsi_event_extra *next = extra->next;
+    extra->release(extra);
+    extra = next;
+  }
+  vsi_free(event->host, event);
   return NULL;
+}
+
+vsi_event_extra *vsi_event_extras(const vestry_event *event) {
+  return atomic_load_explicit(&event->extras, memory_order_acquire); /* pairs with the release in add */
+}
+
+void vsi_event_extra_add(vestry_event *event, vsi_event_extra *extra) {
+  extra->next = atomic_load_explicit(&event->extras, memory_order_relaxed);
+  /* release pairs with the acquire in vsi_event_extras: who sees the extra sees what it is made of. Those below it were
+   * released by their own pushes, which this one continues (a read-modify-write in their release sequence). */
+  while (!atomic_compare_exchange_weak_explicit(&event->extras, &extra->next, extra, memory_order_release,
+                                                memory_order_relaxed))
+    continue;
+}
+
+const vestry_host *vsi_event_host(const vestry_event *event) {
+  return event->host;
 }
 
 vestry_slice vestry_event_bytes(const vestry_event *event) {

@@ -2,8 +2,8 @@
  * it, and every other byte is handed to the kind's own function. */
 #include <string.h>
 
+#include "base/utf8.h"
 #include "event/html.h"
-#include "event/utf8.h"
 
 static const char digits[] = "0123456789abcdef";
 

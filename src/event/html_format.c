@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "event/html.h"
-#include "event/utf8.h"
 
 enum { MAX_WIDTH = 1000, NO_PRECISION = -1 };
 

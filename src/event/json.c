@@ -3,6 +3,8 @@
 #include <endian.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
@@ -55,30 +57,12 @@ static const char *scan_word(reader *r, const char *word) {
   return NULL;
 }
 
-/* One multi-byte sequence of well-formed UTF-8 (Unicode, table 3-7): no overlong forms, no surrogates, at most
- * U+10FFFF. The lead byte decides how many bytes follow and where the first of them may lie. */
+/* One multi-byte sequence. */
 static const char *scan_utf8(reader *r) {
-  static const char invalid[] = "the text is not valid UTF-8";
-  unsigned char lead = *r->at, low = 0x80, high = 0xBF;
-  size_t more;
-  if (lead >= 0xC2 && lead <= 0xDF)
-    more = 1;
-  else if (lead >= 0xE0 && lead <= 0xEF)
-    more = 2;
-  else if (lead >= 0xF0 && lead <= 0xF4)
-    more = 3;
-  else
-    return invalid;
-  if (lead == 0xE0) low = 0xA0;
-  if (lead == 0xED) high = 0x9F;
-  if (lead == 0xF0) low = 0x90;
-  if (lead == 0xF4) high = 0x8F;
-  if ((size_t)(r->end - r->at) <= more) return invalid;
-  if (r->at[1] < low || r->at[1] > high) return invalid;
-  for (size_t i = 2; i <= more; i++) {
-    if (r->at[i] < 0x80 || r->at[i] > 0xBF) return invalid;
-  }
-  r->at += more + 1;
+  bool valid;
+  size_t bytes = vsi_utf8_next((const char *)r->at, (const char *)r->end, &valid);
+  if (!valid) return "the text is not valid UTF-8";
+  r->at += bytes;
   return NULL;
 }
 
@@ -368,16 +352,4 @@ size_t vsi_json_element_offset(const char *json, size_t len, size_t index) {
     break;
   }
   return (size_t)(r.at - text);
-}
-
-bool vsi_is_utf8(const char *text, size_t len) {
-  const unsigned char *from = (const unsigned char *)(text ? text : "");
-  reader r = {.at = from, .end = from + len};
-  while (r.at < r.end) {
-    if (*r.at < 0x80)
-      r.at++;
-    else if (scan_utf8(&r))
-      return false;
-  }
-  return true;
 }

@@ -35,7 +35,4 @@ size_t vsi_json_plain_len(const char *text, size_t len);
 /* Where an element of an array begins, in text that passed vsi_json_check_array; its end, if there are not so many. */
 size_t vsi_json_element_offset(const char *json, size_t len, size_t index);
 
-/* Well-formed UTF-8 (Unicode, table 3-7). */
-bool vsi_is_utf8(const char *text, size_t len);
-
 #endif

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "event/utf8.h"
+#include "base/utf8.h"
 
 /* Bytes counted, and written while there is room. */
 typedef struct sink {

@@ -26,6 +26,7 @@ static const char *words_of(int status) {
   switch (status) {
   case 400: return "bad request";
   case 404: return "not found";
+  case 406: return "no encoding of the stream is acceptable";
   case 408: return "the request came too slowly";
   case 409: return "it is taken";
   case 410: return "the stream has ended";
@@ -85,14 +86,17 @@ static bool is_of_streams(const char *name) {
   return false;
 }
 
-vestry_err vsi_stream_headers(const vestry_reply *reply, vestry_header **ret_headers, size_t *ret_count) {
+vestry_err vsi_stream_headers(const vestry_reply *reply, const char *coding, bool vary, vestry_header **ret_headers,
+                              size_t *ret_count) {
   static const vestry_header own[] = {
       {"Content-Type", "text/event-stream"}, {"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}};
-  enum { OWN = sizeof own / sizeof *own };
-  vestry_header *headers = vsi_alloc(reply->host, (reply->headers_count + OWN) * sizeof *headers);
+  enum { OWN = sizeof own / sizeof *own, OF_CODING = 2 };
+  vestry_header *headers = vsi_alloc(reply->host, (reply->headers_count + OWN + OF_CODING) * sizeof *headers);
   if (!headers) return VESTRY_NO_MEMORY;
   memcpy(headers, own, sizeof own);
   size_t count = OWN;
+  if (coding) headers[count++] = (vestry_header){"Content-Encoding", coding};
+  if (vary) headers[count++] = (vestry_header){"Vary", "Accept-Encoding"}; /* beside the reply's own: it is a list */
   for (size_t i = 0; i < reply->headers_count; i++)
     if (!is_of_streams(reply->headers[i].name)) headers[count++] = reply->headers[i];
   *ret_headers = headers;

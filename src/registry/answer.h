@@ -17,7 +17,9 @@ vestry_err vsi_answer_nothing(const vestry_request *req);
 vestry_err vsi_answer_reply(const vestry_request *req, const vestry_reply *reply);
 
 /* The headers of a stream's head: vestry's own and those of the reply that are not among them.
+ * coding: for Content-Encoding, NULL: none; vary: there was a choice.
  * ret_headers: vsi_free it; borrows from the reply. OK | NO_MEMORY. */
-vestry_err vsi_stream_headers(const vestry_reply *reply, vestry_header **ret_headers, size_t *ret_count);
+vestry_err vsi_stream_headers(const vestry_reply *reply, const char *coding, bool vary, vestry_header **ret_headers,
+                              size_t *ret_count);
 
 #endif

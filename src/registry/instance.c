@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "registry/effects.h"
 #include "registry/keeper.h"
+#include "stream/coding.h"
 
 enum { DEFAULT_RETRY_AFTER_S = 2 };
 #define DEFAULT_BODY_BYTES ((size_t)1 << 20)
@@ -47,12 +48,28 @@ static vestry_err create_store(vestry *v, const vestry_options *options) {
   return vestry_store_create(options->store_types, options->store ? options->store : "lru", &store, &v->store);
 }
 
+/* The profiles that are offered, made ready: what is wrong with them shows now, and not in a request. */
+static vestry_err create_profiles(vestry *v, const vestry_options *options) {
+  vsi_codings *codings = vsi_group_codings(v->group);
+  vsi_codings_limit(codings, options->max_private_encoders_count, options->max_channel_encoders_count);
+  vestry_err error = VESTRY_OK;
+  for (size_t i = 0; i < options->profiles_count && !error; i++) {
+    vsi_coding *coding;
+    error = vsi_profile_resolve(&options->profiles[i], &v->profiles[i]);
+    if (!error && v->profiles[i].ops != &vestry_profile_identity)
+      error = vsi_coding_find(codings, &options->profiles[i], &coding);
+  }
+  v->profiles_count = options->profiles_count;
+  return error;
+}
+
 static vestry_err fill(vestry *v, const vestry_options *options) {
   v->nothing = json_object();
   vestry_err error = v->nothing ? create_runtime(v, options) : VESTRY_NO_MEMORY;
   if (!error) error = create_store(v, options);
   if (!error) error = vestry_store_driver_create(v->store, v->runtime, &v->driver);
   if (!error) error = vsi_group_create(v->runtime, &options->connection, NULL, &v->group);
+  if (!error) error = create_profiles(v, options);
   if (!error) error = vsi_effects_register(&v->names);
   if (!error) error = vsi_keeper_register(&v->names);
   return error;
@@ -79,6 +96,8 @@ vestry_err vestry_create(const vestry_options *options, vestry **ret_instance) {
   if (!options) options = &defaults;
   if (!ret_instance || (options->size && options->size < sizeof *options)) return VESTRY_INVALID;
   if (options->max_body_bytes > MAX_BODY_BYTES) return VESTRY_INVALID;
+  if (options->profiles_count > VESTRY_PROFILES_MAX || (options->profiles_count && !options->profiles))
+    return VESTRY_INVALID;
   const vestry_host *host = host_of(options);
   vestry *v = vsi_calloc(host, 1, sizeof *v);
   if (!v) return VESTRY_NO_MEMORY;
@@ -154,6 +173,8 @@ void vestry_stats_get(vestry *v, vestry_stats *ret_stats) {
       .discarded = group.discarded,
       .refused = group.refused,
       .heartbeats = group.heartbeats,
+      .written_bytes = group.written_bytes,
+      .wire_bytes = group.wire_bytes,
       .requests = atomic_load_explicit(&v->requests, memory_order_relaxed),
       .rejected = atomic_load_explicit(&v->rejected, memory_order_relaxed),
   };

@@ -20,6 +20,8 @@ struct vestry {
   vestry_scope_fn scope;
   void *scope_ctx;
   vestry_connection_hooks hooks;
+  vestry_profile profiles[VESTRY_PROFILES_MAX]; /* resolved */
+  size_t profiles_count;
   bool keep_open;
   size_t max_body_bytes;
   vestry_signals_limits signals;

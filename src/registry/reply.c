@@ -4,9 +4,11 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/field.h"
 #include "base/memory.h"
 #include "registry/instance.h"
 #include "registry/key_copy.h"
+#include "stream/coding.h"
 #include "stream/connection.h"
 
 enum { FIRST_HEADERS = 8, STATUS_MIN = 200, STATUS_MAX = 599 };
@@ -53,27 +55,6 @@ vestry_err vestry_reply_status(vestry_reply *reply, int status) {
   return VESTRY_OK;
 }
 
-/* token of RFC 9110, section 5.6.2 */
-static bool is_token(const char *text) {
-  static const char marks[] = "!#$%&'*+-.^_`|~";
-  if (!*text) return false;
-  for (; *text; text++) {
-    char c = *text;
-    bool is_alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-    if (!is_alnum && !strchr(marks, c)) return false;
-  }
-  return true;
-}
-
-/* No control character but the tab: CR and LF would begin another header, the rest is nobody's value. */
-static bool is_field_value(const char *text) {
-  for (; *text; text++) {
-    unsigned char c = (unsigned char)*text;
-    if ((c < 0x20 && c != '\t') || c == 0x7f) return false;
-  }
-  return true;
-}
-
 /* What frames the body and the connection is the adapter's to write. */
 static bool is_framing(const char *name) {
   static const char *const framing[] = {"Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive",
@@ -100,7 +81,7 @@ static vestry_err headers_reserve(vestry_reply *reply) {
 }
 
 vestry_err vestry_reply_header(vestry_reply *reply, const char *name, const char *value) {
-  if (!name || !value || !is_token(name) || !is_field_value(value) || is_framing(name)) return VESTRY_INVALID;
+  if (!name || !value || !vsi_is_token(name) || !vsi_is_field_value(value) || is_framing(name)) return VESTRY_INVALID;
   if (headers_reserve(reply)) return remember(reply, VESTRY_NO_MEMORY);
   size_t name_len = strlen(name), value_len = strlen(value);
   char *copy = vsi_alloc(reply->host, name_len + value_len + 2);
@@ -121,7 +102,7 @@ vestry_err vestry_reply_header(vestry_reply *reply, const char *name, const char
 }
 
 vestry_err vestry_reply_body(vestry_reply *reply, const char *content_type, const void *body, size_t len) {
-  if ((!body && len) || (content_type && !is_field_value(content_type))) return VESTRY_INVALID;
+  if ((!body && len) || (content_type && !vsi_is_field_value(content_type))) return VESTRY_INVALID;
   if (!content_type) content_type = "text/html; charset=utf-8";
   char *type = vsi_strdup(reply->host, content_type, strlen(content_type));
   char *copy = vsi_strdup(reply->host, len ? body : "", len);
@@ -186,6 +167,17 @@ vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_connection_opti
   vestry_connection_options resolved;
   if (!options || vsi_connection_options_resolve(options, NULL, &resolved)) return VESTRY_INVALID;
   reply->stream = *options;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_reply_profiles(vestry_reply *reply, const vestry_profile *profiles, size_t count) {
+  vestry_profile resolved[VESTRY_PROFILES_MAX];
+  if (count > VESTRY_PROFILES_MAX || (count && !profiles)) return VESTRY_INVALID;
+  for (size_t i = 0; i < count; i++)
+    if (vsi_profile_resolve(&profiles[i], &resolved[i])) return VESTRY_INVALID;
+  for (size_t i = 0; i < count; i++) reply->profiles[i] = resolved[i];
+  reply->profiles_count = count;
+  reply->has_profiles = true;
   return VESTRY_OK;
 }
 

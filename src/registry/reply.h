@@ -25,6 +25,9 @@ struct vestry_reply {
   enum { VSI_AUTO_CLOSE_UNSET, VSI_AUTO_CLOSE_OFF, VSI_AUTO_CLOSE_ON } auto_close;
   vestry_connection_hooks hooks;
   vestry_connection_options stream;
+  bool has_profiles; /* instead of the instance's */
+  vestry_profile profiles[VESTRY_PROFILES_MAX];
+  size_t profiles_count;
   json_t *effects; /* an array; NULL: none */
   bool no_memory;  /* some builder had none */
 };

@@ -10,6 +10,7 @@
 
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "base/utf8.h"
 #include "event/json.h"
 #include "registry/schema.h"
 #include "vestry/registry.h"

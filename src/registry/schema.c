@@ -6,6 +6,7 @@
 
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "base/utf8.h"
 #include "event/json.h"
 
 enum { PATH_MAX_BYTES = 255, NAMES_MAX = 16 };

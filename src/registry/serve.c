@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "registry/answer.h"
 #include "registry/context.h"
+#include "registry/encoding.h"
 
 /* One request on its way through. On the serving thread's stack, which with civetweb is small: 5 kB. */
 typedef struct serving {
@@ -14,6 +15,7 @@ typedef struct serving {
 
   vestry_connection *opened; /* the stream of this request; NULL: none */
   vsi_life *life;            /* its */
+  bool not_acceptable;       /* the client takes none of the stream's encodings */
   bool asked_to_open;        /* the adapter's open has been called: once a request */
   vestry_err refusal;        /* why there is no connection to dispatch to */
 } serving;
@@ -21,7 +23,7 @@ typedef struct serving {
 /* ------------------------------------------------------------------------------------------------ the stream ------ */
 
 /* Ask the adapter for a transport and make a connection of it. */
-static vestry_err open_connection(serving *s, const vestry_response *head) {
+static vestry_err open_connection(serving *s, const vestry_response *head, vsi_encoding *encoding) {
   const vestry_request *req = &s->request;
   const vestry_transport_ops *ops = NULL;
   void *transport = NULL;
@@ -35,7 +37,11 @@ static vestry_err open_connection(serving *s, const vestry_response *head) {
     error = vsi_connection_create(s->v->group, ops, transport, &s->reply.stream, &hooks, &s->opened);
     if (error) vsi_life_unref(s->life); /* the connection's */
   }
-  if (!error) return VESTRY_OK;
+  if (!error) {
+    vsi_connection_encode(s->opened, encoding->coder);
+    encoding->coder = NULL;
+    return VESTRY_OK;
+  }
   vsi_life_unref(s->life);
   s->life = NULL;
   ops->end(transport, false, VESTRY_CAUSE_ERROR);
@@ -47,11 +53,16 @@ static vestry_err open_stream(serving *s) {
   if (s->reply.connection) return VESTRY_CLOSED; /* what was meant for one page goes to no other */
   if (s->asked_to_open) return VESTRY_LIMIT;     /* the stream that was opened first was given up */
   if (vsi_instance_is_closing(s->v)) return VESTRY_CLOSED;
-  vestry_header *headers;
+  vsi_encoding encoding;
+  vestry_err error = vsi_encoding_choose(&s->request, &s->reply, &encoding);
+  s->not_acceptable = error == VESTRY_UNSUPPORTED;
+  if (error) return error;
+  vestry_header *headers = NULL;
   size_t headers_count;
-  if (vsi_stream_headers(&s->reply, &headers, &headers_count)) return VESTRY_NO_MEMORY;
-  vestry_err error = open_connection(s, &(vestry_response){200, headers, headers_count, NULL, 0});
+  error = vsi_stream_headers(&s->reply, encoding.coding, encoding.negotiated, &headers, &headers_count);
+  if (!error) error = open_connection(s, &(vestry_response){200, headers, headers_count, NULL, 0}, &encoding);
   vsi_free(s->v->host, headers);
+  vsi_coder_destroy(encoding.coder); /* unless the connection has it */
   return error;
 }
 
@@ -129,6 +140,7 @@ static vestry_connection *start(serving *s) {
 /* No connection for the effects. */
 static vestry_err answer_refusal(serving *s, vestry_err refusal) {
   bool is_gone = s->reply.connection && refusal == VESTRY_CLOSED;
+  if (s->not_acceptable) return vsi_answer_status(&s->request, 406, NULL);
   return is_gone ? vsi_answer_status(&s->request, 410, NULL) : vsi_answer_error(&s->request, refusal);
 }
 
@@ -196,6 +208,7 @@ vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_r
   s.opened = NULL;
   s.life = NULL;
   s.asked_to_open = false;
+  s.not_acceptable = false;
   s.refusal = VESTRY_OK;
   vsi_request_init(&s.request, v, ops, server_request);
   vsi_reply_init(&s.reply, v->host);

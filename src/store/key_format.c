@@ -1,6 +1,7 @@
 /* Encoded keys as JSON. */
 #include <string.h>
 
+#include "base/utf8.h"
 #include "store/key.h"
 
 /* Text into a buffer of fixed size. It goes on counting when the buffer is full, so that a malformed key is told from
@@ -36,22 +37,6 @@ static void add_hex(text *t, const unsigned char *bytes, size_t len) {
   for (size_t i = 0; i < len; i++) add(t, (const char[]){digits[bytes[i] >> 4], digits[bytes[i] & 15]}, 2);
 }
 
-/* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
-static bool is_utf8(const unsigned char *at, size_t len) {
-  for (const unsigned char *end = at + len; at < end;) {
-    unsigned char lead = *at++;
-    if (lead < 0x80) continue;
-    if (lead < 0xc2 || lead > 0xf4) return false;
-    size_t more = lead < 0xe0 ? 1 : lead < 0xf0 ? 2 : 3;
-    if ((size_t)(end - at) < more) return false;
-    if ((lead == 0xe0 && *at < 0xa0) || (lead == 0xed && *at > 0x9f)) return false;
-    if ((lead == 0xf0 && *at < 0x90) || (lead == 0xf4 && *at > 0x8f)) return false;
-    for (; more; more--)
-      if ((*at++ & 0xc0) != 0x80) return false;
-  }
-  return true;
-}
-
 static void add_string(text *t, const unsigned char *bytes, size_t len) {
   add_char(t, '"');
   for (size_t i = 0; i < len; i++) {
@@ -78,7 +63,7 @@ static void add_part(text *t, const vestry_key *part) {
   switch (part->type) {
   case VESTRY_KEY_INTEGER: add_integer(t, part->integer); return;
   case VESTRY_KEY_STRING:
-    if (is_utf8(part->data, part->len)) {
+    if (vsi_is_utf8(part->data, part->len)) {
       add_string(t, part->data, part->len);
       return;
     }

@@ -67,6 +67,11 @@ vestry_err vsi_connection_create(vsi_group *group, const vestry_transport_ops *o
   return VESTRY_OK;
 }
 
+void vsi_connection_encode(vestry_connection *connection, vsi_coder *coder) {
+  connection->coder = coder;
+  if (coder && !coder->encoder) connection->coding = coder->coding;
+}
+
 void vsi_connection_start(vestry_connection *connection) {
   /* release pairs with the acquire in the runner; the notify makes sure that a run sees it */
   atomic_store_explicit(&connection->started, true, memory_order_release);
@@ -135,6 +140,35 @@ static void free_chain(const vestry_host *host, vsi_delivery *delivery) {
   }
 }
 
+static void count_accepted(vestry_connection *connection, size_t count, size_t bytes) {
+  atomic_fetch_add_explicit(&connection->accepted_count, count, memory_order_relaxed);
+  atomic_fetch_add_explicit(&connection->accepted_bytes, bytes, memory_order_relaxed);
+}
+
+static vestry_err reserve(vestry_connection *connection, size_t count, size_t bytes) {
+  vestry_err error = vsi_queue_reserve(&connection->queue, (uint32_t)count, bytes, connection->max_queued_count,
+                                       connection->max_queued_bytes);
+  if (!error) count_accepted(connection, count, bytes);
+  if (error == VESTRY_FULL) atomic_fetch_add_explicit(&connection->refused_count, count, memory_order_relaxed);
+  return error;
+}
+
+vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *delivery) {
+  if (!vestry_connection_is_open(connection)) return VESTRY_CLOSED;
+  size_t len = vestry_event_bytes(delivery->event).len;
+  if (len > connection->max_queued_bytes) return VESTRY_TOO_LARGE;
+  vestry_err error = reserve(connection, 1, len);
+  if (!error) vsi_queue_put_chain(&connection->queue, delivery, delivery);
+  return error;
+}
+
+void vsi_connection_posted(vestry_connection *connection, vestry_err error) {
+  if (!error)
+    vsi_actor_notify(&connection->actor);
+  else
+    (void)vsi_connection_refused(connection, error);
+}
+
 vestry_err vestry_connection_send_all(vestry_connection *connection, vestry_event *const *events, size_t count) {
   if (!count) return VESTRY_INVALID;
   if (!vestry_connection_is_open(connection)) return VESTRY_CLOSED;
@@ -154,26 +188,20 @@ vestry_err vestry_connection_send_all(vestry_connection *connection, vestry_even
       free_chain(host, first);
       return vsi_connection_refused(connection, VESTRY_NO_MEMORY);
     }
-    atomic_init(&delivery->mail.next, NULL);
-    delivery->event = vestry_event_ref(events[i]);
+    *delivery = (vsi_delivery){.event = vestry_event_ref(events[i])};
     if (last)
       atomic_store_explicit(&last->mail.next, &delivery->mail, memory_order_relaxed);
     else
       first = delivery;
     last = delivery;
   }
-  vestry_err error = vsi_queue_reserve(&connection->queue, (uint32_t)count, bytes, connection->max_queued_count,
-                                       connection->max_queued_bytes);
-  if (error) {
+  vestry_err error = reserve(connection, count, bytes);
+  if (error)
     free_chain(host, first);
-    if (error == VESTRY_FULL) atomic_fetch_add_explicit(&connection->refused_count, count, memory_order_relaxed);
-    return vsi_connection_refused(connection, error);
-  }
-  atomic_fetch_add_explicit(&connection->accepted_count, count, memory_order_relaxed);
-  atomic_fetch_add_explicit(&connection->accepted_bytes, bytes, memory_order_relaxed);
-  vsi_queue_put_chain(&connection->queue, first, last); /* release: the runner that takes them sees the counts */
-  vsi_actor_notify(&connection->actor);
-  return VESTRY_OK;
+  else
+    vsi_queue_put_chain(&connection->queue, first, last); /* release: the runner that takes them sees the counts */
+  vsi_connection_posted(connection, error);
+  return error;
 }
 
 vestry_err vestry_connection_send(vestry_connection *connection, vestry_event *event) {
@@ -220,6 +248,7 @@ void vestry_connection_stats_get(const vestry_connection *connection, vestry_con
       .refused_count = READ(refused_count),
       .heartbeats_count = READ(heartbeats_count),
       .writes_count = READ(writes_count),
+      .wire_bytes = READ(wire_bytes),
       .opened_ns = connection->opened_ns,
       .last_write_ns = READ(last_write_ns),
       .state = vestry_connection_state_get(connection),

@@ -5,6 +5,7 @@
 #include "runtime/actor.h"
 #include "runtime/timer.h"
 #include "stream/close_list.h"
+#include "stream/coder.h"
 #include "stream/group.h"
 #include "stream/queue.h"
 
@@ -30,11 +31,16 @@ struct vestry_connection {
   vsi_group *group;
   struct vestry_connection *group_next, **group_link; /* guarded by the group's lock */
 
+  vsi_coding *coding; /* of a shared stream: constant once it was set before the start; NULL: plain or private */
+  vsi_coder
+      *coder; /* NULL: a plain stream, or one that has ended; set before the start, the runner's own from then on */
+
   /* The runner's own. */
-  vsi_delivery *taken_first, *taken_last; /* taken from the queue, not yet written whole; oldest first */
-  size_t taken_count, offset;             /* offset: bytes of the first one that are written */
+  vsi_delivery *taken_first, *taken_last; /* taken from the queue, encoded, not yet written whole; oldest first */
+  size_t taken_count, offset;             /* offset: bytes of the first one that are written, as they go out */
   bool blocked;                           /* the transport has no room; wait for writable */
-  bool broken;                            /* the transport failed: no clean end any more */
+  bool broken;                            /* the transport or the coder failed: no clean end any more */
+  bool ended;                             /* what ends an encoded stream is among the taken, or written */
   uint64_t closing_ns;                    /* when the runner first saw the cause; 0: not yet */
   uint64_t opened_ns;
   vsi_delivery heartbeat; /* goes into the taken list like an event; its event is the group's */
@@ -46,11 +52,18 @@ struct vestry_connection {
   /* Counted where it happens: by senders (fetch_add), by the runner (store), read by anybody. Relaxed: mere counts. */
   _Atomic(uint64_t) accepted_count, accepted_bytes, refused_count;
   _Atomic(uint64_t) written_count, written_bytes, discarded_count, discarded_bytes;
-  _Atomic(uint64_t) heartbeats_count, writes_count, last_write_ns;
+  _Atomic(uint64_t) heartbeats_count, writes_count, wire_bytes, last_write_ns;
 };
 
 /* After its last use of the runner's transport: for a clean end that the peer does not take, how long to wait. */
 #define VSI_LINGER_NS UINT64_C(5000000000)
+
+/* Put a delivery into the queue: its event, counted, but the runner is not told. Any thread, lock-free, calls nothing.
+ * OK: the queue has taken it | CLOSED | FULL (counted) | TOO_LARGE: it is still the caller's. In each case
+ * vsi_connection_posted must follow */
+vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *delivery);
+/* What follows a post: rouse the runner, or tell of what was refused and do what the policy says. No lock held. */
+void vsi_connection_posted(vestry_connection *connection, vestry_err error);
 
 /* The actor's class for pool and for parked transports (runner.c). */
 extern const vsi_actor_class vsi_connection_pooled, vsi_connection_parked;
@@ -75,8 +88,6 @@ vestry_runtime *vsi_group_runtime(const vsi_group *group);
 const vestry_connection_options *vsi_group_defaults(const vsi_group *group);
 const vestry_connection_hooks *vsi_group_hooks(const vsi_group *group);
 vestry_event *vsi_group_heartbeat(const vsi_group *group);
-vsi_group *vsi_group_ref(vsi_group *group);
-void vsi_group_unref(vsi_group *group);
 vestry_err vsi_group_enter(vsi_group *group, vestry_connection *connection); /* numbers it; OK | CLOSED */
 void vsi_group_leave(vsi_group *group, vestry_connection *connection);       /* counts it; after the hooks */
 

@@ -16,6 +16,7 @@ struct vsi_group {
   vestry_connection_options defaults;
   vestry_connection_hooks hooks;
   vestry_event *heartbeat;
+  vsi_codings *codings;
   _Atomic(uint32_t) refs;
   pthread_mutex_t lock;            /* see docs/locking.md: nothing is called while it is held */
   pthread_cond_t left;             /* a connection has left */
@@ -33,7 +34,9 @@ vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_opt
   vsi_group *group = vsi_calloc(host, 1, sizeof *group);
   if (!group) return VESTRY_NO_MEMORY;
   error = vestry_event_comment(host, NULL, &group->heartbeat);
+  if (!error) error = vsi_codings_create(host, &group->codings);
   if (error) {
+    vestry_event_unref(group->heartbeat);
     vsi_free(host, group);
     return error;
   }
@@ -61,6 +64,7 @@ vsi_group *vsi_group_ref(vsi_group *group) {
 void vsi_group_unref(vsi_group *group) {
   if (!group || atomic_fetch_sub_explicit(&group->refs, 1, memory_order_acq_rel) != 1) return;
   vestry_event_unref(group->heartbeat);
+  vsi_codings_destroy(group->codings);
   pthread_cond_destroy(&group->left);
   pthread_mutex_destroy(&group->lock);
   vsi_free(group->host, group);
@@ -88,6 +92,9 @@ const vestry_connection_hooks *vsi_group_hooks(const vsi_group *group) {
 vestry_event *vsi_group_heartbeat(const vsi_group *group) {
   return group->heartbeat;
 }
+vsi_codings *vsi_group_codings(const vsi_group *group) {
+  return group->codings;
+}
 
 vestry_err vsi_group_enter(vsi_group *group, vestry_connection *connection) {
   pthread_mutex_lock(&group->lock);
@@ -111,6 +118,8 @@ static void add_events_locked(vsi_group_stats *sum, const vestry_connection *con
   sum->discarded += stats.discarded_count;
   sum->refused += stats.refused_count;
   sum->heartbeats += stats.heartbeats_count;
+  sum->written_bytes += stats.written_bytes;
+  sum->wire_bytes += stats.wire_bytes;
 }
 
 void vsi_group_leave(vsi_group *group, vestry_connection *connection) {

@@ -8,11 +8,14 @@
 #include "vestry/transport.h"
 
 typedef struct vsi_group vsi_group;
+struct vsi_coder;
+struct vsi_codings;
 
 typedef struct vsi_group_stats {
   uint64_t opened, open, closed; /* opened = open + closed */
   uint64_t closed_by_cause[VESTRY_CAUSE_COUNT];
   uint64_t accepted, written, discarded, refused, heartbeats;
+  uint64_t written_bytes, wire_bytes;
 } vsi_group_stats;
 
 /* defaults: for connections created without options of their own; validated here. hooks: for all; may be NULL.
@@ -30,6 +33,11 @@ vestry_err vsi_group_wait(vsi_group *group, uint64_t timeout_ms);
  * accepted. */
 void vsi_group_destroy(vsi_group *group);
 
+/* The codings of its connections. */
+struct vsi_codings *vsi_group_codings(const vsi_group *group);
+vsi_group *vsi_group_ref(vsi_group *group);
+void vsi_group_unref(vsi_group *group);
+
 /* Of connections that have no options of their own. */
 uint64_t vsi_group_heartbeat_ms(const vsi_group *group);
 
@@ -46,6 +54,9 @@ void vsi_group_each(vsi_group *group, void (*fn)(vestry_connection *connection, 
 vestry_err vsi_connection_create(vsi_group *group, const vestry_transport_ops *ops, void *transport,
                                  const vestry_connection_options *options, const vestry_connection_hooks *hooks,
                                  vestry_connection **ret_connection);
+
+/* Have its bytes encoded; before the start. Takes the coder. */
+void vsi_connection_encode(vestry_connection *connection, struct vsi_coder *coder);
 
 /* Let it run: the head is written, then what was sent meanwhile. Once. */
 void vsi_connection_start(vestry_connection *connection);

@@ -12,8 +12,10 @@
 
 /* One event on its way to one connection. */
 typedef struct vsi_delivery {
-  vsi_mail mail; /* first: a mail is its delivery */
-  vestry_event *event;
+  vsi_mail mail;       /* first: a mail is its delivery */
+  vestry_event *event; /* a reference, unless the broadcast holds it. NULL: encoded bytes that are no event */
+  struct vsi_broadcast *broadcast; /* a reference; NULL: it was sent to this connection */
+  const struct vsi_segment *wire;  /* what is written for it (coder.h); NULL: the event's own bytes */
 } vsi_delivery;
 
 typedef struct vsi_queue {

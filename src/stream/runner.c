@@ -26,6 +26,11 @@ static void count_up(_Atomic(uint64_t) *counter, uint64_t by) {
   atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
 }
 
+static vestry_slice wire_of(const vsi_delivery *delivery) {
+  if (!delivery->wire) return vestry_event_bytes(delivery->event);
+  return (vestry_slice){delivery->wire->bytes, delivery->wire->len};
+}
+
 static void append_taken(vestry_connection *connection, vsi_delivery *delivery) {
   atomic_store_explicit(&delivery->mail.next, NULL, memory_order_relaxed); /* ours alone from here on */
   if (connection->taken_last)
@@ -36,6 +41,29 @@ static void append_taken(vestry_connection *connection, vsi_delivery *delivery) 
   connection->taken_count++;
 }
 
+/* Memory, or the coder: the stream cannot be continued. */
+static void break_off(vestry_connection *connection) {
+  connection->broken = true;
+  vestry_connection_close(connection, VESTRY_CAUSE_ERROR); /* unless it was closing already: that cause stays */
+}
+
+static void encode(vestry_connection *connection, vsi_delivery *delivery) {
+  if (!connection->coder) return;
+  if (vsi_coder_encode(connection->coder, delivery, delivery == &connection->heartbeat)) break_off(connection);
+}
+
+/* Bytes of the coder's own, which are no event. */
+static void append_coded(vestry_connection *connection, const vsi_segment *segment) {
+  vsi_delivery *delivery = vsi_calloc(vsi_group_host(connection->group), 1, sizeof *delivery);
+  if (delivery) {
+    delivery->wire = segment;
+    append_taken(connection, delivery);
+    return;
+  }
+  if (segment != connection->coder->coding->primer) vsi_segment_destroy((vsi_segment *)segment);
+  break_off(connection);
+}
+
 /* The oldest taken delivery is done with: written whole, or discarded. */
 static void drop_first(vestry_connection *connection, bool written) {
   vsi_delivery *delivery = connection->taken_first;
@@ -43,7 +71,15 @@ static void drop_first(vestry_connection *connection, bool written) {
   if (!connection->taken_first) connection->taken_last = NULL;
   connection->taken_count--;
   connection->offset = 0;
+  const vestry_host *host = vsi_group_host(connection->group);
+  if (!delivery->event) {
+    if (delivery->wire != connection->coder->coding->primer) vsi_segment_destroy((vsi_segment *)delivery->wire);
+    vsi_free(host, delivery);
+    return;
+  }
+  if (connection->coder) vsi_coder_settle(connection->coder, delivery);
   if (delivery == &connection->heartbeat) {
+    delivery->wire = NULL;
     connection->heartbeat_taken = false;
     if (written) count_up(&connection->heartbeats_count, 1);
     return;
@@ -51,22 +87,33 @@ static void drop_first(vestry_connection *connection, bool written) {
   size_t len = vestry_event_bytes(delivery->event).len;
   count_up(written ? &connection->written_count : &connection->discarded_count, 1);
   count_up(written ? &connection->written_bytes : &connection->discarded_bytes, len);
-  vestry_event_unref(delivery->event);
-  vsi_free(vsi_group_host(connection->group), delivery);
+  if (delivery->broadcast)
+    vsi_broadcast_unref(delivery->broadcast);
+  else
+    vestry_event_unref(delivery->event);
+  vsi_free(host, delivery);
   vsi_queue_settle(&connection->queue, len);
+}
+
+/* Whether the transport or the coder failed, or the cause is not a clean one: nothing more is to be written. */
+static bool is_over(const vestry_connection *connection) {
+  return connection->broken || !vestry_cause_is_clean(vestry_connection_cause(connection)); /* NONE is clean */
 }
 
 static void take_waiting(vestry_connection *connection) {
   vsi_delivery *delivery;
-  while (connection->taken_count < SLICES_A_WRITE && (delivery = vsi_queue_take(&connection->queue)))
+  while (connection->taken_count < SLICES_A_WRITE && !connection->broken &&
+         (delivery = vsi_queue_take(&connection->queue))) {
     append_taken(connection, delivery);
+    encode(connection, delivery); /* in the order in which they are written: it depends on what went before */
+  }
 }
 
 static void discard_waiting(vestry_connection *connection) {
-  for (;;) {
-    take_waiting(connection);
-    if (!connection->taken_first) return;
-    while (connection->taken_first) drop_first(connection, false);
+  while (connection->taken_first) drop_first(connection, false);
+  for (vsi_delivery *delivery; (delivery = vsi_queue_take(&connection->queue));) {
+    append_taken(connection, delivery);
+    drop_first(connection, false);
   }
 }
 
@@ -91,6 +138,8 @@ void vsi_connection_finish(vestry_connection *connection, bool clean) {
   discard_waiting(connection);
   if (vsi_timer_cancel(vsi_group_runtime(connection->group), &connection->timer)) vestry_connection_unref(connection);
   connection->ops->end(connection->transport, clean, cause);
+  vsi_coder_destroy(connection->coder); /* now, and not with the last reference: an encoder is a lot */
+  connection->coder = NULL;
   /* release pairs with vestry_connection_state_get */
   atomic_store_explicit(&connection->state, VESTRY_STATE_CLOSED, memory_order_release);
   vsi_close_list_tell(&connection->at_close, connection, cause);
@@ -143,6 +192,8 @@ static void open_stream(vestry_connection *connection) {
   atomic_store_explicit(&connection->state, VESTRY_STATE_OPEN, memory_order_release);
   atomic_store_explicit(&connection->last_write_ns, vsi_now_ns(vsi_group_host(connection->group)),
                         memory_order_relaxed);
+  if (connection->coder && vsi_coder_primer(connection->coder).len)
+    append_coded(connection, connection->coder->coding->primer);
   const vestry_connection_hooks *all = vsi_group_hooks(connection->group), *own = &connection->hooks;
   if (own->on_open) own->on_open(connection, own->ctx);
   if (all->on_open) all->on_open(connection, all->ctx);
@@ -154,13 +205,17 @@ static void write_taken(vestry_connection *connection) {
   size_t count = 0, wanted = 0;
   for (vsi_delivery *at = connection->taken_first; at && count < SLICES_A_WRITE;
        at = (vsi_delivery *)atomic_load_explicit(&at->mail.next, memory_order_relaxed)) {
-    vestry_slice slice = vestry_event_bytes(at->event);
+    vestry_slice slice = wire_of(at);
     if (!count) {
       slice.data = (const char *)slice.data + connection->offset;
       slice.len -= connection->offset;
     }
     slices[count++] = slice;
     wanted += slice.len;
+  }
+  if (!wanted) { /* nothing to write is nothing for the transport: an empty chunk ends a stream */
+    while (count--) drop_first(connection, true);
+    return;
   }
   /* Before the write: room that comes while it runs must not be forgotten. */
   atomic_store_explicit(&connection->writable, false, memory_order_relaxed);
@@ -170,6 +225,7 @@ static void write_taken(vestry_connection *connection) {
   if (!survived(connection, io)) return;
   if (io == VESTRY_IO_OK) written = wanted;
   if (written > wanted) written = wanted;
+  count_up(&connection->wire_bytes, written);
   if (written)
     atomic_store_explicit(&connection->last_write_ns, vsi_now_ns(vsi_group_host(connection->group)),
                           memory_order_relaxed);
@@ -195,15 +251,11 @@ static void keep_heartbeat(vestry_connection *connection) {
     if (!connection->taken_first && !connection->heartbeat_taken) {
       connection->heartbeat_taken = true;
       append_taken(connection, &connection->heartbeat);
+      encode(connection, &connection->heartbeat);
     }
     due = vsi_add_saturating(now, connection->heartbeat_ns);
   }
   arm(connection, due);
-}
-
-/* Nothing more is to be written: the transport failed, or the cause is not a clean one. */
-static bool is_over(const vestry_connection *connection) {
-  return connection->broken || !vestry_cause_is_clean(vestry_connection_cause(connection)); /* NONE is clean */
 }
 
 /* Write until there is nothing left, no room, or it is somebody else's turn. */
@@ -215,7 +267,7 @@ static void write_waiting(vestry_connection *connection) {
       connection->blocked = false;
     }
     take_waiting(connection);
-    if (!connection->taken_first) return;
+    if (!connection->taken_first || is_over(connection)) return;
     if (writes == WRITES_A_RUN) {
       vsi_actor_notify(&connection->actor);
       return;
@@ -223,6 +275,20 @@ static void write_waiting(vestry_connection *connection) {
     write_taken(connection);
     if (is_over(connection)) return;
   }
+}
+
+/* All events of a stream that ends cleanly are written: write what its coding ends with. */
+static void write_end(vestry_connection *connection) {
+  uint32_t count;
+  vsi_queue_load(&connection->queue, &count, NULL, NULL);
+  if (!connection->coder || connection->ended || connection->taken_first || count) return;
+  connection->ended = true;
+  vsi_segment *segment = NULL;
+  if (vsi_coder_end(connection->coder, &segment))
+    break_off(connection);
+  else
+    append_coded(connection, segment);
+  write_waiting(connection);
 }
 
 static void run(vsi_actor *actor) {
@@ -240,6 +306,7 @@ static void run(vsi_actor *actor) {
   if (vestry_connection_is_open(connection)) return;
 
   vsi_queue_shut(&connection->queue); /* who closes sets the cause first: we may be here before its shut */
+  if (!is_over(connection)) write_end(connection);
   bool clean = !is_over(connection);
   if (clean && connection->taken_first && connection->blocked) {
     uint64_t now = vsi_now_ns(vsi_group_host(connection->group));

@@ -1,12 +1,13 @@
 #!/bin/sh
-# Runs the browser tests: run.sh FOLDER COUNTER [FILE…]. FOLDER is the build's, for what npm installs.
+# Runs the browser tests: run.sh FOLDER COUNTER VESTRY_BENCH [FILE…]. FOLDER is the build's, for what npm installs.
 # DATASTAR_JS names a Datastar client to test with, instead of the stand-in.
 set -eu
 source=$(cd "$(dirname "$0")" && pwd)
 folder=$1
 COUNTER=$2
-export COUNTER
-shift 2
+BENCH=$3
+export COUNTER BENCH
+shift 3
 
 mkdir -p "$folder"
 if ! [ -d "$folder/node_modules/playwright-core" ] || ! cmp -s "$source/package-lock.json" "$folder/package-lock.json"; then

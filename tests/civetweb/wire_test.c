@@ -88,6 +88,17 @@ static void other_paths_are_left_to_the_server(void **state) {
 
 /* ---- connections, kept ------------------------------------------------------------------------------------------- */
 
+/* civetweb would read a pattern into them. */
+static void paths_are_no_patterns(void **state) {
+  (void)state;
+  server_start(&s, NULL);
+  static const char *const paths[] = {NULL, "", "a", "*", "/a*", "/a?b", "/a$", "/a|/b"};
+  for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+    assert_int_equal(vestry_civetweb_handle(s.adapter, "GET", paths[i], server_echo, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_civetweb_handle(s.adapter, "GET", "/a", server_echo, NULL), VESTRY_OK);
+  server_stop(&s);
+}
+
 static void keeps_connections_only_when_told_to(void **state) {
   (void)state;
   for (int keep = 0; keep < 2; keep++) {
@@ -369,6 +380,7 @@ int main(void) {
       cmocka_unit_test(head_is_get_without_a_body),
       cmocka_unit_test(other_methods_are_told_which_there_are),
       cmocka_unit_test(other_paths_are_left_to_the_server),
+      cmocka_unit_test(paths_are_no_patterns),
       cmocka_unit_test(keeps_connections_only_when_told_to),
       cmocka_unit_test(answers_pipelined_requests_in_order),
       cmocka_unit_test(an_aborted_stream_ends_its_connection),

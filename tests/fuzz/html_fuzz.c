@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "event/html_place.h"
-#include "event/utf8.h"
 #include "vestry/vestry.h"
 
 enum { MAX_TEXT = 4096 * 4 };

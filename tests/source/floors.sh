@@ -11,7 +11,7 @@ BEGIN {
   headers["runtime"] = "runtime"
   headers["event"] = "action event html script selector signals"
   headers["store"] = "key store"
-  headers["stream"] = "batch bus connection transport"
+  headers["stream"] = "batch bus channel connection profile transport"
   headers["registry"] = "adapter dispatch effects registry repository request"
   headers["adapter"] = "civetweb memory microhttpd"
   headers["all"] = "vestry"

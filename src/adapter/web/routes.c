@@ -3,17 +3,7 @@
 #include <string.h>
 
 #include "adapter/web/host.h"
-
-/* RFC 9110, 5.6.2. */
-static bool is_token(const char *text) {
-  static const char marks[] = "!#$%&'*+-.^_`|~";
-  if (!*text) return false;
-  for (; *text; text++) {
-    bool letter = (*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z') || (*text >= '0' && *text <= '9');
-    if (!letter && !strchr(marks, *text)) return false;
-  }
-  return true;
-}
+#include "base/field.h"
 
 static vsi_web_method *find(const vsi_web_route *route, const char *name) {
   /* acquire pairs with the release in vsi_web_routes_add */
@@ -57,7 +47,7 @@ static vestry_err find_or_make_route(vsi_web_routes *routes, void *owner, const 
 vestry_err vsi_web_routes_add(vsi_web_routes *routes, void *owner, const vestry_host *host, const char *method,
                               const char *path, vestry_handler_fn handler, void *app, vsi_web_route **ret_route,
                               bool *ret_new) {
-  if (!method || !path || !handler || !is_token(method) || *path != '/') return VESTRY_INVALID;
+  if (!method || !path || !handler || !vsi_is_token(method) || *path != '/') return VESTRY_INVALID;
   vsi_web_route *route = NULL;
   bool new = false;
   vestry_err error = find_or_make_route(routes, owner, host, path, &route, &new);

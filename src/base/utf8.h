@@ -1,6 +1,6 @@
 /* UTF-8 of others, sequence by sequence. */
-#ifndef VSI_EVENT_UTF8_H
-#define VSI_EVENT_UTF8_H
+#ifndef VSI_BASE_UTF8_H
+#define VSI_BASE_UTF8_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,6 +11,9 @@
 /* How many bytes, at least one, the sequence at `at` has; at < end. Of one that is not valid: those that a decoder
  * replaces by one U+FFFD, the "maximal subpart" (Unicode, section 3.9; WHATWG Encoding). */
 size_t vsi_utf8_next(const char *at, const char *end, bool *ret_valid);
+
+/* Whether all of it is valid; text may be NULL when len is 0. */
+bool vsi_is_utf8(const char *text, size_t len);
 
 /* The length without a sequence at the end that misses bytes: for texts that were cut. */
 size_t vsi_utf8_trim(const char *text, size_t len);

@@ -1,4 +1,4 @@
-#include "event/utf8.h"
+#include "base/utf8.h"
 
 /* Unicode, table 3-7: the lead decides how many bytes follow and where the first of them may lie; 0: no lead. */
 static size_t followers(unsigned char lead, unsigned char *ret_low, unsigned char *ret_high) {
@@ -19,6 +19,12 @@ size_t vsi_utf8_next(const char *at, const char *end, bool *ret_valid) {
   }
   *ret_valid = bytes[0] < 0x80 || (more && len == more + 1);
   return len;
+}
+
+bool vsi_is_utf8(const char *text, size_t len) {
+  bool valid = true;
+  for (size_t at = 0; valid && at < len;) at += vsi_utf8_next(text + at, text + len, &valid);
+  return valid;
 }
 
 size_t vsi_utf8_trim(const char *text, size_t len) {

@@ -1,0 +1,362 @@
+/* Publishing to many.
+ *
+ * One order for all. A publish goes through the channel's turnstile, and is inside until every member's queue has its
+ * event: so all members get all events in one order, which is also that of the epochs' encoders, and a publish that has
+ * returned is before whatever its caller does next. Inside, no lock is held while events are encoded (which calls
+ * profiles) or runners are roused (which calls transports). The lock is held only to go through the members, for CHUNK
+ * of them at a time: each is put the event into its queue, which is lock-free and calls nothing, and a reference is
+ * taken, to rouse it when the lock is given up. What is allocated for that was allocated before.
+ *
+ * Going through a list that changes. `cursor` is the member that comes next. Who leaves moves it on if it stands there;
+ * who joins is last, with a number above all that were there when the publish began, where it stops. So every member
+ * that was there and stayed is met once, and none twice.
+ *
+ * Leaving. A member is in the list until somebody takes it out under the lock: its connection's end, a leave, or the
+ * channel's; who finds `in` cleared has nothing to do. Its memory is counted: one reference for the node that the
+ * connection will call, which is dropped by the call, or by whoever took the node back before; one for each thread
+ * that is about to do so.
+ *
+ * Encoders that are needed no more. They belong to who is inside the turnstile. Whoever takes the last member of a
+ * coding out cannot wait there (it may be a runner), so it goes in only if nobody is inside; otherwise the one inside
+ * looks, before it leaves, under the lock that makes one of the two see it. */
+#include "stream/channel.h"
+
+#include <pthread.h>
+
+#include "base/memory.h"
+#include "stream/connection.h"
+#include "stream/epoch.h"
+#include "stream/members.h"
+
+enum { CHUNK = 64 };
+#define DEFAULT_EPOCH_MAX_BYTES ((uint64_t)64 << 20)
+#define MAX_EPOCH_MAX_BYTES     ((uint64_t)1 << 30)
+
+struct vestry_channel {
+  vsi_group *group; /* a reference */
+  const vestry_host *host;
+  uint64_t epoch_max_bytes;
+  _Atomic(uint32_t) refs;
+  pthread_mutex_t lock;            /* see docs/locking.md: nothing of others is called while it is held */
+  pthread_cond_t free;             /* the turnstile is */
+  bool inside;                     /* guarded by lock: the turnstile is taken */
+  vsi_members members;             /* guarded by lock */
+  vsi_member *cursor;              /* guarded by lock */
+  vestry_channel_stats stats;      /* guarded by lock; members_count is not kept here */
+  vsi_lane lanes[VSI_CODINGS_MAX]; /* by the coding's index; of who is inside, but for members_count */
+};
+
+/* One publish under way. */
+typedef struct publishing {
+  vestry_event *event;
+  vsi_broadcast *broadcast; /* NULL: nobody is aligned to anything */
+  uint64_t last_number;     /* of the members that it is for */
+  size_t left;              /* of them, at most */
+  size_t sent;
+  vestry_err error;           /* the first that a member which stays open gave */
+  vsi_delivery *spare[CHUNK]; /* allocated and not used yet */
+  size_t spares;
+  vestry_connection *roused[CHUNK]; /* references; what they said */
+  vestry_err said[CHUNK];
+} publishing;
+
+static vestry_channel *channel_ref(vestry_channel *channel) {
+  atomic_fetch_add_explicit(&channel->refs, 1, memory_order_relaxed); /* who refs holds one already */
+  return channel;
+}
+
+static void channel_unref(vestry_channel *channel) {
+  /* acq_rel: the last one sees all that the others did */
+  if (atomic_fetch_sub_explicit(&channel->refs, 1, memory_order_acq_rel) != 1) return;
+  vsi_members_finish(&channel->members);
+  pthread_cond_destroy(&channel->free);
+  pthread_mutex_destroy(&channel->lock);
+  vsi_group *group = channel->group;
+  vsi_free(channel->host, channel);
+  vsi_group_unref(group);
+}
+
+vestry_err vsi_channel_create(vsi_group *group, const vestry_channel_options *options, vestry_channel **ret_channel) {
+  static const vestry_channel_options defaults = {0};
+  if (!options) options = &defaults;
+  if (!group || !ret_channel || (options->size && options->size < sizeof *options) ||
+      options->epoch_max_bytes > MAX_EPOCH_MAX_BYTES)
+    return VESTRY_INVALID;
+  const vestry_host *host = vsi_group_host(group);
+  vestry_channel *channel = vsi_calloc(host, 1, sizeof *channel);
+  if (!channel) return VESTRY_NO_MEMORY;
+  channel->group = vsi_group_ref(group);
+  channel->host = host;
+  channel->epoch_max_bytes = options->epoch_max_bytes ? options->epoch_max_bytes : DEFAULT_EPOCH_MAX_BYTES;
+  atomic_init(&channel->refs, 1);
+  pthread_mutex_init(&channel->lock, NULL);
+  pthread_cond_init(&channel->free, NULL);
+  vsi_members_init(&channel->members, host);
+  *ret_channel = channel;
+  return VESTRY_OK;
+}
+
+/* ------------------------------------------------------------------------------------------- the turnstile -------- */
+
+static void enter(vestry_channel *channel) {
+  pthread_mutex_lock(&channel->lock);
+  while (channel->inside) pthread_cond_wait(&channel->free, &channel->lock);
+  channel->inside = true;
+  pthread_mutex_unlock(&channel->lock);
+}
+
+/* An encoder without members; NULL: there is none. */
+static vsi_lane *find_idle_locked(vestry_channel *channel) {
+  for (int i = 0; i < VSI_CODINGS_MAX; i++)
+    if (channel->lanes[i].encoder && !channel->lanes[i].members_count) return &channel->lanes[i];
+  return NULL;
+}
+
+static void leave_turnstile(vestry_channel *channel) {
+  pthread_mutex_lock(&channel->lock);
+  for (vsi_lane *idle; (idle = find_idle_locked(channel));) {
+    pthread_mutex_unlock(&channel->lock);
+    uint64_t alone = vsi_lane_end(idle);
+    pthread_mutex_lock(&channel->lock);
+    channel->stats.alone_count += alone;
+  }
+  channel->inside = false;
+  pthread_cond_signal(&channel->free);
+  pthread_mutex_unlock(&channel->lock);
+}
+
+/* ------------------------------------------------------------------------------------ joining and leaving --------- */
+
+static void member_unref(vsi_member *member) {
+  if (atomic_fetch_sub_explicit(&member->refs, 1, memory_order_acq_rel) != 1) return;
+  vestry_channel *channel = member->channel;
+  vestry_connection_unref(member->connection);
+  vsi_free(channel->host, member);
+  channel_unref(channel);
+}
+
+/* Its coding's side of the channel; NULL: it has none of its own. */
+static vsi_lane *lane_of(vestry_channel *channel, const vestry_connection *connection) {
+  return connection->coding ? &channel->lanes[connection->coding->index] : NULL;
+}
+
+/* Whether an encoder has become idle and the caller is inside the turnstile, to give it up. */
+static bool take_out_locked(vestry_channel *channel, vsi_member *member) {
+  if (channel->cursor == member) channel->cursor = member->next;
+  vsi_members_remove(&channel->members, member);
+  vsi_lane *lane = lane_of(channel, member->connection);
+  if (!lane || --lane->members_count || channel->inside) return false;
+  channel->inside = true;
+  return true;
+}
+
+static void connection_closed(vsi_close_node *node, vestry_connection *connection, vestry_cause cause) {
+  (void)connection, (void)cause;
+  vsi_member *member = (vsi_member *)node;
+  vestry_channel *channel = member->channel;
+  pthread_mutex_lock(&channel->lock);
+  bool entered = member->in && take_out_locked(channel, member);
+  pthread_mutex_unlock(&channel->lock);
+  if (entered) leave_turnstile(channel);
+  member_unref(member);
+}
+
+vestry_err vestry_channel_join(vestry_channel *channel, vestry_connection *connection) {
+  if (!channel || !connection || connection->group != channel->group) return VESTRY_INVALID;
+  vsi_member *member = vsi_calloc(channel->host, 1, sizeof *member);
+  if (!member) return VESTRY_NO_MEMORY;
+  vsi_close_node_init(&member->at_close, connection_closed);
+  atomic_init(&member->refs, 2); /* the node's, and this thread's */
+  member->channel = channel_ref(channel);
+  member->connection = vestry_connection_ref(connection);
+  pthread_mutex_lock(&channel->lock);
+  vestry_err error = vsi_members_add(&channel->members, member);
+  vsi_lane *lane = lane_of(channel, connection);
+  if (!error && lane) {
+    if (!lane->coding) lane->coding = connection->coding; /* once: who is inside reads it without the lock */
+    lane->members_count++;
+  }
+  pthread_mutex_unlock(&channel->lock);
+  if (error) {
+    member_unref(member);
+    member_unref(member);
+    return error;
+  }
+  error = vsi_connection_at_close(connection, &member->at_close);
+  pthread_mutex_lock(&channel->lock);
+  bool left = !member->in, entered = false; /* left: somebody has taken it out before the node was there */
+  if (error && !left) entered = take_out_locked(channel, member);
+  pthread_mutex_unlock(&channel->lock);
+  if (entered) leave_turnstile(channel);
+  if (error || (left && vsi_connection_cancel_at_close(connection, &member->at_close))) member_unref(member);
+  member_unref(member);
+  return error;
+}
+
+/* Take one out: that of the connection, or any; false: there is none. */
+static bool take_out(vestry_channel *channel, const vestry_connection *connection) {
+  bool entered = false;
+  pthread_mutex_lock(&channel->lock);
+  vsi_member *member = connection ? vsi_members_find(&channel->members, connection) : channel->members.first;
+  if (member) {
+    atomic_fetch_add_explicit(&member->refs, 1, memory_order_relaxed); /* the node's is not dropped under the lock */
+    entered = take_out_locked(channel, member);
+  }
+  pthread_mutex_unlock(&channel->lock);
+  if (!member) return false;
+  if (entered) leave_turnstile(channel);
+  if (vsi_connection_cancel_at_close(member->connection, &member->at_close)) member_unref(member);
+  member_unref(member);
+  return true;
+}
+
+vestry_err vestry_channel_leave(vestry_channel *channel, vestry_connection *connection) {
+  if (!channel || !connection) return VESTRY_INVALID;
+  return take_out(channel, connection) ? VESTRY_OK : VESTRY_NOT_FOUND;
+}
+
+void vestry_channel_destroy(vestry_channel *channel) {
+  if (!channel) return;
+  while (take_out(channel, NULL)) continue;
+  enter(channel); /* who takes the last member out may still be giving an encoder up */
+  leave_turnstile(channel);
+  channel_unref(channel);
+}
+
+/* ---------------------------------------------------------------------------------------------- publishing -------- */
+
+static size_t lane_members(vestry_channel *channel, const vsi_lane *lane) {
+  pthread_mutex_lock(&channel->lock);
+  size_t count = lane->members_count;
+  pthread_mutex_unlock(&channel->lock);
+  return count;
+}
+
+/* The event's bytes for those who are aligned, of each coding that members have. */
+static void encode(vestry_channel *channel, publishing *p) {
+  vsi_lane_bytes lanes[VSI_CODINGS_MAX];
+  uint32_t count = 0;
+  uint64_t epochs = 0, alone = 0;
+  for (int i = 0; i < VSI_CODINGS_MAX; i++) {
+    vsi_lane *lane = &channel->lanes[i];
+    size_t members = lane_members(channel, lane);
+    bool begun;
+    uint64_t ended_alone;
+    if (!members) continue;
+    if (vsi_lane_encode(lane, p->event, members, channel->epoch_max_bytes, &lanes[count], &begun, &ended_alone))
+      count++;
+    epochs += begun;
+    alone += ended_alone;
+  }
+  if (count && !(p->broadcast = vsi_broadcast_create(channel->host, p->event, lanes, count)))
+    for (uint32_t i = 0; i < count; i++) { /* nobody will have this event of the epochs: they end */
+      alone += vsi_lane_end(&channel->lanes[lanes[i].coding->index]);
+      vsi_lane_bytes_finish(&lanes[i]);
+    }
+  pthread_mutex_lock(&channel->lock);
+  channel->stats.epochs_count += epochs;
+  channel->stats.alone_count += alone;
+  pthread_mutex_unlock(&channel->lock);
+}
+
+static void note(publishing *p, vestry_err error) {
+  if (!p->error && error != VESTRY_CLOSED) p->error = error;
+}
+
+static void fill_spares(const vestry_channel *channel, publishing *p) {
+  while (p->spares < CHUNK && p->spares < p->left) {
+    vsi_delivery *delivery = vsi_alloc(channel->host, sizeof *delivery);
+    if (!delivery) return;
+    p->spare[p->spares++] = delivery;
+  }
+}
+
+/* Put the event into one queue. */
+static vestry_err post_locked(publishing *p, vestry_connection *connection) {
+  if (!p->spares) return VESTRY_NO_MEMORY;
+  vsi_delivery *delivery = p->spare[p->spares - 1];
+  /* Counted first: a runner may have it before the post returns. */
+  if (p->broadcast)
+    *delivery = (vsi_delivery){.event = p->event, .broadcast = vsi_broadcast_ref(p->broadcast)};
+  else
+    *delivery = (vsi_delivery){.event = vestry_event_ref(p->event)};
+  vestry_err error = vsi_connection_post(connection, delivery);
+  if (!error)
+    p->spares--;
+  else if (p->broadcast)
+    vsi_broadcast_unref(p->broadcast); /* never the last: p's own is left, and so is the caller's of the event */
+  else
+    vestry_event_unref(p->event);
+  return error;
+}
+
+/* The next members, at most CHUNK. Returns how many. */
+static size_t post_chunk(vestry_channel *channel, publishing *p) {
+  size_t count = 0;
+  pthread_mutex_lock(&channel->lock);
+  while (count < CHUNK && channel->cursor && channel->cursor->number <= p->last_number) {
+    vestry_connection *connection = channel->cursor->connection;
+    channel->cursor = channel->cursor->next;
+    vestry_err error = post_locked(p, connection);
+    channel->stats.accepted_count += !error;
+    channel->stats.refused_count += error && error != VESTRY_CLOSED;
+    p->said[count] = error;
+    p->roused[count++] = vestry_connection_ref(connection);
+  }
+  p->left -= count;
+  pthread_mutex_unlock(&channel->lock);
+  return count;
+}
+
+static void rouse_chunk(publishing *p, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    vestry_connection *connection = p->roused[i];
+    vsi_connection_posted(connection, p->said[i]);
+    if (!p->said[i])
+      p->sent++;
+    else if (vestry_connection_is_open(connection))
+      note(p, p->said[i]);
+    vestry_connection_unref(connection);
+  }
+}
+
+vestry_err vestry_channel_publish(vestry_channel *channel, vestry_event *event, size_t *ret_sent_count) {
+  if (ret_sent_count) *ret_sent_count = 0;
+  if (!channel || !event) return VESTRY_INVALID;
+  publishing p;
+  p.event = event;
+  p.broadcast = NULL;
+  p.sent = p.spares = 0;
+  p.error = VESTRY_OK;
+  enter(channel);
+  pthread_mutex_lock(&channel->lock);
+  channel->stats.published_count++;
+  channel->cursor = channel->members.first;
+  p.last_number = channel->members.last_number;
+  p.left = channel->members.count;
+  pthread_mutex_unlock(&channel->lock);
+  encode(channel, &p);
+  size_t count;
+  do {
+    fill_spares(channel, &p);
+    count = post_chunk(channel, &p);
+    rouse_chunk(&p, count);
+  } while (count);
+  leave_turnstile(channel);
+  while (p.spares) vsi_free(channel->host, p.spare[--p.spares]);
+  vsi_broadcast_unref(p.broadcast);
+  if (ret_sent_count) *ret_sent_count = p.sent;
+  return p.error;
+}
+
+void vestry_channel_stats_get(vestry_channel *channel, vestry_channel_stats *ret_stats) {
+  enter(channel);
+  pthread_mutex_lock(&channel->lock);
+  *ret_stats = channel->stats;
+  ret_stats->members_count = channel->members.count;
+  pthread_mutex_unlock(&channel->lock);
+  for (int i = 0; i < VSI_CODINGS_MAX; i++)
+    if (channel->lanes[i].epoch)
+      ret_stats->alone_count += atomic_load_explicit(&channel->lanes[i].epoch->alone, memory_order_relaxed);
+  leave_turnstile(channel);
+}

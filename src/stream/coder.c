@@ -1,0 +1,103 @@
+#include "stream/coder.h"
+
+#include "base/memory.h"
+
+/* Which bytes. A shared stream is a primer and then segments, and each segment is one of three:
+ *
+ * aligned     bytes number n of an epoch. They refer back to bytes 0 … n - 1 of it, at distances that hold only if
+ *             exactly these came last. So a stream takes them if it stands in that epoch at n; then it stands at n + 1.
+ *             Number 0 refers to nothing: any stream takes it, and by that stands in the epoch, at 1.
+ * alone       the event by a fresh encoder, or framed without one. It refers to nothing before it: any stream takes it,
+ *             and by that stands in no epoch.
+ * idle        decodes to nothing, so that distances over it stay what they are: the stream stands where it stood.
+ *
+ * The decision is made when the runner takes the event out of the queue. It writes what it took in that order, or ends
+ * the stream without another byte, so "taken" is as good as "written". What never came into the queue, because it was
+ * full, or has left it, because it was conflated, was never taken: the next event of the epoch finds the stream one
+ * behind, and goes out alone. Nobody needs to tell. */
+
+_Static_assert(sizeof(vsi_coder) + sizeof(void *) <= 64, "an idle encoded stream costs 64 bytes more than a plain one");
+
+vestry_err vsi_coder_create(vsi_coding *coding, vestry_profile_mode mode, vsi_coder **ret_coder) {
+  const vestry_host *host = vsi_codings_host(coding->all);
+  vsi_coder *coder = vsi_calloc(host, 1, sizeof *coder);
+  if (!coder) return VESTRY_NO_MEMORY;
+  coder->coding = coding;
+  if (mode == VESTRY_PROFILE_PRIVATE) {
+    vestry_err error = coding->profile.ops->create(&coding->profile, host, VESTRY_ENCODER_STREAM, &coder->encoder);
+    if (error) {
+      vsi_free(host, coder);
+      return error;
+    }
+  }
+  *ret_coder = coder;
+  return VESTRY_OK;
+}
+
+void vsi_coder_destroy(vsi_coder *coder) {
+  if (!coder) return;
+  if (coder->encoder) {
+    coder->coding->profile.ops->destroy(coder->encoder);
+    vsi_codings_unreserve(coder->coding->all, VESTRY_PROFILE_PRIVATE);
+  }
+  vsi_free(vsi_codings_host(coder->coding->all), coder);
+}
+
+vestry_slice vsi_coder_primer(const vsi_coder *coder) {
+  if (coder->encoder) return (vestry_slice){NULL, 0};
+  return (vestry_slice){coder->coding->primer->bytes, coder->coding->primer->len};
+}
+
+static void add_check(vsi_coder *coder, const vsi_segment *segment) {
+  const vestry_profile_ops *ops = coder->coding->profile.ops;
+  if (ops->combine) coder->check = ops->combine(coder->check, segment->check, segment->plain_len);
+}
+
+/* NULL: the stream is not aligned. */
+static const vsi_segment *take_aligned(vsi_coder *coder, const vsi_broadcast *broadcast) {
+  const vsi_lane_bytes *lane = broadcast ? vsi_broadcast_lane(broadcast, coder->coding) : NULL;
+  if (!lane) return NULL;
+  if (lane->sequence && (coder->epoch != lane->epoch->id || coder->sequence != lane->sequence)) {
+    atomic_fetch_add_explicit(&lane->epoch->alone, 1, memory_order_relaxed);
+    return NULL;
+  }
+  coder->epoch = lane->epoch->id;
+  coder->sequence = lane->sequence + 1;
+  return lane->aligned;
+}
+
+static vestry_err encode_shared(vsi_coder *coder, vsi_delivery *delivery) {
+  const vsi_segment *segment = take_aligned(coder, delivery->broadcast);
+  if (!segment) {
+    vestry_err error = vsi_coding_alone(coder->coding, delivery->event, &segment);
+    if (error) return error;
+    coder->epoch = 0;
+  }
+  add_check(coder, segment);
+  delivery->wire = segment;
+  return VESTRY_OK;
+}
+
+vestry_err vsi_coder_encode(vsi_coder *coder, vsi_delivery *delivery, bool is_idle) {
+  if (coder->encoder) {
+    vsi_segment *segment = NULL;
+    vestry_err error = vsi_coding_encode(coder->coding, vsi_codings_host(coder->coding->all), coder->encoder,
+                                         delivery->event, &segment);
+    delivery->wire = segment;
+    return error;
+  }
+  if (!is_idle || !coder->coding->idle) return encode_shared(coder, delivery);
+  delivery->wire = coder->coding->idle;
+  return VESTRY_OK;
+}
+
+vestry_err vsi_coder_end(vsi_coder *coder, vsi_segment **ret_segment) {
+  const vestry_profile_ops *ops = coder->coding->profile.ops;
+  vestry_sink sink;
+  vsi_sink_init(&sink, vsi_codings_host(coder->coding->all));
+  vestry_err error =
+      coder->encoder ? ops->finish(coder->encoder, &sink) : ops->end(&coder->coding->profile, coder->check, &sink);
+  if (!error) error = vsi_sink_take(&sink, ret_segment);
+  vsi_sink_finish(&sink);
+  return error;
+}

@@ -1,0 +1,38 @@
+/* A coder: what one encoded stream remembers between its writes. A plain stream has none. */
+#ifndef VSI_STREAM_CODER_H
+#define VSI_STREAM_CODER_H
+
+#include "stream/broadcast.h"
+#include "stream/queue.h"
+
+/* The runner's own, but for coding and encoder being set, which are constant. No more than 64 bytes (coder.c). */
+typedef struct vsi_coder {
+  vsi_coding *coding;
+  void *encoder;     /* a private stream's; NULL: shared */
+  uint64_t check;    /* of all that was encoded (vestry_profile_ops.combine) */
+  uint64_t epoch;    /* the stream has had every event of this one, and nothing else since it began; 0: of none */
+  uint64_t sequence; /* the one that comes next in it */
+} vsi_coder;
+
+/* mode PRIVATE: its place among the encoders was reserved, and is the coder's on success.
+ * OK | NO_MEMORY | what the profile says */
+vestry_err vsi_coder_create(vsi_coding *coding, vestry_profile_mode mode, vsi_coder **ret_coder);
+/* NULL is accepted. */
+void vsi_coder_destroy(vsi_coder *coder);
+
+/* What the stream begins with; len 0: nothing. */
+vestry_slice vsi_coder_primer(const vsi_coder *coder);
+
+/* Decide which bytes an event is written as, and set delivery->wire. They will be written next, whole and once, or the
+ * stream ends. is_idle: it is a heartbeat. OK | NO_MEMORY | what the profile says: the stream cannot go on. */
+vestry_err vsi_coder_encode(vsi_coder *coder, vsi_delivery *delivery, bool is_idle);
+
+/* What ends the stream, behind everything. ret_segment: the caller's; NULL: nothing is needed. Errors as above. */
+vestry_err vsi_coder_end(vsi_coder *coder, vsi_segment **ret_segment);
+
+/* Free what a delivery's wire owns. */
+static inline void vsi_coder_settle(const vsi_coder *coder, vsi_delivery *delivery) {
+  if (coder->encoder) vsi_segment_destroy((vsi_segment *)delivery->wire);
+}
+
+#endif

@@ -1,0 +1,164 @@
+/* gzip, spliced from raw deflate (RFC 1951, RFC 1952).
+ *
+ * Why segments need no primer here. Deflate has no state that runs from block to block but the 32 KiB of output that
+ * distances reach back into: no cache of distances, no contexts, and each block brings its own codes or says that they
+ * are the fixed ones. An encoder refers back only to what it was given itself, by distances that count from the place
+ * where it stands. So what a fresh encoder puts out can follow anything that ends at a byte's boundary; and what it
+ * puts out later can follow its own output, as long as nothing else came between. A sync flush ends each output at such
+ * a boundary, with an empty stored block. The primer is the member's header alone.
+ *
+ * The trailer wants the CRC-32 and the length of everything. A stream carries both in 64 bits; that of an event is
+ * computed once, together with the operator that appends so many bytes to any CRC (crc32_combine_gen of zlib), so that
+ * an event costs a stream one multiplication of polynomials. */
+#include <zlib.h>
+
+#include "base/memory.h"
+#include "vestry/profile.h"
+
+enum { CHUNK_BYTES = 4096, STORED_MAX_BYTES = 65535, DEFAULT_LEVEL = 6, DEFAULT_STORED_BYTES = 128 };
+enum { WINDOW_BITS_MIN = 9, WINDOW_BITS_MAX = 15, MEMORY_LEVEL_MAX = 9, MEMORY_LEVEL = 8, GZIP_WRAPPER = 16 };
+
+typedef struct gzip_encoder {
+  z_stream z;
+  const vestry_host *host;
+} gzip_encoder;
+
+static vestry_err gzip_resolve(vestry_profile *profile) {
+  if (!profile->level) profile->level = DEFAULT_LEVEL;
+  if (!profile->window_bits) profile->window_bits = WINDOW_BITS_MAX;
+  if (!profile->memory_level) profile->memory_level = MEMORY_LEVEL;
+  if (!profile->stored_bytes) profile->stored_bytes = DEFAULT_STORED_BYTES;
+  if (profile->level > Z_BEST_COMPRESSION || profile->memory_level > MEMORY_LEVEL_MAX) return VESTRY_INVALID;
+  if (profile->window_bits < WINDOW_BITS_MIN || profile->window_bits > WINDOW_BITS_MAX) return VESTRY_INVALID;
+  return VESTRY_OK;
+}
+
+static voidpf allocate(voidpf host, uInt count, uInt size) {
+  return vsi_calloc(host, count, size);
+}
+
+static void release(voidpf host, voidpf memory) {
+  vsi_free(host, memory);
+}
+
+static vestry_err gzip_create(const vestry_profile *profile, const vestry_host *host, vestry_encoder_kind kind,
+                              void **ret_encoder) {
+  gzip_encoder *encoder = vsi_calloc(host, 1, sizeof *encoder);
+  if (!encoder) return VESTRY_NO_MEMORY;
+  encoder->host = host;
+  encoder->z.zalloc = allocate;
+  encoder->z.zfree = release;
+  encoder->z.opaque = (voidpf)host;
+  int bits = (int)profile->window_bits;
+  /* negative: raw deflate; plus 16: zlib writes the header and trailer of gzip itself */
+  int made = deflateInit2(&encoder->z, (int)profile->level, Z_DEFLATED,
+                          kind == VESTRY_ENCODER_STREAM ? bits + GZIP_WRAPPER : -bits, (int)profile->memory_level,
+                          Z_DEFAULT_STRATEGY);
+  if (made != Z_OK) {
+    vsi_free(host, encoder);
+    return made == Z_MEM_ERROR ? VESTRY_NO_MEMORY : VESTRY_FAILED;
+  }
+  *ret_encoder = encoder;
+  return VESTRY_OK;
+}
+
+/* Drain what zlib has to say for this input. */
+static vestry_err run(gzip_encoder *encoder, const unsigned char *data, size_t len, int flush, vestry_sink *sink) {
+  unsigned char chunk[CHUNK_BYTES];
+  z_stream *z = &encoder->z;
+  do {
+    uInt piece = len > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uInt)len;
+    z->next_in = (Bytef *)data;
+    z->avail_in = piece;
+    data += piece;
+    len -= piece;
+    do {
+      z->next_out = chunk;
+      z->avail_out = sizeof chunk;
+      if (deflate(z, len ? Z_NO_FLUSH : flush) == Z_STREAM_ERROR) return VESTRY_FAILED;
+      vestry_err error = vestry_sink_put(sink, chunk, sizeof chunk - z->avail_out);
+      if (error) return error;
+    } while (!z->avail_out);
+  } while (len);
+  return VESTRY_OK;
+}
+
+static vestry_err gzip_encode(void *encoder, const void *data, size_t len, vestry_sink *sink) {
+  return run(encoder, data, len, Z_SYNC_FLUSH, sink);
+}
+
+static vestry_err gzip_finish(void *encoder, vestry_sink *sink) {
+  return run(encoder, (const unsigned char *)"", 0, Z_FINISH, sink);
+}
+
+static void gzip_destroy(void *ctx) {
+  gzip_encoder *encoder = ctx;
+  (void)deflateEnd(&encoder->z);
+  vsi_free(encoder->host, encoder);
+}
+
+static bool gzip_reset(void *encoder) {
+  return deflateReset(&((gzip_encoder *)encoder)->z) == Z_OK;
+}
+
+static vestry_err gzip_primer(const vestry_profile *profile, const vestry_host *host, vestry_sink *sink) {
+  /* magic, deflate, no flags, no time, nothing said of the level, system unknown */
+  static const unsigned char header[] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff};
+  (void)profile, (void)host;
+  return vestry_sink_put(sink, header, sizeof header);
+}
+
+static vestry_err gzip_idle(const vestry_profile *profile, vestry_sink *sink) {
+  static const unsigned char empty_block[] = {0, 0, 0, 0xff, 0xff};
+  (void)profile;
+  return vestry_sink_put(sink, empty_block, sizeof empty_block);
+}
+
+static vestry_err gzip_store(const vestry_profile *profile, const void *data, size_t len, vestry_sink *sink) {
+  (void)profile;
+  for (const unsigned char *at = data; len;) {
+    unsigned piece = len > STORED_MAX_BYTES ? STORED_MAX_BYTES : (unsigned)len, inverse = ~piece;
+    const unsigned char head[] = {0, piece & 0xff, piece >> 8 & 0xff, inverse & 0xff, inverse >> 8 & 0xff};
+    vestry_err error = vestry_sink_put(sink, head, sizeof head);
+    if (!error) error = vestry_sink_put(sink, at, piece);
+    if (error) return error;
+    at += piece;
+    len -= piece;
+  }
+  return VESTRY_OK;
+}
+
+/* Of an event: its CRC, and above it the operator for its length. Of a stream: its CRC, and above it its length. */
+static uint64_t gzip_check(const void *data, size_t len) {
+  uint64_t append = crc32_combine_gen((z_off_t)len);
+  return append << 32 | crc32_z(0, data, len);
+}
+
+static uint64_t gzip_combine(uint64_t stream, uint64_t event, size_t len) {
+  uint64_t crc = crc32_combine_op((uLong)(uint32_t)stream, (uLong)(uint32_t)event, (uLong)(event >> 32));
+  return (uint64_t)((uint32_t)(stream >> 32) + (uint32_t)len) << 32 | crc;
+}
+
+static vestry_err gzip_end(const vestry_profile *profile, uint64_t check, vestry_sink *sink) {
+  unsigned char trailer[10] = {3, 0}; /* an empty block by the fixed codes, the last one */
+  (void)profile;
+  for (int i = 0; i < 8; i++) trailer[2 + i] = (unsigned char)(check >> (8 * i)); /* CRC, then length: as they lie */
+  return vestry_sink_put(sink, trailer, sizeof trailer);
+}
+
+const vestry_profile_ops vestry_profile_gzip = {
+    .version = VESTRY_PROFILE_OPS_VERSION,
+    .coding = "gzip",
+    .resolve = gzip_resolve,
+    .create = gzip_create,
+    .encode = gzip_encode,
+    .finish = gzip_finish,
+    .destroy = gzip_destroy,
+    .reset = gzip_reset,
+    .primer = gzip_primer,
+    .idle = gzip_idle,
+    .store = gzip_store,
+    .check = gzip_check,
+    .combine = gzip_combine,
+    .end = gzip_end,
+};
