@@ -20,7 +20,7 @@ enum { SERVER_VESTRY, SERVER_NCHAN, SERVERS };
 static const char *const servers[SERVERS] = {"vestry", "nchan"};
 
 typedef struct load {
-  uint64_t port, streams, stalled, killed, rounds, burst, threads, pause_ms, patience_ms, idle_ms, seed, random;
+  uint64_t port, streams, stalled, killed, rounds, warm, burst, threads, pause_ms, patience_ms, idle_ms, seed, random;
   uint64_t is_keyed, is_own;
   payload payload;
   const char *encoding;
@@ -115,80 +115,87 @@ static bool publish(load *l, uint64_t n) {
   return post(l, path);
 }
 
-/* All rounds; *peak is the most memory that was seen. Returns how many events had to come. */
-static uint64_t run_rounds(load *l, uint64_t *peak_bytes) {
-  uint64_t each = l->is_keyed ? 1 : l->streams, wanted = 0;
-  for (uint64_t n = 0; n < l->rounds;) {
-    for (uint64_t until = n + l->burst; n < until && n < l->rounds; n++) {
-      if (l->killed && !kill_some(l)) return l->rounds * each;
-      if (!publish(l, n)) return l->rounds * each;
-      wanted += each;
-    }
-    if (!readers_wait(l->readers, wanted, l->patience_ms)) break;
-    if (!l->is_keyed) {
-      uint64_t bytes = 0;
-      for (size_t i = 0; i < l->pids_count; i++) bytes += bench_rss_bytes(l->pids[i]);
+static uint64_t each_round(const load *l) {
+  return l->is_keyed ? 1 : l->streams;
+}
+
+static uint64_t rss_bytes(const load *l) {
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < l->pids_count; i++) bytes += bench_rss_bytes(l->pids[i]);
+  return bytes;
+}
+
+/* Rounds from one to before another; *peak_bytes is the most memory that was seen. false: something did not come. */
+static bool run_rounds(load *l, uint64_t from, uint64_t to, uint64_t *peak_bytes) {
+  for (uint64_t n = from; n < to;) {
+    for (uint64_t until = n + l->burst; n < until && n < to; n++)
+      if ((l->killed && !kill_some(l)) || !publish(l, n)) return false;
+    if (!readers_wait(l->readers, n * each_round(l), l->patience_ms)) return false;
+    if (!l->is_keyed) { /* a round is long enough for it */
+      uint64_t bytes = rss_bytes(l);
       if (bytes > *peak_bytes) *peak_bytes = bytes;
     }
     if (l->pause_ms) sleep_ms(l->pause_ms);
   }
-  return l->rounds * each;
+  return true;
 }
 
+/* What is known when nobody is connected, when all are and nothing was sent, and around the rounds that count. */
 typedef struct outcome {
-  uint64_t wanted, kept_bytes; /* kept: what the head start of the streams brought */
+  usage empty, idle, before, after;
+  readers_counts counts_before, counts;
+  histogram latency;
   double seconds;
-  usage before, idle, after;
   uint64_t idle_rss_bytes, peak_rss_bytes;
 } outcome;
 
-static int report(load *l, const outcome *o) {
-  static histogram latency;
-  readers_counts c;
-  readers_count(l->readers, &c);
-  readers_latency(l->readers, &latency);
-  uint64_t lost = o->wanted > c.deliveries ? o->wanted - c.deliveries : 0;
-  double deliveries = c.deliveries ? (double)c.deliveries : 1, streams = (double)(l->streams + l->stalled + l->killed);
+static int report(const load *l, const outcome *o) {
+  uint64_t wanted = (l->warm + l->rounds) * each_round(l), came = o->counts.deliveries;
+  uint64_t lost = wanted > came ? wanted - came : 0, deliveries = came - o->counts_before.deliveries;
+  double each = deliveries ? (double)deliveries : 1, streams = (double)(l->streams + l->stalled + l->killed);
   printf("vestry load server=%s mode=%s encoding=%s streams=%" PRIu64 " stalled=%" PRIu64 " killed=%" PRIu64
-         " rounds=%" PRIu64 " burst=%" PRIu64 " payload_bytes=%zu threads=%" PRIu64 " seed=%" PRIu64,
+         " rounds=%" PRIu64 " warm=%" PRIu64 " burst=%" PRIu64 " payload_bytes=%zu threads=%" PRIu64 " seed=%" PRIu64,
          servers[l->server],
          l->is_keyed               ? "keyed"
          : l->payload.change_bytes ? "page"
                                    : "broadcast",
-         l->encoding ? l->encoding : "identity", l->streams, l->stalled, l->killed, l->rounds, l->burst,
+         l->encoding ? l->encoding : "identity", l->streams, l->stalled, l->killed, l->rounds, l->warm, l->burst,
          l->payload.bytes, l->threads, l->seed);
   printf(" deliveries=%" PRIu64 " lost=%" PRIu64 " disorders=%" PRIu64 " broken=%" PRIu64 " kills=%" PRIu64
          " deliveries_per_s=%.0f latency_p50_ms=%.3f p99_ms=%.3f max_ms=%.3f wire_bytes_per_delivery=%.1f",
-         c.deliveries, lost, c.disorders, c.broken, l->kills, deliveries / o->seconds,
-         histogram_percentile_ns(&latency, 0.5) / 1e6, histogram_percentile_ns(&latency, 0.99) / 1e6,
-         (double)latency.max_ns / 1e6, (double)(c.body_bytes - o->kept_bytes) / deliveries);
+         deliveries, lost, o->counts.disorders, o->counts.broken, l->kills, each / o->seconds,
+         histogram_percentile_ns(&o->latency, 0.5) / 1e6, histogram_percentile_ns(&o->latency, 0.99) / 1e6,
+         (double)o->latency.max_ns / 1e6, (double)(o->counts.body_bytes - o->counts_before.body_bytes) / each);
   if (l->pids_count)
     printf(" server_cpu_us_per_delivery=%.3f rss_per_stream_bytes=%.0f rss_growth_bytes=%" PRId64,
-           (double)(o->after.cpu_ns - o->idle.cpu_ns) / 1e3 / deliveries,
-           ((double)o->idle.memory_bytes - (double)o->before.memory_bytes) / streams,
+           (double)(o->after.cpu_ns - o->before.cpu_ns) / 1e3 / each,
+           ((double)o->idle.memory_bytes - (double)o->empty.memory_bytes) / streams,
            (int64_t)o->peak_rss_bytes - (int64_t)o->idle_rss_bytes);
-  if (l->is_own) printf(" own_per_stream_bytes=%.0f", (double)(o->idle.own_bytes - o->before.own_bytes) / streams);
+  if (l->is_own) printf(" own_per_stream_bytes=%.0f", (double)(o->idle.own_bytes - o->empty.own_bytes) / streams);
   printf("\n");
-  if (!lost && !c.disorders && !c.broken) return 0;
+  if (!lost && !o->counts.disorders && !o->counts.broken) return 0;
   fprintf(stderr, "vestry-bench: %" PRIu64 " lost, %" PRIu64 " in disorder, %" PRIu64 " streams broken\n", lost,
-          c.disorders, c.broken);
+          o->counts.disorders, o->counts.broken);
   return 1;
 }
 
 static int run(load *l) {
-  outcome o = {.before = look(l)};
+  static outcome o;
+  o.empty = look(l);
   if (!open_others(l) || !readers_open(l->readers)) return 1;
   sleep_ms(l->idle_ms);
   o.idle = look(l);
-  for (size_t i = 0; i < l->pids_count; i++) o.idle_rss_bytes += bench_rss_bytes(l->pids[i]);
-  o.peak_rss_bytes = o.idle_rss_bytes;
-  readers_counts opened;
-  readers_count(l->readers, &opened);
-  o.kept_bytes = opened.body_bytes;
+  o.idle_rss_bytes = o.peak_rss_bytes = rss_bytes(l);
+  bool goes_on = run_rounds(l, 0, l->warm, &o.peak_rss_bytes);
+  readers_count(l->readers, &o.counts_before);
+  readers_latency(l->readers, &o.latency);
+  o.before = look(l);
   uint64_t began = bench_now_ns();
-  o.wanted = run_rounds(l, &o.peak_rss_bytes);
+  if (goes_on) run_rounds(l, l->warm, l->warm + l->rounds, &o.peak_rss_bytes);
   o.seconds = (double)(bench_now_ns() - began) / 1e9;
   o.after = look(l);
+  readers_count(l->readers, &o.counts);
+  readers_latency(l->readers, &o.latency);
   return report(l, &o);
 }
 
@@ -236,6 +243,7 @@ int bench_load(int argc, char **argv) {
   const bench_option options[] = {{"--port", NULL, &l.port, 1, 65535},
                                   {"--streams", NULL, &l.streams, 1, 25000},
                                   {"--rounds", NULL, &l.rounds, 1, 1000000},
+                                  {"--warm", NULL, &l.warm, 0, 1000000},
                                   {"--burst", NULL, &l.burst, 1, 1000},
                                   {"--payload-bytes", NULL, &payload_bytes, 1, 1 << 20},
                                   {"--change-bytes", NULL, &change_bytes, 10, 1 << 18},

@@ -18,7 +18,8 @@ static const struct {
      "      [--small-bytes 100] [--level 0] [--window-bits 0]\n"
      "      a page that changes a little, to encoded streams, against a small event to plain ones"},
     {"load", bench_load,
-     "load --port P [--streams 1000] [--rounds 100] [--burst 1] [--payload-bytes 100] [--change-bytes 0] [--keyed]\n"
+     "load --port P [--streams 1000] [--rounds 100] [--warm 0] [--burst 1] [--payload-bytes 100] [--change-bytes 0] "
+     "[--keyed]\n"
      "      [--stalled 0] [--killed 0] [--encoding identity|gzip|br] [--threads 1] [--pause-ms 0] [--idle-ms 200]\n"
      "      [--patience-ms 10000] [--seed 1] [--server vestry|nchan] [--pid SERVER,…] [--own]\n"
      "      streams that check what they get: losses, order, latency; fails on a loss or a disorder"},

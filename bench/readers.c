@@ -262,5 +262,8 @@ void readers_count(const readers *all, readers_counts *ret_counts) {
 
 void readers_latency(readers *all, histogram *ret_latency) {
   memset(ret_latency, 0, sizeof *ret_latency);
-  for (size_t i = 0; i < all->options.threads; i++) histogram_merge(ret_latency, &all->threads[i].latency);
+  for (size_t i = 0; i < all->options.threads; i++) {
+    histogram_merge(ret_latency, &all->threads[i].latency);
+    memset(&all->threads[i].latency, 0, sizeof all->threads[i].latency);
+  }
 }

@@ -53,7 +53,7 @@ void readers_publish(readers *all);
 bool readers_wait(readers *all, uint64_t deliveries, uint64_t patience_ms);
 
 void readers_count(const readers *all, readers_counts *ret_counts);
-/* How long events took from sent_ns on; readers must be idle. */
+/* How long events took from sent_ns on, since it was asked last; readers must be idle. */
 void readers_latency(readers *all, histogram *ret_latency);
 
 #endif

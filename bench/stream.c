@@ -76,13 +76,16 @@ static void take_body(const char *data, size_t len, void *ctx) {
   bench_stream *stream = f->stream;
   while (len) {
     const char *end = memchr(data, '\n', len);
+    if (!stream->line_len && *data == ':') stream->in_comment = true;
     size_t part = end ? (size_t)(end - data) : len;
-    if ((!end || stream->line_len) && !keep(stream, data, part)) {
+    if (!stream->in_comment && (!end || stream->line_len) && !keep(stream, data, part)) {
       f->failed = true;
       return;
     }
     if (!end) return;
-    if (stream->line_len)
+    if (stream->in_comment)
+      stream->in_comment = false;
+    else if (stream->line_len)
       give_line(f, stream->line, stream->line_len);
     else
       give_line(f, data, part);

@@ -23,6 +23,7 @@ typedef struct bench_stream {
   bench_decoder *decoder;
   char *line; /* the beginning of a line of the body that did not come whole */
   size_t line_len, line_capacity;
+  bool in_comment;     /* the line under way is one, which nobody wants: a primer of brotli's is 64 KB */
   uint64_t body_bytes; /* that came, as they were on the wire: encoded, with chunks' sizes */
   bool ended_cleanly;  /* the final chunk came */
 } bench_stream;
