@@ -5,6 +5,7 @@ One repetition goes through all contests; the next begins each with another cont
 same neighbour and all see the machine at all times. Each run has a server of its own, which is ended by its process id.
 """
 import argparse
+import collections
 import json
 import os
 import re
@@ -16,17 +17,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import namedtuple
+import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 import machine  # noqa: E402
 
-Contest = namedtuple("Contest", "name streams rounds load contenders")
+Contest = collections.namedtuple("Contest", "name streams rounds load contenders")
 
 MICROHTTPD = ["microhttpd", "2"]
 PAGE = ["--payload-bytes", "10000", "--change-bytes", "100", "--warm", "5"]
-STALL = ["--payload-bytes", "1000", "--warm", "100"]  # by then their sockets are full
+STALL = ["--payload-bytes", "10000", "--warm", "400"]  # by then the sockets of the stalled are full
 KEYED_ROUNDS = 3000
 FEW = 1000
 DRAIN_MS = 10000
@@ -50,7 +51,7 @@ def contests(streams):
         both = [each for contest in both for each in (contest, few(contest))]
     return both + [
         Contest("page", streams, 20, PAGE, ["microhttpd-br", "microhttpd-gzip", "microhttpd"]),
-        Contest("readers", streams, 20, STALL, ["microhttpd", "microhttpd-stalled"]),
+        Contest("readers", min(FEW, streams), 100, STALL, ["microhttpd", "microhttpd-stalled"]),
         Contest("own", streams, 1, [], ["microhttpd", "microhttpd-br"]),
         Contest("drain", streams, 1, [], ["microhttpd"]),
     ]
@@ -179,14 +180,21 @@ def parse(line):
     return dict(pair.split("=", 1) for pair in line.split() if "=" in pair)
 
 
+def closed_full(port):
+    """How many streams vestry has closed because their queue was full."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/stats") as answer:
+        return {"closed_full": json.load(answer)["causes"]["full"]}
+
+
 def run(build, contest, contender, descriptors):
     with start(build, contender, contest, descriptors) as server:
         command = [os.path.join(build, "bin", "vestry-bench"), "load", "--port", str(server.port), "--pid",
                    ",".join(map(str, server.pids())), *load_options(contender, contest)]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+        closed = closed_full(server.port) if contender.startswith("microhttpd") else {}
     if done.returncode:
         sys.exit(f"{contender}: {' '.join(command)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
-    return {**parse(done.stdout), "contender": contender, "contest": contest.name, "asked_streams": contest.streams}
+    return {**parse(done.stdout), **closed, "contender": contender, "contest": contest.name, "asked_streams": contest.streams}
 
 
 def knows(build, words):
@@ -217,6 +225,12 @@ def node_version():
     return subprocess.run(["node", "--version"], stdout=subprocess.PIPE, text=True, check=False).stdout.strip()
 
 
+def repetitions_of(runs):
+    """How often each contest was run, those that were run most often."""
+    return max(collections.Counter((run["contest"], run["asked_streams"], run["contender"]) for run in runs).values(),
+               default=0)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build")
@@ -232,12 +246,13 @@ def main():
     chosen = [contest for contest in contests(streams) if args.only in (None, contest.name)]
     if not chosen:
         sys.exit(f"--only: there is no contest {args.only}")
-    earlier = {"runs": [], "repetitions": 0, "took_s": 0, "others_share": 0}
+    earlier = {"runs": [], "took_s": 0, "others_share": 0}
     if args.append and os.path.exists(args.output):
         with open(args.output, encoding="utf-8") as output:
             earlier = json.load(output)
     began, before, runs = time.time(), machine.processor_seconds(), earlier["runs"]
-    for repetition in range(earlier["repetitions"], earlier["repetitions"] + args.repetitions):
+    done_before = repetitions_of(runs)
+    for repetition in range(done_before, done_before + args.repetitions):
         for contest in chosen:
             able = [contender for contender in contest.contenders if can_run(args.build, contest, contender)]
             first = repetition % max(1, len(able))
@@ -251,7 +266,7 @@ def main():
     whole = earlier["took_s"] + took
     result = {"date": time.strftime("%Y-%m-%d", time.gmtime(began)), "took_s": round(whole),
               "others_share": (earlier["others_share"] * earlier["took_s"] + share * took) / whole,
-              "repetitions": earlier["repetitions"] + args.repetitions, "only": args.only, "streams": streams,
+              "repetitions": repetitions_of(runs), "only": args.only, "streams": streams,
               "asked_streams": args.streams, "descriptors": descriptors,
               "machine": machine.describe(["libmicrohttpd12", "libcivetweb1", "nginx", "libnginx-mod-nchan",
                                            "libbrotli1", "zlib1g"]),
