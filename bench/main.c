@@ -11,7 +11,7 @@ static const struct {
 } subcommands[] = {
     {"serve", bench_serve,
      "serve [--port 8090] [--adapter civetweb|microhttpd] [--threads 256|2] [--streams 10000] [--heartbeat-ms 15000]\n"
-     "      [--encoding identity|gzip|br] [--count-memory]\n"
+     "      [--encoding identity|gzip|br] [--queue-bytes N] [--count-memory]\n"
      "      a server to be measured: GET /sub[?key=K], POST /pub[?key=K], POST /html, GET /stats"},
     {"compress", bench_compress,
      "compress [--streams 1000] [--rounds 300] [--encoding br] [--page-bytes 10000] [--change-bytes 100]\n"

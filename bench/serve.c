@@ -139,7 +139,7 @@ const vestry_profile_ops *bench_profile(const char *encoding) {
 }
 
 int bench_serve(int argc, char **argv) {
-  uint64_t port = 8090, threads = 0, heartbeat_ms = 15000, streams = 10000, counts_memory = 0;
+  uint64_t port = 8090, threads = 0, heartbeat_ms = 15000, streams = 10000, counts_memory = 0, queue_bytes = 0;
   const char *adapter = "civetweb", *encoding = "identity";
   const bench_option options[] = {{"--port", NULL, &port, 0, 65535},
                                   {"--encoding", &encoding, NULL, 0, 0},
@@ -147,6 +147,7 @@ int bench_serve(int argc, char **argv) {
                                   {"--threads", NULL, &threads, 1, 20000},
                                   {"--streams", NULL, &streams, 1, 1000000},
                                   {"--heartbeat-ms", NULL, &heartbeat_ms, 10, 86400000},
+                                  {"--queue-bytes", NULL, &queue_bytes, 1, 1 << 30},
                                   {"--count-memory", NULL, &counts_memory, 0, 0}};
   int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
   if (status) return status;
@@ -158,7 +159,7 @@ int bench_serve(int argc, char **argv) {
   bench_server_block_signals();
   bench_raise_descriptors();
   vestry_options instance = {.store = "hash",
-                             .connection = {.heartbeat_ms = heartbeat_ms},
+                             .connection = {.heartbeat_ms = heartbeat_ms, .max_queued_bytes = queue_bytes},
                              .max_body_bytes = 8 << 20,
                              .profiles = &profile,
                              .profiles_count = profile.ops != &vestry_profile_identity};

@@ -32,7 +32,7 @@ CPU, RATE, P99, RSS, OWN, WIRE, GROWTH = ("server_cpu_us_per_delivery", "deliver
                                           "rss_per_stream_bytes", "own_per_stream_bytes", "wire_bytes_per_delivery",
                                           "rss_growth_bytes")
 FEW = 1000
-QUEUE_BYTES = 1 << 20  # what a connection may have waiting, by default: the budget
+QUEUE_BYTES = 4 << 20  # what a connection may have waiting: the budget
 DRAIN_PEAK = 1.5
 
 

@@ -31,6 +31,7 @@ STALL = ["--payload-bytes", "10000", "--warm", "400"]  # by then the sockets of 
 KEYED_ROUNDS = 3000
 FEW = 1000
 DRAIN_MS = 10000
+QUEUE_BYTES = 4 << 20  # so that the stalled stay: by default they are closed when 1 MiB waits
 START_S = 10
 
 
@@ -51,7 +52,7 @@ def contests(streams):
         both = [each for contest in both for each in (contest, few(contest))]
     return both + [
         Contest("page", streams, 20, PAGE, ["microhttpd-br", "microhttpd-gzip", "microhttpd"]),
-        Contest("readers", min(FEW, streams), 100, STALL, ["microhttpd", "microhttpd-stalled"]),
+        Contest("readers", min(FEW, streams), 300, STALL, ["microhttpd", "microhttpd-stalled"]),
         Contest("own", streams, 1, [], ["microhttpd", "microhttpd-br"]),
         Contest("drain", streams, 1, [], ["microhttpd"]),
     ]
@@ -156,7 +157,11 @@ def start(build, contender, contest, descriptors):
     for encoding in ("br", "gzip"):
         if contender.endswith("-" + encoding):
             command += ["--encoding", encoding]
-    return Server(command + (["--count-memory"] if contest.name == "own" else []))
+    if contest.name == "own":
+        command += ["--count-memory"]
+    if contest.name == "readers":
+        command += ["--queue-bytes", str(QUEUE_BYTES)]
+    return Server(command)
 
 
 def load_options(contender, contest):
