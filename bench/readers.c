@@ -117,12 +117,13 @@ static void read_stream(reading_thread *thread, reader *r, char *data) {
     thread->now_ns = bench_now_ns();
     bool had_head = r->stream.at != STREAM_HEAD;
     uint64_t body_bytes = r->stream.body_bytes;
-    if (got <= 0 || !bench_stream_feed(&r->stream, data, (size_t)got, take_line, thread)) {
+    bool ok = got > 0 && bench_stream_feed(&r->stream, data, (size_t)got, take_line, thread);
+    add(&thread->all->body_bytes, r->stream.body_bytes - body_bytes);
+    if (ok && !had_head && r->stream.at != STREAM_HEAD) add(&thread->all->opened, 1);
+    if (!ok || r->stream.at == STREAM_ENDED) {
       end_reader(thread, r);
       return;
     }
-    add(&thread->all->body_bytes, r->stream.body_bytes - body_bytes);
-    if (!had_head && r->stream.at != STREAM_HEAD) add(&thread->all->opened, 1);
   }
 }
 

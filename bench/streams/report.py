@@ -139,8 +139,8 @@ at one stream. For one event by key it is that of a request and a delivery.
 they are how long a broadcast takes.
 - bytes: on the wire for a delivery, chunks' framing included. memory: what the server's processes have grown by for \
 each idle stream, exact to a page, what processes share divided among them; kernel memory is not in it. own: what \
-vestry itself has allocated of it, as an injected allocator counts it, what malloc rounds up to included; there each \
-stream is in a store and in a channel.
+vestry itself has allocated of it, as an injected allocator counts it, what malloc rounds up to included; each stream is \
+kept under a key of its own there.
 - page: a page of 10 kB of rows, 100 of whose digits change with each event, in ten places.
 - stalled: readers that take nothing from the beginning. The kernel buffers 4 MB for each; rounds count from when it \
 is full. The latency is that of the others.

@@ -53,7 +53,7 @@ def contests(streams):
     return both + [
         Contest("page", streams, 20, PAGE, ["microhttpd-br", "microhttpd-gzip", "microhttpd"]),
         Contest("readers", min(FEW, streams), 300, STALL, ["microhttpd", "microhttpd-stalled"]),
-        Contest("own", streams, 1, [], ["microhttpd", "microhttpd-br"]),
+        Contest("own", streams, 1, ["--keyed"], ["microhttpd", "microhttpd-br"]),
         Contest("drain", streams, 1, [], ["microhttpd"]),
     ]
 
