@@ -188,12 +188,13 @@ static int run(load *l) {
   o.idle_rss_bytes = o.peak_rss_bytes = rss_bytes(l);
   bool goes_on = run_rounds(l, 0, l->warm, &o.peak_rss_bytes);
   readers_count(l->readers, &o.counts_before);
-  readers_latency(l->readers, &o.latency);
+  if (goes_on) readers_latency(l->readers, &o.latency); /* that of warming up: forgotten */
   o.before = look(l);
   uint64_t began = bench_now_ns();
   if (goes_on) run_rounds(l, l->warm, l->warm + l->rounds, &o.peak_rss_bytes);
   o.seconds = (double)(bench_now_ns() - began) / 1e9;
   o.after = look(l);
+  readers_stop(l->readers);
   readers_count(l->readers, &o.counts);
   readers_latency(l->readers, &o.latency);
   return report(l, &o);

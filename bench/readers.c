@@ -211,13 +211,19 @@ readers *readers_create(const readers_options *options) {
   return NULL;
 }
 
-void readers_destroy(readers *all) {
-  if (!all) return;
+void readers_stop(readers *all) {
   atomic_store_explicit(&all->stopping, true, memory_order_release); /* pairs with read_streams */
   for (size_t i = 0; all->threads && i < all->options.threads; i++) {
     if (all->threads[i].is_started) pthread_join(all->threads[i].thread, NULL);
-    if (all->threads[i].epoll >= 0) close(all->threads[i].epoll);
+    all->threads[i].is_started = false;
   }
+}
+
+void readers_destroy(readers *all) {
+  if (!all) return;
+  readers_stop(all);
+  for (size_t i = 0; all->threads && i < all->options.threads; i++)
+    if (all->threads[i].epoll >= 0) close(all->threads[i].epoll);
   for (size_t i = 0; all->readers && i < all->options.count; i++) bench_stream_finish(&all->readers[i].stream, true);
   for (size_t i = 0; all->rounds && i < all->slots; i++) free(all->rounds[i].line);
   free(all->rounds);

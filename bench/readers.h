@@ -52,8 +52,11 @@ void readers_publish(readers *all);
 /* Wait until so many events came in all. false: for so long none came, or a stream broke. */
 bool readers_wait(readers *all, uint64_t deliveries, uint64_t patience_ms);
 
+/* Read no more: counts and latencies stay as they are. Idempotent. */
+void readers_stop(readers *all);
+
 void readers_count(const readers *all, readers_counts *ret_counts);
-/* How long events took from sent_ns on, since it was asked last; readers must be idle. */
+/* How long events took from sent_ns on, since it was asked last; readers must be idle, or stopped. */
 void readers_latency(readers *all, histogram *ret_latency);
 
 #endif
