@@ -75,7 +75,8 @@ static bool feed_br(bench_decoder *decoder, const char *data, size_t len, bench_
     if (result == BROTLI_DECODER_RESULT_ERROR) return false;
     if (room < sizeof output) fn((const char *)output, sizeof output - room, ctx);
     if (result == BROTLI_DECODER_RESULT_SUCCESS) return !len;
-    if (result == BROTLI_DECODER_RESULT_NEEDS_MORE_INPUT) return true;
+    /* It may hold back what found no room although it asks for input. */
+    if (result == BROTLI_DECODER_RESULT_NEEDS_MORE_INPUT && !BrotliDecoderHasMoreOutput(decoder->br)) return true;
   }
 }
 

@@ -111,6 +111,30 @@ static void test_refuses_what_is_no_answer(void **state) {
   assert_null(bench_decoder_create("zstd"));
 }
 
+/* Much text that is short when encoded, and flushed but not ended, comes out whole: a primer with an event behind it. */
+static void test_decodes_all_there_is(void **state) {
+  (void)state;
+  enum { LONG = 1 << 16 };
+  static char text[LONG + 64], data[4096], seen[64];
+  memset(text, ' ', LONG);
+  text[0] = ':';
+  size_t len = LONG + (size_t)sprintf(text + LONG, "\n\ndata: 1\n\n"), room = sizeof data, at = 0;
+  BrotliEncoderState *encoder = BrotliEncoderCreateInstance(NULL, NULL, NULL);
+  assert_true(BrotliEncoderSetParameter(encoder, BROTLI_PARAM_LGWIN, 16));
+  const uint8_t *in = (const uint8_t *)text;
+  at = (size_t)sprintf(data, "%sContent-Encoding: br\r\n\r\n", head);
+  uint8_t *out = (uint8_t *)data + at;
+  room -= at;
+  while (len || BrotliEncoderHasMoreOutput(encoder))
+    assert_true(BrotliEncoderCompressStream(encoder, BROTLI_OPERATION_FLUSH, &len, &in, &room, &out, NULL));
+  BrotliEncoderDestroyInstance(encoder);
+  size_t whole = sizeof data - room;
+  for (size_t cut = 0; cut <= whole; cut++) {
+    assert_true(feed(data, whole, cut, "br", seen, NULL));
+    assert_string_equal(seen, "|data: 1||");
+  }
+}
+
 static void count_line(bench_stream *stream, const char *line, size_t len, void *ctx) {
   (void)stream, (void)line;
   *(size_t *)ctx += len;
@@ -138,6 +162,7 @@ static void test_takes_long_lines(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_follows_lines_wherever_they_are_cut), cmocka_unit_test(test_decodes_what_was_asked_for),
-      cmocka_unit_test(test_refuses_what_is_no_answer), cmocka_unit_test(test_takes_long_lines)};
+      cmocka_unit_test(test_decodes_all_there_is), cmocka_unit_test(test_refuses_what_is_no_answer),
+      cmocka_unit_test(test_takes_long_lines)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
