@@ -11,7 +11,8 @@ extern "C" {
 #endif
 
 /** X(enum, name, clean): clean ends tell the browser to stay away (the stream ends with its final chunk); the others
- *  abort the stream, which makes the browser come back. */
+ *  abort the stream, which makes the browser come back. A clean end, and DRAIN, let what was accepted before be written
+ *  first; the others discard it. */
 #define VESTRY_CAUSES(X)                                                                                               \
   X(NONE, "none", true)          /* still open; never a cause */                                                       \
   X(CLOSED, "closed", true)      /* the application closed it, or auto-close did */                                    \
@@ -25,7 +26,9 @@ extern "C" {
   X(LOST, "lost", false)         /* the client stopped acknowledging: a cut network, a machine asleep */               \
   X(STALLED, "stalled", false)   /* the client acknowledged but did not read for too long */                           \
   X(FULL, "full", false)         /* its queue was full and its policy says close */                                    \
-  X(ERROR, "error", false)       /* a failure in the server, such as memory */
+  X(ERROR, "error", false)       /* a failure in the server, such as memory */                                         \
+  X(DRAIN, "drain", false)       /* vestry_drain sent it away, with a hint when to come back */                        \
+  X(BUDGET, "budget", false)     /* all queues together were nearly full, and it held most */
 
 /** Why something ended. */
 typedef enum vestry_cause {

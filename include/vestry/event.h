@@ -181,6 +181,12 @@ VESTRY_API vestry_err vestry_event_script(const vestry_host *host, const char *s
  *  Returns  OK | INVALID (a line break in the text) | TOO_LARGE | NO_MEMORY. Threads any; does not block */
 VESTRY_API vestry_err vestry_event_comment(const vestry_host *host, const char *text, vestry_event **ret_event);
 
+/** Tell the browser how long to wait before it comes back when the stream breaks; nothing else happens in the page. It
+ *  holds for all later breaks, until another one is told (a stream that comes back can be told 1000 again).
+ *  Returns  OK | NO_MEMORY
+ *  Threads  any; does not block */
+VESTRY_API vestry_err vestry_event_retry(const vestry_host *host, uint32_t retry_ms, vestry_event **ret_event);
+
 /** Take a reference. Returns its argument. Threads any. */
 VESTRY_API vestry_event *vestry_event_ref(vestry_event *event);
 /** Drop a reference (NULL accepted), the last frees. Returns NULL. Threads any. */

@@ -57,6 +57,8 @@ typedef struct vestry_options {
   void *scope_ctx;
 
   vestry_connection_options connection; /**< for every stream; a reply can change them for its own */
+  size_t max_queued_bytes;              /**< of all streams together; 0: 1 GiB; SIZE_MAX: no bound but each stream's.
+                                             See vestry_stats.queued_bytes */
   vestry_connection_hooks hooks;        /**< for every stream */
   bool keep_open;                       /**< auto-close is off unless a reply says otherwise; see vestry_reply_keep */
   size_t max_body_bytes;                /**< of a request; 0: 1 MiB; beyond it 413 */
@@ -76,7 +78,13 @@ typedef struct vestry_stats {
   uint64_t accepted, written, discarded, refused; /**< events of all connections, as vestry_connection_stats */
   uint64_t heartbeats;
   uint64_t written_bytes, wire_bytes; /**< of events, and as they went out: see vestry_connection_stats */
-  uint64_t requests, rejected;        /**< served; of these answered 503: no room, or closing */
+  /** Waiting in all streams now, and the most there ever was: bytes of events, of one that waits in several in each,
+   *  and 64 bytes an event. Never above max_queued_bytes, and an upper bound of the memory that queues hold, encoded
+   *  forms aside (of 64 events a stream at most). From seven eighths of max_queued_bytes on, streams are closed for
+   *  BUDGET, those that hold most first, until what the others hold is below; their memory comes back when their
+   *  runners get to it. A sender that fills the last eighth faster than that gets FULL, as from a full queue. */
+  uint64_t queued_bytes, queued_peak_bytes;
+  uint64_t requests, rejected; /**< served; of these answered 503: no room, or closing */
   vestry_store_stats store;
 } vestry_stats;
 

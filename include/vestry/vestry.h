@@ -9,6 +9,7 @@
 #include "vestry/channel.h"
 #include "vestry/connection.h"
 #include "vestry/dispatch.h"
+#include "vestry/drain.h"
 #include "vestry/effects.h"
 #include "vestry/error.h"
 #include "vestry/event.h"

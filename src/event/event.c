@@ -93,3 +93,15 @@ vestry_err vestry_event_comment(const vestry_host *host, const char *text, vestr
   if (!vsi_is_one_line(text)) return VESTRY_INVALID;
   return vsi_event_build(host, comment_layout, text, ret_event);
 }
+
+static void retry_layout(vsi_writer *writer, const void *ctx) {
+  vsi_put_str(writer, "retry: ");
+  vsi_put_uint(writer, *(const uint32_t *)ctx);
+  vsi_put_str(writer, "\n\n");
+}
+
+/* A block without data dispatches no event, but its retry field counts (WHATWG HTML, section 9.2.6); so the Datastar
+ * client reads it too. */
+vestry_err vestry_event_retry(const vestry_host *host, uint32_t retry_ms, vestry_event **ret_event) {
+  return vsi_event_build(host, retry_layout, &retry_ms, ret_event);
+}

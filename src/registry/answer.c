@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "registry/instance.h"
+#include "registry/drain.h"
 
 static int status_of(vestry *v, vestry_err error) {
   switch (error) {
@@ -45,7 +45,7 @@ static vestry_err respond(const vestry_request *req, int status, const vestry_he
 vestry_err vsi_answer_status(const vestry_request *req, int status, const char *text) {
   char body[192], retry_after[16];
   snprintf(body, sizeof body, "%s\n", text ? text : words_of(status));
-  snprintf(retry_after, sizeof retry_after, "%u", (unsigned)req->v->retry_after_s);
+  snprintf(retry_after, sizeof retry_after, "%u", (unsigned)vsi_instance_retry_after_s(req->v));
   const vestry_header headers[] = {
       {"Content-Type", "text/plain; charset=utf-8"}, {"Cache-Control", "no-store"}, {"Retry-After", retry_after}};
   return respond(req, status, headers, status == 503 ? 3 : 2, body, strlen(body));

@@ -2,6 +2,7 @@
 #include "registry/instance.h"
 
 #include "base/memory.h"
+#include "registry/drain.h"
 #include "registry/effects.h"
 #include "registry/keeper.h"
 #include "stream/coding.h"
@@ -69,6 +70,7 @@ static vestry_err fill(vestry *v, const vestry_options *options) {
   if (!error) error = create_store(v, options);
   if (!error) error = vestry_store_driver_create(v->store, v->runtime, &v->driver);
   if (!error) error = vsi_group_create(v->runtime, &options->connection, NULL, &v->group);
+  if (!error) vsi_group_limit(v->group, options->max_queued_bytes);
   if (!error) error = create_profiles(v, options);
   if (!error) error = vsi_effects_register(&v->names);
   if (!error) error = vsi_keeper_register(&v->names);
@@ -77,6 +79,7 @@ static vestry_err fill(vestry *v, const vestry_options *options) {
 
 /* Takes what was made, whole or in part. */
 static void take_apart(vestry *v) {
+  vsi_drain_destroy(v);
   vestry_store_driver_destroy(v->driver);
   vestry_store_destroy(v->store);
   vsi_group_destroy(v->group);
@@ -175,6 +178,8 @@ void vestry_stats_get(vestry *v, vestry_stats *ret_stats) {
       .heartbeats = group.heartbeats,
       .written_bytes = group.written_bytes,
       .wire_bytes = group.wire_bytes,
+      .queued_bytes = group.queued_bytes,
+      .queued_peak_bytes = group.queued_peak_bytes,
       .requests = atomic_load_explicit(&v->requests, memory_order_relaxed),
       .rejected = atomic_load_explicit(&v->rejected, memory_order_relaxed),
   };

@@ -28,6 +28,7 @@ struct vestry {
   uint32_t retry_after_s;
 
   _Atomic(bool) closing;
+  _Atomic(struct vsi_drain *) drain;    /* NULL → one, once, for good (drain.c) */
   _Atomic(uint64_t) requests, rejected; /* relaxed: mere counts */
 };
 

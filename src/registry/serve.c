@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "registry/answer.h"
 #include "registry/context.h"
+#include "registry/drain.h"
 #include "registry/encoding.h"
 
 /* One request on its way through. On the serving thread's stack, which with civetweb is small: 5 kB. */
@@ -35,7 +36,8 @@ static vestry_err open_connection(serving *s, const vestry_response *head, vsi_e
   if (!error) {
     vestry_connection_hooks hooks = vsi_life_hooks(s->life);
     error = vsi_connection_create(s->v->group, ops, transport, &s->reply.stream, &hooks, &s->opened);
-    if (error) vsi_life_unref(s->life); /* the connection's */
+    if (error) vsi_life_unref(s->life);                                                 /* the connection's */
+    if (error == VESTRY_CLOSED && vsi_instance_is_draining(s->v)) error = VESTRY_LIMIT; /* it began meanwhile */
   }
   if (!error) {
     vsi_connection_encode(s->opened, encoding->coder);
@@ -53,6 +55,7 @@ static vestry_err open_stream(serving *s) {
   if (s->reply.connection) return VESTRY_CLOSED; /* what was meant for one page goes to no other */
   if (s->asked_to_open) return VESTRY_LIMIT;     /* the stream that was opened first was given up */
   if (vsi_instance_is_closing(s->v)) return VESTRY_CLOSED;
+  if (vsi_instance_is_draining(s->v)) return VESTRY_LIMIT;
   vsi_encoding encoding;
   vestry_err error = vsi_encoding_choose(&s->request, &s->reply, &encoding);
   s->not_acceptable = error == VESTRY_UNSUPPORTED;

@@ -146,8 +146,15 @@ static void count_accepted(vestry_connection *connection, size_t count, size_t b
 }
 
 static vestry_err reserve(vestry_connection *connection, size_t count, size_t bytes) {
-  vestry_err error = vsi_queue_reserve(&connection->queue, (uint32_t)count, bytes, connection->max_queued_count,
-                                       connection->max_queued_bytes);
+  vsi_budget *budget = vsi_group_budget(connection->group);
+  uint64_t cost = vsi_budget_cost(count, bytes);
+  if (cost > budget->max) return VESTRY_TOO_LARGE;
+  vestry_err error = VESTRY_FULL;
+  if (vsi_budget_take(budget, cost)) {
+    error = vsi_queue_reserve(&connection->queue, (uint32_t)count, bytes, connection->max_queued_count,
+                              connection->max_queued_bytes);
+    if (error) vsi_budget_give_back(budget, cost);
+  }
   if (!error) count_accepted(connection, count, bytes);
   if (error == VESTRY_FULL) atomic_fetch_add_explicit(&connection->refused_count, count, memory_order_relaxed);
   return error;
@@ -167,6 +174,18 @@ void vsi_connection_posted(vestry_connection *connection, vestry_err error) {
     vsi_actor_notify(&connection->actor);
   else
     (void)vsi_connection_refused(connection, error);
+  vsi_budget *budget = vsi_group_budget(connection->group);
+  if (vsi_budget_is_pressed(budget)) vsi_budget_relieve(budget, connection->group);
+}
+
+bool vsi_connection_send_off(vestry_connection *connection, uint32_t retry_ms) {
+  const vestry_host *host = vsi_group_host(connection->group);
+  vsi_delivery *delivery = vsi_calloc(host, 1, sizeof *delivery);
+  if (delivery && (vestry_event_retry(host, retry_ms, &delivery->event) || vsi_connection_post(connection, delivery)))
+    free_chain(host, delivery);
+  bool decided = vestry_connection_close(connection, VESTRY_CAUSE_DRAIN);
+  if (!decided) vsi_actor_notify(&connection->actor); /* whoever was first may have roused it before the post */
+  return decided;
 }
 
 vestry_err vestry_connection_send_all(vestry_connection *connection, vestry_event *const *events, size_t count) {

@@ -4,6 +4,7 @@
 
 #include "runtime/actor.h"
 #include "runtime/timer.h"
+#include "stream/budget.h"
 #include "stream/close_list.h"
 #include "stream/coder.h"
 #include "stream/group.h"
@@ -17,6 +18,7 @@ struct vestry_connection {
   _Atomic(uint8_t) cause;    /* vestry_cause; NONE → a cause, once */
   _Atomic(bool) started;     /* false: runs do nothing yet */
   _Atomic(bool) writable;    /* set by the adapter, taken by the runner */
+  _Atomic(bool) hurried;     /* a clean end does not wait for its peer any more */
   _Atomic(uint32_t) telling; /* senders inside an on_error hook, and whether there may be more (refusal.c) */
   vestry_full_policy full;
   uint32_t max_queued_count;
@@ -65,6 +67,15 @@ vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *deli
 /* What follows a post: rouse the runner, or tell of what was refused and do what the policy says. No lock held. */
 void vsi_connection_posted(vestry_connection *connection, vestry_err error);
 
+/* Have it come back in so many milliseconds: write what was accepted, then that hint, then abort it for DRAIN. The hint
+ * is left out when there is no memory or no room for it. Returns whether this call decided the cause. Any thread. */
+bool vsi_connection_send_off(vestry_connection *connection, uint32_t retry_ms);
+
+/* What was accepted before a close for this cause is written. */
+static inline bool vsi_cause_flushes(vestry_cause cause) {
+  return cause == VESTRY_CAUSE_DRAIN || vestry_cause_is_clean(cause);
+}
+
 /* The actor's class for pool and for parked transports (runner.c). */
 extern const vsi_actor_class vsi_connection_pooled, vsi_connection_parked;
 /* The timer's callback (runner.c). */
@@ -88,6 +99,11 @@ vestry_runtime *vsi_group_runtime(const vsi_group *group);
 const vestry_connection_options *vsi_group_defaults(const vsi_group *group);
 const vestry_connection_hooks *vsi_group_hooks(const vsi_group *group);
 vestry_event *vsi_group_heartbeat(const vsi_group *group);
+vsi_budget *vsi_group_budget(vsi_group *group);
+/* References to those that hold most in their queues, most first, at most limit, and what each holds; without those
+ * that hold nothing, and those that are about to give back all they hold: ret_going, together. */
+size_t vsi_group_largest(vsi_group *group, vestry_connection **largest, uint64_t *held, size_t limit,
+                         uint64_t *ret_going);
 vestry_err vsi_group_enter(vsi_group *group, vestry_connection *connection); /* numbers it; OK | CLOSED */
 void vsi_group_leave(vsi_group *group, vestry_connection *connection);       /* counts it; after the hooks */
 

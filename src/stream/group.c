@@ -21,8 +21,9 @@ struct vsi_group {
   pthread_mutex_t lock;            /* see docs/locking.md: nothing is called while it is held */
   pthread_cond_t left;             /* a connection has left */
   vestry_connection *first, **end; /* guarded by lock; ascending ids */
-  bool closed;                     /* guarded by lock */
+  bool closed;                     /* guarded by lock: nobody is let in */
   vsi_group_stats totals;          /* guarded by lock; events: of those that have left */
+  vsi_budget budget;
 };
 
 vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_options *defaults,
@@ -46,6 +47,7 @@ vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_opt
   if (hooks) group->hooks = *hooks;
   atomic_init(&group->refs, 1);
   group->end = &group->first;
+  vsi_budget_init(&group->budget, 0);
   pthread_condattr_t attributes;
   pthread_condattr_init(&attributes);
   pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -92,6 +94,12 @@ const vestry_connection_hooks *vsi_group_hooks(const vsi_group *group) {
 vestry_event *vsi_group_heartbeat(const vsi_group *group) {
   return group->heartbeat;
 }
+vsi_budget *vsi_group_budget(vsi_group *group) {
+  return &group->budget;
+}
+void vsi_group_limit(vsi_group *group, size_t max_queued_bytes) {
+  vsi_budget_init(&group->budget, max_queued_bytes);
+}
 vsi_codings *vsi_group_codings(const vsi_group *group) {
   return group->codings;
 }
@@ -137,11 +145,11 @@ void vsi_group_leave(vsi_group *group, vestry_connection *connection) {
   pthread_mutex_unlock(&group->lock);
 }
 
-/* References to the next connections after an id, in order. */
-static size_t next_chunk(vsi_group *group, uint64_t after_id, vestry_connection *chunk[CHUNK]) {
+/* References to the next connections after an id, in order; limit: CHUNK at most. */
+static size_t next_chunk(vsi_group *group, uint64_t after_id, size_t limit, vestry_connection *chunk[CHUNK]) {
   size_t count = 0;
   pthread_mutex_lock(&group->lock);
-  for (vestry_connection *at = group->first; at && count < CHUNK; at = at->group_next)
+  for (vestry_connection *at = group->first; at && count < limit; at = at->group_next)
     if (at->id > after_id) chunk[count++] = vestry_connection_ref(at);
   pthread_mutex_unlock(&group->lock);
   return count;
@@ -150,12 +158,51 @@ static size_t next_chunk(vsi_group *group, uint64_t after_id, vestry_connection 
 void vsi_group_each(vsi_group *group, void (*fn)(vestry_connection *connection, void *ctx), void *ctx) {
   vestry_connection *chunk[CHUNK];
   uint64_t after_id = 0;
-  for (size_t count; (count = next_chunk(group, after_id, chunk)) != 0;)
+  for (size_t count; (count = next_chunk(group, after_id, CHUNK, chunk)) != 0;)
     for (size_t i = 0; i < count; i++) {
       after_id = chunk[i]->id;
       fn(chunk[i], ctx);
       vestry_connection_unref(chunk[i]);
     }
+}
+
+static uint64_t held_by(const vestry_connection *connection) {
+  uint32_t count;
+  size_t bytes;
+  vsi_queue_load(&connection->queue, &count, &bytes, NULL);
+  return vsi_budget_cost(count, bytes);
+}
+
+static bool is_going(const vestry_connection *connection) {
+  return !vsi_cause_flushes(vestry_connection_cause(connection)) ||
+         atomic_load_explicit(&connection->hurried, memory_order_relaxed);
+}
+
+size_t vsi_group_largest(vsi_group *group, vestry_connection **largest, uint64_t *held, size_t limit,
+                         uint64_t *ret_going) {
+  size_t count = 0;
+  uint64_t going = 0;
+  pthread_mutex_lock(&group->lock);
+  for (vestry_connection *at = group->first; at; at = at->group_next) {
+    uint64_t holds = held_by(at);
+    if (is_going(at)) {
+      going += holds;
+      continue;
+    }
+    if (!holds || (count == limit && held[count - 1] >= holds)) continue;
+    if (count < limit) count++;
+    size_t place = count - 1;
+    for (; place && held[place - 1] < holds; place--) {
+      held[place] = held[place - 1];
+      largest[place] = largest[place - 1];
+    }
+    held[place] = holds;
+    largest[place] = at;
+  }
+  for (size_t i = 0; i < count; i++) vestry_connection_ref(largest[i]);
+  pthread_mutex_unlock(&group->lock);
+  *ret_going = going;
+  return count;
 }
 
 static void close_for_shutdown(vestry_connection *connection, void *ctx) {
@@ -168,6 +215,33 @@ void vsi_group_close(vsi_group *group) {
   group->closed = true;
   pthread_mutex_unlock(&group->lock);
   vsi_group_each(group, close_for_shutdown, NULL);
+}
+
+uint64_t vsi_group_refuse(vsi_group *group) {
+  pthread_mutex_lock(&group->lock);
+  group->closed = true;
+  uint64_t open = group->totals.open;
+  pthread_mutex_unlock(&group->lock);
+  return open;
+}
+
+size_t vsi_group_send_off(vsi_group *group, uint64_t *after_id, size_t limit, uint32_t (*retry_ms)(void *ctx),
+                          void *ctx, size_t *ret_sent_count) {
+  vestry_connection *chunk[CHUNK];
+  size_t met = 0, sent = 0;
+  while (met < limit) {
+    size_t wanted = limit - met < CHUNK ? limit - met : CHUNK;
+    size_t count = next_chunk(group, *after_id, wanted, chunk);
+    for (size_t i = 0; i < count; i++) {
+      *after_id = chunk[i]->id;
+      if (vestry_connection_is_open(chunk[i])) sent += vsi_connection_send_off(chunk[i], retry_ms(ctx));
+      vestry_connection_unref(chunk[i]);
+    }
+    met += count;
+    if (count < wanted) break;
+  }
+  *ret_sent_count = sent;
+  return met;
 }
 
 vestry_err vsi_group_wait(vsi_group *group, uint64_t timeout_ms) {
@@ -191,5 +265,7 @@ void vsi_group_stats_get(vsi_group *group, vsi_group_stats *ret_stats) {
   pthread_mutex_lock(&group->lock);
   *ret_stats = group->totals;
   for (const vestry_connection *at = group->first; at; at = at->group_next) add_events_locked(ret_stats, at);
+  ret_stats->queued_bytes = atomic_load_explicit(&group->budget.used, memory_order_relaxed);
+  ret_stats->queued_peak_bytes = atomic_load_explicit(&group->budget.peak, memory_order_relaxed);
   pthread_mutex_unlock(&group->lock);
 }

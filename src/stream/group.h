@@ -16,6 +16,7 @@ typedef struct vsi_group_stats {
   uint64_t closed_by_cause[VESTRY_CAUSE_COUNT];
   uint64_t accepted, written, discarded, refused, heartbeats;
   uint64_t written_bytes, wire_bytes;
+  uint64_t queued_bytes, queued_peak_bytes; /* of the budget */
 } vsi_group_stats;
 
 /* defaults: for connections created without options of their own; validated here. hooks: for all; may be NULL.
@@ -25,6 +26,18 @@ vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_opt
 
 /* Refuse new connections and close all for SHUTDOWN. Idempotent, does not block. */
 void vsi_group_close(vsi_group *group);
+
+/* Bound what all queues hold together; before the first connection. 0: the default. */
+void vsi_group_limit(vsi_group *group, size_t max_queued_bytes);
+
+/* Refuse new connections from here on. Returns how many there are: no more come. Idempotent, does not block. */
+uint64_t vsi_group_refuse(vsi_group *group);
+
+/* Send off connections in the order of their numbers, limit at most, that come after *after_id, which is moved on. Each
+ * is given the hint that retry_ms returns for it, its own. Returns how many were met: fewer than limit, there is none
+ * left. ret_sent_count: those that were not closing already. */
+size_t vsi_group_send_off(vsi_group *group, uint64_t *after_id, size_t limit, uint32_t (*retry_ms)(void *ctx),
+                          void *ctx, size_t *ret_sent_count);
 
 /* Wait until every connection has ended and its hooks have returned: OK | TIMEOUT. Steps a stepped runtime. */
 vestry_err vsi_group_wait(vsi_group *group, uint64_t timeout_ms);

@@ -92,12 +92,14 @@ static void drop_first(vestry_connection *connection, bool written) {
   else
     vestry_event_unref(delivery->event);
   vsi_free(host, delivery);
+  vsi_budget_give_back(vsi_group_budget(connection->group), vsi_budget_cost(1, len)); /* while it is still counted */
   vsi_queue_settle(&connection->queue, len);
 }
 
-/* Whether the transport or the coder failed, or the cause is not a clean one: nothing more is to be written. */
+/* Whether the transport or the coder failed, or the cause is one that discards: nothing more is to be written. */
 static bool is_over(const vestry_connection *connection) {
-  return connection->broken || !vestry_cause_is_clean(vestry_connection_cause(connection)); /* NONE is clean */
+  return connection->broken || atomic_load_explicit(&connection->hurried, memory_order_relaxed) ||
+         !vsi_cause_flushes(vestry_connection_cause(connection)); /* NONE does */
 }
 
 static void take_waiting(vestry_connection *connection) {
@@ -306,9 +308,10 @@ static void run(vsi_actor *actor) {
   if (vestry_connection_is_open(connection)) return;
 
   vsi_queue_shut(&connection->queue); /* who closes sets the cause first: we may be here before its shut */
-  if (!is_over(connection)) write_end(connection);
-  bool clean = !is_over(connection);
-  if (clean && connection->taken_first && connection->blocked) {
+  bool clean = vestry_cause_is_clean(vestry_connection_cause(connection)); /* it does not change any more */
+  if (clean && !is_over(connection)) write_end(connection);
+  bool complete = !is_over(connection);
+  if (complete && connection->taken_first && connection->blocked) {
     uint64_t now = vsi_now_ns(vsi_group_host(connection->group));
     if (!connection->closing_ns) connection->closing_ns = now;
     uint64_t due = vsi_add_saturating(connection->closing_ns, VSI_LINGER_NS);
@@ -316,15 +319,15 @@ static void run(vsi_actor *actor) {
       arm(connection, due);
       return;
     }
-    clean = false; /* the peer does not take the rest: no clean end without it */
+    complete = false; /* the peer does not take the rest: no clean end without it */
   }
-  if (!clean) discard_waiting(connection);
+  if (!complete) discard_waiting(connection);
   uint32_t count;
   vsi_queue_load(&connection->queue, &count, NULL, NULL);
   /* A sender is putting and will notify; or this run's share of writes is used up, which has notified. */
   if (count || connection->taken_first) return;
   if (!vsi_connection_hush(connection)) return; /* a hook is told of a refusal; what ends it notifies */
-  vsi_connection_finish(connection, clean);
+  vsi_connection_finish(connection, clean && complete);
 }
 
 static void hold(vsi_actor *actor) {

@@ -136,15 +136,45 @@ static void numbers(void **state) {
   }
 }
 
+/* Pinned to a version, so that a page keeps the client it was written for; and fetched in a way nobody can change. */
+static void c8_the_clients_address_is_pinned(void **state) {
+  (void)state;
+  int major, minor, patch, end = 0;
+  assert_int_equal(sscanf(VESTRY_DATASTAR_CDN_URL,
+                          "https://cdn.jsdelivr.net/gh/starfederation/datastar@v%d.%d.%d/bundles/datastar.js%n", &major,
+                          &minor, &patch, &end),
+                   3);
+  assert_int_equal(end, strlen(VESTRY_DATASTAR_CDN_URL));
+  assert_int_equal(major, 1);
+}
+
+static void f6_a_hint_when_to_come_back(void **state) {
+  (void)state;
+  static const struct {
+    uint32_t ms;
+    const char *text;
+  } rows[] = {{0, "retry: 0\n\n"}, {1000, "retry: 1000\n\n"}, {UINT32_MAX, "retry: 4294967295\n\n"}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    vestry_event *event = NULL;
+    assert_int_equal(vestry_event_retry(NULL, rows[i].ms, &event), VESTRY_OK);
+    vestry_slice bytes = vestry_event_bytes(event);
+    assert_int_equal(bytes.len, strlen(rows[i].text));
+    assert_memory_equal(bytes.data, rows[i].text, bytes.len);
+    vestry_event_unref(event);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(comments),
+      cmocka_unit_test(f6_a_hint_when_to_come_back),
       cmocka_unit_test(the_last_reference_frees),
       cmocka_unit_test(threads_share_an_event),
       cmocka_unit_test(out_of_memory_is_reported),
       cmocka_unit_test(events_are_bounded),
       cmocka_unit_test(sizes_saturate),
       cmocka_unit_test(numbers),
+      cmocka_unit_test(c8_the_clients_address_is_pinned),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -415,6 +415,36 @@ static void says_its_heartbeat(void **state) {
   world_end(&w);
 }
 
+static void f4_the_budget_is_an_option_and_shows_in_the_counters(void **state) {
+  (void)state;
+  world w;
+  wire a = {.write_io = VESTRY_IO_WOULD_BLOCK}, b = {0};
+  world_begin(&w, (vestry_options){.max_queued_bytes = 16384, .connection.heartbeat_ms = VESTRY_NEVER_MS});
+  wire_plan(&w, &a, &(plan){.key = "a", .keep = true, .auto_close = -1});
+  wire_plan(&w, &b, &(plan){.key = "b", .keep = true, .auto_close = -1});
+  char text[1001];
+  memset(text, 'x', 1000);
+  text[1000] = '\0';
+  vestry_stats stats;
+  for (int i = 0; i < 20; i++) {
+    (void)vestry_dispatch(w.v, NOWHERE, ROOM("a"), "[[s, s]]", "console-log", text);
+    assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("b"), "[[s, s]]", "console-log", text), VESTRY_OK);
+    world_settle(&w);
+    vestry_stats_get(w.v, &stats);
+    assert_true(stats.queued_bytes <= 16384 * 7 / 8);
+  }
+  assert_int_equal(a.cause, VESTRY_CAUSE_BUDGET);
+  assert_int_equal(stats.closed_by_cause[VESTRY_CAUSE_BUDGET], 1);
+  assert_int_equal(stats.store.removed_by_cause[VESTRY_CAUSE_BUDGET], 1);
+  assert_int_equal(stats.queued_bytes, 0);
+  assert_true(stats.queued_peak_bytes > 16384 / 2 && stats.queued_peak_bytes <= 16384);
+  assert_int_equal(stats.refused, 0);
+  assert_int_equal(wire_count(&b, text), 20);
+  world_end(&w);
+  wire_finish(&a);
+  wire_finish(&b);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(says_its_heartbeat),
@@ -431,6 +461,7 @@ int main(void) {
       cmocka_unit_test(timers_dispatch_with_no_request),
       cmocka_unit_test(the_end_in_three_steps),
       cmocka_unit_test(references_outlive_the_instance),
+      cmocka_unit_test(f4_the_budget_is_an_option_and_shows_in_the_counters),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,7 @@ BEGIN {
   headers["event"] = "action event html script selector signals"
   headers["store"] = "key store"
   headers["stream"] = "batch bus channel connection profile transport"
-  headers["registry"] = "adapter dispatch effects registry repository request"
+  headers["registry"] = "adapter dispatch drain effects registry repository request"
   headers["adapter"] = "civetweb memory microhttpd"
   headers["all"] = "vestry"
   for (floor in headers) {

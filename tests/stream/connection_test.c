@@ -48,6 +48,7 @@ static void a_clean_end_flushes_an_abort_discards(void **state) {
       {VESTRY_CAUSE_IDLE, false, ""},           {VESTRY_CAUSE_EXPIRED, false, ""},
       {VESTRY_CAUSE_SHUTDOWN, false, ""},       {VESTRY_CAUSE_HANGUP, false, ""},
       {VESTRY_CAUSE_LOST, false, ""},           {VESTRY_CAUSE_ERROR, false, ""},
+      {VESTRY_CAUSE_DRAIN, false, ": a\n\n"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     bench b;

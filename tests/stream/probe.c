@@ -107,6 +107,7 @@ void bench_finish(bench *b) {
   assert_int_equal(stats.open, 0);
   assert_int_equal(stats.opened, stats.open + stats.closed);
   assert_int_equal(stats.accepted, stats.written + stats.discarded);
+  assert_int_equal(stats.queued_bytes, 0);
   uint64_t causes = 0;
   for (int i = 0; i < VESTRY_CAUSE_COUNT; i++) causes += stats.closed_by_cause[i];
   assert_int_equal(causes, stats.closed);
