@@ -111,7 +111,7 @@ static void test_refuses_what_is_no_answer(void **state) {
   assert_null(bench_decoder_create("zstd"));
 }
 
-/* Much text that is short when encoded, and flushed but not ended, comes out whole: a primer with an event behind it. */
+/* Much text that is short when encoded, flushed but not ended, comes out whole: a primer and an event behind it. */
 static void test_decodes_all_there_is(void **state) {
   (void)state;
   enum { LONG = 1 << 16 };
