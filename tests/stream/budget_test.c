@@ -92,11 +92,9 @@ static void crowd_end(crowd *c) {
   assert_int_equal(stats.accepted, stats.written + stats.discarded);
   assert_int_equal(stats.queued_bytes, 0);
   assert_true(stats.queued_peak_bytes <= BUDGET);
-  for (int i = 0; i < STREAMS; i++) {
-    vestry_connection_unref(c->connections[i]);
-    probe_finish(&c->probes[i]);
-  }
-  vestry_runtime_stop(c->runtime);
+  for (int i = 0; i < STREAMS; i++) vestry_connection_unref(c->connections[i]);
+  vestry_runtime_stop(c->runtime); /* whoever ran one last has dropped it now */
+  for (int i = 0; i < STREAMS; i++) probe_finish(&c->probes[i]);
   vsi_group_destroy(c->group);
   vestry_runtime_destroy(c->runtime);
   test_host_assert_clean(&c->th);
