@@ -75,7 +75,8 @@ typedef struct vestry_options {
 typedef struct vestry_stats {
   uint64_t opened, open, closed;
   uint64_t closed_by_cause[VESTRY_CAUSE_COUNT];
-  uint64_t accepted, written, discarded, refused; /**< events of all connections, as vestry_connection_stats */
+  uint64_t accepted, written, discarded, conflated,
+      refused; /**< events of all connections, as vestry_connection_stats */
   uint64_t heartbeats;
   uint64_t written_bytes, wire_bytes; /**< of events, and as they went out: see vestry_connection_stats */
   /** Waiting in all streams now, and the most there ever was: bytes of events, of one that waits in several in each,
