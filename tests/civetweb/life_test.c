@@ -276,9 +276,9 @@ static void connections_outlive_the_adapter(void **state) {
   client c;
   vestry_connection *connection = vestry_connection_ref(server_open(&s, &c));
   server_stop_adapter(&s);
-  vestry_civetweb_stop_server(s.civetweb);
+  vestry_civetweb_stop_server(s.context);
   vestry_civetweb_destroy(s.adapter);
-  s.civetweb = NULL;
+  s.context = NULL;
   s.adapter = NULL;
   assert_int_equal(vestry_connection_patch_signals(connection, "{}", 2, NULL), VESTRY_CLOSED);
   assert_false(vestry_connection_close(connection, VESTRY_CAUSE_CLOSED));

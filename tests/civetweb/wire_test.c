@@ -7,24 +7,6 @@
 
 static server s;
 
-static void assert_serves(void) {
-  client c;
-  client_ask(&c, s.port, "GET", "/echo", NULL);
-  assert_int_equal(client_status(&c), 200);
-  client_close(&c);
-}
-
-/* Ask with these bytes; the status. Whatever it is, the server goes on. */
-static int status_of(const char *request) {
-  client c;
-  client_connect(&c, s.port, false);
-  client_send(&c, request, strlen(request));
-  int status = client_status(&c);
-  client_close(&c);
-  assert_serves();
-  return status;
-}
-
 /* ---- methods and paths ------------------------------------------------------------------------------------------- */
 
 static void head_is_get_without_a_body(void **state) {
@@ -75,14 +57,14 @@ static int own_handler(struct mg_connection *conn, void *ctx) {
 static void other_paths_are_left_to_the_server(void **state) {
   (void)state;
   server_start(&s, NULL);
-  mg_set_request_handler(s.civetweb, "/echo/**", own_handler, NULL);
-  assert_int_equal(status_of("GET /echo/below HTTP/1.1\r\nHost: a\r\n\r\n"), 299);
-  assert_int_equal(status_of("GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n"), 404);
-  assert_int_equal(status_of("GET /echo2 HTTP/1.1\r\nHost: a\r\n\r\n"), 404);
-  assert_int_equal(status_of("GET /ECHO HTTP/1.1\r\nHost: a\r\n\r\n"), 404); /* civetweb would match it */
-  assert_int_equal(status_of("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), 404);
-  assert_int_equal(status_of("GET /%65cho?%zz HTTP/1.1\r\nHost: a\r\n\r\n"), 200);
-  assert_int_equal(status_of("GET /x/../echo HTTP/1.1\r\nHost: a\r\n\r\n"), 200);
+  mg_set_request_handler(s.context, "/echo/**", own_handler, NULL);
+  assert_int_equal(server_status_of(&s, "GET /echo/below HTTP/1.1\r\nHost: a\r\n\r\n"), 299);
+  assert_int_equal(server_status_of(&s, "GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n"), 404);
+  assert_int_equal(server_status_of(&s, "GET /echo2 HTTP/1.1\r\nHost: a\r\n\r\n"), 404);
+  assert_int_equal(server_status_of(&s, "GET /ECHO HTTP/1.1\r\nHost: a\r\n\r\n"), 404); /* civetweb would match it */
+  assert_int_equal(server_status_of(&s, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"), 404);
+  assert_int_equal(server_status_of(&s, "GET /%65cho?%zz HTTP/1.1\r\nHost: a\r\n\r\n"), 200);
+  assert_int_equal(server_status_of(&s, "GET /x/../echo HTTP/1.1\r\nHost: a\r\n\r\n"), 200);
   server_stop(&s);
 }
 
@@ -261,8 +243,9 @@ static void refuses_requests_whose_end_is_not_clear(void **state) {
     client_close(&c);
   }
   /* Twice the same is the same; and 1.0 has no chunks. */
-  assert_int_equal(status_of("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx"), 200);
-  assert_int_equal(status_of("POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), 400);
+  assert_int_equal(
+      server_status_of(&s, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx"), 200);
+  assert_int_equal(server_status_of(&s, "POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), 400);
   server_stop(&s);
 }
 
@@ -281,7 +264,7 @@ static void refuses_broken_chunks(void **state) {
     client_read_all(&c);
     client_close(&c);
   }
-  assert_serves();
+  server_assert_serves(&s);
   server_stop(&s);
 }
 
@@ -308,7 +291,7 @@ static void refuses_heads_that_are_too_large(void **state) {
   client_say(&c, "\r\n");
   while (!c.ended) client_read(&c);
   client_close(&c);
-  assert_serves();
+  server_assert_serves(&s);
   server_stop(&s);
 }
 
@@ -323,7 +306,7 @@ static void refuses_a_body_by_its_length_alone(void **state) {
   client_ask(&c, s.port, "POST", "/echo", "Content-Length: 100000000000000000\r\n");
   assert_int_equal(client_status(&c), 413);
   client_close(&c);
-  assert_serves();
+  server_assert_serves(&s);
   server_stop(&s);
 }
 

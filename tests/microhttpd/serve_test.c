@@ -11,24 +11,6 @@
 
 static server s;
 
-static void assert_serves(void) {
-  client c;
-  client_ask(&c, s.port, "GET", "/echo", NULL);
-  assert_int_equal(client_status(&c), 200);
-  client_close(&c);
-}
-
-/* Ask with these bytes; the status. Whatever it is, the server goes on. */
-static int status_of(const char *request) {
-  client c;
-  client_connect(&c, s.port, false);
-  client_send(&c, request, strlen(request));
-  int status = client_status(&c);
-  client_close(&c);
-  assert_serves();
-  return status;
-}
-
 /* ---- methods and paths ------------------------------------------------------------------------------------------- */
 
 static void head_is_get_without_a_body(void **state) {
@@ -66,12 +48,12 @@ static void other_methods_and_paths_are_told(void **state) {
   client_say(&c, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
   assert_int_equal(client_status(&c), 200);
   client_close(&c);
-  assert_int_equal(status_of("GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n"), 404);
-  assert_int_equal(status_of("GET /ECHO HTTP/1.1\r\nHost: a\r\n\r\n"), 404);
-  assert_int_equal(status_of("GET /echo/ HTTP/1.1\r\nHost: a\r\n\r\n"), 404);
-  assert_int_equal(status_of("GET /%65cho?%zz HTTP/1.1\r\nHost: a\r\n\r\n"), 200);
-  assert_int_equal(status_of("GET /echo?a=%00 HTTP/1.1\r\nHost: a\r\n\r\n"), 200);
-  assert_int_equal(status_of("GET /echo%00/b HTTP/1.1\r\nHost: a\r\n\r\n"), 400); /* would be cut to /echo */
+  assert_int_equal(server_status_of(&s, "GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n"), 404);
+  assert_int_equal(server_status_of(&s, "GET /ECHO HTTP/1.1\r\nHost: a\r\n\r\n"), 404);
+  assert_int_equal(server_status_of(&s, "GET /echo/ HTTP/1.1\r\nHost: a\r\n\r\n"), 404);
+  assert_int_equal(server_status_of(&s, "GET /%65cho?%zz HTTP/1.1\r\nHost: a\r\n\r\n"), 200);
+  assert_int_equal(server_status_of(&s, "GET /echo?a=%00 HTTP/1.1\r\nHost: a\r\n\r\n"), 200);
+  assert_int_equal(server_status_of(&s, "GET /echo%00/b HTTP/1.1\r\nHost: a\r\n\r\n"), 400); /* would be cut to /echo */
   server_stop(&s);
 }
 
@@ -95,7 +77,7 @@ static void refuses_unclear_framing(void **state) {
     assert_int_equal(client_status(&c), 400);
     client_read_all(&c); /* the connection does not go on */
     client_close(&c);
-    assert_serves();
+    server_assert_serves(&s);
   }
   server_stop(&s);
 }
@@ -104,9 +86,10 @@ static void refuses_large_bodies_early(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.options.max_body_bytes = 1000});
   /* Who asks first is told before he sends; who is far beyond all bounds, too. */
-  assert_int_equal(status_of("POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1001\r\n\r\n"),
-                   413);
-  assert_int_equal(status_of("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n"), 413);
+  assert_int_equal(
+      server_status_of(&s, "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1001\r\n\r\n"),
+      413);
+  assert_int_equal(server_status_of(&s, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n"), 413);
   client c;
   client_ask(&c, s.port, "POST", "/echo", "Expect: 100-continue\r\nContent-Length: 5\r\n");
   while (c.len < 12) client_read(&c);
@@ -174,7 +157,7 @@ static void what_is_no_request_disturbs_nobody(void **state) {
       client_shut(&c);
       client_close(&c);
       client_tls_ops_used = ops;
-      assert_serves();
+      server_assert_serves(&s);
     }
     /* A head that is larger than the connection's memory. */
     char *large = malloc(20000);
@@ -187,7 +170,7 @@ static void what_is_no_request_disturbs_nobody(void **state) {
     int status = client_status(&c);
     assert_true(status == 431 || status == 413 || status == 414);
     client_close(&c);
-    assert_serves();
+    server_assert_serves(&s);
     server_stop(&s);
   }
 }
@@ -228,7 +211,7 @@ static void refuses_bad_settings(void **state) {
   }
   assert_null(adapter);
   vestry_microhttpd_destroy(NULL);
-  assert_serves();
+  server_assert_serves(&s);
   server_stop(&s);
 }
 
@@ -288,7 +271,7 @@ static void survives_want_of_memory(void **state) {
       refused++;
     client_close(&c);
     atomic_store(&s.th.fail_at, -1);
-    assert_serves();
+    server_assert_serves(&s);
   }
   print_message("%u served, %u refused, %u closed\n", served, refused, closed);
   assert_true(served && refused && closed);
