@@ -1,8 +1,6 @@
 /* Peers that go: each in its own way, and within its time. */
 #include "adapter/civetweb/watch.h"
 
-#include <stdlib.h>
-
 #include "civetweb/server.h"
 #include "support/test.h"
 #include "web/client.h"
@@ -105,20 +103,12 @@ static void wait_heartbeats(client *c, unsigned count) {
 
 static void a_reader_that_stalls_is_not_lost(void **state) {
   (void)state;
-  enum { BYTES = 32 << 20 };
   server_settings settings = {.watch_ms = 10, .lost_ms = 200};
-  settings.options.connection = (vestry_connection_options){.max_queued_bytes = BYTES + 4096, .heartbeat_ms = 100};
+  settings.options.connection =
+      (vestry_connection_options){.max_queued_bytes = STALLING_QUEUE_BYTES, .heartbeat_ms = 100};
   server_start(&s, &settings);
   client stalled, beats;
-  client_connect(&stalled, s.port, true);
-  client_say(&stalled, "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
-  assert_true(witness_wait_opened(&s.witness, 1));
-  vestry_connection *connection = witness_connection(&s.witness, 0);
-  char *html = malloc(BYTES);
-  memset(html, 'x', BYTES);
-  assert_int_equal(vestry_connection_patch_elements(connection, html, BYTES, NULL), VESTRY_OK);
-  free(html);
-  client_expect(&stalled, "elements x");
+  vestry_connection *connection = server_open_stalled(&s, &stalled);
   server_open(&s, &beats);
   wait_heartbeats(&beats, 20); /* 2 s: ten times what a lost one gets; probes are a second apart by then */
   assert_int_equal(vestry_connection_cause(connection), VESTRY_CAUSE_NONE);

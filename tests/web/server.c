@@ -1,5 +1,6 @@
 #include "web/server.h"
 
+#include <stdlib.h>
 #include <time.h>
 
 #include "support/test.h"
@@ -107,6 +108,25 @@ vestry_cause server_cause(server *s, const vestry_connection *connection) {
 
 void server_patch(vestry_connection *connection, const char *json) {
   assert_int_equal(vestry_connection_patch_signals(connection, json, strlen(json), NULL), VESTRY_OK);
+}
+
+char server_stalling_byte(size_t at) {
+  return (char)('a' + at % 23);
+}
+
+vestry_connection *server_open_stalled(server *s, client *c) {
+  unsigned index = s->witness.opened;
+  client_connect(c, s->port, true);
+  client_say(c, "GET /stream HTTP/1.1\r\nHost: a\r\nConnection: close\r\nDatastar-Request: true\r\n\r\n");
+  assert_true(witness_wait_opened(&s->witness, index + 1));
+  vestry_connection *connection = witness_connection(&s->witness, index);
+  char *html = malloc(STALLING_BYTES); /* more than the buffers of two sockets hold */
+  assert_non_null(html);
+  for (size_t i = 0; i < STALLING_BYTES; i++) html[i] = server_stalling_byte(i);
+  assert_int_equal(vestry_connection_patch_elements(connection, html, STALLING_BYTES, NULL), VESTRY_OK);
+  free(html);
+  client_expect(c, "data: elements a");
+  return connection;
 }
 
 void server_assert_serves(server *s) {
