@@ -1,4 +1,4 @@
-/* Room, stalled readers, and the end: of streams, of the adapter, of the server. */
+/* The contract of life; then room by threads, stalled readers that hold a worker, and the end of the server. */
 #include "civetweb/server.h"
 #include "support/test.h"
 #include "web/client.h"

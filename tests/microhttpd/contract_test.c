@@ -25,7 +25,7 @@ static void *start_tls(const vestry_options *options, unsigned room) {
 
 int main(void) {
   contract_seam seam = web_contract_seam("libmicrohttpd", start);
-  seam.closes_broken = true;
+  seam.closes_broken = microhttpd_seam.closes_broken;
   contract_seam with_tls = seam;
   with_tls.name = "libmicrohttpd with TLS";
   with_tls.start = start_tls;

@@ -1,4 +1,4 @@
-/* Room, stalled readers, peers that go, and the end: of streams, of the adapter. */
+/* The contract of life and of peers that go; then how libmicrohttpd sees a cut, and a destroy without a stop. */
 #include "microhttpd/server.h"
 #include "support/test.h"
 #include "web/client.h"

@@ -32,6 +32,7 @@ static void start(server *s, const web_settings *settings) {
   assert_false(settings->lost_ms && settings->stalled_ms); /* which are one here */
   server_start(s, &(server_settings){.adapter = {.max_streams = settings->room,
                                                  .address = settings->address,
+                                                 .timeout_s = settings->silent_s,
                                                  .lost_ms = settings->lost_ms + settings->stalled_ms},
                                      .tls = settings->tls,
                                      .options = settings->options});
@@ -63,5 +64,7 @@ const server_seam microhttpd_seam = {
     .has_tls = true,
     .always_keeps = true,
     .waits_for_none = true,
+    .closes_broken = true,
+    .refuses_itself = true,
     .stops_s = 5,
 };

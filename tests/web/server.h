@@ -24,6 +24,7 @@ typedef struct web_settings {
   uint64_t lost_ms;    /* as the adapter's */
   uint64_t watch_ms;   /* as the adapter's, if it has to look for peers that have gone */
   uint64_t stalled_ms; /* so long a reader may stall; 0: half a minute, or the heartbeat */
+  unsigned silent_s;   /* so long a request may be unfinished, where that is a setting; 0: half a minute */
   bool keep_alive;     /* connections outlive their request; where that is no setting, they always do */
   bool tls;            /* clients use it too; only where there is has_tls */
   vestry_options options;
@@ -42,6 +43,9 @@ typedef struct server_seam {
   bool has_tls;
   bool always_keeps;   /* connections, whatever keep_alive says */
   bool waits_for_none; /* neither clients that stall nor clients that say nothing hold a stop up */
+  bool closes_broken;  /* a request whose body breaks off is not answered: the server closes the connection */
+  bool refuses_itself; /* the server's own parser refuses first: 413 if a length is no number of its, and the head of
+                          such an answer may come twice */
   double stops_s;      /* a stop takes less, and the end of the server with it */
 } server_seam;
 
