@@ -49,8 +49,18 @@ static void counts_its_places(void **state) {
 
 /* ---- stalled readers --------------------------------------------------------------------------------------------- */
 
-/* Returns what came behind it. */
-static const char *assert_event_came_whole(const client *c) {
+/* End the stream of a stalled reader that reads again: all that was accepted comes, to the last byte. Returns what came
+ * behind the event. */
+static const char *end_and_read_on(client *c, vestry_connection *stuck, uint64_t events_count) {
+  vestry_connection_close(stuck, VESTRY_CAUSE_CLOSED);
+  client_read_all(c);
+  assert_true(c->complete);
+  assert_int_equal(server_cause(&s, stuck), VESTRY_CAUSE_CLOSED);
+  vestry_connection_stats stats;
+  vestry_connection_stats_get(stuck, &stats);
+  assert_int_equal(stats.accepted_count, events_count);
+  assert_int_equal(stats.written_count, events_count);
+  assert_int_equal(stats.written_bytes, c->body_len);
   const char *at = strstr(c->body, "data: elements ") + strlen("data: elements ");
   for (size_t i = 0; i < STALLING_BYTES; i++)
     if (at[i] != server_stalling_byte(i)) fail_msg("byte %zu is wrong", i);
@@ -70,18 +80,8 @@ static void delays_nobody(bool tls) {
     client_expect(&well, json);
   }
   assert_int_equal(vestry_connection_cause(stuck), VESTRY_CAUSE_NONE);
-  /* When it reads again, all comes, to the last byte. */
   while (stalled.len < STALLING_BYTES) client_read(&stalled);
-  vestry_connection_close(stuck, VESTRY_CAUSE_CLOSED);
-  client_read_all(&stalled);
-  assert_true(stalled.complete);
-  assert_int_equal(server_cause(&s, stuck), VESTRY_CAUSE_CLOSED);
-  vestry_connection_stats stats;
-  vestry_connection_stats_get(stuck, &stats);
-  assert_int_equal(stats.accepted_count, 101);
-  assert_int_equal(stats.written_count, 101);
-  assert_int_equal(stats.written_bytes, stalled.body_len);
-  assert_non_null(strstr(assert_event_came_whole(&stalled), "{\"n\":99}\n\n"));
+  assert_non_null(strstr(end_and_read_on(&stalled, stuck, 101), "{\"n\":99}\n\n"));
   client_close(&stalled);
   client_close(&well);
   server_stop(&s);
@@ -99,15 +99,7 @@ static void an_event_that_stalls_is_finished_before_the_end(void **state) {
   start(&settings);
   client stalled;
   vestry_connection *stuck = server_open_stalled(&s, &stalled);
-  vestry_connection_close(stuck, VESTRY_CAUSE_CLOSED);
-  client_read_all(&stalled);
-  assert_true(stalled.complete);
-  assert_int_equal(server_cause(&s, stuck), VESTRY_CAUSE_CLOSED);
-  vestry_connection_stats stats;
-  vestry_connection_stats_get(stuck, &stats);
-  assert_int_equal(stats.written_count, stats.accepted_count);
-  assert_int_equal(stats.written_bytes, stalled.body_len);
-  assert_event_came_whole(&stalled);
+  end_and_read_on(&stalled, stuck, 1);
   client_close(&stalled);
   server_stop(&s);
 }
