@@ -24,8 +24,6 @@ struct vsi_conflation {
   vsi_delivery *slots[SLOTS];
 };
 
-_Static_assert(sizeof(vsi_delivery) + sizeof(size_t) <= 64, "the budget counts 64 bytes for a delivery");
-
 vestry_err vsi_conflation_create(const vestry_host *host, vsi_conflation **ret_conflation) {
   vsi_conflation *conflation = vsi_calloc(host, 1, sizeof *conflation);
   if (!conflation) return VESTRY_NO_MEMORY;
