@@ -1,4 +1,5 @@
 /* Room, stalled readers, peers that go, and the end: of streams, of the adapter. */
+#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -29,6 +30,50 @@ static vestry_connection *open_stalled(client *c) {
 
 static server_settings with_large_events(bool tls) {
   return (server_settings){.tls = tls, .options.connection.max_queued_bytes = STALLING_BYTES + 65536};
+}
+
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
+
+enum { HEADERS = 6, HEADER_BYTES = 1000, IDLE_STREAMS = 8 };
+
+static vestry_err open_with_headers(const vestry_request *req, vestry_reply *reply, void *app) {
+  char value[HEADER_BYTES + 1], name[] = "X-Note-0";
+  memset(value, 'v', HEADER_BYTES);
+  value[HEADER_BYTES] = '\0';
+  vestry_err error = server_open_stream(req, reply, app);
+  for (int i = 0; !error && i < HEADERS; i++, name[7]++) error = vestry_reply_header(reply, name, value);
+  return error;
+}
+
+/* What is allocated for each of some idle streams at this path, by libmicrohttpd too. */
+static long idle_bytes(const char *path) {
+  static client clients[IDLE_STREAMS];
+  size_t before = mallinfo2().uordblks;
+  for (int i = 0; i < IDLE_STREAMS; i++) {
+    unsigned index = s.witness.opened;
+    client_ask(&clients[i], s.port, "GET", path, "Datastar-Request: true\r\n");
+    assert_int_equal(client_status(&clients[i]), 200);
+    assert_true(witness_wait_opened(&s.witness, index + 1));
+    server_patch(witness_connection(&s.witness, index), "{}"); /* written when the socket is vestry's */
+    client_expect(&clients[i], "data: signals {}");
+  }
+  size_t after = mallinfo2().uordblks;
+  for (int i = 0; i < IDLE_STREAMS; i++) client_close(&clients[i]);
+  assert_true(witness_wait_closed(&s.witness, s.witness.opened));
+  return ((long)after - (long)before) / IDLE_STREAMS;
+}
+
+static void headers_are_forgotten_when_they_are_out(void **state) {
+  (void)state;
+  if (!mallinfo2().uordblks) skip(); /* another allocator's, a sanitizer's */
+  mallopt(M_ARENA_MAX, 1);           /* mallinfo2 tells of one arena */
+  server_start(&s, &(server_settings){.adapter.memory_bytes = 16384});
+  assert_int_equal(vestry_microhttpd_handle(s.adapter, "GET", "/heavy", open_with_headers, &s), VESTRY_OK);
+  (void)idle_bytes("/stream"); /* tables grow with the first ones */
+  long light = idle_bytes("/stream"), heavy = idle_bytes("/heavy");
+  assert_true(light > 16384);
+  assert_true(heavy - light < HEADERS * HEADER_BYTES / 2);
+  server_stop(&s);
 }
 
 /* ---- room -------------------------------------------------------------------------------------------------------- */
@@ -386,6 +431,7 @@ static void survives_clients_that_come_and_go(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(headers_are_forgotten_when_they_are_out), /* first: there is one arena yet */
       cmocka_unit_test(counts_its_places),
       cmocka_unit_test(finds_many_at_once),
       cmocka_unit_test(finds_one_that_leaves_at_once),
