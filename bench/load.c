@@ -21,7 +21,7 @@ static const char *const servers[SERVERS] = {"vestry", "nchan"};
 
 typedef struct load {
   uint64_t port, streams, stalled, killed, rounds, warm, burst, threads, pause_ms, patience_ms, idle_ms, seed, random;
-  uint64_t is_keyed, is_own;
+  uint64_t is_keyed, is_own, drain_ms;
   payload payload;
   const char *encoding;
   int server;
@@ -146,6 +146,8 @@ typedef struct outcome {
   readers_counts counts_before, counts;
   histogram latency;
   double seconds;
+  uint64_t busiest_second; /* of a drain: so many streams ended within it */
+  double drain_seconds;
   uint64_t idle_rss_bytes, peak_rss_bytes;
 } outcome;
 
@@ -172,11 +174,29 @@ static int report(const load *l, const outcome *o) {
            ((double)o->idle.memory_bytes - (double)o->empty.memory_bytes) / streams,
            (int64_t)o->peak_rss_bytes - (int64_t)o->idle_rss_bytes);
   if (l->is_own) printf(" own_per_stream_bytes=%.0f", (double)(o->idle.own_bytes - o->empty.own_bytes) / streams);
+  bool drained = !l->drain_ms || (o->busiest_second && o->counts.hints == l->streams);
+  if (l->drain_ms)
+    printf(" drain_s=%.2f drain_busiest_second=%" PRIu64 " drain_peak_ratio=%.3f hints=%" PRIu64, o->drain_seconds,
+           o->busiest_second, (double)o->busiest_second / (streams * 1e3 / (double)l->drain_ms), o->counts.hints);
   printf("\n");
+  if (!drained) {
+    fprintf(stderr, "vestry-bench: not all streams were sent away with a hint\n");
+    return 1;
+  }
   if (!lost && !o->counts.disorders && !o->counts.broken) return 0;
   fprintf(stderr, "vestry-bench: %" PRIu64 " lost, %" PRIu64 " in disorder, %" PRIu64 " streams broken\n", lost,
           o->counts.disorders, o->counts.broken);
   return 1;
+}
+
+static void drain(load *l, outcome *o) {
+  char path[64];
+  snprintf(path, sizeof path, "/drain?ms=%" PRIu64, l->drain_ms);
+  readers_expect_ends(l->readers);
+  uint64_t began = bench_now_ns();
+  if (bench_post(&l->publisher, path, "", "", 0) == 204)
+    readers_wait_ends(l->readers, l->patience_ms, &o->busiest_second);
+  o->drain_seconds = (double)(bench_now_ns() - began) / 1e9;
 }
 
 static int run(load *l) {
@@ -191,9 +211,10 @@ static int run(load *l) {
   if (goes_on) readers_latency(l->readers, &o.latency); /* that of warming up: forgotten */
   o.before = look(l);
   uint64_t began = bench_now_ns();
-  if (goes_on) run_rounds(l, l->warm, l->warm + l->rounds, &o.peak_rss_bytes);
+  if (goes_on) goes_on = run_rounds(l, l->warm, l->warm + l->rounds, &o.peak_rss_bytes);
   o.seconds = (double)(bench_now_ns() - began) / 1e9;
   o.after = look(l);
+  if (goes_on && l->drain_ms) drain(l, &o);
   readers_stop(l->readers);
   readers_count(l->readers, &o.counts);
   readers_latency(l->readers, &o.latency);
@@ -259,6 +280,7 @@ int bench_load(int argc, char **argv) {
                                   {"--seed", NULL, &l.seed, 0, UINT64_MAX},
                                   {"--server", &server, NULL, 0, 0},
                                   {"--pid", &pids, NULL, 0, 0},
+                                  {"--drain-ms", NULL, &l.drain_ms, 1000, 3600000},
                                   {"--own", NULL, &l.is_own, 0, 0}};
   int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
   l.random = l.seed;

@@ -11,8 +11,8 @@ static const struct {
 } subcommands[] = {
     {"serve", bench_serve,
      "serve [--port 8090] [--adapter civetweb|microhttpd] [--threads 256|2] [--streams 10000] [--heartbeat-ms 15000]\n"
-     "      [--encoding identity|gzip|br] [--queue-bytes N] [--count-memory]\n"
-     "      a server to be measured: GET /sub[?key=K], POST /pub[?key=K], POST /html, GET /stats"},
+     "      [--encoding identity|gzip|br] [--queue-bytes N] [--budget-bytes N] [--count-memory]\n"
+     "      a server to be measured: GET /sub[?key=K], POST /pub[?key=K], POST /html, POST /drain?ms=N, GET /stats"},
     {"compress", bench_compress,
      "compress [--streams 1000] [--rounds 300] [--encoding br] [--page-bytes 10000] [--change-bytes 100]\n"
      "      [--small-bytes 100] [--level 0] [--window-bits 0]\n"
@@ -22,6 +22,7 @@ static const struct {
      "[--keyed]\n"
      "      [--stalled 0] [--killed 0] [--encoding identity|gzip|br] [--threads 1] [--pause-ms 0] [--idle-ms 200]\n"
      "      [--patience-ms 10000] [--seed 1] [--server vestry|nchan] [--pid SERVER,…] [--own]\n"
+     "      [--drain-ms 0]\n"
      "      streams that check what they get: losses, order, latency; fails on a loss or a disorder"},
     {"floor", bench_floor,
      "floor [--port 8090] [--streams 10000]\n"

@@ -21,6 +21,7 @@ enum { EVENTS_AT_ONCE = 256, RECEIVE_BYTES = 1 << 16, LOOK_MS = 100, OPEN_PATIEN
 typedef struct reader {
   bench_stream stream; /* first */
   uint64_t next;       /* the round that must come */
+  uint64_t ended_ns;   /* 0: it has not */
   bool is_due;         /* its line has come; the empty one behind it has not */
 } reader;
 
@@ -39,8 +40,8 @@ struct readers {
   reading_thread *threads;
   readers_round *rounds;
   size_t slots; /* of rounds: one more than are under way, which is the publisher's */
-  _Atomic(uint64_t) published, opened, deliveries, disorders, broken, body_bytes;
-  _Atomic(bool) stopping;
+  _Atomic(uint64_t) published, opened, deliveries, disorders, broken, ended, hints, body_bytes;
+  _Atomic(bool) stopping, expects_ends;
   pthread_mutex_t lock;
   pthread_cond_t reached;
   const _Atomic(uint64_t) *awaited; /* guarded by lock: what somebody waits for, NULL: nobody does */
@@ -93,6 +94,8 @@ static void take_line(bench_stream *stream, const char *line, size_t len, void *
   reader *r = (reader *)stream;
   if (len > 5 && memcmp(line, "data:", 5) == 0) {
     take_data(all, r, line, len);
+  } else if (len > 6 && memcmp(line, "retry:", 6) == 0) {
+    add(&all->hints, 1);
   } else if (!len && r->is_due) {
     histogram_add(&thread->latency, thread->now_ns - all->rounds[r->next % all->slots].sent_ns);
     r->is_due = false;
@@ -106,12 +109,15 @@ static void take_line(bench_stream *stream, const char *line, size_t len, void *
 static void end_reader(reading_thread *thread, reader *r) {
   epoll_ctl(thread->epoll, EPOLL_CTL_DEL, r->stream.fd, NULL);
   bench_stream_finish(&r->stream, false);
-  add(&thread->all->broken, 1);
+  r->ended_ns = bench_now_ns();
+  bool is_expected = atomic_load_explicit(&thread->all->expects_ends, memory_order_relaxed);
+  add(is_expected ? &thread->all->ended : &thread->all->broken, 1); /* which also publishes ended_ns */
 }
 
-/* Edges only: so it reads until nothing is left. What fills less than the buffer was all. */
-static void read_stream(reading_thread *thread, reader *r, char *data) {
-  for (ssize_t got = RECEIVE_BYTES; got == RECEIVE_BYTES;) {
+/* Edges only: so it reads until nothing is left. What fills less than the buffer was all, but for an end that came with
+ * it. */
+static void read_stream(reading_thread *thread, reader *r, bool has_end, char *data) {
+  for (ssize_t got = RECEIVE_BYTES; got == RECEIVE_BYTES || has_end;) {
     got = recv(r->stream.fd, data, RECEIVE_BYTES, 0);
     if (got < 0 && errno == EAGAIN) return;
     thread->now_ns = bench_now_ns();
@@ -138,7 +144,7 @@ static void *read_streams(void *argument) {
   while (data && !atomic_load_explicit(&all->stopping, memory_order_acquire)) { /* pairs with destroy */
     struct epoll_event events[EVENTS_AT_ONCE];
     int count = epoll_wait(thread->epoll, events, EVENTS_AT_ONCE, LOOK_MS);
-    for (int i = 0; i < count; i++) read_stream(thread, events[i].data.ptr, data);
+    for (int i = 0; i < count; i++) read_stream(thread, events[i].data.ptr, events[i].events != EPOLLIN, data);
     if (count <= 0) continue;
     pthread_mutex_lock(&all->lock);
     if (all->awaited && is_over_locked(all)) pthread_cond_signal(&all->reached);
@@ -174,6 +180,33 @@ static bool wait_for(readers *all, const _Atomic(uint64_t) *count, uint64_t targ
 
 bool readers_wait(readers *all, uint64_t deliveries, uint64_t patience_ms) {
   return wait_for(all, &all->deliveries, deliveries, patience_ms, 0);
+}
+
+void readers_expect_ends(readers *all) {
+  atomic_store_explicit(&all->expects_ends, true, memory_order_relaxed); /* a request that ends them comes after it */
+}
+
+static int compare_times(const void *a, const void *b) {
+  uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+  return (x > y) - (x < y);
+}
+
+bool readers_wait_ends(readers *all, uint64_t patience_ms, uint64_t *ret_busiest) {
+  size_t count = all->options.count;
+  uint64_t *times = calloc(count, sizeof *times), most = 0;
+  if (!times || !wait_for(all, &all->ended, count, patience_ms, 0)) {
+    free(times);
+    return false;
+  }
+  for (size_t i = 0; i < count; i++) times[i] = all->readers[i].ended_ns;
+  qsort(times, count, sizeof *times, compare_times);
+  for (size_t first = 0, last = 0; last < count; last++) { /* a second that slides */
+    while (times[last] - times[first] >= UINT64_C(1000000000)) first++;
+    if (last - first + 1 > most) most = last - first + 1;
+  }
+  free(times);
+  *ret_busiest = most;
+  return true;
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
@@ -240,7 +273,7 @@ bool readers_open(readers *all) {
     char path[128];
     reader *r = &all->readers[i];
     snprintf(path, sizeof path, options->keyed ? "%s?key=k%zu" : "%s", options->path, i);
-    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = r};
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = r};
     bench_subscription how = {options->port, path, (unsigned)(i % READERS_SOURCES), options->encoding, 0};
     if (!bench_stream_open(&r->stream, &how) ||
         epoll_ctl(all->threads[i % options->threads].epoll, EPOLL_CTL_ADD, r->stream.fd, &event)) {
@@ -263,8 +296,8 @@ void readers_publish(readers *all) {
 }
 
 void readers_count(const readers *all, readers_counts *ret_counts) {
-  *ret_counts = (readers_counts){look(&all->opened), look(&all->deliveries), look(&all->disorders), look(&all->broken),
-                                 look(&all->body_bytes)};
+  *ret_counts = (readers_counts){look(&all->opened), look(&all->deliveries), look(&all->disorders),
+                                 look(&all->broken), look(&all->hints),      look(&all->body_bytes)};
 }
 
 void readers_latency(readers *all, histogram *ret_latency) {

@@ -20,6 +20,7 @@ typedef struct readers_counts {
   uint64_t deliveries; /* events that were due, whole */
   uint64_t disorders;  /* events that were not: of another round, changed, twice, or somebody else's */
   uint64_t broken;     /* streams that ended, or were none */
+  uint64_t hints;      /* that said when to come back */
   uint64_t body_bytes; /* on the wire, without the heads */
 } readers_counts;
 
@@ -51,6 +52,11 @@ void readers_publish(readers *all);
 
 /* Wait until so many events came in all. false: for so long none came, or a stream broke. */
 bool readers_wait(readers *all, uint64_t deliveries, uint64_t patience_ms);
+
+/* Streams may end from now on, and do not count as broken. */
+void readers_expect_ends(readers *all);
+/* Wait until all have ended: false, for so long none did. ret_busiest: how many ended within the busiest second. */
+bool readers_wait_ends(readers *all, uint64_t patience_ms, uint64_t *ret_busiest);
 
 /* Read no more: counts and latencies stay as they are. Idempotent. */
 void readers_stop(readers *all);

@@ -5,6 +5,8 @@
  *   GET /stats        counters as JSON               POST /html        BODY as elements, to all of the broadcast,
  *                                                                      through a channel
  *
+ *   POST /drain?ms=N  sends all streams away over so long
+ *
  * A POST is answered 204 once its events are in the queues. */
 #include <inttypes.h>
 #include <stdio.h>
@@ -83,6 +85,15 @@ static vestry_err html(const vestry_request *req, vestry_reply *reply, void *app
   return error && error != VESTRY_FULL ? error : vestry_reply_status(reply, 204);
 }
 
+static vestry_err drain(const vestry_request *req, vestry_reply *reply, void *app) {
+  const char *query = vestry_request_query(req);
+  char ms[32] = "";
+  size_t len = 0;
+  vestry_err error = vestry_query_value(query, strlen(query), "ms", ms, sizeof ms - 1, &len);
+  if (!error) error = vestry_drain(app, strtoull(ms, NULL, 10));
+  return error ? error : vestry_reply_status(reply, 204);
+}
+
 static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
   vestry_stats s;
@@ -109,6 +120,7 @@ static vestry_err mount(bench_server *server, vestry *v, vestry_channel *broadca
   vestry_err error = bench_server_handle(server, "GET", "/sub", sub, broadcast);
   if (!error) error = bench_server_handle(server, "POST", "/pub", pub, v);
   if (!error) error = bench_server_handle(server, "POST", "/html", html, broadcast);
+  if (!error) error = bench_server_handle(server, "POST", "/drain", drain, v);
   if (!error) error = bench_server_handle(server, "GET", "/stats", stats, v);
   return error;
 }
@@ -139,7 +151,8 @@ const vestry_profile_ops *bench_profile(const char *encoding) {
 }
 
 int bench_serve(int argc, char **argv) {
-  uint64_t port = 8090, threads = 0, heartbeat_ms = 15000, streams = 10000, counts_memory = 0, queue_bytes = 0;
+  uint64_t port = 8090, threads = 0, heartbeat_ms = 15000, streams = 10000, counts_memory = 0, queue_bytes = 0,
+           budget_bytes = 0;
   const char *adapter = "civetweb", *encoding = "identity";
   const bench_option options[] = {{"--port", NULL, &port, 0, 65535},
                                   {"--encoding", &encoding, NULL, 0, 0},
@@ -148,6 +161,7 @@ int bench_serve(int argc, char **argv) {
                                   {"--streams", NULL, &streams, 1, 1000000},
                                   {"--heartbeat-ms", NULL, &heartbeat_ms, 10, 86400000},
                                   {"--queue-bytes", NULL, &queue_bytes, 1, 1 << 30},
+                                  {"--budget-bytes", NULL, &budget_bytes, 1, UINT64_C(1) << 40},
                                   {"--count-memory", NULL, &counts_memory, 0, 0}};
   int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
   if (status) return status;
@@ -160,6 +174,7 @@ int bench_serve(int argc, char **argv) {
   bench_raise_descriptors();
   vestry_options instance = {.store = "hash",
                              .connection = {.heartbeat_ms = heartbeat_ms, .max_queued_bytes = queue_bytes},
+                             .max_queued_bytes = budget_bytes,
                              .max_body_bytes = 8 << 20,
                              .profiles = &profile,
                              .profiles_count = profile.ops != &vestry_profile_identity};

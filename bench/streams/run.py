@@ -31,7 +31,8 @@ STALL = ["--payload-bytes", "10000", "--warm", "400"]  # by then the sockets of 
 KEYED_ROUNDS = 3000
 FEW = 1000
 DRAIN_MS = 10000
-QUEUE_BYTES = 4 << 20  # so that the stalled stay: by default they are closed when 1 MiB waits
+QUEUE_BYTES = 4 << 20  # of a stream, so that the stalled stay: by default they are closed when 1 MiB waits
+BUDGET_BYTES = 16 << 20  # of all streams together
 START_S = 10
 
 
@@ -160,7 +161,7 @@ def start(build, contender, contest, descriptors):
     if contest.name == "own":
         command += ["--count-memory"]
     if contest.name == "readers":
-        command += ["--queue-bytes", str(QUEUE_BYTES)]
+        command += ["--queue-bytes", str(QUEUE_BYTES), "--budget-bytes", str(BUDGET_BYTES)]
     return Server(command)
 
 
@@ -185,10 +186,11 @@ def parse(line):
     return dict(pair.split("=", 1) for pair in line.split() if "=" in pair)
 
 
-def closed_full(port):
-    """How many streams vestry has closed because their queue was full."""
+def closed_for(port, *causes):
+    """How many streams vestry has closed for these causes."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/stats") as answer:
-        return {"closed_full": json.load(answer)["causes"]["full"]}
+        counts = json.load(answer)["causes"]
+        return {f"closed_{cause}": counts[cause] for cause in causes}
 
 
 def run(build, contest, contender, descriptors):
@@ -196,22 +198,13 @@ def run(build, contest, contender, descriptors):
         command = [os.path.join(build, "bin", "vestry-bench"), "load", "--port", str(server.port), "--pid",
                    ",".join(map(str, server.pids())), *load_options(contender, contest)]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
-        closed = closed_full(server.port) if contender.startswith("microhttpd") else {}
+        closed = closed_for(server.port, "full", "budget") if contender.startswith("microhttpd") else {}
     if done.returncode:
         sys.exit(f"{contender}: {' '.join(command)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
     return {**parse(done.stdout), **closed, "contender": contender, "contest": contest.name, "asked_streams": contest.streams}
 
 
-def knows(build, words):
-    """Whether this build's program has such an option or subcommand."""
-    said = subprocess.run([os.path.join(build, "bin", "vestry-bench"), "--help"], stdout=subprocess.PIPE, text=True,
-                          check=True).stdout
-    return words in said
-
-
-def can_run(build, contest, contender):
-    if contest.name == "drain" and not knows(build, "--drain-ms"):
-        return False
+def can_run(build, contender):
     if contender == "nchan":
         return nginx() is not None
     return contender != "node" or os.path.isdir(os.path.join(build, "datastar-sdk", "node_modules"))
@@ -259,7 +252,7 @@ def main():
     done_before = repetitions_of(runs)
     for repetition in range(done_before, done_before + args.repetitions):
         for contest in chosen:
-            able = [contender for contender in contest.contenders if can_run(args.build, contest, contender)]
+            able = [contender for contender in contest.contenders if can_run(args.build, contender)]
             first = repetition % max(1, len(able))
             for contender in able[first:] + able[:first]:
                 done = run(args.build, contest, contender, descriptors)

@@ -68,6 +68,11 @@ for encoding in br gzip; do
   stop
 done
 
+start "$bench" serve --port 0 --adapter microhttpd
+load 0 --drain-ms 1000 --rounds 1
+wants hints 20
+stop
+
 # Whatever goes wrong is noticed, at once or when patience ends.
 start "$node" "$here/faulty.mjs" none
 load 0 --burst 4

@@ -1,4 +1,6 @@
 /* The contract of life and of peers that go; then how libmicrohttpd sees a cut, and a destroy without a stop. */
+#include <malloc.h>
+
 #include "microhttpd/server.h"
 #include "support/test.h"
 #include "web/client.h"
@@ -6,6 +8,50 @@
 #include "web/peers_contract.h"
 
 static server s;
+
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
+
+enum { HEADERS = 6, HEADER_BYTES = 1000, IDLE_STREAMS = 8 };
+
+static vestry_err open_with_headers(const vestry_request *req, vestry_reply *reply, void *app) {
+  char value[HEADER_BYTES + 1], name[] = "X-Note-0";
+  memset(value, 'v', HEADER_BYTES);
+  value[HEADER_BYTES] = '\0';
+  vestry_err error = server_open_stream(req, reply, app);
+  for (int i = 0; !error && i < HEADERS; i++, name[7]++) error = vestry_reply_header(reply, name, value);
+  return error;
+}
+
+/* What is allocated for each of some idle streams at this path, by libmicrohttpd too. */
+static long idle_bytes(const char *path) {
+  static client clients[IDLE_STREAMS];
+  size_t before = mallinfo2().uordblks;
+  for (int i = 0; i < IDLE_STREAMS; i++) {
+    unsigned index = s.witness.opened;
+    client_ask(&clients[i], s.port, "GET", path, "Datastar-Request: true\r\n");
+    assert_int_equal(client_status(&clients[i]), 200);
+    assert_true(witness_wait_opened(&s.witness, index + 1));
+    server_patch(witness_connection(&s.witness, index), "{}"); /* written when the socket is vestry's */
+    client_expect(&clients[i], "data: signals {}");
+  }
+  size_t after = mallinfo2().uordblks;
+  for (int i = 0; i < IDLE_STREAMS; i++) client_close(&clients[i]);
+  assert_true(witness_wait_closed(&s.witness, s.witness.opened));
+  return ((long)after - (long)before) / IDLE_STREAMS;
+}
+
+static void headers_are_forgotten_when_they_are_out(void **state) {
+  (void)state;
+  if (!mallinfo2().uordblks) skip(); /* another allocator's, a sanitizer's */
+  mallopt(M_ARENA_MAX, 1);           /* mallinfo2 tells of one arena */
+  server_start(&s, &(server_settings){.adapter.memory_bytes = 16384});
+  assert_int_equal(vestry_microhttpd_handle(s.adapter, "GET", "/heavy", open_with_headers, &s), VESTRY_OK);
+  (void)idle_bytes("/stream"); /* tables grow with the first ones */
+  long light = idle_bytes("/stream"), heavy = idle_bytes("/heavy");
+  assert_true(light > 16384);
+  assert_true(heavy - light < HEADERS * HEADER_BYTES / 2);
+  server_stop(&s);
+}
 
 /* ---- peers that go ----------------------------------------------------------------------------------------------- */
 
@@ -38,10 +84,13 @@ static void destroy_stops(void **state) {
 }
 
 int main(void) {
+  const struct CMUnitTest memory[] = {cmocka_unit_test(headers_are_forgotten_when_they_are_out)};
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(finds_one_behind_a_cut),
       cmocka_unit_test(destroy_stops),
   };
-  return life_contract_run(&microhttpd_seam) + peers_contract_run(&microhttpd_seam) +
+  /* Memory first: there is one arena yet. */
+  return cmocka_run_group_tests_name("libmicrohttpd, its memory", memory, NULL, NULL) +
+         life_contract_run(&microhttpd_seam) + peers_contract_run(&microhttpd_seam) +
          cmocka_run_group_tests_name("libmicrohttpd, its own life", tests, NULL, NULL);
 }
