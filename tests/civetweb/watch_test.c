@@ -139,8 +139,9 @@ static void ask_from_afar(void *ctx) {
   client_say(&far->client, "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
 }
 
-/* How long until a peer that has been cut off is LOST, in seconds; the test is skipped where no network can be made. */
-static double seconds_until_lost(server_settings settings, int heartbeats) {
+/* How long until a peer that has been cut off is LOST and its stream over, in seconds; bytes: it is sent so much when
+ * it is gone, more than the kernel takes. The test is skipped where no network can be made. */
+static double seconds_until_lost(server_settings settings, int heartbeats, size_t bytes) {
   network n;
   if (!network_open(&n)) skip();
   char ports[64];
@@ -156,28 +157,47 @@ static double seconds_until_lost(server_settings settings, int heartbeats) {
   assert_int_equal(vestry_connection_cause(connection), VESTRY_CAUSE_NONE);
   double since = seconds_now();
   network_cut(&n);
+  if (bytes) {
+    char *html = malloc(bytes);
+    memset(html, 'x', bytes);
+    assert_int_equal(vestry_connection_patch_elements(connection, html, bytes, NULL), VESTRY_OK);
+    free(html);
+  }
   vestry_cause cause = server_cause(&s, connection);
   double took = seconds_now() - since;
   client_close(&far.client);
   network_close(&n);
   assert_int_equal(cause, VESTRY_CAUSE_LOST);
+  vestry_stats stats;
+  vestry_stats_get(s.v, &stats);
+  assert_int_equal(stats.queued_bytes, 0); /* what waited for it is given back */
   server_stop(&s);
   return took;
 }
 
-static void finds_one_behind_a_cut(void **state) {
+static void f5_finds_one_behind_a_cut(void **state) {
   (void)state;
-  double took =
-      seconds_until_lost((server_settings){.watch_ms = 20, .lost_ms = 500, .options.connection.heartbeat_ms = 100}, 8);
+  double took = seconds_until_lost(
+      (server_settings){.watch_ms = 20, .lost_ms = 500, .options.connection.heartbeat_ms = 100}, 8, 0);
   print_message("lost after %.0f ms; promised: heartbeat 100 + lost 500 + 2 x watch 20\n", took * 1e3);
   assert_true(took >= 0.45 && took < 10); /* the machine may be slow, but not that slow */
 }
 
-static void finds_one_behind_a_cut_within_two_heartbeats(void **state) {
+static void f5_finds_one_behind_a_cut_within_two_heartbeats(void **state) {
   (void)state;
-  double took = seconds_until_lost((server_settings){.options.connection.heartbeat_ms = 600}, 3);
+  double took = seconds_until_lost((server_settings){.options.connection.heartbeat_ms = 600}, 3, 0);
   print_message("lost after %.0f ms; promised: two heartbeats of 600\n", took * 1e3);
   assert_true(took >= 0.5 && took < 10);
+}
+
+static void f5_finds_one_behind_a_cut_in_the_middle_of_a_write(void **state) {
+  (void)state;
+  enum { BYTES = 16 << 20 };
+  server_settings settings = {.watch_ms = 20, .lost_ms = 500, .timeout_ms = 2000};
+  settings.options.connection = (vestry_connection_options){.heartbeat_ms = 100, .max_queued_bytes = BYTES + 4096};
+  double took = seconds_until_lost(settings, 8, BYTES);
+  print_message("over after %.0f ms; promised: lost, and the request timeout of 2,000 for the write\n", took * 1e3);
+  assert_true(took >= 0.45 && took < 10);
 }
 
 /* ---- the kernel -------------------------------------------------------------------------------------------------- */
@@ -252,8 +272,9 @@ int main(void) {
       cmocka_unit_test(finds_many_at_once),
       cmocka_unit_test(without_it_heartbeats_find_them),
       cmocka_unit_test(a_reader_that_stalls_is_not_lost),
-      cmocka_unit_test(finds_one_behind_a_cut),
-      cmocka_unit_test(finds_one_behind_a_cut_within_two_heartbeats),
+      cmocka_unit_test(f5_finds_one_behind_a_cut),
+      cmocka_unit_test(f5_finds_one_behind_a_cut_within_two_heartbeats),
+      cmocka_unit_test(f5_finds_one_behind_a_cut_in_the_middle_of_a_write),
       cmocka_unit_test(the_kernel_tells_of_this_server_only),
       cmocka_unit_test(goes_on_without_a_kernel_that_tells),
   };
