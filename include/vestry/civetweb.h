@@ -20,8 +20,10 @@
  *  second heartbeat. But on Linux the kernel is asked every watch_ms which sockets the server's ports have
  *  (NETLINK_SOCK_DIAG, no privilege needed). A client that closes, or whose machine resets the connection, is HANGUP
  *  within that time; one that acknowledges nothing for lost_ms is LOST, at most heartbeat + lost_ms + 2 × watch_ms
- *  after the cut. A client that acknowledges but does not read is neither; it is STALLED when a write to it got nowhere
- *  for request_timeout_ms. A client that shuts only its sending half is taken for one that closed; browsers do not do
+ *  after the cut. (Nobody can get a worker out of a write: a stream that is lost in the middle of one takes nothing
+ *  more from then on, but ends, and gives its worker and memory back, when request_timeout_ms is over too.) A client
+ *  that acknowledges but does not read is neither; it is STALLED when a write to it got nowhere for
+ *  request_timeout_ms. A client that shuts only its sending half is taken for one that closed; browsers do not do
  *  that.
  *
  *  A stream to an HTTP/1.0 client lasts until the connection closes: that client cannot tell an end from an abort. */

@@ -46,19 +46,30 @@ static void a_reader_that_stalls_is_not_lost(void **state) {
   server_stop(&s);
 }
 
-static void finds_one_behind_a_cut(void **state) {
+static void f5_finds_one_behind_a_cut(void **state) {
   (void)state;
   const web_settings settings = {.watch_ms = 20, .lost_ms = 500, .options.connection.heartbeat_ms = 100};
-  double took = peers_seconds_until_lost(&civetweb_seam, &settings, 8);
+  double took = peers_seconds_until_lost(&civetweb_seam, &settings, 8, 0);
   print_message("lost after %.0f ms; promised: heartbeat 100 + lost 500 + 2 x watch 20\n", took * 1e3);
   assert_true(took >= 0.45 && took < 10); /* the machine may be slow, but not that slow */
 }
 
-static void finds_one_behind_a_cut_within_two_heartbeats(void **state) {
+static void f5_finds_one_behind_a_cut_within_two_heartbeats(void **state) {
   (void)state;
-  double took = peers_seconds_until_lost(&civetweb_seam, &(web_settings){.options.connection.heartbeat_ms = 600}, 3);
+  const web_settings settings = {.options.connection.heartbeat_ms = 600};
+  double took = peers_seconds_until_lost(&civetweb_seam, &settings, 3, 0);
   print_message("lost after %.0f ms; promised: two heartbeats of 600\n", took * 1e3);
   assert_true(took >= 0.5 && took < 10);
+}
+
+static void f5_finds_one_behind_a_cut_in_the_middle_of_a_write(void **state) {
+  (void)state;
+  enum { BYTES = 16 << 20 };
+  web_settings settings = {.watch_ms = 20, .lost_ms = 500, .stalled_ms = 2000};
+  settings.options.connection = (vestry_connection_options){.heartbeat_ms = 100, .max_queued_bytes = BYTES + 4096};
+  double took = peers_seconds_until_lost(&civetweb_seam, &settings, 8, BYTES);
+  print_message("over after %.0f ms; promised: lost, and the request timeout of 2,000 for the write\n", took * 1e3);
+  assert_true(took >= 0.45 && took < 10);
 }
 
 /* ---- the kernel -------------------------------------------------------------------------------------------------- */
@@ -128,8 +139,9 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(without_it_heartbeats_find_them),
       cmocka_unit_test(a_reader_that_stalls_is_not_lost),
-      cmocka_unit_test(finds_one_behind_a_cut),
-      cmocka_unit_test(finds_one_behind_a_cut_within_two_heartbeats),
+      cmocka_unit_test(f5_finds_one_behind_a_cut),
+      cmocka_unit_test(f5_finds_one_behind_a_cut_within_two_heartbeats),
+      cmocka_unit_test(f5_finds_one_behind_a_cut_in_the_middle_of_a_write),
       cmocka_unit_test(the_kernel_tells_of_this_server_only),
       cmocka_unit_test(goes_on_without_a_kernel_that_tells),
   };

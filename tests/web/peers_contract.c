@@ -1,5 +1,7 @@
 #include "web/peers_contract.h"
 
+#include <stdlib.h>
+
 #include "support/test.h"
 #include "web/client.h"
 #include "web/network.h"
@@ -102,7 +104,8 @@ static void ask_from_afar(void *ctx) {
   client_say(&far->client, "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
 }
 
-double peers_seconds_until_lost(const server_seam *tested, const web_settings *settings, unsigned heartbeats) {
+double peers_seconds_until_lost(const server_seam *tested, const web_settings *settings, unsigned heartbeats,
+                                size_t bytes) {
   network n;
   if (!network_open(&n)) skip();
   web_settings near = *settings;
@@ -117,11 +120,20 @@ double peers_seconds_until_lost(const server_seam *tested, const web_settings *s
   assert_int_equal(vestry_connection_cause(connection), VESTRY_CAUSE_NONE);
   double since = seconds_now();
   network_cut(&n);
+  if (bytes) {
+    char *html = malloc(bytes);
+    memset(html, 'x', bytes);
+    assert_int_equal(vestry_connection_patch_elements(connection, html, bytes, NULL), VESTRY_OK);
+    free(html);
+  }
   vestry_cause cause = server_cause(&s, connection);
   double took = seconds_now() - since;
   client_close(&far.client);
   network_close(&n);
   assert_int_equal(cause, VESTRY_CAUSE_LOST);
+  vestry_stats stats;
+  vestry_stats_get(s.v, &stats);
+  assert_int_equal(stats.queued_bytes, 0); /* what waited for it is given back */
   server_stop(&s);
   return took;
 }
