@@ -9,7 +9,7 @@
  *
  *  Order: what one thread sends arrives in that order; so does what several threads send, if one send happened before
  *  the other. Exactly-once: an event that was accepted (VESTRY_OK) is written once, unless the connection ends first;
- *  accepted = written + discarded + queued. */
+ *  accepted = written + discarded + conflated + queued. */
 #ifndef VESTRY_CONNECTION_H
 #define VESTRY_CONNECTION_H
 
@@ -32,11 +32,22 @@ typedef enum vestry_connection_state {
 } vestry_connection_state;
 
 /** What happens to an event that finds the queue full, unless an on_error hook decides. Either way the sender gets
- *  VESTRY_FULL. */
+ *  VESTRY_FULL, and never waits. */
 typedef enum vestry_full_policy {
   VESTRY_FULL_DEFAULT = 0, /**< the instance's policy, which is CLOSE unless it was set */
   VESTRY_FULL_CLOSE,       /**< the connection is closed for FULL: the browser comes back and starts from fresh state */
-  VESTRY_FULL_DROP         /**< the event is dropped and counted; the connection stays */
+  VESTRY_FULL_DROP,        /**< the event is dropped and counted; the connection stays */
+  /** Close, as above; but before it comes to that, waiting events that later ones make superfluous are left out, so a
+   *  slow page is shown the latest state and not all that led to it. Left out is
+   *  - a morph (outer, inner, replace) of one element when a later one sets the same, by mode, namespace and id: the
+   *    selector is "#id", or there is none and the HTML is one element with an id;
+   *  - a signals patch, when the one behind it can say both (RFC 7386): they become one, in the later one's place.
+   *  Appends, prepends, before, after, removes, scripts, what belongs to a batch, and signals that are only set if
+   *  missing never are; and nothing is left out across a script, a selector that is not one id, HTML that could run
+   *  something (Datastar attributes but those that show signals or wait for the user), or that brings ids to other
+   *  places. All others keep their order. Ids must be unique in the page, and it must not keep elements from being
+   *  morphed (data-ignore-morph, data-preserve-attr) inside of what is morphed from here. */
+  VESTRY_FULL_CONFLATE
 } vestry_full_policy;
 
 /** The stream is open and its head is written. On the connection's runner, no lock held; must not block. */
@@ -83,8 +94,9 @@ typedef struct vestry_connection_stats {
   uint64_t accepted_count, accepted_bytes;   /**< events taken from senders */
   uint64_t written_count, written_bytes;     /**< handed to the transport whole; without heartbeats */
   uint64_t discarded_count, discarded_bytes; /**< accepted, but the connection ended first */
+  uint64_t conflated_count, conflated_bytes; /**< accepted, and left out for a later one (VESTRY_FULL_CONFLATE) */
   uint64_t refused_count;                    /**< answered FULL */
-  uint32_t queued_count;                     /**< accepted = written + discarded + queued */
+  uint32_t queued_count;                     /**< accepted = written + discarded + conflated + queued; bytes likewise */
   size_t queued_bytes;
   uint64_t heartbeats_count;
   uint64_t writes_count;  /**< calls of the transport's write */

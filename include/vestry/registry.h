@@ -75,11 +75,12 @@ typedef struct vestry_options {
 typedef struct vestry_stats {
   uint64_t opened, open, closed;
   uint64_t closed_by_cause[VESTRY_CAUSE_COUNT];
-  uint64_t accepted, written, discarded, refused; /**< events of all connections, as vestry_connection_stats */
+  uint64_t accepted, written, discarded, conflated,
+      refused; /**< events of all connections, as vestry_connection_stats */
   uint64_t heartbeats;
   uint64_t written_bytes, wire_bytes; /**< of events, and as they went out: see vestry_connection_stats */
   /** Waiting in all streams now, and the most there ever was: bytes of events, of one that waits in several in each,
-   *  and 64 bytes an event. Never above max_queued_bytes, and an upper bound of the memory that queues hold, encoded
+   *  and 128 bytes an event. Never above max_queued_bytes, and an upper bound of the memory that queues hold, encoded
    *  forms aside (of 64 events a stream at most). From seven eighths of max_queued_bytes on, streams are closed for
    *  BUDGET, those that hold most first, until what the others hold is below; their memory comes back when their
    *  runners get to it. A sender that fills the last eighth faster than that gets FULL, as from a full queue. */

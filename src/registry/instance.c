@@ -174,6 +174,7 @@ void vestry_stats_get(vestry *v, vestry_stats *ret_stats) {
       .accepted = group.accepted,
       .written = group.written,
       .discarded = group.discarded,
+      .conflated = group.conflated,
       .refused = group.refused,
       .heartbeats = group.heartbeats,
       .written_bytes = group.written_bytes,

@@ -22,6 +22,8 @@
 
 enum { SOUGHT = 16, HEADROOM = 8 };
 
+_Static_assert(sizeof(vsi_delivery) <= VSI_DELIVERY_COST / 2, "the other half is the event's head and the allocator's");
+
 void vsi_budget_init(vsi_budget *budget, size_t max_bytes) {
   budget->max = max_bytes ? max_bytes : VSI_BUDGET_DEFAULT_BYTES;
   budget->mark = budget->max - budget->max / HEADROOM;

@@ -6,8 +6,8 @@
 
 #include "vestry/connection.h"
 
-/* What a delivery is counted as beside its event's bytes: itself, and the allocator's own. */
-enum { VSI_DELIVERY_COST = 64 };
+/* What a delivery is counted as beside its event's bytes: itself, the event's head, and the allocator's own. */
+enum { VSI_DELIVERY_COST = 128 };
 #define VSI_BUDGET_DEFAULT_BYTES ((size_t)1 << 30)
 
 typedef struct vsi_budget {

@@ -2,6 +2,7 @@
 #include "stream/connection.h"
 
 #include "base/memory.h"
+#include "event/target.h"
 
 enum { DEFAULT_QUEUED_COUNT = 1024, DEFAULT_HEARTBEAT_MS = 15000 };
 #define DEFAULT_QUEUED_BYTES ((size_t)1 << 20)
@@ -22,7 +23,7 @@ vestry_err vsi_connection_options_resolve(const vestry_connection_options *optio
   PICK(heartbeat_ms, DEFAULT_HEARTBEAT_MS);
 #undef PICK
   if (made.max_queued_count > VSI_QUEUE_MAX_COUNT || made.max_queued_bytes > VSI_QUEUE_MAX_BYTES) return VESTRY_INVALID;
-  if (made.full != VESTRY_FULL_CLOSE && made.full != VESTRY_FULL_DROP) return VESTRY_INVALID;
+  if (made.full < VESTRY_FULL_CLOSE || made.full > VESTRY_FULL_CONFLATE) return VESTRY_INVALID;
   *ret_options = made;
   return VESTRY_OK;
 }
@@ -57,8 +58,10 @@ vestry_err vsi_connection_create(vsi_group *group, const vestry_transport_ops *o
   connection->heartbeat.event = vsi_group_heartbeat(group);
   vsi_timer_init(&connection->timer, vsi_connection_timer_fired);
   connection->group = vsi_group_ref(group);
-  error = vsi_group_enter(group, connection);
+  error = connection->full == VESTRY_FULL_CONFLATE ? vsi_conflation_create(host, &connection->conflation) : VESTRY_OK;
+  if (!error) error = vsi_group_enter(group, connection);
   if (error) {
+    vsi_conflation_destroy(host, connection->conflation);
     vsi_free(host, connection);
     vsi_group_unref(group);
     return error;
@@ -89,6 +92,7 @@ vestry_connection *vestry_connection_unref(vestry_connection *connection) {
   if (atomic_fetch_sub_explicit(&connection->refs, 1, memory_order_acq_rel) != 1) return NULL;
   vsi_group *group = connection->group;
   connection->ops->release(connection->transport);
+  vsi_conflation_destroy(vsi_group_host(group), connection->conflation);
   vsi_free(vsi_group_host(group), connection);
   vsi_group_unref(group);
   return NULL;
@@ -164,6 +168,7 @@ vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *deli
   if (!vestry_connection_is_open(connection)) return VESTRY_CLOSED;
   size_t len = vestry_event_bytes(delivery->event).len;
   if (len > connection->max_queued_bytes) return VESTRY_TOO_LARGE;
+  if (connection->conflation) (void)vsi_event_target(delivery->event); /* read once for all, here, not by the runner */
   vestry_err error = reserve(connection, 1, len);
   if (!error) vsi_queue_put_chain(&connection->queue, delivery, delivery);
   return error;
@@ -207,7 +212,8 @@ vestry_err vestry_connection_send_all(vestry_connection *connection, vestry_even
       free_chain(host, first);
       return vsi_connection_refused(connection, VESTRY_NO_MEMORY);
     }
-    *delivery = (vsi_delivery){.event = vestry_event_ref(events[i])};
+    *delivery = (vsi_delivery){.event = vestry_event_ref(events[i]), .is_of_batch = count > 1};
+    if (connection->conflation && count == 1) (void)vsi_event_target(events[i]); /* read once, not by the runner */
     if (last)
       atomic_store_explicit(&last->mail.next, &delivery->mail, memory_order_relaxed);
     else
@@ -264,6 +270,8 @@ void vestry_connection_stats_get(const vestry_connection *connection, vestry_con
       .written_bytes = READ(written_bytes),
       .discarded_count = READ(discarded_count),
       .discarded_bytes = READ(discarded_bytes),
+      .conflated_count = READ(conflated_count),
+      .conflated_bytes = READ(conflated_bytes),
       .refused_count = READ(refused_count),
       .heartbeats_count = READ(heartbeats_count),
       .writes_count = READ(writes_count),

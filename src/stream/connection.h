@@ -7,6 +7,7 @@
 #include "stream/budget.h"
 #include "stream/close_list.h"
 #include "stream/coder.h"
+#include "stream/conflation.h"
 #include "stream/group.h"
 #include "stream/queue.h"
 
@@ -39,11 +40,12 @@ struct vestry_connection {
 
   /* The runner's own. */
   vsi_delivery *taken_first, *taken_last; /* taken from the queue, encoded, not yet written whole; oldest first */
-  size_t taken_count, offset;             /* offset: bytes of the first one that are written, as they go out */
-  bool blocked;                           /* the transport has no room; wait for writable */
-  bool broken;                            /* the transport or the coder failed: no clean end any more */
-  bool ended;                             /* what ends an encoded stream is among the taken, or written */
-  uint64_t closing_ns;                    /* when the runner first saw the cause; 0: not yet */
+  vsi_conflation *conflation; /* of a connection that conflates: where events wait before they are taken; NULL: none */
+  size_t taken_count, offset; /* offset: bytes of the first one that are written, as they go out */
+  bool blocked;               /* the transport has no room; wait for writable */
+  bool broken;                /* the transport or the coder failed: no clean end any more */
+  bool ended;                 /* what ends an encoded stream is among the taken, or written */
+  uint64_t closing_ns;        /* when the runner first saw the cause; 0: not yet */
   uint64_t opened_ns;
   vsi_delivery heartbeat; /* goes into the taken list like an event; its event is the group's */
   bool heartbeat_taken;
@@ -53,7 +55,7 @@ struct vestry_connection {
 
   /* Counted where it happens: by senders (fetch_add), by the runner (store), read by anybody. Relaxed: mere counts. */
   _Atomic(uint64_t) accepted_count, accepted_bytes, refused_count;
-  _Atomic(uint64_t) written_count, written_bytes, discarded_count, discarded_bytes;
+  _Atomic(uint64_t) written_count, written_bytes, discarded_count, discarded_bytes, conflated_count, conflated_bytes;
   _Atomic(uint64_t) heartbeats_count, writes_count, wire_bytes, last_write_ns;
 };
 

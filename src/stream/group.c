@@ -124,6 +124,7 @@ static void add_events_locked(vsi_group_stats *sum, const vestry_connection *con
   sum->accepted += stats.accepted_count;
   sum->written += stats.written_count;
   sum->discarded += stats.discarded_count;
+  sum->conflated += stats.conflated_count;
   sum->refused += stats.refused_count;
   sum->heartbeats += stats.heartbeats_count;
   sum->written_bytes += stats.written_bytes;

@@ -16,6 +16,9 @@ typedef struct vsi_delivery {
   vestry_event *event; /* a reference, unless the broadcast holds it. NULL: encoded bytes that are no event */
   struct vsi_broadcast *broadcast; /* a reference; NULL: it was sent to this connection */
   const struct vsi_segment *wire;  /* what is written for it (coder.h); NULL: the event's own bytes */
+  struct vsi_delivery *before;     /* while it waits to be conflated (conflation.h) */
+  uint64_t stretch;                /* likewise */
+  bool is_of_batch;                /* sent together with others, with nothing in between */
 } vsi_delivery;
 
 typedef struct vsi_queue {

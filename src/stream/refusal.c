@@ -46,7 +46,7 @@ vestry_err vsi_connection_refused(vestry_connection *connection, vestry_err erro
   if (error != VESTRY_FULL && error != VESTRY_TOO_LARGE && error != VESTRY_NO_MEMORY) return error;
   if (!vestry_connection_is_open(connection)) return error;
   vestry_verdict verdict = ask(connection, error);
-  bool by_policy = error == VESTRY_FULL && connection->full == VESTRY_FULL_CLOSE;
+  bool by_policy = error == VESTRY_FULL && connection->full != VESTRY_FULL_DROP;
   if (verdict == VESTRY_VERDICT_CLOSE || (verdict != VESTRY_VERDICT_GO_ON && by_policy))
     vestry_connection_close(connection, error == VESTRY_FULL ? VESTRY_CAUSE_FULL : VESTRY_CAUSE_ERROR);
   return error;

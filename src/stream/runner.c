@@ -64,6 +64,24 @@ static void append_coded(vestry_connection *connection, const vsi_segment *segme
   break_off(connection);
 }
 
+static void drop_event(vsi_delivery *delivery) {
+  if (delivery->broadcast)
+    vsi_broadcast_unref(delivery->broadcast);
+  else
+    vestry_event_unref(delivery->event);
+}
+
+/* The event of a delivery is done with. len: what is given back for it. */
+static void settle(vestry_connection *connection, vsi_delivery *delivery, size_t len, _Atomic(uint64_t) *count,
+                   _Atomic(uint64_t) *bytes) {
+  count_up(count, 1);
+  count_up(bytes, len);
+  drop_event(delivery);
+  vsi_free(vsi_group_host(connection->group), delivery);
+  vsi_budget_give_back(vsi_group_budget(connection->group), vsi_budget_cost(1, len)); /* while it is still counted */
+  vsi_queue_settle(&connection->queue, len);
+}
+
 /* The oldest taken delivery is done with: written whole, or discarded. */
 static void drop_first(vestry_connection *connection, bool written) {
   vsi_delivery *delivery = connection->taken_first;
@@ -84,16 +102,9 @@ static void drop_first(vestry_connection *connection, bool written) {
     if (written) count_up(&connection->heartbeats_count, 1);
     return;
   }
-  size_t len = vestry_event_bytes(delivery->event).len;
-  count_up(written ? &connection->written_count : &connection->discarded_count, 1);
-  count_up(written ? &connection->written_bytes : &connection->discarded_bytes, len);
-  if (delivery->broadcast)
-    vsi_broadcast_unref(delivery->broadcast);
-  else
-    vestry_event_unref(delivery->event);
-  vsi_free(host, delivery);
-  vsi_budget_give_back(vsi_group_budget(connection->group), vsi_budget_cost(1, len)); /* while it is still counted */
-  vsi_queue_settle(&connection->queue, len);
+  settle(connection, delivery, vestry_event_bytes(delivery->event).len,
+         written ? &connection->written_count : &connection->discarded_count,
+         written ? &connection->written_bytes : &connection->discarded_bytes);
 }
 
 /* Whether the transport or the coder failed, or the cause is one that discards: nothing more is to be written. */
@@ -102,10 +113,38 @@ static bool is_over(const vestry_connection *connection) {
          !vsi_cause_flushes(vestry_connection_cause(connection)); /* NONE does */
 }
 
+/* A later event says what this one said, or what both said is now said by `merged`, which takes the later one's place:
+ * what both had reserved is then made its length. */
+static void leave_out(vestry_connection *connection, vsi_delivery *superfluous, vsi_delivery *later,
+                      vestry_event *merged) {
+  size_t len = vestry_event_bytes(superfluous->event).len;
+  if (merged) {
+    len += vestry_event_bytes(later->event).len - vestry_event_bytes(merged).len; /* never longer than both */
+    drop_event(later);
+    later->broadcast = NULL;
+    later->event = merged;
+  }
+  settle(connection, superfluous, len, &connection->conflated_count, &connection->conflated_bytes);
+}
+
+/* What waits goes where it can be conflated, whether the transport has room or not. */
+static void conflate_waiting(vestry_connection *connection) {
+  if (!connection->conflation) return;
+  for (vsi_delivery *delivery; (delivery = vsi_queue_take(&connection->queue));) {
+    vestry_event *merged;
+    vsi_delivery *superfluous = vsi_conflation_add(connection->conflation, delivery, &merged);
+    if (superfluous) leave_out(connection, superfluous, delivery, merged);
+  }
+}
+
+static vsi_delivery *take_next(vestry_connection *connection) {
+  return connection->conflation ? vsi_conflation_take(connection->conflation) : vsi_queue_take(&connection->queue);
+}
+
 static void take_waiting(vestry_connection *connection) {
   vsi_delivery *delivery;
-  while (connection->taken_count < SLICES_A_WRITE && !connection->broken &&
-         (delivery = vsi_queue_take(&connection->queue))) {
+  conflate_waiting(connection);
+  while (connection->taken_count < SLICES_A_WRITE && !connection->broken && (delivery = take_next(connection))) {
     append_taken(connection, delivery);
     encode(connection, delivery); /* in the order in which they are written: it depends on what went before */
   }
@@ -113,6 +152,10 @@ static void take_waiting(vestry_connection *connection) {
 
 static void discard_waiting(vestry_connection *connection) {
   while (connection->taken_first) drop_first(connection, false);
+  for (vsi_delivery *delivery; connection->conflation && (delivery = vsi_conflation_take(connection->conflation));) {
+    append_taken(connection, delivery);
+    drop_first(connection, false);
+  }
   for (vsi_delivery *delivery; (delivery = vsi_queue_take(&connection->queue));) {
     append_taken(connection, delivery);
     drop_first(connection, false);
@@ -262,6 +305,7 @@ static void keep_heartbeat(vestry_connection *connection) {
 
 /* Write until there is nothing left, no room, or it is somebody else's turn. */
 static void write_waiting(vestry_connection *connection) {
+  conflate_waiting(connection); /* also when there is no room: that is when it counts */
   for (int writes = 0;; writes++) {
     if (connection->blocked) {
       /* acquire pairs with the release in vestry_connection_writable */

@@ -36,7 +36,7 @@ void world_check_stopped(vestry *v) {
   assert_int_equal(stats.store.live, 0);
   assert_int_equal(stats.store.put, stats.store.removed);
   assert_int_equal(removed, stats.store.removed);
-  assert_int_equal(stats.accepted, stats.written + stats.discarded);
+  assert_int_equal(stats.accepted, stats.written + stats.discarded + stats.conflated);
   assert_int_equal(stats.queued_bytes, 0);
 }
 

@@ -22,7 +22,8 @@ vestry_err world_try(world *w, vestry_options options); /* the same without the 
 void world_settle(world *w);
 /* Stop, check that all counters add up and nothing is left, destroy, check that no memory is left. */
 void world_end(world *w);
-/* The counters of a stopped instance: opened = open + closed, put = live + removed, accepted = written + discarded. */
+/* The counters of a stopped instance: opened = open + closed, put = live + removed, accepted = written + discarded +
+ * conflated. */
 void world_check_stopped(vestry *v);
 
 /* One request to be made and what came of it. Zero is GET / from nobody. */

@@ -44,7 +44,7 @@ class Tree:
         for header in re.findall(r'#include "(\w+/\w+)\.h"', program.read_text()):
             included = self.tests / f"{header}.h"
             text = f'#include "{header}.h"' + (included.read_text() if included.exists() else "")
-            suites.update(re.findall(r'#include "(\w+/contract)\.h"', text))
+            suites.update(re.findall(r'#include "(\w+/(?:\w+_)?contract)\.h"', text))
         for suite in sorted(suites):
             own += sorted(path for path in self.tests.glob(f"{suite}*.c") if not path.stem.endswith("_test"))
         return own

@@ -106,7 +106,7 @@ void bench_finish(bench *b) {
   vsi_group_stats_get(b->group, &stats);
   assert_int_equal(stats.open, 0);
   assert_int_equal(stats.opened, stats.open + stats.closed);
-  assert_int_equal(stats.accepted, stats.written + stats.discarded);
+  assert_int_equal(stats.accepted, stats.written + stats.discarded + stats.conflated);
   assert_int_equal(stats.queued_bytes, 0);
   uint64_t causes = 0;
   for (int i = 0; i < VESTRY_CAUSE_COUNT; i++) causes += stats.closed_by_cause[i];

@@ -1,0 +1,13 @@
+/* Whether HTML is one element, and which. */
+#ifndef VSI_EVENT_HTML_ROOTS_H
+#define VSI_EVENT_HTML_ROOTS_H
+
+#include <stdbool.h>
+
+#include "vestry/host.h"
+
+/* true: it is one element for certain, and ret_id is the value of its id attribute as written (len 0: none, or one with
+ * a character reference). false: it is not, or that cannot be told without a whole parser. No memory; linear. */
+bool vsi_html_one_root(vestry_slice html, vestry_slice *ret_id);
+
+#endif

@@ -1,0 +1,128 @@
+#include "stream/conflation.h"
+
+#include "base/memory.h"
+#include "event/target.h"
+
+/* A list, oldest first, and for each target the last delivery that set it. What makes a delivery superfluous is written
+ * in event/target.c; here is only the order. Barriers cut the list into stretches: two deliveries of one stretch have
+ * none between them. A later one looks its target up, and if the delivery there is of its own stretch, that one goes.
+ *
+ * The table forgets: of two targets with one slot the older one loses its chance, and waits as it would have. So a step
+ * costs the same whatever waits. A slot points to a waiting delivery or to nothing: who leaves the list leaves his
+ * slot.
+ *
+ * A delivery that brings ids ends the stretch before it, for others; of its own target the one before it has gone by
+ * then, and the next may replace it, since between these two nothing else stands that it could harm. */
+
+enum { SLOTS = 64 };
+
+struct vsi_conflation {
+  const vestry_host *host;
+  vsi_delivery *first, *last;
+  uint64_t stretch;
+  vsi_delivery *signals; /* the last patch of signals that the next may be merged with; NULL: none */
+  vsi_delivery *slots[SLOTS];
+};
+
+vestry_err vsi_conflation_create(const vestry_host *host, vsi_conflation **ret_conflation) {
+  vsi_conflation *conflation = vsi_calloc(host, 1, sizeof *conflation);
+  if (!conflation) return VESTRY_NO_MEMORY;
+  conflation->host = host;
+  *ret_conflation = conflation;
+  return VESTRY_OK;
+}
+
+void vsi_conflation_destroy(const vestry_host *host, vsi_conflation *conflation) {
+  vsi_free(host, conflation);
+}
+
+static const vsi_target *target_of(const vsi_delivery *delivery) {
+  return delivery->is_of_batch ? NULL : vsi_event_target_made(delivery->event);
+}
+
+static vsi_delivery *next_of(const vsi_delivery *delivery) {
+  return (vsi_delivery *)atomic_load_explicit(&delivery->mail.next, memory_order_relaxed);
+}
+
+static void set_next(vsi_delivery *delivery, vsi_delivery *next) {
+  atomic_store_explicit(&delivery->mail.next, next ? &next->mail : NULL, memory_order_relaxed); /* ours alone */
+}
+
+static void take_out(vsi_conflation *conflation, vsi_delivery *delivery) {
+  vsi_delivery *next = next_of(delivery), *before = delivery->before;
+  if (before)
+    set_next(before, next);
+  else
+    conflation->first = next;
+  if (next)
+    next->before = before;
+  else
+    conflation->last = before;
+  delivery->before = NULL;
+  if (conflation->signals == delivery) conflation->signals = NULL;
+  const vsi_target *target = target_of(delivery);
+  vsi_delivery **slot = &conflation->slots[target ? target->hash % SLOTS : 0];
+  if (*slot == delivery) *slot = NULL;
+}
+
+/* The one of the same target, in the same stretch, that may go. */
+static vsi_delivery *find_morph(const vsi_conflation *conflation, const vsi_target *target) {
+  vsi_delivery *last = conflation->slots[target->hash % SLOTS];
+  if (!last || last->stretch != conflation->stretch) return NULL;
+  const vsi_target *other = target_of(last);
+  return other->can_go && vsi_target_is_same(other, target) ? last : NULL;
+}
+
+static vsi_delivery *find_signals(vsi_conflation *conflation, const vsi_target *target, vestry_event **ret_merged) {
+  vsi_delivery *last = conflation->signals;
+  if (!last || !target->can_go) return NULL;
+  const vsi_target *other = target_of(last);
+  vestry_event *merged = NULL;
+  if (vsi_signals_merge(conflation->host, other, target, &merged)) return NULL; /* out of memory too: both wait */
+  if (merged && !vsi_event_target(merged)) { /* it could not be merged again: better both */
+    vestry_event_unref(merged);
+    return NULL;
+  }
+  *ret_merged = merged;
+  return last;
+}
+
+vsi_delivery *vsi_conflation_add(vsi_conflation *conflation, vsi_delivery *delivery, vestry_event **ret_merged) {
+  const vsi_target *target = target_of(delivery);
+  vsi_delivery *superfluous = NULL;
+  *ret_merged = NULL;
+  switch (target ? target->effect : VSI_EFFECT_UNKNOWN) {
+  case VSI_EFFECT_UNKNOWN:
+    conflation->stretch++;
+    conflation->signals = NULL;
+    break;
+  case VSI_EFFECT_PASSING: break;
+  case VSI_EFFECT_MISSING: conflation->signals = NULL; break;
+  case VSI_EFFECT_SIGNALS:
+    superfluous = find_signals(conflation, target, ret_merged);
+    if (superfluous) take_out(conflation, superfluous);
+    conflation->signals = target->can_go ? delivery : NULL;
+    break;
+  case VSI_EFFECT_MORPH:
+    superfluous = find_morph(conflation, target);
+    if (superfluous) take_out(conflation, superfluous);
+    if (target->brings_ids) conflation->stretch++;
+    conflation->slots[target->hash % SLOTS] = delivery;
+    break;
+  }
+  delivery->stretch = conflation->stretch;
+  delivery->before = conflation->last;
+  set_next(delivery, NULL);
+  if (conflation->last)
+    set_next(conflation->last, delivery);
+  else
+    conflation->first = delivery;
+  conflation->last = delivery;
+  return superfluous;
+}
+
+vsi_delivery *vsi_conflation_take(vsi_conflation *conflation) {
+  vsi_delivery *delivery = conflation->first;
+  if (delivery) take_out(conflation, delivery);
+  return delivery;
+}

@@ -1,0 +1,23 @@
+/* Where events of a conflating connection wait, and leave when a later one makes them superfluous. */
+#ifndef VSI_STREAM_CONFLATION_H
+#define VSI_STREAM_CONFLATION_H
+
+#include "stream/queue.h"
+
+typedef struct vsi_conflation vsi_conflation;
+
+/* OK | NO_MEMORY */
+vestry_err vsi_conflation_create(const vestry_host *host, vsi_conflation **ret_conflation);
+/* Nothing waits in it. NULL is accepted. */
+void vsi_conflation_destroy(const vestry_host *host, vsi_conflation *conflation);
+
+/* Put a delivery behind all others. Returns one that it makes superfluous, which is out of the list and now the
+ * caller's; NULL: none. ret_merged: what the added delivery shall say in place of its own event, so that it says what
+ * both said; the caller's; NULL: its own. A constant number of steps, and the reading of two signals patches of 4 KiB
+ * at most. The runner's alone, like take. */
+vsi_delivery *vsi_conflation_add(vsi_conflation *conflation, vsi_delivery *delivery, vestry_event **ret_merged);
+
+/* Take the oldest; NULL: none. */
+vsi_delivery *vsi_conflation_take(vsi_conflation *conflation);
+
+#endif

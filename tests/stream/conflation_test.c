@@ -1,0 +1,510 @@
+/* F3: a slow page is shown the latest state. The property: whatever is left out, the page is in the end what it would
+ * be had everything been applied. Many small worlds, each made of a seed. And what is left out at all, by example. */
+#include "stream/conflation.h"
+
+#include <stdlib.h>
+
+#include "runtime/random.h"
+#include "stream/channel.h"
+#include "stream/connection.h"
+#include "stream/listener.h"
+#include "stream/page.h"
+
+enum { WORLDS = 4000, STEPS = 80, IDS = 4, LOOK = 1 << 20 };
+
+static const vestry_profile profiles[] = {
+    {.ops = &vestry_profile_identity},
+    {.ops = &vestry_profile_gzip},
+    {.ops = &vestry_profile_brotli, .level = 5, .window_bits = 11},
+    {.ops = &vestry_profile_brotli, .mode = VESTRY_PROFILE_PRIVATE, .level = 4, .window_bits = 14},
+};
+enum { PROFILES = sizeof profiles / sizeof *profiles };
+
+typedef struct world {
+  bench b;
+  uint64_t random, rarity;
+  listener l;
+  vestry_channel *channel;
+  page full, got;
+  char html[4096];
+  char used[IDS + 1]; /* ids in html */
+} world;
+
+static uint64_t below(world *w, uint64_t bound) {
+  return random_below(&w->random, bound);
+}
+
+static void put(world *w, const char *text) {
+  assert_true(strlen(w->html) + strlen(text) < sizeof w->html);
+  strcat(w->html, text);
+}
+
+/* An id that the page does not have, but inside of target, nor the HTML so far; 0: none. */
+static char free_id(world *w, int target) {
+  char id = (char)('a' + below(w, IDS));
+  int there = page_find(&w->full, id);
+  bool is_free = !there || (target && there != target && page_is_inside(&w->full, there, target));
+  return is_free && !strchr(w->used, id) ? id : 0;
+}
+
+static void put_content(world *w, int target, int depth);
+
+static void put_div(world *w, char id, int target, int depth) {
+  char text[64];
+  w->used[strlen(w->used)] = id;
+  snprintf(text, sizeof text, "<div id=\"%c\" title=\"%d\">", id, (int)below(w, 1000));
+  put(w, text);
+  put_content(w, target, depth + 1);
+  put(w, "</div>");
+}
+
+static void put_content(world *w, int target, int depth) {
+  for (uint64_t n = below(w, 3); n; n--) {
+    char text[64], id = depth < 3 && !below(w, w->rarity) ? free_id(w, target) : 0;
+    if (id) {
+      put_div(w, id, target, depth);
+      continue;
+    }
+    snprintf(text, sizeof text, "<p>%d</p>", (int)below(w, 1000));
+    put(w, text);
+  }
+}
+
+static vestry_event *elements(world *w, const char *selector, vestry_patch_mode mode) {
+  vestry_event *event = NULL;
+  vestry_elements_options options = {.selector = selector, .mode = mode};
+  assert_int_equal(vestry_event_elements(&w->b.th.host, w->html, strlen(w->html), &options, &event), VESTRY_OK);
+  return event;
+}
+
+static void signals_text(world *w, char *to, size_t room, int depth) {
+  size_t len = (size_t)snprintf(to, room, "{");
+  const char *comma = "";
+  for (char name = 's'; name <= 'u'; name++) {
+    if (below(w, 2)) continue;
+    len += (size_t)snprintf(to + len, room - len, "%s\"%c\":", comma, name);
+    comma = ",";
+    uint64_t what = below(w, depth < 2 ? 5 : 3);
+    if (what == 0)
+      len += (size_t)snprintf(to + len, room - len, "null");
+    else if (what < 3)
+      len += (size_t)snprintf(to + len, room - len, "%d", (int)below(w, 1000));
+    else {
+      signals_text(w, to + len, room - len, depth + 1);
+      len += strlen(to + len);
+    }
+  }
+  snprintf(to + len, room - len, "}");
+}
+
+static vestry_event *next_event(world *w) {
+  static const vestry_patch_mode places[] = {VESTRY_PATCH_APPEND, VESTRY_PATCH_PREPEND, VESTRY_PATCH_BEFORE,
+                                             VESTRY_PATCH_AFTER};
+  const vestry_host *host = &w->b.th.host;
+  vestry_event *event = NULL;
+  char id = (char)('a' + below(w, IDS)), selector[8] = {'#', id, '\0'}, text[512];
+  int target = page_find(&w->full, id);
+  w->html[0] = '\0';
+  memset(w->used, 0, sizeof w->used);
+  switch (below(w, below(w, w->rarity) ? 16 : 20)) { /* few barriers, or many */
+  case 0:
+  case 1:
+  case 2:
+  case 3:
+    put_div(w, id, target ? target : -1, 0);
+    return elements(w, below(w, 2) ? selector : NULL, below(w, 5) ? VESTRY_PATCH_OUTER : VESTRY_PATCH_REPLACE);
+  case 4:
+  case 5:
+  case 6:
+  case 7:
+    w->used[0] = id;
+    put_content(w, target ? target : -1, 0);
+    if (!*w->html) put(w, "7");
+    return elements(w, selector, VESTRY_PATCH_INNER);
+  case 8:
+  case 9:
+    put_content(w, 0, 0);
+    if (!*w->html) put(w, "<p>8</p>");
+    return elements(w, selector, places[below(w, 4)]);
+  case 10: assert_int_equal(vestry_event_remove(host, selector, NULL, &event), VESTRY_OK); return event;
+  case 11:
+  case 12:
+  case 13:
+  case 14:
+  case 15:
+    signals_text(w, text, sizeof text, 0);
+    assert_int_equal(vestry_event_signals(host, text, strlen(text),
+                                          &(vestry_signals_options){.only_if_missing = !below(w, 4)}, &event),
+                     VESTRY_OK);
+    return event;
+  case 16:
+    if (below(w, 2)) {
+      strcat(selector, " p");
+      put(w, "<p>9</p>");
+      return elements(w, selector, VESTRY_PATCH_AFTER);
+    }
+    assert_int_equal(vestry_event_remove(host, "p", NULL, &event), VESTRY_OK);
+    return event;
+  case 17:
+    snprintf(text, sizeof text, "copy %c %c", id, (char)('a' + below(w, IDS)));
+    assert_int_equal(vestry_event_script(host, text, strlen(text), NULL, &event), VESTRY_OK);
+    return event;
+  case 18:
+    put(w, below(w, 2) ? "<p data-signals:s=\"5\">5</p>" : "<p data-signals:v=\"6\">6</p>");
+    return elements(w, selector, VESTRY_PATCH_INNER);
+  default: return bench_event(&w->b, "nothing");
+  }
+}
+
+static void apply_full(world *w, vestry_event *event) {
+  vestry_slice bytes = vestry_event_bytes(event);
+  page_apply(&w->full, bytes.data, bytes.len);
+}
+
+static void send_some(world *w) {
+  vestry_event *events[3];
+  size_t count = below(w, 8) ? 1 : 2 + below(w, 2);
+  for (size_t i = 0; i < count; i++) {
+    events[i] = next_event(w);
+    apply_full(w, events[i]);
+  }
+  if (count == 1 && below(w, 2))
+    assert_int_equal(vestry_channel_publish(w->channel, events[0], NULL), VESTRY_OK);
+  else
+    assert_int_equal(vestry_connection_send_all(w->l.connection, events, count), VESTRY_OK);
+  for (size_t i = 0; i < count; i++) vestry_event_unref(events[i]);
+}
+
+static void let_flow(world *w) {
+  w->l.p.write_answer = VESTRY_IO_OK;
+  vestry_connection_writable(w->l.connection);
+}
+
+static void assert_same_pages(world *w, uint64_t seed) {
+  static char expected[LOOK], got[LOOK];
+  page_print(&w->full, expected, sizeof expected);
+  page_print(&w->got, got, sizeof got);
+  if (strcmp(expected, got) != 0 || !json_equal(w->full.signals, w->got.signals))
+    print_message("VESTRY_SEED=%llu\n", (unsigned long long)seed);
+  assert_string_equal(got, expected);
+  assert_true(json_equal(w->full.signals, w->got.signals));
+}
+
+/* Returns how many were left out. */
+static uint64_t live(world *w, uint64_t seed) {
+  w->random = seed;
+  w->rarity = 2 + below(w, 10);
+  bench_init(&w->b, VESTRY_THREADS_NONE, NULL);
+  page_init(&w->full);
+  page_init(&w->got);
+  vestry_connection_options options = {.full = VESTRY_FULL_CONFLATE, .heartbeat_ms = VESTRY_NEVER_MS};
+  assert_int_equal(listener_open(&w->l, &w->b, &profiles[seed % PROFILES], &options), VESTRY_OK);
+  assert_int_equal(vsi_channel_create(w->b.group, NULL, &w->channel), VESTRY_OK);
+  assert_int_equal(vestry_channel_join(w->channel, w->l.connection), VESTRY_OK);
+  static const char start[] =
+      "event: datastar-patch-elements\ndata: selector p\ndata: mode after\n"
+      "data: elements <div id=\"a\"><div id=\"b\"></div></div><div id=\"c\"></div><div id=\"d\"></div>\n\n";
+  page *both[] = {&w->full, &w->got};
+  for (int i = 0; i < 2; i++) { /* a page begins with something to find */
+    page_node *root = &both[i]->nodes[1];
+    root->child = both[i]->count;
+    both[i]->nodes[both[i]->count++] = (page_node){.tag = 'p', .parent = 1};
+    page_apply(both[i], start, sizeof start - 1);
+  }
+  for (int i = 0; i < STEPS; i++) {
+    switch (below(w, 30)) {
+    case 0: let_flow(w); break;
+    case 1:
+    case 2:
+    case 3:
+    case 4:
+      w->l.p.write_answer = VESTRY_IO_WOULD_BLOCK;
+      w->l.p.take = below(w, 3) ? 0 : below(w, 200);
+      break;
+    default: send_some(w); break;
+    }
+    if (below(w, 3)) bench_run(&w->b);
+    if (!below(w, 6)) vestry_connection_writable(w->l.connection);
+  }
+  let_flow(w);
+  bench_run(&w->b);
+  vestry_connection_stats stats;
+  vestry_connection_stats_get(w->l.connection, &stats);
+  assert_int_equal(stats.accepted_count, stats.written_count + stats.conflated_count);
+  assert_int_equal(stats.accepted_bytes, stats.written_bytes + stats.conflated_bytes);
+  assert_int_equal(stats.queued_count + stats.queued_bytes, 0);
+  vestry_connection_close(w->l.connection, VESTRY_CAUSE_CLOSED);
+  bench_run(&w->b);
+  decoder_feed(&w->l.d, w->l.p.got.data, w->l.p.got.len);
+  assert_false(w->l.d.broken);
+  page_apply(&w->got, w->l.d.text.data, w->l.d.text.len);
+  assert_same_pages(w, seed);
+  vestry_channel_destroy(w->channel);
+  vestry_connection_unref(w->l.connection);
+  probe_finish(&w->l.p);
+  decoder_finish(&w->l.d);
+  vsi_buffer_finish(&w->l.expected);
+  page_finish(&w->full);
+  page_finish(&w->got);
+  bench_finish(&w->b);
+  return stats.conflated_count;
+}
+
+static void f3_the_page_is_the_same_in_the_end(void **state) {
+  (void)state;
+  static world w;
+  const char *seed = getenv("VESTRY_SEED");
+  if (seed) {
+    live(&w, strtoull(seed, NULL, 10));
+    return;
+  }
+  uint64_t conflated = 0;
+  for (uint64_t at = 1; at <= WORLDS; at++) conflated += live(&w, at);
+  print_message("%d worlds: %llu events left out\n", WORLDS, (unsigned long long)conflated);
+  assert_true(conflated > 2 * WORLDS);
+}
+
+/* ---- by example -------------------------------------------------------------------------------------------------- */
+
+/* What is sent before the page reads. */
+typedef struct sent {
+  char kind; /* 'e': elements, 's': signals, 'm': signals if missing, 'x': script, 'c': comment, 'i': e with an id */
+  const char *text, *selector;
+  vestry_patch_mode mode;
+} sent;
+
+static vestry_event *made(bench *b, const sent *s) {
+  vestry_event *event = NULL;
+  vestry_err error = VESTRY_INVALID;
+  vestry_elements_options elements_options = {.selector = s->selector, .mode = s->mode};
+  vestry_signals_options signals_options = {.only_if_missing = s->kind == 'm'};
+  if (s->kind == 'i') elements_options.event.id = "9";
+  switch (s->kind) {
+  case 'e':
+  case 'i': error = vestry_event_elements(&b->th.host, s->text, strlen(s->text), &elements_options, &event); break;
+  case 's':
+  case 'm': error = vestry_event_signals(&b->th.host, s->text, strlen(s->text), &signals_options, &event); break;
+  case 'x': error = vestry_event_script(&b->th.host, s->text, strlen(s->text), NULL, &event); break;
+  case 'c': error = vestry_event_comment(&b->th.host, s->text, &event); break;
+  default: break;
+  }
+  assert_int_equal(error, VESTRY_OK);
+  return event;
+}
+
+#define A1 "<div id=\"a\">1</div>"
+#define A2 "<div id=\"a\">2</div>"
+#define B1 "<div id=\"b\">1</div>"
+
+static const struct {
+  const char *what;
+  sent sent[4];
+  unsigned written; /* bits: which are */
+} examples[] = {
+    {"a morph by its element's id", {{'e', A1, 0, 0}, {'e', A2, 0, 0}}, 2},
+    {"of three the last", {{'e', A1, 0, 0}, {'e', A2, 0, 0}, {'e', A1, 0, 0}}, 4},
+    {"by a selector", {{'e', A1, "#a", 0}, {'e', A2, 0, 0}}, 2},
+    {"inner", {{'e', "1", "#a", VESTRY_PATCH_INNER}, {'e', "2", "#a", VESTRY_PATCH_INNER}}, 2},
+    {"another mode is another target", {{'e', A1, 0, 0}, {'e', "2", "#a", VESTRY_PATCH_INNER}}, 3},
+    {"replace", {{'e', A1, 0, VESTRY_PATCH_REPLACE}, {'e', A2, 0, VESTRY_PATCH_REPLACE}}, 2},
+    {"another element", {{'e', A1, 0, 0}, {'e', B1, 0, 0}}, 3},
+    {"across another element", {{'e', A1, 0, 0}, {'e', B1, 0, 0}, {'e', A2, 0, 0}}, 6},
+    {"appends never", {{'e', "1", "#a", VESTRY_PATCH_APPEND}, {'e', "1", "#a", VESTRY_PATCH_APPEND}}, 3},
+    {"but what they were appended to", {{'e', A1, 0, 0}, {'e', "x", "#a", VESTRY_PATCH_APPEND}, {'e', A2, 0, 0}}, 6},
+    {"scripts never", {{'x', "f()", 0, 0}, {'x', "f()", 0, 0}}, 3},
+    {"nothing across a script", {{'e', A1, 0, 0}, {'x', "f()", 0, 0}, {'e', A2, 0, 0}}, 7},
+    {"nothing across any selector", {{'e', A1, 0, 0}, {'e', "x", ".b", VESTRY_PATCH_INNER}, {'e', A2, 0, 0}}, 7},
+    {"any selector is no target", {{'e', "x", ".b", VESTRY_PATCH_INNER}, {'e', "y", ".b", VESTRY_PATCH_INNER}}, 3},
+    {"nothing across what brings ids", {{'e', A1, 0, 0}, {'e', B1, "#c", VESTRY_PATCH_APPEND}, {'e', A2, 0, 0}}, 7},
+    {"nor across a morph that brings others",
+     {{'e', A1, 0, 0}, {'e', "<div id=\"b\"><i id=\"c\"></i></div>", 0, 0}, {'e', A2, 0, 0}},
+     7},
+    {"which itself can be replaced",
+     {{'e', "<div id=\"b\"><i id=\"c\"></i></div>", 0, 0}, {'e', "<div id=\"b\"><i id=\"c\"></i></div>", 0, 0}},
+     2},
+    {"nothing that runs something", {{'e', "<div id=\"a\" data-init=\"@get('/x')\"></div>", 0, 0}, {'e', A1, 0, 0}}, 3},
+    {"nor handles what happens to it",
+     {{'e', "<div id=\"a\"><img src=x onerror=f()></div>", 0, 0}, {'e', A1, 0, 0}},
+     3},
+    {"what shows signals may go", {{'e', "<div id=\"a\" data-text=\"$n\">once</div>", 0, 0}, {'e', A1, 0, 0}}, 2},
+    {"two elements are no target", {{'e', A1 B1, 0, 0}, {'e', A2 B1, 0, 0}}, 3},
+    {"one with an event id stays", {{'i', A1, 0, 0}, {'e', A2, 0, 0}}, 3},
+    {"an element that closes early is not one", {{'e', "<p id=\"a\"><div>1</div></p>", 0, 0}, {'e', A1, 0, 0}}, 3},
+    {"another id than the selector's", {{'e', B1, "#a", 0}, {'e', B1, "#a", 0}}, 3},
+    {"signals that are said again", {{'s', "{\"a\":1}", 0, 0}, {'s', "{\"a\":2}", 0, 0}}, 2},
+    {"across elements", {{'s', "{\"a\":1}", 0, 0}, {'e', A1, 0, 0}, {'s', "{\"a\":2}", 0, 0}}, 6},
+    {"if missing never", {{'m', "{\"a\":1}", 0, 0}, {'m', "{\"a\":1}", 0, 0}}, 3},
+    {"nor across it", {{'s', "{\"a\":1}", 0, 0}, {'m', "{\"a\":1}", 0, 0}, {'s', "{\"a\":1}", 0, 0}}, 7},
+    {"what no patch can say stays two", {{'s', "{\"a\":null}", 0, 0}, {'s', "{\"a\":{\"b\":1}}", 0, 0}}, 3},
+    {"comments are nothing", {{'e', A1, 0, 0}, {'c', "x", 0, 0}, {'e', A2, 0, 0}}, 6},
+};
+
+static void f3_what_is_left_out(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) {
+    bench b;
+    probe p;
+    bench_init(&b, VESTRY_THREADS_NONE, NULL);
+    probe_init(&p);
+    vestry_connection *c = bench_connect(&b, &p, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE});
+    vsi_connection_start(c);
+    bench_run(&b);
+    char expected[2048] = "";
+    for (int k = 0; k < 4 && examples[i].sent[k].kind; k++) {
+      vestry_event *event = made(&b, &examples[i].sent[k]);
+      assert_int_equal(vestry_connection_send(c, event), VESTRY_OK);
+      vestry_slice bytes = vestry_event_bytes(event);
+      if (examples[i].written >> k & 1) strncat(expected, bytes.data, bytes.len);
+      vestry_event_unref(event);
+    }
+    bench_run(&b);
+    if (strcmp(vsi_buffer_terminate(&p.got), expected) != 0) print_message("%s\n", examples[i].what);
+    probe_assert_got(&p, expected);
+    vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
+    bench_run(&b);
+    vestry_connection_unref(c);
+    probe_finish(&p);
+    bench_finish(&b);
+  }
+}
+
+/* Six events of which two are needed wait in a queue that has room for two, as long as the runner comes round. */
+static void f3_a_stalled_page_costs_its_latest_state(void **state) {
+  (void)state;
+  bench b;
+  probe p;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  probe_init(&p);
+  vestry_connection *c =
+      bench_connect(&b, &p, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE, .max_queued_count = 4});
+  vsi_connection_start(c);
+  bench_run(&b);
+  p.write_answer = VESTRY_IO_WOULD_BLOCK;
+  assert_int_equal(bench_send(&b, c, "first"), VESTRY_OK); /* this one is being written */
+  bench_run(&b);
+  char html[64], json[64];
+  for (int i = 0; i < 10000; i++) {
+    snprintf(html, sizeof html, "<div id=\"a\">%d</div>", i);
+    snprintf(json, sizeof json, "{\"n\":%d,\"k%d\":1}", i, i % 3);
+    assert_int_equal(vestry_connection_patch_elements(c, html, strlen(html), NULL), VESTRY_OK);
+    bench_run(&b);
+    assert_int_equal(vestry_connection_patch_signals(c, json, strlen(json), NULL), VESTRY_OK);
+    bench_run(&b);
+  }
+  vestry_connection_stats stats;
+  vestry_connection_stats_get(c, &stats);
+  assert_int_equal(stats.queued_count, 3);
+  assert_int_equal(stats.conflated_count, 2 * 9999);
+  p.write_answer = VESTRY_IO_OK;
+  vestry_connection_writable(c);
+  bench_run(&b);
+  probe_assert_got(&p, ": first\n\nevent: datastar-patch-elements\ndata: elements <div id=\"a\">9999</div>\n\n"
+                       "event: datastar-patch-signals\ndata: signals {\"n\":9999,\"k0\":1,\"k1\":1,\"k2\":1}\n\n");
+  vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
+  bench_run(&b);
+  vestry_connection_unref(c);
+  probe_finish(&p);
+  bench_finish(&b);
+}
+
+static void f3_batches_stay_whole(void **state) {
+  (void)state;
+  bench b;
+  probe p;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  probe_init(&p);
+  vestry_connection *c = bench_connect(&b, &p, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE});
+  vestry_event *one = made(&b, &(sent){'e', A1, 0, 0}), *two = made(&b, &(sent){'e', A2, 0, 0});
+  vestry_event *batch[] = {one, two};
+  assert_int_equal(vestry_connection_send(c, one), VESTRY_OK);
+  assert_int_equal(vestry_connection_send_all(c, batch, 2), VESTRY_OK);
+  assert_int_equal(vestry_connection_send(c, two), VESTRY_OK);
+  vsi_connection_start(c);
+  bench_run(&b);
+  vestry_connection_stats stats;
+  vestry_connection_stats_get(c, &stats);
+  assert_int_equal(stats.written_count, 4);
+  assert_int_equal(stats.conflated_count, 0);
+  vestry_event_unref(one);
+  vestry_event_unref(two);
+  vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
+  bench_run(&b);
+  vestry_connection_unref(c);
+  probe_finish(&p);
+  bench_finish(&b);
+}
+
+/* Without memory less is left out, or the send says so; what is written is what was accepted, in order. */
+static void f3_memory_that_fails_leaves_out_less(void **state) {
+  (void)state;
+  bool failed = true;
+  for (long n = 0; failed; n++) {
+    bench b;
+    probe p;
+    bench_init(&b, VESTRY_THREADS_NONE, NULL);
+    probe_init(&p);
+    vestry_connection_options options = {.full = VESTRY_FULL_CONFLATE};
+    vestry_connection_hooks hooks = probe_hooks(&p);
+    vestry_connection *c = NULL;
+    atomic_store(&b.th.fail_at, atomic_load(&b.th.allocations) + n);
+    vestry_err error = vsi_connection_create(b.group, &probe_pooled, &p, &options, &hooks, &c);
+    if (error) {
+      assert_int_equal(error, VESTRY_NO_MEMORY);
+      atomic_store(&b.th.fail_at, -1);
+      vsi_buffer_finish(&p.got);
+      bench_finish(&b);
+      continue;
+    }
+    static const char *const patches[] = {"{\"a\":1}", "{\"b\":1}", "{\"a\":2}"};
+    bool accepted[3];
+    for (int i = 0; i < 3; i++)
+      accepted[i] = vestry_connection_patch_signals(c, patches[i], strlen(patches[i]), NULL) == VESTRY_OK;
+    vsi_connection_start(c);
+    bench_run(&b);
+    failed = atomic_load(&b.th.allocations) > atomic_load(&b.th.fail_at);
+    atomic_store(&b.th.fail_at, -1);
+    static page got;
+    page_init(&got);
+    page_apply(&got, vsi_buffer_terminate(&p.got), p.got.len);
+    json_int_t a = json_integer_value(json_object_get(got.signals, "a"));
+    assert_int_equal(a, accepted[2] ? 2 : accepted[0] ? 1 : 0);
+    assert_int_equal(json_object_get(got.signals, "b") != NULL, accepted[1]);
+    page_finish(&got);
+    vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
+    bench_run(&b);
+    vestry_connection_unref(c);
+    probe_finish(&p);
+    bench_finish(&b);
+    assert_true(n < 30);
+  }
+}
+
+static void f3_a_full_queue_still_closes(void **state) {
+  (void)state;
+  bench b;
+  probe p;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  probe_init(&p);
+  vestry_connection *c =
+      bench_connect(&b, &p, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE, .max_queued_count = 1});
+  assert_int_equal(bench_send(&b, c, "a"), VESTRY_OK);
+  assert_int_equal(bench_send(&b, c, "b"), VESTRY_FULL);
+  vsi_connection_start(c);
+  bench_run(&b);
+  assert_int_equal(p.close_cause, VESTRY_CAUSE_FULL);
+  vestry_connection_unref(c);
+  probe_finish(&p);
+  bench_finish(&b);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(f3_what_is_left_out),
+      cmocka_unit_test(f3_a_stalled_page_costs_its_latest_state),
+      cmocka_unit_test(f3_a_full_queue_still_closes),
+      cmocka_unit_test(f3_batches_stay_whole),
+      cmocka_unit_test(f3_memory_that_fails_leaves_out_less),
+      cmocka_unit_test(f3_the_page_is_the_same_in_the_end),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
