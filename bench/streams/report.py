@@ -170,7 +170,7 @@ def page(result, runs, few):
     machine = result["machine"]
     versions = [f"{name} {version}" for name, version in machine["packages"].items() if version]
     versions += [f"Node {result['node']}"] * bool(result["node"])
-    versions += [f"@starfederation/datastar-sdk {result['sdk']}"] * bool(result["sdk"])
+    versions += [f"datastar-sdk {result['sdk']}"] * bool(result["sdk"])
     runs_text = "one run" if result["repetitions"] == 1 else f"medians of {result['repetitions']} runs"
     others, warning = f"{100 * result['others_share']:.0f} %", ""
     if result["others_share"] > QUIET_SHARE:
