@@ -11,11 +11,11 @@ from page import median, table, verdict  # noqa: E402
 
 LABELS = {
     "floor": "bare write(2), 1 thread",
-    "microhttpd": "vestry on libmicrohttpd, 2 threads",
-    "microhttpd-br": "vestry on libmicrohttpd, brotli",
-    "microhttpd-gzip": "vestry on libmicrohttpd, gzip",
+    "microhttpd": "vestry, libmicrohttpd",
+    "microhttpd-br": "vestry, libmicrohttpd, brotli",
+    "microhttpd-gzip": "vestry, libmicrohttpd, gzip",
     "microhttpd-stalled": "the same, one reader in a hundred stalled",
-    "civetweb": "vestry on civetweb, a thread a stream",
+    "civetweb": "vestry, civetweb",
     "nchan": "nchan on nginx, 2 workers",
     "node": "TypeScript SDK on Node, 1 process",
 }
@@ -154,6 +154,7 @@ that does not take an event at once is dropped. It is no server, but what TCP it
 a queue of connections each, so that both get half of the streams.
 - **The TypeScript SDK** is the official one for Node, a generator a stream. It formats each event for each stream. It \
 is one process, as Node is; a second would need something between them for a broadcast.
+- **vestry on libmicrohttpd** has two threads that serve requests, and two that write.
 - **civetweb** has a thread for each stream, so it is measured with a thousand.
 """
 
@@ -169,7 +170,7 @@ def page(result, runs, few):
     machine = result["machine"]
     versions = [f"{name} {version}" for name, version in machine["packages"].items() if version]
     versions += [f"Node {result['node']}"] * bool(result["node"])
-    versions += [f"@starfederation/datastar-sdk {result['sdk']}"] * bool(result["sdk"])
+    versions += [f"datastar-sdk {result['sdk']}"] * bool(result["sdk"])
     runs_text = "one run" if result["repetitions"] == 1 else f"medians of {result['repetitions']} runs"
     others, warning = f"{100 * result['others_share']:.0f} %", ""
     if result["others_share"] > QUIET_SHARE:
