@@ -11,6 +11,7 @@ extern "C" {
 
 /* A subcommand: arguments begin behind its name. Returns the exit status. */
 int bench_serve(int argc, char **argv);
+int bench_floor(int argc, char **argv);
 int bench_load(int argc, char **argv);
 int bench_churn(int argc, char **argv);
 int bench_store(int argc, char **argv);
@@ -36,8 +37,12 @@ uint64_t bench_now_ns(void);
 /* Of another process, from /proc: CPU time (user + system) and resident memory; 0 when it is gone. */
 uint64_t bench_cpu_ns(int pid);
 uint64_t bench_rss_bytes(int pid);
+/* As bench_rss_bytes, but exact to a page, and what several processes share is divided among them. */
+uint64_t bench_memory_bytes(int pid);
 /* Resident memory of this process, exact to a page where the one above may be off by some dozens. */
 uint64_t bench_own_memory_bytes(void);
+/* As many descriptors as this process may have. */
+void bench_raise_descriptors(void);
 
 #ifdef __cplusplus
 }

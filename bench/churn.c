@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "bench.h"
+#include "client.h"
 #include "stream.h"
 
 static uint64_t next_random(uint64_t *state) { /* splitmix64 */
@@ -19,17 +19,10 @@ static uint64_t next_random(uint64_t *state) { /* splitmix64 */
   return z ^ (z >> 31);
 }
 
-static void kill_client(bench_stream *client, bool reset) {
-  if (client->fd < 0) return;
-  struct linger now = {.l_onoff = 1, .l_linger = 0};
-  if (reset) setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-  close(client->fd);
-  client->fd = -1;
-}
-
 static void read_some(bench_stream *client) {
   char data[16384];
-  if (client->fd >= 0 && recv(client->fd, data, sizeof data, 0) == 0) kill_client(client, false); /* the server's end */
+  if (client->fd >= 0 && recv(client->fd, data, sizeof data, 0) == 0)
+    bench_stream_finish(client, false); /* the server's end */
 }
 
 static int wait_until_empty(int port, uint64_t seconds) {
@@ -65,13 +58,13 @@ int bench_churn(int argc, char **argv) {
     if (client->fd < 0) {
       char path[64];
       snprintf(path, sizeof path, dice < 50 ? "/sub" : "/sub?key=k%" PRIu64, next_random(&seed) % 50);
-      if (bench_stream_open(client, (int)port, path))
+      if (bench_stream_open(client, &(bench_subscription){.port = (int)port, .path = path}))
         connects++;
       else
-        failures++, kill_client(client, true);
-      if (dice % 10 == 0) kill_client(client, true), kills++; /* before its answer */
+        failures++, bench_stream_finish(client, true);
+      if (dice % 10 == 0) bench_stream_finish(client, true), kills++; /* before its answer */
     } else if (dice < 40) {
-      kill_client(client, dice % 2);
+      bench_stream_finish(client, dice % 2);
       kills++;
     } else {
       read_some(client);
@@ -80,7 +73,7 @@ int bench_churn(int argc, char **argv) {
     if (!rss_tenth && now - began > (ends - began) / 10) rss_tenth = bench_rss_bytes((int)pid);
   }
   rss_end = bench_rss_bytes((int)pid);
-  for (uint64_t i = 0; i < clients_count; i++) kill_client(&clients[i], i % 2);
+  for (uint64_t i = 0; i < clients_count; i++) bench_stream_finish(&clients[i], i % 2);
   status = wait_until_empty((int)port, 60);
   int64_t opened = bench_server_stat((int)port, "opened"), open = bench_server_stat((int)port, "open");
   int64_t closed = bench_server_stat((int)port, "closed"), live = bench_server_stat((int)port, "store.live");

@@ -1,173 +1,309 @@
-/* vestry-bench load: N streams, R rounds of one broadcast each. Every stream must get every round, in order. */
+/* vestry-bench load: N streams, R rounds of one broadcast each, or of one event to one of them. Every stream must get
+ * all that is for it, in order, byte for byte. Beside them, some that never read and some that are killed. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <unistd.h>
+#include <time.h>
 
 #include "bench.h"
-#include "stream.h"
+#include "client.h"
+#include "payload.h"
+#include "readers.h"
 
-typedef struct reader {
-  bench_stream stream; /* first */
-  int64_t next;        /* the round that must come */
-  bool stalled;        /* never reads */
-} reader;
+enum { PIDS_MOST = 64, STALLED_BYTES = 2048, KILLED_EACH_ROUND = 10 /* one in so many */ };
+
+/* The servers that it knows by what has to be posted to them for the same event. */
+enum { SERVER_VESTRY, SERVER_NCHAN, SERVERS };
+static const char *const servers[SERVERS] = {"vestry", "nchan"};
 
 typedef struct load {
-  int port, epoll;
-  reader *readers;
-  uint64_t streams, stalled, rounds;
-  uint64_t heads, deliveries, disorders, broken;
-  double *latency_ms; /* one a delivery */
+  uint64_t port, streams, stalled, killed, rounds, warm, burst, threads, pause_ms, patience_ms, idle_ms, seed, random;
+  uint64_t is_keyed, is_own, drain_ms;
+  payload payload;
+  const char *encoding;
+  int server;
+  int pids[PIDS_MOST];
+  size_t pids_count;
+  readers *readers;
+  bench_client publisher;
+  bench_stream *others; /* stalled, then killed */
+  uint64_t kills;
+  char *post; /* nchan's body */
 } load;
 
-static void take_line(bench_stream *stream, const char *line, void *ctx) {
-  load *l = ctx;
-  reader *r = (reader *)stream;
-  static const char before_n[] = "data: signals {\"v\":{\"n\":", before_t[] = ",\"t\":";
-  char *end;
-  if (strncmp(line, before_n, sizeof before_n - 1)) return;
-  int64_t round = strtoll(line + sizeof before_n - 1, &end, 10);
-  if (strncmp(end, before_t, sizeof before_t - 1)) return;
-  int64_t sent_ns = strtoll(end + sizeof before_t - 1, NULL, 10);
-  if (round != r->next) l->disorders++;
-  r->next = round + 1;
-  if (l->deliveries < l->streams * l->rounds)
-    l->latency_ms[l->deliveries] = (double)(bench_now_ns() - (uint64_t)sent_ns) / 1e6;
-  l->deliveries++;
-}
+/* What is known of the server's processes together. */
+typedef struct usage {
+  uint64_t cpu_ns, memory_bytes;
+  int64_t own_bytes; /* of vestry's; -1: not asked */
+} usage;
 
-static void drop(load *l, reader *r) {
-  epoll_ctl(l->epoll, EPOLL_CTL_DEL, r->stream.fd, NULL);
-  close(r->stream.fd);
-  r->stream.fd = -1;
-  l->broken++;
-}
-
-/* Read what is there; wait for something for at most timeout_ms. */
-static int pump(load *l, int timeout_ms) {
-  struct epoll_event events[256];
-  int count = epoll_wait(l->epoll, events, 256, timeout_ms);
-  for (int i = 0; i < count; i++) {
-    reader *r = events[i].data.ptr;
-    char data[65536];
-    ssize_t got = recv(r->stream.fd, data, sizeof data, 0);
-    if (got < 0 && errno == EAGAIN) continue;
-    bool had_head = r->stream.at != STREAM_HEAD;
-    if (got <= 0 || !bench_stream_feed(&r->stream, data, (size_t)got, take_line, l))
-      drop(l, r);
-    else if (!had_head && r->stream.at != STREAM_HEAD)
-      l->heads++;
+static usage look(const load *l) {
+  usage all = {.own_bytes = l->is_own ? bench_server_stat((int)l->port, "memory") : -1};
+  for (size_t i = 0; i < l->pids_count; i++) {
+    all.cpu_ns += bench_cpu_ns(l->pids[i]);
+    all.memory_bytes += bench_memory_bytes(l->pids[i]);
   }
-  return count;
+  return all;
 }
 
-/* Until `*counter` is at least `target`, for at most ten seconds without progress. */
-static bool pump_until(load *l, const uint64_t *counter, uint64_t target) {
-  while (*counter < target) {
-    uint64_t before = *counter;
-    uint64_t until = bench_now_ns() + UINT64_C(10000000000);
-    while (*counter == before && bench_now_ns() < until) pump(l, 100);
-    if (*counter == before) return false;
+static void sleep_ms(uint64_t ms) {
+  struct timespec left = {(time_t)(ms / 1000), (long)(ms % 1000 * 1000000)};
+  while (nanosleep(&left, &left) && errno == EINTR) continue;
+}
+
+/* ---- those that do not behave ------------------------------------------------------------------------------------ */
+
+static bool open_other(load *l, uint64_t i) {
+  bench_subscription how = {(int)l->port, "/sub", (unsigned)(i % READERS_SOURCES), l->encoding,
+                            i < l->stalled ? STALLED_BYTES : 0}; /* so that it stalls the sooner */
+  if (bench_stream_open(&l->others[i], &how)) return true;
+  fprintf(stderr, "vestry-bench: one more stream: %s\n", strerror(errno));
+  return false;
+}
+
+static bool open_others(load *l) {
+  l->others = calloc(l->stalled + l->killed + 1, sizeof *l->others);
+  if (!l->others) return false;
+  for (uint64_t i = 0; i < l->stalled + l->killed; i++) l->others[i].fd = -1;
+  for (uint64_t i = 0; i < l->stalled + l->killed; i++)
+    if (!open_other(l, i)) return false;
+  return true;
+}
+
+/* Some die with each round, by a close and by a reset in turn, and others come. */
+static bool kill_some(load *l) {
+  uint64_t count = (l->killed + KILLED_EACH_ROUND - 1) / KILLED_EACH_ROUND;
+  for (uint64_t i = 0; i < count; i++, l->kills++) {
+    uint64_t victim = l->stalled + l->kills % l->killed;
+    bench_stream_finish(&l->others[victim], l->kills % 2);
+    if (!open_other(l, victim)) return false;
   }
   return true;
 }
 
-static int compare(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
+/* ---- rounds ------------------------------------------------------------------------------------------------------ */
 
-static bool open_all(load *l) {
-  for (uint64_t i = 0; i < l->streams + l->stalled; i++) {
-    reader *r = &l->readers[i];
-    if (!bench_stream_open(&r->stream, l->port, "/sub")) {
-      fprintf(stderr, "vestry-bench: stream %" PRIu64 ": %s\n", i, strerror(errno));
-      return false;
-    }
-    r->stalled = i >= l->streams;
-    if (r->stalled) {
-      int small = 2048; /* so that it stalls the sooner */
-      setsockopt(r->stream.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-    } else {
-      struct epoll_event event = {.events = EPOLLIN, .data.ptr = r};
-      if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, r->stream.fd, &event)) return false;
-    }
-    if (i % 64 == 63) pump(l, 0);
+static bool post(load *l, const char *path) {
+  const char *headers = "", *body = l->payload.body;
+  size_t len = l->payload.len;
+  if (l->server == SERVER_NCHAN) { /* it makes an event of any text; vestry's POST makes one of signals */
+    headers = "X-EventSource-Event: datastar-patch-signals\r\n";
+    len = (size_t)sprintf(l->post, "signals {\"v\":%.*s}", (int)len, body);
+    body = l->post;
   }
-  return pump_until(l, &l->heads, l->streams);
+  int status = bench_post(&l->publisher, path, headers, body, len);
+  if (status >= 200 && status < 300) return true;
+  fprintf(stderr, "vestry-bench: POST %s was answered %d\n", path, status);
+  return false;
 }
 
-static int run(load *l, uint64_t payload_bytes, uint64_t pause_ms, int pid) {
-  uint64_t rss_before = bench_rss_bytes(pid);
-  if (!open_all(l)) {
-    fprintf(stderr, "vestry-bench: only %" PRIu64 " of %" PRIu64 " streams opened\n", l->heads, l->streams);
+static bool publish(load *l, uint64_t n) {
+  char path[64] = "/pub";
+  readers_round *round = readers_next_round(l->readers);
+  if (!payload_make(&l->payload, n, round)) return false;
+  if (l->payload.change_bytes) strcpy(path, "/html");
+  if (l->is_keyed) {
+    l->random = l->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407); /* Knuth's MMIX */
+    round->target = (size_t)((l->random >> 33) % l->streams);
+    snprintf(path, sizeof path, "/pub?key=k%zu", round->target);
+  }
+  round->sent_ns = bench_now_ns();
+  readers_publish(l->readers);
+  return post(l, path);
+}
+
+static uint64_t each_round(const load *l) {
+  return l->is_keyed ? 1 : l->streams;
+}
+
+static uint64_t rss_bytes(const load *l) {
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < l->pids_count; i++) bytes += bench_rss_bytes(l->pids[i]);
+  return bytes;
+}
+
+/* Rounds from one to before another; *peak_bytes is the most memory that was seen. false: something did not come. */
+static bool run_rounds(load *l, uint64_t from, uint64_t to, uint64_t *peak_bytes) {
+  for (uint64_t n = from; n < to;) {
+    for (uint64_t until = n + l->burst; n < until && n < to; n++)
+      if ((l->killed && !kill_some(l)) || !publish(l, n)) return false;
+    if (!readers_wait(l->readers, n * each_round(l), l->patience_ms)) return false;
+    if (!l->is_keyed) { /* a round is long enough for it */
+      uint64_t bytes = rss_bytes(l);
+      if (bytes > *peak_bytes) *peak_bytes = bytes;
+    }
+    if (l->pause_ms) sleep_ms(l->pause_ms);
+  }
+  return true;
+}
+
+/* What is known when nobody is connected, when all are and nothing was sent, and around the rounds that count. */
+typedef struct outcome {
+  usage empty, idle, before, after;
+  readers_counts counts_before, counts;
+  histogram latency;
+  double seconds;
+  uint64_t busiest_second; /* of a drain: so many streams ended within it */
+  double drain_seconds;
+  uint64_t idle_rss_bytes, peak_rss_bytes;
+} outcome;
+
+static int report(const load *l, const outcome *o) {
+  uint64_t wanted = (l->warm + l->rounds) * each_round(l), came = o->counts.deliveries;
+  uint64_t lost = wanted > came ? wanted - came : 0, deliveries = came - o->counts_before.deliveries;
+  double each = deliveries ? (double)deliveries : 1, streams = (double)(l->streams + l->stalled + l->killed);
+  printf("vestry load server=%s mode=%s encoding=%s streams=%" PRIu64 " stalled=%" PRIu64 " killed=%" PRIu64
+         " rounds=%" PRIu64 " warm=%" PRIu64 " burst=%" PRIu64 " payload_bytes=%zu threads=%" PRIu64 " seed=%" PRIu64,
+         servers[l->server],
+         l->is_keyed               ? "keyed"
+         : l->payload.change_bytes ? "page"
+                                   : "broadcast",
+         l->encoding ? l->encoding : "identity", l->streams, l->stalled, l->killed, l->rounds, l->warm, l->burst,
+         l->payload.bytes, l->threads, l->seed);
+  printf(" deliveries=%" PRIu64 " lost=%" PRIu64 " disorders=%" PRIu64 " broken=%" PRIu64 " kills=%" PRIu64
+         " deliveries_per_s=%.0f latency_p50_ms=%.3f p99_ms=%.3f max_ms=%.3f wire_bytes_per_delivery=%.1f",
+         deliveries, lost, o->counts.disorders, o->counts.broken, l->kills, each / o->seconds,
+         histogram_percentile_ns(&o->latency, 0.5) / 1e6, histogram_percentile_ns(&o->latency, 0.99) / 1e6,
+         (double)o->latency.max_ns / 1e6, (double)(o->counts.body_bytes - o->counts_before.body_bytes) / each);
+  if (l->pids_count)
+    printf(" server_cpu_us_per_delivery=%.3f rss_per_stream_bytes=%.0f rss_growth_bytes=%" PRId64,
+           (double)(o->after.cpu_ns - o->before.cpu_ns) / 1e3 / each,
+           ((double)o->idle.memory_bytes - (double)o->empty.memory_bytes) / streams,
+           (int64_t)o->peak_rss_bytes - (int64_t)o->idle_rss_bytes);
+  if (l->is_own) printf(" own_per_stream_bytes=%.0f", (double)(o->idle.own_bytes - o->empty.own_bytes) / streams);
+  bool drained = !l->drain_ms || (o->busiest_second && o->counts.hints == l->streams);
+  if (l->drain_ms)
+    printf(" drain_s=%.2f drain_busiest_second=%" PRIu64 " drain_peak_ratio=%.3f hints=%" PRIu64, o->drain_seconds,
+           o->busiest_second, (double)o->busiest_second / (streams * 1e3 / (double)l->drain_ms), o->counts.hints);
+  printf("\n");
+  if (!drained) {
+    fprintf(stderr, "vestry-bench: not all streams were sent away with a hint\n");
     return 1;
   }
-  uint64_t rss_open = bench_rss_bytes(pid), cpu_before = bench_cpu_ns(pid), began = bench_now_ns();
-  char *body = malloc(payload_bytes + 128);
-  if (!body) return 1;
-  uint64_t losses = 0;
-  for (uint64_t n = 0; n < l->rounds; n++) {
-    int len = sprintf(body, "{\"n\":%" PRIu64 ",\"t\":%" PRIu64 ",\"p\":\"", n, bench_now_ns());
-    while ((uint64_t)len + 2 < payload_bytes) body[len++] = 'x';
-    len += sprintf(body + len, "\"}");
-    if (bench_request(l->port, "POST", "/pub", body, (size_t)len, NULL, 0) != 204) {
-      fprintf(stderr, "vestry-bench: publishing failed in round %" PRIu64 "\n", n);
-      break;
-    }
-    if (!pump_until(l, &l->deliveries, (n + 1) * l->streams)) break;
-    for (uint64_t until = bench_now_ns() + pause_ms * 1000000; bench_now_ns() < until;) pump(l, 1);
+  if (!lost && !o->counts.disorders && !o->counts.broken) return 0;
+  fprintf(stderr, "vestry-bench: %" PRIu64 " lost, %" PRIu64 " in disorder, %" PRIu64 " streams broken\n", lost,
+          o->counts.disorders, o->counts.broken);
+  return 1;
+}
+
+static void drain(load *l, outcome *o) {
+  char path[64];
+  snprintf(path, sizeof path, "/drain?ms=%" PRIu64, l->drain_ms);
+  readers_expect_ends(l->readers);
+  uint64_t began = bench_now_ns();
+  if (bench_post(&l->publisher, path, "", "", 0) == 204)
+    readers_wait_ends(l->readers, l->patience_ms, &o->busiest_second);
+  o->drain_seconds = (double)(bench_now_ns() - began) / 1e9;
+}
+
+static int run(load *l) {
+  static outcome o;
+  o.empty = look(l);
+  if (!open_others(l) || !readers_open(l->readers)) return 1;
+  sleep_ms(l->idle_ms);
+  o.idle = look(l);
+  o.idle_rss_bytes = o.peak_rss_bytes = rss_bytes(l);
+  bool goes_on = run_rounds(l, 0, l->warm, &o.peak_rss_bytes);
+  readers_count(l->readers, &o.counts_before);
+  if (goes_on) readers_latency(l->readers, &o.latency); /* that of warming up: forgotten */
+  o.before = look(l);
+  uint64_t began = bench_now_ns();
+  if (goes_on) goes_on = run_rounds(l, l->warm, l->warm + l->rounds, &o.peak_rss_bytes);
+  o.seconds = (double)(bench_now_ns() - began) / 1e9;
+  o.after = look(l);
+  if (goes_on && l->drain_ms) drain(l, &o);
+  readers_stop(l->readers);
+  readers_count(l->readers, &o.counts);
+  readers_latency(l->readers, &o.latency);
+  return report(l, &o);
+}
+
+/* "123" or "123,124": the server's processes. */
+static bool read_pids(load *l, const char *text) {
+  while (text && *text) {
+    char *end;
+    long pid = strtol(text, &end, 10);
+    if (pid <= 0 || pid > INT32_MAX || l->pids_count == PIDS_MOST || (*end && *end != ',')) return false;
+    l->pids[l->pids_count++] = (int)pid;
+    text = *end ? end + 1 : end;
   }
-  double seconds = (double)(bench_now_ns() - began) / 1e9;
-  uint64_t cpu = bench_cpu_ns(pid) - cpu_before;
-  free(body);
-  losses = l->streams * l->rounds - (l->deliveries < l->streams * l->rounds ? l->deliveries : l->streams * l->rounds);
-  qsort(l->latency_ms, l->deliveries, sizeof *l->latency_ms, compare);
-  double p50 = 0, p99 = 0, max = 0;
-  if (l->deliveries) {
-    p50 = l->latency_ms[l->deliveries / 2];
-    p99 = l->latency_ms[l->deliveries * 99 / 100];
-    max = l->latency_ms[l->deliveries - 1];
-  }
-  printf("vestry load streams=%" PRIu64 " stalled=%" PRIu64 " rounds=%" PRIu64 " payload_bytes=%" PRIu64
-         " deliveries=%" PRIu64 " lost=%" PRIu64 " disorders=%" PRIu64 " broken=%" PRIu64
-         " deliveries_per_s=%.0f latency_p50_ms=%.2f p99_ms=%.2f max_ms=%.2f",
-         l->streams, l->stalled, l->rounds, payload_bytes, l->deliveries, losses, l->disorders, l->broken,
-         (double)l->deliveries / seconds, p50, p99, max);
-  if (pid)
-    printf(" server_cpu_us_per_delivery=%.2f rss_per_stream_bytes=%" PRIu64,
-           (double)cpu / 1e3 / (double)(l->deliveries ? l->deliveries : 1),
-           (rss_open - rss_before) / (l->streams + l->stalled));
-  printf("\n");
-  return losses || l->disorders || l->broken ? 1 : 0;
+  return true;
+}
+
+static int complain(const char *what) {
+  fprintf(stderr, "vestry-bench: load: %s\n", what);
+  return 2;
+}
+
+/* What is asked for makes sense: 0 or 2. */
+static int check(load *l, const char *server, const char *pids) {
+  while (l->server < SERVERS && strcmp(servers[l->server], server) != 0) l->server++;
+  if (!l->port) return complain("needs --port");
+  if (l->server == SERVERS) return complain("--server: one of vestry, nchan is wanted");
+  if (l->encoding && !bench_decoder_knows(l->encoding)) return complain("--encoding: one of identity, gzip, br");
+  if (!read_pids(l, pids)) return complain("--pid: numbers of processes are wanted, with commas between");
+  if (l->is_keyed && (l->burst > 1 || l->stalled || l->killed || l->payload.change_bytes))
+    return complain("--keyed goes with neither --burst, --stalled, --killed nor --change-bytes");
+  if (l->server != SERVER_VESTRY && l->payload.change_bytes) return complain("--change-bytes: vestry's servers only");
+  return 0;
 }
 
 int bench_load(int argc, char **argv) {
-  uint64_t port = 0, streams = 1000, rounds = 100, payload_bytes = 100, stalled = 0, pause_ms = 0, pid = 0;
-  const bench_option options[] = {
-      {"--port", NULL, &port, 1, 65535},       {"--streams", NULL, &streams, 1, 25000},
-      {"--rounds", NULL, &rounds, 1, 1000000}, {"--payload-bytes", NULL, &payload_bytes, 1, 1 << 20},
-      {"--stalled", NULL, &stalled, 0, 10000}, {"--pause-ms", NULL, &pause_ms, 0, 60000},
-      {"--pid", NULL, &pid, 0, INT32_MAX}};
+  load l = {.streams = 1000,
+            .rounds = 100,
+            .burst = 1,
+            .threads = 1,
+            .patience_ms = 10000,
+            .idle_ms = 200,
+            .seed = 1,
+            .publisher.fd = -1};
+  uint64_t payload_bytes = 100, change_bytes = 0;
+  const char *server = "vestry", *pids = NULL;
+  const bench_option options[] = {{"--port", NULL, &l.port, 1, 65535},
+                                  {"--streams", NULL, &l.streams, 1, 25000},
+                                  {"--rounds", NULL, &l.rounds, 1, 1000000},
+                                  {"--warm", NULL, &l.warm, 0, 1000000},
+                                  {"--burst", NULL, &l.burst, 1, 1000},
+                                  {"--payload-bytes", NULL, &payload_bytes, 1, 1 << 20},
+                                  {"--change-bytes", NULL, &change_bytes, 10, 1 << 18},
+                                  {"--keyed", NULL, &l.is_keyed, 0, 0},
+                                  {"--stalled", NULL, &l.stalled, 0, 10000},
+                                  {"--killed", NULL, &l.killed, 0, 10000},
+                                  {"--encoding", &l.encoding, NULL, 0, 0},
+                                  {"--threads", NULL, &l.threads, 1, 64},
+                                  {"--pause-ms", NULL, &l.pause_ms, 0, 60000},
+                                  {"--idle-ms", NULL, &l.idle_ms, 0, 60000},
+                                  {"--patience-ms", NULL, &l.patience_ms, 1, 600000},
+                                  {"--seed", NULL, &l.seed, 0, UINT64_MAX},
+                                  {"--server", &server, NULL, 0, 0},
+                                  {"--pid", &pids, NULL, 0, 0},
+                                  {"--drain-ms", NULL, &l.drain_ms, 1000, 3600000},
+                                  {"--own", NULL, &l.is_own, 0, 0}};
   int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
+  l.random = l.seed;
+  l.payload = (payload){.bytes = payload_bytes, .change_bytes = change_bytes, .random = l.seed};
+  if (!status) status = check(&l, server, pids);
   if (status) return status;
-  if (!port) {
-    fprintf(stderr, "vestry-bench: load needs --port\n");
-    return 2;
-  }
-  load l = {.port = (int)port, .streams = streams, .stalled = stalled, .rounds = rounds};
-  l.epoll = epoll_create1(EPOLL_CLOEXEC);
-  l.readers = calloc(streams + stalled, sizeof *l.readers);
-  l.latency_ms = calloc(streams * rounds, sizeof *l.latency_ms);
+  bench_raise_descriptors();
+  l.publisher.port = (int)l.port;
+  l.readers = readers_create(&(readers_options){.count = l.streams,
+                                                .threads = l.threads,
+                                                .window = l.burst,
+                                                .keyed = l.is_keyed,
+                                                .path = "/sub",
+                                                .encoding = l.encoding,
+                                                .port = (int)l.port});
+  l.post = malloc(payload_bytes + 256);
   status = 1;
-  if (l.epoll >= 0 && l.readers && l.latency_ms) status = run(&l, payload_bytes, pause_ms, (int)pid);
-  free(l.latency_ms);
-  free(l.readers); /* the process ends: its sockets close with it */
+  if (payload_create(&l.payload) && l.readers && l.post) status = run(&l);
+  for (uint64_t i = 0; l.others && i < l.stalled + l.killed; i++) bench_stream_finish(&l.others[i], true);
+  free(l.others);
+  readers_destroy(l.readers);
+  bench_client_finish(&l.publisher);
+  payload_destroy(&l.payload);
+  free(l.post);
   return status;
 }

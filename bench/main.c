@@ -11,15 +11,22 @@ static const struct {
 } subcommands[] = {
     {"serve", bench_serve,
      "serve [--port 8090] [--adapter civetweb|microhttpd] [--threads 256|2] [--streams 10000] [--heartbeat-ms 15000]\n"
-     "      [--encoding identity|gzip|br]\n"
-     "      a server to be measured: GET /sub[?key=K], POST /pub[?key=K], POST /html, GET /stats"},
+     "      [--encoding identity|gzip|br] [--queue-bytes N] [--budget-bytes N] [--count-memory]\n"
+     "      a server to be measured: GET /sub[?key=K], POST /pub[?key=K], POST /html, POST /drain?ms=N, GET /stats"},
     {"compress", bench_compress,
      "compress [--streams 1000] [--rounds 300] [--encoding br] [--page-bytes 10000] [--change-bytes 100]\n"
      "      [--small-bytes 100] [--level 0] [--window-bits 0]\n"
      "      a page that changes a little, to encoded streams, against a small event to plain ones"},
     {"load", bench_load,
-     "load --port P [--streams 1000] [--rounds 100] [--payload-bytes 100] [--stalled 0] [--pause-ms 0] [--pid SERVER]\n"
-     "      streams that count what they get: losses, order, latency; fails on a loss or a disorder"},
+     "load --port P [--streams 1000] [--rounds 100] [--warm 0] [--burst 1] [--payload-bytes 100] [--change-bytes 0] "
+     "[--keyed]\n"
+     "      [--stalled 0] [--killed 0] [--encoding identity|gzip|br] [--threads 1] [--pause-ms 0] [--idle-ms 200]\n"
+     "      [--patience-ms 10000] [--seed 1] [--server vestry|nchan] [--pid SERVER,…] [--own]\n"
+     "      [--drain-ms 0]\n"
+     "      streams that check what they get: losses, order, latency; fails on a loss or a disorder"},
+    {"floor", bench_floor,
+     "floor [--port 8090] [--streams 10000]\n"
+     "      the least that a server can do: one thread, one write(2) a stream"},
     {"churn", bench_churn,
      "churn --port P [--clients 1000] [--seconds 60] [--seed 1] [--pid SERVER]\n"
      "      clients that connect, subscribe and are killed at random; fails unless the server ends up empty"},

@@ -1,6 +1,7 @@
 /* Clocks, and what /proc says of a process. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -39,13 +40,28 @@ uint64_t bench_rss_bytes(int pid) {
   return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-uint64_t bench_own_memory_bytes(void) {
-  FILE *rollup = fopen("/proc/self/smaps_rollup", "r");
-  if (!rollup) return bench_rss_bytes(getpid());
+static uint64_t rollup_bytes(FILE *rollup, const char *name) {
   unsigned long kib = 0;
   char line[256];
   while (fgets(line, sizeof line, rollup))
-    if (sscanf(line, "Rss: %lu", &kib) == 1) break;
+    if (strncmp(line, name, strlen(name)) == 0 && sscanf(line + strlen(name), ": %lu", &kib) == 1) break;
   fclose(rollup);
   return (uint64_t)kib * 1024;
+}
+
+uint64_t bench_memory_bytes(int pid) {
+  FILE *rollup = open_proc(pid, "smaps_rollup");
+  return rollup ? rollup_bytes(rollup, "Pss") : bench_rss_bytes(pid);
+}
+
+uint64_t bench_own_memory_bytes(void) {
+  FILE *rollup = open_proc(getpid(), "smaps_rollup");
+  return rollup ? rollup_bytes(rollup, "Rss") : bench_rss_bytes(getpid());
+}
+
+void bench_raise_descriptors(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
 }

@@ -5,16 +5,18 @@
  *   GET /stats        counters as JSON               POST /html        BODY as elements, to all of the broadcast,
  *                                                                      through a channel
  *
+ *   POST /drain?ms=N  sends all streams away over so long
+ *
  * A POST is answered 204 once its events are in the queues. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include <vestry/vestry.h>
 
 #include "bench.h"
+#include "memory.h"
 #include "server.h"
 
 enum { MAX_KEY_BYTES = 256, BROADCAST_MAX = 1000000 };
@@ -83,6 +85,15 @@ static vestry_err html(const vestry_request *req, vestry_reply *reply, void *app
   return error && error != VESTRY_FULL ? error : vestry_reply_status(reply, 204);
 }
 
+static vestry_err drain(const vestry_request *req, vestry_reply *reply, void *app) {
+  const char *query = vestry_request_query(req);
+  char ms[32] = "";
+  size_t len = 0;
+  vestry_err error = vestry_query_value(query, strlen(query), "ms", ms, sizeof ms - 1, &len);
+  if (!error) error = vestry_drain(app, strtoull(ms, NULL, 10));
+  return error ? error : vestry_reply_status(reply, 204);
+}
+
 static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
   vestry_stats s;
@@ -90,13 +101,13 @@ static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *ap
   json_t *causes = json_object();
   for (int i = 1; i < VESTRY_CAUSE_COUNT; i++)
     json_object_set_new(causes, vestry_cause_name((vestry_cause)i), json_integer((json_int_t)s.closed_by_cause[i]));
-  json_t *all =
-      json_pack("{s:I,s:I,s:I,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:{s:I,s:I,s:I}}", "opened", (json_int_t)s.opened, "open",
-                (json_int_t)s.open, "closed", (json_int_t)s.closed, "causes", causes, "accepted",
-                (json_int_t)s.accepted, "written", (json_int_t)s.written, "discarded", (json_int_t)s.discarded,
-                "refused", (json_int_t)s.refused, "heartbeats", (json_int_t)s.heartbeats, "requests",
-                (json_int_t)s.requests, "rejected", (json_int_t)s.rejected, "store", "put", (json_int_t)s.store.put,
-                "removed", (json_int_t)s.store.removed, "live", (json_int_t)s.store.live);
+  json_t *all = json_pack(
+      "{s:I,s:I,s:I,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:{s:I,s:I,s:I}}", "opened", (json_int_t)s.opened, "open",
+      (json_int_t)s.open, "closed", (json_int_t)s.closed, "causes", causes, "accepted", (json_int_t)s.accepted,
+      "written", (json_int_t)s.written, "discarded", (json_int_t)s.discarded, "refused", (json_int_t)s.refused,
+      "heartbeats", (json_int_t)s.heartbeats, "requests", (json_int_t)s.requests, "rejected", (json_int_t)s.rejected,
+      "memory", (json_int_t)bench_counted_bytes(), "store", "put", (json_int_t)s.store.put, "removed",
+      (json_int_t)s.store.removed, "live", (json_int_t)s.store.live);
   char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
   json_decref(all);
   if (!text) return VESTRY_NO_MEMORY;
@@ -109,6 +120,7 @@ static vestry_err mount(bench_server *server, vestry *v, vestry_channel *broadca
   vestry_err error = bench_server_handle(server, "GET", "/sub", sub, broadcast);
   if (!error) error = bench_server_handle(server, "POST", "/pub", pub, v);
   if (!error) error = bench_server_handle(server, "POST", "/html", html, broadcast);
+  if (!error) error = bench_server_handle(server, "POST", "/drain", drain, v);
   if (!error) error = bench_server_handle(server, "GET", "/stats", stats, v);
   return error;
 }
@@ -138,23 +150,19 @@ const vestry_profile_ops *bench_profile(const char *encoding) {
   return NULL;
 }
 
-/* The descriptors that so many streams take, as far as this process may have them. */
-static void raise_descriptors(uint64_t streams) {
-  struct rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  rlim_t wanted = streams * 5 / 4 + 256;
-  if (limit.rlim_cur >= wanted) return;
-  limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 int bench_serve(int argc, char **argv) {
-  uint64_t port = 8090, threads = 0, heartbeat_ms = 15000, streams = 10000;
+  uint64_t port = 8090, threads = 0, heartbeat_ms = 15000, streams = 10000, counts_memory = 0, queue_bytes = 0,
+           budget_bytes = 0;
   const char *adapter = "civetweb", *encoding = "identity";
-  const bench_option options[] = {
-      {"--port", NULL, &port, 0, 65535},         {"--encoding", &encoding, NULL, 0, 0},
-      {"--adapter", &adapter, NULL, 0, 0},       {"--threads", NULL, &threads, 1, 20000},
-      {"--streams", NULL, &streams, 1, 1000000}, {"--heartbeat-ms", NULL, &heartbeat_ms, 10, 86400000}};
+  const bench_option options[] = {{"--port", NULL, &port, 0, 65535},
+                                  {"--encoding", &encoding, NULL, 0, 0},
+                                  {"--adapter", &adapter, NULL, 0, 0},
+                                  {"--threads", NULL, &threads, 1, 20000},
+                                  {"--streams", NULL, &streams, 1, 1000000},
+                                  {"--heartbeat-ms", NULL, &heartbeat_ms, 10, 86400000},
+                                  {"--queue-bytes", NULL, &queue_bytes, 1, 1 << 30},
+                                  {"--budget-bytes", NULL, &budget_bytes, 1, UINT64_C(1) << 40},
+                                  {"--count-memory", NULL, &counts_memory, 0, 0}};
   int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
   if (status) return status;
   const vestry_profile profile = {.ops = bench_profile(encoding)};
@@ -163,12 +171,14 @@ int bench_serve(int argc, char **argv) {
     return 2;
   }
   bench_server_block_signals();
-  raise_descriptors(streams);
+  bench_raise_descriptors();
   vestry_options instance = {.store = "hash",
-                             .connection = {.heartbeat_ms = heartbeat_ms},
+                             .connection = {.heartbeat_ms = heartbeat_ms, .max_queued_bytes = queue_bytes},
+                             .max_queued_bytes = budget_bytes,
                              .max_body_bytes = 8 << 20,
                              .profiles = &profile,
                              .profiles_count = profile.ops != &vestry_profile_identity};
+  if (counts_memory) instance.host = bench_counting_host();
   vestry *v = NULL;
   vestry_channel *broadcast = NULL;
   vestry_err error = vestry_create(&instance, &v);

@@ -1,34 +1,50 @@
-/* The far end of streams: sockets that subscribe, and a parser that follows chunks and lines as they come. */
+/* The far end of a stream: a socket that subscribes, and a parser that follows head, chunks, encoding and lines as they
+ * come, however they are cut. */
 #ifndef BENCH_STREAM_H
 #define BENCH_STREAM_H
 
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
+
+#include "decode.h"
+
+enum { STREAM_HEAD_LINE_BYTES = 512 };
 
 typedef struct bench_stream {
   int fd; /* -1: none */
-  enum { STREAM_HEAD, STREAM_SIZE, STREAM_DATA, STREAM_DATA_END, STREAM_ENDED } at;
+  enum { STREAM_HEAD, STREAM_BODY, STREAM_ENDED } at;
   int status;
+  bool is_chunked;
+  enum { CHUNK_SIZE, CHUNK_DATA, CHUNK_TAIL } chunk;
   uint64_t chunk_left;
-  char line[512]; /* the beginning of the line under way */
-  size_t line_len;
-  bool ended_cleanly; /* the final chunk came */
+  char head_line[STREAM_HEAD_LINE_BYTES]; /* the beginning of a line under way, of the head or between chunks */
+  size_t head_len;
+  const char *encoding; /* asked for; NULL: none */
+  bool encoding_met;    /* the answer has it */
+  bench_decoder *decoder;
+  char *line; /* the beginning of a line of the body that did not come whole */
+  size_t line_len, line_capacity;
+  bool in_comment;     /* the line under way is one, which nobody wants: a primer of brotli's is 64 KB */
+  uint64_t body_bytes; /* that came, as they were on the wire: encoded, with chunks' sizes */
+  bool ended_cleanly;  /* the final chunk came */
 } bench_stream;
 
-/* Called for each line of the body, cut to what `line` holds, terminated. */
-typedef void (*bench_line_fn)(bench_stream *stream, const char *line, void *ctx);
+/* How to subscribe. */
+typedef struct bench_subscription {
+  int port; /* on 127.0.0.1 */
+  const char *path;
+  unsigned source;      /* which of the addresses 127.0.0.1, 127.0.0.2 … to come from: each has ports of its own */
+  const char *encoding; /* NULL: what is not asked for */
+  int receive_bytes;    /* SO_RCVBUF; 0: the system's */
+} bench_subscription;
 
-/* Connect to 127.0.0.1:port (non-blocking, TCP_NODELAY) and send a GET of this path. false: errno says why. */
-bool bench_stream_open(bench_stream *stream, int port, const char *path);
-/* Take bytes that came. false: they are no HTTP. */
+/* Called for each line of the body, without its end; not terminated. */
+typedef void (*bench_line_fn)(bench_stream *stream, const char *line, size_t len, void *ctx);
+
+/* Connect (non-blocking, TCP_NODELAY) and send the GET. false: errno says why; finish it all the same. */
+bool bench_stream_open(bench_stream *stream, const bench_subscription *how);
+/* Close the socket if there is one, by a reset if so wished, and free. */
+void bench_stream_finish(bench_stream *stream, bool reset);
+/* Take bytes that came. false: they are not what was asked for. */
 bool bench_stream_feed(bench_stream *stream, const char *data, size_t len, bench_line_fn fn, void *ctx);
-
-/* One request on a connection of its own, blocking. Returns the status, -1 on failure; body: its answer, cut and
- * terminated, may be NULL. */
-int bench_request(int port, const char *method, const char *path, const char *send, size_t send_len, char *body,
-                  size_t body_capacity);
-/* A number in the JSON of GET /stats, such as "open" or "store.put"; -1: none. */
-int64_t bench_server_stat(int port, const char *path);
 
 #endif

@@ -5,7 +5,9 @@ import os
 import statistics
 import sys
 
-import chart
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import chart  # noqa: E402
+from page import median, table, verdict  # noqa: E402
 
 LABELS = {
     "vestry": "vestry lru",
@@ -48,25 +50,9 @@ def group(runs):
     return groups
 
 
-def median(runs, field):
-    return statistics.median(float(run[field]) for run in runs)
-
-
 def title(workload, capacity, threads, api):
     threads_text = "1 thread" if threads == 1 else f"{threads} threads"
     return f"{workload}{' (with)' if api == 'with' else ''}, {capacity:,} entries, {threads_text}"
-
-
-def row(cells):
-    return "| " + " | ".join(str(cell) for cell in cells) + " |"
-
-
-def table(head, rows):
-    return "\n".join([row(head), row(["---"] * len(head)), *(row(cells) for cells in rows)]) + "\n"
-
-
-def verdict(met):
-    return "yes" if met else "**no**"
 
 
 def bars_rows(groups):

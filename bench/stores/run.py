@@ -7,13 +7,15 @@ same neighbour and all see the machine at all times.
 import argparse
 import json
 import os
-import platform
-import re
 import subprocess
 import sys
 import time
 from collections import namedtuple
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import machine  # noqa: E402
+
+PACKAGES = ["uthash-dev", "librocksdb-dev", "libtbb-dev", "libcaffeine-java", "openjdk-17-jre-headless"]
 Contest = namedtuple("Contest", "workload capacity threads api contenders")
 
 VESTRY = ["vestry-bench", "store", "--store"]
@@ -77,36 +79,6 @@ def check_streams(runs):
             sys.exit(f"{each['name']} had other keys than its rivals: {key}")
 
 
-def processor_seconds():
-    """(what all processes have used, what there was to use, what our runs have used)"""
-    ticks = [int(field) for field in open("/proc/stat", encoding="utf-8").readline().split()[1:9]]
-    idle, tick = ticks[3] + ticks[4], os.sysconf("SC_CLK_TCK")
-    own = os.times()
-    used = own.user + own.system + own.children_user + own.children_system
-    return (sum(ticks) - idle) / tick, sum(ticks) / tick, used
-
-
-def others_share(before, after):
-    """The share of the processors that went to others meanwhile, other guests of the host included."""
-    busy, there, own = (now - then for then, now in zip(before, after))
-    return max(0, busy - own) / there
-
-
-def package_version(name):
-    query = ["dpkg-query", "-W", "-f=${Version}", name]
-    return subprocess.run(query, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False).stdout
-
-
-def machine():
-    cpuinfo = open("/proc/cpuinfo", encoding="utf-8").read()
-    model = re.search(r"model name\s*: (.*)", cpuinfo)
-    compiler = subprocess.run(["cc", "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()[0]
-    packages = ["uthash-dev", "librocksdb-dev", "libtbb-dev", "libcaffeine-java", "openjdk-17-jre-headless"]
-    return {"cpu": model.group(1) if model else platform.machine(), "cpus": os.cpu_count(),
-            "kernel": ".".join(platform.release().split(".")[:2]),
-            "compiler": compiler, "packages": {name: package_version(name) for name in packages}}
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("bin_dir")
@@ -116,7 +88,7 @@ def main():
     parser.add_argument("--only", choices=sorted({contest.workload for contest in CONTESTS}))
     args = parser.parse_args()
     contests = [contest for contest in CONTESTS if args.only in (None, contest.workload)]
-    began, before, runs = time.time(), processor_seconds(), []
+    began, before, runs = time.time(), machine.processor_seconds(), []
     for repetition in range(args.repetitions):
         for contest in contests:
             first = repetition % len(contest.contenders)
@@ -131,9 +103,9 @@ def main():
                       f" × {contest.threads} {contest.api}: {done['mops']}", file=sys.stderr)
     check_streams(runs)
     result = {"date": time.strftime("%Y-%m-%d", time.gmtime(began)), "took_s": round(time.time() - began),
-              "others_share": others_share(before, processor_seconds()),
+              "others_share": machine.others_share(before, machine.processor_seconds()),
               "repetitions": args.repetitions, "seconds": args.seconds, "only": args.only,
-              "machine": machine(), "runs": runs}
+              "machine": machine.describe(PACKAGES), "runs": runs}
     with open(args.output, "w", encoding="utf-8") as output:
         json.dump(result, output, indent=1)
 

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../shared/server.h"
 #include "keys_json.h"
 #include "options.h"
 #include "page.h"
-#include "server.h"
 #include "session.h"
 
 /* Each session keeps its streams under this key; the scope, which is the session, is added by vestry. */
@@ -142,7 +142,7 @@ static vestry_err effect_add(vestry_dispatch_context *context, const json_t *arg
 
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  struct page_state state = {.client = app->options.client ? "/datastar.js" : VESTRY_DATASTAR_CDN_URL};
+  struct page_state state = {.client = app->options.server.client ? "/datastar.js" : VESTRY_DATASTAR_CDN_URL};
   session_look(&app->sessions, vestry_request_scope(req), &state.counter, &state.running);
   session_cookie(req, reply);
   return page_reply(&state, reply);
@@ -158,7 +158,8 @@ static vestry_err client(const vestry_request *req, vestry_reply *reply, void *c
   struct app *app = ctx;
   (void)req;
   vestry_reply_header(reply, "Cache-Control", "no-cache");
-  return vestry_reply_body(reply, "text/javascript; charset=utf-8", app->options.client, app->options.client_len);
+  return vestry_reply_body(reply, "text/javascript; charset=utf-8", app->options.server.client,
+                           app->options.server.client_len);
 }
 
 /* Serve until a signal comes. */
@@ -168,7 +169,7 @@ static vestry_err serve(struct app *app, struct server *server) {
   if (!err) err = server_handle(server, "DELETE", "/", stop, app);
   if (!err) err = server_handle(server, "POST", "/jump", jump, app);
   if (!err) err = server_handle(server, "GET", "/keys", keys, app);
-  if (!err && app->options.client) err = server_handle(server, "GET", "/datastar.js", client, app);
+  if (!err && app->options.server.client) err = server_handle(server, "GET", "/datastar.js", client, app);
   if (!err) {
     printf("counter: http://127.0.0.1:%u\n", server->port);
     fflush(stdout);
@@ -180,7 +181,7 @@ static vestry_err serve(struct app *app, struct server *server) {
 
 int main(int argc, char **argv) {
   struct app app = {0};
-  int status = options_parse(argc, argv, &app.options);
+  int status = counter_options_parse(argc, argv, &app.options);
   if (status >= 0) return status;
   server_block_signals(); /* before there are threads, which inherit this */
 
@@ -194,11 +195,11 @@ int main(int argc, char **argv) {
   if (!err) err = vestry_effect(app.v, "counter/start", effect_start, &app);
   if (!err) err = vestry_effect(app.v, "counter/add", effect_add, &app);
   struct server server;
-  bool started = !err && server_start(&server, app.v, &app.options);
+  bool started = !err && server_start(&server, app.v, &app.options.server);
   if (started) err = serve(&app, &server);
   if (err) fprintf(stderr, "counter: %s\n", vestry_strerror(err));
   sessions_finish(&app.sessions);
   vestry_destroy(app.v);
-  options_finish(&app.options);
+  options_finish(&app.options.server);
   return started && !err ? 0 : 1;
 }

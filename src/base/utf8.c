@@ -23,7 +23,7 @@ size_t vsi_utf8_next(const char *at, const char *end, bool *ret_valid) {
 
 bool vsi_is_utf8(const char *text, size_t len) {
   bool valid = true;
-  for (const char *at = text, *end = text + len; valid && at < end;) at += vsi_utf8_next(at, end, &valid);
+  for (size_t at = 0; valid && at < len;) at += vsi_utf8_next(text + at, text + len, &valid);
   return valid;
 }
 

@@ -12,7 +12,7 @@
  * replaces by one U+FFFD, the "maximal subpart" (Unicode, section 3.9; WHATWG Encoding). */
 size_t vsi_utf8_next(const char *at, const char *end, bool *ret_valid);
 
-/* Whether all of it is valid. */
+/* Whether all of it is valid; text may be NULL when len is 0. */
 bool vsi_is_utf8(const char *text, size_t len);
 
 /* The length without a sequence at the end that misses bytes: for texts that were cut. */

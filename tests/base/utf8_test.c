@@ -98,8 +98,17 @@ static void trimming(void **state) {
     assert_int_equal(vsi_utf8_trim(rows[i].text, rows[i].len), rows[i].kept);
 }
 
+static void a_whole_text_is_valid_or_not(void **state) {
+  (void)state;
+  assert_true(vsi_is_utf8(NULL, 0));
+  assert_true(vsi_is_utf8("plain, \xc3\xa4, \xe2\x82\xac, \xf0\x9f\x99\x82", 20));
+  static const char *const broken[] = {"\x80", "a\xc3", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82z"};
+  for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) assert_false(vsi_is_utf8(broken[i], strlen(broken[i])));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_whole_text_is_valid_or_not),
       cmocka_unit_test(sequences_and_maximal_subparts),
       cmocka_unit_test(trimming),
   };

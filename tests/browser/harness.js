@@ -13,28 +13,32 @@ const COUNTER = process.env.COUNTER ?? path.join(__dirname, '../../build/bin/cou
 const ADAPTER = process.env.COUNTER_ADAPTER ?? 'civetweb';
 const CLIENT = process.env.DATASTAR_JS || path.join(__dirname, 'standin.js');
 const TIMEOUT_MS = 30_000;
+// Texts that would do harm where they are not escaped; each fits into any field of the examples (30 bytes at least).
+const HOSTILE = ['<script>pwned()</script>', '</script><img src=x onerror=p>', `"'><b onclick=pwned()>`,
+  "'+pwned()+'", '`${pwned()}`', '&lt;&amp;&#39;', "\\');pwned()//", '@get("/x") $left', '%s%n%d', 'ünï©ødé 😀',
+  '../../?a=b&c#d'];
 const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
   '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 
 // The waits of every test are bounded by the server's own events, never by a guess at how long something takes.
-async function startCounter(options = [], port = 0) {
+async function startExample(name, options = [], port = 0) {
   const all = ['--port', String(port), '--adapter', ADAPTER, ...options];
-  const child = spawn(COUNTER, all, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const program = path.join(path.dirname(COUNTER), name);
+  const child = spawn(program, all, { stdio: ['ignore', 'pipe', 'pipe'] });
   const exited = once(child, 'exit');
   let complaints = '';
   child.stderr.on('data', (data) => (complaints += data));
   const lines = readline.createInterface({ input: child.stdout });
   const first = await Promise.race([once(lines, 'line'), exited.then(() => [''])]);
-  const url = /^counter: (http:\/\/127\.0\.0\.1:(\d+))$/.exec(first[0]);
+  const url = new RegExp(`^${name}: (http://127\\.0\\.0\\.1:(\\d+))$`).exec(first[0]);
   if (!url) {
     child.kill('SIGKILL');
-    throw new Error(`no counter at ${COUNTER}: ${first[0]} ${complaints}`);
+    throw new Error(`no ${name} at ${program}: ${first[0]} ${complaints}`);
   }
   let stopped = null;
   return {
     url: `${url[1]}/`,
     port: Number(url[2]),
-    keys: async () => (await fetch(`${url[1]}/keys`)).json(),
     stop() {
       stopped ??= (async () => {
         child.kill('SIGTERM');
@@ -44,6 +48,32 @@ async function startCounter(options = [], port = 0) {
       return stopped;
     },
   };
+}
+
+async function startCounter(options = [], port = 0) {
+  const counter = await startExample('counter', options, port);
+  return { ...counter, keys: async () => (await fetch(`${counter.url}keys`)).json() };
+}
+
+// A small example that ends with its test, and complains about nothing; tabs of it, each a browser of its own.
+async function exampleFor(t, name) {
+  const example = await startExample(name);
+  t.after(() => example.stop());
+  return {
+    ...example,
+    // Until the page's stream is open, and shows what it starts with.
+    async tab(where = '', options = {}) {
+      const session = await newSession(t, options);
+      const tab = await session.tab(example.url + where);
+      return { ...tab, problems: session.problems };
+    },
+    send: (method, where, body) => fetch(example.url + where, { method, body, headers: { 'Datastar-Request': 'true' } }),
+  };
+}
+
+// For the documentation: PICTURES=folder keeps a picture, small and with few colours.
+async function picture(page, name) {
+  if (process.env.PICTURES) await page.screenshot({ path: path.join(process.env.PICTURES, `${name}.png`) });
 }
 
 let browser = null;
@@ -114,4 +144,4 @@ function temporaryDirectory(t) {
   return folder;
 }
 
-module.exports = { ADAPTER, CLIENT, startCounter, newSession, closeChrome, temporaryDirectory };
+module.exports = { ADAPTER, CLIENT, HOSTILE, startCounter, exampleFor, picture, newSession, closeChrome, temporaryDirectory };

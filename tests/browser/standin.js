@@ -1,4 +1,4 @@
-// A stand-in for the Datastar client, so that the tests need no network: what the counter's page uses of it, written
+// A stand-in for the Datastar client, so that the tests need no network: what the examples' pages use of it, written
 // from the protocol's description. It is not Datastar; DATASTAR_JS names the real client to test with.
 
 // ------------------------------------------------------------------------------------------------ signals ---------
@@ -165,37 +165,51 @@ function alive(el) {
   return script;
 }
 
-function append(target, children) {
-  const fresh = [...children].map(alive);
-  target.append(...fresh);
-  for (const el of fresh) if (el.dataset.effect) expression(el, el.dataset.effect)();
-}
-
 function patchElements({ elements = '', selector, mode = 'outer' }) {
   if (mode === 'remove') return document.querySelectorAll(selector).forEach((el) => el.remove());
   const parsed = document.createElement('template');
   parsed.innerHTML = elements;
-  if (mode === 'append') append(document.querySelector(selector), parsed.content.children);
-  else if (mode === 'inner') document.querySelector(selector).replaceChildren(...parsed.content.childNodes);
-  else
-    for (const fresh of [...parsed.content.children]) {
-      (selector ? document.querySelector(selector) : document.getElementById(fresh.id)).replaceWith(fresh);
-    }
+  const fresh = [...parsed.content.children].map(alive);
+  const target = selector && document.querySelector(selector);
+  if (mode === 'append' || mode === 'prepend') target?.[mode](...fresh);
+  else if (mode === 'inner') target?.replaceChildren(...parsed.content.childNodes);
+  else for (const el of fresh) (target ?? document.getElementById(el.id))?.replaceWith(el);
+  for (const el of fresh) if (el.isConnected) bringToLife(el);
 }
 
 // --------------------------------------------------------------------------------------------- attributes ---------
-const delayOf = (modifiers) => Number(/^delay\.(\d+)ms$/.exec(modifiers ?? '')?.[1] ?? 0);
+const delayOf = (modifiers) => Number(/^(?:delay|debounce)\.(\d+)ms$/.exec(modifiers ?? '')?.[1] ?? 0);
 
 const attributes = {
-  signals: (el, source, key) => (signals[key] = expression(el, source, true)()),
+  signals: (el, source, key) => {
+    const value = expression(el, source, true)();
+    merge(signals, key ? { [key]: value } : value);
+  },
+  bind: (el, source, key) => {
+    const value = () => (el.type === 'number' ? Number(el.value) : el.value);
+    if (signals[key] === undefined) signals[key] = value();
+    el.addEventListener('input', () => (signals[key] = value()));
+    effect(() => {
+      if (value() !== signals[key]) el.value = signals[key];
+    });
+  },
+  effect: (el, source) => expression(el, source)(),
   text: (el, source) => watch(el, source, (value) => (el.textContent = value)),
   show: (el, source) => watch(el, source, (value) => (el.style.display = value ? '' : 'none')),
   class: (el, source, key) => watch(el, source, (value) => el.classList.toggle(key, Boolean(value))),
   attr: (el, source, key) =>
     watch(el, source, (value) => (value === false ? el.removeAttribute(key) : el.setAttribute(key, value))),
-  on: (el, source, key) => {
-    const target = key.startsWith('datastar-') ? document : el;
-    target.addEventListener(key, expression(el, source));
+  on: (el, source, key, modifiers) => {
+    const target = key.startsWith('datastar-') || modifiers === 'document' ? document : el;
+    const run = expression(el, source);
+    const wait = delayOf(modifiers);
+    let waiting;
+    target.addEventListener(key, (evt) => {
+      if (key === 'submit') evt.preventDefault();
+      clearTimeout(waiting);
+      if (wait) waiting = setTimeout(run, wait, evt);
+      else run(evt);
+    });
   },
   init: (el, source, key, modifiers) => {
     const run = expression(el, source);
@@ -220,9 +234,13 @@ function watch(el, source, apply) {
   effect(() => apply(value()));
 }
 
-for (const el of document.querySelectorAll('*')) {
-  for (const { name, value } of [...el.attributes]) {
-    const [, plugin, key, modifiers] = /^data-([a-z]+)(?::(.+?))?(?:__(.+))?$/.exec(name) ?? [];
-    attributes[plugin]?.(el, value, key, modifiers);
+function bringToLife(root) {
+  for (const el of [root, ...root.querySelectorAll('*')]) {
+    for (const { name, value } of [...el.attributes]) {
+      const [, plugin, key, modifiers] = /^data-([a-z]+)(?::(.+?))?(?:__(.+))?$/.exec(name) ?? [];
+      attributes[plugin]?.(el, value, key, modifiers);
+    }
   }
 }
+
+bringToLife(document.documentElement);

@@ -1,62 +1,15 @@
 #include "civetweb/server.h"
 
-#include <stdlib.h>
-#include <time.h>
-
 #include "support/test.h"
-#include "web/client.h"
 
-enum { STOP_MS = 20000 };
-
-double seconds_now(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
-static uint64_t real_now_ns(void *ctx) {
-  (void)ctx;
-  return vestry_host_default()->now_ns(NULL);
-}
-
-static vestry_err real_random(void *ctx, void *buffer, size_t len) {
-  (void)ctx;
-  return vestry_host_default()->random(NULL, buffer, len);
-}
-
-vestry_err server_open_stream(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
-  vestry_connection_hooks hooks = witness_hooks(&((server *)app)->witness);
-  vestry_reply_hooks(reply, &hooks);
-  return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
-}
-
-vestry_err server_echo(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
-  vestry_slice body = vestry_request_body(req);
-  return body.len ? vestry_reply_body(reply, "text/plain", body.data, body.len)
-                  : vestry_reply_body(reply, "text/plain", "nothing", 7);
-}
-
-static void mount(server *s, const char *method, const char *path, vestry_handler_fn handler) {
-  assert_int_equal(vestry_civetweb_handle(s->adapter, method, path, handler, s), VESTRY_OK);
-}
+enum { ROOM = 8, RESERVE = 4 };
 
 void server_start(server *s, const server_settings *settings) {
   static const server_settings defaults = {0};
   if (!settings) settings = &defaults;
-  memset(s, 0, sizeof *s);
-  test_host_init(&s->th);
-  s->th.host.now_ns = real_now_ns;
-  s->th.host.random = real_random;
-  witness_init(&s->witness);
-  vestry_options options = settings->options;
-  options.host = &s->th.host;
-  if (!options.threads_count) options.threads_count = 2;
-  assert_int_equal(vestry_create(&options, &s->v), VESTRY_OK);
-
+  server_begin(s, &civetweb_seam, &settings->options);
   char threads[16], timeout[16];
-  snprintf(threads, sizeof threads, "%u", settings->threads ? settings->threads : 12);
+  snprintf(threads, sizeof threads, "%u", settings->threads ? settings->threads : ROOM + RESERVE);
   snprintf(timeout, sizeof timeout, "%u", settings->timeout_ms ? settings->timeout_ms : 30000);
   const char *list[] = {"listening_ports",
                         settings->ports ? settings->ports : "127.0.0.1:0",
@@ -75,64 +28,62 @@ void server_start(server *s, const server_settings *settings) {
                         NULL};
   char why[128] = "";
   assert_int_equal(vestry_civetweb_check(list, why, sizeof why), VESTRY_OK);
-  s->civetweb = mg_start(NULL, NULL, list);
-  assert_non_null(s->civetweb);
+  s->context = mg_start(NULL, NULL, list);
+  assert_non_null(s->context);
   struct mg_server_port port;
-  assert_int_equal(mg_get_server_ports(s->civetweb, 1, &port), 1);
+  assert_int_equal(mg_get_server_ports(s->context, 1, &port), 1);
   s->port = (uint16_t)port.port;
-  const vestry_civetweb_options adapter = {.reserve_threads = settings->reserve == UINT32_MAX ? 0
+  const vestry_civetweb_options options = {.reserve_threads = settings->reserve == UINT32_MAX ? 0
                                                               : settings->reserve             ? settings->reserve
-                                                                                              : 4,
+                                                                                              : RESERVE,
                                            .watch_ms = settings->watch_ms,
                                            .lost_ms = settings->lost_ms};
-  assert_int_equal(vestry_civetweb_create(s->v, s->civetweb, &adapter, &s->adapter), VESTRY_OK);
-  if (settings->bare) return;
-  mount(s, "GET", "/stream", server_open_stream);
-  mount(s, "PUT", "/stream", server_open_stream);
-  mount(s, "GET", "/echo", server_echo);
-  mount(s, "POST", "/echo", server_echo);
+  vestry_civetweb *adapter = NULL;
+  assert_int_equal(vestry_civetweb_create(s->v, s->context, &options, &adapter), VESTRY_OK);
+  s->adapter = adapter;
+  if (!settings->bare) server_mount(s);
 }
 
-void server_stop_adapter(server *s) {
-  assert_int_equal(vestry_civetweb_stop(s->adapter, STOP_MS), VESTRY_OK);
-  uint32_t parked = 1;
-  vestry_civetweb_room(s->adapter, &parked, NULL);
-  assert_int_equal(parked, 0);
+static void start(server *s, const web_settings *settings) {
+  if (!settings) {
+    server_start(s, NULL);
+    return;
+  }
+  char ports[64];
+  /* A server is stopped through the loopback interface, if it listens there. */
+  if (settings->address) snprintf(ports, sizeof ports, "%s:0,127.0.0.1:0", settings->address);
+  server_start(s, &(server_settings){.threads = settings->room ? settings->room + RESERVE : 0,
+                                     .timeout_ms = (unsigned)settings->stalled_ms,
+                                     .keep_alive = settings->keep_alive,
+                                     .watch_ms = settings->watch_ms,
+                                     .lost_ms = settings->lost_ms,
+                                     .ports = settings->address ? ports : NULL,
+                                     .options = settings->options});
 }
 
-void server_finish(server *s) {
-  vestry_civetweb_stop_server(s->civetweb);
+static vestry_err handle(server *s, const char *method, const char *path, vestry_handler_fn handler, void *app) {
+  return vestry_civetweb_handle(s->adapter, method, path, handler, app);
+}
+
+static vestry_err stop(server *s, uint64_t timeout_ms) {
+  return vestry_civetweb_stop(s->adapter, timeout_ms);
+}
+
+static void room(server *s, uint32_t *ret_streams, uint32_t *ret_capacity) {
+  vestry_civetweb_room(s->adapter, ret_streams, ret_capacity);
+}
+
+static void destroy(server *s) {
+  vestry_civetweb_stop_server(s->context);
   vestry_civetweb_destroy(s->adapter);
-  assert_int_equal(vestry_stop(s->v, STOP_MS), VESTRY_OK);
-  vestry_stats stats;
-  vestry_stats_get(s->v, &stats);
-  assert_int_equal(stats.open, 0);
-  assert_int_equal(stats.opened, stats.closed);
-  assert_int_equal(stats.accepted, stats.written + stats.discarded);
-  witness_finish(&s->witness);
-  vestry_destroy(s->v);
-  test_host_assert_clean(&s->th);
 }
 
-void server_stop(server *s) {
-  server_stop_adapter(s);
-  server_finish(s);
-}
-
-vestry_connection *server_open(server *s, client *c) {
-  unsigned index = s->witness.opened;
-  client_ask(c, s->port, "GET", "/stream", "Datastar-Request: true\r\n");
-  assert_int_equal(client_status(c), 200);
-  assert_true(witness_wait_opened(&s->witness, index + 1));
-  return witness_connection(&s->witness, index);
-}
-
-vestry_cause server_cause(server *s, const vestry_connection *connection) {
-  for (unsigned count = 1; !witness_cause(&s->witness, connection); count++)
-    assert_true(witness_wait_closed(&s->witness, count));
-  return witness_cause(&s->witness, connection);
-}
-
-void server_patch(vestry_connection *connection, const char *json) {
-  assert_int_equal(vestry_connection_patch_signals(connection, json, strlen(json), NULL), VESTRY_OK);
-}
+const server_seam civetweb_seam = {
+    .name = "civetweb",
+    .start = start,
+    .handle = handle,
+    .stop = stop,
+    .room = room,
+    .destroy = destroy,
+    .stops_s = 1.5, /* without the knocking it is two seconds and more */
+};

@@ -67,18 +67,18 @@ static void reads_a_running_server(void **state) {
   server s;
   server_start(&s, &(server_settings){.threads = 7, .reserve = 3, .timeout_ms = 1234, .keep_alive = true});
   vsi_civetweb_settings settings;
-  vsi_civetweb_settings_read(s.civetweb, &settings);
+  vsi_civetweb_settings_read(s.context, &settings);
   assert_int_equal(settings.threads_count, 7);
   assert_int_equal(settings.request_timeout_ms, 1234);
   assert_true(settings.keep_alive);
   assert_true(settings.nodelay);
   assert_false(settings.tls);
   vestry_civetweb *adapter = NULL;
-  assert_int_equal(vestry_civetweb_create(s.v, s.civetweb, &(vestry_civetweb_options){.reserve_threads = 7}, &adapter),
+  assert_int_equal(vestry_civetweb_create(s.v, s.context, &(vestry_civetweb_options){.reserve_threads = 7}, &adapter),
                    VESTRY_INVALID);
-  assert_int_equal(vestry_civetweb_create(s.v, s.civetweb, &(vestry_civetweb_options){.size = 1}, &adapter),
+  assert_int_equal(vestry_civetweb_create(s.v, s.context, &(vestry_civetweb_options){.size = 1}, &adapter),
                    VESTRY_INVALID);
-  assert_int_equal(vestry_civetweb_create(NULL, s.civetweb, NULL, &adapter), VESTRY_INVALID);
+  assert_int_equal(vestry_civetweb_create(NULL, s.context, NULL, &adapter), VESTRY_INVALID);
   assert_int_equal(vestry_civetweb_create(s.v, NULL, NULL, &adapter), VESTRY_INVALID);
   assert_null(adapter);
   server_stop(&s);

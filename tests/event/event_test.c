@@ -136,6 +136,18 @@ static void numbers(void **state) {
   }
 }
 
+/* Pinned to a version, so that a page keeps the client it was written for; and fetched in a way nobody can change. */
+static void c8_the_clients_address_is_pinned(void **state) {
+  (void)state;
+  int major, minor, patch, end = 0;
+  assert_int_equal(sscanf(VESTRY_DATASTAR_CDN_URL,
+                          "https://cdn.jsdelivr.net/gh/starfederation/datastar@v%d.%d.%d/bundles/datastar.js%n", &major,
+                          &minor, &patch, &end),
+                   3);
+  assert_int_equal(end, strlen(VESTRY_DATASTAR_CDN_URL));
+  assert_int_equal(major, 1);
+}
+
 static void f6_a_hint_when_to_come_back(void **state) {
   (void)state;
   static const struct {
@@ -162,6 +174,7 @@ int main(void) {
       cmocka_unit_test(events_are_bounded),
       cmocka_unit_test(sizes_saturate),
       cmocka_unit_test(numbers),
+      cmocka_unit_test(c8_the_clients_address_is_pinned),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

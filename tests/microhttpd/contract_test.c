@@ -23,48 +23,9 @@ static void *start_tls(const vestry_options *options, unsigned room) {
   return start_with(options, room, true);
 }
 
-static void mount(void *to, const char *method, const char *path, vestry_handler_fn handler, void *app) {
-  assert_int_equal(vestry_microhttpd_handle(((server *)to)->adapter, method, path, handler, app), VESTRY_OK);
-}
-
-static vestry *instance(void *of) {
-  return ((server *)of)->v;
-}
-
-static void stop(void *stopped) {
-  server_stop_adapter(stopped);
-  assert_int_equal(vestry_stop(((server *)stopped)->v, 20000), VESTRY_OK);
-}
-
-static void destroy(void *stopped) {
-  server_finish(stopped);
-  free(stopped);
-}
-
-static void *ask(void *of, const contract_ask *what) {
-  return web_ask(((server *)of)->port, what);
-}
-
 int main(void) {
-  contract_seam seam = {
-      .name = "libmicrohttpd",
-      .start = start,
-      .instance = instance,
-      .mount = mount,
-      .stop = stop,
-      .destroy = destroy,
-      .settle = web_settle,
-      .pass_ms = web_pass_ms,
-      .ask = ask,
-      .status = web_status,
-      .header = web_header,
-      .expect = web_expect,
-      .body = web_body,
-      .end = web_end,
-      .hang_up = web_hang_up,
-      .forget = web_forget,
-      .closes_broken = true,
-  };
+  contract_seam seam = web_contract_seam("libmicrohttpd", start);
+  seam.closes_broken = microhttpd_seam.closes_broken;
   contract_seam with_tls = seam;
   with_tls.name = "libmicrohttpd with TLS";
   with_tls.start = start_tls;

@@ -1,126 +1,70 @@
 #include "microhttpd/server.h"
 
-#include <stdlib.h>
-#include <time.h>
-
 #include "microhttpd/tls.h"
 #include "support/test.h"
 #include "web/client.h"
 
-enum { STOP_MS = 20000 };
-
-double seconds_now(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
-static uint64_t real_now_ns(void *ctx) {
-  (void)ctx;
-  return vestry_host_default()->now_ns(NULL);
-}
-
-static vestry_err real_random(void *ctx, void *buffer, size_t len) {
-  (void)ctx;
-  return vestry_host_default()->random(NULL, buffer, len);
-}
-
-/* What is only of interest to somebody who looks for it comes from several threads at once. */
-static void log_but_debug(void *ctx, vestry_log_level level, const char *line) {
-  test_host *th = ctx;
-  if (level == VESTRY_LOG_DEBUG) return;
-  atomic_fetch_add(&th->log_lines, 1);
-  snprintf(th->last_log, sizeof th->last_log, "%s", line);
-}
-
-vestry_err server_open_stream(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
-  vestry_connection_hooks hooks = witness_hooks(&((server *)app)->witness);
-  vestry_reply_hooks(reply, &hooks);
-  return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
-}
-
-vestry_err server_echo(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
-  vestry_slice body = vestry_request_body(req);
-  return body.len ? vestry_reply_body(reply, "text/plain", body.data, body.len)
-                  : vestry_reply_body(reply, "text/plain", "nothing", 7);
-}
-
-static void mount(server *s, const char *method, const char *path, vestry_handler_fn handler) {
-  assert_int_equal(vestry_microhttpd_handle(s->adapter, method, path, handler, s), VESTRY_OK);
-}
-
 void server_start(server *s, const server_settings *settings) {
   static const server_settings defaults = {.bare = false};
   if (!settings) settings = &defaults;
-  memset(s, 0, sizeof *s);
-  test_host_init(&s->th);
-  s->th.host.now_ns = real_now_ns;
-  s->th.host.random = real_random;
-  s->th.host.log = log_but_debug;
-  witness_init(&s->witness);
-  vestry_options options = settings->options;
-  options.host = &s->th.host;
+  server_begin(s, &microhttpd_seam, &settings->options);
+  vestry_microhttpd_options options = settings->adapter;
+  if (!options.address) options.address = "127.0.0.1";
   if (!options.threads_count) options.threads_count = 2;
-  assert_int_equal(vestry_create(&options, &s->v), VESTRY_OK);
-  vestry_microhttpd_options adapter = settings->adapter;
-  if (!adapter.address) adapter.address = "127.0.0.1";
-  if (!adapter.threads_count) adapter.threads_count = 2;
   client_tls_ops_used = NULL;
   if (settings->tls) {
-    tls_key_pair(&adapter.tls_key, &adapter.tls_certificate);
+    tls_key_pair(&options.tls_key, &options.tls_certificate);
     client_tls_ops_used = &tls_client_ops;
   }
-  assert_int_equal(vestry_microhttpd_create(s->v, &adapter, &s->adapter), VESTRY_OK);
-  s->port = vestry_microhttpd_port(s->adapter);
+  vestry_microhttpd *adapter = NULL;
+  assert_int_equal(vestry_microhttpd_create(s->v, &options, &adapter), VESTRY_OK);
+  s->adapter = adapter;
+  s->port = vestry_microhttpd_port(adapter);
   assert_true(s->port);
-  if (settings->bare) return;
-  mount(s, "GET", "/stream", server_open_stream);
-  mount(s, "PUT", "/stream", server_open_stream);
-  mount(s, "GET", "/echo", server_echo);
-  mount(s, "POST", "/echo", server_echo);
+  if (!settings->bare) server_mount(s);
 }
 
-void server_stop_adapter(server *s) {
-  assert_int_equal(vestry_microhttpd_stop(s->adapter, STOP_MS), VESTRY_OK);
-  uint32_t streams = 1;
-  vestry_microhttpd_room(s->adapter, &streams, NULL);
-  assert_int_equal(streams, 0);
+static void start(server *s, const web_settings *settings) {
+  if (!settings) {
+    server_start(s, NULL);
+    return;
+  }
+  assert_false(settings->lost_ms && settings->stalled_ms); /* which are one here */
+  server_start(s, &(server_settings){.adapter = {.max_streams = settings->room,
+                                                 .address = settings->address,
+                                                 .timeout_s = settings->silent_s,
+                                                 .lost_ms = settings->lost_ms + settings->stalled_ms},
+                                     .tls = settings->tls,
+                                     .options = settings->options});
 }
 
-void server_finish(server *s) {
+static vestry_err handle(server *s, const char *method, const char *path, vestry_handler_fn handler, void *app) {
+  return vestry_microhttpd_handle(s->adapter, method, path, handler, app);
+}
+
+static vestry_err stop(server *s, uint64_t timeout_ms) {
+  return vestry_microhttpd_stop(s->adapter, timeout_ms);
+}
+
+static void room(server *s, uint32_t *ret_streams, uint32_t *ret_capacity) {
+  vestry_microhttpd_room(s->adapter, ret_streams, ret_capacity);
+}
+
+static void destroy(server *s) {
   vestry_microhttpd_destroy(s->adapter);
-  assert_int_equal(vestry_stop(s->v, STOP_MS), VESTRY_OK);
-  vestry_stats stats;
-  vestry_stats_get(s->v, &stats);
-  assert_int_equal(stats.open, 0);
-  assert_int_equal(stats.opened, stats.closed);
-  assert_int_equal(stats.accepted, stats.written + stats.discarded);
-  witness_finish(&s->witness);
-  vestry_destroy(s->v);
-  test_host_assert_clean(&s->th);
 }
 
-void server_stop(server *s) {
-  server_stop_adapter(s);
-  server_finish(s);
-}
-
-vestry_connection *server_open(server *s, client *c) {
-  unsigned index = s->witness.opened;
-  client_ask(c, s->port, "GET", "/stream", "Datastar-Request: true\r\n");
-  assert_int_equal(client_status(c), 200);
-  assert_true(witness_wait_opened(&s->witness, index + 1));
-  return witness_connection(&s->witness, index);
-}
-
-vestry_cause server_cause(server *s, const vestry_connection *connection) {
-  for (unsigned count = 1; !witness_cause(&s->witness, connection); count++)
-    assert_true(witness_wait_closed(&s->witness, count));
-  return witness_cause(&s->witness, connection);
-}
-
-void server_patch(vestry_connection *connection, const char *json) {
-  assert_int_equal(vestry_connection_patch_signals(connection, json, strlen(json), NULL), VESTRY_OK);
-}
+const server_seam microhttpd_seam = {
+    .name = "libmicrohttpd",
+    .start = start,
+    .handle = handle,
+    .stop = stop,
+    .room = room,
+    .destroy = destroy,
+    .has_tls = true,
+    .always_keeps = true,
+    .waits_for_none = true,
+    .closes_broken = true,
+    .refuses_itself = true,
+    .stops_s = 5,
+};

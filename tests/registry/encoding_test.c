@@ -1,6 +1,8 @@
 /* Encoded streams as requests get them: negotiated, named in the head, bounded, and read to their end. */
 #include "registry/encoding.h"
 
+#include <malloc.h>
+
 #include "decode/decode.h"
 #include "registry/world.h"
 #include "vestry/channel.h"
@@ -224,12 +226,65 @@ static void memory_runs_out(void **state) {
     }
 }
 
+/* ------------------------------------------------------------------------------------------ what idling costs ----- */
+
+/* Memory of the instance's host, in bytes: of gzip all, of brotli all but its encoders, which allocate elsewhere. */
+static size_t bytes_held;
+static void *(*host_reallocate)(void *ctx, void *memory, size_t size_bytes);
+
+static void *weigh(void *ctx, void *memory, size_t size_bytes) {
+  size_t before = memory ? malloc_usable_size(memory) : 0;
+  void *now = host_reallocate(ctx, memory, size_bytes);
+  if (now || size_bytes == 0) bytes_held += (now ? malloc_usable_size(now) : 0) - before;
+  return now;
+}
+
+/* Bytes that a stream holds which was sent something and is idle now. */
+static size_t idle_bytes(const vestry_profile *profile, const char *accept) {
+  enum { COUNT = 16 };
+  world w;
+  world_begin(&w, (vestry_options){.profiles = profile, .profiles_count = 1});
+  host_reallocate = w.th.host.reallocate;
+  w.th.host.reallocate = weigh;
+  wire streams[COUNT + 1] = {{0}};
+  size_t before = 0;
+  for (size_t i = 0; i <= COUNT; i++) {
+    streams[i] = (wire){.datastar = true, .headers = {{"Accept-Encoding", accept}}};
+    wire_plan(&w, &streams[i], &nothing);
+    assert_int_equal(vestry_connection_patch_signals(streams[i].connection, "{}", 2, NULL), VESTRY_OK);
+    world_settle(&w);
+    assert_int_equal(streams[i].opens, 1);
+    if (i == 0) before = bytes_held; /* the first one has made what is everybody's */
+  }
+  size_t each = (bytes_held - before) / COUNT;
+  w.th.host.reallocate = host_reallocate;
+  world_end(&w);
+  for (size_t i = 0; i <= COUNT; i++) wire_finish(&streams[i]);
+  return each;
+}
+
+static void f2_an_idle_stream_has_no_encoder(void **state) {
+  (void)state;
+  static const vestry_profile own = {.ops = &vestry_profile_gzip, .mode = VESTRY_PROFILE_PRIVATE};
+  size_t plain = idle_bytes(&offered[0], "identity");
+  size_t brotli = idle_bytes(&offered[0], "br"), gzip = idle_bytes(&offered[1], "gzip");
+  assert_in_range(plain, 1, 4096);
+  assert_in_range(gzip, plain, plain + 64);
+  assert_in_range(brotli, plain, plain + 64);
+  assert_true(idle_bytes(&own, "gzip") > plain + 100000); /* what it would be otherwise */
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_request_decides),           cmocka_unit_test(no_profiles_no_choice),
-      cmocka_unit_test(nothing_acceptable_is_406),     cmocka_unit_test(a_reply_offers_its_own),
-      cmocka_unit_test(instances_refuse_bad_profiles), cmocka_unit_test(private_streams_are_bounded),
-      cmocka_unit_test(channels_of_an_instance),       cmocka_unit_test(memory_runs_out),
+      cmocka_unit_test(the_request_decides),
+      cmocka_unit_test(no_profiles_no_choice),
+      cmocka_unit_test(nothing_acceptable_is_406),
+      cmocka_unit_test(a_reply_offers_its_own),
+      cmocka_unit_test(instances_refuse_bad_profiles),
+      cmocka_unit_test(private_streams_are_bounded),
+      cmocka_unit_test(channels_of_an_instance),
+      cmocka_unit_test(memory_runs_out),
+      cmocka_unit_test(f2_an_idle_stream_has_no_encoder),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

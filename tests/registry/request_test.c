@@ -150,6 +150,27 @@ static void ordinary_requests_are_not_parsed(void **state) {
   assert_null(other.signals);
 }
 
+static void c6_the_header_must_say_true(void **state) {
+  (void)state;
+  static const struct {
+    vestry_header header;
+    bool is_datastar;
+  } cases[] = {
+      {{"Datastar-Request", "true"}, true},        {{"datastar-request", "true"}, true},
+      {{"Datastar-Request", ""}, false},           {{"Datastar-Request", "false"}, false},
+      {{"Datastar-Request", "1"}, false},          {{"Datastar", "true"}, false},
+      {{"Datastar-Request", "true, true"}, false},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    seen s = {0};
+    wire r = {.headers = {cases[i].header}};
+    assert_int_equal(ask((vestry_options){0}, &r, &s), 204);
+    assert_int_equal(s.is_datastar, cases[i].is_datastar);
+    assert_int_equal(s.signals != NULL, cases[i].is_datastar);
+    json_decref(s.signals);
+  }
+}
+
 static void malformed_signals_are_400_and_say_where(void **state) {
   (void)state;
   static const char *const bodies[] = {"{\"n\":}", "[1]", "7", "{} x", "{\"n\":\"\xff\"}", "nul"};
@@ -314,19 +335,13 @@ static void scopes_are_bounded(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(hands_out_what_the_server_has),
-      cmocka_unit_test(cookies_that_do_not_fit),
-      cmocka_unit_test(signals_come_where_the_method_puts_them),
-      cmocka_unit_test(forms_have_no_signals),
-      cmocka_unit_test(ordinary_requests_are_not_parsed),
-      cmocka_unit_test(malformed_signals_are_400_and_say_where),
-      cmocka_unit_test(signals_beyond_the_limits_are_413),
-      cmocka_unit_test(bodies_are_bounded_announced_or_not),
-      cmocka_unit_test(an_announced_megabyte_costs_nothing),
-      cmocka_unit_test(a_body_that_breaks_off_is_400),
-      cmocka_unit_test(the_default_is_a_megabyte),
-      cmocka_unit_test(scopes_are_made_of_the_request),
-      cmocka_unit_test(scopes_are_bounded),
+      cmocka_unit_test(hands_out_what_the_server_has),           cmocka_unit_test(cookies_that_do_not_fit),
+      cmocka_unit_test(signals_come_where_the_method_puts_them), cmocka_unit_test(forms_have_no_signals),
+      cmocka_unit_test(ordinary_requests_are_not_parsed),        cmocka_unit_test(c6_the_header_must_say_true),
+      cmocka_unit_test(malformed_signals_are_400_and_say_where), cmocka_unit_test(signals_beyond_the_limits_are_413),
+      cmocka_unit_test(bodies_are_bounded_announced_or_not),     cmocka_unit_test(an_announced_megabyte_costs_nothing),
+      cmocka_unit_test(a_body_that_breaks_off_is_400),           cmocka_unit_test(the_default_is_a_megabyte),
+      cmocka_unit_test(scopes_are_made_of_the_request),          cmocka_unit_test(scopes_are_bounded),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

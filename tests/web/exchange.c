@@ -4,18 +4,42 @@
 
 #include "support/test.h"
 #include "web/client.h"
+#include "web/server.h"
 
 typedef struct exchange {
   client client;
 } exchange;
 
-void web_settle(void *of) {
+/* ---- the server -------------------------------------------------------------------------------------------------- */
+
+static vestry *instance(void *of) {
+  return ((server *)of)->v;
+}
+
+static void mount(void *to, const char *method, const char *path, vestry_handler_fn handler, void *app) {
+  server *s = to;
+  assert_int_equal(s->seam->handle(s, method, path, handler, app), VESTRY_OK);
+}
+
+static void stop(void *stopped) {
+  server_stop_adapter(stopped);
+  assert_int_equal(vestry_stop(((server *)stopped)->v, 20000), VESTRY_OK);
+}
+
+static void destroy(void *stopped) {
+  server_finish(stopped);
+  free(stopped);
+}
+
+static void settle(void *of) {
   (void)of; /* it runs by itself */
 }
 
-void web_pass_ms(void *of, uint64_t ms) {
+static void pass_ms(void *of, uint64_t ms) {
   (void)of, (void)ms; /* so does time */
 }
+
+/* ---- its client -------------------------------------------------------------------------------------------------- */
 
 static void send_chunked(client *c, const char *body, size_t len, bool breaks) {
   for (size_t i = 0, step = 1; i < len; i += step, step = step * 7 % 9973 + 1) {
@@ -30,10 +54,10 @@ static void send_chunked(client *c, const char *body, size_t len, bool breaks) {
     client_say(c, "0\r\n\r\n");
 }
 
-void *web_ask(uint16_t port, const contract_ask *what) {
+static void *ask(void *of, const contract_ask *what) {
   exchange *made = calloc(1, sizeof *made);
   client *c = &made->client;
-  client_connect(c, port, false);
+  client_connect(c, ((server *)of)->port, false);
   client_say(c, "%s %s%s%s HTTP/1.1\r\nHost: localhost\r\n", what->method ? what->method : "GET",
              what->path ? what->path : "/", what->query ? "?" : "", what->query ? what->query : "");
   if (what->datastar) client_say(c, "Datastar-Request: true\r\n");
@@ -53,25 +77,25 @@ void *web_ask(uint16_t port, const contract_ask *what) {
   return made;
 }
 
-int web_status(void *asked) {
+static int status(void *asked) {
   return client_status(&((exchange *)asked)->client);
 }
 
-const char *web_header(void *asked, const char *name) {
+static const char *header(void *asked, const char *name) {
   return client_header(&((exchange *)asked)->client, name);
 }
 
-void web_expect(void *asked, const char *text) {
+static void expect(void *asked, const char *text) {
   client_expect(&((exchange *)asked)->client, text);
 }
 
-vestry_slice web_body(void *asked) {
+static vestry_slice body(void *asked) {
   client *c = &((exchange *)asked)->client;
   if (!client_header(c, "Transfer-Encoding")) client_finish(c, false); /* no stream */
   return (vestry_slice){c->body, c->body_len};
 }
 
-bool web_end(void *asked) {
+static bool end(void *asked) {
   client *c = &((exchange *)asked)->client;
   if (!c->len) client_read(c);
   if (c->ended && !c->len) return false; /* there was no answer at all */
@@ -79,11 +103,32 @@ bool web_end(void *asked) {
   return c->complete;
 }
 
-void web_hang_up(void *asked) {
+static void hang_up(void *asked) {
   client_close(&((exchange *)asked)->client);
 }
 
-void web_forget(void *asked) {
-  web_hang_up(asked);
+static void forget(void *asked) {
+  hang_up(asked);
   free(asked);
+}
+
+contract_seam web_contract_seam(const char *name, void *(*start)(const vestry_options *options, unsigned room)) {
+  return (contract_seam){
+      .name = name,
+      .start = start,
+      .instance = instance,
+      .mount = mount,
+      .stop = stop,
+      .destroy = destroy,
+      .settle = settle,
+      .pass_ms = pass_ms,
+      .ask = ask,
+      .status = status,
+      .header = header,
+      .expect = expect,
+      .body = body,
+      .end = end,
+      .hang_up = hang_up,
+      .forget = forget,
+  };
 }

@@ -5,8 +5,9 @@
 #include <string.h>
 
 #include "adapter/web/host.h"
+#include "adapter/web/policy.h"
 
-enum { WATCH_LEAST_MS = 10, WATCH_MOST_MS = 250, LOST_WITHOUT_HEARTBEAT_MS = 30000, PORTS_MAX = 64 };
+enum { WATCH_LEAST_MS = 10, WATCH_MOST_MS = 250, PORTS_MAX = 64 };
 
 void vestry_civetweb_room(vestry_civetweb *adapter, uint32_t *ret_parked, uint32_t *ret_capacity) {
   if (ret_parked) *ret_parked = vsi_web_gate_streams(&adapter->gate);
@@ -24,7 +25,7 @@ static uint64_t default_watch_ms(const vestry *v) {
  * then two rounds of the watch. */
 static uint64_t default_lost_ms(const vestry *v, uint64_t watch_ms) {
   uint64_t heartbeat_ms = vestry_heartbeat_ms(v);
-  if (heartbeat_ms == VESTRY_NEVER_MS) return LOST_WITHOUT_HEARTBEAT_MS;
+  if (heartbeat_ms == VESTRY_NEVER_MS) return VSI_WEB_LOST_WITHOUT_HEARTBEAT_MS;
   return heartbeat_ms / 4 > watch_ms ? heartbeat_ms - 2 * watch_ms : heartbeat_ms / 2 + 1;
 }
 

@@ -5,12 +5,16 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
+#include <linux/tcp.h> /* glibc's struct tcp_info ends before the window */
 #include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
+
+/* States of a socket, which <netinet/tcp.h> has and <linux/tcp.h> has not; they do not go together. */
+enum { TCP_ESTABLISHED = 1, TCP_CLOSE_WAIT = 8, TCP_LISTEN = 10 };
 
 /* inet_diag_msg.idiag_timer: the kernel probes a shut window. */
 enum { TIMER_PROBE = 4 };
@@ -107,6 +111,9 @@ static vsi_civetweb_socket read_socket(const struct nlmsghdr *header) {
     memcpy(&info, RTA_DATA(attribute), len < sizeof info ? len : sizeof info);
     socket.since_ack_ms = info.tcpi_last_ack_recv;
     socket.probes_count = info.tcpi_probes;
+    /* The timer of the probes is off for a moment whenever one is sent. */
+    if (len >= offsetof(struct tcp_info, tcpi_snd_wnd) + sizeof info.tcpi_snd_wnd && !info.tcpi_snd_wnd)
+      socket.window_shut = true;
   }
   return socket;
 }

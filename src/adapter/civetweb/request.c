@@ -8,6 +8,7 @@
 #include "adapter/civetweb/stream.h"
 #include "adapter/web/framing.h"
 #include "adapter/web/host.h"
+#include "adapter/web/policy.h"
 
 /* Of a body that nobody wanted: civetweb may skip so much before the next request on the connection; beyond it the
  * connection is closed. Then so much is still taken, and for so long, as closing a socket with unread bytes resets it,
@@ -76,8 +77,7 @@ static const char *request_query(void *server_request) {
 
 static const char *request_header(void *server_request, const char *name) {
   const vsi_civetweb_request *request = server_request;
-  /* HEAD asks what GET would answer, not for a stream: to vestry it is an ordinary request. */
-  if (request->is_head && strcasecmp(name, "Datastar-Request") == 0) return NULL;
+  if (vsi_web_hides_header(request->is_head, name)) return NULL;
   return mg_get_header(request->conn, name);
 }
 

@@ -4,9 +4,7 @@
 
 #include "adapter/civetweb/answer.h"
 #include "adapter/civetweb/stream.h"
-
-/* What vestry's own 503 says by default. */
-#define RETRY_AFTER_S "2"
+#include "adapter/web/policy.h"
 
 static void serve_method(vsi_civetweb_request *request, const vsi_web_method *method) {
   vestry_connection *connection = NULL;
@@ -48,7 +46,7 @@ int vsi_civetweb_serve(struct mg_connection *conn, void *mounted) {
     serve_route(&request, route);
   } else {
     vsi_civetweb_request_close(&request); /* its worker is needed no more */
-    vsi_civetweb_refuse(&request, 503, "Retry-After", RETRY_AFTER_S);
+    vsi_civetweb_refuse(&request, 503, "Retry-After", VSI_WEB_RETRY_AFTER_S);
   }
   vsi_civetweb_request_finish(&request);
   int status = request.status ? request.status : 500; /* for civetweb's access log */

@@ -4,14 +4,13 @@
 
 #include "adapter/microhttpd/daemon.h"
 #include "adapter/web/host.h"
-
-enum { LOST_WITHOUT_HEARTBEAT_MS = 30000 };
+#include "adapter/web/policy.h"
 
 /* The worst case is a cut just after a heartbeat: one more until there is something to acknowledge, then lost_ms. */
 static unsigned lost_ms_of(const vestry *v, uint64_t lost_ms) {
   if (lost_ms == VESTRY_NEVER_MS) return 0;
   if (!lost_ms) lost_ms = vestry_heartbeat_ms(v);
-  if (lost_ms == VESTRY_NEVER_MS) lost_ms = LOST_WITHOUT_HEARTBEAT_MS;
+  if (lost_ms == VESTRY_NEVER_MS) lost_ms = VSI_WEB_LOST_WITHOUT_HEARTBEAT_MS;
   return lost_ms < INT_MAX ? (unsigned)lost_ms : INT_MAX; /* the kernel's */
 }
 

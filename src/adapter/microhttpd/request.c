@@ -8,6 +8,7 @@
 #include "adapter/microhttpd/stream.h"
 #include "adapter/web/framing.h"
 #include "adapter/web/host.h"
+#include "adapter/web/policy.h"
 
 /* So much of a body that nobody wants is taken before the answer: a socket that is closed with unread bytes resets the
  * connection, and the client might lose the answer that told it why. */
@@ -145,8 +146,7 @@ static const char *request_query(void *server_request) {
 
 static const char *request_header(void *server_request, const char *name) {
   const vsi_microhttpd_request *request = server_request;
-  /* HEAD asks what GET would answer, not for a stream: to vestry it is an ordinary request. */
-  if (request->is_head && strcasecmp(name, "Datastar-Request") == 0) return NULL;
+  if (vsi_web_hides_header(request->is_head, name)) return NULL;
   return MHD_lookup_connection_value(request->conn, MHD_HEADER_KIND, name);
 }
 

@@ -6,9 +6,7 @@
 
 #include "adapter/microhttpd/answer.h"
 #include "adapter/microhttpd/stream.h"
-
-/* What vestry's own 503 says by default. */
-#define RETRY_AFTER_S "2"
+#include "adapter/web/policy.h"
 
 void vsi_microhttpd_connected(void *cls, struct MHD_Connection *conn, void **socket_context,
                               enum MHD_ConnectionNotificationCode code) {
@@ -45,7 +43,7 @@ static vestry_err refuse(vsi_microhttpd_request *request) {
 static enum MHD_Result answer(vsi_microhttpd_request *request) {
   vsi_web_gate *gate = &request->adapter->gate;
   if (!vsi_web_gate_enter(gate))
-    return vsi_microhttpd_refuse(request, 503, "Retry-After", RETRY_AFTER_S, true) ? MHD_NO : MHD_YES;
+    return vsi_microhttpd_refuse(request, 503, "Retry-After", VSI_WEB_RETRY_AFTER_S, true) ? MHD_NO : MHD_YES;
   vestry_err error = request->refused ? refuse(request) : serve(request);
   vsi_web_gate_leave(gate);
   return error ? MHD_NO : MHD_YES;

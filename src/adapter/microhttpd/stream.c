@@ -58,10 +58,11 @@ struct vsi_microhttpd_stream {
   const vestry_host *host;
   vestry_microhttpd *adapter;    /* until release if it was not begun, otherwise until the answer is freed */
   struct MHD_Connection *conn;   /* until end */
-  struct MHD_Response *response; /* until begin */
+  struct MHD_Response *response; /* ours until begin; from then on libmicrohttpd's, until it frees it */
   vestry_connection *connection; /* from begin: a reference, until the answer is freed */
   vsi_microhttpd_key key;        /* in the watch */
   _Atomic(uint8_t) state;
+  bool is_begun;   /* set before libmicrohttpd hears of the answer */
   bool asked_room; /* the watch tells of room */
   vsi_microhttpd_wire wire;
 };
@@ -117,7 +118,7 @@ static void give_place_back(vestry_microhttpd *adapter, vsi_microhttpd_key key) 
 static void stream_release(void *transport) {
   vsi_microhttpd_stream *stream = transport;
   const vestry_host *host = stream->host;
-  if (stream->response) { /* it was given up, and libmicrohttpd has never heard of it */
+  if (!stream->is_begun) { /* it was given up, and libmicrohttpd has never heard of it */
     MHD_destroy_response(stream->response);
     give_place_back(stream->adapter, stream->key);
   }
@@ -135,6 +136,23 @@ static const vestry_transport_ops stream_ops = {
 
 /* ---- what libmicrohttpd's thread does ---------------------------------------------------------------------------- */
 
+static enum MHD_Result take_first(void *cls, enum MHD_ValueKind kind, const char *name, const char *value) {
+  (void)kind;
+  vestry_header *first = cls;
+  *first = (vestry_header){name, value};
+  return MHD_NO; /* no more */
+}
+
+/* The head is out, and libmicrohttpd would keep its copies of the headers, some hundreds of bytes, as long as the
+ * stream lives. The answer is this stream's alone. */
+static void forget_headers(struct MHD_Response *response) {
+  vestry_header first;
+  while (MHD_get_response_headers(response, NULL, NULL) > 0) {
+    (void)MHD_get_response_headers(response, take_first, &first);
+    if (MHD_del_response_header(response, first.name, first.value) == MHD_NO) return;
+  }
+}
+
 /* The head is out: the socket becomes ours. It is in the watch before it is, so that the first write can ask for room;
  * what the watch says until then is only that the peer has gone. */
 static void take_over(vsi_microhttpd_stream *stream) {
@@ -143,6 +161,7 @@ static void take_over(vsi_microhttpd_stream *stream) {
   struct MHD_Connection *conn = stream->conn;
   /* libmicrohttpd has told the kernel that more follows the head, and with TLS it has corked the socket. */
   setsockopt(stream->wire.fd, IPPROTO_TCP, TCP_CORK, &off, sizeof off);
+  forget_headers(stream->response);
   MHD_suspend_connection(conn);
   bool is_watched = vsi_microhttpd_watch_add(&adapter->watch, stream->key, stream->wire.fd);
   uint8_t state = HEAD;
@@ -173,7 +192,7 @@ static ssize_t stream_read(void *cls, uint64_t position, char *buffer, size_t ca
 /* The answer is over, or the connection was lost. */
 static void stream_freed(void *cls) {
   vsi_microhttpd_stream *stream = cls;
-  if (stream->response) return; /* it was never begun: release does it */
+  if (!stream->is_begun) return; /* it was never begun: release does it */
   uint8_t state = HEAD;
   vestry_connection *connection = stream->connection;
   vestry_microhttpd *adapter = stream->adapter;
@@ -243,7 +262,7 @@ vestry_err vsi_microhttpd_stream_begin(vsi_microhttpd_request *request, vestry_c
   vestry_microhttpd *adapter = request->adapter;
   struct MHD_Response *response = stream->response;
   stream->connection = connection;
-  stream->response = NULL;
+  stream->is_begun = true;
   vsi_microhttpd_watch_name(&adapter->watch, stream->key, connection);
   /* A stop that does not find us there has shut the gate before. */
   if (vsi_web_gate_is_shut(&adapter->gate)) vestry_connection_close(connection, VESTRY_CAUSE_SHUTDOWN);

@@ -1,8 +1,9 @@
-/* The counter's server: one of those that vestry has adapters for. */
-#ifndef COUNTER_SERVER_H
-#define COUNTER_SERVER_H
+/* An example's server: one of those that vestry has adapters for. */
+#ifndef EXAMPLES_SERVER_H
+#define EXAMPLES_SERVER_H
 
 #include "options.h"
+#include "vestry/vestry.h"
 
 struct server {
   const struct server_adapter *adapter;
@@ -13,7 +14,7 @@ struct server {
 /* What it does for one adapter: civetweb.c, microhttpd.c. */
 struct server_adapter {
   const char *name;
-  bool (*start)(struct server *server, vestry *v, const struct options *options);
+  bool (*start)(struct server *server, vestry *v, const struct server_options *options);
   vestry_err (*handle)(struct server *server, const char *method, const char *path, vestry_handler_fn handler,
                        void *app);
   void (*stop)(struct server *server);
@@ -24,7 +25,7 @@ extern const struct server_adapter server_civetweb, server_microhttpd;
 void server_block_signals(void);
 
 /* Start it on 127.0.0.1. False: it could not be, and why has been said. */
-bool server_start(struct server *server, vestry *v, const struct options *options);
+bool server_start(struct server *server, vestry *v, const struct server_options *options);
 /* Mount a handler, as the adapter's own function does. */
 vestry_err server_handle(struct server *server, const char *method, const char *path, vestry_handler_fn handler,
                          void *app);

@@ -1,4 +1,4 @@
-/* The counter on civetweb: an ordinary server of the application's own, to which vestry is added. */
+/* An example on civetweb: an ordinary server of the application's own, to which vestry is added. */
 #include <civetweb.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -22,7 +22,7 @@ static int log_message(const struct mg_connection *connection, const char *messa
   return 1;
 }
 
-static bool start(struct server *server, vestry *v, const struct options *options) {
+static bool start(struct server *server, vestry *v, const struct server_options *options) {
   char port[32], threads[16];
   snprintf(port, sizeof port, "127.0.0.1:%u", options->port);
   snprintf(threads, sizeof threads, "%u", options->threads_count ? options->threads_count : DEFAULT_THREADS);
@@ -37,20 +37,20 @@ static bool start(struct server *server, vestry *v, const struct options *option
       NULL};
   /* clang-format on */
   if (vestry_civetweb_check(settings, words.why, sizeof words.why) != VESTRY_OK) {
-    fprintf(stderr, "counter: %s\n", words.why);
+    fprintf(stderr, "%s: %s\n", options->program, words.why);
     return false;
   }
   struct mg_callbacks callbacks = {.log_message = log_message};
   server->server = mg_start(&callbacks, NULL, settings);
   if (!server->server) {
-    fprintf(stderr, "counter: %s\n", *words.why ? words.why : "the server does not start");
+    fprintf(stderr, "%s: %s\n", options->program, *words.why ? words.why : "the server does not start");
     return false;
   }
   atomic_store(&words.started, true);
   vestry_civetweb *web;
   vestry_err err = vestry_civetweb_create(v, server->server, NULL, &web);
   if (err) {
-    fprintf(stderr, "counter: %s\n", vestry_strerror(err));
+    fprintf(stderr, "%s: %s\n", options->program, vestry_strerror(err));
     mg_stop(server->server);
     return false;
   }

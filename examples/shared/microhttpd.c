@@ -1,10 +1,10 @@
-/* The counter on libmicrohttpd: a server that vestry starts, for many streams. */
+/* An example on libmicrohttpd: a server that vestry starts, for many streams. */
 #include <stdio.h>
 
 #include "server.h"
 #include "vestry/microhttpd.h"
 
-static bool start(struct server *server, vestry *v, const struct options *options) {
+static bool start(struct server *server, vestry *v, const struct server_options *options) {
   vestry_microhttpd *web;
   vestry_err err = vestry_microhttpd_create(v,
                                             &(vestry_microhttpd_options){.address = "127.0.0.1",
@@ -12,7 +12,7 @@ static bool start(struct server *server, vestry *v, const struct options *option
                                                                          .threads_count = options->threads_count},
                                             &web);
   if (err) {
-    fprintf(stderr, "counter: cannot listen on 127.0.0.1:%u: %s\n", options->port, vestry_strerror(err));
+    fprintf(stderr, "%s: cannot listen on 127.0.0.1:%u: %s\n", options->program, options->port, vestry_strerror(err));
     return false;
   }
   server->web = web;

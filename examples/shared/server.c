@@ -19,7 +19,7 @@ void server_block_signals(void) {
   signal(SIGPIPE, SIG_IGN); /* a client that left in the middle of an answer */
 }
 
-bool server_start(struct server *server, vestry *v, const struct options *options) {
+bool server_start(struct server *server, vestry *v, const struct server_options *options) {
   bool is_civetweb = strcmp(options->adapter, server_civetweb.name) == 0;
   *server = (struct server){.adapter = is_civetweb ? &server_civetweb : &server_microhttpd};
   return server->adapter->start(server, v, options);

@@ -1,0 +1,173 @@
+/* vestry-bench floor: the least that a server can do. One thread, an epoll, one write(2) a stream: no bounds, no order
+ * to keep between threads, no clients that are slow; one whose socket takes not all at once is dropped.
+ *
+ *   GET /sub          joins the broadcast            POST /pub         {"v": BODY} to all
+ *   GET /sub?key=kN   is kept under N                POST /pub?key=kN  {"v": BODY} to that one */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bench.h"
+
+enum { EVENTS_AT_ONCE = 256, REQUEST_BYTES = 1 << 16, FRAME_BYTES = 128, NONE = -1, BACKLOG = 4096 };
+
+typedef struct floor_server {
+  int epoll, listener;
+  int *streams; /* descriptors, in the order in which they came */
+  size_t count;
+  int *keyed;              /* by key */
+  char *requests[1 << 16]; /* by descriptor: what came of a request so far; NULL: nothing */
+  size_t lengths[1 << 16]; /* by descriptor */
+  size_t places[1 << 16];  /* by descriptor: where in streams, and one; 0: nowhere */
+  size_t capacity;         /* of streams and keys */
+  char event[REQUEST_BYTES + FRAME_BYTES];
+} floor_server;
+
+static void drop(floor_server *s, int fd) {
+  if (s->places[fd]) { /* the last one takes its place */
+    size_t at = s->places[fd] - 1;
+    s->streams[at] = s->streams[--s->count];
+    s->places[s->streams[at]] = at + 1;
+    s->places[fd] = 0;
+    for (size_t i = 0; i < s->capacity; i++)
+      if (s->keyed[i] == fd) s->keyed[i] = NONE;
+  }
+  free(s->requests[fd]);
+  s->requests[fd] = NULL;
+  s->lengths[fd] = 0;
+  close(fd);
+}
+
+static bool write_all(int fd, const char *data, size_t len) {
+  return write(fd, data, len) == (ssize_t)len;
+}
+
+static bool subscribe(floor_server *s, int fd, const char *request) {
+  static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
+                             "Transfer-Encoding: chunked\r\n\r\n";
+  size_t key = s->capacity;
+  sscanf(request, "GET /sub?key=k%zu", &key);
+  if (s->count == s->capacity || s->places[fd]) return false;
+  s->streams[s->count++] = fd;
+  s->places[fd] = s->count;
+  if (key < s->capacity) s->keyed[key] = fd;
+  return write_all(fd, head, sizeof head - 1);
+}
+
+static void publish(floor_server *s, const char *request, const char *body, size_t len) {
+  static const char before[] = "event: datastar-patch-signals\ndata: signals {\"v\":", behind[] = "}\n\n";
+  int event_len = sprintf(s->event, "%zx\r\n%s%.*s%s\r\n", sizeof before - 1 + len + sizeof behind - 1, before,
+                          (int)len, body, behind);
+  size_t key;
+  if (sscanf(request, "POST /pub?key=k%zu", &key) == 1) {
+    if (key < s->capacity && s->keyed[key] != NONE && !write_all(s->keyed[key], s->event, (size_t)event_len))
+      drop(s, s->keyed[key]);
+    return;
+  }
+  for (size_t i = s->count; i-- > 0;) /* from the end: dropping moves the last one */
+    if (!write_all(s->streams[i], s->event, (size_t)event_len)) drop(s, s->streams[i]);
+}
+
+/* A request that has come whole. false: the connection is to be closed. */
+static bool answer(floor_server *s, int fd, const char *request, const char *body, size_t len) {
+  static const char done[] = "HTTP/1.1 204 No Content\r\n\r\n", unknown[] = "HTTP/1.1 404 Not Found\r\n\r\n";
+  if (strncmp(request, "GET /sub", 8) == 0) return subscribe(s, fd, request);
+  if (strncmp(request, "POST /pub", 9) != 0) return write_all(fd, unknown, sizeof unknown - 1) && false;
+  publish(s, request, body, len);
+  return write_all(fd, done, sizeof done - 1);
+}
+
+static bool take(floor_server *s, int fd) {
+  if (!s->requests[fd]) s->requests[fd] = malloc(REQUEST_BYTES);
+  char *request = s->requests[fd];
+  if (!request) return false;
+  ssize_t got = read(fd, request + s->lengths[fd], REQUEST_BYTES - 1 - s->lengths[fd]);
+  if (got <= 0) return got < 0 && errno == EAGAIN;
+  size_t have = s->lengths[fd] += (size_t)got;
+  request[have] = '\0';
+  const char *end = strstr(request, "\r\n\r\n");
+  if (!end) return have < REQUEST_BYTES - 1;
+  const char *length = strcasestr(request, "\r\nContent-Length:");
+  size_t body_len = length && length < end ? strtoul(length + 17, NULL, 10) : 0;
+  size_t head_len = (size_t)(end + 4 - request);
+  if (body_len >= REQUEST_BYTES - head_len) return false;
+  if (have < head_len + body_len) return true;
+  s->requests[fd] = NULL;
+  s->lengths[fd] = 0;
+  bool stays = answer(s, fd, request, end + 4, body_len);
+  free(request);
+  return stays;
+}
+
+static void take_in(floor_server *s) {
+  int fd, on = 1;
+  while ((fd = accept4(s->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.fd = fd};
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (fd >= 1 << 16 || epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &event)) close(fd);
+  }
+}
+
+static bool listen_on(floor_server *s, uint64_t port, unsigned *ret_port) {
+  struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+  socklen_t len = sizeof here;
+  int on = 1;
+  here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  s->epoll = epoll_create1(EPOLL_CLOEXEC);
+  s->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  setsockopt(s->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  struct epoll_event event = {.events = EPOLLIN, .data.fd = s->listener};
+  if (s->epoll < 0 || s->listener < 0 || bind(s->listener, (struct sockaddr *)&here, len) ||
+      listen(s->listener, BACKLOG) || epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->listener, &event) ||
+      getsockname(s->listener, (struct sockaddr *)&here, &len))
+    return false;
+  *ret_port = ntohs(here.sin_port);
+  return true;
+}
+
+/* Ends with a signal: there is nothing to be put in order. */
+static void serve(floor_server *s) {
+  for (;;) {
+    struct epoll_event events[EVENTS_AT_ONCE];
+    int count = epoll_wait(s->epoll, events, EVENTS_AT_ONCE, -1);
+    for (int i = 0; i < count; i++) {
+      int fd = events[i].data.fd;
+      if (fd == s->listener)
+        take_in(s);
+      else if (!take(s, fd))
+        drop(s, fd);
+    }
+  }
+}
+
+int bench_floor(int argc, char **argv) {
+  uint64_t port = 8090, streams = 10000;
+  const bench_option options[] = {{"--port", NULL, &port, 0, 65535}, {"--streams", NULL, &streams, 1, 60000}};
+  int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
+  if (status) return status;
+  static floor_server s;
+  unsigned bound;
+  bench_raise_descriptors();
+  signal(SIGPIPE, SIG_IGN);
+  s.capacity = streams;
+  s.streams = calloc(streams, sizeof *s.streams);
+  s.keyed = malloc(streams * sizeof *s.keyed);
+  if (!s.streams || !s.keyed || !listen_on(&s, port, &bound)) {
+    fprintf(stderr, "vestry-bench: floor: %s\n", strerror(errno));
+    return 1;
+  }
+  for (size_t i = 0; i < streams; i++) s.keyed[i] = NONE;
+  printf("vestry-bench: floor http://127.0.0.1:%u streams=%zu\n", bound, s.capacity);
+  fflush(stdout);
+  serve(&s);
+  return 0;
+}

@@ -1,0 +1,33 @@
+#include "memory.h"
+
+#include <malloc.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+static _Atomic(int64_t) held_bytes;
+
+static void *reallocate(void *ctx, void *memory, size_t size) {
+  (void)ctx;
+  int64_t before = memory ? (int64_t)malloc_usable_size(memory) : 0;
+  void *after = NULL;
+  if (size) {
+    after = realloc(memory, size);
+    if (!after) return NULL;
+  } else {
+    free(memory);
+  }
+  int64_t more = (after ? (int64_t)malloc_usable_size(after) : 0) - before;
+  atomic_fetch_add_explicit(&held_bytes, more, memory_order_relaxed); /* a mere count */
+  return after;
+}
+
+const vestry_host *bench_counting_host(void) {
+  static vestry_host host;
+  host = *vestry_host_default();
+  host.reallocate = reallocate;
+  return &host;
+}
+
+int64_t bench_counted_bytes(void) {
+  return atomic_load_explicit(&held_bytes, memory_order_relaxed);
+}

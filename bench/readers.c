@@ -1,0 +1,309 @@
+/* The publisher writes a round and then counts it as published (release); readers look at that count (acquire) before
+ * they compare what came. A round's place is used again only when all its events were counted as delivered, which goes
+ * the other way, and the publisher has a place of its own to write. So no reader reads a line that is being written,
+ * and what nobody published is a disorder. */
+#include "readers.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bench.h"
+
+enum { EVENTS_AT_ONCE = 256, RECEIVE_BYTES = 1 << 16, LOOK_MS = 100, OPEN_PATIENCE_MS = 10000 };
+
+typedef struct reader {
+  bench_stream stream; /* first */
+  uint64_t next;       /* the round that must come */
+  uint64_t ended_ns;   /* 0: it has not */
+  bool is_due;         /* its line has come; the empty one behind it has not */
+} reader;
+
+typedef struct reading_thread {
+  readers *all;
+  pthread_t thread;
+  bool is_started;
+  int epoll;
+  uint64_t now_ns; /* when the bytes that are looked at came */
+  histogram latency;
+} reading_thread;
+
+struct readers {
+  readers_options options;
+  reader *readers;
+  reading_thread *threads;
+  readers_round *rounds;
+  size_t slots; /* of rounds: one more than are under way, which is the publisher's */
+  _Atomic(uint64_t) published, opened, deliveries, disorders, broken, ended, hints, body_bytes;
+  _Atomic(bool) stopping, expects_ends;
+  pthread_mutex_t lock;
+  pthread_cond_t reached;
+  const _Atomic(uint64_t) *awaited; /* guarded by lock: what somebody waits for, NULL: nobody does */
+  uint64_t target;                  /* guarded by lock */
+  uint64_t most_broken;             /* guarded by lock: beyond it nobody waits */
+};
+
+/* Counts are read when a wait has seen them move, under its lock, which orders them; deliveries also say that a round's
+ * line is done with. */
+static uint64_t add(_Atomic(uint64_t) *count, uint64_t n) {
+  return atomic_fetch_add_explicit(count, n, memory_order_acq_rel) + n;
+}
+static uint64_t look(const _Atomic(uint64_t) *count) {
+  return atomic_load_explicit(count, memory_order_acquire);
+}
+
+/* ---- events ------------------------------------------------------------------------------------------------------ */
+
+static bool is_round(const readers_round *round, const char *line, size_t len) {
+  return len == round->len && memcmp(line, round->line, len) == 0;
+}
+
+/* The round that this line is, UINT64_MAX: none that is under way. */
+static uint64_t find_round(const readers *all, const char *line, size_t len, uint64_t published) {
+  uint64_t window = all->options.window, first = published > window ? published - window : 0;
+  for (uint64_t at = first; at < published; at++)
+    if (is_round(&all->rounds[at % all->slots], line, len)) return at;
+  return UINT64_MAX;
+}
+
+static void take_data(readers *all, reader *r, const char *line, size_t len) {
+  uint64_t published = look(&all->published), due = all->options.keyed ? published - 1 : r->next;
+  const readers_round *round = &all->rounds[due % all->slots];
+  bool is_due = published && due < published && due >= r->next && !r->is_due && is_round(round, line, len);
+  if (is_due && all->options.keyed) is_due = round->target == (size_t)(r - all->readers);
+  if (!is_due) {
+    uint64_t found = find_round(all, line, len, published);
+    add(&all->disorders, 1);
+    if (found == UINT64_MAX || found < r->next) return;
+    r->next = found; /* it goes on behind what is missing */
+  } else {
+    r->next = due;
+  }
+  r->is_due = true;
+}
+
+static void take_line(bench_stream *stream, const char *line, size_t len, void *ctx) {
+  reading_thread *thread = ctx;
+  readers *all = thread->all;
+  reader *r = (reader *)stream;
+  if (len > 5 && memcmp(line, "data:", 5) == 0) {
+    take_data(all, r, line, len);
+  } else if (len > 6 && memcmp(line, "retry:", 6) == 0) {
+    add(&all->hints, 1);
+  } else if (!len && r->is_due) {
+    histogram_add(&thread->latency, thread->now_ns - all->rounds[r->next % all->slots].sent_ns);
+    r->is_due = false;
+    r->next++;
+    add(&all->deliveries, 1);
+  }
+}
+
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
+
+static void end_reader(reading_thread *thread, reader *r) {
+  epoll_ctl(thread->epoll, EPOLL_CTL_DEL, r->stream.fd, NULL);
+  bench_stream_finish(&r->stream, false);
+  r->ended_ns = bench_now_ns();
+  bool is_expected = atomic_load_explicit(&thread->all->expects_ends, memory_order_relaxed);
+  add(is_expected ? &thread->all->ended : &thread->all->broken, 1); /* which also publishes ended_ns */
+}
+
+/* Edges only: so it reads until nothing is left. What fills less than the buffer was all, but for an end that came with
+ * it. */
+static void read_stream(reading_thread *thread, reader *r, bool has_end, char *data) {
+  for (ssize_t got = RECEIVE_BYTES; got == RECEIVE_BYTES || has_end;) {
+    got = recv(r->stream.fd, data, RECEIVE_BYTES, 0);
+    if (got < 0 && errno == EAGAIN) return;
+    thread->now_ns = bench_now_ns();
+    bool had_head = r->stream.at != STREAM_HEAD;
+    uint64_t body_bytes = r->stream.body_bytes;
+    bool ok = got > 0 && bench_stream_feed(&r->stream, data, (size_t)got, take_line, thread);
+    add(&thread->all->body_bytes, r->stream.body_bytes - body_bytes);
+    if (ok && !had_head && r->stream.at != STREAM_HEAD) add(&thread->all->opened, 1);
+    if (!ok || r->stream.at == STREAM_ENDED) {
+      end_reader(thread, r);
+      return;
+    }
+  }
+}
+
+static bool is_over_locked(const readers *all) {
+  return look(all->awaited) >= all->target || look(&all->broken) > all->most_broken;
+}
+
+static void *read_streams(void *argument) {
+  reading_thread *thread = argument;
+  readers *all = thread->all;
+  char *data = malloc(RECEIVE_BYTES);
+  while (data && !atomic_load_explicit(&all->stopping, memory_order_acquire)) { /* pairs with destroy */
+    struct epoll_event events[EVENTS_AT_ONCE];
+    int count = epoll_wait(thread->epoll, events, EVENTS_AT_ONCE, LOOK_MS);
+    for (int i = 0; i < count; i++) read_stream(thread, events[i].data.ptr, events[i].events != EPOLLIN, data);
+    if (count <= 0) continue;
+    pthread_mutex_lock(&all->lock);
+    if (all->awaited && is_over_locked(all)) pthread_cond_signal(&all->reached);
+    pthread_mutex_unlock(&all->lock);
+  }
+  free(data);
+  return NULL;
+}
+
+/* ---- waiting ----------------------------------------------------------------------------------------------------- */
+
+/* Until the count is at least so high: false, if nothing moves it for so long, or more streams break than that. */
+static bool wait_for(readers *all, const _Atomic(uint64_t) *count, uint64_t target, uint64_t patience_ms,
+                     uint64_t most_broken) {
+  uint64_t patience_ns = patience_ms * 1000000, until_ns = bench_now_ns() + patience_ns, last = look(count);
+  pthread_mutex_lock(&all->lock);
+  all->awaited = count;
+  all->target = target;
+  all->most_broken = most_broken;
+  while (!is_over_locked(all)) {
+    if (bench_now_ns() >= until_ns) {
+      if (look(count) == last) break;
+      last = look(count);
+      until_ns = bench_now_ns() + patience_ns;
+    }
+    struct timespec until = {(time_t)(until_ns / 1000000000), (long)(until_ns % 1000000000)};
+    pthread_cond_timedwait(&all->reached, &all->lock, &until);
+  }
+  all->awaited = NULL;
+  pthread_mutex_unlock(&all->lock);
+  return look(count) >= target;
+}
+
+bool readers_wait(readers *all, uint64_t deliveries, uint64_t patience_ms) {
+  return wait_for(all, &all->deliveries, deliveries, patience_ms, 0);
+}
+
+void readers_expect_ends(readers *all) {
+  atomic_store_explicit(&all->expects_ends, true, memory_order_relaxed); /* a request that ends them comes after it */
+}
+
+static int compare_times(const void *a, const void *b) {
+  uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+  return (x > y) - (x < y);
+}
+
+bool readers_wait_ends(readers *all, uint64_t patience_ms, uint64_t *ret_busiest) {
+  size_t count = all->options.count;
+  uint64_t *times = calloc(count, sizeof *times), most = 0;
+  if (!times || !wait_for(all, &all->ended, count, patience_ms, 0)) {
+    free(times);
+    return false;
+  }
+  for (size_t i = 0; i < count; i++) times[i] = all->readers[i].ended_ns;
+  qsort(times, count, sizeof *times, compare_times);
+  for (size_t first = 0, last = 0; last < count; last++) { /* a second that slides */
+    while (times[last] - times[first] >= UINT64_C(1000000000)) first++;
+    if (last - first + 1 > most) most = last - first + 1;
+  }
+  free(times);
+  *ret_busiest = most;
+  return true;
+}
+
+/* ---- life -------------------------------------------------------------------------------------------------------- */
+
+static bool start_threads(readers *all) {
+  for (size_t i = 0; i < all->options.threads; i++) {
+    reading_thread *thread = &all->threads[i];
+    thread->all = all;
+    thread->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (thread->epoll < 0) return false;
+    thread->is_started = pthread_create(&thread->thread, NULL, read_streams, thread) == 0;
+    if (!thread->is_started) return false;
+  }
+  return true;
+}
+
+readers *readers_create(const readers_options *options) {
+  readers *all = calloc(1, sizeof *all);
+  if (!all) return NULL;
+  all->options = *options;
+  all->slots = options->window + 1;
+  pthread_condattr_t monotonic;
+  pthread_condattr_init(&monotonic);
+  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+  pthread_cond_init(&all->reached, &monotonic);
+  pthread_condattr_destroy(&monotonic);
+  pthread_mutex_init(&all->lock, NULL);
+  all->readers = calloc(options->count, sizeof *all->readers);
+  all->threads = calloc(options->threads, sizeof *all->threads);
+  all->rounds = calloc(all->slots, sizeof *all->rounds);
+  for (size_t i = 0; all->readers && i < options->count; i++) all->readers[i].stream.fd = -1;
+  for (size_t i = 0; all->threads && i < options->threads; i++) all->threads[i].epoll = -1;
+  if (all->readers && all->threads && all->rounds && start_threads(all)) return all;
+  readers_destroy(all);
+  return NULL;
+}
+
+void readers_stop(readers *all) {
+  atomic_store_explicit(&all->stopping, true, memory_order_release); /* pairs with read_streams */
+  for (size_t i = 0; all->threads && i < all->options.threads; i++) {
+    if (all->threads[i].is_started) pthread_join(all->threads[i].thread, NULL);
+    all->threads[i].is_started = false;
+  }
+}
+
+void readers_destroy(readers *all) {
+  if (!all) return;
+  readers_stop(all);
+  for (size_t i = 0; all->threads && i < all->options.threads; i++)
+    if (all->threads[i].epoll >= 0) close(all->threads[i].epoll);
+  for (size_t i = 0; all->readers && i < all->options.count; i++) bench_stream_finish(&all->readers[i].stream, true);
+  for (size_t i = 0; all->rounds && i < all->slots; i++) free(all->rounds[i].line);
+  free(all->rounds);
+  free(all->threads);
+  free(all->readers);
+  pthread_mutex_destroy(&all->lock);
+  pthread_cond_destroy(&all->reached);
+  free(all);
+}
+
+bool readers_open(readers *all) {
+  const readers_options *options = &all->options;
+  for (size_t i = 0; i < options->count; i++) {
+    char path[128];
+    reader *r = &all->readers[i];
+    snprintf(path, sizeof path, options->keyed ? "%s?key=k%zu" : "%s", options->path, i);
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = r};
+    bench_subscription how = {options->port, path, (unsigned)(i % READERS_SOURCES), options->encoding, 0};
+    if (!bench_stream_open(&r->stream, &how) ||
+        epoll_ctl(all->threads[i % options->threads].epoll, EPOLL_CTL_ADD, r->stream.fd, &event)) {
+      fprintf(stderr, "vestry-bench: stream %zu: %s\n", i, strerror(errno));
+      return false;
+    }
+  }
+  if (wait_for(all, &all->opened, options->count, OPEN_PATIENCE_MS, 0)) return true;
+  fprintf(stderr, "vestry-bench: only %llu of %zu streams opened\n", (unsigned long long)look(&all->opened),
+          options->count);
+  return false;
+}
+
+readers_round *readers_next_round(readers *all) {
+  return &all->rounds[look(&all->published) % all->slots];
+}
+
+void readers_publish(readers *all) {
+  add(&all->published, 1);
+}
+
+void readers_count(const readers *all, readers_counts *ret_counts) {
+  *ret_counts = (readers_counts){look(&all->opened), look(&all->deliveries), look(&all->disorders),
+                                 look(&all->broken), look(&all->hints),      look(&all->body_bytes)};
+}
+
+void readers_latency(readers *all, histogram *ret_latency) {
+  memset(ret_latency, 0, sizeof *ret_latency);
+  for (size_t i = 0; i < all->options.threads; i++) {
+    histogram_merge(ret_latency, &all->threads[i].latency);
+    memset(&all->threads[i].latency, 0, sizeof all->threads[i].latency);
+  }
+}

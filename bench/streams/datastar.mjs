@@ -1,0 +1,43 @@
+// The official TypeScript SDK on Node, as an application uses it: one process, a generator a stream.
+//
+//   GET /sub          joins the broadcast            POST /pub         {"v": BODY} to all
+//   GET /sub?key=K    is kept under K                POST /pub?key=K   {"v": BODY} to that one
+import { createServer } from "node:http";
+import { ServerSentEventGenerator } from "@starfederation/datastar-sdk/node";
+
+const everybody = new Set();
+const keyed = new Map();
+
+function subscribe(req, res, key) {
+  let mine;
+  const forget = () => {
+    everybody.delete(mine);
+    if (keyed.get(key) === mine) keyed.delete(key);
+  };
+  const keep = (stream) => {
+    mine = stream;
+    everybody.add(stream);
+    if (key !== null) keyed.set(key, stream);
+  };
+  ServerSentEventGenerator.stream(req, res, keep, { keepalive: true, onAbort: forget });
+}
+
+async function publish(req, res, key) {
+  const parts = [];
+  for await (const part of req) parts.push(part);
+  const signals = `{"v":${Buffer.concat(parts)}}`;
+  if (key === null) for (const stream of everybody) stream.patchSignals(signals);
+  else keyed.get(key)?.patchSignals(signals);
+  res.writeHead(204).end();
+}
+
+const server = createServer((req, res) => {
+  const url = new URL(req.url, "http://127.0.0.1");
+  const key = url.searchParams.get("key");
+  if (url.pathname === "/sub") subscribe(req, res, key);
+  else if (url.pathname === "/pub") publish(req, res, key);
+  else res.writeHead(404).end();
+});
+server.listen({ port: Number(process.argv[2] ?? 0), host: "127.0.0.1", backlog: 4096 }, () => {
+  console.log(`datastar-sdk: http://127.0.0.1:${server.address().port}`);
+});

@@ -1,0 +1,276 @@
+#!/usr/bin/env python3
+"""Runs the contests of scripts/bench-streams, interleaved, and writes their lines as JSON: run.py BUILD OUTPUT …
+
+One repetition goes through all contests; the next begins each with another contender, so that none always follows the
+same neighbour and all see the machine at all times. Each run has a server of its own, which is ended by its process id.
+"""
+import argparse
+import collections
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+import machine  # noqa: E402
+
+Contest = collections.namedtuple("Contest", "name streams rounds load contenders")
+
+MICROHTTPD = ["microhttpd", "2"]
+PAGE = ["--payload-bytes", "10000", "--change-bytes", "100", "--warm", "5"]
+STALL = ["--payload-bytes", "10000", "--warm", "400"]  # by then the sockets of the stalled are full
+KEYED_ROUNDS = 3000
+FEW = 1000
+DRAIN_MS = 10000
+QUEUE_BYTES = 4 << 20  # of a stream, so that the stalled stay: by default they are closed when 1 MiB waits
+BUDGET_BYTES = 16 << 20  # of all streams together
+START_S = 10
+
+
+def few(contest):
+    """The same for so few streams that civetweb, which has a thread for each, can be among them."""
+    rounds = contest.rounds * (contest.streams // FEW if contest.name == "broadcast" else 1)
+    return contest._replace(streams=FEW, rounds=rounds, contenders=contest.contenders + ["civetweb"])
+
+
+def contests(streams):
+    """All of them, for so many streams at most."""
+    servers = ["floor", "microhttpd", "nchan", "node"]
+    both = [
+        Contest("broadcast", streams, max(20, 200000 // streams), ["--warm", "3"], servers),
+        Contest("keyed", streams, KEYED_ROUNDS, ["--keyed", "--warm", "200"], servers),
+    ]
+    if streams > FEW:
+        both = [each for contest in both for each in (contest, few(contest))]
+    return both + [
+        Contest("page", streams, 20, PAGE, ["microhttpd-br", "microhttpd-gzip", "microhttpd"]),
+        Contest("readers", min(FEW, streams), 300, STALL, ["microhttpd", "microhttpd-stalled"]),
+        Contest("own", streams, 1, ["--keyed"], ["microhttpd", "microhttpd-br"]),
+        Contest("drain", streams, 1, [], ["microhttpd"]),
+    ]
+
+
+class Server:
+    """One contender's server, on a port of its own, for as long as the with block."""
+
+    def __init__(self, command, port=None, directory=None):
+        self.directory = directory
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.port = port
+        if port is None:
+            said = self.process.stdout.readline()
+            found = re.search(r"http://127\.0\.0\.1:(\d+)", said)
+            if not found:
+                self.fail(f"did not start: {said}")
+            self.port = int(found.group(1))
+        self.wait_until_it_listens()
+
+    def wait_until_it_listens(self):
+        until = time.monotonic() + START_S
+        while time.monotonic() < until:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.02)
+        self.fail("does not listen")
+
+    def fail(self, why):
+        self.end()
+        sys.exit(f"{' '.join(self.process.args)}: {why}")
+
+    def pids(self):
+        """Its process and those that this one started."""
+        own = self.process.pid
+        found = [own]
+        for entry in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{entry}/stat", encoding="utf-8", errors="replace") as stat:
+                    if int(stat.read().rpartition(")")[2].split()[1]) == own:
+                        found.append(int(entry))
+            except OSError:
+                pass  # it has ended meanwhile
+        return found
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.end()
+
+    def end(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+        if self.directory:
+            shutil.rmtree(self.directory)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def start_nchan(descriptors):
+    directory, port = tempfile.mkdtemp(prefix="vestry-nchan-"), free_port()
+    values = {"DIRECTORY": directory, "PORT": str(port), "DESCRIPTORS": str(descriptors),
+              "MODULE": "/usr/lib/nginx/modules/ngx_nchan_module.so",
+              "USER": "user root;" if os.getuid() == 0 else ""}
+    with open(os.path.join(HERE, "nginx.conf"), encoding="utf-8") as template:
+        text = re.sub("@([A-Z]+)@", lambda match: values[match.group(1)], template.read())
+    path = os.path.join(directory, "nginx.conf")
+    with open(path, "w", encoding="utf-8") as output:
+        output.write(text)
+    command = [nginx(), "-p", directory, "-c", path, "-e", os.path.join(directory, "error.log")]
+    return Server(command, port, directory=directory)
+
+
+def nginx():
+    return shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+
+
+def start(build, contender, contest, descriptors):
+    bench = os.path.join(build, "bin", "vestry-bench")
+    if contender == "floor":
+        return Server([bench, "floor", "--port", "0", "--streams", str(contest.streams)])
+    if contender == "nchan":
+        return start_nchan(descriptors)
+    if contender == "node":
+        return Server(["node", os.path.join(build, "datastar-sdk", "datastar.mjs")])
+    command = [bench, "serve", "--port", "0", "--streams", str(contest.streams)]
+    if contender == "civetweb":
+        command += ["--adapter", "civetweb", "--threads", str(contest.streams + 64)]
+    else:
+        command += ["--adapter", "microhttpd", "--threads", "2"]
+    for encoding in ("br", "gzip"):
+        if contender.endswith("-" + encoding):
+            command += ["--encoding", encoding]
+    if contest.name == "own":
+        command += ["--count-memory"]
+    if contest.name == "readers":
+        command += ["--queue-bytes", str(QUEUE_BYTES), "--budget-bytes", str(BUDGET_BYTES)]
+    return Server(command)
+
+
+def load_options(contender, contest):
+    options, streams = list(contest.load), contest.streams
+    for encoding in ("br", "gzip"):
+        if contender.endswith("-" + encoding):
+            options += ["--encoding", encoding]
+    if contender.endswith("-stalled"):
+        options += ["--stalled", str(streams // 100)]
+        streams -= streams // 100
+    if contender == "nchan":
+        options += ["--server", "nchan"]
+    if contest.name == "own":
+        options += ["--own"]
+    if contest.name == "drain":
+        options += ["--drain-ms", str(DRAIN_MS)]
+    return options + ["--streams", str(streams), "--rounds", str(contest.rounds)]
+
+
+def parse(line):
+    return dict(pair.split("=", 1) for pair in line.split() if "=" in pair)
+
+
+def closed_for(port, *causes):
+    """How many streams vestry has closed for these causes."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/stats") as answer:
+        counts = json.load(answer)["causes"]
+        return {f"closed_{cause}": counts[cause] for cause in causes}
+
+
+def run(build, contest, contender, descriptors):
+    with start(build, contender, contest, descriptors) as server:
+        command = [os.path.join(build, "bin", "vestry-bench"), "load", "--port", str(server.port), "--pid",
+                   ",".join(map(str, server.pids())), *load_options(contender, contest)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+        closed = closed_for(server.port, "full", "budget") if contender.startswith("microhttpd") else {}
+    if done.returncode:
+        sys.exit(f"{contender}: {' '.join(command)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
+    return {**parse(done.stdout), **closed, "contender": contender, "contest": contest.name, "asked_streams": contest.streams}
+
+
+def can_run(build, contender):
+    if contender == "nchan":
+        return nginx() is not None
+    return contender != "node" or os.path.isdir(os.path.join(build, "datastar-sdk", "node_modules"))
+
+
+def sdk_version(build):
+    try:
+        with open(os.path.join(build, "datastar-sdk/node_modules/@starfederation/datastar-sdk/package.json"),
+                  encoding="utf-8") as package:
+            return json.load(package)["version"]
+    except OSError:
+        return ""
+
+
+def node_version():
+    return subprocess.run(["node", "--version"], stdout=subprocess.PIPE, text=True, check=False).stdout.strip()
+
+
+def repetitions_of(runs):
+    """How often each contest was run, those that were run most often."""
+    return max(collections.Counter((run["contest"], run["asked_streams"], run["contender"]) for run in runs).values(),
+               default=0)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("build")
+    parser.add_argument("output")
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--streams", type=int, default=10000)
+    parser.add_argument("--only")
+    parser.add_argument("--append", action="store_true", help="add to the runs of the output, if there are any")
+    args = parser.parse_args()
+    _, descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+    streams = min(args.streams, (descriptors - 256) * 4 // 5)  # the server wants some more than its streams
+    chosen = [contest for contest in contests(streams) if args.only in (None, contest.name)]
+    if not chosen:
+        sys.exit(f"--only: there is no contest {args.only}")
+    earlier = {"runs": [], "took_s": 0, "others_share": 0}
+    if args.append and os.path.exists(args.output):
+        with open(args.output, encoding="utf-8") as output:
+            earlier = json.load(output)
+    began, before, runs = time.time(), machine.processor_seconds(), earlier["runs"]
+    done_before = repetitions_of(runs)
+    for repetition in range(done_before, done_before + args.repetitions):
+        for contest in chosen:
+            able = [contender for contender in contest.contenders if can_run(args.build, contender)]
+            first = repetition % max(1, len(able))
+            for contender in able[first:] + able[:first]:
+                done = run(args.build, contest, contender, descriptors)
+                runs.append(done)
+                print(f"{repetition + 1} {contest.name} {contest.streams} {contender}: "
+                      f"{done.get('server_cpu_us_per_delivery')} µs, p99 {done.get('p99_ms')} ms", file=sys.stderr)
+    took = time.time() - began
+    share = machine.others_share(before, machine.processor_seconds())
+    whole = earlier["took_s"] + took
+    result = {"date": time.strftime("%Y-%m-%d", time.gmtime(began)), "took_s": round(whole),
+              "others_share": (earlier["others_share"] * earlier["took_s"] + share * took) / whole,
+              "repetitions": repetitions_of(runs), "only": args.only, "streams": streams,
+              "asked_streams": args.streams, "descriptors": descriptors,
+              "machine": machine.describe(["libmicrohttpd12", "libcivetweb1", "nginx", "libnginx-mod-nchan",
+                                           "libbrotli1", "zlib1g"]),
+              "node": node_version(), "sdk": sdk_version(args.build), "runs": runs}
+    with open(args.output, "w", encoding="utf-8") as output:
+        json.dump(result, output, indent=1)
+
+
+main()

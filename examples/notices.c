@@ -1,0 +1,124 @@
+/* Notices: each page subscribes to a topic of the bus for as long as its stream lives; who publishes does not know who
+ * is there. A notice is elements and two scripts, made once and sent to all as one. */
+#include <stdio.h>
+#include <string.h>
+
+#include "shared/program.h"
+
+enum { NAME_MAX = 30, TEXT_MAX = 140 };
+
+struct app {
+  struct program program;
+  vestry_bus *bus;
+};
+
+/* GET /?user=…: whose page it is. (An application with a log-in would know, and ask nobody.) */
+static void read_user(const vestry_request *req, char user[NAME_MAX + 1]) {
+  const char *query = vestry_request_query(req);
+  vestry_err err = vestry_query_value(query, strlen(query), "user", user, NAME_MAX + 1, &(size_t){0});
+  if (err || !*user) strcpy(user, "guest");
+}
+
+#define PAGE                                                                                                           \
+  "<main data-signals=\"{unread: 0, said: ''}\" data-signals:user=\"'%s'\" data-init=\"%-s\" "                         \
+  "data-on:notice__document=\"$unread++\"><header class=\"row\"><h1>Notices for %s</h1>"                               \
+  "<b class=\"badge\" id=\"unread\" data-show=\"$unread > 0\" data-text=\"$unread\" style=\"display: none\"></b>"      \
+  "</header><form data-on:submit=\"@post('/send')\"><div class=\"pair\"><div class=\"field\">"                         \
+  "<label for=\"to\">To</label><input id=\"to\" data-bind:to maxlength=\"%d\" placeholder=\"everyone\" "               \
+  "autocomplete=\"off\"></div><div class=\"field\"><label for=\"text\">Notice</label>"                                 \
+  "<input id=\"text\" data-bind:text maxlength=\"%d\" autocomplete=\"off\"></div></div><button class=\"first\">Send"   \
+  "</button><p class=\"soft\" id=\"said\" role=\"status\" data-text=\"$said\"></p></form>"                             \
+  "<ol id=\"notices\" role=\"log\" aria-label=\"Notices\"></ol></main>"
+
+static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
+  char user[NAME_MAX + 1], stream[512];
+  read_user(req, user);
+  vestry_action_options options = {.retry_max_count = VESTRY_RETRY_FOREVER, .when_hidden = VESTRY_HIDDEN_OPEN};
+  vestry_err err = vestry_action_string(stream, sizeof stream, VESTRY_METHOD_GET, &options, "/stream?user=%s", user);
+  if (err) return err;
+  return program_page(app, reply, "Notices", PAGE, user, stream, user, NAME_MAX, TEXT_MAX);
+}
+
+/* GET /stream?user=…: stays open. Its first effect subscribes it. */
+static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *app) {
+  char user[NAME_MAX + 1];
+  (void)app;
+  read_user(req, user);
+  vestry_reply_auto_close(reply, false);
+  return vestry_reply_fx(reply, "[s,s]", "subscribe", user);
+}
+
+/* On the thread of whoever publishes. */
+static void on_notice(const vestry_bus_message *message, void *ctx) {
+  (void)ctx;
+  vestry_batch_send(message->data, message->connection);
+}
+
+/* A topic for each user, and one for all. */
+static size_t topic_of(const char *user, char topic[NAME_MAX + 2]) {
+  return (size_t)snprintf(topic, NAME_MAX + 2, "%c%s", *user ? '@' : '*', user);
+}
+
+/* ["subscribe", user] */
+static vestry_err subscribe(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  struct app *app = ctx;
+  char topic[NAME_MAX + 2];
+  size_t count, len = topic_of(json_string_value(json_array_get(args, 0)), topic);
+  vestry_connection *const *pages = vestry_context_connections(context, &count);
+  struct vestry_subscriber subscriber = {.call = on_notice, .connection = pages[0]};
+  vestry_err err = vestry_bus_subscribe(app->bus, topic, len, &subscriber, NULL);
+  return err ? err : vestry_bus_subscribe(app->bus, "*", 1, &subscriber, NULL);
+}
+
+/* What a page is sent: all of it or nothing, with nothing in between. */
+static vestry_err add_notice(vestry_batch *batch, const char *from, const char *text) {
+  vestry_elements_options first = {.selector = "#notices", .mode = VESTRY_PATCH_PREPEND};
+  vestry_event *events[2] = {NULL, NULL};
+  vestry_err err = vestry_event_elementsf(
+      NULL, &first, &events[0],
+      "<li class=\"fresh\"><span><b>%s</b> <span>%s</span></span>"
+      "<button class=\"small\" aria-label=\"Dismiss\" "
+      "data-on:click=\"el.closest('li').remove(); --$unread || (document.title = 'Notices')\">×</button></li>",
+      from, text);
+  if (!err) err = vestry_batch_add(batch, events[0]);
+  if (!err) err = vestry_event_custom(NULL, "notice", NULL, 0, NULL, &events[1]); /* for data-on:notice */
+  if (!err) err = vestry_batch_add(batch, events[1]);
+  static const char script[] = "document.title = '● ' + document.title.replace('● ', '')";
+  if (!err) err = vestry_batch_execute_script(batch, script, sizeof script - 1, NULL);
+  for (int i = 0; i < 2; i++) vestry_event_unref(events[i]);
+  return err;
+}
+
+/* POST /send */
+static vestry_err send_notice(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  const char *user = program_text(req, "user", NAME_MAX), *to = program_text(req, "to", NAME_MAX);
+  const char *text = program_text(req, "text", TEXT_MAX);
+  if (!user || !to || !text || !*text)
+    return vestry_reply_patch_signals(reply, "{s:s}", "said", "A notice needs a text, and not a long one.");
+  vestry_batch *batch = NULL;
+  char topic[NAME_MAX + 2];
+  size_t count = 0, len = topic_of(to, topic);
+  vestry_err err = vestry_batch_create(NULL, &batch);
+  if (!err) err = add_notice(batch, user, text);
+  if (!err) err = vestry_bus_publish(app->bus, topic, len, batch, sizeof batch, &count);
+  vestry_batch_destroy(batch);
+  if (err) return err;
+  char said[64];
+  snprintf(said, sizeof said, count == 1 ? "Sent to %zu page." : "Sent to %zu pages.", count);
+  return vestry_reply_patch_signals(reply, "{s:s,s:s}", "said", said, "text", "");
+}
+
+int main(int argc, char **argv) {
+  static struct app app;
+  program_start(&app.program, argc, argv, "notices", "Notices from page to page", &(vestry_options){0});
+  vestry_bus_create(NULL, &app.bus);
+  vestry_effect(app.program.v, "subscribe", subscribe, &app);
+  program_handle(&app.program, "GET", "/", page, &app.program);
+  program_handle(&app.program, "GET", "/stream", stream, &app);
+  program_handle(&app.program, "POST", "/send", send_notice, &app);
+  program_wait(&app.program);
+  int status = program_finish(&app.program);
+  vestry_bus_destroy(app.bus);
+  return status;
+}

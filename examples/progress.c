@@ -1,0 +1,122 @@
+/* Progress of a long job: it runs on a thread of the program's own, which knows no request, and tells all pages. */
+#include <pthread.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "shared/program.h"
+
+/* The streams of all pages that show the job. */
+#define JOB VESTRY_KEY("job")
+
+enum { STEP_MS = 40, NAME_MAX = 40 };
+
+struct app {
+  struct program program;
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+  enum { IDLE, RUNNING, DONE, CANCELLED, OVER } state; /* guarded by lock, like the rest */
+  int percent;
+  char job[NAME_MAX + 1]; /* its name */
+};
+
+/* ["job"]: the job as it is now, to the pages of the dispatch. Locked until it is sent, so that no page hears of an
+ * older state last. */
+static vestry_err show(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  static const char *const states[] = {"idle", "running", "done", "cancelled", "over"};
+  struct app *app = ctx;
+  vestry_event *event;
+  (void)args;
+  pthread_mutex_lock(&app->lock);
+  vestry_err err = vestry_event_signalsf(NULL, NULL, &event, "{s:s,s:s,s:b,s:i}", "job", app->job, "state",
+                                         states[app->state], "running", app->state == RUNNING, "percent", app->percent);
+  if (!err) err = vestry_context_send(context, event), vestry_event_unref(event);
+  pthread_mutex_unlock(&app->lock);
+  return err;
+}
+
+/* From any thread, with no request in sight. NOT_FOUND means that no page is open, which is all right. */
+static void tell(struct app *app) {
+  vestry_dispatch(app->program.v, NO_SCOPE, JOB, "[[s]]", "job");
+}
+
+static void *work(void *ctx) {
+  struct app *app = ctx;
+  for (;;) {
+    pthread_mutex_lock(&app->lock);
+    while (app->state != RUNNING && app->state != OVER) pthread_cond_wait(&app->changed, &app->lock);
+    bool is_over = app->state == OVER;
+    if (!is_over && ++app->percent == 100) app->state = DONE;
+    pthread_mutex_unlock(&app->lock);
+    if (is_over) return NULL;
+    tell(app);
+    nanosleep(&(struct timespec){.tv_nsec = STEP_MS * 1000000L}, NULL); /* whatever takes so long */
+  }
+}
+
+static void change(struct app *app, int state, const char *job) {
+  pthread_mutex_lock(&app->lock);
+  if (state == RUNNING && app->state != RUNNING) {
+    app->percent = 0;
+    snprintf(app->job, sizeof app->job, "%s", job);
+  }
+  if (state != CANCELLED || app->state == RUNNING) app->state = state;
+  pthread_cond_signal(&app->changed);
+  pthread_mutex_unlock(&app->lock);
+  tell(app);
+}
+
+#define PAGE                                                                                                           \
+  "<main data-signals=\"{job: '', state: 'idle', running: false, percent: 0}\""                                        \
+  " data-init=\"@get('/stream', {retryMaxCount: Infinity})\"><h1>A long job</h1>"                                      \
+  "<section><h2 id=\"job\" data-text=\"$job || 'Nothing to do'\"></h2>"                                                \
+  "<progress max=\"100\" aria-labelledby=\"job\" data-attr:value=\"$percent\"></progress>"                             \
+  "<div class=\"row\"><output id=\"percent\" data-text=\"$percent + ' %%'\"></output>"                                 \
+  "<span id=\"state\" class=\"soft\" role=\"status\" data-text=\"$state\"></span></div></section>"                     \
+  "<form data-on:submit=\"$running || @post('/job')\"><div class=\"field\"><label for=\"name\">Name</label>"           \
+  "<input id=\"name\" data-bind:name maxlength=\"%d\" autocomplete=\"off\" placeholder=\"Counting sheep\"></div>"      \
+  "<div class=\"buttons\"><button class=\"first\" id=\"start\" data-attr:aria-disabled=\"'' + "                        \
+  "$running\">Start</button>"                                                                                          \
+  "<button type=\"button\" id=\"cancel\" data-on:click=\"$running && @delete('/job')\" "                               \
+  "data-attr:aria-disabled=\"'' + !$running\">Cancel</button></div></form></main>"
+
+static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req;
+  return program_page(app, reply, "A long job", PAGE, NAME_MAX);
+}
+
+/* GET /stream: a page that comes, or comes back, hears at once how far the job is. */
+static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  vestry_reply_key(reply, JOB);
+  vestry_reply_keep(reply, VESTRY_PUT_MANY, PAGES_MAX);
+  return vestry_reply_fx(reply, "[s]", "job");
+}
+
+/* POST /job, DELETE /job: the answer is empty, what happens goes down the streams. */
+static vestry_err start(const vestry_request *req, vestry_reply *reply, void *app) {
+  const char *name = program_text(req, "name", NAME_MAX);
+  change(app, RUNNING, name && *name ? name : "Counting sheep");
+  return vestry_reply_status(reply, 204);
+}
+
+static vestry_err cancel(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req;
+  change(app, CANCELLED, "");
+  return vestry_reply_status(reply, 204);
+}
+
+int main(int argc, char **argv) {
+  static struct app app = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+  pthread_t worker;
+  program_start(&app.program, argc, argv, "progress", "A long job, and how far it is", &(vestry_options){0});
+  vestry_effect(app.program.v, "job", show, &app);
+  program_handle(&app.program, "GET", "/", page, &app.program);
+  program_handle(&app.program, "GET", "/stream", stream, &app);
+  program_handle(&app.program, "POST", "/job", start, &app);
+  program_handle(&app.program, "DELETE", "/job", cancel, &app);
+  bool has_worker = pthread_create(&worker, NULL, work, &app) == 0;
+  program_wait(&app.program);
+  change(&app, OVER, "");
+  if (has_worker) pthread_join(worker, NULL);
+  return program_finish(&app.program);
+}

@@ -1,0 +1,118 @@
+#include "options.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CLIENT_MAX_BYTES = 4 * 1024 * 1024, MAX_THREADS = 32768 };
+
+int options_refuse(const char *program, const char *option, const char *value, const char *wanted) {
+  fprintf(stderr, "%s: --%s %s: %s\n", program, option, value, wanted);
+  return 2;
+}
+
+bool options_number(const char *text, uint64_t least, uint64_t most, uint64_t *ret_value) {
+  uint64_t value = 0;
+  if (*text == '\0') return false;
+  for (; *text; text++) {
+    if (*text < '0' || *text > '9' || value > UINT64_MAX / 10) return false;
+    value *= 10;
+    if (value > UINT64_MAX - (uint64_t)(*text - '0')) return false;
+    value += (uint64_t)(*text - '0');
+  }
+  if (value < least || value > most) return false;
+  *ret_value = value;
+  return true;
+}
+
+static int read_client(const char *path, struct server_options *options) {
+  FILE *file = fopen(path, "rb");
+  if (!file) return options_refuse(options->program, "datastar-file", path, strerror(errno));
+  char *text = malloc(CLIENT_MAX_BYTES + 1);
+  size_t len = text ? fread(text, 1, CLIENT_MAX_BYTES + 1, file) : 0;
+  const char *wrong = !text                    ? "out of memory"
+                      : ferror(file)           ? strerror(errno) /* a directory, for one */
+                      : len == 0               ? "the file is empty"
+                      : len > CLIENT_MAX_BYTES ? "the file is larger than 4 MiB"
+                                               : NULL;
+  fclose(file);
+  if (wrong) {
+    free(text);
+    return options_refuse(options->program, "datastar-file", path, wrong);
+  }
+  free(options->client);
+  options->client = text;
+  options->client_len = len;
+  return 0;
+}
+
+static int read_option(int option, const char *value, struct server_options *options) {
+  uint64_t n = 0;
+  switch (option) {
+  case OPTION_PORT:
+    if (!options_number(value, 0, 65535, &n))
+      return options_refuse(options->program, "port", value, "a number from 0 to 65535 is wanted");
+    options->port = (unsigned)n;
+    return 0;
+  case OPTION_ADAPTER:
+    if (strcmp(value, "civetweb") != 0 && strcmp(value, "microhttpd") != 0)
+      return options_refuse(options->program, "adapter", value, "one of civetweb, microhttpd is wanted");
+    options->adapter = value;
+    return 0;
+  case OPTION_THREADS:
+    if (!options_number(value, 1, MAX_THREADS, &n))
+      return options_refuse(options->program, "threads", value, "a number from 1 to 32768 is wanted");
+    options->threads_count = (unsigned)n;
+    return 0;
+  default: return read_client(value, options);
+  }
+}
+
+/* How many threads there may be is the adapter's affair; civetweb's keeps two for requests that open no stream. */
+static int check_threads(const struct server_options *options) {
+  char value[16];
+  snprintf(value, sizeof value, "%u", options->threads_count);
+  bool is_civetweb = strcmp(options->adapter, "civetweb") == 0;
+  if (options->threads_count && is_civetweb && options->threads_count < 3)
+    return options_refuse(options->program, "threads", value, "for civetweb a number from 3 to 32768 is wanted");
+  if (!is_civetweb && options->threads_count > 256)
+    return options_refuse(options->program, "threads", value, "for microhttpd a number from 1 to 256 is wanted");
+  return -1;
+}
+
+static int usage_error(const char *program, const char *what, const char *argument) {
+  fprintf(stderr, "%s: %s %s; see %s --help\n", program, what, argument, program);
+  return 2;
+}
+
+int options_parse(int argc, char **argv, const struct option *names, const char *help, options_own_fn own, void *ctx,
+                  struct server_options *ret_options) {
+  const char *program = ret_options->program;
+  *ret_options = (struct server_options){.program = program, .port = 8080, .adapter = "civetweb"};
+  int status = -1;
+  while (status < 0) {
+    int before = optind;
+    int option = getopt_long(argc, argv, ":", names, NULL);
+    if (option == -1) break;
+    if (option == OPTION_HELP) {
+      fputs(help, stdout);
+      status = 0;
+    } else if (option == ':') {
+      status = usage_error(program, "a value is missing after", argv[before]);
+    } else if (option == '?') {
+      status = usage_error(program, "not understood:", argv[before]);
+    } else if ((option >= OPTION_OWN ? own(option, optarg, ctx) : read_option(option, optarg, ret_options)) != 0) {
+      status = 2;
+    }
+  }
+  if (status < 0 && optind < argc) status = usage_error(program, "not understood:", argv[optind]);
+  if (status < 0) status = check_threads(ret_options);
+  if (status >= 0) options_finish(ret_options);
+  return status;
+}
+
+void options_finish(struct server_options *options) {
+  free(options->client);
+  options->client = NULL;
+}

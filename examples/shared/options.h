@@ -1,0 +1,42 @@
+/* The command line: what all examples understand, and a way to understand more. */
+#ifndef EXAMPLES_OPTIONS_H
+#define EXAMPLES_OPTIONS_H
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct server_options {
+  const char *program;    /* its name, ahead of what it complains about */
+  unsigned port;          /* 0: any free one */
+  const char *adapter;    /* civetweb or microhttpd */
+  unsigned threads_count; /* 0: the adapter's default */
+  char *client;           /* what --datastar-file names: its text, to be freed; NULL: not given */
+  size_t client_len;
+};
+
+/* For the table of names that a program has. Its own values begin at OPTION_OWN. */
+enum { OPTION_PORT = 1, OPTION_ADAPTER, OPTION_THREADS, OPTION_DATASTAR_FILE, OPTION_HELP, OPTION_OWN };
+#define OPTIONS_OF_ALL                                                                                                 \
+  {"port", required_argument, NULL, OPTION_PORT}, {"adapter", required_argument, NULL, OPTION_ADAPTER},                \
+      {"threads", required_argument, NULL, OPTION_THREADS},                                                            \
+      {"datastar-file", required_argument, NULL, OPTION_DATASTAR_FILE}, {                                              \
+    "help", no_argument, NULL, OPTION_HELP                                                                             \
+  }
+
+/* Takes the value of an option of the program's own. Returns 0, or what options_refuse returns. */
+typedef int (*options_own_fn)(int option, const char *value, void *ctx);
+
+/* names: ended by zeros, as getopt_long wants them; own: NULL with no more than OPTIONS_OF_ALL.
+ * Returns -1: run; otherwise the status to exit with (--help 0, a bad value 2), everything being said already. */
+int options_parse(int argc, char **argv, const struct option *names, const char *help, options_own_fn own, void *ctx,
+                  struct server_options *ret_options);
+void options_finish(struct server_options *options);
+
+/* One clear line; returns the status for bad values. */
+int options_refuse(const char *program, const char *option, const char *value, const char *wanted);
+/* Digits and nothing else: no sign, no space, no 0x. */
+bool options_number(const char *text, uint64_t least, uint64_t most, uint64_t *ret_value);
+
+#endif

@@ -1,0 +1,123 @@
+#include "program.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A request of these examples is a few short texts. */
+enum { MAX_REQUEST_BYTES = 64 * 1024 };
+
+static const char help[] =
+    "  --port N              port to listen on, at 127.0.0.1; 0: a free one, which is printed [8080]\n"
+    "  --adapter civetweb|microhttpd\n"
+    "                        the server: one with a thread a stream, or one for many streams [civetweb]\n"
+    "  --threads N           threads of the server [civetweb: 128; microhttpd: one a processor]\n"
+    "  --datastar-file FILE  serve the Datastar client from this file, instead of having browsers fetch it from\n"
+    "                        " VESTRY_DATASTAR_CDN_URL "\n"
+    "  --help                this\n";
+
+/* ------------------------------------------------------------------------------------ pages ----------------------- */
+
+static vestry_err style(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req;
+  (void)app;
+  vestry_reply_header(reply, "Cache-Control", "no-cache");
+  return vestry_reply_body(reply, "text/css; charset=utf-8", style_css, style_css_len);
+}
+
+static vestry_err client(const vestry_request *req, vestry_reply *reply, void *app) {
+  const struct program *program = app;
+  (void)req;
+  vestry_reply_header(reply, "Cache-Control", "no-cache");
+  return vestry_reply_body(reply, "text/javascript; charset=utf-8", program->options.client,
+                           program->options.client_len);
+}
+
+/* Datastar's attributes are code, hence unsafe-eval; effects such as execute-script and dispatch-event are script
+ * elements, hence unsafe-inline. So what keeps other people's texts from being code is how they are escaped. */
+static const char policy[] = "default-src 'none'; script-src 'self' " VESTRY_DATASTAR_CDN_URL
+                             " 'unsafe-eval' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src data:; "
+                             "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+vestry_err program_page(const struct program *program, vestry_reply *reply, const char *title, const char *body, ...) {
+  vestry_html html;
+  vestry_html_init(&html, NULL);
+  vestry_html_add(
+      &html,
+      "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>%s</title>"
+      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
+      "<meta name=\"color-scheme\" content=\"light dark\"><link rel=\"icon\" href=\"data:,\">"
+      "<link rel=\"stylesheet\" href=\"/style.css\"><script type=\"module\" src=\"%s\"></script></head><body>",
+      title, program->options.client ? "/datastar.js" : VESTRY_DATASTAR_CDN_URL);
+  va_list arguments;
+  va_start(arguments, body);
+  vestry_html_vadd(&html, body, arguments);
+  va_end(arguments);
+  vestry_html_add(&html,
+                  "<footer><p class=\"late\" data-show=\"false\">The page's script has not loaded. Is there a way "
+                  "to the Internet? Otherwise start the example with <code>--datastar-file</code>.</p>"
+                  "<noscript><p>This page needs JavaScript.</p></noscript></footer></body></html>");
+  vestry_slice page;
+  vestry_err err = vestry_html_end(&html, &page);
+  vestry_reply_header(reply, "Content-Security-Policy", policy);
+  vestry_reply_header(reply, "X-Content-Type-Options", "nosniff");
+  vestry_reply_header(reply, "Referrer-Policy", "no-referrer");
+  vestry_reply_header(reply, "Cache-Control", "no-store"); /* it shows how things are now */
+  if (!err) err = vestry_reply_body(reply, NULL, page.data, page.len);
+  vestry_html_finish(&html);
+  return err;
+}
+
+const char *program_text(const vestry_request *req, const char *path, size_t max_bytes) {
+  const char *text = NULL;
+  vestry_err err = vestry_signals_string(vestry_request_signals(req), path, &text, NULL);
+  return !err && strlen(text) <= max_bytes ? text : NULL;
+}
+
+/* ------------------------------------------------------------------------------------ from start to end ----------- */
+
+void program_start(struct program *program, int argc, char **argv, const char *name, const char *about,
+                   const vestry_options *options) {
+  static const struct option names[] = {OPTIONS_OF_ALL, {NULL, 0, NULL, 0}};
+  char text[2048];
+  snprintf(text, sizeof text, "Usage: %s [OPTION…]\n%s, on http://127.0.0.1:8080. Ctrl-C ends it.\n\n%s", name, about,
+           help);
+  *program = (struct program){.options = {.program = name}};
+  int status = options_parse(argc, argv, names, text, NULL, NULL, &program->options);
+  if (status >= 0) exit(status);
+  server_block_signals(); /* before there are threads, which inherit this */
+  vestry_options bounded = *options;
+  if (!bounded.max_body_bytes) bounded.max_body_bytes = MAX_REQUEST_BYTES;
+  if (!bounded.signals.max_bytes) bounded.signals.max_bytes = MAX_REQUEST_BYTES;
+  vestry_err err = vestry_create(&bounded, &program->v);
+  if (err) fprintf(stderr, "%s: %s\n", name, vestry_strerror(err));
+  if (err || !server_start(&program->server, program->v, &program->options)) {
+    vestry_destroy(program->v);
+    options_finish(&program->options);
+    exit(1);
+  }
+  program_handle(program, "GET", "/style.css", style, NULL);
+  if (program->options.client) program_handle(program, "GET", "/datastar.js", client, program);
+}
+
+void program_handle(struct program *program, const char *method, const char *path, vestry_handler_fn handler,
+                    void *app) {
+  if (!program->error) program->error = server_handle(&program->server, method, path, handler, app);
+}
+
+void program_wait(struct program *program) {
+  if (program->error) {
+    fprintf(stderr, "%s: %s\n", program->options.program, vestry_strerror(program->error));
+  } else {
+    printf("%s: http://127.0.0.1:%u\n", program->options.program, program->server.port);
+    fflush(stdout);
+    server_wait();
+  }
+  server_stop(&program->server);
+}
+
+int program_finish(struct program *program) {
+  vestry_destroy(program->v);
+  options_finish(&program->options);
+  return program->error ? 1 : 0;
+}

@@ -1,0 +1,51 @@
+/* What the small examples share: an instance in a server, from the command line to the last answer, and the frame of
+ * their pages.
+ *
+ *    program_start(&program, argc, argv, "hello", "A page that says hello", &(vestry_options){0});
+ *    program_handle(&program, "GET", "/", hello, &app);
+ *    program_wait(&program);
+ *    return program_finish(&program); */
+#ifndef EXAMPLES_PROGRAM_H
+#define EXAMPLES_PROGRAM_H
+
+#include "server.h"
+#include "vestry/vestry.h"
+
+/* The streams that stay open under one key. */
+enum { PAGES_MAX = 1000 };
+
+/* Where these examples keep their streams: none of them tells sessions apart. */
+#define NO_SCOPE ((vestry_scope){0})
+
+struct program {
+  vestry *v;
+  struct server_options options;
+  struct server server;
+  vestry_err error; /* the first of those that program_handle met */
+};
+
+/* Read the command line, create the instance, start the server. Ends the process if that is not to be, or cannot be.
+ * about: what --help says in the first line. options: of the instance, the bounds of requests being set where 0 */
+void program_start(struct program *program, int argc, char **argv, const char *name, const char *about,
+                   const vestry_options *options);
+/* Mount a handler. A failure is told by program_wait. */
+void program_handle(struct program *program, const char *method, const char *path, vestry_handler_fn handler,
+                    void *app);
+/* Serve until SIGINT or SIGTERM, then stop the server: no handler runs any more, and streams are aborted, so that the
+ * browsers come back. */
+void program_wait(struct program *program);
+/* Destroy the instance. Returns the status of the process. */
+int program_finish(struct program *program);
+
+/* Answer with a page: its body by a format of vestry/html.h, in the frame that all have. */
+vestry_err program_page(const struct program *program, vestry_reply *reply, const char *title, const char *body, ...)
+    VESTRY_PRINTF(4, 5);
+
+/* A text among a request's signals, borrowed from it; NULL: there is none of at most so many bytes. */
+const char *program_text(const vestry_request *req, const char *path, size_t max_bytes);
+
+/* style.css, made into an array by the build. */
+extern const unsigned char style_css[];
+extern const size_t style_css_len;
+
+#endif

@@ -1,0 +1,98 @@
+#!/bin/sh
+# The load generator against servers that are right, of every kind, and against one that errs: load.sh VESTRY_BENCH NODE
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+bench=$1
+node=$2
+failed=0
+pid=
+said=$(mktemp)
+complain() {
+  echo "$*"
+  failed=1
+}
+stop() {
+  [ -z "$pid" ] || { kill "$pid" && wait "$pid"; } 2>/dev/null || true
+  pid=
+}
+trap 'stop; rm -f "$said"' EXIT
+
+start() { # COMMAND…: its port is in $port
+  : >"$said"
+  "$@" >"$said" &
+  pid=$!
+  until grep -q . "$said"; do kill -0 "$pid" || { complain "$*: did not start"; return; }; done
+  port=$(sed 's/.*127\.0\.0\.1:\([0-9]*\).*/\1/' "$said")
+}
+load() { # EXPECTED_STATUS ARGUMENTS…: the line is in $line
+  expected=$1
+  shift
+  status=0
+  line=$("$bench" load --port "$port" --streams 20 --rounds 12 --idle-ms 0 "$@" 2>&1) || status=$?
+  [ "$status" = "$expected" ] || complain "load $*: status $status instead of $expected: $line"
+}
+value() { # NAME
+  echo "$line" | sed -n "s/.* $1=\([^ ]*\).*/\1/p"
+}
+wants() { # NAME VALUE
+  [ "$(value "$1")" = "$2" ] || complain "$1 is not $2: $line"
+}
+each_way() {
+  load 0 --pid "$pid"
+  wants deliveries 240
+  wants lost 0
+  load 0 --burst 5 --threads 3 --warm 4
+  wants deliveries 240
+  load 0 --stalled 2 --killed 20
+  wants kills 24
+  load 0 --keyed
+  wants deliveries 12
+}
+
+start "$bench" floor --port 0 --streams 100
+each_way
+stop
+for adapter in microhttpd civetweb; do
+  start "$bench" serve --port 0 --adapter "$adapter" --count-memory
+  each_way
+  load 0 --own
+  [ "$(value own_per_stream_bytes)" -gt 100 ] || complain "a stream of $adapter costs nothing: $line"
+  stop
+done
+for encoding in br gzip; do
+  start "$bench" serve --port 0 --adapter microhttpd --encoding "$encoding"
+  load 0 --encoding "$encoding"
+  load 0 --encoding "$encoding" --idle-ms 100 --payload-bytes 10000 --change-bytes 100 --rounds 50 --burst 5
+  wants mode page
+  value wire_bytes_per_delivery | awk '{ exit !($1 > 50 && $1 < 1000) }' || complain "not compressed: $line"
+  stop
+done
+
+start "$bench" serve --port 0 --adapter microhttpd
+load 0 --drain-ms 1000 --rounds 1
+wants hints 20
+stop
+
+# Whatever goes wrong is noticed, at once or when patience ends.
+start "$node" "$here/faulty.mjs" none
+load 0 --burst 4
+stop
+for fault in lose swap twice change end refuse; do
+  start "$node" "$here/faulty.mjs" "$fault"
+  load 1 --burst 4 --patience-ms 300
+  case $fault in
+  lose) [ "$(value lost)" = 1 ] || [ "$(value disorders)" -ge 1 ] || complain "$fault: $line" ;;
+  swap | twice | change) [ "$(value disorders)" -ge 1 ] || complain "$fault: $line" ;;
+  end) wants broken 1 ;;
+  esac
+  stop
+done
+
+# What makes no sense is refused.
+port=1
+load 2 --encoding zstd
+load 2 --keyed --burst 2
+load 2 --server apache
+load 2 --pid one
+load 1
+exit "$failed"

@@ -1,0 +1,81 @@
+// The example notices, used in Chromium.
+'use strict';
+const { after, test } = require('node:test');
+const assert = require('node:assert/strict');
+const { HOSTILE, exampleFor, picture, closeChrome } = require('./harness.js');
+
+after(closeChrome);
+
+// A user's page whose stream is there: a notice of its own reached it, and was dismissed.
+async function pageOf(tab, user, options) {
+  const page = await tab(`?user=${encodeURIComponent(user)}`, options);
+  do await send(page, user, 'hello');
+  while ((await page.page.textContent('#said')) !== 'Sent to 1 page.');
+  await page.page.getByLabel('Dismiss').click();
+  return page;
+}
+// Until it is answered, which empties the field.
+async function send({ page, until }, to, text) {
+  await page.fill('#to', to);
+  await page.fill('#text', text);
+  await page.click('text=Send');
+  await until(() => document.querySelector('#text').value === '');
+}
+const first = (tab, text) => tab.until((is) => document.querySelector('#notices li span span')?.textContent === is, text);
+
+test('notices: to everyone, and to one', async (t) => {
+  const { tab } = await exampleFor(t, 'notices');
+  const ada = await pageOf(tab, 'ada', { viewport: { width: 390, height: 560 }, colorScheme: 'dark', reducedMotion: 'reduce' });
+  const bob = await pageOf(tab, 'bob');
+  await send(bob, '', 'The library closes at six.');
+  await first(ada, 'The library closes at six.');
+  await first(bob, 'The library closes at six.');
+  assert.match(await bob.page.textContent('#said'), /^Sent to 2 pages\.$/);
+  await send(bob, 'ada', 'Your book is back, do fetch it.');
+  await first(ada, 'Your book is back, do fetch it.');
+  await send(ada, 'bob', 'Thanks!');
+  await first(bob, 'Thanks!'); // and nothing came before it
+  assert.equal(await bob.page.locator('#notices li').count(), 2);
+  assert.equal(await ada.page.textContent('#notices li b'), 'bob');
+  await picture(ada.page, 'notices');
+  await send(ada, 'nobody', 'Hello?');
+  await ada.until(() => document.querySelector('#said').textContent === 'Sent to 0 pages.');
+  assert.deepEqual([...ada.problems, ...bob.problems], []);
+});
+
+test('notices: scripts count them and mark the title, until they are dismissed', async (t) => {
+  const { tab } = await exampleFor(t, 'notices');
+  const ada = await tab('?user=ada');
+  assert.equal(await ada.page.isVisible('#unread'), false);
+  assert.equal(await ada.page.title(), 'Notices');
+  await ada.page.close();
+  const bob = await pageOf(tab, 'bob');
+  await send(bob, 'bob', 'one');
+  await first(bob, 'one');
+  await bob.until(() => document.querySelector('#unread').textContent === '1' && document.title === '● Notices');
+  await bob.page.getByLabel('Dismiss').click();
+  await bob.until(() => document.querySelector('#unread').style.display === 'none' && document.title === 'Notices');
+  assert.equal(await bob.page.locator('#notices li').count(), 0);
+  assert.deepEqual(bob.problems, []);
+});
+
+test('notices: an empty one is refused', async (t) => {
+  const { tab } = await exampleFor(t, 'notices');
+  const ada = await tab('?user=ada');
+  await ada.page.click('text=Send');
+  await ada.until(() => /needs a text/.test(document.querySelector('#said').textContent));
+});
+
+test('notices: hostile users and texts are users and texts', async (t) => {
+  const { tab } = await exampleFor(t, 'notices');
+  for (const text of HOSTILE) {
+    const user = text.slice(0, 25);
+    const mallory = await pageOf(tab, user);
+    assert.equal(await mallory.page.textContent('h1'), `Notices for ${user}`);
+    await send(mallory, user, text);
+    await first(mallory, text);
+    assert.equal(await mallory.page.textContent('#notices li b'), user);
+    assert.deepEqual(mallory.problems, []);
+    await mallory.page.close();
+  }
+});

@@ -1,0 +1,84 @@
+/* What the hidden parts of the guide's pages play the browser with: an instance on a clock that is turned by hand, and
+ * pages that print what they are sent. docs/guide/testing.md shows how it is done. */
+#ifndef TESTS_DOCS_GUIDE_H
+#define TESTS_DOCS_GUIDE_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vestry/vestry.h"
+
+/* An example does not go on after what should not happen. */
+#define GUIDE_MUST(call)                                                                                               \
+  do {                                                                                                                 \
+    vestry_err guide_error_ = (call);                                                                                  \
+    if (guide_error_) {                                                                                                \
+      fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #call, vestry_strerror(guide_error_));                    \
+      exit(1);                                                                                                         \
+    }                                                                                                                  \
+  } while (0)
+
+static uint64_t guide_now_ns_ = 1000000000;
+
+static inline uint64_t guide_clock_(void *ctx) {
+  (void)ctx;
+  return guide_now_ns_;
+}
+
+/* One instance, stepped by hand. */
+static inline vestry *guide_start(vestry_options options) {
+  static vestry_host host;
+  host = *vestry_host_default();
+  host.now_ns = guide_clock_;
+  host.coarse_ns = NULL;
+  options.host = &host;
+  options.threads_count = VESTRY_THREADS_NONE;
+  vestry *v;
+  GUIDE_MUST(vestry_create(&options, &v));
+  return v;
+}
+
+static inline void guide_pass_ms(vestry *v, uint64_t ms) {
+  guide_now_ns_ += ms * 1000000;
+  vestry_memory_settle(v);
+}
+
+/* A request of the Datastar client's. signals: JSON, as a body; NULL: none. cookie: the header's value; NULL: none. */
+static inline vestry_memory_exchange *guide_ask(vestry *v, const char *method, const char *path, const char *signals,
+                                                const char *cookie, vestry_handler_fn handler, void *app) {
+  vestry_header header = {"Cookie", cookie};
+  vestry_memory_call call = {.method = method,
+                             .path = path,
+                             .datastar = true,
+                             .headers = &header,
+                             .headers_count = cookie ? 1 : 0,
+                             .body = signals,
+                             .body_len = signals ? strlen(signals) : 0};
+  vestry_memory_exchange *exchange;
+  GUIDE_MUST(vestry_memory_request(v, &call, handler, app, &exchange));
+  vestry_memory_settle(v);
+  return exchange;
+}
+
+/* Print what the exchange has received since *shown bytes, a line each, behind a name; an answer's status first. */
+static inline void guide_show(const char *who, vestry_memory_exchange *exchange, size_t *shown) {
+  if (*shown == 0 && !vestry_memory_connection(exchange)) printf("%s | %d\n", who, vestry_memory_status(exchange));
+  vestry_slice got = vestry_memory_received(exchange);
+  const char *text = got.data;
+  for (size_t at = *shown; at < got.len;) {
+    size_t len = strcspn(text + at, "\n");
+    if (len) printf("%s | %.*s\n", who, (int)len, text + at);
+    at += len + 1;
+  }
+  *shown = got.len;
+}
+
+/* The same for an exchange that is over with it. */
+static inline void guide_finish(const char *who, vestry_memory_exchange *exchange) {
+  size_t shown = 0;
+  guide_show(who, exchange, &shown);
+  vestry_memory_destroy(exchange);
+}
+
+#endif

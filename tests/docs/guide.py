@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""The snippets of a page of the guide work: guide.py PAGE FOLDER COMPILER FLAG… -- LIBRARY…
+
+All ```c blocks of a page are one program, in their order, together with its hidden parts: comments that begin with a
+line `<!-- c`. It is compiled without a warning, and run; what it prints is what the page's ```text blocks say, one
+behind the other, but for empty lines.
+
+A page with ```console blocks is a server's. It is started with a port as its argument, each line of these blocks that
+begins with `$ ` is given to the shell, with that port for 8080, and prints what the block says below it. The program
+ends, with success, when its standard input does."""
+
+import re
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+PATIENCE_S = 60
+
+BLOCK = re.compile(r"^(?P<open>```(?P<kind>\w*)|<!-- c)\n(?P<text>.*?)^(?:```|-->)$", re.MULTILINE | re.DOTALL)
+
+
+def lines(text):
+    return [line.rstrip() for line in text.splitlines() if line.strip()]
+
+
+def differ(what, wanted, got):
+    if wanted == got:
+        return False
+    print(f"{what}:\n--- the page says\n" + "\n".join(wanted) + "\n--- it is\n" + "\n".join(got))
+    return True
+
+
+def read(page):
+    """The page's program, its output, and its commands with their outputs."""
+    source, printed, commands = "", "", []
+    text = page.read_text()
+    for match in BLOCK.finditer(text):
+        block = match["text"]
+        if match["open"] in ("```c", "<!-- c"):
+            source += f'#line {text.count(chr(10), 0, match.start("text")) + 1} "{page}"\n{block}'
+        elif match["kind"] == "text":
+            printed += block
+        elif match["kind"] == "console":
+            for command in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+                command, _, output = command.partition("\n")
+                commands.append((command, output))
+    return source, printed, commands
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def listens(port, server):
+    """Whether the server came to listen; it has not if the port was taken meanwhile."""
+    end = time.monotonic() + PATIENCE_S
+    while server.poll() is None and time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return True
+        except OSError:
+            time.sleep(0.02)
+    return False
+
+
+def serve(program, folder, commands):
+    for _ in range(5):
+        port = free_port()
+        server = subprocess.Popen([program, str(port)], stdin=subprocess.PIPE)
+        if listens(port, server):
+            break
+        server.stdin.close()
+        server.wait(PATIENCE_S)
+    else:
+        print("the server does not listen")
+        return True
+    bad = False
+    try:
+        for command, wanted in commands:
+            got = subprocess.run(command.replace("8080", str(port)), shell=True, cwd=folder, capture_output=True,
+                                 text=True, timeout=PATIENCE_S, check=False)
+            bad |= differ(f"$ {command}", lines(wanted), lines(got.stdout + got.stderr))
+        server.stdin.close()
+        status = server.wait(PATIENCE_S)
+        if status:
+            print(f"the server ended with {status}")
+        return bad or status != 0
+    finally:
+        server.kill()
+
+
+def main():
+    page, folder, arguments = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
+    source, printed, commands = read(page)
+    if "main(" not in source:
+        print(f"{page}: no program")
+        return 1
+    folder.mkdir(parents=True, exist_ok=True)
+    file, program = folder / f"{page.stem}.c", folder / page.stem
+    file.write_text(source)
+    at = arguments.index("--")
+    compiler = arguments[:at] + ["-Wall", "-Wextra", "-Werror", "-std=c11", f"-I{Path(__file__).parent}"]
+    if subprocess.run(compiler + [file, "-o", program] + arguments[at + 1:], check=False).returncode:
+        return 1
+    if commands:
+        return 1 if serve(program, folder, commands) else 0
+    run = subprocess.run([program], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=PATIENCE_S,
+                         check=False)
+    bad = differ(page, lines(printed), lines(run.stdout))
+    if run.returncode:
+        print(f"{page}: the program ended with {run.returncode}")
+    return 1 if bad or run.returncode else 0
+
+
+sys.exit(main())

@@ -1,0 +1,300 @@
+#include "web/life_contract.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "support/test.h"
+#include "web/client.h"
+
+static const server_seam *seam;
+static server s;
+
+static void start(const web_settings *settings) {
+  seam->start(&s, settings);
+}
+
+static web_settings with_large_events(bool tls) {
+  return (web_settings){.tls = tls, .options.connection.max_queued_bytes = STALLING_QUEUE_BYTES};
+}
+
+/* ---- room -------------------------------------------------------------------------------------------------------- */
+
+static void counts_its_places(void **state) {
+  (void)state;
+  start(&(web_settings){.room = 4});
+  uint32_t streams, capacity;
+  seam->room(&s, &streams, &capacity);
+  assert_int_equal(streams, 0);
+  assert_int_equal(capacity, 4);
+  seam->room(&s, NULL, NULL);
+  client clients[4], refused;
+  vestry_connection *connections[4];
+  for (int i = 0; i < 4; i++) connections[i] = server_open(&s, &clients[i]);
+  seam->room(&s, &streams, NULL);
+  assert_int_equal(streams, 4);
+  client_ask(&refused, s.port, "GET", "/stream", "Datastar-Request: true\r\n");
+  assert_int_equal(client_status(&refused), 503);
+  client_close(&refused);
+  vestry_connection_close(connections[0], VESTRY_CAUSE_CLOSED);
+  client_finish(&clients[0], false);
+  if (!seam->always_keeps) client_read_all(&clients[0]); /* it was not told to keep connections */
+  do seam->room(&s, &streams, NULL);
+  while (streams != 3);
+  client_close(&clients[0]);
+  server_open(&s, &clients[0]);
+  for (int i = 0; i < 4; i++) client_close(&clients[i]);
+  server_stop(&s);
+}
+
+/* ---- stalled readers --------------------------------------------------------------------------------------------- */
+
+/* End the stream of a stalled reader that reads again: all that was accepted comes, to the last byte. Returns what came
+ * behind the event. */
+static const char *end_and_read_on(client *c, vestry_connection *stuck, uint64_t events_count) {
+  vestry_connection_close(stuck, VESTRY_CAUSE_CLOSED);
+  client_read_all(c);
+  assert_true(c->complete);
+  assert_int_equal(server_cause(&s, stuck), VESTRY_CAUSE_CLOSED);
+  vestry_connection_stats stats;
+  vestry_connection_stats_get(stuck, &stats);
+  assert_int_equal(stats.accepted_count, events_count);
+  assert_int_equal(stats.written_count, events_count);
+  assert_int_equal(stats.written_bytes, c->body_len);
+  const char *at = strstr(c->body, "data: elements ") + strlen("data: elements ");
+  for (size_t i = 0; i < STALLING_BYTES; i++)
+    if (at[i] != server_stalling_byte(i)) fail_msg("byte %zu is wrong", i);
+  return at + STALLING_BYTES;
+}
+
+static void delays_nobody(bool tls) {
+  const web_settings settings = with_large_events(tls);
+  start(&settings);
+  client stalled, well;
+  vestry_connection *stuck = server_open_stalled(&s, &stalled), *moving = server_open(&s, &well);
+  for (int i = 0; i < 100; i++) {
+    char json[32];
+    snprintf(json, sizeof json, "{\"n\":%d}", i);
+    server_patch(moving, json);
+    server_patch(stuck, json);
+    client_expect(&well, json);
+  }
+  assert_int_equal(vestry_connection_cause(stuck), VESTRY_CAUSE_NONE);
+  while (stalled.len < STALLING_BYTES) client_read(&stalled);
+  assert_non_null(strstr(end_and_read_on(&stalled, stuck, 101), "{\"n\":99}\n\n"));
+  client_close(&stalled);
+  client_close(&well);
+  server_stop(&s);
+}
+
+static void a_stalled_reader_delays_nobody(void **state) {
+  (void)state;
+  for (int tls = 0; tls <= seam->has_tls; tls++) delays_nobody(tls);
+}
+
+/* The end comes while the event is being written. */
+static void an_event_that_stalls_is_finished_before_the_end(void **state) {
+  (void)state;
+  const web_settings settings = with_large_events(false);
+  start(&settings);
+  client stalled;
+  vestry_connection *stuck = server_open_stalled(&s, &stalled);
+  end_and_read_on(&stalled, stuck, 1);
+  client_close(&stalled);
+  server_stop(&s);
+}
+
+static void a_reader_that_stalls_too_long_is_stalled(void **state) {
+  (void)state;
+  web_settings settings = with_large_events(false);
+  settings.stalled_ms = 300;
+  start(&settings);
+  client c;
+  vestry_connection *connection = server_open_stalled(&s, &c);
+  assert_int_equal(server_cause(&s, connection), VESTRY_CAUSE_STALLED);
+  client_close(&c);
+  server_stop(&s);
+}
+
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
+
+static void stops(bool tls) {
+  const web_settings settings = with_large_events(tls);
+  start(&settings);
+  client clients[5], stalled, silent, late;
+  vestry_connection *connections[5];
+  for (int i = 0; i < 5; i++) connections[i] = server_open(&s, &clients[i]);
+  if (seam->waits_for_none) {
+    server_open_stalled(&s, &stalled);
+    client_connect(&silent, s.port, false);
+  }
+  double since = seconds_now();
+  server_stop_adapter(&s);
+  for (int i = 0; i < 5; i++) {
+    assert_int_equal(vestry_connection_cause(connections[i]), VESTRY_CAUSE_SHUTDOWN);
+    client_read_all(&clients[i]);
+    assert_false(clients[i].complete); /* so the browser comes back */
+    client_close(&clients[i]);
+  }
+  client_ask(&late, s.port, "GET", "/echo", NULL);
+  assert_int_equal(client_status(&late), 503);
+  assert_string_equal(client_header(&late, "Retry-After"), "2");
+  assert_string_equal(client_header(&late, "Connection"), "close");
+  client_read_all(&late);
+  client_close(&late);
+  assert_int_equal(seam->handle(&s, "GET", "/more", server_echo, &s), VESTRY_CLOSED);
+  assert_int_equal(seam->stop(&s, 0), VESTRY_OK); /* again */
+  server_finish(&s);
+  assert_true(seconds_now() - since < seam->stops_s);
+  if (seam->waits_for_none) {
+    client_close(&stalled);
+    client_close(&silent);
+  }
+}
+
+static void stops_at_once(void **state) {
+  (void)state;
+  for (int tls = 0; tls <= seam->has_tls; tls++) stops(tls);
+}
+
+typedef struct gate {
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+  bool inside, open; /* guarded by lock */
+} gate;
+
+static gate the_gate;
+
+static void gate_reset(void) {
+  the_gate = (gate){.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+}
+
+static void gate_pass(void) {
+  pthread_mutex_lock(&the_gate.lock);
+  the_gate.inside = true;
+  pthread_cond_broadcast(&the_gate.changed);
+  while (!the_gate.open) pthread_cond_wait(&the_gate.changed, &the_gate.lock);
+  pthread_mutex_unlock(&the_gate.lock);
+}
+
+static void gate_wait_for_somebody(void) {
+  pthread_mutex_lock(&the_gate.lock);
+  while (!the_gate.inside) pthread_cond_wait(&the_gate.changed, &the_gate.lock);
+  pthread_mutex_unlock(&the_gate.lock);
+}
+
+static void gate_open(void) {
+  pthread_mutex_lock(&the_gate.lock);
+  the_gate.open = true;
+  pthread_cond_broadcast(&the_gate.changed);
+  pthread_mutex_unlock(&the_gate.lock);
+}
+
+static vestry_err wait_in_handler(const vestry_request *req, vestry_reply *reply, void *app) {
+  gate_pass();
+  return server_open_stream(req, reply, app);
+}
+
+static void waits_for_handlers_that_run(void **state) {
+  (void)state;
+  start(NULL);
+  gate_reset();
+  assert_int_equal(seam->handle(&s, "GET", "/gate", wait_in_handler, &s), VESTRY_OK);
+  client c;
+  client_ask(&c, s.port, "GET", "/gate", "Datastar-Request: true\r\n");
+  gate_wait_for_somebody();
+  assert_int_equal(seam->stop(&s, 10), VESTRY_TIMEOUT);
+  gate_open();
+  assert_int_equal(client_status(&c), 503); /* the stream that it asks for now finds no place */
+  if (!seam->always_keeps) client_read_all(&c);
+  client_close(&c);
+  server_stop(&s);
+}
+
+static vestry_err wait_in_effect(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)context, (void)args, (void)ctx;
+  gate_pass();
+  return VESTRY_OK;
+}
+
+static vestry_err open_through_gate(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_reply_fx(reply, "[s]", "wait");
+  return server_open_stream(req, reply, app);
+}
+
+static void ends_streams_that_open_while_it_stops(void **state) {
+  (void)state;
+  start(NULL);
+  gate_reset();
+  assert_int_equal(vestry_effect(s.v, "wait", wait_in_effect, NULL), VESTRY_OK);
+  assert_int_equal(seam->handle(&s, "GET", "/gate", open_through_gate, &s), VESTRY_OK);
+  client c;
+  client_ask(&c, s.port, "GET", "/gate", "Datastar-Request: true\r\n");
+  gate_wait_for_somebody(); /* the stream has its place, but has not begun */
+  assert_int_equal(seam->stop(&s, 10), VESTRY_TIMEOUT);
+  gate_open();
+  assert_true(witness_wait_closed(&s.witness, 1));
+  assert_int_equal(s.witness.causes[0], VESTRY_CAUSE_SHUTDOWN);
+  client_read_all(&c);
+  assert_false(c.complete);
+  client_close(&c);
+  server_stop(&s);
+}
+
+/* ---- all at once ------------------------------------------------------------------------------------------------- */
+
+static atomic_bool hammering;
+
+static void *open_and_leave(void *argument) {
+  unsigned number = (unsigned)(uintptr_t)argument;
+  while (atomic_load(&hammering)) {
+    client c;
+    if (number % 2)
+      client_ask(&c, s.port, "GET", "/stream", "Datastar-Request: true\r\n");
+    else
+      client_ask(&c, s.port, "PUT", "/stream", "Datastar-Request: true\r\nContent-Length: 2\r\n\r\n{}");
+    number = number * 1103515245u + 12345u;
+    if (number & 0x10000) client_read(&c);
+    if (number & 0x20000)
+      client_abort(&c);
+    else
+      client_close(&c);
+  }
+  return NULL;
+}
+
+static void survives_clients_that_come_and_go(void **state) {
+  (void)state;
+  start(&(web_settings){.room = 8, .watch_ms = 1, .options.connection.heartbeat_ms = 5});
+  atomic_store(&hammering, true);
+  pthread_t threads[4];
+  for (uintptr_t i = 0; i < 4; i++) assert_int_equal(pthread_create(&threads[i], NULL, open_and_leave, (void *)i), 0);
+  for (unsigned n = 0; n < 1000; n++) {
+    assert_true(witness_wait_opened(&s.witness, n + 1));
+    vestry_connection *connection = witness_connection(&s.witness, n);
+    vestry_connection_patch_signals(connection, "{\"a\":1}", 7, NULL);
+    if (n % 7 == 0) vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
+    if (n % 7 == 1) vestry_connection_close(connection, VESTRY_CAUSE_IDLE);
+  }
+  server_stop_adapter(&s); /* while they still come */
+  atomic_store(&hammering, false);
+  for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+  server_stop(&s);
+}
+
+int life_contract_run(const server_seam *tested) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(counts_its_places),
+      cmocka_unit_test(a_stalled_reader_delays_nobody),
+      cmocka_unit_test(an_event_that_stalls_is_finished_before_the_end),
+      cmocka_unit_test(a_reader_that_stalls_too_long_is_stalled),
+      cmocka_unit_test(stops_at_once),
+      cmocka_unit_test(waits_for_handlers_that_run),
+      cmocka_unit_test(ends_streams_that_open_while_it_stops),
+      cmocka_unit_test(survives_clients_that_come_and_go),
+  };
+  char name[80];
+  seam = tested;
+  snprintf(name, sizeof name, "%s, its life", seam->name);
+  return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+}

@@ -1,0 +1,10 @@
+/* Room, stalled readers, and the end of streams and of the adapter: as it must be with every web server. */
+#ifndef TESTS_WEB_LIFE_CONTRACT_H
+#define TESTS_WEB_LIFE_CONTRACT_H
+
+#include "web/server.h"
+
+/* Returns the number of failed tests. */
+int life_contract_run(const server_seam *seam);
+
+#endif

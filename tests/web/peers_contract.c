@@ -1,0 +1,153 @@
+#include "web/peers_contract.h"
+
+#include <stdlib.h>
+
+#include "support/test.h"
+#include "web/client.h"
+#include "web/network.h"
+
+static const server_seam *seam;
+static server s;
+
+typedef void (*leave_fn)(client *c);
+
+/* Nothing is ever written to these streams, so no write can fail. */
+static void leaves_and_is_found(leave_fn leaves, bool tls) {
+  seam->start(&s, &(web_settings){.tls = tls, .options.connection.heartbeat_ms = VESTRY_NEVER_MS});
+  client gone, stays;
+  vestry_connection *connection = server_open(&s, &gone), *other = server_open(&s, &stays);
+  double since = seconds_now();
+  leaves(&gone);
+  assert_int_equal(server_cause(&s, connection), VESTRY_CAUSE_HANGUP);
+  assert_true(seconds_now() - since < 5); /* at once, or 0.25, were the machine idle */
+  vestry_connection_stats stats;
+  vestry_connection_stats_get(connection, &stats);
+  assert_int_equal(stats.writes_count, 0);
+  assert_int_equal(stats.written_count, 0);
+  assert_true(vestry_connection_is_open(other));
+  server_patch(other, "{\"still\":1}");
+  client_expect(&stays, "still");
+  client_close(&gone);
+  client_close(&stays);
+  server_stop(&s);
+}
+
+static void finds_one_that(leave_fn leaves) {
+  for (int tls = 0; tls <= seam->has_tls; tls++) leaves_and_is_found(leaves, tls);
+}
+
+static void finds_one_that_closes(void **state) {
+  (void)state;
+  finds_one_that(client_close);
+}
+
+static void finds_one_that_resets(void **state) {
+  (void)state;
+  finds_one_that(client_abort);
+}
+
+static void finds_one_that_shuts_its_half(void **state) {
+  (void)state;
+  finds_one_that(client_shut);
+}
+
+static void send_and_close(client *c) {
+  client_say(c, "GET /echo HTTP/1.1\r\n\r\n"); /* unread bytes are in front of the end */
+  client_close(c);
+}
+
+static void finds_one_behind_what_it_sent(void **state) {
+  (void)state;
+  finds_one_that(send_and_close);
+}
+
+/* More than one growing of any table, and its places used again. */
+static void finds_many_at_once(void **state) {
+  (void)state;
+  enum { MANY = 100 };
+  static client clients[MANY];
+  seam->start(&s, &(web_settings){.room = MANY, .watch_ms = 20, .options.connection.heartbeat_ms = VESTRY_NEVER_MS});
+  for (unsigned round = 0; round < 2; round++) {
+    unsigned first = round * MANY;
+    for (int i = 0; i < MANY; i++) server_open(&s, &clients[i]);
+    for (int i = 0; i < MANY; i += 2) client_close(&clients[i]);
+    assert_true(witness_wait_closed(&s.witness, first + MANY / 2));
+    for (unsigned i = 0; i < MANY; i++)
+      assert_int_equal(witness_cause(&s.witness, witness_connection(&s.witness, first + i)),
+                       i % 2 ? VESTRY_CAUSE_NONE : VESTRY_CAUSE_HANGUP);
+    for (int i = 1; i < MANY; i += 2) client_close(&clients[i]);
+    assert_true(witness_wait_closed(&s.witness, first + MANY));
+    uint32_t streams;
+    do seam->room(&s, &streams, NULL);
+    while (streams);
+  }
+  server_stop(&s);
+}
+
+/* ---- behind a cut ------------------------------------------------------------------------------------------------ */
+
+void peers_wait_heartbeats(client *c, unsigned count) {
+  char text[512] = "";
+  assert_in_range(count, 1, sizeof text / 3 - 1);
+  for (unsigned i = 0; i < count; i++) strcat(text, ":\n\n");
+  client_expect(c, text);
+}
+
+typedef struct far_client {
+  client client;
+  const network *network;
+} far_client;
+
+static void ask_from_afar(void *ctx) {
+  far_client *far = ctx;
+  client_connect_to(&far->client, far->network->near_end, s.port, false);
+  client_say(&far->client, "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
+}
+
+double peers_seconds_until_lost(const server_seam *tested, const web_settings *settings, unsigned heartbeats,
+                                size_t bytes) {
+  network n;
+  if (!network_open(&n)) skip();
+  web_settings near = *settings;
+  near.address = n.near_end;
+  tested->start(&s, &near);
+  far_client far = {.network = &n};
+  network_at_far_end(&n, ask_from_afar, &far);
+  assert_int_equal(client_status(&far.client), 200);
+  assert_true(witness_wait_opened(&s.witness, 1));
+  vestry_connection *connection = witness_connection(&s.witness, 0);
+  peers_wait_heartbeats(&far.client, heartbeats); /* and is still there */
+  assert_int_equal(vestry_connection_cause(connection), VESTRY_CAUSE_NONE);
+  double since = seconds_now();
+  network_cut(&n);
+  if (bytes) {
+    char *html = malloc(bytes);
+    memset(html, 'x', bytes);
+    assert_int_equal(vestry_connection_patch_elements(connection, html, bytes, NULL), VESTRY_OK);
+    free(html);
+  }
+  vestry_cause cause = server_cause(&s, connection);
+  double took = seconds_now() - since;
+  client_close(&far.client);
+  network_close(&n);
+  assert_int_equal(cause, VESTRY_CAUSE_LOST);
+  vestry_stats stats;
+  vestry_stats_get(s.v, &stats);
+  assert_int_equal(stats.queued_bytes, 0); /* what waited for it is given back */
+  server_stop(&s);
+  return took;
+}
+
+int peers_contract_run(const server_seam *tested) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(finds_one_that_closes),
+      cmocka_unit_test(finds_one_that_resets),
+      cmocka_unit_test(finds_one_that_shuts_its_half),
+      cmocka_unit_test(finds_one_behind_what_it_sent),
+      cmocka_unit_test(finds_many_at_once),
+  };
+  char name[80];
+  seam = tested;
+  snprintf(name, sizeof name, "%s, peers that go", seam->name);
+  return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+}

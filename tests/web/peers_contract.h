@@ -1,0 +1,18 @@
+/* Peers that go, each in its own way: as it must be with every web server. */
+#ifndef TESTS_WEB_PEERS_CONTRACT_H
+#define TESTS_WEB_PEERS_CONTRACT_H
+
+#include "web/server.h"
+
+/* Returns the number of failed tests. */
+int peers_contract_run(const server_seam *seam);
+
+/* How long until a peer that was cut off is LOST, in seconds. It is cut after so many heartbeats, which should be more
+ * than lost_ms. settings: all but the address. bytes: it is sent so much when it is gone, more than the kernel takes;
+ * 0: nothing but heartbeats. Skips the test where no network can be made. */
+double peers_seconds_until_lost(const server_seam *seam, const web_settings *settings, unsigned heartbeats,
+                                size_t bytes);
+/* Let so much time pass by waiting for the heartbeats of a stream. */
+void peers_wait_heartbeats(struct client *c, unsigned count);
+
+#endif

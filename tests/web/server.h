@@ -1,0 +1,92 @@
+/* A web server on a port of its own, with vestry in it, as every adapter's tests have it. What one adapter has more is
+ * in its own server.h. */
+#ifndef TESTS_WEB_SERVER_H
+#define TESTS_WEB_SERVER_H
+
+#include "adapter/witness.h"
+#include "support/test_host.h"
+#include "vestry/adapter.h"
+
+typedef struct server {
+  const struct server_seam *seam;
+  test_host th; /* counts memory and log; its clock and randomness are real */
+  vestry *v;
+  void *adapter; /* the seam's: a vestry_civetweb, a vestry_microhttpd */
+  void *context; /* the server, where the adapter was put into one: an mg_context */
+  uint16_t port;
+  witness witness; /* of the streams of the handlers below */
+} server;
+
+/* What can be asked of any of them. */
+typedef struct web_settings {
+  unsigned room;       /* for so many streams; 0: for some */
+  const char *address; /* NULL: 127.0.0.1 */
+  uint64_t lost_ms;    /* as the adapter's */
+  uint64_t watch_ms;   /* as the adapter's, if it has to look for peers that have gone */
+  uint64_t stalled_ms; /* so long a reader may stall; 0: half a minute, or the heartbeat */
+  unsigned silent_s;   /* so long a request may be unfinished, where that is a setting; 0: half a minute */
+  bool keep_alive;     /* connections outlive their request; where that is no setting, they always do */
+  bool tls;            /* clients use it too; only where there is has_tls */
+  vestry_options options;
+} web_settings;
+
+/* An adapter. */
+typedef struct server_seam {
+  const char *name;
+  /* server_begin, the server, server_mount. settings: NULL: the defaults. */
+  void (*start)(server *s, const web_settings *settings);
+  /* The adapter's functions. */
+  vestry_err (*handle)(server *s, const char *method, const char *path, vestry_handler_fn handler, void *app);
+  vestry_err (*stop)(server *s, uint64_t timeout_ms);
+  void (*room)(server *s, uint32_t *ret_streams, uint32_t *ret_capacity);
+  void (*destroy)(server *s); /* the server too; what was destroyed already is NULL */
+  bool has_tls;
+  bool always_keeps;   /* connections, whatever keep_alive says */
+  bool waits_for_none; /* neither clients that stall nor clients that say nothing hold a stop up */
+  bool closes_broken;  /* a request whose body breaks off is not answered: the server closes the connection */
+  bool refuses_itself; /* the server's own parser refuses first: 413 if a length is no number of its, and the head of
+                          such an answer may come twice */
+  double stops_s;      /* a stop takes less, and the end of the server with it */
+} server_seam;
+
+/* ---- for the start of a seam ------------------------------------------------------------------------------------- */
+
+/* All but the server and the adapter. options: all but the host. */
+void server_begin(server *s, const server_seam *seam, const vestry_options *options);
+/* GET and PUT /stream, GET and POST /echo. */
+void server_mount(server *s);
+
+/* ---- for tests --------------------------------------------------------------------------------------------------- */
+
+/* In the order of a program's end; checks that it is in time, that the counters add up and that no memory is left. */
+void server_stop(server *s);
+/* The parts of server_stop, for tests that step in between. */
+void server_stop_adapter(server *s);
+void server_finish(server *s);
+
+/* GET and PUT /stream: a stream that stays open. */
+vestry_err server_open_stream(const vestry_request *req, vestry_reply *reply, void *app);
+/* GET, POST /echo: what was in the body, or "nothing". */
+vestry_err server_echo(const vestry_request *req, vestry_reply *reply, void *app);
+
+struct client;
+/* Ask for a stream and wait until it is open; its connection, borrowed. */
+vestry_connection *server_open(server *s, struct client *c);
+/* Wait for the end of a connection; its cause. */
+vestry_cause server_cause(server *s, const vestry_connection *connection);
+void server_patch(vestry_connection *connection, const char *json);
+/* A stream to a client that stopped reading in the middle of an event, which patches elements made of
+ * server_stalling_byte; its connection, borrowed. The server closes the socket behind the stream. The connections must
+ * be allowed to queue STALLING_QUEUE_BYTES. */
+vestry_connection *server_open_stalled(server *s, struct client *c);
+enum { STALLING_BYTES = 32 << 20, STALLING_QUEUE_BYTES = STALLING_BYTES + 65536 };
+char server_stalling_byte(size_t at);
+/* It answers a request, on a connection of its own. */
+void server_assert_serves(server *s);
+/* Ask with these bytes; the status. Whatever it is, the server goes on. */
+int server_status_of(server *s, const char *request);
+
+/* Seconds of the monotonic clock. */
+double seconds_now(void);
+
+#endif
