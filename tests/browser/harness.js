@@ -3,6 +3,7 @@
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const fs = require('node:fs');
+const http = require('node:http');
 const os = require('node:os');
 const path = require('node:path');
 const readline = require('node:readline');
@@ -55,6 +56,19 @@ async function startCounter(options = [], port = 0) {
   return { ...counter, keys: async () => (await fetch(`${counter.url}keys`)).json() };
 }
 
+// One request on a connection of its own, so that none suffers from what became of another's connection. Who is refused
+// in the middle of a large body may see the connection end before the answer comes: that has the status 0.
+const send = (method, url, body, headers = {}) =>
+  new Promise((done) => {
+    const request = http.request(url, { method, agent: false, headers }, (answer) => {
+      let text = '';
+      answer.setEncoding('utf8').on('data', (more) => (text += more));
+      answer.on('end', () => done({ status: answer.statusCode, headers: answer.headers, text }));
+    });
+    request.on('error', () => done({ status: 0 }));
+    request.end(body);
+  });
+
 // A small example that ends with its test, and complains about nothing; tabs of it, each a browser of its own.
 async function exampleFor(t, name) {
   const example = await startExample(name);
@@ -67,7 +81,7 @@ async function exampleFor(t, name) {
       const tab = await session.tab(example.url + where);
       return { ...tab, problems: session.problems };
     },
-    send: (method, where, body) => fetch(example.url + where, { method, body, headers: { 'Datastar-Request': 'true' } }),
+    send: (method, where, body) => send(method, example.url + where, body, { 'Datastar-Request': 'true' }),
   };
 }
 
@@ -144,4 +158,4 @@ function temporaryDirectory(t) {
   return folder;
 }
 
-module.exports = { ADAPTER, CLIENT, HOSTILE, startCounter, exampleFor, picture, newSession, closeChrome, temporaryDirectory };
+module.exports = { ADAPTER, CLIENT, HOSTILE, startCounter, exampleFor, picture, send, newSession, closeChrome, temporaryDirectory };

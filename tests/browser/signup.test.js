@@ -58,12 +58,12 @@ test('signup: all pages see how many seats are left; an address signs up once', 
 test('signup: the last seats, and none beyond them', async (t) => {
   const { tab, send } = await exampleFor(t, 'signup');
   const body = (i, seats) => JSON.stringify({ name: 'N', email: `n${i}@example.org`, seats });
-  await Promise.all([4, 4, 3].map(async (seats, i) => (await send('POST', 'signup', body(i, seats))).text()));
+  await Promise.all([4, 4, 3].map((seats, i) => send('POST', 'signup', body(i, seats))));
   const last = await tab();
   await last.until(() => document.querySelector('#left').textContent === '1');
   await fill(last, { name: 'Last', email: 'last@example.org', seats: '2' });
   await wrong(last, 'seats', 'So many are not left.');
-  await Promise.all([1, 1, 1, 1].map(async (seats, i) => (await send('POST', 'signup', body(i + 9, seats))).text()));
+  await Promise.all([1, 1, 1, 1].map((seats, i) => send('POST', 'signup', body(i + 9, seats))));
   await last.until(() => document.querySelector('#left').textContent === '0');
 });
 

@@ -2,27 +2,15 @@
 'use strict';
 const { test } = require('node:test');
 const assert = require('node:assert/strict');
-const http = require('node:http');
-const { exampleFor } = require('./harness.js');
+const { exampleFor, send: sendPlain } = require('./harness.js');
 
 const NAMES = ['edit', 'search', 'progress', 'notices', 'signup'];
 const POSTS = { edit: ['PUT', 'card'], progress: ['POST', 'job'], notices: ['POST', 'send'], signup: ['POST', 'signup'] };
 
-// On a connection of its own: who is refused in the middle of a large body may see it end before the answer comes.
-const sendLarge = (method, url, body) =>
-  new Promise((done) => {
-    const request = http.request(url, { method, agent: false, headers: { 'Datastar-Request': 'true' } }, (answer) => {
-      answer.resume();
-      done(answer.statusCode);
-    });
-    request.on('error', () => done(413));
-    request.end(body);
-  });
-
 for (const name of NAMES) {
   test(`${name}: hostile requests are refused, and it goes on`, async (t) => {
     const { url, send } = await exampleFor(t, name);
-    const page = async () => (await fetch(url)).text();
+    const page = async () => (await sendPlain('GET', url)).text;
     const before = await page();
     const large = 'x'.repeat(1 << 20);
     const bodies = ['{', '[]', `${'{"a":'.repeat(5000)}1${'}'.repeat(5000)}`, '{"name":"\\u0000"}', '{"name":"\\ud800"}'];
@@ -31,7 +19,7 @@ for (const name of NAMES) {
     const types = values.map((value) => JSON.stringify(Object.fromEntries(fields.map((field) => [field, value]))));
     if (POSTS[name]) {
       const [method, where] = POSTS[name];
-      assert.equal(await sendLarge(method, url + where, `{"name":"${large}"}`), 413);
+      assert.ok([413, 0].includes((await send(method, where, `{"name":"${large}"}`)).status));
       for (const body of bodies) {
         const { status } = await send(method, where, body);
         assert.ok(status === 400 || status === 413, `${body.slice(0, 20)}: ${status}`);
@@ -39,15 +27,14 @@ for (const name of NAMES) {
       for (const body of types) {
         const answer = await send(method, where, body);
         assert.ok(answer.status === 200 || answer.status === 204, `${body.slice(0, 20)}: ${answer.status}`);
-        await answer.text();
       }
     } else {
       assert.equal((await send('GET', 'search?datastar=%7B')).status, 400);
       for (const body of types) assert.equal((await send('GET', `search?datastar=${encodeURIComponent(body)}`)).status, 200);
     }
-    assert.equal((await fetch(`${url}?query=${'%3C'.repeat(300)}&user=${'%3C'.repeat(300)}`)).status, 200);
+    assert.equal((await sendPlain('GET', `${url}?query=${'%3C'.repeat(300)}&user=${'%3C'.repeat(300)}`)).status, 200);
     if (name !== 'edit') assert.equal(await page(), before); // edit has a card of another name now, if it took one
-    assert.equal((await fetch(`${url}nothing`)).status, 404);
-    assert.match((await fetch(url)).headers.get('content-security-policy'), /default-src 'none'/);
+    assert.equal((await sendPlain('GET', `${url}nothing`)).status, 404);
+    assert.match((await sendPlain('GET', url)).headers['content-security-policy'], /default-src 'none'/);
   });
 }
