@@ -3,6 +3,7 @@
 
 #include "base/buffer.h"
 #include "base/log.h"
+#include "event/json_value.h"
 
 vestry_err vsi_html_settle(vestry_html *html, vestry_slice *ret_html) {
   const char *why;
@@ -41,10 +42,10 @@ static int append(const char *text, size_t len, void *buffer) {
 vestry_err vsi_event_vsignals(const vestry_host *host, const vestry_signals_options *options, vestry_event **ret_event,
                               const char *format, va_list arguments) {
   if (!format) return VESTRY_INVALID;
-  json_error_t why;
-  json_t *signals = json_vpack_ex(&why, 0, format, arguments);
-  if (!signals) return json_error_code(&why) == json_error_out_of_memory ? VESTRY_NO_MEMORY : VESTRY_INVALID;
-  vestry_err error = VESTRY_INVALID;
+  json_t *signals = NULL;
+  vestry_err error = vsi_json_vpack(format, arguments, &signals);
+  if (error) return error;
+  error = VESTRY_INVALID;
   if (json_is_object(signals)) {
     vsi_buffer text;
     vsi_buffer_init(&text, host);

@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "event/html_place.h"
+#include "event/json_value.h"
 
 enum { FIRST_CAPACITY = 256 };
 
@@ -194,17 +195,15 @@ vestry_err vestry_html_json(vestry_html *html, const json_t *value) {
 vestry_err vestry_html_jsonf(vestry_html *html, const char *format, ...) {
   if (html->error) return html->error;
   if (!format) return vsi_html_fail(html, VESTRY_INVALID, "a format is NULL");
-  json_error_t error;
+  json_t *value = NULL;
   va_list arguments;
   va_start(arguments, format);
-  json_t *value = json_vpack_ex(&error, 0, format, arguments);
+  vestry_err error = vsi_json_vpack(format, arguments, &value);
   va_end(arguments);
-  if (value)
+  if (!error)
     vestry_html_json(html, value);
-  else if (json_error_code(&error) == json_error_out_of_memory)
-    vsi_html_fail(html, VESTRY_NO_MEMORY, "out of memory");
   else
-    vsi_html_fail(html, VESTRY_INVALID, "the format of a value does not fit");
+    vsi_html_fail(html, error, error == VESTRY_NO_MEMORY ? "out of memory" : "the format of a value does not fit");
   json_decref(value);
   return html->error;
 }

@@ -1,7 +1,7 @@
 #include "vestry/signals.h"
 
 #include "base/memory.h"
-#include "event/json.h"
+#include "event/json_value.h"
 #include "event/query.h"
 
 enum { DEFAULT_MAX_BYTES = 1024 * 1024, DEFAULT_MAX_DEPTH = 32, DEFAULT_MAX_COUNT = 10000 };
@@ -25,25 +25,6 @@ static vestry_err empty(json_t **ret_signals) {
   return VESTRY_OK;
 }
 
-/* jansson gets text that is known to be well formed. All it can still refuse is a number that does not fit its types,
- * or a name with a zero character, which for_c has refused already; whatever else it says, it ran out of memory (its
- * lexer reports that as a syntax error).
- *
- * One thing cannot be seen from here: jansson 2.14 takes no notice when the buffer of its lexer, which grows with the
- * longest token so far, fails to grow, and goes on without that byte. Out of memory at just that call, a string or
- * number of more than 15 bytes comes out a byte short. */
-static vestry_err build(const char *json, size_t len, json_t **ret_signals, vestry_signals_error *ret_error) {
-  json_error_t error;
-  json_t *signals = json_loadb(json, len, 0, &error);
-  if (signals) {
-    *ret_signals = signals;
-    return VESTRY_OK;
-  }
-  if (json_error_code(&error) != json_error_numeric_overflow) return VESTRY_NO_MEMORY;
-  size_t offset = error.position > 0 ? (size_t)error.position : 0;
-  return vsi_json_fail(VESTRY_MALFORMED, offset, "a number is too large", ret_error);
-}
-
 vestry_err vestry_signals_parse(const char *json, size_t len, const vestry_signals_limits *limits, json_t **ret_signals,
                                 vestry_signals_error *ret_error) {
   if (!json && len) return VESTRY_INVALID;
@@ -52,7 +33,7 @@ vestry_err vestry_signals_parse(const char *json, size_t len, const vestry_signa
   if (len > max_bytes) return vsi_json_fail(VESTRY_TOO_LARGE, max_bytes, "the text is too long", ret_error);
   vsi_json_limits own = json_limits_of(limits);
   vestry_err error = vsi_json_check_object(json, len, &own, ret_error);
-  return error ? error : build(json, len, ret_signals, ret_error);
+  return error ? error : vsi_json_build(json, len, ret_signals, ret_error);
 }
 
 vestry_err vestry_signals_parse_query(const vestry_host *host, const char *query, size_t len,

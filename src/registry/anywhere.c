@@ -1,4 +1,5 @@
 /* Dispatching from anywhere, with no request in sight; and from inside a dispatch. */
+#include "event/json_value.h"
 #include "registry/context.h"
 
 /* OK | INVALID. ret_options: with defaults for what a caller that was compiled earlier does not know. */
@@ -41,13 +42,13 @@ vestry_err vestry_dispatch_json(vestry *v, vestry_scope scope, vestry_key key, j
 
 vestry_err vestry_dispatch(vestry *v, vestry_scope scope, vestry_key key, const char *format, ...) {
   if (!format) return VESTRY_INVALID;
-  json_error_t why;
+  json_t *effects = NULL;
   va_list arguments;
   va_start(arguments, format);
-  json_t *effects = json_vpack_ex(&why, 0, format, arguments);
+  vestry_err error = vsi_json_vpack(format, arguments, &effects);
   va_end(arguments);
-  if (!effects) return json_error_code(&why) == json_error_out_of_memory ? VESTRY_NO_MEMORY : VESTRY_INVALID;
-  vestry_err error = vestry_dispatch_json(v, scope, key, effects, NULL);
+  if (error) return error;
+  error = vestry_dispatch_json(v, scope, key, effects, NULL);
   json_decref(effects);
   return error;
 }

@@ -177,10 +177,6 @@ static const char *name_of(const json_t *entry, size_t *ret_len) {
   return *ret_len ? json_string_value(head) : NULL;
 }
 
-static const vsi_entry *meaning_of(const vestry_dispatch_context *context, const char *name, size_t len) {
-  return vsi_names_performed(&context->v->names, name, len);
-}
-
 static void fail_shape(vestry_dispatch_context *context) {
   vestry_context_fail(context, VESTRY_INVALID, "an effect is an array headed by its name");
   fail(context, VESTRY_PHASE_EFFECT, "", VESTRY_INVALID);
@@ -194,7 +190,7 @@ static void perform_replaced(vestry_dispatch_context *context, json_t *entry, un
     fail_shape(context);
     return;
   }
-  const vsi_entry *meaning = meaning_of(context, name, len);
+  const vsi_entry *meaning = vsi_names_performed(&context->v->names, name, len);
   if (meaning && meaning->kind == VSI_KIND_ACTION)
     perform_action(context, meaning, entry, name, depth);
   else
@@ -208,7 +204,7 @@ static void perform(vestry_dispatch_context *context, json_t *entry, unsigned de
     fail_shape(context);
     return;
   }
-  const vsi_entry *meaning = meaning_of(context, name, len);
+  const vsi_entry *meaning = vsi_names_performed(&context->v->names, name, len);
   bool is_action = meaning && meaning->kind == VSI_KIND_ACTION;
   json_t *replaced;
   if (!vsi_placeholders_replace(context, is_action ? VESTRY_PHASE_ACTION : VESTRY_PHASE_EFFECT, entry, &replaced))

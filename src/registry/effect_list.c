@@ -1,6 +1,6 @@
 #include "registry/effect_list.h"
 
-#include "event/json.h"
+#include "event/json_value.h"
 #include "event/json_write.h"
 
 enum { DEFAULT_MAX_BYTES = 1024 * 1024, DEFAULT_MAX_DEPTH = 32, DEFAULT_MAX_COUNT = 10000 };
@@ -26,19 +26,6 @@ vestry_err vestry_effects_print(const json_t *effects, char *buffer, size_t capa
   return VESTRY_OK;
 }
 
-/* Text that is known to be well formed; see the same in event/signals.c for what jansson can still say. */
-static vestry_err build(const char *json, size_t len, json_t **ret_effects, vestry_signals_error *ret_error) {
-  json_error_t why;
-  json_t *effects = json_loadb(json, len, 0, &why);
-  if (effects) {
-    *ret_effects = effects;
-    return VESTRY_OK;
-  }
-  if (json_error_code(&why) != json_error_numeric_overflow) return VESTRY_NO_MEMORY;
-  return vsi_json_fail(VESTRY_MALFORMED, why.position > 0 ? (size_t)why.position : 0, "a number is too large",
-                       ret_error);
-}
-
 vestry_err vestry_effects_parse(const char *json, size_t len, const vestry_signals_limits *limits, json_t **ret_effects,
                                 vestry_signals_error *ret_error) {
   if (!ret_effects || (!json && len)) return VESTRY_INVALID;
@@ -51,7 +38,7 @@ vestry_err vestry_effects_parse(const char *json, size_t len, const vestry_signa
   vestry_err error = vsi_json_check_array(json, len, &own, ret_error);
   if (error) return error;
   json_t *effects = NULL;
-  error = build(json, len, &effects, ret_error);
+  error = vsi_json_build(json, len, &effects, ret_error);
   if (error) return error;
   size_t wrong;
   if (!vsi_is_effect_list(effects, &wrong)) {

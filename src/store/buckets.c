@@ -20,13 +20,14 @@
  * count of 0 has not missed a word that was there before it began. Replacing the newest slot of a key is one store: no
  * reader finds the key gone.
  *
- * Changing size. A table twice (or half) as large is made; from then on new words go into it, and every write moves a
- * few words over: into the new one first, then out of the old one. A reader looks into the old table first, then into
- * the new: a word that had left the old one by then was in the new one before. `old` is set before `current`, and read
- * after it. After a miss a reader makes sure that `current` is still the table it looked into, for words may have moved
- * on to a third; otherwise it looks again. The emptied table is freed after a grace period, but nobody waits for that:
- * a reader that is held up keeps tables, not writers, from going on. No operation moves more than MOVES buckets. If the
- * writes end before the move does, readers that meet two tables go on with it now and then. */
+ * Changing size. A table larger by an eighth (or half as large) is made; from then on new words go into it, and every
+ * write moves a few words over: into the new one first, then out of the old one. A reader looks into the old table
+ * first, then into the new: a word that had left the old one by then was in the new one before. `old` is set before
+ * `current`, and read after it. After a miss a reader makes sure that `current` is still the table it looked into, for
+ * words may have moved on to a third; otherwise it looks again. The emptied table is freed after a grace period, but
+ * nobody waits for that: a reader that is held up keeps tables, not writers, from going on. No operation moves more
+ * than MOVES buckets. If the writes end before the move does, readers that meet two tables go on with it now and then.
+ */
 
 enum { MOVES = 16, SMALLEST_TABLE = 4, SMALL_TABLE = 1024 };
 
