@@ -6,9 +6,10 @@ line `<!-- c`. It is compiled without a warning, and run; what it prints is what
 behind the other, but for empty lines.
 
 A page with ```console blocks is a server's. It is started with a port as its argument, each line of these blocks that
-begins with `$ ` is given to the shell, with that port for 8080, and prints what the block says below it. The program
-ends, with success, when its standard input does."""
+begins with `$ ` is given to the shell, with that port for 8080, and prints what the block says below it. The commands
+begin when all paths they name are mounted. The program ends, with success, when its standard input does."""
 
+import http.client
 import re
 import socket
 import subprocess
@@ -67,6 +68,24 @@ def listens(port, server):
     return False
 
 
+def mounted(port, commands):
+    """Wait until the server, which listens before it has its handlers, knows the commands' paths: it answers 405 to a
+    method that nobody has there. If it never does, the commands show it."""
+    end = time.monotonic() + PATIENCE_S
+    for path in {path for command, _ in commands for path in re.findall(r"http://127\.0\.0\.1:8080(/\S*)", command)}:
+        status = 0
+        while status != 405 and time.monotonic() < end:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+            try:
+                connection.request("OPTIONS", path)
+                status = connection.getresponse().status
+            except OSError:
+                pass
+            connection.close()
+            if status != 405:
+                time.sleep(0.02)
+
+
 def serve(program, folder, commands):
     for _ in range(5):
         port = free_port()
@@ -80,6 +99,7 @@ def serve(program, folder, commands):
         return True
     bad = False
     try:
+        mounted(port, commands)
         for command, wanted in commands:
             got = subprocess.run(command.replace("8080", str(port)), shell=True, cwd=folder, capture_output=True,
                                  text=True, timeout=PATIENCE_S, check=False)
