@@ -86,7 +86,8 @@ typedef struct vestry_connection_options {
   uint32_t max_queued_count; /**< events accepted and not yet handed to the transport [1,024]; at most 1,000,000 */
   size_t max_queued_bytes;   /**< their bytes [1 MiB]; at most 1 GiB. One event larger than this is TOO_LARGE */
   vestry_full_policy full;   /**< [close] */
-  uint64_t heartbeat_ms;     /**< a comment is sent when nothing was for so long [15,000]; VESTRY_NEVER_MS: none */
+  uint64_t heartbeat_ms;     /**< a comment is sent when nothing was for so long [15,000]; VESTRY_NEVER_MS, or more
+                                  than 49 days: none. One that there is no memory for is left out */
 } vestry_connection_options;
 
 /** Counters of one connection, since it was created. */

@@ -69,7 +69,7 @@ static vestry_err fill(vestry *v, const vestry_options *options) {
   vestry_err error = v->nothing ? create_runtime(v, options) : VESTRY_NO_MEMORY;
   if (!error) error = create_store(v, options);
   if (!error) error = vestry_store_driver_create(v->store, v->runtime, &v->driver);
-  if (!error) error = vsi_group_create(v->runtime, &options->connection, NULL, &v->group);
+  if (!error) error = vsi_group_create(v->runtime, &options->connection, &v->group);
   if (!error) vsi_group_limit(v->group, options->max_queued_bytes);
   if (!error) error = create_profiles(v, options);
   if (!error) error = vsi_effects_register(&v->names);

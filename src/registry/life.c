@@ -7,21 +7,28 @@
 #include "registry/context.h"
 
 vsi_life *vsi_life_create(vestry *v, vestry_scope scope, const vestry_connection_hooks *hooks) {
-  vsi_life *life = vsi_calloc(v->host, 1, sizeof *life + scope.len);
+  bool has_hooks = hooks && (hooks->on_open || hooks->on_close || hooks->on_error);
+  vsi_life *life = vsi_calloc(v->host, 1, sizeof *life + (has_hooks ? sizeof *hooks : 0) + scope.len);
   if (!life) return NULL;
   life->v = v;
-  if (hooks) life->hooks = *hooks;
+  life->has_hooks = has_hooks;
+  if (has_hooks) memcpy(life->tail, hooks, sizeof *hooks);
   atomic_init(&life->refs, 2);
   atomic_init(&life->handle, 0);
   atomic_init(&life->ended, false);
-  life->scope_len = scope.len;
-  if (scope.len) memcpy(life->scope, scope.data, scope.len);
+  life->scope_len = (uint16_t)scope.len;
+  if (scope.len) memcpy((void *)vsi_life_scope(life).data, scope.data, scope.len);
   return life;
 }
 
 void vsi_life_unref(vsi_life *life) {
   /* acq_rel: the last one frees what the other has written */
   if (life && atomic_fetch_sub_explicit(&life->refs, 1, memory_order_acq_rel) == 1) vsi_free(life->v->host, life);
+}
+
+static const vestry_connection_hooks *hooks_of(const vsi_life *life) {
+  static const vestry_connection_hooks none = {.ctx = NULL};
+  return life->has_hooks ? (const vestry_connection_hooks *)life->tail : &none;
 }
 
 /* Dispatch one of vestry's own effects, if the application has registered it, as an effect or as an action. */
@@ -41,7 +48,8 @@ static void announce(vestry_dispatch_context *context, const char *name, vestry_
 static void on_open(vestry_connection *connection, void *ctx) {
   vsi_life *life = ctx;
   vestry *v = life->v;
-  if (life->hooks.on_open) life->hooks.on_open(connection, life->hooks.ctx);
+  const vestry_connection_hooks *own = hooks_of(life);
+  if (own->on_open) own->on_open(connection, own->ctx);
   if (v->hooks.on_open) v->hooks.on_open(connection, v->hooks.ctx);
   vestry_dispatch_context context;
   vestry_dispatch_result result;
@@ -62,7 +70,8 @@ static void on_close(vestry_connection *connection, vestry_cause cause, void *ct
   context.life = life;
   (void)vsi_targets_add(&context.targets, connection); /* the first needs no memory */
   vsi_context_intercept(&context, VESTRY_PHASE_CLOSE, false, NULL);
-  if (life->hooks.on_close) life->hooks.on_close(connection, cause, life->hooks.ctx);
+  const vestry_connection_hooks *own = hooks_of(life);
+  if (own->on_close) own->on_close(connection, cause, own->ctx);
   if (v->hooks.on_close) v->hooks.on_close(connection, cause, v->hooks.ctx);
   /* Of a stream that was given up for another nobody has heard: nothing was dispatched to it. */
   if (!life->given_up) announce(&context, "sse-closed", connection, vestry_cause_name(cause));
@@ -74,12 +83,10 @@ static void on_close(vestry_connection *connection, vestry_cause cause, void *ct
 
 static vestry_verdict on_error(vestry_connection *connection, vestry_err error, void *ctx) {
   vsi_life *life = ctx;
-  const vestry_connection_hooks *own = &life->hooks, *all = &life->v->hooks;
+  const vestry_connection_hooks *own = hooks_of(life), *all = &life->v->hooks;
   vestry_verdict first = own->on_error ? own->on_error(connection, error, own->ctx) : VESTRY_VERDICT_DEFAULT;
   vestry_verdict second = all->on_error ? all->on_error(connection, error, all->ctx) : VESTRY_VERDICT_DEFAULT;
   return first ? first : second;
 }
 
-vestry_connection_hooks vsi_life_hooks(vsi_life *life) {
-  return (vestry_connection_hooks){.on_open = on_open, .on_close = on_close, .on_error = on_error, .ctx = life};
-}
+const vsi_connection_hooks vsi_life_hooks = {.on_open = on_open, .on_close = on_close, .on_error = on_error};

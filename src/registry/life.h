@@ -10,24 +10,26 @@
 /* Two hold it: the connection, until its close hook has returned, and the serving thread, until it is done with it. */
 typedef struct vsi_life {
   vestry *v;
-  vestry_connection_hooks hooks; /* the reply's */
-  _Atomic(uint32_t) refs;
   _Atomic(vestry_handle) handle; /* where the keeper stored it; 0: nowhere */
-  _Atomic(bool) ended;           /* its close hook has begun */
-  bool given_up;                 /* it was never to open; set before abandon, which runs the hook on that thread */
-  size_t scope_len;
-  unsigned char scope[];
+  _Atomic(uint32_t) refs;
+  uint16_t scope_len;
+  _Atomic(bool) ended; /* its close hook has begun */
+  bool has_hooks : 1;
+  bool given_up : 1; /* it was never to open; set before abandon, which runs the hook on that thread */
+  /* The reply's hooks, if it has any, then the bytes of the scope: few streams have the former, and all are idle. */
+  _Alignas(vestry_connection_hooks) unsigned char tail[];
 } vsi_life;
+_Static_assert(VESTRY_SCOPE_MAX_BYTES <= UINT16_MAX, "scope_len");
 
 /* hooks: the reply's, may be NULL. Two references, one for the connection: NULL when out of memory. */
 vsi_life *vsi_life_create(vestry *v, vestry_scope scope, const vestry_connection_hooks *hooks);
 void vsi_life_unref(vsi_life *life);
 
-/* What the connection is created with. */
-vestry_connection_hooks vsi_life_hooks(vsi_life *life);
+/* What the connection is created with; the life is their context. */
+extern const vsi_connection_hooks vsi_life_hooks;
 
 static inline vestry_scope vsi_life_scope(const vsi_life *life) {
-  return (vestry_scope){life->scope, life->scope_len};
+  return (vestry_scope){life->tail + (life->has_hooks ? sizeof(vestry_connection_hooks) : 0), life->scope_len};
 }
 
 #endif

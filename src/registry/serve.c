@@ -34,8 +34,7 @@ static vestry_err open_connection(serving *s, const vestry_response *head, vsi_e
   s->life = vsi_life_create(s->v, vestry_request_scope(req), &s->reply.hooks);
   error = s->life ? VESTRY_OK : VESTRY_NO_MEMORY;
   if (!error) {
-    vestry_connection_hooks hooks = vsi_life_hooks(s->life);
-    error = vsi_connection_create(s->v->group, ops, transport, &s->reply.stream, &hooks, &s->opened);
+    error = vsi_connection_create(s->v->group, ops, transport, &s->reply.stream, &vsi_life_hooks, s->life, &s->opened);
     if (error) vsi_life_unref(s->life);                                                 /* the connection's */
     if (error == VESTRY_CLOSED && vsi_instance_is_draining(s->v)) error = VESTRY_LIMIT; /* it began meanwhile */
   }
@@ -65,7 +64,8 @@ static vestry_err open_stream(serving *s) {
   error = vsi_stream_headers(&s->reply, encoding.coding, encoding.negotiated, &headers, &headers_count);
   if (!error) error = open_connection(s, &(vestry_response){200, headers, headers_count, NULL, 0}, &encoding);
   vsi_free(s->v->host, headers);
-  vsi_coder_destroy(encoding.coder); /* unless the connection has it */
+  vsi_coder_finish(encoding.coder); /* unless the connection has it */
+  vsi_coder_free(encoding.coder);
   return error;
 }
 

@@ -125,7 +125,7 @@ void vsi_timer_init(vsi_timer *timer, void (*fire)(vsi_timer *timer)) {
   timer->next = NULL;
   timer->link = NULL;
   timer->due_tick = 0;
-  timer->level = timer->slot = 0;
+  timer->level = 0;
   timer->fire = fire;
 }
 

@@ -6,8 +6,8 @@
 
 typedef struct vsi_timer {
   struct vsi_timer *next, **link; /* guarded by the wheel's lock; link NULL: not armed */
-  uint64_t due_tick;              /* guarded by the wheel's lock */
-  uint8_t level, slot;            /* guarded by the wheel's lock */
+  uint64_t due_tick : 48;         /* guarded by the wheel's lock; VSI_WHEEL_LAST_TICK at most */
+  uint64_t level : 8;             /* guarded by the wheel's lock */
   /* Called once for each arming that was not cancelled, no lock held, on the timer thread (or in step). Must be short
    * and must not block: notify an actor. The timer is disarmed and may be armed again inside. */
   void (*fire)(struct vsi_timer *timer);

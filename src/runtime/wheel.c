@@ -73,8 +73,7 @@ static void file(vsi_wheel *wheel, vsi_timer *timer) {
     wheel->soonest[level][slot] = due;
     wheel->stale[level] &= ~bit;
   }
-  timer->level = (uint8_t)level;
-  timer->slot = (uint8_t)slot;
+  timer->level = level & 0xff;
   list_append(&wheel->slots[level][slot], timer);
 }
 
@@ -85,11 +84,12 @@ void vsi_wheel_add(vsi_wheel *wheel, vsi_timer *timer, uint64_t due_tick) {
 }
 
 void vsi_wheel_remove(vsi_wheel *wheel, vsi_timer *timer) {
-  unsigned level = timer->level, slot = timer->slot;
+  unsigned level = timer->level;
   if (level == EXPIRED_LEVEL) {
     list_remove(&wheel->expired, timer);
     return;
   }
+  unsigned slot = digit(timer->due_tick, level);
   vsi_wheel_list *list = &wheel->slots[level][slot];
   uint64_t bit = UINT64_C(1) << slot;
   list_remove(list, timer);

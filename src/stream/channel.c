@@ -137,7 +137,8 @@ static void member_unref(vsi_member *member) {
 
 /* Its coding's side of the channel; NULL: it has none of its own. */
 static vsi_lane *lane_of(vestry_channel *channel, const vestry_connection *connection) {
-  return connection->coding ? &channel->lanes[connection->coding->index] : NULL;
+  const vsi_coding *coding = vsi_connection_coding(connection);
+  return coding ? &channel->lanes[coding->index] : NULL;
 }
 
 /* Whether an encoder has become idle and the caller is inside the turnstile, to give it up. */
@@ -173,7 +174,8 @@ vestry_err vestry_channel_join(vestry_channel *channel, vestry_connection *conne
   vestry_err error = vsi_members_add(&channel->members, member);
   vsi_lane *lane = lane_of(channel, connection);
   if (!error && lane) {
-    if (!lane->coding) lane->coding = connection->coding; /* once: who is inside reads it without the lock */
+    if (!lane->coding)
+      lane->coding = vsi_connection_coding(connection); /* once: who is inside reads it without the lock */
     lane->members_count++;
   }
   pthread_mutex_unlock(&channel->lock);

@@ -8,8 +8,8 @@
  * rely on:
  *
  * Once.       A node is in the list from the add to the one critical section that takes it out: a cancel's, which sees
- *             it in (link is set) and clears link; or the runner's, which does the same and then calls it. The lock
- *             makes one of them the first, the other finds link cleared. So each node that was let in is either called
+ *             it in (next is set) and clears next; or the runner's, which does the same and then calls it. The lock
+ *             makes one of them the first, the other finds next cleared. So each node that was let in is either called
  *             or taken back, never both, and never twice.
  * Nobody is   The runner sets `told` in the first of its critical sections, before it takes anything. An add that comes
  * forgotten.  before is in the list and is taken; one that comes after sees `told` and is refused. There is no third.
@@ -41,34 +41,33 @@ void vsi_close_list_init(vsi_close_list *list) {
   atomic_init(&list->lock, 0);
   list->told = false;
   list->first = NULL;
-  list->end = &list->first;
 }
 
 vestry_err vsi_close_list_add(vsi_close_list *list, vsi_close_node *node) {
   lock(list);
   bool told = list->told;
   if (!told) {
-    node->next = NULL;
-    node->link = list->end;
-    *list->end = node;
-    list->end = &node->next;
+    vsi_close_node *first = list->first ? list->first : node;
+    node->next = first;
+    node->before = list->first ? first->before : node;
+    node->before->next = node;
+    first->before = node;
+    list->first = first;
   }
   unlock(list);
   return told ? VESTRY_CLOSED : VESTRY_OK;
 }
 
 static void take_out_locked(vsi_close_list *list, vsi_close_node *node) {
-  *node->link = node->next;
-  if (node->next)
-    node->next->link = node->link;
-  else
-    list->end = node->link;
-  node->link = NULL;
+  if (list->first == node) list->first = node->next == node ? NULL : node->next;
+  node->before->next = node->next;
+  node->next->before = node->before;
+  node->next = node->before = NULL;
 }
 
 bool vsi_close_list_remove(vsi_close_list *list, vsi_close_node *node) {
   lock(list);
-  bool in = node->link != NULL;
+  bool in = node->next != NULL;
   if (in) take_out_locked(list, node);
   unlock(list);
   return in;

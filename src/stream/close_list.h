@@ -17,14 +17,13 @@ typedef void (*vsi_close_fn)(vsi_close_node *node, vestry_connection *connection
 
 struct vsi_close_node {
   vsi_close_fn fn;
-  vsi_close_node *next, **link; /* guarded by the list's lock; link NULL: in no list */
+  vsi_close_node *next, *before; /* guarded by the list's lock; a ring; next NULL: in no list */
 };
 
 typedef struct vsi_close_list {
+  vsi_close_node *first; /* guarded by lock; in order of registration, and behind the last one the first again */
   _Atomic(uint8_t) lock; /* a spin lock: 1, held for a few instructions */
   bool told;             /* guarded by lock: the runner has begun to tell, nobody else is let in */
-  vsi_close_node *first; /* guarded by lock; in order of registration */
-  vsi_close_node **end;  /* guarded by lock */
 } vsi_close_list;
 
 void vsi_close_list_init(vsi_close_list *list);

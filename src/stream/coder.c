@@ -34,13 +34,14 @@ vestry_err vsi_coder_create(vsi_coding *coding, vestry_profile_mode mode, vsi_co
   return VESTRY_OK;
 }
 
-void vsi_coder_destroy(vsi_coder *coder) {
-  if (!coder) return;
-  if (coder->encoder) {
-    coder->coding->profile.ops->destroy(coder->encoder);
-    vsi_codings_unreserve(coder->coding->all, VESTRY_PROFILE_PRIVATE);
-  }
-  vsi_free(vsi_codings_host(coder->coding->all), coder);
+void vsi_coder_finish(vsi_coder *coder) {
+  if (!coder || !coder->encoder) return;
+  coder->coding->profile.ops->destroy(coder->encoder);
+  vsi_codings_unreserve(coder->coding->all, VESTRY_PROFILE_PRIVATE);
+}
+
+void vsi_coder_free(vsi_coder *coder) {
+  if (coder) vsi_free(vsi_codings_host(coder->coding->all), coder);
 }
 
 vestry_slice vsi_coder_primer(const vsi_coder *coder) {
@@ -78,7 +79,7 @@ static vestry_err encode_shared(vsi_coder *coder, vsi_delivery *delivery) {
   return VESTRY_OK;
 }
 
-vestry_err vsi_coder_encode(vsi_coder *coder, vsi_delivery *delivery, bool is_idle) {
+vestry_err vsi_coder_encode(vsi_coder *coder, vsi_delivery *delivery) {
   if (coder->encoder) {
     vsi_segment *segment = NULL;
     vestry_err error = vsi_coding_encode(coder->coding, vsi_codings_host(coder->coding->all), coder->encoder,
@@ -86,7 +87,7 @@ vestry_err vsi_coder_encode(vsi_coder *coder, vsi_delivery *delivery, bool is_id
     delivery->wire = segment;
     return error;
   }
-  if (!is_idle || !coder->coding->idle) return encode_shared(coder, delivery);
+  if (!delivery->is_heartbeat || !coder->coding->idle) return encode_shared(coder, delivery);
   delivery->wire = coder->coding->idle;
   return VESTRY_OK;
 }

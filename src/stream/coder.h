@@ -5,27 +5,34 @@
 #include "stream/broadcast.h"
 #include "stream/queue.h"
 
-/* The runner's own, but for coding and encoder being set, which are constant. No more than 64 bytes (coder.c). */
+/* No more than 64 bytes (coder.c). The runner's own, but what is said to be constant. */
 typedef struct vsi_coder {
-  vsi_coding *coding;
-  void *encoder;     /* a private stream's; NULL: shared */
-  uint64_t check;    /* of all that was encoded (vestry_profile_ops.combine) */
-  uint64_t epoch;    /* the stream has had every event of this one, and nothing else since it began; 0: of none */
-  uint64_t sequence; /* the one that comes next in it */
+  vsi_coding *coding; /* constant */
+  void *encoder;      /* constant: a private stream's, gone when it has finished; NULL: shared */
+  uint64_t check;     /* of all that was encoded (vestry_profile_ops.combine) */
+  uint64_t epoch;     /* the stream has had every event of this one, and nothing else since it began; 0: of none */
+  uint64_t sequence;  /* the one that comes next in it */
 } vsi_coder;
 
 /* mode PRIVATE: its place among the encoders was reserved, and is the coder's on success.
  * OK | NO_MEMORY | what the profile says */
 vestry_err vsi_coder_create(vsi_coding *coding, vestry_profile_mode mode, vsi_coder **ret_coder);
-/* NULL is accepted. */
-void vsi_coder_destroy(vsi_coder *coder);
+/* Nothing is encoded any more: destroy the encoder, which is a lot. NULL is accepted. */
+void vsi_coder_finish(vsi_coder *coder);
+/* After finish. NULL is accepted. */
+void vsi_coder_free(vsi_coder *coder);
+
+/* The coding of a shared stream; NULL: it is private. Any thread. */
+static inline vsi_coding *vsi_coder_shared(const vsi_coder *coder) {
+  return coder->encoder ? NULL : coder->coding;
+}
 
 /* What the stream begins with; len 0: nothing. */
 vestry_slice vsi_coder_primer(const vsi_coder *coder);
 
 /* Decide which bytes an event is written as, and set delivery->wire. They will be written next, whole and once, or the
- * stream ends. is_idle: it is a heartbeat. OK | NO_MEMORY | what the profile says: the stream cannot go on. */
-vestry_err vsi_coder_encode(vsi_coder *coder, vsi_delivery *delivery, bool is_idle);
+ * stream ends. OK | NO_MEMORY | what the profile says: the stream cannot go on. */
+vestry_err vsi_coder_encode(vsi_coder *coder, vsi_delivery *delivery);
 
 /* What ends the stream, behind everything. ret_segment: the caller's; NULL: nothing is needed. Errors as above. */
 vestry_err vsi_coder_end(vsi_coder *coder, vsi_segment **ret_segment);

@@ -14,15 +14,7 @@
  * A delivery that brings ids ends the stretch before it, for others; of its own target the one before it has gone by
  * then, and the next may replace it, since between these two nothing else stands that it could harm. */
 
-enum { SLOTS = 64 };
-
-struct vsi_conflation {
-  const vestry_host *host;
-  vsi_delivery *first, *last;
-  uint64_t stretch;
-  vsi_delivery *signals; /* the last patch of signals that the next may be merged with; NULL: none */
-  vsi_delivery *slots[SLOTS];
-};
+enum { SLOTS = VSI_CONFLATION_SLOTS };
 
 vestry_err vsi_conflation_create(const vestry_host *host, vsi_conflation **ret_conflation) {
   vsi_conflation *conflation = vsi_calloc(host, 1, sizeof *conflation);

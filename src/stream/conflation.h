@@ -4,7 +4,16 @@
 
 #include "stream/queue.h"
 
-typedef struct vsi_conflation vsi_conflation;
+enum { VSI_CONFLATION_SLOTS = 64 };
+
+typedef struct vsi_conflation {
+  const vestry_host *host;
+  vsi_delivery *first, *last;
+  uint64_t stretch;
+  vsi_delivery *signals; /* the last patch of signals that the next may be merged with; NULL: none */
+  vsi_delivery *slots[VSI_CONFLATION_SLOTS];
+  _Atomic(uint64_t) conflated_count, conflated_bytes; /* the connection's to count (connection.h), as its others */
+} vsi_conflation;
 
 /* OK | NO_MEMORY */
 vestry_err vsi_conflation_create(const vestry_host *host, vsi_conflation **ret_conflation);

@@ -29,8 +29,9 @@ vestry_err vsi_connection_options_resolve(const vestry_connection_options *optio
 }
 
 vestry_err vsi_connection_create(vsi_group *group, const vestry_transport_ops *ops, void *transport,
-                                 const vestry_connection_options *options, const vestry_connection_hooks *hooks,
-                                 vestry_connection **ret_connection) {
+                                 const vestry_connection_options *options, const vsi_connection_hooks *hooks,
+                                 void *hooks_ctx, vestry_connection **ret_connection) {
+  static const vsi_connection_hooks none = {NULL, NULL, NULL};
   if (!group || !ret_connection || !ops || ops->version != VESTRY_TRANSPORT_OPS_VERSION || !ops->open || !ops->write ||
       !ops->end || !ops->release)
     return VESTRY_INVALID;
@@ -47,15 +48,15 @@ vestry_err vsi_connection_create(vsi_group *group, const vestry_transport_ops *o
   atomic_init(&connection->refs, 2); /* the caller's, and that of its own life, which vsi_connection_finish drops */
   atomic_init(&connection->state, VESTRY_STATE_OPENING);
   atomic_init(&connection->telling, 0);
-  connection->full = made.full;
+  connection->full = (uint8_t)made.full;
   connection->max_queued_count = made.max_queued_count;
-  connection->max_queued_bytes = made.max_queued_bytes;
-  connection->heartbeat_ns = vsi_ms_to_ns(made.heartbeat_ms);
+  connection->max_queued_bytes = (uint32_t)made.max_queued_bytes;
+  connection->heartbeat_ms = made.heartbeat_ms < UINT32_MAX ? (uint32_t)made.heartbeat_ms : UINT32_MAX;
   connection->ops = ops;
   connection->transport = transport;
-  if (hooks) connection->hooks = *hooks;
+  connection->hooks = hooks ? hooks : &none;
+  connection->hooks_ctx = hooks_ctx;
   connection->opened_ns = vsi_now_ns(host);
-  connection->heartbeat.event = vsi_group_heartbeat(group);
   vsi_timer_init(&connection->timer, vsi_connection_timer_fired);
   connection->group = vsi_group_ref(group);
   error = connection->full == VESTRY_FULL_CONFLATE ? vsi_conflation_create(host, &connection->conflation) : VESTRY_OK;
@@ -72,7 +73,6 @@ vestry_err vsi_connection_create(vsi_group *group, const vestry_transport_ops *o
 
 void vsi_connection_encode(vestry_connection *connection, vsi_coder *coder) {
   connection->coder = coder;
-  if (coder && !coder->encoder) connection->coding = coder->coding;
 }
 
 void vsi_connection_start(vestry_connection *connection) {
@@ -92,6 +92,7 @@ vestry_connection *vestry_connection_unref(vestry_connection *connection) {
   if (atomic_fetch_sub_explicit(&connection->refs, 1, memory_order_acq_rel) != 1) return NULL;
   vsi_group *group = connection->group;
   connection->ops->release(connection->transport);
+  vsi_coder_free(connection->coder);
   vsi_conflation_destroy(vsi_group_host(group), connection->conflation);
   vsi_free(vsi_group_host(group), connection);
   vsi_group_unref(group);
@@ -270,8 +271,6 @@ void vestry_connection_stats_get(const vestry_connection *connection, vestry_con
       .written_bytes = READ(written_bytes),
       .discarded_count = READ(discarded_count),
       .discarded_bytes = READ(discarded_bytes),
-      .conflated_count = READ(conflated_count),
-      .conflated_bytes = READ(conflated_bytes),
       .refused_count = READ(refused_count),
       .heartbeats_count = READ(heartbeats_count),
       .writes_count = READ(writes_count),
@@ -281,6 +280,10 @@ void vestry_connection_stats_get(const vestry_connection *connection, vestry_con
       .state = vestry_connection_state_get(connection),
       .cause = vestry_connection_cause(connection),
   };
+  if (connection->conflation) {
+    ret_stats->conflated_count = READ(conflation->conflated_count);
+    ret_stats->conflated_bytes = READ(conflation->conflated_bytes);
+  }
 #undef READ
   vsi_queue_load(&connection->queue, &ret_stats->queued_count, &ret_stats->queued_bytes, NULL);
 }

@@ -11,56 +11,65 @@
 #include "stream/group.h"
 #include "stream/queue.h"
 
+/* There are many, and most are idle: what one costs is what it is made of here. So there are no holes, and what few of
+ * them need is elsewhere: what is said of conflated events (conflation.h), and what an encoded stream remembers. */
 struct vestry_connection {
   vsi_actor actor; /* first: an actor is its connection */
   vsi_queue queue;
   _Atomic(uint32_t) refs;
+  _Atomic(uint32_t) telling; /* senders inside an on_error hook, and whether there may be more (refusal.c) */
   _Atomic(uint8_t) state;    /* vestry_connection_state but CLOSING, which is "has a cause"; written by the runner */
   _Atomic(uint8_t) cause;    /* vestry_cause; NONE → a cause, once */
   _Atomic(bool) started;     /* false: runs do nothing yet */
   _Atomic(bool) writable;    /* set by the adapter, taken by the runner */
   _Atomic(bool) hurried;     /* a clean end does not wait for its peer any more */
-  _Atomic(uint32_t) telling; /* senders inside an on_error hook, and whether there may be more (refusal.c) */
-  vestry_full_policy full;
+  _Atomic(bool) timer_fired;
+  uint8_t full; /* vestry_full_policy */
+  /* The runner's own, here and below. */
+  bool timer_armed;    /* as far as the runner knows; timer_fired tells it otherwise */
+  bool blocked;        /* the transport has no room; wait for writable */
+  bool broken;         /* the transport or the coder failed: no clean end any more */
+  bool ended;          /* what ends an encoded stream is among the taken, or written */
+  uint8_t taken_count; /* SLICES_A_WRITE (runner.c), and some of the coder's own */
   uint32_t max_queued_count;
-  size_t max_queued_bytes;
-  uint64_t heartbeat_ns; /* UINT64_MAX: none */
+  uint32_t max_queued_bytes;
+  uint32_t heartbeat_ms; /* UINT32_MAX: none */
   const vestry_transport_ops *ops;
   void *transport;
   uint64_t id;
-  vestry_connection_hooks hooks;
+  const vsi_connection_hooks *hooks;
+  void *hooks_ctx;
   vsi_close_list at_close; /* told after the transport, before the hooks */
 
   vsi_group *group;
   struct vestry_connection *group_next, **group_link; /* guarded by the group's lock */
 
-  vsi_coding *coding; /* of a shared stream: constant once it was set before the start; NULL: plain or private */
   vsi_coder
-      *coder; /* NULL: a plain stream, or one that has ended; set before the start, the runner's own from then on */
+      *coder; /* NULL: a plain stream; set before the start. What is in it is the runner's, but what is constant */
 
   /* The runner's own. */
-  vsi_delivery *taken_first, *taken_last; /* taken from the queue, encoded, not yet written whole; oldest first */
+  vsi_delivery *taken_last;   /* taken from the queue, encoded, not yet written whole: a ring, behind the last is the
+                                 first, the oldest; NULL: none */
   vsi_conflation *conflation; /* of a connection that conflates: where events wait before they are taken; NULL: none */
-  size_t taken_count, offset; /* offset: bytes of the first one that are written, as they go out */
-  bool blocked;               /* the transport has no room; wait for writable */
-  bool broken;                /* the transport or the coder failed: no clean end any more */
-  bool ended;                 /* what ends an encoded stream is among the taken, or written */
+  size_t offset;              /* bytes of the first taken one that are written, as they go out */
   uint64_t closing_ns;        /* when the runner first saw the cause; 0: not yet */
   uint64_t opened_ns;
-  vsi_delivery heartbeat; /* goes into the taken list like an event; its event is the group's */
-  bool heartbeat_taken;
-  bool timer_armed; /* as far as the runner knows; timer_fired tells it otherwise */
-  _Atomic(bool) timer_fired;
   vsi_timer timer; /* heartbeat, then linger. Armed: it holds a reference */
 
   /* Counted where it happens: by senders (fetch_add), by the runner (store), read by anybody. Relaxed: mere counts. */
   _Atomic(uint64_t) accepted_count, accepted_bytes, refused_count;
-  _Atomic(uint64_t) written_count, written_bytes, discarded_count, discarded_bytes, conflated_count, conflated_bytes;
+  _Atomic(uint64_t) written_count, written_bytes, discarded_count, discarded_bytes;
   _Atomic(uint64_t) heartbeats_count, writes_count, wire_bytes, last_write_ns;
 };
+_Static_assert(sizeof(struct vestry_connection) <= 344, "an idle stream's own memory: docs/bench-streams.md");
 
 /* After its last use of the runner's transport: for a clean end that the peer does not take, how long to wait. */
 #define VSI_LINGER_NS UINT64_C(5000000000)
+
+/* What a shared stream is encoded as; NULL: it is plain, or has an encoder of its own. Any thread, from the start on. */
+static inline vsi_coding *vsi_connection_coding(const vestry_connection *connection) {
+  return connection->coder ? vsi_coder_shared(connection->coder) : NULL;
+}
 
 /* Put a delivery into the queue: its event, counted, but the runner is not told. Any thread, lock-free, calls nothing.
  * OK: the queue has taken it | CLOSED | FULL (counted) | TOO_LARGE: it is still the caller's. In each case
@@ -99,7 +108,6 @@ vestry_err vsi_connection_send_made(vestry_connection *connection, vestry_err er
 const vestry_host *vsi_group_host(const vsi_group *group);
 vestry_runtime *vsi_group_runtime(const vsi_group *group);
 const vestry_connection_options *vsi_group_defaults(const vsi_group *group);
-const vestry_connection_hooks *vsi_group_hooks(const vsi_group *group);
 vestry_event *vsi_group_heartbeat(const vsi_group *group);
 vsi_budget *vsi_group_budget(vsi_group *group);
 /* References to those that hold most in their queues, most first, at most limit, and what each holds; without those

@@ -14,7 +14,6 @@ struct vsi_group {
   vestry_runtime *runtime;
   const vestry_host *host;
   vestry_connection_options defaults;
-  vestry_connection_hooks hooks;
   vestry_event *heartbeat;
   vsi_codings *codings;
   _Atomic(uint32_t) refs;
@@ -26,8 +25,7 @@ struct vsi_group {
   vsi_budget budget;
 };
 
-vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_options *defaults,
-                            const vestry_connection_hooks *hooks, vsi_group **ret_group) {
+vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_options *defaults, vsi_group **ret_group) {
   vestry_connection_options made;
   vestry_err error = vsi_connection_options_resolve(defaults, NULL, &made);
   if (error) return error;
@@ -44,7 +42,6 @@ vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_opt
   group->runtime = runtime;
   group->host = host;
   group->defaults = made;
-  if (hooks) group->hooks = *hooks;
   atomic_init(&group->refs, 1);
   group->end = &group->first;
   vsi_budget_init(&group->budget, 0);
@@ -87,9 +84,6 @@ const vestry_connection_options *vsi_group_defaults(const vsi_group *group) {
 }
 uint64_t vsi_group_heartbeat_ms(const vsi_group *group) {
   return group->defaults.heartbeat_ms;
-}
-const vestry_connection_hooks *vsi_group_hooks(const vsi_group *group) {
-  return &group->hooks;
 }
 vestry_event *vsi_group_heartbeat(const vsi_group *group) {
   return group->heartbeat;

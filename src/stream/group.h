@@ -19,10 +19,8 @@ typedef struct vsi_group_stats {
   uint64_t queued_bytes, queued_peak_bytes; /* of the budget */
 } vsi_group_stats;
 
-/* defaults: for connections created without options of their own; validated here. hooks: for all; may be NULL.
- * OK | INVALID | NO_MEMORY */
-vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_options *defaults,
-                            const vestry_connection_hooks *hooks, vsi_group **ret_group);
+/* defaults: for connections created without options of their own; validated here. OK | INVALID | NO_MEMORY */
+vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_options *defaults, vsi_group **ret_group);
 
 /* Refuse new connections and close all for SHUTDOWN. Idempotent, does not block. */
 void vsi_group_close(vsi_group *group);
@@ -60,13 +58,21 @@ void vsi_group_stats_get(vsi_group *group, vsi_group_stats *ret_stats);
  * created meanwhile may be left out. */
 void vsi_group_each(vsi_group *group, void (*fn)(vestry_connection *connection, void *ctx), void *ctx);
 
+/* Whom a connection tells about its life: the one who made it, by one table for all that he makes. As
+ * vestry_connection_hooks; each may be NULL. */
+typedef struct vsi_connection_hooks {
+  vestry_on_open_fn on_open;
+  vestry_on_close_fn on_close;
+  vestry_on_error_fn on_error;
+} vsi_connection_hooks;
+
 /* Create a connection over a transport. Nothing is written before vsi_connection_start.
- * options: NULL: the group's; hooks: NULL or beside the group's (called before them).
+ * options: NULL: the group's. hooks: NULL, or borrowed until the connection is freed; hooks_ctx: handed to them.
  * ret_connection: one reference, the caller's. On failure the transport is untouched: the caller still owns it.
  * OK | INVALID | NO_MEMORY | CLOSED (the group is) */
 vestry_err vsi_connection_create(vsi_group *group, const vestry_transport_ops *ops, void *transport,
-                                 const vestry_connection_options *options, const vestry_connection_hooks *hooks,
-                                 vestry_connection **ret_connection);
+                                 const vestry_connection_options *options, const vsi_connection_hooks *hooks,
+                                 void *hooks_ctx, vestry_connection **ret_connection);
 
 /* Have its bytes encoded; before the start. Takes the coder. */
 void vsi_connection_encode(vestry_connection *connection, struct vsi_coder *coder);

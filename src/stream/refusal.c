@@ -33,13 +33,11 @@ bool vsi_connection_hush(vestry_connection *connection) {
 }
 
 static vestry_verdict ask(vestry_connection *connection, vestry_err error) {
-  const vestry_connection_hooks *own = &connection->hooks, *all = vsi_group_hooks(connection->group);
-  if (!own->on_error && !all->on_error) return VESTRY_VERDICT_DEFAULT;
+  if (!connection->hooks->on_error) return VESTRY_VERDICT_DEFAULT;
   if (!enter(connection)) return VESTRY_VERDICT_DEFAULT; /* it is ending: there is nothing to decide */
-  vestry_verdict first = own->on_error ? own->on_error(connection, error, own->ctx) : VESTRY_VERDICT_DEFAULT;
-  vestry_verdict second = all->on_error ? all->on_error(connection, error, all->ctx) : VESTRY_VERDICT_DEFAULT;
+  vestry_verdict verdict = connection->hooks->on_error(connection, error, connection->hooks_ctx);
   leave(connection);
-  return first ? first : second;
+  return verdict;
 }
 
 vestry_err vsi_connection_refused(vestry_connection *connection, vestry_err error) {

@@ -15,7 +15,7 @@
 #include "stream/connection.h"
 
 /* Writes of one run at most, so that one busy stream leaves the pool's thread to the others now and then. */
-enum { WRITES_A_RUN = 16, SLICES_A_WRITE = 64 };
+enum { WRITES_A_RUN = 16, SLICES_A_WRITE = 64 }; /* taken_count holds the latter, and a few more */
 
 static vestry_connection *connection_of(vsi_actor *actor) {
   return (vestry_connection *)actor;
@@ -31,14 +31,32 @@ static vestry_slice wire_of(const vsi_delivery *delivery) {
   return (vestry_slice){delivery->wire->bytes, delivery->wire->len};
 }
 
+/* The links of deliveries that were taken are ours alone. */
+static vsi_delivery *next_of(const vsi_delivery *delivery) {
+  return (vsi_delivery *)atomic_load_explicit(&delivery->mail.next, memory_order_relaxed);
+}
+
+static void set_next(vsi_delivery *delivery, vsi_delivery *next) {
+  atomic_store_explicit(&delivery->mail.next, &next->mail, memory_order_relaxed);
+}
+
 static void append_taken(vestry_connection *connection, vsi_delivery *delivery) {
-  atomic_store_explicit(&delivery->mail.next, NULL, memory_order_relaxed); /* ours alone from here on */
-  if (connection->taken_last)
-    atomic_store_explicit(&connection->taken_last->mail.next, &delivery->mail, memory_order_relaxed);
-  else
-    connection->taken_first = delivery;
+  vsi_delivery *last = connection->taken_last;
+  set_next(delivery, last ? next_of(last) : delivery);
+  if (last) set_next(last, delivery);
   connection->taken_last = delivery;
   connection->taken_count++;
+}
+
+static vsi_delivery *take_out_first(vestry_connection *connection) {
+  vsi_delivery *last = connection->taken_last, *first = next_of(last);
+  if (first == last)
+    connection->taken_last = NULL;
+  else
+    set_next(last, next_of(first));
+  connection->taken_count--;
+  connection->offset = 0;
+  return first;
 }
 
 /* Memory, or the coder: the stream cannot be continued. */
@@ -49,7 +67,7 @@ static void break_off(vestry_connection *connection) {
 
 static void encode(vestry_connection *connection, vsi_delivery *delivery) {
   if (!connection->coder) return;
-  if (vsi_coder_encode(connection->coder, delivery, delivery == &connection->heartbeat)) break_off(connection);
+  if (vsi_coder_encode(connection->coder, delivery)) break_off(connection);
 }
 
 /* Bytes of the coder's own, which are no event. */
@@ -84,11 +102,7 @@ static void settle(vestry_connection *connection, vsi_delivery *delivery, size_t
 
 /* The oldest taken delivery is done with: written whole, or discarded. */
 static void drop_first(vestry_connection *connection, bool written) {
-  vsi_delivery *delivery = connection->taken_first;
-  connection->taken_first = (vsi_delivery *)atomic_load_explicit(&delivery->mail.next, memory_order_relaxed);
-  if (!connection->taken_first) connection->taken_last = NULL;
-  connection->taken_count--;
-  connection->offset = 0;
+  vsi_delivery *delivery = take_out_first(connection);
   const vestry_host *host = vsi_group_host(connection->group);
   if (!delivery->event) {
     if (delivery->wire != connection->coder->coding->primer) vsi_segment_destroy((vsi_segment *)delivery->wire);
@@ -96,10 +110,10 @@ static void drop_first(vestry_connection *connection, bool written) {
     return;
   }
   if (connection->coder) vsi_coder_settle(connection->coder, delivery);
-  if (delivery == &connection->heartbeat) {
-    delivery->wire = NULL;
-    connection->heartbeat_taken = false;
+  if (delivery->is_heartbeat) {
     if (written) count_up(&connection->heartbeats_count, 1);
+    drop_event(delivery);
+    vsi_free(host, delivery);
     return;
   }
   settle(connection, delivery, vestry_event_bytes(delivery->event).len,
@@ -124,7 +138,8 @@ static void leave_out(vestry_connection *connection, vsi_delivery *superfluous, 
     later->broadcast = NULL;
     later->event = merged;
   }
-  settle(connection, superfluous, len, &connection->conflated_count, &connection->conflated_bytes);
+  settle(connection, superfluous, len, &connection->conflation->conflated_count,
+         &connection->conflation->conflated_bytes);
 }
 
 /* What waits goes where it can be conflated, whether the transport has room or not. */
@@ -151,7 +166,7 @@ static void take_waiting(vestry_connection *connection) {
 }
 
 static void discard_waiting(vestry_connection *connection) {
-  while (connection->taken_first) drop_first(connection, false);
+  while (connection->taken_last) drop_first(connection, false);
   for (vsi_delivery *delivery; connection->conflation && (delivery = vsi_conflation_take(connection->conflation));) {
     append_taken(connection, delivery);
     drop_first(connection, false);
@@ -183,14 +198,11 @@ void vsi_connection_finish(vestry_connection *connection, bool clean) {
   discard_waiting(connection);
   if (vsi_timer_cancel(vsi_group_runtime(connection->group), &connection->timer)) vestry_connection_unref(connection);
   connection->ops->end(connection->transport, clean, cause);
-  vsi_coder_destroy(connection->coder); /* now, and not with the last reference: an encoder is a lot */
-  connection->coder = NULL;
+  vsi_coder_finish(connection->coder); /* now, and not with the last reference: an encoder is a lot */
   /* release pairs with vestry_connection_state_get */
   atomic_store_explicit(&connection->state, VESTRY_STATE_CLOSED, memory_order_release);
   vsi_close_list_tell(&connection->at_close, connection, cause);
-  const vestry_connection_hooks *all = vsi_group_hooks(connection->group), *own = &connection->hooks;
-  if (own->on_close) own->on_close(connection, cause, own->ctx);
-  if (all->on_close) all->on_close(connection, cause, all->ctx);
+  if (connection->hooks->on_close) connection->hooks->on_close(connection, cause, connection->hooks_ctx);
   vsi_group_leave(connection->group, connection);
   vestry_connection_unref(connection); /* that of its own life */
 }
@@ -239,17 +251,15 @@ static void open_stream(vestry_connection *connection) {
                         memory_order_relaxed);
   if (connection->coder && vsi_coder_primer(connection->coder).len)
     append_coded(connection, connection->coder->coding->primer);
-  const vestry_connection_hooks *all = vsi_group_hooks(connection->group), *own = &connection->hooks;
-  if (own->on_open) own->on_open(connection, own->ctx);
-  if (all->on_open) all->on_open(connection, all->ctx);
+  if (connection->hooks->on_open) connection->hooks->on_open(connection, connection->hooks_ctx);
 }
 
 /* One write of what was taken. */
 static void write_taken(vestry_connection *connection) {
   vestry_slice slices[SLICES_A_WRITE];
   size_t count = 0, wanted = 0;
-  for (vsi_delivery *at = connection->taken_first; at && count < SLICES_A_WRITE;
-       at = (vsi_delivery *)atomic_load_explicit(&at->mail.next, memory_order_relaxed)) {
+  for (const vsi_delivery *at = connection->taken_last; count < connection->taken_count && count < SLICES_A_WRITE;) {
+    at = next_of(at);
     vestry_slice slice = wire_of(at);
     if (!count) {
       slice.data = (const char *)slice.data + connection->offset;
@@ -282,23 +292,29 @@ static void write_taken(vestry_connection *connection) {
   connection->blocked = io == VESTRY_IO_WOULD_BLOCK;
 }
 
+/* Nothing waits to be written, so nothing needs the taken ones' place. One that there is no memory for is left out. */
+static void take_heartbeat(vestry_connection *connection) {
+  vsi_delivery *delivery = vsi_calloc(vsi_group_host(connection->group), 1, sizeof *delivery);
+  if (!delivery) return;
+  delivery->event = vestry_event_ref(vsi_group_heartbeat(connection->group));
+  delivery->is_heartbeat = true;
+  append_taken(connection, delivery);
+  encode(connection, delivery);
+}
+
 /* Nothing was written for the heartbeat's time: put one in. The timer is not moved at each write, but looks when it
  * fires how long the last write is ago. */
 static void keep_heartbeat(vestry_connection *connection) {
-  if (connection->heartbeat_ns == UINT64_MAX) return;
+  if (connection->heartbeat_ms == UINT32_MAX) return;
   /* acquire pairs with vsi_connection_timer_fired */
   bool fired = atomic_exchange_explicit(&connection->timer_fired, false, memory_order_acquire);
   if (connection->timer_armed && !fired) return;
   uint64_t now = vsi_now_ns(vsi_group_host(connection->group));
   uint64_t last = atomic_load_explicit(&connection->last_write_ns, memory_order_relaxed);
-  uint64_t due = vsi_add_saturating(last, connection->heartbeat_ns);
+  uint64_t period = vsi_ms_to_ns(connection->heartbeat_ms), due = vsi_add_saturating(last, period);
   if (now >= due) {
-    if (!connection->taken_first && !connection->heartbeat_taken) {
-      connection->heartbeat_taken = true;
-      append_taken(connection, &connection->heartbeat);
-      encode(connection, &connection->heartbeat);
-    }
-    due = vsi_add_saturating(now, connection->heartbeat_ns);
+    if (!connection->taken_last) take_heartbeat(connection);
+    due = vsi_add_saturating(now, period);
   }
   arm(connection, due);
 }
@@ -313,7 +329,7 @@ static void write_waiting(vestry_connection *connection) {
       connection->blocked = false;
     }
     take_waiting(connection);
-    if (!connection->taken_first || is_over(connection)) return;
+    if (!connection->taken_last || is_over(connection)) return;
     if (writes == WRITES_A_RUN) {
       vsi_actor_notify(&connection->actor);
       return;
@@ -327,7 +343,7 @@ static void write_waiting(vestry_connection *connection) {
 static void write_end(vestry_connection *connection) {
   uint32_t count;
   vsi_queue_load(&connection->queue, &count, NULL, NULL);
-  if (!connection->coder || connection->ended || connection->taken_first || count) return;
+  if (!connection->coder || connection->ended || connection->taken_last || count) return;
   connection->ended = true;
   vsi_segment *segment = NULL;
   if (vsi_coder_end(connection->coder, &segment))
@@ -355,7 +371,7 @@ static void run(vsi_actor *actor) {
   bool clean = vestry_cause_is_clean(vestry_connection_cause(connection)); /* it does not change any more */
   if (clean && !is_over(connection)) write_end(connection);
   bool complete = !is_over(connection);
-  if (complete && connection->taken_first && connection->blocked) {
+  if (complete && connection->taken_last && connection->blocked) {
     uint64_t now = vsi_now_ns(vsi_group_host(connection->group));
     if (!connection->closing_ns) connection->closing_ns = now;
     uint64_t due = vsi_add_saturating(connection->closing_ns, VSI_LINGER_NS);
@@ -369,7 +385,7 @@ static void run(vsi_actor *actor) {
   uint32_t count;
   vsi_queue_load(&connection->queue, &count, NULL, NULL);
   /* A sender is putting and will notify; or this run's share of writes is used up, which has notified. */
-  if (count || connection->taken_first) return;
+  if (count || connection->taken_last) return;
   if (!vsi_connection_hush(connection)) return; /* a hook is told of a refusal; what ends it notifies */
   vsi_connection_finish(connection, clean && complete);
 }

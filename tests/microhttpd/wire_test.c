@@ -7,7 +7,7 @@
 
 #include "support/test.h"
 
-enum { DATA_BYTES = 200000, SMALL_BUFFER = 1 };
+enum { SMALL_BUFFER = 1, CHUNK_BYTES = 1 << 20 /* wire.c */ };
 
 static uint64_t seed;
 
@@ -54,22 +54,34 @@ static void assert_says(const received *r, bool is_chunked, const char *data, si
   assert_int_equal(passed, len);
 }
 
+/* How many data bytes the largest chunk has. */
+static size_t largest_chunk(const received *r) {
+  size_t largest = 0, size;
+  for (const char *at = r->text; at < r->text + r->len; at += size + 2) {
+    char *end;
+    size = strtoul(at, &end, 16);
+    at = end + 2;
+    if (size > largest) largest = size;
+  }
+  return largest;
+}
+
 /* Write all data as a runner does: slices of many sizes, what was not taken again; now and then more behind it, now and
- * then less. */
-static void write_all(bool is_chunked, size_t most_read) {
+ * then less. Returns the data bytes of the largest chunk. */
+static size_t write_all(bool is_chunked, size_t data_len, size_t most_sliced, size_t most_read) {
   int pair[2], small = SMALL_BUFFER;
   assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
   setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
   vsi_microhttpd_wire wire = {.fd = pair[0], .is_chunked = is_chunked};
-  char *data = malloc(DATA_BYTES);
-  for (size_t i = 0; i < DATA_BYTES; i++) data[i] = (char)('a' + i % 23);
-  received r = {malloc(DATA_BYTES * 8), 0};
+  char *data = malloc(data_len);
+  for (size_t i = 0; i < data_len; i++) data[i] = (char)('a' + i % 23);
+  received r = {malloc(data_len * 8), 0};
   size_t told = 0, blocks = 0;
-  while (told < DATA_BYTES) {
+  while (told < data_len) {
     vestry_slice slices[64];
     size_t count = 1 + next_random() % 64, offered = 0;
     for (size_t i = 0; i < count; i++) {
-      size_t left = DATA_BYTES - told - offered, len = next_random() % 4 ? next_random() % 40 : next_random() % 9000;
+      size_t left = data_len - told - offered, len = next_random() % (next_random() % 4 ? 40 : most_sliced);
       if (len > left) len = left;
       slices[i] = (vestry_slice){data + told + offered, len};
       offered += len;
@@ -87,22 +99,34 @@ static void write_all(bool is_chunked, size_t most_read) {
     }
   }
   assert_int_equal(wire.chunk_len, 0); /* nothing is left to be sent: a final chunk may follow */
-  while (read_some(pair[1], &r, DATA_BYTES)) continue;
+  while (read_some(pair[1], &r, data_len)) continue;
   r.text[r.len] = '\0';
   assert_true(blocks > 0);
-  assert_says(&r, is_chunked, data, DATA_BYTES);
+  assert_says(&r, is_chunked, data, data_len);
+  size_t largest = is_chunked ? largest_chunk(&r) : 0;
   free(data);
   free(r.text);
   close(pair[0]);
   close(pair[1]);
+  return largest;
 }
 
 static void writes_all_whatever_is_taken(void **state) {
   (void)state;
   for (seed = 1; seed < 60; seed++) {
     uint64_t first = seed;
-    write_all(true, 1 + first * 37 % 3000);
-    write_all(false, 1 + first * 37 % 3000);
+    write_all(true, 200000, 9000, 1 + first * 37 % 3000);
+    write_all(false, 200000, 9000, 1 + first * 37 % 3000);
+    seed = first;
+  }
+}
+
+/* What is more than a chunk holds is several. */
+static void writes_more_than_a_chunk(void **state) {
+  (void)state;
+  for (seed = 1; seed < 4; seed++) {
+    uint64_t first = seed;
+    assert_int_equal(write_all(true, CHUNK_BYTES * 7 / 2, CHUNK_BYTES * 2, 90000), CHUNK_BYTES);
     seed = first;
   }
 }
@@ -132,6 +156,7 @@ static void tells_of_the_end(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(writes_all_whatever_is_taken),
+      cmocka_unit_test(writes_more_than_a_chunk),
       cmocka_unit_test(tells_of_the_end),
   };
   return cmocka_run_group_tests_name("the wire", tests, NULL, NULL);

@@ -63,13 +63,13 @@ static void crowd_begin(crowd *c, uint32_t threads, vestry_full_policy full) {
   vestry_runtime_options options = {.host = &c->host, .threads_count = threads};
   assert_int_equal(vestry_runtime_create(&options, &c->runtime), VESTRY_OK);
   vestry_connection_options each = {.max_queued_count = 100000, .max_queued_bytes = 1 << 30, .full = full};
-  assert_int_equal(vsi_group_create(c->runtime, &each, NULL, &c->group), VESTRY_OK);
+  assert_int_equal(vsi_group_create(c->runtime, &each, &c->group), VESTRY_OK);
   vsi_group_limit(c->group, BUDGET);
   for (int i = 0; i < STREAMS; i++) {
     probe_init(&c->probes[i]);
-    vestry_connection_hooks hooks = probe_hooks(&c->probes[i]);
     if (i >= READERS) c->probes[i].write_answer = VESTRY_IO_WOULD_BLOCK;
-    assert_int_equal(vsi_connection_create(c->group, &probe_pooled, &c->probes[i], NULL, &hooks, &c->connections[i]),
+    assert_int_equal(vsi_connection_create(c->group, &probe_pooled, &c->probes[i], NULL, &probe_hooks, &c->probes[i],
+                                           &c->connections[i]),
                      VESTRY_OK);
     vsi_connection_start(c->connections[i]);
   }

@@ -58,8 +58,7 @@ static void on_over(void *ctx) {
 static void on_close(vestry_connection *connection, vestry_cause cause, void *ctx) {
   page *p = ctx;
   p->parted = true;
-  vestry_connection_hooks hooks = probe_hooks(p->p);
-  hooks.on_close(connection, cause, hooks.ctx);
+  probe_hooks.on_close(connection, cause, p->p);
 }
 
 typedef struct worker {
@@ -136,9 +135,10 @@ static void one_round(uint64_t seed) {
   for (int i = 0; i < STREAMS; i++) {
     probe_init(&h.probes[i]);
     pages[i].p = &h.probes[i];
-    vestry_connection_hooks hooks = {.on_close = on_close, .ctx = &pages[i]};
-    assert_int_equal(vsi_connection_create(h.b.group, &probe_pooled, &h.probes[i], NULL, &hooks, &h.streams[i]),
-                     VESTRY_OK);
+    static const vsi_connection_hooks hooks = {.on_close = on_close};
+    assert_int_equal(
+        vsi_connection_create(h.b.group, &probe_pooled, &h.probes[i], NULL, &hooks, &pages[i], &h.streams[i]),
+        VESTRY_OK);
     vsi_connection_start(h.streams[i]);
   }
   worker workers[PUBLISHERS + GUESTS];
@@ -286,8 +286,8 @@ static void e5_the_close_hook_comes_after_a_running_call(void **state) {
     bench_init(&b, 1, NULL);
     probe_init(&pr);
     vestry_connection *c = NULL;
-    vestry_connection_hooks hooks = {.on_close = told_after_the_call, .ctx = &p};
-    assert_int_equal(vsi_connection_create(b.group, &probe_pooled, &pr, NULL, &hooks, &c), VESTRY_OK);
+    static const vsi_connection_hooks hooks = {.on_close = told_after_the_call};
+    assert_int_equal(vsi_connection_create(b.group, &probe_pooled, &pr, NULL, &hooks, &p, &c), VESTRY_OK);
     vsi_connection_start(c);
     assert_int_equal(vestry_bus_create(&(vestry_bus_options){.host = &b.th.host}, &p.bus), VESTRY_OK);
     pthread_barrier_init(&p.inside, NULL, 2);

@@ -36,10 +36,10 @@ static void open_stream(race *r, stream *s, const vestry_profile *profile) {
   vsi_coder *coder = NULL;
   s->profile = profile;
   probe_init(&s->p);
-  vestry_connection_hooks hooks = probe_hooks(&s->p);
   assert_int_equal(vsi_coding_find(vsi_group_codings(r->b.group), profile, &coding), VESTRY_OK);
   assert_int_equal(vsi_coder_create(coding, VESTRY_PROFILE_SHARED, &coder), VESTRY_OK);
-  assert_int_equal(vsi_connection_create(r->b.group, &probe_pooled, &s->p, NULL, &hooks, &s->connection), VESTRY_OK);
+  assert_int_equal(vsi_connection_create(r->b.group, &probe_pooled, &s->p, NULL, &probe_hooks, &s->p, &s->connection),
+                   VESTRY_OK);
   vsi_connection_encode(s->connection, coder);
   vsi_connection_start(s->connection);
 }

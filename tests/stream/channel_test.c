@@ -244,8 +244,8 @@ static void leaving_under_a_publish_skips_nobody(void **state) {
     parked.wake = wake_and_leave;
     for (int i = 0; i < MANY; i++) {
       probe_init(&probes[i]);
-      vestry_connection_hooks hooks = probe_hooks(&probes[i]);
-      assert_int_equal(vsi_connection_create(b.group, &parked, &probes[i], NULL, &hooks, &members[i]), VESTRY_OK);
+      assert_int_equal(vsi_connection_create(b.group, &parked, &probes[i], NULL, &probe_hooks, &probes[i], &members[i]),
+                       VESTRY_OK);
       vsi_connection_start(members[i]);
       assert_int_equal(vestry_connection_run(members[i]), VESTRY_STATE_OPEN);
       assert_int_equal(vestry_channel_join(leave_from, members[i]), VESTRY_OK);
@@ -448,7 +448,7 @@ static bool live(long fail_at) {
   test_host_init(&b.th);
   vestry_runtime_options options = {.host = &b.th.host, .threads_count = VESTRY_THREADS_NONE};
   assert_int_equal(vestry_runtime_create(&options, &b.runtime), VESTRY_OK);
-  assert_int_equal(vsi_group_create(b.runtime, NULL, NULL, &b.group), VESTRY_OK);
+  assert_int_equal(vsi_group_create(b.runtime, NULL, &b.group), VESTRY_OK);
   atomic_store(&b.th.allocations, 0);
   atomic_store(&b.th.fail_at, fail_at);
   static const vestry_profile *const mixed[] = {&gzip, &brotli, NULL};

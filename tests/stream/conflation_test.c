@@ -444,10 +444,9 @@ static void f3_memory_that_fails_leaves_out_less(void **state) {
     bench_init(&b, VESTRY_THREADS_NONE, NULL);
     probe_init(&p);
     vestry_connection_options options = {.full = VESTRY_FULL_CONFLATE};
-    vestry_connection_hooks hooks = probe_hooks(&p);
     vestry_connection *c = NULL;
     atomic_store(&b.th.fail_at, atomic_load(&b.th.allocations) + n);
-    vestry_err error = vsi_connection_create(b.group, &probe_pooled, &p, &options, &hooks, &c);
+    vestry_err error = vsi_connection_create(b.group, &probe_pooled, &p, &options, &probe_hooks, &p, &c);
     if (error) {
       assert_int_equal(error, VESTRY_NO_MEMORY);
       atomic_store(&b.th.fail_at, -1);

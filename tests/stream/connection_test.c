@@ -281,6 +281,54 @@ static void heartbeats_when_silent(void **state) {
   bench_finish(&b);
 }
 
+/* One that there is no memory for is left out; the stream lives, and the next one comes. */
+static void a_heartbeat_without_memory_is_left_out(void **state) {
+  (void)state;
+  bench b;
+  probe p;
+  bench_init(&b, VESTRY_THREADS_NONE, &(vestry_connection_options){.heartbeat_ms = 1000});
+  probe_init(&p);
+  vestry_connection *c = bench_connect(&b, &p, NULL);
+  vsi_connection_start(c);
+  bench_run(&b);
+  atomic_store(&b.th.fail_at, atomic_load(&b.th.allocations));
+  test_host_advance_ms(&b.th, 1001);
+  bench_run(&b);
+  probe_assert_got(&p, "");
+  assert_true(vestry_connection_is_open(c));
+  atomic_store(&b.th.fail_at, -1);
+  test_host_advance_ms(&b.th, 1001);
+  bench_run(&b);
+  probe_assert_got(&p, ":\n\n");
+  vestry_connection_stats stats;
+  vestry_connection_stats_get(c, &stats);
+  assert_int_equal(stats.heartbeats_count, 1);
+  vestry_connection_unref(c);
+  bench_finish(&b);
+  probe_finish(&p);
+}
+
+/* As long as the field is wide, and longer. */
+static void heartbeats_of_weeks(void **state) {
+  (void)state;
+  const uint64_t days_49_ms = UINT32_MAX - 1;
+  for (int longer = 0; longer < 2; longer++) {
+    bench b;
+    probe p;
+    bench_init(&b, VESTRY_THREADS_NONE, &(vestry_connection_options){.heartbeat_ms = days_49_ms + (uint64_t)longer});
+    probe_init(&p);
+    vestry_connection *c = bench_connect(&b, &p, NULL);
+    vsi_connection_start(c);
+    bench_run(&b);
+    test_host_advance_ms(&b.th, days_49_ms + 1);
+    bench_run(&b);
+    probe_assert_got(&p, longer ? "" : ":\n\n");
+    vestry_connection_unref(c);
+    bench_finish(&b);
+    probe_finish(&p);
+  }
+}
+
 static void no_heartbeat_when_never(void **state) {
   (void)state;
   bench b;
@@ -360,18 +408,18 @@ static void refuses_bad_options_and_closed_groups(void **state) {
   probe_init(&p);
   vestry_connection *c = NULL;
   vestry_connection_options options = {.max_queued_count = 1000001};
-  assert_int_equal(vsi_connection_create(b.group, &probe_pooled, &p, &options, NULL, &c), VESTRY_INVALID);
+  assert_int_equal(vsi_connection_create(b.group, &probe_pooled, &p, &options, NULL, NULL, &c), VESTRY_INVALID);
   options = (vestry_connection_options){.max_queued_bytes = ((size_t)1 << 30) + 1};
-  assert_int_equal(vsi_connection_create(b.group, &probe_pooled, &p, &options, NULL, &c), VESTRY_INVALID);
+  assert_int_equal(vsi_connection_create(b.group, &probe_pooled, &p, &options, NULL, NULL, &c), VESTRY_INVALID);
   options = (vestry_connection_options){.full = (vestry_full_policy)9};
-  assert_int_equal(vsi_connection_create(b.group, &probe_pooled, &p, &options, NULL, &c), VESTRY_INVALID);
+  assert_int_equal(vsi_connection_create(b.group, &probe_pooled, &p, &options, NULL, NULL, &c), VESTRY_INVALID);
   options = (vestry_connection_options){.size = 1};
-  assert_int_equal(vsi_connection_create(b.group, &probe_pooled, &p, &options, NULL, &c), VESTRY_INVALID);
+  assert_int_equal(vsi_connection_create(b.group, &probe_pooled, &p, &options, NULL, NULL, &c), VESTRY_INVALID);
   vestry_transport_ops ops = probe_pooled;
   ops.end = NULL;
-  assert_int_equal(vsi_connection_create(b.group, &ops, &p, NULL, NULL, &c), VESTRY_INVALID);
+  assert_int_equal(vsi_connection_create(b.group, &ops, &p, NULL, NULL, NULL, &c), VESTRY_INVALID);
   vsi_group_close(b.group);
-  assert_int_equal(vsi_connection_create(b.group, &probe_pooled, &p, NULL, NULL, &c), VESTRY_CLOSED);
+  assert_int_equal(vsi_connection_create(b.group, &probe_pooled, &p, NULL, NULL, NULL, &c), VESTRY_CLOSED);
   assert_null(c);
   assert_int_equal(p.ends + p.releases, 0); /* on failure the transport is still the caller's */
   vsi_buffer_finish(&p.got);
@@ -386,13 +434,12 @@ static vestry_err live(test_host *th, void *ctx) {
   vestry_err error = vestry_runtime_create(&options, &runtime);
   if (error) return error;
   vsi_group *group = NULL;
-  error = vsi_group_create(runtime, NULL, NULL, &group);
+  error = vsi_group_create(runtime, NULL, &group);
   probe p;
   probe_init(&p);
   if (!error) {
     vestry_connection *c = NULL;
-    vestry_connection_hooks hooks = probe_hooks(&p);
-    error = vsi_connection_create(group, &probe_pooled, &p, NULL, &hooks, &c);
+    error = vsi_connection_create(group, &probe_pooled, &p, NULL, &probe_hooks, &p, &c);
     if (!error) {
       vsi_connection_start(c);
       error = vestry_connection_patch_signals(c, "{}", 2, NULL);
@@ -459,6 +506,8 @@ int main(void) {
       cmocka_unit_test(a_blocked_transport_resumes_where_it_was),
       cmocka_unit_test(a_clean_end_does_not_wait_for_ever),
       cmocka_unit_test(heartbeats_when_silent),
+      cmocka_unit_test(a_heartbeat_without_memory_is_left_out),
+      cmocka_unit_test(heartbeats_of_weeks),
       cmocka_unit_test(no_heartbeat_when_never),
       cmocka_unit_test(transport_failures_have_their_cause),
       cmocka_unit_test(abandoned_ones_count_and_never_open),

@@ -19,10 +19,10 @@ vestry_err listener_open(listener *l, bench *b, const vestry_profile *profile,
   }
   if (error) return error;
   probe_init(&l->p);
-  vestry_connection_hooks hooks = probe_hooks(&l->p);
-  error = vsi_connection_create(b->group, &probe_pooled, &l->p, options, &hooks, &l->connection);
+  error = vsi_connection_create(b->group, &probe_pooled, &l->p, options, &probe_hooks, &l->p, &l->connection);
   if (error) {
-    vsi_coder_destroy(coder);
+    vsi_coder_finish(coder);
+    vsi_coder_free(coder);
     vsi_buffer_finish(&l->p.got);
     return error;
   }

@@ -80,9 +80,7 @@ static void closed(vestry_connection *connection, vestry_cause cause, void *ctx)
   p->close_cause = cause;
 }
 
-vestry_connection_hooks probe_hooks(probe *p) {
-  return (vestry_connection_hooks){.on_open = opened, .on_close = closed, .ctx = p};
-}
+const vsi_connection_hooks probe_hooks = {.on_open = opened, .on_close = closed};
 
 void probe_assert_got(probe *p, const char *text) {
   assert_string_equal(vsi_buffer_terminate(&p->got), text);
@@ -92,7 +90,7 @@ void bench_init(bench *b, uint32_t threads, const vestry_connection_options *def
   test_host_init(&b->th);
   vestry_runtime_options options = {.host = &b->th.host, .threads_count = threads};
   assert_int_equal(vestry_runtime_create(&options, &b->runtime), VESTRY_OK);
-  assert_int_equal(vsi_group_create(b->runtime, defaults, NULL, &b->group), VESTRY_OK);
+  assert_int_equal(vsi_group_create(b->runtime, defaults, &b->group), VESTRY_OK);
 }
 
 void bench_run(bench *b) {
@@ -120,8 +118,7 @@ void bench_finish(bench *b) {
 
 vestry_connection *bench_connect(bench *b, probe *p, const vestry_connection_options *options) {
   vestry_connection *connection = NULL;
-  vestry_connection_hooks hooks = probe_hooks(p);
-  assert_int_equal(vsi_connection_create(b->group, &probe_pooled, p, options, &hooks, &connection), VESTRY_OK);
+  assert_int_equal(vsi_connection_create(b->group, &probe_pooled, p, options, &probe_hooks, p, &connection), VESTRY_OK);
   return connection;
 }
 

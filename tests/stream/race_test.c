@@ -68,9 +68,9 @@ static void all_arrive_in_order(bool on_parked_threads, bool abort_half_way) {
   parked threads[CONNECTIONS];
   for (int c = 0; c < CONNECTIONS; c++) {
     probe_init(&probes[c]);
-    vestry_connection_hooks hooks = probe_hooks(&probes[c]);
     const vestry_transport_ops *ops = on_parked_threads ? &probe_parked : &probe_pooled;
-    assert_int_equal(vsi_connection_create(b.group, ops, &probes[c], NULL, &hooks, &connections[c]), VESTRY_OK);
+    assert_int_equal(vsi_connection_create(b.group, ops, &probes[c], NULL, &probe_hooks, &probes[c], &connections[c]),
+                     VESTRY_OK);
     if (on_parked_threads) {
       threads[c] = (parked){.p = &probes[c], .connection = vestry_connection_ref(connections[c])};
       assert_int_equal(pthread_create(&threads[c].thread, NULL, park, &threads[c]), 0);

@@ -61,10 +61,10 @@ struct vsi_microhttpd_stream {
   struct MHD_Response *response; /* ours until begin; from then on libmicrohttpd's, until it frees it */
   vestry_connection *connection; /* from begin: a reference, until the answer is freed */
   vsi_microhttpd_key key;        /* in the watch */
+  vsi_microhttpd_wire wire;
   _Atomic(uint8_t) state;
   bool is_begun;   /* set before libmicrohttpd hears of the answer */
   bool asked_room; /* the watch tells of room */
-  vsi_microhttpd_wire wire;
 };
 
 /* ---- what the connection's runner does --------------------------------------------------------------------------- */

@@ -41,7 +41,7 @@ static vestry_err grow_locked(vsi_microhttpd_watch *watch) {
   vsi_microhttpd_entry *entries = watch->host->reallocate(watch->host->ctx, watch->entries, count * sizeof *entries);
   if (!entries) return VESTRY_NO_MEMORY;
   for (uint32_t i = before; i < count; i++)
-    entries[i] = (vsi_microhttpd_entry){.fd = -1, .next_free = i + 1 < count ? i + 1 : NONE};
+    entries[i] = (vsi_microhttpd_entry){.next_free = i + 1 < count ? i + 1 : NONE};
   watch->entries = entries;
   watch->entries_count = count;
   watch->first_free = before;
@@ -55,6 +55,7 @@ vestry_err vsi_microhttpd_watch_reserve(vsi_microhttpd_watch *watch, vsi_microht
     uint32_t index = watch->first_free;
     vsi_microhttpd_entry *entry = &watch->entries[index];
     watch->first_free = entry->next_free;
+    entry->fd = -1;
     *ret_key = (uint64_t)entry->generation << 32 | index;
   }
   pthread_mutex_unlock(&watch->lock);
@@ -71,7 +72,7 @@ void vsi_microhttpd_watch_release(vsi_microhttpd_watch *watch, vsi_microhttpd_ke
   pthread_mutex_lock(&watch->lock);
   uint32_t index = (uint32_t)key;
   vsi_microhttpd_entry *entry = &watch->entries[index];
-  *entry = (vsi_microhttpd_entry){.fd = -1, .generation = entry->generation + 1, .next_free = watch->first_free};
+  *entry = (vsi_microhttpd_entry){.generation = entry->generation + 1, .next_free = watch->first_free};
   watch->first_free = index;
   pthread_mutex_unlock(&watch->lock);
 }

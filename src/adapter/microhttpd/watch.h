@@ -9,9 +9,11 @@
 /* A stream's place in the watch. */
 typedef struct vsi_microhttpd_entry {
   vestry_connection *connection; /* NULL: the entry is free, or its stream has none yet */
-  int fd;                        /* -1: its socket is not watched */
   uint32_t generation;           /* of those that had this place, which one */
-  uint32_t next_free;
+  union {
+    int fd;             /* of a taken one: its socket; -1: it is not watched */
+    uint32_t next_free; /* of a free one */
+  };
 } vsi_microhttpd_entry;
 
 typedef struct vsi_microhttpd_watch {

@@ -1,6 +1,6 @@
 /* Chunks on a socket that takes what it likes.
  *
- * All that is to be written becomes one chunk, "SIZE CR LF data CR LF", and one sendmsg of it: the head and the tail
+ * All that is to be written becomes one chunk (or several, of CHUNK_MAX bytes each but the last), "SIZE CR LF data CR LF", and one sendmsg of it: the head and the tail
  * stand around the caller's slices, nothing is copied. When the socket takes only a part, the rest of that chunk goes
  * first next time; its size is on the wire and cannot be changed any more. Where it was cut is one number, chunk_done,
  * as the head can be made again from chunk_len.
@@ -15,12 +15,13 @@
 #include "adapter/microhttpd/wire.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-enum { HEAD_ROOM = 20, SLICES_MAX = 64, RECORD_BYTES = 16384 };
+enum { HEAD_ROOM = 20, SLICES_MAX = 64, RECORD_BYTES = 16384, CHUNK_MAX = 1 << 20 };
 
 /* What a chunk is made of; without chunks head and tail are empty. */
 typedef struct chunk {
@@ -31,7 +32,7 @@ typedef struct chunk {
 static chunk chunk_of(const vsi_microhttpd_wire *wire) {
   chunk c = {.data_len = wire->chunk_len};
   if (wire->is_chunked) {
-    c.head_len = (size_t)snprintf(c.head, sizeof c.head, "%zx\r\n", wire->chunk_len);
+    c.head_len = (size_t)snprintf(c.head, sizeof c.head, "%" PRIx32 "\r\n", wire->chunk_len);
     c.tail_len = 2;
   }
   return c;
@@ -94,26 +95,26 @@ static vestry_io send_plain(vsi_microhttpd_wire *wire, struct iovec *vectors, si
   do sent = sendmsg(wire->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
   while (sent < 0 && errno == EINTR);
   if (sent >= 0) {
-    wire->chunk_done += (size_t)sent;
+    wire->chunk_done += (uint32_t)sent;
     return VESTRY_IO_OK;
   }
   if (errno == EAGAIN || errno == EWOULDBLOCK) return VESTRY_IO_WOULD_BLOCK;
-  wire->error = errno;
+  wire->error = (int16_t)errno;
   return errno == ENOMEM || errno == ENOBUFS ? VESTRY_IO_ERROR : VESTRY_IO_HANGUP;
 }
 
 /* The outcome of gnutls for a record of so many bytes of the chunk. */
 static vestry_io take_record(vsi_microhttpd_wire *wire, ssize_t sent, size_t len) {
   if (sent > 0) {
-    wire->chunk_done += (size_t)sent;
+    wire->chunk_done += (uint32_t)sent;
     wire->pending = 0;
     return VESTRY_IO_OK;
   }
   if (sent == GNUTLS_E_AGAIN || sent == GNUTLS_E_INTERRUPTED) {
-    wire->pending = len;
+    wire->pending = (uint16_t)len;
     return VESTRY_IO_WOULD_BLOCK;
   }
-  wire->error = errno; /* gnutls passes the socket's on, unless the failure was its own */
+  wire->error = (int16_t)errno; /* gnutls passes the socket's on, unless the failure was its own */
   return sent == GNUTLS_E_MEMORY_ERROR ? VESTRY_IO_ERROR : VESTRY_IO_HANGUP;
 }
 
@@ -132,7 +133,7 @@ static vestry_io send_tls(vsi_microhttpd_wire *wire, const struct iovec *vectors
 /* One attempt: the record that waits, or as much as the socket takes of the chunk. */
 static vestry_io send_once(vsi_microhttpd_wire *wire, offer *rest) {
   if (!wire->chunk_len) {
-    wire->chunk_len = rest->left;
+    wire->chunk_len = rest->left < CHUNK_MAX ? (uint32_t)rest->left : CHUNK_MAX;
     wire->chunk_done = 0;
   }
   chunk c = chunk_of(wire);

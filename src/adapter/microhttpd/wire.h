@@ -7,13 +7,13 @@
 #include "vestry/transport.h"
 
 typedef struct vsi_microhttpd_wire {
-  int fd;
-  bool is_chunked;      /* otherwise the body lasts until the connection closes */
   gnutls_session_t tls; /* NULL: plain */
-  size_t chunk_len;     /* data bytes of the chunk under way; 0: none is */
-  size_t chunk_done;    /* how much of it is on the wire, framing included */
-  size_t pending;       /* TLS: how much more of it gnutls holds in a record that the socket did not take */
-  int error;            /* the errno of a HANGUP, as far as it is known */
+  uint32_t chunk_len;   /* data bytes of the chunk under way, CHUNK_MAX at most (wire.c); 0: none is */
+  uint32_t chunk_done;  /* how much of it is on the wire, framing included */
+  int fd;
+  uint16_t pending; /* TLS: how much more of it gnutls holds in a record that the socket did not take */
+  int16_t error;    /* the errno of a HANGUP, as far as it is known */
+  bool is_chunked;  /* otherwise the body lasts until the connection closes */
 } vsi_microhttpd_wire;
 
 /* Write slices, as vestry_transport_ops.write does. On WOULD_BLOCK the next call offers what was not taken again. A

@@ -149,8 +149,9 @@ static void one_history(uint64_t seed) {
   require(vestry_bus_create(&(vestry_bus_options){.host = &h.b.th.host}, &h.bus) == VESTRY_OK);
   for (int i = 0; i < STREAMS; i++) {
     probe_init(&h.probes[i]);
-    vestry_connection_hooks hooks = {.on_close = on_close, .ctx = &h.probes[i]};
-    require(vsi_connection_create(h.b.group, &probe_pooled, &h.probes[i], NULL, &hooks, &h.streams[i]) == VESTRY_OK);
+    static const vsi_connection_hooks hooks = {.on_close = on_close};
+    require(vsi_connection_create(h.b.group, &probe_pooled, &h.probes[i], NULL, &hooks, &h.probes[i], &h.streams[i]) ==
+            VESTRY_OK);
   }
   for (uint64_t i = random_below(&random, 6); i; i--) subscribe(random_next(&random));
   h.threads_count = 2 + random_below(&random, 2);
