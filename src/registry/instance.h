@@ -13,7 +13,7 @@ struct vestry {
   bool runtime_is_own;
   vestry_store *store; /* of vestry_connection */
   vestry_store_driver *driver;
-  vsi_group *group; /* its hooks are none: those of a stream are called by its life (life.h) */
+  vsi_group *group;
   vsi_names names;
   json_t *nothing; /* an empty object: the data and state of dispatches that have none. Never changed */
 

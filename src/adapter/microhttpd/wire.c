@@ -1,9 +1,9 @@
 /* Chunks on a socket that takes what it likes.
  *
- * All that is to be written becomes one chunk (or several, of CHUNK_MAX bytes each but the last), "SIZE CR LF data CR LF", and one sendmsg of it: the head and the tail
- * stand around the caller's slices, nothing is copied. When the socket takes only a part, the rest of that chunk goes
- * first next time; its size is on the wire and cannot be changed any more. Where it was cut is one number, chunk_done,
- * as the head can be made again from chunk_len.
+ * All that is to be written becomes one chunk (several, if it is more than CHUNK_MAX bytes), "SIZE CR LF data CR LF",
+ * and one sendmsg of it: the head and the tail stand around the caller's slices, nothing is copied. When the socket
+ * takes only a part, the rest of that chunk goes first next time; its size is on the wire and cannot be changed any
+ * more. Where it was cut is one number, chunk_done, as the head can be made again from chunk_len.
  *
  * What the caller is told is a count of data bytes, and framing has none. So the last byte of a chunk counts as taken
  * only when the tail is on the wire too: the caller offers that byte again, and the tail is sent by that call. When
