@@ -66,7 +66,7 @@ _Static_assert(sizeof(struct vestry_connection) <= 344, "an idle stream's own me
 /* After its last use of the runner's transport: for a clean end that the peer does not take, how long to wait. */
 #define VSI_LINGER_NS UINT64_C(5000000000)
 
-/* What a shared stream is encoded as; NULL: it is plain, or has an encoder of its own. Any thread, from the start on. */
+/* What a shared stream is encoded as; NULL: it is plain, or has its own encoder. Any thread, from the start on. */
 static inline vsi_coding *vsi_connection_coding(const vestry_connection *connection) {
   return connection->coder ? vsi_coder_shared(connection->coder) : NULL;
 }
