@@ -35,7 +35,7 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx
   (void)req;
   pthread_mutex_lock(&app->lock);
   vestry_err err = program_page(&app->program, reply, "Click to edit",
-                                "<main data-init=\"@get('/stream', {retryMaxCount: Infinity})\">"
+                                "<main data-init=\"@get('/stream', {retry: 'error', retryMaxCount: Infinity})\">"
                                 "<h1>Click to edit</h1>" VIEW "<div id=\"form\"></div></main>",
                                 app->name, app->email);
   pthread_mutex_unlock(&app->lock);

@@ -33,7 +33,8 @@ static void read_user(const vestry_request *req, char user[NAME_MAX + 1]) {
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
   char user[NAME_MAX + 1], stream[512];
   read_user(req, user);
-  vestry_action_options options = {.retry_max_count = VESTRY_RETRY_FOREVER, .when_hidden = VESTRY_HIDDEN_OPEN};
+  vestry_action_options options = {
+      .retry = VESTRY_RETRY_ERROR, .retry_max_count = VESTRY_RETRY_FOREVER, .when_hidden = VESTRY_HIDDEN_OPEN};
   vestry_err err = vestry_action_string(stream, sizeof stream, VESTRY_METHOD_GET, &options, "/stream?user=%s", user);
   if (err) return err;
   return program_page(app, reply, "Notices", PAGE, user, stream, user, NAME_MAX, TEXT_MAX);

@@ -67,7 +67,7 @@ static void change(struct app *app, int state, const char *job) {
 
 #define PAGE                                                                                                           \
   "<main data-signals=\"{job: '', state: 'idle', running: false, percent: 0}\""                                        \
-  " data-init=\"@get('/stream', {retryMaxCount: Infinity})\"><h1>A long job</h1>"                                      \
+  " data-init=\"@get('/stream', {retry: 'error', retryMaxCount: Infinity})\"><h1>A long job</h1>"                      \
   "<section><h2 id=\"job\" data-text=\"$job || 'Nothing to do'\"></h2>"                                                \
   "<progress max=\"100\" aria-labelledby=\"job\" data-attr:value=\"$percent\"></progress>"                             \
   "<div class=\"row\"><output id=\"percent\" data-text=\"$percent + ' %%'\"></output>"                                 \

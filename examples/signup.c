@@ -34,7 +34,8 @@ struct app {
   "<p class=\"error\" id=\"" name "-error\" aria-live=\"polite\" data-text=\"$errors." name "\"></p></div>"
 #define PAGE                                                                                                           \
   "<main data-signals=\"{left: %d, errors: {name: '', email: '', seats: ''}}\""                                        \
-  " data-init=\"@get('/stream', {retryMaxCount: Infinity})\"><header><h1>A workshop on bookbinding</h1>"               \
+  " data-init=\"@get('/stream', {retry: 'error', retryMaxCount: Infinity})\">"                                        \
+  "<header><h1>A workshop on bookbinding</h1>"                                                                         \
   "<p class=\"soft\" role=\"status\"><span id=\"left\" data-text=\"$left\">%d</span> of %d seats are left</p></header>"\
   "<form id=\"form\" novalidate data-on:submit=\"@post('/signup')\""                                                   \
   " data-on:input__debounce.250ms=\"@post('/check')\">"                                                                \

@@ -162,21 +162,22 @@ static vestry_err client(const vestry_request *req, vestry_reply *reply, void *c
                            app->options.server.client_len);
 }
 
-/* Serve until a signal comes. */
-static vestry_err serve(struct app *app, struct server *server) {
-  vestry_err err = server_handle(server, "GET", "/", page, app);
-  if (!err) err = server_handle(server, "PUT", "/", start, app);
-  if (!err) err = server_handle(server, "DELETE", "/", stop, app);
-  if (!err) err = server_handle(server, "POST", "/jump", jump, app);
-  if (!err) err = server_handle(server, "GET", "/keys", keys, app);
-  if (!err && app->options.server.client) err = server_handle(server, "GET", "/datastar.js", client, app);
-  if (!err) {
-    printf("counter: http://127.0.0.1:%u\n", server->port);
-    fflush(stdout);
-    server_wait();
-  }
-  server_stop(server);
-  return err;
+/* Serve until a signal comes. False: the server could not be started. */
+static bool serve(struct app *app) {
+  struct server server;
+  server_init(&server, app->v, &app->options.server);
+  server_handle(&server, "GET", "/", page, app);
+  server_handle(&server, "PUT", "/", start, app);
+  server_handle(&server, "DELETE", "/", stop, app);
+  server_handle(&server, "POST", "/jump", jump, app);
+  server_handle(&server, "GET", "/keys", keys, app);
+  if (app->options.server.client) server_handle(&server, "GET", "/datastar.js", client, app);
+  if (!server_start(&server)) return false;
+  printf("counter: http://127.0.0.1:%u\n", server.port);
+  fflush(stdout);
+  server_wait();
+  server_stop(&server);
+  return true;
 }
 
 int main(int argc, char **argv) {
@@ -194,12 +195,10 @@ int main(int argc, char **argv) {
   if (!err) err = sessions_init(&app.sessions, app.v, tick);
   if (!err) err = vestry_effect(app.v, "counter/start", effect_start, &app);
   if (!err) err = vestry_effect(app.v, "counter/add", effect_add, &app);
-  struct server server;
-  bool started = !err && server_start(&server, app.v, &app.options.server);
-  if (started) err = serve(&app, &server);
+  bool served = !err && serve(&app);
   if (err) fprintf(stderr, "counter: %s\n", vestry_strerror(err));
   sessions_finish(&app.sessions);
   vestry_destroy(app.v);
   options_finish(&app.options.server);
-  return started && !err ? 0 : 1;
+  return served ? 0 : 1;
 }

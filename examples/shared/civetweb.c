@@ -22,7 +22,30 @@ static int log_message(const struct mg_connection *connection, const char *messa
   return 1;
 }
 
-static bool start(struct server *server, vestry *v, const struct server_options *options) {
+static void stop(struct server *server) {
+  if (server->web) vestry_civetweb_stop(server->web, STOP_MS);
+  vestry_civetweb_stop_server(server->server);
+  vestry_civetweb_destroy(server->web);
+}
+
+/* civetweb listens, but answers nobody yet. */
+static void add_vestry(const struct mg_context *context) {
+  struct server *server = mg_get_user_data(context);
+  server->server = (struct mg_context *)(uintptr_t)context;
+  vestry_civetweb *web;
+  server->error = vestry_civetweb_create(server->v, server->server, NULL, &web);
+  if (server->error) return;
+  server->web = web;
+  server->error = server_mount(server);
+}
+
+static bool complain(const struct server *server, const char *why) {
+  fprintf(stderr, "%s: %s\n", server->options->program, why);
+  return false;
+}
+
+static bool start(struct server *server) {
+  const struct server_options *options = server->options;
   char port[32], threads[16];
   snprintf(port, sizeof port, "127.0.0.1:%u", options->port);
   snprintf(threads, sizeof threads, "%u", options->threads_count ? options->threads_count : DEFAULT_THREADS);
@@ -36,39 +59,22 @@ static bool start(struct server *server, vestry *v, const struct server_options 
       "request_timeout_ms", "10000", /* how long a client may stall */
       NULL};
   /* clang-format on */
-  if (vestry_civetweb_check(settings, words.why, sizeof words.why) != VESTRY_OK) {
-    fprintf(stderr, "%s: %s\n", options->program, words.why);
-    return false;
-  }
-  struct mg_callbacks callbacks = {.log_message = log_message};
-  server->server = mg_start(&callbacks, NULL, settings);
-  if (!server->server) {
-    fprintf(stderr, "%s: %s\n", options->program, *words.why ? words.why : "the server does not start");
-    return false;
-  }
+  if (vestry_civetweb_check(settings, words.why, sizeof words.why) != VESTRY_OK) return complain(server, words.why);
+  struct mg_callbacks callbacks = {.log_message = log_message, .init_context = add_vestry};
+  struct mg_context *started = mg_start(&callbacks, server, settings);
+  if (!started) return complain(server, *words.why ? words.why : "the server does not start");
   atomic_store(&words.started, true);
-  vestry_civetweb *web;
-  vestry_err err = vestry_civetweb_create(v, server->server, NULL, &web);
-  if (err) {
-    fprintf(stderr, "%s: %s\n", options->program, vestry_strerror(err));
-    mg_stop(server->server);
-    return false;
+  if (server->error) {
+    stop(server);
+    return complain(server, vestry_strerror(server->error));
   }
-  server->web = web;
   struct mg_server_port bound;
-  if (mg_get_server_ports(server->server, 1, &bound) == 1) server->port = (unsigned)bound.port;
+  if (mg_get_server_ports(started, 1, &bound) == 1) server->port = (unsigned)bound.port;
   return true;
 }
 
-static vestry_err handle(struct server *server, const char *method, const char *path, vestry_handler_fn handler,
-                         void *app) {
-  return vestry_civetweb_handle(server->web, method, path, handler, app);
-}
-
-static void stop(struct server *server) {
-  vestry_civetweb_stop(server->web, STOP_MS);
-  vestry_civetweb_stop_server(server->server);
-  vestry_civetweb_destroy(server->web);
+static vestry_err handle(struct server *server, const struct server_route *route) {
+  return vestry_civetweb_handle(server->web, route->method, route->path, route->handler, route->app);
 }
 
 const struct server_adapter server_civetweb = {"civetweb", start, handle, stop};

@@ -91,33 +91,31 @@ void program_start(struct program *program, int argc, char **argv, const char *n
   if (!bounded.signals.max_bytes) bounded.signals.max_bytes = MAX_REQUEST_BYTES;
   vestry_err err = vestry_create(&bounded, &program->v);
   if (err) fprintf(stderr, "%s: %s\n", name, vestry_strerror(err));
-  if (err || !server_start(&program->server, program->v, &program->options)) {
-    vestry_destroy(program->v);
+  if (err) {
     options_finish(&program->options);
     exit(1);
   }
+  server_init(&program->server, program->v, &program->options);
   program_handle(program, "GET", "/style.css", style, NULL);
   if (program->options.client) program_handle(program, "GET", "/datastar.js", client, program);
 }
 
 void program_handle(struct program *program, const char *method, const char *path, vestry_handler_fn handler,
                     void *app) {
-  if (!program->error) program->error = server_handle(&program->server, method, path, handler, app);
+  server_handle(&program->server, method, path, handler, app);
 }
 
 void program_wait(struct program *program) {
-  if (program->error) {
-    fprintf(stderr, "%s: %s\n", program->options.program, vestry_strerror(program->error));
-  } else {
-    printf("%s: http://127.0.0.1:%u\n", program->options.program, program->server.port);
-    fflush(stdout);
-    server_wait();
-  }
+  program->served = server_start(&program->server);
+  if (!program->served) return;
+  printf("%s: http://127.0.0.1:%u\n", program->options.program, program->server.port);
+  fflush(stdout);
+  server_wait();
   server_stop(&program->server);
 }
 
 int program_finish(struct program *program) {
   vestry_destroy(program->v);
   options_finish(&program->options);
-  return program->error ? 1 : 0;
+  return program->served ? 0 : 1;
 }

@@ -21,18 +21,18 @@ struct program {
   vestry *v;
   struct server_options options;
   struct server server;
-  vestry_err error; /* the first of those that program_handle met */
+  bool served; /* the server could be started */
 };
 
-/* Read the command line, create the instance, start the server. Ends the process if that is not to be, or cannot be.
+/* Read the command line, create the instance. Ends the process if that is not to be, or cannot be.
  * about: what --help says in the first line. options: of the instance, the bounds of requests being set where 0 */
 void program_start(struct program *program, int argc, char **argv, const char *name, const char *about,
                    const vestry_options *options);
-/* Mount a handler. A failure is told by program_wait. */
+/* Have a handler mounted when the server starts. */
 void program_handle(struct program *program, const char *method, const char *path, vestry_handler_fn handler,
                     void *app);
-/* Serve until SIGINT or SIGTERM, then stop the server: no handler runs any more, and streams are aborted, so that the
- * browsers come back. */
+/* Start the server, if that can be, and serve until SIGINT or SIGTERM, then stop it: no handler runs any more, and
+ * streams are aborted, so that the browsers come back. */
 void program_wait(struct program *program);
 /* Destroy the instance. Returns the status of the process. */
 int program_finish(struct program *program);

@@ -1,5 +1,6 @@
 #include "server.h"
 
+#include <assert.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/time.h>
@@ -19,15 +20,24 @@ void server_block_signals(void) {
   signal(SIGPIPE, SIG_IGN); /* a client that left in the middle of an answer */
 }
 
-bool server_start(struct server *server, vestry *v, const struct server_options *options) {
+void server_init(struct server *server, vestry *v, const struct server_options *options) {
   bool is_civetweb = strcmp(options->adapter, server_civetweb.name) == 0;
-  *server = (struct server){.adapter = is_civetweb ? &server_civetweb : &server_microhttpd};
-  return server->adapter->start(server, v, options);
+  *server = (struct server){.adapter = is_civetweb ? &server_civetweb : &server_microhttpd, .v = v, .options = options};
 }
 
-vestry_err server_handle(struct server *server, const char *method, const char *path, vestry_handler_fn handler,
-                         void *app) {
-  return server->adapter->handle(server, method, path, handler, app);
+void server_handle(struct server *server, const char *method, const char *path, vestry_handler_fn handler, void *app) {
+  assert(server->routes_count < sizeof server->routes / sizeof *server->routes);
+  server->routes[server->routes_count++] = (struct server_route){method, path, handler, app};
+}
+
+vestry_err server_mount(struct server *server) {
+  vestry_err err = VESTRY_OK;
+  for (size_t i = 0; !err && i < server->routes_count; i++) err = server->adapter->handle(server, &server->routes[i]);
+  return err;
+}
+
+bool server_start(struct server *server) {
+  return server->adapter->start(server);
 }
 
 void server_stop(struct server *server) {

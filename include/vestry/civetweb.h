@@ -26,6 +26,10 @@
  *  request_timeout_ms. A client that shuts only its sending half is taken for one that closed; browsers do not do
  *  that.
  *
+ *  civetweb answers from mg_start on, 404 while nothing is mounted. When a server comes back, pages come back in the
+ *  same moment, and those that get a 404 do not try again. So call create and handle in mg_callbacks.init_context,
+ *  which mg_start calls before the first request (its argument is the server): clients wait that long.
+ *
  *  A stream to an HTTP/1.0 client lasts until the connection closes: that client cannot tell an end from an abort. */
 #ifndef VESTRY_CIVETWEB_H
 #define VESTRY_CIVETWEB_H
@@ -60,7 +64,7 @@ typedef struct vestry_civetweb_options {
  *  Threads  any, but not while another one starts or stops a civetweb server; loads the TLS library for a TLS port */
 VESTRY_API vestry_err vestry_civetweb_check(const char *const *settings, char *why, size_t capacity);
 
-/** Add vestry to a running server.
+/** Add vestry to a server, running or in its init_context.
  *  v, server    borrowed; both must outlive the adapter, the server may be stopped before it is destroyed
  *  options      NULL: the defaults; copied
  *  ret_adapter  owned by the caller; untouched on failure

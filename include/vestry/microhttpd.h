@@ -8,7 +8,9 @@
  *      vestry_microhttpd_destroy(adapter);
  *      vestry_destroy(v);
  *
- *  The server listens from create on; what is mounted later answers 404 until then. Handlers run on its threads: one
+ *  The server listens from create on; what is mounted later answers 404 until then. When a server comes back, pages
+ *  come back in the same moment, and those that get a 404 do not try again: so mount what they ask for in
+ *  vestry_microhttpd_options.mount, before the first request. Handlers run on its threads: one
  *  that blocks keeps the other connections of its thread waiting, so give it more threads if they do. Streams need none
  *  of these threads; the instance's runtime writes them, which must therefore have threads of its own.
  *
@@ -53,7 +55,10 @@ typedef struct vestry_microhttpd_options {
   size_t memory_bytes;      /**< of a connection: a request's head and that of its answer must both fit. 0: 4,096; from
                                  1,024 to 16 MiB. The signals of a GET are in its head */
   const char *tls_key;      /**< PEM; with key and certificate it serves HTTPS and nothing else. Borrowed for create */
-  const char *tls_certificate; /**< PEM, the chain behind it if there is one */
+  const char *tls_certificate;                                /**< PEM, the chain behind it if there is one */
+  vestry_err (*mount)(vestry_microhttpd *adapter, void *app); /**< called by create before the server listens: mount
+                                     handlers here. An error becomes that of create, and nothing listens. NULL: none */
+  void *mount_app;                                            /**< handed to mount */
 } vestry_microhttpd_options;
 
 /** Start a server.
@@ -62,12 +67,12 @@ typedef struct vestry_microhttpd_options {
  *  ret_adapter  owned by the caller; untouched on failure
  *  Returns  OK | INVALID (an argument, or beyond its bounds) | NO_MEMORY | UNSUPPORTED (TLS or epoll, which this
  *           libmicrohttpd was built without) | IO (the address is taken or not this machine's, a key or certificate is
- *           none, no thread or descriptor is left: the host's log says which)
- *  Threads  any; does not block */
+ *           none, no thread or descriptor is left: the host's log says which) | what options->mount returns
+ *  Threads  any; does not block, but in mount, which runs on the calling thread */
 VESTRY_API vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *options,
                                                vestry_microhttpd **ret_adapter);
 
-/** The port it listens on. Threads any. */
+/** The port it listens on; 0 in options->mount. Threads any. */
 VESTRY_API uint16_t vestry_microhttpd_port(const vestry_microhttpd *adapter);
 
 /** Mount a handler for a method and one exact path. Other methods on a mounted path are answered 405 with Allow (HEAD
@@ -76,7 +81,7 @@ VESTRY_API uint16_t vestry_microhttpd_port(const vestry_microhttpd *adapter);
  *  handler, app  app is borrowed until the adapter is destroyed
  *  Returns  OK | EXISTS | INVALID (no method token; a path without its '/'; no handler) | NO_MEMORY | CLOSED (it was
  *           stopped)
- *  Threads  one at a time; requests may be under way */
+ *  Threads  one at a time; requests may be under way. May be called from options->mount */
 VESTRY_API vestry_err vestry_microhttpd_handle(vestry_microhttpd *adapter, const char *method, const char *path,
                                                vestry_handler_fn handler, void *app);
 

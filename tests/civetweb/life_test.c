@@ -88,11 +88,28 @@ static void connections_outlive_the_adapter(void **state) {
   client_close(&c);
 }
 
+/* A client that comes when the port is there and the handlers are not. */
+static client early;
+
+static void ask_early(server *listening) {
+  client_ask(&early, listening->port, "GET", "/echo", "");
+  struct timespec while_it_could_answer = {.tv_nsec = 100000000};
+  nanosleep(&while_it_could_answer, NULL);
+}
+
+static void early_clients_wait_for_the_handlers(void **state) {
+  (void)state;
+  server_start(&s, &(server_settings){.before_mount = ask_early});
+  assert_int_equal(client_status(&early), 200);
+  client_close(&early);
+  server_stop(&s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_reserve_is_a_tenth_between_2_and_32), cmocka_unit_test(stops_with_a_stalled_reader),
       cmocka_unit_test(stops_on_an_address_of_its_own),          cmocka_unit_test(stops_while_a_client_says_nothing),
-      cmocka_unit_test(connections_outlive_the_adapter),
+      cmocka_unit_test(connections_outlive_the_adapter),         cmocka_unit_test(early_clients_wait_for_the_handlers),
   };
   return life_contract_run(&civetweb_seam) + cmocka_run_group_tests_name("civetweb, its own life", tests, NULL, NULL);
 }

@@ -4,6 +4,32 @@
 
 enum { ROOM = 8, RESERVE = 4 };
 
+typedef struct starting {
+  server *s;
+  const server_settings *settings;
+} starting;
+
+/* civetweb's init_context: clients can connect, and wait. */
+static void add_vestry(const struct mg_context *context) {
+  const starting *start = mg_get_user_data(context);
+  server *s = start->s;
+  const server_settings *settings = start->settings;
+  struct mg_server_port port;
+  assert_int_equal(mg_get_server_ports(context, 1, &port), 1);
+  s->port = (uint16_t)port.port;
+  if (settings->before_mount) settings->before_mount(s);
+  const vestry_civetweb_options options = {.reserve_threads = settings->reserve == UINT32_MAX ? 0
+                                                              : settings->reserve             ? settings->reserve
+                                                                                              : RESERVE,
+                                           .watch_ms = settings->watch_ms,
+                                           .lost_ms = settings->lost_ms};
+  vestry_civetweb *adapter = NULL;
+  assert_int_equal(vestry_civetweb_create(s->v, (struct mg_context *)(uintptr_t)context, &options, &adapter),
+                   VESTRY_OK);
+  s->adapter = adapter;
+  if (!settings->bare) server_mount(s);
+}
+
 void server_start(server *s, const server_settings *settings) {
   static const server_settings defaults = {0};
   if (!settings) settings = &defaults;
@@ -28,20 +54,9 @@ void server_start(server *s, const server_settings *settings) {
                         NULL};
   char why[128] = "";
   assert_int_equal(vestry_civetweb_check(list, why, sizeof why), VESTRY_OK);
-  s->context = mg_start(NULL, NULL, list);
+  const struct mg_callbacks callbacks = {.init_context = add_vestry};
+  s->context = mg_start(&callbacks, &(starting){s, settings}, list);
   assert_non_null(s->context);
-  struct mg_server_port port;
-  assert_int_equal(mg_get_server_ports(s->context, 1, &port), 1);
-  s->port = (uint16_t)port.port;
-  const vestry_civetweb_options options = {.reserve_threads = settings->reserve == UINT32_MAX ? 0
-                                                              : settings->reserve             ? settings->reserve
-                                                                                              : RESERVE,
-                                           .watch_ms = settings->watch_ms,
-                                           .lost_ms = settings->lost_ms};
-  vestry_civetweb *adapter = NULL;
-  assert_int_equal(vestry_civetweb_create(s->v, s->context, &options, &adapter), VESTRY_OK);
-  s->adapter = adapter;
-  if (!settings->bare) server_mount(s);
 }
 
 static void start(server *s, const web_settings *settings) {

@@ -12,10 +12,11 @@ typedef struct server_settings {
   unsigned reserve;    /* 0: 4; UINT32_MAX: the adapter's default */
   unsigned timeout_ms; /* request_timeout_ms; 0: 30,000 */
   bool keep_alive;
-  uint64_t watch_ms, lost_ms; /* as the adapter's */
-  const char *ports;          /* NULL: 127.0.0.1:0 */
-  bool bare;                  /* without the handlers of web/server.h */
-  vestry_options options;     /* all but the host */
+  uint64_t watch_ms, lost_ms;      /* as the adapter's */
+  const char *ports;               /* NULL: 127.0.0.1:0 */
+  bool bare;                       /* without the handlers of web/server.h */
+  void (*before_mount)(server *s); /* NULL, or called when the server listens and has no adapter yet */
+  vestry_options options;          /* all but the host */
 } server_settings;
 
 /* settings: NULL: the defaults. */

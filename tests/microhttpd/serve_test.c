@@ -111,6 +111,31 @@ static void refuses_bad_settings(void **state) {
   server_stop(&s);
 }
 
+/* What is mounted in time is there before the first request can come: not even the port is. */
+static vestry_err mount_one(vestry_microhttpd *adapter, void *app) {
+  assert_int_equal(vestry_microhttpd_port(adapter), 0);
+  assert_int_equal(vestry_microhttpd_handle(adapter, "GET", "/echo", server_echo, NULL), VESTRY_OK);
+  return vestry_microhttpd_handle(adapter, "GET", app, server_echo, NULL);
+}
+
+static void mounts_before_it_listens(void **state) {
+  (void)state;
+  server_start(&s, &(server_settings){.bare = true});
+  vestry_microhttpd *adapter = NULL;
+  static char taken[] = "/echo", other[] = "/b";
+  vestry_microhttpd_options options = {.address = "127.0.0.1", .mount = mount_one, .mount_app = taken};
+  assert_int_equal(vestry_microhttpd_create(s.v, &options, &adapter), VESTRY_EXISTS);
+  assert_null(adapter);
+  options.mount_app = other;
+  assert_int_equal(vestry_microhttpd_create(s.v, &options, &adapter), VESTRY_OK);
+  client c;
+  client_ask(&c, vestry_microhttpd_port(adapter), "GET", "/b", "");
+  assert_int_equal(client_status(&c), 200);
+  client_close(&c);
+  vestry_microhttpd_destroy(adapter);
+  server_stop(&s);
+}
+
 static void serves_ipv6(void **state) {
   (void)state;
   vestry *v;
@@ -176,13 +201,10 @@ static void survives_want_of_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(refuses_paths_with_a_nul),
-      cmocka_unit_test(refuses_large_bodies_early),
-      cmocka_unit_test(what_is_no_request_disturbs_nobody),
-      cmocka_unit_test(refuses_bad_settings),
-      cmocka_unit_test(serves_ipv6),
-      cmocka_unit_test(creates_or_says_no_memory),
-      cmocka_unit_test(survives_want_of_memory),
+      cmocka_unit_test(refuses_paths_with_a_nul),           cmocka_unit_test(refuses_large_bodies_early),
+      cmocka_unit_test(what_is_no_request_disturbs_nobody), cmocka_unit_test(refuses_bad_settings),
+      cmocka_unit_test(mounts_before_it_listens),           cmocka_unit_test(serves_ipv6),
+      cmocka_unit_test(creates_or_says_no_memory),          cmocka_unit_test(survives_want_of_memory),
   };
   return wire_contract_run(&microhttpd_seam) +
          cmocka_run_group_tests_name("libmicrohttpd, on its wire", tests, NULL, NULL);

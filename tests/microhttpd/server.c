@@ -4,6 +4,13 @@
 #include "support/test.h"
 #include "web/client.h"
 
+static vestry_err mount(vestry_microhttpd *adapter, void *app) {
+  server *s = app;
+  s->adapter = adapter;
+  server_mount(s);
+  return VESTRY_OK;
+}
+
 void server_start(server *s, const server_settings *settings) {
   static const server_settings defaults = {.bare = false};
   if (!settings) settings = &defaults;
@@ -16,12 +23,15 @@ void server_start(server *s, const server_settings *settings) {
     tls_key_pair(&options.tls_key, &options.tls_certificate);
     client_tls_ops_used = &tls_client_ops;
   }
+  if (!settings->bare) {
+    options.mount = mount;
+    options.mount_app = s;
+  }
   vestry_microhttpd *adapter = NULL;
   assert_int_equal(vestry_microhttpd_create(s->v, &options, &adapter), VESTRY_OK);
   s->adapter = adapter;
   s->port = vestry_microhttpd_port(adapter);
   assert_true(s->port);
-  if (!settings->bare) server_mount(s);
 }
 
 static void start(server *s, const web_settings *settings) {

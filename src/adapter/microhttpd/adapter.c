@@ -30,6 +30,7 @@ vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *
   adapter->is_tls = settings.tls_key != NULL;
   vsi_web_gate_init(&adapter->gate, settings.streams_count);
   vestry_err error = vsi_microhttpd_watch_init(&adapter->watch, host, settings.streams_count);
+  if (!error && options->mount) error = options->mount(adapter, options->mount_app);
   if (!error) error = vsi_microhttpd_daemon_start(adapter, &settings);
   if (error) {
     vestry_microhttpd_destroy(adapter);
@@ -48,6 +49,7 @@ vestry_err vestry_microhttpd_handle(vestry_microhttpd *adapter, const char *meth
 }
 
 uint16_t vestry_microhttpd_port(const vestry_microhttpd *adapter) {
+  if (!adapter->daemon) return 0;
   const union MHD_DaemonInfo *info = MHD_get_daemon_info(adapter->daemon, MHD_DAEMON_INFO_BIND_PORT);
   return info ? info->port : 0;
 }
