@@ -49,7 +49,8 @@ typedef struct vestry_transport_ops {
  *  Threads  the parked one; blocks in the transport's members; runs the hooks. Nothing happens when it was not woken */
 VESTRY_API vestry_connection_state vestry_connection_run(vestry_connection *connection);
 
-/** There is room again after WOULD_BLOCK. Threads any, while a reference is held; does not block. */
+/** There is room again after WOULD_BLOCK. Make the room first, then call: the write that follows must find it. Threads
+ *  any, while a reference is held; does not block. */
 VESTRY_API void vestry_connection_writable(vestry_connection *connection);
 
 #ifdef __cplusplus

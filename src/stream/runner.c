@@ -8,7 +8,13 @@
  * - after a shut the runner ends only when the queue's count is 0; while a sender is between its reservation and its
  *   notify the count is not, and that notify brings the runner back.
  * - nor does it end while a sender is inside an on_error hook: that one notifies when the hook has returned
- *   (refusal.c). */
+ *   (refusal.c).
+ * - room that comes while a write looks for it. The runner clears `writable`, then the transport looks; the adapter
+ *   makes room, then sets `writable`. Each writes one thing and then reads or writes the other, so without more both
+ *   could miss: the look could come before the clearing is visible, and the clearing land on top of the setting. A full
+ *   fence stands between the two steps on either side, [C] and [W]. Whichever is first in their one order: if [W], the
+ *   look sees the room; if [C], the setting comes after the clearing and stays. How the transport and its adapter tell
+ *   each other of room does not matter, as long as they do it by atomics, a lock or the kernel. */
 #include <sched.h>
 
 #include "base/memory.h"
@@ -274,6 +280,7 @@ static void write_taken(vestry_connection *connection) {
   }
   /* Before the write: room that comes while it runs must not be forgotten. */
   atomic_store_explicit(&connection->writable, false, memory_order_relaxed);
+  atomic_thread_fence(memory_order_seq_cst); /* [C] */
   size_t written = 0;
   vestry_io io = connection->ops->write(connection->transport, slices, count, &written);
   count_up(&connection->writes_count, 1);
@@ -419,6 +426,7 @@ vestry_connection_state vestry_connection_run(vestry_connection *connection) {
 }
 
 void vestry_connection_writable(vestry_connection *connection) {
+  atomic_thread_fence(memory_order_seq_cst); /* [W] */
   /* release pairs with the exchange in write_waiting */
   atomic_store_explicit(&connection->writable, true, memory_order_release);
   vsi_actor_notify(&connection->actor);

@@ -1,4 +1,5 @@
 /* Connections under many threads: order for each sender, one cause, sums that hold. Pooled and parked. */
+#include <sched.h>
 #include <stdlib.h>
 
 #include "stream/probe.h"
@@ -123,8 +124,95 @@ static void parked_closed_under_senders(void **state) {
   for (int i = 0; i < 10; i++) all_arrive_in_order(true, true);
 }
 
+/* ---- room that comes while it is being looked for ---------------------------------------------------------------- */
+
+enum { DOORS = 300000, JITTER = 64 };
+
+/* A transport that looks whether there is room, and by nothing else is in step with the thread that makes it. */
+typedef struct door {
+  bench b;
+  vestry_connection *connection;
+  _Atomic(bool) room;
+  _Atomic(int) asked, opened; /* how often */
+} door;
+
+static vestry_io door_open(void *transport) {
+  (void)transport;
+  return VESTRY_IO_OK;
+}
+
+static vestry_io door_write(void *transport, const vestry_slice *slices, size_t count, size_t *ret_written) {
+  door *d = transport;
+  (void)slices, (void)count;
+  if (atomic_load_explicit(&d->room, memory_order_acquire)) return VESTRY_IO_OK;
+  *ret_written = 0;
+  return VESTRY_IO_WOULD_BLOCK;
+}
+
+static void door_end(void *transport, bool clean, vestry_cause cause) {
+  (void)transport, (void)clean, (void)cause;
+}
+
+static void door_release(void *transport) {
+  (void)transport;
+}
+
+static void wait_until(_Atomic(int) *count, int wanted) {
+  for (int spins = 0; atomic_load_explicit(count, memory_order_acquire) != wanted; spins++)
+    if (spins > 10000) sched_yield();
+}
+
+static void dally(int round, int factor) {
+  for (volatile int i = round * factor % JITTER; i > 0; i--) continue;
+}
+
+static void *open_doors(void *argument) {
+  door *d = argument;
+  for (int round = 1; round <= DOORS; round++) {
+    wait_until(&d->asked, round);
+    dally(round, 7);
+    atomic_store_explicit(&d->room, true, memory_order_release);
+    vestry_connection_writable(d->connection);
+    atomic_store_explicit(&d->opened, round, memory_order_release);
+  }
+  return NULL;
+}
+
+static void room_that_comes_during_a_write_is_not_forgotten(void **state) {
+  (void)state;
+  static const vestry_transport_ops ops = {
+      VESTRY_TRANSPORT_OPS_VERSION, door_open, door_write, door_end, door_release, NULL};
+  static door d;
+  bench_init(&d.b, VESTRY_THREADS_NONE, &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS});
+  assert_int_equal(vsi_connection_create(d.b.group, &ops, &d, NULL, NULL, NULL, &d.connection), VESTRY_OK);
+  vsi_connection_start(d.connection);
+  bench_run(&d.b);
+  vestry_event *event = bench_event(&d.b, "x");
+  pthread_t opener;
+  assert_int_equal(pthread_create(&opener, NULL, open_doors, &d), 0);
+  for (int round = 1; round <= DOORS; round++) {
+    atomic_store_explicit(&d.room, false, memory_order_relaxed);
+    assert_int_equal(vestry_connection_send(d.connection, event), VESTRY_OK);
+    atomic_store_explicit(&d.asked, round, memory_order_release);
+    dally(round, 3);
+    bench_run(&d.b);
+    wait_until(&d.opened, round);
+    bench_run(&d.b); /* what the opener has notified */
+    vestry_connection_stats stats;
+    vestry_connection_stats_get(d.connection, &stats);
+    assert_int_equal(stats.written_count, round);
+  }
+  pthread_join(opener, NULL);
+  vestry_event_unref(event);
+  vestry_connection_close(d.connection, VESTRY_CAUSE_CLOSED);
+  bench_run(&d.b);
+  vestry_connection_unref(d.connection);
+  bench_finish(&d.b);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(room_that_comes_during_a_write_is_not_forgotten),
       cmocka_unit_test(pooled),
       cmocka_unit_test(on_parked_threads),
       cmocka_unit_test(pooled_closed_under_senders),
