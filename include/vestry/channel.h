@@ -61,7 +61,7 @@ VESTRY_API vestry_err vestry_channel_create(struct vestry *v, const vestry_chann
                                             vestry_channel **ret_channel);
 
 /** Let all members go (their streams stay open) and free. Before the instance is destroyed, and not while another
- *  thread is inside a function of the channel; streams may end meanwhile. NULL is accepted.
+ *  thread, or the publish whose hook calls, is inside a function of the channel; streams may end meanwhile. NULL is accepted.
  *  Threads  any; does not block */
 VESTRY_API void vestry_channel_destroy(vestry_channel *channel);
 
@@ -80,14 +80,15 @@ VESTRY_API vestry_err vestry_channel_leave(vestry_channel *channel, vestry_conne
  *  ret_sent_count   members that have accepted it; may be NULL; set in every case
  *  Returns  OK: all have it but those that are closed, or were closed by their policy because they were full; also when
  *           there is no member | FULL, TOO_LARGE, NO_MEMORY: at least one that stays open could not take it, the others
- *           have it
+ *           have it | BUSY: nobody has it (see below)
  *  Threads  any; waits for other publishes to the same channel that came before, never for a client or for other
- *           channels; no lock is held while runners are woken. Members' on_error hooks are called on this thread;
- *           neither they nor a transport's wake or a profile's members may publish to the same channel, or ask for
- *           its counters */
+ *           channels; no lock is held while runners are woken. Members' on_error hooks are called on this thread, and
+ *           transports' wakes and profiles' members: they are inside this publish, and must wait for none. So what they
+ *           publish themselves is BUSY, if somebody is inside the channel, which in this one somebody is */
 VESTRY_API vestry_err vestry_channel_publish(vestry_channel *channel, vestry_event *event, size_t *ret_sent_count);
 
-/** Counters, a snapshot. Threads any; waits for publishes, as publish does. */
+/** Counters, a snapshot. Threads any; waits for publishes, as publish does; where publish would be BUSY, alone_count is
+ *  without those of the epochs that have not ended. */
 VESTRY_API void vestry_channel_stats_get(vestry_channel *channel, vestry_channel_stats *ret_stats);
 
 #ifdef __cplusplus

@@ -30,7 +30,8 @@ extern "C" {
   X(UNSUPPORTED, "this build or platform cannot do that")                                                              \
   X(TIMEOUT, "the time allowed has run out")                                                                           \
   X(IO, "an operating system or peer failure")                                                                         \
-  X(FAILED, "an application callback reported a failure")
+  X(FAILED, "an application callback reported a failure")                                                              \
+  X(BUSY, "it is in use, and waiting for it here could last for ever")
 
 /** What a function returns: 0 is success, everything else says why not. */
 typedef enum vestry_err {

@@ -16,6 +16,10 @@
  * connection will call, which is dropped by the call, or by whoever took the node back before; one for each thread
  * that is about to do so.
  *
+ * Waiting for oneself. A publish calls what belongs to others: hooks, transports, profiles. If these publish, they
+ * would wait in front of a turnstile that is left only when they return: their own, or that of a thread which waits for
+ * theirs. So a thread that is inside one waits in front of none (`publishes_inside`): it goes in if nobody is there.
+ *
  * Encoders that are needed no more. They belong to who is inside the turnstile. Whoever takes the last member of a
  * coding out cannot wait there (it may be a runner), so it goes in only if nobody is inside; otherwise the one inside
  * looks, before it leaves, under the lock that makes one of the two see it. */
@@ -98,11 +102,16 @@ vestry_err vsi_channel_create(vsi_group *group, const vestry_channel_options *op
 
 /* ------------------------------------------------------------------------------------------- the turnstile -------- */
 
-static void enter(vestry_channel *channel) {
+static _Thread_local unsigned publishes_inside; /* of this thread: how many, one in a hook of the other */
+
+/* false: somebody is inside, and the caller must not wait for him. */
+static bool enter(vestry_channel *channel, bool waits) {
   pthread_mutex_lock(&channel->lock);
-  while (channel->inside) pthread_cond_wait(&channel->free, &channel->lock);
+  while (channel->inside && waits) pthread_cond_wait(&channel->free, &channel->lock);
+  bool entered = !channel->inside;
   channel->inside = true;
   pthread_mutex_unlock(&channel->lock);
+  return entered;
 }
 
 /* An encoder without members; NULL: there is none. */
@@ -220,7 +229,7 @@ vestry_err vestry_channel_leave(vestry_channel *channel, vestry_connection *conn
 void vestry_channel_destroy(vestry_channel *channel) {
   if (!channel) return;
   while (take_out(channel, NULL)) continue;
-  enter(channel); /* who takes the last member out may still be giving an encoder up */
+  enter(channel, true); /* who takes the last member out may still be giving an encoder up */
   leave_turnstile(channel);
   channel_unref(channel);
 }
@@ -330,7 +339,8 @@ vestry_err vestry_channel_publish(vestry_channel *channel, vestry_event *event, 
   p.broadcast = NULL;
   p.sent = p.spares = 0;
   p.error = VESTRY_OK;
-  enter(channel);
+  if (!enter(channel, !publishes_inside)) return VESTRY_BUSY;
+  publishes_inside++;
   pthread_mutex_lock(&channel->lock);
   channel->stats.published_count++;
   channel->cursor = channel->members.first;
@@ -344,6 +354,7 @@ vestry_err vestry_channel_publish(vestry_channel *channel, vestry_event *event, 
     count = post_chunk(channel, &p);
     rouse_chunk(&p, count);
   } while (count);
+  publishes_inside--;
   leave_turnstile(channel);
   while (p.spares) vsi_free(channel->host, p.spare[--p.spares]);
   vsi_broadcast_unref(p.broadcast);
@@ -352,11 +363,12 @@ vestry_err vestry_channel_publish(vestry_channel *channel, vestry_event *event, 
 }
 
 void vestry_channel_stats_get(vestry_channel *channel, vestry_channel_stats *ret_stats) {
-  enter(channel);
+  bool entered = enter(channel, !publishes_inside);
   pthread_mutex_lock(&channel->lock);
   *ret_stats = channel->stats;
   ret_stats->members_count = channel->members.count;
   pthread_mutex_unlock(&channel->lock);
+  if (!entered) return; /* the lanes are another's */
   for (int i = 0; i < VSI_CODINGS_MAX; i++)
     if (channel->lanes[i].epoch)
       ret_stats->alone_count += atomic_load_explicit(&channel->lanes[i].epoch->alone, memory_order_relaxed);

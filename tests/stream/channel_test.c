@@ -270,6 +270,116 @@ static void leaving_under_a_publish_skips_nobody(void **state) {
   }
 }
 
+/* ------------------------------------------------------------------------------- publishing inside a publish ------- */
+
+/* A channel with one member that takes nothing more, whose hook publishes to another channel. */
+typedef struct complaint {
+  probe p;
+  vestry_connection *member;
+  vestry_channel *mine, *other;
+  vestry_event *event;
+  int asked;
+  vestry_err said;
+} complaint;
+
+static vestry_verdict complain(vestry_connection *connection, vestry_err error, void *ctx) {
+  complaint *c = ctx;
+  assert_ptr_equal(connection, c->member);
+  assert_int_equal(error, VESTRY_FULL);
+  if (c->asked++ == 0 || c->mine != c->other) { /* or it would have no end, if it were not busy */
+    size_t sent = 7;
+    c->said = vestry_channel_publish(c->other, c->event, &sent);
+    assert_int_equal(sent, 0);
+  }
+  vestry_channel_stats stats;
+  vestry_channel_stats_get(c->other, &stats);
+  assert_int_equal(stats.members_count, 1);
+  return VESTRY_VERDICT_GO_ON;
+}
+
+static void complaint_begin(complaint *c, bench *b) {
+  static const vsi_connection_hooks hooks = {.on_error = complain};
+  memset(c, 0, sizeof *c);
+  probe_init(&c->p);
+  c->event = bench_event(b, "x");
+  assert_int_equal(vsi_channel_create(b->group, NULL, &c->mine), VESTRY_OK);
+  assert_int_equal(vsi_connection_create(b->group, &probe_pooled, &c->p,
+                                         &(vestry_connection_options){.max_queued_count = 1, .full = VESTRY_FULL_DROP},
+                                         &hooks, c, &c->member),
+                   VESTRY_OK);
+  assert_int_equal(vestry_channel_join(c->mine, c->member), VESTRY_OK);
+  assert_int_equal(vestry_channel_publish(c->mine, c->event, NULL), VESTRY_OK); /* nobody takes it out */
+}
+
+static void complaint_end(complaint *c, bench *b) {
+  vestry_channel_destroy(c->mine);
+  vsi_connection_abandon(c->member, VESTRY_CAUSE_CLOSED);
+  vestry_connection_unref(c->member);
+  vestry_event_unref(c->event);
+  vsi_buffer_finish(&c->p.got);
+  (void)b;
+}
+
+static void a_hook_inside_a_publish_does_not_wait_for_it(void **state) {
+  (void)state;
+  bench b;
+  complaint here, there;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  complaint_begin(&here, &b);
+  complaint_begin(&there, &b);
+  here.other = here.mine;
+  assert_int_equal(vestry_channel_publish(here.mine, here.event, NULL), VESTRY_FULL);
+  assert_int_equal(here.said, VESTRY_BUSY);
+  assert_int_equal(here.asked, 1);
+  vestry_channel_stats stats;
+  vestry_channel_stats_get(here.mine, &stats);
+  assert_int_equal(stats.published_count, 2); /* nobody has what was busy */
+  /* Where nobody is inside it goes in; from there the first is busy. */
+  here.other = there.mine;
+  there.other = here.mine;
+  here.asked = 0;
+  assert_int_equal(vestry_channel_publish(here.mine, here.event, NULL), VESTRY_FULL);
+  assert_int_equal(here.said, VESTRY_FULL);
+  assert_int_equal(there.said, VESTRY_BUSY);
+  assert_int_equal(here.asked + there.asked, 2);
+  complaint_end(&here, &b);
+  complaint_end(&there, &b);
+  bench_finish(&b);
+}
+
+enum { CROSSINGS = 3000 };
+
+static void *publish_often(void *argument) {
+  complaint *c = argument;
+  for (int i = 0; i < CROSSINGS; i++) assert_int_equal(vestry_channel_publish(c->mine, c->event, NULL), VESTRY_FULL);
+  return NULL;
+}
+
+/* Two threads, each inside a channel whose hook publishes to the other's. */
+static void hooks_that_cross_do_not_wait_for_each_other(void **state) {
+  (void)state;
+  bench b;
+  complaint here, there;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  complaint_begin(&here, &b);
+  complaint_begin(&there, &b);
+  here.other = there.mine;
+  there.other = here.mine;
+  pthread_t thread;
+  assert_int_equal(pthread_create(&thread, NULL, publish_often, &there), 0);
+  publish_often(&here);
+  pthread_join(thread, NULL);
+  vestry_channel_stats stats;
+  vestry_channel_stats_get(here.mine, &stats);
+  assert_true(stats.published_count >= CROSSINGS + 1);
+  assert_int_equal(stats.accepted_count, 1);
+  assert_int_equal(stats.refused_count, stats.published_count - 1);
+  assert_int_equal(here.asked, stats.refused_count); /* each was told of */
+  complaint_end(&here, &b);
+  complaint_end(&there, &b);
+  bench_finish(&b);
+}
+
 /* ---------------------------------------------------------------------------------------- at what price ----------- */
 
 static void assert_aligned(uint64_t wire) {
@@ -517,6 +627,8 @@ int main(void) {
       cmocka_unit_test(refuses_what_is_not_its_own),
       cmocka_unit_test(what_does_not_fit_is_told),
       cmocka_unit_test(leaving_under_a_publish_skips_nobody),
+      cmocka_unit_test(a_hook_inside_a_publish_does_not_wait_for_it),
+      cmocka_unit_test(hooks_that_cross_do_not_wait_for_each_other),
       cmocka_unit_test(a_late_joiner_is_aligned_when_it_has_paid),
       cmocka_unit_test(an_event_of_its_own_unaligns_and_a_heartbeat_does_not),
       cmocka_unit_test(a_lost_event_unaligns),
