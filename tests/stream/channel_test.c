@@ -270,7 +270,7 @@ static void leaving_under_a_publish_skips_nobody(void **state) {
   }
 }
 
-/* ------------------------------------------------------------------------------- publishing inside a publish ------- */
+/* ------------------------------------------------------------------------- publishing inside a publish ----------- */
 
 /* A channel with one member that takes nothing more, whose hook publishes to another channel. */
 typedef struct complaint {
