@@ -61,8 +61,8 @@ VESTRY_API vestry_err vestry_channel_create(struct vestry *v, const vestry_chann
                                             vestry_channel **ret_channel);
 
 /** Let all members go (their streams stay open) and free. Before the instance is destroyed, and not while another
- *  thread is inside a function of the channel, or from a hook that its publish calls; streams may end meanwhile. NULL is
- *  accepted.
+ *  thread is inside a function of the channel, or from a hook that its publish calls; streams may end meanwhile. NULL
+ *  is accepted.
  *  Threads  any; does not block */
 VESTRY_API void vestry_channel_destroy(vestry_channel *channel);
 
