@@ -54,6 +54,16 @@ static void sleep_ms(uint64_t ms) {
   while (nanosleep(&left, &left) && errno == EINTR) continue;
 }
 
+/* Streams of before have ended, and given back what they had: their memory is not to be counted as ours. */
+static void wait_until_quiet(const load *l) {
+  int64_t before = -1;
+  for (uint64_t end_ns = bench_now_ns() + l->patience_ms * 1000000; bench_now_ns() < end_ns; sleep_ms(20)) {
+    int64_t now = bench_server_stat((int)l->port, "open") ? -1 : bench_server_stat((int)l->port, "memory");
+    if (now >= 0 && now == before) return;
+    before = now;
+  }
+}
+
 /* ---- those that do not behave ------------------------------------------------------------------------------------ */
 
 static bool open_other(load *l, uint64_t i) {
@@ -201,6 +211,7 @@ static void drain(load *l, outcome *o) {
 
 static int run(load *l) {
   static outcome o;
+  if (l->is_own) wait_until_quiet(l);
   o.empty = look(l);
   if (!open_others(l) || !readers_open(l->readers)) return 1;
   sleep_ms(l->idle_ms);
