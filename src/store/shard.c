@@ -97,6 +97,7 @@ void vsi_shard_part(vsi_table *table, vsi_shard *shard, vsi_leaving *leaving) {
     vsi_slot *slot = vsi_slab_at(&shard->slab, number);
     number = slot->next;
     if (leaving->readers) {
+      if (!shard->fresh) shard->fresh_last = slot->number;
       slot->next = shard->fresh;
       shard->fresh = slot->number;
       shard->fresh_count++;
@@ -128,7 +129,13 @@ static void rest(vsi_shard *shard, uint32_t *list, vsi_leaving *leaving) {
  * with the unlinking on its way, after that; it has missed the reader. But when its barrier has passed everywhere, the
  * unlinking is seen by all who read of that in `passed` [G3], and by all whom their barriers pass. So a grace period
  * serves what was unlinked before the number that it read in G3 was drawn, and that number goes into `completed` when
- * it is over. Acquire in G2 pairs with the release of who completed it, and so with the readers it saw leave. */
+ * it is over. Acquire in G2 pairs with the release of who completed it, and so with the readers it saw leave.
+ *
+ * For this to happen the slots must have been unlinked before some other shard's grace periods, and a list to which
+ * slots are added all the time never was. So a list that has grown to a batch is sealed, and another one begun. Of many
+ * shards that are as busy, one fills its second batch first, and its grace periods serve what the others have sealed:
+ * there is about one for a batch of all shards together, and not for a batch of each. Where there is no other shard's,
+ * the shard makes one for both lists. */
 static void raise_to(_Atomic(uint64_t) *number, uint64_t to) {
   uint64_t now = atomic_load_explicit(number, memory_order_relaxed);
   while (now < to &&
@@ -138,8 +145,24 @@ static void raise_to(_Atomic(uint64_t) *number, uint64_t to) {
 
 bool vsi_shard_is_settled(const vsi_table *table, const vsi_shard *shard) {
   if (shard->waiting || shard->fresh_count >= table->grace_batch) return false;
-  return !shard->fresh ||
-         atomic_load_explicit(&table->completed, memory_order_acquire) <= shard->fresh_begun; /* [G2] */
+  return !shard->sealed ||
+         atomic_load_explicit(&table->completed, memory_order_acquire) <= shard->sealed_begun; /* [G2] */
+}
+
+static void seal(vsi_shard *shard) {
+  shard->sealed = shard->fresh;
+  shard->sealed_begun = shard->fresh_begun;
+  shard->fresh = shard->fresh_count = 0;
+}
+
+/* All that is sealed or fresh waits from here on. */
+static void wait_for_all(vsi_shard *shard) {
+  shard->waiting = shard->sealed;
+  if (shard->fresh) {
+    vsi_slab_at(&shard->slab, shard->fresh_last)->next = shard->sealed;
+    shard->waiting = shard->fresh;
+  }
+  shard->sealed = shard->fresh = shard->fresh_count = 0;
 }
 
 void vsi_shard_settle(vsi_table *table, vsi_shard *shard, bool all, vsi_leaving *leaving) {
@@ -148,18 +171,22 @@ void vsi_shard_settle(vsi_table *table, vsi_shard *shard, bool all, vsi_leaving 
     raise_to(&table->completed, shard->waiting_serves);
     rest(shard, &shard->waiting, leaving);
   }
-  if (shard->waiting || !shard->fresh) return;
-  if (atomic_load_explicit(&table->completed, memory_order_acquire) > shard->fresh_begun) { /* [G2] */
-    shard->waiting = shard->fresh;
+  bool full = shard->fresh_count >= table->grace_batch;
+  if (!shard->sealed && shard->fresh && (all || full)) {
+    seal(shard);
+    full = false;
+  }
+  if (shard->waiting || !shard->sealed) return;
+  if (atomic_load_explicit(&table->completed, memory_order_acquire) > shard->sealed_begun) { /* [G2] */
+    shard->waiting = shard->sealed;
     shard->waiting_serves = 0;
-    shard->fresh = shard->fresh_count = 0;
+    shard->sealed = 0;
     vsi_grace_none(&shard->grace);
     rest(shard, &shard->waiting, leaving);
-  } else if (all || shard->fresh_count >= table->grace_batch) {
+  } else if (all || full) {
     /* One at a time: the kernel makes barriers one after the other anyway, and who waits there waits with a lock. */
     if (atomic_exchange_explicit(&table->grace_busy, true, memory_order_acquire) && !all) return;
-    shard->waiting = shard->fresh;
-    shard->fresh = shard->fresh_count = 0;
+    wait_for_all(shard);
     shard->waiting_serves = atomic_load_explicit(&table->passed, memory_order_acquire); /* [G3] */
     uint64_t number = atomic_fetch_add_explicit(&table->begun, 1, memory_order_seq_cst) + 1;
     bool none = vsi_grace_begin(&table->sections, &shard->grace);
@@ -211,7 +238,7 @@ bool vsi_shard_tidy(vsi_table *table, vsi_shard *shard) {
     vsi_leaving_init(&leaving, table->host);
     vsi_shard_lock(shard);
     vsi_shard_settle(table, shard, true, &leaving);
-    settled = !shard->waiting && !shard->fresh;
+    settled = !shard->waiting && !shard->sealed && !shard->fresh;
     more = leaving.rests_count > 0 && !settled;
     vsi_shard_release(table, shard, &leaving);
   } while (more);

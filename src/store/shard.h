@@ -13,11 +13,12 @@ typedef struct vsi_shard {
    * has to fetch. */
   _Alignas(VSI_CACHE_LINE) _Atomic(uint32_t) lock;
   uint32_t number;
-  uint32_t fresh, waiting; /* lists of slots that readers may see: since the grace period began, and before */
-  uint32_t fresh_count;
-  uint32_t holders;     /* callbacks under way that have no section: what waits goes on waiting */
-  uint64_t fresh_begun; /* the last grace period that had begun when a slot was put into fresh */
-  uint64_t turned_over; /* puts that each sent one off for SIZE; not in put and removed */
+  uint32_t fresh, sealed, waiting; /* lists of slots that readers may see: the youngest; older ones, to which none is
+                                      added; and those whose grace period has begun */
+  uint32_t fresh_count, fresh_last;
+  uint32_t holders;                   /* callbacks under way that have no section: what waits goes on waiting */
+  uint64_t fresh_begun, sealed_begun; /* the last grace period that had begun when a slot was put into the list */
+  uint64_t turned_over;               /* puts that each sent one off for SIZE; not in put and removed */
   bool closed;
   vsi_ages ages; /* at: NULL when the store has none */
   vsi_slab slab;

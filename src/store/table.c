@@ -14,7 +14,7 @@
  * The victim is the oldest of the shard whose oldest is oldest, by tick; of shards that are alike, the put's own, so
  * that one lock does for both. With several shards each lock is taken alone: never two at once. */
 
-enum { TICKS_A_SPAN = VSI_AGES - 16, ENTRIES_A_SHARD = 256, GRACE_BATCH = 128 };
+enum { TICKS_A_SPAN = VSI_AGES - 16, ENTRIES_A_SHARD = 256, GRACE_BATCH = 64 };
 #define TICK_DEFAULT_NS  UINT64_C(150000000)
 #define COARSE_ENOUGH_NS UINT64_C(20000000)
 #define COARSE_LAG_NS    UINT64_C(10000000) /* so far behind the exact clock may the coarse one be */
@@ -133,7 +133,7 @@ void vsi_table_destroy(void *self) {
   vsi_table *table = self;
   for (uint32_t i = 0; i < table->shards_count; i++) {
     vsi_shard *shard = &table->shards[i];
-    while (shard->fresh || shard->waiting) vsi_shard_tidy(table, shard); /* nobody reads any more */
+    while (shard->fresh || shard->sealed || shard->waiting) vsi_shard_tidy(table, shard); /* nobody reads any more */
   }
   free_table(table, table->shards_count, table->shards_memory);
 }

@@ -29,7 +29,7 @@ typedef struct vsi_table {
   uint32_t ticks_shift;
   uint32_t idle_ticks, lifetime_ticks; /* 0: none */
   uint32_t shards_count;               /* a power of two */
-  uint32_t grace_batch;                /* slots that a shard gathers before it makes a grace period */
+  uint32_t grace_batch;                /* slots that a shard gathers in one list (shard.c) */
   bool turns_over;                     /* evicts, and keeps nothing in extras: see put.c */
   vsi_shard *shards;
   struct vsi_age *ages_at[VSI_SHARDS_MAX]; /* each shard's, where nothing around it changes */

@@ -165,7 +165,8 @@ static void check_slots(const check *c) {
   assert_int_equal(states[VSI_SLOT_LIVE], c->live_count);
   size_t fresh = list_length(slab, c->shard->fresh);
   assert_int_equal(fresh, c->shard->fresh_count);
-  assert_int_equal(states[VSI_SLOT_LEAVING], fresh + list_length(slab, c->shard->waiting));
+  assert_int_equal(states[VSI_SLOT_LEAVING],
+                   fresh + list_length(slab, c->shard->sealed) + list_length(slab, c->shard->waiting));
   assert_int_equal(states[VSI_SLOT_FREE], free_count + slab->shelf_count + retired_count);
   assert_int_equal(slab->free_count, free_count);
   assert_int_equal(slab->live_count, c->live_count + states[VSI_SLOT_LEAVING] + slab->shelf_count + retired_count);
