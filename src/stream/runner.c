@@ -383,7 +383,9 @@ static void run(vsi_actor *actor) {
   bool clean = vestry_cause_is_clean(vestry_connection_cause(connection)); /* it does not change any more */
   if (clean && !is_over(connection)) write_end(connection);
   bool complete = !is_over(connection);
-  if (complete && connection->taken_last && connection->blocked) {
+  uint32_t count;
+  vsi_queue_load(&connection->queue, &count, NULL, NULL);
+  if (complete && connection->blocked && (connection->taken_last || count)) { /* the last write may have taken all */
     uint64_t now = vsi_now_ns(vsi_group_host(connection->group));
     if (!connection->closing_ns) connection->closing_ns = now;
     uint64_t due = vsi_add_saturating(connection->closing_ns, VSI_LINGER_NS);
@@ -394,7 +396,6 @@ static void run(vsi_actor *actor) {
     complete = false; /* the peer does not take the rest: no clean end without it */
   }
   if (!complete) discard_waiting(connection);
-  uint32_t count;
   vsi_queue_load(&connection->queue, &count, NULL, NULL);
   /* A sender is putting and will notify; or this run's share of writes is used up, which has notified. */
   if (count || connection->taken_last) return;
