@@ -370,10 +370,10 @@ enum { ARRIVALS = 10000 };
 #if __has_feature(thread_sanitizer)
 enum { ARRIVALS = 10000 };
 #else
-enum { ARRIVALS = 600000 };
+enum { ARRIVALS = 300000 };
 #endif
 #else
-enum { ARRIVALS = 600000 };
+enum { ARRIVALS = 300000 };
 #endif
 enum { PUT_JITTER = 127, DRIVER_JITTER = 509 }; /* primes: all pairs of them come */
 
