@@ -72,7 +72,8 @@ typedef struct vestry_microhttpd_options {
 VESTRY_API vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *options,
                                                vestry_microhttpd **ret_adapter);
 
-/** The port it listens on; 0 in options->mount. Threads any. */
+/** The port it listens on; 0 in options->mount, and perhaps in a handler that runs before create has returned. Threads
+ *  any. */
 VESTRY_API uint16_t vestry_microhttpd_port(const vestry_microhttpd *adapter);
 
 /** Mount a handler for a method and one exact path. Other methods on a mounted path are answered 405 with Allow (HEAD

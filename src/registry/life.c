@@ -16,7 +16,7 @@ vsi_life *vsi_life_create(vestry *v, vestry_scope scope, const vestry_connection
   atomic_init(&life->refs, 2);
   atomic_init(&life->handle, 0);
   atomic_init(&life->ended, false);
-  life->scope_len = (uint16_t)scope.len;
+  life->scope_len = scope.len & 0x7fff;
   if (scope.len) memcpy((void *)vsi_life_scope(life).data, scope.data, scope.len);
   return life;
 }

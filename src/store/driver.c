@@ -3,10 +3,15 @@
  * A put can bring the deadline forward, in most stores only when they were empty: armed_ns says how far the driver
  * sleeps, and a put that finds an earlier deadline re-arms the timer. No deadline is slept over: if the put came before
  * the store's part of a tick, that tick saw what was put; if it came after, it sees the armed_ns that was set before
- * the tick (the store's own lock orders the two), UINT64_MAX or what was armed since. So relaxed order will do. */
+ * the tick (the store's own lock orders the two), UINT64_MAX or what was armed since. So relaxed order will do.
+ *
+ * The first deadline is asked for without a tick, and the built-in stores answer that without their locks. A put that
+ * has found no driver may still have its deadline on the way to us: it writes that, then reads armed_ns; we write
+ * armed_ns, then read that. So we go through the store's locks in between, as a tick would. */
 #include "base/memory.h"
 #include "runtime/timer.h"
 #include "store/store.h"
+#include "store/table.h"
 
 struct vestry_store_driver {
   vestry_store *store;
@@ -35,6 +40,13 @@ void vsi_store_driver_wake(vestry_store *store) {
   uint64_t deadline_ns = store->ops->next_deadline_ns(store->self);
   /* The runtime may have been closed: then nothing expires on time any more, which is what closing it means. */
   if (deadline_ns < armed_ns) (void)arm(store, deadline_ns);
+}
+
+/* The driver is attached. */
+static vestry_err arm_first(vestry_store *store) {
+  if (!store->ops->next_deadline_ns) return VESTRY_OK;
+  if (store->table) vsi_table_pass_locks(store->table);
+  return arm(store, store->ops->next_deadline_ns(store->self));
 }
 
 /* driver: NULL to detach. */
@@ -70,9 +82,7 @@ vestry_err vestry_store_driver_create(vestry_store *store, vestry_runtime *runti
     return error;
   }
   bool attached = attach(store, driver);
-  error = VESTRY_EXISTS;
-  if (attached)
-    error = store->ops->next_deadline_ns ? arm(store, store->ops->next_deadline_ns(store->self)) : VESTRY_OK;
+  error = attached ? arm_first(store) : VESTRY_EXISTS;
   if (error) {
     if (attached) attach(store, NULL);
     vestry_timer_destroy(driver->timer);

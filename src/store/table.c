@@ -263,6 +263,13 @@ vestry_err vsi_table_with(void *self, const vestry_scoped_key *key, vestry_with_
   return vsi_table_with_probed(table, &probe, fn, ctx);
 }
 
+void vsi_table_pass_locks(vsi_table *table) {
+  for (uint32_t i = 0; i < table->shards_count; i++) {
+    vsi_shard_lock(&table->shards[i]);
+    vsi_shard_unlock(&table->shards[i]);
+  }
+}
+
 void vsi_table_stats(void *self, vestry_store_stats *ret_stats) {
   vsi_table *table = self;
   vestry_store_stats stats = {0};

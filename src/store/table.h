@@ -68,6 +68,10 @@ void vsi_table_tick(void *self);                         /* expiry.c */
 uint64_t vsi_table_next_deadline_ns(void *self);         /* expiry.c */
 void vsi_table_stats(void *self, vestry_store_stats *ret_stats);
 
+/* What others wrote under a shard's lock before is seen from here on; who takes one from here on sees what this thread
+ * wrote before. */
+void vsi_table_pass_locks(vsi_table *table);
+
 /* All of them. */
 #define VSI_TABLE_OPS(type_name, create_fn)                                                                            \
   {                                                                                                                    \

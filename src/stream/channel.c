@@ -102,7 +102,8 @@ vestry_err vsi_channel_create(vsi_group *group, const vestry_channel_options *op
 
 /* ------------------------------------------------------------------------------------------- the turnstile -------- */
 
-static _Thread_local unsigned publishes_inside; /* of this thread: how many, one in a hook of the other */
+/* Of this thread: how many, one in a hook of the other. Who gives an encoder up counts as one: that calls a profile. */
+static _Thread_local unsigned publishes_inside;
 
 /* false: somebody is inside, and the caller must not wait for him. */
 static bool enter(vestry_channel *channel, bool waits) {
@@ -125,7 +126,9 @@ static void leave_turnstile(vestry_channel *channel) {
   pthread_mutex_lock(&channel->lock);
   for (vsi_lane *idle; (idle = find_idle_locked(channel));) {
     pthread_mutex_unlock(&channel->lock);
+    publishes_inside++;
     uint64_t alone = vsi_lane_end(idle);
+    publishes_inside--;
     pthread_mutex_lock(&channel->lock);
     channel->stats.alone_count += alone;
   }

@@ -6,7 +6,8 @@
  * - a send puts, then notifies; a close sets the cause, shuts the queue, then notifies; the adapter sets writable, then
  *   notifies; the timer notifies. A notify is followed by a whole run (actor.c). So each of these is seen.
  * - after a shut the runner ends only when the queue's count is 0; while a sender is between its reservation and its
- *   notify the count is not, and that notify brings the runner back.
+ *   put the count is not, and the notify that follows brings the runner back. (One that comes later still, for what was
+ *   taken before it, finds the connection CLOSED.)
  * - nor does it end while a sender is inside an on_error hook: that one notifies when the hook has returned
  *   (refusal.c).
  * - room that comes while a write looks for it. The runner clears `writable`, then the transport looks; the adapter
@@ -227,9 +228,13 @@ void vsi_connection_abandon(vestry_connection *connection, vestry_cause cause) {
     sched_yield();
   }
   vsi_connection_finish(connection, false);
-  /* A parked one was notified, by the close at the latest, and no thread will come to take that: take it here, or its
-   * reference is held for ever. Who notifies from here on finds it CLOSED and takes it himself. */
-  if (connection->actor.class == &vsi_connection_parked) vsi_actor_run(&connection->actor);
+  /* Whoever notified a parked one before has left it READY, and no thread will come to take that: take it here, or its
+   * reference is held for ever. Who notifies from here on shall find it CLOSED and take it himself: he does, because he
+   * notifies after us. (A look alone would not do: he writes READY, then reads CLOSED; we, the other way round.) */
+  if (connection->actor.class == &vsi_connection_parked) {
+    vsi_actor_notify(&connection->actor);
+    vsi_actor_run(&connection->actor);
+  }
 }
 
 /* What a transport's answer means for the connection: true, it goes on. */
@@ -378,7 +383,9 @@ static void run(vsi_actor *actor) {
   bool clean = vestry_cause_is_clean(vestry_connection_cause(connection)); /* it does not change any more */
   if (clean && !is_over(connection)) write_end(connection);
   bool complete = !is_over(connection);
-  if (complete && connection->taken_last && connection->blocked) {
+  uint32_t count;
+  vsi_queue_load(&connection->queue, &count, NULL, NULL);
+  if (complete && connection->blocked && (connection->taken_last || count)) { /* the last write may have taken all */
     uint64_t now = vsi_now_ns(vsi_group_host(connection->group));
     if (!connection->closing_ns) connection->closing_ns = now;
     uint64_t due = vsi_add_saturating(connection->closing_ns, VSI_LINGER_NS);
@@ -389,7 +396,6 @@ static void run(vsi_actor *actor) {
     complete = false; /* the peer does not take the rest: no clean end without it */
   }
   if (!complete) discard_waiting(connection);
-  uint32_t count;
   vsi_queue_load(&connection->queue, &count, NULL, NULL);
   /* A sender is putting and will notify; or this run's share of writes is used up, which has notified. */
   if (count || connection->taken_last) return;

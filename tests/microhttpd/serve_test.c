@@ -2,7 +2,12 @@
  * none, settings, and memory that runs out. */
 #include "adapter/microhttpd/serve.h"
 
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "microhttpd/server.h"
 #include "microhttpd/tls.h"
@@ -136,6 +141,74 @@ static void mounts_before_it_listens(void **state) {
   server_stop(&s);
 }
 
+/* A handler may ask for the port before create has said what the adapter is. */
+typedef struct early {
+  vestry_microhttpd *adapter;
+  uint16_t port;
+  _Atomic(int) heard; /* what the handler was told; -1: nothing yet */
+} early;
+
+static vestry_err tell_port(const vestry_request *req, vestry_reply *reply, void *app) {
+  early *e = app;
+  (void)req;
+  atomic_store_explicit(&e->heard, vestry_microhttpd_port(e->adapter), memory_order_relaxed);
+  return vestry_reply_body(reply, "text/plain", "", 0);
+}
+
+static vestry_err mount_port(vestry_microhttpd *adapter, void *app) {
+  early *e = app;
+  e->adapter = adapter;
+  return vestry_microhttpd_handle(adapter, "GET", "/port", tell_port, e);
+}
+
+static struct sockaddr_in loopback(uint16_t port) {
+  return (struct sockaddr_in){
+      .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+}
+
+static uint16_t free_port(void) {
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  struct sockaddr_in at = loopback(0);
+  socklen_t len = sizeof at;
+  assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+  assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+  close(fd);
+  return ntohs(at.sin_port);
+}
+
+static void *ask_as_soon_as_it_listens(void *argument) {
+  const early *e = argument;
+  struct sockaddr_in at = loopback(e->port);
+  for (bool listens = false; !listens;) {
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    listens = connect(fd, (struct sockaddr *)&at, sizeof at) == 0;
+    close(fd);
+    sched_yield();
+  }
+  client c;
+  client_ask(&c, e->port, "GET", "/port", "");
+  assert_int_equal(client_status(&c), 200);
+  client_close(&c);
+  return NULL;
+}
+
+static void early_requests_may_ask_for_the_port(void **state) {
+  (void)state;
+  server_start(&s, &(server_settings){.bare = true});
+  early e = {.port = free_port(), .heard = -1};
+  pthread_t asker;
+  assert_int_equal(pthread_create(&asker, NULL, ask_as_soon_as_it_listens, &e), 0);
+  vestry_microhttpd_options options = {.address = "127.0.0.1", .port = e.port, .mount = mount_port, .mount_app = &e};
+  vestry_microhttpd *adapter = NULL;
+  assert_int_equal(vestry_microhttpd_create(s.v, &options, &adapter), VESTRY_OK);
+  pthread_join(asker, NULL);
+  int heard = atomic_load(&e.heard);
+  assert_true(heard == 0 || heard == e.port);
+  assert_int_equal(vestry_microhttpd_port(adapter), e.port);
+  vestry_microhttpd_destroy(adapter);
+  server_stop(&s);
+}
+
 static void serves_ipv6(void **state) {
   (void)state;
   vestry *v;
@@ -201,10 +274,15 @@ static void survives_want_of_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(refuses_paths_with_a_nul),           cmocka_unit_test(refuses_large_bodies_early),
-      cmocka_unit_test(what_is_no_request_disturbs_nobody), cmocka_unit_test(refuses_bad_settings),
-      cmocka_unit_test(mounts_before_it_listens),           cmocka_unit_test(serves_ipv6),
-      cmocka_unit_test(creates_or_says_no_memory),          cmocka_unit_test(survives_want_of_memory),
+      cmocka_unit_test(refuses_paths_with_a_nul),
+      cmocka_unit_test(refuses_large_bodies_early),
+      cmocka_unit_test(what_is_no_request_disturbs_nobody),
+      cmocka_unit_test(refuses_bad_settings),
+      cmocka_unit_test(mounts_before_it_listens),
+      cmocka_unit_test(early_requests_may_ask_for_the_port),
+      cmocka_unit_test(serves_ipv6),
+      cmocka_unit_test(creates_or_says_no_memory),
+      cmocka_unit_test(survives_want_of_memory),
   };
   return wire_contract_run(&microhttpd_seam) +
          cmocka_run_group_tests_name("libmicrohttpd, on its wire", tests, NULL, NULL);

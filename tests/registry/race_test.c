@@ -1,5 +1,6 @@
 /* Threads: serving, dispatching, closing and stopping at once. Whatever the order, the counters add up at the end, and
  * what a policy promises holds. */
+#include <sched.h>
 #include <stdlib.h>
 
 #include "registry/targets.h"
@@ -109,6 +110,66 @@ static void of_many_that_reject_one_is_stored(void **state) {
     assert_int_equal(winners, 1);
     assert_int_equal(rejected, RACERS - 1);
   }
+}
+
+/* ------------------------------------------------------------------------------------------------- given up ------- */
+
+/* Somebody has the stream from an interceptor, and is told that it is full while it is given up. */
+typedef struct outsider {
+  vestry_connection *connection;
+  vestry_err said;
+  _Atomic(bool) told; /* relaxed: the two are to be in step by nothing else */
+  _Atomic(int) errors_count;
+  pthread_t thread;
+} outsider;
+
+static vestry_verdict count_error(vestry_connection *connection, vestry_err error, void *ctx) {
+  outsider *o = ctx;
+  (void)connection, (void)error;
+  atomic_fetch_add_explicit(&o->errors_count, 1, memory_order_relaxed);
+  return VESTRY_VERDICT_GO_ON;
+}
+
+static void *fill(void *ctx) {
+  outsider *o = ctx;
+  do o->said = vestry_connection_patch_signals(o->connection, "{}", 2, NULL);
+  while (!o->said);
+  atomic_store_explicit(&o->told, true, memory_order_relaxed);
+  return NULL;
+}
+
+static vestry_err show_and_refuse(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
+  outsider *o = ctx;
+  (void)effect;
+  o->connection = vestry_connection_ref(vestry_context_opened(context));
+  assert_int_equal(pthread_create(&o->thread, NULL, fill, o), 0);
+  while (!atomic_load_explicit(&o->told, memory_order_relaxed)) sched_yield();
+  return vestry_context_refuse(context, VESTRY_LIMIT);
+}
+
+static void a_stream_is_given_up_while_its_hook_runs(void **state) {
+  (void)state;
+  static world w;
+  outsider o = {.said = VESTRY_OK};
+  world_begin(&w, (vestry_options){.threads_count = 2});
+  const vestry_interceptor interceptor = {"shows", VESTRY_PHASE_CONNECT, NULL, show_and_refuse, &o};
+  assert_int_equal(vestry_intercept(w.v, &interceptor), VESTRY_OK);
+  wire r = {.datastar = true};
+  const plan full = {.key = "a",
+                     .keep = true,
+                     .hooks = {.on_error = count_error, .ctx = &o},
+                     .stream = {.max_queued_count = 1, .heartbeat_ms = VESTRY_NEVER_MS}};
+  assert_int_equal(wire_serve(&w, &r, planned, (void *)&full), VESTRY_OK);
+  pthread_join(o.thread, NULL);
+  assert_int_equal(o.said, VESTRY_FULL);
+  assert_int_equal(atomic_load(&o.errors_count), 1);
+  assert_int_equal(r.status, 503);
+  assert_int_equal(vestry_connection_state_get(o.connection), VESTRY_STATE_CLOSED);
+  vestry_connection_unref(o.connection);
+  assert_int_equal(vestry_stop(w.v, VESTRY_NEVER_MS), VESTRY_OK);
+  world_end(&w);
+  wire_finish(&r);
+  test_host_assert_clean(&w.th);
 }
 
 /* --------------------------------------------------------------------------------------------------- storm -------- */
@@ -242,6 +303,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(of_many_that_reuse_one_is_stored_and_serves_all),
       cmocka_unit_test(of_many_that_reject_one_is_stored),
+      cmocka_unit_test(a_stream_is_given_up_while_its_hook_runs),
       cmocka_unit_test(everything_at_once_adds_up),
       cmocka_unit_test(closing_in_the_middle_adds_up),
   };

@@ -1,4 +1,5 @@
 #include <pthread.h>
+#include <sched.h>
 #include <time.h>
 
 #include "store/world.h"
@@ -360,6 +361,76 @@ static void threads_put_and_the_driver_expires(void **state) {
   vestry_runtime_destroy(runtime);
 }
 
+/* ---- a put while the driver comes -------------------------------------------------------------------------------- */
+
+/* What happens here is the processor's doing, which sanitizers do not see; and with them it takes minutes. */
+#if defined(__SANITIZE_THREAD__)
+enum { ARRIVALS = 10000 };
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+enum { ARRIVALS = 10000 };
+#else
+enum { ARRIVALS = 300000 };
+#endif
+#else
+enum { ARRIVALS = 300000 };
+#endif
+enum { PUT_JITTER = 127, DRIVER_JITTER = 509 }; /* primes: all pairs of them come */
+
+/* Two threads that are in step by these two counts, and by nothing else while one puts and the other makes a driver. */
+typedef struct arrival {
+  vestry_store *store;
+  _Atomic(int) asked, put;
+} arrival;
+
+static void wait_until(_Atomic(int) *count, int wanted) {
+  for (int spins = 0; atomic_load_explicit(count, memory_order_acquire) != wanted; spins++)
+    if (spins > 10000) sched_yield();
+}
+
+static void dally(int turns) {
+  for (volatile int i = turns; i > 0; i--) continue;
+}
+
+static void *put_at_each_arrival(void *ctx) {
+  arrival *a = ctx;
+  vestry_key key = VESTRY_KEY(1);
+  for (int round = 1; round <= ARRIVALS; round++) {
+    wait_until(&a->asked, round);
+    dally(round % PUT_JITTER);
+    assert_int_equal(vestry_store_put(a->store, world_scope("s"), &key, a, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    atomic_store_explicit(&a->put, round, memory_order_release);
+  }
+  return NULL;
+}
+
+static void a_put_while_the_driver_comes_is_not_forgotten(void **state) {
+  (void)state;
+  static arrival a;
+  test_host_init(&w.own_host);
+  w.th = &w.own_host;
+  runtime = stepped(w.th);
+  vestry_store_options options = {
+      .host = &w.th->host, .value = {fake_value, fake_value, fake_close}, .idle_ms = 1000, .max_count = 100000};
+  assert_int_equal(vestry_store_create(NULL, "lru", &options, &a.store), VESTRY_OK);
+  pthread_t thread;
+  assert_int_equal(pthread_create(&thread, NULL, put_at_each_arrival, &a), 0);
+  vestry_key key = VESTRY_KEY(1);
+  for (int round = 1; round <= ARRIVALS; round++) {
+    atomic_store_explicit(&a.asked, round, memory_order_release);
+    dally(round % DRIVER_JITTER);
+    assert_int_equal(vestry_store_driver_create(a.store, runtime, &driver), VESTRY_OK);
+    wait_until(&a.put, round);
+    assert_true(vestry_runtime_next_deadline_ns(runtime) != UINT64_MAX); /* it will be looked at when it is idle */
+    vestry_store_driver_destroy(driver);
+    assert_int_equal(vestry_store_remove(a.store, world_scope("s"), &key, VESTRY_CAUSE_CLOSED, NULL), VESTRY_OK);
+  }
+  pthread_join(thread, NULL);
+  vestry_store_destroy(a.store);
+  vestry_runtime_destroy(runtime);
+  test_host_assert_clean(w.th);
+}
+
 #define TEST(function, kind) cmocka_unit_test_prestate(function, (void *)&kind)
 
 int main(void) {
@@ -375,6 +446,7 @@ int main(void) {
       cmocka_unit_test(creating_without_memory_leaves_nothing),
       cmocka_unit_test(an_earlier_deadline_brings_the_tick_forward),
       cmocka_unit_test(threads_put_and_the_driver_expires),
+      cmocka_unit_test(a_put_while_the_driver_comes_is_not_forgotten),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -380,6 +380,37 @@ static void hooks_that_cross_do_not_wait_for_each_other(void **state) {
   bench_finish(&b);
 }
 
+/* A profile whose encoders publish, once they are told where, when they are given up. */
+static struct {
+  vestry_channel *channel; /* NULL: nowhere */
+  vestry_event *event;
+  vestry_err said;
+} last_words;
+
+static void speak_and_destroy(void *encoder) {
+  if (last_words.channel) last_words.said = vestry_channel_publish(last_words.channel, last_words.event, NULL);
+  vestry_profile_gzip.destroy(encoder);
+}
+
+static void an_encoder_that_is_given_up_does_not_wait_either(void **state) {
+  (void)state;
+  room r;
+  vestry_profile_ops ops = vestry_profile_gzip;
+  ops.destroy = speak_and_destroy;
+  const vestry_profile talkative = {.ops = &ops};
+  room_begin(&r, &talkative, NULL, 1);
+  uint64_t wire[LISTENERS];
+  publish(&r, wire);
+  last_words.channel = r.channel;
+  last_words.event = bench_event(&r.b, "x");
+  last_words.said = VESTRY_OK;
+  assert_int_equal(vestry_channel_leave(r.channel, r.at[0].connection), VESTRY_OK);
+  assert_int_equal(last_words.said, VESTRY_BUSY);
+  last_words.channel = NULL;
+  vestry_event_unref(last_words.event);
+  room_end(&r);
+}
+
 /* ---------------------------------------------------------------------------------------- at what price ----------- */
 
 static void assert_aligned(uint64_t wire) {
@@ -629,6 +660,7 @@ int main(void) {
       cmocka_unit_test(leaving_under_a_publish_skips_nobody),
       cmocka_unit_test(a_hook_inside_a_publish_does_not_wait_for_it),
       cmocka_unit_test(hooks_that_cross_do_not_wait_for_each_other),
+      cmocka_unit_test(an_encoder_that_is_given_up_does_not_wait_either),
       cmocka_unit_test(a_late_joiner_is_aligned_when_it_has_paid),
       cmocka_unit_test(an_event_of_its_own_unaligns_and_a_heartbeat_does_not),
       cmocka_unit_test(a_lost_event_unaligns),

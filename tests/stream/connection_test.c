@@ -244,6 +244,37 @@ static void a_clean_end_does_not_wait_for_ever(void **state) {
   bench_finish(&b);
 }
 
+/* The same when the last write took everything, and said that this was all. */
+static void nor_for_what_came_when_all_was_taken(void **state) {
+  (void)state;
+  for (int drained = 0; drained < 2; drained++) {
+    bench b;
+    probe p;
+    bench_init(&b, VESTRY_THREADS_NONE, &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS});
+    probe_init(&p);
+    vestry_connection *c = bench_connect(&b, &p, NULL);
+    vsi_connection_start(c);
+    p.write_answer = VESTRY_IO_WOULD_BLOCK;
+    p.take = SIZE_MAX;
+    bench_send(&b, c, "a");
+    bench_run(&b);
+    probe_assert_got(&p, ": a\n\n");
+    bench_send(&b, c, "b");
+    bench_run(&b);
+    vestry_connection_close(c, drained ? VESTRY_CAUSE_DRAIN : VESTRY_CAUSE_CLOSED);
+    bench_run(&b);
+    assert_int_equal(p.writes, 1); /* it waits for room */
+    assert_int_equal(p.ends, 0);
+    test_host_advance_ms(&b.th, 5010);
+    bench_run(&b);
+    assert_int_equal(p.ends, 1);
+    assert_false(p.clean);
+    vestry_connection_unref(c);
+    probe_finish(&p);
+    bench_finish(&b);
+  }
+}
+
 static void heartbeats_when_silent(void **state) {
   (void)state;
   bench b;
@@ -505,6 +536,7 @@ int main(void) {
       cmocka_unit_test(batches_are_whole_or_not_at_all),
       cmocka_unit_test(a_blocked_transport_resumes_where_it_was),
       cmocka_unit_test(a_clean_end_does_not_wait_for_ever),
+      cmocka_unit_test(nor_for_what_came_when_all_was_taken),
       cmocka_unit_test(heartbeats_when_silent),
       cmocka_unit_test(a_heartbeat_without_memory_is_left_out),
       cmocka_unit_test(heartbeats_of_weeks),

@@ -49,8 +49,10 @@ vestry_err vestry_microhttpd_handle(vestry_microhttpd *adapter, const char *meth
 }
 
 uint16_t vestry_microhttpd_port(const vestry_microhttpd *adapter) {
-  if (!adapter->daemon) return 0;
-  const union MHD_DaemonInfo *info = MHD_get_daemon_info(adapter->daemon, MHD_DAEMON_INFO_BIND_PORT);
+  /* acquire pairs with the release in vsi_microhttpd_daemon_start */
+  struct MHD_Daemon *daemon = atomic_load_explicit(&adapter->daemon, memory_order_acquire);
+  if (!daemon) return 0;
+  const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT);
   return info ? info->port : 0;
 }
 
@@ -69,9 +71,10 @@ vestry_err vestry_microhttpd_stop(vestry_microhttpd *adapter, uint64_t timeout_m
 void vestry_microhttpd_destroy(vestry_microhttpd *adapter) {
   if (!adapter) return;
   /* MHD_stop_daemon ends the process when it finds a suspended connection. */
-  if (adapter->daemon) {
+  struct MHD_Daemon *daemon = atomic_load_explicit(&adapter->daemon, memory_order_acquire); /* as in port */
+  if (daemon) {
     while (vestry_microhttpd_stop(adapter, VESTRY_NEVER_MS)) continue;
-    MHD_stop_daemon(adapter->daemon);
+    MHD_stop_daemon(daemon);
   }
   vsi_microhttpd_watch_finish(&adapter->watch);
   vsi_web_routes_finish(&adapter->routes, adapter->host);

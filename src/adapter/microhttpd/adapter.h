@@ -14,12 +14,12 @@ struct vestry_microhttpd {
   /* Constant. */
   vestry *v;
   const vestry_host *host;
-  struct MHD_Daemon *daemon;
   unsigned lost_ms; /* TCP_USER_TIMEOUT; 0: the system's */
   size_t max_body_bytes;
   bool is_tls;
 
-  _Atomic(bool) started; /* what libmicrohttpd says from here on is about clients */
+  _Atomic(struct MHD_Daemon *) daemon; /* NULL → one, in create, while its handlers may run already */
+  _Atomic(bool) started;               /* what libmicrohttpd says from here on is about clients */
 
   vsi_web_gate gate;
   vsi_web_routes routes;

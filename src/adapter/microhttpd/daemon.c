@@ -102,7 +102,8 @@ vestry_err vsi_microhttpd_daemon_start(vestry_microhttpd *adapter, const vsi_mic
   struct MHD_Daemon *daemon = start(adapter, settings, at);
   freeaddrinfo(at);
   if (!daemon) return VESTRY_IO;
-  adapter->daemon = daemon;
+  /* release pairs with vestry_microhttpd_port, which a handler may have called by now */
+  atomic_store_explicit(&adapter->daemon, daemon, memory_order_release);
   atomic_store_explicit(&adapter->started, true, memory_order_relaxed);
   return VESTRY_OK;
 }
