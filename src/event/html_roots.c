@@ -9,7 +9,7 @@
  * nothing inside of it closes or leaves; so only such are accepted as the root. Text that is not parsed as tags
  * (styles, comments and their like) is not accepted at all. */
 
-enum { MAX_DEPTH = 64, MAX_NAME = 24 };
+enum { MAX_DEPTH = 64 };
 
 static bool is_in(const char *const *names, size_t count, vestry_slice name) {
   for (size_t i = 0; i < count; i++)
@@ -84,7 +84,6 @@ static const char *read_tag(const char *at, const char *end, tag *ret_tag) {
   t.name.data = at;
   while (at < end && !is_space(*at) && *at != '>' && *at != '/') at++;
   t.name.len = (size_t)(at - (const char *)t.name.data);
-  if (t.name.len > MAX_NAME) return NULL;
   while (at && at < end && *at != '>') {
     if (is_space(*at))
       at = vsi_html_skip_space(at, end);

@@ -158,4 +158,4 @@ function temporaryDirectory(t) {
   return folder;
 }
 
-module.exports = { ADAPTER, CLIENT, HOSTILE, startCounter, exampleFor, picture, send, newSession, closeChrome, temporaryDirectory };
+module.exports = { ADAPTER, CLIENT, HOSTILE, startExample, startCounter, exampleFor, picture, send, newSession, closeChrome, temporaryDirectory };

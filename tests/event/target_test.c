@@ -49,6 +49,9 @@ static void f3_the_id_is_the_one_that_a_browser_reads(void **state) {
   outer("<div =id=a></div>", "?");
   outer("<div = id=\"a\" id=\"b\"></div>", "brings a");
   outer("<div =\"><i title=\" id=a></i></div>", "?");
+  outer("<div id=a><b id = \"b\"></b></div>", "brings a");
+  outer("<div id=a><b\tid\n=\"b\"></b></div>", "brings a");
+  outer("<div id=a><an-element-with-a-long-name-of-its-own></an-element-with-a-long-name-of-its-own></div>", "a");
   /* what is not one element for certain, or has no plain id */
   outer("<div>a</div>", "?");
   outer("<div id=\"a&amp;b\"></div>", "?");
@@ -63,6 +66,18 @@ static void f3_the_id_is_the_one_that_a_browser_reads(void **state) {
   outer("<div id=a><style>b</style></div>", "?");
   outer(" \n ", "?");
   outer("", "?");
+}
+
+static void f3_nesting_is_bounded(void **state) {
+  (void)state;
+  for (size_t depth = 63; depth <= 66; depth++) {
+    char html[2048] = "<div id=\"a\">";
+    for (size_t i = 1; i < depth; i++) strcat(html, "<div>");
+    for (size_t i = 1; i < depth; i++) strcat(html, "</div>");
+    outer(html, "?"); /* one is not closed */
+    strcat(html, "</div>");
+    outer(html, depth <= 64 ? "a" : "?");
+  }
 }
 
 /* In an event each line has its key before it, which is not the page's. */
@@ -117,6 +132,7 @@ static void f3_selectors_and_modes(void **state) {
   expect(one, "#b", VESTRY_PATCH_OUTER, "?");
   expect("<div>1</div>", "#a", VESTRY_PATCH_OUTER, "passes");
   expect(one, "#c", VESTRY_PATCH_INNER, "brings c");
+  expect("<i id=\"b\"></i>", "#a", VESTRY_PATCH_INNER, "brings a");
   expect("1", "#a-b_2", VESTRY_PATCH_INNER, "a-b_2");
   expect("", "#a", VESTRY_PATCH_INNER, "passes"); /* no elements: the client does nothing */
   expect("1", "#a", VESTRY_PATCH_AFTER, "passes");
@@ -171,6 +187,25 @@ static void f3_an_id_or_retry_of_the_streams_stays(void **state) {
     assert_int_equal(vsi_event_target(s)->can_go, i == 3);
     vestry_event_unref(event);
     vestry_event_unref(s);
+  }
+}
+
+static void f3_only_one_line_of_signals_that_are_set_can_go(void **state) {
+  (void)state;
+  static const struct {
+    const char *json;
+    bool only_if_missing, can_go;
+  } all[] = {
+      {"{\"a\":1}", false, true}, {"{\"a\":1}", true, false}, {"{\"a\":\n1}", false, false}, {"{}\n", false, false}};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    vestry_event *event = NULL;
+    vestry_signals_options options = {.only_if_missing = all[i].only_if_missing};
+    assert_int_equal(vestry_event_signals(NULL, all[i].json, strlen(all[i].json), &options, &event), VESTRY_OK);
+    const vsi_target *target = vsi_event_target(event);
+    assert_int_equal(target->effect, all[i].only_if_missing ? VSI_EFFECT_MISSING : VSI_EFFECT_SIGNALS);
+    assert_int_equal(target->can_go, all[i].can_go);
+    assert_int_equal(target->json.len, strchr(all[i].json, '\n') ? 0 : strlen(all[i].json));
+    vestry_event_unref(event);
   }
 }
 
@@ -266,11 +301,13 @@ static void f3_targets_survive_every_allocation_failure(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(f3_the_id_is_the_one_that_a_browser_reads),
+      cmocka_unit_test(f3_nesting_is_bounded),
       cmocka_unit_test(f3_lines_are_read_as_the_client_joins_them),
       cmocka_unit_test(f3_what_runs_is_left_alone),
       cmocka_unit_test(f3_selectors_and_modes),
       cmocka_unit_test(f3_the_same_is_of_one_mode_namespace_and_id),
       cmocka_unit_test(f3_an_id_or_retry_of_the_streams_stays),
+      cmocka_unit_test(f3_only_one_line_of_signals_that_are_set_can_go),
       cmocka_unit_test(f3_two_patches_are_one_where_one_can_say_it),
       cmocka_unit_test(f3_a_merged_patch_is_bounded),
       cmocka_unit_test(f3_targets_survive_every_allocation_failure),
