@@ -44,9 +44,9 @@ typedef enum vestry_full_policy {
    *  - a signals patch, when the one behind it can say both (RFC 7386): they become one, in the later one's place.
    *  Appends, prepends, before, after, removes, scripts, what belongs to a batch, and signals that are only set if
    *  missing never are; and nothing is left out across a script, a selector that is not one id, HTML that could run
-   *  something (Datastar attributes but those that show signals or wait for the user), or that brings ids to other
-   *  places. All others keep their order. Ids must be unique in the page, and it must not keep elements from being
-   *  morphed (data-ignore-morph, data-preserve-attr) inside of what is morphed from here. */
+   *  something (handlers, embedded documents, Datastar attributes but those that show signals or wait for the user), or
+   *  that brings ids to other places. All others keep their order. Ids must be unique in the page, and it must not
+   *  keep elements from being morphed (data-ignore-morph, data-preserve-attr) inside of what is morphed from here. */
   VESTRY_FULL_CONFLATE
 } vestry_full_policy;
 

@@ -9,7 +9,7 @@
  * nothing inside of it closes or leaves; so only such are accepted as the root. Text that is not parsed as tags
  * (styles, comments and their like) is not accepted at all. */
 
-enum { MAX_DEPTH = 64, MAX_NAME = 24 };
+enum { MAX_DEPTH = 64 };
 
 static bool is_in(const char *const *names, size_t count, vestry_slice name) {
   for (size_t i = 0; i < count; i++)
@@ -26,21 +26,36 @@ static bool is_space(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\f' || c == '\r';
 }
 
+const char *vsi_html_skip_space(const char *at, const char *end) {
+  static const char prefix[] = "data: elements ";
+  while (at < end && is_space(*at)) {
+    bool is_break = *at == '\n';
+    at++;
+    if (is_break && (size_t)(end - at) >= sizeof prefix - 1 && memcmp(at, prefix, sizeof prefix - 1) == 0)
+      at += sizeof prefix - 1;
+  }
+  return at;
+}
+
 typedef struct tag {
   vestry_slice name, id;
   bool is_end;
 } tag;
 
-/* One attribute; at stands behind it. NULL: the text ends in it. */
+/* One attribute; at stands behind it. NULL: the text ends in it. As the standard has it, an '=' that comes first is the
+ * name's first byte, and a '/' ends the attribute. */
 static const char *read_attribute(const char *at, const char *end, tag *t) {
-  const char *name = at;
+  const char *name = at++;
   while (at < end && !is_space(*at) && *at != '=' && *at != '>' && *at != '/') at++;
   size_t name_len = (size_t)(at - name);
-  while (at < end && is_space(*at)) at++;
+  bool is_id = name_len == 2 && strncasecmp(name, "id", 2) == 0 && !t->id.data; /* of two the first counts */
+  at = vsi_html_skip_space(at, end);
   if (at == end) return NULL;
-  if (*at != '=') return at == name ? at + 1 : at; /* a stray byte, such as '/' */
-  at++;
-  while (at < end && is_space(*at)) at++;
+  if (*at != '=') {
+    if (is_id) t->id = (vestry_slice){at, 0};
+    return at;
+  }
+  at = vsi_html_skip_space(at + 1, end);
   if (at == end) return NULL;
   vestry_slice value;
   if (*at == '"' || *at == '\'') {
@@ -53,7 +68,7 @@ static const char *read_attribute(const char *at, const char *end, tag *t) {
     while (at < end && !is_space(*at) && *at != '>') at++;
     value.len = (size_t)(at - (const char *)value.data);
   }
-  if (name_len == 2 && strncasecmp(name, "id", 2) == 0 && !t->id.data) t->id = value; /* of two the first counts */
+  if (is_id) t->id = value;
   return at;
 }
 
@@ -69,9 +84,10 @@ static const char *read_tag(const char *at, const char *end, tag *ret_tag) {
   t.name.data = at;
   while (at < end && !is_space(*at) && *at != '>' && *at != '/') at++;
   t.name.len = (size_t)(at - (const char *)t.name.data);
-  if (t.name.len > MAX_NAME) return NULL;
   while (at && at < end && *at != '>') {
-    if (is_space(*at) || *at == '/')
+    if (is_space(*at))
+      at = vsi_html_skip_space(at, end);
+    else if (*at == '/')
       at++;
     else
       at = read_attribute(at, end, &t);
@@ -92,9 +108,14 @@ bool vsi_html_one_root(vestry_slice html, vestry_slice *ret_id) {
   vestry_slice open[MAX_DEPTH], id = {NULL, 0};
   size_t depth = 0;
   bool begun = false;
+  if (!html.len) return false;
   for (const char *at = html.data, *end = at + html.len; at < end;) {
+    if (is_space(*at)) {
+      at = vsi_html_skip_space(at, end);
+      continue;
+    }
     if (*at != '<') {
-      if (!depth && !is_space(*at)) return false;
+      if (!depth) return false;
       at++;
       continue;
     }

@@ -7,7 +7,8 @@
 #include "event/html_roots.h"
 
 /* Read from the event's own text, whose layout is this floor's (writer.h): lines of fields, then elements or signals to
- * the end. The prefixes of later lines stay in between: to HTML they are text, or attributes that mean nothing.
+ * the end. The keys of later lines stay in between: to HTML they are text, or attributes that mean nothing; but where
+ * space may stand in an attribute they would part its name from its value (vsi_html_skip_space).
  *
  * When may a morph E1 be left out for a later E2 of the same target? Both set all of that element (or of its children),
  * whatever was there, so E2 alone leaves what E1 and E2 leave, if E2 finds the same element: so the target must be one
@@ -61,12 +62,20 @@ static bool is_handler(vestry_slice text) {
   const char *at = text.data, *end = at + text.len;
   if (text.len < 4 || strncasecmp(at, "on", 2) != 0 || !is_name_byte(at[2])) return false;
   while (at < end && is_name_byte(*at)) at++;
-  while (at < end && (*at == ' ' || *at == '\t' || *at == '\n' || *at == '\f')) at++;
+  at = vsi_html_skip_space(at, end);
   return at < end && *at == '=';
 }
 
+/* Elements that run something by being there, or bring a document that can, or send the page elsewhere. */
+static bool is_active(vestry_slice name) {
+  static const char *const names[] = {"script", "iframe", "object", "embed", "meta"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (name.len > strlen(names[i]) && strncasecmp(name.data, names[i], strlen(names[i])) == 0) return true;
+  return false;
+}
+
 typedef struct html_look {
-  bool runs;        /* or might: scripts, handlers, attributes of Datastar's that do more than show */
+  bool runs;        /* or might: such elements, handlers, attributes of Datastar's that do more than show */
   size_t ids_count; /* attributes that may be ids */
 } html_look;
 
@@ -77,7 +86,7 @@ static html_look look_at(vestry_slice html) {
     size_t left = html.len - i;
     bool begins = i && ends_a_word(text[i - 1]);
     switch (text[i] | 0x20) {
-    case '<' | 0x20: look.runs |= left > 7 && strncasecmp(text + i + 1, "script", 6) == 0; break;
+    case '<' | 0x20: look.runs |= is_active(behind(html, i + 1)); break;
     case 'd':
       if (left > 5 && strncasecmp(text + i, "data-", 5) == 0) look.runs |= !is_harmless_data(behind(html, i + 5));
       break;

@@ -90,13 +90,13 @@ async function picture(page, name) {
   if (process.env.PICTURES) await page.screenshot({ path: path.join(process.env.PICTURES, `${name}.png`) });
 }
 
-let browser = null;
-async function chrome() {
-  browser ??= await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
+let browser = null; // a promise, so that those who ask for it at once get the same
+function chrome() {
+  browser ??= chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
   return browser;
 }
 async function closeChrome() {
-  await browser?.close();
+  await (await browser)?.close();
 }
 
 // A session: a browser of its own, as far as cookies go. Tabs of it complain to `problems`.
@@ -158,4 +158,4 @@ function temporaryDirectory(t) {
   return folder;
 }
 
-module.exports = { ADAPTER, CLIENT, HOSTILE, startCounter, exampleFor, picture, send, newSession, closeChrome, temporaryDirectory };
+module.exports = { ADAPTER, CLIENT, HOSTILE, startExample, startCounter, exampleFor, picture, send, newSession, closeChrome, temporaryDirectory };

@@ -87,33 +87,37 @@ for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']) {
   actions[method.toLowerCase()] = (el, url, options) => request(method, el, url, options);
 }
 
-async function request(method, el, url, { retryInterval = 1000, retryMaxWait = 30000, retryMaxCount = 10 } = {}) {
+// What the server asks for (an event stream's `retry`) is the wait before each first retry from then on.
+async function request(method, el, url, options = {}) {
+  const { retry = 'auto', retryScaler = 2, retryMaxWait = 30000, retryMaxCount = 10 } = options;
   const name = `${method} ${url}`;
   const cancel = new AbortController();
   underWay.get(name)?.abort();
   underWay.set(name, cancel);
   announce('started', el);
-  let wait = retryInterval;
+  let first = options.retryInterval ?? 1000;
+  let wait = first;
   for (let tries = 0; !cancel.signal.aborted; ) {
     try {
       const answer = await send(method, url, cancel.signal);
-      if (answer.status >= 400) announce('error', el, { status: String(answer.status) });
+      const failed = answer.status >= 400;
+      if (failed) announce('error', el, { status: String(answer.status) });
       if (answer.status === 200) {
         tries = 0;
-        wait = retryInterval;
-        await consume(answer, el);
+        wait = first;
+        await consume(answer, el, (asked) => (first = wait = asked));
       }
-      break;
-    } catch (failure) {
+      if (!(failed && retry === 'error') && !((failed || answer.status === 200) && retry === 'always')) break;
+    } catch {
       if (cancel.signal.aborted) break;
-      if (tries++ >= retryMaxCount) {
-        announce('retries-failed', el);
-        break;
-      }
-      announce('retrying', el);
-      await pause(wait);
-      wait = Math.min(wait * 2, retryMaxWait);
     }
+    if (tries++ >= retryMaxCount) {
+      announce('retries-failed', el);
+      break;
+    }
+    announce('retrying', el);
+    await pause(wait);
+    wait = Math.min(wait * retryScaler, retryMaxWait);
   }
   announce('finished', el);
 }
@@ -129,7 +133,7 @@ function send(method, url, signal) {
   return fetch(target, { method, headers, signal, body: outgoing() });
 }
 
-async function consume(answer, el) {
+async function consume(answer, el, setRetry) {
   if (!answer.headers.get('Content-Type')?.startsWith('text/event-stream')) return;
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = '';
@@ -137,15 +141,16 @@ async function consume(answer, el) {
     const { done, value } = await reader.read(); // throws when the stream is cut
     if (done) return;
     text += value;
-    for (let end; (end = text.indexOf('\n\n')) >= 0; text = text.slice(end + 2)) receive(text.slice(0, end), el);
+    for (let end; (end = text.indexOf('\n\n')) >= 0; text = text.slice(end + 2)) receive(text.slice(0, end), el, setRetry);
   }
 }
 
-function receive(block, el) {
+function receive(block, el, setRetry) {
   let type = '';
   const args = {};
   for (const line of block.split('\n')) {
     if (line.startsWith('event: ')) type = line.slice(7);
+    if (/^retry: \d+$/.test(line)) setRetry(Number(line.slice(7)));
     if (!line.startsWith('data: ')) continue;
     const [, key, value] = /^data: (\S+) ?(.*)$/.exec(line);
     args[key] = key in args ? `${args[key]}\n${value}` : value;

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "event/target.h"
 #include "runtime/random.h"
 #include "stream/channel.h"
 #include "stream/connection.h"
@@ -268,7 +269,8 @@ static void f3_the_page_is_the_same_in_the_end(void **state) {
 
 /* What is sent before the page reads. */
 typedef struct sent {
-  char kind; /* 'e': elements, 's': signals, 'm': signals if missing, 'x': script, 'c': comment, 'i': e with an id */
+  /* 'e': elements, 's': signals, 'i' and 't': with an event id, 'm': signals if missing, 'x': script, 'c': comment */
+  char kind;
   const char *text, *selector;
   vestry_patch_mode mode;
 } sent;
@@ -279,10 +281,12 @@ static vestry_event *made(bench *b, const sent *s) {
   vestry_elements_options elements_options = {.selector = s->selector, .mode = s->mode};
   vestry_signals_options signals_options = {.only_if_missing = s->kind == 'm'};
   if (s->kind == 'i') elements_options.event.id = "9";
+  if (s->kind == 't') signals_options.event.id = "9";
   switch (s->kind) {
   case 'e':
   case 'i': error = vestry_event_elements(&b->th.host, s->text, strlen(s->text), &elements_options, &event); break;
   case 's':
+  case 't':
   case 'm': error = vestry_event_signals(&b->th.host, s->text, strlen(s->text), &signals_options, &event); break;
   case 'x': error = vestry_event_script(&b->th.host, s->text, strlen(s->text), NULL, &event); break;
   case 'c': error = vestry_event_comment(&b->th.host, s->text, &event); break;
@@ -306,6 +310,9 @@ static const struct {
     {"by a selector", {{'e', A1, "#a", 0}, {'e', A2, 0, 0}}, 2},
     {"inner", {{'e', "1", "#a", VESTRY_PATCH_INNER}, {'e', "2", "#a", VESTRY_PATCH_INNER}}, 2},
     {"another mode is another target", {{'e', A1, 0, 0}, {'e', "2", "#a", VESTRY_PATCH_INNER}}, 3},
+    {"across another mode",
+     {{'e', "1", "#a", VESTRY_PATCH_INNER}, {'e', A1, 0, 0}, {'e', "2", "#a", VESTRY_PATCH_INNER}},
+     6},
     {"replace", {{'e', A1, 0, VESTRY_PATCH_REPLACE}, {'e', A2, 0, VESTRY_PATCH_REPLACE}}, 2},
     {"another element", {{'e', A1, 0, 0}, {'e', B1, 0, 0}}, 3},
     {"across another element", {{'e', A1, 0, 0}, {'e', B1, 0, 0}, {'e', A2, 0, 0}}, 6},
@@ -335,6 +342,9 @@ static const struct {
     {"across elements", {{'s', "{\"a\":1}", 0, 0}, {'e', A1, 0, 0}, {'s', "{\"a\":2}", 0, 0}}, 6},
     {"if missing never", {{'m', "{\"a\":1}", 0, 0}, {'m', "{\"a\":1}", 0, 0}}, 3},
     {"nor across it", {{'s', "{\"a\":1}", 0, 0}, {'m', "{\"a\":1}", 0, 0}, {'s', "{\"a\":1}", 0, 0}}, 7},
+    {"but morphs are, across it", {{'e', A1, 0, 0}, {'m', "{\"a\":1}", 0, 0}, {'e', A2, 0, 0}}, 6},
+    {"signals with an event id stay", {{'t', "{\"a\":1}", 0, 0}, {'s', "{\"b\":1}", 0, 0}}, 3},
+    {"and take nothing in", {{'s', "{\"a\":1}", 0, 0}, {'t', "{\"b\":1}", 0, 0}}, 3},
     {"what no patch can say stays two", {{'s', "{\"a\":null}", 0, 0}, {'s', "{\"a\":{\"b\":1}}", 0, 0}}, 3},
     {"comments are nothing", {{'e', A1, 0, 0}, {'c', "x", 0, 0}, {'e', A2, 0, 0}}, 6},
 };
@@ -366,6 +376,47 @@ static void f3_what_is_left_out(void **state) {
     probe_finish(&p);
     bench_finish(&b);
   }
+}
+
+/* Two targets with one slot: nothing is mistaken for the other, but the older one has lost its chance. */
+static void f3_a_slot_remembers_one_target(void **state) {
+  (void)state;
+  bench b;
+  probe p;
+  char html[VSI_CONFLATION_SLOTS + 1][32], expected[512] = "";
+  vestry_event *events[VSI_CONFLATION_SLOTS + 1];
+  size_t first = 0, second = 0, made = 0;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  while (!second) { /* of one target more than slots two have the same */
+    assert_true(made <= VSI_CONFLATION_SLOTS);
+    snprintf(html[made], sizeof html[made], "<div id=\"n%zu\">1</div>", made);
+    assert_int_equal(vestry_event_elements(&b.th.host, html[made], strlen(html[made]), NULL, &events[made]), VESTRY_OK);
+    uint64_t slot = vsi_event_target(events[made])->hash % VSI_CONFLATION_SLOTS;
+    for (size_t i = 0; i < made && !second; i++) {
+      if (vsi_event_target(events[i])->hash % VSI_CONFLATION_SLOTS != slot) continue;
+      first = i;
+      second = made;
+    }
+    made++;
+  }
+  probe_init(&p);
+  vestry_connection *c = bench_connect(&b, &p, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE});
+  const size_t order[] = {first, second, first, first, second};
+  const bool is_written[] = {true, true, false, true, true};
+  for (size_t i = 0; i < 5; i++) {
+    assert_int_equal(vestry_connection_send(c, events[order[i]]), VESTRY_OK);
+    vestry_slice bytes = vestry_event_bytes(events[order[i]]);
+    if (is_written[i]) strncat(expected, bytes.data, bytes.len);
+  }
+  vsi_connection_start(c);
+  bench_run(&b);
+  probe_assert_got(&p, expected);
+  for (size_t i = 0; i < made; i++) vestry_event_unref(events[i]);
+  vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
+  bench_run(&b);
+  vestry_connection_unref(c);
+  probe_finish(&p);
+  bench_finish(&b);
 }
 
 /* Six events of which two are needed wait in a queue that has room for two, as long as the runner comes round. */
@@ -402,6 +453,41 @@ static void f3_a_stalled_page_costs_its_latest_state(void **state) {
                        "event: datastar-patch-signals\ndata: signals {\"n\":9999,\"k0\":1,\"k1\":1,\"k2\":1}\n\n");
   vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
   bench_run(&b);
+  vestry_connection_unref(c);
+  probe_finish(&p);
+  bench_finish(&b);
+}
+
+/* What waits when the connection ends is discarded, and counted. */
+static void f3_what_waits_ends_with_its_connection(void **state) {
+  (void)state;
+  bench b;
+  probe p;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  probe_init(&p);
+  vestry_connection *c = bench_connect(&b, &p, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE});
+  vsi_connection_start(c);
+  p.write_answer = VESTRY_IO_WOULD_BLOCK;
+  assert_int_equal(bench_send(&b, c, "first"), VESTRY_OK);
+  bench_run(&b);
+  static const sent waiting[] = {{'e', A1, 0, 0}, {'e', A2, 0, 0}, {'s', "{\"a\":1}", 0, 0}, {'s', "{\"b\":1}", 0, 0}};
+  for (size_t i = 0; i < 4; i++) {
+    vestry_event *event = made(&b, &waiting[i]);
+    assert_int_equal(vestry_connection_send(c, event), VESTRY_OK);
+    vestry_event_unref(event);
+  }
+  bench_run(&b);
+  vestry_connection_close(c, VESTRY_CAUSE_HANGUP);
+  bench_run(&b);
+  vestry_connection_stats stats;
+  vestry_connection_stats_get(c, &stats);
+  assert_int_equal(stats.state, VESTRY_STATE_CLOSED);
+  assert_int_equal(p.closed, 1);
+  assert_int_equal(stats.accepted_count, 5);
+  assert_int_equal(stats.conflated_count, 2);
+  assert_int_equal(stats.discarded_count, 3);
+  assert_int_equal(stats.queued_count + stats.queued_bytes, 0);
+  assert_int_equal(stats.accepted_bytes, stats.conflated_bytes + stats.discarded_bytes);
   vestry_connection_unref(c);
   probe_finish(&p);
   bench_finish(&b);
@@ -501,6 +587,8 @@ int main(void) {
       cmocka_unit_test(f3_what_is_left_out),
       cmocka_unit_test(f3_a_stalled_page_costs_its_latest_state),
       cmocka_unit_test(f3_a_full_queue_still_closes),
+      cmocka_unit_test(f3_a_slot_remembers_one_target),
+      cmocka_unit_test(f3_what_waits_ends_with_its_connection),
       cmocka_unit_test(f3_batches_stay_whole),
       cmocka_unit_test(f3_memory_that_fails_leaves_out_less),
       cmocka_unit_test(f3_the_page_is_the_same_in_the_end),

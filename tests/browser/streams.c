@@ -1,0 +1,172 @@
+/* A server for the tests of what becomes of streams: conflate.test.js, drain.test.js. Its one page keeps a stream open
+ * and shows what it is sent.
+ *   GET /?stream=conflating&tab=NAME  the page; its stream has the policy VESTRY_FULL_CONFLATE, or else the default
+ *   POST /burst  everything that can be left out, and what cannot, faster than any page takes it
+ *   POST /drain  {"window_ms": …}: send all streams away
+ *   GET /seen    as JSON: counters, and who asked for a stream when (milliseconds since 1970) */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../../examples/shared/program.h"
+
+#define PAGES VESTRY_KEY("pages")
+
+enum { EVENTS = 400, LARGE = 40000, SEEN_MAX = 256, RETRY_AFTER_S = 1 };
+
+struct app {
+  struct program program;
+  pthread_mutex_t lock;
+  json_t *seen; /* guarded by lock: [tab, when] of each request for a stream, also of one that was refused */
+  int round;    /* of bursts; guarded by lock */
+  char filler[LARGE + 1];
+};
+
+static json_int_t now_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return (json_int_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* A value in the query, of letters and digits; else "". */
+static void query_value(const vestry_request *req, const char *name, char value[32]) {
+  const char *query = vestry_request_query(req), *at = query ? strstr(query, name) : NULL;
+  size_t len = at ? strspn(at + strlen(name), "abcdefghijklmnopqrstuvwxyz0123456789") : 0;
+  snprintf(value, 32, "%.*s", (int)(len < 31 ? len : 31), at ? at + strlen(name) : "");
+}
+
+static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  char where[32], tab[32];
+  query_value(req, "stream=", where);
+  query_value(req, "tab=", tab);
+  return program_page(
+      ctx, reply, "Streams",
+      "<main data-signals=\"{server: 0, n: 0, done: 0, part: {}}\" "
+      "data-init=\"@get('/%s?tab=%s', {retry: 'error', retryMaxCount: Infinity})\">"
+      "<output id=\"server\" data-text=\"$server\"></output>"
+      "<output id=\"done\" data-text=\"$done\"></output><output id=\"n\" data-text=\"$n\"></output>"
+      "<button id=\"report\" data-on:click=\"@post('/report')\">Report</button>"
+      "<p id=\"log\"></p><p id=\"status\"></p><div id=\"number\"><b>0</b></div><ul id=\"list\"></ul></main>",
+      *where ? where : "stream", tab);
+}
+
+static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  char tab[32];
+  query_value(req, "tab=", tab);
+  pthread_mutex_lock(&app->lock);
+  if (json_array_size(app->seen) < SEEN_MAX) json_array_append_new(app->seen, json_pack("[s,I]", tab, now_ms()));
+  pthread_mutex_unlock(&app->lock);
+  vestry_reply_key(reply, PAGES);
+  vestry_reply_keep(reply, VESTRY_PUT_MANY, PAGES_MAX);
+  /* Room for all of a burst, so that no stream is closed for want of it. */
+  vestry_connection_options options = {.max_queued_count = 4 * EVENTS, .max_queued_bytes = (size_t)4 * EVENTS * LARGE};
+  if (strcmp(vestry_request_path(req), "/conflating") == 0) options.full = VESTRY_FULL_CONFLATE;
+  vestry_reply_stream(reply, &options);
+  return vestry_reply_patch_signals(reply, "{s:i}", "server", (int)getpid());
+}
+
+/* One of each kind, and again. What a later one makes superfluous: the number, the status, most signals. */
+static vestry_err make(struct app *app, int i, vestry_event **ret_event) {
+  static const vestry_elements_options inner = {.selector = "#status", .mode = VESTRY_PATCH_INNER};
+  static const vestry_elements_options append = {.selector = "#list", .mode = VESTRY_PATCH_APPEND};
+  static const char script[] = "document.getElementById('log').append("
+                               "document.querySelector('#number b').textContent + ' ' +"
+                               "document.getElementById('status').textContent + '; ')";
+  char key[8], gone[8];
+  if (i % 100 == 50) return vestry_event_script(NULL, script, strlen(script), NULL, ret_event);
+  switch (i % 5) {
+  case 0:
+  case 1:
+    return vestry_event_elementsf(
+        NULL, NULL, ret_event, "<div id=\"number\" title=\"%d\"><b>%d</b>\n<i hidden>%s</i></div>", i, i, app->filler);
+  case 2: return vestry_event_elementsf(NULL, &inner, ret_event, "<b>%d</b> of %d", i, EVENTS);
+  case 3:
+    snprintf(key, sizeof key, "k%d", i % 7);
+    snprintf(gone, sizeof gone, "k%d", i % 3);
+    return vestry_event_signalsf(NULL, NULL, ret_event, "{s:i,s:{s:n,s:i}}", "n", i, "part", gone, key, i);
+  default: return vestry_event_elementsf(NULL, &append, ret_event, "<li>%d</li>", i);
+  }
+}
+
+/* ["burst"], to all pages. */
+static vestry_err effect_burst(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  struct app *app = ctx;
+  (void)args;
+  vestry_err err = VESTRY_OK;
+  for (int i = 0; !err && i <= EVENTS; i++) {
+    vestry_event *event = NULL;
+    err = i < EVENTS ? make(app, i, &event) : vestry_event_signalsf(NULL, NULL, &event, "{s:i}", "done", app->round);
+    if (!err) err = vestry_context_send(context, event);
+    vestry_event_unref(event);
+  }
+  return err;
+}
+
+static vestry_err burst(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  (void)req;
+  pthread_mutex_lock(&app->lock);
+  app->round++;
+  vestry_err err = vestry_dispatch(app->program.v, NO_SCOPE, PAGES, "[[s]]", "burst");
+  pthread_mutex_unlock(&app->lock);
+  return err ? err : vestry_reply_status(reply, 204);
+}
+
+static vestry_err drain(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  int64_t window_ms;
+  vestry_err err =
+      vestry_signals_integer(vestry_request_signals(req), "window_ms", 0, VESTRY_DRAIN_MAX_MS, &window_ms, NULL);
+  if (!err) err = vestry_drain(app->program.v, (uint64_t)window_ms);
+  return err ? err : vestry_reply_status(reply, 204);
+}
+
+static vestry_err report(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  (void)req, (void)ctx;
+  return vestry_reply_status(reply, 204);
+}
+
+static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  (void)req;
+  vestry_stats stats;
+  vestry_drain_stats drained;
+  vestry_stats_get(app->program.v, &stats);
+  vestry_drain_stats_get(app->program.v, &drained);
+  pthread_mutex_lock(&app->lock);
+  json_t *all = json_pack("{s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O}", "server", (int)getpid(), "open",
+                          (json_int_t)stats.open, "accepted", (json_int_t)stats.accepted, "written",
+                          (json_int_t)stats.written, "conflated", (json_int_t)stats.conflated, "discarded",
+                          (json_int_t)stats.discarded, "left", (json_int_t)drained.left_count, "drained",
+                          (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_DRAIN], "seen", app->seen);
+  char *text = all ? json_dumps(all, 0) : NULL;
+  pthread_mutex_unlock(&app->lock);
+  vestry_err err = text ? vestry_reply_body(reply, "application/json", text, strlen(text)) : VESTRY_NO_MEMORY;
+  free(text);
+  json_decref(all);
+  return err;
+}
+
+int main(int argc, char **argv) {
+  static struct app app = {.lock = PTHREAD_MUTEX_INITIALIZER};
+  memset(app.filler, 'x', LARGE);
+  app.seen = json_array();
+  program_start(&app.program, argc, argv, "test_browser_streams", "Streams that are watched",
+                &(vestry_options){.retry_after_s = RETRY_AFTER_S});
+  vestry_effect(app.program.v, "burst", effect_burst, &app);
+  program_handle(&app.program, "GET", "/", page, &app.program);
+  program_handle(&app.program, "GET", "/stream", stream, &app);
+  program_handle(&app.program, "GET", "/conflating", stream, &app);
+  program_handle(&app.program, "POST", "/burst", burst, &app);
+  program_handle(&app.program, "POST", "/drain", drain, &app);
+  program_handle(&app.program, "POST", "/report", report, NULL);
+  program_handle(&app.program, "GET", "/seen", seen, &app);
+  program_wait(&app.program);
+  int status = program_finish(&app.program);
+  json_decref(app.seen);
+  return status;
+}

@@ -1,0 +1,316 @@
+/* F3: what conflation reads from an event. What it then leaves out: tests/stream/conflation_test.c. */
+#include "event/target.h"
+
+#include "event/html_roots.h"
+#include "support/test.h"
+#include "support/test_host.h"
+#include "vestry/event.h"
+
+static vestry_event *elements(const char *html, const vestry_elements_options *options) {
+  vestry_event *event = NULL;
+  assert_int_equal(vestry_event_elements(NULL, html, strlen(html), options, &event), VESTRY_OK);
+  return event;
+}
+
+/* The id of the one element that an outer morph sets, after "brings " if it brings others; "passes"; "?": anything. */
+static void expect(const char *html, const char *selector, vestry_patch_mode mode, const char *expected) {
+  vestry_event *event = elements(html, &(vestry_elements_options){.selector = selector, .mode = mode});
+  const vsi_target *target = vsi_event_target(event);
+  char got[64] = "?";
+  assert_non_null(target);
+  if (target->effect == VSI_EFFECT_PASSING) strcpy(got, "passes");
+  if (target->effect == VSI_EFFECT_MORPH)
+    snprintf(got, sizeof got, "%s%.*s", target->brings_ids ? "brings " : "", (int)target->id_len, target->id);
+  if (strcmp(got, expected) != 0) print_message("%s\n", html);
+  assert_string_equal(got, expected);
+  vestry_event_unref(event);
+}
+
+static void outer(const char *html, const char *expected) {
+  expect(html, NULL, VESTRY_PATCH_OUTER, expected);
+}
+
+static void f3_the_id_is_the_one_that_a_browser_reads(void **state) {
+  (void)state;
+  outer("<div id=\"a\"></div>", "a");
+  outer("<DIV ID='a b'></div >", "a b");
+  outer("<div class=x id=a>b</div>", "a");
+  outer("<div/id=a></div>", "a");
+  outer("<div id = a ></div>", "a");
+  outer("<div title=\"id=b\" id=a></div>", "brings a"); /* rather one too many */
+  outer("<div id=\"a\" id=\"b\"></div>", "brings a");
+  /* of two the first counts, also when it has no value */
+  outer("<div id id=\"b\"></div>", "?");
+  outer("<div id=\"\" id=\"b\"></div>", "?");
+  outer("<div id/=\"b\"></div>", "?");
+  outer("<div id/ id=\"b\"></div>", "?");
+  /* an '=' that comes first is part of a name */
+  outer("<div = id=a></div>", "a");
+  outer("<div =id=a></div>", "?");
+  outer("<div = id=\"a\" id=\"b\"></div>", "brings a");
+  outer("<div =\"><i title=\" id=a></i></div>", "?");
+  outer("<div id=a><b id = \"b\"></b></div>", "brings a");
+  outer("<div id=a><b\tid\n=\"b\"></b></div>", "brings a");
+  outer("<div id=a><an-element-with-a-long-name-of-its-own></an-element-with-a-long-name-of-its-own></div>", "a");
+  /* what is not one element for certain, or has no plain id */
+  outer("<div>a</div>", "?");
+  outer("<div id=\"a&amp;b\"></div>", "?");
+  outer("<div id=\"a\nb\"></div>", "?");
+  outer("<div id=a></div>b", "?");
+  outer("<div id=a></div><div id=a></div>", "?");
+  outer("<div id=a>", "?");
+  outer("<div id=a></span>", "?");
+  outer("<div id=a", "?");
+  outer("<p id=a></p>", "?");
+  outer("<div id=a><!-- b --></div>", "?");
+  outer("<div id=a><style>b</style></div>", "?");
+  outer(" \n ", "?");
+  outer("", "?");
+}
+
+static void f3_nesting_is_bounded(void **state) {
+  (void)state;
+  for (size_t depth = 63; depth <= 66; depth++) {
+    char html[2048] = "<div id=\"a\">";
+    for (size_t i = 1; i < depth; i++) strcat(html, "<div>");
+    for (size_t i = 1; i < depth; i++) strcat(html, "</div>");
+    outer(html, "?"); /* one is not closed */
+    strcat(html, "</div>");
+    outer(html, depth <= 64 ? "a" : "?");
+  }
+}
+
+/* In an event each line has its key before it, which is not the page's. */
+static void f3_lines_are_read_as_the_client_joins_them(void **state) {
+  (void)state;
+  outer("<div id=\"a\">\n  <p>1</p>\n</div>", "a");
+  outer("\n<div id=\"a\">\n</div>\n", "a");
+  outer("<div id=\"a\">\r\n</div>\r\n\r\n", "a");
+  outer("<div\n  class=\"b\"\n  id=\"a\"\n></div>", "a");
+  outer("<div id=\n\"a\"></div>", "a");
+  outer("<div id\n\n= \n a></div>", "a");
+  outer("<div id\nid=\"a\"></div>", "?");
+  outer("<div title=\n\">\" id=\"a\"></div>", "a");
+  outer("<div title=\n\"><i \" id=\"a\"></div>", "a");
+  outer("<div id=a></div>\nb", "?");
+  outer("<div id=a><img src=x onerror\n=\"f()\"></div>", "?");
+}
+
+static void f3_what_runs_is_left_alone(void **state) {
+  (void)state;
+  static const char *const active[] = {"<script>f()</script>",
+                                       "<SCRIPT src=f></SCRIPT>",
+                                       "<img src=x onerror=f()>",
+                                       "<img src=x/OnError = f()>",
+                                       "<img alt=\"\"onerror=f()>",
+                                       "<b data-init=\"f()\"></b>",
+                                       "<b data-on:load=\"f()\"></b>",
+                                       "<b data-signals=\"{}\"></b>",
+                                       "<b data-text\n=\"$a\"></b>",
+                                       "<iframe src=\"javascript:parent.f()\"></iframe>",
+                                       "<object data=f></object>",
+                                       "<embed src=f>",
+                                       "<meta http-equiv=refresh content=\"0;url=f\">"};
+  for (size_t i = 0; i < sizeof active / sizeof *active; i++) {
+    expect(active[i], "#a", VESTRY_PATCH_INNER, "?");
+    expect(active[i], "#a", VESTRY_PATCH_APPEND, "?");
+  }
+  static const char *const shows[] = {
+      "<b data-text=\"$a\"></b>", "<b data-show='$a' data-attr:title='$b' data-class:c='$d' data-style:e='$f'></b>",
+      "<button data-on:click=\"f()\">once on=1</button>", "<b title=\"on\">only\none</b>", "a &lt;script> 1 < 2"};
+  for (size_t i = 0; i < sizeof shows / sizeof *shows; i++) {
+    expect(shows[i], "#a", VESTRY_PATCH_INNER, "a");
+    expect(shows[i], "#a", VESTRY_PATCH_APPEND, "passes");
+  }
+}
+
+static void f3_selectors_and_modes(void **state) {
+  (void)state;
+  static const char one[] = "<div id=\"a\"><i id=\"b\"></i></div>";
+  expect(one, NULL, VESTRY_PATCH_REPLACE, "brings a");
+  expect(one, "#a", VESTRY_PATCH_OUTER, "brings a");
+  expect(one, "#b", VESTRY_PATCH_OUTER, "?");
+  expect("<div>1</div>", "#a", VESTRY_PATCH_OUTER, "passes");
+  expect(one, "#c", VESTRY_PATCH_INNER, "brings c");
+  expect("<i id=\"b\"></i>", "#a", VESTRY_PATCH_INNER, "brings a");
+  expect("1", "#a-b_2", VESTRY_PATCH_INNER, "a-b_2");
+  expect("", "#a", VESTRY_PATCH_INNER, "passes"); /* no elements: the client does nothing */
+  expect("1", "#a", VESTRY_PATCH_AFTER, "passes");
+  expect(one, "#c", VESTRY_PATCH_APPEND, "?");
+  expect("", "#a", VESTRY_PATCH_REMOVE, "passes");
+  static const char *const others[] = {"#",     "#1", "#-a", "#a b", "#a.b", "#a,#b", "#a:first-child",
+                                       "#\\61", "a",  ".a",  "*"};
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++) expect("1", others[i], VESTRY_PATCH_INNER, "?");
+}
+
+static void f3_the_same_is_of_one_mode_namespace_and_id(void **state) {
+  (void)state;
+  static const struct {
+    const char *selector;
+    vestry_patch_mode mode;
+    vestry_namespace ns;
+  } all[] = {{"#a", VESTRY_PATCH_OUTER, VESTRY_NAMESPACE_HTML},   {"#b", VESTRY_PATCH_OUTER, VESTRY_NAMESPACE_HTML},
+             {"#a", VESTRY_PATCH_REPLACE, VESTRY_NAMESPACE_HTML}, {"#a", VESTRY_PATCH_INNER, VESTRY_NAMESPACE_HTML},
+             {"#a", VESTRY_PATCH_OUTER, VESTRY_NAMESPACE_SVG},    {"#a", VESTRY_PATCH_OUTER, VESTRY_NAMESPACE_MATHML},
+             {"#aa", VESTRY_PATCH_OUTER, VESTRY_NAMESPACE_HTML}};
+  enum { ALL = sizeof all / sizeof *all };
+  vestry_event *events[ALL];
+  for (size_t i = 0; i < ALL; i++) {
+    char html[64];
+    snprintf(html, sizeof html, "<div id=\"%s\">%zu</div>", all[i].selector + 1, i);
+    events[i] =
+        elements(html, &(vestry_elements_options){.selector = all[i].selector, .mode = all[i].mode, .ns = all[i].ns});
+    assert_int_equal(vsi_event_target(events[i])->effect, VSI_EFFECT_MORPH);
+  }
+  for (size_t i = 0; i < ALL; i++)
+    for (size_t k = 0; k < ALL; k++) {
+      /* also where two hashes are the same */
+      vsi_target a = *vsi_event_target(events[i]), b = *vsi_event_target(events[k]);
+      assert_int_equal(vsi_target_is_same(&a, &b), i == k);
+      a.hash = b.hash;
+      assert_int_equal(vsi_target_is_same(&a, &b), i == k);
+    }
+  for (size_t i = 0; i < ALL; i++) vestry_event_unref(events[i]);
+}
+
+static void f3_an_id_or_retry_of_the_streams_stays(void **state) {
+  (void)state;
+  const vestry_event_options of_stream[] = {{.id = "1"}, {.id = ""}, {.retry_ms = 2000}, {.retry_ms = 1000}};
+  for (size_t i = 0; i < 4; i++) {
+    vestry_event *event = elements("<div id=\"a\"></div>", &(vestry_elements_options){.event = of_stream[i]}),
+                 *s = NULL;
+    assert_int_equal(vsi_event_target(event)->effect, VSI_EFFECT_MORPH);
+    assert_int_equal(vsi_event_target(event)->can_go, i == 3);
+    assert_int_equal(vestry_event_signals(NULL, "{}", 2, &(vestry_signals_options){.event = of_stream[i]}, &s),
+                     VESTRY_OK);
+    assert_int_equal(vsi_event_target(s)->effect, VSI_EFFECT_SIGNALS);
+    assert_int_equal(vsi_event_target(s)->can_go, i == 3);
+    vestry_event_unref(event);
+    vestry_event_unref(s);
+  }
+}
+
+static void f3_only_one_line_of_signals_that_are_set_can_go(void **state) {
+  (void)state;
+  static const struct {
+    const char *json;
+    bool only_if_missing, can_go;
+  } all[] = {
+      {"{\"a\":1}", false, true}, {"{\"a\":1}", true, false}, {"{\"a\":\n1}", false, false}, {"{}\n", false, false}};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    vestry_event *event = NULL;
+    vestry_signals_options options = {.only_if_missing = all[i].only_if_missing};
+    assert_int_equal(vestry_event_signals(NULL, all[i].json, strlen(all[i].json), &options, &event), VESTRY_OK);
+    const vsi_target *target = vsi_event_target(event);
+    assert_int_equal(target->effect, all[i].only_if_missing ? VSI_EFFECT_MISSING : VSI_EFFECT_SIGNALS);
+    assert_int_equal(target->can_go, all[i].can_go);
+    assert_int_equal(target->json.len, strchr(all[i].json, '\n') ? 0 : strlen(all[i].json));
+    vestry_event_unref(event);
+  }
+}
+
+/* ---- signals ----------------------------------------------------------------------------------------------------- */
+
+static vestry_event *signals(const char *json) {
+  vestry_event *event = NULL;
+  assert_int_equal(vestry_event_signals(NULL, json, strlen(json), NULL, &event), VESTRY_OK);
+  return event;
+}
+
+/* expected NULL: they stay two; "": b says it alone. */
+static void merges(const char *a, const char *b, const char *expected) {
+  vestry_event *first = signals(a), *second = signals(b), *merged = NULL;
+  vestry_err error = vsi_signals_merge(NULL, vsi_event_target(first), vsi_event_target(second), &merged);
+  assert_int_equal(error, expected ? VESTRY_OK : VESTRY_UNSUPPORTED);
+  if (merged) {
+    char bytes[256];
+    assert_non_null(expected);
+    snprintf(bytes, sizeof bytes, "event: datastar-patch-signals\ndata: signals %s\n\n", expected ? expected : "");
+    assert_int_equal(vestry_event_bytes(merged).len, strlen(bytes));
+    assert_memory_equal(vestry_event_bytes(merged).data, bytes, strlen(bytes));
+  } else {
+    assert_true(!expected || !*expected);
+  }
+  vestry_event_unref(first);
+  vestry_event_unref(second);
+  vestry_event_unref(merged);
+}
+
+static void f3_two_patches_are_one_where_one_can_say_it(void **state) {
+  (void)state;
+  merges("{\"a\":1}", "{\"b\":2}", "{\"a\":1,\"b\":2}");
+  merges("{\"a\":1,\"b\":1}", "{\"a\":null}", "{\"a\":null,\"b\":1}");
+  merges("{\"a\":{\"b\":1}}", "{\"a\":{\"c\":null}}", "{\"a\":{\"b\":1,\"c\":null}}");
+  merges("{\"a\":{\"b\":1},\"c\":1}", "{\"a\":[1]}", "{\"a\":[1],\"c\":1}");
+  merges("{\"a\":1}", "{\"a\":2}", "");
+  merges("{}", "{\"a\":{\"b\":1.50}}", "");
+  merges("{\"a\":null}", "{\"a\":{\"b\":1}}", NULL);
+  merges("{\"a\":1}", "{\"a\":{}}", NULL);
+  merges("{\"a\":1.5}", "{\"b\":1}", NULL); /* it would be written otherwise */
+  merges("{\"a\":[{\"b\":0.1}]}", "{\"b\":1}", NULL);
+  merges("{\"a\":123456789012345678901}", "{\"b\":1}", NULL);
+  merges("{\"a\":1,\"a\":2}", "{\"b\":1}", NULL);
+  merges("{\"a\":\n1}", "{\"b\":1}", NULL);
+  merges("{\"a\":\"\\u0000\"}", "{\"b\":1}", NULL);
+}
+
+static void f3_a_merged_patch_is_bounded(void **state) {
+  (void)state;
+  char deep[2][256] = {"", ""}, wide[5000];
+  for (int i = 0; i < 20; i++) {
+    strcat(deep[0], "{\"a\":");
+    strcat(deep[1], "{\"a\":");
+  }
+  strcat(deep[0], "{\"b\":1}");
+  strcat(deep[1], "{\"c\":1}");
+  for (int i = 0; i < 20; i++) {
+    strcat(deep[0], "}");
+    strcat(deep[1], "}");
+  }
+  merges(deep[0], deep[1], NULL);
+  memset(wide, ' ', sizeof wide);
+  memcpy(wide, "{\"a\":1", 6);
+  memcpy(wide + sizeof wide - 2, "}", 2);
+  merges(wide, "{\"b\":1}", NULL);
+  merges("{\"b\":1}", wide, NULL);
+}
+
+static vestry_err merge_two(test_host *th, void *ctx) {
+  (void)ctx;
+  vestry_event *events[2] = {NULL, NULL}, *merged = NULL;
+  const vsi_target *targets[2] = {NULL, NULL};
+  static const char *const texts[] = {"{\"a\":{\"b\":1}}", "{\"a\":{\"c\":[1]},\"d\":\"e\"}"};
+  vestry_err error = VESTRY_OK;
+  for (int i = 0; i < 2 && !error; i++) {
+    error = vestry_event_signals(&th->host, texts[i], strlen(texts[i]), NULL, &events[i]);
+    if (!error && !(targets[i] = vsi_event_target(events[i]))) error = VESTRY_NO_MEMORY;
+  }
+  if (!error) error = vsi_signals_merge(&th->host, targets[0], targets[1], &merged);
+  if (!error) assert_non_null(merged);
+  if (error) assert_null(merged);
+  for (int i = 0; i < 2; i++) vestry_event_unref(events[i]);
+  vestry_event_unref(merged);
+  return error;
+}
+
+static void f3_targets_survive_every_allocation_failure(void **state) {
+  (void)state;
+  test_host_fail_each(merge_two, NULL, false);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(f3_the_id_is_the_one_that_a_browser_reads),
+      cmocka_unit_test(f3_nesting_is_bounded),
+      cmocka_unit_test(f3_lines_are_read_as_the_client_joins_them),
+      cmocka_unit_test(f3_what_runs_is_left_alone),
+      cmocka_unit_test(f3_selectors_and_modes),
+      cmocka_unit_test(f3_the_same_is_of_one_mode_namespace_and_id),
+      cmocka_unit_test(f3_an_id_or_retry_of_the_streams_stays),
+      cmocka_unit_test(f3_only_one_line_of_signals_that_are_set_can_go),
+      cmocka_unit_test(f3_two_patches_are_one_where_one_can_say_it),
+      cmocka_unit_test(f3_a_merged_patch_is_bounded),
+      cmocka_unit_test(f3_targets_survive_every_allocation_failure),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
