@@ -44,6 +44,17 @@ test('edit: what is saved is seen in all pages, and the focus returns', async (t
   assert.deepEqual([...ada.problems, ...other.problems, ...editing.problems], []);
 });
 
+test('edit: what others save leaves the focus where it is', async (t) => {
+  const { tab } = await exampleFor(t, 'edit');
+  const [ada, other] = [await tab(), await tab()];
+  await ada.page.focus('#open');
+  await opensForm(other);
+  await other.page.fill('#name', 'Grace Hopper');
+  await other.page.keyboard.press('Enter');
+  await ada.until(() => document.querySelector('#view dd').textContent === 'Grace Hopper');
+  assert.equal(await ada.page.evaluate(() => document.activeElement.id), 'open');
+});
+
 test('edit: cancel changes nothing', async (t) => {
   const { tab } = await exampleFor(t, 'edit');
   const ada = await tab();
