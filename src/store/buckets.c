@@ -104,6 +104,10 @@ vsi_slot *vsi_buckets_find(const vsi_buckets *buckets, const vsi_probe *probe) {
   }
 }
 
+VSI_SELDOM vsi_slot *vsi_find_again(const vsi_buckets *buckets, vsi_probe probe) {
+  return vsi_buckets_find(buckets, &probe);
+}
+
 /* -------------------------------------------------------------------------------------------------- writing ---- */
 
 static void add_to(vsi_table_memory *table, uint64_t word, uint32_t upper) {

@@ -97,6 +97,10 @@ static inline vsi_slot *vsi_bucket_find(const vsi_bucket *in, const vsi_probe *p
   return NULL;
 }
 
+/* vsi_buckets_find. What seldom happens takes the probe by value, here and in table.c: one whose address nobody takes
+ * stays in registers. */
+vsi_slot *vsi_find_again(const vsi_buckets *buckets, vsi_probe probe);
+
 /* As vsi_buckets_find. Nearly always the table is not being changed, and a key lies in its home or is not there. */
 static inline vsi_slot *vsi_find(const vsi_buckets *buckets, const vsi_probe *probe) {
   const vsi_table_memory *table = atomic_load_explicit(&buckets->current, memory_order_seq_cst);
@@ -108,7 +112,7 @@ static inline vsi_slot *vsi_find(const vsi_buckets *buckets, const vsi_probe *pr
         table == atomic_load_explicit(&buckets->current, memory_order_seq_cst))
       return NULL;
   }
-  return vsi_buckets_find(buckets, probe);
+  return vsi_find_again(buckets, *probe);
 }
 
 #endif

@@ -65,18 +65,30 @@ static inline bool vsi_probe_direct(vsi_probe *probe, const vsi_keyed_hash *hash
   probe->hash = vsi_keyed_hash_words(hash, probe->words[0], probe->words[1], probe->words[2], probe->len);
   return true;
 }
+/* Whether a slot has these words. Word by word: a memcmp would want them in memory, and look-ups keep them in
+ * registers. */
+static inline bool vsi_probe_has_words(const vsi_probe *probe, const vsi_slot *slot) {
+  uint64_t first = vsi_word_at(slot->key), second = vsi_word_at(slot->key + 8);
+  uint64_t last = vsi_word_at(slot->key + VSI_SLOT_KEY_BYTES - 8); /* its end is what the third word is */
+  return !((first ^ probe->words[0]) | (second ^ probe->words[1]) |
+           (last >> (24 - VSI_SLOT_KEY_BYTES) * 8 ^ probe->words[2]));
+}
+_Static_assert(VSI_SLOT_KEY_BYTES > 16 && VSI_SLOT_KEY_BYTES < 24, "three words");
 #else
 static inline bool vsi_probe_direct(vsi_probe *probe, const vsi_keyed_hash *hash, vestry_scope scope,
                                     const vestry_key *key) {
   (void)probe, (void)hash, (void)scope, (void)key;
   return false;
 }
+static inline bool vsi_probe_has_words(const vsi_probe *probe, const vsi_slot *slot) {
+  return memcmp(slot->key, probe->words, VSI_SLOT_KEY_BYTES) == 0;
+}
 #endif
 
 /* Whether a slot is under this key. */
 static inline bool vsi_probe_matches(const vsi_probe *probe, const vsi_slot *slot) {
   if (slot->hash != (uint32_t)(probe->hash >> 32) || slot->len != probe->slot_len) return false;
-  if (probe->slot_len != VSI_SLOT_OUTSIDE) return memcmp(slot->key, probe->words, VSI_SLOT_KEY_BYTES) == 0;
+  if (probe->slot_len != VSI_SLOT_OUTSIDE) return vsi_probe_has_words(probe, slot);
   const vsi_outside *outside;
   memcpy(&outside, slot->key, sizeof outside);
   return outside->len == probe->len && memcmp(outside->bytes, probe->data, probe->len) == 0;

@@ -68,7 +68,7 @@ static void barrier_everywhere(const vsi_sections *sections) {
 #endif
 }
 
-void vsi_section_barrier(void) {
+VSI_SELDOM void vsi_section_barrier(void) {
   atomic_thread_fence(memory_order_seq_cst);
 }
 
@@ -88,7 +88,7 @@ void vsi_sections_finish(vsi_sections *sections) {
   sections->memory = NULL;
 }
 
-vsi_section *vsi_section_search(vsi_sections *sections) {
+VSI_SELDOM vsi_section *vsi_section_search(vsi_sections *sections) {
   uintptr_t me = (uintptr_t)&vsi_section_guess;
   uint32_t used = atomic_load_explicit(&sections->used, memory_order_relaxed);
   for (uint32_t i = 0; i < used; i++)

@@ -7,7 +7,7 @@
 
 enum { SPINS = 128 };
 
-void vsi_shard_wait(vsi_shard *shard) {
+VSI_SELDOM void vsi_shard_wait(vsi_shard *shard) {
   do {
     for (int spins = 0; atomic_load_explicit(&shard->lock, memory_order_relaxed); spins++)
       if (spins > SPINS) sched_yield();

@@ -141,12 +141,12 @@ void vsi_table_destroy(void *self) {
 /* --------------------------------------------------------------------------------------------------- finding ---- */
 
 /* A look-up has met values whose time has come but no tick: they leave. */
-VSI_SELDOM static void expire_key(vsi_table *table, vsi_shard *shard, const vsi_probe *probe, uint32_t now) {
+VSI_SELDOM static void expire_key(vsi_table *table, vsi_shard *shard, vsi_probe probe, uint32_t now) {
   vsi_leaving leaving;
   vsi_leaving_init(&leaving, table->host);
   vsi_shard_lock(shard);
   vsi_shard_settle(table, shard, false, &leaving);
-  vsi_slot *slot = vsi_buckets_find(&shard->buckets, probe);
+  vsi_slot *slot = vsi_buckets_find(&shard->buckets, &probe);
   while (slot && leaving.count < leaving.room) {
     uint32_t older = atomic_load_explicit(&slot->older, memory_order_relaxed);
     vestry_cause cause = vsi_table_due(table, shard, slot, now);
@@ -218,7 +218,7 @@ vestry_err vsi_table_get_probed(vsi_table *table, const vsi_probe *probe, void *
     table->exit->value.ref(slot->value);
   }
   close_section(table, shard, section, found);
-  if (__builtin_expect(due, 0)) expire_key(table, shard, probe, now);
+  if (__builtin_expect(due, 0)) expire_key(table, shard, *probe, now);
   for (size_t i = 0; i < got / 2; i++) { /* found newest first, handed out newest last */
     void *value = values[i];
     values[i] = values[got - 1 - i];
@@ -239,20 +239,24 @@ static vestry_err get_probed_to_show(void *self, const void *probe, void **value
   return vsi_table_get_probed(self, probe, values, count);
 }
 
+/* There is no section to be had: a callback would run under the lock. */
+VSI_SELDOM static vestry_err show_probed(vsi_table *table, vsi_probe probe, vestry_with_fn fn, void *ctx) {
+  return vsi_showing(table->host, table->exit, get_probed_to_show, table, &probe, fn, ctx);
+}
+
 vestry_err vsi_table_with_probed(vsi_table *table, const vsi_probe *probe, vestry_with_fn fn, void *ctx) {
   vsi_shard *shard = vsi_table_shard(table, probe);
   uint32_t now = table->rules.evicts ? vsi_table_now(table) : 0;
   bool found = false, due = false;
   vsi_section *section = vsi_section_enter(&table->sections);
-  if (__builtin_expect(!section, 0)) /* a callback would run under the lock */
-    return vsi_showing(table->host, table->exit, get_probed_to_show, table, probe, fn, ctx);
+  if (__builtin_expect(!section, 0)) return show_probed(table, *probe, fn, ctx);
   for (vsi_slot *slot = vsi_find(&shard->buckets, probe); slot; slot = older_than(shard, slot)) {
     if (!may_have(table, shard, slot, now, &due)) continue;
     found = true;
     fn(slot->value, ctx);
   }
   close_section(table, shard, section, found);
-  if (__builtin_expect(due, 0)) expire_key(table, shard, probe, now);
+  if (__builtin_expect(due, 0)) expire_key(table, shard, *probe, now);
   return found ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
