@@ -1,8 +1,8 @@
 #include <pthread.h>
-#include <sched.h>
 #include <time.h>
 
 #include "store/world.h"
+#include "support/litmus.h"
 
 #define MS UINT64_C(1000000)
 
@@ -383,21 +383,12 @@ typedef struct arrival {
   _Atomic(int) asked, put;
 } arrival;
 
-static void wait_until(_Atomic(int) *count, int wanted) {
-  for (int spins = 0; atomic_load_explicit(count, memory_order_acquire) != wanted; spins++)
-    if (spins > 10000) sched_yield();
-}
-
-static void dally(int turns) {
-  for (volatile int i = turns; i > 0; i--) continue;
-}
-
 static void *put_at_each_arrival(void *ctx) {
   arrival *a = ctx;
   vestry_key key = VESTRY_KEY(1);
   for (int round = 1; round <= ARRIVALS; round++) {
-    wait_until(&a->asked, round);
-    dally(round % PUT_JITTER);
+    litmus_wait(&a->asked, round);
+    litmus_dally(round % PUT_JITTER);
     assert_int_equal(vestry_store_put(a->store, world_scope("s"), &key, a, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
     atomic_store_explicit(&a->put, round, memory_order_release);
   }
@@ -418,9 +409,9 @@ static void a_put_while_the_driver_comes_is_not_forgotten(void **state) {
   vestry_key key = VESTRY_KEY(1);
   for (int round = 1; round <= ARRIVALS; round++) {
     atomic_store_explicit(&a.asked, round, memory_order_release);
-    dally(round % DRIVER_JITTER);
+    litmus_dally(round % DRIVER_JITTER);
     assert_int_equal(vestry_store_driver_create(a.store, runtime, &driver), VESTRY_OK);
-    wait_until(&a.put, round);
+    litmus_wait(&a.put, round);
     assert_true(vestry_runtime_next_deadline_ns(runtime) != UINT64_MAX); /* it will be looked at when it is idle */
     vestry_store_driver_destroy(driver);
     assert_int_equal(vestry_store_remove(a.store, world_scope("s"), &key, VESTRY_CAUSE_CLOSED, NULL), VESTRY_OK);

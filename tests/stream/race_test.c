@@ -1,8 +1,8 @@
 /* Connections under many threads: order for each sender, one cause, sums that hold. Pooled and parked. */
-#include <sched.h>
 #include <stdlib.h>
 
 #include "stream/probe.h"
+#include "support/litmus.h"
 
 enum { SENDERS = 4, CONNECTIONS = 8, EVENTS = 400 };
 
@@ -157,20 +157,11 @@ static void door_release(void *transport) {
   (void)transport;
 }
 
-static void wait_until(_Atomic(int) *count, int wanted) {
-  for (int spins = 0; atomic_load_explicit(count, memory_order_acquire) != wanted; spins++)
-    if (spins > 10000) sched_yield();
-}
-
-static void dally(int round, int factor) {
-  for (volatile int i = round * factor % JITTER; i > 0; i--) continue;
-}
-
 static void *open_doors(void *argument) {
   door *d = argument;
   for (int round = 1; round <= DOORS; round++) {
-    wait_until(&d->asked, round);
-    dally(round, 7);
+    litmus_wait(&d->asked, round);
+    litmus_dally(round * 7 % JITTER);
     atomic_store_explicit(&d->room, true, memory_order_release);
     vestry_connection_writable(d->connection);
     atomic_store_explicit(&d->opened, round, memory_order_release);
@@ -194,9 +185,9 @@ static void room_that_comes_during_a_write_is_not_forgotten(void **state) {
     atomic_store_explicit(&d.room, false, memory_order_relaxed);
     assert_int_equal(vestry_connection_send(d.connection, event), VESTRY_OK);
     atomic_store_explicit(&d.asked, round, memory_order_release);
-    dally(round, 3);
+    litmus_dally(round * 3 % JITTER);
     bench_run(&d.b);
-    wait_until(&d.opened, round);
+    litmus_wait(&d.opened, round);
     bench_run(&d.b); /* what the opener has notified */
     vestry_connection_stats stats;
     vestry_connection_stats_get(d.connection, &stats);
