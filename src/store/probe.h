@@ -65,6 +65,7 @@ static inline bool vsi_probe_direct(vsi_probe *probe, const vsi_keyed_hash *hash
   probe->hash = vsi_keyed_hash_words(hash, probe->words[0], probe->words[1], probe->words[2], probe->len);
   return true;
 }
+
 /* Whether a slot has these words. Word by word: a memcmp would want them in memory, and look-ups keep them in
  * registers. */
 static inline bool vsi_probe_has_words(const vsi_probe *probe, const vsi_slot *slot) {

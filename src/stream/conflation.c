@@ -32,18 +32,10 @@ static const vsi_target *target_of(const vsi_delivery *delivery) {
   return delivery->is_of_batch ? NULL : vsi_event_target_made(delivery->event);
 }
 
-static vsi_delivery *next_of(const vsi_delivery *delivery) {
-  return (vsi_delivery *)atomic_load_explicit(&delivery->mail.next, memory_order_relaxed);
-}
-
-static void set_next(vsi_delivery *delivery, vsi_delivery *next) {
-  atomic_store_explicit(&delivery->mail.next, next ? &next->mail : NULL, memory_order_relaxed); /* ours alone */
-}
-
 static void take_out(vsi_conflation *conflation, vsi_delivery *delivery) {
-  vsi_delivery *next = next_of(delivery), *before = delivery->before;
+  vsi_delivery *next = vsi_delivery_next(delivery), *before = delivery->before;
   if (before)
-    set_next(before, next);
+    vsi_delivery_link(before, next);
   else
     conflation->first = next;
   if (next)
@@ -104,9 +96,9 @@ vsi_delivery *vsi_conflation_add(vsi_conflation *conflation, vsi_delivery *deliv
   }
   delivery->stretch = conflation->stretch;
   delivery->before = conflation->last;
-  set_next(delivery, NULL);
+  vsi_delivery_link(delivery, NULL);
   if (conflation->last)
-    set_next(conflation->last, delivery);
+    vsi_delivery_link(conflation->last, delivery);
   else
     conflation->first = delivery;
   conflation->last = delivery;

@@ -138,7 +138,7 @@ bool vestry_connection_close(vestry_connection *connection, vestry_cause cause) 
 
 static void free_chain(const vestry_host *host, vsi_delivery *delivery) {
   while (delivery) {
-    vsi_delivery *next = (vsi_delivery *)atomic_load_explicit(&delivery->mail.next, memory_order_relaxed);
+    vsi_delivery *next = vsi_delivery_next(delivery);
     vestry_event_unref(delivery->event);
     vsi_free(host, delivery);
     delivery = next;
@@ -216,7 +216,7 @@ vestry_err vestry_connection_send_all(vestry_connection *connection, vestry_even
     *delivery = (vsi_delivery){.event = vestry_event_ref(events[i]), .is_of_batch = count > 1};
     if (connection->conflation && count == 1) (void)vsi_event_target(events[i]); /* read once, not by the runner */
     if (last)
-      atomic_store_explicit(&last->mail.next, &delivery->mail, memory_order_relaxed);
+      vsi_delivery_link(last, delivery);
     else
       first = delivery;
     last = delivery;

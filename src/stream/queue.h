@@ -22,6 +22,14 @@ typedef struct vsi_delivery {
   bool is_heartbeat;               /* the runner's own: nobody has accepted it, no queue counts it */
 } vsi_delivery;
 
+/* The link of a delivery that is in no mailbox: its holder's alone. */
+static inline vsi_delivery *vsi_delivery_next(const vsi_delivery *delivery) {
+  return (vsi_delivery *)atomic_load_explicit(&delivery->mail.next, memory_order_relaxed);
+}
+static inline void vsi_delivery_link(vsi_delivery *delivery, vsi_delivery *next) {
+  atomic_store_explicit(&delivery->mail.next, next ? &next->mail : NULL, memory_order_relaxed);
+}
+
 typedef struct vsi_queue {
   _Atomic(uint64_t) load; /* bit 63: shut; 23 bits: count; 40 bits: bytes */
   vsi_mailbox mailbox;

@@ -38,29 +38,20 @@ static vestry_slice wire_of(const vsi_delivery *delivery) {
   return (vestry_slice){delivery->wire->bytes, delivery->wire->len};
 }
 
-/* The links of deliveries that were taken are ours alone. */
-static vsi_delivery *next_of(const vsi_delivery *delivery) {
-  return (vsi_delivery *)atomic_load_explicit(&delivery->mail.next, memory_order_relaxed);
-}
-
-static void set_next(vsi_delivery *delivery, vsi_delivery *next) {
-  atomic_store_explicit(&delivery->mail.next, &next->mail, memory_order_relaxed);
-}
-
 static void append_taken(vestry_connection *connection, vsi_delivery *delivery) {
   vsi_delivery *last = connection->taken_last;
-  set_next(delivery, last ? next_of(last) : delivery);
-  if (last) set_next(last, delivery);
+  vsi_delivery_link(delivery, last ? vsi_delivery_next(last) : delivery);
+  if (last) vsi_delivery_link(last, delivery);
   connection->taken_last = delivery;
   connection->taken_count++;
 }
 
 static vsi_delivery *take_out_first(vestry_connection *connection) {
-  vsi_delivery *last = connection->taken_last, *first = next_of(last);
+  vsi_delivery *last = connection->taken_last, *first = vsi_delivery_next(last);
   if (first == last)
     connection->taken_last = NULL;
   else
-    set_next(last, next_of(first));
+    vsi_delivery_link(last, vsi_delivery_next(first));
   connection->taken_count--;
   connection->offset = 0;
   return first;
@@ -270,7 +261,7 @@ static void write_taken(vestry_connection *connection) {
   vestry_slice slices[SLICES_A_WRITE];
   size_t count = 0, wanted = 0;
   for (const vsi_delivery *at = connection->taken_last; count < connection->taken_count && count < SLICES_A_WRITE;) {
-    at = next_of(at);
+    at = vsi_delivery_next(at);
     vestry_slice slice = wire_of(at);
     if (!count) {
       slice.data = (const char *)slice.data + connection->offset;

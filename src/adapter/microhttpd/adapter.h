@@ -19,7 +19,6 @@ struct vestry_microhttpd {
   bool is_tls;
 
   _Atomic(struct MHD_Daemon *) daemon; /* NULL → one, in create, while its handlers may run already */
-  _Atomic(bool) started;               /* what libmicrohttpd says from here on is about clients */
 
   vsi_web_gate gate;
   vsi_web_routes routes;

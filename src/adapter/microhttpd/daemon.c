@@ -62,7 +62,7 @@ static void log_line(void *cls, const char *format, va_list arguments) {
   size_t prefix = strlen(line);
   vsnprintf(line + prefix, sizeof line - prefix, format, arguments);
   line[strcspn(line, "\n")] = '\0';
-  bool started = atomic_load_explicit(&adapter->started, memory_order_relaxed); /* a mere flag */
+  bool started = atomic_load_explicit(&adapter->daemon, memory_order_relaxed) != NULL; /* a mere look */
   vsi_web_log(adapter->host, started ? VESTRY_LOG_DEBUG : VESTRY_LOG_ERROR, line);
 }
 
@@ -104,6 +104,5 @@ vestry_err vsi_microhttpd_daemon_start(vestry_microhttpd *adapter, const vsi_mic
   if (!daemon) return VESTRY_IO;
   /* release pairs with vestry_microhttpd_port, which a handler may have called by now */
   atomic_store_explicit(&adapter->daemon, daemon, memory_order_release);
-  atomic_store_explicit(&adapter->started, true, memory_order_relaxed);
   return VESTRY_OK;
 }
