@@ -56,13 +56,13 @@ static vestry_err read_case(const vestry_request *req, json_t **ret_case) {
 }
 
 static vestry_err play_events(json_t *events, vestry_reply *reply) {
-  if (!json_is_array(events)) return VESTRY_INVALID;
+  if (!json_is_array(events)) return VESTRY_MALFORMED; /* the client's mistake, like the next */
   vestry_err error = VESTRY_OK;
   json_t *event;
   size_t i;
   json_array_foreach(events, i, event) {
     const struct kind *kind = kind_of(event);
-    if (!kind) return VESTRY_INVALID;
+    if (!kind) return VESTRY_MALFORMED;
     json_t *effect = effect_of(kind, event);
     error = effect ? vestry_reply_effect(reply, effect) : VESTRY_NO_MEMORY;
     json_decref(effect);

@@ -8,7 +8,7 @@
 
 #include "bench.h"
 
-enum { BATCH = 256, PILES = 64 };
+enum { BATCH = 256, PILES = 272 };
 
 /* What one thread has. */
 typedef struct pile {

@@ -8,13 +8,14 @@
 #include <string.h>
 #include <time.h>
 
-enum { THREADS_MOST = 32, KEY_BYTES_LEAST = 8, KEY_BYTES_MOST = 1024 };
+enum { THREADS_MOST = 256, KEY_BYTES_LEAST = 8, KEY_BYTES_MOST = 1024 };
 
 /* ------------------------------------------------------------------------------------------------ settings ---- */
 
 int contest_parse(int argc, char **argv, const bench_option *more, int more_count, contest_settings *ret_settings) {
-  const char *workload_text = NULL, *api = "get", *seconds = "2";
-  uint64_t capacity = 10000, threads = 2, key_bytes = 16, seed = 1, warm_ms = 500, idle_ms = 0, verbose = 0;
+  const char *workload_text = NULL, *api = "get", *seconds = "2", *keys = "session";
+  uint64_t capacity = 10000, threads = 2, key_bytes = 16, seed = 1, warm_ms = 500, idle_ms = 0, verbose = 0,
+           latency = 0;
   bench_option options[16] = {{"--workload", &workload_text, NULL, 0, 0},
                               {"--api", &api, NULL, 0, 0},
                               {"--seconds", &seconds, NULL, 0, 0},
@@ -24,13 +25,16 @@ int contest_parse(int argc, char **argv, const bench_option *more, int more_coun
                               {"--seed", NULL, &seed, 0, UINT64_MAX},
                               {"--warm-ms", NULL, &warm_ms, 0, 60000},
                               {"--idle-ms", NULL, &idle_ms, 0, 3600000},
-                              {"--verbose", NULL, &verbose, 0, 0}};
-  enum { OWN = 10 };
+                              {"--verbose", NULL, &verbose, 0, 0},
+                              {"--latency", NULL, &latency, 0, 0},
+                              {"--keys", &keys, NULL, 0, 0}};
+  enum { OWN = 12 };
   for (int i = 0; i < more_count; i++) options[OWN + i] = more[i];
   int status = bench_options(argc, argv, options, OWN + more_count);
   if (status) return status;
   contest_settings settings = {.warm_ms = warm_ms, .idle_ms = idle_ms, .with = !strcmp(api, "with")};
   settings.verbose = verbose;
+  settings.latency = latency;
   char *end;
   settings.seconds = strtod(seconds, &end);
   if (*end || !(settings.seconds > 0 && settings.seconds <= 3600)) {
@@ -49,9 +53,19 @@ int contest_parse(int argc, char **argv, const bench_option *more, int more_coun
     fprintf(stderr, "%s: --threads: only idle goes without\n", program_invocation_short_name);
     return 2;
   }
+  bool session = !strcmp(keys, "session");
+  if (!session && strcmp(keys, "bytes") != 0) {
+    fprintf(stderr, "%s: --keys: '%s' is neither session nor bytes\n", program_invocation_short_name, keys);
+    return 2;
+  }
+  if (!session && key_bytes == WORKLOAD_SESSION_BYTES) {
+    fprintf(stderr, "%s: --key-bytes: session keys have %d\n", program_invocation_short_name, WORKLOAD_SESSION_BYTES);
+    return 2;
+  }
+  settings.work.keys = session ? WORKLOAD_KEYS_SESSION : WORKLOAD_KEYS_BYTES;
   settings.work.capacity = capacity;
   settings.work.threads = threads;
-  settings.work.key_bytes = key_bytes;
+  settings.work.key_bytes = session ? WORKLOAD_SESSION_BYTES : key_bytes;
   settings.work.seed = seed;
   *ret_settings = settings;
   return 0;
@@ -153,13 +167,14 @@ int contest_conclude(const contest_ops *ops, const contest_settings *settings, v
   if (check_ended(ops, put + failures, &ended)) status = 1;
   printf("%s %s capacity=%zu threads=%zu mops=%.3f ns_per_op=%.1f cpu_ns_per_op=%.1f hit_ratio=%.4f size=%" PRIu64
          " put=%" PRIu64 " removed=%" PRIu64 " closed=%" PRIu64
-         " bytes_per_entry=%.1f%s%s key_bytes=%zu api=%s stream=%016" PRIx64 "\n",
+         " bytes_per_entry=%.1f%s%s keys=%s key_bytes=%zu api=%s stream=%016" PRIx64 "\n",
          ops->name, workload_name(settings->work.kind), settings->work.capacity, settings->work.threads, mops,
          ops_count ? (double)elapsed_ns / (double)ops_count : 0,
          ops_count ? (double)result->cpu_ns / (double)ops_count : 0, gets ? (double)hits / (double)gets : 0,
          counts.size, counts.put, counts.removed, ended.closed - failures,
          held_count ? (double)result->memory_bytes / (double)held_count : 0, result->more, ops->variant,
-         settings->work.key_bytes, settings->with ? "with" : "get", result->checksum);
+         settings->work.keys == WORKLOAD_KEYS_SESSION ? "session" : "bytes", settings->work.key_bytes,
+         settings->with ? "with" : "get", result->checksum);
   return status;
 }
 
@@ -284,7 +299,7 @@ static int run(contest *c) {
   }
   uint64_t after_bytes = bench_own_memory_bytes();
   result.memory_bytes = after_bytes > before_bytes ? after_bytes - before_bytes : 0;
-  if (c->settings->work.kind == WORKLOAD_MIXED)
+  if (c->settings->work.kind == WORKLOAD_MIXED || c->settings->latency)
     snprintf(result.more, sizeof result.more, " p99_us=%.2f p999_us=%.2f",
              histogram_percentile_ns(&latency, 0.99) / 1e3, histogram_percentile_ns(&latency, 0.999) / 1e3);
   return contest_conclude(c->ops, c->settings, c->self, c->workers, &result);

@@ -16,6 +16,7 @@ typedef struct contest_settings {
   double seconds;
   uint64_t warm_ms, idle_ms; /* idle_ms: of IDLE; 0: four times `seconds` */
   bool with;                 /* look up with a callback instead of a reference */
+  bool latency;              /* CHURN: time one in CONTEST_TIMED, as MIXED always does */
   bool verbose;
 } contest_settings;
 
@@ -115,7 +116,12 @@ CONTEST_INLINE void contest_batch(const contest_ops *ops, contest_worker *worker
   bool with = worker->settings->with;
   switch (worker->settings->work.kind) {
   case WORKLOAD_CHURN:
-    for (int i = 0; i < CONTEST_BATCH; i++) contest_churn_op(ops, worker);
+    for (int i = 0; i < CONTEST_BATCH; i++) {
+      bool timed = worker->settings->latency && i % CONTEST_TIMED == 0;
+      uint64_t began_ns = timed ? bench_now_ns() : 0;
+      contest_churn_op(ops, worker);
+      if (timed) histogram_add(worker->latency, bench_now_ns() - began_ns);
+    }
     break;
   case WORKLOAD_ZIPF:
     for (int i = 0; i < CONTEST_BATCH; i++) {

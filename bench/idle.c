@@ -10,7 +10,7 @@
 
 #include "store.h"
 
-enum { THREADS_MOST = 32, KEY_BYTES_MOST = 1024 };
+enum { KEY_BYTES_MOST = 1024 };
 
 /* Nothing is recorded while the store is filled, and just before the first entry is due. */
 enum { PHASE_FILL, PHASE_QUIET, PHASE_PAUSE, PHASE_EXPIRY, PHASE_OVER };

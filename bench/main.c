@@ -12,7 +12,9 @@ static const struct {
     {"serve", bench_serve,
      "serve [--port 8090] [--adapter civetweb|microhttpd] [--threads 256|2] [--streams 10000] [--heartbeat-ms 15000]\n"
      "      [--encoding identity|gzip|br] [--queue-bytes N] [--budget-bytes N] [--count-memory]\n"
-     "      a server to be measured: GET /sub[?key=K], POST /pub[?key=K], POST /html, POST /drain?ms=N, GET /stats"},
+     "      [--request-bytes N] [--request-ms N] [--per-address N] [--tls-key FILE --tls-certificate FILE]\n"
+     "      a server to be measured: GET /sub[?key=K], POST /pub[?key=K], POST /html, POST /drain?ms=N,\n"
+     "      POST /close?key=K, GET /stats"},
     {"compress", bench_compress,
      "compress [--streams 1000] [--rounds 300] [--encoding br] [--page-bytes 10000] [--change-bytes 100]\n"
      "      [--small-bytes 100] [--level 0] [--window-bits 0]\n"
@@ -33,7 +35,9 @@ static const struct {
     {"store", bench_store,
      "store --workload churn|zipf|hit|hot|mixed|idle [--store lru|hash] [--capacity 10000] [--threads 2] [--seconds "
      "2]\n"
-     "      [--key-bytes 16] [--api get|with] [--seed 1] [--warm-ms 500] [--idle-ms 0] [--verbose]\n"
+     "      [--keys session|bytes] [--key-bytes 16] [--api get|with] [--latency] [--seed 1] [--warm-ms 500] [--idle-ms "
+     "0]\n"
+     "      [--verbose]\n"
      "      a store by itself, in one line; fails if its counts do not add up"},
     {"format", bench_format,
      "format [--bytes 10000] [--lines 100] [--round-ms 200]\n"

@@ -6,6 +6,7 @@
  *                                                                      through a channel
  *
  *   POST /drain?ms=N  sends all streams away over so long
+ *   POST /close?key=K ends those kept under K, cleanly
  *
  * A POST is answered 204 once its events are in the queues. */
 #include <inttypes.h>
@@ -19,7 +20,7 @@
 #include "memory.h"
 #include "server.h"
 
-enum { MAX_KEY_BYTES = 256, BROADCAST_MAX = 1000000 };
+enum { MAX_KEY_BYTES = 256, BROADCAST_MAX = 1000000, MAX_BODY_BYTES = 8 << 20 };
 
 /* The key a request names; the broadcast's when it names none. buffer holds what the key borrows. */
 static vestry_err key_of(const vestry_request *req, char buffer[MAX_KEY_BYTES], vestry_key parts[2], vestry_key *ret) {
@@ -59,10 +60,15 @@ static vestry_err publish(vestry *v, vestry_key key, json_t *effect) {
 }
 
 /* The body as a JSON value if it is one, otherwise as a string. */
-static json_t *body_value(const vestry_request *req) {
+static vestry_err body_value(const vestry_request *req, json_t **ret_value) {
+  static const vestry_signals_limits limits = {.max_bytes = MAX_BODY_BYTES};
   vestry_slice body = vestry_request_body(req);
-  json_t *value = body.len ? json_loadb(body.data, body.len, JSON_DECODE_ANY, NULL) : json_string("");
-  return value ? value : json_stringn(body.data, body.len);
+  vestry_err error = vestry_request_json(req, &limits, ret_value, NULL);
+  if (error != VESTRY_MALFORMED) return error;
+  json_t *text = json_stringn(body.len ? body.data : "", body.len);
+  if (!text) return VESTRY_MALFORMED; /* not UTF-8 */
+  *ret_value = text;
+  return VESTRY_OK;
 }
 
 static vestry_err pub(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -70,8 +76,11 @@ static vestry_err pub(const vestry_request *req, vestry_reply *reply, void *app)
   vestry_key parts[2], key;
   vestry_err error = key_of(req, buffer, parts, &key);
   if (error) return error;
-  json_t *effect = json_pack("[s,{s:o}]", "patch-signals", "v", body_value(req));
-  if (!effect) return VESTRY_MALFORMED; /* not UTF-8 */
+  json_t *value;
+  error = body_value(req, &value);
+  if (error) return error;
+  json_t *effect = json_pack("[s,{s:o}]", "patch-signals", "v", value);
+  if (!effect) return VESTRY_NO_MEMORY;
   error = publish(app, key, effect);
   return error ? error : vestry_reply_status(reply, 204);
 }
@@ -94,6 +103,14 @@ static vestry_err drain(const vestry_request *req, vestry_reply *reply, void *ap
   return error ? error : vestry_reply_status(reply, 204);
 }
 
+static vestry_err close_key(const vestry_request *req, vestry_reply *reply, void *app) {
+  char buffer[MAX_KEY_BYTES];
+  vestry_key parts[2], key;
+  vestry_err error = key_of(req, buffer, parts, &key);
+  if (!error) error = vestry_close_key(app, (vestry_scope){0}, key, VESTRY_CAUSE_CLOSED, NULL);
+  return error ? error : vestry_reply_status(reply, 204);
+}
+
 static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
   vestry_stats s;
@@ -101,13 +118,19 @@ static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *ap
   json_t *causes = json_object();
   for (int i = 1; i < VESTRY_CAUSE_COUNT; i++)
     json_object_set_new(causes, vestry_cause_name((vestry_cause)i), json_integer((json_int_t)s.closed_by_cause[i]));
+  json_t *turned_away = json_object();
+  for (int i = 1; i < VESTRY_REFUSAL_COUNT; i++)
+    json_object_set_new(turned_away, vestry_refusal_name((vestry_refusal)i),
+                        json_integer((json_int_t)s.turned_away[i]));
   json_t *all = json_pack(
-      "{s:I,s:I,s:I,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:{s:I,s:I,s:I}}", "opened", (json_int_t)s.opened, "open",
-      (json_int_t)s.open, "closed", (json_int_t)s.closed, "causes", causes, "accepted", (json_int_t)s.accepted,
-      "written", (json_int_t)s.written, "discarded", (json_int_t)s.discarded, "refused", (json_int_t)s.refused,
+      "{s:I,s:I,s:I,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:I,s:I,s:I,s:{s:I,s:I,s:I}}", "opened",
+      (json_int_t)s.opened, "open", (json_int_t)s.open, "closed", (json_int_t)s.closed, "causes", causes, "accepted",
+      (json_int_t)s.accepted, "written", (json_int_t)s.written, "discarded", (json_int_t)s.discarded, "conflated",
+      (json_int_t)s.conflated, "queued_bytes", (json_int_t)s.queued_bytes, "refused", (json_int_t)s.refused,
       "heartbeats", (json_int_t)s.heartbeats, "requests", (json_int_t)s.requests, "rejected", (json_int_t)s.rejected,
-      "memory", (json_int_t)bench_counted_bytes(), "store", "put", (json_int_t)s.store.put, "removed",
-      (json_int_t)s.store.removed, "live", (json_int_t)s.store.live);
+      "turned_away", turned_away, "request_bytes", (json_int_t)s.request_bytes, "request_peak_bytes",
+      (json_int_t)s.request_peak_bytes, "memory", (json_int_t)bench_counted_bytes(), "store", "put",
+      (json_int_t)s.store.put, "removed", (json_int_t)s.store.removed, "live", (json_int_t)s.store.live);
   char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
   json_decref(all);
   if (!text) return VESTRY_NO_MEMORY;
@@ -121,6 +144,7 @@ static vestry_err mount(bench_server *server, vestry *v, vestry_channel *broadca
   if (!error) error = bench_server_handle(server, "POST", "/pub", pub, v);
   if (!error) error = bench_server_handle(server, "POST", "/html", html, broadcast);
   if (!error) error = bench_server_handle(server, "POST", "/drain", drain, v);
+  if (!error) error = bench_server_handle(server, "POST", "/close", close_key, v);
   if (!error) error = bench_server_handle(server, "GET", "/stats", stats, v);
   return error;
 }
@@ -152,13 +176,18 @@ const vestry_profile_ops *bench_profile(const char *encoding) {
 
 int bench_serve(int argc, char **argv) {
   uint64_t port = 8090, threads = 0, heartbeat_ms = 15000, streams = 10000, counts_memory = 0, queue_bytes = 0,
-           budget_bytes = 0;
-  const char *adapter = "civetweb", *encoding = "identity";
+           budget_bytes = 0, request_bytes = 0, request_ms = 0, per_address = 0;
+  const char *adapter = "civetweb", *encoding = "identity", *tls_key = NULL, *tls_certificate = NULL;
   const bench_option options[] = {{"--port", NULL, &port, 0, 65535},
                                   {"--encoding", &encoding, NULL, 0, 0},
                                   {"--adapter", &adapter, NULL, 0, 0},
                                   {"--threads", NULL, &threads, 1, 20000},
                                   {"--streams", NULL, &streams, 1, 1000000},
+                                  {"--tls-key", &tls_key, NULL, 0, 0},
+                                  {"--tls-certificate", &tls_certificate, NULL, 0, 0},
+                                  {"--request-bytes", NULL, &request_bytes, 1, UINT64_C(1) << 40},
+                                  {"--request-ms", NULL, &request_ms, 10, 86400000},
+                                  {"--per-address", NULL, &per_address, 1, 1000000},
                                   {"--heartbeat-ms", NULL, &heartbeat_ms, 10, 86400000},
                                   {"--queue-bytes", NULL, &queue_bytes, 1, 1 << 30},
                                   {"--budget-bytes", NULL, &budget_bytes, 1, UINT64_C(1) << 40},
@@ -175,7 +204,8 @@ int bench_serve(int argc, char **argv) {
   vestry_options instance = {.store = "hash",
                              .connection = {.heartbeat_ms = heartbeat_ms, .max_queued_bytes = queue_bytes},
                              .max_queued_bytes = budget_bytes,
-                             .max_body_bytes = 8 << 20,
+                             .max_body_bytes = MAX_BODY_BYTES,
+                             .max_request_bytes = request_bytes,
                              .profiles = &profile,
                              .profiles_count = profile.ops != &vestry_profile_identity};
   if (counts_memory) instance.host = bench_counting_host();
@@ -188,10 +218,15 @@ int bench_serve(int argc, char **argv) {
     vestry_destroy(v);
     return 1;
   }
-  status = serve(
-      v, broadcast,
-      &(bench_server_options){
-          .adapter = adapter, .port = (unsigned)port, .threads = (unsigned)threads, .streams = (uint32_t)streams});
+  status = serve(v, broadcast,
+                 &(bench_server_options){.adapter = adapter,
+                                         .port = (unsigned)port,
+                                         .threads = (unsigned)threads,
+                                         .streams = (uint32_t)streams,
+                                         .request_ms = request_ms,
+                                         .per_address = (uint32_t)per_address,
+                                         .tls_key = tls_key,
+                                         .tls_certificate = tls_certificate});
   vestry_channel_destroy(broadcast);
   vestry_destroy(v);
   return status;

@@ -5,12 +5,13 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <vestry/civetweb.h>
 #include <vestry/microhttpd.h>
 
-enum { CIVETWEB_THREADS = 256, MICROHTTPD_THREADS = 2, STOP_MS = 1500 };
+enum { CIVETWEB_THREADS = 256, MICROHTTPD_THREADS = 2, STOP_MS = 1500, PEM_BYTES = 16384 };
 
 struct bench_adapter {
   const char *name;
@@ -28,6 +29,10 @@ static int complain(const char *what, int status) {
 /* ---- civetweb ---------------------------------------------------------------------------------------------------- */
 
 static bool start_civetweb(bench_server *server, vestry *v, const bench_server_options *options, int *ret_status) {
+  if (options->tls_key || options->tls_certificate) {
+    *ret_status = complain("--tls-key, --tls-certificate: not on civetweb", 2);
+    return false;
+  }
   unsigned threads_count = options->threads ? options->threads : CIVETWEB_THREADS;
   char port[32], threads[32], why[256] = "";
   snprintf(port, sizeof port, "127.0.0.1:%u", options->port);
@@ -46,7 +51,9 @@ static bool start_civetweb(bench_server *server, vestry *v, const bench_server_o
     return false;
   }
   vestry_civetweb *web;
-  vestry_err error = vestry_civetweb_create(v, server->server, NULL, &web);
+  vestry_err error = vestry_civetweb_create(
+      v, server->server,
+      &(vestry_civetweb_options){.max_per_address = options->per_address, .body_ms = options->request_ms}, &web);
   if (error) {
     *ret_status = complain(vestry_strerror(error), 1);
     mg_stop(server->server);
@@ -72,7 +79,23 @@ static void stop_civetweb(bench_server *server) {
 
 /* ---- libmicrohttpd ----------------------------------------------------------------------------------------------- */
 
+/* A file's text, allocated; NULL, also where no file was named. */
+static char *read_pem(const char *path) {
+  FILE *file = path ? fopen(path, "r") : NULL;
+  char *text = file ? calloc(1, PEM_BYTES + 1) : NULL;
+  if (text && !fread(text, 1, PEM_BYTES, file)) *text = '\0';
+  if (file) fclose(file);
+  return text;
+}
+
 static bool start_microhttpd(bench_server *server, vestry *v, const bench_server_options *options, int *ret_status) {
+  char *key = read_pem(options->tls_key), *certificate = read_pem(options->tls_certificate);
+  if ((options->tls_key && !key) || (options->tls_certificate && !certificate)) {
+    free(key);
+    free(certificate);
+    *ret_status = complain("--tls-key, --tls-certificate: cannot be read", 2);
+    return false;
+  }
   vestry_microhttpd *web;
   vestry_err error = vestry_microhttpd_create(
       v,
@@ -80,8 +103,14 @@ static bool start_microhttpd(bench_server *server, vestry *v, const bench_server
                                    .port = (uint16_t)options->port,
                                    .threads_count = options->threads ? options->threads : MICROHTTPD_THREADS,
                                    .max_streams = options->streams,
-                                   .memory_bytes = options->memory_bytes},
+                                   .memory_bytes = options->memory_bytes,
+                                   .max_per_address = options->per_address,
+                                   .request_timeout_ms = options->request_ms,
+                                   .tls_key = key,
+                                   .tls_certificate = certificate},
       &web);
+  free(key);
+  free(certificate);
   if (error) {
     char why[128];
     snprintf(why, sizeof why, "cannot listen on 127.0.0.1:%u: %s", options->port, vestry_strerror(error));

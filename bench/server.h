@@ -12,11 +12,14 @@ typedef struct bench_server {
 } bench_server;
 
 typedef struct bench_server_options {
-  const char *adapter; /* "civetweb", "microhttpd" */
-  unsigned port;       /* on 127.0.0.1; 0: any */
-  unsigned threads;    /* 0: civetweb 256, microhttpd 2 */
-  uint32_t streams;    /* microhttpd; civetweb has as many as threads allow */
-  size_t memory_bytes; /* microhttpd: of a connection; 0: the adapter's default */
+  const char *adapter;  /* "civetweb", "microhttpd" */
+  unsigned port;        /* on 127.0.0.1; 0: any */
+  unsigned threads;     /* 0: civetweb 256, microhttpd 2 */
+  uint32_t streams;     /* microhttpd; civetweb has as many as threads allow */
+  size_t memory_bytes;  /* microhttpd: of a connection; 0: the adapter's default */
+  uint64_t request_ms;  /* in which a request, civetweb: its body, must be there; 0: the adapter's default */
+  uint32_t per_address; /* connections of one address, civetweb: requests and streams; 0: no limit */
+  const char *tls_key, *tls_certificate; /* microhttpd: files, PEM; NULL: no TLS */
 } bench_server_options;
 
 /* false: one line on stderr says why; *ret_status is the one to exit with. */

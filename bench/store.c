@@ -1,6 +1,7 @@
 /* vestry-bench store: a store by itself, under the workloads that its peers run too (peers/). */
 #include "store.h"
 
+#include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +9,6 @@
 typedef struct contender {
   vestry_store *store;
 } contender;
-
-static const vestry_scope no_scope = {NULL, 0};
 
 vestry_store *store_of(void *self) {
   return ((contender *)self)->store;
@@ -35,8 +34,8 @@ static bool create(const char *type, const contest_settings *settings, vestry_st
     return false;
   }
   if (settings->verbose)
-    fprintf(stderr, "vestry-bench: %s, keys of %zu bytes in the scope without a name\n", type,
-            settings->work.key_bytes);
+    fprintf(stderr, "vestry-bench: %s, keys of %zu bytes%s\n", type, settings->work.key_bytes,
+            settings->work.keys == WORKLOAD_KEYS_SESSION ? "" : " in the scope without a name");
   *ret_self = self;
   return true;
 }
@@ -72,24 +71,48 @@ static bool destroy(void *self) {
 
 /* --------------------------------------------------------------------------------------------- operations ---- */
 
+/* A key as the application writes it down at each call: a scope and VESTRY_KEY("counter", n), or bytes in the scope
+ * without a name. */
+typedef struct shape {
+  vestry_scope scope;
+  vestry_key key, parts[2];
+} shape;
+
+static inline void read_shape(shape *s, const unsigned char *data, size_t len) {
+  if (len != WORKLOAD_SESSION_BYTES) { /* which contest_parse leaves to session keys */
+    s->scope = (vestry_scope){NULL, 0};
+    s->key = vestry_key_bytes(data, len);
+    return;
+  }
+  uint64_t number;
+  memcpy(&number, data + WORKLOAD_SESSION_NUMBER, sizeof number);
+  s->scope = (vestry_scope){data, WORKLOAD_SESSION_SCOPE};
+  s->parts[0] = vestry_key_string(WORKLOAD_SESSION_NAME);
+  s->parts[1] = vestry_key_integer((int64_t)le64toh(number));
+  s->key = vestry_key_tuple(s->parts, 2);
+}
+
 static bool put(void *self, const void *data, size_t len, connection *conn) {
-  vestry_key key = vestry_key_bytes(data, len);
-  return vestry_store_put(store_of(self), no_scope, &key, conn, VESTRY_PUT_REPLACE, 0, NULL) == VESTRY_OK;
+  shape s;
+  read_shape(&s, data, len);
+  return vestry_store_put(store_of(self), s.scope, &s.key, conn, VESTRY_PUT_REPLACE, 0, NULL) == VESTRY_OK;
 }
 
 static bool get(void *self, const void *data, size_t len, uint64_t *sink) {
-  vestry_key key = vestry_key_bytes(data, len);
+  shape s;
+  read_shape(&s, data, len);
   void *found;
   size_t room = 1;
-  if (vestry_store_get(store_of(self), no_scope, &key, &found, &room)) return false;
+  if (vestry_store_get(store_of(self), s.scope, &s.key, &found, &room)) return false;
   *sink += ((connection *)found)->id;
   connection_unref(found);
   return true;
 }
 
 static bool drop(void *self, const void *data, size_t len) {
-  vestry_key key = vestry_key_bytes(data, len);
-  return vestry_store_remove(store_of(self), no_scope, &key, VESTRY_CAUSE_REMOVED, NULL) == VESTRY_OK;
+  shape s;
+  read_shape(&s, data, len);
+  return vestry_store_remove(store_of(self), s.scope, &s.key, VESTRY_CAUSE_REMOVED, NULL) == VESTRY_OK;
 }
 
 /* ------------------------------------------------------------------------------------- look-ups by callback ---- */
@@ -99,8 +122,9 @@ static void look(void *value, void *ctx) {
 }
 
 static bool with(void *self, const void *data, size_t len, uint64_t *sink) {
-  vestry_key key = vestry_key_bytes(data, len);
-  return vestry_store_with(store_of(self), no_scope, &key, look, sink) == VESTRY_OK;
+  shape s;
+  read_shape(&s, data, len);
+  return vestry_store_with(store_of(self), s.scope, &s.key, look, sink) == VESTRY_OK;
 }
 
 /* ------------------------------------------------------------------------------------------------ the contest ---- */

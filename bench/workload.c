@@ -17,7 +17,7 @@
 
 #define GOLDEN UINT64_C(0x9e3779b97f4a7c15)
 
-enum { STREAM_LEAST = 1 << 19, STREAM_CAPACITIES = 4 };
+enum { STREAM_LEAST = 1 << 20, STREAM_CAPACITIES = 4 };
 
 static const char *const names[WORKLOAD_KINDS] = {"churn", "zipf", "hit", "hot", "mixed", "idle"};
 
@@ -43,8 +43,24 @@ static uint64_t mix(uint64_t x) {
   return x ^ (x >> 31);
 }
 
+static void write_digits(uint64_t word, unsigned char *at) {
+  for (int i = 0; i < 16; i++, word >>= 4) at[i] = (unsigned char)"0123456789abcdef"[word & 15];
+}
+
+static void write_session_key(uint64_t first, unsigned char *key) {
+  uint64_t second = mix(first + GOLDEN), number = htole64(1 + second % 60);
+  write_digits(first, key);
+  write_digits(second, key + 16);
+  memcpy(key + WORKLOAD_SESSION_SCOPE, WORKLOAD_SESSION_NAME, sizeof WORKLOAD_SESSION_NAME);
+  memcpy(key + WORKLOAD_SESSION_NUMBER, &number, sizeof number);
+}
+
 static void write_key(const workload *work, uint64_t index, unsigned char *key) {
   uint64_t first = mix(mix(work->seed) + index * GOLDEN), word = first;
+  if (work->keys == WORKLOAD_KEYS_SESSION) {
+    write_session_key(first, key);
+    return;
+  }
   for (size_t at = 0; at < work->key_bytes; at += 8) {
     uint64_t bytes = htole64(word);
     memcpy(key + at, &bytes, work->key_bytes - at < 8 ? work->key_bytes - at : 8);
@@ -113,8 +129,8 @@ static void unmap(void *pages, size_t bytes) {
 /* Long enough that a key of CHURN is gone when it comes again, whatever the other threads do. */
 static size_t stream_length(const workload *work) {
   if (work->kind == WORKLOAD_HOT) return 1;
-  size_t length = STREAM_LEAST;
-  while (length < STREAM_CAPACITIES * work->capacity) length *= 2;
+  size_t length = 1 << 10;
+  while (length * work->threads < STREAM_LEAST || length < STREAM_CAPACITIES * work->capacity) length *= 2;
   return length;
 }
 

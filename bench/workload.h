@@ -26,11 +26,20 @@ enum { WORKLOAD_GET, WORKLOAD_PUT, WORKLOAD_REMOVE };
 /* Keys that ZIPF draws from, in capacities; keys in use during IDLE, at most. */
 enum { WORKLOAD_ZIPF_TIMES = 10, WORKLOAD_ACTIVE_KEYS = 10000 };
 
+/* What keys look like: bytes without a structure, or as an application has them: a session id of 32 hexadecimal digits
+ * as scope, and a tuple of a name and a number. */
+typedef enum workload_keys { WORKLOAD_KEYS_SESSION, WORKLOAD_KEYS_BYTES } workload_keys;
+
+/* A session key in one run of bytes: the digits, "counter" with its end, the number (little-endian). */
+enum { WORKLOAD_SESSION_SCOPE = 32, WORKLOAD_SESSION_NUMBER = 40, WORKLOAD_SESSION_BYTES = 48 };
+#define WORKLOAD_SESSION_NAME "counter"
+
 typedef struct workload {
   workload_kind kind;
   uint64_t seed;
   size_t capacity, threads;
-  size_t key_bytes; /* at least 8: eight bytes are what makes keys distinct */
+  workload_keys keys;
+  size_t key_bytes; /* SESSION: 48; BYTES: at least 8, which are what makes keys distinct */
 } workload;
 
 /* What one thread does, over and over. */

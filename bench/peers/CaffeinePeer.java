@@ -1,7 +1,7 @@
 // Caffeine under the workloads of ../workload.c (same formulas, same keys; the stream's checksum shows it), with the
 // line and the checks of ../contest.c. What a connection store would ask of it: a maximum size, expiry after access, a
-// removal listener that closes. A key is a record of two longs, made for each call as its user would; a value is a new
-// object at each put, as Java has it, and there are no references to count.
+// removal listener that closes. A key is a record of the key's bytes as longs, made for each call as its user would; a
+// value is a new object at each put, as Java has it, and there are no references to count.
 //
 // It admits by frequency, so it is not the same store: a new key may be the one that goes. The clock stops when the
 // threads have made their calls; what evictions and listeners are still under way then is not counted against it, but
@@ -25,7 +25,9 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.LongAdder;
 
 public final class CaffeinePeer {
-  record Key(long low, long high) {}
+  record Bytes(long low, long high) {}
+
+  record Session(long id0, long id1, long id2, long id3, long name, long number) {}
 
   static final class Connection {
     static final VarHandle CLOSED;
@@ -84,9 +86,44 @@ public final class CaffeinePeer {
     return mix(low + GOLDEN);
   }
 
-  static Key key(long index) {
-    long low = low(index);
-    return new Key(low, high(low));
+  static boolean session = true;
+  static final String DIGITS = "0123456789abcdef";
+
+  // Eight digits of a word, as bytes in a little-endian word.
+  static long digits(long word, int from) {
+    long eight = 0;
+    for (int i = 0; i < 8; i++) eight |= (long) DIGITS.charAt((int) (word >>> 4 * (from + i) & 15)) << 8 * i;
+    return eight;
+  }
+
+  static int keyLongs() {
+    return session ? 6 : 2;
+  }
+
+  static void writeKey(long index, long[] keys, int at) {
+    long first = low(index), second = high(first);
+    if (!session) {
+      keys[at] = first;
+      keys[at + 1] = second;
+      return;
+    }
+    keys[at] = digits(first, 0);
+    keys[at + 1] = digits(first, 8);
+    keys[at + 2] = digits(second, 0);
+    keys[at + 3] = digits(second, 8);
+    keys[at + 4] = 0x00726574_6e756f63L; // "counter" and its end
+    keys[at + 5] = 1 + Long.remainderUnsigned(second, 60);
+  }
+
+  static Object readKey(long[] k, int at) {
+    return session ? new Session(k[at], k[at + 1], k[at + 2], k[at + 3], k[at + 4], k[at + 5])
+        : new Bytes(k[at], k[at + 1]);
+  }
+
+  static Object key(long index) {
+    long[] longs = new long[6];
+    writeKey(index, longs, 0);
+    return readKey(longs, 0);
   }
 
   static final class Draws {
@@ -135,7 +172,7 @@ public final class CaffeinePeer {
   static volatile int phase = WARM;
 
   static final class Worker extends Thread {
-    final Cache<Key, Connection> cache;
+    final Cache<Object, Connection> cache;
     final CyclicBarrier start;
     final long[] keys;
     final byte[] ops;
@@ -144,14 +181,14 @@ public final class CaffeinePeer {
     final long[] samples;
     int samplesCount;
 
-    Worker(int thread, double[] sums, Cache<Key, Connection> cache, CyclicBarrier start) {
+    Worker(int thread, double[] sums, Cache<Object, Connection> cache, CyclicBarrier start) {
       this.cache = cache;
       this.start = start;
-      int count = 1 << 19;
-      while (count < 4 * capacity) count *= 2;
+      int count = 1 << 10;
+      while ((long) count * threads < 1 << 20 || count < 4 * capacity) count *= 2;
       if (workload.equals("hot")) count = 1;
       boolean mixed = workload.equals("mixed");
-      keys = new long[2 * count];
+      keys = new long[keyLongs() * count];
       ops = new byte[mixed ? count : 0];
       samples = new long[mixed ? 1 << 21 : 0];
       Draws from = new Draws(mix(seed + (thread + 1) * GOLDEN));
@@ -162,25 +199,24 @@ public final class CaffeinePeer {
           case "hot" -> INDEX_FILL;
           default -> INDEX_RANK + from.rank(sums);
         };
-        keys[2 * i] = low(index);
-        keys[2 * i + 1] = high(keys[2 * i]);
+        writeKey(index, keys, keyLongs() * i);
         int op = GET;
         if (mixed) {
           long percent = from.below(100);
           op = percent < 90 ? GET : percent < 99 ? PUT : REMOVE;
           ops[i] = (byte) op;
         }
-        checksum = (checksum ^ (keys[2 * i] + op)) * 0x100000001b3L;
+        checksum = (checksum ^ (keys[keyLongs() * i] + op)) * 0x100000001b3L;
       }
     }
 
-    Key nextKey() {
-      Key key = new Key(keys[at], keys[at + 1]);
-      at = at + 2 == keys.length ? 0 : at + 2;
+    Object nextKey() {
+      Object key = readKey(keys, at);
+      at = at + keyLongs() == keys.length ? 0 : at + keyLongs();
       return key;
     }
 
-    boolean get(Key key) {
+    boolean get(Object key) {
       Connection found = cache.getIfPresent(key);
       gets++;
       if (found == null) return false;
@@ -189,13 +225,13 @@ public final class CaffeinePeer {
       return true;
     }
 
-    void put(Key key) {
+    void put(Object key) {
       cache.put(key, new Connection(++puts));
     }
 
     void mixedOp() {
-      int op = ops[at / 2];
-      Key key = nextKey();
+      int op = ops[at / keyLongs()];
+      Object key = nextKey();
       if (op == GET) get(key);
       else if (op == PUT) put(key);
       else cache.invalidate(key);
@@ -207,7 +243,7 @@ public final class CaffeinePeer {
 
     void zipfBatch() {
       for (int i = 0; i < BATCH; i++) {
-        Key key = nextKey();
+        Object key = nextKey();
         if (!get(key)) put(key);
       }
     }
@@ -256,12 +292,12 @@ public final class CaffeinePeer {
 
   // ---------------------------------------------------------------------------------------------- all of it ----
 
-  static Cache<Key, Connection> cache() {
-    RemovalListener<Key, Connection> listener = (key, gone, cause) -> {
+  static Cache<Object, Connection> cache() {
+    RemovalListener<Object, Connection> listener = (key, gone, cause) -> {
       if (gone != null) gone.close();
       else lost.increment();
     };
-    Caffeine<Key, Connection> builder = Caffeine.newBuilder()
+    Caffeine<Object, Connection> builder = Caffeine.newBuilder()
         .maximumSize(capacity)
         .expireAfterAccess(10, TimeUnit.MINUTES)
         .removalListener(listener);
@@ -315,6 +351,7 @@ public final class CaffeinePeer {
     warmMs = Long.parseLong(given.getOrDefault("--warm-ms", "2000"));
     seed = Long.parseLong(given.getOrDefault("--seed", "1"));
     pool = given.getOrDefault("--executor", "pool").equals("pool");
+    session = given.getOrDefault("--keys", "session").equals("session");
     if (WORKLOADS.contains(workload)) return;
     System.err.println("caffeine: --workload: " + String.join(", ", WORKLOADS));
     System.exit(2);
@@ -322,7 +359,7 @@ public final class CaffeinePeer {
 
   public static void main(String[] args) throws InterruptedException {
     parse(args);
-    Cache<Key, Connection> cache = cache();
+    Cache<Object, Connection> cache = cache();
     CyclicBarrier start = new CyclicBarrier(threads);
     double[] sums = ranked() ? sums() : null;
     Worker[] workers = new Worker[threads];
@@ -365,11 +402,12 @@ public final class CaffeinePeer {
     long connectionBytes = 24;
     System.out.printf(Locale.ROOT, "caffeine-%s %s capacity=%d threads=%d mops=%.3f ns_per_op=%.1f"
         + " cpu_ns_per_op=%.1f hit_ratio=%.4f"
-        + " size=%d put=%d removed=%d closed=%d bytes_per_entry=%.1f%s lost=%d drain_ms=%.0f key_bytes=16 api=get"
+        + " size=%d put=%d removed=%d closed=%d bytes_per_entry=%.1f%s lost=%d drain_ms=%.0f keys=%s key_bytes=%d api=get"
         + " stream=%016x%n",
         pool ? "pool" : "caller", workload, capacity, threads, mops, (double) elapsedNs / opsCount, (double) cpu / opsCount,
         gets == 0 ? 0 : (double) hits / gets, size, put, removed, closedCount.sum(),
-        (double) bytes / size - connectionBytes, latency, lost.sum(), drain / 1e6, checksum);
+        (double) bytes / size - connectionBytes, latency, lost.sum(), drain / 1e6, session ? "session" : "bytes",
+        8 * keyLongs(), checksum);
     System.exit(failures == 0 ? 0 : 1);
   }
 }

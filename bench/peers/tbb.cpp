@@ -1,7 +1,8 @@
-// oneTBB's concurrent_hash_map with keys of 16 bytes held inline, for look-ups: it evicts nothing and has no order of
+// oneTBB's concurrent_hash_map with keys of 48 or 16 bytes held inline, for look-ups: it evicts nothing and has no order of
 // uses. A look-up holds the entry's reader lock; get takes a reference to the connection under it, with reads it there
 // and then.
 #include <cstring>
+#include <string_view>
 
 #include <oneapi/tbb/concurrent_hash_map.h>
 
@@ -9,103 +10,117 @@
 
 namespace {
 
-struct key16 {
-  uint64_t low, high;
-};
+template <size_t words> struct inline_key { uint64_t at[words]; };
 
-key16 key_of(const void *data) {
-  key16 key;
+template <size_t words> inline_key<words> key_of(const void *data) {
+  inline_key<words> key;
   std::memcpy(&key, data, sizeof key);
   return key;
 }
 
-// One multiplication: as cheap as a hash can be that uses all of the key. No seed: keys chosen to collide would.
-struct key16_hash {
-  size_t hash(const key16 &key) const {
-    uint64_t product = (key.low ^ (key.high << 32 | key.high >> 32)) * UINT64_C(0x9e3779b97f4a7c15);
-    return product ^ product >> 32;
+// Neither has a seed: keys chosen to collide would.
+bool product; // --hash product: as cheap as one can be that uses all of the key, a multiplication for two words
+
+template <size_t words> struct inline_hash {
+  size_t hash(const inline_key<words> &key) const {
+    if (words > 2 && !product) // what C++ has for a run of bytes
+      return std::hash<std::string_view>()(std::string_view(reinterpret_cast<const char *>(&key), sizeof key));
+    uint64_t sum = 0;
+    for (size_t i = 0; i < words; i += 2)
+      sum = (sum ^ key.at[i] ^ (key.at[i + 1] << 32 | key.at[i + 1] >> 32)) * UINT64_C(0x9e3779b97f4a7c15);
+    return sum ^ sum >> 32;
   }
-  bool equal(const key16 &a, const key16 &b) const {
-    return a.low == b.low && a.high == b.high;
+  bool equal(const inline_key<words> &a, const inline_key<words> &b) const {
+    return std::memcmp(&a, &b, sizeof a) == 0;
   }
 };
-
-using map = tbb::concurrent_hash_map<key16, connection *, key16_hash>;
-
-map *map_of(void *self) {
-  return static_cast<map *>(self);
-}
-
-bool create(const contest_settings *settings, void **ret_self) {
-  *ret_self = new map(settings->work.capacity);
-  return true;
-}
 
 void end(connection *conn) {
   connection_close(conn);
   connection_unref(conn);
 }
 
-bool destroy(void *self) {
-  for (auto &pair : *map_of(self)) end(pair.second);
-  delete map_of(self);
-  return true;
-}
+template <size_t words> struct contender {
+  using map = tbb::concurrent_hash_map<inline_key<words>, connection *, inline_hash<words>>;
 
-void count(void *self, contest_counts *counts) {
-  counts->size = map_of(self)->size();
-}
+  static map *map_of(void *self) {
+    return static_cast<map *>(self);
+  }
 
-bool put(void *self, const void *key, size_t, connection *conn) {
-  connection_ref(conn);
-  map::accessor at;
-  connection *old = nullptr;
-  if (!map_of(self)->insert(at, key_of(key))) old = at->second;
-  at->second = conn;
-  at.release();
-  if (old) end(old);
-  return true;
-}
+  static bool create(const contest_settings *settings, void **ret_self) {
+    *ret_self = new map(settings->work.capacity);
+    return true;
+  }
 
-bool get(void *self, const void *key, size_t, uint64_t *sink) {
-  map::const_accessor at;
-  if (!map_of(self)->find(at, key_of(key))) return false;
-  connection *conn = at->second;
-  connection_ref(conn);
-  at.release();
-  *sink += conn->id;
-  connection_unref(conn);
-  return true;
-}
+  static bool destroy(void *self) {
+    for (auto &pair : *map_of(self)) end(pair.second);
+    delete map_of(self);
+    return true;
+  }
 
-bool with(void *self, const void *key, size_t, uint64_t *sink) {
-  map::const_accessor at;
-  if (!map_of(self)->find(at, key_of(key))) return false;
-  *sink += at->second->id;
-  return true;
-}
+  static void count(void *self, contest_counts *counts) {
+    counts->size = map_of(self)->size();
+  }
 
-bool drop(void *self, const void *key, size_t) {
-  map::accessor at;
-  if (!map_of(self)->find(at, key_of(key))) return false;
-  connection *conn = at->second;
-  map_of(self)->erase(at);
-  end(conn);
-  return true;
-}
+  static bool put(void *self, const void *key, size_t, connection *conn) {
+    connection_ref(conn);
+    typename map::accessor at;
+    connection *old = nullptr;
+    if (!map_of(self)->insert(at, key_of<words>(key))) old = at->second;
+    at->second = conn;
+    at.release();
+    if (old) end(old);
+    return true;
+  }
 
-void batch(contest_worker *worker);
+  static bool get(void *self, const void *key, size_t, uint64_t *sink) {
+    typename map::const_accessor at;
+    if (!map_of(self)->find(at, key_of<words>(key))) return false;
+    connection *conn = at->second;
+    connection_ref(conn);
+    at.release();
+    *sink += conn->id;
+    connection_unref(conn);
+    return true;
+  }
+
+  static bool with(void *self, const void *key, size_t, uint64_t *sink) {
+    typename map::const_accessor at;
+    if (!map_of(self)->find(at, key_of<words>(key))) return false;
+    *sink += at->second->id;
+    return true;
+  }
+
+  static bool drop(void *self, const void *key, size_t) {
+    typename map::accessor at;
+    if (!map_of(self)->find(at, key_of<words>(key))) return false;
+    connection *conn = at->second;
+    map_of(self)->erase(at);
+    end(conn);
+    return true;
+  }
+
+  static void batch(contest_worker *worker) {
+    contest_batch(&ops, worker);
+  }
+
+  static const contest_ops ops;
+};
 
 constexpr unsigned look_ups = 1u << WORKLOAD_HIT | 1u << WORKLOAD_HOT;
-const contest_ops ops = {"tbb",   "",    look_ups, sizeof(key16), false, false, create,
-                         destroy, count, put,      get,           with,  drop,  batch};
-
-void batch(contest_worker *worker) {
-  contest_batch(&ops, worker);
-}
+template <size_t words>
+const contest_ops contender<words>::ops = {"tbb",   "",    look_ups, words * 8, false, false, create,
+                                           destroy, count, put,      get,       with,  drop,  batch};
 
 } // namespace
 
 int main(int argc, char **argv) {
-  return contest_main(&ops, argc, argv);
+  contest_settings settings;
+  const char *hash = "std";
+  const bench_option more[] = {{"--hash", &hash, NULL, 0, 0}};
+  int status = contest_parse(argc - 1, argv + 1, more, 1, &settings);
+  if (status) return status;
+  product = std::strcmp(hash, "product") == 0;
+  bool session = settings.work.keys == WORKLOAD_KEYS_SESSION;
+  return contest_run(session ? &contender<WORKLOAD_SESSION_BYTES / 8>::ops : &contender<2>::ops, &settings);
 }

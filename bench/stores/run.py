@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import machine  # noqa: E402
 
 PACKAGES = ["uthash-dev", "librocksdb-dev", "libtbb-dev", "libcaffeine-java", "openjdk-17-jre-headless"]
-Contest = namedtuple("Contest", "workload capacity threads api contenders")
+Contest = namedtuple("Contest", "workload capacity threads api keys contenders")
 
 VESTRY = ["vestry-bench", "store", "--store"]
 CONTENDERS = {
@@ -25,23 +25,34 @@ CONTENDERS = {
     "rocksdb": ["peer-rocksdb"],
     "uthash": ["peer-uthash"],
     "tbb": ["peer-tbb"],
+    "tbb-product": ["peer-tbb", "--hash", "product"],
     "caffeine-pool": ["peer-caffeine", "--executor", "pool"],
     "caffeine-caller": ["peer-caffeine", "--executor", "caller"],
 }
 CONTESTS = [
-    Contest("churn", 10000, 2, "get", ["vestry", "rocksdb", "uthash", "caffeine-pool", "caffeine-caller"]),
-    Contest("churn", 10000, 1, "get", ["vestry", "rocksdb", "uthash", "caffeine-pool", "caffeine-caller"]),
-    Contest("churn", 1000000, 2, "get", ["vestry", "rocksdb", "uthash"]),
-    Contest("zipf", 10000, 2, "get", ["vestry", "rocksdb", "uthash", "caffeine-pool"]),
-    Contest("hit", 10000, 2, "get", ["vestry", "vestry-hash", "tbb", "rocksdb", "uthash", "caffeine-pool"]),
-    Contest("hit", 10000, 2, "with", ["vestry", "vestry-hash", "tbb"]),
-    Contest("hot", 10000, 1, "get", ["vestry"]),
-    Contest("hot", 10000, 2, "get", ["vestry", "tbb", "rocksdb"]),
-    Contest("hot", 10000, 1, "with", ["vestry"]),
-    Contest("hot", 10000, 2, "with", ["vestry", "tbb"]),
-    Contest("mixed", 10000, 2, "get", ["vestry", "rocksdb", "uthash", "caffeine-pool"]),
-    Contest("idle", 1000000, 1, "get", ["vestry"]),
+    Contest("churn", 10000, 2, "get", "session", ["vestry", "rocksdb", "uthash", "caffeine-pool", "caffeine-caller"]),
+    Contest("churn", 10000, 1, "get", "session", ["vestry", "rocksdb", "uthash", "caffeine-pool", "caffeine-caller"]),
+    Contest("churn", 10000, 200, "get", "session", ["vestry", "rocksdb", "uthash"]),
+    Contest("churn", 10000, 16, "get", "session", ["vestry", "rocksdb", "uthash"]),
+    Contest("churn", 1000000, 2, "get", "session", ["vestry", "rocksdb", "uthash"]),
+    Contest("churn", 10000, 2, "get", "bytes", ["vestry", "rocksdb", "uthash", "caffeine-pool"]),
+    Contest("churn", 10000, 1, "get", "bytes", ["vestry", "rocksdb", "uthash"]),
+    Contest("zipf", 10000, 2, "get", "session", ["vestry", "rocksdb", "uthash", "caffeine-pool"]),
+    Contest("zipf", 10000, 1, "get", "session", ["vestry", "rocksdb", "uthash"]),
+    Contest("hit", 10000, 2, "get", "session",
+            ["vestry", "vestry-hash", "tbb", "tbb-product", "rocksdb", "uthash", "caffeine-pool"]),
+    Contest("hit", 10000, 2, "with", "session", ["vestry", "vestry-hash", "tbb", "tbb-product"]),
+    Contest("hit", 10000, 1, "get", "session", ["vestry", "tbb", "tbb-product", "rocksdb", "uthash"]),
+    Contest("hit", 10000, 200, "get", "session", ["vestry", "tbb", "rocksdb"]),
+    Contest("hit", 1000000, 2, "get", "session", ["vestry", "tbb", "rocksdb"]),
+    Contest("hit", 10000, 2, "get", "bytes", ["vestry", "tbb", "rocksdb"]),
+    Contest("hot", 10000, 1, "get", "session", ["vestry", "tbb"]),
+    Contest("hot", 10000, 2, "get", "session", ["vestry", "tbb", "rocksdb"]),
+    Contest("hot", 10000, 2, "with", "session", ["vestry", "tbb"]),
+    Contest("mixed", 10000, 2, "get", "session", ["vestry", "rocksdb", "uthash", "caffeine-pool"]),
+    Contest("idle", 1000000, 1, "get", "session", ["vestry"]),
 ]
+TIMED_THREADS = 16  # churn with so many tells how long its operations take
 IDLE_SECONDS = 2  # at least: its million entries are put in twice that
 WARM_MS = 500
 WARM_JAVA_MS = 2000  # its compiler has to have seen the code
@@ -60,8 +71,10 @@ def run(bin_dir, contest, contender, seconds):
     if contest.workload == "idle":
         seconds = max(seconds, IDLE_SECONDS)
     command = [os.path.join(bin_dir, program), *rest, "--workload", contest.workload, "--capacity",
-               str(contest.capacity), "--threads", str(contest.threads), "--api", contest.api, "--seconds",
-               str(seconds), "--warm-ms", str(WARM_JAVA_MS if java else WARM_MS)]
+               str(contest.capacity), "--threads", str(contest.threads), "--api", contest.api, "--keys",
+               contest.keys, "--seconds", str(seconds), "--warm-ms", str(WARM_JAVA_MS if java else WARM_MS)]
+    if contest.workload == "churn" and contest.threads == TIMED_THREADS:
+        command.append("--latency")
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode == NOT_IN_THIS_VERSION and contest.api == "with":
         return None
@@ -74,9 +87,15 @@ def check_streams(runs):
     """All contenders of a contest had the same keys."""
     streams = {}
     for each in runs:
-        key = (each["workload"], each["capacity"], each["threads"])
+        key = (each["workload"], each["capacity"], each["threads"], each["keys"])
         if streams.setdefault(key, each["stream"]) != each["stream"]:
             sys.exit(f"{each['name']} had other keys than its rivals: {key}")
+
+
+def count_repetitions(runs, contests):
+    """How often the first contest has been run."""
+    first = contests[0]._asdict()
+    return sum(each["contest"] == first and each["contender"] == "vestry" for each in runs)
 
 
 def main():
@@ -86,10 +105,17 @@ def main():
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--only", choices=sorted({contest.workload for contest in CONTESTS}))
+    parser.add_argument("--add", action="store_true", help="add to the runs that the output has: a measurement in several parts")
     args = parser.parse_args()
     contests = [contest for contest in CONTESTS if args.only in (None, contest.workload)]
-    began, before, runs = time.time(), machine.processor_seconds(), []
-    for repetition in range(args.repetitions):
+    began, before, runs, earlier = time.time(), machine.processor_seconds(), [], []
+    took_s, others_share = 0, 0
+    if args.add and os.path.exists(args.output):
+        with open(args.output, encoding="utf-8") as output:
+            result = json.load(output)
+        earlier, took_s, others_share = result["runs"], result["took_s"], result["others_share"]
+    done_before = count_repetitions(earlier, contests)
+    for repetition in range(done_before, done_before + args.repetitions):
         for contest in contests:
             first = repetition % len(contest.contenders)
             for contender in contest.contenders[first:] + contest.contenders[:first]:
@@ -100,11 +126,12 @@ def main():
                     continue
                 runs.append(done)
                 print(f"{repetition + 1}/{args.repetitions} {contender} {contest.workload} {contest.capacity}"
-                      f" × {contest.threads} {contest.api}: {done['mops']}", file=sys.stderr)
+                      f" × {contest.threads} {contest.api} {contest.keys}: {done['mops']}", file=sys.stderr)
+    runs = earlier + runs
     check_streams(runs)
-    result = {"date": time.strftime("%Y-%m-%d", time.gmtime(began)), "took_s": round(time.time() - began),
-              "others_share": machine.others_share(before, machine.processor_seconds()),
-              "repetitions": args.repetitions, "seconds": args.seconds, "only": args.only,
+    result = {"date": time.strftime("%Y-%m-%d", time.gmtime(began)), "took_s": took_s + round(time.time() - began),
+              "others_share": max(others_share, machine.others_share(before, machine.processor_seconds())),
+              "repetitions": count_repetitions(runs, contests), "seconds": args.seconds, "only": args.only,
               "machine": machine.describe(PACKAGES), "runs": runs}
     with open(args.output, "w", encoding="utf-8") as output:
         json.dump(result, output, indent=1)

@@ -67,17 +67,18 @@ static vestry_err jump(const vestry_request *req, vestry_reply *reply, void *ctx
 }
 
 /* DELETE /: no reply is needed to reach a key. Here, as everywhere below, the counter is locked until what is sent has
- * been sent, so that pages hear things in the order in which they happened. */
+ * been sent, so that pages hear things in the order in which they happened. Where there is no counter none is made: it
+ * would take the place of a stranger's. */
 static vestry_err stop(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  struct session *session;
-  vestry_err err = session_enter(&app->sessions, vestry_request_scope(req), &session);
-  if (err != VESTRY_OK) return err;
-  session_stop_locked(session);
-  session->value = 0;
-  vestry_dispatch(app->v, session_scope(session), COUNTER, "[[s,{s:i,s:b}],[s]]", "patch-signals", "counter", 0,
-                  "running", 0, "close-sse");
-  session_leave(session);
+  vestry_scope id = vestry_request_scope(req);
+  struct session *session = session_find(&app->sessions, id);
+  if (session) {
+    session_stop_locked(session);
+    session->value = 0;
+  }
+  vestry_dispatch(app->v, id, COUNTER, "[[s,{s:i,s:b}],[s]]", "patch-signals", "counter", 0, "running", 0, "close-sse");
+  if (session) session_leave(session);
   return vestry_reply_status(reply, 204);
 }
 
@@ -173,7 +174,10 @@ static bool serve(struct app *app) {
   server_handle(&server, "GET", "/keys", keys, app);
   if (app->options.server.client) server_handle(&server, "GET", "/datastar.js", client, app);
   if (!server_start(&server)) return false;
-  printf("counter: http://127.0.0.1:%u\n", server.port);
+  if (app->options.server.unix_path)
+    printf("counter: unix:%s\n", app->options.server.unix_path);
+  else
+    printf("counter: http://127.0.0.1:%u\n", server.port);
   fflush(stdout);
   server_wait();
   server_stop(&server);

@@ -17,6 +17,7 @@ static const char help[] =
     "                        the server: one with a thread a stream, or one for many streams [civetweb]\n"
     "  --threads N           threads of the server; civetweb: each open stream takes one [civetweb: 128;\n"
     "                        microhttpd: one a processor]\n"
+    "  --unix-socket PATH    a socket to listen on instead of the port, for a proxy [none; microhttpd only]\n"
     "  --policy replace|reuse|reject|many\n"
     "                        when a session opens a second stream: it takes the place of the first; it is not opened,\n"
     "                        the first serves both; it is refused; all are kept [many]\n"

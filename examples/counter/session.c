@@ -129,15 +129,17 @@ void session_leave(struct session *session) {
   unref(session);
 }
 
+struct session *session_find(struct sessions *sessions, vestry_scope id) {
+  struct session *found = find(sessions, id);
+  if (found) pthread_mutex_lock(&found->lock);
+  return found;
+}
+
 void session_look(struct sessions *sessions, vestry_scope id, int64_t *ret_value, bool *ret_running) {
-  struct session *seen = find(sessions, id);
-  *ret_value = 0;
-  *ret_running = false;
-  if (!seen) return;
-  pthread_mutex_lock(&seen->lock);
-  *ret_value = seen->value;
-  *ret_running = seen->running;
-  session_leave(seen);
+  struct session *seen = session_find(sessions, id);
+  *ret_value = seen ? seen->value : 0;
+  *ret_running = seen && seen->running;
+  if (seen) session_leave(seen);
 }
 
 vestry_scope session_scope(const struct session *session) {

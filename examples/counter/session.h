@@ -42,6 +42,8 @@ vestry_err session_cookie(const vestry_request *req, vestry_reply *reply);
 
 /* The counter of a session, made if need be: held and locked until session_leave. OK | NO_MEMORY | CLOSED. */
 vestry_err session_enter(struct sessions *sessions, vestry_scope id, struct session **ret_session);
+/* The same, but none is made. NULL: there is none. */
+struct session *session_find(struct sessions *sessions, vestry_scope id);
 void session_leave(struct session *session);
 vestry_scope session_scope(const struct session *session);
 

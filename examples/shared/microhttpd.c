@@ -12,15 +12,19 @@ static vestry_err mount(vestry_microhttpd *web, void *ctx) {
 
 static bool start(struct server *server) {
   const struct server_options *options = server->options;
-  const vestry_microhttpd_options settings = {.address = "127.0.0.1",
-                                              .port = (uint16_t)options->port,
+  const vestry_microhttpd_options settings = {.address = options->unix_path ? NULL : "127.0.0.1",
+                                              .port = options->unix_path ? 0 : (uint16_t)options->port,
+                                              .unix_path = options->unix_path,
                                               .threads_count = options->threads_count,
                                               .mount = mount,
                                               .mount_app = server};
   vestry_microhttpd *web;
   vestry_err err = vestry_microhttpd_create(server->v, &settings, &web);
   if (err) {
-    fprintf(stderr, "%s: cannot listen on 127.0.0.1:%u: %s\n", options->program, options->port, vestry_strerror(err));
+    char where[32];
+    snprintf(where, sizeof where, "127.0.0.1:%u", options->port);
+    fprintf(stderr, "%s: cannot listen on %s: %s\n", options->program, options->unix_path ? options->unix_path : where,
+            vestry_strerror(err));
     return false;
   }
   server->port = vestry_microhttpd_port(web);

@@ -65,6 +65,7 @@ static int read_option(int option, const char *value, struct server_options *opt
       return options_refuse(options->program, "threads", value, "a number from 1 to 32768 is wanted");
     options->threads_count = (unsigned)n;
     return 0;
+  case OPTION_UNIX_SOCKET: options->unix_path = value; return 0;
   default: return read_client(value, options);
   }
 }
@@ -79,6 +80,11 @@ static int check_threads(const struct server_options *options) {
   if (!is_civetweb && options->threads_count > 256)
     return options_refuse(options->program, "threads", value, "for microhttpd a number from 1 to 256 is wanted");
   return -1;
+}
+
+static int check_unix_socket(const struct server_options *options) {
+  if (!options->unix_path || strcmp(options->adapter, "microhttpd") == 0) return -1;
+  return options_refuse(options->program, "unix-socket", options->unix_path, "--adapter microhttpd is wanted too");
 }
 
 static int usage_error(const char *program, const char *what, const char *argument) {
@@ -108,6 +114,7 @@ int options_parse(int argc, char **argv, const struct option *names, const char 
   }
   if (status < 0 && optind < argc) status = usage_error(program, "not understood:", argv[optind]);
   if (status < 0) status = check_threads(ret_options);
+  if (status < 0) status = check_unix_socket(ret_options);
   if (status >= 0) options_finish(ret_options);
   return status;
 }

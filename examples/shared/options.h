@@ -11,16 +11,26 @@ struct server_options {
   const char *program;    /* its name, ahead of what it complains about */
   unsigned port;          /* 0: any free one */
   const char *adapter;    /* civetweb or microhttpd */
+  const char *unix_path;  /* a UNIX socket to listen on, instead of the port; NULL: none */
   unsigned threads_count; /* 0: the adapter's default */
   char *client;           /* what --datastar-file names: its text, to be freed; NULL: not given */
   size_t client_len;
 };
 
 /* For the table of names that a program has. Its own values begin at OPTION_OWN. */
-enum { OPTION_PORT = 1, OPTION_ADAPTER, OPTION_THREADS, OPTION_DATASTAR_FILE, OPTION_HELP, OPTION_OWN };
+enum {
+  OPTION_PORT = 1,
+  OPTION_ADAPTER,
+  OPTION_THREADS,
+  OPTION_UNIX_SOCKET,
+  OPTION_DATASTAR_FILE,
+  OPTION_HELP,
+  OPTION_OWN
+};
 #define OPTIONS_OF_ALL                                                                                                 \
   {"port", required_argument, NULL, OPTION_PORT}, {"adapter", required_argument, NULL, OPTION_ADAPTER},                \
       {"threads", required_argument, NULL, OPTION_THREADS},                                                            \
+      {"unix-socket", required_argument, NULL, OPTION_UNIX_SOCKET},                                                    \
       {"datastar-file", required_argument, NULL, OPTION_DATASTAR_FILE}, {                                              \
     "help", no_argument, NULL, OPTION_HELP                                                                             \
   }

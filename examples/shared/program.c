@@ -12,6 +12,7 @@ static const char help[] =
     "  --adapter civetweb|microhttpd\n"
     "                        the server: one with a thread a stream, or one for many streams [civetweb]\n"
     "  --threads N           threads of the server [civetweb: 128; microhttpd: one a processor]\n"
+    "  --unix-socket PATH    a socket to listen on instead of the port, for a proxy [none; microhttpd only]\n"
     "  --datastar-file FILE  serve the Datastar client from this file, instead of having browsers fetch it from\n"
     "                        " VESTRY_DATASTAR_CDN_URL "\n"
     "  --help                this\n";
@@ -47,7 +48,7 @@ vestry_err program_page(const struct program *program, vestry_reply *reply, cons
       "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>%s</title>"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
       "<meta name=\"color-scheme\" content=\"light dark\"><link rel=\"icon\" href=\"data:,\">"
-      "<link rel=\"stylesheet\" href=\"/style.css\"><script type=\"module\" src=\"%s\"></script></head><body>",
+      "<link rel=\"stylesheet\" href=\"/style.css\"><script type=\"module\" src=\"%-s\"></script></head><body>",
       title, program->options.client ? "/datastar.js" : VESTRY_DATASTAR_CDN_URL);
   va_list arguments;
   va_start(arguments, body);
@@ -108,7 +109,10 @@ void program_handle(struct program *program, const char *method, const char *pat
 void program_wait(struct program *program) {
   program->served = server_start(&program->server);
   if (!program->served) return;
-  printf("%s: http://127.0.0.1:%u\n", program->options.program, program->server.port);
+  if (program->options.unix_path)
+    printf("%s: unix:%s\n", program->options.program, program->options.unix_path);
+  else
+    printf("%s: http://127.0.0.1:%u\n", program->options.program, program->server.port);
   fflush(stdout);
   server_wait();
   server_stop(&program->server);

@@ -75,6 +75,22 @@ typedef struct vestry_request_ops {
 VESTRY_API vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_request,
                                    vestry_handler_fn handler, void *app, vestry_connection **ret_connection);
 
+/** Count a connection or request that the adapter turns away. What vestry_serve turns away it counts itself. NONE, and
+ *  what is no refusal, is not counted. Threads any; does not block. */
+VESTRY_API void vestry_turn_away(vestry *v, vestry_refusal refusal);
+
+/** Take memory for a head, or for a body that is read ahead, out of vestry_options.max_request_bytes; what the body
+ *  grows by is taken as it grows. Each byte is given back once, before the instance is destroyed.
+ *  Returns  true | false (that would be more than the bound: nothing was taken. Answer 503 and count BUDGET)
+ *  Threads  any; does not block */
+VESTRY_API bool vestry_request_bytes_take(vestry *v, size_t bytes);
+/** How much more than seven eighths of vestry_options.max_request_bytes is taken now; 0: no more than that. An adapter
+ *  that reads ahead closes, from here on, the requests that hold most and are not complete, counts BUDGET for each, and
+ *  leaves the last eighth to those that come meanwhile. Threads any; does not block */
+VESTRY_API uint64_t vestry_request_bytes_excess(const vestry *v);
+/** Give some back. Threads any; does not block. */
+VESTRY_API void vestry_request_bytes_give(vestry *v, size_t bytes);
+
 #ifdef __cplusplus
 }
 #endif

@@ -26,6 +26,31 @@
  *  request_timeout_ms. A client that shuts only its sending half is taken for one that closed; browsers do not do
  *  that.
  *
+ *  What civetweb cannot do is foreseen instead: vestry_civetweb_check. When it cannot make all its threads it goes on
+ *  with fewer, or accepts nobody, and mg_start says nothing (and mg_stop may never return). When descriptors run out it
+ *  asks for one again and again, which takes a processor; its own clients take num_threads + connection_queue + 1 at
+ *  most, and 64 more are reckoned for all else: if the application opens more than that, raise RLIMIT_NOFILE by them.
+ *
+ *  How long a client may hold a worker: the head of a request must be there within twice request_timeout_ms, by
+ *  civetweb itself. The body, whole, within body_ms; what is left of one that was answered before its end (413, 405)
+ *  within linger_ms. A timer of the runtime looks a sixteenth of the shorter of the two apart (10 to 250 ms), and shuts
+ *  the socket of who is overdue for reading: so all is over at most 250 ms later. A body that is late is answered 408.
+ *  Paths that are not mounted here, and what other handlers read, are civetweb's affair, which waits anew for each
+ *  byte.
+ *
+ *  Each head says whether the connection goes on. It does with enable_keep_alive if the client wants it, and behind all
+ *  answers but streams, refused bodies and broken requests. A connection that is kept holds a worker until
+ *  keep_alive_timeout_ms (500 if it is not set) have passed without a request. A chunked body with trailers that no
+ *  header Trailer announced is the one end that is not announced.
+ *
+ *  civetweb tidies paths up before it looks for handlers. A request whose path is not the mounted one as it stands, but
+ *  for bytes that are percent-encoded, is answered 400: "//", dots at the end of a segment, backslashes, %00, an
+ *  encoded slash. In paths of several segments nothing may be percent-encoded that need not be, on this adapter and on
+ *  libmicrohttpd's, since civetweb does not tell what it was. decode_url must be left on. A head that civetweb does not
+ *  read to its end (folded lines, lines without a name, more than 64 headers) is answered 400 on mounted paths, and the
+ *  connection closes; what such a head does on other paths is civetweb's affair. Leave paths that are not mounted here,
+ *  and static files, to rules that know this.
+ *
  *  civetweb answers from mg_start on, 404 while nothing is mounted. When a server comes back, pages come back in the
  *  same moment, and those that get a 404 do not try again. So call create and handle in mg_callbacks.init_context,
  *  which mg_start calls before the first request (its argument is the server): clients wait that long.
@@ -54,14 +79,27 @@ typedef struct vestry_civetweb_options {
   uint64_t lost_ms;         /**< a peer that leaves sent bytes unacknowledged for so long is LOST; 0: a heartbeat less
                                  2 × watch_ms, so that one is gone within two heartbeats (30,000 if there are none);
                                  VESTRY_NEVER_MS: never */
+  uint64_t body_ms;         /**< in which a request's body must be there, whole; 0: request_timeout_ms; VESTRY_NEVER_MS:
+                                 so long as civetweb waits, which is request_timeout_ms for each byte anew */
+  uint64_t linger_ms;       /**< in which the rest of a body must be there that was answered before it ended (413, 405);
+                                 0: 2,000, at most request_timeout_ms; VESTRY_NEVER_MS as above */
+  uint32_t max_per_address; /**< connections of one IPv4 address, or of one IPv6 /64, at once. A request beyond it is
+                                 answered 503 and closed. Ten times a second this process's descriptors are looked
+                                 through: of an address that has too many, those that are in no request are shut, the
+                                 longest silent first (needs /proc). Those that civetweb has not accepted yet are not
+                                 seen. 0: no limit, because a proxy, or all who share a NAT, are one address */
 } vestry_civetweb_options;
 
 /** Look at a server's settings before mg_start: names and values in turn, ended by NULL.
  *  why      receives one terminated line on failure; may be NULL with capacity 0
- *  Returns  OK | UNSUPPORTED (a TLS port, and this civetweb cannot start TLS, as Debian's cannot: mg_start would crash.
+ *  Returns  OK | UNSUPPORTED (a UNIX socket, "x/path", and this civetweb was built without them, as Debian's is; or a
+ *           TLS port, and this civetweb cannot start TLS, as Debian's cannot: mg_start would crash.
  *           civetweb says so only once in a process: heed it, and do not initialise its TLS before) | INVALID (too few
- *           threads for a stream and the reserve, tcp_nodelay not 1)
- *  Threads  any, but not while another one starts or stops a civetweb server; loads the TLS library for a TLS port */
+ *           threads for a stream and the reserve, tcp_nodelay not 1) | LIMIT (RLIMIT_NOFILE is below num_threads +
+ *           connection_queue + 65; or the system does not make num_threads + 1 threads: that is tried, and they end
+ *           again before it returns)
+ *  Threads  any, but not while another one starts or stops a civetweb server; loads the TLS library for a TLS port.
+ *           Takes some milliseconds for each thousand threads */
 VESTRY_API vestry_err vestry_civetweb_check(const char *const *settings, char *why, size_t capacity);
 
 /** Add vestry to a server, running or in its init_context.
@@ -69,8 +107,8 @@ VESTRY_API vestry_err vestry_civetweb_check(const char *const *settings, char *w
  *  options      NULL: the defaults; copied
  *  ret_adapter  owned by the caller; untouched on failure
  *  Returns  OK (also when the kernel does not tell about sockets: that is logged, and heartbeats find who has gone) |
- *           INVALID (an argument; num_threads leaves no room for a stream) | NO_MEMORY | CLOSED (the instance's
- *           runtime) | IO (no randomness)
+ *           INVALID (an argument; num_threads leaves no room for a stream) | LIMIT (RLIMIT_NOFILE, as check says; the
+ *           host's log has the numbers) | NO_MEMORY | CLOSED (the instance's runtime) | IO (no randomness)
  *  Threads  any; does not block. The watch runs on a timer of the instance's runtime, 2 to 4 ms each time */
 VESTRY_API vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server,
                                              const vestry_civetweb_options *options, vestry_civetweb **ret_adapter);

@@ -178,8 +178,10 @@ VESTRY_API vestry_err vestry_connection_patch_elementsf(vestry_connection *conne
 VESTRY_API vestry_err vestry_connection_patch_signalsf(vestry_connection *connection,
                                                        const vestry_signals_options *options, const char *format, ...);
 
-/** End it for a cause. The first cause wins, later calls do nothing. A clean cause (vestry_cause_is_clean) lets what
- *  was accepted before be written and ends the stream so that the browser stays away; any other discards it and aborts.
+/** End it for a cause. The first cause wins. A clean cause (vestry_cause_is_clean) lets what was accepted before be
+ *  written, for which a peer that does not read is given five seconds, and ends the stream so that the browser stays
+ *  away; any other discards it and aborts. Later calls do nothing, but HANGUP, LOST and STALLED: they say that the peer
+ *  is gone, and what waits for it is discarded at once.
  *  Returns  true: this call decided the cause; false: it was closing already (or the cause is NONE)
  *  Threads  any; does not block; hooks run later, on the runner */
 VESTRY_API bool vestry_connection_close(vestry_connection *connection, vestry_cause cause);

@@ -5,7 +5,7 @@
  *
  *      // ["save", {"title": …}, [["patch-signals", {"saved-as": ["id-of-saved"]}]]]
  *      static vestry_err save(vestry_dispatch_context *context, const json_t *args, void *ctx) {
- *        job *j = job_new(ctx, json_array_get(args, 0), json_array_get(args, 1));
+ *        job *j = job_new(ctx, json_array_get(args, 0), json_array_get(args, 1)); // copies them: json_deep_copy
  *        vestry_err error = vestry_context_keep(context, &j->kept);
  *        return error ? error : job_start(j);
  *      }
@@ -19,7 +19,12 @@
  *  Data and state. The dispatch data is an object that placeholders read: the request's signals, or what a dispatch
  *  without request was given; a nested or late dispatch adds its own, for that call only, over what has the same name.
  *  The state, which actions read, is what the dispatch data was at the outermost dispatch. Both are shared by
- *  reference, with other threads too: JSON that was dispatched or handed in is not to be changed any more. */
+ *  reference within a dispatch: JSON that was dispatched or handed in is not to be changed any more. What is kept of a
+ *  dispatch is a copy (vestry_context_keep).
+ *
+ *  Threads. jansson counts references without a lock, so a value belongs to one thread at a time: lists of effects and
+ *  data that several threads dispatch are each thread's own (json_deep_copy), and so is what an effect keeps of its
+ *  arguments for another thread. */
 #ifndef VESTRY_DISPATCH_H
 #define VESTRY_DISPATCH_H
 
@@ -81,7 +86,7 @@ VESTRY_API vestry_err vestry_context_dispatch(vestry_dispatch_context *context, 
 /** What is kept of a dispatch: its connections, scope, data and state. Not its request. */
 typedef struct vestry_dispatch_handle vestry_dispatch_handle;
 
-/** Keep what a later dispatch needs.
+/** Keep what a later dispatch needs: of data and state copies.
  *  ret_handle  one reference, the caller's; untouched on failure
  *  Returns  OK | INVALID (in PHASE_CONNECT) | NO_MEMORY */
 VESTRY_API vestry_err vestry_context_keep(vestry_dispatch_context *context, vestry_dispatch_handle **ret_handle);

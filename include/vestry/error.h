@@ -1,4 +1,9 @@
-/** Error codes: one enum, 0 is success. Every fallible function of vestry returns one. */
+/** Error codes: one enum, 0 is success. Every fallible function of vestry returns one.
+ *
+ *  Structs of options grow from version to version, by one rule. Their first member is `size`: set it to sizeof the
+ *  struct, or leave it 0 as long as you set no member that a later version has added. Members that you do not set are
+ *  zero, which is the default. A program may use an older library: what that library does not know must be zero,
+ *  otherwise the function returns VESTRY_INVALID. */
 #ifndef VESTRY_ERROR_H
 #define VESTRY_ERROR_H
 

@@ -141,8 +141,8 @@ VESTRY_API vestry_err vestry_event_remove(const vestry_host *host, const char *s
 /** Patch signals: a JSON object as text, merged into the page's signals (RFC 7386; null deletes). The text is sent
  *  verbatim, line by line; it must be a well-formed JSON object in valid UTF-8, since the client runs what is not JSON
  *  as JavaScript. The grammar is JSON's own: numbers of any size, and every escape.
- *  Returns  OK | INVALID (fields, json NULL with len > 0) | MALFORMED (no JSON object) | TOO_LARGE (also: nested deeper
- *           than 256) | NO_MEMORY
+ *  Returns  OK | INVALID (fields, json NULL with len > 0, no JSON object) | TOO_LARGE (also: nested deeper than 256) |
+ *           NO_MEMORY
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_event_signals(const vestry_host *host, const char *json, size_t len,
                                            const vestry_signals_options *options, vestry_event **ret_event);

@@ -45,14 +45,16 @@ typedef struct vestry_host {
   uint64_t (*now_ns)(void *ctx);
   /** Fill a buffer with random bytes fit for keys and session ids. VESTRY_OK or VESTRY_IO. Any thread. Mandatory. */
   vestry_err (*random)(void *ctx, void *buffer, size_t len);
-  /** Take one line of log (no newline, at most 1,023 bytes). Any thread, no lock held. NULL: nothing is logged. */
+  /** Take one line of log (no newline, at most 1,023 bytes). Any thread, no lock held. NULL: nothing is logged. A
+   *  client can cause lines, one a request or so: whoever keeps them bounds them. */
   void (*log)(void *ctx, vestry_log_level level, const char *line);
   /** The clock of now_ns, but cheaper, and behind it by up to 10 ms: to note uses by, where that is exact enough. NULL:
    *  now_ns is asked. Any thread, concurrently. */
   uint64_t (*coarse_ns)(void *ctx);
 } vestry_host;
 
-/** malloc, CLOCK_MONOTONIC, getrandom; no log.
+/** malloc, CLOCK_MONOTONIC, getrandom; errors and warnings go to stderr, of the process 50 lines at once and then one a
+ *  second, which says how many were left out. To be silent, copy it and set log to NULL.
  *  Returns  a static constant
  *  Threads  any; does not block */
 VESTRY_API const vestry_host *vestry_host_default(void);

@@ -18,18 +18,31 @@
  *  |---------------------------------------------------|-------------------------------------------------------------|
  *  | text, also of `title` and `textarea`              | escaped: & < > " ' and CR as references                     |
  *  | a quoted attribute value                          | escaped likewise                                            |
- *  | …of href, src, action, formaction, data           | and a text that begins with javascript: becomes             |
- *  |                                                   | about:invalid                                               |
+ *  | …of href, src, action, formaction, data and other | and a text that begins with javascript: becomes             |
+ *  |   URLs                                            | about:invalid                                               |
+ *  | …of iframe, frame, object, embed                  | likewise, unless it is relative or begins with http: or     |
+ *  |                                                   | https:                                                      |
+ *  | …of script, base and SVG's use; of link, unless   | refused, but for the fragment: behind a # of the format's   |
+ *  |   a rel before it says that it is information     | own (`href="/icons.svg#%s"`) it may stand                   |
+ *  |   (canonical, icon, alternate, next, …)           |                                                             |
  *  | …of on…, data-on…, data-text and the other        | inside a quoted string: escaped as part of a JavaScript     |
  *  |   attributes whose value is code                  | string; elsewhere refused: use vestry_html_js               |
- *  | …of style, srcdoc                                 | refused                                                     |
+ *  | …of data-attr:NAME                                | likewise, and where NAME is a URL only behind what settles  |
+ *  |                                                   | that it is no script: `'/people/%s'`. Refused where NAME    |
+ *  |                                                   | refuses a text, and in data-attr without a name             |
+ *  | …of style, srcdoc; of what animates others        | refused                                                     |
+ *  |   (values, from, to, by of SVG); of what says how |                                                             |
+ *  |   others are read or what they may do (type of    |                                                             |
+ *  |   script, rel of link, http-equiv, and content    |                                                             |
+ *  |   beside it, charset, sandbox, is, …)             |                                                             |
  *  | a value without quotes, a name, a comment,        | refused                                                     |
  *  | script, style, and where the builder lost its way |                                                             |
  *  | right behind `&`, or `&` and letters or digits    | refused: it could complete a character reference            |
  *
- *  Refused means: INVALID, and vestry_html_error says why and where in the format. The builder loses its way, for the
- *  code at hand only, at what would take a JavaScript parser to read: a template, a comment, a `/`, a character
- *  reference; and for good at `<![CDATA[`, `<plaintext>`, `<!--` in a script and elements inside `title`.
+ *  Refused means: INVALID, and vestry_html_error says why and where in the format. An address of the application's own
+ *  that is refused as a `%s` (`<script src="…">`) is part of the format, or HTML as it is: `%-s`. The builder loses its
+ *  way, for the code at hand only, at what would take a JavaScript parser to read: a template, a comment, a `/`, a
+ *  character reference; and for good at `<![CDATA[`, `<plaintext>`, `<!--` in a script and elements inside `title`.
  *
  *  What the browser reads is the text itself, with two exceptions: a NUL, and each sequence that is not valid UTF-8
  *  (as decoders count them), become U+FFFD. So the result is valid UTF-8 if the formats and what is put in raw are. A
@@ -50,8 +63,9 @@ extern "C" {
 
 /** Where in the HTML the next byte will stand. Private. */
 typedef struct vestry_html_place {
-  uint8_t state, content, kind, js, js_last, matched, name_len, element_len, is_end_tag, drops_newline, in_noscript;
-  char name[32], element[12];
+  uint8_t state, content, facts, kind, result, js, js_last, matched, name_len, element_len;
+  bool in_fragment, is_end_tag, drops_newline, in_noscript;
+  char name[32], element[16];
 } vestry_html_place;
 
 /** A builder. Its members are private; make it with vestry_html_init. */
@@ -97,7 +111,7 @@ VESTRY_API vestry_err vestry_html_raw(vestry_html *html, const char *bytes, size
  *  (for a piece that will stand in an attribute). Characters that Datastar's expressions read specially are escaped
  *  too.
  *  Returns  OK | INVALID (in a comment, a name, inside another literal, where the builder lost its way in the code, a
- *           style, a URL; NULL with len > 0) | NO_MEMORY */
+ *           style, a URL, code that makes a URL, an import map; NULL with len > 0) | NO_MEMORY */
 VESTRY_API vestry_err vestry_html_js(vestry_html *html, const char *text, size_t len);
 
 /** Append a value as JSON, as in data-signals="…", at the places of vestry_html_js. It reads back the same as JSON and

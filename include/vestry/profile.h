@@ -16,8 +16,8 @@
  *
  *  Every event is flushed when it is written; nothing is held back for a better ratio.
  *
- *  Memory: gzip's encoders use the instance's host. Brotli's use malloc: libbrotlienc ends the process when an
- *  allocator fails, so none that can be made to fail is ever handed to it, and its encoders are bounded by count. */
+ *  Memory: all encoders use the instance's host, and want of memory is NO_MEMORY, wherever it strikes (libbrotlienc by
+ *  itself would end the process); what cannot be compressed for lack of memory is framed as it is. */
 #ifndef VESTRY_PROFILE_H
 #define VESTRY_PROFILE_H
 

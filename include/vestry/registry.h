@@ -20,6 +20,7 @@
 #ifndef VESTRY_REGISTRY_H
 #define VESTRY_REGISTRY_H
 
+#include "vestry/refusal.h"
 #include "vestry/request.h"
 #include "vestry/runtime.h"
 
@@ -62,6 +63,10 @@ typedef struct vestry_options {
   vestry_connection_hooks hooks;        /**< for every stream */
   bool keep_open;                       /**< auto-close is off unless a reply says otherwise; see vestry_reply_keep */
   size_t max_body_bytes;                /**< of a request; 0: 1 MiB; beyond it 413 */
+  size_t max_request_bytes;             /**< of the heads and bodies of all requests under way together; beyond it 503,
+                                             and from seven eighths on those that hold most are closed where a
+                                             server reads ahead (see its adapter).
+                                             0: 256 MiB; SIZE_MAX: no bound. See vestry_stats.request_bytes */
   vestry_signals_limits signals;
   uint32_t retry_after_s; /**< of a 503; 0: 2 */
 
@@ -85,7 +90,12 @@ typedef struct vestry_stats {
    *  BUDGET, those that hold most first, until what the others hold is below; their memory comes back when their
    *  runners get to it. A sender that fills the last eighth faster than that gets FULL, as from a full queue. */
   uint64_t queued_bytes, queued_peak_bytes;
-  uint64_t requests, rejected; /**< served; of these answered 503: no room, or closing */
+  uint64_t requests, rejected;                /**< served; of these answered 503: no room, or closing */
+  uint64_t turned_away[VESTRY_REFUSAL_COUNT]; /**< connections and requests, by why */
+  /** What the heads and bodies of all requests under way hold now, and the most there ever was: the memory itself, so
+   *  that a body which grows is counted as it grows, and one that a server reads ahead is counted there and here. Never
+   *  above max_request_bytes. */
+  uint64_t request_bytes, request_peak_bytes;
   vestry_store_stats store;
 } vestry_stats;
 

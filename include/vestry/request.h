@@ -33,8 +33,11 @@ typedef struct vestry_reply vestry_reply;
 
 /** An application's handler. On the adapter's thread, no lock held; may block as long as the server can spare the
  *  thread. req and reply are valid during the call.
- *  Returns  OK; otherwise the reply is thrown away and the error answered: INVALID, MALFORMED 400; NOT_FOUND 404;
- *  EXISTS 409; TOO_LARGE 413; LIMIT, FULL 503 with Retry-After; all others 500 */
+ *  Returns  OK; otherwise the reply is thrown away and the error answered. What a client got wrong: MALFORMED 400 (so
+ *  say vestry_request_json and the functions of vestry/signals.h); NOT_FOUND 404; EXISTS 409; TOO_LARGE 413. LIMIT and
+ *  FULL: 503 with Retry-After. All others 500, with a line in the host's log: INVALID among them, since it is what
+ *  functions say to a program that handed them what they do not take; and so is any error that a builder of this reply
+ *  has said, of a format that was refused, say. To answer otherwise, set status and body, and return OK */
 typedef vestry_err (*vestry_handler_fn)(const vestry_request *req, vestry_reply *reply, void *app);
 
 /* Everything a request hands out is borrowed from it and valid during the handler. Handler's thread only. */
@@ -52,13 +55,24 @@ VESTRY_API const char *vestry_request_header(const vestry_request *req, const ch
  *  buffer   receives at most capacity - 1 bytes and a NUL; untouched on failure
  *  Returns  OK | NOT_FOUND | TOO_LARGE */
 VESTRY_API vestry_err vestry_request_cookie(const vestry_request *req, const char *name, char *buffer, size_t capacity);
-/** The peer's address as text; "" when unknown. */
+/** The peer's address as text; "" when unknown, and of a peer on a UNIX socket. A proxy's, if there is one in front. */
 VESTRY_API const char *vestry_request_peer(const vestry_request *req);
 /** The body, whole; len 0 when there is none. Bounded by vestry_options.max_body_bytes. */
 VESTRY_API vestry_slice vestry_request_body(const vestry_request *req);
+/** The body as JSON, whatever value it is: for requests that no page makes. Size, depth and count are checked before
+ *  anything is built: what reads or frees a value recurses, and a server's threads may have little stack (civetweb's
+ *  100 kB: jansson's own json_loads, which goes 2,048 deep, ends the process there).
+ *  limits     NULL: those of the instance's signals (vestry_options.signals)
+ *  ret_value  a new reference, the caller's (json_decref); untouched on failure
+ *  ret_error  may be NULL; set on MALFORMED and TOO_LARGE only
+ *  Returns    OK | MALFORMED (also: no body, or what vestry_signals_parse refuses) | TOO_LARGE (any of the limits) |
+ *             NO_MEMORY */
+VESTRY_API vestry_err vestry_request_json(const vestry_request *req, const vestry_signals_limits *limits,
+                                          json_t **ret_value, vestry_signals_error *ret_error);
 /** Whether the Datastar client sent it: header Datastar-Request is "true". */
 VESTRY_API bool vestry_request_is_datastar(const vestry_request *req);
-/** The page's signals, an object; NULL for an ordinary request. Borrowed: json_incref to keep. A form sent by the
+/** The page's signals, an object; NULL for an ordinary request. Borrowed: json_incref to keep on
+ *  this thread, json_deep_copy for another. A form sent by the
  *  client (contentType 'form') has an empty object. Signals that are too large are answered 413 and malformed ones 400
  *  before the handler is called. */
 VESTRY_API json_t *vestry_request_signals(const vestry_request *req);
@@ -86,7 +100,7 @@ VESTRY_API vestry_err vestry_reply_body(vestry_reply *reply, const char *content
 VESTRY_API vestry_err vestry_reply_bodyf(vestry_reply *reply, const char *format, ...) VESTRY_PRINTF(2, 3);
 
 /** Name the key: of the stored connections that the effects go to, and of a new stream that is kept. Copied.
- *  OK | INVALID, TOO_LARGE (the key) | NO_MEMORY. */
+ *  OK | INVALID, TOO_LARGE (the key; 500, if the reply is a stream's or the handler returns it) | NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_key(vestry_reply *reply, vestry_key key);
 /** Send to this very connection, whatever the key says; a reference is held. If it has closed, the effects go nowhere
  *  else (they were meant for its page, not for that of this request) and the answer is 410. OK | INVALID (NULL). */

@@ -63,8 +63,8 @@ VESTRY_API vestry_err vestry_event_replace_url(const vestry_host *host, const ch
  *  name    of the event; not empty, UTF-8, terminated; copied
  *  detail  the event's detail: JSON text of any value, detail_len bytes; NULL or empty: null. It arrives as JSON.parse
  *          reads it
- *  Returns  OK | INVALID (name, options, detail NULL with detail_len > 0) | MALFORMED (detail is no JSON) | TOO_LARGE
- *           (also: nested deeper than 256) | NO_MEMORY
+ *  Returns  OK | INVALID (name, options, detail NULL with detail_len > 0, detail is no JSON) | TOO_LARGE (also: nested
+ *           deeper than 256) | NO_MEMORY
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_event_custom(const vestry_host *host, const char *name, const char *detail,
                                           size_t detail_len, const vestry_custom_event_options *options,

@@ -56,19 +56,19 @@ VESTRY_API vestry_err vestry_signals_parse_query(const vestry_host *host, const 
  *  ret_value  borrowed from signals; untouched on failure
  *  ret_error  may be NULL; set on failure: offset is where in the path the name begins that was not found or has the
  *             wrong type, the message says "PATH SO FAR: what is wanted, what was found", cut to fit
- *  Returns  OK | NOT_FOUND | INVALID (on the way is something else than an object or array; an empty name, too many of
- *           them)
+ *  Returns  OK | NOT_FOUND | MALFORMED (on the way is something else than an object or array) | INVALID (the path: an
+ *           empty name, too many of them)
  *  Threads  any, while nobody changes signals; does not block */
 VESTRY_API vestry_err vestry_signals_get(const json_t *signals, const char *path, json_t **ret_value,
                                          vestry_signals_error *ret_error);
 
 /** The text at a path: valid UTF-8, terminated, without zero characters; borrowed from signals. Here and below nothing
  *  is converted: "4" is no number, 1 is not true, and null is of no type.
- *  Returns  as vestry_signals_get | INVALID also: another type
+ *  Returns  as vestry_signals_get | MALFORMED also: another type
  *  Threads  as vestry_signals_get */
 VESTRY_API vestry_err vestry_signals_string(const json_t *signals, const char *path, const char **ret_text,
                                             vestry_signals_error *ret_error);
-/** An integer from min to max; 1.0 is none. As vestry_signals_string; INVALID also: outside of these bounds. */
+/** An integer from min to max; 1.0 is none. As vestry_signals_string; MALFORMED also: outside of these bounds. */
 VESTRY_API vestry_err vestry_signals_integer(const json_t *signals, const char *path, int64_t min, int64_t max,
                                              int64_t *ret_integer, vestry_signals_error *ret_error);
 /** A number: an integer, as the nearest double, or a real; always finite. As vestry_signals_string. */

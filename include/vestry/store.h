@@ -157,16 +157,14 @@ VESTRY_API vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, 
 VESTRY_API vestry_err vestry_store_get(vestry_store *store, vestry_scope scope, const vestry_key *key, void **values,
                                        size_t *count);
 
-/** Looks at a value where it is kept. On the thread that asks, inside a section that the store's writers wait for: it
- * must
- *  be short, must not block or wait for another thread, and may call the store. The value is not referenced: who wants
- *  to keep it refs it here. */
+/** Looks at a value where it is kept. On the thread that asks, under a lock of the store's: it must be short, and must
+ *  not block, wait for another thread, or call the store. The value is not referenced: who wants to keep it refs it
+ *  here. */
 typedef void (*vestry_with_fn)(void *value, void *ctx);
 /** Call a function for each value of a key, the most recently put first, and count as their use: get without
- * references,
- *  for what can be done at once. No word is written that other threads read, but for the note of the use.
+ *  references, for what can be done at once.
  *  Returns  OK | NOT_FOUND (fn was not called) | INVALID, TOO_LARGE, NO_MEMORY (as get)
- *  Threads  any; does not block */
+ *  Threads  any; takes a lock briefly; runs fn under it, and callbacks as get does, after it */
 VESTRY_API vestry_err vestry_store_with(vestry_store *store, vestry_scope scope, const vestry_key *key,
                                         vestry_with_fn fn, void *ctx);
 
@@ -216,14 +214,22 @@ VESTRY_API void vestry_store_driver_destroy(vestry_store_driver *driver);
 
 /* ------------------------------------------------------------------ for those who bring a store of their own ---- */
 
-/** A key in canonical form, as a store implementation sees it: scope and key in one run of bytes, and where the key
- *  begins. Equal bytes, equal keys. */
+/** A key in canonical form, as a store implementation sees it: lengths, scope and key in one run of bytes, and where
+ *  the
+ *  key begins. Equal bytes, equal keys. */
 typedef struct vestry_scoped_key {
-  const unsigned char *data; /**< encoded scope, then encoded key */
+  const unsigned char *data; /**< lengths and scope, then the encoded key; aligned for a uint32_t */
   size_t len;
   size_t key_offset;  /**< data + key_offset is what vestry_key_encode made */
   vestry_scope scope; /**< the scope's own bytes, inside data */
+  /** Of the bytes, by a secret of the store's, for a table of the implementation's: who does not know the secret cannot
+   *  choose keys that collide in its upper bits. Nobody reads it in vestry_store_leave. */
+  uint64_t hash;
 } vestry_scoped_key;
+
+/** The key whose bytes an implementation has copied, data and len of one that it was given. Borrows the copy, of any
+ *  alignment; hash is 0. Threads any. */
+VESTRY_API vestry_scoped_key vestry_scoped_key_read(const void *copy, size_t len);
 
 /** The way out of a store, for its implementation. */
 typedef struct vestry_store_exit vestry_store_exit;
@@ -251,7 +257,7 @@ typedef struct vestry_store_ops {
                     vestry_put_result *ret_result);
   /** As vestry_store_get: OK | NOT_FOUND; *count on OK only. */
   vestry_err (*get)(void *self, const vestry_scoped_key *key, void **values, size_t *count);
-  /** As vestry_store_with: OK | NOT_FOUND. NULL: get serves for it. */
+  /** As vestry_store_with: OK | NOT_FOUND; may run fn under a lock. NULL: get serves for it. */
   vestry_err (*with)(void *self, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx);
   /** As vestry_store_remove: how many left. */
   size_t (*remove)(void *self, const vestry_scoped_key *key, vestry_cause cause);
@@ -266,12 +272,12 @@ typedef struct vestry_store_ops {
   /** When the next tick is due, by what the store holds now; UINT64_MAX: never. Asked for after each tick, and after
    *  each put while a driver is there, so it should be cheap. NULL with tick. */
   uint64_t (*next_deadline_ns)(void *self);
-  /** Counters of an implementation that counts for itself, and never calls vestry_store_leave. NULL: the store counts.
-   */
+  /** Counters of an implementation that counts for itself, so that no two threads write one counter. NULL: the store
+   *  counts. */
   void (*stats)(void *self, vestry_store_stats *ret_stats);
 } vestry_store_ops;
 
-#define VESTRY_STORE_OPS_VERSION 1 /**< of the vestry_store_ops declared here */
+#define VESTRY_STORE_OPS_VERSION 2 /**< of the vestry_store_ops declared here */
 
 /** Names of store types: the built-in ones and the application's. */
 typedef struct vestry_store_types vestry_store_types;

@@ -18,6 +18,7 @@
 #include "vestry/key.h"
 #include "vestry/memory.h"
 #include "vestry/profile.h"
+#include "vestry/refusal.h"
 #include "vestry/registry.h"
 #include "vestry/repository.h"
 #include "vestry/request.h"

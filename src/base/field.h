@@ -26,4 +26,9 @@ static inline bool vsi_is_field_value(const char *text) {
   return true;
 }
 
+/* Whether a text stands on one line: CR and LF would forge others. NULL does. */
+static inline bool vsi_is_one_line(const char *text) {
+  return !text || !strpbrk(text, "\r\n");
+}
+
 #endif

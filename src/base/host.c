@@ -1,9 +1,15 @@
 #include "vestry/host.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 static void *default_reallocate(void *ctx, void *memory, size_t size_bytes) {
   (void)ctx;
@@ -43,10 +49,58 @@ static vestry_err default_random(void *ctx, void *buffer, size_t len) {
   return VESTRY_OK;
 }
 
+/* ------------------------------------------------------------------------------------------------- the log -------- */
+
+/* What clients do can cause lines, so their number is bounded, for the process, since it has one stderr: LINES_BURST at
+ * once, and then one a second, which is 10 MB a day. One number is enough for that (GCRA, ITU-T I.371): the time at
+ * which all that was written would have been due. It runs ahead of the clock by a second a line. */
+enum { LINES_BURST = 50, PREFIX_BYTES = 64, LINE_BYTES = 1024 };
+#define LINE_NS UINT64_C(1000000000)
+
+static bool take_turn(uint64_t now_ns) {
+  static _Atomic(uint64_t) due_ns;
+  uint64_t due = atomic_load_explicit(&due_ns, memory_order_relaxed), next; /* only its value matters */
+  do {
+    next = (due > now_ns ? due : now_ns) + LINE_NS;
+    if (next - now_ns > LINES_BURST * LINE_NS) return false;
+  } while (!atomic_compare_exchange_weak_explicit(&due_ns, &due, next, memory_order_relaxed, memory_order_relaxed));
+  return true;
+}
+
+/* In one piece. Whoever reads may be gone; that must not end the process. */
+static void write_line(const char *line, size_t len) {
+  sigset_t pipe_only, pending, before;
+  sigemptyset(&pipe_only);
+  sigaddset(&pipe_only, SIGPIPE);
+  sigpending(&pending);
+  pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
+  int kept = errno;
+  if (write(STDERR_FILENO, line, len) < 0 && errno == EPIPE && !sigismember(&pending, SIGPIPE))
+    sigtimedwait(&pipe_only, NULL, &(struct timespec){0}); /* the signal of this write */
+  errno = kept;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void default_log(void *ctx, vestry_log_level level, const char *line) {
+  static _Atomic(uint64_t) left_out;
+  if (level > VESTRY_LOG_WARN) return;
+  if (!take_turn(default_now_ns(ctx))) {
+    atomic_fetch_add_explicit(&left_out, 1, memory_order_relaxed); /* a mere count, as below */
+    return;
+  }
+  char text[PREFIX_BYTES + LINE_BYTES], before[PREFIX_BYTES] = "";
+  uint64_t missing = atomic_exchange_explicit(&left_out, 0, memory_order_relaxed);
+  if (missing) snprintf(before, sizeof before, " (%" PRIu64 " lines before it left out)", missing);
+  int len = snprintf(text, sizeof text, "vestry: %s%s: %.*s\n", level == VESTRY_LOG_ERROR ? "error" : "warning", before,
+                     LINE_BYTES - 1, line);
+  if (len > 0) write_line(text, (size_t)len < sizeof text ? (size_t)len : sizeof text - 1);
+}
+
 const vestry_host *vestry_host_default(void) {
   static const vestry_host host = {.reallocate = default_reallocate,
                                    .now_ns = default_now_ns,
                                    .random = default_random,
+                                   .log = default_log,
                                    .coarse_ns = default_coarse_ns};
   return &host;
 }

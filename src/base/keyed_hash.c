@@ -1,33 +1,40 @@
 #include "base/keyed_hash.h"
 
-#include <string.h>
-
-/* Who floods a table wants many keys with one hash, or with hashes that share their first bits. He sees no hash; he can
- * at best measure time. So it must be improbable, over the choice of the secret, that any two keys he names collide.
+/* Who floods a table wants many keys with one home, that is with one value of the upper d bits of their hashes. He sees
+ * no hash; he can at best measure time. So it must be improbable, over the choice of the secret, that any two keys he
+ * names share a home: then the keys that are in one's way are few on average, whatever keys he names.
  *
- * Four rounds of AES with independent round keys map two different blocks to a given difference with a probability of
- * at most 1.881 * 2^-114 (Keliher and Sui, "Exact maximum expected differential and linear probability for two-round
- * Advanced Encryption Standard", IET Information Security 2007). That makes them an almost universal hash of one
- * block, and the sum of two, with keys of their own, one of two blocks (Minematsu and Tsunoo, "Provably secure MACs
- * from differentially-uniform permutations and AES-based implementations", FSE 2006, hash and authenticate by it). Of
- * the 128 bits we keep 64, which leaves at most 2^-50 a pair, far more than tables of 2^32 keys ask for. Go's maps rest
- * on fewer rounds (runtime/alg.go).
+ * NH (Black, Halevi, Krawczyk, Krovetz and Rogaway, "UMAC: fast and secure message authentication", CRYPTO 1999): the
+ * sum of (w[0] + k[0]) (w[1] + k[1]) + (w[2] + k[2]) (w[3] + k[3]) + …, the inner sums modulo 2^64, the outer one
+ * modulo 2^128. For two messages of one length the sums differ by any given number, 0 among them, with a probability of
+ * at most 2^-64. If one is longer, it has a product that the other lacks; it takes each value but 0 with at most 2^-64,
+ * and 0 with less than 2^-63.
  *
- * It is no pseudo-random function: who saw hashes could learn the keys. Nobody does; only their order in an index
- * matters, which is not told. Where a hash leaves the process, or a key is long, it is SipHash. */
-
-void vsi_keyed_hash_load(vsi_keyed_hash *hash, const unsigned char secret[VSI_KEYED_HASH_SECRET_BYTES]) {
-  hash->siphash = vsi_siphash_key_load(secret);
-  hash->has_aes = false;
-#if VSI_KEYED_HASH_AES
-  memcpy(hash->aes, secret + 16, sizeof hash->aes);
-  hash->has_aes = __builtin_cpu_supports("aes") != 0;
-#endif
-}
+ * Then a multiply-shift (Dietzfelbinger, Hagerup, Katajainen and Penttonen, "A reliable randomized algorithm for the
+ * closest-pair problem", J. Algorithms 1997) of the sum's halves and the number, each by an odd random word, the
+ * products added. Let two keys have different sums or numbers, and let t be the fewest zero bits at the end of one of
+ * the three differences. Its product is then evenly distributed over the odd multiples of 2^t, and what the other two
+ * add does not depend on it. If t <= 64 - d, the upper d bits agree with a probability of at most 2^(1-d). If t is
+ * greater, of the 2^(128-2t) differences that the sums can have then, each has come with at most 2^-63, and the
+ * products agree with at most 2^(t-63): added up over all such t, less than 2^(d-60). (Where the sums are equal, the
+ * numbers are not; the numbers that are used have fewer than 32 bits, so t is less than 32.)
+ *
+ * Together: two keys share a home of d bits with a probability of at most 2^(1-d) + 2^(d-60) + 2^-63, which for every
+ * index that fits into memory is twice what a random function would have. The lower bits are worse: they are used only
+ * to tell keys apart before they are compared.
+ *
+ * It is no pseudo-random function: who saw hashes could learn the secret. Nobody does; only the order of keys in an
+ * index and in a listing follows them. A longer key than the secret has words for is hashed with SipHash, which is
+ * slower and assumes more, but takes any length. */
 
 vestry_err vsi_keyed_hash_init(vsi_keyed_hash *hash, const vestry_host *host) {
-  unsigned char secret[VSI_KEYED_HASH_SECRET_BYTES];
-  if (host->random(host->ctx, secret, sizeof secret)) return VESTRY_IO;
-  vsi_keyed_hash_load(hash, secret);
+  if (host->random(host->ctx, hash, sizeof *hash)) return VESTRY_IO;
+  hash->low |= 1;
+  hash->high |= 1;
+  hash->number |= 1;
   return VESTRY_OK;
+}
+
+uint64_t vsi_keyed_hash_long(const vsi_keyed_hash *hash, const uint64_t *words, size_t count, uint64_t number) {
+  return vsi_siphash_1_3(hash->siphash, words, count * sizeof *words) + number * hash->number;
 }

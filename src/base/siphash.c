@@ -47,34 +47,27 @@ static inline uint64_t last_word(const unsigned char *at, size_t left, size_t le
   return last;
 }
 
-/* The round counts are constants at both calls below: inlined, they unroll. */
-static inline uint64_t siphash(vsi_siphash_key key, const void *data, size_t len, unsigned per_word, unsigned at_end) {
+enum { ROUNDS_A_WORD = 1, ROUNDS_AT_END = 3 };
+
+uint64_t vsi_siphash_1_3(vsi_siphash_key key, const void *data, size_t len) {
   state s = {key.k0 ^ UINT64_C(0x736f6d6570736575), key.k1 ^ UINT64_C(0x646f72616e646f6d),
              key.k0 ^ UINT64_C(0x6c7967656e657261), key.k1 ^ UINT64_C(0x7465646279746573)};
   const unsigned char *at = data;
   for (size_t words = len / 8; words; words--, at += 8) {
     uint64_t word = load(at);
     s.v3 ^= word;
-    rounds(&s, per_word);
+    rounds(&s, ROUNDS_A_WORD);
     s.v0 ^= word;
   }
   uint64_t last = last_word(at, len % 8, len);
   s.v3 ^= last;
-  rounds(&s, per_word);
+  rounds(&s, ROUNDS_A_WORD);
   s.v0 ^= last;
   s.v2 ^= 0xff;
-  rounds(&s, at_end);
+  rounds(&s, ROUNDS_AT_END);
   return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }
 
 vsi_siphash_key vsi_siphash_key_load(const unsigned char bytes[16]) {
   return (vsi_siphash_key){load(bytes), load(bytes + 8)};
-}
-
-uint64_t vsi_siphash_1_3(vsi_siphash_key key, const void *data, size_t len) {
-  return siphash(key, data, len, 1, 3);
-}
-
-uint64_t vsi_siphash_2_4(vsi_siphash_key key, const void *data, size_t len) {
-  return siphash(key, data, len, 2, 4);
 }

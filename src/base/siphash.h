@@ -16,9 +16,6 @@ vsi_siphash_key vsi_siphash_key_load(const unsigned char bytes[16]);
 /* One compression and three finalization rounds: what hash tables use. data may be NULL when len is 0. */
 uint64_t vsi_siphash_1_3(vsi_siphash_key key, const void *data, size_t len);
 
-/* The paper's own parameters: the published test vectors are of these, so they prove the rounds that both share. */
-uint64_t vsi_siphash_2_4(vsi_siphash_key key, const void *data, size_t len);
-
 /* SipHash-1-3 of 16 to 23 bytes, given as two words and, in the lower bytes of a third, the rest (little-endian). Of
  * fewer bytes it is a keyed hash too, of the words and the length, but not the SipHash of the bytes. */
 static inline uint64_t vsi_siphash_1_3_words(vsi_siphash_key key, uint64_t first, uint64_t second, uint64_t rest,

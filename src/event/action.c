@@ -1,10 +1,10 @@
 #include "vestry/action.h"
+#include "base/options.h"
 
 #include <string.h>
 
 #include "base/field.h"
-#include "event/html.h"
-#include "event/writer.h"
+#include "html/html.h"
 
 enum { MAX_HEADERS = 64 };
 
@@ -148,7 +148,7 @@ static vestry_err put_action(vestry_html *html, vestry_method method, const vest
                              const char *url, va_list arguments) {
   static const vsi_format_sink in_url = {vsi_html_escape_js, vsi_html_escape_component, vsi_html_escape_js};
   vestry_action_options options = {.size = 0};
-  if (vsi_options_take(&options, sizeof options, given) || (unsigned)method >= COUNT(actions) || !are_valid(&options))
+  if (VSI_OPTIONS_TAKE(options, given) || (unsigned)method >= COUNT(actions) || !are_valid(&options))
     return vsi_html_fail(html, VESTRY_INVALID, "an action's method or options are outside what it accepts");
   const char *quote;
   if (vsi_html_code_begin(html, false, '\'', &quote)) return html->error;

@@ -1,6 +1,8 @@
 #include <string.h>
 
-#include "event/writer.h"
+#include "base/field.h"
+#include "base/options.h"
+#include "event/layout.h"
 
 static const char *const mode_names[] = {
 #define MODE_NAME(name, wire) [VESTRY_PATCH_##name] = wire,
@@ -77,17 +79,24 @@ typedef struct patch {
   bool has_elements;
 } patch;
 
-static void patch_layout(vsi_writer *writer, const void *ctx) {
+static void patch_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
   const patch *p = ctx;
-  vsi_put_head(writer, "datastar-patch-elements", &p->options.event);
-  vsi_put_line(writer, "data: selector ", p->options.selector);
+  vsi_put_head(writer, meaning, VSI_EVENT_ELEMENTS, &p->options.event);
+  meaning->mode = (uint8_t)p->options.mode;
+  meaning->ns = (uint8_t)p->options.ns;
+  if (is_given(p->options.selector)) {
+    vsi_put_str(writer, "data: selector ");
+    meaning->selector = (uint32_t)writer->len;
+    meaning->selector_len = (uint32_t)strlen(p->options.selector);
+    vsi_put_line(writer, "", p->options.selector);
+  }
   if (p->options.mode != VESTRY_PATCH_OUTER) vsi_put_line(writer, "data: mode ", mode_names[p->options.mode]);
   if (p->options.use_view_transition) vsi_put_str(writer, "data: useViewTransition true\n");
   vsi_put_line(writer, "data: viewTransitionSelector ", p->options.view_transition_selector);
   if (p->options.ns != VESTRY_NAMESPACE_HTML) vsi_put_line(writer, "data: namespace ", namespace_names[p->options.ns]);
   if (p->has_elements) {
     /* The client splits a data line at its first space, so an empty line keeps the one behind the key. */
-    vsi_put_str(writer, "data: elements ");
+    vsi_put_content_key(writer, meaning, "data: elements ");
     vsi_put_lines(writer, p->html, p->len, "data: elements ");
     vsi_put(writer, "\n", 1);
   }
@@ -105,14 +114,14 @@ vestry_err vestry_event_elements(const vestry_host *host, const char *html, size
                                  const vestry_elements_options *options, vestry_event **ret_event) {
   if (!html && len) return VESTRY_INVALID;
   patch p = {.html = html, .len = len};
-  vestry_err error = vsi_options_take(&p.options, sizeof p.options, options);
+  vestry_err error = VSI_OPTIONS_TAKE(p.options, options);
   return error ? error : build(host, &p, ret_event);
 }
 
 vestry_err vestry_event_remove(const vestry_host *host, const char *selector, const vestry_elements_options *options,
                                vestry_event **ret_event) {
   patch p = {.html = NULL};
-  vestry_err error = vsi_options_take(&p.options, sizeof p.options, options);
+  vestry_err error = VSI_OPTIONS_TAKE(p.options, options);
   if (error) return error;
   p.options.selector = selector;
   p.options.mode = VESTRY_PATCH_REMOVE;

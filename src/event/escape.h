@@ -2,7 +2,7 @@
 #ifndef VSI_EVENT_ESCAPE_H
 #define VSI_EVENT_ESCAPE_H
 
-#include "event/writer.h"
+#include "event/layout.h"
 
 /* The text of a script element, line by line, each but the first with the prefix in front. It comes out as it went in,
  * but for the `<` of what would end the element or change how it is read. */

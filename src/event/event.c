@@ -3,9 +3,10 @@
 #include <assert.h>
 #include <stdatomic.h>
 
+#include "base/field.h"
 #include "base/memory.h"
 #include "event/extras.h"
-#include "event/writer.h"
+#include "event/layout.h"
 
 /* One allocation: this, and the bytes right behind it. Nothing but the count and the list of extras changes after
  * vsi_event_build. */
@@ -14,6 +15,7 @@ struct vestry_event {
   _Atomic(size_t) references;
   _Atomic(vsi_event_extra *) extras; /* a stack that is only pushed to */
   size_t len;
+  vsi_event_meaning meaning;
   char bytes[];
 };
 
@@ -21,7 +23,8 @@ vestry_err vsi_event_build(const vestry_host *host, vsi_event_layout *layout, co
                            vestry_event **ret_event) {
   host = vsi_host(host);
   vsi_writer counter = {.to = NULL};
-  layout(&counter, ctx);
+  vsi_event_meaning meaning = {.kind = VSI_EVENT_NOTHING};
+  layout(&counter, &meaning, ctx);
   if (counter.len > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
   vestry_event *event = vsi_alloc(host, sizeof *event + counter.len);
   if (!event) return VESTRY_NO_MEMORY;
@@ -29,8 +32,9 @@ vestry_err vsi_event_build(const vestry_host *host, vsi_event_layout *layout, co
   atomic_init(&event->references, 1);
   atomic_init(&event->extras, NULL);
   event->len = counter.len;
+  event->meaning = (vsi_event_meaning){.kind = VSI_EVENT_NOTHING};
   vsi_writer writer = {.to = event->bytes};
-  layout(&writer, ctx);
+  layout(&writer, &event->meaning, ctx);
   assert(writer.len == counter.len);
   *ret_event = event;
   return VESTRY_OK;
@@ -75,11 +79,16 @@ const vestry_host *vsi_event_host(const vestry_event *event) {
   return event->host;
 }
 
+const vsi_event_meaning *vsi_event_meaning_of(const vestry_event *event) {
+  return &event->meaning;
+}
+
 vestry_slice vestry_event_bytes(const vestry_event *event) {
   return (vestry_slice){.data = event->bytes, .len = event->len};
 }
 
-static void comment_layout(vsi_writer *writer, const void *ctx) {
+static void comment_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
+  (void)meaning;
   const char *text = ctx;
   if (text && *text) {
     vsi_put_line(writer, ": ", text);
@@ -94,7 +103,8 @@ vestry_err vestry_event_comment(const vestry_host *host, const char *text, vestr
   return vsi_event_build(host, comment_layout, text, ret_event);
 }
 
-static void retry_layout(vsi_writer *writer, const void *ctx) {
+static void retry_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
+  (void)meaning;
   vsi_put_str(writer, "retry: ");
   vsi_put_uint(writer, *(const uint32_t *)ctx);
   vsi_put_str(writer, "\n\n");

@@ -1,9 +1,9 @@
 /* Events by formats: HTML by the builder's, signals by jansson's. */
 #include "event/event_format.h"
 
-#include "base/buffer.h"
 #include "base/log.h"
-#include "event/json_value.h"
+#include "event/signals_patch.h"
+#include "json/value.h"
 
 vestry_err vsi_html_settle(vestry_html *html, vestry_slice *ret_html) {
   const char *why;
@@ -34,26 +34,13 @@ vestry_err vestry_event_elementsf(const vestry_host *host, const vestry_elements
   return error;
 }
 
-static int append(const char *text, size_t len, void *buffer) {
-  vsi_buffer_append(buffer, text, len);
-  return ((vsi_buffer *)buffer)->error ? -1 : 0;
-}
-
 vestry_err vsi_event_vsignals(const vestry_host *host, const vestry_signals_options *options, vestry_event **ret_event,
                               const char *format, va_list arguments) {
   if (!format) return VESTRY_INVALID;
   json_t *signals = NULL;
   vestry_err error = vsi_json_vpack(format, arguments, &signals);
   if (error) return error;
-  error = VESTRY_INVALID;
-  if (json_is_object(signals)) {
-    vsi_buffer text;
-    vsi_buffer_init(&text, host);
-    /* What was packed can be written; only memory can fail, the buffer's or jansson's. */
-    error = json_dump_callback(signals, append, &text, JSON_COMPACT) ? VESTRY_NO_MEMORY : VESTRY_OK;
-    if (!error) error = vestry_event_signals(host, text.data, text.len, options, ret_event);
-    vsi_buffer_finish(&text);
-  }
+  error = vsi_event_signals_value(host, signals, options, ret_event);
   json_decref(signals);
   return error;
 }

@@ -1,5 +1,7 @@
 #include <string.h>
 
+#include "base/field.h"
+#include "base/options.h"
 #include "event/escape.h"
 
 enum { MAX_ATTRIBUTES = 64 };
@@ -10,9 +12,9 @@ typedef struct script {
   size_t len;
 } script;
 
-static void script_layout(vsi_writer *writer, const void *ctx) {
+static void script_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
   const script *s = ctx;
-  vsi_put_head(writer, "datastar-patch-elements", &s->options.event);
+  vsi_put_head(writer, meaning, VSI_EVENT_SCRIPT, &s->options.event);
   vsi_put_str(writer, "data: selector body\ndata: mode append\ndata: elements <script");
   for (size_t i = 0; i < s->options.attributes_count; i++) {
     const vestry_attribute *attribute = &s->options.attributes[i];
@@ -48,7 +50,7 @@ vestry_err vestry_event_script(const vestry_host *host, const char *text, size_t
                                const vestry_script_options *options, vestry_event **ret_event) {
   if (!text && len) return VESTRY_INVALID;
   script s = {.text = text ? text : "", .len = len};
-  vestry_err error = vsi_options_take(&s.options, sizeof s.options, options);
+  vestry_err error = VSI_OPTIONS_TAKE(s.options, options);
   if (!error) error = check(&s.options);
   return error ? error : vsi_event_build(host, script_layout, &s, ret_event);
 }

@@ -1,10 +1,11 @@
 /* The scripts of script.h: each text is made in a buffer, then goes the way of every script. */
 #include <string.h>
 
+#include "base/options.h"
 #include "event/escape.h"
-#include "event/json.h"
-#include "event/literal.h"
 #include "vestry/script.h"
+#include "json/json.h"
+#include "json/literal.h"
 
 /* The buffer's text as an event; finishes the buffer. */
 static vestry_err send_off(vsi_buffer *text, const vestry_host *host, const vestry_script_options *options,
@@ -84,7 +85,7 @@ enum { MAX_ATTRIBUTES = 64 };
 vestry_err vestry_event_prefetch(const vestry_host *host, const char *const *urls, size_t count,
                                  const vestry_script_options *options, vestry_event **ret_event) {
   vestry_script_options own = {0};
-  vestry_err error = vsi_options_take(&own, sizeof own, options);
+  vestry_err error = VSI_OPTIONS_TAKE(own, options);
   if (error) return error;
   if (own.attributes_count >= MAX_ATTRIBUTES || (own.attributes_count && !own.attributes)) return VESTRY_INVALID;
   vestry_attribute attributes[MAX_ATTRIBUTES] = {{"type", "speculationrules"}};
@@ -124,10 +125,11 @@ vestry_err vestry_event_custom(const vestry_host *host, const char *name, const 
   static const vsi_json_limits limits = {.max_depth = VSI_JSON_MAX_DEPTH, .max_count = UINT32_MAX};
   if (!name || !*name || (!detail && detail_len)) return VESTRY_INVALID;
   vestry_custom_event_options own = {0};
-  vestry_err error = vsi_options_take(&own, sizeof own, options);
+  vestry_err error = VSI_OPTIONS_TAKE(own, options);
   if (error) return error;
   if (detail_len > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
   if (detail_len) error = vsi_json_check_value(detail, detail_len, &limits, NULL);
+  if (error == VESTRY_MALFORMED) error = VESTRY_INVALID; /* the program's own mistake, not a client's */
   if (error) return error;
   vsi_buffer text;
   vsi_buffer_init(&text, host);

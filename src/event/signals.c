@@ -1,8 +1,8 @@
 #include "vestry/signals.h"
 
 #include "base/memory.h"
-#include "event/json_value.h"
 #include "event/query.h"
+#include "json/value.h"
 
 enum { DEFAULT_MAX_BYTES = 1024 * 1024, DEFAULT_MAX_DEPTH = 32, DEFAULT_MAX_COUNT = 10000 };
 
@@ -25,15 +25,26 @@ static vestry_err empty(json_t **ret_signals) {
   return VESTRY_OK;
 }
 
-vestry_err vestry_signals_parse(const char *json, size_t len, const vestry_signals_limits *limits, json_t **ret_signals,
-                                vestry_signals_error *ret_error) {
-  if (!json && len) return VESTRY_INVALID;
-  if (!len) return empty(ret_signals);
+typedef vestry_err (*check_fn)(const char *json, size_t len, const vsi_json_limits *limits, vsi_json_fault *ret_fault);
+
+static vestry_err parse(const char *json, size_t len, const vestry_signals_limits *limits, check_fn check,
+                        json_t **ret_value, vestry_signals_error *ret_error) {
   size_t max_bytes = max_bytes_of(limits);
   if (len > max_bytes) return vsi_json_fail(VESTRY_TOO_LARGE, max_bytes, "the text is too long", ret_error);
   vsi_json_limits own = json_limits_of(limits);
-  vestry_err error = vsi_json_check_object(json, len, &own, ret_error);
-  return error ? error : vsi_json_build(json, len, ret_signals, ret_error);
+  vestry_err error = check(json, len, &own, ret_error);
+  return error ? error : vsi_json_build(json, len, ret_value, ret_error);
+}
+
+vestry_err vsi_json_parse(const char *json, size_t len, const vestry_signals_limits *limits, json_t **ret_value,
+                          vsi_json_fault *ret_fault) {
+  return parse(json, len, limits, vsi_json_check_value, ret_value, ret_fault);
+}
+
+vestry_err vestry_signals_parse(const char *json, size_t len, const vestry_signals_limits *limits, json_t **ret_signals,
+                                vestry_signals_error *ret_error) {
+  if (!json && len) return VESTRY_INVALID;
+  return len ? parse(json, len, limits, vsi_json_check_object, ret_signals, ret_error) : empty(ret_signals);
 }
 
 vestry_err vestry_signals_parse_query(const vestry_host *host, const char *query, size_t len,

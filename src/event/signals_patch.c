@@ -1,7 +1,10 @@
 #include "event/signals_patch.h"
 
-#include "event/json.h"
-#include "event/json_write.h"
+#include "base/field.h"
+#include "base/options.h"
+#include "event/layout.h"
+#include "json/json.h"
+#include "json/write.h"
 
 typedef struct patch {
   vestry_signals_options options;
@@ -9,11 +12,16 @@ typedef struct patch {
   size_t len;
 } patch;
 
-static void patch_layout(vsi_writer *writer, const void *ctx) {
+static void put_signals_head(vsi_writer *writer, vsi_event_meaning *meaning, const vestry_signals_options *options) {
+  vsi_put_head(writer, meaning, options->only_if_missing ? VSI_EVENT_MISSING_SIGNALS : VSI_EVENT_SIGNALS,
+               &options->event);
+  if (options->only_if_missing) vsi_put_str(writer, "data: onlyIfMissing true\n");
+  vsi_put_content_key(writer, meaning, "data: signals ");
+}
+
+static void patch_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
   const patch *p = ctx;
-  vsi_put_head(writer, "datastar-patch-signals", &p->options.event);
-  if (p->options.only_if_missing) vsi_put_str(writer, "data: onlyIfMissing true\n");
-  vsi_put_str(writer, "data: signals ");
+  put_signals_head(writer, meaning, &p->options);
   vsi_put_lines(writer, p->json, p->len, "data: signals ");
   vsi_put(writer, "\n\n", 2);
 }
@@ -25,11 +33,9 @@ typedef struct value_patch {
   vestry_err *error; /* of the writing: of both passes the same */
 } value_patch;
 
-static void value_patch_layout(vsi_writer *writer, const void *ctx) {
+static void value_patch_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
   const value_patch *p = ctx;
-  vsi_put_head(writer, "datastar-patch-signals", &p->options.event);
-  if (p->options.only_if_missing) vsi_put_str(writer, "data: onlyIfMissing true\n");
-  vsi_put_str(writer, "data: signals ");
+  put_signals_head(writer, meaning, &p->options);
   *p->error = vsi_json_put(writer, p->signals);
   vsi_put(writer, "\n\n", 2);
 }
@@ -42,12 +48,13 @@ vestry_err vestry_event_signals(const vestry_host *host, const char *json, size_
                                 const vestry_signals_options *options, vestry_event **ret_event) {
   if (!json && len) return VESTRY_INVALID;
   patch p = {.json = json, .len = len};
-  vestry_err error = vsi_options_take(&p.options, sizeof p.options, options);
+  vestry_err error = VSI_OPTIONS_TAKE(p.options, options);
   if (error) return error;
   if (!vsi_is_one_line(p.options.event.id)) return VESTRY_INVALID;
   if (len > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
   vsi_json_fault fault;
   error = vsi_json_check_object(json, len, &limits, &fault);
+  if (error == VESTRY_MALFORMED) error = VESTRY_INVALID; /* the program's own mistake, not a client's */
   return error ? error : vsi_event_build(host, patch_layout, &p, ret_event);
 }
 
@@ -56,7 +63,7 @@ vestry_err vsi_event_signals_value(const vestry_host *host, const json_t *signal
   if (!json_is_object(signals)) return VESTRY_INVALID;
   vestry_err written = VESTRY_OK;
   value_patch p = {.signals = signals, .error = &written};
-  vestry_err error = vsi_options_take(&p.options, sizeof p.options, options);
+  vestry_err error = VSI_OPTIONS_TAKE(p.options, options);
   if (error) return error;
   if (!vsi_is_one_line(p.options.event.id)) return VESTRY_INVALID;
   vestry_event *event = NULL;

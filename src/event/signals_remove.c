@@ -3,9 +3,10 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "event/json.h"
-#include "event/literal.h"
-#include "event/writer.h"
+#include "base/options.h"
+#include "event/layout.h"
+#include "json/json.h"
+#include "json/literal.h"
 
 /* OK | INVALID (an empty name) | TOO_LARGE (too deep). */
 static vestry_err check_path(const char *path) {
@@ -86,7 +87,7 @@ static void append_object(vsi_buffer *json, const char *const *paths, size_t cou
 vestry_err vestry_event_remove_signals(const vestry_host *host, const char *const *paths, size_t count,
                                        const vestry_signals_options *options, vestry_event **ret_event) {
   vestry_signals_options own = {0};
-  vestry_err error = vsi_options_take(&own, sizeof own, options);
+  vestry_err error = VSI_OPTIONS_TAKE(own, options);
   if (error) return error;
   if (!paths || !count || own.only_if_missing) return VESTRY_INVALID;
   for (size_t i = 0; i < count && !error; i++) error = check_path(paths[i]);
@@ -102,7 +103,6 @@ vestry_err vestry_event_remove_signals(const vestry_host *host, const char *cons
   append_object(&json, sorted, count);
   error = json.error;
   if (!error) error = vestry_event_signals(host, json.data, json.len, &own, ret_event);
-  if (error == VESTRY_MALFORMED) error = VESTRY_INVALID; /* all that can be wrong with it is a name's UTF-8 */
   vsi_buffer_finish(&json);
   vsi_free(host, sorted);
   return error;

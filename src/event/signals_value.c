@@ -82,7 +82,7 @@ static vestry_err walk(const json_t *signals, const char *path, const json_t **r
     } else if (value && begin) {
       size_t outer = begin - 1, outer_begin = outer;
       while (outer_begin && path[outer_begin - 1] != '.') outer_begin--;
-      return fail(VESTRY_INVALID, path, outer_begin, outer, "an object", type_of(value), ret_error);
+      return fail(VESTRY_MALFORMED, path, outer_begin, outer, "an object", type_of(value), ret_error);
     }
     if (!inner) return fail(VESTRY_NOT_FOUND, path, begin, begin + len, NULL, NULL, ret_error);
     value = inner;
@@ -107,7 +107,7 @@ vestry_err vestry_signals_get(const json_t *signals, const char *path, json_t **
 /* Of the right type, or what is wrong: the failure names the path's last name. */
 static vestry_err wrong_type(const char *path, const char *wanted, const char *found, vestry_signals_error *ret_error) {
   const char *dot = strrchr(path, '.');
-  return fail(VESTRY_INVALID, path, dot ? (size_t)(dot + 1 - path) : 0, strlen(path), wanted, found, ret_error);
+  return fail(VESTRY_MALFORMED, path, dot ? (size_t)(dot + 1 - path) : 0, strlen(path), wanted, found, ret_error);
 }
 
 vestry_err vestry_signals_string(const json_t *signals, const char *path, const char **ret_text,

@@ -4,11 +4,13 @@
 #include <strings.h>
 
 #include "base/memory.h"
-#include "event/html_roots.h"
+#include "event/layout.h"
+#include "html/roots.h"
+#include "html/value.h"
 
-/* Read from the event's own text, whose layout is this floor's (writer.h): lines of fields, then elements or signals to
- * the end. The keys of later lines stay in between: to HTML they are text, or attributes that mean nothing; but where
- * space may stand in an attribute they would part its name from its value (vsi_html_skip_space).
+/* Read from what the event's maker noted (vsi_event_meaning), and from the HTML as it stands in the event. The keys of
+ * later lines stand in between: to HTML they are text, or attributes that mean nothing; but where space may stand in an
+ * attribute they would part its name from its value (vsi_html_skip_space).
  *
  * When may a morph E1 be left out for a later E2 of the same target? Both set all of that element (or of its children),
  * whatever was there, so E2 alone leaves what E1 and E2 leave, if E2 finds the same element: so the target must be one
@@ -29,15 +31,6 @@ static bool starts_with(vestry_slice text, const char *prefix) {
 
 static vestry_slice behind(vestry_slice text, size_t len) {
   return (vestry_slice){(const char *)text.data + len, text.len - len};
-}
-
-/* The next line without its end; what follows stays in *text. */
-static vestry_slice next_line(vestry_slice *text) {
-  const char *end = memchr(text->data, '\n', text->len);
-  size_t len = end ? (size_t)(end - (const char *)text->data) : text->len;
-  vestry_slice line = {text->data, len};
-  *text = behind(*text, end ? len + 1 : len);
-  return line;
 }
 
 static bool is_name_byte(char c) {
@@ -66,12 +59,13 @@ static bool is_handler(vestry_slice text) {
   return at < end && *at == '=';
 }
 
-/* Elements that run something by being there, or bring a document that can, or send the page elsewhere. */
-static bool is_active(vestry_slice name) {
-  static const char *const names[] = {"script", "iframe", "object", "embed", "meta"};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    if (name.len > strlen(names[i]) && strncasecmp(name.data, names[i], strlen(names[i])) == 0) return true;
-  return false;
+/* Whether a tag of an element that does more than show begins here. No such name is longer. */
+static bool is_active(vestry_slice text) {
+  enum { MAX_NAME = 16 };
+  const char *at = text.data;
+  size_t len = 0;
+  while (len < text.len && len < MAX_NAME && !ends_a_word(at[len]) && at[len] != '>') len++;
+  return vsi_html_is_active((vestry_slice){at, len});
 }
 
 typedef struct html_look {
@@ -118,91 +112,53 @@ static bool is_same_text(vestry_slice a, vestry_slice b) {
   return a.len == b.len && (!a.len || memcmp(a.data, b.data, a.len) == 0);
 }
 
-typedef struct fields {
-  vestry_slice selector, html;
-  vestry_patch_mode mode;
-  vestry_namespace ns;
-  bool of_stream; /* an id or retry of the stream's */
-  bool not_understood;
-} fields;
-
-static fields read_fields(vestry_slice text) {
-  fields f = {.mode = VESTRY_PATCH_OUTER, .ns = VESTRY_NAMESPACE_HTML};
-  char name[16];
-  while (text.len) {
-    vestry_slice all = text, line = next_line(&text);
-    if (starts_with(line, "data: elements ")) {
-      f.html = behind(all, sizeof "data: elements " - 1);
-      return f;
-    }
-    if (starts_with(line, "data: selector "))
-      f.selector = behind(line, sizeof "data: selector " - 1);
-    else if (starts_with(line, "data: mode ") && line.len - 11 < sizeof name) {
-      memcpy(name, (const char *)line.data + 11, line.len - 11);
-      name[line.len - 11] = '\0';
-      if (vestry_patch_mode_from_name(name, &f.mode)) f.not_understood = true;
-    } else if (starts_with(line, "data: namespace ") && line.len - 16 < sizeof name) {
-      memcpy(name, (const char *)line.data + 16, line.len - 16);
-      name[line.len - 16] = '\0';
-      if (vestry_namespace_from_name(name, &f.ns)) f.not_understood = true;
-    } else if (starts_with(line, "id:") || starts_with(line, "retry:"))
-      f.of_stream = true;
-    else if (line.len && !starts_with(line, "data: useViewTransition ") &&
-             !starts_with(line, "data: viewTransitionSelector "))
-      f.not_understood = true;
-  }
-  return f;
+static vestry_slice part_of(vestry_slice text, uint32_t at, size_t len) {
+  return (vestry_slice){(const char *)text.data + at, len};
 }
 
-static void read_elements(vsi_target *target, vestry_slice text) {
-  fields f = read_fields(text);
-  vestry_slice id = id_of_selector(f.selector);
-  html_look look = look_at(f.html);
-  if (f.not_understood || look.runs || (f.selector.len && !id.len)) return;
-  bool sets_itself = f.mode == VESTRY_PATCH_OUTER || f.mode == VESTRY_PATCH_REPLACE;
+static void read_elements(vsi_target *target, const vsi_event_meaning *meaning, vestry_slice text) {
+  vestry_slice selector = part_of(text, meaning->selector, meaning->selector_len);
+  vestry_slice html = part_of(text, meaning->content, meaning->content ? text.len - meaning->content : 0);
+  vestry_slice id = id_of_selector(selector);
+  html_look look = look_at(html);
+  if (look.runs || (selector.len && !id.len)) return;
+  bool sets_itself = meaning->mode == VESTRY_PATCH_OUTER || meaning->mode == VESTRY_PATCH_REPLACE;
   vestry_slice root = {NULL, 0};
-  bool is_one = sets_itself && vsi_html_one_root(f.html, &root);
-  if (!f.selector.len) id = root;
-  if (f.mode == VESTRY_PATCH_INNER ? f.html.len != 0 : is_one && root.len && is_same_text(root, id)) {
+  bool is_one = sets_itself && vsi_html_one_root(html, &root);
+  if (!selector.len) id = root;
+  if (meaning->mode == VESTRY_PATCH_INNER ? html.len != 0 : is_one && root.len && is_same_text(root, id)) {
     target->effect = VSI_EFFECT_MORPH;
-    target->can_go = !f.of_stream;
+    target->can_go = !meaning->of_stream;
     target->brings_ids = look.ids_count > (sets_itself ? 1 : 0);
-    target->mode = (uint8_t)f.mode;
-    target->ns = (uint8_t)f.ns;
+    target->mode = meaning->mode;
+    target->ns = meaning->ns;
     target->id = id.data;
     target->id_len = id.len;
     target->hash = hash_of(target);
-  } else if (!look.ids_count && f.selector.len) {
+  } else if (!look.ids_count && selector.len) {
     target->effect = VSI_EFFECT_PASSING;
   }
 }
 
-static void read_signals(vsi_target *target, vestry_slice text) {
-  bool of_stream = false;
-  target->effect = VSI_EFFECT_SIGNALS;
-  while (text.len) {
-    vestry_slice line = next_line(&text);
-    if (starts_with(line, "data: onlyIfMissing true")) {
-      target->effect = VSI_EFFECT_MISSING;
-    } else if (starts_with(line, "data: signals ")) {
-      bool is_only_line = text.len == 1; /* the empty one that ends the event */
-      if (is_only_line) target->json = behind(line, sizeof "data: signals " - 1);
-      break;
-    } else {
-      of_stream = true;
-    }
-  }
-  target->can_go = !of_stream && target->json.len && target->effect == VSI_EFFECT_SIGNALS;
+static void read_signals(vsi_target *target, const vsi_event_meaning *meaning, vestry_slice text) {
+  bool is_set = meaning->kind == VSI_EVENT_SIGNALS;
+  target->effect = is_set ? VSI_EFFECT_SIGNALS : VSI_EFFECT_MISSING;
+  /* On one line, it ends before the line break and the empty line that end the event. */
+  vestry_slice json = part_of(text, meaning->content, text.len - meaning->content - 2);
+  if (!memchr(json.data, '\n', json.len)) target->json = json;
+  target->can_go = is_set && !meaning->of_stream && target->json.len;
 }
 
-static void read_event(vsi_target *target, vestry_slice text) {
-  vestry_slice line = next_line(&text);
-  if (starts_with(line, ":") || starts_with(line, "retry: "))
-    target->effect = VSI_EFFECT_PASSING;
-  else if (starts_with(line, "event: datastar-patch-elements"))
-    read_elements(target, text);
-  else if (starts_with(line, "event: datastar-patch-signals"))
-    read_signals(target, text);
+static void read_event(vsi_target *target, const vestry_event *event) {
+  const vsi_event_meaning *meaning = vsi_event_meaning_of(event);
+  vestry_slice text = vestry_event_bytes(event);
+  switch ((vsi_event_kind)meaning->kind) {
+  case VSI_EVENT_NOTHING: target->effect = VSI_EFFECT_PASSING; break;
+  case VSI_EVENT_ELEMENTS: read_elements(target, meaning, text); break;
+  case VSI_EVENT_SCRIPT: target->effect = VSI_EFFECT_UNKNOWN; break;
+  case VSI_EVENT_SIGNALS:
+  case VSI_EVENT_MISSING_SIGNALS: read_signals(target, meaning, text); break;
+  }
 }
 
 static void release(vsi_event_extra *extra) {
@@ -225,7 +181,7 @@ const vsi_target *vsi_event_target(vestry_event *event) {
   target->extra.release = release;
   target->host = host;
   target->bytes = vestry_event_bytes(event).len;
-  read_event(target, vestry_event_bytes(event));
+  read_event(target, event);
   vsi_event_extra_add(event, &target->extra); /* two threads may both: they say the same */
   return target;
 }

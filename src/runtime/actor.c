@@ -1,7 +1,5 @@
 #include "runtime/actor.h"
 
-#include "runtime/pool.h"
-
 /* The scheduling state is two bits:
  *
  *        NOTIFIED  there is a reason to run that no run has seen yet
@@ -33,10 +31,10 @@
 
 enum { IDLE = 0, NOTIFIED = 1, RUNNING = 2, READY = NOTIFIED, RUNNING_NOTIFIED = RUNNING | NOTIFIED };
 
-void vsi_actor_init(vsi_actor *actor, const vsi_actor_class *class, vestry_runtime *runtime) {
+void vsi_actor_init(vsi_actor *actor, const vsi_actor_class *class, vsi_pool *pool) {
+  actor->job.queue_next = NULL;
   actor->class = class;
-  actor->runtime = runtime;
-  actor->queue_next = NULL;
+  actor->pool = pool;
   atomic_init(&actor->state, IDLE);
 }
 
@@ -59,7 +57,7 @@ void vsi_actor_notify(vsi_actor *actor) {
   if (class->wake)
     class->wake(actor);
   else
-    vsi_pool_submit(actor->runtime, actor);
+    vsi_pool_submit(actor->pool, &actor->job);
 }
 
 bool vsi_actor_run(vsi_actor *actor) {
@@ -74,9 +72,13 @@ bool vsi_actor_run(vsi_actor *actor) {
     if (class->wake)
       class->wake(actor);
     else
-      vsi_pool_resubmit(actor->runtime, actor);
+      vsi_pool_resubmit(actor->pool, &actor->job);
     return true;
   }
   class->unref(actor);
   return false;
+}
+
+void vsi_actor_run_job(vsi_job *job) {
+  vsi_actor_run((vsi_actor *)job);
 }

@@ -6,8 +6,9 @@
 #define VSI_RUNTIME_ACTOR_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
-#include "vestry/runtime.h"
+#include "runtime/pool.h"
 
 typedef struct vsi_actor vsi_actor;
 
@@ -24,13 +25,13 @@ typedef struct vsi_actor_class {
 } vsi_actor_class;
 
 struct vsi_actor {
+  vsi_job job; /* first: a job is its actor. In the pool's queue while READY, unless the class has a wake */
   const vsi_actor_class *class;
-  vestry_runtime *runtime;
-  vsi_actor *queue_next;   /* owned by the pool's queue while READY */
+  vsi_pool *pool;
   _Atomic(uint32_t) state; /* IDLE, READY, RUNNING, RUNNING_NOTIFIED: see actor.c */
 };
 
-void vsi_actor_init(vsi_actor *actor, const vsi_actor_class *class, vestry_runtime *runtime);
+void vsi_actor_init(vsi_actor *actor, const vsi_actor_class *class, vsi_pool *pool);
 
 /* The actor will run at least once after this call; everything the caller wrote before is visible to that run.
  * Any thread; lock-free but for the pool's queue. Works on a closed runtime; after it has stopped, the run waits for
@@ -41,7 +42,7 @@ void vsi_actor_notify(vsi_actor *actor);
  * has been queued again, a woken one has been woken again); false when it is IDLE or was not READY. */
 bool vsi_actor_run(vsi_actor *actor);
 
-/* Pool only: queue a READY actor. */
-void vsi_pool_submit(vestry_runtime *runtime, vsi_actor *actor);
+/* How a pool runs its jobs when they are actors: vsi_pool_init's run. */
+void vsi_actor_run_job(vsi_job *job);
 
 #endif

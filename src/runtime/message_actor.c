@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "base/options.h"
 #include "runtime/actor.h"
 #include "runtime/mailbox.h"
 #include "runtime/runtime.h"
@@ -16,7 +17,8 @@ struct vestry_actor {
   vsi_actor scheduled; /* first: the class functions get a pointer to it */
   vsi_mailbox mailbox;
   _Atomic(size_t) references;
-  const vestry_host *host;
+  vestry_runtime *runtime;
+  const vestry_host *host; /* the runtime may be gone before the last reference is */
   vestry_actor_options options;
   /* The run's own. */
   bool saw_end;  /* the last receive of this run said NULL */
@@ -56,16 +58,17 @@ static void class_run(vsi_actor *scheduled) {
 static const vsi_actor_class message_actor = {.run = class_run, .ref = class_ref, .unref = class_unref};
 
 vestry_err vestry_actor_create(vestry_runtime *runtime, const vestry_actor_options *options, vestry_actor **ret_actor) {
-  if (!runtime || !ret_actor || !options || !options->run) return VESTRY_INVALID;
-  if (options->size && options->size != sizeof *options) return VESTRY_INVALID;
+  vestry_actor_options own;
+  if (!runtime || !ret_actor || VSI_OPTIONS_TAKE(own, options) || !own.run) return VESTRY_INVALID;
   if (vsi_runtime_is_closed(runtime)) return VESTRY_CLOSED;
   vestry_actor *actor = vsi_calloc(runtime->host, 1, sizeof *actor);
   if (!actor) return VESTRY_NO_MEMORY;
-  vsi_actor_init(&actor->scheduled, &message_actor, runtime);
+  vsi_actor_init(&actor->scheduled, &message_actor, &runtime->pool);
   vsi_mailbox_init(&actor->mailbox);
   atomic_init(&actor->references, 1);
+  actor->runtime = runtime;
   actor->host = runtime->host;
-  actor->options = *options;
+  actor->options = own;
   *ret_actor = actor;
   return VESTRY_OK;
 }
@@ -82,7 +85,7 @@ vestry_actor *vestry_actor_unref(vestry_actor *actor) {
 }
 
 vestry_err vestry_actor_post(vestry_actor *actor, vestry_message *message) {
-  if (vsi_runtime_is_closed(actor->scheduled.runtime)) return VESTRY_CLOSED;
+  if (vsi_runtime_is_closed(actor->runtime)) return VESTRY_CLOSED;
   vsi_mailbox_push(&actor->mailbox, (vsi_mail *)message);
   vsi_actor_notify(&actor->scheduled);
   return VESTRY_OK;

@@ -3,22 +3,22 @@
 #include <stdio.h>
 
 #include "base/memory.h"
-#include "runtime/runtime.h"
+#include "runtime/thread.h"
 
 /* Each worker has a queue of its own; what other threads submit goes into the queue `outside`. A worker takes from its
- * own queue, then from outside, then one at a time from the others. Queues are first in first out and an actor that is
- * notified while it runs goes to the end, so it cannot keep others in its queue from running; and every FAIR_TURNS
+ * own queue, then from outside, then one at a time from the others. Queues are first in first out and a job that is
+ * submitted while it runs goes to the end, so it cannot keep others in its queue from running; and every FAIR_TURNS
  * turns a worker looks outside and at one other queue first, so that it cannot keep those waiting either.
  *
- * Parking. A worker that finds nothing sleeps. The rule that keeps actors from being forgotten:
+ * Parking. A worker that finds nothing sleeps. The rule that keeps jobs from being forgotten:
  *
- *      while a worker is parked:  queued actors  <=  wake-ups granted and not yet used  +  workers looking for work
+ *      while a worker is parked:  queued jobs  <=  wake-ups granted and not yet used  +  workers looking for work
  *
- * where a worker is looking from its wake-up, or the end of a run, until it has taken an actor or parked. Each step
+ * where a worker is looking from its wake-up, or the end of a run, until it has taken a job or parked. Each step
  * keeps it:
  *   submit    queued + 1. It then grants a wake-up, unless nobody is parked.
  *   resubmit  queued + 1, and a run has ended: looking + 1. No wake-up is needed, hence none is paid for when one busy
- *             actor keeps a pool of idle workers company.
+ *             job keeps a pool of idle workers company.
  *   take      queued - 1, looking - 1. One at a time: a thief that moved several would hide them on the way.
  *   wake      a wake-up granted becomes a worker looking.
  *   park      looking - 1, allowed only when nothing is queued. This is the step that races with submit: the worker
@@ -48,31 +48,31 @@ static void queue_finish(vsi_pool_queue *queue) {
   pthread_mutex_destroy(&queue->lock);
 }
 
-static void queue_push(vsi_pool_queue *queue, vsi_actor *actor) {
-  actor->queue_next = NULL;
+static void queue_push(vsi_pool_queue *queue, vsi_job *job) {
+  job->queue_next = NULL;
   pthread_mutex_lock(&queue->lock);
   if (queue->first)
-    queue->last->queue_next = actor;
+    queue->last->queue_next = job;
   else
-    queue->first = actor;
-  queue->last = actor;
+    queue->first = job;
+  queue->last = job;
   size_t length = atomic_load_explicit(&queue->length, memory_order_relaxed); /* ours: the lock is held */
   atomic_store_explicit(&queue->length, length + 1, memory_order_seq_cst);    /* [S1] */
   pthread_mutex_unlock(&queue->lock);
 }
 
-static vsi_actor *queue_pop(vsi_pool_queue *queue) {
+static vsi_job *queue_pop(vsi_pool_queue *queue) {
   /* relaxed: a miss is made good by P2 before anybody sleeps on it */
   if (atomic_load_explicit(&queue->length, memory_order_relaxed) == 0) return NULL;
   pthread_mutex_lock(&queue->lock);
-  vsi_actor *actor = queue->first;
-  if (actor) {
-    queue->first = actor->queue_next;
+  vsi_job *job = queue->first;
+  if (job) {
+    queue->first = job->queue_next;
     size_t length = atomic_load_explicit(&queue->length, memory_order_relaxed); /* ours: the lock is held */
     atomic_store_explicit(&queue->length, length - 1, memory_order_relaxed);    /* too high for a moment harms nobody */
   }
   pthread_mutex_unlock(&queue->lock);
-  return actor;
+  return job;
 }
 
 static bool anything_queued(vsi_pool *pool) {
@@ -113,27 +113,27 @@ static bool park(vsi_pool *pool) {
   return stay;
 }
 
-static vsi_actor *take(vsi_pool_worker *worker) {
+static vsi_job *take(vsi_pool_worker *worker) {
   vsi_pool *pool = worker->pool;
-  vsi_actor *actor = NULL;
+  vsi_job *job = NULL;
   uint32_t turn = worker->turn++;
   if (turn % FAIR_TURNS == 0) {
-    actor = queue_pop(&pool->outside);
-    if (!actor) actor = queue_pop(&pool->workers[turn / FAIR_TURNS % pool->workers_count].queue);
-    if (actor) return actor;
+    job = queue_pop(&pool->outside);
+    if (!job) job = queue_pop(&pool->workers[turn / FAIR_TURNS % pool->workers_count].queue);
+    if (job) return job;
   }
-  actor = queue_pop(&worker->queue);
-  if (!actor) actor = queue_pop(&pool->outside);
-  for (uint32_t i = 1; i < pool->workers_count && !actor; i++)
-    actor = queue_pop(&pool->workers[(worker->index + i) % pool->workers_count].queue);
-  return actor;
+  job = queue_pop(&worker->queue);
+  if (!job) job = queue_pop(&pool->outside);
+  for (uint32_t i = 1; i < pool->workers_count && !job; i++)
+    job = queue_pop(&pool->workers[(worker->index + i) % pool->workers_count].queue);
+  return job;
 }
 
 static void *work(void *argument) {
   vsi_pool_worker *worker = argument;
   this_worker = worker;
   do {
-    for (vsi_actor *actor; (actor = take(worker)) != NULL;) vsi_actor_run(actor);
+    for (vsi_job *job; (job = take(worker)) != NULL;) worker->pool->run(job);
   } while (park(worker->pool));
   this_worker = NULL;
   return NULL;
@@ -143,21 +143,19 @@ static bool is_worker_of(const vsi_pool *pool) {
   return this_worker && this_worker->pool == pool;
 }
 
-void vsi_pool_submit(vestry_runtime *runtime, vsi_actor *actor) {
-  vsi_pool *pool = &runtime->pool;
-  queue_push(is_worker_of(pool) ? &this_worker->queue : &pool->outside, actor);
+void vsi_pool_submit(vsi_pool *pool, vsi_job *job) {
+  queue_push(is_worker_of(pool) ? &this_worker->queue : &pool->outside, job);
   if (atomic_load_explicit(&pool->parked, memory_order_seq_cst) > 0) wake_one(pool); /* [S2] */
 }
 
-void vsi_pool_resubmit(vestry_runtime *runtime, vsi_actor *actor) {
-  vsi_pool *pool = &runtime->pool;
-  queue_push(is_worker_of(pool) ? &this_worker->queue : &pool->outside, actor);
+void vsi_pool_resubmit(vsi_pool *pool, vsi_job *job) {
+  queue_push(is_worker_of(pool) ? &this_worker->queue : &pool->outside, job);
 }
 
 bool vsi_pool_run_one(vsi_pool *pool) {
-  vsi_actor *actor = queue_pop(&pool->outside);
-  if (actor) vsi_actor_run(actor);
-  return actor != NULL;
+  vsi_job *job = queue_pop(&pool->outside);
+  if (job) pool->run(job);
+  return job != NULL;
 }
 
 bool vsi_pool_drain(vsi_pool *pool) {
@@ -175,10 +173,11 @@ static void join_workers(vsi_pool *pool, uint32_t count) {
   for (uint32_t i = 0; i < count; i++) pthread_join(pool->workers[i].thread, NULL);
 }
 
-vestry_err vsi_pool_init(vsi_pool *pool, const vestry_host *host, uint32_t workers_count) {
+vestry_err vsi_pool_init(vsi_pool *pool, const vestry_host *host, uint32_t workers_count, void (*run)(vsi_job *job)) {
   vsi_pool_worker *workers = NULL;
   if (workers_count && !(workers = vsi_calloc(host, workers_count, sizeof *workers))) return VESTRY_NO_MEMORY;
   pool->host = host;
+  pool->run = run;
   pool->workers = workers;
   pool->workers_count = workers_count;
   queue_init(&pool->outside);

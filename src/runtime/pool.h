@@ -1,17 +1,22 @@
-/* The pool: the threads that run ready actors, or in a stepped runtime just the queue of them. */
+/* The pool: threads that run jobs, or for a stepped runtime just the queue of jobs. */
 #ifndef VSI_RUNTIME_POOL_H
 #define VSI_RUNTIME_POOL_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "runtime/actor.h"
+#include "vestry/host.h"
 
-/* First in, first out, linked through vsi_actor.queue_next. */
+/* What a pool runs: embedded in whatever it belongs to. It is in at most one queue, at most once. */
+typedef struct vsi_job {
+  struct vsi_job *queue_next; /* owned by the queue that it is in */
+} vsi_job;
+
+/* First in, first out. */
 typedef struct vsi_pool_queue {
   pthread_mutex_t lock;   /* innermost */
-  vsi_actor *first;       /* guarded by lock */
-  vsi_actor *last;        /* guarded by lock; meaningless while empty */
+  vsi_job *first;         /* guarded by lock */
+  vsi_job *last;          /* guarded by lock; meaningless while empty */
   _Atomic(size_t) length; /* written under lock, read without it */
 } vsi_pool_queue;
 
@@ -26,6 +31,7 @@ typedef struct vsi_pool_worker {
 
 typedef struct vsi_pool {
   const vestry_host *host;
+  void (*run)(vsi_job *job);
   vsi_pool_worker *workers; /* NULL: stepped */
   uint32_t workers_count;
   vsi_pool_queue outside; /* what threads that are no workers submit */
@@ -37,19 +43,21 @@ typedef struct vsi_pool {
   bool stopping;            /* guarded by park_lock */
 } vsi_pool;
 
-/* Start `workers_count` threads; 0: stepped. OK | NO_MEMORY | IO; on failure nothing is left. */
-vestry_err vsi_pool_init(vsi_pool *pool, const vestry_host *host, uint32_t workers_count);
-/* Run dry and join the threads. Once; afterwards submitted actors wait for vsi_pool_drain. */
+/* Start `workers_count` threads; 0: stepped. run: runs one job, which is in no queue then and may be submitted again
+ * meanwhile. OK | NO_MEMORY | IO; on failure nothing is left. */
+vestry_err vsi_pool_init(vsi_pool *pool, const vestry_host *host, uint32_t workers_count, void (*run)(vsi_job *job));
+/* Run dry and join the threads. Once; afterwards submitted jobs wait for vsi_pool_drain. */
 void vsi_pool_stop(vsi_pool *pool);
 /* Stopped first. Frees; does not run anything. */
 void vsi_pool_finish(vsi_pool *pool);
 
-/* Stepped or stopped pools: run one ready actor once, or all until none is ready. False: none was. */
+/* Stepped or stopped pools: run one job, or all until none is left. False: there was none. */
 bool vsi_pool_run_one(vsi_pool *pool);
 bool vsi_pool_drain(vsi_pool *pool);
 
-/* As vsi_pool_submit, for the thread that has just run the actor and will look for the next one at once: it need not
- * wake anybody. */
-void vsi_pool_resubmit(vestry_runtime *runtime, vsi_actor *actor);
+/* Queue a job. Any thread. */
+void vsi_pool_submit(vsi_pool *pool, vsi_job *job);
+/* The same for the thread that has just run the job. It looks for the next one at once, so nobody is woken. */
+void vsi_pool_resubmit(vsi_pool *pool, vsi_job *job);
 
 #endif

@@ -1,26 +1,13 @@
 #include "runtime/runtime.h"
 
 #include <sched.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/options.h"
+#include "runtime/actor.h"
 
 enum { THREADS_MAX = 256 };
-
-vestry_err vsi_thread_start(pthread_t *ret_thread, const char *name, void *(*body)(void *), void *argument) {
-  /* The mask is inherited: blocked here, it is blocked from the thread's first instruction. */
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  pthread_t thread;
-  int failure = pthread_create(&thread, NULL, body, argument);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  if (failure) return VESTRY_IO;
-  pthread_setname_np(thread, name); /* a name that does not stick is no failure */
-  *ret_thread = thread;
-  return VESTRY_OK;
-}
 
 /* The processors that this process may use, which in a container are fewer than there are. */
 static uint32_t processors(void) {
@@ -30,20 +17,19 @@ static uint32_t processors(void) {
 }
 
 vestry_err vestry_runtime_create(const vestry_runtime_options *options, vestry_runtime **ret_runtime) {
-  const vestry_runtime_options defaults = VESTRY_RUNTIME_OPTIONS_INIT;
-  if (!options) options = &defaults;
-  if (!ret_runtime || (options->size && options->size != sizeof *options)) return VESTRY_INVALID;
-  const vestry_host *host = vsi_host(options->host);
+  vestry_runtime_options own;
+  if (!ret_runtime || VSI_OPTIONS_TAKE(own, options)) return VESTRY_INVALID;
+  const vestry_host *host = vsi_host(own.host);
   if (!host->reallocate || !host->now_ns || !host->random) return VESTRY_INVALID;
-  bool threaded = options->threads_count != VESTRY_THREADS_NONE;
-  if (threaded && options->threads_count > THREADS_MAX) return VESTRY_INVALID;
-  uint32_t workers_count = !threaded ? 0 : options->threads_count ? options->threads_count : processors();
+  bool threaded = own.threads_count != VESTRY_THREADS_NONE;
+  if (threaded && own.threads_count > THREADS_MAX) return VESTRY_INVALID;
+  uint32_t workers_count = !threaded ? 0 : own.threads_count ? own.threads_count : processors();
 
   vestry_runtime *runtime = vsi_calloc(host, 1, sizeof *runtime);
   if (!runtime) return VESTRY_NO_MEMORY;
   runtime->host = host;
   atomic_init(&runtime->closed, false);
-  vestry_err error = vsi_pool_init(&runtime->pool, host, workers_count);
+  vestry_err error = vsi_pool_init(&runtime->pool, host, workers_count, vsi_actor_run_job);
   if (error == VESTRY_OK) {
     error = vsi_ticker_init(&runtime->ticker, host, threaded);
     if (error != VESTRY_OK) {

@@ -33,8 +33,4 @@ static inline bool vsi_runtime_is_stepped(const vestry_runtime *runtime) {
   return !runtime->pool.workers;
 }
 
-/* Start a thread of the library: named (at most 15 characters), all signals blocked, so that the application's signals
- * go to the application's threads. OK or IO. */
-vestry_err vsi_thread_start(pthread_t *ret_thread, const char *name, void *(*body)(void *), void *argument);
-
 #endif

@@ -4,7 +4,7 @@
 #include <time.h>
 
 #include "base/memory.h"
-#include "runtime/runtime.h"
+#include "runtime/thread.h"
 
 /* One thread serves all timers. It sleeps until the wheel's next stop; whoever arms a timer for an earlier tick wakes
  * it (asleep_until_tick says whether that is needed, so that arming while it is awake, or for later, costs no system
@@ -121,16 +121,7 @@ uint64_t vsi_ticker_next_deadline_ns(vsi_ticker *ticker) {
   return vsi_ms_to_ns(tick);
 }
 
-void vsi_timer_init(vsi_timer *timer, void (*fire)(vsi_timer *timer)) {
-  timer->next = NULL;
-  timer->link = NULL;
-  timer->due_tick = 0;
-  timer->level = 0;
-  timer->fire = fire;
-}
-
-vestry_err vsi_timer_arm(vestry_runtime *runtime, vsi_timer *timer, uint64_t due_ns, bool *ret_was_armed) {
-  vsi_ticker *ticker = &runtime->ticker;
+vestry_err vsi_ticker_arm(vsi_ticker *ticker, vsi_timer *timer, uint64_t due_ns, bool *ret_was_armed) {
   uint64_t due_tick = due_ns / VSI_NS_PER_MS + (due_ns % VSI_NS_PER_MS != 0);
   pthread_mutex_lock(&ticker->lock);
   if (ticker->closed) {
@@ -148,8 +139,7 @@ vestry_err vsi_timer_arm(vestry_runtime *runtime, vsi_timer *timer, uint64_t due
   return VESTRY_OK;
 }
 
-bool vsi_timer_cancel(vestry_runtime *runtime, vsi_timer *timer) {
-  vsi_ticker *ticker = &runtime->ticker;
+bool vsi_ticker_cancel(vsi_ticker *ticker, vsi_timer *timer) {
   pthread_mutex_lock(&ticker->lock);
   bool was_armed = timer->link != NULL;
   if (was_armed) vsi_wheel_remove(&ticker->wheel, timer);

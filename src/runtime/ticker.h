@@ -1,5 +1,5 @@
 /* The ticker: turns the wheel by the host's clock and fires what is due, on a thread of its own or when it is stepped.
- * A tick is a millisecond of that clock. vsi_timer_arm and vsi_timer_cancel (timer.h) are its other half. */
+ * A tick is a millisecond of that clock. Arming and cancelling are O(1). */
 #ifndef VSI_RUNTIME_TICKER_H
 #define VSI_RUNTIME_TICKER_H
 
@@ -29,6 +29,13 @@ void vsi_ticker_finish(vsi_ticker *ticker);
 
 /* Fire on this thread what was due at the time of the call. False: nothing was. */
 bool vsi_ticker_fire_due(vsi_ticker *ticker);
+
+/* Arm a timer, or move it when it is armed. It never fires before due_ns. When the ticker closes, armed timers are not
+ * fired: an owner that holds a reference for an armed timer cancels it when it closes itself.
+ * OK: *ret_was_armed (may be NULL) is set | CLOSED: not armed. Any thread. */
+vestry_err vsi_ticker_arm(vsi_ticker *ticker, vsi_timer *timer, uint64_t due_ns, bool *ret_was_armed);
+/* true: it was armed and will not fire. false: it was not armed, or fires now. Any thread. */
+bool vsi_ticker_cancel(vsi_ticker *ticker, vsi_timer *timer);
 
 /* Host time; UINT64_MAX: nothing is armed, or closed. */
 uint64_t vsi_ticker_next_deadline_ns(vsi_ticker *ticker);

@@ -82,14 +82,14 @@ static const vsi_actor_class timer_actor = {.run = class_run, .ref = class_ref, 
 static vestry_err arm_locked(vestry_timer *timer) {
   bool was_armed;
   timer_ref(timer); /* first: once armed it may fire, and let go */
-  vestry_err error = vsi_timer_arm(timer->runtime, &timer->wheel_timer, timer->due_ns, &was_armed);
+  vestry_err error = vsi_ticker_arm(&timer->runtime->ticker, &timer->wheel_timer, timer->due_ns, &was_armed);
   if (error != VESTRY_OK || was_armed) timer_unref(timer); /* not the last: the caller has one */
   return error;
 }
 
 static void disarm_locked(vestry_timer *timer) {
   timer->armed = timer->pending = false;
-  if (vsi_timer_cancel(timer->runtime, &timer->wheel_timer)) timer_unref(timer); /* not the last, as above */
+  if (vsi_ticker_cancel(&timer->runtime->ticker, &timer->wheel_timer)) timer_unref(timer); /* not the last, as above */
 }
 
 static void wheel_fire(vsi_timer *wheel_timer) {
@@ -122,7 +122,7 @@ vestry_err vestry_timer_create(vestry_runtime *runtime, vestry_timer_fn fire, vo
   if (vsi_runtime_is_closed(runtime)) return VESTRY_CLOSED;
   vestry_timer *timer = vsi_calloc(runtime->host, 1, sizeof *timer);
   if (!timer) return VESTRY_NO_MEMORY;
-  vsi_actor_init(&timer->actor, &timer_actor, runtime);
+  vsi_actor_init(&timer->actor, &timer_actor, &runtime->pool);
   vsi_timer_init(&timer->wheel_timer, wheel_fire);
   atomic_init(&timer->references, 1);
   timer->runtime = runtime;

@@ -47,6 +47,14 @@ static void list_remove(vsi_wheel_list *list, vsi_timer *timer) {
   timer->link = NULL;
 }
 
+void vsi_timer_init(vsi_timer *timer, void (*fire)(vsi_timer *timer)) {
+  timer->next = NULL;
+  timer->link = NULL;
+  timer->due_tick = 0;
+  timer->level = 0;
+  timer->fire = fire;
+}
+
 void vsi_wheel_init(vsi_wheel *wheel, uint64_t now_tick) {
   wheel->now_tick = now_tick < VSI_WHEEL_LAST_TICK ? now_tick : VSI_WHEEL_LAST_TICK;
   list_init(&wheel->expired);

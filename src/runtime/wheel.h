@@ -3,12 +3,24 @@
 #ifndef VSI_RUNTIME_WHEEL_H
 #define VSI_RUNTIME_WHEEL_H
 
-#include "runtime/timer.h"
+#include "vestry/host.h"
 
 /* Eight levels of six bits reach any tick below 2^48: nanoseconds in 64 bits have fewer milliseconds than that. */
 enum { VSI_WHEEL_LEVELS = 8, VSI_WHEEL_LEVEL_BITS = 6, VSI_WHEEL_SLOTS = 1 << VSI_WHEEL_LEVEL_BITS };
 #define VSI_WHEEL_LAST_TICK ((UINT64_C(1) << (VSI_WHEEL_LEVELS * VSI_WHEEL_LEVEL_BITS)) - 1)
 #define VSI_WHEEL_NONE      UINT64_MAX
+
+/* A timer, embedded in what it belongs to. */
+typedef struct vsi_timer {
+  struct vsi_timer *next, **link; /* guarded by the wheel's lock; link NULL: not armed */
+  uint64_t due_tick : 48;         /* guarded by the wheel's lock; VSI_WHEEL_LAST_TICK at most */
+  uint64_t level : 8;             /* guarded by the wheel's lock */
+  /* Called once for each arming that was not cancelled, no lock held, on the timer thread (or in step). Must be short
+   * and must not block: notify an actor. The timer is disarmed and may be armed again inside. */
+  void (*fire)(struct vsi_timer *timer);
+} vsi_timer;
+
+void vsi_timer_init(vsi_timer *timer, void (*fire)(vsi_timer *timer));
 
 typedef struct vsi_wheel_list {
   vsi_timer *first, **end; /* end: the link that the next one appended goes into */

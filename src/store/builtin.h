@@ -4,7 +4,8 @@
 
 #include "vestry/store.h"
 
-extern const vestry_store_ops vsi_hash_store_ops; /* "hash": hash.c */
-extern const vestry_store_ops vsi_lru_store_ops;  /* "lru": lru.c */
+extern const vestry_store_ops vsi_hash_store_ops; /* "hash": keeps what it is given; bounds refuse */
+/* "lru": bounded; the least recently used leaves for the newcomer, the idle and the old leave on time */
+extern const vestry_store_ops vsi_lru_store_ops;
 
 #endif

@@ -1,17 +1,13 @@
 /* The driver sleeps on a timer until the store's next deadline, ticks, and asks for the deadline after that.
  *
  * A put can bring the deadline forward, in most stores only when they were empty: armed_ns says how far the driver
- * sleeps, and a put that finds an earlier deadline re-arms the timer. No deadline is slept over: if the put came before
- * the store's part of a tick, that tick saw what was put; if it came after, it sees the armed_ns that was set before
- * the tick (the store's own lock orders the two), UINT64_MAX or what was armed since. So relaxed order will do.
- *
- * The first deadline is asked for without a tick, and the built-in stores answer that without their locks. A put that
- * has found no driver may still have its deadline on the way to us: it writes that, then reads armed_ns; we write
- * armed_ns, then read that. So we go through the store's locks in between, as a tick would. */
+ * sleeps, and a put or a tick that finds an earlier deadline re-arms the timer. No deadline is slept over: who makes a
+ * deadline earlier does so first, and then reads armed_ns; the driver, when it comes and when it has fired, first
+ * writes armed_ns and then asks for the deadline. All four are sequentially consistent (in the built-in stores; an
+ * application's own has a lock of its own to order them), so one sees the other. */
 #include "base/memory.h"
 #include "runtime/timer.h"
 #include "store/store.h"
-#include "store/table.h"
 
 struct vestry_store_driver {
   vestry_store *store;
@@ -33,20 +29,16 @@ static vestry_err arm(vestry_store *store, uint64_t deadline_ns) {
   return error;
 }
 
-void vsi_store_driver_wake(vestry_store *store) {
-  if (!store->ops->next_deadline_ns) return;
-  uint64_t armed_ns = atomic_load_explicit(&store->armed_ns, memory_order_relaxed);
-  if (armed_ns == 0) return;
-  uint64_t deadline_ns = store->ops->next_deadline_ns(store->self);
-  /* The runtime may have been closed: then nothing expires on time any more, which is what closing it means. */
-  if (deadline_ns < armed_ns) (void)arm(store, deadline_ns);
+uint64_t vsi_store_deadline_ns(vestry_store *store) {
+  return store->ops->next_deadline_ns ? store->ops->next_deadline_ns(store->self) : UINT64_MAX;
 }
 
-/* The driver is attached. */
-static vestry_err arm_first(vestry_store *store) {
-  if (!store->ops->next_deadline_ns) return VESTRY_OK;
-  if (store->table) vsi_table_pass_locks(store->table);
-  return arm(store, store->ops->next_deadline_ns(store->self));
+void vsi_store_driver_wake(vestry_store *store) {
+  uint64_t armed_ns = atomic_load_explicit(&store->armed_ns, memory_order_seq_cst);
+  if (armed_ns == 0) return;
+  uint64_t deadline_ns = vsi_store_deadline_ns(store);
+  /* The runtime may have been closed: then nothing expires on time any more, which is what closing it means. */
+  if (deadline_ns < armed_ns) (void)arm(store, deadline_ns);
 }
 
 /* driver: NULL to detach. */
@@ -55,7 +47,7 @@ static bool attach(vestry_store *store, vestry_store_driver *driver) {
   bool free = !driver || !store->driver;
   if (free) {
     store->driver = driver;
-    atomic_store_explicit(&store->armed_ns, driver ? UINT64_MAX : 0, memory_order_relaxed);
+    atomic_store_explicit(&store->armed_ns, driver ? UINT64_MAX : 0, memory_order_seq_cst);
   }
   pthread_mutex_unlock(&store->driver_lock);
   return free;
@@ -66,9 +58,9 @@ static void fire(vestry_timer *timer, void *ctx) {
   vestry_store *store = ((vestry_store_driver *)ctx)->store;
   pthread_mutex_lock(&store->driver_lock);
   /* A driver that is being destroyed is detached already, and is waiting for this call to end. */
-  if (store->driver) atomic_store_explicit(&store->armed_ns, UINT64_MAX, memory_order_relaxed);
+  if (store->driver) atomic_store_explicit(&store->armed_ns, UINT64_MAX, memory_order_seq_cst);
   pthread_mutex_unlock(&store->driver_lock);
-  (void)arm(store, vestry_store_tick(store));
+  (void)vestry_store_tick(store); /* which arms it anew */
 }
 
 vestry_err vestry_store_driver_create(vestry_store *store, vestry_runtime *runtime, vestry_store_driver **ret_driver) {
@@ -82,7 +74,7 @@ vestry_err vestry_store_driver_create(vestry_store *store, vestry_runtime *runti
     return error;
   }
   bool attached = attach(store, driver);
-  error = attached ? arm_first(store) : VESTRY_EXISTS;
+  error = attached ? arm(store, vsi_store_deadline_ns(store)) : VESTRY_EXISTS;
   if (error) {
     if (attached) attach(store, NULL);
     vestry_timer_destroy(driver->timer);

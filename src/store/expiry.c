@@ -1,82 +1,73 @@
-/* What falls due in a table, and when. */
-#include "base/memory.h"
-#include "store/table.h"
+/* What falls due in a table, and when.
+ *
+ * deadline_ns is never later than what is due first, so that who drives the store sleeps to it; asking for it takes one
+ * load. A tick sets it to the end of the clock, takes out what is due shard by shard, and sets it to the earliest of
+ * what the shards have left. A put that finds the end of the clock there sets it to its own deadline, under its shard's
+ * lock; one that finds anything else leaves it: what was put before is due before. (A put that comes to a shard before
+ * the tick does is seen by the tick; one that comes after sees what the tick began with, or what others have set
+ * since.) Uses and removals only make what is due later: then a tick comes for nothing, at most one for each value.
+ *
+ * seq_cst, as the driver's armed_ns: of a put that sets the deadline and then looks for a driver, and a driver that
+ * comes and then looks for a deadline, one sees the other. */
+#include "store/visit.h"
 
-/* References that could not be dropped at once, because a reader was inside, are dropped this soon. */
-#define SETTLE_WITHIN_NS UINT64_C(100000000)
+enum { EXPIRE_BATCH = 64 };
 
-/* An entry that was last used in tick t is due when a whole idle time has passed since that tick ended: in tick
- * t + idle_ticks + 1, never early, at most one tick late, or two when uses are noted by the coarse clock. The same for
- * birth and lifetime. */
+static void set_earlier(vsi_table *table, uint64_t deadline_ns) {
+  uint64_t before_ns = atomic_load_explicit(&table->deadline_ns, memory_order_seq_cst);
+  while (deadline_ns < before_ns && !atomic_compare_exchange_weak_explicit(&table->deadline_ns, &before_ns, deadline_ns,
+                                                                           memory_order_seq_cst, memory_order_seq_cst))
+    continue;
+}
+
+static uint64_t due_ns(const vsi_table *table, uint64_t now_ticks, uint32_t used, uint32_t born) {
+  uint64_t idle_ns = vsi_clock_due_ns(&table->clock, now_ticks, used, table->clock.idle_ticks);
+  uint64_t life_ns = vsi_clock_due_ns(&table->clock, now_ticks, born, table->clock.lifetime_ticks);
+  return idle_ns < life_ns ? idle_ns : life_ns;
+}
+
+VSI_SELDOM void vsi_table_expect(vsi_table *table, uint32_t now) {
+  uint64_t now_ticks = vsi_clock_ticks(&table->clock, vsi_now_ns(table->host));
+  set_earlier(table, due_ns(table, now_ticks, now, now));
+}
+
+/* The first of a list, if its time has come. */
+static bool expire_first(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t now, vsi_leaving *leaving) {
+  vestry_cause cause = vsi_visit_due(table, entry, now);
+  if (cause) vsi_visit_take(table, shard, entry, cause, false, leaving);
+  return cause;
+}
 
 /* A batch of what is due in a shard. Returns whether there may be more. */
 static bool expire_some(vsi_table *table, vsi_shard *shard, uint32_t now) {
+  int left = EXPIRE_BATCH;
   vsi_leaving leaving;
-  vsi_leaving_init(&leaving, table->host);
-  size_t looked = 0;
-  vsi_shard_lock(shard);
-  vsi_shard_settle(table, shard, false, &leaving);
-  (void)vsi_buckets_prepare(&shard->buckets, &table->sections); /* goes on with a change of size, if one is under way */
-  while (table->lifetime_ticks && shard->born_first && leaving.count < leaving.room) {
-    vsi_slot *slot = vsi_slab_at(&shard->slab, shard->born_first);
-    vestry_cause cause = vsi_table_due(table, shard, slot, now);
-    if (!cause) break;
-    vsi_shard_take(table, shard, slot, cause, false, false, &leaving);
-  }
-  uint32_t tick;
-  vsi_slot *slot;
-  for (; looked < VSI_LEAVING_BATCH && leaving.count < leaving.room; looked++) {
-    slot = table->idle_ticks ? vsi_ages_oldest(&shard->ages, &shard->slab, &tick) : NULL;
-    if (!slot || vsi_tick_age(now, tick) <= table->idle_ticks) break;
-    vestry_cause cause = vsi_table_due(table, shard, slot, now);
-    if (cause) {
-      vsi_shard_take(table, shard, slot, cause, false, false, &leaving);
-      continue;
-    }
-    vsi_ages_refile(&shard->ages, &shard->slab, slot, now); /* it was used since it was filed */
-  }
-  bool more = looked == VSI_LEAVING_BATCH || leaving.count == leaving.room || leaving.rests_count == VSI_LEAVING_BATCH;
-  vsi_shard_release(table, shard, &leaving);
-  return more;
+  vsi_leaving_init(&leaving);
+  vsi_spin_lock_take(&shard->lock);
+  while (left && table->clock.lifetime_ticks && !vsi_ring_is_empty(&shard->born) &&
+         expire_first(table, shard, vsi_entry_of_born(shard->born.next), now, &leaving))
+    left--;
+  while (left && table->clock.idle_ticks && !vsi_ring_is_empty(&shard->used) &&
+         expire_first(table, shard, vsi_entry_of_used(shard->used.next), now, &leaving))
+    left--;
+  vsi_table_release(table, shard, &leaving);
+  return left == 0;
 }
 
 void vsi_table_tick(void *self) {
   vsi_table *table = self;
-  uint32_t now = (uint32_t)vsi_table_ticks(table, table->host->now_ns(table->host->ctx)) & VSI_TICK_MASK;
-  bool settled = true;
-  atomic_store_explicit(&table->unsettled, false, memory_order_relaxed); /* from here on others may set it again */
+  if (!table->clock.expires) return;
+  uint64_t now_ticks = vsi_clock_ticks(&table->clock, vsi_now_ns(table->host)), deadline_ns = UINT64_MAX;
+  atomic_store_explicit(&table->deadline_ns, UINT64_MAX, memory_order_seq_cst);
   for (uint32_t i = 0; i < table->shards_count; i++) {
-    while (expire_some(table, &table->shards[i], now)) continue;
-    if (!vsi_shard_tidy(table, &table->shards[i])) settled = false;
+    while (expire_some(table, &table->shards[i], (uint32_t)now_ticks & VSI_TICK_MASK)) continue;
+    uint64_t shard_ns = due_ns(table, now_ticks, atomic_load_explicit(&table->oldest[i], memory_order_relaxed),
+                               atomic_load_explicit(&table->eldest[i], memory_order_relaxed));
+    if (shard_ns < deadline_ns) deadline_ns = shard_ns;
   }
-  if (!settled) atomic_store_explicit(&table->unsettled, true, memory_order_relaxed);
-}
-
-/* The time at which a tick that began some ticks ago will be `span` whole ticks old; beyond the end of the clock:
- * never. */
-static uint64_t due_ns(const vsi_table *table, uint64_t now_tick, uint32_t then, uint32_t span) {
-  uint64_t tick = now_tick - vsi_tick_age((uint32_t)now_tick & VSI_TICK_MASK, then) + span + 1;
-  if (tick > (UINT64_MAX - table->origin_ns) / table->tick_ns) return UINT64_MAX;
-  return table->origin_ns + tick * table->tick_ns;
+  set_earlier(table, deadline_ns);
 }
 
 uint64_t vsi_table_next_deadline_ns(void *self) {
-  const vsi_table *table = self;
-  bool unsettled = atomic_load_explicit(&table->unsettled, memory_order_relaxed);
-  if (!table->idle_ticks && !table->lifetime_ticks && !unsettled) return UINT64_MAX;
-  uint64_t now_ns = table->now_ns(table->host->ctx), now_tick = vsi_table_ticks(table, now_ns), deadline = UINT64_MAX;
-  if (unsettled) deadline = vsi_add_saturating(now_ns, SETTLE_WITHIN_NS);
-  for (uint32_t i = 0; i < table->shards_count; i++) {
-    uint32_t oldest = atomic_load_explicit(&table->oldest[i], memory_order_relaxed);
-    uint32_t eldest = atomic_load_explicit(&table->eldest[i], memory_order_relaxed);
-    if (table->idle_ticks && oldest != VSI_TICK_NONE) {
-      uint64_t at = due_ns(table, now_tick, oldest, table->idle_ticks);
-      if (at < deadline) deadline = at;
-    }
-    if (table->lifetime_ticks && eldest != VSI_TICK_NONE) {
-      uint64_t at = due_ns(table, now_tick, eldest, table->lifetime_ticks);
-      if (at < deadline) deadline = at;
-    }
-  }
-  return deadline;
+  return atomic_load_explicit(&((vsi_table *)self)->deadline_ns, memory_order_seq_cst);
 }

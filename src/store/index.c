@@ -1,106 +1,76 @@
 #include "store/index.h"
 
-#include <string.h>
+/* Above VSI_BUCKET_LOAD_MOST in a bucket on average it doubles, below 1 it is halved. */
+enum { BITS_LEAST = 1, BITS_MOST = 31 };
 
-#include "base/memory.h"
-
-/* A ck_hs that has been filled and emptied for long is full of tombstones: they stop no probe, and an insertion that
- * meets no empty slot probes to its limit, a thirty-second of the table. ck_hs_gc shortens probes but leaves the
- * tombstones, ck_hs_rebuild drops them but never shrinks; so the index makes a new set when half as many objects have
- * been removed as the set held at most. As ck_hs grows at half full, a set is at most three quarters full of objects
- * and tombstones together, and each removal has paid for the copying of a few objects. */
-enum { SMALLEST = 16 };
-
-/* ck's allocator hooks have no context, and an index allocates from its own host. So the host rides along on the
- * thread for the length of one ck call; nothing reads it outside of one. */
-static _Thread_local const vestry_host *calling_host;
-
-static void *hook_malloc(size_t size) {
-  return vsi_alloc(calling_host, size);
-}
-
-static void *hook_realloc(void *memory, size_t old_size, size_t size, bool defer) {
-  (void)old_size, (void)defer;
-  return vsi_realloc(calling_host, memory, size);
-}
-
-/* defer: readers may still be probing the old map. Here readers hold the same lock as the writer that frees it. */
-static void hook_free(void *memory, size_t size, bool defer) {
-  (void)size, (void)defer;
-  vsi_free(calling_host, memory);
-}
-
-static const struct ck_malloc hooks = {hook_malloc, hook_realloc, hook_free};
-
-static unsigned long hash_of(const void *object, unsigned long seed) {
-  (void)seed;
-  return (unsigned long)((const vsi_index_key *)object)->hash;
-}
-
-static bool are_equal(const void *a, const void *b) {
-  const vsi_index_key *one = a, *other = b;
-  return one->hash == other->hash && one->len == other->len && memcmp(one->data, other->data, one->len) == 0;
-}
-
-static bool make_set(ck_hs_t *set, const vestry_host *host, size_t capacity) {
-  calling_host = host;
-  return ck_hs_init(set, CK_HS_MODE_SPMC | CK_HS_MODE_OBJECT | CK_HS_MODE_DELETE, hash_of, are_equal,
-                    (struct ck_malloc *)&hooks /* ck does not write to it */, capacity, 0);
-}
-
-static void free_set(ck_hs_t *set, const vestry_host *host) {
-  calling_host = host;
-  ck_hs_destroy(set);
-}
-
-vestry_err vsi_index_init(vsi_index *index, const vestry_host *host) {
-  *index = (vsi_index){.host = host};
-  if (make_set(&index->set, host, SMALLEST)) return VESTRY_OK;
-  index->host = NULL;
-  return VESTRY_NO_MEMORY;
-}
-
-void vsi_index_finish(vsi_index *index) {
-  if (index->host) free_set(&index->set, index->host);
-  index->host = NULL;
-}
-
-size_t vsi_index_count(vsi_index *index) {
-  return ck_hs_count(&index->set);
-}
-
-void *vsi_index_find(vsi_index *index, const vsi_index_key *key) {
-  return ck_hs_get(&index->set, (unsigned long)key->hash, key);
-}
-
-vestry_err vsi_index_add(vsi_index *index, vsi_index_key *object) {
-  calling_host = index->host;
-  if (!ck_hs_put(&index->set, (unsigned long)object->hash, object)) return VESTRY_NO_MEMORY;
-  size_t count = ck_hs_count(&index->set);
-  if (count > index->most_count) index->most_count = count;
+/* As many buckets as that, with the entries of those before. */
+static vestry_err resize(vsi_index *index, unsigned bits) {
+  void *memory = vsi_calloc(index->host, 1, (sizeof(vsi_bucket) << bits) + VSI_CACHE_LINE);
+  if (!memory) return VESTRY_NO_MEMORY;
+  vsi_bucket *old = vsi_index_buckets(index);
+  size_t old_count = old ? (size_t)vsi_index_mask(index) + 1 : 0;
+  index->bits = (uint8_t)bits;
+  index->shift = (uint8_t)(64 - index->placing->shard_bits - bits);
+  atomic_store_explicit(&index->buckets, vsi_cache_line_up(memory), memory_order_relaxed);
+  atomic_store_explicit(&index->mask, (uint32_t)((UINT64_C(1) << bits) - 1), memory_order_relaxed);
+  for (size_t i = 0; i < old_count; i++)
+    for (unsigned k = 0; k < VSI_BUCKET_PLACES; k++)
+      if (old[i].at[k]) vsi_index_add(index, vsi_index_hash_of(index, old[i].at[k]), old[i].tags[k], old[i].at[k]);
+  vsi_free(index->host, index->memory);
+  index->memory = memory;
   return VESTRY_OK;
 }
 
-/* Copy what is left into a set of its size. Out of memory: the old one goes on, slower, until as much again has been
- * removed. */
-static void renew(vsi_index *index) {
-  size_t count = ck_hs_count(&index->set);
-  index->removed_count = 0;
-  ck_hs_t fresh;
-  if (!make_set(&fresh, index->host, count < SMALLEST ? SMALLEST : count * 2)) return;
-  ck_hs_iterator_t at = CK_HS_ITERATOR_INITIALIZER;
-  for (void *object; ck_hs_next(&index->set, &at, &object);) {
-    if (ck_hs_put_unique(&fresh, hash_of(object, 0), object)) continue;
-    free_set(&fresh, index->host);
-    return;
-  }
-  free_set(&index->set, index->host);
-  index->set = fresh;
-  index->most_count = count;
+vestry_err vsi_index_init(vsi_index *index, const vestry_host *host, const vsi_placing *placing) {
+  *index = (vsi_index){.placing = placing, .host = host};
+  return resize(index, BITS_LEAST);
 }
 
-void vsi_index_remove(vsi_index *index, vsi_index_key *object) {
-  ck_hs_remove(&index->set, (unsigned long)object->hash, object);
-  index->removed_count++;
-  if (index->removed_count > SMALLEST && index->removed_count > index->most_count / 2) renew(index);
+void vsi_index_finish(vsi_index *index) {
+  vsi_free(index->host, index->memory);
+  index->memory = NULL;
+}
+
+VSI_SELDOM vestry_err vsi_index_grow_now(vsi_index *index, size_t count) {
+  if (index->bits < BITS_MOST && !resize(index, index->bits + 1u)) return VESTRY_OK;
+  return count < ((size_t)vsi_index_mask(index) + 1) * VSI_BUCKET_PLACES ? VESTRY_OK : VESTRY_NO_MEMORY;
+}
+
+VSI_SELDOM void vsi_index_shrink(vsi_index *index, size_t count) {
+  if (index->bits > BITS_LEAST && count <= vsi_index_mask(index)) (void)resize(index, index->bits - 1u);
+}
+
+VSI_SELDOM void vsi_index_replace(vsi_index *index, const vsi_entry *from, vsi_entry *to) {
+  vsi_bucket *buckets = vsi_index_buckets(index);
+  uint32_t i = vsi_index_home(index, vsi_index_hash_of(index, from));
+  unsigned place;
+  while ((place = vsi_bucket_place_of(&buckets[i], from)) == VSI_BUCKET_PLACES) i = (i + 1) & vsi_index_mask(index);
+  buckets[i].at[place] = to;
+}
+
+VSI_SELDOM uint64_t vsi_placing_by_scope(const vsi_placing *placing, uint32_t lens, const uint64_t *words,
+                                         uint64_t hash) {
+  if (!placing->scope_bits) return hash;
+  size_t len = vsi_lens_scope(lens);
+  uint64_t of_scope = vsi_siphash_1_3(placing->hash->siphash, words, len);
+  return (of_scope & ~(UINT64_MAX >> placing->scope_bits)) | hash >> placing->scope_bits;
+}
+
+VSI_SELDOM uint64_t vsi_placing_anew(const vsi_placing *placing, const vsi_entry *entry) {
+  uint64_t hash = vsi_keyed_hash_words(placing->hash, entry->words, vsi_lens_words(entry->lens), entry->lens);
+  return placing->scope_bits ? vsi_placing_by_scope(placing, entry->lens, entry->words, hash) : hash;
+}
+
+vsi_entry *vsi_index_next_at_home(const vsi_index *index, uint32_t home, uint32_t *at) {
+  const vsi_bucket *buckets = vsi_index_buckets(index);
+  uint32_t mask = vsi_index_mask(index);
+  for (;; ++*at) {
+    uint32_t distance = *at / VSI_BUCKET_PLACES;
+    if (*at % VSI_BUCKET_PLACES == 0 && distance && (distance > mask || !buckets[(home + distance - 1) & mask].passed))
+      return NULL;
+    vsi_entry *entry = buckets[(home + distance) & mask].at[*at % VSI_BUCKET_PLACES];
+    if (!entry || vsi_index_home(index, vsi_index_hash_of(index, entry)) != home) continue;
+    ++*at;
+    return entry;
+  }
 }

@@ -1,58 +1,55 @@
-/* What leaves a shard: gathered under its lock, sent off without. */
+/* What leaves a store: taken out under a lock, seen through its callbacks after it. It is a list of entries, by their
+ * own links, so that leaving needs no memory. */
 #ifndef VSI_STORE_LEAVING_H
 #define VSI_STORE_LEAVING_H
 
-#include "store/sections.h"
-#include "store/slab.h"
-#include "store/store.h"
+#include "store/entry.h"
 
-enum { VSI_LEAVING_BATCH = 32 };
+enum { VSI_PARTED_WORDS = 16 };
 
-/* A stay that has ended: all that its callbacks need, copied from its slot. */
-typedef struct vsi_parting {
-  void *value;
+/* The victim whose entry a newcomer has been given: what is left of it. */
+typedef struct vsi_parted {
+  void *value; /* NULL: there is none */
   vestry_handle handle;
-  vestry_cause cause;
-  uint8_t len; /* as in the slot */
-  unsigned char key[VSI_SLOT_KEY_BYTES];
-} vsi_parting;
-
-/* A value whose last reader is gone. */
-typedef struct vsi_rest {
-  void *value;
-  vsi_outside *outside; /* NULL: none */
-} vsi_rest;
+  uint32_t unused, lens;
+  uint64_t words[VSI_PARTED_WORDS];
+} vsi_parted;
 
 typedef struct vsi_leaving {
-  const vestry_host *host;
-  vsi_section *section; /* open while the callbacks run, when readers may still see the slots */
-  size_t count, room, rests_count;
-  uint32_t taken;  /* list of the slots, until they part */
-  bool counted;    /* in the shard's holders: there was no section to be had */
-  bool readers;    /* the values' references are dropped later */
-  vsi_parting *at; /* own, or on the heap when there are many */
-  vsi_parting own[VSI_LEAVING_BATCH];
-  vsi_rest rests[VSI_LEAVING_BATCH];
+  vsi_ring *first, **last; /* entries, by used.next */
+  size_t displaced_count;  /* of them, those that left because of a put */
+  vsi_parted parted;       /* left for SIZE, before the others */
 } vsi_leaving;
 
-/* Only the few words that say "empty". */
-static inline void vsi_leaving_init(vsi_leaving *leaving, const vestry_host *host) {
-  leaving->host = host;
-  leaving->section = NULL;
-  leaving->taken = 0;
-  leaving->count = leaving->rests_count = 0;
-  leaving->room = VSI_LEAVING_BATCH;
-  leaving->readers = leaving->counted = false;
-  leaving->at = leaving->own;
+static inline void vsi_leaving_init(vsi_leaving *leaving) {
+  leaving->first = NULL;
+  leaving->last = &leaving->first;
+  leaving->displaced_count = 0;
+  leaving->parted.value = NULL;
+}
+static inline bool vsi_leaving_is_empty(const vsi_leaving *leaving) {
+  return !leaving->first && !leaving->parted.value;
 }
 
-/* Make room for so many in all. OK | NO_MEMORY. */
-vestry_err vsi_leaving_reserve(vsi_leaving *leaving, size_t count);
+/* An entry that no list has any more. */
+static inline void vsi_leaving_add(vsi_leaving *leaving, vsi_entry *entry, vestry_cause cause) {
+  entry->touched = (uint32_t)cause;
+  entry->used.next = NULL;
+  *leaving->last = &entry->used;
+  leaving->last = &entry->used.next;
+}
 
-/* Copy a slot. There is room. */
-void vsi_leaving_add(vsi_leaving *leaving, const vsi_slot *slot, vestry_handle handle, vestry_cause cause);
+/* Remember an entry that is about to be filled anew. It has VSI_PARTED_WORDS at most. */
+static inline void vsi_leaving_part(vsi_leaving *leaving, const vsi_entry *entry) {
+  vsi_parted *parted = &leaving->parted;
+  parted->value = entry->value;
+  parted->handle = entry->handle;
+  parted->lens = entry->lens;
+  for (size_t i = 0, count = vsi_lens_words(entry->lens); i < count; i++)
+    parted->words[i] = vsi_in_register(entry->words[i]);
+}
 
-/* Run the callbacks, drop what may be dropped, and empty it. No lock held. */
-void vsi_leaving_run(vsi_leaving *leaving, vestry_store_exit *exit);
+/* Callbacks, then memory. No lock held. Once. */
+void vsi_leaving_run(vsi_leaving *leaving, const vestry_host *host, size_t extra_bytes, vestry_store_exit *exit);
 
 #endif

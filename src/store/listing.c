@@ -1,113 +1,119 @@
 /* Listing a table: a page of keys is copied under a shard's lock, and handed out without it.
  *
- * Keys are listed in the order of their hashes, shard by shard. A key's hash never changes, so it does not matter what
- * is put, moved or resized meanwhile: a key that is there all the time is met exactly once, one that comes or goes at
- * most once. The cursor is a shard and the hash from which to go on. */
-#include <stdlib.h>
-#include <string.h>
-
+ * Keys are listed in the order of the hashes by which they are placed, which is that of shards and of homes in them. A
+ * key's hash never changes, so it does not matter what is put, moved or resized meanwhile: a key that is there all the
+ * time is met exactly once, one that comes or goes at most once. The cursor is the hash from which to go on. */
 #include "base/buffer.h"
-#include "base/memory.h"
-#include "store/scoped_key.h"
-#include "store/table.h"
+#include "store/visit.h"
 
-typedef struct item {
-  size_t offset, len; /* of the key's copy */
-  size_t values_count;
-  uint32_t hash;
-} item;
+enum { HOMES_A_LOCK = 256 };
 
 typedef struct listing {
-  const vsi_table *table;
-  const vsi_shard *shard;
+  vsi_table *table;
+  vsi_shard *shard;
   const vestry_scope *only_scope;
   uint32_t now;
-  vsi_buffer items, keys;
-  size_t count;
+  uint64_t position; /* the hash from which to go on */
+  bool done;
+  vsi_buffer items; /* each followed by its key's copy */
+  size_t count, page_count;
 } listing;
 
-static size_t live_count(const listing *l, const vsi_slot *newest) {
+typedef struct item {
+  size_t len, values_count;
+} item;
+
+static size_t live_count(const listing *l, vsi_entry *newest) {
   size_t count = 0;
-  for (const vsi_slot *slot = newest; slot;) {
-    if (!l->table->rules.evicts || !vsi_table_due(l->table, l->shard, slot, l->now)) count++;
-    uint32_t older = atomic_load_explicit(&slot->older, memory_order_relaxed);
-    slot = older ? vsi_slab_at(&l->shard->slab, older) : NULL;
-  }
+  vsi_entry *entry = newest;
+  do {
+    count += !l->table->rules.evicts || !vsi_visit_due(l->table, entry, l->now);
+    entry = entry->older;
+  } while (entry != newest);
   return count;
 }
 
-static void take_key(vsi_slot *slot, void *ctx) {
-  listing *l = ctx;
-  vestry_scoped_key key = vsi_slot_scoped_key(slot);
+static void take_key(listing *l, vsi_entry *newest) {
+  vestry_scoped_key key = vsi_entry_key(newest);
   if (l->only_scope && !vsi_scoped_key_is_of(&key, l->only_scope)) return;
-  item made = {l->keys.len, key.len, live_count(l, slot), slot->hash};
+  item made = {key.len, live_count(l, newest)};
   if (!made.values_count) return;
-  vsi_buffer_append(&l->keys, key.data, key.len);
   vsi_buffer_append(&l->items, &made, sizeof made);
+  vsi_buffer_append(&l->items, key.data, key.len);
   l->count++;
 }
 
-static int by_hash(const void *a, const void *b) {
-  uint32_t x = ((const item *)a)->hash, y = ((const item *)b)->hash;
-  return (x > y) - (x < y);
+/* Of a home, the least hash from the position on; false: there is none. */
+static bool next_hash(const listing *l, uint32_t home, uint64_t *ret_hash) {
+  bool any = false;
+  uint32_t at = 0;
+  for (vsi_entry *entry; (entry = vsi_index_next_at_home(&l->shard->index, home, &at)) != NULL;) {
+    uint64_t hash = vsi_placing_anew(&l->table->placing, entry);
+    if (hash < l->position || (any && hash >= *ret_hash)) continue;
+    *ret_hash = hash;
+    any = true;
+  }
+  return any;
 }
 
-/* Of what was gathered from `first` on, keep what fits on the page, in order; keys with one hash are not parted.
- * Returns where to go on, 0: behind `to`. */
-static uint32_t cut(listing *l, size_t first, size_t page_count, uint32_t to) {
-  item *items = (item *)(void *)l->items.data;
-  if (l->count <= page_count) return to + 1;
-  qsort(items + first, l->count - first, sizeof *items, by_hash);
-  size_t end = page_count;
-  while (end < l->count && end > first && items[end].hash == items[end - 1].hash) end++;
-  uint32_t next = end < l->count ? items[end].hash : to + 1;
-  l->count = end;
-  return next;
+/* All keys of a home with this hash: nearly always one. */
+static void take_hash(listing *l, uint32_t home, uint64_t hash) {
+  uint32_t at = 0;
+  for (vsi_entry *entry; (entry = vsi_index_next_at_home(&l->shard->index, home, &at)) != NULL;)
+    if (vsi_placing_anew(&l->table->placing, entry) == hash) take_key(l, entry);
 }
 
-/* From `from` on in a shard, until the page is full or the shard ends; returns where to go on, 0: the shard has ended.
- */
-static uint32_t fill_page(listing *l, vsi_shard *shard, uint32_t from, size_t page_count) {
-  l->shard = shard;
-  vsi_shard_lock(shard);
-  uint32_t stride = vsi_buckets_stride(&shard->buckets);
-  uint32_t turns = 0;
-  do {
-    uint32_t to = from > UINT32_MAX - stride ? UINT32_MAX : from + stride;
-    size_t first = l->count;
-    vsi_buckets_range(&shard->buckets, from, to, take_key, l);
-    from = l->keys.error || l->items.error ? 0 : cut(l, first, page_count, to);
-  } while (from && l->count < page_count && ++turns < 64);
-  vsi_shard_unlock(shard);
-  return from;
+static bool is_over(const listing *l) {
+  return l->done || l->count >= l->page_count || l->items.error;
+}
+
+/* From the position on, some homes of its shard. */
+static void fill_page(listing *l) {
+  l->shard = vsi_table_shard(l->table, l->position);
+  vsi_spin_lock_take(&l->shard->lock);
+  const vsi_index *index = &l->shard->index;
+  for (int i = 0; i < HOMES_A_LOCK && !is_over(l) && vsi_table_shard(l->table, l->position) == l->shard; i++) {
+    uint32_t home = vsi_index_home(index, l->position);
+    uint64_t last = l->position | ~(UINT64_MAX << index->shift), hash = 0;
+    do {
+      if (next_hash(l, home, &hash))
+        take_hash(l, home, hash);
+      else
+        hash = last; /* no more in this home */
+      l->position = hash + 1;
+    } while (!is_over(l) && hash != last);
+    l->done = l->position == 0;
+  }
+  vsi_spin_lock_give(&l->shard->lock);
 }
 
 static void hand_out(const listing *l, vestry_list_fn fn, void *ctx) {
-  const item *items = (const item *)(const void *)l->items.data;
+  const char *at = l->items.data;
   for (size_t i = 0; i < l->count; i++) {
-    vestry_scoped_key key = vsi_scoped_key_read((const unsigned char *)l->keys.data + items[i].offset, items[i].len);
-    fn(&(vestry_listed){key.scope, key.data + key.key_offset, key.len - key.key_offset, items[i].values_count}, ctx);
+    item next;
+    memcpy(&next, at, sizeof next);
+    vestry_scoped_key key = vestry_scoped_key_read(at + sizeof next, next.len);
+    fn(&(vestry_listed){key.scope, key.data + key.key_offset, key.len - key.key_offset, next.values_count}, ctx);
+    at += sizeof next + next.len;
   }
 }
 
 vestry_err vsi_table_list(void *self, const vestry_scope *only_scope, size_t page_count, vestry_list_cursor *cursor,
                           vestry_list_fn fn, void *ctx) {
   vsi_table *table = self;
-  listing l = {.table = table, .only_scope = only_scope, .now = table->rules.evicts ? vsi_table_now(table) : 0};
+  listing l = {.table = table,
+               .only_scope = only_scope,
+               .now = vsi_clock_now(&table->clock),
+               .position = cursor->position,
+               .page_count = page_count};
   vsi_buffer_init(&l.items, table->host);
-  vsi_buffer_init(&l.keys, table->host);
-  uint64_t position = cursor->position; /* shard << 32 | hash */
-  while (l.count < page_count && position >> 32 < table->shards_count && !l.keys.error && !l.items.error) {
-    uint32_t next = fill_page(&l, &table->shards[position >> 32], (uint32_t)position, page_count);
-    position = next ? (position >> 32) << 32 | next : ((position >> 32) + 1) << 32;
-  }
-  vestry_err error = l.keys.error ? l.keys.error : l.items.error;
+  while (!is_over(&l)) fill_page(&l);
+  vestry_err error = l.items.error;
   if (!error) {
-    cursor->position = position;
-    cursor->done = position >> 32 == table->shards_count;
+    cursor->position = l.position;
+    cursor->done = l.done;
     hand_out(&l, fn, ctx);
   }
   vsi_buffer_finish(&l.items);
-  vsi_buffer_finish(&l.keys);
   return error;
 }

@@ -1,43 +1,47 @@
-/* Putting a value into a table. */
+/* Putting a value into a table.
+ *
+ * The bound is one for all shards: `count` is the number of places taken. A put that adds a value first takes a place,
+ * or, when there is none, takes a victim out and keeps its place. So a full store stays full, the bound is never
+ * exceeded, nothing leaves while there is room, and a put into a full store writes no word that all shards share.
+ *
+ * The victim is the oldest of the shard whose oldest is oldest, by tick; of shards that are alike, the put's own, so
+ * that one lock does for both. Else the put lets its own lock go, takes the victim out under the other, keeps the
+ * place, and looks at its own shard anew: never two locks at once, and no callback before the place has its newcomer.
+ * (A hook that puts would look for a victim, and could find all places in the hands of those that wait for it.)
+ *
+ * What a put may need (memory for the entry, room in the index and in the scope's share) it gets before anything leaves
+ * for it, so that nothing has left when memory runs out. What it does not need in the end it gives back.
+ *
+ * The victim's memory. A newcomer whose key has as many words as the victim's gets its entry, which is in the cache
+ * already; what is gone is a copy on the stack. A full store in use asks for no memory. */
 #include <sched.h>
-#include <string.h>
 
-#include "base/memory.h"
-#include "store/find.h"
-#include "store/table.h"
-
-/* A put is one visit to the key's shard, when all it needs is there. What it may need from elsewhere — a place, from
- * another shard's victim; a share of its scope, from the scope's least recently used — it gets with the shard's lock
- * released, keeps, and looks at the shard anew. What it takes first (memory for the key, a slot, room in the index and
- * in the scope's record), so that nothing has left when memory runs out, it gives back if in the end it is not needed.
-  */
+#include "store/visit.h"
 
 typedef struct putting {
   vsi_table *table;
   vsi_shard *shard;
   const vestry_scoped_key *key;
-  vsi_probe probe;
+  uint64_t hash;
   void *value;
   vestry_put_policy policy;
   size_t many_count;
   uint32_t now;
-  vsi_outside *outside; /* ours until the slot has it */
-  vsi_slot *slot;       /* TAKEN, ours until it is linked */
-  bool has_place, has_share, has_pin;
-  size_t displaced_count;
+  bool has_place, may_reuse;
+  vsi_entry *entry;       /* ours until it is linked; NULL: not yet there */
+  vsi_scope_share *share; /* in a store with a cap per scope: entered; NULL: not yet */
   vsi_leaving leaving;
 } putting;
 
+/* AGAIN: the lock was let go meanwhile, all is to be looked at anew. */
 typedef enum step { STEP_DONE, STEP_AGAIN, STEP_FAILED } step;
-
-static vestry_handle handle_for_scopes(const void *ctx, const vsi_slot *slot) {
-  const vsi_table *table = ctx;
-  return vsi_table_handle(table, &table->shards[slot->hash & (table->shards_count - 1)], slot);
-}
 
 /* ------------------------------------------------------------------------------------------------- the bound ---- */
 
-/* relaxed all through: the number alone matters, entries travel under the shards' locks */
+static inline bool is_full(vsi_table *table) {
+  return atomic_load_explicit(&table->count, memory_order_relaxed) >= table->rules.max_count;
+}
+
 static bool take_place(vsi_table *table) {
   size_t count = atomic_load_explicit(&table->count, memory_order_relaxed);
   while (count < table->rules.max_count)
@@ -49,384 +53,250 @@ static bool take_place(vsi_table *table) {
 
 /* The shard whose oldest is oldest; of several, `mine`. NULL: all are empty. */
 static vsi_shard *oldest_shard(vsi_table *table, vsi_shard *mine, uint32_t now) {
-  uint32_t best = mine->number, best_age = 0;
-  bool any = false;
-  uint32_t tick = atomic_load_explicit(&table->oldest[best], memory_order_relaxed);
+  uint32_t best = atomic_load_explicit(&table->oldest[mine->number], memory_order_relaxed);
+  vsi_shard *found = best == VSI_TICK_NONE ? NULL : mine;
   /* Nothing is older than this tick, so a shard that has it need not look around. */
-  if (tick != VSI_TICK_NONE && tick == atomic_load_explicit(&table->floor, memory_order_relaxed)) return mine;
-  if (tick != VSI_TICK_NONE) {
-    any = true;
-    best_age = vsi_tick_age(now, tick);
-  }
+  if (found && best == atomic_load_explicit(&table->floor, memory_order_relaxed)) return mine;
   for (uint32_t i = 0; i < table->shards_count; i++) {
-    tick = atomic_load_explicit(&table->oldest[i], memory_order_relaxed);
-    if (tick == VSI_TICK_NONE) continue;
-    uint32_t age = vsi_tick_age(now, tick);
-    if (any && age <= best_age) continue;
-    any = true;
-    best = i;
-    best_age = age;
+    uint32_t tick = atomic_load_explicit(&table->oldest[i], memory_order_relaxed);
+    if (tick == VSI_TICK_NONE || (found && vsi_tick_age(now, tick) <= vsi_tick_age(now, best))) continue;
+    best = tick;
+    found = &table->shards[i];
   }
-  if (any)
-    atomic_store_explicit(&table->floor, atomic_load_explicit(&table->oldest[best], memory_order_relaxed),
-                          memory_order_relaxed);
-  return any ? &table->shards[best] : NULL;
+  if (found) atomic_store_explicit(&table->floor, best, memory_order_relaxed);
+  return found;
 }
 
-/* Take a shard's oldest out, keeping its place. Those that were used since they were filed are filed anew; false: after
- * that another shard's oldest is older, or there is none here. Under the shard's lock. */
-static bool evict_from(putting *p, vsi_shard *shard) {
-  vsi_table *table = p->table;
-  for (size_t tries = shard->ages.count + 1; tries; tries--) {
-    uint32_t tick;
-    vsi_slot *slot = vsi_ages_oldest(&shard->ages, &shard->slab, &tick);
-    if (!slot) return false;
-    vestry_cause due = vsi_table_due(table, shard, slot, p->now);
-    uint32_t touch = atomic_load_explicit(&slot->touch, memory_order_relaxed);
-    if (due || !(touch & 1) || tries == 1) {
-      vsi_shard_take(table, shard, slot, due ? due : VESTRY_CAUSE_SIZE, true, false, &p->leaving);
-      if (!due) p->displaced_count++; /* what was due has not left because of this put */
-      return true;
-    }
-    vsi_ages_refile(&shard->ages, &shard->slab, slot, p->now);
-    vsi_shard_publish(table, shard);
-    if (oldest_shard(table, shard, p->now) != shard) return false;
-  }
-  return false;
+/* Take an entry out and keep its place. Under its shard's lock. */
+static void evict(putting *p, vsi_shard *shard, vsi_entry *entry) {
+  vestry_cause due = vsi_visit_due(p->table, entry, p->now);
+  vsi_visit_take(p->table, shard, entry, due ? due : VESTRY_CAUSE_SIZE, true, &p->leaving);
+  p->leaving.displaced_count += !due;
+  p->has_place = true;
 }
 
-/* Get a place for p, which holds its shard's lock: from the shard itself, or from another one. */
-static step get_place(putting *p) {
-  vsi_table *table = p->table;
-  if (take_place(table)) {
-    p->has_place = true;
-    return STEP_DONE;
-  }
-  if (!table->rules.evicts) return STEP_FAILED;
-  vsi_shard *from = oldest_shard(table, p->shard, p->now);
-  if (from == p->shard) {
-    p->has_place = evict_from(p, from);
-    if (p->has_place) return STEP_DONE;
-    from = oldest_shard(table, p->shard, p->now);
-  }
-  /* No share is held over callbacks: a put of theirs into the same scope would wait for it, and so for itself. */
-  if (p->has_share) vsi_scopes_cancel(&table->scopes, p->key);
-  p->has_share = false;
-  vsi_shard_release(table, p->shard, &p->leaving);
-  if (from && from != p->shard) {
-    vsi_shard_lock(from);
-    vsi_shard_settle(table, from, false, &p->leaving);
-    p->has_place = evict_from(p, from);
-    vsi_shard_release(table, from, &p->leaving);
-  } else if (!from) {
-    sched_yield(); /* all places are in the hands of puts that run their callbacks */
-  }
-  vsi_shard_lock(p->shard);
-  return STEP_AGAIN;
-}
-
-/* Get a share of the scope, of which there are so many. */
-static step get_share(putting *p, size_t max, vestry_err *ret_error) {
-  vsi_table *table = p->table;
-  vestry_handle oldest = 0;
-  vestry_err error = vsi_scopes_reserve(&table->scopes, p->key, max, &p->has_pin, &oldest, handle_for_scopes, table);
-  if (!error) {
-    p->has_share = true;
-    return STEP_DONE;
-  }
-  *ret_error = error;
-  if (error != VESTRY_LIMIT || !table->rules.evicts) return STEP_FAILED;
-  vsi_shard_release(table, p->shard, &p->leaving);
-  if (!oldest)
-    sched_yield(); /* all shares are those of puts that are about to enter their slots */
-  else if (vsi_table_remove_if(table, oldest, VESTRY_CAUSE_SIZE))
-    p->displaced_count++;
-  vsi_shard_lock(p->shard);
-  return STEP_AGAIN;
-}
-
-/* --------------------------------------------------------------------------------------------------- a visit ---- */
-
-static vsi_slot *find(const putting *p) {
-  return vsi_buckets_find(&p->shard->buckets, &p->probe);
-}
-
-static vsi_slot *next_older(const putting *p, const vsi_slot *slot) {
-  uint32_t older = atomic_load_explicit(&slot->older, memory_order_relaxed);
-  return older ? vsi_slab_at(&p->shard->slab, older) : NULL;
-}
-
-/* What is due of the key leaves. Returns the newest of the rest, or NULL. */
-static vsi_slot *without_due(putting *p, vsi_slot *newest) {
-  if (!p->table->rules.evicts) return newest;
-  bool any = false;
-  for (vsi_slot *slot = newest, *older; slot && p->leaving.count + 2 < p->leaving.room; slot = older) {
-    older = next_older(p, slot);
-    vestry_cause cause = vsi_table_due(p->table, p->shard, slot, p->now);
-    if (!cause) continue;
-    any = true;
-    vsi_shard_take(p->table, p->shard, slot, cause, false, false, &p->leaving);
-  }
-  return any ? find(p) : newest;
-}
-
-static vsi_slot *same_value(const putting *p, vsi_slot *newest) {
-  vsi_slot *slot = newest;
-  while (slot && slot->value != p->value) slot = next_older(p, slot);
-  return slot;
-}
-
-/* All of a chain but one leave for REPLACED, the one put longest ago first; there is room. keeps_place: the first's
- * place goes to the new value. */
-static void displace_all(putting *p, vsi_slot *newest, const vsi_slot *but, bool unchained, bool keeps_place) {
-  vsi_slot *slot = vsi_slab_at(&p->shard->slab, newest->newer), *next;
-  for (bool last = false; !last; slot = next) {
-    last = slot == newest;
-    next = last ? NULL : vsi_slab_at(&p->shard->slab, slot->newer);
-    if (slot == but) continue;
-    vsi_shard_take(p->table, p->shard, slot, VESTRY_CAUSE_REPLACED, keeps_place, unchained, &p->leaving);
-    keeps_place = false;
-    p->displaced_count++;
-  }
-}
-
-static void fill_slot(putting *p, vsi_slot *slot) {
-  slot->value = p->value;
-  slot->hash = (uint32_t)(p->probe.hash >> 32);
-  slot->len = p->probe.slot_len;
-  if (slot->len == VSI_SLOT_OUTSIDE)
-    memcpy(slot->key, &p->outside, sizeof p->outside);
-  else
-    memcpy(slot->key, p->probe.words, sizeof slot->key);
-  p->outside = NULL;
-  atomic_store_explicit(&slot->touch, p->now << 1, memory_order_relaxed);
-  /* readers look at it as soon as the slot is linked */
-  if (p->table->lifetime_ticks) vsi_slab_extra(&p->shard->slab, slot)->born = p->now;
-}
-
-static void file(putting *p, vsi_slot *slot) {
-  vsi_table *table = p->table;
-  vsi_shard *shard = p->shard;
-  if (shard->ages.at) vsi_ages_file(&shard->ages, &shard->slab, slot, p->now, p->now);
-  if (table->lifetime_ticks) {
-    vsi_extra *extra = vsi_slab_extra(&shard->slab, slot);
-    extra->born_next = 0;
-    extra->born_prev = shard->born_last;
-    if (shard->born_last)
-      vsi_slab_extra(&shard->slab, vsi_slab_at(&shard->slab, shard->born_last))->born_next = slot->number;
-    else
-      shard->born_first = slot->number;
-    shard->born_last = slot->number;
-  }
-  if (table->rules.max_per_scope) vsi_scopes_enter(&table->scopes, p->key, slot, vsi_slab_extra(&shard->slab, slot));
-  shard->put++;
-  shard->live++;
-}
-
-/* Link the slot, as the key's only one or as the newest of several. */
-static void link_slot(putting *p, vsi_slot *slot, vsi_slot *newest, bool joins) {
-  vsi_buckets *buckets = &p->shard->buckets;
-  uint32_t count = 1;
-  if (joins) {
-    count = vsi_slot_count(newest) + 1;
-    slot->newer = newest->newer; /* the oldest */
-    newest->newer = slot->number;
+/* Take the oldest of another shard out. The own lock is let go meanwhile. */
+VSI_SELDOM static step evict_elsewhere(putting *p, vsi_shard *from) {
+  vsi_spin_lock_give(&p->shard->lock);
+  if (from) {
+    vsi_spin_lock_take(&from->lock);
+    vsi_entry *oldest = vsi_visit_oldest(from, p->now);
+    if (oldest) evict(p, from, oldest);
+    vsi_spin_lock_give(&from->lock);
   } else {
-    slot->newer = slot->number;
+    sched_yield(); /* all places are in the hands of puts that have not linked their entries yet */
   }
-  atomic_store_explicit(&slot->older, joins ? newest->number : 0, memory_order_relaxed);
-  slot->state_count = (uint32_t)VSI_SLOT_LIVE | count << 8;
-  if (newest)
-    vsi_buckets_swap(buckets, newest, slot);
-  else
-    vsi_buckets_add(buckets, slot, p->probe.hash);
+  vsi_spin_lock_take(&p->shard->lock);
+  return STEP_AGAIN;
 }
 
-/* A place and a share, as far as they are needed. A store that evicts takes the share first, for memory can run out
- * there and nothing may have left then; one that refuses says FULL before LIMIT. */
-static step get_room(putting *p, bool grows, vestry_err *ret_error) {
-  vsi_table *table = p->table;
-  bool needs_place = grows && table->rules.max_count && !p->has_place;
-  step got = STEP_DONE;
-  *ret_error = VESTRY_FULL;
-  if (needs_place && !table->rules.evicts) got = get_place(p);
-  if (got == STEP_DONE && table->rules.max_per_scope && !p->has_share)
-    got = get_share(p, grows ? table->rules.max_per_scope : SIZE_MAX, ret_error);
-  if (got == STEP_DONE && needs_place && table->rules.evicts) got = get_place(p);
-  return got;
-}
-
-static step visit(putting *p, vestry_put_result *ret_result, vestry_err *ret_error) {
-  vsi_table *table = p->table;
-  vsi_shard *shard = p->shard;
-  if (shard->closed) {
-    *ret_error = VESTRY_CLOSED;
-    return STEP_FAILED;
-  }
-  vsi_slot *newest = without_due(p, find(p));
-  vsi_slot *same = same_value(p, newest);
-  if (newest && !same && (p->policy == VESTRY_PUT_REUSE || p->policy == VESTRY_PUT_REJECT)) {
-    *ret_error = VESTRY_EXISTS;
-    return STEP_FAILED;
-  }
-  bool replaces = newest && p->policy == VESTRY_PUT_REPLACE;
-  *ret_error = VESTRY_NO_MEMORY;
-  if (replaces && vsi_leaving_reserve(&p->leaving, p->leaving.count + vsi_slot_count(newest) + 1)) return STEP_FAILED;
-  if (same) {
-    if (table->rules.evicts) vsi_slot_use(same, p->now);
-    if (replaces) displace_all(p, newest, same, false, false);
-    *ret_result = (vestry_put_result){vsi_table_handle(table, shard, same), p->displaced_count, true};
+static step get_place(putting *p, vestry_err *ret_error) {
+  if (take_place(p->table)) {
+    p->has_place = true;
     return STEP_DONE;
   }
-
-  bool joins = newest && !replaces;
-  bool grows = !newest || (joins && vsi_slot_count(newest) < p->many_count);
-  if (!newest && vsi_buckets_prepare(&shard->buckets, &table->sections)) return STEP_FAILED;
-  if (!p->slot) p->slot = vsi_slab_take(&shard->slab);
-  if (!p->slot) return STEP_FAILED;
-  step got = get_room(p, grows, ret_error);
-  if (got != STEP_DONE) return got;
-  if (newest && grows) newest = find(p); /* the victim may have been of this very key */
-  joins = newest && !replaces;
-
-  vsi_slot *slot = p->slot;
-  fill_slot(p, slot);
-  link_slot(p, slot, newest, joins);
-  if (replaces) displace_all(p, newest, NULL, true, !p->has_place);
-  file(p, slot);
-  while (joins && vsi_slot_count(slot) > p->many_count && p->leaving.count < p->leaving.room) {
-    /* Over by one, unless an earlier put allowed more: then as many go as there is room for. */
-    vsi_shard_take(table, shard, vsi_slab_at(&shard->slab, slot->newer), VESTRY_CAUSE_REPLACED, !p->has_place, false,
-                   &p->leaving);
-    p->has_place = true;
-    p->displaced_count++;
-  }
-  p->slot = NULL;
-  p->has_place = p->has_share = p->has_pin = false; /* the slot's now */
-  *ret_result = (vestry_put_result){vsi_table_handle(table, shard, slot), p->displaced_count, false};
+  *ret_error = VESTRY_FULL;
+  if (!p->table->rules.evicts) return STEP_FAILED;
+  vsi_shard *from = oldest_shard(p->table, p->shard, p->now);
+  vsi_entry *oldest = from == p->shard ? vsi_visit_oldest(from, p->now) : NULL;
+  if (!oldest) return evict_elsewhere(p, from);
+  evict(p, from, oldest);
   return STEP_DONE;
 }
 
-/* The most usual put into a full store: a new short key in, the oldest out, one visit to one shard and nothing else to
- * look after. What visit() would do, written out, with all that it would find not to be the case looked at first; if
- * nobody can be looking, the victim's slot is the newcomer's. false: something is otherwise, and nothing has been done.
- * true: done, and the lock released. */
-static bool turn_over(vsi_table *table, vsi_shard *shard, const vsi_probe *probe, void *value, uint32_t now,
-                      vestry_put_result *ret_result) {
-  vsi_buckets *buckets = &shard->buckets;
-  vsi_ages *ages = &shard->ages;
-  vsi_slab *slab = &shard->slab;
-  uint32_t tick = ages->oldest;
-  struct vsi_age *age = &ages->at[tick % VSI_AGES];
-  if (shard->closed || !vsi_shard_is_settled(table, shard) || !slab->shelf_count || !vsi_buckets_is_calm(buckets) ||
-      ages->newest != now || !age->first || tick != atomic_load_explicit(&table->floor, memory_order_relaxed) ||
-      atomic_load_explicit(&table->count, memory_order_relaxed) < table->rules.max_count)
-    return false;
-  vsi_slot *victim = vsi_slab_at(slab, age->first);
-  vsi_prefetch_to_write(vsi_slab_at(slab, age->last)); /* what comes from other processors comes while we go on */
-  vsi_buckets_prefetch(buckets, victim->hash);
-  vsi_prefetch_to_write(victim->value);
-  if (vsi_find(buckets, probe) || (atomic_load_explicit(&victim->touch, memory_order_relaxed) & 1) ||
-      victim->newer != victim->number || victim->generation >= UINT32_MAX - 1 ||
-      vsi_table_due(table, shard, victim, now))
-    return false;
+/* --------------------------------------------------------------------------------------------------- memory ---- */
 
-  vsi_leaving leaving;
-  vsi_leaving_init(&leaving, table->host);
-  vsi_leaving_add(&leaving, victim, vsi_table_handle(table, shard, victim), VESTRY_CAUSE_SIZE);
-  vsi_buckets_unlink(buckets, victim); /* and a link below: the count stays */
-  vsi_ages_remove(ages, slab, victim);
-  vsi_slot *slot = victim;
-  if (__builtin_expect(vsi_sections_are_mine(&table->sections), 0)) {
-    slot->generation++;
+/* The memory and the place of who has to go, if both will do, and nothing else has to be looked after. */
+static inline void reuse_oldest(putting *p) {
+  vsi_table *table = p->table;
+  vsi_shard *shard = p->shard;
+  vsi_entry *oldest = vsi_visit_oldest(shard, p->now);
+  if (!oldest || oldest->older != oldest || !is_full(table) || vsi_visit_due(table, oldest, p->now) ||
+      vsi_entry_tick(oldest) != atomic_load_explicit(&table->floor, memory_order_relaxed) ||
+      vsi_lens_words(oldest->lens) != vsi_lens_words(vsi_scoped_key_lens(p->key)))
+    return;
+  vsi_visit_unlink(table, shard, oldest);
+  vsi_leaving_part(&p->leaving, oldest);
+  p->leaving.displaced_count++;
+  p->has_place = true;
+  p->entry = vsi_entry_fill(oldest, p->key, p->value);
+}
+
+VSI_SELDOM static step make_entry(putting *p) {
+  vsi_spin_lock_give(&p->shard->lock);
+  p->entry = vsi_entry_create(p->table->host, p->table->extra_bytes, p->key, p->value);
+  vsi_spin_lock_take(&p->shard->lock);
+  return p->entry ? STEP_AGAIN : STEP_FAILED;
+}
+
+/* ---------------------------------------------------------------------------------------------- caps per scope ---- */
+
+/* Room in the scope: of one that is full the oldest goes, and its place is the newcomer's. */
+VSI_SELDOM static step get_share(putting *p, bool grows) {
+  vsi_table *table = p->table;
+  if (!p->share)
+    p->share = vsi_scopes_enter(&p->shard->scopes, table->host, table->placing.hash->siphash, &p->key->scope);
+  if (!p->share) return STEP_FAILED;
+  if (!grows || !table->rules.evicts || p->share->count < table->rules.max_per_scope) return STEP_DONE;
+  if (p->has_place) atomic_fetch_sub_explicit(&table->count, 1, memory_order_relaxed); /* it gets another one */
+  evict(p, p->shard, vsi_scopes_oldest(p->share));
+  return STEP_DONE;
+}
+
+/* ---------------------------------------------------------------------------------------------------- the put ---- */
+
+/* Memory, a share of the scope, a place. grows: the key will have one value more. */
+static inline step get_room(putting *p, bool is_new, bool grows, vestry_err *ret_error) {
+  *ret_error = VESTRY_NO_MEMORY;
+  if (is_new && vsi_index_grow(&p->shard->index, p->shard->live)) return STEP_FAILED;
+  if (p->may_reuse && is_new && !p->has_place) reuse_oldest(p);
+  p->may_reuse = false;
+  if (__builtin_expect(!p->entry, 0)) return make_entry(p);
+  bool capped = p->table->rules.max_per_scope != 0;
+  step got = __builtin_expect(capped, 0) ? get_share(p, grows) : STEP_DONE;
+  if (got == STEP_DONE && grows && !p->has_place && p->table->rules.max_count) got = get_place(p, ret_error);
+  if (__builtin_expect(capped && got == STEP_DONE && grows, 0) && p->share->count >= p->table->rules.max_per_scope) {
+    *ret_error = VESTRY_LIMIT;
+    return STEP_FAILED;
+  }
+  return got;
+}
+
+/* The entry becomes the newest of its key. */
+static inline void link_entry(putting *p, vsi_entry *newest) {
+  vsi_table *table = p->table;
+  vsi_shard *shard = p->shard;
+  vsi_entry *entry = p->entry;
+  entry->handle = (p->hash & ~VSI_HANDLE_NUMBER_MASK) | (++shard->puts & VSI_HANDLE_NUMBER_MASK);
+  vsi_visit_file_last(table, shard, entry, p->now);
+  if (__builtin_expect(table->extra_bytes != 0, 0)) vsi_visit_add_extra(table, shard, entry, p->share);
+  if (__builtin_expect(!newest, 1)) {
+    entry->older = entry->newer = entry;
+    vsi_index_add(&shard->index, p->hash, vsi_index_tag(p->hash), entry);
   } else {
-    leaving.taken = victim->number;
-    victim->state_count = VSI_SLOT_LEAVING;
-    victim->next = 0;
-    vsi_shard_part(table, shard, &leaving);
-    slot = vsi_slab_take(slab);
+    entry->older = newest;
+    entry->newer = newest->newer;
+    entry->newer->older = entry;
+    newest->newer = entry;
+    vsi_index_replace(&shard->index, newest, entry);
   }
-  slot->value = value;
-  slot->hash = (uint32_t)(probe->hash >> 32);
-  slot->len = probe->slot_len;
-  memcpy(slot->key, probe->words, sizeof slot->key);
-  atomic_store_explicit(&slot->touch, now << 1, memory_order_relaxed);
-  atomic_store_explicit(&slot->older, 0, memory_order_relaxed);
-  slot->newer = slot->number;
-  slot->state_count = (uint32_t)VSI_SLOT_LIVE | 1 << 8;
-  vsi_buckets_link(buckets, slot, probe->hash);
-  vsi_ages_file(ages, slab, slot, now, now);
-  shard->turned_over++;
-  *ret_result = (vestry_put_result){vsi_table_handle(table, shard, slot), 1, false};
-  if (__builtin_expect(!age->first, 0)) vsi_shard_publish(table, shard);
-  vsi_shard_unlock(shard);
-  vsi_leaving_run(&leaving, table->exit);
-  if (__builtin_expect(leaving.counted, 0)) vsi_shard_uncount(shard);
-  return true;
+  shard->live++;
+  p->entry = NULL;
 }
 
-/* Every other put. Under the lock, which it releases. */
-VSI_SELDOM static vestry_err put_slowly(vsi_table *table, vsi_shard *shard, const vsi_probe *probe,
-                                        const vestry_scoped_key *key, void *value, vestry_put_policy policy,
-                                        size_t many_count, uint32_t now, vestry_put_result *ret_result) {
-  putting p;
-  p.table = table;
-  p.shard = shard;
-  p.key = key;
-  p.probe = *probe;
-  p.value = value;
-  p.policy = policy;
-  p.many_count = many_count;
-  p.now = now;
-  p.outside = NULL;
-  p.slot = NULL;
-  p.has_place = p.has_share = p.has_pin = false;
-  p.displaced_count = 0;
-  vsi_leaving_init(&p.leaving, table->host);
-  vsi_shard_settle(table, shard, false, &p.leaving);
-  vestry_err error = VESTRY_OK;
-  step at = STEP_AGAIN;
-  if (probe->slot_len == VSI_SLOT_OUTSIDE) {
-    p.outside = vsi_alloc(table->host, sizeof *p.outside + probe->len);
-    if (p.outside) {
-      p.outside->len = (uint32_t)probe->len;
-      memcpy(p.outside->bytes, probe->data, probe->len);
-    } else {
-      error = VESTRY_NO_MEMORY;
-      at = STEP_FAILED;
-    }
+/* Of the values of a key, count of them, the oldest leave until `keep` are left; `stays` is none of them. The first
+ * that leaves has a place for the newcomer, if it has none. */
+VSI_SELDOM static void displace(putting *p, vsi_entry *newest, const vsi_entry *stays, size_t count, size_t keep,
+                                bool needs_place) {
+  vsi_entry *entry = newest->newer, *next;
+  for (size_t left = count; count && left > keep; count--, entry = next) {
+    next = entry->newer;
+    if (entry == stays) continue;
+    vsi_visit_take(p->table, p->shard, entry, VESTRY_CAUSE_REPLACED, needs_place, &p->leaving);
+    needs_place = false;
+    p->leaving.displaced_count++;
+    left--;
   }
-  while (at == STEP_AGAIN) at = visit(&p, ret_result, &error);
-  if (p.slot) vsi_slab_give(&shard->slab, p.slot);
-  vsi_shard_release(table, shard, &p.leaving);
-  if (p.has_place) atomic_fetch_sub_explicit(&table->count, 1, memory_order_relaxed);
-  if (p.has_share) vsi_scopes_cancel(&table->scopes, key);
-  if (p.has_pin) vsi_scopes_unpin(&table->scopes, key);
-  if (p.outside) vsi_free(table->host, p.outside);
-  return at == STEP_DONE ? VESTRY_OK : error;
 }
 
-vestry_err vsi_table_put_probed(vsi_table *table, const vsi_probe *probe, const vestry_scoped_key *key, void *value,
-                                vestry_put_policy policy, size_t many_count, vestry_put_result *ret_result) {
-  uint32_t number = vsi_table_shard_number(table, probe);
-  vsi_shard *shard = &table->shards[number];
-  /* Three lines that another processor may have changed last, asked for at once, and by what nobody changes. */
-  vsi_prefetch_to_write(&shard->lock);
-  vsi_buckets_prefetch(&shard->buckets, (uint32_t)(probe->hash >> 32));
-  uint32_t oldest = atomic_load_explicit(&table->oldest[number], memory_order_relaxed);
-  if (table->turns_over) vsi_prefetch_to_write(&table->ages_at[number][oldest % VSI_AGES]);
-  uint32_t now = table->rules.evicts ? vsi_table_now(table) : 0;
-  vsi_shard_lock(shard);
-  if (table->turns_over && probe->slot_len != VSI_SLOT_OUTSIDE &&
-      turn_over(table, shard, probe, value, now, ret_result))
-    return VESTRY_OK;
-  return put_slowly(table, shard, probe, key, value, policy, many_count, now, ret_result);
+/* The values of a key: how many, and which of them is this one (NULL: none). */
+static size_t count_values(vsi_entry *newest, const void *value, vsi_entry **ret_same) {
+  size_t count = 0;
+  vsi_entry *entry = newest;
+  do {
+    if (entry->value == value) *ret_same = entry;
+    count++;
+    entry = entry->older;
+  } while (entry != newest);
+  return count;
+}
+
+/* A value that is there already: used, and under REPLACE left alone. */
+VSI_SELDOM static step refresh(putting *p, vsi_entry *newest, vsi_entry *same, size_t count,
+                               vestry_put_result *result) {
+  vsi_visit_use(p->table, p->shard, same, p->now);
+  if (p->policy == VESTRY_PUT_REPLACE) displace(p, newest, same, count, 1, false);
+  *result = (vestry_put_result){same->handle, 0, true};
+  return STEP_DONE;
+}
+
+/* One look at the shard. */
+static inline step visit(putting *p, vestry_put_result *result, vestry_err *ret_error) {
+  vsi_table *table = p->table;
+  *ret_error = VESTRY_CLOSED;
+  if (__builtin_expect(p->shard->closed, 0)) return STEP_FAILED;
+  vsi_entry *newest = vsi_visit_find(table, p->shard, p->key, p->hash, p->now, &p->leaving), *same = NULL;
+  size_t count = newest ? count_values(newest, p->value, &same) : 0;
+  if (__builtin_expect(same != NULL, 0)) return refresh(p, newest, same, count, result);
+  *ret_error = VESTRY_EXISTS;
+  if (newest && (p->policy == VESTRY_PUT_REUSE || p->policy == VESTRY_PUT_REJECT)) return STEP_FAILED;
+  bool joins = p->policy == VESTRY_PUT_MANY, grows = !newest || (joins && count < p->many_count);
+  step got = get_room(p, !newest, grows, ret_error);
+  if (__builtin_expect(got != STEP_DONE, 0)) return got;
+  if (newest) { /* a victim may have been of this key */
+    newest = vsi_index_find(&p->shard->index, p->key, p->hash);
+    count = newest ? count_values(newest, p->value, &same) : 0;
+  }
+  vsi_entry *entry = p->entry;
+  link_entry(p, newest);
+  result->handle = entry->handle;
+  if (newest) displace(p, entry, entry, count + 1, joins ? p->many_count : 1, !p->has_place);
+  p->has_place = false; /* the entry's now */
+  if (table->clock.expires && vsi_table_next_deadline_ns(table) == UINT64_MAX) vsi_table_expect(table, p->now);
+  return STEP_DONE;
+}
+
+/* The oldest will probably have to go. What its going takes is fetched a put or two before: its neighbours, and of the
+ * one after it the bucket and the value. */
+static inline void fetch_ahead(const vsi_shard *shard) {
+  vsi_prefetch_to_write(shard->used.prev);
+  const vsi_ring *second = shard->used.next->next;
+  if (second == &shard->used || shard->used.next == &shard->used) return;
+  const vsi_entry *entry = (const vsi_entry *)(const void *)second;
+  vsi_prefetch_to_write(&vsi_index_buckets(&shard->index)[vsi_index_home(&shard->index, entry->handle)]);
+  vsi_prefetch_to_write(entry->value);
+  vsi_prefetch_to_write(second->next);
+  vsi_prefetch_to_write((const char *)second->next + sizeof(vsi_entry) - 8);
+}
+
+/* After the last visit, the lock still held. */
+static inline void end_put(putting *p) {
+  if (__builtin_expect(p->share != NULL, 0)) vsi_scopes_leave(&p->shard->scopes, p->table->host, p->share);
+  vsi_table_release(p->table, p->shard, &p->leaving);
+  if (__builtin_expect(p->has_place && p->table->rules.max_count, 0))
+    atomic_fetch_sub_explicit(&p->table->count, 1, memory_order_relaxed);
+  if (__builtin_expect(p->entry != NULL, 0)) vsi_entry_destroy(p->table->host, p->table->extra_bytes, p->entry);
 }
 
 vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, vestry_put_policy policy,
                          size_t many_count, vestry_put_result *ret_result) {
   vsi_table *table = self;
-  vsi_probe probe;
-  vsi_probe_init(&probe, &table->hash, key->data, key->len);
-  return vsi_table_put_probed(table, &probe, key, value, policy, many_count, ret_result);
+  putting p;
+  p.table = table;
+  p.key = key;
+  p.hash = vsi_table_hash(table, key);
+  p.shard = vsi_table_shard(table, p.hash);
+  vsi_prefetch_to_write(&p.shard->lock);
+  vsi_index_fetch(&p.shard->index, p.hash, table->placing.shard_bits, true);
+  p.value = value;
+  p.policy = policy;
+  p.many_count = many_count;
+  p.has_place = false;
+  p.may_reuse = table->rules.evicts && !table->extra_bytes && is_full(table) &&
+                vsi_lens_words(vsi_scoped_key_lens(key)) <= VSI_PARTED_WORDS;
+  p.entry = NULL;
+  p.share = NULL;
+  if (!p.may_reuse && !(p.entry = vsi_entry_create(table->host, table->extra_bytes, key, value)))
+    return VESTRY_NO_MEMORY;
+  vsi_leaving_init(&p.leaving);
+  p.now = vsi_clock_now(&table->clock);
+  vsi_spin_lock_take(&p.shard->lock);
+  if (p.may_reuse) fetch_ahead(p.shard);
+  vestry_err error;
+  step at;
+  do at = visit(&p, ret_result, &error);
+  while (__builtin_expect(at == STEP_AGAIN, 0));
+  ret_result->displaced_count = p.leaving.displaced_count;
+  end_put(&p);
+  return at == STEP_DONE ? VESTRY_OK : error;
 }

@@ -1,38 +1,38 @@
-/* How many values each scope has, and which: for stores that bound that number. Has a lock of its own, taken inside a
- * shard's. */
+/* How many values each scope of a shard has, and which was used longest ago: in a store with a cap per scope, where all
+ * keys of a scope are in one shard. All under its lock. A share is there while the scope has a value, or a put is under
+ * way in it. */
 #ifndef VSI_STORE_SCOPES_H
 #define VSI_STORE_SCOPES_H
 
-#include <pthread.h>
+#include "store/entry.h"
 
-#include "base/siphash.h"
-#include "store/index.h"
-#include "store/slab.h"
+typedef struct vsi_scope_share {
+  vsi_ring used; /* the scope's entries, by their scope_in, in the order of use */
+  struct vsi_scope_share *next;
+  uint64_t hash;
+  size_t count, puts_count; /* values; puts under way */
+  size_t len;
+  unsigned char scope[];
+} vsi_scope_share;
 
+/* A chain for each of a power of two of hashes. Zeroes are an empty one; to free it is to free chains. */
 typedef struct vsi_scopes {
-  const vestry_host *host;
-  vsi_siphash_key hash_key;
-  pthread_mutex_t lock;
-  vsi_index index; /* guarded by lock, with all records */
+  vsi_scope_share **chains;
+  size_t chains_count, count;
 } vsi_scopes;
 
-/* OK | NO_MEMORY. */
-vestry_err vsi_scopes_init(vsi_scopes *scopes, const vestry_host *host, vsi_siphash_key hash_key);
-/* No scope has values; also after vsi_scopes_init failed, or on zero. */
-void vsi_scopes_finish(vsi_scopes *scopes);
+/* A put begins: the share of a scope, a new one if need be. NULL: out of memory. */
+vsi_scope_share *vsi_scopes_enter(vsi_scopes *scopes, const vestry_host *host, vsi_siphash_key secret,
+                                  const vestry_scope *scope);
+/* It is over. */
+void vsi_scopes_leave(vsi_scopes *scopes, const vestry_host *host, vsi_scope_share *share);
 
-/* Take a share of a key's scope: OK | LIMIT (max are taken; *ret_oldest names the slot in it that was used least
- * recently, or 0) | NO_MEMORY. pinned: false at first; with OK and LIMIT it is set, and from then on until the slot is
- * entered, or unpin, memory cannot run out for this slot. */
-vestry_err vsi_scopes_reserve(vsi_scopes *scopes, const vestry_scoped_key *key, size_t max, bool *pinned,
-                              vestry_handle *ret_oldest,
-                              vestry_handle (*handle_of)(const void *ctx, const vsi_slot *slot), const void *ctx);
-/* Give a share back that no slot was entered for. */
-void vsi_scopes_cancel(vsi_scopes *scopes, const vestry_scoped_key *key);
-void vsi_scopes_unpin(vsi_scopes *scopes, const vestry_scoped_key *key);
-/* Enter a slot for a share, pinned until now. Cannot fail. Under the slot's shard's lock. */
-void vsi_scopes_enter(vsi_scopes *scopes, const vestry_scoped_key *key, vsi_slot *slot, vsi_extra *extra);
-/* The slot leaves, and its share is free. Under its shard's lock. */
-void vsi_scopes_leave(vsi_scopes *scopes, vsi_slot *slot, vsi_extra *extra);
+/* An entry comes, is used again, goes. */
+void vsi_scopes_add(vsi_scope_share *share, vsi_entry *entry);
+void vsi_scopes_use(vsi_entry *entry);
+void vsi_scopes_remove(vsi_scopes *scopes, const vestry_host *host, vsi_entry *entry);
+
+/* Whose turn it is: of those that were last used in one tick, one that was not used again. There is one. */
+vsi_entry *vsi_scopes_oldest(vsi_scope_share *share);
 
 #endif

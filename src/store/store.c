@@ -1,10 +1,9 @@
 #include "store/store.h"
 
 #include "base/memory.h"
-#include "store/builtin.h"
+#include "base/options.h"
+#include "base/processor.h"
 #include "store/scoped_key.h"
-#include "store/showing.h"
-#include "store/table.h"
 
 enum { MANY_DEFAULT = 8, PAGE_DEFAULT = 256, PAGE_MOST = 4096 };
 
@@ -22,7 +21,7 @@ void vestry_store_leave(vestry_store_exit *exit, const vestry_scoped_key *key, v
                         vestry_cause cause) {
   if (!is_cause(cause)) cause = VESTRY_CAUSE_ERROR; /* an implementation's mistake; the value still leaves */
   /* release: pairs with the acquire in vestry_store_stats_get: who counts this removal counts its put too */
-  atomic_fetch_add_explicit(&exit->removed_by_cause[cause], 1, memory_order_release);
+  if (exit->counts) atomic_fetch_add_explicit(&exit->removed_by_cause[cause], 1, memory_order_release);
   if (exit->purge)
     exit->purge(
         &(vestry_purged){key->scope, key->data + key->key_offset, key->len - key->key_offset, value, handle, cause},
@@ -35,14 +34,14 @@ void vestry_store_leave(vestry_store_exit *exit, const vestry_scoped_key *key, v
 
 vestry_err vestry_store_create(const vestry_store_types *types, const char *type, const vestry_store_options *options,
                                vestry_store **ret_store) {
-  if (!type || !options || !ret_store || (options->size && options->size != sizeof *options)) return VESTRY_INVALID;
-  if (!options->value.ref || !options->value.unref || !options->value.close) return VESTRY_INVALID;
+  vestry_store_options own;
+  if (!type || !ret_store || VSI_OPTIONS_TAKE(own, options)) return VESTRY_INVALID;
+  if (!own.value.ref || !own.value.unref || !own.value.close) return VESTRY_INVALID;
   void *type_ctx = NULL;
   const vestry_store_ops *ops = vsi_store_types_find(types, type, &type_ctx);
   if (!ops) return VESTRY_NOT_FOUND;
-  vestry_store_options own = *options;
   own.size = sizeof own;
-  own.host = vsi_host(options->host);
+  own.host = vsi_host(own.host);
   vestry_store *store = vsi_calloc(own.host, 1, sizeof *store);
   if (!store) return VESTRY_NO_MEMORY;
   store->host = own.host;
@@ -50,12 +49,13 @@ vestry_err vestry_store_create(const vestry_store_types *types, const char *type
   store->exit.value = own.value;
   store->exit.purge = own.purge;
   store->exit.purge_ctx = own.purge_ctx;
-  vestry_err error = ops->create(&own, &store->exit, type_ctx, &store->self);
+  store->exit.counts = !ops->stats;
+  vestry_err error = vsi_keyed_hash_init(&store->exit.hash, own.host);
+  if (!error) error = ops->create(&own, &store->exit, type_ctx, &store->self);
   if (error) {
     vsi_free(store->host, store);
     return error;
   }
-  if (ops == &vsi_hash_store_ops || ops == &vsi_lru_store_ops) store->table = store->self;
   pthread_mutex_init(&store->driver_lock, NULL); /* cannot fail with default attributes on Linux */
   *ret_store = store;
   return VESTRY_OK;
@@ -75,122 +75,103 @@ void vestry_store_destroy(vestry_store *store) {
 
 /* -------------------------------------------------------------------------------------------------- operations ---- */
 
-/* What a put ends with: the value's reference is the store's, or not. */
-static inline vestry_err end_put(vestry_store *store, void *value, vestry_err error, const vestry_put_result *result,
-                                 vestry_put_result *ret_result) {
-  if (__builtin_expect(error || result->refreshed, 0)) store->exit.value.unref(value);
-  if (error) return error;
-  vsi_store_driver_wake(store);
-  if (ret_result) *ret_result = *result;
-  return VESTRY_OK;
-}
-
-VSI_SELDOM static vestry_err put_by_ops(vestry_store *store, vestry_scope scope, const vestry_key *key, void *value,
-                                        vestry_put_policy policy, size_t many_count, vestry_put_result *ret_result) {
+vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, const vestry_key *key, void *value,
+                            vestry_put_policy policy, size_t many_count, vestry_put_result *ret_result) {
+  if (!value || (unsigned)policy > VESTRY_PUT_MANY) return VESTRY_INVALID;
+  if (!many_count) many_count = MANY_DEFAULT;
   vsi_scoped_key scoped;
-  vestry_err error = vsi_scoped_key_init(&scoped, store->host, scope, key);
+  vestry_err error = vsi_scoped_key_init(&scoped, &store->exit.hash, store->host, scope, key);
   if (error) return error;
   store->exit.value.ref(value);
   /* Counted before it can leave, so that no snapshot shows more removed than put; taken back if it does not come. */
-  bool counts = !store->ops->stats;
-  if (counts) atomic_fetch_add_explicit(&store->put, 1, memory_order_relaxed);
+  if (store->exit.counts) atomic_fetch_add_explicit(&store->put, 1, memory_order_relaxed);
   vestry_put_result result = {0};
   error = store->ops->put(store->self, &scoped.key, value, policy, many_count, &result);
   vsi_scoped_key_finish(&scoped);
-  if (counts && (error || result.refreshed)) atomic_fetch_sub_explicit(&store->put, 1, memory_order_relaxed);
-  return end_put(store, value, error, &result, ret_result);
+  if (__builtin_expect(error || result.refreshed, 0)) {
+    if (store->exit.counts) atomic_fetch_sub_explicit(&store->put, 1, memory_order_relaxed);
+    store->exit.value.unref(value);
+    if (error) return error;
+  }
+  vsi_store_driver_wake(store);
+  if (ret_result) *ret_result = result;
+  return VESTRY_OK;
 }
 
-/* What is done with a short key is one function each, these; what is seldom is another. */
-__attribute__((flatten)) vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, const vestry_key *key,
-                                                     void *value, vestry_put_policy policy, size_t many_count,
-                                                     vestry_put_result *ret_result) {
-  if (!value || (unsigned)policy > VESTRY_PUT_MANY) return VESTRY_INVALID;
-  if (!many_count) many_count = MANY_DEFAULT;
-  vsi_probe probe;
-  if (__builtin_expect(!store->table || store->table->rules.max_per_scope ||
-                           !vsi_probe_direct(&probe, &store->table->hash, scope, key),
-                       0))
-    return put_by_ops(store, scope, key, value, policy, many_count, ret_result);
-  store->exit.value.ref(value);
-  vestry_put_result result;
-  vestry_err error = vsi_table_put_probed(store->table, &probe, NULL, value, policy, many_count, &result);
-  return end_put(store, value, error, &result, ret_result);
+/* For an implementation that does not count by itself. */
+static inline void count_look(vestry_store *store, vestry_err error) {
+  if (store->exit.counts && error != VESTRY_NO_MEMORY)
+    atomic_fetch_add_explicit(error ? &store->misses : &store->hits, 1, memory_order_relaxed);
 }
 
-VSI_SELDOM static vestry_err get_by_ops(vestry_store *store, vestry_scope scope, const vestry_key *key, void **values,
-                                        size_t *count) {
+vestry_err vestry_store_get(vestry_store *store, vestry_scope scope, const vestry_key *key, void **values,
+                            size_t *count) {
   size_t room = *count;
   *count = 0;
   vsi_scoped_key scoped;
-  vestry_err error = vsi_scoped_key_init(&scoped, store->host, scope, key);
+  vestry_err error = vsi_scoped_key_init(&scoped, &store->exit.hash, store->host, scope, key);
   if (error) return error;
   error = store->ops->get(store->self, &scoped.key, values, &room);
   vsi_scoped_key_finish(&scoped);
-  if (!store->ops->stats) atomic_fetch_add_explicit(error ? &store->misses : &store->hits, 1, memory_order_relaxed);
+  count_look(store, error);
   if (!error) *count = room;
   return error;
 }
 
-__attribute__((flatten)) vestry_err vestry_store_get(vestry_store *store, vestry_scope scope, const vestry_key *key,
-                                                     void **values, size_t *count) {
-  vsi_probe probe;
-  if (__builtin_expect(store->table && vsi_probe_direct(&probe, &store->table->hash, scope, key), 1))
-    return vsi_table_get_probed(store->table, &probe, values, count);
-  return get_by_ops(store, scope, key, values, count);
+/* Of an implementation that has no `with`: get, with more and more room until all values fit. */
+VSI_SELDOM static vestry_err with_by_get(vestry_store *store, const vestry_scoped_key *key, vestry_with_fn fn,
+                                         void *ctx) {
+  size_t room = 16, count;
+  void **values = NULL;
+  for (;; room *= 4) {
+    void **more = vsi_realloc(store->host, values, room * sizeof *values);
+    vestry_err error = more ? VESTRY_OK : VESTRY_NO_MEMORY;
+    if (more) values = more;
+    count = room;
+    if (!error) error = store->ops->get(store->self, key, values, &count);
+    if (error) {
+      vsi_free(store->host, values);
+      return error;
+    }
+    if (count < room) break;
+    for (size_t i = 0; i < count; i++) store->exit.value.unref(values[i]); /* there may be more */
+  }
+  while (count--) {
+    fn(values[count], ctx);
+    store->exit.value.unref(values[count]);
+  }
+  vsi_free(store->host, values);
+  return VESTRY_OK;
 }
 
-static vestry_err get_to_show(void *self, const void *key, void **values, size_t *count) {
-  vestry_store *store = self;
-  return store->ops->get(store->self, key, values, count);
-}
-
-/* Of an implementation that has no `with`. */
-static vestry_err with_by_get(vestry_store *store, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx) {
-  vestry_err error = vsi_showing(store->host, &store->exit, get_to_show, store, key, fn, ctx);
-  if (error != VESTRY_NO_MEMORY)
-    atomic_fetch_add_explicit(error ? &store->misses : &store->hits, 1, memory_order_relaxed);
-  return error;
-}
-
-VSI_SELDOM static vestry_err with_by_ops(vestry_store *store, vestry_scope scope, const vestry_key *key,
-                                         vestry_with_fn fn, void *ctx) {
-  vsi_scoped_key scoped;
-  vestry_err error = vsi_scoped_key_init(&scoped, store->host, scope, key);
-  if (error) return error;
-  error =
-      store->ops->with ? store->ops->with(store->self, &scoped.key, fn, ctx) : with_by_get(store, &scoped.key, fn, ctx);
-  vsi_scoped_key_finish(&scoped);
-  return error;
-}
-
-__attribute__((flatten)) vestry_err vestry_store_with(vestry_store *store, vestry_scope scope, const vestry_key *key,
-                                                      vestry_with_fn fn, void *ctx) {
+vestry_err vestry_store_with(vestry_store *store, vestry_scope scope, const vestry_key *key, vestry_with_fn fn,
+                             void *ctx) {
   if (!fn) return VESTRY_INVALID;
-  vsi_probe probe;
-  if (__builtin_expect(store->table && vsi_probe_direct(&probe, &store->table->hash, scope, key), 1))
-    return vsi_table_with_probed(store->table, &probe, fn, ctx);
-  return with_by_ops(store, scope, key, fn, ctx);
+  vsi_scoped_key scoped;
+  vestry_err error = vsi_scoped_key_init(&scoped, &store->exit.hash, store->host, scope, key);
+  if (error) return error;
+  error = __builtin_expect(store->ops->with != NULL, 1) ? store->ops->with(store->self, &scoped.key, fn, ctx)
+                                                        : with_by_get(store, &scoped.key, fn, ctx);
+  vsi_scoped_key_finish(&scoped);
+  count_look(store, error);
+  return error;
 }
 
 vestry_err vestry_store_remove(vestry_store *store, vestry_scope scope, const vestry_key *key, vestry_cause cause,
                                size_t *ret_count) {
   if (!is_cause(cause)) return VESTRY_INVALID;
   vsi_scoped_key scoped;
-  vestry_err error = vsi_scoped_key_init(&scoped, store->host, scope, key);
+  vestry_err error = vsi_scoped_key_init(&scoped, &store->exit.hash, store->host, scope, key);
   if (error) return error;
   size_t count = store->ops->remove(store->self, &scoped.key, cause);
   vsi_scoped_key_finish(&scoped);
   if (count == 0) return VESTRY_NOT_FOUND;
-  vsi_store_driver_wake(store);
   if (ret_count) *ret_count = count;
   return VESTRY_OK;
 }
 
 bool vestry_store_remove_if(vestry_store *store, vestry_handle handle, vestry_cause cause) {
-  if (!handle || !is_cause(cause) || !store->ops->remove_if(store->self, handle, cause)) return false;
-  vsi_store_driver_wake(store);
-  return true;
+  return handle && is_cause(cause) && store->ops->remove_if(store->self, handle, cause);
 }
 
 vestry_err vestry_store_list(vestry_store *store, const vestry_scope *only_scope, size_t page_count,
@@ -204,7 +185,8 @@ vestry_err vestry_store_list(vestry_store *store, const vestry_scope *only_scope
 uint64_t vestry_store_tick(vestry_store *store) {
   if (!store->ops->tick) return UINT64_MAX;
   store->ops->tick(store->self);
-  return store->ops->next_deadline_ns(store->self);
+  vsi_store_driver_wake(store); /* another tick, under way beside this one, may have found the deadline in our hands */
+  return vsi_store_deadline_ns(store);
 }
 
 void vestry_store_stats_get(vestry_store *store, vestry_store_stats *ret_stats) {

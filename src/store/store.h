@@ -5,22 +5,24 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/keyed_hash.h"
 #include "vestry/store.h"
 
-/* The one door through which values leave. Counters are written where things happen: relaxed, but for those of values
- * that leave, which vestry_store_stats_get pairs with. */
+/* The one door through which values leave. Counters are written where things happen, unless the implementation counts
+ * for itself: relaxed, but for those of values that leave, which vestry_store_stats_get pairs with. */
 struct vestry_store_exit {
   vestry_value_ops value;
   vestry_purge_fn purge; /* NULL: none */
   void *purge_ctx;
+  bool counts;
+  vsi_keyed_hash hash; /* of scoped keys */
   _Atomic(uint64_t) removed_by_cause[VESTRY_CAUSE_COUNT];
 };
 
 struct vestry_store {
   const vestry_host *host;
   const vestry_store_ops *ops;
-  void *self;              /* the implementation's */
-  struct vsi_table *table; /* self, if it is one of ours: short keys then take a shorter way. NULL: it is not */
+  void *self; /* the implementation's */
   vestry_store_exit exit;
   _Atomic(uint64_t) put, hits, misses;
   _Atomic(uint64_t) armed_ns; /* when the driver ticks next; 0: no driver; written under driver_lock */
@@ -31,7 +33,9 @@ struct vestry_store {
 /* The types' look-up: a built-in one or one of types (NULL: none). NULL: no such type. */
 const vestry_store_ops *vsi_store_types_find(const vestry_store_types *types, const char *name, void **ret_type_ctx);
 
-/* After a put: have the driver, if there is one, tick earlier if something is due earlier. No lock held. */
+/* When the next tick is due; UINT64_MAX: never. */
+uint64_t vsi_store_deadline_ns(vestry_store *store);
+/* After a put or a tick: have the driver, if there is one, tick earlier if something is due earlier. No lock held. */
 void vsi_store_driver_wake(vestry_store *store);
 
 #endif

@@ -5,14 +5,14 @@
 #include "store/store.h"
 
 typedef struct type {
+  struct type *next;
   const vestry_store_ops *ops;
   void *ctx;
 } type;
 
 struct vestry_store_types {
   const vestry_host *host;
-  type *items;
-  size_t count, capacity;
+  type *first;
 };
 
 static const vestry_store_ops *const builtin[] = {&vsi_hash_store_ops, &vsi_lru_store_ops};
@@ -20,10 +20,10 @@ static const vestry_store_ops *const builtin[] = {&vsi_hash_store_ops, &vsi_lru_
 const vestry_store_ops *vsi_store_types_find(const vestry_store_types *types, const char *name, void **ret_type_ctx) {
   for (size_t i = 0; i < sizeof builtin / sizeof *builtin; i++)
     if (strcmp(builtin[i]->type, name) == 0) return builtin[i];
-  for (size_t i = 0; types && i < types->count; i++) {
-    if (strcmp(types->items[i].ops->type, name) != 0) continue;
-    *ret_type_ctx = types->items[i].ctx;
-    return types->items[i].ops;
+  for (const type *at = types ? types->first : NULL; at; at = at->next) {
+    if (strcmp(at->ops->type, name) != 0) continue;
+    *ret_type_ctx = at->ctx;
+    return at->ops;
   }
   return NULL;
 }
@@ -48,19 +48,18 @@ vestry_err vestry_store_types_add(vestry_store_types *types, const vestry_store_
   if (!types || !ops || !is_complete(ops)) return VESTRY_INVALID;
   void *taken_ctx;
   if (vsi_store_types_find(types, ops->type, &taken_ctx)) return VESTRY_EXISTS;
-  if (types->count == types->capacity) {
-    size_t capacity = types->capacity ? types->capacity * 2 : 4;
-    type *items = vsi_realloc(types->host, types->items, capacity * sizeof *items);
-    if (!items) return VESTRY_NO_MEMORY;
-    types->items = items;
-    types->capacity = capacity;
-  }
-  types->items[types->count++] = (type){ops, type_ctx};
+  type *added = vsi_alloc(types->host, sizeof *added);
+  if (!added) return VESTRY_NO_MEMORY;
+  *added = (type){types->first, ops, type_ctx};
+  types->first = added;
   return VESTRY_OK;
 }
 
 void vestry_store_types_destroy(vestry_store_types *types) {
   if (!types) return;
-  vsi_free(types->host, types->items);
+  for (type *at = types->first, *next; at; at = next) {
+    next = at->next;
+    vsi_free(types->host, at);
+  }
   vsi_free(types->host, types);
 }

@@ -13,10 +13,23 @@
  *
  * Qualities: 0 and 1 keep no history from flush to flush; from 10 on an event costs milliseconds.
  *
- * Memory is malloc's. When an allocator says no, libbrotlienc calls exit (memory.c there, BROTLI_ENCODER_EXIT_ON_OOM),
- * so the host's, which may say no, is kept from it: only the first allocation, of the encoder's own struct, is checked
- * by it and reported. The number of encoders is what bounds them (coding.c). */
+ * Memory is the host's, which may say no. libbrotlienc, built as it mostly is, cannot bear that: it calls exit
+ * (memory.c there, BROTLI_ENCODER_EXIT_ON_OOM). So its allocator never returns NULL. It jumps out of the library, back
+ * to the call that was under way, which then frees all that the encoder had. That is sound because
+ * - longjmp out of a callback to a function that has not returned is defined (C11, 7.13.2.1), needs no unwind tables,
+ *   and skips only frames of C, in which nothing runs at their end;
+ * - the encoder holds nothing but memory, and every piece of it is in our list: no lock, file or thread, and nothing
+ *   static that it writes to. What it was in the midst of is its own memory, of which no byte is read again.
+ * The other way, a reserve as large as a call can need, would have to be proven for each release anew: 1.0.9, 1.1 and
+ * 1.2 allocate differently, and the library is exchanged without us. A build that can report the want of memory loses
+ * nothing by the jump.
+ *
+ * How many encoders there are at most: coding.c. */
 #include <brotli/encode.h>
+#include <setjmp.h>
+#include <stdalign.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -34,33 +47,96 @@ static vestry_err brotli_resolve(vestry_profile *profile) {
   return VESTRY_OK;
 }
 
+/* ------------------------------------------------------------------------------------------------ memory --------- */
+
+/* In front of each allocation, in the encoder's ring. */
+typedef struct block {
+  alignas(max_align_t) struct block *previous;
+  struct block *next;
+} block;
+
+typedef struct brotli_encoder {
+  const vestry_host *host;
+  BrotliEncoderState *state;
+  block ring;      /* of all that the library has; itself none of it */
+  jmp_buf refused; /* where to go when there is no memory; set while the library runs */
+} brotli_encoder;
+
+static void *allocate(void *ctx, size_t size) {
+  brotli_encoder *encoder = ctx;
+  block *made = size <= SIZE_MAX - sizeof *made ? vsi_alloc(encoder->host, sizeof *made + size) : NULL;
+  if (!made) longjmp(encoder->refused, 1);
+  made->previous = &encoder->ring;
+  made->next = encoder->ring.next;
+  made->next->previous = encoder->ring.next = made;
+  return made + 1;
+}
+
+static void release(void *ctx, void *memory) {
+  brotli_encoder *encoder = ctx;
+  if (!memory) return;
+  block *freed = (block *)memory - 1;
+  freed->previous->next = freed->next;
+  freed->next->previous = freed->previous;
+  vsi_free(encoder->host, freed);
+}
+
+/* Not BrotliEncoderDestroyInstance: it would read an encoder that may have been left in the midst of something. */
+static void brotli_destroy(void *ctx) {
+  brotli_encoder *encoder = ctx;
+  while (encoder->ring.next != &encoder->ring) release(encoder, encoder->ring.next + 1);
+  vsi_free(encoder->host, encoder);
+}
+
+/* The only two calls of the library that allocate. No variable is changed between setjmp and longjmp. */
+
+static vestry_err make_state(brotli_encoder *encoder) {
+  if (setjmp(encoder->refused)) return VESTRY_NO_MEMORY;
+  encoder->state = BrotliEncoderCreateInstance(allocate, release, encoder);
+  return encoder->state ? VESTRY_OK : VESTRY_NO_MEMORY;
+}
+
+/* len, next: what is left of the input; after a failure only destroy may follow. */
+static vestry_err step(brotli_encoder *encoder, BrotliEncoderOperation operation, size_t *len, const uint8_t **next) {
+  if (setjmp(encoder->refused)) return VESTRY_NO_MEMORY;
+  return BrotliEncoderCompressStream(encoder->state, operation, len, next, &(size_t){0}, NULL, NULL) ? VESTRY_OK
+                                                                                                     : VESTRY_FAILED;
+}
+
+/* ----------------------------------------------------------------------------------------------- encoding -------- */
+
 static vestry_err brotli_create(const vestry_profile *profile, const vestry_host *host, vestry_encoder_kind kind,
                                 void **ret_encoder) {
-  (void)host;
-  BrotliEncoderState *encoder = BrotliEncoderCreateInstance(NULL, NULL, NULL);
+  brotli_encoder *encoder = vsi_calloc(host, 1, sizeof *encoder);
   if (!encoder) return VESTRY_NO_MEMORY;
-  bool set = BrotliEncoderSetParameter(encoder, BROTLI_PARAM_QUALITY, profile->level) &&
-             BrotliEncoderSetParameter(encoder, BROTLI_PARAM_LGWIN, profile->window_bits);
+  encoder->host = host;
+  encoder->ring.previous = encoder->ring.next = &encoder->ring;
+  if (make_state(encoder)) {
+    brotli_destroy(encoder);
+    return VESTRY_NO_MEMORY;
+  }
+  bool set = BrotliEncoderSetParameter(encoder->state, BROTLI_PARAM_QUALITY, profile->level) &&
+             BrotliEncoderSetParameter(encoder->state, BROTLI_PARAM_LGWIN, profile->window_bits);
   if (set && kind == VESTRY_ENCODER_SEGMENT)
-    set = BrotliEncoderSetParameter(encoder, BROTLI_PARAM_STREAM_OFFSET, UINT32_C(1) << profile->window_bits);
+    set = BrotliEncoderSetParameter(encoder->state, BROTLI_PARAM_STREAM_OFFSET, UINT32_C(1) << profile->window_bits);
   if (!set) {
-    BrotliEncoderDestroyInstance(encoder);
+    brotli_destroy(encoder);
     return VESTRY_UNSUPPORTED;
   }
   *ret_encoder = encoder;
   return VESTRY_OK;
 }
 
-static vestry_err run(BrotliEncoderState *encoder, const void *data, size_t len, BrotliEncoderOperation operation,
+static vestry_err run(brotli_encoder *encoder, const void *data, size_t len, BrotliEncoderOperation operation,
                       vestry_sink *sink) {
   const uint8_t *next = data;
   size_t ready;
   do { /* until there was nothing to take: input that it has taken itself may still wait for room to be put out */
-    size_t no_room = 0;
+    vestry_err error = step(encoder, operation, &len, &next);
+    if (error) return error;
     ready = 0;
-    if (!BrotliEncoderCompressStream(encoder, operation, &len, &next, &no_room, NULL, NULL)) return VESTRY_FAILED;
-    const uint8_t *output = BrotliEncoderTakeOutput(encoder, &ready);
-    vestry_err error = vestry_sink_put(sink, output, ready);
+    const uint8_t *output = BrotliEncoderTakeOutput(encoder->state, &ready);
+    error = vestry_sink_put(sink, output, ready);
     if (error) return error;
   } while (len || ready);
   return VESTRY_OK;
@@ -72,10 +148,6 @@ static vestry_err brotli_encode(void *encoder, const void *data, size_t len, ves
 
 static vestry_err brotli_finish(void *encoder, vestry_sink *sink) {
   return run(encoder, "", 0, BROTLI_OPERATION_FINISH, sink);
-}
-
-static void brotli_destroy(void *encoder) {
-  BrotliEncoderDestroyInstance(encoder);
 }
 
 static vestry_err brotli_primer(const vestry_profile *profile, const vestry_host *host, vestry_sink *sink) {

@@ -1,10 +1,12 @@
-/* The budget: what all queues of a group may hold together, and who is closed when that is nearly reached. */
+/* The budget: what all queues of a group hold together, and may hold. Arithmetic only: who is closed when it is pressed
+ * is the group's to decide (group.c). */
 #ifndef VSI_STREAM_BUDGET_H
 #define VSI_STREAM_BUDGET_H
 
 #include <stdatomic.h>
-
-#include "vestry/connection.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 /* What a delivery is counted as beside its event's bytes: itself, the event's head, and the allocator's own. */
 enum { VSI_DELIVERY_COST = 128 };
@@ -14,8 +16,7 @@ typedef struct vsi_budget {
   char apart[64];         /* every send and every settlement writes used: nothing else shall share its line */
   _Atomic(uint64_t) used; /* reserved and not yet given back, of all queues; never above max */
   _Atomic(uint64_t) peak;
-  _Atomic(bool) relieving; /* a thread is at it: a try-lock */
-  uint64_t max, mark;      /* constant; above the mark it is relieved */
+  uint64_t max, mark; /* constant; above the mark it is relieved */
   char behind[64];
 } vsi_budget;
 
@@ -37,10 +38,5 @@ static inline void vsi_budget_give_back(vsi_budget *budget, uint64_t cost) {
 static inline bool vsi_budget_is_pressed(const vsi_budget *budget) {
   return atomic_load_explicit(&budget->used, memory_order_relaxed) > budget->mark;
 }
-
-/* Close those that hold most for BUDGET, until what is left is below the mark. Any thread, no lock held; takes the
- * group's lock, calls nothing under it; returns at once when another thread is at it. */
-struct vsi_group;
-void vsi_budget_relieve(vsi_budget *budget, struct vsi_group *group);
 
 #endif

@@ -25,7 +25,8 @@
 #include <pthread.h>
 
 #include "base/memory.h"
-#include "stream/close_list.h"
+#include "base/options.h"
+#include "stream/connection.h"
 #include "stream/topics.h"
 
 #define DEFAULT_SUBSCRIPTIONS ((size_t)100000)
@@ -68,10 +69,9 @@ static _Thread_local uint32_t inside;
 /* ------------------------------------------------------------------------------------------------ the bus --------- */
 
 vestry_err vestry_bus_create(const vestry_bus_options *options, vestry_bus **ret_bus) {
-  static const vestry_bus_options defaults = {0};
-  if (!options) options = &defaults;
-  if (!ret_bus || (options->size && options->size < sizeof *options)) return VESTRY_INVALID;
-  const vestry_host *host = vsi_host(options->host);
+  vestry_bus_options own;
+  if (!ret_bus || VSI_OPTIONS_TAKE(own, options)) return VESTRY_INVALID;
+  const vestry_host *host = vsi_host(own.host);
   vestry_bus *bus = vsi_calloc(host, 1, sizeof *bus);
   if (!bus) return VESTRY_NO_MEMORY;
   vestry_err error = vsi_topics_init(&bus->topics, host);
@@ -80,7 +80,7 @@ vestry_err vestry_bus_create(const vestry_bus_options *options, vestry_bus **ret
     return error;
   }
   bus->host = host;
-  bus->max_count = options->max_subscriptions_count ? options->max_subscriptions_count : DEFAULT_SUBSCRIPTIONS;
+  bus->max_count = own.max_subscriptions_count ? own.max_subscriptions_count : DEFAULT_SUBSCRIPTIONS;
   atomic_init(&bus->refs, 1);
   pthread_mutex_init(&bus->lock, NULL);
   pthread_cond_init(&bus->changed, NULL);

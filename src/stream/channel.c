@@ -28,6 +28,7 @@
 #include <pthread.h>
 
 #include "base/memory.h"
+#include "base/options.h"
 #include "stream/connection.h"
 #include "stream/epoch.h"
 #include "stream/members.h"
@@ -81,17 +82,15 @@ static void channel_unref(vestry_channel *channel) {
 }
 
 vestry_err vsi_channel_create(vsi_group *group, const vestry_channel_options *options, vestry_channel **ret_channel) {
-  static const vestry_channel_options defaults = {0};
-  if (!options) options = &defaults;
-  if (!group || !ret_channel || (options->size && options->size < sizeof *options) ||
-      options->epoch_max_bytes > MAX_EPOCH_MAX_BYTES)
+  vestry_channel_options own;
+  if (!group || !ret_channel || VSI_OPTIONS_TAKE(own, options) || own.epoch_max_bytes > MAX_EPOCH_MAX_BYTES)
     return VESTRY_INVALID;
-  const vestry_host *host = vsi_group_host(group);
+  const vestry_host *host = vsi_group_environment(group)->host;
   vestry_channel *channel = vsi_calloc(host, 1, sizeof *channel);
   if (!channel) return VESTRY_NO_MEMORY;
   channel->group = vsi_group_ref(group);
   channel->host = host;
-  channel->epoch_max_bytes = options->epoch_max_bytes ? options->epoch_max_bytes : DEFAULT_EPOCH_MAX_BYTES;
+  channel->epoch_max_bytes = own.epoch_max_bytes ? own.epoch_max_bytes : DEFAULT_EPOCH_MAX_BYTES;
   atomic_init(&channel->refs, 1);
   pthread_mutex_init(&channel->lock, NULL);
   pthread_cond_init(&channel->free, NULL);
@@ -175,7 +174,8 @@ static void connection_closed(vsi_close_node *node, vestry_connection *connectio
 }
 
 vestry_err vestry_channel_join(vestry_channel *channel, vestry_connection *connection) {
-  if (!channel || !connection || connection->group != channel->group) return VESTRY_INVALID;
+  if (!channel || !connection || connection->environment != vsi_group_environment(channel->group))
+    return VESTRY_INVALID;
   vsi_member *member = vsi_calloc(channel->host, 1, sizeof *member);
   if (!member) return VESTRY_NO_MEMORY;
   vsi_close_node_init(&member->at_close, connection_closed);

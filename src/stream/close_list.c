@@ -1,9 +1,5 @@
 #include "stream/close_list.h"
 
-#include <sched.h>
-
-#include "stream/connection.h"
-
 /* Three parties meet over a node: who registers it, who cancels it, and the runner that ends the connection. What they
  * rely on:
  *
@@ -22,29 +18,17 @@
  * No lock is  Nodes are taken one by one, and the lock is given up for each call. So a function can cancel others that
  * held.       are still to come, and a cancel on another thread never waits for a call.
  *
- * The lock is a byte that is swapped, not a mutex: an idle stream is to cost little, hardly anybody ever meets here,
- * and it is held for a few instructions. Its acquire [A] pairs with the release [R]. */
-
-enum { SPINS = 128 };
-
-static void lock(vsi_close_list *list) {
-  while (atomic_exchange_explicit(&list->lock, 1, memory_order_acquire)) /* [A] */
-    for (int spins = 0; atomic_load_explicit(&list->lock, memory_order_relaxed); spins++)
-      if (spins > SPINS) sched_yield();
-}
-
-static void unlock(vsi_close_list *list) {
-  atomic_store_explicit(&list->lock, 0, memory_order_release); /* [R] */
-}
+ * The lock is a spin lock, not a mutex: an idle stream is to cost little, hardly anybody ever meets here, and it is
+ * held for a few instructions. */
 
 void vsi_close_list_init(vsi_close_list *list) {
-  atomic_init(&list->lock, 0);
+  list->lock = (vsi_spin_lock){0};
   list->told = false;
   list->first = NULL;
 }
 
 vestry_err vsi_close_list_add(vsi_close_list *list, vsi_close_node *node) {
-  lock(list);
+  vsi_spin_lock_take(&list->lock);
   bool told = list->told;
   if (!told) {
     vsi_close_node *first = list->first ? list->first : node;
@@ -54,7 +38,7 @@ vestry_err vsi_close_list_add(vsi_close_list *list, vsi_close_node *node) {
     first->before = node;
     list->first = first;
   }
-  unlock(list);
+  vsi_spin_lock_give(&list->lock);
   return told ? VESTRY_CLOSED : VESTRY_OK;
 }
 
@@ -66,29 +50,21 @@ static void take_out_locked(vsi_close_list *list, vsi_close_node *node) {
 }
 
 bool vsi_close_list_remove(vsi_close_list *list, vsi_close_node *node) {
-  lock(list);
+  vsi_spin_lock_take(&list->lock);
   bool in = node->next != NULL;
   if (in) take_out_locked(list, node);
-  unlock(list);
+  vsi_spin_lock_give(&list->lock);
   return in;
 }
 
 void vsi_close_list_tell(vsi_close_list *list, vestry_connection *connection, vestry_cause cause) {
   for (;;) {
-    lock(list);
+    vsi_spin_lock_take(&list->lock);
     list->told = true;
     vsi_close_node *node = list->first;
     if (node) take_out_locked(list, node);
-    unlock(list);
+    vsi_spin_lock_give(&list->lock);
     if (!node) return;
     node->fn(node, connection, cause);
   }
-}
-
-vestry_err vsi_connection_at_close(vestry_connection *connection, vsi_close_node *node) {
-  return vsi_close_list_add(&connection->at_close, node);
-}
-
-bool vsi_connection_cancel_at_close(vestry_connection *connection, vsi_close_node *node) {
-  return vsi_close_list_remove(&connection->at_close, node);
 }

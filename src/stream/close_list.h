@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 
+#include "base/spin_lock.h"
 #include "vestry/connection.h"
 
 typedef struct vsi_close_node vsi_close_node;
@@ -22,7 +23,7 @@ struct vsi_close_node {
 
 typedef struct vsi_close_list {
   vsi_close_node *first; /* guarded by lock; in order of registration, and behind the last one the first again */
-  _Atomic(uint8_t) lock; /* a spin lock: 1, held for a few instructions */
+  vsi_spin_lock lock;    /* held for a few instructions */
   bool told;             /* guarded by lock: the runner has begun to tell, nobody else is let in */
 } vsi_close_list;
 
@@ -35,16 +36,5 @@ bool vsi_close_list_remove(vsi_close_list *list, vsi_close_node *node);
 static inline void vsi_close_node_init(vsi_close_node *node, vsi_close_fn fn) {
   *node = (vsi_close_node){.fn = fn};
 }
-
-/* Have a node's function called when the connection ends; a closing connection that has not ended counts as one that
- * will. The node must stay where it is until it was called or cancelled.
- * OK: it will be called once, unless it is cancelled; which may be before this returns | CLOSED: the connection has
- * ended already, the node will not be called. Any thread that holds a reference. */
-vestry_err vsi_connection_at_close(vestry_connection *connection, vsi_close_node *node);
-
-/* Take a node back. true: it was in the list, and will not be called. false: its call is to come at any moment, or
- * under way, or over; or it was never let in, or was cancelled before. The function's owner must know when it is over:
- * this does not wait. Any thread that holds a reference, the function of this or another node included. */
-bool vsi_connection_cancel_at_close(vestry_connection *connection, vsi_close_node *node);
 
 #endif

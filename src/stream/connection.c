@@ -2,7 +2,11 @@
 #include "stream/connection.h"
 
 #include "base/memory.h"
+#include "base/options.h"
 #include "event/target.h"
+#include "runtime/runtime.h"
+
+_Static_assert(sizeof(vsi_delivery) <= VSI_DELIVERY_COST / 2, "the other half is the event's head and the allocator's");
 
 enum { DEFAULT_QUEUED_COUNT = 1024, DEFAULT_HEARTBEAT_MS = 15000 };
 #define DEFAULT_QUEUED_BYTES ((size_t)1 << 20)
@@ -11,12 +15,11 @@ vestry_err vsi_connection_options_resolve(const vestry_connection_options *optio
                                           const vestry_connection_options *defaults,
                                           vestry_connection_options *ret_options) {
   static const vestry_connection_options none = {0};
-  if (!options) options = &none;
+  vestry_connection_options own;
+  if (VSI_OPTIONS_TAKE(own, options)) return VESTRY_INVALID;
   if (!defaults) defaults = &none;
-  if (options->size && options->size < sizeof *options) return VESTRY_INVALID;
   vestry_connection_options made = {.size = sizeof made};
-#define PICK(field, fallback)                                                                                          \
-  made.field = options->field ? options->field : defaults->field ? defaults->field : (fallback)
+#define PICK(field, fallback) made.field = own.field ? own.field : defaults->field ? defaults->field : (fallback)
   PICK(max_queued_count, DEFAULT_QUEUED_COUNT);
   PICK(max_queued_bytes, DEFAULT_QUEUED_BYTES);
   PICK(full, VESTRY_FULL_CLOSE);
@@ -28,47 +31,47 @@ vestry_err vsi_connection_options_resolve(const vestry_connection_options *optio
   return VESTRY_OK;
 }
 
-vestry_err vsi_connection_create(vsi_group *group, const vestry_transport_ops *ops, void *transport,
+vestry_err vsi_connection_create(const vsi_environment *environment, const vestry_transport_ops *ops, void *transport,
                                  const vestry_connection_options *options, const vsi_connection_hooks *hooks,
                                  void *hooks_ctx, vestry_connection **ret_connection) {
   static const vsi_connection_hooks none = {NULL, NULL, NULL};
-  if (!group || !ret_connection || !ops || ops->version != VESTRY_TRANSPORT_OPS_VERSION || !ops->open || !ops->write ||
-      !ops->end || !ops->release)
+  if (!ops || ops->version != VESTRY_TRANSPORT_OPS_VERSION || !ops->open || !ops->write || !ops->end || !ops->release)
     return VESTRY_INVALID;
-  vestry_connection_options made;
-  vestry_err error = vsi_connection_options_resolve(options, vsi_group_defaults(group), &made);
-  if (error) return error;
-  const vestry_host *host = vsi_group_host(group);
+  const vestry_host *host = environment->host;
   vestry_connection *connection = vsi_calloc(host, 1, sizeof *connection);
   if (!connection) return VESTRY_NO_MEMORY;
   vsi_actor_init(&connection->actor, ops->wake ? &vsi_connection_parked : &vsi_connection_pooled,
-                 vsi_group_runtime(group));
+                 &environment->runtime->pool);
   vsi_queue_init(&connection->queue);
   vsi_close_list_init(&connection->at_close);
   atomic_init(&connection->refs, 2); /* the caller's, and that of its own life, which vsi_connection_finish drops */
   atomic_init(&connection->state, VESTRY_STATE_OPENING);
   atomic_init(&connection->telling, 0);
-  connection->full = (uint8_t)made.full;
-  connection->max_queued_count = made.max_queued_count;
-  connection->max_queued_bytes = (uint32_t)made.max_queued_bytes;
-  connection->heartbeat_ms = made.heartbeat_ms < UINT32_MAX ? (uint32_t)made.heartbeat_ms : UINT32_MAX;
+  connection->full = (uint8_t)options->full;
+  connection->max_queued_count = options->max_queued_count;
+  connection->max_queued_bytes = (uint32_t)options->max_queued_bytes;
+  connection->heartbeat_ms = options->heartbeat_ms < UINT32_MAX ? (uint32_t)options->heartbeat_ms : UINT32_MAX;
   connection->ops = ops;
   connection->transport = transport;
   connection->hooks = hooks ? hooks : &none;
   connection->hooks_ctx = hooks_ctx;
   connection->opened_ns = vsi_now_ns(host);
   vsi_timer_init(&connection->timer, vsi_connection_timer_fired);
-  connection->group = vsi_group_ref(group);
-  error = connection->full == VESTRY_FULL_CONFLATE ? vsi_conflation_create(host, &connection->conflation) : VESTRY_OK;
-  if (!error) error = vsi_group_enter(group, connection);
-  if (error) {
-    vsi_conflation_destroy(host, connection->conflation);
+  connection->environment = environment;
+  if (connection->full == VESTRY_FULL_CONFLATE && vsi_conflation_create(host, &connection->conflation)) {
     vsi_free(host, connection);
-    vsi_group_unref(group);
-    return error;
+    return VESTRY_NO_MEMORY;
   }
   *ret_connection = connection;
   return VESTRY_OK;
+}
+
+void vsi_connection_discard(vestry_connection *connection) {
+  const vsi_environment *environment = connection->environment;
+  vsi_coder_free(connection->coder);
+  vsi_conflation_destroy(environment->host, connection->conflation);
+  vsi_free(environment->host, connection);
+  environment->let_go(environment);
 }
 
 void vsi_connection_encode(vestry_connection *connection, vsi_coder *coder) {
@@ -90,12 +93,8 @@ vestry_connection *vestry_connection_unref(vestry_connection *connection) {
   if (!connection) return NULL;
   /* acq_rel: the last one sees all that the others did */
   if (atomic_fetch_sub_explicit(&connection->refs, 1, memory_order_acq_rel) != 1) return NULL;
-  vsi_group *group = connection->group;
   connection->ops->release(connection->transport);
-  vsi_coder_free(connection->coder);
-  vsi_conflation_destroy(vsi_group_host(group), connection->conflation);
-  vsi_free(vsi_group_host(group), connection);
-  vsi_group_unref(group);
+  vsi_connection_discard(connection);
   return NULL;
 }
 
@@ -121,7 +120,14 @@ bool vestry_connection_is_open(const vestry_connection *connection) {
 }
 
 const vestry_host *vsi_connection_host(const vestry_connection *connection) {
-  return vsi_group_host(connection->group);
+  return connection->environment->host;
+}
+
+void vsi_connection_hurry(vestry_connection *connection) {
+  /* Nobody runs it any more, and perhaps nobody can. A mere look: who comes a moment later is a notify too many. */
+  if (atomic_load_explicit(&connection->state, memory_order_relaxed) == VESTRY_STATE_CLOSED) return;
+  atomic_store_explicit(&connection->hurried, true, memory_order_relaxed); /* the notify hands it over */
+  vsi_actor_notify(&connection->actor);
 }
 
 bool vestry_connection_close(vestry_connection *connection, vestry_cause cause) {
@@ -129,11 +135,21 @@ bool vestry_connection_close(vestry_connection *connection, vestry_cause cause) 
   uint8_t none = VESTRY_CAUSE_NONE;
   /* The door. acq_rel pairs with vestry_connection_cause: whoever sees the cause sees what led to it. */
   if (!atomic_compare_exchange_strong_explicit(&connection->cause, &none, (uint8_t)cause, memory_order_acq_rel,
-                                               memory_order_acquire))
+                                               memory_order_acquire)) {
+    if (vsi_cause_is_of_peer(cause)) vsi_connection_hurry(connection); /* what waits for the peer waits in vain */
     return false;
+  }
   vsi_queue_shut(&connection->queue);
   vsi_actor_notify(&connection->actor);
   return true;
+}
+
+vestry_err vsi_connection_at_close(vestry_connection *connection, vsi_close_node *node) {
+  return vsi_close_list_add(&connection->at_close, node);
+}
+
+bool vsi_connection_cancel_at_close(vestry_connection *connection, vsi_close_node *node) {
+  return vsi_close_list_remove(&connection->at_close, node);
 }
 
 static void free_chain(const vestry_host *host, vsi_delivery *delivery) {
@@ -145,13 +161,8 @@ static void free_chain(const vestry_host *host, vsi_delivery *delivery) {
   }
 }
 
-static void count_accepted(vestry_connection *connection, size_t count, size_t bytes) {
-  atomic_fetch_add_explicit(&connection->accepted_count, count, memory_order_relaxed);
-  atomic_fetch_add_explicit(&connection->accepted_bytes, bytes, memory_order_relaxed);
-}
-
 static vestry_err reserve(vestry_connection *connection, size_t count, size_t bytes) {
-  vsi_budget *budget = vsi_group_budget(connection->group);
+  vsi_budget *budget = connection->environment->budget;
   uint64_t cost = vsi_budget_cost(count, bytes);
   if (cost > budget->max) return VESTRY_TOO_LARGE;
   vestry_err error = VESTRY_FULL;
@@ -160,19 +171,29 @@ static vestry_err reserve(vestry_connection *connection, size_t count, size_t by
                               connection->max_queued_bytes);
     if (error) vsi_budget_give_back(budget, cost);
   }
-  if (!error) count_accepted(connection, count, bytes);
   if (error == VESTRY_FULL) atomic_fetch_add_explicit(&connection->refused_count, count, memory_order_relaxed);
   return error;
 }
 
-vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *delivery) {
+vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *first) {
   if (!vestry_connection_is_open(connection)) return VESTRY_CLOSED;
-  size_t len = vestry_event_bytes(delivery->event).len;
-  if (len > connection->max_queued_bytes) return VESTRY_TOO_LARGE;
-  if (connection->conflation) (void)vsi_event_target(delivery->event); /* read once for all, here, not by the runner */
-  vestry_err error = reserve(connection, 1, len);
-  if (!error) vsi_queue_put_chain(&connection->queue, delivery, delivery);
-  return error;
+  size_t count = 0, bytes = 0;
+  vsi_delivery *last = NULL;
+  for (vsi_delivery *at = first; at; at = vsi_delivery_next(at)) {
+    size_t len = vestry_event_bytes(at->event).len;
+    if (len > connection->max_queued_bytes - bytes || count == connection->max_queued_count) return VESTRY_TOO_LARGE;
+    bytes += len;
+    count++;
+    last = at;
+  }
+  if (connection->conflation && count == 1)
+    (void)vsi_event_target(first->event); /* read once for all, here, not by the runner */
+  vestry_err error = reserve(connection, count, bytes);
+  if (error) return error;
+  atomic_fetch_add_explicit(&connection->accepted_count, count, memory_order_relaxed);
+  atomic_fetch_add_explicit(&connection->accepted_bytes, bytes, memory_order_relaxed);
+  vsi_queue_put_chain(&connection->queue, first, last); /* release: the runner that takes them sees the counts */
+  return VESTRY_OK;
 }
 
 void vsi_connection_posted(vestry_connection *connection, vestry_err error) {
@@ -180,12 +201,12 @@ void vsi_connection_posted(vestry_connection *connection, vestry_err error) {
     vsi_actor_notify(&connection->actor);
   else
     (void)vsi_connection_refused(connection, error);
-  vsi_budget *budget = vsi_group_budget(connection->group);
-  if (vsi_budget_is_pressed(budget)) vsi_budget_relieve(budget, connection->group);
+  const vsi_environment *environment = connection->environment;
+  if (vsi_budget_is_pressed(environment->budget)) environment->relieve(environment);
 }
 
 bool vsi_connection_send_off(vestry_connection *connection, uint32_t retry_ms) {
-  const vestry_host *host = vsi_group_host(connection->group);
+  const vestry_host *host = connection->environment->host;
   vsi_delivery *delivery = vsi_calloc(host, 1, sizeof *delivery);
   if (delivery && (vestry_event_retry(host, retry_ms, &delivery->event) || vsi_connection_post(connection, delivery)))
     free_chain(host, delivery);
@@ -194,38 +215,32 @@ bool vsi_connection_send_off(vestry_connection *connection, uint32_t retry_ms) {
   return decided;
 }
 
-vestry_err vestry_connection_send_all(vestry_connection *connection, vestry_event *const *events, size_t count) {
-  if (!count) return VESTRY_INVALID;
-  if (!vestry_connection_is_open(connection)) return VESTRY_CLOSED;
-  if (count > connection->max_queued_count) return vsi_connection_refused(connection, VESTRY_TOO_LARGE);
-  size_t bytes = 0;
-  for (size_t i = 0; i < count; i++) {
-    size_t len = vestry_event_bytes(events[i]).len;
-    if (len > connection->max_queued_bytes - bytes) return vsi_connection_refused(connection, VESTRY_TOO_LARGE);
-    bytes += len;
-  }
-  /* Memory first, room second: what is reserved must be put. */
-  const vestry_host *host = vsi_group_host(connection->group);
+/* A chain of deliveries of events; NULL: no memory. */
+static vsi_delivery *make_chain(const vestry_host *host, vestry_event *const *events, size_t count) {
   vsi_delivery *first = NULL, *last = NULL;
   for (size_t i = 0; i < count; i++) {
     vsi_delivery *delivery = vsi_alloc(host, sizeof *delivery);
     if (!delivery) {
       free_chain(host, first);
-      return vsi_connection_refused(connection, VESTRY_NO_MEMORY);
+      return NULL;
     }
     *delivery = (vsi_delivery){.event = vestry_event_ref(events[i]), .is_of_batch = count > 1};
-    if (connection->conflation && count == 1) (void)vsi_event_target(events[i]); /* read once, not by the runner */
     if (last)
       vsi_delivery_link(last, delivery);
     else
       first = delivery;
     last = delivery;
   }
-  vestry_err error = reserve(connection, count, bytes);
-  if (error)
-    free_chain(host, first);
-  else
-    vsi_queue_put_chain(&connection->queue, first, last); /* release: the runner that takes them sees the counts */
+  return first;
+}
+
+vestry_err vestry_connection_send_all(vestry_connection *connection, vestry_event *const *events, size_t count) {
+  if (!count) return VESTRY_INVALID;
+  if (!vestry_connection_is_open(connection)) return VESTRY_CLOSED;
+  const vestry_host *host = connection->environment->host;
+  vsi_delivery *chain = make_chain(host, events, count); /* memory first, room second: what is reserved must be put */
+  vestry_err error = chain ? vsi_connection_post(connection, chain) : VESTRY_NO_MEMORY;
+  if (error) free_chain(host, chain);
   vsi_connection_posted(connection, error);
   return error;
 }

@@ -1,15 +1,24 @@
-/* What a connection is made of. connection.c is what its holders call, runner.c what its runner does. */
+/* What a connection is made of. connection.c is what its holders call, runner.c what its runner does, refusal.c what
+ * happens when a send comes to nothing. */
 #ifndef VSI_STREAM_CONNECTION_H
 #define VSI_STREAM_CONNECTION_H
 
 #include "runtime/actor.h"
-#include "runtime/timer.h"
-#include "stream/budget.h"
+#include "runtime/wheel.h"
 #include "stream/close_list.h"
 #include "stream/coder.h"
 #include "stream/conflation.h"
-#include "stream/group.h"
+#include "stream/environment.h"
 #include "stream/queue.h"
+#include "vestry/transport.h"
+
+/* Whom a connection tells about its life: the one who made it, by one table for all that he makes. As
+ * vestry_connection_hooks; each may be NULL. */
+typedef struct vsi_connection_hooks {
+  vestry_on_open_fn on_open;
+  vestry_on_close_fn on_close;
+  vestry_on_error_fn on_error;
+} vsi_connection_hooks;
 
 /* There are many, and most are idle: what one costs is what it is made of here. So there are no holes, and what few of
  * them need is elsewhere: what is said of conflated events (conflation.h), and what an encoded stream remembers. */
@@ -41,7 +50,7 @@ struct vestry_connection {
   void *hooks_ctx;
   vsi_close_list at_close; /* told after the transport, before the hooks */
 
-  vsi_group *group;
+  const vsi_environment *environment;
   struct vestry_connection *group_next, **group_link; /* guarded by the group's lock */
 
   vsi_coder
@@ -66,16 +75,53 @@ _Static_assert(sizeof(struct vestry_connection) <= 344, "an idle stream's own me
 /* After its last use of the runner's transport: for a clean end that the peer does not take, how long to wait. */
 #define VSI_LINGER_NS UINT64_C(5000000000)
 
+/* Create a connection over a transport. Nothing is written before vsi_connection_start.
+ * options: resolved (below). hooks: NULL, or borrowed until the connection is freed; hooks_ctx: handed to them.
+ * ret_connection: one reference, the caller's. On failure the transport is untouched: the caller still owns it.
+ * OK | INVALID (ops) | NO_MEMORY */
+vestry_err vsi_connection_create(const vsi_environment *environment, const vestry_transport_ops *ops, void *transport,
+                                 const vestry_connection_options *options, const vsi_connection_hooks *hooks,
+                                 void *hooks_ctx, vestry_connection **ret_connection);
+/* Undo a create; nobody else knows the connection. Its transport is untouched: the caller owns it again. */
+void vsi_connection_discard(vestry_connection *connection);
+
+/* Have its bytes encoded; before the start. Takes the coder. */
+void vsi_connection_encode(vestry_connection *connection, vsi_coder *coder);
+
+/* Let it run: the head is written, then what was sent meanwhile. Once. */
+void vsi_connection_start(vestry_connection *connection);
+
+/* Instead of start: forget a connection that was created but shall not open. It counts as opened and closed, its hooks
+ * run on this thread, its transport is ended unopened. */
+void vsi_connection_abandon(vestry_connection *connection, vestry_cause cause);
+
+const vestry_host *vsi_connection_host(const vestry_connection *connection);
+
+/* Have a node's function called when the connection ends; a closing connection that has not ended counts as one that
+ * will. The node must stay where it is until it was called or cancelled.
+ * OK: it will be called once, unless it is cancelled; which may be before this returns | CLOSED: the connection has
+ * ended already, the node will not be called. Any thread that holds a reference. */
+vestry_err vsi_connection_at_close(vestry_connection *connection, vsi_close_node *node);
+/* Take a node back. true: it was in the list, and will not be called. false: its call is to come at any moment, or
+ * under way, or over; or it was never let in, or was cancelled before. The function's owner must know when it is over:
+ * this does not wait. Any thread that holds a reference, the function of this or another node included. */
+bool vsi_connection_cancel_at_close(vestry_connection *connection, vsi_close_node *node);
+
+/* End now: what is not written is discarded, a clean end is not waited for any more. It has a cause. Any thread. */
+void vsi_connection_hurry(vestry_connection *connection);
+
 /* What a shared stream is encoded as; NULL: it is plain, or has its own encoder. Any thread, from the start on. */
 static inline vsi_coding *vsi_connection_coding(const vestry_connection *connection) {
   return connection->coder ? vsi_coder_shared(connection->coder) : NULL;
 }
 
-/* Put a delivery into the queue: its event, counted, but the runner is not told. Any thread, lock-free, calls nothing.
- * OK: the queue has taken it | CLOSED | FULL (counted) | TOO_LARGE: it is still the caller's. In each case
+/* The way to send, in two steps, so that a sender that holds a lock takes the second one without it.
+ * First: put a chain of deliveries into the queue, all or none, with nothing in between; they are counted, but the
+ * runner is not told. A chain is linked by vsi_delivery_link and ends with NULL. Any thread, lock-free, calls nothing.
+ * OK: the queue has taken them | CLOSED | FULL (counted) | TOO_LARGE: they are still the caller's. In each case
  * vsi_connection_posted must follow */
-vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *delivery);
-/* What follows a post: rouse the runner, or tell of what was refused and do what the policy says. No lock held. */
+vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *first);
+/* Second: rouse the runner, or tell of what was refused and do what the policy says. No lock held. */
 void vsi_connection_posted(vestry_connection *connection, vestry_err error);
 
 /* Have it come back in so many milliseconds: write what was accepted, then that hint, then abort it for DRAIN. The hint
@@ -85,6 +131,11 @@ bool vsi_connection_send_off(vestry_connection *connection, uint32_t retry_ms);
 /* What was accepted before a close for this cause is written. */
 static inline bool vsi_cause_flushes(vestry_cause cause) {
   return cause == VESTRY_CAUSE_DRAIN || vestry_cause_is_clean(cause);
+}
+
+/* The peer is not there any more, or as good as: nothing that is written arrives. */
+static inline bool vsi_cause_is_of_peer(vestry_cause cause) {
+  return cause == VESTRY_CAUSE_HANGUP || cause == VESTRY_CAUSE_LOST || cause == VESTRY_CAUSE_STALLED;
 }
 
 /* The actor's class for pool and for parked transports (runner.c). */
@@ -103,19 +154,6 @@ bool vsi_connection_hush(vestry_connection *connection);
 
 /* Send an event that was just made, if it was; drops it (connection.c). */
 vestry_err vsi_connection_send_made(vestry_connection *connection, vestry_err error, vestry_event *event);
-
-/* The group's side (group.c). */
-const vestry_host *vsi_group_host(const vsi_group *group);
-vestry_runtime *vsi_group_runtime(const vsi_group *group);
-const vestry_connection_options *vsi_group_defaults(const vsi_group *group);
-vestry_event *vsi_group_heartbeat(const vsi_group *group);
-vsi_budget *vsi_group_budget(vsi_group *group);
-/* References to those that hold most in their queues, most first, at most limit, and what each holds; without those
- * that hold nothing, and those that are about to give back all they hold: ret_going, together. */
-size_t vsi_group_largest(vsi_group *group, vestry_connection **largest, uint64_t *held, size_t limit,
-                         uint64_t *ret_going);
-vestry_err vsi_group_enter(vsi_group *group, vestry_connection *connection); /* numbers it; OK | CLOSED */
-void vsi_group_leave(vsi_group *group, vestry_connection *connection);       /* counts it; after the hooks */
 
 /* Fill in defaults and check bounds: OK | INVALID. */
 vestry_err vsi_connection_options_resolve(const vestry_connection_options *options,

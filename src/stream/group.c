@@ -1,4 +1,10 @@
-/* All connections of one instance: a list in the order of their numbers, and what became of those that have left it. */
+/* All connections of one instance: a list in the order of their numbers, and what became of those that have left it.
+ *
+ * Who is closed when the budget is pressed. The one that holds most goes first: whoever does not read grows, whoever
+ * reads stays small, so it is the stalled ones that go. What closed connections still hold counts as gone already, or
+ * one burst would close more than it must. (One that is inside a blocking transport holds its share until that lets go:
+ * those that stay have the less, and are not closed for it.) Relieving walks all connections, once for SOUGHT closings
+ * at most, and only one thread does. */
 #include "stream/group.h"
 
 #include <pthread.h>
@@ -6,15 +12,12 @@
 
 #include "base/memory.h"
 #include "runtime/runtime.h"
-#include "stream/connection.h"
 
-enum { CHUNK = 64 };
+enum { CHUNK = 64, SOUGHT = 16 };
 
 struct vsi_group {
-  vestry_runtime *runtime;
-  const vestry_host *host;
+  vsi_environment environment; /* first: an environment is its group */
   vestry_connection_options defaults;
-  vestry_event *heartbeat;
   vsi_codings *codings;
   _Atomic(uint32_t) refs;
   pthread_mutex_t lock;            /* see docs/locking.md: nothing is called while it is held */
@@ -22,8 +25,20 @@ struct vsi_group {
   vestry_connection *first, **end; /* guarded by lock; ascending ids */
   bool closed;                     /* guarded by lock: nobody is let in */
   vsi_group_stats totals;          /* guarded by lock; events: of those that have left */
+  _Atomic(bool) relieving;         /* a thread is at it: a try-lock */
   vsi_budget budget;
 };
+
+static vsi_group *group_of(const vsi_environment *environment) {
+  return (vsi_group *)(uintptr_t)environment;
+}
+
+static void relieve(const vsi_environment *environment);
+static void ended(const vsi_environment *environment, vestry_connection *connection);
+
+static void let_go(const vsi_environment *environment) {
+  vsi_group_unref(group_of(environment));
+}
 
 vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_options *defaults, vsi_group **ret_group) {
   vestry_connection_options made;
@@ -32,15 +47,15 @@ vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_opt
   const vestry_host *host = vestry_runtime_host(runtime);
   vsi_group *group = vsi_calloc(host, 1, sizeof *group);
   if (!group) return VESTRY_NO_MEMORY;
-  error = vestry_event_comment(host, NULL, &group->heartbeat);
+  group->environment = (vsi_environment){
+      .host = host, .runtime = runtime, .budget = &group->budget, .relieve = relieve, .ended = ended, .let_go = let_go};
+  error = vestry_event_comment(host, NULL, &group->environment.heartbeat);
   if (!error) error = vsi_codings_create(host, &group->codings);
   if (error) {
-    vestry_event_unref(group->heartbeat);
+    vestry_event_unref(group->environment.heartbeat);
     vsi_free(host, group);
     return error;
   }
-  group->runtime = runtime;
-  group->host = host;
   group->defaults = made;
   atomic_init(&group->refs, 1);
   group->end = &group->first;
@@ -62,34 +77,22 @@ vsi_group *vsi_group_ref(vsi_group *group) {
 
 void vsi_group_unref(vsi_group *group) {
   if (!group || atomic_fetch_sub_explicit(&group->refs, 1, memory_order_acq_rel) != 1) return;
-  vestry_event_unref(group->heartbeat);
+  vestry_event_unref(group->environment.heartbeat);
   vsi_codings_destroy(group->codings);
   pthread_cond_destroy(&group->left);
   pthread_mutex_destroy(&group->lock);
-  vsi_free(group->host, group);
+  vsi_free(group->environment.host, group);
 }
 
 void vsi_group_destroy(vsi_group *group) {
   vsi_group_unref(group);
 }
 
-const vestry_host *vsi_group_host(const vsi_group *group) {
-  return group->host;
-}
-vestry_runtime *vsi_group_runtime(const vsi_group *group) {
-  return group->runtime;
-}
-const vestry_connection_options *vsi_group_defaults(const vsi_group *group) {
-  return &group->defaults;
+const vsi_environment *vsi_group_environment(const vsi_group *group) {
+  return &group->environment;
 }
 uint64_t vsi_group_heartbeat_ms(const vsi_group *group) {
   return group->defaults.heartbeat_ms;
-}
-vestry_event *vsi_group_heartbeat(const vsi_group *group) {
-  return group->heartbeat;
-}
-vsi_budget *vsi_group_budget(vsi_group *group) {
-  return &group->budget;
 }
 void vsi_group_limit(vsi_group *group, size_t max_queued_bytes) {
   vsi_budget_init(&group->budget, max_queued_bytes);
@@ -98,7 +101,8 @@ vsi_codings *vsi_group_codings(const vsi_group *group) {
   return group->codings;
 }
 
-vestry_err vsi_group_enter(vsi_group *group, vestry_connection *connection) {
+/* Number a connection and put it last: OK | CLOSED. */
+static vestry_err enter(vsi_group *group, vestry_connection *connection) {
   pthread_mutex_lock(&group->lock);
   bool closed = group->closed;
   if (!closed) {
@@ -110,6 +114,25 @@ vestry_err vsi_group_enter(vsi_group *group, vestry_connection *connection) {
   }
   pthread_mutex_unlock(&group->lock);
   return closed ? VESTRY_CLOSED : VESTRY_OK;
+}
+
+vestry_err vsi_group_connect(vsi_group *group, const vestry_transport_ops *ops, void *transport,
+                             const vestry_connection_options *options, const vsi_connection_hooks *hooks,
+                             void *hooks_ctx, vestry_connection **ret_connection) {
+  if (!group || !ret_connection) return VESTRY_INVALID;
+  vestry_connection_options made;
+  vestry_err error = vsi_connection_options_resolve(options, &group->defaults, &made);
+  if (error) return error;
+  vestry_connection *connection;
+  error = vsi_connection_create(&group->environment, ops, transport, &made, hooks, hooks_ctx, &connection);
+  if (error) return error;
+  vsi_group_ref(group); /* the connection's */
+  error = enter(group, connection);
+  if (error)
+    vsi_connection_discard(connection);
+  else
+    *ret_connection = connection;
+  return error;
 }
 
 static void add_events_locked(vsi_group_stats *sum, const vestry_connection *connection) {
@@ -125,7 +148,8 @@ static void add_events_locked(vsi_group_stats *sum, const vestry_connection *con
   sum->wire_bytes += stats.wire_bytes;
 }
 
-void vsi_group_leave(vsi_group *group, vestry_connection *connection) {
+static void ended(const vsi_environment *environment, vestry_connection *connection) {
+  vsi_group *group = group_of(environment);
   pthread_mutex_lock(&group->lock);
   *connection->group_link = connection->group_next;
   if (connection->group_next)
@@ -173,8 +197,10 @@ static bool is_going(const vestry_connection *connection) {
          atomic_load_explicit(&connection->hurried, memory_order_relaxed);
 }
 
-size_t vsi_group_largest(vsi_group *group, vestry_connection **largest, uint64_t *held, size_t limit,
-                         uint64_t *ret_going) {
+/* References to those that hold most in their queues, most first, at most limit, and what each holds; without those
+ * that hold nothing, and those that are about to give back all they hold: ret_going, together. */
+static size_t find_largest(vsi_group *group, vestry_connection **largest, uint64_t *held, size_t limit,
+                           uint64_t *ret_going) {
   size_t count = 0;
   uint64_t going = 0;
   pthread_mutex_lock(&group->lock);
@@ -198,6 +224,29 @@ size_t vsi_group_largest(vsi_group *group, vestry_connection **largest, uint64_t
   pthread_mutex_unlock(&group->lock);
   *ret_going = going;
   return count;
+}
+
+static void relieve(const vsi_environment *environment) {
+  vsi_group *group = group_of(environment);
+  const vsi_budget *budget = &group->budget;
+  /* acquire pairs with the release below: who relieves next sees whom the last one has closed */
+  if (atomic_exchange_explicit(&group->relieving, true, memory_order_acquire)) return;
+  for (bool more = true; more;) {
+    vestry_connection *largest[SOUGHT];
+    uint64_t held[SOUGHT], going = 0;
+    size_t count = find_largest(group, largest, held, SOUGHT, &going);
+    uint64_t used = atomic_load_explicit(&budget->used, memory_order_relaxed), gone = 0;
+    for (size_t i = 0; i < count; i++) {
+      if (used > budget->mark + going + gone) {
+        /* One that ends cleanly and waits for its peer has its cause already: it is not waited for any more. */
+        if (!vestry_connection_close(largest[i], VESTRY_CAUSE_BUDGET)) vsi_connection_hurry(largest[i]);
+        gone += held[i];
+      }
+      vestry_connection_unref(largest[i]);
+    }
+    more = count == SOUGHT && used > budget->mark + going + gone;
+  }
+  atomic_store_explicit(&group->relieving, false, memory_order_release);
 }
 
 static void close_for_shutdown(vestry_connection *connection, void *ctx) {
@@ -240,8 +289,8 @@ size_t vsi_group_send_off(vsi_group *group, uint64_t *after_id, size_t limit, ui
 }
 
 vestry_err vsi_group_wait(vsi_group *group, uint64_t timeout_ms) {
-  bool stepped = vsi_runtime_is_stepped(group->runtime);
-  while (stepped && vestry_runtime_step(group->runtime)) continue;
+  bool stepped = vsi_runtime_is_stepped(group->environment.runtime);
+  while (stepped && vestry_runtime_step(group->environment.runtime)) continue;
   struct timespec until;
   clock_gettime(CLOCK_MONOTONIC, &until);
   if (timeout_ms > UINT64_C(1000) * 60 * 60 * 24 * 365) timeout_ms = UINT64_C(1000) * 60 * 60 * 24 * 365;

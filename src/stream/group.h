@@ -3,13 +3,9 @@
 #ifndef VSI_STREAM_GROUP_H
 #define VSI_STREAM_GROUP_H
 
-#include "vestry/connection.h"
-#include "vestry/runtime.h"
-#include "vestry/transport.h"
+#include "stream/connection.h"
 
 typedef struct vsi_group vsi_group;
-struct vsi_coder;
-struct vsi_codings;
 
 typedef struct vsi_group_stats {
   uint64_t opened, open, closed; /* opened = open + closed */
@@ -44,8 +40,10 @@ vestry_err vsi_group_wait(vsi_group *group, uint64_t timeout_ms);
  * accepted. */
 void vsi_group_destroy(vsi_group *group);
 
+/* What its connections have of it. Any thread. */
+const vsi_environment *vsi_group_environment(const vsi_group *group);
 /* The codings of its connections. */
-struct vsi_codings *vsi_group_codings(const vsi_group *group);
+vsi_codings *vsi_group_codings(const vsi_group *group);
 vsi_group *vsi_group_ref(vsi_group *group);
 void vsi_group_unref(vsi_group *group);
 
@@ -58,32 +56,10 @@ void vsi_group_stats_get(vsi_group *group, vsi_group_stats *ret_stats);
  * created meanwhile may be left out. */
 void vsi_group_each(vsi_group *group, void (*fn)(vestry_connection *connection, void *ctx), void *ctx);
 
-/* Whom a connection tells about its life: the one who made it, by one table for all that he makes. As
- * vestry_connection_hooks; each may be NULL. */
-typedef struct vsi_connection_hooks {
-  vestry_on_open_fn on_open;
-  vestry_on_close_fn on_close;
-  vestry_on_error_fn on_error;
-} vsi_connection_hooks;
-
-/* Create a connection over a transport. Nothing is written before vsi_connection_start.
- * options: NULL: the group's. hooks: NULL, or borrowed until the connection is freed; hooks_ctx: handed to them.
- * ret_connection: one reference, the caller's. On failure the transport is untouched: the caller still owns it.
- * OK | INVALID | NO_MEMORY | CLOSED (the group is) */
-vestry_err vsi_connection_create(vsi_group *group, const vestry_transport_ops *ops, void *transport,
-                                 const vestry_connection_options *options, const vsi_connection_hooks *hooks,
-                                 void *hooks_ctx, vestry_connection **ret_connection);
-
-/* Have its bytes encoded; before the start. Takes the coder. */
-void vsi_connection_encode(vestry_connection *connection, struct vsi_coder *coder);
-
-/* Let it run: the head is written, then what was sent meanwhile. Once. */
-void vsi_connection_start(vestry_connection *connection);
-
-/* Instead of start: forget a connection that was created but shall not open. It counts as opened and closed, its hooks
- * run on this thread, its transport is ended unopened. */
-void vsi_connection_abandon(vestry_connection *connection, vestry_cause cause);
-
-const vestry_host *vsi_connection_host(const vestry_connection *connection);
+/* Create a connection of the group: vsi_connection_create with the group's environment, numbered and counted.
+ * options: NULL: the group's. OK | INVALID | NO_MEMORY | CLOSED (the group is): the transport is untouched */
+vestry_err vsi_group_connect(vsi_group *group, const vestry_transport_ops *ops, void *transport,
+                             const vestry_connection_options *options, const vsi_connection_hooks *hooks,
+                             void *hooks_ctx, vestry_connection **ret_connection);
 
 #endif

@@ -19,6 +19,7 @@
 #include <sched.h>
 
 #include "base/memory.h"
+#include "runtime/runtime.h"
 #include "stream/connection.h"
 
 /* Writes of one run at most, so that one busy stream leaves the pool's thread to the others now and then. */
@@ -70,7 +71,7 @@ static void encode(vestry_connection *connection, vsi_delivery *delivery) {
 
 /* Bytes of the coder's own, which are no event. */
 static void append_coded(vestry_connection *connection, const vsi_segment *segment) {
-  vsi_delivery *delivery = vsi_calloc(vsi_group_host(connection->group), 1, sizeof *delivery);
+  vsi_delivery *delivery = vsi_calloc(connection->environment->host, 1, sizeof *delivery);
   if (delivery) {
     delivery->wire = segment;
     append_taken(connection, delivery);
@@ -93,15 +94,15 @@ static void settle(vestry_connection *connection, vsi_delivery *delivery, size_t
   count_up(count, 1);
   count_up(bytes, len);
   drop_event(delivery);
-  vsi_free(vsi_group_host(connection->group), delivery);
-  vsi_budget_give_back(vsi_group_budget(connection->group), vsi_budget_cost(1, len)); /* while it is still counted */
+  vsi_free(connection->environment->host, delivery);
+  vsi_budget_give_back(connection->environment->budget, vsi_budget_cost(1, len)); /* while it is still counted */
   vsi_queue_settle(&connection->queue, len);
 }
 
 /* The oldest taken delivery is done with: written whole, or discarded. */
 static void drop_first(vestry_connection *connection, bool written) {
   vsi_delivery *delivery = take_out_first(connection);
-  const vestry_host *host = vsi_group_host(connection->group);
+  const vestry_host *host = connection->environment->host;
   if (!delivery->event) {
     if (delivery->wire != connection->coder->coding->primer) vsi_segment_destroy((vsi_segment *)delivery->wire);
     vsi_free(host, delivery);
@@ -178,7 +179,7 @@ static void discard_waiting(vestry_connection *connection) {
 static void arm(vestry_connection *connection, uint64_t due_ns) {
   bool was_armed = false;
   vestry_connection_ref(connection); /* the armed timer's */
-  vestry_err error = vsi_timer_arm(vsi_group_runtime(connection->group), &connection->timer, due_ns, &was_armed);
+  vestry_err error = vsi_ticker_arm(&connection->environment->runtime->ticker, &connection->timer, due_ns, &was_armed);
   if (error || was_armed) vestry_connection_unref(connection);
   connection->timer_armed = !error; /* a closed runtime has no timers */
 }
@@ -194,14 +195,15 @@ void vsi_connection_timer_fired(vsi_timer *timer) {
 void vsi_connection_finish(vestry_connection *connection, bool clean) {
   vestry_cause cause = vestry_connection_cause(connection);
   discard_waiting(connection);
-  if (vsi_timer_cancel(vsi_group_runtime(connection->group), &connection->timer)) vestry_connection_unref(connection);
+  if (vsi_ticker_cancel(&connection->environment->runtime->ticker, &connection->timer))
+    vestry_connection_unref(connection);
   connection->ops->end(connection->transport, clean, cause);
   vsi_coder_finish(connection->coder); /* now, and not with the last reference: an encoder is a lot */
   /* release pairs with vestry_connection_state_get */
   atomic_store_explicit(&connection->state, VESTRY_STATE_CLOSED, memory_order_release);
   vsi_close_list_tell(&connection->at_close, connection, cause);
   if (connection->hooks->on_close) connection->hooks->on_close(connection, cause, connection->hooks_ctx);
-  vsi_group_leave(connection->group, connection);
+  connection->environment->ended(connection->environment, connection);
   vestry_connection_unref(connection); /* that of its own life */
 }
 
@@ -249,8 +251,7 @@ static void open_stream(vestry_connection *connection) {
   if (!survived(connection, io)) return;
   /* release pairs with vestry_connection_state_get */
   atomic_store_explicit(&connection->state, VESTRY_STATE_OPEN, memory_order_release);
-  atomic_store_explicit(&connection->last_write_ns, vsi_now_ns(vsi_group_host(connection->group)),
-                        memory_order_relaxed);
+  atomic_store_explicit(&connection->last_write_ns, vsi_now_ns(connection->environment->host), memory_order_relaxed);
   if (connection->coder && vsi_coder_primer(connection->coder).len)
     append_coded(connection, connection->coder->coding->primer);
   if (connection->hooks->on_open) connection->hooks->on_open(connection, connection->hooks_ctx);
@@ -285,8 +286,7 @@ static void write_taken(vestry_connection *connection) {
   if (written > wanted) written = wanted;
   count_up(&connection->wire_bytes, written);
   if (written)
-    atomic_store_explicit(&connection->last_write_ns, vsi_now_ns(vsi_group_host(connection->group)),
-                          memory_order_relaxed);
+    atomic_store_explicit(&connection->last_write_ns, vsi_now_ns(connection->environment->host), memory_order_relaxed);
   for (size_t i = 0; i < count && written >= slices[i].len; i++) {
     written -= slices[i].len;
     drop_first(connection, true);
@@ -297,9 +297,9 @@ static void write_taken(vestry_connection *connection) {
 
 /* Nothing waits to be written, so nothing needs the taken ones' place. One that there is no memory for is left out. */
 static void take_heartbeat(vestry_connection *connection) {
-  vsi_delivery *delivery = vsi_calloc(vsi_group_host(connection->group), 1, sizeof *delivery);
+  vsi_delivery *delivery = vsi_calloc(connection->environment->host, 1, sizeof *delivery);
   if (!delivery) return;
-  delivery->event = vestry_event_ref(vsi_group_heartbeat(connection->group));
+  delivery->event = vestry_event_ref(connection->environment->heartbeat);
   delivery->is_heartbeat = true;
   append_taken(connection, delivery);
   encode(connection, delivery);
@@ -312,7 +312,7 @@ static void keep_heartbeat(vestry_connection *connection) {
   /* acquire pairs with vsi_connection_timer_fired */
   bool fired = atomic_exchange_explicit(&connection->timer_fired, false, memory_order_acquire);
   if (connection->timer_armed && !fired) return;
-  uint64_t now = vsi_now_ns(vsi_group_host(connection->group));
+  uint64_t now = vsi_now_ns(connection->environment->host);
   uint64_t last = atomic_load_explicit(&connection->last_write_ns, memory_order_relaxed);
   uint64_t period = vsi_ms_to_ns(connection->heartbeat_ms), due = vsi_add_saturating(last, period);
   if (now >= due) {
@@ -377,7 +377,7 @@ static void run(vsi_actor *actor) {
   uint32_t count;
   vsi_queue_load(&connection->queue, &count, NULL, NULL);
   if (complete && connection->blocked && (connection->taken_last || count)) { /* the last write may have taken all */
-    uint64_t now = vsi_now_ns(vsi_group_host(connection->group));
+    uint64_t now = vsi_now_ns(connection->environment->host);
     if (!connection->closing_ns) connection->closing_ns = now;
     uint64_t due = vsi_add_saturating(connection->closing_ns, VSI_LINGER_NS);
     if (now < due) {

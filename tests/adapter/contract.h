@@ -39,7 +39,8 @@ typedef struct contract_seam {
   void (*hang_up)(void *exchange);
   void (*forget)(void *exchange); /* hang up if need be, and free */
 
-  bool closes_broken; /* a request whose body breaks off is not answered: the server closes the connection */
+  bool closes_broken;   /* a request whose body breaks off is not answered: the server closes the connection */
+  bool no_peer_address; /* the peer's is "" */
 } contract_seam;
 
 /* Returns the number of failed tests. */

@@ -135,4 +135,4 @@ static void forget(void *asked) {
 }
 
 const contract_seam memory_seam = {"memory", start,  instance, mount, stop, destroy, settle, pass_ms, ask,
-                                   status,   header, expect,   body,  end,  hang_up, forget, false};
+                                   status,   header, expect,   body,  end,  hang_up, forget, false,   false};

@@ -59,7 +59,7 @@ static vestry_err start(const vestry_request *req, vestry_reply *reply, void *ap
 static vestry_err jump(const vestry_request *req, vestry_reply *reply, void *app) {
   counter *c = app;
   json_t *by = json_object_get(vestry_request_signals(req), "by");
-  if (!json_is_integer(by)) return VESTRY_INVALID;
+  if (!json_is_integer(by)) return VESTRY_MALFORMED;
   vestry_reply_key(reply, VESTRY_KEY("counter", 1));
   c->count += json_integer_value(by);
   return vestry_reply_patch_signals(reply, "{s:I}", "counter", (json_int_t)c->count);
@@ -121,7 +121,7 @@ static void the_counter_counts(void **state) {
   vestry_memory_exchange *stream = ask(&h, (vestry_memory_call){.method = "PUT", .datastar = true}, start);
   assert_int_equal(vestry_memory_status(stream), 200);
   assert_string_equal(vestry_memory_header(stream, "content-type"), "text/event-stream");
-  assert_string_equal(vestry_memory_header(stream, "cache-control"), "no-cache");
+  assert_string_equal(vestry_memory_header(stream, "cache-control"), "no-cache, no-transform");
   assert_string_equal(vestry_memory_header(stream, "x-accel-buffering"), "no");
   test_host_advance_ms(&h.th, 1001);
   vestry_memory_settle(h.v);

@@ -7,76 +7,48 @@
 #include "support/test.h"
 #include "support/test_host.h"
 
-static void fill_secret(unsigned char secret[VSI_KEYED_HASH_SECRET_BYTES], uint64_t seed) {
-  for (size_t i = 0; i < VSI_KEYED_HASH_SECRET_BYTES; i++) secret[i] = (unsigned char)random_next(&seed);
-}
-
-/* ------------------------------------------------------------------- AES as FIPS 197 defines it, step by step ---- */
-
-static unsigned char times_x(unsigned char a) {
-  return (unsigned char)(a << 1 ^ (a & 0x80 ? 0x1b : 0));
-}
-
-static unsigned char times(unsigned char a, unsigned char b) {
-  unsigned char product = 0;
-  for (; b; b >>= 1, a = times_x(a)) product ^= b & 1 ? a : 0;
-  return product;
-}
-
-static unsigned char substitute(unsigned char a) {
-  unsigned char inverse = 0;
-  for (int b = 1; a && !inverse && b < 256; b++)
-    if (times(a, (unsigned char)b) == 1) inverse = (unsigned char)b;
-  unsigned char out = 0x63;
-  for (int i = 0; i < 5; i++) out ^= (unsigned char)(inverse << i | inverse >> (8 - i));
-  return out;
-}
-
-static void round_of_aes(unsigned char state[16], const unsigned char key[16]) {
-  unsigned char shifted[16];
-  for (int column = 0; column < 4; column++)
-    for (int row = 0; row < 4; row++) shifted[4 * column + row] = substitute(state[4 * ((column + row) % 4) + row]);
-  for (int column = 0; column < 4; column++)
-    for (int row = 0; row < 4; row++) {
-      const unsigned char *in = shifted + 4 * column;
-      state[4 * column + row] = (unsigned char)(times(in[row], 2) ^ times(in[(row + 1) % 4], 3) ^ in[(row + 2) % 4] ^
-                                                in[(row + 3) % 4] ^ key[4 * column + row]);
-    }
-}
-
-static uint64_t by_definition(const unsigned char *secret, const uint64_t words[4]) {
-  unsigned char sum[16] = {0};
-  for (size_t block = 0; block < VSI_AES_BLOCKS; block++) {
-    const unsigned char *keys = secret + 16 + block * 16 * (1 + VSI_AES_ROUNDS);
-    unsigned char state[16];
-    memcpy(state, &words[2 * block], sizeof state);
-    for (int i = 0; i < 16; i++) state[i] ^= keys[i];
-    for (size_t round = 1; round <= VSI_AES_ROUNDS; round++) round_of_aes(state, keys + 16 * round);
-    for (int i = 0; i < 16; i++) sum[i] ^= state[i];
-  }
-  uint64_t hash;
-  memcpy(&hash, sum, sizeof hash);
+static vsi_keyed_hash secret_of(uint64_t seed) {
+  vsi_keyed_hash hash;
+  uint64_t words[sizeof hash / sizeof(uint64_t)];
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++) words[i] = random_next(&seed);
+  memcpy(&hash, words, sizeof hash);
+  hash.low |= 1;
+  hash.high |= 1;
+  hash.number |= 1;
   return hash;
 }
 
-static void short_keys_take_four_rounds_of_aes(void **state) {
+/* The definition, with products of 128 bits put together from halves. */
+static void add_product(uint64_t a, uint64_t b, uint64_t *low, uint64_t *high) {
+  uint64_t al = (uint32_t)a, ah = a >> 32, bl = (uint32_t)b, bh = b >> 32;
+  uint64_t middle = ah * bl + (al * bl >> 32), other = al * bh + (uint32_t)middle, product = a * b;
+  *high += ah * bh + (middle >> 32) + (other >> 32) + (*low + product < product);
+  *low += product;
+}
+
+static void it_is_nh_and_a_multiply_shift(void **state) {
   (void)state;
-  unsigned char secret[VSI_KEYED_HASH_SECRET_BYTES];
-  uint64_t random = 5;
-  for (uint64_t seed = 1; seed <= 20; seed++) {
-    fill_secret(secret, seed);
-    vsi_keyed_hash hash;
-    vsi_keyed_hash_load(&hash, secret);
-    uint64_t words[4] = {random_next(&random), random_next(&random), random_next(&random) >> 8, seed};
-    uint64_t got = vsi_keyed_hash_words(&hash, words[0], words[1], words[2], words[3]);
-    if (hash.has_aes) assert_true(got == by_definition(secret, words));
-    hash.has_aes = false;
-    got = vsi_keyed_hash_words(&hash, words[0], words[1], words[2], words[3]);
-    assert_true(got == vsi_siphash_1_3_words(vsi_siphash_key_load(secret), words[0], words[1], words[2], words[3]));
+  uint64_t random = 3, words[VSI_KEYED_HASH_WORDS];
+  for (size_t round = 0; round < 500; round++) {
+    vsi_keyed_hash hash = secret_of(round);
+    size_t count = 2 * random_below(&random, VSI_KEYED_HASH_WORDS / 2 + 1);
+    uint64_t number = random_next(&random) >> 32, low = 0, high = 0;
+    for (size_t i = 0; i < count; i++) words[i] = random_next(&random);
+    for (size_t i = 0; i < count; i += 2)
+      add_product(words[i] + hash.nh[i], words[i + 1] + hash.nh[i + 1], &low, &high);
+    uint64_t expected = low * hash.low + high * hash.high + number * hash.number;
+    assert_true(vsi_keyed_hash_words(&hash, words, count, number) == expected);
   }
 }
 
-/* --------------------------------------------------------------------------------------------- what it is for ---- */
+static void long_keys_take_siphash(void **state) {
+  (void)state;
+  enum { COUNT = VSI_KEYED_HASH_WORDS + 2 };
+  vsi_keyed_hash hash = secret_of(1);
+  uint64_t words[COUNT] = {1, 2, 3};
+  uint64_t expected = vsi_siphash_1_3(hash.siphash, words, sizeof words) + 9 * hash.number;
+  assert_true(vsi_keyed_hash_words(&hash, words, COUNT, 9) == expected);
+}
 
 static int by_value(const void *a, const void *b) {
   uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -94,50 +66,38 @@ static size_t alike(const uint64_t *numbers, size_t count, unsigned bits) {
  * all 64. */
 static void counters_do_not_collide(void **state) {
   (void)state;
-  enum { COUNT = 1 << 17 };
+  enum { COUNT = 1 << 17, WORDS = 6 };
   uint64_t *hashes = malloc(COUNT * sizeof *hashes);
-  for (int aes = 0; aes < 2; aes++)
-    for (int word = 0; word < 3; word++)
-      for (unsigned shift = 0; shift <= 40; shift += 20) {
-        unsigned char secret[VSI_KEYED_HASH_SECRET_BYTES];
-        fill_secret(secret, 7 + shift);
-        vsi_keyed_hash hash;
-        vsi_keyed_hash_load(&hash, secret);
-        hash.has_aes &= aes;
-        for (uint64_t i = 0; i < COUNT; i++) {
-          uint64_t words[3] = {0, 0, 0};
-          words[word] = i << (word == 2 ? shift / 2 : shift);
-          hashes[i] = vsi_keyed_hash_words(&hash, words[0], words[1], words[2], 19);
-        }
-        qsort(hashes, COUNT, sizeof *hashes, by_value);
-        assert_int_equal(alike(hashes, COUNT, 64), 0);
-        assert_in_range(alike(hashes, COUNT, 32), 0, 16);
-        for (size_t i = 0; i < COUNT; i++) hashes[i] = hashes[i] << 32 | hashes[i] >> 32;
-        qsort(hashes, COUNT, sizeof *hashes, by_value);
-        assert_in_range(alike(hashes, COUNT, 32), 0, 16);
+  for (int word = 0; word <= WORDS; word++)
+    for (unsigned shift = 0; shift <= 40; shift += 20) {
+      vsi_keyed_hash hash = secret_of(7 + shift);
+      for (uint64_t i = 0; i < COUNT; i++) {
+        uint64_t words[WORDS] = {0};
+        if (word < WORDS) words[word] = i << shift;
+        hashes[i] = vsi_keyed_hash_words(&hash, words, WORDS, word < WORDS ? 19 : i);
       }
+      qsort(hashes, COUNT, sizeof *hashes, by_value);
+      assert_int_equal(alike(hashes, COUNT, 64), 0);
+      assert_in_range(alike(hashes, COUNT, 32), 0, 24);
+    }
   free(hashes);
 }
 
-/* Each bit of a key changes each bit of the hash half of the time. */
-static void every_bit_counts(void **state) {
+/* Pairs that differ in one bit, or in a zero word more, share the upper bits no more often than is said. */
+static void a_small_difference_is_none_for_the_home(void **state) {
   (void)state;
-  enum { KEYS = 256 };
-  for (size_t bit = 0; bit < 3 * 64 - 8; bit++) {
-    size_t changed[64] = {0};
-    uint64_t random = bit + 1;
-    for (size_t i = 0; i < KEYS; i++) {
-      unsigned char secret[VSI_KEYED_HASH_SECRET_BYTES];
-      fill_secret(secret, random_next(&random));
-      vsi_keyed_hash hash;
-      vsi_keyed_hash_load(&hash, secret);
-      uint64_t words[3] = {random_next(&random), random_next(&random), random_next(&random) >> 8};
-      uint64_t before = vsi_keyed_hash_words(&hash, words[0], words[1], words[2], 23);
-      words[bit / 64] ^= UINT64_C(1) << bit % 64;
-      uint64_t difference = before ^ vsi_keyed_hash_words(&hash, words[0], words[1], words[2], 23);
-      for (size_t out = 0; out < 64; out++) changed[out] += difference >> out & 1;
+  enum { SECRETS = 40000, HOME_BITS = 8 };
+  for (size_t kind = 0; kind < 8; kind++) {
+    size_t alike_count = 0;
+    for (uint64_t seed = 0; seed < SECRETS; seed++) {
+      vsi_keyed_hash hash = secret_of(seed * 8 + kind);
+      uint64_t one[4] = {1, 2, 0, 0}, other[4] = {1, 2, 0, 0};
+      if (kind < 6) other[kind % 2] ^= UINT64_C(1) << (kind / 2 * 31);
+      uint64_t a = vsi_keyed_hash_words(&hash, one, 2, 5);
+      uint64_t b = vsi_keyed_hash_words(&hash, other, kind == 6 ? 4 : 2, kind == 7 ? 6 : 5);
+      alike_count += a >> (64 - HOME_BITS) == b >> (64 - HOME_BITS);
     }
-    for (size_t out = 0; out < 64; out++) assert_in_range(changed[out], KEYS / 4, KEYS / 4 * 3);
+    assert_in_range(alike_count, 0, 2 * SECRETS >> HOME_BITS); /* at most twice what chance would do */
   }
 }
 
@@ -148,14 +108,17 @@ static void the_secret_is_the_hosts(void **state) {
   vsi_keyed_hash first, second;
   assert_int_equal(vsi_keyed_hash_init(&first, &host.host), VESTRY_OK);
   assert_int_equal(vsi_keyed_hash_init(&second, &host.host), VESTRY_OK);
-  assert_true(vsi_keyed_hash_words(&first, 1, 2, 3, 17) != vsi_keyed_hash_words(&second, 1, 2, 3, 17));
+  uint64_t words[2] = {1, 2};
+  assert_true(vsi_keyed_hash_words(&first, words, 2, 17) != vsi_keyed_hash_words(&second, words, 2, 17));
+  assert_true(first.low & first.high & first.number & 1);
+  atomic_store(&host.fail_random, true);
+  assert_int_equal(vsi_keyed_hash_init(&first, &host.host), VESTRY_IO);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(short_keys_take_four_rounds_of_aes),
-      cmocka_unit_test(counters_do_not_collide),
-      cmocka_unit_test(every_bit_counts),
+      cmocka_unit_test(it_is_nh_and_a_multiply_shift), cmocka_unit_test(long_keys_take_siphash),
+      cmocka_unit_test(counters_do_not_collide),       cmocka_unit_test(a_small_difference_is_none_for_the_home),
       cmocka_unit_test(the_secret_is_the_hosts),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,28 +3,23 @@
 #include "support/test.h"
 
 /* Key and message are the bytes 0, 1, 2 …, as in the paper's appendix, whose example is the message of 15 bytes. The
- * 2-4 column is the authors' published table. The 1-3 column was made with OpenSSL's implementation
+ * authors publish vectors of 2-4 rounds only; these were made with OpenSSL's implementation, which gives those too
  * (openssl mac -macopt size:8 -macopt c-rounds:1 -macopt d-rounds:3 … SIPHASH). */
 static const struct {
   size_t len;
-  uint64_t of_2_4, of_1_3;
+  uint64_t hash;
 } vectors[] = {
-    {0, UINT64_C(0x726fdb47dd0e0e31), UINT64_C(0xabac0158050fc4dc)},
-    {1, UINT64_C(0x74f839c593dc67fd), UINT64_C(0xc9f49bf37d57ca93)},
-    {7, UINT64_C(0xab0200f58b01d137), UINT64_C(0xd3927d989bb11140)},
-    {8, UINT64_C(0x93f5f5799a932462), UINT64_C(0x369095118d299a8e)},
-    {15, UINT64_C(0xa129ca6149be45e5), UINT64_C(0xd320d86d2a519956)},
-    {63, UINT64_C(0x958a324ceb064572), UINT64_C(0x9d199062b7bbb3a8)},
+    {0, UINT64_C(0xabac0158050fc4dc)}, {1, UINT64_C(0xc9f49bf37d57ca93)},  {7, UINT64_C(0xd3927d989bb11140)},
+    {8, UINT64_C(0x369095118d299a8e)}, {15, UINT64_C(0xd320d86d2a519956)}, {63, UINT64_C(0x9d199062b7bbb3a8)},
 };
 
-static void agrees_with_the_published_vectors(void **state) {
+static void agrees_with_openssl(void **state) {
   (void)state;
   unsigned char bytes[64];
   for (unsigned char i = 0; i < sizeof bytes; i++) bytes[i] = i;
   vsi_siphash_key key = vsi_siphash_key_load(bytes);
   for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
-    assert_true(vsi_siphash_2_4(key, bytes, vectors[i].len) == vectors[i].of_2_4);
-    assert_true(vsi_siphash_1_3(key, bytes, vectors[i].len) == vectors[i].of_1_3);
+    assert_true(vsi_siphash_1_3(key, bytes, vectors[i].len) == vectors[i].hash);
   }
 }
 
@@ -51,7 +46,7 @@ static void depends_on_the_key_and_the_length(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(agrees_with_the_published_vectors),
+      cmocka_unit_test(agrees_with_openssl),
       cmocka_unit_test(reads_from_any_address),
       cmocka_unit_test(depends_on_the_key_and_the_length),
   };

@@ -57,6 +57,13 @@ for adapter in microhttpd civetweb; do
   each_way
   load 0 --own
   [ "$(value own_per_stream_bytes)" -gt 100 ] || complain "a stream of $adapter costs nothing: $line"
+  # What a client nests must not end a server whose stacks are small.
+  for depth in 950 2047 1000000; do
+    status=$("$node" -e "fetch('http://127.0.0.1:$port/pub', {method: 'POST', body: '['.repeat($depth) + ']'.repeat($depth)})
+      .then(answer => console.log(answer.status), error => console.log(String(error)))")
+    [ "$status" = 413 ] || complain "$adapter, $depth brackets: $status"
+  done
+  load 0
   stop
 done
 for encoding in br gzip; do

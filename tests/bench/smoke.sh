@@ -12,7 +12,7 @@ check() { # NAME LINE PATTERN_OF_MORE
   number='[0-9]+(\.[0-9]+)?'
   pattern="^vestry $1 capacity=1000 threads=[0-9]+ mops=$number ns_per_op=$number cpu_ns_per_op=$number"
   pattern="$pattern hit_ratio=$number size=[0-9]+ put=[0-9]+ removed=[0-9]+ closed=[0-9]+ bytes_per_entry=$number$3"
-  pattern="$pattern store=(lru|hash) key_bytes=[0-9]+ api=(get|with) stream=[0-9a-f]{16}\$"
+  pattern="$pattern store=(lru|hash) keys=(session|bytes) key_bytes=[0-9]+ api=(get|with) stream=[0-9a-f]{16}\$"
   echo "$2" | grep -qE "$pattern" || complain "not the line it should be: $2"
   echo "$2" | awk '{
     for (i = 3; i <= NF; i++) { split($i, pair, "="); value[pair[1]] = pair[2] }

@@ -9,7 +9,8 @@
 enum { CAPACITY = 1000, THREADS = 2 };
 
 static workload work_of(workload_kind kind) {
-  return (workload){.kind = kind, .seed = 7, .capacity = CAPACITY, .threads = THREADS, .key_bytes = 16};
+  return (workload){
+      .kind = kind, .seed = 7, .capacity = CAPACITY, .threads = THREADS, .keys = WORKLOAD_KEYS_BYTES, .key_bytes = 16};
 }
 
 static uint64_t checksum_of(const workload *work) {
@@ -30,6 +31,24 @@ static void test_same_seed_same_streams(void **state) {
     workload_kind named;
     assert_true(workload_named(workload_name((workload_kind)kind), &named));
     assert_int_equal(named, kind);
+  }
+}
+
+/* A session key is 32 digits, the name with its end, and a small number; two with other digits are other sessions. */
+static void test_session_keys(void **state) {
+  (void)state;
+  workload work = work_of(WORKLOAD_HIT);
+  work.keys = WORKLOAD_KEYS_SESSION;
+  work.key_bytes = WORKLOAD_SESSION_BYTES;
+  unsigned char key[WORKLOAD_SESSION_BYTES], before[WORKLOAD_SESSION_BYTES] = {0};
+  for (size_t at = 0; at < CAPACITY; at++) {
+    workload_fill_key(&work, at, key);
+    for (size_t i = 0; i < WORKLOAD_SESSION_SCOPE; i++) assert_non_null(memchr("0123456789abcdef", key[i], 16));
+    assert_string_equal((const char *)key + WORKLOAD_SESSION_SCOPE, WORKLOAD_SESSION_NAME);
+    assert_in_range(key[WORKLOAD_SESSION_NUMBER], 1, 60);
+    for (size_t i = WORKLOAD_SESSION_NUMBER + 1; i < sizeof key; i++) assert_int_equal(key[i], 0);
+    assert_memory_not_equal(key, before, WORKLOAD_SESSION_SCOPE);
+    memcpy(before, key, sizeof key);
   }
 }
 
@@ -135,9 +154,10 @@ static void test_histogram_percentiles(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_same_seed_same_streams), cmocka_unit_test(test_churn_keys_are_distinct),
-      cmocka_unit_test(test_hit_keys_are_there),     cmocka_unit_test(test_zipf_is_skewed),
-      cmocka_unit_test(test_mixed_is_mixed),         cmocka_unit_test(test_histogram_percentiles),
+      cmocka_unit_test(test_same_seed_same_streams),  cmocka_unit_test(test_session_keys),
+      cmocka_unit_test(test_churn_keys_are_distinct), cmocka_unit_test(test_hit_keys_are_there),
+      cmocka_unit_test(test_zipf_is_skewed),          cmocka_unit_test(test_mixed_is_mixed),
+      cmocka_unit_test(test_histogram_percentiles),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

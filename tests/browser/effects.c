@@ -46,6 +46,11 @@ int main(void) {
                             "request_timeout_ms", "10000",       NULL};
   vestry *v = NULL;
   vestry_civetweb *web = NULL;
+  char why[160];
+  if (vestry_civetweb_check(settings, why, sizeof why)) {
+    fprintf(stderr, "effects: %s\n", why);
+    return 1;
+  }
   struct mg_context *server = mg_start(NULL, NULL, settings);
   struct mg_server_port bound;
   if (!server || mg_get_server_ports(server, 1, &bound) != 1 || vestry_create(NULL, &v) ||

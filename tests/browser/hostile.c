@@ -1,8 +1,11 @@
-/* Hostile texts in all the places that the library puts texts: hostile SEED COUNT
+/* Hostile texts in all the places that the library puts texts: hostile SEED COUNT, or hostile asked
  *
  * Prints a line for each text and place: the place's name, the text, what was made of it, and for some places something
  * more, in hexadecimal, with tabs in between. Texts are a fixed list and COUNT more, put together at random from the
- * SEED. The first text is a harmless one. Browsers are to find exactly the text in what was made (hostile.test.js). */
+ * SEED. The first text is a harmless one. Browsers are to find exactly the text in what was made (hostile.test.js).
+ *
+ * Asked, it reads lines of HTML, a text, and more HTML, with tabs in between, and prints for each what the builder
+ * makes of it, or an empty line where it refuses the text (attributes.test.js). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -368,6 +371,16 @@ static bool template_places(const char *text) {
       "<b onclick=\"f('",
       "<a href=\"",
       "<p title='",
+      "<link ",
+      "<meta ",
+      "<iframe src='",
+      "<use href='/a#",
+      "rel=icon ",
+      "http-equiv=refresh ",
+      "content='",
+      "src=\"",
+      "data-attr:href='\"/",
+      "#",
       "\">",
       "'>",
       ">x<",
@@ -411,8 +424,29 @@ static void zeros(void) {
   show("script", text, sizeof text - 1);
 }
 
+static int answer(void) {
+  char *line = NULL;
+  size_t size = 0;
+  vestry_html_init(&html, NULL);
+  for (ssize_t len; (len = getline(&line, &size, stdin)) > 0;) {
+    line[len - 1] = '\0';
+    char *text = strchr(line, '\t'), *behind = text ? strchr(text + 1, '\t') : NULL;
+    if (!behind) fail("asked", "a line without tabs");
+    *text++ = *behind++ = '\0';
+    vestry_slice made = {"", 0};
+    vestry_html_add(&html, "%-s%s%-s", line, text, behind);
+    vestry_html_end(&html, &made);
+    puts(made.data);
+    vestry_html_clear(&html);
+  }
+  vestry_html_finish(&html);
+  free(line);
+  return 0;
+}
+
 int main(int argc, char **argv) {
-  if (argc != 3) fail("usage", "hostile SEED COUNT");
+  if (argc == 2 && strcmp(argv[1], "asked") == 0) return answer();
+  if (argc != 3) fail("usage", "hostile SEED COUNT, or hostile asked");
   state = strtoull(argv[1], NULL, 10);
   vestry_html_init(&html, NULL);
   for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) places(fixed[i]);

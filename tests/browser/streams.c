@@ -1,5 +1,5 @@
-/* A server for the tests of what becomes of streams: conflate.test.js, drain.test.js. Its one page keeps a stream open
- * and shows what it is sent.
+/* A server for the tests of what becomes of streams: conflate.test.js, drain.test.js, gone.test.js. Its one page keeps
+ * a stream open and shows what it is sent.
  *   GET /?stream=conflating&tab=NAME  the page; its stream has the policy VESTRY_FULL_CONFLATE, or else the default
  *   POST /burst  everything that can be left out, and what cannot, faster than any page takes it
  *   POST /drain  {"window_ms": …}: send all streams away
@@ -138,11 +138,12 @@ static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx
   vestry_stats_get(app->program.v, &stats);
   vestry_drain_stats_get(app->program.v, &drained);
   pthread_mutex_lock(&app->lock);
-  json_t *all = json_pack("{s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O}", "server", (int)getpid(), "open",
-                          (json_int_t)stats.open, "accepted", (json_int_t)stats.accepted, "written",
-                          (json_int_t)stats.written, "conflated", (json_int_t)stats.conflated, "discarded",
-                          (json_int_t)stats.discarded, "left", (json_int_t)drained.left_count, "drained",
-                          (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_DRAIN], "seen", app->seen);
+  json_t *all =
+      json_pack("{s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O}", "server", (int)getpid(), "open", (json_int_t)stats.open,
+                "accepted", (json_int_t)stats.accepted, "written", (json_int_t)stats.written, "conflated",
+                (json_int_t)stats.conflated, "discarded", (json_int_t)stats.discarded, "left",
+                (json_int_t)drained.left_count, "drained", (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_DRAIN],
+                "hangups", (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_HANGUP], "seen", app->seen);
   char *text = all ? json_dumps(all, 0) : NULL;
   pthread_mutex_unlock(&app->lock);
   vestry_err err = text ? vestry_reply_body(reply, "application/json", text, strlen(text)) : VESTRY_NO_MEMORY;

@@ -1,4 +1,14 @@
 /* The contract of life; then room by threads, stalled readers that hold a worker, and the end of the server. */
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "civetweb/server.h"
 #include "support/test.h"
 #include "web/client.h"
@@ -18,6 +28,136 @@ static void the_reserve_is_a_tenth_between_2_and_32(void **state) {
     assert_int_equal(capacity, cases[i][1]);
     server_stop(&s);
   }
+}
+
+/* Ask for a stream from an address of this machine's. */
+static void ask_from(client *c, const char *address) {
+  struct sockaddr_in from = {.sin_family = AF_INET}, to = {.sin_family = AF_INET, .sin_port = htons(s.port)};
+  const struct timeval patience = {.tv_sec = 60};
+  memset(c, 0, sizeof *c);
+  c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  assert_true(c->fd >= 0);
+  setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  assert_int_equal(inet_pton(AF_INET, address, &from.sin_addr), 1);
+  assert_int_equal(inet_pton(AF_INET, "127.0.0.1", &to.sin_addr), 1);
+  assert_int_equal(bind(c->fd, (const struct sockaddr *)&from, sizeof from), 0);
+  assert_int_equal(connect(c->fd, (const struct sockaddr *)&to, sizeof to), 0);
+  client_say(c, "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
+}
+
+static void one_address_takes_no_more_than_its_share(void **state) {
+  (void)state;
+  server_start(&s, &(server_settings){.max_per_address = 3});
+  client clients[3], other, again;
+  for (int i = 0; i < 3; i++) server_open(&s, &clients[i]);
+  ask_from(&again, "127.0.0.1");
+  assert_int_equal(client_status(&again), 503);
+  assert_string_equal(client_header(&again, "Retry-After"), "2");
+  assert_string_equal(client_header(&again, "Connection"), "close");
+  client_read_all(&again);
+  client_close(&again);
+  ask_from(&other, "127.0.0.2");
+  assert_int_equal(client_status(&other), 200);
+  vestry_stats stats;
+  vestry_stats_get(s.v, &stats);
+  assert_true(stats.turned_away[VESTRY_REFUSAL_ADDRESS] >= 1); /* the look at connections may find it too */
+  vestry_connection_close(witness_connection(&s.witness, 0), VESTRY_CAUSE_CLOSED);
+  client_read_all(&clients[0]);
+  uint32_t streams;
+  do vestry_civetweb_room(s.adapter, &streams, NULL);
+  while (streams != 3);
+  ask_from(&again, "127.0.0.1");
+  assert_int_equal(client_status(&again), 200);
+  for (int i = 0; i < 3; i++) client_close(&clients[i]);
+  client_close(&other);
+  client_close(&again);
+  server_stop(&s);
+}
+
+/* civetweb has a worker for each connection, also for one that says nothing, and here there are twelve. */
+static void silent_connections_leave_room_for_others(void **state) {
+  enum { SILENT = 40, LIMIT = 3 };
+  (void)state;
+  server_start(&s, &(server_settings){.max_per_address = LIMIT});
+  client stream, silent[SILENT], other;
+  vestry_connection *connection = server_open(&s, &stream);
+  for (int i = 0; i < SILENT; i++) {
+    client_connect(&silent[i], s.port, false);
+    if (i == 0)
+      client_say(&silent[i], "GET /ec"); /* of more, civetweb answers two at once: gmtime, a race of its own */
+  }
+  ask_from(&other, "127.0.0.2");
+  assert_int_equal(client_status(&other), 200);
+  int closed = 0;
+  for (double until = seconds_now() + 20; closed < SILENT - LIMIT + 1 && seconds_now() < until;) {
+    closed = 0;
+    for (int i = 0; i < SILENT; i++) closed += client_wait(&silent[i], 1);
+  }
+  assert_int_equal(closed, SILENT - LIMIT + 1); /* the stream is one of the three, and stays */
+  vestry_stats stats;
+  vestry_stats_get(s.v, &stats);
+  assert_int_equal(stats.turned_away[VESTRY_REFUSAL_ADDRESS], closed);
+  server_patch(connection, "{\"still\":1}");
+  client_expect(&stream, "still");
+  for (int i = 0; i < SILENT; i++) client_close(&silent[i]);
+  client_close(&stream);
+  client_close(&other);
+  server_stop(&s);
+}
+
+/* ---- descriptors ------------------------------------------------------------------------------------------------- */
+
+enum { ATTACKERS = 200, FEW_DESCRIPTORS = 12 + 20 + 65 };
+
+/* In a process of its own: connect, say so, and hold on until told to leave. */
+static void attack(int said, int heard, const struct rlimit *own) {
+  char word = 0;
+  setrlimit(RLIMIT_NOFILE, own);
+  const struct sockaddr_in to = {
+      .sin_family = AF_INET, .sin_port = htons(s.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  for (int i = 0; i < ATTACKERS; i++)
+    if (connect(socket(AF_INET, SOCK_STREAM, 0), (const struct sockaddr *)&to, sizeof to) != 0) _exit(1);
+  if (write(said, &word, 1) != 1 || read(heard, &word, 1) != 0) _exit(1);
+  _exit(0);
+}
+
+static int open_descriptors(void) {
+  int count = 0;
+  for (int fd = 0; fd < FEW_DESCRIPTORS; fd++) count += fcntl(fd, F_GETFD) >= 0;
+  return count;
+}
+
+static void more_clients_than_descriptors_leave_some(void **state) {
+  (void)state;
+  struct rlimit own;
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &own), 0);
+  const struct rlimit few = {FEW_DESCRIPTORS, own.rlim_max};
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+  server_start(&s, &(server_settings){.queue = 20});
+  int said[2], heard[2];
+  char word;
+  assert_int_equal(pipe(said), 0);
+  assert_int_equal(pipe(heard), 0);
+  int before = open_descriptors();
+  pid_t child = fork();
+  assert_true(child >= 0);
+  if (!child) {
+    close(heard[1]);
+    attack(said[1], heard[0], &own);
+  }
+  assert_int_equal(read(said[0], &word, 1), 1);
+  while (open_descriptors() < before + 12 + 20) sched_yield(); /* it takes as many as it can, and waits */
+  int another = dup(said[0]);
+  assert_true(another >= 0);
+  close(another);
+  for (int i = 0; i < 2; i++) close(heard[i]); /* the attack ends */
+  int status;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_int_equal(status, 0);
+  server_assert_serves(&s);
+  for (int i = 0; i < 2; i++) close(said[i]);
+  server_stop(&s);
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &own), 0);
 }
 
 /* ---- stalled readers --------------------------------------------------------------------------------------------- */
@@ -109,9 +249,15 @@ static void early_clients_wait_for_the_handlers(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_reserve_is_a_tenth_between_2_and_32), cmocka_unit_test(stops_with_a_stalled_reader),
-      cmocka_unit_test(stops_on_an_address_of_its_own),          cmocka_unit_test(stops_while_a_client_says_nothing),
-      cmocka_unit_test(connections_outlive_the_adapter),         cmocka_unit_test(early_clients_wait_for_the_handlers),
+      cmocka_unit_test(one_address_takes_no_more_than_its_share),
+      cmocka_unit_test(silent_connections_leave_room_for_others),
+      cmocka_unit_test(more_clients_than_descriptors_leave_some),
+      cmocka_unit_test(the_reserve_is_a_tenth_between_2_and_32),
+      cmocka_unit_test(stops_with_a_stalled_reader),
+      cmocka_unit_test(stops_on_an_address_of_its_own),
+      cmocka_unit_test(stops_while_a_client_says_nothing),
+      cmocka_unit_test(connections_outlive_the_adapter),
+      cmocka_unit_test(early_clients_wait_for_the_handlers),
   };
   return life_contract_run(&civetweb_seam) + cmocka_run_group_tests_name("civetweb, its own life", tests, NULL, NULL);
 }

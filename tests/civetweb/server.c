@@ -2,7 +2,7 @@
 
 #include "support/test.h"
 
-enum { ROOM = 8, RESERVE = 4 };
+enum { ROOM = 8, RESERVE = 4, QUEUE = 512 };
 
 typedef struct starting {
   server *s;
@@ -22,7 +22,8 @@ static void add_vestry(const struct mg_context *context) {
                                                               : settings->reserve             ? settings->reserve
                                                                                               : RESERVE,
                                            .watch_ms = settings->watch_ms,
-                                           .lost_ms = settings->lost_ms};
+                                           .lost_ms = settings->lost_ms,
+                                           .max_per_address = settings->max_per_address};
   vestry_civetweb *adapter = NULL;
   assert_int_equal(vestry_civetweb_create(s->v, (struct mg_context *)(uintptr_t)context, &options, &adapter),
                    VESTRY_OK);
@@ -34,7 +35,8 @@ void server_start(server *s, const server_settings *settings) {
   static const server_settings defaults = {0};
   if (!settings) settings = &defaults;
   server_begin(s, &civetweb_seam, &settings->options);
-  char threads[16], timeout[16];
+  char threads[16], queue[16], timeout[16];
+  snprintf(queue, sizeof queue, "%u", settings->queue ? settings->queue : QUEUE);
   snprintf(threads, sizeof threads, "%u", settings->threads ? settings->threads : ROOM + RESERVE);
   snprintf(timeout, sizeof timeout, "%u", settings->timeout_ms ? settings->timeout_ms : 30000);
   const char *list[] = {"listening_ports",
@@ -48,7 +50,7 @@ void server_start(server *s, const server_settings *settings) {
                         "tcp_nodelay",
                         "1",
                         "connection_queue",
-                        "1024",
+                        queue,
                         "listen_backlog",
                         "4096",
                         NULL};
@@ -100,5 +102,6 @@ const server_seam civetweb_seam = {
     .stop = stop,
     .room = room,
     .destroy = destroy,
+    .has_own_paths = true,
     .stops_s = 1.5, /* without the knocking it is two seconds and more */
 };

@@ -10,10 +10,12 @@
 typedef struct server_settings {
   unsigned threads;    /* 0: 12 */
   unsigned reserve;    /* 0: 4; UINT32_MAX: the adapter's default */
+  unsigned queue;      /* connection_queue; 0: 512 */
   unsigned timeout_ms; /* request_timeout_ms; 0: 30,000 */
   bool keep_alive;
   uint64_t watch_ms, lost_ms;      /* as the adapter's */
   const char *ports;               /* NULL: 127.0.0.1:0 */
+  uint32_t max_per_address;        /* as the adapter's */
   bool bare;                       /* without the handlers of web/server.h */
   void (*before_mount)(server *s); /* NULL, or called when the server listens and has no adapter yet */
   vestry_options options;          /* all but the host */

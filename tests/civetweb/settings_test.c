@@ -1,6 +1,9 @@
 #include "adapter/civetweb/settings.h"
 
 #include <civetweb.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "civetweb/server.h"
 #include "support/test.h"
@@ -47,6 +50,30 @@ static void knows_ports_with_tls(void **state) {
   for (size_t i = 0; i < 6; i++) assert_false(vsi_civetweb_names_tls_port(plain[i]));
 }
 
+static void knows_unix_sockets(void **state) {
+  (void)state;
+  static const char *const sockets[] = {"x/run/web.sock", "8080,x/run/web.sock", "8080 , x/run/a"};
+  static const char *const ports[] = {"8080", "127.0.0.1:80,[::1]:80", "", "max:80"};
+  for (size_t i = 0; i < 3; i++) assert_true(vsi_civetweb_names_unix_socket(sockets[i]));
+  for (size_t i = 0; i < 4; i++) assert_false(vsi_civetweb_names_unix_socket(ports[i]));
+}
+
+/* What civetweb does itself is what is foretold. */
+static void says_that_there_are_no_unix_sockets(void **state) {
+  (void)state;
+  char why[128];
+  const char *list[] = {"listening_ports", "x/tmp/vestry-test-civetweb.sock", "num_threads", "10", NULL};
+  struct mg_context *started = mg_start(NULL, NULL, list);
+  vestry_err error = check(list[1], "10", "1", why);
+  if (started) {
+    assert_int_equal(error, VESTRY_OK);
+    vestry_civetweb_stop_server(started);
+  } else {
+    assert_int_equal(error, VESTRY_UNSUPPORTED);
+    assert_non_null(strstr(why, "UNIX socket"));
+  }
+}
+
 /* Once in this process: civetweb says no only once. On a machine where it has TLS, the answer is yes, and mg_start
  * comes to no harm. */
 static void refuses_tls_that_would_crash(void **state) {
@@ -60,6 +87,72 @@ static void refuses_tls_that_would_crash(void **state) {
     const char *list[] = {"listening_ports", "127.0.0.1:0s", "ssl_certificate", "none.pem", NULL};
     assert_null(mg_start(NULL, NULL, list)); /* for want of a certificate */
   }
+}
+
+/* Run a check in a process of its own, which may lose what it has. Its result; -1: it could not be made so. */
+typedef struct checked {
+  int error;
+  char why[160];
+} checked;
+
+static checked check_in_child(bool (*prepare)(void), const char *threads, const char *queue) {
+  checked result = {-1, ""};
+  int ends[2];
+  assert_int_equal(pipe(ends), 0);
+  pid_t child = fork();
+  assert_true(child >= 0);
+  if (!child) {
+    const char *list[] = {"num_threads", threads, "connection_queue", queue, "tcp_nodelay", "1", NULL};
+    if (prepare()) result.error = vestry_civetweb_check(list, result.why, sizeof result.why);
+    _exit(write(ends[1], &result, sizeof result) != sizeof result);
+  }
+  int status;
+  close(ends[1]);
+  assert_int_equal(read(ends[0], &result, sizeof result), sizeof result);
+  assert_int_equal(waitpid(child, &status, 0), child);
+  close(ends[0]);
+  return result;
+}
+
+static bool allow_64_threads(void) {
+  const struct rlimit few = {64, 64};
+  const uid_t nobody_else = 61000 + (uid_t)getpid() % 4000; /* whose threads are counted, and root's are not */
+  return setrlimit(RLIMIT_NPROC, &few) == 0 && setuid(nobody_else) == 0;
+}
+
+static void refuses_threads_that_the_system_does_not_make(void **state) {
+  (void)state;
+  if (geteuid() != 0) skip();
+  checked result = check_in_child(allow_64_threads, "128", "20");
+  assert_int_equal(result.error, VESTRY_LIMIT);
+  assert_non_null(strstr(result.why, "num_threads is 128, but"));
+  assert_int_equal(check_in_child(allow_64_threads, "40", "20").error, VESTRY_OK);
+}
+
+static bool allow_200_descriptors(void) {
+  const struct rlimit few = {200, 200};
+  return setrlimit(RLIMIT_NOFILE, &few) == 0;
+}
+
+static void refuses_clients_that_would_take_all_descriptors(void **state) {
+  (void)state;
+  assert_int_equal(check_in_child(allow_200_descriptors, "35", "100").error, VESTRY_OK);
+  checked result = check_in_child(allow_200_descriptors, "36", "100");
+  assert_int_equal(result.error, VESTRY_LIMIT);
+  assert_non_null(strstr(result.why, "take 201 descriptors, and RLIMIT_NOFILE is 200"));
+  /* And create, for those that were not checked. */
+  struct rlimit all;
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+  server s;
+  server_start(&s, NULL);
+  const struct rlimit few = {200, all.rlim_max};
+  vestry_civetweb *adapter = NULL;
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+  vestry_err error = vestry_civetweb_create(s.v, s.context, NULL, &adapter);
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+  assert_int_equal(error, VESTRY_LIMIT);
+  assert_non_null(strstr(s.th.last_log, "RLIMIT_NOFILE"));
+  server_stop(&s);
 }
 
 static void reads_a_running_server(void **state) {
@@ -124,8 +217,14 @@ static void survives_want_of_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(checks_threads_and_nodelay),   cmocka_unit_test(knows_ports_with_tls),
-      cmocka_unit_test(refuses_tls_that_would_crash), cmocka_unit_test(reads_a_running_server),
+      cmocka_unit_test(refuses_threads_that_the_system_does_not_make),
+      cmocka_unit_test(refuses_clients_that_would_take_all_descriptors),
+      cmocka_unit_test(checks_threads_and_nodelay),
+      cmocka_unit_test(knows_ports_with_tls),
+      cmocka_unit_test(refuses_tls_that_would_crash),
+      cmocka_unit_test(reads_a_running_server),
+      cmocka_unit_test(knows_unix_sockets),
+      cmocka_unit_test(says_that_there_are_no_unix_sockets),
       cmocka_unit_test(survives_want_of_memory),
   };
   return cmocka_run_group_tests_name("civetweb's settings", tests, NULL, NULL);

@@ -7,7 +7,9 @@ behind the other, but for empty lines.
 
 A page with ```console blocks is a server's. It is started with a port as its argument, each line of these blocks that
 begins with `$ ` is given to the shell, with that port for 8080, and prints what the block says below it. The commands
-begin when all paths they name are mounted. The program ends, with success, when its standard input does."""
+begin when all paths they name are mounted. The program ends, with success, when its standard input does.
+
+An ```nginx or ```haproxy block is the file of that name in examples/proxy, which other tests run, but for comments."""
 
 import http.client
 import re
@@ -48,6 +50,17 @@ def read(page):
                 command, _, output = command.partition("\n")
                 commands.append((command, output))
     return source, printed, commands
+
+
+def shows_another_file(page):
+    """Whether a configuration that the page shows is not that of the examples."""
+    files = {"nginx": "nginx.conf", "haproxy": "haproxy.cfg"}
+    bad = False
+    for match in BLOCK.finditer(page.read_text()):
+        if match["kind"] in files:
+            file = page.parents[2] / "examples" / "proxy" / files[match["kind"]]
+            bad |= differ(file, lines(match["text"]), [line for line in lines(file.read_text()) if line[0] != "#"])
+    return bad
 
 
 def free_port():
@@ -116,6 +129,8 @@ def serve(program, folder, commands):
 def main():
     page, folder, arguments = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
     source, printed, commands = read(page)
+    if shows_another_file(page):
+        return 1
     if "main(" not in source:
         print(f"{page}: no program")
         return 1

@@ -3,7 +3,7 @@
 #include <pthread.h>
 
 #include "event/expect.h"
-#include "event/writer.h"
+#include "event/layout.h"
 #include "support/test.h"
 #include "support/test_host.h"
 
@@ -105,8 +105,8 @@ static void events_are_bounded(void **state) {
 }
 
 /* Sizes no machine has, which must not wrap on their way to the limit: the layout only counts. */
-static void endless(vsi_writer *writer, const void *ctx) {
-  (void)ctx;
+static void endless(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
+  (void)meaning, (void)ctx;
   vsi_put(writer, "", SIZE_MAX / 2);
   vsi_put(writer, "", SIZE_MAX / 2);
   vsi_put(writer, "", 100);
@@ -115,7 +115,7 @@ static void endless(vsi_writer *writer, const void *ctx) {
 static void sizes_saturate(void **state) {
   (void)state;
   vsi_writer writer = {.to = NULL};
-  endless(&writer, NULL);
+  endless(&writer, NULL, NULL);
   assert_int_equal(writer.len, SIZE_MAX);
   vestry_event *event = expect_untouched;
   expect_error(vsi_event_build(NULL, endless, NULL, &event), &event, VESTRY_TOO_LARGE);

@@ -1,4 +1,4 @@
-#include "event/json.h"
+#include "json/json.h"
 
 #include <stdlib.h>
 

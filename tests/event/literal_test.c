@@ -1,5 +1,5 @@
 /* Text as a literal that JSON and JavaScript both read, and a script element survives. */
-#include "event/literal.h"
+#include "json/literal.h"
 
 #include <jansson.h>
 

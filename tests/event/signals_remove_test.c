@@ -57,7 +57,7 @@ static void c2_options(void **state) {
   expect_error(vestry_event_remove_signals(NULL, &path, 1, &options, &event), &event, VESTRY_INVALID);
   options = (vestry_signals_options){.event.id = "\r"};
   expect_error(vestry_event_remove_signals(NULL, &path, 1, &options, &event), &event, VESTRY_INVALID);
-  options = (vestry_signals_options){.size = sizeof options + 1};
+  options = (vestry_signals_options){.size = 1};
   expect_error(vestry_event_remove_signals(NULL, &path, 1, &options, &event), &event, VESTRY_INVALID);
 }
 

@@ -76,7 +76,7 @@ static void c5_paths_go_into_arrays(void **state) {
     char path[64];
     snprintf(path, sizeof path, "user.tags.%s", none[i]);
     json_t *value = &nowhere;
-    vestry_err expected = strcmp(none[i], "1.0") != 0 ? VESTRY_NOT_FOUND : VESTRY_INVALID; /* inside of a text */
+    vestry_err expected = strcmp(none[i], "1.0") != 0 ? VESTRY_NOT_FOUND : VESTRY_MALFORMED; /* inside of a text */
     assert_int_equal(vestry_signals_get(signals, path, &value, NULL), expected);
     assert_ptr_equal(value, &nowhere);
   }
@@ -117,7 +117,7 @@ static void c5_says_what_was_found_instead(void **state) {
   bool boolean = true;
   json_t *value = &nowhere;
   vestry_signals_error why;
-#define EXPECT(call, offset, message) expect_error(call, VESTRY_INVALID, &why, offset, message)
+#define EXPECT(call, offset, message) expect_error(call, VESTRY_MALFORMED, &why, offset, message)
   EXPECT(vestry_signals_string(signals, "user.age", &text, &why), 5,
          "user.age: a text is wanted, an integer was found");
   EXPECT(vestry_signals_string(signals, "user", &text, &why), 0, "user: a text is wanted, an object was found");
@@ -148,7 +148,7 @@ static void c5_says_what_was_found_instead(void **state) {
   assert_int_equal(integer, 5);
   assert_true(number == 5 && boolean);
   assert_ptr_equal(value, &nowhere);
-  assert_int_equal(vestry_signals_boolean(signals, "text", &boolean, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_signals_boolean(signals, "text", &boolean, NULL), VESTRY_MALFORMED);
 }
 
 /* A tree that was not parsed by vestry may hold what C would cut. */
@@ -158,7 +158,7 @@ static void c5_texts_end_where_they_end(void **state) {
   assert_non_null(other);
   const char *text = NULL;
   vestry_signals_error why;
-  expect_error(vestry_signals_string(other, "a", &text, &why), VESTRY_INVALID, &why, 0,
+  expect_error(vestry_signals_string(other, "a", &text, &why), VESTRY_MALFORMED, &why, 0,
                "a: a text without zero characters is wanted, one was found");
   json_decref(other);
 }
@@ -220,7 +220,7 @@ static void c5_messages_fit(void **state) {
   json_t *object = json_pack("{s:i}", "a_name_of_some_forty_characters_or_more_", 1);
   assert_int_equal(vestry_signals_integer(object, "a_name_of_some_forty_characters_or_more_", INT64_MIN, INT64_MIN + 1,
                                           &integer, &why),
-                   VESTRY_INVALID);
+                   VESTRY_MALFORMED);
   assert_int_equal(strlen(why.message), sizeof why.message - 1);
   json_decref(object);
 }

@@ -1,7 +1,7 @@
 /* F3: what conflation reads from an event. What it then leaves out: tests/stream/conflation_test.c. */
 #include "event/target.h"
 
-#include "event/html_roots.h"
+#include "html/roots.h"
 #include "support/test.h"
 #include "support/test_host.h"
 #include "vestry/event.h"
@@ -110,6 +110,9 @@ static void f3_what_runs_is_left_alone(void **state) {
                                        "<iframe src=\"javascript:parent.f()\"></iframe>",
                                        "<object data=f></object>",
                                        "<embed src=f>",
+                                       "<FRAME\tsrc=f>",
+                                       "<portal></portal>",
+                                       "<base href=\"/f/\">",
                                        "<meta http-equiv=refresh content=\"0;url=f\">"};
   for (size_t i = 0; i < sizeof active / sizeof *active; i++) {
     expect(active[i], "#a", VESTRY_PATCH_INNER, "?");

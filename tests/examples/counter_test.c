@@ -200,6 +200,26 @@ static void test_jump_without_a_stream(void **state) {
   json_decref(keys);
 }
 
+/* Twice as many as there are counters at most; the stranger's is the least recently used. */
+static void test_deleting_makes_no_counter(void **state) {
+  (void)state;
+  START_PLAIN();
+  char stranger[COOKIE_LEN + 1], invented[COOKIE_LEN + 1];
+  struct client client;
+  new_session(counter.port, stranger);
+  client_call(&client, counter.port, &(struct call){.method = "POST", .path = "/jump", .session = stranger});
+  client_read_all(&client);
+  client_close(&client, false);
+  for (int i = 0; i <= 20000; i++) {
+    snprintf(invented, sizeof invented, "%0*x", (int)COOKIE_LEN, i);
+    assert_int_equal(perform("DELETE", "/", invented), 204);
+  }
+  client_call(&client, counter.port, &(struct call){.method = "GET", .path = "/", .plain = true, .session = stranger});
+  client_read_all(&client);
+  assert_non_null(strstr(client.text, "data-signals:counter=\"10\""));
+  client_close(&client, false);
+}
+
 static void test_without_a_cookie(void **state) {
   (void)state;
   START_PLAIN();
@@ -415,7 +435,6 @@ static void test_bad_requests_disturb_nobody(void **state) {
   } cases[] = {
       {404, {.method = "GET", .path = "/nothing"}},
       {404, {.method = "POST", .path = "/jump/further"}},
-      {404, {.method = "GET", .path = "/../../etc/passwd"}},
       {405, {.method = "PATCH", .path = "/"}},
       {405, {.method = "POST", .path = "/"}},
       {405, {.method = "GET", .path = "/jump"}},
@@ -438,6 +457,10 @@ static void test_bad_requests_disturb_nobody(void **state) {
     if (cases[i].status == 405) assert_non_null(client_header(&bad, "Allow"));
     client_close(&bad, false);
   }
+  /* Refused where the adapter sees it; civetweb itself knows no such path. */
+  client_call(&bad, counter.port, &(struct call){.method = "GET", .path = "/../../etc/passwd"});
+  assert_true(client_status(&bad) == 400 || client_status(&bad) == 404);
+  client_close(&bad, false);
   large[LARGE] = '\0'; /* as much as is allowed */
   memcpy(large, "{}", 2);
   struct call most = {.method = "POST", .path = "/jump", .session = session, .body = large};
@@ -596,7 +619,7 @@ static void test_port_that_is_taken(void **state) {
   snprintf(port, sizeof port, "%u", counter.port);
   assert_int_equal(process_run((const char *const[]){"--port", port, "--adapter", process_adapter, NULL}, out, err), 1);
   assert_string_equal(out, "");
-  assert_int_equal(lines_of(err), 1);
+  assert_in_range(lines_of(err), 1, 2); /* the program's; libmicrohttpd says why, too */
   assert_non_null(strstr(err, port));
 }
 
@@ -615,6 +638,7 @@ int main(int argc, char **argv) {
                                      COUNTER_TEST(test_client_from_a_file),
                                      COUNTER_TEST(test_counts_jumps_and_stops),
                                      COUNTER_TEST(test_jump_without_a_stream),
+                                     COUNTER_TEST(test_deleting_makes_no_counter),
                                      COUNTER_TEST(test_without_a_cookie),
                                      COUNTER_TEST(test_keys),
                                      COUNTER_TEST(test_policy_many),

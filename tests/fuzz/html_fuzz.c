@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
-#include "event/html_place.h"
+#include "html/place.h"
 #include "vestry/vestry.h"
 
 enum { MAX_TEXT = 4096 * 4 };
@@ -168,7 +168,7 @@ static void check_format(const char *format, const char *text) {
   size_t offset;
   if (add(&html, format, text, text, text, text, text, text, text, text)) {
     require(vestry_html_error(&html, &why, &offset) == VESTRY_INVALID && *why && offset < strlen(format));
-    require(format[offset] == '%');
+    require(format[offset] == '%' || !offset); /* 0: a conflict with an earlier text */
   }
   vestry_html_finish(&html);
 }

@@ -50,7 +50,7 @@ static void try_remove(const char *const *paths, size_t count) {
 }
 
 static void check_refused(vestry_err error, const char *path, const vestry_signals_error *why) {
-  require(error == VESTRY_NOT_FOUND || error == VESTRY_INVALID);
+  require(error == VESTRY_NOT_FOUND || error == VESTRY_INVALID || error == VESTRY_MALFORMED);
   require(why->offset <= strlen(path) && why->message[0] && memchr(why->message, '\0', sizeof why->message));
 }
 

@@ -5,8 +5,9 @@
 #include <string.h>
 
 #include "registry/merge.h"
-#include "registry/reply.h"
+#include "registry/request/reply.h"
 #include "vestry/repository.h"
+#include "json/write.h"
 
 static const vestry_field fields[] = {
     VESTRY_BOOLEAN_FIELD("b", true),      VESTRY_INTEGER_FIELD("i", 5, -10, 100),
@@ -33,9 +34,8 @@ static void check_values(const vestry_repository *r) {
   require(!vestry_repository_get_number(r, "o.n", &n) && n >= -2 && n <= 2);
   require(!vestry_repository_get_string(r, "o.s", &s, &len) && len <= 8 && strlen(s) == len);
   require(!vestry_repository_get_json(r, "j", &j));
-  char *text = json_dumps(j, JSON_COMPACT | JSON_ENCODE_ANY);
-  require(text && strlen(text) <= 60);
-  free(text);
+  vsi_writer counter = {.to = NULL}; /* as it goes into an event: jansson writes some numbers longer */
+  require(!vsi_json_put(&counter, j) && counter.len <= 60);
   vestry_field_error errors[FIELDS];
   size_t count = vestry_repository_errors(r, errors, FIELDS);
   require(count <= FIELDS);

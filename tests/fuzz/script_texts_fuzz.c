@@ -98,7 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     break;
   default:
     error = vestry_event_custom(NULL, "x", text, len, NULL, &event);
-    require(error == VESTRY_OK || error == VESTRY_MALFORMED || error == VESTRY_TOO_LARGE);
+    require(error == VESTRY_OK || error == VESTRY_INVALID || error == VESTRY_TOO_LARGE);
     if (error || !len) break;
     check_frame(vestry_event_bytes(event));
     check_literal(vestry_event_bytes(event), "JSON.parse(", ")}))", text, len);

@@ -13,9 +13,9 @@
 #include <string.h>
 #include <strings.h>
 
-#include "event/html_roots.h"
 #include "event/sse_parser.h"
 #include "event/target.h"
+#include "html/roots.h"
 #include "vestry/event.h"
 
 enum { IS_SIGNALS = 1, HAS_SELECTOR = 1, HAS_ID = 2, HAS_RETRY = 4, HAS_TRANSITION = 8, IS_MISSING = 16 };
@@ -98,7 +98,8 @@ static const char *see_attributes(reading *r, const char *at, const char *end, v
 
 static void see_tag(reading *r, vestry_slice name, bool is_end, vestry_slice id) {
   static const char voids[] = " area base br col embed hr img input link meta param source track wbr ";
-  if (is_one_of(name, " script iframe object embed meta ") && !is_end) r->runs = true;
+  if (is_one_of(name, " script iframe frame object embed applet portal fencedframe meta base ") && !is_end)
+    r->runs = true;
   if (is_end) {
     if (r->depth && r->open[r->depth - 1].len == name.len &&
         strncasecmp(r->open[r->depth - 1].data, name.data, name.len) == 0)

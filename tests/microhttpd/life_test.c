@@ -1,6 +1,4 @@
 /* The contract of life and of peers that go; then how libmicrohttpd sees a cut, and a destroy without a stop. */
-#include <malloc.h>
-
 #include "microhttpd/server.h"
 #include "support/test.h"
 #include "web/client.h"
@@ -9,56 +7,54 @@
 
 static server s;
 
-/* ---- memory ------------------------------------------------------------------------------------------------------ */
+/* ---- readers that stall ------------------------------------------------------------------------------------------ */
 
-/* Headers beyond what malloc keeps for each thread and counts as in use: 1,032 bytes. */
-enum { HEADERS = 3, HEADER_BYTES = 2000, IDLE_STREAMS = 8 };
+enum { EVENT_BYTES = 1000, MANY_BYTES = 64 << 20 };
 
-static vestry_err open_with_headers(const vestry_request *req, vestry_reply *reply, void *app) {
-  char value[HEADER_BYTES + 1], name[] = "X-Note-0";
-  memset(value, 'v', HEADER_BYTES);
-  value[HEADER_BYTES] = '\0';
-  vestry_err error = server_open_stream(req, reply, app);
-  for (int i = 0; !error && i < HEADERS; i++, name[7]++) error = vestry_reply_header(reply, name, value);
-  return error;
-}
-
-static size_t allocated_bytes(void) {
-  struct mallinfo2 info = mallinfo2();
-  return info.uordblks + info.hblkhd;
-}
-
-/* What is allocated for each of some idle streams at this path, by libmicrohttpd too, less what their clients hold.
- * They stay open: one that has been closed is freed later, when libmicrohttpd comes by. */
-static long idle_bytes(const char *path, client clients[IDLE_STREAMS]) {
-  size_t before = allocated_bytes();
-  for (int i = 0; i < IDLE_STREAMS; i++) {
-    unsigned index = s.witness.opened;
-    client_ask(&clients[i], s.port, "GET", path, "Datastar-Request: true\r\n");
-    assert_int_equal(client_status(&clients[i]), 200);
-    assert_true(witness_wait_opened(&s.witness, index + 1));
-    server_patch(witness_connection(&s.witness, index), "{}"); /* written when the socket is vestry's */
-    client_expect(&clients[i], "data: signals {}");
+/* How much went out to a client with a small buffer that reads nothing, when something waits in its queue at last. */
+static size_t taken_bytes(size_t send_buffer_bytes, bool unix_socket, bool tls) {
+  char html[EVENT_BYTES];
+  memset(html, 'x', sizeof html);
+  server_start(&s, &(server_settings){.adapter = {.send_buffer_bytes = send_buffer_bytes, .lost_ms = VESTRY_NEVER_MS},
+                                      .unix_socket = unix_socket,
+                                      .tls = tls});
+  client c;
+  client_connect(&c, s.port, true);
+  client_say(&c, "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
+  assert_true(witness_wait_opened(&s.witness, 1));
+  vestry_connection *connection = witness_connection(&s.witness, 0);
+  assert_int_equal(client_status(&c), 200);
+  vestry_connection_stats stats = {.written_bytes = 0};
+  bool waits = false;
+  for (uint64_t sent = 0; !waits; sent++) {
+    assert_true(stats.written_bytes < MANY_BYTES);
+    assert_int_equal(vestry_connection_patch_elements(connection, html, sizeof html, NULL), VESTRY_OK);
+    /* Either it is written, or it waits: a runner that has met a full socket asks for room before it rests. */
+    double until = seconds_now() + 1;
+    do vestry_connection_stats_get(connection, &stats);
+    while (stats.written_count <= sent && seconds_now() < until);
+    waits = stats.written_count <= sent;
   }
-  size_t after = allocated_bytes(), clients_bytes = 0;
-  for (int i = 0; i < IDLE_STREAMS; i++) clients_bytes += clients[i].capacity + clients[i].body_capacity;
-  return ((long)after - (long)before - (long)clients_bytes) / IDLE_STREAMS;
+  size_t taken = stats.written_bytes;
+  client_close(&c);
+  server_stop(&s);
+  return taken;
 }
 
-static void headers_are_forgotten_when_they_are_out(void **state) {
+static void the_kernel_holds_what_was_asked_for(void **state) {
   (void)state;
-  if (!mallinfo2().uordblks) skip(); /* another allocator's, a sanitizer's */
-  mallopt(M_ARENA_MAX, 1);           /* mallinfo2 tells of one arena */
-  server_start(&s, &(server_settings){.adapter.memory_bytes = 16384});
-  assert_int_equal(vestry_microhttpd_handle(s.adapter, "GET", "/heavy", open_with_headers, &s), VESTRY_OK);
-  static client clients[3][IDLE_STREAMS];
-  (void)idle_bytes("/stream", clients[0]); /* tables grow with the first ones */
-  long light = idle_bytes("/stream", clients[1]), heavy = idle_bytes("/heavy", clients[2]);
-  assert_true(light > 16384);
-  assert_true(heavy - light < HEADERS * HEADER_BYTES / 2);
-  for (int batch = 0; batch < 3; batch++)
-    for (int i = 0; i < IDLE_STREAMS; i++) client_close(&clients[batch][i]);
-  server_stop(&s);
+  enum { SMALL_BYTES = 8 << 10, LARGE_BYTES = 256 << 10, CLIENT_HOLDS_BYTES = 16 << 10 };
+  for (int way = 0; way < 4; way++) {
+    bool unix_socket = way & 1, tls = way & 2;
+    size_t taken = taken_bytes(SMALL_BYTES, unix_socket, tls);
+    print_message("%s%s: for %d bytes it took %zu\n", unix_socket ? "UNIX" : "TCP", tls ? ", TLS" : "", SMALL_BYTES,
+                  taken);
+    assert_in_range(taken, EVENT_BYTES, 2 * SMALL_BYTES + CLIENT_HOLDS_BYTES);
+  }
+  size_t large = taken_bytes(LARGE_BYTES, false, false), most = taken_bytes(0, false, false);
+  print_message("TCP: for %d bytes it took %zu, by itself %zu\n", LARGE_BYTES, large, most);
+  assert_in_range(large, LARGE_BYTES / 2, 2 * LARGE_BYTES + CLIENT_HOLDS_BYTES);
+  assert_true(most > 2 * LARGE_BYTES + CLIENT_HOLDS_BYTES);
 }
 
 /* ---- peers that go ----------------------------------------------------------------------------------------------- */
@@ -104,14 +100,12 @@ static void destroy_stops(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest memory[] = {cmocka_unit_test(headers_are_forgotten_when_they_are_out)};
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(the_kernel_holds_what_was_asked_for),
       cmocka_unit_test(f5_finds_one_behind_a_cut),
       cmocka_unit_test(f5_finds_one_behind_a_cut_in_the_middle_of_a_write),
       cmocka_unit_test(destroy_stops),
   };
-  /* Memory first: there is one arena yet. */
-  return cmocka_run_group_tests_name("libmicrohttpd, its memory", memory, NULL, NULL) +
-         life_contract_run(&microhttpd_seam) + peers_contract_run(&microhttpd_seam) +
+  return life_contract_run(&microhttpd_seam) + peers_contract_run(&microhttpd_seam) +
          cmocka_run_group_tests_name("libmicrohttpd, its own life", tests, NULL, NULL);
 }

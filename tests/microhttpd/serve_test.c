@@ -83,6 +83,8 @@ static void refuses_bad_settings(void **state) {
   server_start(&s, NULL);
   const char *key, *certificate;
   tls_key_pair(&key, &certificate);
+  char too_long[109] = "/tmp/";
+  memset(too_long + 5, 'a', sizeof too_long - 6);
   const vestry_microhttpd_options invalid[] = {
       {.size = 1},
       {.address = "localhost"},
@@ -95,6 +97,14 @@ static void refuses_bad_settings(void **state) {
       {.memory_bytes = 64 << 20},
       {.tls_key = key},
       {.tls_certificate = certificate},
+      {.send_buffer_bytes = 4095},
+      {.send_buffer_bytes = (64 << 20) + 1},
+      {.unix_path = ""},
+      {.unix_path = too_long},
+      {.unix_path = "/tmp/vestry-none", .address = "127.0.0.1"},
+      {.unix_path = "/tmp/vestry-none", .port = 1},
+      {.unix_path = "/tmp/vestry-none", .unix_mode = 01777},
+      {.unix_mode = 0600},
   };
   vestry_microhttpd *adapter = NULL;
   for (size_t i = 0; i < sizeof invalid / sizeof *invalid; i++)

@@ -1,8 +1,50 @@
 #include "microhttpd/server.h"
 
+#include <dirent.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "microhttpd/tls.h"
 #include "support/test.h"
 #include "web/client.h"
+
+unsigned server_descriptors(void) {
+  unsigned count = 0;
+  DIR *all = opendir("/proc/self/fd");
+  assert_non_null(all);
+  while (readdir(all)) count++;
+  closedir(all);
+  return count;
+}
+
+void server_wait_descriptors(unsigned count) {
+  double until = seconds_now() + 30;
+  while (server_descriptors() > count && seconds_now() < until) sched_yield();
+  assert_int_equal(server_descriptors(), count);
+}
+
+/* ---- UNIX sockets ------------------------------------------------------------------------------------------------ */
+
+static char folder[64];
+
+static void remove_folder(void) {
+  if (rmdir(folder) != 0) fprintf(stderr, "%s is not empty\n", folder);
+}
+
+const char *server_free_path(void) {
+  static char path[96];
+  static unsigned number;
+  if (!*folder) {
+    snprintf(folder, sizeof folder, "/tmp/vestry-test-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    atexit(remove_folder);
+  }
+  snprintf(path, sizeof path, "%s/%u", folder, number++);
+  return path;
+}
+
+/* ---- the server -------------------------------------------------------------------------------------------------- */
 
 static vestry_err mount(vestry_microhttpd *adapter, void *app) {
   server *s = app;
@@ -16,7 +58,14 @@ void server_start(server *s, const server_settings *settings) {
   if (!settings) settings = &defaults;
   server_begin(s, &microhttpd_seam, &settings->options);
   vestry_microhttpd_options options = settings->adapter;
-  if (!options.address) options.address = "127.0.0.1";
+  static char path[96];
+  client_path_used = NULL;
+  if (settings->unix_socket) {
+    snprintf(path, sizeof path, "%s", server_free_path());
+    client_path_used = options.unix_path = path;
+  } else if (!options.address) {
+    options.address = "127.0.0.1";
+  }
   if (!options.threads_count) options.threads_count = 2;
   client_tls_ops_used = NULL;
   if (settings->tls) {
@@ -31,21 +80,29 @@ void server_start(server *s, const server_settings *settings) {
   assert_int_equal(vestry_microhttpd_create(s->v, &options, &adapter), VESTRY_OK);
   s->adapter = adapter;
   s->port = vestry_microhttpd_port(adapter);
-  assert_true(s->port);
+  assert_true(settings->unix_socket ? !s->port : s->port);
 }
 
-static void start(server *s, const web_settings *settings) {
-  if (!settings) {
-    server_start(s, NULL);
-    return;
-  }
+static void start_on(server *s, const web_settings *settings, bool unix_socket) {
+  static const web_settings defaults = {.room = 0};
+  if (!settings) settings = &defaults;
   assert_false(settings->lost_ms && settings->stalled_ms); /* which are one here */
-  server_start(s, &(server_settings){.adapter = {.max_streams = settings->room,
+  server_start(s, &(server_settings){.unix_socket = unix_socket,
+                                     .adapter = {.max_streams = settings->room,
                                                  .address = settings->address,
                                                  .timeout_s = settings->silent_s,
+                                                 .request_timeout_ms = settings->silent_s * UINT64_C(1000),
                                                  .lost_ms = settings->lost_ms + settings->stalled_ms},
                                      .tls = settings->tls,
                                      .options = settings->options});
+}
+
+static void start(server *s, const web_settings *settings) {
+  start_on(s, settings, false);
+}
+
+static void start_unix(server *s, const web_settings *settings) {
+  start_on(s, settings, true);
 }
 
 static vestry_err handle(server *s, const char *method, const char *path, vestry_handler_fn handler, void *app) {
@@ -73,8 +130,25 @@ const server_seam microhttpd_seam = {
     .destroy = destroy,
     .has_tls = true,
     .always_keeps = true,
+    .closes_streams = true,
     .waits_for_none = true,
     .closes_broken = true,
     .refuses_itself = true,
+    .stops_s = 5,
+};
+
+const server_seam microhttpd_unix_seam = {
+    .name = "libmicrohttpd on a UNIX socket",
+    .start = start_unix,
+    .handle = handle,
+    .stop = stop,
+    .room = room,
+    .destroy = destroy,
+    .has_tls = true,
+    .always_keeps = true,
+    .waits_for_none = true,
+    .closes_broken = true,
+    .refuses_itself = true,
+    .no_stalled = true,
     .stops_s = 5,
 };

@@ -1,5 +1,5 @@
 /* Accept-Encoding with its q-values (RFC 9110, section 12.5.3). */
-#include "registry/accept.h"
+#include "registry/request/accept.h"
 
 #include "support/test.h"
 

@@ -1,4 +1,4 @@
-#include "registry/cookie.h"
+#include "registry/request/cookie.h"
 
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 /* Effects as text, and back. */
-#include "registry/effect_list.h"
+#include "registry/effects/effect_list.h"
 
 #include <stdlib.h>
 

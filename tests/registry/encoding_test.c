@@ -1,5 +1,5 @@
 /* Encoded streams as requests get them: negotiated, named in the head, bounded, and read to their end. */
-#include "registry/encoding.h"
+#include "registry/request/encoding.h"
 
 #include <malloc.h>
 
@@ -228,7 +228,7 @@ static void memory_runs_out(void **state) {
 
 /* ------------------------------------------------------------------------------------------ what idling costs ----- */
 
-/* Memory of the instance's host, in bytes: of gzip all, of brotli all but its encoders, which allocate elsewhere. */
+/* Memory of the instance's host, in bytes. */
 static size_t bytes_held;
 static void *(*host_reallocate)(void *ctx, void *memory, size_t size_bytes);
 
@@ -265,13 +265,15 @@ static size_t idle_bytes(const vestry_profile *profile, const char *accept) {
 
 static void f2_an_idle_stream_has_no_encoder(void **state) {
   (void)state;
-  static const vestry_profile own = {.ops = &vestry_profile_gzip, .mode = VESTRY_PROFILE_PRIVATE};
+  static const vestry_profile own = {.ops = &vestry_profile_gzip, .mode = VESTRY_PROFILE_PRIVATE},
+                              own_brotli = {.ops = &vestry_profile_brotli, .mode = VESTRY_PROFILE_PRIVATE};
   size_t plain = idle_bytes(&offered[0], "identity");
   size_t brotli = idle_bytes(&offered[0], "br"), gzip = idle_bytes(&offered[1], "gzip");
   assert_in_range(plain, 1, 4096);
   assert_in_range(gzip, plain, plain + 64);
   assert_in_range(brotli, plain, plain + 64);
   assert_true(idle_bytes(&own, "gzip") > plain + 100000); /* what it would be otherwise */
+  assert_true(idle_bytes(&own_brotli, "br") > plain + 100000);
 }
 
 int main(void) {

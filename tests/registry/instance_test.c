@@ -8,7 +8,7 @@ static void options_are_checked(void **state) {
   world w;
   test_host_init(&w.th);
   assert_int_equal(vestry_create(NULL, NULL), VESTRY_INVALID);
-  assert_int_equal(world_try(&w, (vestry_options){.size = 8}), VESTRY_INVALID);
+  assert_int_equal(world_try(&w, (vestry_options){.size = 7}), VESTRY_INVALID);
   assert_int_equal(world_try(&w, (vestry_options){.store = "no-such"}), VESTRY_NOT_FOUND);
   assert_int_equal(world_try(&w, (vestry_options){.max_body_bytes = SIZE_MAX}), VESTRY_INVALID);
   assert_int_equal(world_try(&w, (vestry_options){.connection = {.max_queued_count = 2000000}}), VESTRY_INVALID);

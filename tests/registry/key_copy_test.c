@@ -1,4 +1,4 @@
-#include "registry/key_copy.h"
+#include "registry/request/key_copy.h"
 
 #include <stdlib.h>
 

@@ -3,7 +3,7 @@
 #include <sched.h>
 #include <stdlib.h>
 
-#include "registry/targets.h"
+#include "registry/effects/targets.h"
 #include "registry/world.h"
 
 #define TICK "[\"patch-signals\", {\"n\": 1}]"

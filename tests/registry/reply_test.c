@@ -1,4 +1,4 @@
-#include "registry/reply.h"
+#include "registry/request/reply.h"
 
 #include <stdlib.h>
 

@@ -2,10 +2,11 @@
 #include "vestry/repository.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "registry/merge.h"
-#include "registry/reply.h"
+#include "registry/request/reply.h"
 #include "registry/world.h"
 #include "runtime/random.h"
 
@@ -544,8 +545,39 @@ static void a_save_without_memory_is_made_up_for(void **state) {
   wire_finish(&to);
 }
 
+/* ---------------------------------------------------------------------------------------------------- threads ----- */
+
+enum { THREADS = 3, ROUNDS = 200 };
+
+static void *use_the_schema(void *start) {
+  pthread_barrier_wait(start);
+  for (int i = 0; i < ROUNDS; i++) {
+    vestry_repository *r = open_with(i % 2 ? "{\"count\": 1}" : NULL);
+    assert_values(r, i % 2 ? "1 1 0.5 nobody [] 0" : "1 5 0.5 nobody [] 0");
+    assert_int_equal(vestry_repository_set_boolean(r, "open", false), VESTRY_OK);
+    vestry_reply reply;
+    vsi_reply_init(&reply, vestry_host_default());
+    assert_int_equal(vestry_repository_save_all_reply(r, &reply), VESTRY_OK);
+    vsi_reply_finish(&reply);
+    vestry_repository_destroy(r);
+  }
+  return NULL;
+}
+
+/* For the thread sanitizer: nothing of the defaults is counted by two threads. */
+static void e3_many_threads_share_a_schema(void **state) {
+  (void)state;
+  pthread_t threads[THREADS];
+  pthread_barrier_t start;
+  pthread_barrier_init(&start, NULL, THREADS);
+  for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, use_the_schema, &start), 0);
+  for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+  pthread_barrier_destroy(&start);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(e3_many_threads_share_a_schema),
       cmocka_unit_test(e3_absent_signals_have_their_defaults),
       cmocka_unit_test(e3_is_hydrated_from_the_page),
       cmocka_unit_test(e3_bad_signals_have_defaults_and_errors),

@@ -235,6 +235,87 @@ static void bodies_are_bounded_announced_or_not(void **state) {
   }
 }
 
+typedef struct parsed {
+  const vestry_signals_limits *limits;
+  vestry_err error;
+  char *text; /* of the value; NULL: none */
+  vestry_signals_error why;
+} parsed;
+
+static vestry_err parse_body(const vestry_request *req, vestry_reply *reply, void *app) {
+  parsed *p = app;
+  (void)reply;
+  json_t *value = NULL;
+  p->error = vestry_request_json(req, p->limits, &value, &p->why);
+  assert_int_equal(p->error == VESTRY_OK, value != NULL);
+  p->text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+  json_decref(value);
+  return VESTRY_OK;
+}
+
+/* expected: the value; NULL: error. */
+static void assert_parsed(const char *body, size_t len, const vestry_signals_limits *limits, vestry_err error,
+                          const char *expected) {
+  parsed p = {.limits = limits};
+  world w;
+  world_begin(&w, (vestry_options){.max_body_bytes = 4 << 20, .signals = {.max_count = 5}});
+  wire r = {.method = "POST", .body = body, .body_len = len};
+  wire_request(&w, &r, parse_body, &p);
+  assert_int_equal(p.error, error);
+  if (expected) assert_string_equal(p.text, expected);
+  if (error) assert_true(p.why.message[0]);
+  free(p.text);
+  world_end(&w);
+  wire_finish(&r);
+  test_host_assert_clean(&w.th);
+}
+
+static void bodies_are_read_as_json(void **state) {
+  (void)state;
+  static const vestry_signals_limits tight = {.max_bytes = 8, .max_depth = 2, .max_count = 3};
+  static const struct {
+    const char *body;
+    const vestry_signals_limits *limits;
+    vestry_err error;
+    const char *expected;
+  } cases[] = {
+      {" {\"a\": [1]} ", NULL, VESTRY_OK, "{\"a\":[1]}"},
+      {"[1, \"x\"]", NULL, VESTRY_OK, "[1,\"x\"]"},
+      {"7", NULL, VESTRY_OK, "7"},
+      {"\"x\"", NULL, VESTRY_OK, "\"x\""},
+      {"null", NULL, VESTRY_OK, "null"},
+      {"", NULL, VESTRY_MALFORMED, NULL},
+      {"  ", NULL, VESTRY_MALFORMED, NULL},
+      {"[1", NULL, VESTRY_MALFORMED, NULL},
+      {"{} {}", NULL, VESTRY_MALFORMED, NULL},
+      {"\"\xff\"", NULL, VESTRY_MALFORMED, NULL},
+      {"1e999", NULL, VESTRY_MALFORMED, NULL},
+      {"99999999999999999999", NULL, VESTRY_MALFORMED, NULL},
+      {"[1,2,3,4,5]", NULL, VESTRY_OK, "[1,2,3,4,5]"}, /* the instance's limit */
+      {"[1,2,3,4,5,6]", NULL, VESTRY_TOO_LARGE, NULL},
+      {"[1,2,3]", &tight, VESTRY_OK, "[1,2,3]"},
+      {"[1,2,3,4]", &tight, VESTRY_TOO_LARGE, NULL},
+      {"[[]]", &tight, VESTRY_OK, "[[]]"},
+      {"[[[]]]", &tight, VESTRY_TOO_LARGE, NULL},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    assert_parsed(cases[i].body, strlen(cases[i].body), cases[i].limits, cases[i].error, cases[i].expected);
+}
+
+/* As many as fit: no depth may be too much for any stack. */
+static void a_body_of_brackets_is_too_large(void **state) {
+  (void)state;
+  enum { DEPTH = 1 << 20 };
+  static const vestry_signals_limits loose = {.max_bytes = 4 << 20, .max_depth = UINT32_MAX, .max_count = UINT32_MAX};
+  char *body = malloc(2 * DEPTH);
+  memset(body, '[', DEPTH);
+  memset(body + DEPTH, ']', DEPTH);
+  assert_parsed(body, 2 * DEPTH, &loose, VESTRY_TOO_LARGE, NULL);
+  assert_parsed(body + DEPTH - 257, 2 * 257, &loose, VESTRY_TOO_LARGE, NULL);
+  assert_parsed(body + DEPTH - 256, 2 * 256, &loose, VESTRY_OK, NULL);
+  free(body);
+}
+
 /* The test host's own allocator, and the largest allocation that was asked for. */
 static void *(*plain_reallocate)(void *ctx, void *memory, size_t size_bytes);
 static size_t largest;
@@ -339,7 +420,8 @@ int main(void) {
       cmocka_unit_test(signals_come_where_the_method_puts_them), cmocka_unit_test(forms_have_no_signals),
       cmocka_unit_test(ordinary_requests_are_not_parsed),        cmocka_unit_test(c6_the_header_must_say_true),
       cmocka_unit_test(malformed_signals_are_400_and_say_where), cmocka_unit_test(signals_beyond_the_limits_are_413),
-      cmocka_unit_test(bodies_are_bounded_announced_or_not),     cmocka_unit_test(an_announced_megabyte_costs_nothing),
+      cmocka_unit_test(bodies_are_bounded_announced_or_not),     cmocka_unit_test(bodies_are_read_as_json),
+      cmocka_unit_test(a_body_of_brackets_is_too_large),         cmocka_unit_test(an_announced_megabyte_costs_nothing),
       cmocka_unit_test(a_body_that_breaks_off_is_400),           cmocka_unit_test(the_default_is_a_megabyte),
       cmocka_unit_test(scopes_are_made_of_the_request),          cmocka_unit_test(scopes_are_bounded),
   };

@@ -1,5 +1,5 @@
 /* E3: what a schema is refused for, and how its fields are found. */
-#include "registry/schema.h"
+#include "registry/request/schema.h"
 
 #include <math.h>
 

@@ -87,8 +87,9 @@ static void a_new_stream_gets_head_effects_and_a_clean_end(void **state) {
   wire r = {0};
   wire_plan(&w, &r, &(plan){.status = 500, .header = {"Set-Cookie", "a=b"}, .effects = "[" TICK "," TICK "]"});
   assert_int_equal(r.status, 200);
-  assert_string_equal(r.head, "Content-Type: text/event-stream\nCache-Control: no-cache\nX-Accel-Buffering: no\n"
-                              "Set-Cookie: a=b\n");
+  assert_string_equal(r.head,
+                      "Content-Type: text/event-stream\nCache-Control: no-cache, no-transform\nX-Accel-Buffering: no\n"
+                      "Set-Cookie: a=b\n");
   assert_int_equal(wire_count(&r, tick), 2);
   assert_int_equal(r.writes, 1); /* what waits is one write */
   assert_int_equal(r.ends, 1);
@@ -399,13 +400,72 @@ static void own_connection_that_dies_under_the_effects_is_410(void **state) {
 
 /* ------------------------------------------------------------------------------------------------- errors --------- */
 
+/* Of several lines the first says why. */
+static void (*plain_log)(void *ctx, vestry_log_level level, const char *line);
+static char *first_log; /* 1,024 bytes */
+
+static void keep_first(void *ctx, vestry_log_level level, const char *line) {
+  if (!*first_log) snprintf(first_log, 1024, "%s", line);
+  plain_log(ctx, level, line);
+}
+
+static const char *too_large_key(void) {
+  static char text[1 << 20];
+  memset(text, 'a', sizeof text - 1);
+  return text;
+}
+
+/* One mistake of the program's own each; the client sent nothing that is wrong. */
+static vestry_err err_itself(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_event *none = NULL;
+  (void)req;
+  switch (*(const int *)app) {
+  case 0: return vestry_reply_bodyf(reply, "<script src=%s></script>", "x");
+  case 1: return vestry_reply_patch_elementsf(reply, "<p %s=1>", "x");
+  case 2: return vestry_reply_patch_elements(reply, "<p>\xff</p>");
+  case 3: return vestry_reply_patch_signals(reply, "{s:s}", "name", "\xff");
+  case 4: return vestry_reply_fx(reply, "{s:s}", "no", "list");
+  case 5: return vestry_reply_header(reply, "X-Name", "a\nb");
+  case 6: return vestry_reply_status(reply, 99);
+  case 7: return vestry_reply_key(reply, vestry_key_string(too_large_key()));
+  case 8: return vestry_event_signals(NULL, "{no JSON}", 9, NULL, &none);
+  case 9: return vestry_event_custom(NULL, "name", "no JSON", 7, NULL, &none);
+  default: return vestry_reply_bodyf(reply, "<p>%s</p>", "\xff");
+  }
+}
+
+static void mistakes_of_the_program_are_500_and_logged(void **state) {
+  (void)state;
+  static const char *const reasons[] = {
+      "html: byte", "html: byte", "UTF-8", "UTF-8", "an effect is a", "header", "the status", "the key", "", "", NULL};
+  for (int i = 0; i < (int)(sizeof reasons / sizeof *reasons); i++) {
+    world w;
+    world_begin(&w, (vestry_options){0});
+    wire r = {.datastar = true, .path = "/some/where"};
+    char reason[1024] = "";
+    first_log = reason;
+    plain_log = w.th.host.log;
+    w.th.host.log = keep_first;
+    wire_request(&w, &r, err_itself, &i);
+    if (reasons[i]) { /* the last is put right by the builder of HTML */
+      assert_int_equal(r.status, 500);
+      assert_non_null(strstr(reason, reasons[i]));
+      assert_non_null(strstr(w.th.last_log, "GET /some/where: answered 500: INVALID"));
+    } else if (r.status != 200) {
+      assert_int_equal(r.status, 500);
+    }
+    world_end(&w);
+    wire_finish(&r);
+  }
+}
+
 static void errors_of_handlers_have_their_status(void **state) {
   (void)state;
   static const struct {
     vestry_err error;
     int status;
   } cases[] = {
-      {VESTRY_INVALID, 400},   {VESTRY_MALFORMED, 400},   {VESTRY_NOT_FOUND, 404}, {VESTRY_EXISTS, 409},
+      {VESTRY_INVALID, 500},   {VESTRY_MALFORMED, 400},   {VESTRY_NOT_FOUND, 404}, {VESTRY_EXISTS, 409},
       {VESTRY_TOO_LARGE, 413}, {VESTRY_LIMIT, 503},       {VESTRY_FULL, 503},      {VESTRY_NO_MEMORY, 500},
       {VESTRY_CLOSED, 500},    {VESTRY_UNSUPPORTED, 500}, {VESTRY_TIMEOUT, 500},   {VESTRY_IO, 500},
       {VESTRY_FAILED, 500},
@@ -545,8 +605,13 @@ static void a_refused_key_is_not_performed_without(void **state) {
   vestry_key bad = vestry_key_string(NULL);
   wire r = {.datastar = true}, plain = {0};
   wire_request(&w, &r, ignore_errors, &bad);
-  assert_int_equal(r.status, 400);
+  assert_int_equal(r.status, 500);
   assert_int_equal(r.opens, 0);
+  vestry_key large = vestry_key_string(too_large_key());
+  wire_finish(&r);
+  r = (wire){.datastar = true};
+  wire_request(&w, &r, ignore_errors, &large);
+  assert_int_equal(r.status, 500);               /* 413 would blame the client */
   wire_request(&w, &plain, ignore_errors, &bad); /* where there are no effects it does not matter */
   assert_int_equal(plain.status, 200);
   wire_assert_text(&plain, "text");
@@ -656,6 +721,7 @@ int main(void) {
       cmocka_unit_test(close_sse_means_it),
       cmocka_unit_test(nobody_left_and_no_room_is_503),
       cmocka_unit_test(own_connection_that_dies_under_the_effects_is_410),
+      cmocka_unit_test(mistakes_of_the_program_are_500_and_logged),
       cmocka_unit_test(errors_of_handlers_have_their_status),
       cmocka_unit_test(no_room_for_a_stream_is_503),
       cmocka_unit_test(a_closing_instance_answers_503),

@@ -1,5 +1,5 @@
 /* Lists of connections: what fits inside, what does not, and what is under a key. */
-#include "registry/targets.h"
+#include "registry/effects/targets.h"
 
 #include "registry/world.h"
 

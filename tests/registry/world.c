@@ -38,6 +38,7 @@ void world_check_stopped(vestry *v) {
   assert_int_equal(removed, stats.store.removed);
   assert_int_equal(stats.accepted, stats.written + stats.discarded + stats.conflated);
   assert_int_equal(stats.queued_bytes, 0);
+  assert_int_equal(stats.request_bytes, 0);
 }
 
 void world_end(world *w) {

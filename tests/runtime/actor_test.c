@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include "runtime/latch.h"
+#include "runtime/runtime.h"
 #include "support/test.h"
 #include "support/test_host.h"
 
@@ -60,7 +61,7 @@ static void notified_once_or_often_it_runs_once(void **state) {
   (void)state;
   vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
   probe p = {0};
-  vsi_actor_init(&p.actor, &pooled, runtime);
+  vsi_actor_init(&p.actor, &pooled, &runtime->pool);
   assert_false(vestry_runtime_step(runtime));
   for (int i = 0; i < 3; i++) {
     vsi_actor_notify(&p.actor);
@@ -86,7 +87,7 @@ static void notified_in_its_run_it_runs_again(void **state) {
   (void)state;
   vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
   probe p = {.in_run = notify_myself, .left = 2};
-  vsi_actor_init(&p.actor, &pooled, runtime);
+  vsi_actor_init(&p.actor, &pooled, &runtime->pool);
   vsi_actor_notify(&p.actor);
   for (int i = 1; i <= 3; i++) {
     assert_int_equal(p.references, 1);
@@ -111,7 +112,7 @@ static void a_busy_actor_goes_to_the_end(void **state) {
   probe p[3] = {{.in_run = note_turn}, {.in_run = note_turn}, {.in_run = note_turn}};
   turn_of_runs = 0;
   for (int i = 0; i < 3; i++) {
-    vsi_actor_init(&p[i].actor, &pooled, runtime);
+    vsi_actor_init(&p[i].actor, &pooled, &runtime->pool);
     vsi_actor_notify(&p[i].actor);
   }
   for (int turn = 1; turn <= 6; turn++) {
@@ -126,7 +127,7 @@ static void a_woken_actor_is_left_to_its_thread(void **state) {
   (void)state;
   vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
   probe p = {0};
-  vsi_actor_init(&p.actor, &woken, runtime);
+  vsi_actor_init(&p.actor, &woken, &runtime->pool);
   assert_false(vsi_actor_run(&p.actor)); /* not ready: nothing */
   vsi_actor_notify(&p.actor);
   vsi_actor_notify(&p.actor);
@@ -157,7 +158,7 @@ static void the_reference_is_taken_before_anybody_can_run_it(void **state) {
   (void)state;
   vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
   probe p = {.references = 1, .in_wake = run_at_once};
-  vsi_actor_init(&p.actor, &woken, runtime);
+  vsi_actor_init(&p.actor, &woken, &runtime->pool);
   vsi_actor_notify(&p.actor);
   assert_int_equal(p.runs, 1);
   assert_int_equal(p.references, 1);
@@ -191,7 +192,7 @@ static void a_notify_of_a_ready_actor_is_seen_by_its_run(void **state) {
   probe p = {.in_run = read_note};
   note n = {.to = &p};
   note_for_run = &n;
-  vsi_actor_init(&p.actor, &pooled, runtime);
+  vsi_actor_init(&p.actor, &pooled, &runtime->pool);
   vsi_actor_notify(&p.actor);
   pthread_t thread;
   assert_int_equal(pthread_create(&thread, NULL, write_note, &n), 0);
@@ -220,7 +221,7 @@ static void many_threads_exclude_each_other_and_lose_nothing(void **state) {
   vestry_runtime *runtime = runtime_of(8);
   static probe p[PROBES];
   memset(p, 0, sizeof p);
-  for (int k = 0; k < PROBES; k++) vsi_actor_init(&p[k].actor, &pooled, runtime);
+  for (int k = 0; k < PROBES; k++) vsi_actor_init(&p[k].actor, &pooled, &runtime->pool);
   pthread_t threads[NOTIFIERS];
   for (int i = 0; i < NOTIFIERS; i++) assert_int_equal(pthread_create(&threads[i], NULL, notify_many, p), 0);
   for (int i = 0; i < NOTIFIERS; i++) pthread_join(threads[i], NULL);
@@ -262,7 +263,7 @@ static void an_owners_thread_misses_no_wake_up(void **state) {
   latch l;
   latch_init(&l);
   probe p = {.in_wake = tell_the_owner, .latch = &l};
-  vsi_actor_init(&p.actor, &woken, runtime);
+  vsi_actor_init(&p.actor, &woken, &runtime->pool);
   pthread_t owner, threads[NOTIFIERS];
   assert_int_equal(pthread_create(&owner, NULL, own, &p), 0);
   for (int i = 0; i < NOTIFIERS; i++) assert_int_equal(pthread_create(&threads[i], NULL, notify_one, &p), 0);
@@ -284,7 +285,7 @@ static void a_closed_runtime_still_runs_what_is_notified(void **state) {
   latch l;
   latch_init(&l);
   probe p = {.in_run = tell_the_owner, .latch = &l};
-  vsi_actor_init(&p.actor, &pooled, runtime);
+  vsi_actor_init(&p.actor, &pooled, &runtime->pool);
   vestry_runtime_close(runtime);
   vsi_actor_notify(&p.actor);
   latch_wait(&l, 1);

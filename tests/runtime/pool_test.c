@@ -4,9 +4,10 @@
 #include <sched.h>
 #include <signal.h>
 
+#include "runtime/actor.h"
 #include "runtime/latch.h"
 #include "runtime/random.h"
-#include "runtime/timer.h"
+#include "runtime/runtime.h"
 #include "support/test.h"
 #include "support/test_host.h"
 
@@ -66,7 +67,7 @@ static const vsi_actor_class task_class = {.run = task_run, .ref = task_hold, .u
 
 static void task_init(task *t, vestry_runtime *runtime, void (*body)(task *), void *ctx) {
   *t = (task){.body = body, .ctx = ctx};
-  vsi_actor_init(&t->actor, &task_class, runtime);
+  vsi_actor_init(&t->actor, &task_class, &runtime->pool);
 }
 
 static vestry_runtime *runtime_of(uint32_t threads_count) {
@@ -469,11 +470,11 @@ static void play_turn(task *t) {
     switch (random_below(&p->seed, 3)) {
     case 0: vsi_actor_notify(&other->task.actor); break;
     case 1:
-      assert_int_equal(
-          vsi_timer_arm(p->runtime, &other->timer, p->th.now_ns + random_below(&p->seed, 300) * 1000000, NULL),
-          VESTRY_OK);
+      assert_int_equal(vsi_ticker_arm(&p->runtime->ticker, &other->timer,
+                                      p->th.now_ns + random_below(&p->seed, 300) * 1000000, NULL),
+                       VESTRY_OK);
       break;
-    default: vsi_timer_cancel(p->runtime, &other->timer);
+    default: vsi_ticker_cancel(&p->runtime->ticker, &other->timer);
     }
   }
 }

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "runtime/latch.h"
 #include "runtime/random.h"
+#include "runtime/runtime.h"
 #include "support/test.h"
 #include "support/test_host.h"
 
@@ -44,9 +45,10 @@ static void ring(vsi_timer *timer) {
   a->fired_at_ns = a->clock->th.now_ns;
   assert_null(timer->link); /* disarmed */
   if (a->rearm_ns)
-    assert_int_equal(vsi_timer_arm(a->clock->runtime, timer, a->fired_at_ns + a->rearm_ns - 1, NULL), VESTRY_OK);
+    assert_int_equal(vsi_ticker_arm(&a->clock->runtime->ticker, timer, a->fired_at_ns + a->rearm_ns - 1, NULL),
+                     VESTRY_OK);
   if (a->closes) vestry_runtime_close(a->clock->runtime);
-  if (a->victim) assert_true(vsi_timer_cancel(a->clock->runtime, &a->victim->timer));
+  if (a->victim) assert_true(vsi_ticker_cancel(&a->clock->runtime->ticker, &a->victim->timer));
 }
 
 static void alarm_init(alarm *a, clockwork *c) {
@@ -64,7 +66,7 @@ static void never_early_and_at_most_a_tick_late(void **state) {
   for (long round = 1; round <= 2000; round++) {
     uint64_t due_ns = c.th.now_ns + random_below(&seed, 5 * MS);
     if (round % 5 == 0) due_ns += random_below(&seed, UINT64_C(1) << 45);
-    assert_int_equal(vsi_timer_arm(c.runtime, &a.timer, due_ns, NULL), VESTRY_OK);
+    assert_int_equal(vsi_ticker_arm(&c.runtime->ticker, &a.timer, due_ns, NULL), VESTRY_OK);
     uint64_t deadline_ns = vestry_runtime_next_deadline_ns(c.runtime);
     assert_true(deadline_ns >= due_ns || deadline_ns <= c.th.now_ns);
     assert_true(deadline_ns < due_ns + MS);
@@ -94,17 +96,17 @@ static void arming_again_moves_it(void **state) {
   alarm_init(&a, &c);
   uint64_t now_ns = c.th.now_ns;
   bool was_armed = true;
-  assert_int_equal(vsi_timer_arm(c.runtime, &a.timer, now_ns + 10 * MS, &was_armed), VESTRY_OK);
+  assert_int_equal(vsi_ticker_arm(&c.runtime->ticker, &a.timer, now_ns + 10 * MS, &was_armed), VESTRY_OK);
   assert_false(was_armed);
-  assert_int_equal(vsi_timer_arm(c.runtime, &a.timer, now_ns + 30 * MS, &was_armed), VESTRY_OK);
+  assert_int_equal(vsi_ticker_arm(&c.runtime->ticker, &a.timer, now_ns + 30 * MS, &was_armed), VESTRY_OK);
   assert_true(was_armed);
   test_host_advance_ms(&c.th, 29);
   assert_false(vestry_runtime_step(c.runtime));
-  assert_int_equal(vsi_timer_arm(c.runtime, &a.timer, now_ns + 29 * MS, &was_armed), VESTRY_OK);
+  assert_int_equal(vsi_ticker_arm(&c.runtime->ticker, &a.timer, now_ns + 29 * MS, &was_armed), VESTRY_OK);
   assert_true(was_armed);
   assert_true(vestry_runtime_step(c.runtime));
   assert_int_equal(a.fired, 1);
-  assert_int_equal(vsi_timer_arm(c.runtime, &a.timer, 0, &was_armed), VESTRY_OK); /* long ago: next step */
+  assert_int_equal(vsi_ticker_arm(&c.runtime->ticker, &a.timer, 0, &was_armed), VESTRY_OK); /* long ago: next step */
   assert_false(was_armed);
   assert_true(vestry_runtime_step(c.runtime));
   assert_int_equal(a.fired, 2);
@@ -118,15 +120,15 @@ static void cancel_says_whether_it_was_in_time(void **state) {
   alarm a, b;
   alarm_init(&a, &c);
   alarm_init(&b, &c);
-  assert_false(vsi_timer_cancel(c.runtime, &a.timer));
-  vsi_timer_arm(c.runtime, &a.timer, c.th.now_ns + 5 * MS, NULL);
-  assert_true(vsi_timer_cancel(c.runtime, &a.timer));
-  assert_false(vsi_timer_cancel(c.runtime, &a.timer));
+  assert_false(vsi_ticker_cancel(&c.runtime->ticker, &a.timer));
+  vsi_ticker_arm(&c.runtime->ticker, &a.timer, c.th.now_ns + 5 * MS, NULL);
+  assert_true(vsi_ticker_cancel(&c.runtime->ticker, &a.timer));
+  assert_false(vsi_ticker_cancel(&c.runtime->ticker, &a.timer));
   assert_true(vestry_runtime_next_deadline_ns(c.runtime) == UINT64_MAX);
   /* Both due at once: the first one's fire still can cancel the second. */
   a.victim = &b;
-  vsi_timer_arm(c.runtime, &a.timer, c.th.now_ns + 5 * MS, NULL);
-  vsi_timer_arm(c.runtime, &b.timer, c.th.now_ns + 5 * MS, NULL);
+  vsi_ticker_arm(&c.runtime->ticker, &a.timer, c.th.now_ns + 5 * MS, NULL);
+  vsi_ticker_arm(&c.runtime->ticker, &b.timer, c.th.now_ns + 5 * MS, NULL);
   test_host_advance_ms(&c.th, 100);
   assert_true(vestry_runtime_step(c.runtime));
   assert_int_equal(a.fired, 1);
@@ -142,13 +144,13 @@ static void armed_in_its_own_fire_it_waits_for_the_next_step(void **state) {
   alarm a;
   alarm_init(&a, &c);
   a.rearm_ns = 1;
-  vsi_timer_arm(c.runtime, &a.timer, 0, NULL);
+  vsi_ticker_arm(&c.runtime->ticker, &a.timer, 0, NULL);
   for (int i = 1; i <= 5; i++) {
     assert_true(vestry_runtime_step(c.runtime));
     assert_int_equal(a.fired, i);
     assert_true(vestry_runtime_next_deadline_ns(c.runtime) <= c.th.now_ns);
   }
-  assert_true(vsi_timer_cancel(c.runtime, &a.timer));
+  assert_true(vsi_ticker_cancel(&c.runtime->ticker, &a.timer));
   clockwork_finish(&c);
 }
 
@@ -159,7 +161,7 @@ static void jumps_of_the_clock_fire_all_in_order(void **state) {
   alarm a[20];
   for (int i = 0; i < 20; i++) {
     alarm_init(&a[i], &c);
-    vsi_timer_arm(c.runtime, &a[i].timer, c.th.now_ns + ((uint64_t)MS << i), NULL);
+    vsi_ticker_arm(&c.runtime->ticker, &a[i].timer, c.th.now_ns + ((uint64_t)MS << i), NULL);
   }
   atomic_fetch_add(&c.th.now_ns, UINT64_C(400) * 365 * 86400 * 1000 * MS); /* 400 years */
   assert_true(vestry_runtime_step(c.runtime));
@@ -167,7 +169,7 @@ static void jumps_of_the_clock_fire_all_in_order(void **state) {
   assert_false(vestry_runtime_step(c.runtime));
   /* Back by a year: nothing fires until the clock has made up for it. */
   uint64_t far_ns = c.th.now_ns;
-  vsi_timer_arm(c.runtime, &a[0].timer, far_ns + 10 * MS, NULL);
+  vsi_ticker_arm(&c.runtime->ticker, &a[0].timer, far_ns + 10 * MS, NULL);
   atomic_store(&c.th.now_ns, far_ns - UINT64_C(365) * 86400 * 1000 * MS);
   assert_false(vestry_runtime_step(c.runtime));
   atomic_store(&c.th.now_ns, far_ns + 11 * MS);
@@ -182,11 +184,11 @@ static void a_time_without_end_never_comes(void **state) {
   clockwork_init(&c, VESTRY_THREADS_NONE);
   alarm a;
   alarm_init(&a, &c);
-  vsi_timer_arm(c.runtime, &a.timer, UINT64_MAX, NULL);
+  vsi_ticker_arm(&c.runtime->ticker, &a.timer, UINT64_MAX, NULL);
   assert_true(vestry_runtime_next_deadline_ns(c.runtime) == UINT64_MAX);
   atomic_store(&c.th.now_ns, UINT64_MAX);
   assert_false(vestry_runtime_step(c.runtime));
-  assert_true(vsi_timer_cancel(c.runtime, &a.timer));
+  assert_true(vsi_ticker_cancel(&c.runtime->ticker, &a.timer));
   clockwork_finish(&c);
 }
 
@@ -197,19 +199,19 @@ static void close_fires_nothing_and_leaves_timers_to_their_owners(void **state) 
   alarm a, b;
   alarm_init(&a, &c);
   alarm_init(&b, &c);
-  vsi_timer_arm(c.runtime, &a.timer, c.th.now_ns, NULL);
+  vsi_ticker_arm(&c.runtime->ticker, &a.timer, c.th.now_ns, NULL);
   vestry_runtime_close(c.runtime);
   assert_true(vestry_runtime_next_deadline_ns(c.runtime) == UINT64_MAX);
   assert_false(vestry_runtime_step(c.runtime));
   bool untouched = true;
-  assert_int_equal(vsi_timer_arm(c.runtime, &b.timer, 0, &untouched), VESTRY_CLOSED);
+  assert_int_equal(vsi_ticker_arm(&c.runtime->ticker, &b.timer, 0, &untouched), VESTRY_CLOSED);
   assert_true(untouched);
   assert_null(b.timer.link);
-  assert_int_equal(vsi_timer_arm(c.runtime, &a.timer, 0, &untouched), VESTRY_CLOSED);
+  assert_int_equal(vsi_ticker_arm(&c.runtime->ticker, &a.timer, 0, &untouched), VESTRY_CLOSED);
   vestry_runtime_stop(c.runtime);
   assert_int_equal(a.fired, 0);
-  assert_true(vsi_timer_cancel(c.runtime, &a.timer));
-  assert_false(vsi_timer_cancel(c.runtime, &a.timer));
+  assert_true(vsi_ticker_cancel(&c.runtime->ticker, &a.timer));
+  assert_false(vsi_ticker_cancel(&c.runtime->ticker, &a.timer));
   clockwork_finish(&c);
 }
 
@@ -221,13 +223,13 @@ static void closed_in_a_fire_the_others_stay(void **state) {
   alarm_init(&a, &c);
   alarm_init(&b, &c);
   a.closes = true;
-  vsi_timer_arm(c.runtime, &a.timer, c.th.now_ns, NULL);
-  vsi_timer_arm(c.runtime, &b.timer, c.th.now_ns, NULL);
+  vsi_ticker_arm(&c.runtime->ticker, &a.timer, c.th.now_ns, NULL);
+  vsi_ticker_arm(&c.runtime->ticker, &b.timer, c.th.now_ns, NULL);
   assert_true(vestry_runtime_step(c.runtime));
   assert_false(vestry_runtime_step(c.runtime));
   assert_int_equal(a.fired, 1);
   assert_int_equal(b.fired, 0);
-  assert_true(vsi_timer_cancel(c.runtime, &b.timer));
+  assert_true(vsi_ticker_cancel(&c.runtime->ticker, &b.timer));
   clockwork_finish(&c);
 }
 
@@ -264,15 +266,15 @@ static void the_thread_fires_in_time_order(void **state) {
   vsi_timer_init(&a.timer, ring_real);
   vsi_timer_init(&hour.timer, ring_real);
   uint64_t now_ns = vsi_now_ns(vestry_host_default());
-  vsi_timer_arm(runtime, &hour.timer, now_ns + UINT64_C(3600000) * MS, NULL);
+  vsi_ticker_arm(&runtime->ticker, &hour.timer, now_ns + UINT64_C(3600000) * MS, NULL);
   for (unsigned long i = 1; i <= 20; i++) { /* each time the thread sleeps for the hour and must be woken */
     a.due_ns = vsi_now_ns(vestry_host_default()) + i % 3 * MS;
-    vsi_timer_arm(runtime, &a.timer, a.due_ns, NULL);
+    vsi_ticker_arm(&runtime->ticker, &a.timer, a.due_ns, NULL);
     latch_wait(&l, i);
   }
   assert_int_equal(a.fired, 20);
   assert_int_equal(a.early, 0);
-  assert_true(vsi_timer_cancel(runtime, &hour.timer));
+  assert_true(vsi_ticker_cancel(&runtime->ticker, &hour.timer));
   assert_int_equal(hour.fired, 0);
   vestry_runtime_destroy(runtime);
   latch_finish(&l);
@@ -295,9 +297,9 @@ static void *race(void *argument) {
       bool was_armed = false;
       atomic_fetch_add(&a->holds, 1);
       uint64_t due_ns = vsi_now_ns(vestry_host_default()) + random_below(&r->seed, 2 * MS);
-      vestry_err error = vsi_timer_arm(r->runtime, &a->timer, due_ns, &was_armed);
+      vestry_err error = vsi_ticker_arm(&r->runtime->ticker, &a->timer, due_ns, &was_armed);
       if (error != VESTRY_OK || was_armed) atomic_fetch_sub(&a->holds, 1);
-    } else if (vsi_timer_cancel(r->runtime, &a->timer)) {
+    } else if (vsi_ticker_cancel(&r->runtime->ticker, &a->timer)) {
       atomic_fetch_sub(&a->holds, 1);
     }
   }
@@ -319,7 +321,7 @@ static void each_arming_is_fired_moved_or_cancelled_once(void **state) {
   for (int i = 0; i < RACERS; i++) pthread_join(threads[i], NULL);
   vestry_runtime_stop(runtime);
   for (int i = 0; i < ALARMS; i++) {
-    if (vsi_timer_cancel(runtime, &alarms[i].timer)) atomic_fetch_sub(&alarms[i].holds, 1);
+    if (vsi_ticker_cancel(&runtime->ticker, &alarms[i].timer)) atomic_fetch_sub(&alarms[i].holds, 1);
     assert_int_equal(alarms[i].holds, 0);
   }
   vestry_runtime_destroy(runtime);
@@ -344,8 +346,8 @@ static void the_thread_goes_by_the_hosts_clock(void **state) {
   tally a = {.latch = &l}, b = {.latch = &l};
   vsi_timer_init(&a.timer, count);
   vsi_timer_init(&b.timer, count);
-  vsi_timer_arm(c.runtime, &a.timer, c.th.now_ns + UINT64_C(3600000) * MS, NULL);
-  vsi_timer_arm(c.runtime, &b.timer, c.th.now_ns + 1 * MS, NULL); /* keeps it looking, a tick at a time */
+  vsi_ticker_arm(&c.runtime->ticker, &a.timer, c.th.now_ns + UINT64_C(3600000) * MS, NULL);
+  vsi_ticker_arm(&c.runtime->ticker, &b.timer, c.th.now_ns + 1 * MS, NULL); /* keeps it looking, a tick at a time */
   test_host_advance_ms(&c.th, 3600000);
   latch_wait(&l, 2);
   clockwork_finish(&c);

@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-ROWS = {"A": 15, "B": 14, "C": 15, "D": 12, "E": 6, "F": 10}
+ROWS = {"A": 15, "B": 14, "C": 18, "D": 12, "E": 6, "F": 10}
 
 problems = []
 
@@ -51,8 +51,9 @@ class Tree:
 
     def look(self, name):
         """What is inside of the test of ctest's that goes by this name: a set of names, or None if there is no such."""
-        if name.startswith("browser_") and name in self.added:
-            scripts = self.tests.glob("browser/*.test.js")
+        if name.startswith(("browser_", "proxy_")) and name in self.added:
+            folder, _, noun = name.partition("_")
+            scripts = self.tests.glob("browser/*.test.js" if folder == "browser" else f"proxy/{noun}.test.js")
             return {title for path in scripts for _, title in re.findall(r"\btest\((['`\"])(.+?)\1,", path.read_text())}
         if name.startswith("docs_guide_"):
             page = self.tests.parent / "docs" / "guide" / f"{name.removeprefix('docs_guide_')}.md"

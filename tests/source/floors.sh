@@ -5,11 +5,13 @@ cd "$1"
 
 find include src examples bench -name '*.[ch]' | sort | xargs awk '
 BEGIN {
-  level["base"] = 0; level["runtime"] = level["event"] = 1; level["store"] = level["stream"] = 2
-  level["registry"] = 3; level["adapter"] = 5; level["all"] = 6
-  headers["base"] = "cause error host version"
+  level["base"] = 0; level["runtime"] = level["json"] = 1; level["html"] = 2; level["event"] = 3
+  level["store"] = level["stream"] = 4; level["registry"] = 5; level["adapter"] = 6; level["all"] = 7
+  headers["base"] = "cause error host refusal version"
   headers["runtime"] = "runtime"
-  headers["event"] = "action event html script selector signals"
+  headers["json"] = "signals"
+  headers["html"] = "html"
+  headers["event"] = "action event script selector"
   headers["store"] = "key store"
   headers["stream"] = "batch bus channel connection profile transport"
   headers["registry"] = "adapter dispatch drain effects registry repository request"

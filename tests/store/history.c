@@ -358,7 +358,7 @@ bool linear_check(linear *l) {
     purged += (uint64_t)purges;
   }
   assert_int_equal(stats.removed, purged);
-  invariants_check(l->store, true);
+  invariants_check(l->store);
   return possible;
 }
 

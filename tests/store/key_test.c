@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-#include "store/scoped_key.h"
 #include "support/test.h"
 #include "support/test_host.h"
 
@@ -295,70 +294,6 @@ static void no_two_keys_encode_alike(void **state) {
   assert_true(equals > 1000);
 }
 
-static void scopes_and_keys_do_not_run_together(void **state) {
-  (void)state;
-  static const struct {
-    const char *scope;
-    vestry_key_type type;
-    const char *key;
-  } cases[] = {
-      {"", VESTRY_KEY_STRING, "ab"},
-      {"a", VESTRY_KEY_STRING, "b"},
-      {"ab", VESTRY_KEY_STRING, ""},
-      {"\x02\x01", VESTRY_KEY_STRING, "b"},
-      {"\x02\x01"
-       "b",
-       VESTRY_KEY_STRING, "b"},
-      {"a", VESTRY_KEY_BYTES, "b"},
-  };
-  enum { COUNT = sizeof cases / sizeof *cases };
-  vsi_scoped_key scoped[COUNT];
-  for (size_t i = 0; i < COUNT; i++) {
-    vestry_key key = {.type = cases[i].type, .data = cases[i].key, .len = strlen(cases[i].key)};
-    vestry_scope scope = {cases[i].scope, strlen(cases[i].scope)};
-    assert_int_equal(vsi_scoped_key_init(&scoped[i], vestry_host_default(), scope, &key), VESTRY_OK);
-    assert_int_equal(scoped[i].key.scope.len, scope.len);
-    assert_memory_equal(scoped[i].key.scope.data, scope.data, scope.len);
-    assert_true(vsi_scoped_key_is_of(&scoped[i].key, &scope));
-    assert_false(vsi_scoped_key_is_of(&scoped[i].key, &(vestry_scope){"zz", 2}));
-    for (size_t j = 0; j < i; j++)
-      assert_false(scoped[i].key.len == scoped[j].key.len &&
-                   memcmp(scoped[i].key.data, scoped[j].key.data, scoped[i].key.len) == 0);
-  }
-  for (size_t i = 0; i < COUNT; i++) vsi_scoped_key_finish(&scoped[i]);
-}
-
-static void long_scoped_keys_are_allocated(void **state) {
-  (void)state;
-  static char data[VESTRY_KEY_MAX_BYTES], scope[VESTRY_SCOPE_MAX_BYTES + 1];
-  test_host th;
-  test_host_init(&th);
-  vsi_scoped_key scoped;
-  vestry_key longest = vestry_key_bytes(data, VESTRY_KEY_MAX_BYTES - 4);
-  vestry_scope full = {scope, VESTRY_SCOPE_MAX_BYTES};
-  assert_int_equal(vsi_scoped_key_init(&scoped, &th.host, full, &longest), VESTRY_OK);
-  assert_int_equal(atomic_load(&th.live), 1);
-  assert_int_equal(scoped.key.len, 2 + VESTRY_SCOPE_MAX_BYTES + VESTRY_KEY_MAX_BYTES);
-  vsi_scoped_key_finish(&scoped);
-  for (size_t len = 0; len < 300; len++) { /* across the end of the stack buffer */
-    vestry_key key = vestry_key_bytes(data, len);
-    assert_int_equal(vsi_scoped_key_init(&scoped, &th.host, (vestry_scope){scope, 300 - len}, &key), VESTRY_OK);
-    assert_memory_equal(scoped.key.data + scoped.key.len - len, data, len);
-    vsi_scoped_key_finish(&scoped);
-  }
-  vestry_key small = vestry_key_integer(1);
-  long before = atomic_load(&th.allocations);
-  assert_int_equal(vsi_scoped_key_init(&scoped, &th.host, (vestry_scope){scope, 64}, &small), VESTRY_OK);
-  vsi_scoped_key_finish(&scoped);
-  assert_int_equal(atomic_load(&th.allocations), before);
-  assert_int_equal(vsi_scoped_key_init(&scoped, &th.host, (vestry_scope){scope, sizeof scope}, &small),
-                   VESTRY_TOO_LARGE);
-  assert_int_equal(vsi_scoped_key_init(&scoped, &th.host, (vestry_scope){NULL, 1}, &small), VESTRY_INVALID);
-  atomic_store(&th.fail_at, atomic_load(&th.allocations));
-  assert_int_equal(vsi_scoped_key_init(&scoped, &th.host, full, &longest), VESTRY_NO_MEMORY);
-  test_host_assert_clean(&th);
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(has_the_documented_layout),
@@ -372,8 +307,6 @@ int main(void) {
       cmocka_unit_test(keeps_to_the_limits),
       cmocka_unit_test(nests_to_the_stated_depth),
       cmocka_unit_test(no_two_keys_encode_alike),
-      cmocka_unit_test(scopes_and_keys_do_not_run_together),
-      cmocka_unit_test(long_scoped_keys_are_allocated),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

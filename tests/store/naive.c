@@ -37,8 +37,7 @@ static bool same_scope(const vestry_scope *a, const vestry_scope *b) {
 static void set_key(item *it, const vestry_scoped_key *key) {
   unsigned char *bytes = (unsigned char *)(it + 1);
   memcpy(bytes, key->data, key->len);
-  it->key =
-      (vestry_scoped_key){bytes, key->len, key->key_offset, {bytes + key->key_offset - key->scope.len, key->scope.len}};
+  it->key = vestry_scoped_key_read(bytes, key->len);
 }
 
 /* ----------------------------------------------------------------------------------------------------- leaving ---- */
@@ -264,10 +263,7 @@ static vestry_err gather_locked(naive *n, const vestry_scope *only_scope, size_t
     if (!listed) return VESTRY_NO_MEMORY;
     unsigned char *bytes = (unsigned char *)(listed + 1);
     memcpy(bytes, it->key.data, it->key.len);
-    *listed = (page_item){
-        NULL,
-        count(n, &it->key, NULL),
-        {bytes, it->key.len, it->key.key_offset, {bytes + it->key.key_offset - it->key.scope.len, it->key.scope.len}}};
+    *listed = (page_item){NULL, count(n, &it->key, NULL), vestry_scoped_key_read(bytes, it->key.len)};
     *end = listed;
     end = &listed->next;
     cursor->position = it->key_number + 1;

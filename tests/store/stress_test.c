@@ -3,7 +3,6 @@
 #include <pthread.h>
 
 #include "runtime/random.h"
-#include "store/table.h"
 #include "store/world.h"
 
 enum { THREADS = 8, ROUNDS = 3, STEPS = 900, KEYS = 60, VALUES = 200, HANDLES = 64 };
@@ -43,20 +42,7 @@ static void fail_soon(uint64_t r) {
   atomic_store(&w.th->fail_at, r & 2 ? -1 : atomic_load(&w.th->allocations) + (long)(r >> 2) % 4);
 }
 
-static void one_step(uint64_t r, bool goes_in);
-
-static _Thread_local bool is_inside;
-
-static void look_and_go_back_in(void *v, void *ctx) {
-  if (!is_inside) {
-    is_inside = true;
-    one_step(((value *)v)->number * UINT64_C(0x9E3779B97F4A7C15) + *(size_t *)ctx, false);
-    is_inside = false;
-  }
-  look(v, ctx);
-}
-
-static void one_step(uint64_t r, bool goes_in) {
+static void one_step(uint64_t r) {
   char text[64];
   vestry_key key = key_of(r % KEYS, text);
   vestry_scope scope = world_scope(r >> 10 & 1 ? "t" : "");
@@ -83,7 +69,7 @@ static void one_step(uint64_t r, bool goes_in) {
     for (size_t i = 0; i < count; i++) atomic_fetch_sub(&((value *)found[i])->refs, 1);
     return;
   case 11:
-  case 12: vestry_store_with(w.store, scope, &key, goes_in ? look_and_go_back_in : look, &looks); return;
+  case 12: vestry_store_with(w.store, scope, &key, look, &looks); return;
   default:
     if (world_put(&w, r >> 10 & 1 ? "t" : "", key, v, (vestry_put_policy)((r >> 40) % 4), 1 + (r >> 42) % 4, &result))
       return;
@@ -97,7 +83,7 @@ static void meddle(world *at, const vestry_purged *purged) {
   if (depth == 3) return;
   depth++;
   uint64_t state = purged->handle + (uint64_t)purged->cause;
-  one_step(random_next(&state), true);
+  one_step(random_next(&state));
   depth--;
 }
 
@@ -105,7 +91,7 @@ static void *run(void *ctx) {
   uint64_t state = seed * 1000 + *(size_t *)ctx;
   for (size_t round = 0; round < ROUNDS; round++) {
     pthread_barrier_wait(&barrier);
-    for (size_t i = 0; i < STEPS; i++) one_step(random_next(&state), true);
+    for (size_t i = 0; i < STEPS; i++) one_step(random_next(&state));
     pthread_barrier_wait(&barrier);
     pthread_barrier_wait(&barrier); /* the main thread has checked */
   }
@@ -118,7 +104,6 @@ static void stress(const store_kind *kind, vestry_store_options options) {
   for (size_t i = 0; i < VALUES; i++) world_value(&w);
   for (size_t i = 0; i < HANDLES; i++) atomic_store(&handles[i], 0);
   w.on_purge = meddle;
-  if (seed % 4 == 0) w.store->table->sections.asymmetric = false; /* as where the kernel makes no barriers for others */
   pthread_barrier_init(&barrier, NULL, THREADS + 1);
   pthread_t threads[THREADS];
   size_t numbers[THREADS];

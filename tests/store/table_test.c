@@ -6,43 +6,22 @@
 #include <stdlib.h>
 
 #include "runtime/random.h"
-#include "store/scoped_key.h"
+#include "store/invariants.h"
 #include "store/world.h"
 
 #define KEY VESTRY_KEY("counter", 1)
-#define MS  UINT64_C(1000000)
 
 static world w;
 
 static vsi_table *table(void) {
-  assert_non_null(w.store->table);
-  return w.store->table;
-}
-
-/* ----------------------------------------------------------------------------------------------------- time ---- */
-
-static void ticks_are_exact(void **state) {
-  (void)state;
-  static const uint64_t idle_ms[] = {1, 4000, 4001, 600000, 600001, 86400000, UINT64_C(86400000) * 365, UINT64_MAX};
-  uint64_t random = 1;
-  for (size_t i = 0; i < sizeof idle_ms / sizeof *idle_ms; i++) {
-    world_open(&w, &world_lru, &(vestry_store_options){.idle_ms = idle_ms[i]});
-    uint64_t tick_ns = table()->tick_ns, origin_ns = table()->origin_ns;
-    assert_true(tick_ns >= MS);
-    assert_int_equal(vsi_table_ticks(table(), origin_ns - 1), 0);
-    for (size_t k = 0; k < 3000; k++) {
-      uint64_t since_ns = random_next(&random) >> (2 + random_below(&random, 40)); /* up to 146 years */
-      if (k % 3 == 0) since_ns = since_ns / tick_ns * tick_ns;
-      if (k % 3 == 1 && since_ns >= tick_ns) since_ns = since_ns / tick_ns * tick_ns - 1;
-      assert_int_equal(vsi_table_ticks(table(), origin_ns + since_ns), since_ns / tick_ns);
-    }
-    world_end(&w);
-  }
+  assert_non_null(invariants_table(w.store));
+  return invariants_table(w.store);
 }
 
 /* ------------------------------------------------------------------------------------------------- references ---- */
 
-static void a_lone_thread_gives_references_back_at_once(void **state) {
+/* What leaves is dropped at once, whoever looked at it before. */
+static void references_are_given_back_at_once(void **state) {
   world_open(&w, *state, NULL);
   vestry_handle handle;
   value *v = world_new(&w, KEY, &handle);
@@ -55,75 +34,26 @@ static void a_lone_thread_gives_references_back_at_once(void **state) {
   world_end(&w);
 }
 
-/* A reader is inside while a value leaves: its reference cannot be dropped then, but it is without any traffic. */
-static void what_a_reader_holds_up_is_due_soon(void **state) {
-  world_open(&w, *state, &(vestry_store_options){.idle_ms = VESTRY_NEVER_MS});
-  vestry_handle handle;
-  value *v = world_new(&w, KEY, &handle);
-  assert_true(w.store->ops->next_deadline_ns(w.store->self) == UINT64_MAX);
-  vsi_section *section = vsi_section_enter(&table()->sections);
-  assert_true(vestry_store_remove_if(w.store, handle, VESTRY_CAUSE_HANGUP));
-  assert_int_equal(atomic_load(&v->closes), 1);
-  assert_int_equal(atomic_load(&v->refs), 2);
-  assert_true(vestry_store_tick(w.store) <= atomic_load(&w.th->now_ns) + 100 * MS);
-  assert_int_equal(atomic_load(&v->refs), 2); /* still inside */
-  vsi_section_leave(section);
-  assert_true(vestry_store_tick(w.store) == UINT64_MAX);
-  assert_int_equal(atomic_load(&v->refs), 1);
-  world_end(&w);
+static void look_at(void *v, void *ctx) {
+  value ***at = ctx;
+  *(*at)++ = v;
 }
 
-static void *look_once(void *ctx) {
-  world_get(ctx, "s", KEY, NULL, 1);
-  return NULL;
-}
-
-static void among_several_they_come_back_with_the_tick(void **state) {
+static void with_shows_all_the_newest_first(void **state) {
   world_open(&w, *state, NULL);
-  pthread_t thread;
-  assert_int_equal(pthread_create(&thread, NULL, look_once, &w), 0);
-  pthread_join(thread, NULL);
-  value *v = world_new(&w, KEY, NULL);
-  vestry_store_tick(w.store);
-  uint64_t before_ns = vsi_table_next_deadline_ns(table()), now_ns = atomic_load(&w.th->now_ns);
-  world_new(&w, KEY, NULL);
-  assert_int_equal(atomic_load(&v->closes), 1);
-  assert_in_range(vsi_table_next_deadline_ns(table()), now_ns + 1, now_ns + 1000 * MS); /* soon, traffic or not */
-  assert_int_equal(vestry_store_tick(w.store), before_ns);
-  assert_int_equal(atomic_load(&v->refs), 1);
-  world_end(&w);
-}
-
-/* Who looks at a value with `with` may take it out: it stays whole until the look is over. */
-static void take_it_out(void *v, void *ctx) {
-  value *looked_at = v;
-  size_t *looks = ctx;
-  long refs = atomic_load(&looked_at->refs);
-  vestry_key key = KEY;
-  vestry_store_remove(w.store, world_scope("s"), &key, VESTRY_CAUSE_REMOVED, NULL);
-  assert_int_equal(atomic_load(&looked_at->closes), 1);
-  assert_int_equal(atomic_load(&looked_at->refs), refs); /* closed, and still ours to look at */
-  world_new(&w, VESTRY_KEY("another", *looks), NULL);
-  vestry_store_tick(w.store);
-  assert_int_equal(atomic_load(&looked_at->refs), refs);
-  ++*looks;
-}
-
-static void what_is_looked_at_stays_whole(void **state) {
-  world_open(&w, *state, NULL);
-  value *v[3];
+  value *v[3], *seen[3], **at = seen;
   for (size_t i = 0; i < 3; i++) {
     v[i] = world_value(&w);
     assert_int_equal(world_put(&w, "s", KEY, v[i], VESTRY_PUT_MANY, 0, NULL), VESTRY_OK);
   }
-  size_t looks = 0;
-  vestry_key key = KEY;
-  assert_int_equal(vestry_store_with(w.store, world_scope("s"), &key, take_it_out, &looks), VESTRY_OK);
-  assert_int_equal(looks, 1); /* the others had left by then */
-  vestry_store_tick(w.store);
-  for (size_t i = 0; i < 3; i++) assert_int_equal(atomic_load(&v[i]->refs), 1);
-  assert_int_equal(vestry_store_with(w.store, world_scope("s"), &key, take_it_out, &looks), VESTRY_NOT_FOUND);
+  vestry_key key = KEY, other = VESTRY_KEY("counter", 2);
+  assert_int_equal(vestry_store_with(w.store, world_scope("s"), &key, look_at, &at), VESTRY_OK);
+  assert_ptr_equal(at, seen + 3);
+  for (size_t i = 0; i < 3; i++) assert_ptr_equal(seen[i], v[2 - i]);
+  assert_int_equal(vestry_store_with(w.store, world_scope("s"), &other, look_at, &at), VESTRY_NOT_FOUND);
   assert_int_equal(vestry_store_with(w.store, world_scope("s"), &key, NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(world_stats(&w).hits, 1);
+  assert_int_equal(world_stats(&w).misses, 1);
   world_end(&w);
 }
 
@@ -241,11 +171,9 @@ static void the_bound_is_kept_from_both_sides(void **state) {
 /* Of shards whose oldest are of one tick, the put's own gives the victim: one lock does. */
 static uint32_t shard_of(vestry_key key) {
   vsi_scoped_key scoped;
-  assert_int_equal(vsi_scoped_key_init(&scoped, &w.th->host, world_scope("s"), &key), VESTRY_OK);
-  vsi_probe probe;
-  vsi_probe_init(&probe, &table()->hash, scoped.key.data, scoped.key.len);
+  assert_int_equal(vsi_scoped_key_init(&scoped, &w.store->exit.hash, &w.th->host, world_scope("s"), &key), VESTRY_OK);
   vsi_scoped_key_finish(&scoped);
-  return vsi_table_shard(table(), &probe)->number;
+  return vsi_table_shard(table(), scoped.key.hash)->number;
 }
 
 static void alike_the_own_shard_gives(void **state) {
@@ -330,16 +258,12 @@ static void a_store_may_be_closed_while_others_put(void **state) {
   }
 }
 
-/* More threads than there are records for sections, all of them inside a look that goes back into the store. */
-enum { CROWD = VSI_SECTIONS_COUNT + 22, CROWD_STEPS = 12 };
+/* Far more threads than processors, hooks that go back in. */
+enum { CROWD = 150, CROWD_STEPS = 12 };
 
-static void go_back_in(void *v, void *ctx) {
-  size_t number = *(size_t *)ctx;
-  value *looked_at = v;
-  assert_true(atomic_load(&looked_at->refs) > 1);
-  sched_yield(); /* so that many are here at once */
-  world_get(&w, "s", VESTRY_KEY(number % 8), NULL, 2);
-  world_put(&w, "s", VESTRY_KEY("own", number), &w.values[number % 50], VESTRY_PUT_REPLACE, 0, NULL);
+static void note_it(void *v, void *ctx) {
+  (void)ctx;
+  assert_true(atomic_load(&((value *)v)->refs) > 1);
 }
 
 static void put_in_a_hook(world *at, const vestry_purged *purged) {
@@ -357,16 +281,17 @@ static void *crowd_in(void *ctx) {
   pthread_barrier_wait(&barrier);
   for (size_t i = 0; i < CROWD_STEPS; i++) {
     vestry_key key = VESTRY_KEY((number + i) % 8);
-    vestry_store_with(w.store, world_scope("s"), &key, go_back_in, ctx);
+    vestry_store_with(w.store, world_scope("s"), &key, note_it, ctx);
+    world_put(&w, "s", VESTRY_KEY("own", number), &w.values[number % 50], VESTRY_PUT_REPLACE, 0, NULL);
+    sched_yield(); /* so that many are here at once */
     if (i % 4 == 0) vestry_store_remove(w.store, world_scope("s"), &key, VESTRY_CAUSE_REMOVED, NULL);
     world_put(&w, "s", key, &w.values[number % 50], VESTRY_PUT_REUSE, 0, NULL);
     if (i == 6) vestry_store_tick(w.store);
   }
-  pthread_barrier_wait(&barrier); /* all alive to the end, so that no record serves two */
   return NULL;
 }
 
-static void more_threads_than_records_wait_for_nobody(void **state) {
+static void a_crowd_gets_on(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 40});
   for (size_t i = 0; i < 50; i++) world_value(&w);
   for (size_t i = 0; i < 8; i++)
@@ -374,7 +299,42 @@ static void more_threads_than_records_wait_for_nobody(void **state) {
   w.on_purge = put_in_a_hook;
   run_threads(CROWD, crowd_in);
   w.on_purge = NULL;
-  vestry_store_tick(w.store); /* callbacks without a section are over: what they held goes */
+  world_end(&w);
+}
+
+/* A store of several shards gives the memory of its index back when it empties. */
+static void an_emptied_store_is_small_again(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.max_count = 100000});
+  value *v = world_value(&w);
+  long before = atomic_load(&w.th->live);
+  for (size_t i = 0; i < 20000; i++)
+    assert_int_equal(world_put(&w, "s", VESTRY_KEY(i), v, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  uint32_t full = vsi_index_mask(&table()->shards[0].index);
+  for (size_t i = 0; i < 20000; i++) {
+    vestry_key key = VESTRY_KEY(i);
+    assert_int_equal(vestry_store_remove(w.store, world_scope("s"), &key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
+  }
+  assert_int_equal(atomic_load(&w.th->live), before);
+  assert_true(full >= 63);
+  for (uint32_t i = 0; i < table()->shards_count; i++) assert_int_equal(vsi_index_mask(&table()->shards[i].index), 1);
+  world_end(&w);
+}
+
+/* A full store in use asks for no memory: the newcomer has the victim's. */
+static void a_full_store_allocates_nothing(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.max_count = 1000});
+  value *v = world_value(&w);
+  for (size_t i = 0; i < 1000; i++)
+    assert_int_equal(world_put(&w, "s", VESTRY_KEY("k", 100 + i), v, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  long before = 0;
+  for (size_t i = 1000; i < 6000; i++) {
+    if (i == 3000) before = atomic_load(&w.th->allocations); /* the index is as large as it gets */
+    assert_int_equal(world_put(&w, "s", VESTRY_KEY("k", 100 + i), v, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    size_t at = (atomic_load(&w.exits_count) - 1) % 256;
+    if (i < 1250) assert_int_equal(w.exits[at].cause, VESTRY_CAUSE_SIZE);
+  }
+  assert_int_equal(atomic_load(&w.th->allocations), before);
+  assert_int_equal(world_stats(&w).live, 1000);
   world_end(&w);
 }
 
@@ -383,19 +343,17 @@ static void more_threads_than_records_wait_for_nobody(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(ticks_are_exact),
-      BOTH(a_lone_thread_gives_references_back_at_once),
-      BOTH(what_a_reader_holds_up_is_due_soon),
-      BOTH(among_several_they_come_back_with_the_tick),
-      BOTH(what_is_looked_at_stays_whole),
+      BOTH(references_are_given_back_at_once),
+      BOTH(with_shows_all_the_newest_first),
       BOTH(any_number_may_be_asked_for_as_a_handle),
       TEST(a_hook_may_want_the_share_that_its_caller_needs, world_lru),
       TEST(the_bound_is_kept_from_both_sides, world_lru),
       TEST(alike_the_own_shard_gives, world_lru),
-      TEST(a_key_whose_value_changes_is_always_found, world_lru),
-      TEST(a_key_whose_value_changes_is_always_found, world_hash),
+      BOTH(a_key_whose_value_changes_is_always_found),
       BOTH(a_store_may_be_closed_while_others_put),
-      TEST(more_threads_than_records_wait_for_nobody, world_lru),
+      TEST(a_crowd_gets_on, world_lru),
+      BOTH(an_emptied_store_is_small_again),
+      TEST(a_full_store_allocates_nothing, world_lru),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

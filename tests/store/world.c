@@ -66,7 +66,7 @@ void world_open(world *w, const store_kind *kind, const vestry_store_options *op
 }
 
 void world_check(world *w) {
-  invariants_check(w->store, atomic_load(&w->th->fail_at) < 0);
+  invariants_check(w->store);
   uint64_t live = 0;
   for (size_t i = 0; i < w->values_count; i++)
     live += (uint64_t)(atomic_load(&w->values[i].stays) - atomic_load(&w->values[i].closes));

@@ -68,8 +68,8 @@ static void crowd_begin(crowd *c, uint32_t threads, vestry_full_policy full) {
   for (int i = 0; i < STREAMS; i++) {
     probe_init(&c->probes[i]);
     if (i >= READERS) c->probes[i].write_answer = VESTRY_IO_WOULD_BLOCK;
-    assert_int_equal(vsi_connection_create(c->group, &probe_pooled, &c->probes[i], NULL, &probe_hooks, &c->probes[i],
-                                           &c->connections[i]),
+    assert_int_equal(vsi_group_connect(c->group, &probe_pooled, &c->probes[i], NULL, &probe_hooks, &c->probes[i],
+                                       &c->connections[i]),
                      VESTRY_OK);
     vsi_connection_start(c->connections[i]);
   }
@@ -243,7 +243,7 @@ static void *keep_sending(void *arg) {
   for (int round = 0; round < 300; round++)
     for (int i = 0; i < STREAMS; i++) {
       (void)vestry_connection_send(s->c->connections[i], s->event);
-      vsi_budget *budget = vsi_group_budget(s->c->group);
+      vsi_budget *budget = vsi_group_environment(s->c->group)->budget;
       if (atomic_load_explicit(&budget->used, memory_order_relaxed) > BUDGET) s->over++;
     }
   return NULL;

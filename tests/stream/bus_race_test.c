@@ -136,9 +136,8 @@ static void one_round(uint64_t seed) {
     probe_init(&h.probes[i]);
     pages[i].p = &h.probes[i];
     static const vsi_connection_hooks hooks = {.on_close = on_close};
-    assert_int_equal(
-        vsi_connection_create(h.b.group, &probe_pooled, &h.probes[i], NULL, &hooks, &pages[i], &h.streams[i]),
-        VESTRY_OK);
+    assert_int_equal(vsi_group_connect(h.b.group, &probe_pooled, &h.probes[i], NULL, &hooks, &pages[i], &h.streams[i]),
+                     VESTRY_OK);
     vsi_connection_start(h.streams[i]);
   }
   worker workers[PUBLISHERS + GUESTS];
@@ -287,7 +286,7 @@ static void e5_the_close_hook_comes_after_a_running_call(void **state) {
     probe_init(&pr);
     vestry_connection *c = NULL;
     static const vsi_connection_hooks hooks = {.on_close = told_after_the_call};
-    assert_int_equal(vsi_connection_create(b.group, &probe_pooled, &pr, NULL, &hooks, &p, &c), VESTRY_OK);
+    assert_int_equal(vsi_group_connect(b.group, &probe_pooled, &pr, NULL, &hooks, &p, &c), VESTRY_OK);
     vsi_connection_start(c);
     assert_int_equal(vestry_bus_create(&(vestry_bus_options){.host = &b.th.host}, &p.bus), VESTRY_OK);
     pthread_barrier_init(&p.inside, NULL, 2);

@@ -312,7 +312,7 @@ static void e5_subscriptions_end_with_their_connection(void **state) {
     probe_init(&p);
     vestry_connection *c = NULL;
     static const vsi_connection_hooks hooks = {.on_close = closed_after_the_bus};
-    assert_int_equal(vsi_connection_create(b.group, &probe_pooled, &p, NULL, &hooks, &l[1], &c), VESTRY_OK);
+    assert_int_equal(vsi_group_connect(b.group, &probe_pooled, &p, NULL, &hooks, &l[1], &c), VESTRY_OK);
     vsi_connection_start(c);
     bench_run(&b);
     subscribe(&l[0], "t", NULL);
@@ -549,7 +549,7 @@ static vestry_err subscribe_many(test_host *th, void *ctx) {
   vestry_runtime_options options = {.host = &th->host, .threads_count = VESTRY_THREADS_NONE};
   vestry_err error = vestry_runtime_create(&options, &runtime);
   if (!error) error = vsi_group_create(runtime, NULL, &group);
-  if (!error) error = vsi_connection_create(group, &probe_pooled, &p, NULL, NULL, NULL, &c);
+  if (!error) error = vsi_group_connect(group, &probe_pooled, &p, NULL, NULL, NULL, &c);
   if (c) vsi_connection_start(c);
   if (!error) error = vestry_bus_create(&(vestry_bus_options){.host = &th->host}, &bus);
   listener l[20];

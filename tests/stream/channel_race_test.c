@@ -38,7 +38,7 @@ static void open_stream(race *r, stream *s, const vestry_profile *profile) {
   probe_init(&s->p);
   assert_int_equal(vsi_coding_find(vsi_group_codings(r->b.group), profile, &coding), VESTRY_OK);
   assert_int_equal(vsi_coder_create(coding, VESTRY_PROFILE_SHARED, &coder), VESTRY_OK);
-  assert_int_equal(vsi_connection_create(r->b.group, &probe_pooled, &s->p, NULL, &probe_hooks, &s->p, &s->connection),
+  assert_int_equal(vsi_group_connect(r->b.group, &probe_pooled, &s->p, NULL, &probe_hooks, &s->p, &s->connection),
                    VESTRY_OK);
   vsi_connection_encode(s->connection, coder);
   vsi_connection_start(s->connection);

@@ -244,7 +244,7 @@ static void leaving_under_a_publish_skips_nobody(void **state) {
     parked.wake = wake_and_leave;
     for (int i = 0; i < MANY; i++) {
       probe_init(&probes[i]);
-      assert_int_equal(vsi_connection_create(b.group, &parked, &probes[i], NULL, &probe_hooks, &probes[i], &members[i]),
+      assert_int_equal(vsi_group_connect(b.group, &parked, &probes[i], NULL, &probe_hooks, &probes[i], &members[i]),
                        VESTRY_OK);
       vsi_connection_start(members[i]);
       assert_int_equal(vestry_connection_run(members[i]), VESTRY_STATE_OPEN);
@@ -303,9 +303,9 @@ static void complaint_begin(complaint *c, bench *b) {
   probe_init(&c->p);
   c->event = bench_event(b, "x");
   assert_int_equal(vsi_channel_create(b->group, NULL, &c->mine), VESTRY_OK);
-  assert_int_equal(vsi_connection_create(b->group, &probe_pooled, &c->p,
-                                         &(vestry_connection_options){.max_queued_count = 1, .full = VESTRY_FULL_DROP},
-                                         &hooks, c, &c->member),
+  assert_int_equal(vsi_group_connect(b->group, &probe_pooled, &c->p,
+                                     &(vestry_connection_options){.max_queued_count = 1, .full = VESTRY_FULL_DROP},
+                                     &hooks, c, &c->member),
                    VESTRY_OK);
   assert_int_equal(vestry_channel_join(c->mine, c->member), VESTRY_OK);
   assert_int_equal(vestry_channel_publish(c->mine, c->event, NULL), VESTRY_OK); /* nobody takes it out */

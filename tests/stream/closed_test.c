@@ -96,7 +96,7 @@ static void e6_sends_from_the_close_hook_are_refused_without_harm(void **state) 
     probe_init(&p);
     vestry_connection *c = NULL;
     static const vsi_connection_hooks hooks = {.on_close = send_more};
-    assert_int_equal(vsi_connection_create(b.group, &probe_pooled, &p, NULL, &hooks, &b, &c), VESTRY_OK);
+    assert_int_equal(vsi_group_connect(b.group, &probe_pooled, &p, NULL, &hooks, &b, &c), VESTRY_OK);
     if (abandoned) {
       vsi_connection_abandon(c, VESTRY_CAUSE_CLOSED);
     } else {

@@ -532,7 +532,7 @@ static void f3_memory_that_fails_leaves_out_less(void **state) {
     vestry_connection_options options = {.full = VESTRY_FULL_CONFLATE};
     vestry_connection *c = NULL;
     atomic_store(&b.th.fail_at, atomic_load(&b.th.allocations) + n);
-    vestry_err error = vsi_connection_create(b.group, &probe_pooled, &p, &options, &probe_hooks, &p, &c);
+    vestry_err error = vsi_group_connect(b.group, &probe_pooled, &p, &options, &probe_hooks, &p, &c);
     if (error) {
       assert_int_equal(error, VESTRY_NO_MEMORY);
       atomic_store(&b.th.fail_at, -1);

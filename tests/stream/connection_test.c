@@ -96,6 +96,42 @@ static void closing_refuses_numbers_that_are_no_cause(void **state) {
   bench_finish(&b);
 }
 
+/* A peer that is gone is not waited for, whatever the stream ends for; that stays the cause. */
+static void what_waits_for_a_peer_ends_with_it(void **state) {
+  (void)state;
+  static const vestry_cause ends[] = {VESTRY_CAUSE_CLOSED, VESTRY_CAUSE_DRAIN};
+  static const struct {
+    vestry_cause cause;
+    bool is_gone;
+  } later[] = {{VESTRY_CAUSE_HANGUP, true},  {VESTRY_CAUSE_LOST, true},      {VESTRY_CAUSE_STALLED, true},
+               {VESTRY_CAUSE_CLOSED, false}, {VESTRY_CAUSE_SHUTDOWN, false}, {VESTRY_CAUSE_ERROR, false}};
+  for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+    for (size_t k = 0; k < sizeof later / sizeof *later; k++) {
+      bench b;
+      probe p;
+      bench_init(&b, VESTRY_THREADS_NONE, NULL);
+      probe_init(&p);
+      vestry_connection *c = bench_connect(&b, &p, NULL);
+      vsi_connection_start(c);
+      p.write_answer = VESTRY_IO_WOULD_BLOCK;
+      assert_int_equal(bench_send(&b, c, "a"), VESTRY_OK);
+      assert_true(vestry_connection_close(c, ends[i]));
+      bench_run(&b);
+      assert_false(vestry_connection_close(c, later[k].cause));
+      bench_run(&b);
+      assert_int_equal(vestry_connection_state_get(c), later[k].is_gone ? VESTRY_STATE_CLOSED : VESTRY_STATE_CLOSING);
+      p.write_answer = VESTRY_IO_OK;
+      vestry_connection_writable(c);
+      bench_run(&b);
+      assert_int_equal(p.close_cause, ends[i]);
+      assert_int_equal(p.clean, !later[k].is_gone && vestry_cause_is_clean(ends[i]));
+      probe_assert_got(&p, later[k].is_gone ? "" : ": a\n\n");
+      vestry_connection_unref(c);
+      probe_finish(&p);
+      bench_finish(&b);
+    }
+}
+
 static void a_full_queue_closes_or_drops(void **state) {
   (void)state;
   for (int drop = 0; drop < 2; drop++) {
@@ -439,18 +475,18 @@ static void refuses_bad_options_and_closed_groups(void **state) {
   probe_init(&p);
   vestry_connection *c = NULL;
   vestry_connection_options options = {.max_queued_count = 1000001};
-  assert_int_equal(vsi_connection_create(b.group, &probe_pooled, &p, &options, NULL, NULL, &c), VESTRY_INVALID);
+  assert_int_equal(vsi_group_connect(b.group, &probe_pooled, &p, &options, NULL, NULL, &c), VESTRY_INVALID);
   options = (vestry_connection_options){.max_queued_bytes = ((size_t)1 << 30) + 1};
-  assert_int_equal(vsi_connection_create(b.group, &probe_pooled, &p, &options, NULL, NULL, &c), VESTRY_INVALID);
+  assert_int_equal(vsi_group_connect(b.group, &probe_pooled, &p, &options, NULL, NULL, &c), VESTRY_INVALID);
   options = (vestry_connection_options){.full = (vestry_full_policy)9};
-  assert_int_equal(vsi_connection_create(b.group, &probe_pooled, &p, &options, NULL, NULL, &c), VESTRY_INVALID);
+  assert_int_equal(vsi_group_connect(b.group, &probe_pooled, &p, &options, NULL, NULL, &c), VESTRY_INVALID);
   options = (vestry_connection_options){.size = 1};
-  assert_int_equal(vsi_connection_create(b.group, &probe_pooled, &p, &options, NULL, NULL, &c), VESTRY_INVALID);
+  assert_int_equal(vsi_group_connect(b.group, &probe_pooled, &p, &options, NULL, NULL, &c), VESTRY_INVALID);
   vestry_transport_ops ops = probe_pooled;
   ops.end = NULL;
-  assert_int_equal(vsi_connection_create(b.group, &ops, &p, NULL, NULL, NULL, &c), VESTRY_INVALID);
+  assert_int_equal(vsi_group_connect(b.group, &ops, &p, NULL, NULL, NULL, &c), VESTRY_INVALID);
   vsi_group_close(b.group);
-  assert_int_equal(vsi_connection_create(b.group, &probe_pooled, &p, NULL, NULL, NULL, &c), VESTRY_CLOSED);
+  assert_int_equal(vsi_group_connect(b.group, &probe_pooled, &p, NULL, NULL, NULL, &c), VESTRY_CLOSED);
   assert_null(c);
   assert_int_equal(p.ends + p.releases, 0); /* on failure the transport is still the caller's */
   vsi_buffer_finish(&p.got);
@@ -470,7 +506,7 @@ static vestry_err live(test_host *th, void *ctx) {
   probe_init(&p);
   if (!error) {
     vestry_connection *c = NULL;
-    error = vsi_connection_create(group, &probe_pooled, &p, NULL, &probe_hooks, &p, &c);
+    error = vsi_group_connect(group, &probe_pooled, &p, NULL, &probe_hooks, &p, &c);
     if (!error) {
       vsi_connection_start(c);
       error = vestry_connection_patch_signals(c, "{}", 2, NULL);
@@ -531,6 +567,7 @@ int main(void) {
       cmocka_unit_test(opens_then_writes_in_one),
       cmocka_unit_test(a_clean_end_flushes_an_abort_discards),
       cmocka_unit_test(closing_refuses_numbers_that_are_no_cause),
+      cmocka_unit_test(what_waits_for_a_peer_ends_with_it),
       cmocka_unit_test(a_full_queue_closes_or_drops),
       cmocka_unit_test(bytes_bound_too),
       cmocka_unit_test(batches_are_whole_or_not_at_all),

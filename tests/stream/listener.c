@@ -19,7 +19,7 @@ vestry_err listener_open(listener *l, bench *b, const vestry_profile *profile,
   }
   if (error) return error;
   probe_init(&l->p);
-  error = vsi_connection_create(b->group, &probe_pooled, &l->p, options, &probe_hooks, &l->p, &l->connection);
+  error = vsi_group_connect(b->group, &probe_pooled, &l->p, options, &probe_hooks, &l->p, &l->connection);
   if (error) {
     vsi_coder_finish(coder);
     vsi_coder_free(coder);

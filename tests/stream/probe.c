@@ -118,7 +118,7 @@ void bench_finish(bench *b) {
 
 vestry_connection *bench_connect(bench *b, probe *p, const vestry_connection_options *options) {
   vestry_connection *connection = NULL;
-  assert_int_equal(vsi_connection_create(b->group, &probe_pooled, p, options, &probe_hooks, p, &connection), VESTRY_OK);
+  assert_int_equal(vsi_group_connect(b->group, &probe_pooled, p, options, &probe_hooks, p, &connection), VESTRY_OK);
   return connection;
 }
 

@@ -3,6 +3,9 @@
 #include "vestry/profile.h"
 
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "decode/decode.h"
@@ -29,7 +32,7 @@ static const vestry_profile profiles[] = {
     {.ops = &test_chain_checked},
     {.ops = &test_chain_private, .mode = VESTRY_PROFILE_PRIVATE},
 };
-enum { PROFILES = sizeof profiles / sizeof *profiles, EVENT_MOST = 40000 };
+enum { PROFILES = sizeof profiles / sizeof *profiles, EVENT_MOST = 40000, VARIED_BYTES = 8000 };
 
 /* Text that repeats itself, words of a dictionary, and noise; never empty. */
 static size_t make_event(uint64_t *seed, char *to) {
@@ -313,7 +316,19 @@ static void a_full_sink_is_told(void **state) {
   }
 }
 
+/* Large enough for what an encoder allocates as it goes: blocks, trees, histograms. */
+static size_t make_varied(char to[VARIED_BYTES]) {
+  static const char words[] = "<p>to be or not</p>";
+  uint64_t seed = 7;
+  for (size_t i = 0; i < VARIED_BYTES; i++)
+    to[i] =
+        i / 2000 % 2 ? (char)random_below(&seed, 256) : words[(i + random_below(&seed, 40) / 39) % (sizeof words - 1)];
+  return VARIED_BYTES;
+}
+
 static vestry_err encode_something(test_host *th, void *ctx) {
+  static char varied[VARIED_BYTES];
+  size_t len = make_varied(varied);
   vestry_profile p;
   assert_int_equal(vsi_profile_resolve(ctx, &p), VESTRY_OK);
   void *encoder = NULL;
@@ -323,6 +338,7 @@ static vestry_err encode_something(test_host *th, void *ctx) {
   vsi_sink_init(&sink, &th->host);
   if (p.ops->primer) error = p.ops->primer(&p, &th->host, &sink);
   if (!error) error = p.ops->encode(encoder, "an event", 8, &sink);
+  if (!error) error = p.ops->encode(encoder, varied, len, &sink);
   vsi_segment *segment = NULL;
   if (!error) error = vsi_sink_take(&sink, &segment);
   vsi_segment_destroy(segment);
@@ -337,6 +353,66 @@ static void memory_runs_out(void **state) {
     test_host_fail_each(encode_something, (void *)&profiles[i], true); /* a segment that cannot be trimmed is kept */
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define OWN_ADDRESSES false
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define OWN_ADDRESSES false
+#endif
+#endif
+#ifndef OWN_ADDRESSES
+#define OWN_ADDRESSES true
+#endif
+
+enum { SAID_NO_MEMORY = 42, DONE_WITHOUT = 43 };
+
+/* In a process of its own, whose address space is full: encoders are made and kept until one is refused. */
+static int fill_memory(const vestry_profile *profile, size_t more_bytes) {
+  static char varied[VARIED_BYTES];
+  static void *encoders[10000];
+  size_t len = make_varied(varied), pages = 0, count = 0;
+  vestry_profile p;
+  FILE *statm = fopen("/proc/self/statm", "r");
+  if (vsi_profile_resolve(profile, &p) || !statm || fscanf(statm, "%zu", &pages) != 1) return 1;
+  fclose(statm);
+  size_t bytes = pages * (size_t)sysconf(_SC_PAGESIZE) + more_bytes;
+  if (setrlimit(RLIMIT_AS, &(struct rlimit){bytes, bytes})) return 1;
+  vestry_err error = VESTRY_OK;
+  while (!error && count < sizeof encoders / sizeof *encoders) {
+    error = p.ops->create(&p, vestry_host_default(), VESTRY_ENCODER_STREAM, &encoders[count]);
+    if (error) break;
+    vestry_sink sink;
+    vsi_sink_init(&sink, NULL);
+    error = p.ops->encode(encoders[count++], varied, len, &sink);
+    vsi_sink_finish(&sink);
+  }
+  while (count) p.ops->destroy(encoders[--count]);
+  if (error != VESTRY_NO_MEMORY) return DONE_WITHOUT;
+  /* There is room again. */
+  void *encoder = NULL;
+  if (p.ops->create(&p, vestry_host_default(), VESTRY_ENCODER_STREAM, &encoder)) return 1;
+  p.ops->destroy(encoder);
+  return SAID_NO_MEMORY;
+}
+
+/* Whatever the library of a coding does without memory, the process goes on. */
+static void the_systems_memory_runs_out(void **state) {
+  (void)state;
+  if (!OWN_ADDRESSES) skip(); /* sanitizers have terabytes of them */
+  for (int i = 0; i < PROFILES; i++) {
+    if (profiles[i].ops != &vestry_profile_brotli && profiles[i].ops != &vestry_profile_gzip) continue;
+    for (size_t more = 3 << 20; more < 4 << 20; more += 350000) {
+      pid_t child = fork();
+      assert_true(child >= 0);
+      if (!child) _exit(fill_memory(&profiles[i], more));
+      int status = 0;
+      assert_int_equal(waitpid(child, &status, 0), child);
+      assert_true(WIFEXITED(status));
+      assert_int_equal(WEXITSTATUS(status), SAID_NO_MEMORY);
+    }
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(private_streams),
@@ -346,6 +422,7 @@ int main(void) {
       cmocka_unit_test(settings_are_checked),
       cmocka_unit_test(a_full_sink_is_told),
       cmocka_unit_test(memory_runs_out),
+      cmocka_unit_test(the_systems_memory_runs_out),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

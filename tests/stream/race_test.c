@@ -70,7 +70,7 @@ static void all_arrive_in_order(bool on_parked_threads, bool abort_half_way) {
   for (int c = 0; c < CONNECTIONS; c++) {
     probe_init(&probes[c]);
     const vestry_transport_ops *ops = on_parked_threads ? &probe_parked : &probe_pooled;
-    assert_int_equal(vsi_connection_create(b.group, ops, &probes[c], NULL, &probe_hooks, &probes[c], &connections[c]),
+    assert_int_equal(vsi_group_connect(b.group, ops, &probes[c], NULL, &probe_hooks, &probes[c], &connections[c]),
                      VESTRY_OK);
     if (on_parked_threads) {
       threads[c] = (parked){.p = &probes[c], .connection = vestry_connection_ref(connections[c])};
@@ -175,7 +175,7 @@ static void room_that_comes_during_a_write_is_not_forgotten(void **state) {
       VESTRY_TRANSPORT_OPS_VERSION, door_open, door_write, door_end, door_release, NULL};
   static door d;
   bench_init(&d.b, VESTRY_THREADS_NONE, &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS});
-  assert_int_equal(vsi_connection_create(d.b.group, &ops, &d, NULL, NULL, NULL, &d.connection), VESTRY_OK);
+  assert_int_equal(vsi_group_connect(d.b.group, &ops, &d, NULL, NULL, NULL, &d.connection), VESTRY_OK);
   vsi_connection_start(d.connection);
   bench_run(&d.b);
   vestry_event *event = bench_event(&d.b, "x");

@@ -65,7 +65,7 @@ static void stage_begin_with(stage *s, vestry_full_policy full, const vsi_connec
   bench_init(&s->b, VESTRY_THREADS_NONE, NULL);
   vestry_connection_options options = {.max_queued_count = 2, .max_queued_bytes = 12, .full = full};
   assert_int_equal(vsi_group_create(s->b.runtime, &options, &s->group), VESTRY_OK);
-  assert_int_equal(vsi_connection_create(s->group, &sink, no_probe, NULL, hooks, ctx ? ctx : &s->l, &s->c), VESTRY_OK);
+  assert_int_equal(vsi_group_connect(s->group, &sink, no_probe, NULL, hooks, ctx ? ctx : &s->l, &s->c), VESTRY_OK);
   vsi_connection_start(s->c);
 }
 
@@ -160,7 +160,7 @@ static void c9_mistakes_are_not_told(void **state) {
   stage s;
   stage_begin(&s, VESTRY_FULL_CLOSE);
   s.l.verdict = VESTRY_VERDICT_CLOSE;
-  assert_int_equal(vestry_connection_patch_signals(s.c, "alert(1)", 8, NULL), VESTRY_MALFORMED);
+  assert_int_equal(vestry_connection_patch_signals(s.c, "alert(1)", 8, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_connection_redirect(s.c, "javascript:x", NULL), VESTRY_INVALID);
   assert_int_equal(vestry_connection_send_all(s.c, NULL, 0), VESTRY_INVALID);
   assert_int_equal(s.l.told, 0);
@@ -290,7 +290,7 @@ static void c9_never_after_on_close(void **state) {
     assert_non_null(c);
     vestry_connection *connection = NULL;
     static const vsi_connection_hooks hooks = {.on_error = count_told, .on_close = free_context};
-    assert_int_equal(vsi_connection_create(b.group, &sink, no_probe, NULL, &hooks, c, &connection), VESTRY_OK);
+    assert_int_equal(vsi_group_connect(b.group, &sink, no_probe, NULL, &hooks, c, &connection), VESTRY_OK);
     bool abandon = round % 3 == 0;
     if (!abandon) vsi_connection_start(connection);
     _Atomic(int) refused;

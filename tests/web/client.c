@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "support/test.h"
@@ -16,10 +18,11 @@
 enum { PATIENCE_S = 60, SMALL_BYTES = 4096, AT_ONCE = 65536 };
 
 const client_tls_ops *client_tls_ops_used;
+const char *client_path_used;
 
-void client_connect_to(client *c, const char *address, uint16_t port, bool small) {
+static void connect_at(client *c, const struct sockaddr *at, socklen_t len, bool small) {
   memset(c, 0, sizeof *c);
-  c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  c->fd = socket(at->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
   assert_true(c->fd >= 0);
   const struct timeval patience = {.tv_sec = PATIENCE_S};
   const int on = 1, bytes = SMALL_BYTES;
@@ -28,14 +31,24 @@ void client_connect_to(client *c, const char *address, uint16_t port, bool small
   setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (small) setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
   if (small) setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
-  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
-  assert_int_equal(inet_pton(AF_INET, address, &to.sin_addr), 1);
-  if (connect(c->fd, (const struct sockaddr *)&to, sizeof to) != 0) fail_msg("connect: %s", strerror(errno));
+  if (connect(c->fd, at, len) != 0) fail_msg("connect: %s", strerror(errno));
   if (client_tls_ops_used) c->tls = client_tls_ops_used->begin(c->fd);
 }
 
+void client_connect_to(client *c, const char *address, uint16_t port, bool small) {
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+  assert_int_equal(inet_pton(AF_INET, address, &to.sin_addr), 1);
+  connect_at(c, (const struct sockaddr *)&to, sizeof to, small);
+}
+
 void client_connect(client *c, uint16_t port, bool small) {
-  client_connect_to(c, "127.0.0.1", port, small);
+  if (!client_path_used) {
+    client_connect_to(c, "127.0.0.1", port, small);
+    return;
+  }
+  struct sockaddr_un to = {.sun_family = AF_UNIX};
+  snprintf(to.sun_path, sizeof to.sun_path, "%s", client_path_used);
+  connect_at(c, (const struct sockaddr *)&to, sizeof to, small);
 }
 
 void client_send(client *c, const void *data, size_t len) {
@@ -82,6 +95,11 @@ void client_read(client *c) {
     fail_msg("nothing came: %s; so far \"%s\"", strerror(errno), c->text ? c->text : "");
   }
   c->text[c->len] = '\0';
+}
+
+bool client_wait(client *c, int ms) {
+  struct pollfd at = {.fd = c->fd, .events = POLLIN};
+  return poll(&at, 1, ms) > 0;
 }
 
 /* Where the body of the answer begins; 0: the head is not all there. */

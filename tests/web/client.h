@@ -36,6 +36,9 @@ typedef struct client_tls_ops {
 } client_tls_ops;
 extern const client_tls_ops *client_tls_ops_used; /* NULL: none */
 
+/* A UNIX socket's path: client_connect connects there, whatever the port. NULL: to the port. */
+extern const char *client_path_used;
+
 /* Connect to the loopback interface. small: with buffers that little data fills. */
 void client_connect(client *c, uint16_t port, bool small);
 /* The same to an address. */
@@ -47,6 +50,8 @@ void client_ask(client *c, uint16_t port, const char *method, const char *target
 
 /* Take what there is, waiting for at least a byte or the end. */
 void client_read(client *c);
+/* Whether something came within this time, or the end. */
+bool client_wait(client *c, int ms);
 /* Read until the head is there; its status. 100 Continue is passed over. */
 int client_status(client *c);
 /* Of a header of the head; NULL: none. Valid until the next call. */

@@ -5,8 +5,9 @@
 /* Headers as "Name: value" lines of length and encoding alone. */
 static bool is_clear(const char *length, const char *second_length, const char *encoding, const char *second_encoding,
                      bool is_http11) {
-  vsi_web_framing framing = {NULL, NULL, false};
+  vsi_web_framing framing = {.unclear = false};
   vsi_web_framing_see(&framing, "Host", "chunked");
+  vsi_web_framing_see(&framing, "X-Other", "\ta b\xff");
   if (length) vsi_web_framing_see(&framing, "Content-Length", length);
   if (encoding) vsi_web_framing_see(&framing, "transfer-encoding", encoding);
   if (second_length) vsi_web_framing_see(&framing, "CONTENT-LENGTH", second_length);
@@ -41,10 +42,44 @@ static void refuses_what_could_be_smuggled(void **state) {
     assert_false(is_clear(NULL, NULL, encodings[i], NULL, true));
 }
 
+static bool is_clear_with(const char *name, const char *value, const char *host, const char *other_host,
+                          bool is_http11) {
+  vsi_web_framing framing = {.unclear = false};
+  if (host) vsi_web_framing_see(&framing, "Host", host);
+  vsi_web_framing_see(&framing, name, value);
+  if (other_host) vsi_web_framing_see(&framing, "host", other_host);
+  return vsi_web_framing_is_clear(&framing, is_http11);
+}
+
+static void refuses_names_that_are_no_tokens(void **state) {
+  (void)state;
+  static const char *const names[] = {"", "Transfer-Encoding ", " X", "X\t", "X Y", "X(", "X\x01", "X\xc3\xa9", "X/"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) assert_false(is_clear_with(names[i], "a", "a", NULL, true));
+  static const char *const values[] = {"a\rb", "a\nb", "\x01", "a\x7f"};
+  for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+    assert_false(is_clear_with("X", values[i], "a", NULL, true));
+  assert_true(is_clear_with("X-!#$%&'*+.^_`|~9", "", "a", NULL, true));
+}
+
+static void wants_one_host(void **state) {
+  (void)state;
+  assert_true(is_clear_with("X", "a", "localhost:80", NULL, true));
+  assert_true(is_clear_with("X", "a", "[::1]:80", NULL, true));
+  assert_true(is_clear_with("X", "a", "", NULL, true));
+  assert_true(is_clear_with("X", "a", NULL, NULL, false));
+  assert_false(is_clear_with("X", "a", NULL, NULL, true));
+  assert_false(is_clear_with("X", "a", "a", "b", true));
+  assert_false(is_clear_with("X", "a", "a", "a", false));
+  static const char *const hosts[] = {"a b", "a,b", "a/b", "u@h", "a?", "a#", "a\\b"};
+  for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) assert_false(is_clear_with("X", "a", hosts[i], NULL, true));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(takes_what_is_clear),
       cmocka_unit_test(refuses_what_could_be_smuggled),
+      cmocka_unit_test(refuses_names_that_are_no_tokens),
+      cmocka_unit_test(wants_one_host),
   };
   return cmocka_run_group_tests_name("framing", tests, NULL, NULL);
 }

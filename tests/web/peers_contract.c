@@ -61,6 +61,33 @@ static void finds_one_behind_what_it_sent(void **state) {
   finds_one_that(send_and_close);
 }
 
+/* Its stream is ending cleanly, and what was accepted before waits for it to read. */
+static void ends_and_leaves(leave_fn leaves, bool tls) {
+  seam->start(&s, &(web_settings){.tls = tls,
+                                  .options.connection = {.heartbeat_ms = VESTRY_NEVER_MS,
+                                                         .max_queued_bytes = STALLING_QUEUE_BYTES}});
+  client gone;
+  vestry_connection *connection = server_open_stalled(&s, &gone);
+  vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
+  double since = seconds_now();
+  leaves(&gone);
+  assert_int_equal(server_cause(&s, connection), VESTRY_CAUSE_CLOSED); /* which was the first */
+  assert_true(seconds_now() - since < 4);                              /* one who merely does not read is given five */
+  uint32_t streams;
+  do seam->room(&s, &streams, NULL);
+  while (streams);
+  client_close(&gone);
+  server_stop(&s);
+}
+
+static void does_not_wait_for_one_that_is_gone(void **state) {
+  (void)state;
+  for (int tls = 0; tls <= seam->has_tls; tls++) {
+    ends_and_leaves(client_abort, tls);
+    ends_and_leaves(client_close, tls);
+  }
+}
+
 /* More than one growing of any table, and its places used again. */
 static void finds_many_at_once(void **state) {
   (void)state;
@@ -144,6 +171,7 @@ int peers_contract_run(const server_seam *tested) {
       cmocka_unit_test(finds_one_that_resets),
       cmocka_unit_test(finds_one_that_shuts_its_half),
       cmocka_unit_test(finds_one_behind_what_it_sent),
+      cmocka_unit_test(does_not_wait_for_one_that_is_gone),
       cmocka_unit_test(finds_many_at_once),
   };
   char name[80];

@@ -77,7 +77,7 @@ static void refuses_what_is_no_route(void **state) {
   static const char *const methods[] = {NULL, "", "GE T", "GET\r", "G\xc3\xa9T", "GET/"};
   for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
     assert_int_equal(add(methods[i], "/", one, &route, &is_new), VESTRY_INVALID);
-  static const char *const paths[] = {NULL, "", "a", "*"};
+  static const char *const paths[] = {NULL, "", "a", "*", "//", "/a/../b", "/a.", "/a\\b", "/\xff"};
   for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
     assert_int_equal(add("GET", paths[i], one, &route, &is_new), VESTRY_INVALID);
   assert_int_equal(add("GET", "/", NULL, &route, &is_new), VESTRY_INVALID);

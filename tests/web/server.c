@@ -14,9 +14,12 @@ double seconds_now(void) {
   return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
+_Atomic(uint64_t) server_clock_ahead_ns;
+_Atomic(long) server_debug_lines;
+
 static uint64_t real_now_ns(void *ctx) {
   (void)ctx;
-  return vestry_host_default()->now_ns(NULL);
+  return vestry_host_default()->now_ns(NULL) + atomic_load(&server_clock_ahead_ns);
 }
 
 static vestry_err real_random(void *ctx, void *buffer, size_t len) {
@@ -27,7 +30,10 @@ static vestry_err real_random(void *ctx, void *buffer, size_t len) {
 /* What is only of interest to somebody who looks for it comes from several threads at once. */
 static void log_but_debug(void *ctx, vestry_log_level level, const char *line) {
   test_host *th = ctx;
-  if (level == VESTRY_LOG_DEBUG) return;
+  if (level == VESTRY_LOG_DEBUG) {
+    atomic_fetch_add(&server_debug_lines, 1);
+    return;
+  }
   atomic_fetch_add(&th->log_lines, 1);
   snprintf(th->last_log, sizeof th->last_log, "%s", line);
 }
@@ -82,6 +88,7 @@ void server_finish(server *s) {
   assert_int_equal(stats.open, 0);
   assert_int_equal(stats.opened, stats.closed);
   assert_int_equal(stats.accepted, stats.written + stats.discarded);
+  assert_int_equal(stats.request_bytes, 0);
   witness_finish(&s->witness);
   vestry_destroy(s->v);
   test_host_assert_clean(&s->th);

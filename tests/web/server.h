@@ -17,6 +17,10 @@ typedef struct server {
   witness witness; /* of the streams of the handlers below */
 } server;
 
+/* Of all servers: their clock is so much ahead of the real one; so many lines were logged for who looks for them. */
+extern _Atomic(uint64_t) server_clock_ahead_ns;
+extern _Atomic(long) server_debug_lines;
+
 /* What can be asked of any of them. */
 typedef struct web_settings {
   unsigned room;       /* for so many streams; 0: for some */
@@ -42,10 +46,13 @@ typedef struct server_seam {
   void (*destroy)(server *s); /* the server too; what was destroyed already is NULL */
   bool has_tls;
   bool always_keeps;   /* connections, whatever keep_alive says */
+  bool closes_streams; /* the connection of a stream closes behind it, and its head says so */
   bool waits_for_none; /* neither clients that stall nor clients that say nothing hold a stop up */
+  bool has_own_paths;  /* what reaches none of vestry's handlers is the server's own affair: 404 */
   bool closes_broken;  /* a request whose body breaks off is not answered: the server closes the connection */
   bool refuses_itself; /* the server's own parser refuses first: 413 if a length is no number of its, and the head of
                           such an answer may come twice */
+  bool no_stalled;     /* a reader that stalls is not found by time, but when its queue is full */
   double stops_s;      /* a stop takes less, and the end of the server with it */
 } server_seam;
 

@@ -1,5 +1,8 @@
 #include "web/wire_contract.h"
 
+#include <stdlib.h>
+#include <strings.h>
+
 #include "support/test.h"
 #include "web/client.h"
 
@@ -62,6 +65,36 @@ static void paths_are_exact_and_decoded(void **state) {
   assert_int_equal(server_status_of(&s, "GET /echo/ HTTP/1.1\r\nHost: a\r\n\r\n"), 404);
   assert_int_equal(server_status_of(&s, "GET /%65cho?%zz HTTP/1.1\r\nHost: a\r\n\r\n"), 200);
   assert_int_equal(server_status_of(&s, "GET /echo?a=%00 HTTP/1.1\r\nHost: a\r\n\r\n"), 200);
+  server_stop(&s);
+}
+
+/* A path that a proxy with rules, or another server, could take for another one. */
+static void refuses_other_ways_to_a_path(void **state) {
+  static const char *const legal[] = {"/echo",  "/%65cho",   "/ech%6F",       "/echo?a=//..%00%2f",
+                                      "/echo?", "/two/echo", "/two/r%C3%A4um"};
+  static const char *const ambiguous[] = {
+      "/echo%00",   "/echo%00x",  "/echo%00%00",  "//echo",         "/echo.",      "/echo%2e",
+      "/./echo",    "/x/../echo", "/x/..%5cecho", "/x/%2e%2e/echo", "/two%2fecho", "/two%2Fecho",
+      "/two//echo", "/two\\echo", "/two/./echo",  "/two%00/echo",   "/two%5cecho",
+  };
+  (void)state;
+  start();
+  assert_int_equal(seam->handle(&s, "GET", "/two/echo", server_echo, &s), VESTRY_OK);
+  assert_int_equal(seam->handle(&s, "GET", "/two/r\xc3\xa4um", server_echo, &s), VESTRY_OK);
+  char request[256];
+  for (size_t i = 0; i < sizeof legal / sizeof *legal; i++) {
+    snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", legal[i]);
+    int status = server_status_of(&s, request);
+    if (status != 200) fail_msg("%s was answered %d", legal[i], status);
+  }
+  for (size_t i = 0; i < sizeof ambiguous / sizeof *ambiguous; i++) {
+    snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", ambiguous[i]);
+    int status = server_status_of(&s, request);
+    if (status != 400 && !(seam->has_own_paths && status == 404)) fail_msg("%s was answered %d", ambiguous[i], status);
+  }
+  vestry_stats stats;
+  vestry_stats_get(s.v, &stats);
+  assert_in_range(stats.turned_away[VESTRY_REFUSAL_AMBIGUOUS], 1, sizeof ambiguous / sizeof *ambiguous);
   server_stop(&s);
 }
 
@@ -186,20 +219,223 @@ static void says_go_on_only_to_bodies_it_wants(void **state) {
   server_stop(&s);
 }
 
+/* ---- bodies that do not end -------------------------------------------------------------------------------------- */
+
+enum { TRICKLE_BYTES = 1000, TRICKLE_MS = 10 };
+
+/* Send a byte at a time. Whether the server has had enough of it: something came, or the end. */
+static bool is_interrupted(client *c) {
+  for (int i = 0; i < TRICKLE_BYTES - 1; i++) {
+    client_send(c, "0", 1);
+    if (c->unsent || client_wait(c, TRICKLE_MS)) return true;
+  }
+  return false;
+}
+
+static void start_impatient(void) {
+  seam->start(&s, &(web_settings){.keep_alive = true, .stalled_ms = 400, .silent_s = 1});
+}
+
+/* Bytes that come singly, each in time, are given no more time together. */
+static void a_body_that_trickles_in_is_given_up(void **state) {
+  static const char *const framings[] = {"Content-Length: 1000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n3e8\r\n"};
+  (void)state;
+  for (size_t i = 0; i < sizeof framings / sizeof *framings; i++) {
+    start_impatient();
+    client c;
+    client_connect(&c, s.port, false);
+    client_say(&c, "POST /echo HTTP/1.1\r\nHost: a\r\n%s", framings[i]);
+    assert_true(is_interrupted(&c));
+    client_read_all(&c);
+    if (c.len || !seam->closes_broken) {
+      assert_int_equal(client_status(&c), 408);
+      assert_string_equal(client_header(&c, "Connection"), "close");
+    }
+    client_close(&c);
+    server_assert_serves(&s);
+    vestry_stats stats;
+    vestry_stats_get(s.v, &stats);
+    assert_int_equal(stats.turned_away[VESTRY_REFUSAL_DEADLINE], 1);
+    server_stop(&s);
+  }
+}
+
+/* The same behind an answer that did not wait for the body. */
+static void the_rest_of_a_refused_body_is_given_up(void **state) {
+  static const struct {
+    const char *head;
+    int status;
+  } asked[] = {
+      {"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4000000\r\n\r\n", 413},
+      {"PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n", 405},
+      {"PUT /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3e8\r\n", 405},
+  };
+  (void)state;
+  for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+    start_impatient();
+    client c;
+    client_connect(&c, s.port, false);
+    client_say(&c, "%s", asked[i].head);
+    if (!seam->closes_broken || client_wait(&c, 0)) {
+      assert_int_equal(client_status(&c), asked[i].status);
+      client_finish(&c, false);
+    }
+    while (!c.ended && is_interrupted(&c)) client_read(&c);
+    assert_true(c.ended || c.unsent);
+    client_close(&c);
+    server_assert_serves(&s);
+    server_stop(&s);
+  }
+}
+
 /* ---- connections, kept and not ----------------------------------------------------------------------------------- */
 
-static void a_clean_end_leaves_the_connection_usable(void **state) {
+/* A handler that answers what the query says. */
+static vestry_err answer(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  switch (strtol(vestry_request_query(req), NULL, 10)) {
+  case 200: return vestry_reply_body(reply, "text/plain", "two hundred", 11);
+  case 204: return vestry_reply_status(reply, 204);
+  case 205: return vestry_reply_status(reply, 205);
+  case 304: return vestry_reply_status(reply, 304);
+  case 400: return VESTRY_MALFORMED;
+  case 404: return VESTRY_NOT_FOUND;
+  case 409: return VESTRY_EXISTS;
+  case 413: return VESTRY_TOO_LARGE;
+  case 503: return VESTRY_LIMIT;
+  default: return VESTRY_IO; /* 500 */
+  }
+}
+
+/* Whether the head promises that the connection goes on. */
+static bool promises_more(client *c) {
+  const char *connection = client_header(c, "Connection");
+  return !connection || strcasecmp(connection, "close") != 0;
+}
+
+/* The answer to what was asked is there: then do as its head says. False: the connection is closed. */
+static bool goes_on(client *c) {
+  bool more = promises_more(c);
+  if (more)
+    client_next(c);
+  else
+    client_read_all(c);
+  return more;
+}
+
+/* Ask something of every kind on one connection for as long as it is promised. An end that was not announced fails in
+ * client_status: no answer. How many connections it took. */
+static unsigned ask_on_and_on(const char *version, const char *headers) {
+  static const struct {
+    const char *method, *target, *rest;
+    int status;
+  } asked[] = {
+      {"GET", "/answer?200", "\r\n", 200},
+      {"GET", "/answer?204", "\r\n", 204},
+      {"POST", "/answer?204", "Content-Length: 2\r\n\r\n{}", 204},
+      {"POST", "/answer?204", "Datastar-Request: true\r\nContent-Length: 2\r\n\r\n{}", 204},
+      {"GET", "/answer?205", "\r\n", 205},
+      {"GET", "/answer?304", "\r\n", 304},
+      {"GET", "/answer?400", "\r\n", 400},
+      {"GET", "/answer?404", "\r\n", 404},
+      {"GET", "/nowhere", "\r\n", 404},
+      {"DELETE", "/answer", "\r\n", 405},
+      {"PUT", "/echo", "Content-Length: 4\r\n\r\nskip", 405},
+      {"GET", "/answer?409", "\r\n", 409},
+      {"GET", "/answer?413", "\r\n", 413},
+      {"POST", "/echo", "Content-Length: 1048577\r\nExpect: 100-continue\r\n\r\n", 413},
+      {"GET", "/answer?500", "\r\n", 500},
+      {"GET", "/answer?503", "\r\n", 503},
+      {"POST", "/echo", "Content-Length: 5\r\n\r\nhello", 200},
+      {"POST", "/echo", "Content-Length: 5x\r\n\r\nhello", 400},
+      {"GET", "/answer?200", "Upgrade: h2c\r\n\r\n", 200},
+      {"GET", "/answer?204", "\r\n", 204},
+  };
+  unsigned connections = 1;
+  client c;
+  client_connect(&c, s.port, false);
+  for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+    client_say(&c, "%s %s HTTP/%s\r\nHost: a\r\n%s%s", asked[i].method, asked[i].target, version, headers,
+               asked[i].rest);
+    int status = client_status(&c);
+    if (status != asked[i].status && !(strcmp(version, "1.0") == 0 && asked[i].status == 413))
+      fail_msg("%s %s was answered %d", asked[i].method, asked[i].target, status);
+    if (goes_on(&c)) continue;
+    client_close(&c);
+    client_connect(&c, s.port, false);
+    connections++;
+  }
+  client_close(&c);
+  return connections;
+}
+
+static void heads_say_what_becomes_of_the_connection(void **state) {
   (void)state;
-  for (int tls = 0; tls <= seam->has_tls; tls++) {
-    seam->start(&s, &(web_settings){.keep_alive = true, .tls = tls});
+  for (int keep = 0; keep < 2; keep++) {
+    seam->start(&s, &(web_settings){.keep_alive = keep});
+    assert_int_equal(seam->handle(&s, "GET", "/answer", answer, &s), VESTRY_OK);
+    assert_int_equal(seam->handle(&s, "POST", "/answer", answer, &s), VESTRY_OK);
+    unsigned count = ask_on_and_on("1.1", "");
+    if (keep) assert_in_range(count, 1, 4); /* beyond the first: who was refused, and what the server refuses itself */
+    ask_on_and_on("1.1", "Connection: keep-alive\r\n");
+    ask_on_and_on("1.1", "Connection: close\r\n");
+    ask_on_and_on("1.1", "Connection: Keep-Alive, Upgrade\r\n");
+    ask_on_and_on("1.1", "Connection: keep-alive; timeout=5\r\n");
+    ask_on_and_on("1.1", "Connection: keep\r\n");
+    ask_on_and_on("1.1", "Connection: close, keep-alive\r\n");
+    ask_on_and_on("1.0", "");
+    ask_on_and_on("1.0", "Connection: keep-alive\r\n");
+    server_stop(&s);
+  }
+}
+
+/* Bodies whose length nobody knows before their end, with and without trailers behind it. */
+static void heads_say_it_after_chunked_bodies(void **state) {
+  static const char *const bodies[] = {
+      "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+      "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+      "Transfer-Encoding: chunked\r\nTrailer: X\r\n\r\n5\r\nhello\r\n0\r\nX: y\r\n\r\n",
+  };
+  (void)state;
+  start();
+  for (size_t i = 0; i < 2 * sizeof bodies / sizeof *bodies; i++) {
+    client c;
+    client_connect(&c, s.port, false);
+    for (int turn = 0; turn < 3; turn++) {
+      client_say(&c, "%s /echo HTTP/1.1\r\nHost: a\r\n%s", i % 2 ? "PUT" : "POST", bodies[i / 2]);
+      assert_int_equal(client_status(&c), i % 2 ? 405 : 200);
+      if (goes_on(&c)) continue;
+      client_close(&c);
+      client_connect(&c, s.port, false);
+    }
+    client_close(&c);
+  }
+  server_stop(&s);
+}
+
+/* A stream that ends cleanly, and then the connection if it is promised. */
+static void heads_say_it_of_streams(void **state) {
+  (void)state;
+  for (int run = 0; run < 4; run++) {
+    bool tls = run / 2;
+    if (tls && !seam->has_tls) break;
+    seam->start(&s, &(web_settings){.keep_alive = run % 2, .tls = tls});
     client c;
     vestry_connection *connection = server_open(&s, &c);
+    const char *says = client_header(&c, "Connection");
+    bool closes = says && strcasecmp(says, "close") == 0;
+    assert_true(closes || !seam->closes_streams);
     server_patch(connection, "{\"a\":1}");
     client_expect(&c, "{\"a\":1}\n\n");
     vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
-    client_next(&c);
-    client_say(&c, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
-    client_expect(&c, "nothing");
+    client_finish(&c, false);
+    assert_true(c.complete);
+    if (goes_on(&c)) {
+      client_say(&c, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
+      client_expect(&c, "nothing");
+    } else {
+      assert_true(c.complete && !c.reset);
+    }
     client_close(&c);
     server_stop(&s);
   }
@@ -241,11 +477,16 @@ int wire_contract_run(const server_seam *tested) {
       cmocka_unit_test(head_is_get_without_a_body),
       cmocka_unit_test(other_methods_are_told_which_there_are),
       cmocka_unit_test(paths_are_exact_and_decoded),
+      cmocka_unit_test(refuses_other_ways_to_a_path),
       cmocka_unit_test(refuses_requests_whose_end_is_not_clear),
       cmocka_unit_test(refuses_unclear_framing),
       cmocka_unit_test(refuses_broken_chunks),
       cmocka_unit_test(says_go_on_only_to_bodies_it_wants),
-      cmocka_unit_test(a_clean_end_leaves_the_connection_usable),
+      cmocka_unit_test(a_body_that_trickles_in_is_given_up),
+      cmocka_unit_test(the_rest_of_a_refused_body_is_given_up),
+      cmocka_unit_test(heads_say_what_becomes_of_the_connection),
+      cmocka_unit_test(heads_say_it_after_chunked_bodies),
+      cmocka_unit_test(heads_say_it_of_streams),
       cmocka_unit_test(an_http10_client_gets_a_body_until_the_close),
   };
   char name[80];

@@ -7,7 +7,7 @@
 #include "adapter/web/host.h"
 #include "adapter/web/policy.h"
 
-enum { WATCH_LEAST_MS = 10, WATCH_MOST_MS = 250, PORTS_MAX = 64 };
+enum { WATCH_LEAST_MS = 10, WATCH_MOST_MS = 250, LINGER_MS = 2000, PORTS_MAX = 64 };
 
 void vestry_civetweb_room(vestry_civetweb *adapter, uint32_t *ret_parked, uint32_t *ret_capacity) {
   if (ret_parked) *ret_parked = vsi_web_gate_streams(&adapter->gate);
@@ -16,9 +16,14 @@ void vestry_civetweb_room(vestry_civetweb *adapter, uint32_t *ret_parked, uint32
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
-static uint64_t default_watch_ms(const vestry *v) {
-  uint64_t part = vestry_heartbeat_ms(v) / 16;
-  return part < WATCH_LEAST_MS ? WATCH_LEAST_MS : part > WATCH_MOST_MS ? WATCH_MOST_MS : part;
+static uint64_t least(uint64_t a, uint64_t b) {
+  return a < b ? a : b;
+}
+
+/* How often to look for what is due after such a time. */
+static uint64_t round_ms(uint64_t due_ms) {
+  uint64_t part = due_ms / 16;
+  return part < WATCH_LEAST_MS ? WATCH_LEAST_MS : least(part, WATCH_MOST_MS);
 }
 
 /* The worst case is a cut just after a heartbeat: one heartbeat until there is something to acknowledge, then lost_ms,
@@ -29,16 +34,30 @@ static uint64_t default_lost_ms(const vestry *v, uint64_t watch_ms) {
   return heartbeat_ms / 4 > watch_ms ? heartbeat_ms - 2 * watch_ms : heartbeat_ms / 2 + 1;
 }
 
-static vestry_err start_watch(vestry_civetweb *adapter, const vestry_civetweb_options *options) {
-  uint64_t watch_ms = options->watch_ms ? options->watch_ms : default_watch_ms(adapter->v);
+static size_t read_ports(const struct mg_context *server, vsi_civetweb_port ports[PORTS_MAX]) {
+  struct mg_server_port found[PORTS_MAX];
+  int count = mg_get_server_ports(server, PORTS_MAX, found);
+  for (int i = 0; i < count; i++) ports[i] = (vsi_civetweb_port){(uint16_t)found[i].port, found[i].protocol == 3};
+  return count > 0 ? (size_t)count : 0;
+}
+
+static vestry_err start_watch(vestry_civetweb *adapter, const vestry_civetweb_options *options,
+                              const vsi_civetweb_port *ports, size_t ports_count) {
+  uint64_t watch_ms = options->watch_ms ? options->watch_ms : round_ms(vestry_heartbeat_ms(adapter->v));
   uint64_t lost_ms = options->lost_ms ? options->lost_ms : default_lost_ms(adapter->v, watch_ms);
   if (watch_ms == VESTRY_NEVER_MS) return VESTRY_OK;
-  struct mg_server_port found[PORTS_MAX];
-  vsi_civetweb_port ports[PORTS_MAX];
-  int count = mg_get_server_ports(adapter->server, PORTS_MAX, found);
-  for (int i = 0; i < count; i++) ports[i] = (vsi_civetweb_port){(uint16_t)found[i].port, found[i].protocol == 3};
-  return vsi_civetweb_watch_create(vestry_runtime_of(adapter->v), adapter->host, &adapter->parked, ports,
-                                   count > 0 ? (size_t)count : 0, watch_ms, lost_ms, &adapter->watch);
+  return vsi_civetweb_watch_create(vestry_runtime_of(adapter->v), adapter->host, &adapter->parked, ports, ports_count,
+                                   watch_ms, lost_ms, &adapter->watch);
+}
+
+static vestry_err start_deadlines(vestry_civetweb *adapter, const vestry_civetweb_options *options,
+                                  uint64_t request_timeout_ms) {
+  uint64_t body_ms = options->body_ms ? options->body_ms : request_timeout_ms;
+  uint64_t linger_ms = options->linger_ms ? options->linger_ms : least(request_timeout_ms, LINGER_MS);
+  adapter->body_ns = vsi_web_ms_to_ns(body_ms);
+  adapter->linger_ns = vsi_web_ms_to_ns(linger_ms);
+  return vsi_civetweb_deadlines_init(&adapter->deadlines, vestry_runtime_of(adapter->v), adapter->host,
+                                     round_ms(least(body_ms, linger_ms)));
 }
 
 vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server, const vestry_civetweb_options *options,
@@ -51,6 +70,12 @@ vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server, const ve
   vsi_civetweb_settings_read(server, &settings);
   uint32_t reserve = vsi_civetweb_reserve(options->reserve_threads, settings.threads_count);
   if (settings.threads_count <= reserve) return VESTRY_INVALID;
+  char why[160];
+  vestry_err error = vsi_civetweb_check_descriptors(&settings, why, sizeof why);
+  if (error) {
+    vsi_web_log(host, VESTRY_LOG_ERROR, why);
+    return error;
+  }
   if (!settings.nodelay)
     vsi_web_log(host, VESTRY_LOG_WARN, "civetweb: tcp_nodelay is not 1, so small patches may wait for 40 ms");
   vestry_civetweb *adapter = vsi_web_alloc(host, 1, sizeof *adapter);
@@ -60,9 +85,16 @@ vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server, const ve
   adapter->server = server;
   adapter->request_timeout_ns = vsi_web_ms_to_ns(settings.request_timeout_ms);
   adapter->keep_alive = settings.keep_alive;
+  adapter->head_bytes = settings.head_bytes;
+  adapter->query_is_decoded = settings.query_is_decoded;
   vsi_web_gate_init(&adapter->gate, settings.threads_count - reserve);
-  vestry_err error = vsi_civetweb_parked_init(&adapter->parked, host, adapter->gate.capacity);
-  if (!error) error = start_watch(adapter, options);
+  error = vsi_civetweb_parked_init(&adapter->parked, host, adapter->gate.capacity);
+  if (!error) error = vsi_web_addresses_init(&adapter->addresses, host, options->max_per_address);
+  if (!error) error = start_deadlines(adapter, options, settings.request_timeout_ms);
+  vsi_civetweb_port ports[PORTS_MAX];
+  const size_t ports_count = read_ports(server, ports);
+  if (!error) error = vsi_civetweb_crowd_init(&adapter->crowd, v, host, options->max_per_address, ports, ports_count);
+  if (!error) error = start_watch(adapter, options, ports, ports_count);
   if (error) {
     vestry_civetweb_destroy(adapter);
     return error;
@@ -101,7 +133,10 @@ vestry_err vestry_civetweb_stop(vestry_civetweb *adapter, uint64_t timeout_ms) {
 void vestry_civetweb_destroy(vestry_civetweb *adapter) {
   if (!adapter) return;
   vsi_civetweb_watch_destroy(adapter->watch);
+  vsi_civetweb_deadlines_finish(&adapter->deadlines);
   vsi_civetweb_parked_finish(&adapter->parked, adapter->host);
+  vsi_civetweb_crowd_finish(&adapter->crowd);
+  vsi_web_addresses_finish(&adapter->addresses);
   vsi_web_routes_finish(&adapter->routes, adapter->host);
   vsi_web_gate_finish(&adapter->gate);
   vsi_web_free(adapter->host, adapter);

@@ -2,9 +2,12 @@
 #ifndef VSI_CIVETWEB_ADAPTER_H
 #define VSI_CIVETWEB_ADAPTER_H
 
+#include "adapter/civetweb/crowd.h"
+#include "adapter/civetweb/deadline.h"
 #include "adapter/civetweb/parked.h"
 #include "adapter/civetweb/settings.h"
 #include "adapter/civetweb/watch.h"
+#include "adapter/web/addresses.h"
 #include "adapter/web/gate.h"
 #include "adapter/web/routes.h"
 
@@ -14,10 +17,16 @@ struct vestry_civetweb {
   const vestry_host *host;
   struct mg_context *server;
   uint64_t request_timeout_ns;
-  bool keep_alive; /* the server keeps connections open between requests */
+  size_t head_bytes;           /* the server's max_request_size */
+  uint64_t body_ns, linger_ns; /* UINT64_MAX: no deadline */
+  bool keep_alive;             /* the server keeps connections open between requests */
+  bool query_is_decoded;       /* by the server */
 
   vsi_web_routes routes;
   vsi_civetweb_parked parked;
+  vsi_civetweb_deadlines deadlines;
+  vsi_web_addresses addresses;
+  vsi_civetweb_crowd crowd;
   vsi_civetweb_watch *watch; /* NULL: none */
 
   vsi_web_gate gate;

@@ -1,8 +1,10 @@
 #include "adapter/civetweb/peer.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "adapter/web/host.h"
 
@@ -24,6 +26,31 @@ bool vsi_civetweb_peer_parse(const char *address, int port, int server_port, vsi
     return false;
   *ret_peer = peer;
   return true;
+}
+
+/* The port of an address, and its 16 bytes where they are wanted. */
+static bool read_address(const struct sockaddr_storage *from, unsigned char *address, uint16_t *ret_port) {
+  static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
+  if (from->ss_family == AF_INET6) {
+    const struct sockaddr_in6 *at = (const struct sockaddr_in6 *)(const void *)from;
+    if (address) memcpy(address, &at->sin6_addr, 16);
+    *ret_port = ntohs(at->sin6_port);
+    return true;
+  }
+  if (from->ss_family != AF_INET) return false;
+  const struct sockaddr_in *at = (const struct sockaddr_in *)(const void *)from;
+  if (address) memcpy(address, mapped, sizeof mapped);
+  if (address) memcpy(address + sizeof mapped, &at->sin_addr, 4);
+  *ret_port = ntohs(at->sin_port);
+  return true;
+}
+
+bool vsi_civetweb_peer_of_descriptor(int fd, vsi_civetweb_peer *ret_peer) {
+  struct sockaddr_storage there = {.ss_family = AF_UNSPEC}, here = {.ss_family = AF_UNSPEC};
+  socklen_t there_len = sizeof there, here_len = sizeof here;
+  return getpeername(fd, (struct sockaddr *)&there, &there_len) == 0 &&
+         read_address(&there, ret_peer->address, &ret_peer->port) &&
+         getsockname(fd, (struct sockaddr *)&here, &here_len) == 0 && read_address(&here, NULL, &ret_peer->server_port);
 }
 
 bool vsi_civetweb_peer_equal(const vsi_civetweb_peer *a, const vsi_civetweb_peer *b) {

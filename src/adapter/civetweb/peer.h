@@ -24,6 +24,8 @@ typedef struct vsi_civetweb_socket {
 
 /* From text, as mg_request_info has it: false when it is no IP address. */
 bool vsi_civetweb_peer_parse(const char *address, int port, int server_port, vsi_civetweb_peer *ret_peer);
+/* False: the descriptor is closed, or no connected socket. */
+bool vsi_civetweb_peer_of_descriptor(int fd, vsi_civetweb_peer *ret_peer);
 bool vsi_civetweb_peer_equal(const vsi_civetweb_peer *a, const vsi_civetweb_peer *b);
 uint64_t vsi_civetweb_peer_hash(const vsi_civetweb_peer *peer, uint64_t seed);
 

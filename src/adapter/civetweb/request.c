@@ -5,34 +5,38 @@
 #include <strings.h>
 
 #include "adapter/civetweb/answer.h"
+#include "adapter/civetweb/head.h"
 #include "adapter/civetweb/stream.h"
 #include "adapter/web/framing.h"
 #include "adapter/web/host.h"
 #include "adapter/web/policy.h"
 
-/* Of a body that nobody wanted: civetweb may skip so much before the next request on the connection; beyond it the
- * connection is closed. Then so much is still taken, and for so long, as closing a socket with unread bytes resets it,
- * and the client might lose the answer that told it why. */
+/* Of a body that nobody wanted so much is skipped, and the connection goes on; with more it is closed. Then so much is
+ * still taken, as closing a socket with unread bytes resets it, and the client might lose the answer that told it why.
+ */
 enum { SKIP_BYTES = 64 * 1024, LINGER_BYTES = 4 * 1024 * 1024, LINGER_PIECE = 4096 };
-#define LINGER_NS UINT64_C(2000000000)
 
 /* Whether a comma-separated list names a token, in any case. */
 static bool list_names(const char *list, const char *token) {
   size_t len = strlen(token);
   while (*list) {
     list += strspn(list, " \t,");
-    size_t span = strcspn(list, " \t,;");
+    size_t span = strcspn(list, " \t,");
     if (span == len && strncasecmp(list, token, len) == 0) return true;
     list += strcspn(list, ",");
   }
   return false;
 }
 
-/* What civetweb itself will do after the handler; our Connection header has to agree with it. */
+/* What civetweb itself will do after the handler; our Connection header has to agree with it. It reads the list
+ * loosely, so it is told to close where we say so: vsi_civetweb_request_answering. It closes where the client would
+ * upgrade, and behind a chunked body that has trailers, which nobody is told of beforehand but by the header Trailer.
+ */
 static bool wants_alive(const vsi_civetweb_request *request) {
-  if (!request->adapter->keep_alive) return false;
+  if (!request->adapter->keep_alive || mg_get_header(request->conn, "Trailer")) return false;
   const char *connection = mg_get_header(request->conn, "Connection");
-  return connection ? list_names(connection, "keep-alive") : request->is_http11;
+  if (!connection) return request->is_http11;
+  return list_names(connection, "keep-alive") && !list_names(connection, "close") && !strcasestr(connection, "upgrade");
 }
 
 void vsi_civetweb_request_init(vsi_civetweb_request *request, vestry_civetweb *adapter, struct mg_connection *conn,
@@ -50,7 +54,8 @@ void vsi_civetweb_request_init(vsi_civetweb_request *request, vestry_civetweb *a
 }
 
 bool vsi_civetweb_request_is_framed(const vsi_civetweb_request *request) {
-  vsi_web_framing framing = {NULL, NULL, false};
+  if (!vsi_civetweb_head_is_whole(request->info, request->adapter->head_bytes)) return false;
+  vsi_web_framing framing = {.unclear = false};
   for (int i = 0; i < request->info->num_headers; i++)
     vsi_web_framing_see(&framing, request->info->http_headers[i].name, request->info->http_headers[i].value);
   return vsi_web_framing_is_clear(&framing, request->is_http11);
@@ -91,21 +96,39 @@ static int64_t request_body_length(void *server_request) {
   return request->info->content_length > 0 ? request->info->content_length : 0;
 }
 
-/* A body that broke off: whatever follows on the connection is no request. */
-static vestry_err break_off(vsi_civetweb_request *request, uint64_t since_ns) {
-  request->body_ended = true;
-  vsi_civetweb_request_close(request);
-  uint64_t passed = vsi_web_now_ns(request->adapter->host) - since_ns;
-  return passed >= request->adapter->request_timeout_ns ? VESTRY_TIMEOUT : VESTRY_IO;
+static bool clear_deadline(vsi_civetweb_request *request) {
+  return vsi_civetweb_deadline_clear(&request->adapter->deadlines, &request->deadline);
 }
 
-static vestry_err request_read(void *server_request, void *buffer, size_t capacity, size_t *ret_len) {
-  vsi_civetweb_request *request = server_request;
-  if (request->body_ended || !capacity) {
-    *ret_len = 0;
-    return VESTRY_OK;
-  }
+/* A peer that is no IP address has none; then civetweb's own waiting, byte by byte, is all there is. */
+static void set_deadline(vsi_civetweb_request *request, uint64_t timeout_ns) {
+  const struct mg_request_info *info = request->info;
+  uint64_t now_ns = vsi_web_now_ns(request->adapter->host);
+  vsi_civetweb_peer peer;
+  clear_deadline(request);
+  if (timeout_ns > UINT64_MAX - now_ns) return;
+  if (!vsi_civetweb_peer_parse(info->remote_addr, info->remote_port, info->server_port, &peer)) return;
+  vsi_civetweb_deadline_set(&request->adapter->deadlines, &request->deadline, &peer, now_ns + timeout_ns);
+}
+
+static bool is_overdue(const vsi_civetweb_request *request) {
+  return request->deadline.is_set && vsi_web_now_ns(request->adapter->host) >= request->deadline.due_ns;
+}
+
+/* A body that broke off: whatever follows on the connection is no request. */
+static vestry_err break_off(vsi_civetweb_request *request, uint64_t since_ns) {
+  bool late = is_overdue(request);
+  request->body_ended = true;
+  clear_deadline(request);
+  vsi_civetweb_request_close(request);
+  uint64_t passed = vsi_web_now_ns(request->adapter->host) - since_ns;
+  return late || passed >= request->adapter->request_timeout_ns ? VESTRY_TIMEOUT : VESTRY_IO;
+}
+
+/* One piece of a body that has not ended. *ret_len 0: now it has. */
+static vestry_err read_piece(vsi_civetweb_request *request, void *buffer, size_t capacity, size_t *ret_len) {
   uint64_t since = vsi_web_now_ns(request->adapter->host);
+  if (is_overdue(request)) return break_off(request, since); /* bytes that come all the time wake nobody */
   if (request->expects) {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     request->expects = false;
@@ -117,8 +140,19 @@ static vestry_err request_read(void *server_request, void *buffer, size_t capaci
   if (got < 0 || (got == 0 && !request->is_chunked)) return break_off(request, since);
   request->body_left -= request->is_chunked ? 0 : got;
   request->body_ended = request->is_chunked ? got == 0 : request->body_left == 0;
+  if (request->body_ended) clear_deadline(request);
   *ret_len = (size_t)got;
   return VESTRY_OK;
+}
+
+static vestry_err request_read(void *server_request, void *buffer, size_t capacity, size_t *ret_len) {
+  vsi_civetweb_request *request = server_request;
+  if (request->body_ended || !capacity) {
+    *ret_len = 0;
+    return VESTRY_OK;
+  }
+  if (!request->deadline.is_set) set_deadline(request, request->adapter->body_ns);
+  return read_piece(request, buffer, capacity, ret_len);
 }
 
 const vestry_request_ops vsi_civetweb_request_ops = {
@@ -135,17 +169,25 @@ const vestry_request_ops vsi_civetweb_request_ops = {
 };
 
 void vsi_civetweb_request_answering(vsi_civetweb_request *request) {
+  if (!request->wants_alive) vsi_civetweb_request_close(request);
   if (request->body_ended) return;
-  if (!request->is_chunked && !request->expects && request->body_left <= SKIP_BYTES) return;
   request->lingers = !request->expects; /* who was not told to go on sends nothing */
+  if (request->lingers && !request->is_chunked && request->body_left <= SKIP_BYTES) return;
   vsi_civetweb_request_close(request);
 }
 
 void vsi_civetweb_request_finish(vsi_civetweb_request *request) {
+  clear_deadline(request);
   if (!request->lingers) return;
-  const vestry_host *host = request->adapter->host;
-  uint64_t until = vsi_web_now_ns(host) + LINGER_NS;
+  set_deadline(request, request->adapter->linger_ns);
   char piece[LINGER_PIECE];
-  for (size_t taken = 0, got; taken < LINGER_BYTES && vsi_web_now_ns(host) < until; taken += got)
-    if (request_read(request, piece, sizeof piece, &got) != VESTRY_OK || got == 0) return;
+  vestry_err error = VESTRY_OK;
+  for (size_t taken = 0; !error && !request->body_ended && taken < LINGER_BYTES;) {
+    size_t got = 0;
+    error = read_piece(request, piece, sizeof piece, &got);
+    taken += got;
+  }
+  if (error == VESTRY_TIMEOUT) vestry_turn_away(request->adapter->v, VESTRY_REFUSAL_DEADLINE);
+  if (!request->body_ended) vsi_civetweb_request_close(request);
+  clear_deadline(request);
 }

@@ -3,6 +3,7 @@
 #define VSI_CIVETWEB_REQUEST_H
 
 #include "adapter/civetweb/adapter.h"
+#include "adapter/civetweb/deadline.h"
 
 struct mg_connection;
 struct mg_request_info;
@@ -12,15 +13,17 @@ typedef struct vsi_civetweb_request {
   vestry_civetweb *adapter;
   struct mg_connection *conn;
   const struct mg_request_info *info;
-  bool is_head;                       /* the method is HEAD: answers have no body */
-  bool is_http11;                     /* at least 1.1: answers can be chunked */
-  bool wants_alive;                   /* the client would use the connection again, and the server lets it */
-  bool is_chunked;                    /* the body is */
-  bool expects;                       /* the client waits for "100 Continue" before it sends its body */
-  bool must_close;                    /* the connection does not outlive the request */
-  bool lingers;                       /* there is body to be taken after the answer */
-  bool body_ended;                    /* nothing more of the body is to be read */
-  bool holds_place;                   /* a place for a stream was taken */
+  bool is_head;     /* the method is HEAD: answers have no body */
+  bool is_http11;   /* at least 1.1: answers can be chunked */
+  bool wants_alive; /* the client would use the connection again, and the server lets it */
+  bool is_chunked;  /* the body is */
+  bool expects;     /* the client waits for "100 Continue" before it sends its body */
+  bool must_close;  /* the connection does not outlive the request */
+  bool lingers;     /* there is body to be taken after the answer */
+  bool body_ended;  /* nothing more of the body is to be read */
+  bool holds_place; /* a place for a stream was taken */
+  vsi_civetweb_guest guest;
+  vsi_civetweb_deadline deadline;     /* of the body, then of the linger */
   int64_t body_left;                  /* what Content-Length promised and read has not seen; 0 when chunked */
   int status;                         /* of the answer or of the stream's head, for the access log; 0: none */
   struct vsi_civetweb_stream *stream; /* what open made; gone when vestry has given it up */
@@ -36,10 +39,10 @@ bool vsi_civetweb_request_is_framed(const vsi_civetweb_request *request);
 /* The connection does not outlive the request, whatever was negotiated. */
 void vsi_civetweb_request_close(vsi_civetweb_request *request);
 
-/* Before an answer: when much of the body is unread, the connection ends with it. */
+/* Before an answer: when much of the body is unread, or the server keeps no connections, this one ends with it. */
 void vsi_civetweb_request_answering(vsi_civetweb_request *request);
-/* After the answer: take what the client still sends of such a body, within bounds, so that it gets to read the answer.
- */
+/* After the answer: take what the client still sends of its body, within bounds, so that it gets to read the answer,
+ * and civetweb has nothing left to wait for. */
 void vsi_civetweb_request_finish(vsi_civetweb_request *request);
 
 /* The operations; server_request is a vsi_civetweb_request. */

@@ -2,10 +2,13 @@
 
 #include <civetweb.h>
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include "adapter/civetweb/room.h"
 
 enum { DEFAULT_TIMEOUT_MS = 30000, LEAST_RESERVE = 2, MOST_RESERVE = 32 };
 
@@ -34,6 +37,14 @@ bool vsi_civetweb_names_tls_port(const char *ports) {
   return false;
 }
 
+bool vsi_civetweb_names_unix_socket(const char *ports) {
+  for (const char *at = ports; *at; at += strcspn(at, ",")) {
+    at += strspn(at, ", \t");
+    if (at[0] == 'x') return true;
+  }
+  return false;
+}
+
 static void settle(vsi_civetweb_settings *settings, const char *name, const char *value) {
   if (strcmp(name, "num_threads") == 0)
     settings->threads_count = number_of(value);
@@ -41,18 +52,28 @@ static void settle(vsi_civetweb_settings *settings, const char *name, const char
     settings->request_timeout_ms = number_of(value) ? number_of(value) : DEFAULT_TIMEOUT_MS;
   else if (strcmp(name, "enable_keep_alive") == 0)
     settings->keep_alive = strcasecmp(value, "yes") == 0;
+  else if (strcmp(name, "connection_queue") == 0)
+    settings->queue_count = number_of(value);
+  else if (strcmp(name, "max_request_size") == 0)
+    settings->head_bytes = number_of(value);
+  else if (strcmp(name, "decode_query_string") == 0)
+    settings->query_is_decoded = strcasecmp(value, "yes") == 0;
   else if (strcmp(name, "tcp_nodelay") == 0)
     settings->nodelay = strcmp(value, "1") == 0;
-  else if (strcmp(name, "listening_ports") == 0)
+  else if (strcmp(name, "listening_ports") == 0) {
     settings->tls = vsi_civetweb_names_tls_port(value);
+    settings->unix_socket = vsi_civetweb_names_unix_socket(value);
+  }
 }
 
 /* What a server has that was told nothing. */
-static const vsi_civetweb_settings unset = {.threads_count = 50, .request_timeout_ms = DEFAULT_TIMEOUT_MS};
+static const vsi_civetweb_settings unset = {
+    .threads_count = 50, .queue_count = 20, .request_timeout_ms = DEFAULT_TIMEOUT_MS, .head_bytes = 16384};
 
 void vsi_civetweb_settings_read(const struct mg_context *server, vsi_civetweb_settings *ret_settings) {
-  static const char *const names[] = {"num_threads", "request_timeout_ms", "enable_keep_alive", "tcp_nodelay",
-                                      "listening_ports"};
+  static const char *const names[] = {"num_threads",       "connection_queue",    "request_timeout_ms",
+                                      "enable_keep_alive", "decode_query_string", "tcp_nodelay",
+                                      "listening_ports",   "max_request_size"};
   *ret_settings = unset;
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     const char *value = mg_get_option(server, names[i]);
@@ -70,9 +91,33 @@ static bool tls_works(void) {
   return (features & MG_FEATURES_TLS) != 0;
 }
 
+vestry_err vsi_civetweb_check_descriptors(const vsi_civetweb_settings *settings, char *why, size_t capacity) {
+  uint64_t needed = vsi_civetweb_descriptors_needed(settings->threads_count, settings->queue_count);
+  uint64_t allowed = vsi_civetweb_descriptors_allowed();
+  if (needed <= allowed) return VESTRY_OK;
+  snprintf(why, capacity,
+           "num_threads (%u) and connection_queue (%u) take %" PRIu64 " descriptors, and RLIMIT_NOFILE is %" PRIu64,
+           settings->threads_count, settings->queue_count, needed, allowed);
+  return VESTRY_LIMIT;
+}
+
+static vestry_err check_threads(const vsi_civetweb_settings *settings, char *why, size_t capacity) {
+  uint32_t wanted = settings->threads_count + 1; /* one accepts */
+  uint32_t made = vsi_civetweb_try_threads(wanted);
+  if (made == wanted) return VESTRY_OK;
+  snprintf(why, capacity,
+           "num_threads is %u, but the system makes only %u threads: see RLIMIT_NPROC, pids.max and the memory",
+           settings->threads_count, made);
+  return VESTRY_LIMIT;
+}
+
 vestry_err vestry_civetweb_check(const char *const *settings, char *why, size_t capacity) {
   vsi_civetweb_settings made = unset;
   for (const char *const *at = settings; at && at[0] && at[1]; at += 2) settle(&made, at[0], at[1]);
+  if (made.unix_socket && !mg_check_feature(MG_FEATURES_X_DOMAIN_SOCKET)) {
+    snprintf(why, capacity, "listening_ports names a UNIX socket, but this civetweb was built without them");
+    return VESTRY_UNSUPPORTED;
+  }
   if (made.tls && !tls_works()) {
     snprintf(why, capacity, "listening_ports names a TLS port, but this civetweb cannot start TLS");
     return VESTRY_UNSUPPORTED;
@@ -87,5 +132,6 @@ vestry_err vestry_civetweb_check(const char *const *settings, char *why, size_t 
     snprintf(why, capacity, "tcp_nodelay is not 1: small patches would wait for 40 ms");
     return VESTRY_INVALID;
   }
-  return VESTRY_OK;
+  vestry_err error = vsi_civetweb_check_descriptors(&made, why, capacity);
+  return error ? error : check_threads(&made, why, capacity);
 }

@@ -116,14 +116,17 @@ static vestry_io stream_write(void *transport, const vestry_slice *slices, size_
 }
 
 /* A clean end is the final chunk; an abort is the end of the connection without it, which browsers take for a failure
- * and come back from. A body that lasts until the connection closes cannot show the difference. */
+ * and come back from. A body that lasts until the connection closes cannot show the difference.
+ *
+ * The connection ends with the stream, as its head says: a browser that leaves a stream on a connection which it could
+ * use again reads on for seconds, to have it free, and closes only then. */
 static void stream_end(void *transport, bool clean, vestry_cause cause) {
   (void)cause;
   static const char final_chunk[] = "0\r\n\r\n";
   vsi_civetweb_stream *stream = transport;
-  bool complete = clean && stream->began && !stream->broken && stream->is_chunked &&
-                  write_bytes(stream, final_chunk, sizeof final_chunk - 1) == VESTRY_IO_OK;
-  if (stream->began && !complete) mg_disable_connection_keep_alive(stream->conn);
+  if (clean && stream->began && !stream->broken && stream->is_chunked)
+    write_bytes(stream, final_chunk, sizeof final_chunk - 1);
+  if (stream->began) mg_disable_connection_keep_alive(stream->conn);
   stream->conn = NULL;
 }
 
@@ -159,25 +162,19 @@ static const vestry_transport_ops stream_ops = {
     .wake = stream_wake,
 };
 
-static bool asks_to_close(const vsi_civetweb_request *request) {
-  const char *connection = mg_get_header(request->conn, "Connection");
-  return connection && strcasecmp(connection, "close") == 0;
-}
-
 static vsi_civetweb_stream *create(const vsi_civetweb_request *request, const vestry_response *head) {
   const vestry_host *host = request->adapter->host;
   vsi_civetweb_framing framing = request->is_http11 ? VSI_CIVETWEB_CHUNKED : VSI_CIVETWEB_UNTIL_CLOSE;
-  bool keep_alive = request->is_http11 && !request->must_close && !asks_to_close(request);
   int64_t unix_s = vsi_civetweb_unix_s();
   vsi_civetweb_stream *stream = vsi_web_alloc(host, 1, sizeof *stream);
   if (!stream) return NULL;
-  stream->head_len = vsi_civetweb_head_format(NULL, 0, head, framing, keep_alive, unix_s);
+  stream->head_len = vsi_civetweb_head_format(NULL, 0, head, framing, false, unix_s);
   stream->head = vsi_web_alloc(host, 1, stream->head_len + 1);
   if (!stream->head) {
     vsi_web_free(host, stream);
     return NULL;
   }
-  vsi_civetweb_head_format(stream->head, stream->head_len + 1, head, framing, keep_alive, unix_s);
+  vsi_civetweb_head_format(stream->head, stream->head_len + 1, head, framing, false, unix_s);
   stream->host = host;
   stream->conn = request->conn;
   stream->timeout_ns = request->adapter->request_timeout_ns;

@@ -3,6 +3,7 @@
 #include <limits.h>
 
 #include "adapter/microhttpd/daemon.h"
+#include "adapter/microhttpd/handover.h"
 #include "adapter/web/host.h"
 #include "adapter/web/policy.h"
 
@@ -28,8 +29,12 @@ vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *
   adapter->lost_ms = lost_ms_of(v, options->lost_ms);
   adapter->max_body_bytes = vestry_max_body_bytes(v);
   adapter->is_tls = settings.tls_key != NULL;
+  adapter->send_buffer_bytes = (int)settings.send_buffer_bytes;
+  vestry_err error = vsi_microhttpd_settings_fit(adapter, &settings);
   vsi_web_gate_init(&adapter->gate, settings.streams_count);
-  vestry_err error = vsi_microhttpd_watch_init(&adapter->watch, host, settings.streams_count);
+  if (!error) error = vsi_microhttpd_watch_init(&adapter->watch, host, settings.streams_count);
+  if (!error) error = vsi_microhttpd_handover_init(adapter);
+  if (!error) error = vsi_microhttpd_sockets_begin(&adapter->sockets, v, &settings.limits);
   if (!error && options->mount) error = options->mount(adapter, options->mount_app);
   if (!error) error = vsi_microhttpd_daemon_start(adapter, &settings);
   if (error) {
@@ -51,9 +56,7 @@ vestry_err vestry_microhttpd_handle(vestry_microhttpd *adapter, const char *meth
 uint16_t vestry_microhttpd_port(const vestry_microhttpd *adapter) {
   /* acquire pairs with the release in vsi_microhttpd_daemon_start */
   struct MHD_Daemon *daemon = atomic_load_explicit(&adapter->daemon, memory_order_acquire);
-  if (!daemon) return 0;
-  const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT);
-  return info ? info->port : 0;
+  return daemon ? vsi_microhttpd_door_port(&adapter->door) : 0;
 }
 
 void vestry_microhttpd_room(vestry_microhttpd *adapter, uint32_t *ret_streams, uint32_t *ret_capacity) {
@@ -64,19 +67,21 @@ void vestry_microhttpd_room(vestry_microhttpd *adapter, uint32_t *ret_streams, u
 vestry_err vestry_microhttpd_stop(vestry_microhttpd *adapter, uint64_t timeout_ms) {
   struct timespec until = vsi_web_after_ms(timeout_ms);
   vsi_web_gate_shut(&adapter->gate);
-  vsi_microhttpd_watch_close_all(&adapter->watch, VESTRY_CAUSE_SHUTDOWN);
+  vsi_microhttpd_watch_shut(&adapter->watch, VESTRY_CAUSE_SHUTDOWN);
   return vsi_web_gate_wait(&adapter->gate, &until);
 }
 
 void vestry_microhttpd_destroy(vestry_microhttpd *adapter) {
   if (!adapter) return;
-  /* MHD_stop_daemon ends the process when it finds a suspended connection. */
   struct MHD_Daemon *daemon = atomic_load_explicit(&adapter->daemon, memory_order_acquire); /* as in port */
+  vsi_microhttpd_door_close(&adapter->door);
   if (daemon) {
     while (vestry_microhttpd_stop(adapter, VESTRY_NEVER_MS)) continue;
-    MHD_stop_daemon(daemon);
+    MHD_stop_daemon(daemon); /* it ends the process when it finds a suspended connection */
   }
+  vsi_microhttpd_sockets_finish(&adapter->sockets);
   vsi_microhttpd_watch_finish(&adapter->watch);
+  vsi_microhttpd_handover_finish(adapter);
   vsi_web_routes_finish(&adapter->routes, adapter->host);
   vsi_web_gate_finish(&adapter->gate);
   vsi_web_free(adapter->host, adapter);

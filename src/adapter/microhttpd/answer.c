@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include "adapter/microhttpd/socket.h"
+
 vestry_err vsi_microhttpd_add_headers(struct MHD_Response *to, const vestry_response *response) {
   for (size_t i = 0; i < response->headers_count; i++) {
     errno = 0;
@@ -19,7 +21,8 @@ static vestry_err answer(vsi_microhttpd_request *request, const vestry_response 
                                                               len ? MHD_RESPMEM_MUST_COPY : MHD_RESPMEM_PERSISTENT);
   if (!made) return VESTRY_NO_MEMORY;
   vestry_err error = vsi_microhttpd_add_headers(made, response);
-  if (!error && closes && MHD_add_response_header(made, MHD_HTTP_HEADER_CONNECTION, "close") == MHD_NO)
+  if (!error && (closes || request->socket->is_spent) &&
+      MHD_add_response_header(made, MHD_HTTP_HEADER_CONNECTION, "close") == MHD_NO)
     error = VESTRY_NO_MEMORY;
   if (!error && MHD_queue_response(request->conn, (unsigned)response->status, made) == MHD_NO) error = VESTRY_IO;
   MHD_destroy_response(made); /* while it is being sent, libmicrohttpd holds it */

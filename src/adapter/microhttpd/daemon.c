@@ -1,12 +1,13 @@
 #include "adapter/microhttpd/daemon.h"
 
-#include <netdb.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "adapter/microhttpd/serve.h"
+#include "adapter/microhttpd/stream.h"
 #include "adapter/web/host.h"
 
 enum {
@@ -17,9 +18,17 @@ enum {
   DEFAULT_MEMORY_BYTES = 4096,
   LEAST_MEMORY_BYTES = 1024,
   MAX_MEMORY_BYTES = 16 << 20,
+  DEFAULT_UNIX_MODE = 0660,
+  MAX_UNIX_MODE = 0777,
+  LEAST_SEND_BUFFER_BYTES = 4096,
+  MAX_SEND_BUFFER_BYTES = 64 << 20,
   DEFAULT_TIMEOUT_S = 30,
+  DEFAULT_REQUEST_MS = 30000,
   MAX_THREADS = 256,
-  BACKLOG = 4096,
+  DESCRIPTORS = 8, /* of the door, the watch and the streams above */
+  DESCRIPTORS_A_THREAD = 3,
+  LEAST_RESERVE = 16, /* for the application */
+  MOST_RESERVE = 256,
   LINE_BYTES = 512
 };
 
@@ -36,20 +45,35 @@ vestry_err vsi_microhttpd_settings_resolve(const vestry_microhttpd_options *opti
   vsi_microhttpd_settings made = {
       .address = options->address ? options->address : "0.0.0.0",
       .port = options->port,
+      .unix_path = options->unix_path,
+      .unix_mode = options->unix_mode ? options->unix_mode : DEFAULT_UNIX_MODE,
       .streams_count = streams,
       .threads_count = options->threads_count ? options->threads_count : processors(),
       .connections_count = options->max_connections ? options->max_connections : streams + more,
       .timeout_s = options->timeout_s ? options->timeout_s : DEFAULT_TIMEOUT_S,
-      .memory_bytes = options->memory_bytes ? options->memory_bytes : DEFAULT_MEMORY_BYTES,
+      .send_buffer_bytes = options->send_buffer_bytes,
       .tls_key = options->tls_key,
       .tls_certificate = options->tls_certificate,
+  };
+  made.limits = (vsi_microhttpd_limits){
+      .request_ms = options->request_timeout_ms ? options->request_timeout_ms : DEFAULT_REQUEST_MS,
+      .idle_ms = made.timeout_s * UINT64_C(1000),
+      .memory_bytes = options->memory_bytes ? options->memory_bytes : DEFAULT_MEMORY_BYTES,
+      .per_address = options->max_per_address,
   };
   /* Each thread has its share of the connections, and needs at least one. */
   if (made.threads_count > MAX_THREADS || made.connections_count > MAX_CONNECTIONS ||
       made.connections_count <= streams || made.connections_count < made.threads_count)
     return VESTRY_INVALID;
-  if (made.memory_bytes < LEAST_MEMORY_BYTES || made.memory_bytes > MAX_MEMORY_BYTES) return VESTRY_INVALID;
+  if (made.limits.memory_bytes < LEAST_MEMORY_BYTES || made.limits.memory_bytes > MAX_MEMORY_BYTES)
+    return VESTRY_INVALID;
+  if (made.send_buffer_bytes &&
+      (made.send_buffer_bytes < LEAST_SEND_BUFFER_BYTES || made.send_buffer_bytes > MAX_SEND_BUFFER_BYTES))
+    return VESTRY_INVALID;
   if (!made.tls_key != !made.tls_certificate) return VESTRY_INVALID;
+  if (made.unix_path && (options->address || options->port || !vsi_microhttpd_unix_path_fits(made.unix_path)))
+    return VESTRY_INVALID;
+  if (options->unix_mode && (!made.unix_path || made.unix_mode > MAX_UNIX_MODE)) return VESTRY_INVALID;
   *ret_settings = made;
   return VESTRY_OK;
 }
@@ -58,6 +82,7 @@ vestry_err vsi_microhttpd_settings_resolve(const vestry_microhttpd_options *opti
 static void log_line(void *cls, const char *format, va_list arguments) VESTRY_PRINTF(2, 0);
 static void log_line(void *cls, const char *format, va_list arguments) {
   vestry_microhttpd *adapter = cls;
+  if (vsi_microhttpd_stream_is_closing()) return;
   char line[LINE_BYTES] = "libmicrohttpd: ";
   size_t prefix = strlen(line);
   vsnprintf(line + prefix, sizeof line - prefix, format, arguments);
@@ -66,11 +91,13 @@ static void log_line(void *cls, const char *format, va_list arguments) {
   vsi_web_log(adapter->host, started ? VESTRY_LOG_DEBUG : VESTRY_LOG_ERROR, line);
 }
 
-static struct MHD_Daemon *start(vestry_microhttpd *adapter, const vsi_microhttpd_settings *settings,
-                                const struct addrinfo *at) {
-  unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
-  if (at->ai_family == AF_INET6) flags |= MHD_USE_IPv6;
-  if (settings->tls_key) flags |= MHD_USE_TLS;
+static struct MHD_Daemon *start(vestry_microhttpd *adapter, const vsi_microhttpd_settings *settings) {
+  /* A thread of 0.9.75 that is given more connections than its share of the limit keeps a lock for ever. So it has no
+   * limit that it could reach: the door holds to it. */
+  /* With TLS its epoll mode spins while a handshake is half done. Its poll mode looks at each connection of a thread
+   * when anything happens, but at no stream: these are suspended. */
+  unsigned flags = MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+  flags |= settings->tls_key ? MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_TLS : MHD_USE_EPOLL_INTERNAL_THREAD;
   struct MHD_OptionItem more[4];
   size_t count = 0;
   /* One thread is no pool. */
@@ -81,28 +108,55 @@ static struct MHD_Daemon *start(vestry_microhttpd *adapter, const vsi_microhttpd
     more[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)settings->tls_certificate};
   }
   more[count] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
-  return MHD_start_daemon(flags, settings->port, NULL, NULL, vsi_microhttpd_access, adapter, MHD_OPTION_EXTERNAL_LOGGER,
-                          log_line, adapter, MHD_OPTION_SOCK_ADDR, at->ai_addr, MHD_OPTION_CONNECTION_LIMIT,
-                          settings->connections_count, MHD_OPTION_CONNECTION_MEMORY_LIMIT, settings->memory_bytes,
-                          MHD_OPTION_CONNECTION_TIMEOUT, settings->timeout_s, MHD_OPTION_LISTEN_BACKLOG_SIZE,
-                          (unsigned)BACKLOG, MHD_OPTION_NOTIFY_CONNECTION, vsi_microhttpd_connected, adapter,
-                          MHD_OPTION_URI_LOG_CALLBACK, vsi_microhttpd_started, adapter, MHD_OPTION_NOTIFY_COMPLETED,
-                          vsi_microhttpd_completed, adapter, MHD_OPTION_ARRAY, more, MHD_OPTION_END);
+  return MHD_start_daemon(flags, 0, NULL, NULL, vsi_microhttpd_access, adapter, MHD_OPTION_EXTERNAL_LOGGER, log_line,
+                          adapter, MHD_OPTION_CONNECTION_LIMIT, UINT_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                          settings->limits.memory_bytes, MHD_OPTION_CONNECTION_TIMEOUT, settings->timeout_s,
+                          MHD_OPTION_NOTIFY_CONNECTION, vsi_microhttpd_connected, adapter, MHD_OPTION_URI_LOG_CALLBACK,
+                          vsi_microhttpd_started, adapter, MHD_OPTION_NOTIFY_COMPLETED, vsi_microhttpd_completed,
+                          adapter, MHD_OPTION_ARRAY, more, MHD_OPTION_END);
+}
+
+/* The descriptors that are left for connections, and for streams among them. */
+static vestry_err fit(vestry_microhttpd *adapter, const vsi_microhttpd_settings *wanted,
+                      vsi_microhttpd_settings *ret_settings) {
+  struct rlimit limit;
+  *ret_settings = *wanted;
+  if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= 2 * (rlim_t)MAX_CONNECTIONS) return VESTRY_OK;
+  unsigned all = (unsigned)limit.rlim_cur, reserve = all / 8;
+  if (reserve < LEAST_RESERVE) reserve = LEAST_RESERVE;
+  if (reserve > MOST_RESERVE) reserve = MOST_RESERVE;
+  reserve += DESCRIPTORS + DESCRIPTORS_A_THREAD * wanted->threads_count;
+  if (all < reserve + wanted->threads_count + 1) return VESTRY_IO;
+  unsigned most = all - reserve;
+  if (wanted->connections_count <= most) return VESTRY_OK;
+  ret_settings->connections_count = most;
+  if (ret_settings->streams_count > most - (most + 4) / 5) ret_settings->streams_count = most - (most + 4) / 5;
+  char line[LINE_BYTES];
+  snprintf(line, sizeof line, "libmicrohttpd: RLIMIT_NOFILE is %u: %u connections and %u streams instead of %u and %u",
+           all, most, (unsigned)ret_settings->streams_count, wanted->connections_count,
+           (unsigned)wanted->streams_count);
+  vsi_web_log(adapter->host, VESTRY_LOG_WARN, line);
+  return VESTRY_OK;
+}
+
+vestry_err vsi_microhttpd_settings_fit(vestry_microhttpd *adapter, vsi_microhttpd_settings *settings) {
+  vsi_microhttpd_settings fitting;
+  vestry_err error = fit(adapter, settings, &fitting);
+  if (!error) *settings = fitting;
+  return error;
 }
 
 vestry_err vsi_microhttpd_daemon_start(vestry_microhttpd *adapter, const vsi_microhttpd_settings *settings) {
   if (MHD_is_feature_supported(MHD_FEATURE_EPOLL) != MHD_YES ||
       (settings->tls_key && MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES))
     return VESTRY_UNSUPPORTED;
-  char port[8];
-  snprintf(port, sizeof port, "%u", settings->port);
-  const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
-  struct addrinfo *at = NULL;
-  if (getaddrinfo(settings->address, port, &hints, &at) != 0) return VESTRY_INVALID;
-  struct MHD_Daemon *daemon = start(adapter, settings, at);
-  freeaddrinfo(at);
-  if (!daemon) return VESTRY_IO;
+  vestry_err error =
+      settings->unix_path
+          ? vsi_microhttpd_door_make_unix(&adapter->door, adapter->v, settings->unix_path, settings->unix_mode)
+          : vsi_microhttpd_door_make(&adapter->door, adapter->v, settings->address, settings->port);
+  struct MHD_Daemon *daemon = error ? NULL : start(adapter, settings);
+  if (!daemon) return error ? error : VESTRY_IO;
   /* release pairs with vestry_microhttpd_port, which a handler may have called by now */
   atomic_store_explicit(&adapter->daemon, daemon, memory_order_release);
-  return VESTRY_OK;
+  return vsi_microhttpd_door_open(&adapter->door, daemon, settings->connections_count, &adapter->sockets);
 }

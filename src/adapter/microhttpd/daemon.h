@@ -8,9 +8,12 @@
 typedef struct vsi_microhttpd_settings {
   const char *address;
   uint16_t port;
+  const char *unix_path; /* NULL: address and port */
+  mode_t unix_mode;
+  size_t send_buffer_bytes; /* 0: the system's */
   uint32_t streams_count;
   unsigned threads_count, connections_count, timeout_s;
-  size_t memory_bytes;
+  vsi_microhttpd_limits limits;
   const char *tls_key, *tls_certificate;
 } vsi_microhttpd_settings;
 
@@ -18,7 +21,12 @@ typedef struct vsi_microhttpd_settings {
 vestry_err vsi_microhttpd_settings_resolve(const vestry_microhttpd_options *options,
                                            vsi_microhttpd_settings *ret_settings);
 
-/* Start adapter->daemon, which serves from here on: OK | INVALID (the address) | UNSUPPORTED | IO */
+/* Take as many connections and streams as there will be descriptors for; fewer than were asked for are logged.
+ * OK | IO (there are hardly any) */
+vestry_err vsi_microhttpd_settings_fit(vestry_microhttpd *adapter, vsi_microhttpd_settings *settings);
+
+/* Start adapter->daemon and open adapter->door: it serves from here on.
+ * OK | INVALID (the address) | UNSUPPORTED | IO */
 vestry_err vsi_microhttpd_daemon_start(vestry_microhttpd *adapter, const vsi_microhttpd_settings *settings);
 
 #endif

@@ -5,68 +5,62 @@
 #include <strings.h>
 
 #include "adapter/microhttpd/answer.h"
+#include "adapter/microhttpd/head.h"
+#include "adapter/microhttpd/socket.h"
 #include "adapter/microhttpd/stream.h"
-#include "adapter/web/framing.h"
 #include "adapter/web/host.h"
 #include "adapter/web/policy.h"
+#include "adapter/web/target.h"
 
 /* So much of a body that nobody wants is taken before the answer: a socket that is closed with unread bytes resets the
  * connection, and the client might lose the answer that told it why. */
 enum { PASSED_BYTES = 4 * 1024 * 1024, LEAST_BODY_BYTES = 1024 };
 
 vsi_microhttpd_request *vsi_microhttpd_request_create(vestry_microhttpd *adapter, struct MHD_Connection *conn,
-                                                      const char *uri) {
-  size_t len = strlen(uri) + 1;
-  vsi_microhttpd_request *request = vsi_web_alloc(adapter->host, 1, sizeof *request + len);
+                                                      vsi_microhttpd_socket *socket, const char *target) {
+  size_t len = strlen(target) + 1;
+  vsi_microhttpd_request *request = vsi_web_alloc(adapter->host, 1, sizeof *request + len + len + 1);
   if (!request) return NULL;
   request->adapter = adapter;
   request->conn = conn;
-  memcpy(request->uri, uri, len);
-  const char *mark = strchr(request->uri, '?');
-  request->query = mark ? mark + 1 : NULL;
+  request->socket = socket;
+  memcpy(request->target, target, len);
+  request->path = request->target + len;
+  request->is_legal = vsi_web_target_read(request->target, request->path, &request->query);
+  socket->request = request;
   return request;
+}
+
+static void forget_body(vsi_microhttpd_request *request) {
+  vsi_web_free(request->adapter->host, request->body);
+  if (request->body_capacity) vsi_microhttpd_socket_holds(request->socket, 0);
+  vestry_request_bytes_give(request->adapter->v, request->body_capacity);
+  request->body = NULL;
+  request->body_capacity = request->body_len = request->body_read = 0;
 }
 
 void vsi_microhttpd_request_destroy(vsi_microhttpd_request *request) {
   if (!request) return;
-  const vestry_host *host = request->adapter->host;
-  vsi_web_free(host, request->body);
-  vsi_web_free(host, request);
+  request->socket->request = NULL;
+  forget_body(request);
+  vsi_web_free(request->adapter->host, request);
 }
 
 /* ---- the head ---------------------------------------------------------------------------------------------------- */
 
-typedef struct headers {
-  vsi_web_framing framing;
-  bool cut; /* a NUL stands in the middle of something */
-} headers;
-
-static enum MHD_Result see_header(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
-                                  const char *value, size_t value_len) {
-  (void)kind;
-  headers *all = cls;
-  if (!value) value = "";
-  if (strlen(name) != name_len || strlen(value) != value_len) all->cut = true;
-  vsi_web_framing_see(&all->framing, name, value);
-  return MHD_YES;
-}
-
-/* A path with %00 in it is cut there by its decoding: it would be another one's. */
-static bool path_is_cut(const vsi_microhttpd_request *request) {
-  const char *zero = strstr(request->uri, "%00");
-  return zero && (!request->query || zero < request->query);
-}
-
-static int refusal_of(vsi_microhttpd_request *request) {
-  headers all = {.cut = false};
-  MHD_get_connection_values_n(request->conn, MHD_HEADER_KIND, see_header, &all);
-  request->is_chunked = all.framing.encoding != NULL;
-  if (all.cut || path_is_cut(request) || !vsi_web_framing_is_clear(&all.framing, request->is_http11)) {
+static int refusal_of(vsi_microhttpd_request *request, const vsi_microhttpd_line *line) {
+  vsi_web_framing framing = {.unclear = false};
+  bool is_plain = vsi_microhttpd_head_read(request->conn, line, &framing);
+  request->is_chunked = framing.encoding != NULL;
+  /* Trailers are read like heads, but cannot be measured: what follows them may be no request. */
+  if (request->is_chunked) request->socket->is_spent = true;
+  if (!is_plain || !request->is_legal || !vsi_web_framing_is_clear(&framing, request->is_http11)) {
     request->is_chunked = true; /* who knows where its body ends */
+    vestry_turn_away(request->adapter->v, VESTRY_REFUSAL_AMBIGUOUS);
     return 400;
   }
-  if (all.framing.length)
-    for (const char *at = all.framing.length; *at; at++)
+  if (framing.length)
+    for (const char *at = framing.length; *at; at++)
       request->body_length = request->body_length * 10 + (uint64_t)(*at - '0');
   request->route = vsi_web_routes_find(&request->adapter->routes, request->path);
   if (!request->route) return 404;
@@ -76,12 +70,12 @@ static int refusal_of(vsi_microhttpd_request *request) {
 
 void vsi_microhttpd_request_begin(vsi_microhttpd_request *request, const char *method, const char *path,
                                   const char *version) {
+  const vsi_microhttpd_line line = {method, path, version, request->target};
   request->has_begun = true;
   request->method = method;
-  request->path = path;
   request->is_head = strcmp(method, "HEAD") == 0;
   request->is_http11 = strcmp(version, "HTTP/1.1") == 0;
-  request->refused = refusal_of(request);
+  request->refused = refusal_of(request, &line);
 }
 
 /* ---- the body ---------------------------------------------------------------------------------------------------- */
@@ -91,6 +85,7 @@ static bool is_unwanted(const vsi_microhttpd_request *request) {
          request->body_len > request->adapter->max_body_bytes;
 }
 
+/* false: there is none, and it is to be answered so. */
 static bool make_room(vsi_microhttpd_request *request, size_t more) {
   const vestry_host *host = request->adapter->host;
   if (request->body_capacity - request->body_len >= more) return true;
@@ -98,10 +93,21 @@ static bool make_room(vsi_microhttpd_request *request, size_t more) {
   while (capacity - request->body_len < more) capacity *= 2; /* the limit is far from SIZE_MAX */
   /* What was promised is not believed before it came, but neither is more than that made room for. */
   if (request->body_length && capacity > request->body_length) capacity = (size_t)request->body_length;
+  size_t grown = capacity - request->body_capacity;
+  if (!vestry_request_bytes_take(request->adapter->v, grown)) {
+    vestry_turn_away(request->adapter->v, VESTRY_REFUSAL_BUDGET);
+    request->refused = 503;
+    return false;
+  }
   char *body = host->reallocate(host->ctx, request->body, capacity);
-  if (!body) return false;
+  if (!body) {
+    vestry_request_bytes_give(request->adapter->v, grown);
+    request->no_memory = true;
+    return false;
+  }
   request->body = body;
   request->body_capacity = capacity;
+  vsi_microhttpd_socket_holds(request->socket, capacity);
   return true;
 }
 
@@ -115,7 +121,7 @@ bool vsi_microhttpd_request_take(vsi_microhttpd_request *request, const char *da
       data += part;
       len -= part;
     } else {
-      request->no_memory = true;
+      forget_body(request); /* others can use it */
     }
   }
   request->body_passed += len;
@@ -174,6 +180,7 @@ static vestry_err request_read(void *server_request, void *buffer, size_t capaci
   size_t left = request->body_len - request->body_read, len = left < capacity ? left : capacity;
   if (len) memcpy(buffer, request->body + request->body_read, len);
   request->body_read += len;
+  if (request->body && request->body_read == request->body_len) forget_body(request); /* whoever read it has it */
   *ret_len = len;
   return VESTRY_OK;
 }

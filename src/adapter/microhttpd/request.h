@@ -1,5 +1,5 @@
 /* One request of libmicrohttpd's, as vestry sees it. It lives from the request line until libmicrohttpd is done with
- * the request, or until its stream has begun. Used by one thread, that of the connection. */
+ * the request or closes the connection, or until its stream has begun. Used by one thread, that of the connection. */
 #ifndef VSI_MICROHTTPD_REQUEST_H
 #define VSI_MICROHTTPD_REQUEST_H
 
@@ -8,16 +8,18 @@
 #include "adapter/microhttpd/adapter.h"
 
 struct vsi_microhttpd_stream;
+struct vsi_microhttpd_socket;
 
 typedef struct vsi_microhttpd_request {
   vestry_microhttpd *adapter;
   struct MHD_Connection *conn;
-  const char *method, *path; /* libmicrohttpd's */
-  bool has_begun;            /* its head was looked at */
-  bool is_head;              /* the method is HEAD: answers have no body */
-  bool is_http11;            /* answers can be chunked */
-  bool is_chunked;           /* the body is */
-  int refused;               /* the status to answer with once the body was passed over; 0: serve it */
+  struct vsi_microhttpd_socket *socket; /* which has it */
+  const char *method;                   /* libmicrohttpd's */
+  bool has_begun;                       /* its head was looked at */
+  bool is_head;                         /* the method is HEAD: answers have no body */
+  bool is_http11;                       /* answers can be chunked */
+  bool is_chunked;                      /* the body is */
+  int refused;                          /* the status to answer with once the body was passed over; 0: serve it */
   const vsi_web_route *route;
   const vsi_web_method *handler;
   struct vsi_microhttpd_stream *stream; /* what open made; gone when vestry has given it up */
@@ -30,14 +32,16 @@ typedef struct vsi_microhttpd_request {
   bool no_memory;       /* for the body */
 
   char peer[INET6_ADDRSTRLEN];
-  const char *query; /* in uri, as sent; NULL: none */
-  char uri[];        /* as sent */
+  bool is_legal;     /* the target is one that has a path */
+  const char *query; /* in target; NULL: none */
+  char *path;        /* decoded; in target, behind what was sent */
+  char target[];     /* as sent */
 } vsi_microhttpd_request;
 
-/* NULL: no memory. uri: copied. */
+/* NULL: no memory. target: copied. The socket has it from here on. */
 vsi_microhttpd_request *vsi_microhttpd_request_create(vestry_microhttpd *adapter, struct MHD_Connection *conn,
-                                                      const char *uri);
-/* NULL is accepted. */
+                                                      struct vsi_microhttpd_socket *socket, const char *target);
+/* Its socket forgets it. NULL is accepted. */
 void vsi_microhttpd_request_destroy(vsi_microhttpd_request *request);
 
 /* Look at its head. */

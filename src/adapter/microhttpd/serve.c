@@ -5,23 +5,36 @@
 #include <sys/socket.h>
 
 #include "adapter/microhttpd/answer.h"
+#include "adapter/microhttpd/socket.h"
 #include "adapter/microhttpd/stream.h"
 #include "adapter/web/policy.h"
 
 void vsi_microhttpd_connected(void *cls, struct MHD_Connection *conn, void **socket_context,
                               enum MHD_ConnectionNotificationCode code) {
   static const int on = 1;
-  const vestry_microhttpd *adapter = cls;
-  (void)socket_context;
-  if (code != MHD_CONNECTION_NOTIFY_STARTED) return;
+  vestry_microhttpd *adapter = cls;
+  if (code != MHD_CONNECTION_NOTIFY_STARTED) {
+    vsi_microhttpd_socket_destroy(&adapter->sockets, *socket_context);
+    *socket_context = NULL;
+    return;
+  }
   int fd = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* a UNIX socket has neither this nor a time-out */
+  if (adapter->send_buffer_bytes)
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &adapter->send_buffer_bytes, sizeof adapter->send_buffer_bytes);
   if (adapter->lost_ms) setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &adapter->lost_ms, sizeof adapter->lost_ms);
+  *socket_context = vsi_microhttpd_socket_create(&adapter->sockets, conn);
+  vsi_microhttpd_door_passed(&adapter->door);
 }
 
-/* Here, because the URI is still as it was sent: later its query is taken apart. */
+/* Here, because the target is still as it was sent: later its query is taken apart. libmicrohttpd does not tell of the
+ * end of every request: one that it answers itself may be left over. */
 void *vsi_microhttpd_started(void *cls, const char *uri, struct MHD_Connection *conn) {
-  return vsi_microhttpd_request_create(cls, conn, uri);
+  vsi_microhttpd_socket *socket = vsi_microhttpd_socket_of(conn);
+  if (!socket || socket->is_spent) return NULL;
+  vsi_microhttpd_request_destroy(socket->request);
+  vsi_microhttpd_socket_begins(socket);
+  return vsi_microhttpd_request_create(cls, conn, socket, uri ? uri : "");
 }
 
 static vestry_err serve(vsi_microhttpd_request *request) {
@@ -33,6 +46,7 @@ static vestry_err serve(vsi_microhttpd_request *request) {
 
 static vestry_err refuse(vsi_microhttpd_request *request) {
   bool closes = request->refused == 400;
+  if (request->refused == 503) return vsi_microhttpd_refuse(request, 503, "Retry-After", VSI_WEB_RETRY_AFTER_S, false);
   if (request->refused != 405) return vsi_microhttpd_refuse(request, request->refused, NULL, NULL, closes);
   char allow[256];
   vsi_web_route_allow(request->route, allow, sizeof allow);
@@ -42,6 +56,7 @@ static vestry_err refuse(vsi_microhttpd_request *request) {
 /* Answer, or begin a stream; without either the connection closes. */
 static enum MHD_Result answer(vsi_microhttpd_request *request) {
   vsi_web_gate *gate = &request->adapter->gate;
+  vsi_microhttpd_socket_serves(request->socket);
   if (!vsi_web_gate_enter(gate))
     return vsi_microhttpd_refuse(request, 503, "Retry-After", VSI_WEB_RETRY_AFTER_S, true) ? MHD_NO : MHD_YES;
   vestry_err error = request->refused ? refuse(request) : serve(request);
@@ -66,6 +81,7 @@ enum MHD_Result vsi_microhttpd_access(void *cls, struct MHD_Connection *conn, co
   }
   enum MHD_Result result = answer(request);
   if (request->stream) { /* it may last for hours, and needs nothing of its request */
+    vsi_microhttpd_socket_streams(request->socket);
     vsi_microhttpd_request_destroy(request);
     *ctx = NULL;
   }
@@ -74,7 +90,9 @@ enum MHD_Result vsi_microhttpd_access(void *cls, struct MHD_Connection *conn, co
 
 void vsi_microhttpd_completed(void *cls, struct MHD_Connection *conn, void **ctx,
                               enum MHD_RequestTerminationCode code) {
-  (void)cls, (void)conn, (void)code;
+  (void)cls, (void)code;
   vsi_microhttpd_request_destroy(*ctx);
   *ctx = NULL;
+  vsi_microhttpd_socket *socket = vsi_microhttpd_socket_of(conn);
+  if (socket) vsi_microhttpd_socket_rests(socket);
 }

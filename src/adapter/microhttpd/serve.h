@@ -4,7 +4,7 @@
 
 #include <microhttpd.h>
 
-/* MHD_NotifyConnectionCallback: a connection was accepted. */
+/* MHD_NotifyConnectionCallback: a connection was accepted, or will be closed. */
 void vsi_microhttpd_connected(void *cls, struct MHD_Connection *conn, void **socket_context,
                               enum MHD_ConnectionNotificationCode code);
 /* MHD_OPTION_URI_LOG_CALLBACK: a request begins. Returns it; NULL: no memory. */

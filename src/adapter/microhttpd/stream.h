@@ -1,10 +1,38 @@
-/* A stream: an answer of libmicrohttpd's that is suspended for the stream's life, and written by vestry. */
+/* A stream: an answer of libmicrohttpd's whose bytes vestry writes, from the end of its head on. */
 #ifndef VSI_MICROHTTPD_STREAM_H
 #define VSI_MICROHTTPD_STREAM_H
 
 #include "adapter/microhttpd/request.h"
+#include "adapter/microhttpd/wire.h"
 
-typedef struct vsi_microhttpd_stream vsi_microhttpd_stream;
+/* Who has the socket; stream.c says who changes it. */
+enum {
+  VSI_MICROHTTPD_HEAD,    /* libmicrohttpd, the head is not out. A write takes nothing */
+  VSI_MICROHTTPD_OURS,    /* vestry */
+  VSI_MICROHTTPD_CLEAN,   /* libmicrohttpd, again or still: the stream has ended, and how is said when it asks */
+  VSI_MICROHTTPD_ABORTED, /* the same */
+  VSI_MICROHTTPD_GONE     /* nobody: it was lost before the head was out, or could not be taken over */
+};
+
+typedef struct vsi_microhttpd_stream {
+  const vestry_host *host;
+  vestry_microhttpd *adapter; /* until its place is given back */
+  union {
+    struct {
+      struct MHD_Connection *conn;   /* until the socket is handed over, or the end */
+      struct MHD_Response *response; /* ours until begin; from then on libmicrohttpd's, until it frees it */
+    };
+    vsi_web_address address; /* of one that was handed over: who is counted for it */
+  };
+  vestry_connection *connection; /* from begin: a reference, until the answer is freed */
+  vsi_microhttpd_key key;        /* in the watch */
+  vsi_microhttpd_wire wire;
+  uint32_t until_s; /* of one that lingers: when it has done so for long enough */
+  _Atomic(uint8_t) state;
+  bool is_begun;   /* set before libmicrohttpd hears of the answer */
+  bool asked_room; /* the watch tells of room */
+  uint8_t left;    /* of the final chunk: what the socket has not taken yet; guarded by the watch once it lingers */
+} vsi_microhttpd_stream;
 
 /* vestry_request_ops.open. */
 vestry_err vsi_microhttpd_open(void *request, const vestry_response *head, const vestry_transport_ops **ret_ops,
@@ -13,5 +41,16 @@ vestry_err vsi_microhttpd_open(void *request, const vestry_response *head, const
 /* Queue request->stream as the answer of the request. connection: its; the reference is taken, whatever comes of it.
  * OK | IO: the connection closes */
 vestry_err vsi_microhttpd_stream_begin(vsi_microhttpd_request *request, vestry_connection *connection);
+
+/* Whether libmicrohttpd is closing a connection on this thread because a stream told it to: what it says of that is no
+ * news. */
+bool vsi_microhttpd_stream_is_closing(void);
+
+/* The socket may be ours now: HEAD → OURS, and the connection is told. false: it has ended meanwhile. */
+bool vsi_microhttpd_stream_taken(vsi_microhttpd_stream *stream, bool is_watched);
+/* The socket cannot be had: HEAD → GONE. */
+void vsi_microhttpd_stream_lost(vsi_microhttpd_stream *stream, vestry_cause cause);
+/* Give the place back. The last touch of the adapter: who waits at its gate may free it. */
+void vsi_microhttpd_give_place(vestry_microhttpd *adapter, vsi_microhttpd_key key);
 
 #endif

@@ -1,15 +1,18 @@
 /* The watch sees ends and room.
  *
- * libmicrohttpd does not look at a suspended connection's socket, so it sees neither that the peer has gone nor that
- * there is room for what did not fit. An epoll of our own sees both, for all streams in one thread. It is asked for
+ * libmicrohttpd does not look at the sockets of streams, so it sees neither that a peer has gone nor that there is room
+ * for what did not fit. An epoll of our own sees both, for all streams in one thread. It is asked for
  * edges: a peer that has gone is told once; room is told when there was none before, and only of sockets whose stream
  * has asked for it, as most never need to.
  *
  * The thread has events in its hands whose streams may have ended meanwhile, and whose memory and descriptor may be
  * somebody else's by now. So an event does not carry a pointer but the number of an entry in a table and the entry's
- * generation, and is looked up under the lock. Who is found there still has his descriptor: it goes back to
- * libmicrohttpd only after the removal, which takes the lock too. What is done with the connection is done without the
- * lock, with a reference. */
+ * generation, and is looked up under the lock. Who is found there still has his descriptor: it is closed, or goes back
+ * to libmicrohttpd, only after the removal, which takes the lock too. What is done with the connection is done without
+ * the lock, with a reference.
+ *
+ * Streams that linger (handover.c) are the watch's own: whoever takes one out of the table under the lock, the thread
+ * or a stop, puts it down. While there are some, the thread looks once a second who has lingered for long enough. */
 #include "adapter/microhttpd/watch.h"
 
 #include <signal.h>
@@ -18,12 +21,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "adapter/microhttpd/handover.h"
 #include "adapter/microhttpd/verdict.h"
 #include "adapter/web/host.h"
 
-enum { EVENTS_AT_ONCE = 128, LEAST_ENTRIES = 16, CLOSED_AT_ONCE = 64 };
+enum { EVENTS_AT_ONCE = 128, LEAST_ENTRIES = 16, CLOSED_AT_ONCE = 64, LOOK_MS = 1000, GENERATIONS = INT32_MAX };
 static const uint32_t NONE = UINT32_MAX;
-static const vsi_microhttpd_key STOP = UINT64_MAX;
+static const vsi_microhttpd_key TOLD = UINT64_MAX; /* no entry's: generations have 31 bits */
+static const eventfd_t END = 1 << 30;              /* what the thread is told; less: look how long to sleep */
 
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
@@ -31,7 +36,7 @@ static vsi_microhttpd_entry *entry_locked(vsi_microhttpd_watch *watch, vsi_micro
   uint32_t index = (uint32_t)key;
   if (index >= watch->entries_count) return NULL;
   vsi_microhttpd_entry *entry = &watch->entries[index];
-  return entry->generation == (uint32_t)(key >> 32) ? entry : NULL;
+  return entry->generation == key >> 32 ? entry : NULL;
 }
 
 static vestry_err grow_locked(vsi_microhttpd_watch *watch) {
@@ -62,9 +67,9 @@ vestry_err vsi_microhttpd_watch_reserve(vsi_microhttpd_watch *watch, vsi_microht
   return error;
 }
 
-void vsi_microhttpd_watch_name(vsi_microhttpd_watch *watch, vsi_microhttpd_key key, vestry_connection *connection) {
+void vsi_microhttpd_watch_name(vsi_microhttpd_watch *watch, vsi_microhttpd_key key, vsi_microhttpd_stream *stream) {
   pthread_mutex_lock(&watch->lock);
-  entry_locked(watch, key)->connection = connection;
+  entry_locked(watch, key)->stream = stream;
   pthread_mutex_unlock(&watch->lock);
 }
 
@@ -72,25 +77,9 @@ void vsi_microhttpd_watch_release(vsi_microhttpd_watch *watch, vsi_microhttpd_ke
   pthread_mutex_lock(&watch->lock);
   uint32_t index = (uint32_t)key;
   vsi_microhttpd_entry *entry = &watch->entries[index];
-  *entry = (vsi_microhttpd_entry){.generation = entry->generation + 1, .next_free = watch->first_free};
+  *entry = (vsi_microhttpd_entry){.generation = (entry->generation + 1) & GENERATIONS, .next_free = watch->first_free};
   watch->first_free = index;
   pthread_mutex_unlock(&watch->lock);
-}
-
-void vsi_microhttpd_watch_close_all(vsi_microhttpd_watch *watch, vestry_cause cause) {
-  vestry_connection *connections[CLOSED_AT_ONCE];
-  uint32_t at = 0, count;
-  do {
-    count = 0;
-    pthread_mutex_lock(&watch->lock);
-    for (; at < watch->entries_count && count < CLOSED_AT_ONCE; at++)
-      if (watch->entries[at].connection) connections[count++] = vestry_connection_ref(watch->entries[at].connection);
-    pthread_mutex_unlock(&watch->lock);
-    for (uint32_t i = 0; i < count; i++) {
-      vestry_connection_close(connections[i], cause);
-      vestry_connection_unref(connections[i]);
-    }
-  } while (count == CLOSED_AT_ONCE);
 }
 
 /* ---- sockets ----------------------------------------------------------------------------------------------------- */
@@ -123,6 +112,77 @@ void vsi_microhttpd_watch_remove(vsi_microhttpd_watch *watch, vsi_microhttpd_key
   pthread_mutex_unlock(&watch->lock);
 }
 
+/* ---- who lingers ------------------------------------------------------------------------------------------------- */
+
+bool vsi_microhttpd_watch_linger(vsi_microhttpd_watch *watch, vsi_microhttpd_key key) {
+  pthread_mutex_lock(&watch->lock);
+  vsi_microhttpd_entry *entry = entry_locked(watch, key);
+  bool lingers = entry->fd >= 0 && !watch->is_shut &&
+                 control(watch, EPOLL_CTL_MOD, entry->fd, EPOLLRDHUP | EPOLLOUT | EPOLLET, key);
+  if (lingers) {
+    entry->lingers = true;
+    if (!watch->lingering_count++) eventfd_write(watch->told, 1); /* it may be asleep for ever */
+  }
+  pthread_mutex_unlock(&watch->lock);
+  return lingers;
+}
+
+/* Whoever takes it out puts it down. */
+static vsi_microhttpd_stream *take_out_locked(vsi_microhttpd_watch *watch, vsi_microhttpd_entry *entry) {
+  control(watch, EPOLL_CTL_DEL, entry->fd, 0, 0);
+  entry->fd = -1;
+  entry->lingers = false;
+  watch->lingering_count--;
+  return entry->stream;
+}
+
+static bool is_late(const vsi_microhttpd_watch *watch, const vsi_microhttpd_stream *stream) {
+  return vsi_web_now_ns(watch->host) / 1000000000 >= stream->until_s;
+}
+
+/* A handful from `*at` on, so that no lock is held over what is done with them: of those that are late, or of all;
+ * references to the connections of the others, too, if they are wanted. */
+typedef struct handful {
+  vsi_microhttpd_stream *over[CLOSED_AT_ONCE];
+  vestry_connection *open[CLOSED_AT_ONCE];
+  uint32_t over_count, open_count;
+} handful;
+
+static void pick_locked(vsi_microhttpd_watch *watch, uint32_t *at, bool late_only, handful *picked) {
+  picked->over_count = picked->open_count = 0;
+  for (; *at < watch->entries_count; ++*at) {
+    vsi_microhttpd_entry *entry = &watch->entries[*at];
+    if (picked->over_count == CLOSED_AT_ONCE || picked->open_count == CLOSED_AT_ONCE) return;
+    if (!entry->stream) continue;
+    if (entry->lingers && (!late_only || is_late(watch, entry->stream)))
+      picked->over[picked->over_count++] = take_out_locked(watch, entry);
+    else if (!entry->lingers && !late_only)
+      picked->open[picked->open_count++] = vestry_connection_ref(entry->stream->connection);
+  }
+}
+
+static void close_some(vsi_microhttpd_watch *watch, bool late_only, vestry_cause cause) {
+  handful picked;
+  uint32_t at = 0;
+  do {
+    pthread_mutex_lock(&watch->lock);
+    if (!late_only) watch->is_shut = true;
+    pick_locked(watch, &at, late_only, &picked);
+    pthread_mutex_unlock(&watch->lock);
+    for (uint32_t i = 0; i < picked.over_count; i++) vsi_microhttpd_handover_over(picked.over[i]);
+    for (uint32_t i = 0; i < picked.open_count; i++) {
+      vestry_connection_close(picked.open[i], cause);
+      vestry_connection_unref(picked.open[i]);
+    }
+  } while (picked.over_count || picked.open_count);
+}
+
+void vsi_microhttpd_watch_shut(vsi_microhttpd_watch *watch, vestry_cause cause) {
+  close_some(watch, false, cause);
+}
+
+/* ---- the thread -------------------------------------------------------------------------------------------------- */
+
 static int error_of(int fd) {
   int error = 0;
   socklen_t len = sizeof error;
@@ -130,16 +190,20 @@ static int error_of(int fd) {
 }
 
 static void handle(vsi_microhttpd_watch *watch, const struct epoll_event *event) {
+  vsi_microhttpd_stream *over = NULL;
   vestry_connection *connection = NULL;
   vestry_cause cause = VESTRY_CAUSE_NONE;
+  bool has_ended = event->events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP);
   pthread_mutex_lock(&watch->lock);
-  const vsi_microhttpd_entry *entry = entry_locked(watch, event->data.u64);
-  if (entry && entry->fd >= 0) {
-    connection = vestry_connection_ref(entry->connection);
-    if (event->events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP))
-      cause = vsi_microhttpd_verdict(entry->fd, error_of(entry->fd));
+  vsi_microhttpd_entry *entry = entry_locked(watch, event->data.u64);
+  if (entry && entry->fd >= 0 && entry->lingers) {
+    if (has_ended || vsi_microhttpd_handover_goes_on(entry->stream)) over = take_out_locked(watch, entry);
+  } else if (entry && entry->fd >= 0) {
+    connection = vestry_connection_ref(entry->stream->connection);
+    if (has_ended) cause = vsi_microhttpd_verdict(entry->fd, error_of(entry->fd));
   }
   pthread_mutex_unlock(&watch->lock);
+  if (over) vsi_microhttpd_handover_over(over);
   if (!connection) return;
   if (cause)
     vestry_connection_close(connection, cause);
@@ -148,15 +212,37 @@ static void handle(vsi_microhttpd_watch *watch, const struct epoll_event *event)
   vestry_connection_unref(connection);
 }
 
+/* How long it may sleep. */
+static int patience_ms(vsi_microhttpd_watch *watch) {
+  pthread_mutex_lock(&watch->lock);
+  int most_ms = watch->lingering_count ? LOOK_MS : -1;
+  pthread_mutex_unlock(&watch->lock);
+  return most_ms;
+}
+
+/* Returns whether to go on. */
+static bool is_told(vsi_microhttpd_watch *watch) {
+  eventfd_t told = 0;
+  (void)eventfd_read(watch->told, &told);
+  return told < END;
+}
+
 static void *keep_watch(void *argument) {
   vsi_microhttpd_watch *watch = argument;
+  uint64_t looked_ns = vsi_web_now_ns(watch->host);
   for (;;) {
     struct epoll_event events[EVENTS_AT_ONCE];
-    int count = epoll_wait(watch->epoll, events, EVENTS_AT_ONCE, -1);
+    int most_ms = patience_ms(watch), count = epoll_wait(watch->epoll, events, EVENTS_AT_ONCE, most_ms);
     for (int i = 0; i < count; i++) {
-      if (events[i].data.u64 == STOP) return NULL;
-      handle(watch, &events[i]);
+      if (events[i].data.u64 != TOLD)
+        handle(watch, &events[i]);
+      else if (!is_told(watch))
+        return NULL;
     }
+    uint64_t now = vsi_web_now_ns(watch->host);
+    if (most_ms < 0 || now - looked_ns < LOOK_MS * UINT64_C(1000000)) continue;
+    looked_ns = now;
+    close_some(watch, true, VESTRY_CAUSE_NONE);
   }
 }
 
@@ -177,8 +263,8 @@ vestry_err vsi_microhttpd_watch_init(vsi_microhttpd_watch *watch, const vestry_h
   *watch = (vsi_microhttpd_watch){.host = host, .capacity = capacity, .first_free = NONE};
   pthread_mutex_init(&watch->lock, NULL);
   watch->epoll = epoll_create1(EPOLL_CLOEXEC);
-  watch->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (watch->epoll < 0 || watch->stop < 0 || !control(watch, EPOLL_CTL_ADD, watch->stop, EPOLLIN, STOP))
+  watch->told = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (watch->epoll < 0 || watch->told < 0 || !control(watch, EPOLL_CTL_ADD, watch->told, EPOLLIN, TOLD))
     return VESTRY_IO;
   watch->started = start(watch);
   return watch->started ? VESTRY_OK : VESTRY_IO;
@@ -187,11 +273,11 @@ vestry_err vsi_microhttpd_watch_init(vsi_microhttpd_watch *watch, const vestry_h
 void vsi_microhttpd_watch_finish(vsi_microhttpd_watch *watch) {
   if (!watch->host) return;
   if (watch->started) {
-    eventfd_write(watch->stop, 1);
+    eventfd_write(watch->told, END);
     pthread_join(watch->thread, NULL);
   }
   if (watch->epoll >= 0) close(watch->epoll);
-  if (watch->stop >= 0) close(watch->stop);
+  if (watch->told >= 0) close(watch->told);
   pthread_mutex_destroy(&watch->lock);
   vsi_web_free(watch->host, watch->entries);
   watch->host = NULL;

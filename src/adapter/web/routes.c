@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "adapter/web/host.h"
+#include "adapter/web/target.h"
 #include "base/field.h"
 
 static vsi_web_method *find(const vsi_web_route *route, const char *name) {
@@ -47,7 +48,7 @@ static vestry_err find_or_make_route(vsi_web_routes *routes, void *owner, const 
 vestry_err vsi_web_routes_add(vsi_web_routes *routes, void *owner, const vestry_host *host, const char *method,
                               const char *path, vestry_handler_fn handler, void *app, vsi_web_route **ret_route,
                               bool *ret_new) {
-  if (!method || !path || !handler || !vsi_is_token(method) || *path != '/') return VESTRY_INVALID;
+  if (!method || !path || !handler || !vsi_is_token(method) || !vsi_web_path_is_plain(path)) return VESTRY_INVALID;
   vsi_web_route *route = NULL;
   bool new = false;
   vestry_err error = find_or_make_route(routes, owner, host, path, &route, &new);

@@ -27,7 +27,7 @@ typedef struct vsi_web_routes {
 } vsi_web_routes;
 
 /* Put a handler in. *ret_new: the path had no route before, so the server does not know it yet.
- * OK | EXISTS | INVALID (no token for a method, a path without its slash) | NO_MEMORY; one thread at a time */
+ * OK | EXISTS | INVALID (no token for a method, a path that no request can have) | NO_MEMORY; one thread at a time */
 vestry_err vsi_web_routes_add(vsi_web_routes *routes, void *owner, const vestry_host *host, const char *method,
                               const char *path, vestry_handler_fn handler, void *app, vsi_web_route **ret_route,
                               bool *ret_new);

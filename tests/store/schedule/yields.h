@@ -4,12 +4,11 @@
 #ifndef TESTS_STORE_SCHEDULE_YIELDS_H
 #define TESTS_STORE_SCHEDULE_YIELDS_H
 
+#include <ck_backoff.h>
+#include <ck_spinlock.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
-
-/* Word by word, where the stores would read a bucket in a few wide loads. */
-#undef __SSE2__
 
 /* Another thread may run now; and: this one waits for another. */
 void schedule_point(void);
@@ -55,6 +54,11 @@ void schedule_wait(void);
 #define atomic_fetch_and_explicit(at, value, order) (schedule_point(), YIELDS_AND(at, value, order))
 
 #define sched_yield() schedule_wait()
+
+/* The shards' locks: a point before each try and each unlock, and who waits lets others run. */
+#define ck_spinlock_fas_trylock(lock) (schedule_point(), ck_spinlock_fas_trylock(lock))
+#define ck_spinlock_fas_unlock(lock)  (schedule_point(), ck_spinlock_fas_unlock(lock))
+#define ck_backoff_eb(backoff)        ((void)(backoff), schedule_wait())
 
 static inline int yields_mutex_lock(pthread_mutex_t *mutex) {
   schedule_point();

@@ -150,7 +150,7 @@ static void one_history(uint64_t seed) {
   for (int i = 0; i < STREAMS; i++) {
     probe_init(&h.probes[i]);
     static const vsi_connection_hooks hooks = {.on_close = on_close};
-    require(vsi_connection_create(h.b.group, &probe_pooled, &h.probes[i], NULL, &hooks, &h.probes[i], &h.streams[i]) ==
+    require(vsi_group_connect(h.b.group, &probe_pooled, &h.probes[i], NULL, &hooks, &h.probes[i], &h.streams[i]) ==
             VESTRY_OK);
   }
   for (uint64_t i = random_below(&random, 6); i; i--) subscribe(random_next(&random));

@@ -1,0 +1,181 @@
+#include "adapter/civetweb/crowd.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "adapter/web/addresses.h"
+#include "adapter/web/host.h"
+
+enum { PERIOD_MS = 100, LEAST_CAPACITY = 64 };
+
+typedef struct vsi_civetweb_client {
+  vsi_web_address address;
+  vsi_civetweb_peer peer;
+  int fd;
+  uint32_t silent_ms; /* since it sent anything, or came */
+} client;
+
+static bool is_ours(const vsi_civetweb_crowd *crowd, const vsi_civetweb_peer *peer) {
+  for (size_t i = 0; i < crowd->ports_count; i++)
+    if (crowd->ports[i].number == peer->server_port) return true;
+  return false;
+}
+
+static vsi_web_address address_of(const vsi_civetweb_peer *peer) {
+  struct sockaddr_in6 at = {.sin6_family = AF_INET6};
+  memcpy(&at.sin6_addr, peer->address, sizeof peer->address);
+  return vsi_web_address_of((const struct sockaddr *)&at);
+}
+
+/* Its end is there, by the client or by an earlier round: the worker that reads on sees it. */
+static bool is_ending(int fd) {
+  struct pollfd at = {.fd = fd, .events = POLLRDHUP};
+  return poll(&at, 1, 0) > 0;
+}
+
+static bool make_room(vsi_civetweb_crowd *crowd) {
+  if (crowd->clients_count < crowd->clients_capacity) return true;
+  size_t capacity = crowd->clients_capacity ? crowd->clients_capacity * 2 : LEAST_CAPACITY;
+  client *clients = vsi_web_alloc(crowd->host, capacity, sizeof *clients);
+  if (!clients) return false;
+  if (crowd->clients_count) memcpy(clients, crowd->clients, crowd->clients_count * sizeof *clients);
+  vsi_web_free(crowd->host, crowd->clients);
+  crowd->clients = clients;
+  crowd->clients_capacity = capacity;
+  return true;
+}
+
+static void see(vsi_civetweb_crowd *crowd, int fd) {
+  client seen = {.fd = fd};
+  if (!vsi_civetweb_peer_of_descriptor(fd, &seen.peer) || !is_ours(crowd, &seen.peer) || is_ending(fd)) return;
+  struct tcp_info info = {0};
+  socklen_t len = sizeof info;
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0 || !make_room(crowd)) return;
+  seen.address = address_of(&seen.peer);
+  seen.silent_ms = info.tcpi_last_data_recv;
+  crowd->clients[crowd->clients_count++] = seen;
+}
+
+/* By address; of one address, who was silent for longest comes first. */
+static int compare(const void *left, const void *right) {
+  const client *a = left, *b = right;
+  if (a->address.prefix != b->address.prefix) return a->address.prefix < b->address.prefix ? -1 : 1;
+  if (a->address.family != b->address.family) return a->address.family < b->address.family ? -1 : 1;
+  return a->silent_ms > b->silent_ms ? -1 : a->silent_ms < b->silent_ms;
+}
+
+static bool is_guest_locked(const vsi_civetweb_crowd *crowd, const vsi_civetweb_peer *peer) {
+  for (const vsi_civetweb_guest *at = crowd->first; at; at = at->next)
+    if (vsi_civetweb_peer_equal(&at->peer, peer)) return true;
+  return false;
+}
+
+/* The worker may close the socket at this moment, and its number be given to another one. So the look and the shutting
+ * are made on a descriptor of our own, which stays what it is. */
+static void shut(const vsi_civetweb_crowd *crowd, const client *at) {
+  int own = fcntl(at->fd, F_DUPFD_CLOEXEC, 0);
+  if (own < 0) return;
+  vsi_civetweb_peer peer;
+  if (vsi_civetweb_peer_of_descriptor(own, &peer) && vsi_civetweb_peer_equal(&peer, &at->peer) &&
+      shutdown(own, SHUT_RD) == 0)
+    vestry_turn_away(crowd->v, VESTRY_REFUSAL_ADDRESS);
+  close(own);
+}
+
+static void shut_surplus_locked(const vsi_civetweb_crowd *crowd, const client *of_one, size_t count) {
+  for (size_t i = 0, left = count; i < count && left > crowd->limit; i++) {
+    if (is_guest_locked(crowd, &of_one[i].peer)) continue;
+    shut(crowd, &of_one[i]);
+    left--;
+  }
+}
+
+/* As this process sees them; the kernel's list of sockets has also those that nobody has accepted. */
+static bool see_all(vsi_civetweb_crowd *crowd) {
+  DIR *all = opendir("/proc/self/fd");
+  if (!all) return false;
+  for (const struct dirent *at; (at = readdir(all)) != NULL;)
+    if (at->d_name[0] != '.') see(crowd, atoi(at->d_name));
+  closedir(all);
+  return true;
+}
+
+static void look(vestry_timer *timer, void *ctx) {
+  (void)timer;
+  vsi_civetweb_crowd *crowd = ctx;
+  crowd->clients_count = 0;
+  if (!see_all(crowd) && !crowd->warned) {
+    crowd->warned = true;
+    vsi_web_log(
+        crowd->host, VESTRY_LOG_WARN,
+        "civetweb: /proc/self/fd cannot be read; connections that are no requests yet have no limit per address");
+  }
+  if (crowd->clients_count <= crowd->limit) return;
+  qsort(crowd->clients, crowd->clients_count, sizeof *crowd->clients, compare);
+  pthread_mutex_lock(&crowd->lock);
+  for (size_t begin = 0, end; begin < crowd->clients_count; begin = end) {
+    const vsi_web_address address = crowd->clients[begin].address;
+    for (end = begin + 1; end < crowd->clients_count && crowd->clients[end].address.prefix == address.prefix &&
+                          crowd->clients[end].address.family == address.family;)
+      end++;
+    shut_surplus_locked(crowd, crowd->clients + begin, end - begin);
+  }
+  pthread_mutex_unlock(&crowd->lock);
+}
+
+vestry_err vsi_civetweb_crowd_init(vsi_civetweb_crowd *crowd, vestry *v, const vestry_host *host, uint32_t limit,
+                                   const vsi_civetweb_port *ports, size_t ports_count) {
+  crowd->v = v;
+  crowd->host = host;
+  crowd->limit = limit;
+  if (!limit || !ports_count) return VESTRY_OK;
+  crowd->ports = vsi_web_alloc(host, ports_count, sizeof *ports);
+  if (!crowd->ports) return VESTRY_NO_MEMORY;
+  memcpy(crowd->ports, ports, ports_count * sizeof *ports);
+  crowd->ports_count = ports_count;
+  vestry_err error = vestry_timer_create(vestry_runtime_of(v), look, crowd, &crowd->timer);
+  if (error) return error;
+  pthread_mutex_init(&crowd->lock, NULL);
+  return vestry_timer_set(crowd->timer, PERIOD_MS, PERIOD_MS);
+}
+
+void vsi_civetweb_crowd_finish(vsi_civetweb_crowd *crowd) {
+  if (crowd->timer) {
+    vestry_timer_destroy(crowd->timer);
+    pthread_mutex_destroy(&crowd->lock);
+    crowd->timer = NULL;
+  }
+  if (!crowd->host) return;
+  vsi_web_free(crowd->host, crowd->clients);
+  vsi_web_free(crowd->host, crowd->ports);
+  crowd->clients = NULL;
+  crowd->ports = NULL;
+}
+
+void vsi_civetweb_crowd_enter(vsi_civetweb_crowd *crowd, vsi_civetweb_guest *guest, const vsi_civetweb_peer *peer) {
+  if (!crowd->timer) return;
+  guest->peer = *peer;
+  guest->is_there = true;
+  pthread_mutex_lock(&crowd->lock);
+  guest->next = crowd->first;
+  guest->link = &crowd->first;
+  if (guest->next) guest->next->link = &guest->next;
+  crowd->first = guest;
+  pthread_mutex_unlock(&crowd->lock);
+}
+
+void vsi_civetweb_crowd_leave(vsi_civetweb_crowd *crowd, vsi_civetweb_guest *guest) {
+  if (!guest->is_there) return;
+  pthread_mutex_lock(&crowd->lock);
+  *guest->link = guest->next;
+  if (guest->next) guest->next->link = guest->link;
+  pthread_mutex_unlock(&crowd->lock);
+  guest->is_there = false;
+}

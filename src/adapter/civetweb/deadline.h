@@ -1,0 +1,44 @@
+/* Deadlines of requests: who is still waiting for a client's bytes when its time is up is roused.
+ *
+ * mg_read waits anew for each byte, up to request_timeout_ms, and gives no access to its socket. So a timer looks who
+ * is overdue, finds the descriptor by its peer, and shuts it for reading: mg_read returns at once, and the answer can
+ * still be written. */
+#ifndef VSI_CIVETWEB_DEADLINE_H
+#define VSI_CIVETWEB_DEADLINE_H
+
+#include <pthread.h>
+
+#include "adapter/civetweb/peer.h"
+#include "vestry/runtime.h"
+
+/* One request's; part of it, zeroed to begin with. All guarded by deadlines->lock while it is set. */
+typedef struct vsi_civetweb_deadline {
+  struct vsi_civetweb_deadline *next, **link;
+  vsi_civetweb_peer peer;
+  uint64_t due_ns; /* constant while it is set */
+  bool is_set;     /* the worker's */
+  bool has_passed; /* the timer has seen it overdue */
+  bool is_overdue; /* the look that is under way has still to find its socket */
+} vsi_civetweb_deadline;
+
+typedef struct vsi_civetweb_deadlines {
+  const vestry_host *host;
+  vestry_timer *timer; /* NULL: never made */
+  pthread_mutex_t lock;
+  vsi_civetweb_deadline *first; /* guarded by lock */
+} vsi_civetweb_deadlines;
+
+/* Look who is overdue every period_ms. OK | NO_MEMORY | CLOSED (the runtime) */
+vestry_err vsi_civetweb_deadlines_init(vsi_civetweb_deadlines *deadlines, vestry_runtime *runtime,
+                                       const vestry_host *host, uint64_t period_ms);
+/* No deadline is set. Takes one that was only zeroed. */
+void vsi_civetweb_deadlines_finish(vsi_civetweb_deadlines *deadlines);
+
+/* From due_ns on the worker that waits for bytes of this peer is roused. The socket must stay open until it is cleared.
+ */
+void vsi_civetweb_deadline_set(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline,
+                               const vsi_civetweb_peer *peer, uint64_t due_ns);
+/* Returns whether it had passed, and the worker was roused. One that is not set is accepted. */
+bool vsi_civetweb_deadline_clear(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline);
+
+#endif

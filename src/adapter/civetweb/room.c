@@ -1,0 +1,79 @@
+/* What civetweb does not look at itself.
+ *
+ * When a thread cannot be made it goes on with those it has; when the one that accepts cannot, with none, and nobody is
+ * told. And when descriptors run out, its accepting thread asks for one again and again as fast as it can. Neither can
+ * be mended from outside once it runs, but it can be foreseen: it never has more clients than threads, places in its
+ * queue and one in its hand. */
+#include "adapter/civetweb/room.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "adapter/web/host.h"
+
+/* STACK_BYTES: as Debian builds civetweb. SETTLE_TURNS: a thread that was joined is counted for a moment more. */
+enum { STACK_BYTES = 102400, SETTLE_TURNS = 10000 };
+
+typedef struct trial {
+  pthread_mutex_t lock;
+  pthread_cond_t ended;
+  bool has_ended; /* guarded by lock */
+} trial;
+
+static void *wait_for_the_end(void *argument) {
+  trial *of = argument;
+  pthread_mutex_lock(&of->lock);
+  while (!of->has_ended) pthread_cond_wait(&of->ended, &of->lock);
+  pthread_mutex_unlock(&of->lock);
+  return NULL;
+}
+
+static uint32_t make_threads(trial *of, pthread_t *threads, uint32_t count) {
+  pthread_attr_t attributes;
+  sigset_t all, before;
+  uint32_t made = 0;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, STACK_BYTES);
+  sigfillset(&all); /* the application's signals go to the application's threads */
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  while (made < count && pthread_create(&threads[made], &attributes, wait_for_the_end, of) == 0) made++;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  pthread_attr_destroy(&attributes);
+  return made;
+}
+
+/* How many the kernel counts; 0: it does not say. */
+static unsigned long threads_now(void) {
+  struct stat at;
+  return stat("/proc/self/task", &at) == 0 ? (unsigned long)at.st_nlink : 0;
+}
+
+uint32_t vsi_civetweb_try_threads(uint32_t count) {
+  const vestry_host *host = vestry_host_default();
+  pthread_t *threads = vsi_web_alloc(host, count, sizeof *threads);
+  if (!threads) return 0;
+  trial of = {.lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
+  const unsigned long before = threads_now();
+  uint32_t made = make_threads(&of, threads, count);
+  pthread_mutex_lock(&of.lock);
+  of.has_ended = true;
+  pthread_cond_broadcast(&of.ended);
+  pthread_mutex_unlock(&of.lock);
+  for (uint32_t i = 0; i < made; i++) pthread_join(threads[i], NULL);
+  for (int i = 0; i < SETTLE_TURNS && threads_now() > before; i++) sched_yield();
+  vsi_web_free(host, threads);
+  return made;
+}
+
+uint64_t vsi_civetweb_descriptors_needed(uint32_t threads_count, uint32_t queue_count) {
+  return (uint64_t)threads_count + queue_count + 1 + VSI_CIVETWEB_OTHER_DESCRIPTORS;
+}
+
+uint64_t vsi_civetweb_descriptors_allowed(void) {
+  struct rlimit limit;
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY ? limit.rlim_cur : UINT64_MAX;
+}

@@ -1,0 +1,65 @@
+/* civetweb decodes a path in place and tidies up a copy of it, so what was sent is gone when the handler is called.
+ * What is left tells enough:
+ *   - local_uri_raw is decoded and not tidied up: when it is not the path itself, dots, slashes or backslashes were
+ *     taken away;
+ *   - a path that was sent with n bytes percent-encoded was 2n bytes longer, and where it ended is known: the query or
+ *     the version follows. Decoding leaves one NUL in that space, where the decoded path ends; a second one was %00;
+ *   - some characters cannot be sent but encoded. If no more than these were, none of the slashes was. */
+#include "adapter/civetweb/target.h"
+
+#include <civetweb.h>
+#include <string.h>
+
+#include "adapter/web/host.h"
+#include "adapter/web/target.h"
+
+enum { ON_STACK = 1024 };
+static const char version_name[] = "HTTP/";
+enum { VERSION_NAME_LEN = sizeof version_name - 1 };
+
+/* Where the path ended as it was sent. NULL: this civetweb keeps things in other places. */
+static const char *sent_end(const struct mg_request_info *info) {
+  const char *begin = info->local_uri_raw, *end = info->query_string;
+  if (end) return end > begin ? end - 1 : NULL;
+  end = info->http_version - VERSION_NAME_LEN;
+  if (end <= begin || memcmp(end, version_name, VERSION_NAME_LEN) != 0) return NULL;
+  while (end > begin && end[-1] == '\0') end--; /* the spaces before the version */
+  return end;
+}
+
+static bool path_is_clear(const struct mg_request_info *info, const char *path) {
+  const char *end = sent_end(info);
+  const size_t len = strlen(path);
+  if (!end || (size_t)(end - info->local_uri_raw) < len) return false;
+  const size_t more = (size_t)(end - info->local_uri_raw) - len;
+  size_t nuls = 0;
+  for (const char *at = info->local_uri_raw; at < end; at++) nuls += *at == '\0';
+  const size_t least = vsi_web_path_least_encoded(path);
+  return more % 2 == 0 && nuls <= 1 && more / 2 >= least && (more / 2 == least || !strchr(path + 1, '/'));
+}
+
+/* What stands before the path and behind it is kept as it was sent. */
+static bool rest_is_clear(const struct mg_request_info *info, const vestry_host *host, bool query_is_decoded) {
+  const char *query = query_is_decoded || !info->query_string ? "" : info->query_string;
+  const size_t before = (size_t)(info->local_uri_raw - info->request_uri), query_len = strlen(query);
+  const size_t len = before + sizeof "/?" - 1 + query_len;
+  char small[ON_STACK], *target = small;
+  if (2 * len + 3 > sizeof small) target = vsi_web_alloc(host, 2, len + 2);
+  if (!target) return false;
+  memcpy(target, info->request_uri, before);
+  memcpy(target + before, "/?", 2);
+  memcpy(target + before + 2, query, query_len + 1);
+  const char *rest;
+  bool is_clear = vsi_web_target_read(target, target + len + 1, &rest);
+  if (target != small) vsi_web_free(host, target);
+  return is_clear;
+}
+
+vsi_civetweb_target vsi_civetweb_target_judge(const struct mg_request_info *info, const vestry_host *host,
+                                              const char *path, bool query_is_decoded) {
+  if (!info->local_uri || strcmp(info->local_uri, path) != 0) return VSI_CIVETWEB_TARGET_OTHER;
+  bool is_clear = info->local_uri_raw && info->request_uri && info->local_uri_raw >= info->request_uri &&
+                  strcmp(info->local_uri_raw, path) == 0 && path_is_clear(info, path) &&
+                  rest_is_clear(info, host, query_is_decoded);
+  return is_clear ? VSI_CIVETWEB_TARGET_THIS : VSI_CIVETWEB_TARGET_AMBIGUOUS;
+}

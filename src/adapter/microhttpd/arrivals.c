@@ -1,0 +1,65 @@
+/* A thread of libmicrohttpd's that has no memory for a connection closes it and tells nobody. So arrivals are known by
+ * their descriptors: one that is accepted again under the same number was closed meanwhile, and so was one that is no
+ * descriptor any more. (One that the application got meanwhile stays counted until it is closed.) */
+#include "adapter/microhttpd/arrivals.h"
+
+#include <fcntl.h>
+
+#include "adapter/web/host.h"
+
+enum { LEAST_CAPACITY = 256 };
+
+void vsi_microhttpd_arrivals_init(vsi_microhttpd_arrivals *arrivals, const vestry_host *host) {
+  arrivals->host = host;
+  pthread_mutex_init(&arrivals->lock, NULL);
+}
+
+void vsi_microhttpd_arrivals_finish(vsi_microhttpd_arrivals *arrivals) {
+  if (!arrivals->host) return;
+  vsi_web_free(arrivals->host, arrivals->is_on_way);
+  pthread_mutex_destroy(&arrivals->lock);
+}
+
+static vestry_err grow_locked(vsi_microhttpd_arrivals *arrivals, size_t least) {
+  size_t capacity = arrivals->capacity ? arrivals->capacity : LEAST_CAPACITY;
+  while (capacity < least) capacity *= 2;
+  unsigned char *grown = arrivals->host->reallocate(arrivals->host->ctx, arrivals->is_on_way, capacity);
+  if (!grown) return VESTRY_NO_MEMORY;
+  memset(grown + arrivals->capacity, 0, capacity - arrivals->capacity);
+  arrivals->is_on_way = grown;
+  arrivals->capacity = capacity;
+  return VESTRY_OK;
+}
+
+static void mark_locked(vsi_microhttpd_arrivals *arrivals, size_t fd, bool is_on_way) {
+  if (arrivals->is_on_way[fd] == is_on_way) return;
+  arrivals->is_on_way[fd] = is_on_way;
+  /* relaxed: the count is a mere number */
+  atomic_fetch_add_explicit(&arrivals->on_way, is_on_way ? 1 : UINT32_MAX, memory_order_relaxed);
+}
+
+vestry_err vsi_microhttpd_arrivals_enter(vsi_microhttpd_arrivals *arrivals, int fd) {
+  size_t at = (size_t)fd;
+  pthread_mutex_lock(&arrivals->lock);
+  vestry_err error = at < arrivals->capacity ? VESTRY_OK : grow_locked(arrivals, at + 1);
+  if (!error) mark_locked(arrivals, at, true);
+  pthread_mutex_unlock(&arrivals->lock);
+  return error;
+}
+
+void vsi_microhttpd_arrivals_leave(vsi_microhttpd_arrivals *arrivals, int fd) {
+  pthread_mutex_lock(&arrivals->lock);
+  if ((size_t)fd < arrivals->capacity) mark_locked(arrivals, (size_t)fd, false);
+  pthread_mutex_unlock(&arrivals->lock);
+}
+
+uint32_t vsi_microhttpd_arrivals_count(const vsi_microhttpd_arrivals *arrivals) {
+  return atomic_load_explicit(&arrivals->on_way, memory_order_relaxed);
+}
+
+void vsi_microhttpd_arrivals_sweep(vsi_microhttpd_arrivals *arrivals) {
+  pthread_mutex_lock(&arrivals->lock);
+  for (size_t fd = 0; fd < arrivals->capacity && vsi_microhttpd_arrivals_count(arrivals); fd++)
+    if (arrivals->is_on_way[fd] && fcntl((int)fd, F_GETFD) < 0) mark_locked(arrivals, fd, false);
+  pthread_mutex_unlock(&arrivals->lock);
+}

@@ -1,0 +1,31 @@
+/* The connections on their way from the door to libmicrohttpd's threads. */
+#ifndef VSI_MICROHTTPD_ARRIVALS_H
+#define VSI_MICROHTTPD_ARRIVALS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "vestry/host.h"
+
+typedef struct vsi_microhttpd_arrivals {
+  const vestry_host *host;
+  pthread_mutex_t lock;     /* innermost */
+  unsigned char *is_on_way; /* guarded by lock, like the next: by descriptor */
+  size_t capacity;          /* of it */
+  _Atomic(uint32_t) on_way; /* written under lock */
+} vsi_microhttpd_arrivals;
+
+void vsi_microhttpd_arrivals_init(vsi_microhttpd_arrivals *arrivals, const vestry_host *host);
+/* What was only zeroed may be finished too. */
+void vsi_microhttpd_arrivals_finish(vsi_microhttpd_arrivals *arrivals);
+
+/* A descriptor that was accepted is about to be handed over. OK | NO_MEMORY (a byte for each descriptor). Threads any,
+ * like those below. */
+vestry_err vsi_microhttpd_arrivals_enter(vsi_microhttpd_arrivals *arrivals, int fd);
+/* Its thread has it, or nobody. */
+void vsi_microhttpd_arrivals_leave(vsi_microhttpd_arrivals *arrivals, int fd);
+uint32_t vsi_microhttpd_arrivals_count(const vsi_microhttpd_arrivals *arrivals);
+/* Forget those that were closed on their way. */
+void vsi_microhttpd_arrivals_sweep(vsi_microhttpd_arrivals *arrivals);
+
+#endif

@@ -1,0 +1,130 @@
+/* libmicrohttpd has no call that gives a socket away, but with calls that it documents it can be left with another one:
+ *
+ *   1  MHD_suspend_connection takes the descriptor out of its event loop;
+ *   2  the socket gets a second descriptor, which is ours (F_DUPFD);
+ *   3  the first one is made to name a socket that is nobody's (dup3): one for the whole adapter, never connected;
+ *   4  MHD_resume_connection; the callback, asked again, says END_WITH_ERROR, and libmicrohttpd shuts down and closes
+ *      what is nobody's, and frees all that it had of the connection: 4.9 kB.
+ *
+ * So the peer sees nothing of it, and an idle stream costs what vestry has of it. Without the suspension libmicrohttpd
+ * would take a descriptor out of its epoll that is not in it, for which it ends the process. When there is no second
+ * descriptor, this stream is closed for it and no other.
+ *
+ * What libmicrohttpd would do at the end is done here. A clean end is the final chunk, then the close; others are the
+ * close alone. A socket that is closed with unread bytes is reset, and what was sent may never be seen: so what came is
+ * read and thrown away first.
+ *
+ * The final chunk may find no room, when the peer reads slowly: the runner is told that all events were taken when the
+ * kernel has them. Then the stream lingers: its socket stays in the watch, which sends the rest when there is room. It
+ * holds its place, and a reference to the vestry connection so that its memory stays. It is cut when the peer goes,
+ * when the adapter stops, and after five seconds, as long as any end waits for its peer. */
+#include "adapter/microhttpd/handover.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "adapter/microhttpd/socket.h"
+#include "adapter/web/host.h"
+
+enum { LINGER_S = 5, WASTE_BYTES = 4096, MOST_WASTE = 16 };
+
+static const char final_chunk[] = "0\r\n\r\n";
+enum { FINAL_BYTES = sizeof final_chunk - 1 };
+
+vestry_err vsi_microhttpd_handover_init(vestry_microhttpd *adapter) {
+  if (adapter->is_tls) return VESTRY_OK;
+  adapter->nobody = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  adapter->has_nobody = adapter->nobody >= 0;
+  return adapter->has_nobody ? VESTRY_OK : VESTRY_IO;
+}
+
+void vsi_microhttpd_handover_finish(vestry_microhttpd *adapter) {
+  if (adapter->has_nobody) close(adapter->nobody);
+  adapter->has_nobody = false;
+}
+
+/* ---- the hand-over ----------------------------------------------------------------------------------------------- */
+
+static void no_descriptor(vsi_microhttpd_stream *stream) {
+  vestry_turn_away(stream->adapter->v, VESTRY_REFUSAL_DESCRIPTORS);
+  vsi_microhttpd_stream_lost(stream, VESTRY_CAUSE_ERROR);
+}
+
+ssize_t vsi_microhttpd_handover_take(vsi_microhttpd_stream *stream) {
+  static const int off = 0;
+  vestry_microhttpd *adapter = stream->adapter;
+  struct MHD_Connection *conn = stream->conn;
+  int theirs = stream->wire.fd, own = fcntl(theirs, F_DUPFD_CLOEXEC, 0);
+  if (own < 0) {
+    no_descriptor(stream);
+    return MHD_CONTENT_READER_END_WITH_ERROR;
+  }
+  MHD_suspend_connection(conn);
+  if (dup3(adapter->nobody, theirs, O_CLOEXEC) < 0) {
+    close(own);
+    no_descriptor(stream);
+    MHD_resume_connection(conn);
+    return 0;
+  }
+  setsockopt(own, IPPROTO_TCP, TCP_CORK, &off, sizeof off); /* the kernel was told that more follows the head */
+  stream->wire.fd = own;
+  stream->address = vsi_microhttpd_socket_hand_over(vsi_microhttpd_socket_of(conn)); /* instead of conn */
+  bool is_watched = vsi_microhttpd_watch_add(&adapter->watch, stream->key, own);
+  if (!vsi_microhttpd_stream_taken(stream, is_watched)) {
+    /* Nobody but us looks at the state now. */
+    uint8_t verdict = atomic_load_explicit(&stream->state, memory_order_relaxed);
+    atomic_store_explicit(&stream->state, VSI_MICROHTTPD_OURS, memory_order_relaxed);
+    vsi_microhttpd_handover_end(stream, verdict == VSI_MICROHTTPD_CLEAN);
+  }
+  MHD_resume_connection(conn);
+  return 0;
+}
+
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
+
+static void put_down(vsi_microhttpd_stream *stream) {
+  char waste[WASTE_BYTES];
+  vestry_microhttpd *adapter = stream->adapter;
+  int fd = stream->wire.fd;
+  shutdown(fd, SHUT_WR);
+  for (int i = 0; i < MOST_WASTE && recv(fd, waste, sizeof waste, MSG_DONTWAIT) > 0; i++) continue;
+  close(fd);
+  vsi_microhttpd_sockets_leave(&adapter->sockets, stream->address);
+  vsi_microhttpd_give_place(adapter, stream->key);
+}
+
+bool vsi_microhttpd_handover_goes_on(vsi_microhttpd_stream *stream) {
+  ssize_t sent;
+  do sent = send(stream->wire.fd, final_chunk + FINAL_BYTES - stream->left, stream->left, MSG_NOSIGNAL | MSG_DONTWAIT);
+  while (sent < 0 && errno == EINTR);
+  if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK) return true; /* nobody is there */
+  if (sent > 0) stream->left = (uint8_t)(stream->left - sent);
+  return !stream->left;
+}
+
+void vsi_microhttpd_handover_over(vsi_microhttpd_stream *stream) {
+  vestry_connection *connection = stream->connection;
+  put_down(stream);
+  vestry_connection_unref(connection);
+}
+
+void vsi_microhttpd_handover_end(vsi_microhttpd_stream *stream, bool clean) {
+  vestry_microhttpd *adapter = stream->adapter;
+  vsi_microhttpd_key key = stream->key;
+  stream->left = clean && stream->wire.is_chunked ? FINAL_BYTES : 0;
+  if (stream->left && !vsi_microhttpd_handover_goes_on(stream)) {
+    vestry_connection_ref(stream->connection);
+    stream->until_s = (uint32_t)(vsi_web_now_ns(adapter->host) / 1000000000) + LINGER_S;
+    if (vsi_microhttpd_watch_linger(&adapter->watch, key)) {
+      /* A stop that did not find it lingering has shut the gate before. */
+      return;
+    }
+    vestry_connection_unref(stream->connection); /* the runner holds one */
+  }
+  vsi_microhttpd_watch_remove(&adapter->watch, key);
+  put_down(stream);
+}

@@ -1,0 +1,18 @@
+/* Heads as libmicrohttpd hands them over: whether there is a second way to read one. */
+#ifndef VSI_MICROHTTPD_HEAD_H
+#define VSI_MICROHTTPD_HEAD_H
+
+#include <microhttpd.h>
+
+#include "adapter/web/framing.h"
+
+/* The parts of a request line, as the access callback gets them, and the target as it was sent. */
+typedef struct vsi_microhttpd_line {
+  const char *method, *path, *version, *target;
+} vsi_microhttpd_line;
+
+/* See all headers of a request, of which the head is complete. false: it can be read in two ways.
+ * framing: zeroed; borrows from the request */
+bool vsi_microhttpd_head_read(struct MHD_Connection *conn, const vsi_microhttpd_line *line, vsi_web_framing *framing);
+
+#endif

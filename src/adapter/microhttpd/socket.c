@@ -1,0 +1,279 @@
+/* Deadlines of vestry's own. libmicrohttpd's time-out begins anew with every byte, so that a request in drops lasts for
+ * ever; and in its epoll mode it does not see an end that came in one burst with a part of a request, so that a client
+ * which has long gone holds a connection for the whole time-out.
+ *
+ * A timer looks at all connections that wait for a request, some times a second. One that is late is shut down, and one
+ * whose peer has ended, if nothing that it sent is unread and both were so at the look before: what libmicrohttpd has
+ * read it takes apart at once, so a request that is complete is being served by then. libmicrohttpd sees the shutdown
+ * as a hang-up, in any mode, and closes.
+ *
+ * Who is late with bytes unread is not to blame: a handler holds up the thread. It is looked at again next time.
+ *
+ * A descriptor is shut down only while it is in the ring, under the lock. libmicrohttpd closes it after it has told of
+ * that, which takes it out of the ring under the same lock; so it is never another one's. */
+#include "adapter/microhttpd/socket.h"
+
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "adapter/microhttpd/request.h"
+#include "adapter/web/host.h"
+
+enum { LOOKED_AT = 256, LONGEST_LOOK_MS = 250, LEAST_LOOK_MS = 10, LOOKS = 8, SOUGHT = 16 };
+/* libmicrohttpd closes connections that are silent between requests; here it is about those that are not. */
+#define IDLE_GRACE_NS UINT64_C(1000000000)
+
+/* ---- the ring ---------------------------------------------------------------------------------------------------- */
+
+static void leave_locked(vsi_microhttpd_socket *socket) {
+  if (!socket->is_waiting) return;
+  socket->is_waiting = false;
+  socket->previous->next = socket->next;
+  socket->next->previous = socket->previous;
+}
+
+/* For so long from now on; UINT64_MAX: for ever. */
+static void wait_locked(vsi_microhttpd_socket *socket, uint64_t now, uint64_t for_ns) {
+  vsi_microhttpd_socket *ring = &socket->all->waiting;
+  leave_locked(socket);
+  socket->until_ns = for_ns > UINT64_MAX - now ? UINT64_MAX : now + for_ns;
+  socket->is_waiting = true;
+  socket->has_ended = false;
+  socket->previous = ring->previous;
+  socket->next = ring;
+  ring->previous->next = socket;
+  ring->previous = socket;
+}
+
+/* ---- the look ---------------------------------------------------------------------------------------------------- */
+
+static bool has_unread(int fd) {
+  int unread = 0;
+  return ioctl(fd, FIONREAD, &unread) == 0 && unread > 0;
+}
+
+static uint64_t held_by(const vsi_microhttpd_socket *socket) {
+  return socket->body_bytes + (socket->holds_bytes ? socket->all->memory_bytes : 0);
+}
+
+/* It stays in the ring: libmicrohttpd is told again at each look until it has closed. */
+static void cut_locked(vsi_microhttpd_socket *socket) {
+  if (!socket->going) socket->all->going += socket->going = held_by(socket);
+  socket->until_ns = UINT64_MAX;
+  shutdown(socket->fd, SHUT_RDWR);
+}
+
+static void judge_locked(vsi_microhttpd_socket *socket, short events, uint64_t now) {
+  bool is_late = now >= socket->until_ns && socket->until_ns != UINT64_MAX, has_ended = events != 0;
+  bool is_dead = (events & (POLLERR | POLLHUP)) != 0; /* reset, or cut: nobody wants what is unread */
+  if (!is_dead && (is_late || has_ended) && has_unread(socket->fd)) is_late = has_ended = false;
+  if (is_late) vestry_turn_away(socket->all->v, VESTRY_REFUSAL_DEADLINE);
+  if (is_late || (has_ended && socket->has_ended)) cut_locked(socket);
+  socket->has_ended = has_ended;
+}
+
+static void look(vestry_timer *timer, void *ctx) {
+  (void)timer;
+  vsi_microhttpd_sockets *sockets = ctx;
+  struct pollfd polled[LOOKED_AT];
+  vsi_microhttpd_socket *looked_at[LOOKED_AT];
+  uint64_t now = vsi_web_now_ns(sockets->host);
+  pthread_mutex_lock(&sockets->lock);
+  vsi_microhttpd_socket *ring = &sockets->waiting, *at = ring->next;
+  while (at != ring) {
+    nfds_t count = 0;
+    for (; at != ring && count < LOOKED_AT; at = at->next) {
+      polled[count] = (struct pollfd){.fd = at->fd, .events = POLLRDHUP};
+      looked_at[count++] = at;
+    }
+    bool told = poll(polled, count, 0) > 0;
+    for (nfds_t i = 0; i < count; i++) judge_locked(looked_at[i], told ? polled[i].revents : 0, now);
+  }
+  pthread_mutex_unlock(&sockets->lock);
+}
+
+/* ---- the budget -------------------------------------------------------------------------------------------------- */
+
+/* Those that hold most, the largest first and of equals the one that waits longest. Returns how many. */
+static size_t find_largest_locked(vsi_microhttpd_sockets *sockets, vsi_microhttpd_socket *ret_largest[SOUGHT]) {
+  size_t count = 0;
+  for (vsi_microhttpd_socket *at = sockets->waiting.next; at != &sockets->waiting; at = at->next) {
+    uint64_t held = held_by(at);
+    if (!held || at->going || (count == SOUGHT && held <= held_by(ret_largest[SOUGHT - 1]))) continue;
+    size_t place = count < SOUGHT ? count++ : SOUGHT - 1;
+    for (; place && held_by(ret_largest[place - 1]) < held; place--) ret_largest[place] = ret_largest[place - 1];
+    ret_largest[place] = at;
+  }
+  return count;
+}
+
+/* As with the streams' queues (stream/budget.c): whoever sends a body and does not finish it holds much, whoever asks
+ * holds little; so those that hold most go, and newcomers get in. What was cut counts as gone already: its memory comes
+ * back when its thread closes it. Requests that are complete are left alone. */
+static void relieve(vsi_microhttpd_sockets *sockets) {
+  if (!vestry_request_bytes_excess(sockets->v)) return;
+  vsi_microhttpd_socket *largest[SOUGHT];
+  pthread_mutex_lock(&sockets->lock);
+  for (size_t count = SOUGHT; count == SOUGHT && vestry_request_bytes_excess(sockets->v) > sockets->going;) {
+    count = find_largest_locked(sockets, largest);
+    for (size_t i = 0; i < count && vestry_request_bytes_excess(sockets->v) > sockets->going; i++) {
+      vestry_turn_away(sockets->v, VESTRY_REFUSAL_BUDGET);
+      cut_locked(largest[i]);
+    }
+  }
+  pthread_mutex_unlock(&sockets->lock);
+}
+
+void vsi_microhttpd_socket_holds(vsi_microhttpd_socket *socket, size_t body_bytes) {
+  pthread_mutex_lock(&socket->all->lock);
+  bool grows = body_bytes > socket->body_bytes;
+  socket->body_bytes = body_bytes;
+  pthread_mutex_unlock(&socket->all->lock);
+  if (grows) relieve(socket->all);
+}
+
+/* ---- life -------------------------------------------------------------------------------------------------------- */
+
+vestry_err vsi_microhttpd_sockets_begin(vsi_microhttpd_sockets *sockets, vestry *v,
+                                        const vsi_microhttpd_limits *limits) {
+  sockets->v = v;
+  sockets->host = vestry_host_of(v);
+  sockets->memory_bytes = limits->memory_bytes;
+  sockets->request_ns = vsi_web_ms_to_ns(limits->request_ms);
+  sockets->idle_ns = vsi_web_ms_to_ns(limits->idle_ms) + IDLE_GRACE_NS;
+  vsi_microhttpd_arrivals_init(&sockets->arrivals, sockets->host);
+  sockets->waiting.next = sockets->waiting.previous = &sockets->waiting;
+  pthread_mutex_init(&sockets->lock, NULL);
+  vestry_err error = vsi_web_addresses_init(&sockets->addresses, sockets->host, limits->per_address);
+  if (!error) error = vestry_timer_create(vestry_runtime_of(v), look, sockets, &sockets->timer);
+  if (error) return error;
+  uint64_t period_ms = limits->request_ms / LOOKS;
+  if (period_ms < LEAST_LOOK_MS) period_ms = LEAST_LOOK_MS;
+  if (period_ms > LONGEST_LOOK_MS) period_ms = LONGEST_LOOK_MS;
+  return vestry_timer_set(sockets->timer, period_ms, period_ms);
+}
+
+void vsi_microhttpd_sockets_finish(vsi_microhttpd_sockets *sockets) {
+  if (!sockets->host) return;
+  vestry_timer_destroy(sockets->timer);
+  vsi_web_addresses_finish(&sockets->addresses);
+  vsi_microhttpd_arrivals_finish(&sockets->arrivals);
+  pthread_mutex_destroy(&sockets->lock);
+}
+
+uint32_t vsi_microhttpd_sockets_count(vsi_microhttpd_sockets *sockets) {
+  return atomic_load_explicit(&sockets->count, memory_order_relaxed) +
+         vsi_microhttpd_arrivals_count(&sockets->arrivals);
+}
+
+static bool take_bytes(vsi_microhttpd_socket *socket) {
+  vestry *v = socket->all->v;
+  if (!socket->holds_bytes) {
+    socket->holds_bytes = vestry_request_bytes_take(v, socket->all->memory_bytes);
+    if (!socket->holds_bytes) vestry_turn_away(v, VESTRY_REFUSAL_BUDGET);
+    relieve(socket->all);
+  }
+  return socket->holds_bytes;
+}
+
+static void give_bytes(vsi_microhttpd_socket *socket) {
+  if (socket->holds_bytes) vestry_request_bytes_give(socket->all->v, socket->all->memory_bytes);
+  socket->holds_bytes = false;
+}
+
+static vestry_err enter(vsi_microhttpd_socket *socket, struct MHD_Connection *conn) {
+  vsi_microhttpd_sockets *sockets = socket->all;
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+  socket->address = vsi_web_address_of(info ? info->client_addr : NULL);
+  vestry_err error = vsi_web_addresses_enter(&sockets->addresses, socket->address);
+  if (error == VESTRY_LIMIT) vestry_turn_away(sockets->v, VESTRY_REFUSAL_ADDRESS);
+  if (!error && !take_bytes(socket)) {
+    vsi_web_addresses_leave(&sockets->addresses, socket->address);
+    error = VESTRY_LIMIT;
+  }
+  return error;
+}
+
+vsi_microhttpd_socket *vsi_microhttpd_socket_create(vsi_microhttpd_sockets *sockets, struct MHD_Connection *conn) {
+  int fd = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+  atomic_fetch_add_explicit(&sockets->count, 1, memory_order_relaxed);
+  vsi_microhttpd_arrivals_leave(&sockets->arrivals, fd);
+  vsi_microhttpd_socket *made = vsi_web_alloc(sockets->host, 1, sizeof *made);
+  if (made) {
+    made->all = sockets;
+    made->fd = fd;
+    made->is_first = true;
+  }
+  if (!made || enter(made, conn)) {
+    vsi_web_free(sockets->host, made);
+    shutdown(fd, SHUT_RDWR);
+    return NULL;
+  }
+  pthread_mutex_lock(&sockets->lock);
+  wait_locked(made, vsi_web_now_ns(sockets->host), sockets->request_ns);
+  pthread_mutex_unlock(&sockets->lock);
+  return made;
+}
+
+void vsi_microhttpd_socket_destroy(vsi_microhttpd_sockets *sockets, vsi_microhttpd_socket *socket) {
+  if (!socket) { /* it was turned away, but it was there */
+    atomic_fetch_sub_explicit(&sockets->count, 1, memory_order_relaxed);
+    return;
+  }
+  pthread_mutex_lock(&sockets->lock);
+  leave_locked(socket);
+  sockets->going -= socket->going;
+  pthread_mutex_unlock(&sockets->lock);
+  vsi_microhttpd_request_destroy(socket->request);
+  give_bytes(socket);
+  if (!socket->is_handed_over) vsi_microhttpd_sockets_leave(sockets, socket->address);
+  vsi_web_free(sockets->host, socket);
+}
+
+/* ---- its requests ------------------------------------------------------------------------------------------------ */
+
+void vsi_microhttpd_socket_begins(vsi_microhttpd_socket *socket) {
+  vsi_microhttpd_sockets *sockets = socket->all;
+  uint64_t now = vsi_web_now_ns(sockets->host);
+  pthread_mutex_lock(&sockets->lock);
+  if (socket->is_waiting && !socket->is_first) wait_locked(socket, now, sockets->request_ns);
+  pthread_mutex_unlock(&sockets->lock);
+}
+
+void vsi_microhttpd_socket_serves(vsi_microhttpd_socket *socket) {
+  pthread_mutex_lock(&socket->all->lock);
+  leave_locked(socket);
+  socket->is_first = false;
+  pthread_mutex_unlock(&socket->all->lock);
+}
+
+void vsi_microhttpd_socket_streams(vsi_microhttpd_socket *socket) {
+  give_bytes(socket);
+}
+
+vsi_web_address vsi_microhttpd_socket_hand_over(vsi_microhttpd_socket *socket) {
+  socket->is_handed_over = true;
+  return socket->address;
+}
+
+void vsi_microhttpd_sockets_leave(vsi_microhttpd_sockets *sockets, vsi_web_address address) {
+  vsi_web_addresses_leave(&sockets->addresses, address);
+  atomic_fetch_sub_explicit(&sockets->count, 1, memory_order_relaxed);
+}
+
+void vsi_microhttpd_socket_rests(vsi_microhttpd_socket *socket) {
+  if (socket->is_handed_over) return;
+  vsi_microhttpd_sockets *sockets = socket->all;
+  bool stays = take_bytes(socket);
+  uint64_t now = vsi_web_now_ns(sockets->host);
+  pthread_mutex_lock(&sockets->lock);
+  wait_locked(socket, now, sockets->idle_ns);
+  if (!stays) cut_locked(socket);
+  pthread_mutex_unlock(&sockets->lock);
+}
+
+vsi_microhttpd_socket *vsi_microhttpd_socket_of(struct MHD_Connection *conn) {
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+  return info ? info->socket_context : NULL;
+}

@@ -1,0 +1,86 @@
+/* The connections that libmicrohttpd has: what each of them holds, and how long it may wait for a request. */
+#ifndef VSI_MICROHTTPD_SOCKET_H
+#define VSI_MICROHTTPD_SOCKET_H
+
+#include <microhttpd.h>
+#include <pthread.h>
+
+#include "adapter/microhttpd/arrivals.h"
+#include "adapter/web/addresses.h"
+#include "vestry/adapter.h"
+
+struct vsi_microhttpd_request;
+
+/* One connection, from its accept to its close: libmicrohttpd's socket_context. All that vestry allocates for a request
+ * hangs on it, because libmicrohttpd does not tell of the end of every request, but of every close. */
+typedef struct vsi_microhttpd_socket {
+  struct vsi_microhttpd_sockets *all;
+  struct vsi_microhttpd_socket *next, *previous; /* guarded by all->lock, like the next four; in all->waiting */
+  uint64_t until_ns;
+  bool is_waiting;   /* for a request, or the rest of it */
+  bool is_first;     /* its first request is not complete: the time since the accept counts */
+  bool has_ended;    /* when it was last looked at its peer had ended, and nothing was unread */
+  int fd;            /* constant */
+  size_t body_bytes; /* guarded by all->lock: what its request's body holds of the instance's request bytes */
+  uint64_t going;    /* guarded by all->lock: what it held when it was cut */
+  bool holds_bytes;  /* memory_bytes of them, too; the rest is the connection's thread's alone */
+  vsi_web_address address;
+  struct vsi_microhttpd_request *request; /* NULL: none */
+  bool is_spent;                          /* no request is taken from it any more */
+  bool is_handed_over;                    /* it is counted until vsi_microhttpd_sockets_leave */
+} vsi_microhttpd_socket;
+
+/* Zeroed to begin with. */
+typedef struct vsi_microhttpd_sockets {
+  vestry *v;
+  const vestry_host *host;
+  size_t memory_bytes;                  /* of each connection */
+  uint64_t request_ns, idle_ns;         /* for a request from its first byte to its last; for the next one to come */
+  vestry_timer *timer;                  /* NULL: not begun */
+  pthread_mutex_t lock;                 /* innermost; no descriptor of a socket is closed while it is held */
+  struct vsi_microhttpd_socket waiting; /* guarded by lock: a ring */
+  uint64_t going;                       /* guarded by lock: of all that were cut and are not closed yet */
+  vsi_web_addresses addresses;
+  _Atomic(uint32_t) count; /* that are open, those that are turned away too; relaxed */
+  vsi_microhttpd_arrivals arrivals;
+} vsi_microhttpd_sockets;
+
+typedef struct vsi_microhttpd_limits {
+  uint64_t request_ms, idle_ms;
+  size_t memory_bytes;
+  uint32_t per_address;
+} vsi_microhttpd_limits;
+
+/* OK | NO_MEMORY | CLOSED (the runtime) | IO (no randomness); finish it whatever is returned */
+vestry_err vsi_microhttpd_sockets_begin(vsi_microhttpd_sockets *sockets, vestry *v,
+                                        const vsi_microhttpd_limits *limits);
+/* libmicrohttpd must have none any more. */
+void vsi_microhttpd_sockets_finish(vsi_microhttpd_sockets *sockets);
+
+/* How many descriptors connections have, those that are on their way to their threads too. Threads any. */
+uint32_t vsi_microhttpd_sockets_count(vsi_microhttpd_sockets *sockets);
+
+/* All of these but vsi_microhttpd_sockets_leave are called on the connection's thread. */
+
+/* It was accepted. NULL: it is turned away, and its socket shut down. */
+vsi_microhttpd_socket *vsi_microhttpd_socket_create(vsi_microhttpd_sockets *sockets, struct MHD_Connection *conn);
+/* It will be closed. Frees its request. NULL: it was turned away. */
+void vsi_microhttpd_socket_destroy(vsi_microhttpd_sockets *sockets, vsi_microhttpd_socket *socket);
+/* The body of its request holds so much. Where all hold too much, those that hold most are cut. */
+void vsi_microhttpd_socket_holds(vsi_microhttpd_socket *socket, size_t body_bytes);
+/* The first line of a request is there. */
+void vsi_microhttpd_socket_begins(vsi_microhttpd_socket *socket);
+/* All of it is there, or no more of it is wanted: from here on it takes as long as it takes. */
+void vsi_microhttpd_socket_serves(vsi_microhttpd_socket *socket);
+/* Its answer is a stream, whose place counts instead of its memory. */
+void vsi_microhttpd_socket_streams(vsi_microhttpd_socket *socket);
+/* Its descriptor is libmicrohttpd's no more. Returns the address that is counted for it: from here on until
+ * vsi_microhttpd_sockets_leave, which may be called on any thread. */
+vsi_web_address vsi_microhttpd_socket_hand_over(vsi_microhttpd_socket *socket);
+void vsi_microhttpd_sockets_leave(vsi_microhttpd_sockets *sockets, vsi_web_address address);
+/* Its answer is out; another request may come. */
+void vsi_microhttpd_socket_rests(vsi_microhttpd_socket *socket);
+/* The socket of a connection; NULL: it was turned away. */
+vsi_microhttpd_socket *vsi_microhttpd_socket_of(struct MHD_Connection *conn);
+
+#endif

@@ -1,0 +1,146 @@
+/* Open addressing with linear probing, at most half full; what leaves is closed up behind it, so that no graves are
+ * left and a look-up ends at the first free slot. */
+#include "adapter/web/addresses.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "adapter/web/host.h"
+
+enum { LEAST_CAPACITY = 64 };
+
+typedef struct vsi_web_address_slot {
+  vsi_web_address address;
+  uint32_t count; /* 0: free */
+} slot;
+
+static vsi_web_address of_ipv4(const struct in_addr *number) {
+  return (vsi_web_address){ntohl(number->s_addr), AF_INET};
+}
+
+static vsi_web_address of_ipv6(const struct in6_addr *number) {
+  if (IN6_IS_ADDR_V4MAPPED(number)) {
+    struct in_addr inner;
+    memcpy(&inner, number->s6_addr + 12, sizeof inner);
+    return of_ipv4(&inner);
+  }
+  vsi_web_address address = {0, AF_INET6};
+  memcpy(&address.prefix, number->s6_addr, sizeof address.prefix);
+  return address;
+}
+
+vsi_web_address vsi_web_address_of(const struct sockaddr *address) {
+  if (address && address->sa_family == AF_INET) {
+    struct sockaddr_in in;
+    memcpy(&in, address, sizeof in);
+    return of_ipv4(&in.sin_addr);
+  }
+  if (address && address->sa_family == AF_INET6) {
+    struct sockaddr_in6 in;
+    memcpy(&in, address, sizeof in);
+    return of_ipv6(&in.sin6_addr);
+  }
+  return (vsi_web_address){0, 0};
+}
+
+vsi_web_address vsi_web_address_parse(const char *text) {
+  struct in_addr in;
+  struct in6_addr in6;
+  if (text && inet_pton(AF_INET, text, &in) == 1) return of_ipv4(&in);
+  if (text && inet_pton(AF_INET6, text, &in6) == 1) return of_ipv6(&in6);
+  return (vsi_web_address){0, 0};
+}
+
+vestry_err vsi_web_addresses_init(vsi_web_addresses *addresses, const vestry_host *host, uint32_t limit) {
+  *addresses = (vsi_web_addresses){.host = host, .limit = limit};
+  pthread_mutex_init(&addresses->lock, NULL);
+  if (!limit) return VESTRY_OK;
+  return host->random(host->ctx, &addresses->key, sizeof addresses->key) ? VESTRY_IO : VESTRY_OK;
+}
+
+void vsi_web_addresses_finish(vsi_web_addresses *addresses) {
+  if (!addresses->host) return;
+  vsi_web_free(addresses->host, addresses->slots);
+  pthread_mutex_destroy(&addresses->lock);
+  *addresses = (vsi_web_addresses){.host = NULL};
+}
+
+static size_t home_of(const vsi_web_addresses *addresses, vsi_web_address address) {
+  return (size_t)vsi_siphash_1_3_words(addresses->key, address.prefix, address.family, 0, 16) &
+         (addresses->capacity - 1);
+}
+
+/* Its slot, or the free one that would become it. */
+static size_t find_locked(const vsi_web_addresses *addresses, vsi_web_address address) {
+  size_t at = home_of(addresses, address);
+  while (addresses->slots[at].count && (addresses->slots[at].address.prefix != address.prefix ||
+                                        addresses->slots[at].address.family != address.family))
+    at = (at + 1) & (addresses->capacity - 1);
+  return at;
+}
+
+static vestry_err grow_locked(vsi_web_addresses *addresses) {
+  size_t old_capacity = addresses->capacity;
+  slot *old = addresses->slots;
+  if (addresses->count < old_capacity / 2) return VESTRY_OK;
+  size_t capacity = old_capacity ? old_capacity * 2 : LEAST_CAPACITY;
+  slot *slots = vsi_web_alloc(addresses->host, capacity, sizeof *slots);
+  if (!slots) return VESTRY_NO_MEMORY;
+  addresses->slots = slots;
+  addresses->capacity = capacity;
+  for (size_t i = 0; i < old_capacity; i++)
+    if (old[i].count) slots[find_locked(addresses, old[i].address)] = old[i];
+  vsi_web_free(addresses->host, old);
+  return VESTRY_OK;
+}
+
+static vestry_err enter_locked(vsi_web_addresses *addresses, vsi_web_address address) {
+  vestry_err error = grow_locked(addresses);
+  if (error) return error;
+  slot *at = &addresses->slots[find_locked(addresses, address)];
+  if (at->count >= addresses->limit) return VESTRY_LIMIT;
+  if (!at->count) addresses->count++;
+  at->address = address;
+  at->count++;
+  return VESTRY_OK;
+}
+
+vestry_err vsi_web_addresses_enter(vsi_web_addresses *addresses, vsi_web_address address) {
+  if (!addresses->limit || !address.family) return VESTRY_OK;
+  pthread_mutex_lock(&addresses->lock);
+  vestry_err error = enter_locked(addresses, address);
+  pthread_mutex_unlock(&addresses->lock);
+  return error;
+}
+
+/* Move back whatever a free slot would cut off from its home. */
+static void close_up_locked(vsi_web_addresses *addresses, size_t hole) {
+  size_t mask = addresses->capacity - 1;
+  for (size_t at = (hole + 1) & mask; addresses->slots[at].count; at = (at + 1) & mask) {
+    size_t home = home_of(addresses, addresses->slots[at].address);
+    if (((at - home) & mask) < ((at - hole) & mask)) continue; /* its home is behind the hole */
+    addresses->slots[hole] = addresses->slots[at];
+    addresses->slots[at].count = 0;
+    hole = at;
+  }
+}
+
+void vsi_web_addresses_leave(vsi_web_addresses *addresses, vsi_web_address address) {
+  if (!addresses->limit || !address.family) return;
+  pthread_mutex_lock(&addresses->lock);
+  size_t at = find_locked(addresses, address);
+  if (--addresses->slots[at].count == 0) {
+    addresses->count--;
+    close_up_locked(addresses, at);
+  }
+  pthread_mutex_unlock(&addresses->lock);
+}
+
+uint32_t vsi_web_addresses_of(vsi_web_addresses *addresses, vsi_web_address address) {
+  if (!addresses->limit || !address.family) return 0;
+  pthread_mutex_lock(&addresses->lock);
+  uint32_t count = addresses->capacity ? addresses->slots[find_locked(addresses, address)].count : 0;
+  pthread_mutex_unlock(&addresses->lock);
+  return count;
+}

@@ -1,0 +1,101 @@
+#include "adapter/web/target.h"
+
+#include <string.h>
+#include <strings.h>
+
+/* The length of the UTF-8 sequence at text, which is terminated; 0: there is none. No long forms, no surrogates. (What
+ * base has for this is not visible from an adapter's library.) */
+static int sequence(const unsigned char *text) {
+  int more = *text < 0x80 ? 0 : *text < 0xc2 ? -1 : *text < 0xe0 ? 1 : *text < 0xf0 ? 2 : *text < 0xf5 ? 3 : -1;
+  unsigned least = *text == 0xe0 ? 0xa0 : *text == 0xf0 ? 0x90 : 0x80;
+  unsigned most = *text == 0xed ? 0x9f : *text == 0xf4 ? 0x8f : 0xbf;
+  for (int i = 1; i <= more; i++, least = 0x80, most = 0xbf)
+    if (text[i] < least || text[i] > most) return 0;
+  return more + 1;
+}
+
+static bool is_control(unsigned char c) {
+  return c < 0x20 || c == 0x7f;
+}
+
+bool vsi_web_path_is_plain(const char *path) {
+  const unsigned char *at = (const unsigned char *)path;
+  if (*at != '/') return false;
+  unsigned char before = 0;
+  for (int len; *at; before = *at, at += len) {
+    len = sequence(at);
+    if (!len || is_control(*at) || *at == '\\') return false;
+    if (*at == '/' && (before == '/' || before == '.')) return false;
+  }
+  return before != '.';
+}
+
+static int digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  c |= 0x20;
+  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+size_t vsi_web_path_least_encoded(const char *path) {
+  size_t count = 0;
+  for (const unsigned char *at = (const unsigned char *)path; *at; at++)
+    count += *at <= ' ' || *at >= 0x7f || *at == '%' || *at == '#' || *at == '?';
+  return count;
+}
+
+/* Up to the query or the end. NULL: refused. */
+static const char *decode_path(const char *at, char *path) {
+  const char *begin = path;
+  size_t encoded = 0;
+  for (; *at && *at != '?'; at++) {
+    unsigned char c = (unsigned char)*at;
+    if (c <= ' ' || c > 126 || c == '#') return NULL;
+    if (c == '%') {
+      int high = digit(at[1]), low = high < 0 ? -1 : digit(at[2]);
+      if (low < 0) return NULL;
+      c = (unsigned char)(high * 16 + low);
+      if (c == 0 || c == '/') return NULL; /* what else is refused encoded is so decoded, too */
+      at += 2;
+      encoded++;
+    }
+    *path++ = (char)c;
+  }
+  *path = '\0';
+  const bool has_segments = begin < path && strchr(begin + 1, '/');
+  return has_segments && encoded != vsi_web_path_least_encoded(begin) ? NULL : at;
+}
+
+/* Past "http://host"; the target itself: it is in another form. NULL: refused. */
+static const char *pass_origin(const char *target) {
+  size_t scheme = strncasecmp(target, "http://", 7) == 0 ? 7 : strncasecmp(target, "https://", 8) == 0 ? 8 : 0;
+  if (!scheme) return target;
+  size_t host = strcspn(target + scheme, "/?#@\\");
+  for (size_t i = 0; i < host; i++)
+    if (target[scheme + i] <= ' ' || target[scheme + i] > 126) return NULL;
+  const char *end = target + scheme + host;
+  return host && (!*end || *end == '/' || *end == '?') ? end : NULL;
+}
+
+static bool query_is_fit(const char *query) {
+  for (; *query; query++)
+    if (*query == ' ' || *query == '#' || is_control((unsigned char)*query)) return false;
+  return true;
+}
+
+bool vsi_web_target_read(const char *target, char *path, const char **ret_query) {
+  const char *at = pass_origin(target), *query = NULL;
+  if (!at) return false;
+  if (strcmp(target, "*") == 0) {
+    strcpy(path, "*");
+    *ret_query = NULL;
+    return true;
+  }
+  bool has_path = at == target || *at == '/';
+  if (!has_path) *path = '/';
+  at = decode_path(at, has_path ? path : path + 1);
+  if (!at || !vsi_web_path_is_plain(path)) return false;
+  if (*at == '?') query = at + 1;
+  if (query && !query_is_fit(query)) return false;
+  *ret_query = query;
+  return true;
+}

@@ -1,0 +1,29 @@
+/* A list that is a ring with its head: members carry their links, and are taken out wherever they are. */
+#ifndef VSI_BASE_RING_H
+#define VSI_BASE_RING_H
+
+#include <stdbool.h>
+
+typedef struct vsi_ring {
+  struct vsi_ring *next, *prev;
+} vsi_ring;
+
+/* A head, of an empty list. */
+static inline void vsi_ring_init(vsi_ring *head) {
+  *head = (vsi_ring){head, head};
+}
+static inline bool vsi_ring_is_empty(const vsi_ring *head) {
+  return head->next == head;
+}
+static inline void vsi_ring_remove(vsi_ring *member) {
+  member->prev->next = member->next;
+  member->next->prev = member->prev;
+}
+static inline void vsi_ring_add_last(vsi_ring *head, vsi_ring *member) {
+  member->next = head;
+  member->prev = head->prev;
+  head->prev->next = member;
+  head->prev = member;
+}
+
+#endif

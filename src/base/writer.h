@@ -1,0 +1,23 @@
+/* Writing text of a length that is not known yet. A writer that has nowhere to write only counts: what puts text into a
+ * writer runs twice, and the second pass fills memory of the exact size. */
+#ifndef VSI_BASE_WRITER_H
+#define VSI_BASE_WRITER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct vsi_writer {
+  char *to;   /* where the first byte goes; NULL: count only */
+  size_t len; /* put so far; SIZE_MAX when that would not fit a size_t */
+} vsi_writer;
+
+void vsi_put(vsi_writer *writer, const void *data, size_t len);
+void vsi_put_str(vsi_writer *writer, const char *text);
+void vsi_put_uint(vsi_writer *writer, uint32_t number); /* decimal */
+
+/* A sum that stops at SIZE_MAX. */
+static inline size_t vsi_size_add(size_t a, size_t b) {
+  return a > SIZE_MAX - b ? SIZE_MAX : a + b;
+}
+
+#endif

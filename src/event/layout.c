@@ -1,0 +1,53 @@
+#include "event/layout.h"
+
+#include <string.h>
+
+#include "event/lines.h"
+#include "json/write.h"
+
+_Static_assert(VSI_JSON_MAX_BYTES == VESTRY_EVENT_MAX_BYTES, "JSON is written for events");
+
+void vsi_put_lines(vsi_writer *writer, const char *text, size_t len, const char *prefix) {
+  size_t prefix_len = strlen(prefix);
+  if (writer->to) {
+    char *from = writer->to + writer->len;
+    writer->len += (size_t)(vsi_lines_copy(from, text, len, prefix, prefix_len) - from);
+    return;
+  }
+  vsi_line_breaks breaks = vsi_lines_count(text, len);
+  writer->len = vsi_size_add(writer->len, len - breaks.bytes);
+  size_t each = 1 + prefix_len;
+  writer->len = vsi_size_add(writer->len, breaks.count > SIZE_MAX / each ? SIZE_MAX : breaks.count * each);
+}
+
+void vsi_put_line(vsi_writer *writer, const char *key, const char *value) {
+  if (!value || !*value) return;
+  vsi_put_str(writer, key);
+  vsi_put_str(writer, value);
+  vsi_put(writer, "\n", 1);
+}
+
+/* The reconnection delay that the client has anyway. */
+enum { CLIENT_RETRY_MS = 1000 };
+
+void vsi_put_head(vsi_writer *writer, vsi_event_meaning *meaning, vsi_event_kind kind,
+                  const vestry_event_options *options) {
+  bool is_signals = kind == VSI_EVENT_SIGNALS || kind == VSI_EVENT_MISSING_SIGNALS;
+  meaning->kind = (uint8_t)kind;
+  meaning->of_stream = options->id || (options->retry_ms && options->retry_ms != CLIENT_RETRY_MS);
+  vsi_put_line(writer, "event: ", is_signals ? "datastar-patch-signals" : "datastar-patch-elements");
+  /* An id field without a value sets the last event id to the empty string. The colon is needed: the Datastar client
+   * passes over a line without one, though the specification reads a bare "id" as the same. */
+  if (options->id && !*options->id) vsi_put_str(writer, "id:\n");
+  vsi_put_line(writer, "id: ", options->id);
+  if (options->retry_ms && options->retry_ms != CLIENT_RETRY_MS) {
+    vsi_put_str(writer, "retry: ");
+    vsi_put_uint(writer, options->retry_ms);
+    vsi_put(writer, "\n", 1);
+  }
+}
+
+void vsi_put_content_key(vsi_writer *writer, vsi_event_meaning *meaning, const char *key) {
+  vsi_put_str(writer, key);
+  meaning->content = (uint32_t)writer->len; /* an event is shorter than 4 GiB; a longer one is not made */
+}

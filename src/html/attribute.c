@@ -1,0 +1,192 @@
+#include "html/attribute.h"
+
+#include <string.h>
+
+#include "html/js.h"
+#include "html/value.h"
+
+/* What is known of the tag, or of the script element behind it. */
+enum {
+  HAS_ROLE = 1,   /* its rel or type has been read; others by that name do not count */
+  PLAIN_LINK = 2, /* the link is no more than information */
+  RULES = 4,      /* the script is an import map, or its like */
+  ORDERS = 8,     /* a meta element with http-equiv */
+  HAS_TEXT = 16,  /* a meta element whose content has a text of others */
+  CONFLICT = 32   /* both */
+};
+
+static bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+static char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+static bool is_letter(char c) {
+  return lower(c) >= 'a' && lower(c) <= 'z';
+}
+
+void vsi_name_add(vestry_html_place *place, char c) {
+  if (place->name_len < sizeof place->name - 1)
+    place->name[place->name_len++] = lower(c);
+  else
+    place->name[sizeof place->name - 2] = '\0';
+}
+void vsi_name_begin(vestry_html_place *place, char c) {
+  place->name_len = 0;
+  vsi_name_add(place, c);
+}
+static bool name_begins(const vestry_html_place *place, const char *with) {
+  size_t len = strlen(with);
+  return place->name_len >= len && memcmp(place->name, with, len) == 0;
+}
+static vestry_slice name_of(const vestry_html_place *place) {
+  return (vestry_slice){place->name, place->name_len};
+}
+
+/* The name of an attribute is complete. Of two of one name in a tag the first counts. */
+void vsi_attribute_named(vestry_html_place *place) {
+  vsi_value result, value = vsi_html_value((vestry_slice){place->element, place->element_len}, name_of(place), &result);
+  if (value == VSI_VALUE_REL || value == VSI_VALUE_TYPE) {
+    if (place->facts & HAS_ROLE) value = VSI_VALUE_CLOSED;
+    place->facts |= HAS_ROLE;
+  }
+  if (value == VSI_VALUE_PRAGMA) place->facts |= place->facts & HAS_TEXT ? ORDERS | CONFLICT : ORDERS;
+  if (value == VSI_VALUE_CONTENT && place->facts & ORDERS) value = VSI_VALUE_CLOSED;
+  if (value == VSI_VALUE_LINK) value = place->facts & PLAIN_LINK ? VSI_VALUE_URL : VSI_VALUE_LOADS;
+  place->kind = (uint8_t)value;
+  place->result = (uint8_t)result;
+}
+
+void vsi_attribute_begin(vestry_html_place *place) {
+  place->js = VSI_JS_CODE;
+  place->js_last = 0;
+  place->in_fragment = false;
+  place->name_len = 0; /* from here on the beginning of a URL, or what the tag is */
+}
+
+/* With a character reference in it, it is spelt otherwise, and not known. */
+void vsi_attribute_end(vestry_html_place *place) {
+  bool is_known = !memchr(place->name, '&', place->name_len);
+  if (place->kind == VSI_VALUE_REL && is_known && vsi_html_is_plain_link(name_of(place))) place->facts |= PLAIN_LINK;
+  if (place->kind == VSI_VALUE_TYPE && (!is_known || vsi_html_is_rules(name_of(place)))) place->facts |= RULES;
+}
+
+/* Collect a URL as its parser reads it: it passes over white space and controls at the front, and tabs and line breaks
+ * anywhere. (Spaces further behind cannot make a scheme of what is none.) */
+static void url_read(vestry_html_place *place, char c) {
+  if ((unsigned char)c > 0x20 && place->name_len < sizeof place->name - 1) vsi_name_add(place, c);
+}
+
+/* What the beginning of a URL says of its scheme. */
+enum { OPEN, /* nothing yet */ SETTLED, /* there is one that may stand here, or none */ RUNS };
+
+/* A reference or a backslash is another spelling of something: as good as a script. */
+static int scheme_of(const vestry_html_place *place, vsi_value value) {
+  if (name_begins(place, "javascript:") || name_begins(place, "vbscript:")) return RUNS;
+  for (uint8_t i = 0; i < place->name_len; i++) {
+    char c = place->name[i];
+    if (is_letter(c) || (i && (c == '+' || c == '-' || c == '.' || is_digit(c)))) continue;
+    if (c == '\\') return RUNS;
+    if (c == '&') {
+      char next = i + 1 < place->name_len ? place->name[i + 1] : '#';
+      return next == '#' || is_letter(next) ? RUNS : SETTLED;
+    }
+    if (c != ':' || !i || value != VSI_VALUE_PAGE) return SETTLED;
+    return name_begins(place, "http:") || name_begins(place, "https:") ? SETTLED : RUNS;
+  }
+  return place->name_len < sizeof place->name - 1 ? OPEN : SETTLED;
+}
+
+/* One byte of a value, of the application's own. */
+void vsi_attribute_read(vestry_html_place *place, char c) {
+  uint8_t js = place->js, last = place->js_last;
+  switch (place->kind) {
+  case VSI_VALUE_CODE:
+    vsi_js_read(place, c, true);
+    if (place->result == VSI_VALUE_TEXT) return;
+    if (js == VSI_JS_CODE) { /* a string begins here, or not yet */
+      place->name_len = 0;
+      place->in_fragment = false;
+    } else {
+      url_read(place, c);
+      if (c == '#') place->in_fragment = true;
+    }
+    return;
+  case VSI_VALUE_LOADS:
+    if (c == '#' && last != '&') place->in_fragment = true; /* and not that of a reference */
+    place->js_last = (uint8_t)c;
+    return;
+  case VSI_VALUE_URL:
+  case VSI_VALUE_PAGE:
+  case VSI_VALUE_REL:
+  case VSI_VALUE_TYPE: url_read(place, c); return;
+  default: return;
+  }
+}
+
+static vsi_slot none(const char **ret_why, const char *why) {
+  *ret_why = why;
+  return VSI_SLOT_NONE;
+}
+
+static vsi_slot code_slot(const vestry_html_place *place, vsi_slot code, const char **ret_why) {
+  if (place->js & VSI_JS_LOST) return none(ret_why, "it stands in code that is too intricate to be sure of its place");
+  if (place->js == VSI_JS_CODE) return code;
+  if (place->js & VSI_JS_BACKSLASH) return none(ret_why, "it stands behind a backslash");
+  return VSI_SLOT_JS_STRING;
+}
+
+static const char why_loads[] = "it stands in the URL of code or style, or of others' base; behind a # it may";
+
+/* In code whose result becomes the value of an attribute. */
+static vsi_slot result_slot(const vestry_html_place *place, const char **ret_why) {
+  vsi_slot slot = code_slot(place, VSI_SLOT_JS_CODE, ret_why);
+  if (slot == VSI_SLOT_NONE || place->result == VSI_VALUE_TEXT || place->result == VSI_VALUE_CONTENT) return slot;
+  bool in_string = slot == VSI_SLOT_JS_STRING;
+  switch (place->result) {
+  case VSI_VALUE_URL:
+  case VSI_VALUE_PAGE:
+    if (in_string && scheme_of(place, place->result) == SETTLED) return slot;
+    return none(ret_why,
+                "it could begin the URL that the code makes: in a string, behind a / or a scheme it may stand");
+  case VSI_VALUE_LOADS:
+  case VSI_VALUE_LINK: return in_string && place->in_fragment ? slot : none(ret_why, why_loads);
+  default: return none(ret_why, "it stands in code that makes the value of an attribute where no escape helps");
+  }
+}
+
+vsi_slot vsi_attribute_slot(const vestry_html_place *place, const char **ret_why) {
+  switch (place->kind) {
+  case VSI_VALUE_TEXT:
+  case VSI_VALUE_CONTENT: return VSI_SLOT_TEXT;
+  case VSI_VALUE_URL:
+  case VSI_VALUE_PAGE:
+    if (scheme_of(place, place->kind) == RUNS) return none(ret_why, "it stands in a URL that is a script, or might be");
+    return VSI_SLOT_URL;
+  case VSI_VALUE_LOADS: return place->in_fragment ? VSI_SLOT_TEXT : none(ret_why, why_loads);
+  case VSI_VALUE_CODE: return result_slot(place, ret_why);
+  case VSI_VALUE_STYLE:
+  case VSI_VALUE_MARKUP: return none(ret_why, "it stands in the value of style or srcdoc");
+  default: return none(ret_why, "it stands in the value of an attribute where no escape helps");
+  }
+}
+
+vsi_slot vsi_script_slot(const vestry_html_place *place, const char **ret_why) {
+  if (place->facts & RULES) return none(ret_why, "it stands in a script that says from where others are loaded");
+  return code_slot(place, VSI_SLOT_SCRIPT, ret_why);
+}
+
+bool vsi_attribute_insert(vestry_html_place *place, vsi_slot slot, const char *text, size_t len) {
+  if (place->kind == VSI_VALUE_CONTENT) place->facts |= HAS_TEXT;
+  if (slot != VSI_SLOT_URL) return false;
+  /* What is special in the application's own bytes is itself here, and in no scheme. */
+  for (size_t i = 0; i < len && place->name_len < sizeof place->name - 1; i++)
+    url_read(place, text[i] == '&' || text[i] == '\\' ? '/' : text[i]);
+  if (scheme_of(place, place->kind) != RUNS) return false;
+  vsi_name_begin(place, ':'); /* what is put there instead has a scheme, and no other can come behind it */
+  return true;
+}
+
+const char *vsi_attribute_conflict(const vestry_html_place *place) {
+  return place->facts & CONFLICT ? "http-equiv stands behind a content with a text of others" : NULL;
+}

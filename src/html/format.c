@@ -1,0 +1,275 @@
+/* The formats of vestry/html.h. They are checked by the compiler as printf's, so they mean the same, but numbers are
+ * written here, since printf's own would follow the locale. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/utf8.h"
+#include "html/html.h"
+
+enum { MAX_WIDTH = 1000, NO_PRECISION = -1 };
+
+/* Bytes of the longest number: the largest double has 309 digits before its point. */
+enum { MAX_DIGITS = 320 + MAX_WIDTH };
+
+typedef enum length { LEN_NONE, LEN_HH, LEN_H, LEN_L, LEN_LL, LEN_Z, LEN_J, LEN_T } length;
+
+/* One conversion. */
+typedef struct conversion {
+  bool minus, plus, space, zero, alternate; /* flags */
+  int width, precision;
+  length len;
+  char letter;
+} conversion;
+
+typedef struct reader {
+  vestry_html *html;
+  const vsi_format_sink *sink;
+  const char *format, *at; /* `at`: behind what was read */
+  va_list arguments;
+} reader;
+
+/* ---------------------------------------------------------------------------------------------------- numbers ----- */
+
+/* A number's parts, put together with the width and flags of its conversion. prefix: sign or 0x. */
+static void put_number(reader *r, const conversion *c, const char *prefix, const char *body, size_t body_len,
+                       bool zero_fill) {
+  static const char spaces[] = "                                ", zeros[] = "00000000000000000000000000000000";
+  size_t prefix_len = strlen(prefix), len = prefix_len + body_len;
+  size_t fill = (size_t)c->width > len ? (size_t)c->width - len : 0;
+  if (!c->minus && !zero_fill) {
+    for (; fill >= 32; fill -= 32) r->sink->literal(r->html, spaces, 32);
+    r->sink->literal(r->html, spaces, fill);
+    fill = 0;
+  }
+  r->sink->literal(r->html, prefix, prefix_len);
+  if (!c->minus) {
+    for (; fill >= 32; fill -= 32) r->sink->literal(r->html, zeros, 32);
+    r->sink->literal(r->html, zeros, fill);
+    fill = 0;
+  }
+  r->sink->literal(r->html, body, body_len);
+  for (; fill >= 32; fill -= 32) r->sink->literal(r->html, spaces, 32);
+  r->sink->literal(r->html, spaces, fill);
+}
+
+static const char *sign_of(const conversion *c, bool negative) {
+  return negative ? "-" : c->plus ? "+" : c->space ? " " : "";
+}
+
+static void put_integer(reader *r, const conversion *c, uintmax_t number, bool negative) {
+  static const char lower[] = "0123456789abcdef", upper[] = "0123456789ABCDEF";
+  const char *digits = c->letter == 'X' ? upper : lower, *prefix = sign_of(c, negative);
+  unsigned base = c->letter == 'x' || c->letter == 'X' ? 16 : 10;
+  if (base == 16) prefix = c->alternate && number ? (c->letter == 'X' ? "0X" : "0x") : "";
+  char body[MAX_DIGITS], *end = body + sizeof body, *first = end;
+  for (; number; number /= base) *--first = digits[number % base];
+  int least = c->precision == NO_PRECISION ? 1 : c->precision;
+  while (end - first < least) *--first = '0';
+  put_number(r, c, prefix, first, (size_t)(end - first), c->zero && c->precision == NO_PRECISION);
+}
+
+static intmax_t next_signed(reader *r, length len) {
+  switch (len) {
+  case LEN_HH: return (signed char)va_arg(r->arguments, int);
+  case LEN_H: return (short)va_arg(r->arguments, int);
+  case LEN_L: return va_arg(r->arguments, long);
+  case LEN_LL: return va_arg(r->arguments, long long);
+  case LEN_Z:
+  case LEN_T: return va_arg(r->arguments, ptrdiff_t); /* as wide as size_t; see the assertion */
+  case LEN_J: return va_arg(r->arguments, intmax_t);
+  default: return va_arg(r->arguments, int);
+  }
+}
+_Static_assert(sizeof(ptrdiff_t) == sizeof(size_t), "z and t are read alike");
+
+static uintmax_t next_unsigned(reader *r, length len) {
+  switch (len) {
+  case LEN_HH: return (unsigned char)va_arg(r->arguments, unsigned);
+  case LEN_H: return (unsigned short)va_arg(r->arguments, unsigned);
+  case LEN_L: return va_arg(r->arguments, unsigned long);
+  case LEN_LL: return va_arg(r->arguments, unsigned long long);
+  case LEN_Z:
+  case LEN_T: return va_arg(r->arguments, size_t);
+  case LEN_J: return va_arg(r->arguments, uintmax_t);
+  default: return va_arg(r->arguments, unsigned);
+  }
+}
+
+/* The locale's decimal point, of one byte or several, is all that is not a digit, a letter or a sign. */
+static size_t set_point(char *body, size_t len) {
+  size_t kept = 0;
+  bool in_point = false;
+  for (size_t i = 0; i < len; i++) {
+    bool is_point = !strchr("0123456789+-einfa", body[i]) || !body[i];
+    if (!is_point || !in_point) body[kept++] = is_point ? '.' : body[i];
+    in_point = is_point;
+  }
+  return kept;
+}
+
+static void put_double(reader *r, const conversion *c, double number) {
+  bool is_finite = number - number == 0, negative = __builtin_signbit(number) != 0;
+  if (negative) number = -number;
+  char body[MAX_DIGITS];
+  int precision = c->precision == NO_PRECISION ? 6 : c->precision, len;
+  if (c->letter == 'f')
+    len = c->alternate ? snprintf(body, sizeof body, "%#.*f", precision, number)
+                       : snprintf(body, sizeof body, "%.*f", precision, number);
+  else
+    len = c->alternate ? snprintf(body, sizeof body, "%#.*g", precision, number)
+                       : snprintf(body, sizeof body, "%.*g", precision, number);
+  if (len < 0 || (size_t)len >= sizeof body) {
+    vsi_html_fail(r->html, VESTRY_NO_MEMORY, "a number could not be written");
+    return;
+  }
+  put_number(r, c, sign_of(c, negative), body, set_point(body, (size_t)len), c->zero && is_finite);
+}
+
+/* ------------------------------------------------------------------------------------------------------ texts ----- */
+
+/* A text as far as its NUL or the precision. A sequence that the precision cuts is left out, unless it is raw. */
+static void put_text(reader *r, const conversion *c, const char *text) {
+  if (!text) {
+    vsi_html_fail(r->html, VESTRY_INVALID, "its text is NULL");
+    return;
+  }
+  size_t len = c->precision == NO_PRECISION ? strlen(text) : strnlen(text, (size_t)c->precision);
+  if (c->minus) {
+    r->sink->raw(r->html, text, len);
+    return;
+  }
+  if (c->precision != NO_PRECISION && len == (size_t)c->precision) len = vsi_utf8_trim(text, len);
+  for (size_t fill = len; fill < (size_t)c->width; fill++) r->sink->text(r->html, " ", 1);
+  r->sink->text(r->html, text, len);
+}
+
+static void put_char(reader *r, const conversion *c, int character) {
+  char byte = (char)character;
+  for (int fill = 1; fill < c->width; fill++) r->sink->text(r->html, " ", 1);
+  r->sink->text(r->html, &byte, 1);
+}
+
+/* ------------------------------------------------------------------------------------------------ conversions ----- */
+
+static void read_flags(reader *r, conversion *c) {
+  for (;; r->at++) {
+    switch (*r->at) {
+    case '-': c->minus = true; break;
+    case '+': c->plus = true; break;
+    case ' ': c->space = true; break;
+    case '0': c->zero = true; break;
+    case '#': c->alternate = true; break;
+    default: return;
+    }
+  }
+}
+
+/* Digits or a star. */
+static int read_size(reader *r) {
+  if (*r->at == '*') {
+    r->at++;
+    return va_arg(r->arguments, int);
+  }
+  int size = 0;
+  for (; *r->at >= '0' && *r->at <= '9'; r->at++) {
+    if (size < INT32_MAX / 10 - 1) size = size * 10 + (*r->at - '0');
+  }
+  return size;
+}
+
+static void read_length(reader *r, conversion *c) {
+  static const struct {
+    char text[3];
+    length len;
+  } lengths[] = {{"hh", LEN_HH}, {"h", LEN_H}, {"ll", LEN_LL}, {"l", LEN_L}, {"z", LEN_Z}, {"j", LEN_J}, {"t", LEN_T}};
+  c->len = LEN_NONE;
+  for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+    size_t len = strlen(lengths[i].text);
+    if (strncmp(r->at, lengths[i].text, len) != 0) continue;
+    r->at += len;
+    c->len = lengths[i].len;
+    return;
+  }
+}
+
+/* Whether printf knows the combination; what is undefined there is refused. */
+static const char *check(const conversion *c) {
+  bool is_signed = c->letter == 'd' || c->letter == 'i', is_hex = c->letter == 'x' || c->letter == 'X';
+  bool is_double = c->letter == 'f' || c->letter == 'g', is_text = c->letter == 's' || c->letter == 'c';
+  if (!is_signed && !is_hex && !is_double && !is_text && c->letter != 'u') return "this conversion is not supported";
+  if ((c->plus || c->space) && !is_signed && !is_double) return "a flag does not go with this conversion";
+  if (c->alternate && !is_hex && !is_double) return "a flag does not go with this conversion";
+  if (is_text && (c->zero || c->len != LEN_NONE)) return "a flag or length does not go with this conversion";
+  if (is_double && c->len != LEN_NONE && c->len != LEN_L) return "a length does not go with this conversion";
+  if (c->letter == 'c' && (c->minus || c->precision != NO_PRECISION)) return "%c takes a width only";
+  if (c->letter == 's' && c->minus && c->width) return "%-s puts HTML in as it is, and has no width";
+  if (c->width > MAX_WIDTH || (c->precision > MAX_WIDTH && c->letter != 's'))
+    return "a width or precision is too large";
+  return NULL;
+}
+
+static const char *read_conversion(reader *r, conversion *c) {
+  *c = (conversion){.precision = NO_PRECISION};
+  read_flags(r, c);
+  c->width = read_size(r);
+  if (c->width < 0) { /* from a star: the flag and the width */
+    c->minus = true;
+    c->width = c->width < -MAX_WIDTH ? MAX_WIDTH + 1 : -c->width;
+  }
+  if (*r->at == '.') {
+    r->at++;
+    c->precision = read_size(r);
+    if (c->precision < 0) c->precision = NO_PRECISION; /* as if it were not there */
+  }
+  read_length(r, c);
+  if (!*r->at) return "the format ends inside a conversion";
+  c->letter = *r->at++;
+  return check(c);
+}
+
+static void put_conversion(reader *r, const conversion *c) {
+  intmax_t number;
+  switch (c->letter) {
+  case 'd':
+  case 'i':
+    number = next_signed(r, c->len);
+    put_integer(r, c, number < 0 ? 0 - (uintmax_t)number : (uintmax_t)number, number < 0);
+    break;
+  case 'u':
+  case 'x':
+  case 'X': put_integer(r, c, next_unsigned(r, c->len), false); break;
+  case 'f':
+  case 'g': put_double(r, c, va_arg(r->arguments, double)); break;
+  case 'c': put_char(r, c, va_arg(r->arguments, int)); break;
+  default: put_text(r, c, va_arg(r->arguments, const char *)); break;
+  }
+}
+
+void vsi_html_format(vestry_html *html, const vsi_format_sink *sink, const char *format, va_list arguments) {
+  if (html->error) return;
+  if (!format) {
+    vsi_html_fail(html, VESTRY_INVALID, "the format is NULL");
+    return;
+  }
+  reader r = {.html = html, .sink = sink, .format = format, .at = format};
+  va_copy(r.arguments, arguments);
+  while (*r.at && !html->error) {
+    size_t plain = strcspn(r.at, "%");
+    if (plain) sink->literal(html, r.at, plain);
+    r.at += plain;
+    if (!*r.at || html->error) break;
+    const char *begin = r.at++;
+    if (*r.at == '%') {
+      sink->literal(html, r.at++, 1);
+    } else {
+      conversion c;
+      const char *why = read_conversion(&r, &c);
+      if (why)
+        vsi_html_fail(html, VESTRY_INVALID, why);
+      else
+        put_conversion(&r, &c);
+    }
+    if (html->error) html->at = (size_t)(begin - format);
+  }
+  va_end(r.arguments);
+}

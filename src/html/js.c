@@ -1,0 +1,31 @@
+/* JavaScript, as far as one must read it to know whether a byte is part of a string. To tell the `/` of a division from
+ * that of a regular expression takes a parser, and so do the braces of a template: these, and comments, are where the
+ * reader gives up. In an attribute, character references are another spelling of quotes and backslashes. A browser
+ * decodes them first; the reader gives up at what could be the beginning of one. */
+#include "html/js.h"
+
+static bool is_alphanumeric(char c) {
+  return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+}
+
+static uint8_t next(uint8_t js, char last, char c) {
+  if (js & VSI_JS_BACKSLASH) return (uint8_t)(js & ~VSI_JS_BACKSLASH & 0xFF);
+  if (js == VSI_JS_CODE) {
+    if (c == '\'') return VSI_JS_SINGLE;
+    if (c == '"') return VSI_JS_DOUBLE;
+    return c == '`' || c == '/' || (last == '<' && c == '!') ? VSI_JS_LOST : VSI_JS_CODE;
+  }
+  if (c == '\n' || c == '\r') return VSI_JS_LOST; /* no string goes on there */
+  if (c == '\\') return js | VSI_JS_BACKSLASH;
+  return c == (js == VSI_JS_SINGLE ? '\'' : '"') ? VSI_JS_CODE : js;
+}
+
+void vsi_js_read(vestry_html_place *place, char c, bool has_references) {
+  char last = (char)place->js_last;
+  place->js_last = (uint8_t)c;
+  if (place->js == VSI_JS_LOST) return;
+  if (has_references && last == '&' && (c == '#' || is_alphanumeric(c)))
+    place->js = VSI_JS_LOST;
+  else
+    place->js = next(place->js, last, c);
+}

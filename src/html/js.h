@@ -1,0 +1,16 @@
+/* A small reader of JavaScript, as far as strings go. */
+#ifndef VSI_HTML_JS_H
+#define VSI_HTML_JS_H
+
+#include "vestry/html.h"
+
+enum {
+  VSI_JS_CODE = 0,
+  VSI_JS_SINGLE = 1,    /* in a string of single quotes */
+  VSI_JS_DOUBLE = 2,    /* in a string of double quotes */
+  VSI_JS_BACKSLASH = 4, /* flag: the byte before was a backslash, which escapes the next */
+  VSI_JS_LOST = 8       /* whether this is code or string is not known */
+};
+void vsi_js_read(vestry_html_place *place, char c, bool has_references);
+
+#endif

@@ -1,0 +1,285 @@
+/* A tokenizer of HTML that keeps nothing but its state: WHATWG HTML, section 13.2.5, with states that differ only in
+ * what they emit thrown together. Whatever it might read otherwise than a browser does ends in LOST, where nothing of
+ * others can be put, so that it errs towards refusing.
+ *
+ * Foreign content (svg, math) is the tree builder's, which is not here: there, `title`, `style` and `script` hold
+ * elements like any other, and CDATA sections are read. That is why a tag inside `title` or `textarea` and every CDATA
+ * section end in LOST. `style` refuses everything in either case; in a `script` of svg character references are read,
+ * which vestry_html_js does not depend on. `noscript` is read as ordinary elements, as a parser without scripting does.
+ * One with scripting shows none of it, but takes the next "</noscript" for its end, even in a value or a comment: there
+ * no `<` may stand in these. */
+#include "html/place.h"
+
+#include <string.h>
+
+#include "html/attribute.h"
+#include "html/js.h"
+#include "html/value.h"
+
+enum {
+  TEXT,
+  TAG_OPEN,     /* behind < */
+  END_TAG_OPEN, /* behind </ */
+  TAG_NAME,
+  BEFORE_NAME, /* of an attribute */
+  NAME,
+  AFTER_NAME,
+  BEFORE_VALUE,
+  DOUBLE_QUOTED,
+  SINGLE_QUOTED,
+  UNQUOTED,
+  AFTER_VALUE,
+  SELF_CLOSING, /* behind the / of a tag */
+  DECLARATION,  /* behind <! */
+  DECLARATION_DASH,
+  COMMENT_START,
+  COMMENT_START_DASH,
+  COMMENT,
+  COMMENT_END_DASH,
+  COMMENT_END,
+  COMMENT_END_BANG,
+  BOGUS,      /* what ends at the next >: doctypes, processing instructions, malformed comments */
+  TEXT_UNTIL, /* in an element whose text ends at its own end tag only */
+  LOST
+};
+
+/* What stands inside TEXT_UNTIL. */
+enum { ESCAPABLE, /* RCDATA: character references are read */ RAW, SCRIPT };
+
+void vsi_place_init(vestry_html_place *place) {
+  *place = (vestry_html_place){.state = TEXT};
+}
+
+static bool is_space(char c) {
+  return c == ' ' || c == '\n' || c == '\t' || c == '\f' || c == '\r';
+}
+static char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+static bool is_letter(char c) {
+  return lower(c) >= 'a' && lower(c) <= 'z';
+}
+
+static void tag_end(vestry_html_place *place) {
+  static const struct {
+    const char *name;
+    uint8_t content;
+  } elements[] = {{"title", ESCAPABLE}, {"textarea", ESCAPABLE}, {"style", RAW},    {"xmp", RAW},
+                  {"iframe", RAW},      {"noembed", RAW},        {"noframes", RAW}, {"script", SCRIPT}};
+  size_t len = place->element_len;
+#define ELEMENT_IS(text) (len == strlen(text) && memcmp(place->element, text, len) == 0)
+  place->state = TEXT;
+  if (ELEMENT_IS("noscript")) place->in_noscript = !place->is_end_tag;
+  if (place->is_end_tag) return;
+  place->drops_newline = ELEMENT_IS("pre") || ELEMENT_IS("listing") || ELEMENT_IS("textarea");
+  if (ELEMENT_IS("plaintext")) place->state = LOST;
+  for (size_t i = 0; i < sizeof elements / sizeof *elements; i++) {
+    if (!ELEMENT_IS(elements[i].name)) continue;
+    place->state = TEXT_UNTIL;
+    place->content = elements[i].content;
+    place->matched = 0;
+    place->js = VSI_JS_CODE;
+    place->js_last = 0;
+  }
+}
+
+/* The name of the tag is complete; attributes will use its room. */
+static void tag_named(vestry_html_place *place) {
+  place->facts = 0;
+  place->element_len = place->name_len <= sizeof place->element ? place->name_len : 0;
+  memcpy(place->element, place->name, place->element_len);
+}
+
+/* Inside an element whose text ends at its end tag. matched: how much of "</name" the bytes before were. */
+static void text_until(vestry_html_place *place, char c) {
+  enum { LESS = 1, SLASH = 2, LESS_BANG = 0xFF };
+  if (place->content == SCRIPT) vsi_js_read(place, c, false);
+  uint8_t matched = place->matched;
+  place->matched = 0;
+  if (matched == LESS_BANG) {
+    if (c == '-') place->state = LOST; /* <!--: a <script behind it would hide the next </script> */
+  } else if (matched == LESS && c == '/') {
+    place->matched = SLASH;
+    return;
+  } else if (matched == LESS && c == '!' && place->content == SCRIPT) {
+    place->matched = LESS_BANG;
+    return;
+  } else if (matched == LESS && is_letter(c) && place->content == ESCAPABLE) {
+    place->state = LOST; /* in svg this would be a tag */
+  } else if (matched >= SLASH) {
+    size_t at = matched - (size_t)SLASH;
+    if (at < place->element_len && lower(c) == place->element[at]) {
+      place->matched = (uint8_t)(matched + 1);
+      return;
+    }
+    if (at == place->element_len && (is_space(c) || c == '/' || c == '>')) {
+      place->is_end_tag = true;
+      place->state = is_space(c) ? BEFORE_NAME : SELF_CLOSING;
+      if (c == '>') tag_end(place);
+      return;
+    }
+    if ((place->content == ESCAPABLE || place->in_noscript) && (at || is_letter(c))) place->state = LOST;
+  }
+  if (c == '<') place->matched = LESS;
+}
+
+/* One byte. Returns false when it is to be read once more, in the state that is now. */
+static bool step(vestry_html_place *place, char c) {
+#define GO(next)    return place->state = (next), true
+#define AGAIN(next) return place->state = (next), false
+  if (place->in_noscript && c == '<' && place->state != TEXT && place->state != TEXT_UNTIL) GO(LOST);
+  switch (place->state) {
+  case TEXT: place->drops_newline = false; GO(c == '<' ? TAG_OPEN : TEXT);
+  case TAG_OPEN:
+  case END_TAG_OPEN:
+    if (is_letter(c)) {
+      place->is_end_tag = place->state == END_TAG_OPEN;
+      vsi_name_begin(place, c);
+      GO(TAG_NAME);
+    }
+    if (place->state == END_TAG_OPEN) AGAIN(BOGUS); /* "</>" is nothing at all, and BOGUS ends at once */
+    if (c == '/') GO(END_TAG_OPEN);
+    if (c == '!') GO(DECLARATION);
+    AGAIN(c == '?' ? BOGUS : TEXT);
+  case TAG_NAME:
+    if (is_space(c) || c == '/' || c == '>') {
+      tag_named(place);
+      AGAIN(AFTER_VALUE);
+    }
+    vsi_name_add(place, c);
+    return true;
+  case SELF_CLOSING:
+  case AFTER_VALUE:
+  case BEFORE_NAME:
+  case AFTER_NAME:
+    if (c == '>') return tag_end(place), true;
+    if (c == '/') GO(SELF_CLOSING);
+    if (is_space(c)) GO(place->state == AFTER_NAME ? AFTER_NAME : BEFORE_NAME);
+    if (c == '=' && place->state == AFTER_NAME) GO(BEFORE_VALUE);
+    vsi_name_begin(place, c); /* also a "=" without a name before it */
+    GO(NAME);
+  case NAME:
+    if (is_space(c) || c == '/' || c == '>' || c == '=') vsi_attribute_named(place);
+    if (is_space(c) || c == '/' || c == '>') AGAIN(AFTER_NAME);
+    if (c == '=') GO(BEFORE_VALUE);
+    vsi_name_add(place, c);
+    return true;
+  case BEFORE_VALUE:
+    if (is_space(c)) return true;
+    if (c == '>') return tag_end(place), true;
+    vsi_attribute_begin(place);
+    if (c != '"' && c != '\'') AGAIN(UNQUOTED);
+    GO(c == '"' ? DOUBLE_QUOTED : SINGLE_QUOTED);
+  case DOUBLE_QUOTED:
+  case SINGLE_QUOTED:
+    if (c != (place->state == DOUBLE_QUOTED ? '"' : '\'')) return vsi_attribute_read(place, c), true;
+    vsi_attribute_end(place);
+    GO(AFTER_VALUE);
+  case UNQUOTED:
+    if (c != '>' && !is_space(c)) return vsi_attribute_read(place, c), true;
+    vsi_attribute_end(place);
+    if (c == '>') return tag_end(place), true;
+    GO(BEFORE_NAME);
+  case DECLARATION:
+    if (c == '[') GO(LOST);
+    if (c == '-') GO(DECLARATION_DASH);
+    AGAIN(BOGUS);
+  case DECLARATION_DASH:
+    if (c == '-') GO(COMMENT_START);
+    AGAIN(BOGUS);
+  case COMMENT_START:
+  case COMMENT_START_DASH:
+    if (c == '>') GO(TEXT);
+    if (c == '-') GO(place->state == COMMENT_START ? COMMENT_START_DASH : COMMENT_END);
+    GO(COMMENT);
+  case COMMENT: GO(c == '-' ? COMMENT_END_DASH : COMMENT);
+  case COMMENT_END_DASH: GO(c == '-' ? COMMENT_END : COMMENT);
+  case COMMENT_END:
+    if (c == '>') GO(TEXT);
+    if (c == '-') return true;
+    GO(c == '!' ? COMMENT_END_BANG : COMMENT);
+  case COMMENT_END_BANG:
+    if (c == '>') GO(TEXT);
+    GO(c == '-' ? COMMENT_END_DASH : COMMENT);
+  case BOGUS: GO(c == '>' ? TEXT : BOGUS);
+  case TEXT_UNTIL:
+    place->drops_newline = false;
+    text_until(place, c);
+    return true;
+  default: return true; /* LOST */
+  }
+}
+
+/* The byte that ends a run in which nothing happens; 0: any byte may matter. */
+static char run_end(const vestry_html_place *place) {
+  if (place->in_noscript && place->state != TEXT) return '\0';
+  switch (place->state) {
+  case TEXT: return '<';
+  case DOUBLE_QUOTED: return place->kind == VSI_VALUE_TEXT ? '"' : '\0';
+  case SINGLE_QUOTED: return place->kind == VSI_VALUE_TEXT ? '\'' : '\0';
+  case COMMENT: return '-';
+  case BOGUS: return '>';
+  case TEXT_UNTIL: return place->matched || place->content == SCRIPT ? '\0' : '<';
+  default: return '\0';
+  }
+}
+
+void vsi_place_read(vestry_html_place *place, const char *bytes, size_t len) {
+  const char *end = bytes + len;
+  while (bytes < end && place->state != LOST) {
+    char stop = run_end(place);
+    if (stop && *bytes != stop) {
+      place->drops_newline = false;
+      bytes = memchr(bytes, stop, (size_t)(end - bytes));
+      if (!bytes) return;
+    }
+    if (step(place, *bytes)) bytes++;
+  }
+}
+
+static vsi_slot none(const char **ret_why, const char *why) {
+  *ret_why = why;
+  return VSI_SLOT_NONE;
+}
+
+vsi_slot vsi_place_slot(const vestry_html_place *place, const char **ret_why) {
+  switch (place->state) {
+  case TEXT: return VSI_SLOT_TEXT;
+  case DOUBLE_QUOTED:
+  case SINGLE_QUOTED: return vsi_attribute_slot(place, ret_why);
+  case BEFORE_VALUE:
+  case UNQUOTED: return none(ret_why, "it stands in an attribute's value that has no quotes");
+  case COMMENT_START:
+  case COMMENT_START_DASH:
+  case COMMENT:
+  case COMMENT_END_DASH:
+  case COMMENT_END:
+  case COMMENT_END_BANG:
+  case DECLARATION:
+  case DECLARATION_DASH:
+  case BOGUS: return none(ret_why, "it stands in a comment or declaration");
+  case TEXT_UNTIL:
+    if (place->content == SCRIPT) {
+      vsi_slot slot = vsi_script_slot(place, ret_why);
+      return slot == VSI_SLOT_JS_STRING ? none(ret_why, "it stands in a string of a script element") : slot;
+    }
+    if (place->content == ESCAPABLE && !place->matched) return VSI_SLOT_TEXT;
+    return none(ret_why, "it stands in an element whose text cannot be escaped");
+  case LOST: return none(ret_why, "it stands behind HTML that is too intricate to be sure of its place");
+  default: return none(ret_why, "it stands inside a tag, outside of its attributes' values");
+  }
+}
+
+bool vsi_place_insert(vestry_html_place *place, vsi_slot slot, const char *text, size_t len) {
+  if (len) place->drops_newline = false;
+  if (len) place->js_last = 0;
+  return place->state != TEXT && place->state != TEXT_UNTIL && vsi_attribute_insert(place, slot, text, len);
+}
+
+bool vsi_place_drops_newline(const vestry_html_place *place) {
+  return place->drops_newline;
+}
+
+const char *vsi_place_conflict(const vestry_html_place *place) {
+  return vsi_attribute_conflict(place);
+}

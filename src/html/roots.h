@@ -1,0 +1,19 @@
+/* Whether HTML is one element, and which. */
+#ifndef VSI_HTML_ROOTS_H
+#define VSI_HTML_ROOTS_H
+
+#include <stdbool.h>
+
+#include "vestry/host.h"
+
+/* Elements as they stand in an event: each line but the first has its key before it ("data: elements "), which the
+ * client does not see. */
+
+/* Behind the space that begins at `at`, and the keys of lines in it. */
+const char *vsi_html_skip_space(const char *at, const char *end);
+
+/* true: it is one element for certain, and ret_id is the value of its id attribute as written (len 0: none, or one with
+ * a character reference). false: it is not, or that cannot be told without a whole parser. No memory; linear. */
+bool vsi_html_one_root(vestry_slice html, vestry_slice *ret_id);
+
+#endif

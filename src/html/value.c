@@ -1,0 +1,178 @@
+/* The attributes of HTML, SVG and MathML, those that browsers had once among them, and Datastar's. What is not listed
+ * cannot run anything on any element, nor load what does: Chromium says so (tests/browser/attributes.test.js).
+ *
+ * Harmless here, though they hold URLs: srcset, imagesrcset, ping, attributionsrc, and url() in presentation attributes
+ * (fill, filter, mask). What they name is an image, a picture of an SVG document that runs nothing, or only told that
+ * something happened. */
+#include "html/value.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define DOCUMENTS  "iframe frame embed object applet portal fencedframe"
+#define ANIMATIONS "animate set animatecolor animatemotion animatetransform"
+
+/* The first row that fits counts. */
+static const struct {
+  const char *attribute, *elements; /* with spaces in between; NULL: all */
+  vsi_value value;
+} rows[] = {
+    /* URLs. A `use` brings elements of another document, with their handlers. */
+    {"href", "script use base", VSI_VALUE_LOADS},
+    {"xlink:href", "script use base", VSI_VALUE_LOADS},
+    {"src", "script", VSI_VALUE_LOADS},
+    {"href", "link", VSI_VALUE_LINK},
+    {"src", DOCUMENTS, VSI_VALUE_PAGE},
+    {"data", DOCUMENTS, VSI_VALUE_PAGE},
+    {"href", DOCUMENTS, VSI_VALUE_PAGE},
+    {"href", NULL, VSI_VALUE_URL},
+    {"xlink:href", NULL, VSI_VALUE_URL},
+    {"src", NULL, VSI_VALUE_URL},
+    {"action", NULL, VSI_VALUE_URL},
+    {"formaction", NULL, VSI_VALUE_URL},
+    {"data", NULL, VSI_VALUE_URL},
+    {"poster", NULL, VSI_VALUE_URL},
+    {"background", NULL, VSI_VALUE_URL},
+    {"cite", NULL, VSI_VALUE_URL},
+    {"longdesc", NULL, VSI_VALUE_URL},
+    {"lowsrc", NULL, VSI_VALUE_URL},
+    {"dynsrc", NULL, VSI_VALUE_URL},
+    {"manifest", "html", VSI_VALUE_CLOSED},
+    {"xml:base", NULL, VSI_VALUE_CLOSED},
+    {"code", DOCUMENTS, VSI_VALUE_CLOSED},
+    {"object", DOCUMENTS, VSI_VALUE_CLOSED},
+    {"classid", DOCUMENTS, VSI_VALUE_CLOSED},
+    {"archive", DOCUMENTS, VSI_VALUE_CLOSED},
+    {"codebase", DOCUMENTS, VSI_VALUE_CLOSED},
+    {"value", "param", VSI_VALUE_CLOSED},
+    /* Code, styles, documents. */
+    {"style", NULL, VSI_VALUE_STYLE},
+    {"srcdoc", NULL, VSI_VALUE_MARKUP},
+    /* What an attribute of another element is set to, or which: `values` can be URLs, for the link around it. */
+    {"values", ANIMATIONS, VSI_VALUE_CLOSED},
+    {"from", ANIMATIONS, VSI_VALUE_CLOSED},
+    {"to", ANIMATIONS, VSI_VALUE_CLOSED},
+    {"by", ANIMATIONS, VSI_VALUE_CLOSED},
+    {"attributename", ANIMATIONS, VSI_VALUE_CLOSED},
+    /* What decides how others are read. A charset can be one in which ASCII is not ASCII. */
+    {"rel", "link", VSI_VALUE_REL},
+    {"type", "script", VSI_VALUE_TYPE},
+    {"language", "script", VSI_VALUE_CLOSED},
+    {"charset", "meta script link", VSI_VALUE_CLOSED},
+    {"http-equiv", "meta", VSI_VALUE_PRAGMA},
+    {"content", "meta", VSI_VALUE_CONTENT},
+    {"encoding", "annotation-xml", VSI_VALUE_CLOSED},
+    {"shadowrootmode", "template", VSI_VALUE_CLOSED},
+    {"is", NULL, VSI_VALUE_CLOSED},
+    {"xmlns", NULL, VSI_VALUE_CLOSED},
+    /* What a document inside the page may do. */
+    {"allow", DOCUMENTS, VSI_VALUE_CLOSED},
+    {"sandbox", DOCUMENTS, VSI_VALUE_CLOSED},
+    {"csp", DOCUMENTS, VSI_VALUE_CLOSED},
+};
+
+#define COUNT(list) (sizeof(list) / sizeof *(list))
+
+/* Most attributes are in no row, and a look at length and first letter shows it: the first letters of the rows'
+ * attributes, by their length. */
+#define LETTER(c) (UINT32_C(1) << ((c) - 'a'))
+static const uint32_t first_letters[] = {
+    [2] = LETTER('b') | LETTER('i') | LETTER('t'),
+    [3] = LETTER('c') | LETTER('r') | LETTER('s'),
+    [4] = LETTER('c') | LETTER('d') | LETTER('f') | LETTER('h') | LETTER('t'),
+    [5] = LETTER('a') | LETTER('s') | LETTER('v') | LETTER('x'),
+    [6] = LETTER('a') | LETTER('d') | LETTER('l') | LETTER('o') | LETTER('p') | LETTER('s') | LETTER('v'),
+    [7] = LETTER('a') | LETTER('c') | LETTER('s'),
+    [8] = LETTER('c') | LETTER('e') | LETTER('l') | LETTER('m') | LETTER('x'),
+    [10] = LETTER('b') | LETTER('f') | LETTER('h') | LETTER('x'),
+    [13] = LETTER('a'),
+    [14] = LETTER('s'),
+};
+
+static bool may_be_listed(vestry_slice name) {
+  if (!name.len || name.len >= COUNT(first_letters)) return false;
+  unsigned letter = *(const unsigned char *)name.data - 'a';
+  return letter < 26 && (first_letters[name.len] >> letter & 1);
+}
+
+static bool is(vestry_slice name, const char *text) {
+  return strncmp(text, name.data, name.len) == 0 && !text[name.len];
+}
+
+static bool begins(vestry_slice name, const char *with) {
+  size_t len = strlen(with);
+  return name.len >= len && memcmp(name.data, with, len) == 0;
+}
+
+static vestry_slice behind(vestry_slice name, size_t len) {
+  return (vestry_slice){(const char *)name.data + len, name.len - len};
+}
+
+/* Whether a name is one of a list with spaces in between, in any case. */
+static bool is_among(vestry_slice name, const char *list) {
+  while (name.len && *list) {
+    size_t len = strcspn(list, " ");
+    if (len == name.len && strncasecmp(list, name.data, len) == 0) return true;
+    list += len + (list[len] == ' ');
+  }
+  return false;
+}
+
+static vsi_value look_up(vestry_slice element, vestry_slice attribute) {
+  if (begins(attribute, "on")) return VSI_VALUE_CODE;
+  if (!may_be_listed(attribute)) return VSI_VALUE_TEXT;
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    if (is(attribute, rows[i].attribute) && (!rows[i].elements || is_among(element, rows[i].elements)))
+      return rows[i].value;
+  }
+  return VSI_VALUE_TEXT;
+}
+
+/* The attributes of Datastar whose value is an expression: their name, then a key (:key), modifiers (__modifier), or
+ * nothing. A bundle with the alias "star" has the same as data-star-…. Of `data-on-…` there are several. The others
+ * (bind, ref, indicator, preserve-attr, ignore) have names as their values, which the client does not evaluate. */
+static bool is_expression(vestry_slice name) {
+  static const char list[] = "attr class computed effect init show signals style text json-signals persist "
+                             "query-string custom-validity replace-url animate view-transition match-media";
+  if (begins(name, "on") && (name.len == 2 || memchr(":-_.", ((const char *)name.data)[2], 4))) return true;
+  const char *text = name.data;
+  for (size_t i = 0; i < name.len; i++) {
+    if (text[i] == ':' || text[i] == '.' || (text[i] == '_' && i + 1 < name.len && text[i + 1] == '_')) name.len = i;
+  }
+  return is_among(name, list);
+}
+
+/* What data-attr:KEY sets is the attribute KEY. Without a key, names and values are in the code; modifiers could make
+ * another name of the key. */
+static vsi_value result_of(vestry_slice element, vestry_slice name) {
+  if (!begins(name, "attr") && !begins(name, "animate")) return VSI_VALUE_TEXT;
+  const char *key = memchr(name.data, ':', name.len), *at = name.data;
+  for (size_t i = 0; i + 1 < name.len; i++)
+    if (at[i] == '_' && at[i + 1] == '_') return VSI_VALUE_CLOSED;
+  return key ? look_up(element, behind(name, (size_t)(key + 1 - at))) : VSI_VALUE_CLOSED;
+}
+
+vsi_value vsi_html_value(vestry_slice element, vestry_slice attribute, vsi_value *ret_result) {
+  *ret_result = VSI_VALUE_TEXT;
+  if (!begins(attribute, "data-")) return look_up(element, attribute);
+  vestry_slice name = behind(attribute, begins(attribute, "data-star-") ? strlen("data-star-") : strlen("data-"));
+  if (!is_expression(name)) return VSI_VALUE_TEXT;
+  *ret_result = result_of(element, name);
+  return VSI_VALUE_CODE;
+}
+
+bool vsi_html_is_active(vestry_slice element) {
+  return is_among(element, "script meta base " DOCUMENTS);
+}
+
+bool vsi_html_is_plain_link(vestry_slice rel) {
+  static const char list[] =
+      "canonical alternate author bookmark help icon shortcuticon apple-touch-icon apple-touch-icon-precomposed "
+      "image_src license me next prev previous first last up index contents search shortlink amphtml "
+      "privacy-policy terms-of-service pingback webmention hub self preconnect dns-prefetch";
+  return is_among(rel, list);
+}
+
+bool vsi_html_is_rules(vestry_slice type) {
+  return is_among(type, "importmap speculationrules webbundle");
+}

@@ -1,0 +1,355 @@
+#include "json/json.h"
+
+#include <endian.h>
+#include <string.h>
+
+#include "base/utf8.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+/* A reader over the text. The scan_ functions move `at` behind what they accept; at a fault they leave it there and
+ * return why, a sentence, or NULL when all is well. */
+typedef struct reader {
+  const unsigned char *at, *end;
+  bool for_c;
+} reader;
+
+static const char ends_early[] = "the text ends before the value does";
+
+static bool is_digit(unsigned char c) {
+  return c >= '0' && c <= '9';
+}
+
+static inline void skip_space(reader *r) {
+  while (r->at < r->end && (*r->at == ' ' || *r->at == '\n' || *r->at == '\r' || *r->at == '\t')) r->at++;
+}
+
+static bool skip_digits(reader *r) {
+  const unsigned char *from = r->at;
+  while (r->at < r->end && is_digit(*r->at)) r->at++;
+  return r->at > from;
+}
+
+static const char *scan_number(reader *r) {
+  if (*r->at == '-') r->at++;
+  if (r->at < r->end && *r->at == '0')
+    r->at++; /* a digit behind it is found by whoever expects ',' there */
+  else if (!skip_digits(r))
+    return "a number has no digits";
+  if (r->at < r->end && *r->at == '.') {
+    r->at++;
+    if (!skip_digits(r)) return "a number has no digits behind its point";
+  }
+  if (r->at < r->end && (*r->at == 'e' || *r->at == 'E')) {
+    r->at++;
+    if (r->at < r->end && (*r->at == '+' || *r->at == '-')) r->at++;
+    if (!skip_digits(r)) return "a number has no digits in its exponent";
+  }
+  return NULL;
+}
+
+static const char *scan_word(reader *r, const char *word) {
+  size_t len = strlen(word);
+  if ((size_t)(r->end - r->at) < len || memcmp(r->at, word, len) != 0) return "a value is expected";
+  r->at += len;
+  return NULL;
+}
+
+/* One multi-byte sequence. */
+static const char *scan_utf8(reader *r) {
+  bool valid;
+  size_t bytes = vsi_utf8_next((const char *)r->at, (const char *)r->end, &valid);
+  if (!valid) return "the text is not valid UTF-8";
+  r->at += bytes;
+  return NULL;
+}
+
+/* The four digits behind \u; at stands on the first. */
+static const char *scan_hex4(reader *r, unsigned *ret_unit) {
+  unsigned unit = 0;
+  for (int i = 0; i < 4; i++, r->at++) {
+    if (r->at == r->end) return ends_early;
+    unsigned char c = *r->at, letter = c | 0x20;
+    if (is_digit(c))
+      unit = unit << 4 | (c - '0');
+    else if (letter >= 'a' && letter <= 'f')
+      unit = unit << 4 | (letter - 'a' + 10U);
+    else
+      return "an escape \\u has fewer than four hexadecimal digits";
+  }
+  *ret_unit = unit;
+  return NULL;
+}
+
+/* at stands on the backslash, and on a fault is put back there. */
+static const char *scan_escape(reader *r) {
+  const unsigned char *start = r->at++;
+  if (r->at == r->end) return ends_early;
+  unsigned char c = *r->at++;
+  if (c != 'u') {
+    if (c && strchr("\"\\/bfnrt", c)) return NULL;
+    r->at = start;
+    return "a string has an unknown escape";
+  }
+  unsigned unit, second;
+  const char *why = scan_hex4(r, &unit);
+  if (why || !r->for_c) return why;
+  if (unit == 0) {
+    r->at = start;
+    return "a string has a zero character, which is not accepted";
+  }
+  if (unit < 0xD800 || unit > 0xDFFF) return NULL;
+  if (unit < 0xDC00 && r->end - r->at >= 2 && r->at[0] == '\\' && r->at[1] == 'u') {
+    r->at += 2;
+    why = scan_hex4(r, &second);
+    if (why) return why;
+    if (second >= 0xDC00 && second <= 0xDFFF) return NULL;
+  }
+  r->at = start;
+  return "a string has half a surrogate pair";
+}
+
+#define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* Bytes that need no look of their own: ASCII from space on, but for `"` and `\`.
+ *
+ * Sixteen at a time, where there are vectors: as signed numbers all others but those two are below space. Otherwise
+ * eight: with all top bits clear, a byte that is zero after XOR borrows into its top bit when 1 is taken away, and so
+ * does one below 0x20 when 0x20 is. A borrow can spoil the bytes above it, but only above one that stops us anyway: the
+ * lowest that is marked is one. */
+static inline void skip_plain(reader *r) {
+#ifdef __SSE2__
+  for (; r->end - r->at >= 16; r->at += 16) {
+    __m128i sixteen = _mm_loadu_si128((const __m128i *)(const void *)r->at);
+    __m128i low = _mm_cmplt_epi8(sixteen, _mm_set1_epi8(0x20)), quote = _mm_cmpeq_epi8(sixteen, _mm_set1_epi8('"'));
+    __m128i stop = _mm_or_si128(_mm_or_si128(low, quote), _mm_cmpeq_epi8(sixteen, _mm_set1_epi8('\\')));
+    int marks = _mm_movemask_epi8(stop);
+    if (marks) {
+      r->at += __builtin_ctz((unsigned)marks);
+      return;
+    }
+  }
+#endif
+  for (; r->end - r->at >= 8; r->at += 8) {
+    uint64_t eight;
+    memcpy(&eight, r->at, sizeof eight);
+    eight = le64toh(eight); /* byte 0 lowest */
+    uint64_t quote = (eight ^ EACH_BYTE('"')) - EACH_BYTE(1), backslash = (eight ^ EACH_BYTE('\\')) - EACH_BYTE(1);
+    uint64_t marks = (eight | (eight - EACH_BYTE(0x20)) | quote | backslash) & EACH_BYTE(0x80);
+    if (marks) {
+      r->at += __builtin_ctzll(marks) / 8;
+      return;
+    }
+  }
+  while (r->at < r->end && *r->at >= 0x20 && *r->at < 0x80 && *r->at != '"' && *r->at != '\\') r->at++;
+}
+
+/* The rest of a string that is not over with its first plain bytes. */
+static const char *scan_string_rest(reader *r) {
+  for (;; skip_plain(r)) {
+    if (r->at == r->end) return ends_early;
+    const char *why = NULL;
+    if (*r->at == '"') break;
+    if (*r->at == '\\')
+      why = scan_escape(r);
+    else if (*r->at >= 0x80)
+      why = scan_utf8(r);
+    else
+      why = "a string has a control character that is not escaped";
+    if (why) return why;
+  }
+  r->at++;
+  return NULL;
+}
+
+/* at stands on the opening quote. Most strings are plain to their end: those are read in place. */
+static inline const char *scan_string(reader *r) {
+  r->at++;
+  skip_plain(r);
+  if (r->at == r->end || *r->at != '"') return scan_string_rest(r);
+  r->at++;
+  return NULL;
+}
+
+/* A value that is no object or array. */
+static inline const char *scan_scalar(reader *r) {
+  switch (*r->at) {
+  case '"': return scan_string(r);
+  case 't': return scan_word(r, "true");
+  case 'f': return scan_word(r, "false");
+  case 'n': return scan_word(r, "null");
+  default: return *r->at == '-' || is_digit(*r->at) ? scan_number(r) : "a value is expected";
+  }
+}
+
+/* at stands on a member's name; it ends up behind the colon. */
+static const char *scan_name(reader *r) {
+  if (*r->at != '"') return "a name in quotes is expected";
+  const char *why = scan_string(r);
+  if (why) return why;
+  skip_space(r);
+  if (r->at == r->end) return ends_early;
+  if (*r->at != ':') return "a colon is expected behind a name";
+  r->at++;
+  return NULL;
+}
+
+vestry_err vsi_json_fail(vestry_err error, size_t offset, const char *message, vsi_json_fault *ret_fault) {
+  if (!ret_fault) return error;
+  ret_fault->offset = offset;
+  strncpy(ret_fault->message, message, sizeof ret_fault->message - 1);
+  ret_fault->message[sizeof ret_fault->message - 1] = '\0';
+  return error;
+}
+
+/* Which of the open levels are objects, a bit each: all that recursion would have kept. */
+typedef struct levels {
+  uint64_t is_object[VSI_JSON_MAX_DEPTH / 64 + 1];
+  uint32_t depth;
+} levels;
+
+static bool in_object(const levels *l) {
+  return l->is_object[l->depth / 64] >> l->depth % 64 & 1;
+}
+
+static void open_level(levels *l, bool object) {
+  l->depth++;
+  uint64_t bit = UINT64_C(1) << l->depth % 64;
+  l->is_object[l->depth / 64] = object ? l->is_object[l->depth / 64] | bit : l->is_object[l->depth / 64] & ~bit;
+}
+
+/* Behind a value: closing brackets, and the comma in front of the next value; or the end of the outermost one, depth 0.
+ */
+static inline const char *scan_behind(reader *r, levels *l) {
+  while (l->depth) {
+    skip_space(r);
+    if (r->at == r->end) return ends_early;
+    bool object = in_object(l);
+    unsigned char c = *r->at;
+    if (c != ',' && c != (object ? '}' : ']')) return object ? "a comma or } is expected" : "a comma or ] is expected";
+    r->at++;
+    if (c == ',') break;
+    l->depth--;
+  }
+  return NULL;
+}
+
+/* From behind the bracket that opens the outermost object or array to behind the one that closes it. OK | MALFORMED |
+ * TOO_LARGE, and why. */
+static vestry_err scan_levels(reader *r, levels *l, const vsi_json_limits *limits, const char **ret_why) {
+  uint32_t count = 0;
+  bool just_opened = true;
+  do {
+    bool object = in_object(l);
+    skip_space(r);
+    if (r->at < r->end && just_opened && *r->at == (object ? '}' : ']')) {
+      just_opened = false;
+      r->at++;
+      l->depth--;
+      *ret_why = scan_behind(r, l);
+      continue;
+    }
+    just_opened = false;
+    *ret_why = r->at == r->end ? ends_early : object ? scan_name(r) : NULL;
+    if (*ret_why) break;
+    skip_space(r);
+    *ret_why = r->at == r->end ? ends_early : NULL;
+    if (*ret_why) break;
+    *ret_why = "there are too many values";
+    if (count == limits->max_count) return VESTRY_TOO_LARGE;
+    count++;
+    if (*r->at == '{' || *r->at == '[') {
+      *ret_why = "the values are nested too deep";
+      if (l->depth >= limits->max_depth) return VESTRY_TOO_LARGE;
+      open_level(l, *r->at++ == '{');
+      just_opened = true;
+      *ret_why = NULL;
+    } else {
+      *ret_why = scan_scalar(r);
+      if (!*ret_why) *ret_why = scan_behind(r, l);
+    }
+  } while (!*ret_why && l->depth);
+  return *ret_why ? VESTRY_MALFORMED : VESTRY_OK;
+}
+
+/* What the outermost value may be. */
+typedef enum outermost { OBJECT, ARRAY, VALUE } outermost;
+
+static const char *const expectations[] = {
+    [OBJECT] = "a JSON object is expected", [ARRAY] = "a JSON array is expected", [VALUE] = "a JSON value is expected"};
+static const char *const leftovers[] = {[OBJECT] = "there is text behind the object",
+                                        [ARRAY] = "there is text behind the array",
+                                        [VALUE] = "there is text behind the value"};
+
+/* The outermost value, and white space around it. */
+static vestry_err check(const char *json, size_t len, const vsi_json_limits *limits, outermost kind,
+                        vsi_json_fault *ret_fault) {
+  const unsigned char *text = (const unsigned char *)(json ? json : "");
+  reader r = {.at = text, .end = text + len, .for_c = limits->for_c};
+  levels l = {.depth = 0};
+  const char *why = expectations[kind];
+  vestry_err error = VESTRY_MALFORMED;
+  skip_space(&r);
+  if (r.at < r.end && ((*r.at == '{' && kind != ARRAY) || (*r.at == '[' && kind != OBJECT))) {
+    open_level(&l, *r.at++ == '{');
+    error = scan_levels(&r, &l, limits, &why);
+  } else if (r.at < r.end && kind == VALUE) {
+    why = scan_scalar(&r);
+    if (!why) error = VESTRY_OK;
+  }
+  if (!error) {
+    skip_space(&r);
+    if (r.at == r.end) return VESTRY_OK;
+    error = VESTRY_MALFORMED;
+    why = leftovers[kind];
+  }
+  return vsi_json_fail(error, (size_t)(r.at - text), why, ret_fault);
+}
+
+vestry_err vsi_json_check_object(const char *json, size_t len, const vsi_json_limits *limits,
+                                 vsi_json_fault *ret_fault) {
+  return check(json, len, limits, OBJECT, ret_fault);
+}
+
+vestry_err vsi_json_check_array(const char *json, size_t len, const vsi_json_limits *limits,
+                                vsi_json_fault *ret_fault) {
+  return check(json, len, limits, ARRAY, ret_fault);
+}
+
+vestry_err vsi_json_check_value(const char *json, size_t len, const vsi_json_limits *limits,
+                                vsi_json_fault *ret_fault) {
+  return check(json, len, limits, VALUE, ret_fault);
+}
+
+size_t vsi_json_plain_len(const char *text, size_t len) {
+  const unsigned char *from = (const unsigned char *)text;
+  reader r = {.at = from, .end = from + len};
+  for (;;) {
+    skip_plain(&r);
+    if (r.at == r.end || *r.at < 0x80 || scan_utf8(&r)) return (size_t)(r.at - from);
+  }
+}
+
+/* Well-formed text: a bracket outside of strings opens or closes a level, a comma on the first separates elements. */
+size_t vsi_json_element_offset(const char *json, size_t len, size_t index) {
+  const unsigned char *text = (const unsigned char *)json;
+  reader r = {.at = text, .end = text + len};
+  size_t depth = 0;
+  while (r.at < r.end) {
+    unsigned char c = *r.at;
+    if (c == '"') {
+      (void)scan_string(&r); /* well formed */
+      continue;
+    }
+    r.at++;
+    if (c == '[' || c == '{') depth++;
+    if (c == ']' || c == '}') depth--;
+    bool begins = depth == 1 && ((c == '[' && !index) || (c == ',' && index && !--index));
+    if (!begins) continue;
+    skip_space(&r);
+    break;
+  }
+  return (size_t)(r.at - text);
+}

@@ -1,0 +1,22 @@
+/* Making jansson's values, and telling why when they cannot be made. */
+#ifndef VSI_JSON_VALUE_H
+#define VSI_JSON_VALUE_H
+
+#include <stdarg.h>
+
+#include "json/json.h"
+
+/* Any value, of text that one of the checks in event/json.h has found well formed, with for_c. OK | MALFORMED (a number
+ * that does not fit; ret_fault says where) | NO_MEMORY. */
+vestry_err vsi_json_build(const char *json, size_t len, json_t **ret_value, vsi_json_fault *ret_fault);
+
+/* Any value from text that nobody has looked at yet, within a client's limits (NULL: the defaults). As
+ * vestry_signals_parse, but an empty text is MALFORMED. */
+vestry_err vsi_json_parse(const char *json, size_t len, const vestry_signals_limits *limits, json_t **ret_value,
+                          vsi_json_fault *ret_fault);
+
+/* By a format of json_pack's, not NULL. The arguments are left indeterminate. OK | INVALID (it does not fit) |
+ * NO_MEMORY. */
+vestry_err vsi_json_vpack(const char *format, va_list arguments, json_t **ret_value);
+
+#endif

@@ -1,0 +1,125 @@
+/* jansson could do this, but it would cost a hash table and an entry for each level, to see a value that contains
+ * itself, and a buffer, and the text would have to be checked once more. Here nothing is allocated, and a bounded depth
+ * ends what contains itself. */
+#include "json/write.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json/json.h"
+
+static void put_escape(vsi_writer *writer, unsigned char c) {
+  static const char hex[] = "0123456789abcdef";
+  char text[6] = {'\\', (char)c};
+  size_t len = 2;
+  switch (c) {
+  case '"':
+  case '\\': break;
+  case '\b': text[1] = 'b'; break;
+  case '\f': text[1] = 'f'; break;
+  case '\n': text[1] = 'n'; break;
+  case '\r': text[1] = 'r'; break;
+  case '\t': text[1] = 't'; break;
+  default:
+    memcpy(text + 1, "u00", 3);
+    text[4] = hex[c >> 4];
+    text[5] = hex[c & 15];
+    len = sizeof text;
+  }
+  vsi_put(writer, text, len);
+}
+
+static vestry_err put_text(vsi_writer *writer, const char *text, size_t len) {
+  const char *end = text + len;
+  vsi_put(writer, "\"", 1);
+  while (text < end) {
+    size_t plain = vsi_json_plain_len(text, (size_t)(end - text));
+    vsi_put(writer, text, plain);
+    text += plain;
+    if (text == end) break;
+    unsigned char c = (unsigned char)*text;
+    if (c >= 0x80) return VESTRY_INVALID;
+    put_escape(writer, c);
+    text++;
+  }
+  vsi_put(writer, "\"", 1);
+  return VESTRY_OK;
+}
+
+static void put_integer(vsi_writer *writer, json_int_t number) {
+  char digits[24], *first = digits + sizeof digits;
+  unsigned long long rest = number < 0 ? 0 - (unsigned long long)number : (unsigned long long)number;
+  do *--first = (char)('0' + rest % 10);
+  while (rest /= 10);
+  if (number < 0) *--first = '-';
+  vsi_put(writer, first, (size_t)(digits + sizeof digits - first));
+}
+
+/* The fewest digits that read back as the same number; 17 always do. A point or an exponent keeps it a real. The
+ * locale's decimal point, if it has another, is JSON's here. */
+static void put_real(vsi_writer *writer, double number) {
+  char text[40];
+  int len = 0;
+  for (int digits = 15; digits <= 17; digits++) {
+    len = snprintf(text, sizeof text - 2, "%.*g", digits, number);
+    if (strtod(text, NULL) == number) break;
+  }
+  bool is_real = false;
+  for (int i = 0; i < len; i++) {
+    if (!strchr("0123456789+-eE.", text[i])) text[i] = '.';
+    is_real |= text[i] == '.' || text[i] == 'e';
+  }
+  vsi_put(writer, text, (size_t)len);
+  if (!is_real) vsi_put(writer, ".0", 2);
+}
+
+static vestry_err put(vsi_writer *writer, const json_t *json, unsigned depth);
+
+static vestry_err put_array(vsi_writer *writer, const json_t *array, unsigned depth) {
+  vestry_err error = VESTRY_OK;
+  vsi_put(writer, "[", 1);
+  for (size_t i = 0; !error && i < json_array_size(array); i++) {
+    if (i) vsi_put(writer, ",", 1);
+    error = put(writer, json_array_get(array, i), depth);
+  }
+  vsi_put(writer, "]", 1);
+  return error;
+}
+
+static vestry_err put_object(vsi_writer *writer, json_t *object, unsigned depth) {
+  vestry_err error = VESTRY_OK;
+  vsi_put(writer, "{", 1);
+  void *first = json_object_iter(object);
+  for (void *at = first; !error && at; at = json_object_iter_next(object, at)) {
+    if (at != first) vsi_put(writer, ",", 1);
+    error = put_text(writer, json_object_iter_key(at), strlen(json_object_iter_key(at)));
+    vsi_put(writer, ":", 1);
+    if (!error) error = put(writer, json_object_iter_value(at), depth);
+  }
+  vsi_put(writer, "}", 1);
+  return error;
+}
+
+static vestry_err put(vsi_writer *writer, const json_t *json, unsigned depth) {
+  if (!json) return VESTRY_INVALID;
+  if (writer->len > VSI_JSON_MAX_BYTES) return VESTRY_TOO_LARGE; /* parts that are shared can add up to anything */
+  switch (json_typeof(json)) {
+  case JSON_OBJECT:
+  case JSON_ARRAY:
+    if (depth == VSI_JSON_MAX_DEPTH) return VESTRY_TOO_LARGE;
+    /* The cast: jansson iterates over objects that are not const, and changes nothing. */
+    return json_is_array(json) ? put_array(writer, json, depth + 1) : put_object(writer, (json_t *)json, depth + 1);
+  case JSON_STRING: return put_text(writer, json_string_value(json), json_string_length(json));
+  case JSON_INTEGER: put_integer(writer, json_integer_value(json)); break;
+  case JSON_REAL: put_real(writer, json_real_value(json)); break;
+  case JSON_TRUE: vsi_put(writer, "true", 4); break;
+  case JSON_FALSE: vsi_put(writer, "false", 5); break;
+  case JSON_NULL: vsi_put(writer, "null", 4); break;
+  }
+  return VESTRY_OK;
+}
+
+vestry_err vsi_json_put(vsi_writer *writer, const json_t *json) {
+  return put(writer, json, 0);
+}

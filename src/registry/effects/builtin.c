@@ -1,0 +1,319 @@
+/* The built-in effects: arguments read strictly, one event formatted, and sent through vestry_context_send. */
+#include "registry/effects/builtin.h"
+
+#include "base/buffer.h"
+#include "base/memory.h"
+#include "event/signals_patch.h"
+#include "registry/effects/context.h"
+#include "registry/effects/effect_options.h"
+#include "json/write.h"
+
+static vestry_err check_count(vestry_dispatch_context *context, const json_t *args, size_t least, size_t most) {
+  size_t count = json_array_size(args);
+  if (count < least) return vestry_context_fail(context, VESTRY_INVALID, "an argument is missing");
+  if (count > most) return vestry_context_fail(context, VESTRY_INVALID, "at most %zu arguments are wanted", most);
+  return VESTRY_OK;
+}
+
+/* Send what was made, if it was made; drops it. what: of which the event would consist. */
+static vestry_err send(vestry_dispatch_context *context, vestry_err error, vestry_event *event, const char *what) {
+  if (error == VESTRY_INVALID)
+    vestry_context_fail(context, error, "%s or an option is outside what events allow", what);
+  if (error) return error;
+  error = vestry_context_send(context, event);
+  vestry_event_unref(event);
+  return error;
+}
+
+static vestry_err send_elements(vestry_dispatch_context *context, const char *html, size_t len, const json_t *json) {
+  vestry_elements_options options;
+  vestry_err error = vsi_elements_options_read(context, json, &options);
+  if (error) return error;
+  vestry_event *event = NULL;
+  error = vestry_event_elements(vestry_host_of(vestry_context_instance(context)), html, len, &options, &event);
+  return send(context, error, event, "the elements");
+}
+
+/* [html, options?] */
+static vestry_err patch_elements(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)ctx;
+  vestry_err error = check_count(context, args, 1, 2);
+  if (error) return error;
+  const json_t *html = json_array_get(args, 0);
+  if (!json_is_string(html)) return vestry_context_fail(context, VESTRY_INVALID, "the elements are a text");
+  return send_elements(context, json_string_value(html), json_string_length(html), json_array_get(args, 1));
+}
+
+/* [[html…], options?]: one event, each of them on lines of its own. */
+static vestry_err patch_elements_seq(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)ctx;
+  vestry_err error = check_count(context, args, 1, 2);
+  if (error) return error;
+  const json_t *list = json_array_get(args, 0);
+  if (!json_is_array(list)) return vestry_context_fail(context, VESTRY_INVALID, "the elements are a list of texts");
+  vsi_buffer joined;
+  vsi_buffer_init(&joined, vestry_host_of(vestry_context_instance(context)));
+  for (size_t i = 0; !error && i < json_array_size(list); i++) {
+    const json_t *html = json_array_get(list, i);
+    if (i) vsi_buffer_append_char(&joined, '\n');
+    if (json_is_string(html))
+      vsi_buffer_append(&joined, json_string_value(html), json_string_length(html));
+    else
+      error = vestry_context_fail(context, VESTRY_INVALID, "element %zu is no text", i);
+  }
+  if (!error) error = joined.error;
+  if (!error) error = send_elements(context, joined.len ? joined.data : "", joined.len, json_array_get(args, 1));
+  vsi_buffer_finish(&joined);
+  return error;
+}
+
+static vestry_err send_signals(vestry_dispatch_context *context, const char *text, size_t len,
+                               const vestry_signals_options *options) {
+  vestry_event *event = NULL;
+  vestry_err error = vestry_event_signals(vestry_host_of(vestry_context_instance(context)), text, len, options, &event);
+  return send(context, error, event, "the signals");
+}
+
+/* [object or its JSON text, options?] */
+static vestry_err patch_signals(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)ctx;
+  vestry_signals_options options;
+  vestry_err error = check_count(context, args, 1, 2);
+  if (!error) error = vsi_signals_options_read(context, json_array_get(args, 1), &options);
+  if (error) return error;
+  const json_t *signals = json_array_get(args, 0);
+  if (json_is_string(signals))
+    return send_signals(context, json_string_value(signals), json_string_length(signals), &options);
+  if (!json_is_object(signals))
+    return vestry_context_fail(context, VESTRY_INVALID, "the signals are an object or its JSON text");
+  vestry_event *event = NULL;
+  error = vsi_event_signals_value(vestry_host_of(vestry_context_instance(context)), signals, &options, &event);
+  return send(context, error, event, "the signals");
+}
+
+/* [text, options?] */
+static vestry_err execute_script(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)ctx;
+  vestry_attribute attributes[VSI_SCRIPT_ATTRIBUTES_MAX];
+  vestry_script_options options;
+  vestry_err error = check_count(context, args, 1, 2);
+  if (!error) error = vsi_script_options_read(context, json_array_get(args, 1), attributes, &options);
+  if (error) return error;
+  const json_t *script = json_array_get(args, 0);
+  if (!json_is_string(script)) return vestry_context_fail(context, VESTRY_INVALID, "the script is a text");
+  vestry_event *event = NULL;
+  error = vestry_event_script(vestry_host_of(vestry_context_instance(context)), json_string_value(script),
+                              json_string_length(script), &options, &event);
+  return send(context, error, event, "the script");
+}
+
+static const vestry_host *host_of(vestry_dispatch_context *context) {
+  return vestry_host_of(vestry_context_instance(context));
+}
+
+/* A text, or a list of one or more: pointers to them in memory of the host's, which the caller frees. what: for the
+ * failure. */
+static vestry_err read_texts(vestry_dispatch_context *context, const json_t *value, const char *what,
+                             const char ***ret_texts, size_t *ret_count) {
+  size_t count = json_is_array(value) ? json_array_size(value) : 1;
+  const char **texts = vsi_calloc(host_of(context), count, sizeof *texts);
+  if (!texts) return VESTRY_NO_MEMORY;
+  vestry_err error = VESTRY_OK;
+  if (!count) error = vestry_context_fail(context, VESTRY_INVALID, "%s: at least one is wanted", what);
+  for (size_t i = 0; i < count && !error; i++) {
+    texts[i] = vsi_text_of(json_is_array(value) ? json_array_get(value, i) : value);
+    if (!texts[i])
+      error =
+          vestry_context_fail(context, VESTRY_INVALID, "%s: a text without NUL, or a list of them, is wanted", what);
+  }
+  if (error) {
+    vsi_free(host_of(context), texts);
+    return error;
+  }
+  *ret_texts = texts;
+  *ret_count = count;
+  return VESTRY_OK;
+}
+
+/* [selector, options?] */
+static vestry_err remove_elements(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)ctx;
+  vestry_elements_options options;
+  vestry_err error = check_count(context, args, 1, 2);
+  if (!error) error = vsi_remove_options_read(context, json_array_get(args, 1), &options);
+  if (error) return error;
+  const char *selector = vsi_text_of(json_array_get(args, 0));
+  if (!selector) return vestry_context_fail(context, VESTRY_INVALID, "the selector is a text without NUL");
+  vestry_event *event = NULL;
+  error = vestry_event_remove(host_of(context), selector, &options, &event);
+  return send(context, error, event, "the selector");
+}
+
+/* [path or [path…], options?] */
+static vestry_err remove_signals(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)ctx;
+  const char **paths = NULL;
+  size_t count = 0;
+  vestry_signals_options options;
+  vestry_err error = check_count(context, args, 1, 2);
+  if (!error) error = vsi_signals_options_read(context, json_array_get(args, 1), &options);
+  if (!error) error = read_texts(context, json_array_get(args, 0), "the paths", &paths, &count);
+  if (error) return error;
+  vestry_event *event = NULL;
+  error = vestry_event_remove_signals(host_of(context), paths, count, &options, &event);
+  vsi_free(host_of(context), paths);
+  return send(context, error, event, "a path");
+}
+
+/* What the effects that are scripts have in common: one argument and then options. */
+typedef struct script_args {
+  vestry_attribute attributes[VSI_SCRIPT_ATTRIBUTES_MAX];
+  vestry_script_options options;
+} script_args;
+
+static vestry_err read_script_args(vestry_dispatch_context *context, const json_t *args, script_args *ret_args) {
+  vestry_err error = check_count(context, args, 1, 2);
+  return error ? error
+               : vsi_script_options_read(context, json_array_get(args, 1), ret_args->attributes, &ret_args->options);
+}
+
+typedef vestry_err (*write_fn)(const vestry_host *host, const char *text, size_t len,
+                               const vestry_script_options *options, vestry_event **ret_event);
+
+static vestry_err console(vestry_dispatch_context *context, const json_t *args, write_fn write) {
+  script_args script;
+  vestry_err error = read_script_args(context, args, &script);
+  if (error) return error;
+  const json_t *text = json_array_get(args, 0);
+  if (!json_is_string(text)) return vestry_context_fail(context, VESTRY_INVALID, "what is logged is a text");
+  vestry_event *event = NULL;
+  error = write(host_of(context), json_string_value(text), json_string_length(text), &script.options, &event);
+  return send(context, error, event, "the text");
+}
+
+/* [text, options?] */
+static vestry_err console_log(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)ctx;
+  return console(context, args, vestry_event_console_log);
+}
+
+/* [text, options?] */
+static vestry_err console_error(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)ctx;
+  return console(context, args, vestry_event_console_error);
+}
+
+typedef vestry_err (*go_fn)(const vestry_host *host, const char *url, const vestry_script_options *options,
+                            vestry_event **ret_event);
+
+static vestry_err go(vestry_dispatch_context *context, const json_t *args, go_fn make) {
+  script_args script;
+  vestry_err error = read_script_args(context, args, &script);
+  if (error) return error;
+  const char *url = vsi_text_of(json_array_get(args, 0));
+  if (!url) return vestry_context_fail(context, VESTRY_INVALID, "the address is a text without NUL");
+  vestry_event *event = NULL;
+  error = make(host_of(context), url, &script.options, &event);
+  return send(context, error, event, "the address (relative, http or https)");
+}
+
+/* [url, options?] */
+static vestry_err redirect(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)ctx;
+  return go(context, args, vestry_event_redirect);
+}
+
+/* [url, options?] */
+static vestry_err replace_url(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)ctx;
+  return go(context, args, vestry_event_replace_url);
+}
+
+/* [url or [url…], options?] */
+static vestry_err prefetch(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)ctx;
+  script_args script;
+  const char **urls = NULL;
+  size_t count = 0;
+  vestry_err error = read_script_args(context, args, &script);
+  if (!error) error = read_texts(context, json_array_get(args, 0), "the addresses", &urls, &count);
+  if (error) return error;
+  vestry_event *event = NULL;
+  error = vestry_event_prefetch(host_of(context), urls, count, &script.options, &event);
+  vsi_free(host_of(context), urls);
+  return send(context, error, event, "an address (relative, http or https)");
+}
+
+/* A value as text: counted first, then written. */
+static vestry_err write_detail(vestry_dispatch_context *context, const json_t *detail, vsi_buffer *text) {
+  vsi_writer writer = {.to = NULL};
+  if (vsi_json_put(&writer, detail))
+    return vestry_context_fail(context, VESTRY_INVALID, "the detail cannot be written");
+  writer = (vsi_writer){.to = vsi_buffer_reserve(text, writer.len)};
+  if (!writer.to) return VESTRY_NO_MEMORY;
+  (void)vsi_json_put(&writer, detail); /* as before */
+  text->len += writer.len;
+  return VESTRY_OK;
+}
+
+/* [name, detail?, options?]: the detail is any value. */
+static vestry_err dispatch_event(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)ctx;
+  vestry_attribute attributes[VSI_SCRIPT_ATTRIBUTES_MAX];
+  vestry_custom_event_options options;
+  vestry_err error = check_count(context, args, 1, 3);
+  if (!error) error = vsi_custom_event_options_read(context, json_array_get(args, 2), attributes, &options);
+  if (error) return error;
+  const char *name = vsi_text_of(json_array_get(args, 0));
+  if (!name) return vestry_context_fail(context, VESTRY_INVALID, "the event's name is a text without NUL");
+  const json_t *detail = json_array_get(args, 1);
+  vsi_buffer text;
+  vsi_buffer_init(&text, host_of(context));
+  vestry_event *event = NULL;
+  if (detail) error = write_detail(context, detail, &text);
+  if (!error) {
+    error = vestry_event_custom(host_of(context), name, text.data, text.len, &options, &event);
+    error = send(context, error, event, "the event's name");
+  }
+  vsi_buffer_finish(&text);
+  return error;
+}
+
+/* []: ends the streams cleanly, after what was sent before. */
+static vestry_err close_sse(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)ctx;
+  vestry_err error = check_count(context, args, 0, 0);
+  if (error) return error;
+  size_t count;
+  vestry_connection *const *connections = vestry_context_connections(context, &count);
+  for (size_t i = 0; i < count; i++) vestry_connection_close(connections[i], VESTRY_CAUSE_CLOSED);
+  context->root->reconnect = NULL; /* what comes behind this effect finds them closed on purpose */
+  return VESTRY_OK;
+}
+
+vestry_err vsi_effects_register(vsi_names *names) {
+  static const struct {
+    const char *name;
+    vestry_effect_fn effect;
+  } built_in[] = {
+      {"patch-elements", patch_elements},
+      {"patch-elements-seq", patch_elements_seq},
+      {"patch-signals", patch_signals},
+      {"execute-script", execute_script},
+      {"remove-elements", remove_elements},
+      {"remove-signals", remove_signals},
+      {"console-log", console_log},
+      {"console-error", console_error},
+      {"redirect", redirect},
+      {"replace-url", replace_url},
+      {"dispatch-event", dispatch_event},
+      {"prefetch", prefetch},
+      {"close-sse", close_sse},
+  };
+  vestry_err error = VESTRY_OK;
+  for (size_t i = 0; !error && i < sizeof built_in / sizeof *built_in; i++)
+    error =
+        vsi_names_set(names, built_in[i].name, &(vsi_entry){.kind = VSI_KIND_EFFECT, .fn.effect = built_in[i].effect});
+  if (!error) error = vsi_names_set(names, VESTRY_QUOTE, &(vsi_entry){.kind = VSI_KIND_QUOTE});
+  return error;
+}

@@ -1,0 +1,43 @@
+/* The instance: what everything in this floor reaches through. */
+#ifndef VSI_REGISTRY_INSTANCE_H
+#define VSI_REGISTRY_INSTANCE_H
+
+#include <stdatomic.h>
+
+#include "registry/effects/names.h"
+#include "stream/group.h"
+
+struct vestry {
+  const vestry_host *host;
+  vestry_runtime *runtime;
+  bool runtime_is_own;
+  vestry_store *store; /* of vestry_connection */
+  vestry_store_driver *driver;
+  vsi_group *group;
+  vsi_names names;
+  json_t *nothing; /* an empty object: the data and state of dispatches that have none. Never changed, and
+                    references to it are not counted */
+
+  vestry_scope_fn scope;
+  void *scope_ctx;
+  vestry_connection_hooks hooks;
+  vestry_profile profiles[VESTRY_PROFILES_MAX]; /* resolved */
+  size_t profiles_count;
+  bool keep_open;
+  size_t max_body_bytes;
+  vestry_signals_limits signals;
+  uint32_t retry_after_s;
+
+  _Atomic(bool) closing;
+  _Atomic(struct vsi_drain *) drain;    /* NULL → one, once, for good (drain.c) */
+  _Atomic(uint64_t) requests, rejected; /* relaxed: mere counts */
+  _Atomic(uint64_t) turned_away[VESTRY_REFUSAL_COUNT];
+  vsi_budget request_bytes; /* of requests under way */
+};
+
+static inline bool vsi_instance_is_closing(vestry *v) {
+  /* acquire pairs with the exchange in vestry_close. Only a first look: the store and the group refuse by themselves */
+  return atomic_load_explicit(&v->closing, memory_order_acquire);
+}
+
+#endif

@@ -1,0 +1,147 @@
+/* The keeper finds connections for replies, and keeps and removes new ones. Two races need care.
+ *
+ * A stream must not be stored when it has ended. It may end while the put is under way: another put evicts it, the
+ * instance closes. So the keeper stores the handle where the end can find it, and then looks whether the end has come;
+ * the end says that it has come, and then looks for a handle. Both do so with sequentially consistent operations, so at
+ * least one of them sees the other, and removal by handle happens once whoever tries.
+ *
+ * For REUSE and REJECT at most one open stream may hold the key. The store's own REUSE decides when there is nothing
+ * under the key. But there may be connections that are closing and have not left yet; they have no claim. Then the
+ * stream joins them, and looks: the first open one in the order of the store's list holds the key. Everybody who joined
+ * looks after joining, and all see the same order, so of several all but one find another one before theirs, and take
+ * theirs out again. */
+#include "registry/instance/keeper.h"
+
+#include "registry/effects/context.h"
+#include "registry/request/reply.h"
+
+/* More than will ever be under one key: joining shall displace nobody. */
+#define JOIN_COUNT ((size_t)1 << 20)
+enum { DEFAULT_MANY_COUNT = 8 };
+
+/* The open connections under the reply's key. As vsi_targets_find; finish the list in any case. */
+static vestry_err look(vestry_dispatch_context *context, vsi_targets *found, size_t *ret_closed_count) {
+  vsi_targets_init(found, context->v->host);
+  return vsi_targets_find(found, context->v->store, context->scope, context->reply->key, ret_closed_count);
+}
+
+/* Make them the targets. OK | NOT_FOUND (none is open) | errors of the look. */
+static vestry_err target_stored(vestry_dispatch_context *context) {
+  vsi_targets found;
+  vestry_err error = look(context, &found, NULL);
+  size_t added = 0;
+  for (size_t i = 0; !error && i < found.count; i++) {
+    error = vsi_context_target(context, found.items[i]);
+    if (!error) added++;
+    if (error == VESTRY_CLOSED) error = VESTRY_OK;
+  }
+  vsi_targets_finish(&found);
+  return error ? error : added ? VESTRY_OK : VESTRY_NOT_FOUND;
+}
+
+/* OK: nobody open is there | EXISTS | errors of the look. */
+static vestry_err check_free(vestry_dispatch_context *context) {
+  vsi_targets found;
+  vestry_err error = look(context, &found, NULL);
+  vsi_targets_finish(&found);
+  return error == VESTRY_NOT_FOUND ? VESTRY_OK : error ? error : VESTRY_EXISTS;
+}
+
+void vsi_keeper_find(vestry_dispatch_context *context) {
+  const vestry_reply *reply = context->reply;
+  if (!reply->key || context->targets.count || context->refusal) return;
+  vestry_err error = VESTRY_OK;
+  switch (reply->policy) {
+  case VESTRY_PUT_REPLACE:
+  case VESTRY_PUT_MANY: return; /* a new stream in any case */
+  case VESTRY_PUT_REUSE:
+    error = target_stored(context);
+    if (error == VESTRY_NOT_FOUND) error = VESTRY_OK;
+    break;
+  case VESTRY_PUT_REJECT: error = check_free(context); break;
+  }
+  if (error) vsi_context_refuse(context, error);
+}
+
+/* Put the opened stream under the key, and take it out again if it has ended meanwhile. */
+static vestry_err put(vestry_dispatch_context *context, vestry_put_policy policy, size_t many_count) {
+  vestry_store *store = context->v->store;
+  vestry_put_result result;
+  vestry_err error =
+      vestry_store_put(store, context->scope, context->reply->key, context->opened, policy, many_count, &result);
+  if (error) return error;
+  vsi_life *life = context->life;
+  /* seq_cst, this store before that load: pairs with on_close (hooks.c) and remove, which do it the other way round */
+  atomic_store_explicit(&life->handle, result.handle, memory_order_seq_cst);
+  if (atomic_load_explicit(&life->ended, memory_order_seq_cst) || !vestry_connection_is_open(context->opened))
+    vestry_store_remove_if(store, result.handle, vestry_connection_cause(context->opened));
+  return VESTRY_OK;
+}
+
+/* Join what is under the key although nobody there is open, and see who holds it. OK | EXISTS: somebody else, and the
+ * stream has been taken out again and closed. */
+static vestry_err join(vestry_dispatch_context *context) {
+  vestry_err error = put(context, VESTRY_PUT_MANY, JOIN_COUNT);
+  if (error) return error;
+  vsi_targets found;
+  error = look(context, &found, NULL);
+  if (error == VESTRY_NOT_FOUND)
+    error = VESTRY_OK; /* it has ended already, and leaves by that */
+  else if (!error && found.items[0] != context->opened)
+    error = VESTRY_EXISTS;
+  vsi_targets_finish(&found);
+  if (!error) return VESTRY_OK;
+  vestry_handle handle = atomic_load_explicit(&context->life->handle, memory_order_relaxed); /* put on this thread */
+  vestry_store_remove_if(context->v->store, handle, VESTRY_CAUSE_CLOSED);
+  return error;
+}
+
+/* Keep it if nobody else holds the key; otherwise REUSE gives it up for who does. */
+static vestry_err keep_alone(vestry_dispatch_context *context) {
+  bool reuse = context->reply->policy == VESTRY_PUT_REUSE;
+  vestry_err error = put(context, VESTRY_PUT_REUSE, 0);
+  if (error != VESTRY_EXISTS) return error;
+  error = reuse ? target_stored(context) : check_free(context);
+  if (error != (reuse ? VESTRY_NOT_FOUND : VESTRY_OK)) return error;
+  error = join(context); /* those there are closing */
+  if (error != VESTRY_EXISTS || !reuse) return error;
+  error = target_stored(context);
+  return error == VESTRY_NOT_FOUND ? VESTRY_LIMIT : error; /* who was quicker has ended at once: 503, try again */
+}
+
+/* Keep it beside others. The store counts those that are closing among the many, so they are given extra room; if that
+ * was too much, because it was open ones that left for this one, the oldest go. */
+static vestry_err keep_many(vestry_dispatch_context *context) {
+  size_t many_count = context->reply->many_count ? context->reply->many_count : DEFAULT_MANY_COUNT, closed_count = 0;
+  if (many_count > JOIN_COUNT) many_count = JOIN_COUNT;
+  vsi_targets found;
+  vestry_err error = look(context, &found, &closed_count);
+  vsi_targets_finish(&found);
+  if (error && error != VESTRY_NOT_FOUND) return error;
+  error = put(context, VESTRY_PUT_MANY, many_count + closed_count);
+  if (error || !closed_count) return error;
+  error = look(context, &found, NULL);
+  for (size_t i = 0; !error && found.count - i > many_count; i++)
+    vestry_connection_close(found.items[i], VESTRY_CAUSE_REPLACED);
+  vsi_targets_finish(&found);
+  return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
+}
+
+void vsi_keeper_keep(vestry_dispatch_context *context) {
+  const vestry_reply *reply = context->reply;
+  if (!context->opened || context->refusal || !reply->key || !vsi_reply_stays_open(reply, context->v)) return;
+  vestry_err error = VESTRY_OK;
+  switch (reply->policy) {
+  case VESTRY_PUT_REPLACE: error = put(context, VESTRY_PUT_REPLACE, 0); break;
+  case VESTRY_PUT_MANY: error = keep_many(context); break;
+  case VESTRY_PUT_REUSE:
+  case VESTRY_PUT_REJECT: error = keep_alone(context); break;
+  }
+  if (error) vsi_context_refuse(context, error);
+}
+
+void vsi_keeper_remove(const vsi_life *life, vestry_cause cause) {
+  /* seq_cst, after the store of `ended`: see put */
+  vestry_handle handle = atomic_load_explicit(&life->handle, memory_order_seq_cst);
+  if (handle) vestry_store_remove_if(life->v->store, handle, cause);
+}

@@ -1,0 +1,149 @@
+/* Making an instance of its parts, and its end in three steps. */
+#include "base/memory.h"
+#include "base/options.h"
+#include "registry/effects/builtin.h"
+#include "registry/instance/drain.h"
+#include "registry/instance/instance.h"
+#include "registry/request/intake.h"
+#include "stream/coding.h"
+
+enum { DEFAULT_RETRY_AFTER_S = 2 };
+/* What jansson's own constants have: references to them are not counted. */
+#define UNCOUNTED             SIZE_MAX
+#define DEFAULT_BODY_BYTES    ((size_t)1 << 20)
+#define MAX_BODY_BYTES        (SIZE_MAX / 4)
+#define DEFAULT_REQUEST_BYTES ((size_t)256 << 20)
+
+/* ---------------------------------------------------------------------------- a connection in a store -------- */
+
+static void value_ref(void *value) {
+  vestry_connection_ref(value);
+}
+
+static void value_unref(void *value) {
+  vestry_connection_unref(value);
+}
+
+static void value_close(void *value, vestry_cause cause) {
+  vestry_connection_close(value, cause);
+}
+
+/* ----------------------------------------------------------------------------------------- making one -------- */
+
+static vestry_err create_runtime(vestry *v, const vestry_options *options) {
+  v->runtime = options->runtime;
+  if (v->runtime) return VESTRY_OK;
+  v->runtime_is_own = true;
+  return vestry_runtime_create(&(vestry_runtime_options){.host = v->host, .threads_count = options->threads_count},
+                               &v->runtime);
+}
+
+static vestry_err create_store(vestry *v, const vestry_options *options) {
+  const vestry_store_options store = {
+      .host = v->host,
+      .value = {value_ref, value_unref, value_close},
+      .purge = options->purge,
+      .purge_ctx = options->purge_ctx,
+      .max_count = options->max_count,
+      .idle_ms = options->idle_ms,
+      .lifetime_ms = options->lifetime_ms,
+      .max_per_scope_count = options->max_per_scope_count,
+  };
+  return vestry_store_create(options->store_types, options->store ? options->store : "lru", &store, &v->store);
+}
+
+/* The profiles that are offered, made ready: what is wrong with them shows now, and not in a request. */
+static vestry_err create_profiles(vestry *v, const vestry_options *options) {
+  vsi_codings *codings = vsi_group_codings(v->group);
+  vsi_codings_limit(codings, options->max_private_encoders_count, options->max_channel_encoders_count);
+  vestry_err error = VESTRY_OK;
+  for (size_t i = 0; i < options->profiles_count && !error; i++) {
+    vsi_coding *coding;
+    error = vsi_profile_resolve(&options->profiles[i], &v->profiles[i]);
+    if (!error && v->profiles[i].ops != &vestry_profile_identity)
+      error = vsi_coding_find(codings, &options->profiles[i], &coding);
+  }
+  v->profiles_count = options->profiles_count;
+  return error;
+}
+
+static vestry_err fill(vestry *v, const vestry_options *options) {
+  v->nothing = json_object();
+  if (!v->nothing) return VESTRY_NO_MEMORY;
+  v->nothing->refcount = UNCOUNTED; /* every thread dispatches with it */
+  vestry_err error = create_runtime(v, options);
+  if (!error) error = create_store(v, options);
+  if (!error) error = vestry_store_driver_create(v->store, v->runtime, &v->driver);
+  if (!error) error = vsi_group_create(v->runtime, &options->connection, &v->group);
+  if (!error) vsi_group_limit(v->group, options->max_queued_bytes);
+  if (!error) error = create_profiles(v, options);
+  if (!error) error = vsi_effects_register(&v->names);
+  return error;
+}
+
+/* Takes what was made, whole or in part. */
+static void take_apart(vestry *v) {
+  vsi_drain_destroy(v);
+  vestry_store_driver_destroy(v->driver);
+  vestry_store_destroy(v->store);
+  vsi_group_destroy(v->group);
+  if (v->runtime_is_own) vestry_runtime_destroy(v->runtime);
+  vsi_names_finish(&v->names);
+  if (v->nothing) v->nothing->refcount = 1;
+  json_decref(v->nothing);
+  vsi_free(v->host, v);
+}
+
+static const vestry_host *host_of(const vestry_options *options) {
+  if (options->host) return options->host;
+  return options->runtime ? vestry_runtime_host(options->runtime) : vestry_host_default();
+}
+
+vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
+  vestry_options own;
+  const vestry_options *options = &own;
+  if (!ret_instance || VSI_OPTIONS_TAKE(own, given)) return VESTRY_INVALID;
+  if (options->max_body_bytes > MAX_BODY_BYTES) return VESTRY_INVALID;
+  if (options->profiles_count > VESTRY_PROFILES_MAX || (options->profiles_count && !options->profiles))
+    return VESTRY_INVALID;
+  const vestry_host *host = host_of(options);
+  vestry *v = vsi_calloc(host, 1, sizeof *v);
+  if (!v) return VESTRY_NO_MEMORY;
+  v->host = host;
+  vsi_names_init(&v->names, host);
+  v->scope = options->scope;
+  v->scope_ctx = options->scope_ctx;
+  v->hooks = options->hooks;
+  v->keep_open = options->keep_open;
+  v->max_body_bytes = options->max_body_bytes ? options->max_body_bytes : DEFAULT_BODY_BYTES;
+  vsi_budget_init(&v->request_bytes, options->max_request_bytes ? options->max_request_bytes : DEFAULT_REQUEST_BYTES);
+  v->signals = options->signals;
+  v->retry_after_s = options->retry_after_s ? options->retry_after_s : DEFAULT_RETRY_AFTER_S;
+  vestry_err error = fill(v, options);
+  if (error) {
+    take_apart(v);
+    return error;
+  }
+  *ret_instance = v;
+  return VESTRY_OK;
+}
+
+/* ------------------------------------------------------------------------------------------- its end --------- */
+
+void vestry_close(vestry *v) {
+  /* acq_rel pairs with vsi_instance_is_closing. */
+  if (atomic_exchange_explicit(&v->closing, true, memory_order_acq_rel)) return;
+  vsi_group_close(v->group);
+  vestry_store_close(v->store); /* after the group: whatever enters the store later finds it closed */
+}
+
+vestry_err vestry_stop(vestry *v, uint64_t timeout_ms) {
+  vestry_close(v);
+  return vsi_group_wait(v->group, timeout_ms);
+}
+
+void vestry_destroy(vestry *v) {
+  if (!v) return;
+  (void)vestry_stop(v, VESTRY_NEVER_MS);
+  take_apart(v);
+}

@@ -1,0 +1,106 @@
+#include "registry/request/answer.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "registry/instance/drain.h"
+
+static int status_of(vestry *v, vestry_err error) {
+  switch (error) {
+  case VESTRY_MALFORMED: return 400;
+  case VESTRY_NOT_FOUND: return 404;
+  case VESTRY_EXISTS: return 409;
+  case VESTRY_TOO_LARGE: return 413;
+  case VESTRY_LIMIT:
+  case VESTRY_FULL: return 503;
+  case VESTRY_CLOSED: return vsi_instance_is_closing(v) ? 503 : 500;
+  default: return 500;
+  }
+}
+
+static const char *words_of(int status) {
+  switch (status) {
+  case 400: return "bad request";
+  case 404: return "not found";
+  case 406: return "no encoding of the stream is acceptable";
+  case 408: return "the request came too slowly";
+  case 409: return "it is taken";
+  case 410: return "the stream has ended";
+  case 413: return "the request is too large";
+  case 503: return "no room now, try again later";
+  default: return "internal error";
+  }
+}
+
+static vestry_err respond(const vestry_request *req, int status, const vestry_header *headers, size_t headers_count,
+                          const void *body, size_t body_len) {
+  const vestry_response response = {status, headers, headers_count, body, body_len};
+  return req->ops->respond(req->server_request, &response) ? VESTRY_IO : VESTRY_OK;
+}
+
+vestry_err vsi_answer_status(const vestry_request *req, int status, const char *text) {
+  char body[192], retry_after[16];
+  snprintf(body, sizeof body, "%s\n", text ? text : words_of(status));
+  snprintf(retry_after, sizeof retry_after, "%u", (unsigned)vsi_instance_retry_after_s(req->v));
+  const vestry_header headers[] = {
+      {"Content-Type", "text/plain; charset=utf-8"}, {"Cache-Control", "no-store"}, {"Retry-After", retry_after}};
+  return respond(req, status, headers, status == 503 ? 3 : 2, body, strlen(body));
+}
+
+vestry_err vsi_answer_error(const vestry_request *req, vestry_err error) {
+  int status = status_of(req->v, error);
+  /* relaxed: a mere count */
+  if (status == 503) atomic_fetch_add_explicit(&req->v->rejected, 1, memory_order_relaxed);
+  if (status == 500)
+    vsi_log(req->v->host, VESTRY_LOG_ERROR, "%.16s %.200s: answered 500: %s, %s", req->method, req->path,
+            vestry_err_name(error), vestry_strerror(error));
+  return vsi_answer_status(req, status, NULL);
+}
+
+vestry_err vsi_answer_nothing(const vestry_request *req) {
+  return respond(req, 204, NULL, 0, NULL, 0);
+}
+
+vestry_err vsi_answer_reply(const vestry_request *req, const vestry_reply *reply) {
+  int status = reply->status ? reply->status : reply->has_body ? 200 : 204;
+  bool has_body = reply->has_body && status != 204 && status != 205 && status != 304;
+  vestry_header *headers = vsi_alloc(reply->host, (reply->headers_count + 1) * sizeof *headers);
+  if (!headers) return vsi_answer_error(req, VESTRY_NO_MEMORY);
+  size_t count = 0;
+  if (has_body && !vsi_reply_header_find(reply, "Content-Type"))
+    headers[count++] = (vestry_header){"Content-Type", reply->body_type};
+  for (size_t i = 0; i < reply->headers_count; i++) headers[count++] = reply->headers[i];
+  vestry_err error =
+      respond(req, status, headers, count, has_body ? reply->body : NULL, has_body ? reply->body_len : 0);
+  vsi_free(reply->host, headers);
+  return error;
+}
+
+/* Compression is a stream's own matter, so an application's Content-Encoding would be a lie. */
+static bool is_of_streams(const char *name) {
+  static const char *const names[] = {"Content-Type", "Cache-Control", "X-Accel-Buffering", "Content-Encoding"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (strcasecmp(name, names[i]) == 0) return true;
+  return false;
+}
+
+vestry_err vsi_stream_headers(const vestry_reply *reply, const char *coding, bool vary, vestry_header **ret_headers,
+                              size_t *ret_count) {
+  static const vestry_header own[] = {
+      {"Content-Type", "text/event-stream"}, {"Cache-Control", "no-cache, no-transform"}, {"X-Accel-Buffering", "no"}};
+  enum { OWN = sizeof own / sizeof *own, OF_CODING = 2 };
+  vestry_header *headers = vsi_alloc(reply->host, (reply->headers_count + OWN + OF_CODING) * sizeof *headers);
+  if (!headers) return VESTRY_NO_MEMORY;
+  memcpy(headers, own, sizeof own);
+  size_t count = OWN;
+  if (coding) headers[count++] = (vestry_header){"Content-Encoding", coding};
+  if (vary) headers[count++] = (vestry_header){"Vary", "Accept-Encoding"}; /* beside the reply's own: it is a list */
+  for (size_t i = 0; i < reply->headers_count; i++)
+    if (!is_of_streams(reply->headers[i].name)) headers[count++] = reply->headers[i];
+  *ret_headers = headers;
+  *ret_count = count;
+  return VESTRY_OK;
+}

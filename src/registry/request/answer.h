@@ -1,0 +1,25 @@
+/* Answers that are no streams. */
+#ifndef VSI_REGISTRY_ANSWER_H
+#define VSI_REGISTRY_ANSWER_H
+
+#include "registry/request/reply.h"
+#include "registry/request/request.h"
+
+/* All: OK | IO (the peer is gone). */
+
+/* A status with a line of text/plain; Retry-After with 503. text: NULL: the status in words. Allocates nothing. */
+vestry_err vsi_answer_status(const vestry_request *req, int status, const char *text);
+/* The same for an error: of a handler, an interceptor, the store or the adapter. Counts and logs what it should. */
+vestry_err vsi_answer_error(const vestry_request *req, vestry_err error);
+/* 204 */
+vestry_err vsi_answer_nothing(const vestry_request *req);
+/* Status, headers and body of a reply; 500 when out of memory. */
+vestry_err vsi_answer_reply(const vestry_request *req, const vestry_reply *reply);
+
+/* The headers of a stream's head: vestry's own and those of the reply that are not among them.
+ * coding: for Content-Encoding, NULL: none; vary: there was a choice.
+ * ret_headers: vsi_free it; borrows from the reply. OK | NO_MEMORY. */
+vestry_err vsi_stream_headers(const vestry_reply *reply, const char *coding, bool vary, vestry_header **ret_headers,
+                              size_t *ret_count);
+
+#endif

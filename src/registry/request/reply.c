@@ -1,0 +1,251 @@
+/* The reply builder: copies what it is given and refuses what must not reach the wire. */
+#include "registry/request/reply.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "base/field.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "registry/instance/instance.h"
+#include "registry/request/key_copy.h"
+#include "stream/coding.h"
+#include "stream/connection.h"
+
+enum { FIRST_HEADERS = 8, STATUS_MIN = 200, STATUS_MAX = 599 };
+
+void vsi_reply_init(vestry_reply *reply, const vestry_host *host) {
+  *reply = (vestry_reply){.host = host, .policy = VESTRY_PUT_REUSE};
+}
+
+static void header_free(const vestry_reply *reply, const vestry_header *header) {
+  vsi_free(reply->host, (void *)header->name);
+}
+
+void vsi_reply_finish(vestry_reply *reply) {
+  for (size_t i = 0; i < reply->headers_count; i++) header_free(reply, &reply->headers[i]);
+  vsi_free(reply->host, reply->headers);
+  vsi_free(reply->host, (void *)reply->body_type);
+  vsi_free(reply->host, reply->body);
+  vsi_free(reply->host, reply->key);
+  vestry_connection_unref(reply->connection);
+  json_decref(reply->effects);
+  vsi_reply_init(reply, reply->host);
+}
+
+bool vsi_reply_is_stream(const vestry_reply *reply) {
+  return reply->keep || json_array_size(reply->effects) > 0;
+}
+
+bool vsi_reply_stays_open(const vestry_reply *reply, const vestry *v) {
+  if (reply->auto_close != VSI_AUTO_CLOSE_UNSET) return reply->auto_close == VSI_AUTO_CLOSE_OFF;
+  return reply->keep || v->keep_open;
+}
+
+/* NO_MEMORY is remembered: a handler may leave it to vestry (vestry/request.h). */
+static vestry_err remember(vestry_reply *reply, vestry_err error) {
+  reply->no_memory |= error == VESTRY_NO_MEMORY;
+  return error;
+}
+
+vestry_err vsi_reply_refuse(vestry_reply *reply, vestry_err error, const char *why) {
+  reply->refused = error;
+  vsi_log(reply->host, VESTRY_LOG_ERROR, "a reply: %s", why);
+  return error;
+}
+
+/* ---------------------------------------------------------------------------------- status, headers and body ------ */
+
+vestry_err vestry_reply_status(vestry_reply *reply, int status) {
+  if (status < STATUS_MIN || status > STATUS_MAX)
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "the status is not from 200 to 599");
+  reply->status = status;
+  return VESTRY_OK;
+}
+
+/* What frames the body and the connection is the adapter's to write. */
+static bool is_framing(const char *name) {
+  static const char *const framing[] = {"Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive",
+                                        "Trailer",        "Upgrade",           "TE",         "Date"};
+  for (size_t i = 0; i < sizeof framing / sizeof *framing; i++)
+    if (strcasecmp(name, framing[i]) == 0) return true;
+  return false;
+}
+
+const vestry_header *vsi_reply_header_find(const vestry_reply *reply, const char *name) {
+  for (size_t i = 0; i < reply->headers_count; i++)
+    if (strcasecmp(reply->headers[i].name, name) == 0) return &reply->headers[i];
+  return NULL;
+}
+
+static vestry_err headers_reserve(vestry_reply *reply) {
+  if (reply->headers_count < reply->headers_capacity) return VESTRY_OK;
+  size_t capacity = reply->headers_capacity ? reply->headers_capacity * 2 : FIRST_HEADERS;
+  vestry_header *headers = vsi_realloc(reply->host, reply->headers, capacity * sizeof *headers);
+  if (!headers) return VESTRY_NO_MEMORY;
+  reply->headers = headers;
+  reply->headers_capacity = capacity;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_reply_header(vestry_reply *reply, const char *name, const char *value) {
+  if (!name || !value || !vsi_is_token(name) || !vsi_is_field_value(value) || is_framing(name))
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "a header is not allowed, or its name or value is not well formed");
+  if (headers_reserve(reply)) return remember(reply, VESTRY_NO_MEMORY);
+  size_t name_len = strlen(name), value_len = strlen(value);
+  char *copy = vsi_alloc(reply->host, name_len + value_len + 2);
+  if (!copy) return remember(reply, VESTRY_NO_MEMORY);
+  memcpy(copy, name, name_len + 1);
+  memcpy(copy + name_len + 1, value, value_len + 1);
+  vestry_header made = {copy, copy + name_len + 1};
+  if (strcasecmp(name, "Content-Type") == 0) {
+    for (size_t i = 0; i < reply->headers_count; i++) {
+      if (strcasecmp(reply->headers[i].name, name) != 0) continue;
+      header_free(reply, &reply->headers[i]);
+      reply->headers[i] = made;
+      return VESTRY_OK;
+    }
+  }
+  reply->headers[reply->headers_count++] = made;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_reply_body(vestry_reply *reply, const char *content_type, const void *body, size_t len) {
+  if ((!body && len) || (content_type && !vsi_is_field_value(content_type)))
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "the body is missing, or its content type is no header's value");
+  if (!content_type) content_type = "text/html; charset=utf-8";
+  char *type = vsi_strdup(reply->host, content_type, strlen(content_type));
+  char *copy = vsi_strdup(reply->host, len ? body : "", len);
+  if (!type || !copy) {
+    vsi_free(reply->host, type);
+    vsi_free(reply->host, copy);
+    return remember(reply, VESTRY_NO_MEMORY);
+  }
+  vsi_free(reply->host, (void *)reply->body_type);
+  vsi_free(reply->host, reply->body);
+  reply->body_type = type;
+  reply->body = copy;
+  reply->body_len = len;
+  reply->has_body = true;
+  return VESTRY_OK;
+}
+
+/* ---------------------------------------------------------------------------------------- key and connection ------ */
+
+vestry_err vestry_reply_key(vestry_reply *reply, vestry_key key) {
+  vestry_key *copy = NULL;
+  reply->key_error = vsi_key_copy(reply->host, &key, &copy);
+  if (reply->key_error == VESTRY_NO_MEMORY) return remember(reply, VESTRY_NO_MEMORY);
+  if (reply->key_error) return vsi_reply_refuse(reply, reply->key_error, "the key is not well formed or too large");
+  vsi_free(reply->host, reply->key);
+  reply->key = copy;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_reply_connection(vestry_reply *reply, vestry_connection *connection) {
+  if (!connection) return VESTRY_INVALID;
+  vestry_connection_ref(connection);
+  vestry_connection_unref(reply->connection);
+  reply->connection = connection;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_reply_keep(vestry_reply *reply, vestry_put_policy policy, size_t many_count) {
+  if ((unsigned)policy > VESTRY_PUT_MANY) return VESTRY_INVALID;
+  reply->keep = true;
+  reply->policy = policy;
+  reply->many_count = many_count;
+  return VESTRY_OK;
+}
+
+void vestry_reply_fail_fast(vestry_reply *reply, bool fail_fast) {
+  reply->fail_fast = fail_fast;
+}
+
+void vestry_reply_any_client(vestry_reply *reply) {
+  reply->any_client = true;
+}
+
+void vestry_reply_auto_close(vestry_reply *reply, bool auto_close) {
+  reply->auto_close = auto_close ? VSI_AUTO_CLOSE_ON : VSI_AUTO_CLOSE_OFF;
+}
+
+void vestry_reply_hooks(vestry_reply *reply, const vestry_connection_hooks *hooks) {
+  reply->hooks = hooks ? *hooks : (vestry_connection_hooks){.ctx = NULL};
+}
+
+vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_connection_options *options) {
+  vestry_connection_options resolved;
+  if (!options || vsi_connection_options_resolve(options, NULL, &resolved)) return VESTRY_INVALID;
+  reply->stream = *options;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_reply_profiles(vestry_reply *reply, const vestry_profile *profiles, size_t count) {
+  vestry_profile resolved[VESTRY_PROFILES_MAX];
+  if (count > VESTRY_PROFILES_MAX || (count && !profiles)) return VESTRY_INVALID;
+  for (size_t i = 0; i < count; i++)
+    if (vsi_profile_resolve(&profiles[i], &resolved[i])) return VESTRY_INVALID;
+  for (size_t i = 0; i < count; i++) reply->profiles[i] = resolved[i];
+  reply->profiles_count = count;
+  reply->has_profiles = true;
+  return VESTRY_OK;
+}
+
+/* --------------------------------------------------------------------------------------------------- effects ------ */
+
+vestry_err vestry_reply_effect(vestry_reply *reply, json_t *effect) {
+  if (!json_is_string(json_array_get(effect, 0)))
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "an effect is a list headed by a name");
+  if (!reply->effects) reply->effects = json_array();
+  if (!reply->effects || json_array_append(reply->effects, effect)) return remember(reply, VESTRY_NO_MEMORY);
+  return VESTRY_OK;
+}
+
+/* Add an effect that was just packed, taking it; NULL: it could not be. */
+static vestry_err add_packed(vestry_reply *reply, json_t *effect, const json_error_t *why) {
+  if (!effect && json_error_code(why) == json_error_out_of_memory) return remember(reply, VESTRY_NO_MEMORY);
+  if (!effect) return vsi_reply_refuse(reply, VESTRY_INVALID, why->text);
+  vestry_err error = vestry_reply_effect(reply, effect);
+  json_decref(effect);
+  return error;
+}
+
+vestry_err vestry_reply_fx(vestry_reply *reply, const char *format, ...) {
+  if (!format) return VESTRY_INVALID;
+  json_error_t why;
+  va_list arguments;
+  va_start(arguments, format);
+  json_t *effect = json_vpack_ex(&why, 0, format, arguments);
+  va_end(arguments);
+  return add_packed(reply, effect, &why);
+}
+
+vestry_err vestry_reply_patch_signals(vestry_reply *reply, const char *format, ...) {
+  if (!format) return VESTRY_INVALID;
+  json_error_t why;
+  va_list arguments;
+  va_start(arguments, format);
+  json_t *signals = json_vpack_ex(&why, 0, format, arguments), *effect = NULL;
+  va_end(arguments);
+  if (signals && !json_is_object(signals)) {
+    json_decref(signals);
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "signals are an object");
+  }
+  if (signals) effect = json_pack_ex(&why, 0, "[s,[s,o]]", "patch-signals", VESTRY_QUOTE, signals); /* takes them */
+  return add_packed(reply, effect, &why);
+}
+
+static vestry_err add_text_effect(vestry_reply *reply, const char *name, const char *text) {
+  json_error_t why;
+  if (!text) return VESTRY_INVALID;
+  return add_packed(reply, json_pack_ex(&why, 0, "[s,s]", name, text), &why);
+}
+
+vestry_err vestry_reply_patch_elements(vestry_reply *reply, const char *html) {
+  return add_text_effect(reply, "patch-elements", html);
+}
+
+vestry_err vestry_reply_execute_script(vestry_reply *reply, const char *script) {
+  return add_text_effect(reply, "execute-script", script);
+}

@@ -1,0 +1,49 @@
+/* A reply while a handler fills it and vestry performs it. */
+#ifndef VSI_REGISTRY_REPLY_H
+#define VSI_REGISTRY_REPLY_H
+
+#include "vestry/adapter.h"
+
+struct vestry_reply {
+  const vestry_host *host;
+  int status;             /* 0: not set */
+  vestry_header *headers; /* name and value of each in one allocation, the name's */
+  size_t headers_count, headers_capacity;
+  const char *body_type; /* what vestry_reply_body said; owned */
+  char *body;
+  size_t body_len;
+  bool has_body;
+
+  vestry_key *key;      /* NULL: none */
+  vestry_err key_error; /* of the last vestry_reply_key */
+  vestry_connection *connection;
+  bool fail_fast;
+  bool any_client; /* a stream for whoever asked */
+  bool keep;
+  vestry_put_policy policy; /* REUSE unless reply_keep said otherwise */
+  size_t many_count;
+  enum { VSI_AUTO_CLOSE_UNSET, VSI_AUTO_CLOSE_OFF, VSI_AUTO_CLOSE_ON } auto_close;
+  vestry_connection_hooks hooks;
+  vestry_connection_options stream;
+  bool has_profiles; /* instead of the instance's */
+  vestry_profile profiles[VESTRY_PROFILES_MAX];
+  size_t profiles_count;
+  json_t *effects;    /* an array; NULL: none */
+  bool no_memory;     /* some builder had none */
+  vestry_err refused; /* what the last builder said that refused what it was given */
+};
+
+void vsi_reply_init(vestry_reply *reply, const vestry_host *host);
+void vsi_reply_finish(vestry_reply *reply);
+
+/* Remember that a builder refused what the handler gave it, and log why: returns its second argument. */
+vestry_err vsi_reply_refuse(vestry_reply *reply, vestry_err error, const char *why);
+/* Whether it wants a connection, rather than an answer. */
+bool vsi_reply_is_stream(const vestry_reply *reply);
+/* Whether a stream that it opens stays open when its effects are done. */
+bool vsi_reply_stays_open(const vestry_reply *reply, const vestry *v);
+
+/* The header of that name, in any case; NULL: none. */
+const vestry_header *vsi_reply_header_find(const vestry_reply *reply, const char *name);
+
+#endif

@@ -1,0 +1,32 @@
+/* A request while it is served. */
+#ifndef VSI_REGISTRY_REQUEST_H
+#define VSI_REGISTRY_REQUEST_H
+
+#include "vestry/adapter.h"
+
+struct vestry_request {
+  vestry *v;
+  const vestry_request_ops *ops;
+  void *server_request;
+  const char *method, *path, *query; /* the adapter's, never NULL */
+  bool is_datastar;
+  char *body; /* NULL: none */
+  size_t body_len;
+  size_t body_taken; /* of the instance's request bytes */
+  json_t *signals;   /* NULL until read, or for an ordinary request */
+  size_t scope_len;
+  char scope[VESTRY_SCOPE_MAX_BYTES];
+};
+
+/* ops: checked already. */
+void vsi_request_init(vestry_request *req, vestry *v, const vestry_request_ops *ops, void *server_request);
+void vsi_request_finish(vestry_request *req);
+
+/* Read the body and the signals. Blocks as the server does.
+ * why: set on MALFORMED and TOO_LARGE of the signals; its message is empty otherwise.
+ * OK | TOO_LARGE | MALFORMED | NO_MEMORY | LIMIT (all requests hold all they may) | TIMEOUT, IO (of the client). */
+vestry_err vsi_request_read(vestry_request *req, vestry_signals_error *why);
+/* Ask the application for the scope. OK | whatever it says | FAILED (it claims to have written too much). */
+vestry_err vsi_request_scope(vestry_request *req);
+
+#endif

@@ -1,0 +1,25 @@
+#include "store/builtin.h"
+
+#include "store/table.h"
+
+enum { MAX_COUNT_DEFAULT = 10000, IDLE_DEFAULT_MS = 10 * 60 * 1000 };
+
+static vestry_err create_hash(const vestry_store_options *options, vestry_store_exit *exit, void *type_ctx,
+                              void **ret_self) {
+  (void)type_ctx;
+  vsi_table_rules rules = {false, options->max_count, options->max_per_scope_count, UINT64_MAX, UINT64_MAX};
+  return vsi_table_create(options->host, &rules, exit, ret_self);
+}
+
+static vestry_err create_lru(const vestry_store_options *options, vestry_store_exit *exit, void *type_ctx,
+                             void **ret_self) {
+  (void)type_ctx;
+  size_t max_count = options->max_count ? options->max_count : MAX_COUNT_DEFAULT;
+  uint64_t idle_ns = vsi_ms_to_ns(options->idle_ms ? options->idle_ms : IDLE_DEFAULT_MS);
+  uint64_t lifetime_ns = options->lifetime_ms ? vsi_ms_to_ns(options->lifetime_ms) : UINT64_MAX;
+  vsi_table_rules rules = {true, max_count, options->max_per_scope_count, idle_ns, lifetime_ns};
+  return vsi_table_create(options->host, &rules, exit, ret_self);
+}
+
+const vestry_store_ops vsi_hash_store_ops = VSI_TABLE_OPS("hash", create_hash);
+const vestry_store_ops vsi_lru_store_ops = VSI_TABLE_OPS("lru", create_lru);

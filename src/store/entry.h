@@ -1,0 +1,82 @@
+/* An entry: one value under one key, with the key inside it, whatever its length. One allocation holds it.
+ *
+ * Everything here is guarded by the lock of the entry's shard; one that has left belongs to who took it out. */
+#ifndef VSI_STORE_ENTRY_H
+#define VSI_STORE_ENTRY_H
+
+#include "base/memory.h"
+#include "base/ring.h"
+#include "store/scoped_key.h"
+
+typedef struct vsi_entry {
+  vsi_ring used;                   /* first. In its shard's list, in the order of use; next: in a list of what leaves */
+  struct vsi_entry *older, *newer; /* a ring of those under one key: newest->newer is the oldest */
+  vestry_handle handle; /* upper bits: of the hash; lower ones: a number in its shard, in the order of puts */
+  void *value;
+  uint32_t touched; /* tick of its last use << 1 | used again in that tick; of one that leaves: the cause */
+  uint32_t lens;    /* and words: see scoped_key.h */
+  uint64_t words[];
+} vsi_entry;
+
+/* Before each entry of a store with a lifetime or a cap per scope. */
+typedef struct vsi_extra {
+  vsi_ring born_in;  /* first. In its shard's list, in the order of birth */
+  vsi_ring scope_in; /* in its scope's list, in the order of use; if there is a cap */
+  struct vsi_scope_share *share;
+  uint32_t born, unused;
+} vsi_extra;
+
+enum { VSI_HANDLE_HASH_BITS = 24 };
+#define VSI_HANDLE_NUMBER_MASK (UINT64_MAX >> VSI_HANDLE_HASH_BITS)
+
+static inline vsi_entry *vsi_entry_of_used(vsi_ring *node) {
+  return (vsi_entry *)(void *)node;
+}
+static inline vsi_extra *vsi_entry_extra(vsi_entry *entry) {
+  return (vsi_extra *)(void *)entry - 1;
+}
+static inline vsi_entry *vsi_entry_of_born(vsi_ring *node) {
+  return (vsi_entry *)(void *)((vsi_extra *)(void *)node + 1);
+}
+static inline vsi_entry *vsi_entry_of_scope(vsi_ring *node) {
+  return vsi_entry_of_born(node - 1);
+}
+
+static inline uint32_t vsi_entry_tick(const vsi_entry *entry) {
+  return entry->touched >> 1;
+}
+static inline vestry_scoped_key vsi_entry_key(const vsi_entry *entry) {
+  return vsi_scoped_key_at(&entry->lens, entry->lens, 0);
+}
+
+/* An entry takes a key; no list has it yet. */
+static inline vsi_entry *vsi_entry_fill(vsi_entry *entry, const vestry_scoped_key *key, void *value) {
+  const uint64_t *words = vsi_scoped_key_words(key);
+  entry->value = value;
+  entry->lens = vsi_scoped_key_lens(key);
+  for (size_t i = 0, count = vsi_lens_words(entry->lens); i < count; i++) entry->words[i] = vsi_in_register(words[i]);
+  return entry;
+}
+
+/* extra_bytes: 0 or sizeof(vsi_extra). NULL: out of memory. */
+static inline vsi_entry *vsi_entry_create(const vestry_host *host, size_t extra_bytes, const vestry_scoped_key *key,
+                                          void *value) {
+  size_t words_bytes = vsi_lens_words(vsi_scoped_key_lens(key)) * sizeof(uint64_t);
+  char *memory = vsi_alloc(host, extra_bytes + sizeof(vsi_entry) + words_bytes);
+  return memory ? vsi_entry_fill((vsi_entry *)(void *)(memory + extra_bytes), key, value) : NULL;
+}
+static inline void vsi_entry_destroy(const vestry_host *host, size_t extra_bytes, vsi_entry *entry) {
+  vsi_free(host, (char *)entry - extra_bytes);
+}
+
+static inline bool vsi_entry_has_key(const vsi_entry *entry, const vestry_scoped_key *key) {
+  uint32_t lens = vsi_scoped_key_lens(key);
+  if (entry->lens != lens) return false;
+  const uint64_t *words = vsi_scoped_key_words(key);
+  uint64_t differ = 0;
+  for (size_t i = 0, count = vsi_lens_words(lens); i < count; i += 2)
+    differ |= (entry->words[i] ^ vsi_in_register(words[i])) | (entry->words[i + 1] ^ vsi_in_register(words[i + 1]));
+  return !differ;
+}
+
+#endif

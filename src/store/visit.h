@@ -1,0 +1,123 @@
+/* What an operation does to a shard while it has the lock: all of this is under it. now: a tick, as vsi_clock_now. */
+#ifndef VSI_STORE_VISIT_H
+#define VSI_STORE_VISIT_H
+
+#include "store/table.h"
+
+/* ---------------------------------------------------------------------------------------------- order and time ---- */
+
+/* The cause for which an entry has to leave by now: what ended first. NONE: none. */
+static inline vestry_cause vsi_visit_due(const vsi_table *table, vsi_entry *entry, uint32_t now) {
+  const vsi_clock *clock = &table->clock;
+  uint32_t unused = clock->idle_ticks ? vsi_tick_age(now, vsi_entry_tick(entry)) : 0;
+  bool idle = unused > clock->idle_ticks;
+  if (__builtin_expect(clock->lifetime_ticks != 0, 0)) {
+    uint32_t lived = vsi_tick_age(now, vsi_entry_extra(entry)->born);
+    if (lived > clock->lifetime_ticks && !(idle && unused - clock->idle_ticks > lived - clock->lifetime_ticks))
+      return VESTRY_CAUSE_EXPIRED;
+  }
+  return __builtin_expect(idle, 0) ? VESTRY_CAUSE_IDLE : VESTRY_CAUSE_NONE;
+}
+
+static inline void vsi_visit_publish_tick(_Atomic(uint32_t) *to, uint32_t tick) {
+  if (atomic_load_explicit(to, memory_order_relaxed) != tick) atomic_store_explicit(to, tick, memory_order_relaxed);
+}
+/* The head of the list of uses is another. */
+static inline void vsi_visit_publish(vsi_table *table, const vsi_shard *shard) {
+  if (!table->rules.evicts) return;
+  uint32_t tick = VSI_TICK_NONE;
+  if (!vsi_ring_is_empty(&shard->used)) tick = vsi_entry_tick(vsi_entry_of_used(shard->used.next));
+  vsi_visit_publish_tick(&table->oldest[shard->number], tick);
+}
+/* Now, but not before the last use. */
+static inline uint32_t vsi_visit_tick(const vsi_shard *shard, uint32_t now) {
+  if (vsi_ring_is_empty(&shard->used)) return now;
+  uint32_t last = vsi_entry_tick(vsi_entry_of_used(shard->used.prev));
+  return __builtin_expect(vsi_tick_age(last, now) != 0, 0) ? last : now;
+}
+
+static inline void vsi_visit_file_last(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t now) {
+  bool was_empty = vsi_ring_is_empty(&shard->used);
+  entry->touched = vsi_visit_tick(shard, now) << 1;
+  vsi_ring_add_last(&shard->used, &entry->used);
+  if (__builtin_expect(was_empty, 0)) vsi_visit_publish(table, shard);
+}
+static inline void vsi_visit_unfile(vsi_table *table, vsi_shard *shard, vsi_entry *entry) {
+  bool was_first = shard->used.next == &entry->used;
+  vsi_ring_remove(&entry->used);
+  if (was_first) vsi_visit_publish(table, shard);
+}
+
+/* An entry is used. */
+static inline void vsi_visit_use(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t now) {
+  if (__builtin_expect(entry->touched == (now << 1 | 1), 1) || !table->rules.evicts) return;
+  if (!vsi_tick_age(now, vsi_entry_tick(entry))) { /* in this tick again, or the clock was read long ago */
+    entry->touched |= 1;
+    return;
+  }
+  vsi_visit_unfile(table, shard, entry);
+  vsi_visit_file_last(table, shard, entry, now);
+  if (__builtin_expect(table->rules.max_per_scope != 0, 0)) vsi_scopes_use(entry);
+}
+
+/* Whose turn it is; NULL: there is nobody. Where all are of this very tick, who was used again since it was filed is
+ * filed once more; but only so many, or one put would have to see through a whole shard. */
+enum { VSI_VISIT_CHANCES = 64 };
+static inline vsi_entry *vsi_visit_oldest(vsi_shard *shard, uint32_t now) {
+  if (__builtin_expect(vsi_ring_is_empty(&shard->used), 0)) return NULL;
+  vsi_entry *entry = vsi_entry_of_used(shard->used.next);
+  for (int i = 0; i < VSI_VISIT_CHANCES && entry->touched == (now << 1 | 1); i++) {
+    entry->touched ^= 1;
+    vsi_ring_remove(&entry->used);
+    vsi_ring_add_last(&shard->used, &entry->used);
+    entry = vsi_entry_of_used(shard->used.next);
+  }
+  return entry;
+}
+
+/* -------------------------------------------------------------------------------------------- coming and going ---- */
+
+/* What an entry's extra takes part in. share: NULL without a cap per scope. */
+void vsi_visit_add_extra(vsi_table *table, vsi_shard *shard, vsi_entry *entry, vsi_scope_share *share);
+void vsi_visit_take_extra(vsi_table *table, vsi_shard *shard, vsi_entry *entry);
+
+/* Take an entry out of lists and index. */
+static inline void vsi_visit_unlink(vsi_table *table, vsi_shard *shard, vsi_entry *entry) {
+  if (__builtin_expect(entry->older == entry, 1)) {
+    vsi_index_remove(&shard->index, entry);
+  } else {
+    bool is_newest = entry->newer->handle < entry->handle; /* the oldest comes after it; handles grow */
+    if (is_newest) vsi_index_replace(&shard->index, entry, entry->older);
+    entry->older->newer = entry->newer;
+    entry->newer->older = entry->older;
+  }
+  vsi_visit_unfile(table, shard, entry);
+  if (__builtin_expect(table->extra_bytes != 0, 0)) vsi_visit_take_extra(table, shard, entry);
+  shard->live--;
+}
+
+/* Take an entry out for a cause. keeps_place: its place in the bound is the caller's. */
+static inline void vsi_visit_take(vsi_table *table, vsi_shard *shard, vsi_entry *entry, vestry_cause cause,
+                                  bool keeps_place, vsi_leaving *leaving) {
+  vsi_visit_unlink(table, shard, entry);
+  if (cause != VESTRY_CAUSE_SIZE) shard->removed_by_cause[cause]++;
+  vsi_leaving_add(leaving, entry, cause);
+  if (keeps_place) return;
+  if (table->rules.max_count) atomic_fetch_sub_explicit(&table->count, 1, memory_order_relaxed);
+  if (__builtin_expect(shard->live <= vsi_index_mask(&shard->index), 0)) vsi_index_shrink(&shard->index, shard->live);
+}
+
+/* Take out what is due of a key. Returns its newest that is left. */
+vsi_entry *vsi_visit_drop_due(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now,
+                              vsi_leaving *leaving);
+
+/* The newest entry of a key; what is due of it is taken out. */
+static inline vsi_entry *vsi_visit_find(vsi_table *table, vsi_shard *shard, const vestry_scoped_key *key, uint64_t hash,
+                                        uint32_t now, vsi_leaving *leaving) {
+  vsi_entry *newest = vsi_index_find(&shard->index, key, hash);
+  if (!newest || !table->rules.evicts) return newest;
+  if (__builtin_expect(newest->older == newest && !vsi_visit_due(table, newest, now), 1)) return newest;
+  return vsi_visit_drop_due(table, shard, newest, now, leaving);
+}
+
+#endif

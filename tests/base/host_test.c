@@ -1,0 +1,92 @@
+/* The default host's log: what it writes to stderr, and how much of it at most. */
+#include "vestry/host.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "support/test.h"
+
+typedef struct capture {
+  int reader, stderr_before;
+} capture;
+
+static void begin(capture *c) {
+  int ends[2];
+  assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
+  c->reader = ends[0];
+  c->stderr_before = dup(STDERR_FILENO);
+  assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+  close(ends[1]);
+}
+
+/* What has been written since the last time; lines: how many. */
+static size_t take(const capture *c, char *to, size_t size) {
+  ssize_t len = read(c->reader, to, size - 1);
+  to[len > 0 ? len : 0] = '\0';
+  size_t lines = 0;
+  for (const char *at = to; (at = strchr(at, '\n')); at++) lines++;
+  return lines;
+}
+
+static void end(const capture *c) {
+  dup2(c->stderr_before, STDERR_FILENO);
+  close(c->stderr_before);
+  if (c->reader >= 0) close(c->reader);
+}
+
+static void warnings_and_errors_go_to_stderr(void **state) {
+  (void)state;
+  const vestry_host *host = vestry_host_default();
+  char said[4096];
+  capture c;
+  begin(&c);
+  host->log(host->ctx, VESTRY_LOG_DEBUG, "d");
+  host->log(host->ctx, VESTRY_LOG_INFO, "i");
+  host->log(host->ctx, VESTRY_LOG_WARN, "it is late");
+  host->log(host->ctx, VESTRY_LOG_ERROR, "100 % lost");
+  take(&c, said, sizeof said);
+  end(&c);
+  assert_string_equal(said, "vestry: warning: it is late\nvestry: error: 100 % lost\n");
+}
+
+static void a_reader_that_is_gone_ends_nothing(void **state) {
+  (void)state;
+  const vestry_host *host = vestry_host_default();
+  capture c;
+  begin(&c);
+  close(c.reader);
+  c.reader = -1;
+  host->log(host->ctx, VESTRY_LOG_ERROR, "nobody hears");
+  end(&c);
+}
+
+/* Whatever clients make it say, a disk does not fill up. */
+static void lines_are_bounded(void **state) {
+  (void)state;
+  enum { FLOOD = 100000, BURST = 50 };
+  const vestry_host *host = vestry_host_default();
+  static char said[64 * 1024];
+  capture c;
+  begin(&c);
+  uint64_t from_ns = host->now_ns(host->ctx);
+  size_t lines = 0;
+  for (int i = 0; i < FLOOD; i++) host->log(host->ctx, VESTRY_LOG_WARN, "flood");
+  lines = take(&c, said, sizeof said);
+  uint64_t seconds = (host->now_ns(host->ctx) - from_ns) / 1000000000;
+  assert_in_range(lines, 1, BURST + seconds + 1);
+  /* The next line that is written says what was left out. */
+  do host->log(host->ctx, VESTRY_LOG_WARN, "at last");
+  while (!take(&c, said, sizeof said));
+  end(&c);
+  assert_non_null(strstr(said, " lines before it left out): at last\n"));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(warnings_and_errors_go_to_stderr),
+      cmocka_unit_test(a_reader_that_is_gone_ends_nothing),
+      cmocka_unit_test(lines_are_bounded),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

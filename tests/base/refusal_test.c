@@ -1,0 +1,20 @@
+#include "vestry/refusal.h"
+
+#include "support/test.h"
+
+static void every_refusal_has_a_name_of_its_own(void **state) {
+  (void)state;
+  for (int i = 0; i < VESTRY_REFUSAL_COUNT; i++) {
+    const char *name = vestry_refusal_name((vestry_refusal)i);
+    assert_string_not_equal(name, "unknown");
+    for (int j = 0; j < i; j++) assert_string_not_equal(name, vestry_refusal_name((vestry_refusal)j));
+  }
+  assert_string_equal(vestry_refusal_name(VESTRY_REFUSAL_DEADLINE), "deadline");
+  assert_string_equal(vestry_refusal_name(VESTRY_REFUSAL_COUNT), "unknown");
+  assert_string_equal(vestry_refusal_name((vestry_refusal)1000), "unknown");
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(every_refusal_has_a_name_of_its_own)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,275 @@
+#include "vestry/html.h"
+
+#include "html/expect.h"
+#include "support/test.h"
+#include "support/test_host.h"
+
+/* All that is special anywhere, and a text of several bytes. */
+#define NASTY "<b>&\"'`\\$@;(\r\n\xC3\xA4</script>"
+
+static void texts_are_escaped_everywhere_alike(void **state) {
+  (void)state;
+  vestry_html html;
+  vestry_html_init(&html, NULL);
+#define ESCAPED "&lt;b&gt;&amp;&quot;&#39;`\\$@;(&#13;\n\xC3\xA4&lt;/script&gt;"
+  vestry_html_add(&html, "<p title=\"%s\" data-x='%s'>%s</p>", NASTY, NASTY, NASTY);
+  expect_html(&html, "<p title=\"" ESCAPED "\" data-x='" ESCAPED "'>" ESCAPED "</p>");
+  vestry_html_add(&html, "<title>%s</title><textarea name=\"a\">%s</textarea>", NASTY, "</textarea>");
+  expect_html(&html, "<title>" ESCAPED "</title><textarea name=\"a\">&lt;/textarea&gt;</textarea>");
+  vestry_html_text(&html, NASTY, strlen(NASTY));
+  vestry_html_text(&html, "", 0);
+  vestry_html_text(&html, NULL, 0);
+  expect_html(&html, ESCAPED);
+  vestry_html_finish(&html);
+}
+
+static void raw_is_as_it_is(void **state) {
+  (void)state;
+  vestry_html html;
+  vestry_html_init(&html, NULL);
+  vestry_html_add(&html, "%-s|%-.*s|%-.2s", NASTY, 3, "<i></i>", "\xC3\xA4\xC3\xA4");
+  expect_html(&html, NASTY "|<i>|\xC3\xA4");
+  vestry_html_raw(&html, "<p title=\"", 10); /* and is read along */
+  vestry_html_add(&html, "%s%-s%s", "\"", "\"><!--", "");
+  expect_refused(&html, 5, "comment");
+  vestry_html_finish(&html);
+}
+
+/* A decoder's U+FFFDs (WHATWG Encoding): one for each maximal subpart. */
+static void what_is_no_text_becomes_a_replacement(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    size_t len;
+    const char *made;
+  } rows[] = {
+#define R "\xEF\xBF\xBD"
+      {"a\0b", 3, "a" R "b"},           {"\xFF\xC0\xAF", 3, R R R},
+      {"\xE2\x82<", 3, R "&lt;"},       {"\xC3", 1, R},
+      {"\xED\xA0\x80", 3, R R R},       {"\xF0\x9F\x96x", 4, R "x"},
+      {"\xF4\x90\x80\x80", 4, R R R R}, {"\xF0\x9F\x96\x95\xE2\x80\xA8", 7, "\xF0\x9F\x96\x95\xE2\x80\xA8"},
+  };
+  vestry_html html;
+  vestry_html_init(&html, NULL);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    assert_int_equal(vestry_html_text(&html, rows[i].text, rows[i].len), VESTRY_OK);
+    expect_html(&html, rows[i].made);
+  }
+  vestry_html_js(&html, "\xFF\0", 2);
+  expect_html(&html, "&#39;" R R "&#39;");
+  vestry_html_finish(&html);
+}
+
+/* The parser drops a line feed that comes right behind these tags. */
+static void a_first_line_feed_is_kept(void **state) {
+  (void)state;
+  vestry_html html;
+  vestry_html_init(&html, NULL);
+  static const char *const tags[] = {"<pre>", "<TEXTAREA rows=\"2\">", "<listing class=a>"};
+  for (size_t i = 0; i < 3; i++) {
+    char made[64];
+    snprintf(made, sizeof made, "%s\n\na\n", tags[i]);
+    vestry_html_add(&html, "%-s%s%s", tags[i], "\na", "\n");
+    expect_html(&html, made);
+    snprintf(made, sizeof made, "%sa\n", tags[i]);
+    vestry_html_add(&html, "%-s%s%s%s", tags[i], "", "a", "\n");
+    expect_html(&html, made);
+    snprintf(made, sizeof made, "%s\n\n", tags[i]);
+    vestry_html_add(&html, "%-s\n%s", tags[i], "\n"); /* what the parser drops is the format's own */
+    expect_html(&html, made);
+  }
+  vestry_html_add(&html, "<p>%s</pre>%s<pre><b>%s", "\n", "\n", "\n");
+  expect_html(&html, "<p>\n</pre>\n<pre><b>\n");
+  vestry_html_finish(&html);
+}
+
+/* What a format leaves open, the text does not complete. */
+static void references_and_line_ends_stay_apart(void **state) {
+  (void)state;
+  vestry_html html;
+  vestry_html_init(&html, NULL);
+  vestry_html_add(&html, "a & %s &amp;%s <a href=\"?a&b=%s\">%s", "lt;", "lt;", "lt;", "lt;");
+  expect_html(&html, "a & lt; &amp;lt; <a href=\"?a&b=lt;\">lt;");
+  vestry_html_add(&html, "%s%s%s", "&", "lt;", "#39;");
+  expect_html(&html, "&amp;lt;#39;");
+  vestry_html_add(&html, "a\r%s|\r%s|%s%s<p title='\r%s'>", "\nb", "\r\n", "\r", "\n", "\n");
+  expect_html(&html, "a\r&#10;b|\r&#13;\n|&#13;\n<p title='\r&#10;'>");
+  vestry_html_finish(&html);
+}
+
+static void javascript_strings(void **state) {
+  (void)state;
+  vestry_html html;
+  vestry_html_init(&html, NULL);
+#define JS "\\x3cb\\x3e\\x26\\x22\\x27\\x60\\x5c\\x24\\x40\\x3b\\x28\\x0d\\x0a\xC3\xA4\\x3c/script\\x3e"
+  vestry_html_add(&html, "<b data-on:click=\"f(");
+  vestry_html_js(&html, NASTY, strlen(NASTY));
+  vestry_html_add(&html, ",'%s')\" onclick='f(\"%s\")'>", NASTY, NASTY);
+  expect_html(&html, "<b data-on:click=\"f(&#39;" JS "&#39;,'" JS "')\" onclick='f(\"" JS "\")'>");
+  vestry_html_add(&html, "<script>f(");
+  vestry_html_js(&html, NASTY, strlen(NASTY));
+  vestry_html_add(&html, ")</script>");
+  expect_html(&html, "<script>f('" JS "')</script>");
+  static const char special[] = "a/b?c=d&e\x7F\xE2\x80\xA8\xE2\x80\xA9\xF0\x9F\x96\x95\xF0\x9F\x9A\x80";
+  vestry_html_js(&html, special, strlen(special));
+  expect_html(&html, "&#39;a/b?c=d\\x26e\\x7f\\u2028\\u2029\\ud83d\\udd95\xF0\x9F\x9A\x80&#39;");
+  vestry_html_finish(&html);
+}
+
+static void json_values(void **state) {
+  (void)state;
+  vestry_html html;
+  vestry_html_init(&html, NULL);
+  vestry_html_add(&html, "<p data-signals='");
+  vestry_html_jsonf(&html, "{s:i,s:[b,n,f],s:s}", "a", -1, "b", 1, 0.5, "c", NASTY);
+  vestry_html_add(&html, "'>");
+  expect_html(
+      &html,
+      "<p data-signals='{&quot;a&quot;:-1,&quot;b&quot;:[true,null,0.5],&quot;c&quot;:&quot;"
+      "\\u003cb\\u003e\\u0026\\u0022\\u0027\\u0060\\u005c\\u0024\\u0040\\u003b\\u0028\\r\\n\xC3\xA4\\u003c/script"
+      "\\u003e&quot;}'>");
+  vestry_html_add(&html, "<script type=\"application/json\">");
+  vestry_html_jsonf(&html, "{s:s}", "a\"b", "</script>\b\x01\xE2\x80\xA8\\");
+  vestry_html_add(&html, "</script>%s", "<");
+  expect_html(&html,
+              "<script type=\"application/json\">{\"a\\u0022b\":\"\\u003c/script\\u003e\\b\\u0001\\u2028\\u005c\"}"
+              "</script>&lt;");
+  json_t *text = json_stringn("a\0/b", 4);
+  assert_int_equal(vestry_html_json(&html, text), VESTRY_OK);
+  json_decref(text);
+  expect_html(&html, "&quot;a\\u0000/b&quot;");
+  assert_int_equal(vestry_html_json(&html, NULL), VESTRY_INVALID);
+  expect_refused(&html, 0, "NULL");
+  assert_int_equal(vestry_html_jsonf(&html, NULL), VESTRY_INVALID);
+  expect_refused(&html, 0, "NULL");
+  assert_int_equal(vestry_html_jsonf(&html, "{s", "a"), VESTRY_INVALID);
+  expect_refused(&html, 0, "format of a value");
+  assert_int_equal(vestry_html_jsonf(&html, "[s]", "\xFF"), VESTRY_INVALID);
+  expect_refused(&html, 0, "format of a value");
+  vestry_html_finish(&html);
+}
+
+static void code_is_refused_where_it_is_none(void **state) {
+  (void)state;
+  static const struct {
+    const char *before, *words;
+  } rows[] = {
+      {"<a href=\"", "URL"},           {"<b style=\"", "style"},  {"<b onclick=\"f('", "inside a string"},
+      {"<b onclick=", "no quotes"},    {"<!--", "comment"},       {"<style>", "cannot be escaped"},
+      {"<script>f('", "script"},       {"<b ", "inside a tag"},   {"<script>/* ", "intricate"},
+      {"<b data-on:click=\"`", "int"}, {"<plaintext>", "intric"},
+  };
+  vestry_html html;
+  vestry_html_init(&html, NULL);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    vestry_html_raw(&html, rows[i].before, strlen(rows[i].before));
+    assert_int_equal(vestry_html_js(&html, "a", 1), VESTRY_INVALID);
+    expect_refused(&html, 0, rows[i].words);
+    vestry_html_raw(&html, rows[i].before, strlen(rows[i].before));
+    assert_int_equal(vestry_html_jsonf(&html, "i", 1), VESTRY_INVALID);
+    expect_refused(&html, 0, rows[i].words);
+  }
+  vestry_html_finish(&html);
+}
+
+/* Whoever writes a page with links of others: the link goes nowhere, the page is there. */
+static void urls_run_no_script(void **state) {
+  (void)state;
+  static const struct {
+    const char *url, *made;
+  } rows[] = {
+      {"https://a.b/?c=d&e", "https://a.b/?c=d&amp;e"},
+      {"/javascript:", "/javascript:"},
+      {"a javascript:", "a javascript:"},
+      {"javascript", "javascript"},
+      {"", ""},
+      {"javascript:alert(1)", "about:invalid"},
+      {"JavaScript:alert(1)", "about:invalid"},
+      {"\x01 \n java\tscr\r\nipt:alert(1)", "about:invalid"},
+      {"                                                          javascript:", "about:invalid"},
+      {"vbscript:x", "about:invalid"},
+  };
+  static const char *const attributes[] = {"href", "SRC", "formAction", "action", "xlink:href", "data"};
+  vestry_html html;
+  vestry_html_init(&html, NULL);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    for (size_t j = 0; j < sizeof attributes / sizeof *attributes; j++) {
+      char made[128];
+      snprintf(made, sizeof made, "<a %s=\"%s\">", attributes[j], rows[i].made);
+      vestry_html_add(&html, "<a %-s=\"%s\">", attributes[j], rows[i].url);
+      expect_html(&html, made);
+    }
+  }
+  vestry_html_add(&html, "<a href=\"%s%s%s\">", "java", "script:", "alert(1)");
+  expect_html(&html, "<a href=\"javaabout:invalidalert(1)\">");
+  vestry_html_add(&html, "<a href=\"/%s\" title='%s'>", "javascript:", "javascript:");
+  expect_html(&html, "<a href=\"/javascript:\" title='javascript:'>");
+  vestry_html_add(&html, "<a href=\"javascript:f('%s')\">", "a");
+  expect_refused(&html, 23, "script");
+  vestry_html_finish(&html);
+}
+
+static void the_first_error_sticks(void **state) {
+  (void)state;
+  vestry_html html;
+  vestry_html_init(&html, NULL);
+  assert_int_equal(vestry_html_text(&html, NULL, 1), VESTRY_INVALID);
+  assert_int_equal(vestry_html_add(&html, "<style>%s", "a"), VESTRY_INVALID);
+  assert_int_equal(vestry_html_raw(&html, "a", 1), VESTRY_INVALID);
+  assert_int_equal(vestry_html_js(&html, "a", 1), VESTRY_INVALID);
+  assert_int_equal(vestry_html_jsonf(&html, "i", 1), VESTRY_INVALID);
+  expect_refused(&html, 0, "NULL");
+  assert_int_equal(vestry_html_raw(&html, NULL, 1), VESTRY_INVALID);
+  expect_refused(&html, 0, "NULL");
+  assert_int_equal(vestry_html_js(&html, NULL, 1), VESTRY_INVALID);
+  expect_refused(&html, 0, "NULL");
+  vestry_html_add(&html, "<b onclick=\"");
+  vestry_html_clear(&html);
+  expect_html(&html, ""); /* in ordinary text again */
+  vestry_html_add(&html, "%s", "a");
+  expect_html(&html, "a");
+  vestry_html_finish(&html);
+  vestry_html_finish(&html);
+}
+
+static vestry_err build(test_host *th, void *ctx) {
+  (void)ctx;
+  vestry_html html;
+  vestry_slice made;
+  vestry_html_init(&html, &th->host);
+  for (int i = 0; i < 100; i++) {
+    vestry_html_add(&html, "<p title=\"%s\">%s %d", NASTY, NASTY, i);
+    vestry_html_js(&html, NASTY, strlen(NASTY));
+    vestry_html_jsonf(&html, "[s]", NASTY);
+  }
+  vestry_err error = vestry_html_end(&html, &made);
+  if (!error) assert_int_equal(strlen(made.data), made.len);
+  vestry_html_finish(&html);
+  return error;
+}
+
+static void without_memory(void **state) {
+  (void)state;
+  test_host_fail_each(build, NULL, false);
+  test_host th;
+  test_host_init(&th);
+  assert_int_equal(build(&th, NULL), VESTRY_OK);
+  assert_true(th.allocations < 12); /* none a piece */
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(texts_are_escaped_everywhere_alike),
+      cmocka_unit_test(raw_is_as_it_is),
+      cmocka_unit_test(what_is_no_text_becomes_a_replacement),
+      cmocka_unit_test(a_first_line_feed_is_kept),
+      cmocka_unit_test(references_and_line_ends_stay_apart),
+      cmocka_unit_test(javascript_strings),
+      cmocka_unit_test(json_values),
+      cmocka_unit_test(code_is_refused_where_it_is_none),
+      cmocka_unit_test(urls_run_no_script),
+      cmocka_unit_test(the_first_error_sticks),
+      cmocka_unit_test(without_memory),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,226 @@
+#include "html/place.h"
+
+#include "support/test.h"
+
+/* HTML, and what can be put behind it: T a text, U part of a URL, S part of a JavaScript string, C JavaScript in an
+ * attribute, J in a script element, - nothing. */
+static const struct {
+  const char *html;
+  char slot;
+} rows[] = {
+    /* text */
+    {"", 'T'},
+    {"a &amp; b > c", 'T'},
+    {"a < b", 'T'},
+    {"a <3 b", 'T'},
+    {"<p>", 'T'},
+    {"<p/>", 'T'},
+    {"<P CLASS='x' a b = c d=\"e\"f>", 'T'},
+    {"<p a='>'>", 'T'},
+    {"<p a=\"'>\">", 'T'},
+    {"<p a=b>", 'T'},
+    {"<p a=>", 'T'},
+    {"<p a=b/c>", 'T'},
+    {"<p =\"a\">", 'T'},
+    {"</p>", 'T'},
+    {"</p a='>'>", 'T'},
+    {"</>", 'T'},
+    {"<!doctype html><html>", 'T'},
+    {"<!doctype html \"a>", 'T'},
+    {"<?xml a?>", 'T'},
+    {"</3>", 'T'},
+    {"<!>", 'T'},
+    {"<noscript><p>", 'T'},
+    {"<noscript><p title='a'><!-- > --><style></style></noscript><p title='<'>", 'T'},
+    {"<noscript><p title='<'>", '-'},
+    {"<noscript><!-- </noscript> -->", '-'},
+    {"<noscript><style></noscript>", '-'},
+    {"<noscript><p <", '-'},
+    {"<my-style>", 'T'},
+    {"<styles>", 'T'},
+    {"<averyveryveryveryverylongcustom-element-name a=\"b\">", 'T'},
+    /* inside tags and outside of values */
+    {"<", '-'},
+    {"</", '-'},
+    {"<p", '-'},
+    {"<p ", '-'},
+    {"<p a", '-'},
+    {"<p a ", '-'},
+    {"<p a=", '-'},
+    {"<p a= ", '-'},
+    {"<p a=b", '-'},
+    {"<p a=\"b\"", '-'},
+    {"<p a='b' ", '-'},
+    {"<p /", '-'},
+    {"</p ", '-'},
+    {"<!", '-'},
+    {"<!-", '-'},
+    {"<!doctype ", '-'},
+    /* comments */
+    {"<!--", '-'},
+    {"<!-- a > <p title=\"", '-'},
+    {"<!-- a --", '-'},
+    {"<!-- a -->", 'T'},
+    {"<!-- a --->", 'T'},
+    {"<!-- a --!>", 'T'},
+    {"<!-- a -- b", '-'},
+    {"<!-- a --! b", '-'},
+    {"<!-- a --!-->", 'T'},
+    {"<!-- a - b -->", 'T'},
+    {"<!-->", 'T'},
+    {"<!--->", 'T'},
+    {"<!---->", 'T'},
+    {"<!----!>", 'T'},
+    {"<!---a", '-'},
+    {"<!-a>", 'T'},
+    {"<![CDATA[ ]]>", '-'},
+    {"<![CDATA[ ]]><p>", '-'},
+    /* values */
+    {"<p title=\"", 'T'},
+    {"<p title='a\"", 'T'},
+    {"<p\ntitle\t=\f\"a&quot;", 'T'},
+    {"<p/title=\"", 'T'},
+    {"<p a=\"\"title=\"", 'T'},
+    {"<p data-foo=\"", 'T'},
+    {"<p data-bind=\"", 'T'},
+    {"<p data-only=\"", 'T'},
+    {"<p data-text-color=\"", 'T'},
+    {"<p srcset=\"", 'T'},
+    {"<a href=\"", 'U'},
+    {"<a href=\"/a?b=", 'U'},
+    {"<a HREF='", 'U'},
+    {"<svg:use xlink:href='", 'U'},
+    {"<a href=\"javascript:", '-'},
+    {"<a href=\" JAVA\nSCRIPT:f('", '-'},
+    {"<a href=\"/javascript:", 'U'},
+    {"<p style=\"", '-'},
+    {"<p STYLE='color:", '-'},
+    {"<iframe srcdoc=\"", '-'},
+    {"</p title=\"", 'T'},
+    /* code in attributes */
+    {"<p onclick=\"", 'C'},
+    {"<p OnAnything='", 'C'},
+    {"<p data-on:click=\"", 'C'},
+    {"<p data-on-click=\"", 'C'},
+    {"<p data-on-interval__duration.500ms=\"", 'C'},
+    {"<p data-signals=\"", 'C'},
+    {"<p data-signals:a-very-long-name-of-a-signal__ifmissing=\"", 'C'},
+    {"<p data-computed:a='", 'C'},
+    {"<p data-attr:title='", 'C'},
+    {"<p data-class__case.kebab='", 'C'},
+    {"<p data-show='", 'C'},
+    {"<p data-init='", 'C'},
+    {"<p data-star-text='", 'C'},
+    {"<p data-star-on:click='", 'C'},
+    {"<p data-effect='f(); ", 'C'},
+    {"<p data-show='$a && ", 'C'},
+    {"<p data-show='$a<2", 'C'},
+    {"<p data-show='$a&&b", '-'},
+    {"<p data-show='$a / 2", '-'},
+    {"<p data-show='/'/", '-'},
+    {"<p data-show='`", '-'},
+    {"<p data-show='a<!", '-'},
+    {"<p data-show=\"'", 'S'},
+    {"<p data-show=\"f('a', 'b", 'S'},
+    {"<p data-show=\"f('a')", 'C'},
+    {"<p data-show='\"", 'S'},
+    {"<p data-show='\"/`<!--", 'S'},
+    {"<p data-show='\"\\\"", 'S'},
+    {"<p data-show='\"\\\\\"", 'C'},
+    {"<p data-show='\"\\", '-'},
+    {"<p data-show='\"&", 'S'}, /* the builder refuses it */
+    {"<p data-show='\"& ", 'S'},
+    {"<p data-show='\"&quot;", '-'},
+    {"<p data-show='&#34;", '-'},
+    {"<p data-show='&apos;", '-'},
+    {"<p data-show='\"a\n", '-'},
+    {"<p data-show=\"'a\\'b", 'S'},
+    {"<p data-show='/'><p title=\"", 'T'},
+    {"<p data-show='/' data-show=\"", 'C'},
+    {"<p data-show='\"' data-show=\"", 'C'},
+    {"<p data-show=", '-'},
+    /* elements with text of their own */
+    {"<title>", 'T'},
+    {"<textarea>a & b > c < d", 'T'},
+    {"<textarea></text", '-'},
+    {"<textarea></textareas", '-'},
+    {"<textarea></textarea", '-'},
+    {"<textarea></textarea>", 'T'},
+    {"<textarea></TEXTAREA a=\"", 'T'},
+    {"<textarea></textarea/>", 'T'},
+    {"<textarea></textarea onclick=\"'", 'S'},
+    {"<textarea></b", '-'},
+    {"<svg><title><b title=", '-'},
+    {"<svg><title><b></title>", '-'},
+    {"<style>", '-'},
+    {"<STYLE a=\"b\">p{}", '-'},
+    {"<style><p title=\"", '-'},
+    {"<style></styl></style>", 'T'},
+    {"<style></styl</style>", 'T'},
+    {"<style><</style >", 'T'},
+    {"<xmp><b title=\"", '-'},
+    {"<iframe>", '-'},
+    {"<noembed>", '-'},
+    {"<noframes>", '-'},
+    {"<plaintext>", '-'},
+    {"<plaintext></plaintext>", '-'},
+    /* scripts */
+    {"<script>", 'J'},
+    {"<script src=\"", '-'},
+    {"<script>f(", 'J'},
+    {"<script>f('", '-'},
+    {"<script>f('a', ", 'J'},
+    {"<script>a < b && b", 'J'},
+    {"<script>// '", '-'},
+    {"<script>f('</script>", 'T'},
+    {"<script>'</scripts>'", 'J'},
+    {"<script>'<!'", 'J'},
+    {"<script>'<!--'", '-'},
+    {"<script><!--</script>", '-'},
+    {"<script/>", 'J'},
+    {"</script>", 'T'},
+};
+
+static char letter(const vestry_html_place *place) {
+  const char *why = NULL;
+  vsi_slot slot = vsi_place_slot(place, &why);
+  assert_true((slot == VSI_SLOT_NONE) == (why != NULL));
+  return "-TUSCJ"[slot];
+}
+
+static void every_place(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    vestry_html_place place;
+    vsi_place_init(&place);
+    vsi_place_read(&place, rows[i].html, strlen(rows[i].html));
+    if (letter(&place) != rows[i].slot) fail_msg("%s: %c, not %c", rows[i].html, letter(&place), rows[i].slot);
+  }
+}
+
+/* It is the same in one piece, in any two, and byte by byte. */
+static void pieces_do_not_matter(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    size_t len = strlen(rows[i].html);
+    for (size_t cut = 0; cut <= len; cut++) {
+      vestry_html_place place;
+      vsi_place_init(&place);
+      vsi_place_read(&place, rows[i].html, cut);
+      vsi_place_read(&place, rows[i].html + cut, len - cut);
+      assert_int_equal(letter(&place), rows[i].slot);
+    }
+    vestry_html_place place;
+    vsi_place_init(&place);
+    for (size_t at = 0; at < len; at++) vsi_place_read(&place, rows[i].html + at, 1);
+    assert_int_equal(letter(&place), rows[i].slot);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(every_place),
+      cmocka_unit_test(pieces_do_not_matter),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

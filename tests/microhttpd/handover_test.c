@@ -1,0 +1,430 @@
+/* Plain streams: the socket is handed over, libmicrohttpd forgets it, and nobody sees anything of that. */
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "adapter/microhttpd/adapter.h"
+#include "microhttpd/server.h"
+#include "support/test.h"
+#include "web/client.h"
+
+static server s;
+
+static unsigned streams(void) {
+  uint32_t count;
+  vestry_microhttpd_room(s.adapter, &count, NULL);
+  return count;
+}
+
+/* ---- failures on request ----------------------------------------------------------------------------------------- */
+
+int __real_dup3(int from, int to, int flags);
+int __wrap_dup3(int from, int to, int flags);
+ssize_t __real_send(int fd, const void *data, size_t len, int flags);
+ssize_t __wrap_send(int fd, const void *data, size_t len, int flags);
+
+static atomic_int dup3_fails, finals_refused, final_pieces; /* how often; bytes of the final chunk that go at once */
+
+int __wrap_dup3(int from, int to, int flags) {
+  if (atomic_fetch_sub(&dup3_fails, 1) > 0) {
+    errno = EMFILE;
+    return -1;
+  }
+  atomic_store(&dup3_fails, 0);
+  return __real_dup3(from, to, flags);
+}
+
+ssize_t __wrap_send(int fd, const void *data, size_t len, int flags) {
+  static const char final[] = "0\r\n\r\n";
+  bool is_final = len > 0 && len <= 5 && memcmp(data, final + 5 - len, len) == 0;
+  if (is_final && atomic_load(&finals_refused) > 0) {
+    atomic_fetch_sub(&finals_refused, 1);
+    int piece = atomic_load(&final_pieces);
+    if (piece && (size_t)piece < len) return __real_send(fd, data, (size_t)piece, flags);
+    errno = EAGAIN;
+    return -1;
+  }
+  return __real_send(fd, data, len, flags);
+}
+
+/* ---- what is left ------------------------------------------------------------------------------------------------ */
+
+enum { MEMORY_BYTES = 16384, IDLE_STREAMS = 32, MOST_IDLE_BYTES = 1024 };
+
+static size_t allocated_bytes(void) {
+  struct mallinfo2 info = mallinfo2();
+  return info.uordblks + info.hblkhd;
+}
+
+static void an_idle_stream_holds_nothing_of_the_servers(void **state) {
+  (void)state;
+  if (!mallinfo2().uordblks) skip(); /* another allocator's, a sanitizer's */
+  mallopt(M_ARENA_MAX, 1);           /* mallinfo2 tells of one arena */
+  server_start(&s, &(server_settings){.adapter.memory_bytes = MEMORY_BYTES});
+  static client clients[2][IDLE_STREAMS];
+  for (int i = 0; i < IDLE_STREAMS; i++) server_open(&s, &clients[0][i]); /* tables grow with the first ones */
+  size_t before = allocated_bytes(), held = 0;
+  for (int i = 0; i < IDLE_STREAMS; i++) {
+    server_patch(server_open(&s, &clients[1][i]), "{}"); /* written when the socket is vestry's */
+    client_expect(&clients[1][i], "data: signals {}");
+    held += malloc_usable_size(clients[1][i].text) + malloc_usable_size(clients[1][i].body);
+  }
+  double until = seconds_now() + 30;
+  while (allocated_bytes() > before + held + IDLE_STREAMS * MOST_IDLE_BYTES && seconds_now() < until) sched_yield();
+  long each = ((long)allocated_bytes() - (long)before - (long)held) / IDLE_STREAMS;
+  print_message("%ld bytes for each\n", each);
+  assert_true(each <= MOST_IDLE_BYTES);
+  for (int i = 0; i < IDLE_STREAMS; i++) {
+    client_close(&clients[0][i]);
+    client_close(&clients[1][i]);
+  }
+  server_stop(&s);
+}
+
+/* At any level: it would be one line for each stream, in the words of a failure. */
+static void no_line_is_written_about_it(void **state) {
+  (void)state;
+  static const vestry_cause causes[] = {VESTRY_CAUSE_CLOSED, VESTRY_CAUSE_IDLE};
+  for (int tls = 0; tls < 2; tls++) {
+    server_start(&s, &(server_settings){.tls = tls});
+    long before = atomic_load(&server_debug_lines), told = atomic_load(&s.th.log_lines);
+    for (int i = 0; i < 10; i++) {
+      client c;
+      vestry_connection *connection = server_open(&s, &c);
+      vestry_connection_close(connection, causes[i % 2]);
+      client_read_all(&c);
+      assert_int_equal(c.complete, i % 2 == 0);
+      client_close(&c);
+    }
+    double until = seconds_now() + 30;
+    while (streams() && seconds_now() < until) sched_yield();
+    assert_int_equal(streams(), 0);
+    assert_int_equal(atomic_load(&server_debug_lines), before);
+    assert_int_equal(atomic_load(&s.th.log_lines), told);
+    server_stop(&s);
+  }
+}
+
+/* ---- many -------------------------------------------------------------------------------------------------------- */
+
+enum { MANY = 3000, AT_LEAST = 200, OTHERS = 300 };
+
+static unsigned how_many(void) {
+  struct rlimit limit;
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  limit.rlim_cur = limit.rlim_max;
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  unsigned long most = limit.rlim_cur > OTHERS ? (limit.rlim_cur - OTHERS) / 4 : 0; /* two ends, and two in passing */
+  return most < MANY ? (unsigned)most : MANY;
+}
+
+static void nobody_sees_it(void **state) {
+  (void)state;
+  unsigned count = how_many();
+  if (count < AT_LEAST) skip();
+  static client clients[MANY];
+  unsigned before = server_descriptors();
+  server_start(&s, &(server_settings){.adapter.max_streams = MANY});
+  unsigned quiet = server_descriptors();
+  for (unsigned i = 0; i < count; i++) server_open(&s, &clients[i]);
+  server_wait_descriptors(quiet + 2 * count);
+  assert_int_equal(streams(), count);
+  for (unsigned i = 0; i < count; i++) { /* nothing has come but the head, and no end */
+    struct pollfd polled = {.fd = clients[i].fd, .events = POLLIN | POLLRDHUP};
+    assert_int_equal(poll(&polled, 1, 0), 0);
+  }
+  for (unsigned i = 0; i < count; i++) server_patch(witness_connection(&s.witness, i), "{\"a\":1}");
+  for (unsigned i = 0; i < count; i++) client_expect(&clients[i], "{\"a\":1}\n\n");
+  for (unsigned i = 0; i < count; i++) vestry_connection_close(witness_connection(&s.witness, i), VESTRY_CAUSE_CLOSED);
+  for (unsigned i = 0; i < count; i++) {
+    assert_string_equal(client_header(&clients[i], "Connection"), "close"); /* so no second request follows */
+    client_read_all(&clients[i]);
+    assert_true(clients[i].complete && !clients[i].reset);
+    client_close(&clients[i]);
+  }
+  server_wait_descriptors(quiet);
+  server_assert_serves(&s);
+  server_stop(&s);
+  server_wait_descriptors(before);
+}
+
+/* What it said behind its request is not read. A socket that is closed with unread bytes loses what it has to send. */
+static void who_talks_on_loses_nothing(void **state) {
+  (void)state;
+  server_start(&s, &(server_settings){.options.connection.max_queued_bytes = STALLING_QUEUE_BYTES});
+  client c;
+  vestry_connection *connection = server_open_stalled(&s, &c);
+  client_say(&c, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
+  vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
+  client_read_all(&c);
+  assert_true(c.complete && !c.reset && c.body_len > STALLING_BYTES);
+  client_close(&c);
+  server_stop(&s);
+}
+
+/* ---- the final chunk finds no room ------------------------------------------------------------------------------- */
+
+/* A stream that has ended, and whose final chunk is refused so many times. */
+static void end_without_room(client *c, int refused, int pieces) {
+  vestry_connection *connection = server_open(&s, c);
+  server_patch(connection, "{\"a\":1}");
+  client_expect(c, "{\"a\":1}\n\n");
+  atomic_store(&final_pieces, pieces);
+  atomic_store(&finals_refused, refused);
+  vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
+  assert_int_equal(server_cause(&s, connection), VESTRY_CAUSE_CLOSED);
+}
+
+static void wait_for_no_stream(void) {
+  double until = seconds_now() + 30;
+  while (streams() && seconds_now() < until) sched_yield();
+  assert_int_equal(streams(), 0);
+}
+
+static void it_waits_for_room(void **state) {
+  (void)state;
+  server_start(&s, NULL);
+  for (int pieces = 0; pieces < 5; pieces++) {
+    client c;
+    end_without_room(&c, 1, pieces);
+    client_read_all(&c);
+    assert_true(c.complete && !c.reset);
+    client_close(&c);
+    wait_for_no_stream();
+  }
+  server_stop(&s);
+}
+
+static void it_waits_for_nobody_who_is_gone(void **state) {
+  (void)state;
+  server_start(&s, NULL);
+  client c;
+  end_without_room(&c, INT32_MAX, 0);
+  assert_int_equal(streams(), 1);
+  client_abort(&c);
+  wait_for_no_stream();
+  server_stop(&s);
+}
+
+static void it_does_not_hold_a_stop_up(void **state) {
+  (void)state;
+  server_start(&s, NULL);
+  client c[3];
+  for (int i = 0; i < 3; i++) {
+    end_without_room(&c[i], INT32_MAX, 0);
+    assert_int_equal(streams(), (unsigned)i + 1);
+  }
+  server_stop(&s);
+  for (int i = 0; i < 3; i++) {
+    client_read_all(&c[i]);
+    assert_false(c[i].complete);
+    client_close(&c[i]);
+  }
+}
+
+static void it_does_not_wait_for_ever(void **state) {
+  (void)state;
+  server_start(&s, NULL);
+  client c;
+  end_without_room(&c, INT32_MAX, 0);
+  assert_int_equal(streams(), 1);
+  atomic_store(&server_clock_ahead_ns, UINT64_C(6000000000));
+  client_read_all(&c);
+  assert_false(c.complete);
+  client_close(&c);
+  wait_for_no_stream();
+  server_stop(&s);
+  atomic_store(&server_clock_ahead_ns, 0);
+  atomic_store(&finals_refused, 0);
+}
+
+/* ---- no descriptors ---------------------------------------------------------------------------------------------- */
+
+/* One stream is closed for it, and no other. */
+static void assert_one_is_lost(client *c, unsigned index, client *other) {
+  client_say(c, "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
+  assert_true(witness_wait_closed(&s.witness, index + 1));
+  assert_int_equal(s.witness.causes[index], VESTRY_CAUSE_ERROR);
+  client_read_all(c);
+  assert_false(c->complete);
+  client_close(c);
+  server_patch(witness_connection(&s.witness, 0), "{\"still\":1}");
+  client_expect(other, "still");
+}
+
+static void one_without_a_descriptor_ends_alone(void **state) {
+  (void)state;
+  server_start(&s, &(server_settings){.adapter.threads_count = 1});
+  client c, other;
+  server_open(&s, &other);
+  client_connect(&c, s.port, false);
+  atomic_store(&dup3_fails, 1);
+  assert_one_is_lost(&c, 0, &other);
+
+  client_ask(&c, s.port, "GET", "/echo", NULL); /* it has been accepted */
+  assert_int_equal(client_status(&c), 200);
+  client_expect(&c, "nothing");
+  struct rlimit limit, low;
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  int lowest = dup(0);
+  assert_true(lowest >= 0);
+  close(lowest);
+  low = (struct rlimit){.rlim_cur = (rlim_t)lowest, .rlim_max = limit.rlim_max};
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+  client_next(&c);
+  assert_one_is_lost(&c, 1, &other);
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+
+  vestry_stats stats;
+  vestry_stats_get(s.v, &stats);
+  assert_true(stats.turned_away[VESTRY_REFUSAL_DESCRIPTORS] >= 2); /* the door may have found none, too */
+  client_close(&other);
+  server_stop(&s);
+}
+
+/* ---- what counts ------------------------------------------------------------------------------------------------- */
+
+/* A request on a connection that is there already: time for the door to let others in, if it would. */
+static void ask_again(client *c) {
+  client_say(c, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
+  client_expect(c, "nothing");
+  client_next(c);
+}
+
+static void streams_count_among_connections(void **state) {
+  (void)state;
+  server_start(&s, &(server_settings){.adapter = {.max_streams = 2, .max_connections = 3, .threads_count = 1}});
+  client held[2], third, fourth;
+  vestry_connection *connection = server_open(&s, &held[0]);
+  server_open(&s, &held[1]);
+  client_connect(&third, s.port, false);
+  for (int i = 0; i < 20; i++) ask_again(&third);
+  client_ask(&fourth, s.port, "GET", "/echo", NULL);
+  for (int i = 0; i < 200; i++) ask_again(&third);
+  struct pollfd polled = {.fd = fourth.fd, .events = POLLIN};
+  assert_int_equal(poll(&polled, 1, 0), 0);
+  vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
+  assert_int_equal(client_status(&fourth), 200);
+  client_close(&held[0]);
+  client_close(&held[1]);
+  client_close(&third);
+  client_close(&fourth);
+  server_stop(&s);
+}
+
+static void streams_count_for_their_address(void **state) {
+  (void)state;
+  server_start(&s, &(server_settings){.adapter.max_per_address = 2});
+  client held[2], third;
+  vestry_connection *connection = server_open(&s, &held[0]);
+  server_open(&s, &held[1]);
+  for (int i = 0; i < 3; i++) {
+    client_ask(&third, s.port, "GET", "/echo", NULL);
+    client_read_all(&third);
+    assert_int_equal(third.len, 0);
+    client_close(&third);
+  }
+  vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
+  bool served = false;
+  for (double until = seconds_now() + 30; !served && seconds_now() < until;) {
+    client_ask(&third, s.port, "GET", "/echo", NULL);
+    client_read(&third);
+    served = third.len > 0;
+    client_close(&third);
+  }
+  assert_true(served);
+  client_close(&held[0]);
+  client_close(&held[1]);
+  server_stop(&s);
+}
+
+/* ---- all at once ------------------------------------------------------------------------------------------------- */
+
+enum { ROUNDS = 250, A_ROUND = 8 };
+
+static uint64_t seed = 1;
+
+static unsigned random_below(unsigned count) {
+  seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+  return (unsigned)(seed >> 33) % count;
+}
+
+/* It ends cleanly by itself, while libmicrohttpd still has the head to send, or a moment later. */
+static vestry_err open_and_end(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  return vestry_reply_patch_signals(reply, "{s:i}", "brief", 1);
+}
+
+static void hand_over_races_with_every_end(void **state) {
+  (void)state;
+  unsigned before = server_descriptors();
+  for (unsigned stops = 0; stops < 3; stops++) {
+    server_start(&s, &(server_settings){.adapter.max_streams = 64});
+    assert_int_equal(vestry_microhttpd_handle(s.adapter, "GET", "/brief", open_and_end, &s), VESTRY_OK);
+    unsigned opened = 0;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+      client clients[A_ROUND];
+      bool goes[A_ROUND], brief[A_ROUND];
+      for (int i = 0; i < A_ROUND; i++) {
+        brief[i] = random_below(3) == 0;
+        client_ask(&clients[i], s.port, "GET", brief[i] ? "/brief" : "/stream", "Datastar-Request: true\r\n");
+        goes[i] = random_below(3) == 0;
+        if (!goes[i]) continue;
+        for (unsigned wait = random_below(200); wait; wait--) sched_yield();
+        if (random_below(2))
+          client_abort(&clients[i]);
+        else
+          client_close(&clients[i]);
+      }
+      pthread_mutex_lock(&s.witness.lock);
+      unsigned now = s.witness.opened;
+      pthread_mutex_unlock(&s.witness.lock);
+      for (; opened < now; opened++)
+        vestry_connection_close(witness_connection(&s.witness, opened),
+                                random_below(2) ? VESTRY_CAUSE_CLOSED : VESTRY_CAUSE_IDLE);
+      if (stops && round == ROUNDS - 1) { /* with these under way */
+        server_stop_adapter(&s);
+        for (int i = 0; i < A_ROUND; i++)
+          if (!goes[i]) client_close(&clients[i]);
+        break;
+      }
+      for (int i = 0; i < A_ROUND; i++) {
+        if (goes[i]) continue;
+        if (brief[i]) { /* nothing of it is lost, wherever the end came */
+          client_read_all(&clients[i]);
+          assert_true(clients[i].complete && !clients[i].reset);
+          assert_non_null(strstr(clients[i].body, "brief"));
+        }
+        client_close(&clients[i]);
+      }
+    }
+    server_stop(&s);
+    server_wait_descriptors(before);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(an_idle_stream_holds_nothing_of_the_servers), /* first: there is one arena yet */
+      cmocka_unit_test(no_line_is_written_about_it),
+      cmocka_unit_test(nobody_sees_it),
+      cmocka_unit_test(who_talks_on_loses_nothing),
+      cmocka_unit_test(it_waits_for_room),
+      cmocka_unit_test(it_waits_for_nobody_who_is_gone),
+      cmocka_unit_test(it_does_not_hold_a_stop_up),
+      cmocka_unit_test(it_does_not_wait_for_ever),
+      cmocka_unit_test(one_without_a_descriptor_ends_alone),
+      cmocka_unit_test(streams_count_among_connections),
+      cmocka_unit_test(streams_count_for_their_address),
+      cmocka_unit_test(hand_over_races_with_every_end),
+  };
+  return cmocka_run_group_tests_name("sockets that are handed over", tests, NULL, NULL);
+}

@@ -1,0 +1,446 @@
+/* What clients can take of a server: time, memory, connections and descriptors; then hostile requests, by the
+ * contract. */
+#include <poll.h>
+#include <semaphore.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "microhttpd/server.h"
+#include "microhttpd/tls.h"
+#include "support/test.h"
+#include "web/client.h"
+#include "web/hostile_contract.h"
+
+enum { PATIENCE_S = 60 };
+
+static server s;
+
+static vestry_stats stats_of(void) {
+  vestry_stats stats;
+  vestry_stats_get(s.v, &stats);
+  return stats;
+}
+
+static uint64_t turned_away(vestry_refusal refusal) {
+  return stats_of().turned_away[refusal];
+}
+
+/* Until a condition holds, which it does soon. */
+#define WAIT_FOR(condition)                                                                                            \
+  for (double begun = seconds_now(); !(condition); poll(NULL, 0, 1)) assert_true(seconds_now() - begun < PATIENCE_S)
+
+static double cpu_seconds(void) {
+  struct timespec used;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+  return (double)used.tv_sec + (double)used.tv_nsec * 1e-9;
+}
+
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
+
+/* libmicrohttpd answers these itself, and never says that they are over. */
+static void nothing_is_left_of_requests_that_never_end(void **state) {
+  (void)state;
+  server_start(&s, NULL);
+  server_assert_serves(&s);
+  WAIT_FOR(stats_of().request_bytes == 0);
+  long before = atomic_load(&s.th.live);
+  static char cookie[4096];
+  memset(cookie, 'c', sizeof cookie - 1);
+  for (int len = 1500; len < 4000; len += 25) {
+    client c;
+    client_connect(&c, s.port, false);
+    client_say(&c, "GET /echo HTTP/1.1\r\nHost: a\r\nCookie: %.*s\r\nContent-Length: 12x\r\n\r\n", len, cookie);
+    client_read_all(&c);
+    client_close(&c);
+  }
+  WAIT_FOR(atomic_load(&s.th.live) <= before);
+  server_stop(&s);
+}
+
+static void begin_body(client *c, size_t announced, size_t sent) {
+  static char body[1 << 18];
+  memset(body, 'b', sizeof body);
+  client_connect(c, s.port, false);
+  client_say(c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n", announced);
+  client_send(c, body, sent);
+}
+
+/* Above seven eighths those that hold most go, and leave the rest to newcomers. */
+static void unfinished_bodies_have_a_budget(void **state) {
+  (void)state;
+  enum { HELD = 20, EACH = 100000 };
+  server_start(&s, &(server_settings){.options.max_request_bytes = 2400000});
+  client held[HELD], more;
+  for (int i = 0; i < HELD; i++) begin_body(&held[i], EACH + 1, EACH);
+  WAIT_FOR(stats_of().request_bytes == HELD * (EACH + 1 + 4096));
+  assert_int_equal(turned_away(VESTRY_REFUSAL_BUDGET), 0);
+  begin_body(&more, EACH + 1, EACH); /* announces no more than the others */
+  WAIT_FOR(turned_away(VESTRY_REFUSAL_BUDGET) == 1);
+  WAIT_FOR(stats_of().request_bytes == HELD * (EACH + 1 + 4096));
+  client_say(&more, "x");
+  assert_int_equal(client_status(&more), 200);
+  client_close(&more);
+  int finished = 0;
+  for (int i = 0; i < HELD; i++) {
+    (void)send(held[i].fd, "x", 1, MSG_NOSIGNAL);
+    while (!held[i].ended && !(held[i].len && strstr(held[i].text, "\r\n\r\n"))) client_read(&held[i]);
+    finished += held[i].len && strncmp(held[i].text, "HTTP/1.1 200", 12) == 0;
+    client_close(&held[i]);
+  }
+  assert_int_equal(finished, HELD - 1);
+  assert_int_equal(turned_away(VESTRY_REFUSAL_BUDGET), 1);
+  assert_true(stats_of().request_peak_bytes <= 2400000);
+  WAIT_FOR(stats_of().request_bytes == 0);
+  server_stop(&s);
+}
+
+/* More of them than fit. */
+static void unfinished_bodies_refuse_no_newcomer(void **state) {
+  (void)state;
+  enum { HELD = 60, EACH = 100000 };
+  server_start(&s, &(server_settings){.options.max_request_bytes = 2400000});
+  client held[HELD];
+  for (int i = 0; i < HELD; i++) {
+    begin_body(&held[i], EACH + 1, EACH);
+    server_assert_serves(&s);
+  }
+  assert_true(turned_away(VESTRY_REFUSAL_BUDGET) >= HELD - 24);
+  assert_true(stats_of().request_peak_bytes <= 2400000);
+  WAIT_FOR(stats_of().request_bytes <= 2100000);
+  for (int i = 0; i < HELD; i++) client_close(&held[i]);
+  WAIT_FOR(stats_of().request_bytes == 0);
+  server_stop(&s);
+}
+
+/* A length that is only announced costs nothing. */
+static void announced_bodies_cost_nothing(void **state) {
+  (void)state;
+  server_start(&s, &(server_settings){.options.max_request_bytes = 400000});
+  client c[10];
+  for (int i = 0; i < 10; i++) begin_body(&c[i], 1000000, 1000);
+  server_assert_serves(&s);
+  assert_int_equal(turned_away(VESTRY_REFUSAL_BUDGET), 0);
+  for (int i = 0; i < 10; i++) client_close(&c[i]);
+  server_stop(&s);
+}
+
+/* ---- connections ------------------------------------------------------------------------------------------------- */
+
+static void one_address_has_so_many_connections(void **state) {
+  (void)state;
+  server_start(&s, &(server_settings){.adapter.max_per_address = 3});
+  client stream, idle, half, more;
+  server_open(&s, &stream);
+  client_ask(&idle, s.port, "GET", "/echo", NULL);
+  assert_int_equal(client_status(&idle), 200);
+  client_connect(&half, s.port, false);
+  client_say(&half, "GET");
+  WAIT_FOR(stats_of().request_bytes == 2 * 4096); /* a stream's is given back */
+  for (int i = 1; i <= 5; i++) {
+    client_ask(&more, s.port, "GET", "/echo", NULL);
+    client_read_all(&more);
+    assert_int_equal(more.len, 0);
+    client_close(&more);
+    assert_int_equal(turned_away(VESTRY_REFUSAL_ADDRESS), i);
+  }
+  client_close(&half);
+  WAIT_FOR(stats_of().request_bytes == 4096);
+  server_assert_serves(&s);
+  client_close(&stream);
+  client_close(&idle);
+  server_stop(&s);
+}
+
+/* ---- time -------------------------------------------------------------------------------------------------------- */
+
+/* A byte at a time until the server has enough of it; how long that took. */
+static double drip(client *c, const char *text) {
+  double since = seconds_now();
+  for (const char *at = text; !c->ended; at = at[1] ? at + 1 : at) {
+    (void)send(c->fd, at, 1, MSG_NOSIGNAL);
+    if (poll(&(struct pollfd){.fd = c->fd, .events = POLLIN}, 1, 20) > 0) client_read(c);
+    assert_true(seconds_now() - since < PATIENCE_S);
+  }
+  return seconds_now() - since;
+}
+
+static void requests_in_drops_are_cut_off(void **state) {
+  static const char *const texts[] = {
+      "GET /echo HTTP/1.1\r\nHost: aaaaaaaaaaaa",
+      "GET /aaaaaaaaaaaaaaa",
+      "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nbbbbbb",
+      "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\nbbbbbb",
+      "\r\n\r\n\r\n\r\n",
+  };
+  (void)state;
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    server_start(&s, &(server_settings){.adapter.request_timeout_ms = 500});
+    client c;
+    client_connect(&c, s.port, false);
+    double took = drip(&c, texts[i]);
+    assert_true(took >= 0.4 && took < 20); /* libmicrohttpd's own time-out begins anew with every byte */
+    assert_int_equal(c.len, 0);
+    client_close(&c);
+    assert_int_equal(turned_away(VESTRY_REFUSAL_DEADLINE), 1);
+    server_assert_serves(&s);
+    server_stop(&s);
+  }
+}
+
+/* The next request on a connection has its own time; the wait for it counts as the wait. */
+static void later_requests_in_drops_are_cut_off(void **state) {
+  (void)state;
+  server_start(&s, &(server_settings){.adapter = {.request_timeout_ms = 500, .timeout_s = 1}});
+  client c;
+  client_ask(&c, s.port, "GET", "/echo", NULL);
+  assert_int_equal(client_status(&c), 200);
+  client_finish(&c, false);
+  assert_true(drip(&c, "GET /aaaaaaaa") < 20);
+  client_close(&c);
+  client_ask(&c, s.port, "GET", "/echo", NULL);
+  assert_int_equal(client_status(&c), 200);
+  client_finish(&c, false);
+  client_say(&c, "GET /echo HTTP/1.1\r\n");
+  assert_true(drip(&c, "Host: aaaaa") < 20);
+  client_close(&c);
+  assert_int_equal(turned_away(VESTRY_REFUSAL_DEADLINE), 2);
+  server_stop(&s);
+}
+
+static sem_t may_answer;
+
+static vestry_err answer_late(const vestry_request *req, vestry_reply *reply, void *app) {
+  while (sem_wait(&may_answer)) continue;
+  return server_echo(req, reply, app);
+}
+
+static void handlers_and_streams_have_time(void **state) {
+  (void)state;
+  sem_init(&may_answer, 0, 0);
+  server_start(&s, &(server_settings){.adapter = {.request_timeout_ms = 200, .timeout_s = 1}});
+  assert_int_equal(vestry_microhttpd_handle(s.adapter, "GET", "/late", answer_late, &s), VESTRY_OK);
+  client stream, late;
+  vestry_connection *connection = server_open(&s, &stream);
+  server_patch(connection, "{\"a\":1}");
+  client_expect(&stream, "{\"a\":1}");
+  client_ask(&late, s.port, "GET", "/late", NULL);
+  assert_int_equal(poll(&(struct pollfd){.fd = late.fd, .events = POLLIN}, 1, 2500), 0);
+  sem_post(&may_answer);
+  assert_int_equal(client_status(&late), 200);
+  server_patch(connection, "{\"b\":1}");
+  client_expect(&stream, "{\"b\":1}");
+  assert_int_equal(turned_away(VESTRY_REFUSAL_DEADLINE), 0);
+  client_close(&late);
+  client_close(&stream);
+  server_stop(&s);
+  sem_destroy(&may_answer);
+}
+
+/* All time-outs are half a minute here. */
+static void who_has_gone_holds_nothing(void **state) {
+  static const char *const texts[] = {"GET /echo HTTP/1.1\r\nHost: a", "GET /ec", "",
+                                      "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nb",
+                                      "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n"};
+  enum { TEXTS = sizeof texts / sizeof *texts, CLIENTS = 10 * TEXTS };
+  (void)state;
+  for (int tls = 0; tls < 2; tls++) {
+    server_start(&s, &(server_settings){.tls = tls});
+    client_tls_ops_used = NULL; /* with TLS none of this is a handshake */
+    double since = seconds_now();
+    static client clients[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++) {
+      const char *text = texts[i % TEXTS];
+      client_connect(&clients[i], s.port, false);
+      client_send(&clients[i], text, strlen(text));
+      client_shut(&clients[i]); /* in one burst, it may be */
+    }
+    for (int i = 0; i < CLIENTS; i++) {
+      client_read_all(&clients[i]);
+      if (!tls && i % TEXTS == TEXTS - 1) assert_int_equal(client_status(&clients[i]), 200); /* it was complete */
+      client_close(&clients[i]);
+    }
+    WAIT_FOR(stats_of().request_bytes == 0);
+    double took = seconds_now() - since;
+    print_message("all gone after %.0f ms\n", took * 1e3);
+    assert_true(took < 15);
+    server_stop(&s);
+  }
+}
+
+/* A ClientHello that is not finished. */
+static void half_a_handshake_costs_no_time(void **state) {
+  (void)state;
+  static const char hello[] = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+  server_start(&s, &(server_settings){.adapter.request_timeout_ms = 2000, .tls = true});
+  const client_tls_ops *ops = client_tls_ops_used;
+  client_tls_ops_used = NULL;
+  client c;
+  client_connect(&c, s.port, false);
+  double since = seconds_now(), cpu = cpu_seconds();
+  client_send(&c, hello, sizeof hello - 1);
+  client_read_all(&c); /* the handshake counts as a part of the head */
+  cpu = cpu_seconds() - cpu;
+  double took = seconds_now() - since;
+  print_message("%.0f ms of CPU in %.0f ms\n", cpu * 1e3, took * 1e3);
+  assert_true(took > 1.5 && took < 25);
+  assert_true(cpu < took / 2);
+  client_close(&c);
+  assert_int_equal(turned_away(VESTRY_REFUSAL_DEADLINE), 1);
+  client_tls_ops_used = ops;
+  server_assert_serves(&s);
+  server_stop(&s);
+}
+
+/* ---- descriptors ------------------------------------------------------------------------------------------------- */
+
+static rlim_t set_descriptors(rlim_t count) {
+  struct rlimit limit;
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  rlim_t before = limit.rlim_cur;
+  limit.rlim_cur = count;
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  return before;
+}
+
+static void limits_fit_the_descriptors(void **state) {
+  (void)state;
+  rlim_t before = set_descriptors(256);
+  server_start(&s, &(server_settings){.adapter.max_streams = 1000});
+  uint32_t room = 0;
+  vestry_microhttpd_room(s.adapter, NULL, &room);
+  assert_in_range(room, 100, 200);
+  server_assert_serves(&s);
+  server_stop(&s);
+  assert_int_equal(atomic_load(&s.th.log_lines), 1);
+  assert_non_null(strstr(s.th.last_log, "RLIMIT_NOFILE is 256"));
+  server_start(&s, &(server_settings){.adapter.max_streams = 20});
+  vestry_microhttpd_room(s.adapter, NULL, &room);
+  assert_int_equal(room, 20);
+  assert_int_equal(atomic_load(&s.th.log_lines), 0);
+  server_stop(&s);
+  set_descriptors(before);
+}
+
+/* The application has taken all descriptors, while a stream is open and while there is none. */
+static void connections_wait_for_descriptors(void **state) {
+  (void)state;
+  enum { TAKEN = 256 };
+  static int taken[TAKEN];
+  rlim_t before = set_descriptors(TAKEN);
+  for (int with_stream = 0; with_stream < 2; with_stream++) {
+    server_start(&s, &(server_settings){.adapter.max_streams = 20});
+    client stream, waiting;
+    unsigned open = server_descriptors();
+    if (with_stream) {
+      server_open(&s, &stream);
+      server_wait_descriptors(open + 2); /* its two ends: its socket was handed over */
+    }
+    int count = 0;
+    while (count < TAKEN && (taken[count] = dup(0)) >= 0) count++;
+    assert_true(count > 0 && count < TAKEN);
+    close(taken[--count]); /* for the client */
+    client_ask(&waiting, s.port, "GET", "/echo", NULL);
+    WAIT_FOR(turned_away(VESTRY_REFUSAL_DESCRIPTORS) == 1);
+    double cpu = cpu_seconds(), since = seconds_now();
+    assert_int_equal(poll(&(struct pollfd){.fd = waiting.fd, .events = POLLIN}, 1, 500), 0);
+    assert_true(cpu_seconds() - cpu < (seconds_now() - since) / 2 + 0.2);
+    while (count) close(taken[--count]);
+    since = seconds_now();
+    assert_int_equal(client_status(&waiting), 200);
+    print_message("served %.0f ms after there were descriptors again\n", (seconds_now() - since) * 1e3);
+    assert_true(seconds_now() - since < 10);
+    client_close(&waiting);
+    if (with_stream) client_close(&stream);
+    server_assert_serves(&s);
+    server_stop(&s);
+    assert_int_equal(atomic_load(&s.th.log_lines), 1);
+    assert_non_null(strstr(s.th.last_log, "no descriptors are left"));
+  }
+  set_descriptors(before);
+}
+
+/* Beyond max_connections they wait, and come in when others go. */
+static void connections_wait_for_room(void **state) {
+  (void)state;
+  server_start(&s, &(server_settings){.adapter = {.max_streams = 2, .max_connections = 6}});
+  client held[6], waiting;
+  for (int i = 0; i < 6; i++) {
+    client_ask(&held[i], s.port, "GET", "/echo", NULL);
+    assert_int_equal(client_status(&held[i]), 200);
+  }
+  client_ask(&waiting, s.port, "GET", "/echo", NULL);
+  assert_int_equal(poll(&(struct pollfd){.fd = waiting.fd, .events = POLLIN}, 1, 200), 0);
+  client_close(&held[0]);
+  assert_int_equal(client_status(&waiting), 200);
+  client_close(&waiting);
+  for (int i = 1; i < 6; i++) client_close(&held[i]);
+  server_stop(&s);
+}
+
+/* While the only thread is busy; libmicrohttpd 0.9.75 locks itself out for ever when it gets one too many. */
+static void connections_wait_for_room_while_handlers_run(void **state) {
+  (void)state;
+  enum { WAITING = 12 };
+  sem_init(&may_answer, 0, 0);
+  for (unsigned threads = 1; threads <= 2; threads++) {
+    server_start(&s, &(server_settings){.adapter = {.max_streams = 2, .max_connections = 4, .threads_count = threads}});
+    assert_int_equal(vestry_microhttpd_handle(s.adapter, "GET", "/late", answer_late, &s), VESTRY_OK);
+    client late, waiting[WAITING];
+    client_ask(&late, s.port, "GET", "/late", NULL);
+    for (int i = 0; i < WAITING; i++) client_ask(&waiting[i], s.port, "GET", "/late", NULL);
+    assert_int_equal(poll(&(struct pollfd){.fd = late.fd, .events = POLLIN}, 1, 200), 0);
+    for (int i = 0; i <= WAITING; i++) sem_post(&may_answer);
+    assert_int_equal(client_status(&late), 200);
+    client_close(&late);
+    for (int i = 0; i < WAITING; i++) {
+      assert_int_equal(client_status(&waiting[i]), 200);
+      client_close(&waiting[i]);
+    }
+    server_assert_serves(&s);
+    server_stop(&s);
+  }
+  sem_destroy(&may_answer);
+}
+
+/* ---- what cannot be measured ------------------------------------------------------------------------------------- */
+
+/* Trailers may hide a request: none is taken behind them. */
+static void nothing_follows_a_chunked_request(void **state) {
+  (void)state;
+  server_start(&s, NULL);
+  client c;
+  client_connect(&c, s.port, false);
+  client_say(&c, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nX: y\r\n: v\r\n"
+                 "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
+  assert_int_equal(client_status(&c), 200);
+  assert_string_equal(client_header(&c, "Connection"), "close");
+  client_read_all(&c);
+  assert_null(strstr(c.text + 10, "HTTP/1.1"));
+  client_close(&c);
+  server_stop(&s);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(nothing_is_left_of_requests_that_never_end),
+      cmocka_unit_test(unfinished_bodies_have_a_budget),
+      cmocka_unit_test(unfinished_bodies_refuse_no_newcomer),
+      cmocka_unit_test(announced_bodies_cost_nothing),
+      cmocka_unit_test(one_address_has_so_many_connections),
+      cmocka_unit_test(requests_in_drops_are_cut_off),
+      cmocka_unit_test(later_requests_in_drops_are_cut_off),
+      cmocka_unit_test(handlers_and_streams_have_time),
+      cmocka_unit_test(who_has_gone_holds_nothing),
+      cmocka_unit_test(half_a_handshake_costs_no_time),
+      cmocka_unit_test(limits_fit_the_descriptors),
+      cmocka_unit_test(connections_wait_for_descriptors),
+      cmocka_unit_test(connections_wait_for_room),
+      cmocka_unit_test(connections_wait_for_room_while_handlers_run),
+      cmocka_unit_test(nothing_follows_a_chunked_request),
+  };
+  return hostile_contract_run(&microhttpd_seam) +
+         cmocka_run_group_tests_name("libmicrohttpd, its limits", tests, NULL, NULL);
+}

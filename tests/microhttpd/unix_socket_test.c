@@ -1,0 +1,290 @@
+/* All contracts on a UNIX socket; then its file: what may be replaced, who may connect, what is left behind. */
+#include "adapter/microhttpd/unix_socket.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "adapter/contract.h"
+#include "microhttpd/server.h"
+#include "support/test.h"
+#include "web/client.h"
+#include "web/exchange.h"
+#include "web/life_contract.h"
+#include "web/peers_contract.h"
+#include "web/wire_contract.h"
+
+static server s;
+
+/* ---- the contract of adapters ------------------------------------------------------------------------------------ */
+
+static void *start(const vestry_options *options, unsigned room) {
+  server *made = calloc(1, sizeof *made);
+  server_start(made, &(server_settings){.adapter = {.max_streams = room, .timeout_s = 2},
+                                        .unix_socket = true,
+                                        .bare = true,
+                                        .options = *options});
+  return made;
+}
+
+/* ---- the file ---------------------------------------------------------------------------------------------------- */
+
+static bool is_there(const char *path) {
+  struct stat found;
+  return lstat(path, &found) == 0;
+}
+
+static vestry_err create_at(const char *path, uint32_t mode, vestry_microhttpd **ret_adapter) {
+  vestry_microhttpd_options options = {.unix_path = path, .unix_mode = mode, .threads_count = 2};
+  return vestry_microhttpd_create(s.v, &options, ret_adapter);
+}
+
+/* It is refused, says why, and leaves what is there as it is. */
+static void assert_refused(const char *path, const char *why) {
+  struct stat before = {0}, after = {0};
+  lstat(path, &before);
+  vestry_microhttpd *adapter = NULL;
+  assert_int_equal(create_at(path, 0, &adapter), VESTRY_IO);
+  assert_null(adapter);
+  assert_non_null(strstr(s.th.last_log, path));
+  assert_non_null(strstr(s.th.last_log, why));
+  lstat(path, &after);
+  assert_true(before.st_ino == after.st_ino && before.st_mode == after.st_mode);
+}
+
+/* What a server leaves that was killed. type: SOCK_STREAM, SOCK_DGRAM */
+static void leave_stale(const char *path, int type) {
+  int fd = socket(AF_UNIX, type, 0);
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+  assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+  if (type == SOCK_STREAM) assert_int_equal(listen(fd, 1), 0);
+  close(fd);
+}
+
+static void replaces_what_a_server_left_that_is_gone(void **state) {
+  (void)state;
+  server_start(&s, NULL);
+  const int types[] = {SOCK_STREAM, SOCK_DGRAM};
+  for (size_t i = 0; i < 2; i++) {
+    const char *path = server_free_path();
+    leave_stale(path, types[i]);
+    vestry_microhttpd *adapter = NULL;
+    assert_int_equal(create_at(path, 0, &adapter), VESTRY_OK);
+    client_path_used = path;
+    client c;
+    client_ask(&c, 0, "GET", "/none", NULL);
+    assert_int_equal(client_status(&c), 404);
+    client_close(&c);
+    vestry_microhttpd_destroy(adapter);
+    assert_false(is_there(path));
+  }
+  client_path_used = NULL;
+  server_stop(&s);
+}
+
+static void a_server_that_listens_keeps_its_place(void **state) {
+  (void)state;
+  server_start(&s, &(server_settings){.unix_socket = true});
+  char path[108];
+  snprintf(path, sizeof path, "%s", client_path_used);
+  client c;
+  vestry_connection *connection = server_open(&s, &c);
+  assert_refused(path, "a server listens there");
+  server_assert_serves(&s);
+  server_patch(connection, "{\"still\":1}");
+  client_expect(&c, "still");
+  client_close(&c);
+  server_stop(&s);
+  assert_false(is_there(path));
+}
+
+/* Many wait for it, and none more can: it is alive. */
+static void a_server_that_is_overrun_keeps_its_place(void **state) {
+  (void)state;
+  server_start(&s, NULL);
+  const char *path = server_free_path();
+  int fd = socket(AF_UNIX, SOCK_STREAM, 0), waiting = socket(AF_UNIX, SOCK_STREAM, 0);
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+  assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+  assert_int_equal(listen(fd, 0), 0);
+  assert_int_equal(connect(waiting, (struct sockaddr *)&address, sizeof address), 0);
+  assert_refused(path, "a server listens there");
+  close(waiting);
+  close(fd);
+  unlink(path);
+  server_stop(&s);
+}
+
+static void what_is_no_socket_stays(void **state) {
+  (void)state;
+  server_start(&s, NULL);
+  char path[108], link[112];
+  snprintf(path, sizeof path, "%s", server_free_path());
+  snprintf(link, sizeof link, "%sl", path);
+  FILE *file = fopen(path, "w");
+  assert_non_null(file);
+  fclose(file);
+  assert_refused(path, "no socket");
+  assert_int_equal(symlink("nowhere", link), 0);
+  assert_refused(link, "no socket");
+  unlink(path);
+  unlink(link);
+  assert_int_equal(mkdir(path, 0700), 0);
+  assert_refused(path, "no socket");
+  rmdir(path);
+  assert_refused("/tmp/vestry-no-such-folder/web", "No such file");
+  server_stop(&s);
+}
+
+static void the_mode_is_what_was_asked_for(void **state) {
+  (void)state;
+  server_start(&s, NULL);
+  static const uint32_t modes[][2] = {{0, 0660}, {0600, 0600}, {0666, 0666}, {0777, 0777}};
+  mode_t before = umask(0777);
+  for (size_t i = 0; i < 4; i++) {
+    const char *path = server_free_path();
+    vestry_microhttpd *adapter = NULL;
+    struct stat made;
+    assert_int_equal(create_at(path, modes[i][0], &adapter), VESTRY_OK);
+    assert_int_equal(lstat(path, &made), 0);
+    assert_int_equal(made.st_mode & 07777, modes[i][1]);
+    vestry_microhttpd_destroy(adapter);
+  }
+  umask(before);
+  server_stop(&s);
+}
+
+/* The file that is there at the end is another one's. */
+static void only_its_own_file_is_removed(void **state) {
+  (void)state;
+  server_start(&s, NULL);
+  const char *path = server_free_path();
+  vestry_microhttpd *adapter = NULL;
+  assert_int_equal(create_at(path, 0, &adapter), VESTRY_OK);
+  unlink(path);
+  leave_stale(path, SOCK_STREAM);
+  vestry_microhttpd_destroy(adapter);
+  assert_true(is_there(path));
+  unlink(path);
+  server_stop(&s);
+}
+
+/* A start that fails later leaves neither a file nor a descriptor. */
+static void a_failed_start_leaves_nothing(void **state) {
+  (void)state;
+  server_start(&s, NULL);
+  const char *path = server_free_path();
+  vestry_microhttpd *adapter = NULL;
+  vestry_microhttpd_options options = {.unix_path = path, .tls_key = "none", .tls_certificate = "none"};
+  int free_before = dup(0);
+  close(free_before);
+  for (int i = 0; i < 3; i++) assert_int_equal(vestry_microhttpd_create(s.v, &options, &adapter), VESTRY_IO);
+  assert_false(is_there(path));
+  int free_after = dup(0);
+  close(free_after);
+  assert_int_equal(free_after, free_before);
+  server_stop(&s);
+}
+
+/* Who holds the folder for ever is not waited for for ever. */
+static void a_locked_folder_is_an_error(void **state) {
+  (void)state;
+  server_start(&s, NULL);
+  const char *path = server_free_path();
+  char folder[108];
+  snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(path, '/') - path), path);
+  int held = open(folder, O_RDONLY | O_DIRECTORY);
+  assert_int_equal(flock(held, LOCK_EX), 0);
+  assert_refused(path, "another server starts in this folder");
+  close(held);
+  server_stop(&s);
+}
+
+/* One instance, two doors: an event reaches the streams of both. */
+static void tcp_and_a_socket_are_two_adapters(void **state) {
+  (void)state;
+  server_start(&s, NULL);
+  const char *path = server_free_path();
+  vestry_microhttpd *second = NULL;
+  assert_int_equal(create_at(path, 0, &second), VESTRY_OK);
+  assert_int_equal(vestry_microhttpd_handle(second, "GET", "/stream", server_open_stream, &s), VESTRY_OK);
+  client by_port, by_path;
+  vestry_connection *first = server_open(&s, &by_port);
+  client_path_used = path;
+  vestry_connection *other = server_open(&s, &by_path);
+  client_path_used = NULL;
+  server_patch(first, "{\"a\":1}");
+  server_patch(other, "{\"a\":1}");
+  client_expect(&by_port, "{\"a\":1}");
+  client_expect(&by_path, "{\"a\":1}");
+  vestry_microhttpd_destroy(second);
+  assert_int_equal(server_cause(&s, other), VESTRY_CAUSE_SHUTDOWN);
+  assert_true(vestry_connection_is_open(first));
+  client_close(&by_path);
+  client_close(&by_port);
+  server_stop(&s);
+}
+
+static vestry_err tell_peer(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  char text[64];
+  int len = snprintf(text, sizeof text, "peer \"%s\"", vestry_request_peer(req));
+  return vestry_reply_body(reply, "text/plain", text, (size_t)len);
+}
+
+static void the_peer_has_no_address(void **state) {
+  (void)state;
+  server_start(&s, &(server_settings){.unix_socket = true});
+  assert_int_equal(vestry_microhttpd_handle(s.adapter, "GET", "/peer", tell_peer, NULL), VESTRY_OK);
+  client c;
+  client_ask(&c, s.port, "GET", "/peer", NULL);
+  client_expect(&c, "peer \"\"");
+  client_close(&c);
+  server_stop(&s);
+}
+
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
+
+static vestry_err listen_once(test_host *th, void *ctx) {
+  vsi_microhttpd_unix_socket made;
+  int fd = -1;
+  vestry_err error = vsi_microhttpd_unix_listen(&made, &th->host, ctx, 0600, 1, &fd);
+  assert_int_equal(is_there(ctx), error == VESTRY_OK);
+  vsi_microhttpd_unix_finish(&made);
+  if (!error) close(fd);
+  assert_false(is_there(ctx));
+  return error;
+}
+
+static void listens_or_says_no_memory(void **state) {
+  (void)state;
+  test_host_fail_each(listen_once, (void *)(uintptr_t)server_free_path(), false);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(replaces_what_a_server_left_that_is_gone),
+      cmocka_unit_test(a_server_that_listens_keeps_its_place),
+      cmocka_unit_test(a_server_that_is_overrun_keeps_its_place),
+      cmocka_unit_test(what_is_no_socket_stays),
+      cmocka_unit_test(the_mode_is_what_was_asked_for),
+      cmocka_unit_test(only_its_own_file_is_removed),
+      cmocka_unit_test(a_failed_start_leaves_nothing),
+      cmocka_unit_test(a_locked_folder_is_an_error),
+      cmocka_unit_test(tcp_and_a_socket_are_two_adapters),
+      cmocka_unit_test(the_peer_has_no_address),
+      cmocka_unit_test(listens_or_says_no_memory),
+  };
+  contract_seam seam = web_contract_seam("libmicrohttpd on a UNIX socket", start);
+  seam.closes_broken = microhttpd_unix_seam.closes_broken;
+  seam.no_peer_address = true;
+  return contract_run(&seam) + wire_contract_run(&microhttpd_unix_seam) + life_contract_run(&microhttpd_unix_seam) +
+         peers_contract_run(&microhttpd_unix_seam) +
+         cmocka_run_group_tests_name("the socket's file", tests, NULL, NULL);
+}

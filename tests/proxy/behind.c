@@ -1,0 +1,110 @@
+/* A server for the tests of proxies.
+ *   GET /           a page that keeps a stream open and shows what was said; ?always: that comes back after every end
+ *   GET /stream     the stream; brotli and gzip are offered
+ *   POST /say       {"n": …}: say it to all streams
+ *   POST /flood     send 64 KiB to all streams
+ *   POST /end       end all streams, cleanly
+ *   GET /seen       as JSON: how many streams are open, were opened, ended and why; who asked for them
+ * HEARTBEAT_MS in the environment: of the streams. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../examples/shared/program.h"
+
+#define PAGES VESTRY_KEY("pages")
+
+enum { SEEN_MAX = 1000, FLOOD_BYTES = 64 << 10 };
+
+struct app {
+  struct program program;
+  pthread_mutex_t lock;
+  json_t *seen; /* guarded by lock: of each request for a stream {"query", "peer", "forwarded"} */
+};
+
+static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  const char *query = vestry_request_query(req);
+  return program_page(ctx, reply, "Behind a proxy",
+                      "<main data-signals=\"{n: 0}\" "
+                      "data-init=\"@get('/stream', {retry: '%s', retryMaxCount: Infinity})\">"
+                      "<output id=\"n\" data-text=\"$n\"></output>"
+                      "<button id=\"more\" data-on:click=\"$n = $n + 1; @post('/say')\">More</button></main>",
+                      query && strcmp(query, "always") == 0 ? "always" : "error");
+}
+
+static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  const char *forwarded = vestry_request_header(req, "X-Forwarded-For");
+  pthread_mutex_lock(&app->lock);
+  if (json_array_size(app->seen) < SEEN_MAX)
+    json_array_append_new(
+        app->seen, json_pack("{s:s,s:s}", "peer", vestry_request_peer(req), "forwarded", forwarded ? forwarded : ""));
+  pthread_mutex_unlock(&app->lock);
+  vestry_reply_key(reply, PAGES);
+  vestry_reply_patch_signals(reply, "{s:b}", "there", true); /* over HTTP/2 nginx keeps the head until a byte follows */
+  return vestry_reply_keep(reply, VESTRY_PUT_MANY, PAGES_MAX);
+}
+
+static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  int64_t n;
+  vestry_err err = vestry_signals_integer(vestry_request_signals(req), "n", 0, INT32_MAX, &n, NULL);
+  if (!err) err = vestry_dispatch(app->program.v, NO_SCOPE, PAGES, "[[s, {s:I}]]", "patch-signals", "n", (json_int_t)n);
+  return err ? err : vestry_reply_status(reply, 204);
+}
+
+static vestry_err flood(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  char *filler = calloc(1, FLOOD_BYTES + 1);
+  (void)req;
+  if (!filler) return VESTRY_NO_MEMORY;
+  memset(filler, 'x', FLOOD_BYTES);
+  vestry_err err = vestry_dispatch(app->program.v, NO_SCOPE, PAGES, "[[s, {s:s}]]", "patch-signals", "filler", filler);
+  free(filler);
+  return err && err != VESTRY_FULL ? err : vestry_reply_status(reply, 204);
+}
+
+static vestry_err finish(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  (void)req;
+  vestry_err err = vestry_dispatch(app->program.v, NO_SCOPE, PAGES, "[[s]]", "close-sse");
+  return err ? err : vestry_reply_status(reply, 204);
+}
+
+static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  (void)req;
+  vestry_stats stats;
+  vestry_stats_get(app->program.v, &stats);
+  pthread_mutex_lock(&app->lock);
+  json_t *all = json_pack("{s:I,s:I,s:I,s:I,s:I,s:O}", "open", (json_int_t)stats.open, "opened",
+                          (json_int_t)stats.opened, "full", (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_FULL],
+                          "hangup", (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_HANGUP], "closed",
+                          (json_int_t)stats.closed, "seen", app->seen);
+  char *text = all ? json_dumps(all, 0) : NULL;
+  pthread_mutex_unlock(&app->lock);
+  vestry_err err = text ? vestry_reply_body(reply, "application/json", text, strlen(text)) : VESTRY_NO_MEMORY;
+  free(text);
+  json_decref(all);
+  return err;
+}
+
+int main(int argc, char **argv) {
+  static struct app app = {.lock = PTHREAD_MUTEX_INITIALIZER};
+  static const vestry_profile offered[] = {{.ops = &vestry_profile_brotli}, {.ops = &vestry_profile_gzip}};
+  const char *heartbeat_ms = getenv("HEARTBEAT_MS");
+  vestry_options options = {.profiles = offered, .profiles_count = 2};
+  if (heartbeat_ms) options.connection.heartbeat_ms = strtoul(heartbeat_ms, NULL, 10);
+  app.seen = json_array();
+  program_start(&app.program, argc, argv, "test_proxy_behind", "A server behind a proxy", &options);
+  program_handle(&app.program, "GET", "/", page, &app.program);
+  program_handle(&app.program, "GET", "/stream", stream, &app);
+  program_handle(&app.program, "POST", "/say", say, &app);
+  program_handle(&app.program, "POST", "/flood", flood, &app);
+  program_handle(&app.program, "POST", "/end", finish, &app);
+  program_handle(&app.program, "GET", "/seen", seen, &app);
+  program_wait(&app.program);
+  int status = program_finish(&app.program);
+  json_decref(app.seen);
+  return status;
+}

@@ -1,0 +1,297 @@
+// What every test of proxies needs: a program, a proxy in front of it with a configuration of examples/proxy, and
+// clients. All of it is on the loopback interface or in network namespaces, and ends with its test.
+'use strict';
+const { spawn, spawnSync } = require('node:child_process');
+const { once } = require('node:events');
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const http = require('node:http');
+const http2 = require('node:http2');
+const https = require('node:https');
+const net = require('node:net');
+const os = require('node:os');
+const path = require('node:path');
+const readline = require('node:readline');
+const zlib = require('node:zlib');
+
+const BEHIND = process.env.BEHIND ?? path.join(__dirname, '../../build/bin/test_proxy_behind');
+const EXAMPLES = path.join(__dirname, '../../examples/proxy');
+const PATIENCE_MS = 30_000;
+const KINDS = ['nginx', 'haproxy'];
+const IS_ROOT = process.geteuid() === 0;
+const now = () => performance.now();
+const pause = () => new Promise((done) => setTimeout(done, 10)); // between two looks at a condition
+
+// Wait for a condition; how many milliseconds it took.
+async function until(what, condition, patience = PATIENCE_MS) {
+  const since = now();
+  while (!(await condition())) {
+    assert.ok(now() - since < patience, `${what}: not within ${patience} ms`);
+    await pause();
+  }
+  return now() - since;
+}
+
+// Debian's programs are where not every PATH goes.
+function program(name) {
+  const folders = [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/sbin'];
+  const found = folders.map((folder) => path.join(folder, name)).find((file) => fs.existsSync(file));
+  assert.ok(found, `${name} is not installed: these tests need the Debian packages nginx, haproxy and openssl ` +
+    '(scripts/test installs them)');
+  return found;
+}
+
+function folderFor(t) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vestry-proxy-'));
+  t.after(() => fs.rmSync(folder, { recursive: true }));
+  return folder;
+}
+
+function end(child, exited) {
+  const killer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
+  child.kill('SIGTERM');
+  return exited.finally(() => clearTimeout(killer));
+}
+
+/* ---- the program ------------------------------------------------------------------------------------------------- */
+
+// where: 'tcp', 'unix'. prefix: a command to run it by. heartbeatMs: of its streams.
+async function startProgram(t, where, { prefix = [], heartbeatMs = 15_000, adapter = 'microhttpd' } = {}) {
+  const socket = path.join(folderFor(t), 'web.sock');
+  const listen = where === 'unix' ? ['--unix-socket', socket] : ['--port', '0'];
+  const [command, ...options] = [...prefix, BEHIND, '--adapter', adapter, ...listen];
+  const child = spawn(command, options,
+    { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, HEARTBEAT_MS: String(heartbeatMs) } });
+  const exited = once(child, 'exit');
+  let stopped = null;
+  const stop = () => (stopped ??= end(child, exited).then((how) => assert.deepEqual(how, [0, null])));
+  t.after(stop);
+  const lines = readline.createInterface({ input: child.stdout });
+  const [line] = await Promise.race([once(lines, 'line'), exited.then(() => [''])]);
+  const [, url, port] = /^test_proxy_behind: (unix:.*|http:\/\/127\.0\.0\.1:(\d+))$/.exec(line) ??
+    assert.fail(`no program at ${BEHIND}: ${line}`);
+  if (where === 'unix' && IS_ROOT) fs.chmodSync(socket, 0o666); // the proxy's workers are not root
+  if (where === 'unix') fs.chmodSync(path.dirname(socket), 0o755);
+  const at = where === 'unix' ? { socketPath: socket } : { host: '127.0.0.1', port: Number(port) };
+  return {
+    upstream: where === 'unix' ? url.slice('unix:'.length) : `127.0.0.1:${port}`,
+    stop,
+    // Past the proxy.
+    seen: () => new Promise((done, failed) => {
+      http.get({ ...at, path: '/seen', agent: false }, async (answer) => {
+        let text = '';
+        for await (const part of answer.setEncoding('utf8')) text += part;
+        done(JSON.parse(text));
+      }).on('error', failed);
+    }),
+  };
+}
+
+/* ---- the proxy --------------------------------------------------------------------------------------------------- */
+
+// A configuration of examples/proxy, in which each of these texts stands once, and gives way to another.
+function configuration(name, changes) {
+  let text = fs.readFileSync(path.join(EXAMPLES, name), 'utf8');
+  for (const [from, to] of changes) {
+    assert.equal(text.split(from).length, 2, `${name} has "${from}" once`);
+    text = text.replace(from, () => to);
+  }
+  return text;
+}
+
+const configure = {
+  nginx: ({ folder, listen, upstream, pem, linger, plain }) => {
+    const inside = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((of) => `${of}_temp_path ${folder}/${of};`);
+    const text = configuration('nginx.conf', [
+      ['worker_processes auto', 'worker_processes 1'],
+      ['worker_rlimit_nofile 65536', 'worker_rlimit_nofile 1024'],
+      ['worker_connections 32768', 'worker_connections 1000'],
+      ['worker_shutdown_timeout 10m', `worker_shutdown_timeout ${linger}`],
+      ['http {', `http {\n  access_log off; ${inside.join(' ')}`],
+      ['server unix:/run/web/web.sock', `server ${upstream.startsWith('/') ? 'unix:' : ''}${upstream}`],
+      ['listen 443 ssl http2', `listen ${listen}${plain ? '' : ' ssl http2'}`],
+      ['ssl_certificate /etc/ssl/web.pem', `ssl_certificate ${pem}`],
+      ['ssl_certificate_key /etc/ssl/web.pem', `ssl_certificate_key ${pem}`],
+    ]);
+    const file = path.join(folder, 'nginx.conf');
+    fs.writeFileSync(file, text);
+    const user = IS_ROOT ? 'user nobody nogroup; ' : '';
+    return ['nginx', '-p', folder, '-e', `${folder}/error.log`, '-c', file,
+      '-g', `daemon off; pid ${folder}/pid; error_log ${folder}/error.log; ${user}`];
+  },
+  haproxy: ({ folder, listen, upstream, pem, linger, lost, plain }) => {
+    const text = configuration('haproxy.cfg', [
+      ['maxconn 40000', 'maxconn 400'],
+      ['hard-stop-after 10m', `hard-stop-after ${linger}`],
+      ['bind :443', `bind ${listen}`],
+      ['ssl crt /etc/ssl/web.pem alpn h2,http/1.1', plain ? '' : `ssl crt ${pem} alpn h2,http/1.1`],
+      ['tcp-ut 30s', `tcp-ut ${lost}`],
+      ['unix@/run/web/web.sock', `${upstream.startsWith('/') ? 'unix@' : ''}${upstream}`],
+    ]);
+    const file = path.join(folder, 'haproxy.cfg');
+    fs.writeFileSync(file, text);
+    return ['haproxy', '-W', '-db', '-f', file];
+  },
+};
+const RELOAD = { nginx: 'SIGHUP', haproxy: 'SIGUSR2' };
+
+const children = (pid) => fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean);
+const zombie = (pid) => / Z /.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8'));
+const workers = (pid) => children(pid).filter((child) => {
+  try {
+    return !zombie(child);
+  } catch {
+    return false; // it has just ended
+  }
+});
+
+async function freePort(address) {
+  const server = net.createServer().listen(0, address);
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+const listens = (address, port) => new Promise((done) => {
+  const socket = net.connect(port, address, () => done(true)).on('error', () => done(false));
+  socket.on('connect', () => socket.destroy());
+});
+
+// plain: without TLS.
+// A port that is free may be another's a moment later; then there is another one.
+async function startProxy(t, kind, upstream, { address = '127.0.0.1', linger = '10m', lost = '30s', plain = false, prefix = [] } = {}) {
+  const folder = folderFor(t);
+  fs.chmodSync(folder, 0o755);
+  const pem = path.join(folder, 'web.pem');
+  const made = spawnSync(program('openssl'), ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256',
+    '-nodes', '-days', '2', '-subj', '/CN=test', '-addext', `subjectAltName=IP:${address}`, '-keyout', pem,
+    '-out', `${pem}.crt`], { encoding: 'utf8' });
+  assert.equal(made.status, 0, made.stderr);
+  const ca = fs.readFileSync(`${pem}.crt`, 'utf8');
+  fs.appendFileSync(pem, ca);
+  for (let tries = 0; ; tries++) {
+    const port = prefix.length ? 8443 : await freePort(address);
+    const [name, ...options] = configure[kind]({ folder, listen: `${address}:${port}`, upstream, pem, linger, lost, plain });
+    const [command, ...all] = [...prefix, program(name), ...options];
+    const child = spawn(command, all, { stdio: ['ignore', 'ignore', 'pipe'] });
+    let said = '';
+    child.stderr.setEncoding('utf8').on('data', (part) => (said += part));
+    let running = true;
+    const exited = once(child, 'exit').finally(() => (running = false));
+    t.after(() => running && end(child, exited));
+    // From within a namespace it is seen by its workers.
+    await until(`${kind} starts`, async () => !running ||
+      (prefix.length ? workers(child.pid).length > 0 : await listens(address, port)));
+    if (!running) {
+      assert.ok(tries < 5, `${kind} does not start: ${said}`);
+      continue;
+    }
+    return {
+      url: `${plain ? 'http' : 'https'}://${address}:${port}`,
+      port,
+      ca,
+      workers: () => workers(child.pid),
+      // Until new workers have come; the old ones are returned.
+      async reload() {
+        const before = workers(child.pid);
+        child.kill(RELOAD[kind]);
+        await until(`${kind} reloads`, () => workers(child.pid).some((pid) => !before.includes(pid)));
+        return before;
+      },
+    };
+  }
+}
+
+/* ---- clients ----------------------------------------------------------------------------------------------------- */
+
+const DATASTAR = { 'datastar-request': 'true' };
+const DECODERS = {
+  br: () => zlib.createBrotliDecompress({ flush: zlib.constants.BROTLI_OPERATION_FLUSH }),
+  gzip: () => zlib.createGunzip({ flush: zlib.constants.Z_SYNC_FLUSH }),
+};
+
+// What has come of a stream's body, decoded; how it ended.
+function follow(body, headers) {
+  const decoder = DECODERS[headers['content-encoding']]?.();
+  const stream = { headers, text: '', ended: null };
+  const over = (how) => (stream.ended ??= how);
+  const text = decoder ? body.pipe(decoder) : body;
+  text.on('data', (part) => (stream.text += part.toString('utf8')));
+  body.on('aborted', () => over('aborted')).on('error', () => over('aborted'));
+  // With HTTP/2 Node tells of an end at an abort, too.
+  body.on('end', () => body.rstCode === undefined && over('clean'));
+  body.on('close', () => over(body.rstCode === http2.constants.NGHTTP2_NO_ERROR ? 'clean' : 'aborted'));
+  if (decoder) decoder.on('error', () => over('aborted'));
+  stream.until = (wanted, patience) => until(`"${wanted}" comes`, () => {
+    assert.equal(stream.ended, null, `"${wanted}" has not come, but the end`);
+    return stream.text.includes(wanted);
+  }, patience);
+  return stream;
+}
+
+// A connection with HTTP/2; ends with its test.
+async function connect2(t, proxy) {
+  const session = http2.connect(proxy.url, { ca: proxy.ca });
+  session.on('error', () => {});
+  t.after(() => session.destroy());
+  await once(session, 'remoteSettings');
+  const ask = async (headers, body) => {
+    const request = session.request(headers, { endStream: !body });
+    request.on('error', () => {});
+    if (body) request.end(body);
+    const [answer] = await once(request, 'response');
+    return [request, answer];
+  };
+  return {
+    session,
+    async open(headers = {}) {
+      const [request, answer] = await ask({ ':path': '/stream', ...DATASTAR, ...headers });
+      assert.equal(answer[':status'], 200);
+      return Object.assign(follow(request, answer), { request });
+    },
+    async say(n, where = '/say') {
+      const [request, answer] = await ask({ ':path': where, ':method': 'POST', ...DATASTAR }, JSON.stringify({ n }));
+      request.resume();
+      assert.equal(answer[':status'], 204);
+    },
+  };
+}
+
+// Tries again what the old workers of a proxy refuse while they give way to the new ones.
+async function persist(attempt) {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (tries === 100 || !/REFUSED|GOAWAY|ECONN|socket|closed|destroyed/i.test(`${error.code} ${error.message}`)) throw error;
+      await pause();
+    }
+  }
+}
+
+// The same with HTTP/1.1, where each request has a connection of its own.
+function connect1(t, proxy) {
+  const ask = (method, where, headers, body) => new Promise((done, failed) => {
+    const request = (proxy.url.startsWith('https') ? https : http).request(proxy.url + where, { method, headers: { ...DATASTAR, ...headers }, ca: proxy.ca, agent: false });
+    t.after(() => request.destroy());
+    request.on('response', (answer) => done([request, answer])).on('error', failed);
+    request.end(body);
+  });
+  return {
+    async open(headers = {}) {
+      const [request, answer] = await ask('GET', '/stream', headers);
+      assert.equal(answer.statusCode, 200);
+      if (headers.stalls) return request; // nobody reads the answer
+      return Object.assign(follow(answer, answer.headers), { request });
+    },
+    async say(n, where = '/say') {
+      const [, answer] = await ask('POST', where, {}, JSON.stringify({ n }));
+      answer.resume();
+      assert.equal(answer.statusCode, 204);
+    },
+  };
+}
+
+module.exports = { KINDS, IS_ROOT, now, until, program, startProgram, startProxy, connect1, connect2, persist };

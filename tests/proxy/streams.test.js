@@ -1,0 +1,209 @@
+// Streams through Debian's nginx and HAProxy, as clients of our own see them: events pass at once, plain and encoded,
+// over TCP and over a UNIX socket; streams live through a reload; who leaves, or is cut off, is gone in time.
+'use strict';
+const { test } = require('node:test');
+const assert = require('node:assert/strict');
+const { spawn, spawnSync } = require('node:child_process');
+const { once } = require('node:events');
+const { KINDS, IS_ROOT, now, until, program, startProgram, startProxy, connect1, connect2, persist } = require('./proxies.js');
+
+const EVENTS = 20;
+const MOST_STREAMS = { nginx: 128, haproxy: 100 }; // of one connection with HTTP/2, by default
+// HAProxy 2.6 makes a clean end of every abort towards a client with HTTP/2, be it the program's or its own. The guide
+// says what follows from that; when this is no longer so, it is to be told.
+const abortIs = (kind, version) => (kind === 'haproxy' && version === 'HTTP/2' ? 'clean' : 'aborted');
+const AT_ONCE_MS = 5000; // as long as a busy machine may take for what is not waited for
+const HELD_MS = 150; // what the kernel is told to hold back for more (MSG_MORE), it holds for 200
+const clients = { 'HTTP/2': connect2, 'HTTP/1.1': connect1 };
+const median = (values) => values.sort((a, b) => a - b)[values.length >> 1];
+
+for (const kind of KINDS) {
+  for (const [where, plain] of [['tcp', false], ['unix', false], ['unix', true]]) {
+    test(`c18: ${kind} over ${where}, ${plain ? 'plain' : 'with TLS'}: events pass at once`, async (t) => {
+      const server = await startProgram(t, where);
+      const proxy = await startProxy(t, kind, server.upstream, { plain });
+      for (const [version, connect] of Object.entries(plain ? { 'HTTP/1.1': connect1 } : clients)) {
+        for (const coding of ['identity', 'br', 'gzip']) {
+          const client = await connect(t, proxy);
+          const stream = await client.open({ 'accept-encoding': coding });
+          assert.equal(stream.headers['content-encoding'], coding === 'identity' ? undefined : coding);
+          assert.equal(stream.headers['content-type'], 'text/event-stream');
+          assert.equal(stream.headers['cache-control'], 'no-cache, no-transform');
+          const took = [];
+          // Each must come before the next one is sent: what waits for more never does.
+          for (let n = 1; n <= EVENTS; n++) {
+            const since = now();
+            await client.say(n);
+            await stream.until(`{"n":${n}}`, AT_ONCE_MS);
+            took.push(now() - since);
+          }
+          assert.ok(Math.min(...took) < HELD_MS, `${took}`); // one of them at least met an idle machine
+          t.diagnostic(`${version}, ${coding}: the median of ${EVENTS} is ${median(took).toFixed(1)} ms, a request and an event`);
+          stream.request.destroy();
+        }
+      }
+    });
+  }
+
+  test(`c18: ${kind}: a reader that stalls fills its queue in the program, not the proxy`, async (t) => {
+    const server = await startProgram(t, 'unix');
+    const proxy = await startProxy(t, kind, server.upstream);
+    const client = connect1(t, proxy);
+    await client.open({ stalls: 'yes' });
+    // What the kernel and the proxy hold is some megabytes; then the queue is full, and the stream closed for it.
+    let n = 0;
+    for (; n < 500 && (await server.seen()).full === 0; n++) await client.say(n, '/flood');
+    assert.equal((await server.seen()).full, 1);
+    t.diagnostic(`full after ${n} events of 64 KiB`);
+  });
+
+  test(`c18: ${kind}: what becomes of a clean end, and of an abort`, async (t) => {
+    const server = await startProgram(t, 'unix');
+    const proxy = await startProxy(t, kind, server.upstream);
+    for (const connect of Object.values(clients)) {
+      const client = await connect(t, proxy);
+      const stream = await client.open();
+      await client.say(0, '/end');
+      await until('the stream ends', () => stream.ended);
+      assert.equal(stream.ended, 'clean'); // so a browser stays away
+    }
+    const streams = {};
+    for (const [version, connect] of Object.entries(clients)) streams[version] = await (await connect(t, proxy)).open();
+    await server.stop();
+    for (const [version, stream] of Object.entries(streams)) {
+      await until('the stream ends', () => stream.ended);
+      assert.equal(stream.ended, abortIs(kind, version));
+    }
+  });
+
+  test(`c18: ${kind}: who leaves is gone at once`, async (t) => {
+    const server = await startProgram(t, 'unix'); // its first heartbeat comes after 15 s
+    const proxy = await startProxy(t, kind, server.upstream);
+    const ways = {
+      'a stream that is given up (HTTP/2)': async () => {
+        const client = await connect2(t, proxy);
+        const stays = await client.open();
+        const { request } = await client.open();
+        return { leave: () => request.close(8), stays, client };
+      },
+      'a connection that closes (HTTP/2)': async () => {
+        const client = await connect2(t, proxy);
+        await client.open();
+        return { leave: () => client.session.destroy() };
+      },
+      'a connection that closes (HTTP/1.1)': async () => {
+        const { request } = await connect1(t, proxy).open();
+        return { leave: () => request.destroy() };
+      },
+    };
+    for (const [what, prepare] of Object.entries(ways)) {
+      const before = await server.seen();
+      const { leave, stays, client } = await prepare();
+      const there = await server.seen();
+      leave();
+      const took = await until(what, async () => (await server.seen()).open === there.open - 1, AT_ONCE_MS);
+      assert.equal((await server.seen()).hangup, before.hangup + 1);
+      if (stays) {
+        await client.say(7);
+        await stays.until('{"n":7}');
+      }
+      t.diagnostic(`${what}: ${took.toFixed(0)} ms`);
+    }
+  });
+
+  test(`c18: ${kind}: streams and requests share a connection, up to a hundred`, async (t) => {
+    const server = await startProgram(t, 'unix');
+    const proxy = await startProxy(t, kind, server.upstream);
+    const client = await connect2(t, proxy);
+    assert.equal(client.session.remoteSettings.maxConcurrentStreams, MOST_STREAMS[kind]);
+    const streams = [];
+    while (streams.length < MOST_STREAMS[kind] - 1) streams.push(await client.open());
+    await client.say(1); // the last place
+    for (const stream of streams) await stream.until('{"n":1}');
+    assert.equal((await server.seen()).open, streams.length);
+  });
+
+  test(`c18: ${kind}: the program is told who asks, and nothing that a client claims`, async (t) => {
+    const server = await startProgram(t, 'tcp');
+    const proxy = await startProxy(t, kind, server.upstream);
+    await (await connect2(t, proxy)).open({ 'x-forwarded-for': '203.0.113.9' });
+    assert.deepEqual((await server.seen()).seen, [{ peer: '127.0.0.1', forwarded: '127.0.0.1' }]);
+  });
+
+  test(`c18: ${kind}: streams live through a reload, as long as the old workers may`, async (t) => {
+    const server = await startProgram(t, 'unix');
+    const patient = await startProxy(t, kind, server.upstream);
+    const hasty = await startProxy(t, kind, server.upstream, { linger: '2s' });
+    for (const connect of Object.values(clients)) {
+      const client = await connect(t, patient);
+      const stream = await client.open();
+      const old = await patient.reload();
+      const [after, late] = await persist(async () => {
+        const next = await connect(t, patient);
+        return [next, await next.open()];
+      });
+      await after.say(1);
+      await stream.until('{"n":1}');
+      await late.until('{"n":1}');
+      assert.ok(old.some((pid) => patient.workers().includes(pid))); // who has the stream is still there
+      stream.request.destroy();
+      late.request.destroy();
+      client.session?.destroy();
+      after.session?.destroy();
+      await until('the old workers end', () => !old.some((pid) => patient.workers().includes(pid)));
+    }
+    for (const [version, connect] of Object.entries(clients)) {
+      const stream = await (await connect(t, hasty)).open();
+      const since = now();
+      const old = await hasty.reload();
+      await until('the stream is cut', () => stream.ended);
+      const took = now() - since;
+      assert.equal(stream.ended, abortIs(kind, version));
+      await until('the old workers end', () => !old.some((pid) => hasty.workers().includes(pid)));
+      assert.ok(took > 1500, `${took} ms`);
+      t.diagnostic(`cut ${took.toFixed(0)} ms after the reload, of 2000`);
+    }
+  });
+
+  test(`c18: ${kind}: who is cut off without a word is gone in the time that is set`, async (t) => {
+    if (!IS_ROOT) return t.skip('a network to cut takes root');
+    const ip = program('ip');
+    const run = (...words) => spawnSync(ip, words, { encoding: 'utf8' });
+    const id = `vp${process.pid % 100000}${kind[0]}`;
+    const [near, far] = [`${id}n`, `${id}f`];
+    const inside = (name, ...words) => [ip, 'netns', 'exec', name, ...words];
+    t.after(() => [near, far].forEach((name) => run('netns', 'del', name)));
+    const steps = [['netns', 'add', near], ['netns', 'add', far],
+      ['-n', near, 'link', 'add', 'near', 'type', 'veth', 'peer', 'name', 'far', 'netns', far],
+      ['-n', near, 'addr', 'add', '10.0.0.1/30', 'dev', 'near'], ['-n', far, 'addr', 'add', '10.0.0.2/30', 'dev', 'far'],
+      ['-n', near, 'link', 'set', 'near', 'up'], ['-n', far, 'link', 'set', 'far', 'up'],
+      // What the guide says of nginx: the kernel gives up after so many repetitions, the first after 200 ms or more.
+      ['netns', 'exec', near, 'sh', '-c', 'echo 3 > /proc/sys/net/ipv4/tcp_retries2']];
+    for (const step of steps) {
+      const { status, stderr } = run(...step);
+      if (status !== 0) return t.skip(`no network to cut: ip ${step.join(' ')}: ${stderr}`);
+    }
+    const heartbeatMs = 500;
+    const server = await startProgram(t, 'unix', { heartbeatMs });
+    const proxy = await startProxy(t, kind, server.upstream, { address: '10.0.0.1', lost: '2s', prefix: inside(near) });
+    for (const version of ['--http2', '--http1.1']) {
+      if (version === '--http1.1') run('-n', far, 'link', 'set', 'far', 'up');
+      const [command, ...words] = inside(far, 'curl', '-skN', '--retry-connrefused', '--retry', '20', '--retry-delay', '1',
+        version, '-H', 'Datastar-Request: true', `${proxy.url}/stream`);
+      const client = spawn(command, words, { stdio: ['ignore', 'pipe', 'inherit'] });
+      const exited = once(client, 'exit');
+      t.after(() => client.kill());
+      await once(client.stdout, 'data'); // a heartbeat
+      assert.equal((await server.seen()).open, 1);
+      const since = now();
+      run('-n', far, 'link', 'set', 'far', 'down');
+      await until('it is gone', async () => (await server.seen()).open === 0);
+      const took = now() - since;
+      t.diagnostic(`${version}: gone after ${took.toFixed(0)} ms; a heartbeat is ${heartbeatMs}, ` +
+        (kind === 'haproxy' ? 'tcp-ut 2000' : 'three repetitions 3000'));
+      assert.ok(took > 1500 && took < 15_000, `${took} ms`);
+      client.kill();
+      await exited;
+    }
+  });
+}

@@ -1,0 +1,271 @@
+"""The attacks: a table, and a function for each. The text of a function says what it does and what a server that minds
+it would lose."""
+import collections
+import ssl
+import time
+
+Attack = collections.namedtuple("Attack", "name run sources idle tls_only descriptors peak_mb adapters denies")
+MB = 1 << 20
+TABLE = []
+
+
+def attack(name, sources=("many",), idle=False, tls_only=False, descriptors=None, peak_mb=64, adapters=None,
+           denies=()):
+    """Puts a function into the table.
+    sources      "one" address, "many"; each is a run
+    idle         the attackers hardly send anything: the server must hardly use the processor
+    descriptors  the server's RLIMIT_NOFILE
+    peak_mb      by how much the server may be larger in the meantime
+    denies       servers that have a place for each of "many" only until they are all taken: new connections may wait
+                 as long as that lasts, those that are open must not notice"""
+
+    def add(function):
+        TABLE.append(Attack(name, function, sources, idle, tls_only, descriptors, peak_mb, adapters, denies))
+        return function
+
+    return add
+
+
+def head(method="GET", path="/stats", *lines):
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: soak", *lines, "", ""]).encode("latin-1")
+
+
+# ---- heads -----------------------------------------------------------------------------------------------------------
+
+
+@attack("full-pool")
+def full_pool(field):
+    """A head whose Cookie nearly fills the connection's memory, and a Content-Length that is no number."""
+
+    def make():
+        return head("GET", "/stats", "Cookie: " + "x" * field.random.randrange(1700, 3650), "Content-Length: 12x")
+
+    field.burst(4000, make)
+
+
+@attack("half-head-fin", sources=("one", "many"))
+def half_head_fin(field):
+    """Half a head and the end of the connection in one burst: who misses the end keeps place and descriptor."""
+    field.burst(3000, lambda: b"GET /stats HTTP/1.1\r\nHost: so", leave="now")
+
+
+@attack("slow-heads", sources=("one", "many"), idle=True, denies=("civetweb",))
+def slow_heads(field):
+    """Slowloris: heads that come a byte at a time."""
+    text = head("GET", "/stats", "X-Slow: " + "z" * 3000)
+    field.hold(150, lambda i: text[:1], lambda i: field.random.choice((b"z", b"X", b":")), every=0.5)
+
+
+@attack("silence", sources=("one", "many"), idle=True, denies=("civetweb",))
+def silence(field):
+    """Connections on which nothing is ever said."""
+    field.hold(150, lambda i: b"")
+
+
+@attack("large-heads")
+def large_heads(field):
+    """Heads beyond all bounds: of one long line, of many lines, of a long path."""
+
+    def make():
+        kind, size = field.random.randrange(3), field.random.choice((5000, 20000, 70000))
+        if kind == 0:
+            return head("GET", "/stats", "X-Long: " + "y" * size)
+        if kind == 1:
+            return head("GET", "/stats", *[f"X-{i}: {i}" for i in range(size // 10)])
+        return head("GET", "/stats?" + "q" * size)
+
+    field.burst(400, make)
+
+
+@attack("header-names")
+def header_names(field):
+    """Header names that are no tokens, folded lines, lines without a name, with a second request hidden in the body."""
+    hidden = head("POST", "/pub?key=hidden", "Content-Length: 1") + b"1"
+    chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(hidden), hidden)
+    lines = ("Transfer-Encoding : chunked", "X: y\r\n folded: yes", ": v", "Bad Name: 1", "X\x00Y: 1", "Content-Length\t: 5",
+             "Transfer-Encoding: chunked\r\nContent-Length: 3", "Content-Length: +5", "Content-Length: 5\r\nContent-Length: 6")
+    field.burst(500, lambda: head("POST", "/pub?key=x", field.random.choice(lines)) + chunks)
+
+
+# ---- bodies ----------------------------------------------------------------------------------------------------------
+
+
+@attack("unfinished-bodies", sources=("one", "many"), peak_mb=160, denies=("civetweb",))
+def unfinished_bodies(field):
+    """Bodies of 1 MiB of which the last byte never comes."""
+    body = b"7" * (MB - 1)
+    first = head("POST", "/pub?key=x", f"Content-Length: {MB}") + body
+    field.hold(800, lambda i: memoryview(first))
+
+
+@attack("slow-bodies", sources=("one", "many"), idle=True, denies=("civetweb",))
+def slow_bodies(field):
+    """A byte each four seconds: each is in time for whoever waits for one byte."""
+    first = head("POST", "/pub?key=x", "Content-Length: 1000") + b"1"
+    field.hold(150, lambda i: first, lambda i: b"1", every=4.0)
+
+
+@attack("slow-linger", sources=("one", "many"), idle=True, denies=("civetweb",))
+def slow_linger(field):
+    """Too large a body is answered 413; what still comes of it comes a byte each four seconds."""
+    first = head("POST", "/pub?key=x", "Content-Length: 99000000") + b"1" * 1000
+    field.hold(150, lambda i: first, lambda i: b"1", every=4.0)
+
+
+@attack("chunks")
+def chunks(field):
+    """Chunked bodies that are wrong in every way."""
+    starts = (b"zz\r\n", b"-1\r\nx\r\n", b"ffffffffffffffff\r\nx", b"5\r\nabc\r\n0\r\n\r\n", b"1;" + b"e" * 9000, b"0\r\nX: y\r\n",
+              b"3\nabc\n0\n\n", b"7fffffffffffffff\r\n" + b"c" * 5000, b"\r\n\r\n", b"1\r\naX\r\n0\r\n\r\n")
+    first = head("POST", "/pub?key=x", "Transfer-Encoding: chunked")
+    field.burst(800, lambda: first + field.random.choice(starts))
+
+
+@attack("deep-json")
+def deep_json(field):
+    """Nested brackets, to streams that are there: 950 were too many for a small stack."""
+
+    def make():
+        if field.random.random() < 0.05:
+            return head("GET", "/sub?key=x")
+        depth = field.random.choice((40, 950, 2048, 30000))
+        body = field.random.choice((b"[" * depth, b"[" * depth + b"]" * depth, b'{"a":' * depth))
+        return head("POST", "/pub?key=x", "Content-Type: application/json", f"Content-Length: {len(body)}") + body
+
+    field.burst(300, make)
+
+
+# ---- connections -----------------------------------------------------------------------------------------------------
+
+
+@attack("half-handshake", sources=("one", "many"), idle=True, tls_only=True)
+def half_handshake(field):
+    """A ClientHello, whole or half, and silence."""
+    sent, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    try:
+        field.tls.wrap_bio(back, sent).do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    hello = sent.read()
+    plain, field.wire = field.wire, field.connect
+    field.hold(40, lambda i: hello if i % 2 else hello[: len(hello) // 2])
+    field.wire = plain
+
+
+@attack("flood", sources=("one", "many"), idle=True, descriptors=256, adapters=("microhttpd",), denies=("microhttpd", "tls"))
+@attack("flood", sources=("one", "many"), idle=True, descriptors=330, adapters=("civetweb",), denies=("civetweb",))
+def flood(field):
+    """More connections than the server has descriptors, silent, and new ones all the time."""
+    field.hold(700, lambda i: b"" if i % 2 else b"GET /stats HTTP/1.1\r\n")
+
+
+@attack("resets")
+def resets(field):
+    """Streams and requests that are reset at any moment."""
+
+    def make():
+        return field.random.choice((head("GET", "/sub?key=r"), head("GET", "/sub"), head("GET", "/stats"), b"GET /su",
+                                    head("POST", "/pub?key=r", "Content-Length: 1") + b"1"))
+
+    field.burst(600, make, depth=40, leave="reset")
+
+
+# ---- streams ---------------------------------------------------------------------------------------------------------
+
+
+@attack("stalled-readers", sources=("one", "many"))
+def stalled_readers(field):
+    """Streams that are never read, and events of 20 kB for them."""
+    readers = [field.wire(4096) for _ in range(field.many(40))]
+    readers = [s for s in readers if s]
+    for s in readers:
+        field.send(s, head("GET", "/sub?key=stalled"))
+    event = b'"' + b"s" * 20000 + b'"'
+    field.open.extend(readers)
+    post = head("POST", "/pub?key=stalled", f"Content-Length: {len(event)}", "Connection: close") + event
+    for _ in field.turns(25):
+        s = field.wire()
+        if s:
+            field.did += field.send(s, post) > 0
+            field.open.append(s)
+        if len(field.open) > len(readers) + 40:
+            done = field.open[len(readers)]
+            field.receive(done)
+            done.close()
+            del field.open[len(readers)]
+
+
+@attack("blocked-resets")
+def blocked_resets(field):
+    """Streams that are blocked, then end cleanly on the server's side, then are reset: who waits for the final chunk to
+    go out keeps them."""
+    number = 0
+    event = b'"' + b"b" * 700000 + b'"'
+
+    def queued():
+        return (field.target.stats() or {"queued_bytes": 0})["queued_bytes"]
+
+    for _ in field.turns(8):
+        number += 1
+        key = f"b{field.random.randrange(1 << 30)}-{number}"
+        stream = field.wire(4096)
+        if not stream:
+            continue
+        field.send(stream, head("GET", f"/sub?key={key}"))
+        if not field.await_answer(stream):
+            field.reset(stream)
+            continue
+        post = head("POST", f"/pub?key={key}", f"Content-Length: {len(event)}", "Connection: close") + event
+        for _ in range(12):  # until it is more than the sockets of both sides hold
+            before = queued()
+            field.target.ask(post, source=field.sources[number % len(field.sources)])
+            time.sleep(0.02)
+            if queued() >= before + len(event):
+                field.did += 1
+                break
+        field.target.ask(head("POST", f"/close?key={key}", "Content-Length: 0", "Connection: close"), source=field.sources[0])
+        field.reset(stream)
+
+
+@attack("invented-keys")
+def invented_keys(field):
+    """Sessions and keys that nobody has: finding them must not make them."""
+
+    def make():
+        key = field.random.randrange(1 << 60)
+        return field.random.choice((
+            head("POST", f"/close?key={key}", f"Cookie: session={key}", "Content-Length: 0"),
+            head("POST", f"/pub?key={key}", f"Cookie: session={key}", "Content-Length: 1") + b"1",
+            head("GET", f"/sub?key={key}", f"Cookie: session={key}")))
+
+    field.burst(800, make, depth=20)
+
+
+# ---- everything ------------------------------------------------------------------------------------------------------
+
+
+@attack("fuzz")
+def fuzz(field):
+    """Requests of all kinds with bytes changed, doubled, left out."""
+    good = (head("GET", "/sub?key=f", "Accept-Encoding: br, gzip"), head("GET", "/stats", "Cookie: a=b; c=d"),
+            head("POST", "/pub?key=f", "Content-Length: 9") + b'{"a":[1]}',
+            head("POST", "/pub?key=f", "Transfer-Encoding: chunked") + b"4\r\n1234\r\n0\r\n\r\n",
+            head("GET", "/%73tats?datastar=%7B%22a%22:1%7D", "Datastar-Request: true"), head("HEAD", "/stats"))
+    words = (b"\x00", b"\r\n", b"\n", b" ", b":", b"%", b"%00", b"..", b"//", b"\xff\xfe", b"chunked", b"Content-Length: 5", b"9" * 30)
+
+    def make():
+        r = field.random
+        data = bytearray(r.choice(good))
+        for _ in range(r.randrange(1, 6)):
+            at, what = r.randrange(len(data)), r.randrange(4)
+            if what == 0:
+                data[at] = r.randrange(256)
+            elif what == 1:
+                data[at:at] = r.choice(words)
+            elif what == 2:
+                del data[at : at + r.randrange(1, 9)]
+            else:
+                data[at:at] = data[at : at + r.randrange(1, 60)]
+        return bytes(data) or b"\n"
+
+    field.burst(1000, make, leave="close")

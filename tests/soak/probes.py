@@ -1,0 +1,100 @@
+"""Single requests with one right answer: ambiguous paths, heads that hide a second request, deep JSON."""
+import http.client
+import socket
+import time
+
+# Ways to write /stats that a proxy in front may read as another path: to be refused, or to be nothing (404).
+PATHS = ("/stats%00x", "/stats%00", "/stats.", "/stats..", "/stats%2e", "/x/..%5cstats", "/x%5c..%5cstats", "//stats", "/.//stats",
+         "/./stats", "/x/../stats", "/x/%2e%2e/stats", "/%2e/stats", "/%2fstats", "/stats%2f", "/x/..%2fstats", "\\stats", "/\\stats",
+         "/stats%20", "/stats%0a", "/stats\\", "/%5cstats")
+# The same path, written another way that nobody reads differently: to be served.
+SAME = ("/stats", "/%73tats", "/stats?x=1", "/stats?x=%00")
+
+HIDDEN = b"GET /stats HTTP/1.1\r\nHost: soak\r\n\r\n"
+CHUNKS = b"0\r\n\r\n" + HIDDEN
+POST = b"POST /pub?key=probe HTTP/1.1\r\nHost: soak\r\n"
+# Heads that two readers may read differently. Each must be refused, and nothing that follows be taken for a request.
+# (libmicrohttpd sends the head of its own 400 twice.)
+HEADS = {
+    "space before the colon": POST + b"Transfer-Encoding : chunked\r\nContent-Length: %d\r\n\r\n" % len(CHUNKS) + CHUNKS,
+    "tab before the colon": POST + b"Content-Length\t: %d\r\n\r\n" % len(HIDDEN) + HIDDEN,
+    "a line without a name": POST + b": v\r\nContent-Length: %d\r\n\r\n" % len(HIDDEN) + HIDDEN,
+    "a line without a colon": POST + b"nothing\r\nContent-Length: %d\r\n\r\n" % len(HIDDEN) + HIDDEN,
+    "a folded line": POST + b"X: a\r\n Content-Length: %d\r\n\r\n" % len(HIDDEN) + HIDDEN,
+    "a folded first line": POST[:-12] + b"\r\n X: y\r\nContent-Length: %d\r\n\r\n" % len(HIDDEN) + HIDDEN,
+    "a space in a name": POST + b"Bad Name: 1\r\nContent-Length: %d\r\n\r\n" % len(HIDDEN) + HIDDEN,
+    "a control character in a name": POST + b"B\x01d: 1\r\nContent-Length: %d\r\n\r\n" % len(HIDDEN) + HIDDEN,
+    "two lengths": POST + b"Content-Length: 0\r\nContent-Length: %d\r\n\r\n" % len(HIDDEN) + HIDDEN,
+    "a length and chunks": POST + b"Content-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n" % len(CHUNKS) + CHUNKS,
+    "a length with a sign": POST + b"Content-Length: +%d\r\n\r\n" % len(HIDDEN) + HIDDEN,
+    "a length that is no number": POST + b"Content-Length: %dx\r\n\r\n" % len(HIDDEN) + HIDDEN,
+    "an unknown coding": POST + b"Transfer-Encoding: xchunked\r\n\r\n" + CHUNKS,
+}
+DEPTHS = (950, 2000, 100000, 500000)
+
+
+def answers(target, data, patience=1.0):
+    """The statuses of all answers to what is sent on one connection, and whether the server closed it."""
+    try:
+        with target.connect(patience) as s:
+            s.sendall(data)
+            received, closed, until = b"", False, time.monotonic() + patience
+            while time.monotonic() < until:
+                try:
+                    more = s.recv(65536)
+                except (socket.timeout, TimeoutError):
+                    break
+                if not more:
+                    closed = True
+                    break
+                received += more
+    except OSError:
+        return [], True
+    return [int(line[:3]) for line in received.split(b"HTTP/1.1 ")[1:] if line[:3].isdigit()], closed
+
+
+def paths(target):
+    wrong = []
+    for path in SAME:
+        status, _ = target.ask(f"GET {path} HTTP/1.1\r\nHost: soak\r\nConnection: close\r\n\r\n".encode())
+        if status != 200:
+            wrong.append(f"{path} → {status}")
+    for path in PATHS:
+        status, _ = target.ask(f"GET {path} HTTP/1.1\r\nHost: soak\r\nConnection: close\r\n\r\n".encode())
+        if status not in (400, 404):
+            wrong.append(f"{path} → {status}")
+    return wrong
+
+
+def heads(target):
+    wrong = []
+    for name, data in HEADS.items():
+        statuses, closed = answers(target, data)
+        if any(status not in (400, 501) for status in statuses):
+            wrong.append(f"{name}: answers {statuses}")
+        elif not closed:
+            wrong.append(f"{name}: stays open")
+    return wrong
+
+
+def depth(target):
+    with target.connect() as reader:  # somebody whom it is for: without, nothing is done with it
+        reader.sendall(b"GET /sub?key=probe HTTP/1.1\r\nHost: soak\r\n\r\n")
+        reader.recv(1)
+        return send_depths(target)
+
+
+def send_depths(target):
+    wrong = []
+    for deep in DEPTHS:
+        for body in (b"[" * deep, b"[" * deep + b"]" * deep, b'{"a":' * deep + b"1" + b"}" * deep):
+            status, _ = target.ask(b"POST /pub?key=probe HTTP/1.1\r\nHost: soak\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+                                   % len(body) + body)
+            if not status and target.dies():
+                return [f"{deep} brackets: the server died"]
+            if status not in (204, 400, 413):
+                wrong.append(f"{deep} brackets → {status}")
+    return wrong
+
+
+PROBES = {"paths": paths, "heads": heads, "deep-json": depth}

@@ -1,0 +1,339 @@
+#!/usr/bin/env python3
+"""All hostile clients against vestry-bench serve, with honest ones beside them; prints a table and a verdict.
+
+soak.py BENCH [--server civetweb|microhttpd|tls]… [--only ATTACK]… [--seconds N] [--mixed N] [--short] [--seed N]
+
+Each attack has a server of its own, and goes like this: honest clients alone (quiet); the same attackers against another
+server of the kind, on the same processors, which tells what sharing the machine with them costs (beside); the attack; all
+attackers gone, and how long until a page and a stream are served again and every descriptor and place of theirs is back; the attack
+again, and whether the server is larger after it than it was in the first; the counters; the end.
+
+--short leaves out all that depends on how fast the machine is: it asks that honest clients lose nothing, that nothing is
+left behind, that the counters add up, that single requests are answered as they should be."""
+import argparse
+import collections
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+import attacks  # noqa: E402
+import field  # noqa: E402
+import honest  # noqa: E402
+import probes  # noqa: E402
+import target  # noqa: E402
+
+MB = 1 << 20
+QUIET_S = 4.0
+SERVED_S = 1.0  # after the attack, until a page and a stream are served
+CLEAR_S = 1.0  # … and until what the attackers held is back
+WAIT_S = 40.0  # so long it is waited for all the same, to say how long it took
+LEAST_MS = 5.0  # p99 below this is not held against the server: that is what the machine's scheduler does
+STREAMS = 20
+IDLE_CPU = 0.25  # of a processor, more than quiet, when attackers hardly send anything
+GROWTH_BYTES = 4 * MB
+MEMORY_BYTES = 256 << 10  # of what vestry's allocator counts
+LOG_BYTES = 256 << 10
+SLACK = 2  # descriptors: of honest clients that are between two requests
+
+BOUNDS = ["--request-bytes", str(64 * MB), "--request-ms", "2000", "--per-address", "64"]
+SERVERS = {
+    "civetweb": ("civetweb", ["--threads", "128", *BOUNDS], False),
+    "microhttpd": ("microhttpd", ["--threads", "2", *BOUNDS], False),
+    "tls": ("microhttpd", ["--threads", "2", *BOUNDS], True),
+}
+
+Row = collections.namedtuple("Row", "server attack sources did quiet beside loud seen cpu peak grew served clear wrong")
+
+
+class Watch:
+    """What the server takes while something goes on."""
+
+    def __init__(self, server):
+        self.server = server
+        self.cpu, self.at, self.rss, self.descriptors = server.cpu(), time.monotonic(), server.rss(), server.descriptors()
+        self.peak = self.rss
+
+    def look(self):
+        self.peak = max(self.peak, self.server.rss())
+        self.server.read_log()
+
+    def share(self):
+        """Of a processor."""
+        return (self.server.cpu() - self.cpu) / max(0.001, time.monotonic() - self.at)
+
+
+def launch(server, list_of_attacks, seconds, scale, seed, sources, politely):
+    """Starts attackers; they end by themselves."""
+    started = []
+    for number, one in enumerate(list_of_attacks):
+        ours, theirs = multiprocessing.Pipe()
+        addresses = field.ONE if sources == "one" else field.MANY
+        process = multiprocessing.Process(
+            target=field.run, args=(one.run, server, seconds, addresses, scale, seed + number, politely, theirs), daemon=True)
+        process.start()
+        started.append((one, process, ours))
+    return started
+
+
+def finish(started, seconds, watch):
+    """Waits for attackers, looking at the server meanwhile. Returns attack name → (did, answers)."""
+    until = time.monotonic() + seconds + 10
+    while any(p.is_alive() for _, p, _ in started) and time.monotonic() < until:
+        watch.look()
+        time.sleep(0.05)
+    for _, process, _ in started:
+        if process.is_alive():
+            process.kill()
+        process.join()
+    return {one.name: pipe.recv() if pipe.poll(0) else (0, {}) for one, _, pipe in started}
+
+
+def streams_open(server):
+    """A new stream gets its head."""
+    try:
+        with server.connect(0.5) as s:
+            s.sendall(b"GET /sub?key=fresh HTTP/1.1\r\nHost: soak\r\n\r\n")
+            return honest.read_head(s)[0] == 200
+    except (OSError, ValueError):
+        return False
+
+
+def recover(server, watch, streams):
+    """How long until pages and streams are served, and until nothing is left of the attackers; WAIT_S: not."""
+    began = time.monotonic()
+    served = clear = WAIT_S  # which stands for never
+    while time.monotonic() - began < WAIT_S and server.alive():
+        stats = server.stats(0.5)
+        if not stats and server.dies():
+            break
+        if stats and served == WAIT_S:
+            served = time.monotonic() - began if streams_open(server) else WAIT_S
+        if stats and stats["open"] <= streams + 1 and server.descriptors() <= watch.descriptors + SLACK:
+            clear = time.monotonic() - began
+            break
+        watch.look()
+        time.sleep(0.02)
+    return served, clear
+
+
+def p99(marks, kinds):
+    return {kind: honest.percentile(marks[kind].samples, 0.99) * 1000 for kind in kinds}
+
+
+def measure_beside(options, clients, server_name, list_of_attacks, sources, seconds, scale, arguments, descriptors, tls):
+    """What honest clients see while the attackers are at another server."""
+    adapter, _, secure = SERVERS[server_name]
+    other = target.Target(options.bench, adapter, arguments, descriptors, tls if secure else None)
+    clients.mark()
+    finish(launch(other, list_of_attacks, seconds, scale, options.seed, sources, True), seconds, Watch(other))
+    beside = clients.mark()
+    other.stop()
+    return beside
+
+
+def assault(options, server_name, list_of_attacks, sources, name, seconds, scale, tls):
+    """One server, one attack (or several at once): a row of the table."""
+    adapter, arguments, secure = SERVERS[server_name]
+    descriptors = list_of_attacks[0].descriptors if len(list_of_attacks) == 1 else None
+    if name == "mixed" and adapter == "civetweb":
+        arguments = ["--threads", "512", *BOUNDS]  # a thread for each that holds one
+    server = target.Target(options.bench, adapter, arguments, descriptors, tls if secure else None)
+    clients = honest.Honest(server, STREAMS)
+    wrong, marks, did, stats = [], {}, {}, {}
+    try:
+        time.sleep(0.5)
+        clients.mark()
+        quiet_watch = Watch(server)
+        time.sleep(0.5 if options.short else QUIET_S)
+        quiet = clients.mark()
+        quiet_cpu = quiet_watch.share()
+        beside = quiet if options.short else measure_beside(options, clients, server_name, list_of_attacks, sources, seconds, scale,
+                                                            arguments, descriptors, tls)
+        watch = Watch(server)
+        sizes = []
+        for turn in range(2):
+            before = Watch(server)
+            attackers = launch(server, list_of_attacks, seconds, scale, options.seed + turn, sources, not options.short)
+            did = finish(attackers, seconds, before)
+            cpu = before.share()
+            marks = clients.mark() if turn == 0 else add(marks, clients.mark())
+            watch.peak = max(watch.peak, before.peak)
+            served, clear = recover(server, watch, STREAMS)
+            stats = server.stats() or {}
+            # After the first: the most it took meanwhile. What malloc keeps of that for the next time is no growth.
+            sizes.append((server.rss() if turn else max(server.rss(), before.peak), stats.get("memory", 0)))
+            if turn == 0 and (served >= WAIT_S or clear >= WAIT_S):
+                break  # once more would say no more
+        verdict(options, server, server_name, list_of_attacks, sources, did, quiet, beside, marks,
+                cpu - quiet_cpu, watch, sizes, served, clear, wrong)
+        clients.stop()
+        wrong += settle(server)
+    except (OSError, RuntimeError, EOFError) as e:
+        wrong.append(f"{type(e).__name__}: {e}")
+        quiet = beside = marks = {kind: honest.Seen() for kind in honest.KINDS}
+        cpu = quiet_cpu = served = clear = 0.0
+        sizes = [(0, 0)]
+        watch = Watch(server)
+        clients.stop()
+    ended = server.stop()
+    if ended:
+        wrong.append(ended)
+    if options.verbose:
+        sys.stderr.write(f"{name}: {did}\nturned away: {(stats or {}).get('turned_away')}\n")
+        sys.stderr.write(server.log.decode(errors="replace")[-2000:])
+    return Row(server_name, name, sources, sum(count for count, _ in did.values()), p99(quiet, honest.KINDS), p99(beside, honest.KINDS), p99(marks, honest.KINDS),
+               {kind: marks[kind].count for kind in honest.KINDS}, cpu - quiet_cpu, watch.peak - watch.rss,
+               sizes[-1][0] - sizes[0][0] if len(sizes) > 1 else 0, served, clear, wrong)
+
+
+def add(first, second):
+    for kind in honest.KINDS:
+        first[kind].samples += second[kind].samples
+        for name, count in second[kind].count.items():
+            first[kind].count[name] += count
+    return first
+
+
+def verdict(options, server, server_name, list_of_attacks, sources, did, quiet, beside, marks, cpu, watch, sizes, served, clear, wrong):
+    """The verdict on an attack: what is wrong goes into wrong."""
+    idle = [name for name, (count, _) in did.items() if not count]
+    if idle and (len(idle) == len(did) or not options.short):
+        wrong.append(f"{', '.join(idle)} did nothing")
+    if not server.alive():
+        wrong.append("the server died")
+        return
+    denied = sources == "many" and any(server_name in one.denies for one in list_of_attacks)
+    kinds = [kind for kind in honest.KINDS if kind != "visitor" or not denied]
+    for kind in kinds:
+        seen = marks[kind].count
+        for what in ("lost", "ended") if options.short else ("lost", "ended", "failed", "refused"):
+            if seen[what]:
+                wrong.append(f"{kind}: {seen[what]} {what} of {sum(seen.values())}")
+        if not seen["served"]:
+            wrong.append(f"{kind}: none served")
+    if served >= WAIT_S:
+        wrong.append(f"not served again within {WAIT_S:.0f} s")
+    if clear >= WAIT_S:
+        wrong.append(f"not clear within {WAIT_S:.0f} s: {server.descriptors()} descriptors, before {watch.descriptors}")
+    if len(sizes) > 1:
+        grew, memory = (sizes[1][i] - sizes[0][i] for i in (0, 1))
+        if grew > GROWTH_BYTES and not options.short:
+            wrong.append(f"RSS grew by {grew / MB:.1f} MB")
+        if memory > MEMORY_BYTES:
+            wrong.append(f"memory grew by {memory >> 10} kB")
+    if server.log_bytes > LOG_BYTES:
+        wrong.append(f"{server.log_bytes >> 10} kB of log")
+    if options.short:
+        return
+    before, shared, after = p99(quiet, kinds), p99(beside, kinds), p99(marks, kinds)
+    for kind in kinds:
+        if after[kind] > max(2 * before[kind], 2 * shared[kind], LEAST_MS):
+            wrong.append(f"{kind}: p99 {after[kind]:.1f} ms, beside {shared[kind]:.1f}, quiet {before[kind]:.1f}")
+    if SERVED_S < served < WAIT_S:
+        wrong.append(f"served again after {served:.1f} s")
+    if CLEAR_S < clear < WAIT_S:
+        wrong.append(f"clear after {clear:.1f} s")
+    if cpu > IDLE_CPU and all(one.idle for one in list_of_attacks):
+        wrong.append(f"{cpu * 100:.0f} % of a processor for nothing")
+    room = max(one.peak_mb for one in list_of_attacks) * MB
+    if watch.peak - watch.rss > room:
+        wrong.append(f"RSS rose by {(watch.peak - watch.rss) / MB:.0f} MB")
+
+
+def settle(server):
+    """Everybody has left: the counters, and that there is nobody."""
+    until = time.monotonic() + 5
+    while True:
+        stats = server.stats()
+        if stats and stats["open"] == 0 and stats["queued_bytes"] == 0:
+            return target.uneven(stats)
+        if time.monotonic() > until:
+            return target.uneven(stats) + [f"{stats['open']} streams are left"] if stats else ["no counters at the end"]
+        time.sleep(0.05)
+
+
+def probe(options, server_name, tls):
+    """The single requests: rows."""
+    adapter, arguments, secure = SERVERS[server_name]
+    for name, function in probes.PROBES.items():
+        server = target.Target(options.bench, adapter, arguments, None, tls if secure else None)
+        wrong = function(server)
+        if server.alive() and server.stats() is None:
+            wrong.append("no answer afterwards")
+        ended = server.stop()
+        if ended:
+            wrong.append(ended)
+        yield Row(server_name, "probe: " + name, "", 0, None, None, None, None, 0, 0, 0, 0, 0, wrong)
+
+
+COLUMNS = ("server", "attack", "from", "attacks", "page p99 ms", "event p99 ms", "post p99 ms", "CPU %", "peak MB", "grew MB", "served s", "clear s")
+
+
+def show(row):
+    cells = [row.server, row.attack, row.sources]
+    if row.quiet:
+        cells += [f"{row.did:,}"]
+        cells += [f"{row.quiet[kind]:.1f} / {row.beside[kind]:.1f} → {row.loud[kind]:.1f}" for kind in ("visitor", "readers", "poster")]
+        cells += [f"{row.cpu * 100:+.0f}", f"{row.peak / MB:+.1f}", f"{row.grew / MB:+.1f}", f"{row.served:.2f}" if row.served < WAIT_S else "–"]
+        cells.append(f"{row.clear:.2f}" if row.clear < WAIT_S else "–")
+    else:
+        cells += [""] * 9
+    print("| " + " | ".join(cells) + " | " + ("ok" if not row.wrong else "**FAILS**: " + "; ".join(row.wrong)) + " |", flush=True)
+
+
+def wanted(options, name):
+    return not options.only or any(name == one or name == "probe: " + one for one in options.only)
+
+
+def rows(options, server_name, tls):
+    adapter, _, secure = SERVERS[server_name]
+    for row in probe(options, server_name, tls) if not options.no_probes else ():
+        if wanted(options, row.attack):
+            yield row
+    fitting = [one for one in attacks.TABLE
+               if (secure or not one.tls_only) and (not one.adapters or adapter in one.adapters)]
+    for one in fitting:
+        for sources in one.sources:
+            if wanted(options, one.name):
+                yield assault(options, server_name, [one], sources, one.name, options.seconds, 1.0, tls)
+    if options.mixed and wanted(options, "mixed"):
+        all_of_them = [one for one in fitting if not one.descriptors]
+        yield assault(options, server_name, all_of_them, "many", "mixed", options.mixed, 1 / 8, tls)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bench")
+    parser.add_argument("--server", action="append", choices=list(SERVERS))
+    parser.add_argument("--only", action="append", metavar="ATTACK")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of an attack; each comes twice")
+    parser.add_argument("--mixed", type=float, default=20.0, help="seconds of all attacks at once; each comes twice; 0: none")
+    parser.add_argument("--short", action="store_true")
+    parser.add_argument("--no-probes", action="store_true")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--verbose", action="store_true")
+    options = parser.parse_args()
+    known = {one.name for one in attacks.TABLE} | set(probes.PROBES) | {"mixed"}
+    for name in options.only or ():
+        if name not in known:
+            parser.error(f"--only {name}: one of {', '.join(sorted(known))}")
+    began, failed, count = time.monotonic(), 0, 0
+    print(f"seed {options.seed}\n")
+    print("| " + " | ".join(COLUMNS) + " | verdict |\n" + "|---" * (len(COLUMNS) + 1) + "|", flush=True)
+    with tempfile.TemporaryDirectory() as directory:
+        tls = target.make_certificate(directory)
+        for server_name in options.server or list(SERVERS):
+            for row in rows(options, server_name, tls):
+                show(row)
+                count += 1
+                failed += bool(row.wrong)
+    print(f"\n{count} runs in {time.monotonic() - began:.0f} s: " + (f"{failed} FAILED" if failed else "all held"))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

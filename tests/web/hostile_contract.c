@@ -1,0 +1,189 @@
+#include "web/hostile_contract.h"
+
+#include "support/test.h"
+#include "web/client.h"
+
+static const server_seam *seam;
+static server s;
+
+static vestry_stats stats_of(void) {
+  vestry_stats stats;
+  vestry_stats_get(s.v, &stats);
+  return stats;
+}
+
+/* One answer, a 400, and the connection closes. */
+static void assert_refused(const char *text, size_t len) {
+  client c;
+  client_connect(&c, s.port, false);
+  client_send(&c, text, len);
+  int status = client_status(&c);
+  if (status != 400) fail_msg("\"%s\" was answered %d", text, status);
+  client_read_all(&c);
+  const char *second = strstr(c.text + 10, "HTTP/1.1 ");
+  if (second && !(seam->refuses_itself && strncmp(second, c.text, 12) == 0))
+    fail_msg("\"%s\" was taken for two requests", text);
+  client_close(&c);
+}
+
+/* Behind each stands what would be a second request to somebody who reads the first one differently. */
+static void heads_are_read_in_one_way_only(void **state) {
+  static const struct {
+    const char *lines;
+    size_t len; /* 0: terminated */
+  } heads[] = {
+      {"Host: a\r\nTransfer-Encoding : chunked\r\n", 0},
+      {"Host: a\r\nTransfer-Encoding\t: chunked\r\n", 0},
+      {"Host: a\r\nTransfer-Enc: chunked\r\n oding\r\n", 0},
+      {"Host: a\r\nTransfer-Encoding: chunked\r\n x\r\n", 0},
+      {"Host: a\r\nX: 1\r\n 2\r\n", 0},
+      {"Host: a\r\nX: 1\r\n\t2\r\nY: 3\r\n", 0},
+      {"Host: a\r\nX: 1\r\n \r\nY: 3\r\n", 0},
+      {"Host: a\r\n: v\r\nX: y\r\n", 0},
+      {"Host: a\r\n: v\r\nContent-Length: 20\r\n", 0},
+      {"Host: a\r\nX: y\r\n Content-Length: 20\r\n", 0},
+      {"Host: a\r\nX: y\r\n\xc3: z\r\nContent-Length: 20\r\n", 0},
+      {" Host: a\r\nContent-Length: 20\r\n", 0},
+      {"Host: a\r\n:\r\nX: y\r\n", 0},
+      {"Host: a\r\n:\r\n", 0},
+      {"Host: a\r\n:v\r\n", 0},
+      {": v\r\nHost: a\r\n", 0},
+      {"Host: a\r\nX Y: z\r\n", 0},
+      {"Host: a\r\nX\0: z\r\n", 15},
+      {"Host: a\r\nX: y\0z\r\n", 17},
+      {"Host: a\r\nX: y\rz\r\n", 0},
+      {"Host: a\r\nX: \x01\r\n", 0},
+      {"Host: a\r\nno colon\r\n", 0},
+      {"Host: a\r\nHost: b\r\n", 0},
+      {"Host: a, b\r\n", 0},
+      {"Host : a\r\n", 0},
+      {"X: y\r\n", 0},
+      {"", 0},
+  };
+  (void)state;
+  seam->start(&s, &(web_settings){.keep_alive = true});
+  for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+    char text[512];
+    static const char first[] = "POST /echo HTTP/1.1\r\n", behind[] = "\r\n5\r\nhello\r\n0\r\n\r\n";
+    static const char second[] = "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n";
+    size_t at = 0, len = heads[i].len ? heads[i].len : strlen(heads[i].lines);
+    memcpy(text, first, sizeof first - 1), at += sizeof first - 1;
+    memcpy(text + at, heads[i].lines, len), at += len;
+    memcpy(text + at, behind, sizeof behind - 1), at += sizeof behind - 1;
+    memcpy(text + at, second, sizeof second), at += sizeof second - 1;
+    assert_refused(text, at);
+  }
+  server_assert_serves(&s);
+  assert_true(stats_of().turned_away[VESTRY_REFUSAL_AMBIGUOUS] >= 12); /* a server may refuse some by itself */
+  server_stop(&s);
+}
+
+/* A head whose last lines a server may have no room for: they say where the body ends. */
+static void no_header_is_passed_over(void **state) {
+  (void)state;
+  seam->start(&s, &(web_settings){.keep_alive = true});
+  for (int count = 60; count < 70; count++) {
+    char text[4096];
+    size_t len = (size_t)snprintf(text, sizeof text, "POST /echo HTTP/1.1\r\nHost: a\r\n");
+    for (int i = 1; i < count; i++) len += (size_t)snprintf(text + len, sizeof text - len, "X%d: y\r\n", i);
+    static const char hidden[] = "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n";
+    len += (size_t)snprintf(text + len, sizeof text - len, "Content-Length: %zu\r\n\r\n%s", sizeof hidden - 1, hidden);
+    client c;
+    client_connect(&c, s.port, false);
+    client_send(&c, text, len);
+    int status = client_status(&c);
+    if (status == 200) client_say(&c, "GET /none HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    client_read_all(&c);
+    /* Either the whole of it was read, and the body was one, or it was refused. */
+    if (status != 200 && status != 400 && status != 431) fail_msg("%d headers were answered %d", count + 1, status);
+    const char *second = strstr(c.text + 10, "HTTP/1.1 200");
+    if (second) fail_msg("the body behind %d headers was taken for a request", count + 1);
+    client_close(&c);
+  }
+  server_stop(&s);
+}
+
+/* 0: the server closed without an answer. */
+static int ask_for(const char *target) {
+  client c;
+  client_connect(&c, s.port, false);
+  client_say(&c, "GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", target);
+  client_read_all(&c);
+  int status = c.len ? client_status(&c) : 0;
+  client_close(&c);
+  server_assert_serves(&s);
+  return status;
+}
+
+static void targets_are_read_in_one_way_only(void **state) {
+  static const char *const refused[] = {
+      "/echo%00",  "/echo%00x", "/echo.",    "/x/..%5cecho", "//echo",          "/x/../echo",
+      "/./echo",   "/%2e/echo", "/x%2fecho", "/echo%5c",     "/echo\\",         "/echo%0d%0a",
+      "/echo%",    "/echo%4",   "/echo%zz",  "/%c0%afecho",  "/echo#x",         "/echo?x#y",
+      "/\xc3\xa9", "echo",      "a:80",      "ftp://a/echo", "http://u@a/echo", "http:///echo",
+  };
+  (void)state;
+  seam->start(&s, &(web_settings){.keep_alive = true});
+  for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+    char text[256];
+    /* What lies on no path of ours may be the server's own affair: 404, or the end. */
+    int status = ask_for(refused[i]);
+    if (seam->has_own_paths && (status == 404 || !status)) continue;
+    if (status != 400) fail_msg("\"%s\" was answered %d", refused[i], status);
+    snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: a\r\n\r\nGET /echo HTTP/1.1\r\nHost: a\r\n\r\n", refused[i]);
+    assert_refused(text, strlen(text));
+  }
+  assert_int_equal(ask_for("/echo"), 200);
+  assert_int_equal(ask_for("/%65%63ho?//../%00"), 200);
+  if (!seam->has_own_paths) { /* which closes on those who name another port, or no path */
+    assert_int_equal(ask_for("http://a/echo"), 200);
+    assert_int_equal(ask_for("HTTP://a:80/echo?x"), 200);
+    assert_int_equal(ask_for("http://a"), 404);
+  }
+  assert_int_equal(ask_for("/a%20b/.c/d..e/"), 404);
+  server_stop(&s);
+}
+
+/* civetweb sees the decoded path, and how many bytes of it were encoded; not which. */
+static void encoded_slashes_are_no_segments(void **state) {
+  (void)state;
+  seam->start(&s, &(web_settings){.keep_alive = true});
+  assert_int_equal(seam->handle(&s, "GET", "/two/echo", server_echo, &s), VESTRY_OK);
+  assert_int_equal(seam->handle(&s, "GET", "/two/a b", server_echo, &s), VESTRY_OK);
+  assert_int_equal(ask_for("/two/echo"), 200);
+  assert_int_equal(ask_for("/two/a%20b"), 200);
+  static const char *const refused[] = {"/two%2fecho", "/two/%65cho", "/%74wo/echo", "/two%2fa%20b", "/two/%61%20b"};
+  for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+    if (ask_for(refused[i]) != 400) fail_msg("\"%s\" was not refused", refused[i]);
+  server_stop(&s);
+}
+
+static void blanks_in_request_lines_are_refused(void **state) {
+  static const char *const lines[] = {"GET  /echo HTTP/1.1", "GET /echo  HTTP/1.1", "GET /echo HTTP/1.1 ",
+                                      "GET /echo /b HTTP/1.1", "GET\t/echo HTTP/1.1"};
+  (void)state;
+  seam->start(&s, &(web_settings){.keep_alive = true});
+  for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+    client c;
+    client_connect(&c, s.port, false);
+    client_say(&c, "%s\r\nHost: a\r\n\r\n", lines[i]);
+    while (!c.ended) client_read(&c);
+    /* A server that could not read the version may say anything in its place. */
+    if (c.len && !strstr(c.text, " 400 ")) fail_msg("\"%s\" was answered \"%s\"", lines[i], c.text);
+    client_close(&c);
+  }
+  server_assert_serves(&s);
+  server_stop(&s);
+}
+
+int hostile_contract_run(const server_seam *tested) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(heads_are_read_in_one_way_only),      cmocka_unit_test(no_header_is_passed_over),
+      cmocka_unit_test(targets_are_read_in_one_way_only),    cmocka_unit_test(encoded_slashes_are_no_segments),
+      cmocka_unit_test(blanks_in_request_lines_are_refused),
+  };
+  char name[80];
+  seam = tested;
+  snprintf(name, sizeof name, "%s, hostile requests", seam->name);
+  return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+}

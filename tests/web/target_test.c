@@ -1,0 +1,114 @@
+#include "adapter/web/target.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/test.h"
+
+static void expect(const char *target, const char *path, const char *query) {
+  char *got = malloc(strlen(target) + 2); /* exactly what it may write, so that a sanitizer sees more */
+  const char *got_query = "untouched";
+  bool read = vsi_web_target_read(target, got, &got_query);
+  if (read != (path != NULL)) fail_msg("\"%s\" is %s", target, read ? "taken" : "refused");
+  if (path) {
+    assert_string_equal(got, path);
+    assert_int_equal(got_query != NULL, query != NULL);
+    if (query) assert_string_equal(got_query, query);
+  } else {
+    assert_string_equal(got_query, "untouched");
+  }
+  free(got);
+}
+
+static void reads_paths_and_queries(void **state) {
+  (void)state;
+  expect("/", "/", NULL);
+  expect("/?", "/", "");
+  expect("/a/b/", "/a/b/", NULL);
+  expect("/a?b?c", "/a", "b?c");
+  expect("/%65cho?%65", "/echo", "%65");
+  expect("/a%20b%25c+d", "/a b%c+d", NULL);
+  expect("/%252f", "/%2f", NULL); /* once */
+  expect("/%C3%BC%e2%82%ac%F0%9f%98%80", "/\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80", NULL);
+  expect("/a.b/.c/..d/.../e", NULL, NULL);
+  expect("/a.b/.c/..d/e", "/a.b/.c/..d/e", NULL);
+  expect("/[a]^|{}\"<>`;:@&=$,!~*'()", "/[a]^|{}\"<>`;:@&=$,!~*'()", NULL);
+  expect("/a?b=//../%00%zz\\%2f\xc3\xbc", "/a", "b=//../%00%zz\\%2f\xc3\xbc");
+}
+
+static void reads_other_forms(void **state) {
+  (void)state;
+  expect("http://host/a?b", "/a", "b");
+  expect("HTTPS://host:443/a%20b", "/a b", NULL);
+  expect("http://[::1]:8080/", "/", NULL);
+  expect("http://host", "/", NULL);
+  expect("http://host?a", "/", "a");
+  expect("*", "*", NULL);
+  static const char *const refused[] = {"",
+                                        "a",
+                                        "host:443",
+                                        "*a",
+                                        "*?a",
+                                        "/*/../a",
+                                        "ftp://host/a",
+                                        "http:/a",
+                                        "http:///a",
+                                        "http://?a",
+                                        "http://",
+                                        "http://u@h/a",
+                                        "http://h#a",
+                                        "http://h\\a",
+                                        "http://h h/a",
+                                        "http://h//a",
+                                        "http://h/a.",
+                                        "?a",
+                                        "file:///",
+                                        "http://\xc3\xbc/"};
+  for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) expect(refused[i], NULL, NULL);
+}
+
+static void refuses_what_could_be_another_path(void **state) {
+  (void)state;
+  static const char *const refused[] = {
+      "//",         "//a",        "/a//b",         "/a//",      "/.",      "/..",    "/./a",       "/../a",   "/a/..",
+      "/a/.",       "/a/../b",    "/%2e",          "/%2E%2e/a", "/.%2e/a", "/a.",    "/a./b",      "/a%2e",   "/a...",
+      "/a%2fb",     "/a%2Fb",     "/a%5cb",        "/a%5Cb",    "/a\\b",   "/\\a",   "/x/..%5ca",  "/a%00",   "/%00",
+      "/a%00b",     "/a%0a",      "/a%0d%0ab",     "/a%1f",     "/a%7f",   "/a\x01", "/a\x7f",     "/a b",    "/a\tb",
+      "/a%",        "/a%4",       "/a%4g",         "/a%g4",     "/a%%41",  "/a#b",   "/a\xc3\xbc", "/%c3",    "/%c0%af",
+      "/%e0%80%af", "/%ed%a0%80", "/%f4%90%80%80", "/%ff",      "/%80",    "/a?b c", "/a?b#c",     "/a?\x01", "/a?\x7f",
+      "/%c3?",      "/%e2%82",    "/%c3/"};
+  for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) expect(refused[i], NULL, NULL);
+}
+
+/* Every byte, encoded and not: either it is itself, or it is refused. */
+static void every_byte_is_itself_or_refused(void **state) {
+  (void)state;
+  for (int c = 1; c < 256; c++) {
+    char raw[] = {'/', 'a', (char)c, 'b', '\0'}, encoded[16];
+    snprintf(encoded, sizeof encoded, "/a%%%02xb", c);
+    bool is_visible = c > ' ' && c < 127;
+    bool is_raw = is_visible && !strchr("#\\%?", c), is_encoded = c >= ' ' && c < 127 && !strchr("/\\", c);
+    if (c != '?') expect(raw, is_raw ? raw : NULL, NULL);
+    expect(encoded, is_encoded ? raw : NULL, NULL);
+  }
+}
+
+static void plain_paths_are_those_that_targets_name(void **state) {
+  (void)state;
+  static const char *const plain[] = {"/", "/a", "/a/", "/a b", "/a%2f", "/?", "/#", "/\xc3\xbc"};
+  static const char *const other[] = {"",    "*",     "a",    "//",   "/a//b", "/.",    "/..",
+                                      "/a.", "/a./b", "/a\\", "/a\n", "/\xc3", "/\x7f", "/a/../b"};
+  for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) assert_true(vsi_web_path_is_plain(plain[i]));
+  for (size_t i = 0; i < sizeof other / sizeof *other; i++) assert_false(vsi_web_path_is_plain(other[i]));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(reads_paths_and_queries),
+      cmocka_unit_test(reads_other_forms),
+      cmocka_unit_test(refuses_what_could_be_another_path),
+      cmocka_unit_test(every_byte_is_itself_or_refused),
+      cmocka_unit_test(plain_paths_are_those_that_targets_name),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
