@@ -1,13 +1,14 @@
-/* A network that can be cut: a pair of interfaces, the far end of which is in a namespace of its own. */
+/* A network that can be cut: a pair of interfaces, each in a namespace of its own. The thread that opens it is at the near
+   end until it closes it, and so are the threads that it makes meanwhile. */
 #ifndef TESTS_WEB_NETWORK_H
 #define TESTS_WEB_NETWORK_H
 
 #include <stdbool.h>
 
 typedef struct network {
-  char name[16];     /* of the namespace, and the stem of the interfaces' names */
-  char near_end[32]; /* the address here */
-  char far_end[32];
+  char name[24];        /* of the far end's namespace */
+  const char *near_end; /* the address here */
+  int home;             /* the namespace that the thread came from */
 } network;
 
 /* False: it takes root and the program ip, and says so. */
