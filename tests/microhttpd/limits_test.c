@@ -335,8 +335,9 @@ static void connections_wait_for_descriptors(void **state) {
     client stream, waiting;
     unsigned open = server_descriptors();
     if (with_stream) {
-      server_open(&s, &stream);
-      server_wait_descriptors(open + 2); /* its two ends: its socket was handed over */
+      server_patch(server_open(&s, &stream), "{\"ours\":1}");
+      client_expect(&stream, "ours");    /* written to the second descriptor, */
+      server_wait_descriptors(open + 2); /* and now the first is closed */
     }
     int count = 0;
     while (count < TAKEN && (taken[count] = dup(0)) >= 0) count++;
