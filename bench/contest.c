@@ -293,10 +293,9 @@ static int run(contest *c) {
   pthread_barrier_wait(&c->start);
   result.cpu_ns = run_phases(c);
   histogram latency = {0};
-  for (size_t i = 0; i < c->settings->work.threads; i++) {
-    pthread_join(c->threads[i], NULL);
-    histogram_merge(&latency, c->workers[i].latency);
-  }
+  size_t count = c->settings->work.threads;
+  for (size_t i = 0; i < count; i++) pthread_join(c->threads[i], NULL);
+  for (size_t i = 0; i < count; i++) histogram_merge(&latency, c->workers[i].latency); /* a thread takes any worker */
   uint64_t after_bytes = bench_own_memory_bytes();
   result.memory_bytes = after_bytes > before_bytes ? after_bytes - before_bytes : 0;
   if (c->settings->work.kind == WORKLOAD_MIXED || c->settings->latency)
