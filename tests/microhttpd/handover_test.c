@@ -89,6 +89,28 @@ static void an_idle_stream_holds_nothing_of_the_servers(void **state) {
   server_stop(&s);
 }
 
+/* libmicrohttpd looks first at connections that are silent for longest, and no further than to the first that stays. */
+static void it_is_forgotten_behind_silent_connections(void **state) {
+  (void)state;
+  enum { EACH = 8 };
+  static client silent[EACH], clients[EACH];
+  server_start(&s, &(server_settings){.adapter = {.threads_count = 1, .timeout_s = 300}});
+  for (int i = 0; i < EACH; i++) {
+    client_ask(&silent[i], s.port, "GET", "/echo", NULL);
+    assert_int_equal(client_status(&silent[i]), 200);
+  }
+  unsigned before = server_descriptors();
+  for (int i = 0; i < EACH; i++) {
+    server_patch(server_open(&s, &clients[i]), "{\"ours\":1}");
+    client_expect(&clients[i], "ours");
+  }
+  server_wait_descriptors(before + 2 * EACH);
+  for (int i = 0; i < EACH; i++) client_close(&clients[i]);
+  server_wait_descriptors(before);
+  for (int i = 0; i < EACH; i++) client_close(&silent[i]);
+  server_stop(&s);
+}
+
 /* At any level: it would be one line for each stream, in the words of a failure. */
 static void no_line_is_written_about_it(void **state) {
   (void)state;
@@ -414,6 +436,7 @@ static void hand_over_races_with_every_end(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(an_idle_stream_holds_nothing_of_the_servers), /* first: there is one arena yet */
+      cmocka_unit_test(it_is_forgotten_behind_silent_connections),
       cmocka_unit_test(no_line_is_written_about_it),
       cmocka_unit_test(nobody_sees_it),
       cmocka_unit_test(who_talks_on_loses_nothing),

@@ -6,6 +6,10 @@
  *   4  MHD_resume_connection; the callback, asked again, says END_WITH_ERROR, and libmicrohttpd shuts down and closes
  *      what is nobody's, and frees all that it had of the connection: 4.9 kB.
  *
+ * In its epoll mode it visits a connection that the callback closed so once more, and frees it then, only when that is
+ * the one that is silent for longest, or has a time-out of its own. So it gets one; otherwise the descriptor and the
+ * memory stay behind any connection that is idle.
+ *
  * So the peer sees nothing of it, and an idle stream costs what vestry has of it. Without the suspension libmicrohttpd
  * would take a descriptor out of its epoll that is not in it, for which it ends the process. When there is no second
  * descriptor, this stream is closed for it and no other.
@@ -63,6 +67,8 @@ ssize_t vsi_microhttpd_handover_take(vsi_microhttpd_stream *stream) {
     no_descriptor(stream);
     return MHD_CONTENT_READER_END_WITH_ERROR;
   }
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_TIMEOUT);
+  MHD_set_connection_option(conn, MHD_CONNECTION_OPTION_TIMEOUT, info->connection_timeout + 1);
   MHD_suspend_connection(conn);
   if (dup3(adapter->nobody, theirs, O_CLOEXEC) < 0) {
     close(own);
