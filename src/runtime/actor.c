@@ -38,6 +38,27 @@ void vsi_actor_init(vsi_actor *actor, const vsi_actor_class *class, vsi_pool *po
   atomic_init(&actor->state, IDLE);
 }
 
+/* RUNNING is "a thread is inside"; here it is the one that makes the actor. */
+void vsi_actor_init_held(vsi_actor *actor, const vsi_actor_class *class, vsi_pool *pool) {
+  vsi_actor_init(actor, class, pool);
+  atomic_init(&actor->state, RUNNING);
+}
+
+static void schedule(vsi_actor *actor) {
+  if (actor->class->wake)
+    actor->class->wake(actor);
+  else
+    vsi_pool_submit(actor->pool, &actor->job);
+}
+
+void vsi_actor_release(vsi_actor *actor) {
+  uint32_t state = atomic_fetch_and_explicit(&actor->state, ~(uint32_t)RUNNING, memory_order_release); /* [E] */
+  if (state == RUNNING_NOTIFIED)
+    schedule(actor);
+  else
+    actor->class->unref(actor);
+}
+
 void vsi_actor_notify(vsi_actor *actor) {
   const vsi_actor_class *class = actor->class;
   bool held = false;
@@ -54,10 +75,7 @@ void vsi_actor_notify(vsi_actor *actor) {
     if (held) class->unref(actor); /* somebody else was faster; not the last one: the caller holds one */
     return;
   }
-  if (class->wake)
-    class->wake(actor);
-  else
-    vsi_pool_submit(actor->pool, &actor->job);
+  schedule(actor);
 }
 
 bool vsi_actor_run(vsi_actor *actor) {

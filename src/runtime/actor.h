@@ -32,6 +32,11 @@ struct vsi_actor {
 };
 
 void vsi_actor_init(vsi_actor *actor, const vsi_actor_class *class, vsi_pool *pool);
+/* The same as if a run were under way: none begins before vsi_actor_release, which gives back a reference of the class's
+ * that the maker has taken. Whoever notifies an actor that is not ready to run rouses nobody in vain. */
+void vsi_actor_init_held(vsi_actor *actor, const vsi_actor_class *class, vsi_pool *pool);
+/* Once. It runs soon if it was notified. */
+void vsi_actor_release(vsi_actor *actor);
 
 /* The actor will run at least once after this call; everything the caller wrote before is visible to that run.
  * Any thread; lock-free but for the pool's queue. Works on a closed runtime; after it has stopped, the run waits for

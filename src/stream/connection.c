@@ -40,11 +40,12 @@ vestry_err vsi_connection_create(const vsi_environment *environment, const vestr
   const vestry_host *host = environment->host;
   vestry_connection *connection = vsi_calloc(host, 1, sizeof *connection);
   if (!connection) return VESTRY_NO_MEMORY;
-  vsi_actor_init(&connection->actor, ops->wake ? &vsi_connection_parked : &vsi_connection_pooled,
-                 &environment->runtime->pool);
+  vsi_actor_init_held(&connection->actor, ops->wake ? &vsi_connection_parked : &vsi_connection_pooled,
+                      &environment->runtime->pool);
   vsi_queue_init(&connection->queue);
   vsi_close_list_init(&connection->at_close);
-  atomic_init(&connection->refs, 2); /* the caller's, and that of its own life, which vsi_connection_finish drops */
+  /* The caller's; that of its own life, which vsi_connection_finish drops; the held actor's. */
+  atomic_init(&connection->refs, 3);
   atomic_init(&connection->state, VESTRY_STATE_OPENING);
   atomic_init(&connection->telling, 0);
   connection->full = (uint8_t)options->full;
@@ -79,9 +80,8 @@ void vsi_connection_encode(vestry_connection *connection, vsi_coder *coder) {
 }
 
 void vsi_connection_start(vestry_connection *connection) {
-  /* release pairs with the acquire in the runner; the notify makes sure that a run sees it */
-  atomic_store_explicit(&connection->started, true, memory_order_release);
   vsi_actor_notify(&connection->actor);
+  vsi_actor_release(&connection->actor);
 }
 
 vestry_connection *vestry_connection_ref(vestry_connection *connection) {

@@ -23,13 +23,12 @@ typedef struct vsi_connection_hooks {
 /* There are many, and most are idle: what one costs is what it is made of here. So there are no holes, and what few of
  * them need is elsewhere: what is said of conflated events (conflation.h), and what an encoded stream remembers. */
 struct vestry_connection {
-  vsi_actor actor; /* first: an actor is its connection */
+  vsi_actor actor; /* first: an actor is its connection; held until the start */
   vsi_queue queue;
   _Atomic(uint32_t) refs;
   _Atomic(uint32_t) telling; /* senders inside an on_error hook, and whether there may be more (refusal.c) */
   _Atomic(uint8_t) state;    /* vestry_connection_state but CLOSING, which is "has a cause"; written by the runner */
   _Atomic(uint8_t) cause;    /* vestry_cause; NONE → a cause, once */
-  _Atomic(bool) started;     /* false: runs do nothing yet */
   _Atomic(bool) writable;    /* set by the adapter, taken by the runner */
   _Atomic(bool) hurried;     /* a clean end does not wait for its peer any more */
   _Atomic(bool) timer_fired;

@@ -221,13 +221,7 @@ void vsi_connection_abandon(vestry_connection *connection, vestry_cause cause) {
     sched_yield();
   }
   vsi_connection_finish(connection, false);
-  /* Whoever notified a parked one before has left it READY, and no thread will come to take that: take it here, or its
-   * reference is held for ever. Who notifies from here on shall find it CLOSED and take it himself: he does, because he
-   * notifies after us. (A look alone would not do: he writes READY, then reads CLOSED; we, the other way round.) */
-  if (connection->actor.class == &vsi_connection_parked) {
-    vsi_actor_notify(&connection->actor);
-    vsi_actor_run(&connection->actor);
-  }
+  vsi_actor_release(&connection->actor);
 }
 
 /* What a transport's answer means for the connection: true, it goes on. */
@@ -358,8 +352,6 @@ static void write_end(vestry_connection *connection) {
 
 static void run(vsi_actor *actor) {
   vestry_connection *connection = connection_of(actor);
-  /* acquire pairs with vsi_connection_start */
-  if (!atomic_load_explicit(&connection->started, memory_order_acquire)) return;
   vestry_connection_state state =
       (vestry_connection_state)atomic_load_explicit(&connection->state, memory_order_relaxed); /* ours */
   if (state == VESTRY_STATE_CLOSED) return;

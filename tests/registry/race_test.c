@@ -71,7 +71,7 @@ static void race_for_key(const plan *reply, bool with_ghost, int *ret_winners, i
   vestry_key key = ROOM("a");
   vsi_targets found;
   vsi_targets_init(&found, &all.w.th.host);
-  assert_int_equal(vsi_targets_find(&found, vestry_store_of(all.w.v), NOWHERE, &key, NULL), VESTRY_OK);
+  assert_int_equal(vsi_targets_find(&found, vestry_store_of(all.w.v), NOWHERE, &key), VESTRY_OK);
   assert_int_equal(found.count, *ret_winners);
   vsi_targets_finish(&found);
   /* Each request's effects went to the winner, once. */

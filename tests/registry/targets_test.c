@@ -22,7 +22,9 @@ static void empty(world *w, wire *wires, size_t count) {
 
 static vestry_err find(world *w, vsi_targets *targets, size_t *closed_count) {
   vestry_key key = ROOM("a");
-  return vsi_targets_find(targets, vestry_store_of(w->v), NOWHERE, &key, closed_count);
+  vestry_err error = vsi_targets_find(targets, vestry_store_of(w->v), NOWHERE, &key);
+  if (closed_count) assert_int_equal(vsi_targets_count(vestry_store_of(w->v), NOWHERE, &key, closed_count), error);
+  return error;
 }
 
 static void finds_all_however_many(void **state) {
@@ -98,10 +100,10 @@ static void bad_keys_are_said(void **state) {
   vsi_targets targets;
   vsi_targets_init(&targets, &w.th.host);
   vestry_key none = vestry_key_string(NULL);
-  assert_int_equal(vsi_targets_find(&targets, vestry_store_of(w.v), NOWHERE, &none, NULL), VESTRY_INVALID);
+  assert_int_equal(vsi_targets_find(&targets, vestry_store_of(w.v), NOWHERE, &none), VESTRY_INVALID);
   static char wide[VESTRY_SCOPE_MAX_BYTES + 1];
   vestry_key key = ROOM("a");
-  assert_int_equal(vsi_targets_find(&targets, vestry_store_of(w.v), (vestry_scope){wide, sizeof wide}, &key, NULL),
+  assert_int_equal(vsi_targets_find(&targets, vestry_store_of(w.v), (vestry_scope){wide, sizeof wide}, &key),
                    VESTRY_TOO_LARGE);
   vsi_targets_finish(&targets);
   empty(&w, wires, 1);
@@ -125,7 +127,7 @@ static void out_of_memory_leaves_the_list_as_it_was(void **state) {
     vsi_targets_finish(&targets);
     empty(&w, wires, 40);
     if (!failed) {
-      assert_true(number >= 2);
+      assert_true(number >= 1);
       return;
     }
   }

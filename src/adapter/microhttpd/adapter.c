@@ -26,7 +26,7 @@ vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *
   if (!adapter) return VESTRY_NO_MEMORY;
   adapter->v = v;
   adapter->host = host;
-  adapter->lost_ms = lost_ms_of(v, options->lost_ms);
+  settings.lost_ms = lost_ms_of(v, options->lost_ms);
   adapter->max_body_bytes = vestry_max_body_bytes(v);
   adapter->is_tls = settings.tls_key != NULL;
   adapter->send_buffer_bytes = (int)settings.send_buffer_bytes;

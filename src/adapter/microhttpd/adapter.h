@@ -16,7 +16,6 @@ struct vestry_microhttpd {
   /* Constant. */
   vestry *v;
   const vestry_host *host;
-  unsigned lost_ms;      /* TCP_USER_TIMEOUT; 0: the system's */
   int send_buffer_bytes; /* SO_SNDBUF; 0: the system's */
   size_t max_body_bytes;
   bool is_tls;

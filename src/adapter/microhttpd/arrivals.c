@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 
+#include "adapter/web/gate.h"
 #include "adapter/web/host.h"
 
 enum { LEAST_CAPACITY = 256 };
@@ -12,11 +13,13 @@ enum { LEAST_CAPACITY = 256 };
 void vsi_microhttpd_arrivals_init(vsi_microhttpd_arrivals *arrivals, const vestry_host *host) {
   arrivals->host = host;
   pthread_mutex_init(&arrivals->lock, NULL);
+  pthread_cond_init(&arrivals->fewer, NULL);
 }
 
 void vsi_microhttpd_arrivals_finish(vsi_microhttpd_arrivals *arrivals) {
   if (!arrivals->host) return;
   vsi_web_free(arrivals->host, arrivals->is_on_way);
+  pthread_cond_destroy(&arrivals->fewer);
   pthread_mutex_destroy(&arrivals->lock);
 }
 
@@ -36,6 +39,7 @@ static void mark_locked(vsi_microhttpd_arrivals *arrivals, size_t fd, bool is_on
   arrivals->is_on_way[fd] = is_on_way;
   /* relaxed: the count is a mere number */
   atomic_fetch_add_explicit(&arrivals->on_way, is_on_way ? 1 : UINT32_MAX, memory_order_relaxed);
+  if (!is_on_way && arrivals->is_awaited) pthread_cond_signal(&arrivals->fewer);
 }
 
 vestry_err vsi_microhttpd_arrivals_enter(vsi_microhttpd_arrivals *arrivals, int fd) {
@@ -55,6 +59,18 @@ void vsi_microhttpd_arrivals_leave(vsi_microhttpd_arrivals *arrivals, int fd) {
 
 uint32_t vsi_microhttpd_arrivals_count(const vsi_microhttpd_arrivals *arrivals) {
   return atomic_load_explicit(&arrivals->on_way, memory_order_relaxed);
+}
+
+void vsi_microhttpd_arrivals_wait(vsi_microhttpd_arrivals *arrivals, uint32_t most, uint64_t most_ms) {
+  if (vsi_microhttpd_arrivals_count(arrivals) < most) return;
+  struct timespec until = vsi_web_after_ms(most_ms);
+  int error = 0;
+  pthread_mutex_lock(&arrivals->lock);
+  arrivals->is_awaited = true;
+  while (!error && vsi_microhttpd_arrivals_count(arrivals) >= most)
+    error = pthread_cond_clockwait(&arrivals->fewer, &arrivals->lock, CLOCK_MONOTONIC, &until);
+  arrivals->is_awaited = false;
+  pthread_mutex_unlock(&arrivals->lock);
 }
 
 void vsi_microhttpd_arrivals_sweep(vsi_microhttpd_arrivals *arrivals) {

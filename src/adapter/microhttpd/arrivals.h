@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "vestry/host.h"
 
@@ -13,6 +14,8 @@ typedef struct vsi_microhttpd_arrivals {
   unsigned char *is_on_way; /* guarded by lock, like the next: by descriptor */
   size_t capacity;          /* of it */
   _Atomic(uint32_t) on_way; /* written under lock */
+  bool is_awaited;          /* guarded by lock: somebody waits for `fewer`, which says that it went down */
+  pthread_cond_t fewer;
 } vsi_microhttpd_arrivals;
 
 void vsi_microhttpd_arrivals_init(vsi_microhttpd_arrivals *arrivals, const vestry_host *host);
@@ -25,6 +28,8 @@ vestry_err vsi_microhttpd_arrivals_enter(vsi_microhttpd_arrivals *arrivals, int 
 /* Its thread has it, or nobody. */
 void vsi_microhttpd_arrivals_leave(vsi_microhttpd_arrivals *arrivals, int fd);
 uint32_t vsi_microhttpd_arrivals_count(const vsi_microhttpd_arrivals *arrivals);
+/* Wait while so many are on their way, for so long at most. */
+void vsi_microhttpd_arrivals_wait(vsi_microhttpd_arrivals *arrivals, uint32_t most, uint64_t most_ms);
 /* Forget those that were closed on their way. */
 void vsi_microhttpd_arrivals_sweep(vsi_microhttpd_arrivals *arrivals);
 

@@ -153,7 +153,7 @@ vestry_err vsi_microhttpd_daemon_start(vestry_microhttpd *adapter, const vsi_mic
   vestry_err error =
       settings->unix_path
           ? vsi_microhttpd_door_make_unix(&adapter->door, adapter->v, settings->unix_path, settings->unix_mode)
-          : vsi_microhttpd_door_make(&adapter->door, adapter->v, settings->address, settings->port);
+          : vsi_microhttpd_door_make(&adapter->door, adapter->v, settings->address, settings->port, settings->lost_ms);
   struct MHD_Daemon *daemon = error ? NULL : start(adapter, settings);
   if (!daemon) return error ? error : VESTRY_IO;
   /* release pairs with vestry_microhttpd_port, which a handler may have called by now */

@@ -10,6 +10,7 @@ typedef struct vsi_microhttpd_settings {
   uint16_t port;
   const char *unix_path; /* NULL: address and port */
   mode_t unix_mode;
+  unsigned lost_ms;         /* TCP_USER_TIMEOUT; 0: the system's */
   size_t send_buffer_bytes; /* 0: the system's */
   uint32_t streams_count;
   unsigned threads_count, connections_count, timeout_s;

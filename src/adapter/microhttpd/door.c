@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,24 +22,10 @@ enum { BACKLOG = 4096, MOST_AHEAD = 32, WAIT_MS = 100, FULL_WAIT_MS = 5, LINE_BY
 
 /* ---- letting in -------------------------------------------------------------------------------------------------- */
 
-/* Wait until a descriptor can be read, for so long at most. false: the door is to be closed. */
-static bool wait_for(const vsi_microhttpd_door *door, int fd, int most_ms) {
+/* Wait until a descriptor can be read (-1: none), or the door is to be closed, for so long at most. */
+static void wait_for(const vsi_microhttpd_door *door, int fd, int most_ms) {
   struct pollfd polled[] = {{.fd = door->stop, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
   (void)poll(polled, fd < 0 ? 1 : 2, most_ms);
-  return polled[0].revents == 0;
-}
-
-/* libmicrohttpd allocates all that a connection needs when it is added, so this thread must not run ahead of those that
- * serve: what thousands hold at once is memory that the process keeps. A connection that libmicrohttpd drops without a
- * word gives no room back; so this waits for a moment only. */
-static void wait_for_threads(vsi_microhttpd_door *door) {
-  if (sem_trywait(&door->awaited) == 0) return;
-  struct timespec until = vsi_web_after_ms(WAIT_MS);
-  while (sem_clockwait(&door->awaited, CLOCK_MONOTONIC, &until) != 0 && errno == EINTR) continue;
-}
-
-void vsi_microhttpd_door_passed(vsi_microhttpd_door *door) {
-  sem_post(&door->awaited);
 }
 
 static bool is_want(int error) {
@@ -52,61 +39,63 @@ static vestry_err let_in(vsi_microhttpd_door *door) {
   int fd = accept4(door->listener, (struct sockaddr *)&address, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
   if (fd < 0) return is_want(errno) ? VESTRY_LIMIT : VESTRY_NOT_FOUND;
   vsi_microhttpd_arrivals *arrivals = &door->sockets->arrivals;
-  if (vsi_microhttpd_arrivals_enter(arrivals, fd)) {
+  if (vsi_microhttpd_arrivals_enter(arrivals, fd))
     close(fd);
-    sem_post(&door->awaited);
-  } else if (MHD_add_connection(door->daemon, fd, (struct sockaddr *)&address, len) == MHD_NO) { /* which closes it */
+  else if (MHD_add_connection(door->daemon, fd, (struct sockaddr *)&address, len) == MHD_NO) /* which closes it */
     vsi_microhttpd_arrivals_leave(arrivals, fd);
-    sem_post(&door->awaited);
-  }
   return VESTRY_OK;
 }
 
+/* libmicrohttpd allocates all that a connection needs when it is added, so this thread must not run ahead of those that
+ * serve: what thousands hold at once is memory that the process keeps. A connection that libmicrohttpd drops without a
+ * word gives no room back; so this waits for a moment only. */
 static void *keep_door(void *argument) {
   vsi_microhttpd_door *door = argument;
-  bool in_want = false, goes_on = true;
-  while (goes_on) {
+  vsi_microhttpd_arrivals *arrivals = &door->sockets->arrivals;
+  bool in_want = false;
+  while (!atomic_load_explicit(&door->is_closing, memory_order_relaxed)) { /* a mere flag */
     if (vsi_microhttpd_sockets_count(door->sockets) >= door->capacity) {
-      vsi_microhttpd_arrivals_sweep(&door->sockets->arrivals);
-      goes_on = wait_for(door, -1, FULL_WAIT_MS);
+      vsi_microhttpd_arrivals_sweep(arrivals);
+      wait_for(door, -1, FULL_WAIT_MS);
       continue;
     }
-    wait_for_threads(door);
+    vsi_microhttpd_arrivals_wait(arrivals, MOST_AHEAD, WAIT_MS);
     vestry_err error = let_in(door);
-    if (error) sem_post(&door->awaited); /* it was nobody */
     if (error == VESTRY_LIMIT && !in_want) {
       vestry_turn_away(door->v, VESTRY_REFUSAL_DESCRIPTORS);
       vsi_web_log(door->host, VESTRY_LOG_WARN,
                   "libmicrohttpd: no descriptors are left; connections wait until there are some");
     }
     in_want = error == VESTRY_LIMIT || (in_want && error == VESTRY_NOT_FOUND);
-    goes_on = error == VESTRY_LIMIT       ? wait_for(door, -1, WAIT_MS)
-              : error == VESTRY_NOT_FOUND ? wait_for(door, door->listener, -1)
-                                          : wait_for(door, -1, 0);
+    if (error == VESTRY_LIMIT) wait_for(door, -1, WAIT_MS);
+    if (error == VESTRY_NOT_FOUND) wait_for(door, door->listener, -1);
   }
   return NULL;
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
-static vestry_err listen_at(vsi_microhttpd_door *door, const struct addrinfo *at) {
+/* Connections have the options of their listener. */
+static vestry_err listen_at(vsi_microhttpd_door *door, const struct addrinfo *at, unsigned lost_ms) {
   static const int on = 1;
   door->listener = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (door->listener < 0) return VESTRY_IO;
   setsockopt(door->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  setsockopt(door->listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (lost_ms) setsockopt(door->listener, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost_ms, sizeof lost_ms);
   if (at->ai_family == AF_INET6) setsockopt(door->listener, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
   return bind(door->listener, at->ai_addr, at->ai_addrlen) || listen(door->listener, BACKLOG) ? VESTRY_IO : VESTRY_OK;
 }
 
-vestry_err vsi_microhttpd_door_make(vsi_microhttpd_door *door, vestry *v, const char *address, uint16_t port) {
+vestry_err vsi_microhttpd_door_make(vsi_microhttpd_door *door, vestry *v, const char *address, uint16_t port,
+                                    unsigned lost_ms) {
   char number[8], line[LINE_BYTES];
   *door = (vsi_microhttpd_door){.v = v, .host = vestry_host_of(v), .listener = -1, .stop = -1};
-  sem_init(&door->awaited, 0, MOST_AHEAD);
   snprintf(number, sizeof number, "%u", port);
   const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
   struct addrinfo *at = NULL;
   if (getaddrinfo(address, number, &hints, &at) != 0) return VESTRY_INVALID;
-  vestry_err error = listen_at(door, at);
+  vestry_err error = listen_at(door, at, lost_ms);
   freeaddrinfo(at);
   if (!error) door->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (!error && door->stop >= 0) return VESTRY_OK;
@@ -117,7 +106,6 @@ vestry_err vsi_microhttpd_door_make(vsi_microhttpd_door *door, vestry *v, const 
 
 vestry_err vsi_microhttpd_door_make_unix(vsi_microhttpd_door *door, vestry *v, const char *path, mode_t mode) {
   *door = (vsi_microhttpd_door){.v = v, .host = vestry_host_of(v), .listener = -1, .stop = -1};
-  sem_init(&door->awaited, 0, MOST_AHEAD);
   vestry_err error = vsi_microhttpd_unix_listen(&door->file, door->host, path, mode, BACKLOG, &door->listener);
   if (error) return error;
   door->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -155,6 +143,7 @@ uint16_t vsi_microhttpd_door_port(const vsi_microhttpd_door *door) {
 void vsi_microhttpd_door_close(vsi_microhttpd_door *door) {
   if (!door->v) return;
   if (door->is_open) {
+    atomic_store_explicit(&door->is_closing, true, memory_order_relaxed);
     eventfd_write(door->stop, 1);
     pthread_join(door->thread, NULL);
     door->is_open = false;

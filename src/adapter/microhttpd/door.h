@@ -4,7 +4,7 @@
 
 #include <microhttpd.h>
 #include <pthread.h>
-#include <semaphore.h>
+#include <stdatomic.h>
 
 #include "adapter/microhttpd/socket.h"
 #include "adapter/microhttpd/unix_socket.h"
@@ -21,20 +21,20 @@ typedef struct vsi_microhttpd_door {
   vsi_microhttpd_unix_socket file; /* the listener's, if it is a UNIX socket */
   pthread_t thread;
   bool is_open;
-  sem_t awaited; /* how many more may be added before a thread has begun with one; it holds nothing that is destroyed */
+  atomic_bool is_closing; /* set, then told by `stop` */
 } vsi_microhttpd_door;
 
 /* Listen, and let nobody in yet.
  * address, port  as the adapter's options; address: no NULL
+ * lost_ms        TCP_USER_TIMEOUT of its connections; 0: the system's
  * OK | INVALID (no address) | IO (which is logged) */
-vestry_err vsi_microhttpd_door_make(vsi_microhttpd_door *door, vestry *v, const char *address, uint16_t port);
+vestry_err vsi_microhttpd_door_make(vsi_microhttpd_door *door, vestry *v, const char *address, uint16_t port,
+                                    unsigned lost_ms);
 /* The same on a UNIX socket, as vsi_microhttpd_unix_listen does. OK | NO_MEMORY | IO (which is logged) */
 vestry_err vsi_microhttpd_door_make_unix(vsi_microhttpd_door *door, vestry *v, const char *path, mode_t mode);
 /* Let connections in, so many at once. sockets: where they are counted. OK | IO */
 vestry_err vsi_microhttpd_door_open(vsi_microhttpd_door *door, struct MHD_Daemon *daemon, uint32_t capacity,
                                     vsi_microhttpd_sockets *sockets);
-/* A thread of libmicrohttpd's has begun with one that was let in. Any thread. */
-void vsi_microhttpd_door_passed(vsi_microhttpd_door *door);
 /* 0: it was not made, or is a UNIX socket's. */
 uint16_t vsi_microhttpd_door_port(const vsi_microhttpd_door *door);
 /* From here on nobody comes in, and nobody listens. May be called twice, and for one that was never made. */

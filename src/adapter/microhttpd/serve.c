@@ -1,7 +1,5 @@
 #include "adapter/microhttpd/serve.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "adapter/microhttpd/answer.h"
@@ -11,7 +9,6 @@
 
 void vsi_microhttpd_connected(void *cls, struct MHD_Connection *conn, void **socket_context,
                               enum MHD_ConnectionNotificationCode code) {
-  static const int on = 1;
   vestry_microhttpd *adapter = cls;
   if (code != MHD_CONNECTION_NOTIFY_STARTED) {
     vsi_microhttpd_socket_destroy(&adapter->sockets, *socket_context);
@@ -19,12 +16,9 @@ void vsi_microhttpd_connected(void *cls, struct MHD_Connection *conn, void **soc
     return;
   }
   int fd = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* a UNIX socket has neither this nor a time-out */
-  if (adapter->send_buffer_bytes)
+  if (adapter->send_buffer_bytes) /* a UNIX socket does not have it from its listener */
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &adapter->send_buffer_bytes, sizeof adapter->send_buffer_bytes);
-  if (adapter->lost_ms) setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &adapter->lost_ms, sizeof adapter->lost_ms);
   *socket_context = vsi_microhttpd_socket_create(&adapter->sockets, conn);
-  vsi_microhttpd_door_passed(&adapter->door);
 }
 
 /* Here, because the target is still as it was sent: later its query is taken apart. libmicrohttpd does not tell of the

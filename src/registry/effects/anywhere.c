@@ -5,7 +5,7 @@
 
 /* The connections of a dispatch. OK | NOT_FOUND (no open one) | INVALID, TOO_LARGE (key) | NO_MEMORY. */
 static vestry_err find(vestry_dispatch_context *context, const vestry_dispatch_options *options) {
-  if (options->key) return vsi_targets_find(&context->targets, context->v->store, context->scope, options->key, NULL);
+  if (options->key) return vsi_targets_find(&context->targets, context->v->store, context->scope, options->key);
   if (!options->connection) return VESTRY_OK;
   if (!vestry_connection_is_open(options->connection)) return VESTRY_NOT_FOUND;
   return vsi_targets_add(&context->targets, options->connection);

@@ -58,57 +58,44 @@ void vsi_targets_prune(vsi_targets *targets) {
   targets->count = kept;
 }
 
-static void drop(void **values, size_t count) {
-  for (size_t i = 0; i < count; i++) vestry_connection_unref(values[i]);
-}
+typedef struct search {
+  vestry_connection **found; /* the newest first, with a reference each; as many as there is room for */
+  size_t room, open_count, closed_count;
+} search;
 
-/* All values of a key. found: room for *count of them; when that is too little, ret_more is allocated instead. */
-static vestry_err get_all(const vestry_host *host, vestry_store *store, vestry_scope scope, const vestry_key *key,
-                          void **found, size_t *count, void ***ret_more) {
-  size_t capacity = *count;
-  void **more = NULL;
-  for (;;) {
-    *count = capacity;
-    vestry_err error = vestry_store_get(store, scope, key, more ? more : found, count);
-    if (error) {
-      vsi_free(host, more);
-      return error;
-    }
-    if (*count < capacity) break; /* a full buffer may have left some out */
-    drop(more ? more : found, *count);
-    capacity *= 4;
-    void **grown = vsi_realloc(host, more, capacity * sizeof *grown);
-    if (!grown) {
-      vsi_free(host, more);
-      return VESTRY_NO_MEMORY;
-    }
-    more = grown;
+static void meet(void *value, void *ctx) {
+  search *s = ctx;
+  if (!vestry_connection_is_open(value)) {
+    s->closed_count++;
+    return;
   }
-  *ret_more = more;
-  return VESTRY_OK;
+  if (s->open_count < s->room) s->found[s->open_count] = vestry_connection_ref(value);
+  s->open_count++;
 }
 
-vestry_err vsi_targets_find(vsi_targets *targets, vestry_store *store, vestry_scope scope, const vestry_key *key,
-                            size_t *ret_closed_count) {
-  void *few[VSI_TARGETS_INLINE], **more = NULL;
-  size_t count = VSI_TARGETS_INLINE, closed_count = 0, open_count = 0;
-  vestry_err error = get_all(targets->host, store, scope, key, few, &count, &more);
+vestry_err vsi_targets_count(vestry_store *store, vestry_scope scope, const vestry_key *key, size_t *ret_closed_count) {
+  search s = {.room = 0};
+  vestry_err error = vestry_store_with(store, scope, key, meet, &s);
   if (error && error != VESTRY_NOT_FOUND) return error;
-  if (error) count = 0;
-  void **values = more ? more : few;
-  error = vsi_targets_reserve(targets, count);
-  for (size_t i = 0; i < count; i++) {
-    bool is_open = !error && vestry_connection_is_open(values[i]);
-    if (is_open) {
-      targets->items[targets->count++] = values[i]; /* with the reference that get took */
-      open_count++;
-    } else {
-      vestry_connection_unref(values[i]);
-      closed_count++;
-    }
+  *ret_closed_count = s.closed_count;
+  return s.open_count ? VESTRY_OK : VESTRY_NOT_FOUND;
+}
+
+vestry_err vsi_targets_find(vsi_targets *targets, vestry_store *store, vestry_scope scope, const vestry_key *key) {
+  search s;
+  for (;;) {
+    s = (search){.found = targets->items + targets->count, .room = targets->capacity - targets->count};
+    vestry_err error = vestry_store_with(store, scope, key, meet, &s);
+    if (error) return error;
+    if (s.open_count <= s.room) break;
+    for (size_t i = 0; i < s.room; i++) vestry_connection_unref(s.found[i]);
+    if (vsi_targets_reserve(targets, s.open_count)) return VESTRY_NO_MEMORY;
   }
-  vsi_free(targets->host, more);
-  if (error) return error;
-  if (ret_closed_count) *ret_closed_count = closed_count;
-  return open_count ? VESTRY_OK : VESTRY_NOT_FOUND;
+  for (size_t i = 0; i < s.open_count / 2; i++) { /* the oldest first */
+    vestry_connection *other = s.found[s.open_count - 1 - i];
+    s.found[s.open_count - 1 - i] = s.found[i];
+    s.found[i] = other;
+  }
+  targets->count += s.open_count;
+  return s.open_count ? VESTRY_OK : VESTRY_NOT_FOUND;
 }

@@ -20,15 +20,20 @@
 enum { DEFAULT_MANY_COUNT = 8 };
 
 /* The open connections under the reply's key. As vsi_targets_find; finish the list in any case. */
-static vestry_err look(vestry_dispatch_context *context, vsi_targets *found, size_t *ret_closed_count) {
+static vestry_err look(vestry_dispatch_context *context, vsi_targets *found) {
   vsi_targets_init(found, context->v->host);
-  return vsi_targets_find(found, context->v->store, context->scope, context->reply->key, ret_closed_count);
+  return vsi_targets_find(found, context->v->store, context->scope, context->reply->key);
+}
+
+/* As vsi_targets_count. */
+static vestry_err count(vestry_dispatch_context *context, size_t *ret_closed_count) {
+  return vsi_targets_count(context->v->store, context->scope, context->reply->key, ret_closed_count);
 }
 
 /* Make them the targets. OK | NOT_FOUND (none is open) | errors of the look. */
 static vestry_err target_stored(vestry_dispatch_context *context) {
   vsi_targets found;
-  vestry_err error = look(context, &found, NULL);
+  vestry_err error = look(context, &found);
   size_t added = 0;
   for (size_t i = 0; !error && i < found.count; i++) {
     error = vsi_context_target(context, found.items[i]);
@@ -41,9 +46,8 @@ static vestry_err target_stored(vestry_dispatch_context *context) {
 
 /* OK: nobody open is there | EXISTS | errors of the look. */
 static vestry_err check_free(vestry_dispatch_context *context) {
-  vsi_targets found;
-  vestry_err error = look(context, &found, NULL);
-  vsi_targets_finish(&found);
+  size_t closed_count;
+  vestry_err error = count(context, &closed_count);
   return error == VESTRY_NOT_FOUND ? VESTRY_OK : error ? error : VESTRY_EXISTS;
 }
 
@@ -84,7 +88,7 @@ static vestry_err join(vestry_dispatch_context *context) {
   vestry_err error = put(context, VESTRY_PUT_MANY, JOIN_COUNT);
   if (error) return error;
   vsi_targets found;
-  error = look(context, &found, NULL);
+  error = look(context, &found);
   if (error == VESTRY_NOT_FOUND)
     error = VESTRY_OK; /* it has ended already, and leaves by that */
   else if (!error && found.items[0] != context->opened)
@@ -114,13 +118,12 @@ static vestry_err keep_alone(vestry_dispatch_context *context) {
 static vestry_err keep_many(vestry_dispatch_context *context) {
   size_t many_count = context->reply->many_count ? context->reply->many_count : DEFAULT_MANY_COUNT, closed_count = 0;
   if (many_count > JOIN_COUNT) many_count = JOIN_COUNT;
-  vsi_targets found;
-  vestry_err error = look(context, &found, &closed_count);
-  vsi_targets_finish(&found);
+  vestry_err error = count(context, &closed_count);
   if (error && error != VESTRY_NOT_FOUND) return error;
   error = put(context, VESTRY_PUT_MANY, many_count + closed_count);
   if (error || !closed_count) return error;
-  error = look(context, &found, NULL);
+  vsi_targets found;
+  error = look(context, &found);
   for (size_t i = 0; !error && found.count - i > many_count; i++)
     vestry_connection_close(found.items[i], VESTRY_CAUSE_REPLACED);
   vsi_targets_finish(&found);
