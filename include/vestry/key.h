@@ -8,6 +8,8 @@
 #ifndef VESTRY_KEY_H
 #define VESTRY_KEY_H
 
+#include <string.h>
+
 #include "vestry/host.h"
 
 #ifdef __cplusplus
@@ -42,7 +44,10 @@ static inline vestry_key vestry_key_integer(int64_t integer) {
   return key;
 }
 /** text: terminated; NULL makes a key that every function refuses as INVALID. Borrowed. */
-VESTRY_API vestry_key vestry_key_string(const char *text);
+static inline vestry_key vestry_key_string(const char *text) {
+  vestry_key key = {VESTRY_KEY_STRING, 0, text, text ? strlen(text) : 0, NULL};
+  return key;
+}
 /** A key that is len bytes of any value. Borrowed. Threads any. */
 static inline vestry_key vestry_key_bytes(const void *data, size_t len) {
   vestry_key key = {VESTRY_KEY_BYTES, 0, data, len, NULL};

@@ -3,18 +3,32 @@
 #define VSI_BASE_WORDS_H
 
 #include <endian.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+typedef uint64_t vsi_word_pair __attribute__((vector_size(16), aligned(1), may_alias));
 
 static inline size_t vsi_words_for(size_t bytes) {
   return (bytes + 7) / 8;
 }
 
-/* Keeps the compiler from making wide copies of words that were just stored one by one. */
-static inline uint64_t vsi_in_register(uint64_t word) {
-  __asm__("" : "+r"(word));
-  return word;
+/* Whether as many bytes are equal, rounded up to pairs of words. bytes > 0. */
+static inline bool vsi_words_equal(const uint64_t *a, const uint64_t *b, size_t bytes) {
+  vsi_word_pair differ = {0, 0};
+  const uint64_t *end = a + (bytes + 7) / 8;
+  do differ |= *(const vsi_word_pair *)(const void *)a ^ *(const vsi_word_pair *)(const void *)b, a += 2, b += 2;
+  while (a < end);
+  return !(differ[0] | differ[1]);
+}
+
+/* Copy as many bytes, rounded up to pairs of words. bytes > 0. */
+static inline void vsi_words_copy(uint64_t *to, const void *from, size_t bytes) {
+  const uint64_t *end = to + (bytes + 7) / 8;
+  const vsi_word_pair *pair = from;
+  do *(vsi_word_pair *)(void *)to = *pair++, to += 2;
+  while (to < end);
 }
 
 /* At most 8 bytes, the first one lowest, zeroes behind them; reads none beyond. */

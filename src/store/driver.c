@@ -33,9 +33,7 @@ uint64_t vsi_store_deadline_ns(vestry_store *store) {
   return store->ops->next_deadline_ns ? store->ops->next_deadline_ns(store->self) : UINT64_MAX;
 }
 
-void vsi_store_driver_wake(vestry_store *store) {
-  uint64_t armed_ns = atomic_load_explicit(&store->armed_ns, memory_order_seq_cst);
-  if (armed_ns == 0) return;
+void vsi_store_driver_wake_armed(vestry_store *store, uint64_t armed_ns) {
   uint64_t deadline_ns = vsi_store_deadline_ns(store);
   /* The runtime may have been closed: then nothing expires on time any more, which is what closing it means. */
   if (deadline_ns < armed_ns) (void)arm(store, deadline_ns);

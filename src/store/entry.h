@@ -51,10 +51,9 @@ static inline vestry_scoped_key vsi_entry_key(const vsi_entry *entry) {
 
 /* An entry takes a key; no list has it yet. */
 static inline vsi_entry *vsi_entry_fill(vsi_entry *entry, const vestry_scoped_key *key, void *value) {
-  const uint64_t *words = vsi_scoped_key_words(key);
   entry->value = value;
   entry->lens = vsi_scoped_key_lens(key);
-  for (size_t i = 0, count = vsi_lens_words(entry->lens); i < count; i++) entry->words[i] = vsi_in_register(words[i]);
+  vsi_words_copy(entry->words, vsi_scoped_key_words(key), vsi_scoped_key_bytes(key));
   return entry;
 }
 
@@ -70,13 +69,8 @@ static inline void vsi_entry_destroy(const vestry_host *host, size_t extra_bytes
 }
 
 static inline bool vsi_entry_has_key(const vsi_entry *entry, const vestry_scoped_key *key) {
-  uint32_t lens = vsi_scoped_key_lens(key);
-  if (entry->lens != lens) return false;
-  const uint64_t *words = vsi_scoped_key_words(key);
-  uint64_t differ = 0;
-  for (size_t i = 0, count = vsi_lens_words(lens); i < count; i += 2)
-    differ |= (entry->words[i] ^ vsi_in_register(words[i])) | (entry->words[i + 1] ^ vsi_in_register(words[i + 1]));
-  return !differ;
+  if (entry->lens != vsi_scoped_key_lens(key)) return false;
+  return vsi_words_equal(entry->words, vsi_scoped_key_words(key), vsi_scoped_key_bytes(key));
 }
 
 #endif

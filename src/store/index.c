@@ -10,8 +10,8 @@ static vestry_err resize(vsi_index *index, unsigned bits) {
   vsi_bucket *old = vsi_index_buckets(index);
   size_t old_count = old ? (size_t)vsi_index_mask(index) + 1 : 0;
   index->bits = (uint8_t)bits;
-  index->shift = (uint8_t)(64 - index->placing->shard_bits - bits);
   atomic_store_explicit(&index->buckets, vsi_cache_line_up(memory), memory_order_relaxed);
+  atomic_store_explicit(&index->shift, (uint8_t)(64 - index->placing->shard_bits - bits), memory_order_relaxed);
   atomic_store_explicit(&index->mask, (uint32_t)((UINT64_C(1) << bits) - 1), memory_order_relaxed);
   for (size_t i = 0; i < old_count; i++)
     for (unsigned k = 0; k < VSI_BUCKET_PLACES; k++)

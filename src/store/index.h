@@ -17,7 +17,7 @@
 #include "base/processor.h"
 #include "store/entry.h"
 
-enum { VSI_BUCKET_PLACES = 6, VSI_BUCKET_LOAD_MOST = 5 };
+enum { VSI_BUCKET_PLACES = 6, VSI_BUCKET_LOAD_MOST = 4 };
 
 typedef struct vsi_bucket {
   uint16_t tags[VSI_BUCKET_PLACES]; /* odd, of the hash; 0: empty */
@@ -33,9 +33,10 @@ typedef struct vsi_placing {
 } vsi_placing;
 
 typedef struct vsi_index {
-  _Atomic(vsi_bucket *) buckets; /* these two are atomic for vsi_index_fetch alone: relaxed */
+  _Atomic(vsi_bucket *) buckets; /* these three are atomic for vsi_index_fetch alone: relaxed */
   _Atomic(uint32_t) mask;
-  uint8_t bits, shift; /* 1 << bits buckets; a home is the hash >> shift, masked */
+  _Atomic(uint8_t) shift; /* a home is the hash >> shift, masked */
+  uint8_t bits;           /* 1 << bits buckets */
   const vsi_placing *placing;
   const vestry_host *host;
   void *memory;
@@ -64,34 +65,45 @@ static inline vsi_bucket *vsi_index_buckets(const vsi_index *index) {
 static inline uint32_t vsi_index_mask(const vsi_index *index) {
   return atomic_load_explicit(&index->mask, memory_order_relaxed);
 }
+static inline unsigned vsi_index_shift(const vsi_index *index) {
+  return atomic_load_explicit(&index->shift, memory_order_relaxed);
+}
 static inline uint32_t vsi_index_home(const vsi_index *index, uint64_t hash) {
-  return (uint32_t)(hash >> index->shift) & vsi_index_mask(index);
+  return (uint32_t)(hash >> vsi_index_shift(index)) & vsi_index_mask(index);
 }
 /* The upper bits, which are the home's, are in the handle, unless the store is a very large one. */
 static inline uint64_t vsi_index_hash_of(const vsi_index *index, const vsi_entry *entry) {
-  if (__builtin_expect(index->shift >= 64 - VSI_HANDLE_HASH_BITS, 1)) return entry->handle;
+  if (__builtin_expect(vsi_index_shift(index) >= 64 - VSI_HANDLE_HASH_BITS, 1)) return entry->handle;
   return vsi_placing_anew(index->placing, entry);
 }
 static inline uint16_t vsi_index_tag(uint64_t hash) {
   return (uint16_t)(hash >> 24) | 1;
 }
 
-/* A bit for each place of this tag. */
+/* Two bits for each place of this tag. */
 static inline unsigned vsi_bucket_tagged(const vsi_bucket *in, uint16_t tag) {
 #if defined(__SSE2__)
   __m128i equal = _mm_cmpeq_epi16(_mm_load_si128((const __m128i *)(const void *)in), _mm_set1_epi16((short)tag));
-  return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(equal, equal)) & ((1u << VSI_BUCKET_PLACES) - 1);
+  return (unsigned)_mm_movemask_epi8(equal) & ((1u << 2 * VSI_BUCKET_PLACES) - 1);
 #else
   unsigned hits = 0;
-  for (unsigned i = 0; i < VSI_BUCKET_PLACES; i++) hits |= (unsigned)(in->tags[i] == tag) << i;
+  for (unsigned i = 0; i < VSI_BUCKET_PLACES; i++) hits |= (in->tags[i] == tag ? 3u : 0) << 2 * i;
   return hits;
 #endif
 }
 /* The place of an entry; VSI_BUCKET_PLACES: it is not here. Without a branch, for which it is nobody can predict. */
 static inline unsigned vsi_bucket_place_of(const vsi_bucket *in, const vsi_entry *entry) {
+#if defined(__SSE2__)
+  const __m128i *at = (const __m128i *)(const void *)in->at, sought = _mm_set1_epi64x((long long)(uintptr_t)entry);
+  __m128i first = _mm_packs_epi32(_mm_cmpeq_epi32(at[0], sought), _mm_cmpeq_epi32(at[1], sought));
+  __m128i all = _mm_packs_epi16(first, _mm_packs_epi32(_mm_cmpeq_epi32(at[2], sought), _mm_setzero_si128()));
+  unsigned halves = (unsigned)_mm_movemask_epi8(all), hits = (halves & halves >> 1 & 0x555) | 0x1000; /* two a place */
+  return (unsigned)__builtin_ctz(hits) / 2;
+#else
   unsigned hits = 1u << VSI_BUCKET_PLACES;
   for (unsigned i = 0; i < VSI_BUCKET_PLACES; i++) hits |= (unsigned)(in->at[i] == entry) << i;
   return (unsigned)__builtin_ctz(hits);
+#endif
 }
 
 /* The newest entry of a key; hash: by which it is placed. */
@@ -100,8 +112,9 @@ static inline vsi_entry *vsi_index_find(const vsi_index *index, const vestry_sco
   uint32_t mask = vsi_index_mask(index);
   for (uint32_t i = vsi_index_home(index, hash), looked = 0;; i = (i + 1) & mask) {
     const vsi_bucket *in = &buckets[i];
-    for (unsigned hits = vsi_bucket_tagged(in, vsi_index_tag(hash)); hits; hits &= hits - 1) {
-      vsi_entry *entry = in->at[__builtin_ctz(hits)];
+    for (unsigned hits = vsi_bucket_tagged(in, vsi_index_tag(hash)), at; hits; hits &= ~(3u << at)) {
+      at = (unsigned)__builtin_ctz(hits);
+      vsi_entry *entry = in->at[at / 2];
       if (__builtin_expect(vsi_entry_has_key(entry, key), 1)) return entry;
     }
     if (__builtin_expect(!in->passed || looked++ == mask, 1)) return NULL;
@@ -125,7 +138,7 @@ static inline void vsi_index_add(vsi_index *index, uint64_t hash, uint16_t tag, 
     vsi_bucket *in = &buckets[i];
     unsigned empty = vsi_bucket_tagged(in, 0);
     if (__builtin_expect(empty != 0, 1)) {
-      unsigned place = (unsigned)__builtin_ctz(empty);
+      unsigned place = (unsigned)__builtin_ctz(empty) / 2;
       in->tags[place] = tag;
       in->at[place] = entry;
       return;
@@ -153,9 +166,8 @@ static inline void vsi_index_remove(vsi_index *index, const vsi_entry *entry) {
 void vsi_index_replace(vsi_index *index, const vsi_entry *from, vsi_entry *to);
 
 /* Begin to fetch a key's home. Without the lock: what is read is a hint. */
-static inline void vsi_index_fetch(const vsi_index *index, uint64_t hash, unsigned shard_bits, bool to_write) {
-  uint32_t mask = vsi_index_mask(index);
-  const vsi_bucket *home = vsi_index_buckets(index) + (hash << shard_bits >> 32 >> __builtin_clz(mask));
+static inline void vsi_index_fetch(const vsi_index *index, uint64_t hash, bool to_write) {
+  const vsi_bucket *home = vsi_index_buckets(index) + vsi_index_home(index, hash);
   if (to_write)
     vsi_prefetch_to_write(home);
   else

@@ -60,11 +60,6 @@ static vestry_err encode(writer *w, const vestry_key *key, size_t *ret_len) {
   return error;
 }
 
-vestry_key vestry_key_string(const char *text) {
-  if (!text) return (vestry_key){.type = VESTRY_KEY_STRING};
-  return (vestry_key){.type = VESTRY_KEY_STRING, .data = text, .len = strlen(text)};
-}
-
 vestry_err vestry_key_encode(const vestry_key *key, void *buffer, size_t capacity, size_t *ret_len) {
   if (!buffer && capacity) return VESTRY_INVALID;
   return encode(&(writer){buffer, 0, capacity < VESTRY_KEY_MAX_BYTES ? capacity : VESTRY_KEY_MAX_BYTES}, key, ret_len);

@@ -1,4 +1,6 @@
 /* Encoded keys as JSON. */
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/utf8.h"
@@ -21,15 +23,8 @@ static void add_char(text *t, char c) {
 }
 
 static void add_integer(text *t, int64_t integer) {
-  char digits[20];
-  size_t first = sizeof digits;
-  uint64_t magnitude = integer < 0 ? ~(uint64_t)integer + 1 : (uint64_t)integer;
-  do {
-    digits[--first] = (char)('0' + magnitude % 10);
-    magnitude /= 10;
-  } while (magnitude);
-  if (integer < 0) add_char(t, '-');
-  add(t, digits + first, sizeof digits - first);
+  char digits[24];
+  add(t, digits, (size_t)snprintf(digits, sizeof digits, "%" PRId64, integer));
 }
 
 static void add_hex(text *t, const unsigned char *bytes, size_t len) {
@@ -53,8 +48,7 @@ static void add_string(text *t, const unsigned char *bytes, size_t len) {
 }
 
 static void add_bytes(text *t, const unsigned char *bytes, size_t len) {
-  static const char head[] = "{\"bytes\":\"";
-  add(t, head, sizeof head - 1);
+  add(t, "{\"bytes\":\"", 10);
   add_hex(t, bytes, len);
   add(t, "\"}", 2);
 }
@@ -75,30 +69,21 @@ static void add_part(text *t, const vestry_key *part) {
 
 vestry_err vestry_key_format(const void *encoded, size_t len, char *buffer, size_t capacity, size_t *ret_len) {
   if ((!encoded && len) || (!buffer && capacity)) return VESTRY_INVALID;
-  if (capacity) buffer[0] = '\0';
   text t = {buffer, 0, capacity};
   vsi_key_reader reader;
   vsi_key_reader_init(&reader, encoded, len);
   bool comma = false;
-  for (;;) {
-    vestry_key part;
-    size_t closed;
-    vestry_err error = vsi_key_reader_next(&reader, &part, &closed);
-    if (error == VESTRY_NOT_FOUND) break;
-    if (error) {
-      if (capacity) buffer[0] = '\0';
-      return error;
-    }
+  vestry_key part;
+  size_t closed;
+  vestry_err error;
+  while (!(error = vsi_key_reader_next(&reader, &part, &closed))) {
     if (comma) add_char(&t, ',');
     add_part(&t, &part);
     comma = part.type != VESTRY_KEY_TUPLE || closed; /* nothing before a tuple's first part */
     for (; closed; closed--) add_char(&t, ']');
   }
-  if (t.len >= capacity) {
-    if (capacity) buffer[0] = '\0';
-    return VESTRY_TOO_LARGE;
-  }
-  buffer[t.len] = '\0';
-  if (ret_len) *ret_len = t.len;
-  return VESTRY_OK;
+  if (error == VESTRY_NOT_FOUND) error = t.len < capacity ? VESTRY_OK : VESTRY_TOO_LARGE; /* the key's end */
+  if (capacity) buffer[error ? 0 : t.len] = '\0';
+  if (!error && ret_len) *ret_len = t.len;
+  return error;
 }

@@ -45,8 +45,7 @@ static inline void vsi_leaving_part(vsi_leaving *leaving, const vsi_entry *entry
   parted->value = entry->value;
   parted->handle = entry->handle;
   parted->lens = entry->lens;
-  for (size_t i = 0, count = vsi_lens_words(entry->lens); i < count; i++)
-    parted->words[i] = vsi_in_register(entry->words[i]);
+  vsi_words_copy(parted->words, entry->words, vsi_lens_words(entry->lens) * sizeof(uint64_t));
 }
 
 /* Callbacks, then memory. No lock held. Once. */

@@ -1,30 +1,41 @@
 /* Looking up. */
 #include "store/visit.h"
 
+/* Of a key that has several values, or some that are due. Call fn for each that is left, and unlock. */
+static VSI_SELDOM vestry_err look_at_all(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now,
+                                         vestry_with_fn fn, void *ctx) {
+  vsi_leaving leaving;
+  vsi_leaving_init(&leaving);
+  newest = vsi_visit_drop_due(table, shard, newest, now, &leaving);
+  *(newest ? &shard->hits : &shard->misses) += 1;
+  for (vsi_entry *entry = newest; entry; entry = entry->older == newest ? NULL : entry->older) {
+    vsi_visit_use(table, shard, entry, now);
+    fn(entry->value, ctx);
+  }
+  vsi_table_release(table, shard, &leaving);
+  return newest ? VESTRY_OK : VESTRY_NOT_FOUND;
+}
+
 /* Call fn for each value of a key under the lock, the newest first. */
 static inline __attribute__((always_inline)) vestry_err look(vsi_table *table, const vestry_scoped_key *key,
                                                              vestry_with_fn fn, void *ctx) {
   uint64_t hash = vsi_table_hash(table, key);
   vsi_shard *shard = vsi_table_shard(table, hash);
   vsi_prefetch_to_write(&shard->lock); /* this and the key's home come while the clock is read */
-  vsi_index_fetch(&shard->index, hash, table->placing.shard_bits, false);
+  vsi_index_fetch(&shard->index, hash, false);
   uint32_t now = vsi_clock_now(&table->clock);
-  vsi_leaving leaving;
-  vsi_leaving_init(&leaving);
   vsi_spin_lock_take(&shard->lock);
-  vsi_entry *newest = vsi_visit_find(table, shard, key, hash, now, &leaving), *entry = newest;
-  if (__builtin_expect(newest != NULL, 1)) {
+  vsi_entry *entry = vsi_index_find(&shard->index, key, hash);
+  if (entry && !vsi_visit_is_sole(table, entry, now)) return look_at_all(table, shard, entry, now, fn, ctx);
+  if (entry) {
     shard->hits++;
-    do {
-      vsi_visit_use(table, shard, entry, now);
-      fn(entry->value, ctx);
-      entry = entry->older;
-    } while (__builtin_expect(entry != newest, 0));
+    vsi_visit_use(table, shard, entry, now);
+    fn(entry->value, ctx);
   } else {
     shard->misses++;
   }
-  vsi_table_release(table, shard, &leaving);
-  return newest ? VESTRY_OK : VESTRY_NOT_FOUND;
+  vsi_spin_lock_give(&shard->lock);
+  return entry ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
 vestry_err vsi_table_with(void *self, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx) {

@@ -111,9 +111,10 @@ static inline void reuse_oldest(putting *p) {
   vsi_table *table = p->table;
   vsi_shard *shard = p->shard;
   vsi_entry *oldest = vsi_visit_oldest(shard, p->now);
+  uint32_t lens = vsi_scoped_key_lens(p->key);
   if (!oldest || oldest->older != oldest || !is_full(table) || vsi_visit_due(table, oldest, p->now) ||
       vsi_entry_tick(oldest) != atomic_load_explicit(&table->floor, memory_order_relaxed) ||
-      vsi_lens_words(oldest->lens) != vsi_lens_words(vsi_scoped_key_lens(p->key)))
+      (oldest->lens != lens && vsi_lens_words(oldest->lens) != vsi_lens_words(lens)))
     return;
   vsi_visit_unlink(table, shard, oldest);
   vsi_leaving_part(&p->leaving, oldest);
@@ -277,13 +278,13 @@ vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, 
   p.hash = vsi_table_hash(table, key);
   p.shard = vsi_table_shard(table, p.hash);
   vsi_prefetch_to_write(&p.shard->lock);
-  vsi_index_fetch(&p.shard->index, p.hash, table->placing.shard_bits, true);
+  vsi_index_fetch(&p.shard->index, p.hash, true);
   p.value = value;
   p.policy = policy;
   p.many_count = many_count;
   p.has_place = false;
   p.may_reuse = table->rules.evicts && !table->extra_bytes && is_full(table) &&
-                vsi_lens_words(vsi_scoped_key_lens(key)) <= VSI_PARTED_WORDS;
+                vsi_scoped_key_bytes(key) <= VSI_PARTED_WORDS * sizeof(uint64_t);
   p.entry = NULL;
   p.share = NULL;
   if (!p.may_reuse && !(p.entry = vsi_entry_create(table->host, table->extra_bytes, key, value)))

@@ -4,16 +4,77 @@
 #include "base/processor.h"
 #include "store/key.h"
 
-/* Room for the words: those on the stack, or new ones behind their lengths. */
-static vestry_err make_room(vsi_scoped_key *scoped, size_t count, uint32_t **ret_lens) {
-  *ret_lens = &scoped->lens;
-  if (count <= VSI_SCOPED_KEY_STACK_WORDS) return VESTRY_OK;
-  uint64_t *memory = vsi_alloc(scoped->host, (1 + count) * sizeof *memory);
-  if (!memory) return VESTRY_NO_MEMORY;
-  scoped->heap = memory;
-  *ret_lens = (uint32_t *)(void *)memory + 1;
+/* ---------------------------------------------------------------------------------------------- the usual way ---- */
+
+enum { LEAF_MOST = 127, LEAF_WORDS = 18, SCOPE_MOST = 64 };
+
+/* An integer, as key.h has it. */
+static inline vsi_packer pack_integer(vsi_packer to, int64_t integer) {
+  uint64_t number = (uint64_t)integer << 1 ^ (integer < 0 ? UINT64_MAX : 0);
+  if (__builtin_expect(number < 0x80, 1)) return vsi_pack(to, VESTRY_KEY_INTEGER | number << 8, 2);
+  to = vsi_pack(to, VESTRY_KEY_INTEGER, 1);
+  for (; number >= 0x80; number >>= 7) to = vsi_pack(to, (number & 0x7f) | 0x80, 1);
+  return vsi_pack(to, number, 1);
+}
+
+/* An integer, a short string or bytes, or a tuple of them. false: it is none, or a leaf begins behind `last`. */
+static inline bool pack_flat(vsi_packer *in_out, const uint64_t *last, const vestry_key *key) {
+  vsi_packer to = *in_out;
+  const vestry_key *leaf = key, *end = key + 1;
+  if (key->type == VESTRY_KEY_TUPLE) {
+    if (!key->parts || key->len > LEAF_MOST) return false;
+    leaf = key->parts;
+    end = leaf + key->len;
+    to = vsi_pack(to, VESTRY_KEY_TUPLE | key->len << 8, 2);
+  }
+  for (; leaf != end; leaf++) {
+    if (to.at > last) return false;
+    if (leaf->type == VESTRY_KEY_INTEGER) {
+      to = pack_integer(to, leaf->integer);
+      continue;
+    }
+    bool has_bytes = leaf->type == VESTRY_KEY_STRING || leaf->type == VESTRY_KEY_BYTES;
+    if (!has_bytes || !leaf->data || leaf->len > LEAF_MOST) return false;
+    to = vsi_pack_bytes(vsi_pack(to, leaf->type | leaf->len << 8, 2), leaf->data, leaf->len);
+  }
+  *in_out = to;
+  return true;
+}
+
+static inline uint64_t *pack_scope(uint64_t *to, vestry_scope scope) {
+  const unsigned char *at = scope.data;
+  size_t len = scope.len;
+  for (; len >= 16; at += 16, to += 2, len -= 16) vsi_words_copy(to, at, 16);
+  for (; len >= 8; at += 8, len -= 8) *to++ = htole64(vsi_load_bytes(at, 8));
+  if (len) *to++ = htole64(vsi_load_bytes(at, len));
+  return to;
+}
+
+/* words, of which count have been written, and lens are there: hash them. There is room for one more. */
+static inline void seal(vsi_scoped_key *scoped, const vsi_keyed_hash *hash, uint32_t *lens, uint64_t *words,
+                        size_t count) {
+  words[count] = 0;
+  scoped->key = vsi_scoped_key_at(lens, *lens, vsi_keyed_hash_words(hash, words, (count + 1) & ~(size_t)1, *lens));
+}
+
+/* Not inlined: its callers are shorter for it, and faster. */
+__attribute__((noinline)) vestry_err vsi_scoped_key_init(vsi_scoped_key *scoped, const vsi_keyed_hash *hash,
+                                                         const vestry_host *host, vestry_scope scope,
+                                                         const vestry_key *key) {
+  if (__builtin_expect(scope.len > SCOPE_MOST || (!scope.data && scope.len) || !key, 0))
+    return vsi_scoped_key_init_any(scoped, hash, host, scope, key);
+  uint64_t *words = scoped->words, *key_at = pack_scope(words, scope);
+  vsi_packer to = {key_at, 0, 0};
+  if (__builtin_expect(!pack_flat(&to, words + VSI_SCOPED_KEY_STACK_WORDS - LEAF_WORDS - 1, key), 0))
+    return vsi_scoped_key_init_any(scoped, hash, host, scope, key);
+  scoped->heap = NULL;
+  scoped->lens = (uint32_t)(scope.len << 16 | ((size_t)(to.at - key_at) * 8 + to.bits / 8));
+  *to.at = htole64(to.word);
+  seal(scoped, hash, &scoped->lens, words, (size_t)(to.at - words) + (to.bits != 0));
   return VESTRY_OK;
 }
+
+/* ------------------------------------------------------------------------------------------------ the long way ---- */
 
 VSI_SELDOM vestry_err vsi_scoped_key_init_any(vsi_scoped_key *scoped, const vsi_keyed_hash *hash,
                                               const vestry_host *host, vestry_scope scope, const vestry_key *key) {
@@ -24,15 +85,17 @@ VSI_SELDOM vestry_err vsi_scoped_key_init_any(vsi_scoped_key *scoped, const vsi_
   if (error) return error;
   scoped->host = host;
   scoped->heap = NULL;
-  uint32_t *lens;
+  uint32_t *lens = &scoped->lens;
   size_t count = vsi_words_for(scope.len) + vsi_words_for(key_len);
-  error = make_room(scoped, count + 1, &lens);
-  if (error) return error;
+  if (count >= VSI_SCOPED_KEY_STACK_WORDS) { /* new memory, the words behind their lengths */
+    if (!(scoped->heap = vsi_alloc(host, (2 + count) * sizeof(uint64_t)))) return VESTRY_NO_MEMORY;
+    lens = (uint32_t *)scoped->heap + 1;
+  }
   *lens = (uint32_t)(scope.len << 16 | key_len);
-  uint64_t *words = (uint64_t *)(void *)(lens + 1), *key_at = vsi_pack_scope(words, scope);
+  uint64_t *words = (uint64_t *)(void *)(lens + 1), *key_at = pack_scope(words, scope);
   words[count - 1] = 0;
   error = vestry_key_encode(key, key_at, key_len, &key_len);
-  vsi_scoped_key_seal(scoped, hash, lens, words, count);
+  seal(scoped, hash, lens, words, count);
   return error;
 }
 

@@ -36,6 +36,10 @@ const vestry_store_ops *vsi_store_types_find(const vestry_store_types *types, co
 /* When the next tick is due; UINT64_MAX: never. */
 uint64_t vsi_store_deadline_ns(vestry_store *store);
 /* After a put or a tick: have the driver, if there is one, tick earlier if something is due earlier. No lock held. */
-void vsi_store_driver_wake(vestry_store *store);
+void vsi_store_driver_wake_armed(vestry_store *store, uint64_t armed_ns);
+static inline void vsi_store_driver_wake(vestry_store *store) {
+  uint64_t armed_ns = atomic_load_explicit(&store->armed_ns, memory_order_seq_cst);
+  if (armed_ns) vsi_store_driver_wake_armed(store, armed_ns);
+}
 
 #endif

@@ -9,8 +9,8 @@
 /* The cause for which an entry has to leave by now: what ended first. NONE: none. */
 static inline vestry_cause vsi_visit_due(const vsi_table *table, vsi_entry *entry, uint32_t now) {
   const vsi_clock *clock = &table->clock;
-  uint32_t unused = clock->idle_ticks ? vsi_tick_age(now, vsi_entry_tick(entry)) : 0;
-  bool idle = unused > clock->idle_ticks;
+  uint32_t unused = vsi_tick_age(now, vsi_entry_tick(entry));
+  bool idle = unused > clock->idle_ticks && clock->idle_ticks;
   if (__builtin_expect(clock->lifetime_ticks != 0, 0)) {
     uint32_t lived = vsi_tick_age(now, vsi_entry_extra(entry)->born);
     if (lived > clock->lifetime_ticks && !(idle && unused - clock->idle_ticks > lived - clock->lifetime_ticks))
@@ -50,7 +50,7 @@ static inline void vsi_visit_unfile(vsi_table *table, vsi_shard *shard, vsi_entr
 
 /* An entry is used. */
 static inline void vsi_visit_use(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t now) {
-  if (__builtin_expect(entry->touched == (now << 1 | 1), 1) || !table->rules.evicts) return;
+  if (__builtin_expect(entry->touched == (now << 1 | 1), 1)) return;
   if (!vsi_tick_age(now, vsi_entry_tick(entry))) { /* in this tick again, or the clock was read long ago */
     entry->touched |= 1;
     return;
@@ -107,6 +107,11 @@ static inline void vsi_visit_take(vsi_table *table, vsi_shard *shard, vsi_entry 
   if (__builtin_expect(shard->live <= vsi_index_mask(&shard->index), 0)) vsi_index_shrink(&shard->index, shard->live);
 }
 
+/* An entry that is its key's only one, and not due. */
+static inline bool vsi_visit_is_sole(const vsi_table *table, vsi_entry *entry, uint32_t now) {
+  return __builtin_expect(entry->older == entry && !vsi_visit_due(table, entry, now), 1);
+}
+
 /* Take out what is due of a key. Returns its newest that is left. */
 vsi_entry *vsi_visit_drop_due(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now,
                               vsi_leaving *leaving);
@@ -115,8 +120,7 @@ vsi_entry *vsi_visit_drop_due(vsi_table *table, vsi_shard *shard, vsi_entry *new
 static inline vsi_entry *vsi_visit_find(vsi_table *table, vsi_shard *shard, const vestry_scoped_key *key, uint64_t hash,
                                         uint32_t now, vsi_leaving *leaving) {
   vsi_entry *newest = vsi_index_find(&shard->index, key, hash);
-  if (!newest || !table->rules.evicts) return newest;
-  if (__builtin_expect(newest->older == newest && !vsi_visit_due(table, newest, now), 1)) return newest;
+  if (!newest || vsi_visit_is_sole(table, newest, now)) return newest;
   return vsi_visit_drop_due(table, shard, newest, now, leaving);
 }
 
