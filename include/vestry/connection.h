@@ -104,7 +104,7 @@ typedef struct vestry_connection_stats {
   uint64_t wire_bytes;    /**< taken by the transport, as they go out: encoded, with heartbeats and what a coding needs.
                                All others above are bytes of events */
   uint64_t opened_ns;     /**< when it was created, on the host's clock */
-  uint64_t last_write_ns; /**< when the transport last took bytes; 0: never */
+  uint64_t last_write_ns; /**< when the transport last took bytes of an event, or the head; 0: never */
   vestry_connection_state state;
   vestry_cause cause; /**< NONE until it closes */
 } vestry_connection_stats;

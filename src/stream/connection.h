@@ -95,6 +95,11 @@ void vsi_connection_start(vestry_connection *connection);
  * run on this thread, its transport is ended unopened. */
 void vsi_connection_abandon(vestry_connection *connection, vestry_cause cause);
 
+/* When the transport last took bytes of an event, or the head; 0: never. Any thread. */
+static inline uint64_t vsi_connection_last_write_ns(const vestry_connection *connection) {
+  return atomic_load_explicit(&connection->last_write_ns, memory_order_relaxed);
+}
+
 const vestry_host *vsi_connection_host(const vestry_connection *connection);
 
 /* Have a node's function called when the connection ends; a closing connection that has not ended counts as one that
