@@ -13,11 +13,13 @@
 #include "vestry/transport.h"
 
 /* Whom a connection tells about its life: the one who made it, by one table for all that he makes. As
- * vestry_connection_hooks; each may be NULL. */
+ * vestry_connection_hooks; each may be NULL. on_free: the last reference is gone, and so is the instance, perhaps; on
+ * the thread that dropped it. The context is not used any more. */
 typedef struct vsi_connection_hooks {
   vestry_on_open_fn on_open;
   vestry_on_close_fn on_close;
   vestry_on_error_fn on_error;
+  void (*on_free)(const vestry_host *host, void *ctx);
 } vsi_connection_hooks;
 
 /* There are many, and most are idle: what one costs is what it is made of here. So there are no holes, and what few of
