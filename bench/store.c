@@ -26,7 +26,7 @@ static void close_value(void *value, vestry_cause cause) {
 static bool create(const char *type, const contest_settings *settings, vestry_store_options *options, void **ret_self) {
   contender *self = calloc(1, sizeof *self);
   if (!self) return false;
-  options->value = (vestry_value_ops){connection_ref, connection_unref, close_value};
+  options->value = (vestry_value_ops){connection_ref, connection_unref, close_value, NULL};
   vestry_err error = vestry_store_create(NULL, type, options, &self->store);
   if (error) {
     fprintf(stderr, "vestry-bench: a store of type %s: %s\n", type, vestry_strerror(error));

@@ -45,8 +45,10 @@ typedef enum vestry_full_policy {
    *  Appends, prepends, before, after, removes, scripts, what belongs to a batch, and signals that are only set if
    *  missing never are; and nothing is left out across a script, a selector that is not one id, HTML that could run
    *  something (handlers, embedded documents, Datastar attributes but those that show signals or wait for the user), or
-   *  that brings ids to other places. All others keep their order. Ids must be unique in the page, and it must not
-   *  keep elements from being morphed (data-ignore-morph, data-preserve-attr) inside of what is morphed from here. */
+   *  that brings ids to other places. All others keep their order. So a morph that holds data-bind or a textarea is
+   *  always written, and so is all that waits before it: keep such elements out of what is sent often.
+   *  vestry_connection_stats.barriers_count tells. Ids must be unique in the page, and it must not keep elements from
+   *  being morphed (data-ignore-morph, data-preserve-attr) inside of what is morphed from here. */
   VESTRY_FULL_CONFLATE
 } vestry_full_policy;
 
@@ -96,15 +98,17 @@ typedef struct vestry_connection_stats {
   uint64_t written_count, written_bytes;     /**< handed to the transport whole; without heartbeats */
   uint64_t discarded_count, discarded_bytes; /**< accepted, but the connection ended first */
   uint64_t conflated_count, conflated_bytes; /**< accepted, and left out for a later one (VESTRY_FULL_CONFLATE) */
-  uint64_t refused_count;                    /**< answered FULL */
-  uint32_t queued_count;                     /**< accepted = written + discarded + conflated + queued; bytes likewise */
+  uint64_t barriers_count; /**< accepted, and nothing before it is left out for what is behind it; of a connection that
+                                conflates. If it grows with every event, nothing is ever conflated */
+  uint64_t refused_count;  /**< answered FULL */
+  uint32_t queued_count;   /**< accepted = written + discarded + conflated + queued; bytes likewise */
   size_t queued_bytes;
   uint64_t heartbeats_count;
   uint64_t writes_count;  /**< calls of the transport's write */
   uint64_t wire_bytes;    /**< taken by the transport, as they go out: encoded, with heartbeats and what a coding needs.
                                All others above are bytes of events */
   uint64_t opened_ns;     /**< when it was created, on the host's clock */
-  uint64_t last_write_ns; /**< when the transport last took bytes; 0: never */
+  uint64_t last_write_ns; /**< when the transport last took bytes of an event, or the head; 0: never */
   vestry_connection_state state;
   vestry_cause cause; /**< NONE until it closes */
 } vestry_connection_stats;
@@ -117,6 +121,12 @@ VESTRY_API vestry_connection *vestry_connection_unref(vestry_connection *connect
 
 /** A number of its own within the instance, from 1; never reused. Threads any. */
 VESTRY_API uint64_t vestry_connection_id(const vestry_connection *connection);
+/** Disposes of data that was handed over. */
+typedef void (*vestry_destroy_fn)(void *data);
+/** The data that the reply which opened it brought (vestry_reply_data); NULL: none. It is there before the first hook
+ *  and does not change, and lives as long as the caller's reference, past the end of the stream too. What is in it may
+ *  be used by several threads at once: that is the application's to order. Threads any; one load. */
+VESTRY_API void *vestry_connection_data(const vestry_connection *connection);
 /** Where it is in its life; may have moved on when you look. Threads any. */
 VESTRY_API vestry_connection_state vestry_connection_state_get(const vestry_connection *connection);
 /** Why it ends or ended; NONE while it is OPENING or OPEN. Threads any. */

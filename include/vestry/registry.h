@@ -48,8 +48,11 @@ typedef struct vestry_options {
 
   const char *store;                     /**< type by name; NULL: "lru" */
   const vestry_store_types *store_types; /**< borrowed; NULL: the built-in ones */
-  size_t max_count;                      /**< of the store; as vestry_store_options, like the next three */
-  uint64_t idle_ms, lifetime_ms;
+  size_t max_count;                      /**< of the store; as vestry_store_options, like lifetime_ms and the cap */
+  uint64_t idle_ms; /**< a stream that was neither put nor looked up by its key, and that no event was written to,
+                         leaves for IDLE; heartbeats do not count. 0: never, since a page may be quiet for long, and
+                         one whose client is gone ends by itself. As vestry_store_options otherwise */
+  uint64_t lifetime_ms;
   size_t max_per_scope_count;
   vestry_purge_fn purge; /**< value is a vestry_connection */
   void *purge_ctx;

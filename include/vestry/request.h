@@ -130,6 +130,14 @@ VESTRY_API void vestry_reply_fail_fast(vestry_reply *reply, bool fail_fast);
 VESTRY_API void vestry_reply_any_client(vestry_reply *reply);
 /** Hooks of the stream that this request opens, called before the instance's. Copied; see vestry_connection_hooks. */
 VESTRY_API void vestry_reply_hooks(vestry_reply *reply, const vestry_connection_hooks *hooks);
+/** Data of the stream that this request opens, for vestry_connection_data.
+ *  data     taken, in any case; what was given before is destroyed
+ *  destroy  called exactly once: with the last reference to the stream, on the thread that drops it, perhaps after
+ *           vestry_destroy; or, if no stream is opened (the effects go to a stored one, any answer, an error, no
+ *           memory), on this thread when the request has been answered. No lock held, must not block. NULL: nothing is
+ *           to be done
+ *  A stream that is given up for a stored one (vestry_reply_keep) has it until then. */
+VESTRY_API void vestry_reply_data(vestry_reply *reply, void *data, vestry_destroy_fn destroy);
 /** Bounds of the stream that this request opens, over the instance's where not zero. Copied. OK | INVALID. */
 VESTRY_API vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_connection_options *options);
 

@@ -1,9 +1,9 @@
 /** The runtime: actors, a pool of threads that runs them, and timers.
  *
  *  An actor is a function with a mailbox. At most one thread is inside an actor at a time, so an actor's state needs
- *  no lock; what one thread posts arrives in the order in which it was posted. A runtime either owns threads, or is
- *  stepped by its caller (VESTRY_THREADS_NONE), which makes every run repeatable: tests and single-threaded programs
- *  use that.
+ *  no lock; what is posted arrives in the order in which it was posted, by one thread or by several of which one waited
+ *  for the other. A runtime either owns threads, or is stepped by its caller (VESTRY_THREADS_NONE), which makes every
+ *  run repeatable: tests and single-threaded programs use that.
  *
  *      static void greet(vestry_actor *self, void *ctx) {
  *        for (vestry_message *m; (m = vestry_actor_receive(self)) != NULL;) handle((struct hello *)m, ctx);
@@ -118,7 +118,8 @@ VESTRY_API vestry_actor *vestry_actor_unref(vestry_actor *actor);
 /** Put a message into an actor's mailbox and see to it that the actor runs.
  *  message  taken on OK only
  *  Returns  OK | CLOSED (the runtime)
- *  Threads  any, lock-free except to wake a thread; does not block. Order: per posting thread */
+ *  Threads  any, lock-free except to wake a thread; does not block. Order: a post that happened
+ *           before another, on whatever threads, is received before it */
 VESTRY_API vestry_err vestry_actor_post(vestry_actor *actor, vestry_message *message);
 
 /** See to it that the actor runs once more after this call, message or not. Threads any; does not block. */

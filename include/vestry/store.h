@@ -1,6 +1,6 @@
 /** Stores: where connections are kept by scoped key.
  *
- *  A store holds values under keys; in vestry a value is a connection, but a store knows it only by three functions. A
+ *  A store holds values under keys; in vestry a value is a connection, but a store knows it only by a few functions. A
  *  key can hold several values at once. Whatever leaves a store does so exactly once, with one cause: the purge hook is
  *  called, then the value's close, then its reference is dropped.
  *
@@ -25,7 +25,7 @@ extern "C" {
 /** Values by scoped key. */
 typedef struct vestry_store vestry_store;
 
-/** How a store reaches a value. All three: any thread, must not block. */
+/** How a store reaches a value. All of them: any thread, must not block. */
 typedef struct vestry_value_ops {
   /** May run under a lock of the store's, so that what get hands out cannot leave meanwhile: count, and do nothing
    *  else. */
@@ -35,6 +35,10 @@ typedef struct vestry_value_ops {
   /** It has left the store: close it for this cause. Nothing happens when it is closed already. No lock held; may call
    *  the store. */
   void (*close)(void *value, vestry_cause cause);
+  /** When it was last used otherwise than through the store, on the store's host's clock; 0: never. Asked of a value
+   *  that would leave for IDLE. May run under a lock of the store's: read, and do nothing else. NULL: only what goes
+   *  through the store is a use. */
+  uint64_t (*used_ns)(void *value);
 } vestry_value_ops;
 
 /** Names one stay of one value in one store; never reused. 0 is none. */
@@ -58,11 +62,12 @@ typedef void (*vestry_purge_fn)(const vestry_purged *purged, void *ctx);
 typedef struct vestry_store_options {
   size_t size;             /**< sizeof(vestry_store_options), or 0 */
   const vestry_host *host; /**< borrowed; NULL: default */
-  vestry_value_ops value;  /**< all mandatory */
+  vestry_value_ops value;  /**< all mandatory but used_ns */
   vestry_purge_fn purge;   /**< NULL: none */
   void *purge_ctx;
   size_t max_count;           /**< lru: values held at most; 0: 10,000; hash: 0: no bound, else FULL beyond it */
-  uint64_t idle_ms;           /**< lru: unused for so long → IDLE; 0: 10 minutes; VESTRY_NEVER_MS. hash: ignored */
+  uint64_t idle_ms;           /**< lru: unused for so long → IDLE; 0: 10 minutes; VESTRY_NEVER_MS. hash: ignored.
+                                   Where many were used otherwise (used_ns) it may be longer: for up to twice as long */
   uint64_t lifetime_ms;       /**< lru: so long after its first put → EXPIRED; 0: never. hash: ignored */
   size_t max_per_scope_count; /**< lru: values of one scope at most, the least recently used goes → SIZE; 0: no cap.
                                    hash: LIMIT beyond it */
@@ -70,7 +75,7 @@ typedef struct vestry_store_options {
 
 /** The defaults. */
 #define VESTRY_STORE_OPTIONS_INIT                                                                                      \
-  { sizeof(vestry_store_options), NULL, {NULL, NULL, NULL}, NULL, NULL, 0, 0, 0, 0 }
+  { sizeof(vestry_store_options), NULL, {NULL, NULL, NULL, NULL}, NULL, NULL, 0, 0, 0, 0 }
 
 /** What to do when the key holds values already. One that is the very value being put is refreshed under every policy,
  *  in its old place among them. */
@@ -239,6 +244,9 @@ VESTRY_API void vestry_store_leave(vestry_store_exit *exit, const vestry_scoped_
                                    vestry_handle handle, vestry_cause cause);
 /** Take a reference on a value, as get must before it releases its lock. Threads any. */
 VESTRY_API void vestry_store_hold(vestry_store_exit *exit, void *value);
+/** When a value was last used otherwise than through the store, on the host's clock; 0: never. Ask before one leaves
+ *  for IDLE: who was used since stays. May be called under the implementation's lock. Threads any. */
+VESTRY_API uint64_t vestry_store_used_ns(vestry_store_exit *exit, void *value);
 
 /** An implementation. It keeps (key, value, handle) triples, finds them again, and says when one leaves. All
  *  members are mandatory but with, tick, next_deadline_ns and stats; any thread, concurrently. */

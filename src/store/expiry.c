@@ -31,11 +31,12 @@ VSI_SELDOM void vsi_table_expect(vsi_table *table, uint32_t now) {
   set_earlier(table, due_ns(table, now_ticks, now, now));
 }
 
-/* The first of a list, if its time has come. */
+/* The first of a list, if its time has come. Returns whether another may be due. */
 static bool expire_first(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t now, vsi_leaving *leaving) {
-  vestry_cause cause = vsi_visit_due(table, entry, now);
+  if (!vsi_visit_due(table, entry, now)) return false;
+  vestry_cause cause = vsi_visit_end(table, shard, entry, now);
   if (cause) vsi_visit_take(table, shard, entry, cause, false, leaving);
-  return cause;
+  return true;
 }
 
 /* A batch of what is due in a shard. Returns whether there may be more. */

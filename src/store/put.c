@@ -69,7 +69,7 @@ static vsi_shard *oldest_shard(vsi_table *table, vsi_shard *mine, uint32_t now) 
 
 /* Take an entry out and keep its place. Under its shard's lock. */
 static void evict(putting *p, vsi_shard *shard, vsi_entry *entry) {
-  vestry_cause due = vsi_visit_due(p->table, entry, p->now);
+  vestry_cause due = vsi_visit_end(p->table, shard, entry, p->now);
   vsi_visit_take(p->table, shard, entry, due ? due : VESTRY_CAUSE_SIZE, true, &p->leaving);
   p->leaving.displaced_count += !due;
   p->has_place = true;

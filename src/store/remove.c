@@ -55,7 +55,7 @@ bool vsi_table_remove_if(void *self, vestry_handle handle, vestry_cause cause) {
   vsi_leaving_init(&leaving);
   vsi_spin_lock_take(&shard->lock);
   vsi_entry *entry = find_handle(&shard->index, handle);
-  if (entry && table->rules.evicts) due = vsi_visit_due(table, entry, now);
+  if (entry && table->rules.evicts) due = vsi_visit_end(table, shard, entry, now);
   if (entry) vsi_visit_take(table, shard, entry, due ? due : cause, false, &leaving);
   vsi_table_release(table, shard, &leaving);
   return entry && !due;

@@ -17,6 +17,10 @@ void vestry_store_hold(vestry_store_exit *exit, void *value) {
   exit->value.ref(value);
 }
 
+uint64_t vestry_store_used_ns(vestry_store_exit *exit, void *value) {
+  return exit->value.used_ns ? exit->value.used_ns(value) : 0;
+}
+
 void vestry_store_leave(vestry_store_exit *exit, const vestry_scoped_key *key, void *value, vestry_handle handle,
                         vestry_cause cause) {
   if (!is_cause(cause)) cause = VESTRY_CAUSE_ERROR; /* an implementation's mistake; the value still leaves */

@@ -21,13 +21,42 @@ VSI_SELDOM void vsi_visit_take_extra(vsi_table *table, vsi_shard *shard, vsi_ent
   if (table->rules.max_per_scope) vsi_scopes_remove(&shard->scopes, table->host, entry);
 }
 
+/* An entry was used in this tick, which may be over: it goes where it belongs in the order of use. That is not looked
+ * for long: then it counts as used somewhat later. */
+enum { FILE_STEPS = 64 };
+static void file_at(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t used) {
+  vsi_visit_unfile(table, shard, entry);
+  vsi_ring *before = shard->used.prev;
+  for (int i = 0; before != &shard->used && vsi_tick_age(vsi_entry_tick(vsi_entry_of_used(before)), used); i++) {
+    if (i == FILE_STEPS) {
+      used = vsi_entry_tick(vsi_entry_of_used(before));
+      break;
+    }
+    before = before->prev;
+  }
+  entry->touched = used << 1;
+  vsi_ring_add_last(before->next, &entry->used);
+  vsi_visit_publish(table, shard);
+  if (table->rules.max_per_scope) vsi_scopes_use(entry);
+}
+
+VSI_SELDOM vestry_cause vsi_visit_end(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t now) {
+  vestry_cause cause = vsi_visit_due(table, entry, now);
+  if (cause != VESTRY_CAUSE_IDLE) return cause;
+  uint64_t used_ns = vestry_store_used_ns(table->exit, entry->value), now_ns = used_ns ? vsi_now_ns(table->host) : 0;
+  uint64_t used = vsi_clock_ticks(&table->clock, used_ns);
+  if (!used_ns || vsi_clock_ticks(&table->clock, now_ns) > used + table->clock.idle_ticks) return cause;
+  file_at(table, shard, entry, (uint32_t)used & VSI_TICK_MASK);
+  return vsi_visit_due(table, entry, now); /* it may be old */
+}
+
 VSI_SELDOM vsi_entry *vsi_visit_drop_due(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now,
                                          vsi_leaving *leaving) {
   vsi_entry *left = NULL, *entry = newest->newer, *next; /* the oldest first */
   for (bool more = true; more; entry = next) {
     next = entry->newer;
     more = entry != newest;
-    vestry_cause cause = vsi_visit_due(table, entry, now);
+    vestry_cause cause = vsi_visit_end(table, shard, entry, now);
     if (cause)
       vsi_visit_take(table, shard, entry, cause, false, leaving);
     else

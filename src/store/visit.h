@@ -60,6 +60,10 @@ static inline void vsi_visit_use(vsi_table *table, vsi_shard *shard, vsi_entry *
   if (__builtin_expect(table->rules.max_per_scope != 0, 0)) vsi_scopes_use(entry);
 }
 
+/* As vsi_visit_due, for who is about to take the entry out: one that was used without the store's knowledge is filed
+ * anew, and stays. */
+vestry_cause vsi_visit_end(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t now);
+
 /* Whose turn it is; NULL: there is nobody. Where all are of this very tick, who was used again since it was filed is
  * filed once more; but only so many, or one put would have to see through a whole shard. */
 enum { VSI_VISIT_CHANCES = 64 };

@@ -79,6 +79,10 @@ vsi_delivery *vsi_conflation_add(vsi_conflation *conflation, vsi_delivery *deliv
   case VSI_EFFECT_UNKNOWN:
     conflation->stretch++;
     conflation->signals = NULL;
+    /* one writer (the runner), and a mere count */
+    atomic_store_explicit(&conflation->barriers_count,
+                          atomic_load_explicit(&conflation->barriers_count, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
     break;
   case VSI_EFFECT_PASSING: break;
   case VSI_EFFECT_MISSING: conflation->signals = NULL; break;

@@ -12,7 +12,8 @@ typedef struct vsi_conflation {
   uint64_t stretch;
   vsi_delivery *signals; /* the last patch of signals that the next may be merged with; NULL: none */
   vsi_delivery *slots[VSI_CONFLATION_SLOTS];
-  _Atomic(uint64_t) conflated_count, conflated_bytes; /* the connection's to count (connection.h), as its others */
+  _Atomic(uint64_t) conflated_count, conflated_bytes,
+      barriers_count; /* the connection's to count (connection.h), as its others */
 } vsi_conflation;
 
 /* OK | NO_MEMORY */

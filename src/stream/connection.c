@@ -34,7 +34,7 @@ vestry_err vsi_connection_options_resolve(const vestry_connection_options *optio
 vestry_err vsi_connection_create(const vsi_environment *environment, const vestry_transport_ops *ops, void *transport,
                                  const vestry_connection_options *options, const vsi_connection_hooks *hooks,
                                  void *hooks_ctx, vestry_connection **ret_connection) {
-  static const vsi_connection_hooks none = {NULL, NULL, NULL};
+  static const vsi_connection_hooks none = {NULL, NULL, NULL, NULL};
   if (!ops || ops->version != VESTRY_TRANSPORT_OPS_VERSION || !ops->open || !ops->write || !ops->end || !ops->release)
     return VESTRY_INVALID;
   const vestry_host *host = environment->host;
@@ -94,6 +94,7 @@ vestry_connection *vestry_connection_unref(vestry_connection *connection) {
   /* acq_rel: the last one sees all that the others did */
   if (atomic_fetch_sub_explicit(&connection->refs, 1, memory_order_acq_rel) != 1) return NULL;
   connection->ops->release(connection->transport);
+  if (connection->hooks->on_free) connection->hooks->on_free(connection->environment->host, connection->hooks_ctx);
   vsi_connection_discard(connection);
   return NULL;
 }
@@ -297,6 +298,7 @@ void vestry_connection_stats_get(const vestry_connection *connection, vestry_con
   };
   if (connection->conflation) {
     ret_stats->conflated_count = READ(conflation->conflated_count);
+    ret_stats->barriers_count = READ(conflation->barriers_count);
     ret_stats->conflated_bytes = READ(conflation->conflated_bytes);
   }
 #undef READ

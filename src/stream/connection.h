@@ -13,11 +13,13 @@
 #include "vestry/transport.h"
 
 /* Whom a connection tells about its life: the one who made it, by one table for all that he makes. As
- * vestry_connection_hooks; each may be NULL. */
+ * vestry_connection_hooks; each may be NULL. on_free: the last reference is gone, and so is the instance, perhaps; on
+ * the thread that dropped it. The context is not used any more. */
 typedef struct vsi_connection_hooks {
   vestry_on_open_fn on_open;
   vestry_on_close_fn on_close;
   vestry_on_error_fn on_error;
+  void (*on_free)(const vestry_host *host, void *ctx);
 } vsi_connection_hooks;
 
 /* There are many, and most are idle: what one costs is what it is made of here. So there are no holes, and what few of
@@ -93,6 +95,11 @@ void vsi_connection_start(vestry_connection *connection);
 /* Instead of start: forget a connection that was created but shall not open. It counts as opened and closed, its hooks
  * run on this thread, its transport is ended unopened. */
 void vsi_connection_abandon(vestry_connection *connection, vestry_cause cause);
+
+/* When the transport last took bytes of an event, or the head; 0: never. Any thread. */
+static inline uint64_t vsi_connection_last_write_ns(const vestry_connection *connection) {
+  return atomic_load_explicit(&connection->last_write_ns, memory_order_relaxed);
+}
 
 const vestry_host *vsi_connection_host(const vestry_connection *connection);
 

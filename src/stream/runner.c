@@ -255,8 +255,10 @@ static void open_stream(vestry_connection *connection) {
 static void write_taken(vestry_connection *connection) {
   vestry_slice slices[SLICES_A_WRITE];
   size_t count = 0, wanted = 0;
+  bool has_event = false;
   for (const vsi_delivery *at = connection->taken_last; count < connection->taken_count && count < SLICES_A_WRITE;) {
     at = vsi_delivery_next(at);
+    has_event |= at->event && !at->is_heartbeat;
     vestry_slice slice = wire_of(at);
     if (!count) {
       slice.data = (const char *)slice.data + connection->offset;
@@ -279,7 +281,7 @@ static void write_taken(vestry_connection *connection) {
   if (io == VESTRY_IO_OK) written = wanted;
   if (written > wanted) written = wanted;
   count_up(&connection->wire_bytes, written);
-  if (written)
+  if (written && has_event)
     atomic_store_explicit(&connection->last_write_ns, vsi_now_ns(connection->environment->host), memory_order_relaxed);
   for (size_t i = 0; i < count && written >= slices[i].len; i++) {
     written -= slices[i].len;
@@ -299,7 +301,7 @@ static void take_heartbeat(vestry_connection *connection) {
   encode(connection, delivery);
 }
 
-/* Nothing was written for the heartbeat's time: put one in. The timer is not moved at each write, but looks when it
+/* No event was written for the heartbeat's time: put one in. The timer is not moved at each write, but looks when it
  * fires how long the last write is ago. */
 static void keep_heartbeat(vestry_connection *connection) {
   if (connection->heartbeat_ms == UINT32_MAX) return;

@@ -210,6 +210,45 @@ static void eviction_and_expiry_close_with_their_cause(void **state) {
   wire_finish(&b);
 }
 
+/* Nobody looks it up, but what is written to is in use: an event counts, a heartbeat does not. */
+static void a_stream_that_gets_events_is_not_idle(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){.idle_ms = 1000, .connection.heartbeat_ms = 300});
+  wire busy = {0}, quiet = {0};
+  plan other = keep_replace;
+  other.key = "b";
+  wire_plan(&w, &busy, &keep_replace);
+  wire_plan(&w, &quiet, &other);
+  for (size_t i = 0; i < 50; i++) {
+    test_host_advance_ms(&w.th, 100);
+    if (i % 8 == 0) assert_int_equal(vestry_connection_patch_signals(busy.connection, "{\"n\":1}", 7, NULL), VESTRY_OK);
+    world_settle(&w);
+    assert_true(vestry_connection_is_open(busy.connection));
+  }
+  assert_int_equal(quiet.cause, VESTRY_CAUSE_IDLE);
+  assert_true(wire_count(&quiet, ":\n") > 0);
+  test_host_advance_ms(&w.th, 1000);
+  world_settle(&w);
+  assert_int_equal(busy.cause, VESTRY_CAUSE_IDLE);
+  world_end(&w);
+  wire_finish(&busy);
+  wire_finish(&quiet);
+}
+
+static void a_quiet_page_stays_by_default(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire a = {0};
+  wire_plan(&w, &a, &keep_replace);
+  test_host_advance_ms(&w.th, UINT64_C(24) * 3600 * 1000);
+  world_settle(&w);
+  assert_true(vestry_connection_is_open(a.connection));
+  world_end(&w);
+  wire_finish(&a);
+}
+
 static void close_key_closes_all_under_it(void **state) {
   (void)state;
   world w;
@@ -563,6 +602,8 @@ int main(void) {
       cmocka_unit_test(of_too_many_open_ones_the_oldest_goes_also_beside_closing_ones),
       cmocka_unit_test(an_end_removes_by_identity_and_with_its_own_cause),
       cmocka_unit_test(eviction_and_expiry_close_with_their_cause),
+      cmocka_unit_test(a_stream_that_gets_events_is_not_idle),
+      cmocka_unit_test(a_quiet_page_stays_by_default),
       cmocka_unit_test(close_key_closes_all_under_it),
       cmocka_unit_test(scopes_do_not_mix),
       cmocka_unit_test(a_cap_per_scope_evicts_there),

@@ -241,6 +241,7 @@ vestry_err planned(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
   const plan *p = app;
   vestry_err error = VESTRY_OK;
+  if (p->data) vestry_reply_data(reply, p->data, p->destroy);
   if (p->key) error = vestry_reply_key(reply, ROOM(p->key));
   if (!error && p->keep) error = vestry_reply_keep(reply, p->policy, p->many_count);
   if (p->auto_close) vestry_reply_auto_close(reply, p->auto_close > 0);

@@ -84,6 +84,8 @@ typedef struct plan {
   vestry_connection *connection;
   vestry_connection_hooks hooks;
   vestry_connection_options stream;
+  void *data; /* of the stream */
+  vestry_destroy_fn destroy;
   vestry_err error; /* what the handler returns */
 } plan;
 vestry_err planned(const vestry_request *req, vestry_reply *reply, void *app);

@@ -1,5 +1,6 @@
 /* vestry_actor: messages, references, the end. */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "base/memory.h"
@@ -358,6 +359,59 @@ static void stop_delivers_whatever_was_taken(void **state) {
   }
 }
 
+/* Posts that happen one before the other, each on another thread than the last: they arrive in that order, whatever
+ * others post meanwhile. (K10: who joins and leaves by posting needs no lock.) */
+enum { TURNS = 3000 };
+typedef struct relay {
+  vestry_actor *actor;
+  _Atomic(unsigned) turn;
+  parcel parcels[TURNS];
+} relay;
+
+typedef struct runner {
+  relay *relay;
+  unsigned id;
+  parcel noise[TURNS];
+} runner;
+
+static void *run_relay(void *argument) {
+  runner *r = argument;
+  relay *all = r->relay;
+  for (unsigned turn = r->id; turn < TURNS; turn += SENDERS) {
+    r->noise[turn].sender = SENDERS; /* nobody's */
+    assert_int_equal(vestry_actor_post(all->actor, &r->noise[turn].message), VESTRY_OK);
+    while (atomic_load_explicit(&all->turn, memory_order_acquire) != turn) sched_yield();
+    all->parcels[turn].number = turn;
+    assert_int_equal(vestry_actor_post(all->actor, &all->parcels[turn].message), VESTRY_OK);
+    atomic_store_explicit(&all->turn, turn + 1, memory_order_release);
+  }
+  return NULL;
+}
+
+static void what_happens_before_arrives_before(void **state) {
+  (void)state;
+  static relay all;
+  static runner runners[SENDERS];
+  test_host th;
+  test_host_init(&th);
+  vestry_runtime *runtime = runtime_of(&th, 3);
+  record r = {0};
+  all.actor = actor_of(runtime, &r);
+  pthread_t threads[SENDERS];
+  for (unsigned i = 0; i < SENDERS; i++) {
+    runners[i].relay = &all;
+    runners[i].id = i;
+    assert_int_equal(pthread_create(&threads[i], NULL, run_relay, &runners[i]), 0);
+  }
+  for (unsigned i = 0; i < SENDERS; i++) pthread_join(threads[i], NULL);
+  vestry_actor_unref(all.actor);
+  vestry_runtime_destroy(runtime);
+  assert_int_equal(r.received, 2 * TURNS);
+  assert_int_equal(r.next[0], TURNS);
+  assert_int_equal(r.out_of_order, 0);
+  test_host_assert_clean(&th);
+}
+
 static vestry_err create_all(test_host *th, void *ctx) {
   uint32_t threads_count = *(uint32_t *)ctx;
   vestry_runtime *runtime = NULL;
@@ -398,6 +452,7 @@ int main(void) {
       cmocka_unit_test(references_are_counted),
       cmocka_unit_test(a_closed_runtime_takes_no_post_but_delivers_what_it_has),
       cmocka_unit_test(many_senders_keep_their_order),
+      cmocka_unit_test(what_happens_before_arrives_before),
       cmocka_unit_test(stop_delivers_whatever_was_taken),
       cmocka_unit_test(every_allocation_may_fail),
   };

@@ -72,6 +72,67 @@ static void get_and_put_are_uses(void **state) {
   world_end(&w);
 }
 
+static void what_a_value_knows_of_is_a_use(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.idle_ms = 100});
+  vestry_handle handle;
+  value *v = world_new(&w, VESTRY_KEY(1), &handle);
+  for (size_t i = 0; i < 10; i++) {
+    advance_ms(60);
+    atomic_store(&v->used_ns, now_ns());
+    if (i % 2) vestry_store_tick(w.store);
+  }
+  outlast_ms(60); /* perhaps due, had it not been used */
+  assert_int_equal(world_listed(&w, NULL), 1);
+  assert_ptr_equal(world_one(&w, VESTRY_KEY(1)), v);
+  outlast_ms(100);
+  atomic_store(&v->used_ns, now_ns());
+  assert_true(vestry_store_remove_if(w.store, handle, VESTRY_CAUSE_HANGUP));
+  assert_left(v, VESTRY_CAUSE_HANGUP);
+  v = world_new(&w, VESTRY_KEY(1), NULL);
+  advance_ms(60);
+  atomic_store(&v->used_ns, now_ns());
+  for (size_t i = 0; i < 9; i++) { /* with nobody asking but the tick */
+    advance_ms(10);
+    vestry_store_tick(w.store);
+    assert_int_equal(world_left(&w), 0);
+  }
+  advance_ms(9);
+  assert_int_equal(world_left(&w), 0);
+  advance_ms(1 + LATE_MS);
+  vestry_store_tick(w.store);
+  assert_left(v, VESTRY_CAUSE_IDLE);
+  world_end(&w);
+}
+
+static void a_use_does_not_lengthen_a_life(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.idle_ms = 100, .lifetime_ms = 150});
+  value *v = world_new(&w, VESTRY_KEY(1), NULL);
+  outlast_ms(100);
+  atomic_store(&v->used_ns, now_ns());
+  vestry_store_tick(w.store);
+  assert_int_equal(world_left(&w), 0);
+  outlast_ms(50);
+  atomic_store(&v->used_ns, now_ns());
+  vestry_store_tick(w.store);
+  assert_left(v, VESTRY_CAUSE_EXPIRED);
+  world_end(&w);
+}
+
+static void many_that_are_used_are_looked_through_in_one_tick(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.idle_ms = 100});
+  value *values[300];
+  for (int i = 0; i < 300; i++) values[i] = world_new(&w, VESTRY_KEY(i), NULL);
+  outlast_ms(100);
+  for (int i = 0; i < 300; i++)
+    if (i % 3) atomic_store(&values[i]->used_ns, now_ns());
+  vestry_store_tick(w.store);
+  assert_int_equal(world_left(&w), 100);
+  outlast_ms(100);
+  assert_int_equal(vestry_store_tick(w.store), UINT64_MAX);
+  assert_int_equal(world_left(&w), 200);
+  world_end(&w);
+}
+
 static void a_refused_put_is_no_use(void **state) {
   world_open(&w, *state, &(vestry_store_options){.idle_ms = 100});
   value *v = world_new(&w, VESTRY_KEY(1), NULL);
@@ -370,6 +431,8 @@ static void the_coarse_clock_makes_nobody_leave_early(void **state) {
 #define TEST(function, kind) cmocka_unit_test_prestate(function, (void *)&kind)
 #define TESTS(kind)                                                                                                    \
   TEST(the_idle_leave_on_time, kind), TEST(get_and_put_are_uses, kind), TEST(a_refused_put_is_no_use, kind),           \
+      TEST(what_a_value_knows_of_is_a_use, kind), TEST(a_use_does_not_lengthen_a_life, kind),                          \
+      TEST(many_that_are_used_are_looked_through_in_one_tick, kind),                                                   \
       TEST(the_expired_are_not_found_even_without_a_tick, kind), TEST(the_default_is_ten_minutes, kind),               \
       TEST(never_means_never, kind), TEST(near_the_end_of_the_clock_nothing_wraps, kind),                              \
       TEST(a_lifetime_counts_from_the_first_put, kind), TEST(a_new_value_starts_anew, kind),                           \

@@ -375,7 +375,7 @@ linear *linear_open(const char *type, vestry_store_options options) {
     l->span_ns = options.idle_ms * 1000000;
   l->idle_ns = options.idle_ms * 1000000;
   options.host = &l->host.host;
-  options.value = (vestry_value_ops){value_ref, value_unref, value_close};
+  options.value = (vestry_value_ops){value_ref, value_unref, value_close, NULL};
   options.purge = on_purge;
   options.purge_ctx = l;
   assert_int_equal(vestry_store_create(NULL, type, &options, &l->store), VESTRY_OK);

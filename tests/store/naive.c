@@ -85,7 +85,10 @@ static item *least_used(const naive *n, const vestry_scope *scope) {
 }
 
 static uint64_t idle_at(const naive *n, const item *it) {
-  return n->evicts ? vsi_add_saturating(it->used_ns, vsi_ms_to_ns(n->options.idle_ms)) : UINT64_MAX;
+  if (!n->evicts) return UINT64_MAX;
+  uint64_t value_used_ns = vestry_store_used_ns(n->exit, it->value);
+  uint64_t used_ns = it->used_ns > value_used_ns ? it->used_ns : value_used_ns;
+  return vsi_add_saturating(used_ns, vsi_ms_to_ns(n->options.idle_ms));
 }
 
 static uint64_t expires_at(const naive *n, const item *it) {
@@ -98,6 +101,8 @@ static item *next_due(const naive *n, uint64_t *ret_at, vestry_cause *ret_cause)
   *ret_at = UINT64_MAX;
   if (!n->first) return NULL;
   item *idle = least_used(n, NULL);
+  for (item *it = n->first; it; it = it->next)
+    if (idle_at(n, it) < idle_at(n, idle)) idle = it;
   bool expires = expires_at(n, n->first) <= idle_at(n, idle);
   *ret_cause = expires ? VESTRY_CAUSE_EXPIRED : VESTRY_CAUSE_IDLE;
   *ret_at = expires ? expires_at(n, n->first) : idle_at(n, idle);

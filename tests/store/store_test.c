@@ -16,7 +16,7 @@ static void nothing_for(void *v, vestry_cause cause) {
 static vestry_store_options valid(test_host *th) {
   vestry_store_options options = VESTRY_STORE_OPTIONS_INIT;
   options.host = &th->host;
-  options.value = (vestry_value_ops){nothing, nothing, nothing_for};
+  options.value = (vestry_value_ops){nothing, nothing, nothing_for, NULL};
   return options;
 }
 
@@ -92,7 +92,7 @@ static void a_type_gets_its_context_and_a_host(void **state) {
   vestry_store_types *types;
   assert_int_equal(vestry_store_types_create(NULL, &types), VESTRY_OK);
   assert_int_equal(vestry_store_types_add(types, &ops, &seen), VESTRY_OK);
-  vestry_store_options options = {.value = {nothing, nothing, nothing_for}};
+  vestry_store_options options = {.value = {nothing, nothing, nothing_for, NULL}};
   vestry_store *store;
   assert_int_equal(vestry_store_create(types, "naive-lru", &options, &store), VESTRY_OK);
   assert_ptr_equal(seen, vestry_host_default());

@@ -26,6 +26,10 @@ static void value_close(void *context, vestry_cause cause) {
   if (v->world->on_close) v->world->on_close(v->world, v, cause);
 }
 
+static uint64_t value_used_ns(void *context) {
+  return atomic_load(&((value *)context)->used_ns);
+}
+
 static void on_purge(const vestry_purged *purged, void *ctx) {
   world *w = ctx;
   value *v = purged->value;
@@ -52,7 +56,7 @@ vestry_err world_try_open(world *w, test_host *th, const store_kind *kind, const
   vestry_store_options own = VESTRY_STORE_OPTIONS_INIT;
   if (options) own = *options;
   own.host = &th->host;
-  own.value = (vestry_value_ops){value_ref, value_unref, value_close};
+  own.value = (vestry_value_ops){value_ref, value_unref, value_close, value_used_ns};
   own.purge = on_purge;
   own.purge_ctx = w;
   if (!error) error = vestry_store_create(w->types, kind->type, &own, &w->store);

@@ -20,6 +20,7 @@ typedef struct value {
   _Atomic(long) closes;
   _Atomic(int) cause;        /* of the last close */
   vestry_handle handle_left; /* of the last purge; one thread */
+  _Atomic(uint64_t) used_ns; /* otherwise than through the store; the test's to set */
   _Atomic(uint64_t) handle;  /* the test's to use, */
   _Atomic(bool) ended;       /* as this */
 } value;

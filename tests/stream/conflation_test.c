@@ -520,6 +520,38 @@ static void f3_batches_stay_whole(void **state) {
   bench_finish(&b);
 }
 
+/* Fields that are bound, and texts that a browser reads by other rules: nothing is left out, and that can be seen. */
+static void f3_what_nothing_is_left_out_for_is_counted(void **state) {
+  (void)state;
+  static const sent all[] = {{'e', A1, 0, 0},
+                             {'e', "<div id=\"a\"><input data-bind:x></div>", 0, 0},
+                             {'e', "<div id=\"a\"><textarea></textarea></div>", 0, 0},
+                             {'e', A1, 0, 0},
+                             {'e', A2, 0, 0}};
+  bench b;
+  probe p;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  probe_init(&p);
+  vestry_connection *c = bench_connect(&b, &p, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE});
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    vestry_event *event = made(&b, &all[i]);
+    assert_int_equal(vestry_connection_send(c, event), VESTRY_OK);
+    vestry_event_unref(event);
+  }
+  vsi_connection_start(c);
+  bench_run(&b);
+  vestry_connection_stats stats;
+  vestry_connection_stats_get(c, &stats);
+  assert_int_equal(stats.barriers_count, 2);
+  assert_int_equal(stats.conflated_count, 1);
+  assert_int_equal(stats.written_count, 4);
+  vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
+  bench_run(&b);
+  vestry_connection_unref(c);
+  probe_finish(&p);
+  bench_finish(&b);
+}
+
 /* Without memory less is left out, or the send says so; what is written is what was accepted, in order. */
 static void f3_memory_that_fails_leaves_out_less(void **state) {
   (void)state;
@@ -590,6 +622,7 @@ int main(void) {
       cmocka_unit_test(f3_a_slot_remembers_one_target),
       cmocka_unit_test(f3_what_waits_ends_with_its_connection),
       cmocka_unit_test(f3_batches_stay_whole),
+      cmocka_unit_test(f3_what_nothing_is_left_out_for_is_counted),
       cmocka_unit_test(f3_memory_that_fails_leaves_out_less),
       cmocka_unit_test(f3_the_page_is_the_same_in_the_end),
   };

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "registry/instance/keeper.h"
+#include "stream/connection.h"
 
 static const vestry_connection_hooks *hooks_of(const vsi_life *life) {
   static const vestry_connection_hooks none = {.ctx = NULL};
@@ -60,7 +61,6 @@ static void on_close(vestry_connection *connection, vestry_cause cause, void *ct
   vsi_context_intercept(&context, VESTRY_PHASE_CLOSE, true, NULL);
   vsi_dispatch_log(v, &result, "an ended stream");
   vsi_context_finish(&context);
-  vsi_life_unref(life);
 }
 
 static vestry_verdict on_error(vestry_connection *connection, vestry_err error, void *ctx) {
@@ -71,4 +71,17 @@ static vestry_verdict on_error(vestry_connection *connection, vestry_err error, 
   return first ? first : second;
 }
 
-const vsi_connection_hooks vsi_life_hooks = {.on_open = on_open, .on_close = on_close, .on_error = on_error};
+static void on_free(const vestry_host *host, void *ctx) {
+  vsi_life *life = ctx;
+  if (vsi_life_data(life)) vsi_data_destroy(vsi_life_data(life));
+  vsi_life_unref(life, host);
+}
+
+const vsi_connection_hooks vsi_life_hooks = {
+    .on_open = on_open, .on_close = on_close, .on_error = on_error, .on_free = on_free};
+
+void *vestry_connection_data(const vestry_connection *connection) {
+  if (connection->hooks != &vsi_life_hooks) return NULL; /* nobody's instance */
+  const vsi_data *data = vsi_life_data(connection->hooks_ctx);
+  return data ? data->data : NULL;
+}

@@ -7,26 +7,48 @@
 
 #include "registry/instance/instance.h"
 
-/* Two hold it: the connection, until its close hook has returned, and the serving thread, until it is done with it. */
+/* What the application wants to find again at a stream, and how it is disposed of. */
+typedef struct vsi_data {
+  void *data;
+  vestry_destroy_fn destroy; /* NULL: it needs none */
+} vsi_data;
+
+/* Two hold it: the connection, as long as anybody holds that, and the serving thread, until it is done with it. */
 typedef struct vsi_life {
   vestry *v;
   _Atomic(vestry_handle) handle; /* where the keeper stored it; 0: nowhere */
   _Atomic(uint32_t) refs;
-  uint16_t scope_len : 15; /* constant, and so is what shares its memory: any thread that sends reads it */
+  uint16_t scope_len : 14; /* constant, and so is what shares its memory: any thread that sends reads it */
   bool has_hooks : 1;
+  bool has_data : 1;
   _Atomic(bool) ended; /* its close hook has begun */
   bool given_up;       /* it was never to open; set before abandon, which runs the hook on that thread */
-  /* The reply's hooks, if it has any, then the bytes of the scope: few streams have the former, and all are idle. */
+  /* The reply's hooks and data, if it has any, then the bytes of the scope: few streams have the former, and all are
+   * idle. */
   _Alignas(vestry_connection_hooks) unsigned char tail[];
 } vsi_life;
-_Static_assert(VESTRY_SCOPE_MAX_BYTES < 1 << 15, "scope_len");
+_Static_assert(VESTRY_SCOPE_MAX_BYTES < 1 << 14, "scope_len");
 
-/* hooks: the reply's, may be NULL. Two references, one for the connection: NULL when out of memory. */
-vsi_life *vsi_life_create(vestry *v, vestry_scope scope, const vestry_connection_hooks *hooks);
-void vsi_life_unref(vsi_life *life);
+/* hooks, data: the reply's. Two references, one for the connection: NULL when out of memory. The data stays the
+ * reply's until the connection has the life. */
+vsi_life *vsi_life_create(vestry *v, vestry_scope scope, const vestry_connection_hooks *hooks, const vsi_data *data);
+/* host: the instance's, which may be gone. NULL is accepted. */
+void vsi_life_unref(vsi_life *life, const vestry_host *host);
+
+/* NULL: none. */
+static inline const vsi_data *vsi_life_data(const vsi_life *life) {
+  if (!life->has_data) return NULL;
+  return (const vsi_data *)(const void *)(life->tail + (life->has_hooks ? sizeof(vestry_connection_hooks) : 0));
+}
+
+/* Dispose of data; once. */
+static inline void vsi_data_destroy(const vsi_data *data) {
+  if (data->destroy) data->destroy(data->data);
+}
 
 static inline vestry_scope vsi_life_scope(const vsi_life *life) {
-  return (vestry_scope){life->tail + (life->has_hooks ? sizeof(vestry_connection_hooks) : 0), life->scope_len};
+  size_t before = (life->has_hooks ? sizeof(vestry_connection_hooks) : 0) + (life->has_data ? sizeof(vsi_data) : 0);
+  return (vestry_scope){life->tail + before, life->scope_len};
 }
 
 #endif

@@ -6,6 +6,7 @@
 #include "registry/instance/instance.h"
 #include "registry/request/intake.h"
 #include "stream/coding.h"
+#include "stream/connection.h"
 
 enum { DEFAULT_RETRY_AFTER_S = 2 };
 /* What jansson's own constants have: references to them are not counted. */
@@ -28,6 +29,10 @@ static void value_close(void *value, vestry_cause cause) {
   vestry_connection_close(value, cause);
 }
 
+static uint64_t value_used_ns(void *value) {
+  return vsi_connection_last_write_ns(value);
+}
+
 /* ----------------------------------------------------------------------------------------- making one -------- */
 
 static vestry_err create_runtime(vestry *v, const vestry_options *options) {
@@ -41,11 +46,11 @@ static vestry_err create_runtime(vestry *v, const vestry_options *options) {
 static vestry_err create_store(vestry *v, const vestry_options *options) {
   const vestry_store_options store = {
       .host = v->host,
-      .value = {value_ref, value_unref, value_close},
+      .value = {value_ref, value_unref, value_close, value_used_ns},
       .purge = options->purge,
       .purge_ctx = options->purge_ctx,
       .max_count = options->max_count,
-      .idle_ms = options->idle_ms,
+      .idle_ms = options->idle_ms ? options->idle_ms : VESTRY_NEVER_MS,
       .lifetime_ms = options->lifetime_ms,
       .max_per_scope_count = options->max_per_scope_count,
   };

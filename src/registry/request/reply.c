@@ -30,6 +30,7 @@ void vsi_reply_finish(vestry_reply *reply) {
   vsi_free(reply->host, reply->key);
   vestry_connection_unref(reply->connection);
   json_decref(reply->effects);
+  vsi_data_destroy(&reply->data);
   vsi_reply_init(reply, reply->host);
 }
 
@@ -190,6 +191,12 @@ vestry_err vestry_reply_profiles(vestry_reply *reply, const vestry_profile *prof
   reply->profiles_count = count;
   reply->has_profiles = true;
   return VESTRY_OK;
+}
+
+void vestry_reply_data(vestry_reply *reply, void *data, vestry_destroy_fn destroy) {
+  vsi_data before = reply->data;
+  reply->data = (vsi_data){data, destroy};
+  vsi_data_destroy(&before);
 }
 
 /* --------------------------------------------------------------------------------------------------- effects ------ */

@@ -2,6 +2,7 @@
 #ifndef VSI_REGISTRY_REPLY_H
 #define VSI_REGISTRY_REPLY_H
 
+#include "registry/instance/life.h"
 #include "vestry/adapter.h"
 
 struct vestry_reply {
@@ -24,6 +25,7 @@ struct vestry_reply {
   size_t many_count;
   enum { VSI_AUTO_CLOSE_UNSET, VSI_AUTO_CLOSE_OFF, VSI_AUTO_CLOSE_ON } auto_close;
   vestry_connection_hooks hooks;
+  vsi_data data; /* owned */
   vestry_connection_options stream;
   bool has_profiles; /* instead of the instance's */
   vestry_profile profiles[VESTRY_PROFILES_MAX];

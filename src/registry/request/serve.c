@@ -33,11 +33,14 @@ static vestry_err open_connection(serving *s, const vestry_response *head, vsi_e
   s->asked_to_open = true;
   vestry_err error = req->ops->open(req->server_request, head, &ops, &transport);
   if (error) return error;
-  s->life = vsi_life_create(s->v, vestry_request_scope(req), &s->reply.hooks);
+  s->life = vsi_life_create(s->v, vestry_request_scope(req), &s->reply.hooks, &s->reply.data);
   error = s->life ? VESTRY_OK : VESTRY_NO_MEMORY;
   if (!error) {
     error = vsi_group_connect(s->v->group, ops, transport, &s->reply.stream, &vsi_life_hooks, s->life, &s->opened);
-    if (error) vsi_life_unref(s->life);                                                 /* the connection's */
+    if (error)
+      vsi_life_unref(s->life, s->v->host); /* the connection's */
+    else
+      s->reply.data = (vsi_data){0};                                                    /* the connection's now */
     if (error == VESTRY_CLOSED && vsi_instance_is_draining(s->v)) error = VESTRY_LIMIT; /* it began meanwhile */
   }
   if (!error) {
@@ -45,7 +48,7 @@ static vestry_err open_connection(serving *s, const vestry_response *head, vsi_e
     encoding->coder = NULL;
     return VESTRY_OK;
   }
-  vsi_life_unref(s->life);
+  vsi_life_unref(s->life, s->v->host);
   s->life = NULL;
   ops->end(transport, false, VESTRY_CAUSE_ERROR);
   ops->release(transport);
@@ -76,7 +79,7 @@ static void give_up(serving *s, vestry_cause cause) {
   s->life->given_up = true;
   vsi_connection_abandon(s->opened, cause);
   s->opened = vestry_connection_unref(s->opened);
-  vsi_life_unref(s->life);
+  vsi_life_unref(s->life, s->v->host);
   s->life = NULL;
 }
 
@@ -138,7 +141,7 @@ static vestry_connection *start(serving *s) {
   vestry_connection *connection = s->opened;
   if (!vsi_reply_stays_open(&s->reply, s->v)) vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
   vsi_connection_start(connection);
-  vsi_life_unref(s->life);
+  vsi_life_unref(s->life, s->v->host);
   s->opened = NULL;
   s->life = NULL;
   return connection;
