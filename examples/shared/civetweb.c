@@ -54,7 +54,7 @@ static bool start(struct server *server) {
       "listening_ports", port,
       "num_threads", threads, /* each stream has one for its life */
       "connection_queue", threads,
-      "listen_backlog", threads,
+      "listen_backlog", "4096", /* who finds it full waits for a second */
       "tcp_nodelay", "1", /* small patches would wait for 40 ms */
       "request_timeout_ms", "10000", /* how long a client may stall */
       NULL};

@@ -46,7 +46,8 @@ typedef struct vestry_request_ops {
   const char *(*peer)(void *server_request);
   /** Length of the body by its Content-Length; -1: unknown (chunked). */
   int64_t (*body_length)(void *server_request);
-  /** Read body bytes, blocking as the server does. *ret_len 0: the end. OK | IO (the peer broke off) | TIMEOUT. */
+  /** Read body bytes, blocking as the server does. *ret_len 0: the end. OK | IO (the peer broke off) | TIMEOUT |
+   *  LIMIT (it held too much: 503). */
   vestry_err (*read)(void *server_request, void *buffer, size_t capacity, size_t *ret_len);
   /** Answer, whole. Called at most once, and not when a stream was opened for the request; but it is called after an
    *  open whose transport was ended again before its own open was called (the stream was given up: another one serves

@@ -13,8 +13,9 @@
  *
  *  civetweb gives each stream a worker thread for its life. When all are parked nothing else is served, so streams are
  *  admitted up to num_threads less a reserve; beyond it the answer is 503 with Retry-After. Set num_threads to the
- *  streams you want plus the reserve, connection_queue and listen_backlog to match, tcp_nodelay to 1 (otherwise small
- *  patches wait for 40 ms), and request_timeout_ms to how long a client may stall.
+ *  streams you want plus the reserve, connection_queue to match, listen_backlog to 4096 (whoever finds it full comes
+ *  back a second later), tcp_nodelay to 1 (otherwise small patches wait for 40 ms), and request_timeout_ms to how long a
+ *  client may stall.
  *
  *  How soon a stream ends when its client has gone: civetweb itself sees it at the second write after it, which is the
  *  second heartbeat. But on Linux the kernel is asked every watch_ms which sockets the server's ports have
@@ -35,6 +36,8 @@
  *  civetweb itself. The body, whole, within body_ms; what is left of one that was answered before its end (413, 405)
  *  within linger_ms. A timer of the runtime looks a sixteenth of the shorter of the two apart (10 to 250 ms), and shuts
  *  the socket of who is overdue for reading: so all is over at most 250 ms later. A body that is late is answered 408.
+ *  When bodies hold more than seven eighths of vestry_options.max_request_bytes, those that hold most and are not
+ *  complete are ended likewise, answered 503 and counted as BUDGET, so that newcomers get in.
  *  Paths that are not mounted here, and what other handlers read, are civetweb's affair, which waits anew for each
  *  byte.
  *

@@ -97,24 +97,6 @@ static void unfinished_bodies_have_a_budget(void **state) {
   server_stop(&s);
 }
 
-/* More of them than fit. */
-static void unfinished_bodies_refuse_no_newcomer(void **state) {
-  (void)state;
-  enum { HELD = 60, EACH = 100000 };
-  server_start(&s, &(server_settings){.options.max_request_bytes = 2400000});
-  client held[HELD];
-  for (int i = 0; i < HELD; i++) {
-    begin_body(&held[i], EACH + 1, EACH);
-    server_assert_serves(&s);
-  }
-  assert_true(turned_away(VESTRY_REFUSAL_BUDGET) >= HELD - 24);
-  assert_true(stats_of().request_peak_bytes <= 2400000);
-  WAIT_FOR(stats_of().request_bytes <= 2100000);
-  for (int i = 0; i < HELD; i++) client_close(&held[i]);
-  WAIT_FOR(stats_of().request_bytes == 0);
-  server_stop(&s);
-}
-
 /* A length that is only announced costs nothing. */
 static void announced_bodies_cost_nothing(void **state) {
   (void)state;
@@ -428,7 +410,6 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(nothing_is_left_of_requests_that_never_end),
       cmocka_unit_test(unfinished_bodies_have_a_budget),
-      cmocka_unit_test(unfinished_bodies_refuse_no_newcomer),
       cmocka_unit_test(announced_bodies_cost_nothing),
       cmocka_unit_test(one_address_has_so_many_connections),
       cmocka_unit_test(requests_in_drops_are_cut_off),

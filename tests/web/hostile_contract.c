@@ -1,5 +1,7 @@
 #include "web/hostile_contract.h"
 
+#include <sched.h>
+
 #include "support/test.h"
 #include "web/client.h"
 
@@ -176,11 +178,45 @@ static void blanks_in_request_lines_are_refused(void **state) {
   server_stop(&s);
 }
 
+static void send_body(client *c, size_t announced, size_t sent) {
+  static char body[1 << 17];
+  memset(body, 'b', sizeof body);
+  client_connect(c, s.port, false);
+  client_say(c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n", announced);
+  client_send(c, body, sent);
+}
+
+/* More of them than fit: those that hold most go, and whoever comes with less is served. */
+static void unfinished_bodies_refuse_no_newcomer(void **state) {
+  (void)state;
+  enum { HELD = 60, FIT = 24, EACH = 100000, SMALL = 1000, MOST = 2400000 };
+  static client held[HELD];
+  seam->start(&s, &(web_settings){.room = HELD, .options.max_request_bytes = MOST});
+  for (int i = 0; i < HELD; i++) {
+    client newcomer;
+    send_body(&held[i], EACH + 1, EACH);
+    send_body(&newcomer, SMALL, SMALL);
+    assert_int_equal(client_status(&newcomer), 200);
+    client_close(&newcomer);
+  }
+  double until = seconds_now() + 30;
+  while ((stats_of().turned_away[VESTRY_REFUSAL_BUDGET] < HELD - FIT || stats_of().request_bytes > MOST * 7 / 8) &&
+         seconds_now() < until)
+    sched_yield();
+  vestry_stats stats = stats_of();
+  assert_true(stats.turned_away[VESTRY_REFUSAL_BUDGET] >= HELD - FIT);
+  assert_true(stats.request_bytes <= MOST * 7 / 8 && stats.request_peak_bytes <= MOST);
+  for (int i = 0; i < HELD; i++) client_close(&held[i]);
+  while (stats_of().request_bytes && seconds_now() < until) sched_yield();
+  assert_int_equal(stats_of().request_bytes, 0);
+  server_stop(&s);
+}
+
 int hostile_contract_run(const server_seam *tested) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(heads_are_read_in_one_way_only),      cmocka_unit_test(no_header_is_passed_over),
       cmocka_unit_test(targets_are_read_in_one_way_only),    cmocka_unit_test(encoded_slashes_are_no_segments),
-      cmocka_unit_test(blanks_in_request_lines_are_refused),
+      cmocka_unit_test(blanks_in_request_lines_are_refused), cmocka_unit_test(unfinished_bodies_refuse_no_newcomer),
   };
   char name[80];
   seam = tested;

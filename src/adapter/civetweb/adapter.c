@@ -56,8 +56,7 @@ static vestry_err start_deadlines(vestry_civetweb *adapter, const vestry_civetwe
   uint64_t linger_ms = options->linger_ms ? options->linger_ms : least(request_timeout_ms, LINGER_MS);
   adapter->body_ns = vsi_web_ms_to_ns(body_ms);
   adapter->linger_ns = vsi_web_ms_to_ns(linger_ms);
-  return vsi_civetweb_deadlines_init(&adapter->deadlines, vestry_runtime_of(adapter->v), adapter->host,
-                                     round_ms(least(body_ms, linger_ms)));
+  return vsi_civetweb_deadlines_init(&adapter->deadlines, adapter->v, round_ms(least(body_ms, linger_ms)));
 }
 
 vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server, const vestry_civetweb_options *options,

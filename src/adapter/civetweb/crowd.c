@@ -13,7 +13,8 @@
 #include "adapter/web/addresses.h"
 #include "adapter/web/host.h"
 
-enum { PERIOD_MS = 100, LEAST_CAPACITY = 64 };
+/* Where there were too many, more are waiting for the workers that they held. */
+enum { PERIOD_MS = 100, SOON_MS = 5, LEAST_CAPACITY = 64 };
 
 typedef struct vsi_civetweb_client {
   vsi_web_address address;
@@ -89,12 +90,15 @@ static void shut(const vsi_civetweb_crowd *crowd, const client *at) {
   close(own);
 }
 
-static void shut_surplus_locked(const vsi_civetweb_crowd *crowd, const client *of_one, size_t count) {
-  for (size_t i = 0, left = count; i < count && left > crowd->limit; i++) {
+/* Returns whether there was any. */
+static bool shut_surplus_locked(const vsi_civetweb_crowd *crowd, const client *of_one, size_t count) {
+  size_t left = count;
+  for (size_t i = 0; i < count && left > crowd->limit; i++) {
     if (is_guest_locked(crowd, &of_one[i].peer)) continue;
     shut(crowd, &of_one[i]);
     left--;
   }
+  return left < count;
 }
 
 /* As this process sees them; the kernel's list of sockets has also those that nobody has accepted. */
@@ -108,8 +112,8 @@ static bool see_all(vsi_civetweb_crowd *crowd) {
 }
 
 static void look(vestry_timer *timer, void *ctx) {
-  (void)timer;
   vsi_civetweb_crowd *crowd = ctx;
+  bool were_too_many = false;
   crowd->clients_count = 0;
   if (!see_all(crowd) && !crowd->warned) {
     crowd->warned = true;
@@ -125,9 +129,10 @@ static void look(vestry_timer *timer, void *ctx) {
     for (end = begin + 1; end < crowd->clients_count && crowd->clients[end].address.prefix == address.prefix &&
                           crowd->clients[end].address.family == address.family;)
       end++;
-    shut_surplus_locked(crowd, crowd->clients + begin, end - begin);
+    were_too_many |= shut_surplus_locked(crowd, crowd->clients + begin, end - begin);
   }
   pthread_mutex_unlock(&crowd->lock);
+  if (were_too_many) vestry_timer_set(timer, SOON_MS, PERIOD_MS);
 }
 
 vestry_err vsi_civetweb_crowd_init(vsi_civetweb_crowd *crowd, vestry *v, const vestry_host *host, uint32_t limit,

@@ -32,15 +32,35 @@ static void shut_overdue_locked(vsi_civetweb_deadlines *deadlines, size_t count)
   }
 }
 
-static void look(vestry_timer *timer, void *ctx) {
-  (void)timer;
-  vsi_civetweb_deadlines *deadlines = ctx;
+static size_t held_by(vsi_civetweb_deadline *deadline) {
+  return atomic_load_explicit(&deadline->held_bytes, memory_order_relaxed);
+}
+
+static vsi_civetweb_deadline *find_largest_locked(vsi_civetweb_deadlines *deadlines) {
+  vsi_civetweb_deadline *largest = NULL;
+  for (vsi_civetweb_deadline *at = deadlines->first; at; at = at->next)
+    if (!at->has_passed && !at->is_cut && held_by(at) > (largest ? held_by(largest) : 0)) largest = at;
+  return largest;
+}
+
+/* Those that hold most have no more time, until what is cut is more than what is too much. */
+static void relieve_locked(vsi_civetweb_deadlines *deadlines) {
+  uint64_t excess = vestry_request_bytes_excess(deadlines->v), going = 0;
+  for (vsi_civetweb_deadline *at = deadlines->first; excess && at; at = at->next) going += at->is_cut ? held_by(at) : 0;
+  for (vsi_civetweb_deadline *at; going < excess && (at = find_largest_locked(deadlines)); going += held_by(at)) {
+    at->is_cut = true;
+    vestry_turn_away(deadlines->v, VESTRY_REFUSAL_BUDGET);
+  }
+}
+
+static void rouse(vsi_civetweb_deadlines *deadlines) {
   uint64_t now_ns = vsi_web_now_ns(deadlines->host);
   size_t count = 0;
   pthread_mutex_lock(&deadlines->lock);
+  relieve_locked(deadlines);
   for (vsi_civetweb_deadline *at = deadlines->first; at; at = at->next) {
     /* Once: one that is not found was reset, of which its worker is told. */
-    at->is_overdue = !at->has_passed && at->due_ns <= now_ns;
+    at->is_overdue = !at->has_passed && (at->is_cut || at->due_ns <= now_ns);
     at->has_passed |= at->is_overdue;
     count += at->is_overdue;
   }
@@ -48,13 +68,23 @@ static void look(vestry_timer *timer, void *ctx) {
   pthread_mutex_unlock(&deadlines->lock);
 }
 
-vestry_err vsi_civetweb_deadlines_init(vsi_civetweb_deadlines *deadlines, vestry_runtime *runtime,
-                                       const vestry_host *host, uint64_t period_ms) {
-  deadlines->host = host;
-  vestry_err error = vestry_timer_create(runtime, look, deadlines, &deadlines->timer);
+static void look(vestry_timer *timer, void *ctx) {
+  (void)timer;
+  rouse(ctx);
+}
+
+vestry_err vsi_civetweb_deadlines_init(vsi_civetweb_deadlines *deadlines, vestry *v, uint64_t period_ms) {
+  deadlines->v = v;
+  deadlines->host = vestry_host_of(v);
+  vestry_err error = vestry_timer_create(vestry_runtime_of(v), look, deadlines, &deadlines->timer);
   if (error) return error;
   pthread_mutex_init(&deadlines->lock, NULL);
   return vestry_timer_set(deadlines->timer, period_ms, period_ms);
+}
+
+void vsi_civetweb_deadline_holds(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline, size_t bytes) {
+  atomic_store_explicit(&deadline->held_bytes, bytes, memory_order_relaxed);
+  if (vestry_request_bytes_excess(deadlines->v)) rouse(deadlines);
 }
 
 void vsi_civetweb_deadlines_finish(vsi_civetweb_deadlines *deadlines) {
@@ -69,7 +99,8 @@ void vsi_civetweb_deadline_set(vsi_civetweb_deadlines *deadlines, vsi_civetweb_d
   deadline->peer = *peer;
   deadline->due_ns = due_ns;
   deadline->is_set = true;
-  deadline->has_passed = false;
+  deadline->has_passed = deadline->is_cut = false;
+  atomic_init(&deadline->held_bytes, 0);
   pthread_mutex_lock(&deadlines->lock);
   deadline->next = deadlines->first;
   deadline->link = &deadlines->first;

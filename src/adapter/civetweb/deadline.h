@@ -1,4 +1,5 @@
-/* Deadlines of requests: who is still waiting for a client's bytes when its time is up is roused.
+/* Deadlines of requests: who is still waiting for a client's bytes when its time is up is roused; and so are, when
+ * requests hold too many bytes together, those that hold most.
  *
  * mg_read waits anew for each byte, up to request_timeout_ms, and gives no access to its socket. So a timer looks who
  * is overdue, finds the descriptor by its peer, and shuts it for reading: mg_read returns at once, and the answer can
@@ -7,21 +8,25 @@
 #define VSI_CIVETWEB_DEADLINE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "adapter/civetweb/peer.h"
-#include "vestry/runtime.h"
+#include "vestry/adapter.h"
 
 /* One request's; part of it, zeroed to begin with. All guarded by deadlines->lock while it is set. */
 typedef struct vsi_civetweb_deadline {
   struct vsi_civetweb_deadline *next, **link;
   vsi_civetweb_peer peer;
-  uint64_t due_ns; /* constant while it is set */
-  bool is_set;     /* the worker's */
-  bool has_passed; /* the timer has seen it overdue */
-  bool is_overdue; /* the look that is under way has still to find its socket */
+  uint64_t due_ns;            /* constant while it is set */
+  bool is_set;                /* the worker's */
+  bool has_passed;            /* the timer has seen it overdue */
+  bool is_overdue;            /* the look that is under way has still to find its socket */
+  bool is_cut;                /* it held most; the worker may read it when the deadline is cleared */
+  _Atomic(size_t) held_bytes; /* of the body, so far; relaxed: a mere number */
 } vsi_civetweb_deadline;
 
 typedef struct vsi_civetweb_deadlines {
+  vestry *v;
   const vestry_host *host;
   vestry_timer *timer; /* NULL: never made */
   pthread_mutex_t lock;
@@ -29,8 +34,7 @@ typedef struct vsi_civetweb_deadlines {
 } vsi_civetweb_deadlines;
 
 /* Look who is overdue every period_ms. OK | NO_MEMORY | CLOSED (the runtime) */
-vestry_err vsi_civetweb_deadlines_init(vsi_civetweb_deadlines *deadlines, vestry_runtime *runtime,
-                                       const vestry_host *host, uint64_t period_ms);
+vestry_err vsi_civetweb_deadlines_init(vsi_civetweb_deadlines *deadlines, vestry *v, uint64_t period_ms);
 /* No deadline is set. Takes one that was only zeroed. */
 void vsi_civetweb_deadlines_finish(vsi_civetweb_deadlines *deadlines);
 
@@ -38,6 +42,9 @@ void vsi_civetweb_deadlines_finish(vsi_civetweb_deadlines *deadlines);
  */
 void vsi_civetweb_deadline_set(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline,
                                const vsi_civetweb_peer *peer, uint64_t due_ns);
+/* The body that is waited for holds so much. From seven eighths of all requests' bytes on, those that hold most are
+ * roused, so that newcomers get in: see socket.c of the other adapter. */
+void vsi_civetweb_deadline_holds(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline, size_t bytes);
 /* Returns whether it had passed, and the worker was roused. One that is not set is accepted. */
 bool vsi_civetweb_deadline_clear(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline);
 

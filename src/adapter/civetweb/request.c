@@ -121,6 +121,7 @@ static vestry_err break_off(vsi_civetweb_request *request, uint64_t since_ns) {
   request->body_ended = true;
   clear_deadline(request);
   vsi_civetweb_request_close(request);
+  if (request->deadline.is_cut) return VESTRY_LIMIT;
   uint64_t passed = vsi_web_now_ns(request->adapter->host) - since_ns;
   return late || passed >= request->adapter->request_timeout_ns ? VESTRY_TIMEOUT : VESTRY_IO;
 }
@@ -152,7 +153,11 @@ static vestry_err request_read(void *server_request, void *buffer, size_t capaci
     return VESTRY_OK;
   }
   if (!request->deadline.is_set) set_deadline(request, request->adapter->body_ns);
-  return read_piece(request, buffer, capacity, ret_len);
+  vestry_err error = read_piece(request, buffer, capacity, ret_len);
+  if (error || request->body_ended) return error;
+  request->body_bytes += *ret_len;
+  vsi_civetweb_deadline_holds(&request->adapter->deadlines, &request->deadline, request->body_bytes);
+  return VESTRY_OK;
 }
 
 const vestry_request_ops vsi_civetweb_request_ops = {

@@ -24,6 +24,7 @@ typedef struct vsi_civetweb_request {
   bool holds_place; /* a place for a stream was taken */
   vsi_civetweb_guest guest;
   vsi_civetweb_deadline deadline;     /* of the body, then of the linger */
+  size_t body_bytes;                  /* read so far */
   int64_t body_left;                  /* what Content-Length promised and read has not seen; 0 when chunked */
   int status;                         /* of the answer or of the stream's head, for the access log; 0: none */
   struct vsi_civetweb_stream *stream; /* what open made; gone when vestry has given it up */
