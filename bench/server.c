@@ -37,9 +37,9 @@ static bool start_civetweb(bench_server *server, vestry *v, const bench_server_o
   char port[32], threads[32], why[256] = "";
   snprintf(port, sizeof port, "127.0.0.1:%u", options->port);
   snprintf(threads, sizeof threads, "%u", threads_count);
-  const char *settings[] = {"listening_ports",   port,    "num_threads", threads, "connection_queue",   threads,
-                            "listen_backlog",    "4096",  "tcp_nodelay", "1",     "request_timeout_ms", "30000",
-                            "enable_keep_alive", "yes",   NULL};
+  const char *settings[] = {"listening_ports",   port,   "num_threads", threads, "connection_queue",   threads,
+                            "listen_backlog",    "4096", "tcp_nodelay", "1",     "request_timeout_ms", "30000",
+                            "enable_keep_alive", "yes",  NULL};
   if (vestry_civetweb_check(settings, why, sizeof why)) {
     *ret_status = complain(why, 2);
     return false;

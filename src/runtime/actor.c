@@ -14,6 +14,9 @@
  *         +--------------------------------------------------+
  *                    end (drops the reference)
  *
+ * One that is made held begins as RUNNING, and the thread that makes it is the one inside: release is the end of that
+ * run.
+ *
  * Exclusion.       Only READY → RUNNING lets a thread in, and that is a compare-and-swap: one wins. READY comes about
  *                  by exactly one transition at a time, and who makes it schedules the actor exactly once, so an actor
  *                  is in at most one queue, at most once.
@@ -38,7 +41,6 @@ void vsi_actor_init(vsi_actor *actor, const vsi_actor_class *class, vsi_pool *po
   atomic_init(&actor->state, IDLE);
 }
 
-/* RUNNING is "a thread is inside"; here it is the one that makes the actor. */
 void vsi_actor_init_held(vsi_actor *actor, const vsi_actor_class *class, vsi_pool *pool) {
   vsi_actor_init(actor, class, pool);
   atomic_init(&actor->state, RUNNING);

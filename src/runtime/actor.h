@@ -32,8 +32,8 @@ struct vsi_actor {
 };
 
 void vsi_actor_init(vsi_actor *actor, const vsi_actor_class *class, vsi_pool *pool);
-/* The same as if a run were under way: none begins before vsi_actor_release, which gives back a reference of the class's
- * that the maker has taken. Whoever notifies an actor that is not ready to run rouses nobody in vain. */
+/* The same as if a run were under way: none begins before vsi_actor_release, which gives back a reference of the
+ * class's that the maker has taken. Whoever notifies an actor that is not ready to run rouses nobody in vain. */
 void vsi_actor_init_held(vsi_actor *actor, const vsi_actor_class *class, vsi_pool *pool);
 /* Once. It runs soon if it was notified. */
 void vsi_actor_release(vsi_actor *actor);
