@@ -15,7 +15,8 @@ static vestry_err check_count(vestry_dispatch_context *context, const json_t *ar
   return VESTRY_OK;
 }
 
-/* Send what was made, if it was made; drops it. what: of which the event would consist. */
+/* Send an event and drop it. error: what making it returned; if that is an error, nothing is sent. what: names the
+ * event's content in the message. */
 static vestry_err send(vestry_dispatch_context *context, vestry_err error, vestry_event *event, const char *what) {
   if (error == VESTRY_INVALID)
     vestry_context_fail(context, error, "%s or an option is outside what events allow", what);
