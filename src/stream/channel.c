@@ -11,18 +11,18 @@
  * the cursor on. A new member is appended, and its number is above the last one that the publish is for. So a publish
  * meets every member once that was there when it began and stays, and no member twice.
  *
- * Leaving. A member is in the list until a thread takes it out under the lock: when its connection ends, when it leaves,
- * or when the channel is destroyed. A thread that finds `in` cleared has nothing to do. References to a member: one for
- * its close node, dropped when the connection calls the node or when the node is cancelled; one for each thread that
- * works on the member without the lock.
+ * Leaving. A member is in the list until a thread takes it out under the lock: because its connection ends, because it
+ * leaves, or because the channel is destroyed. A thread that finds `in` cleared has nothing to do. References to a
+ * member: one for its close node, dropped when the connection calls the node or when the node is cancelled; one for
+ * each thread that works on the member without the lock.
  *
  * Waiting for oneself. A publish calls what belongs to others: hooks, transports, profiles. If these publish, they
  * would wait in front of a turnstile that is left only when they return: their own, or that of a thread which waits for
  * theirs. So a thread that is inside one waits in front of none (`publishes_inside`): it goes in if nobody is there.
  *
  * Encoders that are needed no more. An encoder is used inside the turnstile alone. A thread that takes out the last
- * member of a coding may be a runner, which must not wait: it enters only if the turnstile is free. If it is taken, the
- * thread inside looks for idle encoders before it leaves. Both look under the lock, so one of them finds the encoder. */
+ * member of a coding may be a runner, which must not wait: it enters only if the turnstile is free. If it is taken,
+ * the thread inside looks for idle encoders before it leaves. Both look under the lock, so one of them finds it. */
 #include "stream/channel.h"
 
 #include <pthread.h>
@@ -101,7 +101,7 @@ vestry_err vsi_channel_create(vsi_group *group, const vestry_channel_options *op
 
 /* ------------------------------------------------------------------------------------------- the turnstile -------- */
 
-/* How many publishes this thread is inside of, nested by hooks. Ending an idle encoder counts too: it calls a profile. */
+/* How many publishes this thread is inside, nested by hooks. Ending an idle encoder counts too: it calls a profile. */
 static _Thread_local unsigned publishes_inside;
 
 /* false: the turnstile is taken, and the caller must not wait for it. */

@@ -7,9 +7,9 @@
  * in event/target.c; here is only the order. Barriers cut the list into stretches: two deliveries of one stretch have
  * none between them. A later one looks its target up, and if the delivery there is of its own stretch, that one goes.
  *
- * The table has one slot for several targets. A new delivery overwrites the slot; the older one is then never conflated
- * and is written as usual. So a step costs the same however many wait. A slot points to a waiting delivery or to nothing:
- * take_out clears the slot of what it takes out.
+ * The table has one slot for several targets. A new delivery overwrites the slot; the older one is then written as if
+ * there were no conflation. So a step costs the same however many wait. A slot points to a waiting delivery or to
+ * nothing: take_out clears the slot of what it takes out.
  *
  * A delivery that brings ids begins a new stretch and belongs to it. It still replaces an older delivery of its own
  * target in the former stretch, and a newer one can replace it: between two deliveries of that target stands nothing

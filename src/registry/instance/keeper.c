@@ -75,8 +75,8 @@ static vestry_err put(vestry_dispatch_context *context, vestry_put_policy policy
       vestry_store_put(store, context->scope, context->reply->key, context->opened, policy, many_count, &result);
   if (error) return error;
   vsi_life *life = context->life;
-  /* seq_cst: this thread stores the handle, then loads `ended`; on_close (hooks.c) stores `ended`, then vsi_keeper_remove
-   * loads the handle. So at least one of the two sees what the other stored, and removes the entry. */
+  /* seq_cst: this thread stores the handle, then loads `ended`; on_close (hooks.c) stores `ended`, then calls
+   * vsi_keeper_remove, which loads the handle. At least one sees what the other stored, and removes the entry. */
   atomic_store_explicit(&life->handle, result.handle, memory_order_seq_cst);
   if (atomic_load_explicit(&life->ended, memory_order_seq_cst) || !vestry_connection_is_open(context->opened))
     vestry_store_remove_if(store, result.handle, vestry_connection_cause(context->opened));
