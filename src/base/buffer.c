@@ -56,25 +56,18 @@ void vsi_buffer_append_char(vsi_buffer *buffer, char c) {
   vsi_buffer_append(buffer, &c, 1);
 }
 
-void vsi_buffer_vprintf(vsi_buffer *buffer, const char *format, va_list arguments) {
-  va_list again;
+void vsi_buffer_printf(vsi_buffer *buffer, const char *format, ...) {
+  va_list arguments, again;
+  va_start(arguments, format);
   va_copy(again, arguments);
   int len = vsnprintf(NULL, 0, format, again);
   va_end(again);
-  if (len < 0) {
-    buffer->error = VESTRY_NO_MEMORY;
-    return;
+  char *at = len < 0 ? NULL : vsi_buffer_reserve(buffer, (size_t)len + 1);
+  if (len < 0) buffer->error = VESTRY_NO_MEMORY;
+  if (at) {
+    vsnprintf(at, (size_t)len + 1, format, arguments);
+    buffer->len += (size_t)len;
   }
-  char *at = vsi_buffer_reserve(buffer, (size_t)len + 1);
-  if (!at) return;
-  vsnprintf(at, (size_t)len + 1, format, arguments);
-  buffer->len += (size_t)len;
-}
-
-void vsi_buffer_printf(vsi_buffer *buffer, const char *format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  vsi_buffer_vprintf(buffer, format, arguments);
   va_end(arguments);
 }
 

@@ -23,7 +23,6 @@ void vsi_buffer_append(vsi_buffer *buffer, const void *data, size_t len);
 void vsi_buffer_append_str(vsi_buffer *buffer, const char *text);
 void vsi_buffer_append_char(vsi_buffer *buffer, char c);
 void vsi_buffer_printf(vsi_buffer *buffer, const char *format, ...) VESTRY_PRINTF(2, 3);
-void vsi_buffer_vprintf(vsi_buffer *buffer, const char *format, va_list arguments) VESTRY_PRINTF(2, 0);
 
 /* Put a NUL behind the bytes (not counted in len) and return them; NULL when out of memory. */
 const char *vsi_buffer_terminate(vsi_buffer *buffer);

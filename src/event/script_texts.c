@@ -1,6 +1,7 @@
 /* The scripts of script.h: each text is made in a buffer, then goes the way of every script. */
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/options.h"
 #include "event/escape.h"
 #include "vestry/script.h"
@@ -42,10 +43,6 @@ vestry_err vestry_event_console_error(const vestry_host *host, const char *text,
 
 /* -------------------------------------------------------------------------------------- addresses ---- */
 
-static bool is_letter(char c) {
-  return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
-}
-
 /* Whether a browser takes it for a relative address or one of the web. Browsers (WHATWG URL, section 4.4) pass over
  * spaces and control characters in front, and over tabs and line breaks anywhere, before they look for a scheme: a
  * letter, then letters, digits, `+`, `-`, `.` up to a colon. No address has control characters, so they are refused
@@ -56,9 +53,9 @@ static bool is_web_address(const char *url) {
   for (const char *at = url; *at; at++)
     if ((unsigned char)*at < 0x20 || *at == 0x7F) return false;
   url += strspn(url, " ");
-  if (!is_letter(*url)) return true;
+  if (!vsi_is_letter(*url)) return true;
   const char *end = url;
-  while (is_letter(*end) || (*end && strchr("0123456789+-.", *end))) end++;
+  while (vsi_is_letter(*end) || (*end && strchr("0123456789+-.", *end))) end++;
   if (*end != ':') return true;
   size_t len = (size_t)(end + 1 - url);
   return vsi_starts_with(url, len, "http:") || vsi_starts_with(url, len, "https:");

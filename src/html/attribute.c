@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/ascii.h"
 #include "html/js.h"
 #include "html/value.h"
 
@@ -15,19 +16,9 @@ enum {
   CONFLICT = 32   /* both */
 };
 
-static bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-static char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
-}
-static bool is_letter(char c) {
-  return lower(c) >= 'a' && lower(c) <= 'z';
-}
-
 void vsi_name_add(vestry_html_place *place, char c) {
   if (place->name_len < sizeof place->name - 1)
-    place->name[place->name_len++] = lower(c);
+    place->name[place->name_len++] = vsi_lower(c);
   else
     place->name[sizeof place->name - 2] = '\0';
 }
@@ -85,11 +76,11 @@ static int scheme_of(const vestry_html_place *place, vsi_value value) {
   if (name_begins(place, "javascript:") || name_begins(place, "vbscript:")) return RUNS;
   for (uint8_t i = 0; i < place->name_len; i++) {
     char c = place->name[i];
-    if (is_letter(c) || (i && (c == '+' || c == '-' || c == '.' || is_digit(c)))) continue;
+    if (vsi_is_letter(c) || (i && (c == '+' || c == '-' || c == '.' || vsi_is_digit(c)))) continue;
     if (c == '\\') return RUNS;
     if (c == '&') {
       char next = i + 1 < place->name_len ? place->name[i + 1] : '#';
-      return next == '#' || is_letter(next) ? RUNS : SETTLED;
+      return next == '#' || vsi_is_letter(next) ? RUNS : SETTLED;
     }
     if (c != ':' || !i || value != VSI_VALUE_PAGE) return SETTLED;
     return name_begins(place, "http:") || name_begins(place, "https:") ? SETTLED : RUNS;

@@ -3,7 +3,17 @@
 #ifndef VSI_HTML_ATTRIBUTE_H
 #define VSI_HTML_ATTRIBUTE_H
 
-#include "html/slot.h"
+#include "vestry/html.h"
+
+/* What can be put somewhere. */
+typedef enum vsi_slot {
+  VSI_SLOT_NONE,      /* nothing of others; *ret_why says what is here */
+  VSI_SLOT_TEXT,      /* a text: of an element, or the whole or a part of an ordinary attribute's value */
+  VSI_SLOT_URL,       /* part of the value of an attribute that is a URL */
+  VSI_SLOT_JS_STRING, /* part of a JavaScript string, within quotes that are there */
+  VSI_SLOT_JS_CODE,   /* a JavaScript expression, in an attribute */
+  VSI_SLOT_SCRIPT     /* a JavaScript expression, in a script element */
+} vsi_slot;
 
 /* Names, of elements too: in lower case, and those longer than the room end in a byte that no known name has. */
 void vsi_name_begin(vestry_html_place *place, char c);

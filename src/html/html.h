@@ -17,8 +17,9 @@ vestry_err vsi_html_fail(vestry_html *html, vestry_err error, const char *why);
 /* A text of others for a place that takes one. */
 void vsi_html_insert(vestry_html *html, const char *text, size_t len);
 
-/* What a piece of code may stand in: refused elsewhere, and in a script element unless that is allowed. Sets the quote
- * its strings are to be written with: as a reference, where the parser reads one. */
+/* Begin a JavaScript value here. INVALID where there can be none (in a URL, inside a string), and in a script element
+ * unless in_script. ret_quote: how the value spells its quotes, `"` or `'`: as a character reference in attributes and
+ * text, where the parser decodes it; as it is in a script element. */
 vestry_err vsi_html_code_begin(vestry_html *html, bool in_script, char quote, const char **ret_quote);
 void vsi_html_code_end(vestry_html *html);
 

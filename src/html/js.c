@@ -4,9 +4,7 @@
  * decodes them first; the reader gives up at what could be the beginning of one. */
 #include "html/js.h"
 
-static bool is_alphanumeric(char c) {
-  return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
-}
+#include "base/ascii.h"
 
 static uint8_t next(uint8_t js, char last, char c) {
   if (js & VSI_JS_BACKSLASH) return (uint8_t)(js & ~VSI_JS_BACKSLASH & 0xFF);
@@ -24,7 +22,7 @@ void vsi_js_read(vestry_html_place *place, char c, bool has_references) {
   char last = (char)place->js_last;
   place->js_last = (uint8_t)c;
   if (place->js == VSI_JS_LOST) return;
-  if (has_references && last == '&' && (c == '#' || is_alphanumeric(c)))
+  if (has_references && last == '&' && (c == '#' || vsi_is_letter(c) || vsi_is_digit(c)))
     place->js = VSI_JS_LOST;
   else
     place->js = next(place->js, last, c);

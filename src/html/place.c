@@ -1,17 +1,18 @@
-/* A tokenizer of HTML that keeps nothing but its state: WHATWG HTML, section 13.2.5, with states that differ only in
- * what they emit thrown together. Whatever it might read otherwise than a browser does ends in LOST, where nothing of
+/* A tokenizer of HTML that keeps nothing but its state: WHATWG HTML, section 13.2.5, with states merged that differ
+ * only in what they emit. Whatever it might read otherwise than a browser does ends in LOST, where nothing of
  * others can be put, so that it errs towards refusing.
  *
  * Foreign content (svg, math) is the tree builder's, which is not here: there, `title`, `style` and `script` hold
  * elements like any other, and CDATA sections are read. That is why a tag inside `title` or `textarea` and every CDATA
  * section end in LOST. `style` refuses everything in either case; in a `script` of svg character references are read,
  * which vestry_html_js does not depend on. `noscript` is read as ordinary elements, as a parser without scripting does.
- * One with scripting shows none of it, but takes the next "</noscript" for its end, even in a value or a comment: there
- * no `<` may stand in these. */
+ * One with scripting shows none of it, but takes the next "</noscript" for its end, even in a value or a comment: so
+ * inside it no `<` is allowed in values and comments. */
 #include "html/place.h"
 
 #include <string.h>
 
+#include "base/ascii.h"
 #include "html/attribute.h"
 #include "html/js.h"
 #include "html/value.h"
@@ -48,16 +49,6 @@ enum { ESCAPABLE, /* RCDATA: character references are read */ RAW, SCRIPT };
 
 void vsi_place_init(vestry_html_place *place) {
   *place = (vestry_html_place){.state = TEXT};
-}
-
-static bool is_space(char c) {
-  return c == ' ' || c == '\n' || c == '\t' || c == '\f' || c == '\r';
-}
-static char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
-}
-static bool is_letter(char c) {
-  return lower(c) >= 'a' && lower(c) <= 'z';
 }
 
 static void tag_end(vestry_html_place *place) {
@@ -104,21 +95,21 @@ static void text_until(vestry_html_place *place, char c) {
   } else if (matched == LESS && c == '!' && place->content == SCRIPT) {
     place->matched = LESS_BANG;
     return;
-  } else if (matched == LESS && is_letter(c) && place->content == ESCAPABLE) {
+  } else if (matched == LESS && vsi_is_letter(c) && place->content == ESCAPABLE) {
     place->state = LOST; /* in svg this would be a tag */
   } else if (matched >= SLASH) {
     size_t at = matched - (size_t)SLASH;
-    if (at < place->element_len && lower(c) == place->element[at]) {
+    if (at < place->element_len && vsi_lower(c) == place->element[at]) {
       place->matched = (uint8_t)(matched + 1);
       return;
     }
-    if (at == place->element_len && (is_space(c) || c == '/' || c == '>')) {
+    if (at == place->element_len && (vsi_is_space(c) || c == '/' || c == '>')) {
       place->is_end_tag = true;
-      place->state = is_space(c) ? BEFORE_NAME : SELF_CLOSING;
+      place->state = vsi_is_space(c) ? BEFORE_NAME : SELF_CLOSING;
       if (c == '>') tag_end(place);
       return;
     }
-    if ((place->content == ESCAPABLE || place->in_noscript) && (at || is_letter(c))) place->state = LOST;
+    if ((place->content == ESCAPABLE || place->in_noscript) && (at || vsi_is_letter(c))) place->state = LOST;
   }
   if (c == '<') place->matched = LESS;
 }
@@ -132,7 +123,7 @@ static bool step(vestry_html_place *place, char c) {
   case TEXT: place->drops_newline = false; GO(c == '<' ? TAG_OPEN : TEXT);
   case TAG_OPEN:
   case END_TAG_OPEN:
-    if (is_letter(c)) {
+    if (vsi_is_letter(c)) {
       place->is_end_tag = place->state == END_TAG_OPEN;
       vsi_name_begin(place, c);
       GO(TAG_NAME);
@@ -142,7 +133,7 @@ static bool step(vestry_html_place *place, char c) {
     if (c == '!') GO(DECLARATION);
     AGAIN(c == '?' ? BOGUS : TEXT);
   case TAG_NAME:
-    if (is_space(c) || c == '/' || c == '>') {
+    if (vsi_is_space(c) || c == '/' || c == '>') {
       tag_named(place);
       AGAIN(AFTER_VALUE);
     }
@@ -154,18 +145,18 @@ static bool step(vestry_html_place *place, char c) {
   case AFTER_NAME:
     if (c == '>') return tag_end(place), true;
     if (c == '/') GO(SELF_CLOSING);
-    if (is_space(c)) GO(place->state == AFTER_NAME ? AFTER_NAME : BEFORE_NAME);
+    if (vsi_is_space(c)) GO(place->state == AFTER_NAME ? AFTER_NAME : BEFORE_NAME);
     if (c == '=' && place->state == AFTER_NAME) GO(BEFORE_VALUE);
     vsi_name_begin(place, c); /* also a "=" without a name before it */
     GO(NAME);
   case NAME:
-    if (is_space(c) || c == '/' || c == '>' || c == '=') vsi_attribute_named(place);
-    if (is_space(c) || c == '/' || c == '>') AGAIN(AFTER_NAME);
+    if (vsi_is_space(c) || c == '/' || c == '>' || c == '=') vsi_attribute_named(place);
+    if (vsi_is_space(c) || c == '/' || c == '>') AGAIN(AFTER_NAME);
     if (c == '=') GO(BEFORE_VALUE);
     vsi_name_add(place, c);
     return true;
   case BEFORE_VALUE:
-    if (is_space(c)) return true;
+    if (vsi_is_space(c)) return true;
     if (c == '>') return tag_end(place), true;
     vsi_attribute_begin(place);
     if (c != '"' && c != '\'') AGAIN(UNQUOTED);
@@ -176,7 +167,7 @@ static bool step(vestry_html_place *place, char c) {
     vsi_attribute_end(place);
     GO(AFTER_VALUE);
   case UNQUOTED:
-    if (c != '>' && !is_space(c)) return vsi_attribute_read(place, c), true;
+    if (c != '>' && !vsi_is_space(c)) return vsi_attribute_read(place, c), true;
     vsi_attribute_end(place);
     if (c == '>') return tag_end(place), true;
     GO(BEFORE_NAME);

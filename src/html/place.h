@@ -2,7 +2,7 @@
 #ifndef VSI_HTML_PLACE_H
 #define VSI_HTML_PLACE_H
 
-#include "html/slot.h"
+#include "html/attribute.h"
 
 /* The beginning: ordinary text. */
 void vsi_place_init(vestry_html_place *place);

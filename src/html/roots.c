@@ -3,6 +3,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/ascii.h"
+
 /* Tags are matched strictly: each end tag closes the last start tag that is open, by name. A document that does so can
  * still come out otherwise (WHATWG HTML, section 13.2.6): elements are closed by others that must not stand in them,
  * moved out of tables, or dropped. All that happens inside of the outermost element, as long as that is one which
@@ -18,17 +20,9 @@ static bool is_in(const char *const *names, size_t count, vestry_slice name) {
 }
 #define IS_IN(names, name) is_in(names, sizeof(names) / sizeof *(names), name)
 
-static bool is_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool is_space(char c) {
-  return c == ' ' || c == '\t' || c == '\n' || c == '\f' || c == '\r';
-}
-
 const char *vsi_html_skip_space(const char *at, const char *end) {
   static const char prefix[] = "data: elements ";
-  while (at < end && is_space(*at)) {
+  while (at < end && vsi_is_space(*at)) {
     bool is_break = *at == '\n';
     at++;
     if (is_break && (size_t)(end - at) >= sizeof prefix - 1 && memcmp(at, prefix, sizeof prefix - 1) == 0)
@@ -46,7 +40,7 @@ typedef struct tag {
  * name's first byte, and a '/' ends the attribute. */
 static const char *read_attribute(const char *at, const char *end, tag *t) {
   const char *name = at++;
-  while (at < end && !is_space(*at) && *at != '=' && *at != '>' && *at != '/') at++;
+  while (at < end && !vsi_is_space(*at) && *at != '=' && *at != '>' && *at != '/') at++;
   size_t name_len = (size_t)(at - name);
   bool is_id = name_len == 2 && strncasecmp(name, "id", 2) == 0 && !t->id.data; /* of two the first counts */
   at = vsi_html_skip_space(at, end);
@@ -65,7 +59,7 @@ static const char *read_attribute(const char *at, const char *end, tag *t) {
     at = close + 1;
   } else {
     value.data = at;
-    while (at < end && !is_space(*at) && *at != '>') at++;
+    while (at < end && !vsi_is_space(*at) && *at != '>') at++;
     value.len = (size_t)(at - (const char *)value.data);
   }
   if (is_id) t->id = value;
@@ -80,12 +74,12 @@ static const char *read_tag(const char *at, const char *end, tag *ret_tag) {
     t.is_end = true;
     at++;
   }
-  if (at == end || !is_letter(*at)) return NULL;
+  if (at == end || !vsi_is_letter(*at)) return NULL;
   t.name.data = at;
-  while (at < end && !is_space(*at) && *at != '>' && *at != '/') at++;
+  while (at < end && !vsi_is_space(*at) && *at != '>' && *at != '/') at++;
   t.name.len = (size_t)(at - (const char *)t.name.data);
   while (at && at < end && *at != '>') {
-    if (is_space(*at))
+    if (vsi_is_space(*at))
       at = vsi_html_skip_space(at, end);
     else if (*at == '/')
       at++;
@@ -110,7 +104,7 @@ bool vsi_html_one_root(vestry_slice html, vestry_slice *ret_id) {
   bool begun = false;
   if (!html.len) return false;
   for (const char *at = html.data, *end = at + html.len; at < end;) {
-    if (is_space(*at)) {
+    if (vsi_is_space(*at)) {
       at = vsi_html_skip_space(at, end);
       continue;
     }

@@ -3,6 +3,7 @@
 #include <endian.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/utf8.h"
 
 #ifdef __SSE2__
@@ -18,17 +19,13 @@ typedef struct reader {
 
 static const char ends_early[] = "the text ends before the value does";
 
-static bool is_digit(unsigned char c) {
-  return c >= '0' && c <= '9';
-}
-
 static inline void skip_space(reader *r) {
   while (r->at < r->end && (*r->at == ' ' || *r->at == '\n' || *r->at == '\r' || *r->at == '\t')) r->at++;
 }
 
 static bool skip_digits(reader *r) {
   const unsigned char *from = r->at;
-  while (r->at < r->end && is_digit(*r->at)) r->at++;
+  while (r->at < r->end && vsi_is_digit(*r->at)) r->at++;
   return r->at > from;
 }
 
@@ -72,7 +69,7 @@ static const char *scan_hex4(reader *r, unsigned *ret_unit) {
   for (int i = 0; i < 4; i++, r->at++) {
     if (r->at == r->end) return ends_early;
     unsigned char c = *r->at, letter = c | 0x20;
-    if (is_digit(c))
+    if (vsi_is_digit(c))
       unit = unit << 4 | (c - '0');
     else if (letter >= 'a' && letter <= 'f')
       unit = unit << 4 | (letter - 'a' + 10U);
@@ -180,7 +177,7 @@ static inline const char *scan_scalar(reader *r) {
   case 't': return scan_word(r, "true");
   case 'f': return scan_word(r, "false");
   case 'n': return scan_word(r, "null");
-  default: return *r->at == '-' || is_digit(*r->at) ? scan_number(r) : "a value is expected";
+  default: return *r->at == '-' || vsi_is_digit(*r->at) ? scan_number(r) : "a value is expected";
   }
 }
 

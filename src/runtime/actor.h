@@ -32,10 +32,10 @@ struct vsi_actor {
 };
 
 void vsi_actor_init(vsi_actor *actor, const vsi_actor_class *class, vsi_pool *pool);
-/* The same as if a run were under way: none begins before vsi_actor_release, which gives back a reference of the
- * class's that the maker has taken. Whoever notifies an actor that is not ready to run rouses nobody in vain. */
+/* Initialize held: no run begins before vsi_actor_release. A notify meanwhile is remembered, and wakes no worker. The
+ * caller has taken a reference by the class for it, which vsi_actor_release drops. */
 void vsi_actor_init_held(vsi_actor *actor, const vsi_actor_class *class, vsi_pool *pool);
-/* Once. It runs soon if it was notified. */
+/* Once. If the actor was notified meanwhile, it runs soon. */
 void vsi_actor_release(vsi_actor *actor);
 
 /* The actor will run at least once after this call; everything the caller wrote before is visible to that run.

@@ -31,7 +31,7 @@ typedef struct vsi_table {
    * about once a tick. Hints where the oldest is; relaxed. */
   _Alignas(VSI_CACHE_LINE) _Atomic(uint32_t) oldest[VSI_SHARDS_MOST];
   _Atomic(uint32_t) eldest[VSI_SHARDS_MOST];
-  _Atomic(uint32_t) floor;       /* when somebody last looked at all shards, no oldest was older than this tick */
+  _Atomic(uint32_t) floor;       /* the oldest of `oldest` when a put last compared them all; see put.c */
   _Atomic(uint64_t) deadline_ns; /* see expiry.c */
 } vsi_table;
 

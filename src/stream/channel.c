@@ -7,22 +7,22 @@
  * of them at a time: each is put the event into its queue, which is lock-free and calls nothing, and a reference is
  * taken, to rouse it when the lock is given up. What is allocated for that was allocated before.
  *
- * Going through a list that changes. `cursor` is the member that comes next. Who leaves moves it on if it stands there;
- * who joins is last, with a number above all that were there when the publish began, where it stops. So every member
- * that was there and stayed is met once, and none twice.
+ * Going through a list that changes. `cursor` is the member that comes next. Taking out the member at the cursor moves
+ * the cursor on. A new member is appended, and its number is above the last one that the publish is for. So a publish
+ * meets every member once that was there when it began and stays, and no member twice.
  *
- * Leaving. A member is in the list until somebody takes it out under the lock: its connection's end, a leave, or the
- * channel's; who finds `in` cleared has nothing to do. Its memory is counted: one reference for the node that the
- * connection will call, which is dropped by the call, or by whoever took the node back before; one for each thread
- * that is about to do so.
+ * Leaving. A member is in the list until a thread takes it out under the lock: because its connection ends, because it
+ * leaves, or because the channel is destroyed. A thread that finds `in` cleared has nothing to do. References to a
+ * member: one for its close node, dropped when the connection calls the node or when the node is cancelled; one for
+ * each thread that works on the member without the lock.
  *
  * Waiting for oneself. A publish calls what belongs to others: hooks, transports, profiles. If these publish, they
  * would wait in front of a turnstile that is left only when they return: their own, or that of a thread which waits for
  * theirs. So a thread that is inside one waits in front of none (`publishes_inside`): it goes in if nobody is there.
  *
- * Encoders that are needed no more. They belong to who is inside the turnstile. Whoever takes the last member of a
- * coding out cannot wait there (it may be a runner), so it goes in only if nobody is inside; otherwise the one inside
- * looks, before it leaves, under the lock that makes one of the two see it. */
+ * Encoders that are needed no more. An encoder is used inside the turnstile alone. A thread that takes out the last
+ * member of a coding may be a runner, which must not wait: it enters only if the turnstile is free. If it is taken,
+ * the thread inside looks for idle encoders before it leaves. Both look under the lock, so one of them finds it. */
 #include "stream/channel.h"
 
 #include <pthread.h>
@@ -48,7 +48,7 @@ struct vestry_channel {
   vsi_members members;             /* guarded by lock */
   vsi_member *cursor;              /* guarded by lock */
   vestry_channel_stats stats;      /* guarded by lock; members_count is not kept here */
-  vsi_lane lanes[VSI_CODINGS_MAX]; /* by the coding's index; of who is inside, but for members_count */
+  vsi_lane lanes[VSI_CODINGS_MAX]; /* by the coding's index; used inside the turnstile */
 };
 
 /* One publish under way. */
@@ -101,10 +101,10 @@ vestry_err vsi_channel_create(vsi_group *group, const vestry_channel_options *op
 
 /* ------------------------------------------------------------------------------------------- the turnstile -------- */
 
-/* Of this thread: how many, one in a hook of the other. Who gives an encoder up counts as one: that calls a profile. */
+/* How many publishes this thread is inside, nested by hooks. Ending an idle encoder counts too: it calls a profile. */
 static _Thread_local unsigned publishes_inside;
 
-/* false: somebody is inside, and the caller must not wait for him. */
+/* false: the turnstile is taken, and the caller must not wait for it. */
 static bool enter(vestry_channel *channel, bool waits) {
   pthread_mutex_lock(&channel->lock);
   while (channel->inside && waits) pthread_cond_wait(&channel->free, &channel->lock);
@@ -152,7 +152,7 @@ static vsi_lane *lane_of(vestry_channel *channel, const vestry_connection *conne
   return coding ? &channel->lanes[coding->index] : NULL;
 }
 
-/* Whether an encoder has become idle and the caller is inside the turnstile, to give it up. */
+/* Take a member out. true: an encoder has become idle, and the caller is inside the turnstile to end it. */
 static bool take_out_locked(vestry_channel *channel, vsi_member *member) {
   if (channel->cursor == member) channel->cursor = member->next;
   vsi_members_remove(&channel->members, member);
@@ -187,7 +187,7 @@ vestry_err vestry_channel_join(vestry_channel *channel, vestry_connection *conne
   vsi_lane *lane = lane_of(channel, connection);
   if (!error && lane) {
     if (!lane->coding)
-      lane->coding = vsi_connection_coding(connection); /* once: who is inside reads it without the lock */
+      lane->coding = vsi_connection_coding(connection); /* once: it is read inside the turnstile without the lock */
     lane->members_count++;
   }
   pthread_mutex_unlock(&channel->lock);
@@ -198,7 +198,7 @@ vestry_err vestry_channel_join(vestry_channel *channel, vestry_connection *conne
   }
   error = vsi_connection_at_close(connection, &member->at_close);
   pthread_mutex_lock(&channel->lock);
-  bool left = !member->in, entered = false; /* left: somebody has taken it out before the node was there */
+  bool left = !member->in, entered = false; /* left: taken out before the node was registered */
   if (error && !left) entered = take_out_locked(channel, member);
   pthread_mutex_unlock(&channel->lock);
   if (entered) leave_turnstile(channel);
@@ -232,7 +232,7 @@ vestry_err vestry_channel_leave(vestry_channel *channel, vestry_connection *conn
 void vestry_channel_destroy(vestry_channel *channel) {
   if (!channel) return;
   while (take_out(channel, NULL)) continue;
-  enter(channel, true); /* who takes the last member out may still be giving an encoder up */
+  enter(channel, true); /* a thread may still be inside, ending an encoder */
   leave_turnstile(channel);
   channel_unref(channel);
 }
@@ -263,7 +263,7 @@ static void encode(vestry_channel *channel, publishing *p) {
     alone += ended_alone;
   }
   if (count && !(p->broadcast = vsi_broadcast_create(channel->host, p->event, lanes, count)))
-    for (uint32_t i = 0; i < count; i++) { /* nobody will have this event of the epochs: they end */
+    for (uint32_t i = 0; i < count; i++) { /* no stream gets this event of the epochs, so they end */
       alone += vsi_lane_end(&channel->lanes[lanes[i].coding->index]);
       vsi_lane_bytes_finish(&lanes[i]);
     }
@@ -371,7 +371,7 @@ void vestry_channel_stats_get(vestry_channel *channel, vestry_channel_stats *ret
   *ret_stats = channel->stats;
   ret_stats->members_count = channel->members.count;
   pthread_mutex_unlock(&channel->lock);
-  if (!entered) return; /* the lanes are another's */
+  if (!entered) return; /* another thread uses the lanes */
   for (int i = 0; i < VSI_CODINGS_MAX; i++)
     if (channel->lanes[i].epoch)
       ret_stats->alone_count += atomic_load_explicit(&channel->lanes[i].epoch->alone, memory_order_relaxed);

@@ -16,7 +16,7 @@ typedef struct vsi_codings vsi_codings;
 /* Makes segments for whoever needs one alone; kept if it can be reset. */
 typedef struct vsi_scratch {
   vsi_turnstile turnstile;
-  void *encoder; /* of who is inside; NULL: none is kept */
+  void *encoder; /* used inside the turnstile alone; NULL: none is kept */
 } vsi_scratch;
 
 typedef struct vsi_coding {

@@ -7,12 +7,13 @@
  * in event/target.c; here is only the order. Barriers cut the list into stretches: two deliveries of one stretch have
  * none between them. A later one looks its target up, and if the delivery there is of its own stretch, that one goes.
  *
- * The table forgets: of two targets with one slot the older one loses its chance, and waits as it would have. So a step
- * costs the same whatever waits. A slot points to a waiting delivery or to nothing: who leaves the list leaves his
- * slot.
+ * The table has one slot for several targets. A new delivery overwrites the slot; the older one is then written as if
+ * there were no conflation. So a step costs the same however many wait. A slot points to a waiting delivery or to
+ * nothing: take_out clears the slot of what it takes out.
  *
- * A delivery that brings ids ends the stretch before it, for others; of its own target the one before it has gone by
- * then, and the next may replace it, since between these two nothing else stands that it could harm. */
+ * A delivery that brings ids begins a new stretch and belongs to it. It still replaces an older delivery of its own
+ * target in the former stretch, and a newer one can replace it: between two deliveries of that target stands nothing
+ * that its ids could harm. */
 
 enum { SLOTS = VSI_CONFLATION_SLOTS };
 

@@ -1,4 +1,4 @@
-/* Where events of a conflating connection wait, and leave when a later one makes them superfluous. */
+/* Where the events of a conflating connection wait until they are written, or conflated with a later one. */
 #ifndef VSI_STREAM_CONFLATION_H
 #define VSI_STREAM_CONFLATION_H
 

@@ -125,7 +125,7 @@ const vestry_host *vsi_connection_host(const vestry_connection *connection) {
 }
 
 void vsi_connection_hurry(vestry_connection *connection) {
-  /* Nobody runs it any more, and perhaps nobody can. A mere look: who comes a moment later is a notify too many. */
+  /* A closed connection has no runner. relaxed: if it closes just after this load, one notify is in vain. */
   if (atomic_load_explicit(&connection->state, memory_order_relaxed) == VESTRY_STATE_CLOSED) return;
   atomic_store_explicit(&connection->hurried, true, memory_order_relaxed); /* the notify hands it over */
   vsi_actor_notify(&connection->actor);
@@ -255,27 +255,6 @@ vestry_err vsi_connection_send_made(vestry_connection *connection, vestry_err er
   error = vestry_connection_send(connection, event);
   vestry_event_unref(event);
   return error;
-}
-
-vestry_err vestry_connection_patch_elements(vestry_connection *connection, const char *html, size_t len,
-                                            const vestry_elements_options *options) {
-  vestry_event *event = NULL;
-  vestry_err error = vestry_event_elements(vsi_connection_host(connection), html, len, options, &event);
-  return vsi_connection_send_made(connection, error, event);
-}
-
-vestry_err vestry_connection_patch_signals(vestry_connection *connection, const char *json, size_t len,
-                                           const vestry_signals_options *options) {
-  vestry_event *event = NULL;
-  vestry_err error = vestry_event_signals(vsi_connection_host(connection), json, len, options, &event);
-  return vsi_connection_send_made(connection, error, event);
-}
-
-vestry_err vestry_connection_execute_script(vestry_connection *connection, const char *script, size_t len,
-                                            const vestry_script_options *options) {
-  vestry_event *event = NULL;
-  vestry_err error = vestry_event_script(vsi_connection_host(connection), script, len, options, &event);
-  return vsi_connection_send_made(connection, error, event);
 }
 
 void vestry_connection_stats_get(const vestry_connection *connection, vestry_connection_stats *ret_stats) {

@@ -4,8 +4,7 @@
 
 #include "stream/broadcast.h"
 
-/* A channel's side of one coding. Whoever is inside the channel's turnstile uses it; of members_count and the sums see
- * channel.c. */
+/* A channel's side of one coding. Used inside the channel's turnstile alone, but for members_count. */
 typedef struct vsi_lane {
   vsi_coding *coding;   /* NULL: not in use */
   size_t members_count; /* guarded by the channel's lock */

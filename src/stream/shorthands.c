@@ -1,4 +1,4 @@
-/* Format and send: one function for each kind of event but the three in connection.c. */
+/* Make an event and send it: one function for each kind of event. */
 #include "stream/connection.h"
 
 #define SEND(connection, make, ...)                                                                                    \
@@ -7,6 +7,21 @@
     vestry_err error = make(vsi_connection_host(connection), __VA_ARGS__, &event);                                     \
     return vsi_connection_send_made(connection, error, event);                                                         \
   } while (0)
+
+vestry_err vestry_connection_patch_elements(vestry_connection *connection, const char *html, size_t len,
+                                            const vestry_elements_options *options) {
+  SEND(connection, vestry_event_elements, html, len, options);
+}
+
+vestry_err vestry_connection_patch_signals(vestry_connection *connection, const char *json, size_t len,
+                                           const vestry_signals_options *options) {
+  SEND(connection, vestry_event_signals, json, len, options);
+}
+
+vestry_err vestry_connection_execute_script(vestry_connection *connection, const char *script, size_t len,
+                                            const vestry_script_options *options) {
+  SEND(connection, vestry_event_script, script, len, options);
+}
 
 vestry_err vestry_connection_remove_elements(vestry_connection *connection, const char *selector,
                                              const vestry_elements_options *options) {

@@ -8,14 +8,12 @@
 #include "registry/effects/effect_options.h"
 #include "json/write.h"
 
-static vestry_err check_count(vestry_dispatch_context *context, const json_t *args, size_t least, size_t most) {
-  size_t count = json_array_size(args);
-  if (count < least) return vestry_context_fail(context, VESTRY_INVALID, "an argument is missing");
-  if (count > most) return vestry_context_fail(context, VESTRY_INVALID, "at most %zu arguments are wanted", most);
-  return VESTRY_OK;
+static const vestry_host *host_of(vestry_dispatch_context *context) {
+  return vestry_host_of(vestry_context_instance(context));
 }
 
-/* Send what was made, if it was made; drops it. what: of which the event would consist. */
+/* Send an event and drop it. error: what making it returned; if that is an error, nothing is sent. what: names the
+ * event's content in the message. */
 static vestry_err send(vestry_dispatch_context *context, vestry_err error, vestry_event *event, const char *what) {
   if (error == VESTRY_INVALID)
     vestry_context_fail(context, error, "%s or an option is outside what events allow", what);
@@ -30,29 +28,24 @@ static vestry_err send_elements(vestry_dispatch_context *context, const char *ht
   vestry_err error = vsi_elements_options_read(context, json, &options);
   if (error) return error;
   vestry_event *event = NULL;
-  error = vestry_event_elements(vestry_host_of(vestry_context_instance(context)), html, len, &options, &event);
+  error = vestry_event_elements(host_of(context), html, len, &options, &event);
   return send(context, error, event, "the elements");
 }
 
 /* [html, options?] */
-static vestry_err patch_elements(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)ctx;
-  vestry_err error = check_count(context, args, 1, 2);
-  if (error) return error;
+static vestry_err patch_elements(vestry_dispatch_context *context, const json_t *args) {
   const json_t *html = json_array_get(args, 0);
   if (!json_is_string(html)) return vestry_context_fail(context, VESTRY_INVALID, "the elements are a text");
   return send_elements(context, json_string_value(html), json_string_length(html), json_array_get(args, 1));
 }
 
 /* [[html…], options?]: one event, each of them on lines of its own. */
-static vestry_err patch_elements_seq(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)ctx;
-  vestry_err error = check_count(context, args, 1, 2);
-  if (error) return error;
+static vestry_err patch_elements_seq(vestry_dispatch_context *context, const json_t *args) {
   const json_t *list = json_array_get(args, 0);
   if (!json_is_array(list)) return vestry_context_fail(context, VESTRY_INVALID, "the elements are a list of texts");
+  vestry_err error = VESTRY_OK;
   vsi_buffer joined;
-  vsi_buffer_init(&joined, vestry_host_of(vestry_context_instance(context)));
+  vsi_buffer_init(&joined, host_of(context));
   for (size_t i = 0; !error && i < json_array_size(list); i++) {
     const json_t *html = json_array_get(list, i);
     if (i) vsi_buffer_append_char(&joined, '\n');
@@ -70,16 +63,14 @@ static vestry_err patch_elements_seq(vestry_dispatch_context *context, const jso
 static vestry_err send_signals(vestry_dispatch_context *context, const char *text, size_t len,
                                const vestry_signals_options *options) {
   vestry_event *event = NULL;
-  vestry_err error = vestry_event_signals(vestry_host_of(vestry_context_instance(context)), text, len, options, &event);
+  vestry_err error = vestry_event_signals(host_of(context), text, len, options, &event);
   return send(context, error, event, "the signals");
 }
 
 /* [object or its JSON text, options?] */
-static vestry_err patch_signals(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)ctx;
+static vestry_err patch_signals(vestry_dispatch_context *context, const json_t *args) {
   vestry_signals_options options;
-  vestry_err error = check_count(context, args, 1, 2);
-  if (!error) error = vsi_signals_options_read(context, json_array_get(args, 1), &options);
+  vestry_err error = vsi_signals_options_read(context, json_array_get(args, 1), &options);
   if (error) return error;
   const json_t *signals = json_array_get(args, 0);
   if (json_is_string(signals))
@@ -87,28 +78,8 @@ static vestry_err patch_signals(vestry_dispatch_context *context, const json_t *
   if (!json_is_object(signals))
     return vestry_context_fail(context, VESTRY_INVALID, "the signals are an object or its JSON text");
   vestry_event *event = NULL;
-  error = vsi_event_signals_value(vestry_host_of(vestry_context_instance(context)), signals, &options, &event);
+  error = vsi_event_signals_value(host_of(context), signals, &options, &event);
   return send(context, error, event, "the signals");
-}
-
-/* [text, options?] */
-static vestry_err execute_script(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)ctx;
-  vestry_attribute attributes[VSI_SCRIPT_ATTRIBUTES_MAX];
-  vestry_script_options options;
-  vestry_err error = check_count(context, args, 1, 2);
-  if (!error) error = vsi_script_options_read(context, json_array_get(args, 1), attributes, &options);
-  if (error) return error;
-  const json_t *script = json_array_get(args, 0);
-  if (!json_is_string(script)) return vestry_context_fail(context, VESTRY_INVALID, "the script is a text");
-  vestry_event *event = NULL;
-  error = vestry_event_script(vestry_host_of(vestry_context_instance(context)), json_string_value(script),
-                              json_string_length(script), &options, &event);
-  return send(context, error, event, "the script");
-}
-
-static const vestry_host *host_of(vestry_dispatch_context *context) {
-  return vestry_host_of(vestry_context_instance(context));
 }
 
 /* A text, or a list of one or more: pointers to them in memory of the host's, which the caller frees. what: for the
@@ -136,11 +107,9 @@ static vestry_err read_texts(vestry_dispatch_context *context, const json_t *val
 }
 
 /* [selector, options?] */
-static vestry_err remove_elements(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)ctx;
+static vestry_err remove_elements(vestry_dispatch_context *context, const json_t *args) {
   vestry_elements_options options;
-  vestry_err error = check_count(context, args, 1, 2);
-  if (!error) error = vsi_remove_options_read(context, json_array_get(args, 1), &options);
+  vestry_err error = vsi_remove_options_read(context, json_array_get(args, 1), &options);
   if (error) return error;
   const char *selector = vsi_text_of(json_array_get(args, 0));
   if (!selector) return vestry_context_fail(context, VESTRY_INVALID, "the selector is a text without NUL");
@@ -150,13 +119,11 @@ static vestry_err remove_elements(vestry_dispatch_context *context, const json_t
 }
 
 /* [path or [path…], options?] */
-static vestry_err remove_signals(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)ctx;
+static vestry_err remove_signals(vestry_dispatch_context *context, const json_t *args) {
   const char **paths = NULL;
   size_t count = 0;
   vestry_signals_options options;
-  vestry_err error = check_count(context, args, 1, 2);
-  if (!error) error = vsi_signals_options_read(context, json_array_get(args, 1), &options);
+  vestry_err error = vsi_signals_options_read(context, json_array_get(args, 1), &options);
   if (!error) error = read_texts(context, json_array_get(args, 0), "the paths", &paths, &count);
   if (error) return error;
   vestry_event *event = NULL;
@@ -165,42 +132,45 @@ static vestry_err remove_signals(vestry_dispatch_context *context, const json_t 
   return send(context, error, event, "a path");
 }
 
-/* What the effects that are scripts have in common: one argument and then options. */
+/* What the effects that are scripts have in common: options behind their first argument. */
 typedef struct script_args {
   vestry_attribute attributes[VSI_SCRIPT_ATTRIBUTES_MAX];
   vestry_script_options options;
 } script_args;
 
 static vestry_err read_script_args(vestry_dispatch_context *context, const json_t *args, script_args *ret_args) {
-  vestry_err error = check_count(context, args, 1, 2);
-  return error ? error
-               : vsi_script_options_read(context, json_array_get(args, 1), ret_args->attributes, &ret_args->options);
+  return vsi_script_options_read(context, json_array_get(args, 1), ret_args->attributes, &ret_args->options);
 }
 
-typedef vestry_err (*write_fn)(const vestry_host *host, const char *text, size_t len,
-                               const vestry_script_options *options, vestry_event **ret_event);
+typedef vestry_err (*text_fn)(const vestry_host *host, const char *text, size_t len,
+                              const vestry_script_options *options, vestry_event **ret_event);
 
-static vestry_err console(vestry_dispatch_context *context, const json_t *args, write_fn write) {
+/* wanted: what is said when there is no text; what: as for send. */
+static vestry_err send_text(vestry_dispatch_context *context, const json_t *args, text_fn make, const char *wanted,
+                            const char *what) {
   script_args script;
   vestry_err error = read_script_args(context, args, &script);
   if (error) return error;
   const json_t *text = json_array_get(args, 0);
-  if (!json_is_string(text)) return vestry_context_fail(context, VESTRY_INVALID, "what is logged is a text");
+  if (!json_is_string(text)) return vestry_context_fail(context, VESTRY_INVALID, "%s", wanted);
   vestry_event *event = NULL;
-  error = write(host_of(context), json_string_value(text), json_string_length(text), &script.options, &event);
-  return send(context, error, event, "the text");
+  error = make(host_of(context), json_string_value(text), json_string_length(text), &script.options, &event);
+  return send(context, error, event, what);
 }
 
 /* [text, options?] */
-static vestry_err console_log(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)ctx;
-  return console(context, args, vestry_event_console_log);
+static vestry_err execute_script(vestry_dispatch_context *context, const json_t *args) {
+  return send_text(context, args, vestry_event_script, "the script is a text", "the script");
 }
 
 /* [text, options?] */
-static vestry_err console_error(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)ctx;
-  return console(context, args, vestry_event_console_error);
+static vestry_err console_log(vestry_dispatch_context *context, const json_t *args) {
+  return send_text(context, args, vestry_event_console_log, "what is logged is a text", "the text");
+}
+
+/* [text, options?] */
+static vestry_err console_error(vestry_dispatch_context *context, const json_t *args) {
+  return send_text(context, args, vestry_event_console_error, "what is logged is a text", "the text");
 }
 
 typedef vestry_err (*go_fn)(const vestry_host *host, const char *url, const vestry_script_options *options,
@@ -218,20 +188,17 @@ static vestry_err go(vestry_dispatch_context *context, const json_t *args, go_fn
 }
 
 /* [url, options?] */
-static vestry_err redirect(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)ctx;
+static vestry_err redirect(vestry_dispatch_context *context, const json_t *args) {
   return go(context, args, vestry_event_redirect);
 }
 
 /* [url, options?] */
-static vestry_err replace_url(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)ctx;
+static vestry_err replace_url(vestry_dispatch_context *context, const json_t *args) {
   return go(context, args, vestry_event_replace_url);
 }
 
 /* [url or [url…], options?] */
-static vestry_err prefetch(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)ctx;
+static vestry_err prefetch(vestry_dispatch_context *context, const json_t *args) {
   script_args script;
   const char **urls = NULL;
   size_t count = 0;
@@ -257,12 +224,10 @@ static vestry_err write_detail(vestry_dispatch_context *context, const json_t *d
 }
 
 /* [name, detail?, options?]: the detail is any value. */
-static vestry_err dispatch_event(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)ctx;
+static vestry_err dispatch_event(vestry_dispatch_context *context, const json_t *args) {
   vestry_attribute attributes[VSI_SCRIPT_ATTRIBUTES_MAX];
   vestry_custom_event_options options;
-  vestry_err error = check_count(context, args, 1, 3);
-  if (!error) error = vsi_custom_event_options_read(context, json_array_get(args, 2), attributes, &options);
+  vestry_err error = vsi_custom_event_options_read(context, json_array_get(args, 2), attributes, &options);
   if (error) return error;
   const char *name = vsi_text_of(json_array_get(args, 0));
   if (!name) return vestry_context_fail(context, VESTRY_INVALID, "the event's name is a text without NUL");
@@ -280,10 +245,8 @@ static vestry_err dispatch_event(vestry_dispatch_context *context, const json_t 
 }
 
 /* []: ends the streams cleanly, after what was sent before. */
-static vestry_err close_sse(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)ctx;
-  vestry_err error = check_count(context, args, 0, 0);
-  if (error) return error;
+static vestry_err close_sse(vestry_dispatch_context *context, const json_t *args) {
+  (void)args;
   size_t count;
   vestry_connection *const *connections = vestry_context_connections(context, &count);
   for (size_t i = 0; i < count; i++) vestry_connection_close(connections[i], VESTRY_CAUSE_CLOSED);
@@ -291,29 +254,41 @@ static vestry_err close_sse(vestry_dispatch_context *context, const json_t *args
   return VESTRY_OK;
 }
 
+typedef struct built_in {
+  const char *name;
+  size_t least, most; /* arguments that it takes */
+  vestry_err (*perform)(vestry_dispatch_context *context, const json_t *args);
+} built_in;
+
+static vestry_err perform(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  const built_in *effect = ctx;
+  size_t count = json_array_size(args);
+  if (count < effect->least) return vestry_context_fail(context, VESTRY_INVALID, "an argument is missing");
+  if (count > effect->most)
+    return vestry_context_fail(context, VESTRY_INVALID, "at most %zu arguments are wanted", effect->most);
+  return effect->perform(context, args);
+}
+
 vestry_err vsi_effects_register(vsi_names *names) {
-  static const struct {
-    const char *name;
-    vestry_effect_fn effect;
-  } built_in[] = {
-      {"patch-elements", patch_elements},
-      {"patch-elements-seq", patch_elements_seq},
-      {"patch-signals", patch_signals},
-      {"execute-script", execute_script},
-      {"remove-elements", remove_elements},
-      {"remove-signals", remove_signals},
-      {"console-log", console_log},
-      {"console-error", console_error},
-      {"redirect", redirect},
-      {"replace-url", replace_url},
-      {"dispatch-event", dispatch_event},
-      {"prefetch", prefetch},
-      {"close-sse", close_sse},
+  static const built_in effects[] = {
+      {"patch-elements", 1, 2, patch_elements},
+      {"patch-elements-seq", 1, 2, patch_elements_seq},
+      {"patch-signals", 1, 2, patch_signals},
+      {"execute-script", 1, 2, execute_script},
+      {"remove-elements", 1, 2, remove_elements},
+      {"remove-signals", 1, 2, remove_signals},
+      {"console-log", 1, 2, console_log},
+      {"console-error", 1, 2, console_error},
+      {"redirect", 1, 2, redirect},
+      {"replace-url", 1, 2, replace_url},
+      {"dispatch-event", 1, 3, dispatch_event},
+      {"prefetch", 1, 2, prefetch},
+      {"close-sse", 0, 0, close_sse},
   };
   vestry_err error = VESTRY_OK;
-  for (size_t i = 0; !error && i < sizeof built_in / sizeof *built_in; i++)
-    error =
-        vsi_names_set(names, built_in[i].name, &(vsi_entry){.kind = VSI_KIND_EFFECT, .fn.effect = built_in[i].effect});
+  for (size_t i = 0; !error && i < sizeof effects / sizeof *effects; i++)
+    error = vsi_names_set(names, effects[i].name,
+                          &(vsi_entry){VSI_KIND_EFFECT, .fn.effect = perform, .ctx = (void *)&effects[i]});
   if (!error) error = vsi_names_set(names, VESTRY_QUOTE, &(vsi_entry){.kind = VSI_KIND_QUOTE});
   return error;
 }

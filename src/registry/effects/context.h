@@ -26,16 +26,16 @@ struct vestry_dispatch_context {
   json_t *value;       /* what the running effect gave; owned; NULL: nothing */
   bool in_effect;      /* an effect runs: value may be set */
   json_t *args;        /* vsi_context_args; owned; NULL: none yet */
-  const char *within;  /* the action that what is performed comes of; NULL: none */
-  bool said_exhausted; /* that there were too many is in this result */
+  const char *within;  /* the action that gave what is performed; NULL: none */
+  bool said_exhausted; /* the result says already that the bound was reached */
 
-  /* Nesting. Whom it is for, and what became of that, is the outermost dispatch's: all below is its alone. */
+  /* Nesting. What is below is kept by the outermost dispatch; nested ones reach it through root. */
   vestry_dispatch_context *root; /* the outermost, or itself */
   unsigned nesting;              /* 0: the outermost */
   vsi_targets targets;
   unsigned actions_depth;  /* actions that are under way */
-  uint32_t expanded_count; /* effects and actions that came of actions and nested dispatches */
-  bool exhausted;          /* there were too many */
+  uint32_t expanded_count; /* effects and actions that actions and nested dispatches gave */
+  bool exhausted;          /* expanded_count has reached its bound */
 
   /* PHASE_CONNECT */
   const vestry_reply *reply;

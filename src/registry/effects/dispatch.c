@@ -52,7 +52,8 @@ static vestry_err fail_exhausted(vestry_dispatch_context *context) {
   return vestry_context_fail(context, VESTRY_LIMIT, "more than %d came of one dispatch", VESTRY_DISPATCH_MAX_COUNT);
 }
 
-/* The nested dispatch that was one too many has it in its result; those around it say so too, once each. */
+/* Record that the bound of the whole was reached, once for each dispatch: the nested one that reaches it records it in
+ * its own result, and so does each dispatch around it when it goes on. */
 static void say_exhausted(vestry_dispatch_context *context, const json_t *entry) {
   if (context->said_exhausted) return;
   context->said_exhausted = true;

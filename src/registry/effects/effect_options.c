@@ -82,16 +82,8 @@ static vestry_err read_attributes(reader *r, const char *name, const json_t *val
 static const option elements_options[] = {
     {"selector", read_text, offsetof(vestry_elements_options, selector)},
     {"mode", read_mode, offsetof(vestry_elements_options, mode)},
-    {"useViewTransition", read_flag, offsetof(vestry_elements_options, use_view_transition)},
-    {"viewTransitionSelector", read_text, offsetof(vestry_elements_options, view_transition_selector)},
     {"namespace", read_namespace, offsetof(vestry_elements_options, ns)},
-    {"eventId", read_text, offsetof(vestry_elements_options, event.id)},
-    {"retryDuration", read_ms, offsetof(vestry_elements_options, event.retry_ms)},
-    {NULL, NULL, 0},
-};
-
-/* For an effect that says the selector and the mode itself. */
-static const option remove_options[] = {
+#define REMOVE_OPTIONS (&elements_options[3]) /* for an effect that sets those before by itself */
     {"useViewTransition", read_flag, offsetof(vestry_elements_options, use_view_transition)},
     {"viewTransitionSelector", read_text, offsetof(vestry_elements_options, view_transition_selector)},
     {"eventId", read_text, offsetof(vestry_elements_options, event.id)},
@@ -155,7 +147,7 @@ vestry_err vsi_elements_options_read(vestry_dispatch_context *context, const jso
 vestry_err vsi_remove_options_read(vestry_dispatch_context *context, const json_t *json,
                                    vestry_elements_options *ret_options) {
   *ret_options = (vestry_elements_options){.size = sizeof *ret_options};
-  return read_all(&(reader){context, NULL}, json, remove_options, ret_options);
+  return read_all(&(reader){context, NULL}, json, REMOVE_OPTIONS, ret_options);
 }
 
 vestry_err vsi_signals_options_read(vestry_dispatch_context *context, const json_t *json,

@@ -75,22 +75,23 @@ static vestry_err put(vestry_dispatch_context *context, vestry_put_policy policy
       vestry_store_put(store, context->scope, context->reply->key, context->opened, policy, many_count, &result);
   if (error) return error;
   vsi_life *life = context->life;
-  /* seq_cst, this store before that load: pairs with on_close (hooks.c) and remove, which do it the other way round */
+  /* seq_cst: this thread stores the handle, then loads `ended`; on_close (hooks.c) stores `ended`, then calls
+   * vsi_keeper_remove, which loads the handle. At least one sees what the other stored, and removes the entry. */
   atomic_store_explicit(&life->handle, result.handle, memory_order_seq_cst);
   if (atomic_load_explicit(&life->ended, memory_order_seq_cst) || !vestry_connection_is_open(context->opened))
     vestry_store_remove_if(store, result.handle, vestry_connection_cause(context->opened));
   return VESTRY_OK;
 }
 
-/* Join what is under the key although nobody there is open, and see who holds it. OK | EXISTS: somebody else, and the
- * stream has been taken out again and closed. */
+/* All streams under the key are closed: put this one beside them, then look who holds the key now. OK | EXISTS: another
+ * stream does, and this one has been removed and closed. */
 static vestry_err join(vestry_dispatch_context *context) {
   vestry_err error = put(context, VESTRY_PUT_MANY, JOIN_COUNT);
   if (error) return error;
   vsi_targets found;
   error = look(context, &found);
   if (error == VESTRY_NOT_FOUND)
-    error = VESTRY_OK; /* it has ended already, and leaves by that */
+    error = VESTRY_OK; /* it has ended already; its close hook removes the entry */
   else if (!error && found.items[0] != context->opened)
     error = VESTRY_EXISTS;
   vsi_targets_finish(&found);
@@ -100,7 +101,8 @@ static vestry_err join(vestry_dispatch_context *context) {
   return error;
 }
 
-/* Keep it if nobody else holds the key; otherwise REUSE gives it up for who does. */
+/* Keep it if no open stream holds the key. Otherwise REJECT refuses; REUSE gives this stream up for the one that holds
+ * the key. */
 static vestry_err keep_alone(vestry_dispatch_context *context) {
   bool reuse = context->reply->policy == VESTRY_PUT_REUSE;
   vestry_err error = put(context, VESTRY_PUT_REUSE, 0);
@@ -110,11 +112,11 @@ static vestry_err keep_alone(vestry_dispatch_context *context) {
   error = join(context); /* those there are closing */
   if (error != VESTRY_EXISTS || !reuse) return error;
   error = target_stored(context);
-  return error == VESTRY_NOT_FOUND ? VESTRY_LIMIT : error; /* who was quicker has ended at once: 503, try again */
+  return error == VESTRY_NOT_FOUND ? VESTRY_LIMIT : error; /* the stream that won has ended already: 503 */
 }
 
-/* Keep it beside others. The store counts those that are closing among the many, so they are given extra room; if that
- * was too much, because it was open ones that left for this one, the oldest go. */
+/* Keep it beside others. The store counts closed streams that it still has among the many, so the put allows for them.
+ * If more than many_count are open afterwards, the oldest are closed. */
 static vestry_err keep_many(vestry_dispatch_context *context) {
   size_t many_count = context->reply->many_count ? context->reply->many_count : DEFAULT_MANY_COUNT, closed_count = 0;
   if (many_count > JOIN_COUNT) many_count = JOIN_COUNT;
