@@ -159,6 +159,7 @@ typedef struct outcome {
   uint64_t busiest_second; /* of a drain: so many streams ended within it */
   double drain_seconds;
   uint64_t idle_rss_bytes, peak_rss_bytes;
+  double opening_seconds;
 } outcome;
 
 static int report(const load *l, const outcome *o) {
@@ -183,6 +184,7 @@ static int report(const load *l, const outcome *o) {
            (double)(o->after.cpu_ns - o->before.cpu_ns) / 1e3 / each,
            ((double)o->idle.memory_bytes - (double)o->empty.memory_bytes) / streams,
            (int64_t)o->peak_rss_bytes - (int64_t)o->idle_rss_bytes);
+  printf(" opened_per_s=%.0f", streams / o->opening_seconds);
   if (l->is_own) printf(" own_per_stream_bytes=%.0f", (double)(o->idle.own_bytes - o->empty.own_bytes) / streams);
   bool drained = !l->drain_ms || (o->busiest_second && o->counts.hints == l->streams);
   if (l->drain_ms)
@@ -213,7 +215,10 @@ static int run(load *l) {
   static outcome o;
   if (l->is_own) wait_until_quiet(l);
   o.empty = look(l);
-  if (!open_others(l) || !readers_open(l->readers)) return 1;
+  if (!open_others(l)) return 1;
+  uint64_t opening = bench_now_ns();
+  if (!readers_open(l->readers)) return 1;
+  o.opening_seconds = (double)(bench_now_ns() - opening) / 1e9;
   sleep_ms(l->idle_ms);
   o.idle = look(l);
   o.idle_rss_bytes = o.peak_rss_bytes = rss_bytes(l);

@@ -29,9 +29,9 @@ TITLES = {
 }
 UNTIMED = ("own", "drain")  # contests of one round
 QUIET_SHARE = 0.05  # what others may use of a machine that is to ourselves
-CPU, RATE, P99, RSS, OWN, WIRE, GROWTH = ("server_cpu_us_per_delivery", "deliveries_per_s", "p99_ms",
-                                          "rss_per_stream_bytes", "own_per_stream_bytes", "wire_bytes_per_delivery",
-                                          "rss_growth_bytes")
+CPU, RATE, P99, RSS, OWN, OPENED, WIRE, GROWTH = ("server_cpu_us_per_delivery", "deliveries_per_s", "p99_ms",
+                                                  "rss_per_stream_bytes", "own_per_stream_bytes", "opened_per_s",
+                                                  "wire_bytes_per_delivery", "rss_growth_bytes")
 FEW = 1000
 BUDGET_MB = (16 << 20) / 1e6  # what all of their queues may hold
 DRAIN_PEAK = 1.5
@@ -123,12 +123,13 @@ def medians_rows(groups):
         if contest in UNTIMED:
             times = [""] * len(times)
         rows.append([title(contest, streams) if (contest, streams) != before else "", LABELS[contender], *times,
-                     number(runs, RSS, "{:,.0f}"), number(runs, OWN, "{:,.0f}")])
+                     number(runs, RSS, "{:,.0f}"), number(runs, OWN, "{:,.0f}"), number(runs, OPENED, "{:,.0f}")])
         before = (contest, streams)
     return rows
 
 
-MEDIANS_HEAD = ["contest", "server", "CPU µs", "from–to", "deliveries/s", "p50 ms", "p99 ms", "bytes", "memory", "own"]
+MEDIANS_HEAD = ["contest", "server", "CPU µs", "from–to", "deliveries/s", "p50 ms", "p99 ms", "bytes", "memory",
+                "own", "opened/s"]
 
 NOTES = """## What is measured
 - Server and load generator share the two processors, over loopback; each run has a server of its own. The load \
@@ -144,6 +145,8 @@ they are how long a broadcast takes.
 each idle stream, exact to a page, what processes share divided among them; kernel memory is not in it. own: what \
 vestry itself has allocated of it, as an injected allocator counts it, what malloc rounds up to included; each stream is \
 kept under a key of its own there.
+- opened/s: how many streams a second begin, from the first connect to the last head; one thread connects, one after \
+the other.
 - page: a page of 10 kB of rows, 100 of whose digits change with each event, in ten places.
 - stalled: readers that take nothing from the beginning. The kernel buffers 4 MB for each; rounds count from when it \
 is full. The latency is that of the others.
