@@ -146,7 +146,7 @@ each idle stream, exact to a page, what processes share divided among them; kern
 vestry itself has allocated of it, as an injected allocator counts it, what malloc rounds up to included; each stream is \
 kept under a key of its own there.
 - opened/s: how many streams a second begin, from the first connect to the last head; one thread connects, one after \
-the other.
+the other. In a broadcast all of vestry's are under one key, and each newcomer counts those that are there.
 - page: a page of 10 kB of rows, 100 of whose digits change with each event, in ten places.
 - stalled: readers that take nothing from the beginning. The kernel buffers 4 MB for each; rounds count from when it \
 is full. The latency is that of the others.
