@@ -67,11 +67,12 @@ static vestry_err send_direct(work *w) {
 }
 
 static vestry_err send_dispatch(work *w) {
-  return vestry_dispatch_json(w->v, nowhere, VESTRY_KEY("counter", 1), w->effects, NULL);
+  return vestry_dispatch_with(w->v, w->effects,
+                              &(vestry_dispatch_options){.scope = nowhere, .key = VESTRY_KEY("counter", 1)}, NULL);
 }
 
 static vestry_err send_format(work *w) {
-  return vestry_dispatch(w->v, nowhere, VESTRY_KEY("counter", 1), "[[s,{s:i}]]", "patch-signals", "counter", 1234);
+  return vestry_dispatch_pack(w->v, nowhere, VESTRY_KEY("counter", 1), "[[s,{s:i}]]", "patch-signals", "counter", 1234);
 }
 
 static const struct way {
@@ -141,7 +142,8 @@ static bool begin(work *w, vestry_host *host) {
   *w = (work){.effects = json_pack("[[s,{s:i}]]", "patch-signals", "counter", 1234)};
   vestry_options options = {.host = host, .threads_count = VESTRY_THREADS_NONE};
   if (!w->effects || vestry_create(&options, &w->v)) return false;
-  return vestry_intercept(w->v, &(vestry_interceptor){"count", VESTRY_PHASE_EFFECT, count_one, count_one, w}) ==
+  return vestry_registry_intercept(vestry_registry_of(w->v),
+                                   &(vestry_interceptor){"count", VESTRY_PHASE_EFFECT, count_one, count_one, w}) ==
          VESTRY_OK;
 }
 

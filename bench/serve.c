@@ -42,7 +42,7 @@ static vestry_err sub(const vestry_request *req, vestry_reply *reply, void *app)
   char buffer[MAX_KEY_BYTES];
   vestry_key parts[2], key;
   vestry_err error = key_of(req, buffer, parts, &key);
-  if (!error) error = vestry_reply_key(reply, key);
+  if (!error) error = vestry_reply_key(reply, &key);
   if (!error) error = vestry_reply_keep(reply, VESTRY_PUT_MANY, BROADCAST_MAX);
   if (!error) vestry_reply_any_client(reply);
   if (!error && key.len == 1)
@@ -51,10 +51,10 @@ static vestry_err sub(const vestry_request *req, vestry_reply *reply, void *app)
 }
 
 /* One effect to all connections under a key; nobody there is no error. */
-static vestry_err publish(vestry *v, vestry_key key, json_t *effect) {
+static vestry_err publish(vestry *v, const vestry_key *key, json_t *effect) {
   json_t *effects = json_pack("[o]", effect);
   if (!effects) return VESTRY_NO_MEMORY;
-  vestry_err error = vestry_dispatch_json(v, (vestry_scope){0}, key, effects, NULL);
+  vestry_err error = vestry_dispatch_with(v, effects, &(vestry_dispatch_options){.key = key}, NULL);
   json_decref(effects);
   return error == VESTRY_NOT_FOUND || error == VESTRY_CLOSED || error == VESTRY_FULL ? VESTRY_OK : error;
 }
@@ -81,7 +81,7 @@ static vestry_err pub(const vestry_request *req, vestry_reply *reply, void *app)
   if (error) return error;
   json_t *effect = json_pack("[s,{s:o}]", "patch-signals", "v", value);
   if (!effect) return VESTRY_NO_MEMORY;
-  error = publish(app, key, effect);
+  error = publish(app, &key, effect);
   return error ? error : vestry_reply_status(reply, 204);
 }
 
@@ -107,7 +107,7 @@ static vestry_err close_key(const vestry_request *req, vestry_reply *reply, void
   char buffer[MAX_KEY_BYTES];
   vestry_key parts[2], key;
   vestry_err error = key_of(req, buffer, parts, &key);
-  if (!error) error = vestry_close_key(app, (vestry_scope){0}, key, VESTRY_CAUSE_CLOSED, NULL);
+  if (!error) error = vestry_store_remove(vestry_store_of(app), (vestry_scope){0}, &key, VESTRY_CAUSE_CLOSED, NULL);
   return error ? error : vestry_reply_status(reply, 204);
 }
 

@@ -33,9 +33,10 @@ static void read_user(const vestry_request *req, char user[NAME_MAX + 1]) {
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
   char user[NAME_MAX + 1], stream[512];
   read_user(req, user);
-  vestry_action_options options = {
+  vestry_backend_action_options options = {
       .retry = VESTRY_RETRY_ERROR, .retry_max_count = VESTRY_RETRY_FOREVER, .when_hidden = VESTRY_HIDDEN_OPEN};
-  vestry_err err = vestry_action_string(stream, sizeof stream, VESTRY_METHOD_GET, &options, "/stream?user=%s", user);
+  vestry_err err =
+      vestry_backend_action_string(stream, sizeof stream, VESTRY_METHOD_GET, &options, "/stream?user=%s", user);
   if (err) return err;
   return program_page(app, reply, "Notices", PAGE, user, stream, user, NAME_MAX, TEXT_MAX);
 }
@@ -46,7 +47,7 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *a
   (void)app;
   read_user(req, user);
   vestry_reply_auto_close(reply, false);
-  return vestry_reply_fx(reply, "[s,s]", "subscribe", user);
+  return vestry_reply_effect_pack(reply, "[s,s]", "subscribe", user);
 }
 
 /* On the thread of whoever publishes. */
@@ -96,7 +97,7 @@ static vestry_err send_notice(const vestry_request *req, vestry_reply *reply, vo
   const char *user = program_text(req, "user", NAME_MAX), *to = program_text(req, "to", NAME_MAX);
   const char *text = program_text(req, "text", TEXT_MAX);
   if (!user || !to || !text || !*text)
-    return vestry_reply_patch_signals(reply, "{s:s}", "said", "A notice needs a text, and not a long one.");
+    return vestry_reply_patch_signals_pack(reply, "{s:s}", "said", "A notice needs a text, and not a long one.");
   vestry_batch *batch = NULL;
   char topic[NAME_MAX + 2];
   size_t count = 0, len = topic_of(to, topic);
@@ -107,14 +108,14 @@ static vestry_err send_notice(const vestry_request *req, vestry_reply *reply, vo
   if (err) return err;
   char said[64];
   snprintf(said, sizeof said, count == 1 ? "Sent to %zu page." : "Sent to %zu pages.", count);
-  return vestry_reply_patch_signals(reply, "{s:s,s:s}", "said", said, "text", "");
+  return vestry_reply_patch_signals_pack(reply, "{s:s,s:s}", "said", said, "text", "");
 }
 
 int main(int argc, char **argv) {
   static struct app app;
   program_start(&app.program, argc, argv, "notices", "Notices from page to page", &(vestry_options){0});
   vestry_bus_create(NULL, &app.bus);
-  vestry_effect(app.program.v, "subscribe", subscribe, &app);
+  vestry_registry_effect(vestry_registry_of(app.program.v), "subscribe", subscribe, &app);
   program_handle(&app.program, "GET", "/", page, &app.program);
   program_handle(&app.program, "GET", "/stream", stream, &app);
   program_handle(&app.program, "POST", "/send", send_notice, &app);

@@ -27,8 +27,9 @@ static vestry_err show(vestry_dispatch_context *context, const json_t *args, voi
   vestry_event *event;
   (void)args;
   pthread_mutex_lock(&app->lock);
-  vestry_err err = vestry_event_signalsf(NULL, NULL, &event, "{s:s,s:s,s:b,s:i}", "job", app->job, "state",
-                                         states[app->state], "running", app->state == RUNNING, "percent", app->percent);
+  vestry_err err =
+      vestry_event_signals_pack(NULL, NULL, &event, "{s:s,s:s,s:b,s:i}", "job", app->job, "state", states[app->state],
+                                "running", app->state == RUNNING, "percent", app->percent);
   if (!err) err = vestry_context_send(context, event), vestry_event_unref(event);
   pthread_mutex_unlock(&app->lock);
   return err;
@@ -36,7 +37,7 @@ static vestry_err show(vestry_dispatch_context *context, const json_t *args, voi
 
 /* From any thread, with no request in sight. NOT_FOUND means that no page is open, which is all right. */
 static void tell(struct app *app) {
-  vestry_dispatch(app->program.v, NO_SCOPE, JOB, "[[s]]", "job");
+  vestry_dispatch_pack(app->program.v, NO_SCOPE, JOB, "[[s]]", "job");
 }
 
 static void *work(void *ctx) {
@@ -89,7 +90,7 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *a
   (void)req, (void)app;
   vestry_reply_key(reply, JOB);
   vestry_reply_keep(reply, VESTRY_PUT_MANY, PAGES_MAX);
-  return vestry_reply_fx(reply, "[s]", "job");
+  return vestry_reply_effect_pack(reply, "[s]", "job");
 }
 
 /* POST /job, DELETE /job: the answer is empty, what happens goes down the streams. */
@@ -109,7 +110,7 @@ int main(int argc, char **argv) {
   static struct app app = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
   pthread_t worker;
   program_start(&app.program, argc, argv, "progress", "A long job, and how far it is", &(vestry_options){0});
-  vestry_effect(app.program.v, "job", show, &app);
+  vestry_registry_effect(vestry_registry_of(app.program.v), "job", show, &app);
   program_handle(&app.program, "GET", "/", page, &app.program);
   program_handle(&app.program, "GET", "/stream", stream, &app);
   program_handle(&app.program, "POST", "/job", start, &app);

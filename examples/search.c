@@ -78,7 +78,7 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app
   vestry_html_init(&results, NULL);
   add_results(&results, query);
   vestry_slice html;
-  vestry_err err = vestry_html_end(&results, &html);
+  vestry_err err = vestry_html_result(&results, &html);
   if (!err)
     err = program_page(app, reply, "Active search",
                        "<main><h1>Active search</h1><form role=\"search\" action=\"/\"><div class=\"field\">"
@@ -100,11 +100,11 @@ static vestry_err search(const vestry_request *req, vestry_reply *reply, void *a
   vestry_html_init(&results, NULL);
   add_results(&results, query);
   vestry_slice html;
-  vestry_err err = vestry_html_end(&results, &html);
+  vestry_err err = vestry_html_result(&results, &html);
   if (!err) err = vestry_reply_patch_elements(reply, html.data);
   char url[16 + 3 * QUERY_MAX] = "/?query=", *end = url + strlen(url);
   for (; *query; query++) end += sprintf(end, "%%%02X", (unsigned char)*query);
-  if (!err) err = vestry_reply_fx(reply, "[s,s]", "replace-url", url);
+  if (!err) err = vestry_reply_effect_pack(reply, "[s,s]", "replace-url", url);
   vestry_html_finish(&results);
   return err;
 }

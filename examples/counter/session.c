@@ -101,10 +101,10 @@ void sessions_finish(struct sessions *sessions) {
 }
 
 static struct session *find(struct sessions *sessions, vestry_scope id) {
-  vestry_key key = KEY;
+  const vestry_key *key = KEY;
   void *found = NULL;
   size_t count = 1;
-  vestry_err err = vestry_store_get(sessions->store, id, &key, &found, &count);
+  vestry_err err = vestry_store_get(sessions->store, id, key, &found, &count);
   return err == VESTRY_OK ? found : NULL;
 }
 
@@ -113,8 +113,8 @@ vestry_err session_enter(struct sessions *sessions, vestry_scope id, struct sess
   while ((entered = find(sessions, id)) == NULL) {
     vestry_err err = make(sessions, id, &entered);
     if (err != VESTRY_OK) return err;
-    vestry_key key = KEY;
-    err = vestry_store_put(sessions->store, id, &key, entered, VESTRY_PUT_REUSE, 0, NULL);
+    const vestry_key *key = KEY;
+    err = vestry_store_put(sessions->store, id, key, entered, VESTRY_PUT_REUSE, 0, NULL);
     if (err == VESTRY_OK) break; /* the store has a reference of its own */
     unref(entered);
     if (err != VESTRY_EXISTS) return err; /* EXISTS: another request of this session was faster */

@@ -59,7 +59,7 @@ vestry_err program_page(const struct program *program, vestry_reply *reply, cons
                   "to the Internet? Otherwise start the example with <code>--datastar-file</code>.</p>"
                   "<noscript><p>This page needs JavaScript.</p></noscript></footer></body></html>");
   vestry_slice page;
-  vestry_err err = vestry_html_end(&html, &page);
+  vestry_err err = vestry_html_result(&html, &page);
   vestry_reply_header(reply, "Content-Security-Policy", policy);
   vestry_reply_header(reply, "X-Content-Type-Options", "nosniff");
   vestry_reply_header(reply, "Referrer-Policy", "no-referrer");

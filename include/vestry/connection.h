@@ -156,37 +156,24 @@ VESTRY_API vestry_err vestry_connection_patch_signals(vestry_connection *connect
 VESTRY_API vestry_err vestry_connection_execute_script(vestry_connection *connection, const char *script, size_t len,
                                                        const vestry_script_options *options);
 
-/** Format and send the other events, of event.h and script.h: vestry_event_remove, _remove_signals, _console_log,
- *  _console_error, _redirect, _replace_url, _custom and _prefetch, with their errors and those of
- *  vestry_connection_send. Threads any; do not block. */
+/** The same for vestry_event_remove and vestry_event_redirect. Other events are made by their own functions (event.h,
+ *  script.h) and sent by vestry_connection_send. */
 VESTRY_API vestry_err vestry_connection_remove_elements(vestry_connection *connection, const char *selector,
                                                         const vestry_elements_options *options);
-VESTRY_API vestry_err vestry_connection_remove_signals(vestry_connection *connection, const char *const *paths,
-                                                       size_t count, const vestry_signals_options *options);
-VESTRY_API vestry_err vestry_connection_console_log(vestry_connection *connection, const char *text, size_t len,
-                                                    const vestry_script_options *options);
-VESTRY_API vestry_err vestry_connection_console_error(vestry_connection *connection, const char *text, size_t len,
-                                                      const vestry_script_options *options);
 VESTRY_API vestry_err vestry_connection_redirect(vestry_connection *connection, const char *url,
                                                  const vestry_script_options *options);
-VESTRY_API vestry_err vestry_connection_replace_url(vestry_connection *connection, const char *url,
-                                                    const vestry_script_options *options);
-VESTRY_API vestry_err vestry_connection_dispatch_event(vestry_connection *connection, const char *name,
-                                                       const char *detail, size_t detail_len,
-                                                       const vestry_custom_event_options *options);
-VESTRY_API vestry_err vestry_connection_prefetch(vestry_connection *connection, const char *const *urls, size_t count,
-                                                 const vestry_script_options *options);
 
-/** Elements and signals by formats: vestry_event_elementsf (escapes each %s for where it stands), vestry_event_signalsf
- *  (json_pack's), and then vestry_connection_send.
+/** Elements and signals by formats: vestry_event_elementsf (escapes each %s for where it stands),
+ *  vestry_event_signals_pack (json_pack's), and then vestry_connection_send.
  *      vestry_connection_patch_elementsf(connection, NULL, "<li id=\"m%d\">%s</li>", id, message);
- *      vestry_connection_patch_signalsf(connection, NULL, "{s:i}", "counter", 4);
+ *      vestry_connection_patch_signals_pack(connection, NULL, "{s:i}", "counter", 4);
  *  Threads any; do not block. */
 VESTRY_API vestry_err vestry_connection_patch_elementsf(vestry_connection *connection,
                                                         const vestry_elements_options *options, const char *format, ...)
     VESTRY_PRINTF(3, 4);
-VESTRY_API vestry_err vestry_connection_patch_signalsf(vestry_connection *connection,
-                                                       const vestry_signals_options *options, const char *format, ...);
+VESTRY_API vestry_err vestry_connection_patch_signals_pack(vestry_connection *connection,
+                                                           const vestry_signals_options *options, const char *format,
+                                                           ...);
 
 /** End it for a cause. The first cause wins. A clean cause (vestry_cause_is_clean) lets what was accepted before be
  *  written, for which a peer that does not read is given five seconds, and ends the stream so that the browser stays

@@ -52,13 +52,6 @@ typedef enum vestry_namespace {
 #undef VESTRY_NAMESPACE_ENUM
 } vestry_namespace;
 
-/** Wire name of a mode, NULL for a number that is none; and back: OK | NOT_FOUND (untouched). Threads any. */
-VESTRY_API const char *vestry_patch_mode_name(vestry_patch_mode mode);
-VESTRY_API vestry_err vestry_patch_mode_from_name(const char *name, vestry_patch_mode *ret_mode);
-/** Wire name of a namespace, NULL for a number that is none; and back: OK | NOT_FOUND (untouched). Threads any. */
-VESTRY_API const char *vestry_namespace_name(vestry_namespace ns);
-VESTRY_API vestry_err vestry_namespace_from_name(const char *name, vestry_namespace *ret_namespace);
-
 /** Fields every event can carry. Zero is the default. */
 typedef struct vestry_event_options {
   const char *id;    /**< NULL: no id line; "": a line ("id:") that clears the browser's last id. No CR or LF */
@@ -151,8 +144,8 @@ VESTRY_API vestry_err vestry_event_signals(const vestry_host *host, const char *
  *  not check the format: hand texts of others over with s, never inside it.
  *  Returns  as vestry_event_signals; INVALID also for a format that does not fit or makes no object, and for text that
  *           is not valid UTF-8 */
-VESTRY_API vestry_err vestry_event_signalsf(const vestry_host *host, const vestry_signals_options *options,
-                                            vestry_event **ret_event, const char *format, ...);
+VESTRY_API vestry_err vestry_event_signals_pack(const vestry_host *host, const vestry_signals_options *options,
+                                                vestry_event **ret_event, const char *format, ...);
 
 /** Remove signals: patch them with null. `user.name` becomes {"user":{"name":null}}; several paths become one object,
  *  with its names in ascending order.

@@ -4,10 +4,10 @@
  *      vestry_html_init(&html, NULL);
  *      vestry_html_add(&html, "<li id=\"row-%d\" title=\"%s\">%s", id, note, name);
  *      vestry_html_add(&html, "<button data-on:click=\"");
- *      vestry_html_action(&html, VESTRY_METHOD_DELETE, NULL, "/rows/%d?why=%s", id, note);           // vestry/action.h
+ *      vestry_html_backend_action(&html, VESTRY_METHOD_DELETE, NULL, "/rows/%d?why=%s", id, note);
  *      vestry_html_add(&html, "\">×</button></li>");
  *      vestry_slice page;
- *      vestry_err error = vestry_html_end(&html, &page);                               // the first error, if any
+ *      vestry_err error = vestry_html_result(&html, &page);                               // the first error, if any
  *      …
  *      vestry_html_finish(&html);
  *
@@ -119,14 +119,14 @@ VESTRY_API vestry_err vestry_html_js(vestry_html *html, const char *text, size_t
  *  value    borrowed, any JSON value
  *  Returns  as vestry_html_js; INVALID also for NULL */
 VESTRY_API vestry_err vestry_html_json(vestry_html *html, const json_t *value);
-/** The same, made in the format language of jansson's json_pack: vestry_html_jsonf(&html, "{s:i}", "counter", 4).
+/** The same, made in the format language of jansson's json_pack: vestry_html_json_pack(&html, "{s:i}", "counter", 4).
  *  Returns  as vestry_html_json; INVALID also for a format that does not fit. The compiler does not check it */
-VESTRY_API vestry_err vestry_html_jsonf(vestry_html *html, const char *format, ...);
+VESTRY_API vestry_err vestry_html_json_pack(vestry_html *html, const char *format, ...);
 
 /** What was built so far.
  *  ret_html  len bytes with a NUL behind them, never NULL; valid until the builder is used again; untouched on failure
  *  Returns   OK | the error that stuck | NO_MEMORY */
-VESTRY_API vestry_err vestry_html_end(vestry_html *html, vestry_slice *ret_html);
+VESTRY_API vestry_err vestry_html_result(vestry_html *html, vestry_slice *ret_html);
 /** The error that stuck, or OK.
  *  ret_why     a static English sentence without a full stop; "" for OK. NULL: not wanted
  *  ret_offset  of an INVALID from a format: the byte where the conversion begins; otherwise 0. NULL: not wanted */

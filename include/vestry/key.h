@@ -3,7 +3,8 @@
  *      VESTRY_KEY("counter", 1)                        // C: a tuple of a string and an integer
  *      VESTRY_KEY("doc", id, VESTRY_KEY("x", "y"))     // nested; at most 8 parts a tuple by this macro
  *
- *  Every key has one canonical encoding with type tags and lengths, so ("a","bc") is not ("ab","c") and 1 is not "1".
+ *  Functions take a key by pointer and copy what they keep of it. Every key has one canonical encoding with type tags
+ *  and lengths, so ("a","bc") is not ("ab","c") and 1 is not "1".
  *  A scoped key is a scope (any bytes: a session, a user, a tab) and a key in it. */
 #ifndef VESTRY_KEY_H
 #define VESTRY_KEY_H
@@ -86,10 +87,17 @@ VESTRY_API vestry_err vestry_key_format(const void *encoded, size_t len, char *b
 static inline vestry_key vestry_key_self(vestry_key key) {
   return key;
 }
+static inline vestry_key vestry_key_at(const vestry_key *key) {
+  return *key;
+}
 /* clang-format off */
 #define VESTRY_KEY_PART(x)                                                                                             \
   _Generic((x), char *: vestry_key_string, const char *: vestry_key_string, vestry_key: vestry_key_self,               \
-           default: vestry_key_integer)(x)
+           vestry_key *: vestry_key_at, const vestry_key *: vestry_key_at, char: vestry_key_integer,                   \
+           signed char: vestry_key_integer, unsigned char: vestry_key_integer, short: vestry_key_integer,              \
+           unsigned short: vestry_key_integer, int: vestry_key_integer, unsigned: vestry_key_integer,                  \
+           long: vestry_key_integer, unsigned long: vestry_key_integer, long long: vestry_key_integer,                 \
+           unsigned long long: vestry_key_integer)(x)
 #define VESTRY_KEY_COUNT_(a, b, c, d, e, f, g, h, n, ...) n
 #define VESTRY_KEY_COUNT(...) VESTRY_KEY_COUNT_(__VA_ARGS__, 8, 7, 6, 5, 4, 3, 2, 1, 0)
 #define VESTRY_KEY_1(a) VESTRY_KEY_PART(a)
@@ -102,11 +110,12 @@ static inline vestry_key vestry_key_self(vestry_key key) {
 #define VESTRY_KEY_8(a, ...) VESTRY_KEY_PART(a), VESTRY_KEY_7(__VA_ARGS__)
 #define VESTRY_KEY_PASTE_(a, b) a##b
 #define VESTRY_KEY_PASTE(a, b) VESTRY_KEY_PASTE_(a, b)
-/** A tuple key of 1 to 8 parts: strings (char *), integers (anything that converts to int64_t), keys. It lives until
- *  the end of the enclosing block. C only; C++ calls the functions above. */
+/** A pointer to a tuple key of 1 to 8 parts: strings (char *), integers, keys, pointers to keys; anything else (1.9, a
+ *  bool) does not compile. It lives until the end of the enclosing block. C only; C++ calls the functions above. */
 #define VESTRY_KEY(...)                                                                                                \
-  vestry_key_tuple((const vestry_key[]){VESTRY_KEY_PASTE(VESTRY_KEY_, VESTRY_KEY_COUNT(__VA_ARGS__))(__VA_ARGS__)},    \
-                   VESTRY_KEY_COUNT(__VA_ARGS__))
+  (&(const vestry_key){                                                                                                \
+      VESTRY_KEY_TUPLE, 0, NULL, VESTRY_KEY_COUNT(__VA_ARGS__),                                                        \
+      (const vestry_key[]){VESTRY_KEY_PASTE(VESTRY_KEY_, VESTRY_KEY_COUNT(__VA_ARGS__))(__VA_ARGS__)}})
 /* clang-format on */
 #endif
 

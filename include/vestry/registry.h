@@ -6,8 +6,8 @@
  *  connections stored under a key, with no request in sight:
  *
  *      vestry_create(&(vestry_options){.store = "lru", .scope = by_session}, &v);
- *      vestry_effect(v, "counter/start", start_timer, &app);
- *      vestry_dispatch(v, scope, VESTRY_KEY("counter", 1), "[[s, {s:i}]]", "patch-signals", "counter", 4);
+ *      vestry_registry_effect(vestry_registry_of(v), "counter/start", start_timer, &app);
+ *      vestry_dispatch_pack(v, scope, VESTRY_KEY("counter", 1), "[[s, {s:i}]]", "patch-signals", "counter", 4);
  *
  *  Built in: patch-elements [html, options?], patch-elements-seq [[html…], options?], remove-elements [selector,
  *  options?], patch-signals [object or JSON text, options?], remove-signals [path or [path…], options?],
@@ -223,18 +223,10 @@ VESTRY_API vestry_err vestry_registry_intercept(vestry_registry *registry, const
  *  and may be destroyed. OK | INVALID | NO_MEMORY (registry unchanged). */
 VESTRY_API vestry_err vestry_registry_add(vestry_registry *registry, const vestry_registry *more);
 
-/** Let an instance use a registry: as vestry_registry_add to the instance's own.
- *  Returns  OK | INVALID | NO_MEMORY (instance unchanged)
+/** The instance's own registry, which has the built-in effects: register what the application has, or add a registry.
  *  Threads  one at a time, before the first request or dispatch: from then on names are only read, without a lock. An
  *           effect is found by one hashed look-up and one comparison, whatever else is registered */
-VESTRY_API vestry_err vestry_use(vestry *v, const vestry_registry *registry);
-
-/** The short forms, for the instance's own registry, which has the built-in effects. As vestry_registry_effect and its
- *  like; threads as vestry_use. */
-VESTRY_API vestry_err vestry_effect(vestry *v, const char *name, vestry_effect_fn effect, void *ctx);
-VESTRY_API vestry_err vestry_action(vestry *v, const char *name, vestry_action_fn action, void *ctx);
-VESTRY_API vestry_err vestry_placeholder(vestry *v, const char *name, vestry_placeholder_fn placeholder, void *ctx);
-VESTRY_API vestry_err vestry_intercept(vestry *v, const vestry_interceptor *interceptor);
+VESTRY_API vestry_registry *vestry_registry_of(vestry *v);
 
 /* ---------------------------------------------------------------------------------------------- dispatching ------- */
 
@@ -270,23 +262,11 @@ typedef struct vestry_dispatch_result {
  *  language of jansson's json_pack. One failing effect does not stop the others. vestry/dispatch.h has more forms: with
  *  data, nested, late, with the effects' results.
  *  Returns  OK | NOT_FOUND (no open connection: nothing was dispatched) | INVALID (format, key) | CLOSED (the instance)
- *           | NO_MEMORY | else the first failure, an effect's or an interceptor's; vestry_dispatch_json tells all. An
+ *           | NO_MEMORY | else the first failure, an effect's or an interceptor's; vestry_dispatch_with tells all. An
  *           effect that nobody registered fails with NOT_FOUND too: connections_count is 0 only when nobody was there
  *  Threads  any; runs the effects on this thread; does not block unless an effect does */
-VESTRY_API vestry_err vestry_dispatch(vestry *v, vestry_scope scope, vestry_key key, const char *format, ...);
-/** The same with a list made elsewhere (borrowed) and a result (may be NULL; set unless INVALID). */
-VESTRY_API vestry_err vestry_dispatch_json(vestry *v, vestry_scope scope, vestry_key key, json_t *effects,
-                                           vestry_dispatch_result *ret_result);
-/** The same to one connection that the caller holds. NOT_FOUND: it is closed. */
-VESTRY_API vestry_err vestry_dispatch_to(vestry *v, vestry_connection *connection, json_t *effects,
-                                         vestry_dispatch_result *ret_result);
-
-/** Close all connections stored under a key, for a cause; a clean one lets queued events out first.
- *  Returns  OK | NOT_FOUND | INVALID, TOO_LARGE (key). ret_count may be NULL
- *  Threads  any; runs purge hooks on this thread */
-VESTRY_API vestry_err vestry_close_key(vestry *v, vestry_scope scope, vestry_key key, vestry_cause cause,
-                                       size_t *ret_count);
-
+VESTRY_API vestry_err vestry_dispatch_pack(vestry *v, vestry_scope scope, const vestry_key *key, const char *format,
+                                           ...);
 /* Inside effects and interceptors. All borrowed, the callback's thread only. */
 
 /** The instance that dispatches. */

@@ -152,21 +152,25 @@ VESTRY_API vestry_err vestry_repository_set_json(vestry_repository *repository, 
  *  differs once it was set. */
 VESTRY_API bool vestry_repository_is_changed(const vestry_repository *repository);
 
-/** Send what has changed, as one patch of the page's signals, to a connection. What was sent is what the page has from
+/** Which fields a save sends. */
+typedef enum vestry_save {
+  VESTRY_SAVE_CHANGED, /**< those that differ from what the page has */
+  VESTRY_SAVE_ALL      /**< all: for a page that starts */
+} vestry_save;
+
+/** Send fields, as one patch of the page's signals, to a connection. What was sent is what the page has from
  *  then on, so that a second save sends nothing. Of JSON objects only the members that changed are sent, and null for
  *  those that are gone: the patch is merged (RFC 7386).
  *  ret_saved  may be NULL; whether there was anything to send; untouched on failure
  *  Returns  OK | the errors of vestry_connection_patch_signals, CLOSED and FULL above all: nothing was sent, and a
  *           later save sends it. With nothing changed OK, without a look at the connection
  *  Threads  one at a time for a repository; does not block */
-VESTRY_API vestry_err vestry_repository_save(vestry_repository *repository, vestry_connection *connection,
-                                             bool *ret_saved);
-/** The same for all fields, changed or not: for a page that starts. */
-VESTRY_API vestry_err vestry_repository_save_all(vestry_repository *repository, vestry_connection *connection);
+VESTRY_API vestry_err vestry_repository_save(vestry_repository *repository, vestry_save what,
+                                             vestry_connection *connection, bool *ret_saved);
 /** The same as an effect of a reply, patch-signals. OK means that the reply has it; with nothing changed it has no
  *  effect. Errors as vestry_reply_effect. */
-VESTRY_API vestry_err vestry_repository_save_reply(vestry_repository *repository, vestry_reply *reply, bool *ret_saved);
-VESTRY_API vestry_err vestry_repository_save_all_reply(vestry_repository *repository, vestry_reply *reply);
+VESTRY_API vestry_err vestry_repository_save_reply(vestry_repository *repository, vestry_save what, vestry_reply *reply,
+                                                   bool *ret_saved);
 
 #ifdef __cplusplus
 }

@@ -12,7 +12,7 @@
  *
  *      static vestry_err jump(const vestry_request *req, vestry_reply *reply, void *app) {
  *        vestry_reply_key(reply, VESTRY_KEY("counter", 1));
- *        return vestry_reply_fx(reply, "[s,{s:i}]", "patch-signals", "counter", add_ten(app));
+ *        return vestry_reply_effect_pack(reply, "[s,{s:i}]", "patch-signals", "counter", add_ten(app));
  *      } */
 #ifndef VESTRY_REQUEST_H
 #define VESTRY_REQUEST_H
@@ -101,7 +101,7 @@ VESTRY_API vestry_err vestry_reply_bodyf(vestry_reply *reply, const char *format
 
 /** Name the key: of the stored connections that the effects go to, and of a new stream that is kept. Copied.
  *  OK | INVALID, TOO_LARGE (the key; 500, if the reply is a stream's or the handler returns it) | NO_MEMORY. */
-VESTRY_API vestry_err vestry_reply_key(vestry_reply *reply, vestry_key key);
+VESTRY_API vestry_err vestry_reply_key(vestry_reply *reply, const vestry_key *key);
 /** Send to this very connection, whatever the key says; a reference is held. If it has closed, the effects go nowhere
  *  else (they were meant for its page, not for that of this request) and the answer is 410. OK | INVALID (NULL). */
 VESTRY_API vestry_err vestry_reply_connection(vestry_reply *reply, vestry_connection *connection);
@@ -149,14 +149,14 @@ VESTRY_API vestry_err vestry_reply_profiles(vestry_reply *reply, const vestry_pr
 /** Add one effect: ["name", arguments…], in the format language of jansson's json_pack.
  *  OK | INVALID (no array headed by a string, a format that does not fit) | NO_MEMORY. The format is not checked by the
  *  compiler: hand strings of clients over with s, never inside the format. */
-VESTRY_API vestry_err vestry_reply_fx(vestry_reply *reply, const char *format, ...);
+VESTRY_API vestry_err vestry_reply_effect_pack(vestry_reply *reply, const char *format, ...);
 /** Add one effect made elsewhere; a reference is taken on OK only. OK | INVALID | NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_effect(vestry_reply *reply, json_t *effect);
 /** Shorthands for the effects patch-elements, patch-signals (a json_pack format for an object) and execute-script. As
- *  vestry_reply_fx; texts are UTF-8, otherwise INVALID. The signals are quoted (VESTRY_QUOTE), so that values of a
- *  client's may be among them; with vestry_reply_fx they can have placeholders. */
+ *  vestry_reply_effect_pack; texts are UTF-8, otherwise INVALID. The signals are quoted (VESTRY_QUOTE), so that values
+ *  of a client's may be among them; with vestry_reply_effect_pack they can have placeholders. */
 VESTRY_API vestry_err vestry_reply_patch_elements(vestry_reply *reply, const char *html);
-VESTRY_API vestry_err vestry_reply_patch_signals(vestry_reply *reply, const char *format, ...);
+VESTRY_API vestry_err vestry_reply_patch_signals_pack(vestry_reply *reply, const char *format, ...);
 VESTRY_API vestry_err vestry_reply_execute_script(vestry_reply *reply, const char *script);
 /** vestry_reply_patch_elements by a format of vestry/html.h: a %s is escaped for where it stands. INVALID also for what
  *  vestry_html_add refuses: the host's log says why and where. */

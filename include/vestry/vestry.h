@@ -2,7 +2,7 @@
 #ifndef VESTRY_VESTRY_H
 #define VESTRY_VESTRY_H
 
-#include "vestry/action.h"
+#include "vestry/backend_action.h"
 #include "vestry/batch.h"
 #include "vestry/bus.h"
 #include "vestry/cause.h"

@@ -3,6 +3,7 @@
 #include "base/field.h"
 #include "base/options.h"
 #include "event/layout.h"
+#include "event/names.h"
 
 static const char *const mode_names[] = {
 #define MODE_NAME(name, wire) [VESTRY_PATCH_##name] = wire,
@@ -27,22 +28,22 @@ static size_t number_of(const char *const *names, size_t count, const char *name
   return number;
 }
 
-const char *vestry_patch_mode_name(vestry_patch_mode mode) {
+const char *vsi_patch_mode_name(vestry_patch_mode mode) {
   return name_of(mode_names, COUNT(mode_names), (size_t)mode);
 }
 
-vestry_err vestry_patch_mode_from_name(const char *name, vestry_patch_mode *ret_mode) {
+vestry_err vsi_patch_mode_from_name(const char *name, vestry_patch_mode *ret_mode) {
   size_t number = number_of(mode_names, COUNT(mode_names), name);
   if (number == COUNT(mode_names)) return VESTRY_NOT_FOUND;
   *ret_mode = (vestry_patch_mode)number;
   return VESTRY_OK;
 }
 
-const char *vestry_namespace_name(vestry_namespace ns) {
+const char *vsi_namespace_name(vestry_namespace ns) {
   return name_of(namespace_names, COUNT(namespace_names), (size_t)ns);
 }
 
-vestry_err vestry_namespace_from_name(const char *name, vestry_namespace *ret_namespace) {
+vestry_err vsi_namespace_from_name(const char *name, vestry_namespace *ret_namespace) {
   size_t number = number_of(namespace_names, COUNT(namespace_names), name);
   if (number == COUNT(namespace_names)) return VESTRY_NOT_FOUND;
   *ret_namespace = (vestry_namespace)number;
@@ -54,7 +55,7 @@ static bool is_given(const char *text) {
 }
 
 static vestry_err check(const vestry_elements_options *options) {
-  if (!vestry_patch_mode_name(options->mode) || !vestry_namespace_name(options->ns)) return VESTRY_INVALID;
+  if (!vsi_patch_mode_name(options->mode) || !vsi_namespace_name(options->ns)) return VESTRY_INVALID;
   if (!vsi_is_one_line(options->event.id) || !vsi_is_one_line(options->selector) ||
       !vsi_is_one_line(options->view_transition_selector))
     return VESTRY_INVALID;

@@ -10,7 +10,7 @@ vestry_err vsi_html_settle(vestry_html *html, vestry_slice *ret_html) {
   size_t offset;
   if (vestry_html_error(html, &why, &offset) == VESTRY_INVALID)
     vsi_log(html->host, VESTRY_LOG_ERROR, "html: byte %zu of the format: %s", offset, why);
-  return vestry_html_end(html, ret_html);
+  return vestry_html_result(html, ret_html);
 }
 
 vestry_err vsi_event_velements(const vestry_host *host, const vestry_elements_options *options,
@@ -45,8 +45,8 @@ vestry_err vsi_event_vsignals(const vestry_host *host, const vestry_signals_opti
   return error;
 }
 
-vestry_err vestry_event_signalsf(const vestry_host *host, const vestry_signals_options *options,
-                                 vestry_event **ret_event, const char *format, ...) {
+vestry_err vestry_event_signals_pack(const vestry_host *host, const vestry_signals_options *options,
+                                     vestry_event **ret_event, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
   vestry_err error = vsi_event_vsignals(host, options, ret_event, format, arguments);

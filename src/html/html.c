@@ -194,7 +194,7 @@ vestry_err vestry_html_json(vestry_html *html, const json_t *value) {
   return html->error;
 }
 
-vestry_err vestry_html_jsonf(vestry_html *html, const char *format, ...) {
+vestry_err vestry_html_json_pack(vestry_html *html, const char *format, ...) {
   if (html->error) return html->error;
   if (!format) return vsi_html_fail(html, VESTRY_INVALID, "a format is NULL");
   json_t *value = NULL;
@@ -212,7 +212,7 @@ vestry_err vestry_html_jsonf(vestry_html *html, const char *format, ...) {
 
 /* ------------------------------------------------------------------------------------------------------- end ------ */
 
-vestry_err vestry_html_end(vestry_html *html, vestry_slice *ret_html) {
+vestry_err vestry_html_result(vestry_html *html, vestry_slice *ret_html) {
   if (!reserve(html, 0)) return html->error;
   html->data[html->len] = '\0';
   *ret_html = (vestry_slice){.data = html->data, .len = html->len};

@@ -104,6 +104,22 @@ VSI_SELDOM void vsi_scoped_key_free(vsi_scoped_key *scoped) {
   scoped->heap = NULL;
 }
 
+vestry_scoped_key *vsi_scoped_key_keep(const vestry_host *host, const vestry_scoped_key *key) {
+  struct kept {
+    vestry_scoped_key key;
+    uint32_t unused, lens;
+    uint64_t words[];
+  };
+  uint32_t lens = vsi_scoped_key_lens(key);
+  size_t bytes = vsi_lens_words(lens) * sizeof(uint64_t);
+  struct kept *kept = vsi_alloc(host, sizeof *kept + bytes);
+  if (!kept) return NULL;
+  kept->lens = lens;
+  memcpy(kept->words, vsi_scoped_key_words(key), bytes);
+  kept->key = vsi_scoped_key_at(&kept->lens, lens, key->hash);
+  return &kept->key;
+}
+
 vestry_scoped_key vestry_scoped_key_read(const void *copy, size_t len) {
   (void)len; /* the lengths say it */
   uint32_t lens;

@@ -79,19 +79,15 @@ void vestry_store_destroy(vestry_store *store) {
 
 /* -------------------------------------------------------------------------------------------------- operations ---- */
 
-vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, const vestry_key *key, void *value,
-                            vestry_put_policy policy, size_t many_count, vestry_put_result *ret_result) {
+vestry_err vsi_store_put(vestry_store *store, const vestry_scoped_key *key, void *value, vestry_put_policy policy,
+                         size_t many_count, vestry_put_result *ret_result) {
   if (!value || (unsigned)policy > VESTRY_PUT_MANY) return VESTRY_INVALID;
   if (!many_count) many_count = MANY_DEFAULT;
-  vsi_scoped_key scoped;
-  vestry_err error = vsi_scoped_key_init(&scoped, &store->exit.hash, store->host, scope, key);
-  if (error) return error;
   store->exit.value.ref(value);
   /* Counted before it can leave, so that no snapshot shows more removed than put; taken back if it does not come. */
   if (store->exit.counts) atomic_fetch_add_explicit(&store->put, 1, memory_order_relaxed);
   vestry_put_result result = {0};
-  error = store->ops->put(store->self, &scoped.key, value, policy, many_count, &result);
-  vsi_scoped_key_finish(&scoped);
+  vestry_err error = store->ops->put(store->self, key, value, policy, many_count, &result);
   if (__builtin_expect(error || result.refreshed, 0)) {
     if (store->exit.counts) atomic_fetch_sub_explicit(&store->put, 1, memory_order_relaxed);
     store->exit.value.unref(value);
@@ -100,6 +96,16 @@ vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, const vestr
   vsi_store_driver_wake(store);
   if (ret_result) *ret_result = result;
   return VESTRY_OK;
+}
+
+vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, const vestry_key *key, void *value,
+                            vestry_put_policy policy, size_t many_count, vestry_put_result *ret_result) {
+  vsi_scoped_key scoped;
+  vestry_err error = vsi_store_pack(store, &scoped, scope, key);
+  if (error) return error;
+  error = vsi_store_put(store, &scoped.key, value, policy, many_count, ret_result);
+  vsi_scoped_key_finish(&scoped);
+  return error;
 }
 
 /* For an implementation that does not count by itself. */
@@ -113,7 +119,7 @@ vestry_err vestry_store_get(vestry_store *store, vestry_scope scope, const vestr
   size_t room = *count;
   *count = 0;
   vsi_scoped_key scoped;
-  vestry_err error = vsi_scoped_key_init(&scoped, &store->exit.hash, store->host, scope, key);
+  vestry_err error = vsi_store_pack(store, &scoped, scope, key);
   if (error) return error;
   error = store->ops->get(store->self, &scoped.key, values, &room);
   vsi_scoped_key_finish(&scoped);
@@ -148,16 +154,21 @@ VSI_SELDOM static vestry_err with_by_get(vestry_store *store, const vestry_scope
   return VESTRY_OK;
 }
 
+vestry_err vsi_store_with(vestry_store *store, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx) {
+  vestry_err error = __builtin_expect(store->ops->with != NULL, 1) ? store->ops->with(store->self, key, fn, ctx)
+                                                                   : with_by_get(store, key, fn, ctx);
+  count_look(store, error);
+  return error;
+}
+
 vestry_err vestry_store_with(vestry_store *store, vestry_scope scope, const vestry_key *key, vestry_with_fn fn,
                              void *ctx) {
   if (!fn) return VESTRY_INVALID;
   vsi_scoped_key scoped;
-  vestry_err error = vsi_scoped_key_init(&scoped, &store->exit.hash, store->host, scope, key);
+  vestry_err error = vsi_store_pack(store, &scoped, scope, key);
   if (error) return error;
-  error = __builtin_expect(store->ops->with != NULL, 1) ? store->ops->with(store->self, &scoped.key, fn, ctx)
-                                                        : with_by_get(store, &scoped.key, fn, ctx);
+  error = vsi_store_with(store, &scoped.key, fn, ctx);
   vsi_scoped_key_finish(&scoped);
-  count_look(store, error);
   return error;
 }
 
@@ -165,7 +176,7 @@ vestry_err vestry_store_remove(vestry_store *store, vestry_scope scope, const ve
                                size_t *ret_count) {
   if (!is_cause(cause)) return VESTRY_INVALID;
   vsi_scoped_key scoped;
-  vestry_err error = vsi_scoped_key_init(&scoped, &store->exit.hash, store->host, scope, key);
+  vestry_err error = vsi_store_pack(store, &scoped, scope, key);
   if (error) return error;
   size_t count = store->ops->remove(store->self, &scoped.key, cause);
   vsi_scoped_key_finish(&scoped);

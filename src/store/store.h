@@ -5,8 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "base/keyed_hash.h"
-#include "vestry/store.h"
+#include "store/scoped_key.h"
 
 /* The one door through which values leave. Counters are written where things happen, unless the implementation counts
  * for itself: relaxed, but for those of values that leave, which vestry_store_stats_get pairs with. */
@@ -32,6 +31,17 @@ struct vestry_store {
 
 /* The types' look-up: a built-in one or one of types (NULL: none). NULL: no such type. */
 const vestry_store_ops *vsi_store_types_find(const vestry_store_types *types, const char *name, void **ret_type_ctx);
+
+/* Pack a scope and a key for this store, once for whatever is done with them. OK (finish it) | INVALID | TOO_LARGE |
+ * NO_MEMORY. */
+static inline vestry_err vsi_store_pack(const vestry_store *store, vsi_scoped_key *scoped, vestry_scope scope,
+                                        const vestry_key *key) {
+  return vsi_scoped_key_init(scoped, &store->exit.hash, store->host, scope, key);
+}
+/* vestry_store_put and _with for a key that is packed already. */
+vestry_err vsi_store_put(vestry_store *store, const vestry_scoped_key *key, void *value, vestry_put_policy policy,
+                         size_t many_count, vestry_put_result *ret_result);
+vestry_err vsi_store_with(vestry_store *store, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx);
 
 /* When the next tick is due; UINT64_MAX: never. */
 uint64_t vsi_store_deadline_ns(vestry_store *store);

@@ -14,8 +14,8 @@ vestry_err vestry_connection_patch_elementsf(vestry_connection *connection, cons
   return vsi_connection_send_made(connection, error, event);
 }
 
-vestry_err vestry_connection_patch_signalsf(vestry_connection *connection, const vestry_signals_options *options,
-                                            const char *format, ...) {
+vestry_err vestry_connection_patch_signals_pack(vestry_connection *connection, const vestry_signals_options *options,
+                                                const char *format, ...) {
   vestry_event *event = NULL;
   va_list arguments;
   va_start(arguments, format);

@@ -90,7 +90,7 @@ static vestry_err keep_stream(const vestry_request *req, vestry_reply *reply, vo
 static vestry_err send_to_stream(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("stream", 1));
-  return vestry_reply_patch_signals(reply, "{s:i}", "n", 42);
+  return vestry_reply_patch_signals_pack(reply, "{s:i}", "n", 42);
 }
 
 static vestry_err effects_only(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -98,8 +98,8 @@ static vestry_err effects_only(const vestry_request *req, vestry_reply *reply, v
   scene *s = app;
   vestry_connection_hooks hooks = witness_hooks(&s->witness);
   vestry_reply_hooks(reply, &hooks);
-  vestry_reply_patch_signals(reply, "{s:i}", "first", 1);
-  return vestry_reply_patch_signals(reply, "{s:i}", "second", 2);
+  vestry_reply_patch_signals_pack(reply, "{s:i}", "first", 1);
+  return vestry_reply_patch_signals_pack(reply, "{s:i}", "second", 2);
 }
 
 /* ---- the scene --------------------------------------------------------------------------------------------------- */
@@ -539,8 +539,8 @@ static void later_requests_speak_down_the_stored_stream(void **state) {
   the.seam->expect(kept, "data: signals {\"n\":42}\n\n");
   the.seam->forget(action);
   vestry_scope scope = {NULL, 0};
-  assert_int_equal(vestry_dispatch(the.seam->instance(the.server), scope, VESTRY_KEY("stream", 1), "[[s,{s:i}]]",
-                                   "patch-signals", "m", 43),
+  assert_int_equal(vestry_dispatch_pack(the.seam->instance(the.server), scope, VESTRY_KEY("stream", 1), "[[s,{s:i}]]",
+                                        "patch-signals", "m", 43),
                    VESTRY_OK);
   the.seam->expect(kept, "data: signals {\"m\":43}\n\n");
   /* A second one of the key takes the first one's place, which ends so that its client stays away. */

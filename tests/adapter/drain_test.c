@@ -32,7 +32,7 @@ static void note_end(vestry_connection *connection, vestry_cause cause, void *ct
 static vestry_err open_page(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_auto_close(reply, false);
-  return vestry_reply_patch_signals(reply, "{s:i}", "n", 1);
+  return vestry_reply_patch_signals_pack(reply, "{s:i}", "n", 1);
 }
 
 static void f6_no_second_sees_more_than_its_share(void **state) {

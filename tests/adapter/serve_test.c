@@ -29,8 +29,8 @@ static vestry_err by_session(const vestry_request *req, char *buffer, size_t *re
 static void tick(vestry_timer *timer, void *ctx) {
   counter *c = ctx;
   (void)timer;
-  c->last = vestry_dispatch(c->v, (vestry_scope){"ann", 3}, VESTRY_KEY("counter", 1), "[[s,{s:I}]]", "patch-signals",
-                            "counter", (json_int_t)++c->count);
+  c->last = vestry_dispatch_pack(c->v, (vestry_scope){"ann", 3}, VESTRY_KEY("counter", 1), "[[s,{s:I}]]",
+                                 "patch-signals", "counter", (json_int_t)++c->count);
 }
 
 static vestry_err start_timer(vestry_dispatch_context *context, const json_t *args, void *ctx) {
@@ -53,7 +53,7 @@ static vestry_err start(const vestry_request *req, vestry_reply *reply, void *ap
   (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("counter", 1));
   vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
-  return vestry_reply_fx(reply, "[s]", "counter/start");
+  return vestry_reply_effect_pack(reply, "[s]", "counter/start");
 }
 
 static vestry_err jump(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -62,7 +62,7 @@ static vestry_err jump(const vestry_request *req, vestry_reply *reply, void *app
   if (!json_is_integer(by)) return VESTRY_MALFORMED;
   vestry_reply_key(reply, VESTRY_KEY("counter", 1));
   c->count += json_integer_value(by);
-  return vestry_reply_patch_signals(reply, "{s:I}", "counter", (json_int_t)c->count);
+  return vestry_reply_patch_signals_pack(reply, "{s:I}", "counter", (json_int_t)c->count);
 }
 
 static void house_begin(house *h) {
@@ -74,8 +74,9 @@ static void house_begin(house *h) {
       VESTRY_OK);
   h->counter.v = h->v;
   assert_int_equal(vestry_timer_create(vestry_runtime_of(h->v), tick, &h->counter, &h->counter.timer), VESTRY_OK);
-  assert_int_equal(vestry_effect(h->v, "counter/start", start_timer, &h->counter), VESTRY_OK);
-  assert_int_equal(vestry_effect(h->v, "sse-closed", stop_timer, &h->counter), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(h->v), "counter/start", start_timer, &h->counter),
+                   VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(h->v), "sse-closed", stop_timer, &h->counter), VESTRY_OK);
 }
 
 static void house_end(house *h) {
@@ -166,7 +167,8 @@ static void a_stream_that_is_given_up_is_answered(void **state) {
   house_begin(&h);
   vestry_connection *preferred = NULL;
   assert_int_equal(
-      vestry_intercept(h.v, &(vestry_interceptor){"prefer", VESTRY_PHASE_CONNECT, NULL, prefer, &preferred}),
+      vestry_registry_intercept(vestry_registry_of(h.v),
+                                &(vestry_interceptor){"prefer", VESTRY_PHASE_CONNECT, NULL, prefer, &preferred}),
       VESTRY_OK);
   vestry_memory_exchange *first = ask(&h, (vestry_memory_call){.method = "PUT", .datastar = true}, start);
   preferred = vestry_memory_connection(first);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "vestry/civetweb.h"
+#include "vestry/dispatch.h"
 
 static const char page[] =
     "<!doctype html><html><head><meta charset=\"utf-8\"><title>effects</title>"
@@ -35,8 +36,9 @@ static vestry_err perform(const vestry_request *req, vestry_reply *reply, void *
   json_t *effects = json_loadb(body.data, body.len, JSON_ALLOW_NUL, NULL);
   if (!effects) return VESTRY_MALFORMED;
   vestry_dispatch_result result;
-  vestry_err error = vestry_dispatch_json(vestry_request_instance(req), vestry_request_scope(req), VESTRY_KEY("page"),
-                                          effects, &result);
+  vestry_err error = vestry_dispatch_with(
+      vestry_request_instance(req), effects,
+      &(vestry_dispatch_options){.scope = vestry_request_scope(req), .key = VESTRY_KEY("page")}, &result);
   json_decref(effects);
   return error ? error : vestry_reply_status(reply, 204);
 }

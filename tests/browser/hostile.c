@@ -160,7 +160,7 @@ static vestry_html html;
 static void show(const char *place, const char *text, size_t len) {
   vestry_slice made;
   const char *why;
-  if (vestry_html_end(&html, &made)) {
+  if (vestry_html_result(&html, &made)) {
     vestry_html_error(&html, &why, NULL);
     fail(place, why);
   }
@@ -227,18 +227,18 @@ static void code_places(const char *text) {
 
 static void action_places(const char *text) {
   vestry_attribute header = {"X-A", "it's"};
-  vestry_action_options options = {.headers = &header,
-                                   .headers_count = 1,
-                                   .content = VESTRY_CONTENT_FORM,
-                                   .selector = text,
-                                   .filter_include = text,
-                                   .retry_max_count = VESTRY_RETRY_FOREVER};
+  vestry_backend_action_options options = {.headers = &header,
+                                           .headers_count = 1,
+                                           .content = VESTRY_CONTENT_FORM,
+                                           .selector = text,
+                                           .filter_include = text,
+                                           .retry_max_count = VESTRY_RETRY_FOREVER};
   char action[8192];
-  vestry_err error =
-      vestry_action_string(action, sizeof action, VESTRY_METHOD_POST, &options, "/u/%s/x?q=%s&r=%-s", text, text, text);
+  vestry_err error = vestry_backend_action_string(action, sizeof action, VESTRY_METHOD_POST, &options,
+                                                  "/u/%s/x?q=%s&r=%-s", text, text, text);
   if (error) fail("action", vestry_strerror(error));
   vestry_html_add(&html, "<p data-on:click=\"%-s\" data-on:keyup='%-s' data-init=\"", action, action);
-  vestry_html_action(&html, VESTRY_METHOD_POST, &options, "/u/%s/x?q=%s&r=%-s", text, text, text);
+  vestry_html_backend_action(&html, VESTRY_METHOD_POST, &options, "/u/%s/x?q=%s&r=%-s", text, text, text);
   vestry_html_add(&html, "\">");
   show("action", text, strlen(text));
 }
@@ -249,7 +249,7 @@ static void selector_places(const char *text) {
   if (vestry_select_id(text, selector, sizeof selector)) fail("selector", "refused");
   vestry_html_add(&html, "<p id=\"%s\">", text);
   vestry_slice made;
-  if (vestry_html_end(&html, &made)) fail("selector", "refused");
+  if (vestry_html_result(&html, &made)) fail("selector", "refused");
   fputs("selector", stdout);
   put_hex(text, strlen(text));
   put_hex(made.data, made.len);
@@ -278,7 +278,7 @@ static void client_places(const char *text) {
     vestry_html_js(&html, text, strlen(text));
   json_decref(value);
   vestry_html_add(&html, "\"></b><i data-init=\"");
-  vestry_html_action(&html, VESTRY_METHOD_POST, NULL, "/sent?text=%s", text);
+  vestry_html_backend_action(&html, VESTRY_METHOD_POST, NULL, "/sent?text=%s", text);
   vestry_html_add(&html, "\"></i>");
   show("client", text, strlen(text));
 }
@@ -394,9 +394,9 @@ static bool template_places(const char *text) {
   vestry_slice made, made_harmless;
   vestry_html_init(&harmless, NULL);
   vestry_html_add(&harmless, "%-s%s%-s", before, "harmless", behind);
-  bool taken = vestry_html_end(&harmless, &made_harmless) == VESTRY_OK;
+  bool taken = vestry_html_result(&harmless, &made_harmless) == VESTRY_OK;
   vestry_html_add(&html, "%-s%s%-s", before, text, behind);
-  if ((vestry_html_end(&html, &made) == VESTRY_OK) != taken) fail("template", "it depends on the text");
+  if ((vestry_html_result(&html, &made) == VESTRY_OK) != taken) fail("template", "it depends on the text");
   if (taken) {
     fputs("template", stdout);
     put_hex(text, strlen(text));
@@ -435,7 +435,7 @@ static int answer(void) {
     *text++ = *behind++ = '\0';
     vestry_slice made = {"", 0};
     vestry_html_add(&html, "%-s%s%-s", line, text, behind);
-    vestry_html_end(&html, &made);
+    vestry_html_result(&html, &made);
     puts(made.data);
     vestry_html_clear(&html);
   }

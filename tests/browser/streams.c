@@ -66,7 +66,7 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *c
   vestry_connection_options options = {.max_queued_count = 4 * EVENTS, .max_queued_bytes = (size_t)4 * EVENTS * LARGE};
   if (strcmp(vestry_request_path(req), "/conflating") == 0) options.full = VESTRY_FULL_CONFLATE;
   vestry_reply_stream(reply, &options);
-  return vestry_reply_patch_signals(reply, "{s:i}", "server", (int)getpid());
+  return vestry_reply_patch_signals_pack(reply, "{s:i}", "server", (int)getpid());
 }
 
 /* One of each kind, and again. What a later one makes superfluous: the number, the status, most signals. */
@@ -87,7 +87,7 @@ static vestry_err make(struct app *app, int i, vestry_event **ret_event) {
   case 3:
     snprintf(key, sizeof key, "k%d", i % 7);
     snprintf(gone, sizeof gone, "k%d", i % 3);
-    return vestry_event_signalsf(NULL, NULL, ret_event, "{s:i,s:{s:n,s:i}}", "n", i, "part", gone, key, i);
+    return vestry_event_signals_pack(NULL, NULL, ret_event, "{s:i,s:{s:n,s:i}}", "n", i, "part", gone, key, i);
   default: return vestry_event_elementsf(NULL, &append, ret_event, "<li>%d</li>", i);
   }
 }
@@ -99,7 +99,8 @@ static vestry_err effect_burst(vestry_dispatch_context *context, const json_t *a
   vestry_err err = VESTRY_OK;
   for (int i = 0; !err && i <= EVENTS; i++) {
     vestry_event *event = NULL;
-    err = i < EVENTS ? make(app, i, &event) : vestry_event_signalsf(NULL, NULL, &event, "{s:i}", "done", app->round);
+    err =
+        i < EVENTS ? make(app, i, &event) : vestry_event_signals_pack(NULL, NULL, &event, "{s:i}", "done", app->round);
     if (!err) err = vestry_context_send(context, event);
     vestry_event_unref(event);
   }
@@ -111,7 +112,7 @@ static vestry_err burst(const vestry_request *req, vestry_reply *reply, void *ct
   (void)req;
   pthread_mutex_lock(&app->lock);
   app->round++;
-  vestry_err err = vestry_dispatch(app->program.v, NO_SCOPE, PAGES, "[[s]]", "burst");
+  vestry_err err = vestry_dispatch_pack(app->program.v, NO_SCOPE, PAGES, "[[s]]", "burst");
   pthread_mutex_unlock(&app->lock);
   return err ? err : vestry_reply_status(reply, 204);
 }
@@ -158,7 +159,7 @@ int main(int argc, char **argv) {
   app.seen = json_array();
   program_start(&app.program, argc, argv, "test_browser_streams", "Streams that are watched",
                 &(vestry_options){.retry_after_s = RETRY_AFTER_S});
-  vestry_effect(app.program.v, "burst", effect_burst, &app);
+  vestry_registry_effect(vestry_registry_of(app.program.v), "burst", effect_burst, &app);
   program_handle(&app.program, "GET", "/", page, &app.program);
   program_handle(&app.program, "GET", "/stream", stream, &app);
   program_handle(&app.program, "GET", "/conflating", stream, &app);

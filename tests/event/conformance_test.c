@@ -1,6 +1,7 @@
 /* The cases of the official Datastar SDK suite, formatted without a server. They are not part of this repository:
  * VESTRY_CONFORMANCE_DIR says where they are, and without it there is nothing to test here. */
 #include "event/conformance_rule.h"
+#include "event/names.h"
 
 #include <dirent.h>
 #include <stdlib.h>
@@ -46,8 +47,8 @@ static vestry_err patch_elements(json_t *input, vestry_event **ret_event) {
   };
   const char *mode = string_of(input, "mode"), *ns = string_of(input, "namespace"),
              *html = string_of(input, "elements");
-  if (mode) assert_int_equal(vestry_patch_mode_from_name(mode, &options.mode), VESTRY_OK);
-  if (ns) assert_int_equal(vestry_namespace_from_name(ns, &options.ns), VESTRY_OK);
+  if (mode) assert_int_equal(vsi_patch_mode_from_name(mode, &options.mode), VESTRY_OK);
+  if (ns) assert_int_equal(vsi_namespace_from_name(ns, &options.ns), VESTRY_OK);
   if (options.mode == VESTRY_PATCH_REMOVE) return vestry_event_remove(NULL, options.selector, &options, ret_event);
   return vestry_event_elements(NULL, html, html ? strlen(html) : 0, &options, ret_event);
 }

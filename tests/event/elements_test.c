@@ -1,4 +1,5 @@
 #include "event/expect.h"
+#include "event/names.h"
 #include "support/test.h"
 
 #define TYPE "event: datastar-patch-elements\n"
@@ -216,28 +217,28 @@ static void names(void **state) {
 #define CHECK_MODE(name, wire)                                                                                         \
   {                                                                                                                    \
     vestry_patch_mode mode = (vestry_patch_mode)99;                                                                    \
-    assert_string_equal(vestry_patch_mode_name(VESTRY_PATCH_##name), wire);                                            \
-    assert_int_equal(vestry_patch_mode_from_name(wire, &mode), VESTRY_OK);                                             \
+    assert_string_equal(vsi_patch_mode_name(VESTRY_PATCH_##name), wire);                                               \
+    assert_int_equal(vsi_patch_mode_from_name(wire, &mode), VESTRY_OK);                                                \
     assert_int_equal(mode, VESTRY_PATCH_##name);                                                                       \
   }
   VESTRY_PATCH_MODES(CHECK_MODE)
 #define CHECK_NAMESPACE(name, wire)                                                                                    \
   {                                                                                                                    \
     vestry_namespace ns = (vestry_namespace)99;                                                                        \
-    assert_string_equal(vestry_namespace_name(VESTRY_NAMESPACE_##name), wire);                                         \
-    assert_int_equal(vestry_namespace_from_name(wire, &ns), VESTRY_OK);                                                \
+    assert_string_equal(vsi_namespace_name(VESTRY_NAMESPACE_##name), wire);                                            \
+    assert_int_equal(vsi_namespace_from_name(wire, &ns), VESTRY_OK);                                                   \
     assert_int_equal(ns, VESTRY_NAMESPACE_##name);                                                                     \
   }
   VESTRY_NAMESPACES(CHECK_NAMESPACE)
-  assert_null(vestry_patch_mode_name((vestry_patch_mode)8));
-  assert_null(vestry_patch_mode_name((vestry_patch_mode)-1));
-  assert_null(vestry_namespace_name((vestry_namespace)3));
+  assert_null(vsi_patch_mode_name((vestry_patch_mode)8));
+  assert_null(vsi_patch_mode_name((vestry_patch_mode)-1));
+  assert_null(vsi_namespace_name((vestry_namespace)3));
   static const char *const strangers[] = {"Outer", "", "outer ", "morph", NULL};
   for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++) {
     vestry_patch_mode mode = VESTRY_PATCH_AFTER;
     vestry_namespace ns = VESTRY_NAMESPACE_SVG;
-    assert_int_equal(vestry_patch_mode_from_name(strangers[i], &mode), VESTRY_NOT_FOUND);
-    assert_int_equal(vestry_namespace_from_name(strangers[i], &ns), VESTRY_NOT_FOUND);
+    assert_int_equal(vsi_patch_mode_from_name(strangers[i], &mode), VESTRY_NOT_FOUND);
+    assert_int_equal(vsi_namespace_from_name(strangers[i], &ns), VESTRY_NOT_FOUND);
     assert_int_equal(mode, VESTRY_PATCH_AFTER);
     assert_int_equal(ns, VESTRY_NAMESPACE_SVG);
   }

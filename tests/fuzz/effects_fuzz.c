@@ -70,9 +70,9 @@ static void begin(void) {
   if (!v) atexit(end);
   end();
   require(vestry_create(&(vestry_options){.threads_count = VESTRY_THREADS_NONE}, &v) == VESTRY_OK);
-  require(vestry_effect(v, "nest", nest, NULL) == VESTRY_OK);
-  require(vestry_action(v, "do", act, NULL) == VESTRY_OK);
-  require(vestry_placeholder(v, "get", value_of, NULL) == VESTRY_OK);
+  require(vestry_registry_effect(vestry_registry_of(v), "nest", nest, NULL) == VESTRY_OK);
+  require(vestry_registry_action(vestry_registry_of(v), "do", act, NULL) == VESTRY_OK);
+  require(vestry_registry_placeholder(vestry_registry_of(v), "get", value_of, NULL) == VESTRY_OK);
   require(vestry_memory_request(v, &(vestry_memory_call){.datastar = true}, keep, NULL, &exchange) == VESTRY_OK);
   vestry_memory_settle(v);
 }
@@ -109,7 +109,7 @@ static void check_dispatch(json_t *effects, unsigned bits) {
   begin();
   json_t *data = json_array_get(json_array_get(effects, 0), 1), *results = json_array();
   vestry_key parts[1] = {vestry_key_string("k")}, key = vestry_key_tuple(parts, 1);
-  vestry_dispatch_options options = {.key = &key, .fail_fast = bits & 1, .results = results};
+  vestry_dispatch_options options = {.key = key, .fail_fast = bits & 1, .results = results};
   if (bits & 2 && json_is_object(data)) options.data = data;
   vestry_dispatch_result result;
   vestry_err error = vestry_dispatch_with(v, effects, &options, &result);

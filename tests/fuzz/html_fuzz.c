@@ -95,7 +95,7 @@ static void check_text(const char *before, const char *behind, const char *text,
   vestry_html_text(&html, text, len);
   size_t until = html.len;
   vestry_html_raw(&html, behind, strlen(behind));
-  vestry_err error = vestry_html_end(&html, &made);
+  vestry_err error = vestry_html_result(&html, &made);
   if (error) {
     require(error == VESTRY_INVALID);
   } else {
@@ -118,7 +118,7 @@ static void check_text(const char *before, const char *behind, const char *text,
     copy[len] = '\0';
     require(vestry_html_add(&other, "%-s%s%-s", before, copy, behind) == error);
     if (!error) {
-      require(vestry_html_end(&other, &by_format) == VESTRY_OK);
+      require(vestry_html_result(&other, &by_format) == VESTRY_OK);
       require(by_format.len == made.len && memcmp(by_format.data, made.data, made.len) == 0);
     }
     free(copy);
@@ -138,10 +138,10 @@ static void check_code(const char *before, const char *text, size_t len) {
       json_decref(value);
       value = json_stringn(text, len); /* NULL: not valid UTF-8 */
     }
-    vestry_err error =
-        kind == 0   ? vestry_html_js(&html, text, len)
-        : kind == 1 ? vestry_html_json(&html, value)
-                    : vestry_html_action(&html, VESTRY_METHOD_GET, NULL, "/%.*s?%-.*s", (int)len, text, (int)len, text);
+    vestry_err error = kind == 0   ? vestry_html_js(&html, text, len)
+                       : kind == 1 ? vestry_html_json(&html, value)
+                                   : vestry_html_backend_action(&html, VESTRY_METHOD_GET, NULL, "/%.*s?%-.*s", (int)len,
+                                                                text, (int)len, text);
     bool in_script = !error && memchr("'\"", html.data[from], 2) != NULL;
     require(error || !has_any(html.data + from, html.len - from, in_script ? "<>&`$;\r\n" : "<>\"'`$\r\n"));
     json_decref(value);

@@ -59,7 +59,8 @@ static json_t *save(vestry_repository *r, json_t *page, bool all) {
   vestry_reply reply;
   vsi_reply_init(&reply, vestry_host_default());
   bool saved = true, changed = vestry_repository_is_changed(r);
-  require(!(all ? vestry_repository_save_all_reply(r, &reply) : vestry_repository_save_reply(r, &reply, &saved)));
+  require(!(all ? vestry_repository_save_reply(r, VESTRY_SAVE_ALL, &reply, NULL)
+                : vestry_repository_save_reply(r, VESTRY_SAVE_CHANGED, &reply, &saved)));
   require(all || saved == changed);
   require(!vestry_repository_is_changed(r));
   json_t *signals = json_array_get(json_array_get(json_array_get(reply.effects, 0), 1), 1); /* quoted */

@@ -21,7 +21,7 @@ static bool takes_code(const char *before) {
   vestry_html_raw(&html, before, strlen(before));
   vestry_html_js(&html, "a", 1);
   vestry_err error = vestry_html_error(&html, NULL, NULL);
-  assert_int_equal(vestry_html_jsonf(&html, "{}"), error);
+  assert_int_equal(vestry_html_json_pack(&html, "{}"), error);
   return error == VESTRY_OK;
 }
 
@@ -29,7 +29,7 @@ static bool takes_code(const char *before) {
 static void expect(const char *before, const char *text, const char *expected) {
   vestry_slice made;
   assert_true(takes(before, text, ""));
-  assert_int_equal(vestry_html_end(&html, &made), VESTRY_OK);
+  assert_int_equal(vestry_html_result(&html, &made), VESTRY_OK);
   assert_string_equal((const char *)made.data + strlen(before), expected);
 }
 

@@ -7,7 +7,7 @@ void expect_html(vestry_html *html, const char *expected) {
   vestry_slice made;
   assert_int_equal(vestry_html_error(html, &why, NULL), VESTRY_OK);
   assert_string_equal(why, "");
-  assert_int_equal(vestry_html_end(html, &made), VESTRY_OK);
+  assert_int_equal(vestry_html_result(html, &made), VESTRY_OK);
   assert_string_equal(made.data, expected);
   assert_int_equal(made.len, strlen(expected));
   vestry_html_clear(html);
@@ -20,7 +20,7 @@ void expect_refused(vestry_html *html, size_t offset, const char *words) {
   assert_int_equal(vestry_html_error(html, &why, &at), VESTRY_INVALID);
   if (!strstr(why, words)) fail_msg("\"%s\" does not say \"%s\"", why, words);
   assert_int_equal(at, offset);
-  assert_int_equal(vestry_html_end(html, &made), VESTRY_INVALID);
+  assert_int_equal(vestry_html_result(html, &made), VESTRY_INVALID);
   assert_string_equal(made.data, "untouched");
   vestry_html_clear(html);
 }

@@ -121,7 +121,7 @@ static void json_values(void **state) {
   vestry_html html;
   vestry_html_init(&html, NULL);
   vestry_html_add(&html, "<p data-signals='");
-  vestry_html_jsonf(&html, "{s:i,s:[b,n,f],s:s}", "a", -1, "b", 1, 0.5, "c", NASTY);
+  vestry_html_json_pack(&html, "{s:i,s:[b,n,f],s:s}", "a", -1, "b", 1, 0.5, "c", NASTY);
   vestry_html_add(&html, "'>");
   expect_html(
       &html,
@@ -129,7 +129,7 @@ static void json_values(void **state) {
       "\\u003cb\\u003e\\u0026\\u0022\\u0027\\u0060\\u005c\\u0024\\u0040\\u003b\\u0028\\r\\n\xC3\xA4\\u003c/script"
       "\\u003e&quot;}'>");
   vestry_html_add(&html, "<script type=\"application/json\">");
-  vestry_html_jsonf(&html, "{s:s}", "a\"b", "</script>\b\x01\xE2\x80\xA8\\");
+  vestry_html_json_pack(&html, "{s:s}", "a\"b", "</script>\b\x01\xE2\x80\xA8\\");
   vestry_html_add(&html, "</script>%s", "<");
   expect_html(&html,
               "<script type=\"application/json\">{\"a\\u0022b\":\"\\u003c/script\\u003e\\b\\u0001\\u2028\\u005c\"}"
@@ -140,11 +140,11 @@ static void json_values(void **state) {
   expect_html(&html, "&quot;a\\u0000/b&quot;");
   assert_int_equal(vestry_html_json(&html, NULL), VESTRY_INVALID);
   expect_refused(&html, 0, "NULL");
-  assert_int_equal(vestry_html_jsonf(&html, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_html_json_pack(&html, NULL), VESTRY_INVALID);
   expect_refused(&html, 0, "NULL");
-  assert_int_equal(vestry_html_jsonf(&html, "{s", "a"), VESTRY_INVALID);
+  assert_int_equal(vestry_html_json_pack(&html, "{s", "a"), VESTRY_INVALID);
   expect_refused(&html, 0, "format of a value");
-  assert_int_equal(vestry_html_jsonf(&html, "[s]", "\xFF"), VESTRY_INVALID);
+  assert_int_equal(vestry_html_json_pack(&html, "[s]", "\xFF"), VESTRY_INVALID);
   expect_refused(&html, 0, "format of a value");
   vestry_html_finish(&html);
 }
@@ -166,7 +166,7 @@ static void code_is_refused_where_it_is_none(void **state) {
     assert_int_equal(vestry_html_js(&html, "a", 1), VESTRY_INVALID);
     expect_refused(&html, 0, rows[i].words);
     vestry_html_raw(&html, rows[i].before, strlen(rows[i].before));
-    assert_int_equal(vestry_html_jsonf(&html, "i", 1), VESTRY_INVALID);
+    assert_int_equal(vestry_html_json_pack(&html, "i", 1), VESTRY_INVALID);
     expect_refused(&html, 0, rows[i].words);
   }
   vestry_html_finish(&html);
@@ -217,7 +217,7 @@ static void the_first_error_sticks(void **state) {
   assert_int_equal(vestry_html_add(&html, "<style>%s", "a"), VESTRY_INVALID);
   assert_int_equal(vestry_html_raw(&html, "a", 1), VESTRY_INVALID);
   assert_int_equal(vestry_html_js(&html, "a", 1), VESTRY_INVALID);
-  assert_int_equal(vestry_html_jsonf(&html, "i", 1), VESTRY_INVALID);
+  assert_int_equal(vestry_html_json_pack(&html, "i", 1), VESTRY_INVALID);
   expect_refused(&html, 0, "NULL");
   assert_int_equal(vestry_html_raw(&html, NULL, 1), VESTRY_INVALID);
   expect_refused(&html, 0, "NULL");
@@ -240,9 +240,9 @@ static vestry_err build(test_host *th, void *ctx) {
   for (int i = 0; i < 100; i++) {
     vestry_html_add(&html, "<p title=\"%s\">%s %d", NASTY, NASTY, i);
     vestry_html_js(&html, NASTY, strlen(NASTY));
-    vestry_html_jsonf(&html, "[s]", NASTY);
+    vestry_html_json_pack(&html, "[s]", NASTY);
   }
-  vestry_err error = vestry_html_end(&html, &made);
+  vestry_err error = vestry_html_result(&html, &made);
   if (!error) assert_int_equal(strlen(made.data), made.len);
   vestry_html_finish(&html);
   return error;

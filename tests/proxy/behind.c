@@ -41,7 +41,8 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *c
         app->seen, json_pack("{s:s,s:s}", "peer", vestry_request_peer(req), "forwarded", forwarded ? forwarded : ""));
   pthread_mutex_unlock(&app->lock);
   vestry_reply_key(reply, PAGES);
-  vestry_reply_patch_signals(reply, "{s:b}", "there", true); /* over HTTP/2 nginx keeps the head until a byte follows */
+  vestry_reply_patch_signals_pack(reply, "{s:b}", "there",
+                                  true); /* over HTTP/2 nginx keeps the head until a byte follows */
   return vestry_reply_keep(reply, VESTRY_PUT_MANY, PAGES_MAX);
 }
 
@@ -49,7 +50,8 @@ static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx)
   struct app *app = ctx;
   int64_t n;
   vestry_err err = vestry_signals_integer(vestry_request_signals(req), "n", 0, INT32_MAX, &n, NULL);
-  if (!err) err = vestry_dispatch(app->program.v, NO_SCOPE, PAGES, "[[s, {s:I}]]", "patch-signals", "n", (json_int_t)n);
+  if (!err)
+    err = vestry_dispatch_pack(app->program.v, NO_SCOPE, PAGES, "[[s, {s:I}]]", "patch-signals", "n", (json_int_t)n);
   return err ? err : vestry_reply_status(reply, 204);
 }
 
@@ -59,7 +61,8 @@ static vestry_err flood(const vestry_request *req, vestry_reply *reply, void *ct
   (void)req;
   if (!filler) return VESTRY_NO_MEMORY;
   memset(filler, 'x', FLOOD_BYTES);
-  vestry_err err = vestry_dispatch(app->program.v, NO_SCOPE, PAGES, "[[s, {s:s}]]", "patch-signals", "filler", filler);
+  vestry_err err =
+      vestry_dispatch_pack(app->program.v, NO_SCOPE, PAGES, "[[s, {s:s}]]", "patch-signals", "filler", filler);
   free(filler);
   return err && err != VESTRY_FULL ? err : vestry_reply_status(reply, 204);
 }
@@ -67,7 +70,7 @@ static vestry_err flood(const vestry_request *req, vestry_reply *reply, void *ct
 static vestry_err finish(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   (void)req;
-  vestry_err err = vestry_dispatch(app->program.v, NO_SCOPE, PAGES, "[[s]]", "close-sse");
+  vestry_err err = vestry_dispatch_pack(app->program.v, NO_SCOPE, PAGES, "[[s]]", "close-sse");
   return err ? err : vestry_reply_status(reply, 204);
 }
 

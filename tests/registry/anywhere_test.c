@@ -16,16 +16,16 @@ static void b14_by_key_by_connection_or_to_nobody(void **state) {
   wire_plan(&w, &kept, &(plan){.keep = true, .key = "a"});
   wire_plan(&w, &held, &(plan){.auto_close = -1, .effects = "[[\"e\",0]]"});
   static const char tick[] = "[[\"patch-signals\",{\"n\":1}]]";
-  vestry_key key = ROOM("a"), other = ROOM("b");
+  const vestry_key *key = ROOM("a"), *other = ROOM("b");
   vestry_dispatch_result result;
-  dispatch_text(&w, tick, &(vestry_dispatch_options){.key = &key}, VESTRY_OK, &result);
+  dispatch_text(&w, tick, &(vestry_dispatch_options){.key = key}, VESTRY_OK, &result);
   assert_int_equal(result.connections_count, 1);
   dispatch_text(&w, tick, &(vestry_dispatch_options){.connection = held.connection}, VESTRY_OK, &result);
   assert_int_equal(result.connections_count, 1);
   world_settle(&w);
   assert_int_equal(wire_count(&kept, "{\"n\":1}"), 1);
   assert_int_equal(wire_count(&held, "{\"n\":1}"), 1);
-  dispatch_text(&w, tick, &(vestry_dispatch_options){.key = &other}, VESTRY_NOT_FOUND, &result);
+  dispatch_text(&w, tick, &(vestry_dispatch_options){.key = other}, VESTRY_NOT_FOUND, &result);
   assert_int_equal(result.errors_count, 0);
   /* To nobody: effects run, but there is no connection to send to. */
   dispatch_text(&w, "[[\"e\",1],[\"patch-signals\",{}],[\"e\",2]]", NULL, VESTRY_CLOSED, &result);
@@ -48,10 +48,10 @@ static void what_makes_no_sense_is_refused(void **state) {
   begin(&w, &n);
   wire r = {0};
   wire_plan(&w, &r, &(plan){.keep = true, .key = "a"});
-  vestry_key key = ROOM("a"), none = vestry_key_string(NULL);
+  const vestry_key *key = ROOM("a"), none = vestry_key_string(NULL);
   json_t *array = json_array(), *object = json_object();
   const vestry_dispatch_options wrong[] = {
-      {.size = 1}, {.key = &key, .connection = r.connection}, {.key = &none}, {.data = array}, {.results = object},
+      {.size = 1}, {.key = key, .connection = r.connection}, {.key = &none}, {.data = array}, {.results = object},
   };
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
     assert_int_equal(vestry_dispatch_with(w.v, array, &wrong[i], NULL), VESTRY_INVALID);
@@ -80,7 +80,7 @@ static void b12_results_are_collected(void **state) {
   world w;
   notes n;
   begin(&w, &n);
-  assert_int_equal(vestry_effect(w.v, "twice", gives_twice, NULL), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "twice", gives_twice, NULL), VESTRY_OK);
   json_t *results = json_of("[\"before\"]"), *data = json_of("{\"x\":[7]}");
   vestry_dispatch_result result;
   dispatch_text(&w,
@@ -154,8 +154,8 @@ static void b11_b12_an_interceptor_can_stop_a_dispatch_that_fails_fast(void **st
 
 static vestry_err fast_handler(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
-  vestry_err error = vestry_reply_fx(reply, "[s]", "fail");
-  if (!error) error = vestry_reply_fx(reply, "[s,i]", "e", 1);
+  vestry_err error = vestry_reply_effect_pack(reply, "[s]", "fail");
+  if (!error) error = vestry_reply_effect_pack(reply, "[s,i]", "e", 1);
   vestry_reply_fail_fast(reply, app != NULL);
   return error;
 }
@@ -190,7 +190,9 @@ static void b11_b12_interceptors_see_results(void **state) {
   world w;
   notes n;
   begin(&w, &n);
-  assert_int_equal(vestry_intercept(w.v, &(vestry_interceptor){"l", VESTRY_PHASE_EFFECT, look, look, &n}), VESTRY_OK);
+  assert_int_equal(vestry_registry_intercept(vestry_registry_of(w.v),
+                                             &(vestry_interceptor){"l", VESTRY_PHASE_EFFECT, look, look, &n}),
+                   VESTRY_OK);
   dispatch_text(&w, "[[\"give\",1],[\"give\",null],[\"give\",2]]", NULL, VESTRY_FAILED, NULL);
   assert_string_equal(n.text, "give:0,0  give:1,0 1 give:1,0  give:1,1  give:1,1  give:2,1 2 ");
   world_end(&w);

@@ -1,5 +1,6 @@
 /* E6: effects for connections that have been closed are refused without harm: CLOSED, recorded, nothing written. */
 #include "registry/world.h"
+#include "vestry/dispatch.h"
 
 static const char *const built_in[] = {"[\"patch-elements\", \"<p id='a'>\"]",
                                        "[\"patch-elements-seq\", [\"<p id='a'>\"]]", "[\"patch-signals\", {\"a\": 1}]",
@@ -31,11 +32,14 @@ static void e6_effects_after_close_sse_are_refused_without_harm(void **state) {
     snprintf(text, sizeof text, "[[\"close-sse\"], %s, [\"close-sse\"]]", built_in[i]);
     json_t *effects = json_loads(text, 0, NULL);
     vestry_dispatch_result result;
-    assert_int_equal(vestry_dispatch_json(w.v, NOWHERE, ROOM("a"), effects, &result), VESTRY_CLOSED);
+    assert_int_equal(vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.key = ROOM("a")}, &result),
+                     VESTRY_CLOSED);
     assert_int_equal(result.effects_count, 2);
     assert_int_equal(result.errors_count, 1);
     assert_int_equal(result.errors[0].error, VESTRY_CLOSED);
-    assert_int_equal(vestry_dispatch_to(w.v, r.connection, effects, &result), VESTRY_NOT_FOUND);
+    assert_int_equal(
+        vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.connection = r.connection}, &result),
+        VESTRY_NOT_FOUND);
     assert_int_equal(result.effects_count + result.errors_count, 0);
     json_decref(effects);
     end(&w, &r);
@@ -61,8 +65,8 @@ static void e6_context_send_to_closed_connections_is_refused_without_harm(void *
   wire r;
   vestry_err sent = VESTRY_OK;
   begin(&w, &r);
-  assert_int_equal(vestry_effect(w.v, "late", close_and_send, &sent), VESTRY_OK);
-  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), "[[s]]", "late"), VESTRY_CLOSED);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "late", close_and_send, &sent), VESTRY_OK);
+  assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[[s]]", "late"), VESTRY_CLOSED);
   assert_int_equal(sent, VESTRY_CLOSED);
   end(&w, &r);
 }

@@ -1,5 +1,6 @@
 /* Dispatching: order, interceptors, failures, and where from. */
 #include "registry/notes.h"
+#include "vestry/dispatch.h"
 
 #define TICK "[\"patch-signals\", {\"n\": 1}]"
 
@@ -29,10 +30,11 @@ static void b11_interceptors_run_in_order_and_back(void **state) {
   intercept(&w, &a, VESTRY_PHASE_DISPATCH);
   intercept(&w, &d, VESTRY_PHASE_EFFECT);
   intercept(&w, &b, VESTRY_PHASE_DISPATCH);
-  assert_int_equal(vestry_effect(w.v, "e", counting_effect, &n), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "e", counting_effect, &n), VESTRY_OK);
   json_t *effects = json_of("[[\"e\",\"1\"],[\"e\",\"2\"]]");
   vestry_dispatch_result result;
-  assert_int_equal(vestry_dispatch_json(w.v, NOWHERE, ROOM("a"), effects, &result), VESTRY_OK);
+  assert_int_equal(vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.key = ROOM("a")}, &result),
+                   VESTRY_OK);
   assert_string_equal(n.text, "A< B< c<e d<e effect(1,1) d>e c>e c<e d<e effect(2,1) d>e c>e B> A> ");
   assert_int_equal(result.effects_count, 2);
   assert_int_equal(result.errors_count, 0);
@@ -51,10 +53,11 @@ static void b11_b12_failures_are_recorded_and_the_rest_goes_on(void **state) {
   intercept(&w, &a, VESTRY_PHASE_DISPATCH);
   intercept(&w, &c, VESTRY_PHASE_EFFECT);
   intercept(&w, &d, VESTRY_PHASE_EFFECT);
-  assert_int_equal(vestry_effect(w.v, "e", counting_effect, &n), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "e", counting_effect, &n), VESTRY_OK);
   json_t *effects = json_of("[[\"e\",\"1\",true],[\"e\",\"2\"]]");
   vestry_dispatch_result result;
-  assert_int_equal(vestry_dispatch_json(w.v, NOWHERE, ROOM("a"), effects, &result), VESTRY_FAILED);
+  assert_int_equal(vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.key = ROOM("a")}, &result),
+                   VESTRY_FAILED);
   assert_string_equal(n.text, "A< c<e d<e effect(1,1) d>e c>e c<e d<e effect(2,1) d>e c>e A> ");
   static const struct {
     vestry_phase phase;
@@ -94,7 +97,8 @@ static void failures_beyond_the_room_are_counted(void **state) {
   name[sizeof name - 1] = '\0';
   for (int i = 0; i < 12; i++) json_array_append_new(effects, json_pack("[s]", name));
   vestry_dispatch_result result;
-  assert_int_equal(vestry_dispatch_json(w.v, NOWHERE, ROOM("a"), effects, &result), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.key = ROOM("a")}, &result),
+                   VESTRY_NOT_FOUND);
   assert_int_equal(result.errors_count, 12);
   assert_int_equal(result.connections_count, 1); /* which tells it from "nobody was there" */
   assert_int_equal(strlen(result.errors[7].name), sizeof result.errors[7].name - 1);
@@ -116,7 +120,8 @@ static void b14_by_key_reaches_all_however_many(void **state) {
   }
   json_t *effects = json_of("[" TICK "]");
   vestry_dispatch_result result;
-  assert_int_equal(vestry_dispatch_json(w.v, NOWHERE, ROOM("a"), effects, &result), VESTRY_OK);
+  assert_int_equal(vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.key = ROOM("a")}, &result),
+                   VESTRY_OK);
   assert_int_equal(result.connections_count, 20);
   world_settle(&w);
   for (size_t i = 0; i < 20; i++) assert_int_equal(wire_count(&wires[i], "{\"n\":1}"), 1);
@@ -132,26 +137,35 @@ static void what_cannot_be_dispatched_is_said(void **state) {
   begin_with_one(&w, &r);
   json_t *effects = json_of("[" TICK "]"), *object = json_object();
   vestry_dispatch_result result;
-  assert_int_equal(vestry_dispatch(NULL, NOWHERE, ROOM("a"), "[]"), VESTRY_INVALID);
-  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), "[["), VESTRY_INVALID);
-  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), "{}"), VESTRY_INVALID);
-  assert_int_equal(vestry_dispatch(w.v, NOWHERE, vestry_key_string(NULL), "[]"), VESTRY_INVALID);
-  assert_int_equal(vestry_dispatch_json(w.v, NOWHERE, ROOM("a"), NULL, &result), VESTRY_INVALID);
-  assert_int_equal(vestry_dispatch_json(w.v, NOWHERE, ROOM("a"), object, &result), VESTRY_INVALID);
-  assert_int_equal(vestry_dispatch_to(w.v, NULL, effects, &result), VESTRY_INVALID);
-  assert_int_equal(vestry_dispatch_to(w.v, r.connection, object, &result), VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch_pack(NULL, NOWHERE, ROOM("a"), "[]"), VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, NULL, "[]"), VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[["), VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "{}"), VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, (const vestry_key[]){vestry_key_string(NULL)}, "[]"),
+                   VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch_with(w.v, NULL, &(vestry_dispatch_options){.key = ROOM("a")}, &result),
+                   VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch_with(w.v, object, &(vestry_dispatch_options){.key = ROOM("a")}, &result),
+                   VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch_with(w.v, object, &(vestry_dispatch_options){.connection = r.connection}, &result),
+                   VESTRY_INVALID);
   memset(&result, 0xff, sizeof result);
-  assert_int_equal(vestry_dispatch_json(w.v, NOWHERE, ROOM("b"), effects, &result), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.key = ROOM("b")}, &result),
+                   VESTRY_NOT_FOUND);
   assert_int_equal(result.connections_count, 0);
   assert_int_equal(result.errors_count, 0);
-  assert_int_equal(vestry_dispatch_json(w.v, NOWHERE, ROOM("a"), effects, NULL), VESTRY_OK);
+  assert_int_equal(vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.key = ROOM("a")}, NULL), VESTRY_OK);
   vestry_connection_close(r.connection, VESTRY_CAUSE_HANGUP); /* still stored */
-  assert_int_equal(vestry_dispatch_json(w.v, NOWHERE, ROOM("a"), effects, NULL), VESTRY_NOT_FOUND);
-  assert_int_equal(vestry_dispatch_to(w.v, r.connection, effects, NULL), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.key = ROOM("a")}, NULL),
+                   VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.connection = r.connection}, NULL),
+                   VESTRY_NOT_FOUND);
   vestry_close(w.v);
-  assert_int_equal(vestry_dispatch_json(w.v, NOWHERE, ROOM("a"), effects, NULL), VESTRY_CLOSED);
-  assert_int_equal(vestry_dispatch_to(w.v, r.connection, effects, NULL), VESTRY_CLOSED);
+  assert_int_equal(vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.key = ROOM("a")}, NULL),
+                   VESTRY_CLOSED);
+  assert_int_equal(vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.connection = r.connection}, NULL),
+                   VESTRY_CLOSED);
   json_decref(effects);
   json_decref(object);
   world_end(&w);
@@ -165,7 +179,8 @@ static void b14_to_one_that_is_held(void **state) {
   wire r = {0};
   wire_plan(&w, &r, &(plan){.auto_close = -1, .effects = "[" TICK "]"}); /* open, but under no key */
   json_t *effects = json_of("[" TICK "]");
-  assert_int_equal(vestry_dispatch_to(w.v, r.connection, effects, NULL), VESTRY_OK);
+  assert_int_equal(vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.connection = r.connection}, NULL),
+                   VESTRY_OK);
   world_settle(&w);
   assert_int_equal(wire_count(&r, "{\"n\":1}"), 2);
   json_decref(effects);
@@ -186,7 +201,8 @@ static void one_full_connection_does_not_stop_the_others(void **state) {
   wire_plan(&w, &open, &p);
   json_t *effects = json_of("[" TICK "," TICK "]");
   vestry_dispatch_result result;
-  assert_int_equal(vestry_dispatch_json(w.v, NOWHERE, ROOM("a"), effects, &result), VESTRY_FULL);
+  assert_int_equal(vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.key = ROOM("a")}, &result),
+                   VESTRY_FULL);
   assert_int_equal(result.effects_count, 1);
   assert_int_equal(result.errors_count, 1);
   world_settle(&w);
@@ -209,7 +225,8 @@ static vestry_err dispatch_more(vestry_dispatch_context *context, const json_t *
   size_t count;
   vestry_connection *connection = vestry_context_connections(context, &count)[0];
   json_t *effects = depth ? json_pack("[[s,I]]", "more", depth - 1) : json_pack("[[s,{s:i}]]", "patch-signals", "n", 1);
-  vestry_err error = vestry_dispatch_to(vestry_context_instance(context), connection, effects, NULL);
+  vestry_err error = vestry_dispatch_with(vestry_context_instance(context), effects,
+                                          &(vestry_dispatch_options){.connection = connection}, NULL);
   json_decref(effects);
   return error;
 }
@@ -219,8 +236,8 @@ static void effects_dispatch_more(void **state) {
   world w;
   wire r;
   begin_with_one(&w, &r);
-  assert_int_equal(vestry_effect(w.v, "more", dispatch_more, NULL), VESTRY_OK);
-  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), "[[s,i]]", "more", 20), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "more", dispatch_more, NULL), VESTRY_OK);
+  assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[[s,i]]", "more", 20), VESTRY_OK);
   world_settle(&w);
   assert_int_equal(wire_count(&r, "{\"n\":1}"), 1);
   world_end(&w);
@@ -259,11 +276,11 @@ static void a_context_knows_where_it_comes_from(void **state) {
   (void)state;
   world w;
   world_begin(&w, (vestry_options){.scope = always_ann});
-  assert_int_equal(vestry_effect(w.v, "check", check_context, &w), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "check", check_context, &w), VESTRY_OK);
   wire r = {.path = "/room"}, again = {.path = "/room"};
   wire_plan(&w, &r, &(plan){.keep = true, .key = "a", .effects = "[[\"check\",true]]"});
   wire_plan(&w, &again, &(plan){.key = "a", .effects = "[[\"check\",true]]"});
-  assert_int_equal(vestry_dispatch(w.v, (vestry_scope){"ann", 3}, ROOM("a"), "[[s,b]]", "check", 0), VESTRY_OK);
+  assert_int_equal(vestry_dispatch_pack(w.v, (vestry_scope){"ann", 3}, ROOM("a"), "[[s,b]]", "check", 0), VESTRY_OK);
   assert_int_equal(atomic_load(&w.th.log_lines), 0);
   world_end(&w);
   wire_finish(&r);
@@ -310,9 +327,10 @@ static vestry_err connect_after(vestry_dispatch_context *context, const json_t *
 static void connect_with(world *w, connecting *c) {
   world_begin(w, (vestry_options){0});
   c->w = w;
-  assert_int_equal(vestry_intercept(w->v, &(vestry_interceptor){"connecting", VESTRY_PHASE_CONNECT, connect_before,
-                                                                connect_after, c}),
-                   VESTRY_OK);
+  assert_int_equal(
+      vestry_registry_intercept(vestry_registry_of(w->v), &(vestry_interceptor){"connecting", VESTRY_PHASE_CONNECT,
+                                                                                connect_before, connect_after, c}),
+      VESTRY_OK);
 }
 
 static void an_interceptor_finds_connections(void **state) {
@@ -400,7 +418,7 @@ static bool dispatch_failing(long number) {
   long fail_at = atomic_load(&w.th.allocations) + number;
   atomic_store(&w.th.fail_at, fail_at);
   vestry_dispatch_result result;
-  vestry_err error = vestry_dispatch_json(w.v, NOWHERE, ROOM(long_key), effects, &result);
+  vestry_err error = vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.key = ROOM(long_key)}, &result);
   bool failed = atomic_load(&w.th.allocations) > fail_at;
   atomic_store(&w.th.fail_at, -1);
   assert_int_equal(error, failed ? VESTRY_NO_MEMORY : VESTRY_OK);

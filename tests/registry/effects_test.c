@@ -1,5 +1,6 @@
 /* The built-in effects to the byte, and what they refuse. */
 #include "registry/world.h"
+#include "vestry/dispatch.h"
 
 /* Dispatch this effect (JSON text) to a stream: the error, its detail, and what the stream received. */
 typedef struct tried {
@@ -18,7 +19,7 @@ static tried try_effect(const char *effect) {
   json_array_append_new(effects, json_loads(effect, JSON_ALLOW_NUL | JSON_DECODE_ANY, NULL));
   assert_int_equal(json_array_size(effects), 1);
   vestry_dispatch_result result;
-  t.error = vestry_dispatch_json(w.v, NOWHERE, ROOM("a"), effects, &result);
+  t.error = vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.key = ROOM("a")}, &result);
   assert_int_equal(result.connections_count, 1);
   assert_int_equal(result.effects_count, t.error ? 0 : 1);
   assert_int_equal(result.errors_count, t.error ? 1 : 0);
@@ -273,8 +274,9 @@ static void close_sse_ends_cleanly_after_what_was_sent(void **state) {
   world_begin(&w, (vestry_options){0});
   wire r = {0};
   wire_plan(&w, &r, &(plan){.keep = true, .key = "a"});
-  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), "[[s,{s:i}],[s]]", "patch-signals", "n", 1, "close-sse"),
-                   VESTRY_OK);
+  assert_int_equal(
+      vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[[s,{s:i}],[s]]", "patch-signals", "n", 1, "close-sse"),
+      VESTRY_OK);
   world_settle(&w);
   assert_int_equal(wire_count(&r, "{\"n\":1}"), 1);
   assert_true(r.clean);
@@ -294,7 +296,7 @@ static void an_application_can_replace_a_built_in_one(void **state) {
   world w;
   world_begin(&w, (vestry_options){0});
   json_int_t got = 0;
-  assert_int_equal(vestry_effect(w.v, "patch-signals", mine, &got), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "patch-signals", mine, &got), VESTRY_OK);
   wire r = {0};
   wire_plan(&w, &r, &(plan){.effects = "[[\"patch-signals\",7]]"});
   assert_int_equal(got, 7);

@@ -58,8 +58,8 @@ static void registering_is_checked(void **state) {
   (void)state;
   world w;
   world_begin(&w, (vestry_options){0});
-  assert_int_equal(vestry_effect(w.v, "x", NULL, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_intercept(w.v, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "x", NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_intercept(vestry_registry_of(w.v), NULL), VESTRY_INVALID);
   world_end(&w);
 }
 
@@ -138,9 +138,10 @@ static void begin_noting(world *w, notes *n) {
   world_begin(w,
               (vestry_options){.scope = always_ann, .hooks = {.on_open = all_open, .on_close = all_close, .ctx = n}});
   n->v = w->v;
-  assert_int_equal(vestry_effect(w->v, "connection", connection_effect, n), VESTRY_OK);
-  assert_int_equal(vestry_effect(w->v, "sse-closed", closed_effect, n), VESTRY_OK);
-  assert_int_equal(vestry_intercept(w->v, &(vestry_interceptor){"close", VESTRY_PHASE_CLOSE, closing, closed, n}),
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w->v), "connection", connection_effect, n), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w->v), "sse-closed", closed_effect, n), VESTRY_OK);
+  assert_int_equal(vestry_registry_intercept(vestry_registry_of(w->v),
+                                             &(vestry_interceptor){"close", VESTRY_PHASE_CLOSE, closing, closed, n}),
                    VESTRY_OK);
 }
 
@@ -182,7 +183,8 @@ static void of_a_stream_that_was_given_up_only_its_hooks_hear(void **state) {
   world w;
   notes n = {.text = ""};
   begin_noting(&w, &n);
-  assert_int_equal(vestry_intercept(w.v, &(vestry_interceptor){"refuse", VESTRY_PHASE_CONNECT, NULL, refuse, NULL}),
+  assert_int_equal(vestry_registry_intercept(vestry_registry_of(w.v),
+                                             &(vestry_interceptor){"refuse", VESTRY_PHASE_CONNECT, NULL, refuse, NULL}),
                    VESTRY_OK);
   wire r = {0};
   wire_plan(&w, &r, &(plan){.keep = true, .hooks = {.on_open = own_open, .on_close = own_close, .ctx = &n}});
@@ -232,8 +234,8 @@ static void c9_on_error_of_reply_and_instance(void **state) {
     world_begin(&w, (vestry_options){.hooks = {.on_error = all_error, .ctx = &v}, .connection.max_queued_count = 1});
     wire r = {0};
     wire_plan(&w, &r, &(plan){.keep = true, .key = "a", .hooks = {.on_error = own_error, .ctx = &v}});
-    vestry_err error = vestry_dispatch(w.v, NOWHERE, ROOM("a"), "[[s,{s:i}],[s,{s:i}]]", "patch-signals", "n", 1,
-                                       "patch-signals", "n", 2);
+    vestry_err error = vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[[s,{s:i}],[s,{s:i}]]", "patch-signals", "n", 1,
+                                            "patch-signals", "n", 2);
     assert_int_equal(error, VESTRY_FULL);
     assert_int_equal(v.own_told, 1);
     assert_int_equal(v.all_told, 1);
@@ -249,7 +251,7 @@ static void c9_on_error_of_reply_and_instance(void **state) {
 static void tell_the_others(vestry_connection *connection, vestry_cause cause, void *ctx) {
   (void)connection, (void)cause;
   notes *n = ctx;
-  vestry_err error = vestry_dispatch(n->v, NOWHERE, ROOM("b"), "[[s,{s:i}]]", "patch-signals", "left", 1);
+  vestry_err error = vestry_dispatch_pack(n->v, NOWHERE, ROOM("b"), "[[s,{s:i}]]", "patch-signals", "left", 1);
   note(n, vestry_err_name(error));
   note(n, " ");
 }
@@ -291,9 +293,10 @@ static void serve_from_purge(const vestry_purged *purged, void *ctx) {
   if (p->purges > 1) return;
   assert_string_equal(key, "[\"room\",\"a\"]");
   assert_int_equal(purged->cause, VESTRY_CAUSE_REPLACED);
-  assert_int_equal(vestry_dispatch(p->w->v, NOWHERE, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "purged", 1),
+  assert_int_equal(vestry_dispatch_pack(p->w->v, NOWHERE, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "purged", 1),
                    VESTRY_OK); /* the one that displaced it */
-  assert_int_equal(vestry_close_key(p->w->v, NOWHERE, ROOM("none"), VESTRY_CAUSE_REMOVED, NULL), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_store_remove(vestry_store_of(p->w->v), NOWHERE, ROOM("none"), VESTRY_CAUSE_REMOVED, NULL),
+                   VESTRY_NOT_FOUND);
   p->next->datastar = true;
   assert_int_equal(wire_serve(p->w, p->next, planned, &(plan){.keep = true, .key = "b"}), VESTRY_OK);
 }
@@ -325,7 +328,7 @@ typedef struct clock_face {
 static void on_timer(vestry_timer *timer, void *ctx) {
   (void)timer;
   clock_face *c = ctx;
-  c->last = vestry_dispatch(c->v, NOWHERE, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "n", ++c->n);
+  c->last = vestry_dispatch_pack(c->v, NOWHERE, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "n", ++c->n);
 }
 
 static void timers_dispatch_with_no_request(void **state) {
@@ -368,8 +371,8 @@ static void the_end_in_three_steps(void **state) {
   vestry_close(w.v);
   vestry_close(w.v);
   assert_false(vestry_connection_is_open(a.connection));
-  vestry_key key = ROOM("late");
-  assert_int_equal(vestry_store_put(vestry_store_of(w.v), NOWHERE, &key, a.connection, VESTRY_PUT_REPLACE, 0, NULL),
+  const vestry_key *key = ROOM("late");
+  assert_int_equal(vestry_store_put(vestry_store_of(w.v), NOWHERE, key, a.connection, VESTRY_PUT_REPLACE, 0, NULL),
                    VESTRY_CLOSED);
   assert_int_equal(a.ends, 0);                           /* close does not wait */
   assert_int_equal(vestry_stop(w.v, 0), VESTRY_TIMEOUT); /* the parked one needs its thread */
@@ -427,8 +430,8 @@ static void f4_the_budget_is_an_option_and_shows_in_the_counters(void **state) {
   text[1000] = '\0';
   vestry_stats stats;
   for (int i = 0; i < 20; i++) {
-    (void)vestry_dispatch(w.v, NOWHERE, ROOM("a"), "[[s, s]]", "console-log", text);
-    assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("b"), "[[s, s]]", "console-log", text), VESTRY_OK);
+    (void)vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[[s, s]]", "console-log", text);
+    assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("b"), "[[s, s]]", "console-log", text), VESTRY_OK);
     world_settle(&w);
     vestry_stats_get(w.v, &stats);
     assert_true(stats.queued_bytes <= 16384 * 7 / 8);

@@ -90,7 +90,7 @@ static void many_join_and_start_by_themselves(void **state) {
   assert_int_equal(later.status, 204);
   assert_int_equal(wire_count(&a, tick), 2); /* who only names the key reaches all */
   assert_int_equal(wire_count(&b, tick), 2);
-  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "n", 1), VESTRY_OK);
+  assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "n", 1), VESTRY_OK);
   world_settle(&w);
   assert_int_equal(wire_count(&a, tick), 3);
   assert_int_equal(wire_count(&b, tick), 3);
@@ -257,9 +257,12 @@ static void close_key_closes_all_under_it(void **state) {
   wire_plan(&w, &a, &keep_many);
   wire_plan(&w, &b, &keep_many);
   size_t count = 0;
-  assert_int_equal(vestry_close_key(w.v, NOWHERE, ROOM("a"), VESTRY_CAUSE_NONE, &count), VESTRY_INVALID);
-  assert_int_equal(vestry_close_key(w.v, NOWHERE, ROOM("x"), VESTRY_CAUSE_REMOVED, &count), VESTRY_NOT_FOUND);
-  assert_int_equal(vestry_close_key(w.v, NOWHERE, ROOM("a"), VESTRY_CAUSE_REMOVED, &count), VESTRY_OK);
+  assert_int_equal(vestry_store_remove(vestry_store_of(w.v), NOWHERE, ROOM("a"), VESTRY_CAUSE_NONE, &count),
+                   VESTRY_INVALID);
+  assert_int_equal(vestry_store_remove(vestry_store_of(w.v), NOWHERE, ROOM("x"), VESTRY_CAUSE_REMOVED, &count),
+                   VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_store_remove(vestry_store_of(w.v), NOWHERE, ROOM("a"), VESTRY_CAUSE_REMOVED, &count),
+                   VESTRY_OK);
   world_settle(&w);
   assert_int_equal(count, 2);
   assert_int_equal(a.cause, VESTRY_CAUSE_REMOVED);
@@ -289,9 +292,11 @@ static void scopes_do_not_mix(void **state) {
   assert_int_equal(wire_count(&ann, tick), 2);
   assert_int_equal(wire_count(&bob, tick), 1);
   assert_int_equal(nobody.status, 404); /* what the scope function returned */
-  assert_int_equal(vestry_dispatch(w.v, (vestry_scope){"bob", 3}, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "n", 1),
-                   VESTRY_OK);
-  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "n", 1), VESTRY_NOT_FOUND);
+  assert_int_equal(
+      vestry_dispatch_pack(w.v, (vestry_scope){"bob", 3}, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "n", 1),
+      VESTRY_OK);
+  assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "n", 1),
+                   VESTRY_NOT_FOUND);
   world_settle(&w);
   assert_int_equal(wire_count(&bob, tick), 2);
   world_end(&w);
@@ -376,7 +381,7 @@ static vestry_err meddle(vestry_dispatch_context *context, const json_t *effect,
 static void meddle_with(world *w, meddler *m) {
   m->w = w;
   const vestry_interceptor interceptor = {"meddler", VESTRY_PHASE_CONNECT, NULL, meddle, m};
-  assert_int_equal(vestry_intercept(w->v, &interceptor), VESTRY_OK);
+  assert_int_equal(vestry_registry_intercept(vestry_registry_of(w->v), &interceptor), VESTRY_OK);
 }
 
 static void a_stream_that_ended_before_it_was_stored_is_not_stored(void **state) {
@@ -461,7 +466,7 @@ static void a_second_stream_is_never_opened(void **state) {
   wire rival = {0}, r = {0};
   meddler m = {.rival = &rival, .rival_plan = &keep_reuse};
   meddle_with(&w, &m);
-  assert_int_equal(vestry_effect(w.v, "close", close_rival, &m), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "close", close_rival, &m), VESTRY_OK);
   plan p = keep_reuse;
   p.effects = "[[\"close\"]," TICK "]";
   wire_plan(&w, &r, &p);
@@ -488,7 +493,8 @@ static void what_was_found_can_close_before_the_decision(void **state) {
   world_begin(&w, (vestry_options){0});
   int closed = 0;
   assert_int_equal(
-      vestry_intercept(w.v, &(vestry_interceptor){"close", VESTRY_PHASE_CONNECT, close_found, NULL, &closed}),
+      vestry_registry_intercept(vestry_registry_of(w.v),
+                                &(vestry_interceptor){"close", VESTRY_PHASE_CONNECT, close_found, NULL, &closed}),
       VESTRY_OK);
   wire kept = {0}, r = {0};
   wire_plan(&w, &kept, &keep_reuse);
@@ -551,7 +557,7 @@ static void a_closing_connection_has_no_claim_to_its_key(void **state) {
     world_settle(&w);
     assert_int_equal(live_count(&w), 1);
     assert_int_equal(wire_count(&r, tick), 1);
-    assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "n", 1), VESTRY_OK);
+    assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "n", 1), VESTRY_OK);
     world_settle(&w);
     assert_int_equal(wire_count(&r, tick), 2);
     world_end(&w);
@@ -578,7 +584,7 @@ static void a_new_stream_can_be_evicted_before_it_has_begun(void **state) {
   other.key = "b";
   other.effects = "[[\"rival\"]," TICK "]";
   meddler m = {.w = &w, .rival = &rival, .rival_plan = &keep_replace};
-  assert_int_equal(vestry_effect(w.v, "rival", let_rival_in, &m), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "rival", let_rival_in, &m), VESTRY_OK);
   wire_plan(&w, &r, &other);
   assert_int_equal(r.responds, 0);
   assert_int_equal(r.cause, VESTRY_CAUSE_SIZE);

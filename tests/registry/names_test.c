@@ -28,15 +28,15 @@ static vestry_err side(vestry_dispatch_context *context, const json_t *effect, v
   return VESTRY_OK;
 }
 
-static vestry_err set(vsi_names *names, const char *name, vestry_effect_fn effect) {
+static vestry_err set(vestry_registry *names, const char *name, vestry_effect_fn effect) {
   return vsi_names_set(names, name, &(vsi_entry){.kind = VSI_KIND_EFFECT, .fn.effect = effect});
 }
 
-static const vsi_entry *performed(const vsi_names *names, const char *name) {
+static const vsi_entry *performed(const vestry_registry *names, const char *name) {
   return vsi_names_performed(names, name, strlen(name));
 }
 
-static const vsi_entry *replaced(const vsi_names *names, const char *name) {
+static const vsi_entry *replaced(const vestry_registry *names, const char *name) {
   return vsi_names_replaced(names, name, strlen(name));
 }
 
@@ -44,7 +44,7 @@ static void the_last_registered_wins(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
-  vsi_names names;
+  vestry_registry names;
   vsi_names_init(&names, &th.host);
   assert_null(performed(&names, "a"));
   assert_int_equal(set(&names, "a", one), VESTRY_OK);
@@ -62,7 +62,7 @@ static void the_last_registered_wins(void **state) {
 /* What heads an effect or action means one of the two; a placeholder of that name stands beside it. */
 static void an_action_takes_the_place_of_an_effect(void **state) {
   (void)state;
-  vsi_names names;
+  vestry_registry names;
   vsi_names_init(&names, vestry_host_default());
   assert_int_equal(set(&names, "a", one), VESTRY_OK);
   assert_null(replaced(&names, "a"));
@@ -86,7 +86,7 @@ static void an_action_takes_the_place_of_an_effect(void **state) {
 /* Names of all lengths around those of a word, that differ in one byte only: each is found, as itself. */
 static void names_are_found_as_themselves(void **state) {
   (void)state;
-  vsi_names names;
+  vestry_registry names;
   vsi_names_init(&names, vestry_host_default());
   char name[VSI_NAME_MAX_BYTES + 2];
   for (int odd = 0; odd < 2; odd++)
@@ -122,7 +122,7 @@ static void names_are_found_as_themselves(void **state) {
 
 static vestry_err fill(test_host *th, void *ctx) {
   (void)ctx;
-  vsi_names names;
+  vestry_registry names;
   vsi_names_init(&names, &th->host);
   vestry_err error = VESTRY_OK;
   int count = 0;
@@ -148,7 +148,7 @@ static vestry_err fill(test_host *th, void *ctx) {
 /* Adding to names that are there: all of it, or nothing. */
 static vestry_err add(test_host *th, void *ctx) {
   (void)ctx;
-  vsi_names more, names;
+  vestry_registry more, names;
   vsi_names_init(&more, vestry_host_default());
   vsi_names_init(&names, &th->host);
   assert_int_equal(set(&more, "a", two), VESTRY_OK);
@@ -183,7 +183,7 @@ static void grows_and_survives_every_allocation_failure(void **state) {
 
 static void refuses_what_is_no_registration(void **state) {
   (void)state;
-  vsi_names names;
+  vestry_registry names;
   vsi_names_init(&names, vestry_host_default());
   assert_int_equal(set(&names, NULL, one), VESTRY_INVALID);
   assert_int_equal(set(&names, "", one), VESTRY_INVALID);

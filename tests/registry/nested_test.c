@@ -24,7 +24,7 @@ static vestry_err nest(vestry_dispatch_context *context, const json_t *args, voi
 
 static void begin_nesting(world *w, notes *n) {
   begin(w, n);
-  assert_int_equal(vestry_effect(w->v, "nest", nest, n), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w->v), "nest", nest, n), VESTRY_OK);
 }
 
 static void b13_an_effect_dispatches_more_with_more_data_for_that_call_only(void **state) {
@@ -78,8 +78,8 @@ static void b13_data_is_merged_and_the_state_stays(void **state) {
   world w;
   notes n;
   begin_nesting(&w, &n);
-  assert_int_equal(vestry_action(w.v, "state", state_action, NULL), VESTRY_OK);
-  assert_int_equal(vestry_effect(w.v, "show", note_data, &n), VESTRY_OK);
+  assert_int_equal(vestry_registry_action(vestry_registry_of(w.v), "state", state_action, NULL), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "show", note_data, &n), VESTRY_OK);
   json_t *data = json_of("{\"x\":1}");
   dispatch_text(&w, "[[\"nest\",{\"y\":2},[[\"nest\",{\"x\":3},[[\"show\"],[\"state\"]]],[\"show\"]]],[\"show\"]]",
                 &(vestry_dispatch_options){.data = data}, VESTRY_OK, NULL);
@@ -119,7 +119,7 @@ static void b13_nesting_is_bounded(void **state) {
   world w;
   notes n;
   begin(&w, &n);
-  assert_int_equal(vestry_effect(w.v, "self", nests_itself, &n), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "self", nests_itself, &n), VESTRY_OK);
   vestry_dispatch_result result;
   dispatch_text(&w, "[[\"self\"],[\"e\"]]", NULL, VESTRY_LIMIT, &result);
   assert_string_equal(n.text, "n n n n n n n n n e[] ");
@@ -145,7 +145,7 @@ static void b13_the_count_is_bounded_over_nested_dispatches(void **state) {
   notes n;
   begin(&w, &n);
   unsigned count = 0;
-  assert_int_equal(vestry_effect(w.v, "twice", nests_twice, &count), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "twice", nests_twice, &count), VESTRY_OK);
   vestry_dispatch_result result;
   dispatch_text(&w, "[[\"twice\"],[\"e\"]]", NULL, VESTRY_LIMIT, &result);
   assert_int_equal(count, VESTRY_DISPATCH_MAX_COUNT + 1);
@@ -168,7 +168,7 @@ static void b13_a_nested_dispatch_finds_the_new_stream(void **state) {
   world w;
   notes n;
   begin(&w, &n);
-  assert_int_equal(vestry_effect(w.v, "close", close_then_nest, NULL), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "close", close_then_nest, NULL), VESTRY_OK);
   wire stored = {0}, fresh = {0};
   wire_plan(&w, &stored, &(plan){.keep = true, .key = "a"});
   wire_plan(&w, &fresh, &(plan){.key = "a", .effects = "[[\"close\",[[\"patch-signals\",{\"n\":1}]]]]"});
@@ -226,9 +226,9 @@ static void b13_late_dispatch_has_what_the_request_had(void **state) {
   keeper k = {&w, &n, NULL};
   world_begin(&w, (vestry_options){.scope = by_user});
   register_all(&w, &n);
-  assert_int_equal(vestry_effect(w.v, "keep", keep, &k), VESTRY_OK);
-  assert_int_equal(vestry_effect(w.v, "check", check_late, &k), VESTRY_OK);
-  assert_int_equal(vestry_effect(w.v, "show", note_data, &n), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "keep", keep, &k), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "check", check_late, &k), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "show", note_data, &n), VESTRY_OK);
   wire r = {.query = "datastar=%7B%22x%22%3A9%7D"};
   wire_plan(&w, &r, &(plan){.keep = true, .key = "a", .effects = "[[\"keep\"]]"});
   assert_non_null(k.handle);
@@ -260,15 +260,15 @@ static void b13_late_dispatch_keeps_the_data_of_where_it_was_kept(void **state) 
   notes n;
   keeper k = {&w, &n, NULL};
   begin_nesting(&w, &n);
-  assert_int_equal(vestry_effect(w.v, "keep", keep, &k), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "keep", keep, &k), VESTRY_OK);
   wire wires[3];
   for (size_t i = 0; i < 3; i++) {
     wires[i] = (wire){0};
     wire_plan(&w, &wires[i], &(plan){.key = "a", .keep = true, .policy = VESTRY_PUT_MANY});
   }
   json_t *data = json_of("{\"x\":1}");
-  vestry_key key = ROOM("a");
-  dispatch_text(&w, "[[\"nest\",{\"y\":2},[[\"keep\"]]]]", &(vestry_dispatch_options){.data = data, .key = &key},
+  const vestry_key *key = ROOM("a");
+  dispatch_text(&w, "[[\"nest\",{\"y\":2},[[\"keep\"]]]]", &(vestry_dispatch_options){.data = data, .key = key},
                 VESTRY_OK, NULL);
   json_decref(data);
   n.text[0] = '\0';
@@ -297,14 +297,14 @@ static vestry_err misuse_connect(vestry_dispatch_context *context, const json_t 
 static vestry_err misuse(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   keeper *k = ctx;
   json_t *effects = json_array(), *object = json_object();
-  vestry_key key = ROOM("a");
+  const vestry_key *key = ROOM("a");
   size_t count;
   vestry_dispatch_handle *handle;
   (void)args;
   assert_int_equal(vestry_context_keep(context, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_context_keep(context, &handle), VESTRY_OK);
   const vestry_dispatch_options wrong[] = {
-      {.size = 1},         {.key = &key},     {.connection = vestry_context_connections(context, &count)[0]},
+      {.size = 1},         {.key = key},      {.connection = vestry_context_connections(context, &count)[0]},
       {.scope = {"x", 1}}, {.data = effects}, {.results = object},
   };
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -328,9 +328,10 @@ static void what_makes_no_sense_is_refused(void **state) {
   keeper k = {&w, &n, NULL};
   begin(&w, &n);
   int count = 0;
-  assert_int_equal(vestry_effect(w.v, "misuse", misuse, &k), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "misuse", misuse, &k), VESTRY_OK);
   assert_int_equal(
-      vestry_intercept(w.v, &(vestry_interceptor){"m", VESTRY_PHASE_CONNECT, misuse_connect, misuse_connect, &count}),
+      vestry_registry_intercept(vestry_registry_of(w.v), &(vestry_interceptor){"m", VESTRY_PHASE_CONNECT,
+                                                                               misuse_connect, misuse_connect, &count}),
       VESTRY_OK);
   wire r = {0};
   wire_plan(&w, &r, &(plan){.effects = "[[\"misuse\"]]"});
@@ -345,17 +346,17 @@ static bool keeping_fails(long number) {
   notes n;
   keeper k = {&w, &n, NULL};
   begin(&w, &n);
-  assert_int_equal(vestry_effect(w.v, "keep", keep, &k), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "keep", keep, &k), VESTRY_OK);
   wire wires[10];
   for (size_t i = 0; i < 10; i++) {
     wires[i] = (wire){0};
     wire_plan(&w, &wires[i], &(plan){.key = "a", .keep = true, .policy = VESTRY_PUT_MANY, .many_count = 10});
   }
-  vestry_key key = ROOM("a");
+  const vestry_key *key = ROOM("a");
   json_t *effects = json_of("[[\"keep\"]]"), *tick = json_of("[[\"e\"]]");
   long fail_at = atomic_load(&w.th.allocations) + number;
   atomic_store(&w.th.fail_at, fail_at);
-  vestry_err error = vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.key = &key}, NULL);
+  vestry_err error = vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.key = key}, NULL);
   if (!error) error = vestry_dispatch_later(k.handle, tick, NULL, NULL);
   bool failed = atomic_load(&w.th.allocations) > fail_at;
   atomic_store(&w.th.fail_at, -1);
@@ -397,8 +398,8 @@ static void merging_survives_every_allocation_failure(void **state) {
     world w;
     notes n;
     begin(&w, &n);
-    assert_int_equal(vestry_effect(w.v, "nest", nest_plainly, NULL), VESTRY_OK);
-    assert_int_equal(vestry_effect(w.v, "see", see_all, NULL), VESTRY_OK);
+    assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "nest", nest_plainly, NULL), VESTRY_OK);
+    assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "see", see_all, NULL), VESTRY_OK);
     json_t *data = json_object(), *more = json_object();
     for (int i = 0; i < 20; i++) {
       char name[8];
@@ -476,9 +477,9 @@ static void b13_the_worst_fits_a_small_stack(void **state) {
   notes n;
   int count = 0;
   begin(&w, &n);
-  assert_int_equal(vestry_action(w.v, "down", go_down, NULL), VESTRY_OK);
-  assert_int_equal(vestry_effect(w.v, "again", again, NULL), VESTRY_OK);
-  assert_int_equal(vestry_effect(w.v, "take", take, &count), VESTRY_OK);
+  assert_int_equal(vestry_registry_action(vestry_registry_of(w.v), "down", go_down, NULL), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "again", again, NULL), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "take", take, &count), VESTRY_OK);
   deepest = json_of("[\"data\",\"id\"]");
   for (int i = 0; i < 254; i++) deepest = json_pack("[o]", deepest);
   pthread_attr_t attributes;
@@ -537,9 +538,9 @@ static void b13_late_dispatch_from_many_threads(void **state) {
     keeper k = {&w, NULL, NULL};
     crowd c = {.handle = NULL};
     world_begin(&w, (vestry_options){.threads_count = 2, .connection = {.max_queued_count = 10000}});
-    assert_int_equal(vestry_effect(w.v, "keep", keep, &k), VESTRY_OK);
-    assert_int_equal(vestry_effect(w.v, "count", count_up, &c), VESTRY_OK);
-    assert_int_equal(vestry_placeholder(w.v, "data", data_placeholder, NULL), VESTRY_OK);
+    assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "keep", keep, &k), VESTRY_OK);
+    assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "count", count_up, &c), VESTRY_OK);
+    assert_int_equal(vestry_registry_placeholder(vestry_registry_of(w.v), "data", data_placeholder, NULL), VESTRY_OK);
     wire r = {.datastar = true, .query = "datastar=%7B%22x%22%3A9%7D"};
     plan p = {.keep = true, .key = "a", .effects = "[[\"keep\"]]"};
     assert_int_equal(wire_serve(&w, &r, planned, &p), VESTRY_OK);

@@ -5,6 +5,7 @@
 
 #include "registry/effects/targets.h"
 #include "registry/world.h"
+#include "store/store.h"
 
 #define TICK "[\"patch-signals\", {\"n\": 1}]"
 
@@ -68,10 +69,12 @@ static void race_for_key(const plan *reply, bool with_ghost, int *ret_winners, i
     winner = r;
     assert_true(vestry_connection_is_open(r->connection));
   }
-  vestry_key key = ROOM("a");
+  vsi_scoped_key key;
+  assert_int_equal(vsi_store_pack(vestry_store_of(all.w.v), &key, NOWHERE, ROOM("a")), VESTRY_OK);
   vsi_targets found;
   vsi_targets_init(&found, &all.w.th.host);
-  assert_int_equal(vsi_targets_find(&found, vestry_store_of(all.w.v), NOWHERE, &key), VESTRY_OK);
+  assert_int_equal(vsi_targets_find(&found, vestry_store_of(all.w.v), &key.key), VESTRY_OK);
+  vsi_scoped_key_finish(&key);
   assert_int_equal(found.count, *ret_winners);
   vsi_targets_finish(&found);
   /* Each request's effects went to the winner, once. */
@@ -153,7 +156,7 @@ static void a_stream_is_given_up_while_its_hook_runs(void **state) {
   outsider o = {.said = VESTRY_OK};
   world_begin(&w, (vestry_options){.threads_count = 2});
   const vestry_interceptor interceptor = {"shows", VESTRY_PHASE_CONNECT, NULL, show_and_refuse, &o};
-  assert_int_equal(vestry_intercept(w.v, &interceptor), VESTRY_OK);
+  assert_int_equal(vestry_registry_intercept(vestry_registry_of(w.v), &interceptor), VESTRY_OK);
   wire r = {.datastar = true};
   const plan full = {.key = "a",
                      .keep = true,
@@ -196,7 +199,7 @@ static void storm_close(vestry_connection *connection, vestry_cause cause, void 
   storm *s = ctx;
   (void)cause;
   const char *key = keys[vestry_connection_id(connection) % KEYS];
-  (void)vestry_dispatch(s->w.v, NOWHERE, ROOM(key), "[[s,{s:i}]]", "patch-signals", "left", 1);
+  (void)vestry_dispatch_pack(s->w.v, NOWHERE, ROOM(key), "[[s,{s:i}]]", "patch-signals", "left", 1);
   atomic_fetch_add(&s->closed, 1);
 }
 
@@ -231,9 +234,9 @@ static void *run_dispatcher(void *ctx) {
     const char *key = keys[next_random(&me->seed) % KEYS];
     vestry *v = me->storm->w.v;
     if (next_random(&me->seed) % 32 == 0)
-      (void)vestry_close_key(v, NOWHERE, ROOM(key), VESTRY_CAUSE_REMOVED, NULL);
+      (void)vestry_store_remove(vestry_store_of(v), NOWHERE, ROOM(key), VESTRY_CAUSE_REMOVED, NULL);
     else
-      (void)vestry_dispatch(v, NOWHERE, ROOM(key), "[[s,{s:i}]]", "patch-signals", "n", i);
+      (void)vestry_dispatch_pack(v, NOWHERE, ROOM(key), "[[s,{s:i}]]", "patch-signals", "n", i);
   }
   return NULL;
 }

@@ -37,7 +37,7 @@ static void b8_a_registry_brings_effects_actions_placeholders_interceptors(void 
   assert_int_equal(vestry_registry_placeholder(plugin, "seven", seven, NULL), VESTRY_OK);
   vestry_interceptor interceptor = {"a", VESTRY_PHASE_EFFECT, note_before, note_after, &a};
   assert_int_equal(vestry_registry_intercept(plugin, &interceptor), VESTRY_OK);
-  assert_int_equal(vestry_use(w.v, plugin), VESTRY_OK);
+  assert_int_equal(vestry_registry_add(vestry_registry_of(w.v), plugin), VESTRY_OK);
   vestry_registry_destroy(plugin); /* the instance keeps what it brought */
   dispatch_text(&w, "[[\"do\",[[\"e\",[\"seven\"]]]]]", NULL, VESTRY_OK, NULL);
   assert_string_equal(n.text, "a<e e[7] a>e ");
@@ -63,13 +63,14 @@ static void b8_the_later_wins_by_name_and_interceptors_append(void **state) {
   of_b.ctx = &b;
   assert_int_equal(vestry_registry_intercept(first, &of_a), VESTRY_OK);
   assert_int_equal(vestry_registry_intercept(second, &of_b), VESTRY_OK);
-  assert_int_equal(vestry_use(w.v, first), VESTRY_OK);
-  assert_int_equal(vestry_use(w.v, second), VESTRY_OK);
+  assert_int_equal(vestry_registry_add(vestry_registry_of(w.v), first), VESTRY_OK);
+  assert_int_equal(vestry_registry_add(vestry_registry_of(w.v), second), VESTRY_OK);
   intercept(&w, &c, VESTRY_PHASE_DISPATCH);
   dispatch_text(&w, "[[\"x\"],[\"y\"],[\"z\"],[\"patch-signals\"]]", NULL, VESTRY_OK, NULL);
   assert_string_equal(n.text, "a< b< c< two one two two c> b> a> ");
   n.text[0] = '\0';
-  assert_int_equal(vestry_effect(w.v, "y", says_two, &n), VESTRY_OK); /* the short form, later still */
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "y", says_two, &n),
+                   VESTRY_OK); /* the short form, later still */
   dispatch_text(&w, "[[\"y\"]]", NULL, VESTRY_OK, NULL);
   assert_string_equal(n.text, "a< b< c< two c> b> a> ");
   vestry_registry_destroy(first);
@@ -94,13 +95,13 @@ static void b8_registries_are_made_of_registries_and_shared(void **state) {
   assert_int_equal(vestry_registry_add(whole, part), VESTRY_OK);
   assert_int_equal(vestry_registry_effect(part, "y", says_two, &n), VESTRY_OK); /* later: whole has its own copy */
   assert_int_equal(vestry_registry_add(part, part), VESTRY_OK);                 /* interceptors append, names stay */
-  assert_int_equal(vestry_use(one.v, whole), VESTRY_OK);
-  assert_int_equal(vestry_use(two.v, whole), VESTRY_OK);
+  assert_int_equal(vestry_registry_add(vestry_registry_of(one.v), whole), VESTRY_OK);
+  assert_int_equal(vestry_registry_add(vestry_registry_of(two.v), whole), VESTRY_OK);
   vestry_registry_destroy(whole);
   dispatch_text(&one, "[[\"x\"],[\"y\"]]", NULL, VESTRY_OK, NULL);
   dispatch_text(&two, "[[\"y\"]]", NULL, VESTRY_OK, NULL);
   assert_string_equal(n.text, "a< two one a< one ");
-  assert_int_equal(vestry_use(two.v, part), VESTRY_OK);
+  assert_int_equal(vestry_registry_add(vestry_registry_of(two.v), part), VESTRY_OK);
   n.text[0] = '\0';
   dispatch_text(&two, "[[\"y\"]]", NULL, VESTRY_OK, NULL);
   assert_string_equal(n.text, "a< a< a< two ");
@@ -128,14 +129,14 @@ static void what_is_no_registration_is_refused(void **state) {
   assert_int_equal(vestry_registry_intercept(registry, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_registry_add(registry, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_registry_add(NULL, registry), VESTRY_INVALID);
-  assert_int_equal(vestry_use(w.v, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_use(NULL, registry), VESTRY_INVALID);
-  assert_int_equal(vestry_effect(NULL, "a", noting_effect, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_action(NULL, "a", listed_action, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_action(w.v, "a", NULL, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_placeholder(NULL, "a", seven, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_placeholder(w.v, "a", NULL, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_intercept(w.v, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_add(vestry_registry_of(w.v), NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_add(vestry_registry_of(NULL), registry), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(NULL), "a", noting_effect, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_action(vestry_registry_of(NULL), "a", listed_action, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_action(vestry_registry_of(w.v), "a", NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_placeholder(vestry_registry_of(NULL), "a", seven, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_placeholder(vestry_registry_of(w.v), "a", NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_intercept(vestry_registry_of(w.v), NULL), VESTRY_INVALID);
   vestry_registry_destroy(registry);
   vestry_registry_destroy(NULL);
   world_end(&w);
@@ -177,10 +178,10 @@ static void using_is_all_or_nothing(void **state) {
     world w;
     n.text[0] = '\0';
     world_begin(&w, (vestry_options){0});
-    assert_int_equal(vestry_effect(w.v, "e", says_one, &n), VESTRY_OK);
+    assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "e", says_one, &n), VESTRY_OK);
     long fail_at = atomic_load(&w.th.allocations) + number;
     atomic_store(&w.th.fail_at, fail_at);
-    vestry_err error = vestry_use(w.v, registry);
+    vestry_err error = vestry_registry_add(vestry_registry_of(w.v), registry);
     failed = atomic_load(&w.th.allocations) > fail_at;
     atomic_store(&w.th.fail_at, -1);
     assert_int_equal(error, failed ? VESTRY_NO_MEMORY : VESTRY_OK);

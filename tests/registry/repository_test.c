@@ -67,9 +67,9 @@ static void assert_saves(vestry_repository *r, bool all, const char *expected) {
   bool saved = all;
   bool changed = vestry_repository_is_changed(r);
   if (all)
-    assert_int_equal(vestry_repository_save_all_reply(r, &reply), VESTRY_OK);
+    assert_int_equal(vestry_repository_save_reply(r, VESTRY_SAVE_ALL, &reply, NULL), VESTRY_OK);
   else
-    assert_int_equal(vestry_repository_save_reply(r, &reply, &saved), VESTRY_OK);
+    assert_int_equal(vestry_repository_save_reply(r, VESTRY_SAVE_CHANGED, &reply, &saved), VESTRY_OK);
   assert_int_equal(saved, *expected != '\0');
   if (!all) assert_int_equal(changed, saved);
   assert_false(vestry_repository_is_changed(r));
@@ -344,9 +344,9 @@ static void e3_the_page_has_what_was_saved(void **state) {
       vsi_reply_init(&reply, vestry_host_default());
       bool saved = false;
       if (random_below(&random, 4)) {
-        assert_int_equal(vestry_repository_save_reply(r, &reply, &saved), VESTRY_OK);
+        assert_int_equal(vestry_repository_save_reply(r, VESTRY_SAVE_CHANGED, &reply, &saved), VESTRY_OK);
       } else {
-        assert_int_equal(vestry_repository_save_all_reply(r, &reply), VESTRY_OK);
+        assert_int_equal(vestry_repository_save_reply(r, VESTRY_SAVE_ALL, &reply, NULL), VESTRY_OK);
         saved = set[0] = set[1] = set[2] = true;
       }
       const json_t *quoted = json_array_get(json_array_get(reply.effects, 0), 1);
@@ -383,12 +383,12 @@ static void e3_saves_to_a_connection_and_e6_to_a_closed_one(void **state) {
   wire_plan(&w, &to, &(plan){.key = "a", .keep = true});
   vestry_repository *r = open_with("{\"count\":1}");
   bool saved = true;
-  assert_int_equal(vestry_repository_save(r, to.connection, &saved), VESTRY_OK);
+  assert_int_equal(vestry_repository_save(r, VESTRY_SAVE_CHANGED, to.connection, &saved), VESTRY_OK);
   assert_false(saved);
   vestry_repository_set_integer(r, "count", 2);
-  assert_int_equal(vestry_repository_save(r, to.connection, &saved), VESTRY_OK);
+  assert_int_equal(vestry_repository_save(r, VESTRY_SAVE_CHANGED, to.connection, &saved), VESTRY_OK);
   assert_true(saved);
-  assert_int_equal(vestry_repository_save_all(r, to.connection), VESTRY_OK);
+  assert_int_equal(vestry_repository_save(r, VESTRY_SAVE_ALL, to.connection, NULL), VESTRY_OK);
   world_settle(&w);
   wire_assert_text(&to, "event: datastar-patch-signals\ndata: signals {\"count\":2}\n\n"
                         "event: datastar-patch-signals\ndata: signals {\"open\":true,\"count\":2,\"ratio\":0.5,"
@@ -396,12 +396,14 @@ static void e3_saves_to_a_connection_and_e6_to_a_closed_one(void **state) {
   vestry_repository_set_integer(r, "count", 3);
   wire_hang_up(&w, &to);
   saved = false;
-  assert_int_equal(vestry_repository_save(r, to.connection, &saved), VESTRY_CLOSED); /* E6: refused without harm */
-  assert_int_equal(vestry_repository_save_all(r, to.connection), VESTRY_CLOSED);
+  assert_int_equal(vestry_repository_save(r, VESTRY_SAVE_CHANGED, to.connection, &saved),
+                   VESTRY_CLOSED); /* E6: refused without harm */
+  assert_int_equal(vestry_repository_save(r, VESTRY_SAVE_ALL, to.connection, NULL), VESTRY_CLOSED);
   assert_false(saved);
   assert_true(vestry_repository_is_changed(r)); /* and not forgotten */
   assert_saves(r, false, "{\"count\":3}");
-  assert_int_equal(vestry_repository_save(r, to.connection, &saved), VESTRY_OK); /* nothing to send */
+  assert_int_equal(vestry_repository_save(r, VESTRY_SAVE_CHANGED, to.connection, &saved),
+                   VESTRY_OK); /* nothing to send */
   vestry_repository_destroy(r);
   world_end(&w);
   wire_finish(&to);
@@ -414,7 +416,7 @@ static vestry_err count_up(const vestry_request *req, vestry_reply *reply, void 
   int64_t count = 0;
   error = vestry_repository_get_integer(r, "count", &count);
   if (!error) error = vestry_repository_set_integer(r, "count", count + 1);
-  if (!error) error = vestry_repository_save_reply(r, reply, NULL);
+  if (!error) error = vestry_repository_save_reply(r, VESTRY_SAVE_CHANGED, reply, NULL);
   vestry_repository_destroy(r);
   return error;
 }
@@ -465,7 +467,7 @@ static vestry_err work(test_host *th, void *ctx) {
   }
   bool saved = false;
   if (!error) {
-    error = vestry_repository_save_reply(r, &reply, &saved);
+    error = vestry_repository_save_reply(r, VESTRY_SAVE_CHANGED, &reply, &saved);
     assert_int_equal(saved, !error);
     assert_int_equal(vestry_repository_is_changed(r), error != VESTRY_OK);
   }
@@ -532,7 +534,7 @@ static void a_save_without_memory_is_made_up_for(void **state) {
   vestry_err error = VESTRY_NO_MEMORY;
   for (long number = 0; error; number++) {
     atomic_store(&w.th.fail_at, atomic_load(&w.th.allocations) + number);
-    error = vestry_repository_save(r, to.connection, NULL);
+    error = vestry_repository_save(r, VESTRY_SAVE_CHANGED, to.connection, NULL);
     atomic_store(&w.th.fail_at, -1);
     if (error) assert_int_equal(error, VESTRY_NO_MEMORY);
     assert_int_equal(vestry_repository_is_changed(r), error != VESTRY_OK);
@@ -557,7 +559,7 @@ static void *use_the_schema(void *start) {
     assert_int_equal(vestry_repository_set_boolean(r, "open", false), VESTRY_OK);
     vestry_reply reply;
     vsi_reply_init(&reply, vestry_host_default());
-    assert_int_equal(vestry_repository_save_all_reply(r, &reply), VESTRY_OK);
+    assert_int_equal(vestry_repository_save_reply(r, VESTRY_SAVE_ALL, &reply, NULL), VESTRY_OK);
     vsi_reply_finish(&reply);
     vestry_repository_destroy(r);
   }

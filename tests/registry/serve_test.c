@@ -25,7 +25,7 @@ static vestry_err tick_for_anybody(const vestry_request *req, vestry_reply *repl
   (void)req;
   (void)app;
   vestry_reply_any_client(reply);
-  return vestry_reply_patch_signals(reply, "{s:i}", "n", 1);
+  return vestry_reply_patch_signals_pack(reply, "{s:i}", "n", 1);
 }
 
 static void a_stream_for_any_client(void **state) {
@@ -172,7 +172,7 @@ static void keep_without_effects_opens_a_stream(void **state) {
   assert_true(r.head_written);
   assert_int_equal(r.ends, 0);
   wire_assert_text(&r, "");
-  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "n", 1), VESTRY_OK);
+  assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "n", 1), VESTRY_OK);
   world_settle(&w);
   wire_assert_text(&r, tick);
   world_end(&w);
@@ -316,8 +316,8 @@ static void effects_are_not_lost_when_the_stored_connection_dies_under_them(void
   world_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {0};
   int counted = 0;
-  assert_int_equal(vestry_effect(w.v, "close", close_it, &kept), VESTRY_OK);
-  assert_int_equal(vestry_effect(w.v, "count", count_it, &counted), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "close", close_it, &kept), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "count", count_it, &counted), VESTRY_OK);
   wire_plan(&w, &kept, &(plan){.keep = true, .key = "a"});
   wire_plan(&w, &later,
             &(plan){.key = "a",
@@ -329,7 +329,7 @@ static void effects_are_not_lost_when_the_stored_connection_dies_under_them(void
   assert_int_equal(wire_count(&later, tick), 2);
   assert_int_equal(wire_count(&kept, tick), 0);
   assert_true(vestry_connection_is_open(later.connection));
-  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "n", 1), VESTRY_OK);
+  assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "n", 1), VESTRY_OK);
   world_settle(&w);
   assert_int_equal(wire_count(&later, tick), 3); /* and it is kept */
   world_end(&w);
@@ -343,7 +343,7 @@ static void what_was_accepted_before_is_not_repeated(void **state) {
   world w;
   world_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {0};
-  assert_int_equal(vestry_effect(w.v, "close", close_it, &kept), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "close", close_it, &kept), VESTRY_OK);
   wire_plan(&w, &kept, &(plan){.keep = true, .key = "a"});
   wire_plan(&w, &later, &(plan){.key = "a", .effects = "[" TICK ",[\"close\"]," TICK "]"});
   assert_int_equal(later.status, 204);
@@ -374,7 +374,7 @@ static void nobody_left_and_no_room_is_503(void **state) {
   world w;
   world_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {.open_error = VESTRY_LIMIT};
-  assert_int_equal(vestry_effect(w.v, "close", close_it, &kept), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "close", close_it, &kept), VESTRY_OK);
   wire_plan(&w, &kept, &(plan){.keep = true, .key = "a"});
   wire_plan(&w, &later, &(plan){.key = "a", .effects = "[[\"close\"]," TICK "," TICK "]"});
   assert_int_equal(later.status, 503);
@@ -388,7 +388,7 @@ static void own_connection_that_dies_under_the_effects_is_410(void **state) {
   world w;
   world_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {0};
-  assert_int_equal(vestry_effect(w.v, "close", close_it, &kept), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "close", close_it, &kept), VESTRY_OK);
   wire_plan(&w, &kept, &(plan){.keep = true, .key = "a"});
   wire_plan(&w, &later, &(plan){.connection = kept.connection, .effects = "[[\"close\"]," TICK "]"});
   assert_int_equal(later.status, 410);
@@ -423,11 +423,11 @@ static vestry_err err_itself(const vestry_request *req, vestry_reply *reply, voi
   case 0: return vestry_reply_bodyf(reply, "<script src=%s></script>", "x");
   case 1: return vestry_reply_patch_elementsf(reply, "<p %s=1>", "x");
   case 2: return vestry_reply_patch_elements(reply, "<p>\xff</p>");
-  case 3: return vestry_reply_patch_signals(reply, "{s:s}", "name", "\xff");
-  case 4: return vestry_reply_fx(reply, "{s:s}", "no", "list");
+  case 3: return vestry_reply_patch_signals_pack(reply, "{s:s}", "name", "\xff");
+  case 4: return vestry_reply_effect_pack(reply, "{s:s}", "no", "list");
   case 5: return vestry_reply_header(reply, "X-Name", "a\nb");
   case 6: return vestry_reply_status(reply, 99);
-  case 7: return vestry_reply_key(reply, vestry_key_string(too_large_key()));
+  case 7: return vestry_reply_key(reply, (const vestry_key[]){vestry_key_string(too_large_key())});
   case 8: return vestry_event_signals(NULL, "{no JSON}", 9, NULL, &none);
   case 9: return vestry_event_custom(NULL, "name", "no JSON", 7, NULL, &none);
   default: return vestry_reply_bodyf(reply, "<p>%s</p>", "\xff");
@@ -591,10 +591,10 @@ static void incomplete_ops_are_invalid(void **state) {
 /* A handler that looks at no error, as those of the introduction. */
 static vestry_err ignore_errors(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
-  (void)vestry_reply_key(reply, *(const vestry_key *)app);
+  (void)vestry_reply_key(reply, app);
   (void)vestry_reply_header(reply, "X-A", "b");
   (void)vestry_reply_body(reply, NULL, "text", 4);
-  (void)vestry_reply_patch_signals(reply, "{s:i}", "n", 1);
+  (void)vestry_reply_patch_signals_pack(reply, "{s:i}", "n", 1);
   return VESTRY_OK;
 }
 
@@ -622,7 +622,7 @@ static void a_refused_key_is_not_performed_without(void **state) {
 
 static void handlers_may_leave_want_of_memory_to_vestry(void **state) {
   (void)state;
-  vestry_key key = VESTRY_KEY("a");
+  const vestry_key *key = VESTRY_KEY("a");
   long number = 0;
   for (bool failed = true; failed; number++) {
     world w;
@@ -630,7 +630,7 @@ static void handlers_may_leave_want_of_memory_to_vestry(void **state) {
     long fail_at = atomic_load(&w.th.allocations) + number;
     atomic_store(&w.th.fail_at, fail_at);
     wire r = {0};
-    wire_request(&w, &r, ignore_errors, &key);
+    wire_request(&w, &r, ignore_errors, (void *)key);
     failed = atomic_load(&w.th.allocations) > fail_at;
     atomic_store(&w.th.fail_at, -1);
     assert_int_equal(r.status, failed ? 500 : 200);
@@ -682,7 +682,7 @@ static void data_lives_as_long_as_the_stream_is_held(void **state) {
   for (int with_hooks = 0; with_hooks < 2; with_hooks++) {
     world w;
     world_begin(&w, (vestry_options){0});
-    assert_int_equal(vestry_effect(w.v, "note", datum_dispatched, NULL), VESTRY_OK);
+    assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "note", datum_dispatched, NULL), VESTRY_OK);
     datum d = {0};
     plan p = {.key = "a", .keep = true, .effects = "[[\"note\"]]", .data = &d, .destroy = datum_destroy};
     if (with_hooks) p.hooks = (vestry_connection_hooks){.on_open = datum_opened, .on_close = datum_closed};
@@ -690,7 +690,7 @@ static void data_lives_as_long_as_the_stream_is_held(void **state) {
     wire_plan(&w, &r, &p);
     wire_plan(&w, &none, &(plan){.key = "b", .keep = true});
     assert_null(vestry_connection_data(none.connection));
-    assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), "[[s]]", "note"), VESTRY_OK);
+    assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[[s]]", "note"), VESTRY_OK);
     wire_hang_up(&w, &r);
     assert_int_equal(d.dispatched, 2);
     assert_int_equal(d.opened, with_hooks);

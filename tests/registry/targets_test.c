@@ -2,6 +2,8 @@
 #include "registry/effects/targets.h"
 
 #include "registry/world.h"
+#include "store/store.h"
+#include "vestry/dispatch.h"
 
 enum { MOST = 70 };
 
@@ -21,9 +23,12 @@ static void empty(world *w, wire *wires, size_t count) {
 }
 
 static vestry_err find(world *w, vsi_targets *targets, size_t *closed_count) {
-  vestry_key key = ROOM("a");
-  vestry_err error = vsi_targets_find(targets, vestry_store_of(w->v), NOWHERE, &key);
-  if (closed_count) assert_int_equal(vsi_targets_count(vestry_store_of(w->v), NOWHERE, &key, closed_count), error);
+  vestry_store *store = vestry_store_of(w->v);
+  vsi_scoped_key key;
+  assert_int_equal(vsi_store_pack(store, &key, NOWHERE, ROOM("a")), VESTRY_OK);
+  vestry_err error = vsi_targets_find(targets, store, &key.key);
+  if (closed_count) assert_int_equal(vsi_targets_count(store, &key.key, closed_count), error);
+  vsi_scoped_key_finish(&key);
   return error;
 }
 
@@ -97,15 +102,13 @@ static void bad_keys_are_said(void **state) {
   world w;
   wire wires[1];
   fill(&w, wires, 1);
-  vsi_targets targets;
-  vsi_targets_init(&targets, &w.th.host);
   vestry_key none = vestry_key_string(NULL);
-  assert_int_equal(vsi_targets_find(&targets, vestry_store_of(w.v), NOWHERE, &none), VESTRY_INVALID);
+  json_t *effects = json_array();
+  assert_int_equal(vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.key = &none}, NULL), VESTRY_INVALID);
   static char wide[VESTRY_SCOPE_MAX_BYTES + 1];
-  vestry_key key = ROOM("a");
-  assert_int_equal(vsi_targets_find(&targets, vestry_store_of(w.v), (vestry_scope){wide, sizeof wide}, &key),
-                   VESTRY_TOO_LARGE);
-  vsi_targets_finish(&targets);
+  const vestry_dispatch_options too_wide = {.scope = {wide, sizeof wide}, .key = ROOM("a")};
+  assert_int_equal(vestry_dispatch_with(w.v, effects, &too_wide, NULL), VESTRY_TOO_LARGE);
+  json_decref(effects);
   empty(&w, wires, 1);
 }
 

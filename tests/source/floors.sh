@@ -11,7 +11,7 @@ BEGIN {
   headers["runtime"] = "runtime"
   headers["json"] = "signals"
   headers["html"] = "html"
-  headers["event"] = "action event script selector"
+  headers["event"] = "backend_action event script selector"
   headers["store"] = "key store"
   headers["stream"] = "batch bus channel connection profile transport"
   headers["registry"] = "adapter dispatch drain effects registry repository request"

@@ -21,8 +21,8 @@ static void finds_what_was_put(void **state) {
   assert_null(world_one(&w, VESTRY_KEY("counter", 2)));
   void *held[1];
   size_t count = 1;
-  vestry_key key = KEY;
-  assert_int_equal(vestry_store_get(w.store, world_scope("s"), &key, held, &count), VESTRY_OK);
+  const vestry_key *key = KEY;
+  assert_int_equal(vestry_store_get(w.store, world_scope("s"), key, held, &count), VESTRY_OK);
   assert_int_equal(count, 1);
   assert_int_equal(atomic_load(&v->refs), 3); /* a held reference */
   atomic_fetch_sub(&v->refs, 1);
@@ -57,9 +57,9 @@ static void a_held_value_outlives_its_stay(void **state) {
   value *v = world_new(&w, KEY, NULL);
   void *held[1];
   size_t count = 1;
-  vestry_key key = KEY;
-  assert_int_equal(vestry_store_get(w.store, world_scope("s"), &key, held, &count), VESTRY_OK);
-  assert_int_equal(vestry_store_remove(w.store, world_scope("s"), &key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
+  const vestry_key *key = KEY;
+  assert_int_equal(vestry_store_get(w.store, world_scope("s"), key, held, &count), VESTRY_OK);
+  assert_int_equal(vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
   assert_int_equal(atomic_load(&v->refs), 2); /* closed, not gone */
   assert_int_equal(atomic_load(&v->closes), 1);
   atomic_fetch_sub(&v->refs, 1);
@@ -70,22 +70,21 @@ static void remove_names_what_left_and_why(void **state) {
   world_open(&w, *state, NULL);
   vestry_handle handle;
   value *v = world_new(&w, KEY, &handle);
-  vestry_key key = KEY;
+  const vestry_key *key = KEY;
   size_t count = 99;
-  assert_int_equal(vestry_store_remove(w.store, world_scope("t"), &key, VESTRY_CAUSE_REMOVED, &count),
-                   VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_store_remove(w.store, world_scope("t"), key, VESTRY_CAUSE_REMOVED, &count), VESTRY_NOT_FOUND);
   assert_int_equal(count, 99);
   assert_int_equal(world_left(&w), 0); /* no hook for what is not there (A10) */
-  assert_int_equal(vestry_store_remove(w.store, world_scope("s"), &key, VESTRY_CAUSE_NONE, &count), VESTRY_INVALID);
-  assert_int_equal(vestry_store_remove(w.store, world_scope("s"), &key, VESTRY_CAUSE_COUNT, &count), VESTRY_INVALID);
-  assert_int_equal(vestry_store_remove(w.store, world_scope("s"), &key, VESTRY_CAUSE_CLOSED, &count), VESTRY_OK);
+  assert_int_equal(vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_NONE, &count), VESTRY_INVALID);
+  assert_int_equal(vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_COUNT, &count), VESTRY_INVALID);
+  assert_int_equal(vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_CLOSED, &count), VESTRY_OK);
   assert_int_equal(count, 1);
   assert_exit(0, v, VESTRY_CAUSE_CLOSED);
   assert_true(w.exits[0].handle == handle);
   assert_string_equal(w.exits[0].key, "[\"counter\",1]");
   assert_string_equal(w.exits[0].scope, "s");
   assert_int_equal(atomic_load(&v->cause), VESTRY_CAUSE_CLOSED);
-  assert_int_equal(vestry_store_remove(w.store, world_scope("s"), &key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_NOT_FOUND);
   assert_null(world_one(&w, KEY));
   assert_int_equal(world_left(&w), 1);
   assert_int_equal(world_stats(&w).removed_by_cause[VESTRY_CAUSE_CLOSED], 1);
@@ -167,8 +166,8 @@ static void reuse_and_reject_leave_what_is_there(void **state) {
   assert_int_equal(world_put(&w, "s", KEY, first, VESTRY_PUT_REUSE, 0, NULL), VESTRY_OK);
   vestry_put_result result = {77, 77, true};
   for (vestry_put_policy policy = VESTRY_PUT_REUSE; policy <= VESTRY_PUT_REJECT; policy++) {
-    vestry_key key = KEY;
-    assert_int_equal(vestry_store_put(w.store, world_scope("s"), &key, second, policy, 0, &result), VESTRY_EXISTS);
+    const vestry_key *key = KEY;
+    assert_int_equal(vestry_store_put(w.store, world_scope("s"), key, second, policy, 0, &result), VESTRY_EXISTS);
     assert_int_equal(atomic_load(&second->refs), 1);
     assert_ptr_equal(world_one(&w, KEY), first);
   }
@@ -196,9 +195,9 @@ static void many_values_share_a_key(void **state) {
   assert_ptr_equal(found[0], v[4]);
   assert_ptr_equal(found[1], v[5]);
   assert_int_equal(world_get(&w, "s", KEY, found, 0), 0);
-  vestry_key key = KEY;
+  const vestry_key *key = KEY;
   size_t none = 0; /* no room: still found, and used */
-  assert_int_equal(vestry_store_get(w.store, world_scope("s"), &key, NULL, &none), VESTRY_OK);
+  assert_int_equal(vestry_store_get(w.store, world_scope("s"), key, NULL, &none), VESTRY_OK);
 
   /* A refreshed one keeps its place, and displaces nobody even when the maximum has become lower. */
   assert_int_equal(world_put(&w, "s", KEY, v[2], VESTRY_PUT_MANY, 2, NULL), VESTRY_OK);
@@ -262,9 +261,9 @@ static void many_means_eight_unless_said(void **state) {
   for (size_t i = 0; i < 9; i++)
     assert_int_equal(world_put(&w, "s", KEY, world_value(&w), VESTRY_PUT_MANY, 0, NULL), VESTRY_OK);
   assert_int_equal(world_get(&w, "s", KEY, found, 32), 8);
-  vestry_key key = KEY;
+  const vestry_key *key = KEY;
   size_t count;
-  assert_int_equal(vestry_store_remove(w.store, world_scope("s"), &key, VESTRY_CAUSE_REMOVED, &count), VESTRY_OK);
+  assert_int_equal(vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, &count), VESTRY_OK);
   assert_int_equal(count, 8);
   assert_exit(0, &w.values[0], VESTRY_CAUSE_REPLACED);
   for (size_t i = 1; i < 9; i++) assert_exit(i, &w.values[i], VESTRY_CAUSE_REMOVED); /* in the order of their puts */
@@ -279,8 +278,8 @@ static void scopes_are_apart(void **state) {
   value *one = world_value(&w), *other = world_value(&w), *nameless = world_value(&w);
   assert_int_equal(world_put(&w, "one", KEY, one, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
   assert_int_equal(world_put(&w, "other", KEY, other, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
-  vestry_key key = KEY;
-  assert_int_equal(vestry_store_put(w.store, (vestry_scope){NULL, 0}, &key, nameless, VESTRY_PUT_REPLACE, 0, NULL),
+  const vestry_key *key = KEY;
+  assert_int_equal(vestry_store_put(w.store, (vestry_scope){NULL, 0}, key, nameless, VESTRY_PUT_REPLACE, 0, NULL),
                    VESTRY_OK);
   atomic_fetch_add(&nameless->stays, 1);
   value *found;
@@ -288,7 +287,7 @@ static void scopes_are_apart(void **state) {
   assert_ptr_equal(found, one);
   assert_int_equal(world_get(&w, "", KEY, &found, 1), 1);
   assert_ptr_equal(found, nameless);
-  assert_int_equal(vestry_store_remove(w.store, world_scope("one"), &key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
+  assert_int_equal(vestry_store_remove(w.store, world_scope("one"), key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
   assert_int_equal(world_get(&w, "one", KEY, &found, 1), 0);
   assert_int_equal(world_get(&w, "other", KEY, &found, 1), 1);
   assert_ptr_equal(found, other);
@@ -298,13 +297,13 @@ static void scopes_are_apart(void **state) {
 static void keys_are_typed(void **state) {
   world_open(&w, *state, NULL);
   vestry_key keys[] = {
-      vestry_key_integer(1), vestry_key_string("1"),    vestry_key_bytes("1", 1),   VESTRY_KEY(1),
-      VESTRY_KEY("1"),       VESTRY_KEY("a", "bc"),     VESTRY_KEY("ab", "c"),      vestry_key_tuple(NULL, 0),
-      vestry_key_string(""), vestry_key_bytes(NULL, 0), VESTRY_KEY(VESTRY_KEY("a"))};
+      vestry_key_integer(1), vestry_key_string("1"),    vestry_key_bytes("1", 1),    *VESTRY_KEY(1),
+      *VESTRY_KEY("1"),      *VESTRY_KEY("a", "bc"),    *VESTRY_KEY("ab", "c"),      vestry_key_tuple(NULL, 0),
+      vestry_key_string(""), vestry_key_bytes(NULL, 0), *VESTRY_KEY(VESTRY_KEY("a"))};
   enum { COUNT = sizeof keys / sizeof *keys };
   value *v[COUNT];
-  for (size_t i = 0; i < COUNT; i++) v[i] = world_new(&w, keys[i], NULL);
-  for (size_t i = 0; i < COUNT; i++) assert_ptr_equal(world_one(&w, keys[i]), v[i]);
+  for (size_t i = 0; i < COUNT; i++) v[i] = world_new(&w, &keys[i], NULL);
+  for (size_t i = 0; i < COUNT; i++) assert_ptr_equal(world_one(&w, &keys[i]), v[i]);
   assert_int_equal(world_left(&w), 0);
   world_end(&w);
 }
@@ -313,9 +312,9 @@ static void long_keys_and_wrong_ones(void **state) {
   world_open(&w, *state, NULL);
   static char data[VESTRY_KEY_MAX_BYTES];
   vestry_key longest = vestry_key_bytes(data, sizeof data - 4), longer = vestry_key_bytes(data, sizeof data - 3);
-  vestry_key no_key = VESTRY_KEY((char *)NULL);
-  value *v = world_new(&w, longest, NULL);
-  assert_ptr_equal(world_one(&w, longest), v);
+  const vestry_key *no_key = VESTRY_KEY((char *)NULL);
+  value *v = world_new(&w, &longest, NULL);
+  assert_ptr_equal(world_one(&w, &longest), v);
   size_t room = 1;
   void *found[1];
   value *other = world_value(&w);
@@ -325,7 +324,7 @@ static void long_keys_and_wrong_ones(void **state) {
     const vestry_key *key;
     vestry_err expected;
   } cases[] = {{s, &longer, VESTRY_TOO_LARGE},
-               {s, &no_key, VESTRY_INVALID},
+               {s, no_key, VESTRY_INVALID},
                {s, NULL, VESTRY_INVALID},
                {large, &longest, VESTRY_TOO_LARGE},
                {null, &longest, VESTRY_INVALID}};
@@ -338,9 +337,9 @@ static void long_keys_and_wrong_ones(void **state) {
     assert_int_equal(vestry_store_remove(w.store, cases[i].scope, cases[i].key, VESTRY_CAUSE_REMOVED, NULL),
                      cases[i].expected);
   }
-  vestry_key key = KEY;
-  assert_int_equal(vestry_store_put(w.store, s, &key, NULL, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_store_put(w.store, s, &key, other, (vestry_put_policy)9, 0, NULL), VESTRY_INVALID);
+  const vestry_key *key = KEY;
+  assert_int_equal(vestry_store_put(w.store, s, key, NULL, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_store_put(w.store, s, key, other, (vestry_put_policy)9, 0, NULL), VESTRY_INVALID);
   assert_int_equal(atomic_load(&other->refs), 1);
   assert_int_equal(world_stats(&w).put, 1);
   world_end(&w);
@@ -356,8 +355,8 @@ static void holds_thousands(void **state) {
     for (size_t i = 0; i < COUNT; i += 7) assert_ptr_equal(world_one(&w, VESTRY_KEY("k", i)), v);
     assert_int_equal(world_stats(&w).live, COUNT);
     for (size_t i = 0; i < COUNT; i++) {
-      vestry_key key = VESTRY_KEY("k", i);
-      assert_int_equal(vestry_store_remove(w.store, world_scope("s"), &key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
+      const vestry_key *key = VESTRY_KEY("k", i);
+      assert_int_equal(vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
     }
     assert_int_equal(world_stats(&w).live, 0);
   }
@@ -395,8 +394,8 @@ static void meddle(world *at, const vestry_purged *purged) {
   vestry_err error = world_put(at, "s", VESTRY_KEY("hook", depth), spare, VESTRY_PUT_REPLACE, 0, NULL);
   assert_true(error == VESTRY_OK || error == VESTRY_CLOSED);
   world_get(at, "s", KEY, NULL, 4);
-  vestry_key key = VESTRY_KEY("hook", depth - 1);
-  vestry_store_remove(at->store, world_scope("s"), &key, VESTRY_CAUSE_REMOVED, NULL);
+  const vestry_key *key = VESTRY_KEY("hook", depth - 1);
+  vestry_store_remove(at->store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, NULL);
   vestry_store_tick(at->store);
   depth--;
 }
@@ -404,8 +403,8 @@ static void meddle(world *at, const vestry_purged *purged) {
 static void close_looks_for_itself(world *at, value *v, vestry_cause cause) {
   (void)cause;
   assert_false(vestry_store_remove_if(at->store, v->handle_left, VESTRY_CAUSE_HANGUP));
-  vestry_key key = VESTRY_KEY(v->number % 5);
-  vestry_store_remove(at->store, world_scope("s"), &key, VESTRY_CAUSE_CLOSED, NULL);
+  const vestry_key *key = VESTRY_KEY(v->number % 5);
+  vestry_store_remove(at->store, world_scope("s"), key, VESTRY_CAUSE_CLOSED, NULL);
 }
 
 static void callbacks_may_use_the_store(void **state) {
@@ -415,8 +414,8 @@ static void callbacks_may_use_the_store(void **state) {
   w.on_close = close_looks_for_itself;
   for (size_t i = 0; i < 50; i++) world_new(&w, VESTRY_KEY(i % 5), NULL);
   world_new(&w, KEY, NULL);
-  vestry_key key = KEY;
-  assert_int_equal(vestry_store_remove(w.store, world_scope("s"), &key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
+  const vestry_key *key = KEY;
+  assert_int_equal(vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
   assert_true(world_left(&w) > 30);
   world_end(&w);
 }

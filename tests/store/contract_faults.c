@@ -25,7 +25,7 @@ static size_t count_there(size_t keys_count) {
   return there;
 }
 
-static vestry_err put_failing(value *v, const char *scope, vestry_key key, vestry_put_policy policy) {
+static vestry_err put_failing(value *v, const char *scope, const vestry_key *key, vestry_put_policy policy) {
   vestry_store_stats before = world_stats(&w);
   vestry_err error = world_put(&w, scope, key, v, policy, 0, NULL);
   if (error) { /* unchanged */
@@ -59,7 +59,7 @@ static vestry_err use_everything(void) {
     return error;
   }
   vestry_key long_key = vestry_key_bytes(data, sizeof data);
-  error = put_failing(v, "s", long_key, VESTRY_PUT_REPLACE);
+  error = put_failing(v, "s", &long_key, VESTRY_PUT_REPLACE);
   if (error) return error;
   void *found[1];
   size_t room = 1;
@@ -79,8 +79,8 @@ static vestry_err use_everything(void) {
   }
   assert_int_equal(listed, KEYS / 2);
   for (size_t i = 0; i < KEYS; i++) { /* nothing that removes a short key can fail */
-    vestry_key key = VESTRY_KEY("k", i);
-    assert_int_equal(vestry_store_remove(w.store, world_scope(i % 2 ? "s" : "t"), &key, VESTRY_CAUSE_REMOVED, NULL),
+    const vestry_key *key = VESTRY_KEY("k", i);
+    assert_int_equal(vestry_store_remove(w.store, world_scope(i % 2 ? "s" : "t"), key, VESTRY_CAUSE_REMOVED, NULL),
                      VESTRY_OK);
   }
   return VESTRY_OK;
@@ -112,13 +112,13 @@ enum { THREADS = 8, STEPS = 3000, KEYS_OF_THREADS = 48, VALUES_OF_THREADS = 200 
 static _Atomic(uint64_t) handles_of_threads[64];
 
 static void one_step(uint64_t r) {
-  vestry_key key = VESTRY_KEY("k", r % KEYS_OF_THREADS);
+  const vestry_key *key = VESTRY_KEY("k", r % KEYS_OF_THREADS);
   const char *scope = r >> 10 & 1 ? "s" : "t";
   value *v = &w.values[(r >> 12) % VALUES_OF_THREADS];
   _Atomic(uint64_t) *handle = &handles_of_threads[(r >> 24) % 64];
   vestry_put_result result = {0};
   switch ((r >> 32) % 16) {
-  case 0: vestry_store_remove(w.store, world_scope(scope), &key, VESTRY_CAUSE_REMOVED, NULL); return;
+  case 0: vestry_store_remove(w.store, world_scope(scope), key, VESTRY_CAUSE_REMOVED, NULL); return;
   case 1:
   case 2: vestry_store_remove_if(w.store, atomic_load(handle), VESTRY_CAUSE_HANGUP); return;
   case 3: vestry_store_tick(w.store); return;

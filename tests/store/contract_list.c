@@ -77,8 +77,8 @@ static void lists_every_key_once(void **state) {
 }
 
 static void remove_number(size_t number) {
-  vestry_key key = VESTRY_KEY("k", number);
-  vestry_store_remove(w.store, world_scope("s"), &key, VESTRY_CAUSE_REMOVED, NULL);
+  const vestry_key *key = VESTRY_KEY("k", number);
+  vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, NULL);
 }
 
 /* Keys 0–199 are there all the time; 200–299 go, come and come again while the listing is under way. */

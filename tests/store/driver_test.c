@@ -271,7 +271,7 @@ static void an_earlier_deadline_brings_the_tick_forward(void **state) {
   runtime = stepped(w.th);
   assert_int_equal(vestry_store_driver_create(store, runtime, &driver), VESTRY_OK);
   assert_sleeps_until(now_ns() + 900 * MS);
-  vestry_key key = VESTRY_KEY(1);
+  vestry_key key = *VESTRY_KEY(1);
   uint64_t earlier = now_ns() + 50 * MS;
   deadline_after_put_ns = earlier;
   assert_int_equal(vestry_store_put(store, world_scope("s"), &key, &key, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
@@ -331,8 +331,8 @@ typedef struct putter {
 static void *put_some(void *ctx) {
   const putter *p = ctx;
   for (size_t i = 0; i < PUTS; i++) {
-    vestry_key key = VESTRY_KEY(p->number, i);
-    assert_int_equal(vestry_store_put(p->store, world_scope("s"), &key, ctx, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    const vestry_key *key = VESTRY_KEY(p->number, i);
+    assert_int_equal(vestry_store_put(p->store, world_scope("s"), key, ctx, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
   }
   return NULL;
 }
@@ -385,11 +385,11 @@ typedef struct arrival {
 
 static void *put_at_each_arrival(void *ctx) {
   arrival *a = ctx;
-  vestry_key key = VESTRY_KEY(1);
+  const vestry_key *key = VESTRY_KEY(1);
   for (int round = 1; round <= ARRIVALS; round++) {
     litmus_wait(&a->asked, round);
     litmus_dally(round % PUT_JITTER);
-    assert_int_equal(vestry_store_put(a->store, world_scope("s"), &key, a, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    assert_int_equal(vestry_store_put(a->store, world_scope("s"), key, a, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
     atomic_store_explicit(&a->put, round, memory_order_release);
   }
   return NULL;
@@ -406,7 +406,7 @@ static void a_put_while_the_driver_comes_is_not_forgotten(void **state) {
   assert_int_equal(vestry_store_create(NULL, "lru", &options, &a.store), VESTRY_OK);
   pthread_t thread;
   assert_int_equal(pthread_create(&thread, NULL, put_at_each_arrival, &a), 0);
-  vestry_key key = VESTRY_KEY(1);
+  const vestry_key *key = VESTRY_KEY(1);
   for (int round = 1; round <= ARRIVALS; round++) {
     atomic_store_explicit(&a.asked, round, memory_order_release);
     litmus_dally(round % DRIVER_JITTER);
@@ -414,7 +414,7 @@ static void a_put_while_the_driver_comes_is_not_forgotten(void **state) {
     litmus_wait(&a.put, round);
     assert_true(vestry_runtime_next_deadline_ns(runtime) != UINT64_MAX); /* it will be looked at when it is idle */
     vestry_store_driver_destroy(driver);
-    assert_int_equal(vestry_store_remove(a.store, world_scope("s"), &key, VESTRY_CAUSE_CLOSED, NULL), VESTRY_OK);
+    assert_int_equal(vestry_store_remove(a.store, world_scope("s"), key, VESTRY_CAUSE_CLOSED, NULL), VESTRY_OK);
     assert_true(vestry_store_tick(a.store) == UINT64_MAX); /* so that the next put has a deadline to tell of */
   }
   pthread_join(thread, NULL);

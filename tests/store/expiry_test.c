@@ -153,8 +153,8 @@ static void the_expired_are_not_found_even_without_a_tick(void **state) {
   assert_left(v, VESTRY_CAUSE_IDLE);
   v = world_new(&w, VESTRY_KEY(1), NULL);
   outlast_ms(100);
-  vestry_key key = VESTRY_KEY(1);
-  assert_int_equal(vestry_store_remove(w.store, world_scope("s"), &key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_NOT_FOUND);
+  const vestry_key *key = VESTRY_KEY(1);
+  assert_int_equal(vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_NOT_FOUND);
   assert_left(v, VESTRY_CAUSE_IDLE);
   vestry_handle handle;
   v = world_new(&w, VESTRY_KEY(1), &handle);

@@ -46,8 +46,11 @@ static size_t longest_walk(const vsi_index *index) {
 static size_t longest_probe(void) {
   value *v = world_value(&w);
   for (size_t i = 0; i < COUNT; i++)
-    assert_int_equal(world_put(&w, "s", vestry_key_string(keys[i]), v, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
-  for (size_t i = 0; i < COUNT; i++) assert_ptr_equal(world_one(&w, vestry_key_string(keys[i])), v);
+    assert_int_equal(
+        world_put(&w, "s", (const vestry_key[]){vestry_key_string(keys[i])}, v, VESTRY_PUT_REPLACE, 0, NULL),
+        VESTRY_OK);
+  for (size_t i = 0; i < COUNT; i++)
+    assert_ptr_equal(world_one(&w, (const vestry_key[]){vestry_key_string(keys[i])}), v);
   size_t longest = 0;
   const vsi_table *table = invariants_table(w.store);
   for (uint32_t i = 0; i < table->shards_count; i++) {

@@ -5,7 +5,7 @@
 
 static world w;
 
-static vestry_err put(const char *scope, vestry_key key, vestry_put_policy policy) {
+static vestry_err put(const char *scope, const vestry_key *key, vestry_put_policy policy) {
   return world_put(&w, scope, key, world_value(&w), policy, 0, NULL);
 }
 
@@ -21,8 +21,8 @@ static void a_full_store_refuses(void **state) {
   assert_int_equal(put("s", VESTRY_KEY(1), VESTRY_PUT_REPLACE), VESTRY_OK); /* takes the place of what it displaces */
   assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), world_value(&w), VESTRY_PUT_MANY, 1, NULL), VESTRY_OK);
   assert_int_equal(world_left(&w), 2);
-  vestry_key key = VESTRY_KEY(0);
-  assert_int_equal(vestry_store_remove(w.store, world_scope("s"), &key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
+  const vestry_key *key = VESTRY_KEY(0);
+  assert_int_equal(vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
   assert_int_equal(put("s", VESTRY_KEY(3), VESTRY_PUT_REPLACE), VESTRY_OK);
   assert_int_equal(put("s", VESTRY_KEY(4), VESTRY_PUT_REPLACE), VESTRY_FULL);
   assert_int_equal(world_stats(&w).live, 3);
@@ -40,9 +40,9 @@ static void room_comes_back_however_values_leave(void **state) {
     assert_int_equal(put("s", VESTRY_KEY("other"), VESTRY_PUT_REPLACE), VESTRY_OK);
     assert_int_equal(put("s", VESTRY_KEY("many"), VESTRY_PUT_REPLACE), VESTRY_OK); /* three leave, one comes */
     assert_int_equal(world_stats(&w).live, 2);
-    vestry_key key = VESTRY_KEY("many"), other = VESTRY_KEY("other");
-    assert_int_equal(vestry_store_remove(w.store, world_scope("s"), &key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
-    assert_int_equal(vestry_store_remove(w.store, world_scope("s"), &other, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
+    const vestry_key *key = VESTRY_KEY("many"), *other = VESTRY_KEY("other");
+    assert_int_equal(vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
+    assert_int_equal(vestry_store_remove(w.store, world_scope("s"), other, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
   }
   world_end(&w);
 }
@@ -55,8 +55,8 @@ static void a_full_scope_refuses(void **state) {
   assert_int_equal(put("s", VESTRY_KEY(2), VESTRY_PUT_MANY), VESTRY_LIMIT);
   assert_int_equal(put("t", VESTRY_KEY(3), VESTRY_PUT_REPLACE), VESTRY_OK);
   assert_int_equal(put("s", VESTRY_KEY(2), VESTRY_PUT_REPLACE), VESTRY_OK);
-  vestry_key key = VESTRY_KEY(1);
-  assert_int_equal(vestry_store_remove(w.store, world_scope("s"), &key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
+  const vestry_key *key = VESTRY_KEY(1);
+  assert_int_equal(vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
   assert_int_equal(put("s", VESTRY_KEY(3), VESTRY_PUT_REPLACE), VESTRY_OK);
   assert_int_equal(put("s", VESTRY_KEY(4), VESTRY_PUT_REPLACE), VESTRY_LIMIT);
   world_end(&w);
@@ -87,8 +87,8 @@ static void *fill_up(void *ctx) {
     }
     pthread_barrier_wait(&barrier);
     for (size_t i = 0; i < BOUND; i++) {
-      vestry_key key = VESTRY_KEY(v->number, i);
-      vestry_store_remove(w.store, world_scope("s"), &key, VESTRY_CAUSE_REMOVED, NULL);
+      const vestry_key *key = VESTRY_KEY(v->number, i);
+      vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, NULL);
     }
   }
   return NULL;

@@ -57,12 +57,12 @@ static void uses_of_any_kind_keep_what_is_used(void **state) {
   for (size_t k = 0; k < COUNT; k++) {
     size_t i = k * 37 % COUNT; /* in an order that is not the one of the puts */
     advance_ms(TICK_MS);
-    vestry_key key = VESTRY_KEY(i);
+    const vestry_key *key = VESTRY_KEY(i);
     value *seen = NULL;
     switch (k % 3) {
     case 0: assert_ptr_equal(world_one(&w, key), &w.values[i]); break;
     case 1:
-      assert_int_equal(vestry_store_with(w.store, world_scope("s"), &key, look_at, &seen), VESTRY_OK);
+      assert_int_equal(vestry_store_with(w.store, world_scope("s"), key, look_at, &seen), VESTRY_OK);
       assert_ptr_equal(seen, &w.values[i]);
       break;
     default: assert_int_equal(world_put(&w, "s", key, &w.values[i], VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);

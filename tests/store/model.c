@@ -273,8 +273,8 @@ static vestry_err expect_put(model *m, size_t scope, size_t key, value *v, vestr
 static void put(model *m, size_t scope, size_t key_number, value *v, vestry_put_policy policy, size_t many_count) {
   key_space space;
   vestry_put_result result = {0};
-  vestry_err error =
-      world_put(&m->world, scope_names[scope], make_key(key_number, &space), v, policy, many_count, &result);
+  vestry_err error = world_put(&m->world, scope_names[scope], (const vestry_key[]){make_key(key_number, &space)}, v,
+                               policy, many_count, &result);
   model_tallied.answered[error]++;
   take_due(m);
   if (error == VESTRY_NO_MEMORY) {
@@ -314,7 +314,7 @@ static void get_any(model *m, model_source *source) {
   size_t room = (size_t)source->below(source, 6);
   key_space space;
   value *found[8] = {NULL};
-  size_t count = world_get(&m->world, scope_names[scope], make_key(key, &space), found, room);
+  size_t count = world_get(&m->world, scope_names[scope], (const vestry_key[]){make_key(key, &space)}, found, room);
   take_due(m);
   CHECK(m->gone_count == 0);
   check_found(m, scope, key, found, count, room);
@@ -535,7 +535,8 @@ static void prefill(model *m, size_t i) {
   vestry_put_result result = {0};
   size_t scope = i % SCOPES, key = i / SCOPES;
   value *v = &m->world.values[i % VALUES];
-  CHECK(!world_put(&m->world, scope_names[scope], make_key(key, &space), v, VESTRY_PUT_REJECT, 1, &result));
+  CHECK(!world_put(&m->world, scope_names[scope], (const vestry_key[]){make_key(key, &space)}, v, VESTRY_PUT_REJECT, 1,
+                   &result));
   m->handles[m->handles_count++] = result.handle;
   m->live[m->live_count++] = (stay){result.handle, scope, key, v, now_ns(m), now_ns(m), now_tick(m)};
   m->stats.put++;

@@ -114,12 +114,12 @@ static void both_get(void) {
 
 static void both_remove(void) {
   const char *scope = random_scope();
-  vestry_key key = VESTRY_KEY("k", below(KEYS));
+  const vestry_key *key = VESTRY_KEY("k", below(KEYS));
   vestry_cause cause = (vestry_cause)(1 + below(VESTRY_CAUSE_COUNT - 1));
   size_t counts[2] = {0};
   vestry_err errors[2];
   for (size_t i = 0; i < 2; i++)
-    errors[i] = vestry_store_remove(worlds[i].store, world_scope(scope), &key, cause, &counts[i]);
+    errors[i] = vestry_store_remove(worlds[i].store, world_scope(scope), key, cause, &counts[i]);
   CHECK(errors[0] == errors[1]);
   CHECK(counts[0] == counts[1]);
 }
@@ -142,9 +142,9 @@ static void meddle(world *w, const vestry_purged *purged) {
   value *v = purged->value;
   if (w->ctx || v->number % 4) return;
   w->ctx = w; /* not inside itself */
-  vestry_key key = VESTRY_KEY("k", v->number % KEYS);
+  const vestry_key *key = VESTRY_KEY("k", v->number % KEYS);
   if (purged->cause == VESTRY_CAUSE_REPLACED || purged->cause == VESTRY_CAUSE_SIZE)
-    vestry_store_remove(w->store, world_scope("s"), &key, VESTRY_CAUSE_CLOSED, NULL);
+    vestry_store_remove(w->store, world_scope("s"), key, VESTRY_CAUSE_CLOSED, NULL);
   else
     world_get(w, "t", key, NULL, 2);
   w->ctx = NULL;

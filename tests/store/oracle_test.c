@@ -35,9 +35,11 @@ static void judge(world *at, const vestry_purged *purged) {
 
 static void use_key(size_t key) {
   value *v = &w.values[0];
-  if (world_get(&w, "s", vestry_key_integer((int64_t)key), NULL, 1) == 0) {
+  if (world_get(&w, "s", (const vestry_key[]){vestry_key_integer((int64_t)key)}, NULL, 1) == 0) {
     assert_int_equal(used_ns[key], 0);
-    assert_int_equal(world_put(&w, "s", vestry_key_integer((int64_t)key), v, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    assert_int_equal(
+        world_put(&w, "s", (const vestry_key[]){vestry_key_integer((int64_t)key)}, v, VESTRY_PUT_REPLACE, 0, NULL),
+        VESTRY_OK);
   } else {
     assert_true(used_ns[key] != 0);
   }

@@ -93,9 +93,9 @@ static void both_ways_make_one_key(void **state) {
 static void a_copy_is_read_again(void **state) {
   (void)state;
   vsi_scoped_key scoped;
-  vestry_key key = VESTRY_KEY("counter", 7);
+  const vestry_key *key = VESTRY_KEY("counter", 7);
   vestry_scope scope = {"somebody's", 10};
-  assert_int_equal(vsi_scoped_key_init(&scoped, &hash, vestry_host_default(), scope, &key), VESTRY_OK);
+  assert_int_equal(vsi_scoped_key_init(&scoped, &hash, vestry_host_default(), scope, key), VESTRY_OK);
   unsigned char copy[65];
   memcpy(copy + 1, scoped.key.data, scoped.key.len); /* of any alignment */
   vestry_scoped_key read = vestry_scoped_key_read(copy + 1, scoped.key.len);

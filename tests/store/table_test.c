@@ -46,12 +46,12 @@ static void with_shows_all_the_newest_first(void **state) {
     v[i] = world_value(&w);
     assert_int_equal(world_put(&w, "s", KEY, v[i], VESTRY_PUT_MANY, 0, NULL), VESTRY_OK);
   }
-  vestry_key key = KEY, other = VESTRY_KEY("counter", 2);
-  assert_int_equal(vestry_store_with(w.store, world_scope("s"), &key, look_at, &at), VESTRY_OK);
+  const vestry_key *key = KEY, *other = VESTRY_KEY("counter", 2);
+  assert_int_equal(vestry_store_with(w.store, world_scope("s"), key, look_at, &at), VESTRY_OK);
   assert_ptr_equal(at, seen + 3);
   for (size_t i = 0; i < 3; i++) assert_ptr_equal(seen[i], v[2 - i]);
-  assert_int_equal(vestry_store_with(w.store, world_scope("s"), &other, look_at, &at), VESTRY_NOT_FOUND);
-  assert_int_equal(vestry_store_with(w.store, world_scope("s"), &key, NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_store_with(w.store, world_scope("s"), other, look_at, &at), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_store_with(w.store, world_scope("s"), key, NULL, NULL), VESTRY_INVALID);
   assert_int_equal(world_stats(&w).hits, 1);
   assert_int_equal(world_stats(&w).misses, 1);
   world_end(&w);
@@ -100,10 +100,10 @@ static void a_hook_may_want_the_share_that_its_caller_needs(void **state) {
   for (size_t i = 0; i < 20; i++) {
     w.ctx = NULL;
     assert_int_equal(world_put(&w, "narrow", VESTRY_KEY(i), &w.values[2], VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
-    vestry_key key = VESTRY_KEY(i);
-    vestry_store_remove(w.store, world_scope("narrow"), &key, VESTRY_CAUSE_REMOVED, NULL);
+    const vestry_key *key = VESTRY_KEY(i);
+    vestry_store_remove(w.store, world_scope("narrow"), key, VESTRY_CAUSE_REMOVED, NULL);
     key = VESTRY_KEY("hook");
-    vestry_store_remove(w.store, world_scope("narrow"), &key, VESTRY_CAUSE_REMOVED, NULL);
+    vestry_store_remove(w.store, world_scope("narrow"), key, VESTRY_CAUSE_REMOVED, NULL);
     snprintf(scope, sizeof scope, "%zu", COUNT + i);
     assert_int_equal(world_put(&w, scope, VESTRY_KEY(i), &w.values[0], VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
     assert_in_range(world_stats(&w).live, COUNT - 3, COUNT);
@@ -169,9 +169,9 @@ static void the_bound_is_kept_from_both_sides(void **state) {
 }
 
 /* Of shards whose oldest are of one tick, the put's own gives the victim: one lock does. */
-static uint32_t shard_of(vestry_key key) {
+static uint32_t shard_of(const vestry_key *key) {
   vsi_scoped_key scoped;
-  assert_int_equal(vsi_scoped_key_init(&scoped, &w.store->exit.hash, &w.th->host, world_scope("s"), &key), VESTRY_OK);
+  assert_int_equal(vsi_scoped_key_init(&scoped, &w.store->exit.hash, &w.th->host, world_scope("s"), key), VESTRY_OK);
   vsi_scoped_key_finish(&scoped);
   return vsi_table_shard(table(), scoped.key.hash)->number;
 }
@@ -212,11 +212,11 @@ static void *look_for_the_key(void *ctx) {
     atomic_store(&stop, true);
     return NULL;
   }
-  vestry_key key = KEY;
+  const vestry_key *key = KEY;
   while (!atomic_load(&stop)) {
     size_t seen = 0;
     missed += world_get(&w, "s", KEY, NULL, 4) == 0;
-    missed += vestry_store_with(w.store, world_scope("s"), &key, look, &seen) != VESTRY_OK;
+    missed += vestry_store_with(w.store, world_scope("s"), key, look, &seen) != VESTRY_OK;
     missed += seen == 0;
     looks++;
   }
@@ -271,8 +271,8 @@ static void put_in_a_hook(world *at, const vestry_purged *purged) {
   if (depth == 2) return;
   depth++;
   world_put(at, "s", VESTRY_KEY(purged->handle % 8), &at->values[purged->handle % 50], VESTRY_PUT_MANY, 2, NULL);
-  vestry_key key = VESTRY_KEY("own", purged->handle % CROWD);
-  vestry_store_remove(at->store, world_scope("s"), &key, VESTRY_CAUSE_REMOVED, NULL);
+  const vestry_key *key = VESTRY_KEY("own", purged->handle % CROWD);
+  vestry_store_remove(at->store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, NULL);
   depth--;
 }
 
@@ -280,11 +280,11 @@ static void *crowd_in(void *ctx) {
   size_t number = *(size_t *)ctx;
   pthread_barrier_wait(&barrier);
   for (size_t i = 0; i < CROWD_STEPS; i++) {
-    vestry_key key = VESTRY_KEY((number + i) % 8);
-    vestry_store_with(w.store, world_scope("s"), &key, note_it, ctx);
+    const vestry_key *key = VESTRY_KEY((number + i) % 8);
+    vestry_store_with(w.store, world_scope("s"), key, note_it, ctx);
     world_put(&w, "s", VESTRY_KEY("own", number), &w.values[number % 50], VESTRY_PUT_REPLACE, 0, NULL);
     sched_yield(); /* so that many are here at once */
-    if (i % 4 == 0) vestry_store_remove(w.store, world_scope("s"), &key, VESTRY_CAUSE_REMOVED, NULL);
+    if (i % 4 == 0) vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, NULL);
     world_put(&w, "s", key, &w.values[number % 50], VESTRY_PUT_REUSE, 0, NULL);
     if (i == 6) vestry_store_tick(w.store);
   }
@@ -311,8 +311,8 @@ static void an_emptied_store_is_small_again(void **state) {
     assert_int_equal(world_put(&w, "s", VESTRY_KEY(i), v, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
   uint32_t full = vsi_index_mask(&table()->shards[0].index);
   for (size_t i = 0; i < 20000; i++) {
-    vestry_key key = VESTRY_KEY(i);
-    assert_int_equal(vestry_store_remove(w.store, world_scope("s"), &key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
+    const vestry_key *key = VESTRY_KEY(i);
+    assert_int_equal(vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
   }
   assert_int_equal(atomic_load(&w.th->live), before);
   assert_true(full >= 63);

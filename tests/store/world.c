@@ -121,17 +121,17 @@ vestry_scope world_scope(const char *text) {
   return (vestry_scope){text, strlen(text)};
 }
 
-vestry_err world_put(world *w, const char *scope, vestry_key key, value *v, vestry_put_policy policy, size_t many_count,
-                     vestry_put_result *ret_result) {
+vestry_err world_put(world *w, const char *scope, const vestry_key *key, value *v, vestry_put_policy policy,
+                     size_t many_count, vestry_put_result *ret_result) {
   vestry_put_result result = {0};
-  vestry_err error = vestry_store_put(w->store, world_scope(scope), &key, v, policy, many_count, &result);
+  vestry_err error = vestry_store_put(w->store, world_scope(scope), key, v, policy, many_count, &result);
   if (error) return error;
   if (!result.refreshed) atomic_fetch_add(&v->stays, 1);
   if (ret_result) *ret_result = result;
   return VESTRY_OK;
 }
 
-value *world_new(world *w, vestry_key key, vestry_handle *ret_handle) {
+value *world_new(world *w, const vestry_key *key, vestry_handle *ret_handle) {
   value *v = world_value(w);
   vestry_put_result result = {0};
   assert_int_equal(world_put(w, "s", key, v, VESTRY_PUT_REPLACE, 0, &result), VESTRY_OK);
@@ -141,11 +141,11 @@ value *world_new(world *w, vestry_key key, vestry_handle *ret_handle) {
   return v;
 }
 
-size_t world_get(world *w, const char *scope, vestry_key key, value **values, size_t room) {
+size_t world_get(world *w, const char *scope, const vestry_key *key, value **values, size_t room) {
   void *found[32];
   assert_true(room <= 32);
   size_t count = room;
-  vestry_err error = vestry_store_get(w->store, world_scope(scope), &key, found, &count);
+  vestry_err error = vestry_store_get(w->store, world_scope(scope), key, found, &count);
   if (error) {
     assert_int_equal(error, VESTRY_NOT_FOUND);
     assert_int_equal(count, 0);
@@ -159,7 +159,7 @@ size_t world_get(world *w, const char *scope, vestry_key key, value **values, si
   return count;
 }
 
-value *world_one(world *w, vestry_key key) {
+value *world_one(world *w, const vestry_key *key) {
   value *found;
   return world_get(w, "s", key, &found, 1) ? found : NULL;
 }

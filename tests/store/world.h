@@ -70,14 +70,14 @@ void world_end(world *w);
 /* A new value. */
 value *world_value(world *w);
 /* put with the world's bookkeeping. */
-vestry_err world_put(world *w, const char *scope, vestry_key key, value *v, vestry_put_policy policy, size_t many_count,
-                     vestry_put_result *ret_result);
+vestry_err world_put(world *w, const char *scope, const vestry_key *key, value *v, vestry_put_policy policy,
+                     size_t many_count, vestry_put_result *ret_result);
 /* put a new value by REPLACE, in the scope "s", which must succeed; its handle if wanted. */
-value *world_new(world *w, vestry_key key, vestry_handle *ret_handle);
+value *world_new(world *w, const vestry_key *key, vestry_handle *ret_handle);
 /* get with references given back at once: how many values, which are in `values` (NULL: not wanted). */
-size_t world_get(world *w, const char *scope, vestry_key key, value **values, size_t room);
+size_t world_get(world *w, const char *scope, const vestry_key *key, value **values, size_t room);
 /* get of one value in the scope "s"; NULL: nothing there. */
-value *world_one(world *w, vestry_key key);
+value *world_one(world *w, const vestry_key *key);
 /* How many keys a listing names, in whole; a scope's only, or NULL. */
 size_t world_listed(world *w, const vestry_scope *only_scope);
 /* Number of exits since the last call. */

@@ -128,6 +128,8 @@ static void c9_the_hook_decides_on_full(void **state) {
 
 static void c9_the_hook_decides_on_other_errors(void **state) {
   (void)state;
+  static char too_large[VESTRY_EVENT_MAX_BYTES + 1];
+  memset(too_large, 'a', sizeof too_large);
   for (int verdict = VESTRY_VERDICT_DEFAULT; verdict <= VESTRY_VERDICT_CLOSE; verdict++) {
     vestry_cause cause = verdict == VESTRY_VERDICT_CLOSE ? VESTRY_CAUSE_ERROR : VESTRY_CAUSE_NONE;
     for (int way = 0; way < 5; way++) {
@@ -141,7 +143,7 @@ static void c9_the_hook_decides_on_other_errors(void **state) {
       switch (way) {
       case 0: error = vestry_connection_patch_elements(s.c, "longer than 12 bytes", 20, NULL); break;
       case 1: error = vestry_connection_send_all(s.c, three, 3); break;
-      case 2: error = vestry_connection_console_log(s.c, "", VESTRY_EVENT_MAX_BYTES + 1, NULL); break;
+      case 2: error = vestry_connection_patch_elements(s.c, too_large, sizeof too_large, NULL); break;
       case 3: error = vestry_connection_send(s.c, event); break;
       case 4: error = vestry_connection_patch_signals(s.c, "{}", 2, NULL); break; /* no memory for the event */
       }

@@ -1,11 +1,19 @@
 /* Dispatching from anywhere, with no request in sight; and from inside a dispatch. */
 #include "base/options.h"
 #include "registry/effects/context.h"
+#include "store/store.h"
 #include "json/value.h"
 
 /* The connections of a dispatch. OK | NOT_FOUND (no open one) | INVALID, TOO_LARGE (key) | NO_MEMORY. */
 static vestry_err find(vestry_dispatch_context *context, const vestry_dispatch_options *options) {
-  if (options->key) return vsi_targets_find(&context->targets, context->v->store, context->scope, options->key);
+  if (options->key) {
+    vsi_scoped_key key;
+    vestry_err error = vsi_store_pack(context->v->store, &key, context->scope, options->key);
+    if (error) return error;
+    error = vsi_targets_find(&context->targets, context->v->store, &key.key);
+    vsi_scoped_key_finish(&key);
+    return error;
+  }
   if (!options->connection) return VESTRY_OK;
   if (!vestry_connection_is_open(options->connection)) return VESTRY_NOT_FOUND;
   return vsi_targets_add(&context->targets, options->connection);
@@ -27,31 +35,15 @@ vestry_err vestry_dispatch_with(vestry *v, json_t *effects, const vestry_dispatc
   return error;
 }
 
-vestry_err vestry_dispatch_json(vestry *v, vestry_scope scope, vestry_key key, json_t *effects,
-                                vestry_dispatch_result *ret_result) {
-  return vestry_dispatch_with(v, effects, &(vestry_dispatch_options){.scope = scope, .key = &key}, ret_result);
-}
-
-vestry_err vestry_dispatch(vestry *v, vestry_scope scope, vestry_key key, const char *format, ...) {
-  if (!format) return VESTRY_INVALID;
+vestry_err vestry_dispatch_pack(vestry *v, vestry_scope scope, const vestry_key *key, const char *format, ...) {
+  if (!key || !format) return VESTRY_INVALID;
   json_t *effects = NULL;
   va_list arguments;
   va_start(arguments, format);
   vestry_err error = vsi_json_vpack(format, arguments, &effects);
   va_end(arguments);
   if (error) return error;
-  error = vestry_dispatch_json(v, scope, key, effects, NULL);
+  error = vestry_dispatch_with(v, effects, &(vestry_dispatch_options){.scope = scope, .key = key}, NULL);
   json_decref(effects);
   return error;
-}
-
-vestry_err vestry_dispatch_to(vestry *v, vestry_connection *connection, json_t *effects,
-                              vestry_dispatch_result *ret_result) {
-  if (!connection) return VESTRY_INVALID;
-  return vestry_dispatch_with(v, effects, &(vestry_dispatch_options){.connection = connection}, ret_result);
-}
-
-vestry_err vestry_close_key(vestry *v, vestry_scope scope, vestry_key key, vestry_cause cause, size_t *ret_count) {
-  if (!v || cause == VESTRY_CAUSE_NONE || (unsigned)cause >= VESTRY_CAUSE_COUNT) return VESTRY_INVALID;
-  return vestry_store_remove(v->store, scope, &key, cause, ret_count);
 }

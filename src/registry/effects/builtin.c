@@ -269,7 +269,7 @@ static vestry_err perform(vestry_dispatch_context *context, const json_t *args, 
   return effect->perform(context, args);
 }
 
-vestry_err vsi_effects_register(vsi_names *names) {
+vestry_err vsi_effects_register(vestry_registry *names) {
   static const built_in effects[] = {
       {"patch-elements", 1, 2, patch_elements},
       {"patch-elements-seq", 1, 2, patch_elements_seq},

@@ -5,6 +5,6 @@
 #include "registry/effects/names.h"
 
 /* OK | NO_MEMORY. */
-vestry_err vsi_effects_register(vsi_names *names);
+vestry_err vsi_effects_register(vestry_registry *names);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "event/names.h"
 typedef struct reader {
   vestry_dispatch_context *context;
   vestry_attribute *attributes; /* scripts: where they go */
@@ -53,13 +54,13 @@ static vestry_err read_ms(reader *r, const char *name, const json_t *value, void
 
 static vestry_err read_mode(reader *r, const char *name, const json_t *value, void *field) {
   const char *text = vsi_text_of(value);
-  if (!text || vestry_patch_mode_from_name(text, field)) return wrong(r, name, "the name of a mode");
+  if (!text || vsi_patch_mode_from_name(text, field)) return wrong(r, name, "the name of a mode");
   return VESTRY_OK;
 }
 
 static vestry_err read_namespace(reader *r, const char *name, const json_t *value, void *field) {
   const char *text = vsi_text_of(value);
-  if (!text || vestry_namespace_from_name(text, field)) return wrong(r, name, "html, svg or mathml");
+  if (!text || vsi_namespace_from_name(text, field)) return wrong(r, name, "html, svg or mathml");
   return VESTRY_OK;
 }
 

@@ -6,8 +6,8 @@
 
 enum { FIRST_SLOTS = 32, FIRST_INTERCEPTORS = 4 };
 
-void vsi_names_init(vsi_names *names, const vestry_host *host) {
-  *names = (vsi_names){.host = host};
+void vsi_names_init(vestry_registry *names, const vestry_host *host) {
+  *names = (vestry_registry){.host = host};
 }
 
 static void finish_interceptors(const vestry_host *host, vsi_interceptors *phase) {
@@ -15,7 +15,7 @@ static void finish_interceptors(const vestry_host *host, vsi_interceptors *phase
   vsi_free(host, phase->items);
 }
 
-void vsi_names_finish(vsi_names *names) {
+void vsi_names_finish(vestry_registry *names) {
   for (size_t i = 0; i < names->slots_count; i++) vsi_free(names->host, names->slots[i].text);
   for (size_t i = 0; i < VSI_PHASES; i++) finish_interceptors(names->host, &names->phases[i]);
   vsi_free(names->host, names->slots);
@@ -53,7 +53,7 @@ static vsi_name *slot_of(vsi_name *slots, size_t slots_count, uint64_t hash, con
   }
 }
 
-static vestry_err make_room(vsi_names *names) {
+static vestry_err make_room(vestry_registry *names) {
   if (names->used_count + 1 <= names->slots_count / 4 * 3) return VESTRY_OK;
   size_t slots_count = names->slots_count ? names->slots_count * 2 : FIRST_SLOTS;
   vsi_name *slots = vsi_calloc(names->host, slots_count, sizeof *slots);
@@ -68,7 +68,7 @@ static vestry_err make_room(vsi_names *names) {
   return VESTRY_OK;
 }
 
-vestry_err vsi_names_set(vsi_names *names, const char *name, const vsi_entry *meaning) {
+vestry_err vsi_names_set(vestry_registry *names, const char *name, const vsi_entry *meaning) {
   size_t len = name ? strnlen(name, VSI_NAME_MAX_BYTES + 1) : 0;
   if (!len || len > VSI_NAME_MAX_BYTES) return VESTRY_INVALID;
   if (make_room(names)) return VESTRY_NO_MEMORY;
@@ -91,25 +91,25 @@ vestry_err vsi_names_set(vsi_names *names, const char *name, const vsi_entry *me
 }
 
 /* A longer name than any that can be set is not even hashed: a list may be headed by a megabyte of text. */
-static const vsi_name *find(const vsi_names *names, const char *name, size_t len) {
+static const vsi_name *find(const vestry_registry *names, const char *name, size_t len) {
   if (!names->slots_count || !len || len > VSI_NAME_MAX_BYTES) return NULL;
   const vsi_name *slot = slot_of(names->slots, names->slots_count, hash_of(name, len), name, len);
   return slot->text ? slot : NULL;
 }
 
-const vsi_entry *vsi_names_performed(const vsi_names *names, const char *name, size_t len) {
+const vsi_entry *vsi_names_performed(const vestry_registry *names, const char *name, size_t len) {
   const vsi_name *found = find(names, name, len);
   return found && found->is_performed ? &found->performed : NULL;
 }
 
-const vsi_entry *vsi_names_replaced(const vsi_names *names, const char *name, size_t len) {
+const vsi_entry *vsi_names_replaced(const vestry_registry *names, const char *name, size_t len) {
   const vsi_name *found = find(names, name, len);
   return found && found->is_replaced ? &found->replaced : NULL;
 }
 
 /* ----------------------------------------------------------------------------------------------- interceptors ----- */
 
-vestry_err vsi_names_intercept(vsi_names *names, const vestry_interceptor *interceptor) {
+vestry_err vsi_names_intercept(vestry_registry *names, const vestry_interceptor *interceptor) {
   if (!interceptor->name || !*interceptor->name || (unsigned)interceptor->phase >= VSI_PHASES ||
       (!interceptor->before && !interceptor->after))
     return VESTRY_INVALID;
@@ -130,7 +130,7 @@ vestry_err vsi_names_intercept(vsi_names *names, const vestry_interceptor *inter
 
 /* ------------------------------------------------------------------------------------------------ composition ----- */
 
-static vestry_err copy_all(vsi_names *to, const vsi_names *from) {
+static vestry_err copy_all(vestry_registry *to, const vestry_registry *from) {
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; !error && i < from->slots_count; i++) {
     const vsi_name *name = &from->slots[i];
@@ -144,8 +144,8 @@ static vestry_err copy_all(vsi_names *to, const vsi_names *from) {
 }
 
 /* Into a copy, which then takes the place of what was there: half a registry is worse than none. */
-vestry_err vsi_names_add(vsi_names *names, const vsi_names *more) {
-  vsi_names sum;
+vestry_err vsi_names_add(vestry_registry *names, const vestry_registry *more) {
+  vestry_registry sum;
   vsi_names_init(&sum, names->host);
   vestry_err error = copy_all(&sum, names);
   if (!error) error = copy_all(&sum, more);

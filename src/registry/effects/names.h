@@ -42,26 +42,26 @@ typedef struct vsi_interceptors {
   size_t count, capacity;
 } vsi_interceptors;
 
-typedef struct vsi_names {
+struct vestry_registry {
   const vestry_host *host;
   vsi_name *slots; /* open addressing, at most three quarters full; a power of two of them */
   size_t slots_count, used_count;
   vsi_interceptors phases[VSI_PHASES];
-} vsi_names;
+};
 
-void vsi_names_init(vsi_names *names, const vestry_host *host);
-void vsi_names_finish(vsi_names *names);
+void vsi_names_init(vestry_registry *names, const vestry_host *host);
+void vsi_names_finish(vestry_registry *names);
 
 /* Set what a name means, over what it meant in that place. The name is copied.
  * OK | INVALID (no name, or too long) | NO_MEMORY (names unchanged). */
-vestry_err vsi_names_set(vsi_names *names, const char *name, const vsi_entry *meaning);
+vestry_err vsi_names_set(vestry_registry *names, const char *name, const vsi_entry *meaning);
 /* Append an interceptor; its name is copied. OK | INVALID (no name, no such phase, neither side) | NO_MEMORY. */
-vestry_err vsi_names_intercept(vsi_names *names, const vestry_interceptor *interceptor);
+vestry_err vsi_names_intercept(vestry_registry *names, const vestry_interceptor *interceptor);
 /* Both, with all of another registry's. OK | NO_MEMORY (names unchanged). */
-vestry_err vsi_names_add(vsi_names *names, const vsi_names *more);
+vestry_err vsi_names_add(vestry_registry *names, const vestry_registry *more);
 
 /* What a name means, an effect or action; or a placeholder or quote. NULL: nobody said. name: any bytes. */
-const vsi_entry *vsi_names_performed(const vsi_names *names, const char *name, size_t len);
-const vsi_entry *vsi_names_replaced(const vsi_names *names, const char *name, size_t len);
+const vsi_entry *vsi_names_performed(const vestry_registry *names, const char *name, size_t len);
+const vsi_entry *vsi_names_replaced(const vestry_registry *names, const char *name, size_t len);
 
 #endif

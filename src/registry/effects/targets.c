@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "store/store.h"
 
 void vsi_targets_init(vsi_targets *targets, const vestry_host *host) {
   targets->host = host;
@@ -73,19 +74,19 @@ static void meet(void *value, void *ctx) {
   s->open_count++;
 }
 
-vestry_err vsi_targets_count(vestry_store *store, vestry_scope scope, const vestry_key *key, size_t *ret_closed_count) {
+vestry_err vsi_targets_count(vestry_store *store, const vestry_scoped_key *key, size_t *ret_closed_count) {
   search s = {.room = 0};
-  vestry_err error = vestry_store_with(store, scope, key, meet, &s);
+  vestry_err error = vsi_store_with(store, key, meet, &s);
   if (error && error != VESTRY_NOT_FOUND) return error;
   *ret_closed_count = s.closed_count;
   return s.open_count ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
-vestry_err vsi_targets_find(vsi_targets *targets, vestry_store *store, vestry_scope scope, const vestry_key *key) {
+vestry_err vsi_targets_find(vsi_targets *targets, vestry_store *store, const vestry_scoped_key *key) {
   search s;
   for (;;) {
     s = (search){.found = targets->items + targets->count, .room = targets->capacity - targets->count};
-    vestry_err error = vestry_store_with(store, scope, key, meet, &s);
+    vestry_err error = vsi_store_with(store, key, meet, &s);
     if (error) return error;
     if (s.open_count <= s.room) break;
     for (size_t i = 0; i < s.room; i++) vestry_connection_unref(s.found[i]);

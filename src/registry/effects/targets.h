@@ -29,9 +29,9 @@ void vsi_targets_prune(vsi_targets *targets);
 
 /* Append the open connections that are stored under a key, oldest first, as many as there are. A connection that is
  * closing is still stored until its hooks run; it has no claim to the key any more.
- * OK | NOT_FOUND (none is open) | INVALID, TOO_LARGE (key, scope) | NO_MEMORY (list unchanged). */
-vestry_err vsi_targets_find(vsi_targets *targets, vestry_store *store, vestry_scope scope, const vestry_key *key);
+ * OK | NOT_FOUND (none is open) | NO_MEMORY (list unchanged). */
+vestry_err vsi_targets_find(vsi_targets *targets, vestry_store *store, const vestry_scoped_key *key);
 /* Whether any is open, and how many are closing; set on OK and NOT_FOUND. As vsi_targets_find. */
-vestry_err vsi_targets_count(vestry_store *store, vestry_scope scope, const vestry_key *key, size_t *ret_closed_count);
+vestry_err vsi_targets_count(vestry_store *store, const vestry_scoped_key *key, size_t *ret_closed_count);
 
 #endif

@@ -17,7 +17,7 @@ static const vestry_connection_hooks *hooks_of(const vsi_life *life) {
 static void announce(vestry_dispatch_context *context, const char *name, vestry_connection *connection,
                      const char *cause) {
   vestry *v = context->v;
-  if (!vsi_names_performed(&v->names, name, strlen(name))) return;
+  if (!vsi_names_performed(&v->registry, name, strlen(name))) return;
   json_int_t id = (json_int_t)vestry_connection_id(connection);
   json_t *effects = json_pack("[[s, I, s*]]", name, id, cause);
   if (effects)

@@ -14,7 +14,7 @@ struct vestry {
   vestry_store *store; /* of vestry_connection */
   vestry_store_driver *driver;
   vsi_group *group;
-  vsi_names names;
+  vestry_registry registry;
   json_t *nothing; /* an empty object: the data and state of dispatches that have none. Never changed, and
                     references to it are not counted */
 

@@ -14,6 +14,7 @@
 
 #include "registry/effects/context.h"
 #include "registry/request/reply.h"
+#include "store/store.h"
 
 /* More than will ever be under one key: joining shall displace nobody. */
 #define JOIN_COUNT ((size_t)1 << 20)
@@ -22,12 +23,12 @@ enum { DEFAULT_MANY_COUNT = 8 };
 /* The open connections under the reply's key. As vsi_targets_find; finish the list in any case. */
 static vestry_err look(vestry_dispatch_context *context, vsi_targets *found) {
   vsi_targets_init(found, context->v->host);
-  return vsi_targets_find(found, context->v->store, context->scope, context->reply->key);
+  return vsi_targets_find(found, context->v->store, context->reply->key);
 }
 
 /* As vsi_targets_count. */
 static vestry_err count(vestry_dispatch_context *context, size_t *ret_closed_count) {
-  return vsi_targets_count(context->v->store, context->scope, context->reply->key, ret_closed_count);
+  return vsi_targets_count(context->v->store, context->reply->key, ret_closed_count);
 }
 
 /* Make them the targets. OK | NOT_FOUND (none is open) | errors of the look. */
@@ -71,8 +72,7 @@ void vsi_keeper_find(vestry_dispatch_context *context) {
 static vestry_err put(vestry_dispatch_context *context, vestry_put_policy policy, size_t many_count) {
   vestry_store *store = context->v->store;
   vestry_put_result result;
-  vestry_err error =
-      vestry_store_put(store, context->scope, context->reply->key, context->opened, policy, many_count, &result);
+  vestry_err error = vsi_store_put(store, context->reply->key, context->opened, policy, many_count, &result);
   if (error) return error;
   vsi_life *life = context->life;
   /* seq_cst: this thread stores the handle, then loads `ended`; on_close (hooks.c) stores `ended`, then calls

@@ -82,7 +82,7 @@ static vestry_err fill(vestry *v, const vestry_options *options) {
   if (!error) error = vsi_group_create(v->runtime, &options->connection, &v->group);
   if (!error) vsi_group_limit(v->group, options->max_queued_bytes);
   if (!error) error = create_profiles(v, options);
-  if (!error) error = vsi_effects_register(&v->names);
+  if (!error) error = vsi_effects_register(&v->registry);
   return error;
 }
 
@@ -93,7 +93,7 @@ static void take_apart(vestry *v) {
   vestry_store_destroy(v->store);
   vsi_group_destroy(v->group);
   if (v->runtime_is_own) vestry_runtime_destroy(v->runtime);
-  vsi_names_finish(&v->names);
+  vsi_names_finish(&v->registry);
   if (v->nothing) v->nothing->refcount = 1;
   json_decref(v->nothing);
   vsi_free(v->host, v);
@@ -115,7 +115,7 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   vestry *v = vsi_calloc(host, 1, sizeof *v);
   if (!v) return VESTRY_NO_MEMORY;
   v->host = host;
-  vsi_names_init(&v->names, host);
+  vsi_names_init(&v->registry, host);
   v->scope = options->scope;
   v->scope_ctx = options->scope_ctx;
   v->hooks = options->hooks;

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "registry/instance/instance.h"
-#include "registry/request/key_copy.h"
+#include "store/store.h"
 #include "stream/coding.h"
 #include "stream/connection.h"
 
@@ -133,13 +133,16 @@ vestry_err vestry_reply_body(vestry_reply *reply, const char *content_type, cons
 
 /* ---------------------------------------------------------------------------------------- key and connection ------ */
 
-vestry_err vestry_reply_key(vestry_reply *reply, vestry_key key) {
-  vestry_key *copy = NULL;
-  reply->key_error = vsi_key_copy(reply->host, &key, &copy);
+vestry_err vestry_reply_key(vestry_reply *reply, const vestry_key *key) {
+  vsi_scoped_key packed;
+  reply->key_error = vsi_store_pack(reply->v->store, &packed, reply->scope, key);
   if (reply->key_error == VESTRY_NO_MEMORY) return remember(reply, VESTRY_NO_MEMORY);
   if (reply->key_error) return vsi_reply_refuse(reply, reply->key_error, "the key is not well formed or too large");
+  vestry_scoped_key *kept = vsi_scoped_key_keep(reply->host, &packed.key);
+  vsi_scoped_key_finish(&packed);
+  if (!kept) return remember(reply, VESTRY_NO_MEMORY);
   vsi_free(reply->host, reply->key);
-  reply->key = copy;
+  reply->key = kept;
   return VESTRY_OK;
 }
 
@@ -218,7 +221,7 @@ static vestry_err add_packed(vestry_reply *reply, json_t *effect, const json_err
   return error;
 }
 
-vestry_err vestry_reply_fx(vestry_reply *reply, const char *format, ...) {
+vestry_err vestry_reply_effect_pack(vestry_reply *reply, const char *format, ...) {
   if (!format) return VESTRY_INVALID;
   json_error_t why;
   va_list arguments;
@@ -228,7 +231,7 @@ vestry_err vestry_reply_fx(vestry_reply *reply, const char *format, ...) {
   return add_packed(reply, effect, &why);
 }
 
-vestry_err vestry_reply_patch_signals(vestry_reply *reply, const char *format, ...) {
+vestry_err vestry_reply_patch_signals_pack(vestry_reply *reply, const char *format, ...) {
   if (!format) return VESTRY_INVALID;
   json_error_t why;
   va_list arguments;

@@ -15,8 +15,10 @@ struct vestry_reply {
   size_t body_len;
   bool has_body;
 
-  vestry_key *key;      /* NULL: none */
-  vestry_err key_error; /* of the last vestry_reply_key */
+  vestry *v;              /* whose reply it is; NULL: none's, and then it can have no key */
+  vestry_scope scope;     /* the request's */
+  vestry_scoped_key *key; /* packed, in that scope; NULL: none */
+  vestry_err key_error;   /* of the last vestry_reply_key */
   vestry_connection *connection;
   bool fail_fast;
   bool any_client; /* a stream for whoever asked */

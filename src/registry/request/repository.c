@@ -304,18 +304,12 @@ static vestry_err save(vestry_repository *repository, vestry_connection *connect
   return VESTRY_OK;
 }
 
-vestry_err vestry_repository_save(vestry_repository *repository, vestry_connection *connection, bool *ret_saved) {
-  return save(repository, connection, NULL, false, ret_saved);
+vestry_err vestry_repository_save(vestry_repository *repository, vestry_save what, vestry_connection *connection,
+                                  bool *ret_saved) {
+  return save(repository, connection, NULL, what == VESTRY_SAVE_ALL, ret_saved);
 }
 
-vestry_err vestry_repository_save_all(vestry_repository *repository, vestry_connection *connection) {
-  return save(repository, connection, NULL, true, NULL);
-}
-
-vestry_err vestry_repository_save_reply(vestry_repository *repository, vestry_reply *reply, bool *ret_saved) {
-  return save(repository, NULL, reply, false, ret_saved);
-}
-
-vestry_err vestry_repository_save_all_reply(vestry_repository *repository, vestry_reply *reply) {
-  return save(repository, NULL, reply, true, NULL);
+vestry_err vestry_repository_save_reply(vestry_repository *repository, vestry_save what, vestry_reply *reply,
+                                        bool *ret_saved) {
+  return save(repository, NULL, reply, what == VESTRY_SAVE_ALL, ret_saved);
 }

@@ -205,6 +205,8 @@ static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry
   if (error) return refuse_reading(s, error, &why);
   error = vsi_request_scope(&s->request);
   if (!error) {
+    s->reply.v = s->v;
+    s->reply.scope = vestry_request_scope(&s->request);
     error = handler(&s->request, &s->reply, app);
     if (error && error == s->reply.refused) error = VESTRY_INVALID; /* whatever it is, the client has no part in it */
   }

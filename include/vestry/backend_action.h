@@ -1,13 +1,13 @@
 /** Action strings: what makes a Datastar page send a request, such as \@get('/x'), for the value of an attribute.
  *
  *      char go[256];
- *      vestry_action_string(go, sizeof go, VESTRY_METHOD_POST, NULL, "/rooms/%s/messages", room);
+ *      vestry_backend_action_string(go, sizeof go, VESTRY_METHOD_POST, NULL, "/rooms/%s/messages", room);
  *      vestry_html_add(&html, "<button data-on:click=\"%-s\">Send</button>", go);
  *
  *  An action string is made of characters that stand for themselves in text and in attributes, with either kind of
  *  quotes (its own quotes are references), so it is put in as it is. */
-#ifndef VESTRY_ACTION_H
-#define VESTRY_ACTION_H
+#ifndef VESTRY_BACKEND_ACTION_H
+#define VESTRY_BACKEND_ACTION_H
 
 #include "vestry/event.h"
 #include "vestry/html.h"
@@ -58,8 +58,8 @@ typedef enum vestry_cancellation {
 #define VESTRY_RETRY_FOREVER UINT32_MAX
 
 /** The options of an action, as of client 1.0; pointers are borrowed. Zero: the default of the client, in brackets. */
-typedef struct vestry_action_options {
-  size_t size; /**< sizeof(vestry_action_options), or 0 */
+typedef struct vestry_backend_action_options {
+  size_t size; /**< sizeof(vestry_backend_action_options), or 0 */
   vestry_action_content content;
   const char *selector;            /**< CSS, of the form; only with CONTENT_FORM. NULL: the form around the element */
   const vestry_attribute *headers; /**< more request headers; names are tokens, values printable ASCII */
@@ -74,7 +74,7 @@ typedef struct vestry_action_options {
   uint32_t retry_max_wait_ms; /**< [30,000] */
   uint32_t retry_max_count;   /**< [10]; VESTRY_RETRY_FOREVER */
   vestry_cancellation cancellation;
-} vestry_action_options;
+} vestry_backend_action_options;
 
 /** Write an action string.
  *  buffer   receives at most capacity - 1 bytes and a NUL; untouched on TOO_LARGE for a capacity of 0, otherwise an
@@ -87,14 +87,15 @@ typedef struct vestry_action_options {
  *  Returns  OK | INVALID (method, options, format, an empty URL, buffer NULL with capacity > 0) | TOO_LARGE (capacity)
  *           | NO_MEMORY (only with a payload, whose JSON jansson writes)
  *  Threads  any; does not block */
-VESTRY_API vestry_err vestry_action_string(char *buffer, size_t capacity, vestry_method method,
-                                           const vestry_action_options *options, const char *url, ...)
+VESTRY_API vestry_err vestry_backend_action_string(char *buffer, size_t capacity, vestry_method method,
+                                                   const vestry_backend_action_options *options, const char *url, ...)
     VESTRY_PRINTF(5, 6);
 
 /** Append an action string to HTML, where vestry_html_js could stand, but not in a script element: there it would be no
  *  action. Arguments as vestry_action; returns as vestry_html_add (the offset is into url). */
-VESTRY_API vestry_err vestry_html_action(vestry_html *html, vestry_method method, const vestry_action_options *options,
-                                         const char *url, ...) VESTRY_PRINTF(4, 5);
+VESTRY_API vestry_err vestry_html_backend_action(vestry_html *html, vestry_method method,
+                                                 const vestry_backend_action_options *options, const char *url, ...)
+    VESTRY_PRINTF(4, 5);
 
 #ifdef __cplusplus
 }

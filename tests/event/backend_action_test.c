@@ -1,4 +1,4 @@
-#include "vestry/action.h"
+#include "vestry/backend_action.h"
 
 #include "html/expect.h"
 #include "support/test.h"
@@ -8,8 +8,8 @@
 
 static char made[1024];
 
-static void expect(vestry_method method, const vestry_action_options *options, const char *expected) {
-  assert_int_equal(vestry_action_string(made, sizeof made, method, options, "/x"), VESTRY_OK);
+static void expect(vestry_method method, const vestry_backend_action_options *options, const char *expected) {
+  assert_int_equal(vestry_backend_action_string(made, sizeof made, method, options, "/x"), VESTRY_OK);
   assert_string_equal(made, expected);
 }
 
@@ -19,19 +19,21 @@ static void each_method(void **state) {
   expect(VESTRY_METHOD_POST, NULL, "@post(" Q "/x" Q ")");
   expect(VESTRY_METHOD_PUT, NULL, "@put(" Q "/x" Q ")");
   expect(VESTRY_METHOD_PATCH, NULL, "@patch(" Q "/x" Q ")");
-  expect(VESTRY_METHOD_DELETE, &(vestry_action_options){0}, "@delete(" Q "/x" Q ")");
+  expect(VESTRY_METHOD_DELETE, &(vestry_backend_action_options){0}, "@delete(" Q "/x" Q ")");
 }
 
 static void urls(void **state) {
   (void)state;
-  assert_int_equal(vestry_action_string(made, sizeof made, VESTRY_METHOD_GET, NULL, "/u/%s/%d?q=%s&p=%-s#%%",
-                                        "a/b'?&=\xC3\xA4 .", 7, "%", "x=1&y='2'"),
+  assert_int_equal(vestry_backend_action_string(made, sizeof made, VESTRY_METHOD_GET, NULL, "/u/%s/%d?q=%s&p=%-s#%%",
+                                                "a/b'?&=\xC3\xA4 .", 7, "%", "x=1&y='2'"),
                    VESTRY_OK);
   assert_string_equal(made, "@get(" Q "/u/a%2Fb%27%3F%26%3D%C3%A4%20./7?q=%25\\x26p=x=1\\x26y=\\x272\\x27#%" Q ")");
-  assert_int_equal(vestry_action_string(made, sizeof made, VESTRY_METHOD_GET, NULL, "%-s", "https://a.b/'+alert(1)+'"),
-                   VESTRY_OK);
+  assert_int_equal(
+      vestry_backend_action_string(made, sizeof made, VESTRY_METHOD_GET, NULL, "%-s", "https://a.b/'+alert(1)+'"),
+      VESTRY_OK);
   assert_string_equal(made, "@get(" Q "https://a.b/\\x27+alert\\x281)+\\x27" Q ")");
-  assert_int_equal(vestry_action_string(made, sizeof made, VESTRY_METHOD_GET, NULL, "/%s", "\xFF\x01"), VESTRY_OK);
+  assert_int_equal(vestry_backend_action_string(made, sizeof made, VESTRY_METHOD_GET, NULL, "/%s", "\xFF\x01"),
+                   VESTRY_OK);
   assert_string_equal(made, "@get(" Q "/%EF%BF%BD%01" Q ")");
 }
 
@@ -39,7 +41,7 @@ static void every_option(void **state) {
   (void)state;
   vestry_attribute headers[] = {{"X-A", "b'c"}, {"X-B", ""}};
   json_t *payload = json_pack("{s:s}", "a", "'");
-  vestry_action_options options = {
+  vestry_backend_action_options options = {
       .size = sizeof options,
       .content = VESTRY_CONTENT_FORM,
       .selector = "#a > b",
@@ -63,14 +65,14 @@ static void every_option(void **state) {
          ",retryInterval:500,retryScaler:1.5,retryMaxWait:60000,retryMaxCount:Infinity,requestCancellation:" Q
          "disabled" Q "})");
   json_decref(payload);
-  expect(
-      VESTRY_METHOD_GET,
-      &(vestry_action_options){.when_hidden = VESTRY_HIDDEN_CLOSED, .retry = VESTRY_RETRY_ERROR, .retry_max_count = 3},
-      "@get(" Q "/x" Q ",{openWhenHidden:false,retry:" Q "error" Q ",retryMaxCount:3})");
-  expect(VESTRY_METHOD_GET, &(vestry_action_options){.filter_exclude = "a"},
+  expect(VESTRY_METHOD_GET,
+         &(vestry_backend_action_options){
+             .when_hidden = VESTRY_HIDDEN_CLOSED, .retry = VESTRY_RETRY_ERROR, .retry_max_count = 3},
+         "@get(" Q "/x" Q ",{openWhenHidden:false,retry:" Q "error" Q ",retryMaxCount:3})");
+  expect(VESTRY_METHOD_GET, &(vestry_backend_action_options){.filter_exclude = "a"},
          "@get(" Q "/x" Q ",{filterSignals:{exclude:" Q "a" Q "}})");
   expect(VESTRY_METHOD_GET,
-         &(vestry_action_options){.retry = VESTRY_RETRY_NEVER, .cancellation = VESTRY_CANCEL_CLEANUP},
+         &(vestry_backend_action_options){.retry = VESTRY_RETRY_NEVER, .cancellation = VESTRY_CANCEL_CLEANUP},
          "@get(" Q "/x" Q ",{retry:" Q "never" Q ",requestCancellation:" Q "cleanup" Q "})");
 }
 
@@ -80,11 +82,12 @@ static void bad_options_are_refused(void **state) {
                                          {"\xC3\xA4", "a"}, {"a", "b\nc"}, {"a", "\x7F"}, {"a", "\r"},
                                          {"a", "\xC3\xA4"}, {"a", NULL}};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-    vestry_action_options options = {.headers = &bad[i], .headers_count = 1};
-    assert_int_equal(vestry_action_string(made, sizeof made, VESTRY_METHOD_GET, &options, "/x"), VESTRY_INVALID);
+    vestry_backend_action_options options = {.headers = &bad[i], .headers_count = 1};
+    assert_int_equal(vestry_backend_action_string(made, sizeof made, VESTRY_METHOD_GET, &options, "/x"),
+                     VESTRY_INVALID);
     assert_string_equal(made, "");
   }
-  const vestry_action_options wrong[] = {
+  const vestry_backend_action_options wrong[] = {
       {.size = 1},
       {.content = (vestry_action_content)2},
       {.when_hidden = (vestry_when_hidden)3},
@@ -98,10 +101,11 @@ static void bad_options_are_refused(void **state) {
       {.retry_scaler = __builtin_inf()},
   };
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-    assert_int_equal(vestry_action_string(made, sizeof made, VESTRY_METHOD_GET, &wrong[i], "/x"), VESTRY_INVALID);
-  assert_int_equal(vestry_action_string(made, sizeof made, (vestry_method)5, NULL, "/x"), VESTRY_INVALID);
-  assert_int_equal(vestry_action_string(made, sizeof made, VESTRY_METHOD_GET, NULL, "%s", ""), VESTRY_INVALID);
-  assert_int_equal(vestry_action_string(NULL, 1, VESTRY_METHOD_GET, NULL, "/x"), VESTRY_INVALID);
+    assert_int_equal(vestry_backend_action_string(made, sizeof made, VESTRY_METHOD_GET, &wrong[i], "/x"),
+                     VESTRY_INVALID);
+  assert_int_equal(vestry_backend_action_string(made, sizeof made, (vestry_method)5, NULL, "/x"), VESTRY_INVALID);
+  assert_int_equal(vestry_backend_action_string(made, sizeof made, VESTRY_METHOD_GET, NULL, "%s", ""), VESTRY_INVALID);
+  assert_int_equal(vestry_backend_action_string(NULL, 1, VESTRY_METHOD_GET, NULL, "/x"), VESTRY_INVALID);
 }
 
 static void buffers_are_filled_to_the_last_byte(void **state) {
@@ -110,13 +114,13 @@ static void buffers_are_filled_to_the_last_byte(void **state) {
   char buffer[sizeof whole];
   for (size_t capacity = 0; capacity < sizeof whole; capacity++) {
     memset(buffer, 'a', sizeof buffer);
-    assert_int_equal(vestry_action_string(buffer, capacity, VESTRY_METHOD_GET, NULL, "/x"), VESTRY_TOO_LARGE);
+    assert_int_equal(vestry_backend_action_string(buffer, capacity, VESTRY_METHOD_GET, NULL, "/x"), VESTRY_TOO_LARGE);
     if (capacity) assert_int_equal(buffer[0], '\0');
     assert_int_equal(buffer[capacity], 'a');
   }
-  assert_int_equal(vestry_action_string(buffer, sizeof whole, VESTRY_METHOD_GET, NULL, "/x"), VESTRY_OK);
+  assert_int_equal(vestry_backend_action_string(buffer, sizeof whole, VESTRY_METHOD_GET, NULL, "/x"), VESTRY_OK);
   assert_string_equal(buffer, whole);
-  assert_int_equal(vestry_action_string(NULL, 0, VESTRY_METHOD_GET, NULL, "/x"), VESTRY_TOO_LARGE);
+  assert_int_equal(vestry_backend_action_string(NULL, 0, VESTRY_METHOD_GET, NULL, "/x"), VESTRY_TOO_LARGE);
 }
 
 static void in_html(void **state) {
@@ -124,21 +128,21 @@ static void in_html(void **state) {
   vestry_html html;
   vestry_html_init(&html, NULL);
   vestry_html_add(&html, "<b data-on:click=\"f(); ");
-  vestry_html_action(&html, VESTRY_METHOD_POST, NULL, "/%s", "a b");
+  vestry_html_backend_action(&html, VESTRY_METHOD_POST, NULL, "/%s", "a b");
   vestry_html_add(&html, "; g('%s')\">%s", "'", "<");
   expect_html(&html, "<b data-on:click=\"f(); @post(" Q "/a%20b" Q "); g('\\x27')\">&lt;");
-  assert_int_equal(vestry_action_string(made, sizeof made, VESTRY_METHOD_GET, NULL, "/x"), VESTRY_OK);
+  assert_int_equal(vestry_backend_action_string(made, sizeof made, VESTRY_METHOD_GET, NULL, "/x"), VESTRY_OK);
   vestry_html_add(&html, "<b data-init='%-s' title='%s'>", made, "'");
   expect_html(&html, "<b data-init='@get(" Q "/x" Q ")' title='&#39;'>");
 
   static const char *const elsewhere[] = {"<script>", "<a href=\"", "<b ", "<b data-init=\"'", "<b data-init="};
   for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++) {
     vestry_html_raw(&html, elsewhere[i], strlen(elsewhere[i]));
-    assert_int_equal(vestry_html_action(&html, VESTRY_METHOD_GET, NULL, "/x"), VESTRY_INVALID);
+    assert_int_equal(vestry_html_backend_action(&html, VESTRY_METHOD_GET, NULL, "/x"), VESTRY_INVALID);
     expect_refused(&html, 0, "");
   }
   const char *volatile nothing = NULL; /* the compiler would warn of it, too */
-  vestry_html_action(&html, VESTRY_METHOD_GET, NULL, "/x%s", nothing);
+  vestry_html_backend_action(&html, VESTRY_METHOD_GET, NULL, "/x%s", nothing);
   expect_refused(&html, 2, "NULL");
   vestry_html_finish(&html);
 }
@@ -147,15 +151,16 @@ static vestry_err build(test_host *th, void *ctx) {
   vestry_html html;
   vestry_slice slice;
   vestry_html_init(&html, &th->host);
-  for (int i = 0; i < 50; i++) vestry_html_action(&html, VESTRY_METHOD_GET, ctx, "/%s", "a b c");
-  vestry_err error = vestry_html_end(&html, &slice);
+  for (int i = 0; i < 50; i++) vestry_html_backend_action(&html, VESTRY_METHOD_GET, ctx, "/%s", "a b c");
+  vestry_err error = vestry_html_result(&html, &slice);
   vestry_html_finish(&html);
   return error;
 }
 
 static void without_memory(void **state) {
   (void)state;
-  vestry_action_options options = {.filter_include = "abcdefghijklmnop", .retry_scaler = 3, .retry_interval_ms = 1};
+  vestry_backend_action_options options = {
+      .filter_include = "abcdefghijklmnop", .retry_scaler = 3, .retry_interval_ms = 1};
   test_host_fail_each(build, &options, false);
 }
 

@@ -1,4 +1,4 @@
-#include "vestry/action.h"
+#include "vestry/backend_action.h"
 #include "base/options.h"
 
 #include <string.h>
@@ -36,7 +36,7 @@ static bool is_field_value(const char *value) {
   return true;
 }
 
-static bool are_valid(const vestry_action_options *o) {
+static bool are_valid(const vestry_backend_action_options *o) {
   if ((unsigned)o->content > VESTRY_CONTENT_FORM || (unsigned)o->when_hidden > VESTRY_HIDDEN_CLOSED) return false;
   if ((unsigned)o->retry >= COUNT(retries) || (unsigned)o->cancellation >= COUNT(cancellations)) return false;
   if (o->selector && o->content != VESTRY_CONTENT_FORM) return false;
@@ -97,7 +97,7 @@ static void put_ms(object *o, const char *name, uint32_t ms) {
   if (ms) put_number(o, name, "%lu", (unsigned long)ms);
 }
 
-static void put_headers(object *o, const vestry_action_options *options) {
+static void put_headers(object *o, const vestry_backend_action_options *options) {
   if (!options->headers_count) return;
   put_word(o, "headers", "{");
   for (size_t i = 0; i < options->headers_count; i++) {
@@ -109,7 +109,7 @@ static void put_headers(object *o, const vestry_action_options *options) {
   vsi_html_put_str(o->html, "}");
 }
 
-static void put_filter(object *o, const vestry_action_options *options) {
+static void put_filter(object *o, const vestry_backend_action_options *options) {
   if (!options->filter_include && !options->filter_exclude) return;
   put_word(o, "filterSignals", "");
   object filter = {.html = o->html, .quote = o->quote, .opening = "{"};
@@ -118,7 +118,7 @@ static void put_filter(object *o, const vestry_action_options *options) {
   vsi_html_put_str(o->html, "}");
 }
 
-static void put_options(vestry_html *html, const vestry_action_options *options, const char *quote) {
+static void put_options(vestry_html *html, const vestry_backend_action_options *options, const char *quote) {
   object o = {.html = html, .quote = quote, .opening = ",{"};
   put_text(&o, "contentType", options->content == VESTRY_CONTENT_FORM ? "form" : NULL);
   put_text(&o, "selector", options->selector);
@@ -142,12 +142,12 @@ static void put_options(vestry_html *html, const vestry_action_options *options,
   if (o.is_open) vsi_html_put_str(html, "}");
 }
 
-static vestry_err put_action(vestry_html *html, vestry_method method, const vestry_action_options *given,
+static vestry_err put_action(vestry_html *html, vestry_method method, const vestry_backend_action_options *given,
                              const char *url, va_list arguments) VESTRY_PRINTF(4, 0);
-static vestry_err put_action(vestry_html *html, vestry_method method, const vestry_action_options *given,
+static vestry_err put_action(vestry_html *html, vestry_method method, const vestry_backend_action_options *given,
                              const char *url, va_list arguments) {
   static const vsi_format_sink in_url = {vsi_html_escape_js, vsi_html_escape_component, vsi_html_escape_js};
-  vestry_action_options options = {.size = 0};
+  vestry_backend_action_options options = {.size = 0};
   if (VSI_OPTIONS_TAKE(options, given) || (unsigned)method >= COUNT(actions) || !are_valid(&options))
     return vsi_html_fail(html, VESTRY_INVALID, "an action's method or options are outside what it accepts");
   const char *quote;
@@ -166,8 +166,8 @@ static vestry_err put_action(vestry_html *html, vestry_method method, const vest
   return html->error;
 }
 
-vestry_err vestry_html_action(vestry_html *html, vestry_method method, const vestry_action_options *options,
-                              const char *url, ...) {
+vestry_err vestry_html_backend_action(vestry_html *html, vestry_method method,
+                                      const vestry_backend_action_options *options, const char *url, ...) {
   va_list arguments;
   va_start(arguments, url);
   put_action(html, method, options, url, arguments);
@@ -175,8 +175,8 @@ vestry_err vestry_html_action(vestry_html *html, vestry_method method, const ves
   return html->error;
 }
 
-vestry_err vestry_action_string(char *buffer, size_t capacity, vestry_method method,
-                                const vestry_action_options *options, const char *url, ...) {
+vestry_err vestry_backend_action_string(char *buffer, size_t capacity, vestry_method method,
+                                        const vestry_backend_action_options *options, const char *url, ...) {
   if (!buffer && capacity) return VESTRY_INVALID;
   vestry_html html;
   vestry_slice made;
@@ -185,7 +185,7 @@ vestry_err vestry_action_string(char *buffer, size_t capacity, vestry_method met
   va_start(arguments, url);
   put_action(&html, method, options, url, arguments);
   va_end(arguments);
-  vestry_err error = vestry_html_end(&html, &made);
+  vestry_err error = vestry_html_result(&html, &made);
   if (error && capacity) *buffer = '\0';
   return error;
 }
