@@ -115,7 +115,7 @@ static void stream_release(void *transport) {
 static vestry_err peer_open(void *request, const vestry_response *head, const vestry_transport_ops **ret_ops,
                             void **ret_transport) {
   static const vestry_transport_ops ops = {
-      VESTRY_TRANSPORT_OPS_VERSION, stream_open, stream_write, stream_end, stream_release, NULL};
+      sizeof(vestry_transport_ops), stream_open, stream_write, stream_end, stream_release, NULL};
   (void)head;
   *ret_ops = &ops;
   *ret_transport = request;
@@ -123,7 +123,7 @@ static vestry_err peer_open(void *request, const vestry_response *head, const ve
 }
 
 static const vestry_request_ops peer_ops = {
-    VESTRY_REQUEST_OPS_VERSION, peer_get,  peer_root,    peer_none, peer_header, peer_none,
+    sizeof(vestry_request_ops), peer_get,  peer_root,    peer_none, peer_header, peer_none,
     peer_body_length,           peer_read, peer_respond, peer_open};
 
 static vestry_err stay(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -252,7 +252,7 @@ static bool measure(const settings *s, size_t len, const vestry_profile *profile
   vestry *v = NULL;
   vestry_channel *channel = NULL;
   vestry_options options = {.threads_count = VESTRY_THREADS_NONE,
-                            .connection.heartbeat_ms = VESTRY_NEVER_MS,
+                            .connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS},
                             .profiles = profile,
                             .profiles_count = profile != NULL};
   bool ok = !vestry_create(&options, &v) && !vestry_channel_create(v, NULL, &channel);
@@ -261,7 +261,7 @@ static bool measure(const settings *s, size_t len, const vestry_profile *profile
   struct mallinfo2 after = mallinfo2();
   ret->idle_bytes = (double)(after.uordblks - before.uordblks) / (double)s->streams;
   ok = ok && publish_rounds(v, channel, s, len, WARM_ROUNDS);
-  vestry_stats first, last;
+  vestry_stats first = {0}, last = {0};
   if (ok) vestry_stats_get(v, &first);
   double began = own_cpu_us();
   ok = ok && publish_rounds(v, channel, s, len, s->rounds);

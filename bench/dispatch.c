@@ -143,7 +143,7 @@ static bool begin(work *w, vestry_host *host) {
   vestry_options options = {.host = host, .threads_count = VESTRY_THREADS_NONE};
   if (!w->effects || vestry_create(&options, &w->v)) return false;
   return vestry_registry_intercept(vestry_registry_of(w->v),
-                                   &(vestry_interceptor){"count", VESTRY_PHASE_EFFECT, count_one, count_one, w}) ==
+                                   &(vestry_interceptor){0, "count", VESTRY_PHASE_EFFECT, count_one, count_one, w}) ==
          VESTRY_OK;
 }
 

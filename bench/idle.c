@@ -117,7 +117,7 @@ static bool fill(idle_contest *c, uint64_t *ret_put) {
 
 /* Until all that is awaited has left, or ought to have long ago. */
 static void await_expiry(idle_contest *c) {
-  vestry_store_stats stats;
+  vestry_store_stats stats = {0};
   do {
     wait_until(bench_now_ns() + 1000000);
     vestry_store_stats_get(store_of(c->self), &stats);

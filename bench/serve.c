@@ -113,8 +113,10 @@ static vestry_err close_key(const vestry_request *req, vestry_reply *reply, void
 
 static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
-  vestry_stats s;
+  vestry_stats s = {0};
   vestry_stats_get(app, &s);
+  vestry_store_stats kept = {0};
+  vestry_store_stats_get(vestry_store_of(app), &kept);
   json_t *causes = json_object();
   for (int i = 1; i < VESTRY_CAUSE_COUNT; i++)
     json_object_set_new(causes, vestry_cause_name((vestry_cause)i), json_integer((json_int_t)s.closed_by_cause[i]));
@@ -124,13 +126,14 @@ static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *ap
                         json_integer((json_int_t)s.turned_away[i]));
   json_t *all = json_pack(
       "{s:I,s:I,s:I,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:I,s:I,s:I,s:{s:I,s:I,s:I}}", "opened",
-      (json_int_t)s.opened, "open", (json_int_t)s.open, "closed", (json_int_t)s.closed, "causes", causes, "accepted",
-      (json_int_t)s.accepted, "written", (json_int_t)s.written, "discarded", (json_int_t)s.discarded, "conflated",
-      (json_int_t)s.conflated, "queued_bytes", (json_int_t)s.queued_bytes, "refused", (json_int_t)s.refused,
-      "heartbeats", (json_int_t)s.heartbeats, "requests", (json_int_t)s.requests, "rejected", (json_int_t)s.rejected,
-      "turned_away", turned_away, "request_bytes", (json_int_t)s.request_bytes, "request_peak_bytes",
-      (json_int_t)s.request_peak_bytes, "memory", (json_int_t)bench_counted_bytes(), "store", "put",
-      (json_int_t)s.store.put, "removed", (json_int_t)s.store.removed, "live", (json_int_t)s.store.live);
+      (json_int_t)s.opened_count, "open", (json_int_t)s.open_count, "closed", (json_int_t)s.closed_count, "causes",
+      causes, "accepted", (json_int_t)s.accepted_count, "written", (json_int_t)s.written_count, "discarded",
+      (json_int_t)s.discarded_count, "conflated", (json_int_t)s.conflated_count, "queued_bytes",
+      (json_int_t)s.queued_bytes, "refused", (json_int_t)s.refused_count, "heartbeats", (json_int_t)s.heartbeats_count,
+      "requests", (json_int_t)s.requests_count, "rejected", (json_int_t)s.rejected_count, "turned_away", turned_away,
+      "request_bytes", (json_int_t)s.request_bytes, "request_peak_bytes", (json_int_t)s.request_peak_bytes, "memory",
+      (json_int_t)bench_counted_bytes(), "store", "put", (json_int_t)kept.put_count, "removed",
+      (json_int_t)kept.removed_count, "live", (json_int_t)kept.live_count);
   char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
   json_decref(all);
   if (!text) return VESTRY_NO_MEMORY;
@@ -201,13 +204,14 @@ int bench_serve(int argc, char **argv) {
   }
   bench_server_block_signals();
   bench_raise_descriptors();
-  vestry_options instance = {.store = "hash",
-                             .connection = {.heartbeat_ms = heartbeat_ms, .max_queued_bytes = queue_bytes},
-                             .max_queued_bytes = budget_bytes,
-                             .max_body_bytes = MAX_BODY_BYTES,
-                             .max_request_bytes = request_bytes,
-                             .profiles = &profile,
-                             .profiles_count = profile.ops != &vestry_profile_identity};
+  vestry_options instance = {
+      .store = "hash",
+      .connection = &(vestry_connection_options){.heartbeat_ms = heartbeat_ms, .max_queued_bytes = queue_bytes},
+      .max_queued_bytes = budget_bytes,
+      .max_body_bytes = MAX_BODY_BYTES,
+      .max_request_bytes = request_bytes,
+      .profiles = &profile,
+      .profiles_count = profile.ops != &vestry_profile_identity};
   if (counts_memory) instance.host = bench_counting_host();
   vestry *v = NULL;
   vestry_channel *broadcast = NULL;

@@ -26,7 +26,8 @@ static void close_value(void *value, vestry_cause cause) {
 static bool create(const char *type, const contest_settings *settings, vestry_store_options *options, void **ret_self) {
   contender *self = calloc(1, sizeof *self);
   if (!self) return false;
-  options->value = (vestry_value_ops){connection_ref, connection_unref, close_value, NULL};
+  static const vestry_value_ops value = {.ref = connection_ref, .unref = connection_unref, .close = close_value};
+  options->value = &value;
   vestry_err error = vestry_store_create(NULL, type, options, &self->store);
   if (error) {
     fprintf(stderr, "vestry-bench: a store of type %s: %s\n", type, vestry_strerror(error));
@@ -54,19 +55,19 @@ static bool create_hash(const contest_settings *settings, void **ret_self) {
 }
 
 static void count(void *self, contest_counts *counts) {
-  vestry_store_stats stats;
+  vestry_store_stats stats = {0};
   vestry_store_stats_get(store_of(self), &stats);
-  *counts = (contest_counts){.put = stats.put, .removed = stats.removed, .size = stats.live};
+  *counts = (contest_counts){.put = stats.put_count, .removed = stats.removed_count, .size = stats.live_count};
 }
 
 static bool destroy(void *self) {
   vestry_store *store = store_of(self);
   vestry_store_close(store);
-  vestry_store_stats stats;
+  vestry_store_stats stats = {0};
   vestry_store_stats_get(store, &stats);
   vestry_store_destroy(store);
   free(self);
-  return stats.live == 0 && stats.removed == stats.put;
+  return stats.live_count == 0 && stats.removed_count == stats.put_count;
 }
 
 /* --------------------------------------------------------------------------------------------- operations ---- */

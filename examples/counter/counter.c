@@ -191,12 +191,13 @@ int main(int argc, char **argv) {
   if (status >= 0) return status;
   server_block_signals(); /* before there are threads, which inherit this */
 
-  vestry_err err = vestry_create(&(vestry_options){.store = app.options.store,
-                                                   .max_count = app.options.max_count,
-                                                   .idle_ms = app.options.idle_ms,
-                                                   .connection = {.heartbeat_ms = app.options.heartbeat_ms},
-                                                   .scope = session_of_request},
-                                 &app.v);
+  vestry_err err = vestry_create(
+      &(vestry_options){.store = app.options.store,
+                        .max_count = app.options.max_count,
+                        .idle_ms = app.options.idle_ms,
+                        .connection = &(vestry_connection_options){.heartbeat_ms = app.options.heartbeat_ms},
+                        .scope = session_of_request},
+      &app.v);
   if (!err) err = sessions_init(&app.sessions, app.v, tick);
   if (!err) err = vestry_registry_effect(vestry_registry_of(app.v), "counter/start", effect_start, &app);
   if (!err) err = vestry_registry_effect(vestry_registry_of(app.v), "counter/add", effect_add, &app);

@@ -22,12 +22,12 @@ vestry_err keys_json_reply(vestry *v, vestry_reply *reply) {
   vestry_list_cursor cursor = {0};
   vestry_err err = VESTRY_OK;
   while (err == VESTRY_OK && !cursor.done) err = vestry_store_list(vestry_store_of(v), NULL, 0, &cursor, add_key, keys);
-  vestry_stats stats;
+  vestry_stats stats = {0};
   vestry_stats_get(v, &stats);
   for (int cause = VESTRY_CAUSE_NONE + 1; cause < VESTRY_CAUSE_COUNT; cause++)
     json_object_set_new(causes, vestry_cause_name(cause), json_integer((json_int_t)stats.closed_by_cause[cause]));
-  json_t *all = json_pack("{s:o,s:I,s:I,s:I,s:o}", "keys", keys, "opened", (json_int_t)stats.opened, "open",
-                          (json_int_t)stats.open, "closed", (json_int_t)stats.closed, "causes", causes);
+  json_t *all = json_pack("{s:o,s:I,s:I,s:I,s:o}", "keys", keys, "opened", (json_int_t)stats.opened_count, "open",
+                          (json_int_t)stats.open_count, "closed", (json_int_t)stats.closed_count, "causes", causes);
   char *text = err == VESTRY_OK && all ? json_dumps(all, JSON_COMPACT) : NULL;
   if (err == VESTRY_OK && !text) err = VESTRY_NO_MEMORY;
   if (err == VESTRY_OK) {

@@ -88,8 +88,9 @@ static vestry_err make(struct sessions *sessions, vestry_scope id, struct sessio
 vestry_err sessions_init(struct sessions *sessions, vestry *v, vestry_timer_fn tick) {
   sessions->v = v;
   sessions->tick = tick;
-  vestry_store_options options = {
-      .value = {.ref = ref, .unref = unref, .close = forget}, .max_count = SESSIONS_MAX, .idle_ms = FORGET_MS};
+  vestry_store_options options = {.value = &(vestry_value_ops){.ref = ref, .unref = unref, .close = forget},
+                                  .max_count = SESSIONS_MAX,
+                                  .idle_ms = FORGET_MS};
   vestry_err err = vestry_store_create(NULL, "lru", &options, &sessions->store);
   if (err != VESTRY_OK) return err;
   return vestry_store_driver_create(sessions->store, vestry_runtime_of(v), &sessions->driver);

@@ -89,7 +89,7 @@ void program_start(struct program *program, int argc, char **argv, const char *n
   server_block_signals(); /* before there are threads, which inherit this */
   vestry_options bounded = *options;
   if (!bounded.max_body_bytes) bounded.max_body_bytes = MAX_REQUEST_BYTES;
-  if (!bounded.signals.max_bytes) bounded.signals.max_bytes = MAX_REQUEST_BYTES;
+  if (!bounded.signals) bounded.signals = &(vestry_signals_limits){.max_bytes = MAX_REQUEST_BYTES};
   vestry_err err = vestry_create(&bounded, &program->v);
   if (err) fprintf(stderr, "%s: %s\n", name, vestry_strerror(err));
   if (err) {

@@ -35,7 +35,7 @@ typedef struct vestry_response {
 
 /** A server's request. Called on the serving thread only, while vestry_serve runs. All are mandatory. */
 typedef struct vestry_request_ops {
-  uint32_t version; /**< VESTRY_REQUEST_OPS_VERSION */
+  size_t size; /**< sizeof(vestry_request_ops), or 0 */
   /** "GET"…; the path, URL-decoded, without query; the query without '?', as sent, NULL: none. Valid while serving. */
   const char *(*method)(void *server_request);
   const char *(*path)(void *server_request);
@@ -60,7 +60,6 @@ typedef struct vestry_request_ops {
   vestry_err (*open)(void *server_request, const vestry_response *head, const vestry_transport_ops **ret_ops,
                      void **ret_transport);
 } vestry_request_ops;
-#define VESTRY_REQUEST_OPS_VERSION 1 /**< of the vestry_request_ops declared here */
 
 /** Serve one request: read and check its body and signals, call the handler, perform its reply.
  *  Errors are answered with a line of text/plain: those of handlers as vestry_handler_fn says; from the client, a body

@@ -58,6 +58,7 @@ typedef void (*vestry_subscription_over_fn)(void *ctx);
 
 /** Who wants to be called. */
 typedef struct vestry_subscriber {
+  size_t size; /**< sizeof(vestry_subscriber), or 0 */
   vestry_bus_message_fn call;
   vestry_subscription_over_fn over; /**< NULL: none */
   void *ctx;                        /**< of both */
@@ -73,13 +74,14 @@ typedef struct vestry_bus_options {
   size_t max_subscriptions_count; /**< at one time; 0: 100,000 */
 } vestry_bus_options;
 
-/** Everything since creation. subscribed = live + ended. */
+/** Everything since creation. subscribed_count = live_count + ended_count. */
 typedef struct vestry_bus_stats {
-  uint64_t subscribed, live, ended;
-  uint64_t ended_by_connection; /**< of those that ended */
-  uint64_t refused;             /**< subscriptions, for LIMIT */
-  uint64_t topics;              /**< that somebody is subscribed to now */
-  uint64_t published, called;   /**< messages; and how often a subscriber was called with one */
+  size_t size; /**< sizeof(vestry_bus_stats), or 0 */
+  uint64_t subscribed_count, live_count, ended_count;
+  uint64_t ended_by_connection_count;     /**< of those that ended */
+  uint64_t refused_count;                 /**< subscriptions, for LIMIT */
+  uint64_t topics_count;                  /**< that somebody is subscribed to now */
+  uint64_t published_count, called_count; /**< messages; and how often a subscriber was called with one */
 } vestry_bus_stats;
 
 /** Create a bus.

@@ -37,6 +37,8 @@ typedef enum vestry_cause {
 #undef VESTRY_CAUSE_ENUM
       VESTRY_CAUSE_COUNT /**< how many there are, NONE included */
 } vestry_cause;
+/** Room for counts by cause: more causes than there will be. */
+#define VESTRY_CAUSES_MAX 32
 
 /** Lower-case name of a cause; "unknown" for a number that is none. Threads any. */
 VESTRY_API const char *vestry_cause_name(vestry_cause cause);

@@ -44,6 +44,7 @@ typedef struct vestry_channel_options {
 
 /** Counters since it was created. */
 typedef struct vestry_channel_stats {
+  size_t size;              /**< sizeof(vestry_channel_stats), or 0 */
   size_t members_count;     /**< now */
   uint64_t published_count; /**< calls of publish */
   uint64_t accepted_count;  /**< events that members' queues have taken */

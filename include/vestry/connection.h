@@ -76,6 +76,7 @@ typedef vestry_verdict (*vestry_on_error_fn)(vestry_connection *connection, vest
 /** What is told about a connection's life. Where a connection has hooks of its own and of its instance, all are told,
  *  its own first; of the verdicts the first that is not DEFAULT counts. */
 typedef struct vestry_connection_hooks {
+  size_t size;                 /**< sizeof(vestry_connection_hooks), or 0 */
   vestry_on_open_fn on_open;   /**< NULL: none */
   vestry_on_close_fn on_close; /**< NULL: none */
   vestry_on_error_fn on_error; /**< NULL: none */
@@ -94,6 +95,7 @@ typedef struct vestry_connection_options {
 
 /** Counters of one connection, since it was created. */
 typedef struct vestry_connection_stats {
+  size_t size;                               /**< sizeof(vestry_connection_stats), or 0 */
   uint64_t accepted_count, accepted_bytes;   /**< events taken from senders */
   uint64_t written_count, written_bytes;     /**< handed to the transport whole; without heartbeats */
   uint64_t discarded_count, discarded_bytes; /**< accepted, but the connection ended first */

@@ -28,6 +28,7 @@ extern "C" {
 
 /** How far a drain is. All zero: none has begun. */
 typedef struct vestry_drain_stats {
+  size_t size; /**< sizeof(vestry_drain_stats), or 0 */
   bool begun;
   uint64_t elapsed_ms;    /**< since it began */
   uint64_t streams_count; /**< that were open when it began */

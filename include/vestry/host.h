@@ -36,6 +36,7 @@ typedef enum vestry_log_level {
 
 /** What an instance takes from its surroundings: memory, time, randomness and a place for its log. */
 typedef struct vestry_host {
+  size_t size; /**< sizeof(vestry_host), or 0 */
   /** Passed to every member below. */
   void *ctx;
   /** Like realloc: memory NULL allocates, size_bytes 0 frees and returns NULL, otherwise resizes. NULL = out of

@@ -61,23 +61,9 @@
 extern "C" {
 #endif
 
-/** Where in the HTML the next byte will stand. Private. */
-typedef struct vestry_html_place {
-  uint8_t state, content, facts, kind, result, js, js_last, matched, name_len, element_len;
-  bool in_fragment, is_end_tag, drops_newline, in_noscript;
-  char name[32], element[16];
-} vestry_html_place;
-
-/** A builder. Its members are private; make it with vestry_html_init. */
+/** A builder, which lies where its user puts it, and is the library's own inside. Make it with vestry_html_init. */
 typedef struct vestry_html {
-  const vestry_host *host;
-  char *data;
-  size_t len, capacity;
-  vestry_err error;
-  const char *why;
-  size_t at;
-  bool is_fixed;
-  vestry_html_place place;
+  void *reserved[32]; /**< private */
 } vestry_html;
 
 /** Begin, in ordinary text. host is borrowed until vestry_html_finish; NULL: default. Allocates nothing. */

@@ -21,6 +21,7 @@ typedef struct vestry_memory_exchange vestry_memory_exchange;
 
 /** A request to make. Zero is GET / with nothing in it. */
 typedef struct vestry_memory_call {
+  size_t size;        /**< sizeof(vestry_memory_call), or 0 */
   const char *method; /**< NULL: "GET" */
   const char *path;   /**< NULL: "/" */
   const char *query;  /**< NULL: none */

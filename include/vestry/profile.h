@@ -72,7 +72,7 @@ VESTRY_API vestry_err vestry_sink_put(vestry_sink *sink, const void *data, size_
  *  the primer's own text (comments of an event stream, or nothing) and then to what was encoded, in that order; and
  *  each of the parts can be decoded when it has come, without what follows. */
 typedef struct vestry_profile_ops {
-  uint32_t version; /**< VESTRY_PROFILE_OPS_VERSION */
+  size_t size; /**< sizeof(vestry_profile_ops), or 0 */
   /** Content coding as it stands in Accept-Encoding and Content-Encoding: a token in lower case, at most 31 bytes. */
   const char *coding;
   /** Fill in defaults and check the settings: OK | INVALID. profile: a copy, to be changed in place. */
@@ -104,7 +104,6 @@ typedef struct vestry_profile_ops {
   /** What ends a shared stream. check: of all of it; 0 without the members above. */
   vestry_err (*end)(const vestry_profile *profile, uint64_t check, vestry_sink *sink);
 } vestry_profile_ops;
-#define VESTRY_PROFILE_OPS_VERSION 1 /**< of the vestry_profile_ops declared here */
 
 /** No encoding. Offered before others it takes precedence where a client likes both equally. */
 VESTRY_API extern const vestry_profile_ops vestry_profile_identity;

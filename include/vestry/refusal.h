@@ -25,6 +25,8 @@ typedef enum vestry_refusal {
 #undef VESTRY_REFUSAL_ENUM
       VESTRY_REFUSAL_COUNT /**< how many there are, NONE included */
 } vestry_refusal;
+/** Room for counts by refusal: more than there will be. */
+#define VESTRY_REFUSALS_MAX 32
 
 /** Lower-case name of a refusal; "unknown" for a number that is none. Threads any. */
 VESTRY_API const char *vestry_refusal_name(vestry_refusal refusal);

@@ -60,18 +60,19 @@ typedef struct vestry_options {
   vestry_scope_fn scope; /**< NULL: one constant scope, the empty one */
   void *scope_ctx;
 
-  vestry_connection_options connection; /**< for every stream; a reply can change them for its own */
+  const vestry_connection_options *connection; /**< for every stream; a reply can change them for its own. Copied;
+                                                     NULL: the defaults, as for the next two */
   size_t max_queued_bytes;              /**< of all streams together; 0: 1 GiB; SIZE_MAX: no bound but each stream's.
                                              See vestry_stats.queued_bytes */
-  vestry_connection_hooks hooks;        /**< for every stream */
+  const vestry_connection_hooks *hooks; /**< for every stream */
   bool keep_open;                       /**< auto-close is off unless a reply says otherwise; see vestry_reply_keep */
   size_t max_body_bytes;                /**< of a request; 0: 1 MiB; beyond it 413 */
   size_t max_request_bytes;             /**< of the heads and bodies of all requests under way together; beyond it 503,
                                              and from seven eighths on those that hold most are closed where a
                                              server reads ahead (see its adapter).
                                              0: 256 MiB; SIZE_MAX: no bound. See vestry_stats.request_bytes */
-  vestry_signals_limits signals;
-  uint32_t retry_after_s; /**< of a 503; 0: 2 */
+  const vestry_signals_limits *signals; /**< of what requests bring */
+  uint32_t retry_after_s;               /**< of a 503; 0: 2 */
 
   const vestry_profile *profiles;      /**< offered to every stream, best first; copied. NULL: identity alone */
   size_t profiles_count;               /**< at most VESTRY_PROFILES_MAX */
@@ -79,13 +80,15 @@ typedef struct vestry_options {
   uint32_t max_channel_encoders_count; /**< of channels, one for each encoding of each; 0: 64 */
 } vestry_options;
 
-/** Everything since creation. opened = open + closed. */
+/** Everything since creation. opened_count = open_count + closed_count. The store has counters of its own
+ *  (vestry_store_stats_get). */
 typedef struct vestry_stats {
-  uint64_t opened, open, closed;
-  uint64_t closed_by_cause[VESTRY_CAUSE_COUNT];
-  uint64_t accepted, written, discarded, conflated,
-      refused; /**< events of all connections, as vestry_connection_stats */
-  uint64_t heartbeats;
+  size_t size; /**< sizeof(vestry_stats), or 0 */
+  uint64_t opened_count, open_count, closed_count;
+  uint64_t closed_by_cause[VESTRY_CAUSES_MAX];
+  /** Events of all connections, as vestry_connection_stats. */
+  uint64_t accepted_count, written_count, discarded_count, conflated_count, refused_count;
+  uint64_t heartbeats_count;
   uint64_t written_bytes, wire_bytes; /**< of events, and as they went out: see vestry_connection_stats */
   /** Waiting in all streams now, and the most there ever was: bytes of events, of one that waits in several in each,
    *  and 128 bytes an event. Never above max_queued_bytes, and an upper bound of the memory that queues hold, encoded
@@ -93,13 +96,12 @@ typedef struct vestry_stats {
    *  BUDGET, those that hold most first, until what the others hold is below; their memory comes back when their
    *  runners get to it. A sender that fills the last eighth faster than that gets FULL, as from a full queue. */
   uint64_t queued_bytes, queued_peak_bytes;
-  uint64_t requests, rejected;                /**< served; of these answered 503: no room, or closing */
-  uint64_t turned_away[VESTRY_REFUSAL_COUNT]; /**< connections and requests, by why */
+  uint64_t requests_count, rejected_count;   /**< served; of these answered 503: no room, or closing */
+  uint64_t turned_away[VESTRY_REFUSALS_MAX]; /**< connections and requests, by why */
   /** What the heads and bodies of all requests under way hold now, and the most there ever was: the memory itself, so
    *  that a body which grows is counted as it grows, and one that a server reads ahead is counted there and here. Never
    *  above max_request_bytes. */
   uint64_t request_bytes, request_peak_bytes;
-  vestry_store_stats store;
 } vestry_stats;
 
 /** Create an instance: runtime (unless given), store, registry with the built-in effects and interceptors.
@@ -187,6 +189,7 @@ typedef vestry_err (*vestry_intercept_fn)(vestry_dispatch_context *context, cons
 
 /** Two functions that step in before and after something. */
 typedef struct vestry_interceptor {
+  size_t size;      /**< sizeof(vestry_interceptor), or 0 */
   const char *name; /**< for error records; copied */
   vestry_phase phase;
   vestry_intercept_fn before; /**< in order of registration; NULL: none */
@@ -249,13 +252,17 @@ typedef struct vestry_dispatch_error {
 /** Dispatches within dispatches at most (vestry_context_dispatch). */
 #define VESTRY_DISPATCH_MAX_NESTING 8
 
+/** Failures that a dispatch's outcome has records of. */
+#define VESTRY_DISPATCH_ERRORS_MAX 8
+
 /** The outcome of a dispatch. Failures beyond the room for records are counted. */
 typedef struct vestry_dispatch_result {
-  uint32_t effects_count;          /**< effects that were performed without an error */
-  uint32_t errors_count;           /**< failures, of effects, actions, placeholders and interceptors */
-  uint32_t skipped_count;          /**< effects and actions left out: for fail-fast, or a limit */
-  uint32_t connections_count;      /**< connections the dispatch was for */
-  vestry_dispatch_error errors[8]; /**< the first errors_count; the others are not set */
+  size_t size;                /**< sizeof(vestry_dispatch_result), or 0 */
+  uint32_t effects_count;     /**< effects that were performed without an error */
+  uint32_t errors_count;      /**< failures, of effects, actions, placeholders and interceptors */
+  uint32_t skipped_count;     /**< effects and actions left out: for fail-fast, or a limit */
+  uint32_t connections_count; /**< connections the dispatch was for */
+  vestry_dispatch_error errors[VESTRY_DISPATCH_ERRORS_MAX]; /**< the first errors_count; the others are zero */
 } vestry_dispatch_result;
 
 /** Dispatch effects to all open connections stored under a key: a list of effects, [["name", args…], …], in the format

@@ -128,8 +128,9 @@ VESTRY_API void vestry_reply_fail_fast(vestry_reply *reply, bool fail_fast);
 /** Treat the request as the Datastar client's, though it does not say so: an EventSource, curl, another program. Its
  *  signals are not read. */
 VESTRY_API void vestry_reply_any_client(vestry_reply *reply);
-/** Hooks of the stream that this request opens, called before the instance's. Copied; see vestry_connection_hooks. */
-VESTRY_API void vestry_reply_hooks(vestry_reply *reply, const vestry_connection_hooks *hooks);
+/** Hooks of the stream that this request opens, called before the instance's. Copied; see vestry_connection_hooks.
+ *  NULL: none. OK | INVALID. */
+VESTRY_API vestry_err vestry_reply_hooks(vestry_reply *reply, const vestry_connection_hooks *hooks);
 /** Data of the stream that this request opens, for vestry_connection_data.
  *  data     taken, in any case; what was given before is destroyed
  *  destroy  called exactly once: with the last reference to the stream, on the thread that drops it, perhaps after

@@ -23,8 +23,8 @@ extern "C" {
 
 /** How an event of the page's own is dispatched. Zero is the default. */
 typedef struct vestry_custom_event_options {
-  size_t size; /**< sizeof(vestry_custom_event_options), or 0 */
-  vestry_script_options script;
+  size_t size;                         /**< sizeof(vestry_custom_event_options), or 0 */
+  const vestry_script_options *script; /**< NULL: the defaults */
   const char *selector; /**< CSS: the event is dispatched to each element that matches; NULL or "": to the document */
   bool no_bubbles;      /**< it does not bubble; default: it does, like the next two */
   bool not_cancelable;
@@ -33,7 +33,7 @@ typedef struct vestry_custom_event_options {
 
 /** The defaults. */
 #define VESTRY_CUSTOM_EVENT_OPTIONS_INIT                                                                               \
-  { sizeof(vestry_custom_event_options), VESTRY_SCRIPT_OPTIONS_INIT, NULL, false, false, false }
+  { sizeof(vestry_custom_event_options), NULL, NULL, false, false, false }
 
 /** Write a text to the browser's console, as a log entry.
  *  text     UTF-8, len bytes; copied

@@ -27,6 +27,7 @@ typedef struct vestry_store vestry_store;
 
 /** How a store reaches a value. All of them: any thread, must not block. */
 typedef struct vestry_value_ops {
+  size_t size; /**< sizeof(vestry_value_ops), or 0 */
   /** May run under a lock of the store's, so that what get hands out cannot leave meanwhile: count, and do nothing
    *  else. */
   void (*ref)(void *value);
@@ -60,10 +61,10 @@ typedef void (*vestry_purge_fn)(const vestry_purged *purged, void *ctx);
 
 /** What a store keeps, and how long. Zero is the default. */
 typedef struct vestry_store_options {
-  size_t size;             /**< sizeof(vestry_store_options), or 0 */
-  const vestry_host *host; /**< borrowed; NULL: default */
-  vestry_value_ops value;  /**< all mandatory but used_ns */
-  vestry_purge_fn purge;   /**< NULL: none */
+  size_t size;                   /**< sizeof(vestry_store_options), or 0 */
+  const vestry_host *host;       /**< borrowed; NULL: default */
+  const vestry_value_ops *value; /**< copied; all mandatory but used_ns */
+  vestry_purge_fn purge;         /**< NULL: none */
   void *purge_ctx;
   size_t max_count;           /**< lru: values held at most; 0: 10,000; hash: 0: no bound, else FULL beyond it */
   uint64_t idle_ms;           /**< lru: unused for so long → IDLE; 0: 10 minutes; VESTRY_NEVER_MS. hash: ignored.
@@ -75,7 +76,7 @@ typedef struct vestry_store_options {
 
 /** The defaults. */
 #define VESTRY_STORE_OPTIONS_INIT                                                                                      \
-  { sizeof(vestry_store_options), NULL, {NULL, NULL, NULL, NULL}, NULL, NULL, 0, 0, 0, 0 }
+  { sizeof(vestry_store_options), NULL, NULL, NULL, NULL, 0, 0, 0, 0 }
 
 /** What to do when the key holds values already. One that is the very value being put is refreshed under every policy,
  *  in its old place among them. */
@@ -88,6 +89,7 @@ typedef enum vestry_put_policy {
 
 /** What a put did. */
 typedef struct vestry_put_result {
+  size_t size;            /**< sizeof(vestry_put_result), or 0 */
   vestry_handle handle;   /**< of the value that is now stored */
   size_t displaced_count; /**< values that left because of this put: REPLACED or SIZE */
   bool refreshed;         /**< the same value was under the key already: its use was refreshed, its creation time and
@@ -113,9 +115,10 @@ typedef void (*vestry_list_fn)(const vestry_listed *listed, void *ctx);
 
 /** live = put - removed; removed = the sum of removed_by_cause. Taken when no operation is under way they are exact. */
 typedef struct vestry_store_stats {
-  uint64_t put, removed, live;
-  uint64_t hits, misses; /**< of get, by key */
-  uint64_t removed_by_cause[VESTRY_CAUSE_COUNT];
+  size_t size; /**< sizeof(vestry_store_stats), or 0 */
+  uint64_t put_count, removed_count, live_count;
+  uint64_t hits_count, misses_count; /**< of get, by key */
+  uint64_t removed_by_cause[VESTRY_CAUSES_MAX];
 } vestry_store_stats;
 
 struct vestry_store_types;
@@ -251,7 +254,7 @@ VESTRY_API uint64_t vestry_store_used_ns(vestry_store_exit *exit, void *value);
 /** An implementation. It keeps (key, value, handle) triples, finds them again, and says when one leaves. All
  *  members are mandatory but with, tick, next_deadline_ns and stats; any thread, concurrently. */
 typedef struct vestry_store_ops {
-  uint32_t version; /**< VESTRY_STORE_OPS_VERSION */
+  size_t size;      /**< sizeof(vestry_store_ops), or 0 */
   const char *type; /**< the name of the type; static */
   /** Make an instance. options: valid during the call, its host set. exit: to be kept, valid until destroy. OK |
    *  INVALID | NO_MEMORY | IO. */
@@ -284,8 +287,6 @@ typedef struct vestry_store_ops {
    *  counts. */
   void (*stats)(void *self, vestry_store_stats *ret_stats);
 } vestry_store_ops;
-
-#define VESTRY_STORE_OPS_VERSION 2 /**< of the vestry_store_ops declared here */
 
 /** Names of store types: the built-in ones and the application's. */
 typedef struct vestry_store_types vestry_store_types;

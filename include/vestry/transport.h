@@ -25,7 +25,7 @@ typedef enum vestry_io {
 /** A stream's way to its peer. All members are called by the connection's runner only, one at a time, no lock held,
  *  except release and wake. Mandatory: all but wake. */
 typedef struct vestry_transport_ops {
-  uint32_t version; /**< VESTRY_TRANSPORT_OPS_VERSION */
+  size_t size; /**< sizeof(vestry_transport_ops), or 0 */
   /** Write the head of the answer and flush it. Called once, first, unless the connection ends before. May block only
    * on a parked thread. */
   vestry_io (*open)(void *transport);
@@ -42,7 +42,6 @@ typedef struct vestry_transport_ops {
    *  block; may be called until release, after end it has nothing to do. NULL: the pool runs the connection. */
   void (*wake)(void *transport);
 } vestry_transport_ops;
-#define VESTRY_TRANSPORT_OPS_VERSION 1 /**< of the vestry_transport_ops declared here */
 
 /** Run a parked connection once: open it if it is new, write what waits, end it if it is to end.
  *  Returns  its state; after VESTRY_STATE_CLOSED the transport has been ended and must not be used

@@ -14,6 +14,7 @@
 
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "base/options.h"
 
 struct vestry_memory_exchange {
   const vestry_host *host;
@@ -204,7 +205,7 @@ static void stream_release(void *transport) {
 }
 
 static const vestry_transport_ops stream_ops = {
-    .version = VESTRY_TRANSPORT_OPS_VERSION,
+    .size = sizeof(vestry_transport_ops),
     .open = stream_open,
     .write = stream_write,
     .end = stream_end,
@@ -227,7 +228,7 @@ static vestry_err request_open(void *server_request, const vestry_response *head
 }
 
 static const vestry_request_ops request_ops = {
-    .version = VESTRY_REQUEST_OPS_VERSION,
+    .size = sizeof(vestry_request_ops),
     .method = request_method,
     .path = request_path,
     .query = request_query,
@@ -243,13 +244,14 @@ static const vestry_request_ops request_ops = {
 
 vestry_err vestry_memory_request(vestry *v, const vestry_memory_call *call, vestry_handler_fn handler, void *app,
                                  vestry_memory_exchange **ret_exchange) {
-  static const vestry_memory_call get = {0};
+  vestry_memory_call own;
+  if (VSI_OPTIONS_TAKE(own, call)) return VESTRY_INVALID;
   const vestry_host *host = vestry_host_of(v);
   vestry_memory_exchange *exchange = vsi_calloc(host, 1, sizeof *exchange);
   if (!exchange) return VESTRY_NO_MEMORY;
   exchange->host = host;
   atomic_init(&exchange->refs, 1);
-  exchange->call = call ? call : &get;
+  exchange->call = &own;
   pthread_mutex_init(&exchange->lock, NULL);
   vsi_buffer_init(&exchange->headers, host);
   vsi_buffer_init(&exchange->received, host);

@@ -151,19 +151,19 @@ static vestry_err put_action(vestry_html *html, vestry_method method, const vest
   if (VSI_OPTIONS_TAKE(options, given) || (unsigned)method >= COUNT(actions) || !are_valid(&options))
     return vsi_html_fail(html, VESTRY_INVALID, "an action's method or options are outside what it accepts");
   const char *quote;
-  if (vsi_html_code_begin(html, false, '\'', &quote)) return html->error;
+  if (vsi_html_code_begin(html, false, '\'', &quote)) return vsi_html_of(html)->error;
   vsi_html_put_str(html, "@");
   vsi_html_put_str(html, actions[method]);
   vsi_html_put_str(html, "(");
   vsi_html_put_str(html, quote);
-  size_t before = html->len;
+  size_t before = vsi_html_of(html)->len;
   vsi_html_format(html, &in_url, url, arguments);
-  if (html->len == before) vsi_html_fail(html, VESTRY_INVALID, "an action's URL is empty");
+  if (vsi_html_of(html)->len == before) vsi_html_fail(html, VESTRY_INVALID, "an action's URL is empty");
   vsi_html_put_str(html, quote);
   put_options(html, &options, quote);
   vsi_html_put_str(html, ")");
   vsi_html_code_end(html);
-  return html->error;
+  return vsi_html_of(html)->error;
 }
 
 vestry_err vestry_html_backend_action(vestry_html *html, vestry_method method,
@@ -172,7 +172,7 @@ vestry_err vestry_html_backend_action(vestry_html *html, vestry_method method,
   va_start(arguments, url);
   put_action(html, method, options, url, arguments);
   va_end(arguments);
-  return html->error;
+  return vsi_html_of(html)->error;
 }
 
 vestry_err vestry_backend_action_string(char *buffer, size_t capacity, vestry_method method,

@@ -3,13 +3,14 @@
 
 #include "base/log.h"
 #include "event/signals_patch.h"
+#include "html/html.h"
 #include "json/value.h"
 
 vestry_err vsi_html_settle(vestry_html *html, vestry_slice *ret_html) {
   const char *why;
   size_t offset;
   if (vestry_html_error(html, &why, &offset) == VESTRY_INVALID)
-    vsi_log(html->host, VESTRY_LOG_ERROR, "html: byte %zu of the format: %s", offset, why);
+    vsi_log(vsi_html_of(html)->host, VESTRY_LOG_ERROR, "html: byte %zu of the format: %s", offset, why);
   return vestry_html_result(html, ret_html);
 }
 

@@ -147,5 +147,5 @@ vestry_err vestry_event_custom(const vestry_host *host, const char *name, const 
     vsi_buffer_append_str(&text, ")");
   }
   vsi_buffer_append_str(&text, "}))");
-  return send_off(&text, host, &own.script, ret_event);
+  return send_off(&text, host, own.script, ret_event);
 }

@@ -1,21 +1,20 @@
 #include "vestry/signals.h"
 
 #include "base/memory.h"
+#include "base/options.h"
 #include "event/query.h"
 #include "json/value.h"
 
 enum { DEFAULT_MAX_BYTES = 1024 * 1024, DEFAULT_MAX_DEPTH = 32, DEFAULT_MAX_COUNT = 10000 };
 
-static size_t max_bytes_of(const vestry_signals_limits *limits) {
-  return limits && limits->max_bytes ? limits->max_bytes : DEFAULT_MAX_BYTES;
-}
-
-static vsi_json_limits json_limits_of(const vestry_signals_limits *limits) {
-  vsi_json_limits own = {.max_depth = DEFAULT_MAX_DEPTH, .max_count = DEFAULT_MAX_COUNT, .for_c = true};
-  if (limits && limits->max_depth) own.max_depth = limits->max_depth;
-  if (limits && limits->max_count) own.max_count = limits->max_count;
-  if (own.max_depth > VSI_JSON_MAX_DEPTH) own.max_depth = VSI_JSON_MAX_DEPTH;
-  return own;
+/* The caller's limits, with the defaults where it says nothing. OK | INVALID. */
+static vestry_err resolve(const vestry_signals_limits *given, vestry_signals_limits *ret_limits) {
+  if (VSI_OPTIONS_TAKE(*ret_limits, given)) return VESTRY_INVALID;
+  if (!ret_limits->max_bytes) ret_limits->max_bytes = DEFAULT_MAX_BYTES;
+  if (!ret_limits->max_depth) ret_limits->max_depth = DEFAULT_MAX_DEPTH;
+  if (!ret_limits->max_count) ret_limits->max_count = DEFAULT_MAX_COUNT;
+  if (ret_limits->max_depth > VSI_JSON_MAX_DEPTH) ret_limits->max_depth = VSI_JSON_MAX_DEPTH;
+  return VESTRY_OK;
 }
 
 static vestry_err empty(json_t **ret_signals) {
@@ -27,11 +26,16 @@ static vestry_err empty(json_t **ret_signals) {
 
 typedef vestry_err (*check_fn)(const char *json, size_t len, const vsi_json_limits *limits, vsi_json_fault *ret_fault);
 
-static vestry_err parse(const char *json, size_t len, const vestry_signals_limits *limits, check_fn check,
+static vestry_err too_long(size_t max_bytes, vestry_signals_error *ret_error) {
+  return vsi_json_fail(VESTRY_TOO_LARGE, max_bytes, "the text is too long", ret_error);
+}
+
+static vestry_err parse(const char *json, size_t len, const vestry_signals_limits *given, check_fn check,
                         json_t **ret_value, vestry_signals_error *ret_error) {
-  size_t max_bytes = max_bytes_of(limits);
-  if (len > max_bytes) return vsi_json_fail(VESTRY_TOO_LARGE, max_bytes, "the text is too long", ret_error);
-  vsi_json_limits own = json_limits_of(limits);
+  vestry_signals_limits limits;
+  if (resolve(given, &limits)) return VESTRY_INVALID;
+  if (len > limits.max_bytes) return too_long(limits.max_bytes, ret_error);
+  vsi_json_limits own = {.max_depth = limits.max_depth, .max_count = limits.max_count, .for_c = true};
   vestry_err error = check(json, len, &own, ret_error);
   return error ? error : vsi_json_build(json, len, ret_value, ret_error);
 }
@@ -48,9 +52,10 @@ vestry_err vestry_signals_parse(const char *json, size_t len, const vestry_signa
 }
 
 vestry_err vestry_signals_parse_query(const vestry_host *host, const char *query, size_t len,
-                                      const vestry_signals_limits *limits, json_t **ret_signals,
+                                      const vestry_signals_limits *given, json_t **ret_signals,
                                       vestry_signals_error *ret_error) {
-  if (!query && len) return VESTRY_INVALID;
+  vestry_signals_limits limits;
+  if ((!query && len) || resolve(given, &limits)) return VESTRY_INVALID;
   host = vsi_host(host);
   vestry_slice encoded;
   size_t json_len, offset;
@@ -59,12 +64,11 @@ vestry_err vestry_signals_parse_query(const vestry_host *host, const char *query
     offset += (size_t)((const char *)encoded.data - query);
     return vsi_json_fail(VESTRY_MALFORMED, offset, "the query has a broken % escape", ret_error);
   }
-  size_t max_bytes = max_bytes_of(limits);
-  if (json_len > max_bytes) return vsi_json_fail(VESTRY_TOO_LARGE, max_bytes, "the text is too long", ret_error);
+  if (json_len > limits.max_bytes) return too_long(limits.max_bytes, ret_error);
   char *json = vsi_alloc(host, json_len);
   if (!json) return VESTRY_NO_MEMORY;
   vsi_query_decode(encoded, json);
-  vestry_err error = vestry_signals_parse(json, json_len, limits, ret_signals, ret_error);
+  vestry_err error = vestry_signals_parse(json, json_len, &limits, ret_signals, ret_error);
   vsi_free(host, json);
   return error;
 }

@@ -16,26 +16,26 @@ enum {
   CONFLICT = 32   /* both */
 };
 
-void vsi_name_add(vestry_html_place *place, char c) {
+void vsi_name_add(vsi_html_place *place, char c) {
   if (place->name_len < sizeof place->name - 1)
     place->name[place->name_len++] = vsi_lower(c);
   else
     place->name[sizeof place->name - 2] = '\0';
 }
-void vsi_name_begin(vestry_html_place *place, char c) {
+void vsi_name_begin(vsi_html_place *place, char c) {
   place->name_len = 0;
   vsi_name_add(place, c);
 }
-static bool name_begins(const vestry_html_place *place, const char *with) {
+static bool name_begins(const vsi_html_place *place, const char *with) {
   size_t len = strlen(with);
   return place->name_len >= len && memcmp(place->name, with, len) == 0;
 }
-static vestry_slice name_of(const vestry_html_place *place) {
+static vestry_slice name_of(const vsi_html_place *place) {
   return (vestry_slice){place->name, place->name_len};
 }
 
 /* The name of an attribute is complete. Of two of one name in a tag the first counts. */
-void vsi_attribute_named(vestry_html_place *place) {
+void vsi_attribute_named(vsi_html_place *place) {
   vsi_value result, value = vsi_html_value((vestry_slice){place->element, place->element_len}, name_of(place), &result);
   if (value == VSI_VALUE_REL || value == VSI_VALUE_TYPE) {
     if (place->facts & HAS_ROLE) value = VSI_VALUE_CLOSED;
@@ -48,7 +48,7 @@ void vsi_attribute_named(vestry_html_place *place) {
   place->result = (uint8_t)result;
 }
 
-void vsi_attribute_begin(vestry_html_place *place) {
+void vsi_attribute_begin(vsi_html_place *place) {
   place->js = VSI_JS_CODE;
   place->js_last = 0;
   place->in_fragment = false;
@@ -56,7 +56,7 @@ void vsi_attribute_begin(vestry_html_place *place) {
 }
 
 /* With a character reference in it, it is spelt otherwise, and not known. */
-void vsi_attribute_end(vestry_html_place *place) {
+void vsi_attribute_end(vsi_html_place *place) {
   bool is_known = !memchr(place->name, '&', place->name_len);
   if (place->kind == VSI_VALUE_REL && is_known && vsi_html_is_plain_link(name_of(place))) place->facts |= PLAIN_LINK;
   if (place->kind == VSI_VALUE_TYPE && (!is_known || vsi_html_is_rules(name_of(place)))) place->facts |= RULES;
@@ -64,7 +64,7 @@ void vsi_attribute_end(vestry_html_place *place) {
 
 /* Collect a URL as its parser reads it: it passes over white space and controls at the front, and tabs and line breaks
  * anywhere. (Spaces further behind cannot make a scheme of what is none.) */
-static void url_read(vestry_html_place *place, char c) {
+static void url_read(vsi_html_place *place, char c) {
   if ((unsigned char)c > 0x20 && place->name_len < sizeof place->name - 1) vsi_name_add(place, c);
 }
 
@@ -72,7 +72,7 @@ static void url_read(vestry_html_place *place, char c) {
 enum { OPEN, /* nothing yet */ SETTLED, /* there is one that may stand here, or none */ RUNS };
 
 /* A reference or a backslash is another spelling of something: as good as a script. */
-static int scheme_of(const vestry_html_place *place, vsi_value value) {
+static int scheme_of(const vsi_html_place *place, vsi_value value) {
   if (name_begins(place, "javascript:") || name_begins(place, "vbscript:")) return RUNS;
   for (uint8_t i = 0; i < place->name_len; i++) {
     char c = place->name[i];
@@ -89,7 +89,7 @@ static int scheme_of(const vestry_html_place *place, vsi_value value) {
 }
 
 /* One byte of a value, of the application's own. */
-void vsi_attribute_read(vestry_html_place *place, char c) {
+void vsi_attribute_read(vsi_html_place *place, char c) {
   uint8_t js = place->js, last = place->js_last;
   switch (place->kind) {
   case VSI_VALUE_CODE:
@@ -120,7 +120,7 @@ static vsi_slot none(const char **ret_why, const char *why) {
   return VSI_SLOT_NONE;
 }
 
-static vsi_slot code_slot(const vestry_html_place *place, vsi_slot code, const char **ret_why) {
+static vsi_slot code_slot(const vsi_html_place *place, vsi_slot code, const char **ret_why) {
   if (place->js & VSI_JS_LOST) return none(ret_why, "it stands in code that is too intricate to be sure of its place");
   if (place->js == VSI_JS_CODE) return code;
   if (place->js & VSI_JS_BACKSLASH) return none(ret_why, "it stands behind a backslash");
@@ -130,7 +130,7 @@ static vsi_slot code_slot(const vestry_html_place *place, vsi_slot code, const c
 static const char why_loads[] = "it stands in the URL of code or style, or of others' base; behind a # it may";
 
 /* In code whose result becomes the value of an attribute. */
-static vsi_slot result_slot(const vestry_html_place *place, const char **ret_why) {
+static vsi_slot result_slot(const vsi_html_place *place, const char **ret_why) {
   vsi_slot slot = code_slot(place, VSI_SLOT_JS_CODE, ret_why);
   if (slot == VSI_SLOT_NONE || place->result == VSI_VALUE_TEXT || place->result == VSI_VALUE_CONTENT) return slot;
   bool in_string = slot == VSI_SLOT_JS_STRING;
@@ -146,7 +146,7 @@ static vsi_slot result_slot(const vestry_html_place *place, const char **ret_why
   }
 }
 
-vsi_slot vsi_attribute_slot(const vestry_html_place *place, const char **ret_why) {
+vsi_slot vsi_attribute_slot(const vsi_html_place *place, const char **ret_why) {
   switch (place->kind) {
   case VSI_VALUE_TEXT:
   case VSI_VALUE_CONTENT: return VSI_SLOT_TEXT;
@@ -162,12 +162,12 @@ vsi_slot vsi_attribute_slot(const vestry_html_place *place, const char **ret_why
   }
 }
 
-vsi_slot vsi_script_slot(const vestry_html_place *place, const char **ret_why) {
+vsi_slot vsi_script_slot(const vsi_html_place *place, const char **ret_why) {
   if (place->facts & RULES) return none(ret_why, "it stands in a script that says from where others are loaded");
   return code_slot(place, VSI_SLOT_SCRIPT, ret_why);
 }
 
-bool vsi_attribute_insert(vestry_html_place *place, vsi_slot slot, const char *text, size_t len) {
+bool vsi_attribute_insert(vsi_html_place *place, vsi_slot slot, const char *text, size_t len) {
   if (place->kind == VSI_VALUE_CONTENT) place->facts |= HAS_TEXT;
   if (slot != VSI_SLOT_URL) return false;
   /* What is special in the application's own bytes is itself here, and in no scheme. */
@@ -178,6 +178,6 @@ bool vsi_attribute_insert(vestry_html_place *place, vsi_slot slot, const char *t
   return true;
 }
 
-const char *vsi_attribute_conflict(const vestry_html_place *place) {
+const char *vsi_attribute_conflict(const vsi_html_place *place) {
   return place->facts & CONFLICT ? "http-equiv stands behind a content with a text of others" : NULL;
 }

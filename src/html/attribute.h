@@ -3,7 +3,7 @@
 #ifndef VSI_HTML_ATTRIBUTE_H
 #define VSI_HTML_ATTRIBUTE_H
 
-#include "vestry/html.h"
+#include "html/cursor.h"
 
 /* What can be put somewhere. */
 typedef enum vsi_slot {
@@ -16,23 +16,23 @@ typedef enum vsi_slot {
 } vsi_slot;
 
 /* Names, of elements too: in lower case, and those longer than the room end in a byte that no known name has. */
-void vsi_name_begin(vestry_html_place *place, char c);
-void vsi_name_add(vestry_html_place *place, char c);
+void vsi_name_begin(vsi_html_place *place, char c);
+void vsi_name_add(vsi_html_place *place, char c);
 
 /* The name is complete. */
-void vsi_attribute_named(vestry_html_place *place);
+void vsi_attribute_named(vsi_html_place *place);
 /* Its value begins, goes on with a byte of the application's own, ends. */
-void vsi_attribute_begin(vestry_html_place *place);
-void vsi_attribute_read(vestry_html_place *place, char c);
-void vsi_attribute_end(vestry_html_place *place);
+void vsi_attribute_begin(vsi_html_place *place);
+void vsi_attribute_read(vsi_html_place *place, char c);
+void vsi_attribute_end(vsi_html_place *place);
 
 /* What can be put into the value, which has quotes; as vsi_place_slot. */
-vsi_slot vsi_attribute_slot(const vestry_html_place *place, const char **ret_why);
+vsi_slot vsi_attribute_slot(const vsi_html_place *place, const char **ret_why);
 /* What can be put into the text of a script element; a string there is JS_STRING. */
-vsi_slot vsi_script_slot(const vestry_html_place *place, const char **ret_why);
+vsi_slot vsi_script_slot(const vsi_html_place *place, const char **ret_why);
 /* As vsi_place_conflict. */
-const char *vsi_attribute_conflict(const vestry_html_place *place);
+const char *vsi_attribute_conflict(const vsi_html_place *place);
 /* As vsi_place_insert, into a value. */
-bool vsi_attribute_insert(vestry_html_place *place, vsi_slot slot, const char *text, size_t len);
+bool vsi_attribute_insert(vsi_html_place *place, vsi_slot slot, const char *text, size_t len);
 
 #endif

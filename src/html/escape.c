@@ -17,7 +17,7 @@ typedef struct escaping {
 static void put_escaped(vestry_html *html, const char *text, size_t len, const escaping *e) {
   if (!len) return; /* text may be NULL */
   const char *end = text + len, *written = text;
-  for (const char *at = text; at < end && !html->error;) {
+  for (const char *at = text; at < end && !vsi_html_of(html)->error;) {
     bool valid = true;
     size_t bytes = 1;
     if (*at >= 0) {
@@ -193,7 +193,7 @@ void vsi_html_rewrite_json(vsi_json_rewriter *r, const char *json, size_t len) {
 static int take_json(const char *json, size_t len, void *rewriter) {
   vsi_json_rewriter *r = rewriter;
   vsi_html_rewrite_json(r, json, len);
-  return r->html->error ? -1 : 0;
+  return vsi_html_of(r->html)->error ? -1 : 0;
 }
 
 void vsi_html_put_json(vestry_html *html, const json_t *value, const char *quote) {

@@ -246,18 +246,18 @@ static void put_conversion(reader *r, const conversion *c) {
 }
 
 void vsi_html_format(vestry_html *html, const vsi_format_sink *sink, const char *format, va_list arguments) {
-  if (html->error) return;
+  if (vsi_html_of(html)->error) return;
   if (!format) {
     vsi_html_fail(html, VESTRY_INVALID, "the format is NULL");
     return;
   }
   reader r = {.html = html, .sink = sink, .format = format, .at = format};
   va_copy(r.arguments, arguments);
-  while (*r.at && !html->error) {
+  while (*r.at && !vsi_html_of(html)->error) {
     size_t plain = strcspn(r.at, "%");
     if (plain) sink->literal(html, r.at, plain);
     r.at += plain;
-    if (!*r.at || html->error) break;
+    if (!*r.at || vsi_html_of(html)->error) break;
     const char *begin = r.at++;
     if (*r.at == '%') {
       sink->literal(html, r.at++, 1);
@@ -269,7 +269,7 @@ void vsi_html_format(vestry_html *html, const vsi_format_sink *sink, const char 
       else
         put_conversion(&r, &c);
     }
-    if (html->error) html->at = (size_t)(begin - format);
+    if (vsi_html_of(html)->error) vsi_html_of(html)->at = (size_t)(begin - format);
   }
   va_end(r.arguments);
 }

@@ -4,7 +4,25 @@
 
 #include <stdarg.h>
 
+#include "html/cursor.h"
 #include "vestry/html.h"
+
+/* What is in a builder. */
+typedef struct __attribute__((may_alias)) vsi_html {
+  const vestry_host *host;
+  char *data;
+  size_t len, capacity;
+  vestry_err error;
+  const char *why;
+  size_t at;
+  bool is_fixed;
+  vsi_html_place place;
+} vsi_html;
+_Static_assert(sizeof(vsi_html) <= sizeof(vestry_html), "room for it");
+
+static inline vsi_html *vsi_html_of(const vestry_html *html) {
+  return (vsi_html *)(uintptr_t)html;
+}
 
 /* Begin with memory of the caller's, which does not grow: TOO_LARGE when it is full. One byte of it is kept for a NUL.
  * vestry_html_finish is not needed. */

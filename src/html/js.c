@@ -18,7 +18,7 @@ static uint8_t next(uint8_t js, char last, char c) {
   return c == (js == VSI_JS_SINGLE ? '\'' : '"') ? VSI_JS_CODE : js;
 }
 
-void vsi_js_read(vestry_html_place *place, char c, bool has_references) {
+void vsi_js_read(vsi_html_place *place, char c, bool has_references) {
   char last = (char)place->js_last;
   place->js_last = (uint8_t)c;
   if (place->js == VSI_JS_LOST) return;

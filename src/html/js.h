@@ -2,7 +2,7 @@
 #ifndef VSI_HTML_JS_H
 #define VSI_HTML_JS_H
 
-#include "vestry/html.h"
+#include "html/cursor.h"
 
 enum {
   VSI_JS_CODE = 0,
@@ -11,6 +11,6 @@ enum {
   VSI_JS_BACKSLASH = 4, /* flag: the byte before was a backslash, which escapes the next */
   VSI_JS_LOST = 8       /* whether this is code or string is not known */
 };
-void vsi_js_read(vestry_html_place *place, char c, bool has_references);
+void vsi_js_read(vsi_html_place *place, char c, bool has_references);
 
 #endif

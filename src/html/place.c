@@ -47,11 +47,11 @@ enum {
 /* What stands inside TEXT_UNTIL. */
 enum { ESCAPABLE, /* RCDATA: character references are read */ RAW, SCRIPT };
 
-void vsi_place_init(vestry_html_place *place) {
-  *place = (vestry_html_place){.state = TEXT};
+void vsi_place_init(vsi_html_place *place) {
+  *place = (vsi_html_place){.state = TEXT};
 }
 
-static void tag_end(vestry_html_place *place) {
+static void tag_end(vsi_html_place *place) {
   static const struct {
     const char *name;
     uint8_t content;
@@ -75,14 +75,14 @@ static void tag_end(vestry_html_place *place) {
 }
 
 /* The name of the tag is complete; attributes will use its room. */
-static void tag_named(vestry_html_place *place) {
+static void tag_named(vsi_html_place *place) {
   place->facts = 0;
   place->element_len = place->name_len <= sizeof place->element ? place->name_len : 0;
   memcpy(place->element, place->name, place->element_len);
 }
 
 /* Inside an element whose text ends at its end tag. matched: how much of "</name" the bytes before were. */
-static void text_until(vestry_html_place *place, char c) {
+static void text_until(vsi_html_place *place, char c) {
   enum { LESS = 1, SLASH = 2, LESS_BANG = 0xFF };
   if (place->content == SCRIPT) vsi_js_read(place, c, false);
   uint8_t matched = place->matched;
@@ -115,7 +115,7 @@ static void text_until(vestry_html_place *place, char c) {
 }
 
 /* One byte. Returns false when it is to be read once more, in the state that is now. */
-static bool step(vestry_html_place *place, char c) {
+static bool step(vsi_html_place *place, char c) {
 #define GO(next)    return place->state = (next), true
 #define AGAIN(next) return place->state = (next), false
   if (place->in_noscript && c == '<' && place->state != TEXT && place->state != TEXT_UNTIL) GO(LOST);
@@ -202,7 +202,7 @@ static bool step(vestry_html_place *place, char c) {
 }
 
 /* The byte that ends a run in which nothing happens; 0: any byte may matter. */
-static char run_end(const vestry_html_place *place) {
+static char run_end(const vsi_html_place *place) {
   if (place->in_noscript && place->state != TEXT) return '\0';
   switch (place->state) {
   case TEXT: return '<';
@@ -215,7 +215,7 @@ static char run_end(const vestry_html_place *place) {
   }
 }
 
-void vsi_place_read(vestry_html_place *place, const char *bytes, size_t len) {
+void vsi_place_read(vsi_html_place *place, const char *bytes, size_t len) {
   const char *end = bytes + len;
   while (bytes < end && place->state != LOST) {
     char stop = run_end(place);
@@ -233,7 +233,7 @@ static vsi_slot none(const char **ret_why, const char *why) {
   return VSI_SLOT_NONE;
 }
 
-vsi_slot vsi_place_slot(const vestry_html_place *place, const char **ret_why) {
+vsi_slot vsi_place_slot(const vsi_html_place *place, const char **ret_why) {
   switch (place->state) {
   case TEXT: return VSI_SLOT_TEXT;
   case DOUBLE_QUOTED:
@@ -261,16 +261,16 @@ vsi_slot vsi_place_slot(const vestry_html_place *place, const char **ret_why) {
   }
 }
 
-bool vsi_place_insert(vestry_html_place *place, vsi_slot slot, const char *text, size_t len) {
+bool vsi_place_insert(vsi_html_place *place, vsi_slot slot, const char *text, size_t len) {
   if (len) place->drops_newline = false;
   if (len) place->js_last = 0;
   return place->state != TEXT && place->state != TEXT_UNTIL && vsi_attribute_insert(place, slot, text, len);
 }
 
-bool vsi_place_drops_newline(const vestry_html_place *place) {
+bool vsi_place_drops_newline(const vsi_html_place *place) {
   return place->drops_newline;
 }
 
-const char *vsi_place_conflict(const vestry_html_place *place) {
+const char *vsi_place_conflict(const vsi_html_place *place) {
   return vsi_attribute_conflict(place);
 }

@@ -5,19 +5,19 @@
 #include "html/attribute.h"
 
 /* The beginning: ordinary text. */
-void vsi_place_init(vestry_html_place *place);
+void vsi_place_init(vsi_html_place *place);
 /* Read what the application itself writes there. */
-void vsi_place_read(vestry_html_place *place, const char *bytes, size_t len);
+void vsi_place_read(vsi_html_place *place, const char *bytes, size_t len);
 /* What can be put here. ret_why is set for NONE: a static sentence. */
-vsi_slot vsi_place_slot(const vestry_html_place *place, const char **ret_why);
+vsi_slot vsi_place_slot(const vsi_html_place *place, const char **ret_why);
 
 /* Read a text of others that is about to be put into this slot (TEXT, URL, JS_STRING).
  * Returns  true for a URL that it would make one that runs JavaScript: something else must be put there */
-bool vsi_place_insert(vestry_html_place *place, vsi_slot slot, const char *text, size_t len);
+bool vsi_place_insert(vsi_html_place *place, vsi_slot slot, const char *text, size_t len);
 /* What the application has written last makes a text of others harmful that was harmless when it was put there: why, a
  * static sentence; NULL: no. */
-const char *vsi_place_conflict(const vestry_html_place *place);
+const char *vsi_place_conflict(const vsi_html_place *place);
 /* Whether the parser would drop a line feed that came next. */
-bool vsi_place_drops_newline(const vestry_html_place *place);
+bool vsi_place_drops_newline(const vsi_html_place *place);
 
 #endif

@@ -217,7 +217,9 @@ VSI_SELDOM static step refresh(putting *p, vsi_entry *newest, vsi_entry *same, s
                                vestry_put_result *result) {
   vsi_visit_use(p->table, p->shard, same, p->now);
   if (p->policy == VESTRY_PUT_REPLACE) displace(p, newest, same, count, 1, false);
-  *result = (vestry_put_result){same->handle, 0, true};
+  result->handle = same->handle;
+  result->displaced_count = 0;
+  result->refreshed = true;
   return STEP_DONE;
 }
 

@@ -39,8 +39,10 @@ void vestry_store_leave(vestry_store_exit *exit, const vestry_scoped_key *key, v
 vestry_err vestry_store_create(const vestry_store_types *types, const char *type, const vestry_store_options *options,
                                vestry_store **ret_store) {
   vestry_store_options own;
-  if (!type || !ret_store || VSI_OPTIONS_TAKE(own, options)) return VESTRY_INVALID;
-  if (!own.value.ref || !own.value.unref || !own.value.close) return VESTRY_INVALID;
+  vestry_value_ops value;
+  if (!type || !ret_store || VSI_OPTIONS_TAKE(own, options) || VSI_OPTIONS_TAKE(value, own.value))
+    return VESTRY_INVALID;
+  if (!value.ref || !value.unref || !value.close) return VESTRY_INVALID;
   void *type_ctx = NULL;
   const vestry_store_ops *ops = vsi_store_types_find(types, type, &type_ctx);
   if (!ops) return VESTRY_NOT_FOUND;
@@ -50,7 +52,7 @@ vestry_err vestry_store_create(const vestry_store_types *types, const char *type
   if (!store) return VESTRY_NO_MEMORY;
   store->host = own.host;
   store->ops = ops;
-  store->exit.value = own.value;
+  store->exit.value = value;
   store->exit.purge = own.purge;
   store->exit.purge_ctx = own.purge_ctx;
   store->exit.counts = !ops->stats;
@@ -94,7 +96,7 @@ vestry_err vsi_store_put(vestry_store *store, const vestry_scoped_key *key, void
     if (error) return error;
   }
   vsi_store_driver_wake(store);
-  if (ret_result) *ret_result = result;
+  VSI_RESULT_GIVE(ret_result, result);
   return VESTRY_OK;
 }
 
@@ -205,19 +207,20 @@ uint64_t vestry_store_tick(vestry_store *store) {
 }
 
 void vestry_store_stats_get(vestry_store *store, vestry_store_stats *ret_stats) {
+  vestry_store_stats stats = {0};
   if (store->ops->stats) {
-    store->ops->stats(store->self, ret_stats);
+    store->ops->stats(store->self, &stats);
+    VSI_RESULT_GIVE(ret_stats, stats);
     return;
   }
-  vestry_store_stats stats = {0};
   for (size_t cause = 0; cause < VESTRY_CAUSE_COUNT; cause++) {
     /* acquire: pairs with vestry_store_leave. Read before `put`: whatever is seen to have left is seen to have come */
     stats.removed_by_cause[cause] = atomic_load_explicit(&store->exit.removed_by_cause[cause], memory_order_acquire);
-    stats.removed += stats.removed_by_cause[cause];
+    stats.removed_count += stats.removed_by_cause[cause];
   }
-  stats.put = atomic_load_explicit(&store->put, memory_order_relaxed);
-  stats.live = stats.put - stats.removed;
-  stats.hits = atomic_load_explicit(&store->hits, memory_order_relaxed);
-  stats.misses = atomic_load_explicit(&store->misses, memory_order_relaxed);
-  *ret_stats = stats;
+  stats.put_count = atomic_load_explicit(&store->put, memory_order_relaxed);
+  stats.live_count = stats.put_count - stats.removed_count;
+  stats.hits_count = atomic_load_explicit(&store->hits, memory_order_relaxed);
+  stats.misses_count = atomic_load_explicit(&store->misses, memory_order_relaxed);
+  VSI_RESULT_GIVE(ret_stats, stats);
 }

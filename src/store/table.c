@@ -71,17 +71,17 @@ void vsi_table_destroy(void *self) {
 
 static void add_stats(vsi_shard *shard, vestry_store_stats *stats) {
   vsi_spin_lock_take(&shard->lock);
-  stats->put += shard->puts;
-  stats->live += shard->live;
-  stats->hits += shard->hits;
-  stats->misses += shard->misses;
+  stats->put_count += shard->puts;
+  stats->live_count += shard->live;
+  stats->hits_count += shard->hits;
+  stats->misses_count += shard->misses;
   uint64_t for_size = shard->puts - shard->live; /* less what left for another cause */
   for (size_t cause = 0; cause < VESTRY_CAUSE_COUNT; cause++) {
     stats->removed_by_cause[cause] += shard->removed_by_cause[cause];
     for_size -= shard->removed_by_cause[cause];
   }
   stats->removed_by_cause[VESTRY_CAUSE_SIZE] += for_size;
-  stats->removed += shard->puts - shard->live;
+  stats->removed_count += shard->puts - shard->live;
   vsi_spin_lock_give(&shard->lock);
 }
 

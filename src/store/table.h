@@ -54,7 +54,7 @@ void vsi_table_stats(void *self, vestry_store_stats *ret_stats);
 
 #define VSI_TABLE_OPS(name, create_fn)                                                                                 \
   {                                                                                                                    \
-    VESTRY_STORE_OPS_VERSION, name, create_fn, vsi_table_destroy, vsi_table_put, vsi_table_get, vsi_table_with,        \
+    sizeof(vestry_store_ops), name, create_fn, vsi_table_destroy, vsi_table_put, vsi_table_get, vsi_table_with,        \
         vsi_table_remove, vsi_table_remove_if, vsi_table_clear, vsi_table_list, vsi_table_tick,                        \
         vsi_table_next_deadline_ns, vsi_table_stats                                                                    \
   }

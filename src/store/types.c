@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/options.h"
 #include "store/builtin.h"
 #include "store/store.h"
 
@@ -39,9 +40,8 @@ vestry_err vestry_store_types_create(const vestry_host *host, vestry_store_types
 }
 
 static bool is_complete(const vestry_store_ops *ops) {
-  return ops->version == VESTRY_STORE_OPS_VERSION && ops->type && *ops->type && ops->create && ops->destroy &&
-         ops->put && ops->get && ops->remove && ops->remove_if && ops->clear && ops->list &&
-         !ops->tick == !ops->next_deadline_ns;
+  return VSI_OPS_ARE_KNOWN(ops) && ops->type && *ops->type && ops->create && ops->destroy && ops->put && ops->get &&
+         ops->remove && ops->remove_if && ops->clear && ops->list && !ops->tick == !ops->next_deadline_ns;
 }
 
 vestry_err vestry_store_types_add(vestry_store_types *types, const vestry_store_ops *ops, void *type_ctx) {

@@ -203,7 +203,7 @@ static vestry_err brotli_end(const vestry_profile *profile, uint64_t check, vest
 }
 
 const vestry_profile_ops vestry_profile_brotli = {
-    .version = VESTRY_PROFILE_OPS_VERSION,
+    .size = sizeof(vestry_profile_ops),
     .coding = "br",
     .resolve = brotli_resolve,
     .create = brotli_create,

@@ -105,9 +105,10 @@ void vestry_bus_close(vestry_bus *bus) {
 
 void vestry_bus_stats_get(vestry_bus *bus, vestry_bus_stats *ret_stats) {
   pthread_mutex_lock(&bus->lock);
-  *ret_stats = bus->stats;
-  ret_stats->topics = bus->topics.count;
+  vestry_bus_stats stats = bus->stats;
+  stats.topics_count = bus->topics.count;
   pthread_mutex_unlock(&bus->lock);
+  VSI_RESULT_GIVE(ret_stats, stats);
 }
 
 static void wait_locked(vestry_bus *bus) {
@@ -151,9 +152,9 @@ static vsi_topic *end_locked(vestry_subscription *s, bool by_connection) {
   else
     topic->end = s->link;
   s->state = ENDED;
-  bus->stats.live--;
-  bus->stats.ended++;
-  if (by_connection) bus->stats.ended_by_connection++;
+  bus->stats.live_count--;
+  bus->stats.ended_count++;
+  if (by_connection) bus->stats.ended_by_connection_count++;
   return forget_locked(bus, topic);
 }
 
@@ -238,7 +239,7 @@ void vestry_bus_destroy(vestry_bus *bus) {
     unref_and_unlock(s);
     pthread_mutex_lock(&bus->lock);
   }
-  while (bus->over != bus->stats.subscribed || bus->publishers) wait_locked(bus);
+  while (bus->over != bus->stats.subscribed_count || bus->publishers) wait_locked(bus);
   pthread_mutex_unlock(&bus->lock);
   bus_unref(bus);
 }
@@ -270,8 +271,8 @@ static vestry_err provide(const vestry_bus *bus, spare *have, uint64_t hash, ves
 
 static void append_locked(vestry_bus *bus, vsi_topic *topic, vestry_subscription *s) {
   s->topic = topic;
-  s->number = ++bus->stats.subscribed;
-  bus->stats.live++;
+  s->number = ++bus->stats.subscribed_count;
+  bus->stats.live_count++;
   s->link = topic->end;
   *topic->end = s;
   topic->end = &s->next;
@@ -280,8 +281,8 @@ static void append_locked(vestry_bus *bus, vsi_topic *topic, vestry_subscription
 
 static vestry_err refusal_locked(vestry_bus *bus, const vestry_subscription *s) {
   if (bus->closed || s->state != MADE) return VESTRY_CLOSED;
-  if (bus->stats.live < bus->max_count) return VESTRY_OK;
-  bus->stats.refused++;
+  if (bus->stats.live_count < bus->max_count) return VESTRY_OK;
+  bus->stats.refused_count++;
   return VESTRY_LIMIT;
 }
 
@@ -333,15 +334,16 @@ static void abandon(vestry_subscription *s) {
 
 vestry_err vestry_bus_subscribe(vestry_bus *bus, const void *topic, size_t topic_len,
                                 const vestry_subscriber *subscriber, vestry_subscription **ret_subscription) {
-  if (!bus || !topic || !topic_len || !subscriber || !subscriber->call) return VESTRY_INVALID;
+  vestry_subscriber own;
+  if (!bus || !topic || !topic_len || VSI_OPTIONS_TAKE(own, subscriber) || !own.call) return VESTRY_INVALID;
   if (topic_len > VESTRY_TOPIC_MAX_BYTES) return VESTRY_TOO_LARGE;
-  vestry_connection *connection = subscriber->connection;
+  vestry_connection *connection = own.connection;
   if (connection && !vestry_connection_is_open(connection)) return VESTRY_CLOSED;
   vestry_subscription *s = vsi_calloc(bus->host, 1, sizeof *s);
   if (!s) return VESTRY_NO_MEMORY;
   vsi_close_node_init(&s->node, connection_ended);
   s->bus = bus;
-  s->subscriber = *subscriber;
+  s->subscriber = own;
   s->state = MADE;
   s->refs = connection ? 2 : 1; /* of its life; of the close node */
   atomic_fetch_add_explicit(&bus->refs, 1, memory_order_relaxed);
@@ -372,7 +374,7 @@ static void leave_topic_locked(vestry_bus *bus, vsi_topic *topic, const vsi_curs
 /* Gives the lock up for each call. */
 static size_t call_all_locked(vestry_bus *bus, vsi_topic *topic, vestry_bus_message *message) {
   size_t count = 0;
-  uint64_t last = bus->stats.subscribed;
+  uint64_t last = bus->stats.subscribed_count;
   vsi_cursor cursor = {topic->first, topic->cursors};
   topic->cursors = &cursor;
   inside++;
@@ -381,7 +383,7 @@ static size_t call_all_locked(vestry_bus *bus, vsi_topic *topic, vestry_bus_mess
     message->connection = s->subscriber.connection;
     if (message->connection && !vestry_connection_is_open(message->connection)) continue; /* its end is under way */
     s->calls++;
-    bus->stats.called++;
+    bus->stats.called_count++;
     pthread_mutex_unlock(&bus->lock);
     s->subscriber.call(message, s->subscriber.ctx);
     count++;
@@ -404,7 +406,7 @@ vestry_err vestry_bus_publish(vestry_bus *bus, const void *topic, size_t topic_l
   pthread_mutex_lock(&bus->lock);
   bool closed = bus->closed;
   if (!closed) {
-    bus->stats.published++;
+    bus->stats.published_count++;
     bus->publishers++; /* whatever is called, the bus stays */
     vsi_topic *found = vsi_topics_find(&bus->topics, hash, topic, topic_len);
     if (found) count = call_all_locked(bus, found, &message);

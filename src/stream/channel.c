@@ -368,12 +368,14 @@ vestry_err vestry_channel_publish(vestry_channel *channel, vestry_event *event, 
 void vestry_channel_stats_get(vestry_channel *channel, vestry_channel_stats *ret_stats) {
   bool entered = enter(channel, !publishes_inside);
   pthread_mutex_lock(&channel->lock);
-  *ret_stats = channel->stats;
-  ret_stats->members_count = channel->members.count;
+  vestry_channel_stats stats = channel->stats;
+  stats.members_count = channel->members.count;
   pthread_mutex_unlock(&channel->lock);
-  if (!entered) return; /* another thread uses the lanes */
-  for (int i = 0; i < VSI_CODINGS_MAX; i++)
-    if (channel->lanes[i].epoch)
-      ret_stats->alone_count += atomic_load_explicit(&channel->lanes[i].epoch->alone, memory_order_relaxed);
-  leave_turnstile(channel);
+  if (entered) { /* otherwise another thread uses the lanes */
+    for (int i = 0; i < VSI_CODINGS_MAX; i++)
+      if (channel->lanes[i].epoch)
+        stats.alone_count += atomic_load_explicit(&channel->lanes[i].epoch->alone, memory_order_relaxed);
+    leave_turnstile(channel);
+  }
+  VSI_RESULT_GIVE(ret_stats, stats);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/options.h"
 
 /* How many encoders there are at most, and why that is a bound on memory: one for each private stream (reserved), one
  * for each epoch (reserved), and in each coding VSI_SCRATCH_COUNT, since whoever encodes an event alone stands in one
@@ -83,8 +84,8 @@ static bool is_coding_name(const char *name) {
 }
 
 static bool ops_are_whole(const vestry_profile_ops *ops) {
-  if (!ops || ops->version != VESTRY_PROFILE_OPS_VERSION || !is_coding_name(ops->coding) || !ops->resolve ||
-      !ops->create || !ops->encode || !ops->finish || !ops->destroy)
+  if (!ops || !VSI_OPS_ARE_KNOWN(ops) || !is_coding_name(ops->coding) || !ops->resolve || !ops->create ||
+      !ops->encode || !ops->finish || !ops->destroy)
     return false;
   bool shared = ops->primer != NULL;
   if ((ops->store != NULL) != shared || (ops->end != NULL) != shared) return false;

@@ -35,8 +35,7 @@ vestry_err vsi_connection_create(const vsi_environment *environment, const vestr
                                  const vestry_connection_options *options, const vsi_connection_hooks *hooks,
                                  void *hooks_ctx, vestry_connection **ret_connection) {
   static const vsi_connection_hooks none = {NULL, NULL, NULL, NULL};
-  if (!ops || ops->version != VESTRY_TRANSPORT_OPS_VERSION || !ops->open || !ops->write || !ops->end || !ops->release)
-    return VESTRY_INVALID;
+  if (!ops || !VSI_OPS_ARE_KNOWN(ops) || !ops->open || !ops->write || !ops->end || !ops->release) return VESTRY_INVALID;
   const vestry_host *host = environment->host;
   vestry_connection *connection = vsi_calloc(host, 1, sizeof *connection);
   if (!connection) return VESTRY_NO_MEMORY;
@@ -259,7 +258,7 @@ vestry_err vsi_connection_send_made(vestry_connection *connection, vestry_err er
 
 void vestry_connection_stats_get(const vestry_connection *connection, vestry_connection_stats *ret_stats) {
 #define READ(field) atomic_load_explicit(&connection->field, memory_order_relaxed)
-  *ret_stats = (vestry_connection_stats){
+  vestry_connection_stats stats = {
       .accepted_count = READ(accepted_count),
       .accepted_bytes = READ(accepted_bytes),
       .written_count = READ(written_count),
@@ -276,10 +275,11 @@ void vestry_connection_stats_get(const vestry_connection *connection, vestry_con
       .cause = vestry_connection_cause(connection),
   };
   if (connection->conflation) {
-    ret_stats->conflated_count = READ(conflation->conflated_count);
-    ret_stats->barriers_count = READ(conflation->barriers_count);
-    ret_stats->conflated_bytes = READ(conflation->conflated_bytes);
+    stats.conflated_count = READ(conflation->conflated_count);
+    stats.barriers_count = READ(conflation->barriers_count);
+    stats.conflated_bytes = READ(conflation->conflated_bytes);
   }
 #undef READ
-  vsi_queue_load(&connection->queue, &ret_stats->queued_count, &ret_stats->queued_bytes, NULL);
+  vsi_queue_load(&connection->queue, &stats.queued_count, &stats.queued_bytes, NULL);
+  VSI_RESULT_GIVE(ret_stats, stats);
 }

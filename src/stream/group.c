@@ -136,7 +136,7 @@ vestry_err vsi_group_connect(vsi_group *group, const vestry_transport_ops *ops, 
 }
 
 static void add_events_locked(vsi_group_stats *sum, const vestry_connection *connection) {
-  vestry_connection_stats stats;
+  vestry_connection_stats stats = {0};
   vestry_connection_stats_get(connection, &stats);
   sum->accepted += stats.accepted_count;
   sum->written += stats.written_count;

@@ -147,7 +147,7 @@ static vestry_err gzip_end(const vestry_profile *profile, uint64_t check, vestry
 }
 
 const vestry_profile_ops vestry_profile_gzip = {
-    .version = VESTRY_PROFILE_OPS_VERSION,
+    .size = sizeof(vestry_profile_ops),
     .coding = "gzip",
     .resolve = gzip_resolve,
     .create = gzip_create,

@@ -46,7 +46,7 @@ static vestry_err identity_end(const vestry_profile *profile, uint64_t check, ve
 }
 
 const vestry_profile_ops vestry_profile_identity = {
-    .version = VESTRY_PROFILE_OPS_VERSION,
+    .size = sizeof(vestry_profile_ops),
     .coding = "identity",
     .resolve = identity_resolve,
     .create = identity_create,

@@ -41,9 +41,9 @@ static void f6_no_second_sees_more_than_its_share(void **state) {
   test_host_init(&d->th);
   vestry_options options = {.host = &d->th.host,
                             .threads_count = VESTRY_THREADS_NONE,
-                            .connection.heartbeat_ms = VESTRY_NEVER_MS,
+                            .connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS},
                             .retry_after_s = PAUSE_S,
-                            .hooks = {.on_close = note_end, .ctx = d}};
+                            .hooks = &(vestry_connection_hooks){.on_close = note_end, .ctx = d}};
   assert_int_equal(vestry_create(&options, &d->v), VESTRY_OK);
   const vestry_memory_call call = {.datastar = true};
   for (int i = 0; i < STREAMS; i++)
@@ -55,9 +55,9 @@ static void f6_no_second_sees_more_than_its_share(void **state) {
   unsigned most_in_a_tick = 0;
   for (unsigned ms = 0, before = 0; ms <= WINDOW_S * 1000; ms++) {
     vestry_memory_settle(d->v);
-    vestry_stats stats;
+    vestry_stats stats = {0};
     vestry_stats_get(d->v, &stats);
-    unsigned now = (unsigned)stats.closed;
+    unsigned now = (unsigned)stats.closed_count;
     if (now - before > most_in_a_tick) most_in_a_tick = now - before;
     before = now;
     test_host_advance_ms(&d->th, 1);
@@ -142,16 +142,17 @@ static void f6_whoever_was_let_in_is_sent_away_once(void **state) {
   (void)state;
   for (int round = 0; round < 20; round++) {
     crowd c = {.v = NULL};
-    vestry_options options = {.threads_count = 2, .hooks = {.on_close = count_end, .ctx = &c}};
+    vestry_options options = {.threads_count = 2,
+                              .hooks = &(vestry_connection_hooks){.on_close = count_end, .ctx = &c}};
     assert_int_equal(vestry_create(&options, &c.v), VESTRY_OK);
     pthread_t openers[OPENERS];
     for (int i = 0; i < OPENERS; i++) assert_int_equal(pthread_create(&openers[i], NULL, keep_opening, &c), 0);
     for (int i = 0; i < OPENERS; i++) pthread_join(openers[i], NULL);
-    vestry_stats stats;
+    vestry_stats stats = {0};
     vestry_stats_get(c.v, &stats);
-    assert_int_equal(stats.open, 0);
-    assert_int_equal(stats.closed_by_cause[VESTRY_CAUSE_DRAIN], stats.opened);
-    assert_int_equal(atomic_load(&c.closed), stats.opened);
+    assert_int_equal(stats.open_count, 0);
+    assert_int_equal(stats.closed_by_cause[VESTRY_CAUSE_DRAIN], stats.opened_count);
+    assert_int_equal(atomic_load(&c.closed), stats.opened_count);
     vestry_destroy(c.v);
   }
 }

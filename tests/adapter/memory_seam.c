@@ -78,7 +78,7 @@ static const route *find(const memory_server *server, const char *method, const 
 
 static void *ask(void *server, const contract_ask *what) {
   memory_server *to = server;
-  vestry_stats stats;
+  vestry_stats stats = {0};
   vestry_stats_get(to->v, &stats);
   vestry_memory_call call = {.method = what->method,
                              .path = what->path,
@@ -90,7 +90,7 @@ static void *ask(void *server, const contract_ask *what) {
                              .body_len = what->body_len,
                              .no_length = what->no_length,
                              .body_error = what->breaks ? VESTRY_IO : VESTRY_OK,
-                             .no_room = stats.open >= to->room};
+                             .no_room = stats.open_count >= to->room};
   const route *to_route = find(to, what->method ? what->method : "GET", what->path ? what->path : "/");
   exchange *made = calloc(1, sizeof *made);
   made->server = to;

@@ -261,11 +261,11 @@ static void is_destroyed_under_the_pool(void **state) {
   }
   assert_int_equal(vestry_stop(v, 60000), VESTRY_OK);
   assert_int_equal(witness_closed(&w), 500);
-  vestry_stats stats;
+  vestry_stats stats = {0};
   vestry_stats_get(v, &stats);
-  assert_int_equal(stats.opened, 500);
-  assert_int_equal(stats.closed, 500);
-  assert_int_equal(stats.accepted, stats.written + stats.discarded);
+  assert_int_equal(stats.opened_count, 500);
+  assert_int_equal(stats.closed_count, 500);
+  assert_int_equal(stats.accepted_count, stats.written_count + stats.discarded_count);
   vestry_destroy(v);
   witness_finish(&w);
   test_host_assert_clean(&th);

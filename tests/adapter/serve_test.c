@@ -82,13 +82,15 @@ static void house_begin(house *h) {
 static void house_end(house *h) {
   assert_int_equal(vestry_stop(h->v, 0), VESTRY_OK);
   vestry_timer_destroy(h->counter.timer); /* streams that ended in the stop have stopped it */
-  vestry_stats stats;
+  vestry_stats stats = {0};
   vestry_stats_get(h->v, &stats);
-  assert_int_equal(stats.open, 0);
-  assert_int_equal(stats.opened, stats.closed);
-  assert_int_equal(stats.store.live, 0);
-  assert_int_equal(stats.store.put, stats.store.removed);
-  assert_int_equal(stats.accepted, stats.written + stats.discarded);
+  assert_int_equal(stats.open_count, 0);
+  assert_int_equal(stats.opened_count, stats.closed_count);
+  vestry_store_stats store = {0};
+  vestry_store_stats_get(vestry_store_of(h->v), &store);
+  assert_int_equal(store.live_count, 0);
+  assert_int_equal(store.put_count, store.removed_count);
+  assert_int_equal(stats.accepted_count, stats.written_count + stats.discarded_count);
   vestry_destroy(h->v);
   test_host_assert_clean(&h->th);
 }
@@ -168,7 +170,7 @@ static void a_stream_that_is_given_up_is_answered(void **state) {
   vestry_connection *preferred = NULL;
   assert_int_equal(
       vestry_registry_intercept(vestry_registry_of(h.v),
-                                &(vestry_interceptor){"prefer", VESTRY_PHASE_CONNECT, NULL, prefer, &preferred}),
+                                &(vestry_interceptor){0, "prefer", VESTRY_PHASE_CONNECT, NULL, prefer, &preferred}),
       VESTRY_OK);
   vestry_memory_exchange *first = ask(&h, (vestry_memory_call){.method = "PUT", .datastar = true}, start);
   preferred = vestry_memory_connection(first);

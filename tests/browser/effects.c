@@ -35,7 +35,7 @@ static vestry_err perform(const vestry_request *req, vestry_reply *reply, void *
   vestry_slice body = vestry_request_body(req);
   json_t *effects = json_loadb(body.data, body.len, JSON_ALLOW_NUL, NULL);
   if (!effects) return VESTRY_MALFORMED;
-  vestry_dispatch_result result;
+  vestry_dispatch_result result = {0};
   vestry_err error = vestry_dispatch_with(
       vestry_request_instance(req), effects,
       &(vestry_dispatch_options){.scope = vestry_request_scope(req), .key = VESTRY_KEY("page")}, &result);

@@ -58,7 +58,7 @@ static void one_address_takes_no_more_than_its_share(void **state) {
   client_close(&again);
   ask_from(&other, "127.0.0.2");
   assert_int_equal(client_status(&other), 200);
-  vestry_stats stats;
+  vestry_stats stats = {0};
   vestry_stats_get(s.v, &stats);
   assert_true(stats.turned_away[VESTRY_REFUSAL_ADDRESS] >= 1); /* the look at connections may find it too */
   vestry_connection_close(witness_connection(&s.witness, 0), VESTRY_CAUSE_CLOSED);
@@ -94,7 +94,7 @@ static void silent_connections_leave_room_for_others(void **state) {
     for (int i = 0; i < SILENT; i++) closed += client_wait(&silent[i], 1);
   }
   assert_int_equal(closed, SILENT - LIMIT + 1); /* the stream is one of the three, and stays */
-  vestry_stats stats;
+  vestry_stats stats = {0};
   vestry_stats_get(s.v, &stats);
   assert_int_equal(stats.turned_away[VESTRY_REFUSAL_ADDRESS], closed);
   server_patch(connection, "{\"still\":1}");
@@ -164,7 +164,8 @@ static void more_clients_than_descriptors_leave_some(void **state) {
 
 static void stops_with_a_stalled_reader(void **state) {
   (void)state;
-  server_start(&s, &(server_settings){.options.connection.max_queued_bytes = STALLING_QUEUE_BYTES});
+  server_start(&s, &(server_settings){.options.connection =
+                                          &(vestry_connection_options){.max_queued_bytes = STALLING_QUEUE_BYTES}});
   client stalled, well;
   vestry_connection *stuck = server_open_stalled(&s, &stalled);
   vestry_connection *moving = server_open(&s, &well);

@@ -10,18 +10,19 @@ static server s;
 
 /* Nothing is ever written to these streams, so no write can fail. */
 static server_settings silent(uint64_t watch_ms, uint64_t lost_ms) {
-  return (server_settings){
-      .watch_ms = watch_ms, .lost_ms = lost_ms, .options.connection.heartbeat_ms = VESTRY_NEVER_MS};
+  static const vestry_connection_options connection = {.heartbeat_ms = VESTRY_NEVER_MS};
+  return (server_settings){.watch_ms = watch_ms, .lost_ms = lost_ms, .options.connection = &connection};
 }
 
 static void without_it_heartbeats_find_them(void **state) {
   (void)state;
-  server_start(&s, &(server_settings){.watch_ms = VESTRY_NEVER_MS, .options.connection.heartbeat_ms = 20});
+  server_start(&s, &(server_settings){.watch_ms = VESTRY_NEVER_MS,
+                                      .options.connection = &(vestry_connection_options){.heartbeat_ms = 20}});
   client c;
   vestry_connection *connection = server_open(&s, &c);
   client_close(&c);
   assert_int_equal(server_cause(&s, connection), VESTRY_CAUSE_HANGUP);
-  vestry_connection_stats stats;
+  vestry_connection_stats stats = {0};
   vestry_connection_stats_get(connection, &stats);
   assert_true(stats.writes_count >= 2); /* the first one after it succeeds */
   server_stop(&s);
@@ -33,7 +34,7 @@ static void a_reader_that_stalls_is_not_lost(void **state) {
   (void)state;
   server_settings settings = {.watch_ms = 10, .lost_ms = 200};
   settings.options.connection =
-      (vestry_connection_options){.max_queued_bytes = STALLING_QUEUE_BYTES, .heartbeat_ms = 100};
+      &(vestry_connection_options){.max_queued_bytes = STALLING_QUEUE_BYTES, .heartbeat_ms = 100};
   server_start(&s, &settings);
   client stalled, beats;
   vestry_connection *connection = server_open_stalled(&s, &stalled);
@@ -48,7 +49,8 @@ static void a_reader_that_stalls_is_not_lost(void **state) {
 
 static void f5_finds_one_behind_a_cut(void **state) {
   (void)state;
-  const web_settings settings = {.watch_ms = 20, .lost_ms = 500, .options.connection.heartbeat_ms = 100};
+  const web_settings settings = {
+      .watch_ms = 20, .lost_ms = 500, .options.connection = &(vestry_connection_options){.heartbeat_ms = 100}};
   double took = peers_seconds_until_lost(&civetweb_seam, &settings, 8, 0);
   print_message("lost after %.0f ms; promised: heartbeat 100 + lost 500 + 2 x watch 20\n", took * 1e3);
   assert_true(took >= 0.45 && took < 10); /* the machine may be slow, but not that slow */
@@ -56,7 +58,7 @@ static void f5_finds_one_behind_a_cut(void **state) {
 
 static void f5_finds_one_behind_a_cut_within_two_heartbeats(void **state) {
   (void)state;
-  const web_settings settings = {.options.connection.heartbeat_ms = 600};
+  const web_settings settings = {.options.connection = &(vestry_connection_options){.heartbeat_ms = 600}};
   double took = peers_seconds_until_lost(&civetweb_seam, &settings, 3, 0);
   print_message("lost after %.0f ms; promised: two heartbeats of 600\n", took * 1e3);
   assert_true(took >= 0.5 && took < 10);
@@ -66,7 +68,7 @@ static void f5_finds_one_behind_a_cut_in_the_middle_of_a_write(void **state) {
   (void)state;
   enum { BYTES = 16 << 20 };
   web_settings settings = {.watch_ms = 20, .lost_ms = 500, .stalled_ms = 2000};
-  settings.options.connection = (vestry_connection_options){.heartbeat_ms = 100, .max_queued_bytes = BYTES + 4096};
+  settings.options.connection = &(vestry_connection_options){.heartbeat_ms = 100, .max_queued_bytes = BYTES + 4096};
   double took = peers_seconds_until_lost(&civetweb_seam, &settings, 8, BYTES);
   print_message("over after %.0f ms; promised: lost, and the request timeout of 2,000 for the write\n", took * 1e3);
   assert_true(took >= 0.45 && took < 10);

@@ -173,7 +173,7 @@ static uint64_t chain_combine(uint64_t stream, uint64_t event, size_t len) {
 }
 
 #define PRIVATE_MEMBERS                                                                                                \
-  .version = VESTRY_PROFILE_OPS_VERSION, .coding = "x-chain", .resolve = chain_resolve, .create = chain_create,        \
+  .size = sizeof(vestry_profile_ops), .coding = "x-chain", .resolve = chain_resolve, .create = chain_create,           \
   .encode = chain_encode, .finish = chain_finish, .destroy = chain_destroy
 #define SHARED_MEMBERS .primer = chain_primer, .store = chain_store, .end = chain_end
 

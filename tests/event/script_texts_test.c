@@ -146,7 +146,7 @@ static void c3_custom_events_refuse(void **state) {
   expect_error(vestry_event_custom(NULL, "x", NULL, 1, NULL, &event), &event, VESTRY_INVALID);
   vestry_custom_event_options options = {.size = 1};
   expect_error(vestry_event_custom(NULL, "x", NULL, 0, &options, &event), &event, VESTRY_INVALID);
-  options = (vestry_custom_event_options){.script.event.id = "\n"};
+  options = (vestry_custom_event_options){.script = &(vestry_script_options){.event.id = "\n"}};
   expect_error(vestry_event_custom(NULL, "x", NULL, 0, &options, &event), &event, VESTRY_INVALID);
   char deep[600] = "";
   memset(deep, '[', 257);

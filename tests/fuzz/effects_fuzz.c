@@ -111,7 +111,7 @@ static void check_dispatch(json_t *effects, unsigned bits) {
   vestry_key parts[1] = {vestry_key_string("k")}, key = vestry_key_tuple(parts, 1);
   vestry_dispatch_options options = {.key = key, .fail_fast = bits & 1, .results = results};
   if (bits & 2 && json_is_object(data)) options.data = data;
-  vestry_dispatch_result result;
+  vestry_dispatch_result result = {0};
   vestry_err error = vestry_dispatch_with(v, effects, &options, &result);
   require((error == VESTRY_OK) == (result.errors_count == 0));
   require(json_array_size(results) == result.effects_count);

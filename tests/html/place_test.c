@@ -181,7 +181,7 @@ static const struct {
     {"</script>", 'T'},
 };
 
-static char letter(const vestry_html_place *place) {
+static char letter(const vsi_html_place *place) {
   const char *why = NULL;
   vsi_slot slot = vsi_place_slot(place, &why);
   assert_true((slot == VSI_SLOT_NONE) == (why != NULL));
@@ -191,7 +191,7 @@ static char letter(const vestry_html_place *place) {
 static void every_place(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    vestry_html_place place;
+    vsi_html_place place;
     vsi_place_init(&place);
     vsi_place_read(&place, rows[i].html, strlen(rows[i].html));
     if (letter(&place) != rows[i].slot) fail_msg("%s: %c, not %c", rows[i].html, letter(&place), rows[i].slot);
@@ -204,13 +204,13 @@ static void pieces_do_not_matter(void **state) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     size_t len = strlen(rows[i].html);
     for (size_t cut = 0; cut <= len; cut++) {
-      vestry_html_place place;
+      vsi_html_place place;
       vsi_place_init(&place);
       vsi_place_read(&place, rows[i].html, cut);
       vsi_place_read(&place, rows[i].html + cut, len - cut);
       assert_int_equal(letter(&place), rows[i].slot);
     }
-    vestry_html_place place;
+    vsi_html_place place;
     vsi_place_init(&place);
     for (size_t at = 0; at < len; at++) vsi_place_read(&place, rows[i].html + at, 1);
     assert_int_equal(letter(&place), rows[i].slot);

@@ -181,7 +181,8 @@ static void nobody_sees_it(void **state) {
 /* What it said behind its request is not read. A socket that is closed with unread bytes loses what it has to send. */
 static void who_talks_on_loses_nothing(void **state) {
   (void)state;
-  server_start(&s, &(server_settings){.options.connection.max_queued_bytes = STALLING_QUEUE_BYTES});
+  server_start(&s, &(server_settings){.options.connection =
+                                          &(vestry_connection_options){.max_queued_bytes = STALLING_QUEUE_BYTES}});
   client c;
   vestry_connection *connection = server_open_stalled(&s, &c);
   client_say(&c, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -287,6 +288,8 @@ static void one_without_a_descriptor_ends_alone(void **state) {
   server_start(&s, &(server_settings){.adapter.threads_count = 1});
   client c, other;
   server_open(&s, &other);
+  server_patch(witness_connection(&s.witness, 0), "{\"taken\":1}");
+  client_expect(&other, "taken"); /* it has been handed over: what fails from here on is the other's */
   client_connect(&c, s.port, false);
   atomic_store(&dup3_fails, 1);
   assert_one_is_lost(&c, 0, &other);
@@ -305,7 +308,7 @@ static void one_without_a_descriptor_ends_alone(void **state) {
   assert_one_is_lost(&c, 1, &other);
   assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 
-  vestry_stats stats;
+  vestry_stats stats = {0};
   vestry_stats_get(s.v, &stats);
   assert_true(stats.turned_away[VESTRY_REFUSAL_DESCRIPTORS] >= 2); /* the door may have found none, too */
   client_close(&other);

@@ -60,8 +60,8 @@ static void the_kernel_holds_what_was_asked_for(void **state) {
 /* ---- peers that go ----------------------------------------------------------------------------------------------- */
 
 static double seconds_until_lost(size_t bytes) {
-  web_settings settings = {.lost_ms = 500, .options.connection.heartbeat_ms = 100};
-  if (bytes) settings.options.connection.max_queued_bytes = bytes + 4096;
+  const vestry_connection_options connection = {.heartbeat_ms = 100, .max_queued_bytes = bytes ? bytes + 4096 : 0};
+  web_settings settings = {.lost_ms = 500, .options.connection = &connection};
   return peers_seconds_until_lost(&microhttpd_seam, &settings, 7, bytes);
 }
 

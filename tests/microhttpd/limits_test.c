@@ -19,7 +19,7 @@ enum { PATIENCE_S = 60 };
 static server s;
 
 static vestry_stats stats_of(void) {
-  vestry_stats stats;
+  vestry_stats stats = {0};
   vestry_stats_get(s.v, &stats);
   return stats;
 }

@@ -77,13 +77,13 @@ static vestry_err finish(const vestry_request *req, vestry_reply *reply, void *c
 static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   (void)req;
-  vestry_stats stats;
+  vestry_stats stats = {0};
   vestry_stats_get(app->program.v, &stats);
   pthread_mutex_lock(&app->lock);
-  json_t *all = json_pack("{s:I,s:I,s:I,s:I,s:I,s:O}", "open", (json_int_t)stats.open, "opened",
-                          (json_int_t)stats.opened, "full", (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_FULL],
+  json_t *all = json_pack("{s:I,s:I,s:I,s:I,s:I,s:O}", "open", (json_int_t)stats.open_count, "opened",
+                          (json_int_t)stats.opened_count, "full", (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_FULL],
                           "hangup", (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_HANGUP], "closed",
-                          (json_int_t)stats.closed, "seen", app->seen);
+                          (json_int_t)stats.closed_count, "seen", app->seen);
   char *text = all ? json_dumps(all, 0) : NULL;
   pthread_mutex_unlock(&app->lock);
   vestry_err err = text ? vestry_reply_body(reply, "application/json", text, strlen(text)) : VESTRY_NO_MEMORY;
@@ -97,7 +97,8 @@ int main(int argc, char **argv) {
   static const vestry_profile offered[] = {{.ops = &vestry_profile_brotli}, {.ops = &vestry_profile_gzip}};
   const char *heartbeat_ms = getenv("HEARTBEAT_MS");
   vestry_options options = {.profiles = offered, .profiles_count = 2};
-  if (heartbeat_ms) options.connection.heartbeat_ms = strtoul(heartbeat_ms, NULL, 10);
+  const vestry_connection_options connection = {.heartbeat_ms = heartbeat_ms ? strtoul(heartbeat_ms, NULL, 10) : 0};
+  options.connection = &connection;
   app.seen = json_array();
   program_start(&app.program, argc, argv, "test_proxy_behind", "A server behind a proxy", &options);
   program_handle(&app.program, "GET", "/", page, &app.program);

@@ -12,7 +12,7 @@ static void b9_actions_are_expanded_depth_first(void **state) {
   world w;
   notes n;
   begin(&w, &n);
-  vestry_dispatch_result result;
+  vestry_dispatch_result result = {0};
   dispatch_text(&w, "[[\"e\",1],[\"do\",[[\"do\",[[\"e\",2],[\"do\",[[\"e\",3]]]]],[\"e\",4]]],[\"e\",5]]", NULL,
                 VESTRY_OK, &result);
   assert_string_equal(n.text, "e[1] e[2] e[3] e[4] e[5] ");
@@ -63,7 +63,7 @@ static void b9_nothing_returned_is_nothing_done(void **state) {
   world w;
   notes n;
   begin(&w, &n);
-  vestry_dispatch_result result;
+  vestry_dispatch_result result = {0};
   dispatch_text(&w, "[[\"do\"],[\"do\",[]],[\"e\"]]", NULL, VESTRY_OK, &result);
   assert_string_equal(n.text, "e[] ");
   assert_int_equal(result.effects_count, 1);
@@ -81,7 +81,7 @@ static void b9_what_is_no_list_is_an_error(void **state) {
                                       "[[\"e\"],7]", "[[\"e\"],null]", "[[\"\"]]"};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     char effects[128];
-    vestry_dispatch_result result;
+    vestry_dispatch_result result = {0};
     snprintf(effects, sizeof effects, "[[\"do\",%s],[\"e\",9]]", wrong[i]);
     n.text[0] = '\0';
     dispatch_text(&w, effects, NULL, VESTRY_INVALID, &result);
@@ -105,7 +105,7 @@ static void b9_b12_failures_say_where_they_come_from(void **state) {
   notes n;
   begin(&w, &n);
   assert_int_equal(vestry_registry_action(vestry_registry_of(w.v), "broken", gives_and_fails, NULL), VESTRY_OK);
-  vestry_dispatch_result result;
+  vestry_dispatch_result result = {0};
   dispatch_text(&w, "[[\"do\",[[\"broken\"],[\"fail\"],[\"nobody\"],[\"e\"]]],[\"fail\"]]", NULL, VESTRY_EXISTS,
                 &result);
   assert_string_equal(n.text, "f[] e[] f[] ");
@@ -127,7 +127,7 @@ static void b11_interceptors_are_around_actions_too(void **state) {
   intercept(&w, &a, VESTRY_PHASE_ACTION);
   intercept(&w, &b, VESTRY_PHASE_ACTION);
   intercept(&w, &c, VESTRY_PHASE_EFFECT);
-  vestry_dispatch_result result;
+  vestry_dispatch_result result = {0};
   dispatch_text(&w, "[[\"do\",[[\"do\",[[\"e\",1]]],[\"e\",2]]]]", NULL, VESTRY_FAILED, &result);
   assert_string_equal(n.text, "a<do b<do a<do b<do c<e e[1] c>e b>do a>do c<e e[2] c>e b>do a>do ");
   assert_int_equal(result.errors_count, 4);
@@ -155,7 +155,7 @@ static void b9_the_depth_is_bounded(void **state) {
   begin(&w, &n);
   assert_int_equal(vestry_registry_action(vestry_registry_of(w.v), "countdown", countdown, NULL), VESTRY_OK);
   char effects[64];
-  vestry_dispatch_result result;
+  vestry_dispatch_result result = {0};
   snprintf(effects, sizeof effects, "[[\"countdown\",%d]]", VESTRY_ACTIONS_MAX_DEPTH - 1);
   dispatch_text(&w, effects, NULL, VESTRY_OK, &result);
   assert_int_equal(result.effects_count, VESTRY_ACTIONS_MAX_DEPTH - 1);
@@ -193,7 +193,7 @@ static void b9_the_count_is_bounded(void **state) {
   assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "count", count_effect, &count), VESTRY_OK);
   json_t *many = json_array(), *effects;
   for (int i = 0; i < VESTRY_DISPATCH_MAX_COUNT + 1; i++) json_array_append_new(many, json_pack("[s]", "count"));
-  vestry_dispatch_result result;
+  vestry_dispatch_result result = {0};
   assert_int_equal(vestry_dispatch_with(w.v, many, NULL, &result), VESTRY_OK); /* the list itself has no bound */
   assert_int_equal(count, VESTRY_DISPATCH_MAX_COUNT + 1);
   assert_int_equal(result.effects_count, VESTRY_DISPATCH_MAX_COUNT + 1);

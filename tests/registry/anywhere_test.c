@@ -17,7 +17,7 @@ static void b14_by_key_by_connection_or_to_nobody(void **state) {
   wire_plan(&w, &held, &(plan){.auto_close = -1, .effects = "[[\"e\",0]]"});
   static const char tick[] = "[[\"patch-signals\",{\"n\":1}]]";
   const vestry_key *key = ROOM("a"), *other = ROOM("b");
-  vestry_dispatch_result result;
+  vestry_dispatch_result result = {0};
   dispatch_text(&w, tick, &(vestry_dispatch_options){.key = key}, VESTRY_OK, &result);
   assert_int_equal(result.connections_count, 1);
   dispatch_text(&w, tick, &(vestry_dispatch_options){.connection = held.connection}, VESTRY_OK, &result);
@@ -82,7 +82,7 @@ static void b12_results_are_collected(void **state) {
   begin(&w, &n);
   assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "twice", gives_twice, NULL), VESTRY_OK);
   json_t *results = json_of("[\"before\"]"), *data = json_of("{\"x\":[7]}");
-  vestry_dispatch_result result;
+  vestry_dispatch_result result = {0};
   dispatch_text(&w,
                 "[[\"give\",[\"data\",\"x\"]],[\"e\"],[\"fail\"],[\"give\",null],[\"do\",[[\"give\",2],[\"twice\"]]]]",
                 &(vestry_dispatch_options){.results = results, .data = data}, VESTRY_FAILED, &result);
@@ -111,7 +111,7 @@ static void b12_fail_fast_leaves_out_the_rest(void **state) {
   intercept(&w, &c, VESTRY_PHASE_EFFECT);
   static const char effects[] = "[[\"e\",1],[\"do\",[[\"fail\",2],[\"e\",3]]],[\"e\",4],[\"e\",5]]";
   vestry_dispatch_options fail_fast = {.fail_fast = true};
-  vestry_dispatch_result result;
+  vestry_dispatch_result result = {0};
   dispatch_text(&w, effects, &fail_fast, VESTRY_FAILED, &result);
   assert_string_equal(n.text, "a< c<e e[1] c>e b<do c<fail f[2] c>fail b>do a> "); /* afters run all the same */
   assert_int_equal(result.effects_count, 1);
@@ -143,7 +143,7 @@ static void b11_b12_an_interceptor_can_stop_a_dispatch_that_fails_fast(void **st
       begin(&w, &n);
       noter gate = {&n, "g", true};
       intercept(&w, &gate, cases[i].phase);
-      vestry_dispatch_result result;
+      vestry_dispatch_result result = {0};
       dispatch_text(&w, cases[i].effects, &(vestry_dispatch_options){.fail_fast = fast}, VESTRY_FAILED, &result);
       assert_string_equal(n.text, fast ? cases[i].fast : cases[i].slow);
       assert_int_equal(result.skipped_count, fast ? cases[i].skipped_count : 0);
@@ -191,7 +191,7 @@ static void b11_b12_interceptors_see_results(void **state) {
   notes n;
   begin(&w, &n);
   assert_int_equal(vestry_registry_intercept(vestry_registry_of(w.v),
-                                             &(vestry_interceptor){"l", VESTRY_PHASE_EFFECT, look, look, &n}),
+                                             &(vestry_interceptor){0, "l", VESTRY_PHASE_EFFECT, look, look, &n}),
                    VESTRY_OK);
   dispatch_text(&w, "[[\"give\",1],[\"give\",null],[\"give\",2]]", NULL, VESTRY_FAILED, NULL);
   assert_string_equal(n.text, "give:0,0  give:1,0 1 give:1,0  give:1,1  give:1,1  give:2,1 2 ");

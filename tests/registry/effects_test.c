@@ -18,7 +18,7 @@ static tried try_effect(const char *effect) {
   json_t *effects = json_array();
   json_array_append_new(effects, json_loads(effect, JSON_ALLOW_NUL | JSON_DECODE_ANY, NULL));
   assert_int_equal(json_array_size(effects), 1);
-  vestry_dispatch_result result;
+  vestry_dispatch_result result = {0};
   t.error = vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.key = ROOM("a")}, &result);
   assert_int_equal(result.connections_count, 1);
   assert_int_equal(result.effects_count, t.error ? 0 : 1);

@@ -11,7 +11,9 @@ static void options_are_checked(void **state) {
   assert_int_equal(world_try(&w, (vestry_options){.size = 7}), VESTRY_INVALID);
   assert_int_equal(world_try(&w, (vestry_options){.store = "no-such"}), VESTRY_NOT_FOUND);
   assert_int_equal(world_try(&w, (vestry_options){.max_body_bytes = SIZE_MAX}), VESTRY_INVALID);
-  assert_int_equal(world_try(&w, (vestry_options){.connection = {.max_queued_count = 2000000}}), VESTRY_INVALID);
+  assert_int_equal(
+      world_try(&w, (vestry_options){.connection = &(vestry_connection_options){.max_queued_count = 2000000}}),
+      VESTRY_INVALID);
   atomic_store(&w.th.fail_random, true);
   assert_int_equal(world_try(&w, (vestry_options){0}), VESTRY_IO);
   assert_null(w.v);
@@ -135,13 +137,14 @@ static vestry_err always_ann(const vestry_request *req, char *buffer, size_t *re
 }
 
 static void begin_noting(world *w, notes *n) {
-  world_begin(w,
-              (vestry_options){.scope = always_ann, .hooks = {.on_open = all_open, .on_close = all_close, .ctx = n}});
+  world_begin(
+      w, (vestry_options){.scope = always_ann,
+                          .hooks = &(vestry_connection_hooks){.on_open = all_open, .on_close = all_close, .ctx = n}});
   n->v = w->v;
   assert_int_equal(vestry_registry_effect(vestry_registry_of(w->v), "connection", connection_effect, n), VESTRY_OK);
   assert_int_equal(vestry_registry_effect(vestry_registry_of(w->v), "sse-closed", closed_effect, n), VESTRY_OK);
   assert_int_equal(vestry_registry_intercept(vestry_registry_of(w->v),
-                                             &(vestry_interceptor){"close", VESTRY_PHASE_CLOSE, closing, closed, n}),
+                                             &(vestry_interceptor){0, "close", VESTRY_PHASE_CLOSE, closing, closed, n}),
                    VESTRY_OK);
 }
 
@@ -183,9 +186,10 @@ static void of_a_stream_that_was_given_up_only_its_hooks_hear(void **state) {
   world w;
   notes n = {.text = ""};
   begin_noting(&w, &n);
-  assert_int_equal(vestry_registry_intercept(vestry_registry_of(w.v),
-                                             &(vestry_interceptor){"refuse", VESTRY_PHASE_CONNECT, NULL, refuse, NULL}),
-                   VESTRY_OK);
+  assert_int_equal(
+      vestry_registry_intercept(vestry_registry_of(w.v),
+                                &(vestry_interceptor){0, "refuse", VESTRY_PHASE_CONNECT, NULL, refuse, NULL}),
+      VESTRY_OK);
   wire r = {0};
   wire_plan(&w, &r, &(plan){.keep = true, .hooks = {.on_open = own_open, .on_close = own_close, .ctx = &n}});
   assert_int_equal(r.status, 409);
@@ -231,7 +235,8 @@ static void c9_on_error_of_reply_and_instance(void **state) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     world w;
     verdicts v = {.own = rows[i].own, .all = rows[i].all};
-    world_begin(&w, (vestry_options){.hooks = {.on_error = all_error, .ctx = &v}, .connection.max_queued_count = 1});
+    world_begin(&w, (vestry_options){.hooks = &(vestry_connection_hooks){.on_error = all_error, .ctx = &v},
+                                     .connection = &(vestry_connection_options){.max_queued_count = 1}});
     wire r = {0};
     wire_plan(&w, &r, &(plan){.keep = true, .key = "a", .hooks = {.on_error = own_error, .ctx = &v}});
     vestry_err error = vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[[s,{s:i}],[s,{s:i}]]", "patch-signals", "n", 1,
@@ -260,7 +265,7 @@ static void hooks_may_dispatch(void **state) {
   (void)state;
   world w;
   notes n = {.text = ""};
-  world_begin(&w, (vestry_options){.hooks = {.on_close = tell_the_others, .ctx = &n}});
+  world_begin(&w, (vestry_options){.hooks = &(vestry_connection_hooks){.on_close = tell_the_others, .ctx = &n}});
   n.v = w.v;
   wire a = {0}, b = {0}, c = {0};
   wire_plan(&w, &a, &(plan){.keep = true, .key = "a"});
@@ -380,12 +385,12 @@ static void the_end_in_three_steps(void **state) {
   assert_false(a.clean);
   assert_int_equal(vestry_connection_run(parked.connection), VESTRY_STATE_CLOSED);
   assert_int_equal(vestry_stop(w.v, 0), VESTRY_OK);
-  vestry_stats stats;
+  vestry_stats stats = {0};
   vestry_stats_get(w.v, &stats);
   assert_int_equal(stats.closed_by_cause[VESTRY_CAUSE_SHUTDOWN], 2);
-  assert_int_equal(stats.store.removed_by_cause[VESTRY_CAUSE_SHUTDOWN], 2);
-  assert_int_equal(stats.requests, 2);
-  assert_int_equal(stats.written, 2);
+  assert_int_equal(store_stats_of(w.v).removed_by_cause[VESTRY_CAUSE_SHUTDOWN], 2);
+  assert_int_equal(stats.requests_count, 2);
+  assert_int_equal(stats.written_count, 2);
   world_end(&w);
   wire_finish(&a);
   wire_finish(&parked);
@@ -413,7 +418,7 @@ static void says_its_heartbeat(void **state) {
   world_begin(&w, (vestry_options){0});
   assert_int_equal(vestry_heartbeat_ms(w.v), 15000);
   world_end(&w);
-  world_begin(&w, (vestry_options){.connection = {.heartbeat_ms = VESTRY_NEVER_MS}});
+  world_begin(&w, (vestry_options){.connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}});
   assert_true(vestry_heartbeat_ms(w.v) == VESTRY_NEVER_MS);
   world_end(&w);
 }
@@ -422,13 +427,14 @@ static void f4_the_budget_is_an_option_and_shows_in_the_counters(void **state) {
   (void)state;
   world w;
   wire a = {.write_io = VESTRY_IO_WOULD_BLOCK}, b = {0};
-  world_begin(&w, (vestry_options){.max_queued_bytes = 16384, .connection.heartbeat_ms = VESTRY_NEVER_MS});
+  world_begin(&w, (vestry_options){.max_queued_bytes = 16384,
+                                   .connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}});
   wire_plan(&w, &a, &(plan){.key = "a", .keep = true, .auto_close = -1});
   wire_plan(&w, &b, &(plan){.key = "b", .keep = true, .auto_close = -1});
   char text[1001];
   memset(text, 'x', 1000);
   text[1000] = '\0';
-  vestry_stats stats;
+  vestry_stats stats = {0};
   for (int i = 0; i < 20; i++) {
     (void)vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[[s, s]]", "console-log", text);
     assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("b"), "[[s, s]]", "console-log", text), VESTRY_OK);
@@ -438,10 +444,10 @@ static void f4_the_budget_is_an_option_and_shows_in_the_counters(void **state) {
   }
   assert_int_equal(a.cause, VESTRY_CAUSE_BUDGET);
   assert_int_equal(stats.closed_by_cause[VESTRY_CAUSE_BUDGET], 1);
-  assert_int_equal(stats.store.removed_by_cause[VESTRY_CAUSE_BUDGET], 1);
+  assert_int_equal(store_stats_of(w.v).removed_by_cause[VESTRY_CAUSE_BUDGET], 1);
   assert_int_equal(stats.queued_bytes, 0);
   assert_true(stats.queued_peak_bytes > 16384 / 2 && stats.queued_peak_bytes <= 16384);
-  assert_int_equal(stats.refused, 0);
+  assert_int_equal(stats.refused_count, 0);
   assert_int_equal(wire_count(&b, text), 20);
   world_end(&w);
   wire_finish(&a);

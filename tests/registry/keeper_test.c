@@ -11,15 +11,11 @@ static const plan keep_many = {.key = "a", .keep = true, .policy = VESTRY_PUT_MA
 static const plan name_only = {.key = "a", .effects = "[" TICK "]"};
 
 static uint64_t live_count(world *w) {
-  vestry_stats stats;
-  vestry_stats_get(w->v, &stats);
-  return stats.store.live;
+  return store_stats_of(w->v).live_count;
 }
 
 static uint64_t removed_for(world *w, vestry_cause cause) {
-  vestry_stats stats;
-  vestry_stats_get(w->v, &stats);
-  return stats.store.removed_by_cause[cause];
+  return store_stats_of(w->v).removed_by_cause[cause];
 }
 
 /* ----------------------------------------------------------------------------------------------- policies --------- */
@@ -214,7 +210,7 @@ static void eviction_and_expiry_close_with_their_cause(void **state) {
 static void a_stream_that_gets_events_is_not_idle(void **state) {
   (void)state;
   world w;
-  world_begin(&w, (vestry_options){.idle_ms = 1000, .connection.heartbeat_ms = 300});
+  world_begin(&w, (vestry_options){.idle_ms = 1000, .connection = &(vestry_connection_options){.heartbeat_ms = 300}});
   wire busy = {0}, quiet = {0};
   plan other = keep_replace;
   other.key = "b";
@@ -380,7 +376,7 @@ static vestry_err meddle(vestry_dispatch_context *context, const json_t *effect,
 
 static void meddle_with(world *w, meddler *m) {
   m->w = w;
-  const vestry_interceptor interceptor = {"meddler", VESTRY_PHASE_CONNECT, NULL, meddle, m};
+  const vestry_interceptor interceptor = {0, "meddler", VESTRY_PHASE_CONNECT, NULL, meddle, m};
   assert_int_equal(vestry_registry_intercept(vestry_registry_of(w->v), &interceptor), VESTRY_OK);
 }
 
@@ -494,7 +490,7 @@ static void what_was_found_can_close_before_the_decision(void **state) {
   int closed = 0;
   assert_int_equal(
       vestry_registry_intercept(vestry_registry_of(w.v),
-                                &(vestry_interceptor){"close", VESTRY_PHASE_CONNECT, close_found, NULL, &closed}),
+                                &(vestry_interceptor){0, "close", VESTRY_PHASE_CONNECT, close_found, NULL, &closed}),
       VESTRY_OK);
   wire kept = {0}, r = {0};
   wire_plan(&w, &kept, &keep_reuse);

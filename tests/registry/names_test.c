@@ -140,7 +140,7 @@ static vestry_err fill(test_host *th, void *ctx) {
     if (found) assert_true(found->fn.effect == (i % 2 ? one : two));
   }
   for (int i = 0; !error && i < 10; i++)
-    error = vsi_names_intercept(&names, &(vestry_interceptor){"x", VESTRY_PHASE_EFFECT, side, NULL, NULL});
+    error = vsi_names_intercept(&names, &(vestry_interceptor){0, "x", VESTRY_PHASE_EFFECT, side, NULL, NULL});
   vsi_names_finish(&names);
   return error;
 }
@@ -153,10 +153,10 @@ static vestry_err add(test_host *th, void *ctx) {
   vsi_names_init(&names, &th->host);
   assert_int_equal(set(&more, "a", two), VESTRY_OK);
   assert_int_equal(set(&more, "b", two), VESTRY_OK);
-  assert_int_equal(vsi_names_intercept(&more, &(vestry_interceptor){"y", VESTRY_PHASE_EFFECT, side, NULL, NULL}),
+  assert_int_equal(vsi_names_intercept(&more, &(vestry_interceptor){0, "y", VESTRY_PHASE_EFFECT, side, NULL, NULL}),
                    VESTRY_OK);
   vestry_err error = set(&names, "a", one);
-  if (!error) error = vsi_names_intercept(&names, &(vestry_interceptor){"x", VESTRY_PHASE_EFFECT, side, NULL, NULL});
+  if (!error) error = vsi_names_intercept(&names, &(vestry_interceptor){0, "x", VESTRY_PHASE_EFFECT, side, NULL, NULL});
   if (!error) {
     error = vsi_names_add(&names, &more);
     vsi_interceptors *phase = &names.phases[VESTRY_PHASE_EFFECT];
@@ -188,10 +188,10 @@ static void refuses_what_is_no_registration(void **state) {
   assert_int_equal(set(&names, NULL, one), VESTRY_INVALID);
   assert_int_equal(set(&names, "", one), VESTRY_INVALID);
   const vestry_interceptor cases[] = {
-      {NULL, VESTRY_PHASE_EFFECT, side, side, NULL},
-      {"", VESTRY_PHASE_EFFECT, side, side, NULL},
-      {"x", (vestry_phase)99, side, side, NULL},
-      {"x", VESTRY_PHASE_EFFECT, NULL, NULL, NULL},
+      {0, NULL, VESTRY_PHASE_EFFECT, side, side, NULL},
+      {0, "", VESTRY_PHASE_EFFECT, side, side, NULL},
+      {0, "x", (vestry_phase)99, side, side, NULL},
+      {0, "x", VESTRY_PHASE_EFFECT, NULL, NULL, NULL},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
     assert_int_equal(vsi_names_intercept(&names, &cases[i]), VESTRY_INVALID);

@@ -12,7 +12,7 @@ static void begin(world *w, notes *n) {
 /* Dispatches its second argument, with the first as data; adds what came of it to the notes. */
 static vestry_err nest(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   json_t *data = json_array_get(args, 0), *results = json_array();
-  vestry_dispatch_result result;
+  vestry_dispatch_result result = {0};
   vestry_dispatch_options options = {.data = json_is_object(data) ? data : NULL, .results = results};
   vestry_err error = vestry_context_dispatch(context, json_array_get(args, 1), &options, &result);
   if (!error || error == VESTRY_FAILED)
@@ -97,7 +97,7 @@ static void b13_failures_of_a_nested_dispatch_are_its_own(void **state) {
   begin_nesting(&w, &n);
   noter a = {&n, "a", false};
   intercept(&w, &a, VESTRY_PHASE_DISPATCH);
-  vestry_dispatch_result result;
+  vestry_dispatch_result result = {0};
   dispatch_text(&w, "[[\"nest\",0,[[\"fail\",1],[\"e\",2]]],[\"e\",3]]", NULL, VESTRY_OK, &result);
   assert_string_equal(n.text, "a< a< f[1] e[2] a> (FAILED:1,1,1) e[3] a> ");
   assert_int_equal(result.effects_count, 2);
@@ -120,7 +120,7 @@ static void b13_nesting_is_bounded(void **state) {
   notes n;
   begin(&w, &n);
   assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "self", nests_itself, &n), VESTRY_OK);
-  vestry_dispatch_result result;
+  vestry_dispatch_result result = {0};
   dispatch_text(&w, "[[\"self\"],[\"e\"]]", NULL, VESTRY_LIMIT, &result);
   assert_string_equal(n.text, "n n n n n n n n n e[] ");
   assert_int_equal(VESTRY_DISPATCH_MAX_NESTING, 8);
@@ -133,7 +133,7 @@ static vestry_err nests_twice(vestry_dispatch_context *context, const json_t *ar
   (void)args;
   ++*(unsigned *)ctx;
   json_t *effects = json_of("[[\"twice\"],[\"twice\"],[\"twice\"],[\"twice\"]]");
-  vestry_dispatch_result result;
+  vestry_dispatch_result result = {0};
   vestry_err error = vestry_context_dispatch(context, effects, NULL, &result);
   json_decref(effects);
   return error;
@@ -146,7 +146,7 @@ static void b13_the_count_is_bounded_over_nested_dispatches(void **state) {
   begin(&w, &n);
   unsigned count = 0;
   assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "twice", nests_twice, &count), VESTRY_OK);
-  vestry_dispatch_result result;
+  vestry_dispatch_result result = {0};
   dispatch_text(&w, "[[\"twice\"],[\"e\"]]", NULL, VESTRY_LIMIT, &result);
   assert_int_equal(count, VESTRY_DISPATCH_MAX_COUNT + 1);
   assert_string_equal(n.text, "e[] ");
@@ -194,7 +194,7 @@ static vestry_err keep(vestry_dispatch_context *context, const json_t *args, voi
 
 static void later(keeper *k, const char *effects, const char *data, vestry_err expected) {
   json_t *list = json_of(effects), *more = data ? json_of(data) : NULL;
-  vestry_dispatch_result result;
+  vestry_dispatch_result result = {0};
   assert_int_equal(vestry_dispatch_later(k->handle, list, &(vestry_dispatch_options){.data = more}, &result), expected);
   json_decref(list);
   json_decref(more);
@@ -330,7 +330,7 @@ static void what_makes_no_sense_is_refused(void **state) {
   int count = 0;
   assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "misuse", misuse, &k), VESTRY_OK);
   assert_int_equal(
-      vestry_registry_intercept(vestry_registry_of(w.v), &(vestry_interceptor){"m", VESTRY_PHASE_CONNECT,
+      vestry_registry_intercept(vestry_registry_of(w.v), &(vestry_interceptor){0, "m", VESTRY_PHASE_CONNECT,
                                                                                misuse_connect, misuse_connect, &count}),
       VESTRY_OK);
   wire r = {0};
@@ -537,7 +537,8 @@ static void b13_late_dispatch_from_many_threads(void **state) {
     world w;
     keeper k = {&w, NULL, NULL};
     crowd c = {.handle = NULL};
-    world_begin(&w, (vestry_options){.threads_count = 2, .connection = {.max_queued_count = 10000}});
+    world_begin(&w, (vestry_options){.threads_count = 2,
+                                     .connection = &(vestry_connection_options){.max_queued_count = 10000}});
     assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "keep", keep, &k), VESTRY_OK);
     assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "count", count_up, &c), VESTRY_OK);
     assert_int_equal(vestry_registry_placeholder(vestry_registry_of(w.v), "data", data_placeholder, NULL), VESTRY_OK);

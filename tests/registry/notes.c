@@ -66,7 +66,7 @@ vestry_err note_after(vestry_dispatch_context *context, const json_t *effect, vo
 
 void intercept(world *w, noter *o, vestry_phase phase) {
   assert_int_equal(vestry_registry_intercept(vestry_registry_of(w->v),
-                                             &(vestry_interceptor){o->name, phase, note_before, note_after, o}),
+                                             &(vestry_interceptor){0, o->name, phase, note_before, note_after, o}),
                    VESTRY_OK);
 }
 

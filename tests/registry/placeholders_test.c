@@ -111,7 +111,7 @@ static void b10_b12_a_failure_stops_the_effect_alone(void **state) {
   begin(&w, &n);
   noter a = {&n, "a", false};
   intercept(&w, &a, VESTRY_PHASE_ACTION);
-  vestry_dispatch_result result;
+  vestry_dispatch_result result = {0};
   dispatch_text(&w,
                 "[[\"e\",[\"p\",1],{\"k\":[[\"p\",2],[\"fails\",3]]}],[\"do\",[[\"e\",[\"fails\"]]]],"
                 "[\"e\",[\"vestry/quote\"]],[\"e\",[\"vestry/quote\",1,2]],[\"p\",7],[\"e\",4]]",
@@ -178,7 +178,7 @@ static void the_depth_is_bounded(void **state) {
     json_t *inside = nest(254 + too_deep, json_of("[\"data\",\"x\"]"));
     json_t *effects = json_pack("[[s,o]]", "vestry/none", inside);
     assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "vestry/none", giving_effect, NULL), VESTRY_OK);
-    vestry_dispatch_result result;
+    vestry_dispatch_result result = {0};
     vestry_err error = vestry_dispatch_with(w.v, effects, NULL, &result);
     assert_int_equal(error, too_deep ? VESTRY_TOO_LARGE : VESTRY_OK);
     if (too_deep)
@@ -202,7 +202,7 @@ static void b10_every_allocation_failure_is_survived(void **state) {
     json_t *effects = json_of("[[\"do\",[[\"give\",{\"a\":[\"data\",\"x\"]},[\"data\",\"x\"]]]]]");
     json_t *results = json_array();
     vestry_dispatch_options options = {.data = data, .results = results};
-    vestry_dispatch_result result;
+    vestry_dispatch_result result = {0};
     json_fail_begin(number);
     vestry_err error = vestry_dispatch_with(w.v, effects, &options, &result);
     failed = json_fail_end();

@@ -41,7 +41,8 @@ static void *run_racer(void *ctx) {
 /* All serve the same reply at once. with_ghost: the key is held by a connection that is closing and has not left. */
 static void race_for_key(const plan *reply, bool with_ghost, int *ret_winners, int *ret_204, int *ret_409) {
   race all;
-  world_begin(&all.w, (vestry_options){.threads_count = 2, .connection = {.heartbeat_ms = VESTRY_NEVER_MS}});
+  world_begin(&all.w, (vestry_options){.threads_count = 2,
+                                       .connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}});
   all.w.th.host.log = NULL; /* the test host's keeps the last line, for one thread */
   all.reply = reply;
   pthread_barrier_init(&all.start, NULL, RACERS);
@@ -78,7 +79,7 @@ static void race_for_key(const plan *reply, bool with_ghost, int *ret_winners, i
   assert_int_equal(found.count, *ret_winners);
   vsi_targets_finish(&found);
   /* Each request's effects went to the winner, once. */
-  vestry_connection_stats stats;
+  vestry_connection_stats stats = {0};
   vestry_connection_stats_get(winner->connection, &stats);
   assert_int_equal(stats.accepted_count, 1 + *ret_204);
   vestry_close(all.w.v);
@@ -155,7 +156,7 @@ static void a_stream_is_given_up_while_its_hook_runs(void **state) {
   static world w;
   outsider o = {.said = VESTRY_OK};
   world_begin(&w, (vestry_options){.threads_count = 2});
-  const vestry_interceptor interceptor = {"shows", VESTRY_PHASE_CONNECT, NULL, show_and_refuse, &o};
+  const vestry_interceptor interceptor = {0, "shows", VESTRY_PHASE_CONNECT, NULL, show_and_refuse, &o};
   assert_int_equal(vestry_registry_intercept(vestry_registry_of(w.v), &interceptor), VESTRY_OK);
   wire r = {.datastar = true};
   const plan full = {.key = "a",
@@ -246,9 +247,9 @@ static void *run_ticker(void *ctx) {
   while (!atomic_load(&s->done)) {
     test_host_advance_ms(&s->w.th, 7);
     (void)vestry_store_tick(vestry_store_of(s->w.v));
-    vestry_stats stats;
+    vestry_stats stats = {0};
     vestry_stats_get(s->w.v, &stats);
-    if (stats.opened != stats.open + stats.closed) abort();
+    if (stats.opened_count != stats.open_count + stats.closed_count) abort();
   }
   return NULL;
 }
@@ -256,11 +257,12 @@ static void *run_ticker(void *ctx) {
 static void weather_the_storm(uint32_t seed, bool stop_early) {
   static storm s;
   memset(&s, 0, sizeof s);
-  world_begin(&s.w, (vestry_options){.threads_count = 2,
-                                     .max_count = 16,
-                                     .idle_ms = 500,
-                                     .hooks = {.on_open = storm_open, .on_close = storm_close, .ctx = &s},
-                                     .connection = {.heartbeat_ms = VESTRY_NEVER_MS}});
+  world_begin(&s.w, (vestry_options){
+                        .threads_count = 2,
+                        .max_count = 16,
+                        .idle_ms = 500,
+                        .hooks = &(vestry_connection_hooks){.on_open = storm_open, .on_close = storm_close, .ctx = &s},
+                        .connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}});
   s.w.th.host.log = NULL; /* the test host's keeps the last line, for one thread */
   sailor sailors[SERVERS + DISPATCHERS];
   pthread_t ticker;
@@ -279,11 +281,11 @@ static void weather_the_storm(uint32_t seed, bool stop_early) {
   atomic_store(&s.done, true);
   pthread_join(ticker, NULL);
   assert_int_equal(vestry_stop(s.w.v, VESTRY_NEVER_MS), VESTRY_OK);
-  vestry_stats stats;
+  vestry_stats stats = {0};
   vestry_stats_get(s.w.v, &stats);
-  assert_int_equal(atomic_load(&s.closed), stats.closed); /* each stream's close hook, once */
+  assert_int_equal(atomic_load(&s.closed), stats.closed_count); /* each stream's close hook, once */
   assert_true(atomic_load(&s.opened) <= atomic_load(&s.closed));
-  assert_int_equal(stats.requests, SERVERS * REQUESTS);
+  assert_int_equal(stats.requests_count, SERVERS * REQUESTS);
   world_end(&s.w);
   for (int i = 0; i < SERVERS; i++) {
     for (int j = 0; j < REQUESTS; j++) wire_finish(&sailors[i].wires[j]);

@@ -35,7 +35,7 @@ static void b8_a_registry_brings_effects_actions_placeholders_interceptors(void 
   assert_int_equal(vestry_registry_effect(plugin, "e", noting_effect, &n), VESTRY_OK);
   assert_int_equal(vestry_registry_action(plugin, "do", listed_action, NULL), VESTRY_OK);
   assert_int_equal(vestry_registry_placeholder(plugin, "seven", seven, NULL), VESTRY_OK);
-  vestry_interceptor interceptor = {"a", VESTRY_PHASE_EFFECT, note_before, note_after, &a};
+  vestry_interceptor interceptor = {0, "a", VESTRY_PHASE_EFFECT, note_before, note_after, &a};
   assert_int_equal(vestry_registry_intercept(plugin, &interceptor), VESTRY_OK);
   assert_int_equal(vestry_registry_add(vestry_registry_of(w.v), plugin), VESTRY_OK);
   vestry_registry_destroy(plugin); /* the instance keeps what it brought */
@@ -58,7 +58,7 @@ static void b8_the_later_wins_by_name_and_interceptors_append(void **state) {
   assert_int_equal(vestry_registry_effect(second, "x", says_two, &n), VESTRY_OK);
   assert_int_equal(vestry_registry_effect(second, "z", says_two, &n), VESTRY_OK); /* over an action, too */
   assert_int_equal(vestry_registry_effect(second, "patch-signals", says_two, &n), VESTRY_OK);
-  vestry_interceptor of_a = {"a", VESTRY_PHASE_DISPATCH, note_before, note_after, &a}, of_b = of_a;
+  vestry_interceptor of_a = {0, "a", VESTRY_PHASE_DISPATCH, note_before, note_after, &a}, of_b = of_a;
   of_b.name = "b";
   of_b.ctx = &b;
   assert_int_equal(vestry_registry_intercept(first, &of_a), VESTRY_OK);
@@ -88,7 +88,7 @@ static void b8_registries_are_made_of_registries_and_shared(void **state) {
   world_begin(&two, (vestry_options){0});
   vestry_registry *part = registry_of(NULL), *whole = registry_of(NULL);
   assert_int_equal(vestry_registry_effect(part, "x", says_two, &n), VESTRY_OK);
-  vestry_interceptor interceptor = {"a", VESTRY_PHASE_DISPATCH, note_before, NULL, &a};
+  vestry_interceptor interceptor = {0, "a", VESTRY_PHASE_DISPATCH, note_before, NULL, &a};
   assert_int_equal(vestry_registry_intercept(part, &interceptor), VESTRY_OK);
   assert_int_equal(vestry_registry_effect(whole, "x", says_one, &n), VESTRY_OK);
   assert_int_equal(vestry_registry_effect(whole, "y", says_one, &n), VESTRY_OK);
@@ -115,7 +115,7 @@ static void what_is_no_registration_is_refused(void **state) {
   world w;
   world_begin(&w, (vestry_options){0});
   vestry_registry *registry = registry_of(NULL);
-  vestry_interceptor interceptor = {"", VESTRY_PHASE_EFFECT, note_before, NULL, NULL};
+  vestry_interceptor interceptor = {0, "", VESTRY_PHASE_EFFECT, note_before, NULL, NULL};
   assert_int_equal(vestry_registry_create(NULL, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_registry_effect(NULL, "a", noting_effect, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_registry_effect(registry, NULL, noting_effect, NULL), VESTRY_INVALID);
@@ -146,7 +146,7 @@ static vestry_err build(test_host *th, void *ctx) {
   (void)ctx;
   notes n = {""};
   noter a = {&n, "a", false};
-  vestry_interceptor interceptor = {"a", VESTRY_PHASE_ACTION, note_before, NULL, &a};
+  vestry_interceptor interceptor = {0, "a", VESTRY_PHASE_ACTION, note_before, NULL, &a};
   vestry_registry *one = NULL, *two = NULL;
   vestry_err error = vestry_registry_create(&th->host, &one);
   if (!error) error = vestry_registry_create(&th->host, &two);

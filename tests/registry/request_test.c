@@ -196,11 +196,11 @@ static void signals_beyond_the_limits_are_413(void **state) {
   (void)state;
   seen s = {0};
   wire deep = {.datastar = true, .method = "POST", .body = "{\"a\":{\"a\":{}}}", .body_len = 14};
-  assert_int_equal(ask((vestry_options){.signals = {.max_depth = 2}}, &deep, &s), 413);
+  assert_int_equal(ask((vestry_options){.signals = &(vestry_signals_limits){.max_depth = 2}}, &deep, &s), 413);
   wire large = {.datastar = true, .method = "POST", .body = "{\"a\":123456}", .body_len = 12};
-  assert_int_equal(ask((vestry_options){.signals = {.max_bytes = 11}}, &large, &s), 413);
+  assert_int_equal(ask((vestry_options){.signals = &(vestry_signals_limits){.max_bytes = 11}}, &large, &s), 413);
   wire many = {.datastar = true, .query = "datastar=%7B%22n%22%3A[1,2,3]%7D"};
-  assert_int_equal(ask((vestry_options){.signals = {.max_count = 3}}, &many, &s), 413);
+  assert_int_equal(ask((vestry_options){.signals = &(vestry_signals_limits){.max_count = 3}}, &many, &s), 413);
   assert_int_equal(s.calls, 0);
 }
 
@@ -258,7 +258,7 @@ static void assert_parsed(const char *body, size_t len, const vestry_signals_lim
                           const char *expected) {
   parsed p = {.limits = limits};
   world w;
-  world_begin(&w, (vestry_options){.max_body_bytes = 4 << 20, .signals = {.max_count = 5}});
+  world_begin(&w, (vestry_options){.max_body_bytes = 4 << 20, .signals = &(vestry_signals_limits){.max_count = 5}});
   wire r = {.method = "POST", .body = body, .body_len = len};
   wire_request(&w, &r, parse_body, &p);
   assert_int_equal(p.error, error);

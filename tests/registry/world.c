@@ -21,22 +21,29 @@ void world_settle(world *w) {
   while (vestry_runtime_step(vestry_runtime_of(w->v))) continue;
 }
 
+vestry_store_stats store_stats_of(vestry *v) {
+  vestry_store_stats stats = {0};
+  vestry_store_stats_get(vestry_store_of(v), &stats);
+  return stats;
+}
+
 void world_check_stopped(vestry *v) {
-  vestry_stats stats;
+  vestry_stats stats = {0};
   vestry_stats_get(v, &stats);
-  assert_int_equal(stats.open, 0);
-  assert_int_equal(stats.opened, stats.closed);
+  vestry_store_stats store = store_stats_of(v);
+  assert_int_equal(stats.open_count, 0);
+  assert_int_equal(stats.opened_count, stats.closed_count);
   uint64_t closed = 0, removed = 0;
   for (int i = 0; i < VESTRY_CAUSE_COUNT; i++) {
     closed += stats.closed_by_cause[i];
-    removed += stats.store.removed_by_cause[i];
+    removed += store.removed_by_cause[i];
   }
-  assert_int_equal(closed, stats.closed);
+  assert_int_equal(closed, stats.closed_count);
   assert_int_equal(stats.closed_by_cause[VESTRY_CAUSE_NONE], 0);
-  assert_int_equal(stats.store.live, 0);
-  assert_int_equal(stats.store.put, stats.store.removed);
-  assert_int_equal(removed, stats.store.removed);
-  assert_int_equal(stats.accepted, stats.written + stats.discarded + stats.conflated);
+  assert_int_equal(store.live_count, 0);
+  assert_int_equal(store.put_count, store.removed_count);
+  assert_int_equal(removed, store.removed_count);
+  assert_int_equal(stats.accepted_count, stats.written_count + stats.discarded_count + stats.conflated_count);
   assert_int_equal(stats.queued_bytes, 0);
   assert_int_equal(stats.request_bytes, 0);
 }
@@ -160,9 +167,9 @@ static void stream_wake(void *transport) {
 }
 
 static const vestry_transport_ops pooled_ops = {
-    VESTRY_TRANSPORT_OPS_VERSION, stream_open, stream_write, stream_end, stream_release, NULL};
+    sizeof(vestry_transport_ops), stream_open, stream_write, stream_end, stream_release, NULL};
 static const vestry_transport_ops parked_ops = {
-    VESTRY_TRANSPORT_OPS_VERSION, stream_open, stream_write, stream_end, stream_release, stream_wake};
+    sizeof(vestry_transport_ops), stream_open, stream_write, stream_end, stream_release, stream_wake};
 
 static vestry_err wire_open(void *server_request, const vestry_response *head, const vestry_transport_ops **ret_ops,
                             void **ret_transport) {
@@ -178,7 +185,7 @@ static vestry_err wire_open(void *server_request, const vestry_response *head, c
 }
 
 const vestry_request_ops wire_ops = {
-    VESTRY_REQUEST_OPS_VERSION, wire_method, wire_path,    wire_query, wire_header, wire_peer,
+    sizeof(vestry_request_ops), wire_method, wire_path,    wire_query, wire_header, wire_peer,
     wire_body_length,           wire_read,   wire_respond, wire_open};
 
 /* ------------------------------------------------------------------------------------------------ requests -------- */

@@ -25,6 +25,7 @@ void world_end(world *w);
 /* The counters of a stopped instance: opened = open + closed, put = live + removed, accepted = written + discarded +
  * conflated. */
 void world_check_stopped(vestry *v);
+vestry_store_stats store_stats_of(vestry *v);
 
 /* One request to be made and what came of it. Zero is GET / from nobody. */
 typedef struct wire {

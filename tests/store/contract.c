@@ -27,10 +27,10 @@ static void finds_what_was_put(void **state) {
   assert_int_equal(atomic_load(&v->refs), 3); /* a held reference */
   atomic_fetch_sub(&v->refs, 1);
   vestry_store_stats stats = world_stats(&w);
-  assert_int_equal(stats.put, 1);
-  assert_int_equal(stats.live, 1);
-  assert_int_equal(stats.hits, 2);
-  assert_int_equal(stats.misses, 2);
+  assert_int_equal(stats.put_count, 1);
+  assert_int_equal(stats.live_count, 1);
+  assert_int_equal(stats.hits_count, 2);
+  assert_int_equal(stats.misses_count, 2);
   world_end(&w);
 }
 
@@ -117,7 +117,7 @@ static void handles_are_never_used_twice(void **state) {
   static vestry_handle handles[PUTS];
   value *a = world_value(&w), *b = world_value(&w);
   for (size_t i = 0; i < PUTS; i++) {
-    vestry_put_result result;
+    vestry_put_result result = {0};
     assert_int_equal(world_put(&w, "s", VESTRY_KEY(i % 3), i % 2 ? a : b, VESTRY_PUT_REPLACE, 0, &result), VESTRY_OK);
     handles[i] = result.handle;
     if (i % 7 == 0) vestry_store_remove_if(w.store, handles[i], VESTRY_CAUSE_REMOVED);
@@ -133,7 +133,7 @@ static void the_same_value_is_refreshed(void **state) {
   vestry_handle handle;
   value *v = world_new(&w, KEY, &handle);
   for (vestry_put_policy policy = VESTRY_PUT_REPLACE; policy <= VESTRY_PUT_MANY; policy++) {
-    vestry_put_result result;
+    vestry_put_result result = {0};
     assert_int_equal(world_put(&w, "s", KEY, v, policy, 0, &result), VESTRY_OK);
     assert_true(result.refreshed);
     assert_true(result.handle == handle);
@@ -141,15 +141,15 @@ static void the_same_value_is_refreshed(void **state) {
     assert_int_equal(atomic_load(&v->refs), 2);
   }
   assert_int_equal(world_left(&w), 0);
-  assert_int_equal(world_stats(&w).put, 1);
-  assert_int_equal(world_stats(&w).live, 1);
+  assert_int_equal(world_stats(&w).put_count, 1);
+  assert_int_equal(world_stats(&w).live_count, 1);
   world_end(&w);
 }
 
 static void a_value_can_be_under_two_keys(void **state) {
   world_open(&w, *state, NULL);
   value *v = world_value(&w);
-  vestry_put_result one, other;
+  vestry_put_result one = {0}, other = {0};
   assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), v, VESTRY_PUT_REPLACE, 0, &one), VESTRY_OK);
   assert_int_equal(world_put(&w, "s", VESTRY_KEY(2), v, VESTRY_PUT_REPLACE, 0, &other), VESTRY_OK);
   assert_false(other.refreshed);
@@ -164,7 +164,7 @@ static void reuse_and_reject_leave_what_is_there(void **state) {
   world_open(&w, *state, NULL);
   value *first = world_value(&w), *second = world_value(&w);
   assert_int_equal(world_put(&w, "s", KEY, first, VESTRY_PUT_REUSE, 0, NULL), VESTRY_OK);
-  vestry_put_result result = {77, 77, true};
+  vestry_put_result result = {.handle = 77, .displaced_count = 77, .refreshed = true};
   for (vestry_put_policy policy = VESTRY_PUT_REUSE; policy <= VESTRY_PUT_REJECT; policy++) {
     const vestry_key *key = KEY;
     assert_int_equal(vestry_store_put(w.store, world_scope("s"), key, second, policy, 0, &result), VESTRY_EXISTS);
@@ -173,7 +173,7 @@ static void reuse_and_reject_leave_what_is_there(void **state) {
   }
   assert_true(result.handle == 77); /* untouched on failure */
   assert_int_equal(world_left(&w), 0);
-  assert_int_equal(world_stats(&w).put, 1);
+  assert_int_equal(world_stats(&w).put_count, 1);
   assert_int_equal(world_put(&w, "s", VESTRY_KEY(2), second, VESTRY_PUT_REJECT, 0, NULL), VESTRY_OK);
   world_end(&w);
 }
@@ -181,7 +181,7 @@ static void reuse_and_reject_leave_what_is_there(void **state) {
 static void many_values_share_a_key(void **state) {
   world_open(&w, *state, NULL);
   value *v[6], *found[8];
-  vestry_put_result result[6];
+  vestry_put_result result[6] = {0};
   for (size_t i = 0; i < 6; i++) {
     v[i] = world_value(&w);
     assert_int_equal(world_put(&w, "s", KEY, v[i], VESTRY_PUT_MANY, 4, &result[i]), VESTRY_OK);
@@ -204,7 +204,7 @@ static void many_values_share_a_key(void **state) {
   assert_int_equal(world_get(&w, "s", KEY, found, 8), 4);
   assert_ptr_equal(found[0], v[2]);
   value *late = world_value(&w);
-  vestry_put_result many;
+  vestry_put_result many = {0};
   assert_int_equal(world_put(&w, "s", KEY, late, VESTRY_PUT_MANY, 2, &many), VESTRY_OK);
   assert_int_equal(many.displaced_count, 3);
   assert_int_equal(world_get(&w, "s", KEY, found, 8), 2);
@@ -240,7 +240,7 @@ static void a_refreshed_one_of_many_displaces_nobody(void **state) {
 static void replace_by_one_of_many_keeps_that_one(void **state) {
   world_open(&w, *state, NULL);
   value *v[3];
-  vestry_put_result result[3], refreshed;
+  vestry_put_result result[3] = {0}, refreshed = {0};
   for (size_t i = 0; i < 3; i++) {
     v[i] = world_value(&w);
     assert_int_equal(world_put(&w, "s", KEY, v[i], VESTRY_PUT_MANY, 0, &result[i]), VESTRY_OK);
@@ -341,7 +341,7 @@ static void long_keys_and_wrong_ones(void **state) {
   assert_int_equal(vestry_store_put(w.store, s, key, NULL, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_store_put(w.store, s, key, other, (vestry_put_policy)9, 0, NULL), VESTRY_INVALID);
   assert_int_equal(atomic_load(&other->refs), 1);
-  assert_int_equal(world_stats(&w).put, 1);
+  assert_int_equal(world_stats(&w).put_count, 1);
   world_end(&w);
 }
 
@@ -353,12 +353,12 @@ static void holds_thousands(void **state) {
     for (size_t i = 0; i < COUNT; i++)
       assert_int_equal(world_put(&w, "s", VESTRY_KEY("k", i), v, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
     for (size_t i = 0; i < COUNT; i += 7) assert_ptr_equal(world_one(&w, VESTRY_KEY("k", i)), v);
-    assert_int_equal(world_stats(&w).live, COUNT);
+    assert_int_equal(world_stats(&w).live_count, COUNT);
     for (size_t i = 0; i < COUNT; i++) {
       const vestry_key *key = VESTRY_KEY("k", i);
       assert_int_equal(vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
     }
-    assert_int_equal(world_stats(&w).live, 0);
+    assert_int_equal(world_stats(&w).live_count, 0);
   }
   world_end(&w);
 }
@@ -371,7 +371,7 @@ static void closing_takes_everything_and_ends_it(void **state) {
   vestry_store_close(w.store);
   assert_int_equal(world_left(&w), 600);
   vestry_store_stats stats = world_stats(&w);
-  assert_int_equal(stats.live, 0);
+  assert_int_equal(stats.live_count, 0);
   assert_int_equal(stats.removed_by_cause[VESTRY_CAUSE_SHUTDOWN], 600);
   value *late = world_value(&w);
   assert_int_equal(world_put(&w, "s", KEY, late, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_CLOSED);

@@ -245,7 +245,7 @@ static void fake_close(void *v, vestry_cause cause) {
 static void an_earlier_deadline_brings_the_tick_forward(void **state) {
   (void)state;
   static const vestry_store_ops ops = {
-      .version = VESTRY_STORE_OPS_VERSION,
+      .size = sizeof(vestry_store_ops),
       .type = "fake",
       .create = fake_create,
       .destroy = fake_destroy,
@@ -263,7 +263,8 @@ static void an_earlier_deadline_brings_the_tick_forward(void **state) {
   vestry_store_types *types;
   assert_int_equal(vestry_store_types_create(&w.th->host, &types), VESTRY_OK);
   assert_int_equal(vestry_store_types_add(types, &ops, NULL), VESTRY_OK);
-  vestry_store_options options = {.host = &w.th->host, .value = {fake_value, fake_value, fake_close, NULL}};
+  vestry_store_options options = {.host = &w.th->host,
+                                  .value = &(vestry_value_ops){0, fake_value, fake_value, fake_close, NULL}};
   vestry_store *store;
   assert_int_equal(vestry_store_create(types, "fake", &options, &store), VESTRY_OK);
   fake_deadline_ns = now_ns() + 900 * MS;
@@ -339,8 +340,10 @@ static void *put_some(void *ctx) {
 
 static void threads_put_and_the_driver_expires(void **state) {
   (void)state;
-  vestry_store_options options = {
-      .value = {fake_value, fake_value, fake_close, NULL}, .purge = count_left, .idle_ms = 1, .max_count = 100000};
+  vestry_store_options options = {.value = &(vestry_value_ops){0, fake_value, fake_value, fake_close, NULL},
+                                  .purge = count_left,
+                                  .idle_ms = 1,
+                                  .max_count = 100000};
   vestry_store *store;
   assert_int_equal(vestry_store_create(NULL, "lru", &options, &store), VESTRY_OK);
   assert_int_equal(vestry_runtime_create(&(vestry_runtime_options){.threads_count = 2}, &runtime), VESTRY_OK);
@@ -401,8 +404,10 @@ static void a_put_while_the_driver_comes_is_not_forgotten(void **state) {
   test_host_init(&w.own_host);
   w.th = &w.own_host;
   runtime = stepped(w.th);
-  vestry_store_options options = {
-      .host = &w.th->host, .value = {fake_value, fake_value, fake_close, NULL}, .idle_ms = 1000, .max_count = 100000};
+  vestry_store_options options = {.host = &w.th->host,
+                                  .value = &(vestry_value_ops){0, fake_value, fake_value, fake_close, NULL},
+                                  .idle_ms = 1000,
+                                  .max_count = 100000};
   assert_int_equal(vestry_store_create(NULL, "lru", &options, &a.store), VESTRY_OK);
   pthread_t thread;
   assert_int_equal(pthread_create(&thread, NULL, put_at_each_arrival, &a), 0);

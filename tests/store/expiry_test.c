@@ -352,17 +352,17 @@ static void a_clock_that_jumps_back_loses_nothing(void **state) {
     atomic_store(&w.th->now_ns, start);
     assert_ptr_equal(world_one(&w, VESTRY_KEY(1)), before);
     world_new(&w, VESTRY_KEY(3), NULL);
-    assert_int_equal(world_stats(&w).live, 3);
+    assert_int_equal(world_stats(&w).live_count, 3);
     for (size_t i = 0; i < 10; i++) {
       value *new = world_new(&w, VESTRY_KEY(4 + i % 3), NULL);
-      assert_in_range(world_stats(&w).live, 1, 3);
+      assert_in_range(world_stats(&w).live_count, 1, 3);
       advance_ms(40);
       vestry_store_tick(w.store); /* ends, also when what it looks at seems to be of the future */
       assert_ptr_equal(world_one(&w, VESTRY_KEY(4 + i % 3)), new);
     }
     atomic_store(&w.th->now_ns, start + (jumps_ms[j] + 400 + 1000 + LATE_MS) * MS);
     assert_int_equal(vestry_store_tick(w.store), UINT64_MAX);
-    assert_int_equal(world_stats(&w).live, 0);
+    assert_int_equal(world_stats(&w).live_count, 0);
     world_end(&w);
   }
 }

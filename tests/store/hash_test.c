@@ -25,7 +25,7 @@ static void a_full_store_refuses(void **state) {
   assert_int_equal(vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
   assert_int_equal(put("s", VESTRY_KEY(3), VESTRY_PUT_REPLACE), VESTRY_OK);
   assert_int_equal(put("s", VESTRY_KEY(4), VESTRY_PUT_REPLACE), VESTRY_FULL);
-  assert_int_equal(world_stats(&w).live, 3);
+  assert_int_equal(world_stats(&w).live_count, 3);
   world_end(&w);
 }
 
@@ -39,7 +39,7 @@ static void room_comes_back_however_values_leave(void **state) {
     assert_true(vestry_store_remove_if(w.store, result.handle, VESTRY_CAUSE_HANGUP));
     assert_int_equal(put("s", VESTRY_KEY("other"), VESTRY_PUT_REPLACE), VESTRY_OK);
     assert_int_equal(put("s", VESTRY_KEY("many"), VESTRY_PUT_REPLACE), VESTRY_OK); /* three leave, one comes */
-    assert_int_equal(world_stats(&w).live, 2);
+    assert_int_equal(world_stats(&w).live_count, 2);
     const vestry_key *key = VESTRY_KEY("many"), *other = VESTRY_KEY("other");
     assert_int_equal(vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
     assert_int_equal(vestry_store_remove(w.store, world_scope("s"), other, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
@@ -104,7 +104,7 @@ static void the_bound_is_hard(void **state) {
   for (size_t i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
   pthread_barrier_destroy(&barrier);
   assert_int_equal(atomic_load(&accepted), ROUNDS * BOUND);
-  assert_int_equal(world_stats(&w).live, 0);
+  assert_int_equal(world_stats(&w).live_count, 0);
   world_end(&w);
 }
 

@@ -41,7 +41,7 @@ static void the_least_recently_used_goes(void **state) {
   world_new(&w, VESTRY_KEY(5), NULL);
   assert_left(v[1], VESTRY_CAUSE_SIZE);
   assert_ptr_equal(world_one(&w, VESTRY_KEY(3)), v[3]);
-  assert_int_equal(world_stats(&w).live, 3);
+  assert_int_equal(world_stats(&w).live_count, 3);
   world_end(&w);
 }
 
@@ -82,7 +82,7 @@ static void replacing_in_a_full_store_evicts_nobody(void **state) {
   value *replaced = world_new(&w, VESTRY_KEY(2), NULL);
   world_new(&w, VESTRY_KEY(2), NULL);
   assert_left(replaced, VESTRY_CAUSE_REPLACED);
-  assert_int_equal(world_stats(&w).live, 2);
+  assert_int_equal(world_stats(&w).live_count, 2);
   world_end(&w);
 }
 
@@ -130,7 +130,7 @@ static void the_default_bound_is_ten_thousand(void **state) {
     assert_int_equal(world_put(&w, "s", VESTRY_KEY(count), v, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
     assert_left(v, VESTRY_CAUSE_SIZE);
     assert_string_equal(w.exits[0].key, "[0]");
-    assert_int_equal(world_stats(&w).live, 10000);
+    assert_int_equal(world_stats(&w).live_count, 10000);
   }
   world_end(&w);
 }
@@ -193,7 +193,7 @@ static void a_hook_may_put_into_the_full_store(void **state) {
   w.on_purge = put_it_back_once;
   for (size_t i = 0; i < 100; i++) {
     world_new(&w, VESTRY_KEY(i), NULL);
-    assert_in_range(world_stats(&w).live, 1, 3);
+    assert_in_range(world_stats(&w).live_count, 1, 3);
   }
   w.on_purge = NULL;
   world_end(&w);

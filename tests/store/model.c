@@ -146,8 +146,8 @@ static size_t count_in(const model *m, size_t scope) {
 }
 
 static void forget(model *m, stay *s, vestry_cause cause) {
-  m->stats.live--;
-  m->stats.removed++;
+  m->stats.live_count--;
+  m->stats.removed_count++;
   m->stats.removed_by_cause[cause]++;
   model_tallied.left[cause]++;
   size_t at = (size_t)(s - m->live);
@@ -216,7 +216,7 @@ static void take_victim(model *m, size_t *at, const size_t *scope) {
 static void check_stats(model *m) {
   vestry_store_stats stats = world_stats(&m->world);
   CHECK(memcmp(&stats, &m->stats, sizeof stats) == 0);
-  CHECK(m->live_count == m->stats.live);
+  CHECK(m->live_count == m->stats.live_count);
   if (m->setting.options.max_count) CHECK(m->live_count <= m->setting.options.max_count);
 }
 
@@ -228,8 +228,8 @@ static void add_stay(model *m, size_t scope, size_t key, value *v, vestry_handle
   CHECK(m->handles_count < HANDLES_MOST && m->live_count < LIVE_MOST);
   m->handles[m->handles_count++] = handle;
   m->live[m->live_count++] = (stay){handle, scope, key, v, now_ns(m), now_ns(m), now_tick(m)};
-  m->stats.put++;
-  m->stats.live++;
+  m->stats.put_count++;
+  m->stats.live_count++;
 }
 
 /* What should have been answered, were memory no concern; what should have left is taken from the list. */
@@ -303,9 +303,9 @@ static void check_found(model *m, size_t scope, size_t key, value *const *found,
     use(m, chain[i]);
   }
   if (count)
-    m->stats.hits++;
+    m->stats.hits_count++;
   else
-    m->stats.misses++;
+    m->stats.misses_count++;
   model_tallied.answered[count ? VESTRY_OK : VESTRY_NOT_FOUND]++;
 }
 
@@ -539,8 +539,8 @@ static void prefill(model *m, size_t i) {
                    &result));
   m->handles[m->handles_count++] = result.handle;
   m->live[m->live_count++] = (stay){result.handle, scope, key, v, now_ns(m), now_ns(m), now_tick(m)};
-  m->stats.put++;
-  m->stats.live++;
+  m->stats.put_count++;
+  m->stats.live_count++;
   if (i % 50 == 0) atomic_fetch_add(&m->world.th->now_ns, m->tick_ns / 3);
 }
 

@@ -125,7 +125,7 @@ static void both_remove(void) {
 }
 
 static void both_remove_if(void) {
-  vestry_handle handle = 1 + below(world_stats(&worlds[1]).put + 1);
+  vestry_handle handle = 1 + below(world_stats(&worlds[1]).put_count + 1);
   if (handle >= STAYS || !handles[handle]) return;
   bool one = vestry_store_remove_if(worlds[0].store, handles[handle], VESTRY_CAUSE_HANGUP);
   CHECK(one == vestry_store_remove_if(worlds[1].store, handle, VESTRY_CAUSE_HANGUP));

@@ -159,7 +159,9 @@ static vestry_err put_locked(naive *n, const vestry_scoped_key *key, void *value
     leave(n, least_used(n, &key->scope), VESTRY_CAUSE_SIZE, leaving);
   for (; n->evicts && count(n, NULL, NULL) > n->options.max_count; displaced++)
     leave(n, least_used(n, NULL), VESTRY_CAUSE_SIZE, leaving);
-  *ret_result = (vestry_put_result){it->handle, displaced, refreshed};
+  ret_result->handle = it->handle;
+  ret_result->displaced_count = displaced;
+  ret_result->refreshed = refreshed;
   return VESTRY_OK;
 }
 
@@ -352,9 +354,9 @@ static void naive_destroy(void *self) {
   .clear = naive_clear, .list = naive_list
 
 const vestry_store_ops naive_hash_ops = {
-    .version = VESTRY_STORE_OPS_VERSION, .type = "naive-hash", .create = create_hash, OPERATIONS};
+    .size = sizeof(vestry_store_ops), .type = "naive-hash", .create = create_hash, OPERATIONS};
 
-const vestry_store_ops naive_lru_ops = {.version = VESTRY_STORE_OPS_VERSION,
+const vestry_store_ops naive_lru_ops = {.size = sizeof(vestry_store_ops),
                                         .type = "naive-lru",
                                         .create = create_lru,
                                         .tick = naive_tick,

@@ -122,7 +122,7 @@ static void stress(const store_kind *kind, vestry_store_options options) {
   pthread_barrier_destroy(&barrier);
   w.on_purge = NULL;
   vestry_store_stats stats = world_stats(&w);
-  assert_int_equal(stats.put, stats.live + stats.removed);
+  assert_int_equal(stats.put_count, stats.live_count + stats.removed_count);
   world_end(&w);
 }
 

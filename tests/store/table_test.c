@@ -52,8 +52,8 @@ static void with_shows_all_the_newest_first(void **state) {
   for (size_t i = 0; i < 3; i++) assert_ptr_equal(seen[i], v[2 - i]);
   assert_int_equal(vestry_store_with(w.store, world_scope("s"), other, look_at, &at), VESTRY_NOT_FOUND);
   assert_int_equal(vestry_store_with(w.store, world_scope("s"), key, NULL, NULL), VESTRY_INVALID);
-  assert_int_equal(world_stats(&w).hits, 1);
-  assert_int_equal(world_stats(&w).misses, 1);
+  assert_int_equal(world_stats(&w).hits_count, 1);
+  assert_int_equal(world_stats(&w).misses_count, 1);
   world_end(&w);
 }
 
@@ -106,7 +106,7 @@ static void a_hook_may_want_the_share_that_its_caller_needs(void **state) {
     vestry_store_remove(w.store, world_scope("narrow"), key, VESTRY_CAUSE_REMOVED, NULL);
     snprintf(scope, sizeof scope, "%zu", COUNT + i);
     assert_int_equal(world_put(&w, scope, VESTRY_KEY(i), &w.values[0], VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
-    assert_in_range(world_stats(&w).live, COUNT - 3, COUNT);
+    assert_in_range(world_stats(&w).live_count, COUNT - 3, COUNT);
   }
   w.on_purge = NULL;
   world_end(&w);
@@ -163,7 +163,7 @@ static void the_bound_is_kept_from_both_sides(void **state) {
     assert_int_equal(world_left(&w), 0); /* nothing leaves while there is room */
   }
   run_threads(THREADS, put_and_watch);
-  assert_int_equal(world_stats(&w).live, BOUND);
+  assert_int_equal(world_stats(&w).live_count, BOUND);
   assert_int_equal(world_stats(&w).removed_by_cause[VESTRY_CAUSE_SIZE], (THREADS - 1) * PUTS);
   world_end(&w);
 }
@@ -253,7 +253,7 @@ static void a_store_may_be_closed_while_others_put(void **state) {
     atomic_store(&refused, 0);
     run_threads(THREADS, put_until_closed);
     assert_int_equal(atomic_load(&refused), THREADS);
-    assert_int_equal(world_stats(&w).live, 0);
+    assert_int_equal(world_stats(&w).live_count, 0);
     world_end(&w);
   }
 }
@@ -334,7 +334,7 @@ static void a_full_store_allocates_nothing(void **state) {
     if (i < 1250) assert_int_equal(w.exits[at].cause, VESTRY_CAUSE_SIZE);
   }
   assert_int_equal(atomic_load(&w.th->allocations), before);
-  assert_int_equal(world_stats(&w).live, 1000);
+  assert_int_equal(world_stats(&w).live_count, 1000);
   world_end(&w);
 }
 

@@ -56,7 +56,7 @@ vestry_err world_try_open(world *w, test_host *th, const store_kind *kind, const
   vestry_store_options own = VESTRY_STORE_OPTIONS_INIT;
   if (options) own = *options;
   own.host = &th->host;
-  own.value = (vestry_value_ops){value_ref, value_unref, value_close, value_used_ns};
+  own.value = &(vestry_value_ops){0, value_ref, value_unref, value_close, value_used_ns};
   own.purge = on_purge;
   own.purge_ctx = w;
   if (!error) error = vestry_store_create(w->types, kind->type, &own, &w->store);
@@ -74,7 +74,7 @@ void world_check(world *w) {
   uint64_t live = 0;
   for (size_t i = 0; i < w->values_count; i++)
     live += (uint64_t)(atomic_load(&w->values[i].stays) - atomic_load(&w->values[i].closes));
-  assert_int_equal(world_stats(w).live, live); /* opened = live + closed */
+  assert_int_equal(world_stats(w).live_count, live); /* opened = live + closed */
 }
 
 void world_finish(world *w) {
@@ -93,9 +93,9 @@ void world_finish(world *w) {
       assert_int_equal(atomic_load(&v->refs), 1);
       stays += atomic_load(&v->stays);
     }
-    assert_int_equal(stats.live, 0);
-    assert_int_equal(stats.removed, removed);
-    assert_int_equal(stats.put, stays);
+    assert_int_equal(stats.live_count, 0);
+    assert_int_equal(stats.removed_count, removed);
+    assert_int_equal(stats.put_count, stays);
   }
   vestry_store_destroy(w->store);
   vestry_store_types_destroy(w->types);
@@ -181,7 +181,7 @@ size_t world_left(world *w) {
 }
 
 vestry_store_stats world_stats(world *w) {
-  vestry_store_stats stats;
+  vestry_store_stats stats = {0};
   vestry_store_stats_get(w->store, &stats);
   return stats;
 }

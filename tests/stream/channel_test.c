@@ -51,7 +51,7 @@ static vestry_event *next_page(room *r) {
 }
 
 static uint64_t wire_of(const listener *l) {
-  vestry_connection_stats stats;
+  vestry_connection_stats stats = {0};
   vestry_connection_stats_get(l->connection, &stats);
   return stats.wire_bytes;
 }
@@ -87,7 +87,7 @@ static void send_alone(room *r, int i, const char *text) {
 }
 
 static vestry_channel_stats stats_of(room *r) {
-  vestry_channel_stats stats;
+  vestry_channel_stats stats = {0};
   vestry_channel_stats_get(r->channel, &stats);
   return stats;
 }
@@ -291,7 +291,7 @@ static vestry_verdict complain(vestry_connection *connection, vestry_err error, 
     c->said = vestry_channel_publish(c->other, c->event, &sent);
     assert_int_equal(sent, 0);
   }
-  vestry_channel_stats stats;
+  vestry_channel_stats stats = {0};
   vestry_channel_stats_get(c->other, &stats);
   assert_int_equal(stats.members_count, 1);
   return VESTRY_VERDICT_GO_ON;
@@ -331,7 +331,7 @@ static void a_hook_inside_a_publish_does_not_wait_for_it(void **state) {
   assert_int_equal(vestry_channel_publish(here.mine, here.event, NULL), VESTRY_FULL);
   assert_int_equal(here.said, VESTRY_BUSY);
   assert_int_equal(here.asked, 1);
-  vestry_channel_stats stats;
+  vestry_channel_stats stats = {0};
   vestry_channel_stats_get(here.mine, &stats);
   assert_int_equal(stats.published_count, 2); /* nobody has what was busy */
   /* Where nobody is inside it goes in; from there the first is busy. */
@@ -369,7 +369,7 @@ static void hooks_that_cross_do_not_wait_for_each_other(void **state) {
   assert_int_equal(pthread_create(&thread, NULL, publish_often, &there), 0);
   publish_often(&here);
   pthread_join(thread, NULL);
-  vestry_channel_stats stats;
+  vestry_channel_stats stats = {0};
   vestry_channel_stats_get(here.mine, &stats);
   assert_true(stats.published_count >= CROSSINGS + 1);
   assert_int_equal(stats.accepted_count, 1);
@@ -462,7 +462,7 @@ static void an_event_of_its_own_unaligns_and_a_heartbeat_does_not(void **state) 
     publish(&r, wire);
     test_host_advance_ms(&r.b.th, 15001);
     bench_run(&r.b);
-    vestry_connection_stats stats;
+    vestry_connection_stats stats = {0};
     vestry_connection_stats_get(r.at[0].connection, &stats);
     assert_int_equal(stats.heartbeats_count, 1);
     publish(&r, wire);
@@ -551,7 +551,7 @@ static void encoders_are_counted_and_given_back(void **state) {
   listener l;
   assert_int_equal(listener_open(&l, &r.b, &brotli, NULL), VESTRY_OK);
   assert_int_equal(vestry_channel_join(second, l.connection), VESTRY_OK);
-  vestry_channel_stats stats;
+  vestry_channel_stats stats = {0};
   for (int turn = 0; turn < 3; turn++) { /* the other one does without */
     vestry_event *event = next_page(&r);
     assert_int_equal(vestry_channel_publish(second, event, NULL), VESTRY_OK);
@@ -615,7 +615,7 @@ static bool live(long fail_at) {
     vestry_err error = vestry_event_elements(&b.th.host, text, sizeof text, NULL, &event);
     if (!error) {
       uint64_t before[3] = {0};
-      vestry_connection_stats stats;
+      vestry_connection_stats stats = {0};
       for (int i = 0; i < 3; i++)
         if (at[i].connection) vestry_connection_stats_get(at[i].connection, &stats), before[i] = stats.accepted_count;
       error = vestry_channel_publish(channel, event, NULL);

@@ -33,7 +33,7 @@ enum { FORMS = sizeof forms / sizeof *forms };
 
 /* All forms, refused; whatever the state, nothing comes of it. */
 static void assert_refused(bench *b, vestry_connection *c) {
-  vestry_connection_stats before, after;
+  vestry_connection_stats before = {0}, after = {0};
   vestry_connection_stats_get(c, &before);
   vestry_event *event = bench_event(b, "late");
   long live = atomic_load(&b->th.live);

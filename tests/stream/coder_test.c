@@ -161,7 +161,7 @@ static void heartbeats_are_encoded(void **state) {
       assert_true(l.p.got.len > before);
       if (cases[i].len) assert_int_equal(l.p.got.len - before, cases[i].len);
       listener_check(&l, true);
-      vestry_connection_stats stats;
+      vestry_connection_stats stats = {0};
       vestry_connection_stats_get(l.connection, &stats);
       assert_int_equal(stats.heartbeats_count, beat);
       assert_int_equal(stats.wire_bytes, l.p.got.len);
@@ -249,7 +249,7 @@ static void a_profile_that_fails_ends_the_stream(void **state) {
     }
     bench_run(&b);
     assert_int_equal(vestry_connection_cause(l.connection), VESTRY_CAUSE_ERROR);
-    vestry_connection_stats stats;
+    vestry_connection_stats stats = {0};
     vestry_connection_stats_get(l.connection, &stats);
     assert_int_equal(stats.written_count, 2);
     assert_int_equal(stats.discarded_count, 2);
@@ -278,7 +278,7 @@ static void empty_output_is_not_written(void **state) {
   for (int i = 0; i < 3; i++) assert_int_equal(vestry_connection_send(l.connection, event), VESTRY_OK);
   bench_run(&b);
   assert_int_equal(l.p.writes, 1);
-  vestry_connection_stats stats;
+  vestry_connection_stats stats = {0};
   vestry_connection_stats_get(l.connection, &stats);
   assert_int_equal(stats.written_count, 3);
   for (int i = 0; i < 3; i++) listener_expect(&l, event);

@@ -229,7 +229,7 @@ static uint64_t live(world *w, uint64_t seed) {
   }
   let_flow(w);
   bench_run(&w->b);
-  vestry_connection_stats stats;
+  vestry_connection_stats stats = {0};
   vestry_connection_stats_get(w->l.connection, &stats);
   assert_int_equal(stats.accepted_count, stats.written_count + stats.conflated_count);
   assert_int_equal(stats.accepted_bytes, stats.written_bytes + stats.conflated_bytes);
@@ -442,7 +442,7 @@ static void f3_a_stalled_page_costs_its_latest_state(void **state) {
     assert_int_equal(vestry_connection_patch_signals(c, json, strlen(json), NULL), VESTRY_OK);
     bench_run(&b);
   }
-  vestry_connection_stats stats;
+  vestry_connection_stats stats = {0};
   vestry_connection_stats_get(c, &stats);
   assert_int_equal(stats.queued_count, 3);
   assert_int_equal(stats.conflated_count, 2 * 9999);
@@ -479,7 +479,7 @@ static void f3_what_waits_ends_with_its_connection(void **state) {
   bench_run(&b);
   vestry_connection_close(c, VESTRY_CAUSE_HANGUP);
   bench_run(&b);
-  vestry_connection_stats stats;
+  vestry_connection_stats stats = {0};
   vestry_connection_stats_get(c, &stats);
   assert_int_equal(stats.state, VESTRY_STATE_CLOSED);
   assert_int_equal(p.closed, 1);
@@ -507,7 +507,7 @@ static void f3_batches_stay_whole(void **state) {
   assert_int_equal(vestry_connection_send(c, two), VESTRY_OK);
   vsi_connection_start(c);
   bench_run(&b);
-  vestry_connection_stats stats;
+  vestry_connection_stats stats = {0};
   vestry_connection_stats_get(c, &stats);
   assert_int_equal(stats.written_count, 4);
   assert_int_equal(stats.conflated_count, 0);
@@ -540,7 +540,7 @@ static void f3_what_nothing_is_left_out_for_is_counted(void **state) {
   }
   vsi_connection_start(c);
   bench_run(&b);
-  vestry_connection_stats stats;
+  vestry_connection_stats stats = {0};
   vestry_connection_stats_get(c, &stats);
   assert_int_equal(stats.barriers_count, 2);
   assert_int_equal(stats.conflated_count, 1);

@@ -64,7 +64,7 @@ static void a_clean_end_flushes_an_abort_discards(void **state) {
     assert_int_equal(p.clean, cases[i].clean);
     assert_int_equal(p.close_cause, cases[i].cause);
     probe_assert_got(&p, cases[i].got);
-    vestry_connection_stats stats;
+    vestry_connection_stats stats = {0};
     vestry_connection_stats_get(c, &stats);
     assert_int_equal(stats.accepted_count, 1);
     assert_int_equal(stats.written_count + stats.discarded_count, 1);
@@ -147,7 +147,7 @@ static void a_full_queue_closes_or_drops(void **state) {
     assert_int_equal(bench_send(&b, c, "c"), VESTRY_FULL);
     assert_int_equal(bench_send(&b, c, "d"), drop ? VESTRY_FULL : VESTRY_CLOSED);
     bench_run(&b);
-    vestry_connection_stats stats;
+    vestry_connection_stats stats = {0};
     vestry_connection_stats_get(c, &stats);
     assert_int_equal(stats.refused_count, drop ? 2 : 1);
     if (drop) {
@@ -180,7 +180,7 @@ static void bytes_bound_too(void **state) {
   assert_int_equal(bench_send(&b, c, "012"), VESTRY_OK);               /* 7 bytes */
   assert_int_equal(bench_send(&b, c, "012"), VESTRY_FULL);             /* 14: not now */
   assert_int_equal(bench_send(&b, c, "0"), VESTRY_OK);                 /* 12: just */
-  vestry_connection_stats stats;
+  vestry_connection_stats stats = {0};
   vestry_connection_stats_get(c, &stats);
   assert_int_equal(stats.queued_bytes, 12);
   assert_int_equal(stats.queued_count, 2);
@@ -241,7 +241,7 @@ static void a_blocked_transport_resumes_where_it_was(void **state) {
     bench_run(&b);
   }
   probe_assert_got(&p, ": a\n\n: b\n\n: c\n\n");
-  vestry_connection_stats stats;
+  vestry_connection_stats stats = {0};
   vestry_connection_stats_get(c, &stats);
   assert_int_equal(stats.written_count, 3);
   vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
@@ -339,7 +339,7 @@ static void heartbeats_when_silent(void **state) {
   test_host_advance_ms(&b.th, 1002);
   bench_run(&b);
   assert_int_equal(p.close_cause, VESTRY_CAUSE_HANGUP);
-  vestry_connection_stats stats;
+  vestry_connection_stats stats = {0};
   vestry_connection_stats_get(c, &stats);
   assert_int_equal(stats.heartbeats_count, 2);
   assert_int_equal(stats.accepted_count, 1);
@@ -367,7 +367,7 @@ static void a_heartbeat_without_memory_is_left_out(void **state) {
   test_host_advance_ms(&b.th, 1001);
   bench_run(&b);
   probe_assert_got(&p, ":\n\n");
-  vestry_connection_stats stats;
+  vestry_connection_stats stats = {0};
   vestry_connection_stats_get(c, &stats);
   assert_int_equal(stats.heartbeats_count, 1);
   vestry_connection_unref(c);

@@ -76,7 +76,7 @@ static void f6_a_peer_that_does_not_read_is_given_five_seconds(void **state) {
   assert_int_equal(vestry_connection_state_get(c), VESTRY_STATE_CLOSING);
   test_host_advance_ms(&b.th, 20);
   bench_run(&b);
-  vestry_connection_stats stats;
+  vestry_connection_stats stats = {0};
   vestry_connection_stats_get(c, &stats);
   assert_int_equal(stats.discarded_count, 1);
   assert_int_equal(stats.queued_bytes, 0);

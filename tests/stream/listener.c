@@ -75,7 +75,7 @@ void listener_finish(listener *l, bool clean) {
   assert_int_equal(l->p.clean, clean);
   listener_check(l, clean);
   assert_int_equal(l->d.ended, clean && l->profile.ops != &vestry_profile_identity);
-  vestry_connection_stats stats;
+  vestry_connection_stats stats = {0};
   vestry_connection_stats_get(l->connection, &stats);
   assert_int_equal(stats.wire_bytes, l->p.got.len);
   assert_int_equal(stats.queued_count, 0);

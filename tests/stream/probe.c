@@ -63,9 +63,9 @@ static void probe_wake(void *transport) {
 }
 
 const vestry_transport_ops probe_pooled = {
-    VESTRY_TRANSPORT_OPS_VERSION, probe_open, probe_write, probe_end, probe_release, NULL};
+    sizeof(vestry_transport_ops), probe_open, probe_write, probe_end, probe_release, NULL};
 const vestry_transport_ops probe_parked = {
-    VESTRY_TRANSPORT_OPS_VERSION, probe_open, probe_write, probe_end, probe_release, probe_wake};
+    sizeof(vestry_transport_ops), probe_open, probe_write, probe_end, probe_release, probe_wake};
 
 static void opened(vestry_connection *connection, void *ctx) {
   assert_int_not_equal(vestry_connection_state_get(connection), VESTRY_STATE_OPENING);

@@ -54,7 +54,7 @@ static void count_release(void *transport) {
   releases++;
 }
 static const vestry_transport_ops sink = {
-    VESTRY_TRANSPORT_OPS_VERSION, open_ok, write_ok, count_end, count_release, NULL};
+    sizeof(vestry_transport_ops), open_ok, write_ok, count_end, count_release, NULL};
 
 static const vsi_connection_hooks listening = {.on_error = listen};
 
@@ -119,7 +119,7 @@ static void c9_the_hook_decides_on_full(void **state) {
     assert_int_equal(bench_send(&s.b, s.c, "c"), VESTRY_FULL);
     assert_int_equal(s.l.told, 1);
     assert_int_equal(s.l.last, VESTRY_FULL);
-    vestry_connection_stats stats;
+    vestry_connection_stats stats = {0};
     vestry_connection_stats_get(s.c, &stats);
     assert_int_equal(stats.refused_count, 1);
     stage_end(&s, rows[i].cause);

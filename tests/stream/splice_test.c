@@ -78,7 +78,7 @@ static void close_slot(splice_world *w, listener *l, bool clean) {
 }
 
 static uint64_t accepted_by(const listener *l) {
-  vestry_connection_stats stats;
+  vestry_connection_stats stats = {0};
   vestry_connection_stats_get(l->connection, &stats);
   return stats.accepted_count;
 }
@@ -182,7 +182,7 @@ static void live(splice_world *w, uint64_t seed) {
   }
   for (int i = 0; i < STEPS; i++) step(w);
   for (int c = 0; c < CHANNELS; c++) {
-    vestry_channel_stats stats;
+    vestry_channel_stats stats = {0};
     vestry_channel_stats_get(w->channels[c], &stats);
     size_t members = 0;
     for (int i = 0; i < SLOTS; i++) members += w->member[c][i];

@@ -9,7 +9,7 @@ static const server_seam *seam;
 static server s;
 
 static vestry_stats stats_of(void) {
-  vestry_stats stats;
+  vestry_stats stats = {0};
   vestry_stats_get(s.v, &stats);
   return stats;
 }

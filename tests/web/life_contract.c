@@ -15,7 +15,8 @@ static void start(const web_settings *settings) {
 }
 
 static web_settings with_large_events(bool tls) {
-  return (web_settings){.tls = tls, .options.connection.max_queued_bytes = STALLING_QUEUE_BYTES};
+  static const vestry_connection_options connection = {.max_queued_bytes = STALLING_QUEUE_BYTES};
+  return (web_settings){.tls = tls, .options.connection = &connection};
 }
 
 /* ---- room -------------------------------------------------------------------------------------------------------- */
@@ -55,7 +56,7 @@ static const char *end_and_read_on(client *c, vestry_connection *stuck, uint64_t
   client_read_all(c);
   assert_true(c->complete);
   assert_int_equal(server_cause(&s, stuck), VESTRY_CAUSE_CLOSED);
-  vestry_connection_stats stats;
+  vestry_connection_stats stats = {0};
   vestry_connection_stats_get(stuck, &stats);
   assert_int_equal(stats.accepted_count, events_count);
   assert_int_equal(stats.written_count, events_count);
@@ -265,7 +266,8 @@ static void *open_and_leave(void *argument) {
 
 static void survives_clients_that_come_and_go(void **state) {
   (void)state;
-  start(&(web_settings){.room = 8, .watch_ms = 1, .options.connection.heartbeat_ms = 5});
+  start(
+      &(web_settings){.room = 8, .watch_ms = 1, .options.connection = &(vestry_connection_options){.heartbeat_ms = 5}});
   atomic_store(&hammering, true);
   pthread_t threads[4];
   for (uintptr_t i = 0; i < 4; i++) assert_int_equal(pthread_create(&threads[i], NULL, open_and_leave, (void *)i), 0);

@@ -13,14 +13,15 @@ typedef void (*leave_fn)(client *c);
 
 /* Nothing is ever written to these streams, so no write can fail. */
 static void leaves_and_is_found(leave_fn leaves, bool tls) {
-  seam->start(&s, &(web_settings){.tls = tls, .options.connection.heartbeat_ms = VESTRY_NEVER_MS});
+  seam->start(&s, &(web_settings){.tls = tls,
+                                  .options.connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}});
   client gone, stays;
   vestry_connection *connection = server_open(&s, &gone), *other = server_open(&s, &stays);
   double since = seconds_now();
   leaves(&gone);
   assert_int_equal(server_cause(&s, connection), VESTRY_CAUSE_HANGUP);
   assert_true(seconds_now() - since < 5); /* at once, or 0.25, were the machine idle */
-  vestry_connection_stats stats;
+  vestry_connection_stats stats = {0};
   vestry_connection_stats_get(connection, &stats);
   assert_int_equal(stats.writes_count, 0);
   assert_int_equal(stats.written_count, 0);
@@ -64,8 +65,8 @@ static void finds_one_behind_what_it_sent(void **state) {
 /* Its stream is ending cleanly, and what was accepted before waits for it to read. */
 static void ends_and_leaves(leave_fn leaves, bool tls) {
   seam->start(&s, &(web_settings){.tls = tls,
-                                  .options.connection = {.heartbeat_ms = VESTRY_NEVER_MS,
-                                                         .max_queued_bytes = STALLING_QUEUE_BYTES}});
+                                  .options.connection = &(vestry_connection_options){
+                                      .heartbeat_ms = VESTRY_NEVER_MS, .max_queued_bytes = STALLING_QUEUE_BYTES}});
   client gone;
   vestry_connection *connection = server_open_stalled(&s, &gone);
   vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
@@ -93,7 +94,9 @@ static void finds_many_at_once(void **state) {
   (void)state;
   enum { MANY = 100 };
   static client clients[MANY];
-  seam->start(&s, &(web_settings){.room = MANY, .watch_ms = 20, .options.connection.heartbeat_ms = VESTRY_NEVER_MS});
+  seam->start(&s, &(web_settings){.room = MANY,
+                                  .watch_ms = 20,
+                                  .options.connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}});
   for (unsigned round = 0; round < 2; round++) {
     unsigned first = round * MANY;
     for (int i = 0; i < MANY; i++) server_open(&s, &clients[i]);
@@ -158,7 +161,7 @@ double peers_seconds_until_lost(const server_seam *tested, const web_settings *s
   client_close(&far.client);
   network_close(&n);
   assert_int_equal(cause, VESTRY_CAUSE_LOST);
-  vestry_stats stats;
+  vestry_stats stats = {0};
   vestry_stats_get(s.v, &stats);
   assert_int_equal(stats.queued_bytes, 0); /* what waited for it is given back */
   server_stop(&s);

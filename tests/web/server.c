@@ -83,11 +83,11 @@ void server_stop_adapter(server *s) {
 void server_finish(server *s) {
   s->seam->destroy(s);
   assert_int_equal(vestry_stop(s->v, STOP_MS), VESTRY_OK);
-  vestry_stats stats;
+  vestry_stats stats = {0};
   vestry_stats_get(s->v, &stats);
-  assert_int_equal(stats.open, 0);
-  assert_int_equal(stats.opened, stats.closed);
-  assert_int_equal(stats.accepted, stats.written + stats.discarded);
+  assert_int_equal(stats.open_count, 0);
+  assert_int_equal(stats.opened_count, stats.closed_count);
+  assert_int_equal(stats.accepted_count, stats.written_count + stats.discarded_count);
   assert_int_equal(stats.request_bytes, 0);
   witness_finish(&s->witness);
   vestry_destroy(s->v);

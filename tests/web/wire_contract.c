@@ -30,9 +30,9 @@ static void head_is_get_without_a_body(void **state) {
   client_ask(&c, s.port, "HEAD", "/stream", "Datastar-Request: true\r\n"); /* no stream is opened for it */
   assert_int_equal(client_status(&c), 204);
   client_close(&c);
-  vestry_stats stats;
+  vestry_stats stats = {0};
   vestry_stats_get(s.v, &stats);
-  assert_int_equal(stats.opened, 0);
+  assert_int_equal(stats.opened_count, 0);
   server_stop(&s);
 }
 
@@ -92,7 +92,7 @@ static void refuses_other_ways_to_a_path(void **state) {
     int status = server_status_of(&s, request);
     if (status != 400 && !(seam->has_own_paths && status == 404)) fail_msg("%s was answered %d", ambiguous[i], status);
   }
-  vestry_stats stats;
+  vestry_stats stats = {0};
   vestry_stats_get(s.v, &stats);
   assert_in_range(stats.turned_away[VESTRY_REFUSAL_AMBIGUOUS], 1, sizeof ambiguous / sizeof *ambiguous);
   server_stop(&s);
@@ -253,7 +253,7 @@ static void a_body_that_trickles_in_is_given_up(void **state) {
     }
     client_close(&c);
     server_assert_serves(&s);
-    vestry_stats stats;
+    vestry_stats stats = {0};
     vestry_stats_get(s.v, &stats);
     assert_int_equal(stats.turned_away[VESTRY_REFUSAL_DEADLINE], 1);
     server_stop(&s);

@@ -6,6 +6,7 @@
 
 #include "adapter/web/host.h"
 #include "adapter/web/policy.h"
+#include "base/options.h"
 
 enum { WATCH_LEAST_MS = 10, WATCH_MOST_MS = 250, LINGER_MS = 2000, PORTS_MAX = 64 };
 
@@ -59,11 +60,11 @@ static vestry_err start_deadlines(vestry_civetweb *adapter, const vestry_civetwe
   return vsi_civetweb_deadlines_init(&adapter->deadlines, adapter->v, round_ms(least(body_ms, linger_ms)));
 }
 
-vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server, const vestry_civetweb_options *options,
+vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server, const vestry_civetweb_options *given,
                                   vestry_civetweb **ret_adapter) {
-  static const vestry_civetweb_options defaults = {0};
-  if (!options) options = &defaults;
-  if (!v || !server || !ret_adapter || (options->size && options->size < sizeof *options)) return VESTRY_INVALID;
+  vestry_civetweb_options own;
+  if (!v || !server || !ret_adapter || VSI_OPTIONS_TAKE(own, given)) return VESTRY_INVALID;
+  const vestry_civetweb_options *options = &own;
   const vestry_host *host = vestry_host_of(v);
   vsi_civetweb_settings settings;
   vsi_civetweb_settings_read(server, &settings);

@@ -161,7 +161,7 @@ static vestry_err request_read(void *server_request, void *buffer, size_t capaci
 }
 
 const vestry_request_ops vsi_civetweb_request_ops = {
-    .version = VESTRY_REQUEST_OPS_VERSION,
+    .size = sizeof(vestry_request_ops),
     .method = request_method,
     .path = request_path,
     .query = request_query,

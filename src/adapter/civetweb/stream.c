@@ -154,7 +154,7 @@ static void wait_for_wake(vsi_civetweb_stream *stream) {
 }
 
 static const vestry_transport_ops stream_ops = {
-    .version = VESTRY_TRANSPORT_OPS_VERSION,
+    .size = sizeof(vestry_transport_ops),
     .open = stream_open,
     .write = stream_write,
     .end = stream_end,

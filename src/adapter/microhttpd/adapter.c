@@ -6,6 +6,7 @@
 #include "adapter/microhttpd/handover.h"
 #include "adapter/web/host.h"
 #include "adapter/web/policy.h"
+#include "base/options.h"
 
 /* The worst case is a cut just after a heartbeat: one more until there is something to acknowledge, then lost_ms. */
 static unsigned lost_ms_of(const vestry *v, uint64_t lost_ms) {
@@ -15,12 +16,13 @@ static unsigned lost_ms_of(const vestry *v, uint64_t lost_ms) {
   return lost_ms < INT_MAX ? (unsigned)lost_ms : INT_MAX; /* the kernel's */
 }
 
-vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *options,
+vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *given,
                                     vestry_microhttpd **ret_adapter) {
-  static const vestry_microhttpd_options defaults = {0};
-  if (!options) options = &defaults;
+  vestry_microhttpd_options own;
+  const vestry_microhttpd_options *options = &own;
   vsi_microhttpd_settings settings;
-  if (!v || !ret_adapter || vsi_microhttpd_settings_resolve(options, &settings)) return VESTRY_INVALID;
+  if (!v || !ret_adapter || VSI_OPTIONS_TAKE(own, given) || vsi_microhttpd_settings_resolve(options, &settings))
+    return VESTRY_INVALID;
   const vestry_host *host = vestry_host_of(v);
   vestry_microhttpd *adapter = vsi_web_alloc(host, 1, sizeof *adapter);
   if (!adapter) return VESTRY_NO_MEMORY;

@@ -40,7 +40,7 @@ static unsigned processors(void) {
 vestry_err vsi_microhttpd_settings_resolve(const vestry_microhttpd_options *options,
                                            vsi_microhttpd_settings *ret_settings) {
   uint32_t streams = options->max_streams ? options->max_streams : DEFAULT_STREAMS;
-  if ((options->size && options->size < sizeof *options) || streams > MAX_STREAMS) return VESTRY_INVALID;
+  if (streams > MAX_STREAMS) return VESTRY_INVALID;
   uint32_t more = streams / 4 > LEAST_MORE_CONNECTIONS ? streams / 4 : LEAST_MORE_CONNECTIONS;
   vsi_microhttpd_settings made = {
       .address = options->address ? options->address : "0.0.0.0",

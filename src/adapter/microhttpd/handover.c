@@ -63,12 +63,13 @@ ssize_t vsi_microhttpd_handover_take(vsi_microhttpd_stream *stream) {
   vestry_microhttpd *adapter = stream->adapter;
   struct MHD_Connection *conn = stream->conn;
   int theirs = stream->wire.fd, own = fcntl(theirs, F_DUPFD_CLOEXEC, 0);
+  /* Whatever comes of it, the callback closes this connection. */
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_TIMEOUT);
+  MHD_set_connection_option(conn, MHD_CONNECTION_OPTION_TIMEOUT, info->connection_timeout + 1);
   if (own < 0) {
     no_descriptor(stream);
     return MHD_CONTENT_READER_END_WITH_ERROR;
   }
-  const union MHD_ConnectionInfo *info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_TIMEOUT);
-  MHD_set_connection_option(conn, MHD_CONNECTION_OPTION_TIMEOUT, info->connection_timeout + 1);
   MHD_suspend_connection(conn);
   if (dup3(adapter->nobody, theirs, O_CLOEXEC) < 0) {
     close(own);

@@ -186,7 +186,7 @@ static vestry_err request_read(void *server_request, void *buffer, size_t capaci
 }
 
 const vestry_request_ops vsi_microhttpd_request_ops = {
-    .version = VESTRY_REQUEST_OPS_VERSION,
+    .size = sizeof(vestry_request_ops),
     .method = request_method,
     .path = request_path,
     .query = request_query,

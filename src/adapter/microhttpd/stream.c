@@ -117,7 +117,7 @@ static void stream_release(void *transport) {
 }
 
 static const vestry_transport_ops stream_ops = {
-    .version = VESTRY_TRANSPORT_OPS_VERSION,
+    .size = sizeof(vestry_transport_ops),
     .open = stream_open,
     .write = stream_write,
     .end = stream_end,

@@ -24,13 +24,14 @@ vestry_err vestry_dispatch_with(vestry *v, json_t *effects, const vestry_dispatc
   vestry_dispatch_options own_options;
   if (!v || !json_is_array(effects) || VSI_OPTIONS_TAKE(own_options, options)) return VESTRY_INVALID;
   if (own_options.key && own_options.connection) return VESTRY_INVALID;
-  vestry_dispatch_result own, *result = ret_result ? ret_result : &own;
+  vestry_dispatch_result result;
   vestry_dispatch_context context;
-  vsi_context_init(&context, v, NULL, own_options.scope, result);
+  vsi_context_init(&context, v, NULL, own_options.scope, &result);
   vestry_err error = vsi_context_configure(&context, &own_options);
   context.state = context.data; /* there is no request: what it was given is all there is */
   if (!error) error = vsi_instance_is_closing(v) ? VESTRY_CLOSED : find(&context, &own_options);
   if (!error) error = vsi_dispatch(&context, effects);
+  vsi_context_give(&context, ret_result);
   vsi_context_finish(&context);
   return error;
 }

@@ -226,7 +226,7 @@ static vestry_err write_detail(vestry_dispatch_context *context, const json_t *d
 /* [name, detail?, options?]: the detail is any value. */
 static vestry_err dispatch_event(vestry_dispatch_context *context, const json_t *args) {
   vestry_attribute attributes[VSI_SCRIPT_ATTRIBUTES_MAX];
-  vestry_custom_event_options options;
+  vsi_custom_event_options options;
   vestry_err error = vsi_custom_event_options_read(context, json_array_get(args, 2), attributes, &options);
   if (error) return error;
   const char *name = vsi_text_of(json_array_get(args, 0));
@@ -237,7 +237,7 @@ static vestry_err dispatch_event(vestry_dispatch_context *context, const json_t 
   vestry_event *event = NULL;
   if (detail) error = write_detail(context, detail, &text);
   if (!error) {
-    error = vestry_event_custom(host_of(context), name, text.data, text.len, &options, &event);
+    error = vestry_event_custom(host_of(context), name, text.data, text.len, &options.event, &event);
     error = send(context, error, event, "the event's name");
   }
   vsi_buffer_finish(&text);

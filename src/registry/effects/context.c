@@ -1,5 +1,6 @@
 /* What effects and interceptors may ask of the dispatch they run in. */
 #include "registry/effects/context.h"
+#include "base/options.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 enum { RECONNECTS_MAX = 4 };
 
 static void clear(vestry_dispatch_result *result) {
+  result->size = sizeof *result;
   result->effects_count = result->errors_count = result->skipped_count = result->connections_count = 0;
 }
 
@@ -124,6 +126,13 @@ json_t *vestry_context_data(const vestry_dispatch_context *context) {
 
 json_t *vestry_context_state(const vestry_dispatch_context *context) {
   return context->state;
+}
+
+void vsi_context_give(const vestry_dispatch_context *context, vestry_dispatch_result *ret_result) {
+  const vestry_dispatch_result *result = context->result;
+  size_t kept = result->errors_count < VESTRY_DISPATCH_ERRORS_MAX ? result->errors_count : VESTRY_DISPATCH_ERRORS_MAX;
+  vsi_result_give(ret_result, result, offsetof(vestry_dispatch_result, errors) + kept * sizeof *result->errors,
+                  sizeof *result);
 }
 
 const vestry_dispatch_result *vestry_context_result(const vestry_dispatch_context *context) {

@@ -57,6 +57,8 @@ void vsi_context_init(vestry_dispatch_context *context, vestry *v, const vestry_
 void vsi_context_init_nested(vestry_dispatch_context *context, vestry_dispatch_context *parent,
                              vestry_dispatch_result *result);
 void vsi_context_finish(vestry_dispatch_context *context);
+/* Give the caller what came of it; ret_result may be NULL. */
+void vsi_context_give(const vestry_dispatch_context *context, vestry_dispatch_result *ret_result);
 
 /* Take data (over what is there, for names of both), fail_fast and results; but whom it is for the caller has settled.
  * OK | INVALID | NO_MEMORY. */

@@ -108,14 +108,14 @@ static const option script_options[] = {
 };
 
 static const option custom_event_options[] = {
-    {"selector", read_text, offsetof(vestry_custom_event_options, selector)},
-    {"bubbles", read_not_flag, offsetof(vestry_custom_event_options, no_bubbles)},
-    {"cancelable", read_not_flag, offsetof(vestry_custom_event_options, not_cancelable)},
-    {"composed", read_not_flag, offsetof(vestry_custom_event_options, not_composed)},
-    {"autoRemove", read_not_flag, offsetof(vestry_custom_event_options, script.keep)},
-    {"attributes", read_attributes, offsetof(vestry_custom_event_options, script)},
-    {"eventId", read_text, offsetof(vestry_custom_event_options, script.event.id)},
-    {"retryDuration", read_ms, offsetof(vestry_custom_event_options, script.event.retry_ms)},
+    {"selector", read_text, offsetof(vsi_custom_event_options, event.selector)},
+    {"bubbles", read_not_flag, offsetof(vsi_custom_event_options, event.no_bubbles)},
+    {"cancelable", read_not_flag, offsetof(vsi_custom_event_options, event.not_cancelable)},
+    {"composed", read_not_flag, offsetof(vsi_custom_event_options, event.not_composed)},
+    {"autoRemove", read_not_flag, offsetof(vsi_custom_event_options, script.keep)},
+    {"attributes", read_attributes, offsetof(vsi_custom_event_options, script)},
+    {"eventId", read_text, offsetof(vsi_custom_event_options, script.event.id)},
+    {"retryDuration", read_ms, offsetof(vsi_custom_event_options, script.event.retry_ms)},
     {NULL, NULL, 0},
 };
 
@@ -164,7 +164,7 @@ vestry_err vsi_script_options_read(vestry_dispatch_context *context, const json_
 }
 
 vestry_err vsi_custom_event_options_read(vestry_dispatch_context *context, const json_t *json,
-                                         vestry_attribute *attributes, vestry_custom_event_options *ret_options) {
-  *ret_options = (vestry_custom_event_options){.size = sizeof *ret_options};
+                                         vestry_attribute *attributes, vsi_custom_event_options *ret_options) {
+  *ret_options = (vsi_custom_event_options){.event.script = &ret_options->script};
   return read_all(&(reader){context, attributes}, json, custom_event_options, ret_options);
 }

@@ -21,8 +21,13 @@ vestry_err vsi_signals_options_read(vestry_dispatch_context *context, const json
 /* attributes: room for VSI_SCRIPT_ATTRIBUTES_MAX, which the options then point to. */
 vestry_err vsi_script_options_read(vestry_dispatch_context *context, const json_t *json, vestry_attribute *attributes,
                                    vestry_script_options *ret_options);
+/* An event's options, and those of its script, to which they point: so it stays where it is. */
+typedef struct vsi_custom_event_options {
+  vestry_script_options script;
+  vestry_custom_event_options event;
+} vsi_custom_event_options;
 /* attributes: likewise. */
 vestry_err vsi_custom_event_options_read(vestry_dispatch_context *context, const json_t *json,
-                                         vestry_attribute *attributes, vestry_custom_event_options *ret_options);
+                                         vestry_attribute *attributes, vsi_custom_event_options *ret_options);
 
 #endif

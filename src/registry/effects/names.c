@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/options.h"
 
 enum { FIRST_SLOTS = 32, FIRST_INTERCEPTORS = 4 };
 
@@ -110,10 +111,11 @@ const vsi_entry *vsi_names_replaced(const vestry_registry *names, const char *na
 /* ----------------------------------------------------------------------------------------------- interceptors ----- */
 
 vestry_err vsi_names_intercept(vestry_registry *names, const vestry_interceptor *interceptor) {
-  if (!interceptor->name || !*interceptor->name || (unsigned)interceptor->phase >= VSI_PHASES ||
-      (!interceptor->before && !interceptor->after))
+  vestry_interceptor own;
+  if (VSI_OPTIONS_TAKE(own, interceptor) || !own.name || !*own.name || (unsigned)own.phase >= VSI_PHASES ||
+      (!own.before && !own.after))
     return VESTRY_INVALID;
-  vsi_interceptors *phase = &names->phases[interceptor->phase];
+  vsi_interceptors *phase = &names->phases[own.phase];
   if (phase->count == phase->capacity) {
     size_t capacity = phase->capacity ? phase->capacity * 2 : FIRST_INTERCEPTORS;
     vestry_interceptor *grown = vsi_realloc(names->host, phase->items, capacity * sizeof *grown);
@@ -121,9 +123,9 @@ vestry_err vsi_names_intercept(vestry_registry *names, const vestry_interceptor 
     phase->items = grown;
     phase->capacity = capacity;
   }
-  char *name = vsi_strdup(names->host, interceptor->name, strlen(interceptor->name));
+  char *name = vsi_strdup(names->host, own.name, strlen(own.name));
   if (!name) return VESTRY_NO_MEMORY;
-  phase->items[phase->count] = *interceptor;
+  phase->items[phase->count] = own;
   phase->items[phase->count++].name = name;
   return VESTRY_OK;
 }

@@ -35,14 +35,15 @@ vestry_err vestry_context_dispatch(vestry_dispatch_context *context, json_t *eff
                                VESTRY_DISPATCH_MAX_NESTING);
   /* Records take two kilobytes: eight of them nested are too much for a small stack. */
   const vestry_host *host = context->v->host;
-  vestry_dispatch_result *own = ret_result ? NULL : vsi_alloc(host, sizeof *own);
-  if (!ret_result && !own) return VESTRY_NO_MEMORY;
+  vestry_dispatch_result *result = vsi_alloc(host, sizeof *result);
+  if (!result) return VESTRY_NO_MEMORY;
   vestry_dispatch_context nested;
-  vsi_context_init_nested(&nested, context, ret_result ? ret_result : own);
+  vsi_context_init_nested(&nested, context, result);
   vestry_err error = vsi_context_configure(&nested, &own_options);
   if (!error) error = vsi_dispatch(&nested, effects);
+  vsi_context_give(&nested, ret_result);
   vsi_context_finish(&nested);
-  vsi_free(host, own);
+  vsi_free(host, result);
   return error;
 }
 
@@ -117,9 +118,9 @@ vestry_err vestry_dispatch_later(vestry_dispatch_handle *handle, json_t *effects
                                  const vestry_dispatch_options *options, vestry_dispatch_result *ret_result) {
   vestry_dispatch_options own_options;
   if (!handle || !json_is_array(effects) || take_options(options, &own_options)) return VESTRY_INVALID;
-  vestry_dispatch_result own, *result = ret_result ? ret_result : &own;
+  vestry_dispatch_result result;
   vestry_dispatch_context context;
-  vsi_context_init(&context, handle->v, NULL, (vestry_scope){handle->scope, handle->scope_len}, result);
+  vsi_context_init(&context, handle->v, NULL, (vestry_scope){handle->scope, handle->scope_len}, &result);
   json_t *data = NULL, *state = NULL;
   vestry_err error = copy_both(handle->data, handle->state, &data, &state);
   if (!error) {
@@ -129,6 +130,7 @@ vestry_err vestry_dispatch_later(vestry_dispatch_handle *handle, json_t *effects
   }
   if (!error) error = vsi_instance_is_closing(handle->v) ? VESTRY_CLOSED : find_again(&context, handle);
   if (!error) error = vsi_dispatch(&context, effects);
+  vsi_context_give(&context, ret_result);
   vsi_context_finish(&context);
   json_decref(data);
   json_decref(state);

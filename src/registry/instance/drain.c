@@ -14,6 +14,7 @@
 #include "vestry/drain.h"
 
 #include "base/memory.h"
+#include "base/options.h"
 #include "registry/instance/drain.h"
 
 /* Ticks a window has, so that one tick's share is small beside a second's. */
@@ -115,14 +116,16 @@ vestry_err vestry_drain_wait(vestry *v, uint64_t timeout_ms) {
 
 void vestry_drain_stats_get(vestry *v, vestry_drain_stats *ret_stats) {
   const vsi_drain *drain = drain_of(v);
-  *ret_stats = (vestry_drain_stats){.begun = drain != NULL};
-  if (!drain) return;
-  vsi_group_stats group;
-  ret_stats->elapsed_ms = elapsed_ms(drain);
-  ret_stats->streams_count = atomic_load_explicit(&drain->streams_count, memory_order_relaxed);
-  ret_stats->sent_count = atomic_load_explicit(&drain->sent_count, memory_order_relaxed);
-  vsi_group_stats_get(v->group, &group);
-  ret_stats->left_count = group.open;
+  vestry_drain_stats stats = {.begun = drain != NULL};
+  if (drain) {
+    vsi_group_stats group;
+    stats.elapsed_ms = elapsed_ms(drain);
+    stats.streams_count = atomic_load_explicit(&drain->streams_count, memory_order_relaxed);
+    stats.sent_count = atomic_load_explicit(&drain->sent_count, memory_order_relaxed);
+    vsi_group_stats_get(v->group, &group);
+    stats.left_count = group.open;
+  }
+  VSI_RESULT_GIVE(ret_stats, stats);
 }
 
 bool vsi_instance_is_draining(vestry *v) {

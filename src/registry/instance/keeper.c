@@ -71,7 +71,7 @@ void vsi_keeper_find(vestry_dispatch_context *context) {
 /* Put the opened stream under the key, and take it out again if it has ended meanwhile. */
 static vestry_err put(vestry_dispatch_context *context, vestry_put_policy policy, size_t many_count) {
   vestry_store *store = context->v->store;
-  vestry_put_result result;
+  vestry_put_result result = {0};
   vestry_err error = vsi_store_put(store, context->reply->key, context->opened, policy, many_count, &result);
   if (error) return error;
   vsi_life *life = context->life;

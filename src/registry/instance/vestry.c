@@ -44,9 +44,11 @@ static vestry_err create_runtime(vestry *v, const vestry_options *options) {
 }
 
 static vestry_err create_store(vestry *v, const vestry_options *options) {
+  static const vestry_value_ops value = {
+      .ref = value_ref, .unref = value_unref, .close = value_close, .used_ns = value_used_ns};
   const vestry_store_options store = {
       .host = v->host,
-      .value = {value_ref, value_unref, value_close, value_used_ns},
+      .value = &value,
       .purge = options->purge,
       .purge_ctx = options->purge_ctx,
       .max_count = options->max_count,
@@ -79,7 +81,7 @@ static vestry_err fill(vestry *v, const vestry_options *options) {
   vestry_err error = create_runtime(v, options);
   if (!error) error = create_store(v, options);
   if (!error) error = vestry_store_driver_create(v->store, v->runtime, &v->driver);
-  if (!error) error = vsi_group_create(v->runtime, &options->connection, &v->group);
+  if (!error) error = vsi_group_create(v->runtime, options->connection, &v->group);
   if (!error) vsi_group_limit(v->group, options->max_queued_bytes);
   if (!error) error = create_profiles(v, options);
   if (!error) error = vsi_effects_register(&v->registry);
@@ -114,15 +116,17 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   const vestry_host *host = host_of(options);
   vestry *v = vsi_calloc(host, 1, sizeof *v);
   if (!v) return VESTRY_NO_MEMORY;
+  if (VSI_OPTIONS_TAKE(v->hooks, options->hooks) || VSI_OPTIONS_TAKE(v->signals, options->signals)) {
+    vsi_free(host, v);
+    return VESTRY_INVALID;
+  }
   v->host = host;
   vsi_names_init(&v->registry, host);
   v->scope = options->scope;
   v->scope_ctx = options->scope_ctx;
-  v->hooks = options->hooks;
   v->keep_open = options->keep_open;
   v->max_body_bytes = options->max_body_bytes ? options->max_body_bytes : DEFAULT_BODY_BYTES;
   vsi_budget_init(&v->request_bytes, options->max_request_bytes ? options->max_request_bytes : DEFAULT_REQUEST_BYTES);
-  v->signals = options->signals;
   v->retry_after_s = options->retry_after_s ? options->retry_after_s : DEFAULT_RETRY_AFTER_S;
   vestry_err error = fill(v, options);
   if (error) {

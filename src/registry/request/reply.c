@@ -7,6 +7,7 @@
 #include "base/field.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/options.h"
 #include "registry/instance/instance.h"
 #include "store/store.h"
 #include "stream/coding.h"
@@ -174,8 +175,10 @@ void vestry_reply_auto_close(vestry_reply *reply, bool auto_close) {
   reply->auto_close = auto_close ? VSI_AUTO_CLOSE_ON : VSI_AUTO_CLOSE_OFF;
 }
 
-void vestry_reply_hooks(vestry_reply *reply, const vestry_connection_hooks *hooks) {
-  reply->hooks = hooks ? *hooks : (vestry_connection_hooks){.ctx = NULL};
+vestry_err vestry_reply_hooks(vestry_reply *reply, const vestry_connection_hooks *hooks) {
+  if (VSI_OPTIONS_TAKE(reply->hooks, hooks))
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "hooks of a size that is none");
+  return VESTRY_OK;
 }
 
 vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_connection_options *options) {

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "base/memory.h"
+#include "base/options.h"
 #include "registry/effects/context.h"
 #include "registry/instance/drain.h"
 #include "registry/instance/hooks.h"
@@ -215,9 +216,8 @@ static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry
 
 vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_request, vestry_handler_fn handler,
                         void *app, vestry_connection **ret_connection) {
-  if (!v || !handler || !ret_connection || !ops || ops->version != VESTRY_REQUEST_OPS_VERSION || !ops->method ||
-      !ops->path || !ops->query || !ops->header || !ops->peer || !ops->body_length || !ops->read || !ops->respond ||
-      !ops->open)
+  if (!v || !handler || !ret_connection || !ops || !VSI_OPS_ARE_KNOWN(ops) || !ops->method || !ops->path ||
+      !ops->query || !ops->header || !ops->peer || !ops->body_length || !ops->read || !ops->respond || !ops->open)
     return VESTRY_INVALID;
   *ret_connection = NULL;
   atomic_fetch_add_explicit(&v->requests, 1, memory_order_relaxed); /* a mere count */

@@ -205,9 +205,9 @@ static void no_use_is_lost_in_refiling(void **state) {
     if (!schedule_run(seed, SCHEDULE_RANDOM, 2 + seed % 8, 1, 2, tick_or_use, l)) fail();
     test_host_advance_ms(linear_host(l), 9); /* 21: used 9 ago */
     vestry_store_tick(linear_store(l));
-    vestry_store_stats stats;
+    vestry_store_stats stats = {0};
     vestry_store_stats_get(linear_store(l), &stats);
-    if (stats.live != 1) fail_msg("seed %llu: the use was lost", (unsigned long long)seed);
+    if (stats.live_count != 1) fail_msg("seed %llu: the use was lost", (unsigned long long)seed);
     linear_end(l);
   }
 }
