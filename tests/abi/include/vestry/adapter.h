@@ -1,0 +1,97 @@
+/** The adapter seam: what a web server must offer so that vestry can serve with it. For those who write adapters;
+ *  applications include the header of the adapter they use.
+ *
+ *  An adapter turns a server's request into a vestry_request_ops and hands it to vestry_serve on the thread that the
+ *  server gave it. vestry_serve calls the application's handler and performs its reply: it answers through `respond`,
+ *  or opens a stream through `open`. An opened stream is a transport: it takes bytes until it is ended.
+ *
+ *  Who runs a connection is the transport's choice: without `wake` the runtime's pool does, and `write` must not block;
+ *  with `wake` a thread of the adapter's does (a parked one), by calling vestry_connection_run each time it was woken.
+ */
+#ifndef VESTRY_ADAPTER_H
+#define VESTRY_ADAPTER_H
+
+#include "vestry/registry.h"
+#include "vestry/transport.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** One HTTP header; borrowed, terminated, free of CR, LF and NUL. */
+typedef struct vestry_header {
+  const char *name, *value;
+} vestry_header;
+
+/** An answer, or the head of a stream's. Borrowed for the call. */
+typedef struct vestry_response {
+  int status;
+  const vestry_header *headers; /**< all that is to be sent, but for those that frame the body (Content-Length,
+                                     Transfer-Encoding, Connection, Date): these are the adapter's */
+  size_t headers_count;
+  const void *body; /**< streams: NULL */
+  size_t body_len;
+} vestry_response;
+
+/** A server's request. Called on the serving thread only, while vestry_serve runs. All are mandatory. */
+typedef struct vestry_request_ops {
+  size_t size; /**< sizeof(vestry_request_ops), or 0 */
+  /** "GET"…; the path, URL-decoded, without query; the query without '?', as sent, NULL: none. Valid while serving. */
+  const char *(*method)(void *server_request);
+  const char *(*path)(void *server_request);
+  const char *(*query)(void *server_request);
+  /** Value of a header, name in any case; NULL: not there. Of several the first. Valid while serving. */
+  const char *(*header)(void *server_request, const char *name);
+  /** The peer's address as text, for logs; "" when unknown. */
+  const char *(*peer)(void *server_request);
+  /** Length of the body by its Content-Length; -1: unknown (chunked). */
+  int64_t (*body_length)(void *server_request);
+  /** Read body bytes, blocking as the server does. *ret_len 0: the end. OK | IO (the peer broke off) | TIMEOUT |
+   *  LIMIT (it held too much: 503). */
+  vestry_err (*read)(void *server_request, void *buffer, size_t capacity, size_t *ret_len);
+  /** Answer, whole. Called at most once, and not when a stream was opened for the request; but it is called after an
+   *  open whose transport was ended again before its own open was called (the stream was given up: another one serves
+   *  the key already, say). OK | IO (the peer is gone). */
+  vestry_err (*respond)(void *server_request, const vestry_response *response);
+  /** Prepare a stream whose answer has this head. Nothing is written before the transport's open. The head is copied.
+   *  Called at most once. When vestry cannot use the transport it calls its end (not clean) before vestry_serve
+   *  returns, and its release then or later.
+   *  OK | LIMIT (no room for another stream: vestry answers 503) | NO_MEMORY | UNSUPPORTED. */
+  vestry_err (*open)(void *server_request, const vestry_response *head, const vestry_transport_ops **ret_ops,
+                     void **ret_transport);
+} vestry_request_ops;
+
+/** Serve one request: read and check its body and signals, call the handler, perform its reply.
+ *  Errors are answered with a line of text/plain: those of handlers as vestry_handler_fn says; from the client, a body
+ *  that is too large 413, that came too slowly 408, that is broken 400; no room for a stream, or closing: 503 with
+ *  Retry-After.
+ *  ops, server_request  borrowed until it returns
+ *  handler, app         the application's
+ *  ret_connection       NULL when the request was answered; otherwise the stream that was opened for it, a reference of
+ *                       the caller's: a parked adapter runs it to its end, others drop it
+ *  Returns  OK (something was answered or opened, errors of the application and of the client included) | IO (no answer
+ *           could be given) | INVALID (ops)
+ *  Threads  any; blocks in read and respond only; runs the handler and effects on this thread */
+VESTRY_API vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_request,
+                                   vestry_handler_fn handler, void *app, vestry_connection **ret_connection);
+
+/** Count a connection or request that the adapter turns away. What vestry_serve turns away it counts itself. NONE, and
+ *  what is no refusal, is not counted. Threads any; does not block. */
+VESTRY_API void vestry_turn_away(vestry *v, vestry_refusal refusal);
+
+/** Take memory for a head, or for a body that is read ahead, out of vestry_options.max_request_bytes; what the body
+ *  grows by is taken as it grows. Each byte is given back once, before the instance is destroyed.
+ *  Returns  true | false (that would be more than the bound: nothing was taken. Answer 503 and count BUDGET)
+ *  Threads  any; does not block */
+VESTRY_API bool vestry_request_bytes_take(vestry *v, size_t bytes);
+/** How much more than seven eighths of vestry_options.max_request_bytes is taken now; 0: no more than that. An adapter
+ *  that reads ahead closes, from here on, the requests that hold most and are not complete, counts BUDGET for each, and
+ *  leaves the last eighth to those that come meanwhile. Threads any; does not block */
+VESTRY_API uint64_t vestry_request_bytes_excess(const vestry *v);
+/** Give some back. Threads any; does not block. */
+VESTRY_API void vestry_request_bytes_give(vestry *v, size_t bytes);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

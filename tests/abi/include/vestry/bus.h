@@ -1,0 +1,139 @@
+/** The event bus: messages by topic, within the process. Who knows that something happened publishes it, without
+ *  knowing who wants to know; who shows it to a page subscribes for as long as that page's stream lives.
+ *
+ *      static void on_price(const vestry_bus_message *message, void *ctx) {
+ *        const price *p = message->data;                  // what the publisher handed over, valid during the call
+ *        char json[64];
+ *        int len = snprintf(json, sizeof json, "{\"price\":%d}", p->cents);
+ *        vestry_connection_patch_signals(message->connection, json, (size_t)len, NULL);
+ *      }
+ *
+ *      vestry_bus *bus;
+ *      vestry_bus_create(NULL, &bus);
+ *      // when a page's stream has opened: until it ends, and then by itself no longer
+ *      vestry_subscriber page = {.call = on_price, .connection = connection};
+ *      vestry_bus_subscribe(bus, "prices", 6, &page, NULL);
+ *      // on any thread
+ *      vestry_bus_publish(bus, "prices", 6, &latest, sizeof latest, NULL);
+ *
+ *  A topic is any bytes, its users' own too. A message is a pointer and a length: subscribers are called before publish
+ *  returns, in this process, so nothing is copied and nothing allocated, and what is published may be a struct, text, a
+ *  vestry_event that is formatted once and sent by each, or a json_t. (A json_t alone would make a parser out of a
+ *  function call, and its containers must not be read by two threads while one changes them.) Publishers call the
+ *  subscribers of their topic on their own thread: of one publisher each subscriber sees the messages in their order;
+ *  two publishers may be in one subscriber at once. */
+#ifndef VESTRY_BUS_H
+#define VESTRY_BUS_H
+
+#include "vestry/connection.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Topics and who is subscribed to them. */
+typedef struct vestry_bus vestry_bus;
+/** One subscription, as its holder sees it. */
+typedef struct vestry_subscription vestry_subscription;
+
+/** A topic's length at most. */
+#define VESTRY_TOPIC_MAX_BYTES ((size_t)1024)
+
+/** What a subscriber is called with; all of it borrowed, valid during the call. */
+typedef struct vestry_bus_message {
+  vestry_slice topic;
+  const void *data; /**< the publisher's */
+  size_t len;
+  vestry_connection *connection; /**< which the subscription is bound to; NULL: to none */
+} vestry_bus_message;
+
+/** A message of the topic. On the publisher's thread, no lock held; must not block: its connection's end waits for it,
+ *  and so does who unsubscribes it. May publish, subscribe and unsubscribe, itself too. */
+typedef void (*vestry_bus_message_fn)(const vestry_bus_message *message, void *ctx);
+
+/** The subscription is over: its function is not running and will not be called again; ctx may be freed. Exactly once
+ *  for each subscription that was made, no lock held; on the thread that unsubscribed it, that of its connection's
+ *  runner, that of vestry_bus_destroy, or that of the last call that was still running. Must not block. */
+typedef void (*vestry_subscription_over_fn)(void *ctx);
+
+/** Who wants to be called. */
+typedef struct vestry_subscriber {
+  size_t size; /**< sizeof(vestry_subscriber), or 0 */
+  vestry_bus_message_fn call;
+  vestry_subscription_over_fn over; /**< NULL: none */
+  void *ctx;                        /**< of both */
+  vestry_connection *connection;    /**< a reference is held until it is over; NULL: bound to none. The subscription
+                                         ends with it: no call begins after vestry_connection_close, and it is over
+                                         before the connection's close hooks are called */
+} vestry_subscriber;
+
+/** What a bus is made of. Zero is the default. */
+typedef struct vestry_bus_options {
+  size_t size;                    /**< sizeof(vestry_bus_options), or 0 */
+  const vestry_host *host;        /**< borrowed; NULL: the default */
+  size_t max_subscriptions_count; /**< at one time; 0: 100,000 */
+} vestry_bus_options;
+
+/** Everything since creation. subscribed_count = live_count + ended_count. */
+typedef struct vestry_bus_stats {
+  size_t size; /**< sizeof(vestry_bus_stats), or 0 */
+  uint64_t subscribed_count, live_count, ended_count;
+  uint64_t ended_by_connection_count;     /**< of those that ended */
+  uint64_t refused_count;                 /**< subscriptions, for LIMIT */
+  uint64_t topics_count;                  /**< that somebody is subscribed to now */
+  uint64_t published_count, called_count; /**< messages; and how often a subscriber was called with one */
+} vestry_bus_stats;
+
+/** Create a bus.
+ *  options  NULL: the defaults; copied
+ *  ret_bus  owned by the caller; untouched on failure
+ *  Returns  OK | INVALID | NO_MEMORY | IO (no randomness: topics may come from users, so their hash is keyed)
+ *  Threads  any */
+VESTRY_API vestry_err vestry_bus_create(const vestry_bus_options *options, vestry_bus **ret_bus);
+
+/** Refuse what comes from here on: publish and subscribe return CLOSED. Idempotent.
+ *  Threads  any; does not block */
+VESTRY_API void vestry_bus_close(vestry_bus *bus);
+
+/** Close it, end all subscriptions, wait until all are over and nobody is publishing, then free. Nothing may be called
+ *  with the bus any more; what vestry_bus_subscribe returned must still be handed to vestry_bus_unsubscribe, now or
+ *  later. NULL is accepted.
+ *  Threads  not from a callback of the bus; waits for running callbacks */
+VESTRY_API void vestry_bus_destroy(vestry_bus *bus);
+
+/** Subscribe to a topic: called for what is published from now on, after those who subscribed before.
+ *  topic             1 to VESTRY_TOPIC_MAX_BYTES bytes; copied
+ *  subscriber        call is mandatory; copied
+ *  ret_subscription  for vestry_bus_unsubscribe, exactly once, also when it has ended by itself. NULL: it lives until
+ *                    its connection or the bus ends. Set before the first call; untouched on failure, and then neither
+ *                    function is ever called
+ *  Returns  OK | INVALID | TOO_LARGE (topic) | LIMIT (max_subscriptions_count) | CLOSED (the bus; or the connection is
+ *           not open) | NO_MEMORY
+ *  Threads  any; takes the bus's lock; runs no callbacks */
+VESTRY_API vestry_err vestry_bus_subscribe(vestry_bus *bus, const void *topic, size_t topic_len,
+                                           const vestry_subscriber *subscriber, vestry_subscription **ret_subscription);
+
+/** End a subscription, if it has not ended, and give it back. It is not called after this returns. Outside of the bus's
+ *  callbacks it waits until the subscription is over: hold no lock that its functions take. Inside of one it does not
+ *  wait, since that callback, or one that waits for this, may be the one waited for.
+ *  subscription  must not be used any more; NULL is accepted
+ *  Returns  true: it is over; false: inside of a callback, and a call of it is still running; its `over` is to come
+ *  Threads  any; may wait for running callbacks of this subscription; runs its `over` */
+VESTRY_API bool vestry_bus_unsubscribe(vestry_subscription *subscription);
+
+/** Call everybody who is subscribed to a topic now, in the order in which they subscribed. Who is unsubscribed
+ *  meanwhile is not called any more, who subscribes meanwhile not yet. The cost does not depend on other topics.
+ *  topic, data  borrowed; data may be NULL
+ *  ret_count    how many were called; may be NULL; untouched on failure
+ *  Returns  OK (even if nobody was there) | INVALID | TOO_LARGE (topic) | CLOSED
+ *  Threads  any; runs the subscribers on this thread; takes the bus's lock between them; needs no memory */
+VESTRY_API vestry_err vestry_bus_publish(vestry_bus *bus, const void *topic, size_t topic_len, const void *data,
+                                         size_t len, size_t *ret_count);
+
+/** Counters, a snapshot. Threads any. */
+VESTRY_API void vestry_bus_stats_get(vestry_bus *bus, vestry_bus_stats *ret_stats);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,99 @@
+/** Channels: one event to many connections, compressed once.
+ *
+ *  A channel has members, which join and leave; one whose connection ends has left. An event that is published goes to
+ *  every member, in the same order to all of them, and in order with what is sent to a member by itself.
+ *
+ *      vestry_channel_create(v, NULL, &room);
+ *      vestry_channel_join(room, connection);      // in an on_open hook, say; then send what the page starts with
+ *      vestry_channel_publish(room, event, NULL);  // from anywhere
+ *
+ *  What it costs. Members are of any encoding (vestry/profile.h). For each shared one that members have, the channel
+ *  keeps one encoder, whose output refers back to what it published before: an "epoch". A member that has taken every
+ *  event of the epoch, and nothing else since it began, is aligned and takes these bytes. Whoever is not (it joined
+ *  later, was sent something of its own, or missed an event because its queue was full) takes the same event encoded
+ *  alone, which is made once for all of those. Its own runner decides that when it writes. So a publish costs one
+ *  encoder and, if somebody is unaligned, one more, whatever the number of members; then a queue operation each.
+ *
+ *  A new epoch aligns everybody; its first event is as long as one that is encoded alone. One begins when
+ *  - the last one has put as many events alone as the channel has members of that encoding: by then being unaligned has
+ *    cost about as much as aligning all of them will;
+ *  - the last one has seen epoch_max_bytes;
+ *  - its encoder failed, or was given up because no member of that encoding was left.
+ *  Heartbeats do not unalign (brotli, gzip). A member of two channels is unaligned by each for the other. Channels of
+ *  an instance have max_channel_encoders_count encoders between them (vestry_options); one that gets none encodes every
+ *  event alone. */
+#ifndef VESTRY_CHANNEL_H
+#define VESTRY_CHANNEL_H
+
+#include "vestry/connection.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct vestry;
+
+/** A set of connections of one instance that are published to. */
+typedef struct vestry_channel vestry_channel;
+
+/** Zero is the default. */
+typedef struct vestry_channel_options {
+  size_t size;              /**< sizeof(vestry_channel_options), or 0 */
+  uint64_t epoch_max_bytes; /**< published in one epoch [64 MiB]; at most 1 GiB */
+} vestry_channel_options;
+
+/** Counters since it was created. */
+typedef struct vestry_channel_stats {
+  size_t size;              /**< sizeof(vestry_channel_stats), or 0 */
+  size_t members_count;     /**< now */
+  uint64_t published_count; /**< calls of publish */
+  uint64_t accepted_count;  /**< events that members' queues have taken */
+  uint64_t refused_count;   /**< events that members could not take: full, too large, out of memory */
+  uint64_t epochs_count;    /**< begun, of all encodings */
+  uint64_t alone_count;     /**< events written to a shared stream that was not aligned, of those that had an epoch */
+} vestry_channel_stats;
+
+/** Create a channel for connections of an instance.
+ *  options      NULL: the defaults
+ *  ret_channel  owned by the caller; untouched on failure
+ *  Returns  OK | INVALID | NO_MEMORY
+ *  Threads  any; does not block */
+VESTRY_API vestry_err vestry_channel_create(struct vestry *v, const vestry_channel_options *options,
+                                            vestry_channel **ret_channel);
+
+/** Let all members go (their streams stay open) and free. Before the instance is destroyed, and not while another
+ *  thread is inside a function of the channel, or from a hook that its publish calls; streams may end meanwhile. NULL
+ *  is accepted.
+ *  Threads  any; does not block */
+VESTRY_API void vestry_channel_destroy(vestry_channel *channel);
+
+/** Make a connection a member: it gets what is published from here on. A reference to it is held until it has left.
+ *  Returns  OK | EXISTS (it is one) | CLOSED (the connection has ended) | INVALID (of another instance) | NO_MEMORY
+ *  Threads  any, hooks of connections included; takes the channel's lock briefly */
+VESTRY_API vestry_err vestry_channel_join(vestry_channel *channel, vestry_connection *connection);
+
+/** Take a connection out: no event is put into its queue any more when this returns. What is in it is still written.
+ *  Returns  OK | NOT_FOUND (it is no member)
+ *  Threads  as join */
+VESTRY_API vestry_err vestry_channel_leave(vestry_channel *channel, vestry_connection *connection);
+
+/** Publish an event to all who are members when it is called; one who joins or leaves meanwhile may get it.
+ *  event            borrowed
+ *  ret_sent_count   members that have accepted it; may be NULL; set in every case
+ *  Returns  OK: all have it but those that are closed, or were closed by their policy because they were full; also when
+ *           there is no member | FULL, TOO_LARGE, NO_MEMORY: at least one that stays open could not take it, the others
+ *           have it | BUSY: nobody has it (see below)
+ *  Threads  any; waits for other publishes to the same channel that came before, never for a client or for other
+ *           channels; no lock is held while runners are woken. Members' on_error hooks are called on this thread, and
+ *           transports' wakes and profiles' members: they are inside this publish, and must wait for none. So what they
+ *           publish themselves is BUSY, if somebody is inside the channel, which in this one somebody is */
+VESTRY_API vestry_err vestry_channel_publish(vestry_channel *channel, vestry_event *event, size_t *ret_sent_count);
+
+/** Counters, a snapshot. Threads any; waits for publishes, as publish does; where publish would be BUSY, alone_count is
+ *  without those of the epochs that have not ended. */
+VESTRY_API void vestry_channel_stats_get(vestry_channel *channel, vestry_channel_stats *ret_stats);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

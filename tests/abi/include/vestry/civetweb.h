@@ -1,0 +1,152 @@
+/** The civetweb adapter: adds vestry's handlers to a civetweb server that the application configured, started and
+ *  routes itself.
+ *
+ *      if (vestry_civetweb_check(settings, why, sizeof why)) fail(why);
+ *      struct mg_context *server = mg_start(NULL, NULL, settings);
+ *      vestry_civetweb_create(v, server, NULL, &adapter);
+ *      vestry_civetweb_handle(adapter, "PUT", "/", start, &app);
+ *      …
+ *      vestry_civetweb_stop(adapter, 1500);   // aborts the streams, waits until no handler is parked
+ *      vestry_civetweb_stop_server(server);   // mg_stop, without its two seconds of waiting
+ *      vestry_civetweb_destroy(adapter);
+ *      vestry_destroy(v);
+ *
+ *  civetweb gives each stream a worker thread for its life. When all are parked nothing else is served, so streams are
+ *  admitted up to num_threads less a reserve; beyond it the answer is 503 with Retry-After. Set num_threads to the
+ *  streams you want plus the reserve, connection_queue to match, listen_backlog to 4096 (whoever finds it full comes
+ *  back a second later), tcp_nodelay to 1 (otherwise small patches wait for 40 ms), and request_timeout_ms to how long
+ *  a client may stall.
+ *
+ *  How soon a stream ends when its client has gone: civetweb itself sees it at the second write after it, which is the
+ *  second heartbeat. But on Linux the kernel is asked every watch_ms which sockets the server's ports have
+ *  (NETLINK_SOCK_DIAG, no privilege needed). A client that closes, or whose machine resets the connection, is HANGUP
+ *  within that time; one that acknowledges nothing for lost_ms is LOST, at most heartbeat + lost_ms + 2 × watch_ms
+ *  after the cut. (Nobody can get a worker out of a write: a stream that is lost in the middle of one takes nothing
+ *  more from then on, but ends, and gives its worker and memory back, when request_timeout_ms is over too.) A client
+ *  that acknowledges but does not read is neither; it is STALLED when a write to it got nowhere for
+ *  request_timeout_ms. A client that shuts only its sending half is taken for one that closed; browsers do not do
+ *  that.
+ *
+ *  What civetweb cannot do is foreseen instead: vestry_civetweb_check. When it cannot make all its threads it goes on
+ *  with fewer, or accepts nobody, and mg_start says nothing (and mg_stop may never return). When descriptors run out it
+ *  asks for one again and again, which takes a processor; its own clients take num_threads + connection_queue + 1 at
+ *  most, and 64 more are reckoned for all else: if the application opens more than that, raise RLIMIT_NOFILE by them.
+ *
+ *  How long a client may hold a worker: the head of a request must be there within twice request_timeout_ms, by
+ *  civetweb itself. The body, whole, within body_ms; what is left of one that was answered before its end (413, 405)
+ *  within linger_ms. A timer of the runtime looks a sixteenth of the shorter of the two apart (10 to 250 ms), and shuts
+ *  the socket of who is overdue for reading: so all is over at most 250 ms later. A body that is late is answered 408.
+ *  When bodies hold more than seven eighths of vestry_options.max_request_bytes, those that hold most and are not
+ *  complete are ended likewise, answered 503 and counted as BUDGET, so that newcomers get in.
+ *  Paths that are not mounted here, and what other handlers read, are civetweb's affair, which waits anew for each
+ *  byte.
+ *
+ *  Each head says whether the connection goes on. It does with enable_keep_alive if the client wants it, and behind all
+ *  answers but streams, refused bodies and broken requests. A connection that is kept holds a worker until
+ *  keep_alive_timeout_ms (500 if it is not set) have passed without a request. A chunked body with trailers that no
+ *  header Trailer announced is the one end that is not announced.
+ *
+ *  civetweb tidies paths up before it looks for handlers. A request whose path is not the mounted one as it stands, but
+ *  for bytes that are percent-encoded, is answered 400: "//", dots at the end of a segment, backslashes, %00, an
+ *  encoded slash. In paths of several segments nothing may be percent-encoded that need not be, on this adapter and on
+ *  libmicrohttpd's, since civetweb does not tell what it was. decode_url must be left on. A head that civetweb does not
+ *  read to its end (folded lines, lines without a name, more than 64 headers) is answered 400 on mounted paths, and the
+ *  connection closes; what such a head does on other paths is civetweb's affair. Leave paths that are not mounted here,
+ *  and static files, to rules that know this.
+ *
+ *  civetweb answers from mg_start on, 404 while nothing is mounted. When a server comes back, pages come back in the
+ *  same moment, and those that get a 404 do not try again. So call create and handle in mg_callbacks.init_context,
+ *  which mg_start calls before the first request (its argument is the server): clients wait that long.
+ *
+ *  A stream to an HTTP/1.0 client lasts until the connection closes: that client cannot tell an end from an abort. */
+#ifndef VESTRY_CIVETWEB_H
+#define VESTRY_CIVETWEB_H
+
+#include "vestry/adapter.h"
+
+struct mg_context;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** vestry's handlers in one civetweb server. */
+typedef struct vestry_civetweb vestry_civetweb;
+
+/** Zero is the default. */
+typedef struct vestry_civetweb_options {
+  size_t size;              /**< sizeof(vestry_civetweb_options), or 0 */
+  uint32_t reserve_threads; /**< workers kept free of streams; 0: a tenth of num_threads, at least 2, at most 32 */
+  uint64_t watch_ms;        /**< how often the kernel is asked which peers have gone; 0: a sixteenth of the
+                                 instance's heartbeat, at least 10, at most 250; VESTRY_NEVER_MS: never */
+  uint64_t lost_ms;         /**< a peer that leaves sent bytes unacknowledged for so long is LOST; 0: a heartbeat less
+                                 2 × watch_ms, so that one is gone within two heartbeats (30,000 if there are none);
+                                 VESTRY_NEVER_MS: never */
+  uint64_t body_ms;         /**< in which a request's body must be there, whole; 0: request_timeout_ms; VESTRY_NEVER_MS:
+                                 so long as civetweb waits, which is request_timeout_ms for each byte anew */
+  uint64_t linger_ms;       /**< in which the rest of a body must be there that was answered before it ended (413, 405);
+                                 0: 2,000, at most request_timeout_ms; VESTRY_NEVER_MS as above */
+  uint32_t max_per_address; /**< connections of one IPv4 address, or of one IPv6 /64, at once. A request beyond it is
+                                 answered 503 and closed. Ten times a second this process's descriptors are looked
+                                 through: of an address that has too many, those that are in no request are shut, the
+                                 longest silent first (needs /proc). Those that civetweb has not accepted yet are not
+                                 seen. 0: no limit, because a proxy, or all who share a NAT, are one address */
+} vestry_civetweb_options;
+
+/** Look at a server's settings before mg_start: names and values in turn, ended by NULL.
+ *  why      receives one terminated line on failure; may be NULL with capacity 0
+ *  Returns  OK | UNSUPPORTED (a UNIX socket, "x/path", and this civetweb was built without them, as Debian's is; or a
+ *           TLS port, and this civetweb cannot start TLS, as Debian's cannot: mg_start would crash.
+ *           civetweb says so only once in a process: heed it, and do not initialise its TLS before) | INVALID (too few
+ *           threads for a stream and the reserve, tcp_nodelay not 1) | LIMIT (RLIMIT_NOFILE is below num_threads +
+ *           connection_queue + 65; or the system does not make num_threads + 1 threads: that is tried, and they end
+ *           again before it returns)
+ *  Threads  any, but not while another one starts or stops a civetweb server; loads the TLS library for a TLS port.
+ *           Takes some milliseconds for each thousand threads */
+VESTRY_API vestry_err vestry_civetweb_check(const char *const *settings, char *why, size_t capacity);
+
+/** Add vestry to a server, running or in its init_context.
+ *  v, server    borrowed; both must outlive the adapter, the server may be stopped before it is destroyed
+ *  options      NULL: the defaults; copied
+ *  ret_adapter  owned by the caller; untouched on failure
+ *  Returns  OK (also when the kernel does not tell about sockets: that is logged, and heartbeats find who has gone) |
+ *           INVALID (an argument; num_threads leaves no room for a stream) | LIMIT (RLIMIT_NOFILE, as check says; the
+ *           host's log has the numbers) | NO_MEMORY | CLOSED (the instance's runtime) | IO (no randomness)
+ *  Threads  any; does not block. The watch runs on a timer of the instance's runtime, 2 to 4 ms each time */
+VESTRY_API vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server,
+                                             const vestry_civetweb_options *options, vestry_civetweb **ret_adapter);
+
+/** Mount a handler for a method and one exact path. Other methods on a mounted path are answered 405 with Allow (HEAD
+ *  is served by GET's handler without the body, as an ordinary request); paths that are not mounted are left to the
+ *  server, as are those below a mounted one. Handlers that the application gave the server itself for exactly this path
+ *  or one above it go first.
+ *  method, path  copied; the path as it is after URL-decoding, without query
+ *  handler, app  app is borrowed until the adapter is destroyed
+ *  Returns  OK | EXISTS | INVALID (no method token; a path without its '/', or with one of * ? $ |, of which civetweb
+ *           makes patterns; no handler) | NO_MEMORY | CLOSED (it was stopped)
+ *  Threads  one at a time; requests may be under way */
+VESTRY_API vestry_err vestry_civetweb_handle(vestry_civetweb *adapter, const char *method, const char *path,
+                                             vestry_handler_fn handler, void *app);
+
+/** Refuse new requests (503), abort this adapter's streams for SHUTDOWN, wait until no handler of it runs.
+ *  Returns  OK | TIMEOUT (a handler is stuck in a write to a stalled client, at most until request_timeout_ms, or until
+ *           two seconds after mg_stop was called)
+ *  Threads  not from a handler; blocks for timeout_ms at most */
+VESTRY_API vestry_err vestry_civetweb_stop(vestry_civetweb *adapter, uint64_t timeout_ms);
+
+/** mg_stop, but prompt: civetweb's accept loop looks at its stop flag every two seconds or when somebody connects, so
+ *  somebody connects. The server is gone afterwards. It still takes up to two seconds while a client holds a connection
+ *  open on which it sends nothing: civetweb's workers look no more often. NULL is accepted.
+ *  Threads  not from a handler; blocks until all workers have ended */
+VESTRY_API void vestry_civetweb_stop_server(struct mg_context *server);
+
+/** Free. The handlers must not be running any more: stop the adapter and the server first. NULL is accepted. */
+VESTRY_API void vestry_civetweb_destroy(vestry_civetweb *adapter);
+
+/** How many streams are parked now, and how many may be. Threads any. */
+VESTRY_API void vestry_civetweb_room(vestry_civetweb *adapter, uint32_t *ret_parked, uint32_t *ret_capacity);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,149 @@
+/** The libmicrohttpd adapter: a server of vestry's own for many streams. Some threads serve all of them, and a
+ *  client that has gone is seen at once. An idle stream costs vestry's own bytes, some hundred, and nothing of the
+ *  server's, whose connection is given back when the head is out; with TLS it costs the connection and its session too,
+ *  which is some ten kilobytes.
+ *
+ *      vestry_microhttpd_create(v, &(vestry_microhttpd_options){.address = "127.0.0.1", .port = 8080}, &adapter);
+ *      vestry_microhttpd_handle(adapter, "PUT", "/", start, &app);
+ *      …
+ *      vestry_microhttpd_stop(adapter, 1500);   // aborts the streams, so that the browsers come back
+ *      vestry_microhttpd_destroy(adapter);
+ *      vestry_destroy(v);
+ *
+ *  The server listens from create on; what is mounted later answers 404 until then. When a server comes back, pages
+ *  come back in the same moment, and those that get a 404 do not try again: so mount what they ask for in
+ *  vestry_microhttpd_options.mount, before the first request. Handlers run on its threads: one
+ *  that blocks keeps the other connections of its thread waiting, so give it more threads if they do. Streams need none
+ *  of these threads; the instance's runtime writes them, which must therefore have threads of its own.
+ *
+ *  Bodies are read whole before the handler is called, up to vestry_options.max_body_bytes; of a larger one up to 4 MiB
+ *  more are passed over before it is answered 413. What heads and bodies hold counts: memory_bytes for each connection
+ *  that is no stream, and a body as it grows. From seven eighths of vestry_options.max_request_bytes on, connections
+ *  whose request is not complete are closed, those that hold most first, and of equals the one that waits longest; so
+ *  bodies that are never finished keep no newcomer out. If that does not free memory soon enough, because threads are
+ *  busy, a body is answered 503 with Retry-After, and a connection is closed. Each counts as BUDGET.
+ *
+ *  A process needs a descriptor for each connection: raise RLIMIT_NOFILE to max_connections and some more (a
+ *  connection that becomes a stream has two for a moment; when there is no second one, that stream ends for ERROR).
+ *  Where it is lower, create takes as many connections and streams as it allows, less an eighth (16 to 256) for the
+ *  application, and logs that; vestry_microhttpd_room tells what came of it. When descriptors run out all the same,
+ *  connections wait in the kernel, which is logged, and come in a tenth of a second after there are some again.
+ *
+ *  What can be read in two ways is answered 400, and the connection closes: heads with names that are no tokens, folded
+ *  lines, lines that end with a bare LF, control characters, no Host or two, an unclear length of the body; targets
+ *  whose path somebody else could tidy up: "//", segments that end with a dot (so ".." too), encoded slashes,
+ *  backslashes, control bytes, broken escapes, no UTF-8, '#'. Targets of the form "http://host/path" are served, "*" is
+ *  no path of a handler's. A connection is not kept behind a chunked body, whose trailers cannot be looked at: the
+ *  answer says so with Connection: close, and a stream's connection always closes. Folded
+ *  lines, bare LFs and lines that begin with a colon are found in libmicrohttpd 0.9.75 alone, whose way to keep a
+ *  head is known; another one has to refuse them itself. What vestry turns away is counted in vestry_stats.turned_away.
+ *
+ *  The connection of a stream closes behind it, and its head says so ("Connection: close"): a browser then closes it as
+ *  soon as the tab is closed or shows another page, and does not wait for more of an answer first.
+ *
+ *  How soon a stream ends when its client has gone: one that closes, or whose machine resets the connection, is HANGUP
+ *  at once. One that acknowledges nothing for lost_ms is LOST, at most a heartbeat and lost_ms after the cut; one that
+ *  acknowledges but does not read for so long is STALLED. A client that shuts only its sending half is taken for one
+ *  that closed; browsers do not do that. A request that breaks off is not answered: the connection closes, within a
+ *  second when the client has closed, else after request_timeout_ms.
+ *
+ *  On a UNIX socket (unix_path) it listens for a proxy on the same machine. A socket that a server left behind which is
+ *  gone is replaced; one where somebody listens, and a file that is no socket, are not touched: create fails with IO.
+ *  destroy removes the file. vestry_request_peer is "", vestry_microhttpd_port 0. A peer that closes is HANGUP at once;
+ *  lost_ms has no meaning there: one that does not read is noticed when its queue is full. An adapter listens in one
+ *  place; one instance may have several adapters.
+ *
+ *  HTTP/1.1 and 1.0; a proxy in front gives HTTP/2. A stream to an HTTP/1.0 client lasts until the connection closes:
+ *  that client cannot tell an end from an abort. */
+#ifndef VESTRY_MICROHTTPD_H
+#define VESTRY_MICROHTTPD_H
+
+#include "vestry/adapter.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A libmicrohttpd server with vestry's handlers. */
+typedef struct vestry_microhttpd vestry_microhttpd;
+
+/** Zero is the default. */
+typedef struct vestry_microhttpd_options {
+  size_t size;              /**< sizeof(vestry_microhttpd_options), or 0 */
+  const char *address;      /**< to listen on, a number; NULL: 0.0.0.0, which is every IPv4 address */
+  uint16_t port;            /**< 0: a free one, see vestry_microhttpd_port */
+  const char *unix_path;    /**< a UNIX socket to listen on, instead of address and port; NULL: none. See above */
+  uint32_t unix_mode;       /**< who may connect to it: the file's permissions, whatever the umask; 0: 0660 */
+  uint32_t threads_count;   /**< that serve requests; 0: one a processor, at least 2; at most 256 */
+  uint32_t max_streams;     /**< open at once; beyond it 503 with Retry-After. 0: 10,000; at most 1,000,000 */
+  uint32_t max_connections; /**< at once, streams included: more than max_streams; beyond it nothing is accepted. 0:
+                                 max_streams and a quarter more, at least 64 more. No thread serves more than an equal
+                                 share, plain streams aside */
+  uint32_t max_per_address; /**< connections of one IPv4 address, or of one IPv6 /64, at once, streams included; those
+                                 beyond it are closed. 0: no limit, because a proxy, or all who share a NAT, are one
+                                 address */
+  uint32_t timeout_s;       /**< of silence, after which a connection that is no stream is closed; 0: 30 */
+  uint64_t request_timeout_ms; /**< a request must be complete, head and body, so long after its connection was
+                                    accepted, or its first line came on one that was kept; else it is closed. A TLS
+                                    handshake counts. 0: 30,000; VESTRY_NEVER_MS: timeout_s of silence alone counts */
+  uint64_t lost_ms;         /**< a peer that leaves sent bytes unacknowledged for so long is LOST; 0: a heartbeat of the
+                                 instance (30,000 if there are none); VESTRY_NEVER_MS: when the system thinks so, after
+                                 a quarter of an hour */
+  size_t memory_bytes;      /**< of a connection: a request's head and that of its answer must both fit. 0: 4,096; from
+                                 1,024 to 16 MiB. The signals of a GET are in its head */
+  size_t send_buffer_bytes; /**< what the kernel takes for a client that does not read, about (SO_SNDBUF); what is
+                                 more waits in the stream's queue, under its bounds. It also bounds how much is under
+                                 way to a client that does: less than a few times 16 KiB makes far ones slow.
+                                 0: the system's, some MB (net.ipv4.tcp_wmem); from 4,096 to 64 MiB */
+  const char *tls_key;      /**< PEM; with key and certificate it serves HTTPS and nothing else. Borrowed for create */
+  const char *tls_certificate;                                /**< PEM, the chain behind it if there is one */
+  vestry_err (*mount)(vestry_microhttpd *adapter, void *app); /**< called by create before the server listens: mount
+                                     handlers here. An error becomes that of create, and nothing listens. NULL: none */
+  void *mount_app;                                            /**< handed to mount */
+} vestry_microhttpd_options;
+
+/** Start a server.
+ *  v            borrowed; must outlive the adapter; its runtime must own threads
+ *  options      NULL: the defaults; copied
+ *  ret_adapter  owned by the caller; untouched on failure
+ *  Returns  OK | INVALID (an argument, or beyond its bounds; unix_path with an address or port, or too long for a
+ *           socket's address, which has room for 107 bytes) | NO_MEMORY | UNSUPPORTED (TLS or epoll, which this
+ *           libmicrohttpd was built without) | IO (the address or path is taken or not this machine's, a key or
+ *           certificate is none, no thread or descriptor is left: the host's log says which) | what options->mount
+ *           returns
+ *  Threads  any; does not block, but in mount, which runs on the calling thread, and for at most two seconds while
+ *           another server comes to listen on a UNIX socket in the same folder */
+VESTRY_API vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *options,
+                                               vestry_microhttpd **ret_adapter);
+
+/** The port it listens on; 0 in options->mount, and perhaps in a handler that runs before create has returned. Threads
+ *  any. */
+VESTRY_API uint16_t vestry_microhttpd_port(const vestry_microhttpd *adapter);
+
+/** Mount a handler for a method and one exact path. Other methods on a mounted path are answered 405 with Allow (HEAD
+ *  is served by GET's handler without the body, as an ordinary request); paths that are not mounted 404.
+ *  method, path  copied; the path as it is after URL-decoding, without query, and one that a request can have
+ *  handler, app  app is borrowed until the adapter is destroyed
+ *  Returns  OK | EXISTS | INVALID (no method token; a path that no request can have; no handler) | NO_MEMORY | CLOSED
+ *           (it was stopped)
+ *  Threads  one at a time; requests may be under way. May be called from options->mount */
+VESTRY_API vestry_err vestry_microhttpd_handle(vestry_microhttpd *adapter, const char *method, const char *path,
+                                               vestry_handler_fn handler, void *app);
+
+/** Refuse new requests (503), abort this adapter's streams for SHUTDOWN, wait until they have ended and no handler
+ *  runs.
+ *  Returns  OK | TIMEOUT (a handler or hook takes longer; call again)
+ *  Threads  not from a handler or hook; blocks for timeout_ms at most */
+VESTRY_API vestry_err vestry_microhttpd_stop(vestry_microhttpd *adapter, uint64_t timeout_ms);
+
+/** Stop without a time limit, close the server and all connections, free. NULL is accepted.
+ *  Threads  as vestry_microhttpd_stop */
+VESTRY_API void vestry_microhttpd_destroy(vestry_microhttpd *adapter);
+
+/** How many streams are open now, and how many may be. Threads any. */
+VESTRY_API void vestry_microhttpd_room(vestry_microhttpd *adapter, uint32_t *ret_streams, uint32_t *ret_capacity);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,169 @@
+/** Requests and replies: what a handler is given, and the data it answers with.
+ *
+ *  A handler sends nothing itself. It fills a reply: a status and body, or a key and effects; vestry performs it:
+ *  - an ordinary request (no Datastar-Request header): status, headers and body are answered; effects are dropped.
+ *  - a Datastar request: with effects or a connection to keep, vestry finds the connection (the one the reply names;
+ *    the open ones stored under its key), dispatches the effects to it and answers 204; or opens a new stream,
+ *    stores it under the key when it is to stay open, and dispatches the effects down that. Without either, status,
+ *    headers and body are answered (204 when nothing was set).
+ *
+ *  The builders of a reply return errors, but a handler may leave two kinds to vestry: after NO_MEMORY, and when
+ *  effects are performed after the last vestry_reply_key failed, the reply is not performed and the error is answered.
+ *
+ *      static vestry_err jump(const vestry_request *req, vestry_reply *reply, void *app) {
+ *        vestry_reply_key(reply, VESTRY_KEY("counter", 1));
+ *        return vestry_reply_effect_pack(reply, "[s,{s:i}]", "patch-signals", "counter", add_ten(app));
+ *      } */
+#ifndef VESTRY_REQUEST_H
+#define VESTRY_REQUEST_H
+
+#include "vestry/connection.h"
+#include "vestry/profile.h"
+#include "vestry/signals.h"
+#include "vestry/store.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What came in. */
+typedef struct vestry_request vestry_request;
+/** What is to go out. */
+typedef struct vestry_reply vestry_reply;
+
+/** An application's handler. On the adapter's thread, no lock held; may block as long as the server can spare the
+ *  thread. req and reply are valid during the call.
+ *  Returns  OK; otherwise the reply is thrown away and the error answered. What a client got wrong: MALFORMED 400 (so
+ *  say vestry_request_json and the functions of vestry/signals.h); NOT_FOUND 404; EXISTS 409; TOO_LARGE 413. LIMIT and
+ *  FULL: 503 with Retry-After. All others 500, with a line in the host's log: INVALID among them, since it is what
+ *  functions say to a program that handed them what they do not take; and so is any error that a builder of this reply
+ *  has said, of a format that was refused, say. To answer otherwise, set status and body, and return OK */
+typedef vestry_err (*vestry_handler_fn)(const vestry_request *req, vestry_reply *reply, void *app);
+
+/* Everything a request hands out is borrowed from it and valid during the handler. Handler's thread only. */
+
+/** "GET", "POST", … as sent. */
+VESTRY_API const char *vestry_request_method(const vestry_request *req);
+/** The path, URL-decoded, without query. */
+VESTRY_API const char *vestry_request_path(const vestry_request *req);
+/** The query as sent, without '?'; "" when there is none. See vestry_query_value. */
+VESTRY_API const char *vestry_request_query(const vestry_request *req);
+/** A header's value, name in any case; NULL: not there. */
+VESTRY_API const char *vestry_request_header(const vestry_request *req, const char *name);
+/** The value of a cookie, without the quotes around it if it has them. Of several with that name the first. A cookie
+ *  outside the grammar of RFC 6265 (section 4.1.1) is not there.
+ *  buffer   receives at most capacity - 1 bytes and a NUL; untouched on failure
+ *  Returns  OK | NOT_FOUND | TOO_LARGE */
+VESTRY_API vestry_err vestry_request_cookie(const vestry_request *req, const char *name, char *buffer, size_t capacity);
+/** The peer's address as text; "" when unknown, and of a peer on a UNIX socket. A proxy's, if there is one in front. */
+VESTRY_API const char *vestry_request_peer(const vestry_request *req);
+/** The body, whole; len 0 when there is none. Bounded by vestry_options.max_body_bytes. */
+VESTRY_API vestry_slice vestry_request_body(const vestry_request *req);
+/** The body as JSON, whatever value it is: for requests that no page makes. Size, depth and count are checked before
+ *  anything is built: what reads or frees a value recurses, and a server's threads may have little stack (civetweb's
+ *  100 kB: jansson's own json_loads, which goes 2,048 deep, ends the process there).
+ *  limits     NULL: those of the instance's signals (vestry_options.signals)
+ *  ret_value  a new reference, the caller's (json_decref); untouched on failure
+ *  ret_error  may be NULL; set on MALFORMED and TOO_LARGE only
+ *  Returns    OK | MALFORMED (also: no body, or what vestry_signals_parse refuses) | TOO_LARGE (any of the limits) |
+ *             NO_MEMORY */
+VESTRY_API vestry_err vestry_request_json(const vestry_request *req, const vestry_signals_limits *limits,
+                                          json_t **ret_value, vestry_signals_error *ret_error);
+/** Whether the Datastar client sent it: header Datastar-Request is "true". */
+VESTRY_API bool vestry_request_is_datastar(const vestry_request *req);
+/** The page's signals, an object; NULL for an ordinary request. Borrowed: json_incref to keep on
+ *  this thread, json_deep_copy for another. A form sent by the
+ *  client (contentType 'form') has an empty object. Signals that are too large are answered 413 and malformed ones 400
+ *  before the handler is called. */
+VESTRY_API json_t *vestry_request_signals(const vestry_request *req);
+/** What the scope function made of the request. */
+VESTRY_API vestry_scope vestry_request_scope(const vestry_request *req);
+/** The instance that serves it. */
+VESTRY_API struct vestry *vestry_request_instance(const vestry_request *req);
+
+/** Status of the answer; otherwise 200, or 204 when there is no body. A status that has no body (204, 205, 304) drops
+ *  it. Ignored when the reply goes down a stored connection or opens a stream.
+ *  OK | INVALID (not 200 to 599). */
+VESTRY_API vestry_err vestry_reply_status(vestry_reply *reply, int status);
+/** Add a header; copied. A name set twice is sent twice, except Content-Type, where the last wins. A new stream's head
+ *  has these headers too, but for Content-Type, Content-Encoding, Cache-Control and X-Accel-Buffering, which are its
+ *  own. OK | INVALID (no token for a name; a control character other than a tab in the value; a header that frames the
+ *  body: Content-Length, Transfer-Encoding, Connection, Keep-Alive, Trailer, Upgrade, TE, Date) | NO_MEMORY. */
+VESTRY_API vestry_err vestry_reply_header(vestry_reply *reply, const char *name, const char *value);
+/** The body and, unless a header says otherwise, its content type (NULL: text/html; charset=utf-8). Copied; an empty
+ *  body is one, too. The last wins. OK | INVALID (the content type, as a header's value; body NULL with len > 0) |
+ *  NO_MEMORY. */
+VESTRY_API vestry_err vestry_reply_body(vestry_reply *reply, const char *content_type, const void *body, size_t len);
+
+/** The body as HTML by a format of vestry/html.h: a %s is escaped for where it stands. Otherwise as vestry_reply_body;
+ *  INVALID also for what vestry_html_add refuses: the host's log says why and where. */
+VESTRY_API vestry_err vestry_reply_bodyf(vestry_reply *reply, const char *format, ...) VESTRY_PRINTF(2, 3);
+
+/** Name the key: of the stored connections that the effects go to, and of a new stream that is kept. Copied.
+ *  OK | INVALID, TOO_LARGE (the key; 500, if the reply is a stream's or the handler returns it) | NO_MEMORY. */
+VESTRY_API vestry_err vestry_reply_key(vestry_reply *reply, const vestry_key *key);
+/** Send to this very connection, whatever the key says; a reference is held. If it has closed, the effects go nowhere
+ *  else (they were meant for its page, not for that of this request) and the answer is 410. OK | INVALID (NULL). */
+VESTRY_API vestry_err vestry_reply_connection(vestry_reply *reply, vestry_connection *connection);
+/** Keep the stream that this request opens: it stays open when the effects are done (auto-close off) and is stored
+ *  under the reply's key, if one was named. Without it a new stream closes when its effects are done; if it is told to
+ *  stay open otherwise (vestry_reply_auto_close, vestry_options.keep_open) it is kept with REUSE.
+ *  policy      when open connections are stored under the key already:
+ *              REPLACE  a new stream takes their place, they are closed for REPLACED; the effects go to the new one
+ *              MANY     a new stream joins them; the effects go to the new one: they are what this page starts with.
+ *                       Later dispatches by the key, and replies that name it without keeping, reach all of them
+ *              REUSE    no stream is opened, the effects go to them and the answer is 204
+ *              REJECT   the answer is 409, no effect is dispatched
+ *              When two requests race for a key that nobody holds, one is stored and the other finds it there.
+ *  many_count  for MANY: open connections under the key at most, 0: 8; beyond it the oldest is closed for REPLACED
+ *  A store that is full or closed, or has no memory, refuses: 503, 503, 500, and no effect is dispatched.
+ *  OK | INVALID. */
+VESTRY_API vestry_err vestry_reply_keep(vestry_reply *reply, vestry_put_policy policy, size_t many_count);
+/** Close the new stream when its effects are done, even if some failed, or do not; over the default of
+ *  vestry_reply_keep (off) and of the instance (on). A stream with auto-close is never stored. */
+VESTRY_API void vestry_reply_auto_close(vestry_reply *reply, bool auto_close);
+/** Perform no more of the effects once something has failed, an effect or an interceptor. Otherwise the rest goes
+ *  on. */
+VESTRY_API void vestry_reply_fail_fast(vestry_reply *reply, bool fail_fast);
+/** Treat the request as the Datastar client's, though it does not say so: an EventSource, curl, another program. Its
+ *  signals are not read. */
+VESTRY_API void vestry_reply_any_client(vestry_reply *reply);
+/** Hooks of the stream that this request opens, called before the instance's. Copied; see vestry_connection_hooks.
+ *  NULL: none. OK | INVALID. */
+VESTRY_API vestry_err vestry_reply_hooks(vestry_reply *reply, const vestry_connection_hooks *hooks);
+/** Data of the stream that this request opens, for vestry_connection_data.
+ *  data     taken, in any case; what was given before is destroyed
+ *  destroy  called exactly once: with the last reference to the stream, on the thread that drops it, perhaps after
+ *           vestry_destroy; or, if no stream is opened (the effects go to a stored one, any answer, an error, no
+ *           memory), on this thread when the request has been answered. No lock held, must not block. NULL: nothing is
+ *           to be done
+ *  A stream that is given up for a stored one (vestry_reply_keep) has it until then. */
+VESTRY_API void vestry_reply_data(vestry_reply *reply, void *data, vestry_destroy_fn destroy);
+/** Bounds of the stream that this request opens, over the instance's where not zero. Copied. OK | INVALID. */
+VESTRY_API vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_connection_options *options);
+
+/** Write profiles of the stream that this request opens, in the order in which they are offered, instead of the
+ *  instance's; count 0: identity alone. Copied. A client that accepts none of them, nor identity, is answered 406.
+ *  OK | INVALID (also: more than VESTRY_PROFILES_MAX). */
+VESTRY_API vestry_err vestry_reply_profiles(vestry_reply *reply, const vestry_profile *profiles, size_t count);
+
+/** Add one effect: ["name", arguments…], in the format language of jansson's json_pack.
+ *  OK | INVALID (no array headed by a string, a format that does not fit) | NO_MEMORY. The format is not checked by the
+ *  compiler: hand strings of clients over with s, never inside the format. */
+VESTRY_API vestry_err vestry_reply_effect_pack(vestry_reply *reply, const char *format, ...);
+/** Add one effect made elsewhere; a reference is taken on OK only. OK | INVALID | NO_MEMORY. */
+VESTRY_API vestry_err vestry_reply_effect(vestry_reply *reply, json_t *effect);
+/** Shorthands for the effects patch-elements, patch-signals (a json_pack format for an object) and execute-script. As
+ *  vestry_reply_effect_pack; texts are UTF-8, otherwise INVALID. The signals are quoted (VESTRY_QUOTE), so that values
+ *  of a client's may be among them; with vestry_reply_effect_pack they can have placeholders. */
+VESTRY_API vestry_err vestry_reply_patch_elements(vestry_reply *reply, const char *html);
+VESTRY_API vestry_err vestry_reply_patch_signals_pack(vestry_reply *reply, const char *format, ...);
+VESTRY_API vestry_err vestry_reply_execute_script(vestry_reply *reply, const char *script);
+/** vestry_reply_patch_elements by a format of vestry/html.h: a %s is escaped for where it stands. INVALID also for what
+ *  vestry_html_add refuses: the host's log says why and where. */
+VESTRY_API vestry_err vestry_reply_patch_elementsf(vestry_reply *reply, const char *format, ...) VESTRY_PRINTF(2, 3);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,42 @@
+/** All of vestry, but for the adapters of servers: include vestry/civetweb.h or vestry/microhttpd.h beside it.
+ *
+ *  Structs grow from version to version, and programs that were compiled before run on. One rule for all of them: the
+ *  first member is `size`, sizeof the struct; 0 stands for the struct as it is here, which is when its layout was
+ *  frozen.
+ *  - What goes in (options, hooks, tables of functions): zero is the default, so name the members that you set. A
+ *    shorter struct has the default where it ends; a longer one may have nothing but zeroes there, otherwise INVALID.
+ *  - What comes out (stats, results): begin with = {0}, or set size. You get as much as there is room for.
+ *  Structs that the library lends to a callback may grow at their end; they have no size. These stay as they are:
+ *  vestry_slice, vestry_key, vestry_scope, vestry_header, vestry_attribute, vestry_event_options, vestry_profile,
+ *  vestry_field, vestry_message, vestry_list_cursor, and the records of errors. */
+#ifndef VESTRY_VESTRY_H
+#define VESTRY_VESTRY_H
+
+#include "vestry/backend_action.h"
+#include "vestry/batch.h"
+#include "vestry/bus.h"
+#include "vestry/cause.h"
+#include "vestry/channel.h"
+#include "vestry/connection.h"
+#include "vestry/dispatch.h"
+#include "vestry/drain.h"
+#include "vestry/effects.h"
+#include "vestry/error.h"
+#include "vestry/event.h"
+#include "vestry/host.h"
+#include "vestry/html.h"
+#include "vestry/key.h"
+#include "vestry/memory.h"
+#include "vestry/profile.h"
+#include "vestry/refusal.h"
+#include "vestry/registry.h"
+#include "vestry/repository.h"
+#include "vestry/request.h"
+#include "vestry/runtime.h"
+#include "vestry/script.h"
+#include "vestry/selector.h"
+#include "vestry/signals.h"
+#include "vestry/store.h"
+#include "vestry/version.h"
+
+#endif

@@ -1,0 +1,348 @@
+/* Structs of another size than this library's: what is shorter is the default where it ends, what is longer must say
+ * nothing there; and what comes out fits the room that there is. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "vestry/vestry.h"
+
+/* A struct of the library's with room behind it, as a program of tomorrow has it. */
+#define LONGER(type)                                                                                                   \
+  struct {                                                                                                             \
+    type known;                                                                                                        \
+    unsigned char more[24];                                                                                            \
+  }
+
+static vestry *v;
+
+static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  vestry_reply_key(reply, VESTRY_KEY("page"));
+  return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+}
+
+/* ---- what goes in ------------------------------------------------------------------------------------------------ */
+
+static void nothing(void *value) {
+  (void)value;
+}
+static void nothing_for(void *value, vestry_cause cause) {
+  (void)value, (void)cause;
+}
+static void no_message(const vestry_bus_message *message, void *ctx) {
+  (void)message, (void)ctx;
+}
+static vestry_err no_effect(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
+  (void)context, (void)effect, (void)ctx;
+  return VESTRY_OK;
+}
+static void no_run(vestry_actor *self, void *ctx) {
+  (void)self, (void)ctx;
+}
+static const vestry_value_ops value = {.ref = nothing, .unref = nothing, .close = nothing_for};
+
+static vestry_err take_options(const void *given) {
+  vestry *made;
+  vestry_err error = vestry_create(given, &made);
+  if (!error) vestry_destroy(made);
+  return error;
+}
+static vestry_err take_connection(const void *given) {
+  return take_options(&(vestry_options){.threads_count = VESTRY_THREADS_NONE, .connection = given});
+}
+static vestry_err take_hooks(const void *given) {
+  return take_options(&(vestry_options){.threads_count = VESTRY_THREADS_NONE, .hooks = given});
+}
+static vestry_err take_limits(const void *given) {
+  return take_options(&(vestry_options){.threads_count = VESTRY_THREADS_NONE, .signals = given});
+}
+static vestry_err take_limits_to_parse(const void *given) {
+  json_t *signals;
+  vestry_err error = vestry_signals_parse("{}", 2, given, &signals, NULL);
+  if (!error) json_decref(signals);
+  return error;
+}
+static vestry_err take_runtime(const void *given) {
+  vestry_runtime *made;
+  vestry_err error = vestry_runtime_create(given, &made);
+  if (!error) vestry_runtime_destroy(made);
+  return error;
+}
+static vestry_err take_actor(const void *given) {
+  vestry_actor *made;
+  vestry_err error = vestry_actor_create(vestry_runtime_of(v), given, &made);
+  if (!error) vestry_actor_unref(made);
+  return error;
+}
+static vestry_err take_store(const void *given) {
+  vestry_store *made;
+  vestry_err error = vestry_store_create(NULL, "lru", given, &made);
+  if (!error) vestry_store_destroy(made);
+  return error;
+}
+static vestry_err take_value(const void *given) {
+  return take_store(&(vestry_store_options){.value = given});
+}
+static vestry_err take_bus(const void *given) {
+  vestry_bus *made;
+  vestry_err error = vestry_bus_create(given, &made);
+  if (!error) vestry_bus_destroy(made);
+  return error;
+}
+static vestry_err take_subscriber(const void *given) {
+  vestry_bus *bus;
+  assert_int_equal(vestry_bus_create(NULL, &bus), VESTRY_OK);
+  vestry_err error = vestry_bus_subscribe(bus, "t", 1, given, NULL);
+  vestry_bus_destroy(bus);
+  return error;
+}
+static vestry_err take_channel(const void *given) {
+  vestry_channel *made;
+  vestry_err error = vestry_channel_create(v, given, &made);
+  if (!error) vestry_channel_destroy(made);
+  return error;
+}
+static vestry_err take_interceptor(const void *given) {
+  vestry_registry *registry;
+  assert_int_equal(vestry_registry_create(NULL, &registry), VESTRY_OK);
+  vestry_err error = vestry_registry_intercept(registry, given);
+  vestry_registry_destroy(registry);
+  return error;
+}
+static vestry_err take_dispatch(const void *given) {
+  json_t *effects = json_array();
+  vestry_err error = vestry_dispatch_with(v, effects, given, NULL);
+  json_decref(effects);
+  return error;
+}
+static vestry_err take_call(const void *given) {
+  vestry_memory_exchange *made;
+  vestry_err error = vestry_memory_request(v, given, live, NULL, &made);
+  if (!error) vestry_memory_destroy(made);
+  return error;
+}
+static vestry_err take_elements(const void *given) {
+  vestry_event *event = NULL;
+  vestry_err error = vestry_event_elements(NULL, "<p>", 3, given, &event);
+  vestry_event_unref(event);
+  return error;
+}
+static vestry_err take_signals(const void *given) {
+  vestry_event *event = NULL;
+  vestry_err error = vestry_event_signals(NULL, "{}", 2, given, &event);
+  vestry_event_unref(event);
+  return error;
+}
+static vestry_err take_script(const void *given) {
+  vestry_event *event = NULL;
+  vestry_err error = vestry_event_script(NULL, "f()", 3, given, &event);
+  vestry_event_unref(event);
+  return error;
+}
+static vestry_err take_custom(const void *given) {
+  vestry_event *event = NULL;
+  vestry_err error = vestry_event_custom(NULL, "x", NULL, 0, given, &event);
+  vestry_event_unref(event);
+  return error;
+}
+static vestry_err take_backend_action(const void *given) {
+  char text[100];
+  return vestry_backend_action_string(text, sizeof text, VESTRY_METHOD_GET, given, "/");
+}
+
+static const vestry_options options = {.threads_count = VESTRY_THREADS_NONE};
+static const vestry_runtime_options runtime = {.threads_count = VESTRY_THREADS_NONE};
+static const vestry_actor_options actor = {.run = no_run};
+static const vestry_store_options store = {.value = &value};
+static const vestry_subscriber subscriber = {.call = no_message};
+static const vestry_interceptor interceptor = {.name = "x", .phase = VESTRY_PHASE_EFFECT, .before = no_effect};
+static const unsigned char zero[512];
+
+static const struct {
+  const char *name;
+  vestry_err (*take)(const void *given);
+  const void *good; /* as much of it as `size` */
+  size_t size;
+} taken[] = {
+    {"vestry_options", take_options, &options, sizeof options},
+    {"vestry_connection_options", take_connection, zero, sizeof(vestry_connection_options)},
+    {"vestry_connection_hooks", take_hooks, zero, sizeof(vestry_connection_hooks)},
+    {"vestry_signals_limits", take_limits, zero, sizeof(vestry_signals_limits)},
+    {"vestry_signals_limits", take_limits_to_parse, zero, sizeof(vestry_signals_limits)},
+    {"vestry_runtime_options", take_runtime, &runtime, sizeof runtime},
+    {"vestry_actor_options", take_actor, &actor, sizeof actor},
+    {"vestry_store_options", take_store, &store, sizeof store},
+    {"vestry_value_ops", take_value, &value, sizeof value},
+    {"vestry_bus_options", take_bus, zero, sizeof(vestry_bus_options)},
+    {"vestry_subscriber", take_subscriber, &subscriber, sizeof subscriber},
+    {"vestry_channel_options", take_channel, zero, sizeof(vestry_channel_options)},
+    {"vestry_interceptor", take_interceptor, &interceptor, sizeof interceptor},
+    {"vestry_dispatch_options", take_dispatch, zero, sizeof(vestry_dispatch_options)},
+    {"vestry_memory_call", take_call, zero, sizeof(vestry_memory_call)},
+    {"vestry_elements_options", take_elements, zero, sizeof(vestry_elements_options)},
+    {"vestry_signals_options", take_signals, zero, sizeof(vestry_signals_options)},
+    {"vestry_script_options", take_script, zero, sizeof(vestry_script_options)},
+    {"vestry_custom_event_options", take_custom, zero, sizeof(vestry_custom_event_options)},
+    {"vestry_backend_action_options", take_backend_action, zero, sizeof(vestry_backend_action_options)},
+};
+
+static void what_goes_in_may_have_another_size(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
+    union {
+      size_t size;
+      unsigned char bytes[1024];
+    } given = {.bytes = {0}};
+    size_t size = taken[i].size;
+    memcpy(&given, taken[i].good, size);
+    print_message("%s, %zu bytes\n", taken[i].name, size);
+    assert_int_equal(taken[i].take(&given), VESTRY_OK); /* 0: as it was frozen */
+    given.size = size;
+    assert_int_equal(taken[i].take(&given), VESTRY_OK);
+    given.size = size + 24; /* a program of tomorrow, which says nothing that we do not know */
+    assert_int_equal(taken[i].take(&given), VESTRY_OK);
+    for (size_t at = size; at < size + 24; at++) {
+      given.bytes[at] = 1;
+      assert_int_equal(taken[i].take(&given), VESTRY_INVALID);
+      given.bytes[at] = 0;
+    }
+    for (size_t wrong = 1; wrong < sizeof(size_t); wrong++) {
+      given.size = wrong;
+      assert_int_equal(taken[i].take(&given), VESTRY_INVALID);
+    }
+    /* A program of yesterday: what lies behind its struct is not looked at. */
+    if (taken[i].good == zero) {
+      memset(given.bytes + sizeof(size_t), 0xa5, sizeof given - sizeof(size_t));
+      given.size = sizeof(size_t);
+      vestry_err error = taken[i].take(&given);
+      assert_true(!error || (taken[i].take == take_dispatch && error == VESTRY_CLOSED));
+    }
+  }
+}
+
+/* ---- what comes out ---------------------------------------------------------------------------------------------- */
+
+static vestry_connection *connection;
+static vestry_bus *bus;
+static vestry_channel *channel;
+
+static void fill_stats(void *ret) {
+  vestry_stats_get(v, ret);
+}
+static void fill_store_stats(void *ret) {
+  vestry_store_stats_get(vestry_store_of(v), ret);
+}
+static void fill_connection_stats(void *ret) {
+  vestry_connection_stats_get(connection, ret);
+}
+static void fill_bus_stats(void *ret) {
+  vestry_bus_stats_get(bus, ret);
+}
+static void fill_channel_stats(void *ret) {
+  vestry_channel_stats_get(channel, ret);
+}
+static void fill_drain_stats(void *ret) {
+  vestry_drain_stats_get(v, ret);
+}
+static void fill_dispatch_result(void *ret) {
+  json_t *effects = json_pack("[[s,{s:i}]]", "patch-signals", "n", 1);
+  vestry_dispatch_options to = {.key = VESTRY_KEY("page")};
+  assert_int_equal(vestry_dispatch_with(v, effects, &to, ret), VESTRY_OK);
+  json_decref(effects);
+}
+static void fill_put_result(void *ret) {
+  static int one;
+  vestry_store *made;
+  assert_int_equal(vestry_store_create(NULL, "hash", &store, &made), VESTRY_OK);
+  assert_int_equal(vestry_store_put(made, (vestry_scope){NULL, 0}, VESTRY_KEY(1), &one, VESTRY_PUT_REPLACE, 0, ret),
+                   VESTRY_OK);
+  vestry_store_destroy(made);
+}
+
+static const struct {
+  const char *name;
+  void (*fill)(void *ret);
+  size_t size;
+} filled[] = {
+    {"vestry_stats", fill_stats, sizeof(vestry_stats)},
+    {"vestry_store_stats", fill_store_stats, sizeof(vestry_store_stats)},
+    {"vestry_connection_stats", fill_connection_stats, sizeof(vestry_connection_stats)},
+    {"vestry_bus_stats", fill_bus_stats, sizeof(vestry_bus_stats)},
+    {"vestry_channel_stats", fill_channel_stats, sizeof(vestry_channel_stats)},
+    {"vestry_drain_stats", fill_drain_stats, sizeof(vestry_drain_stats)},
+    {"vestry_dispatch_result", fill_dispatch_result, sizeof(vestry_dispatch_result)},
+    {"vestry_put_result", fill_put_result, sizeof(vestry_put_result)},
+};
+
+static void what_comes_out_fits_the_room(void **state) {
+  (void)state;
+  enum { ROOM = 4096, STALE = 0xa5 };
+  vestry_memory_exchange *page;
+  const vestry_memory_call call = {.method = "PUT", .datastar = true, .body = "{}", .body_len = 2};
+  assert_int_equal(vestry_memory_request(v, &call, live, NULL, &page), VESTRY_OK);
+  connection = vestry_memory_connection(page);
+  assert_int_equal(vestry_bus_create(NULL, &bus), VESTRY_OK);
+  assert_int_equal(vestry_channel_create(v, NULL, &channel), VESTRY_OK);
+  for (size_t i = 0; i < sizeof filled / sizeof *filled; i++) {
+    union {
+      size_t size;
+      unsigned char bytes[ROOM];
+    } got;
+    const size_t own = filled[i].size, sizes[] = {0, sizeof(size_t), sizeof(size_t) + 4, own - 8, own, own + 64};
+    print_message("%s, %zu bytes\n", filled[i].name, own);
+    assert_true(own + 64 < ROOM);
+    for (size_t j = 0; j < sizeof sizes / sizeof *sizes; j++) {
+      memset(&got, STALE, sizeof got);
+      got.size = sizes[j];
+      filled[i].fill(&got);
+      assert_int_equal(got.size, sizes[j]);
+      size_t end = sizes[j] ? sizes[j] : own;
+      for (size_t at = own; at < end; at++) assert_int_equal(got.bytes[at], 0); /* not known: nothing */
+      for (size_t at = end; at < ROOM; at++) assert_int_equal(got.bytes[at], STALE);
+    }
+  }
+  vestry_channel_destroy(channel);
+  vestry_bus_destroy(bus);
+  vestry_memory_destroy(page);
+  vestry_memory_settle(v);
+}
+
+/* ---- tables of functions ----------------------------------------------------------------------------------------- */
+
+static void tables_may_be_longer(void **state) {
+  (void)state;
+  LONGER(vestry_profile_ops) ops = {.known = vestry_profile_gzip};
+  const vestry_profile profile = {.ops = &ops.known};
+  const vestry_options with = {.threads_count = VESTRY_THREADS_NONE, .profiles = &profile, .profiles_count = 1};
+  ops.known.size = sizeof ops;
+  assert_int_equal(take_options(&with), VESTRY_OK);
+  ops.more[23] = 1;
+  assert_int_equal(take_options(&with), VESTRY_INVALID);
+  ops.known.size = sizeof ops.known - 1; /* shorter than any that there was */
+  assert_int_equal(take_options(&with), VESTRY_INVALID);
+  ops.known.size = 0;
+  assert_int_equal(take_options(&with), VESTRY_OK);
+}
+
+static int begin(void **state) {
+  (void)state;
+  return vestry_create(&options, &v);
+}
+
+static int end(void **state) {
+  (void)state;
+  vestry_destroy(v);
+  return 0;
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(what_goes_in_may_have_another_size),
+      cmocka_unit_test(what_comes_out_fits_the_room),
+      cmocka_unit_test(tables_may_be_longer),
+  };
+  return cmocka_run_group_tests_name("structs of another size", tests, begin, end);
+}
