@@ -18,6 +18,7 @@
 #define VESTRY_REQUEST_H
 
 #include "vestry/connection.h"
+#include "vestry/html.h"
 #include "vestry/profile.h"
 #include "vestry/signals.h"
 #include "vestry/store.h"
@@ -125,6 +126,10 @@ VESTRY_API vestry_err vestry_reply_body(vestry_reply *reply, const char *content
 /** The body as HTML by a format of vestry/html.h: a %s is escaped for where it stands. Otherwise as vestry_reply_body;
  *  INVALID also for what vestry_html_add refuses: the host's log says why and where. */
 VESTRY_API vestry_err vestry_reply_bodyf(vestry_reply *reply, const char *format, ...) VESTRY_PRINTF(2, 3);
+
+/** The body as the HTML that was built; copied, the builder stays the caller's. Whatever status was set goes with it,
+ *  422 for a form that was filled in wrongly, say. As vestry_reply_body, or the error that sticks in the builder. */
+VESTRY_API vestry_err vestry_reply_html(vestry_reply *reply, vestry_html *html);
 
 /** Name the key: of the stored connections that the effects go to, and of a new stream that is kept. Copied.
  *  OK | INVALID, TOO_LARGE (the key; 500, if the reply is a stream's or the handler returns it) | NO_MEMORY. */

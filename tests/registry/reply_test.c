@@ -181,6 +181,27 @@ static void keep_and_stream_options_are_checked(void **state) {
   vsi_reply_finish(&reply);
 }
 
+static void html_is_a_body_or_the_error_that_sticks(void **state) {
+  (void)state;
+  vestry_reply reply;
+  vestry_html html;
+  vsi_reply_init(&reply, vestry_host_default());
+  vestry_html_init(&html, NULL);
+  vestry_html_add(&html, "<p>%s</p>", "a < b");
+  assert_int_equal(vestry_reply_html(&reply, &html), VESTRY_OK);
+  vestry_html_clear(&html); /* copied */
+  vestry_html_add(&html, "<p>another %s", "text");
+  assert_string_equal(reply.body, "<p>a &lt; b</p>");
+  assert_string_equal(reply.body_type, "text/html; charset=utf-8");
+  assert_int_equal(reply.refused, VESTRY_OK);
+  vestry_html_add(&html, "<p %s>", "onclick");
+  assert_int_equal(vestry_reply_html(&reply, &html), VESTRY_INVALID);
+  assert_int_equal(reply.refused, VESTRY_INVALID);
+  assert_int_equal(vestry_reply_html(&reply, NULL), VESTRY_INVALID);
+  vestry_html_finish(&html);
+  vsi_reply_finish(&reply);
+}
+
 static void cookies_are_checked(void **state) {
   (void)state;
   char at_most[4096 + 1], too_long[4097 + 1], long_path[1026 + 1];
@@ -285,6 +306,7 @@ int main(void) {
       cmocka_unit_test(a_reference_is_taken_on_ok_only),
       cmocka_unit_test(a_refused_key_is_remembered_until_a_good_one),
       cmocka_unit_test(keep_and_stream_options_are_checked),
+      cmocka_unit_test(html_is_a_body_or_the_error_that_sticks),
       cmocka_unit_test(cookies_are_checked),
       cmocka_unit_test(out_of_memory_is_remembered),
   };
