@@ -18,6 +18,7 @@
 #define VESTRY_REQUEST_H
 
 #include "vestry/connection.h"
+#include "vestry/html.h"
 #include "vestry/profile.h"
 #include "vestry/signals.h"
 #include "vestry/store.h"
@@ -90,6 +91,33 @@ VESTRY_API vestry_err vestry_reply_status(vestry_reply *reply, int status);
  *  own. OK | INVALID (no token for a name; a control character other than a tab in the value; a header that frames the
  *  body: Content-Length, Transfer-Encoding, Connection, Keep-Alive, Trailer, Upgrade, TE, Date) | NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_header(vestry_reply *reply, const char *name, const char *value);
+/** Who sends a cookie along. */
+typedef enum vestry_same_site {
+  VESTRY_SAME_SITE_LAX,    /**< this site, and links to it from elsewhere */
+  VESTRY_SAME_SITE_STRICT, /**< this site alone */
+  VESTRY_SAME_SITE_NONE    /**< every site; must be secure */
+} vestry_same_site;
+
+/** A cookie for the browser (RFC 6265bis). What is left out is the safe choice. */
+typedef struct vestry_cookie {
+  size_t size;                /**< see vestry/error.h */
+  const char *name;           /**< a token */
+  const char *value;          /**< visible ASCII, no quote, comma, semicolon or backslash; NULL: empty */
+  const char *path;           /**< NULL: / */
+  const char *domain;         /**< and those below it; NULL: this host alone */
+  int64_t max_age_s;          /**< seconds, browsers keep none for more than 400 days; 0: until the browser ends */
+  vestry_same_site same_site; /**< LAX unless set */
+  bool insecure;              /**< also over plain http */
+  bool for_scripts;           /**< the page's scripts may read it: no HttpOnly */
+  bool remove;                /**< have the browser forget it: same name, path and domain; no value, no age */
+} vestry_cookie;
+
+/** Add a Set-Cookie header; on a new stream's head, too. Copied.
+ *  OK | INVALID (what a browser would refuse or read otherwise: a name or value outside the grammar, more than 4,096
+ *  bytes of both, a path that does not begin with /, a domain that is no host's name; SameSite=None that is insecure;
+ *  a name with __Secure- or __Host-, in any case, that is insecure; __Host- with a domain or another path) |
+ *  NO_MEMORY. */
+VESTRY_API vestry_err vestry_reply_cookie(vestry_reply *reply, const vestry_cookie *cookie);
 /** The body and, unless a header says otherwise, its content type (NULL: text/html; charset=utf-8). Copied; an empty
  *  body is one, too. The last wins. OK | INVALID (the content type, as a header's value; body NULL with len > 0) |
  *  NO_MEMORY. */
@@ -98,6 +126,10 @@ VESTRY_API vestry_err vestry_reply_body(vestry_reply *reply, const char *content
 /** The body as HTML by a format of vestry/html.h: a %s is escaped for where it stands. Otherwise as vestry_reply_body;
  *  INVALID also for what vestry_html_add refuses: the host's log says why and where. */
 VESTRY_API vestry_err vestry_reply_bodyf(vestry_reply *reply, const char *format, ...) VESTRY_PRINTF(2, 3);
+
+/** The body as the HTML that was built; copied, the builder stays the caller's. Whatever status was set goes with it,
+ *  422 for a form that was filled in wrongly, say. As vestry_reply_body, or the error that sticks in the builder. */
+VESTRY_API vestry_err vestry_reply_html(vestry_reply *reply, vestry_html *html);
 
 /** Name the key: of the stored connections that the effects go to, and of a new stream that is kept. Copied.
  *  OK | INVALID, TOO_LARGE (the key; 500, if the reply is a stream's or the handler returns it) | NO_MEMORY. */

@@ -181,6 +181,96 @@ static void keep_and_stream_options_are_checked(void **state) {
   vsi_reply_finish(&reply);
 }
 
+static void html_is_a_body_or_the_error_that_sticks(void **state) {
+  (void)state;
+  vestry_reply reply;
+  vestry_html html;
+  vsi_reply_init(&reply, vestry_host_default());
+  vestry_html_init(&html, NULL);
+  vestry_html_add(&html, "<p>%s</p>", "a < b");
+  assert_int_equal(vestry_reply_html(&reply, &html), VESTRY_OK);
+  vestry_html_clear(&html); /* copied */
+  vestry_html_add(&html, "<p>another %s", "text");
+  assert_string_equal(reply.body, "<p>a &lt; b</p>");
+  assert_string_equal(reply.body_type, "text/html; charset=utf-8");
+  assert_int_equal(reply.refused, VESTRY_OK);
+  vestry_html_add(&html, "<p %s>", "onclick");
+  assert_int_equal(vestry_reply_html(&reply, &html), VESTRY_INVALID);
+  assert_int_equal(reply.refused, VESTRY_INVALID);
+  assert_int_equal(vestry_reply_html(&reply, NULL), VESTRY_INVALID);
+  vestry_html_finish(&html);
+  vsi_reply_finish(&reply);
+}
+
+static void cookies_are_checked(void **state) {
+  (void)state;
+  char at_most[4096 + 1], too_long[4097 + 1], long_path[1026 + 1];
+  memset(at_most, 'v', sizeof at_most), memset(too_long, 'v', sizeof too_long),
+      memset(long_path, '/', sizeof long_path);
+  at_most[4095] = too_long[4096] = long_path[1025] = '\0'; /* and a name of one byte */
+  const struct {
+    vestry_cookie cookie;
+    const char *header; /* NULL: refused */
+  } cases[] = {
+      {{.name = "a", .value = "b"}, "a=b; Path=/; Secure; HttpOnly; SameSite=Lax"},
+      {{.name = "a"}, "a=; Path=/; Secure; HttpOnly; SameSite=Lax"},
+      {{.name = "__Host-a", .value = "b", .path = "/"}, "__Host-a=b; Path=/; Secure; HttpOnly; SameSite=Lax"},
+      {{.name = "__Secure-a", .domain = "a-1.example", .path = "/b", .for_scripts = true},
+       "__Secure-a=; Path=/b; Domain=a-1.example; Secure; SameSite=Lax"},
+      {{.name = "a", .max_age_s = 60, .insecure = true, .same_site = VESTRY_SAME_SITE_STRICT},
+       "a=; Path=/; Max-Age=60; HttpOnly; SameSite=Strict"},
+      {{.name = "a", .same_site = VESTRY_SAME_SITE_NONE}, "a=; Path=/; Secure; HttpOnly; SameSite=None"},
+      {{.name = "a", .remove = true}, "a=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Lax"},
+      {{.name = NULL}, NULL},
+      {{.name = ""}, NULL},
+      {{.name = "a b"}, NULL},
+      {{.name = "a=b"}, NULL},
+      {{.name = "a;b"}, NULL},
+      {{.name = "a\r\nX"}, NULL},
+      {{.name = "\xc3\xa4"}, NULL},
+      {{.name = "a", .value = "b c"}, NULL},
+      {{.name = "a", .value = "b; Domain=evil.example"}, NULL},
+      {{.name = "a", .value = "b\r\nSet-Cookie: c=d"}, NULL},
+      {{.name = "a", .value = "\"b\""}, NULL},
+      {{.name = "a", .value = "b,c"}, NULL},
+      {{.name = "a", .value = "b\\"}, NULL},
+      {{.name = "a", .value = "\x7f"}, NULL},
+      {{.name = "a", .value = "\xc3\xa4"}, NULL},
+      {{.name = "a", .value = too_long}, NULL},
+      {{.name = "a", .path = ""}, NULL},
+      {{.name = "a", .path = "b"}, NULL},
+      {{.name = "a", .path = "/; Domain=evil.example"}, NULL},
+      {{.name = "a", .path = "/ "}, NULL},
+      {{.name = "a", .path = long_path}, NULL},
+      {{.name = "a", .domain = ""}, NULL},
+      {{.name = "a", .domain = ".example"}, NULL},
+      {{.name = "a", .domain = "a..b"}, NULL},
+      {{.name = "a", .domain = "a."}, NULL},
+      {{.name = "a", .domain = "a; Secure"}, NULL},
+      {{.name = "a", .max_age_s = -1}, NULL},
+      {{.name = "a", .value = "b", .remove = true}, NULL},
+      {{.name = "a", .max_age_s = 1, .remove = true}, NULL},
+      {{.name = "a", .same_site = (vestry_same_site)3}, NULL},
+      {{.name = "a", .same_site = VESTRY_SAME_SITE_NONE, .insecure = true}, NULL},
+      {{.name = "__Secure-a", .insecure = true}, NULL},
+      {{.name = "__host-a", .insecure = true}, NULL},
+      {{.name = "__HOST-a", .domain = "example"}, NULL},
+      {{.name = "__Host-a", .path = "/b"}, NULL},
+      {{.size = 1, .name = "a"}, NULL},
+  };
+  vestry_reply reply;
+  vsi_reply_init(&reply, vestry_host_default());
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    assert_int_equal(vestry_reply_cookie(&reply, &cases[i].cookie), cases[i].header ? VESTRY_OK : VESTRY_INVALID);
+    assert_int_equal(reply.headers_count, cases[i].header ? 1 : 0);
+    if (cases[i].header) assert_string_equal(reply.headers[0].value, cases[i].header);
+    vsi_reply_finish(&reply);
+  }
+  assert_int_equal(vestry_reply_cookie(&reply, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_cookie(&reply, &(vestry_cookie){.name = "a", .value = at_most}), VESTRY_OK);
+  vsi_reply_finish(&reply);
+}
+
 /* A handler that ignores every error: what vestry must not perform is known from the reply. */
 static vestry_err fill_blindly(test_host *th, void *ctx) {
   vestry_reply reply;
@@ -189,6 +279,7 @@ static vestry_err fill_blindly(test_host *th, void *ctx) {
   for (int i = 0; i < 10; i++) (void)vestry_reply_header(&reply, "X-A", "b");
   (void)vestry_reply_header(&reply, "Content-Type", "a/b");
   (void)vestry_reply_header(&reply, "Content-Type", "a/b");
+  (void)vestry_reply_cookie(&reply, &(vestry_cookie){.name = "a", .value = "b", .max_age_s = 1});
   (void)vestry_reply_body(&reply, NULL, "a", 1);
   (void)vestry_reply_body(&reply, NULL, "b", 1);
   (void)vestry_reply_key(&reply, VESTRY_KEY("a", 1));
@@ -215,6 +306,8 @@ int main(void) {
       cmocka_unit_test(a_reference_is_taken_on_ok_only),
       cmocka_unit_test(a_refused_key_is_remembered_until_a_good_one),
       cmocka_unit_test(keep_and_stream_options_are_checked),
+      cmocka_unit_test(html_is_a_body_or_the_error_that_sticks),
+      cmocka_unit_test(cookies_are_checked),
       cmocka_unit_test(out_of_memory_is_remembered),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,14 +15,19 @@ static bool is_blank(char c) {
   return c == ' ' || c == '\t';
 }
 
+bool vsi_is_cookie_value(const char *value, size_t len) {
+  for (size_t i = 0; i < len; i++)
+    if (!is_octet((unsigned char)value[i])) return false;
+  return true;
+}
+
 /* The value between begin and end; false when it is not well formed. */
 static bool take_value(const char *begin, const char *end, vestry_slice *ret_value) {
   if (end - begin >= 2 && *begin == '"' && end[-1] == '"') {
     begin++;
     end--;
   }
-  for (const char *at = begin; at < end; at++)
-    if (!is_octet((unsigned char)*at)) return false;
+  if (!vsi_is_cookie_value(begin, (size_t)(end - begin))) return false;
   *ret_value = (vestry_slice){begin, (size_t)(end - begin)};
   return true;
 }
