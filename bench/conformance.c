@@ -64,7 +64,7 @@ static vestry_err play_events(json_t *events, vestry_reply *reply) {
     const struct kind *kind = kind_of(event);
     if (!kind) return VESTRY_MALFORMED;
     json_t *effect = effect_of(kind, event);
-    error = effect ? vestry_reply_effect(reply, effect) : VESTRY_NO_MEMORY;
+    error = effect ? vestry_reply_effect_json(reply, effect) : VESTRY_NO_MEMORY;
     json_decref(effect);
     if (error) return error;
   }

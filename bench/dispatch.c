@@ -1,7 +1,7 @@
 /* vestry-bench dispatch: what one effect costs, from the call to the bytes in a memory transport.
  *
  * Three ways of sending the same {"counter":N} to one connection:
- *   direct    vestry_connection_patch_signals on the connection, held
+ *   direct    vestry_connection_patch_signals_text on the connection, held
  *   dispatch  vestry_dispatch_json by key, of a list made beforehand, with one interceptor around each effect
  *   format    vestry_dispatch by key, which also makes the list, with the same interceptor
  *
@@ -63,7 +63,7 @@ static const vestry_scope nowhere = {NULL, 0};
 
 static vestry_err send_direct(work *w) {
   static const char signals[] = "{\"counter\":1234}";
-  return vestry_connection_patch_signals(w->connection, signals, sizeof signals - 1, NULL);
+  return vestry_connection_patch_signals_text(w->connection, signals, sizeof signals - 1, NULL);
 }
 
 static vestry_err send_dispatch(work *w) {

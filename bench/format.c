@@ -50,7 +50,7 @@ static vestry_err make_elements(const char *text, size_t len, vestry_event **ret
 }
 
 static vestry_err make_signals(const char *text, size_t len, vestry_event **ret_event) {
-  return vestry_event_signals(NULL, text, len, NULL, ret_event);
+  return vestry_event_signals_text(NULL, text, len, NULL, ret_event);
 }
 
 static const subject subjects[] = {

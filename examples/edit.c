@@ -48,7 +48,7 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *c
   (void)ctx;
   vestry_reply_key(reply, CARD);
   vestry_reply_keep(reply, VESTRY_PUT_MANY, PAGES_MAX);
-  return vestry_reply_effect_pack(reply, "[s]", "show");
+  return vestry_reply_effect(reply, VESTRY_LIST("show"));
 }
 
 /* ["show"]: the card as it is now, to the pages of the dispatch. Locked until it is sent, so that no page hears of an
@@ -72,7 +72,7 @@ static vestry_err form(const vestry_request *req, vestry_reply *reply, void *ctx
   struct app *app = ctx;
   (void)req;
   pthread_mutex_lock(&app->lock);
-  vestry_reply_patch_signals_pack(reply, "{s:s,s:s,s:s}", "name", app->name, "email", app->email, "error", "");
+  vestry_reply_patch_signals(reply, VESTRY_OBJECT("name", app->name, "email", app->email, "error", ""));
   pthread_mutex_unlock(&app->lock);
   return vestry_reply_patch_elements(reply, FORM);
 }
@@ -89,12 +89,12 @@ static vestry_err save(const vestry_request *req, vestry_reply *reply, void *ctx
   struct app *app = ctx;
   const char *name = program_text(req, "name", NAME_MAX), *email = program_text(req, "email", EMAIL_MAX);
   if (!name || !*name || !email)
-    return vestry_reply_patch_signals_pack(reply, "{s:s}", "error", "A name is needed, and nothing too long.");
+    return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", "A name is needed, and nothing too long."));
   pthread_mutex_lock(&app->lock);
   strcpy(app->name, name);
   strcpy(app->email, email);
   pthread_mutex_unlock(&app->lock);
-  vestry_dispatch_pack(app->program.v, NO_SCOPE, CARD, "[[s]]", "show"); /* all pages, this one too */
+  vestry_dispatch(app->program.v, NO_SCOPE, CARD, VESTRY_LIST("show")); /* all pages, this one too */
   return vestry_reply_patch_elements(reply, NO_FORM);
 }
 

@@ -47,7 +47,7 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *a
   (void)app;
   read_user(req, user);
   vestry_reply_auto_close(reply, false);
-  return vestry_reply_effect_pack(reply, "[s,s]", "subscribe", user);
+  return vestry_reply_effect(reply, VESTRY_LIST("subscribe", user));
 }
 
 /* On the thread of whoever publishes. */
@@ -97,7 +97,7 @@ static vestry_err send_notice(const vestry_request *req, vestry_reply *reply, vo
   const char *user = program_text(req, "user", NAME_MAX), *to = program_text(req, "to", NAME_MAX);
   const char *text = program_text(req, "text", TEXT_MAX);
   if (!user || !to || !text || !*text)
-    return vestry_reply_patch_signals_pack(reply, "{s:s}", "said", "A notice needs a text, and not a long one.");
+    return vestry_reply_patch_signals(reply, VESTRY_OBJECT("said", "A notice needs a text, and not a long one."));
   vestry_batch *batch = NULL;
   char topic[NAME_MAX + 2];
   size_t count = 0, len = topic_of(to, topic);
@@ -108,7 +108,7 @@ static vestry_err send_notice(const vestry_request *req, vestry_reply *reply, vo
   if (err) return err;
   char said[64];
   snprintf(said, sizeof said, count == 1 ? "Sent to %zu page." : "Sent to %zu pages.", count);
-  return vestry_reply_patch_signals_pack(reply, "{s:s,s:s}", "said", said, "text", "");
+  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("said", said, "text", ""));
 }
 
 int main(int argc, char **argv) {

@@ -27,9 +27,10 @@ static vestry_err show(vestry_dispatch_context *context, const json_t *args, voi
   vestry_event *event;
   (void)args;
   pthread_mutex_lock(&app->lock);
-  vestry_err err =
-      vestry_event_signals_pack(NULL, NULL, &event, "{s:s,s:s,s:b,s:i}", "job", app->job, "state", states[app->state],
-                                "running", app->state == RUNNING, "percent", app->percent);
+  vestry_err err = vestry_event_signals(NULL,
+                                        VESTRY_OBJECT("job", app->job, "state", states[app->state], "running",
+                                                      (bool)(app->state == RUNNING), "percent", app->percent),
+                                        NULL, &event);
   if (!err) err = vestry_context_send(context, event), vestry_event_unref(event);
   pthread_mutex_unlock(&app->lock);
   return err;
@@ -37,7 +38,7 @@ static vestry_err show(vestry_dispatch_context *context, const json_t *args, voi
 
 /* From any thread, with no request in sight. NOT_FOUND means that no page is open, which is all right. */
 static void tell(struct app *app) {
-  vestry_dispatch_pack(app->program.v, NO_SCOPE, JOB, "[[s]]", "job");
+  vestry_dispatch(app->program.v, NO_SCOPE, JOB, VESTRY_LIST("job"));
 }
 
 static void *work(void *ctx) {
@@ -90,7 +91,7 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *a
   (void)req, (void)app;
   vestry_reply_key(reply, JOB);
   vestry_reply_keep(reply, VESTRY_PUT_MANY, PAGES_MAX);
-  return vestry_reply_effect_pack(reply, "[s]", "job");
+  return vestry_reply_effect(reply, VESTRY_LIST("job"));
 }
 
 /* POST /job, DELETE /job: the answer is empty, what happens goes down the streams. */

@@ -104,7 +104,7 @@ static vestry_err search(const vestry_request *req, vestry_reply *reply, void *a
   if (!err) err = vestry_reply_patch_elements(reply, html.data);
   char url[16 + 3 * QUERY_MAX] = "/?query=", *end = url + strlen(url);
   for (; *query; query++) end += sprintf(end, "%%%02X", (unsigned char)*query);
-  if (!err) err = vestry_reply_effect_pack(reply, "[s,s]", "replace-url", url);
+  if (!err) err = vestry_reply_effect(reply, VESTRY_LIST("replace-url", url));
   vestry_html_finish(&results);
   return err;
 }

@@ -55,7 +55,7 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *a
   (void)req, (void)app;
   vestry_reply_key(reply, FORM);
   vestry_reply_keep(reply, VESTRY_PUT_MANY, PAGES_MAX);
-  return vestry_reply_effect_pack(reply, "[s]", "left");
+  return vestry_reply_effect(reply, VESTRY_LIST("left"));
 }
 
 static vestry_err left(vestry_dispatch_context *context, const json_t *args, void *ctx) {
@@ -63,7 +63,7 @@ static vestry_err left(vestry_dispatch_context *context, const json_t *args, voi
   vestry_event *event;
   (void)args;
   pthread_mutex_lock(&app->lock); /* until it is sent: no page hears of an older number last */
-  vestry_err err = vestry_event_signals_pack(NULL, NULL, &event, "{s:I}", "left", (json_int_t)app->left);
+  vestry_err err = vestry_event_signals(NULL, VESTRY_OBJECT("left", app->left), NULL, &event);
   if (!err) err = vestry_context_send(context, event), vestry_event_unref(event);
   pthread_mutex_unlock(&app->lock);
   return err;
@@ -108,7 +108,7 @@ static vestry_err check(const vestry_request *req, vestry_reply *reply, void *ct
   size_t errors_count = vestry_repository_errors(sent, errors, 3);
   for (size_t i = 0; i < errors_count; i++) tell(told, errors[i].path, errors[i].message);
   if (is_done) {
-    vestry_dispatch_pack(app->program.v, NO_SCOPE, FORM, "[[s]]", "left"); /* all pages, this one too */
+    vestry_dispatch(app->program.v, NO_SCOPE, FORM, VESTRY_LIST("left")); /* all pages, this one too */
     err = vestry_reply_patch_elementsf(
         reply, "<p id=\"form\" role=\"status\">Thank you, %s! Seats kept for you: %d</p>", name, (int)seats);
   } else {

@@ -47,7 +47,7 @@ static vestry_err start(const vestry_request *req, vestry_reply *reply, void *ct
   session_cookie(req, reply);
   vestry_reply_key(reply, COUNTER);
   vestry_reply_keep(reply, app->options.policy, TABS_MAX);
-  return vestry_reply_effect_pack(reply, "[s]", "counter/start");
+  return vestry_reply_effect(reply, VESTRY_LIST("counter/start"));
 }
 
 /* POST /jump: the same key, so it is the stored streams that are told, and this request is answered 204. */
@@ -63,7 +63,7 @@ static vestry_err jump(const vestry_request *req, vestry_reply *reply, void *ctx
   snprintf(name, sizeof name, "%016" PRIx64, handled);
   session_cookie(req, reply);
   vestry_reply_key(reply, COUNTER);
-  return vestry_reply_effect_pack(reply, "[s,i,s]", "counter/add", 10, name);
+  return vestry_reply_effect(reply, VESTRY_LIST("counter/add", 10, name));
 }
 
 /* DELETE /: no reply is needed to reach a key. Here, as everywhere below, the counter is locked until what is sent has
@@ -77,8 +77,9 @@ static vestry_err stop(const vestry_request *req, vestry_reply *reply, void *ctx
     session_stop_locked(session);
     session->value = 0;
   }
-  vestry_dispatch_pack(app->v, id, COUNTER, "[[s,{s:i,s:b}],[s]]", "patch-signals", "counter", 0, "running", 0,
-                       "close-sse");
+  vestry_dispatch(app->v, id, COUNTER,
+                  VESTRY_LIST(VESTRY_LIST("patch-signals", VESTRY_OBJECT("counter", 0, "running", VESTRY_FALSE)),
+                              VESTRY_LIST("close-sse")));
   if (session) session_leave(session);
   return vestry_reply_status(reply, 204);
 }
@@ -90,8 +91,9 @@ static void tick(vestry_timer *timer, void *ctx) {
   pthread_mutex_lock(&session->lock);
   if (session->running) {
     session->value++;
-    vestry_err err = vestry_dispatch_pack(session->sessions->v, session_scope(session), COUNTER, "[[s,{s:I,s:b}]]",
-                                          "patch-signals", "counter", (json_int_t)session->value, "running", 1);
+    vestry_err err =
+        vestry_dispatch(session->sessions->v, session_scope(session), COUNTER,
+                        VESTRY_LIST("patch-signals", VESTRY_OBJECT("counter", session->value, "running", VESTRY_TRUE)));
     session->unheard = err == VESTRY_NOT_FOUND ? session->unheard + 1 : 0;
     if (session->unheard >= UNHEARD_MAX) session_stop_locked(session);
   }
@@ -108,7 +110,7 @@ static vestry_err patch(vestry_dispatch_context *context, const struct session *
                 ? snprintf(json, sizeof json, "{\"counter\":%" PRId64 ",\"handled\":\"%s\"}", session->value, handled)
                 : snprintf(json, sizeof json, "{\"counter\":%" PRId64 ",\"running\":true}", session->value);
   vestry_event *event;
-  vestry_err err = vestry_event_signals(NULL, json, (size_t)len, NULL, &event);
+  vestry_err err = vestry_event_signals_text(NULL, json, (size_t)len, NULL, &event);
   if (err != VESTRY_OK) return err;
   err = vestry_context_send(context, event);
   vestry_event_unref(event);

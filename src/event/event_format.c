@@ -35,6 +35,15 @@ vestry_err vestry_event_elementsf(const vestry_host *host, const vestry_elements
   return error;
 }
 
+vestry_err vestry_event_signals(const vestry_host *host, const vestry_value *signals,
+                                const vestry_signals_options *options, vestry_event **ret_event) {
+  json_t *made = NULL;
+  vestry_err error = vestry_value_to_json(signals, &made);
+  if (!error) error = vsi_event_signals_value(host, made, options, ret_event);
+  json_decref(made);
+  return error;
+}
+
 vestry_err vsi_event_vsignals(const vestry_host *host, const vestry_signals_options *options, vestry_event **ret_event,
                               const char *format, va_list arguments) {
   if (!format) return VESTRY_INVALID;

@@ -48,7 +48,7 @@ vestry_err vestry_event_console_error(const vestry_host *host, const char *text,
  * letter, then letters, digits, `+`, `-`, `.` up to a colon. No address has control characters, so they are refused
  * wherever they are, and what is left is looked at as browsers do. The schemes that are allowed are listed, because
  * those that run code, or show what the application did not make, are not the same in every browser. */
-static bool is_web_address(const char *url) {
+bool vsi_is_web_address(const char *url) {
   if (!url || !*url) return false;
   for (const char *at = url; *at; at++)
     if ((unsigned char)*at < 0x20 || *at == 0x7F) return false;
@@ -65,13 +65,13 @@ static bool is_web_address(const char *url) {
  * page's in its history; and so that the rest of the batch is still applied. */
 vestry_err vestry_event_redirect(const vestry_host *host, const char *url, const vestry_script_options *options,
                                  vestry_event **ret_event) {
-  if (!is_web_address(url)) return VESTRY_INVALID;
+  if (!vsi_is_web_address(url)) return VESTRY_INVALID;
   return call(host, "setTimeout(() => window.location.href = ", url, strlen(url), ")", options, ret_event);
 }
 
 vestry_err vestry_event_replace_url(const vestry_host *host, const char *url, const vestry_script_options *options,
                                     vestry_event **ret_event) {
-  if (!is_web_address(url)) return VESTRY_INVALID;
+  if (!vsi_is_web_address(url)) return VESTRY_INVALID;
   return call(host, "window.history.replaceState(window.history.state, \"\", ", url, strlen(url), ")", options,
               ret_event);
 }
@@ -100,8 +100,8 @@ vestry_err vestry_event_prefetch(const vestry_host *host, const char *const *url
   vsi_buffer_init(&text, host);
   vsi_buffer_append_str(&text, "{\"prefetch\":[{\"source\":\"list\",\"urls\":[");
   for (size_t i = 0; i < count && !text.error; i++) {
-    if (!is_web_address(urls[i]) || text.len > VESTRY_EVENT_MAX_BYTES) {
-      error = is_web_address(urls[i]) ? VESTRY_TOO_LARGE : VESTRY_INVALID;
+    if (!vsi_is_web_address(urls[i]) || text.len > VESTRY_EVENT_MAX_BYTES) {
+      error = vsi_is_web_address(urls[i]) ? VESTRY_TOO_LARGE : VESTRY_INVALID;
       break;
     }
     if (i) vsi_buffer_append_char(&text, ',');

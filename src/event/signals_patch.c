@@ -44,8 +44,8 @@ static void value_patch_layout(vsi_writer *writer, vsi_event_meaning *meaning, c
  * the nesting is bounded, since the client merges by recursion. */
 static const vsi_json_limits limits = {.max_depth = VSI_JSON_MAX_DEPTH, .max_count = UINT32_MAX};
 
-vestry_err vestry_event_signals(const vestry_host *host, const char *json, size_t len,
-                                const vestry_signals_options *options, vestry_event **ret_event) {
+vestry_err vestry_event_signals_text(const vestry_host *host, const char *json, size_t len,
+                                     const vestry_signals_options *options, vestry_event **ret_event) {
   if (!json && len) return VESTRY_INVALID;
   patch p = {.json = json, .len = len};
   vestry_err error = VSI_OPTIONS_TAKE(p.options, options);

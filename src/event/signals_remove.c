@@ -102,7 +102,7 @@ vestry_err vestry_event_remove_signals(const vestry_host *host, const char *cons
   vsi_buffer_init(&json, host);
   append_object(&json, sorted, count);
   error = json.error;
-  if (!error) error = vestry_event_signals(host, json.data, json.len, &own, ret_event);
+  if (!error) error = vestry_event_signals_text(host, json.data, json.len, &own, ret_event);
   vsi_buffer_finish(&json);
   vsi_free(host, sorted);
   return error;

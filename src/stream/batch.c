@@ -68,10 +68,10 @@ vestry_err vestry_batch_patch_elements(vestry_batch *batch, const char *html, si
   return add_made(batch, error, event);
 }
 
-vestry_err vestry_batch_patch_signals(vestry_batch *batch, const char *json, size_t len,
-                                      const vestry_signals_options *options) {
+vestry_err vestry_batch_patch_signals_text(vestry_batch *batch, const char *json, size_t len,
+                                           const vestry_signals_options *options) {
   vestry_event *event = NULL;
-  vestry_err error = vestry_event_signals(batch->host, json, len, options, &event);
+  vestry_err error = vestry_event_signals_text(batch->host, json, len, options, &event);
   return add_made(batch, error, event);
 }
 

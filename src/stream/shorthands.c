@@ -13,9 +13,14 @@ vestry_err vestry_connection_patch_elements(vestry_connection *connection, const
   SEND(connection, vestry_event_elements, html, len, options);
 }
 
-vestry_err vestry_connection_patch_signals(vestry_connection *connection, const char *json, size_t len,
+vestry_err vestry_connection_patch_signals_text(vestry_connection *connection, const char *json, size_t len,
+                                                const vestry_signals_options *options) {
+  SEND(connection, vestry_event_signals_text, json, len, options);
+}
+
+vestry_err vestry_connection_patch_signals(vestry_connection *connection, const vestry_value *signals,
                                            const vestry_signals_options *options) {
-  SEND(connection, vestry_event_signals, json, len, options);
+  SEND(connection, vestry_event_signals, signals, options);
 }
 
 vestry_err vestry_connection_execute_script(vestry_connection *connection, const char *script, size_t len,

@@ -132,7 +132,7 @@ static vestry_err take_elements(const void *given) {
 }
 static vestry_err take_signals(const void *given) {
   vestry_event *event = NULL;
-  vestry_err error = vestry_event_signals(NULL, "{}", 2, given, &event);
+  vestry_err error = vestry_event_signals_text(NULL, "{}", 2, given, &event);
   vestry_event_unref(event);
   return error;
 }

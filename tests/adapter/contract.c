@@ -159,7 +159,7 @@ static vestry_cause cause_of(vestry_connection *connection) {
 }
 
 static void patch(vestry_connection *connection, const char *json) {
-  assert_int_equal(vestry_connection_patch_signals(connection, json, strlen(json), NULL), VESTRY_OK);
+  assert_int_equal(vestry_connection_patch_signals_text(connection, json, strlen(json), NULL), VESTRY_OK);
 }
 
 static void assert_body(void *exchange, const char *text) {
@@ -385,7 +385,7 @@ static void writes_a_batch_in_one_write(void **state) {
     char json[32];
     snprintf(json, sizeof json, "{\"n\":%d}", i);
     const vestry_host *host = vestry_host_of(the.seam->instance(the.server));
-    assert_int_equal(vestry_event_signals(host, json, strlen(json), NULL, &events[i]), VESTRY_OK);
+    assert_int_equal(vestry_event_signals_text(host, json, strlen(json), NULL, &events[i]), VESTRY_OK);
   }
   vestry_connection_stats before = {0}, after = {0};
   /* The client may read a write before the runner has counted it: the counts are of the next one when it is over. */
@@ -432,7 +432,7 @@ static void *send_many(void *argument) {
   for (int i = 0; i < 200; i++) {
     char json[64];
     snprintf(json, sizeof json, "{\"%c\":%d}", s->name, i);
-    vestry_connection_patch_signals(s->connection, json, strlen(json), NULL);
+    vestry_connection_patch_signals_text(s->connection, json, strlen(json), NULL);
   }
   return NULL;
 }
@@ -523,7 +523,7 @@ static void a_client_that_hangs_up_is_a_hangup(void **state) {
   assert_true(vestry_connection_is_open(stays));
   patch(stays, "{\"still\":1}");
   the.seam->expect(second, "still");
-  assert_int_equal(vestry_connection_patch_signals(gone, "{}", 2, NULL), VESTRY_CLOSED);
+  assert_int_equal(vestry_connection_patch_signals_text(gone, "{}", 2, NULL), VESTRY_CLOSED);
   the.seam->forget(first);
   the.seam->forget(second);
   finish();

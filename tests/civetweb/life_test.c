@@ -220,7 +220,7 @@ static void connections_outlive_the_adapter(void **state) {
   vestry_civetweb_destroy(s.adapter);
   s.context = NULL;
   s.adapter = NULL;
-  assert_int_equal(vestry_connection_patch_signals(connection, "{}", 2, NULL), VESTRY_CLOSED);
+  assert_int_equal(vestry_connection_patch_signals_text(connection, "{}", 2, NULL), VESTRY_CLOSED);
   assert_false(vestry_connection_close(connection, VESTRY_CAUSE_CLOSED));
   vestry_connection_writable(connection); /* rouses a transport that has ended */
   assert_int_equal(vestry_connection_run(connection), VESTRY_STATE_CLOSED);

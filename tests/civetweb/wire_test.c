@@ -117,7 +117,7 @@ static void a_batch_is_one_chunk(void **state) {
   assert_string_equal(client_header(&c, "Connection"), "close");
   vestry_event *events[50];
   for (int i = 0; i < 50; i++)
-    assert_int_equal(vestry_event_signals(&s.th.host, "{\"a\":1}", 7, NULL, &events[i]), VESTRY_OK);
+    assert_int_equal(vestry_event_signals_text(&s.th.host, "{\"a\":1}", 7, NULL, &events[i]), VESTRY_OK);
   assert_int_equal(vestry_connection_send_all(connection, events, 50), VESTRY_OK);
   vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
   client_read_all(&c);

@@ -60,10 +60,10 @@ static vestry_err patch_signals(json_t *input, vestry_event **ret_event) {
   vestry_signals_options options = {.event = common_options(input),
                                     .only_if_missing = json_is_true(json_object_get(input, "onlyIfMissing"))};
   const char *raw = string_of(input, "signals-raw");
-  if (raw) return vestry_event_signals(NULL, raw, strlen(raw), &options, ret_event);
+  if (raw) return vestry_event_signals_text(NULL, raw, strlen(raw), &options, ret_event);
   char *json = json_dumps(json_object_get(input, "signals"), JSON_COMPACT);
   assert_non_null(json);
-  vestry_err error = vestry_event_signals(NULL, json, strlen(json), &options, ret_event);
+  vestry_err error = vestry_event_signals_text(NULL, json, strlen(json), &options, ret_event);
   free(json);
   return error;
 }

@@ -72,7 +72,7 @@ static vestry_err make_one_of_each(test_host *th, void *ctx) {
   vestry_event *events[5] = {NULL};
   vestry_err error = vestry_event_elements(&th->host, "<p>\n", 4, NULL, &events[0]);
   if (!error) error = vestry_event_remove(&th->host, "#p", NULL, &events[1]);
-  if (!error) error = vestry_event_signals(&th->host, "{}", 2, NULL, &events[2]);
+  if (!error) error = vestry_event_signals_text(&th->host, "{}", 2, NULL, &events[2]);
   if (!error) error = vestry_event_script(&th->host, "f()", 3, NULL, &events[3]);
   if (!error) error = vestry_event_comment(&th->host, NULL, &events[4]);
   if (error) assert_null(events[4]);

@@ -113,7 +113,7 @@ static const char *check_is_json(const char *json, size_t len) {
 
 const char *roundtrip_signals(const char *json, size_t len, const vestry_signals_options *options) {
   vestry_event *event = NULL;
-  vestry_err error = vestry_event_signals(NULL, json, len, options, &event);
+  vestry_err error = vestry_event_signals_text(NULL, json, len, options, &event);
   if (error == VESTRY_INVALID && has_break(options->event.id)) return NULL;
   if (error) {
     json_t *value = json_loadb(json, len, 0, NULL);

@@ -142,7 +142,7 @@ static void signals_come_back(void **state) {
     CHECK(roundtrip_signals(json.data, json.len, &options), round);
     options.event.id = NULL;
     vestry_event *event = NULL;
-    assert_int_equal(vestry_event_signals(NULL, json.data, json.len, &options, &event), VESTRY_OK);
+    assert_int_equal(vestry_event_signals_text(NULL, json.data, json.len, &options, &event), VESTRY_OK);
     vestry_event_unref(event);
     CHECK(roundtrip_signals(text.data, text.len, &options), round);
     sse_text_finish(&json);

@@ -184,7 +184,7 @@ static void f3_an_id_or_retry_of_the_streams_stays(void **state) {
                  *s = NULL;
     assert_int_equal(vsi_event_target(event)->effect, VSI_EFFECT_MORPH);
     assert_int_equal(vsi_event_target(event)->can_go, i == 3);
-    assert_int_equal(vestry_event_signals(NULL, "{}", 2, &(vestry_signals_options){.event = of_stream[i]}, &s),
+    assert_int_equal(vestry_event_signals_text(NULL, "{}", 2, &(vestry_signals_options){.event = of_stream[i]}, &s),
                      VESTRY_OK);
     assert_int_equal(vsi_event_target(s)->effect, VSI_EFFECT_SIGNALS);
     assert_int_equal(vsi_event_target(s)->can_go, i == 3);
@@ -203,7 +203,7 @@ static void f3_only_one_line_of_signals_that_are_set_can_go(void **state) {
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
     vestry_event *event = NULL;
     vestry_signals_options options = {.only_if_missing = all[i].only_if_missing};
-    assert_int_equal(vestry_event_signals(NULL, all[i].json, strlen(all[i].json), &options, &event), VESTRY_OK);
+    assert_int_equal(vestry_event_signals_text(NULL, all[i].json, strlen(all[i].json), &options, &event), VESTRY_OK);
     const vsi_target *target = vsi_event_target(event);
     assert_int_equal(target->effect, all[i].only_if_missing ? VSI_EFFECT_MISSING : VSI_EFFECT_SIGNALS);
     assert_int_equal(target->can_go, all[i].can_go);
@@ -216,7 +216,7 @@ static void f3_only_one_line_of_signals_that_are_set_can_go(void **state) {
 
 static vestry_event *signals(const char *json) {
   vestry_event *event = NULL;
-  assert_int_equal(vestry_event_signals(NULL, json, strlen(json), NULL, &event), VESTRY_OK);
+  assert_int_equal(vestry_event_signals_text(NULL, json, strlen(json), NULL, &event), VESTRY_OK);
   return event;
 }
 
@@ -285,7 +285,7 @@ static vestry_err merge_two(test_host *th, void *ctx) {
   static const char *const texts[] = {"{\"a\":{\"b\":1}}", "{\"a\":{\"c\":[1]},\"d\":\"e\"}"};
   vestry_err error = VESTRY_OK;
   for (int i = 0; i < 2 && !error; i++) {
-    error = vestry_event_signals(&th->host, texts[i], strlen(texts[i]), NULL, &events[i]);
+    error = vestry_event_signals_text(&th->host, texts[i], strlen(texts[i]), NULL, &events[i]);
     if (!error && !(targets[i] = vsi_event_target(events[i]))) error = VESTRY_NO_MEMORY;
   }
   if (!error) error = vsi_signals_merge(&th->host, targets[0], targets[1], &merged);

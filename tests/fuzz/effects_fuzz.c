@@ -109,7 +109,7 @@ static void check_dispatch(json_t *effects, unsigned bits) {
   begin();
   json_t *data = json_array_get(json_array_get(effects, 0), 1), *results = json_array();
   vestry_key parts[1] = {vestry_key_string("k")}, key = vestry_key_tuple(parts, 1);
-  vestry_dispatch_options options = {.key = key, .fail_fast = bits & 1, .results = results};
+  vestry_dispatch_options options = {.key = &key, .fail_fast = bits & 1, .results = results};
   if (bits & 2 && json_is_object(data)) options.data = data;
   vestry_dispatch_result result = {0};
   vestry_err error = vestry_dispatch_with(v, effects, &options, &result);

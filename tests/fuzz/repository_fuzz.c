@@ -68,7 +68,7 @@ static json_t *save(vestry_repository *r, json_t *page, bool all) {
   if (saved) {
     char *text = json_dumps(signals, JSON_COMPACT);
     vestry_event *event = NULL;
-    require(text && vestry_event_signals(NULL, text, strlen(text), NULL, &event) == VESTRY_OK);
+    require(text && vestry_event_signals_text(NULL, text, strlen(text), NULL, &event) == VESTRY_OK);
     vestry_event_unref(event);
     free(text);
     page = merge_patch(page, signals);

@@ -280,7 +280,7 @@ static void check_signals(const vestry_signals_options *options, const char *con
   vestry_event *events[2] = {NULL, NULL};
   const vsi_target *targets[2] = {NULL, NULL};
   for (int i = 0; i < 2; i++) {
-    if (vestry_event_signals(NULL, texts[i], lens[i], options, &events[i])) continue;
+    if (vestry_event_signals_text(NULL, texts[i], lens[i], options, &events[i])) continue;
     targets[i] = vsi_event_target(events[i]);
     require(targets[i] && targets[i]->bytes == vestry_event_bytes(events[i]).len);
     require(targets[i]->effect == (options->only_if_missing ? VSI_EFFECT_MISSING : VSI_EFFECT_SIGNALS));

@@ -92,7 +92,7 @@ static void destroy_stops(void **state) {
   s.adapter = NULL;
   assert_int_equal(vestry_connection_cause(kept), VESTRY_CAUSE_SHUTDOWN);
   /* It outlives its adapter. */
-  assert_int_equal(vestry_connection_patch_signals(kept, "{}", 2, NULL), VESTRY_CLOSED);
+  assert_int_equal(vestry_connection_patch_signals_text(kept, "{}", 2, NULL), VESTRY_CLOSED);
   vestry_connection_writable(kept);
   vestry_connection_unref(kept);
   server_finish(&s); /* destroys NULL */

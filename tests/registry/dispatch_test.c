@@ -139,6 +139,22 @@ static void what_cannot_be_dispatched_is_said(void **state) {
   vestry_dispatch_result result = {0};
   assert_int_equal(vestry_dispatch_pack(NULL, NOWHERE, ROOM("a"), "[]"), VESTRY_INVALID);
   assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, NULL, "[]"), VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch(w.v, NOWHERE, NULL, VESTRY_LIST("tick")), VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), VESTRY_OBJECT("a", 1)), VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), VESTRY_LIST("patch-signals", "\xff")), VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("b"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1))),
+                   VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("one", 1))),
+                   VESTRY_OK);
+  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"),
+                                   VESTRY_LIST(VESTRY_LIST("patch-signals", VESTRY_OBJECT("two", 2.5)),
+                                               VESTRY_LIST("patch-signals", VESTRY_OBJECT("three", "3")))),
+                   VESTRY_OK);
+  world_settle(&w);
+  assert_int_equal(wire_count(&r, "{\"one\":1}"), 1);
+  assert_int_equal(wire_count(&r, "{\"two\":2.5}"), 1);
+  assert_int_equal(wire_count(&r, "{\"three\":\"3\"}"), 1);
   assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), NULL), VESTRY_INVALID);
   assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[["), VESTRY_INVALID);
   assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "{}"), VESTRY_INVALID);

@@ -251,7 +251,7 @@ static size_t idle_bytes(const vestry_profile *profile, const char *accept) {
   for (size_t i = 0; i <= COUNT; i++) {
     streams[i] = (wire){.datastar = true, .headers = {{"Accept-Encoding", accept}}};
     wire_plan(&w, &streams[i], &nothing);
-    assert_int_equal(vestry_connection_patch_signals(streams[i].connection, "{}", 2, NULL), VESTRY_OK);
+    assert_int_equal(vestry_connection_patch_signals_text(streams[i].connection, "{}", 2, NULL), VESTRY_OK);
     world_settle(&w);
     assert_int_equal(streams[i].opens, 1);
     if (i == 0) before = bytes_held; /* the first one has made what is everybody's */

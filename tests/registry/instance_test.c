@@ -406,7 +406,7 @@ static void references_outlive_the_instance(void **state) {
   wire_plan(&w, &r, &(plan){.keep = true, .key = "a"});
   world_end(&w);
   assert_int_equal(vestry_connection_cause(r.connection), VESTRY_CAUSE_SHUTDOWN);
-  assert_int_equal(vestry_connection_patch_signals(r.connection, "{}", 2, NULL), VESTRY_CLOSED);
+  assert_int_equal(vestry_connection_patch_signals_text(r.connection, "{}", 2, NULL), VESTRY_CLOSED);
   assert_int_equal(r.releases, 0);
   wire_finish(&r);
   test_host_assert_clean(&w.th);

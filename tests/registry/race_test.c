@@ -136,7 +136,7 @@ static vestry_verdict count_error(vestry_connection *connection, vestry_err erro
 
 static void *fill(void *ctx) {
   outsider *o = ctx;
-  do o->said = vestry_connection_patch_signals(o->connection, "{}", 2, NULL);
+  do o->said = vestry_connection_patch_signals_text(o->connection, "{}", 2, NULL);
   while (!o->said);
   atomic_store_explicit(&o->told, true, memory_order_relaxed);
   return NULL;

@@ -99,9 +99,9 @@ static void effects_are_arrays_headed_by_a_name(void **state) {
   assert_int_equal(vestry_reply_effect_pack(&reply, "[]"), VESTRY_INVALID);
   assert_int_equal(vestry_reply_effect_pack(&reply, "[i]", 1), VESTRY_INVALID);
   assert_int_equal(vestry_reply_effect_pack(&reply, "[s]", "\xff"), VESTRY_INVALID);
-  assert_int_equal(vestry_reply_effect(&reply, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_effect_json(&reply, NULL), VESTRY_INVALID);
   json_t *text = json_string("x");
-  assert_int_equal(vestry_reply_effect(&reply, text), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_effect_json(&reply, text), VESTRY_INVALID);
   json_decref(text);
   assert_int_equal(vestry_reply_patch_signals_pack(&reply, "[i]", 1), VESTRY_INVALID);
   assert_int_equal(vestry_reply_patch_signals_pack(&reply, NULL), VESTRY_INVALID);
@@ -130,8 +130,8 @@ static void a_reference_is_taken_on_ok_only(void **state) {
   vestry_reply reply;
   vsi_reply_init(&reply, vestry_host_default());
   json_t *good = json_pack("[s]", "a"), *bad = json_pack("[i]", 1);
-  assert_int_equal(vestry_reply_effect(&reply, good), VESTRY_OK);
-  assert_int_equal(vestry_reply_effect(&reply, bad), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_effect_json(&reply, good), VESTRY_OK);
+  assert_int_equal(vestry_reply_effect_json(&reply, bad), VESTRY_INVALID);
   assert_int_equal(good->refcount, 2);
   assert_int_equal(bad->refcount, 1);
   vsi_reply_finish(&reply);
@@ -284,6 +284,9 @@ static vestry_err fill_blindly(test_host *th, void *ctx) {
   (void)vestry_reply_body(&reply, NULL, "b", 1);
   (void)vestry_reply_key(&reply, VESTRY_KEY("a", 1));
   (void)vestry_reply_key(&reply, VESTRY_KEY("a", 2));
+  (void)vestry_reply_redirect(&reply, 303, "/a");
+  reply.is_datastar = true;
+  (void)vestry_reply_redirect(&reply, 303, "/a");
   bool no_memory = reply.no_memory;
   vsi_reply_finish(&reply);
   return no_memory ? VESTRY_NO_MEMORY : VESTRY_OK;
@@ -297,6 +300,69 @@ static void out_of_memory_is_remembered(void **state) {
   vestry_destroy(v);
 }
 
+static void values_are_effects_and_signals(void **state) {
+  (void)state;
+  vestry_reply reply;
+  vsi_reply_init(&reply, vestry_host_default());
+  assert_int_equal(vestry_reply_effect(&reply, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_effect(&reply, VESTRY_LIST(1)), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_effect(&reply, VESTRY_OBJECT("a", 1)), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_effect(&reply, VESTRY_LIST("\xff")), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_patch_signals(&reply, VESTRY_LIST("a")), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_patch_signals(&reply, VESTRY_OBJECT("a", (const char *)NULL)), VESTRY_INVALID);
+  assert_false(vsi_reply_is_stream(&reply));
+  assert_int_equal(vestry_reply_effect(&reply, VESTRY_LIST("counter/add", 10, "n")), VESTRY_OK);
+  const int64_t large = INT64_C(1) << 40;
+  assert_int_equal(vestry_reply_patch_signals(&reply, VESTRY_OBJECT("n", large, "on", VESTRY_TRUE)), VESTRY_OK);
+  char *dump = json_dumps(reply.effects, JSON_COMPACT);
+  assert_string_equal(
+      dump, "[[\"counter/add\",10,\"n\"],[\"patch-signals\",[\"vestry/quote\",{\"n\":1099511627776,\"on\":true}]]]");
+  free(dump);
+  vsi_reply_finish(&reply);
+}
+
+static void redirects_lead_to_addresses(void **state) {
+  (void)state;
+  static const char *const bad[] = {"",    "javascript:alert(1)", " JavaScript:x", "data:text/html,x", "/a\r\nX: y",
+                                    "\t/a"};
+  for (int is_datastar = 0; is_datastar < 2; is_datastar++) {
+    vestry_reply reply;
+    vsi_reply_init(&reply, vestry_host_default());
+    reply.is_datastar = is_datastar;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+      assert_int_equal(vestry_reply_redirect(&reply, 303, bad[i]), VESTRY_INVALID);
+    assert_int_equal(vestry_reply_redirect(&reply, 303, NULL), VESTRY_INVALID);
+    static const int statuses[] = {200, 300, 304, 305, 306, 309, 404};
+    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
+      assert_int_equal(vestry_reply_redirect(&reply, statuses[i], "/a"), VESTRY_INVALID);
+    assert_int_equal(vestry_reply_redirect(&reply, 303, "/a?b='</script>\"&c"), VESTRY_OK);
+    if (is_datastar) {
+      assert_int_equal(reply.status, 200);
+      assert_string_equal(reply.body_type, "text/javascript; charset=utf-8");
+      assert_string_equal(reply.body, "window.location.href = \"/a?b='\\u003C/script>\\\"&c\"");
+    } else {
+      assert_int_equal(reply.status, 303);
+      assert_string_equal(vsi_reply_header_find(&reply, "location")->value, "/a?b='</script>\"&c");
+      assert_false(reply.has_body);
+    }
+    vsi_reply_finish(&reply);
+  }
+}
+
+static void json_is_a_body(void **state) {
+  (void)state;
+  vestry_reply reply;
+  vsi_reply_init(&reply, vestry_host_default());
+  json_t *json = json_pack("{s:[i,n,s]}", "a", 1, "é");
+  assert_int_equal(vestry_reply_json(&reply, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_json(&reply, json), VESTRY_OK);
+  assert_string_equal(reply.body_type, "application/json");
+  assert_string_equal(reply.body, "{\"a\":[1,null,\"é\"]}");
+  assert_int_equal(json->refcount, 1);
+  json_decref(json);
+  vsi_reply_finish(&reply);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(headers_are_checked),
@@ -308,6 +374,9 @@ int main(void) {
       cmocka_unit_test(keep_and_stream_options_are_checked),
       cmocka_unit_test(html_is_a_body_or_the_error_that_sticks),
       cmocka_unit_test(cookies_are_checked),
+      cmocka_unit_test(values_are_effects_and_signals),
+      cmocka_unit_test(redirects_lead_to_addresses),
+      cmocka_unit_test(json_is_a_body),
       cmocka_unit_test(out_of_memory_is_remembered),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -250,6 +250,11 @@ vestry_err planned(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry_err error = VESTRY_OK;
   if (p->data) vestry_reply_data(reply, p->data, p->destroy);
   if (p->key) error = vestry_reply_key(reply, ROOM(p->key));
+  for (size_t i = 0; !error && i < VESTRY_REPLY_KEYS_MAX + 1 && p->more[i].key; i++) {
+    const char *in = p->more[i].scope;
+    const vestry_scope scope = {in, in ? strlen(in) : 0};
+    error = vestry_reply_add_key(reply, in ? &scope : NULL, ROOM(p->more[i].key), p->more[i].many_count);
+  }
   if (!error && p->keep) error = vestry_reply_keep(reply, p->policy, p->many_count);
   if (p->auto_close) vestry_reply_auto_close(reply, p->auto_close > 0);
   if (!error && p->status) error = vestry_reply_status(reply, p->status);
@@ -262,7 +267,7 @@ vestry_err planned(const vestry_request *req, vestry_reply *reply, void *app) {
     json_t *effects = json_loads(p->effects, 0, NULL);
     assert_true(json_is_array(effects));
     for (size_t i = 0; !error && i < json_array_size(effects); i++)
-      error = vestry_reply_effect(reply, json_array_get(effects, i));
+      error = vestry_reply_effect_json(reply, json_array_get(effects, i));
     json_decref(effects);
   }
   return error ? error : p->error;

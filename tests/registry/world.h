@@ -74,6 +74,10 @@ bool wire_has_header(wire *r, const char *line);
 /* A handler whose reply is written down beforehand: app is a plan. Zero: an empty reply. */
 typedef struct plan {
   const char *key; /* key ("room", key); NULL: none */
+  struct {
+    const char *key, *scope; /* ("room", key); NULL: no more. Scope NULL: the request's */
+    size_t many_count;
+  } more[VESTRY_REPLY_KEYS_MAX + 1];
   bool keep;
   vestry_put_policy policy;
   size_t many_count;

@@ -9,7 +9,7 @@ BEGIN {
   level["store"] = level["stream"] = 4; level["registry"] = 5; level["adapter"] = 6; level["all"] = 7
   headers["base"] = "cause error host refusal version"
   headers["runtime"] = "runtime"
-  headers["json"] = "signals"
+  headers["json"] = "signals value"
   headers["html"] = "html"
   headers["event"] = "backend_action event script selector"
   headers["store"] = "key store"

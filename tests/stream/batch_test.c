@@ -31,7 +31,7 @@ static void c10_a_batch_is_one_write(void **state) {
   assert_int_equal(vestry_batch_send(batch, c), VESTRY_OK); /* nothing to do */
   add(&b, batch, "a");
   assert_int_equal(vestry_batch_patch_elements(batch, "<p>", 3, NULL), VESTRY_OK);
-  assert_int_equal(vestry_batch_patch_signals(batch, "{}", 2, NULL), VESTRY_OK);
+  assert_int_equal(vestry_batch_patch_signals_text(batch, "{}", 2, NULL), VESTRY_OK);
   assert_int_equal(vestry_batch_execute_script(batch, "f()", 3, &(vestry_script_options){.keep = true}), VESTRY_OK);
   for (int i = 0; i < 9; i++) add(&b, batch, "more");
   assert_int_equal(vestry_batch_count(batch), 13);
@@ -135,7 +135,7 @@ static void c10_a_failure_sticks(void **state) {
   vestry_batch *batch = NULL;
   assert_int_equal(vestry_batch_create(&b.th.host, &batch), VESTRY_OK);
   add(&b, batch, "1");
-  assert_int_equal(vestry_batch_patch_signals(batch, "alert(1)", 8, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_batch_patch_signals_text(batch, "alert(1)", 8, NULL), VESTRY_INVALID);
   vestry_event *event = bench_event(&b, "2");
   assert_int_equal(vestry_batch_add(batch, event), VESTRY_INVALID);
   assert_int_equal(vestry_batch_patch_elements(batch, "<p>", 3, NULL), VESTRY_INVALID);

@@ -383,7 +383,7 @@ static void close_and_step(const vestry_bus_message *message, void *ctx) {
   vestry_event *event = NULL;
   assert_int_equal(vestry_event_comment(NULL, "late", &event), VESTRY_OK);
   assert_int_equal(vestry_connection_send(c, event), VESTRY_CLOSED); /* E6: refused without harm */
-  assert_int_equal(vestry_connection_patch_signals(c, "{}", 2, NULL), VESTRY_CLOSED);
+  assert_int_equal(vestry_connection_patch_signals_text(c, "{}", 2, NULL), VESTRY_CLOSED);
   vestry_event_unref(event);
 }
 

@@ -19,7 +19,7 @@ static vestry_err patch_elements(vestry_connection *c, vestry_event *event) {
 
 static vestry_err patch_signals(vestry_connection *c, vestry_event *event) {
   (void)event;
-  return vestry_connection_patch_signals(c, "{\"a\":1}", 7, NULL);
+  return vestry_connection_patch_signals_text(c, "{\"a\":1}", 7, NULL);
 }
 
 static vestry_err execute_script(vestry_connection *c, vestry_event *event) {

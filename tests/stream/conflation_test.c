@@ -134,8 +134,8 @@ static vestry_event *next_event(world *w) {
   case 14:
   case 15:
     signals_text(w, text, sizeof text, 0);
-    assert_int_equal(vestry_event_signals(host, text, strlen(text),
-                                          &(vestry_signals_options){.only_if_missing = !below(w, 4)}, &event),
+    assert_int_equal(vestry_event_signals_text(host, text, strlen(text),
+                                               &(vestry_signals_options){.only_if_missing = !below(w, 4)}, &event),
                      VESTRY_OK);
     return event;
   case 16:
@@ -287,7 +287,7 @@ static vestry_event *made(bench *b, const sent *s) {
   case 'i': error = vestry_event_elements(&b->th.host, s->text, strlen(s->text), &elements_options, &event); break;
   case 's':
   case 't':
-  case 'm': error = vestry_event_signals(&b->th.host, s->text, strlen(s->text), &signals_options, &event); break;
+  case 'm': error = vestry_event_signals_text(&b->th.host, s->text, strlen(s->text), &signals_options, &event); break;
   case 'x': error = vestry_event_script(&b->th.host, s->text, strlen(s->text), NULL, &event); break;
   case 'c': error = vestry_event_comment(&b->th.host, s->text, &event); break;
   default: break;
@@ -439,7 +439,7 @@ static void f3_a_stalled_page_costs_its_latest_state(void **state) {
     snprintf(json, sizeof json, "{\"n\":%d,\"k%d\":1}", i, i % 3);
     assert_int_equal(vestry_connection_patch_elements(c, html, strlen(html), NULL), VESTRY_OK);
     bench_run(&b);
-    assert_int_equal(vestry_connection_patch_signals(c, json, strlen(json), NULL), VESTRY_OK);
+    assert_int_equal(vestry_connection_patch_signals_text(c, json, strlen(json), NULL), VESTRY_OK);
     bench_run(&b);
   }
   vestry_connection_stats stats = {0};
@@ -575,7 +575,7 @@ static void f3_memory_that_fails_leaves_out_less(void **state) {
     static const char *const patches[] = {"{\"a\":1}", "{\"b\":1}", "{\"a\":2}"};
     bool accepted[3];
     for (int i = 0; i < 3; i++)
-      accepted[i] = vestry_connection_patch_signals(c, patches[i], strlen(patches[i]), NULL) == VESTRY_OK;
+      accepted[i] = vestry_connection_patch_signals_text(c, patches[i], strlen(patches[i]), NULL) == VESTRY_OK;
     vsi_connection_start(c);
     bench_run(&b);
     failed = atomic_load(&b.th.allocations) > atomic_load(&b.th.fail_at);

@@ -145,7 +145,7 @@ static void c9_the_hook_decides_on_other_errors(void **state) {
       case 1: error = vestry_connection_send_all(s.c, three, 3); break;
       case 2: error = vestry_connection_patch_elements(s.c, too_large, sizeof too_large, NULL); break;
       case 3: error = vestry_connection_send(s.c, event); break;
-      case 4: error = vestry_connection_patch_signals(s.c, "{}", 2, NULL); break; /* no memory for the event */
+      case 4: error = vestry_connection_patch_signals_text(s.c, "{}", 2, NULL); break; /* no memory for the event */
       }
       assert_int_equal(error, expected);
       assert_int_equal(s.l.told, 1);
@@ -162,7 +162,7 @@ static void c9_mistakes_are_not_told(void **state) {
   stage s;
   stage_begin(&s, VESTRY_FULL_CLOSE);
   s.l.verdict = VESTRY_VERDICT_CLOSE;
-  assert_int_equal(vestry_connection_patch_signals(s.c, "alert(1)", 8, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_connection_patch_signals_text(s.c, "alert(1)", 8, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_connection_redirect(s.c, "javascript:x", NULL), VESTRY_INVALID);
   assert_int_equal(vestry_connection_send_all(s.c, NULL, 0), VESTRY_INVALID);
   assert_int_equal(s.l.told, 0);

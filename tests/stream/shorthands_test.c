@@ -10,6 +10,12 @@ static vestry_err send_remove(void) {
 static vestry_err make_remove(void) {
   return vestry_event_remove(NULL, "#a", NULL, &event);
 }
+static vestry_err send_signals(void) {
+  return vestry_connection_patch_signals(c, VESTRY_OBJECT("n", INT64_MAX, "t", "x"), NULL);
+}
+static vestry_err make_signals(void) {
+  return vestry_event_signals_text(NULL, "{\"n\":9223372036854775807,\"t\":\"x\"}", 33, NULL, &event);
+}
 static const vestry_script_options script = {.keep = true};
 static vestry_err send_redirect(void) {
   return vestry_connection_redirect(c, "/there", &script);
@@ -21,7 +27,7 @@ static void c2_c3_forms_send_their_events(void **state) {
   (void)state;
   static const struct {
     vestry_err (*send)(void), (*make)(void);
-  } forms[] = {{send_remove, make_remove}, {send_redirect, make_redirect}};
+  } forms[] = {{send_remove, make_remove}, {send_signals, make_signals}, {send_redirect, make_redirect}};
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);

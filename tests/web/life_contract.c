@@ -274,7 +274,7 @@ static void survives_clients_that_come_and_go(void **state) {
   for (unsigned n = 0; n < 1000; n++) {
     assert_true(witness_wait_opened(&s.witness, n + 1));
     vestry_connection *connection = witness_connection(&s.witness, n);
-    vestry_connection_patch_signals(connection, "{\"a\":1}", 7, NULL);
+    vestry_connection_patch_signals_text(connection, "{\"a\":1}", 7, NULL);
     if (n % 7 == 0) vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
     if (n % 7 == 1) vestry_connection_close(connection, VESTRY_CAUSE_IDLE);
   }

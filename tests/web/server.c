@@ -114,7 +114,7 @@ vestry_cause server_cause(server *s, const vestry_connection *connection) {
 }
 
 void server_patch(vestry_connection *connection, const char *json) {
-  assert_int_equal(vestry_connection_patch_signals(connection, json, strlen(json), NULL), VESTRY_OK);
+  assert_int_equal(vestry_connection_patch_signals_text(connection, json, strlen(json), NULL), VESTRY_OK);
 }
 
 char server_stalling_byte(size_t at) {

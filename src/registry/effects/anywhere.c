@@ -36,6 +36,16 @@ vestry_err vestry_dispatch_with(vestry *v, json_t *effects, const vestry_dispatc
   return error;
 }
 
+vestry_err vestry_dispatch(vestry *v, vestry_scope scope, const vestry_key *key, const vestry_value *effects) {
+  if (!key) return VESTRY_INVALID;
+  json_t *list = NULL;
+  bool is_one = effects && effects->count && effects->items && effects->items->type == VESTRY_VALUE_STRING;
+  vestry_err error = vestry_value_to_json(is_one ? VESTRY_LIST(effects) : effects, &list);
+  if (!error) error = vestry_dispatch_with(v, list, &(vestry_dispatch_options){.scope = scope, .key = key}, NULL);
+  json_decref(list);
+  return error;
+}
+
 vestry_err vestry_dispatch_pack(vestry *v, vestry_scope scope, const vestry_key *key, const char *format, ...) {
   if (!key || !format) return VESTRY_INVALID;
   json_t *effects = NULL;

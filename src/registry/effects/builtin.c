@@ -63,7 +63,7 @@ static vestry_err patch_elements_seq(vestry_dispatch_context *context, const jso
 static vestry_err send_signals(vestry_dispatch_context *context, const char *text, size_t len,
                                const vestry_signals_options *options) {
   vestry_event *event = NULL;
-  vestry_err error = vestry_event_signals(host_of(context), text, len, options, &event);
+  vestry_err error = vestry_event_signals_text(host_of(context), text, len, options, &event);
   return send(context, error, event, "the signals");
 }
 

@@ -20,21 +20,23 @@
 #define JOIN_COUNT ((size_t)1 << 20)
 enum { DEFAULT_MANY_COUNT = 8 };
 
-/* The open connections under the reply's key. As vsi_targets_find; finish the list in any case. */
-static vestry_err look(vestry_dispatch_context *context, vsi_targets *found) {
-  vsi_targets_init(found, context->v->host);
-  return vsi_targets_find(found, context->v->store, context->reply->key);
-}
+/* A key of a reply, and where the handle of its entry goes. */
+typedef struct seat {
+  const vestry_scoped_key *key;
+  size_t many_count;
+  _Atomic(vestry_handle) *handle;
+} seat;
 
-/* As vsi_targets_count. */
-static vestry_err count(vestry_dispatch_context *context, size_t *ret_closed_count) {
-  return vsi_targets_count(context->v->store, context->reply->key, ret_closed_count);
+/* The open connections under a key. As vsi_targets_find; finish the list in any case. */
+static vestry_err look(vestry_dispatch_context *context, const vestry_scoped_key *key, vsi_targets *found) {
+  vsi_targets_init(found, context->v->host);
+  return vsi_targets_find(found, context->v->store, key);
 }
 
 /* Make them the targets. OK | NOT_FOUND (none is open) | errors of the look. */
 static vestry_err target_stored(vestry_dispatch_context *context) {
   vsi_targets found;
-  vestry_err error = look(context, &found);
+  vestry_err error = look(context, context->reply->key, &found);
   size_t added = 0;
   for (size_t i = 0; !error && i < found.count; i++) {
     error = vsi_context_target(context, found.items[i]);
@@ -48,7 +50,7 @@ static vestry_err target_stored(vestry_dispatch_context *context) {
 /* OK: nobody open is there | EXISTS | errors of the look. */
 static vestry_err check_free(vestry_dispatch_context *context) {
   size_t closed_count;
-  vestry_err error = count(context, &closed_count);
+  vestry_err error = vsi_targets_count(context->v->store, context->reply->key, &closed_count);
   return error == VESTRY_NOT_FOUND ? VESTRY_OK : error ? error : VESTRY_EXISTS;
 }
 
@@ -68,28 +70,27 @@ void vsi_keeper_find(vestry_dispatch_context *context) {
   if (error) vsi_context_refuse(context, error);
 }
 
-/* Put the opened stream under the key, and take it out again if it has ended meanwhile. */
-static vestry_err put(vestry_dispatch_context *context, vestry_put_policy policy, size_t many_count) {
+/* Put the opened stream under a key, and take it out again if it has ended meanwhile. */
+static vestry_err put(vestry_dispatch_context *context, const seat *s, vestry_put_policy policy, size_t many_count) {
   vestry_store *store = context->v->store;
   vestry_put_result result = {0};
-  vestry_err error = vsi_store_put(store, context->reply->key, context->opened, policy, many_count, &result);
+  vestry_err error = vsi_store_put(store, s->key, context->opened, policy, many_count, &result);
   if (error) return error;
-  vsi_life *life = context->life;
   /* seq_cst: this thread stores the handle, then loads `ended`; on_close (hooks.c) stores `ended`, then calls
    * vsi_keeper_remove, which loads the handle. At least one sees what the other stored, and removes the entry. */
-  atomic_store_explicit(&life->handle, result.handle, memory_order_seq_cst);
-  if (atomic_load_explicit(&life->ended, memory_order_seq_cst) || !vestry_connection_is_open(context->opened))
+  atomic_store_explicit(s->handle, result.handle, memory_order_seq_cst);
+  if (atomic_load_explicit(&context->life->ended, memory_order_seq_cst) || !vestry_connection_is_open(context->opened))
     vestry_store_remove_if(store, result.handle, vestry_connection_cause(context->opened));
   return VESTRY_OK;
 }
 
 /* All streams under the key are closed: put this one beside them, then look who holds the key now. OK | EXISTS: another
  * stream does, and this one has been removed and closed. */
-static vestry_err join(vestry_dispatch_context *context) {
-  vestry_err error = put(context, VESTRY_PUT_MANY, JOIN_COUNT);
+static vestry_err join(vestry_dispatch_context *context, const seat *s) {
+  vestry_err error = put(context, s, VESTRY_PUT_MANY, JOIN_COUNT);
   if (error) return error;
   vsi_targets found;
-  error = look(context, &found);
+  error = look(context, s->key, &found);
   if (error == VESTRY_NOT_FOUND)
     error = VESTRY_OK; /* it has ended already; its close hook removes the entry */
   else if (!error && found.items[0] != context->opened)
@@ -103,13 +104,13 @@ static vestry_err join(vestry_dispatch_context *context) {
 
 /* Keep it if no open stream holds the key. Otherwise REJECT refuses; REUSE gives this stream up for the one that holds
  * the key. */
-static vestry_err keep_alone(vestry_dispatch_context *context) {
+static vestry_err keep_alone(vestry_dispatch_context *context, const seat *s) {
   bool reuse = context->reply->policy == VESTRY_PUT_REUSE;
-  vestry_err error = put(context, VESTRY_PUT_REUSE, 0);
+  vestry_err error = put(context, s, VESTRY_PUT_REUSE, 0);
   if (error != VESTRY_EXISTS) return error;
   error = reuse ? target_stored(context) : check_free(context);
   if (error != (reuse ? VESTRY_NOT_FOUND : VESTRY_OK)) return error;
-  error = join(context); /* those there are closing */
+  error = join(context, s); /* those there are closing */
   if (error != VESTRY_EXISTS || !reuse) return error;
   error = target_stored(context);
   return error == VESTRY_NOT_FOUND ? VESTRY_LIMIT : error; /* the stream that won has ended already: 503 */
@@ -117,36 +118,58 @@ static vestry_err keep_alone(vestry_dispatch_context *context) {
 
 /* Keep it beside others. The store counts closed streams that it still has among the many, so the put allows for them.
  * If more than many_count are open afterwards, the oldest are closed. */
-static vestry_err keep_many(vestry_dispatch_context *context) {
-  size_t many_count = context->reply->many_count ? context->reply->many_count : DEFAULT_MANY_COUNT, closed_count = 0;
+static vestry_err keep_many(vestry_dispatch_context *context, const seat *s) {
+  size_t many_count = s->many_count ? s->many_count : DEFAULT_MANY_COUNT, closed_count = 0;
   if (many_count > JOIN_COUNT) many_count = JOIN_COUNT;
-  vestry_err error = count(context, &closed_count);
+  vestry_err error = vsi_targets_count(context->v->store, s->key, &closed_count);
   if (error && error != VESTRY_NOT_FOUND) return error;
-  error = put(context, VESTRY_PUT_MANY, many_count + closed_count);
+  error = put(context, s, VESTRY_PUT_MANY, many_count + closed_count);
   if (error || !closed_count) return error;
   vsi_targets found;
-  error = look(context, &found);
+  error = look(context, s->key, &found);
   for (size_t i = 0; !error && found.count - i > many_count; i++)
     vestry_connection_close(found.items[i], VESTRY_CAUSE_REPLACED);
   vsi_targets_finish(&found);
   return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
 }
 
-void vsi_keeper_keep(vestry_dispatch_context *context) {
+/* Under the key of vestry_reply_key, as the policy says. */
+static vestry_err keep_first(vestry_dispatch_context *context) {
   const vestry_reply *reply = context->reply;
-  if (!context->opened || context->refusal || !reply->key || !vsi_reply_stays_open(reply, context->v)) return;
-  vestry_err error = VESTRY_OK;
+  const seat s = {reply->key, reply->many_count, &context->life->handle};
+  if (!s.key) return VESTRY_OK;
   switch (reply->policy) {
-  case VESTRY_PUT_REPLACE: error = put(context, VESTRY_PUT_REPLACE, 0); break;
-  case VESTRY_PUT_MANY: error = keep_many(context); break;
+  case VESTRY_PUT_REPLACE: return put(context, &s, VESTRY_PUT_REPLACE, 0);
+  case VESTRY_PUT_MANY: return keep_many(context, &s);
   case VESTRY_PUT_REUSE:
-  case VESTRY_PUT_REJECT: error = keep_alone(context); break;
+  case VESTRY_PUT_REJECT: break;
   }
+  return keep_alone(context, &s);
+}
+
+static vestry_err keep_more(vestry_dispatch_context *context) {
+  const vestry_reply *reply = context->reply;
+  _Atomic(vestry_handle) *handles = vsi_life_handles(context->life);
+  vestry_err error = VESTRY_OK;
+  for (size_t i = 0; i < reply->more_keys_count && !error; i++)
+    error = keep_many(context, &(seat){reply->more_keys[i].key, reply->more_keys[i].many_count, &handles[i]});
+  return error;
+}
+
+void vsi_keeper_keep(vestry_dispatch_context *context) {
+  if (!context->opened || context->refusal || !vsi_reply_stays_open(context->reply, context->v)) return;
+  vestry_err error = keep_first(context);
+  if (!error && context->opened) error = keep_more(context); /* otherwise it was given up for another */
   if (error) vsi_context_refuse(context, error);
 }
 
-void vsi_keeper_remove(const vsi_life *life, vestry_cause cause) {
+static void remove_handle(const vsi_life *life, _Atomic(vestry_handle) *at, vestry_cause cause) {
   /* seq_cst, after the store of `ended`: see put */
-  vestry_handle handle = atomic_load_explicit(&life->handle, memory_order_seq_cst);
+  vestry_handle handle = atomic_load_explicit(at, memory_order_seq_cst);
   if (handle) vestry_store_remove_if(life->v->store, handle, cause);
+}
+
+void vsi_keeper_remove(vsi_life *life, vestry_cause cause) {
+  remove_handle(life, &life->handle, cause);
+  for (size_t i = 0; i < life->more_keys_count; i++) remove_handle(life, &vsi_life_handles(life)[i], cause);
 }

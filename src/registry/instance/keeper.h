@@ -11,7 +11,8 @@ void vsi_keeper_find(vestry_dispatch_context *context);
 /* A stream was opened and will stay: put it under the key, or give it up for one that was quicker. */
 void vsi_keeper_keep(vestry_dispatch_context *context);
 
-/* The stream has ended, and its life says so: take it out of the store, by identity, for the cause it ended for. */
-void vsi_keeper_remove(const vsi_life *life, vestry_cause cause);
+/* The stream has ended, and its life says so: take it out of the store, from under all its keys, by identity, for the
+ * cause it ended for. */
+void vsi_keeper_remove(vsi_life *life, vestry_cause cause);
 
 #endif

@@ -18,20 +18,23 @@ typedef struct vsi_life {
   vestry *v;
   _Atomic(vestry_handle) handle; /* where the keeper stored it; 0: nowhere */
   _Atomic(uint32_t) refs;
-  uint16_t scope_len : 14; /* constant, and so is what shares its memory: any thread that sends reads it */
+  /* constant, and so is what shares its memory: any thread that sends reads it */
+  uint16_t scope_len : 11;
+  uint16_t more_keys_count : 3;
   bool has_hooks : 1;
   bool has_data : 1;
   _Atomic(bool) ended; /* its close hook has begun */
   bool given_up;       /* it was never to open; set before abandon, which runs the hook on that thread */
-  /* The reply's hooks and data, if it has any, then the bytes of the scope: few streams have the former, and all are
-   * idle. */
+  /* The reply's hooks and data, if it has any, the handles of its other keys, then the bytes of the scope: few streams
+   * have the former, and all are idle. */
   _Alignas(vestry_connection_hooks) unsigned char tail[];
 } vsi_life;
-_Static_assert(VESTRY_SCOPE_MAX_BYTES < 1 << 14, "scope_len");
+_Static_assert(VESTRY_SCOPE_MAX_BYTES < 1 << 11 && VESTRY_REPLY_KEYS_MAX < 1 << 3, "bits");
 
 /* hooks, data: the reply's. Two references, one for the connection: NULL when out of memory. The data stays the
  * reply's until the connection has the life. */
-vsi_life *vsi_life_create(vestry *v, vestry_scope scope, const vestry_connection_hooks *hooks, const vsi_data *data);
+vsi_life *vsi_life_create(vestry *v, vestry_scope scope, const vestry_connection_hooks *hooks, const vsi_data *data,
+                          size_t more_keys_count);
 /* host: the instance's, which may be gone. NULL is accepted. */
 void vsi_life_unref(vsi_life *life, const vestry_host *host);
 
@@ -46,9 +49,14 @@ static inline void vsi_data_destroy(const vsi_data *data) {
   if (data->destroy) data->destroy(data->data);
 }
 
-static inline vestry_scope vsi_life_scope(const vsi_life *life) {
+/* Where the keeper stored it under its other keys, as `handle`. */
+static inline _Atomic(vestry_handle) *vsi_life_handles(const vsi_life *life) {
   size_t before = (life->has_hooks ? sizeof(vestry_connection_hooks) : 0) + (life->has_data ? sizeof(vsi_data) : 0);
-  return (vestry_scope){life->tail + before, life->scope_len};
+  return (_Atomic(vestry_handle) *)(uintptr_t)(life->tail + before);
+}
+
+static inline vestry_scope vsi_life_scope(const vsi_life *life) {
+  return (vestry_scope){vsi_life_handles(life) + life->more_keys_count, life->scope_len};
 }
 
 #endif

@@ -29,6 +29,7 @@ void vsi_reply_finish(vestry_reply *reply) {
   vsi_free(reply->host, (void *)reply->body_type);
   vsi_free(reply->host, reply->body);
   vsi_free(reply->host, reply->key);
+  for (size_t i = 0; i < reply->more_keys_count; i++) vsi_free(reply->host, reply->more_keys[i].key);
   vestry_connection_unref(reply->connection);
   json_decref(reply->effects);
   vsi_data_destroy(&reply->data);
@@ -134,16 +135,39 @@ vestry_err vestry_reply_body(vestry_reply *reply, const char *content_type, cons
 
 /* ---------------------------------------------------------------------------------------- key and connection ------ */
 
-vestry_err vestry_reply_key(vestry_reply *reply, const vestry_key *key) {
+/* Pack a key, once for all that is done with it. */
+static vestry_err pack_key(vestry_reply *reply, vestry_scope scope, const vestry_key *key,
+                           vestry_scoped_key **ret_key) {
   vsi_scoped_key packed;
-  reply->key_error = vsi_store_pack(reply->v->store, &packed, reply->scope, key);
+  reply->key_error = vsi_store_pack(reply->v->store, &packed, scope, key);
   if (reply->key_error == VESTRY_NO_MEMORY) return remember(reply, VESTRY_NO_MEMORY);
   if (reply->key_error) return vsi_reply_refuse(reply, reply->key_error, "the key is not well formed or too large");
-  vestry_scoped_key *kept = vsi_scoped_key_keep(reply->host, &packed.key);
+  *ret_key = vsi_scoped_key_keep(reply->host, &packed.key);
   vsi_scoped_key_finish(&packed);
-  if (!kept) return remember(reply, VESTRY_NO_MEMORY);
+  return *ret_key ? VESTRY_OK : remember(reply, VESTRY_NO_MEMORY);
+}
+
+vestry_err vestry_reply_key(vestry_reply *reply, const vestry_key *key) {
+  vestry_scoped_key *packed;
+  vestry_err error = pack_key(reply, reply->scope, key, &packed);
+  if (error) return error;
   vsi_free(reply->host, reply->key);
-  reply->key = kept;
+  reply->key = packed;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_reply_add_key(vestry_reply *reply, const vestry_scope *scope, const vestry_key *key,
+                                size_t many_count) {
+  vestry_err before = reply->key_error;
+  if (reply->more_keys_count == VESTRY_REPLY_KEYS_MAX) {
+    reply->key_error = VESTRY_LIMIT;
+    return vsi_reply_refuse(reply, VESTRY_LIMIT, "there are more keys than a stream may have");
+  }
+  vestry_scoped_key *packed;
+  vestry_err error = pack_key(reply, scope ? *scope : reply->scope, key, &packed);
+  if (error) return error;
+  reply->key_error = before; /* a key that is good mends no other */
+  reply->more_keys[reply->more_keys_count++] = (struct vsi_more_key){packed, many_count};
   return VESTRY_OK;
 }
 
@@ -207,7 +231,7 @@ void vestry_reply_data(vestry_reply *reply, void *data, vestry_destroy_fn destro
 
 /* --------------------------------------------------------------------------------------------------- effects ------ */
 
-vestry_err vestry_reply_effect(vestry_reply *reply, json_t *effect) {
+vestry_err vestry_reply_effect_json(vestry_reply *reply, json_t *effect) {
   if (!json_is_string(json_array_get(effect, 0)))
     return vsi_reply_refuse(reply, VESTRY_INVALID, "an effect is a list headed by a name");
   if (!reply->effects) reply->effects = json_array();
@@ -219,9 +243,38 @@ vestry_err vestry_reply_effect(vestry_reply *reply, json_t *effect) {
 static vestry_err add_packed(vestry_reply *reply, json_t *effect, const json_error_t *why) {
   if (!effect && json_error_code(why) == json_error_out_of_memory) return remember(reply, VESTRY_NO_MEMORY);
   if (!effect) return vsi_reply_refuse(reply, VESTRY_INVALID, why->text);
-  vestry_err error = vestry_reply_effect(reply, effect);
+  vestry_err error = vestry_reply_effect_json(reply, effect);
   json_decref(effect);
   return error;
+}
+
+/* Why a value was refused: to the log, as for formats. */
+static vestry_err made_or_refused(vestry_reply *reply, const vestry_value *value, json_t **ret_json) {
+  vestry_err error = vestry_value_to_json(value, ret_json);
+  if (!error || error == VESTRY_NO_MEMORY) return remember(reply, error);
+  return vsi_reply_refuse(reply, error, "a value is none that JSON has");
+}
+
+vestry_err vestry_reply_effect(vestry_reply *reply, const vestry_value *effect) {
+  json_t *made;
+  vestry_err error = made_or_refused(reply, effect, &made);
+  return error ? error : add_packed(reply, made, NULL);
+}
+
+/* Takes them. */
+static vestry_err add_signals(vestry_reply *reply, json_t *signals) {
+  json_error_t why;
+  if (!json_is_object(signals)) {
+    json_decref(signals);
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "signals are an object");
+  }
+  return add_packed(reply, json_pack_ex(&why, 0, "[s,[s,o]]", "patch-signals", VESTRY_QUOTE, signals), &why);
+}
+
+vestry_err vestry_reply_patch_signals(vestry_reply *reply, const vestry_value *signals) {
+  json_t *made;
+  vestry_err error = made_or_refused(reply, signals, &made);
+  return error ? error : add_signals(reply, made);
 }
 
 vestry_err vestry_reply_effect_pack(vestry_reply *reply, const char *format, ...) {
@@ -239,14 +292,9 @@ vestry_err vestry_reply_patch_signals_pack(vestry_reply *reply, const char *form
   json_error_t why;
   va_list arguments;
   va_start(arguments, format);
-  json_t *signals = json_vpack_ex(&why, 0, format, arguments), *effect = NULL;
+  json_t *signals = json_vpack_ex(&why, 0, format, arguments);
   va_end(arguments);
-  if (signals && !json_is_object(signals)) {
-    json_decref(signals);
-    return vsi_reply_refuse(reply, VESTRY_INVALID, "signals are an object");
-  }
-  if (signals) effect = json_pack_ex(&why, 0, "[s,[s,o]]", "patch-signals", VESTRY_QUOTE, signals); /* takes them */
-  return add_packed(reply, effect, &why);
+  return signals ? add_signals(reply, signals) : add_packed(reply, NULL, &why);
 }
 
 static vestry_err add_text_effect(vestry_reply *reply, const char *name, const char *text) {

@@ -16,9 +16,15 @@ struct vestry_reply {
   bool has_body;
 
   vestry *v;              /* whose reply it is; NULL: none's, and then it can have no key */
+  bool is_datastar;       /* the request is the client's */
   vestry_scope scope;     /* the request's */
   vestry_scoped_key *key; /* packed, in that scope; NULL: none */
-  vestry_err key_error;   /* of the last vestry_reply_key */
+  vestry_err key_error;   /* of the last vestry_reply_key, or of any vestry_reply_add_key */
+  struct vsi_more_key {
+    vestry_scoped_key *key; /* packed */
+    size_t many_count;
+  } more_keys[VESTRY_REPLY_KEYS_MAX]; /* beside it */
+  size_t more_keys_count;
   vestry_connection *connection;
   bool fail_fast;
   bool any_client; /* a stream for whoever asked */

@@ -285,7 +285,7 @@ static vestry_err send(vestry_connection *connection, const json_t *signals) {
 
 static vestry_err add_effect(vestry_reply *reply, json_t *signals) {
   json_t *effect = json_pack("[s,[s,O]]", "patch-signals", VESTRY_QUOTE, signals); /* they may be a client's */
-  vestry_err error = effect ? vestry_reply_effect(reply, effect) : VESTRY_NO_MEMORY;
+  vestry_err error = effect ? vestry_reply_effect_json(reply, effect) : VESTRY_NO_MEMORY;
   json_decref(effect);
   return error;
 }

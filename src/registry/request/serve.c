@@ -34,7 +34,7 @@ static vestry_err open_connection(serving *s, const vestry_response *head, vsi_e
   s->asked_to_open = true;
   vestry_err error = req->ops->open(req->server_request, head, &ops, &transport);
   if (error) return error;
-  s->life = vsi_life_create(s->v, vestry_request_scope(req), &s->reply.hooks, &s->reply.data);
+  s->life = vsi_life_create(s->v, vestry_request_scope(req), &s->reply.hooks, &s->reply.data, s->reply.more_keys_count);
   error = s->life ? VESTRY_OK : VESTRY_NO_MEMORY;
   if (!error) {
     error = vsi_group_connect(s->v->group, ops, transport, &s->reply.stream, &vsi_life_hooks, s->life, &s->opened);
@@ -207,6 +207,7 @@ static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry
   error = vsi_request_scope(&s->request);
   if (!error) {
     s->reply.v = s->v;
+    s->reply.is_datastar = s->request.is_datastar;
     s->reply.scope = vestry_request_scope(&s->request);
     error = handler(&s->request, &s->reply, app);
     if (error && error == s->reply.refused) error = VESTRY_INVALID; /* whatever it is, the client has no part in it */

@@ -1,0 +1,74 @@
+/* JSON of C's own values. */
+#include "vestry/value.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/utf8.h"
+
+static vestry_err make(const vestry_value *value, unsigned depth, json_t **ret_json);
+
+static vestry_err make_list(const vestry_value *value, unsigned depth, json_t **ret_json) {
+  json_t *list = json_array(), *item = NULL;
+  vestry_err error = list ? VESTRY_OK : VESTRY_NO_MEMORY;
+  for (size_t i = 0; i < value->count && !error; i++) {
+    error = make(&value->items[i], depth, &item);
+    if (!error && json_array_append_new(list, item)) error = VESTRY_NO_MEMORY;
+  }
+  *ret_json = list;
+  return error;
+}
+
+static vestry_err make_object(const vestry_value *value, unsigned depth, json_t **ret_json) {
+  json_t *object = json_object(), *item = NULL;
+  vestry_err error = !object ? VESTRY_NO_MEMORY : value->count % 2 ? VESTRY_INVALID : VESTRY_OK;
+  for (size_t i = 0; i < value->count && !error; i += 2) {
+    const vestry_value *name = &value->items[i];
+    bool is_name = name->type == VESTRY_VALUE_STRING && name->text && vsi_is_utf8(name->text, strlen(name->text));
+    error = is_name ? make(&value->items[i + 1], depth, &item) : VESTRY_INVALID;
+    if (!error && json_object_set_new_nocheck(object, name->text, item)) error = VESTRY_NO_MEMORY;
+  }
+  *ret_json = object;
+  return error;
+}
+
+/* *ret_json is what was made, whole or in part; NULL: nothing. */
+static vestry_err make(const vestry_value *value, unsigned depth, json_t **ret_json) {
+  *ret_json = NULL;
+  if (depth > VESTRY_VALUE_MAX_DEPTH) return VESTRY_TOO_LARGE;
+  bool has_items = value->items || !value->count;
+  vestry_err error = VESTRY_OK;
+  switch (value->type) {
+  case VESTRY_VALUE_NULL: *ret_json = json_null(); break;
+  case VESTRY_VALUE_BOOLEAN: *ret_json = json_boolean(value->boolean); break;
+  case VESTRY_VALUE_INTEGER: *ret_json = json_integer((json_int_t)value->integer); break;
+  case VESTRY_VALUE_NUMBER:
+    if (!isfinite(value->number)) return VESTRY_INVALID;
+    *ret_json = json_real(value->number);
+    break;
+  case VESTRY_VALUE_STRING:
+    if (!value->text || !vsi_is_utf8(value->text, strlen(value->text))) return VESTRY_INVALID;
+    *ret_json = json_string_nocheck(value->text);
+    break;
+  case VESTRY_VALUE_JSON:
+    if (!value->json) return VESTRY_INVALID;
+    *ret_json = json_incref(value->json);
+    break;
+  case VESTRY_VALUE_LIST: error = has_items ? make_list(value, depth + 1, ret_json) : VESTRY_INVALID; break;
+  case VESTRY_VALUE_OBJECT: error = has_items ? make_object(value, depth + 1, ret_json) : VESTRY_INVALID; break;
+  default: return VESTRY_INVALID;
+  }
+  if (!error && !*ret_json) error = VESTRY_NO_MEMORY;
+  if (error) {
+    json_decref(*ret_json);
+    *ret_json = NULL;
+  }
+  return error;
+}
+
+vestry_err vestry_value_to_json(const vestry_value *value, json_t **ret_json) {
+  json_t *made;
+  vestry_err error = value ? make(value, 0, &made) : VESTRY_INVALID;
+  if (!error) *ret_json = made;
+  return error;
+}

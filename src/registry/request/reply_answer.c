@@ -1,0 +1,48 @@
+/* Replies that are an answer of a certain kind: a redirect, JSON. */
+#include <string.h>
+
+#include "base/buffer.h"
+#include "event/escape.h"
+#include "registry/request/reply.h"
+#include "json/literal.h"
+#include "json/write.h"
+
+static vestry_err take_body(vestry_reply *reply, const char *type, vsi_buffer *body) {
+  vestry_err error = body->error;
+  if (!error) error = vestry_reply_body(reply, type, body->data, body->len);
+  reply->no_memory |= error == VESTRY_NO_MEMORY;
+  vsi_buffer_finish(body);
+  return error;
+}
+
+/* The client fetches; a page that a redirect led to would be its answer, and not the browser's page. It runs an answer
+ * that is a script. */
+static vestry_err redirect_by_script(vestry_reply *reply, const char *url) {
+  vsi_buffer script;
+  vsi_buffer_init(&script, reply->host);
+  vsi_buffer_append_str(&script, "window.location.href = ");
+  vsi_literal_append(&script, url, strlen(url));
+  vestry_err error = take_body(reply, "text/javascript; charset=utf-8", &script);
+  return error ? error : vestry_reply_status(reply, 200);
+}
+
+vestry_err vestry_reply_redirect(vestry_reply *reply, int status, const char *url) {
+  bool is_redirect = (status >= 301 && status <= 303) || status == 307 || status == 308;
+  if (!is_redirect || !vsi_is_web_address(url))
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "a redirect to no address of the web, or of another status");
+  if (reply->is_datastar) return redirect_by_script(reply, url);
+  vestry_err error = vestry_reply_header(reply, "Location", url);
+  return error ? error : vestry_reply_status(reply, status);
+}
+
+vestry_err vestry_reply_json(vestry_reply *reply, const json_t *json) {
+  vsi_writer writer = {.to = NULL};
+  if (!json || vsi_json_put(&writer, json))
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "JSON that cannot be written");
+  vsi_buffer body;
+  vsi_buffer_init(&body, reply->host);
+  writer = (vsi_writer){.to = vsi_buffer_reserve(&body, writer.len)};
+  if (writer.to) (void)vsi_json_put(&writer, json); /* as before */
+  body.len += writer.len;
+  return take_body(reply, "application/json", &body);
+}
