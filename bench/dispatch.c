@@ -2,7 +2,7 @@
  *
  * Three ways of sending the same {"counter":N} to one connection:
  *   direct    vestry_connection_patch_signals_text on the connection, held
- *   dispatch  vestry_dispatch_json by key, of a list made beforehand, with one interceptor around each effect
+ *   dispatch  vestry_dispatch_with by key, of a list made beforehand, with one interceptor around each effect
  *   format    vestry_dispatch by key, which also makes the list, with the same interceptor
  *
  * One thread does it all: the runtime is stepped, so a number has the runner and its write in it, but no thread is

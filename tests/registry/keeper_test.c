@@ -246,7 +246,7 @@ static void a_quiet_page_stays_by_default(void **state) {
   wire_finish(&a);
 }
 
-static void close_key_closes_all_under_it(void **state) {
+static void removing_a_key_closes_all_under_it(void **state) {
   (void)state;
   world w;
   world_begin(&w, (vestry_options){0});
@@ -607,7 +607,7 @@ int main(void) {
       cmocka_unit_test(eviction_and_expiry_close_with_their_cause),
       cmocka_unit_test(a_stream_that_gets_events_is_not_idle),
       cmocka_unit_test(a_quiet_page_stays_by_default),
-      cmocka_unit_test(close_key_closes_all_under_it),
+      cmocka_unit_test(removing_a_key_closes_all_under_it),
       cmocka_unit_test(scopes_do_not_mix),
       cmocka_unit_test(a_cap_per_scope_evicts_there),
       cmocka_unit_test(a_store_that_is_full_refuses),

@@ -219,6 +219,10 @@ static void *run_server(void *ctx) {
                   .policy = (vestry_put_policy)(next_random(&me->seed) % 4),
                   .many_count = 1 + next_random(&me->seed) % 12,
                   .effects = next_random(&me->seed) % 16 ? "[" TICK "]" : "[" TICK ",[\"close-sse\"]]"};
+    for (size_t more = next_random(&me->seed) % 4; more; more--) { /* under others' keys, too */
+      reply.more[more - 1].key = keys[next_random(&me->seed) % KEYS];
+      reply.more[more - 1].many_count = 1 + next_random(&me->seed) % 12;
+    }
     r->datastar = true;
     r->write_io = next_random(&me->seed) % 10 ? VESTRY_IO_OK : VESTRY_IO_HANGUP;
     r->open_io = next_random(&me->seed) % 20 ? VESTRY_IO_OK : VESTRY_IO_HANGUP;

@@ -3,7 +3,7 @@
  *      vestry_batch *batch;
  *      vestry_batch_create(NULL, &batch);
  *      vestry_batch_patch_elements(batch, "<ol id=\"list\"></ol>", 19, NULL);
- *      vestry_batch_patch_signals(batch, "{\"count\":0}", 11, NULL);
+ *      vestry_batch_patch_signals_text(batch, "{\"count\":0}", 11, NULL);
  *      vestry_err error = vestry_batch_send(batch, connection);      // tells of whatever went wrong above, too
  *      vestry_batch_destroy(batch);
  *
@@ -44,8 +44,8 @@ VESTRY_API vestry_err vestry_batch_add(vestry_batch *batch, vestry_event *event)
  *  stick likewise. Events of other kinds are made by their own functions. */
 VESTRY_API vestry_err vestry_batch_patch_elements(vestry_batch *batch, const char *html, size_t len,
                                                   const vestry_elements_options *options);
-VESTRY_API vestry_err vestry_batch_patch_signals(vestry_batch *batch, const char *json, size_t len,
-                                                 const vestry_signals_options *options);
+VESTRY_API vestry_err vestry_batch_patch_signals_text(vestry_batch *batch, const char *json, size_t len,
+                                                      const vestry_signals_options *options);
 VESTRY_API vestry_err vestry_batch_execute_script(vestry_batch *batch, const char *script, size_t len,
                                                   const vestry_script_options *options);
 

@@ -5,7 +5,7 @@
  *        const price *p = message->data;                  // what the publisher handed over, valid during the call
  *        char json[64];
  *        int len = snprintf(json, sizeof json, "{\"price\":%d}", p->cents);
- *        vestry_connection_patch_signals(message->connection, json, (size_t)len, NULL);
+ *        vestry_connection_patch_signals_text(message->connection, json, (size_t)len, NULL);
  *      }
  *
  *      vestry_bus *bus;

@@ -4,7 +4,7 @@
  *  the connection's bounded queue, and the connection's own runner writes all that waits in one write. A reference
  *  keeps the memory, not the stream: who holds a closed connection gets VESTRY_CLOSED.
  *
- *      vestry_connection_patch_signals(connection, "{\"counter\":4}", 13, NULL);
+ *      vestry_connection_patch_signals(connection, VESTRY_OBJECT("counter", 4), NULL);
  *      vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);   // ends cleanly, after what was sent before
  *
  *  Order: what one thread sends arrives in that order; so does what several threads send, if one send happened before
@@ -153,8 +153,8 @@ VESTRY_API vestry_err vestry_connection_send_all(vestry_connection *connection, 
  *  Threads any; do not block. */
 VESTRY_API vestry_err vestry_connection_patch_elements(vestry_connection *connection, const char *html, size_t len,
                                                        const vestry_elements_options *options);
-VESTRY_API vestry_err vestry_connection_patch_signals(vestry_connection *connection, const char *json, size_t len,
-                                                      const vestry_signals_options *options);
+VESTRY_API vestry_err vestry_connection_patch_signals_text(vestry_connection *connection, const char *json, size_t len,
+                                                           const vestry_signals_options *options);
 VESTRY_API vestry_err vestry_connection_execute_script(vestry_connection *connection, const char *script, size_t len,
                                                        const vestry_script_options *options);
 
@@ -164,6 +164,12 @@ VESTRY_API vestry_err vestry_connection_remove_elements(vestry_connection *conne
                                                         const vestry_elements_options *options);
 VESTRY_API vestry_err vestry_connection_redirect(vestry_connection *connection, const char *url,
                                                  const vestry_script_options *options);
+
+/** Signals of C's own values: vestry_event_signals, and then vestry_connection_send.
+ *      vestry_connection_patch_signals(connection, VESTRY_OBJECT("counter", 4), NULL);
+ *  Threads any; does not block. */
+VESTRY_API vestry_err vestry_connection_patch_signals(vestry_connection *connection, const vestry_value *signals,
+                                                      const vestry_signals_options *options);
 
 /** Elements and signals by formats: vestry_event_elementsf (escapes each %s for where it stands),
  *  vestry_event_signals_pack (json_pack's), and then vestry_connection_send.

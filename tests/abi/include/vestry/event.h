@@ -16,7 +16,7 @@
 #ifndef VESTRY_EVENT_H
 #define VESTRY_EVENT_H
 
-#include "vestry/host.h"
+#include "vestry/value.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -137,13 +137,19 @@ VESTRY_API vestry_err vestry_event_remove(const vestry_host *host, const char *s
  *  Returns  OK | INVALID (fields, json NULL with len > 0, no JSON object) | TOO_LARGE (also: nested deeper than 256) |
  *           NO_MEMORY
  *  Threads  any; does not block */
-VESTRY_API vestry_err vestry_event_signals(const vestry_host *host, const char *json, size_t len,
+VESTRY_API vestry_err vestry_event_signals_text(const vestry_host *host, const char *json, size_t len,
+                                                const vestry_signals_options *options, vestry_event **ret_event);
+
+/** The same with an object of C's own values (VESTRY_OBJECT).
+ *  Returns  as vestry_event_signals_text; INVALID also for what vestry_value_to_json refuses, and for what is no object
+ */
+VESTRY_API vestry_err vestry_event_signals(const vestry_host *host, const vestry_value *signals,
                                            const vestry_signals_options *options, vestry_event **ret_event);
 
 /** The same with an object made in the format language of jansson's json_pack: "{s:i}", "counter", 4. The compiler does
  *  not check the format: hand texts of others over with s, never inside it.
- *  Returns  as vestry_event_signals; INVALID also for a format that does not fit or makes no object, and for text that
- *           is not valid UTF-8 */
+ *  Returns  as vestry_event_signals_text; INVALID also for a format that does not fit or makes no object, and for text
+ *           that is not valid UTF-8 */
 VESTRY_API vestry_err vestry_event_signals_pack(const vestry_host *host, const vestry_signals_options *options,
                                                 vestry_event **ret_event, const char *format, ...);
 
@@ -151,7 +157,7 @@ VESTRY_API vestry_err vestry_event_signals_pack(const vestry_host *host, const v
  *  with its names in ascending order.
  *  paths    count ≥ 1 paths, terminated, copied: names with dots between them. A path that begins with another one (of
  *           whole names) goes with it. At most 256 names deep
- *  options  as for vestry_event_signals (only_if_missing would remove nothing, and is INVALID); NULL: the defaults
+ *  options  as for vestry_event_signals_text (only_if_missing would remove nothing, and is INVALID); NULL: the defaults
  *  Returns  OK | INVALID (no path, an empty name, a name that is no UTF-8, options) | TOO_LARGE (also: too
  *           deep) | NO_MEMORY
  *  Threads  any; does not block */

@@ -7,7 +7,7 @@
  *
  *      vestry_create(&(vestry_options){.store = "lru", .scope = by_session}, &v);
  *      vestry_registry_effect(vestry_registry_of(v), "counter/start", start_timer, &app);
- *      vestry_dispatch_pack(v, scope, VESTRY_KEY("counter", 1), "[[s, {s:i}]]", "patch-signals", "counter", 4);
+ *      vestry_dispatch(v, scope, VESTRY_KEY("counter", 1), VESTRY_LIST("patch-signals", VESTRY_OBJECT("counter", 4)));
  *
  *  Built in: patch-elements [html, options?], patch-elements-seq [[html…], options?], remove-elements [selector,
  *  options?], patch-signals [object or JSON text, options?], remove-signals [path or [path…], options?],
@@ -265,15 +265,21 @@ typedef struct vestry_dispatch_result {
   vestry_dispatch_error errors[VESTRY_DISPATCH_ERRORS_MAX]; /**< the first errors_count; the others are zero */
 } vestry_dispatch_result;
 
-/** Dispatch effects to all open connections stored under a key: a list of effects, [["name", args…], …], in the format
- *  language of jansson's json_pack. One failing effect does not stop the others. vestry/dispatch.h has more forms: with
- *  data, nested, late, with the effects' results.
- *  Returns  OK | NOT_FOUND (no open connection: nothing was dispatched) | INVALID (format, key) | CLOSED (the instance)
- *           | NO_MEMORY | else the first failure, an effect's or an interceptor's; vestry_dispatch_with tells all. An
- *           effect that nobody registered fails with NOT_FOUND too: connections_count is 0 only when nobody was there
+/** Dispatch effects to all open connections stored under a key. One failing effect does not stop the others.
+ *  vestry/dispatch.h has more forms: with data, nested, late, of JSON, with the effects' results.
+ *      vestry_dispatch(v, scope, VESTRY_KEY("counter", 1), VESTRY_LIST("patch-signals", VESTRY_OBJECT("counter", n)));
+ *  effects  one effect, a list headed by its name; or a list of effects
+ *  Returns  OK | NOT_FOUND (no open connection: nothing was dispatched) | INVALID, TOO_LARGE (effects, key) | CLOSED
+ *           (the instance) | NO_MEMORY | else the first failure, an effect's or an interceptor's; vestry_dispatch_with
+ *           tells all. An effect that nobody registered fails with NOT_FOUND too: connections_count is 0 only when
+ *           nobody was there
  *  Threads  any; runs the effects on this thread; does not block unless an effect does */
+VESTRY_API vestry_err vestry_dispatch(vestry *v, vestry_scope scope, const vestry_key *key,
+                                      const vestry_value *effects);
+/** The same with a list of effects, [["name", args…], …], in the format language of jansson's json_pack. */
 VESTRY_API vestry_err vestry_dispatch_pack(vestry *v, vestry_scope scope, const vestry_key *key, const char *format,
                                            ...);
+
 /* Inside effects and interceptors. All borrowed, the callback's thread only. */
 
 /** The instance that dispatches. */

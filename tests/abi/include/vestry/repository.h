@@ -162,13 +162,13 @@ typedef enum vestry_save {
  *  then on, so that a second save sends nothing. Of JSON objects only the members that changed are sent, and null for
  *  those that are gone: the patch is merged (RFC 7386).
  *  ret_saved  may be NULL; whether there was anything to send; untouched on failure
- *  Returns  OK | the errors of vestry_connection_patch_signals, CLOSED and FULL above all: nothing was sent, and a
+ *  Returns  OK | the errors of vestry_connection_patch_signals_text, CLOSED and FULL above all: nothing was sent, and a
  *           later save sends it. With nothing changed OK, without a look at the connection
  *  Threads  one at a time for a repository; does not block */
 VESTRY_API vestry_err vestry_repository_save(vestry_repository *repository, vestry_save what,
                                              vestry_connection *connection, bool *ret_saved);
 /** The same as an effect of a reply, patch-signals. OK means that the reply has it; with nothing changed it has no
- *  effect. Errors as vestry_reply_effect. */
+ *  effect. Errors as vestry_reply_effect_json. */
 VESTRY_API vestry_err vestry_repository_save_reply(vestry_repository *repository, vestry_save what, vestry_reply *reply,
                                                    bool *ret_saved);
 

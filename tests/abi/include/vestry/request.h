@@ -18,6 +18,7 @@
 #define VESTRY_REQUEST_H
 
 #include "vestry/connection.h"
+#include "vestry/html.h"
 #include "vestry/profile.h"
 #include "vestry/signals.h"
 #include "vestry/store.h"
@@ -90,6 +91,33 @@ VESTRY_API vestry_err vestry_reply_status(vestry_reply *reply, int status);
  *  own. OK | INVALID (no token for a name; a control character other than a tab in the value; a header that frames the
  *  body: Content-Length, Transfer-Encoding, Connection, Keep-Alive, Trailer, Upgrade, TE, Date) | NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_header(vestry_reply *reply, const char *name, const char *value);
+/** Who sends a cookie along. */
+typedef enum vestry_same_site {
+  VESTRY_SAME_SITE_LAX,    /**< this site, and links to it from elsewhere */
+  VESTRY_SAME_SITE_STRICT, /**< this site alone */
+  VESTRY_SAME_SITE_NONE    /**< every site; must be secure */
+} vestry_same_site;
+
+/** A cookie for the browser (RFC 6265bis). What is left out is the safe choice. */
+typedef struct vestry_cookie {
+  size_t size;                /**< see vestry/error.h */
+  const char *name;           /**< a token */
+  const char *value;          /**< visible ASCII, no quote, comma, semicolon or backslash; NULL: empty */
+  const char *path;           /**< NULL: / */
+  const char *domain;         /**< and those below it; NULL: this host alone */
+  int64_t max_age_s;          /**< seconds, browsers keep none for more than 400 days; 0: until the browser ends */
+  vestry_same_site same_site; /**< LAX unless set */
+  bool insecure;              /**< also over plain http */
+  bool for_scripts;           /**< the page's scripts may read it: no HttpOnly */
+  bool remove;                /**< have the browser forget it: same name, path and domain; no value, no age */
+} vestry_cookie;
+
+/** Add a Set-Cookie header; on a new stream's head, too. Copied.
+ *  OK | INVALID (what a browser would refuse or read otherwise: a name or value outside the grammar, more than 4,096
+ *  bytes of both, a path that does not begin with /, a domain that is no host's name; SameSite=None that is insecure;
+ *  a name with __Secure- or __Host-, in any case, that is insecure; __Host- with a domain or another path) |
+ *  NO_MEMORY. */
+VESTRY_API vestry_err vestry_reply_cookie(vestry_reply *reply, const vestry_cookie *cookie);
 /** The body and, unless a header says otherwise, its content type (NULL: text/html; charset=utf-8). Copied; an empty
  *  body is one, too. The last wins. OK | INVALID (the content type, as a header's value; body NULL with len > 0) |
  *  NO_MEMORY. */
@@ -99,9 +127,38 @@ VESTRY_API vestry_err vestry_reply_body(vestry_reply *reply, const char *content
  *  INVALID also for what vestry_html_add refuses: the host's log says why and where. */
 VESTRY_API vestry_err vestry_reply_bodyf(vestry_reply *reply, const char *format, ...) VESTRY_PRINTF(2, 3);
 
+/** The body as the HTML that was built; copied, the builder stays the caller's. Whatever status was set goes with it,
+ *  422 for a form that was filled in wrongly, say. As vestry_reply_body, or the error that sticks in the builder. */
+VESTRY_API vestry_err vestry_reply_html(vestry_reply *reply, vestry_html *html);
+
+/** Send the browser to another page: 301, 302, 303 (see other: the one behind a form), 307 or 308. An ordinary request
+ *  is answered with that status and Location. The Datastar client fetches, and would take the page it is led to for its
+ *  answer; so a request of its is answered with a script that leaves the page, whatever the status.
+ *  url      relative, http or https. It is the application's to say where a page may lead: not what a client sent
+ *  Returns  OK | INVALID (another status; another scheme, a control character, empty) | NO_MEMORY */
+VESTRY_API vestry_err vestry_reply_redirect(vestry_reply *reply, int status, const char *url);
+/** The body as JSON, application/json; json is borrowed. OK | INVALID (NULL; nested deeper than 256; a text in it that
+ *  is not UTF-8) | NO_MEMORY. */
+VESTRY_API vestry_err vestry_reply_json(vestry_reply *reply, const json_t *json);
+
 /** Name the key: of the stored connections that the effects go to, and of a new stream that is kept. Copied.
  *  OK | INVALID, TOO_LARGE (the key; 500, if the reply is a stream's or the handler returns it) | NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_key(vestry_reply *reply, const vestry_key *key);
+/** Keep the stream that this request opens under one more key, beside others: a page is its user's and its board's.
+ *  Dispatches, removals and lists reach it by each of its keys. It leaves all of them when it ends; so it does when it
+ *  is removed or evicted by one. Each key is an entry of the store's, and counts for its bounds; for the cap of a scope
+ *  it counts in the scope of each. Only vestry_reply_keep looks for other streams, and only under vestry_reply_key's
+ *  key; a reply that keeps no stream takes no notice of these. No more keys than VESTRY_REPLY_KEYS_MAX.
+ *  scope       whose key it is; NULL: the request's
+ *  key         copied
+ *  many_count  open streams under it at most, 0: 8; beyond it the oldest is closed for REPLACED
+ *  Returns  OK | INVALID, TOO_LARGE (scope, key; answered 500) | LIMIT | NO_MEMORY. A store that is full or closed
+ *           refuses: 503, no effect is dispatched, and the stream is under none of its keys */
+VESTRY_API vestry_err vestry_reply_add_key(vestry_reply *reply, const vestry_scope *scope, const vestry_key *key,
+                                           size_t many_count);
+/** Keys that a reply may have beside that of vestry_reply_key. */
+#define VESTRY_REPLY_KEYS_MAX 7
+
 /** Send to this very connection, whatever the key says; a reference is held. If it has closed, the effects go nowhere
  *  else (they were meant for its page, not for that of this request) and the answer is 410. OK | INVALID (NULL). */
 VESTRY_API vestry_err vestry_reply_connection(vestry_reply *reply, vestry_connection *connection);
@@ -147,16 +204,21 @@ VESTRY_API vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_conn
  *  OK | INVALID (also: more than VESTRY_PROFILES_MAX). */
 VESTRY_API vestry_err vestry_reply_profiles(vestry_reply *reply, const vestry_profile *profiles, size_t count);
 
-/** Add one effect: ["name", arguments…], in the format language of jansson's json_pack.
- *  OK | INVALID (no array headed by a string, a format that does not fit) | NO_MEMORY. The format is not checked by the
- *  compiler: hand strings of clients over with s, never inside the format. */
+/** Add one effect: a list that is headed by its name.
+ *      vestry_reply_effect(reply, VESTRY_LIST("counter/start", step));
+ *  OK | INVALID (no list headed by a text; what vestry_value_to_json refuses) | TOO_LARGE | NO_MEMORY. */
+VESTRY_API vestry_err vestry_reply_effect(vestry_reply *reply, const vestry_value *effect);
+/** The same, of JSON made elsewhere; a reference is taken on OK only. OK | INVALID | NO_MEMORY. */
+VESTRY_API vestry_err vestry_reply_effect_json(vestry_reply *reply, json_t *effect);
+/** The same in the format language of jansson's json_pack. The format is not checked by the compiler: hand strings of
+ *  clients over with s, never inside the format. OK | INVALID | NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_effect_pack(vestry_reply *reply, const char *format, ...);
-/** Add one effect made elsewhere; a reference is taken on OK only. OK | INVALID | NO_MEMORY. */
-VESTRY_API vestry_err vestry_reply_effect(vestry_reply *reply, json_t *effect);
-/** Shorthands for the effects patch-elements, patch-signals (a json_pack format for an object) and execute-script. As
- *  vestry_reply_effect_pack; texts are UTF-8, otherwise INVALID. The signals are quoted (VESTRY_QUOTE), so that values
- *  of a client's may be among them; with vestry_reply_effect_pack they can have placeholders. */
+/** Shorthands for the effects patch-elements, patch-signals (an object; or a json_pack format for one) and
+ *  execute-script. As vestry_reply_effect; texts are UTF-8, otherwise INVALID. Signals are quoted (VESTRY_QUOTE), so
+ *  that values of a client's may be among them; with vestry_reply_effect they can have placeholders.
+ *      vestry_reply_patch_signals(reply, VESTRY_OBJECT("counter", n)); */
 VESTRY_API vestry_err vestry_reply_patch_elements(vestry_reply *reply, const char *html);
+VESTRY_API vestry_err vestry_reply_patch_signals(vestry_reply *reply, const vestry_value *signals);
 VESTRY_API vestry_err vestry_reply_patch_signals_pack(vestry_reply *reply, const char *format, ...);
 VESTRY_API vestry_err vestry_reply_execute_script(vestry_reply *reply, const char *script);
 /** vestry_reply_patch_elements by a format of vestry/html.h: a %s is escaped for where it stands. INVALID also for what

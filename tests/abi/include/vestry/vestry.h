@@ -7,8 +7,8 @@
  *    shorter struct has the default where it ends; a longer one may have nothing but zeroes there, otherwise INVALID.
  *  - What comes out (stats, results): begin with = {0}, or set size. You get as much as there is room for.
  *  Structs that the library lends to a callback may grow at their end; they have no size. These stay as they are:
- *  vestry_slice, vestry_key, vestry_scope, vestry_header, vestry_attribute, vestry_event_options, vestry_profile,
- *  vestry_field, vestry_message, vestry_list_cursor, and the records of errors. */
+ *  vestry_slice, vestry_key, vestry_value, vestry_scope, vestry_header, vestry_attribute, vestry_event_options,
+ *  vestry_profile, vestry_field, vestry_message, vestry_list_cursor, and the records of errors. */
 #ifndef VESTRY_VESTRY_H
 #define VESTRY_VESTRY_H
 
@@ -37,6 +37,7 @@
 #include "vestry/selector.h"
 #include "vestry/signals.h"
 #include "vestry/store.h"
+#include "vestry/value.h"
 #include "vestry/version.h"
 
 #endif
