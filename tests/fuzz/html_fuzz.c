@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "html/html.h"
 #include "html/place.h"
 #include "vestry/vestry.h"
 
@@ -90,10 +91,10 @@ static void check_text(const char *before, const char *behind, const char *text,
   const char *why = NULL;
   vestry_html_init(&html, NULL);
   vestry_html_raw(&html, before, strlen(before));
-  vsi_slot slot = vsi_place_slot(&html.place, &why);
-  bool drops = vsi_place_drops_newline(&html.place) && len && *text == '\n';
+  vsi_slot slot = vsi_place_slot(&vsi_html_of(&html)->place, &why);
+  bool drops = vsi_place_drops_newline(&vsi_html_of(&html)->place) && len && *text == '\n';
   vestry_html_text(&html, text, len);
-  size_t until = html.len;
+  size_t until = vsi_html_of(&html)->len;
   vestry_html_raw(&html, behind, strlen(behind));
   vestry_err error = vestry_html_result(&html, &made);
   if (error) {
@@ -132,7 +133,7 @@ static void check_code(const char *before, const char *text, size_t len) {
   for (int kind = 0; kind < 3; kind++) {
     vestry_html_init(&html, NULL);
     vestry_html_raw(&html, before, strlen(before));
-    size_t from = html.len;
+    size_t from = vsi_html_of(&html)->len;
     json_t *value = json_stringn_nocheck("", 0);
     if (kind == 1) {
       json_decref(value);
@@ -142,8 +143,9 @@ static void check_code(const char *before, const char *text, size_t len) {
                        : kind == 1 ? vestry_html_json(&html, value)
                                    : vestry_html_backend_action(&html, VESTRY_METHOD_GET, NULL, "/%.*s?%-.*s", (int)len,
                                                                 text, (int)len, text);
-    bool in_script = !error && memchr("'\"", html.data[from], 2) != NULL;
-    require(error || !has_any(html.data + from, html.len - from, in_script ? "<>&`$;\r\n" : "<>\"'`$\r\n"));
+    bool in_script = !error && memchr("'\"", vsi_html_of(&html)->data[from], 2) != NULL;
+    require(error || !has_any(vsi_html_of(&html)->data + from, vsi_html_of(&html)->len - from,
+                              in_script ? "<>&`$;\r\n" : "<>\"'`$\r\n"));
     json_decref(value);
     vestry_html_finish(&html);
   }
