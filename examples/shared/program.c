@@ -87,9 +87,10 @@ void program_start(struct program *program, int argc, char **argv, const char *n
   int status = options_parse(argc, argv, names, text, NULL, NULL, &program->options);
   if (status >= 0) exit(status);
   server_block_signals(); /* before there are threads, which inherit this */
+  static const vestry_signals_limits limits = {.max_bytes = MAX_REQUEST_BYTES};
   vestry_options bounded = *options;
   if (!bounded.max_body_bytes) bounded.max_body_bytes = MAX_REQUEST_BYTES;
-  if (!bounded.signals) bounded.signals = &(vestry_signals_limits){.max_bytes = MAX_REQUEST_BYTES};
+  if (!bounded.signals) bounded.signals = &limits;
   vestry_err err = vestry_create(&bounded, &program->v);
   if (err) fprintf(stderr, "%s: %s\n", name, vestry_strerror(err));
   if (err) {
