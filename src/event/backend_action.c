@@ -50,7 +50,7 @@ static bool are_valid(const vestry_backend_action_options *o) {
 
 /* An object literal under way; its first member opens it. */
 typedef struct object {
-  vestry_html *html;
+  vsi_html *html;
   const char *quote, *opening;
   bool is_open;
 } object;
@@ -79,7 +79,7 @@ static void put_word(object *o, const char *name, const char *word) {
   vsi_html_put_str(o->html, word);
 }
 
-static void put_literal(vestry_html *html, const char *bytes, size_t len) {
+static void put_literal(vsi_html *html, const char *bytes, size_t len) {
   vsi_html_put(html, bytes, len);
 }
 
@@ -118,7 +118,7 @@ static void put_filter(object *o, const vestry_backend_action_options *options) 
   vsi_html_put_str(o->html, "}");
 }
 
-static void put_options(vestry_html *html, const vestry_backend_action_options *options, const char *quote) {
+static void put_options(vsi_html *html, const vestry_backend_action_options *options, const char *quote) {
   object o = {.html = html, .quote = quote, .opening = ",{"};
   put_text(&o, "contentType", options->content == VESTRY_CONTENT_FORM ? "form" : NULL);
   put_text(&o, "selector", options->selector);
@@ -142,50 +142,51 @@ static void put_options(vestry_html *html, const vestry_backend_action_options *
   if (o.is_open) vsi_html_put_str(html, "}");
 }
 
-static vestry_err put_action(vestry_html *html, vestry_method method, const vestry_backend_action_options *given,
+static vestry_err put_action(vsi_html *html, vestry_method method, const vestry_backend_action_options *given,
                              const char *url, va_list arguments) VESTRY_PRINTF(4, 0);
-static vestry_err put_action(vestry_html *html, vestry_method method, const vestry_backend_action_options *given,
+static vestry_err put_action(vsi_html *html, vestry_method method, const vestry_backend_action_options *given,
                              const char *url, va_list arguments) {
   static const vsi_format_sink in_url = {vsi_html_escape_js, vsi_html_escape_component, vsi_html_escape_js};
   vestry_backend_action_options options = {.size = 0};
   if (VSI_OPTIONS_TAKE(options, given) || (unsigned)method >= COUNT(actions) || !are_valid(&options))
     return vsi_html_fail(html, VESTRY_INVALID, "an action's method or options are outside what it accepts");
   const char *quote;
-  if (vsi_html_code_begin(html, false, '\'', &quote)) return vsi_html_of(html)->error;
+  if (vsi_html_code_begin(html, false, '\'', &quote)) return html->error;
   vsi_html_put_str(html, "@");
   vsi_html_put_str(html, actions[method]);
   vsi_html_put_str(html, "(");
   vsi_html_put_str(html, quote);
-  size_t before = vsi_html_of(html)->len;
+  size_t before = html->len;
   vsi_html_format(html, &in_url, url, arguments);
-  if (vsi_html_of(html)->len == before) vsi_html_fail(html, VESTRY_INVALID, "an action's URL is empty");
+  if (html->len == before) vsi_html_fail(html, VESTRY_INVALID, "an action's URL is empty");
   vsi_html_put_str(html, quote);
   put_options(html, &options, quote);
   vsi_html_put_str(html, ")");
   vsi_html_code_end(html);
-  return vsi_html_of(html)->error;
+  return html->error;
 }
 
-vestry_err vestry_html_backend_action(vestry_html *html, vestry_method method,
+vestry_err vestry_html_backend_action(vestry_html *builder, vestry_method method,
                                       const vestry_backend_action_options *options, const char *url, ...) {
   va_list arguments;
   va_start(arguments, url);
-  put_action(html, method, options, url, arguments);
+  vestry_err error = put_action(vsi_html_of(builder), method, options, url, arguments);
   va_end(arguments);
-  return vsi_html_of(html)->error;
+  return error;
 }
 
 vestry_err vestry_backend_action_string(char *buffer, size_t capacity, vestry_method method,
                                         const vestry_backend_action_options *options, const char *url, ...) {
   if (!buffer && capacity) return VESTRY_INVALID;
-  vestry_html html;
+  vestry_html builder;
   vestry_slice made;
-  vsi_html_init_fixed(&html, buffer, capacity);
+  vsi_html *html = vsi_html_of(&builder);
+  vsi_html_init_fixed(html, buffer, capacity);
   va_list arguments;
   va_start(arguments, url);
-  put_action(&html, method, options, url, arguments);
+  put_action(html, method, options, url, arguments);
   va_end(arguments);
-  vestry_err error = vestry_html_result(&html, &made);
+  vestry_err error = vestry_html_result(&builder, &made);
   if (error && capacity) *buffer = '\0';
   return error;
 }

@@ -8,16 +8,16 @@
 static const char digits[] = "0123456789abcdef";
 
 typedef struct escaping {
-  bool (*is_plain)(char c);                                               /* of ASCII */
-  void (*put_ascii)(vestry_html *html, char c);                           /* what is not plain */
-  void (*put_sequence)(vestry_html *html, const char *bytes, size_t len); /* valid, more than one byte; NULL: as is */
-  bool (*is_special)(const char *bytes, size_t len);                      /* sequences for put_sequence; NULL: all */
+  bool (*is_plain)(char c);                                            /* of ASCII */
+  void (*put_ascii)(vsi_html *html, char c);                           /* what is not plain */
+  void (*put_sequence)(vsi_html *html, const char *bytes, size_t len); /* valid, more than one byte; NULL: as is */
+  bool (*is_special)(const char *bytes, size_t len);                   /* sequences for put_sequence; NULL: all */
 } escaping;
 
-static void put_escaped(vestry_html *html, const char *text, size_t len, const escaping *e) {
+static void put_escaped(vsi_html *html, const char *text, size_t len, const escaping *e) {
   if (!len) return; /* text may be NULL */
   const char *end = text + len, *written = text;
-  for (const char *at = text; at < end && !vsi_html_of(html)->error;) {
+  for (const char *at = text; at < end && !html->error;) {
     bool valid = true;
     size_t bytes = 1;
     if (*at >= 0) {
@@ -51,7 +51,7 @@ static bool text_is_plain(char c) {
 }
 
 /* CR as a reference, because the parser, and an event stream before it, makes LF of it. No reference makes a NUL. */
-static void text_put_ascii(vestry_html *html, char c) {
+static void text_put_ascii(vsi_html *html, char c) {
   switch (c) {
   case '&': vsi_html_put_str(html, "&amp;"); break;
   case '<': vsi_html_put_str(html, "&lt;"); break;
@@ -63,7 +63,7 @@ static void text_put_ascii(vestry_html *html, char c) {
   }
 }
 
-void vsi_html_escape_text(vestry_html *html, const char *text, size_t len) {
+void vsi_html_escape_text(vsi_html *html, const char *text, size_t len) {
   static const escaping e = {text_is_plain, text_put_ascii, NULL, NULL};
   put_escaped(html, text, len, &e);
 }
@@ -79,7 +79,7 @@ static bool js_is_plain(char c) {
          (c && strchr(" _-./:,?=%#~+*!)[]{}|^", c));
 }
 
-static void js_put_ascii(vestry_html *html, char c) {
+static void js_put_ascii(vsi_html *html, char c) {
   if (c) {
     char escape[4] = {'\\', 'x', digits[c >> 4 & 15], digits[c & 15]};
     vsi_html_put(html, escape, sizeof escape);
@@ -107,7 +107,7 @@ static bool js_is_special(const char *bytes, size_t len) {
   return special_escape(bytes, len) != NULL;
 }
 
-static void js_put_sequence(vestry_html *html, const char *bytes, size_t len) {
+static void js_put_sequence(vsi_html *html, const char *bytes, size_t len) {
   const char *escape = special_escape(bytes, len);
   if (escape)
     vsi_html_put_str(html, escape);
@@ -115,7 +115,7 @@ static void js_put_sequence(vestry_html *html, const char *bytes, size_t len) {
     vsi_html_put(html, bytes, len);
 }
 
-void vsi_html_escape_js(vestry_html *html, const char *text, size_t len) {
+void vsi_html_escape_js(vsi_html *html, const char *text, size_t len) {
   static const escaping e = {js_is_plain, js_put_ascii, js_put_sequence, js_is_special};
   put_escaped(html, text, len, &e);
 }
@@ -127,7 +127,7 @@ static bool component_is_plain(char c) {
   return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c && strchr("-._~", c));
 }
 
-static void component_put(vestry_html *html, const char *bytes, size_t len) {
+static void component_put(vsi_html *html, const char *bytes, size_t len) {
   static const char upper[] = "0123456789ABCDEF";
   for (size_t i = 0; i < len; i++) {
     char escape[3] = {'%', upper[bytes[i] >> 4 & 15], upper[bytes[i] & 15]};
@@ -135,11 +135,11 @@ static void component_put(vestry_html *html, const char *bytes, size_t len) {
   }
 }
 
-static void component_put_ascii(vestry_html *html, char c) {
+static void component_put_ascii(vsi_html *html, char c) {
   component_put(html, &c, 1);
 }
 
-void vsi_html_escape_component(vestry_html *html, const char *text, size_t len) {
+void vsi_html_escape_component(vsi_html *html, const char *text, size_t len) {
   static const escaping e = {component_is_plain, component_put_ascii, component_put, NULL};
   put_escaped(html, text, len, &e);
 }
@@ -150,7 +150,7 @@ static bool json_is_plain(char c) {
   return c >= 0x20 && !strchr("\"\\<>&'`$@;(", c);
 }
 
-static void json_put_ascii(vestry_html *html, char c) {
+static void json_put_ascii(vsi_html *html, char c) {
   char escape[6] = {'\\', 'u', '0', '0', digits[c >> 4 & 15], digits[c & 15]};
   vsi_html_put(html, escape, sizeof escape);
 }
@@ -193,10 +193,10 @@ void vsi_html_rewrite_json(vsi_json_rewriter *r, const char *json, size_t len) {
 static int take_json(const char *json, size_t len, void *rewriter) {
   vsi_json_rewriter *r = rewriter;
   vsi_html_rewrite_json(r, json, len);
-  return vsi_html_of(r->html)->error ? -1 : 0;
+  return r->html->error ? -1 : 0;
 }
 
-void vsi_html_put_json(vestry_html *html, const json_t *value, const char *quote) {
+void vsi_html_put_json(vsi_html *html, const json_t *value, const char *quote) {
   vsi_json_rewriter rewriter = {.html = html, .quote = quote};
   /* Of a value that was made, it can only be memory that fails, the builder's or jansson's; or a value that contains
    * itself, which jansson reports in the same way. */

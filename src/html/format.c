@@ -22,7 +22,7 @@ typedef struct conversion {
 } conversion;
 
 typedef struct reader {
-  vestry_html *html;
+  vsi_html *html;
   const vsi_format_sink *sink;
   const char *format, *at; /* `at`: behind what was read */
   va_list arguments;
@@ -245,19 +245,19 @@ static void put_conversion(reader *r, const conversion *c) {
   }
 }
 
-void vsi_html_format(vestry_html *html, const vsi_format_sink *sink, const char *format, va_list arguments) {
-  if (vsi_html_of(html)->error) return;
+void vsi_html_format(vsi_html *html, const vsi_format_sink *sink, const char *format, va_list arguments) {
+  if (html->error) return;
   if (!format) {
     vsi_html_fail(html, VESTRY_INVALID, "the format is NULL");
     return;
   }
   reader r = {.html = html, .sink = sink, .format = format, .at = format};
   va_copy(r.arguments, arguments);
-  while (*r.at && !vsi_html_of(html)->error) {
+  while (*r.at && !html->error) {
     size_t plain = strcspn(r.at, "%");
     if (plain) sink->literal(html, r.at, plain);
     r.at += plain;
-    if (!*r.at || vsi_html_of(html)->error) break;
+    if (!*r.at || html->error) break;
     const char *begin = r.at++;
     if (*r.at == '%') {
       sink->literal(html, r.at++, 1);
@@ -269,7 +269,7 @@ void vsi_html_format(vestry_html *html, const vsi_format_sink *sink, const char 
       else
         put_conversion(&r, &c);
     }
-    if (vsi_html_of(html)->error) vsi_html_of(html)->at = (size_t)(begin - format);
+    if (html->error) html->at = (size_t)(begin - format);
   }
   va_end(r.arguments);
 }

@@ -8,79 +8,82 @@
 
 enum { FIRST_CAPACITY = 256 };
 
-void vestry_html_init(vestry_html *html, const vestry_host *host) {
-  *vsi_html_of(html) = (vsi_html){.host = vsi_host(host)};
-  vsi_place_init(&vsi_html_of(html)->place);
+void vestry_html_init(vestry_html *builder, const vestry_host *host) {
+  vsi_html *html = vsi_html_of(builder);
+  *html = (vsi_html){.host = vsi_host(host)};
+  vsi_place_init(&html->place);
 }
 
-void vsi_html_init_fixed(vestry_html *html, char *buffer, size_t capacity) {
-  *vsi_html_of(html) = (vsi_html){.data = buffer, .capacity = capacity, .is_fixed = true};
-  vsi_place_init(&vsi_html_of(html)->place);
+void vsi_html_init_fixed(vsi_html *html, char *buffer, size_t capacity) {
+  *html = (vsi_html){.data = buffer, .capacity = capacity, .is_fixed = true};
+  vsi_place_init(&html->place);
 }
 
-void vestry_html_finish(vestry_html *html) {
-  if (!vsi_html_of(html)->is_fixed) vsi_free(vsi_html_of(html)->host, vsi_html_of(html)->data);
-  vsi_html_of(html)->data = NULL;
-  vsi_html_of(html)->capacity = 0;
-  vestry_html_clear(html);
+void vestry_html_finish(vestry_html *builder) {
+  vsi_html *html = vsi_html_of(builder);
+  if (!html->is_fixed) vsi_free(html->host, html->data);
+  html->data = NULL;
+  html->capacity = 0;
+  vestry_html_clear(builder);
 }
 
-void vestry_html_clear(vestry_html *html) {
-  vsi_html_of(html)->len = vsi_html_of(html)->at = 0;
-  vsi_html_of(html)->error = VESTRY_OK;
-  vsi_html_of(html)->why = NULL;
-  vsi_place_init(&vsi_html_of(html)->place);
+void vestry_html_clear(vestry_html *builder) {
+  vsi_html *html = vsi_html_of(builder);
+  html->len = html->at = 0;
+  html->error = VESTRY_OK;
+  html->why = NULL;
+  vsi_place_init(&html->place);
 }
 
-vestry_err vsi_html_fail(vestry_html *html, vestry_err error, const char *why) {
-  if (vsi_html_of(html)->error) return vsi_html_of(html)->error;
-  vsi_html_of(html)->error = error;
-  vsi_html_of(html)->why = why;
+vestry_err vsi_html_fail(vsi_html *html, vestry_err error, const char *why) {
+  if (html->error) return html->error;
+  html->error = error;
+  html->why = why;
   return error;
 }
 
 /* Room for so many bytes and a NUL. */
-static bool reserve(vestry_html *html, size_t more) {
-  if (vsi_html_of(html)->error) return false;
-  if (vsi_html_of(html)->data && more < vsi_html_of(html)->capacity - vsi_html_of(html)->len) return true;
-  if (vsi_html_of(html)->is_fixed) return vsi_html_fail(html, VESTRY_TOO_LARGE, "it does not fit the buffer"), false;
-  size_t capacity = vsi_html_of(html)->capacity ? vsi_html_of(html)->capacity : FIRST_CAPACITY;
-  if (more < SIZE_MAX / 2 - vsi_html_of(html)->len) {
-    while (capacity - vsi_html_of(html)->len <= more) capacity *= 2;
-    char *data = vsi_realloc(vsi_html_of(html)->host, vsi_html_of(html)->data, capacity);
+static bool reserve(vsi_html *html, size_t more) {
+  if (html->error) return false;
+  if (html->data && more < html->capacity - html->len) return true;
+  if (html->is_fixed) return vsi_html_fail(html, VESTRY_TOO_LARGE, "it does not fit the buffer"), false;
+  size_t capacity = html->capacity ? html->capacity : FIRST_CAPACITY;
+  if (more < SIZE_MAX / 2 - html->len) {
+    while (capacity - html->len <= more) capacity *= 2;
+    char *data = vsi_realloc(html->host, html->data, capacity);
     if (data) {
-      vsi_html_of(html)->data = data;
-      vsi_html_of(html)->capacity = capacity;
+      html->data = data;
+      html->capacity = capacity;
       return true;
     }
   }
   return vsi_html_fail(html, VESTRY_NO_MEMORY, "out of memory"), false;
 }
 
-void vsi_html_put(vestry_html *html, const char *bytes, size_t len) {
+void vsi_html_put(vsi_html *html, const char *bytes, size_t len) {
   if (!len || !reserve(html, len)) return;
-  memcpy(vsi_html_of(html)->data + vsi_html_of(html)->len, bytes, len);
-  vsi_html_of(html)->len += len;
+  memcpy(html->data + html->len, bytes, len);
+  html->len += len;
 }
 
-void vsi_html_put_str(vestry_html *html, const char *text) {
+void vsi_html_put_str(vsi_html *html, const char *text) {
   vsi_html_put(html, text, strlen(text));
 }
 
 /* ---------------------------------------------------------------------------------------------------- pieces ------ */
 
-static void put_own(vestry_html *html, const char *bytes, size_t len) {
+static void put_own(vsi_html *html, const char *bytes, size_t len) {
   vsi_html_put(html, bytes, len);
-  vsi_place_read(&vsi_html_of(html)->place, bytes, len);
-  const char *why = vsi_place_conflict(&vsi_html_of(html)->place);
+  vsi_place_read(&html->place, bytes, len);
+  const char *why = vsi_place_conflict(&html->place);
   if (why) vsi_html_fail(html, VESTRY_INVALID, why);
 }
 
 /* Whether what was put last could be the beginning of a character reference: a `&`, or that and letters and digits. Its
  * end would be looked for in the text that follows. The longest name of a reference has 31 characters. */
-static bool ends_in_reference(const vestry_html *html) {
-  for (size_t back = 1; back <= 33 && back <= vsi_html_of(html)->len; back++) {
-    char c = vsi_html_of(html)->data[vsi_html_of(html)->len - back], letter = (char)(c | 0x20);
+static bool ends_in_reference(const vsi_html *html) {
+  for (size_t back = 1; back <= 33 && back <= html->len; back++) {
+    char c = html->data[html->len - back], letter = (char)(c | 0x20);
     if (c == '&') return true;
     if (c != '#' && !(c >= '0' && c <= '9') && !(letter >= 'a' && letter <= 'z')) return false;
   }
@@ -88,30 +91,30 @@ static bool ends_in_reference(const vestry_html *html) {
 }
 
 /* The parser takes a CR and the LF behind it for one line feed. */
-static bool ends_in_cr(const vestry_html *html) {
-  return vsi_html_of(html)->len && vsi_html_of(html)->data[vsi_html_of(html)->len - 1] == '\r';
+static bool ends_in_cr(const vsi_html *html) {
+  return html->len && html->data[html->len - 1] == '\r';
 }
 
-static const char *find_fault(const vestry_html *html, vsi_slot *ret_slot) {
+static const char *find_fault(const vsi_html *html, vsi_slot *ret_slot) {
   const char *why = NULL;
-  *ret_slot = vsi_place_slot(&vsi_html_of(html)->place, &why);
+  *ret_slot = vsi_place_slot(&html->place, &why);
   if (*ret_slot == VSI_SLOT_JS_CODE || *ret_slot == VSI_SLOT_SCRIPT)
     return "it stands in code, outside of a string: vestry_html_js puts it there with quotes";
   if (!why && ends_in_reference(html)) return "it stands behind a & and could make a character reference with it";
   return why;
 }
 
-void vsi_html_insert(vestry_html *html, const char *text, size_t len) {
-  if (vsi_html_of(html)->error) return;
+void vsi_html_insert(vsi_html *html, const char *text, size_t len) {
+  if (html->error) return;
   vsi_slot slot;
   const char *why = find_fault(html, &slot);
   if (why) {
     vsi_html_fail(html, VESTRY_INVALID, why);
     return;
   }
-  bool is_dropped = len && *text == '\n' && vsi_place_drops_newline(&vsi_html_of(html)->place);
+  bool is_dropped = len && *text == '\n' && vsi_place_drops_newline(&html->place);
   bool is_merged = len && *text == '\n' && slot != VSI_SLOT_JS_STRING && ends_in_cr(html);
-  bool runs = vsi_place_insert(&vsi_html_of(html)->place, slot, text, len);
+  bool runs = vsi_place_insert(&html->place, slot, text, len);
   if (is_dropped) vsi_html_put(html, "\n", 1);
   if (is_merged) vsi_html_put_str(html, "&#10;");
   if (is_merged) text++, len--;
@@ -123,40 +126,43 @@ void vsi_html_insert(vestry_html *html, const char *text, size_t len) {
     vsi_html_escape_text(html, text, len);
 }
 
-vestry_err vestry_html_vadd(vestry_html *html, const char *format, va_list arguments) {
+vestry_err vestry_html_vadd(vestry_html *builder, const char *format, va_list arguments) {
+  vsi_html *html = vsi_html_of(builder);
   static const vsi_format_sink sink = {put_own, vsi_html_insert, put_own};
   vsi_html_format(html, &sink, format, arguments);
-  return vsi_html_of(html)->error;
+  return html->error;
 }
 
-vestry_err vestry_html_add(vestry_html *html, const char *format, ...) {
+vestry_err vestry_html_add(vestry_html *builder, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  vestry_html_vadd(html, format, arguments);
+  vestry_err error = vestry_html_vadd(builder, format, arguments);
   va_end(arguments);
-  return vsi_html_of(html)->error;
+  return error;
 }
 
-vestry_err vestry_html_text(vestry_html *html, const char *text, size_t len) {
+vestry_err vestry_html_text(vestry_html *builder, const char *text, size_t len) {
+  vsi_html *html = vsi_html_of(builder);
   if (!text && len) return vsi_html_fail(html, VESTRY_INVALID, "a text is NULL");
   vsi_html_insert(html, text, len);
-  return vsi_html_of(html)->error;
+  return html->error;
 }
 
-vestry_err vestry_html_raw(vestry_html *html, const char *bytes, size_t len) {
+vestry_err vestry_html_raw(vestry_html *builder, const char *bytes, size_t len) {
+  vsi_html *html = vsi_html_of(builder);
   if (!bytes && len) return vsi_html_fail(html, VESTRY_INVALID, "a text is NULL");
-  if (!vsi_html_of(html)->error && len) put_own(html, bytes, len);
-  return vsi_html_of(html)->error;
+  if (!html->error && len) put_own(html, bytes, len);
+  return html->error;
 }
 
 /* ------------------------------------------------------------------------------------------------------ code ------ */
 
 /* In text and in attributes quotes are written as references, so that a piece that was built in text can stand in an
  * attribute with either kind of quotes. A script element's text is read as it is. */
-vestry_err vsi_html_code_begin(vestry_html *html, bool in_script, char quote, const char **ret_quote) {
-  if (vsi_html_of(html)->error) return vsi_html_of(html)->error;
+vestry_err vsi_html_code_begin(vsi_html *html, bool in_script, char quote, const char **ret_quote) {
+  if (html->error) return html->error;
   const char *why = NULL;
-  switch (vsi_place_slot(&vsi_html_of(html)->place, &why)) {
+  switch (vsi_place_slot(&html->place, &why)) {
   case VSI_SLOT_TEXT:
   case VSI_SLOT_JS_CODE: *ret_quote = quote == '"' ? "&quot;" : "&#39;"; return VESTRY_OK;
   case VSI_SLOT_SCRIPT:
@@ -170,32 +176,35 @@ vestry_err vsi_html_code_begin(vestry_html *html, bool in_script, char quote, co
   return vsi_html_fail(html, VESTRY_INVALID, why);
 }
 
-void vsi_html_code_end(vestry_html *html) {
-  vsi_place_insert(&vsi_html_of(html)->place, VSI_SLOT_JS_CODE, "'", 1);
+void vsi_html_code_end(vsi_html *html) {
+  vsi_place_insert(&html->place, VSI_SLOT_JS_CODE, "'", 1);
 }
 
-vestry_err vestry_html_js(vestry_html *html, const char *text, size_t len) {
+vestry_err vestry_html_js(vestry_html *builder, const char *text, size_t len) {
+  vsi_html *html = vsi_html_of(builder);
   if (!text && len) return vsi_html_fail(html, VESTRY_INVALID, "a text is NULL");
   const char *quote;
-  if (vsi_html_code_begin(html, true, '\'', &quote)) return vsi_html_of(html)->error;
+  if (vsi_html_code_begin(html, true, '\'', &quote)) return html->error;
   vsi_html_put_str(html, quote);
   vsi_html_escape_js(html, text, len);
   vsi_html_put_str(html, quote);
   vsi_html_code_end(html);
-  return vsi_html_of(html)->error;
+  return html->error;
 }
 
-vestry_err vestry_html_json(vestry_html *html, const json_t *value) {
+vestry_err vestry_html_json(vestry_html *builder, const json_t *value) {
+  vsi_html *html = vsi_html_of(builder);
   if (!value) return vsi_html_fail(html, VESTRY_INVALID, "a value is NULL");
   const char *quote;
-  if (vsi_html_code_begin(html, true, '"', &quote)) return vsi_html_of(html)->error;
+  if (vsi_html_code_begin(html, true, '"', &quote)) return html->error;
   vsi_html_put_json(html, value, quote);
   vsi_html_code_end(html);
-  return vsi_html_of(html)->error;
+  return html->error;
 }
 
-vestry_err vestry_html_json_pack(vestry_html *html, const char *format, ...) {
-  if (vsi_html_of(html)->error) return vsi_html_of(html)->error;
+vestry_err vestry_html_json_pack(vestry_html *builder, const char *format, ...) {
+  vsi_html *html = vsi_html_of(builder);
+  if (html->error) return html->error;
   if (!format) return vsi_html_fail(html, VESTRY_INVALID, "a format is NULL");
   json_t *value = NULL;
   va_list arguments;
@@ -203,24 +212,26 @@ vestry_err vestry_html_json_pack(vestry_html *html, const char *format, ...) {
   vestry_err error = vsi_json_vpack(format, arguments, &value);
   va_end(arguments);
   if (!error)
-    vestry_html_json(html, value);
+    vestry_html_json(builder, value);
   else
     vsi_html_fail(html, error, error == VESTRY_NO_MEMORY ? "out of memory" : "the format of a value does not fit");
   json_decref(value);
-  return vsi_html_of(html)->error;
+  return html->error;
 }
 
 /* ------------------------------------------------------------------------------------------------------- end ------ */
 
-vestry_err vestry_html_result(vestry_html *html, vestry_slice *ret_html) {
-  if (!reserve(html, 0)) return vsi_html_of(html)->error;
-  vsi_html_of(html)->data[vsi_html_of(html)->len] = '\0';
-  *ret_html = (vestry_slice){.data = vsi_html_of(html)->data, .len = vsi_html_of(html)->len};
+vestry_err vestry_html_result(vestry_html *builder, vestry_slice *ret_html) {
+  vsi_html *html = vsi_html_of(builder);
+  if (!reserve(html, 0)) return html->error;
+  html->data[html->len] = '\0';
+  *ret_html = (vestry_slice){.data = html->data, .len = html->len};
   return VESTRY_OK;
 }
 
-vestry_err vestry_html_error(const vestry_html *html, const char **ret_why, size_t *ret_offset) {
-  if (ret_why) *ret_why = vsi_html_of(html)->why ? vsi_html_of(html)->why : "";
-  if (ret_offset) *ret_offset = vsi_html_of(html)->at;
-  return vsi_html_of(html)->error;
+vestry_err vestry_html_error(const vestry_html *builder, const char **ret_why, size_t *ret_offset) {
+  vsi_html *html = vsi_html_of(builder);
+  if (ret_why) *ret_why = html->why ? html->why : "";
+  if (ret_offset) *ret_offset = html->at;
+  return html->error;
 }

@@ -26,45 +26,45 @@ static inline vsi_html *vsi_html_of(const vestry_html *html) {
 
 /* Begin with memory of the caller's, which does not grow: TOO_LARGE when it is full. One byte of it is kept for a NUL.
  * vestry_html_finish is not needed. */
-void vsi_html_init_fixed(vestry_html *html, char *buffer, size_t capacity);
+void vsi_html_init_fixed(vsi_html *html, char *buffer, size_t capacity);
 /* Append bytes that change nothing of the place; nothing after an error. */
-void vsi_html_put(vestry_html *html, const char *bytes, size_t len);
-void vsi_html_put_str(vestry_html *html, const char *text);
+void vsi_html_put(vsi_html *html, const char *bytes, size_t len);
+void vsi_html_put_str(vsi_html *html, const char *text);
 /* The first error sticks. why: static. Returns the error that sticks now. */
-vestry_err vsi_html_fail(vestry_html *html, vestry_err error, const char *why);
+vestry_err vsi_html_fail(vsi_html *html, vestry_err error, const char *why);
 /* A text of others for a place that takes one. */
-void vsi_html_insert(vestry_html *html, const char *text, size_t len);
+void vsi_html_insert(vsi_html *html, const char *text, size_t len);
 
 /* Begin a JavaScript value here. INVALID where there can be none (in a URL, inside a string), and in a script element
  * unless in_script. ret_quote: how the value spells its quotes, `"` or `'`: as a character reference in attributes and
  * text, where the parser decodes it; as it is in a script element. */
-vestry_err vsi_html_code_begin(vestry_html *html, bool in_script, char quote, const char **ret_quote);
-void vsi_html_code_end(vestry_html *html);
+vestry_err vsi_html_code_begin(vsi_html *html, bool in_script, char quote, const char **ret_quote);
+void vsi_html_code_end(vsi_html *html);
 
 /* escape.c: append a text, escaped. What is not valid UTF-8 comes out as U+FFFD from all of them. */
-void vsi_html_escape_text(vestry_html *html, const char *text, size_t len);
+void vsi_html_escape_text(vsi_html *html, const char *text, size_t len);
 /* The inside of a JavaScript string, for either kind of quotes; of HTML's special characters it has none. */
-void vsi_html_escape_js(vestry_html *html, const char *text, size_t len);
+void vsi_html_escape_js(vsi_html *html, const char *text, size_t len);
 /* One component of a URL; all ASCII, nothing of it special to HTML or JavaScript. */
-void vsi_html_escape_component(vestry_html *html, const char *text, size_t len);
+void vsi_html_escape_component(vsi_html *html, const char *text, size_t len);
 
 /* JSON that jansson wrote, which comes in parts, as JSON that is JavaScript, too. */
 typedef struct vsi_json_rewriter {
-  vestry_html *html;
+  vsi_html *html;
   const char *quote; /* how quotes are written */
   bool in_string, behind_backslash;
 } vsi_json_rewriter;
 void vsi_html_rewrite_json(vsi_json_rewriter *rewriter, const char *json, size_t len);
 /* A value, with quotes written like that; the place has been looked at. */
-void vsi_html_put_json(vestry_html *html, const json_t *value, const char *quote);
+void vsi_html_put_json(vsi_html *html, const json_t *value, const char *quote);
 
 /* format.c: what is done with the parts of a format. */
 typedef struct vsi_format_sink {
-  void (*literal)(vestry_html *html, const char *bytes, size_t len); /* the format's own text, and numbers */
-  void (*text)(vestry_html *html, const char *text, size_t len);     /* %s */
-  void (*raw)(vestry_html *html, const char *text, size_t len);      /* %-s */
+  void (*literal)(vsi_html *html, const char *bytes, size_t len); /* the format's own text, and numbers */
+  void (*text)(vsi_html *html, const char *text, size_t len);     /* %s */
+  void (*raw)(vsi_html *html, const char *text, size_t len);      /* %-s */
 } vsi_format_sink;
-void vsi_html_format(vestry_html *html, const vsi_format_sink *sink, const char *format, va_list arguments)
+void vsi_html_format(vsi_html *html, const vsi_format_sink *sink, const char *format, va_list arguments)
     VESTRY_PRINTF(3, 0);
 
 #endif

@@ -5,6 +5,8 @@
  *  frozen.
  *  - What goes in (options, hooks, tables of functions): zero is the default, so name the members that you set. A
  *    shorter struct has the default where it ends; a longer one may have nothing but zeroes there, otherwise INVALID.
+ *    What a member points to is read during the call and copied, unless it says that it is borrowed. (In C a compound
+ *    literal ends with its block: not inside an `if` that the call is behind.)
  *  - What comes out (stats, results): begin with = {0}, or set size. You get as much as there is room for.
  *  Structs that the library lends to a callback may grow at their end; they have no size. These stay as they are:
  *  vestry_slice, vestry_key, vestry_value, vestry_scope, vestry_header, vestry_attribute, vestry_event_options,
