@@ -17,7 +17,9 @@ static bool cookie_id(const vestry_request *req, char id[SESSION_ID_LEN + 1]) {
          strspn(id, "0123456789abcdef") == SESSION_ID_LEN;
 }
 
-vestry_err session_of_request(const vestry_request *req, char *buffer, size_t *ret_len, void *ctx) {
+vestry_err session_of_request(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len,
+                              void *ctx) {
+  (void)reply;
   (void)ctx;
   char id[SESSION_ID_LEN + 1];
   if (cookie_id(req, id)) {
@@ -35,11 +37,11 @@ vestry_err session_of_request(const vestry_request *req, char *buffer, size_t *r
 }
 
 vestry_err session_cookie(const vestry_request *req, vestry_reply *reply) {
-  char header[128] = COOKIE "=", id[SESSION_ID_LEN + 1];
+  char id[SESSION_ID_LEN + 1];
   if (cookie_id(req, id)) return VESTRY_OK;
-  strncat(header, vestry_request_scope(req).data, SESSION_ID_LEN);
-  strcat(header, "; Path=/; HttpOnly; SameSite=Lax");
-  return vestry_reply_header(reply, "Set-Cookie", header);
+  memcpy(id, vestry_request_scope(req).data, SESSION_ID_LEN);
+  id[SESSION_ID_LEN] = '\0';
+  return vestry_reply_cookie(reply, &(vestry_cookie){.name = COOKIE, .value = id, .insecure = true}); /* plain HTTP */
 }
 
 /* ------------------------------------------------------------------------------------------------ counters ------- */

@@ -36,7 +36,7 @@ vestry_err sessions_init(struct sessions *sessions, vestry *v, vestry_timer_fn t
 void sessions_finish(struct sessions *sessions);
 
 /* The scope of a request is its session's id. Fits vestry_options.scope. */
-vestry_err session_of_request(const vestry_request *req, char *buffer, size_t *ret_len, void *ctx);
+vestry_err session_of_request(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx);
 /* Give the browser its cookie, unless it has one. */
 vestry_err session_cookie(const vestry_request *req, vestry_reply *reply);
 

@@ -36,8 +36,12 @@ typedef struct vestry_dispatch_context vestry_dispatch_context;
 /** Makes the scope of a request, before its handler: writes at most VESTRY_SCOPE_MAX_BYTES into buffer and sets
  *  *ret_len (0 until then). On the serving thread, no lock held. Body and signals can be asked for; the scope itself is
  *  empty until it returns.
- *  Returns  OK | any error: the request is answered with it, as for a handler */
-typedef vestry_err (*vestry_scope_fn)(const vestry_request *req, char *buffer, size_t *ret_len, void *ctx);
+ *  reply    the handler's, for what every answer is to have: a cookie, a header. Not for keys, which are of the scope.
+ *           It may also be the answer: with a status (vestry_reply_status, vestry_reply_redirect) and an error
+ *           returned, the reply is answered as it is, and the handler is not called
+ *  Returns  OK | any error: the request is answered with it, as for a handler, unless the reply has a status */
+typedef vestry_err (*vestry_scope_fn)(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len,
+                                      void *ctx);
 
 /** What an instance is made of. Zero is the default. */
 typedef struct vestry_options {

@@ -16,7 +16,8 @@ typedef struct house {
   counter counter;
 } house;
 
-static vestry_err by_session(const vestry_request *req, char *buffer, size_t *ret_len, void *ctx) {
+static vestry_err by_session(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx) {
+  (void)reply;
   (void)ctx;
   char session[64];
   vestry_err error = vestry_request_cookie(req, "session", session, sizeof session);

@@ -282,7 +282,8 @@ static vestry_err check_context(vestry_dispatch_context *context, const json_t *
   return VESTRY_OK;
 }
 
-static vestry_err always_ann(const vestry_request *req, char *buffer, size_t *ret_len, void *ctx) {
+static vestry_err always_ann(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx) {
+  (void)reply;
   (void)req, (void)ctx;
   memcpy(buffer, "ann", 3);
   *ret_len = 3;

@@ -269,7 +269,8 @@ static void removing_a_key_closes_all_under_it(void **state) {
   wire_finish(&b);
 }
 
-static vestry_err by_cookie(const vestry_request *req, char *buffer, size_t *ret_len, void *ctx) {
+static vestry_err by_cookie(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx) {
+  (void)reply;
   (void)ctx;
   vestry_err error = vestry_request_cookie(req, "session", buffer, 64);
   if (!error) *ret_len = strlen(buffer);

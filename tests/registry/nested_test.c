@@ -200,7 +200,8 @@ static void later(keeper *k, const char *effects, const char *data, vestry_err e
   json_decref(more);
 }
 
-static vestry_err by_user(const vestry_request *req, char *buffer, size_t *ret_len, void *ctx) {
+static vestry_err by_user(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx) {
+  (void)reply;
   (void)req, (void)ctx;
   memcpy(buffer, "ann", 3);
   *ret_len = 3;

@@ -366,7 +366,8 @@ static void the_default_is_a_megabyte(void **state) {
 
 /* --------------------------------------------------------------------------------------------------- scopes ------- */
 
-static vestry_err by_tab(const vestry_request *req, char *buffer, size_t *ret_len, void *ctx) {
+static vestry_err by_tab(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx) {
+  (void)reply;
   assert_int_equal(*ret_len, 0);
   assert_int_equal(vestry_request_scope(req).len, 0);
   if (*(vestry_err *)ctx) return *(vestry_err *)ctx;
@@ -396,7 +397,9 @@ static void scopes_are_made_of_the_request(void **state) {
   assert_int_equal(refused.calls, 0);
 }
 
-static vestry_err claim_too_much(const vestry_request *req, char *buffer, size_t *ret_len, void *ctx) {
+static vestry_err claim_too_much(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len,
+                                 void *ctx) {
+  (void)reply;
   (void)req, (void)ctx;
   memset(buffer, 's', VESTRY_SCOPE_MAX_BYTES);
   *ret_len = *(size_t *)ctx;
@@ -414,16 +417,74 @@ static void scopes_are_bounded(void **state) {
   assert_int_equal(s.calls, 1);
 }
 
+/* Who has no cookie is answered here; all others get one more. */
+static vestry_err by_session(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx) {
+  const char *how = ctx;
+  if (strcmp(how, "cookie") == 0) {
+    buffer[0] = 's';
+    *ret_len = 1;
+    return vestry_reply_cookie(reply, &(vestry_cookie){.name = "a", .value = "b"});
+  }
+  if (strcmp(how, "redirect") == 0) {
+    (void)vestry_reply_redirect(reply, 303, "/login");
+    return VESTRY_NOT_FOUND;
+  }
+  if (strcmp(how, "status") == 0) {
+    (void)vestry_reply_status(reply, 401);
+    (void)vestry_reply_bodyf(reply, "<p>%s</p>", vestry_request_path(req));
+    return VESTRY_MALFORMED;
+  }
+  if (strcmp(how, "mistake") == 0) return vestry_reply_header(reply, "Content-Length", "7");
+  return VESTRY_NOT_FOUND; /* no status: as ever */
+}
+
+static void a_scope_function_may_answer(void **state) {
+  (void)state;
+  static const struct {
+    const char *how, *header;
+    int status;
+    size_t calls;
+  } rows[] = {
+      {"cookie", "Set-Cookie: a=b; Path=/; Secure; HttpOnly; SameSite=Lax", 204, 1},
+      {"redirect", "Location: /login", 303, 0},
+      {"status", "Content-Type: text/html; charset=utf-8", 401, 0},
+      {"mistake", NULL, 500, 0},
+      {"nothing", NULL, 404, 0},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    seen s = {0};
+    wire r = {0};
+    world w;
+    world_begin(&w, (vestry_options){.scope = by_session, .scope_ctx = (void *)(uintptr_t)rows[i].how});
+    wire_request(&w, &r, look, &s);
+    assert_int_equal(r.status, rows[i].status);
+    assert_int_equal(s.calls, rows[i].calls);
+    if (rows[i].header) assert_true(wire_has_header(&r, rows[i].header));
+    world_end(&w);
+    wire_finish(&r);
+    test_host_assert_clean(&w.th);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(hands_out_what_the_server_has),           cmocka_unit_test(cookies_that_do_not_fit),
-      cmocka_unit_test(signals_come_where_the_method_puts_them), cmocka_unit_test(forms_have_no_signals),
-      cmocka_unit_test(ordinary_requests_are_not_parsed),        cmocka_unit_test(c6_the_header_must_say_true),
-      cmocka_unit_test(malformed_signals_are_400_and_say_where), cmocka_unit_test(signals_beyond_the_limits_are_413),
-      cmocka_unit_test(bodies_are_bounded_announced_or_not),     cmocka_unit_test(bodies_are_read_as_json),
-      cmocka_unit_test(a_body_of_brackets_is_too_large),         cmocka_unit_test(an_announced_megabyte_costs_nothing),
-      cmocka_unit_test(a_body_that_breaks_off_is_400),           cmocka_unit_test(the_default_is_a_megabyte),
-      cmocka_unit_test(scopes_are_made_of_the_request),          cmocka_unit_test(scopes_are_bounded),
+      cmocka_unit_test(hands_out_what_the_server_has),
+      cmocka_unit_test(cookies_that_do_not_fit),
+      cmocka_unit_test(signals_come_where_the_method_puts_them),
+      cmocka_unit_test(forms_have_no_signals),
+      cmocka_unit_test(ordinary_requests_are_not_parsed),
+      cmocka_unit_test(c6_the_header_must_say_true),
+      cmocka_unit_test(malformed_signals_are_400_and_say_where),
+      cmocka_unit_test(signals_beyond_the_limits_are_413),
+      cmocka_unit_test(bodies_are_bounded_announced_or_not),
+      cmocka_unit_test(bodies_are_read_as_json),
+      cmocka_unit_test(a_body_of_brackets_is_too_large),
+      cmocka_unit_test(an_announced_megabyte_costs_nothing),
+      cmocka_unit_test(a_body_that_breaks_off_is_400),
+      cmocka_unit_test(the_default_is_a_megabyte),
+      cmocka_unit_test(scopes_are_made_of_the_request),
+      cmocka_unit_test(scopes_are_bounded),
+      cmocka_unit_test(a_scope_function_may_answer),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

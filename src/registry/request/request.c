@@ -110,10 +110,10 @@ vestry_err vsi_request_read(vestry_request *req, vestry_signals_error *why) {
   return error;
 }
 
-vestry_err vsi_request_scope(vestry_request *req) {
+vestry_err vsi_request_scope(vestry_request *req, vestry_reply *reply) {
   if (!req->v->scope) return VESTRY_OK;
   size_t len = 0;
-  vestry_err error = req->v->scope(req, req->scope, &len, req->v->scope_ctx);
+  vestry_err error = req->v->scope(req, reply, req->scope, &len, req->v->scope_ctx);
   if (error) return error;
   if (len > sizeof req->scope) return VESTRY_FAILED;
   req->scope_len = len;

@@ -27,6 +27,6 @@ void vsi_request_finish(vestry_request *req);
  * OK | TOO_LARGE | MALFORMED | NO_MEMORY | LIMIT (all requests hold all they may) | TIMEOUT, IO (of the client). */
 vestry_err vsi_request_read(vestry_request *req, vestry_signals_error *why);
 /* Ask the application for the scope. OK | whatever it says | FAILED (it claims to have written too much). */
-vestry_err vsi_request_scope(vestry_request *req);
+vestry_err vsi_request_scope(vestry_request *req, vestry_reply *reply);
 
 #endif

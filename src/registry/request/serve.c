@@ -204,14 +204,15 @@ static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry
   vestry_signals_error why;
   vestry_err error = vsi_request_read(&s->request, &why);
   if (error) return refuse_reading(s, error, &why);
-  error = vsi_request_scope(&s->request);
+  s->reply.v = s->v;
+  s->reply.is_datastar = s->request.is_datastar;
+  error = vsi_request_scope(&s->request, &s->reply);
+  if (error && s->reply.status && !s->reply.no_memory) return vsi_answer_reply(&s->request, &s->reply);
   if (!error) {
-    s->reply.v = s->v;
-    s->reply.is_datastar = s->request.is_datastar;
     s->reply.scope = vestry_request_scope(&s->request);
     error = handler(&s->request, &s->reply, app);
-    if (error && error == s->reply.refused) error = VESTRY_INVALID; /* whatever it is, the client has no part in it */
   }
+  if (error && error == s->reply.refused) error = VESTRY_INVALID; /* whatever it is, the client has no part in it */
   return error ? vsi_answer_error(&s->request, error) : perform(s, ret_connection);
 }
 
