@@ -64,7 +64,8 @@ static vestry_err flood(const vestry_request *req, vestry_reply *reply, void *ct
   vestry_err err =
       vestry_dispatch_pack(app->program.v, NO_SCOPE, PAGES, "[[s, {s:s}]]", "patch-signals", "filler", filler);
   free(filler);
-  return err && err != VESTRY_FULL ? err : vestry_reply_status(reply, 204);
+  bool is_over = err == VESTRY_FULL || err == VESTRY_NOT_FOUND; /* its queue is full; it closed for that already */
+  return err && !is_over ? err : vestry_reply_status(reply, 204);
 }
 
 static vestry_err finish(const vestry_request *req, vestry_reply *reply, void *ctx) {
