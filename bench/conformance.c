@@ -89,7 +89,7 @@ static int serve(vestry *v, const bench_server_options *options) {
   if (!bench_server_start(&server, v, options, &status)) return status;
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; !error && i < sizeof methods / sizeof *methods; i++)
-    error = bench_server_handle(&server, methods[i], "/test", play, NULL);
+    error = vestry_route(v, methods[i], "/test", play, NULL);
   if (error) {
     fprintf(stderr, "vestry-conformance: %s\n", vestry_strerror(error));
   } else {

@@ -142,13 +142,13 @@ static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *ap
   return error;
 }
 
-static vestry_err mount(bench_server *server, vestry *v, vestry_channel *broadcast) {
-  vestry_err error = bench_server_handle(server, "GET", "/sub", sub, broadcast);
-  if (!error) error = bench_server_handle(server, "POST", "/pub", pub, v);
-  if (!error) error = bench_server_handle(server, "POST", "/html", html, broadcast);
-  if (!error) error = bench_server_handle(server, "POST", "/drain", drain, v);
-  if (!error) error = bench_server_handle(server, "POST", "/close", close_key, v);
-  if (!error) error = bench_server_handle(server, "GET", "/stats", stats, v);
+static vestry_err mount(vestry *v, vestry_channel *broadcast) {
+  vestry_err error = vestry_route(v, "GET", "/sub", sub, broadcast);
+  if (!error) error = vestry_route(v, "POST", "/pub", pub, v);
+  if (!error) error = vestry_route(v, "POST", "/html", html, broadcast);
+  if (!error) error = vestry_route(v, "POST", "/drain", drain, v);
+  if (!error) error = vestry_route(v, "POST", "/close", close_key, v);
+  if (!error) error = vestry_route(v, "GET", "/stats", stats, v);
   return error;
 }
 
@@ -156,7 +156,7 @@ static int serve(vestry *v, vestry_channel *broadcast, const bench_server_option
   int status = 0;
   bench_server server;
   if (!bench_server_start(&server, v, options, &status)) return status;
-  vestry_err error = mount(&server, v, broadcast);
+  vestry_err error = mount(v, broadcast);
   if (error) {
     fprintf(stderr, "vestry-bench: %s\n", vestry_strerror(error));
   } else {

@@ -16,8 +16,6 @@ enum { CIVETWEB_THREADS = 256, MICROHTTPD_THREADS = 2, STOP_MS = 1500, PEM_BYTES
 struct bench_adapter {
   const char *name;
   bool (*start)(bench_server *server, vestry *v, const bench_server_options *options, int *ret_status);
-  vestry_err (*handle)(bench_server *server, const char *method, const char *path, vestry_handler_fn handler,
-                       void *app);
   void (*stop)(bench_server *server);
 };
 
@@ -64,11 +62,6 @@ static bool start_civetweb(bench_server *server, vestry *v, const bench_server_o
   if (mg_get_server_ports(server->server, 1, &bound) > 0) server->port = (unsigned)bound.port;
   vestry_civetweb_room(web, NULL, &server->streams);
   return true;
-}
-
-static vestry_err handle_civetweb(bench_server *server, const char *method, const char *path, vestry_handler_fn handler,
-                                  void *app) {
-  return vestry_civetweb_handle(server->web, method, path, handler, app);
 }
 
 static void stop_civetweb(bench_server *server) {
@@ -123,19 +116,14 @@ static bool start_microhttpd(bench_server *server, vestry *v, const bench_server
   return true;
 }
 
-static vestry_err handle_microhttpd(bench_server *server, const char *method, const char *path,
-                                    vestry_handler_fn handler, void *app) {
-  return vestry_microhttpd_handle(server->web, method, path, handler, app);
-}
-
 static void stop_microhttpd(bench_server *server) {
   vestry_microhttpd_destroy(server->web);
 }
 
 /* ---- whichever --------------------------------------------------------------------------------------------------- */
 
-static const struct bench_adapter adapters[] = {{"civetweb", start_civetweb, handle_civetweb, stop_civetweb},
-                                                {"microhttpd", start_microhttpd, handle_microhttpd, stop_microhttpd}};
+static const struct bench_adapter adapters[] = {{"civetweb", start_civetweb, stop_civetweb},
+                                                {"microhttpd", start_microhttpd, stop_microhttpd}};
 
 bool bench_server_start(bench_server *server, vestry *v, const bench_server_options *options, int *ret_status) {
   *server = (bench_server){.port = options->port};
@@ -144,11 +132,6 @@ bool bench_server_start(bench_server *server, vestry *v, const bench_server_opti
   if (server->adapter) return server->adapter->start(server, v, options, ret_status);
   *ret_status = complain("--adapter: one of civetweb, microhttpd is wanted", 2);
   return false;
-}
-
-vestry_err bench_server_handle(bench_server *server, const char *method, const char *path, vestry_handler_fn handler,
-                               void *app) {
-  return server->adapter->handle(server, method, path, handler, app);
 }
 
 void bench_server_stop(bench_server *server) {

@@ -24,8 +24,6 @@ typedef struct bench_server_options {
 
 /* false: one line on stderr says why; *ret_status is the one to exit with. */
 bool bench_server_start(bench_server *server, vestry *v, const bench_server_options *options, int *ret_status);
-vestry_err bench_server_handle(bench_server *server, const char *method, const char *path, vestry_handler_fn handler,
-                               void *app);
 void bench_server_stop(bench_server *server);
 
 /* Keep SIGINT and SIGTERM for bench_server_wait; before the first thread is started. */

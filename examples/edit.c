@@ -102,11 +102,11 @@ int main(int argc, char **argv) {
   static struct app app = {.lock = PTHREAD_MUTEX_INITIALIZER, .name = "Ada Lovelace", .email = "ada@example.org"};
   program_start(&app.program, argc, argv, "edit", "A card that is edited in place", &(vestry_options){0});
   vestry_registry_effect(vestry_registry_of(app.program.v), "show", show, &app);
-  program_handle(&app.program, "GET", "/", page, &app);
-  program_handle(&app.program, "GET", "/stream", stream, &app);
-  program_handle(&app.program, "GET", "/form", form, &app);
-  program_handle(&app.program, "DELETE", "/form", cancel, &app);
-  program_handle(&app.program, "PUT", "/card", save, &app);
+  vestry_route(app.program.v, "GET", "/", page, &app);
+  vestry_route(app.program.v, "GET", "/stream", stream, &app);
+  vestry_route(app.program.v, "GET", "/form", form, &app);
+  vestry_route(app.program.v, "DELETE", "/form", cancel, &app);
+  vestry_route(app.program.v, "PUT", "/card", save, &app);
   program_wait(&app.program);
   return program_finish(&app.program);
 }

@@ -116,9 +116,9 @@ int main(int argc, char **argv) {
   program_start(&app.program, argc, argv, "notices", "Notices from page to page", &(vestry_options){0});
   vestry_bus_create(NULL, &app.bus);
   vestry_registry_effect(vestry_registry_of(app.program.v), "subscribe", subscribe, &app);
-  program_handle(&app.program, "GET", "/", page, &app.program);
-  program_handle(&app.program, "GET", "/stream", stream, &app);
-  program_handle(&app.program, "POST", "/send", send_notice, &app);
+  vestry_route(app.program.v, "GET", "/", page, &app.program);
+  vestry_route(app.program.v, "GET", "/stream", stream, &app);
+  vestry_route(app.program.v, "POST", "/send", send_notice, &app);
   program_wait(&app.program);
   int status = program_finish(&app.program);
   vestry_bus_destroy(app.bus);

@@ -112,10 +112,10 @@ int main(int argc, char **argv) {
   pthread_t worker;
   program_start(&app.program, argc, argv, "progress", "A long job, and how far it is", &(vestry_options){0});
   vestry_registry_effect(vestry_registry_of(app.program.v), "job", show, &app);
-  program_handle(&app.program, "GET", "/", page, &app.program);
-  program_handle(&app.program, "GET", "/stream", stream, &app);
-  program_handle(&app.program, "POST", "/job", start, &app);
-  program_handle(&app.program, "DELETE", "/job", cancel, &app);
+  vestry_route(app.program.v, "GET", "/", page, &app.program);
+  vestry_route(app.program.v, "GET", "/stream", stream, &app);
+  vestry_route(app.program.v, "POST", "/job", start, &app);
+  vestry_route(app.program.v, "DELETE", "/job", cancel, &app);
   bool has_worker = pthread_create(&worker, NULL, work, &app) == 0;
   program_wait(&app.program);
   change(&app, OVER, "");

@@ -112,8 +112,8 @@ static vestry_err search(const vestry_request *req, vestry_reply *reply, void *a
 int main(int argc, char **argv) {
   struct program program;
   program_start(&program, argc, argv, "search", "A search that answers while one types", &(vestry_options){0});
-  program_handle(&program, "GET", "/", page, &program);
-  program_handle(&program, "GET", "/search", search, &program);
+  vestry_route(program.v, "GET", "/", page, &program);
+  vestry_route(program.v, "GET", "/search", search, &program);
   program_wait(&program);
   return program_finish(&program);
 }

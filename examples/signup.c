@@ -125,10 +125,10 @@ int main(int argc, char **argv) {
   vestry_schema_create(NULL, sent_fields, 3, &app.sent, NULL);
   vestry_schema_create(NULL, told_fields, 3, &app.told, NULL);
   vestry_registry_effect(vestry_registry_of(app.program.v), "left", left, &app);
-  program_handle(&app.program, "GET", "/", page, &app.program);
-  program_handle(&app.program, "GET", "/stream", stream, &app);
-  program_handle(&app.program, "POST", "/check", check, &app);
-  program_handle(&app.program, "POST", "/signup", check, &app);
+  vestry_route(app.program.v, "GET", "/", page, &app.program);
+  vestry_route(app.program.v, "GET", "/stream", stream, &app);
+  vestry_route(app.program.v, "POST", "/check", check, &app);
+  vestry_route(app.program.v, "POST", "/signup", check, &app);
   program_wait(&app.program);
   vestry_schema_destroy(app.sent);
   vestry_schema_destroy(app.told);

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../shared/server.h"
+#include "../shared/options.h"
 #include "keys_json.h"
 #include "options.h"
 #include "page.h"
@@ -166,32 +166,17 @@ static vestry_err client(const vestry_request *req, vestry_reply *reply, void *c
                            app->options.server.client_len);
 }
 
-/* Serve until a signal comes. False: the server could not be started. */
-static bool serve(struct app *app) {
-  struct server server;
-  server_init(&server, app->v, &app->options.server);
-  server_handle(&server, "GET", "/", page, app);
-  server_handle(&server, "PUT", "/", start, app);
-  server_handle(&server, "DELETE", "/", stop, app);
-  server_handle(&server, "POST", "/jump", jump, app);
-  server_handle(&server, "GET", "/keys", keys, app);
-  if (app->options.server.client) server_handle(&server, "GET", "/datastar.js", client, app);
-  if (!server_start(&server)) return false;
-  if (app->options.server.unix_path)
-    printf("counter: unix:%s\n", app->options.server.unix_path);
-  else
-    printf("counter: http://127.0.0.1:%u\n", server.port);
-  fflush(stdout);
-  server_wait();
-  server_stop(&server);
-  return true;
+static vestry_err mount(struct app *app) {
+  static const vestry_mounted routes[] = {
+      {"GET", "/", page}, {"PUT", "/", start}, {"DELETE", "/", stop}, {"POST", "/jump", jump}, {"GET", "/keys", keys}};
+  if (app->options.server.client) vestry_route(app->v, "GET", "/datastar.js", client, app);
+  return vestry_mount(app->v, "", routes, sizeof routes / sizeof *routes, app);
 }
 
 int main(int argc, char **argv) {
   struct app app = {0};
   int status = counter_options_parse(argc, argv, &app.options);
   if (status >= 0) return status;
-  server_block_signals(); /* before there are threads, which inherit this */
 
   vestry_err err = vestry_create(
       &(vestry_options){.store = app.options.store,
@@ -203,7 +188,8 @@ int main(int argc, char **argv) {
   if (!err) err = sessions_init(&app.sessions, app.v, tick);
   if (!err) err = vestry_registry_effect(vestry_registry_of(app.v), "counter/start", effect_start, &app);
   if (!err) err = vestry_registry_effect(vestry_registry_of(app.v), "counter/add", effect_add, &app);
-  bool served = !err && serve(&app);
+  if (!err) err = mount(&app);
+  bool served = !err && !options_serve(&app.options.server, app.v);
   if (err) fprintf(stderr, "counter: %s\n", vestry_strerror(err));
   sessions_finish(&app.sessions);
   vestry_destroy(app.v);

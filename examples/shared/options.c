@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CLIENT_MAX_BYTES = 4 * 1024 * 1024, MAX_THREADS = 32768 };
+#include "vestry/civetweb.h"
+#include "vestry/microhttpd.h"
+
+enum { CLIENT_MAX_BYTES = 4 * 1024 * 1024, MAX_THREADS = 32768, STOP_MS = 1200 };
 
 int options_refuse(const char *program, const char *option, const char *value, const char *wanted) {
   fprintf(stderr, "%s: --%s %s: %s\n", program, option, value, wanted);
@@ -117,6 +120,25 @@ int options_parse(int argc, char **argv, const struct option *names, const char 
   if (status < 0) status = check_unix_socket(ret_options);
   if (status >= 0) options_finish(ret_options);
   return status;
+}
+
+static void say_where(vestry_server *server, void *ctx) {
+  const struct server_options *options = ctx;
+  printf("%s: %s\n", options->program, vestry_server_url(server));
+  fflush(stdout);
+}
+
+vestry_err options_serve(const struct server_options *options, vestry *v) {
+  bool is_civetweb = strcmp(options->adapter, "civetweb") == 0;
+  vestry_err err = vestry_server_run(v, is_civetweb ? &vestry_server_civetweb : &vestry_server_microhttpd,
+                                     &(vestry_server_options){.port = (uint16_t)options->port,
+                                                              .unix_path = options->unix_path,
+                                                              .threads_count = options->threads_count,
+                                                              .stop_ms = STOP_MS,
+                                                              .on_ready = say_where,
+                                                              .ctx = (void *)(uintptr_t)options});
+  if (err) fprintf(stderr, "%s: it does not start: %s\n", options->program, vestry_strerror(err));
+  return err;
 }
 
 void options_finish(struct server_options *options) {

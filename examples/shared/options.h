@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vestry/vestry.h"
+
 struct server_options {
   const char *program;    /* its name, ahead of what it complains about */
   unsigned port;          /* 0: any free one */
@@ -43,6 +45,10 @@ typedef int (*options_own_fn)(int option, const char *value, void *ctx);
 int options_parse(int argc, char **argv, const struct option *names, const char *help, options_own_fn own, void *ctx,
                   struct server_options *ret_options);
 void options_finish(struct server_options *options);
+
+/* Serve until SIGINT or SIGTERM; where is printed when it listens. In a second and a bit behind the signal the process
+ * has ended. OK | what vestry_server_run returns; it has been said. */
+vestry_err options_serve(const struct server_options *options, vestry *v);
 
 /* One clear line; returns the status for bad values. */
 int options_refuse(const char *program, const char *option, const char *value, const char *wanted);

@@ -86,7 +86,6 @@ void program_start(struct program *program, int argc, char **argv, const char *n
   *program = (struct program){.options = {.program = name}};
   int status = options_parse(argc, argv, names, text, NULL, NULL, &program->options);
   if (status >= 0) exit(status);
-  server_block_signals(); /* before there are threads, which inherit this */
   static const vestry_signals_limits limits = {.max_bytes = MAX_REQUEST_BYTES};
   vestry_options bounded = *options;
   if (!bounded.max_body_bytes) bounded.max_body_bytes = MAX_REQUEST_BYTES;
@@ -97,26 +96,12 @@ void program_start(struct program *program, int argc, char **argv, const char *n
     options_finish(&program->options);
     exit(1);
   }
-  server_init(&program->server, program->v, &program->options);
-  program_handle(program, "GET", "/style.css", style, NULL);
-  if (program->options.client) program_handle(program, "GET", "/datastar.js", client, program);
-}
-
-void program_handle(struct program *program, const char *method, const char *path, vestry_handler_fn handler,
-                    void *app) {
-  server_handle(&program->server, method, path, handler, app);
+  vestry_route(program->v, "GET", "/style.css", style, NULL);
+  if (program->options.client) vestry_route(program->v, "GET", "/datastar.js", client, program);
 }
 
 void program_wait(struct program *program) {
-  program->served = server_start(&program->server);
-  if (!program->served) return;
-  if (program->options.unix_path)
-    printf("%s: unix:%s\n", program->options.program, program->options.unix_path);
-  else
-    printf("%s: http://127.0.0.1:%u\n", program->options.program, program->server.port);
-  fflush(stdout);
-  server_wait();
-  server_stop(&program->server);
+  program->served = options_serve(&program->options, program->v) == VESTRY_OK;
 }
 
 int program_finish(struct program *program) {

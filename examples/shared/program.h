@@ -2,13 +2,13 @@
  * their pages.
  *
  *    program_start(&program, argc, argv, "hello", "A page that says hello", &(vestry_options){0});
- *    program_handle(&program, "GET", "/", hello, &app);
+ *    vestry_route(program.v, "GET", "/", hello, &app);
  *    program_wait(&program);
  *    return program_finish(&program); */
 #ifndef EXAMPLES_PROGRAM_H
 #define EXAMPLES_PROGRAM_H
 
-#include "server.h"
+#include "options.h"
 #include "vestry/vestry.h"
 
 /* The streams that stay open under one key. */
@@ -20,7 +20,6 @@ enum { PAGES_MAX = 1000 };
 struct program {
   vestry *v;
   struct server_options options;
-  struct server server;
   bool served; /* the server could be started */
 };
 
@@ -28,9 +27,6 @@ struct program {
  * about: what --help says in the first line. options: of the instance, the bounds of requests being set where 0 */
 void program_start(struct program *program, int argc, char **argv, const char *name, const char *about,
                    const vestry_options *options);
-/* Have a handler mounted when the server starts. */
-void program_handle(struct program *program, const char *method, const char *path, vestry_handler_fn handler,
-                    void *app);
 /* Start the server, if that can be, and serve until SIGINT or SIGTERM, then stop it: no handler runs any more, and
  * streams are aborted, so that the browsers come back. */
 void program_wait(struct program *program);

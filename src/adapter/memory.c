@@ -116,10 +116,11 @@ static vestry_err request_respond(void *server_request, const vestry_response *r
   vestry_memory_exchange *exchange = server_request;
   pthread_mutex_lock(&exchange->lock);
   vestry_err error = keep_headers_locked(exchange, response);
-  if (!error && !make_room_locked(exchange, response->body_len)) error = VESTRY_NO_MEMORY;
+  size_t body_len = strcmp(request_method(exchange), "HEAD") == 0 ? 0 : response->body_len;
+  if (!error && !make_room_locked(exchange, body_len)) error = VESTRY_NO_MEMORY;
   if (!error) {
     exchange->status = response->status;
-    vsi_buffer_append(&exchange->received, response->body, response->body_len);
+    vsi_buffer_append(&exchange->received, response->body, body_len);
   }
   pthread_mutex_unlock(&exchange->lock);
   return error;

@@ -4,6 +4,7 @@
 
 #include "adapter/witness.h"
 #include "support/test.h"
+#include "vestry/routes.h"
 
 enum { SEEN_MAX = 256, ROOM = 8 };
 
@@ -104,6 +105,10 @@ static vestry_err effects_only(const vestry_request *req, vestry_reply *reply, v
 
 /* ---- the scene --------------------------------------------------------------------------------------------------- */
 
+static void mount(const char *method, const char *path, vestry_handler_fn handler) {
+  assert_int_equal(vestry_route(the.seam->instance(the.server), method, path, handler, &the), VESTRY_OK);
+}
+
 static void begin_with(void **state, const vestry_options *options) {
   static const vestry_options defaults = {0};
   memset(&the, 0, sizeof the);
@@ -111,17 +116,17 @@ static void begin_with(void **state, const vestry_options *options) {
   pthread_mutex_init(&the.lock, NULL);
   witness_init(&the.witness);
   the.server = the.seam->start(options ? options : &defaults, ROOM);
-  the.seam->mount(the.server, "GET", "/echo", echo, &the);
-  the.seam->mount(the.server, "POST", "/echo", echo, &the);
-  the.seam->mount(the.server, "DELETE", "/echo", echo, &the);
-  the.seam->mount(the.server, "GET", "/nothing", nothing, &the);
-  the.seam->mount(the.server, "GET", "/fail", answer_error, &the);
-  the.seam->mount(the.server, "GET", "/large", large, &the);
-  the.seam->mount(the.server, "GET", "/stream", open_stream, &the);
-  the.seam->mount(the.server, "PUT", "/stream", open_stream, &the);
-  the.seam->mount(the.server, "PUT", "/kept", keep_stream, &the);
-  the.seam->mount(the.server, "POST", "/kept", send_to_stream, &the);
-  the.seam->mount(the.server, "GET", "/effects", effects_only, &the);
+  mount("GET", "/echo", echo);
+  mount("POST", "/echo", echo);
+  mount("DELETE", "/echo", echo);
+  mount("GET", "/nothing", nothing);
+  mount("GET", "/fail", answer_error);
+  mount("GET", "/large", large);
+  mount("GET", "/stream", open_stream);
+  mount("PUT", "/stream", open_stream);
+  mount("PUT", "/kept", keep_stream);
+  mount("POST", "/kept", send_to_stream);
+  mount("GET", "/effects", effects_only);
 }
 
 static void begin(void **state) {

@@ -22,7 +22,6 @@ typedef struct contract_seam {
   /* An instance behind a server with room for so many streams. options: all but host, runtime and threads. */
   void *(*start)(const vestry_options *options, unsigned room);
   vestry *(*instance)(void *server);
-  void (*mount)(void *server, const char *method, const char *path, vestry_handler_fn handler, void *app);
   /* Stop, with whatever is still open; after it no hook runs. Then free, and check that nothing is left. */
   void (*stop)(void *server);
   void (*destroy)(void *server);

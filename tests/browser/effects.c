@@ -56,9 +56,8 @@ int main(void) {
   struct mg_context *server = mg_start(NULL, NULL, settings);
   struct mg_server_port bound;
   if (!server || mg_get_server_ports(server, 1, &bound) != 1 || vestry_create(NULL, &v) ||
-      vestry_civetweb_create(v, server, NULL, &web) || vestry_civetweb_handle(web, "GET", "/", show, NULL) ||
-      vestry_civetweb_handle(web, "GET", "/stream", stream, NULL) ||
-      vestry_civetweb_handle(web, "PUT", "/do", perform, NULL)) {
+      vestry_civetweb_create(v, server, NULL, &web) || vestry_route(v, "GET", "/", show, NULL) ||
+      vestry_route(v, "GET", "/stream", stream, NULL) || vestry_route(v, "PUT", "/do", perform, NULL)) {
     fprintf(stderr, "effects: the server does not start\n");
     return 1;
   }

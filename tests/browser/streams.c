@@ -160,13 +160,13 @@ int main(int argc, char **argv) {
   program_start(&app.program, argc, argv, "test_browser_streams", "Streams that are watched",
                 &(vestry_options){.retry_after_s = RETRY_AFTER_S});
   vestry_registry_effect(vestry_registry_of(app.program.v), "burst", effect_burst, &app);
-  program_handle(&app.program, "GET", "/", page, &app.program);
-  program_handle(&app.program, "GET", "/stream", stream, &app);
-  program_handle(&app.program, "GET", "/conflating", stream, &app);
-  program_handle(&app.program, "POST", "/burst", burst, &app);
-  program_handle(&app.program, "POST", "/drain", drain, &app);
-  program_handle(&app.program, "POST", "/report", report, NULL);
-  program_handle(&app.program, "GET", "/seen", seen, &app);
+  vestry_route(app.program.v, "GET", "/", page, &app.program);
+  vestry_route(app.program.v, "GET", "/stream", stream, &app);
+  vestry_route(app.program.v, "GET", "/conflating", stream, &app);
+  vestry_route(app.program.v, "POST", "/burst", burst, &app);
+  vestry_route(app.program.v, "POST", "/drain", drain, &app);
+  vestry_route(app.program.v, "POST", "/report", report, NULL);
+  vestry_route(app.program.v, "GET", "/seen", seen, &app);
   program_wait(&app.program);
   int status = program_finish(&app.program);
   json_decref(app.seen);

@@ -28,13 +28,13 @@ static void add_vestry(const struct mg_context *context) {
   assert_int_equal(vestry_civetweb_create(s->v, (struct mg_context *)(uintptr_t)context, &options, &adapter),
                    VESTRY_OK);
   s->adapter = adapter;
-  if (!settings->bare) server_mount(s);
 }
 
 void server_start(server *s, const server_settings *settings) {
   static const server_settings defaults = {0};
   if (!settings) settings = &defaults;
   server_begin(s, &civetweb_seam, &settings->options);
+  if (!settings->bare) server_mount(s);
   char threads[16], queue[16], timeout[16];
   snprintf(queue, sizeof queue, "%u", settings->queue ? settings->queue : QUEUE);
   snprintf(threads, sizeof threads, "%u", settings->threads ? settings->threads : ROOM + RESERVE);
@@ -78,10 +78,6 @@ static void start(server *s, const web_settings *settings) {
                                      .options = settings->options});
 }
 
-static vestry_err handle(server *s, const char *method, const char *path, vestry_handler_fn handler, void *app) {
-  return vestry_civetweb_handle(s->adapter, method, path, handler, app);
-}
-
 static vestry_err stop(server *s, uint64_t timeout_ms) {
   return vestry_civetweb_stop(s->adapter, timeout_ms);
 }
@@ -98,7 +94,6 @@ static void destroy(server *s) {
 const server_seam civetweb_seam = {
     .name = "civetweb",
     .start = start,
-    .handle = handle,
     .stop = stop,
     .room = room,
     .destroy = destroy,

@@ -393,7 +393,7 @@ static void hand_over_races_with_every_end(void **state) {
   unsigned before = server_descriptors();
   for (unsigned stops = 0; stops < 3; stops++) {
     server_start(&s, &(server_settings){.adapter.max_streams = 64});
-    assert_int_equal(vestry_microhttpd_handle(s.adapter, "GET", "/brief", open_and_end, &s), VESTRY_OK);
+    assert_int_equal(vestry_route(s.v, "GET", "/brief", open_and_end, &s), VESTRY_OK);
     unsigned opened = 0;
     for (unsigned round = 0; round < ROUNDS; round++) {
       client clients[A_ROUND];

@@ -203,7 +203,7 @@ static void handlers_and_streams_have_time(void **state) {
   (void)state;
   sem_init(&may_answer, 0, 0);
   server_start(&s, &(server_settings){.adapter = {.request_timeout_ms = 200, .timeout_s = 1}});
-  assert_int_equal(vestry_microhttpd_handle(s.adapter, "GET", "/late", answer_late, &s), VESTRY_OK);
+  assert_int_equal(vestry_route(s.v, "GET", "/late", answer_late, &s), VESTRY_OK);
   client stream, late;
   vestry_connection *connection = server_open(&s, &stream);
   server_patch(connection, "{\"a\":1}");
@@ -370,7 +370,7 @@ static void connections_wait_for_room_while_handlers_run(void **state) {
   sem_init(&may_answer, 0, 0);
   for (unsigned threads = 1; threads <= 2; threads++) {
     server_start(&s, &(server_settings){.adapter = {.max_streams = 2, .max_connections = 4, .threads_count = threads}});
-    assert_int_equal(vestry_microhttpd_handle(s.adapter, "GET", "/late", answer_late, &s), VESTRY_OK);
+    assert_int_equal(vestry_route(s.v, "GET", "/late", answer_late, &s), VESTRY_OK);
     client late, waiting[WAITING];
     client_ask(&late, s.port, "GET", "/late", NULL);
     for (int i = 0; i < WAITING; i++) client_ask(&waiting[i], s.port, "GET", "/late", NULL);

@@ -126,99 +126,6 @@ static void refuses_bad_settings(void **state) {
   server_stop(&s);
 }
 
-/* What is mounted in time is there before the first request can come: not even the port is. */
-static vestry_err mount_one(vestry_microhttpd *adapter, void *app) {
-  assert_int_equal(vestry_microhttpd_port(adapter), 0);
-  assert_int_equal(vestry_microhttpd_handle(adapter, "GET", "/echo", server_echo, NULL), VESTRY_OK);
-  return vestry_microhttpd_handle(adapter, "GET", app, server_echo, NULL);
-}
-
-static void mounts_before_it_listens(void **state) {
-  (void)state;
-  server_start(&s, &(server_settings){.bare = true});
-  vestry_microhttpd *adapter = NULL;
-  static char taken[] = "/echo", other[] = "/b";
-  vestry_microhttpd_options options = {.address = "127.0.0.1", .mount = mount_one, .mount_app = taken};
-  assert_int_equal(vestry_microhttpd_create(s.v, &options, &adapter), VESTRY_EXISTS);
-  assert_null(adapter);
-  options.mount_app = other;
-  assert_int_equal(vestry_microhttpd_create(s.v, &options, &adapter), VESTRY_OK);
-  client c;
-  client_ask(&c, vestry_microhttpd_port(adapter), "GET", "/b", "");
-  assert_int_equal(client_status(&c), 200);
-  client_close(&c);
-  vestry_microhttpd_destroy(adapter);
-  server_stop(&s);
-}
-
-/* A handler may ask for the port before create has said what the adapter is. */
-typedef struct early {
-  vestry_microhttpd *adapter;
-  uint16_t port;
-  _Atomic(int) heard; /* what the handler was told; -1: nothing yet */
-} early;
-
-static vestry_err tell_port(const vestry_request *req, vestry_reply *reply, void *app) {
-  early *e = app;
-  (void)req;
-  atomic_store_explicit(&e->heard, vestry_microhttpd_port(e->adapter), memory_order_relaxed);
-  return vestry_reply_body(reply, "text/plain", "", 0);
-}
-
-static vestry_err mount_port(vestry_microhttpd *adapter, void *app) {
-  early *e = app;
-  e->adapter = adapter;
-  return vestry_microhttpd_handle(adapter, "GET", "/port", tell_port, e);
-}
-
-static struct sockaddr_in loopback(uint16_t port) {
-  return (struct sockaddr_in){
-      .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-}
-
-static uint16_t free_port(void) {
-  int fd = socket(AF_INET, SOCK_STREAM, 0);
-  struct sockaddr_in at = loopback(0);
-  socklen_t len = sizeof at;
-  assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
-  assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
-  close(fd);
-  return ntohs(at.sin_port);
-}
-
-static void *ask_as_soon_as_it_listens(void *argument) {
-  const early *e = argument;
-  struct sockaddr_in at = loopback(e->port);
-  for (bool listens = false; !listens;) {
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    listens = connect(fd, (struct sockaddr *)&at, sizeof at) == 0;
-    close(fd);
-    sched_yield();
-  }
-  client c;
-  client_ask(&c, e->port, "GET", "/port", "");
-  assert_int_equal(client_status(&c), 200);
-  client_close(&c);
-  return NULL;
-}
-
-static void early_requests_may_ask_for_the_port(void **state) {
-  (void)state;
-  server_start(&s, &(server_settings){.bare = true});
-  early e = {.port = free_port(), .heard = -1};
-  pthread_t asker;
-  assert_int_equal(pthread_create(&asker, NULL, ask_as_soon_as_it_listens, &e), 0);
-  vestry_microhttpd_options options = {.address = "127.0.0.1", .port = e.port, .mount = mount_port, .mount_app = &e};
-  vestry_microhttpd *adapter = NULL;
-  assert_int_equal(vestry_microhttpd_create(s.v, &options, &adapter), VESTRY_OK);
-  pthread_join(asker, NULL);
-  int heard = atomic_load(&e.heard);
-  assert_true(heard == 0 || heard == e.port);
-  assert_int_equal(vestry_microhttpd_port(adapter), e.port);
-  vestry_microhttpd_destroy(adapter);
-  server_stop(&s);
-}
-
 static void serves_ipv6(void **state) {
   (void)state;
   vestry *v;
@@ -242,8 +149,8 @@ static vestry_err create(test_host *th, void *ctx) {
   vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
   vestry_microhttpd *adapter = NULL;
   if (!error) error = vestry_microhttpd_create(v, &(vestry_microhttpd_options){.address = "127.0.0.1"}, &adapter);
-  if (!error) error = vestry_microhttpd_handle(adapter, "GET", "/a", server_echo, NULL);
-  if (!error) error = vestry_microhttpd_handle(adapter, "PUT", "/a", server_echo, NULL);
+  if (!error) error = vestry_route(v, "GET", "/a", server_echo, NULL);
+  if (!error) error = vestry_route(v, "PUT", "/a", server_echo, NULL);
   vestry_microhttpd_destroy(adapter);
   vestry_destroy(v);
   return error;
@@ -288,8 +195,6 @@ int main(void) {
       cmocka_unit_test(refuses_large_bodies_early),
       cmocka_unit_test(what_is_no_request_disturbs_nobody),
       cmocka_unit_test(refuses_bad_settings),
-      cmocka_unit_test(mounts_before_it_listens),
-      cmocka_unit_test(early_requests_may_ask_for_the_port),
       cmocka_unit_test(serves_ipv6),
       cmocka_unit_test(creates_or_says_no_memory),
       cmocka_unit_test(survives_want_of_memory),

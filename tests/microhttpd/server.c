@@ -46,13 +46,6 @@ const char *server_free_path(void) {
 
 /* ---- the server -------------------------------------------------------------------------------------------------- */
 
-static vestry_err mount(vestry_microhttpd *adapter, void *app) {
-  server *s = app;
-  s->adapter = adapter;
-  server_mount(s);
-  return VESTRY_OK;
-}
-
 void server_start(server *s, const server_settings *settings) {
   static const server_settings defaults = {.bare = false};
   if (!settings) settings = &defaults;
@@ -72,10 +65,7 @@ void server_start(server *s, const server_settings *settings) {
     tls_key_pair(&options.tls_key, &options.tls_certificate);
     client_tls_ops_used = &tls_client_ops;
   }
-  if (!settings->bare) {
-    options.mount = mount;
-    options.mount_app = s;
-  }
+  if (!settings->bare) server_mount(s);
   vestry_microhttpd *adapter = NULL;
   assert_int_equal(vestry_microhttpd_create(s->v, &options, &adapter), VESTRY_OK);
   s->adapter = adapter;
@@ -105,10 +95,6 @@ static void start_unix(server *s, const web_settings *settings) {
   start_on(s, settings, true);
 }
 
-static vestry_err handle(server *s, const char *method, const char *path, vestry_handler_fn handler, void *app) {
-  return vestry_microhttpd_handle(s->adapter, method, path, handler, app);
-}
-
 static vestry_err stop(server *s, uint64_t timeout_ms) {
   return vestry_microhttpd_stop(s->adapter, timeout_ms);
 }
@@ -124,7 +110,6 @@ static void destroy(server *s) {
 const server_seam microhttpd_seam = {
     .name = "libmicrohttpd",
     .start = start,
-    .handle = handle,
     .stop = stop,
     .room = room,
     .destroy = destroy,
@@ -140,7 +125,6 @@ const server_seam microhttpd_seam = {
 const server_seam microhttpd_unix_seam = {
     .name = "libmicrohttpd on a UNIX socket",
     .start = start_unix,
-    .handle = handle,
     .stop = stop,
     .room = room,
     .destroy = destroy,

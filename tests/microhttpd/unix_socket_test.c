@@ -213,7 +213,6 @@ static void tcp_and_a_socket_are_two_adapters(void **state) {
   const char *path = server_free_path();
   vestry_microhttpd *second = NULL;
   assert_int_equal(create_at(path, 0, &second), VESTRY_OK);
-  assert_int_equal(vestry_microhttpd_handle(second, "GET", "/stream", server_open_stream, &s), VESTRY_OK);
   client by_port, by_path;
   vestry_connection *first = server_open(&s, &by_port);
   client_path_used = path;
@@ -241,7 +240,7 @@ static vestry_err tell_peer(const vestry_request *req, vestry_reply *reply, void
 static void the_peer_has_no_address(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.unix_socket = true});
-  assert_int_equal(vestry_microhttpd_handle(s.adapter, "GET", "/peer", tell_peer, NULL), VESTRY_OK);
+  assert_int_equal(vestry_route(s.v, "GET", "/peer", tell_peer, NULL), VESTRY_OK);
   client c;
   client_ask(&c, s.port, "GET", "/peer", NULL);
   client_expect(&c, "peer \"\"");

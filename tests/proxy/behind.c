@@ -102,12 +102,12 @@ int main(int argc, char **argv) {
   options.connection = &connection;
   app.seen = json_array();
   program_start(&app.program, argc, argv, "test_proxy_behind", "A server behind a proxy", &options);
-  program_handle(&app.program, "GET", "/", page, &app.program);
-  program_handle(&app.program, "GET", "/stream", stream, &app);
-  program_handle(&app.program, "POST", "/say", say, &app);
-  program_handle(&app.program, "POST", "/flood", flood, &app);
-  program_handle(&app.program, "POST", "/end", finish, &app);
-  program_handle(&app.program, "GET", "/seen", seen, &app);
+  vestry_route(app.program.v, "GET", "/", page, &app.program);
+  vestry_route(app.program.v, "GET", "/stream", stream, &app);
+  vestry_route(app.program.v, "POST", "/say", say, &app);
+  vestry_route(app.program.v, "POST", "/flood", flood, &app);
+  vestry_route(app.program.v, "POST", "/end", finish, &app);
+  vestry_route(app.program.v, "GET", "/seen", seen, &app);
   program_wait(&app.program);
   int status = program_finish(&app.program);
   json_decref(app.seen);

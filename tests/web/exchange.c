@@ -16,11 +16,6 @@ static vestry *instance(void *of) {
   return ((server *)of)->v;
 }
 
-static void mount(void *to, const char *method, const char *path, vestry_handler_fn handler, void *app) {
-  server *s = to;
-  assert_int_equal(s->seam->handle(s, method, path, handler, app), VESTRY_OK);
-}
-
 static void stop(void *stopped) {
   server_stop_adapter(stopped);
   assert_int_equal(vestry_stop(((server *)stopped)->v, 20000), VESTRY_OK);
@@ -117,7 +112,6 @@ contract_seam web_contract_seam(const char *name, void *(*start)(const vestry_op
       .name = name,
       .start = start,
       .instance = instance,
-      .mount = mount,
       .stop = stop,
       .destroy = destroy,
       .settle = settle,

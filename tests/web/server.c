@@ -67,10 +67,10 @@ void server_begin(server *s, const server_seam *seam, const vestry_options *give
 }
 
 void server_mount(server *s) {
-  assert_int_equal(s->seam->handle(s, "GET", "/stream", server_open_stream, s), VESTRY_OK);
-  assert_int_equal(s->seam->handle(s, "PUT", "/stream", server_open_stream, s), VESTRY_OK);
-  assert_int_equal(s->seam->handle(s, "GET", "/echo", server_echo, s), VESTRY_OK);
-  assert_int_equal(s->seam->handle(s, "POST", "/echo", server_echo, s), VESTRY_OK);
+  assert_int_equal(vestry_route(s->v, "GET", "/stream", server_open_stream, s), VESTRY_OK);
+  assert_int_equal(vestry_route(s->v, "PUT", "/stream", server_open_stream, s), VESTRY_OK);
+  assert_int_equal(vestry_route(s->v, "GET", "/echo", server_echo, s), VESTRY_OK);
+  assert_int_equal(vestry_route(s->v, "POST", "/echo", server_echo, s), VESTRY_OK);
 }
 
 void server_stop_adapter(server *s) {

@@ -6,6 +6,7 @@
 #include "adapter/witness.h"
 #include "support/test_host.h"
 #include "vestry/adapter.h"
+#include "vestry/routes.h"
 
 typedef struct server {
   const struct server_seam *seam;
@@ -37,10 +38,9 @@ typedef struct web_settings {
 /* An adapter. */
 typedef struct server_seam {
   const char *name;
-  /* server_begin, the server, server_mount. settings: NULL: the defaults. */
+  /* server_begin, server_mount, the server. settings: NULL: the defaults. */
   void (*start)(server *s, const web_settings *settings);
   /* The adapter's functions. */
-  vestry_err (*handle)(server *s, const char *method, const char *path, vestry_handler_fn handler, void *app);
   vestry_err (*stop)(server *s, uint64_t timeout_ms);
   void (*room)(server *s, uint32_t *ret_streams, uint32_t *ret_capacity);
   void (*destroy)(server *s); /* the server too; what was destroyed already is NULL */

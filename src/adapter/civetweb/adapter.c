@@ -87,6 +87,7 @@ vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server, const ve
   adapter->keep_alive = settings.keep_alive;
   adapter->head_bytes = settings.head_bytes;
   adapter->query_is_decoded = settings.query_is_decoded;
+  adapter->answers_all = options->answers_all;
   vsi_web_gate_init(&adapter->gate, settings.threads_count - reserve);
   error = vsi_civetweb_parked_init(&adapter->parked, host, adapter->gate.capacity);
   if (!error) error = vsi_web_addresses_init(&adapter->addresses, host, options->max_per_address);
@@ -100,27 +101,8 @@ vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server, const ve
     return error;
   }
   *ret_adapter = adapter;
+  mg_set_request_handler(server, "**", vsi_civetweb_serve, adapter); /* a request may come before it returns */
   return VESTRY_OK;
-}
-
-vestry_err vestry_civetweb_handle(vestry_civetweb *adapter, const char *method, const char *path,
-                                  vestry_handler_fn handler, void *app) {
-  if (vsi_web_gate_is_shut(&adapter->gate)) return VESTRY_CLOSED;
-  if (path && strpbrk(path, "*?$|")) return VESTRY_INVALID; /* civetweb would read a pattern into them */
-  /* "$" ends a pattern of civetweb's: without it the path would also take the requests below it, from handlers that the
-   * application has mounted there. The server copies the pattern. */
-  size_t len = path ? strlen(path) : 0;
-  char *pattern = vsi_web_alloc(adapter->host, 1, len + 2);
-  if (!pattern) return VESTRY_NO_MEMORY;
-  if (len) memcpy(pattern, path, len);
-  pattern[len] = '$';
-  vsi_web_route *route = NULL;
-  bool is_new = false;
-  vestry_err error =
-      vsi_web_routes_add(&adapter->routes, adapter, adapter->host, method, path, handler, app, &route, &is_new);
-  if (!error && is_new) mg_set_request_handler(adapter->server, pattern, vsi_civetweb_serve, route);
-  vsi_web_free(adapter->host, pattern);
-  return error;
 }
 
 vestry_err vestry_civetweb_stop(vestry_civetweb *adapter, uint64_t timeout_ms) {
@@ -137,7 +119,6 @@ void vestry_civetweb_destroy(vestry_civetweb *adapter) {
   vsi_civetweb_parked_finish(&adapter->parked, adapter->host);
   vsi_civetweb_crowd_finish(&adapter->crowd);
   vsi_web_addresses_finish(&adapter->addresses);
-  vsi_web_routes_finish(&adapter->routes, adapter->host);
   vsi_web_gate_finish(&adapter->gate);
   vsi_web_free(adapter->host, adapter);
 }

@@ -9,7 +9,6 @@
 #include "adapter/civetweb/watch.h"
 #include "adapter/web/addresses.h"
 #include "adapter/web/gate.h"
-#include "adapter/web/routes.h"
 
 struct vestry_civetweb {
   /* Constant. */
@@ -21,8 +20,8 @@ struct vestry_civetweb {
   uint64_t body_ns, linger_ns; /* UINT64_MAX: no deadline */
   bool keep_alive;             /* the server keeps connections open between requests */
   bool query_is_decoded;       /* by the server */
+  bool answers_all;            /* what has no route, too */
 
-  vsi_web_routes routes;
   vsi_civetweb_parked parked;
   vsi_civetweb_deadlines deadlines;
   vsi_web_addresses addresses;
@@ -32,8 +31,8 @@ struct vestry_civetweb {
   vsi_web_gate gate;
 };
 
-/* What civetweb calls for a request that matches a route (serve.c). */
+/* What civetweb calls for all requests that no handler of its own is for (serve.c). */
 struct mg_connection;
-int vsi_civetweb_serve(struct mg_connection *server_connection, void *route);
+int vsi_civetweb_serve(struct mg_connection *server_connection, void *adapter);
 
 #endif

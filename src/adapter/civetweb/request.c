@@ -82,7 +82,6 @@ static const char *request_query(void *server_request) {
 
 static const char *request_header(void *server_request, const char *name) {
   const vsi_civetweb_request *request = server_request;
-  if (vsi_web_hides_header(request->is_head, name)) return NULL;
   return mg_get_header(request->conn, name);
 }
 

@@ -1,4 +1,4 @@
-/* What a worker of civetweb's does for one request on a mounted path. */
+/* What a worker of civetweb's does for one request on a path with a route. */
 #include <civetweb.h>
 
 #include "adapter/civetweb/answer.h"
@@ -6,42 +6,30 @@
 #include "adapter/civetweb/target.h"
 #include "adapter/web/policy.h"
 
-static void serve_method(vsi_civetweb_request *request, const vsi_web_method *method) {
+static void serve(vsi_civetweb_request *request) {
   vestry_connection *connection = NULL;
-  vestry_err error =
-      vestry_serve(request->adapter->v, &vsi_civetweb_request_ops, request, method->handler, method->app, &connection);
+  const vestry_civetweb *adapter = request->adapter;
+  if (!vsi_civetweb_target_is_clear(request->info, adapter->host, adapter->query_is_decoded) ||
+      !vsi_civetweb_request_is_framed(request)) {
+    request->body_ended = true; /* who knows where it does */
+    vsi_civetweb_request_close(request);
+    vestry_turn_away(adapter->v, VESTRY_REFUSAL_AMBIGUOUS);
+    vsi_civetweb_refuse(request, 400, NULL, NULL);
+    return;
+  }
+  vestry_err error = vestry_serve(adapter->v, &vsi_civetweb_request_ops, request, NULL, NULL, &connection);
   if (error) vsi_civetweb_request_close(request); /* no answer was given: say so by closing */
   if (!connection) return;
   vsi_civetweb_park(request, connection);
   vestry_connection_unref(connection);
 }
 
-static void serve_route(vsi_civetweb_request *request, const vsi_web_route *route, bool is_clear) {
-  if (!is_clear || !vsi_civetweb_request_is_framed(request)) {
-    request->body_ended = true; /* who knows where it does */
-    vsi_civetweb_request_close(request);
-    vestry_turn_away(request->adapter->v, VESTRY_REFUSAL_AMBIGUOUS);
-    vsi_civetweb_refuse(request, 400, NULL, NULL);
-    return;
-  }
-  const vsi_web_method *method = vsi_web_route_find(route, request->info->request_method);
-  if (method) {
-    serve_method(request, method);
-    return;
-  }
-  char allow[256];
-  vsi_web_route_allow(route, allow, sizeof allow);
-  vsi_civetweb_refuse(request, 405, "Allow", allow);
-}
-
-int vsi_civetweb_serve(struct mg_connection *conn, void *mounted) {
-  const vsi_web_route *route = mounted;
+int vsi_civetweb_serve(struct mg_connection *conn, void *added) {
+  vestry_civetweb *adapter = added;
   const struct mg_request_info *info = mg_get_request_info(conn);
-  vestry_civetweb *adapter = route->owner;
-  if (!info) return 0;
-  vsi_civetweb_target target = vsi_civetweb_target_judge(info, adapter->host, route->path, adapter->query_is_decoded);
-  /* civetweb matches without regard to case; such a path is not mounted, and is the server's own affair. */
-  if (target == VSI_CIVETWEB_TARGET_OTHER) return 0;
+  if (!info || !info->local_uri) return 0;
+  bool is_ours = adapter->answers_all || vestry_route_status(adapter->v, info->request_method, info->local_uri) != 404;
+  if (!is_ours) return 0; /* the server's own affair */
   vsi_civetweb_request request;
   vsi_civetweb_request_init(&request, adapter, conn, info);
   bool entered = vsi_web_gate_enter(&adapter->gate);
@@ -52,7 +40,7 @@ int vsi_civetweb_serve(struct mg_connection *conn, void *mounted) {
     vsi_civetweb_peer peer;
     if (vsi_civetweb_peer_parse(info->remote_addr, info->remote_port, info->server_port, &peer))
       vsi_civetweb_crowd_enter(&adapter->crowd, &request.guest, &peer);
-    serve_route(&request, route, target == VSI_CIVETWEB_TARGET_THIS);
+    serve(&request);
   } else {
     request.body_ended = true; /* its worker is needed no more, or by others */
     vsi_civetweb_request_close(&request);

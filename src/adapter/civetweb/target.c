@@ -55,11 +55,9 @@ static bool rest_is_clear(const struct mg_request_info *info, const vestry_host 
   return is_clear;
 }
 
-vsi_civetweb_target vsi_civetweb_target_judge(const struct mg_request_info *info, const vestry_host *host,
-                                              const char *path, bool query_is_decoded) {
-  if (!info->local_uri || strcmp(info->local_uri, path) != 0) return VSI_CIVETWEB_TARGET_OTHER;
-  bool is_clear = info->local_uri_raw && info->request_uri && info->local_uri_raw >= info->request_uri &&
-                  strcmp(info->local_uri_raw, path) == 0 && path_is_clear(info, path) &&
-                  rest_is_clear(info, host, query_is_decoded);
-  return is_clear ? VSI_CIVETWEB_TARGET_THIS : VSI_CIVETWEB_TARGET_AMBIGUOUS;
+bool vsi_civetweb_target_is_clear(const struct mg_request_info *info, const vestry_host *host, bool query_is_decoded) {
+  const char *path = info->local_uri;
+  return info->local_uri_raw && info->request_uri && info->local_uri_raw >= info->request_uri &&
+         strcmp(info->local_uri_raw, path) == 0 && vsi_web_path_is_plain(path) && path_is_clear(info, path) &&
+         rest_is_clear(info, host, query_is_decoded);
 }

@@ -6,16 +6,9 @@
 
 struct mg_request_info;
 
-typedef enum vsi_civetweb_target {
-  VSI_CIVETWEB_TARGET_THIS,     /* this path, and no other by anybody's reading */
-  VSI_CIVETWEB_TARGET_OTHER,    /* another one, which civetweb takes for this */
-  VSI_CIVETWEB_TARGET_AMBIGUOUS /* answer 400 */
-} vsi_civetweb_target;
-
-/* What a request on a mounted path is, by the rules of adapter/web/target.h. Where civetweb has not kept enough to know
- * it is ambiguous: when something was percent-encoded that need not be, in a path of several segments. Memory that is
- * wanting makes it ambiguous too. */
-vsi_civetweb_target vsi_civetweb_target_judge(const struct mg_request_info *info, const vestry_host *host,
-                                              const char *path, bool query_is_decoded);
+/* Whether a request, whose local_uri is not NULL, names that path and no other by anybody's reading, by the rules of
+ * adapter/web/target.h; if not, answer 400. Where civetweb has not kept enough to know, it does not: when something was
+ * percent-encoded that need not be, in a path of several segments. So it does when memory is wanting. */
+bool vsi_civetweb_target_is_clear(const struct mg_request_info *info, const vestry_host *host, bool query_is_decoded);
 
 #endif

@@ -37,7 +37,6 @@ vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *
   if (!error) error = vsi_microhttpd_watch_init(&adapter->watch, host, settings.streams_count);
   if (!error) error = vsi_microhttpd_handover_init(adapter);
   if (!error) error = vsi_microhttpd_sockets_begin(&adapter->sockets, v, &settings.limits);
-  if (!error && options->mount) error = options->mount(adapter, options->mount_app);
   if (!error) error = vsi_microhttpd_daemon_start(adapter, &settings);
   if (error) {
     vestry_microhttpd_destroy(adapter);
@@ -45,14 +44,6 @@ vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *
   }
   *ret_adapter = adapter;
   return VESTRY_OK;
-}
-
-vestry_err vestry_microhttpd_handle(vestry_microhttpd *adapter, const char *method, const char *path,
-                                    vestry_handler_fn handler, void *app) {
-  if (vsi_web_gate_is_shut(&adapter->gate)) return VESTRY_CLOSED;
-  vsi_web_route *route;
-  bool is_new;
-  return vsi_web_routes_add(&adapter->routes, adapter, adapter->host, method, path, handler, app, &route, &is_new);
 }
 
 uint16_t vestry_microhttpd_port(const vestry_microhttpd *adapter) {
@@ -84,7 +75,6 @@ void vestry_microhttpd_destroy(vestry_microhttpd *adapter) {
   vsi_microhttpd_sockets_finish(&adapter->sockets);
   vsi_microhttpd_watch_finish(&adapter->watch);
   vsi_microhttpd_handover_finish(adapter);
-  vsi_web_routes_finish(&adapter->routes, adapter->host);
   vsi_web_gate_finish(&adapter->gate);
   vsi_web_free(adapter->host, adapter);
 }

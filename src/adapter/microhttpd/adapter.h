@@ -9,7 +9,6 @@
 #include "adapter/microhttpd/socket.h"
 #include "adapter/microhttpd/watch.h"
 #include "adapter/web/gate.h"
-#include "adapter/web/routes.h"
 #include "vestry/microhttpd.h"
 
 struct vestry_microhttpd {
@@ -25,7 +24,6 @@ struct vestry_microhttpd {
   _Atomic(struct MHD_Daemon *) daemon; /* NULL → one, in create, while its handlers may run already */
 
   vsi_web_gate gate;
-  vsi_web_routes routes;
   vsi_microhttpd_watch watch;
   vsi_microhttpd_sockets sockets;
   vsi_microhttpd_door door;

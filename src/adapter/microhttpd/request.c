@@ -62,10 +62,8 @@ static int refusal_of(vsi_microhttpd_request *request, const vsi_microhttpd_line
   if (framing.length)
     for (const char *at = framing.length; *at; at++)
       request->body_length = request->body_length * 10 + (uint64_t)(*at - '0');
-  request->route = vsi_web_routes_find(&request->adapter->routes, request->path);
-  if (!request->route) return 404;
-  request->handler = vsi_web_route_find(request->route, request->method);
-  return request->handler ? 0 : 405;
+  request->is_routed = vestry_route_status(request->adapter->v, request->method, request->path) == 200;
+  return 0;
 }
 
 void vsi_microhttpd_request_begin(vsi_microhttpd_request *request, const char *method, const char *path,
@@ -81,7 +79,8 @@ void vsi_microhttpd_request_begin(vsi_microhttpd_request *request, const char *m
 /* ---- the body ---------------------------------------------------------------------------------------------------- */
 
 static bool is_unwanted(const vsi_microhttpd_request *request) {
-  return request->refused || request->no_memory || request->body_length > request->adapter->max_body_bytes ||
+  return request->refused || !request->is_routed || request->no_memory ||
+         request->body_length > request->adapter->max_body_bytes ||
          request->body_len > request->adapter->max_body_bytes;
 }
 
@@ -152,7 +151,6 @@ static const char *request_query(void *server_request) {
 
 static const char *request_header(void *server_request, const char *name) {
   const vsi_microhttpd_request *request = server_request;
-  if (vsi_web_hides_header(request->is_head, name)) return NULL;
   return MHD_lookup_connection_value(request->conn, MHD_HEADER_KIND, name);
 }
 
@@ -177,6 +175,7 @@ static int64_t request_body_length(void *server_request) {
 static vestry_err request_read(void *server_request, void *buffer, size_t capacity, size_t *ret_len) {
   vsi_microhttpd_request *request = server_request;
   if (request->no_memory) return VESTRY_NO_MEMORY;
+  if (!request->is_routed) return VESTRY_LIMIT; /* its route came when its body had been passed over: once more */
   size_t left = request->body_len - request->body_read, len = left < capacity ? left : capacity;
   if (len) memcpy(buffer, request->body + request->body_read, len);
   request->body_read += len;

@@ -20,8 +20,7 @@ typedef struct vsi_microhttpd_request {
   bool is_http11;                       /* answers can be chunked */
   bool is_chunked;                      /* the body is */
   int refused;                          /* the status to answer with once the body was passed over; 0: serve it */
-  const vsi_web_route *route;
-  const vsi_web_method *handler;
+  bool is_routed;                       /* there was a route for it when its head was looked at */
   struct vsi_microhttpd_stream *stream; /* what open made; gone when vestry has given it up */
   unsigned stream_status;
 

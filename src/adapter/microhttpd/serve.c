@@ -33,18 +33,14 @@ void *vsi_microhttpd_started(void *cls, const char *uri, struct MHD_Connection *
 
 static vestry_err serve(vsi_microhttpd_request *request) {
   vestry_connection *connection = NULL;
-  vestry_err error = vestry_serve(request->adapter->v, &vsi_microhttpd_request_ops, request, request->handler->handler,
-                                  request->handler->app, &connection);
+  vestry_err error = vestry_serve(request->adapter->v, &vsi_microhttpd_request_ops, request, NULL, NULL, &connection);
   return error || !connection ? error : vsi_microhttpd_stream_begin(request, connection);
 }
 
 static vestry_err refuse(vsi_microhttpd_request *request) {
   bool closes = request->refused == 400;
   if (request->refused == 503) return vsi_microhttpd_refuse(request, 503, "Retry-After", VSI_WEB_RETRY_AFTER_S, false);
-  if (request->refused != 405) return vsi_microhttpd_refuse(request, request->refused, NULL, NULL, closes);
-  char allow[256];
-  vsi_web_route_allow(request->route, allow, sizeof allow);
-  return vsi_microhttpd_refuse(request, 405, "Allow", allow, false);
+  return vsi_microhttpd_refuse(request, request->refused, NULL, NULL, closes);
 }
 
 /* Answer, or begin a stream; without either the connection closes. */

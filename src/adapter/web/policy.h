@@ -2,18 +2,10 @@
 #ifndef VSI_WEB_POLICY_H
 #define VSI_WEB_POLICY_H
 
-#include <stdbool.h>
-#include <strings.h>
-
 /* What an adapter that stops says with its 503, as vestry's own 503 does by default. */
 #define VSI_WEB_RETRY_AFTER_S "2"
 
 /* So long a peer may leave bytes unacknowledged where no heartbeats give the measure. */
 enum { VSI_WEB_LOST_WITHOUT_HEARTBEAT_MS = 30000 };
-
-/* HEAD asks what GET would answer, not for a stream: to vestry it is an ordinary request, without this header. */
-static inline bool vsi_web_hides_header(bool is_head, const char *name) {
-  return is_head && strcasecmp(name, "Datastar-Request") == 0;
-}
 
 #endif

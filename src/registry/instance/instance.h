@@ -15,6 +15,7 @@ struct vestry {
   vestry_store_driver *driver;
   vsi_group *group;
   vestry_registry registry;
+  struct vsi_routes *routes;
   json_t *nothing; /* an empty object: the data and state of dispatches that have none. Never changed, and
                     references to it are not counted */
 

@@ -5,6 +5,7 @@
 #include "registry/instance/drain.h"
 #include "registry/instance/instance.h"
 #include "registry/request/intake.h"
+#include "registry/routes/routes.h"
 #include "stream/coding.h"
 #include "stream/connection.h"
 
@@ -79,6 +80,7 @@ static vestry_err fill(vestry *v, const vestry_options *options) {
   if (!v->nothing) return VESTRY_NO_MEMORY;
   v->nothing->refcount = UNCOUNTED; /* every thread dispatches with it */
   vestry_err error = create_runtime(v, options);
+  if (!error) error = vsi_routes_create(v->host, &v->routes);
   if (!error) error = create_store(v, options);
   if (!error) error = vestry_store_driver_create(v->store, v->runtime, &v->driver);
   if (!error) error = vsi_group_create(v->runtime, options->connection, &v->group);
@@ -95,6 +97,7 @@ static void take_apart(vestry *v) {
   vestry_store_destroy(v->store);
   vsi_group_destroy(v->group);
   if (v->runtime_is_own) vestry_runtime_destroy(v->runtime);
+  vsi_routes_destroy(v->routes);
   vsi_names_finish(&v->registry);
   if (v->nothing) v->nothing->refcount = 1;
   json_decref(v->nothing);

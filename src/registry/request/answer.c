@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "registry/instance/drain.h"
+#include "registry/routes/routes.h"
 
 static int status_of(vestry *v, vestry_err error) {
   switch (error) {
@@ -25,6 +26,7 @@ static const char *words_of(int status) {
   switch (status) {
   case 400: return "bad request";
   case 404: return "not found";
+  case 405: return "this path has no such method";
   case 406: return "no encoding of the stream is acceptable";
   case 408: return "the request came too slowly";
   case 409: return "it is taken";
@@ -41,13 +43,46 @@ static vestry_err respond(const vestry_request *req, int status, const vestry_he
   return req->ops->respond(req->server_request, &response) ? VESTRY_IO : VESTRY_OK;
 }
 
-vestry_err vsi_answer_status(const vestry_request *req, int status, const char *text) {
-  char body[192], retry_after[16];
+/* The application's page, with a header more. OK: it was answered, *ret_error says how. */
+static bool answer_page(const vestry_request *req, int status, const vestry_header *more, vestry_err *ret_error) {
+  void *app;
+  vestry_handler_fn page = vsi_routes_page(req->v->routes, status, &app);
+  if (!page || req->is_datastar || req->error) return false;
+  vestry_request *asks = (vestry_request *)(uintptr_t)req; /* what serves it made it */
+  vestry_reply reply;
+  vsi_reply_init(&reply, req->v->host);
+  reply.v = req->v;
+  reply.status = status;
+  asks->error = status;
+  bool made = page(req, &reply, app) == VESTRY_OK && !reply.no_memory && !reply.refused && reply.has_body &&
+              (!more->name || !vestry_reply_header(&reply, more->name, more->value));
+  if (made) *ret_error = vsi_answer_reply(req, &reply);
+  asks->error = 0;
+  vsi_reply_finish(&reply);
+  return made;
+}
+
+/* text: NULL: the status' own. more: a header, or none. */
+static vestry_err answer_line(const vestry_request *req, int status, const char *text, vestry_header more) {
+  vestry_err error;
+  if (status >= 400 && answer_page(req, status, &more, &error)) return error;
+  char body[192];
   snprintf(body, sizeof body, "%s\n", text ? text : words_of(status));
+  const vestry_header headers[] = {{"Content-Type", "text/plain; charset=utf-8"}, {"Cache-Control", "no-store"}, more};
+  return respond(req, status, headers, more.name ? 3 : 2, body, strlen(body));
+}
+
+vestry_err vsi_answer_status(const vestry_request *req, int status, const char *text) {
+  char retry_after[16];
   snprintf(retry_after, sizeof retry_after, "%u", (unsigned)vsi_instance_retry_after_s(req->v));
-  const vestry_header headers[] = {
-      {"Content-Type", "text/plain; charset=utf-8"}, {"Cache-Control", "no-store"}, {"Retry-After", retry_after}};
-  return respond(req, status, headers, status == 503 ? 3 : 2, body, strlen(body));
+  return answer_line(req, status, text, (vestry_header){status == 503 ? "Retry-After" : NULL, retry_after});
+}
+
+vestry_err vsi_answer_unrouted(const vestry_request *req, const char *allow) {
+  const vestry_header header = {*allow ? "Allow" : NULL, allow};
+  bool asks_only = strcmp(req->method, "OPTIONS") == 0;
+  if (asks_only && (*allow || strcmp(req->path, "*") == 0)) return respond(req, 204, &header, *allow != 0, NULL, 0);
+  return answer_line(req, *allow ? 405 : 404, NULL, header);
 }
 
 vestry_err vsi_answer_error(const vestry_request *req, vestry_err error) {

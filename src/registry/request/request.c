@@ -21,12 +21,14 @@ void vsi_request_init(vestry_request *req, vestry *v, const vestry_request_ops *
   req->path = path ? path : "";
   req->query = query ? query : "";
   const char *datastar = ops->header(server_request, "Datastar-Request");
-  req->is_datastar = datastar && strcmp(datastar, "true") == 0;
+  req->is_head = strcmp(req->method, "HEAD") == 0; /* asks what GET would answer: for no stream */
+  req->is_datastar = !req->is_head && datastar && strcmp(datastar, "true") == 0;
 }
 
 void vsi_request_finish(vestry_request *req) {
   vsi_free(req->v->host, req->body);
   json_decref(req->signals);
+  for (size_t i = 0; i < VSI_IN_COUNT; i++) vsi_free(req->v->host, req->values[i].pairs);
   vestry_request_bytes_give(req->v, req->body_taken);
   req->body = NULL;
   req->body_taken = 0;
@@ -84,21 +86,21 @@ static bool is_media_type(const char *content_type, const char *wanted) {
   return len == strlen(wanted) && strncasecmp(content_type, wanted, len) == 0;
 }
 
-static bool is_form(const vestry_request *req) {
+bool vsi_request_is_form(const vestry_request *req) {
   const char *type = vestry_request_header(req, "Content-Type");
   return type &&
          (is_media_type(type, "application/x-www-form-urlencoded") || is_media_type(type, "multipart/form-data"));
 }
 
 static bool has_signals_in_query(const vestry_request *req) {
-  return strcmp(req->method, "GET") == 0 || strcmp(req->method, "HEAD") == 0 || strcmp(req->method, "DELETE") == 0;
+  return strcmp(req->method, "GET") == 0 || strcmp(req->method, "DELETE") == 0;
 }
 
 static vestry_err read_signals(vestry_request *req, vestry_signals_error *why) {
   const vestry_signals_limits *limits = &req->v->signals;
   if (has_signals_in_query(req))
     return vestry_signals_parse_query(req->v->host, req->query, strlen(req->query), limits, &req->signals, why);
-  if (!is_form(req)) return vestry_signals_parse(req->body, req->body_len, limits, &req->signals, why);
+  if (!vsi_request_is_form(req)) return vestry_signals_parse(req->body, req->body_len, limits, &req->signals, why);
   req->signals = json_object();
   return req->signals ? VESTRY_OK : VESTRY_NO_MEMORY;
 }

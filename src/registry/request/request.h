@@ -4,12 +4,24 @@
 
 #include "vestry/adapter.h"
 
+/* Names and values that come with a request, of one place (values.c). */
+enum { VSI_IN_COUNT = VESTRY_IN_FORM + 1 };
+typedef struct vsi_values {
+  bool is_read;     /* they are when the first is asked for */
+  vestry_err error; /* why there are none: MALFORMED | TOO_LARGE | NO_MEMORY */
+  size_t count;
+  const char **pairs; /* a name, a value, and so on, in one allocation with their texts; owned */
+} vsi_values;
+
 struct vestry_request {
   vestry *v;
   const vestry_request_ops *ops;
   void *server_request;
   const char *method, *path, *query; /* the adapter's, never NULL */
-  bool is_datastar;
+  bool is_datastar, is_head;
+  int error;                     /* the status of an error page that is being made; 0: none */
+  const struct vsi_visit *visit; /* the route it is in; NULL: none, its handler was given */
+  vsi_values values[VSI_IN_COUNT];
   char *body; /* NULL: none */
   size_t body_len;
   size_t body_taken; /* of the instance's request bytes */
@@ -17,6 +29,9 @@ struct vestry_request {
   size_t scope_len;
   char scope[VESTRY_SCOPE_MAX_BYTES];
 };
+
+/* Whether the body is a form's, in either coding. */
+bool vsi_request_is_form(const vestry_request *req);
 
 /* ops: checked already. */
 void vsi_request_init(vestry_request *req, vestry *v, const vestry_request_ops *ops, void *server_request);

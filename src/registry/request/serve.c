@@ -9,11 +9,13 @@
 #include "registry/instance/keeper.h"
 #include "registry/request/answer.h"
 #include "registry/request/encoding.h"
+#include "registry/routes/routes.h"
 
 /* One request on its way through. On the serving thread's stack, which with civetweb is small: 5 kB. */
 typedef struct serving {
   vestry *v;
   vestry_request request;
+  vsi_visit visit; /* of the route, if the handler is by the routes */
   vestry_reply reply;
   vestry_dispatch_result result;
 
@@ -175,7 +177,7 @@ static vestry_err perform_on(serving *s, vestry_dispatch_context *context, vestr
 static vestry_err perform(serving *s, vestry_connection **ret_connection) {
   const vestry_reply *reply = &s->reply;
   if (reply->no_memory) return vsi_answer_error(&s->request, VESTRY_NO_MEMORY);
-  bool is_client = s->request.is_datastar || reply->any_client;
+  bool is_client = s->request.is_datastar || (reply->any_client && !s->request.is_head);
   if (!is_client || !vsi_reply_is_stream(reply)) return vsi_answer_reply(&s->request, reply);
   if (reply->key_error) return vsi_answer_error(&s->request, VESTRY_INVALID); /* too large or not: the program's own */
   vestry_dispatch_context context;
@@ -207,19 +209,31 @@ static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry
   s->reply.v = s->v;
   s->reply.is_datastar = s->request.is_datastar;
   error = vsi_request_scope(&s->request, &s->reply);
-  if (error && s->reply.status && !s->reply.no_memory) return vsi_answer_reply(&s->request, &s->reply);
   if (!error) {
     s->reply.scope = vestry_request_scope(&s->request);
-    error = handler(&s->request, &s->reply, app);
+    if (s->request.visit) error = vsi_visit_guard(s->request.visit, &s->request, &s->reply);
   }
+  if (error && s->reply.status && !s->reply.no_memory) return vsi_answer_reply(&s->request, &s->reply);
+  if (!error) error = handler(&s->request, &s->reply, app);
   if (error && error == s->reply.refused) error = VESTRY_INVALID; /* whatever it is, the client has no part in it */
   return error ? vsi_answer_error(&s->request, error) : perform(s, ret_connection);
 }
 
+static vestry_err serve_route(serving *s, vestry_connection **ret_connection) {
+  vestry_request *req = &s->request;
+  char allow[VSI_ALLOW_BYTES];
+  if (!vsi_routes_enter(s->v->routes, req->method, req->path, &s->visit, allow)) return vsi_answer_unrouted(req, allow);
+  req->visit = &s->visit;
+  vestry_err error = serve(s, s->visit.route->handler, s->visit.route->app, ret_connection);
+  vsi_routes_leave(s->v->routes, &s->visit);
+  req->visit = NULL;
+  return error;
+}
+
 vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_request, vestry_handler_fn handler,
                         void *app, vestry_connection **ret_connection) {
-  if (!v || !handler || !ret_connection || !ops || !VSI_OPS_ARE_KNOWN(ops) || !ops->method || !ops->path ||
-      !ops->query || !ops->header || !ops->peer || !ops->body_length || !ops->read || !ops->respond || !ops->open)
+  if (!v || !ret_connection || !ops || !VSI_OPS_ARE_KNOWN(ops) || !ops->method || !ops->path || !ops->query ||
+      !ops->header || !ops->peer || !ops->body_length || !ops->read || !ops->respond || !ops->open)
     return VESTRY_INVALID;
   *ret_connection = NULL;
   atomic_fetch_add_explicit(&v->requests, 1, memory_order_relaxed); /* a mere count */
@@ -232,7 +246,7 @@ vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_r
   s.refusal = VESTRY_OK;
   vsi_request_init(&s.request, v, ops, server_request);
   vsi_reply_init(&s.reply, v->host);
-  vestry_err error = serve(&s, handler, app, ret_connection);
+  vestry_err error = handler ? serve(&s, handler, app, ret_connection) : serve_route(&s, ret_connection);
   vsi_reply_finish(&s.reply);
   vsi_request_finish(&s.request);
   return error;

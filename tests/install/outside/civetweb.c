@@ -18,7 +18,7 @@ int main(void) {
   if (vestry_civetweb_check(settings, why, sizeof why) || vestry_create(NULL, &instance)) return 1;
   struct mg_context *server = mg_start(NULL, NULL, settings);
   if (!server || vestry_civetweb_create(instance, server, NULL, &adapter)) return 1;
-  if (vestry_civetweb_handle(adapter, "GET", "/", hello, NULL)) return 1;
+  if (vestry_route(instance, "GET", "/", hello, NULL)) return 1;
   if (vestry_civetweb_stop(adapter, 1000)) return 1;
   vestry_civetweb_stop_server(server);
   vestry_civetweb_destroy(adapter);

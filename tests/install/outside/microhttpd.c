@@ -14,7 +14,7 @@ int main(void) {
   vestry_microhttpd *adapter;
   if (vestry_create(NULL, &instance)) return 1;
   if (vestry_microhttpd_create(instance, &(vestry_microhttpd_options){.address = "127.0.0.1"}, &adapter)) return 1;
-  if (vestry_microhttpd_handle(adapter, "GET", "/", hello, NULL) || !vestry_microhttpd_port(adapter)) return 1;
+  if (vestry_route(instance, "GET", "/", hello, NULL) || !vestry_microhttpd_port(adapter)) return 1;
   if (vestry_microhttpd_stop(adapter, 1000)) return 1;
   vestry_microhttpd_destroy(adapter);
   vestry_destroy(instance);

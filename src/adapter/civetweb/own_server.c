@@ -1,0 +1,119 @@
+/* A civetweb server by vestry/server.h. */
+#include <civetweb.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "adapter/civetweb/settings.h"
+#include "adapter/web/host.h"
+#include "vestry/civetweb.h"
+
+enum { THREADS = 128, STOP_MS = 1000 };
+
+typedef struct own_server {
+  vestry *v;
+  const vestry_host *host;
+  vestry_civetweb_options options;
+  struct mg_context *server;
+  vestry_civetweb *adapter;
+  vestry_err error; /* of the adapter's making */
+  atomic_bool started, complained;
+  uint16_t port;
+} own_server;
+
+static int log_message(const struct mg_connection *conn, const char *message) {
+  own_server *own = mg_get_user_data(mg_get_context(conn));
+  char line[256];
+  if (!own) return 1;
+  /* Why it does not start is in the first line; those that follow say that it does not. */
+  bool is_first = !atomic_exchange(&own->complained, true);
+  if (!is_first && !atomic_load(&own->started)) return 1;
+  snprintf(line, sizeof line, "civetweb: %s", message);
+  vsi_web_log(own->host, VESTRY_LOG_WARN, line);
+  return 1;
+}
+
+/* civetweb listens, but answers nobody yet. */
+static void add_vestry(const struct mg_context *context) {
+  own_server *own = mg_get_user_data(context);
+  own->error = vestry_civetweb_create(own->v, (struct mg_context *)(uintptr_t)context, &own->options, &own->adapter);
+}
+
+static void destroy(void *server) {
+  own_server *own = server;
+  if (own->adapter) (void)vestry_civetweb_stop(own->adapter, STOP_MS);
+  vestry_civetweb_stop_server(own->server);
+  vestry_civetweb_destroy(own->adapter);
+  vsi_web_free(own->host, own);
+}
+
+static vestry_err listen_on(own_server *own, const vestry_server_options *options) {
+  uint32_t count = options->threads_count ? options->threads_count : THREADS;
+  if (!options->threads_count && options->max_streams) {
+    count = options->max_streams + 1;
+    while (count - vsi_civetweb_reserve(0, count) < options->max_streams) count++;
+  }
+  char place[64], threads[16], why[256];
+  bool is_six = strchr(options->address, ':');
+  snprintf(place, sizeof place, is_six ? "[%s]:%u" : "%s:%u", options->address, options->port);
+  snprintf(threads, sizeof threads, "%u", count);
+  /* clang-format off */
+  const char *const settings[] = {
+      "listening_ports", place,
+      "num_threads", threads, /* each stream has one for its life */
+      "connection_queue", threads,
+      "listen_backlog", "4096", /* who finds it full waits for a second */
+      "tcp_nodelay", "1", /* small patches would wait for 40 ms */
+      "request_timeout_ms", "10000", /* how long a client may stall */
+      NULL};
+  /* clang-format on */
+  vestry_err error = vestry_civetweb_check(settings, why, sizeof why);
+  if (error) {
+    vsi_web_log(own->host, VESTRY_LOG_ERROR, why);
+    return error;
+  }
+  const struct mg_callbacks callbacks = {.log_message = log_message, .init_context = add_vestry};
+  own->server = mg_start(&callbacks, own, (const char **)(uintptr_t)settings);
+  if (!own->server) return VESTRY_IO;
+  atomic_store(&own->started, true);
+  struct mg_server_port bound;
+  if (mg_get_server_ports(own->server, 1, &bound) == 1) own->port = (uint16_t)bound.port;
+  return own->error;
+}
+
+static vestry_err start(vestry *v, const vestry_server_options *options, void **ret_server) {
+  const vestry_host *host = vestry_host_of(v);
+  if (options->unix_path || options->tls_key) {
+    vsi_web_log(host, VESTRY_LOG_ERROR, "civetweb: no UNIX sockets and no TLS here: take libmicrohttpd, or a proxy");
+    return VESTRY_UNSUPPORTED;
+  }
+  if (options->max_streams > 100000) return VESTRY_INVALID;
+  own_server *own = vsi_web_alloc(host, 1, sizeof *own);
+  if (!own) return VESTRY_NO_MEMORY;
+  own->v = v;
+  own->host = host;
+  own->options = (vestry_civetweb_options){.max_per_address = options->max_per_address, .answers_all = true};
+  vestry_err error = listen_on(own, options);
+  if (error)
+    destroy(own);
+  else
+    *ret_server = own;
+  return error;
+}
+
+static uint16_t port(void *server) {
+  return ((own_server *)server)->port;
+}
+
+static vestry_err stop(void *server, uint64_t timeout_ms) {
+  return vestry_civetweb_stop(((own_server *)server)->adapter, timeout_ms);
+}
+
+const vestry_server_adapter vestry_server_civetweb = {
+    .size = sizeof(vestry_server_adapter),
+    .name = "civetweb",
+    .start = start,
+    .port = port,
+    .stop = stop,
+    .destroy = destroy,
+};

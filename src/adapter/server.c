@@ -1,0 +1,186 @@
+/* A server by its adapter, and a process around it. Signals arrive on any thread, whenever: what a handler can do there
+ * is write to a descriptor, on which vestry_server_run waits. */
+#include "vestry/server.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "vestry/adapter.h"
+#include "vestry/drain.h"
+
+/* A drained stream whose peer takes nothing is given five seconds (vestry/drain.h). */
+enum { DRAIN_MORE_MS = 6000, URL_BYTES = 160 };
+
+struct vestry_server {
+  const vestry_server_adapter *adapter;
+  const vestry_host *host;
+  void *server; /* the adapter's */
+  char url[URL_BYTES];
+};
+
+vestry_err vestry_server_create(vestry *v, const vestry_server_adapter *adapter, const vestry_server_options *given,
+                                vestry_server **ret_server) {
+  vestry_server_options options;
+  if (!v || !adapter || !VSI_OPS_ARE_KNOWN(adapter) || !ret_server || VSI_OPTIONS_TAKE(options, given))
+    return VESTRY_INVALID;
+  bool names_place = options.address || options.port;
+  if ((options.unix_path && names_place) || !options.tls_key != !options.tls_certificate) return VESTRY_INVALID;
+  if (!options.address && !options.unix_path) options.address = "127.0.0.1";
+  const vestry_host *host = vestry_host_of(v);
+  vestry_server *server = vsi_calloc(host, 1, sizeof *server);
+  if (!server) return VESTRY_NO_MEMORY;
+  server->adapter = adapter;
+  server->host = host;
+  vestry_err error = adapter->start(v, &options, &server->server);
+  if (error) {
+    vsi_free(host, server);
+    return error;
+  }
+  bool is_six = options.address && strchr(options.address, ':');
+  if (options.unix_path)
+    snprintf(server->url, sizeof server->url, "unix:%s", options.unix_path);
+  else
+    snprintf(server->url, sizeof server->url, "%s://%s%s%s:%u", options.tls_key ? "https" : "http", is_six ? "[" : "",
+             options.address, is_six ? "]" : "", vestry_server_port(server));
+  *ret_server = server;
+  return VESTRY_OK;
+}
+
+uint16_t vestry_server_port(const vestry_server *server) {
+  return server->adapter->port(server->server);
+}
+
+const char *vestry_server_url(const vestry_server *server) {
+  return server->url;
+}
+
+vestry_err vestry_server_stop(vestry_server *server, uint64_t timeout_ms) {
+  return server->adapter->stop(server->server, timeout_ms);
+}
+
+void vestry_server_destroy(vestry_server *server) {
+  if (!server) return;
+  server->adapter->destroy(server->server);
+  vsi_free(server->host, server);
+}
+
+/* ------------------------------------------------------------------------------------------- the process ---------- */
+
+static _Atomic(int) bell = -1; /* rung to have the run end; -1: nothing runs */
+
+void vestry_server_end(void) {
+  int before = errno, fd = atomic_load(&bell);
+  const uint64_t once = 1;
+  if (fd >= 0 && write(fd, &once, sizeof once) < 0) errno = before; /* full: it was rung already */
+  errno = before;
+}
+
+static void on_signal(int signal_number) {
+  (void)signal_number;
+  vestry_server_end();
+}
+
+/* What the signals did before. */
+typedef struct habits {
+  struct sigaction interrupt, terminate, pipe;
+} habits;
+
+static void take_signals(habits *ret_before) {
+  struct sigaction action = {.sa_handler = on_signal}, ignore = {.sa_handler = SIG_IGN};
+  sigemptyset(&action.sa_mask);
+  sigemptyset(&ignore.sa_mask);
+  sigaction(SIGINT, &action, &ret_before->interrupt);
+  sigaction(SIGTERM, &action, &ret_before->terminate);
+  sigaction(SIGPIPE, NULL, &ret_before->pipe);
+  if (ret_before->pipe.sa_handler == SIG_DFL) sigaction(SIGPIPE, &ignore, NULL); /* a client that left in an answer */
+}
+
+static void give_stops_back(const habits *before) {
+  sigaction(SIGINT, &before->interrupt, NULL);
+  sigaction(SIGTERM, &before->terminate, NULL);
+}
+
+/* Ends the process, unless the run has ended before. */
+typedef struct fuse {
+  uint64_t ms;
+  int fd; /* rung when the run has ended */
+  pthread_t thread;
+  bool burns;
+} fuse;
+
+static void wait_for(int fd, int timeout_ms) {
+  struct pollfd waits = {.fd = fd, .events = POLLIN};
+  while (poll(&waits, 1, timeout_ms) < 0 && errno == EINTR) continue;
+}
+
+static void *burn(void *ctx) {
+  const fuse *f = ctx;
+  struct pollfd waits = {.fd = f->fd, .events = POLLIN};
+  if (poll(&waits, 1, (int)(f->ms < INT32_MAX ? f->ms : INT32_MAX)) == 0) _exit(0);
+  return NULL;
+}
+
+static void light(fuse *f, uint64_t ms, const vestry_host *host) {
+  *f = (fuse){.ms = ms, .fd = ms ? eventfd(0, EFD_CLOEXEC) : -1};
+  f->burns = f->fd >= 0 && pthread_create(&f->thread, NULL, burn, f) == 0;
+  if (ms && !f->burns) vsi_log(host, VESTRY_LOG_WARN, "server: no thread for stop_ms: it may take longer to stop");
+}
+
+static void put_out(fuse *f) {
+  const uint64_t once = 1;
+  if (f->burns && write(f->fd, &once, sizeof once) == sizeof once) pthread_join(f->thread, NULL);
+  if (f->fd >= 0) close(f->fd);
+}
+
+static void drain(vestry *v, uint64_t window_ms) {
+  if (window_ms && !vestry_drain(v, window_ms)) (void)vestry_drain_wait(v, window_ms + DRAIN_MORE_MS);
+}
+
+static vestry_err serve(vestry *v, const vestry_server_adapter *adapter, const vestry_server_options *options, int fd,
+                        const habits *before) {
+  vestry_server *server;
+  vestry_err error = vestry_server_create(v, adapter, options, &server);
+  if (error) return error;
+  const vestry_host *host = server->host;
+  vsi_log(host, VESTRY_LOG_INFO, "%s: listens on %s", adapter->name, server->url);
+  if (options->on_ready) options->on_ready(server, options->ctx);
+  wait_for(fd, -1);
+  give_stops_back(before);
+  vsi_log(host, VESTRY_LOG_INFO, "%s: stops", adapter->name);
+  drain(v, options->drain_ms);
+  fuse f;
+  light(&f, options->stop_ms, host);
+  vestry_server_destroy(server);
+  put_out(&f);
+  return VESTRY_OK;
+}
+
+vestry_err vestry_server_run(vestry *v, const vestry_server_adapter *adapter, const vestry_server_options *given) {
+  vestry_server_options options;
+  if (!v || !adapter || VSI_OPTIONS_TAKE(options, given) || options.drain_ms > VESTRY_DRAIN_MAX_MS)
+    return VESTRY_INVALID;
+  int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), none = -1;
+  if (fd < 0) return VESTRY_IO;
+  if (!atomic_compare_exchange_strong(&bell, &none, fd)) {
+    close(fd);
+    return VESTRY_EXISTS;
+  }
+  habits before;
+  take_signals(&before);
+  vestry_err error = serve(v, adapter, &options, fd, &before);
+  give_stops_back(&before);
+  sigaction(SIGPIPE, &before.pipe, NULL);
+  atomic_store(&bell, -1);
+  close(fd);
+  return error;
+}

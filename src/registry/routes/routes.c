@@ -1,0 +1,347 @@
+/* The lock is held for reading while a path is looked up, and for writing while a tree is changed: never while
+ * something of the application's runs. What a request has found it counts itself into (`running`), under the lock, and
+ * out of when it has left. Who takes a route or a guard away unlinks it under the lock, so that nobody comes in any
+ * more, and waits for the count to be zero.
+ *
+ * Who leaves touches nothing of the route behind its count, because that may free it: whether somebody waits stands in
+ * the table. Count and waiters are both changed and then read crosswise, in sequentially consistent order: either the
+ * one who leaves sees that somebody waits, or the one who waits sees the count it left behind. */
+#include "registry/routes/routes.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "base/field.h"
+#include "base/memory.h"
+#include "registry/instance/instance.h"
+#include "vestry/adapter.h"
+
+struct vsi_guard {
+  vsi_guard *next; /* sorted: fewer segments first, then as they came */
+  _Atomic(uint32_t) running;
+  vestry_guard_fn guard;
+  void *app;
+  char prefix[];
+};
+
+typedef struct page {
+  struct page *next;
+  int status; /* 0: all others */
+  vestry_handler_fn handler;
+  void *app;
+} page;
+
+struct vsi_routes {
+  const vestry_host *host;
+  pthread_rwlock_t lock;
+  /* guarded by lock */
+  vsi_trie_node *root;
+  vsi_guard *guards;
+  size_t guards_count;
+  page *pages;
+
+  _Atomic(uint32_t) waiters;
+  pthread_mutex_t left_lock;
+  pthread_cond_t left; /* somebody has left while others waited */
+};
+
+static _Thread_local vsi_visit *visits; /* the innermost of this thread */
+
+vestry_err vsi_routes_create(const vestry_host *host, vsi_routes **ret_routes) {
+  vsi_routes *routes = vsi_calloc(host, 1, sizeof *routes);
+  if (!routes) return VESTRY_NO_MEMORY;
+  routes->root = vsi_calloc(host, 1, sizeof *routes->root);
+  if (!routes->root) {
+    vsi_free(host, routes);
+    return VESTRY_NO_MEMORY;
+  }
+  routes->host = host;
+  pthread_rwlockattr_t attributes;
+  pthread_rwlockattr_init(&attributes);
+  /* requests that never cease would keep out who mounts */
+  pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+  pthread_rwlock_init(&routes->lock, &attributes);
+  pthread_rwlockattr_destroy(&attributes);
+  pthread_mutex_init(&routes->left_lock, NULL);
+  pthread_cond_init(&routes->left, NULL);
+  *ret_routes = routes;
+  return VESTRY_OK;
+}
+
+void vsi_routes_destroy(vsi_routes *routes) {
+  if (!routes) return;
+  vsi_trie_finish(routes->root, routes->host);
+  vsi_free(routes->host, routes->root);
+  for (vsi_guard *next, *guard = routes->guards; guard; guard = next) {
+    next = guard->next;
+    vsi_free(routes->host, guard);
+  }
+  for (page *next, *at = routes->pages; at; at = next) {
+    next = at->next;
+    vsi_free(routes->host, at);
+  }
+  pthread_rwlock_destroy(&routes->lock);
+  pthread_mutex_destroy(&routes->left_lock);
+  pthread_cond_destroy(&routes->left);
+  vsi_free(routes->host, routes);
+}
+
+/* ------------------------------------------------------------------------------------------- a request ------------ */
+
+/* Whole names only, each once: what does not fit is left out. */
+static void add_name(char *allow, const char *name) {
+  size_t len = strlen(allow), more = strlen(name);
+  for (const char *at = allow; (at = strstr(at, name)) != NULL; at += more)
+    if ((at == allow || at[-1] == ' ') && (!at[more] || at[more] == ',')) return;
+  if (len + more + 3 > VSI_ALLOW_BYTES) return;
+  if (len) strcat(allow, ", ");
+  strcat(allow, name);
+}
+
+static void add_method(const char *method, void *allow) {
+  add_name(allow, method);
+  if (strcmp(method, "GET") == 0) add_name(allow, "HEAD");
+}
+
+static vsi_route *find_locked(vsi_routes *routes, const char *method, const char *path, vsi_captures *captures,
+                              char allow[VSI_ALLOW_BYTES]) {
+  vsi_route *route = vsi_trie_find(routes->root, method, path, captures);
+  *allow = '\0';
+  if (route) return route;
+  vsi_trie_methods(routes->root, path, add_method, allow);
+  if (*allow) add_name(allow, "OPTIONS");
+  return NULL;
+}
+
+bool vsi_routes_enter(vsi_routes *routes, const char *method, const char *path, vsi_visit *ret_visit,
+                      char allow[VSI_ALLOW_BYTES]) {
+  ret_visit->guards_count = 0;
+  pthread_rwlock_rdlock(&routes->lock);
+  ret_visit->route = find_locked(routes, method, path, &ret_visit->captures, allow);
+  for (vsi_guard *guard = ret_visit->route ? routes->guards : NULL; guard; guard = guard->next) {
+    if (!vsi_pattern_begins(guard->prefix, path)) continue;
+    atomic_fetch_add(&guard->running, 1);
+    ret_visit->guards[ret_visit->guards_count++] = guard;
+  }
+  if (ret_visit->route) atomic_fetch_add(&ret_visit->route->running, 1);
+  pthread_rwlock_unlock(&routes->lock);
+  if (!ret_visit->route) return false;
+  ret_visit->outer = visits;
+  visits = ret_visit;
+  return true;
+}
+
+void vsi_routes_leave(vsi_routes *routes, vsi_visit *visit) {
+  visits = visit->outer;
+  for (size_t i = 0; i < visit->guards_count; i++) atomic_fetch_sub(&visit->guards[i]->running, 1);
+  atomic_fetch_sub(&visit->route->running, 1);
+  if (!atomic_load(&routes->waiters)) return;
+  pthread_mutex_lock(&routes->left_lock);
+  pthread_cond_broadcast(&routes->left);
+  pthread_mutex_unlock(&routes->left_lock);
+}
+
+vestry_err vsi_visit_guard(const vsi_visit *visit, const vestry_request *req, vestry_reply *reply) {
+  vestry_err error = VESTRY_OK;
+  for (size_t i = 0; i < visit->guards_count && !error; i++)
+    error = visit->guards[i]->guard(req, reply, visit->guards[i]->app);
+  return error;
+}
+
+int vestry_route_status(vestry *v, const char *method, const char *path) {
+  vsi_captures captures;
+  char allow[VSI_ALLOW_BYTES];
+  pthread_rwlock_rdlock(&v->routes->lock);
+  bool found = find_locked(v->routes, method, path, &captures, allow) != NULL;
+  pthread_rwlock_unlock(&v->routes->lock);
+  if (found) return 200;
+  bool asks_only = strcmp(method, "OPTIONS") == 0;
+  if (!*allow) return asks_only && strcmp(path, "*") == 0 ? 204 : 404;
+  return asks_only ? 204 : 405;
+}
+
+/* ------------------------------------------------------------------------------------- mounting, unmounting ------- */
+
+/* What was unlinked runs on until all who are in it have left. */
+static void wait_for(vsi_routes *routes, _Atomic(uint32_t) *running) {
+  atomic_fetch_add(&routes->waiters, 1);
+  pthread_mutex_lock(&routes->left_lock);
+  while (atomic_load(running)) pthread_cond_wait(&routes->left, &routes->left_lock);
+  pthread_mutex_unlock(&routes->left_lock);
+  atomic_fetch_sub(&routes->waiters, 1);
+}
+
+/* Whether this thread is in a request that runs it. */
+static bool is_inside(const _Atomic(uint32_t) *running) {
+  for (const vsi_visit *visit = visits; visit; visit = visit->outer) {
+    if (&visit->route->running == running) return true;
+    for (size_t i = 0; i < visit->guards_count; i++)
+      if (&visit->guards[i]->running == running) return true;
+  }
+  return false;
+}
+
+vestry_err vestry_route(vestry *v, const char *method, const char *pattern, vestry_handler_fn handler, void *app) {
+  if (!v || !method || !vsi_is_token(method) || !handler) return VESTRY_INVALID;
+  vestry_err error = vsi_pattern_check(pattern, true);
+  if (error) return error;
+  vsi_routes *routes = v->routes;
+  vsi_route *route = vsi_route_create(routes->host, method, pattern, handler, app);
+  if (!route) return VESTRY_NO_MEMORY;
+  pthread_rwlock_wrlock(&routes->lock);
+  error = vsi_trie_add(routes->root, routes->host, pattern, route);
+  pthread_rwlock_unlock(&routes->lock);
+  if (error) vsi_free(routes->host, route);
+  return error;
+}
+
+vestry_err vestry_unroute(vestry *v, const char *method, const char *pattern) {
+  if (!v || !method || vsi_pattern_check(pattern, true)) return VESTRY_INVALID;
+  vsi_routes *routes = v->routes;
+  pthread_rwlock_wrlock(&routes->lock);
+  vsi_route *route = vsi_trie_get(routes->root, pattern, method);
+  bool inside = route && is_inside(&route->running);
+  if (route && !inside) vsi_trie_remove(routes->root, routes->host, pattern, method);
+  pthread_rwlock_unlock(&routes->lock);
+  if (!route) return VESTRY_NOT_FOUND;
+  if (inside) return VESTRY_INVALID;
+  wait_for(routes, &route->running);
+  vsi_free(routes->host, route);
+  return VESTRY_OK;
+}
+
+/* prefix and pattern as one; NULL: no memory. */
+static char *join(const vestry_host *host, const char *prefix, const char *pattern) {
+  size_t len = strlen(prefix), more = strlen(pattern) + 1;
+  char *joined = vsi_alloc(host, len + more);
+  if (!joined) return NULL;
+  memcpy(joined, prefix, len);
+  memcpy(joined + len, pattern, more);
+  return joined;
+}
+
+/* One row, mounted or unmounted. */
+static vestry_err change(vestry *v, const char *prefix, const vestry_mounted *row, void *app, bool mounts) {
+  if (!row->pattern) return VESTRY_INVALID;
+  char *pattern = join(v->host, prefix, row->pattern);
+  if (!pattern) return VESTRY_NO_MEMORY;
+  vestry_err error =
+      mounts ? vestry_route(v, row->method, pattern, row->handler, app) : vestry_unroute(v, row->method, pattern);
+  vsi_free(v->host, pattern);
+  return error;
+}
+
+vestry_err vestry_unmount(vestry *v, const char *prefix, const vestry_mounted *rows, size_t count) {
+  if (!v || !prefix || (!rows && count)) return VESTRY_INVALID;
+  vestry_err error = VESTRY_OK;
+  for (size_t i = 0; i < count; i++) {
+    vestry_err of_row = change(v, prefix, &rows[i], NULL, false);
+    if (of_row && of_row != VESTRY_NOT_FOUND) error = of_row;
+  }
+  return error;
+}
+
+vestry_err vestry_mount(vestry *v, const char *prefix, const vestry_mounted *rows, size_t count, void *app) {
+  if (!v || !prefix || (!rows && count)) return VESTRY_INVALID;
+  vestry_err error = VESTRY_OK;
+  size_t done = 0;
+  for (; done < count && !error; done += !error) error = change(v, prefix, &rows[done], app, true);
+  if (error) (void)vestry_unmount(v, prefix, rows, done);
+  return error;
+}
+
+/* --------------------------------------------------------------------------------------------------- guards ------- */
+
+/* How many segments a prefix has. */
+static size_t depth_of(const char *prefix) {
+  size_t depth = 0;
+  for (; *prefix; prefix++) depth += *prefix == '/' && prefix[1];
+  return depth;
+}
+
+vestry_err vestry_guard(vestry *v, const char *prefix, vestry_guard_fn fn, void *app) {
+  if (!v || !fn) return VESTRY_INVALID;
+  vestry_err error = vsi_pattern_check(prefix, false);
+  if (error) return error;
+  vsi_routes *routes = v->routes;
+  size_t len = strlen(prefix);
+  vsi_guard *guard = vsi_calloc(routes->host, 1, sizeof *guard + len + 1);
+  if (!guard) return VESTRY_NO_MEMORY;
+  guard->guard = fn;
+  guard->app = app;
+  memcpy(guard->prefix, prefix, len);
+  pthread_rwlock_wrlock(&routes->lock);
+  bool has_room = routes->guards_count < VESTRY_GUARDS_MAX;
+  if (has_room) {
+    vsi_guard **at = &routes->guards;
+    while (*at && depth_of((*at)->prefix) <= depth_of(prefix)) at = &(*at)->next;
+    guard->next = *at;
+    *at = guard;
+    routes->guards_count++;
+  }
+  pthread_rwlock_unlock(&routes->lock);
+  if (has_room) return VESTRY_OK;
+  vsi_free(routes->host, guard);
+  return VESTRY_LIMIT;
+}
+
+vestry_err vestry_unguard(vestry *v, const char *prefix, vestry_guard_fn fn, void *app) {
+  if (!v || !fn || vsi_pattern_check(prefix, false)) return VESTRY_INVALID;
+  vsi_routes *routes = v->routes;
+  pthread_rwlock_wrlock(&routes->lock);
+  vsi_guard **at = &routes->guards;
+  while (*at && !((*at)->guard == fn && (*at)->app == app && strcmp((*at)->prefix, prefix) == 0)) at = &(*at)->next;
+  vsi_guard *guard = *at;
+  bool inside = guard && is_inside(&guard->running);
+  if (guard && !inside) {
+    *at = guard->next;
+    routes->guards_count--;
+  }
+  pthread_rwlock_unlock(&routes->lock);
+  if (!guard) return VESTRY_NOT_FOUND;
+  if (inside) return VESTRY_INVALID;
+  wait_for(routes, &guard->running);
+  vsi_free(routes->host, guard);
+  return VESTRY_OK;
+}
+
+/* --------------------------------------------------------------------------------------------- error pages -------- */
+
+static page *page_of(vsi_routes *routes, int status) {
+  page *at = routes->pages;
+  while (at && at->status != status) at = at->next;
+  return at;
+}
+
+vestry_err vestry_error_page(vestry *v, int status, vestry_handler_fn handler, void *app) {
+  if (!v || (status && (status < 400 || status > 599))) return VESTRY_INVALID;
+  vsi_routes *routes = v->routes;
+  page *made = vsi_calloc(routes->host, 1, sizeof *made);
+  if (!made) return VESTRY_NO_MEMORY;
+  pthread_rwlock_wrlock(&routes->lock);
+  page *there = page_of(routes, status);
+  if (!there) {
+    made->next = routes->pages;
+    routes->pages = made;
+  }
+  page *changed = there ? there : made;
+  changed->status = status;
+  changed->handler = handler;
+  changed->app = app;
+  pthread_rwlock_unlock(&routes->lock);
+  if (there) vsi_free(routes->host, made);
+  return VESTRY_OK;
+}
+
+vestry_handler_fn vsi_routes_page(vsi_routes *routes, int status, void **ret_app) {
+  vestry_handler_fn handler = NULL;
+  pthread_rwlock_rdlock(&routes->lock);
+  const page *found = page_of(routes, status);
+  if (!found || !found->handler) found = page_of(routes, 0);
+  if (found) {
+    handler = found->handler;
+    *ret_app = found->app;
+  }
+  pthread_rwlock_unlock(&routes->lock);
+  return handler;
+}
