@@ -131,7 +131,7 @@ static void say_where(vestry_server *server, void *ctx) {
 vestry_err options_serve(const struct server_options *options, vestry *v) {
   bool is_civetweb = strcmp(options->adapter, "civetweb") == 0;
   vestry_err err = vestry_server_run(v, is_civetweb ? &vestry_server_civetweb : &vestry_server_microhttpd,
-                                     &(vestry_server_options){.port = (uint16_t)options->port,
+                                     &(vestry_server_options){.port = options->unix_path ? 0 : (uint16_t)options->port,
                                                               .unix_path = options->unix_path,
                                                               .threads_count = options->threads_count,
                                                               .stop_ms = STOP_MS,

@@ -39,6 +39,7 @@
 #include "vestry/script.h"
 #include "vestry/selector.h"
 #include "vestry/server.h"
+#include "vestry/session.h"
 #include "vestry/signals.h"
 #include "vestry/store.h"
 #include "vestry/value.h"

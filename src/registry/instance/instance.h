@@ -16,6 +16,7 @@ struct vestry {
   vsi_group *group;
   vestry_registry registry;
   struct vsi_routes *routes;
+  struct vsi_sessions *sessions; /* NULL: none */
   json_t *nothing; /* an empty object: the data and state of dispatches that have none. Never changed, and
                     references to it are not counted */
 

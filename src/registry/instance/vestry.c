@@ -6,6 +6,7 @@
 #include "registry/instance/instance.h"
 #include "registry/request/intake.h"
 #include "registry/routes/routes.h"
+#include "registry/session/session.h"
 #include "stream/coding.h"
 #include "stream/connection.h"
 
@@ -86,6 +87,7 @@ static vestry_err fill(vestry *v, const vestry_options *options) {
   if (!error) error = vsi_group_create(v->runtime, options->connection, &v->group);
   if (!error) vsi_group_limit(v->group, options->max_queued_bytes);
   if (!error) error = create_profiles(v, options);
+  if (!error && options->sessions) error = vsi_sessions_create(v, options->sessions, &v->sessions);
   if (!error) error = vsi_effects_register(&v->registry);
   return error;
 }
@@ -93,6 +95,7 @@ static vestry_err fill(vestry *v, const vestry_options *options) {
 /* Takes what was made, whole or in part. */
 static void take_apart(vestry *v) {
   vsi_drain_destroy(v);
+  vsi_sessions_destroy(v->sessions);
   vestry_store_driver_destroy(v->driver);
   vestry_store_destroy(v->store);
   vsi_group_destroy(v->group);
@@ -113,7 +116,7 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   vestry_options own;
   const vestry_options *options = &own;
   if (!ret_instance || VSI_OPTIONS_TAKE(own, given)) return VESTRY_INVALID;
-  if (options->max_body_bytes > MAX_BODY_BYTES) return VESTRY_INVALID;
+  if (options->max_body_bytes > MAX_BODY_BYTES || (options->sessions && options->scope)) return VESTRY_INVALID;
   if (options->profiles_count > VESTRY_PROFILES_MAX || (options->profiles_count && !options->profiles))
     return VESTRY_INVALID;
   const vestry_host *host = host_of(options);

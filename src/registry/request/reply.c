@@ -24,6 +24,7 @@ static void header_free(const vestry_reply *reply, const vestry_header *header) 
 }
 
 void vsi_reply_finish(vestry_reply *reply) {
+  vsi_attachments_settle(&reply->attachments, NULL);
   for (size_t i = 0; i < reply->headers_count; i++) header_free(reply, &reply->headers[i]);
   vsi_free(reply->host, reply->headers);
   vsi_free(reply->host, (void *)reply->body_type);

@@ -3,6 +3,7 @@
 #define VSI_REGISTRY_REPLY_H
 
 #include "registry/instance/life.h"
+#include "registry/request/attachment.h"
 #include "vestry/adapter.h"
 
 struct vestry_reply {
@@ -34,6 +35,7 @@ struct vestry_reply {
   enum { VSI_AUTO_CLOSE_UNSET, VSI_AUTO_CLOSE_OFF, VSI_AUTO_CLOSE_ON } auto_close;
   vestry_connection_hooks hooks;
   vsi_data data; /* owned */
+  vsi_attachments attachments;
   vestry_connection_options stream;
   bool has_profiles; /* instead of the instance's */
   vestry_profile profiles[VESTRY_PROFILES_MAX];

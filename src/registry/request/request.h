@@ -13,6 +13,17 @@ typedef struct vsi_values {
   const char **pairs; /* a name, a value, and so on, in one allocation with their texts; owned */
 } vsi_values;
 
+/* The session of a request (registry/session). */
+enum { VSI_SESSION_CHANGES_MAX = 4, VSI_SESSION_ID_BYTES = 33 };
+typedef struct vsi_session {
+  char id[VSI_SESSION_ID_BYTES];                            /* terminated; "": there are no sessions */
+  bool is_new;                                              /* the browser is to be told */
+  bool was_changed;                                         /* by log-in or log-out */
+  struct vsi_session_user *user;                            /* a reference; NULL: nobody has logged in */
+  struct vsi_session_user *former[VSI_SESSION_CHANGES_MAX]; /* references: the handler may still hold their names */
+  size_t former_count;
+} vsi_session;
+
 struct vestry_request {
   vestry *v;
   const vestry_request_ops *ops;
@@ -22,6 +33,7 @@ struct vestry_request {
   int error;                     /* the status of an error page that is being made; 0: none */
   const struct vsi_visit *visit; /* the route it is in; NULL: none, its handler was given */
   vsi_values values[VSI_IN_COUNT];
+  vsi_session session;
   char *body; /* NULL: none */
   size_t body_len;
   size_t body_taken; /* of the instance's request bytes */

@@ -10,6 +10,7 @@
 #include "registry/request/answer.h"
 #include "registry/request/encoding.h"
 #include "registry/routes/routes.h"
+#include "registry/session/session.h"
 
 /* One request on its way through. On the serving thread's stack, which with civetweb is small: 5 kB. */
 typedef struct serving {
@@ -115,6 +116,8 @@ static vestry_err connect_stored_or_new(serving *s, vestry_dispatch_context *con
     give_up(s, cause_of_refusal(context->refusal));
   else if (s->opened && !context->opened)
     give_up(s, VESTRY_CAUSE_CLOSED); /* for another */
+  else if (s->opened)
+    vsi_attachments_settle(&s->reply.attachments, s->opened);
   return context->refusal;
 }
 
@@ -208,14 +211,16 @@ static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry
   if (error) return refuse_reading(s, error, &why);
   s->reply.v = s->v;
   s->reply.is_datastar = s->request.is_datastar;
-  error = vsi_request_scope(&s->request, &s->reply);
+  error = s->v->sessions ? vsi_session_begin(&s->request, &s->reply) : vsi_request_scope(&s->request, &s->reply);
   if (!error) {
     s->reply.scope = vestry_request_scope(&s->request);
     if (s->request.visit) error = vsi_visit_guard(s->request.visit, &s->request, &s->reply);
   }
-  if (error && s->reply.status && !s->reply.no_memory) return vsi_answer_reply(&s->request, &s->reply);
+  bool is_answer = error && s->reply.status && !s->reply.no_memory;
   if (!error) error = handler(&s->request, &s->reply, app);
   if (error && error == s->reply.refused) error = VESTRY_INVALID; /* whatever it is, the client has no part in it */
+  if (s->v->sessions) vsi_session_tell(&s->request, &s->reply);
+  if (is_answer) return vsi_answer_reply(&s->request, &s->reply);
   return error ? vsi_answer_error(&s->request, error) : perform(s, ret_connection);
 }
 
@@ -248,6 +253,7 @@ vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_r
   vsi_reply_init(&s.reply, v->host);
   vestry_err error = handler ? serve(&s, handler, app, ret_connection) : serve_route(&s, ret_connection);
   vsi_reply_finish(&s.reply);
+  vsi_session_end(&s.request);
   vsi_request_finish(&s.request);
   return error;
 }

@@ -1,0 +1,24 @@
+/* The sessions of an instance. */
+#ifndef VSI_REGISTRY_SESSION_H
+#define VSI_REGISTRY_SESSION_H
+
+#include "registry/request/reply.h"
+#include "registry/request/request.h"
+#include "registry/session/token.h"
+
+typedef struct vsi_sessions vsi_sessions;
+
+/* OK | INVALID | NO_MEMORY | IO */
+vestry_err vsi_sessions_create(vestry *v, const vestry_session_options *options, vsi_sessions **ret_sessions);
+/* No request may be under way. NULL is accepted. */
+void vsi_sessions_destroy(vsi_sessions *sessions);
+
+/* Find a request's session: its scope, and who it is. The reply's stream, if it opens one, is to be the session's.
+ * OK | NO_MEMORY | IO | what storage says */
+vestry_err vsi_session_begin(vestry_request *req, vestry_reply *reply);
+/* Before the reply is performed: have the browser told what it does not know. */
+void vsi_session_tell(const vestry_request *req, vestry_reply *reply);
+/* The request is over. */
+void vsi_session_end(vestry_request *req);
+
+#endif

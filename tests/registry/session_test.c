@@ -1,0 +1,630 @@
+/* Sessions: who somebody is, from cookie to cookie, and streams that end with it. */
+#include "registry/session/token.h"
+#include "registry/world.h"
+#include "vestry/dispatch.h"
+#include "vestry/routes.h"
+#include "vestry/session.h"
+
+/* ------------------------------------------------------------------------------------------------- a site --------- */
+
+static _Atomic(int64_t) clock_s;
+
+static int64_t now_s(void *ctx) {
+  (void)ctx;
+  return atomic_load(&clock_s);
+}
+
+/* What storage holds; each call can fail. */
+typedef struct shelf {
+  pthread_mutex_t lock;
+  struct {
+    char hash[40];
+    vestry_session_record record;
+  } rows[32];
+  int saves, loads;
+  vestry_err fails;
+} shelf;
+
+static int find_locked(const shelf *s, const char *hash) {
+  for (int i = 0; i < 32; i++)
+    if (strcmp(s->rows[i].hash, hash) == 0) return i;
+  return -1;
+}
+
+static vestry_err save(void *ctx, const char *hash, const vestry_session_record *record) {
+  shelf *s = ctx;
+  pthread_mutex_lock(&s->lock);
+  s->saves++;
+  int at = find_locked(s, hash);
+  if (at < 0) at = find_locked(s, "");
+  if (!s->fails && at >= 0) {
+    strcpy(s->rows[at].hash, hash);
+    s->rows[at].record = *record;
+  }
+  pthread_mutex_unlock(&s->lock);
+  return s->fails;
+}
+
+static vestry_err load(void *ctx, const char *hash, vestry_session_record *ret_record) {
+  shelf *s = ctx;
+  pthread_mutex_lock(&s->lock);
+  s->loads++;
+  int at = find_locked(s, hash);
+  if (at >= 0) *ret_record = s->rows[at].record;
+  pthread_mutex_unlock(&s->lock);
+  return s->fails ? s->fails : at < 0 ? VESTRY_NOT_FOUND : VESTRY_OK;
+}
+
+static vestry_err forget(void *ctx, const char *hash) {
+  shelf *s = ctx;
+  pthread_mutex_lock(&s->lock);
+  int at = find_locked(s, hash);
+  if (at >= 0) *s->rows[at].hash = '\0';
+  pthread_mutex_unlock(&s->lock);
+  return s->fails;
+}
+
+static vestry_err forget_user(void *ctx, const char *user) {
+  shelf *s = ctx;
+  pthread_mutex_lock(&s->lock);
+  for (int i = 0; i < 32; i++)
+    if (strcmp(s->rows[i].record.user, user) == 0) *s->rows[i].hash = '\0';
+  pthread_mutex_unlock(&s->lock);
+  return s->fails;
+}
+
+static const vestry_session_storage_ops shelf_ops = {
+    .save = save, .load = load, .remove = forget, .remove_user = forget_user};
+
+static vestry_err who(const vestry_request *req, vestry_reply *reply, void *app) {
+  const char *user = vestry_session_user(req);
+  (void)app;
+  return vestry_reply_bodyf(reply, "%s", user ? user : "nobody");
+}
+
+static vestry_err login(const vestry_request *req, vestry_reply *reply, void *app) {
+  const char *user = vestry_request_value(req, VESTRY_IN_QUERY, "user");
+  vestry_err error = vestry_session_login(req, reply, user);
+  (void)app;
+  return error ? error : vestry_reply_redirect(reply, 303, "/");
+}
+
+static vestry_err logout(const vestry_request *req, vestry_reply *reply, void *app) {
+  const char *before = vestry_session_user(req);
+  vestry_err error = vestry_session_logout(req, reply);
+  (void)app;
+  if (before) assert_true(*before); /* still there */
+  return error ? error : vestry_reply_bodyf(reply, "bye");
+}
+
+static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  vestry_reply_key(reply, VESTRY_KEY("page"));
+  return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+}
+
+static vestry_err picture(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  return vestry_reply_body(reply, "image/png", "x", 1);
+}
+
+typedef struct browser {
+  char cookie[2 * VSI_TOKEN_MAX_LEN]; /* "name=value"; "": none */
+  char set[2 * VSI_TOKEN_MAX_LEN];    /* what the last answer's Set-Cookie said; "": nothing */
+} browser;
+
+static void begin(world *w, const vestry_session_options *options) {
+  vestry_session_options made = *options;
+  made.now_s = now_s;
+  world_begin(w, (vestry_options){.sessions = &made});
+  static const vestry_mounted routes[] = {{"GET", "/", who},
+                                          {"POST", "/login", login},
+                                          {"POST", "/logout", logout},
+                                          {"GET", "/live", live},
+                                          {"GET", "/picture", picture}};
+  assert_int_equal(vestry_mount(w->v, "", routes, sizeof routes / sizeof *routes, NULL), VESTRY_OK);
+}
+
+static void end(world *w) {
+  world_end(w);
+  test_host_assert_clean(&w->th);
+}
+
+/* r: with method and path. */
+static void ask(world *w, browser *b, wire *r) {
+  if (*b->cookie) r->headers[0] = (vestry_header){"Cookie", b->cookie};
+  wire_request(w, r, NULL, NULL);
+  *b->set = '\0';
+  const char *set = strstr(r->head, "Set-Cookie: ");
+  if (!set) return;
+  set += strlen("Set-Cookie: ");
+  assert_null(strstr(set, "Set-Cookie: ")); /* one at most */
+  snprintf(b->set, sizeof b->set, "%.*s", (int)strcspn(set, "\n"), set);
+  snprintf(b->cookie, sizeof b->cookie, "%.*s", (int)strcspn(b->set, ";"), b->set);
+}
+
+static int status_of(world *w, browser *b, const char *method, const char *path, const char *query) {
+  wire r = {.method = method, .path = path, .query = query};
+  ask(w, b, &r);
+  wire_finish(&r);
+  return r.status;
+}
+
+static void assert_is(world *w, browser *b, const char *user) {
+  wire r = {.path = "/"};
+  ask(w, b, &r);
+  assert_int_equal(r.status, 200);
+  wire_assert_text(&r, user);
+  wire_finish(&r);
+}
+
+static void log_in(world *w, browser *b, const char *query) {
+  assert_int_equal(status_of(w, b, "POST", "/login", query), 303);
+}
+
+/* ------------------------------------------------------------------------------------- in all three ways ---------- */
+
+enum way { IN_MEMORY, STORED, SIGNED };
+static const char secret[] = "thirty-two bytes that nobody knows";
+
+static vestry_session_options way_of(enum way way, shelf *s) {
+  *s = (shelf){.lock = PTHREAD_MUTEX_INITIALIZER};
+  vestry_session_options options = {.idle_ms = 1000 * 1000, .lifetime_ms = 5000 * 1000};
+  if (way == STORED) {
+    options.storage = &shelf_ops;
+    options.storage_ctx = s;
+  }
+  if (way == SIGNED) {
+    options.secret = secret;
+    options.secret_len = sizeof secret - 1;
+  }
+  return options;
+}
+
+static void a_session_from_its_beginning_to_its_end(void **state) {
+  (void)state;
+  for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
+    world w;
+    shelf s;
+    vestry_session_options options = way_of(way, &s);
+    atomic_store(&clock_s, 1000000);
+    begin(&w, &options);
+    browser b = {.cookie = ""};
+    assert_is(&w, &b, "nobody");
+    assert_non_null(strstr(b.set, "; Path=/; Secure; HttpOnly; SameSite=Lax"));
+    assert_null(strstr(b.set, "Max-Age"));
+    assert_memory_equal(b.set, "__Host-session=", 15);
+    char first[sizeof b.cookie];
+    strcpy(first, b.cookie);
+    assert_is(&w, &b, "nobody");
+    assert_string_equal(b.set, ""); /* once */
+    log_in(&w, &b, "user=ada+l%c3%b8vlace");
+    assert_string_not_equal(b.cookie, first);
+    assert_non_null(strstr(b.set, "; Max-Age=5000"));
+    assert_is(&w, &b, "ada l\xc3\xb8vlace");
+    assert_string_equal(b.set, "");
+    browser planter = {.cookie = ""};
+    strcpy(planter.cookie, first);
+    assert_is(&w, &planter, "nobody"); /* the id that was there before is nobody's */
+    strcpy(first, b.cookie);
+    assert_int_equal(status_of(&w, &b, "POST", "/logout", NULL), 200);
+    assert_string_not_equal(b.set, "");
+    assert_is(&w, &b, "nobody");
+    browser thief = {.cookie = ""};
+    strcpy(thief.cookie, first); /* the old cookie is worth nothing */
+    assert_is(&w, &thief, "nobody");
+    assert_int_equal(status_of(&w, &b, "POST", "/logout", NULL), 200); /* nobody is logged in */
+    end(&w);
+  }
+}
+
+static void it_ends_by_time(void **state) {
+  (void)state;
+  for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
+    world w;
+    shelf s;
+    vestry_session_options options = way_of(way, &s);
+    atomic_store(&clock_s, 1000000);
+    begin(&w, &options);
+    browser b = {.cookie = ""}, idle = {.cookie = ""};
+    log_in(&w, &b, "user=a");
+    log_in(&w, &idle, "user=idle");
+    for (int i = 0; i < 9; i++) { /* 4,500 s, each less than idle */
+      atomic_fetch_add(&clock_s, 500);
+      test_host_advance_ms(&w.th, 500 * 1000);
+      world_settle(&w);
+      assert_is(&w, &b, "a");
+      if (way == SIGNED) assert_string_not_equal(b.set, ""); /* the cookie says when it was used */
+    }
+    assert_is(&w, &idle, "nobody");
+    atomic_fetch_add(&clock_s, 499);
+    test_host_advance_ms(&w.th, 499 * 1000);
+    world_settle(&w);
+    assert_is(&w, &b, "a");
+    atomic_fetch_add(&clock_s, 1);
+    test_host_advance_ms(&w.th, 1000);
+    world_settle(&w);
+    assert_is(&w, &b, "nobody");
+    end(&w);
+  }
+}
+
+static void what_a_restart_keeps(void **state) {
+  (void)state;
+  for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
+    world w;
+    shelf s;
+    vestry_session_options options = way_of(way, &s);
+    begin(&w, &options);
+    browser b = {.cookie = ""};
+    log_in(&w, &b, "user=a");
+    end(&w);
+    begin(&w, &options);
+    assert_is(&w, &b, way == IN_MEMORY ? "nobody" : "a");
+    assert_is(&w, &b, way == IN_MEMORY ? "nobody" : "a");
+    if (way == STORED)
+      assert_int_equal(s.loads, 1); /* then memory knows */
+    end(&w);
+  }
+}
+
+static void storage_knows_no_ids(void **state) {
+  (void)state;
+  world w;
+  shelf s;
+  vestry_session_options options = way_of(STORED, &s);
+  begin(&w, &options);
+  browser b = {.cookie = ""};
+  log_in(&w, &b, "user=a");
+  const char *id = strchr(b.cookie, '=') + 1;
+  for (int i = 0; i < 32; i++) assert_null(strstr(s.rows[i].hash, id));
+  snprintf(b.cookie, sizeof b.cookie, "__Host-session=%s", s.rows[0].hash);
+  assert_is(&w, &b, "nobody");
+  end(&w);
+}
+
+/* ------------------------------------------------------------------------------------------------- streams -------- */
+
+static void a_log_out_ends_the_streams_of_all_tabs(void **state) {
+  (void)state;
+  for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
+    world w;
+    shelf s;
+    vestry_session_options options = way_of(way, &s);
+    begin(&w, &options);
+    browser a = {.cookie = ""}, other = {.cookie = ""}, visitor = {.cookie = ""};
+    log_in(&w, &a, "user=a");
+    log_in(&w, &other, "user=a");
+    wire tabs[5];
+    for (int i = 0; i < 5; i++) {
+      tabs[i] = (wire){.path = "/live", .datastar = true};
+      ask(&w, i < 3 ? &a : i == 3 ? &other : &visitor, &tabs[i]);
+      assert_non_null(tabs[i].connection);
+    }
+    wire_hang_up(&w, &tabs[1]);
+    assert_int_equal(status_of(&w, &a, "POST", "/logout", NULL), 200);
+    world_settle(&w);
+    for (int i = 0; i < 5; i++) {
+      bool ends = i < 3;
+      assert_int_equal(vestry_connection_is_open(tabs[i].connection), !ends);
+      if (ends) assert_int_equal(tabs[i].clean, i != 1);
+    }
+    assert_int_equal(vestry_session_end_user(w.v, "a"), VESTRY_OK);
+    world_settle(&w);
+    assert_false(vestry_connection_is_open(tabs[3].connection));
+    assert_true(vestry_connection_is_open(tabs[4].connection));
+    assert_is(&w, &other, "nobody");
+    world_end(&w);
+    for (int i = 0; i < 5; i++) wire_finish(&tabs[i]);
+    test_host_assert_clean(&w.th);
+  }
+}
+
+static vestry_err login_and_live(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  assert_int_equal(vestry_session_login(req, reply, "b"), VESTRY_OK);
+  assert_string_equal(vestry_session_user(req), "b");
+  vestry_reply_key(reply, VESTRY_KEY("page"));
+  assert_int_equal(vestry_session_login(req, reply, "c"), VESTRY_INVALID); /* the key was of b's session */
+  return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+}
+
+static void a_log_in_ends_the_session_before(void **state) {
+  (void)state;
+  world w;
+  begin(&w, &(vestry_session_options){.insecure = true});
+  assert_int_equal(vestry_route(w.v, "GET", "/both", login_and_live, NULL), VESTRY_OK);
+  browser b = {.cookie = ""};
+  log_in(&w, &b, "user=a");
+  wire before = {.path = "/live", .datastar = true}, after = {.path = "/both", .datastar = true};
+  ask(&w, &b, &before);
+  ask(&w, &b, &after);
+  world_settle(&w);
+  assert_true(vestry_connection_is_open(after.connection));
+  assert_false(vestry_connection_is_open(before.connection));
+  world_end(&w);
+  wire_finish(&before);
+  wire_finish(&after);
+  test_host_assert_clean(&w.th);
+}
+
+static vestry_err only_login_and_live(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  vestry_err error = vestry_session_login(req, reply, "b");
+  return error ? error : live(req, reply, app);
+}
+
+static void a_stream_may_begin_with_its_log_in(void **state) {
+  (void)state;
+  world w;
+  begin(&w, &(vestry_session_options){.insecure = true});
+  assert_int_equal(vestry_route(w.v, "GET", "/both", only_login_and_live, NULL), VESTRY_OK);
+  browser b = {.cookie = ""};
+  log_in(&w, &b, "user=a");
+  wire r = {.path = "/both", .datastar = true};
+  ask(&w, &b, &r);
+  assert_true(vestry_connection_is_open(r.connection));
+  assert_memory_equal(b.set, "session=", 8);
+  assert_null(strstr(b.set, "Secure"));
+  assert_is(&w, &b, "b");
+  char scope[VSI_TOKEN_HASH_LEN + 1];
+  vsi_token_hash(strchr(b.cookie, '=') + 1, scope);
+  const vestry_scope of = {scope, VSI_TOKEN_HASH_LEN};
+  assert_int_equal(vestry_dispatch(w.v, of, VESTRY_KEY("page"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1))),
+                   VESTRY_OK);
+  world_settle(&w);
+  assert_int_equal(wire_count(&r, "\"n\":1"), 1);
+  assert_int_equal(status_of(&w, &b, "POST", "/logout", NULL), 200);
+  world_settle(&w);
+  assert_false(vestry_connection_is_open(r.connection));
+  wire_finish(&r);
+  end(&w);
+}
+
+/* ------------------------------------------------------------------------------------- cookies of others ---------- */
+
+static void cookies_that_were_not_written_here(void **state) {
+  (void)state;
+  for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
+    world w;
+    shelf s;
+    vestry_session_options options = way_of(way, &s);
+    begin(&w, &options);
+    browser b = {.cookie = ""};
+    log_in(&w, &b, "user=ada");
+    size_t len = strlen(b.cookie);
+    for (size_t i = 15; i < len; i++) { /* each character, another one, and none */
+      browser bad = b;
+      bad.cookie[i] = bad.cookie[i] == 'a' ? 'b' : 'a';
+      assert_is(&w, &bad, "nobody");
+      bad = b;
+      bad.cookie[i] = '\0';
+      assert_is(&w, &bad, "nobody");
+      bad = b;
+      if (bad.cookie[i] >= 'a' && bad.cookie[i] <= 'f') bad.cookie[i] -= 'a' - 'A';
+      assert_is(&w, &bad, strcmp(bad.cookie, b.cookie) == 0 ? "ada" : "nobody");
+    }
+    browser more = b;
+    strcat(more.cookie, "0");
+    assert_is(&w, &more, "nobody");
+    snprintf(more.cookie, sizeof more.cookie, "x=1; __Host-session=\"no\"; %s; %s", b.cookie, "__Host-session=0");
+    assert_is(&w, &more, "nobody"); /* of several the first */
+    snprintf(more.cookie, sizeof more.cookie, "x=1; %s; __Host-session=0", b.cookie);
+    assert_is(&w, &more, "ada");
+    end(&w);
+  }
+}
+
+static void a_secret_can_be_changed(void **state) {
+  (void)state;
+  world w;
+  shelf s;
+  vestry_session_options options = way_of(SIGNED, &s);
+  begin(&w, &options);
+  browser b = {.cookie = ""};
+  log_in(&w, &b, "user=ada");
+  end(&w);
+  static const char other[] = "another one, of which nobody has heard";
+  options.previous_secret = options.secret;
+  options.previous_secret_len = options.secret_len;
+  options.secret = other;
+  options.secret_len = sizeof other - 1;
+  begin(&w, &options);
+  assert_is(&w, &b, "ada");
+  end(&w);
+  options.previous_secret = NULL;
+  begin(&w, &options);
+  assert_is(&w, &b, "nobody");
+  end(&w);
+}
+
+static void what_caches_may_keep_has_no_cookie(void **state) {
+  (void)state;
+  world w;
+  begin(&w, &(vestry_session_options){.insecure = true});
+  browser b = {.cookie = ""};
+  assert_int_equal(status_of(&w, &b, "GET", "/picture", NULL), 200);
+  assert_string_equal(b.set, "");
+  assert_int_equal(status_of(&w, &b, "GET", "/nowhere", NULL), 404);
+  assert_string_equal(b.set, "");
+  wire r = {.path = "/live", .datastar = true};
+  ask(&w, &b, &r);
+  assert_string_not_equal(b.set, "");
+  world_end(&w);
+  wire_finish(&r);
+}
+
+/* --------------------------------------------------------------------------------------------- what fails --------- */
+
+static void storage_that_fails(void **state) {
+  (void)state;
+  world w;
+  shelf s;
+  vestry_session_options options = way_of(STORED, &s);
+  begin(&w, &options);
+  browser b = {.cookie = ""};
+  assert_is(&w, &b, "nobody");
+  s.fails = VESTRY_LIMIT;
+  assert_int_equal(status_of(&w, &b, "POST", "/login", "user=a"), 503);
+  s.fails = VESTRY_OK;
+  assert_is(&w, &b, "nobody");
+  log_in(&w, &b, "user=a");
+  wire r = {.path = "/live", .datastar = true};
+  ask(&w, &b, &r);
+  s.fails = VESTRY_LIMIT;
+  assert_int_equal(status_of(&w, &b, "POST", "/logout", NULL), 503);
+  world_settle(&w);
+  assert_false(vestry_connection_is_open(r.connection)); /* it has ended all the same */
+  s.fails = VESTRY_OK;
+  assert_is(&w, &b, "nobody");
+  wire_finish(&r);
+  end(&w);
+}
+
+static void bad_options_and_users(void **state) {
+  (void)state;
+  static const vestry_session_storage_ops half = {.save = save};
+  static const vestry_session_options bad[] = {
+      {.secret = "short", .secret_len = 5},
+      {.previous_secret = secret, .previous_secret_len = 34},
+      {.secret = secret, .secret_len = 34, .storage = &shelf_ops},
+      {.storage = &half},
+      {.cookie = "a-name-that-is-much-too-long-for-a-cookie-of-ours-to-have-at-all-"},
+  };
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    world w;
+    test_host_init(&w.th);
+    assert_int_equal(world_try(&w, (vestry_options){.sessions = &bad[i]}), VESTRY_INVALID);
+    test_host_assert_clean(&w.th);
+  }
+  world w;
+  begin(&w, &(vestry_session_options){.insecure = true});
+  browser b = {.cookie = ""};
+  static const char *const users[] = {"", "user=", "user=%0a", "user=%7f"};
+  for (size_t i = 0; i < sizeof users / sizeof *users; i++)
+    assert_int_equal(status_of(&w, &b, "POST", "/login", users[i]), 500);
+  char query[300] = "user=";
+  memset(query + 5, 'a', 255);
+  log_in(&w, &b, query);
+  query[260] = 'a';
+  assert_int_equal(status_of(&w, &b, "POST", "/login", query), 500);
+  assert_int_equal(vestry_session_end_user(w.v, ""), VESTRY_INVALID);
+  assert_int_equal(vestry_session_end_user(NULL, "a"), VESTRY_INVALID);
+  end(&w);
+}
+
+static vestry_err log_in_and_out(test_host *th, void *ctx) {
+  const vestry_session_options *options = ctx;
+  vestry *v;
+  vestry_err error = vestry_create(
+      &(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE, .sessions = options}, &v);
+  if (error) return error;
+  error = vestry_route(v, "POST", "/login", login, NULL);
+  if (!error) error = vestry_route(v, "POST", "/logout", logout, NULL);
+  if (!error) {
+    wire r = {.method = "POST", .path = "/login", .query = "user=a"};
+    world w = {.v = v};
+    char cookie[2 * VSI_TOKEN_MAX_LEN] = "";
+    (void)wire_serve(&w, &r, NULL, NULL);
+    error = r.status == 303 ? VESTRY_OK : r.status == 500 || r.status == 0 ? VESTRY_NO_MEMORY : VESTRY_FAILED;
+    const char *set = strstr(r.head, "Set-Cookie: ");
+    if (set) snprintf(cookie, sizeof cookie, "%.*s", (int)strcspn(set + 12, ";"), set + 12);
+    wire_finish(&r);
+    wire out = {.method = "POST", .path = "/logout", .headers = {{"Cookie", cookie}}};
+    if (!error) {
+      (void)wire_serve(&w, &out, NULL, NULL);
+      error = out.status == 200 ? VESTRY_OK : VESTRY_NO_MEMORY;
+      wire_finish(&out);
+    }
+  }
+  vestry_destroy(v);
+  return error;
+}
+
+static void no_memory_is_an_error(void **state) {
+  (void)state;
+  for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
+    shelf s;
+    vestry_session_options options = way_of(way, &s);
+    test_host_fail_each(log_in_and_out, &options, true);
+  }
+}
+
+/* --------------------------------------------------------------------------------------------------- races -------- */
+
+typedef struct rush {
+  world *w;
+  const browser *b;
+  _Atomic(bool) go;
+  wire streams[40];
+} rush;
+
+static void *open_streams(void *ctx) {
+  rush *all = ctx;
+  while (!atomic_load(&all->go)) sched_yield();
+  for (int i = 0; i < 40; i++) {
+    all->streams[i] = (wire){.path = "/live", .datastar = true, .headers = {{"Cookie", all->b->cookie}}};
+    assert_int_equal(wire_serve(all->w, &all->streams[i], NULL, NULL), VESTRY_OK);
+  }
+  return NULL;
+}
+
+/* Whoever opened a stream with the old cookie while it was logged out: no such stream stays, of that user. */
+static void no_stream_outlives_its_session(void **state) {
+  (void)state;
+  for (int round = 0; round < 60; round++) {
+    world w;
+    shelf s;
+    vestry_session_options options = way_of((enum way)(round % 3), &s);
+    begin(&w, &options);
+    browser b = {.cookie = ""}, out;
+    log_in(&w, &b, "user=a");
+    out = b;
+    rush all = {.w = &w, .b = &b};
+    pthread_t opener;
+    assert_int_equal(pthread_create(&opener, NULL, open_streams, &all), 0);
+    atomic_store(&all.go, true);
+    for (int i = 0; i < round % 7; i++) sched_yield();
+    wire r = {.method = "POST", .path = "/logout", .headers = {{"Cookie", out.cookie}}};
+    assert_int_equal(wire_serve(&w, &r, NULL, NULL), VESTRY_OK);
+    assert_int_equal(r.status, 200);
+    wire_finish(&r);
+    pthread_join(opener, NULL);
+    world_settle(&w);
+    /* Those that are open came when the cookie was nobody's any more: a new visitor's, or the old id's without a user. */
+    vestry_stats stats = {0};
+    vestry_stats_get(w.v, &stats);
+    size_t open = 0;
+    for (int i = 0; i < 40; i++)
+      open += all.streams[i].connection && vestry_connection_is_open(all.streams[i].connection);
+    assert_int_equal(open, stats.open_count);
+    for (int i = 0; i < 39; i++) { /* once one was nobody's, all that follow are */
+      bool ended = all.streams[i].connection && !vestry_connection_is_open(all.streams[i].connection);
+      bool next_ended = all.streams[i + 1].connection && !vestry_connection_is_open(all.streams[i + 1].connection);
+      if (next_ended && !ended) assert_false(all.streams[i].connection != NULL);
+    }
+    world_end(&w);
+    for (int i = 0; i < 40; i++) wire_finish(&all.streams[i]);
+    test_host_assert_clean(&w.th);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_session_from_its_beginning_to_its_end),
+      cmocka_unit_test(it_ends_by_time),
+      cmocka_unit_test(what_a_restart_keeps),
+      cmocka_unit_test(storage_knows_no_ids),
+      cmocka_unit_test(a_log_out_ends_the_streams_of_all_tabs),
+      cmocka_unit_test(a_log_in_ends_the_session_before),
+      cmocka_unit_test(a_stream_may_begin_with_its_log_in),
+      cmocka_unit_test(cookies_that_were_not_written_here),
+      cmocka_unit_test(a_secret_can_be_changed),
+      cmocka_unit_test(what_caches_may_keep_has_no_cookie),
+      cmocka_unit_test(storage_that_fails),
+      cmocka_unit_test(bad_options_and_users),
+      cmocka_unit_test(no_memory_is_an_error),
+      cmocka_unit_test(no_stream_outlives_its_session),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
