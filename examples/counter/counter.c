@@ -44,7 +44,6 @@ static vestry_err start(const vestry_request *req, vestry_reply *reply, void *ct
   struct app *app = ctx;
   vestry_err err = from_anybody(req, reply);
   if (err) return err;
-  session_cookie(req, reply);
   vestry_reply_key(reply, COUNTER);
   vestry_reply_keep(reply, app->options.policy, TABS_MAX);
   return vestry_reply_effect(reply, VESTRY_LIST("counter/start"));
@@ -61,7 +60,6 @@ static vestry_err jump(const vestry_request *req, vestry_reply *reply, void *ctx
   if (err != VESTRY_OK) return err;
   char name[17];
   snprintf(name, sizeof name, "%016" PRIx64, handled);
-  session_cookie(req, reply);
   vestry_reply_key(reply, COUNTER);
   return vestry_reply_effect(reply, VESTRY_LIST("counter/add", 10, name));
 }
@@ -148,7 +146,6 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx
   struct app *app = ctx;
   struct page_state state = {.client = app->options.server.client ? "/datastar.js" : VESTRY_DATASTAR_CDN_URL};
   session_look(&app->sessions, vestry_request_scope(req), &state.counter, &state.running);
-  session_cookie(req, reply);
   return page_reply(&state, reply);
 }
 
@@ -183,7 +180,8 @@ int main(int argc, char **argv) {
                         .max_count = app.options.max_count,
                         .idle_ms = app.options.idle_ms,
                         .connection = &(vestry_connection_options){.heartbeat_ms = app.options.heartbeat_ms},
-                        .scope = session_of_request},
+                        .sessions =
+                            &(vestry_session_options){.cookie = "vestry_session", .insecure = true}}, /* plain HTTP */
       &app.v);
   if (!err) err = sessions_init(&app.sessions, app.v, tick);
   if (!err) err = vestry_registry_effect(vestry_registry_of(app.v), "counter/start", effect_start, &app);

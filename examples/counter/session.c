@@ -3,48 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COOKIE "vestry_session"
-#define KEY    VESTRY_KEY("session")
+#define KEY VESTRY_KEY("session")
 
 enum { SESSIONS_MAX = 10000, FORGET_MS = 60 * 60 * 1000, TICK_MS = 1000 };
-
-/* Any id of the right form is taken for a session, also one that this process has not handed out: that is what lets an
- * open page go on after a restart, without sessions on a disk. Somebody who can plant a cookie in another's browser can
- * thereby share a counter, and nothing else: there is no log-in here that a planted session could be carried through.
- * An application that has one gives out a fresh id at log-in and takes none that it does not know. */
-static bool cookie_id(const vestry_request *req, char id[SESSION_ID_LEN + 1]) {
-  return vestry_request_cookie(req, COOKIE, id, SESSION_ID_LEN + 1) == VESTRY_OK && strlen(id) == SESSION_ID_LEN &&
-         strspn(id, "0123456789abcdef") == SESSION_ID_LEN;
-}
-
-vestry_err session_of_request(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len,
-                              void *ctx) {
-  (void)reply;
-  (void)ctx;
-  char id[SESSION_ID_LEN + 1];
-  if (cookie_id(req, id)) {
-    memcpy(buffer, id, SESSION_ID_LEN);
-  } else {
-    unsigned char bits[SESSION_ID_LEN / 2];
-    const vestry_host *host = vestry_host_of(vestry_request_instance(req));
-    vestry_err err = host->random(host->ctx, bits, sizeof bits);
-    if (err != VESTRY_OK) return err;
-    for (size_t i = 0; i < SESSION_ID_LEN; i++)
-      buffer[i] = "0123456789abcdef"[(i % 2 ? bits[i / 2] : bits[i / 2] >> 4) & 15];
-  }
-  *ret_len = SESSION_ID_LEN;
-  return VESTRY_OK;
-}
-
-vestry_err session_cookie(const vestry_request *req, vestry_reply *reply) {
-  char id[SESSION_ID_LEN + 1];
-  if (cookie_id(req, id)) return VESTRY_OK;
-  memcpy(id, vestry_request_scope(req).data, SESSION_ID_LEN);
-  id[SESSION_ID_LEN] = '\0';
-  return vestry_reply_cookie(reply, &(vestry_cookie){.name = COOKIE, .value = id, .insecure = true}); /* plain HTTP */
-}
-
-/* ------------------------------------------------------------------------------------------------ counters ------- */
 
 /* A store keeps anything that can be referenced and closed. Connections are what vestry keeps in its own; this one
  * keeps counters, and gives them a bound and an idle time. */

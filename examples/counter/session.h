@@ -1,4 +1,5 @@
-/* Sessions: a cookie names one, and each has a counter. */
+/* Each session has a counter. The session itself is vestry's: nobody logs in here, so it is a random id in a cookie,
+ * which takes no memory and outlives a restart. */
 #ifndef COUNTER_SESSION_H
 #define COUNTER_SESSION_H
 
@@ -7,7 +8,7 @@
 
 #include "vestry/vestry.h"
 
-enum { SESSION_ID_LEN = 32 }; /* 128 bits in hexadecimal digits */
+enum { SESSION_ID_LEN = 32 }; /* of its scope: hexadecimal digits */
 
 struct sessions;
 
@@ -34,11 +35,6 @@ struct sessions {
 /* v, tick: borrowed until sessions_finish, which comes before vestry_destroy, also after a failure. */
 vestry_err sessions_init(struct sessions *sessions, vestry *v, vestry_timer_fn tick);
 void sessions_finish(struct sessions *sessions);
-
-/* The scope of a request is its session's id. Fits vestry_options.scope. */
-vestry_err session_of_request(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx);
-/* Give the browser its cookie, unless it has one. */
-vestry_err session_cookie(const vestry_request *req, vestry_reply *reply);
 
 /* The counter of a session, made if need be: held and locked until session_leave. OK | NO_MEMORY | CLOSED. */
 vestry_err session_enter(struct sessions *sessions, vestry_scope id, struct session **ret_session);
