@@ -1,0 +1,615 @@
+/* A stay is one person at one place, from a coming to a leaving: it has both messages in it, so telling needs no memory,
+ * and one of a stay's messages is never posted twice. When it is over it is taken out of the tables, and whoever comes
+ * next begins another stay. Tables and messages change under one lock: so messages are posted in the order of the
+ * changes, and the mailbox keeps it.
+ *
+ * What a reply may need is made when it says so, before there is a stream: a stay, a place, and room among max_count.
+ * So when the stream begins nothing can fail; what is not needed is freed then.
+ *
+ * A stay is freed by whoever is last: the tables until it is over, the actor until it has told of both ends. All grace
+ * times are equal, so those who have gone leave in the order in which they went: a list and one timer. */
+#include "vestry/presence.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "base/siphash.h"
+#include "base/utf8.h"
+#include "registry/instance/instance.h"
+#include "registry/request/reply.h"
+#include "stream/connection.h"
+
+enum {
+  GRACE_MS = 2000,
+  GRACE_MAX_MS = 86400000,
+  MAX_COUNT = 100000,
+  WHO_MAX_BYTES = 255,
+  PLACES_MAX = 16,
+  BUCKETS = 256
+};
+
+typedef struct stay stay;
+
+typedef struct place {
+  struct place *next; /* in its bucket */
+  uint64_t hash;
+  stay *first, *last; /* in the order of coming */
+  size_t count, refs; /* refs: of stays, those that are over included */
+  const vestry_key *key;
+  size_t encoded_len;
+  unsigned char *encoded; /* in one allocation with this and the key */
+} place;
+
+/* A coming, or a leaving. */
+typedef struct news {
+  vestry_message message; /* first */
+  stay *of;
+  bool here;
+  size_t here_count;
+} news;
+
+struct stay {
+  news comes, leaves;
+  unsigned refs; /* the tables; each of the messages that were posted */
+  uint64_t hash;
+  place *at;
+  stay *next_in_bucket, *next, *prev; /* next, prev: at the place */
+  size_t streams_count;
+  uint64_t leaves_ns;          /* no streams: when it is over */
+  stay *next_gone, *prev_gone; /* those without streams, in the order of leaves_ns */
+  bool is_gone;
+  char who[];
+};
+
+struct vestry_presence {
+  const vestry_host *host;
+  vestry *v;
+  uint64_t grace_ns;
+  size_t max_count;
+  vestry_presence_fn on_change;
+  void *ctx;
+  vestry_actor *actor;
+  vestry_timer *timer;
+  vsi_siphash_key secret;
+  pthread_mutex_t telling; /* held while on_change runs; outermost */
+  bool is_deaf;            /* guarded by telling: destroyed */
+  pthread_mutex_t lock;
+  /* guarded by lock */
+  size_t refs; /* the owner, the actor, attachments */
+  bool is_closed;
+  size_t count, reserved_count; /* stays; those that replies have made and not begun */
+  place **places;
+  stay **stays;
+  size_t buckets_count; /* of both; a power of two */
+  stay *first_gone, *last_gone;
+};
+
+/* What a reply has made ready. */
+typedef struct arrival {
+  vsi_attachment attachment; /* first */
+  vestry_presence *presence; /* a reference */
+  stay *spare;               /* NULL: used */
+  place *spare_place;        /* likewise */
+  stay *here;                /* while the stream is open */
+} arrival;
+
+/* --------------------------------------------------------------------------------------------------- places ------- */
+
+static size_t parts_of(const vestry_key *key) {
+  size_t count = 1;
+  if (key->type == VESTRY_KEY_TUPLE)
+    for (size_t i = 0; i < key->len; i++) count += parts_of(&key->parts[i]);
+  return count;
+}
+
+static size_t bytes_of(const vestry_key *key) {
+  size_t len = 0;
+  if (key->type == VESTRY_KEY_TUPLE)
+    for (size_t i = 0; i < key->len; i++) len += bytes_of(&key->parts[i]);
+  else if (key->type != VESTRY_KEY_INTEGER)
+    len = key->len + 1;
+  return len;
+}
+
+/* Room at *parts and *bytes, which move on. Depth is bounded: it has been encoded. */
+static void copy_key(const vestry_key *key, vestry_key *to, vestry_key **parts, char **bytes) {
+  *to = *key;
+  if (key->type == VESTRY_KEY_TUPLE) {
+    vestry_key *own = *parts;
+    *parts += key->len;
+    to->parts = own;
+    for (size_t i = 0; i < key->len; i++) copy_key(&key->parts[i], &own[i], parts, bytes);
+  } else if (key->type != VESTRY_KEY_INTEGER) {
+    to->data = memcpy(*bytes, key->data, key->len);
+    (*bytes)[key->len] = '\0';
+    *bytes += key->len + 1;
+  }
+}
+
+typedef struct encoding {
+  unsigned char small[256], *bytes;
+  size_t len;
+} encoding;
+
+static vestry_err encode(const vestry_host *host, const vestry_key *key, encoding *ret) {
+  ret->bytes = ret->small;
+  vestry_err error = vestry_key_encode(key, ret->small, sizeof ret->small, &ret->len);
+  if (error != VESTRY_TOO_LARGE) return error;
+  ret->bytes = vsi_alloc(host, VESTRY_KEY_MAX_BYTES);
+  if (!ret->bytes) {
+    ret->bytes = ret->small;
+    return VESTRY_NO_MEMORY;
+  }
+  return vestry_key_encode(key, ret->bytes, VESTRY_KEY_MAX_BYTES, &ret->len);
+}
+
+static void finish_encoding(const vestry_host *host, encoding *made) {
+  if (made->bytes != made->small) vsi_free(host, made->bytes);
+}
+
+static place *create_place(const vestry_host *host, const vestry_key *key, const encoding *encoded, uint64_t hash) {
+  size_t parts_count = parts_of(key);
+  place *made = vsi_calloc(host, 1, sizeof *made + parts_count * sizeof(vestry_key) + bytes_of(key) + encoded->len);
+  if (!made) return NULL;
+  vestry_key *first = (vestry_key *)(made + 1), *parts = first + 1;
+  char *bytes = (char *)(first + parts_count);
+  copy_key(key, first, &parts, &bytes);
+  made->key = first;
+  made->hash = hash;
+  made->encoded = memcpy(bytes, encoded->bytes, encoded->len);
+  made->encoded_len = encoded->len;
+  return made;
+}
+
+static place *find_place_locked(const vestry_presence *presence, const encoding *key, uint64_t hash) {
+  place *at = presence->places[hash & (presence->buckets_count - 1)];
+  while (at && !(at->hash == hash && at->encoded_len == key->len && memcmp(at->encoded, key->bytes, key->len) == 0))
+    at = at->next;
+  return at;
+}
+
+static void unref_place_locked(vestry_presence *presence, place *at) {
+  if (--at->refs) return;
+  place **link = &presence->places[at->hash & (presence->buckets_count - 1)];
+  while (*link != at) link = &(*link)->next;
+  *link = at->next;
+  vsi_free(presence->host, at);
+}
+
+/* ---------------------------------------------------------------------------------------------------- stays ------- */
+
+static uint64_t hash_stay(const vestry_presence *presence, uint64_t place_hash, const char *who) {
+  return place_hash ^ vsi_siphash_1_3(presence->secret, who, strlen(who)) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static stay *find_stay_locked(const vestry_presence *presence, const place *at, uint64_t hash, const char *who) {
+  stay *found = presence->stays[hash & (presence->buckets_count - 1)];
+  while (found && !(found->hash == hash && found->at == at && strcmp(found->who, who) == 0))
+    found = found->next_in_bucket;
+  return found;
+}
+
+static void unref_stay_locked(vestry_presence *presence, stay *one) {
+  if (--one->refs) return;
+  unref_place_locked(presence, one->at);
+  vsi_free(presence->host, one);
+}
+
+static void post_locked(vestry_presence *presence, news *what, stay *of, bool here) {
+  if (!presence->on_change || presence->is_closed) return;
+  *what = (news){.of = of, .here = here, .here_count = of->at->count};
+  of->refs++;
+  if (vestry_actor_post(presence->actor, &what->message)) of->refs--; /* the runtime is closed: nobody is told */
+}
+
+static void begin_stay_locked(vestry_presence *presence, place *at, stay *one) {
+  one->at = at;
+  one->refs = 1;
+  at->refs++;
+  one->prev = at->last;
+  if (at->last)
+    at->last->next = one;
+  else
+    at->first = one;
+  at->last = one;
+  at->count++;
+  stay **bucket = &presence->stays[one->hash & (presence->buckets_count - 1)];
+  one->next_in_bucket = *bucket;
+  *bucket = one;
+  presence->count++;
+  post_locked(presence, &one->comes, one, true);
+}
+
+static void end_stay_locked(vestry_presence *presence, stay *one) {
+  place *at = one->at;
+  if (one->prev)
+    one->prev->next = one->next;
+  else
+    at->first = one->next;
+  if (one->next)
+    one->next->prev = one->prev;
+  else
+    at->last = one->prev;
+  at->count--;
+  stay **link = &presence->stays[one->hash & (presence->buckets_count - 1)];
+  while (*link != one) link = &(*link)->next_in_bucket;
+  *link = one->next_in_bucket;
+  presence->count--;
+  post_locked(presence, &one->leaves, one, false);
+  unref_stay_locked(presence, one);
+}
+
+/* ------------------------------------------------------------------------------------------- the grace time ------- */
+
+static void take_back_locked(vestry_presence *presence, stay *one) {
+  if (one->prev_gone)
+    one->prev_gone->next_gone = one->next_gone;
+  else
+    presence->first_gone = one->next_gone;
+  if (one->next_gone)
+    one->next_gone->prev_gone = one->prev_gone;
+  else
+    presence->last_gone = one->prev_gone;
+  one->next_gone = one->prev_gone = NULL;
+  one->is_gone = false;
+}
+
+/* Have the timer fire when the first who has gone is to leave. */
+static void arm_locked(vestry_presence *presence) {
+  if (!presence->first_gone || presence->is_closed) return;
+  uint64_t now = vsi_now_ns(presence->host), due = presence->first_gone->leaves_ns;
+  uint64_t ms = due > now ? (due - now + VSI_NS_PER_MS - 1) / VSI_NS_PER_MS : 0;
+  (void)vestry_timer_set(presence->timer, ms, 0); /* CLOSED: the runtime ends, and nobody is told any more */
+}
+
+static void go_locked(vestry_presence *presence, stay *one) {
+  one->is_gone = true;
+  one->leaves_ns = vsi_now_ns(presence->host) + presence->grace_ns;
+  one->prev_gone = presence->last_gone;
+  if (presence->last_gone)
+    presence->last_gone->next_gone = one;
+  else
+    presence->first_gone = one;
+  presence->last_gone = one;
+  if (presence->first_gone == one) arm_locked(presence);
+}
+
+static void fire(vestry_timer *timer, void *ctx) {
+  vestry_presence *presence = ctx;
+  (void)timer;
+  pthread_mutex_lock(&presence->lock);
+  uint64_t now = vsi_now_ns(presence->host);
+  while (presence->first_gone && presence->first_gone->leaves_ns <= now) {
+    stay *one = presence->first_gone;
+    take_back_locked(presence, one);
+    end_stay_locked(presence, one);
+  }
+  arm_locked(presence);
+  pthread_mutex_unlock(&presence->lock);
+}
+
+/* ------------------------------------------------------------------------------------------------- its life ------- */
+
+static void free_presence(vestry_presence *presence) {
+  for (size_t i = 0; i < presence->buckets_count; i++) {
+    for (stay *next, *one = presence->stays[i]; one; one = next) {
+      next = one->next_in_bucket;
+      vsi_free(presence->host, one);
+    }
+    for (place *next, *at = presence->places[i]; at; at = next) {
+      next = at->next;
+      vsi_free(presence->host, at);
+    }
+  }
+  vsi_free(presence->host, presence->places);
+  vsi_free(presence->host, presence->stays);
+  pthread_mutex_destroy(&presence->lock);
+  pthread_mutex_destroy(&presence->telling);
+  vsi_free(presence->host, presence);
+}
+
+static void unref(vestry_presence *presence) {
+  pthread_mutex_lock(&presence->lock);
+  bool is_last = --presence->refs == 0;
+  pthread_mutex_unlock(&presence->lock);
+  if (is_last) free_presence(presence);
+}
+
+static void settle_news(vestry_presence *presence, news *what) {
+  pthread_mutex_lock(&presence->lock);
+  unref_stay_locked(presence, what->of);
+  pthread_mutex_unlock(&presence->lock);
+}
+
+static void run(vestry_actor *self, void *ctx) {
+  vestry_presence *presence = ctx;
+  for (vestry_message *message; (message = vestry_actor_receive(self)) != NULL;) {
+    news *what = (news *)message;
+    const vestry_presence_change change = {what->of->at->key, what->of->who, what->here, what->here_count};
+    pthread_mutex_lock(&presence->telling);
+    if (!presence->is_deaf) presence->on_change(&change, presence->ctx);
+    pthread_mutex_unlock(&presence->telling);
+    settle_news(presence, what);
+  }
+}
+
+static void drop(vestry_message *message, void *ctx) {
+  settle_news(ctx, (news *)message);
+}
+
+static void done(void *ctx) {
+  unref(ctx);
+}
+
+static vestry_err fill(vestry_presence *presence, vestry_runtime *runtime) {
+  unsigned char secret[16];
+  presence->buckets_count = BUCKETS;
+  presence->places = vsi_calloc(presence->host, BUCKETS, sizeof *presence->places);
+  presence->stays = vsi_calloc(presence->host, BUCKETS, sizeof *presence->stays);
+  if (!presence->places || !presence->stays) return VESTRY_NO_MEMORY;
+  vestry_err error = presence->host->random(presence->host->ctx, secret, sizeof secret);
+  if (error) return error;
+  presence->secret = vsi_siphash_key_load(secret);
+  error = vestry_timer_create(runtime, fire, presence, &presence->timer);
+  if (error) return error;
+  presence->refs++;
+  error = vestry_actor_create(runtime, &(vestry_actor_options){.run = run, .drop = drop, .done = done, .ctx = presence},
+                              &presence->actor);
+  if (error) presence->refs--;
+  return error;
+}
+
+vestry_err vestry_presence_create(struct vestry *v, const vestry_presence_options *given,
+                                  vestry_presence **ret_presence) {
+  vestry_presence_options options;
+  if (!v || !ret_presence || VSI_OPTIONS_TAKE(options, given) || options.grace_ms > GRACE_MAX_MS) return VESTRY_INVALID;
+  vestry_presence *presence = vsi_calloc(v->host, 1, sizeof *presence);
+  if (!presence) return VESTRY_NO_MEMORY;
+  presence->host = v->host;
+  presence->v = v;
+  presence->refs = 1;
+  presence->grace_ns = vsi_ms_to_ns(options.grace_ms ? options.grace_ms : GRACE_MS);
+  presence->max_count = options.max_count ? options.max_count : MAX_COUNT;
+  presence->on_change = options.on_change;
+  presence->ctx = options.ctx;
+  pthread_mutex_init(&presence->lock, NULL);
+  pthread_mutex_init(&presence->telling, NULL);
+  vestry_err error = fill(presence, options.runtime ? options.runtime : v->runtime);
+  if (error) {
+    vestry_timer_destroy(presence->timer);
+    if (!presence->places || !presence->stays) presence->buckets_count = 0;
+    free_presence(presence);
+    return error;
+  }
+  *ret_presence = presence;
+  return VESTRY_OK;
+}
+
+void vestry_presence_destroy(vestry_presence *presence) {
+  if (!presence) return;
+  pthread_mutex_lock(&presence->telling); /* one that runs is over then */
+  presence->is_deaf = true;
+  pthread_mutex_unlock(&presence->telling);
+  pthread_mutex_lock(&presence->lock);
+  presence->is_closed = true;
+  pthread_mutex_unlock(&presence->lock);
+  vestry_timer_destroy(presence->timer);
+  vestry_actor_unref(presence->actor);
+  unref(presence);
+}
+
+/* ------------------------------------------------------------------------------------------------ arrivals -------- */
+
+static void free_arrival(arrival *one) {
+  vestry_presence *presence = one->presence;
+  vsi_free(presence->host, one->spare);
+  vsi_free(presence->host, one->spare_place);
+  vsi_free(presence->host, one);
+  unref(presence);
+}
+
+static void drop_arrival(vsi_attachment *attachment) {
+  arrival *one = (arrival *)attachment;
+  pthread_mutex_lock(&one->presence->lock);
+  one->presence->reserved_count--;
+  pthread_mutex_unlock(&one->presence->lock);
+  free_arrival(one);
+}
+
+static void stream_ended(vsi_close_node *node, vestry_connection *connection, vestry_cause cause) {
+  arrival *one = (arrival *)(void *)node;
+  vestry_presence *presence = one->presence;
+  (void)connection, (void)cause;
+  pthread_mutex_lock(&presence->lock);
+  if (!--one->here->streams_count) go_locked(presence, one->here);
+  pthread_mutex_unlock(&presence->lock);
+  free_arrival(one);
+}
+
+static void arrive(vsi_attachment *attachment, vestry_connection *connection) {
+  arrival *one = (arrival *)attachment;
+  vestry_presence *presence = one->presence;
+  pthread_mutex_lock(&presence->lock);
+  presence->reserved_count--;
+  const encoding key = {.bytes = one->spare_place->encoded, .len = one->spare_place->encoded_len};
+  place *at = find_place_locked(presence, &key, one->spare_place->hash);
+  if (!at) {
+    at = one->spare_place;
+    one->spare_place = NULL;
+    place **bucket = &presence->places[at->hash & (presence->buckets_count - 1)];
+    at->next = *bucket;
+    *bucket = at;
+  }
+  stay *here = find_stay_locked(presence, at, one->spare->hash, one->spare->who);
+  if (here) {
+    if (here->is_gone) take_back_locked(presence, here);
+  } else {
+    here = one->spare;
+    one->spare = NULL;
+    begin_stay_locked(presence, at, here);
+  }
+  here->streams_count++;
+  one->here = here;
+  pthread_mutex_unlock(&presence->lock);
+  vsi_close_node_init(&one->attachment.node, stream_ended);
+  if (vsi_connection_at_close(connection, &one->attachment.node)) /* it has ended already, and tells nobody any more */
+    stream_ended(&one->attachment.node, connection, VESTRY_CAUSE_NONE);
+}
+
+/* More buckets, if there is memory for them: without, it is slower, but works. */
+static void grow_locked(vestry_presence *presence) {
+  size_t count = presence->buckets_count * 2;
+  if (presence->count + presence->reserved_count < presence->buckets_count) return;
+  place **places = vsi_calloc(presence->host, count, sizeof *places);
+  stay **stays = vsi_calloc(presence->host, count, sizeof *stays);
+  if (!places || !stays) {
+    vsi_free(presence->host, places);
+    vsi_free(presence->host, stays);
+    return;
+  }
+  for (size_t i = 0; i < presence->buckets_count; i++) {
+    for (place *next, *at = presence->places[i]; at; at = next) {
+      next = at->next;
+      at->next = places[at->hash & (count - 1)];
+      places[at->hash & (count - 1)] = at;
+    }
+    for (stay *next, *one = presence->stays[i]; one; one = next) {
+      next = one->next_in_bucket;
+      one->next_in_bucket = stays[one->hash & (count - 1)];
+      stays[one->hash & (count - 1)] = one;
+    }
+  }
+  vsi_free(presence->host, presence->places);
+  vsi_free(presence->host, presence->stays);
+  presence->places = places;
+  presence->stays = stays;
+  presence->buckets_count = count;
+}
+
+static vestry_err reserve(vestry_presence *presence) {
+  pthread_mutex_lock(&presence->lock);
+  vestry_err error = presence->is_closed ? VESTRY_CLOSED : VESTRY_OK;
+  if (presence->count + presence->reserved_count >= presence->max_count) error = VESTRY_LIMIT;
+  if (!error) {
+    grow_locked(presence);
+    presence->reserved_count++;
+    presence->refs++;
+  }
+  pthread_mutex_unlock(&presence->lock);
+  return error;
+}
+
+static const vestry_key nowhere = {VESTRY_KEY_TUPLE, 0, NULL, 0, NULL};
+
+static uint64_t hash_place(const vestry_presence *presence, const encoding *key) {
+  return vsi_siphash_1_3(presence->secret, key->bytes, key->len);
+}
+
+static vestry_err prepare(vestry_presence *presence, const vestry_key *key, const char *who, arrival *one) {
+  encoding encoded;
+  vestry_err error = encode(presence->host, key, &encoded);
+  if (!error) {
+    uint64_t hash = hash_place(presence, &encoded);
+    size_t len = strlen(who) + 1;
+    one->spare_place = create_place(presence->host, key, &encoded, hash);
+    one->spare = vsi_calloc(presence->host, 1, sizeof *one->spare + len);
+    error = one->spare_place && one->spare ? VESTRY_OK : VESTRY_NO_MEMORY;
+    if (!error) {
+      one->spare->hash = hash_stay(presence, hash, who);
+      memcpy(one->spare->who, who, len);
+    }
+  }
+  finish_encoding(presence->host, &encoded);
+  return error;
+}
+
+vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, const vestry_key *key,
+                                const char *who) {
+  size_t len = who ? strlen(who) : 0;
+  if (!presence || !len || len > WHO_MAX_BYTES || !vsi_is_utf8(who, len))
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "nobody is present");
+  if (reply->attachments.count >= PLACES_MAX) return VESTRY_LIMIT;
+  vestry_err error = reserve(presence);
+  if (error) return error;
+  arrival *one = vsi_calloc(presence->host, 1, sizeof *one);
+  error = one ? prepare(presence, key ? key : &nowhere, who, one) : VESTRY_NO_MEMORY;
+  if (!error) {
+    one->presence = presence;
+    one->attachment.begin = arrive;
+    one->attachment.drop = drop_arrival;
+    vsi_attachments_add(&reply->attachments, &one->attachment);
+    return VESTRY_OK;
+  }
+  if (one) {
+    vsi_free(presence->host, one->spare);
+    vsi_free(presence->host, one->spare_place);
+  }
+  vsi_free(presence->host, one);
+  pthread_mutex_lock(&presence->lock);
+  presence->reserved_count--;
+  pthread_mutex_unlock(&presence->lock);
+  unref(presence);
+  return error;
+}
+
+/* ------------------------------------------------------------------------------------------------ asking ---------- */
+
+/* Locked if it is there. */
+static place *find_and_lock(vestry_presence *presence, const vestry_key *key, vestry_err *ret_error) {
+  encoding encoded;
+  place *found = NULL;
+  vestry_err error = encode(presence->host, key ? key : &nowhere, &encoded);
+  if (!error) {
+    pthread_mutex_lock(&presence->lock);
+    found = find_place_locked(presence, &encoded, hash_place(presence, &encoded));
+    if (!found) pthread_mutex_unlock(&presence->lock);
+  }
+  finish_encoding(presence->host, &encoded);
+  *ret_error = error;
+  return found;
+}
+
+size_t vestry_presence_count(vestry_presence *presence, const vestry_key *key) {
+  vestry_err error;
+  place *at = find_and_lock(presence, key, &error);
+  size_t count = at ? at->count : 0;
+  if (at) pthread_mutex_unlock(&presence->lock);
+  return count;
+}
+
+bool vestry_presence_is(vestry_presence *presence, const vestry_key *key, const char *who) {
+  vestry_err error;
+  if (!who) return false;
+  place *at = find_and_lock(presence, key, &error);
+  bool is = at && find_stay_locked(presence, at, hash_stay(presence, at->hash, who), who);
+  if (at) pthread_mutex_unlock(&presence->lock);
+  return is;
+}
+
+vestry_err vestry_presence_each(vestry_presence *presence, const vestry_key *key, vestry_presence_each_fn fn,
+                                void *ctx) {
+  vestry_err error;
+  if (!presence || !fn) return VESTRY_INVALID;
+  place *at = find_and_lock(presence, key, &error);
+  if (!at) return error;
+  vsi_buffer all; /* a count and a name, and so on */
+  vsi_buffer_init(&all, presence->host);
+  for (const stay *one = at->first; one; one = one->next) {
+    vsi_buffer_append(&all, &one->streams_count, sizeof one->streams_count);
+    vsi_buffer_append(&all, one->who, strlen(one->who) + 1);
+  }
+  pthread_mutex_unlock(&presence->lock);
+  error = all.error;
+  for (const char *next = all.data, *end = next + all.len; !error && next < end;) {
+    size_t streams_count;
+    memcpy(&streams_count, next, sizeof streams_count);
+    next += sizeof streams_count;
+    fn(next, streams_count, ctx);
+    next += strlen(next) + 1;
+  }
+  vsi_buffer_finish(&all);
+  return error;
+}
