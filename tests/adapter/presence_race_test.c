@@ -1,0 +1,143 @@
+/* Presence under threads: whatever the order, what is told makes sense, and in the end it is exact. */
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "support/test.h"
+#include "vestry/memory.h"
+#include "vestry/presence.h"
+
+typedef struct visit {
+  vestry_presence *presence;
+  const vestry_key *place;
+  const char *who;
+} visit;
+
+static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
+  const visit *v = app;
+  (void)req;
+  vestry_err error = vestry_reply_present(reply, v->presence, v->place, v->who);
+  if (error) return error;
+  vestry_reply_auto_close(reply, false);
+  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
+}
+
+enum { PEOPLE = 40, PLACES = 5, THREADS = 4, COMINGS = 3000 };
+
+/* What a follower of the news believes. */
+typedef struct belief {
+  vestry *v;
+  vestry_presence *presence;
+  bool here[PLACES][PEOPLE];
+  size_t here_count[PLACES];
+  size_t told;
+  _Atomic(bool) is_inside;
+} belief;
+
+static void believe(const vestry_presence_change *change, void *ctx) {
+  belief *b = ctx;
+  assert_false(atomic_exchange(&b->is_inside, true));
+  size_t place = (size_t)change->place->parts[1].integer, who = (size_t)atoi(change->who);
+  assert_true(b->here[place][who] != change->here); /* a coming, a leaving, a coming */
+  b->here[place][who] = change->here;
+  if (change->here)
+    b->here_count[place]++;
+  else
+    assert_true(b->here_count[place]-- > 0);
+  assert_int_equal(change->here_count, b->here_count[place]); /* in the order in which it happened */
+  b->told++;
+  if (b->told % 64 == 0) (void)vestry_presence_count(b->presence, change->place);
+  atomic_store(&b->is_inside, false);
+}
+
+typedef struct crowd {
+  belief *b;
+  unsigned seed;
+} crowd;
+
+static void *come_and_go(void *ctx) {
+  crowd *c = ctx;
+  vestry_memory_exchange *open[8];
+  size_t open_count = 0;
+  for (int i = 0; i < COMINGS; i++) {
+    char who[16];
+    snprintf(who, sizeof who, "%d", rand_r(&c->seed) % PEOPLE);
+    if (open_count == 8 || (open_count && rand_r(&c->seed) % 2 == 0)) {
+      size_t at = (size_t)rand_r(&c->seed) % open_count;
+      vestry_memory_destroy(open[at]); /* hangs up */
+      open[at] = open[--open_count];
+    }
+    visit v = {.presence = c->b->presence, .place = VESTRY_KEY("p", rand_r(&c->seed) % PLACES), .who = who};
+    assert_int_equal(
+        vestry_memory_request(c->b->v, &(vestry_memory_call){.datastar = true}, come, &v, &open[open_count]),
+        VESTRY_OK);
+    open_count++;
+  }
+  while (open_count) vestry_memory_destroy(open[--open_count]);
+  return NULL;
+}
+
+/* Real time and threads; the grace is so short that people leave and come in each other's way. */
+static void a_crowd_is_counted_exactly(void **state) {
+  (void)state;
+  for (unsigned seed = 1; seed <= 3; seed++) {
+    belief *b = calloc(1, sizeof *b);
+    assert_int_equal(vestry_create(&(vestry_options){.threads_count = 2}, &b->v), VESTRY_OK);
+    assert_int_equal(vestry_presence_create(
+                         b->v, &(vestry_presence_options){.grace_ms = 1, .on_change = believe, .ctx = b}, &b->presence),
+                     VESTRY_OK);
+    pthread_t threads[THREADS];
+    crowd crowds[THREADS];
+    for (unsigned i = 0; i < THREADS; i++) {
+      crowds[i] = (crowd){b, seed * 1000 + i};
+      assert_int_equal(pthread_create(&threads[i], NULL, come_and_go, &crowds[i]), 0);
+    }
+    for (size_t i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+    for (int place = 0; place < PLACES; place++)
+      while (vestry_presence_count(b->presence, VESTRY_KEY("p", place))) sched_yield();
+    assert_int_equal(vestry_stop(b->v, VESTRY_NEVER_MS), VESTRY_OK);
+    vestry_presence *presence = b->presence;
+    vestry_runtime_stop(vestry_runtime_of(b->v)); /* all that was posted is told */
+    vestry_presence_destroy(presence);
+    for (int place = 0; place < PLACES; place++) assert_int_equal(b->here_count[place], 0);
+    assert_true(b->told > 0 && b->told % 2 == 0);
+    vestry_destroy(b->v);
+    free(b);
+  }
+}
+
+/* Its end comes in the middle of it all. */
+static void its_end_may_come_in_the_middle(void **state) {
+  (void)state;
+  for (unsigned seed = 1; seed <= 20; seed++) {
+    belief *b = calloc(1, sizeof *b);
+    assert_int_equal(vestry_create(&(vestry_options){.threads_count = 2}, &b->v), VESTRY_OK);
+    assert_int_equal(vestry_presence_create(
+                         b->v, &(vestry_presence_options){.grace_ms = 1, .on_change = believe, .ctx = b}, &b->presence),
+                     VESTRY_OK);
+    vestry_memory_exchange *open[40];
+    for (int i = 0; i < 40; i++) {
+      char who[16];
+      snprintf(who, sizeof who, "%d", i);
+      visit v = {.presence = b->presence, .place = VESTRY_KEY("p", 1), .who = who};
+      assert_int_equal(vestry_memory_request(b->v, &(vestry_memory_call){.datastar = true}, come, &v, &open[i]),
+                       VESTRY_OK);
+      if (i % 2) vestry_memory_destroy(open[i]);
+    }
+    vestry_presence_destroy(b->presence);
+    size_t before = b->told; /* nobody writes it any more */
+    for (int i = 0; i < 40; i += 2) vestry_memory_destroy(open[i]);
+    vestry_destroy(b->v);
+    assert_int_equal(b->told, before);
+    free(b);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_crowd_is_counted_exactly),
+      cmocka_unit_test(its_end_may_come_in_the_middle),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
