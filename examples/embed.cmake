@@ -1,7 +1,7 @@
 # cmake -D INPUT=page.html -D OUTPUT=page_html.c -D NAME=page_html -D HEADER=page.h -P embed.cmake
-# Makes a file into a C array NAME and its length NAME_len, as HEADER declares them.
+# Makes a file into a C array NAME, with a zero behind it, and its length NAME_len, as HEADER declares them.
 file(READ ${INPUT} bytes HEX)
 string(LENGTH "${bytes}" len)
 math(EXPR len "${len} / 2")
 string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${bytes}")
-file(WRITE ${OUTPUT} "#include \"${HEADER}\"\nconst unsigned char ${NAME}[] = {${bytes}};\nconst size_t ${NAME}_len = ${len};\n")
+file(WRITE ${OUTPUT} "#include \"${HEADER}\"\nconst unsigned char ${NAME}[] = {${bytes}0};\nconst size_t ${NAME}_len = ${len};\n")

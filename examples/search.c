@@ -110,7 +110,7 @@ static vestry_err search(const vestry_request *req, vestry_reply *reply, void *a
 }
 
 int main(int argc, char **argv) {
-  struct program program;
+  struct program program = {0};
   program_start(&program, argc, argv, "search", "A search that answers while one types", &(vestry_options){0});
   vestry_route(program.v, "GET", "/", page, &program);
   vestry_route(program.v, "GET", "/search", search, &program);

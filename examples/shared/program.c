@@ -20,10 +20,10 @@ static const char help[] =
 /* ------------------------------------------------------------------------------------ pages ----------------------- */
 
 static vestry_err style(const vestry_request *req, vestry_reply *reply, void *app) {
+  const struct program *program = app;
   (void)req;
-  (void)app;
   vestry_reply_header(reply, "Cache-Control", "no-cache");
-  return vestry_reply_body(reply, "text/css; charset=utf-8", style_css, style_css_len);
+  return vestry_reply_body(reply, "text/css; charset=utf-8", program->style, program->style_len);
 }
 
 static vestry_err client(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -81,10 +81,12 @@ void program_start(struct program *program, int argc, char **argv, const char *n
                    const vestry_options *options) {
   static const struct option names[] = {OPTIONS_OF_ALL, {NULL, 0, NULL, 0}};
   char text[2048];
-  snprintf(text, sizeof text, "Usage: %s [OPTION…]\n%s, on http://127.0.0.1:8080. Ctrl-C ends it.\n\n%s", name, about,
-           help);
-  *program = (struct program){.options = {.program = name}};
-  int status = options_parse(argc, argv, names, text, NULL, NULL, &program->options);
+  snprintf(text, sizeof text, "Usage: %s [OPTION…]\n%s, on http://127.0.0.1:8080. Ctrl-C ends it.\n\n%s%s", name, about,
+           program->own_help ? program->own_help : "", help);
+  program->options = (struct server_options){.program = name};
+  if (!program->style) program->style = style_css, program->style_len = style_css_len;
+  int status = options_parse(argc, argv, program->names ? program->names : names, text, program->read_own, program->own,
+                             &program->options);
   if (status >= 0) exit(status);
   static const vestry_signals_limits limits = {.max_bytes = MAX_REQUEST_BYTES};
   vestry_options bounded = *options;
@@ -96,7 +98,7 @@ void program_start(struct program *program, int argc, char **argv, const char *n
     options_finish(&program->options);
     exit(1);
   }
-  vestry_route(program->v, "GET", "/style.css", style, NULL);
+  vestry_route(program->v, "GET", "/style.css", style, program);
   if (program->options.client) vestry_route(program->v, "GET", "/datastar.js", client, program);
 }
 

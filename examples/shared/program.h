@@ -18,6 +18,14 @@ enum { PAGES_MAX = 1000 };
 #define NO_SCOPE ((vestry_scope){0})
 
 struct program {
+  /* What a program has of its own, set before the start; zero: nothing. */
+  const struct option *names; /* of all its options, OPTIONS_OF_ALL among them */
+  options_own_fn read_own;    /* takes those of its own, with own as its ctx */
+  void *own;
+  const char *own_help;
+  const unsigned char *style; /* instead of style.css */
+  size_t style_len;
+
   vestry *v;
   struct server_options options;
   bool served; /* the server could be started */

@@ -180,9 +180,9 @@ function patchElements({ elements = '', selector, mode = 'outer' }) {
   if (mode === 'append' || mode === 'prepend') target?.[mode](...fresh);
   else if (mode === 'inner') target?.replaceChildren(...parsed.content.childNodes);
   else for (const el of fresh) (target ?? document.getElementById(el.id))?.replaceWith(el);
+  for (const el of fresh) if (el.isConnected) bringToLife(el);
   // Who had the focus keeps it: a morph leaves it the same element.
   if (focused && document.activeElement === document.body) document.getElementById(focused)?.focus();
-  for (const el of fresh) if (el.isConnected) bringToLife(el);
 }
 
 // --------------------------------------------------------------------------------------------- attributes ---------

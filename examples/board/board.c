@@ -1,0 +1,356 @@
+/* The board: people log in, work on boards of cards together, see who is there, and send each other notices. Pages show
+ * what the database says: whoever changes it has the board drawn anew, by one actor, for all its pages. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../shared/program.h"
+#include "db.h"
+
+enum { NAME_MAX = 40, TEXT_MAX = 500, STAGES = 3 };
+
+struct app {
+  struct program program;
+  sqlite3 *db;
+  vestry_presence *presence;
+  vestry_actor *painter;
+  const char *file;
+  uint64_t grace_ms;
+};
+
+/* ---------------------------------------------------------------------------------------------------- pages ------- */
+
+#define LOGIN                                                                                                          \
+  "<main class=\"narrow\"><h1>The board</h1><form method=\"post\" action=\"/login\"><label for=\"name\">Name</label>"  \
+  "<input id=\"name\" name=\"name\" maxlength=\"%d\" required autofocus autocomplete=\"username\">"                    \
+  "<p class=\"error\" role=\"alert\">%s</p><button class=\"first\">Enter</button></form></main>"
+#define LOGOUT "<form method=\"post\" action=\"/logout\"><button>Log out</button></form>"
+#define HOME                                                                                                           \
+  "<main class=\"narrow\"><header><h1>Boards</h1>" LOGOUT "</header><nav class=\"boards\">%-s</nav>"                   \
+  "<form class=\"line\" method=\"post\" action=\"/board\"><label for=\"title\">New board</label><span></span>"         \
+  "<input id=\"title\" name=\"title\" maxlength=\"%d\" required autocomplete=\"off\">"                                 \
+  "<button class=\"first\">Create</button></form></main>"
+/* A page's own state is in its signals: what is typed, and which card is being edited. */
+#define BOARD                                                                                                          \
+  "<main data-signals=\"{text: '', draft: '', edit: 0, to: '', notice: '', error: ''}\" "                              \
+  "data-init=\"@get('/board/%d/stream', {retry: 'error', retryMaxCount: Infinity, openWhenHidden: true})\">"           \
+  "<header><a href=\"/\">Boards</a><h1>%s</h1><ul id=\"who\" aria-label=\"Here now\"></ul>" LOGOUT "</header>"         \
+  "<form class=\"line\" data-on:submit=\"@post('/board/%d/card')\"><label for=\"text\">New card</label><span></span>"  \
+  "<input id=\"text\" data-bind:text maxlength=\"%d\" autocomplete=\"off\"><button "                                   \
+  "class=\"first\">Add</button></form>"                                                                                \
+  "<p class=\"error\" role=\"alert\" data-text=\"$error\"></p><div id=\"cards\"></div>"                                \
+  "<form class=\"line to\" data-on:submit=\"@post('/notice')\">"                                                       \
+  "<input data-bind:to aria-label=\"To\" placeholder=\"To\" maxlength=\"%d\" autocomplete=\"off\">"                    \
+  "<input data-bind:notice aria-label=\"Notice\" placeholder=\"Notice\" maxlength=\"%d\" autocomplete=\"off\">"        \
+  "<button>Send</button></form><div id=\"notices\" role=\"log\"></div></main>"
+#define CARD                                                                                                           \
+  "<article id=\"card-%d\"><p data-show=\"$edit != %d\">%s</p><footer data-show=\"$edit != %d\"><span>%s</span>"       \
+  "<button data-on:click=\"$draft = el.closest('article').firstChild.textContent; $edit = %d\">Edit</button>"          \
+  "<button data-on:click=\"@post('/board/%d/card/%d/move')\">Move on</button>"                                         \
+  "<button data-on:click=\"@delete('/board/%d/card/%d')\">Delete</button></footer>"                                    \
+  "<form data-show=\"$edit == %d\" style=\"display: none\" data-on:submit=\"@put('/board/%d/card/%d')\">"              \
+  "<textarea id=\"draft-%d\" data-bind:draft aria-label=\"Text\" maxlength=\"%d\"></textarea><button "                 \
+  "class=\"first\">Save</button>"                                                                                      \
+  "<button type=\"button\" data-on:click=\"$edit = 0\">Cancel</button></form></article>"
+
+static vestry_err error_page(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  bool is_missing = vestry_request_error(req) == 404;
+  return program_page(ctx, reply, "The board", "<main class=\"narrow\"><h1>%s</h1><a href=\"/\">Boards</a></main>",
+                      is_missing ? "There is no such page" : "That did not work");
+}
+
+static void add_board(sqlite3_stmt *row, void *html) {
+  vestry_html_add(html, "<a href=\"/board/%d\">%s</a>", sqlite3_column_int(row, 0), sqlite3_column_text(row, 1));
+}
+
+static vestry_err home(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  vestry_html html;
+  vestry_slice boards;
+  if (!vestry_session_user(req)) return program_page(&app->program, reply, "The board", LOGIN, NAME_MAX, "");
+  vestry_html_init(&html, NULL);
+  vestry_err err = db_run(app->db, "SELECT id, title FROM board ORDER BY id", NULL, add_board, &html);
+  if (!err) err = vestry_html_result(&html, &boards);
+  if (!err) err = program_page(&app->program, reply, "Boards", HOME, (const char *)boards.data, NAME_MAX);
+  vestry_html_finish(&html);
+  return err;
+}
+
+/* A field that was filled in, not too long; NULL: it was not. */
+static const char *field(const vestry_request *req, const char *name) {
+  const char *text = vestry_request_value(req, VESTRY_IN_FORM, name);
+  return text && *text && strlen(text) <= NAME_MAX ? text : NULL;
+}
+
+/* Whoever says so is who he says: an application asks for a password here. */
+static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  const char *name = field(req, "name");
+  if (!name || vestry_session_login(req, reply, name)) {
+    vestry_reply_status(reply, 422);
+    return program_page(ctx, reply, "The board", LOGIN, NAME_MAX, "A name is wanted, and not a long one.");
+  }
+  return vestry_reply_redirect(reply, 303, "/");
+}
+
+static vestry_err logout(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  (void)ctx;
+  vestry_err err = vestry_session_logout(req, reply);
+  return err ? err : vestry_reply_redirect(reply, 303, "/");
+}
+
+static void read_id(sqlite3_stmt *row, void *id) {
+  *(int64_t *)id = sqlite3_column_int64(row, 0);
+}
+
+static vestry_err create_board(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  const char *title = field(req, "title");
+  int64_t id;
+  char url[40];
+  if (!title) return vestry_reply_redirect(reply, 303, "/");
+  vestry_err err = db_run(app->db, "INSERT INTO board(title) VALUES(?) RETURNING id", VESTRY_KEY(title), read_id, &id);
+  snprintf(url, sizeof url, "/board/%lld", (long long)(err ? 0 : id));
+  return err ? err : vestry_reply_redirect(reply, 303, url);
+}
+
+/* All but the log-in is for those who have logged in. */
+static vestry_err for_members(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  (void)ctx;
+  if (vestry_session_user(req)) return VESTRY_OK;
+  vestry_reply_redirect(reply, 303, "/");
+  if (vestry_request_is_datastar(req)) vestry_reply_status(reply, 401);
+  return VESTRY_FAILED;
+}
+
+/* ------------------------------------------------------------------------------------------------ one board ------- */
+
+/* A board that is to be drawn. */
+struct change {
+  vestry_message message; /* first */
+  int64_t board;
+};
+
+/* From any thread. What has been committed before is drawn. */
+static vestry_err draw(struct app *app, int64_t board) {
+  struct change *change = malloc(sizeof *change);
+  if (!change) return VESTRY_NO_MEMORY;
+  *change = (struct change){.board = board};
+  vestry_err err = vestry_actor_post(app->painter, &change->message);
+  if (err) free(change);
+  return err;
+}
+
+static void add_person(const char *who, size_t streams_count, void *html) {
+  (void)streams_count;
+  vestry_html_add(html, "<li>%s</li>", who);
+}
+
+/* What a row is added to. */
+struct canvas {
+  vestry_html *html;
+  int board;
+};
+
+static void add_card(sqlite3_stmt *row, void *ctx) {
+  const struct canvas *canvas = ctx;
+  int id = sqlite3_column_int(row, 0), board = canvas->board;
+  vestry_html_add(canvas->html, CARD, id, id, sqlite3_column_text(row, 1), id, sqlite3_column_text(row, 2), id, board,
+                  id, board, id, id, board, id, id, TEXT_MAX);
+}
+
+static void draw_board(struct app *app, int64_t board) {
+  static const char *const stages[STAGES] = {"To do", "Doing", "Done"};
+  vestry_html html;
+  vestry_slice text;
+  vestry_html_init(&html, NULL);
+  vestry_html_add(&html, "<ul id=\"who\" aria-label=\"Here now\">");
+  vestry_presence_each(app->presence, VESTRY_KEY("board", board), add_person, &html);
+  vestry_html_add(&html, "</ul><div id=\"cards\">");
+  for (int stage = 0; stage < STAGES; stage++) {
+    vestry_html_add(&html, "<section><h2>%s</h2>", stages[stage]);
+    (void)db_run(app->db, "SELECT id, text, author FROM card WHERE board = ? AND stage = ? ORDER BY id",
+                 VESTRY_KEY(board, stage), add_card, &(struct canvas){&html, (int)board});
+    vestry_html_add(&html, "</section>");
+  }
+  vestry_html_add(&html, "</div>");
+  if (!vestry_html_result(&html, &text))
+    vestry_dispatch(app->program.v, NO_SCOPE, VESTRY_KEY("board", board),
+                    VESTRY_LIST("patch-elements", (const char *)text.data));
+  vestry_html_finish(&html);
+}
+
+/* The painter: one at a time, in the order of the changes. It reads the database after it was told, so pages end up
+ * with the last state. */
+static void paint(vestry_actor *self, void *ctx) {
+  for (vestry_message *message; (message = vestry_actor_receive(self)) != NULL; free(message))
+    draw_board(ctx, ((struct change *)message)->board);
+}
+
+static void drop(vestry_message *message, void *ctx) {
+  (void)ctx;
+  free(message);
+}
+
+static void on_presence(const vestry_presence_change *change, void *ctx) {
+  (void)draw(ctx, change->place->parts[1].integer);
+}
+
+/* ["draw", board]: what a page's stream begins with. */
+static vestry_err effect_draw(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)context;
+  return draw(ctx, json_integer_value(json_array_get(args, 0)));
+}
+
+static vestry_err board_of(const vestry_request *req, int64_t *ret_board) {
+  return vestry_request_integer(req, VESTRY_IN_PATH, "board", 1, INT32_MAX, ret_board);
+}
+
+static void read_title(sqlite3_stmt *row, void *title) {
+  snprintf(title, NAME_MAX + 1, "%s", (const char *)sqlite3_column_text(row, 0));
+}
+
+static vestry_err board_page(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  char title[NAME_MAX + 1];
+  int64_t board;
+  vestry_err err = board_of(req, &board) ? VESTRY_NOT_FOUND : VESTRY_OK;
+  if (!err) err = db_run(app->db, "SELECT title FROM board WHERE id = ?", VESTRY_KEY(board), read_title, title);
+  if (err) return err;
+  int id = (int)board;
+  return program_page(&app->program, reply, title, BOARD, id, title, id, TEXT_MAX, NAME_MAX, TEXT_MAX);
+}
+
+/* GET /board/{board}/stream: of this session; of the board; of the user; and its user is there. */
+static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  int64_t board;
+  vestry_err err = board_of(req, &board);
+  if (!err) err = vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  if (!err) err = vestry_reply_add_key(reply, &(vestry_scope){0}, VESTRY_KEY("board", board), PAGES_MAX);
+  if (!err)
+    err = vestry_reply_add_key(reply, &(vestry_scope){0}, VESTRY_KEY("user", vestry_session_user(req)), PAGES_MAX);
+  if (!err) err = vestry_reply_present(reply, app->presence, VESTRY_KEY("board", board), vestry_session_user(req));
+  return err ? err : vestry_reply_effect(reply, VESTRY_LIST("draw", board));
+}
+
+static vestry_err complain(vestry_reply *reply, const char *what) {
+  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", what));
+}
+
+/* The database has been changed: have it drawn, and answer this page. */
+static vestry_err changed(struct app *app, int64_t board, vestry_err err, vestry_reply *reply,
+                          const vestry_value *signals) {
+  if (!err) err = draw(app, board);
+  return err ? err : vestry_reply_patch_signals(reply, signals);
+}
+
+static vestry_err add_new(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  const char *text = program_text(req, "text", TEXT_MAX);
+  int64_t board;
+  vestry_err err = board_of(req, &board);
+  if (!text || !*text) return complain(reply, "A card needs a text, and not a long one.");
+  if (!err)
+    err = db_run(app->db,
+                 "INSERT INTO card(board, stage, text, author) SELECT id, 0, ?, ? FROM board WHERE id = ? RETURNING id",
+                 VESTRY_KEY(text, vestry_session_user(req), board), NULL, NULL);
+  return changed(app, board, err, reply, VESTRY_OBJECT("text", "", "error", ""));
+}
+
+/* PUT, DELETE /board/{board}/card/{card}, POST …/move */
+static vestry_err change_card(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  const char *method = vestry_request_method(req), *text = program_text(req, "draft", TEXT_MAX);
+  int64_t board, card;
+  vestry_err err = board_of(req, &board);
+  if (!err) err = vestry_request_integer(req, VESTRY_IN_PATH, "card", 1, INT64_MAX, &card);
+  if (err) return err;
+  const char *sql = "UPDATE card SET stage = (stage + 1) % 3 WHERE id = ?2 AND board = ?3 RETURNING id";
+  if (strcmp(method, "PUT") == 0) sql = "UPDATE card SET text = ?1 WHERE id = ?2 AND board = ?3 RETURNING id";
+  if (strcmp(method, "PUT") == 0 && (!text || !*text))
+    return complain(reply, "A card needs a text, and not a long one.");
+  if (strcmp(method, "DELETE") == 0) sql = "DELETE FROM card WHERE id = ?2 AND board = ?3 RETURNING id";
+  err = db_run(app->db, sql, VESTRY_KEY(text ? text : "", card, board), NULL, NULL);
+  return changed(app, board, err, reply, VESTRY_OBJECT("edit", 0, "error", ""));
+}
+
+/* To all pages of one person, and nobody else's. */
+static vestry_err send_notice(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  const char *to = program_text(req, "to", NAME_MAX), *notice = program_text(req, "notice", TEXT_MAX);
+  vestry_html html;
+  vestry_slice text;
+  if (!to || !notice || !*notice) return complain(reply, "To whom, and what?");
+  vestry_html_init(&html, NULL);
+  vestry_html_add(&html, "<p>%s: %s</p>", vestry_session_user(req), notice);
+  vestry_err err = vestry_html_result(&html, &text);
+  if (!err)
+    err = vestry_dispatch(app->program.v, NO_SCOPE, VESTRY_KEY("user", to),
+                          VESTRY_LIST("patch-elements", (const char *)text.data,
+                                      VESTRY_OBJECT("selector", "#notices", "mode", "append")));
+  vestry_html_finish(&html);
+  if (err == VESTRY_NOT_FOUND) return complain(reply, "They are not here.");
+  return err ? err : vestry_reply_patch_signals(reply, VESTRY_OBJECT("notice", "", "error", ""));
+}
+
+/* -------------------------------------------------------------------------------------- from start to end --------- */
+
+enum { OPTION_DB = OPTION_OWN, OPTION_GRACE };
+
+static int read_option(int option, const char *value, void *ctx) {
+  struct app *app = ctx;
+  if (option == OPTION_DB) app->file = value;
+  bool is_bad = option == OPTION_GRACE && !options_number(value, 1, 60000, &app->grace_ms);
+  return is_bad ? options_refuse("board", "grace", value, "a number of milliseconds up to 60000 is wanted") : 0;
+}
+
+static vestry_err begin(struct app *app) {
+  static const vestry_mounted routes[] = {{"GET", "/", home},
+                                          {"POST", "/login", login},
+                                          {"POST", "/logout", logout},
+                                          {"POST", "/board", create_board},
+                                          {"GET", "/board/{board}", board_page},
+                                          {"GET", "/board/{board}/stream", stream},
+                                          {"POST", "/board/{board}/card", add_new},
+                                          {"PUT", "/board/{board}/card/{card}", change_card},
+                                          {"DELETE", "/board/{board}/card/{card}", change_card},
+                                          {"POST", "/board/{board}/card/{card}/move", change_card},
+                                          {"POST", "/notice", send_notice}};
+  vestry *v = app->program.v;
+  const vestry_actor_options painter = {.run = paint, .drop = drop, .ctx = app};
+  const vestry_presence_options presence = {.grace_ms = app->grace_ms, .on_change = on_presence, .ctx = app};
+  vestry_err err = vestry_actor_create(vestry_runtime_of(v), &painter, &app->painter);
+  if (!err) err = vestry_presence_create(v, &presence, &app->presence);
+  if (!err) err = vestry_registry_effect(vestry_registry_of(v), "draw", effect_draw, app);
+  if (!err) err = vestry_mount(v, "", routes, sizeof routes / sizeof *routes, app);
+  if (!err) err = vestry_guard(v, "/board", for_members, app);
+  if (!err) err = vestry_guard(v, "/notice", for_members, app);
+  return err ? err : vestry_error_page(v, 0, error_page, &app->program);
+}
+
+int main(int argc, char **argv) {
+  static const struct option names[] = {OPTIONS_OF_ALL,
+                                        {"db", required_argument, NULL, OPTION_DB},
+                                        {"grace", required_argument, NULL, OPTION_GRACE},
+                                        {0}};
+  static struct app app = {.file = "board.db"};
+  app.program = (struct program){.names = names,
+                                 .read_own = read_option,
+                                 .own = &app,
+                                 .style = board_css,
+                                 .style_len = board_css_len,
+                                 .own_help = "  --db FILE             where all is kept [board.db]\n"
+                                             "  --grace MS            so long a reload may take [2000]\n"};
+  const vestry_session_options sessions = {.insecure = true, .storage = &db_sessions, .storage_ctx = &app.db};
+  program_start(&app.program, argc, argv, "board", "Boards of cards for many people",
+                &(vestry_options){.sessions = &sessions});
+  app.db = db_open(app.file);
+  vestry_err err = app.db ? begin(&app) : VESTRY_IO;
+  if (!err) program_wait(&app.program);
+  vestry_stop(app.program.v, VESTRY_NEVER_MS);
+  vestry_presence_destroy(app.presence);
+  vestry_actor_unref(app.painter);
+  int status = program_finish(&app.program);
+  sqlite3_close(app.db);
+  return err ? 1 : status;
+}

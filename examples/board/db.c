@@ -1,0 +1,69 @@
+#include "db.h"
+
+#include <stdio.h>
+
+sqlite3 *db_open(const char *path) {
+  sqlite3 *db = NULL;
+  int status = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, NULL);
+  if (status == SQLITE_OK) status = sqlite3_busy_timeout(db, 5000);
+  if (status == SQLITE_OK) status = sqlite3_exec(db, (const char *)schema_sql, NULL, NULL, NULL);
+  if (status == SQLITE_OK) return db;
+  fprintf(stderr, "board: %s: %s\n", path, sqlite3_errmsg(db));
+  sqlite3_close(db);
+  return NULL;
+}
+
+vestry_err db_run(sqlite3 *db, const char *sql, const vestry_key *values, db_row_fn row, void *ctx) {
+  sqlite3_stmt *statement = NULL;
+  int status = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+  for (size_t i = 0; values && i < values->len && status == SQLITE_OK; i++) {
+    const vestry_key *value = &values->parts[i];
+    status = value->type == VESTRY_KEY_INTEGER
+                 ? sqlite3_bind_int64(statement, (int)i + 1, value->integer)
+                 : sqlite3_bind_text(statement, (int)i + 1, value->data, (int)value->len, SQLITE_STATIC);
+  }
+  bool found = false;
+  while (status == SQLITE_OK || status == SQLITE_ROW) {
+    status = sqlite3_step(statement);
+    if (status != SQLITE_ROW) continue;
+    found = true;
+    if (row) row(statement, ctx);
+  }
+  if (status != SQLITE_DONE) fprintf(stderr, "board: %s\n", sqlite3_errmsg(db));
+  sqlite3_finalize(statement);
+  return status != SQLITE_DONE ? VESTRY_IO : found ? VESTRY_OK : VESTRY_NOT_FOUND;
+}
+
+/* ------------------------------------------------------------------------------------------------- sessions ------- */
+
+static vestry_err done(vestry_err err) {
+  return err == VESTRY_NOT_FOUND ? VESTRY_OK : err; /* no row is wanted */
+}
+
+static vestry_err save(void *ctx, const char *hash, const vestry_session_record *record) {
+  return done(db_run(*(sqlite3 **)ctx, "INSERT OR REPLACE INTO session VALUES(?, ?, ?, ?)",
+                     VESTRY_KEY(hash, record->user, record->created_s, record->used_s), NULL, NULL));
+}
+
+static void read_session(sqlite3_stmt *row, void *ctx) {
+  vestry_session_record *record = ctx;
+  snprintf(record->user, sizeof record->user, "%s", (const char *)sqlite3_column_text(row, 0));
+  record->created_s = sqlite3_column_int64(row, 1);
+  record->used_s = sqlite3_column_int64(row, 2);
+}
+
+static vestry_err load(void *ctx, const char *hash, vestry_session_record *ret_record) {
+  return db_run(*(sqlite3 **)ctx, "SELECT user, created, used FROM session WHERE hash = ?", VESTRY_KEY(hash),
+                read_session, ret_record);
+}
+
+static vestry_err forget(void *ctx, const char *hash) {
+  return done(db_run(*(sqlite3 **)ctx, "DELETE FROM session WHERE hash = ?", VESTRY_KEY(hash), NULL, NULL));
+}
+
+static vestry_err forget_user(void *ctx, const char *user) {
+  return done(db_run(*(sqlite3 **)ctx, "DELETE FROM session WHERE user = ?", VESTRY_KEY(user), NULL, NULL));
+}
+
+const vestry_session_storage_ops db_sessions = {
+    .save = save, .load = load, .remove = forget, .remove_user = forget_user};
