@@ -18,8 +18,9 @@
  *  - stored: storage keeps it, memory is its cache, and it outlives a restart. Storage is given a hash of the id: who
  *    steals the database opens no session;
  *  - signed: with a secret, the cookie itself says who the user is, and it outlives a restart without storage. That a
- *    session was ended by log-out is kept in memory: a restart forgets it, and then a cookie that somebody had copied
- *    before is good again until idle_ms or lifetime_ms is over. Where that matters, store them.
+ *    session was ended by log-out is kept in memory, of max_count sessions: a restart forgets it, or so many log-outs
+ *    behind it, and then a cookie that somebody had copied before is good again until idle_ms or lifetime_ms is over.
+ *    Where that matters, store them.
  *
  *  The cookie is HttpOnly, Secure and SameSite=Lax, and has the prefix __Host-: other sites cannot send a form in the
  *  user's name, nor can a neighbouring host set it. (A GET from another site has the cookie: let GET change nothing.) */
@@ -86,7 +87,7 @@ VESTRY_API const char *vestry_session_user(const vestry_request *req);
  *  the new session's: call it before keys are named.
  *  user     UTF-8, 1 to 255 bytes, no control characters
  *  Returns  OK | INVALID (the user; the instance has no sessions; the reply has a key already) | NO_MEMORY | IO (no
- *           randomness) | what storage says. On failure nothing has changed
+ *           randomness) | what storage says. On failure nobody has logged in, but the session before may have ended
  *  Threads  the handler's; may block in storage. In a handler, a guard or an effect; not in an error page */
 VESTRY_API vestry_err vestry_session_login(const vestry_request *req, vestry_reply *reply, const char *user);
 
@@ -97,7 +98,7 @@ VESTRY_API vestry_err vestry_session_login(const vestry_request *req, vestry_rep
 VESTRY_API vestry_err vestry_session_logout(const vestry_request *req, vestry_reply *reply);
 
 /** End all sessions of a user, wherever: when a password was changed, or somebody was thrown out. Looks at each session
- *  that memory holds. Of signed ones, those that began in this very second end too.
+ *  that memory holds. Of stored and signed ones, those that begin in this very second may end too.
  *  OK | INVALID | NO_MEMORY | what storage says (those that memory holds have ended all the same).
  *  Threads  any; may block in storage */
 VESTRY_API vestry_err vestry_session_end_user(struct vestry *v, const char *user);

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { COOKIE_LEN = 32 };
+enum { COOKIE_LEN = 33 };
 
 /* One connection, one request. Everything received stays in text, terminated. */
 struct client {

@@ -80,9 +80,13 @@ static void test_cookie(void **state) {
   static const struct {
     const char *value;
     bool valid;
-  } cases[] = {{"0123456789abcdef0123456789abcdef", true},  {"0123456789ABCDEF0123456789ABCDEF", false},
-               {"0123456789abcdef0123456789abcde", false},  {"0123456789abcdef0123456789abcdef0", false},
-               {"0123456789abcdef0123456789abcdeg", false}, {"", false},
+  } cases[] = {{"-0123456789abcdef0123456789abcdef", true},
+               {"-0123456789ABCDEF0123456789ABCDEF", false},
+               {"0123456789abcdef0123456789abcdef", false},
+               {"-0123456789abcdef0123456789abcde", false},
+               {"-0123456789abcdef0123456789abcdef0", false},
+               {"-0123456789abcdef0123456789abcdeg", false},
+               {"", false},
                {"../../../../../../../../../../etc", false}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     struct client client;
@@ -211,7 +215,7 @@ static void test_deleting_makes_no_counter(void **state) {
   client_read_all(&client);
   client_close(&client, false);
   for (int i = 0; i <= 20000; i++) {
-    snprintf(invented, sizeof invented, "%0*x", (int)COOKIE_LEN, i);
+    snprintf(invented, sizeof invented, "-%0*x", (int)COOKIE_LEN - 1, i);
     assert_int_equal(perform("DELETE", "/", invented), 204);
   }
   client_call(&client, counter.port, &(struct call){.method = "GET", .path = "/", .plain = true, .session = stranger});
@@ -482,9 +486,9 @@ static void test_bad_requests_disturb_nobody(void **state) {
 
 /* A client that subscribes and reads nothing more, while the session is sent much more than its sockets hold. */
 static void stall(struct client *client) {
-  static const char session[] = "00000000000000000000000000000001";
+  static const char session[] = "-00000000000000000000000000000001";
   static const char put[] = "PUT / HTTP/1.1\r\nHost: 127.0.0.1\r\nDatastar-Request: true\r\n"
-                            "Cookie: vestry_session=00000000000000000000000000000001\r\nContent-Length: 2\r\n\r\n{}";
+                            "Cookie: vestry_session=-00000000000000000000000000000001\r\nContent-Length: 2\r\n\r\n{}";
   client_connect(client, counter.port, true);
   client_send(client, put, sizeof put - 1);
   keys_expect(counter.port, "opened", 1);

@@ -23,6 +23,7 @@ typedef struct shelf {
   } rows[32];
   int saves, loads;
   vestry_err fails;
+  vestry *ends_before_save; /* all sessions of the user end in the middle of a save; NULL: not */
 } shelf;
 
 static int find_locked(const shelf *s, const char *hash) {
@@ -33,6 +34,9 @@ static int find_locked(const shelf *s, const char *hash) {
 
 static vestry_err save(void *ctx, const char *hash, const vestry_session_record *record) {
   shelf *s = ctx;
+  vestry *v = s->ends_before_save;
+  s->ends_before_save = NULL;
+  if (v) assert_int_equal(vestry_session_end_user(v, record->user), VESTRY_OK);
   pthread_mutex_lock(&s->lock);
   s->saves++;
   int at = find_locked(s, hash);
@@ -262,8 +266,7 @@ static void what_a_restart_keeps(void **state) {
     begin(&w, &options);
     assert_is(&w, &b, way == IN_MEMORY ? "nobody" : "a");
     assert_is(&w, &b, way == IN_MEMORY ? "nobody" : "a");
-    if (way == STORED)
-      assert_int_equal(s.loads, 1); /* then memory knows */
+    if (way == STORED) assert_int_equal(s.loads, 1); /* then memory knows */
     end(&w);
   }
 }
@@ -481,12 +484,66 @@ static void storage_that_fails(void **state) {
   end(&w);
 }
 
+/* A use is noted while the session ends: the row that is written last must not stay. */
+static void a_late_save_brings_nobody_back(void **state) {
+  (void)state;
+  world w;
+  shelf s;
+  vestry_session_options options = way_of(STORED, &s);
+  atomic_store(&clock_s, 1000000);
+  begin(&w, &options);
+  browser b = {.cookie = ""};
+  log_in(&w, &b, "user=a");
+  atomic_fetch_add(&clock_s, 200);
+  s.ends_before_save = w.v;
+  char cookie[sizeof b.cookie];
+  strcpy(cookie, b.cookie);
+  (void)status_of(&w, &b, "GET", "/", NULL);
+  assert_int_equal(s.saves, 2);
+  for (int i = 0; i < 32; i++) assert_string_equal(s.rows[i].hash, "");
+  end(&w);
+  begin(&w, &options);
+  strcpy(b.cookie, cookie);
+  assert_is(&w, &b, "nobody");
+  end(&w);
+}
+
+static void a_log_in_that_cannot_end_the_session_before_fails(void **state) {
+  (void)state;
+  world w;
+  shelf s;
+  vestry_session_options options = way_of(STORED, &s);
+  begin(&w, &options);
+  browser b = {.cookie = ""};
+  log_in(&w, &b, "user=a");
+  s.fails = VESTRY_LIMIT;
+  assert_int_equal(status_of(&w, &b, "POST", "/login", "user=b"), 503);
+  s.fails = VESTRY_OK;
+  assert_is(&w, &b, "nobody");
+  end(&w);
+}
+
+/* Strangers cost no look into the database. */
+static void visitors_are_not_looked_up(void **state) {
+  (void)state;
+  world w;
+  shelf s;
+  vestry_session_options options = way_of(STORED, &s);
+  begin(&w, &options);
+  browser b = {.cookie = ""};
+  assert_is(&w, &b, "nobody");
+  for (int i = 0; i < 5; i++) assert_is(&w, &b, "nobody");
+  assert_int_equal(s.loads, 0);
+  end(&w);
+}
+
 static void bad_options_and_users(void **state) {
   (void)state;
   static const vestry_session_storage_ops half = {.save = save};
   static const vestry_session_options bad[] = {
       {.secret = "short", .secret_len = 5},
       {.previous_secret = secret, .previous_secret_len = 34},
+      {.secret = secret, .secret_len = 34, .previous_secret = "x", .previous_secret_len = 1},
       {.secret = secret, .secret_len = 34, .storage = &shelf_ops},
       {.storage = &half},
       {.cookie = "a-name-that-is-much-too-long-for-a-cookie-of-ours-to-have-at-all-"},
@@ -622,6 +679,9 @@ int main(void) {
       cmocka_unit_test(a_secret_can_be_changed),
       cmocka_unit_test(what_caches_may_keep_has_no_cookie),
       cmocka_unit_test(storage_that_fails),
+      cmocka_unit_test(a_late_save_brings_nobody_back),
+      cmocka_unit_test(a_log_in_that_cannot_end_the_session_before_fails),
+      cmocka_unit_test(visitors_are_not_looked_up),
       cmocka_unit_test(bad_options_and_users),
       cmocka_unit_test(no_memory_is_an_error),
       cmocka_unit_test(no_stream_outlives_its_session),

@@ -21,7 +21,7 @@
 #include "store/store.h"
 #include "stream/connection.h"
 
-enum { MAX_COUNT = 100000, SECRET_LEAST_BYTES = 32 };
+enum { MAX_COUNT = 100000, SECRET_LEAST_BYTES = 32, ADMIT_TRIES = 8 };
 #define IDLE_MS     (UINT64_C(7) * 86400000)
 #define LIFETIME_MS (UINT64_C(30) * 86400000)
 
@@ -216,8 +216,9 @@ vestry_err vsi_sessions_create(vestry *v, const vestry_session_options *given, v
   if (!options.max_count) options.max_count = MAX_COUNT;
   if (!options.now_s) options.now_s = system_s;
   if (strlen(options.cookie) >= sizeof((vsi_sessions *)0)->cookie) return VESTRY_INVALID;
-  bool secrets_are_good = (!options.secret || options.secret_len >= SECRET_LEAST_BYTES) &&
-                          (!options.previous_secret || (options.secret && options.previous_secret_len));
+  bool secrets_are_good =
+      (!options.secret || options.secret_len >= SECRET_LEAST_BYTES) &&
+      (!options.previous_secret || (options.secret && options.previous_secret_len >= SECRET_LEAST_BYTES));
   if (!secrets_are_good || (options.storage && (options.secret || !ops_are_whole(options.storage))))
     return VESTRY_INVALID;
   vsi_sessions *sessions = vsi_calloc(v->host, 1, sizeof *sessions);
@@ -280,22 +281,25 @@ static bool has_ended(const vsi_sessions *sessions, const record *session) {
   return ended;
 }
 
-/* Put a record into the table, unless another is there already or it has ended. Takes it. A reference, or NULL. */
+/* Put a record into the table, unless another is there already or it has ended. Takes it. A reference, or NULL: it has
+ * ended, or an error. */
 static record *admit(vsi_sessions *sessions, record *made, vestry_err *ret_error) {
+  const vestry_scope scope = scope_of(made->hash);
   vestry_put_result result = {0};
-  vestry_err error =
-      vestry_store_put(sessions->table, scope_of(made->hash), RECORD, made, VESTRY_PUT_REUSE, 0, &result);
-  if (error == VESTRY_EXISTS) {
-    record *there = look(sessions->table, scope_of(made->hash), RECORD);
+  vestry_err error = VESTRY_EXISTS;
+  record *there = NULL;
+  /* What is there may be evicted before it is looked up: then there is room for this one. */
+  for (int tries = 0; error == VESTRY_EXISTS && !there && tries < ADMIT_TRIES; tries++) {
+    error = vestry_store_put(sessions->table, scope, RECORD, made, VESTRY_PUT_REUSE, 0, &result);
+    if (error == VESTRY_EXISTS) there = look(sessions->table, scope, RECORD);
+  }
+  if (there) {
     unref_record(made);
-    return there; /* or it has just gone: then it has ended */
+    return there;
   }
-  *ret_error = error;
-  if (!error && has_ended(sessions, made)) {
-    vestry_store_remove_if(sessions->table, result.handle, VESTRY_CAUSE_CLOSED);
-    error = VESTRY_CLOSED;
-  }
-  if (!error) return made;
+  if (!error && !has_ended(sessions, made)) return made;
+  if (!error) vestry_store_remove_if(sessions->table, result.handle, VESTRY_CAUSE_CLOSED);
+  *ret_error = error == VESTRY_EXISTS ? VESTRY_LIMIT : error;
   unref_record(made);
   return NULL;
 }
@@ -346,6 +350,12 @@ static bool note_use(vsi_sessions *sessions, record *session) {
     vestry_session_record stored = {.size = sizeof stored, .created_s = session->created_s, .used_s = now};
     strcpy(stored.user, session->user);
     (void)sessions->options.storage->save(sessions->options.storage_ctx, session->hash, &stored);
+    /* An end that came meanwhile may have removed it before it was saved: it must not come back with a restart. */
+    vsi_spin_lock_take(&session->lock);
+    bool ended = session->has_ended;
+    vsi_spin_lock_give(&session->lock);
+    if (ended && has_ended(sessions, session))
+      (void)sessions->options.storage->remove(sessions->options.storage_ctx, session->hash);
   }
   return true;
 }
@@ -372,14 +382,14 @@ static vestry_err find(vsi_sessions *sessions, vestry_request *req, const vsi_to
   char hash[VSI_TOKEN_HASH_LEN + 1];
   vestry_err error = VESTRY_OK;
   vsi_token_hash(token->id, hash);
-  record *session = sessions->is_signed && !token->is_signed ? NULL : look(sessions->table, scope_of(hash), RECORD);
+  record *session = token->is_visitor ? NULL : look(sessions->table, scope_of(hash), RECORD);
   if (session && now_s(sessions) - session->created_s >= seconds(sessions->options.lifetime_ms)) {
     unref_record(session);
     session = NULL;
     (void)vestry_store_remove(sessions->table, scope_of(hash), RECORD, VESTRY_CAUSE_EXPIRED, NULL);
   }
   if (!session && token->is_signed) session = believe(sessions, token, hash, &error);
-  if (!session && sessions->options.storage) session = load(sessions, hash, &error);
+  if (!session && !token->is_visitor && sessions->options.storage) session = load(sessions, hash, &error);
   if (error) return error;
   req->session.user = session;
   if (session && note_use(sessions, session)) req->session.is_new = true;
@@ -393,9 +403,10 @@ vestry_err vsi_session_begin(vestry_request *req, vestry_reply *reply) {
   if (read_cookie(sessions, req, &token)) {
     error = find(sessions, req, &token);
     memcpy(req->session.id, token.id, sizeof token.id);
-    /* A signed one that is over, or was ended: its id is not used again. */
-    if (!error && token.is_signed && !req->session.user) error = vsi_token_id(sessions->host, req->session.id);
-    req->session.is_new |= token.is_signed && !req->session.user;
+    /* One that somebody had logged in to, and that is over: its id is not used again. */
+    bool is_over = !token.is_visitor && !req->session.user;
+    if (!error && is_over) error = vsi_token_id(sessions->host, req->session.id);
+    req->session.is_new |= is_over;
   } else {
     error = vsi_token_id(sessions->host, req->session.id);
     req->session.is_new = true;
@@ -416,7 +427,7 @@ void vsi_session_tell(const vestry_request *req, vestry_reply *reply) {
   const vsi_sessions *sessions = req->v->sessions;
   const record *session = req->session.user;
   if (!req->session.is_new || (!session && !req->session.was_changed && !is_for_browsers(reply))) return;
-  vsi_token token = {.is_signed = session && sessions->is_signed};
+  vsi_token token = {.is_visitor = !session, .is_signed = session && sessions->is_signed};
   memcpy(token.id, req->session.id, sizeof token.id);
   if (token.is_signed) {
     token.created_s = session->created_s;
@@ -477,13 +488,15 @@ static void change(vestry_request *req, vestry_reply *reply, const char *id, rec
   set_scope(req, reply);
 }
 
-/* The stream of this reply is not to be the former session's: what was attached first. */
-static void detach(const vestry_request *req, vestry_reply *reply) {
-  vsi_attachment *first = reply->attachments.first;
-  if (!req->session.user || !first || first->begin != begin_stream) return;
-  reply->attachments.first = first->next;
+/* The stream of this reply is not to be the former session's. */
+static void detach(vestry_reply *reply) {
+  vsi_attachment **at = &reply->attachments.first, *found;
+  while (*at && (*at)->begin != begin_stream) at = &(*at)->next;
+  found = *at;
+  if (!found) return;
+  *at = found->next;
   reply->attachments.count--;
-  first->drop(first);
+  found->drop(found);
 }
 
 static bool is_user(const char *user) {
@@ -506,6 +519,7 @@ vestry_err vestry_session_login(const vestry_request *asked, vestry_reply *reply
   vsi_sessions *sessions = req->v->sessions;
   char id[VSI_TOKEN_ID_LEN + 1], hash[VSI_TOKEN_HASH_LEN + 1];
   vestry_err error = vsi_token_id(sessions->host, id);
+  if (!error && req->session.user) error = end_session(sessions, req->session.user);
   if (error) return error;
   vsi_token_hash(id, hash);
   record *made = create_record(sessions->host, hash, user, now_s(sessions));
@@ -516,6 +530,7 @@ vestry_err vestry_session_login(const vestry_request *asked, vestry_reply *reply
     error = sessions->options.storage->save(sessions->options.storage_ctx, hash, &stored);
   }
   if (!error) error = vestry_store_put(sessions->table, scope_of(hash), RECORD, made, VESTRY_PUT_REPLACE, 0, NULL);
+  if (!error) detach(reply);
   if (!error) error = enter(reply, made);
   if (error) {
     (void)vestry_store_remove(sessions->table, scope_of(hash), RECORD, VESTRY_CAUSE_ERROR, NULL);
@@ -523,8 +538,6 @@ vestry_err vestry_session_login(const vestry_request *asked, vestry_reply *reply
     unref_record(made);
     return error;
   }
-  detach(req, reply);
-  if (req->session.user) (void)end_session(sessions, req->session.user);
   change(req, reply, id, made);
   return VESTRY_OK;
 }
@@ -537,7 +550,7 @@ vestry_err vestry_session_logout(const vestry_request *asked, vestry_reply *repl
   vestry_err error = vsi_token_id(req->v->sessions->host, id);
   if (error) return error;
   error = end_session(req->v->sessions, req->session.user);
-  detach(req, reply);
+  detach(reply);
   change(req, reply, id, NULL);
   return error;
 }
