@@ -145,7 +145,6 @@ static void add_person(const char *who, size_t streams_count, void *html) {
   vestry_html_add(html, "<li>%s</li>", who);
 }
 
-/* What a row is added to. */
 struct canvas {
   vestry_html *html;
   int board;

@@ -32,9 +32,9 @@ typedef struct vestry_presence_change {
   size_t here_count; /**< how many are at the place since then */
 } vestry_presence_change;
 
-/** Told of changes: of each once, in the order in which they happened, one at a time. For each who and place a coming, a
- *  leaving, a coming, and so on. On a thread of the runtime's; no lock held: it may ask, dispatch and send. What it asks
- *  for may be newer than what it is told of, never older. */
+/** Told of changes: of each once, in the order in which they happened, one at a time. For each who and place a coming,
+ *  a leaving, a coming, and so on. On a thread of the runtime's; no lock held: it may ask, dispatch and send. What it
+ *  asks for may be newer than what it is told of, never older. */
 typedef void (*vestry_presence_fn)(const vestry_presence_change *change, void *ctx);
 
 /** How presence is kept. Zero is the default. */

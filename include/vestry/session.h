@@ -10,8 +10,8 @@
  *      vestry_session_logout(req, reply);                      // in all tabs, now
  *
  *  Each request has a session, and its scope is the session's: who comes without a cookie gets one, with the first
- *  answer that is a page, a redirect or a stream. A session in which nobody has logged in is nothing but a random id: it
- *  takes no memory, and gives no rights.
+ *  answer that is a page, a redirect or a stream. A session in which nobody has logged in is nothing but a random id:
+ *  it takes no memory, and gives no rights.
  *
  *  A session that somebody has logged in to is kept in one of three ways.
  *  - in memory, if nothing else is set: it ends with the process;
@@ -23,7 +23,8 @@
  *    Where that matters, store them.
  *
  *  The cookie is HttpOnly, Secure and SameSite=Lax, and has the prefix __Host-: other sites cannot send a form in the
- *  user's name, nor can a neighbouring host set it. (A GET from another site has the cookie: let GET change nothing.) */
+ *  user's name, nor can a neighbouring host set it. (A GET from another site has the cookie: let GET change
+ *  nothing.) */
 #ifndef VESTRY_SESSION_H
 #define VESTRY_SESSION_H
 
@@ -83,17 +84,17 @@ typedef struct vestry_session_options {
 VESTRY_API const char *vestry_session_user(const vestry_request *req);
 
 /** Log in: the session gets a new id (so an id that somebody else has planted is worth nothing) and this user. The one
- *  that the request came with ends, with its streams, if a user was logged in to it. From here on the request's scope is
- *  the new session's: call it before keys are named.
+ *  that the request came with ends, with its streams, if a user was logged in to it. From here on the request's scope
+ *  is the new session's: call it before keys are named.
  *  user     UTF-8, 1 to 255 bytes, no control characters
  *  Returns  OK | INVALID (the user; the instance has no sessions; the reply has a key already) | NO_MEMORY | IO (no
  *           randomness) | what storage says. On failure nobody has logged in, but the session before may have ended
  *  Threads  the handler's; may block in storage. In a handler, a guard or an effect; not in an error page */
 VESTRY_API vestry_err vestry_session_login(const vestry_request *req, vestry_reply *reply, const char *user);
 
-/** Log out: the session ends now, in all tabs. Streams that it has opened are closed, cleanly: their browsers stay away.
- *  One that is just being opened is closed too. The request goes on in a new session that nobody has logged in to.
- *  OK, also if nobody was | INVALID | NO_MEMORY | IO | what storage says (it has ended all the same). As
+/** Log out: the session ends now, in all tabs. Streams that it has opened are closed, cleanly: their browsers stay
+ *  away. One that is just being opened is closed too. The request goes on in a new session that nobody has logged in
+ *  to. OK, also if nobody was | INVALID | NO_MEMORY | IO | what storage says (it has ended all the same). As
  *  vestry_session_login. */
 VESTRY_API vestry_err vestry_session_logout(const vestry_request *req, vestry_reply *reply);
 

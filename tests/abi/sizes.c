@@ -153,6 +153,54 @@ static vestry_err take_backend_action(const void *given) {
   return vestry_backend_action_string(text, sizeof text, VESTRY_METHOD_GET, given, "/");
 }
 
+static vestry_err take_sessions(const void *given) {
+  return take_options(&(vestry_options){.threads_count = VESTRY_THREADS_NONE, .sessions = given});
+}
+static vestry_err take_storage(const void *given) {
+  return take_sessions(&(vestry_session_options){.storage = given});
+}
+static vestry_err take_presence(const void *given) {
+  vestry_presence *made;
+  vestry_err error = vestry_presence_create(v, given, &made);
+  if (!error) vestry_presence_destroy(made);
+  return error;
+}
+static vestry_err start_nothing(vestry *of, const vestry_server_options *how, void **ret_server) {
+  (void)of, (void)how;
+  *ret_server = v;
+  return VESTRY_OK;
+}
+static uint16_t no_port(void *server) {
+  (void)server;
+  return 1;
+}
+static vestry_err stop_nothing(void *server, uint64_t timeout_ms) {
+  (void)server, (void)timeout_ms;
+  return VESTRY_OK;
+}
+static const vestry_server_adapter server_adapter = {
+    .name = "none", .start = start_nothing, .port = no_port, .stop = stop_nothing, .destroy = nothing};
+static vestry_err take_server(const void *given) {
+  vestry_server *made;
+  vestry_err error = vestry_server_create(v, &server_adapter, given, &made);
+  if (!error) vestry_server_destroy(made);
+  return error;
+}
+static vestry_err save_nothing(void *ctx, const char *hash, const vestry_session_record *record) {
+  (void)ctx, (void)hash, (void)record;
+  return VESTRY_OK;
+}
+static vestry_err load_nothing(void *ctx, const char *hash, vestry_session_record *ret_record) {
+  (void)ctx, (void)hash, (void)ret_record;
+  return VESTRY_NOT_FOUND;
+}
+static vestry_err remove_nothing(void *ctx, const char *name) {
+  (void)ctx, (void)name;
+  return VESTRY_OK;
+}
+static const vestry_session_storage_ops storage = {
+    .save = save_nothing, .load = load_nothing, .remove = remove_nothing, .remove_user = remove_nothing};
+
 static const vestry_options options = {.threads_count = VESTRY_THREADS_NONE};
 static const vestry_runtime_options runtime = {.threads_count = VESTRY_THREADS_NONE};
 static const vestry_actor_options actor = {.run = no_run};
@@ -186,6 +234,10 @@ static const struct {
     {"vestry_signals_options", take_signals, zero, sizeof(vestry_signals_options)},
     {"vestry_script_options", take_script, zero, sizeof(vestry_script_options)},
     {"vestry_custom_event_options", take_custom, zero, sizeof(vestry_custom_event_options)},
+    {"vestry_session_options", take_sessions, zero, sizeof(vestry_session_options)},
+    {"vestry_session_storage_ops", take_storage, &storage, sizeof storage},
+    {"vestry_presence_options", take_presence, zero, sizeof(vestry_presence_options)},
+    {"vestry_server_options", take_server, zero, sizeof(vestry_server_options)},
     {"vestry_backend_action_options", take_backend_action, zero, sizeof(vestry_backend_action_options)},
 };
 

@@ -648,7 +648,8 @@ static void no_stream_outlives_its_session(void **state) {
     wire_finish(&r);
     pthread_join(opener, NULL);
     world_settle(&w);
-    /* Those that are open came when the cookie was nobody's any more: a new visitor's, or the old id's without a user. */
+    /* Those that are open came when the cookie was nobody's any more: a new visitor's, or the old id's without a
+     * user. */
     vestry_stats stats = {0};
     vestry_stats_get(w.v, &stats);
     size_t open = 0;

@@ -1,7 +1,7 @@
-/* A stay is one person at one place, from a coming to a leaving: it has both messages in it, so telling needs no memory,
- * and one of a stay's messages is never posted twice. When it is over it is taken out of the tables, and whoever comes
- * next begins another stay. Tables and messages change under one lock: so messages are posted in the order of the
- * changes, and the mailbox keeps it.
+/* A stay is one person at one place, from a coming to a leaving: it has both messages in it, so telling needs no
+ * memory, and one of a stay's messages is never posted twice. When it is over it is taken out of the tables, and
+ * whoever comes next begins another stay. Tables and messages change under one lock: so messages are posted in the
+ * order of the changes, and the mailbox keeps it.
  *
  * What a reply may need is made when it says so, before there is a stream: a stay, a place, and room among max_count.
  * So when the stream begins nothing can fail; what is not needed is freed then.

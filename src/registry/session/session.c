@@ -1,9 +1,9 @@
 /* A log-in is a record, in a store of vestry's own: bounded, and emptied by time. Whoever leaves that store, for
  * whatever cause, comes by one door (close_record), and his streams end.
  *
- * No stream outlives its session. A stream is entered into its record when it opens, under the record's lock, unless the
- * record has ended; an end says so under the same lock, and then closes the streams that are entered. One of the two
- * sees the other. A stream holds its record, and leaves it when it ends.
+ * No stream outlives its session. A stream is entered into its record when it opens, under the record's lock, unless
+ * the record has ended; an end says so under the same lock, and then closes the streams that are entered. One of the
+ * two sees the other. A stream holds its record, and leaves it when it ends.
  *
  * A session that has ended by log-out must not come back by a cookie that is still good, a signed one, or by what a
  * request has just loaded from storage: `ended` keeps its hash until the cookie is good no more. A request that loads

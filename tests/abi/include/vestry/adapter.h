@@ -11,7 +11,7 @@
 #ifndef VESTRY_ADAPTER_H
 #define VESTRY_ADAPTER_H
 
-#include "vestry/registry.h"
+#include "vestry/server.h"
 #include "vestry/transport.h"
 
 #ifdef __cplusplus
@@ -66,7 +66,7 @@ typedef struct vestry_request_ops {
  *  that is too large 413, that came too slowly 408, that is broken 400; no room for a stream, or closing: 503 with
  *  Retry-After.
  *  ops, server_request  borrowed until it returns
- *  handler, app         the application's
+ *  handler, app         the application's; NULL: by the instance's routes (vestry/routes.h), which is what servers want
  *  ret_connection       NULL when the request was answered; otherwise the stream that was opened for it, a reference of
  *                       the caller's: a parked adapter runs it to its end, others drop it
  *  Returns  OK (something was answered or opened, errors of the application and of the client included) | IO (no answer
@@ -74,6 +74,24 @@ typedef struct vestry_request_ops {
  *  Threads  any; blocks in read and respond only; runs the handler and effects on this thread */
 VESTRY_API vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_request,
                                    vestry_handler_fn handler, void *app, vestry_connection **ret_connection);
+
+/** What a look at the routes says to a request's head: 200, there is one; 204, it is answered by the method alone
+ *  (OPTIONS); 404 or 405. For adapters that read bodies ahead: with another answer than 200 vestry_serve reads none.
+ *  path      URL-decoded, without query
+ *  Threads  any; does not block */
+VESTRY_API int vestry_route_status(vestry *v, const char *method, const char *path);
+
+/** A server of an adapter's, for vestry_server_create. All are mandatory. */
+struct vestry_server_adapter {
+  size_t size; /**< sizeof(vestry_server_adapter), or 0 */
+  const char *name;
+  /** Start to serve. options: whole and in order; a UNIX socket or an address is there. ret_server: owned by the
+   *  caller. As vestry_server_create. */
+  vestry_err (*start)(vestry *v, const vestry_server_options *options, void **ret_server);
+  uint16_t (*port)(void *server);                        /**< 0: a UNIX socket */
+  vestry_err (*stop)(void *server, uint64_t timeout_ms); /**< as vestry_server_stop */
+  void (*destroy)(void *server);                         /**< as vestry_server_destroy */
+};
 
 /** Count a connection or request that the adapter turns away. What vestry_serve turns away it counts itself. NONE, and
  *  what is no refusal, is not counted. Threads any; does not block. */

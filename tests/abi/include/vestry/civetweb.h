@@ -1,10 +1,10 @@
-/** The civetweb adapter: adds vestry's handlers to a civetweb server that the application configured, started and
- *  routes itself.
+/** The civetweb adapter: adds an instance's routes (vestry/routes.h) to a civetweb server that the application has
+ *  configured and started.
  *
+ *      vestry_route(v, "PUT", "/", start, &app);
  *      if (vestry_civetweb_check(settings, why, sizeof why)) fail(why);
  *      struct mg_context *server = mg_start(NULL, NULL, settings);
  *      vestry_civetweb_create(v, server, NULL, &adapter);
- *      vestry_civetweb_handle(adapter, "PUT", "/", start, &app);
  *      …
  *      vestry_civetweb_stop(adapter, 1500);   // aborts the streams, waits until no handler is parked
  *      vestry_civetweb_stop_server(server);   // mg_stop, without its two seconds of waiting
@@ -38,7 +38,7 @@
  *  the socket of who is overdue for reading: so all is over at most 250 ms later. A body that is late is answered 408.
  *  When bodies hold more than seven eighths of vestry_options.max_request_bytes, those that hold most and are not
  *  complete are ended likewise, answered 503 and counted as BUDGET, so that newcomers get in.
- *  Paths that are not mounted here, and what other handlers read, are civetweb's affair, which waits anew for each
+ *  Paths that have no route, and what other handlers read, are civetweb's affair, which waits anew for each
  *  byte.
  *
  *  Each head says whether the connection goes on. It does with enable_keep_alive if the client wants it, and behind all
@@ -46,17 +46,20 @@
  *  keep_alive_timeout_ms (500 if it is not set) have passed without a request. A chunked body with trailers that no
  *  header Trailer announced is the one end that is not announced.
  *
- *  civetweb tidies paths up before it looks for handlers. A request whose path is not the mounted one as it stands, but
- *  for bytes that are percent-encoded, is answered 400: "//", dots at the end of a segment, backslashes, %00, an
+ *  civetweb tidies paths up before it looks for handlers. A request whose path is not that of its route as it stands,
+ *  but for bytes that are percent-encoded, is answered 400: "//", dots at the end of a segment, backslashes, %00, an
  *  encoded slash. In paths of several segments nothing may be percent-encoded that need not be, on this adapter and on
  *  libmicrohttpd's, since civetweb does not tell what it was. decode_url must be left on. A head that civetweb does not
- *  read to its end (folded lines, lines without a name, more than 64 headers) is answered 400 on mounted paths, and the
- *  connection closes; what such a head does on other paths is civetweb's affair. Leave paths that are not mounted here,
- *  and static files, to rules that know this.
+ *  read to its end (folded lines, lines without a name, more than 64 headers) is answered 400 on paths with a route,
+ *  and the connection closes; what such a head does on other paths is civetweb's affair. Leave paths without a route to
+ *  rules that know this.
  *
- *  civetweb answers from mg_start on, 404 while nothing is mounted. When a server comes back, pages come back in the
- *  same moment, and those that get a 404 do not try again. So call create and handle in mg_callbacks.init_context,
- *  which mg_start calls before the first request (its argument is the server): clients wait that long.
+ *  Handlers that the application gave the server itself go first: those for exactly a request's path or one above it,
+ *  and patterns that were there before create. What has no route is left to the server, unless answers_all is set.
+ *
+ *  civetweb answers from mg_start on, 404 while the adapter is not there. When a server comes back, pages come back in
+ *  the same moment, and those that get a 404 do not try again. So call create in mg_callbacks.init_context, which
+ *  mg_start calls before the first request (its argument is the server): clients wait that long.
  *
  *  A stream to an HTTP/1.0 client lasts until the connection closes: that client cannot tell an end from an abort. */
 #ifndef VESTRY_CIVETWEB_H
@@ -91,7 +94,12 @@ typedef struct vestry_civetweb_options {
                                  through: of an address that has too many, those that are in no request are shut, the
                                  longest silent first (needs /proc). Those that civetweb has not accepted yet are not
                                  seen. 0: no limit, because a proxy, or all who share a NAT, are one address */
+  bool answers_all; /**< what has no route is answered 404 by vestry (vestry_error_page), not left to the server */
 } vestry_civetweb_options;
+
+/** A civetweb server by vestry/server.h: 128 threads, or as many as max_streams and the reserve are; tcp_nodelay; a
+ *  client may stall for ten seconds. What civetweb itself logs goes to the host's log. */
+extern VESTRY_API const vestry_server_adapter vestry_server_civetweb;
 
 /** Look at a server's settings before mg_start: names and values in turn, ended by NULL.
  *  why      receives one terminated line on failure; may be NULL with capacity 0
@@ -115,18 +123,6 @@ VESTRY_API vestry_err vestry_civetweb_check(const char *const *settings, char *w
  *  Threads  any; does not block. The watch runs on a timer of the instance's runtime, 2 to 4 ms each time */
 VESTRY_API vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server,
                                              const vestry_civetweb_options *options, vestry_civetweb **ret_adapter);
-
-/** Mount a handler for a method and one exact path. Other methods on a mounted path are answered 405 with Allow (HEAD
- *  is served by GET's handler without the body, as an ordinary request); paths that are not mounted are left to the
- *  server, as are those below a mounted one. Handlers that the application gave the server itself for exactly this path
- *  or one above it go first.
- *  method, path  copied; the path as it is after URL-decoding, without query
- *  handler, app  app is borrowed until the adapter is destroyed
- *  Returns  OK | EXISTS | INVALID (no method token; a path without its '/', or with one of * ? $ |, of which civetweb
- *           makes patterns; no handler) | NO_MEMORY | CLOSED (it was stopped)
- *  Threads  one at a time; requests may be under way */
-VESTRY_API vestry_err vestry_civetweb_handle(vestry_civetweb *adapter, const char *method, const char *path,
-                                             vestry_handler_fn handler, void *app);
 
 /** Refuse new requests (503), abort this adapter's streams for SHUTDOWN, wait until no handler of it runs.
  *  Returns  OK | TIMEOUT (a handler is stuck in a write to a stalled client, at most until request_timeout_ms, or until

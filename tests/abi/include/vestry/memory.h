@@ -46,6 +46,7 @@ typedef enum vestry_memory_mode {
 } vestry_memory_mode;
 
 /** Serve one request on this thread through vestry_serve.
+ *  handler, app  NULL: by the instance's routes
  *  call          borrowed; NULL: GET /
  *  ret_exchange  owned by the caller; untouched on failure
  *  Returns  OK | NO_MEMORY | what vestry_serve returns

@@ -3,18 +3,16 @@
  *  server's, whose connection is given back when the head is out; with TLS it costs the connection and its session too,
  *  which is some ten kilobytes.
  *
+ *      vestry_route(v, "PUT", "/", start, &app);
  *      vestry_microhttpd_create(v, &(vestry_microhttpd_options){.address = "127.0.0.1", .port = 8080}, &adapter);
- *      vestry_microhttpd_handle(adapter, "PUT", "/", start, &app);
  *      …
  *      vestry_microhttpd_stop(adapter, 1500);   // aborts the streams, so that the browsers come back
  *      vestry_microhttpd_destroy(adapter);
  *      vestry_destroy(v);
  *
- *  The server listens from create on; what is mounted later answers 404 until then. When a server comes back, pages
- *  come back in the same moment, and those that get a 404 do not try again: so mount what they ask for in
- *  vestry_microhttpd_options.mount, before the first request. Handlers run on its threads: one
- *  that blocks keeps the other connections of its thread waiting, so give it more threads if they do. Streams need none
- *  of these threads; the instance's runtime writes them, which must therefore have threads of its own.
+ *  The server listens from create on, and serves the instance's routes (vestry/routes.h). Handlers run on its threads:
+ *  one that blocks keeps the other connections of its thread waiting, so give it more threads if they do. Streams need
+ *  none of these threads; the instance's runtime writes them, which must therefore have threads of its own.
  *
  *  Bodies are read whole before the handler is called, up to vestry_options.max_body_bytes; of a larger one up to 4 MiB
  *  more are passed over before it is answered 413. What heads and bodies hold counts: memory_bytes for each connection
@@ -64,7 +62,7 @@
 extern "C" {
 #endif
 
-/** A libmicrohttpd server with vestry's handlers. */
+/** A libmicrohttpd server with an instance's routes. */
 typedef struct vestry_microhttpd vestry_microhttpd;
 
 /** Zero is the default. */
@@ -96,11 +94,11 @@ typedef struct vestry_microhttpd_options {
                                  way to a client that does: less than a few times 16 KiB makes far ones slow.
                                  0: the system's, some MB (net.ipv4.tcp_wmem); from 4,096 to 64 MiB */
   const char *tls_key;      /**< PEM; with key and certificate it serves HTTPS and nothing else. Borrowed for create */
-  const char *tls_certificate;                                /**< PEM, the chain behind it if there is one */
-  vestry_err (*mount)(vestry_microhttpd *adapter, void *app); /**< called by create before the server listens: mount
-                                     handlers here. An error becomes that of create, and nothing listens. NULL: none */
-  void *mount_app;                                            /**< handed to mount */
+  const char *tls_certificate; /**< PEM, the chain behind it if there is one */
 } vestry_microhttpd_options;
+
+/** A libmicrohttpd server by vestry/server.h. */
+extern VESTRY_API const vestry_server_adapter vestry_server_microhttpd;
 
 /** Start a server.
  *  v            borrowed; must outlive the adapter; its runtime must own threads
@@ -109,26 +107,14 @@ typedef struct vestry_microhttpd_options {
  *  Returns  OK | INVALID (an argument, or beyond its bounds; unix_path with an address or port, or too long for a
  *           socket's address, which has room for 107 bytes) | NO_MEMORY | UNSUPPORTED (TLS or epoll, which this
  *           libmicrohttpd was built without) | IO (the address or path is taken or not this machine's, a key or
- *           certificate is none, no thread or descriptor is left: the host's log says which) | what options->mount
- *           returns
- *  Threads  any; does not block, but in mount, which runs on the calling thread, and for at most two seconds while
- *           another server comes to listen on a UNIX socket in the same folder */
+ *           certificate is none, no thread or descriptor is left: the host's log says which)
+ *  Threads  any; does not block, but for at most two seconds while another server comes to listen on a UNIX socket in
+ *           the same folder */
 VESTRY_API vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *options,
                                                vestry_microhttpd **ret_adapter);
 
-/** The port it listens on; 0 in options->mount, and perhaps in a handler that runs before create has returned. Threads
- *  any. */
+/** The port it listens on; 0: a UNIX socket. Threads any. */
 VESTRY_API uint16_t vestry_microhttpd_port(const vestry_microhttpd *adapter);
-
-/** Mount a handler for a method and one exact path. Other methods on a mounted path are answered 405 with Allow (HEAD
- *  is served by GET's handler without the body, as an ordinary request); paths that are not mounted 404.
- *  method, path  copied; the path as it is after URL-decoding, without query, and one that a request can have
- *  handler, app  app is borrowed until the adapter is destroyed
- *  Returns  OK | EXISTS | INVALID (no method token; a path that no request can have; no handler) | NO_MEMORY | CLOSED
- *           (it was stopped)
- *  Threads  one at a time; requests may be under way. May be called from options->mount */
-VESTRY_API vestry_err vestry_microhttpd_handle(vestry_microhttpd *adapter, const char *method, const char *path,
-                                               vestry_handler_fn handler, void *app);
 
 /** Refuse new requests (503), abort this adapter's streams for SHUTDOWN, wait until they have ended and no handler
  *  runs.

@@ -63,6 +63,8 @@ typedef struct vestry_options {
 
   vestry_scope_fn scope; /**< NULL: one constant scope, the empty one */
   void *scope_ctx;
+  const struct vestry_session_options *sessions; /**< the scope is the session's (vestry/session.h), and there is none
+                                                       above; NULL: no sessions. Copied */
 
   const vestry_connection_options *connection; /**< for every stream; a reply can change them for its own. Copied;
                                                      NULL: the defaults, as for the next two */

@@ -70,6 +70,47 @@ VESTRY_API vestry_slice vestry_request_body(const vestry_request *req);
  *             NO_MEMORY */
 VESTRY_API vestry_err vestry_request_json(const vestry_request *req, const vestry_signals_limits *limits,
                                           json_t **ret_value, vestry_signals_error *ret_error);
+/** Where a value of a request stands. */
+typedef enum vestry_in {
+  VESTRY_IN_PATH,  /**< what a parameter of its route's pattern stood for (vestry/routes.h) */
+  VESTRY_IN_QUERY, /**< behind the '?' */
+  VESTRY_IN_FORM   /**< a field of the form that is the body: application/x-www-form-urlencoded, or
+                        multipart/form-data without its files */
+} vestry_in;
+
+/** The value of that name, decoded: UTF-8, terminated, without NUL. Of several the first. What comes of a query or form
+ *  is the client's, whatever it is.
+ *  Returns  NULL: not there; or that place has a broken escape, something that is no UTF-8, a NUL, or more than 1,000
+ *           values: then none of its values is there. No memory also means NULL */
+VESTRY_API const char *vestry_request_value(const vestry_request *req, vestry_in in, const char *name);
+/** Of several with that name, as boxes that are ticked send them, the one at index, from 0. */
+VESTRY_API const char *vestry_request_value_at(const vestry_request *req, vestry_in in, const char *name, size_t index);
+/** The value as an integer from min to max: digits, perhaps a '-' before them, and nothing else.
+ *  Returns  OK | NOT_FOUND | MALFORMED (another text; the place, as above) | TOO_LARGE (more than 1,000 values) |
+ *           INVALID | NO_MEMORY; *ret_integer is untouched on failure. A handler that returns it answers what is due */
+VESTRY_API vestry_err vestry_request_integer(const vestry_request *req, vestry_in in, const char *name, int64_t min,
+                                             int64_t max, int64_t *ret_integer);
+/** As a number of JSON's grammar, finite. As vestry_request_integer. */
+VESTRY_API vestry_err vestry_request_number(const vestry_request *req, vestry_in in, const char *name,
+                                            double *ret_number);
+/** true, on and 1; false, off and 0. A box that is not ticked is not sent: NOT_FOUND. As vestry_request_integer. */
+VESTRY_API vestry_err vestry_request_boolean(const vestry_request *req, vestry_in in, const char *name,
+                                             bool *ret_boolean);
+
+/** A file of a form, in pieces of the body: whatever the client says it is. */
+typedef struct vestry_upload {
+  size_t size;        /**< sizeof(vestry_upload), or 0 */
+  vestry_slice name;  /**< as its user's machine has it: not one for yours */
+  vestry_slice type;  /**< len 0: not said */
+  vestry_slice bytes; /**< not terminated */
+} vestry_upload;
+
+/** The file that a form (multipart/form-data) has in the field of that name; of several the first.
+ *  OK | NOT_FOUND | MALFORMED (no such form) | INVALID. */
+VESTRY_API vestry_err vestry_request_file(const vestry_request *req, const char *name, vestry_upload *ret_file);
+
+/** In a handler of vestry_error_page: the status that it makes a page for; otherwise 0. */
+VESTRY_API int vestry_request_error(const vestry_request *req);
 /** Whether the Datastar client sent it: header Datastar-Request is "true". */
 VESTRY_API bool vestry_request_is_datastar(const vestry_request *req);
 /** The page's signals, an object; NULL for an ordinary request. Borrowed: json_incref to keep on

@@ -10,7 +10,7 @@
  *  - What comes out (stats, results): begin with = {0}, or set size. You get as much as there is room for.
  *  Structs that the library lends to a callback may grow at their end; they have no size. These stay as they are:
  *  vestry_slice, vestry_key, vestry_value, vestry_scope, vestry_header, vestry_attribute, vestry_event_options,
- *  vestry_profile, vestry_field, vestry_message, vestry_list_cursor, and the records of errors. */
+ *  vestry_profile, vestry_field, vestry_message, vestry_mounted, vestry_list_cursor, and the records of errors. */
 #ifndef VESTRY_VESTRY_H
 #define VESTRY_VESTRY_H
 
@@ -29,14 +29,18 @@
 #include "vestry/html.h"
 #include "vestry/key.h"
 #include "vestry/memory.h"
+#include "vestry/presence.h"
 #include "vestry/profile.h"
 #include "vestry/refusal.h"
 #include "vestry/registry.h"
 #include "vestry/repository.h"
 #include "vestry/request.h"
+#include "vestry/routes.h"
 #include "vestry/runtime.h"
 #include "vestry/script.h"
 #include "vestry/selector.h"
+#include "vestry/server.h"
+#include "vestry/session.h"
 #include "vestry/signals.h"
 #include "vestry/store.h"
 #include "vestry/value.h"

@@ -1,0 +1,89 @@
+/** Presence: who is at a place now, told when it changes.
+ *
+ *      vestry_presence_create(v, &(vestry_presence_options){.on_change = say_who, .ctx = &app}, &presence);
+ *
+ *      vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);            // a page's stream
+ *      vestry_reply_present(reply, presence, VESTRY_KEY("board", id), user);
+ *
+ *      static void say_who(const vestry_presence_change *change, void *ctx) {
+ *        // change->who has come to change->place, or has left it: dispatch a new list to the place's pages
+ *      }
+ *
+ *  Somebody is present from the first stream that says so until grace_ms after the last one has ended: a reload, or a
+ *  stream that breaks and comes back, is no change. Several tabs are one person. */
+#ifndef VESTRY_PRESENCE_H
+#define VESTRY_PRESENCE_H
+
+#include "vestry/request.h"
+#include "vestry/runtime.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Who is where. */
+typedef struct vestry_presence vestry_presence;
+
+/** What has changed. Valid during the call; may grow at its end. */
+typedef struct vestry_presence_change {
+  const vestry_key *place;
+  const char *who;
+  bool here;         /**< has come, or has left */
+  size_t here_count; /**< how many are at the place since then */
+} vestry_presence_change;
+
+/** Told of changes: of each once, in the order in which they happened, one at a time. For each who and place a coming,
+ *  a leaving, a coming, and so on. On a thread of the runtime's; no lock held: it may ask, dispatch and send. What it
+ *  asks for may be newer than what it is told of, never older. */
+typedef void (*vestry_presence_fn)(const vestry_presence_change *change, void *ctx);
+
+/** How presence is kept. Zero is the default. */
+typedef struct vestry_presence_options {
+  size_t size;                  /**< sizeof(vestry_presence_options), or 0 */
+  uint64_t grace_ms;            /**< bridges reloads; 0: 2,000; at most a day */
+  size_t max_count;             /**< of who and place, all together; 0: 100,000 */
+  vestry_presence_fn on_change; /**< NULL: nobody is told */
+  void *ctx;                    /**< handed to it */
+  vestry_runtime *runtime;      /**< on whose threads on_change runs; one with one thread is a thread of your own.
+                                     Borrowed; NULL: the instance's */
+} vestry_presence_options;
+
+/** Create one.
+ *  v             borrowed; must not be destroyed before
+ *  options       NULL: the defaults; copied
+ *  ret_presence  owned by the caller; untouched on failure
+ *  Returns  OK | INVALID | NO_MEMORY | CLOSED (the runtime) | IO (no randomness)
+ *  Threads  any; does not block */
+VESTRY_API vestry_err vestry_presence_create(struct vestry *v, const vestry_presence_options *options,
+                                             vestry_presence **ret_presence);
+
+/** End it: on_change does not run any more, nor will it. Streams that are open go on, and are counted no more. NULL is
+ *  accepted. Before vestry_destroy; before or after vestry_stop: what is told behind that is of streams that it ended.
+ *  Threads  not from on_change; waits for one that runs */
+VESTRY_API void vestry_presence_destroy(vestry_presence *presence);
+
+/** Have somebody be present at a place as long as the stream is open that this reply opens. Nothing happens if it opens
+ *  none, or if it is given up for a stored one. For several places, call it several times.
+ *  place    copied; NULL: one for all
+ *  who      UTF-8, 1 to 255 bytes; copied
+ *  Returns  OK | INVALID, TOO_LARGE (place, who) | LIMIT (max_count, or 16 places of one reply) | NO_MEMORY
+ *  Threads  the handler's */
+VESTRY_API vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, const vestry_key *place,
+                                           const char *who);
+
+/** How many are at a place. Threads any; takes a lock briefly. */
+VESTRY_API size_t vestry_presence_count(vestry_presence *presence, const vestry_key *place);
+/** Whether somebody is. Threads any; takes a lock briefly. */
+VESTRY_API bool vestry_presence_is(vestry_presence *presence, const vestry_key *place, const char *who);
+/** Called for one who is at a place; streams_count: 0 in the grace time. */
+typedef void (*vestry_presence_each_fn)(const char *who, size_t streams_count, void *ctx);
+/** Name all who are at a place, as they came: a snapshot.
+ *  Returns  OK | INVALID | TOO_LARGE (place) | NO_MEMORY (nobody was named)
+ *  Threads  any; fn runs on this thread, no lock held */
+VESTRY_API vestry_err vestry_presence_each(vestry_presence *presence, const vestry_key *place,
+                                           vestry_presence_each_fn fn, void *ctx);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
