@@ -17,7 +17,7 @@ struct vestry {
   vestry_registry registry;
   struct vsi_routes *routes;
   struct vsi_sessions *sessions; /* NULL: none */
-  json_t *nothing; /* an empty object: the data and state of dispatches that have none. Never changed, and
+  json_t *nothing;               /* an empty object: the data and state of dispatches that have none. Never changed, and
                     references to it are not counted */
 
   vestry_scope_fn scope;
