@@ -114,24 +114,27 @@ vestry_err vestry_reply_header(vestry_reply *reply, const char *name, const char
   return VESTRY_OK;
 }
 
-vestry_err vestry_reply_body(vestry_reply *reply, const char *content_type, const void *body, size_t len) {
-  if ((!body && len) || (content_type && !vsi_is_field_value(content_type)))
-    return vsi_reply_refuse(reply, VESTRY_INVALID, "the body is missing, or its content type is no header's value");
-  if (!content_type) content_type = "text/html; charset=utf-8";
+vestry_err vsi_reply_take_body(vestry_reply *reply, const char *content_type, char *body, size_t len) {
   char *type = vsi_strdup(reply->host, content_type, strlen(content_type));
-  char *copy = vsi_strdup(reply->host, len ? body : "", len);
-  if (!type || !copy) {
-    vsi_free(reply->host, type);
-    vsi_free(reply->host, copy);
+  if (!type) {
+    vsi_free(reply->host, body);
     return remember(reply, VESTRY_NO_MEMORY);
   }
   vsi_free(reply->host, (void *)reply->body_type);
   vsi_free(reply->host, reply->body);
   reply->body_type = type;
-  reply->body = copy;
+  reply->body = body;
   reply->body_len = len;
   reply->has_body = true;
   return VESTRY_OK;
+}
+
+vestry_err vestry_reply_body(vestry_reply *reply, const char *content_type, const void *body, size_t len) {
+  if ((!body && len) || (content_type && !vsi_is_field_value(content_type)))
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "the body is missing, or its content type is no header's value");
+  if (!content_type) content_type = "text/html; charset=utf-8";
+  char *copy = vsi_strdup(reply->host, len ? body : "", len);
+  return copy ? vsi_reply_take_body(reply, content_type, copy, len) : remember(reply, VESTRY_NO_MEMORY);
 }
 
 /* ---------------------------------------------------------------------------------------- key and connection ------ */

@@ -50,6 +50,9 @@ void vsi_reply_finish(vestry_reply *reply);
 
 /* Remember that a builder refused what the handler gave it, and log why: returns its second argument. */
 vestry_err vsi_reply_refuse(vestry_reply *reply, vestry_err error, const char *why);
+/* vestry_reply_body without a copy: body is of the reply's host, and is taken in any case. The type is a header's
+ * value. OK | NO_MEMORY */
+vestry_err vsi_reply_take_body(vestry_reply *reply, const char *content_type, char *body, size_t len);
 /* Whether it wants a connection, rather than an answer. */
 bool vsi_reply_is_stream(const vestry_reply *reply);
 /* Whether a stream that it opens stays open when its effects are done. */
