@@ -9,9 +9,9 @@
  *  encoded to who accepts it.
  *
  *  There is no way out of the folder: no symbolic link is followed, no segment begins with a dot, and what is no
- *  regular file is not there. Files are read whole, for each request, on the thread that serves it, and their ETag is a hash of
- *  what was read: replace a file (write another, rename it) and the next request has the new one. Many large files
- *  belong to a proxy in front. */
+ *  regular file is not there. Files are read whole, for each request, on the thread that serves it, and their ETag is a
+ *  hash of what was read: replace a file (write another, rename it) and the next request has the new one. Many large
+ *  files belong to a proxy in front. */
 #ifndef VESTRY_FILES_H
 #define VESTRY_FILES_H
 

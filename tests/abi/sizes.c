@@ -165,6 +165,12 @@ static vestry_err take_presence(const void *given) {
   if (!error) vestry_presence_destroy(made);
   return error;
 }
+static vestry_err take_files(const void *given) {
+  vestry_files *made;
+  vestry_err error = vestry_files_create(given, &made);
+  if (!error) vestry_files_destroy(made);
+  return error;
+}
 static vestry_err start_nothing(vestry *of, const vestry_server_options *how, void **ret_server) {
   (void)of, (void)how;
   *ret_server = v;
@@ -204,6 +210,8 @@ static const vestry_session_storage_ops storage = {
 static const vestry_options options = {.threads_count = VESTRY_THREADS_NONE};
 static const vestry_runtime_options runtime = {.threads_count = VESTRY_THREADS_NONE};
 static const vestry_actor_options actor = {.run = no_run};
+static const vestry_file no_file = {.path = "x"};
+static const vestry_files_options files = {.embedded = &no_file, .embedded_count = 1};
 static const vestry_store_options store = {.value = &value};
 static const vestry_subscriber subscriber = {.call = no_message};
 static const vestry_interceptor interceptor = {.name = "x", .phase = VESTRY_PHASE_EFFECT, .before = no_effect};
@@ -237,6 +245,7 @@ static const struct {
     {"vestry_session_options", take_sessions, zero, sizeof(vestry_session_options)},
     {"vestry_session_storage_ops", take_storage, &storage, sizeof storage},
     {"vestry_presence_options", take_presence, zero, sizeof(vestry_presence_options)},
+    {"vestry_files_options", take_files, &files, sizeof files},
     {"vestry_server_options", take_server, zero, sizeof(vestry_server_options)},
     {"vestry_backend_action_options", take_backend_action, zero, sizeof(vestry_backend_action_options)},
 };

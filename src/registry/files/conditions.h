@@ -8,8 +8,8 @@
 
 typedef enum vsi_range { VSI_RANGE_WHOLE, VSI_RANGE_PART, VSI_RANGE_UNSATISFIABLE } vsi_range;
 
-/* Read Range (NULL: not there) for a file of len bytes (RFC 9110, section 14.2). Several ranges, another unit, and what is malformed ask
- * for the whole. PART: ret_first <= ret_last < len; otherwise both are untouched. */
+/* Read Range for a file of len bytes (RFC 9110, section 14.2). Several ranges, another unit, what is malformed, and
+ * NULL ask for the whole. PART: ret_first <= ret_last < len; otherwise both are untouched. */
 vsi_range vsi_range_read(const char *header, size_t len, size_t *ret_first, size_t *ret_last);
 
 /* Whether If-None-Match lists the tag, or is "*" (section 13.1.2; compared weakly, 8.8.3.2). etag: in its quotes. */
