@@ -55,8 +55,8 @@ VESTRY_API vestry_err vestry_files_create(const vestry_files_options *options, v
 VESTRY_API void vestry_files_destroy(vestry_files *files);
 
 /** Answer with a file: status, headers and body, by what the request asks for. A Cache-Control that the reply has
- *  already stays. If it has a status already, other than 200 (an error page), the file is the body, and no more is
- *  asked.
+ *  already stays. If it has a status already, other than 200 (an error page), or the method is neither GET nor
+ *  HEAD, the file is the body, and no more is asked.
  *  path     below the folder, or of the table; may be what a client sent
  *  Returns  OK | NOT_FOUND (no such file; a path that leads elsewhere; NULL) | TOO_LARGE (answered 500) | LIMIT (no
  *           descriptor is free) | IO | NO_MEMORY; but for the last the reply is then as it was

@@ -257,6 +257,10 @@ static void conditions(void **state) {
     assert_non_null(strstr(r.head, etag));
     wire_finish(&r);
   }
+  assert_int_equal(vestry_route(s.w.v, "POST", "/{path...}", vestry_files_handler, s.files), VESTRY_OK);
+  wire post = {.method = "POST", .path = "/a.txt", .headers = {{"If-None-Match", "*"}, {"Range", "bytes=0-1"}}};
+  ask(&s, &post, 200, "0123456789");
+  wire_finish(&post);
   end(&s);
 }
 

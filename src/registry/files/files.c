@@ -257,7 +257,9 @@ static vestry_err answer(const vestry_request *req, vestry_reply *reply, const v
 }
 
 vestry_err vestry_reply_file(const vestry_request *req, vestry_reply *reply, vestry_files *files, const char *path) {
-  bool as_asked = !reply->status || reply->status == 200; /* section 13.2.1: else conditions do not count */
+  /* Conditions count where the answer would be 200 (section 13.2.1), and are those of who reads. */
+  bool is_get = strcmp(req->method, "GET") == 0 || strcmp(req->method, "HEAD") == 0;
+  bool as_asked = is_get && (!reply->status || reply->status == 200);
   found f;
   vestry_err error = find(files, path, &f);
   if (error) return error;
