@@ -68,9 +68,14 @@ VESTRY_API void vestry_memory_settle(vestry *v);
 VESTRY_API int vestry_memory_status(vestry_memory_exchange *exchange);
 /** Value of the answer's header, name in any case; NULL: none, or no answer yet. Valid while the exchange lives. */
 VESTRY_API const char *vestry_memory_header(vestry_memory_exchange *exchange, const char *name);
+/** The same of several headers with that name: the one at index, from 0. */
+VESTRY_API const char *vestry_memory_header_at(vestry_memory_exchange *exchange, const char *name, size_t index);
 /** Body or stream bytes received so far; terminated, valid until the next call on this exchange or the next write. For
  *  stepped runtimes and for streams that have ended. */
 VESTRY_API vestry_slice vestry_memory_received(vestry_memory_exchange *exchange);
+/** What has come since it was last asked for by this function; the first time all. Otherwise as
+ *  vestry_memory_received. */
+VESTRY_API vestry_slice vestry_memory_since(vestry_memory_exchange *exchange);
 /** How many writes the stream has taken, the head not counted. */
 VESTRY_API size_t vestry_memory_writes_count(vestry_memory_exchange *exchange);
 /** The stream's connection, borrowed from the exchange; NULL: the request opened none. */

@@ -35,6 +35,7 @@ struct vestry_memory_exchange {
   vsi_buffer headers;  /* name NUL value NUL …: of the answer, or of the stream that was prepared */
   vsi_buffer received; /* room for a terminator is kept behind it */
   size_t writes_count;
+  size_t asked_len; /* of received: what vestry_memory_since has handed out */
   bool hung_up, ended, ended_clean;
 };
 
@@ -288,12 +289,16 @@ int vestry_memory_status(vestry_memory_exchange *exchange) {
 }
 
 const char *vestry_memory_header(vestry_memory_exchange *exchange, const char *name) {
+  return vestry_memory_header_at(exchange, name, 0);
+}
+
+const char *vestry_memory_header_at(vestry_memory_exchange *exchange, const char *name, size_t index) {
   const char *found = NULL;
   pthread_mutex_lock(&exchange->lock);
   const char *at = exchange->headers.data, *end = at ? at + exchange->headers.len : at;
   while (exchange->status && at < end && !found) {
     const char *value = at + strlen(at) + 1;
-    if (strcasecmp(at, name) == 0) found = value;
+    if (strcasecmp(at, name) == 0 && !index--) found = value;
     at = value + strlen(value) + 1;
   }
   pthread_mutex_unlock(&exchange->lock);
@@ -309,6 +314,15 @@ vestry_slice vestry_memory_received(vestry_memory_exchange *exchange) {
   }
   pthread_mutex_unlock(&exchange->lock);
   return received;
+}
+
+vestry_slice vestry_memory_since(vestry_memory_exchange *exchange) {
+  vestry_slice all = vestry_memory_received(exchange);
+  pthread_mutex_lock(&exchange->lock);
+  size_t before = exchange->asked_len;
+  exchange->asked_len = all.len;
+  pthread_mutex_unlock(&exchange->lock);
+  return (vestry_slice){(const char *)all.data + before, all.len - before};
 }
 
 size_t vestry_memory_writes_count(vestry_memory_exchange *exchange) {

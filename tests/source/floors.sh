@@ -15,7 +15,7 @@ BEGIN {
   headers["store"] = "key store"
   headers["stream"] = "batch bus channel connection profile transport"
   headers["registry"] = "adapter dispatch drain effects files registry presence repository request routes server session"
-  headers["adapter"] = "civetweb memory microhttpd"
+  headers["adapter"] = "browser civetweb memory microhttpd"
   headers["all"] = "vestry"
   for (floor in headers) {
     n = split(headers[floor], names, " ")

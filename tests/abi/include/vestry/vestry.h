@@ -17,6 +17,7 @@
 
 #include "vestry/backend_action.h"
 #include "vestry/batch.h"
+#include "vestry/browser.h"
 #include "vestry/bus.h"
 #include "vestry/cause.h"
 #include "vestry/channel.h"

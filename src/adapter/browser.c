@@ -1,0 +1,271 @@
+#include "vestry/browser.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/buffer.h"
+#include "base/memory.h"
+
+enum { REDIRECTS_MAX = 10, COOKIES_MAX = 50 };
+
+struct vestry_browser {
+  vestry *v;
+  const vestry_host *host;
+  struct {
+    char *name, *value; /* owned; name NULL: none */
+    uint64_t until_ns;  /* UINT64_MAX: until the browser ends */
+  } cookies[COOKIES_MAX];
+};
+
+vestry_err vestry_browser_create(vestry *v, vestry_browser **ret_browser) {
+  if (!v || !ret_browser) return VESTRY_INVALID;
+  vestry_browser *browser = vsi_calloc(vestry_host_of(v), 1, sizeof *browser);
+  if (!browser) return VESTRY_NO_MEMORY;
+  browser->v = v;
+  browser->host = vestry_host_of(v);
+  *ret_browser = browser;
+  return VESTRY_OK;
+}
+
+/* -------------------------------------------------------------------------------------------------- cookies ------- */
+
+static void forget(vestry_browser *browser, size_t at) {
+  vsi_free(browser->host, browser->cookies[at].name);
+  vsi_free(browser->host, browser->cookies[at].value);
+  browser->cookies[at].name = browser->cookies[at].value = NULL;
+}
+
+void vestry_browser_destroy(vestry_browser *browser) {
+  if (!browser) return;
+  for (size_t i = 0; i < COOKIES_MAX; i++) forget(browser, i);
+  vsi_free(browser->host, browser);
+}
+
+/* Where a cookie is, or could be. */
+static size_t place_of(const vestry_browser *browser, const char *name, size_t len) {
+  size_t free_at = COOKIES_MAX;
+  for (size_t i = COOKIES_MAX; i-- > 0;) {
+    const char *kept = browser->cookies[i].name;
+    if (!kept) free_at = i;
+    if (kept && strncmp(kept, name, len) == 0 && !kept[len]) return i;
+  }
+  return free_at;
+}
+
+/* Of what it says of itself, only its age is of interest here: there is one host, and everything is secure. */
+static vestry_err keep_cookie(vestry_browser *browser, const char *set) {
+  size_t name_len = strcspn(set, "=;"), value_len = set[name_len] == '=' ? strcspn(set + name_len + 1, ";") : 0;
+  const char *age = strcasestr(set, "; max-age=");
+  size_t at = place_of(browser, set, name_len);
+  if (!name_len || set[name_len] != '=' || at == COOKIES_MAX) return VESTRY_OK;
+  forget(browser, at);
+  uint64_t age_s = age ? strtoull(age + 10, NULL, 10) : 0;
+  if (age && !age_s) return VESTRY_OK;
+  browser->cookies[at].name = vsi_strdup(browser->host, set, name_len);
+  browser->cookies[at].value = vsi_strdup(browser->host, set + name_len + 1, value_len);
+  browser->cookies[at].until_ns =
+      age ? vsi_add_saturating(vsi_now_ns(browser->host), vsi_ms_to_ns(age_s * 1000)) : UINT64_MAX;
+  if (browser->cookies[at].name && browser->cookies[at].value) return VESTRY_OK;
+  forget(browser, at);
+  return VESTRY_NO_MEMORY;
+}
+
+const char *vestry_browser_cookie(const vestry_browser *browser, const char *name) {
+  size_t at = place_of(browser, name, strlen(name));
+  return at < COOKIES_MAX && browser->cookies[at].name ? browser->cookies[at].value : NULL;
+}
+
+static void write_cookies(vestry_browser *browser, vsi_buffer *text) {
+  uint64_t now = vsi_now_ns(browser->host);
+  for (size_t i = 0; i < COOKIES_MAX; i++) {
+    if (browser->cookies[i].name && browser->cookies[i].until_ns <= now) forget(browser, i);
+    if (!browser->cookies[i].name) continue;
+    if (text->len) vsi_buffer_append_str(text, "; ");
+    vsi_buffer_append_str(text, browser->cookies[i].name);
+    vsi_buffer_append_char(text, '=');
+    vsi_buffer_append_str(text, browser->cookies[i].value);
+  }
+}
+
+/* ------------------------------------------------------------------------------------------------- requests ------- */
+
+/* As in a form's body, or a query. */
+static void encode(vsi_buffer *to, const char *text) {
+  for (; *text; text++) {
+    unsigned char c = (unsigned char)*text;
+    bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-_.~", c);
+    if (is_plain)
+      vsi_buffer_append_char(to, (char)c);
+    else
+      vsi_buffer_printf(to, "%%%02X", c);
+  }
+}
+
+static int digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  c |= 0x20;
+  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* A url's path, decoded. false: it is none. */
+static bool decode_path(vsi_buffer *to, const char *url) {
+  if (*url != '/') return false;
+  for (; *url && *url != '?' && *url != '#'; url++) {
+    int high = *url == '%' ? digit(url[1]) : 0, low = *url == '%' && high >= 0 ? digit(url[2]) : 0;
+    if (high < 0 || low < 0 || (*url == '%' && !high && !low)) return false;
+    vsi_buffer_append_char(to, *url == '%' ? (char)(high * 16 + low) : *url);
+    if (*url == '%') url += 2;
+  }
+  return true;
+}
+
+/* What a request is made of. */
+typedef struct ask {
+  const char *method, *url, *type; /* type: of the body; NULL: none */
+  vsi_buffer path, query, cookies, body;
+  bool datastar;
+} ask;
+
+static void begin(const vestry_browser *browser, ask *a) {
+  vsi_buffer *all[] = {&a->path, &a->query, &a->cookies, &a->body};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) vsi_buffer_init(all[i], browser->host);
+}
+
+static void finish(ask *a) {
+  vsi_buffer *all[] = {&a->path, &a->query, &a->cookies, &a->body};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) vsi_buffer_finish(all[i]);
+}
+
+static vestry_err perform(vestry_browser *browser, ask *a, vestry_memory_exchange **ret_exchange) {
+  const char *query = strchr(a->url, '?');
+  if (!decode_path(&a->path, a->url)) return VESTRY_INVALID;
+  if (query && query[1]) {
+    if (a->query.len) vsi_buffer_append_char(&a->query, '&');
+    vsi_buffer_append(&a->query, query + 1, strcspn(query + 1, "#"));
+  }
+  write_cookies(browser, &a->cookies);
+  vestry_memory_call call = {.method = a->method,
+                             .path = vsi_buffer_terminate(&a->path),
+                             .query = vsi_buffer_terminate(&a->query),
+                             .datastar = a->datastar,
+                             .body = a->body.data,
+                             .body_len = a->body.len};
+  vestry_header headers[2];
+  const char *cookies = vsi_buffer_terminate(&a->cookies);
+  if (!call.path || !call.query || !cookies || a->body.error) return VESTRY_NO_MEMORY;
+  if (*cookies) headers[call.headers_count++] = (vestry_header){"Cookie", cookies};
+  if (a->type) headers[call.headers_count++] = (vestry_header){"Content-Type", a->type};
+  call.headers = headers;
+  vestry_memory_exchange *made;
+  vestry_err error = vestry_memory_request(browser->v, &call, NULL, NULL, &made);
+  if (error) return error;
+  vestry_memory_settle(browser->v);
+  const char *set;
+  for (size_t i = 0; !error && (set = vestry_memory_header_at(made, "Set-Cookie", i)) != NULL; i++)
+    error = keep_cookie(browser, set);
+  if (error)
+    vestry_memory_destroy(made);
+  else
+    *ret_exchange = made;
+  return error;
+}
+
+/* A redirect that a browser follows: by GET, but for 307 and 308, where that would send the form again. */
+static const char *leads_to(vestry_memory_exchange *page) {
+  int status = vestry_memory_status(page);
+  return status >= 301 && status <= 303 ? vestry_memory_header(page, "Location") : NULL;
+}
+
+static vestry_err follow(vestry_browser *browser, vestry_memory_exchange *page, vestry_memory_exchange **ret_page) {
+  vestry_err error = VESTRY_OK;
+  for (int count = 0; !error; count++) {
+    const char *url = leads_to(page);
+    if (!url) {
+      *ret_page = page;
+      return VESTRY_OK;
+    }
+    vestry_memory_exchange *before = page;
+    ask a = {.method = "GET", .url = url};
+    begin(browser, &a);
+    error = count < REDIRECTS_MAX ? perform(browser, &a, &page) : VESTRY_LIMIT;
+    finish(&a);
+    vestry_memory_destroy(before);
+  }
+  return error;
+}
+
+vestry_err vestry_browser_get(vestry_browser *browser, const char *url, vestry_memory_exchange **ret_page) {
+  ask a = {.method = "GET", .url = url};
+  if (!browser || !url || !ret_page) return VESTRY_INVALID;
+  vestry_memory_exchange *page;
+  begin(browser, &a);
+  vestry_err error = perform(browser, &a, &page);
+  finish(&a);
+  return error ? error : follow(browser, page, ret_page);
+}
+
+/* false: no form has such a field. */
+static bool add_field(vsi_buffer *body, const char *name, const json_t *value) {
+  if (json_is_false(value)) return true; /* a box that is not ticked */
+  if (!json_is_string(value) && !json_is_number(value) && !json_is_true(value)) return false;
+  if (body->len) vsi_buffer_append_char(body, '&');
+  encode(body, name);
+  vsi_buffer_append_char(body, '=');
+  if (json_is_string(value)) encode(body, json_string_value(value));
+  if (json_is_integer(value)) vsi_buffer_printf(body, "%lld", (long long)json_integer_value(value));
+  if (json_is_real(value)) vsi_buffer_printf(body, "%.17g", json_real_value(value));
+  if (json_is_true(value)) vsi_buffer_append_str(body, "on");
+  return true;
+}
+
+/* An object; NULL: an empty one. */
+static vestry_err object_of(const vestry_value *value, json_t **ret_object) {
+  if (!value) return (*ret_object = json_object()) ? VESTRY_OK : VESTRY_NO_MEMORY;
+  vestry_err error = vestry_value_to_json(value, ret_object);
+  if (error || json_is_object(*ret_object)) return error;
+  json_decref(*ret_object);
+  return VESTRY_INVALID;
+}
+
+vestry_err vestry_browser_form(vestry_browser *browser, const char *url, const vestry_value *fields,
+                               vestry_memory_exchange **ret_page) {
+  json_t *object, *value;
+  const char *name;
+  if (!browser || !url || !ret_page) return VESTRY_INVALID;
+  vestry_err error = object_of(fields, &object);
+  if (error) return error;
+  ask a = {.method = "POST", .url = url, .type = "application/x-www-form-urlencoded"};
+  vestry_memory_exchange *page = NULL;
+  begin(browser, &a);
+  json_object_foreach(object, name, value) if (!add_field(&a.body, name, value)) error = VESTRY_INVALID;
+  if (!error) error = perform(browser, &a, &page);
+  finish(&a);
+  json_decref(object);
+  return error ? error : follow(browser, page, ret_page);
+}
+
+vestry_err vestry_browser_send(vestry_browser *browser, const char *method, const char *url,
+                               const vestry_value *signals, vestry_memory_exchange **ret_exchange) {
+  json_t *object;
+  if (!browser || !method || !url || !ret_exchange) return VESTRY_INVALID;
+  vestry_err error = object_of(signals, &object);
+  if (error) return error;
+  bool in_query = strcmp(method, "GET") == 0 || strcmp(method, "DELETE") == 0;
+  ask a = {.method = method, .url = url, .type = in_query ? NULL : "application/json", .datastar = true};
+  begin(browser, &a);
+  char *text = json_dumps(object, JSON_COMPACT);
+  if (!text) {
+    error = VESTRY_NO_MEMORY;
+  } else if (in_query) {
+    vsi_buffer_append_str(&a.query, "datastar=");
+    encode(&a.query, text);
+  } else {
+    vsi_buffer_append_str(&a.body, text);
+  }
+  free(text);
+  if (!error) error = perform(browser, &a, ret_exchange);
+  finish(&a);
+  json_decref(object);
+  return error;
+}

@@ -1,0 +1,171 @@
+/* A test's browser does what a browser does. */
+#include "vestry/browser.h"
+
+#include <string.h>
+
+#include "support/test.h"
+#include "support/test_host.h"
+#include "vestry/routes.h"
+#include "vestry/session.h"
+
+static vestry_err who(const vestry_request *req, vestry_reply *reply, void *app) {
+  const char *user = vestry_session_user(req), *page = vestry_request_value(req, VESTRY_IN_QUERY, "page");
+  (void)app;
+  return vestry_reply_bodyf(reply, "%s %s", user ? user : "nobody", page ? page : "-");
+}
+
+static vestry_err login(const vestry_request *req, vestry_reply *reply, void *app) {
+  const char *user = vestry_request_value(req, VESTRY_IN_FORM, "user");
+  bool stays = false;
+  (void)app;
+  (void)vestry_request_boolean(req, VESTRY_IN_FORM, "stays", &stays);
+  assert_true(stays);
+  assert_null(vestry_request_value(req, VESTRY_IN_FORM, "hurries"));
+  vestry_err error = vestry_session_login(req, reply, user);
+  return error ? error : vestry_reply_redirect(reply, 303, "/?page=a%20%26%20b");
+}
+
+static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  vestry_reply_key(reply, VESTRY_KEY("page"));
+  vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("begins", VESTRY_TRUE));
+}
+
+static vestry_err say(const vestry_request *req, vestry_reply *reply, void *app) {
+  const char *text = NULL;
+  (void)app;
+  vestry_err error = vestry_signals_string(vestry_request_signals(req), "text", &text, NULL);
+  vestry_reply_key(reply, VESTRY_KEY("page"));
+  return error ? error : vestry_reply_patch_signals(reply, VESTRY_OBJECT("said", text));
+}
+
+static vestry_err circle(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  return vestry_reply_redirect(reply, 302, "/circle");
+}
+
+static vestry_err begin(test_host *th, vestry **ret_v) {
+  static const vestry_session_options sessions = {.insecure = true};
+  static const vestry_mounted routes[] = {
+      {"GET", "/", who},       {"POST", "/login", login},  {"GET", "/live", live},       {"POST", "/say", say},
+      {"DELETE", "/say", say}, {"GET", "/circle", circle}, {"GET", "/a b/\xc3\xa4", who}};
+  vestry_err error = vestry_create(
+      &(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE, .sessions = &sessions}, ret_v);
+  return error ? error : vestry_mount(*ret_v, "", routes, sizeof routes / sizeof *routes, NULL);
+}
+
+static void assert_text(vestry_slice got, const char *wanted) {
+  assert_int_equal(got.len, strlen(wanted));
+  assert_memory_equal(got.data, wanted, got.len);
+}
+
+static void it_logs_in_and_hears(void **state) {
+  (void)state;
+  test_host th;
+  vestry *v;
+  vestry_browser *ada, *bob;
+  vestry_memory_exchange *page, *tab, *answer;
+  test_host_init(&th);
+  assert_int_equal(begin(&th, &v), VESTRY_OK);
+  assert_int_equal(vestry_browser_create(v, &ada), VESTRY_OK);
+  assert_int_equal(vestry_browser_create(v, &bob), VESTRY_OK);
+  assert_int_equal(vestry_browser_get(ada, "/a%20b/%C3%A4?page=1#part", &page), VESTRY_OK);
+  assert_text(vestry_memory_received(page), "nobody 1");
+  vestry_memory_destroy(page);
+  assert_non_null(vestry_browser_cookie(ada, "session"));
+  assert_null(vestry_browser_cookie(bob, "session"));
+  assert_int_equal(vestry_browser_form(
+                       ada, "/login",
+                       VESTRY_OBJECT("user", "a+d=a & \xc3\xa4", "stays", VESTRY_TRUE, "hurries", VESTRY_FALSE), &page),
+                   VESTRY_OK);
+  assert_int_equal(vestry_memory_status(page), 200);
+  assert_text(vestry_memory_received(page), "a+d=a &amp; \xc3\xa4 a &amp; b");
+  vestry_memory_destroy(page);
+  assert_int_equal(vestry_browser_send(ada, "GET", "/live", NULL, &tab), VESTRY_OK);
+  assert_non_null(strstr(vestry_memory_since(tab).data, "\"begins\":true"));
+  assert_int_equal(vestry_memory_since(tab).len, 0);
+  assert_int_equal(vestry_browser_send(ada, "POST", "/say", VESTRY_OBJECT("text", "hi \"you\" & me"), &answer),
+                   VESTRY_OK);
+  assert_int_equal(vestry_memory_status(answer), 204);
+  vestry_memory_destroy(answer);
+  assert_text(vestry_memory_since(tab),
+              "event: datastar-patch-signals\ndata: signals {\"said\":\"hi \\\"you\\\" & me\"}\n\n");
+  assert_int_equal(vestry_browser_send(ada, "DELETE", "/say?x=1", VESTRY_OBJECT("text", "bye"), &answer), VESTRY_OK);
+  vestry_memory_destroy(answer);
+  assert_non_null(strstr(vestry_memory_since(tab).data, "bye"));
+  assert_int_equal(vestry_browser_get(bob, "/", &page), VESTRY_OK); /* who has cookies of his own */
+  assert_text(vestry_memory_received(page), "nobody -");
+  vestry_memory_destroy(page);
+  vestry_memory_destroy(tab);
+  vestry_browser_destroy(ada);
+  vestry_browser_destroy(bob);
+  vestry_destroy(v);
+  test_host_assert_clean(&th);
+}
+
+static void what_it_refuses(void **state) {
+  (void)state;
+  test_host th;
+  vestry *v;
+  vestry_browser *one;
+  vestry_memory_exchange *page;
+  test_host_init(&th);
+  assert_int_equal(begin(&th, &v), VESTRY_OK);
+  assert_int_equal(vestry_browser_create(v, &one), VESTRY_OK);
+  static const char *const bad[] = {"", "a", "http://a/", "/%", "/%zz", "/%00"};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    assert_int_equal(vestry_browser_get(one, bad[i], &page), VESTRY_INVALID);
+  assert_int_equal(vestry_browser_get(one, "/circle", &page), VESTRY_LIMIT);
+  assert_int_equal(vestry_browser_form(one, "/login", VESTRY_LIST(1), &page), VESTRY_INVALID);
+  assert_int_equal(vestry_browser_form(one, "/login", VESTRY_OBJECT("a", VESTRY_LIST(1)), &page), VESTRY_INVALID);
+  assert_int_equal(vestry_browser_get(one, "/nowhere", &page), VESTRY_OK);
+  assert_int_equal(vestry_memory_status(page), 404);
+  vestry_memory_destroy(page);
+  vestry_browser_destroy(one);
+  vestry_browser_destroy(NULL);
+  vestry_destroy(v);
+  test_host_assert_clean(&th);
+}
+
+/* It forgets what is to be forgotten, and what has grown old. */
+static vestry_err bake(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  vestry_reply_cookie(reply, &(vestry_cookie){.name = "old", .value = "1", .max_age_s = 10});
+  vestry_reply_cookie(reply, &(vestry_cookie){.name = "new", .value = "2"});
+  return vestry_reply_cookie(reply, &(vestry_cookie){.name = "gone", .remove = true});
+}
+
+static void cookies_have_an_age(void **state) {
+  (void)state;
+  test_host th;
+  vestry *v;
+  vestry_browser *one;
+  vestry_memory_exchange *page;
+  test_host_init(&th);
+  assert_int_equal(begin(&th, &v), VESTRY_OK);
+  assert_int_equal(vestry_route(v, "GET", "/bake", bake, NULL), VESTRY_OK);
+  assert_int_equal(vestry_browser_create(v, &one), VESTRY_OK);
+  assert_int_equal(vestry_browser_get(one, "/bake", &page), VESTRY_OK);
+  vestry_memory_destroy(page);
+  assert_string_equal(vestry_browser_cookie(one, "old"), "1");
+  assert_string_equal(vestry_browser_cookie(one, "new"), "2");
+  assert_null(vestry_browser_cookie(one, "gone"));
+  test_host_advance_ms(&th, 10001);
+  assert_int_equal(vestry_browser_get(one, "/", &page), VESTRY_OK);
+  vestry_memory_destroy(page);
+  assert_null(vestry_browser_cookie(one, "old"));
+  assert_string_equal(vestry_browser_cookie(one, "new"), "2");
+  vestry_browser_destroy(one);
+  vestry_destroy(v);
+  test_host_assert_clean(&th);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(it_logs_in_and_hears),
+      cmocka_unit_test(what_it_refuses),
+      cmocka_unit_test(cookies_have_an_age),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
