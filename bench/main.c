@@ -45,6 +45,9 @@ static const struct {
     {"dispatch", bench_dispatch,
      "dispatch [--way direct|dispatch|format] [--rounds 100] [--count 5000]\n"
      "      one effect to one memory transport: nanoseconds and allocations; fails on wrong bytes"},
+    {"routes", bench_routes,
+     "routes [--count 1000] [--rounds 200]\n"
+     "      finding the route of a path among so many, nanoseconds; fails if one is not found"},
 };
 enum { SUBCOMMANDS = sizeof subcommands / sizeof *subcommands };
 
