@@ -21,16 +21,17 @@
 extern "C" {
 #endif
 
+/** Files that can be answered with. Any number of threads may use it at once. */
 typedef struct vestry_files vestry_files;
 
 /** A file in the program: a row of a table. All is borrowed for as long as the vestry_files live. */
 typedef struct vestry_file {
-  const char *path; /**< without a '/' before it: "css/site.css" */
-  const void *bytes;
-  size_t len;
+  const char *path;         /**< without a '/' before it: "css/site.css" */
+  const void *bytes;        /**< NULL: empty */
+  size_t len;               /**< of the bytes */
   const char *content_type; /**< NULL: by its name */
   const void *br, *gzip;    /**< the same, encoded; NULL: not */
-  size_t br_len, gzip_len;
+  size_t br_len, gzip_len;  /**< of these */
 } vestry_file;
 
 /** Where files are. Zero is the default. */
@@ -39,8 +40,8 @@ typedef struct vestry_files_options {
   const vestry_host *host;     /**< NULL: the default. Must outlive it */
   const char *folder;          /**< its path; it is opened once, and may be reached by links. Or NULL … */
   const vestry_file *embedded; /**< … and a table; borrowed */
-  size_t embedded_count;
-  uint64_t max_age_s; /**< for so long nobody asks again; 0: caches ask each time (no-cache) */
+  size_t embedded_count;       /**< rows of it */
+  uint64_t max_age_s;          /**< for so long nobody asks again; 0: caches ask each time (no-cache) */
   size_t
       max_file_bytes; /**< of a file in the folder; 0: 16 MiB. Larger ones are answered 500, with a line in the log */
 } vestry_files_options;
