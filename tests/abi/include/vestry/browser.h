@@ -42,7 +42,7 @@ VESTRY_API vestry_err vestry_browser_get(vestry_browser *browser, const char *ur
  *  numbers and booleans; true is a box that is ticked, false one that is not. INVALID also: other fields. */
 VESTRY_API vestry_err vestry_browser_form(vestry_browser *browser, const char *url, const vestry_value *fields,
                                           vestry_memory_exchange **ret_page);
-/** Make a request as the Datastar client does: @get, @post and so on, with the page's signals. Redirects are not
+/** Make a request as the Datastar client's actions do (get, post and so on), with the page's signals. Redirects are not
  *  followed, since it has none. signals: an object; NULL: none. Otherwise as vestry_browser_get. */
 VESTRY_API vestry_err vestry_browser_send(vestry_browser *browser, const char *method, const char *url,
                                           const vestry_value *signals, vestry_memory_exchange **ret_exchange);
