@@ -21,6 +21,13 @@
  * runs: a script can read the page. E1 itself must not run anything, or leave signals behind: attributes that only show
  * what signals say, and handlers of events, are all it may have.
  *
+ * What the user has typed is the client's to keep. Its morph sets the value of an input, a textarea, an option only
+ * where the markup has another than the element had (Datastar 1.0.2, `value`, `defaultValue`, `checked`, `selected`):
+ * so E2 alone changes what E1 and E2 change, or less, and what is typed stays rather more than less. data-bind makes its
+ * signal, from the element's value, if that is missing; and a changed value goes into the signal. So E1 may go only for
+ * an E2 that has all of its bound elements too, written alike; and not across a patch of missing signals, which might
+ * find one missing now. tests/browser/morph.test.js asks the client.
+ *
  * Not seen from here: elements that the page itself keeps from being morphed (data-ignore-morph, data-preserve-attr).
  * connection.h says so. */
 
@@ -50,6 +57,14 @@ static bool ends_a_word(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\f' || c == '/' || c == '"' || c == '\'';
 }
 
+/* data-bind itself, and no name that begins like it. */
+static bool is_bind(vestry_slice rest) {
+  const char *text = rest.data;
+  if (rest.len < 5 || strncasecmp(text, "bind", 4) != 0) return false;
+  return ends_a_word(text[4]) || text[4] == '=' || text[4] == '>' || text[4] == ':' ||
+         (rest.len > 5 && text[4] == '_' && text[5] == '_');
+}
+
 /* An attribute that handles an event: on, letters, an equals sign. */
 static bool is_handler(vestry_slice text) {
   const char *at = text.data, *end = at + text.len;
@@ -70,11 +85,12 @@ static bool is_active(vestry_slice text) {
 
 typedef struct html_look {
   bool runs;        /* or might: such elements, handlers, attributes of Datastar's that do more than show */
+  bool binds;       /* data-bind, or what looks like it */
   size_t ids_count; /* attributes that may be ids */
 } html_look;
 
 static html_look look_at(vestry_slice html) {
-  html_look look = {false, 0};
+  html_look look = {false, false, 0};
   const char *text = html.data;
   for (size_t i = 0; i < html.len; i++) {
     size_t left = html.len - i;
@@ -82,7 +98,11 @@ static html_look look_at(vestry_slice html) {
     switch (text[i] | 0x20) {
     case '<' | 0x20: look.runs |= is_active(behind(html, i + 1)); break;
     case 'd':
-      if (left > 5 && strncasecmp(text + i, "data-", 5) == 0) look.runs |= !is_harmless_data(behind(html, i + 5));
+      if (left <= 5 || strncasecmp(text + i, "data-", 5) != 0) break;
+      if (is_bind(behind(html, i + 5)))
+        look.binds = true;
+      else
+        look.runs |= !is_harmless_data(behind(html, i + 5));
       break;
     case 'o': look.runs |= begins && is_handler(behind(html, i)); break;
     case 'i': look.ids_count += begins && left > 2 && (text[i + 1] | 0x20) == 'd' && !is_name_byte(text[i + 2]); break;
@@ -124,7 +144,8 @@ static void read_elements(vsi_target *target, const vsi_event_meaning *meaning, 
   if (look.runs || (selector.len && !id.len)) return;
   bool sets_itself = meaning->mode == VESTRY_PATCH_OUTER || meaning->mode == VESTRY_PATCH_REPLACE;
   vestry_slice root = {NULL, 0};
-  bool is_one = sets_itself && vsi_html_one_root(html, &root);
+  bool is_one = sets_itself && vsi_html_one_root(html, &root, &target->binds);
+  if (look.binds && (!is_one || target->binds.too_many)) return; /* nobody knows what it binds */
   if (!selector.len) id = root;
   if (meaning->mode == VESTRY_PATCH_INNER ? html.len != 0 : is_one && root.len && is_same_text(root, id)) {
     target->effect = VSI_EFFECT_MORPH;
@@ -186,7 +207,18 @@ const vsi_target *vsi_event_target(vestry_event *event) {
   return target;
 }
 
-bool vsi_target_is_same(const vsi_target *a, const vsi_target *b) {
-  return a->effect == VSI_EFFECT_MORPH && b->effect == VSI_EFFECT_MORPH && a->hash == b->hash && a->mode == b->mode &&
-         a->ns == b->ns && is_same_text((vestry_slice){a->id, a->id_len}, (vestry_slice){b->id, b->id_len});
+static bool binds_all(const vsi_target *later, const vsi_target *earlier) {
+  for (size_t i = 0; i < earlier->binds.count; i++) {
+    size_t at = 0;
+    while (at < later->binds.count && later->binds.hashes[at] != earlier->binds.hashes[i]) at++;
+    if (at == later->binds.count) return false;
+  }
+  return true;
+}
+
+bool vsi_target_replaces(const vsi_target *later, const vsi_target *earlier) {
+  return earlier->can_go && later->effect == VSI_EFFECT_MORPH && earlier->effect == VSI_EFFECT_MORPH &&
+         later->hash == earlier->hash && later->mode == earlier->mode && later->ns == earlier->ns &&
+         is_same_text((vestry_slice){later->id, later->id_len}, (vestry_slice){earlier->id, earlier->id_len}) &&
+         binds_all(later, earlier);
 }

@@ -4,6 +4,7 @@
 #define VSI_EVENT_TARGET_H
 
 #include "event/extras.h"
+#include "html/roots.h"
 
 typedef enum vsi_effect {
   VSI_EFFECT_UNKNOWN, /* a barrier: nothing before it is left out for something behind it */
@@ -23,8 +24,9 @@ typedef struct vsi_target {
   uint64_t hash;  /* MORPH: of mode, namespace and id */
   const char *id; /* MORPH: of the element; in the event's bytes */
   size_t id_len;
-  size_t bytes;      /* of the event */
-  vestry_slice json; /* SIGNALS on one line: the object, in the event's bytes; len 0: on several */
+  vsi_html_binds binds; /* MORPH: signals that elements in it are bound to */
+  size_t bytes;         /* of the event */
+  vestry_slice json;    /* SIGNALS on one line: the object, in the event's bytes; len 0: on several */
 } vsi_target;
 
 /* The target of an event; made at the first call, kept with the event. NULL: out of memory (take it for UNKNOWN). Any
@@ -33,8 +35,8 @@ const vsi_target *vsi_event_target(vestry_event *event);
 /* The target if it was made; NULL: it was not. */
 const vsi_target *vsi_event_target_made(const vestry_event *event);
 
-/* Whether both set all of the same. */
-bool vsi_target_is_same(const vsi_target *a, const vsi_target *b);
+/* Whether a later morph sets all that an earlier one, which may go, has set, and leaves the page as both would. */
+bool vsi_target_replaces(const vsi_target *later, const vsi_target *earlier);
 
 /* One event that does what two signals patches do, a first. NULL in ret_event: b does it alone. OK | UNSUPPORTED (no
  * one patch does it, or they are too long) | NO_MEMORY */

@@ -33,8 +33,30 @@ const char *vsi_html_skip_space(const char *at, const char *end) {
 
 typedef struct tag {
   vestry_slice name, id;
-  bool is_end;
+  bool is_end, binds;
+  uint64_t hash; /* of its name and attributes as they are written, but for the id */
 } tag;
+
+static uint64_t hash_more(uint64_t hash, vestry_slice text) {
+  const unsigned char *bytes = text.data;
+  for (size_t i = 0; i < text.len; i++) hash = (hash ^ bytes[i]) * UINT64_C(1099511628211); /* FNV-1a */
+  return (hash ^ 0xff) * UINT64_C(1099511628211); /* no byte of UTF-8: what follows is another text */
+}
+
+/* data-bind, data-bind:name, either with modifiers. */
+static bool is_bind(const char *name, size_t len) {
+  if (len < 9 || strncasecmp(name, "data-bind", 9) != 0) return false;
+  return len == 9 || name[9] == ':' || (len > 10 && name[9] == '_' && name[10] == '_');
+}
+
+static void note_bind(vsi_html_binds *binds, uint64_t hash) {
+  for (size_t i = 0; i < binds->count; i++)
+    if (binds->hashes[i] == hash) return;
+  if (binds->count == VSI_HTML_BINDS_MAX)
+    binds->too_many = true;
+  else
+    binds->hashes[binds->count++] = hash;
+}
 
 /* One attribute; at stands behind it. NULL: the text ends in it. As the standard has it, an '=' that comes first is the
  * name's first byte, and a '/' ends the attribute. */
@@ -43,6 +65,9 @@ static const char *read_attribute(const char *at, const char *end, tag *t) {
   while (at < end && !vsi_is_space(*at) && *at != '=' && *at != '>' && *at != '/') at++;
   size_t name_len = (size_t)(at - name);
   bool is_id = name_len == 2 && strncasecmp(name, "id", 2) == 0 && !t->id.data; /* of two the first counts */
+  bool counts = name_len != 2 || strncasecmp(name, "id", 2) != 0;
+  t->binds |= is_bind(name, name_len);
+  if (counts) t->hash = hash_more(t->hash, (vestry_slice){name, name_len});
   at = vsi_html_skip_space(at, end);
   if (at == end) return NULL;
   if (*at != '=') {
@@ -63,12 +88,13 @@ static const char *read_attribute(const char *at, const char *end, tag *t) {
     value.len = (size_t)(at - (const char *)value.data);
   }
   if (is_id) t->id = value;
+  if (counts) t->hash = hash_more(t->hash, value);
   return at;
 }
 
 /* The tag that begins at '<'; returns what is behind it; NULL: it is none that is understood. */
 static const char *read_tag(const char *at, const char *end, tag *ret_tag) {
-  tag t = {{NULL, 0}, {NULL, 0}, false};
+  tag t = {{NULL, 0}, {NULL, 0}, false, false, UINT64_C(14695981039346656037)};
   at++;
   if (at < end && *at == '/') {
     t.is_end = true;
@@ -78,6 +104,7 @@ static const char *read_tag(const char *at, const char *end, tag *ret_tag) {
   t.name.data = at;
   while (at < end && !vsi_is_space(*at) && *at != '>' && *at != '/') at++;
   t.name.len = (size_t)(at - (const char *)t.name.data);
+  t.hash = hash_more(t.hash, t.name);
   while (at && at < end && *at != '>') {
     if (vsi_is_space(*at))
       at = vsi_html_skip_space(at, end);
@@ -91,17 +118,27 @@ static const char *read_tag(const char *at, const char *end, tag *ret_tag) {
   return at + 1;
 }
 
-bool vsi_html_one_root(vestry_slice html, vestry_slice *ret_id) {
+/* What is in a textarea is text, tags too, up to its end tag. */
+static const char *skip_text(const char *at, const char *end) {
+  static const char tag_end[] = "</textarea";
+  enum { LEN = sizeof tag_end - 1 };
+  while (end - at >= LEN && strncasecmp(at, tag_end, LEN) != 0) at++;
+  return end - at >= LEN ? at : NULL;
+}
+
+bool vsi_html_one_root(vestry_slice html, vestry_slice *ret_id, vsi_html_binds *ret_binds) {
   static const char *const roots[] = {"div", "main", "section", "article", "aside",  "header",  "footer",
                                       "nav", "ul",   "ol",      "dl",      "figure", "details", "span"};
   static const char *const voids[] = {"area",  "base", "br",   "col",   "embed",  "hr",    "img",
                                       "input", "link", "meta", "param", "source", "track", "wbr"};
-  static const char *const opaque[] = {"script",  "style",    "textarea", "title",     "xmp",      "iframe",
-                                       "noembed", "noframes", "noscript", "plaintext", "template", "frameset",
-                                       "html",    "head",     "body",     "image",     "select"};
+  static const char *const opaque[] = {"script",   "style",    "title",     "xmp",      "iframe",   "noembed",
+                                       "noframes", "noscript", "plaintext", "template", "frameset", "html",
+                                       "head",     "body",     "image",     "select"};
+  static const char *const texts[] = {"textarea"};
   vestry_slice open[MAX_DEPTH], id = {NULL, 0};
   size_t depth = 0;
   bool begun = false;
+  *ret_binds = (vsi_html_binds){.count = 0};
   if (!html.len) return false;
   for (const char *at = html.data, *end = at + html.len; at < end;) {
     if (vsi_is_space(*at)) {
@@ -128,6 +165,11 @@ bool vsi_html_one_root(vestry_slice html, vestry_slice *ret_id) {
       begun = true;
       id = t.id;
     }
+    const char *inside = at;
+    bool is_text = IS_IN(texts, t.name);
+    if (is_text && !(at = skip_text(at, end))) return false;
+    if (is_text) t.hash = hash_more(t.hash, (vestry_slice){inside, (size_t)(at - inside)});
+    if (t.binds) note_bind(ret_binds, t.hash);
     if (IS_IN(voids, t.name)) continue;
     if (depth == MAX_DEPTH) return false;
     open[depth++] = t.name;

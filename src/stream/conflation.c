@@ -55,7 +55,7 @@ static vsi_delivery *find_morph(const vsi_conflation *conflation, const vsi_targ
   vsi_delivery *last = conflation->slots[target->hash % SLOTS];
   if (!last || last->stretch != conflation->stretch) return NULL;
   const vsi_target *other = target_of(last);
-  return other->can_go && vsi_target_is_same(other, target) ? last : NULL;
+  return vsi_target_replaces(target, other) ? last : NULL;
 }
 
 static vsi_delivery *find_signals(vsi_conflation *conflation, const vsi_target *target, vestry_event **ret_merged) {
@@ -72,6 +72,14 @@ static vsi_delivery *find_signals(vsi_conflation *conflation, const vsi_target *
   return last;
 }
 
+/* What binds signals is not left out across a patch that asks which are missing. */
+static void hold_bound(vsi_conflation *conflation) {
+  for (size_t i = 0; i < SLOTS; i++) {
+    const vsi_target *target = conflation->slots[i] ? target_of(conflation->slots[i]) : NULL;
+    if (target && target->binds.count) conflation->slots[i] = NULL;
+  }
+}
+
 vsi_delivery *vsi_conflation_add(vsi_conflation *conflation, vsi_delivery *delivery, vestry_event **ret_merged) {
   const vsi_target *target = target_of(delivery);
   vsi_delivery *superfluous = NULL;
@@ -86,7 +94,10 @@ vsi_delivery *vsi_conflation_add(vsi_conflation *conflation, vsi_delivery *deliv
                           memory_order_relaxed);
     break;
   case VSI_EFFECT_PASSING: break;
-  case VSI_EFFECT_MISSING: conflation->signals = NULL; break;
+  case VSI_EFFECT_MISSING:
+    conflation->signals = NULL;
+    hold_bound(conflation);
+    break;
   case VSI_EFFECT_SIGNALS:
     superfluous = find_signals(conflation, target, ret_merged);
     if (superfluous) take_out(conflation, superfluous);

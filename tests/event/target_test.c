@@ -169,11 +169,59 @@ static void f3_the_same_is_of_one_mode_namespace_and_id(void **state) {
     for (size_t k = 0; k < ALL; k++) {
       /* also where two hashes are the same */
       vsi_target a = *vsi_event_target(events[i]), b = *vsi_event_target(events[k]);
-      assert_int_equal(vsi_target_is_same(&a, &b), i == k);
+      assert_int_equal(vsi_target_replaces(&b, &a), i == k);
       a.hash = b.hash;
-      assert_int_equal(vsi_target_is_same(&a, &b), i == k);
+      assert_int_equal(vsi_target_replaces(&b, &a), i == k);
     }
   for (size_t i = 0; i < ALL; i++) vestry_event_unref(events[i]);
+}
+
+/* Whether the second morph may be written without the first. */
+static void replaces(const char *first, const char *then, bool expected) {
+  vestry_event *a = elements(first, NULL), *b = elements(then, NULL);
+  if (vsi_target_replaces(vsi_event_target(b), vsi_event_target(a)) != expected) fail_msg("%s, %s", first, then);
+  vestry_event_unref(a);
+  vestry_event_unref(b);
+}
+
+/* What is bound in the first is bound in the second: so its signal is there in the end. */
+static void f3_a_morph_that_binds_goes_for_one_that_binds_the_same(void **state) {
+  (void)state;
+#define DIV(inside) "<div id=\"a\">" inside "</div>"
+  replaces(DIV("<input data-bind:x>"), DIV("<input id=\"i\" data-bind:x>"), true);
+  replaces(DIV("<input data-bind:x id='1'>"), DIV("<i>1</i><input data-bind:y><input data-bind:x id='2'>"), true);
+  replaces(DIV("<input data-bind=\"x\">"), DIV("<input data-bind='x'>"), true);
+  replaces(DIV("<textarea data-bind:x>1</textarea>"), DIV("<i></i><textarea data-bind:x>1</textarea>"), true);
+  replaces(DIV("<textarea data-bind:x>1</textarea>"), DIV("<textarea data-bind:x>2</textarea>"), false);
+  replaces(DIV("<input data-bind:x value=\"1\">"), DIV("<input data-bind:x value=\"2\">"), false);
+  replaces(DIV("<input data-bind:x>"), DIV("<textarea data-bind:x></textarea>"), false);
+  replaces(DIV("<input data-bind:x__case.camel>"), DIV("<input data-bind:x__case.camel>"), true);
+  replaces(DIV("<input>"), DIV("<input data-bind:x>"), true);
+  replaces(DIV("<textarea>1</textarea>"), DIV("<textarea>2</textarea>"), true);
+  replaces(DIV("<select><option selected>1</option></select>"), DIV("<select></select>"), false);
+  replaces(DIV("<input data-bind:x>"), DIV("<input>"), false);
+  replaces(DIV("<input data-bind:x>"), DIV("<input data-bind:y>"), false);
+  replaces(DIV("<input data-bind=\"x\">"), DIV("<input data-bind=\"y\">"), false);
+  replaces(DIV("<input data-bind:x__case.camel>"), DIV("<input data-bind:x>"), false);
+  /* what is said of it in a text, or in a textarea, binds nothing */
+  replaces(DIV("<input data-bind:x>"), DIV("<b>data-bind:x</b>"), false);
+  replaces(DIV("<input data-bind:x>"), DIV("<i title=\" data-bind:x \"></i>"), false);
+  replaces(DIV("<input data-bind:x>"), DIV("<textarea><input data-bind:x></textarea>"), false);
+  replaces(DIV("<b data-bindings=\"x\"></b>"), DIV("<b data-bindings=\"x\"></b>"), false);
+  replaces(DIV("<input data-bind:x data-init=\"y()\">"), DIV("<input data-bind:x>"), false);
+  /* a textarea ends at its end tag, and at nothing else */
+  replaces(DIV("<textarea></div><script></textarea>"), DIV("1"), false); /* a script, for all that is known */
+  replaces(DIV("<textarea></div><b></TEXTAREA >"), DIV("1"), true);
+  replaces(DIV("<textarea></div>"), DIV("1"), false);
+  replaces(DIV("<textarea></textareas></div>"), DIV("1"), false);
+  char many[400] = "<div id=\"a\">";
+  for (int i = 0; i < 9; i++) {
+    char whole[420];
+    snprintf(many + strlen(many), sizeof many - strlen(many), "<input data-bind:x%d>", i);
+    snprintf(whole, sizeof whole, "%s</div>", many);
+    replaces(whole, whole, i < 8);
+  }
+#undef DIV
 }
 
 static void f3_an_id_or_retry_of_the_streams_stays(void **state) {
@@ -309,6 +357,7 @@ int main(void) {
       cmocka_unit_test(f3_what_runs_is_left_alone),
       cmocka_unit_test(f3_selectors_and_modes),
       cmocka_unit_test(f3_the_same_is_of_one_mode_namespace_and_id),
+      cmocka_unit_test(f3_a_morph_that_binds_goes_for_one_that_binds_the_same),
       cmocka_unit_test(f3_an_id_or_retry_of_the_streams_stays),
       cmocka_unit_test(f3_only_one_line_of_signals_that_are_set_can_go),
       cmocka_unit_test(f3_two_patches_are_one_where_one_can_say_it),

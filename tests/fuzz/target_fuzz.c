@@ -152,7 +152,9 @@ static void check_root(const char *html, size_t len) {
   reading r;
   vestry_slice id;
   if (memchr(html, '\n', len)) return; /* in an event, where lines have keys */
-  if (!vsi_html_one_root((vestry_slice){html, len}, &id)) return;
+  vsi_html_binds binds;
+  if (!vsi_html_one_root((vestry_slice){html, len}, &id, &binds)) return;
+  if (binds.count > VSI_HTML_BINDS_MAX) abort();
   read_html(html, len, &r);
   require(r.is_strict && r.roots_count == 1);
   if (id.len) require_one(&r, id.data, id.len);
@@ -204,7 +206,7 @@ static void check_pair(const vestry_elements_options *options, const char *const
     require(targets[i] && targets[i] == vsi_event_target_made(events[i]));
     check_elements(events[i], targets[i], &options[i]);
   }
-  if (targets[0] && targets[1] && vsi_target_is_same(targets[0], targets[1])) {
+  if (targets[0] && targets[1] && vsi_target_replaces(targets[1], targets[0])) {
     require(options[0].mode == options[1].mode && options[0].ns == options[1].ns);
     require(is_text((vestry_slice){targets[0]->id, targets[0]->id_len}, targets[1]->id, targets[1]->id_len));
   }

@@ -296,9 +296,11 @@ static vestry_event *made(bench *b, const sent *s) {
   return event;
 }
 
-#define A1 "<div id=\"a\">1</div>"
-#define A2 "<div id=\"a\">2</div>"
-#define B1 "<div id=\"b\">1</div>"
+#define BOUND1 "<div id=\"a\"><input data-bind:x value=\"1\"></div>"
+#define BOUND2 "<div id=\"a\"><input data-bind:x value=\"1\" id=\"i\"><textarea data-bind:y></textarea></div>"
+#define A1     "<div id=\"a\">1</div>"
+#define A2     "<div id=\"a\">2</div>"
+#define B1     "<div id=\"b\">1</div>"
 
 static const struct {
   const char *what;
@@ -343,6 +345,10 @@ static const struct {
     {"if missing never", {{'m', "{\"a\":1}", 0, 0}, {'m', "{\"a\":1}", 0, 0}}, 3},
     {"nor across it", {{'s', "{\"a\":1}", 0, 0}, {'m', "{\"a\":1}", 0, 0}, {'s', "{\"a\":1}", 0, 0}}, 7},
     {"but morphs are, across it", {{'e', A1, 0, 0}, {'m', "{\"a\":1}", 0, 0}, {'e', A2, 0, 0}}, 6},
+    {"a morph that binds goes for one that binds the same", {{'e', BOUND1, 0, 0}, {'e', BOUND2, 0, 0}}, 2},
+    {"across signals, too", {{'e', BOUND1, 0, 0}, {'s', "{\"x\":1}", 0, 0}, {'e', BOUND2, 0, 0}}, 6},
+    {"but not across missing ones", {{'e', BOUND1, 0, 0}, {'m', "{\"x\":1}", 0, 0}, {'e', BOUND2, 0, 0}}, 7},
+    {"nor for one that binds less", {{'e', BOUND1, 0, 0}, {'e', A1, 0, 0}}, 3},
     {"signals with an event id stay", {{'t', "{\"a\":1}", 0, 0}, {'s', "{\"b\":1}", 0, 0}}, 3},
     {"and take nothing in", {{'s', "{\"a\":1}", 0, 0}, {'t', "{\"b\":1}", 0, 0}}, 3},
     {"what no patch can say stays two", {{'s', "{\"a\":null}", 0, 0}, {'s', "{\"a\":{\"b\":1}}", 0, 0}}, 3},
@@ -520,12 +526,12 @@ static void f3_batches_stay_whole(void **state) {
   bench_finish(&b);
 }
 
-/* Fields that are bound, and texts that a browser reads by other rules: nothing is left out, and that can be seen. */
+/* What runs when it comes, and texts that a browser reads by other rules: nothing is left out, and that can be seen. */
 static void f3_what_nothing_is_left_out_for_is_counted(void **state) {
   (void)state;
   static const sent all[] = {{'e', A1, 0, 0},
-                             {'e', "<div id=\"a\"><input data-bind:x></div>", 0, 0},
-                             {'e', "<div id=\"a\"><textarea></textarea></div>", 0, 0},
+                             {'e', "<div id=\"a\"><b data-init=\"x()\"></b></div>", 0, 0},
+                             {'e', "<div id=\"a\"><style></style></div>", 0, 0},
                              {'e', A1, 0, 0},
                              {'e', A2, 0, 0}};
   bench b;
