@@ -44,13 +44,14 @@ typedef enum vestry_full_policy {
    *  - a signals patch, when the one behind it can say both (RFC 7386): they become one, in the later one's place.
    *  Appends, prepends, before, after, removes, scripts, what belongs to a batch, and signals that are only set if
    *  missing never are; and nothing is left out across a script, a selector that is not one id, HTML that could run
-   *  something (handlers, embedded documents, Datastar attributes but those that show signals, bind them, or wait for the
-   *  user), or that brings ids to other places. All others keep their order. A morph with data-bind goes for one
-   *  that has all of these elements too, written alike but for their ids, and perhaps more (an outer morph or a replace,
-   *  up to eight different ones), with no patch of missing signals in between. What a user has typed is never lost by it: the client keeps it unless the markup of the element
-   *  itself has changed, and then it would be gone without conflation too.
-   *  vestry_connection_stats.barriers_count counts what nothing is left out across. Ids must be unique in the page, and it must not keep elements from
-   *  being morphed (data-ignore-morph, data-preserve-attr) inside of what is morphed from here. */
+   *  something (handlers, embedded documents, Datastar attributes but those that show signals, bind them, or wait for
+   *  the user), or that brings ids to other places. All others keep their order. A morph with data-bind (an outer one,
+   *  or a replace) goes only for one that has all of its bound elements too, written alike but for their ids, at most
+   *  eight different ones, with no patch of missing signals in between. What a user has typed is not lost by it: the
+   *  client keeps it unless the markup of the element itself changes, and then it goes without conflation too.
+   *  vestry_connection_stats.barriers_count counts what nothing is left out across. Ids must be unique in the page, and
+   *  it must not keep elements from being morphed (data-ignore-morph, data-preserve-attr) inside of what is morphed from
+   *  here. */
   VESTRY_FULL_CONFLATE
 } vestry_full_policy;
 

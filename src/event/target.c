@@ -23,10 +23,10 @@
  *
  * What the user has typed is the client's to keep. Its morph sets the value of an input, a textarea, an option only
  * where the markup has another than the element had (Datastar 1.0.2, `value`, `defaultValue`, `checked`, `selected`):
- * so E2 alone changes what E1 and E2 change, or less, and what is typed stays rather more than less. data-bind makes its
- * signal, from the element's value, if that is missing; and a changed value goes into the signal. So E1 may go only for
- * an E2 that has all of its bound elements too, written alike; and not across a patch of missing signals, which might
- * find one missing now. tests/browser/morph.test.js asks the client.
+ * so E2 alone changes what E1 and E2 change, or less, and what is typed stays rather more than less. data-bind makes
+ * its signal, from the element's value, if that is missing; and a changed value goes into the signal. So E1 may go only
+ * for an E2 that has all of its bound elements too, written alike; and not across a patch of missing signals, which
+ * might find one missing now. tests/browser/morph.test.js asks the client.
  *
  * Not seen from here: elements that the page itself keeps from being morphed (data-ignore-morph, data-preserve-attr).
  * connection.h says so. */
