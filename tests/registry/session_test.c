@@ -2,6 +2,7 @@
 #include "registry/session/token.h"
 #include "registry/world.h"
 #include "vestry/dispatch.h"
+#include "vestry/presence.h"
 #include "vestry/routes.h"
 #include "vestry/session.h"
 
@@ -384,6 +385,67 @@ static void a_stream_may_begin_with_its_log_in(void **state) {
   end(&w);
 }
 
+/* What else the stream is a part of may have been said before. */
+static vestry_err present_in_out_and_live(const vestry_request *req, vestry_reply *reply, void *app) {
+  assert_int_equal(vestry_reply_present(reply, app, NULL, "somebody"), VESTRY_OK);
+  assert_int_equal(vestry_session_login(req, reply, "b"), VESTRY_OK);
+  assert_int_equal(vestry_session_logout(req, reply), VESTRY_OK);
+  return live(req, reply, NULL);
+}
+
+static void a_stream_leaves_the_session_that_its_request_has_left(void **state) {
+  (void)state;
+  world w;
+  begin(&w, &(vestry_session_options){.insecure = true});
+  vestry_presence *presence;
+  assert_int_equal(vestry_presence_create(w.v, NULL, &presence), VESTRY_OK);
+  assert_int_equal(vestry_route(w.v, "GET", "/through", present_in_out_and_live, presence), VESTRY_OK);
+  browser b = {.cookie = ""};
+  wire r = {.path = "/through", .datastar = true};
+  ask(&w, &b, &r);
+  assert_true(vestry_connection_is_open(r.connection));
+  assert_true(vestry_presence_is(presence, NULL, "somebody"));
+  vestry_presence_destroy(presence);
+  world_end(&w);
+  wire_finish(&r);
+  test_host_assert_clean(&w.th);
+}
+
+typedef struct short_of_memory {
+  world w;
+  long fail_at; /* of the log-in's allocations */
+  vestry_err error;
+} short_of_memory;
+
+/* One that does not look whether the log-in went well. */
+static vestry_err try_login_and_live(const vestry_request *req, vestry_reply *reply, void *app) {
+  short_of_memory *s = app;
+  atomic_store(&s->w.th.fail_at, atomic_load(&s->w.th.allocations) + s->fail_at);
+  s->error = vestry_session_login(req, reply, "b");
+  atomic_store(&s->w.th.fail_at, -1);
+  return live(req, reply, NULL);
+}
+
+static void no_stream_comes_of_a_log_in_that_failed(void **state) {
+  (void)state;
+  short_of_memory s = {.error = VESTRY_NO_MEMORY};
+  for (; s.error; s.fail_at++) {
+    begin(&s.w, &(vestry_session_options){.insecure = true});
+    assert_int_equal(vestry_route(s.w.v, "GET", "/try", try_login_and_live, &s), VESTRY_OK);
+    browser b = {.cookie = ""};
+    log_in(&s.w, &b, "user=a");
+    wire r = {.path = "/try", .datastar = true};
+    ask(&s.w, &b, &r);
+    world_settle(&s.w);
+    assert_true(s.error == VESTRY_OK || s.error == VESTRY_NO_MEMORY);
+    assert_int_equal(r.connection && vestry_connection_is_open(r.connection), !s.error); /* a's session has ended */
+    world_end(&s.w);
+    wire_finish(&r);
+    test_host_assert_clean(&s.w.th);
+  }
+  assert_true(s.fail_at > 1);
+}
+
 /* ------------------------------------------------------------------------------------- cookies of others ---------- */
 
 static void cookies_that_were_not_written_here(void **state) {
@@ -676,6 +738,8 @@ int main(void) {
       cmocka_unit_test(a_log_out_ends_the_streams_of_all_tabs),
       cmocka_unit_test(a_log_in_ends_the_session_before),
       cmocka_unit_test(a_stream_may_begin_with_its_log_in),
+      cmocka_unit_test(a_stream_leaves_the_session_that_its_request_has_left),
+      cmocka_unit_test(no_stream_comes_of_a_log_in_that_failed),
       cmocka_unit_test(cookies_that_were_not_written_here),
       cmocka_unit_test(a_secret_can_be_changed),
       cmocka_unit_test(what_caches_may_keep_has_no_cookie),

@@ -488,10 +488,10 @@ static void change(vestry_request *req, vestry_reply *reply, const char *id, rec
   set_scope(req, reply);
 }
 
-/* The stream of this reply is not to be the former session's. */
-static void detach(vestry_reply *reply) {
+/* The stream of this reply is not to be that session's. */
+static void detach(vestry_reply *reply, const record *session) {
   vsi_attachment **at = &reply->attachments.first, *found;
-  while (*at && (*at)->begin != begin_stream) at = &(*at)->next;
+  while (*at && ((*at)->begin != begin_stream || ((entered *)*at)->session != session)) at = &(*at)->next;
   found = *at;
   if (!found) return;
   *at = found->next;
@@ -530,7 +530,6 @@ vestry_err vestry_session_login(const vestry_request *asked, vestry_reply *reply
     error = sessions->options.storage->save(sessions->options.storage_ctx, hash, &stored);
   }
   if (!error) error = vestry_store_put(sessions->table, scope_of(hash), RECORD, made, VESTRY_PUT_REPLACE, 0, NULL);
-  if (!error) detach(reply);
   if (!error) error = enter(reply, made);
   if (error) {
     (void)vestry_store_remove(sessions->table, scope_of(hash), RECORD, VESTRY_CAUSE_ERROR, NULL);
@@ -538,6 +537,7 @@ vestry_err vestry_session_login(const vestry_request *asked, vestry_reply *reply
     unref_record(made);
     return error;
   }
+  detach(reply, req->session.user); /* not before: on failure the stream is one of the session that has ended */
   change(req, reply, id, made);
   return VESTRY_OK;
 }
@@ -550,7 +550,7 @@ vestry_err vestry_session_logout(const vestry_request *asked, vestry_reply *repl
   vestry_err error = vsi_token_id(req->v->sessions->host, id);
   if (error) return error;
   error = end_session(req->v->sessions, req->session.user);
-  detach(reply);
+  detach(reply, req->session.user);
   change(req, reply, id, NULL);
   return error;
 }
