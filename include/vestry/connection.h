@@ -49,9 +49,9 @@ typedef enum vestry_full_policy {
    *  or a replace) goes only for one that has all of its bound elements too, written alike but for their ids, at most
    *  eight different ones, with no patch of missing signals in between. What a user has typed is not lost by it: the
    *  client keeps it unless the markup of the element itself changes, and then it goes without conflation too.
-   *  vestry_connection_stats.barriers_count counts what nothing is left out across. Ids must be unique in the page, and
-   *  it must not keep elements from being morphed (data-ignore-morph, data-preserve-attr) inside of what is morphed
-   *  from here. */
+   *  vestry_connection_stats.barriers_count counts what could run something, or is not understood. Ids must be unique
+   *  in the page, and it must not keep elements from being morphed (data-ignore-morph, data-preserve-attr) inside of
+   *  what is morphed from here. */
   VESTRY_FULL_CONFLATE
 } vestry_full_policy;
 
