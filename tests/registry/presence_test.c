@@ -24,15 +24,19 @@ typedef struct visit {
   const vestry_key *place;
   const char *who, *other; /* other: somebody at the same place, too; NULL: none */
   vestry_err error;
-  bool answers; /* instead of a stream */
+  bool answers;     /* instead of a stream */
+  bool ignores;     /* the error */
+  test_host *fails; /* the allocations of being present; NULL: none */
 } visit;
 
 static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
   visit *v = app;
   (void)req;
-  v->error = vestry_reply_present(reply, v->presence, v->place, v->who);
+  if (v->fails) v->fails->fail_at = v->fails->allocations;
+  v->error = v->presence ? vestry_reply_present(reply, v->presence, v->place, v->who) : VESTRY_OK;
+  if (v->fails) v->fails->fail_at = -1;
   if (v->other) (void)vestry_reply_present(reply, v->presence, v->place, v->other);
-  if (v->error) return v->error;
+  if (v->error && !v->ignores) return v->error;
   if (v->answers) return vestry_reply_body(reply, NULL, "x", 1);
   vestry_reply_auto_close(reply, false);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
@@ -223,6 +227,82 @@ static void what_is_refused(void **state) {
   test_host_assert_clean(&w.th);
 }
 
+/* Who is there already takes no room: a reload, or another tab, is served when all room is taken. */
+static void who_is_there_needs_no_room(void **state) {
+  (void)state;
+  world w;
+  told t;
+  world_begin(&w, (vestry_options){0});
+  vestry_presence *presence = create(&w, &t, 0, 1);
+  wire ada, tab, again, bob;
+  open_at(&w, &ada, presence, BOARD, "ada");
+  open_at(&w, &tab, presence, BOARD, "ada");
+  assert_int_equal(tab.status, 200);
+  close_at(&w, &ada);
+  close_at(&w, &tab);
+  open_at(&w, &again, presence, BOARD, "ada");
+  assert_int_equal(again.status, 200);
+  open_at(&w, &bob, presence, BOARD, "bob");
+  assert_int_equal(bob.status, 503);
+  close_at(&w, &again);
+  wait_ms(&w, 2001);
+  assert_string_equal(t.text, "+ada@1 -ada@0 ");
+  wire_finish(&bob);
+  open_at(&w, &bob, presence, BOARD, "bob");
+  assert_int_equal(bob.status, 200);
+  vestry_presence_destroy(presence);
+  world_end(&w);
+  wire *all[] = {&ada, &tab, &again, &bob};
+  for (size_t i = 0; i < 4; i++) wire_finish(all[i]);
+  test_host_assert_clean(&w.th);
+}
+
+/* An open stream holds what it needs: if who and place are there, one allocation more than without presence. */
+static void what_is_not_needed_is_freed(void **state) {
+  (void)state;
+  world w;
+  told t;
+  world_begin(&w, (vestry_options){0});
+  vestry_presence *presence = create(&w, &t, 0, 0);
+  wire all[4] = {{0}};
+  long live[4];
+  for (size_t i = 0; i < 4; i++) {
+    long before = w.th.live;
+    open_at(&w, &all[i], i == 1 ? NULL : presence, BOARD, i < 3 ? "ada" : "bob");
+    live[i] = w.th.live - before;
+  }
+  assert_int_equal(live[2], live[1] + 1); /* the arrival */
+  assert_int_equal(live[3], live[1] + 2); /* and a stay */
+  vestry_presence_destroy(presence);
+  world_end(&w);
+  for (size_t i = 0; i < 4; i++) wire_finish(&all[i]);
+  test_host_assert_clean(&w.th);
+}
+
+/* A handler may leave errors to vestry, as those of its neighbours: no stream opens without its presence. */
+static void errors_are_remembered(void **state) {
+  (void)state;
+  world w;
+  told t;
+  world_begin(&w, (vestry_options){0});
+  vestry_presence *presence = create(&w, &t, 0, 1);
+  wire r = {.datastar = true}, large = r;
+  visit v = {.presence = presence, .place = BOARD, .who = "ada", .fails = &w.th, .ignores = true};
+  wire_request(&w, &r, come, &v);
+  assert_int_equal(v.error, VESTRY_NO_MEMORY);
+  assert_int_equal(r.status, 500);
+  static char bytes[70000];
+  memset(bytes, 'a', sizeof bytes - 1);
+  v = (visit){.presence = presence, .place = VESTRY_KEY((const char *)bytes), .who = "ada"};
+  wire_request(&w, &large, come, &v);
+  assert_int_equal(v.error, VESTRY_TOO_LARGE);
+  assert_int_equal(large.status, 500); /* the client has no part in it */
+  vestry_presence_destroy(presence);
+  world_end(&w);
+  wire_finish(&r), wire_finish(&large);
+  test_host_assert_clean(&w.th);
+}
+
 static vestry_err one_stay(test_host *th, void *ctx) {
   vestry *v;
   vestry_presence *presence = NULL;
@@ -313,6 +393,9 @@ int main(void) {
       cmocka_unit_test(without_a_stream_nobody_comes),
       cmocka_unit_test(several_at_once),
       cmocka_unit_test(what_is_refused),
+      cmocka_unit_test(who_is_there_needs_no_room),
+      cmocka_unit_test(what_is_not_needed_is_freed),
+      cmocka_unit_test(errors_are_remembered),
       cmocka_unit_test(no_memory_is_an_error),
       cmocka_unit_test(places_are_copied),
       cmocka_unit_test(its_end_is_an_end),

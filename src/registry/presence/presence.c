@@ -66,7 +66,6 @@ struct stay {
 
 struct vestry_presence {
   const vestry_host *host;
-  vestry *v;
   uint64_t grace_ns;
   size_t max_count;
   vestry_presence_fn on_change;
@@ -169,6 +168,11 @@ static place *find_place_locked(const vestry_presence *presence, const encoding 
   while (at && !(at->hash == hash && at->encoded_len == key->len && memcmp(at->encoded, key->bytes, key->len) == 0))
     at = at->next;
   return at;
+}
+
+static place *find_same_locked(const vestry_presence *presence, const place *as) {
+  const encoding key = {.bytes = as->encoded, .len = as->encoded_len};
+  return find_place_locked(presence, &key, as->hash);
 }
 
 static void unref_place_locked(vestry_presence *presence, place *at) {
@@ -369,7 +373,6 @@ vestry_err vestry_presence_create(struct vestry *v, const vestry_presence_option
   vestry_presence *presence = vsi_calloc(v->host, 1, sizeof *presence);
   if (!presence) return VESTRY_NO_MEMORY;
   presence->host = v->host;
-  presence->v = v;
   presence->refs = 1;
   presence->grace_ns = vsi_ms_to_ns(options.grace_ms ? options.grace_ms : GRACE_MS);
   presence->max_count = options.max_count ? options.max_count : MAX_COUNT;
@@ -403,10 +406,16 @@ void vestry_presence_destroy(vestry_presence *presence) {
 
 /* ------------------------------------------------------------------------------------------------ arrivals -------- */
 
+static void free_spares(const vestry_host *host, arrival *one) {
+  vsi_free(host, one->spare);
+  vsi_free(host, one->spare_place);
+  one->spare = NULL;
+  one->spare_place = NULL;
+}
+
 static void free_arrival(arrival *one) {
   vestry_presence *presence = one->presence;
-  vsi_free(presence->host, one->spare);
-  vsi_free(presence->host, one->spare_place);
+  free_spares(presence->host, one);
   vsi_free(presence->host, one);
   unref(presence);
 }
@@ -434,8 +443,7 @@ static void arrive(vsi_attachment *attachment, vestry_connection *connection) {
   vestry_presence *presence = one->presence;
   pthread_mutex_lock(&presence->lock);
   presence->reserved_count--;
-  const encoding key = {.bytes = one->spare_place->encoded, .len = one->spare_place->encoded_len};
-  place *at = find_place_locked(presence, &key, one->spare_place->hash);
+  place *at = find_same_locked(presence, one->spare_place);
   if (!at) {
     at = one->spare_place;
     one->spare_place = NULL;
@@ -454,6 +462,7 @@ static void arrive(vsi_attachment *attachment, vestry_connection *connection) {
   here->streams_count++;
   one->here = here;
   pthread_mutex_unlock(&presence->lock);
+  free_spares(presence->host, one);
   vsi_close_node_init(&one->attachment.node, stream_ended);
   if (vsi_connection_at_close(connection, &one->attachment.node)) /* it has ended already, and tells nobody any more */
     stream_ended(&one->attachment.node, connection, VESTRY_CAUSE_NONE);
@@ -489,14 +498,20 @@ static void grow_locked(vestry_presence *presence) {
   presence->buckets_count = count;
 }
 
-static vestry_err reserve(vestry_presence *presence) {
+/* Who is there already may always come again. No bound is passed by it: who is here or reserved is counted at least
+ * once, and somebody else is let in only if that is less than max_count. */
+static vestry_err reserve(vestry_presence *presence, arrival *one) {
   pthread_mutex_lock(&presence->lock);
   vestry_err error = presence->is_closed ? VESTRY_CLOSED : VESTRY_OK;
-  if (presence->count + presence->reserved_count >= presence->max_count) error = VESTRY_LIMIT;
+  if (!error && presence->count + presence->reserved_count >= presence->max_count) {
+    const place *at = find_same_locked(presence, one->spare_place);
+    if (!at || !find_stay_locked(presence, at, one->spare->hash, one->spare->who)) error = VESTRY_LIMIT;
+  }
   if (!error) {
     grow_locked(presence);
     presence->reserved_count++;
     presence->refs++;
+    one->presence = presence;
   }
   pthread_mutex_unlock(&presence->lock);
   return error;
@@ -532,26 +547,20 @@ vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, 
   if (!presence || !len || len > WHO_MAX_BYTES || !vsi_is_utf8(who, len))
     return vsi_reply_refuse(reply, VESTRY_INVALID, "nobody is present");
   if (reply->attachments.count >= PLACES_MAX) return VESTRY_LIMIT;
-  vestry_err error = reserve(presence);
-  if (error) return error;
   arrival *one = vsi_calloc(presence->host, 1, sizeof *one);
-  error = one ? prepare(presence, key ? key : &nowhere, who, one) : VESTRY_NO_MEMORY;
+  vestry_err error = one ? prepare(presence, key ? key : &nowhere, who, one) : VESTRY_NO_MEMORY;
+  if (error && error != VESTRY_NO_MEMORY)
+    (void)vsi_reply_refuse(reply, error, "the place is not well formed or too large");
+  if (!error) error = reserve(presence, one);
   if (!error) {
-    one->presence = presence;
     one->attachment.begin = arrive;
     one->attachment.drop = drop_arrival;
     vsi_attachments_add(&reply->attachments, &one->attachment);
     return VESTRY_OK;
   }
-  if (one) {
-    vsi_free(presence->host, one->spare);
-    vsi_free(presence->host, one->spare_place);
-  }
+  reply->no_memory |= error == VESTRY_NO_MEMORY;
+  if (one) free_spares(presence->host, one);
   vsi_free(presence->host, one);
-  pthread_mutex_lock(&presence->lock);
-  presence->reserved_count--;
-  pthread_mutex_unlock(&presence->lock);
-  unref(presence);
   return error;
 }
 
