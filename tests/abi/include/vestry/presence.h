@@ -59,14 +59,16 @@ VESTRY_API vestry_err vestry_presence_create(struct vestry *v, const vestry_pres
 
 /** End it: on_change does not run any more, nor will it. Streams that are open go on, and are counted no more. NULL is
  *  accepted. Before vestry_destroy; before or after vestry_stop: what is told behind that is of streams that it ended.
- *  Threads  not from on_change; waits for one that runs */
+ *  Threads  not from on_change; waits for one that runs. No handler may call vestry_reply_present any more, nor anybody
+ *           ask; streams may begin and end meanwhile */
 VESTRY_API void vestry_presence_destroy(vestry_presence *presence);
 
 /** Have somebody be present at a place as long as the stream is open that this reply opens. Nothing happens if it opens
  *  none, or if it is given up for a stored one. For several places, call it several times.
  *  place    copied; NULL: one for all
  *  who      UTF-8, 1 to 255 bytes; copied
- *  Returns  OK | INVALID, TOO_LARGE (place, who) | LIMIT (max_count, or 16 places of one reply) | NO_MEMORY
+ *  Returns  OK | INVALID (place, who) | TOO_LARGE (place) | LIMIT (16 places of one reply; or max_count, but never for
+ *           who is there already, the grace time included) | NO_MEMORY (may be left to vestry)
  *  Threads  the handler's */
 VESTRY_API vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, const vestry_key *place,
                                            const char *who);
