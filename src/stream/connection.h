@@ -127,6 +127,8 @@ static inline vsi_coding *vsi_connection_coding(const vestry_connection *connect
  * OK: the queue has taken them | CLOSED | FULL (counted) | TOO_LARGE: they are still the caller's. In each case
  * vsi_connection_posted must follow */
 vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *first);
+/* The same with one event, of which a reference is taken. Also: NO_MEMORY */
+vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *event);
 /* Second: rouse the runner, or tell of what was refused and do what the policy says. No lock held. */
 void vsi_connection_posted(vestry_connection *connection, vestry_err error);
 
