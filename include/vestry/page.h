@@ -67,7 +67,9 @@ typedef struct vestry_pages_options {
   const void *secret; /**< what state tags are hashed with: the same on all machines, and after a restart, if they
                                are to be known there. NULL: random. Copied */
   size_t secret_len;
-  vestry_runtime *runtime; /**< on which pages render, borrowed. NULL: one of their own with threads_count threads; a
+  const char *offline_text; /**< of the banner ["Offline. Trying again…"]. Copied */
+  const char *failing_text; /**< likewise ["This page cannot be brought up to date just now."]. Copied */
+  vestry_runtime *runtime;  /**< on which pages render, borrowed. NULL: one of their own with threads_count threads; a
                                 stepped instance's own (tests) */
 } vestry_pages_options;
 
@@ -122,7 +124,7 @@ VESTRY_API vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_
  *  What the handler says in a stream: a status of 204, and the stream ends, the tab stays as it is; 3xx with Location
  *  (vestry_reply_redirect), and the tab goes there; 4xx, and the content that it made is shown, or if it made none, the
  *  page is loaded anew; 5xx or an error, and the tab keeps what it shows, is told so (the
- *  signal _page is "failing", and "live" again), and the render is tried again after a second, two, four, up to 30.
+ *  signal _vestry.failing is true, until it is well again), and the render is tried again after a second, two, four, up to 30.
  *  Returns  OK | INVALID (share) | NO_MEMORY | what the handler or allow says
  *  Threads  the handler's; renders on it */
 VESTRY_API vestry_err vestry_page_serve(const vestry_request *req, vestry_reply *reply, vestry_page *page,
@@ -154,12 +156,17 @@ VESTRY_API vestry_err vestry_render_topic(vestry_render *render, const char *top
  *  Threads  the render's */
 VESTRY_API bool vestry_render_is_current(vestry_render *render, uint64_t version);
 
-/** Append what the page needs in its head. Not needed if the page has no use for the banner. As vestry_html_add. */
+/** Append to the head the style of the banner that the page shows while its stream is broken or its renders fail: an
+ *  element of the class vestry-banner, which style sheets behind it may set otherwise. Without it the banner stands where
+ *  the content ends. As vestry_html_add. */
 VESTRY_API vestry_err vestry_render_head(vestry_render *render, vestry_html *html);
 /** Append the start tag of the content's element. In a stream, what stands before it is thrown away.
  *  As vestry_html_add; INVALID also when it was begun. */
 VESTRY_API vestry_err vestry_render_begin(vestry_render *render, vestry_html *html);
-/** Append its end tag and, in a document, the element that opens the page's stream. In a stream what stands behind it is
+/** Append its end tag and, in a document, the element that opens the page's stream and looks after it: one request at one
+ *  URL, which is tried again for ever; opened again when the browser is online again, when the page comes back from the
+ *  browser's cache, and when nothing was heard for two and a half heartbeats (vestry_options). Its signal
+ *  _vestry.offline says how it stands; the banner shows it. In a stream what stands behind it is
  *  thrown away. As vestry_html_add; INVALID also when it was not begun. */
 VESTRY_API vestry_err vestry_render_end(vestry_render *render, vestry_html *html);
 

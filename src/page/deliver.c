@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "event/mark.h"
 #include "html/html.h"
 #include "page/render.h"
 #include "registry/instance/instance.h"
@@ -145,7 +146,7 @@ static outcome make(run *r) {
 /* OK | NO_MEMORY | TOO_LARGE */
 static vestry_err format(run *r, const char *tag) {
   const vsi_shared *shared = r->view->shared;
-  vestry_elements_options options = {.event = {.id = tag}};
+  vestry_elements_options options = {.mode = VESTRY_PATCH_OUTER};
   char selector[132];
   if (!r->view->page) {
     selector[0] = '#';
@@ -153,13 +154,15 @@ static vestry_err format(run *r, const char *tag) {
     options.selector = selector;
     options.mode = VESTRY_PATCH_INNER;
   }
-  return vestry_event_elements(r->pages->host, r->content.data, r->content.len, &options, &r->event);
+  if (!tag) return vestry_event_elements(r->pages->host, r->content.data, r->content.len, &options, &r->event);
+  return vsi_event_marked_elements(r->pages->host, r->content.data, r->content.len, &options, tag, &r->event);
 }
 
 /* ------------------------------------------------------------------------------- what is said of the page itself -- */
 
-static void say(vestry_connection *connection, const char *state) {
-  (void)vestry_connection_patch_signals(connection, VESTRY_OBJECT("_page", state), NULL);
+static void say_failing(vestry_connection *connection, bool is_failing) {
+  const vestry_value *state = VESTRY_OBJECT("failing", is_failing);
+  (void)vestry_connection_patch_signals(connection, VESTRY_OBJECT("_vestry", state), NULL);
 }
 
 static void leave(vestry_connection *connection, vestry_err error) {
@@ -368,7 +371,7 @@ static vsi_run_result deliver_private(run *r) {
   }
   settle_private(r, changes, is_same, error);
   for (size_t i = 0; i < parts_count; i++) vestry_event_unref(changes[i].inside);
-  if (!error && view->failures) say(view->viewer->connection, "live");
+  if (!error && view->failures) say_failing(view->viewer->connection, false);
   return error && error != VESTRY_CLOSED ? VSI_RUN_FAILED : VSI_RUN_DONE;
 }
 
@@ -402,11 +405,11 @@ static vsi_run_result run_private(run *r) {
     view->version = r->render.tag.version;
     pthread_mutex_unlock(&r->pages->lock);
     forget_tag(view->viewer);
-    if (view->failures) say(connection, "live");
+    if (view->failures) say_failing(connection, false);
     return VSI_RUN_DONE;
   }
   if (made == MADE_FAILED) {
-    if (!view->failures) say(connection, "failing");
+    if (!view->failures) say_failing(connection, true);
     return VSI_RUN_FAILED;
   }
   lead_away(r, made, connection);
@@ -477,9 +480,10 @@ static vsi_run_result lead_all_away(run *r, outcome made) {
   return VSI_RUN_DONE;
 }
 
-static void tell_all(run *r, const char *state) {
+static void tell_all(run *r, bool is_failing) {
+  const vestry_value *state = VESTRY_OBJECT("failing", is_failing);
   vestry_event *event;
-  if (!r->view->page || vestry_event_signals(r->pages->host, VESTRY_OBJECT("_page", state), NULL, &event)) return;
+  if (!r->view->page || vestry_event_signals(r->pages->host, VESTRY_OBJECT("_vestry", state), NULL, &event)) return;
   (void)vestry_channel_publish(r->view->shared->channel, event, NULL);
   vestry_event_unref(event);
 }
@@ -561,8 +565,8 @@ static vsi_run_result run_shared(run *r, bool is_dirty) {
     if (made != MADE_FAILED) made = make(r);
   }
   if (made == MADE_CONTENT && publish(r)) made = MADE_FAILED;
-  if (made == MADE_FAILED && !view->failures) tell_all(r, "failing");
-  if (made == MADE_CONTENT && view->failures) tell_all(r, "live");
+  if (made == MADE_FAILED && !view->failures) tell_all(r, true);
+  if (made == MADE_CONTENT && view->failures) tell_all(r, false);
   bool can_join = view->has_hash && (view->event || !needs_content(view, &joining));
   if (made == MADE_CONTENT || made == MADE_NOTHING) {
     if (can_join) return join_all(r, &joining);

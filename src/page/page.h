@@ -143,6 +143,7 @@ struct vestry_pages {
   uint64_t interval_ns;
   size_t max_kept_bytes;
   uint32_t build, reload_ms, retry_ms;
+  char *offline_text, *failing_text; /* owned */
   vsi_hash_key secret;
   vsi_siphash_key buckets_secret;
   vestry_timer *timer;

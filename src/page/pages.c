@@ -30,6 +30,8 @@ static void free_pages(vestry_pages *pages) {
     next = page->next;
     vsi_free(host, page);
   }
+  vsi_free(host, pages->offline_text);
+  vsi_free(host, pages->failing_text);
   vsi_free(host, pages->topics);
   vsi_free(host, pages->shared);
   vsi_free(host, pages->heap);
@@ -101,11 +103,21 @@ static uint32_t hash_build(const char *build) {
   return build ? (uint32_t)vsi_siphash_1_3(all_equal, build, strlen(build)) : 0;
 }
 
+static vestry_err copy_texts(vestry_pages *pages, const vestry_pages_options *options) {
+  const char *offline = options->offline_text ? options->offline_text : "Offline. Trying again…";
+  const char *failing =
+      options->failing_text ? options->failing_text : "This page cannot be brought up to date just now.";
+  pages->offline_text = vsi_strdup(pages->host, offline, strlen(offline));
+  pages->failing_text = vsi_strdup(pages->host, failing, strlen(failing));
+  return pages->offline_text && pages->failing_text ? VESTRY_OK : VESTRY_NO_MEMORY;
+}
+
 static vestry_err fill(vestry_pages *pages, const vestry_pages_options *options) {
   uint32_t threads_count = options->threads_count ? options->threads_count : THREADS_COUNT;
   pages->runtime = options->runtime;
   if (!pages->runtime && vsi_runtime_is_stepped(pages->v->runtime)) pages->runtime = pages->v->runtime;
   vestry_err error = make_keys(pages, options);
+  if (!error) error = copy_texts(pages, options);
   if (!error && !pages->runtime) {
     const vestry_runtime_options own = {.host = pages->host, .threads_count = threads_count};
     error = vestry_runtime_create(&own, &pages->runtime);

@@ -114,6 +114,7 @@ static void begin(vsi_attachment *attachment, vestry_connection *connection) {
   vestry_pages *pages = viewer->pages;
   vsi_view *view = viewer->view;
   bool is_of_other_build = viewer->tag && viewer->tag->build != pages->build;
+  vsi_connection_give_signs(connection);
   tell_retry(pages, connection);
   if (is_of_other_build) vsi_page_reload(pages, connection, pages->reload_ms);
   viewer->connection = vestry_connection_ref(connection);

@@ -243,6 +243,12 @@ static vestry_err put_all(vestry_connection *connection, vestry_event *const *ev
   return error;
 }
 
+void vsi_connection_give_signs(vestry_connection *connection) {
+  connection->signs = true;
+  (void)vestry_connection_send(connection,
+                               connection->environment->sign); /* what fails here fails again, and is told */
+}
+
 vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *event) {
   return put_all(connection, &event, 1);
 }

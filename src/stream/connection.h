@@ -40,6 +40,7 @@ struct vestry_connection {
   bool blocked;        /* the transport has no room; wait for writable */
   bool broken;         /* the transport or the coder failed: no clean end any more */
   bool ended;          /* what ends an encoded stream is among the taken, or written */
+  bool signs;          /* its heartbeats are signs (environment.h); set before the start */
   uint8_t taken_count; /* SLICES_A_WRITE (runner.c), and some of the coder's own */
   uint32_t max_queued_count;
   uint32_t max_queued_bytes;
@@ -100,6 +101,9 @@ void vsi_connection_abandon(vestry_connection *connection, vestry_cause cause);
 static inline uint64_t vsi_connection_last_write_ns(const vestry_connection *connection) {
   return atomic_load_explicit(&connection->last_write_ns, memory_order_relaxed);
 }
+
+/* Have its heartbeats be seen by its page, and send it one now; before the start. */
+void vsi_connection_give_signs(vestry_connection *connection);
 
 const vestry_host *vsi_connection_host(const vestry_connection *connection);
 

@@ -157,9 +157,11 @@ static void settle(site *s) {
   assert_int_equal(vestry_pages_settle(s->pages, UINT64_MAX, 1000), VESTRY_OK);
 }
 
-/* What has come but for the hint when to come back. */
+/* What has come but for the sign that it is alive, and the hint when to come back. */
 static const char *since(tab *t) {
+  static const char sign[] = "event: datastar-patch-signals\ndata: signals {\"_vestry\":{\"offline\":false}}\n\n";
   const char *text = vestry_memory_since(t->stream).data;
+  if (strncmp(text, sign, sizeof sign - 1) == 0) text += sizeof sign - 1;
   if (strncmp(text, "retry: ", 7) == 0) text = strstr(text, "\n\n") + 2;
   return text;
 }
@@ -180,8 +182,8 @@ static void a_document_has_its_content_and_what_opens_its_stream(void **state) {
   vestry_memory_exchange *document;
   get(&s, "/room", "room=1", NULL, NULL, false, &document);
   const char *text = vestry_memory_received(document).data;
-  assert_non_null(strstr(text, "<title>1</title><main id=\"content\"><p>hello &lt;all&gt;</p></main>"
-                               "<div hidden data-init=\"@get("));
+  assert_non_null(strstr(text, "</style><main id=\"content\"><p>hello &lt;all&gt;</p></main>"
+                               "<div class=\"vestry-banner\""));
   assert_non_null(strstr(text, "/room?room=1"));
   vestry_memory_destroy(document);
   close_site(&s);
@@ -202,8 +204,8 @@ static void a_change_is_sent_and_nothing_else(void **state) {
   put(&s, 1, "second");
   refresh(&s, "room/1");
   const char *text = since(&one);
-  assert_non_null(strstr(text, "event: datastar-patch-elements\nid: "));
-  assert_non_null(strstr(text, "data: elements <main id=\"content\"><p>second</p></main>\n\n"));
+  assert_non_null(strstr(text, "event: datastar-patch-elements\ndata: elements "));
+  assert_non_null(strstr(text, "data: elements <main id=\"content\"><p>second</p></main>\n\nid: "));
   assert_null(strstr(text, "title"));
   assert_string_equal(since(&other), "");
   refresh(&s, "room/1"); /* nothing has changed */
@@ -412,8 +414,8 @@ static void a_status_decides_what_becomes_of_the_stream(void **state) {
     bool ends;
   } rows[] = {{204, VESTRY_OK, "", true},
               {0, VESTRY_NOT_FOUND, "location.reload()", true},
-              {0, VESTRY_FAILED, "{\"_page\":\"failing\"}", false},
-              {503, VESTRY_OK, "{\"_page\":\"failing\"}", false},
+              {0, VESTRY_FAILED, "{\"_vestry\":{\"failing\":true}}", false},
+              {503, VESTRY_OK, "{\"_vestry\":{\"failing\":true}}", false},
               {404, VESTRY_OK, "<p>second</p>", false}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     site s;
@@ -474,7 +476,7 @@ static void a_failing_page_is_tried_again_later_and_later(void **state) {
   (void)since(&t);
   test_host_advance_ms(&s.th, 30002);
   vestry_memory_settle(s.v);
-  assert_non_null(strstr(since(&t), "{\"_page\":\"live\"}"));
+  assert_non_null(strstr(since(&t), "{\"_vestry\":{\"failing\":false}}"));
   close_tab(&t);
   close_site(&s);
 }
