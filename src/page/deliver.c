@@ -137,7 +137,10 @@ static outcome make(run *r) {
   else if (made != MADE_CONTENT)
     pages->stats.dropped_count++;
   if (made == MADE_CONTENT && !view->is_over) vsi_topics_forget(view, false);
-  if (r->render.is_stale) view->is_dirty = true;
+  if (r->render.is_stale) {
+    view->is_dirty = true;
+    if (!view->marked_seq) view->marked_seq = r->started_seq + 1;
+  }
   view->is_first &= made == MADE_FAILED;
   pthread_mutex_unlock(&pages->lock);
   return made;

@@ -1,0 +1,305 @@
+/* Live pages race: whatever the order of changes, refreshes, renders, joins and ends, in the end every page shows what
+ * is, and everything adds up. With seeds on the stepped runtime (VESTRY_SCHEDULES=1000000 for a long run), and with
+ * threads. */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "support/test.h"
+#include "support/test_host.h"
+#include "vestry/vestry.h"
+
+enum { ROOMS = 3, TABS = 5, ACTIONS = 40, SCHEDULES = 4000 };
+
+typedef struct world {
+  vestry *v;
+  vestry_pages *pages;
+  vestry_page *kinds[3];     /* private, shared, with a part */
+  _Atomic(int) rooms[ROOMS]; /* what is */
+  _Atomic(int) shown_of[64]; /* private pages: which room they show, by who they are */
+  _Atomic(unsigned) seed;    /* chance inside of renders; 0: none */
+} world;
+
+static unsigned chance(world *w, unsigned of) {
+  unsigned seed = atomic_load(&w->seed);
+  if (!seed) return of;
+  seed = seed * 1103515245 + 12345;
+  atomic_store(&w->seed, seed | 1);
+  return (seed >> 16) % of;
+}
+
+static void change(world *w, int number) {
+  char topic[16];
+  snprintf(topic, sizeof topic, "room/%d", number);
+  atomic_fetch_add(&w->rooms[number], 1);
+  assert_int_equal(vestry_refresh(w->pages, topic, NULL), VESTRY_OK);
+}
+
+/* Names the topic before or behind the reading, and sometimes something changes in between. */
+static void read_room(world *w, vestry_render *render, vestry_html *html, int number) {
+  char topic[16];
+  snprintf(topic, sizeof topic, "room/%d", number);
+  bool late = chance(w, 2) == 0;
+  if (!late) vestry_render_topic(render, topic);
+  vestry_html_add(html, "<b>%d:%d</b>", number, atomic_load(&w->rooms[number]));
+  if (vestry_render_is_stream(render) && chance(w, 6) == 0) change(w, (int)chance(w, ROOMS));
+  if (late) vestry_render_topic(render, topic);
+}
+
+static int who_of(const vestry_request *req) {
+  int64_t who = 0;
+  (void)vestry_request_integer(req, VESTRY_IN_QUERY, "who", 0, 63, &who);
+  return (int)who;
+}
+
+static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
+  world *w = app;
+  const vestry_request *req = vestry_render_request(render);
+  char topic[16];
+  int who = who_of(req);
+  snprintf(topic, sizeof topic, "who/%d", who);
+  vestry_render_topic(render, topic);
+  vestry_render_begin(render, html);
+  read_room(w, render, html, vestry_render_share(render) ? who % ROOMS : atomic_load(&w->shown_of[who]));
+  return vestry_render_end(render, html);
+}
+
+static vestry_err part(vestry_render *render, vestry_html *html, void *app) {
+  read_room(app, render, html, atoi(vestry_render_share(render)));
+  return VESTRY_OK;
+}
+
+static vestry_err make_with_part(vestry_render *render, vestry_html *html, void *app) {
+  world *w = app;
+  char topic[16], share[16];
+  int who = who_of(vestry_render_request(render));
+  snprintf(topic, sizeof topic, "who/%d", who);
+  vestry_render_topic(render, topic);
+  int number = atomic_load(&w->shown_of[who]);
+  snprintf(share, sizeof share, "%d", number);
+  vestry_render_begin(render, html);
+  vestry_html_add(html, "<i>%d</i>", number);
+  vestry_render_part(render, html, &(vestry_page_part){.id = "p", .share = share, .render = part, .app = w});
+  return vestry_render_end(render, html);
+}
+
+static vestry_err serve_shared(const vestry_request *req, vestry_reply *reply, void *app) {
+  return vestry_page_serve(req, reply, ((world *)app)->kinds[1], "s");
+}
+
+static void open_world(world *w, const vestry_options *options) {
+  memset(w, 0, sizeof *w);
+  assert_int_equal(vestry_create(options, &w->v), VESTRY_OK);
+  assert_int_equal(vestry_pages_create(w->v, &(vestry_pages_options){.interval_ms = 1}, &w->pages), VESTRY_OK);
+  const vestry_page_options made = {.render = make, .app = w}, parted = {.render = make_with_part, .app = w};
+  assert_int_equal(vestry_page_create(w->pages, &made, &w->kinds[0]), VESTRY_OK);
+  assert_int_equal(vestry_page_create(w->pages, &made, &w->kinds[1]), VESTRY_OK);
+  assert_int_equal(vestry_page_create(w->pages, &parted, &w->kinds[2]), VESTRY_OK);
+  assert_int_equal(vestry_route(w->v, "GET", "/0", vestry_page_handler, w->kinds[0]), VESTRY_OK);
+  assert_int_equal(vestry_route(w->v, "GET", "/1", serve_shared, w), VESTRY_OK);
+  assert_int_equal(vestry_route(w->v, "GET", "/2", vestry_page_handler, w->kinds[2]), VESTRY_OK);
+}
+
+static void close_world(world *w) {
+  vestry_pages_stats s = {0};
+  vestry_stop(w->v, 0);
+  vestry_pages_stats_get(w->pages, &s);
+  assert_int_equal(s.streams_opened_count, s.streams_closed_count);
+  assert_int_equal(s.streams_count + s.views_count + s.topics_count + s.kept_bytes, 0);
+  assert_int_equal(s.renders_count,
+                   s.changed_count + s.unchanged_count + s.current_count + s.failed_count + s.dropped_count);
+  vestry_pages_destroy(w->pages);
+  vestry_destroy(w->v);
+}
+
+typedef struct tab {
+  vestry_memory_exchange *stream; /* NULL: closed */
+  int kind, who;
+  bool blocks;
+} tab;
+
+static void open_tab(world *w, tab *t, unsigned *seed) {
+  char path[8], query[16];
+  t->kind = rand_r(seed) % 3;
+  t->blocks = false;
+  snprintf(path, sizeof path, "/%d", t->kind);
+  snprintf(query, sizeof query, "who=%d", t->who);
+  const vestry_memory_call call = {.path = path, .query = query, .datastar = true};
+  assert_int_equal(vestry_memory_request(w->v, &call, NULL, NULL, &t->stream), VESTRY_OK);
+}
+
+/* What it shows last must be what is. A part's news stand behind the page's own. */
+static void check_tab(world *w, tab *t) {
+  char wanted[32];
+  int number = t->kind == 1 ? t->who % ROOMS : atomic_load(&w->shown_of[t->who]);
+  snprintf(wanted, sizeof wanted, "<b>%d:%d</b>", number, atomic_load(&w->rooms[number]));
+  const char *text = vestry_memory_received(t->stream).data, *last = NULL;
+  for (const char *at = text; (at = strstr(at, "<b>")) != NULL; at += 3) last = at;
+  if (!last || strncmp(last, wanted, strlen(wanted)) != 0)
+    fprintf(stderr, "kind %d wants %s, has %.12s in\n%s\n", t->kind, wanted, last ? last : "nothing", text);
+  assert_non_null(last);
+  assert_memory_equal(last, wanted, strlen(wanted));
+}
+
+static void act(world *w, test_host *th, tab *t, unsigned *seed) {
+  switch (rand_r(seed) % 9) {
+  case 0:
+  case 1: change(w, rand_r(seed) % ROOMS); break;
+  case 2:
+    if (t->stream) {
+      vestry_memory_destroy(t->stream);
+      t->stream = NULL;
+      break;
+    } /* fall through */
+  case 3:
+    if (!t->stream) open_tab(w, t, seed);
+    break;
+  case 4:
+    if (t->stream)
+      vestry_memory_mode_set(t->stream, (t->blocks = !t->blocks) ? VESTRY_MEMORY_BLOCKS : VESTRY_MEMORY_READS);
+    break;
+  case 5: test_host_advance_ms(th, (uint64_t)(rand_r(seed) % 30)); break;
+  case 6: {
+    char topic[16];
+    atomic_store(&w->shown_of[t->who], rand_r(seed) % ROOMS);
+    snprintf(topic, sizeof topic, "who/%d", t->who);
+    assert_int_equal(vestry_refresh(w->pages, topic, NULL), VESTRY_OK);
+    break;
+  }
+  default:
+    for (int i = rand_r(seed) % 12; i > 0; i--) (void)vestry_runtime_step(vestry_runtime_of(w->v));
+  }
+}
+
+static void run_schedule(unsigned seed) {
+  test_host th;
+  world *w = calloc(1, sizeof *w);
+  tab tabs[TABS] = {{0}};
+  test_host_init(&th);
+  open_world(w, &(vestry_options){.host = &th.host, .threads_count = VESTRY_THREADS_NONE});
+  atomic_store(&w->seed, seed | 1);
+  for (int i = 0; i < TABS; i++) tabs[i].who = i;
+  for (int i = 0; i < ACTIONS; i++) act(w, &th, &tabs[rand_r(&seed) % TABS], &seed);
+  atomic_store(&w->seed, 0);
+  for (int i = 0; i < TABS; i++)
+    if (tabs[i].stream) vestry_memory_mode_set(tabs[i].stream, VESTRY_MEMORY_READS);
+  if (rand_r(&seed) % 2) { /* by waiting, or by what tests have */
+    for (int i = 0; i < 5; i++) {
+      test_host_advance_ms(&th, 50);
+      vestry_memory_settle(w->v);
+    }
+  } else {
+    assert_int_equal(vestry_pages_settle(w->pages, UINT64_MAX, 0), VESTRY_OK);
+  }
+  for (int i = 0; i < TABS; i++) {
+    if (tabs[i].stream) check_tab(w, &tabs[i]);
+    vestry_memory_destroy(tabs[i].stream);
+  }
+  vestry_memory_settle(w->v);
+  close_world(w);
+  test_host_assert_clean(&th);
+  free(w);
+}
+
+static void no_change_is_missed_whatever_the_order(void **state) {
+  (void)state;
+  const char *wanted = getenv("VESTRY_SCHEDULES");
+  unsigned count = wanted ? (unsigned)atoi(wanted) : SCHEDULES;
+  const char *first = getenv("VESTRY_SEED");
+  for (unsigned seed = first ? (unsigned)atoi(first) : 1, end = seed + count; seed < end; seed++) {
+    if (wanted && seed % 100000 == 0) fprintf(stderr, "%u schedules\n", seed);
+    run_schedule(seed);
+  }
+}
+
+/* ------------------------------------------------------------------------------------------------- threads -------- */
+
+enum { CROWD = 3, ROUNDS = 150, OWN_TABS = 6 };
+
+typedef struct crowd {
+  world *w;
+  unsigned seed;
+  int first_who;
+  tab tabs[OWN_TABS];
+} crowd;
+
+static void *come_change_and_go(void *ctx) {
+  crowd *c = ctx;
+  for (int i = 0; i < OWN_TABS; i++) c->tabs[i].who = c->first_who + i;
+  for (int round = 0; round < ROUNDS; round++) {
+    tab *t = &c->tabs[rand_r(&c->seed) % OWN_TABS];
+    char topic[16];
+    snprintf(topic, sizeof topic, "who/%d", t->who);
+    switch (rand_r(&c->seed) % 4) {
+    case 0: change(c->w, rand_r(&c->seed) % ROOMS); break;
+    case 1:
+      atomic_store(&c->w->shown_of[t->who], rand_r(&c->seed) % ROOMS);
+      (void)vestry_refresh(c->w->pages, topic, NULL);
+      break;
+    default:
+      if (!t->stream) {
+        open_tab(c->w, t, &c->seed);
+      } else {
+        vestry_memory_destroy(t->stream);
+        t->stream = NULL;
+      }
+    }
+  }
+  return NULL;
+}
+
+static void threads_change_what_others_look_at(void **state) {
+  (void)state;
+  for (unsigned seed = 1; seed <= 4; seed++) {
+    world *w = calloc(1, sizeof *w);
+    pthread_t threads[CROWD];
+    crowd crowds[CROWD];
+    open_world(w, &(vestry_options){.threads_count = 2});
+    for (unsigned i = 0; i < CROWD; i++) {
+      crowds[i] = (crowd){.w = w, .seed = seed * 100 + i, .first_who = (int)i * 20};
+      assert_int_equal(pthread_create(&threads[i], NULL, come_change_and_go, &crowds[i]), 0);
+    }
+    for (size_t i = 0; i < CROWD; i++) pthread_join(threads[i], NULL);
+    uint64_t seq;
+    assert_int_equal(vestry_refresh(w->pages, "nobody", &seq), VESTRY_OK);
+    assert_int_equal(vestry_pages_settle(w->pages, seq, 60000), VESTRY_OK);
+    for (size_t i = 0; i < CROWD; i++) {
+      for (size_t j = 0; j < OWN_TABS; j++) {
+        if (crowds[i].tabs[j].stream) check_tab(w, &crowds[i].tabs[j]);
+        vestry_memory_destroy(crowds[i].tabs[j].stream);
+      }
+    }
+    assert_int_equal(vestry_stop(w->v, VESTRY_NEVER_MS), VESTRY_OK);
+    close_world(w);
+    free(w);
+  }
+}
+
+/* Pages end while streams are open and changes come. */
+static void their_end_may_come_in_the_middle(void **state) {
+  (void)state;
+  for (unsigned seed = 1; seed <= 20; seed++) {
+    world *w = calloc(1, sizeof *w);
+    open_world(w, &(vestry_options){.threads_count = 2});
+    tab tabs[20] = {{0}};
+    for (int i = 0; i < 20; i++) {
+      tabs[i].who = i;
+      open_tab(w, &tabs[i], &seed);
+    }
+    for (int i = 0; i < 50; i++) change(w, i % ROOMS);
+    vestry_pages *pages = w->pages;
+    vestry_pages_destroy(pages);
+    for (int i = 0; i < 20; i++) vestry_memory_destroy(tabs[i].stream);
+    vestry_destroy(w->v);
+    free(w);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(no_change_is_missed_whatever_the_order),
+      cmocka_unit_test(threads_change_what_others_look_at),
+      cmocka_unit_test(their_end_may_come_in_the_middle),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
