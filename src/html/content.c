@@ -172,6 +172,17 @@ static vsi_content_fault begin_noscript(walk *w, size_t at, const char *text, ve
   return VSI_CONTENT_FOUND;
 }
 
+/* Behind the text of an element and its end tag. */
+static const char *skip_text(const walk *w, const char *at, vestry_slice name) {
+  vsi_tag tag;
+  vsi_tag_attribute attribute;
+  at = vsi_tag_text_end(at, w->end, name);
+  if (at == w->end) return at;
+  vsi_tag_begin(&tag, at, w->end, false);
+  while (vsi_tag_next(&tag, &attribute)) continue;
+  return tag.at ? tag.at : w->end;
+}
+
 static vsi_content_fault start_tag(walk *w, vsi_tag *tag, vestry_slice id, bool has_id, const char **at) {
   size_t begin = (size_t)(*at - w->html);
   vsi_element element = vsi_element_of(tag->name);
@@ -189,7 +200,7 @@ static vsi_content_fault start_tag(walk *w, vsi_tag *tag, vestry_slice id, bool 
   if (fault || reads_foreign) return fault;
   vsi_element_act act = (vsi_element_act)vsi_elements[element].act;
   if (act == VSI_ACT_TEXT || (act == VSI_ACT_NOSCRIPT && w->zone != INSIDE))
-    *at = vsi_tag_text_end(*at, w->end, tag->name);
+    *at = skip_text(w, *at, tag->name);
   else if (act == VSI_ACT_NOSCRIPT)
     fault = begin_noscript(w, begin, *at, tag->name);
   return fault;

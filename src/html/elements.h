@@ -8,7 +8,7 @@
 
 /* By the lengths of their names: name, what its tags do (vsi_element_act), facts. */
 #define VSI_ELEMENTS_1(X)                                                                                              \
-  X(A, "a", LONE, VSI_FORMATTING | VSI_BREAKS_OUT)                                                                     \
+  X(A, "a", LONE, VSI_FORMATTING)                                                                                      \
   X(B, "b", FORMAT, VSI_FORMATTING | VSI_BREAKS_OUT)                                                                   \
   X(I, "i", FORMAT, VSI_FORMATTING | VSI_BREAKS_OUT)                                                                   \
   X(P, "p", BLOCK, VSI_SPECIAL | VSI_IMPLIED | VSI_BREAKS_OUT)                                                         \

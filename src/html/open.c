@@ -5,8 +5,7 @@
  * list of active formatting elements is not needed: it has those that are open, and no others.
  *
  * A tag in the content must do the same wherever the content stands. What it does depends on what is open around it
- * only where a search for an element comes to the content's own place without an end; if such an element is open
- * further out, that is refused, too.
+ * only where a search for an element comes to the content's own place without an end. That is refused, too.
  *
  * noscript is text for who runs scripts, and holds elements for others (among them the client, when it reads an event).
  * So inside the content it is read as elements, which must begin and end inside of it, and content.c sees to it that it
@@ -20,7 +19,7 @@
 
 enum { NONE = VSI_OPEN_MAX, BEYOND };
 
-static const char why_beyond[] = "what this tag closes depends on what is around the content";
+static const char why_beyond[] = "a tag closes nothing in the content; what it does depends on what is around that";
 static const char why_formatting[] = "an element of formatting is not closed where it ends";
 static const char why_form[] = "a form is not closed where it ends, or stands in a form";
 static const char why_table[] = "what must not stand between the parts of a table would be moved out of it";
@@ -77,14 +76,15 @@ static void close_implied(vsi_open *open, vsi_element except) {
     drop(open);
 }
 
-/* The innermost open element of this kind that no other parts from here. */
+/* The innermost open element of this kind that no other parts from here. In the content one that is not in it is BEYOND,
+ * be it there or not; but of a p that is around it, it is known that there is none. */
 static size_t find(const vsi_open *open, vsi_element element, uint32_t parting) {
-  if (!open->counts[element]) return NONE;
+  if (!open->counts[element] && (!open->in_content || element == VSI_EL_P)) return NONE;
   for (size_t i = open->depth; i-- > open->floor;) {
     if (vsi_open_at(open, i) == element) return i;
     if (facts_of(open, i) & parting) return NONE;
   }
-  return BEYOND;
+  return open->in_content ? BEYOND : NONE;
 }
 
 /* Close what find has found: with the end tags that are left out, or nothing. */
@@ -109,7 +109,7 @@ static const char *close_p(vsi_open *open) {
 
 /* Where in a table the tags stand: the innermost of its parts. */
 static size_t find_part(const vsi_open *open) {
-  if (!open->counts[VSI_EL_TABLE]) return NONE;
+  if (!open->counts[VSI_EL_TABLE] && !open->in_content) return NONE;
   for (size_t i = open->depth; i-- > open->floor;)
     if (facts_of(open, i) & (VSI_TABLE_MODE | VSI_IS_FOREIGN)) return i;
   return BEYOND;
@@ -208,7 +208,7 @@ static const char *end_foreign(vsi_open *open, const vsi_tag *tag) {
 /* An li ends the li before it, a dd or dt either, though blocks without a role of their own stand in between. */
 static const char *close_item(vsi_open *open, vsi_element element) {
   vsi_element other = element == VSI_EL_DD ? VSI_EL_DT : element == VSI_EL_DT ? VSI_EL_DD : element;
-  if (!open->counts[element] && !open->counts[other]) return NULL;
+  if (!open->counts[element] && !open->counts[other] && !open->in_content) return NULL;
   for (size_t i = open->depth; i-- > open->floor;) {
     vsi_element at = vsi_open_at(open, i);
     uint32_t facts = facts_of(open, i);
@@ -216,7 +216,7 @@ static const char *close_item(vsi_open *open, vsi_element element) {
     if (facts & VSI_IS_DOUBTFUL) return "parsers differ on whether the item before this one ends here";
     if (facts & VSI_SPECIAL && at != VSI_EL_ADDRESS && at != VSI_EL_DIV && at != VSI_EL_P) return NULL;
   }
-  return why_beyond;
+  return open->in_content ? why_beyond : NULL;
 }
 
 static bool is_heading(vsi_element element) {
@@ -296,8 +296,14 @@ static const char *start_in_body(vsi_open *open, const vsi_tag *tag, vsi_element
 }
 
 /* Where it is not known, or does not matter, which elements are open: in templates, and behind what is not understood.
- * It must only be known what is text. */
+ * It must only be known what is text. (And what shields formatting, such as a cell, must be closed in the template: if it
+ * is left to the template's end, the parser forgets to take the shield away.) */
+static bool is_shield(const vsi_open *open, vsi_element element) {
+  return !open->is_loose && vsi_elements[element].facts & VSI_MARKER;
+}
+
 static const char *start_loosely(vsi_open *open, const vsi_tag *tag, vsi_element element) {
+  if (is_shield(open, element)) return push(open, tag, element);
   switch ((vsi_element_act)vsi_elements[element].act) {
   case VSI_ACT_SELECT:
   case VSI_ACT_TEMPLATE:
@@ -344,17 +350,17 @@ static const char *end_ordinary(vsi_open *open, vsi_element element, vestry_slic
 static const char *end_heading(vsi_open *open) {
   size_t count = 0;
   for (unsigned h = VSI_EL_H1; h <= VSI_EL_H6; h++) count += open->counts[h];
-  if (!count) return NULL;
+  if (!count && !open->in_content) return NULL;
   for (size_t i = open->depth; i-- > open->floor;) {
     if (is_heading(vsi_open_at(open, i))) return close_found(open, i, VSI_EL_OTHER);
     if (facts_of(open, i) & VSI_SCOPE) return NULL;
   }
-  return why_beyond;
+  return open->in_content ? why_beyond : NULL;
 }
 
 /* It must stand where only it and end tags that are left out close something. */
 static const char *end_exactly(vsi_open *open, vsi_element element, const char *why) {
-  if (!open->counts[element]) return NULL;
+  if (!open->counts[element] && !open->in_content) return NULL;
   if (element == VSI_EL_FORM) close_implied(open, VSI_EL_OTHER);
   if (vsi_open_top(open) != element) return why;
   drop(open);
@@ -388,6 +394,7 @@ static const char *end_in_body(vsi_open *open, const vsi_tag *tag, vsi_element e
     return end_exactly(open, element, why_formatting);
   case VSI_ACT_FORMAT: return end_exactly(open, element, why_formatting);
   case VSI_ACT_FORM: return end_exactly(open, element, why_form);
+  case VSI_ACT_TEMPLATE: return open->in_content ? why_beyond : NULL; /* an event is read in a template */
   case VSI_ACT_NOSCRIPT: return end_exactly(open, element, "a noscript is not closed where it ends");
   case VSI_ACT_TABLE:
   case VSI_ACT_TABLE_PART: return end_part(open, element);
@@ -400,7 +407,6 @@ static const char *end_in_body(vsi_open *open, const vsi_tag *tag, vsi_element e
   case VSI_ACT_EMPTY:
   case VSI_ACT_TEXT:
   case VSI_ACT_SELECT:
-  case VSI_ACT_TEMPLATE:
   case VSI_ACT_FOREIGN:
   case VSI_ACT_PLAINTEXT:
   case VSI_ACT_UNSURE: break; /* nothing is open that it could end */
@@ -416,7 +422,8 @@ const char *vsi_open_end(vsi_open *open, const vsi_tag *tag, vsi_element element
     return vsi_elements[element].act == VSI_ACT_OPTION ? end_option(open, tag, element) : why_select;
   }
   if (is_loose(open)) {
-    if (element == VSI_EL_TEMPLATE) return end_exactly(open, element, "a template is not closed where it ends");
+    if (element == VSI_EL_TEMPLATE || is_shield(open, element))
+      return end_exactly(open, element, "in a template a cell, caption or object is not closed where it ends");
     return element == VSI_EL_NOSCRIPT ? end_exactly(open, element, "a noscript is not closed where it ends") : NULL;
   }
   if (vsi_elements[vsi_open_top(open)].facts & VSI_TABLE_CONTEXT && vsi_elements[element].act != VSI_ACT_TABLE &&
