@@ -19,6 +19,7 @@ typedef struct walk {
   size_t noscript_end;  /* INSIDE: where the text of the noscript that is open ends; 0: none is */
   const char *lost_why; /* BEFORE: since lost_at it is not known what is open */
   size_t lost_at;
+  bool is_unsure; /* BEFORE: nor what is text */
 } walk;
 
 static vsi_content_fault fail(walk *w, vsi_content_fault fault, size_t at, const char *why) {
@@ -113,7 +114,9 @@ static vsi_content_fault note(walk *w, size_t at, const char *why) {
     w->lost_at = at;
   }
   bool is_known = vsi_open_lose(&w->open);
-  return w->zone == BEHIND && !is_known ? fail(w, VSI_CONTENT_UNSURE, at, why) : VSI_CONTENT_FOUND;
+  if (w->zone == BEHIND && !is_known) return fail(w, VSI_CONTENT_UNSURE, at, why);
+  w->is_unsure |= !is_known;
+  return VSI_CONTENT_FOUND;
 }
 
 static void begin_body(walk *w, size_t at) {
@@ -198,6 +201,8 @@ static vsi_content_fault start_tag(walk *w, vsi_tag *tag, vestry_slice id, bool 
     fault = note(w, begin, vsi_open_start(&w->open, tag, element));
   *at = tag->at;
   if (fault || reads_foreign) return fault;
+  if (element == VSI_EL_FRAMESET && w->zone == BEHIND)
+    return fail(w, VSI_CONTENT_UNSURE, begin, "a frameset can take the place of the whole page");
   vsi_element_act act = (vsi_element_act)vsi_elements[element].act;
   if (act == VSI_ACT_TEXT || (act == VSI_ACT_NOSCRIPT && w->zone != INSIDE))
     *at = skip_text(w, *at, tag->name);
@@ -285,6 +290,7 @@ vsi_content_fault vsi_content_find(const char *html, size_t len, const char *id,
   }
   if (w.zone == BEHIND) return VSI_CONTENT_FOUND;
   if (w.zone == INSIDE) return fail(&w, VSI_CONTENT_UNBALANCED, ret->begin, "it has no end tag");
+  if (w.is_unsure) return fail(&w, VSI_CONTENT_UNSURE, w.lost_at, w.lost_why);
   return fail(&w, VSI_CONTENT_NOT_FOUND, 0, "no element has this id");
 }
 

@@ -12,7 +12,7 @@ typedef enum vsi_content_fault {
   VSI_CONTENT_DUPLICATE,  /* more than one element has it */
   VSI_CONTENT_UNBALANCED, /* it is not closed; or tags in it or before it do not fit, so that a parser repairs them */
   VSI_CONTENT_FOREIGN,    /* it stands in svg or math */
-  VSI_CONTENT_UNSURE,     /* parsers might differ on whether there is another one behind it */
+  VSI_CONTENT_UNSURE,     /* it cannot be told whether there is one, or another one behind it */
   VSI_CONTENT_TOO_LARGE   /* the document has more than VSI_CONTENT_MAX_BYTES */
 } vsi_content_fault;
 
