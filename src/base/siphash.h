@@ -3,6 +3,7 @@
 #ifndef VSI_BASE_SIPHASH_H
 #define VSI_BASE_SIPHASH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -39,5 +40,26 @@ static inline uint64_t vsi_siphash_1_3_words(vsi_siphash_key key, uint64_t first
 #undef VSI_SIPROUND
   return v0 ^ v1 ^ v2 ^ v3;
 }
+
+/* A hash of 128 bits. */
+typedef struct vsi_hash_128 {
+  uint64_t low, high; /* as the bytes of the paper's authors: low first, each little-endian */
+} vsi_hash_128;
+
+static inline bool vsi_hash_128_equal(vsi_hash_128 a, vsi_hash_128 b) {
+  return a.low == b.low && a.high == b.high;
+}
+
+/* SipHash-1-3 with 128 bits of output, of bytes that come in pieces; however they are cut, it is the same. */
+typedef struct vsi_siphash_128 {
+  uint64_t v0, v1, v2, v3, rest; /* rest: the bytes that do not fill a word yet, in its lower ones */
+  uint64_t len;
+} vsi_siphash_128;
+
+void vsi_siphash_128_init(vsi_siphash_128 *hash, vsi_siphash_key key);
+/* data may be NULL when len is 0. */
+void vsi_siphash_128_update(vsi_siphash_128 *hash, const void *data, size_t len);
+/* Of all so far; more can come behind it. */
+vsi_hash_128 vsi_siphash_128_final(const vsi_siphash_128 *hash);
 
 #endif

@@ -6,11 +6,12 @@
 #include "base/memory.h"
 #include "event/layout.h"
 #include "html/roots.h"
+#include "html/tag.h"
 #include "html/value.h"
 
 /* Read from what the event's maker noted (vsi_event_meaning), and from the HTML as it stands in the event. The keys of
  * later lines stand in between: to HTML they are text, or attributes that mean nothing; but where space may stand in an
- * attribute they would part its name from its value (vsi_html_skip_space).
+ * attribute they would part its name from its value (vsi_tag_skip_space).
  *
  * When may a morph E1 be left out for a later E2 of the same target? Both set all of that element (or of its children),
  * whatever was there, so E2 alone leaves what E1 and E2 leave, if E2 finds the same element: so the target must be one
@@ -70,7 +71,7 @@ static bool is_handler(vestry_slice text) {
   const char *at = text.data, *end = at + text.len;
   if (text.len < 4 || strncasecmp(at, "on", 2) != 0 || !is_name_byte(at[2])) return false;
   while (at < end && is_name_byte(*at)) at++;
-  at = vsi_html_skip_space(at, end);
+  at = vsi_tag_skip_space(at, end, true);
   return at < end && *at == '=';
 }
 

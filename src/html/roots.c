@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "base/ascii.h"
+#include "html/tag.h"
 
 /* Tags are matched strictly: each end tag closes the last start tag that is open, by name. A document that does so can
  * still come out otherwise (WHATWG HTML, section 13.2.6): elements are closed by others that must not stand in them,
@@ -19,17 +20,6 @@ static bool is_in(const char *const *names, size_t count, vestry_slice name) {
   return false;
 }
 #define IS_IN(names, name) is_in(names, sizeof(names) / sizeof *(names), name)
-
-const char *vsi_html_skip_space(const char *at, const char *end) {
-  static const char prefix[] = "data: elements ";
-  while (at < end && vsi_is_space(*at)) {
-    bool is_break = *at == '\n';
-    at++;
-    if (is_break && (size_t)(end - at) >= sizeof prefix - 1 && memcmp(at, prefix, sizeof prefix - 1) == 0)
-      at += sizeof prefix - 1;
-  }
-  return at;
-}
 
 typedef struct tag {
   vestry_slice name, id;
@@ -58,72 +48,24 @@ static void note_bind(vsi_html_binds *binds, uint64_t hash) {
     binds->hashes[binds->count++] = hash;
 }
 
-/* One attribute; at stands behind it. NULL: the text ends in it. As the standard has it, an '=' that comes first is the
- * name's first byte, and a '/' ends the attribute. */
-static const char *read_attribute(const char *at, const char *end, tag *t) {
-  const char *name = at++;
-  while (at < end && !vsi_is_space(*at) && *at != '=' && *at != '>' && *at != '/') at++;
-  size_t name_len = (size_t)(at - name);
-  bool is_id = name_len == 2 && strncasecmp(name, "id", 2) == 0 && !t->id.data; /* of two the first counts */
-  bool counts = name_len != 2 || strncasecmp(name, "id", 2) != 0;
-  t->binds |= is_bind(name, name_len);
-  if (counts) t->hash = hash_more(t->hash, (vestry_slice){name, name_len});
-  at = vsi_html_skip_space(at, end);
-  if (at == end) return NULL;
-  if (*at != '=') {
-    if (is_id) t->id = (vestry_slice){at, 0};
-    return at;
-  }
-  at = vsi_html_skip_space(at + 1, end);
-  if (at == end) return NULL;
-  vestry_slice value;
-  if (*at == '"' || *at == '\'') {
-    const char *close = memchr(at + 1, *at, (size_t)(end - at - 1));
-    if (!close) return NULL;
-    value = (vestry_slice){at + 1, (size_t)(close - at - 1)};
-    at = close + 1;
-  } else {
-    value.data = at;
-    while (at < end && !vsi_is_space(*at) && *at != '>') at++;
-    value.len = (size_t)(at - (const char *)value.data);
-  }
-  if (is_id) t->id = value;
-  if (counts) t->hash = hash_more(t->hash, value);
-  return at;
-}
-
 /* The tag that begins at '<'; returns what is behind it; NULL: it is none that is understood. */
 static const char *read_tag(const char *at, const char *end, tag *ret_tag) {
-  tag t = {{NULL, 0}, {NULL, 0}, false, false, UINT64_C(14695981039346656037)};
-  at++;
-  if (at < end && *at == '/') {
-    t.is_end = true;
-    at++;
-  }
-  if (at == end || !vsi_is_letter(*at)) return NULL;
-  t.name.data = at;
-  while (at < end && !vsi_is_space(*at) && *at != '>' && *at != '/') at++;
-  t.name.len = (size_t)(at - (const char *)t.name.data);
+  vsi_tag reader;
+  vsi_tag_attribute attribute;
+  if (!vsi_tag_begin(&reader, at, end, true)) return NULL;
+  tag t = {reader.name, {NULL, 0}, reader.is_end, false, UINT64_C(14695981039346656037)};
   t.hash = hash_more(t.hash, t.name);
-  while (at && at < end && *at != '>') {
-    if (vsi_is_space(*at))
-      at = vsi_html_skip_space(at, end);
-    else if (*at == '/')
-      at++;
-    else
-      at = read_attribute(at, end, &t);
+  while (vsi_tag_next(&reader, &attribute)) {
+    vestry_slice name = attribute.name;
+    if (name.len == 2 && strncasecmp(name.data, "id", 2) == 0) {
+      if (!t.id.data) t.id = attribute.value; /* of two the first counts */
+      continue;
+    }
+    t.binds |= is_bind(name.data, name.len);
+    t.hash = hash_more(hash_more(t.hash, name), attribute.value);
   }
-  if (!at || at == end) return NULL;
   *ret_tag = t;
-  return at + 1;
-}
-
-/* What is in a textarea is text, tags too, up to its end tag. */
-static const char *skip_text(const char *at, const char *end) {
-  static const char tag_end[] = "</textarea";
-  enum { LEN = sizeof tag_end - 1 };
-  while (end - at >= LEN && strncasecmp(at, tag_end, LEN) != 0) at++;
-  return end - at >= LEN ? at : NULL;
+  return reader.at;
 }
 
 bool vsi_html_one_root(vestry_slice html, vestry_slice *ret_id, vsi_html_binds *ret_binds) {
@@ -142,7 +84,7 @@ bool vsi_html_one_root(vestry_slice html, vestry_slice *ret_id, vsi_html_binds *
   if (!html.len) return false;
   for (const char *at = html.data, *end = at + html.len; at < end;) {
     if (vsi_is_space(*at)) {
-      at = vsi_html_skip_space(at, end);
+      at = vsi_tag_skip_space(at, end, true);
       continue;
     }
     if (*at != '<') {
@@ -167,7 +109,7 @@ bool vsi_html_one_root(vestry_slice html, vestry_slice *ret_id, vsi_html_binds *
     }
     const char *inside = at;
     bool is_text = IS_IN(texts, t.name);
-    if (is_text && !(at = skip_text(at, end))) return false;
+    if (is_text && (at = vsi_tag_text_end(at, end, t.name)) == end) return false;
     if (is_text) t.hash = hash_more(t.hash, (vestry_slice){inside, (size_t)(at - inside)});
     if (t.binds) note_bind(ret_binds, t.hash);
     if (IS_IN(voids, t.name)) continue;

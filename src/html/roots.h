@@ -9,9 +9,6 @@
 /* Elements as they stand in an event: each line but the first has its key before it ("data: elements "), which the
  * client does not see. */
 
-/* Behind the space that begins at `at`, and the keys of lines in it. */
-const char *vsi_html_skip_space(const char *at, const char *end);
-
 enum { VSI_HTML_BINDS_MAX = 8 };
 
 /* Its elements that bind signals (data-bind), equal ones once: by a hash of the tag as it is written, but for its id,

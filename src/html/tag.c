@@ -1,0 +1,147 @@
+#include "html/tag.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "base/ascii.h"
+
+const char *vsi_tag_skip_space(const char *at, const char *end, bool in_event) {
+  static const char prefix[] = "data: elements ";
+  while (at < end && vsi_is_space(*at)) {
+    bool is_break = *at == '\n';
+    at++;
+    if (is_break && in_event && (size_t)(end - at) >= sizeof prefix - 1 && memcmp(at, prefix, sizeof prefix - 1) == 0)
+      at += sizeof prefix - 1;
+  }
+  return at;
+}
+
+static size_t length(const char *from, const char *to) {
+  return (size_t)(to - from);
+}
+
+/* What ends a name. */
+static bool is_name_end(char c) {
+  return vsi_is_space(c) || c == '/' || c == '>';
+}
+
+bool vsi_tag_begin(vsi_tag *tag, const char *at, const char *end, bool in_event) {
+  at++;
+  bool is_end = at < end && *at == '/';
+  if (is_end) at++;
+  if (at == end || !vsi_is_letter(*at)) return false;
+  const char *name = at;
+  while (at < end && !is_name_end(*at)) at++;
+  *tag = (vsi_tag){.name = {name, length(name, at)}, .is_end = is_end, .in_event = in_event, .at = at, .end = end};
+  return true;
+}
+
+/* The value behind a '='; returns what is behind it, NULL: the text ends in it. */
+static const char *read_value(const char *at, const char *end, vestry_slice *ret_value) {
+  if (*at == '"' || *at == '\'') {
+    const char *close = memchr(at + 1, *at, length(at + 1, end));
+    if (!close) return NULL;
+    *ret_value = (vestry_slice){at + 1, length(at + 1, close)};
+    return close + 1;
+  }
+  const char *value = at;
+  while (at < end && !vsi_is_space(*at) && *at != '>') at++;
+  *ret_value = (vestry_slice){value, length(value, at)};
+  return at;
+}
+
+/* As the standard has it, an '=' that comes first is the name's first byte, and a '/' ends the attribute. */
+bool vsi_tag_next(vsi_tag *tag, vsi_tag_attribute *ret_attribute) {
+  const char *at = tag->at, *end = tag->end;
+  tag->at = NULL;
+  bool behind_slash = false;
+  while (at < end && (vsi_is_space(*at) || *at == '/')) {
+    behind_slash = *at == '/';
+    at = behind_slash ? at + 1 : vsi_tag_skip_space(at, end, tag->in_event);
+  }
+  if (at == end) return false;
+  if (*at == '>') {
+    tag->is_self_closing = behind_slash;
+    tag->at = at + 1;
+    return false;
+  }
+  const char *name = at++;
+  while (at < end && !is_name_end(*at) && *at != '=') at++;
+  ret_attribute->name = (vestry_slice){name, length(name, at)};
+  at = vsi_tag_skip_space(at, end, tag->in_event);
+  if (at == end) return false;
+  ret_attribute->value = (vestry_slice){at, 0};
+  if (*at == '=') {
+    at = vsi_tag_skip_space(at + 1, end, tag->in_event);
+    if (at == end || !(at = read_value(at, end, &ret_attribute->value))) return false;
+  }
+  tag->at = at;
+  return true;
+}
+
+static const char *behind(const char *at, const char *end, const char *mark) {
+  const char *found = at < end ? memmem(at, length(at, end), mark, strlen(mark)) : NULL;
+  return found ? found + strlen(mark) : end;
+}
+
+static bool begins(const char *at, const char *end, const char *with) {
+  return length(at, end) >= strlen(with) && memcmp(at, with, strlen(with)) == 0;
+}
+
+/* Behind "<!--": it ends at "-->" or "--!>", where the dashes of its beginning count only before a '>'. */
+static const char *skip_comment(const char *at, const char *end) {
+  if (begins(at, end, ">")) return at + 1;
+  if (begins(at, end, "->")) return at + 2;
+  while ((at = behind(at, end, "--")) < end) {
+    while (at < end && *at == '-') at++;
+    if (begins(at, end, ">")) return at + 1;
+    if (begins(at, end, "!>")) return at + 2;
+    if (begins(at, end, "!-")) at++; /* that dash can be the first of two */
+  }
+  return end;
+}
+
+const char *vsi_tag_skip_markup(const char *at, const char *end, bool reads_cdata) {
+  if (begins(at, end, "<!--")) return skip_comment(at + 4, end);
+  if (reads_cdata && begins(at, end, "<![CDATA[")) return behind(at, end, "]]>");
+  return behind(at, end, ">");
+}
+
+/* Whether a tag's name is this one: at stands behind its '<' or "</". */
+static bool is_named(const char *at, const char *end, vestry_slice name) {
+  return length(at, end) > name.len && strncasecmp(at, name.data, name.len) == 0 && is_name_end(at[name.len]);
+}
+
+/* The text of a script. Behind "<!--", up to "-->", a "<script" hides the next "</script". */
+static const char *script_end(const char *at, const char *end, vestry_slice name) {
+  enum { PLAIN, ESCAPED, DOUBLE_ESCAPED } state = PLAIN;
+  while (at < end) {
+    if (state == PLAIN && !(at = memchr(at, '<', length(at, end)))) return end;
+    if (state == PLAIN && begins(at, end, "<!--")) {
+      state = ESCAPED;
+      at += 2; /* "<!-->" ends it again */
+    } else if (*at == '-' && begins(at, end, "-->")) {
+      state = PLAIN;
+      at += 3;
+    } else if (*at != '<') {
+      at++;
+    } else if (begins(at, end, "</") && is_named(at + 2, end, name)) {
+      if (state != DOUBLE_ESCAPED) return at;
+      state = ESCAPED;
+      at += 2 + name.len;
+    } else {
+      if (state == ESCAPED && is_named(at + 1, end, name)) state = DOUBLE_ESCAPED;
+      at++;
+    }
+  }
+  return end;
+}
+
+const char *vsi_tag_text_end(const char *at, const char *end, vestry_slice name) {
+  if (name.len == 6 && strncasecmp(name.data, "script", 6) == 0) return script_end(at, end, name);
+  while (at < end && (at = memchr(at, '<', length(at, end)))) {
+    if (begins(at, end, "</") && is_named(at + 2, end, name)) return at;
+    at++;
+  }
+  return end;
+}

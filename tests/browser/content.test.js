@@ -1,0 +1,138 @@
+// What vsi_content_find finds in documents, whole and broken (content.c), against what Chromium reads. When it says that
+// it has found the content, then the bytes it names, in another document or in an event, come to the very element that
+// the whole document has; and what is put where it says stands there. SEED and COUNT choose other documents.
+'use strict';
+const { after, before, test } = require('node:test');
+const assert = require('node:assert/strict');
+const { execFileSync } = require('node:child_process');
+const path = require('node:path');
+const { newSession, closeChrome } = require('./harness.js');
+
+const CONTENT = process.env.CONTENT ?? path.join(__dirname, '../../build/bin/test_browser_content');
+const ORIGIN = 'http://127.0.0.1:9';
+const FAULTS = ['found', 'not found', 'duplicate', 'unbalanced', 'in svg or math', 'unsure'];
+
+after(closeChrome);
+
+let rows;
+before(() => {
+  const args = [process.env.SEED ?? '1', process.env.COUNT ?? '4000'];
+  const lines = execFileSync(CONTENT, args, { encoding: 'latin1', maxBuffer: 1 << 28 }).trimEnd().split('\n');
+  const decode = (bytes) => new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
+  rows = lines.map((line) => {
+    const [kind, fault, ...rest] = line.split('\t');
+    const bytes = Buffer.from(rest[9] ?? '', 'hex');
+    const [begin, nameEnd, tagEnd, end, headEnd, bodyBegin, bodyNameEnd, at] = rest.slice(0, 8).map(Number);
+    const row = { kind, fault: FAULTS[fault], at, why: rest[8], html: decode(bytes) };
+    if (row.fault !== 'found') return row;
+    row.source = decode(bytes.subarray(begin, end));
+    // Outside of the content a noscript is a text, as for who runs scripts.
+    const outside = (part) => decode(part).replaceAll(/noscript/gi, 'noembed');
+    row.withoutNoscript = outside(bytes.subarray(0, begin)) + row.source + outside(bytes.subarray(end));
+    row.tag = decode(bytes.subarray(begin, tagEnd));
+    row.body = bodyNameEnd ? decode(bytes.subarray(bodyBegin, bodyNameEnd)) : '';
+    // Marks in the head, in the content's start tag, and in the body's.
+    const puts = [[headEnd, '<meta name="put">'], [nameEnd, ' data-put="1"']];
+    if (bodyNameEnd) puts.push([bodyNameEnd, ' data-put="2"']);
+    puts.sort((a, b) => a[0] - b[0]);
+    let from = 0;
+    row.marked = '';
+    for (const [place, text] of puts) {
+      row.marked += decode(bytes.subarray(from, place)) + text;
+      from = place;
+    }
+    row.marked += decode(bytes.subarray(from));
+    return row;
+  });
+});
+
+// Runs in the page. Returns what is wrong.
+function check(all) {
+  const frame = document.body.appendChild(document.createElement('iframe'));
+  window.onerror = () => true;
+  const parsers = {
+    // Without scripts, as the client reads documents and events.
+    parser: (html) => new DOMParser().parseFromString(html, 'text/html'),
+    // With scripts, as a page is read.
+    page: (html) => {
+      const target = frame.contentDocument;
+      target.open();
+      target.write(html);
+      target.close();
+      return target;
+    },
+  };
+  const shown = (document) => document.getElementById('content')?.outerHTML;
+  const problems = [];
+  let comparisons = 0;
+  for (const row of all) {
+    const doctype = /^<!doctype html>/i.test(row.html) ? '<!doctype html>' : '';
+    for (const [name, parse] of Object.entries(parsers)) {
+      const whole = parse(name === 'parser' ? (row.withoutNoscript ?? row.html) : row.html);
+      const expected = shown(whole);
+      // Where the two part, with a little of what is around.
+      const complain = (what, got, wanted = expected) => {
+        let at = 0;
+        while (got && wanted && at < got.length && got[at] === wanted[at]) at++;
+        const near = (text) => JSON.stringify(text?.slice(Math.max(0, at - 60), at + 60));
+        const shortest = row.html.length < 400 ? row.html : `${row.html.slice(0, 400)}…`;
+        problems.push(`${name}, ${what}: ${near(got)}, not ${near(wanted)} in ${JSON.stringify(shortest)}`);
+      };
+      if (row.fault !== 'found') {
+        const element = whole.getElementById('content');
+        const can = element && /^(main|div|section|article)$/.test(element.localName);
+        if (row.why === 'no element has this id' && name === 'page' && can) complain('it is there', '');
+        continue;
+      }
+      comparisons++;
+      if (expected === undefined) {
+        complain('there is none', '');
+        continue;
+      }
+      const alone = shown(parse(`${doctype}<html><head></head><body>${row.source}</body></html>`));
+      if (alone !== expected) complain('alone', alone);
+      const between = parse(`${doctype}<body><div><p>a</p>${row.source}<p>b</p></div></body>`);
+      const around = between.querySelector('div').outerHTML, wanted = `<div><p>a</p>${expected}<p>b</p></div>`;
+      if (around !== wanted) complain('between others', around, wanted);
+      if (name === 'parser') { // as the client reads an event
+        const content = parse(`<body><template>${row.source}</template></body>`).querySelector('template').content;
+        const got = [...content.childNodes].map((node) => node.outerHTML ?? node.data).join('');
+        if (got !== expected) complain('in an event', got);
+      }
+      if (name === 'parser') continue;
+      const marked = parse(row.marked);
+      if (!marked.head.querySelector('meta[name=put]')) complain('in the head', marked.documentElement.outerHTML);
+      if (marked.getElementById('content').dataset.put !== '1') complain('in the start tag', marked.body.outerHTML);
+      if (row.body && marked.body.dataset.put !== '2') complain("in the body's tag", marked.documentElement.outerHTML);
+      if (!/^<body$/i.test(row.body || '<body') || !/^<(main|div|section|article)[\s/][^]*>$/i.test(row.tag)) complain('offsets', row.tag);
+    }
+  }
+  frame.remove();
+  return { problems, comparisons };
+}
+
+test('content: what is found is what Chromium reads', async (t) => {
+  const session = await newSession(t);
+  const page = await session.context.newPage();
+  await page.route('**/*', (route) =>
+    route.request().url() === `${ORIGIN}/` ? route.fulfill({ contentType: 'text/html', body: '<!doctype html><body>' }) : route.abort(),
+  );
+  await page.goto(`${ORIGIN}/`);
+  const problems = [];
+  let comparisons = 0;
+  for (let i = 0; i < rows.length; i += 500) {
+    const part = await page.evaluate(check, rows.slice(i, i + 500));
+    problems.push(...part.problems);
+    comparisons += part.comparisons;
+  }
+  const refused = {};
+  for (const { kind, fault } of rows) refused[`${kind} ${fault}`] = (refused[`${kind} ${fault}`] ?? 0) + 1;
+  t.diagnostic(`${rows.length} documents, ${comparisons} comparisons; ${JSON.stringify(refused)}`);
+  assert.deepEqual(problems.slice(0, 5), [], `${problems.length} problems`);
+  assert.ok(rows.length >= 2000 && comparisons >= rows.length / 2, 'there are documents, and contents in them');
+});
+
+test('content: no page that is as pages are is refused', () => {
+  const refused = rows.filter(({ kind, fault }) => kind === 'plain' && fault !== 'found');
+  assert.deepEqual(refused.slice(0, 5).map(({ fault, at, why, html }) => ({ fault, at, why, html })), []);
+});

@@ -1,0 +1,300 @@
+#include "html/content.h"
+
+#include <stdlib.h>
+
+#include "html/open.h"
+#include "support/test.h"
+
+/* A document, and what is found in it: the element's bytes are between ‹ and ›, which are taken out first. Without them
+ * the fault, and words that say why. */
+static const struct {
+  const char *marked;
+  vsi_content_fault fault;
+  const char *why;
+} rows[] = {
+    /* the start tag */
+    {"‹<main id=\"content\"></main>›", 0, ""},
+    {"<!doctype html><html><head><title>a</title></head><body>‹<main id=content>a</main>›</body></html>", 0, ""},
+    {"‹<DIV\nID = 'content'\t></DiV\n>›", 0, ""},
+    {"‹<section class=a id=content hidden></section>›", 0, ""},
+    {"‹<article/id=content></article a='>'>›", 0, ""},
+    {"<main id=content/ id=content></main>", VSI_CONTENT_NOT_FOUND, "no element"},
+    {"‹<main id=content />a</main>›", 0, ""},
+    {"‹<main title=\">\" a='<main id=content>' id=content></main>›", 0, ""},
+    {"‹<main id=&#99;&#x6F;&#110tent></main>›", 0, ""},
+    {"<main id=Content></main>", VSI_CONTENT_NOT_FOUND, "no element"},
+    {"<main id=\"content \"></main>", VSI_CONTENT_NOT_FOUND, "no element"},
+    {"<main id></main><main id=></main><main idx=content></main>", VSI_CONTENT_NOT_FOUND, "no element"},
+    {"<main id=a id=content></main>", VSI_CONTENT_NOT_FOUND, "no element"},
+    {"<main id=&eacute;></main>", VSI_CONTENT_UNSURE, "character reference"},
+    {"<main id=con&ztent;></main>", VSI_CONTENT_UNSURE, "character reference"},
+    {"<b id=a&copy></b>‹<main id=content></main>›", 0, ""},
+    {"<span id=content></span>", VSI_CONTENT_NOT_FOUND, "no main, div"},
+    {"", VSI_CONTENT_NOT_FOUND, "no element"},
+    {"<main id=content", VSI_CONTENT_NOT_FOUND, "no element"},
+    /* what is no element */
+    {"<!--<main id=content>--><!--><!---><!----><!-- --!>‹<main id=content></main>›", 0, ""},
+    {"<!-- -- > --!- --!>‹<main id=content><!-- </main> --- ---></main>›", 0, ""},
+    {"‹<main id=content><!--></main>›-->", 0, ""},
+    {"‹<main id=content><!-- </main> --!-></main> --></main>›", 0, ""},
+    {"<!--<!--><div>-->‹<main id=content></main>›", 0, ""},
+    {"<?a <main id=content>‹<main id=content></3 </main></main>›", 0, ""},
+    {"<![CDATA[<main id=content>‹<main id=content></main>›]]>", 0, ""},
+    {"‹<main id=content><svg><![CDATA[</svg></main>]]></svg></main>›", 0, ""},
+    {"<!doctype html \"<main id=content>\">‹<main id=content></></main>›", 0, ""},
+    {"<!-- <main id=content></main>", VSI_CONTENT_NOT_FOUND, "no element"},
+    /* texts */
+    {"‹<main id=content><script>'</main>'</script><style></main></style></main>›", 0, ""},
+    {"‹<main id=content><script><!--<script></script></main>--></script></main>›", 0, ""},
+    {"‹<main id=content><script><!--<scripts></script></main>›", 0, ""},
+    {"‹<main id=content><script><!--><script></script></main>›", 0, ""},
+    {"‹<main id=content><script><!--<script>--></script></main>›", 0, ""},
+    {"‹<main id=content><script><!--<script </script/<script\n</script\t--></SCRIPT ></main>›", 0, ""},
+    {"‹<main id=content><textarea></main></textareas></textarea/></main>›", 0, ""},
+    {"‹<main id=content><title></main></title><xmp></main></xmp><iframe></main></iframe></main>›", 0, ""},
+    {"‹<main id=content><noembed></main></noembed><noframes></main></noframes></main>›", 0, ""},
+    {"<textarea><main id=content></main></textarea>", VSI_CONTENT_NOT_FOUND, "no element"},
+    {"<script><main id=content></main>", VSI_CONTENT_NOT_FOUND, "no element"},
+    {"<plaintext><main id=content></main>", VSI_CONTENT_UNBALANCED, "plaintext"},
+    {"<main id=content><plaintext></main>", VSI_CONTENT_UNBALANCED, "plaintext"},
+    {"<noscript><main id=content></main></noscript>", VSI_CONTENT_NOT_FOUND, "no element"},
+    {"‹<main id=content><noscript><p>a</p><img alt='>'></noscript></main>›", 0, ""},
+    {"<main id=content><noscript><p>a</noscript></main>", VSI_CONTENT_UNBALANCED, "noscript"},
+    {"<main id=content><noscript><p title='</noscript>'></p></noscript></main>", VSI_CONTENT_UNBALANCED, "noscript"},
+    {"<main id=content><noscript><!--</noscript>--></noscript></main>", VSI_CONTENT_UNBALANCED, "noscript"},
+    {"<main id=content><p><noscript><div></div></noscript></main>", VSI_CONTENT_UNBALANCED, "around"},
+    {"<main id=content><noscript></main>", VSI_CONTENT_UNBALANCED, "noscript"},
+    /* templates */
+    {"<template><main id=content></main></template>", VSI_CONTENT_NOT_FOUND, "no element"},
+    {"‹<main id=content><template><main id=content></div></template></main>›", 0, ""},
+    {"‹<main id=content><template><tr><td>a</td><template></template></template></main>›", 0, ""},
+    {"<main id=content><template><tr><td>a</template></main>", VSI_CONTENT_UNBALANCED, "template"},
+    {"<main id=content></template></main>", VSI_CONTENT_UNBALANCED, "around"},
+    {"<main id=content><template></main>", VSI_CONTENT_UNBALANCED, "no end tag"},
+    /* balance */
+    {"‹<main id=content><main></main></main>›</main>", 0, ""},
+    {"‹<div id=content><div><span></div></div>›", 0, ""},
+    {"<div id=content><div></div>", VSI_CONTENT_UNBALANCED, "no end tag"},
+    {"<div id=content><div></div></body>", VSI_CONTENT_UNBALANCED, "not closed"},
+    {"<section><div id=content></section></div>", VSI_CONTENT_UNBALANCED, "around"},
+    {"<div id=content></section></div>", VSI_CONTENT_UNBALANCED, "around"},
+    {"<main id=content></b></main>", VSI_CONTENT_UNBALANCED, "formatting"},
+    {"‹<main id=content></span></br></p></x-y></main>›", 0, ""},
+    {"‹<main id=content><br/><br><img><hr><wbr><input><embed></main>›", 0, ""},
+    {"‹<div id=content><div/></div></div>›", 0, ""},
+    {"<main id=content><body></main>", VSI_CONTENT_UNBALANCED, "whole page"},
+    /* end tags that are left out */
+    {"‹<main id=content><p>a<p>b<ul><li>a<li>b<ul><li>c</ul></ul><dl><dt>a<dd>b</dl></main>›", 0, ""},
+    {"<ul><li>‹<main id=content><ul><li>a</ul></main>›</ul>", 0, ""},
+    {"<ul><li><div id=content><li>a</div></ul>", VSI_CONTENT_UNBALANCED, "around"},
+    {"<p>a‹<main id=content><p>b</main>›", 0, ""},
+    {"‹<main id=content><table><tr><td>a<td>b<tr><th>c</table></main>›", 0, ""},
+    {"‹<main id=content><table><caption>a<colgroup><col><thead><tr><td>a<tbody><tr><td>b</table></main>›", 0, ""},
+    {"<table><tr><td>‹<main id=content>a</main>›<td>b</table>", 0, ""},
+    {"<table><tr><td><main id=content><td>a</main></table>", VSI_CONTENT_UNBALANCED, "around"},
+    {"<table><main id=content></main></table>", VSI_CONTENT_UNBALANCED, "table"},
+    {"<main id=content><table>a</table></main>", VSI_CONTENT_UNBALANCED, "table"},
+    {"<main id=content><table><form></form></table></main>", VSI_CONTENT_UNBALANCED, "table"},
+    {"<main id=content><p><table></table></main>", VSI_CONTENT_UNBALANCED, "table"},
+    {"‹<main id=content><select><option>a<option>b<optgroup><option>c</select></main>›", 0, ""},
+    {"<main id=content><select><div></select></main>", VSI_CONTENT_UNBALANCED, "select"},
+    {"‹<main id=content><ruby>a<rp>(<rt>b<rp>)</ruby><datalist><option>a<option>b</datalist></main>›", 0, ""},
+    {"‹<main id=content><h1>a</h2><h1><h2></h2></main>›", 0, ""},
+    /* what a parser repairs */
+    {"<b><p>a</b></p><main id=content></main>", VSI_CONTENT_UNBALANCED, "formatting"},
+    {"<p><b>a</p><main id=content></main>", VSI_CONTENT_UNBALANCED, "formatting"},
+    {"‹<main id=content></main>›<p><b>a</p><table><form>", 0, ""},
+    {"<b>‹<main id=content>a</main>›</b>", 0, ""},
+    {"<a><main id=content><a></a></main></a>", VSI_CONTENT_UNBALANCED, "in another one"},
+    {"<form><main id=content><form></form></main></form>", VSI_CONTENT_UNBALANCED, "form"},
+    {"<form>‹<main id=content></main>›</form>", 0, ""},
+    {"<main id=content><form><div></form></div></main>", VSI_CONTENT_UNBALANCED, "form"},
+    {"<frameset><main id=content></main>", VSI_CONTENT_UNBALANCED, "parsers differ"},
+    {"<main id=content></main><frameset>", VSI_CONTENT_UNSURE, "frameset"},
+    /* svg and math */
+    {"‹<main id=content><svg><path/><g><title><b>a</b></title></g><main/></svg><svg/><math><mi>a</mi></math></main>›",
+     0, ""},
+    {"‹<main id=content><svg><title>a</title><style><g></g></style></svg></main>›", 0, ""},
+    {"‹<main id=content><svg><desc><title></desc></title></desc></svg></main>›", 0, ""},
+    {"<main id=content><svg></main>", VSI_CONTENT_UNBALANCED, "svg or math"},
+    {"<main id=content><svg><p></svg></main>", VSI_CONTENT_UNBALANCED, "svg or math"},
+    {"<svg><foreignObject><main id=content></main></foreignObject></svg>", VSI_CONTENT_FOREIGN, "svg or math"},
+    {"<svg><main id=content></main></svg>", VSI_CONTENT_FOREIGN, "svg or math"},
+    {"<main id=content></main><svg></p><a id=content>", VSI_CONTENT_UNSURE, "svg or math"},
+    {"<svg></p><main id=content></main>", VSI_CONTENT_UNBALANCED, "svg or math"},
+    {"<svg></p>", VSI_CONTENT_UNSURE, "svg or math"},
+    {"<main id=content><math><annotation-xml></annotation-xml></math></main>", VSI_CONTENT_UNBALANCED, "svg or math"},
+    /* duplicates */
+    {"<main id=content></main><a id='content'>", VSI_CONTENT_DUPLICATE, "same id"},
+    {"<main id=content><div id=content></div></main>", VSI_CONTENT_DUPLICATE, "same id"},
+    {"<main id=content></main><b></p></b><p><b></p><i id=content>", VSI_CONTENT_DUPLICATE, "same id"},
+    {"<main id=content></main><svg><g id=content>", VSI_CONTENT_DUPLICATE, "same id"},
+    {"‹<main id=content></main>›<template><a id=content></template><script>'<a id=content>'</script><a id=content", 0,
+     ""},
+};
+
+/* A copy without the marks; where they were. */
+static char *unmark(const char *marked, size_t *ret_len, size_t *ret_begin, size_t *ret_end) {
+  static const char open_mark[] = "‹", close_mark[] = "›";
+  char *html = malloc(strlen(marked) + 1), *to = html;
+  for (const char *at = marked; *at;) {
+    bool is_open = strncmp(at, open_mark, 3) == 0, is_close = strncmp(at, close_mark, 3) == 0;
+    if (is_open) *ret_begin = (size_t)(to - html);
+    if (is_close) *ret_end = (size_t)(to - html);
+    if (is_open || is_close)
+      at += 3;
+    else
+      *to++ = *at++;
+  }
+  *ret_len = (size_t)(to - html);
+  return realloc(html, *ret_len ? *ret_len : 1); /* so that a byte too much is noticed */
+}
+
+static void every_document(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    size_t len, begin = 0, end = 0;
+    char *html = unmark(rows[i].marked, &len, &begin, &end);
+    vsi_content found;
+    vsi_content_fault fault = vsi_content_find(html, len, "content", &found);
+    if (fault != rows[i].fault || !strstr(found.why, rows[i].why))
+      fail_msg("%s: %s (%s at %zu)", rows[i].marked, vsi_content_fault_name(fault), found.why, found.at);
+    if (!fault && (found.begin != begin || found.end != end))
+      fail_msg("%s: %zu to %zu, not %zu to %zu", rows[i].marked, found.begin, found.end, begin, end);
+    if (!fault) assert_true(found.name_end < found.tag_end && html[found.tag_end - 1] == '>');
+    assert_true(found.at <= len);
+    free(html);
+  }
+}
+
+/* Of a document that ends anywhere it is found or not, and nothing behind the end is read. */
+static void cut_anywhere(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    size_t len, begin = 0, end = 0;
+    char *html = unmark(rows[i].marked, &len, &begin, &end);
+    for (size_t cut = 0; cut < len; cut++) {
+      char *part = malloc(cut ? cut : 1);
+      vsi_content found;
+      memcpy(part, html, cut);
+      if (!vsi_content_find(part, cut, "content", &found)) assert_true(found.begin < found.end && found.end <= cut);
+      free(part);
+    }
+    free(html);
+  }
+}
+
+/* H where the head ends, B and b the body's start tag and its name's end; M and m likewise of the content. */
+static void where_things_are_put(void **state) {
+  (void)state;
+  static const struct {
+    const char *html, *head, *body, *body_name;
+  } places[] = {
+      {"<!doctype html><html><head><title>a</title></head><body class=a><main id=content></main>", "</head>",
+       "<body class=a>", " class=a>"},
+      {"<!doctype html><title>a</title>\n<main id=content></main>", "<main", NULL, NULL},
+      {"<main id=content></main>", "<main", NULL, NULL},
+      {"<head><meta></head>\n<body><main id=content></main>", "</head>", "<body>", "><main"},
+      {"<meta><body\n><main id=content></main>", "<body", "<body", "\n>"},
+      {"<title></head></title> a<main id=content></main>", "a<main", NULL, NULL},
+      {"<head><script>'</head>'</script><template><body></head></template></head><link><main id=content></main>",
+       "</head><link>", NULL, NULL},
+      {"<head><noscript><style></style></noscript><!-- </head> --></head><noscript></noscript><main id=content></main>",
+       "</head><noscript>", NULL, NULL},
+      {"<meta></p></body><main id=content></main>", "</body>", NULL, NULL},
+      {"<p>a</p><body a><main id=content></main><body b>", "<p>", "<body a", " a><main"},
+  };
+  for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+    const char *html = places[i].html;
+    vsi_content found;
+    assert_int_equal(vsi_content_find(html, strlen(html), "content", &found), VSI_CONTENT_FOUND);
+    assert_ptr_equal(html + found.head_end, strstr(html, places[i].head));
+    const char *main_tag = strstr(html, "<main");
+    assert_ptr_equal(html + found.begin, main_tag);
+    assert_int_equal(found.name_end, found.begin + 5);
+    assert_int_equal(found.tag_end, found.begin + 17);
+    if (!places[i].body) {
+      assert_int_equal(found.body_begin | found.body_name_end | found.body_tag_end, 0);
+      continue;
+    }
+    assert_ptr_equal(html + found.body_begin, strstr(html, places[i].body));
+    assert_ptr_equal(html + found.body_name_end, strstr(html, places[i].body_name));
+    assert_int_equal(html[found.body_tag_end - 1], '>');
+  }
+}
+
+static void other_ids(void **state) {
+  (void)state;
+  static const struct {
+    const char *html, *id;
+  } ids[] = {
+      {"<main id='a&amp;b'></main>", "a&b"},
+      {"<main id='&lt&gt;&quot;'></main>", "<>\""},
+      {"<main id=a&b;></main>", NULL},
+      {"<main id='a& b&#'></main>", "a& b&#"},
+      {"<main id='a\r\nb\rc'></main>", "a\nb\nc"},
+      {"<main id='&#228;&#x20AC;&#x1F600;'></main>", "ä€😀"},
+      {"<main id=&#0;&#xD800;&#x110000;></main>", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"},
+  };
+  for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+    vsi_content found;
+    vsi_content_fault fault =
+        vsi_content_find(ids[i].html, strlen(ids[i].html), ids[i].id ? ids[i].id : "a&b;", &found);
+    if (fault != (ids[i].id ? VSI_CONTENT_FOUND : VSI_CONTENT_UNSURE)) fail_msg("%s: %s", ids[i].html, found.why);
+  }
+  vsi_content found;
+  static const char zero[] = "<main id='a\0'></main>";
+  assert_int_equal(vsi_content_find(zero, sizeof zero - 1, "a\xEF\xBF\xBD", &found), VSI_CONTENT_FOUND);
+}
+
+static void sizes_and_depths(void **state) {
+  (void)state;
+  static const char start[] = "<main id=content>", end[] = "</main>";
+  size_t len = VSI_CONTENT_MAX_BYTES;
+  char *html = malloc(len + 1);
+  vsi_content found;
+  memset(html, ' ', len + 1);
+  memcpy(html, start, sizeof start - 1);
+  memcpy(html + len - (sizeof end - 1), end, sizeof end - 1);
+  assert_int_equal(vsi_content_find(html, len, "content", &found), VSI_CONTENT_FOUND);
+  assert_int_equal(found.end, len);
+  assert_int_equal(vsi_content_find(html, len + 1, "content", &found), VSI_CONTENT_TOO_LARGE);
+  for (size_t depth = VSI_OPEN_MAX - 2; depth <= VSI_OPEN_MAX; depth++) {
+    char *at = html + sprintf(html, "%s", start);
+    for (size_t i = 0; i < depth; i++) at += sprintf(at, "<div>");
+    for (size_t i = 0; i < depth; i++) at += sprintf(at, "</div>");
+    at += sprintf(at, "%s", end);
+    bool fits = depth + 1 <= VSI_OPEN_MAX;
+    assert_int_equal(vsi_content_find(html, (size_t)(at - html), "content", &found),
+                     fits ? VSI_CONTENT_FOUND : VSI_CONTENT_UNBALANCED);
+    if (!fits) assert_string_equal(found.why, "too many elements are open");
+  }
+  free(html);
+}
+
+/* Each element is found by its name, in either case. */
+static void every_element_has_its_name(void **state) {
+  (void)state;
+  for (int i = VSI_EL_OTHER + 1; i < VSI_EL_IN_SVG; i++) {
+    char upper[16];
+    size_t len = strlen(vsi_elements[i].name);
+    for (size_t k = 0; k <= len; k++) {
+      char c = vsi_elements[i].name[k];
+      upper[k] = c >= 'a' && c <= 'z' ? (char)(c - 32) : c;
+    }
+    assert_int_equal(vsi_element_of((vestry_slice){vsi_elements[i].name, len}), i);
+    assert_int_equal(vsi_element_of((vestry_slice){upper, len}), i);
+    assert_int_equal(vsi_element_of((vestry_slice){"averylongname-x", len == 15 ? 14 : 15}), VSI_EL_OTHER);
+  }
+  assert_int_equal(vsi_element_of((vestry_slice){"", 0}), VSI_EL_OTHER);
+  assert_string_equal(vsi_content_fault_name((vsi_content_fault)99), "unknown");
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(every_document),       cmocka_unit_test(cut_anywhere),
+      cmocka_unit_test(where_things_are_put), cmocka_unit_test(other_ids),
+      cmocka_unit_test(sizes_and_depths),     cmocka_unit_test(every_element_has_its_name),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
