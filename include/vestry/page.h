@@ -95,14 +95,18 @@ typedef vestry_err (*vestry_page_fn)(vestry_render *render, vestry_html *html, v
  *  OK | any error, which is answered; in a stream the tab loads its page anew, and so gets that answer. */
 typedef vestry_err (*vestry_page_allow_fn)(const vestry_request *req, void *app);
 
+/** Says what a page depends on, by vestry_render_topic, before its handler is called. */
+typedef vestry_err (*vestry_page_topics_fn)(vestry_render *render, void *app);
+
 /** A page. Zero is the default, in brackets. */
 typedef struct vestry_page_options {
-  size_t size;                /**< sizeof(vestry_page_options), or 0 */
-  vestry_page_fn render;      /**< makes it, and marks its content */
-  vestry_handler_fn handler;  /**< or: an ordinary handler, which answers a whole document and knows nothing of streams.
+  size_t size;               /**< sizeof(vestry_page_options), or 0 */
+  vestry_page_fn render;     /**< makes it, and marks its content */
+  vestry_handler_fn handler; /**< or: an ordinary handler, which answers a whole document and knows nothing of streams.
                                   Its content is the element with that id */
-  vestry_page_allow_fn allow; /**< [everybody may] */
-  void *app;                  /**< handed to all three */
+  vestry_page_topics_fn topics; /**< for those that do not name them while they render [none; of a handler its path] */
+  vestry_page_allow_fn allow;   /**< [everybody may] */
+  void *app;                    /**< handed to all of them */
   const char *id;      /**< of the content's element ["content"]; a letter, then letters, digits, - and _. Copied */
   const char *element; /**< its name ["main"]. Copied */
   const char *signals; /**< a regular expression (JavaScript's): signals, by path, that the stream's request has

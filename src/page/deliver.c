@@ -41,7 +41,7 @@ typedef struct run {
   vestry_render render;
   vsi_tag had;
   vestry_slice content; /* what was made */
-  vsi_hash hash;        /* its */
+  vsi_hash_128 hash;    /* its */
   vestry_event *event;  /* made of it; a reference */
 } run;
 
@@ -69,8 +69,9 @@ static outcome classify(run *r, vestry_err error) {
   if (status >= 500) return MADE_FAILED;
   if (status == 204) return MADE_END;
   if (status >= 300 && status < 400) return MADE_REDIRECT;
-  if (render->is_ended) return MADE_CONTENT;
+  if (render->is_ended || (render->page->handler && vsi_render_find(&r->render))) return MADE_CONTENT;
   if (status >= 400) return MADE_RELOAD;
+  if (render->page->handler) return MADE_FAILED;
   vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the page at %s: its content was not begun and ended",
           vsi_request_copy_path(r->view->request));
   return MADE_FAILED;
@@ -88,7 +89,7 @@ static outcome make_part(run *r) {
   }
   vsi_html *html = vsi_html_of(&r->html);
   r->content = (vestry_slice){html->data ? html->data : "", html->len};
-  r->hash = vsi_hash_of(&r->pages->secret, r->content.data, r->content.len);
+  r->hash = vsi_content_hash(r->pages, r->content.data, r->content.len);
   return MADE_CONTENT;
 }
 
@@ -256,7 +257,7 @@ static vestry_err make_inside(run *r, const vestry_page_part *part, change *c) {
   vestry_err error = vsi_part_render(r->pages, NULL, part, &html, 0, NULL);
   if (!error) error = vestry_html_result(&html, &inside);
   if (!error) error = vestry_event_elements(r->pages->host, inside.data, inside.len, &options, &c->inside);
-  if (!error) c->hash = vsi_hash_of(&r->pages->secret, inside.data, inside.len).high;
+  if (!error) c->hash = vsi_content_hash(r->pages, inside.data, inside.len).high;
   vestry_html_finish(&html);
   return error;
 }
@@ -356,8 +357,8 @@ static vsi_run_result deliver_private(run *r) {
   size_t parts_count = r->render.parts_count;
   change changes[VSI_PARTS_MAX];
   memset(changes, 0, parts_count * sizeof *changes);
-  bool tag_fits = tag && !view->has_hash && vsi_hash_is(tag->hash, r->hash) && tag->parts_count == parts_count;
-  bool is_same = tag_fits || (view->has_hash && vsi_hash_is(view->hash, r->hash));
+  bool tag_fits = tag && !view->has_hash && vsi_hash_128_equal(tag->hash, r->hash) && tag->parts_count == parts_count;
+  bool is_same = tag_fits || (view->has_hash && vsi_hash_128_equal(view->hash, r->hash));
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; !error && i < parts_count; i++) {
     const vestry_page_part *part = &r->render.parts[i].part;
@@ -495,7 +496,7 @@ static vestry_err publish(run *r) {
   vestry_pages *pages = r->pages;
   vsi_view *view = r->view;
   char text[VSI_TAG_BYTES];
-  bool is_same = view->has_hash && vsi_hash_is(view->hash, r->hash);
+  bool is_same = view->has_hash && vsi_hash_128_equal(view->hash, r->hash);
   vestry_err error = VESTRY_OK;
   if (!is_same || !view->event) {
     r->render.tag.hash = r->hash;

@@ -76,7 +76,7 @@ struct vsi_view {
   /* The running worker's. */
   vestry_event *event;               /* what all who see it have; a reference; NULL: dropped, or nothing yet */
   vsi_view *kept_newer, *kept_older; /* guarded by the lock: of those with an event, by when it was made */
-  vsi_hash hash;                     /* of the content that they have, if has_hash */
+  vsi_hash_128 hash;                 /* of the content that they have, if has_hash */
   uint64_t version;
   /* Guarded by the lock. */
   uint64_t due_ns, started_ns;
@@ -129,6 +129,7 @@ struct vestry_page {
   vestry_pages *pages;
   vestry_page_fn render;
   vestry_handler_fn handler;
+  vestry_page_topics_fn topics;
   vestry_page_allow_fn allow;
   void *app;
   vestry_when_hidden when_hidden;
@@ -143,8 +144,8 @@ struct vestry_pages {
   uint64_t interval_ns;
   size_t max_kept_bytes;
   uint32_t build, reload_ms, retry_ms;
-  char *offline_text, *failing_text; /* owned */
-  vsi_hash_key secret;
+  char *offline_text, *failing_text;              /* owned */
+  vsi_siphash_key content_secret, version_secret; /* of tags */
   vsi_siphash_key buckets_secret;
   vestry_timer *timer;
   size_t workers_count;
@@ -174,6 +175,13 @@ struct vestry_pages {
   vsi_view *newest_kept, *oldest_kept;
   vestry_pages_stats stats;
 };
+
+static inline vsi_hash_128 vsi_content_hash(const vestry_pages *pages, const void *data, size_t len) {
+  vsi_siphash_128 hash;
+  vsi_siphash_128_init(&hash, pages->content_secret);
+  vsi_siphash_128_update(&hash, data, len);
+  return vsi_siphash_128_final(&hash);
+}
 
 /* topic.c: all with the lock held but vestry_refresh. */
 /* Have the view depend on it. started_seq: pages->seq when the render began. ret_stale: it was refreshed since. */

@@ -89,12 +89,12 @@ static vsi_siphash_key derive_key(const void *secret, size_t len, uint64_t purpo
 static vestry_err make_keys(vestry_pages *pages, const vestry_pages_options *options) {
   vestry_err error = random_key(pages->host, &pages->buckets_secret);
   if (!error && options->secret) {
-    pages->secret.high = derive_key(options->secret, options->secret_len, 1);
-    pages->secret.low = derive_key(options->secret, options->secret_len, 2);
+    pages->content_secret = derive_key(options->secret, options->secret_len, 1);
+    pages->version_secret = derive_key(options->secret, options->secret_len, 2);
     return VESTRY_OK;
   }
-  if (!error) error = random_key(pages->host, &pages->secret.high);
-  if (!error) error = random_key(pages->host, &pages->secret.low);
+  if (!error) error = random_key(pages->host, &pages->content_secret);
+  if (!error) error = random_key(pages->host, &pages->version_secret);
   return error;
 }
 
@@ -190,6 +190,7 @@ vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_options *gi
   page->pages = pages;
   page->render = options.render;
   page->handler = options.handler;
+  page->topics = options.topics;
   page->allow = options.allow;
   page->app = options.app;
   page->when_hidden = options.when_hidden;

@@ -5,11 +5,12 @@
 #include "page/render.h"
 
 #include <string.h>
+#include <strings.h>
 
-#include "base/buffer.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
+#include "html/content.h"
 #include "html/html.h"
 
 void vsi_render_init(vestry_render *render, vestry_page *page, vestry_html *html, const char *share) {
@@ -36,34 +37,58 @@ vestry_err vsi_render_handle(const vestry_request *req, vestry_reply *reply, voi
     render->is_denied = true;
     return error;
   }
+  if (page->topics)
+    error = page->topics(render, page->app);
+  else if (page->handler)
+    error = vestry_render_topic(render, vestry_request_path(req));
+  if (error) return error;
   error = page->render ? page->render(render, render->html, page->app) : page->handler(req, reply, page->app);
   return error ? error : render->error;
 }
 
-vestry_slice vsi_render_content(const vestry_render *render) {
-  return (vestry_slice){vsi_html_of(render->html)->data + render->begin, render->end - render->begin};
+static const char *text_of(const vestry_render *render) {
+  return render->page->handler ? render->reply->body : vsi_html_of(render->html)->data;
 }
 
-vestry_err vsi_render_hash(vestry_render *render) {
-  const vsi_hash_key *key = &render->pages->secret;
-  const char *all_made = vsi_html_of(render->html)->data;
-  if (!render->parts_count) {
-    render->tag.hash = vsi_hash_of(key, all_made + render->begin, render->end - render->begin);
-    return VESTRY_OK;
-  }
-  vsi_buffer all;
-  vsi_buffer_init(&all, render->pages->host);
+vestry_slice vsi_render_content(const vestry_render *render) {
+  return (vestry_slice){text_of(render) + render->begin, render->end - render->begin};
+}
+
+static void hash_content(vestry_render *render) {
+  const char *text = text_of(render);
+  vsi_siphash_128 hash;
+  vsi_siphash_128_init(&hash, render->pages->content_secret);
   size_t at = render->begin;
   for (size_t i = 0; i < render->parts_count; i++) {
     const vsi_named_part *named = &render->parts[i];
-    vsi_buffer_append(&all, all_made + at, named->inside_from - at);
-    vsi_buffer_append(&all, named->part.share, strlen(named->part.share) + 1);
+    vsi_siphash_128_update(&hash, text + at, named->inside_from - at);
+    vsi_siphash_128_update(&hash, named->part.share, strlen(named->part.share) + 1);
     at = named->inside_to;
   }
-  vsi_buffer_append(&all, all_made + at, render->end - at);
-  if (!all.error) render->tag.hash = vsi_hash_of(key, all.data, all.len);
-  vsi_buffer_finish(&all);
-  return all.error;
+  vsi_siphash_128_update(&hash, text + at, render->end - at);
+  render->tag.hash = vsi_siphash_128_final(&hash);
+}
+
+static bool is_html(const char *type) {
+  return type && strncasecmp(type, "text/html", 9) == 0;
+}
+
+bool vsi_render_find(vestry_render *render) {
+  const vestry_reply *reply = render->reply;
+  const vestry_page *page = render->page;
+  vsi_content found;
+  if (!reply->has_body || !is_html(reply->body_type)) return false;
+  vsi_content_fault fault = vsi_content_find(reply->body, reply->body_len, page->id, &found);
+  if (fault) {
+    vsi_log(render->pages->host, VESTRY_LOG_ERROR, "a page's element #%s: %s, at byte %zu: %s", page->id,
+            vsi_content_fault_name(fault), found.at, found.why);
+    return false;
+  }
+  render->begin = found.begin;
+  render->end = found.end;
+  render->head_end = found.head_end;
+  hash_content(render);
+  return render->is_ended = true;
 }
 
 /* ------------------------------------------------------------------------------------------- what it is asked ----- */
@@ -108,11 +133,11 @@ vestry_err vestry_render_topic(vestry_render *render, const char *topic) {
 static uint64_t hash_version(const vestry_render *render, uint64_t version) {
   const char *path = vestry_request_path(render->req), *query = vestry_request_query(render->req);
   const vestry_scope scope = render->share ? (vestry_scope){NULL, 0} : vestry_request_scope(render->req);
-  const vsi_siphash_key key = render->pages->secret.low;
+  const vsi_siphash_key key = render->pages->version_secret;
   uint64_t words[5] = {version, vsi_siphash_1_3(key, path, strlen(path)), vsi_siphash_1_3(key, query, strlen(query)),
                        vsi_siphash_1_3(key, scope.data, scope.len),
                        render->share ? vsi_siphash_1_3(key, render->share, strlen(render->share)) : 0};
-  return vsi_siphash_1_3(render->pages->secret.high, words, sizeof words);
+  return vsi_siphash_1_3(key, words, sizeof words);
 }
 
 bool vestry_render_is_current(vestry_render *render, uint64_t version) {
@@ -146,8 +171,7 @@ vestry_err vestry_render_end(vestry_render *render, vestry_html *html) {
   if (error) return error;
   render->is_ended = true;
   render->end = vsi_html_of(html)->len;
-  error = vsi_render_hash(render);
-  if (error) return stick(render, error, "");
+  hash_content(render);
   return render->view ? VESTRY_OK : vsi_stream_element(render, html);
 }
 
@@ -226,8 +250,8 @@ vestry_err vestry_render_part(vestry_render *render, vestry_html *html, const ve
     error = vsi_part_render(render->pages, NULL, &named->part, html, 0, NULL);
     named->inside_to = vsi_html_of(html)->len;
     if (error) return stick(render, error, "");
-    named->hash = vsi_hash_of(&render->pages->secret, vsi_html_of(html)->data + named->inside_from,
-                              named->inside_to - named->inside_from);
+    named->hash = vsi_content_hash(render->pages, vsi_html_of(html)->data + named->inside_from,
+                                   named->inside_to - named->inside_from);
     render->tag.parts[render->tag.parts_count++] = named->hash.high;
   }
   return error ? error : vestry_html_add(html, "</%-s>", named->part.element);

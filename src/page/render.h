@@ -9,7 +9,7 @@ typedef struct vsi_named_part {
   vestry_page_part part;         /* its texts are in `texts` */
   char *texts;                   /* owned */
   size_t inside_from, inside_to; /* in a document: where what is inside its element stands */
-  vsi_hash hash;                 /* of the inside, in a document */
+  vsi_hash_128 hash;             /* of the inside, in a document */
 } vsi_named_part;
 
 struct vestry_render {
@@ -25,7 +25,8 @@ struct vestry_render {
   bool is_stale;     /* a topic was refreshed meanwhile */
   bool is_current;   /* the tab has that version */
   vestry_err error;  /* that sticks: of a topic or a part */
-  size_t begin, end; /* of the content, in html */
+  size_t begin, end; /* of the content, in html; of an ordinary handler's, in the reply's body */
+  size_t head_end;   /* likewise: of the head; 0: none */
   uint64_t started_seq;
   const vsi_tag *had; /* what the tab has; NULL: nobody knows */
   vsi_tag tag;        /* of what was made: version and parts as they are named, the hash at the end */
@@ -39,8 +40,8 @@ void vsi_render_finish(vestry_render *render);
 vestry_err vsi_render_handle(const vestry_request *req, vestry_reply *reply, void *app);
 /* The content that was made, with its parts' elements, which are empty in a stream. */
 vestry_slice vsi_render_content(const vestry_render *render);
-/* Hash it into the tag; the inside of parts is not part of it. OK | NO_MEMORY */
-vestry_err vsi_render_hash(vestry_render *render);
+/* Find the content in what an ordinary handler has answered, and hash it. false: there is none; the log says why. */
+bool vsi_render_find(vestry_render *render);
 /* Have a part make what is inside its element. OK | what it says | what sticks in the builder */
 vestry_err vsi_part_render(vestry_pages *pages, vsi_view *view, const vestry_page_part *part, vestry_html *html,
                            uint64_t started_seq, bool *ret_stale);

@@ -5,10 +5,6 @@
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 enum { DIGITS_64 = 11, DIGITS_32 = 6 };
 
-vsi_hash vsi_hash_of(const vsi_hash_key *key, const void *data, size_t len) {
-  return (vsi_hash){vsi_siphash_1_3(key->high, data, len), vsi_siphash_1_3(key->low, data, len)};
-}
-
 static char *put(char *at, uint64_t number, size_t count) {
   for (size_t i = count; i-- > 0; number >>= 6) at[i] = digits[number & 63];
   return at + count;

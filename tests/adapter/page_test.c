@@ -719,6 +719,74 @@ static void a_part_that_changed_is_sent_to_a_tab_that_comes_back(void **state) {
   close_site(&s);
 }
 
+/* ------------------------------------------------------------------------------------------ ordinary handlers ----- */
+
+/* Knows nothing of streams, nor of vestry's marks. */
+static vestry_err ordinary(const vestry_request *req, vestry_reply *reply, void *app) {
+  site *s = app;
+  s->calls++;
+  assert_false(vestry_request_is_datastar(req));
+  if (s->status) return vestry_reply_redirect(reply, s->status, "/else");
+  return vestry_reply_bodyf(
+      reply,
+      "<!doctype html><html><head><title>t</title></head><body><header>%zu</header>"
+      "<section class='a>b' id=content><p>%s</p><section>inner</section></section>%-s</body></html>",
+      s->calls, s->rooms[1].text, s->versioned ? "<p id=content>" : "");
+}
+
+static void open_ordinary(site *s) {
+  open_site(s, NULL);
+  vestry_page *page;
+  const vestry_page_options options = {.handler = ordinary, .app = s};
+  assert_int_equal(vestry_page_create(s->pages, &options, &page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->v, "GET", "/ordinary", vestry_page_handler, page), VESTRY_OK);
+}
+
+static void an_ordinary_handler_is_live(void **state) {
+  (void)state;
+  site s;
+  tab t;
+  open_ordinary(&s);
+  put(&s, 1, "first");
+  vestry_memory_exchange *document;
+  get(&s, "/ordinary", NULL, NULL, NULL, false, &document);
+  const char *text = vestry_memory_received(document).data;
+  assert_non_null(strstr(text, "</style></head>"));
+  assert_non_null(strstr(text, "<section>inner</section></section><div class=\"vestry-banner\""));
+  assert_non_null(strstr(text, "></div></body></html>"));
+  vestry_memory_destroy(document);
+  open_tab(&s, &t, "/ordinary", NULL, NULL);
+  settle(&s);
+  assert_string_equal(since(&t), ""); /* what stands around the content may change */
+  put(&s, 1, "second");
+  refresh(&s, "/ordinary");
+  assert_non_null(strstr(since(&t),
+                         "data: elements <section class='a>b' id=content><p>second</p><section>inner</section>"
+                         "</section>\n\nid: "));
+  s.status = 303;
+  test_host_advance_ms(&s.th, 20);
+  assert_int_equal(vestry_refresh(s.pages, "/ordinary", NULL), VESTRY_OK);
+  vestry_memory_settle(s.v);
+  assert_non_null(strstr(since(&t), "/else"));
+  assert_true(vestry_memory_ended(t.stream, NULL));
+  close_tab(&t);
+  close_site(&s);
+}
+
+static void a_document_whose_content_is_not_clear_is_served_as_it_is(void **state) {
+  (void)state;
+  site s;
+  open_ordinary(&s);
+  s.versioned = true; /* the id stands there twice */
+  vestry_memory_exchange *document;
+  get(&s, "/ordinary", NULL, NULL, NULL, false, &document);
+  assert_int_equal(vestry_memory_status(document), 200);
+  assert_null(strstr(vestry_memory_received(document).data, "data-init"));
+  assert_non_null(strstr(s.th.last_log, "#content"));
+  vestry_memory_destroy(document);
+  close_site(&s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_document_has_its_content_and_what_opens_its_stream),
@@ -739,6 +807,8 @@ int main(void) {
       cmocka_unit_test(a_part_is_rendered_once_for_all_pages),
       cmocka_unit_test(another_part_comes_with_the_content_and_the_former_is_silent),
       cmocka_unit_test(a_part_that_changed_is_sent_to_a_tab_that_comes_back),
+      cmocka_unit_test(an_ordinary_handler_is_live),
+      cmocka_unit_test(a_document_whose_content_is_not_clear_is_served_as_it_is),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
