@@ -12,6 +12,8 @@ typedef struct vsi_coder {
   uint64_t check;     /* of all that was encoded (vestry_profile_ops.combine) */
   uint64_t epoch;     /* the stream has had every event of this one, and nothing else since it began; 0: of none */
   uint64_t sequence;  /* the one that comes next in it */
+  uint64_t last;      /* the number of the event that was written last (vsi_codings_number); 0: none, or private */
+  _Atomic(uint64_t) followed_count; /* events that were written as what has changed; read by anybody */
 } vsi_coder;
 
 /* mode PRIVATE: its place among the encoders was reserved, and is the coder's on success.
@@ -38,8 +40,8 @@ vestry_err vsi_coder_encode(vsi_coder *coder, vsi_delivery *delivery);
 vestry_err vsi_coder_end(vsi_coder *coder, vsi_segment **ret_segment);
 
 /* Free what a delivery's wire owns. */
-static inline void vsi_coder_settle(const vsi_coder *coder, vsi_delivery *delivery) {
-  if (coder->encoder) vsi_segment_destroy((vsi_segment *)delivery->wire);
+static inline void vsi_coder_settle(vsi_delivery *delivery) {
+  if (delivery->owns_wire) vsi_segment_destroy((vsi_segment *)delivery->wire);
 }
 
 #endif

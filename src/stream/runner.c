@@ -65,8 +65,8 @@ static void break_off(vestry_connection *connection) {
 }
 
 static void encode(vestry_connection *connection, vsi_delivery *delivery) {
-  if (!connection->coder) return;
-  if (vsi_coder_encode(connection->coder, delivery)) break_off(connection);
+  if (connection->coder && vsi_coder_encode(connection->coder, delivery)) break_off(connection);
+  vestry_event_unref(vsi_event_take_previous(delivery->event)); /* who wanted it has taken it */
 }
 
 /* Bytes of the coder's own, which are no event. */
@@ -108,7 +108,7 @@ static void drop_first(vestry_connection *connection, bool written) {
     vsi_free(host, delivery);
     return;
   }
-  if (connection->coder) vsi_coder_settle(connection->coder, delivery);
+  vsi_coder_settle(delivery);
   if (delivery->is_heartbeat) {
     if (written) count_up(&connection->heartbeats_count, 1);
     drop_event(delivery);
