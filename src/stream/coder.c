@@ -96,7 +96,7 @@ static vestry_err encode_by_itself(vsi_coder *coder, vsi_delivery *delivery, con
     vestry_err error = vsi_coding_alone(coder->coding, delivery->event, &alone);
     if (error && !change) return error;
   }
-  if (change && (!alone || change->len < alone->len)) {
+  if (change && (!alone || change->len <= alone->len)) {
     /* one writer, the runner; a mere count */
     uint64_t count = atomic_load_explicit(&coder->followed_count, memory_order_relaxed);
     atomic_store_explicit(&coder->followed_count, count + 1, memory_order_relaxed);
