@@ -46,9 +46,10 @@ typedef struct finder {
 /* ----------------------------------------------------------------------------------------------- matches ---------- */
 
 static uint32_t hash_at(const unsigned char *at) {
-  uint64_t word = 0;
-  memcpy(&word, at, HASH_BYTES);
-  return (uint32_t)(word * UINT64_C(0x9E3779B97F4A7C15) >> (64 - HASH_BITS));
+  uint32_t first, last; /* two that overlap: six at once would go through memory */
+  memcpy(&first, at, sizeof first);
+  memcpy(&last, at + HASH_BYTES - sizeof last, sizeof last);
+  return (uint32_t)(((uint64_t)last << 32 | first) * UINT64_C(0x9E3779B97F4A7C15) >> (64 - HASH_BITS));
 }
 
 /* Enter places up to `to`; those inside a long copy are left out: its source has them. */
