@@ -12,9 +12,9 @@ static const struct {
     {"serve", bench_serve,
      "serve [--port 8090] [--adapter civetweb|microhttpd] [--threads 256|2] [--streams 10000] [--heartbeat-ms 15000]\n"
      "      [--encoding identity|gzip|br] [--queue-bytes N] [--budget-bytes N] [--count-memory]\n"
-     "      [--request-bytes N] [--request-ms N] [--per-address N] [--tls-key FILE --tls-certificate FILE]\n"
+     "      [--request-bytes N] [--request-ms N] [--per-address N] [--tls-key FILE --tls-certificate FILE] [--pages]\n"
      "      a server to be measured: GET /sub[?key=K], POST /pub[?key=K], POST /html, POST /drain?ms=N,\n"
-     "      POST /close?key=K, GET /stats"},
+     "      POST /close?key=K, GET /stats; with --pages GET /page?topic=T&bytes=N[&private=1], POST /state?topic=T"},
     {"compress", bench_compress,
      "compress [--streams 1000] [--rounds 300] [--encoding br] [--page-bytes 10000] [--change-bytes 100]\n"
      "      [--small-bytes 100] [--level 0] [--window-bits 0]\n"

@@ -8,6 +8,8 @@
  *   POST /drain?ms=N  sends all streams away over so long
  *   POST /close?key=K ends those kept under K, cleanly
  *
+ *   --pages: also the live pages of pages.c
+ *
  * A POST is answered 204 once its events are in the queues. */
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,6 +20,7 @@
 
 #include "bench.h"
 #include "memory.h"
+#include "pages.h"
 #include "server.h"
 
 enum { MAX_KEY_BYTES = 256, BROADCAST_MAX = 1000000, MAX_BODY_BYTES = 8 << 20 };
@@ -178,8 +181,8 @@ const vestry_profile_ops *bench_profile(const char *encoding) {
 }
 
 int bench_serve(int argc, char **argv) {
-  uint64_t port = 8090, threads = 0, heartbeat_ms = 15000, streams = 10000, counts_memory = 0, queue_bytes = 0,
-           budget_bytes = 0, request_bytes = 0, request_ms = 0, per_address = 0;
+  uint64_t port = 8090, threads = 0, heartbeat_ms = 15000, streams = 10000, counts_memory = 0, pages_too = 0,
+           queue_bytes = 0, budget_bytes = 0, request_bytes = 0, request_ms = 0, per_address = 0;
   const char *adapter = "civetweb", *encoding = "identity", *tls_key = NULL, *tls_certificate = NULL;
   const bench_option options[] = {{"--port", NULL, &port, 0, 65535},
                                   {"--encoding", &encoding, NULL, 0, 0},
@@ -194,6 +197,7 @@ int bench_serve(int argc, char **argv) {
                                   {"--heartbeat-ms", NULL, &heartbeat_ms, 10, 86400000},
                                   {"--queue-bytes", NULL, &queue_bytes, 1, 1 << 30},
                                   {"--budget-bytes", NULL, &budget_bytes, 1, UINT64_C(1) << 40},
+                                  {"--pages", NULL, &pages_too, 0, 0},
                                   {"--count-memory", NULL, &counts_memory, 0, 0}};
   int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
   if (status) return status;
@@ -215,10 +219,13 @@ int bench_serve(int argc, char **argv) {
   if (counts_memory) instance.host = bench_counting_host();
   vestry *v = NULL;
   vestry_channel *broadcast = NULL;
+  bench_pages *pages = NULL;
   vestry_err error = vestry_create(&instance, &v);
   if (!error) error = vestry_channel_create(v, NULL, &broadcast);
+  if (!error && pages_too) error = bench_pages_create(v, &pages);
   if (error) {
     fprintf(stderr, "vestry-bench: %s\n", vestry_strerror(error));
+    bench_pages_destroy(pages);
     vestry_destroy(v);
     return 1;
   }
@@ -231,6 +238,7 @@ int bench_serve(int argc, char **argv) {
                                          .per_address = (uint32_t)per_address,
                                          .tls_key = tls_key,
                                          .tls_certificate = tls_certificate});
+  bench_pages_destroy(pages);
   vestry_channel_destroy(broadcast);
   vestry_destroy(v);
   return status;

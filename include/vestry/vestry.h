@@ -32,6 +32,7 @@
 #include "vestry/html.h"
 #include "vestry/key.h"
 #include "vestry/memory.h"
+#include "vestry/page.h"
 #include "vestry/presence.h"
 #include "vestry/profile.h"
 #include "vestry/refusal.h"

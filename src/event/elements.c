@@ -3,6 +3,7 @@
 #include "base/field.h"
 #include "base/options.h"
 #include "event/layout.h"
+#include "event/mark.h"
 #include "event/names.h"
 
 static const char *const mode_names[] = {
@@ -77,6 +78,7 @@ typedef struct patch {
   vestry_elements_options options;
   const char *html;
   size_t len;
+  const char *mark; /* NULL: none */
   bool has_elements;
 } patch;
 
@@ -102,6 +104,10 @@ static void patch_layout(vsi_writer *writer, vsi_event_meaning *meaning, const v
     vsi_put(writer, "\n", 1);
   }
   vsi_put(writer, "\n", 1);
+  if (!p->mark) return;
+  meaning->content_end = (uint32_t)writer->len;
+  vsi_put_line(writer, "id: ", p->mark);
+  vsi_put(writer, "\n", 1);
 }
 
 static vestry_err build(const vestry_host *host, patch *p, vestry_event **ret_event) {
@@ -117,6 +123,13 @@ vestry_err vestry_event_elements(const vestry_host *host, const char *html, size
   patch p = {.html = html, .len = len};
   vestry_err error = VSI_OPTIONS_TAKE(p.options, options);
   return error ? error : build(host, &p, ret_event);
+}
+
+vestry_err vsi_event_marked_elements(const vestry_host *host, const char *html, size_t len,
+                                     const vestry_elements_options *options, const char *mark,
+                                     vestry_event **ret_event) {
+  patch p = {.options = *options, .html = html, .len = len, .mark = mark};
+  return build(host, &p, ret_event);
 }
 
 vestry_err vestry_event_remove(const vestry_host *host, const char *selector, const vestry_elements_options *options,

@@ -20,7 +20,8 @@ typedef struct vsi_event_meaning {
   bool of_stream;   /* it has an id or a retry for the stream */
   /* Places in the event's bytes. */
   uint32_t selector, selector_len; /* len 0: none */
-  uint32_t content;                /* the first line of HTML or JSON; it reaches to the end. 0: there is none */
+  uint32_t content;                /* the first line of HTML or JSON. 0: there is none */
+  uint32_t content_end;            /* behind the empty line that ends it; 0: the end of the event */
 } vsi_event_meaning;
 
 /* Text of any length, each line but the first with the prefix in front; see lines.h. */

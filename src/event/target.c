@@ -138,7 +138,8 @@ static vestry_slice part_of(vestry_slice text, uint32_t at, size_t len) {
 
 static void read_elements(vsi_target *target, const vsi_event_meaning *meaning, vestry_slice text) {
   vestry_slice selector = part_of(text, meaning->selector, meaning->selector_len);
-  vestry_slice html = part_of(text, meaning->content, meaning->content ? text.len - meaning->content : 0);
+  size_t end = meaning->content_end ? meaning->content_end : text.len;
+  vestry_slice html = part_of(text, meaning->content, meaning->content ? end - meaning->content : 0);
   vestry_slice id = id_of_selector(selector);
   html_look look = look_at(html);
   if (look.runs || (selector.len && !id.len)) return;

@@ -131,7 +131,7 @@ vestry_err vsi_coder_encode(vsi_coder *coder, vsi_delivery *delivery) {
     delivery->owns_wire = true;
     return error;
   }
-  if (!delivery->is_heartbeat || !coder->coding->idle) return encode_shared(coder, delivery);
+  if (!delivery->is_heartbeat || delivery->is_sign || !coder->coding->idle) return encode_shared(coder, delivery);
   delivery->wire = coder->coding->idle;
   return VESTRY_OK;
 }

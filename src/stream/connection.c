@@ -234,13 +234,28 @@ static vsi_delivery *make_chain(const vestry_host *host, vestry_event *const *ev
   return first;
 }
 
-vestry_err vestry_connection_send_all(vestry_connection *connection, vestry_event *const *events, size_t count) {
-  if (!count) return VESTRY_INVALID;
+static vestry_err put_all(vestry_connection *connection, vestry_event *const *events, size_t count) {
   if (!vestry_connection_is_open(connection)) return VESTRY_CLOSED;
   const vestry_host *host = connection->environment->host;
   vsi_delivery *chain = make_chain(host, events, count); /* memory first, room second: what is reserved must be put */
   vestry_err error = chain ? vsi_connection_post(connection, chain) : VESTRY_NO_MEMORY;
   if (error) free_chain(host, chain);
+  return error;
+}
+
+void vsi_connection_give_signs(vestry_connection *connection) {
+  connection->signs = true;
+  (void)vestry_connection_send(connection,
+                               connection->environment->sign); /* what fails here fails again, and is told */
+}
+
+vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *event) {
+  return put_all(connection, &event, 1);
+}
+
+vestry_err vestry_connection_send_all(vestry_connection *connection, vestry_event *const *events, size_t count) {
+  if (!count) return VESTRY_INVALID;
+  vestry_err error = put_all(connection, events, count);
   vsi_connection_posted(connection, error);
   return error;
 }

@@ -40,6 +40,7 @@ struct vestry_connection {
   bool blocked;        /* the transport has no room; wait for writable */
   bool broken;         /* the transport or the coder failed: no clean end any more */
   bool ended;          /* what ends an encoded stream is among the taken, or written */
+  bool signs;          /* its heartbeats are signs (environment.h); set before the start */
   uint8_t taken_count; /* SLICES_A_WRITE (runner.c), and some of the coder's own */
   uint32_t max_queued_count;
   uint32_t max_queued_bytes;
@@ -101,6 +102,9 @@ static inline uint64_t vsi_connection_last_write_ns(const vestry_connection *con
   return atomic_load_explicit(&connection->last_write_ns, memory_order_relaxed);
 }
 
+/* Have its heartbeats be seen by its page, and send it one now; before the start. */
+void vsi_connection_give_signs(vestry_connection *connection);
+
 const vestry_host *vsi_connection_host(const vestry_connection *connection);
 
 /* Have a node's function called when the connection ends; a closing connection that has not ended counts as one that
@@ -127,6 +131,8 @@ static inline vsi_coding *vsi_connection_coding(const vestry_connection *connect
  * OK: the queue has taken them | CLOSED | FULL (counted) | TOO_LARGE: they are still the caller's. In each case
  * vsi_connection_posted must follow */
 vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *first);
+/* The same with one event, of which a reference is taken. Also: NO_MEMORY */
+vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *event);
 /* Second: rouse the runner, or tell of what was refused and do what the policy says. No lock held. */
 void vsi_connection_posted(vestry_connection *connection, vestry_err error);
 

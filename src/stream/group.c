@@ -14,6 +14,8 @@
 #include "runtime/runtime.h"
 
 enum { CHUNK = 64, SOUGHT = 16 };
+/* Live pages look for it (page/script.c). */
+static const char sign[] = "{\"_vestry\":{\"offline\":false}}";
 
 struct vsi_group {
   vsi_environment environment; /* first: an environment is its group */
@@ -50,9 +52,11 @@ vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_opt
   group->environment = (vsi_environment){
       .host = host, .runtime = runtime, .budget = &group->budget, .relieve = relieve, .ended = ended, .let_go = let_go};
   error = vestry_event_comment(host, NULL, &group->environment.heartbeat);
+  if (!error) error = vestry_event_signals_text(host, sign, sizeof sign - 1, NULL, &group->environment.sign);
   if (!error) error = vsi_codings_create(host, &group->codings);
   if (error) {
     vestry_event_unref(group->environment.heartbeat);
+    vestry_event_unref(group->environment.sign);
     vsi_free(host, group);
     return error;
   }
@@ -78,6 +82,7 @@ vsi_group *vsi_group_ref(vsi_group *group) {
 void vsi_group_unref(vsi_group *group) {
   if (!group || atomic_fetch_sub_explicit(&group->refs, 1, memory_order_acq_rel) != 1) return;
   vestry_event_unref(group->environment.heartbeat);
+  vestry_event_unref(group->environment.sign);
   vsi_codings_destroy(group->codings);
   pthread_cond_destroy(&group->left);
   pthread_mutex_destroy(&group->lock);

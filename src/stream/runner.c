@@ -295,8 +295,10 @@ static void write_taken(vestry_connection *connection) {
 static void take_heartbeat(vestry_connection *connection) {
   vsi_delivery *delivery = vsi_calloc(connection->environment->host, 1, sizeof *delivery);
   if (!delivery) return;
-  delivery->event = vestry_event_ref(connection->environment->heartbeat);
+  delivery->event =
+      vestry_event_ref(connection->signs ? connection->environment->sign : connection->environment->heartbeat);
   delivery->is_heartbeat = true;
+  delivery->is_sign = connection->signs;
   append_taken(connection, delivery);
   encode(connection, delivery);
 }

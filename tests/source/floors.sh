@@ -6,7 +6,8 @@ cd "$1"
 find include src examples bench -name '*.[ch]' | sort | xargs awk '
 BEGIN {
   level["base"] = 0; level["runtime"] = level["json"] = 1; level["html"] = 2; level["event"] = 3
-  level["store"] = level["stream"] = 4; level["registry"] = 5; level["adapter"] = 6; level["all"] = 7
+  level["store"] = level["stream"] = 4; level["registry"] = 5; level["page"] = 6; level["adapter"] = 7
+  level["all"] = 8
   headers["base"] = "cause error host refusal version"
   headers["runtime"] = "runtime"
   headers["json"] = "signals value"
@@ -15,6 +16,7 @@ BEGIN {
   headers["store"] = "key store"
   headers["stream"] = "batch bus channel connection profile transport"
   headers["registry"] = "adapter dispatch drain effects files registry presence repository request routes server session"
+  headers["page"] = "page"
   headers["adapter"] = "browser civetweb memory microhttpd"
   headers["all"] = "vestry"
   for (floor in headers) {

@@ -88,6 +88,15 @@ static void unref_record(void *value) {
   if (held && atomic_fetch_sub_explicit(&held->refs, 1, memory_order_acq_rel) == 1) vsi_free(held->host, held);
 }
 
+struct vsi_session_user *vsi_session_user_ref(struct vsi_session_user *user) {
+  if (user) ref_record(user);
+  return user;
+}
+
+void vsi_session_user_unref(struct vsi_session_user *user) {
+  unref_record(user);
+}
+
 /* It has left the table. Its browsers come back, unless it was logged out. */
 static void close_record(void *value, vestry_cause cause) {
   record *ends = value;

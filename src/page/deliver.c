@@ -1,0 +1,597 @@
+/* One run of a view: render it, compare, send what differs.
+ *
+ * A view's hash says what every stream that sees it has, or will have once what waits for it is written. It changes only
+ * when what was sent has been accepted: what could not be sent is found to differ again by the next run.
+ *
+ * A shared view's run is the only one that publishes to its channel and that lets streams join it. So a stream that
+ * joins is sent what the view shows, and then every change: nothing is missed or sent twice in between.
+ *
+ * A private page that takes another part in the place of one must not be shown the former one's news under its own
+ * heading. So its run leaves the former's channel first, behind which nothing of it is put into the stream; then the
+ * content goes out together with the new part's inside, with nothing in between; and only then it joins the new one. A
+ * seat that the other view's worker is just letting join is marked as over, under the lock: the worker puts nothing into
+ * the stream without having looked at that mark under the same lock. */
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "event/mark.h"
+#include "html/html.h"
+#include "page/render.h"
+#include "registry/instance/instance.h"
+#include "stream/connection.h"
+#include "vestry/script.h"
+
+/* What has become of a call of the handler. */
+typedef enum outcome {
+  MADE_CONTENT,
+  MADE_NOTHING, /* the version is what it was */
+  MADE_END,     /* the page is to stay as it is */
+  MADE_REDIRECT,
+  MADE_RELOAD, /* the document says better why it cannot be seen */
+  MADE_FAILED
+} outcome;
+
+typedef struct run {
+  vestry_pages *pages;
+  vsi_view *view;
+  uint64_t started_seq;
+  vestry_html html;
+  vestry_reply reply;
+  vestry_render render;
+  vsi_tag had;
+  vestry_slice content; /* what was made */
+  vsi_hash hash;        /* its */
+  vestry_event *event;  /* made of it; a reference */
+} run;
+
+static void count(vestry_pages *pages, uint64_t *counter) {
+  pthread_mutex_lock(&pages->lock);
+  ++*counter;
+  pthread_mutex_unlock(&pages->lock);
+}
+
+/* ------------------------------------------------------------------------------------------------- render --------- */
+
+static outcome classify(run *r, vestry_err error) {
+  const vestry_render *render = &r->render;
+  int status = r->reply.status;
+  if (render->is_denied) return MADE_RELOAD;
+  switch (error) {
+  case VESTRY_OK: break;
+  case VESTRY_NOT_FOUND:
+  case VESTRY_MALFORMED:
+  case VESTRY_EXISTS:
+  case VESTRY_TOO_LARGE: return MADE_RELOAD;
+  default: return MADE_FAILED;
+  }
+  if (render->is_current) return MADE_NOTHING;
+  if (status >= 500) return MADE_FAILED;
+  if (status == 204) return MADE_END;
+  if (status >= 300 && status < 400) return MADE_REDIRECT;
+  if (render->is_ended) return MADE_CONTENT;
+  if (status >= 400) return MADE_RELOAD;
+  vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the page at %s: its content was not begun and ended",
+          vsi_request_copy_path(r->view->request));
+  return MADE_FAILED;
+}
+
+static outcome make_part(run *r) {
+  const vsi_shared *shared = r->view->shared;
+  const vestry_page_part part = {.share = shared->key + shared->share_at, .render = shared->render, .app = shared->app};
+  bool is_stale = false;
+  vestry_err error = vsi_part_render(r->pages, r->view, &part, &r->html, r->started_seq, &is_stale);
+  r->render.is_stale = is_stale;
+  if (error) {
+    vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the part #%s: %s", shared->id, vestry_strerror(error));
+    return MADE_FAILED;
+  }
+  vsi_html *html = vsi_html_of(&r->html);
+  r->content = (vestry_slice){html->data ? html->data : "", html->len};
+  r->hash = vsi_hash_of(&r->pages->secret, r->content.data, r->content.len);
+  return MADE_CONTENT;
+}
+
+/* What the stream has already, as far as its view knows. */
+static const vsi_tag *what_it_has(run *r) {
+  const vsi_view *view = r->view;
+  if (view->viewer && view->viewer->tag) return view->viewer->tag;
+  if (!view->has_hash || !view->has_version) return NULL;
+  r->had = (vsi_tag){.hash = view->hash, .has_version = true, .version = view->version};
+  return &r->had;
+}
+
+static outcome make_page(run *r) {
+  vsi_view *view = r->view;
+  vsi_shared *shared = view->shared;
+  vsi_render_init(&r->render, view->page, &r->html, shared ? shared->key + shared->share_at : NULL);
+  r->render.view = view;
+  r->render.started_seq = r->started_seq;
+  r->render.had = what_it_has(r);
+  vestry_err error = vsi_request_copy_handle(view->request, &r->reply, vsi_render_handle, &r->render);
+  if (!error) error = vestry_html_error(&r->html, NULL, NULL);
+  r->render.req = NULL; /* it is gone */
+  outcome made = classify(r, error);
+  if (made == MADE_CONTENT) {
+    r->content = vsi_render_content(&r->render);
+    r->hash = r->render.tag.hash;
+  } else if (made == MADE_FAILED && error) {
+    vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the page at %s: %s", vsi_request_copy_path(view->request),
+            vestry_strerror(error));
+  }
+  return made;
+}
+
+static outcome make(run *r) {
+  vsi_view *view = r->view;
+  vestry_pages *pages = r->pages;
+  view->started_ns = vsi_now_ns(pages->host);
+  view->renders++;
+  outcome made = view->page ? make_page(r) : make_part(r);
+  pthread_mutex_lock(&pages->lock);
+  pages->stats.renders_count++;
+  if (made == MADE_FAILED)
+    pages->stats.failed_count++;
+  else if (made == MADE_NOTHING)
+    pages->stats.current_count++;
+  else if (made != MADE_CONTENT)
+    pages->stats.dropped_count++;
+  if (made == MADE_CONTENT && !view->is_over) vsi_topics_forget(view, false);
+  if (r->render.is_stale) view->is_dirty = true;
+  view->is_first &= made == MADE_FAILED;
+  pthread_mutex_unlock(&pages->lock);
+  return made;
+}
+
+/* OK | NO_MEMORY | TOO_LARGE */
+static vestry_err format(run *r, const char *tag) {
+  const vsi_shared *shared = r->view->shared;
+  vestry_elements_options options = {.mode = VESTRY_PATCH_OUTER};
+  char selector[132];
+  if (!r->view->page) {
+    selector[0] = '#';
+    memcpy(selector + 1, shared->id, strlen(shared->id) + 1);
+    options.selector = selector;
+    options.mode = VESTRY_PATCH_INNER;
+  }
+  if (!tag) return vestry_event_elements(r->pages->host, r->content.data, r->content.len, &options, &r->event);
+  return vsi_event_marked_elements(r->pages->host, r->content.data, r->content.len, &options, tag, &r->event);
+}
+
+/* ------------------------------------------------------------------------------- what is said of the page itself -- */
+
+static void say_failing(vestry_connection *connection, bool is_failing) {
+  const vestry_value *state = VESTRY_OBJECT("failing", is_failing);
+  (void)vestry_connection_patch_signals(connection, VESTRY_OBJECT("_vestry", state), NULL);
+}
+
+static void leave(vestry_connection *connection, vestry_err error) {
+  (void)error; /* a page that cannot be told that it is to go is closed too */
+  vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
+}
+
+void vsi_page_reload(vestry_pages *pages, vestry_connection *connection, uint32_t within_ms) {
+  uint32_t number = 0;
+  char script[80];
+  (void)pages->host->random(pages->host->ctx, &number, sizeof number); /* without, all go at once */
+  int len =
+      snprintf(script, sizeof script, "setTimeout(() => location.reload(), %u)", within_ms ? number % within_ms : 0);
+  leave(connection, vestry_connection_execute_script(connection, script, (size_t)len, NULL));
+}
+
+enum { RELOAD_MS = 1000 };
+
+/* Its content is none: what becomes of one stream. */
+static void lead_away(run *r, outcome made, vestry_connection *connection) {
+  const vestry_header *location = vsi_reply_header_find(&r->reply, "Location");
+  if (made == MADE_REDIRECT && location)
+    leave(connection, vestry_connection_redirect(connection, location->value, NULL));
+  else if (made == MADE_END || made == MADE_REDIRECT)
+    leave(connection, VESTRY_OK);
+  else if (made == MADE_RELOAD)
+    vsi_page_reload(r->pages, connection, RELOAD_MS);
+}
+
+/* ------------------------------------------------------------------------------------------- a private page ------- */
+
+/* A part of a private page, while its content is sent. */
+typedef struct change {
+  vsi_seat *seat;  /* held; NULL: new */
+  vsi_seat *taken; /* a new one's, promised */
+  vestry_event *inside;
+  uint64_t hash;
+} change;
+
+static vsi_seat *find_seat(const vsi_viewer *viewer, const vsi_buffer *key) {
+  vsi_seat *seat = viewer->seats;
+  while (seat &&
+         !(seat->view->shared->key_len == key->len && memcmp(seat->view->shared->key, key->data, key->len) == 0))
+    seat = seat->next_of_viewer;
+  return seat;
+}
+
+/* The seat that the page has of a part already, or the promise of a new one. */
+static vestry_err find_or_promise(run *r, const vestry_page_part *part, change *c) {
+  vestry_pages *pages = r->pages;
+  vsi_viewer *viewer = r->view->viewer;
+  size_t share_at;
+  vsi_view *view = NULL;
+  vsi_buffer key;
+  vsi_buffer_init(&key, pages->host);
+  vsi_part_key(&key, part, &share_at);
+  vestry_err error = key.error;
+  pthread_mutex_lock(&pages->lock);
+  if (!error && r->view->is_over) error = VESTRY_CLOSED;
+  if (!error) c->seat = find_seat(viewer, &key);
+  if (c->seat) {
+    vsi_seat_hold(c->seat);
+    c->seat->render = r->view->renders;
+  } else if (!error) {
+    error = vsi_view_shared(pages, NULL, part, &key, share_at, NULL, &view);
+  }
+  if (view) {
+    c->taken = vsi_seat_create(viewer, view);
+    if (!c->taken) {
+      error = VESTRY_NO_MEMORY;
+      if (!--view->shared->seats_count) vsi_view_end(view);
+    }
+  }
+  pthread_mutex_unlock(&pages->lock);
+  vsi_buffer_finish(&key);
+  if (c->taken) c->taken->render = r->view->renders;
+  return error;
+}
+
+/* What is inside a part that the page has not shown yet: it goes out with the page's content. */
+static vestry_err make_inside(run *r, const vestry_page_part *part, change *c) {
+  vestry_html html;
+  char selector[132] = "#";
+  memcpy(selector + 1, part->id, strlen(part->id) + 1);
+  const vestry_elements_options options = {.selector = selector, .mode = VESTRY_PATCH_INNER};
+  vestry_html_init(&html, r->pages->host);
+  vestry_slice inside;
+  vestry_err error = vsi_part_render(r->pages, NULL, part, &html, 0, NULL);
+  if (!error) error = vestry_html_result(&html, &inside);
+  if (!error) error = vestry_event_elements(r->pages->host, inside.data, inside.len, &options, &c->inside);
+  if (!error) c->hash = vsi_hash_of(&r->pages->secret, inside.data, inside.len).high;
+  vestry_html_finish(&html);
+  return error;
+}
+
+/* Leave the parts that the page does not have any more; nothing of them comes behind this. */
+static void leave_former(run *r) {
+  vestry_pages *pages = r->pages;
+  vsi_viewer *viewer = r->view->viewer;
+  vsi_seat *former[VSI_PARTS_MAX];
+  size_t former_count = 0;
+  pthread_mutex_lock(&pages->lock);
+  for (vsi_seat *next, *seat = viewer->seats; seat; seat = next) {
+    next = seat->next_of_viewer;
+    if (seat->render == r->view->renders || former_count == VSI_PARTS_MAX) continue;
+    vsi_seat_hold(seat);
+    vsi_seat_leave(seat);
+    former[former_count++] = seat;
+  }
+  pthread_mutex_unlock(&pages->lock);
+  if (!former_count) return;
+  for (size_t i = 0; i < former_count; i++)
+    (void)vestry_channel_leave(former[i]->view->shared->channel, former[i]->connection); /* NOT_FOUND: not yet joined */
+  pthread_mutex_lock(&pages->lock);
+  for (size_t i = 0; i < former_count; i++) vsi_seat_release(former[i]);
+  pthread_mutex_unlock(&pages->lock);
+}
+
+/* What the tab will have, as its event's id says. Of a part, what was certainly sent before. */
+static void fill_tag(run *r, const change *changes) {
+  vsi_tag *tag = &r->render.tag;
+  tag->parts_count = r->render.parts_count;
+  pthread_mutex_lock(&r->pages->lock);
+  for (size_t i = 0; i < tag->parts_count; i++) {
+    const vsi_seat *seat = changes[i].seat;
+    tag->parts[i] = !seat ? changes[i].hash : seat->is_joining ? seat->hash : seat->view->hash.high;
+  }
+  pthread_mutex_unlock(&r->pages->lock);
+}
+
+static vestry_err send_content(run *r, change *changes, bool is_same) {
+  vestry_event *events[1 + VSI_PARTS_MAX];
+  size_t events_count = 0;
+  char text[VSI_TAG_BYTES];
+  vestry_err error = VESTRY_OK;
+  if (!is_same) {
+    fill_tag(r, changes);
+    (void)vsi_tag_write(&r->render.tag, text);
+    error = format(r, text);
+    if (error) return error;
+    events[events_count++] = r->event;
+  }
+  for (size_t i = 0; i < r->render.parts_count; i++)
+    if (changes[i].inside) events[events_count++] = changes[i].inside;
+  if (!events_count) return VESTRY_OK;
+  return vestry_connection_send_all(r->view->viewer->connection, events, events_count);
+}
+
+static void settle_private(run *r, change *changes, bool is_same, vestry_err error) {
+  vestry_pages *pages = r->pages;
+  vsi_view *view = r->view;
+  pthread_mutex_lock(&pages->lock);
+  bool is_sent = !error && !view->is_over;
+  for (size_t i = 0; i < r->render.parts_count; i++) {
+    vsi_seat *taken = changes[i].taken;
+    if (changes[i].seat) vsi_seat_release(changes[i].seat);
+    if (!taken) continue;
+    taken->hash = changes[i].hash;
+    taken->has_hash = true;
+    if (is_sent)
+      vsi_seat_take(taken);
+    else
+      vsi_seat_drop(taken);
+  }
+  if (is_sent) {
+    view->hash = r->hash;
+    view->has_hash = true;
+    view->has_version = r->render.tag.has_version;
+    view->version = r->render.tag.version;
+    if (r->event) {
+      vsi_view_keep(view, vestry_event_ref(r->event));
+      vsi_view_let_go(pages);
+    }
+  } else {
+    view->has_hash = false;
+  }
+  if (error) pages->stats.unsent_count++;
+  if (is_same && !error)
+    pages->stats.unchanged_count++;
+  else
+    pages->stats.changed_count++;
+  pthread_mutex_unlock(&pages->lock);
+}
+
+static vsi_run_result deliver_private(run *r) {
+  vsi_view *view = r->view;
+  const vsi_tag *tag = view->viewer->tag;
+  size_t parts_count = r->render.parts_count;
+  change changes[VSI_PARTS_MAX];
+  memset(changes, 0, parts_count * sizeof *changes);
+  bool tag_fits = tag && !view->has_hash && vsi_hash_is(tag->hash, r->hash) && tag->parts_count == parts_count;
+  bool is_same = tag_fits || (view->has_hash && vsi_hash_is(view->hash, r->hash));
+  vestry_err error = VESTRY_OK;
+  for (size_t i = 0; !error && i < parts_count; i++) {
+    const vestry_page_part *part = &r->render.parts[i].part;
+    error = find_or_promise(r, part, &changes[i]);
+    if (error || changes[i].seat) continue;
+    if (tag_fits)
+      changes[i].hash = tag->parts[i];
+    else
+      error = make_inside(r, part, &changes[i]);
+  }
+  if (!error) {
+    leave_former(r);
+    error = send_content(r, changes, is_same);
+  }
+  settle_private(r, changes, is_same, error);
+  for (size_t i = 0; i < parts_count; i++) vestry_event_unref(changes[i].inside);
+  if (!error && view->failures) say_failing(view->viewer->connection, false);
+  return error && error != VESTRY_CLOSED ? VSI_RUN_FAILED : VSI_RUN_DONE;
+}
+
+static void forget_tag(vsi_viewer *viewer) {
+  vsi_free(viewer->pages->host, viewer->tag);
+  viewer->tag = NULL;
+}
+
+static vsi_run_result run_private(run *r) {
+  vsi_view *view = r->view;
+  vestry_connection *connection = view->viewer->connection;
+  uint32_t queued_count;
+  size_t queued_bytes;
+  bool is_shut;
+  vsi_queue_load(&connection->queue, &queued_count, &queued_bytes, &is_shut);
+  if (is_shut) return VSI_RUN_DONE; /* it is about to end */
+  if (queued_count) {
+    count(r->pages, &r->pages->stats.postponed_count);
+    return VSI_RUN_LATER;
+  }
+  outcome made = make(r);
+  if (made == MADE_CONTENT) {
+    vsi_run_result result = deliver_private(r);
+    forget_tag(view->viewer);
+    return result;
+  }
+  if (made == MADE_NOTHING) {
+    pthread_mutex_lock(&r->pages->lock);
+    view->hash = r->render.had->hash;
+    view->has_hash = view->has_version = true;
+    view->version = r->render.tag.version;
+    pthread_mutex_unlock(&r->pages->lock);
+    forget_tag(view->viewer);
+    if (view->failures) say_failing(connection, false);
+    return VSI_RUN_DONE;
+  }
+  if (made == MADE_FAILED) {
+    if (!view->failures) say_failing(connection, true);
+    return VSI_RUN_FAILED;
+  }
+  lead_away(r, made, connection);
+  return VSI_RUN_DONE;
+}
+
+/* --------------------------------------------------------------------------------------------- a shared view ------ */
+
+/* Seats that are held. */
+typedef struct held {
+  vsi_seat **seats;
+  size_t count;
+} held;
+
+/* joining: those that join; they do so no more. Otherwise all. OK | NO_MEMORY */
+static vestry_err hold(run *r, bool joining, held *ret_held) {
+  vestry_pages *pages = r->pages;
+  vsi_shared *shared = r->view->shared;
+  size_t room = 0;
+  *ret_held = (held){NULL, 0};
+  pthread_mutex_lock(&pages->lock);
+  for (vsi_seat *seat = joining ? shared->joining : shared->seats; seat;
+       seat = joining ? seat->next_joining : seat->next)
+    room++;
+  if (room) ret_held->seats = vsi_alloc(pages->host, room * sizeof *ret_held->seats);
+  for (vsi_seat *next, *seat = joining ? shared->joining : shared->seats; seat && ret_held->seats; seat = next) {
+    next = joining ? seat->next_joining : seat->next;
+    vsi_seat_hold(seat);
+    if (joining) vsi_seat_joined(seat);
+    ret_held->seats[ret_held->count++] = seat;
+  }
+  pthread_mutex_unlock(&pages->lock);
+  return room && !ret_held->seats ? VESTRY_NO_MEMORY : VESTRY_OK;
+}
+
+/* again: those that are not over join later. */
+static void release(run *r, held *whom, bool again) {
+  vestry_pages *pages = r->pages;
+  vsi_shared *shared = r->view->shared;
+  pthread_mutex_lock(&pages->lock);
+  for (size_t i = 0; i < whom->count; i++) {
+    vsi_seat *seat = whom->seats[i];
+    if (again && !seat->is_over) vsi_seat_join(shared, seat);
+    vsi_seat_release(seat);
+  }
+  pthread_mutex_unlock(&pages->lock);
+  vsi_free(pages->host, whom->seats);
+}
+
+/* Who may not see it any more is sent away before it changes. */
+static vestry_err ask_all(run *r) {
+  const vestry_page *page = r->view->page;
+  held all;
+  if (!page || !page->allow) return VESTRY_OK;
+  vestry_err error = hold(r, false, &all);
+  for (size_t i = 0; i < all.count; i++)
+    if (all.seats[i]->request && !vsi_page_allows(page, all.seats[i]->request))
+      vsi_page_reload(r->pages, all.seats[i]->connection, RELOAD_MS);
+  release(r, &all, false);
+  return error;
+}
+
+static vsi_run_result lead_all_away(run *r, outcome made) {
+  held all;
+  if (hold(r, false, &all)) return VSI_RUN_FAILED;
+  for (size_t i = 0; i < all.count; i++) lead_away(r, made, all.seats[i]->connection);
+  release(r, &all, false);
+  return VSI_RUN_DONE;
+}
+
+static void tell_all(run *r, bool is_failing) {
+  const vestry_value *state = VESTRY_OBJECT("failing", is_failing);
+  vestry_event *event;
+  if (!r->view->page || vestry_event_signals(r->pages->host, VESTRY_OBJECT("_vestry", state), NULL, &event)) return;
+  (void)vestry_channel_publish(r->view->shared->channel, event, NULL);
+  vestry_event_unref(event);
+}
+
+static vestry_err publish(run *r) {
+  vestry_pages *pages = r->pages;
+  vsi_view *view = r->view;
+  char text[VSI_TAG_BYTES];
+  bool is_same = view->has_hash && vsi_hash_is(view->hash, r->hash);
+  vestry_err error = VESTRY_OK;
+  if (!is_same || !view->event) {
+    r->render.tag.hash = r->hash;
+    (void)vsi_tag_write(&r->render.tag, text);
+    error = format(r, view->page ? text : NULL);
+  }
+  if (!error && !is_same) error = vestry_channel_publish(view->shared->channel, r->event, NULL);
+  pthread_mutex_lock(&pages->lock);
+  if (is_same && !error)
+    pages->stats.unchanged_count++;
+  else
+    pages->stats.changed_count++;
+  if (error) pages->stats.unsent_count++;
+  if (!error && !view->is_over) {
+    view->hash = r->hash;
+    view->has_hash = true;
+    view->has_version = r->render.tag.has_version;
+    view->version = r->render.tag.version;
+    if (r->event) {
+      vsi_view_keep(view, vestry_event_ref(r->event));
+      vsi_view_let_go(pages);
+    }
+  } else {
+    view->has_hash = false;
+  }
+  pthread_mutex_unlock(&pages->lock);
+  return error;
+}
+
+/* Let a stream join, with what it does not have. OK | NO_MEMORY */
+static vestry_err join(run *r, vsi_seat *seat) {
+  vestry_pages *pages = r->pages;
+  vsi_view *view = r->view;
+  vestry_channel *channel = view->shared->channel;
+  vestry_err error = vestry_channel_join(channel, seat->connection);
+  if (error == VESTRY_NO_MEMORY) return error;
+  pthread_mutex_lock(&pages->lock);
+  bool has_it = seat->has_hash && seat->hash == view->hash.high, is_over = seat->is_over;
+  error = has_it || is_over ? VESTRY_OK : vsi_connection_put(seat->connection, view->event);
+  seat->has_hash = !error;
+  seat->hash = view->hash.high;
+  pthread_mutex_unlock(&pages->lock);
+  if (!has_it && !is_over) vsi_connection_posted(seat->connection, error);
+  if (is_over || error) (void)vestry_channel_leave(channel, seat->connection);
+  return error == VESTRY_NO_MEMORY ? error : VESTRY_OK;
+}
+
+static bool needs_content(const vsi_view *view, const held *joining) {
+  for (size_t i = 0; i < joining->count; i++) {
+    const vsi_seat *seat = joining->seats[i];
+    if (!view->has_hash || !seat->has_hash || seat->hash != view->hash.high) return true;
+  }
+  return false;
+}
+
+static vsi_run_result join_all(run *r, held *joining) {
+  vestry_err error = VESTRY_OK;
+  for (size_t i = 0; i < joining->count && !error; i++) error = join(r, joining->seats[i]);
+  release(r, joining, error); /* who has joined already, and has it, joins again without being sent it */
+  return error ? VSI_RUN_FAILED : VSI_RUN_DONE;
+}
+
+static vsi_run_result run_shared(run *r, bool is_dirty) {
+  vsi_view *view = r->view;
+  held joining;
+  outcome made = MADE_NOTHING;
+  if (hold(r, true, &joining)) return VSI_RUN_FAILED;
+  if (is_dirty || view->is_first || (!view->event && needs_content(view, &joining))) {
+    if (ask_all(r)) made = MADE_FAILED;
+    if (made != MADE_FAILED) made = make(r);
+  }
+  if (made == MADE_CONTENT && publish(r)) made = MADE_FAILED;
+  if (made == MADE_FAILED && !view->failures) tell_all(r, true);
+  if (made == MADE_CONTENT && view->failures) tell_all(r, false);
+  bool can_join = view->has_hash && (view->event || !needs_content(view, &joining));
+  if (made == MADE_CONTENT || made == MADE_NOTHING) {
+    if (can_join) return join_all(r, &joining);
+    made = MADE_FAILED;
+  }
+  release(r, &joining, true);
+  return made == MADE_FAILED ? VSI_RUN_FAILED : lead_all_away(r, made);
+}
+
+vsi_run_result vsi_view_run(vsi_view *view, bool is_dirty, uint64_t started_seq) {
+  run r;
+  r.pages = view->pages;
+  r.view = view;
+  r.started_seq = started_seq;
+  r.event = NULL;
+  r.render.parts_count = 0;
+  r.render.is_stale = false;
+  r.render.pages = view->pages;
+  r.render.tag = (vsi_tag){.build = view->pages->build};
+  vestry_html_init(&r.html, view->pages->host);
+  vsi_reply_init(&r.reply, view->pages->host);
+  vsi_run_result result = view->shared ? run_shared(&r, is_dirty) : run_private(&r);
+  vestry_event_unref(r.event);
+  vsi_render_finish(&r.render);
+  vsi_reply_finish(&r.reply);
+  vestry_html_finish(&r.html);
+  return result;
+}

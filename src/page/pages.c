@@ -1,0 +1,283 @@
+/* The life of pages: their threads, their end, and waiting for them. */
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "page/page.h"
+#include "registry/instance/instance.h"
+#include "runtime/runtime.h"
+#include "stream/connection.h"
+
+enum {
+  THREADS_COUNT = 2,
+  THREADS_MOST = 256,
+  INTERVAL_MS = 15,
+  INTERVAL_MOST_MS = 60000,
+  RELOAD_MS = 5000,
+  RETRY_MS = 1000,
+  SPREAD_MOST_MS = 3600000,
+  STEPS_A_VIEW = 100
+};
+#define KEPT_BYTES ((size_t)64 << 20)
+
+/* ------------------------------------------------------------------------------------------------- its life ------- */
+
+static void free_pages(vestry_pages *pages) {
+  const vestry_host *host = pages->host;
+  for (vestry_page *next, *page = pages->pages_list; page; page = next) {
+    next = page->next;
+    vsi_free(host, page);
+  }
+  vsi_free(host, pages->offline_text);
+  vsi_free(host, pages->failing_text);
+  vsi_free(host, pages->topics);
+  vsi_free(host, pages->shared);
+  vsi_free(host, pages->heap);
+  vsi_free(host, pages->workers);
+  pthread_cond_destroy(&pages->quiet);
+  pthread_mutex_destroy(&pages->lock);
+  vsi_free(host, pages);
+}
+
+void vsi_pages_unref(vestry_pages *pages) {
+  pthread_mutex_lock(&pages->lock);
+  bool is_last = --pages->refs == 0;
+  pthread_mutex_unlock(&pages->lock);
+  if (is_last) free_pages(pages);
+}
+
+static void worker_done(void *ctx) {
+  vsi_pages_unref(((vsi_worker *)ctx)->pages);
+}
+
+static vestry_err create_workers(vestry_pages *pages, size_t count) {
+  pages->workers = vsi_calloc(pages->host, count, sizeof *pages->workers);
+  if (!pages->workers) return VESTRY_NO_MEMORY;
+  for (size_t i = 0; i < count; i++) {
+    vsi_worker *worker = &pages->workers[i];
+    worker->pages = pages;
+    const vestry_actor_options options = {.run = vsi_worker_run, .done = worker_done, .ctx = worker};
+    pages->refs++;
+    vestry_err error = vestry_actor_create(pages->runtime, &options, &worker->actor);
+    if (error) {
+      pages->refs--;
+      return error;
+    }
+    pages->workers_count++;
+    worker->is_idle = true;
+    worker->next_idle = pages->idle;
+    pages->idle = worker;
+  }
+  return VESTRY_OK;
+}
+
+static vestry_err random_key(const vestry_host *host, vsi_siphash_key *ret_key) {
+  unsigned char bytes[16];
+  vestry_err error = host->random(host->ctx, bytes, sizeof bytes);
+  if (!error) *ret_key = vsi_siphash_key_load(bytes);
+  return error;
+}
+
+/* What an application's secret makes of a purpose. */
+static vsi_siphash_key derive_key(const void *secret, size_t len, uint64_t purpose) {
+  const vsi_siphash_key first = {purpose, 0}, second = {purpose, 1};
+  return (vsi_siphash_key){vsi_siphash_1_3(first, secret, len), vsi_siphash_1_3(second, secret, len)};
+}
+
+static vestry_err make_keys(vestry_pages *pages, const vestry_pages_options *options) {
+  vestry_err error = random_key(pages->host, &pages->buckets_secret);
+  if (!error && options->secret) {
+    pages->secret.high = derive_key(options->secret, options->secret_len, 1);
+    pages->secret.low = derive_key(options->secret, options->secret_len, 2);
+    return VESTRY_OK;
+  }
+  if (!error) error = random_key(pages->host, &pages->secret.high);
+  if (!error) error = random_key(pages->host, &pages->secret.low);
+  return error;
+}
+
+static uint32_t hash_build(const char *build) {
+  static const vsi_siphash_key all_equal = {0, 0}; /* all machines make the same of the same build */
+  return build ? (uint32_t)vsi_siphash_1_3(all_equal, build, strlen(build)) : 0;
+}
+
+static vestry_err copy_texts(vestry_pages *pages, const vestry_pages_options *options) {
+  const char *offline = options->offline_text ? options->offline_text : "Offline. Trying again…";
+  const char *failing =
+      options->failing_text ? options->failing_text : "This page cannot be brought up to date just now.";
+  pages->offline_text = vsi_strdup(pages->host, offline, strlen(offline));
+  pages->failing_text = vsi_strdup(pages->host, failing, strlen(failing));
+  return pages->offline_text && pages->failing_text ? VESTRY_OK : VESTRY_NO_MEMORY;
+}
+
+static vestry_err fill(vestry_pages *pages, const vestry_pages_options *options) {
+  uint32_t threads_count = options->threads_count ? options->threads_count : THREADS_COUNT;
+  pages->runtime = options->runtime;
+  if (!pages->runtime && vsi_runtime_is_stepped(pages->v->runtime)) pages->runtime = pages->v->runtime;
+  vestry_err error = make_keys(pages, options);
+  if (!error) error = copy_texts(pages, options);
+  if (!error && !pages->runtime) {
+    const vestry_runtime_options own = {.host = pages->host, .threads_count = threads_count};
+    error = vestry_runtime_create(&own, &pages->runtime);
+    pages->runtime_is_own = !error;
+  }
+  if (!error) error = vestry_timer_create(pages->runtime, vsi_schedule_fire, pages, &pages->timer);
+  if (!error) error = create_workers(pages, threads_count);
+  return error;
+}
+
+static bool are_in_range(const vestry_pages_options *options) {
+  return options->threads_count <= THREADS_MOST && options->interval_ms <= INTERVAL_MOST_MS &&
+         options->reload_ms <= SPREAD_MOST_MS && options->retry_ms <= SPREAD_MOST_MS &&
+         !options->secret == !options->secret_len;
+}
+
+vestry_err vestry_pages_create(struct vestry *v, const vestry_pages_options *given, vestry_pages **ret_pages) {
+  vestry_pages_options options;
+  if (!v || !ret_pages || VSI_OPTIONS_TAKE(options, given) || !are_in_range(&options)) return VESTRY_INVALID;
+  vestry_pages *pages = vsi_calloc(v->host, 1, sizeof *pages);
+  if (!pages) return VESTRY_NO_MEMORY;
+  pages->v = v;
+  pages->host = v->host;
+  pages->refs = 1;
+  pages->interval_ns = (options.interval_ms ? options.interval_ms : INTERVAL_MS) * VSI_NS_PER_MS;
+  pages->max_kept_bytes = options.max_kept_bytes ? options.max_kept_bytes : KEPT_BYTES;
+  pages->build = hash_build(options.build);
+  pages->reload_ms = options.reload_ms ? options.reload_ms : RELOAD_MS;
+  pages->retry_ms = options.retry_ms ? options.retry_ms : RETRY_MS;
+  pages->last_dirty = &pages->first_dirty;
+  pthread_mutex_init(&pages->lock, NULL);
+  pthread_condattr_t by_monotonic;
+  pthread_condattr_init(&by_monotonic);
+  pthread_condattr_setclock(&by_monotonic, CLOCK_MONOTONIC);
+  pthread_cond_init(&pages->quiet, &by_monotonic);
+  pthread_condattr_destroy(&by_monotonic);
+  vestry_err error = fill(pages, &options);
+  if (error)
+    vestry_pages_destroy(pages);
+  else
+    *ret_pages = pages;
+  return error;
+}
+
+void vestry_pages_destroy(vestry_pages *pages) {
+  if (!pages) return;
+  pthread_mutex_lock(&pages->lock);
+  pages->is_closed = true;
+  while (pages->running_count) pthread_cond_wait(&pages->quiet, &pages->lock);
+  pthread_mutex_unlock(&pages->lock);
+  vestry_timer_destroy(pages->timer);
+  for (size_t i = 0; i < pages->workers_count; i++) vestry_actor_unref(pages->workers[i].actor);
+  if (pages->runtime_is_own) vestry_runtime_destroy(pages->runtime);
+  vsi_pages_unref(pages);
+}
+
+/* --------------------------------------------------------------------------------------------------- a page ------- */
+
+vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_options *given, vestry_page **ret_page) {
+  vestry_page_options options;
+  if (!pages || !ret_page || VSI_OPTIONS_TAKE(options, given) || !options.render == !options.handler)
+    return VESTRY_INVALID;
+  const char *id = options.id ? options.id : "content", *element = options.element ? options.element : "main";
+  const char *signals = options.signals ? options.signals : "^$";
+  if (!vsi_is_element_id(id) || !vsi_is_element_name(element)) return VESTRY_INVALID;
+  size_t id_len = strlen(id) + 1, element_len = strlen(element) + 1, signals_len = strlen(signals) + 1;
+  vestry_page *page = vsi_calloc(pages->host, 1, sizeof *page + id_len + element_len + signals_len);
+  if (!page) return VESTRY_NO_MEMORY;
+  char *texts = (char *)(page + 1);
+  page->pages = pages;
+  page->render = options.render;
+  page->handler = options.handler;
+  page->allow = options.allow;
+  page->app = options.app;
+  page->when_hidden = options.when_hidden;
+  page->id = memcpy(texts, id, id_len);
+  page->element = memcpy(texts + id_len, element, element_len);
+  page->signals = memcpy(texts + id_len + element_len, signals, signals_len);
+  pthread_mutex_lock(&pages->lock);
+  page->next = pages->pages_list;
+  pages->pages_list = page;
+  pthread_mutex_unlock(&pages->lock);
+  *ret_page = page;
+  return VESTRY_OK;
+}
+
+/* --------------------------------------------------------------------------------------- waiting for all of it ---- */
+
+static bool is_written(const vestry_connection *connection) {
+  uint32_t count;
+  size_t bytes;
+  bool is_shut;
+  vsi_queue_load(&connection->queue, &count, &bytes, &is_shut);
+  return !count || is_shut;
+}
+
+static bool is_settled(const vestry_pages *pages, uint64_t seq) {
+  if (pages->running_count || pages->first_dirty || pages->all_walk) return false;
+  for (const vsi_view *view = pages->views; view; view = view->next) {
+    if ((view->marked_seq && view->marked_seq <= seq) || view->is_first || (view->shared && view->shared->joining))
+      return false;
+    if (view->viewer && !is_written(view->viewer->connection)) return false;
+    for (const vsi_seat *seat = view->shared ? view->shared->seats : NULL; seat; seat = seat->next)
+      if (!is_written(seat->connection)) return false;
+  }
+  return true;
+}
+
+static vestry_err settle_by_steps(vestry_pages *pages, uint64_t seq) {
+  bool settled = false, has_more = true;
+  pthread_mutex_lock(&pages->lock);
+  size_t steps = STEPS_A_VIEW * (pages->views_count + 10);
+  pages->is_hasty = true;
+  for (; !settled && has_more && steps; steps--) {
+    vsi_schedule_wake(pages);
+    pthread_mutex_unlock(&pages->lock);
+    has_more = vestry_runtime_step(pages->runtime);
+    if (pages->v->runtime != pages->runtime) has_more |= vestry_runtime_step(pages->v->runtime);
+    pthread_mutex_lock(&pages->lock);
+    settled = is_settled(pages, seq);
+  }
+  pages->is_hasty = false;
+  pthread_mutex_unlock(&pages->lock);
+  return settled ? VESTRY_OK : VESTRY_TIMEOUT;
+}
+
+static struct timespec in_ms(uint64_t ms) {
+  struct timespec at;
+  clock_gettime(CLOCK_MONOTONIC, &at);
+  at.tv_sec += (time_t)(ms / 1000);
+  at.tv_nsec += (long)(ms % 1000 * 1000000);
+  if (at.tv_nsec >= 1000000000) at.tv_sec++, at.tv_nsec -= 1000000000;
+  return at;
+}
+
+static bool is_before(struct timespec a, struct timespec b) {
+  return a.tv_sec < b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec < b.tv_nsec);
+}
+
+/* Streams are written by others, who do not tell: so it looks again and again. */
+vestry_err vestry_pages_settle(vestry_pages *pages, uint64_t seq, uint64_t timeout_ms) {
+  if (!pages) return VESTRY_INVALID;
+  if (vsi_runtime_is_stepped(pages->runtime)) return settle_by_steps(pages, seq);
+  const struct timespec end = in_ms(timeout_ms < INTERVAL_MOST_MS * UINT64_C(1440) ? timeout_ms : 86400000);
+  pthread_mutex_lock(&pages->lock);
+  bool settled;
+  while (!(settled = is_settled(pages, seq))) {
+    struct timespec soon = in_ms(1);
+    if (!is_before(soon, end)) break;
+    (void)pthread_cond_timedwait(&pages->quiet, &pages->lock, &soon);
+  }
+  pthread_mutex_unlock(&pages->lock);
+  return settled ? VESTRY_OK : VESTRY_TIMEOUT;
+}
+
+void vestry_pages_stats_get(vestry_pages *pages, vestry_pages_stats *ret_stats) {
+  pthread_mutex_lock(&pages->lock);
+  pages->stats.views_count = pages->views_count;
+  pages->stats.topics_count = pages->topics_count;
+  const vestry_pages_stats stats = pages->stats;
+  pthread_mutex_unlock(&pages->lock);
+  VSI_RESULT_GIVE(ret_stats, stats);
+}

@@ -1,0 +1,234 @@
+/* One call of a page's handler: what it asks, and what it marks.
+ *
+ * The content's hash must be the same whether the content was made for a document or for a stream, although a document
+ * has its parts' insides in it, and a stream does not. So these are left out, and what the parts are of is put in. */
+#include "page/render.h"
+
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "html/html.h"
+
+void vsi_render_init(vestry_render *render, vestry_page *page, vestry_html *html, const char *share) {
+  memset(render, 0, offsetof(vestry_render, parts));
+  render->pages = page->pages;
+  render->page = page;
+  render->html = html;
+  render->share = share;
+  render->tag.build = page->pages->build;
+}
+
+void vsi_render_finish(vestry_render *render) {
+  for (size_t i = 0; i < render->parts_count; i++) vsi_free(render->pages->host, render->parts[i].texts);
+  render->parts_count = 0;
+}
+
+vestry_err vsi_render_handle(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_render *render = app;
+  vestry_page *page = render->page;
+  render->req = req;
+  render->reply = reply;
+  vestry_err error = page->allow && !render->share ? page->allow(req, page->app) : VESTRY_OK;
+  if (error) {
+    render->is_denied = true;
+    return error;
+  }
+  error = page->render ? page->render(render, render->html, page->app) : page->handler(req, reply, page->app);
+  return error ? error : render->error;
+}
+
+vestry_slice vsi_render_content(const vestry_render *render) {
+  return (vestry_slice){vsi_html_of(render->html)->data + render->begin, render->end - render->begin};
+}
+
+vestry_err vsi_render_hash(vestry_render *render) {
+  const vsi_hash_key *key = &render->pages->secret;
+  const char *all_made = vsi_html_of(render->html)->data;
+  if (!render->parts_count) {
+    render->tag.hash = vsi_hash_of(key, all_made + render->begin, render->end - render->begin);
+    return VESTRY_OK;
+  }
+  vsi_buffer all;
+  vsi_buffer_init(&all, render->pages->host);
+  size_t at = render->begin;
+  for (size_t i = 0; i < render->parts_count; i++) {
+    const vsi_named_part *named = &render->parts[i];
+    vsi_buffer_append(&all, all_made + at, named->inside_from - at);
+    vsi_buffer_append(&all, named->part.share, strlen(named->part.share) + 1);
+    at = named->inside_to;
+  }
+  vsi_buffer_append(&all, all_made + at, render->end - at);
+  if (!all.error) render->tag.hash = vsi_hash_of(key, all.data, all.len);
+  vsi_buffer_finish(&all);
+  return all.error;
+}
+
+/* ------------------------------------------------------------------------------------------- what it is asked ----- */
+
+const vestry_request *vestry_render_request(const vestry_render *render) {
+  return render->req;
+}
+
+vestry_reply *vestry_render_reply(vestry_render *render) {
+  return render->reply;
+}
+
+const char *vestry_render_share(const vestry_render *render) {
+  return render->share;
+}
+
+bool vestry_render_is_stream(const vestry_render *render) {
+  return render->view != NULL;
+}
+
+/* An error that the page need not look at. */
+static vestry_err stick(vestry_render *render, vestry_err error, const char *why) {
+  if (!render->error) render->error = error;
+  if (error == VESTRY_INVALID) vsi_log(render->pages->host, VESTRY_LOG_ERROR, "a page: %s", why);
+  return error;
+}
+
+vestry_err vestry_render_topic(vestry_render *render, const char *topic) {
+  size_t len = topic ? strlen(topic) : 0;
+  if (!len) return stick(render, VESTRY_INVALID, "a topic without a name");
+  if (len > VESTRY_PAGE_TOPIC_MAX_BYTES) return stick(render, VESTRY_TOO_LARGE, "");
+  if (!render->view) return VESTRY_OK; /* the stream will look for itself */
+  vestry_pages *pages = render->pages;
+  pthread_mutex_lock(&pages->lock);
+  vestry_err error = VESTRY_OK;
+  if (!render->view->is_over) error = vsi_topic_name(render->view, topic, len, render->started_seq, &render->is_stale);
+  pthread_mutex_unlock(&pages->lock);
+  return error ? stick(render, error, "") : VESTRY_OK;
+}
+
+/* Of this page alone: the same number means something else at another address, and for somebody else. */
+static uint64_t hash_version(const vestry_render *render, uint64_t version) {
+  const char *path = vestry_request_path(render->req), *query = vestry_request_query(render->req);
+  const vestry_scope scope = render->share ? (vestry_scope){NULL, 0} : vestry_request_scope(render->req);
+  const vsi_siphash_key key = render->pages->secret.low;
+  uint64_t words[5] = {version, vsi_siphash_1_3(key, path, strlen(path)), vsi_siphash_1_3(key, query, strlen(query)),
+                       vsi_siphash_1_3(key, scope.data, scope.len),
+                       render->share ? vsi_siphash_1_3(key, render->share, strlen(render->share)) : 0};
+  return vsi_siphash_1_3(render->pages->secret.high, words, sizeof words);
+}
+
+bool vestry_render_is_current(vestry_render *render, uint64_t version) {
+  if (render->is_part || render->tag.has_version || render->is_begun) return false;
+  render->tag.has_version = true;
+  render->tag.version = hash_version(render, version);
+  const vsi_tag *had = render->had;
+  render->is_current = had && had->has_version && had->version == render->tag.version && !had->parts_count;
+  return render->is_current;
+}
+
+/* ------------------------------------------------------------------------------------------------- the marks ------ */
+
+static vestry_err refuse(vestry_render *render, vestry_html *html, const char *why) {
+  (void)stick(render, VESTRY_INVALID, why);
+  return vsi_html_fail(vsi_html_of(html), VESTRY_INVALID, why);
+}
+
+vestry_err vestry_render_begin(vestry_render *render, vestry_html *html) {
+  if (render->is_part || render->is_begun || html != render->html || render->page->handler)
+    return refuse(render, html, "the content was begun already, or cannot be begun here");
+  render->is_begun = true;
+  render->begin = vsi_html_of(html)->len;
+  return vestry_html_add(html, "<%-s id=\"%s\">", render->page->element, render->page->id);
+}
+
+vestry_err vestry_render_end(vestry_render *render, vestry_html *html) {
+  if (!render->is_begun || render->is_ended || html != render->html)
+    return refuse(render, html, "the content was not begun, or has ended already");
+  vestry_err error = vestry_html_add(html, "</%-s>", render->page->element);
+  if (error) return error;
+  render->is_ended = true;
+  render->end = vsi_html_of(html)->len;
+  error = vsi_render_hash(render);
+  if (error) return stick(render, error, "");
+  return render->view ? VESTRY_OK : vsi_stream_element(render, html);
+}
+
+/* ---------------------------------------------------------------------------------------------------- parts ------- */
+
+static bool is_name(const char *text, size_t most) {
+  size_t len = 0;
+  for (; text[len]; len++) {
+    bool is_letter = (text[len] >= 'a' && text[len] <= 'z') || (text[len] >= 'A' && text[len] <= 'Z');
+    bool is_more = (text[len] >= '0' && text[len] <= '9') || text[len] == '-' || text[len] == '_';
+    if (!is_letter && !(is_more && len)) return false;
+  }
+  return len && len <= most;
+}
+
+bool vsi_is_element_name(const char *text) {
+  return is_name(text, 32);
+}
+
+bool vsi_is_element_id(const char *text) {
+  return is_name(text, 128);
+}
+
+/* Copy what it says. OK | INVALID | LIMIT | NO_MEMORY */
+static vestry_err take_part(vestry_render *render, const vestry_page_part *given, vsi_named_part **ret_named) {
+  vsi_named_part *named = &render->parts[render->parts_count];
+  vestry_page_part part;
+  if (render->parts_count == VSI_PARTS_MAX) return VESTRY_LIMIT;
+  if (!given || VSI_OPTIONS_TAKE(part, given) || !part.render || !part.id || !part.share) return VESTRY_INVALID;
+  if (!part.element) part.element = "div";
+  if (!vsi_is_element_id(part.id) || !vsi_is_element_name(part.element) || strlen(part.share) > 1024)
+    return VESTRY_INVALID;
+  for (size_t i = 0; i < render->parts_count; i++)
+    if (strcmp(render->parts[i].part.id, part.id) == 0) return VESTRY_INVALID;
+  size_t id_len = strlen(part.id) + 1, element_len = strlen(part.element) + 1, share_len = strlen(part.share) + 1;
+  char *texts = vsi_alloc(render->pages->host, id_len + element_len + share_len);
+  if (!texts) return VESTRY_NO_MEMORY;
+  *named = (vsi_named_part){.part = part, .texts = texts};
+  named->part.id = memcpy(texts, part.id, id_len);
+  named->part.element = memcpy(texts + id_len, part.element, element_len);
+  named->part.share = memcpy(texts + id_len + element_len, part.share, share_len);
+  render->parts_count++;
+  *ret_named = named;
+  return VESTRY_OK;
+}
+
+vestry_err vsi_part_render(vestry_pages *pages, vsi_view *view, const vestry_page_part *part, vestry_html *html,
+                           uint64_t started_seq, bool *ret_stale) {
+  vestry_render inner;
+  memset(&inner, 0, offsetof(vestry_render, parts));
+  inner.pages = pages;
+  inner.view = view;
+  inner.html = html;
+  inner.share = part->share;
+  inner.is_part = true;
+  inner.started_seq = started_seq;
+  vestry_err error = part->render(&inner, html, part->app);
+  if (!error) error = inner.error;
+  if (!error) error = vestry_html_error(html, NULL, NULL);
+  if (ret_stale) *ret_stale = inner.is_stale;
+  return error;
+}
+
+/* In a document its inside stands in it; in a stream it comes by an event of its own, and the client leaves what it has
+ * as it is, because both sides say data-ignore-morph. */
+vestry_err vestry_render_part(vestry_render *render, vestry_html *html, const vestry_page_part *given) {
+  if (!render->is_begun || render->is_ended || render->is_part || html != render->html || render->share)
+    return refuse(render, html, "a part stands in the content of a private page");
+  vsi_named_part *named;
+  vestry_err error = take_part(render, given, &named);
+  if (error == VESTRY_INVALID) return refuse(render, html, "a part's id, element, share or render is missing or none");
+  if (error) return stick(render, error, "");
+  error = vestry_html_add(html, "<%-s id=\"%s\" data-ignore-morph>", named->part.element, named->part.id);
+  named->inside_from = named->inside_to = vsi_html_of(html)->len;
+  if (!error && !render->view) {
+    error = vsi_part_render(render->pages, NULL, &named->part, html, 0, NULL);
+    named->inside_to = vsi_html_of(html)->len;
+    if (error) return stick(render, error, "");
+    named->hash = vsi_hash_of(&render->pages->secret, vsi_html_of(html)->data + named->inside_from,
+                              named->inside_to - named->inside_from);
+    render->tag.parts[render->tag.parts_count++] = named->hash.high;
+  }
+  return error ? error : vestry_html_add(html, "</%-s>", named->part.element);
+}

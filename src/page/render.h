@@ -1,0 +1,51 @@
+/* One call of a page's handler, or of a part's render. */
+#ifndef VSI_PAGE_RENDER_H
+#define VSI_PAGE_RENDER_H
+
+#include "page/page.h"
+
+/* A part as a render has named it. */
+typedef struct vsi_named_part {
+  vestry_page_part part;         /* its texts are in `texts` */
+  char *texts;                   /* owned */
+  size_t inside_from, inside_to; /* in a document: where what is inside its element stands */
+  vsi_hash hash;                 /* of the inside, in a document */
+} vsi_named_part;
+
+struct vestry_render {
+  vestry_pages *pages;
+  vestry_page *page;
+  vsi_view *view; /* NULL: it is for a document */
+  const vestry_request *req;
+  vestry_reply *reply;
+  const char *share;
+  vestry_html *html;
+  bool is_part, is_begun, is_ended;
+  bool is_denied;    /* by allow */
+  bool is_stale;     /* a topic was refreshed meanwhile */
+  bool is_current;   /* the tab has that version */
+  vestry_err error;  /* that sticks: of a topic or a part */
+  size_t begin, end; /* of the content, in html */
+  uint64_t started_seq;
+  const vsi_tag *had; /* what the tab has; NULL: nobody knows */
+  vsi_tag tag;        /* of what was made: version and parts as they are named, the hash at the end */
+  size_t parts_count;
+  vsi_named_part parts[VSI_PARTS_MAX];
+};
+
+void vsi_render_init(vestry_render *render, vestry_page *page, vestry_html *html, const char *share);
+void vsi_render_finish(vestry_render *render);
+/* A vestry_handler_fn: have the page's handler make it. app: the render. Whose right it is is asked before. */
+vestry_err vsi_render_handle(const vestry_request *req, vestry_reply *reply, void *app);
+/* The content that was made, with its parts' elements, which are empty in a stream. */
+vestry_slice vsi_render_content(const vestry_render *render);
+/* Hash it into the tag; the inside of parts is not part of it. OK | NO_MEMORY */
+vestry_err vsi_render_hash(vestry_render *render);
+/* Have a part make what is inside its element. OK | what it says | what sticks in the builder */
+vestry_err vsi_part_render(vestry_pages *pages, vsi_view *view, const vestry_page_part *part, vestry_html *html,
+                           uint64_t started_seq, bool *ret_stale);
+
+/* script.c: the element that opens a page's stream, behind the content. */
+vestry_err vsi_stream_element(vestry_render *render, vestry_html *html);
+
+#endif

@@ -1,0 +1,239 @@
+/* Serving a page: the document to a browser, the stream to its client. */
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "page/render.h"
+#include "stream/connection.h"
+
+/* ---------------------------------------------------------------------------------------------- the document ------ */
+
+static vestry_err answer(vestry_render *render, vestry_html *html, vestry_reply *reply) {
+  vestry_err error = vestry_html_error(html, NULL, NULL);
+  if (error) return vestry_reply_html(reply, html); /* which says why */
+  bool has_status = reply->status >= 300 || reply->status == 204;
+  if (!render->is_ended && !has_status)
+    vsi_log(render->pages->host, VESTRY_LOG_WARN, "the page at %s: it has no content, and so no stream",
+            vestry_request_path(render->req));
+  vestry_slice made;
+  error = vestry_html_result(html, &made);
+  if (error || (has_status && !made.len)) return error;
+  return vestry_reply_html(reply, html);
+}
+
+static vestry_err serve_document(const vestry_request *req, vestry_reply *reply, vestry_page *page, const char *share) {
+  vestry_html html;
+  vestry_render render;
+  vestry_html_init(&html, page->pages->host);
+  vsi_render_init(&render, page, &html, share);
+  vestry_err error = page->allow && share ? page->allow(req, page->app) : VESTRY_OK;
+  if (!error && share) {
+    vsi_request_copy *copy = NULL;
+    error = vsi_request_copy_create(req, VSI_COPY_SHARED, &copy);
+    if (!error) error = vsi_request_copy_handle(copy, reply, vsi_render_handle, &render);
+    vsi_request_copy_unref(copy);
+  } else if (!error) {
+    error = vsi_render_handle(req, reply, &render);
+  }
+  render.req = req;
+  if (!error && page->render) error = answer(&render, &html, reply);
+  vsi_render_finish(&render);
+  vestry_html_finish(&html);
+  pthread_mutex_lock(&page->pages->lock);
+  page->pages->stats.documents_count++;
+  pthread_mutex_unlock(&page->pages->lock);
+  return error;
+}
+
+/* ------------------------------------------------------------------------------------------------ the stream ------ */
+
+static vestry_err ask(const vestry_request *req, vestry_reply *reply, void *app) {
+  const vestry_page *page = app;
+  (void)reply;
+  return page->allow(req, page->app);
+}
+
+bool vsi_page_allows(const vestry_page *page, vsi_request_copy *request) {
+  vestry_reply reply;
+  vsi_reply_init(&reply, page->pages->host);
+  vestry_err error = vsi_request_copy_handle(request, &reply, ask, (void *)(uintptr_t)page);
+  vsi_reply_finish(&reply);
+  return !error;
+}
+
+static void forget(vsi_viewer *viewer) {
+  vestry_pages *pages = viewer->pages;
+  vsi_view *view = viewer->view;
+  pthread_mutex_lock(&pages->lock);
+  if (viewer->promised) {
+    vsi_request_copy_unref(viewer->promised->request);
+    viewer->promised->request = NULL;
+    vsi_seat_drop(viewer->promised);
+  }
+  if (view) pages->views_count--;
+  pthread_mutex_unlock(&pages->lock);
+  if (view)
+    vsi_view_free(view); /* and the viewer */
+  else
+    vsi_viewer_free(viewer);
+  vsi_pages_unref(pages);
+}
+
+static void drop(vsi_attachment *attachment) {
+  forget((vsi_viewer *)attachment);
+}
+
+static void stream_ended(vsi_close_node *node, vestry_connection *connection, vestry_cause cause) {
+  vsi_viewer *viewer = (vsi_viewer *)(void *)node;
+  vestry_pages *pages = viewer->pages;
+  vsi_view *view = viewer->view;
+  (void)connection, (void)cause;
+  pthread_mutex_lock(&pages->lock);
+  pages->stats.streams_count--;
+  pages->stats.streams_closed_count++;
+  while (viewer->seats) vsi_seat_leave(viewer->seats);
+  if (view) vsi_view_end(view); /* and the viewer, now or by the worker that has it */
+  pthread_mutex_unlock(&pages->lock);
+  if (!view) vsi_viewer_free(viewer);
+  vsi_pages_unref(pages);
+}
+
+/* A time of its own, so that those that break together do not come back together. */
+static void tell_retry(vestry_pages *pages, vestry_connection *connection) {
+  uint32_t number = 0;
+  vestry_event *event;
+  (void)pages->host->random(pages->host->ctx, &number, sizeof number); /* without, all have the same */
+  if (vestry_event_retry(pages->host, pages->retry_ms + number % pages->retry_ms, &event)) return;
+  (void)vestry_connection_send(connection, event);
+  vestry_event_unref(event);
+}
+
+static void begin(vsi_attachment *attachment, vestry_connection *connection) {
+  vsi_viewer *viewer = (vsi_viewer *)attachment;
+  vestry_pages *pages = viewer->pages;
+  vsi_view *view = viewer->view;
+  bool is_of_other_build = viewer->tag && viewer->tag->build != pages->build;
+  vsi_connection_give_signs(connection);
+  tell_retry(pages, connection);
+  if (is_of_other_build) vsi_page_reload(pages, connection, pages->reload_ms);
+  viewer->connection = vestry_connection_ref(connection);
+  pthread_mutex_lock(&pages->lock);
+  pages->stats.streams_count++;
+  pages->stats.streams_opened_count++;
+  if (view) {
+    vsi_view_enter(view);
+    vsi_schedule_mark(view, 0);
+  } else {
+    vsi_seat *seat = viewer->promised;
+    viewer->promised = NULL;
+    if (viewer->tag) seat->hash = viewer->tag->hash.high;
+    seat->has_hash = viewer->tag;
+    vsi_seat_take(seat);
+  }
+  pthread_mutex_unlock(&pages->lock);
+  vsi_close_node_init(&viewer->attachment.node, stream_ended);
+  if (vsi_connection_at_close(connection, &viewer->attachment.node)) /* it has ended already, and tells nobody */
+    stream_ended(&viewer->attachment.node, connection, VESTRY_CAUSE_NONE);
+}
+
+/* Takes the request. OK | INVALID | NO_MEMORY */
+static vestry_err prepare_private(vsi_viewer *viewer, vestry_page *page, vsi_request_copy *request) {
+  vestry_pages *pages = viewer->pages;
+  vsi_view *view = vsi_view_create(pages, page, request);
+  if (!view) return VESTRY_NO_MEMORY;
+  pthread_mutex_lock(&pages->lock);
+  vestry_err error = vsi_schedule_reserve(pages);
+  pthread_mutex_unlock(&pages->lock);
+  if (error) {
+    vsi_view_free(view);
+    return error;
+  }
+  viewer->view = view;
+  view->viewer = viewer;
+  return VESTRY_OK;
+}
+
+/* whose: NULL, or the private copy, for allow; taken. */
+static vestry_err prepare_shared(vsi_viewer *viewer, vestry_page *page, vsi_request_copy *request, const char *share,
+                                 vsi_request_copy *whose) {
+  vestry_pages *pages = viewer->pages;
+  size_t share_at;
+  vsi_view *view = NULL;
+  vsi_buffer key;
+  vsi_buffer_init(&key, pages->host);
+  vsi_page_key(&key, page, vsi_request_copy_target(request), share, &share_at);
+  vestry_err error = key.error;
+  pthread_mutex_lock(&pages->lock);
+  if (!error) error = vsi_view_shared(pages, page, NULL, &key, share_at, request, &view);
+  if (!error) {
+    viewer->promised = vsi_seat_create(viewer, view);
+    if (viewer->promised) {
+      viewer->promised->request = whose;
+    } else {
+      error = VESTRY_NO_MEMORY;
+      if (!--view->shared->seats_count) vsi_view_end(view);
+    }
+  }
+  pthread_mutex_unlock(&pages->lock);
+  vsi_buffer_finish(&key);
+  if (error) vsi_request_copy_unref(whose);
+  return error;
+}
+
+static vestry_err prepare(vsi_viewer *viewer, const vestry_request *req, vestry_page *page, const char *share) {
+  vsi_request_copy *copy = NULL, *whose = NULL;
+  vestry_err error = vsi_request_copy_create(req, share ? VSI_COPY_SHARED : VSI_COPY_PRIVATE, &copy);
+  if (error) return error;
+  if (!share) return prepare_private(viewer, page, copy);
+  if (page->allow) error = vsi_request_copy_create(req, VSI_COPY_PRIVATE, &whose);
+  if (!error) error = prepare_shared(viewer, page, copy, share, whose);
+  vsi_request_copy_unref(copy);
+  return error;
+}
+
+static vestry_err take_tag(vsi_viewer *viewer, const vestry_request *req) {
+  const char *text = vestry_request_header(req, "Last-Event-ID");
+  vsi_tag tag;
+  if (!text || !vsi_tag_read(text, &tag)) return VESTRY_OK;
+  viewer->tag = vsi_alloc(viewer->pages->host, sizeof *viewer->tag);
+  if (!viewer->tag) return VESTRY_NO_MEMORY;
+  *viewer->tag = tag;
+  return VESTRY_OK;
+}
+
+static vestry_err serve_stream(const vestry_request *req, vestry_reply *reply, vestry_page *page, const char *share) {
+  vestry_pages *pages = page->pages;
+  vestry_err error = page->allow ? page->allow(req, page->app) : VESTRY_OK;
+  if (error) return error;
+  vsi_viewer *viewer = vsi_calloc(pages->host, 1, sizeof *viewer);
+  if (!viewer) return VESTRY_NO_MEMORY;
+  viewer->pages = pages;
+  error = take_tag(viewer, req);
+  if (!error) error = prepare(viewer, req, page, share);
+  if (error) {
+    vsi_viewer_free(viewer);
+    return error;
+  }
+  pthread_mutex_lock(&pages->lock);
+  pages->refs++;
+  pthread_mutex_unlock(&pages->lock);
+  viewer->attachment.begin = begin;
+  viewer->attachment.drop = drop;
+  vsi_attachments_add(&reply->attachments, &viewer->attachment);
+  if (!reply->keep) (void)vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  if (!reply->stream.full) reply->stream.full = VESTRY_FULL_CONFLATE;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_page_serve(const vestry_request *req, vestry_reply *reply, vestry_page *page, const char *share) {
+  if (!req || !reply || !page || (share && strlen(share) > 1024))
+    return reply ? vsi_reply_refuse(reply, VESTRY_INVALID, "a page is missing, or its share is too long")
+                 : VESTRY_INVALID;
+  return vestry_request_is_datastar(req) ? serve_stream(req, reply, page, share)
+                                         : serve_document(req, reply, page, share);
+}
+
+vestry_err vestry_page_handler(const vestry_request *req, vestry_reply *reply, void *app) {
+  return vestry_page_serve(req, reply, app, NULL);
+}

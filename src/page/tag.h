@@ -1,0 +1,42 @@
+/* State tags: what a tab has, in an event's id. Nobody but who knows the secret can tell which content a tag is of. */
+#ifndef VSI_PAGE_TAG_H
+#define VSI_PAGE_TAG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/siphash.h"
+
+enum { VSI_TAG_PARTS_MAX = 16, VSI_TAG_BYTES = 22 + 1 + 6 + 1 + 11 + VSI_TAG_PARTS_MAX * 12 + 1 };
+
+/* 128 bits. */
+typedef struct vsi_hash {
+  uint64_t high, low;
+} vsi_hash;
+
+static inline bool vsi_hash_is(vsi_hash a, vsi_hash b) {
+  return a.high == b.high && a.low == b.low;
+}
+
+typedef struct vsi_hash_key {
+  vsi_siphash_key high, low;
+} vsi_hash_key;
+vsi_hash vsi_hash_of(const vsi_hash_key *key, const void *data, size_t len);
+
+/* Without its optional fields a tag is HASH.BUILD; with all HASH.BUILD.VERSION~PART~PART: numbers in base64url. */
+typedef struct vsi_tag {
+  vsi_hash hash;  /* of the content */
+  uint32_t build; /* of the application that made it */
+  bool has_version;
+  uint64_t version; /* hashed */
+  size_t parts_count;
+  uint64_t parts[VSI_TAG_PARTS_MAX]; /* of each part's content the first half of the hash, in their order */
+} vsi_tag;
+
+/* Terminated. Returns its length. */
+size_t vsi_tag_write(const vsi_tag *tag, char text[VSI_TAG_BYTES]);
+/* false: it is none; text is a client's. */
+bool vsi_tag_read(const char *text, vsi_tag *ret_tag);
+
+#endif

@@ -1,0 +1,235 @@
+/** Live pages: an ordinary handler makes a page, and every open tab of it is kept up to date.
+ *
+ *      static vestry_err room(vestry_render *render, vestry_html *html, void *app) {
+ *        vestry_render_topic(render, "room/7");              // what this depends on
+ *        vestry_html_add(html, "<!doctype html><title>Room</title>");
+ *        vestry_render_head(render, html);
+ *        vestry_render_begin(render, html);                  // <main id="content">
+ *        list_messages(app, html);
+ *        vestry_render_end(render, html);                    // </main>, and what opens the page's stream
+ *        return VESTRY_OK;
+ *      }
+ *
+ *      vestry_pages_create(v, NULL, &pages);
+ *      vestry_page_create(pages, &(vestry_page_options){.render = room, .app = &app}, &page);
+ *      vestry_route(v, "GET", "/room/7", vestry_page_handler, page);
+ *
+ *      add_message(app, text);
+ *      vestry_refresh(pages, "room/7", NULL);                // from anywhere: all tabs that show it render again
+ *
+ *  The same function makes the document and, in the page's stream, its content again: from the request that opened the
+ *  stream, on a render thread, once what it depends on was refreshed. What it makes is compared with what the tab has:
+ *  the same content costs no byte. Otherwise it is sent as a morph of the content's element.
+ *
+ *  No change is lost. What is refreshed while a page renders, or between the document and its stream, renders it again.
+ *  Renders of one page are at least interval_ms apart, the first at once and the last one always; a page whose last
+ *  event has not been written waits until it is.
+ *
+ *  A page is private unless it is served with a share key: then all tabs with the same path, query and key are rendered
+ *  once, and their event is encoded once (vestry/channel.h). A shared render sees path and query, but no cookie, scope,
+ *  user or signal: so it can leak none. A private page can have parts that are shared, see vestry_render_part.
+ *
+ *  Opening, hiding, showing or losing the stream of an unchanged page sends no content: each event's id says what the
+ *  tab then has, and the client sends it along (Last-Event-ID). */
+#ifndef VESTRY_PAGE_H
+#define VESTRY_PAGE_H
+
+#include "vestry/backend_action.h"
+#include "vestry/request.h"
+#include "vestry/runtime.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Pages of an instance, their topics, and the threads that render them. */
+typedef struct vestry_pages vestry_pages;
+/** One page: a handler, whatever its path's parameters. */
+typedef struct vestry_page vestry_page;
+/** One call of a page's handler. */
+typedef struct vestry_render vestry_render;
+
+/** A topic has at most so many bytes. */
+#define VESTRY_PAGE_TOPIC_MAX_BYTES ((size_t)1024)
+
+/** How pages are kept. Zero is the default, in brackets. */
+typedef struct vestry_pages_options {
+  size_t size;            /**< sizeof(vestry_pages_options), or 0 */
+  uint32_t threads_count; /**< that render [2]; at most 256. Each handler that waits for a database holds one */
+  uint32_t interval_ms;   /**< between two renders of one page, from start to start [15]; at most 60,000 */
+  size_t max_kept_bytes;  /**< of contents that are kept so that changes are encoded against them [64 MiB]. Beyond it
+                               the one that changed longest ago is dropped: its next change goes out whole */
+  const char *build;  /**< the application's version: a tab that was served by another one loads its page anew, once,
+                               within reload_ms. NULL: tabs stay. Copied */
+  uint32_t reload_ms; /**< over which such tabs are spread [5,000] */
+  uint32_t retry_ms;  /**< a stream that breaks is opened again after this long up to twice that, each tab has a time
+                               of its own [1,000] */
+  const void *secret; /**< what state tags are hashed with: the same on all machines, and after a restart, if they
+                               are to be known there. NULL: random. Copied */
+  size_t secret_len;
+  const char *offline_text; /**< of the banner ["Offline. Trying again…"]. Copied */
+  const char *failing_text; /**< likewise ["This page cannot be brought up to date just now."]. Copied */
+  vestry_runtime *runtime;  /**< on which pages render, borrowed. NULL: one of their own with threads_count threads; a
+                                stepped instance's own (tests) */
+} vestry_pages_options;
+
+/** Create them.
+ *  v          borrowed; must not be destroyed before
+ *  options    NULL: the defaults; copied
+ *  ret_pages  owned by the caller; untouched on failure
+ *  Returns  OK | INVALID | NO_MEMORY | IO (no thread, no randomness)
+ *  Threads  any */
+VESTRY_API vestry_err vestry_pages_create(struct vestry *v, const vestry_pages_options *options,
+                                          vestry_pages **ret_pages);
+/** End them, and free pages. Streams that are open stay, and are rendered no more. After vestry_stop, or once no handler
+ *  serves a page any more; before vestry_destroy. NULL is accepted.
+ *  Threads  not from a render; waits for those that run */
+VESTRY_API void vestry_pages_destroy(vestry_pages *pages);
+
+/** Makes a page: appends the document to html. On the server's thread for the document, on a render thread for the
+ *  stream; never twice at once for one stream, but for several. May block: it holds up the pages of its thread's turn,
+ *  and nothing else.
+ *  Returns  OK, or an error, which is answered as that of a vestry_handler_fn. In a stream see vestry_page_serve */
+typedef vestry_err (*vestry_page_fn)(vestry_render *render, vestry_html *html, void *app);
+/** Whether a request may see a page: asked before each render, so that a right that was taken away ends the stream.
+ *  OK | any error, which is answered; in a stream the tab loads its page anew, and so gets that answer. */
+typedef vestry_err (*vestry_page_allow_fn)(const vestry_request *req, void *app);
+
+/** A page. Zero is the default, in brackets. */
+typedef struct vestry_page_options {
+  size_t size;                /**< sizeof(vestry_page_options), or 0 */
+  vestry_page_fn render;      /**< makes it, and marks its content */
+  vestry_handler_fn handler;  /**< or: an ordinary handler, which answers a whole document and knows nothing of streams.
+                                  Its content is the element with that id */
+  vestry_page_allow_fn allow; /**< [everybody may] */
+  void *app;                  /**< handed to all three */
+  const char *id;      /**< of the content's element ["content"]; a letter, then letters, digits, - and _. Copied */
+  const char *element; /**< its name ["main"]. Copied */
+  const char *signals; /**< a regular expression (JavaScript's): signals, by path, that the stream's request has
+                                   [none]. Copied */
+  vestry_when_hidden when_hidden; /**< [the stream of a hidden tab is closed, and opened when the tab is shown] */
+} vestry_page_options;
+
+/** Create a page.
+ *  ret_page  belongs to pages; untouched on failure
+ *  Returns  OK | INVALID (no render or both; id, element) | NO_MEMORY
+ *  Threads  any */
+VESTRY_API vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_options *options,
+                                         vestry_page **ret_page);
+
+/** Serve a page: the document to a browser, the stream to its Datastar client. Before it, the reply may be given a key,
+ *  presence, hooks, data and bounds for the stream.
+ *  share  NULL: the page is private. Otherwise tabs with the same path, query and share are rendered together; at most
+ *         1,024 bytes; copied
+ *  What the handler says in a stream: a status of 204, and the stream ends, the tab stays as it is; 3xx with Location
+ *  (vestry_reply_redirect), and the tab goes there; 4xx, and the content that it made is shown, or if it made none, the
+ *  page is loaded anew; 5xx or an error, and the tab keeps what it shows, is told so (the
+ *  signal _vestry.failing is true, until it is well again), and the render is tried again after a second, two, four, up to 30.
+ *  Returns  OK | INVALID (share) | NO_MEMORY | what the handler or allow says
+ *  Threads  the handler's; renders on it */
+VESTRY_API vestry_err vestry_page_serve(const vestry_request *req, vestry_reply *reply, vestry_page *page,
+                                        const char *share);
+/** A vestry_handler_fn for a private page: app is the page. */
+VESTRY_API vestry_err vestry_page_handler(const vestry_request *req, vestry_reply *reply, void *app);
+
+/** The request: of the document, or the copy of the one that opened the stream (its method is GET, it has no body; of
+ *  headers it has those that say who asks). In a shared render without all that differs between clients; NULL in a part.
+ *  Valid during the render. */
+VESTRY_API const vestry_request *vestry_render_request(const vestry_render *render);
+/** For a status, a redirect, headers and cookies; in a stream, status and Location are looked at, all else is dropped.
+ *  NULL in a part. */
+VESTRY_API vestry_reply *vestry_render_reply(vestry_render *render);
+/** The share key; NULL: a private page. */
+VESTRY_API const char *vestry_render_share(const vestry_render *render);
+/** Whether this is for a stream, rather than for a document. */
+VESTRY_API bool vestry_render_is_stream(const vestry_render *render);
+
+/** Depend on a topic: when it is refreshed from the beginning of this render on, the page renders again. Each render
+ *  says anew what it depends on.
+ *  topic    1 to VESTRY_PAGE_TOPIC_MAX_BYTES bytes; copied
+ *  Returns  OK | INVALID | TOO_LARGE | NO_MEMORY (the render comes to nothing, and is tried again)
+ *  Threads  the render's */
+VESTRY_API vestry_err vestry_render_topic(vestry_render *render, const char *topic);
+/** Say of which version what follows is, if the application knows: a number that changes with the data. If the tab has
+ *  that version, return VESTRY_OK without rendering. To be asked behind all topics and before all parts.
+ *      if (vestry_render_is_current(render, version_of(room))) return VESTRY_OK;
+ *  Threads  the render's */
+VESTRY_API bool vestry_render_is_current(vestry_render *render, uint64_t version);
+
+/** Append to the head the style of the banner that the page shows while its stream is broken or its renders fail: an
+ *  element of the class vestry-banner, which style sheets behind it may set otherwise. Without it the banner stands where
+ *  the content ends. As vestry_html_add. */
+VESTRY_API vestry_err vestry_render_head(vestry_render *render, vestry_html *html);
+/** Append the start tag of the content's element. In a stream, what stands before it is thrown away.
+ *  As vestry_html_add; INVALID also when it was begun. */
+VESTRY_API vestry_err vestry_render_begin(vestry_render *render, vestry_html *html);
+/** Append its end tag and, in a document, the element that opens the page's stream and looks after it: one request at one
+ *  URL, which is tried again for ever; opened again when the browser is online again, when the page comes back from the
+ *  browser's cache, and when nothing was heard for two and a half heartbeats (vestry_options). Its signal
+ *  _vestry.offline says how it stands; the banner shows it. In a stream what stands behind it is
+ *  thrown away. As vestry_html_add; INVALID also when it was not begun. */
+VESTRY_API vestry_err vestry_render_end(vestry_render *render, vestry_html *html);
+
+/** A part of a private page that many pages share: a list inside a page that has one's own draft. It is rendered and
+ *  encoded once for all of them, depends on topics of its own, and changes without the page being rendered. Zero is the
+ *  default, in brackets. */
+typedef struct vestry_page_part {
+  size_t size;         /**< sizeof(vestry_page_part), or 0 */
+  const char *id;      /**< of its element, unique in the page; as a page's. Copied */
+  const char *element; /**< its name ["div"]. Copied */
+  const char *share;   /**< pages with the same render, app, id, element and share show the same. Copied; 1,024 bytes */
+  vestry_page_fn render; /**< appends what is inside the element. Sees the share and app, nothing else */
+  void *app;             /**< must live as long as the pages do */
+} vestry_page_part;
+
+/** Parts of a page at most. */
+#define VESTRY_PAGE_PARTS_MAX 16
+
+/** Append a part, where an element can stand. Its element is not to be patched by anything else.
+ *  Returns  as vestry_html_add; INVALID also: outside of the content, in a part or a shared page, an id that the page has
+ *           already | LIMIT | what its render says
+ *  Threads  the render's */
+VESTRY_API vestry_err vestry_render_part(vestry_render *render, vestry_html *html, const vestry_page_part *part);
+
+/** Something changed: the pages that depend on a topic render again, if any do. Costs the same whatever their number.
+ *  topic    1 to VESTRY_PAGE_TOPIC_MAX_BYTES bytes. NULL: every page
+ *  ret_seq  the change's number, for vestry_pages_settle; NULL: not wanted
+ *  Returns  OK, also if nobody depends on it | INVALID | TOO_LARGE
+ *  Threads  any, renders included; takes a lock briefly */
+VESTRY_API vestry_err vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq);
+
+/** Wait until every page has been rendered for all changes up to this one, and what came of it was written to its
+ *  stream. For tests. On a stepped runtime it steps, and does not wait for intervals.
+ *  Returns  OK | TIMEOUT (in a stepped runtime: a page cannot be written to, or its render fails)
+ *  Threads  not from a render; blocks */
+VESTRY_API vestry_err vestry_pages_settle(vestry_pages *pages, uint64_t seq, uint64_t timeout_ms);
+
+/** Counters, since they were created, and sizes now. streams_opened_count = streams_count + streams_closed_count;
+ *  renders_count = changed_count + unchanged_count + current_count + failed_count + dropped_count. */
+typedef struct vestry_pages_stats {
+  size_t size; /**< sizeof(vestry_pages_stats), or 0 */
+  uint64_t streams_opened_count, streams_closed_count;
+  size_t streams_count;
+  size_t views_count;  /**< that are rendered: private pages, shared ones and parts; each once, whoever sees it */
+  size_t topics_count; /**< that some page depends on */
+  uint64_t refreshes_count;
+  uint64_t documents_count; /**< served */
+  uint64_t renders_count;   /**< for streams */
+  uint64_t changed_count;   /**< what was made differed, and was sent */
+  uint64_t unchanged_count; /**< it was the same */
+  uint64_t current_count;   /**< the version was the same */
+  uint64_t failed_count;    /**< an error, a status of 5xx */
+  uint64_t dropped_count;   /**< it was for nobody any more, or led elsewhere: redirects, ends */
+  uint64_t unsent_count;    /**< of the changed: some stream could not take it, and gets what it needs later */
+  uint64_t postponed_count; /**< the last event was not written yet */
+  size_t kept_bytes;        /**< of contents, now */
+  uint64_t kept_dropped_count;
+} vestry_pages_stats;
+
+/** A snapshot. Threads any; takes a lock briefly. */
+VESTRY_API void vestry_pages_stats_get(vestry_pages *pages, vestry_pages_stats *ret_stats);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

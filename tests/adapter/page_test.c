@@ -1,0 +1,744 @@
+/* Live pages: one handler, every open tab up to date, nothing for nothing. On the stepped runtime. */
+#include "vestry/page.h"
+
+#include <stdlib.h>
+
+#include "support/test.h"
+#include "support/test_host.h"
+#include "vestry/vestry.h"
+
+/* An application with some rooms. */
+typedef struct room {
+  char text[20000];
+  uint64_t version;
+} room;
+
+typedef struct site {
+  test_host th;
+  vestry *v;
+  vestry_pages *pages;
+  vestry_page *page;
+  room rooms[4];
+  size_t calls, parts; /* of the render, of the part's */
+  bool versioned, denied;
+  int status;            /* of the next renders */
+  vestry_err error;      /* likewise */
+  const char *refreshes; /* a topic that is refreshed inside the render, once */
+  bool late_topic;       /* it is named behind the reading */
+} site;
+
+static room *room_of(site *s, const char *name) {
+  return &s->rooms[name[0] - '0'];
+}
+
+static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
+  site *s = app;
+  const char *name = vestry_request_value(vestry_render_request(render), VESTRY_IN_QUERY, "room");
+  char topic[32];
+  s->calls++;
+  if (!name) return VESTRY_NOT_FOUND;
+  room *shown = room_of(s, name);
+  snprintf(topic, sizeof topic, "room/%s", name);
+  if (!s->late_topic) vestry_render_topic(render, topic);
+  if (s->status) vestry_reply_status(vestry_render_reply(render), s->status);
+  if (s->error) return s->error;
+  if (s->versioned && vestry_render_is_current(render, shown->version)) return VESTRY_OK;
+  vestry_html_add(html, "<!doctype html><title>%s</title>", name);
+  vestry_render_head(render, html);
+  vestry_render_begin(render, html);
+  vestry_html_add(html, "<p>%s</p>", shown->text);
+  if (s->refreshes) assert_int_equal(vestry_refresh(s->pages, s->refreshes, NULL), VESTRY_OK);
+  if (s->refreshes) snprintf(shown->text, sizeof shown->text, "changed inside");
+  s->refreshes = NULL;
+  if (s->late_topic) vestry_render_topic(render, topic);
+  return vestry_render_end(render, html);
+}
+
+static vestry_err may(const vestry_request *req, void *app) {
+  (void)req;
+  return ((site *)app)->denied ? VESTRY_NOT_FOUND : VESTRY_OK;
+}
+
+static vestry_err serve_shared(const vestry_request *req, vestry_reply *reply, void *app) {
+  return vestry_page_serve(req, reply, ((site *)app)->page, "all");
+}
+
+static vestry_err by_cookie(const vestry_request *req, vestry_reply *reply, char buffer[], size_t *ret_len, void *ctx) {
+  (void)reply, (void)ctx;
+  const char *cookie = vestry_request_header(req, "Cookie");
+  *ret_len = cookie ? strlen(cookie) : 0;
+  if (cookie) memcpy(buffer, cookie, *ret_len);
+  return VESTRY_OK;
+}
+
+static void open_site(site *s, const vestry_pages_options *options) {
+  memset(s, 0, sizeof *s);
+  test_host_init(&s->th);
+  const vestry_options own = {.host = &s->th.host, .threads_count = VESTRY_THREADS_NONE, .scope = by_cookie};
+  assert_int_equal(vestry_create(&own, &s->v), VESTRY_OK);
+  assert_int_equal(vestry_pages_create(s->v, options, &s->pages), VESTRY_OK);
+  const vestry_page_options page = {.render = make, .allow = may, .app = s};
+  assert_int_equal(vestry_page_create(s->pages, &page, &s->page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->v, "GET", "/room", vestry_page_handler, s->page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->v, "GET", "/shared", serve_shared, s), VESTRY_OK);
+}
+
+static void check_counters(site *s) {
+  vestry_pages_stats stats = {0};
+  vestry_pages_stats_get(s->pages, &stats);
+  assert_int_equal(stats.streams_opened_count, stats.streams_count + stats.streams_closed_count);
+  assert_int_equal(stats.renders_count, stats.changed_count + stats.unchanged_count + stats.current_count +
+                                            stats.failed_count + stats.dropped_count);
+}
+
+static void close_site(site *s) {
+  vestry_memory_settle(s->v);
+  check_counters(s);
+  vestry_stop(s->v, 0);
+  vestry_pages_stats stats = {0};
+  vestry_pages_stats_get(s->pages, &stats);
+  assert_int_equal(stats.streams_count, 0);
+  assert_int_equal(stats.views_count, 0);
+  assert_int_equal(stats.topics_count, 0);
+  assert_int_equal(stats.kept_bytes, 0);
+  vestry_pages_destroy(s->pages);
+  vestry_destroy(s->v);
+  test_host_assert_clean(&s->th);
+}
+
+static void put(site *s, size_t at, const char *text) {
+  snprintf(s->rooms[at].text, sizeof s->rooms[at].text, "%s", text);
+  s->rooms[at].version++;
+}
+
+/* A tab: its document, and its stream. */
+typedef struct tab {
+  vestry_memory_exchange *stream;
+  char tag[400];
+} tab;
+
+static void get(site *s, const char *path, const char *query, const char *cookie, const char *had, bool datastar,
+                vestry_memory_exchange **ret) {
+  vestry_header headers[2];
+  size_t count = 0;
+  if (cookie) headers[count++] = (vestry_header){"Cookie", cookie};
+  if (had) headers[count++] = (vestry_header){"Last-Event-ID", had};
+  const vestry_memory_call call = {
+      .path = path, .query = query, .headers = headers, .headers_count = count, .datastar = datastar};
+  assert_int_equal(vestry_memory_request(s->v, &call, NULL, NULL, ret), VESTRY_OK);
+}
+
+/* Between two texts. */
+static void between(const char *in, const char *from, const char *to, char *out, size_t out_room) {
+  const char *at = strstr(in, from);
+  assert_non_null(at);
+  at += strlen(from);
+  const char *end = strstr(at, to);
+  assert_non_null(end);
+  assert_true((size_t)(end - at) < out_room);
+  memcpy(out, at, (size_t)(end - at));
+  out[end - at] = '\0';
+}
+
+static void open_tab(site *s, tab *t, const char *path, const char *query, const char *cookie) {
+  vestry_memory_exchange *document;
+  get(s, path, query, cookie, NULL, false, &document);
+  assert_int_equal(vestry_memory_status(document), 200);
+  between(vestry_memory_received(document).data, "last-event-id&#39;:&#39;", "&#39;", t->tag, sizeof t->tag);
+  vestry_memory_destroy(document);
+  get(s, path, query, cookie, t->tag, true, &t->stream);
+}
+
+static void close_tab(tab *t) {
+  vestry_memory_destroy(t->stream);
+}
+
+static void settle(site *s) {
+  assert_int_equal(vestry_pages_settle(s->pages, UINT64_MAX, 1000), VESTRY_OK);
+}
+
+/* What has come but for the sign that it is alive, and the hint when to come back. */
+static const char *since(tab *t) {
+  static const char sign[] = "event: datastar-patch-signals\ndata: signals {\"_vestry\":{\"offline\":false}}\n\n";
+  const char *text = vestry_memory_since(t->stream).data;
+  if (strncmp(text, sign, sizeof sign - 1) == 0) text += sizeof sign - 1;
+  if (strncmp(text, "retry: ", 7) == 0) text = strstr(text, "\n\n") + 2;
+  return text;
+}
+
+static void refresh(site *s, const char *topic) {
+  uint64_t seq;
+  assert_int_equal(vestry_refresh(s->pages, topic, &seq), VESTRY_OK);
+  assert_int_equal(vestry_pages_settle(s->pages, seq, 1000), VESTRY_OK);
+}
+
+/* -------------------------------------------------------------------------------------------- what is shown ------- */
+
+static void a_document_has_its_content_and_what_opens_its_stream(void **state) {
+  (void)state;
+  site s;
+  open_site(&s, NULL);
+  put(&s, 1, "hello <all>");
+  vestry_memory_exchange *document;
+  get(&s, "/room", "room=1", NULL, NULL, false, &document);
+  const char *text = vestry_memory_received(document).data;
+  assert_non_null(strstr(text, "</style><main id=\"content\"><p>hello &lt;all&gt;</p></main>"
+                               "<div class=\"vestry-banner\""));
+  assert_non_null(strstr(text, "/room?room=1"));
+  vestry_memory_destroy(document);
+  close_site(&s);
+}
+
+static void a_change_is_sent_and_nothing_else(void **state) {
+  (void)state;
+  site s;
+  tab one, other;
+  open_site(&s, NULL);
+  put(&s, 1, "first");
+  put(&s, 2, "else");
+  open_tab(&s, &one, "/room", "room=1", NULL);
+  open_tab(&s, &other, "/room", "room=2", NULL);
+  settle(&s);
+  assert_string_equal(since(&one), "");
+  assert_string_equal(since(&other), "");
+  put(&s, 1, "second");
+  refresh(&s, "room/1");
+  const char *text = since(&one);
+  assert_non_null(strstr(text, "event: datastar-patch-elements\ndata: elements "));
+  assert_non_null(strstr(text, "data: elements <main id=\"content\"><p>second</p></main>\n\nid: "));
+  assert_null(strstr(text, "title"));
+  assert_string_equal(since(&other), "");
+  refresh(&s, "room/1"); /* nothing has changed */
+  assert_string_equal(since(&one), "");
+  vestry_pages_stats stats = {0};
+  vestry_pages_stats_get(s.pages, &stats);
+  assert_int_equal(stats.changed_count, 1);
+  assert_int_equal(stats.unchanged_count, 3);
+  close_tab(&one);
+  close_tab(&other);
+  close_site(&s);
+}
+
+static void a_change_between_document_and_stream_is_seen(void **state) {
+  (void)state;
+  site s;
+  open_site(&s, NULL);
+  put(&s, 1, "first");
+  vestry_memory_exchange *document;
+  tab t;
+  get(&s, "/room", "room=1", NULL, NULL, false, &document);
+  between(vestry_memory_received(document).data, "last-event-id&#39;:&#39;", "&#39;", t.tag, sizeof t.tag);
+  vestry_memory_destroy(document);
+  put(&s, 1, "second");
+  assert_int_equal(vestry_refresh(s.pages, "room/1", NULL), VESTRY_OK);
+  get(&s, "/room", "room=1", NULL, t.tag, true, &t.stream);
+  settle(&s);
+  assert_non_null(strstr(since(&t), "<p>second</p>"));
+  close_tab(&t);
+  close_site(&s);
+}
+
+static void a_change_while_rendering_is_seen(void **state) {
+  (void)state;
+  for (int late = 0; late < 2; late++) {
+    site s;
+    tab t;
+    open_site(&s, NULL);
+    s.late_topic = late;
+    put(&s, 1, "first");
+    open_tab(&s, &t, "/room", "room=1", NULL);
+    s.refreshes = "room/1"; /* in the stream's very first render: nobody depends on it yet when it is named late */
+    settle(&s);
+    assert_non_null(strstr(since(&t), "<p>changed inside</p>"));
+    s.refreshes = "room/1";
+    put(&s, 1, "before");
+    refresh(&s, NULL);
+    settle(&s);
+    assert_string_equal(s.rooms[1].text, "changed inside");
+    close_tab(&t);
+    close_site(&s);
+  }
+}
+
+static void a_stream_that_comes_back_gets_what_it_lacks(void **state) {
+  (void)state;
+  site s;
+  tab t;
+  char id[400];
+  open_site(&s, NULL);
+  put(&s, 1, "first");
+  open_tab(&s, &t, "/room", "room=1", NULL);
+  put(&s, 1, "second");
+  refresh(&s, "room/1");
+  between(since(&t), "id: ", "\n", id, sizeof id);
+  close_tab(&t);
+  vestry_memory_settle(s.v);
+  get(&s, "/room", "room=1", NULL, id, true, &t.stream);
+  settle(&s);
+  assert_string_equal(since(&t), ""); /* it has all */
+  close_tab(&t);
+  get(&s, "/room", "room=1", NULL, t.tag, true, &t.stream);
+  settle(&s);
+  assert_non_null(strstr(since(&t), "<p>second</p>"));
+  close_tab(&t);
+  get(&s, "/room", "room=1", NULL, "forged", true, &t.stream);
+  settle(&s);
+  assert_non_null(strstr(since(&t), "<p>second</p>"));
+  close_tab(&t);
+  close_site(&s);
+}
+
+static void with_a_version_an_unchanged_page_is_not_rendered(void **state) {
+  (void)state;
+  site s;
+  tab t;
+  open_site(&s, NULL);
+  s.versioned = true;
+  put(&s, 1, "first");
+  open_tab(&s, &t, "/room", "room=1", NULL);
+  settle(&s);
+  assert_string_equal(since(&t), "");
+  vestry_pages_stats stats = {0};
+  vestry_pages_stats_get(s.pages, &stats);
+  assert_int_equal(stats.current_count, 1);
+  refresh(&s, "room/1");
+  vestry_pages_stats_get(s.pages, &stats);
+  assert_int_equal(stats.current_count, 2);
+  put(&s, 1, "second");
+  refresh(&s, "room/1");
+  assert_non_null(strstr(since(&t), "<p>second</p>"));
+  close_tab(&t);
+  close_site(&s);
+}
+
+/* A version is of a page, at an address, for somebody. */
+static void a_version_of_another_is_none(void **state) {
+  (void)state;
+  site s;
+  tab t, other;
+  open_site(&s, NULL);
+  s.versioned = true;
+  put(&s, 1, "first");
+  put(&s, 2, "other");
+  open_tab(&s, &t, "/room", "room=1", NULL);
+  get(&s, "/room", "room=2", NULL, t.tag, true, &other.stream);
+  settle(&s);
+  assert_non_null(strstr(since(&other), "<p>other</p>"));
+  close_tab(&other);
+  get(&s, "/room", "room=1", "another", t.tag, true, &other.stream);
+  settle(&s);
+  assert_string_equal(since(&other), ""); /* rendered, and the same */
+  vestry_pages_stats stats = {0};
+  vestry_pages_stats_get(s.pages, &stats);
+  assert_int_equal(stats.current_count, 1);
+  close_tab(&t);
+  close_tab(&other);
+  close_site(&s);
+}
+
+/* --------------------------------------------------------------------------------------------------- pacing ------- */
+
+static void renders_are_an_interval_apart(void **state) {
+  (void)state;
+  site s;
+  tab t;
+  char text[32];
+  open_site(&s, NULL);
+  open_tab(&s, &t, "/room", "room=1", NULL);
+  vestry_memory_settle(s.v);
+  test_host_advance_ms(&s.th, 100);
+  size_t before = s.calls;
+  for (int ms = 0; ms < 1000; ms++) {
+    snprintf(text, sizeof text, "at %d", ms);
+    put(&s, 1, text);
+    assert_int_equal(vestry_refresh(s.pages, "room/1", NULL), VESTRY_OK);
+    vestry_memory_settle(s.v);
+    if (ms == 0) assert_int_equal(s.calls, before + 1); /* the first at once */
+    test_host_advance_ms(&s.th, 1);
+    vestry_memory_settle(s.v);
+  }
+  assert_in_range(s.calls - before, 1000 / 16, 1000 / 15 + 2);
+  test_host_advance_ms(&s.th, 20);
+  vestry_memory_settle(s.v);
+  vestry_slice got = vestry_memory_received(t.stream);
+  assert_non_null(strstr(got.data, "at 999<")); /* the last always */
+  size_t after = s.calls;
+  test_host_advance_ms(&s.th, 1000);
+  vestry_memory_settle(s.v);
+  assert_int_equal(s.calls, after);
+  close_tab(&t);
+  close_site(&s);
+}
+
+static void nothing_is_rendered_for_who_has_not_been_written_to(void **state) {
+  (void)state;
+  site s;
+  tab slow, fast;
+  open_site(&s, NULL);
+  open_tab(&s, &slow, "/room", "room=1", NULL);
+  open_tab(&s, &fast, "/room", "room=1", "other");
+  settle(&s);
+  vestry_memory_mode_set(slow.stream, VESTRY_MEMORY_BLOCKS);
+  put(&s, 1, "one");
+  assert_int_equal(vestry_refresh(s.pages, "room/1", NULL), VESTRY_OK);
+  test_host_advance_ms(&s.th, 20);
+  vestry_memory_settle(s.v);
+  size_t before = s.calls;
+  for (int i = 0; i < 10; i++) {
+    put(&s, 1, i % 2 ? "two" : "three");
+    assert_int_equal(vestry_refresh(s.pages, "room/1", NULL), VESTRY_OK);
+    test_host_advance_ms(&s.th, 20);
+    vestry_memory_settle(s.v);
+  }
+  assert_int_equal(s.calls, before + 10); /* for the fast one alone */
+  vestry_memory_mode_set(slow.stream, VESTRY_MEMORY_READS);
+  vestry_memory_settle(s.v);
+  test_host_advance_ms(&s.th, 20);
+  vestry_memory_settle(s.v);
+  assert_int_equal(s.calls, before + 11);
+  assert_non_null(strstr(vestry_memory_received(slow.stream).data, "<p>two</p>"));
+  assert_null(strstr(vestry_memory_received(slow.stream).data, "<p>three</p>"));
+  close_tab(&slow);
+  close_tab(&fast);
+  close_site(&s);
+}
+
+/* ------------------------------------------------------------------------------------------ statuses, rights ------ */
+
+static void a_status_decides_what_becomes_of_the_stream(void **state) {
+  (void)state;
+  static const struct {
+    int status;
+    vestry_err error;
+    const char *says;
+    bool ends;
+  } rows[] = {{204, VESTRY_OK, "", true},
+              {0, VESTRY_NOT_FOUND, "location.reload()", true},
+              {0, VESTRY_FAILED, "{\"_vestry\":{\"failing\":true}}", false},
+              {503, VESTRY_OK, "{\"_vestry\":{\"failing\":true}}", false},
+              {404, VESTRY_OK, "<p>second</p>", false}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    site s;
+    tab t;
+    open_site(&s, NULL);
+    put(&s, 1, "first");
+    open_tab(&s, &t, "/room", "room=1", NULL);
+    settle(&s);
+    (void)since(&t);
+    put(&s, 1, "second");
+    s.status = rows[i].status;
+    s.error = rows[i].error;
+    test_host_advance_ms(&s.th, 20);
+    assert_int_equal(vestry_refresh(s.pages, "room/1", NULL), VESTRY_OK);
+    vestry_memory_settle(s.v);
+    const char *text = since(&t);
+    if (*rows[i].says)
+      assert_non_null(strstr(text, rows[i].says));
+    else
+      assert_string_equal(text, "");
+    bool clean = false;
+    assert_int_equal(vestry_memory_ended(t.stream, &clean), rows[i].ends);
+    assert_int_equal(clean, rows[i].ends);
+    close_tab(&t);
+    close_site(&s);
+  }
+}
+
+static void a_failing_page_is_tried_again_later_and_later(void **state) {
+  (void)state;
+  site s;
+  tab t;
+  open_site(&s, NULL);
+  put(&s, 1, "first");
+  open_tab(&s, &t, "/room", "room=1", NULL);
+  settle(&s);
+  (void)since(&t);
+  s.error = VESTRY_FAILED;
+  size_t before = s.calls;
+  test_host_advance_ms(&s.th, 20);
+  assert_int_equal(vestry_refresh(s.pages, "room/1", NULL), VESTRY_OK);
+  vestry_memory_settle(s.v);
+  assert_int_equal(s.calls, before + 1);
+  static const int waits[] = {1, 2, 4, 8, 16, 30, 30};
+  for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
+    for (int second = 0; second < waits[i]; second++) {
+      test_host_advance_ms(&s.th, 999);
+      assert_int_equal(vestry_refresh(s.pages, "room/1", NULL), VESTRY_OK); /* hurries nothing */
+      vestry_memory_settle(s.v);
+      assert_int_equal(s.calls, before + 1 + i);
+      test_host_advance_ms(&s.th, 1);
+    }
+    test_host_advance_ms(&s.th, 2);
+    vestry_memory_settle(s.v);
+    assert_int_equal(s.calls, before + 2 + i);
+  }
+  s.error = VESTRY_OK;
+  (void)since(&t);
+  test_host_advance_ms(&s.th, 30002);
+  vestry_memory_settle(s.v);
+  assert_non_null(strstr(since(&t), "{\"_vestry\":{\"failing\":false}}"));
+  close_tab(&t);
+  close_site(&s);
+}
+
+static void who_may_not_see_it_any_more_is_sent_away(void **state) {
+  (void)state;
+  static const char *const paths[] = {"/room", "/shared"};
+  for (size_t i = 0; i < 2; i++) {
+    site s;
+    tab t;
+    open_site(&s, NULL);
+    put(&s, 1, "first");
+    open_tab(&s, &t, paths[i], "room=1", "me");
+    settle(&s);
+    (void)since(&t);
+    put(&s, 1, "a secret");
+    s.denied = true;
+    test_host_advance_ms(&s.th, 20);
+    assert_int_equal(vestry_refresh(s.pages, "room/1", NULL), VESTRY_OK);
+    vestry_memory_settle(s.v);
+    const char *text = since(&t);
+    assert_non_null(strstr(text, "location.reload()"));
+    assert_null(strstr(text, "secret"));
+    assert_true(vestry_memory_ended(t.stream, NULL));
+    vestry_memory_exchange *document;
+    get(&s, paths[i], "room=1", "me", NULL, false, &document);
+    assert_int_equal(vestry_memory_status(document), 404);
+    vestry_memory_destroy(document);
+    close_tab(&t);
+    close_site(&s);
+  }
+}
+
+static void a_tab_of_another_build_loads_its_page_anew(void **state) {
+  (void)state;
+  site s;
+  tab t;
+  char tag[400];
+  open_site(&s, &(vestry_pages_options){.build = "1.0", .secret = "s", .secret_len = 1});
+  open_tab(&s, &t, "/room", "room=1", NULL);
+  settle(&s);
+  assert_string_equal(since(&t), "");
+  memcpy(tag, t.tag, sizeof tag);
+  close_tab(&t);
+  close_site(&s);
+  open_site(&s, &(vestry_pages_options){.build = "1.1", .secret = "s", .secret_len = 1});
+  get(&s, "/room", "room=1", NULL, tag, true, &t.stream);
+  vestry_memory_settle(s.v);
+  assert_non_null(strstr(since(&t), "location.reload()"));
+  close_tab(&t);
+  close_site(&s);
+}
+
+/* --------------------------------------------------------------------------------------------------- shared ------- */
+
+static void a_shared_page_is_rendered_once(void **state) {
+  (void)state;
+  enum { TABS = 50 };
+  site s;
+  tab tabs[TABS];
+  open_site(&s, NULL);
+  put(&s, 1, "first");
+  for (size_t i = 0; i < TABS; i++) open_tab(&s, &tabs[i], "/shared", "room=1", i % 2 ? "one" : "two");
+  settle(&s);
+  for (size_t i = 0; i < TABS; i++) assert_string_equal(since(&tabs[i]), "");
+  size_t before = s.calls;
+  put(&s, 1, "second");
+  refresh(&s, "room/1");
+  assert_int_equal(s.calls, before + 1);
+  for (size_t i = 0; i < TABS; i++) assert_non_null(strstr(since(&tabs[i]), "<p>second</p>"));
+  vestry_pages_stats stats = {0};
+  vestry_pages_stats_get(s.pages, &stats);
+  assert_int_equal(stats.views_count, 1);
+  assert_int_equal(stats.streams_count, TABS);
+  tab late;
+  get(&s, "/shared", "room=1", NULL, tabs[0].tag, true, &late.stream);
+  settle(&s);
+  assert_non_null(strstr(since(&late), "<p>second</p>"));
+  assert_int_equal(s.calls, before + 1); /* it was there already */
+  close_tab(&late);
+  for (size_t i = 0; i < TABS; i++) close_tab(&tabs[i]);
+  close_site(&s);
+}
+
+static vestry_err look(vestry_render *render, vestry_html *html, void *app) {
+  const vestry_request *req = vestry_render_request(render);
+  site *s = app;
+  vestry_render_topic(render, "look");
+  if (vestry_render_is_stream(render)) s->calls++;
+  vestry_render_begin(render, html);
+  assert_null(vestry_request_header(req, "Cookie"));
+  assert_null(vestry_request_signals(req));
+  assert_int_equal(vestry_request_scope(req).len, 0);
+  assert_null(vestry_session_user(req));
+  assert_string_equal(vestry_request_query(req), "a=1");
+  vestry_html_add(html, "%s", vestry_render_share(render));
+  return vestry_render_end(render, html);
+}
+
+static vestry_err serve_look(const vestry_request *req, vestry_reply *reply, void *app) {
+  return vestry_page_serve(req, reply, app, "k");
+}
+
+static void a_shared_render_sees_nothing_that_is_somebodys(void **state) {
+  (void)state;
+  site s;
+  open_site(&s, NULL);
+  vestry_page *page;
+  assert_int_equal(vestry_page_create(s.pages, &(vestry_page_options){.render = look, .app = &s}, &page), VESTRY_OK);
+  assert_int_equal(vestry_route(s.v, "GET", "/look", serve_look, page), VESTRY_OK);
+  vestry_memory_exchange *document, *stream;
+  get(&s, "/look", "a=1", "secret", NULL, false, &document);
+  assert_int_equal(vestry_memory_status(document), 200);
+  get(&s, "/look", "a=1&datastar=%7B%22mine%22%3A1%7D", "secret", NULL, true, &stream);
+  settle(&s);
+  assert_int_equal(s.calls, 1);
+  assert_non_null(strstr(vestry_memory_received(stream).data, "<main id=\"content\">k</main>"));
+  vestry_memory_destroy(document);
+  vestry_memory_destroy(stream);
+  close_site(&s);
+}
+
+/* ---------------------------------------------------------------------------------------------------- parts ------- */
+
+static vestry_err list(vestry_render *render, vestry_html *html, void *app) {
+  site *s = app;
+  char topic[32];
+  const char *share = vestry_render_share(render);
+  s->parts++;
+  assert_null(vestry_render_request(render));
+  assert_null(vestry_render_reply(render));
+  snprintf(topic, sizeof topic, "list/%s", share);
+  vestry_render_topic(render, topic);
+  return vestry_html_add(html, "<li>%s</li>", room_of(s, share)->text);
+}
+
+/* A private page with a heading of its own, and a list that it shares. */
+static vestry_err make_with_list(vestry_render *render, vestry_html *html, void *app) {
+  site *s = app;
+  const vestry_scope who = vestry_request_scope(vestry_render_request(render));
+  s->calls++;
+  vestry_render_topic(render, "who");
+  vestry_render_begin(render, html);
+  vestry_html_add(html, "<h1>%.*s in %s</h1>", (int)who.len, (const char *)who.data, s->rooms[0].text);
+  vestry_render_part(
+      render, html,
+      &(vestry_page_part){.id = "list", .element = "ul", .share = s->rooms[0].text, .render = list, .app = s});
+  return vestry_render_end(render, html);
+}
+
+static void open_list_site(site *s) {
+  open_site(s, NULL);
+  vestry_page *page;
+  const vestry_page_options options = {.render = make_with_list, .app = s};
+  assert_int_equal(vestry_page_create(s->pages, &options, &page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->v, "GET", "/list", vestry_page_handler, page), VESTRY_OK);
+  put(s, 0, "1");
+  put(s, 1, "first");
+  put(s, 2, "other");
+}
+
+static void a_part_is_rendered_once_for_all_pages(void **state) {
+  (void)state;
+  site s;
+  tab ada, bob;
+  open_list_site(&s);
+  vestry_memory_exchange *document;
+  get(&s, "/list", NULL, "ada", NULL, false, &document);
+  assert_non_null(strstr(vestry_memory_received(document).data,
+                         "<main id=\"content\"><h1>ada in 1</h1><ul id=\"list\" data-ignore-morph>"
+                         "<li>first</li></ul></main>"));
+  vestry_memory_destroy(document);
+  open_tab(&s, &ada, "/list", NULL, "ada");
+  open_tab(&s, &bob, "/list", NULL, "bob");
+  settle(&s);
+  assert_string_equal(since(&ada), "");
+  assert_string_equal(since(&bob), "");
+  size_t calls = s.calls, parts = s.parts;
+  put(&s, 1, "second");
+  refresh(&s, "list/1");
+  assert_int_equal(s.calls, calls);
+  assert_int_equal(s.parts, parts + 1);
+  static const char event[] = "event: datastar-patch-elements\ndata: mode inner\ndata: selector #list\n"
+                              "data: elements <li>second</li>\n\n";
+  static const char turned[] = "event: datastar-patch-elements\ndata: selector #list\ndata: mode inner\n"
+                               "data: elements <li>second</li>\n\n";
+  const char *text = since(&ada);
+  assert_true(strcmp(text, event) == 0 || strcmp(text, turned) == 0);
+  assert_non_null(strstr(since(&bob), "<li>second</li>"));
+  refresh(&s, "who"); /* the pages render, and nothing differs */
+  assert_int_equal(s.calls, calls + 2);
+  assert_string_equal(since(&ada), "");
+  close_tab(&ada);
+  close_tab(&bob);
+  close_site(&s);
+}
+
+static void another_part_comes_with_the_content_and_the_former_is_silent(void **state) {
+  (void)state;
+  site s;
+  tab t;
+  open_list_site(&s);
+  open_tab(&s, &t, "/list", NULL, "ada");
+  settle(&s);
+  put(&s, 0, "2");
+  refresh(&s, "who");
+  const char *text = since(&t), *heading = strstr(text, "ada in 2"), *inside = strstr(text, "<li>other</li>");
+  assert_non_null(heading);
+  assert_non_null(inside);
+  assert_true(heading < inside);
+  put(&s, 1, "old news");
+  refresh(&s, "list/1");
+  assert_string_equal(since(&t), "");
+  put(&s, 2, "new news");
+  refresh(&s, "list/2");
+  assert_non_null(strstr(since(&t), "<li>new news</li>"));
+  vestry_pages_stats stats = {0};
+  vestry_pages_stats_get(s.pages, &stats);
+  assert_int_equal(stats.views_count, 2); /* the page, and the part that it shows */
+  close_tab(&t);
+  close_site(&s);
+}
+
+static void a_part_that_changed_is_sent_to_a_tab_that_comes_back(void **state) {
+  (void)state;
+  site s;
+  tab t;
+  open_list_site(&s);
+  open_tab(&s, &t, "/list", NULL, "ada");
+  settle(&s);
+  close_tab(&t);
+  vestry_memory_settle(s.v);
+  put(&s, 1, "meanwhile");
+  get(&s, "/list", NULL, "ada", t.tag, true, &t.stream);
+  settle(&s);
+  const char *text = since(&t);
+  assert_non_null(strstr(text, "<li>meanwhile</li>"));
+  assert_null(strstr(text, "<h1>"));
+  close_tab(&t);
+  close_site(&s);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_document_has_its_content_and_what_opens_its_stream),
+      cmocka_unit_test(a_change_is_sent_and_nothing_else),
+      cmocka_unit_test(a_change_between_document_and_stream_is_seen),
+      cmocka_unit_test(a_change_while_rendering_is_seen),
+      cmocka_unit_test(a_stream_that_comes_back_gets_what_it_lacks),
+      cmocka_unit_test(with_a_version_an_unchanged_page_is_not_rendered),
+      cmocka_unit_test(a_version_of_another_is_none),
+      cmocka_unit_test(renders_are_an_interval_apart),
+      cmocka_unit_test(nothing_is_rendered_for_who_has_not_been_written_to),
+      cmocka_unit_test(a_status_decides_what_becomes_of_the_stream),
+      cmocka_unit_test(a_failing_page_is_tried_again_later_and_later),
+      cmocka_unit_test(who_may_not_see_it_any_more_is_sent_away),
+      cmocka_unit_test(a_tab_of_another_build_loads_its_page_anew),
+      cmocka_unit_test(a_shared_page_is_rendered_once),
+      cmocka_unit_test(a_shared_render_sees_nothing_that_is_somebodys),
+      cmocka_unit_test(a_part_is_rendered_once_for_all_pages),
+      cmocka_unit_test(another_part_comes_with_the_content_and_the_former_is_silent),
+      cmocka_unit_test(a_part_that_changed_is_sent_to_a_tab_that_comes_back),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
