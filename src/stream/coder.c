@@ -19,6 +19,9 @@
  * behind, and goes out alone. Nobody needs to tell. In the same way an event that was to follow one that was never
  * taken goes out alone.
  *
+ * Heartbeats that decode to something may have come between the two: they are all one event, so the text is known from
+ * their number.
+ *
  * What was written last is known by its number, and not by its address: nobody holds a reference to it, since that
  * would keep the last event of every stream. The event that another one follows is held by that one, so its text is
  * there; if it was given up, for memory, there is nothing to follow. A following segment is made for one stream: another
@@ -80,17 +83,18 @@ static const vsi_segment *take_aligned(vsi_coder *coder, const vsi_broadcast *br
 }
 
 /* What has changed since the event before; the caller's. NULL: something else was written last, or it cannot be made. */
-static vsi_segment *follow(const vsi_coder *coder, vestry_event *event) {
+static vsi_segment *follow(const vsi_coder *coder, vestry_event *event, const vestry_event *heartbeat) {
   vestry_event *previous = vsi_event_take_previous(event);
   vsi_segment *made = NULL;
   if (previous && vsi_codings_number(coder->coding->all, previous) == coder->last)
-    made = vsi_coding_follow(coder->coding, event, previous);
+    made = vsi_coding_follow(coder->coding, event, previous, heartbeat, coder->beats);
   vestry_event_unref(previous);
   return made;
 }
 
-static vestry_err encode_by_itself(vsi_coder *coder, vsi_delivery *delivery, const vsi_segment **ret_segment) {
-  vsi_segment *change = follow(coder, delivery->event);
+static vestry_err encode_by_itself(vsi_coder *coder, vsi_delivery *delivery, const vestry_event *heartbeat,
+                                   const vsi_segment **ret_segment) {
+  vsi_segment *change = follow(coder, delivery->event, heartbeat);
   const vsi_segment *alone = NULL;
   if (!change || change->len > change->plain_len / WORTH) {
     vestry_err error = vsi_coding_alone(coder->coding, delivery->event, &alone);
@@ -98,7 +102,7 @@ static vestry_err encode_by_itself(vsi_coder *coder, vsi_delivery *delivery, con
   }
   if (change && (!alone || change->len <= alone->len)) {
     /* one writer, the runner; a mere count */
-    uint64_t count = atomic_load_explicit(&coder->followed_count, memory_order_relaxed);
+    uint32_t count = atomic_load_explicit(&coder->followed_count, memory_order_relaxed);
     atomic_store_explicit(&coder->followed_count, count + 1, memory_order_relaxed);
     delivery->owns_wire = true;
     *ret_segment = change;
@@ -109,20 +113,25 @@ static vestry_err encode_by_itself(vsi_coder *coder, vsi_delivery *delivery, con
   return VESTRY_OK;
 }
 
-static vestry_err encode_shared(vsi_coder *coder, vsi_delivery *delivery) {
+static vestry_err encode_shared(vsi_coder *coder, vsi_delivery *delivery, const vestry_event *heartbeat) {
   const vsi_segment *segment = take_aligned(coder, delivery->broadcast);
   if (!segment) {
-    vestry_err error = encode_by_itself(coder, delivery, &segment);
+    vestry_err error = encode_by_itself(coder, delivery, heartbeat, &segment);
     if (error) return error;
     coder->epoch = 0;
   }
-  coder->last = vsi_codings_number(coder->coding->all, delivery->event);
+  if (delivery->is_heartbeat) {
+    coder->beats++;
+  } else {
+    coder->last = vsi_codings_number(coder->coding->all, delivery->event);
+    coder->beats = 0;
+  }
   add_check(coder, segment);
   delivery->wire = segment;
   return VESTRY_OK;
 }
 
-vestry_err vsi_coder_encode(vsi_coder *coder, vsi_delivery *delivery) {
+vestry_err vsi_coder_encode(vsi_coder *coder, vsi_delivery *delivery, const vestry_event *heartbeat) {
   if (coder->encoder) {
     vsi_segment *segment = NULL;
     vestry_err error = vsi_coding_encode(coder->coding, vsi_codings_host(coder->coding->all), coder->encoder,
@@ -131,7 +140,8 @@ vestry_err vsi_coder_encode(vsi_coder *coder, vsi_delivery *delivery) {
     delivery->owns_wire = true;
     return error;
   }
-  if (!delivery->is_heartbeat || delivery->is_sign || !coder->coding->idle) return encode_shared(coder, delivery);
+  if (!delivery->is_heartbeat || delivery->is_sign || !coder->coding->idle)
+    return encode_shared(coder, delivery, heartbeat);
   delivery->wire = coder->coding->idle;
   return VESTRY_OK;
 }

@@ -185,16 +185,15 @@ static vestry_err take(const vsi_coding *coding, const vestry_event *event, vest
   return VESTRY_OK;
 }
 
-/* previous: NULL: none. */
+/* before: what a stream's text ends with; NULL: it does not matter. */
 static vestry_err encode(const vsi_coding *coding, const vestry_host *host, void *encoder, const vestry_event *event,
-                         const vestry_event *previous, vsi_segment **ret_segment) {
+                         const vestry_slice *before, vsi_segment **ret_segment) {
   const vestry_profile_ops *ops = coding->profile.ops;
-  vestry_slice plain = vestry_event_bytes(event), before = {NULL, 0};
-  if (previous) before = vestry_event_bytes(previous);
+  vestry_slice plain = vestry_event_bytes(event);
   vestry_sink sink;
   vsi_sink_init(&sink, host);
-  vestry_err error = previous ? ops->follow(encoder, before.data, before.len, plain.data, plain.len, &sink)
-                              : ops->encode(encoder, plain.data, plain.len, &sink);
+  vestry_err error = before ? ops->follow(encoder, before->data, before->len, plain.data, plain.len, &sink)
+                            : ops->encode(encoder, plain.data, plain.len, &sink);
   if (!error) error = take(coding, event, &sink, ret_segment);
   vsi_sink_finish(&sink);
   return error;
@@ -225,13 +224,13 @@ static const vsi_segment *find_made(const vsi_coding *coding, const vestry_event
 
 /* By an encoder that nobody else is using. NULL: it could not be. */
 static vsi_segment *compress(vsi_coding *coding, vsi_scratch *scratch, const vestry_host *host,
-                             const vestry_event *event, const vestry_event *previous) {
+                             const vestry_event *event, const vestry_slice *before) {
   const vestry_profile_ops *ops = coding->profile.ops;
   vsi_segment *segment = NULL;
   void *encoder = scratch->encoder;
   scratch->encoder = NULL;
   if (!encoder && ops->create(&coding->profile, coding->all->host, VESTRY_ENCODER_SEGMENT, &encoder)) return NULL;
-  vestry_err error = encode(coding, host, encoder, event, previous, &segment);
+  vestry_err error = encode(coding, host, encoder, event, before, &segment);
   if (!error && ops->reset && ops->reset(encoder))
     scratch->encoder = encoder;
   else
@@ -244,11 +243,29 @@ static vsi_scratch *scratch_of(vsi_coding *coding, const vestry_event *event) {
   return &coding->scratch[((uintptr_t)event >> 6 ^ (uintptr_t)event >> 12) % VSI_SCRATCH_COUNT];
 }
 
-vsi_segment *vsi_coding_follow(vsi_coding *coding, vestry_event *event, const vestry_event *previous) {
+/* What a stream's text ends with: an event, then heartbeats. false: out of memory. */
+static bool add_beats(vsi_buffer *text, const vestry_event *previous, const vestry_event *heartbeat, uint32_t beats) {
+  vestry_slice first = vestry_event_bytes(previous), beat = vestry_event_bytes(heartbeat);
+  if (!vsi_buffer_reserve(text, first.len + beats * beat.len)) return false;
+  vsi_buffer_append(text, first.data, first.len);
+  while (beats--) vsi_buffer_append(text, beat.data, beat.len);
+  return !text->error;
+}
+
+vsi_segment *vsi_coding_follow(vsi_coding *coding, const vestry_event *event, const vestry_event *previous,
+                               const vestry_event *heartbeat, uint32_t beats) {
   if (!coding->profile.ops->follow || vestry_event_bytes(event).len <= coding->profile.stored_bytes) return NULL;
+  if (beats > VSI_BEATS_MOST) return NULL;
+  vsi_segment *made = NULL;
   vsi_scratch *scratch = scratch_of(coding, event);
+  vsi_buffer text;
+  vsi_buffer_init(&text, coding->all->host);
   vsi_turnstile_enter(&scratch->turnstile);
-  vsi_segment *made = compress(coding, scratch, coding->all->host, event, previous);
+  if (!beats || add_beats(&text, previous, heartbeat, beats)) {
+    vestry_slice before = beats ? (vestry_slice){text.data, text.len} : vestry_event_bytes(previous);
+    made = compress(coding, scratch, coding->all->host, event, &before);
+  }
+  vsi_buffer_finish(&text);
   vsi_turnstile_leave(&scratch->turnstile);
   return made;
 }

@@ -64,8 +64,14 @@ static void break_off(vestry_connection *connection) {
   vestry_connection_close(connection, VESTRY_CAUSE_ERROR); /* unless it was closing already: that cause stays */
 }
 
+static vestry_event *heartbeat_of(const vestry_connection *connection) {
+  const vsi_environment *environment = connection->environment;
+  return connection->signs ? environment->sign : environment->heartbeat;
+}
+
 static void encode(vestry_connection *connection, vsi_delivery *delivery) {
-  if (connection->coder && vsi_coder_encode(connection->coder, delivery)) break_off(connection);
+  if (connection->coder && vsi_coder_encode(connection->coder, delivery, heartbeat_of(connection)))
+    break_off(connection);
   vestry_event_unref(vsi_event_take_previous(delivery->event)); /* who wanted it has taken it */
 }
 
@@ -295,8 +301,7 @@ static void write_taken(vestry_connection *connection) {
 static void take_heartbeat(vestry_connection *connection) {
   vsi_delivery *delivery = vsi_calloc(connection->environment->host, 1, sizeof *delivery);
   if (!delivery) return;
-  delivery->event =
-      vestry_event_ref(connection->signs ? connection->environment->sign : connection->environment->heartbeat);
+  delivery->event = vestry_event_ref(heartbeat_of(connection));
   delivery->is_heartbeat = true;
   delivery->is_sign = connection->signs;
   append_taken(connection, delivery);

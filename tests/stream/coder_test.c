@@ -409,6 +409,39 @@ static void a_page_is_written_as_what_has_changed(void **state) {
   }
 }
 
+/* Heartbeats that decode to something: the text goes on behind them, as far as that is worth it. */
+static void a_page_follows_across_heartbeats(void **state) {
+  (void)state;
+  for (int i = 0; i < 2; i++) {
+    vestry_profile_ops ops = *shared[i].profile->ops;
+    ops.idle = NULL;
+    bench b;
+    listener l;
+    bench_init(&b, VESTRY_THREADS_NONE, NULL);
+    assert_int_equal(listener_open(&l, &b, &(vestry_profile){.ops = &ops}, NULL), VESTRY_OK);
+    static const int beats[] = {1, 0, 7, VSI_BEATS_MOST, VSI_BEATS_MOST + 1, 2};
+    vestry_event *last = messages(&b, 40);
+    send_next(&b, &l, last, NULL);
+    uint64_t followed = 0;
+    for (int turn = 0; turn < 6; turn++) {
+      for (int beat = 0; beat < beats[turn]; beat++) {
+        test_host_advance_ms(&b.th, 15001);
+        bench_run(&b);
+      }
+      vestry_event *event = messages(&b, 41 + turn);
+      size_t wire = send_next(&b, &l, event, last);
+      followed += beats[turn] <= VSI_BEATS_MOST;
+      assert_int_equal(followed_by(&l), followed);
+      if (beats[turn] <= VSI_BEATS_MOST) assert_in_range(wire, 1, shared[i].following);
+      vestry_event_unref(last);
+      last = event;
+    }
+    vestry_event_unref(last);
+    close_all(&b, &l, 1);
+    bench_finish(&b);
+  }
+}
+
 static void what_was_not_written_last_is_not_followed(void **state) {
   (void)state;
   for (int i = 0; i < 3; i++) {
@@ -563,6 +596,8 @@ static bool follow_without_memory(const vestry_profile *profile, long fail_at, b
   atomic_store(&b.th.fail_after, for_good);
   atomic_store(&b.th.fail_at, fail_at);
   for (int j = 0; j < 3; j++) {
+    if (j == 2) test_host_advance_ms(&b.th, 15001);
+    bench_run(&b);
     if (j) vestry_event_follow(pages[j], pages[j - 1]);
     if (!vestry_connection_send(l.connection, pages[j])) listener_expect(&l, pages[j]);
     bench_run(&b);
@@ -583,9 +618,12 @@ static bool follow_without_memory(const vestry_profile *profile, long fail_at, b
 
 static void memory_runs_out_while_pages_follow(void **state) {
   (void)state;
-  for (int i = 0; i < 3; i++)
+  vestry_profile_ops ops = vestry_profile_brotli;
+  ops.idle = NULL; /* heartbeats are events */
+  const vestry_profile beating = {.ops = &ops}, *const profiles[] = {&brotli, &gzip, &own_whole, &beating};
+  for (int i = 0; i < 4; i++)
     for (int for_good = 0; for_good < 2; for_good++)
-      for (long fail_at = 0; follow_without_memory(shared[i].profile, fail_at, for_good); fail_at++) continue;
+      for (long fail_at = 0; follow_without_memory(profiles[i], fail_at, for_good); fail_at++) continue;
 }
 
 int main(void) {
@@ -602,6 +640,7 @@ int main(void) {
       cmocka_unit_test(empty_output_is_not_written),
       cmocka_unit_test(threads_encode_an_event_once),
       cmocka_unit_test(a_page_is_written_as_what_has_changed),
+      cmocka_unit_test(a_page_follows_across_heartbeats),
       cmocka_unit_test(what_was_not_written_last_is_not_followed),
       cmocka_unit_test(other_streams_let_go_of_it),
       cmocka_unit_test(the_shorter_is_written),
