@@ -19,6 +19,9 @@ static const struct {
      "compress [--streams 1000] [--rounds 300] [--encoding br] [--page-bytes 10000] [--change-bytes 100]\n"
      "      [--small-bytes 100] [--level 0] [--window-bits 0]\n"
      "      a page that changes a little, to encoded streams, against a small event to plain ones"},
+    {"follow", bench_follow,
+     "follow [--encoding br] [--rounds 1000] [--page-bytes 11600] [--level 0] [--window-bits 0]\n"
+     "      one more message in a private page, alone and as what has changed: bytes and microseconds"},
     {"load", bench_load,
      "load --port P [--streams 1000] [--rounds 100] [--warm 0] [--burst 1] [--payload-bytes 100] [--change-bytes 0] "
      "[--keyed]\n"

@@ -186,6 +186,16 @@ VESTRY_API vestry_err vestry_event_comment(const vestry_host *host, const char *
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_event_retry(const vestry_host *host, uint32_t retry_ms, vestry_event **ret_event);
 
+/** Say which event a connection is sent directly before this one, as a rule the page's last render. Where that is so,
+ *  a SHARED encoded stream (vestry/profile.h) is written what has changed since, and not all; everywhere else the event
+ *  is written as any other.
+ *  event     not sent yet, and to be sent to one connection: if it is sent to more, the first that comes to it counts.
+ *            NULL is accepted
+ *  previous  a reference is held until the event was written, is followed by another, or is freed; so no chain grows.
+ *            What it followed itself is dropped. NULL: none
+ *  Threads   any; does not block */
+VESTRY_API void vestry_event_follow(vestry_event *event, vestry_event *previous);
+
 /** Take a reference. Returns its argument. Threads any. */
 VESTRY_API vestry_event *vestry_event_ref(vestry_event *event);
 /** Drop a reference (NULL accepted), the last frees. Returns NULL. Threads any. */

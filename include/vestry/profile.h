@@ -8,8 +8,8 @@
  *
  *  SHARED, the default: no encoder belongs to a stream. Each event is encoded once, as a segment that can follow
  *  whatever a stream was sent before, and is kept with the event for all streams that take it; a channel
- *  (vestry/channel.h) lets later events refer back to earlier ones. An idle stream costs 64 bytes more than a plain
- *  one.
+ *  (vestry/channel.h) lets later events refer back to earlier ones. What is sent to one stream alone can refer back to
+ *  what was sent before it (vestry_event_follow). An idle stream costs 64 bytes more than a plain one.
  *  PRIVATE: an encoder for each stream, for the best ratio of what is sent to one alone. It costs what the coding costs
  *  (brotli: 0.6 MB, gzip: 0.3 MB), so their number is bounded (vestry_options.max_private_encoders_count); beyond it a
  *  stream is SHARED, or identity if the profile knows no segments.
@@ -70,7 +70,8 @@ VESTRY_API vestry_err vestry_sink_put(vestry_sink *sink, const void *data, size_
  *  them this must hold: primer, then any sequence of outputs of segment encoders (where outputs of one encoder that
  *  refer back directly follow its earlier ones, from its first), store and idle, then end, is a stream that decodes to
  *  the primer's own text (comments of an event stream, or nothing) and then to what was encoded, in that order; and
- *  each of the parts can be decoded when it has come, without what follows. */
+ *  each of the parts can be decoded when it has come, without what follows. An output of follow may come wherever the
+ *  decoded text ends with its previous. */
 typedef struct vestry_profile_ops {
   size_t size; /**< sizeof(vestry_profile_ops), or 0 */
   /** Content coding as it stands in Accept-Encoding and Content-Encoding: a token in lower case, at most 31 bytes. */
@@ -103,6 +104,11 @@ typedef struct vestry_profile_ops {
   uint64_t (*combine)(uint64_t stream, uint64_t event, size_t len);
   /** What ends a shared stream. check: of all of it; 0 without the members above. */
   vestry_err (*end)(const vestry_profile *profile, uint64_t check, vestry_sink *sink);
+  /** Encode for a stream whose text ends with previous, whatever that was encoded as (vestry_event_follow). May refer
+   *  back to previous, and to nothing before it. encoder: of kind SEGMENT, new or reset; is reset or destroyed
+   *  afterwards. Both len > 0. NULL, or what is not OK: the event is encoded without regard to what was before. */
+  vestry_err (*follow)(void *encoder, const void *previous, size_t previous_len, const void *data, size_t len,
+                       vestry_sink *sink);
 } vestry_profile_ops;
 
 /** No encoding. Offered before others it takes precedence where a client likes both equally. */

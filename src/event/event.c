@@ -8,12 +8,18 @@
 #include "event/extras.h"
 #include "event/layout.h"
 
-/* One allocation: this, and the bytes right behind it. Nothing but the count and the list of extras changes after
- * vsi_event_build. */
+/* One allocation: this, and the bytes right behind it. Nothing but the count, the list of extras, the number and the
+ * event before changes after vsi_event_build.
+ *
+ * The event before is a reference that can be taken out, once: whoever swaps it for NULL has it. So a runner that
+ * encodes the event and a thread that has another one follow it, which drops what this one followed, need not know of
+ * each other. */
 struct vestry_event {
   const vestry_host *host;
   _Atomic(size_t) references;
   _Atomic(vsi_event_extra *) extras; /* a stack that is only pushed to */
+  _Atomic(vestry_event *) previous;  /* a reference; NULL: none */
+  _Atomic(uint64_t) number;          /* 0: none yet */
   size_t len;
   vsi_event_meaning meaning;
   char bytes[];
@@ -31,6 +37,8 @@ vestry_err vsi_event_build(const vestry_host *host, vsi_event_layout *layout, co
   event->host = host;
   atomic_init(&event->references, 1);
   atomic_init(&event->extras, NULL);
+  atomic_init(&event->previous, NULL);
+  atomic_init(&event->number, 0);
   event->len = counter.len;
   event->meaning = (vsi_event_meaning){.kind = VSI_EVENT_NOTHING};
   vsi_writer writer = {.to = event->bytes};
@@ -47,19 +55,51 @@ vestry_event *vestry_event_ref(vestry_event *event) {
   return event;
 }
 
-vestry_event *vestry_event_unref(vestry_event *event) {
-  if (!event) return NULL;
-  /* release: this thread's reads of the bytes come before the count drops. acquire, for the last one: so do everybody
-   * else's, before the memory is given back. Each unref pairs with the last. */
-  if (atomic_fetch_sub_explicit(&event->references, 1, memory_order_acq_rel) != 1) return NULL;
+/* Returns the reference that the event held. */
+static vestry_event *destroy(vestry_event *event) {
   vsi_event_extra *extra = atomic_load_explicit(&event->extras, memory_order_relaxed); /* nobody else is left */
   while (extra) {
     vsi_event_extra *next = extra->next;
     extra->release(extra);
     extra = next;
   }
+  vestry_event *previous = atomic_load_explicit(&event->previous, memory_order_relaxed);
   vsi_free(event->host, event);
+  return previous;
+}
+
+vestry_event *vestry_event_unref(vestry_event *event) {
+  /* release: this thread's reads of the bytes come before the count drops. acquire, for the last one: so do everybody
+   * else's, before the memory is given back. Each unref pairs with the last. */
+  while (event && atomic_fetch_sub_explicit(&event->references, 1, memory_order_acq_rel) == 1) event = destroy(event);
   return NULL;
+}
+
+void vestry_event_follow(vestry_event *event, vestry_event *previous) {
+  if (!event || event == previous) return;
+  if (previous) {
+    vestry_event_ref(previous);
+    vestry_event_unref(vsi_event_take_previous(previous));
+  }
+  /* acq_rel: release pairs with the acquire of who takes it, acquire with the release of who has set what is there */
+  vestry_event_unref(atomic_exchange_explicit(&event->previous, previous, memory_order_acq_rel));
+}
+
+vestry_event *vsi_event_take_previous(vestry_event *event) {
+  /* A look first: most events follow none, and a swap would take the line from all others who send it. */
+  if (!atomic_load_explicit(&event->previous, memory_order_relaxed)) return NULL;
+  return atomic_exchange_explicit(&event->previous, NULL, memory_order_acq_rel);
+}
+
+uint64_t vsi_event_number(vestry_event *event, _Atomic(uint64_t) *counter) {
+  /* relaxed: only its value matters */
+  uint64_t number = atomic_load_explicit(&event->number, memory_order_relaxed);
+  if (number) return number;
+  uint64_t made = atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+  if (!made) made = atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+  bool is_first = atomic_compare_exchange_strong_explicit(&event->number, &number, made, memory_order_relaxed,
+                                                          memory_order_relaxed);
+  return is_first ? made : number;
 }
 
 vsi_event_extra *vsi_event_extras(const vestry_event *event) {

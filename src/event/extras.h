@@ -2,6 +2,8 @@
 #ifndef VSI_EVENT_EXTRAS_H
 #define VSI_EVENT_EXTRAS_H
 
+#include <stdatomic.h>
+
 #include "vestry/event.h"
 
 /* Embedded first in what is kept. */
@@ -17,6 +19,13 @@ vsi_event_extra *vsi_event_extras(const vestry_event *event);
 
 /* Give an event another. Any thread, lock-free. */
 void vsi_event_extra_add(vestry_event *event, vsi_event_extra *extra);
+
+/* A number that no other event has which was numbered by this counter. Any thread, lock-free. */
+uint64_t vsi_event_number(vestry_event *event, _Atomic(uint64_t) *counter);
+
+/* The event that this one follows (vestry_event_follow): the caller's reference; NULL: none, or it was taken. Any
+ * thread, lock-free. */
+vestry_event *vsi_event_take_previous(vestry_event *event);
 
 /* The host the event was made with. */
 const vestry_host *vsi_event_host(const vestry_event *event);

@@ -11,6 +11,8 @@
  * Its distances then reach into what it has seen itself, and into the static dictionary just behind a full window;
  * never into what it does not know.
  *
+ * What follows a certain event, and refers back to it, is not made by the library: brotli_follow.c says why.
+ *
  * Qualities: 0 and 1 keep no history from flush to flush; from 10 on an event costs milliseconds.
  *
  * Memory is the host's, which may say no. libbrotlienc, built as it mostly is, cannot bear that: it calls exit
@@ -33,7 +35,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "vestry/profile.h"
+#include "stream/brotli_follow.h"
 
 enum { LEVEL_MIN = 2, LEVEL_MAX = 9, DEFAULT_LEVEL = 3, DEFAULT_STORED_BYTES = 128 };
 enum { WINDOW_BITS_MIN = 10, WINDOW_BITS_MAX = 18, DEFAULT_WINDOW_BITS = 16 };
@@ -57,6 +59,7 @@ typedef struct block {
 
 typedef struct brotli_encoder {
   const vestry_host *host;
+  unsigned window_bits;
   BrotliEncoderState *state;
   block ring;      /* of all that the library has; itself none of it */
   jmp_buf refused; /* where to go when there is no memory; set while the library runs */
@@ -110,6 +113,7 @@ static vestry_err brotli_create(const vestry_profile *profile, const vestry_host
   brotli_encoder *encoder = vsi_calloc(host, 1, sizeof *encoder);
   if (!encoder) return VESTRY_NO_MEMORY;
   encoder->host = host;
+  encoder->window_bits = profile->window_bits;
   encoder->ring.previous = encoder->ring.next = &encoder->ring;
   if (make_state(encoder)) {
     brotli_destroy(encoder);
@@ -144,6 +148,13 @@ static vestry_err run(brotli_encoder *encoder, const void *data, size_t len, Bro
 
 static vestry_err brotli_encode(void *encoder, const void *data, size_t len, vestry_sink *sink) {
   return run(encoder, data, len, BROTLI_OPERATION_FLUSH, sink);
+}
+
+/* The library's encoder, which has not allocated much yet, is not used for it. */
+static vestry_err brotli_follow(void *ctx, const void *previous, size_t previous_len, const void *data, size_t len,
+                                vestry_sink *sink) {
+  const brotli_encoder *encoder = ctx;
+  return vsi_brotli_follow(encoder->host, encoder->window_bits, previous, previous_len, data, len, sink);
 }
 
 static vestry_err brotli_finish(void *encoder, vestry_sink *sink) {
@@ -214,4 +225,5 @@ const vestry_profile_ops vestry_profile_brotli = {
     .idle = brotli_idle,
     .store = brotli_store,
     .end = brotli_end,
+    .follow = brotli_follow,
 };

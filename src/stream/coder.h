@@ -12,6 +12,9 @@ typedef struct vsi_coder {
   uint64_t check;     /* of all that was encoded (vestry_profile_ops.combine) */
   uint64_t epoch;     /* the stream has had every event of this one, and nothing else since it began; 0: of none */
   uint64_t sequence;  /* the one that comes next in it */
+  uint64_t last;      /* the number of the last event but heartbeats (vsi_codings_number); 0: none, or private */
+  uint32_t beats;     /* heartbeats since, of those that are encoded like events */
+  _Atomic(uint32_t) followed_count; /* events that were written as what has changed; read by anybody */
 } vsi_coder;
 
 /* mode PRIVATE: its place among the encoders was reserved, and is the coder's on success.
@@ -31,15 +34,15 @@ static inline vsi_coding *vsi_coder_shared(const vsi_coder *coder) {
 vestry_slice vsi_coder_primer(const vsi_coder *coder);
 
 /* Decide which bytes an event is written as, and set delivery->wire. They will be written next, whole and once, or the
- * stream ends. OK | NO_MEMORY | what the profile says: the stream cannot go on. */
-vestry_err vsi_coder_encode(vsi_coder *coder, vsi_delivery *delivery);
+ * stream ends. heartbeat: the one event that all the stream's heartbeats are. OK | NO_MEMORY | what the profile says: the stream cannot go on. */
+vestry_err vsi_coder_encode(vsi_coder *coder, vsi_delivery *delivery, const vestry_event *heartbeat);
 
 /* What ends the stream, behind everything. ret_segment: the caller's; NULL: nothing is needed. Errors as above. */
 vestry_err vsi_coder_end(vsi_coder *coder, vsi_segment **ret_segment);
 
 /* Free what a delivery's wire owns. */
-static inline void vsi_coder_settle(const vsi_coder *coder, vsi_delivery *delivery) {
-  if (coder->encoder) vsi_segment_destroy((vsi_segment *)delivery->wire);
+static inline void vsi_coder_settle(vsi_delivery *delivery) {
+  if (delivery->owns_wire) vsi_segment_destroy((vsi_segment *)delivery->wire);
 }
 
 #endif

@@ -6,14 +6,14 @@
 #include "base/options.h"
 
 /* How many encoders there are at most, and why that is a bound on memory: one for each private stream (reserved), one
- * for each epoch (reserved), and in each coding VSI_SCRATCH_COUNT, since whoever encodes an event alone stands in one
- * of its turnstiles. Threads that want the same event stand in front of the same one, so that it is encoded once;
+ * for each epoch (reserved), and in each coding VSI_SCRATCH_COUNT, since whoever encodes an event alone, or what has
+ * changed in it, stands in one of its turnstiles. Threads that want the same event stand in front of the same one, so that it is encoded once;
  * whoever comes later finds it made. */
 
 struct vsi_codings {
   const vestry_host *host;
   _Atomic(uint32_t) free[2]; /* by vestry_profile_mode: SHARED: of channels */
-  _Atomic(uint64_t) last_epoch;
+  _Atomic(uint64_t) last_epoch, next_number;
   pthread_mutex_t lock; /* innermost */
   uint32_t count;       /* guarded by lock; so is the array, which is only added to */
   vsi_coding *codings[VSI_CODINGS_MAX];
@@ -26,6 +26,9 @@ vestry_err vsi_codings_create(const vestry_host *host, vsi_codings **ret_codings
   atomic_init(&codings->free[VESTRY_PROFILE_PRIVATE], VSI_DEFAULT_PRIVATE_ENCODERS);
   atomic_init(&codings->free[VESTRY_PROFILE_SHARED], VSI_DEFAULT_CHANNEL_ENCODERS);
   atomic_init(&codings->last_epoch, 0);
+  uint64_t number = 0;
+  if (host->random(host->ctx, &number, sizeof number)) number = vsi_now_ns(host);
+  atomic_init(&codings->next_number, number);
   pthread_mutex_init(&codings->lock, NULL);
   *ret_codings = codings;
   return VESTRY_OK;
@@ -61,6 +64,10 @@ uint64_t vsi_codings_epoch(vsi_codings *codings) {
   return atomic_fetch_add_explicit(&codings->last_epoch, 1, memory_order_relaxed) + 1; /* only its value matters */
 }
 
+uint64_t vsi_codings_number(vsi_codings *codings, vestry_event *event) {
+  return vsi_event_number(event, &codings->next_number);
+}
+
 bool vsi_codings_reserve(vsi_codings *codings, vestry_profile_mode mode) {
   /* relaxed: it is a count of places; what is put there is handed on by other means */
   uint32_t left = atomic_load_explicit(&codings->free[mode], memory_order_relaxed);
@@ -89,7 +96,7 @@ static bool ops_are_whole(const vestry_profile_ops *ops) {
     return false;
   bool shared = ops->primer != NULL;
   if ((ops->store != NULL) != shared || (ops->end != NULL) != shared) return false;
-  if (!shared && (ops->idle || ops->check || ops->reset)) return false;
+  if (!shared && (ops->idle || ops->check || ops->reset || ops->follow)) return false;
   return !ops->check == !ops->combine;
 }
 
@@ -178,15 +185,23 @@ static vestry_err take(const vsi_coding *coding, const vestry_event *event, vest
   return VESTRY_OK;
 }
 
-vestry_err vsi_coding_encode(const vsi_coding *coding, const vestry_host *host, void *encoder,
-                             const vestry_event *event, vsi_segment **ret_segment) {
+/* before: what a stream's text ends with; NULL: it does not matter. */
+static vestry_err encode(const vsi_coding *coding, const vestry_host *host, void *encoder, const vestry_event *event,
+                         const vestry_slice *before, vsi_segment **ret_segment) {
+  const vestry_profile_ops *ops = coding->profile.ops;
   vestry_slice plain = vestry_event_bytes(event);
   vestry_sink sink;
   vsi_sink_init(&sink, host);
-  vestry_err error = coding->profile.ops->encode(encoder, plain.data, plain.len, &sink);
+  vestry_err error = before ? ops->follow(encoder, before->data, before->len, plain.data, plain.len, &sink)
+                            : ops->encode(encoder, plain.data, plain.len, &sink);
   if (!error) error = take(coding, event, &sink, ret_segment);
   vsi_sink_finish(&sink);
   return error;
+}
+
+vestry_err vsi_coding_encode(const vsi_coding *coding, const vestry_host *host, void *encoder,
+                             const vestry_event *event, vsi_segment **ret_segment) {
+  return encode(coding, host, encoder, event, NULL, ret_segment);
 }
 
 static vestry_err frame(const vsi_coding *coding, const vestry_event *event, vsi_segment **ret_segment) {
@@ -208,18 +223,51 @@ static const vsi_segment *find_made(const vsi_coding *coding, const vestry_event
 }
 
 /* By an encoder that nobody else is using. NULL: it could not be. */
-static vsi_segment *compress(vsi_coding *coding, vsi_scratch *scratch, const vestry_event *event) {
+static vsi_segment *compress(vsi_coding *coding, vsi_scratch *scratch, const vestry_host *host,
+                             const vestry_event *event, const vestry_slice *before) {
   const vestry_profile_ops *ops = coding->profile.ops;
   vsi_segment *segment = NULL;
   void *encoder = scratch->encoder;
   scratch->encoder = NULL;
   if (!encoder && ops->create(&coding->profile, coding->all->host, VESTRY_ENCODER_SEGMENT, &encoder)) return NULL;
-  vestry_err error = vsi_coding_encode(coding, vsi_event_host(event), encoder, event, &segment);
+  vestry_err error = encode(coding, host, encoder, event, before, &segment);
   if (!error && ops->reset && ops->reset(encoder))
     scratch->encoder = encoder;
   else
     ops->destroy(encoder);
   return segment;
+}
+
+/* By the address, whose lowest bits are equal. */
+static vsi_scratch *scratch_of(vsi_coding *coding, const vestry_event *event) {
+  return &coding->scratch[((uintptr_t)event >> 6 ^ (uintptr_t)event >> 12) % VSI_SCRATCH_COUNT];
+}
+
+/* What a stream's text ends with: an event, then heartbeats. false: out of memory. */
+static bool add_beats(vsi_buffer *text, const vestry_event *previous, const vestry_event *heartbeat, uint32_t beats) {
+  vestry_slice first = vestry_event_bytes(previous), beat = vestry_event_bytes(heartbeat);
+  if (!vsi_buffer_reserve(text, first.len + beats * beat.len)) return false;
+  vsi_buffer_append(text, first.data, first.len);
+  while (beats--) vsi_buffer_append(text, beat.data, beat.len);
+  return !text->error;
+}
+
+vsi_segment *vsi_coding_follow(vsi_coding *coding, const vestry_event *event, const vestry_event *previous,
+                               const vestry_event *heartbeat, uint32_t beats) {
+  if (!coding->profile.ops->follow || vestry_event_bytes(event).len <= coding->profile.stored_bytes) return NULL;
+  if (beats > VSI_BEATS_MOST) return NULL;
+  vsi_segment *made = NULL;
+  vsi_scratch *scratch = scratch_of(coding, event);
+  vsi_buffer text;
+  vsi_buffer_init(&text, coding->all->host);
+  vsi_turnstile_enter(&scratch->turnstile);
+  if (!beats || add_beats(&text, previous, heartbeat, beats)) {
+    vestry_slice before = beats ? (vestry_slice){text.data, text.len} : vestry_event_bytes(previous);
+    made = compress(coding, scratch, coding->all->host, event, &before);
+  }
+  vsi_buffer_finish(&text);
+  vsi_turnstile_leave(&scratch->turnstile);
+  return made;
 }
 
 vestry_err vsi_coding_alone(vsi_coding *coding, vestry_event *event, const vsi_segment **ret_segment) {
@@ -228,11 +276,10 @@ vestry_err vsi_coding_alone(vsi_coding *coding, vestry_event *event, const vsi_s
     vsi_segment *made = NULL;
     vsi_scratch *scratch = NULL;
     if (vestry_event_bytes(event).len > coding->profile.stored_bytes) {
-      /* by the address, whose lowest bits are equal */
-      scratch = &coding->scratch[((uintptr_t)event >> 6 ^ (uintptr_t)event >> 12) % VSI_SCRATCH_COUNT];
+      scratch = scratch_of(coding, event);
       vsi_turnstile_enter(&scratch->turnstile);
       found = find_made(coding, event);
-      if (!found) made = compress(coding, scratch, event);
+      if (!found) made = compress(coding, scratch, vsi_event_host(event), event, NULL);
     }
     /* What cannot be compressed, for lack of memory say, goes out as it is. */
     vestry_err error = found || made ? VESTRY_OK : frame(coding, event, &made);

@@ -9,6 +9,7 @@
 #include "stream/turnstile.h"
 
 /* Different codings in one group; scratch encoders of one coding. */
+enum { VSI_BEATS_MOST = 240 }; /* an hour's, by default, that an event can follow another one across */
 enum { VSI_CODINGS_MAX = 16, VSI_SCRATCH_COUNT = 4, VSI_CODING_NAME_BYTES = 31 };
 
 typedef struct vsi_codings vsi_codings;
@@ -53,12 +54,21 @@ void vsi_codings_unreserve(vsi_codings *codings, vestry_profile_mode mode);
  * OK | NO_MEMORY | what a member of the profile says. */
 vestry_err vsi_coding_alone(vsi_coding *coding, vestry_event *event, const vsi_segment **ret_segment);
 
+/* What has changed in an event since another one that a stream was written before it, with nothing but a heartbeat so
+ * many times in between. Returns the caller's, of the codings' host; NULL: it is too short, or the heartbeats are too
+ * many, or it cannot be made. Any thread that holds references to all; may wait for others to encode. */
+vsi_segment *vsi_coding_follow(vsi_coding *coding, const vestry_event *event, const vestry_event *previous,
+                               const vestry_event *heartbeat, uint32_t beats);
+
 /* Run an encoder over an event. ret_segment: the caller's. */
 vestry_err vsi_coding_encode(const vsi_coding *coding, const vestry_host *host, void *encoder,
                              const vestry_event *event, vsi_segment **ret_segment);
 
 /* A number that no other epoch of the group has; from 1. */
 uint64_t vsi_codings_epoch(vsi_codings *codings);
+/* The number of an event, by which it is known when it may be gone. Of another group's it is as good as never the same:
+ * each begins at a random one of 2^64. Never 0. Any thread. */
+uint64_t vsi_codings_number(vsi_codings *codings, vestry_event *event);
 
 const vestry_host *vsi_codings_host(const vsi_codings *codings);
 

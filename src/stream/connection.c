@@ -289,6 +289,7 @@ void vestry_connection_stats_get(const vestry_connection *connection, vestry_con
       .state = vestry_connection_state_get(connection),
       .cause = vestry_connection_cause(connection),
   };
+  if (connection->coder) stats.followed_count = READ(coder->followed_count);
   if (connection->conflation) {
     stats.conflated_count = READ(conflation->conflated_count);
     stats.barriers_count = READ(conflation->barriers_count);

@@ -7,6 +7,9 @@
  * puts out later can follow its own output, as long as nothing else came between. A sync flush ends each output at such
  * a boundary, with an empty stored block. The primer is the member's header alone.
  *
+ * What follows a certain event refers back to that by distances that count from its end: the event is the encoder's
+ * dictionary, of which zlib keeps as much as the window has room for. How it was encoded does not matter.
+ *
  * The trailer wants the CRC-32 and the length of everything. A stream carries both in 64 bits; that of an event is
  * computed once, together with the operator that appends so many bytes to any CRC (crc32_combine_gen of zlib), so that
  * an event costs a stream one multiplication of polynomials. */
@@ -16,7 +19,8 @@
 #include "vestry/profile.h"
 
 enum { CHUNK_BYTES = 4096, STORED_MAX_BYTES = 65535, DEFAULT_LEVEL = 6, DEFAULT_STORED_BYTES = 128 };
-enum { WINDOW_BITS_MIN = 9, WINDOW_BITS_MAX = 15, MEMORY_LEVEL_MAX = 9, MEMORY_LEVEL = 8, GZIP_WRAPPER = 16 };
+enum { WINDOW_BITS_MIN = 9, WINDOW_BITS_MAX = 15, WINDOW_MAX_BYTES = 1 << WINDOW_BITS_MAX };
+enum { MEMORY_LEVEL_MAX = 9, MEMORY_LEVEL = 8, GZIP_WRAPPER = 16 };
 
 typedef struct gzip_encoder {
   z_stream z;
@@ -85,6 +89,15 @@ static vestry_err run(gzip_encoder *encoder, const unsigned char *data, size_t l
 
 static vestry_err gzip_encode(void *encoder, const void *data, size_t len, vestry_sink *sink) {
   return run(encoder, data, len, Z_SYNC_FLUSH, sink);
+}
+
+static vestry_err gzip_follow(void *ctx, const void *previous, size_t previous_len, const void *data, size_t len,
+                              vestry_sink *sink) {
+  gzip_encoder *encoder = ctx;
+  size_t known = previous_len < WINDOW_MAX_BYTES ? previous_len : WINDOW_MAX_BYTES;
+  const Bytef *end = (const Bytef *)previous + previous_len;
+  if (deflateSetDictionary(&encoder->z, end - known, (uInt)known) != Z_OK) return VESTRY_FAILED;
+  return gzip_encode(encoder, data, len, sink);
 }
 
 static vestry_err gzip_finish(void *encoder, vestry_sink *sink) {
@@ -161,4 +174,5 @@ const vestry_profile_ops vestry_profile_gzip = {
     .check = gzip_check,
     .combine = gzip_combine,
     .end = gzip_end,
+    .follow = gzip_follow,
 };

@@ -21,6 +21,7 @@ typedef struct vsi_delivery {
   bool is_of_batch;                /* sent together with others, with nothing in between */
   bool is_sign;                    /* a heartbeat that is to be seen */
   bool is_heartbeat;               /* the runner's own: nobody has accepted it, no queue counts it */
+  bool owns_wire;                  /* it was encoded for this delivery alone */
 } vsi_delivery;
 
 /* The link of a delivery that is in no mailbox: its holder's alone. */

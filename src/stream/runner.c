@@ -64,9 +64,15 @@ static void break_off(vestry_connection *connection) {
   vestry_connection_close(connection, VESTRY_CAUSE_ERROR); /* unless it was closing already: that cause stays */
 }
 
+static vestry_event *heartbeat_of(const vestry_connection *connection) {
+  const vsi_environment *environment = connection->environment;
+  return connection->signs ? environment->sign : environment->heartbeat;
+}
+
 static void encode(vestry_connection *connection, vsi_delivery *delivery) {
-  if (!connection->coder) return;
-  if (vsi_coder_encode(connection->coder, delivery)) break_off(connection);
+  if (connection->coder && vsi_coder_encode(connection->coder, delivery, heartbeat_of(connection)))
+    break_off(connection);
+  vestry_event_unref(vsi_event_take_previous(delivery->event)); /* who wanted it has taken it */
 }
 
 /* Bytes of the coder's own, which are no event. */
@@ -108,7 +114,7 @@ static void drop_first(vestry_connection *connection, bool written) {
     vsi_free(host, delivery);
     return;
   }
-  if (connection->coder) vsi_coder_settle(connection->coder, delivery);
+  vsi_coder_settle(delivery);
   if (delivery->is_heartbeat) {
     if (written) count_up(&connection->heartbeats_count, 1);
     drop_event(delivery);
@@ -295,8 +301,7 @@ static void write_taken(vestry_connection *connection) {
 static void take_heartbeat(vestry_connection *connection) {
   vsi_delivery *delivery = vsi_calloc(connection->environment->host, 1, sizeof *delivery);
   if (!delivery) return;
-  delivery->event =
-      vestry_event_ref(connection->signs ? connection->environment->sign : connection->environment->heartbeat);
+  delivery->event = vestry_event_ref(heartbeat_of(connection));
   delivery->is_heartbeat = true;
   delivery->is_sign = connection->signs;
   append_taken(connection, delivery);

@@ -126,6 +126,12 @@ static vestry_err chain_encode(void *ctx, const void *data, size_t len, vestry_s
   return error;
 }
 
+static vestry_err chain_follow(void *ctx, const void *previous, size_t previous_len, const void *data, size_t len,
+                               vestry_sink *sink) {
+  (void)ctx;
+  return put_record(CHAINED, data, len, key_of(previous, previous_len), sink);
+}
+
 static vestry_err chain_end(const vestry_profile *profile, uint64_t check, vestry_sink *sink) {
   (void)profile;
   uint64_t sum = check ? check + 1 : 0;
@@ -179,5 +185,6 @@ static uint64_t chain_combine(uint64_t stream, uint64_t event, size_t len) {
 
 const vestry_profile_ops test_chain = {PRIVATE_MEMBERS, SHARED_MEMBERS};
 const vestry_profile_ops test_chain_private = {PRIVATE_MEMBERS};
-const vestry_profile_ops test_chain_checked = {PRIVATE_MEMBERS,      SHARED_MEMBERS,       .idle = chain_idle,
-                                               .reset = chain_reset, .check = chain_check, .combine = chain_combine};
+const vestry_profile_ops test_chain_checked = {PRIVATE_MEMBERS,       SHARED_MEMBERS,       .idle = chain_idle,
+                                               .reset = chain_reset,  .check = chain_check, .combine = chain_combine,
+                                               .follow = chain_follow};

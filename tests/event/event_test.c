@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "event/expect.h"
+#include "event/extras.h"
 #include "event/layout.h"
 #include "support/test.h"
 #include "support/test_host.h"
@@ -34,7 +35,92 @@ static void the_last_reference_frees(void **state) {
   assert_null(vestry_event_unref(NULL));
 }
 
+/* An event holds the one that it follows, and no more than that one. */
+static void no_chain_grows(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  vestry_event *last = NULL;
+  for (int i = 0; i < 100; i++) {
+    vestry_event *next = NULL;
+    assert_int_equal(vestry_event_comment(&th.host, "next", &next), VESTRY_OK);
+    vestry_event_follow(next, last);
+    vestry_event_unref(last);
+    last = next;
+    assert_int_equal(atomic_load(&th.live), i ? 2 : 1);
+  }
+  vestry_event *previous = vsi_event_take_previous(last);
+  assert_non_null(previous);
+  assert_null(vsi_event_take_previous(last));
+  assert_null(vsi_event_take_previous(previous));
+  vestry_event_follow(last, previous);
+  vestry_event_follow(last, last);     /* nothing */
+  vestry_event_follow(last, previous); /* once more: one reference */
+  vestry_event_follow(NULL, previous);
+  vestry_event_follow(previous, last); /* the other way round: no circle */
+  assert_int_equal(atomic_load(&th.live), 2);
+  assert_null(vsi_event_take_previous(last));
+  vestry_event_unref(previous);
+  assert_int_equal(atomic_load(&th.live), 1);
+  vestry_event_unref(last);
+  test_host_assert_clean(&th);
+  /* made from its end, it is as long as it was made, and goes without a call for each */
+  enum { LONG = 300000 };
+  for (int i = 0; i < LONG; i++) {
+    vestry_event *next = NULL;
+    assert_int_equal(vestry_event_comment(&th.host, NULL, &next), VESTRY_OK);
+    if (i)
+      vestry_event_follow(previous, next);
+    else
+      last = vestry_event_ref(next);
+    if (i) vestry_event_unref(previous);
+    previous = next;
+  }
+  vestry_event_unref(previous);
+  assert_int_equal(atomic_load(&th.live), LONG);
+  vestry_event_unref(last);
+  test_host_assert_clean(&th);
+}
+
+static void a_number_is_given_once(void **state) {
+  (void)state;
+  vestry_event *a = NULL, *b = NULL;
+  _Atomic(uint64_t) counter = UINT64_MAX, another = 5;
+  assert_int_equal(vestry_event_comment(NULL, NULL, &a), VESTRY_OK);
+  assert_int_equal(vestry_event_comment(NULL, NULL, &b), VESTRY_OK);
+  assert_true(vsi_event_number(a, &counter) == UINT64_MAX);
+  assert_true(vsi_event_number(b, &counter) == 1); /* never 0 */
+  assert_true(vsi_event_number(a, &another) == UINT64_MAX);
+  assert_true(atomic_load(&another) == 5);
+  vestry_event_unref(a);
+  vestry_event_unref(b);
+}
+
 enum { THREADS = 4, ROUNDS = 20000 };
+
+/* Some make it follow, some take what it follows: each reference is dropped once. */
+static void *follow_and_take(void *ctx) {
+  vestry_event *const *events = ctx;
+  for (int i = 0; i < ROUNDS; i++) {
+    vestry_event_follow(events[i % 3], events[(i + 1) % 3]);
+    vestry_event_unref(vsi_event_take_previous(events[i % 2]));
+  }
+  return NULL;
+}
+
+static void threads_follow_and_take(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  vestry_event *events[3];
+  pthread_t threads[THREADS];
+  for (int i = 0; i < 3; i++) assert_int_equal(vestry_event_comment(&th.host, NULL, &events[i]), VESTRY_OK);
+  for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, follow_and_take, events), 0);
+  for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+  for (int i = 0; i < 3; i++) vestry_event_follow(events[i], NULL); /* threads may have made a circle */
+  for (int i = 0; i < 3; i++) vestry_event_unref(events[i]);
+  test_host_assert_clean(&th);
+}
 
 static void *share(void *ctx) {
   vestry_event *event = ctx;
@@ -170,6 +256,9 @@ int main(void) {
       cmocka_unit_test(f6_a_hint_when_to_come_back),
       cmocka_unit_test(the_last_reference_frees),
       cmocka_unit_test(threads_share_an_event),
+      cmocka_unit_test(no_chain_grows),
+      cmocka_unit_test(a_number_is_given_once),
+      cmocka_unit_test(threads_follow_and_take),
       cmocka_unit_test(out_of_memory_is_reported),
       cmocka_unit_test(events_are_bounded),
       cmocka_unit_test(sizes_saturate),

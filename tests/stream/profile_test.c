@@ -309,6 +309,11 @@ static void a_full_sink_is_told(void **state) {
       assert_int_equal(p.ops->end(&p, 0, &sink), VESTRY_NO_MEMORY);
     }
     if (p.ops->idle) assert_int_equal(p.ops->idle(&p, &sink), VESTRY_NO_MEMORY);
+    if (p.ops->follow) {
+      assert_int_equal(p.ops->create(&p, vestry_host_default(), VESTRY_ENCODER_SEGMENT, &encoder), VESTRY_OK);
+      assert_int_equal(p.ops->follow(encoder, "event", 5, "another", 7, &sink), VESTRY_NO_MEMORY);
+      p.ops->destroy(encoder);
+    }
     vsi_segment *segment = NULL;
     assert_int_equal(vsi_sink_take(&sink, &segment), VESTRY_NO_MEMORY);
     vsi_sink_finish(&sink);

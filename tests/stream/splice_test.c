@@ -10,6 +10,9 @@
 
 enum { SLOTS = 7, CHANNELS = 2, STEPS = 80, WORLDS = 1500, PAGE_BYTES = 3000 };
 
+/* Those whose heartbeats are encoded like events; made in main. */
+static vestry_profile_ops beating_gzip, beating_brotli;
+
 static const vestry_profile profiles[] = {
     {.ops = &vestry_profile_identity},
     {.ops = &vestry_profile_gzip},
@@ -24,6 +27,8 @@ static const vestry_profile profiles[] = {
     {.ops = &test_chain},
     {.ops = &test_chain_checked, .stored_bytes = 40},
     {.ops = &test_chain_private, .mode = VESTRY_PROFILE_PRIVATE},
+    {.ops = &beating_gzip, .window_bits = 11},
+    {.ops = &beating_brotli, .window_bits = 12},
 };
 enum { PROFILES = sizeof profiles / sizeof *profiles };
 
@@ -31,6 +36,7 @@ typedef struct splice_world {
   bench b;
   uint64_t random;
   listener slots[SLOTS];
+  vestry_event *renders[SLOTS]; /* what each was last sent alone, or something older; NULL: nothing */
   bool member[CHANNELS][SLOTS];
   vestry_channel *channels[CHANNELS];
   char page[PAGE_BYTES];
@@ -41,13 +47,24 @@ static uint64_t below(splice_world *w, uint64_t bound) {
   return random_below(&w->random, bound);
 }
 
-static vestry_event *next_event(splice_world *w) {
+/* Events that followed another one, by profile, in all worlds. */
+static uint64_t followed_counts[PROFILES];
+
+static vestry_event *event_with(splice_world *w, int changes) {
   vestry_event *event = NULL;
   size_t len = below(w, 3) ? PAGE_BYTES : 1 + below(w, 200);
-  for (int i = 0; i < 20; i++) w->page[below(w, PAGE_BYTES)] = (char)('a' + below(w, 26));
+  if (!below(w, 3)) { /* something new at some place, and the rest goes on behind it */
+    size_t at = below(w, PAGE_BYTES - 100);
+    memmove(w->page + at + 100, w->page + at, PAGE_BYTES - at - 100);
+  }
+  for (int i = 0; i < changes; i++) w->page[below(w, PAGE_BYTES)] = (char)('a' + below(w, 26));
   if (!below(w, 4)) w->page[below(w, PAGE_BYTES)] = '\n';
   assert_int_equal(vestry_event_elements(&w->b.th.host, w->page, len, NULL, &event), VESTRY_OK);
   return event;
+}
+
+static vestry_event *next_event(splice_world *w) {
+  return event_with(w, 20);
 }
 
 static bool is_open(const listener *l) {
@@ -70,10 +87,15 @@ static void let_flow(splice_world *w, listener *l) {
 }
 
 static void close_slot(splice_world *w, listener *l, bool clean) {
+  vestry_connection_stats stats = {0};
   if (clean) let_flow(w, l);
   assert_true(vestry_connection_close(l->connection, clean ? VESTRY_CAUSE_CLOSED : VESTRY_CAUSE_IDLE));
   bench_run(&w->b);
   for (int c = 0; c < CHANNELS; c++) w->member[c][l - w->slots] = false;
+  vestry_connection_stats_get(l->connection, &stats);
+  for (int i = 0; i < PROFILES; i++)
+    if (memcmp(&l->profile, &profiles[i], sizeof l->profile) == 0) followed_counts[i] += stats.followed_count;
+  w->renders[l - w->slots] = vestry_event_unref(w->renders[l - w->slots]);
   listener_finish(l, clean);
 }
 
@@ -109,11 +131,24 @@ static void send_to(listener *l, vestry_event *const *events, size_t count) {
     for (size_t i = 0; i < count; i++) listener_expect(l, events[i]);
 }
 
+/* The page anew, as what has changed since it was sent last: or since something else, or sent to others too. */
+static void render(splice_world *w, size_t slot) {
+  vestry_event *event = event_with(w, 1 + (int)below(w, 20)),
+               **last = &w->renders[below(w, 8) ? slot : below(w, SLOTS)];
+  vestry_event_follow(event, *last);
+  if (!below(w, 10)) vestry_event_follow(event, NULL);
+  if (!below(w, 10) && *last) *last = vestry_event_unref(*last);
+  send_to(&w->slots[slot], &event, 1);
+  if (!below(w, 20)) send_to(&w->slots[below(w, SLOTS)], &event, 1);
+  vestry_event_unref(w->renders[slot]);
+  w->renders[slot] = event;
+}
+
 static void step(splice_world *w) {
   size_t slot = below(w, SLOTS);
   int channel = (int)below(w, CHANNELS);
   listener *l = &w->slots[slot];
-  switch (below(w, 16)) {
+  switch (below(w, 20)) {
   case 0:
   case 1:
     if (!l->connection) open_slot(w, l);
@@ -157,6 +192,15 @@ static void step(splice_world *w) {
   case 9: test_host_advance_ms(&w->b.th, below(w, 80)); break;
   case 10:
     if (is_open(l) && !below(w, 3)) close_slot(w, l, below(w, 3) != 0);
+    break;
+  case 16:
+  case 17:
+  case 18:
+  case 19:
+    for (uint64_t i = below(w, 4); i && is_open(l); i--) {
+      render(w, slot);
+      if (below(w, 3)) bench_run(&w->b);
+    }
     break;
   default: publish(w, channel); break;
   }
@@ -207,9 +251,19 @@ static void every_decoder_reads_what_was_accepted(void **state) {
     if (at % 100 == 1) print_message("seeds from %d\n", (int)at);
     live(&w, at);
   }
+  for (int i = 0; i < PROFILES; i++) {
+    bool follows = profiles[i].ops->follow && profiles[i].mode == VESTRY_PROFILE_SHARED;
+    if (follows)
+      assert_in_range(followed_counts[i], 100, UINT64_MAX);
+    else
+      assert_int_equal(followed_counts[i], 0);
+  }
 }
 
 int main(void) {
+  beating_gzip = vestry_profile_gzip;
+  beating_brotli = vestry_profile_brotli;
+  beating_gzip.idle = beating_brotli.idle = NULL;
   const struct CMUnitTest tests[] = {cmocka_unit_test(every_decoder_reads_what_was_accepted)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -115,7 +115,8 @@ typedef struct vestry_connection_stats {
   uint64_t opened_ns;     /**< when it was created, on the host's clock */
   uint64_t last_write_ns; /**< when the transport last took bytes of an event, or the head; 0: never */
   vestry_connection_state state;
-  vestry_cause cause; /**< NONE until it closes */
+  vestry_cause cause;      /**< NONE until it closes */
+  uint64_t followed_count; /**< events encoded as what has changed since the one before (vestry_event_follow) */
 } vestry_connection_stats;
 
 /** Take a reference. Returns its argument. Threads any. */

@@ -1,0 +1,175 @@
+/* vestry-bench follow: what a change of a private page costs.
+ *
+ * A page of messages goes to one stream, then the same page with one more: encoded alone, and as what has changed since
+ * (vestry_event_follow). One thread does it all, over a memory transport. Measured is the second page: from the send to
+ * its bytes in the transport, and how many these are. Every round has other messages and a fresh stream; at its end the
+ * decoders that others wrote must read from it what was sent. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <vestry/vestry.h>
+
+#include "bench.h"
+#include "decode.h"
+
+enum { MAX_ROUNDS = 10000, PAGE_MOST = 1 << 20, MESSAGE_MOST = 400 };
+
+typedef struct page {
+  char *text; /* PAGE_MOST and room for one more message */
+  size_t len;
+  uint64_t random, count;
+} page;
+
+typedef struct measured {
+  double us[MAX_ROUNDS];
+  uint64_t rounds, wire_bytes, event_bytes, followed;
+} measured;
+
+static unsigned below(page *p, unsigned bound) {
+  p->random = p->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+  return (unsigned)(p->random >> 33) % bound;
+}
+
+static void add_message(page *p) {
+  static const char *const names[] = {"ada", "grace", "linus", "barbara", "edsger", "donald"};
+  static const char *const words[] = {"the", "stream", "is",    "open", "again", "and",  "nobody", "knows", "why",
+                                      "it",  "was",    "never", "shut", "so",    "what", "do",     "we",    "say"};
+  char text[MESSAGE_MOST];
+  int len =
+      snprintf(text, sizeof text, "<li id=\"message-%" PRIu64 "\" class=\"message\"><b>%s</b> <time>%02u:%02u</time> ",
+               p->count++, names[below(p, 6)], below(p, 24), below(p, 60));
+  for (unsigned i = 4 + below(p, 8); i; i--)
+    len += snprintf(text + len, sizeof text - (size_t)len, "%s ", words[below(p, sizeof words / sizeof *words)]);
+  len += snprintf(text + len, sizeof text - (size_t)len, "</li>");
+  memcpy(p->text + p->len, text, (size_t)len);
+  p->len += (size_t)len;
+}
+
+static vestry_event *event_of(const page *p) {
+  vestry_event *event = NULL;
+  vestry_elements_options options = {.selector = "#messages", .mode = VESTRY_PATCH_INNER};
+  return vestry_event_elements(NULL, p->text, p->len, &options, &event) ? NULL : event;
+}
+
+static vestry_err keep_open(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+}
+
+/* What is still expected of the decoded text. */
+typedef struct expected {
+  const vestry_event *events[2];
+  size_t at; /* in both, one behind the other */
+  bool in_primer, wrong;
+} expected;
+
+static void compare(const char *data, size_t len, void *ctx) {
+  expected *e = ctx;
+  vestry_slice first = vestry_event_bytes(e->events[0]), second = vestry_event_bytes(e->events[1]);
+  for (size_t i = 0; i < len; i++) {
+    if (!e->at && data[i] == ':') e->in_primer = true; /* a comment, up to the first event */
+    if (e->in_primer && data[i] != 'e') continue;
+    e->in_primer = false;
+    size_t at = e->at++;
+    const char *wanted = at < first.len                ? (const char *)first.data + at
+                         : at - first.len < second.len ? (const char *)second.data + (at - first.len)
+                                                       : NULL;
+    e->wrong |= !wanted || *wanted != data[i];
+  }
+}
+
+static bool is_right(vestry_memory_exchange *exchange, const char *encoding, const vestry_event *a,
+                     const vestry_event *b) {
+  vestry_slice got = vestry_memory_received(exchange);
+  bench_decoder *decoder = bench_decoder_create(encoding);
+  expected e = {.events = {a, b}};
+  bool right = decoder && bench_decoder_feed(decoder, got.data, got.len, compare, &e) && !e.wrong &&
+               e.at == vestry_event_bytes(a).len + vestry_event_bytes(b).len;
+  bench_decoder_destroy(decoder);
+  return right;
+}
+
+static bool run_round(vestry *v, const char *encoding, page *p, size_t page_bytes, bool follows, measured *m) {
+  const vestry_header accept = {"Accept-Encoding", encoding};
+  vestry_memory_exchange *exchange = NULL;
+  vestry_memory_call call = {.datastar = true, .headers = &accept, .headers_count = 1};
+  if (vestry_memory_request(v, &call, keep_open, NULL, &exchange)) return false;
+  vestry_connection *connection = vestry_memory_connection(exchange);
+  p->len = 0;
+  while (p->len + 100 < page_bytes) add_message(p);
+  vestry_event *first = event_of(p);
+  add_message(p);
+  vestry_event *second = event_of(p);
+  bool ok = connection && first && second && !vestry_connection_send(connection, first);
+  vestry_memory_settle(v);
+  if (ok && follows) vestry_event_follow(second, first);
+  size_t before = vestry_memory_received(exchange).len;
+  uint64_t began = bench_now_ns();
+  ok = ok && !vestry_connection_send(connection, second);
+  vestry_memory_settle(v);
+  m->us[m->rounds++] = (double)(bench_now_ns() - began) / 1e3;
+  vestry_connection_stats stats = {0};
+  if (ok) vestry_connection_stats_get(connection, &stats);
+  m->wire_bytes += vestry_memory_received(exchange).len - before;
+  m->event_bytes += second ? vestry_event_bytes(second).len : 0;
+  m->followed += stats.followed_count;
+  ok = ok && is_right(exchange, encoding, first, second);
+  vestry_event_unref(second);
+  vestry_event_unref(first);
+  vestry_memory_destroy(exchange);
+  vestry_memory_settle(v);
+  return ok;
+}
+
+static int by_size(const void *a, const void *b) {
+  double left = *(const double *)a, right = *(const double *)b;
+  return left < right ? -1 : left > right;
+}
+
+static void report(const char *encoding, const char *way, measured *m) {
+  double rounds = (double)m->rounds;
+  qsort(m->us, m->rounds, sizeof *m->us, by_size);
+  printf("%s %s event_bytes=%.0f wire_bytes=%.1f us=%.1f p90=%.1f followed=%" PRIu64 " rounds=%" PRIu64 "\n", encoding,
+         way, (double)m->event_bytes / rounds, (double)m->wire_bytes / rounds, m->us[m->rounds / 2],
+         m->us[m->rounds * 9 / 10], m->followed, m->rounds);
+}
+
+int bench_follow(int argc, char **argv) {
+  const char *encoding = "br";
+  uint64_t rounds = 1000, page_bytes = 11600, level = 0, window_bits = 0;
+  const bench_option options[] = {{"--encoding", &encoding, NULL, 0, 0},
+                                  {"--rounds", NULL, &rounds, 1, MAX_ROUNDS - 1},
+                                  {"--page-bytes", NULL, &page_bytes, 200, PAGE_MOST / 2},
+                                  {"--level", NULL, &level, 0, 9},
+                                  {"--window-bits", NULL, &window_bits, 0, 18}};
+  int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
+  if (status) return status;
+  vestry_profile profile = {.level = (uint32_t)level, .window_bits = (uint32_t)window_bits};
+  profile.ops = bench_profile(encoding);
+  if (!profile.ops) {
+    fprintf(stderr, "vestry-bench: follow: --encoding is identity, gzip or br\n");
+    return 2;
+  }
+  vestry *v = NULL;
+  page p = {.text = malloc(PAGE_MOST + MESSAGE_MOST), .random = 1};
+  measured *m = calloc(2, sizeof *m);
+  vestry_options made = {.threads_count = VESTRY_THREADS_NONE, .profiles = &profile, .profiles_count = 1};
+  bool ok = p.text && m && !vestry_create(&made, &v);
+  for (uint64_t round = 0; ok && round <= rounds; round++) {
+    for (int follows = 0; ok && follows < 2; follows++)
+      ok = run_round(v, encoding, &p, page_bytes, follows, &m[follows]);
+    if (round == 0) memset(m, 0, 2 * sizeof *m); /* the first one warms up */
+  }
+  if (ok) {
+    report(encoding, "alone", &m[0]);
+    report(encoding, "following", &m[1]);
+  } else {
+    fprintf(stderr, "vestry-bench: follow: what was sent did not arrive\n");
+  }
+  vestry_destroy(v);
+  free(m);
+  free(p.text);
+  return !ok;
+}

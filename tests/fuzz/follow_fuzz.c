@@ -1,0 +1,62 @@
+/* One event behind another one, both any bytes: the decoders read both. Input: a byte each for the coding, the window,
+ * how the former one is encoded, and where in the rest it ends; what is behind is the event. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "decode/decode.h"
+#include "stream/segment.h"
+
+static void require(bool condition) {
+  if (!condition) abort();
+}
+
+static void pass(decoder *d, vestry_sink *sink) {
+  require(!sink->buffer.error);
+  decoder_feed(d, sink->buffer.data + sizeof(vsi_segment), sink->buffer.len - sizeof(vsi_segment));
+  vsi_sink_finish(sink);
+  vsi_sink_init(sink, NULL);
+  require(!d->broken);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  if (size < 6) return 0;
+  const vestry_host *host = vestry_host_default();
+  bool is_brotli = data[0] & 1;
+  vestry_profile p = {.ops = is_brotli ? &vestry_profile_brotli : &vestry_profile_gzip,
+                      .window_bits = is_brotli ? 10 + data[1] % 9u : 9 + data[1] % 7u,
+                      .level = 2};
+  require(p.ops->resolve(&p) == VESTRY_OK);
+  const char *text = (const char *)data + 4;
+  size_t len = size - 4, first_len = 1 + data[3] * (len - 2) / 255;
+  decoder d;
+  vestry_sink sink;
+  void *encoder = NULL;
+  decoder_init(&d, p.ops->coding);
+  vsi_sink_init(&sink, NULL);
+  require(p.ops->primer(&p, host, &sink) == VESTRY_OK);
+  pass(&d, &sink);
+  size_t primer_len = d.text.len;
+  require(p.ops->create(&p, host, VESTRY_ENCODER_SEGMENT, &encoder) == VESTRY_OK);
+  if (data[2] % 3 == 0)
+    require(p.ops->store(&p, text, first_len, &sink) == VESTRY_OK);
+  else if (data[2] % 3 == 1)
+    require(p.ops->encode(encoder, text, first_len, &sink) == VESTRY_OK);
+  else if (is_brotli) /* behind what the primer ends with */
+    require(p.ops->follow(encoder, "\n\n", 2, text, first_len, &sink) == VESTRY_OK);
+  else
+    require(p.ops->store(&p, text, first_len, &sink) == VESTRY_OK);
+  pass(&d, &sink);
+  p.ops->destroy(encoder);
+  require(p.ops->create(&p, host, VESTRY_ENCODER_SEGMENT, &encoder) == VESTRY_OK);
+  require(p.ops->follow(encoder, text, first_len, text + first_len, len - first_len, &sink) == VESTRY_OK);
+  p.ops->destroy(encoder);
+  pass(&d, &sink);
+  require(d.text.len == primer_len + len);
+  require(memcmp(d.text.data + primer_len, text, len) == 0);
+  vsi_sink_finish(&sink);
+  decoder_finish(&d);
+  return 0;
+}
