@@ -307,6 +307,7 @@ static vestry_err send_content(run *r, change *changes, bool is_same) {
     (void)vsi_tag_write(&r->render.tag, text);
     error = format(r, text);
     if (error) return error;
+    if (r->view->has_hash && r->view->event) vestry_event_follow(r->event, r->view->event);
     events[events_count++] = r->event;
   }
   for (size_t i = 0; i < r->render.parts_count; i++)
