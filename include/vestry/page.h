@@ -81,8 +81,8 @@ typedef struct vestry_pages_options {
  *  Threads  any */
 VESTRY_API vestry_err vestry_pages_create(struct vestry *v, const vestry_pages_options *options,
                                           vestry_pages **ret_pages);
-/** End them, and free pages. Streams that are open stay, and are rendered no more. After vestry_stop, or once no handler
- *  serves a page any more; before vestry_destroy. NULL is accepted.
+/** End them, and free pages. Streams that are open stay, and are rendered no more. After vestry_stop, or once no
+ *  handler serves a page any more; before vestry_destroy. NULL is accepted.
  *  Threads  not from a render; waits for those that run */
 VESTRY_API void vestry_pages_destroy(vestry_pages *pages);
 
@@ -128,8 +128,8 @@ VESTRY_API vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_
  *  What the handler says in a stream: a status of 204, and the stream ends, the tab stays as it is; 3xx with Location
  *  (vestry_reply_redirect), and the tab goes there; 4xx, and the content that it made is shown, or if it made none, the
  *  page is loaded anew; 5xx or an error, and the tab keeps what it shows, is told so (the
- *  signal _vestry.failing is true, until it is well again), and the render is tried again after a second, two, four, up to 30.
- *  Returns  OK | INVALID (share) | NO_MEMORY | what the handler or allow says
+ *  signal _vestry.failing is true, until it is well again), and the render is tried again after a second, two, four, up
+ *  to 30. Returns  OK | INVALID (share) | NO_MEMORY | what the handler or allow says
  *  Threads  the handler's; renders on it */
 VESTRY_API vestry_err vestry_page_serve(const vestry_request *req, vestry_reply *reply, vestry_page *page,
                                         const char *share);
@@ -137,8 +137,8 @@ VESTRY_API vestry_err vestry_page_serve(const vestry_request *req, vestry_reply 
 VESTRY_API vestry_err vestry_page_handler(const vestry_request *req, vestry_reply *reply, void *app);
 
 /** The request: of the document, or the copy of the one that opened the stream (its method is GET, it has no body; of
- *  headers it has those that say who asks). In a shared render without all that differs between clients; NULL in a part.
- *  Valid during the render. */
+ *  headers it has those that say who asks). In a shared render without all that differs between clients; NULL in a
+ *  part. Valid during the render. */
 VESTRY_API const vestry_request *vestry_render_request(const vestry_render *render);
 /** For a status, a redirect, headers and cookies; in a stream, status and Location are looked at, all else is dropped.
  *  NULL in a part. */
@@ -161,15 +161,15 @@ VESTRY_API vestry_err vestry_render_topic(vestry_render *render, const char *top
 VESTRY_API bool vestry_render_is_current(vestry_render *render, uint64_t version);
 
 /** Append to the head the style of the banner that the page shows while its stream is broken or its renders fail: an
- *  element of the class vestry-banner, which style sheets behind it may set otherwise. Without it the banner stands where
- *  the content ends. As vestry_html_add. */
+ *  element of the class vestry-banner, which style sheets behind it may set otherwise. Without it the banner stands
+ *  where the content ends. As vestry_html_add. */
 VESTRY_API vestry_err vestry_render_head(vestry_render *render, vestry_html *html);
 /** Append the start tag of the content's element. In a stream, what stands before it is thrown away.
  *  As vestry_html_add; INVALID also when it was begun. */
 VESTRY_API vestry_err vestry_render_begin(vestry_render *render, vestry_html *html);
-/** Append its end tag and, in a document, the element that opens the page's stream and looks after it: one request at one
- *  URL, which is tried again for ever; opened again when the browser is online again, when the page comes back from the
- *  browser's cache, and when nothing was heard for two and a half heartbeats (vestry_options). Its signal
+/** Append its end tag and, in a document, the element that opens the page's stream and looks after it: one request at
+ *  one URL, which is tried again for ever; opened again when the browser is online again, when the page comes back from
+ *  the browser's cache, and when nothing was heard for two and a half heartbeats (vestry_options). Its signal
  *  _vestry.offline says how it stands; the banner shows it. In a stream what stands behind it is
  *  thrown away. As vestry_html_add; INVALID also when it was not begun. */
 VESTRY_API vestry_err vestry_render_end(vestry_render *render, vestry_html *html);
@@ -190,8 +190,8 @@ typedef struct vestry_page_part {
 #define VESTRY_PAGE_PARTS_MAX 16
 
 /** Append a part, where an element can stand. Its element is not to be patched by anything else.
- *  Returns  as vestry_html_add; INVALID also: outside of the content, in a part or a shared page, an id that the page has
- *           already | LIMIT | what its render says
+ *  Returns  as vestry_html_add; INVALID also: outside of the content, in a part or a shared page, an id that the page
+ *           has already | LIMIT | what its render says
  *  Threads  the render's */
 VESTRY_API vestry_err vestry_render_part(vestry_render *render, vestry_html *html, const vestry_page_part *part);
 

@@ -69,7 +69,8 @@ uint64_t vsi_siphash_1_3(vsi_siphash_key key, const void *data, size_t len) {
 }
 
 /* The output of 128 bits is of the authors' own code (not of the paper): 0xee goes into v1 at the beginning and, in the
- * place of 0xff, into v2 at the end; for the second half 0xdd goes into v1, and the rounds at the end are done again. */
+ * place of 0xff, into v2 at the end; for the second half 0xdd goes into v1, and the rounds at the end are done again.
+ * */
 void vsi_siphash_128_init(vsi_siphash_128 *hash, vsi_siphash_key key) {
   *hash = (vsi_siphash_128){.v0 = key.k0 ^ UINT64_C(0x736f6d6570736575),
                             .v1 = key.k1 ^ UINT64_C(0x646f72616e646f6d) ^ 0xee,

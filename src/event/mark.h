@@ -1,9 +1,9 @@
 /* Events that say behind them what the page then has.
  *
- * The client remembers an id as soon as its line has come, before it has seen the rest of the event. If the stream breaks
- * in between, it comes back and claims to have what it never got. So the id of an event whose content is claimed stands
- * in a block of its own, behind the event: that is a block without data, of which nothing but the id counts (WHATWG HTML,
- * section 9.2.6). The two are one event of vestry's: neither is conflated, or sent, without the other. */
+ * The client remembers an id as soon as its line has come, before it has seen the rest of the event. If the stream
+ * breaks in between, it comes back and claims to have what it never got. So the id of an event whose content is claimed
+ * stands in a block of its own, behind the event: that is a block without data, of which nothing but the id counts
+ * (WHATWG HTML, section 9.2.6). The two are one event of vestry's: neither is conflated, or sent, without the other. */
 #ifndef VSI_EVENT_MARK_H
 #define VSI_EVENT_MARK_H
 

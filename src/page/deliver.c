@@ -1,7 +1,7 @@
 /* One run of a view: render it, compare, send what differs.
  *
- * A view's hash says what every stream that sees it has, or will have once what waits for it is written. It changes only
- * when what was sent has been accepted: what could not be sent is found to differ again by the next run.
+ * A view's hash says what every stream that sees it has, or will have once what waits for it is written. It changes
+ * only when what was sent has been accepted: what could not be sent is found to differ again by the next run.
  *
  * A shared view's run is the only one that publishes to its channel and that lets streams join it. So a stream that
  * joins is sent what the view shows, and then every change: nothing is missed or sent twice in between.
@@ -9,8 +9,8 @@
  * A private page that takes another part in the place of one must not be shown the former one's news under its own
  * heading. So its run leaves the former's channel first, behind which nothing of it is put into the stream; then the
  * content goes out together with the new part's inside, with nothing in between; and only then it joins the new one. A
- * seat that the other view's worker is just letting join is marked as over, under the lock: the worker puts nothing into
- * the stream without having looked at that mark under the same lock. */
+ * seat that the other view's worker is just letting join is marked as over, under the lock: the worker puts nothing
+ * into the stream without having looked at that mark under the same lock. */
 #include <string.h>
 
 #include "base/log.h"

@@ -1,11 +1,12 @@
 /* Pages, as their rooms see them.
  *
- * A view is what is rendered: a private page, a shared page, or a part that pages share. A viewer is a stream. A private
- * view has one viewer. A shared one has seats, one for each stream that sees it, and a channel for what it sends.
+ * A view is what is rendered: a private page, a shared page, or a part that pages share. A viewer is a stream. A
+ * private view has one viewer. A shared one has seats, one for each stream that sees it, and a channel for what it
+ * sends.
  *
- * One lock guards who is there, what depends on what, and which views are due. Nothing that takes long happens under it:
- * a worker takes a view that is due, lets the lock go, renders and sends, and takes it again to put the view back. While
- * it does, the view is running: it is that worker's alone, and whoever refreshes or ends it leaves a mark. */
+ * One lock guards who is there, what depends on what, and which views are due. Nothing that takes long happens under
+ * it: a worker takes a view that is due, lets the lock go, renders and sends, and takes it again to put the view back.
+ * While it does, the view is running: it is that worker's alone, and whoever refreshes or ends it leaves a mark. */
 #ifndef VSI_PAGE_PAGE_H
 #define VSI_PAGE_PAGE_H
 
@@ -208,8 +209,8 @@ void vsi_worker_run(vestry_actor *self, void *ctx);
 /* view.c: with the lock held but where it says otherwise. */
 /* A private view, in no list yet. request: taken. NULL: no memory. No lock. */
 vsi_view *vsi_view_create(vestry_pages *pages, vestry_page *page, vsi_request_copy *request);
-/* The shared view of that key: one that is there, or a new one. A seat is promised, so it stays. part: NULL: a page, and
- * request: a reference is taken if the view is new. OK | NO_MEMORY */
+/* The shared view of that key: one that is there, or a new one. A seat is promised, so it stays. part: NULL: a page,
+ * and request: a reference is taken if the view is new. OK | NO_MEMORY */
 vestry_err vsi_view_shared(vestry_pages *pages, vestry_page *page, const vestry_page_part *part, const vsi_buffer *key,
                            size_t share_at, vsi_request_copy *request, vsi_view **ret_view);
 void vsi_view_enter(vsi_view *view); /* into the list of all; room was reserved */

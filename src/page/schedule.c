@@ -1,8 +1,8 @@
 /* When which view is rendered, and by whom.
  *
- * A view that was marked waits in a heap, for the time at which it is due: at once, or an interval after its last render
- * began. So the first change shows at once, and the last one always (a throttle that leads and trails); and since the
- * one that is due longest goes first, none starves however busy the others are.
+ * A view that was marked waits in a heap, for the time at which it is due: at once, or an interval after its last
+ * render began. So the first change shows at once, and the last one always (a throttle that leads and trails); and
+ * since the one that is due longest goes first, none starves however busy the others are.
  *
  * Workers are actors on the pages' own threads: as many as there are, so one that waits for a database holds up nobody
  * but those behind it when all do. Who has nothing to do is in a list, and is roused by who makes work. */

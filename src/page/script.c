@@ -1,8 +1,9 @@
 /* The element that opens a page's stream and looks after it, by attributes of the client's alone.
  *
  * The first request says what the document has, and the client itself keeps that up to date: while it tries again, and
- * when a hidden tab is shown. Whoever opens the stream anew starts a new request, which would say again what the document
- * had at first, and the page may have been changed and changed back since. So these requests say nothing, and get all.
+ * when a hidden tab is shown. Whoever opens the stream anew starts a new request, which would say again what the
+ * document had at first, and the page may have been changed and changed back since. So these requests say nothing, and
+ * get all.
  *
  * A stream whose network swallows all, or that a proxy has forgotten, neither ends nor says anything. So a page's
  * heartbeats are signals, which the client tells of; `seen` is when anything came last. A hidden tab has no stream, and

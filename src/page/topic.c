@@ -7,8 +7,8 @@
  * is refreshed; at worst a view is rendered once more for a topic of another name.
  *
  * A refresh counts, and puts the topic into a list: that is all that its caller pays. A worker walks along the topic's
- * links, some at a time, with the lock let go in between. Where it has come to stands in the list itself, as a link that
- * is none: so links may come and go meanwhile. */
+ * links, some at a time, with the lock let go in between. Where it has come to stands in the list itself, as a link
+ * that is none: so links may come and go meanwhile. */
 #include <string.h>
 
 #include "base/memory.h"
