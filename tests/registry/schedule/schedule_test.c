@@ -14,7 +14,7 @@
 #include "store/schedule/scheduler.h"
 #include "vestry/watch.h"
 
-enum { HISTORIES = 4000, OPS_MOST = 6, TURNS = 14, EVERY_MS = 5, PAUSE_MS = 2 };
+enum { HISTORIES = 4000, OPS_MOST = 8, TURNS = 40, EVERY_MS = 5, PAUSE_MS = 2 };
 
 /* Touched by the one thread that runs: the points are in the code under test alone. */
 static struct {
@@ -25,7 +25,7 @@ static struct {
   vestry_watcher *watcher;
   uint64_t seed, random; /* random: what steps do */
   uint64_t ops[2][OPS_MOST];
-  size_t ops_count;
+  size_t ops_count, talkers_count;  /* threads that have not done all of theirs */
   bool is_inside, is_calm;          /* calm: steps say nothing any more */
   size_t steps, ends, wakes, woken; /* woken: wakes that have returned */
   size_t seen, served;              /* wakes when the last step began; woken when the run began that took it */
@@ -76,8 +76,8 @@ static vestry_err step(vestry_watcher *watcher, vestry_connection *connection, v
   schedule_point();
   vestry_err error = VESTRY_OK;
   h.steps++;
-  uint64_t says = h.is_calm ? 7 : random_below(&h.random, 24);
-  for (uint64_t sends = random_below(&h.random, 3); sends && !error; sends--)
+  uint64_t says = h.is_calm ? 7 : random_below(&h.random, 40);
+  for (uint64_t sends = random_below(&h.random, 4) > 0; sends && !error; sends--)
     error = vestry_connection_patch_signals(connection, VESTRY_OBJECT("n", (int)h.steps), NULL);
   require(!error || error == VESTRY_CLOSED);
   schedule_point();
@@ -86,14 +86,14 @@ static vestry_err step(vestry_watcher *watcher, vestry_connection *connection, v
   if (says == 2) vestry_watch_finish(watcher);
   if (says == 3) vestry_watch_wait(watcher, VESTRY_NEVER_MS);
   if (says == 4) vestry_watch_wait(watcher, 1);
-  if (says == 5) vestry_watch_wait(watcher, 0);
+  if (says == 5 || says > 24) vestry_watch_wait(watcher, 0);
   if (says == 6 && !error) error = VESTRY_FAILED;
   schedule_point();
   require(!h.ends && h.is_inside);
   h.is_inside = false;
   h.accepted = stats_of(connection).accepted_count; /* or more, when another sends now: then require is the weaker */
   h.not_before_ns = h.turn_ns + h.watch.pause_ms * 1000000;
-  bool has_said = says >= 3 && says <= 5, is_timed = has_said ? says != 3 : h.watch.every_ms > 0;
+  bool has_said = (says >= 3 && says <= 5) || says > 24, is_timed = has_said ? says != 3 : h.watch.every_ms > 0;
   h.due_ns = is_timed ? now_ns() : UINT64_MAX; /* or somewhat later */
   if (says == 4) h.due_ns += 1000000;
   return error;
@@ -148,8 +148,10 @@ static bool turn_once(vestry_runtime *runtime) {
 }
 
 static void turn(vestry_runtime *runtime) {
-  for (int i = 0; i < TURNS; i++) {
-    if (!turn_once(runtime)) schedule_wait();
+  for (int i = 0, idle = 0; i < TURNS && (idle < 3 || h.talkers_count); i++) {
+    bool has_run = turn_once(runtime);
+    idle = has_run ? 0 : idle + 1;
+    if (!has_run) schedule_wait();
   }
 }
 
@@ -159,8 +161,10 @@ static void run(size_t thread, void *ctx) {
     turn(vestry_runtime_of(h.w.v));
   else if (thread == 1)
     turn(h.steps_runtime);
-  else
+  else {
     for (size_t i = 0; i < h.ops_count; i++) one_op(h.ops[thread - 2][i]);
+    h.talkers_count--;
+  }
 }
 
 static void settle(void) {
@@ -190,13 +194,15 @@ static void one_history(uint64_t seed) {
   for (uint64_t i = random_below(&random, 8); i; i--) { /* it may be open already, or not yet */
     turn_once(i % 2 ? vestry_runtime_of(h.w.v) : h.steps_runtime);
   }
+  h.talkers_count = 1 + random_below(&random, 2);
   h.ops_count = 2 + random_below(&random, OPS_MOST - 1);
   for (size_t t = 0; t < 2; t++)
     for (size_t i = 0; i < h.ops_count; i++) h.ops[t][i] = random_next(&random);
   schedule_kind kind = random_below(&random, 2) ? SCHEDULE_RANDOM : SCHEDULE_PRIORITY;
   uint64_t spread =
       kind == SCHEDULE_RANDOM ? UINT64_C(1) << (1 + random_below(&random, 5)) : 1 + random_below(&random, 4);
-  require(schedule_run(random_next(&random), kind, spread, 600, 4, run, NULL) != 0); /* 0: nobody gets on */
+  require(schedule_run(random_next(&random), kind, spread, 400, 2 + h.talkers_count, run, NULL) !=
+          0); /* 0: nobody gets on */
   h.is_calm = true;
   if (h.r.write_io) { /* otherwise nothing rouses anybody who sleeps over something */
     h.r.write_io = VESTRY_IO_OK;
