@@ -27,8 +27,8 @@ extern "C" {
 typedef struct vestry_watcher vestry_watcher;
 
 /** Send what there is to send, by vestry_connection_patch_signals and the like, and say when to be called again, by
- *  vestry_watch_wait, or that this was all, by vestry_watch_finish. Of what was said the last counts; if nothing was, it
- *  is called again at the next every_ms, or when it is woken.
+ *  vestry_watch_wait, or that this was all, by vestry_watch_finish. Of what was said the last counts; if nothing was,
+ *  it is called again at the next every_ms, or when it is woken.
  *  On a thread of the runtime's, no lock held; of one watch never in two threads at once, and what one step wrote the
  *  next one sees. Must not block (see vestry_watch.runtime): other streams wait for the thread, and the stream does not
  *  end before the step has returned.
@@ -36,9 +36,9 @@ typedef struct vestry_watcher vestry_watcher;
  *           host's log. CLOSED, when the stream has been closed meanwhile, is no news */
 typedef vestry_err (*vestry_watch_step_fn)(vestry_watcher *watcher, vestry_connection *connection, void *ctx);
 
-/** The watch is over: no step is running, and none will be called; ctx may be freed. Exactly once, whatever happens: the
- *  step has finished it, the client is gone, the stream was drained or closed; or there was no stream at all. No lock
- *  held; must not block. On the stream's runner, before its close hooks are called, so before vestry_stop returns OK;
+/** The watch is over: no step is running, and none will be called; ctx may be freed. Exactly once, whatever happens:
+ *  the step has finished it, the client is gone, the stream was drained or closed; or there was no stream at all. No
+ *  lock held; must not block. On the stream's runner, before its close hooks are called, so before vestry_stop returns OK;
  *  without a stream on the thread of the request, when it has been answered.
  *  cause  why the stream ended; NONE: there was none */
 typedef void (*vestry_watch_end_fn)(vestry_cause cause, void *ctx);

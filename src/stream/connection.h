@@ -173,8 +173,8 @@ vestry_err vsi_connection_refused(vestry_connection *connection, vestry_err erro
  * (refusal.c). */
 bool vsi_connection_enter(vestry_connection *connection);
 void vsi_connection_leave(vestry_connection *connection);
-/* Nobody enters from here on, and no on_error hook is called. Returns whether none is running; if one is, it notifies the actor when it
- * has returned. Idempotent; runner, or abandon (refusal.c). */
+/* Nobody enters from here on, and no on_error hook is called. Returns whether nobody is inside; if somebody is, he
+ * notifies the actor when he leaves. Idempotent; runner, or abandon (refusal.c). */
 bool vsi_connection_hush(vestry_connection *connection);
 
 /* Send an event that was just made, if it was; drops it (connection.c). */

@@ -463,7 +463,7 @@ static vestry_err keyed(const vestry_request *req, vestry_reply *reply, void *ap
 static void they_are_woken_by_connection_effect_and_bus(void **state) {
   (void)state;
   world w;
-  wire r = {.datastar = true}, s = {.datastar = true}, other;
+  wire r = {.datastar = true}, s = {.datastar = true}, other = {.datastar = true};
   world_begin(&w, (vestry_options){0});
   vestry_bus *bus;
   assert_int_equal(vestry_bus_create(&(vestry_bus_options){.host = &w.th.host}, &bus), VESTRY_OK);

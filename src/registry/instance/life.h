@@ -28,14 +28,14 @@ typedef struct vsi_life {
   bool has_data : 1;
   _Atomic(bool) ended; /* its close hook has begun */
   bool given_up;       /* it was never to open; set before abandon, which runs the hook on that thread */
-  /* The reply's hooks, data and watches, if it has any, the handles of its other keys, then the bytes of the scope: few streams
-   * have the former, and all are idle. */
+  /* The reply's hooks, data and watches, if it has any, the handles of its other keys, then the bytes of the scope: few
+   * streams have the former, and all are idle. */
   _Alignas(vestry_connection_hooks) unsigned char tail[];
 } vsi_life;
 _Static_assert(VESTRY_SCOPE_MAX_BYTES < 1 << 11 && VESTRY_REPLY_KEYS_MAX < 1 << 3, "bits");
 
-/* hooks, data, has_watches: the reply's. Two references, one for the connection: NULL when out of memory. The data stays the
- * reply's until the connection has the life. */
+/* hooks, data, has_watches: the reply's. Two references, one for the connection: NULL when out of memory. The data
+ * stays the reply's until the connection has the life. */
 vsi_life *vsi_life_create(vestry *v, vestry_scope scope, const vestry_connection_hooks *hooks, const vsi_data *data,
                           bool has_watches, size_t more_keys_count);
 /* host: the instance's, which may be gone. NULL is accepted. */

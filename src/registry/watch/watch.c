@@ -1,9 +1,9 @@
 /* A watch is an actor whose run takes at most one step, and looks at everything anew: so it does not matter why it was
- * roused. It is embedded in the watcher like its timer: there is one allocation, in the handler, and then nothing fails.
+ * roused. It is embedded in the watcher like its timer: one allocation, in the handler, and then nothing fails.
  *
- * When.       A step is due when the watch was woken, when its deadline has come, or when the last step said so. `is_due`
- *             remembers it until the step is taken: a run that must put it off does not forget it.
- * No wake-up  A wake sets is_woken and notifies; the run that takes is_woken away takes a step, or leaves is_due. A wake
+ * When.       A step is due when the watch was woken, when its deadline has come, or when the last step said so.
+ *             `is_due` remembers it until the step is taken: a run that must put it off does not forget it.
+ * No wake-up  A wake sets is_woken and notifies; the run that takes is_woken away takes a step, or leaves is_due. One
  * is lost.    that finds is_woken set already need not notify: who set it does, and the run that takes it away comes
  *             after both, and sees what both have done before, since both wrote the word that it reads. One that comes
  *             during a step sets it again, and the run is followed by another (runtime/actor.c).
