@@ -38,8 +38,8 @@ typedef vestry_err (*vestry_watch_step_fn)(vestry_watcher *watcher, vestry_conne
 
 /** The watch is over: no step is running, and none will be called; ctx may be freed. Exactly once, whatever happens:
  *  the step has finished it, the client is gone, the stream was drained or closed; or there was no stream at all. No
- *  lock held; must not block. On the stream's runner, before its close hooks are called, so before vestry_stop returns OK;
- *  without a stream on the thread of the request, when it has been answered.
+ *  lock held; must not block. On the stream's runner, before its close hooks are called, so before vestry_stop returns
+ *  OK; without a stream on the thread of the request, when it has been answered.
  *  cause  why the stream ended; NONE: there was none */
 typedef void (*vestry_watch_end_fn)(vestry_cause cause, void *ctx);
 

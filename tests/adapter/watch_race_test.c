@@ -1,4 +1,4 @@
-/* Watches under threads: whatever the order, no two steps at once, none after the end, one end, no wake that is lost. */
+/* Watches under threads: whatever the order, no two steps at once, none after the end, one end, no wake lost. */
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>

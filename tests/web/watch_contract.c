@@ -17,7 +17,8 @@ typedef struct feed {
   vestry_watch watch;
   const char *html; /* of each event; NULL: a number */
   size_t html_len;
-  int last; /* the step that finishes it; 0: none */
+  bool is_shared; /* by several watches */
+  int last;       /* the step that finishes it; 0: none */
   _Atomic(int) steps, ends;
   _Atomic(int) cause;
 } feed;
@@ -25,7 +26,7 @@ typedef struct feed {
 static vestry_err step(vestry_watcher *watcher, vestry_connection *connection, void *ctx) {
   feed *f = ctx;
   int number = atomic_fetch_add(&f->steps, 1) + 1;
-  assert_int_equal(atomic_load(&f->ends), 0);
+  if (!f->is_shared && atomic_load(&f->ends)) abort(); /* on a thread of the pool's */
   if (number == f->last) vestry_watch_finish(watcher);
   return f->html ? vestry_connection_patch_elements(connection, f->html, f->html_len, NULL)
                  : vestry_connection_patch_signals(connection, VESTRY_OBJECT("n", number), NULL);
@@ -137,7 +138,7 @@ static void who_does_not_read_slows_his_own_watch(void **state) {
 
 static void a_head_request_gets_none(void **state) {
   (void)state;
-  feed f = {.watch = {.every_ms = 1}};
+  feed f = {.watch = {.every_ms = 1}, .is_shared = true};
   client c;
   start(NULL, &f);
   ask(&c, "HEAD");
@@ -155,9 +156,9 @@ static void a_head_request_gets_none(void **state) {
 static void a_stop_ends_them_all(void **state) {
   (void)state;
   enum { MANY = 16 };
-  feed feeds[1] = {{.watch = {.every_ms = 1}}};
+  feed f = {.watch = {.every_ms = 1}, .is_shared = true};
   client clients[MANY];
-  start(&(web_settings){.room = MANY}, feeds);
+  start(&(web_settings){.room = MANY}, &f);
   for (int i = 0; i < MANY; i++) {
     ask(&clients[i], "GET");
     assert_int_equal(client_status(&clients[i]), 200);
@@ -170,7 +171,7 @@ static void a_stop_ends_them_all(void **state) {
   vestry_stats_get(s.v, &stats);
   assert_int_equal(stats.watches_live_count, 0);
   assert_int_equal(stats.watches_ended_count, MANY);
-  assert_int_equal(feeds[0].ends, MANY); /* before vestry_stop has returned */
+  assert_int_equal(f.ends, MANY); /* before vestry_stop has returned */
   for (int i = 0; i < MANY; i++) client_close(&clients[i]);
   server_stop(&s);
 }

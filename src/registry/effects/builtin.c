@@ -6,8 +6,8 @@
 #include "event/signals_patch.h"
 #include "registry/effects/context.h"
 #include "registry/effects/effect_options.h"
-#include "json/write.h"
 #include "vestry/watch.h"
+#include "json/write.h"
 
 static const vestry_host *host_of(vestry_dispatch_context *context) {
   return vestry_host_of(vestry_context_instance(context));
