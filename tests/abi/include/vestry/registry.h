@@ -14,9 +14,9 @@
  *  execute-script [text, options?], console-log [text, options?], console-error [text, options?], redirect [url,
  *  options?], replace-url [url, options?], dispatch-event [name, detail?, options?], prefetch [url or [url…],
  *  options?], close-sse [], wake [] (vestry/watch.h). Options are objects named as in the Datastar SDKs: selector,
- *  mode, useViewTransition, viewTransitionSelector, namespace, eventId, retryDuration, onlyIfMissing, autoRemove, attributes, bubbles,
- *  cancelable, composed. vestry itself dispatches "connection" [id] when a stream has opened and "sse-closed" [id,
- *  cause name] when it has ended, if the application has registered effects of these names. */
+ *  mode, useViewTransition, viewTransitionSelector, namespace, eventId, retryDuration, onlyIfMissing, autoRemove,
+ *  attributes, bubbles, cancelable, composed. vestry itself dispatches "connection" [id] when a stream has opened and
+ *  "sse-closed" [id, cause name] when it has ended, if the application has registered effects of these names. */
 #ifndef VESTRY_REGISTRY_H
 #define VESTRY_REGISTRY_H
 
