@@ -72,7 +72,7 @@ typedef struct vestry_watch {
  *  Returns  OK | INVALID (NULL, no step) | LIMIT (VESTRY_REPLY_WATCHES_MAX) | NO_MEMORY (may be left to vestry). The
  *           end function is called for all but INVALID: on failure before this returns
  *  Threads  the handler's
- *  Memory   one allocation, of less than 256 bytes */
+ *  Memory   one allocation of 256 bytes at most; steps need none */
 VESTRY_API vestry_err vestry_reply_watch(vestry_reply *reply, const vestry_watch *watch);
 
 /** In a step: call it again so many milliseconds after it has returned, or when it is woken before. 0: at once, but

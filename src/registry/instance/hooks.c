@@ -41,7 +41,7 @@ static void on_open(vestry_connection *connection, void *ctx) {
   if (!vsi_targets_add(&context.targets, connection)) announce(&context, "connection", connection, NULL);
   vsi_dispatch_log(v, &result, "an opened stream");
   vsi_context_finish(&context);
-  vsi_watches_opened(life, connection);
+  vsi_watches_opened(life);
 }
 
 static void on_close(vestry_connection *connection, vestry_cause cause, void *ctx) {

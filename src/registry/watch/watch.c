@@ -215,8 +215,7 @@ static void append(vsi_life *life, vestry_watcher *watcher) {
   atomic_store_explicit(at, watcher, memory_order_release);
 }
 
-void vsi_watches_opened(vsi_life *life, vestry_connection *connection) {
-  (void)connection;
+void vsi_watches_opened(vsi_life *life) {
   for (vestry_watcher *watcher = first_of(life); watcher; watcher = next_of(watcher)) {
     set_mark(watcher);
     atomic_store_explicit(&watcher->is_open, true, memory_order_release); /* pairs with run */

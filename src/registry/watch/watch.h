@@ -5,7 +5,7 @@
 #include "registry/instance/life.h"
 
 /* The stream is open: the first steps may come. On its runner, after its open hooks. */
-void vsi_watches_opened(vsi_life *life, vestry_connection *connection);
+void vsi_watches_opened(vsi_life *life);
 /* Something may have been written. On the runner. Returns whether somebody still waits for more. */
 bool vsi_watches_written(vsi_life *life, const vestry_connection *connection);
 /* Any thread. */
