@@ -14,7 +14,7 @@
 #include "store/schedule/scheduler.h"
 #include "vestry/watch.h"
 
-enum { HISTORIES = 4000, OPS_MOST = 8, TURNS = 40, EVERY_MS = 5, PAUSE_MS = 2 };
+enum { HISTORIES = 3000, OPS_MOST = 8, TURNS = 40, EVERY_MS = 5, PAUSE_MS = 2 };
 
 /* Touched by the one thread that runs: the points are in the code under test alone. */
 static struct {
