@@ -1,4 +1,5 @@
-/* Progress of a long job: it runs on a thread of the program's own, which knows no request, and tells all pages. */
+/* Progress of a long job: it runs on a thread of the program's own, which knows no request, and wakes all pages'
+ * watches. */
 #include <pthread.h>
 #include <stdio.h>
 #include <time.h>
@@ -19,26 +20,24 @@ struct app {
   char job[NAME_MAX + 1]; /* its name */
 };
 
-/* ["job"]: the job as it is now, to the pages of the dispatch. Locked until it is sent, so that no page hears of an
- * older state last. */
-static vestry_err show(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+/* A page's watch: shows the job as it is now. */
+static vestry_err show(vestry_watcher *watcher, vestry_connection *connection, void *ctx) {
   static const char *const states[] = {"idle", "running", "done", "cancelled", "over"};
   struct app *app = ctx;
-  vestry_event *event;
-  (void)args;
+  (void)watcher;
   pthread_mutex_lock(&app->lock);
-  vestry_err err = vestry_event_signals(NULL,
-                                        VESTRY_OBJECT("job", app->job, "state", states[app->state], "running",
-                                                      (bool)(app->state == RUNNING), "percent", app->percent),
-                                        NULL, &event);
-  if (!err) err = vestry_context_send(context, event), vestry_event_unref(event);
+  vestry_err err =
+      vestry_connection_patch_signals(connection,
+                                      VESTRY_OBJECT("job", app->job, "state", states[app->state], "running",
+                                                    (bool)(app->state == RUNNING), "percent", app->percent),
+                                      NULL);
   pthread_mutex_unlock(&app->lock);
   return err;
 }
 
 /* From any thread, with no request in sight. NOT_FOUND means that no page is open, which is all right. */
 static void tell(struct app *app) {
-  vestry_dispatch(app->program.v, NO_SCOPE, JOB, VESTRY_LIST("job"));
+  vestry_dispatch(app->program.v, NO_SCOPE, JOB, VESTRY_LIST("wake"));
 }
 
 static void *work(void *ctx) {
@@ -88,10 +87,10 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app
 
 /* GET /stream: a page that comes, or comes back, hears at once how far the job is. */
 static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
+  (void)req;
   vestry_reply_key(reply, JOB);
   vestry_reply_keep(reply, VESTRY_PUT_MANY, PAGES_MAX);
-  return vestry_reply_effect(reply, VESTRY_LIST("job"));
+  return vestry_reply_watch(reply, &(vestry_watch){.step = show, .ctx = app});
 }
 
 /* POST /job, DELETE /job: the answer is empty, what happens goes down the streams. */
@@ -111,7 +110,6 @@ int main(int argc, char **argv) {
   static struct app app = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
   pthread_t worker;
   program_start(&app.program, argc, argv, "progress", "A long job, and how far it is", &(vestry_options){0});
-  vestry_registry_effect(vestry_registry_of(app.program.v), "job", show, &app);
   vestry_route(app.program.v, "GET", "/", page, &app.program);
   vestry_route(app.program.v, "GET", "/stream", stream, &app);
   vestry_route(app.program.v, "POST", "/job", start, &app);

@@ -2,10 +2,10 @@
  *
  *  A handler sends nothing itself. It fills a reply: a status and body, or a key and effects; vestry performs it:
  *  - an ordinary request (no Datastar-Request header): status, headers and body are answered; effects are dropped.
- *  - a Datastar request: with effects or a connection to keep, vestry finds the connection (the one the reply names;
- *    the open ones stored under its key), dispatches the effects to it and answers 204; or opens a new stream,
- *    stores it under the key when it is to stay open, and dispatches the effects down that. Without either, status,
- *    headers and body are answered (204 when nothing was set).
+ *  - a Datastar request: with effects, a connection to keep or a watch (vestry/watch.h), vestry finds the connection
+ *    (the one the reply names; the open ones stored under its key), dispatches the effects to it and answers 204; or
+ *    opens a new stream, stores it under the key when it is to stay open, and dispatches the effects down that. Without
+ *    any of these, status, headers and body are answered (204 when nothing was set).
  *
  *  The builders of a reply return errors, but a handler may leave two kinds to vestry: after NO_MEMORY, and when
  *  effects are performed after the last vestry_reply_key failed, the reply is not performed and the error is answered.

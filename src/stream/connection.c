@@ -34,7 +34,7 @@ vestry_err vsi_connection_options_resolve(const vestry_connection_options *optio
 vestry_err vsi_connection_create(const vsi_environment *environment, const vestry_transport_ops *ops, void *transport,
                                  const vestry_connection_options *options, const vsi_connection_hooks *hooks,
                                  void *hooks_ctx, vestry_connection **ret_connection) {
-  static const vsi_connection_hooks none = {NULL, NULL, NULL, NULL};
+  static const vsi_connection_hooks none = {.on_open = NULL};
   if (!ops || !VSI_OPS_ARE_KNOWN(ops) || !ops->open || !ops->write || !ops->end || !ops->release) return VESTRY_INVALID;
   const vestry_host *host = environment->host;
   vestry_connection *connection = vsi_calloc(host, 1, sizeof *connection);
@@ -142,6 +142,20 @@ bool vestry_connection_close(vestry_connection *connection, vestry_cause cause) 
   vsi_queue_shut(&connection->queue);
   vsi_actor_notify(&connection->actor);
   return true;
+}
+
+uint64_t vsi_connection_settled(const vestry_connection *connection) {
+  uint64_t conflated = 0;
+  if (connection->conflation)
+    conflated = atomic_load_explicit(&connection->conflation->conflated_count, memory_order_relaxed);
+  return conflated + atomic_load_explicit(&connection->written_count, memory_order_relaxed) +
+         atomic_load_explicit(&connection->discarded_count, memory_order_relaxed);
+}
+
+/* No fence is needed: the whole run that follows the notify sees the flag, and what was written before it. */
+void vsi_connection_await_written(vestry_connection *connection) {
+  atomic_store_explicit(&connection->is_awaited, true, memory_order_relaxed);
+  vsi_actor_notify(&connection->actor);
 }
 
 vestry_err vsi_connection_at_close(vestry_connection *connection, vsi_close_node *node) {

@@ -14,12 +14,15 @@
 
 /* Whom a connection tells about its life: the one who made it, by one table for all that he makes. As
  * vestry_connection_hooks; each may be NULL. on_free: the last reference is gone, and so is the instance, perhaps; on
- * the thread that dropped it. The context is not used any more. */
+ * the thread that dropped it. The context is not used any more. on_written: on the runner, of an open connection: once
+ * or more often after a vsi_connection_await_written, when something may have been written since; returns whether it is
+ * to be called again. Must not block. */
 typedef struct vsi_connection_hooks {
   vestry_on_open_fn on_open;
   vestry_on_close_fn on_close;
   vestry_on_error_fn on_error;
   void (*on_free)(const vestry_host *host, void *ctx);
+  bool (*on_written)(vestry_connection *connection, void *ctx);
 } vsi_connection_hooks;
 
 /* There are many, and most are idle: what one costs is what it is made of here. So there are no holes, and what few of
@@ -28,13 +31,14 @@ struct vestry_connection {
   vsi_actor actor; /* first: an actor is its connection; held until the start */
   vsi_queue queue;
   _Atomic(uint32_t) refs;
-  _Atomic(uint32_t) telling; /* senders inside an on_error hook, and whether there may be more (refusal.c) */
+  _Atomic(uint32_t) telling; /* who is inside an on_error hook or a step, and whether there may be more (refusal.c) */
   _Atomic(uint8_t) state;    /* vestry_connection_state but CLOSING, which is "has a cause"; written by the runner */
   _Atomic(uint8_t) cause;    /* vestry_cause; NONE → a cause, once */
   _Atomic(bool) writable;    /* set by the adapter, taken by the runner */
   _Atomic(bool) hurried;     /* a clean end does not wait for its peer any more */
   _Atomic(bool) timer_fired;
-  uint8_t full; /* vestry_full_policy */
+  _Atomic(bool) is_awaited; /* on_written is to be called */
+  uint8_t full;             /* vestry_full_policy */
   /* The runner's own, here and below. */
   bool timer_armed;    /* as far as the runner knows; timer_fired tells it otherwise */
   bool blocked;        /* the transport has no room; wait for writable */
@@ -140,6 +144,16 @@ void vsi_connection_posted(vestry_connection *connection, vestry_err error);
  * is left out when there is no memory or no room for it. Returns whether this call decided the cause. Any thread. */
 bool vsi_connection_send_off(vestry_connection *connection, uint32_t retry_ms);
 
+/* How many events it has accepted, and how many it is done with. As many as had been accepted at some moment are
+ * settled: so what was accepted then is written, or is nothing that it will write. Any thread; exact on those who
+ * count, senders for their own. */
+static inline uint64_t vsi_connection_accepted(const vestry_connection *connection) {
+  return atomic_load_explicit(&connection->accepted_count, memory_order_relaxed);
+}
+uint64_t vsi_connection_settled(const vestry_connection *connection);
+/* Have on_written called. Any thread that holds a reference; does not block. */
+void vsi_connection_await_written(vestry_connection *connection);
+
 /* What was accepted before a close for this cause is written. */
 static inline bool vsi_cause_flushes(vestry_cause cause) {
   return cause == VESTRY_CAUSE_DRAIN || vestry_cause_is_clean(cause);
@@ -160,8 +174,13 @@ void vsi_connection_finish(vestry_connection *connection, bool clean);
 /* A send came to nothing: tell the hooks, if the error is theirs to know, and do what they say. Returns the error. Any
  * thread, no lock held (refusal.c). */
 vestry_err vsi_connection_refused(vestry_connection *connection, vestry_err error);
-/* No on_error hook is called from here on. Returns whether none is running; if one is, it notifies the actor when it
- * has returned. Idempotent; runner, or abandon (refusal.c). */
+/* Stay inside, for a callback whose context lives until the connection has ended: it does not end before the leave.
+ * false: it is about to end, or has, and nobody enters any more. Any thread that holds a reference; neither waits
+ * (refusal.c). */
+bool vsi_connection_enter(vestry_connection *connection);
+void vsi_connection_leave(vestry_connection *connection);
+/* Nobody enters from here on, and no on_error hook is called. Returns whether nobody is inside; if somebody is, he
+ * notifies the actor when he leaves. Idempotent; runner, or abandon (refusal.c). */
 bool vsi_connection_hush(vestry_connection *connection);
 
 /* Send an event that was just made, if it was; drops it (connection.c). */

@@ -6,12 +6,14 @@
  * HUSHED, after which nobody enters. A sender enters by a compare-and-swap that fails on a hushed word, so the word's
  * modification order decides. Either the sender entered first: then the hush finds it inside, the runner goes away,
  * and the sender, which finds HUSHED when it leaves, notifies the actor; the run that follows looks again. Or the hush
- * came first, and the hook is not called. Nobody waits: neither the runner for a hook, nor a sender for the runner. */
+ * came first, and the hook is not called. Nobody waits: neither the runner for a hook, nor a sender for the runner.
+ *
+ * The step of a watch (registry/watch/watch.c) enters and leaves likewise: its context lives as long. */
 #include "stream/connection.h"
 
 #define HUSHED (UINT32_C(1) << 31)
 
-static bool enter(vestry_connection *connection) {
+bool vsi_connection_enter(vestry_connection *connection) {
   uint32_t word = atomic_load_explicit(&connection->telling, memory_order_relaxed);
   do {
     if (word & HUSHED) return false;
@@ -21,7 +23,7 @@ static bool enter(vestry_connection *connection) {
   return true;
 }
 
-static void leave(vestry_connection *connection) {
+void vsi_connection_leave(vestry_connection *connection) {
   /* release pairs with the acquire in vsi_connection_hush: what the hook did to its context happens before on_close */
   if (atomic_fetch_sub_explicit(&connection->telling, 1, memory_order_acq_rel) & HUSHED)
     vsi_actor_notify(&connection->actor);
@@ -34,9 +36,9 @@ bool vsi_connection_hush(vestry_connection *connection) {
 
 static vestry_verdict ask(vestry_connection *connection, vestry_err error) {
   if (!connection->hooks->on_error) return VESTRY_VERDICT_DEFAULT;
-  if (!enter(connection)) return VESTRY_VERDICT_DEFAULT; /* it is ending: there is nothing to decide */
+  if (!vsi_connection_enter(connection)) return VESTRY_VERDICT_DEFAULT; /* it is ending: there is nothing to decide */
   vestry_verdict verdict = connection->hooks->on_error(connection, error, connection->hooks_ctx);
-  leave(connection);
+  vsi_connection_leave(connection);
   return verdict;
 }
 

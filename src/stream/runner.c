@@ -8,8 +8,9 @@
  * - after a shut the runner ends only when the queue's count is 0; while a sender is between its reservation and its
  *   put the count is not, and the notify that follows brings the runner back. (One that comes later still, for what was
  *   taken before it, finds the connection CLOSED.)
- * - nor does it end while a sender is inside an on_error hook: that one notifies when the hook has returned
- *   (refusal.c).
+ * - nor does it end while somebody is inside an on_error hook or a step: who leaves last notifies (refusal.c).
+ * - who awaits what is written sets is_awaited, then notifies: one whole run looks for him, and each later one until he
+ *   has it.
  * - room that comes while a write looks for it. The runner clears `writable`, then the transport looks; the adapter
  *   makes room, then sets `writable`. Each writes one thing and then reads or writes the other, so without more both
  *   could miss: the look could come before the clearing is visible, and the clearing land on top of the setting. A full
@@ -359,6 +360,15 @@ static void write_end(vestry_connection *connection) {
   write_waiting(connection);
 }
 
+static void tell_written(vestry_connection *connection) {
+  /* relaxed: who sets it notifies, and is seen by a whole run. Cleared before the call, which may be asked for anew
+   * meanwhile */
+  if (!atomic_load_explicit(&connection->is_awaited, memory_order_relaxed)) return;
+  atomic_store_explicit(&connection->is_awaited, false, memory_order_relaxed);
+  if (connection->hooks->on_written && connection->hooks->on_written(connection, connection->hooks_ctx))
+    atomic_store_explicit(&connection->is_awaited, true, memory_order_relaxed);
+}
+
 static void run(vsi_actor *actor) {
   vestry_connection *connection = connection_of(actor);
   vestry_connection_state state =
@@ -369,7 +379,10 @@ static void run(vsi_actor *actor) {
     if (vestry_connection_is_open(connection)) keep_heartbeat(connection);
     write_waiting(connection);
   }
-  if (vestry_connection_is_open(connection)) return;
+  if (vestry_connection_is_open(connection)) {
+    tell_written(connection);
+    return;
+  }
 
   vsi_queue_shut(&connection->queue); /* who closes sets the cause first: we may be here before its shut */
   bool clean = vestry_cause_is_clean(vestry_connection_cause(connection)); /* it does not change any more */

@@ -165,6 +165,22 @@ static vestry_err take_presence(const void *given) {
   if (!error) vestry_presence_destroy(made);
   return error;
 }
+static vestry_err no_step(vestry_watcher *watcher, vestry_connection *of, void *ctx) {
+  (void)watcher, (void)of, (void)ctx;
+  return VESTRY_OK;
+}
+static vestry_err watch_it(const vestry_request *req, vestry_reply *reply, void *given) {
+  (void)req;
+  return vestry_reply_watch(reply, given);
+}
+static vestry_err take_watch(const void *given) {
+  vestry_memory_exchange *made;
+  vestry_err error = vestry_memory_request(v, NULL, watch_it, (void *)given, &made);
+  if (error) return error;
+  error = vestry_memory_status(made) == 204 ? VESTRY_OK : VESTRY_INVALID;
+  vestry_memory_destroy(made);
+  return error;
+}
 static vestry_err take_files(const void *given) {
   vestry_files *made;
   vestry_err error = vestry_files_create(given, &made);
@@ -215,6 +231,7 @@ static const vestry_files_options files = {.embedded = &no_file, .embedded_count
 static const vestry_store_options store = {.value = &value};
 static const vestry_subscriber subscriber = {.call = no_message};
 static const vestry_interceptor interceptor = {.name = "x", .phase = VESTRY_PHASE_EFFECT, .before = no_effect};
+static const vestry_watch watch = {.step = no_step};
 static const unsigned char zero[512];
 
 static const struct {
@@ -245,6 +262,7 @@ static const struct {
     {"vestry_session_options", take_sessions, zero, sizeof(vestry_session_options)},
     {"vestry_session_storage_ops", take_storage, &storage, sizeof storage},
     {"vestry_presence_options", take_presence, zero, sizeof(vestry_presence_options)},
+    {"vestry_watch", take_watch, &watch, sizeof watch},
     {"vestry_files_options", take_files, &files, sizeof files},
     {"vestry_server_options", take_server, zero, sizeof(vestry_server_options)},
     {"vestry_backend_action_options", take_backend_action, zero, sizeof(vestry_backend_action_options)},

@@ -13,6 +13,7 @@
 #include "support/test.h"
 #include "web/client.h"
 #include "web/life_contract.h"
+#include "web/watch_contract.h"
 
 static server s;
 
@@ -260,5 +261,6 @@ int main(void) {
       cmocka_unit_test(connections_outlive_the_adapter),
       cmocka_unit_test(early_clients_wait_for_the_handlers),
   };
-  return life_contract_run(&civetweb_seam) + cmocka_run_group_tests_name("civetweb, its own life", tests, NULL, NULL);
+  return life_contract_run(&civetweb_seam) + watch_contract_run(&civetweb_seam) +
+         cmocka_run_group_tests_name("civetweb, its own life", tests, NULL, NULL);
 }

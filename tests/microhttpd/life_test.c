@@ -4,6 +4,7 @@
 #include "web/client.h"
 #include "web/life_contract.h"
 #include "web/peers_contract.h"
+#include "web/watch_contract.h"
 
 static server s;
 
@@ -106,6 +107,7 @@ int main(void) {
       cmocka_unit_test(f5_finds_one_behind_a_cut_in_the_middle_of_a_write),
       cmocka_unit_test(destroy_stops),
   };
-  return life_contract_run(&microhttpd_seam) + peers_contract_run(&microhttpd_seam) +
+  return life_contract_run(&microhttpd_seam) + watch_contract_run(&microhttpd_seam) +
+         peers_contract_run(&microhttpd_seam) +
          cmocka_run_group_tests_name("libmicrohttpd, its own life", tests, NULL, NULL);
 }

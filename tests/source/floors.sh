@@ -15,7 +15,7 @@ BEGIN {
   headers["event"] = "backend_action event script selector"
   headers["store"] = "key store"
   headers["stream"] = "batch bus channel connection profile transport"
-  headers["registry"] = "adapter dispatch drain effects files registry presence repository request routes server session"
+  headers["registry"] = "adapter dispatch drain effects files presence registry repository request routes server session watch"
   headers["page"] = "page"
   headers["adapter"] = "browser civetweb memory microhttpd"
   headers["all"] = "vestry"

@@ -6,7 +6,9 @@
 
 #include "base/log.h"
 #include "registry/instance/keeper.h"
+#include "registry/watch/watch.h"
 #include "stream/connection.h"
+#include "vestry/watch.h"
 
 static const vestry_connection_hooks *hooks_of(const vsi_life *life) {
   static const vestry_connection_hooks none = {.ctx = NULL};
@@ -39,6 +41,7 @@ static void on_open(vestry_connection *connection, void *ctx) {
   if (!vsi_targets_add(&context.targets, connection)) announce(&context, "connection", connection, NULL);
   vsi_dispatch_log(v, &result, "an opened stream");
   vsi_context_finish(&context);
+  vsi_watches_opened(life);
 }
 
 static void on_close(vestry_connection *connection, vestry_cause cause, void *ctx) {
@@ -74,14 +77,23 @@ static vestry_verdict on_error(vestry_connection *connection, vestry_err error, 
 static void on_free(const vestry_host *host, void *ctx) {
   vsi_life *life = ctx;
   if (vsi_life_data(life)) vsi_data_destroy(vsi_life_data(life));
+  vsi_watches_free(life, host);
   vsi_life_unref(life, host);
 }
 
+static bool on_written(vestry_connection *connection, void *ctx) {
+  return vsi_watches_written(ctx, connection);
+}
+
 const vsi_connection_hooks vsi_life_hooks = {
-    .on_open = on_open, .on_close = on_close, .on_error = on_error, .on_free = on_free};
+    .on_open = on_open, .on_close = on_close, .on_error = on_error, .on_free = on_free, .on_written = on_written};
 
 void *vestry_connection_data(const vestry_connection *connection) {
   if (connection->hooks != &vsi_life_hooks) return NULL; /* nobody's instance */
   const vsi_data *data = vsi_life_data(connection->hooks_ctx);
   return data ? data->data : NULL;
+}
+
+void vestry_connection_wake(vestry_connection *connection) {
+  if (connection->hooks == &vsi_life_hooks) vsi_watches_wake(connection->hooks_ctx);
 }

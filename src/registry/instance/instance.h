@@ -34,6 +34,7 @@ struct vestry {
   _Atomic(struct vsi_drain *) drain;    /* NULL → one, once, for good (drain.c) */
   _Atomic(uint64_t) requests, rejected; /* relaxed: mere counts */
   _Atomic(uint64_t) turned_away[VESTRY_REFUSAL_COUNT];
+  _Atomic(uint64_t) watches_begun, watches_ended, watch_steps, watch_errors;
   vsi_budget request_bytes; /* of requests under way */
 };
 

@@ -58,7 +58,7 @@ void vsi_keeper_find(vestry_dispatch_context *context) {
   const vestry_reply *reply = context->reply;
   if (!reply->key || context->targets.count || context->refusal) return;
   vestry_err error = VESTRY_OK;
-  switch (reply->policy) {
+  switch (vsi_reply_policy(reply)) {
   case VESTRY_PUT_REPLACE:
   case VESTRY_PUT_MANY: return; /* a new stream in any case */
   case VESTRY_PUT_REUSE:
@@ -105,7 +105,7 @@ static vestry_err join(vestry_dispatch_context *context, const seat *s) {
 /* Keep it if no open stream holds the key. Otherwise REJECT refuses; REUSE gives this stream up for the one that holds
  * the key. */
 static vestry_err keep_alone(vestry_dispatch_context *context, const seat *s) {
-  bool reuse = context->reply->policy == VESTRY_PUT_REUSE;
+  bool reuse = vsi_reply_policy(context->reply) == VESTRY_PUT_REUSE;
   vestry_err error = put(context, s, VESTRY_PUT_REUSE, 0);
   if (error != VESTRY_EXISTS) return error;
   error = reuse ? target_stored(context) : check_free(context);
@@ -138,7 +138,7 @@ static vestry_err keep_first(vestry_dispatch_context *context) {
   const vestry_reply *reply = context->reply;
   const seat s = {reply->key, reply->many_count, &context->life->handle};
   if (!s.key) return VESTRY_OK;
-  switch (reply->policy) {
+  switch (vsi_reply_policy(reply)) {
   case VESTRY_PUT_REPLACE: return put(context, &s, VESTRY_PUT_REPLACE, 0);
   case VESTRY_PUT_MANY: return keep_many(context, &s);
   case VESTRY_PUT_REUSE:

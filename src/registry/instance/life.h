@@ -7,6 +7,8 @@
 
 #include "registry/instance/instance.h"
 
+struct vestry_watcher;
+
 /* What the application wants to find again at a stream, and how it is disposed of. */
 typedef struct vsi_data {
   void *data;
@@ -17,7 +19,8 @@ typedef struct vsi_data {
 typedef struct vsi_life {
   vestry *v;
   _Atomic(vestry_handle) handle; /* where the keeper stored it; 0: nowhere */
-  _Atomic(uint32_t) refs;
+  _Atomic(uint8_t) refs;
+  bool has_watches; /* constant */
   /* constant, and so is what shares its memory: any thread that sends reads it */
   uint16_t scope_len : 11;
   uint16_t more_keys_count : 3;
@@ -25,16 +28,16 @@ typedef struct vsi_life {
   bool has_data : 1;
   _Atomic(bool) ended; /* its close hook has begun */
   bool given_up;       /* it was never to open; set before abandon, which runs the hook on that thread */
-  /* The reply's hooks and data, if it has any, the handles of its other keys, then the bytes of the scope: few streams
-   * have the former, and all are idle. */
+  /* The reply's hooks, data and watches, if it has any, the handles of its other keys, then the bytes of the scope: few
+   * streams have the former, and all are idle. */
   _Alignas(vestry_connection_hooks) unsigned char tail[];
 } vsi_life;
 _Static_assert(VESTRY_SCOPE_MAX_BYTES < 1 << 11 && VESTRY_REPLY_KEYS_MAX < 1 << 3, "bits");
 
-/* hooks, data: the reply's. Two references, one for the connection: NULL when out of memory. The data stays the
- * reply's until the connection has the life. */
+/* hooks, data, has_watches: the reply's. Two references, one for the connection: NULL when out of memory. The data
+ * stays the reply's until the connection has the life. */
 vsi_life *vsi_life_create(vestry *v, vestry_scope scope, const vestry_connection_hooks *hooks, const vsi_data *data,
-                          size_t more_keys_count);
+                          bool has_watches, size_t more_keys_count);
 /* host: the instance's, which may be gone. NULL is accepted. */
 void vsi_life_unref(vsi_life *life, const vestry_host *host);
 
@@ -49,10 +52,15 @@ static inline void vsi_data_destroy(const vsi_data *data) {
   if (data->destroy) data->destroy(data->data);
 }
 
+/* The first of its watches; it has_watches. */
+static inline _Atomic(struct vestry_watcher *) *vsi_life_watches(const vsi_life *life) {
+  size_t before = (life->has_hooks ? sizeof(vestry_connection_hooks) : 0) + (life->has_data ? sizeof(vsi_data) : 0);
+  return (_Atomic(struct vestry_watcher *) *)(uintptr_t)(life->tail + before);
+}
+
 /* Where the keeper stored it under its other keys, as `handle`. */
 static inline _Atomic(vestry_handle) *vsi_life_handles(const vsi_life *life) {
-  size_t before = (life->has_hooks ? sizeof(vestry_connection_hooks) : 0) + (life->has_data ? sizeof(vsi_data) : 0);
-  return (_Atomic(vestry_handle) *)(uintptr_t)(life->tail + before);
+  return (_Atomic(vestry_handle) *)(uintptr_t)(vsi_life_watches(life) + life->has_watches);
 }
 
 static inline vestry_scope vsi_life_scope(const vsi_life *life) {

@@ -36,6 +36,7 @@ struct vestry_reply {
   vestry_connection_hooks hooks;
   vsi_data data; /* owned */
   vsi_attachments attachments;
+  size_t watches_count; /* among them */
   vestry_connection_options stream;
   bool has_profiles; /* instead of the instance's */
   vestry_profile profiles[VESTRY_PROFILES_MAX];
@@ -57,6 +58,9 @@ vestry_err vsi_reply_take_body(vestry_reply *reply, const char *content_type, ch
 bool vsi_reply_is_stream(const vestry_reply *reply);
 /* Whether a stream that it opens stays open when its effects are done. */
 bool vsi_reply_stays_open(const vestry_reply *reply, const vestry *v);
+
+/* When streams are stored under its key already. */
+vestry_put_policy vsi_reply_policy(const vestry_reply *reply);
 
 /* The header of that name, in any case; NULL: none. */
 const vestry_header *vsi_reply_header_find(const vestry_reply *reply, const char *name);

@@ -37,7 +37,8 @@ static vestry_err open_connection(serving *s, const vestry_response *head, vsi_e
   s->asked_to_open = true;
   vestry_err error = req->ops->open(req->server_request, head, &ops, &transport);
   if (error) return error;
-  s->life = vsi_life_create(s->v, vestry_request_scope(req), &s->reply.hooks, &s->reply.data, s->reply.more_keys_count);
+  s->life = vsi_life_create(s->v, vestry_request_scope(req), &s->reply.hooks, &s->reply.data,
+                            s->reply.watches_count > 0, s->reply.more_keys_count);
   error = s->life ? VESTRY_OK : VESTRY_NO_MEMORY;
   if (!error) {
     error = vsi_group_connect(s->v->group, ops, transport, &s->reply.stream, &vsi_life_hooks, s->life, &s->opened);

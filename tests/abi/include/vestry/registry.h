@@ -13,10 +13,10 @@
  *  options?], patch-signals [object or JSON text, options?], remove-signals [path or [path…], options?],
  *  execute-script [text, options?], console-log [text, options?], console-error [text, options?], redirect [url,
  *  options?], replace-url [url, options?], dispatch-event [name, detail?, options?], prefetch [url or [url…],
- *  options?], close-sse []. Options are objects named as in the Datastar SDKs: selector, mode, useViewTransition,
- *  viewTransitionSelector, namespace, eventId, retryDuration, onlyIfMissing, autoRemove, attributes, bubbles,
- *  cancelable, composed. vestry itself dispatches "connection" [id] when a stream has opened and "sse-closed" [id,
- *  cause name] when it has ended, if the application has registered effects of these names. */
+ *  options?], close-sse [], wake [] (vestry/watch.h). Options are objects named as in the Datastar SDKs: selector,
+ *  mode, useViewTransition, viewTransitionSelector, namespace, eventId, retryDuration, onlyIfMissing, autoRemove,
+ *  attributes, bubbles, cancelable, composed. vestry itself dispatches "connection" [id] when a stream has opened and
+ *  "sse-closed" [id, cause name] when it has ended, if the application has registered effects of these names. */
 #ifndef VESTRY_REGISTRY_H
 #define VESTRY_REGISTRY_H
 
@@ -108,6 +108,10 @@ typedef struct vestry_stats {
    *  that a body which grows is counted as it grows, and one that a server reads ahead is counted there and here. Never
    *  above max_request_bytes. */
   uint64_t request_bytes, request_peak_bytes;
+  /** Watches (vestry/watch.h) of streams: watches_begun_count = watches_live_count + watches_ended_count. Their steps,
+   *  and how many of these ended their stream by an error. */
+  uint64_t watches_begun_count, watches_live_count, watches_ended_count;
+  uint64_t watch_steps_count, watch_errors_count;
 } vestry_stats;
 
 /** Create an instance: runtime (unless given), store, registry with the built-in effects and interceptors.

@@ -49,5 +49,6 @@
 #include "vestry/store.h"
 #include "vestry/value.h"
 #include "vestry/version.h"
+#include "vestry/watch.h"
 
 #endif

@@ -1,0 +1,67 @@
+// Watches in a page: a clock that ticks, ends with its tab, and comes back with it; a countdown that ends itself.
+'use strict';
+const { after, test } = require('node:test');
+const assert = require('node:assert/strict');
+const { startExample, newSession, send, closeChrome } = require('./harness.js');
+
+after(closeChrome);
+
+const SOON_MS = 1500; // civetweb looks four times a second, and the machine is busy
+
+async function start(t) {
+  const server = await startExample('test_browser_watch');
+  t.after(() => server.stop());
+  const seen = async () => {
+    const now = JSON.parse((await send('GET', `${server.url}seen`)).text);
+    assert.equal(now.begun, now.live + now.ended);
+    return now;
+  };
+  return { server, seen, session: await newSession(t) };
+}
+
+const beats = async ({ page }) => Number(await page.textContent('#clock'));
+const reaches = (tab, n) => tab.until((least) => Number(document.querySelector('#clock').textContent) >= least, n);
+
+test('watch: a clock ticks in each tab by itself, and closes with it', async (t) => {
+  const { server, seen, session } = await start(t);
+  const first = await session.tab(server.url);
+  await reaches(first, 10);
+  const second = await session.tab(server.url);
+  await reaches(second, 3);
+  assert.ok((await beats(first)) > (await beats(second))); // each has a watch of its own
+  assert.equal((await seen()).live, 2);
+  const since = Date.now();
+  await second.page.close();
+  while ((await seen()).live === 2 && Date.now() - since < SOON_MS) continue;
+  const took = Date.now() - since;
+  t.diagnostic(`ended after ${took} ms`);
+  assert.ok(took < SOON_MS);
+  const { live, ended, ends } = await seen();
+  assert.deepEqual({ live, ended, ends }, { live: 1, ended: 1, ends: 1 });
+  await reaches(first, (await beats(first)) + 5); // it does not mind
+  assert.deepEqual(session.problems, []);
+});
+
+test('watch: a page that is loaded again has a new one', async (t) => {
+  const { server, seen, session } = await start(t);
+  const tab = await session.tab(server.url);
+  await reaches(tab, 5);
+  await tab.page.reload();
+  await reaches(tab, 1);
+  while ((await seen()).live !== 1) continue;
+  const { begun, ends } = await seen();
+  assert.deepEqual({ begun, ends }, { begun: 2, ends: 1 });
+});
+
+test('watch: a countdown ends itself, and the page does not come back', async (t) => {
+  const { server, seen, session } = await start(t);
+  const tab = await session.tab(server.url);
+  await tab.page.click('#start');
+  await tab.shows('left', '0');
+  while ((await seen()).ends !== 1) continue;
+  const now = await beats(tab);
+  await reaches(tab, now + 20); // a second
+  const { begun, live } = await seen();
+  assert.deepEqual({ begun, live }, { begun: 2, live: 1 }); // the clock's, and no second countdown
+  assert.deepEqual(session.problems, []);
+});

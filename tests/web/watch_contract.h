@@ -1,0 +1,10 @@
+/* Watches, and clients that go: as it must be with every web server. */
+#ifndef TESTS_WEB_WATCH_CONTRACT_H
+#define TESTS_WEB_WATCH_CONTRACT_H
+
+#include "web/server.h"
+
+/* Returns the number of failed tests. */
+int watch_contract_run(const server_seam *seam);
+
+#endif
