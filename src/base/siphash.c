@@ -84,8 +84,8 @@ static inline void take(state *s, uint64_t word) {
 }
 
 void vsi_siphash_128_update(vsi_siphash_128 *hash, const void *data, size_t len) {
-  const unsigned char *at = data, *end = at + len;
   if (!len) return;
+  const unsigned char *at = data, *end = at + len;
   state s = {hash->v0, hash->v1, hash->v2, hash->v3};
   unsigned held = (unsigned)(hash->len % 8);
   hash->len += len;
