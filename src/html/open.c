@@ -77,8 +77,8 @@ static void close_implied(vsi_open *open, vsi_element except) {
     drop(open);
 }
 
-/* The innermost open element of this kind that no other parts from here. In the content one that is not in it is BEYOND,
- * be it there or not; but of a p that is around it, it is known that there is none. */
+/* The innermost open element of this kind that no other parts from here. In the content one that is not in it is
+ * BEYOND, be it there or not; but of a p that is around it, it is known that there is none. */
 static size_t find(const vsi_open *open, vsi_element element, uint32_t parting) {
   if (!open->counts[element] && (!open->in_content || element == VSI_EL_P)) return NONE;
   for (size_t i = open->depth; i-- > open->floor;) {
@@ -297,8 +297,8 @@ static const char *start_in_body(vsi_open *open, const vsi_tag *tag, vsi_element
 }
 
 /* Where it is not known, or does not matter, which elements are open: in templates, and behind what is not understood.
- * It must only be known what is text. (And what shields formatting, such as a cell, must be closed in the template: if it
- * is left to the template's end, the parser forgets to take the shield away.) */
+ * It must only be known what is text. (And what shields formatting, such as a cell, must be closed in the template: if
+ * it is left to the template's end, the parser forgets to take the shield away.) */
 static bool is_shield(const vsi_open *open, vsi_element element) {
   return !open->is_loose && vsi_elements[element].facts & VSI_MARKER;
 }

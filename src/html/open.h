@@ -13,8 +13,8 @@ enum { VSI_OPEN_MAX = 256 };
 typedef struct vsi_open {
   const char *html; /* its offsets are below 2^24 */
   size_t depth;
-  /* While in_content: below the place `floor`, which is the content's or that of a noscript in it, nothing is looked at,
-   * so that nothing depends on what is there. */
+  /* While in_content: below the place `floor`, which is the content's or that of a noscript in it, nothing is looked
+   * at, so that nothing depends on what is there. */
   bool in_content;
   size_t floor;
   bool is_loose;                  /* only what parts HTML from svg, math, templates and texts is looked at */

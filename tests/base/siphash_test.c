@@ -46,7 +46,7 @@ static void depends_on_the_key_and_the_length(void **state) {
   assert_true(vsi_siphash_1_3((vsi_siphash_key){1, 2}, NULL, 0) == vsi_siphash_1_3((vsi_siphash_key){1, 2}, "", 0));
 }
 
-/* The bytes as OpenSSL prints them (openssl mac -macopt size:16 …), which for 2-4 rounds are the authors' vectors_sip128. */
+/* The bytes as OpenSSL prints them (openssl mac -macopt size:16 …), which for 2-4 rounds are the authors' own. */
 static const struct {
   size_t len;
   unsigned char hash[16];
