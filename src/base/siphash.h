@@ -50,7 +50,7 @@ static inline bool vsi_hash_128_equal(vsi_hash_128 a, vsi_hash_128 b) {
   return a.low == b.low && a.high == b.high;
 }
 
-/* SipHash-1-3 with 128 bits of output, of bytes that come in pieces; however they are cut, it is the same. */
+/* SipHash-2-4 with 128 bits of output, of bytes that come in pieces; however they are cut, it is the same. */
 typedef struct vsi_siphash_128 {
   uint64_t v0, v1, v2, v3, rest; /* rest: the bytes that do not fill a word yet, in its lower ones */
   uint64_t len;

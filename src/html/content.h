@@ -27,9 +27,9 @@ typedef struct vsi_content {
   const char *why; /* a static sentence */
 } vsi_content;
 
-/* Find the main, div, section or article with this id in a document. What is found is the same element wherever a parser
- * reads it: its bytes alone, in another document, come to what they come to here. (Only that a template there does not
- * attach itself as a shadow root.)
+/* Find the main, div, section or article with this id in a document. What is found is the same element wherever a
+ * parser reads it: its bytes alone, in another document, come to what they come to here. (Only that a template there
+ * does not attach itself as a shadow root.)
  *   html        UTF-8, borrowed for the call
  *   id          not empty
  *   ret         set when it is found; else only `at` and `why` are
