@@ -69,7 +69,7 @@ uint64_t vsi_siphash_1_3(vsi_siphash_key key, const void *data, size_t len) {
 }
 
 /* The output of 128 bits is of the authors' own code (not of the paper): 0xee goes into v1 at the beginning and, in the
- * place of 0xff, into v2 at the end; for the second half 0xdd goes into v1, and the rounds at the end come once more. */
+ * place of 0xff, into v2 at the end; for the second half 0xdd goes into v1, and the rounds at the end come again. */
 enum { ROUNDS_A_WORD_128 = 2, ROUNDS_AT_END_128 = 4 };
 
 void vsi_siphash_128_init(vsi_siphash_128 *hash, vsi_siphash_key key) {
