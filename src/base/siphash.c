@@ -69,8 +69,9 @@ uint64_t vsi_siphash_1_3(vsi_siphash_key key, const void *data, size_t len) {
 }
 
 /* The output of 128 bits is of the authors' own code (not of the paper): 0xee goes into v1 at the beginning and, in the
- * place of 0xff, into v2 at the end; for the second half 0xdd goes into v1, and the rounds at the end are done again.
- * */
+ * place of 0xff, into v2 at the end; for the second half 0xdd goes into v1, and the rounds at the end come again. */
+enum { ROUNDS_A_WORD_128 = 2, ROUNDS_AT_END_128 = 4 };
+
 void vsi_siphash_128_init(vsi_siphash_128 *hash, vsi_siphash_key key) {
   *hash = (vsi_siphash_128){.v0 = key.k0 ^ UINT64_C(0x736f6d6570736575),
                             .v1 = key.k1 ^ UINT64_C(0x646f72616e646f6d) ^ 0xee,
@@ -80,13 +81,13 @@ void vsi_siphash_128_init(vsi_siphash_128 *hash, vsi_siphash_key key) {
 
 static inline void take(state *s, uint64_t word) {
   s->v3 ^= word;
-  rounds(s, ROUNDS_A_WORD);
+  rounds(s, ROUNDS_A_WORD_128);
   s->v0 ^= word;
 }
 
 void vsi_siphash_128_update(vsi_siphash_128 *hash, const void *data, size_t len) {
-  const unsigned char *at = data, *end = at + len;
   if (!len) return;
+  const unsigned char *at = data, *end = at + len;
   state s = {hash->v0, hash->v1, hash->v2, hash->v3};
   unsigned held = (unsigned)(hash->len % 8);
   hash->len += len;
@@ -109,10 +110,10 @@ vsi_hash_128 vsi_siphash_128_final(const vsi_siphash_128 *hash) {
   state s = {hash->v0, hash->v1, hash->v2, hash->v3};
   take(&s, hash->rest | hash->len << 56);
   s.v2 ^= 0xee;
-  rounds(&s, ROUNDS_AT_END);
+  rounds(&s, ROUNDS_AT_END_128);
   made.low = s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
   s.v1 ^= 0xdd;
-  rounds(&s, ROUNDS_AT_END);
+  rounds(&s, ROUNDS_AT_END_128);
   made.high = s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
   return made;
 }

@@ -50,7 +50,7 @@ static inline bool vsi_hash_128_equal(vsi_hash_128 a, vsi_hash_128 b) {
   return a.low == b.low && a.high == b.high;
 }
 
-/* SipHash-1-3 with 128 bits of output, of bytes that come in pieces; however they are cut, it is the same. */
+/* SipHash-2-4 with 128 bits of output, of bytes that come in pieces; however they are cut, it is the same. */
 typedef struct vsi_siphash_128 {
   uint64_t v0, v1, v2, v3, rest; /* rest: the bytes that do not fill a word yet, in its lower ones */
   uint64_t len;
@@ -61,5 +61,13 @@ void vsi_siphash_128_init(vsi_siphash_128 *hash, vsi_siphash_key key);
 void vsi_siphash_128_update(vsi_siphash_128 *hash, const void *data, size_t len);
 /* Of all so far; more can come behind it. */
 vsi_hash_128 vsi_siphash_128_final(const vsi_siphash_128 *hash);
+
+/* Of bytes that are all there. */
+static inline vsi_hash_128 vsi_siphash_128_of(vsi_siphash_key key, const void *data, size_t len) {
+  vsi_siphash_128 hash;
+  vsi_siphash_128_init(&hash, key);
+  vsi_siphash_128_update(&hash, data, len);
+  return vsi_siphash_128_final(&hash);
+}
 
 #endif

@@ -34,11 +34,20 @@ static const uint8_t first[] = {
 };
 enum { LONGEST = sizeof first / sizeof *first - 2 };
 
+/* The first eight bytes of a name; what it lacks is zero. */
+static inline uint64_t head_of(const char *name) {
+  uint64_t head;
+  memcpy(&head, name, sizeof head);
+  return head;
+}
+
 vsi_element vsi_element_of(vestry_slice name) {
-  char lower[LONGEST];
+  char lower[LONGEST + 2] = {0};
   if (name.len > LONGEST) return VSI_EL_OTHER;
   for (size_t i = 0; i < name.len; i++) lower[i] = vsi_lower(((const char *)name.data)[i]);
+  uint64_t head = head_of(lower);
   for (unsigned i = first[name.len]; i < first[name.len + 1]; i++)
-    if (memcmp(vsi_elements[i].name, lower, name.len) == 0) return (vsi_element)i;
+    if (head_of(vsi_elements[i].name) == head && (name.len <= 8 || strcmp(vsi_elements[i].name, lower) == 0))
+      return (vsi_element)i;
   return VSI_EL_OTHER;
 }

@@ -18,6 +18,7 @@
 #include "base/ascii.h"
 
 enum { NONE = VSI_OPEN_MAX, BEYOND };
+enum { NAMES_COMPARED = 32 }; /* for one end tag: its time is bounded */
 
 static const char why_beyond[] = "a tag closes nothing in the content; what it does depends on what is around that";
 static const char why_formatting[] = "an element of formatting is not closed where it ends";
@@ -334,9 +335,12 @@ const char *vsi_open_start(vsi_open *open, const vsi_tag *tag, vsi_element eleme
 
 /* An element without rules of its own: it ends what it is named like, unless an element with rules is in between. */
 static const char *end_ordinary(vsi_open *open, vsi_element element, vestry_slice name) {
+  size_t compared = 0;
   if (!open->counts[element]) return NULL;
   for (size_t i = open->depth; i-- > open->floor;) {
     uint32_t facts = facts_of(open, i);
+    if (vsi_open_at(open, i) == VSI_EL_OTHER && ++compared > NAMES_COMPARED)
+      return "an end tag is far from its start tag";
     if (vsi_open_at(open, i) == element && (element != VSI_EL_OTHER || is_named(open, i, name))) {
       close_implied(open, element);
       return close_from(open, i);

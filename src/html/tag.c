@@ -21,8 +21,8 @@ static size_t length(const char *from, const char *to) {
 }
 
 /* What ends a name. */
-static bool is_name_end(char c) {
-  return vsi_is_space(c) || c == '/' || c == '>';
+static inline bool is_name_end(char c) {
+  return (unsigned char)c <= '>' && (vsi_is_space(c) || c == '/' || c == '>');
 }
 
 bool vsi_tag_begin(vsi_tag *tag, const char *at, const char *end, bool in_event) {

@@ -89,7 +89,7 @@ static outcome make_part(run *r) {
   }
   vsi_html *html = vsi_html_of(&r->html);
   r->content = (vestry_slice){html->data ? html->data : "", html->len};
-  r->hash = vsi_content_hash(r->pages, r->content.data, r->content.len);
+  r->hash = vsi_siphash_128_of(r->pages->content_secret, r->content.data, r->content.len);
   return MADE_CONTENT;
 }
 
@@ -257,7 +257,7 @@ static vestry_err make_inside(run *r, const vestry_page_part *part, change *c) {
   vestry_err error = vsi_part_render(r->pages, NULL, part, &html, 0, NULL);
   if (!error) error = vestry_html_result(&html, &inside);
   if (!error) error = vestry_event_elements(r->pages->host, inside.data, inside.len, &options, &c->inside);
-  if (!error) c->hash = vsi_content_hash(r->pages, inside.data, inside.len).high;
+  if (!error) c->hash = vsi_siphash_128_of(r->pages->content_secret, inside.data, inside.len).high;
   vestry_html_finish(&html);
   return error;
 }

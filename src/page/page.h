@@ -177,13 +177,6 @@ struct vestry_pages {
   vestry_pages_stats stats;
 };
 
-static inline vsi_hash_128 vsi_content_hash(const vestry_pages *pages, const void *data, size_t len) {
-  vsi_siphash_128 hash;
-  vsi_siphash_128_init(&hash, pages->content_secret);
-  vsi_siphash_128_update(&hash, data, len);
-  return vsi_siphash_128_final(&hash);
-}
-
 /* topic.c: all with the lock held but vestry_refresh. */
 /* Have the view depend on it. started_seq: pages->seq when the render began. ret_stale: it was refreshed since. */
 vestry_err vsi_topic_name(vsi_view *view, const char *name, size_t len, uint64_t started_seq, bool *ret_stale);

@@ -1,6 +1,6 @@
 #include "base/siphash.h"
 
-#include "base/content_hash.h"
+#include "base/siphash.h"
 
 #include "support/test.h"
 
@@ -46,27 +46,26 @@ static void depends_on_the_key_and_the_length(void **state) {
   assert_true(vsi_siphash_1_3((vsi_siphash_key){1, 2}, NULL, 0) == vsi_siphash_1_3((vsi_siphash_key){1, 2}, "", 0));
 }
 
-/* The bytes as OpenSSL prints them (openssl mac -macopt size:16 …), which for 2-4 rounds are the authors'
- * vectors_sip128. */
+/* The bytes in their order: of the authors' vectors for 128 bits, which OpenSSL's implementation gives too. */
 static const struct {
   size_t len;
   unsigned char hash[16];
 } vectors_128[] = {
-    {0, {0xe7, 0x7e, 0xbc, 0xb2, 0x27, 0x88, 0xa5, 0xbe, 0xfd, 0x62, 0xdb, 0x6a, 0xdd, 0x30, 0x30, 0x01}},
-    {1, {0xfc, 0x6f, 0x37, 0x04, 0x60, 0xd3, 0xed, 0xa8, 0x5e, 0x05, 0x73, 0xcc, 0x2b, 0x2f, 0xf0, 0x63}},
-    {7, {0x10, 0x84, 0xb9, 0x23, 0xf2, 0xaa, 0xe0, 0xc3, 0xa6, 0x2f, 0x2e, 0xc8, 0x08, 0x48, 0xab, 0x77}},
-    {8, {0xaa, 0x12, 0xfe, 0xe1, 0xd5, 0xe3, 0xda, 0xb4, 0x72, 0x4f, 0x16, 0xab, 0x35, 0xf9, 0xc7, 0x99}},
-    {15, {0xc1, 0x7e, 0x55, 0x05, 0xb2, 0xbd, 0x52, 0x6c, 0x29, 0x21, 0xcd, 0xec, 0x1e, 0x7e, 0x01, 0x09}},
-    {16, {0xd0, 0xa8, 0xd9, 0x57, 0x15, 0x51, 0x8e, 0xeb, 0xb5, 0x13, 0xb0, 0xf8, 0x3d, 0x9e, 0x17, 0x93}},
-    {63, {0x4c, 0x58, 0x00, 0xe3, 0x4e, 0xfe, 0x42, 0x6f, 0x07, 0x9f, 0x6b, 0x0a, 0xa7, 0x52, 0x60, 0xad}},
+    {0, {0xa3, 0x81, 0x7f, 0x04, 0xba, 0x25, 0xa8, 0xe6, 0x6d, 0xf6, 0x72, 0x14, 0xc7, 0x55, 0x02, 0x93}},
+    {1, {0xda, 0x87, 0xc1, 0xd8, 0x6b, 0x99, 0xaf, 0x44, 0x34, 0x76, 0x59, 0x11, 0x9b, 0x22, 0xfc, 0x45}},
+    {7, {0xa1, 0xf1, 0xeb, 0xbe, 0xd8, 0xdb, 0xc1, 0x53, 0xc0, 0xb8, 0x4a, 0xa6, 0x1f, 0xf0, 0x82, 0x39}},
+    {8, {0x3b, 0x62, 0xa9, 0xba, 0x62, 0x58, 0xf5, 0x61, 0x0f, 0x83, 0xe2, 0x64, 0xf3, 0x14, 0x97, 0xb4}},
+    {15, {0x54, 0x93, 0xe9, 0x99, 0x33, 0xb0, 0xa8, 0x11, 0x7e, 0x08, 0xec, 0x0f, 0x97, 0xcf, 0xc3, 0xd9}},
+    {16, {0x6e, 0xe2, 0xa4, 0xca, 0x67, 0xb0, 0x54, 0xbb, 0xfd, 0x33, 0x15, 0xbf, 0x85, 0x23, 0x05, 0x77}},
+    {63, {0x51, 0x50, 0xd1, 0x77, 0x2f, 0x50, 0x83, 0x4a, 0x50, 0x3e, 0x06, 0x9a, 0x97, 0x3f, 0xbd, 0x7c}},
 };
 
-static void agrees_with_openssl_in_128_bits(void **state) {
+static void agrees_with_the_authors_in_128_bits(void **state) {
   (void)state;
   unsigned char bytes[64];
   for (unsigned char i = 0; i < sizeof bytes; i++) bytes[i] = i;
   for (size_t i = 0; i < sizeof vectors_128 / sizeof *vectors_128; i++) {
-    vsi_content_hash made = vsi_content_hash_of(vsi_siphash_key_load(bytes), bytes, vectors_128[i].len);
+    vsi_hash_128 made = vsi_siphash_128_of(vsi_siphash_key_load(bytes), bytes, vectors_128[i].len);
     vsi_siphash_key as_words = vsi_siphash_key_load(vectors_128[i].hash); /* two words of these bytes */
     assert_true(vsi_hash_128_equal(made, (vsi_hash_128){as_words.k0, as_words.k1}));
   }
@@ -78,17 +77,17 @@ static void pieces_do_not_matter(void **state) {
   char text[41];
   for (size_t i = 0; i < sizeof text; i++) text[i] = (char)(i * 37);
   vsi_siphash_key key = {3, 4};
-  vsi_content_hash whole = vsi_content_hash_of(key, text, sizeof text);
+  vsi_hash_128 whole = vsi_siphash_128_of(key, text, sizeof text);
   for (size_t first = 0; first <= sizeof text; first++)
     for (size_t second = first; second <= sizeof text; second++) {
-      vsi_content_hasher hasher;
-      vsi_content_hash_init(&hasher, key);
-      vsi_content_hash_update(&hasher, text, first);
-      assert_true(vsi_hash_128_equal(vsi_content_hash_final(&hasher), vsi_content_hash_of(key, text, first)));
-      vsi_content_hash_update(&hasher, text + first, second - first);
-      vsi_content_hash_update(&hasher, NULL, 0);
-      vsi_content_hash_update(&hasher, text + second, sizeof text - second);
-      assert_true(vsi_hash_128_equal(vsi_content_hash_final(&hasher), whole));
+      vsi_siphash_128 hasher;
+      vsi_siphash_128_init(&hasher, key);
+      vsi_siphash_128_update(&hasher, text, first);
+      assert_true(vsi_hash_128_equal(vsi_siphash_128_final(&hasher), vsi_siphash_128_of(key, text, first)));
+      vsi_siphash_128_update(&hasher, text + first, second - first);
+      vsi_siphash_128_update(&hasher, NULL, 0);
+      vsi_siphash_128_update(&hasher, text + second, sizeof text - second);
+      assert_true(vsi_hash_128_equal(vsi_siphash_128_final(&hasher), whole));
     }
 }
 
@@ -96,12 +95,12 @@ static void each_bit_of_128_counts(void **state) {
   (void)state;
   unsigned char bytes[64] = {0};
   vsi_siphash_key key = {5, 6};
-  vsi_content_hash before = vsi_content_hash_of(key, bytes, sizeof bytes);
-  assert_false(vsi_hash_128_equal(vsi_content_hash_of((vsi_siphash_key){5, 7}, bytes, sizeof bytes), before));
-  assert_false(vsi_hash_128_equal(vsi_content_hash_of(key, bytes, sizeof bytes - 1), before));
+  vsi_hash_128 before = vsi_siphash_128_of(key, bytes, sizeof bytes);
+  assert_false(vsi_hash_128_equal(vsi_siphash_128_of((vsi_siphash_key){5, 7}, bytes, sizeof bytes), before));
+  assert_false(vsi_hash_128_equal(vsi_siphash_128_of(key, bytes, sizeof bytes - 1), before));
   for (size_t bit = 0; bit < 8 * sizeof bytes; bit++) {
     bytes[bit / 8] ^= (unsigned char)(1 << bit % 8);
-    vsi_content_hash made = vsi_content_hash_of(key, bytes, sizeof bytes);
+    vsi_hash_128 made = vsi_siphash_128_of(key, bytes, sizeof bytes);
     assert_true(made.low != before.low && made.high != before.high);
     bytes[bit / 8] ^= (unsigned char)(1 << bit % 8);
   }
@@ -112,7 +111,7 @@ int main(void) {
       cmocka_unit_test(agrees_with_openssl),
       cmocka_unit_test(reads_from_any_address),
       cmocka_unit_test(depends_on_the_key_and_the_length),
-      cmocka_unit_test(agrees_with_openssl_in_128_bits),
+      cmocka_unit_test(agrees_with_the_authors_in_128_bits),
       cmocka_unit_test(pieces_do_not_matter),
       cmocka_unit_test(each_bit_of_128_counts),
   };
