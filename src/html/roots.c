@@ -5,9 +5,9 @@
 
 #include "base/ascii.h"
 
-/* Is a text of HTML one element, with everything else inside of it? Then it can be told what it replaces: the element of
- * that id in the page. Conflation asks this of each morph that waits in a queue (event/target.c). A wrong yes would lose
- * a patch; so whatever is in doubt is a no.
+/* Is a text of HTML one element, with everything else inside of it? Then it can be told what it replaces: the element
+ * of that id in the page. Conflation asks this of the morphs that wait in a queue (event/target.c). A wrong yes would
+ * lose a patch; so whatever is in doubt is a no.
  *
  * Tags are matched strictly: each end tag closes the last start tag that is open, by name. A document that does so can
  * still come out otherwise (WHATWG HTML, section 13.2.6): elements are closed by others that must not stand in them,

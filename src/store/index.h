@@ -92,8 +92,8 @@ static inline unsigned vsi_bucket_tagged(const vsi_bucket *in, uint16_t tag) {
   return hits;
 #endif
 }
-/* The place of an entry; VSI_BUCKET_PLACES: it is not here. There is no branch on where it lies, since no processor could
- * predict that. */
+/* The place of an entry; VSI_BUCKET_PLACES: it is not here. There is no branch on where it lies, since no processor
+ * could predict that. */
 static inline unsigned vsi_bucket_place_of(const vsi_bucket *in, const vsi_entry *entry) {
 #if defined(__SSE2__)
   const __m128i *at = (const __m128i *)(const void *)in->at, sought = _mm_set1_epi64x((long long)(uintptr_t)entry);

@@ -1,7 +1,8 @@
-/* The front of every store, whatever its type. A call comes in with a scope and a key, which are packed into one run of
- * bytes; or with that run, from those who have packed it already (vsi_store_…). The front checks the arguments, counts,
- * holds the references, and asks the type's operation to do the work. A value has one way out, vestry_store_leave, which
- * an implementation calls: there its removal is counted, the purge hook is told, and it is closed and dropped. */
+/* The front of every store, whatever its type. A call comes in with a scope and a key, which are packed into one run
+ * of bytes; or with that run, from those who have packed it already (vsi_store_…). The front checks the arguments,
+ * counts, holds the references, and asks the type's operation to do the work. A value has one way out,
+ * vestry_store_leave, which an implementation calls: there its removal is counted, the purge hook is told, and it is
+ * closed and dropped. */
 #include "store/store.h"
 
 #include "base/memory.h"

@@ -3,6 +3,7 @@
 #include "html/expect.h"
 #include "support/test.h"
 #include "support/test_host.h"
+#include "vestry/value.h"
 
 /* All that is special anywhere, and a text of several bytes. */
 #define NASTY "<b>&\"'`\\$@;(\r\n\xC3\xA4</script>"
