@@ -113,7 +113,7 @@ typedef struct vestry_stats {
 /** Create an instance: runtime (unless given), store, registry with the built-in effects and interceptors.
  *  options       NULL: the defaults; copied but for what is borrowed
  *  ret_instance  owned by the caller; untouched on failure
- *  Returns  OK | INVALID | NOT_FOUND (the store's type) | NO_MEMORY | IO
+ *  Returns  OK | INVALID | NOT_FOUND (the store's type; the log says so) | NO_MEMORY | IO
  *  Threads  any */
 VESTRY_API vestry_err vestry_create(const vestry_options *options, vestry **ret_instance);
 

@@ -97,7 +97,10 @@ vestry_err vsi_microhttpd_door_make(vsi_microhttpd_door *door, vestry *v, const 
   snprintf(number, sizeof number, "%u", port);
   const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
   struct addrinfo *at = NULL;
-  if (getaddrinfo(address, number, &hints, &at) != 0) return VESTRY_INVALID;
+  if (getaddrinfo(address, number, &hints, &at) != 0) {
+    vsi_web_log(door->host, VESTRY_LOG_ERROR, "libmicrohttpd: the address is to be a number, as 127.0.0.1 or ::1");
+    return VESTRY_INVALID;
+  }
   vestry_err error = listen_at(door, at, lost_ms);
   freeaddrinfo(at);
   if (!error) door->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -552,7 +552,8 @@ vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, 
                                 const char *who) {
   size_t len = who ? strlen(who) : 0;
   if (!presence || !len || len > WHO_MAX_BYTES || !vsi_is_utf8(who, len))
-    return vsi_reply_refuse(reply, VESTRY_INVALID, "nobody is present");
+    return vsi_reply_refuse(reply, VESTRY_INVALID,
+                            "presence: who is NULL (nobody has logged in?), empty, longer than 255 bytes, or no UTF-8");
   if (reply->attachments.count >= PLACES_MAX) return VESTRY_LIMIT;
   arrival *one = vsi_calloc(presence->host, 1, sizeof *one);
   vestry_err error = one ? prepare(presence, key ? key : &nowhere, who, one) : VESTRY_NO_MEMORY;
