@@ -57,7 +57,8 @@ typedef struct vestry_options {
                          leaves for IDLE; heartbeats do not count. 0: never, since a page may be quiet for long, and
                          one whose client is gone ends by itself. As vestry_store_options otherwise */
   uint64_t lifetime_ms;
-  size_t max_per_scope_count;
+  size_t max_per_scope_count; /**< streams of one scope, of a session say; of everybody's too, the scope without a
+                                   name: with keys in it (vestry_reply_add_key) all pages together have this bound */
   vestry_purge_fn purge; /**< value is a vestry_connection */
   void *purge_ctx;
 
