@@ -59,7 +59,7 @@ typedef struct vestry_options {
   uint64_t lifetime_ms;
   size_t max_per_scope_count; /**< streams of one scope, of a session say; of everybody's too, the scope without a
                                    name: with keys in it (vestry_reply_add_key) all pages together have this bound */
-  vestry_purge_fn purge; /**< value is a vestry_connection */
+  vestry_purge_fn purge;      /**< value is a vestry_connection */
   void *purge_ctx;
 
   vestry_scope_fn scope; /**< NULL: one constant scope, the empty one */
