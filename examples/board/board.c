@@ -160,7 +160,6 @@ static void add_card(sqlite3_stmt *row, void *ctx) {
 static void draw_board(struct app *app, int64_t board) {
   static const char *const stages[STAGES] = {"To do", "Doing", "Done"};
   vestry_html html;
-  vestry_slice text;
   vestry_html_init(&html, NULL);
   vestry_html_add(&html, "<ul id=\"who\" aria-label=\"Here now\">");
   vestry_presence_each(app->presence, VESTRY_KEY("board", board), add_person, &html);
@@ -172,9 +171,7 @@ static void draw_board(struct app *app, int64_t board) {
     vestry_html_add(&html, "</section>");
   }
   vestry_html_add(&html, "</div>");
-  if (!vestry_html_result(&html, &text))
-    vestry_dispatch(app->program.v, NO_SCOPE, VESTRY_KEY("board", board),
-                    VESTRY_LIST("patch-elements", (const char *)text.data));
+  vestry_dispatch(app->program.v, NO_SCOPE, VESTRY_KEY("board", board), VESTRY_LIST("patch-elements", &html));
   vestry_html_finish(&html);
 }
 
@@ -278,15 +275,12 @@ static vestry_err send_notice(const vestry_request *req, vestry_reply *reply, vo
   struct app *app = ctx;
   const char *to = program_text(req, "to", NAME_MAX), *notice = program_text(req, "notice", TEXT_MAX);
   vestry_html html;
-  vestry_slice text;
   if (!to || !notice || !*notice) return complain(reply, "To whom, and what?");
   vestry_html_init(&html, NULL);
   vestry_html_add(&html, "<p>%s: %s</p>", vestry_session_user(req), notice);
-  vestry_err err = vestry_html_result(&html, &text);
-  if (!err)
-    err = vestry_dispatch(app->program.v, NO_SCOPE, VESTRY_KEY("user", to),
-                          VESTRY_LIST("patch-elements", (const char *)text.data,
-                                      VESTRY_OBJECT("selector", "#notices", "mode", "append")));
+  vestry_err err =
+      vestry_dispatch(app->program.v, NO_SCOPE, VESTRY_KEY("user", to),
+                      VESTRY_LIST("patch-elements", &html, VESTRY_OBJECT("selector", "#notices", "mode", "append")));
   vestry_html_finish(&html);
   if (err == VESTRY_NOT_FOUND) return complain(reply, "They are not here.");
   return err ? err : vestry_reply_patch_signals(reply, VESTRY_OBJECT("notice", "", "error", ""));
@@ -347,6 +341,7 @@ int main(int argc, char **argv) {
   vestry_err err = app.db ? begin(&app) : VESTRY_IO;
   if (!err) program_wait(&app.program);
   vestry_stop(app.program.v, VESTRY_NEVER_MS);
+  vestry_runtime_stop(vestry_runtime_of(app.program.v)); /* the painter has drawn what it was told to */
   vestry_presence_destroy(app.presence);
   vestry_actor_unref(app.painter);
   int status = program_finish(&app.program);

@@ -92,7 +92,7 @@ VESTRY_API vestry_err vestry_backend_action_string(char *buffer, size_t capacity
     VESTRY_PRINTF(5, 6);
 
 /** Append an action string to HTML, where vestry_html_js could stand, but not in a script element: there it would be no
- *  action. Arguments as vestry_action; returns as vestry_html_add (the offset is into url). */
+ *  action. Arguments as vestry_backend_action_string; returns as vestry_html_add (the offset is into url). */
 VESTRY_API vestry_err vestry_html_backend_action(vestry_html *html, vestry_method method,
                                                  const vestry_backend_action_options *options, const char *url, ...)
     VESTRY_PRINTF(4, 5);

@@ -93,7 +93,8 @@ typedef struct vestry_microhttpd_options {
                                  more waits in the stream's queue, under its bounds. It also bounds how much is under
                                  way to a client that does: less than a few times 16 KiB makes far ones slow.
                                  0: the system's, some MB (net.ipv4.tcp_wmem); from 4,096 to 64 MiB */
-  const char *tls_key;      /**< PEM; with key and certificate it serves HTTPS and nothing else. Borrowed for create */
+  const char *tls_key;      /**< the text in PEM, not a file's name; with key and certificate it serves HTTPS and
+                                 nothing else. Borrowed for create */
   const char *tls_certificate; /**< PEM, the chain behind it if there is one */
 } vestry_microhttpd_options;
 

@@ -57,8 +57,9 @@ typedef struct vestry_options {
                          leaves for IDLE; heartbeats do not count. 0: never, since a page may be quiet for long, and
                          one whose client is gone ends by itself. As vestry_store_options otherwise */
   uint64_t lifetime_ms;
-  size_t max_per_scope_count;
-  vestry_purge_fn purge; /**< value is a vestry_connection */
+  size_t max_per_scope_count; /**< streams of one scope, of a session say; of everybody's too, the scope without a
+                                   name: with keys in it (vestry_reply_add_key) all pages together have this bound */
+  vestry_purge_fn purge;      /**< value is a vestry_connection */
   void *purge_ctx;
 
   vestry_scope_fn scope; /**< NULL: one constant scope, the empty one */
@@ -117,7 +118,7 @@ typedef struct vestry_stats {
 /** Create an instance: runtime (unless given), store, registry with the built-in effects and interceptors.
  *  options       NULL: the defaults; copied but for what is borrowed
  *  ret_instance  owned by the caller; untouched on failure
- *  Returns  OK | INVALID | NOT_FOUND (the store's type) | NO_MEMORY | IO
+ *  Returns  OK | INVALID | NOT_FOUND (the store's type; the log says so) | NO_MEMORY | IO
  *  Threads  any */
 VESTRY_API vestry_err vestry_create(const vestry_options *options, vestry **ret_instance);
 

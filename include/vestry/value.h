@@ -97,6 +97,12 @@ static inline vestry_value vestry_value_object(const vestry_value *items, size_t
   return value;
 }
 
+struct vestry_html;
+/** What a builder has built so far (vestry/html.h), as a text: VESTRY_LIST("patch-elements", &html). Borrowed: build on
+ *  when the value has been used. A builder whose error sticks gives a value that is refused as INVALID; so does a NULL.
+ *  A NUL that was put in raw ends the text. Threads the builder's. */
+VESTRY_API vestry_value vestry_value_html(struct vestry_html *html);
+
 /** Make JSON of a value.
  *  ret_json  a new reference, the caller's (json_decref); untouched on failure
  *  Returns  OK | INVALID (NULL or no UTF-8 for a text or JSON, a number that is not finite, an odd count or a name that
@@ -112,8 +118,9 @@ static inline vestry_value vestry_value_self(vestry_value value) {
   return value;
 }
 /* clang-format off */
-/** A value of C's: a bool, any integer, a double, a text (char *), a json_t *, a list, an object; anything else does
- *  not compile. (In C11 `true` is an int: write VESTRY_TRUE, or give a variable that is a bool.) */
+/** A value of C's: a bool, any integer, a double, a text (char *), a json_t *, a vestry_html * (what it has built), a
+ *  list, an object; anything else does not compile. (In C11 `true` is an int: write VESTRY_TRUE, or give a variable
+ *  that is a bool.) */
 #define VESTRY_VALUE(x)                                                                                                \
   _Generic((x), bool: vestry_value_boolean, char *: vestry_value_string, const char *: vestry_value_string,            \
            float: vestry_value_number, double: vestry_value_number, char: vestry_value_integer,                        \
@@ -121,7 +128,8 @@ static inline vestry_value vestry_value_self(vestry_value value) {
            unsigned short: vestry_value_integer, int: vestry_value_integer, unsigned: vestry_value_integer,            \
            long: vestry_value_integer, unsigned long: vestry_value_unsigned, long long: vestry_value_integer,          \
            unsigned long long: vestry_value_unsigned, json_t *: vestry_value_json, vestry_value: vestry_value_self,    \
-           vestry_value *: vestry_value_at, const vestry_value *: vestry_value_at)(x)
+           vestry_value *: vestry_value_at, const vestry_value *: vestry_value_at,                                     \
+           struct vestry_html *: vestry_value_html)(x)
 /** The two of them, as bools. */
 #define VESTRY_TRUE  ((bool)1)
 #define VESTRY_FALSE ((bool)0)

@@ -34,9 +34,14 @@ vestry_err vestry_server_create(vestry *v, const vestry_server_adapter *adapter,
   if (!v || !adapter || !VSI_OPS_ARE_KNOWN(adapter) || !ret_server || VSI_OPTIONS_TAKE(options, given))
     return VESTRY_INVALID;
   bool names_place = options.address || options.port;
-  if ((options.unix_path && names_place) || !options.tls_key != !options.tls_certificate) return VESTRY_INVALID;
-  if (!options.address && !options.unix_path) options.address = "127.0.0.1";
   const vestry_host *host = vestry_host_of(v);
+  bool is_half = !options.tls_key != !options.tls_certificate;
+  if ((options.unix_path && names_place) || is_half) {
+    vsi_log(host, VESTRY_LOG_ERROR, "server: %s",
+            is_half ? "tls_key and tls_certificate go together" : "unix_path goes without address and port");
+    return VESTRY_INVALID;
+  }
+  if (!options.address && !options.unix_path) options.address = "127.0.0.1";
   vestry_server *server = vsi_calloc(host, 1, sizeof *server);
   if (!server) return VESTRY_NO_MEMORY;
   server->adapter = adapter;

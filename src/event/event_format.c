@@ -1,16 +1,22 @@
 /* Events by formats: HTML by the builder's, signals by jansson's. */
 #include "event/event_format.h"
 
+#include <string.h>
+
 #include "base/log.h"
 #include "event/signals_patch.h"
 #include "html/html.h"
 #include "json/value.h"
 
-vestry_err vsi_html_settle(vestry_html *html, vestry_slice *ret_html) {
+vestry_err vsi_html_settle(vestry_html *html, const char *format, vestry_slice *ret_html) {
+  enum { SHOWN = 60 }; /* of the format, up to the conversion */
   const char *why;
   size_t offset;
-  if (vestry_html_error(html, &why, &offset) == VESTRY_INVALID)
-    vsi_log(vsi_html_of(html)->host, VESTRY_LOG_ERROR, "html: byte %zu of the format: %s", offset, why);
+  if (vestry_html_error(html, &why, &offset) == VESTRY_INVALID) {
+    size_t len = format ? strnlen(format, offset) : 0, from = len > SHOWN ? len - SHOWN : 0;
+    vsi_log(vsi_html_of(html)->host, VESTRY_LOG_ERROR, "html: byte %zu of the format%s%.*s: %s", offset,
+            len ? ", behind " : "", (int)(len - from), len ? format + from : "", why);
+  }
   return vestry_html_result(html, ret_html);
 }
 
@@ -20,7 +26,7 @@ vestry_err vsi_event_velements(const vestry_host *host, const vestry_elements_op
   vestry_slice made;
   vestry_html_init(&html, host);
   vestry_html_vadd(&html, format, arguments);
-  vestry_err error = vsi_html_settle(&html, &made);
+  vestry_err error = vsi_html_settle(&html, format, &made);
   if (!error) error = vestry_event_elements(host, made.data, made.len, options, ret_event);
   vestry_html_finish(&html);
   return error;

@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "html/place.h"
+#include "vestry/value.h"
 #include "json/value.h"
 
 enum { FIRST_CAPACITY = 256 };
@@ -227,6 +228,12 @@ vestry_err vestry_html_result(vestry_html *builder, vestry_slice *ret_html) {
   html->data[html->len] = '\0';
   *ret_html = (vestry_slice){.data = html->data, .len = html->len};
   return VESTRY_OK;
+}
+
+vestry_value vestry_value_html(vestry_html *builder) {
+  vestry_slice built = {NULL, 0};
+  if (builder) (void)vestry_html_result(builder, &built); /* NULL is refused where the value is used */
+  return vestry_value_string(built.data);
 }
 
 vestry_err vestry_html_error(const vestry_html *builder, const char **ret_why, size_t *ret_offset) {

@@ -6,7 +6,11 @@
 #include "base/ascii.h"
 #include "html/tag.h"
 
-/* Tags are matched strictly: each end tag closes the last start tag that is open, by name. A document that does so can
+/* Is a text of HTML one element, with everything else inside of it? Then it can be told what it replaces: the element
+ * of that id in the page. Conflation asks this of the morphs that wait in a queue (event/target.c). A wrong yes would
+ * lose a patch; so whatever is in doubt is a no.
+ *
+ * Tags are matched strictly: each end tag closes the last start tag that is open, by name. A document that does so can
  * still come out otherwise (WHATWG HTML, section 13.2.6): elements are closed by others that must not stand in them,
  * moved out of tables, or dropped. All that happens inside of the outermost element, as long as that is one which
  * nothing inside of it closes or leaves; so only such are accepted as the root. Text that is not parsed as tags

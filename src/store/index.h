@@ -17,6 +17,7 @@
 #include "base/processor.h"
 #include "store/entry.h"
 
+/* Places of a bucket, and how many of them are taken on average before the index grows. */
 enum { VSI_BUCKET_PLACES = 6, VSI_BUCKET_LOAD_MOST = 4 };
 
 typedef struct vsi_bucket {
@@ -80,7 +81,7 @@ static inline uint16_t vsi_index_tag(uint64_t hash) {
   return (uint16_t)(hash >> 24) | 1;
 }
 
-/* Two bits for each place of this tag. */
+/* Which places have this tag: two bits set for each. */
 static inline unsigned vsi_bucket_tagged(const vsi_bucket *in, uint16_t tag) {
 #if defined(__SSE2__)
   __m128i equal = _mm_cmpeq_epi16(_mm_load_si128((const __m128i *)(const void *)in), _mm_set1_epi16((short)tag));
@@ -91,7 +92,8 @@ static inline unsigned vsi_bucket_tagged(const vsi_bucket *in, uint16_t tag) {
   return hits;
 #endif
 }
-/* The place of an entry; VSI_BUCKET_PLACES: it is not here. Without a branch, for which it is nobody can predict. */
+/* The place of an entry; VSI_BUCKET_PLACES: it is not here. There is no branch on where it lies, since no processor
+ * could predict that. */
 static inline unsigned vsi_bucket_place_of(const vsi_bucket *in, const vsi_entry *entry) {
 #if defined(__SSE2__)
   const __m128i *at = (const __m128i *)(const void *)in->at, sought = _mm_set1_epi64x((long long)(uintptr_t)entry);

@@ -1,3 +1,8 @@
+/* The front of every store, whatever its type. A call comes in with a scope and a key, which are packed into one run
+ * of bytes; or with that run, from those who have packed it already (vsi_store_…). The front checks the arguments,
+ * counts, holds the references, and asks the type's operation to do the work. A value has one way out,
+ * vestry_store_leave, which an implementation calls: there its removal is counted, the purge hook is told, and it is
+ * closed and dropped. */
 #include "store/store.h"
 
 #include "base/memory.h"
@@ -81,7 +86,7 @@ void vestry_store_destroy(vestry_store *store) {
 
 /* -------------------------------------------------------------------------------------------------- operations ---- */
 
-/* Inlined into both: a call more is three in a hundred of a put. */
+/* Inlined into both that call it: as a call it would cost a put three hundredths more. */
 static inline __attribute__((always_inline)) vestry_err put(vestry_store *store, const vestry_scoped_key *key,
                                                             void *value, vestry_put_policy policy, size_t many_count,
                                                             vestry_put_result *ret_result) {

@@ -38,13 +38,13 @@ struct vestry_connection {
   _Atomic(bool) hurried;     /* a clean end does not wait for its peer any more */
   _Atomic(bool) timer_fired;
   _Atomic(bool) is_awaited; /* on_written is to be called */
-  uint8_t full;             /* vestry_full_policy */
+  uint8_t full : 7;         /* vestry_full_policy */
+  uint8_t signs : 1;        /* its heartbeats are signs (environment.h); both are set before the start */
   /* The runner's own, here and below. */
   bool timer_armed;    /* as far as the runner knows; timer_fired tells it otherwise */
   bool blocked;        /* the transport has no room; wait for writable */
   bool broken;         /* the transport or the coder failed: no clean end any more */
   bool ended;          /* what ends an encoded stream is among the taken, or written */
-  bool signs;          /* its heartbeats are signs (environment.h); set before the start */
   uint8_t taken_count; /* SLICES_A_WRITE (runner.c), and some of the coder's own */
   uint32_t max_queued_count;
   uint32_t max_queued_bytes;

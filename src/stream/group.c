@@ -1,10 +1,13 @@
-/* All connections of one instance: a list in the order of their numbers, and what became of those that have left it.
+/* All connections of one instance: a list in the order of their numbers, and what became of those that have left it. It
+ * is walked to close them all, to send them away in order (a drain), and to add up what they count.
  *
- * Who is closed when the budget is pressed. The one that holds most goes first: whoever does not read grows, whoever
- * reads stays small, so it is the stalled ones that go. What closed connections still hold counts as gone already, or
- * one burst would close more than it must. (One that is inside a blocking transport holds its share until that lets go:
- * those that stay have the less, and are not closed for it.) Relieving walks all connections, once for SOUGHT closings
- * at most, and only one thread does. */
+ * Who is closed when the budget is pressed, that is, when all queues together hold nearly what they may. The
+ * connection that holds most goes first: whoever does not read grows, whoever reads stays small, so it is the stalled
+ * ones that go. A connection that was closed gives its memory back a little later. What it still holds counts as gone
+ * at once, or one burst would close more than it must. (One that is inside a blocking transport holds its share until
+ * that lets go: the others have less room meanwhile, but are not closed for it.) One walk over all connections finds
+ * the SOUGHT that hold most; if closing these is not enough, there is another walk. One thread does this at a time,
+ * others go on. */
 #include "stream/group.h"
 
 #include <pthread.h>

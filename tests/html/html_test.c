@@ -3,6 +3,7 @@
 #include "html/expect.h"
 #include "support/test.h"
 #include "support/test_host.h"
+#include "vestry/value.h"
 
 /* All that is special anywhere, and a text of several bytes. */
 #define NASTY "<b>&\"'`\\$@;(\r\n\xC3\xA4</script>"
@@ -257,6 +258,22 @@ static void without_memory(void **state) {
   assert_true(th.allocations < 12); /* none a piece */
 }
 
+static void what_was_built_is_a_value(void **state) {
+  (void)state;
+  vestry_html html;
+  json_t *json = NULL;
+  vestry_html_init(&html, NULL);
+  vestry_html_add(&html, "<b>%s", "a&b");
+  assert_int_equal(vestry_value_to_json(VESTRY_LIST("patch-elements", &html), &json), VESTRY_OK);
+  assert_string_equal(json_string_value(json_array_get(json, 1)), "<b>a&amp;b");
+  json_decref(json);
+  vestry_html_add(&html, "<b %s", "a"); /* sticks, and so there is no half of a page */
+  assert_int_equal(vestry_value_to_json(VESTRY_LIST("patch-elements", &html), &json), VESTRY_INVALID);
+  vestry_html_finish(&html);
+  const vestry_value none = vestry_value_html(NULL);
+  assert_int_equal(vestry_value_to_json(&none, &json), VESTRY_INVALID);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(texts_are_escaped_everywhere_alike),
@@ -269,6 +286,7 @@ int main(void) {
       cmocka_unit_test(code_is_refused_where_it_is_none),
       cmocka_unit_test(urls_run_no_script),
       cmocka_unit_test(the_first_error_sticks),
+      cmocka_unit_test(what_was_built_is_a_value),
       cmocka_unit_test(without_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

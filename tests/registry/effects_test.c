@@ -214,7 +214,7 @@ static void they_refuse_and_say_what(void **state) {
        VESTRY_INVALID},
       {"[\"patch-elements\",\"\",{\"selector\":\"a\\nevent: x\"}]",
        "the elements or an option is outside what events allow", VESTRY_INVALID},
-      {"[\"patch-elements\",\"\",{\"mode\":\"append\"}]", "the elements or an option is outside what events allow",
+      {"[\"patch-elements\",\"\",{\"mode\":\"append\"}]", "this mode needs a selector: {\"selector\": \"#id\", …}",
        VESTRY_INVALID},
       {"[\"patch-elements\",\"\",{\"mode\":\"Outer\"}]", "option mode: the name of a mode is wanted", VESTRY_INVALID},
       {"[\"patch-elements\",\"\",{\"mode\":2}]", "option mode: the name of a mode is wanted", VESTRY_INVALID},

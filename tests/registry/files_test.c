@@ -505,6 +505,12 @@ static void bad_options(void **state) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
     assert_int_equal(vestry_files_create(&rows[i].options, &files), rows[i].error);
   assert_int_equal(vestry_files_create(NULL, &files), VESTRY_INVALID);
+  test_host th;
+  test_host_init(&th);
+  assert_int_equal(vestry_files_create(&(vestry_files_options){.host = &th.host, .folder = "/nowhere/at/all"}, &files),
+                   VESTRY_NOT_FOUND);
+  assert_non_null(strstr(th.last_log, "/nowhere/at/all: No such file"));
+  test_host_assert_clean(&th);
   assert_null(files);
   vestry_files_destroy(NULL);
 }

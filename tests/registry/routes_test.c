@@ -207,6 +207,7 @@ static void a_table_is_mounted_whole_or_not(void **state) {
   assert_served(&w, "POST", "/rooms/7", 200, "room id=[7]");
   static const vestry_mounted clash[] = {{"PUT", "/{x}", tell}, {"GET", "/{x}", tell}};
   assert_int_equal(vestry_mount(w.v, "/rooms", clash, 2, (char[]){"clash"}), VESTRY_EXISTS);
+  assert_non_null(strstr(w.th.last_log, "GET /rooms/{x} is refused")); /* which row, out of a table */
   assert_served(&w, "PUT", "/rooms/7", 405, NULL);
   assert_int_equal(vestry_mount(w.v, "/rooms/", rows, 3, (char[]){"x"}), VESTRY_INVALID);
   assert_int_equal(vestry_unmount(w.v, "/rooms", rows, 3), VESTRY_OK);

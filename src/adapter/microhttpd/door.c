@@ -1,6 +1,9 @@
-/* libmicrohttpd accepts by itself, too, but not when descriptors run out: a thread of its that fails to accept does not
- * try again before one of its own connections closes, which streams do not; one without connections tries again at
- * once, for ever. Here whoever finds no descriptor waits for a moment. */
+/* The door listens, on a port or a UNIX socket. Its one thread accepts connections and gives them to libmicrohttpd, as
+ * long as there are fewer than may be.
+ *
+ * libmicrohttpd can accept by itself, but it goes wrong when descriptors run out. Its thread that fails to accept tries
+ * again only when one of its own connections closes; where all of them are streams, none does. And if it has no
+ * connections, it tries again at once, for ever. The door's thread waits for a moment instead. */
 #include "adapter/microhttpd/door.h"
 
 #include <errno.h>
@@ -94,7 +97,10 @@ vestry_err vsi_microhttpd_door_make(vsi_microhttpd_door *door, vestry *v, const 
   snprintf(number, sizeof number, "%u", port);
   const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
   struct addrinfo *at = NULL;
-  if (getaddrinfo(address, number, &hints, &at) != 0) return VESTRY_INVALID;
+  if (getaddrinfo(address, number, &hints, &at) != 0) {
+    vsi_web_log(door->host, VESTRY_LOG_ERROR, "libmicrohttpd: the address is to be a number, as 127.0.0.1 or ::1");
+    return VESTRY_INVALID;
+  }
   vestry_err error = listen_at(door, at, lost_ms);
   freeaddrinfo(at);
   if (!error) door->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

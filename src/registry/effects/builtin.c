@@ -28,6 +28,9 @@ static vestry_err send_elements(vestry_dispatch_context *context, const char *ht
   vestry_elements_options options;
   vestry_err error = vsi_elements_options_read(context, json, &options);
   if (error) return error;
+  bool is_by_id = options.mode == VESTRY_PATCH_OUTER || options.mode == VESTRY_PATCH_REPLACE;
+  if (!is_by_id && !(options.selector && *options.selector))
+    return vestry_context_fail(context, VESTRY_INVALID, "this mode needs a selector: {\"selector\": \"#id\", …}");
   vestry_event *event = NULL;
   error = vestry_event_elements(host_of(context), html, len, &options, &event);
   return send(context, error, event, "the elements");

@@ -2,6 +2,7 @@
  * (RFC 9110, section 8.8.1), each coding has its own (8.8.3.3), and several machines with the same file agree. */
 #include "vestry/files.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <nettle/base64.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/field.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "registry/files/conditions.h"
@@ -87,7 +89,11 @@ static vestry_err take_table(vestry_files *files) {
 
 static vestry_err open_folder(vestry_files *files) {
   files->folder = open(files->options.folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  return files->folder < 0 ? vsi_folder_error() : VESTRY_OK;
+  if (files->folder >= 0) return VESTRY_OK;
+  int why = errno;
+  vsi_log(files->host, VESTRY_LOG_ERROR, "files: cannot open the folder %s: %s", files->options.folder, strerror(why));
+  errno = why;
+  return vsi_folder_error();
 }
 
 vestry_err vestry_files_create(const vestry_files_options *options, vestry_files **ret_files) {

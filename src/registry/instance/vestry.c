@@ -1,4 +1,5 @@
 /* Making an instance of its parts, and its end in three steps. */
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "registry/effects/builtin.h"
@@ -58,7 +59,10 @@ static vestry_err create_store(vestry *v, const vestry_options *options) {
       .lifetime_ms = options->lifetime_ms,
       .max_per_scope_count = options->max_per_scope_count,
   };
-  return vestry_store_create(options->store_types, options->store ? options->store : "lru", &store, &v->store);
+  const char *type = options->store ? options->store : "lru";
+  vestry_err error = vestry_store_create(options->store_types, type, &store, &v->store);
+  if (error == VESTRY_NOT_FOUND) vsi_log(v->host, VESTRY_LOG_ERROR, "instance: there is no store of type %s", type);
+  return error;
 }
 
 /* The profiles that are offered, made ready: what is wrong with them shows now, and not in a request. */

@@ -1,5 +1,8 @@
-/* A stay is one person at one place, from a coming to a leaving: it has both messages in it, so telling needs no
- * memory, and one of a stay's messages is never posted twice. When it is over it is taken out of the tables, and
+/* Who is at which place, and an actor that tells of each change (on_change). A reply says who will be there, its stream
+ * makes it so, and the stream's end, and a grace time after it, undo it.
+ *
+ * A stay is one person at one place, from a coming to a leaving. It has the messages of both in it, so telling needs no
+ * memory, and neither message is ever posted twice. When it is over it is taken out of the tables, and
  * whoever comes next begins another stay. Tables and messages change under one lock: so messages are posted in the
  * order of the changes, and the mailbox keeps it.
  *
@@ -86,7 +89,7 @@ struct vestry_presence {
   stay *first_gone, *last_gone;
 };
 
-/* What a reply has made ready. */
+/* What a reply has made ready, and then what its stream has of presence, from its beginning to its end. */
 typedef struct arrival {
   vsi_attachment attachment; /* first */
   vestry_presence *presence; /* a reference */
@@ -248,6 +251,7 @@ static void end_stay_locked(vestry_presence *presence, stay *one) {
 
 /* ------------------------------------------------------------------------------------------- the grace time ------- */
 
+/* He is not gone any more: his stay leaves the list of those who have gone. Either he is back, or the time is over. */
 static void take_back_locked(vestry_presence *presence, stay *one) {
   if (one->prev_gone)
     one->prev_gone->next_gone = one->next_gone;
@@ -269,6 +273,7 @@ static void arm_locked(vestry_presence *presence) {
   (void)vestry_timer_set(presence->timer, ms, 0); /* CLOSED: the runtime ends, and nobody is told any more */
 }
 
+/* His last stream has ended: from now on his grace time runs. */
 static void go_locked(vestry_presence *presence, stay *one) {
   one->is_gone = true;
   one->leaves_ns = vsi_now_ns(presence->host) + presence->grace_ns;
@@ -322,6 +327,7 @@ static void unref(vestry_presence *presence) {
   if (is_last) free_presence(presence);
 }
 
+/* A message was told, or dropped: its reference to the stay goes. */
 static void settle_news(vestry_presence *presence, news *what) {
   pthread_mutex_lock(&presence->lock);
   unref_stay_locked(presence, what->of);
@@ -498,8 +504,9 @@ static void grow_locked(vestry_presence *presence) {
   presence->buckets_count = count;
 }
 
-/* Who is there already may always come again. No bound is passed by it: who is here or reserved is counted at least
- * once, and somebody else is let in only if that is less than max_count. */
+/* Count a coming that is to be. A newcomer is refused when max_count are here or reserved. Who is there already is let
+ * in even then. That passes no bound: when his stream begins he is found in the tables, and no stay is added. If he has
+ * left by then, his place has become free, and what is reserved for him takes it. */
 static vestry_err reserve(vestry_presence *presence, arrival *one) {
   pthread_mutex_lock(&presence->lock);
   vestry_err error = presence->is_closed ? VESTRY_CLOSED : VESTRY_OK;
@@ -545,7 +552,8 @@ vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, 
                                 const char *who) {
   size_t len = who ? strlen(who) : 0;
   if (!presence || !len || len > WHO_MAX_BYTES || !vsi_is_utf8(who, len))
-    return vsi_reply_refuse(reply, VESTRY_INVALID, "nobody is present");
+    return vsi_reply_refuse(reply, VESTRY_INVALID,
+                            "presence: who is NULL (nobody has logged in?), empty, longer than 255 bytes, or no UTF-8");
   if (reply->attachments.count >= PLACES_MAX) return VESTRY_LIMIT;
   arrival *one = vsi_calloc(presence->host, 1, sizeof *one);
   vestry_err error = one ? prepare(presence, key ? key : &nowhere, who, one) : VESTRY_NO_MEMORY;

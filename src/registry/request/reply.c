@@ -260,7 +260,9 @@ static vestry_err add_packed(vestry_reply *reply, json_t *effect, const json_err
 static vestry_err made_or_refused(vestry_reply *reply, const vestry_value *value, json_t **ret_json) {
   vestry_err error = vestry_value_to_json(value, ret_json);
   if (!error || error == VESTRY_NO_MEMORY) return remember(reply, error);
-  return vsi_reply_refuse(reply, error, "a value is none that JSON has");
+  return vsi_reply_refuse(
+      reply, error,
+      "a value is none that JSON has: a text that is NULL or no UTF-8, HTML that failed, a number without end");
 }
 
 vestry_err vestry_reply_effect(vestry_reply *reply, const vestry_value *effect) {

@@ -29,7 +29,8 @@ static vestry_err redirect_by_script(vestry_reply *reply, const char *url) {
 vestry_err vestry_reply_redirect(vestry_reply *reply, int status, const char *url) {
   bool is_redirect = (status >= 301 && status <= 303) || status == 307 || status == 308;
   if (!is_redirect || !vsi_is_web_address(url))
-    return vsi_reply_refuse(reply, VESTRY_INVALID, "a redirect to no address of the web, or of another status");
+    return vsi_reply_refuse(reply, VESTRY_INVALID,
+                            "a redirect: 301, 302, 303, 307 or 308, and an address of the web, are wanted");
   if (reply->is_datastar) return redirect_by_script(reply, url);
   vestry_err error = vestry_reply_header(reply, "Location", url);
   return error ? error : vestry_reply_status(reply, status);

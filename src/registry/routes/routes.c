@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/field.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "registry/instance/instance.h"
 #include "vestry/adapter.h"
@@ -181,18 +182,30 @@ static bool is_inside(const _Atomic(uint32_t) *running) {
   return false;
 }
 
+/* To the log, since a program often has one check behind many routes. Returns the error. */
+static vestry_err refuse(vestry *v, const char *what, const char *pattern, vestry_err error, const char *why) {
+  if (error != VESTRY_NO_MEMORY)
+    vsi_log(v->host, VESTRY_LOG_ERROR, "routes: %s %s is refused: %s", what, pattern ? pattern : "", why);
+  return error;
+}
+
+static const char no_pattern[] = "it is no pattern: '/' and segments, of which {name}, each once, stands for one";
+
 vestry_err vestry_route(vestry *v, const char *method, const char *pattern, vestry_handler_fn handler, void *app) {
-  if (!v || !method || !vsi_is_token(method) || !handler) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (!method || !vsi_is_token(method) || !handler)
+    return refuse(v, "a route", pattern, VESTRY_INVALID, "it needs a method and a handler");
   vestry_err error = vsi_pattern_check(pattern, true);
-  if (error) return error;
+  if (error) return refuse(v, method, pattern, error, error == VESTRY_LIMIT ? "too many parameters" : no_pattern);
   vsi_routes *routes = v->routes;
   vsi_route *route = vsi_route_create(routes->host, method, pattern, handler, app);
   if (!route) return VESTRY_NO_MEMORY;
   pthread_rwlock_wrlock(&routes->lock);
   error = vsi_trie_add(routes->root, routes->host, pattern, route);
   pthread_rwlock_unlock(&routes->lock);
-  if (error) vsi_free(routes->host, route);
-  return error;
+  if (!error) return VESTRY_OK;
+  vsi_free(routes->host, route);
+  return refuse(v, method, pattern, error, "the same method and path have a handler");
 }
 
 vestry_err vestry_unroute(vestry *v, const char *method, const char *pattern) {
@@ -262,7 +275,7 @@ static size_t depth_of(const char *prefix) {
 vestry_err vestry_guard(vestry *v, const char *prefix, vestry_guard_fn fn, void *app) {
   if (!v || !fn) return VESTRY_INVALID;
   vestry_err error = vsi_pattern_check(prefix, false);
-  if (error) return error;
+  if (error) return refuse(v, "the guard of", prefix, error, no_pattern);
   vsi_routes *routes = v->routes;
   size_t len = strlen(prefix);
   vsi_guard *guard = vsi_calloc(routes->host, 1, sizeof *guard + len + 1);
@@ -282,7 +295,7 @@ vestry_err vestry_guard(vestry *v, const char *prefix, vestry_guard_fn fn, void 
   pthread_rwlock_unlock(&routes->lock);
   if (has_room) return VESTRY_OK;
   vsi_free(routes->host, guard);
-  return VESTRY_LIMIT;
+  return refuse(v, "the guard of", prefix, VESTRY_LIMIT, "there are too many guards");
 }
 
 vestry_err vestry_unguard(vestry *v, const char *prefix, vestry_guard_fn fn, void *app) {

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "base/utf8.h"
@@ -228,8 +229,13 @@ vestry_err vsi_sessions_create(vestry *v, const vestry_session_options *given, v
   bool secrets_are_good =
       (!options.secret || options.secret_len >= SECRET_LEAST_BYTES) &&
       (!options.previous_secret || (options.secret && options.previous_secret_len >= SECRET_LEAST_BYTES));
-  if (!secrets_are_good || (options.storage && (options.secret || !ops_are_whole(options.storage))))
+  bool storage_is_good = !options.storage || (!options.secret && ops_are_whole(options.storage));
+  if (!secrets_are_good || !storage_is_good) {
+    vsi_log(v->host, VESTRY_LOG_ERROR, "sessions: %s",
+            secrets_are_good ? "a storage has all of its four functions, and goes without a secret"
+                             : "a secret has 32 bytes or more, and so has the one before it");
     return VESTRY_INVALID;
+  }
   vsi_sessions *sessions = vsi_calloc(v->host, 1, sizeof *sessions);
   if (!sessions) return VESTRY_NO_MEMORY;
   sessions->v = v;
@@ -516,15 +522,19 @@ static bool is_user(const char *user) {
   return true;
 }
 
-/* Whether the session can be changed here: there are sessions, and nothing has been said about keys. */
-static bool is_open(const vestry_request *req, const vestry_reply *reply) {
-  return req->v->sessions && req->session.id[0] && !req->error && !reply->key && !reply->more_keys_count &&
-         req->session.former_count < VSI_SESSION_CHANGES_MAX;
+/* Why the session cannot be changed here; NULL: it can. */
+static const char *why_closed(const vestry_request *req, const vestry_reply *reply) {
+  if (!req->v->sessions) return "a log-in or log-out, but the instance has no sessions (vestry_options.sessions)";
+  if (!req->session.id[0] || req->error) return "a log-in or log-out in an error page, or without a session";
+  if (reply->key || reply->more_keys_count) return "a log-in or log-out behind a key: it comes before keys are named";
+  return req->session.former_count < VSI_SESSION_CHANGES_MAX ? NULL : "too many log-ins and log-outs of one request";
 }
 
 vestry_err vestry_session_login(const vestry_request *asked, vestry_reply *reply, const char *user) {
   vestry_request *req = (vestry_request *)(uintptr_t)asked; /* whose session it is to change */
-  if (!is_open(req, reply) || !is_user(user)) return vsi_reply_refuse(reply, VESTRY_INVALID, "no log-in here");
+  const char *why = why_closed(req, reply);
+  if (!why && !is_user(user)) why = "a log-in: the user is NULL, empty, longer than 255 bytes, or no text";
+  if (why) return vsi_reply_refuse(reply, VESTRY_INVALID, why);
   vsi_sessions *sessions = req->v->sessions;
   char id[VSI_TOKEN_ID_LEN + 1], hash[VSI_TOKEN_HASH_LEN + 1];
   vestry_err error = vsi_token_id(sessions->host, id);
@@ -553,7 +563,8 @@ vestry_err vestry_session_login(const vestry_request *asked, vestry_reply *reply
 
 vestry_err vestry_session_logout(const vestry_request *asked, vestry_reply *reply) {
   vestry_request *req = (vestry_request *)(uintptr_t)asked; /* as above */
-  if (!is_open(req, reply)) return vsi_reply_refuse(reply, VESTRY_INVALID, "no log-out here");
+  const char *why = why_closed(req, reply);
+  if (why) return vsi_reply_refuse(reply, VESTRY_INVALID, why);
   if (!req->session.user) return VESTRY_OK;
   char id[VSI_TOKEN_ID_LEN + 1];
   vestry_err error = vsi_token_id(req->v->sessions->host, id);

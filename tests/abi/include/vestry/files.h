@@ -48,7 +48,8 @@ typedef struct vestry_files_options {
 
 /** ret_files  untouched on failure
  *  Returns    OK | INVALID (a folder and a table, or neither; a row without path or bytes, or with a type that is no
- *             header's value) | NOT_FOUND (no such folder) | LIMIT (no descriptor is free) | IO | NO_MEMORY
+ *             header's value) | NOT_FOUND (no such folder; the log says why) | LIMIT (no descriptor is free) | IO |
+ *             NO_MEMORY
  *  Threads    any; blocks on the file system */
 VESTRY_API vestry_err vestry_files_create(const vestry_files_options *options, vestry_files **ret_files);
 /** Free it, when no request uses it any more (after vestry_unroute, or vestry_destroy). NULL is accepted. Any

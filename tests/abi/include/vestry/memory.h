@@ -4,9 +4,9 @@
  *      vestry_memory_exchange *page;
  *      vestry_memory_request(v, &(vestry_memory_call){.method = "PUT", .path = "/", .datastar = true}, start,
  *                            &app, &page);
- *      vestry_memory_settle(v);                      // stepped runtime: let everything that is ready run
- *      vestry_memory_received(page, &bytes);         // the stream's bytes so far, without HTTP framing
- *      vestry_memory_hang_up(page);                  // the client goes away */
+ *      vestry_memory_settle(v);                           // stepped runtime: let everything that is ready run
+ *      vestry_slice bytes = vestry_memory_received(page); // the stream's bytes so far, without HTTP framing
+ *      vestry_memory_hang_up(page);                       // the client goes away */
 #ifndef VESTRY_MEMORY_H
 #define VESTRY_MEMORY_H
 

@@ -37,7 +37,7 @@ extern "C" {
  *  app      handed to the handler; must live until the route has gone, and as long as what the handler gives it to
  *           (hooks of streams above all)
  *  Returns  OK | EXISTS (the same method and pattern, whatever the parameters' names) | INVALID (what is said above; no
- *           handler) | LIMIT (too many parameters) | NO_MEMORY
+ *           handler) | LIMIT (too many parameters) | NO_MEMORY. The host's log says why
  *  Threads  any, while requests are served; a handler may do it */
 VESTRY_API vestry_err vestry_route(vestry *v, const char *method, const char *pattern, vestry_handler_fn handler,
                                    void *app);
@@ -77,7 +77,7 @@ typedef vestry_err (*vestry_guard_fn)(const vestry_request *req, vestry_reply *r
 /** Guard all routes at and below a path. Of several the one with the shortest prefix is called first, of equals the one
  *  that was there first.
  *  prefix   a pattern, "/admin", of which each request's first segments are a match; "/": all. Copied
- *  Returns  OK | INVALID (no pattern; a rest in it; no guard) | LIMIT | NO_MEMORY
+ *  Returns  OK | INVALID (no pattern; a rest in it; no guard) | LIMIT | NO_MEMORY. The host's log says why
  *  Threads  as vestry_route */
 VESTRY_API vestry_err vestry_guard(vestry *v, const char *prefix, vestry_guard_fn guard, void *app);
 /** Take the guard away that was put there with these. As vestry_unroute, but from inside the guard itself or a handler

@@ -38,7 +38,7 @@ typedef struct vestry_server_options {
   uint32_t threads_count;   /**< of the server; 0: libmicrohttpd one a processor, civetweb what max_streams needs */
   uint32_t max_streams;     /**< open at once; 0: libmicrohttpd 10,000, civetweb what the threads allow, 116 */
   uint32_t max_per_address; /**< connections of one address at once; 0: no limit, as behind a proxy it must be */
-  const char *tls_key, *tls_certificate; /**< PEM, both or none. libmicrohttpd */
+  const char *tls_key, *tls_certificate; /**< the texts in PEM, not names of files; both or none. libmicrohttpd */
 
   /* Of vestry_server_run alone. */
   uint64_t drain_ms; /**< on the signal, streams are sent away evenly over so long (vestry/drain.h); 0: all at once */
