@@ -7,8 +7,8 @@
 
 /* How many encoders there are at most, and why that is a bound on memory: one for each private stream (reserved), one
  * for each epoch (reserved), and in each coding VSI_SCRATCH_COUNT, since whoever encodes an event alone, or what has
- * changed in it, stands in one of its turnstiles. Threads that want the same event stand in front of the same one, so that it is encoded once;
- * whoever comes later finds it made. */
+ * changed in it, stands in one of its turnstiles. Threads that want the same event stand in front of the same one, so
+ * that it is encoded once; whoever comes later finds it made. */
 
 struct vsi_codings {
   const vestry_host *host;
