@@ -24,9 +24,9 @@
  *
  * What was written last is known by its number, and not by its address: nobody holds a reference to it, since that
  * would keep the last event of every stream. The event that another one follows is held by that one, so its text is
- * there; if it was given up, for memory, there is nothing to follow. A following segment is made for one stream:
- * another one that was written the same before would be a page's twin, which is rare, and the event has let go of the
- * other. Where little of the page is as it was, the event is encoded alone too, and the shorter is taken. */
+ * there; if it was given up, for memory, there is nothing to follow. A following segment is made for one stream; when a
+ * second one comes to the event, it has let go of the other. Where little of the page is as it was, the event is
+ * encoded alone too, and the shorter is taken. */
 
 enum { WORTH = 4 }; /* a change that is at most this part of its event is not compared */
 
@@ -82,8 +82,7 @@ static const vsi_segment *take_aligned(vsi_coder *coder, const vsi_broadcast *br
   return lane->aligned;
 }
 
-/* What has changed since the event before; the caller's. NULL: something else was written last, or it cannot be made.
- * */
+/* What has changed since the event before; the caller's. NULL: another was written last, or it cannot be made. */
 static vsi_segment *follow(const vsi_coder *coder, vestry_event *event, const vestry_event *heartbeat) {
   vestry_event *previous = vsi_event_take_previous(event);
   vsi_segment *made = NULL;

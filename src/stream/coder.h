@@ -34,8 +34,8 @@ static inline vsi_coding *vsi_coder_shared(const vsi_coder *coder) {
 vestry_slice vsi_coder_primer(const vsi_coder *coder);
 
 /* Decide which bytes an event is written as, and set delivery->wire. They will be written next, whole and once, or the
- * stream ends. heartbeat: the one event that all the stream's heartbeats are. OK | NO_MEMORY | what the profile says:
- * the stream cannot go on. */
+ * stream ends. heartbeat: the one event that all the stream's heartbeats are.
+ * OK | NO_MEMORY | what the profile says: the stream cannot go on. */
 vestry_err vsi_coder_encode(vsi_coder *coder, vsi_delivery *delivery, const vestry_event *heartbeat);
 
 /* What ends the stream, behind everything. ret_segment: the caller's; NULL: nothing is needed. Errors as above. */
