@@ -219,6 +219,7 @@ static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry
   bool is_answer = error && s->reply.status && !s->reply.no_memory;
   if (!error) error = handler(&s->request, &s->reply, app);
   if (error && error == s->reply.refused) error = VESTRY_INVALID; /* whatever it is, the client has no part in it */
+  s->request.handled = error;
   if (s->v->sessions) vsi_session_tell(&s->request, &s->reply);
   if (is_answer) return vsi_answer_reply(&s->request, &s->reply);
   return error ? vsi_answer_error(&s->request, error) : perform(s, ret_connection);
@@ -252,6 +253,7 @@ vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_r
   vsi_request_init(&s.request, v, ops, server_request);
   vsi_reply_init(&s.reply, v->host);
   vestry_err error = handler ? serve(&s, handler, app, ret_connection) : serve_route(&s, ret_connection);
+  if (s.request.watcher) s.request.watcher->over(s.request.watcher);
   vsi_reply_finish(&s.reply);
   vsi_session_end(&s.request);
   vsi_request_finish(&s.request);
