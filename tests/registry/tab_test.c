@@ -155,7 +155,7 @@ static void what_was_not_made_here_is_none(void **state) {
   static const char *const hostile[] = {"",
                                         "x",
                                         "../../",
-                                        "\\u0000",
+                                        "\\u00e4",
                                         "0123456789abcdef0123456789abcdef",
                                         "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
                                         "0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef0"};

@@ -41,7 +41,7 @@ struct vestry_once {
   _Atomic(size_t) answers_bytes; /* relaxed: a bound, which a few threads at once may miss by an answer each */
 };
 
-typedef enum state { RUNS, ANSWERED, FORGOTTEN } state;
+typedef enum progress { RUNS, ANSWERED, FORGOTTEN } progress;
 
 typedef struct record {
   vsi_watcher watcher; /* first */
@@ -49,9 +49,9 @@ typedef struct record {
   _Atomic(uint32_t) refs;
   vestry_handle handle; /* written and read by the request that runs */
   unsigned char digest[DIGEST_BYTES];
-  state state;  /* guarded by once->lock; what follows is constant from ANSWERED on */
-  int status;   /* 0: it was a stream */
-  char *answer; /* names and values of headers, each terminated, then the body; NULL: not kept */
+  progress progress; /* guarded by once->lock; what follows is constant from ANSWERED on */
+  int status;        /* 0: it was a stream */
+  char *answer;      /* names and values of headers, each terminated, then the body; NULL: not kept */
   size_t headers_count;
   size_t body_at, answer_len;
 } record;
@@ -76,17 +76,17 @@ static void close_record(void *value, vestry_cause cause) {
 }
 
 /* Wake who waits for it. */
-static void settle(record *r, state state) {
+static void settle(record *r, progress reached) {
   pthread_mutex_lock(&r->once->lock);
-  r->state = state;
+  r->progress = reached;
   pthread_cond_broadcast(&r->once->answered);
   pthread_mutex_unlock(&r->once->lock);
 }
 
-static state wait_for(record *r) {
+static progress wait_for(record *r) {
   pthread_mutex_lock(&r->once->lock);
-  while (r->state == RUNS) pthread_cond_wait(&r->once->answered, &r->once->lock);
-  state found = r->state;
+  while (r->progress == RUNS) pthread_cond_wait(&r->once->answered, &r->once->lock);
+  progress found = r->progress;
   pthread_mutex_unlock(&r->once->lock);
   return found;
 }
@@ -119,7 +119,7 @@ static void keep(record *r, const vestry_response *response) {
 
 static void answered(vsi_watcher *watcher, const vestry_request *req, const vestry_response *response) {
   record *r = (record *)watcher;
-  if (r->state != RUNS) return; /* nobody else changes it */
+  if (r->progress != RUNS) return; /* nobody else changes it */
   if (req->handled == VESTRY_LIMIT || req->handled == VESTRY_FULL) {
     vestry_store_remove_if(r->once->store, r->handle, VESTRY_CAUSE_REMOVED);
     settle(r, FORGOTTEN);
@@ -132,7 +132,7 @@ static void answered(vsi_watcher *watcher, const vestry_request *req, const vest
 
 static void over(vsi_watcher *watcher) {
   record *r = (record *)watcher;
-  if (r->state == RUNS) settle(r, ANSWERED); /* by a stream, or by nothing at all */
+  if (r->progress == RUNS) settle(r, ANSWERED); /* by a stream, or by nothing at all */
   unref_record(r);
 }
 
