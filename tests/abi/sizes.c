@@ -165,6 +165,18 @@ static vestry_err take_presence(const void *given) {
   if (!error) vestry_presence_destroy(made);
   return error;
 }
+static vestry_err take_csrf(const void *given) {
+  vestry_csrf *made;
+  vestry_err error = vestry_csrf_create(v, given, &made);
+  if (!error) vestry_csrf_destroy(made);
+  return error;
+}
+static vestry_err take_once(const void *given) {
+  vestry_once *made;
+  vestry_err error = vestry_once_create(v, given, &made);
+  if (!error) vestry_once_destroy(made);
+  return error;
+}
 static vestry_err take_files(const void *given) {
   vestry_files *made;
   vestry_err error = vestry_files_create(given, &made);
@@ -245,6 +257,8 @@ static const struct {
     {"vestry_session_options", take_sessions, zero, sizeof(vestry_session_options)},
     {"vestry_session_storage_ops", take_storage, &storage, sizeof storage},
     {"vestry_presence_options", take_presence, zero, sizeof(vestry_presence_options)},
+    {"vestry_csrf_options", take_csrf, zero, sizeof(vestry_csrf_options)},
+    {"vestry_once_options", take_once, zero, sizeof(vestry_once_options)},
     {"vestry_files_options", take_files, &files, sizeof files},
     {"vestry_server_options", take_server, zero, sizeof(vestry_server_options)},
     {"vestry_backend_action_options", take_backend_action, zero, sizeof(vestry_backend_action_options)},

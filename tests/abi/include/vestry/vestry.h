@@ -22,6 +22,7 @@
 #include "vestry/cause.h"
 #include "vestry/channel.h"
 #include "vestry/connection.h"
+#include "vestry/csrf.h"
 #include "vestry/dispatch.h"
 #include "vestry/drain.h"
 #include "vestry/effects.h"
@@ -32,6 +33,7 @@
 #include "vestry/html.h"
 #include "vestry/key.h"
 #include "vestry/memory.h"
+#include "vestry/once.h"
 #include "vestry/presence.h"
 #include "vestry/profile.h"
 #include "vestry/refusal.h"
@@ -46,6 +48,7 @@
 #include "vestry/session.h"
 #include "vestry/signals.h"
 #include "vestry/store.h"
+#include "vestry/tab.h"
 #include "vestry/value.h"
 #include "vestry/version.h"
 
