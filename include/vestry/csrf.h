@@ -12,15 +12,16 @@
  *
  *  First, where it comes from: the browser's Sec-Fetch-Site says same-origin or none; from a browser that does not send
  *  it (over plain http none does), Origin is the request's Host; from a program that sends neither, nothing is known.
- *  A page of the same site, but of another host or port, is another origin: it is refused, unless its origin is trusted.
+ *  A page of the same site, but of another host or port, is of another origin: it is refused, unless that is trusted.
  *
  *  Second, a token: in the header X-CSRF-Token, in the form's field `csrf`, or in the body's signal `csrf`; never in a
- *  query. It is bound to the session, so a log-in or log-out makes those before it worthless; without sessions, to a
- *  cookie that is set with it. Each is another text, so that none is found out by the size of compressed pages. It
- *  belongs outside of what is patched, so that equal contents stay equal, and into no page that a cache keeps.
+ *  query. It is bound to the scope. With sessions that is the session, so a log-in or log-out makes those before it
+ *  worthless; without, it is bound to a cookie too, which is set with it. Each is another text, so that none is found
+ *  out by the size of compressed pages. It belongs outside of what is patched, so that equal contents stay equal, and
+ *  into no page that a cache keeps.
  *
- *  What is refused is answered 403: with the application's error page for that, or a sentence that says why. (A page that
- *  was open while the user logged in elsewhere is refused too: have it load again, by
+ *  What is refused is answered 403: with the application's error page for that, or a sentence that says why. (A page
+ *  that was open while the user logged in elsewhere is refused too: have it load again, by
  *  data-on:datastar-fetch="evt.detail.type=='error'&&evt.detail.argsRaw.status==403&&location.reload()".) */
 #ifndef VESTRY_CSRF_H
 #define VESTRY_CSRF_H

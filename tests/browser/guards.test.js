@@ -103,6 +103,22 @@ test('tab: one that was closed is nobody else\'s', async (t) => {
   assert.equal(next.seen, next.tab);
 });
 
+test('tab: the id lies in the storage while no page is shown, and only then', async (t) => {
+  const { url, session } = await start(t);
+  const { page } = await session.tab(url);
+  const { tab } = await tabOf(page);
+  const stored = (target, type, persisted) => page.evaluate(([target, type, persisted]) => {
+    if (type) globalThis[target].dispatchEvent(Object.assign(new Event(type), { persisted }));
+    return sessionStorage.getItem('vestry-tab');
+  }, [target, type, persisted]);
+  assert.equal(await stored(), null);
+  for (const [target, goes, comes] of [['document', 'freeze', 'resume'], ['window', 'pagehide', 'pageshow']]) {
+    assert.match(await stored(target, goes), new RegExp(`^[0-9a-f]{8}\\.${tab}`));
+    assert.equal(await stored(target, comes, true), null);
+  }
+  assert.equal((await tabOf(page)).tab, tab);
+});
+
 test('csrf: the client\'s actions have the token; without it they are refused', async (t) => {
   const { url, seen, session } = await start(t);
   const asked = [];

@@ -247,6 +247,40 @@ static void a_peer_that_is_gone_is_answered_when_it_repeats(void **state) {
   end(&s);
 }
 
+static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *app) {
+  site *s = app;
+  atomic_fetch_add(&s->done, 1);
+  vestry_err error = vestry_session_login(req, reply, "ada");
+  return error ? error : vestry_reply_redirect(reply, 303, "/");
+}
+
+static void a_log_in_that_was_cut_off_is_told_again(void **state) {
+  (void)state;
+  site s;
+  char cookie[200], set[2][300] = {"", ""};
+  begin_with(&s, (vestry_options){.sessions = &(vestry_session_options){0}}, NULL);
+  assert_int_equal(vestry_route(s.w.v, "POST", "/login", log_in, &s), VESTRY_OK);
+  wire page_of = {.path = "/"};
+  nonce n;
+  wire_request(&s.w, &page_of, NULL, NULL);
+  snprintf(n, sizeof n, "%s", page_of.text);
+  const char *at = strstr(page_of.head, "Set-Cookie: ") + 12;
+  snprintf(cookie, sizeof cookie, "%.*s", (int)strcspn(at, ";"), at);
+  wire_finish(&page_of);
+  for (int i = 0; i < 2; i++) { /* both with the cookie of before, whose scope is the visitor's */
+    wire r = {.method = "POST", .path = "/login", .headers = {{"Cookie", cookie}, {"X-Once", n}}};
+    wire_request(&s.w, &r, NULL, NULL);
+    assert_int_equal(r.status, 303);
+    at = strstr(r.head, "Set-Cookie: ");
+    assert_non_null(at);
+    snprintf(set[i], sizeof set[i], "%.*s", (int)strcspn(at, "\n"), at);
+    wire_finish(&r);
+  }
+  assert_string_equal(set[0], set[1]);
+  assert_int_equal(s.done, 1);
+  end(&s);
+}
+
 /* --------------------------------------------------------------------------------------------------- forged ------- */
 
 static void what_was_not_made_here_is_refused(void **state) {
@@ -526,6 +560,7 @@ int main(void) {
       cmocka_unit_test(what_is_kept_of_an_answer),
       cmocka_unit_test(all_answers_together_are_bounded),
       cmocka_unit_test(a_peer_that_is_gone_is_answered_when_it_repeats),
+      cmocka_unit_test(a_log_in_that_was_cut_off_is_told_again),
       cmocka_unit_test(what_was_not_made_here_is_refused),
       cmocka_unit_test(a_hundred_thousand_forged_ones_cost_nothing),
       cmocka_unit_test(a_scope_is_bounded_and_harms_no_other),

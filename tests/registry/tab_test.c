@@ -218,12 +218,15 @@ static void a_log_in_makes_another_tab(void **state) {
 
 static void a_restart_with_the_same_secret_knows_them(void **state) {
   (void)state;
-  for (int has_secret = 0; has_secret < 2; has_secret++) {
+  const vestry_session_options are_signed = {.secret = secret, .secret_len = sizeof secret - 1};
+  for (int has_secret = 0; has_secret < 3; has_secret++) { /* none; the instance's; that of signed sessions */
     tab t = {.id = ""};
     char id[VESTRY_TAB_ID_BYTES];
     for (int run = 0; run < 2; run++) {
       world w;
-      vestry_options options = {.secret = has_secret ? secret : NULL, .secret_len = sizeof secret - 1};
+      vestry_options options = {.secret = has_secret == 1 ? secret : NULL,
+                                .secret_len = sizeof secret - 1,
+                                .sessions = has_secret == 2 ? &are_signed : NULL};
       test_host_init(&w.th);
       atomic_store(&w.th.seed, (uint64_t)(run + 1));
       assert_int_equal(world_try(&w, options), VESTRY_OK);

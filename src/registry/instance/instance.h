@@ -19,7 +19,7 @@ struct vestry {
   struct vsi_routes *routes;
   struct vsi_sessions *sessions; /* NULL: none */
   vsi_seals seals;
-  json_t *nothing;               /* an empty object: the data and state of dispatches that have none. Never changed, and
+  json_t *nothing; /* an empty object: the data and state of dispatches that have none. Never changed, and
                     references to it are not counted */
 
   vestry_scope_fn scope;

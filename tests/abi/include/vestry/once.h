@@ -15,13 +15,13 @@
  *  Of unsafe requests (as in vestry/csrf.h) with the same nonce, in the same scope, the handler sees one. One that
  *  repeats it
  *  - while it runs, waits, on its thread, until it is answered: as long as the handler takes;
- *  - then gets its answer: status, headers and body; a status of 400 and more without them, or else 204, if they were too
- *    large to be kept, and 204 if it was a stream (which got what there was);
+ *  - then gets its answer: status, headers and body. If they were too large to be kept: a status of 400 and more
+ *    without them, or else 204. And 204 if it was a stream, which got what there was;
  *  - runs after all if the first one's guard or handler said LIMIT or FULL, "not now";
  *  - with a form's nonce, but other fields, or for another path, is answered 409: it was sent already.
  *  What has a nonce that was not made here for this scope is answered 403; what has none runs as ever, unless it is
- *  required. The first one is forgotten after lifetime_ms, or behind max_count others, or max_per_scope_count of its own
- *  scope; the one that was used longest ago goes. Its repetition would run again. */
+ *  required. The first one is forgotten after lifetime_ms, or behind max_count others, or behind max_per_scope_count of
+ *  its own scope: the one that was used longest ago goes. Its repetition would run again. */
 #ifndef VESTRY_ONCE_H
 #define VESTRY_ONCE_H
 
