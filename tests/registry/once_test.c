@@ -479,6 +479,48 @@ static void many_race_for_each(void **state) {
   end(&s);
 }
 
+/* Records come and go under those who look for them: a place for four, and twenty nonces. */
+typedef struct fire {
+  site *s;
+  nonce *nonces;
+  unsigned seed;
+  pthread_t thread;
+} fire;
+
+static vestry_err at_times(const vestry_request *req, vestry_reply *reply, void *app) {
+  site *s = app;
+  (void)req;
+  if (atomic_fetch_add(&s->done, 1) % 7 == 0) return VESTRY_LIMIT;
+  return vestry_reply_bodyf(reply, "done");
+}
+
+static void *fire_away(void *ctx) {
+  fire *f = ctx;
+  for (int i = 0; i < 400; i++) {
+    f->seed = f->seed * 1103515245 + 12345;
+    const char *said = post(f->s, "ann", "/at-times", f->nonces[(f->seed >> 16) % 20]);
+    assert_true(memcmp(said, "200  done", 9) == 0 || memcmp(said, "503 ", 4) == 0);
+  }
+  return NULL;
+}
+
+static void under_fire_nothing_is_left_behind(void **state) {
+  (void)state;
+  site s;
+  begin_with(&s, (vestry_options){.scope = scope_of}, &(vestry_once_options){.max_count = 4});
+  assert_int_equal(vestry_route(s.w.v, "POST", "/at-times", at_times, &s), VESTRY_OK);
+  nonce nonces[20];
+  for (int i = 0; i < 20; i++) nonce_of(&s, "ann", nonces[i]);
+  fire fires[6];
+  for (unsigned i = 0; i < 6; i++) {
+    fires[i] = (fire){.s = &s, .nonces = nonces, .seed = i};
+    assert_int_equal(pthread_create(&fires[i].thread, NULL, fire_away, &fires[i]), 0);
+  }
+  for (int i = 0; i < 6; i++) pthread_join(fires[i].thread, NULL);
+  assert_true(s.done < 6 * 400); /* some were known */
+  end(&s);
+}
+
 /* --------------------------------------------------------------------------------------------------- memory ------- */
 
 typedef struct short_run {
@@ -570,6 +612,7 @@ int main(void) {
       cmocka_unit_test(guarded_twice_it_runs_once),
       cmocka_unit_test(who_comes_meanwhile_waits),
       cmocka_unit_test(many_race_for_each),
+      cmocka_unit_test(under_fire_nothing_is_left_behind),
       cmocka_unit_test(short_of_memory),
       cmocka_unit_test(wrong_options_and_no_randomness),
   };

@@ -7,7 +7,7 @@
  *      char token[VESTRY_CSRF_TOKEN_BYTES];                              // a page
  *      vestry_csrf_token(csrf, req, reply, token);
  *      vestry_html_add(&html, "<body data-signals:_csrf=\"'%s'\">", token);
- *      // an action: @post('/x',{headers:{'X-CSRF-Token':$_csrf}}), which vestry_backend_action_options.csrf writes
+ *      // an action: \@post('/x',{headers:{'X-CSRF-Token':$_csrf}}), which vestry_backend_action_options.csrf writes
  *      // a form: <input type="hidden" name="csrf" value="%s">
  *
  *  First, where it comes from: the browser's Sec-Fetch-Site says same-origin or none; from a browser that does not send
