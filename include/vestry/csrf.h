@@ -21,8 +21,9 @@
  *  into no page that a cache keeps.
  *
  *  What is refused is answered 403: with the application's error page for that, or a sentence that says why. (A page
- *  that was open while the user logged in elsewhere is refused too: have it load again, by
- *  data-on:datastar-fetch="evt.detail.type=='error'&&evt.detail.argsRaw.status==403&&location.reload()".) */
+ *  that was open while the user logged in elsewhere is refused too. It learns so by
+ *  data-on:datastar-fetch="evt.detail.type=='error'&&evt.detail.argsRaw.status==403&&($_stale=true)", and can show a
+ *  link to itself.) */
 #ifndef VESTRY_CSRF_H
 #define VESTRY_CSRF_H
 
