@@ -76,6 +76,8 @@ test('tab: a duplicate has an id of its own, and both keep theirs', async (t) =>
   const { url, session } = await start(t);
   const { page } = await session.tab(url);
   const { tab } = await tabOf(page);
+  await page.reload(); // it has found its id in the storage
+  await tabOf(page);
   const opens = session.context.waitForEvent('page');
   await page.evaluate(() => {
     sessionStorage.setItem('copied', 'yes');
