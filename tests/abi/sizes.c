@@ -165,6 +165,18 @@ static vestry_err take_presence(const void *given) {
   if (!error) vestry_presence_destroy(made);
   return error;
 }
+static vestry_err take_csrf(const void *given) {
+  vestry_csrf *made;
+  vestry_err error = vestry_csrf_create(v, given, &made);
+  if (!error) vestry_csrf_destroy(made);
+  return error;
+}
+static vestry_err take_once(const void *given) {
+  vestry_once *made;
+  vestry_err error = vestry_once_create(v, given, &made);
+  if (!error) vestry_once_destroy(made);
+  return error;
+}
 static vestry_err no_step(vestry_watcher *watcher, vestry_connection *of, void *ctx) {
   (void)watcher, (void)of, (void)ctx;
   return VESTRY_OK;
@@ -179,6 +191,25 @@ static vestry_err take_watch(const void *given) {
   if (error) return error;
   error = vestry_memory_status(made) == 204 ? VESTRY_OK : VESTRY_INVALID;
   vestry_memory_destroy(made);
+  return error;
+}
+static vestry_err take_pages(const void *given) {
+  vestry_pages *made;
+  vestry_err error = vestry_pages_create(v, given, &made);
+  if (!error) vestry_pages_destroy(made);
+  return error;
+}
+static vestry_err no_render(vestry_render *render, vestry_html *html, void *app) {
+  (void)render, (void)html, (void)app;
+  return VESTRY_OK;
+}
+static vestry_err take_page(const void *given) {
+  vestry_pages *pages;
+  vestry_page *made;
+  vestry_err error = vestry_pages_create(v, NULL, &pages);
+  if (error) return error;
+  error = vestry_page_create(pages, given, &made);
+  vestry_pages_destroy(pages);
   return error;
 }
 static vestry_err take_files(const void *given) {
@@ -232,6 +263,7 @@ static const vestry_store_options store = {.value = &value};
 static const vestry_subscriber subscriber = {.call = no_message};
 static const vestry_interceptor interceptor = {.name = "x", .phase = VESTRY_PHASE_EFFECT, .before = no_effect};
 static const vestry_watch watch = {.step = no_step};
+static const vestry_page_options page = {.render = no_render};
 static const unsigned char zero[512];
 
 static const struct {
@@ -262,7 +294,11 @@ static const struct {
     {"vestry_session_options", take_sessions, zero, sizeof(vestry_session_options)},
     {"vestry_session_storage_ops", take_storage, &storage, sizeof storage},
     {"vestry_presence_options", take_presence, zero, sizeof(vestry_presence_options)},
+    {"vestry_csrf_options", take_csrf, zero, sizeof(vestry_csrf_options)},
+    {"vestry_once_options", take_once, zero, sizeof(vestry_once_options)},
     {"vestry_watch", take_watch, &watch, sizeof watch},
+    {"vestry_pages_options", take_pages, zero, sizeof(vestry_pages_options)},
+    {"vestry_page_options", take_page, &page, sizeof page},
     {"vestry_files_options", take_files, &files, sizeof files},
     {"vestry_server_options", take_server, zero, sizeof(vestry_server_options)},
     {"vestry_backend_action_options", take_backend_action, zero, sizeof(vestry_backend_action_options)},
@@ -346,6 +382,7 @@ static const struct {
   void (*fill)(void *ret);
   size_t size;
 } filled[] = {
+    {"vestry_pages_stats", fill_pages_stats, sizeof(vestry_pages_stats)},
     {"vestry_stats", fill_stats, sizeof(vestry_stats)},
     {"vestry_store_stats", fill_store_stats, sizeof(vestry_store_stats)},
     {"vestry_connection_stats", fill_connection_stats, sizeof(vestry_connection_stats)},

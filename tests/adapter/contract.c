@@ -1,10 +1,14 @@
 #include "adapter/contract.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "adapter/witness.h"
 #include "support/test.h"
+#include "vestry/csrf.h"
+#include "vestry/once.h"
 #include "vestry/routes.h"
+#include "vestry/tab.h"
 
 enum { SEEN_MAX = 256, ROOM = 8 };
 
@@ -601,6 +605,96 @@ static void stops_with_streams_open(void **state) {
   finish();
 }
 
+/* ---- guards ------------------------------------------------------------------------------------------------------ */
+
+typedef struct guarded {
+  vestry_csrf *csrf;
+  vestry_once *once;
+  _Atomic(int) done;
+} guarded;
+
+/* "TOKEN NONCE TAB" */
+static vestry_err proofs(const vestry_request *req, vestry_reply *reply, void *app) {
+  guarded *g = app;
+  char token[VESTRY_CSRF_TOKEN_BYTES], nonce[VESTRY_ONCE_NONCE_BYTES], tab[VESTRY_TAB_ID_BYTES];
+  vestry_err error = vestry_csrf_token(g->csrf, req, reply, token);
+  if (!error) error = vestry_once_nonce(req, nonce);
+  if (!error) error = vestry_tab_id(req, tab);
+  return error ? error : vestry_reply_bodyf(reply, "%s %s %s", token, nonce, tab);
+}
+
+static vestry_err count(const vestry_request *req, vestry_reply *reply, void *app) {
+  guarded *g = app;
+  (void)req;
+  vestry_reply_status(reply, 201);
+  vestry_reply_header(reply, "Location", "/made");
+  return vestry_reply_bodyf(reply, "%d", atomic_fetch_add(&g->done, 1) + 1);
+}
+
+static void *post_guarded(const vestry_header *headers, size_t headers_count) {
+  return ask((contract_ask){.method = "POST",
+                            .path = "/guarded",
+                            .datastar = true,
+                            .headers = headers,
+                            .headers_count = headers_count,
+                            .body = "{}",
+                            .body_len = 2});
+}
+
+static void guards_see_what_a_page_proves(void **state) {
+  begin(state);
+  guarded g = {.done = 0};
+  vestry *v = the.seam->instance(the.server);
+  assert_int_equal(vestry_csrf_create(v, NULL, &g.csrf), VESTRY_OK);
+  assert_int_equal(vestry_once_create(v, NULL, &g.once), VESTRY_OK);
+  assert_int_equal(vestry_guard(v, "/guarded", vestry_csrf_guard, g.csrf), VESTRY_OK);
+  assert_int_equal(vestry_guard(v, "/guarded", vestry_once_guard, g.once), VESTRY_OK);
+  assert_int_equal(vestry_route(v, "GET", "/guarded", proofs, &g), VESTRY_OK);
+  assert_int_equal(vestry_route(v, "POST", "/guarded", count, &g), VESTRY_OK);
+  void *page = ask((contract_ask){.path = "/guarded"});
+  assert_int_equal(the.seam->status(page), 200);
+  char text[200], cookie[200];
+  vestry_slice body = the.seam->body(page);
+  assert_int_equal(body.len, 64 + 1 + 64 + 1 + 32);
+  memcpy(text, body.data, body.len);
+  text[64] = text[129] = text[body.len] = '\0';
+  const char *set = the.seam->header(page, "Set-Cookie");
+  snprintf(cookie, sizeof cookie, "%.*s", (int)strcspn(set, ";"), set);
+  the.seam->forget(page);
+  vestry_header headers[] = {{"Cookie", cookie},
+                             {"X-CSRF-Token", text},
+                             {"X-Once", text + 65},
+                             {"Sec-Fetch-Site", "same-origin"},
+                             {"Origin", "https://a.example"}};
+  for (int i = 0; i < 3; i++) { /* once, and told again */
+    void *exchange = post_guarded(headers, 5);
+    assert_int_equal(the.seam->status(exchange), 201);
+    assert_string_equal(the.seam->header(exchange, "Location"), "/made");
+    assert_body(exchange, "1");
+    the.seam->forget(exchange);
+  }
+  headers[2].value = "x";
+  void *forged = post_guarded(headers, 5);
+  assert_int_equal(the.seam->status(forged), 403);
+  the.seam->forget(forged);
+  headers[3].value = "same-site";
+  void *other_port = post_guarded(headers, 5);
+  assert_int_equal(the.seam->status(other_port), 403);
+  the.seam->expect(other_port, "another site");
+  the.seam->forget(other_port);
+  headers[3] = headers[4]; /* a browser that says the origin alone */
+  void *other_host = post_guarded(headers, 4);
+  assert_int_equal(the.seam->status(other_host), 403);
+  the.seam->expect(other_host, "another site");
+  the.seam->forget(other_host);
+  assert_int_equal(g.done, 1);
+  assert_int_equal(vestry_unguard(v, "/guarded", vestry_csrf_guard, g.csrf), VESTRY_OK);
+  assert_int_equal(vestry_unguard(v, "/guarded", vestry_once_guard, g.once), VESTRY_OK);
+  vestry_csrf_destroy(g.csrf);
+  vestry_once_destroy(g.once);
+  finish();
+}
+
 int contract_run(const contract_seam *seam) {
 #define ITS(test) cmocka_unit_test_prestate(test, (void *)(uintptr_t)seam)
   const struct CMUnitTest tests[] = {
@@ -627,6 +721,7 @@ int contract_run(const contract_seam *seam) {
       ITS(later_requests_speak_down_the_stored_stream),
       ITS(refuses_streams_beyond_its_room),
       ITS(stops_with_streams_open),
+      ITS(guards_see_what_a_page_proves),
   };
 #undef ITS
   return cmocka_run_group_tests_name(seam->name, tests, NULL, NULL);

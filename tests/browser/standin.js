@@ -95,11 +95,12 @@ async function request(method, el, url, options = {}) {
   underWay.get(name)?.abort();
   underWay.set(name, cancel);
   announce('started', el);
+  const { input, init } = prepare(method, url, options.headers); // once: what is sent again is the same
   let first = options.retryInterval ?? 1000;
   let wait = first;
   for (let tries = 0; !cancel.signal.aborted; ) {
     try {
-      const answer = await send(method, url, cancel.signal);
+      const answer = await fetch(input, { ...init, signal: cancel.signal });
       const failed = answer.status >= 400;
       if (failed) announce('error', el, { status: String(answer.status) });
       if (answer.status === 200) {
@@ -122,15 +123,15 @@ async function request(method, el, url, options = {}) {
   announce('finished', el);
 }
 
-function send(method, url, signal) {
-  const target = new URL(url, document.baseURI);
-  const headers = { 'Datastar-Request': 'true', Accept: 'text/event-stream, text/html, application/json' };
+function prepare(method, url, more) {
+  const input = new URL(url, document.baseURI);
+  const headers = { 'Datastar-Request': 'true', Accept: 'text/event-stream, text/html, application/json', ...more };
   if (method === 'GET' || method === 'DELETE') {
-    target.searchParams.set('datastar', outgoing());
-    return fetch(target, { method, headers, signal });
+    input.searchParams.set('datastar', outgoing());
+    return { input, init: { method, headers } };
   }
   headers['Content-Type'] = 'application/json';
-  return fetch(target, { method, headers, signal, body: outgoing() });
+  return { input, init: { method, headers, body: outgoing() } };
 }
 
 async function consume(answer, el, setRetry) {
@@ -191,7 +192,7 @@ const delayOf = (modifiers) => Number(/^(?:delay|debounce)\.(\d+)ms$/.exec(modif
 const attributes = {
   signals: (el, source, key) => {
     const value = expression(el, source, true)();
-    merge(signals, key ? { [key]: value } : value);
+    merge(signals, key ? { [key.replace(/-./g, (dash) => dash[1].toUpperCase())]: value } : value);
   },
   bind: (el, source, key) => {
     const value = () => (el.type === 'number' ? Number(el.value) : el.value);
@@ -208,7 +209,8 @@ const attributes = {
   attr: (el, source, key) =>
     watch(el, source, (value) => (value === false ? el.removeAttribute(key) : el.setAttribute(key, value))),
   on: (el, source, key, modifiers) => {
-    const target = key.startsWith('datastar-') || modifiers === 'document' ? document : el;
+    const onDocument = key.startsWith('datastar-') || modifiers === 'document';
+    const target = onDocument ? document : modifiers === 'window' ? window : el;
     const run = expression(el, source);
     const wait = delayOf(modifiers);
     let waiting;

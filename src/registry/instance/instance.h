@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "registry/effects/names.h"
+#include "registry/guard/seal.h"
 #include "stream/group.h"
 
 struct vestry {
@@ -17,7 +18,8 @@ struct vestry {
   vestry_registry registry;
   struct vsi_routes *routes;
   struct vsi_sessions *sessions; /* NULL: none */
-  json_t *nothing;               /* an empty object: the data and state of dispatches that have none. Never changed, and
+  vsi_seals seals;
+  json_t *nothing; /* an empty object: the data and state of dispatches that have none. Never changed, and
                     references to it are not counted */
 
   vestry_scope_fn scope;

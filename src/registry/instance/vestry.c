@@ -80,12 +80,24 @@ static vestry_err create_profiles(vestry *v, const vestry_options *options) {
   return error;
 }
 
+/* What pages are given is sealed with the instance's secret, or with that of its sessions. */
+static vestry_err create_seals(vestry *v, const vestry_options *options) {
+  vestry_session_options sessions;
+  if (options->secret || options->previous_secret)
+    return vsi_seals_init(&v->seals, v->host, options->secret, options->secret_len, options->previous_secret,
+                          options->previous_secret_len);
+  if (VSI_OPTIONS_TAKE(sessions, options->sessions)) return VESTRY_INVALID;
+  return vsi_seals_init(&v->seals, v->host, sessions.secret, sessions.secret_len, sessions.previous_secret,
+                        sessions.previous_secret_len);
+}
+
 static vestry_err fill(vestry *v, const vestry_options *options) {
   v->nothing = json_object();
   if (!v->nothing) return VESTRY_NO_MEMORY;
   v->nothing->refcount = UNCOUNTED; /* every thread dispatches with it */
   vestry_err error = create_runtime(v, options);
   if (!error) error = vsi_routes_create(v->host, &v->routes);
+  if (!error) error = create_seals(v, options);
   if (!error) error = create_store(v, options);
   if (!error) error = vestry_store_driver_create(v->store, v->runtime, &v->driver);
   if (!error) error = vsi_group_create(v->runtime, options->connection, &v->group);

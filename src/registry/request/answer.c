@@ -40,6 +40,7 @@ static const char *words_of(int status) {
 static vestry_err respond(const vestry_request *req, int status, const vestry_header *headers, size_t headers_count,
                           const void *body, size_t body_len) {
   const vestry_response response = {status, headers, headers_count, body, body_len};
+  if (req->watcher) req->watcher->answered(req->watcher, req, &response);
   return req->ops->respond(req->server_request, &response) ? VESTRY_IO : VESTRY_OK;
 }
 

@@ -85,6 +85,13 @@ typedef struct vestry_options {
   size_t profiles_count;               /**< at most VESTRY_PROFILES_MAX */
   uint32_t max_private_encoders_count; /**< of streams that are VESTRY_PROFILE_PRIVATE; 0: 64 */
   uint32_t max_channel_encoders_count; /**< of channels, one for each encoding of each; 0: 64 */
+
+  const void *secret;          /**< at least 32 bytes, with which tab ids, CSRF tokens and nonces are sealed; NULL: that
+                                    of signed sessions, or random ones: then no page that is open outlives a restart.
+                                    Copied */
+  size_t secret_len;           /**< of the secret */
+  const void *previous_secret; /**< what it sealed is still good: for a change of secrets; NULL: none. Copied */
+  size_t previous_secret_len;  /**< of that */
 } vestry_options;
 
 /** Everything since creation. opened_count = open_count + closed_count. The store has counters of its own
