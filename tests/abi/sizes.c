@@ -305,6 +305,12 @@ static void fill_bus_stats(void *ret) {
 static void fill_channel_stats(void *ret) {
   vestry_channel_stats_get(channel, ret);
 }
+static void fill_channels_stats(void *ret) {
+  vestry_channels_stats_get(v, ret);
+}
+static void fill_stats_of_a_bus_of_an_instance(void *ret) {
+  vestry_publish_stats_get(v, ret);
+}
 static void fill_drain_stats(void *ret) {
   vestry_drain_stats_get(v, ret);
 }
@@ -333,6 +339,8 @@ static const struct {
     {"vestry_connection_stats", fill_connection_stats, sizeof(vestry_connection_stats)},
     {"vestry_bus_stats", fill_bus_stats, sizeof(vestry_bus_stats)},
     {"vestry_channel_stats", fill_channel_stats, sizeof(vestry_channel_stats)},
+    {"vestry_channels_stats", fill_channels_stats, sizeof(vestry_channels_stats)},
+    {"vestry_bus_stats", fill_stats_of_a_bus_of_an_instance, sizeof(vestry_bus_stats)},
     {"vestry_drain_stats", fill_drain_stats, sizeof(vestry_drain_stats)},
     {"vestry_dispatch_result", fill_dispatch_result, sizeof(vestry_dispatch_result)},
     {"vestry_put_result", fill_put_result, sizeof(vestry_put_result)},

@@ -14,7 +14,7 @@ BEGIN {
   headers["event"] = "backend_action event script selector"
   headers["store"] = "key store"
   headers["stream"] = "batch bus channel connection profile transport"
-  headers["registry"] = "adapter dispatch drain effects files registry presence repository request routes server session"
+  headers["registry"] = "adapter broadcast dispatch drain effects files registry presence publish repository request routes server session"
   headers["adapter"] = "browser civetweb memory microhttpd"
   headers["all"] = "vestry"
   for (floor in headers) {

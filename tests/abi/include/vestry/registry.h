@@ -84,6 +84,9 @@ typedef struct vestry_options {
   size_t profiles_count;               /**< at most VESTRY_PROFILES_MAX */
   uint32_t max_private_encoders_count; /**< of streams that are VESTRY_PROFILE_PRIVATE; 0: 64 */
   uint32_t max_channel_encoders_count; /**< of channels, one for each encoding of each; 0: 64 */
+
+  size_t max_channels_count;      /**< by key, at one time (vestry/broadcast.h); 0: 10,000 */
+  size_t max_subscriptions_count; /**< to topics by key, at one time (vestry/publish.h); 0: 100,000 */
 } vestry_options;
 
 /** Everything since creation. opened_count = open_count + closed_count. The store has counters of its own
