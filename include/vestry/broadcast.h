@@ -6,9 +6,9 @@
  *      }
  *      vestry_broadcast(v, scope, VESTRY_KEY("board", id), event, NULL);   // from anywhere
  *
- *  What vestry_dispatch is to streams one by one, this is to a channel (vestry/channel.h): the name is the same, a scope
- *  and a key, and so are the rules of who reaches what. A channel is there while somebody is in it. It is made when the
- *  first joins, and ends when the last has left and nobody is at work in it: nobody creates it, and nobody destroys it.
+ *  What vestry_dispatch is to streams one by one, this is to a channel (vestry/channel.h). Its name is a scope and a
+ *  key, as theirs is. A channel is there while somebody is in it: it is made when the first joins, and ends when the
+ *  last has left and nobody is at work in it. Nobody creates it, and nobody destroys it.
  *  Joining is not storing: dispatches do not reach a stream by what it has joined, nor broadcasts by what it is kept
  *  under.
  *
@@ -34,7 +34,7 @@ extern "C" {
  *  may be older than what the page is sent first.
  *  scope    whose channel it is; NULL: the request's
  *  key      copied
- *  Returns  OK | INVALID, TOO_LARGE (scope, key) | LIMIT (16 channels, topics and places of one reply, the session's own
+ *  Returns  OK | INVALID, TOO_LARGE (scope, key) | LIMIT (16 channels, topics and places of one reply, its session
  *           included; or vestry_options.max_channels_count, but never for a channel that is there) | NO_MEMORY (may be
  *           left to vestry)
  *  Threads  the handler's */
@@ -42,8 +42,8 @@ VESTRY_API vestry_err vestry_reply_join(vestry_reply *reply, const vestry_scope 
 
 /** Have a connection join a channel: it gets what is published from here on, until it leaves or ends.
  *  scope, key  copied
- *  Returns  OK | EXISTS (it is in it) | CLOSED (the connection has ended) | INVALID, TOO_LARGE (scope, key; a connection
- *           of another instance) | LIMIT (max_channels_count) | NO_MEMORY
+ *  Returns  OK | EXISTS (it is in it) | CLOSED (the connection has ended) | INVALID (scope, key; one of another
+ *           instance) | TOO_LARGE (scope, key) | LIMIT (max_channels_count) | NO_MEMORY
  *  Threads  any, hooks of connections included; takes locks briefly */
 VESTRY_API vestry_err vestry_join(vestry *v, vestry_scope scope, const vestry_key *key, vestry_connection *connection);
 
@@ -62,6 +62,15 @@ VESTRY_API vestry_err vestry_leave(vestry *v, vestry_scope scope, const vestry_k
  *  Threads  as vestry_channel_publish */
 VESTRY_API vestry_err vestry_broadcast(vestry *v, vestry_scope scope, const vestry_key *key, vestry_event *event,
                                        size_t *ret_sent_count);
+
+/** The same with an event that is made for it, if somebody is there: vestry_connection_patch_elements and its like, by
+ *  key. Returns as vestry_broadcast, or what making the event says. */
+VESTRY_API vestry_err vestry_broadcast_patch_elements(vestry *v, vestry_scope scope, const vestry_key *key,
+                                                      const char *html, size_t len,
+                                                      const vestry_elements_options *options);
+VESTRY_API vestry_err vestry_broadcast_patch_signals(vestry *v, vestry_scope scope, const vestry_key *key,
+                                                     const vestry_value *signals,
+                                                     const vestry_signals_options *options);
 
 /** Counters of the channel that is there now, since it was made.
  *  Returns  OK | NOT_FOUND | INVALID, TOO_LARGE (scope, key) | NO_MEMORY. Threads as vestry_channel_stats_get */

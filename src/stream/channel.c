@@ -29,7 +29,6 @@
 
 #include "base/memory.h"
 #include "base/options.h"
-#include "stream/channels.h"
 #include "stream/connection.h"
 
 enum { CHUNK = 64 };
@@ -52,8 +51,8 @@ typedef struct publishing {
 
 void vsi_channel_unref(vestry_channel *channel) {
   /* acq_rel: the last one sees all that the others did */
-  bool is_last = channel->name.channels ? vsi_channels_unref(channel)
-                                        : atomic_fetch_sub_explicit(&channel->refs, 1, memory_order_acq_rel) == 1;
+  bool is_last = channel->name.unref ? channel->name.unref(channel)
+                                     : atomic_fetch_sub_explicit(&channel->refs, 1, memory_order_acq_rel) == 1;
   if (!is_last) return;
   vsi_members_finish(&channel->members);
   pthread_cond_destroy(&channel->free);

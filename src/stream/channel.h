@@ -12,7 +12,10 @@
 
 /* What a channel is found by. */
 typedef struct vsi_channel_name {
-  struct vsi_channels *channels; /* NULL: it has no name */
+  /* Of whoever finds it: drop a reference. true: it was the last, the channel is found no more, and is the caller's to
+   * free. NULL: it has no name. */
+  bool (*unref)(vestry_channel *channel);
+  struct vsi_channels *channels; /* the table that it is in */
   vestry_channel *next;          /* in its bucket; guarded by the table's lock */
   uint64_t hash;
   const unsigned char *bytes;

@@ -77,6 +77,32 @@ vestry_channel *vsi_channels_find(vsi_channels *channels, const void *bytes, siz
   return found;
 }
 
+/* ------------------------------------------------------------------------------------------------- ending --------- */
+
+static void take_out_locked(vsi_channels *channels, vestry_channel *channel) {
+  vestry_channel **link = bucket_locked(channels, channel->name.hash);
+  while (*link != channel) link = &(*link)->name.next;
+  *link = channel->name.next;
+  channels->stats.live--;
+  channels->stats.ended++;
+}
+
+/* Drop a reference: vsi_channel_name.unref. */
+static bool unref(vestry_channel *channel) {
+  vsi_channels *channels = channel->name.channels;
+  uint32_t refs = atomic_load_explicit(&channel->refs, memory_order_relaxed);
+  /* release, and acquire by the last one, which sees all that the others did */
+  while (refs > 1)
+    if (atomic_compare_exchange_weak_explicit(&channel->refs, &refs, refs - 1, memory_order_release,
+                                              memory_order_relaxed))
+      return false;
+  pthread_mutex_lock(&channels->lock);
+  bool is_last = atomic_fetch_sub_explicit(&channel->refs, 1, memory_order_acq_rel) == 1;
+  if (is_last) take_out_locked(channels, channel);
+  pthread_mutex_unlock(&channels->lock);
+  return is_last;
+}
+
 /* ------------------------------------------------------------------------------------------------- making --------- */
 
 /* What is allocated without the lock. */
@@ -139,7 +165,7 @@ static vestry_err find_or_add(vsi_channels *channels, const vsi_channel_name *na
 
 vestry_err vsi_channels_hold(vsi_channels *channels, const void *bytes, size_t len, uint64_t hash,
                              vestry_channel **ret_channel) {
-  const vsi_channel_name name = {.channels = channels, .hash = hash, .bytes = bytes, .len = len};
+  const vsi_channel_name name = {.unref = unref, .channels = channels, .hash = hash, .bytes = bytes, .len = len};
   spare have = {NULL, NULL, 0};
   pthread_mutex_lock(&channels->lock);
   vestry_channel *found = find_locked(channels, &name);
@@ -154,35 +180,10 @@ vestry_err vsi_channels_hold(vsi_channels *channels, const void *bytes, size_t l
   error = find_or_add(channels, &name, &have, ret_channel);
   vsi_free(channels->host, have.buckets);
   if (have.channel) { /* somebody was quicker, or took the last place: it has never been in the table */
-    have.channel->name.channels = NULL;
+    have.channel->name.unref = NULL;
     vsi_channel_unref(have.channel);
   }
   return error;
-}
-
-/* ------------------------------------------------------------------------------------------------- ending --------- */
-
-static void take_out_locked(vsi_channels *channels, vestry_channel *channel) {
-  vestry_channel **link = bucket_locked(channels, channel->name.hash);
-  while (*link != channel) link = &(*link)->name.next;
-  *link = channel->name.next;
-  channels->stats.live--;
-  channels->stats.ended++;
-}
-
-bool vsi_channels_unref(vestry_channel *channel) {
-  vsi_channels *channels = channel->name.channels;
-  uint32_t refs = atomic_load_explicit(&channel->refs, memory_order_relaxed);
-  /* release, and acquire by the last one, which sees all that the others did */
-  while (refs > 1)
-    if (atomic_compare_exchange_weak_explicit(&channel->refs, &refs, refs - 1, memory_order_release,
-                                              memory_order_relaxed))
-      return false;
-  pthread_mutex_lock(&channels->lock);
-  bool is_last = atomic_fetch_sub_explicit(&channel->refs, 1, memory_order_acq_rel) == 1;
-  if (is_last) take_out_locked(channels, channel);
-  pthread_mutex_unlock(&channels->lock);
-  return is_last;
 }
 
 void vsi_channels_stats_get(vsi_channels *channels, vsi_channels_stats *ret_stats) {

@@ -26,9 +26,6 @@ vestry_channel *vsi_channels_find(vsi_channels *channels, const void *bytes, siz
 vestry_err vsi_channels_hold(vsi_channels *channels, const void *bytes, size_t len, uint64_t hash,
                              vestry_channel **ret_channel);
 
-/* Drop a reference to one of them. true: it was the last, the channel is found no more, and is the caller's to free. */
-bool vsi_channels_unref(vestry_channel *channel);
-
 void vsi_channels_stats_get(vsi_channels *channels, vsi_channels_stats *ret_stats);
 
 #endif

@@ -49,19 +49,59 @@ vestry_err vestry_leave(vestry *v, vestry_scope scope, const vestry_key *key, ve
   return error;
 }
 
-vestry_err vestry_broadcast(vestry *v, vestry_scope scope, const vestry_key *key, vestry_event *event,
-                            size_t *ret_sent_count) {
-  size_t sent = 0;
-  vestry_channel *channel;
-  if (ret_sent_count) *ret_sent_count = 0;
-  if (!v || !event) return VESTRY_INVALID;
-  if (vsi_instance_is_closing(v)) return VESTRY_CLOSED;
-  vestry_err error = find(v, scope, key, &channel);
-  if (error) return error;
-  error = vestry_channel_publish(channel, event, &sent);
+/* The channel to publish to, with a reference. */
+static vestry_err find_open(vestry *v, vestry_scope scope, const vestry_key *key, vestry_channel **ret_channel) {
+  if (!v) return VESTRY_INVALID;
+  return vsi_instance_is_closing(v) ? VESTRY_CLOSED : find(v, scope, key, ret_channel);
+}
+
+/* Takes the reference. */
+static vestry_err publish(vestry_channel *channel, vestry_event *event, size_t *ret_sent_count) {
+  size_t sent;
+  vestry_err error = vestry_channel_publish(channel, event, &sent);
   vsi_channel_unref(channel);
   if (ret_sent_count) *ret_sent_count = sent;
   return error || sent ? error : VESTRY_NOT_FOUND; /* held by a reply, or all its members end */
+}
+
+vestry_err vestry_broadcast(vestry *v, vestry_scope scope, const vestry_key *key, vestry_event *event,
+                            size_t *ret_sent_count) {
+  vestry_channel *channel;
+  if (ret_sent_count) *ret_sent_count = 0;
+  if (!event) return VESTRY_INVALID;
+  vestry_err error = find_open(v, scope, key, &channel);
+  return error ? error : publish(channel, event, ret_sent_count);
+}
+
+/* An event that was just made, if it was. Takes it, and the reference. */
+static vestry_err publish_made(vestry_channel *channel, vestry_err error, vestry_event *event) {
+  if (error) {
+    vsi_channel_unref(channel);
+    return error;
+  }
+  error = publish(channel, event, NULL);
+  vestry_event_unref(event);
+  return error;
+}
+
+vestry_err vestry_broadcast_patch_elements(vestry *v, vestry_scope scope, const vestry_key *key, const char *html,
+                                           size_t len, const vestry_elements_options *options) {
+  vestry_channel *channel;
+  vestry_event *event = NULL;
+  vestry_err error = find_open(v, scope, key, &channel);
+  if (error) return error;
+  error = vestry_event_elements(v->host, html, len, options, &event);
+  return publish_made(channel, error, event);
+}
+
+vestry_err vestry_broadcast_patch_signals(vestry *v, vestry_scope scope, const vestry_key *key,
+                                          const vestry_value *signals, const vestry_signals_options *options) {
+  vestry_channel *channel;
+  vestry_event *event = NULL;
+  vestry_err error = find_open(v, scope, key, &channel);
+  if (error) return error;
+  error = vestry_event_signals(v->host, signals, options, &event);
+  return publish_made(channel, error, event);
 }
 
 vestry_err vestry_broadcast_stats_get(vestry *v, vestry_scope scope, const vestry_key *key,

@@ -7,8 +7,8 @@
  *      vestry_publish(v, scope, VESTRY_KEY("jobs"), &job, sizeof job, NULL);   // from anywhere
  *
  *  Each instance has a bus (vestry/bus.h) whose topics are named as streams are, by a scope and a key. Subscribers,
- *  messages, order and ends are as there. Topics by key and keys of streams do not meet: who is subscribed is reached by
- *  vestry_publish alone. */
+ *  messages, order and ends are as there. Topics by key and keys of streams do not meet: who is subscribed is reached
+ *  by vestry_publish alone. */
 #ifndef VESTRY_PUBLISH_H
 #define VESTRY_PUBLISH_H
 
@@ -28,9 +28,9 @@ extern "C" {
  *  scope       whose topic it is; NULL: the request's
  *  key         copied
  *  subscriber  call is mandatory, connection NULL: messages have the stream's. Copied
- *  Returns  OK | INVALID, TOO_LARGE (scope, key, subscriber) | LIMIT (16 channels, topics and places of one reply, the
- *           session's own included; or vestry_options.max_subscriptions_count) | CLOSED (the instance) | NO_MEMORY (may
- *           be left to vestry). On failure neither function is ever called
+ *  Returns  OK | INVALID (scope, key, subscriber) | TOO_LARGE (scope, key) | LIMIT (16 channels, topics and places of
+ *           one reply, its session included; or vestry_options.max_subscriptions_count) | CLOSED (the instance) | NO_MEMORY
+ *           (may be left to vestry). On failure neither function is ever called
  *  Threads  the handler's */
 VESTRY_API vestry_err vestry_reply_subscribe(vestry_reply *reply, const vestry_scope *scope, const vestry_key *key,
                                              const vestry_subscriber *subscriber);
@@ -46,8 +46,8 @@ VESTRY_API vestry_err vestry_subscribe(vestry *v, vestry_scope scope, const vest
 /** Call everybody who is subscribed to a topic now: vestry_bus_publish, by key.
  *  data       borrowed; may be NULL
  *  ret_count  how many were called; may be NULL; untouched on failure but NOT_FOUND, which sets it to 0
- *  Returns  OK | NOT_FOUND (nobody was called) | INVALID, TOO_LARGE (scope, key) | CLOSED (the instance) | NO_MEMORY (for
- *           a long key)
+ *  Returns  OK | NOT_FOUND (nobody was called) | INVALID, TOO_LARGE (scope, key) | CLOSED (the instance) | NO_MEMORY
+ *           (for a long key)
  *  Threads  as vestry_bus_publish */
 VESTRY_API vestry_err vestry_publish(vestry *v, vestry_scope scope, const vestry_key *key, const void *data, size_t len,
                                      size_t *ret_count);
