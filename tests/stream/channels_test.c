@@ -174,10 +174,11 @@ static void no_memory_is_an_error(void **state) {
 
 /* ------------------------------------------------------------------------------------------------- threads -------- */
 
-enum { THREADS = 4, ROUNDS = 20000, NAMES = 2 };
+enum { THREADS = 4, ROUNDS = 100000, NAMES = 2 };
 
 typedef struct taker {
   vsi_channels *channels;
+  pthread_barrier_t *start; /* together */
   unsigned seed;
 } taker;
 
@@ -186,6 +187,7 @@ static void *take_and_give(void *ctx) {
   taker *t = ctx;
   vestry_channel *held[3] = {NULL};
   static const char *const names[NAMES] = {"a", "b"};
+  pthread_barrier_wait(t->start);
   for (int i = 0; i < ROUNDS; i++) {
     int at = rand_r(&t->seed) % 3, name = rand_r(&t->seed) % NAMES;
     if (held[at]) {
@@ -209,11 +211,14 @@ static void made_once_and_ended_once(void **state) {
   vsi_channels *channels = begin(&b, NAMES); /* no more than there are names: so there are never two of one */
   pthread_t threads[THREADS];
   taker takers[THREADS];
+  pthread_barrier_t start;
+  pthread_barrier_init(&start, NULL, THREADS);
   for (unsigned i = 0; i < THREADS; i++) {
-    takers[i] = (taker){channels, i + 1};
+    takers[i] = (taker){channels, &start, i + 1};
     assert_int_equal(pthread_create(&threads[i], NULL, take_and_give, &takers[i]), 0);
   }
   for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+  pthread_barrier_destroy(&start);
   end(&b, channels);
 }
 
