@@ -160,6 +160,7 @@ static void add_card(sqlite3_stmt *row, void *ctx) {
 static void draw_board(struct app *app, int64_t board) {
   static const char *const stages[STAGES] = {"To do", "Doing", "Done"};
   vestry_html html;
+  vestry_slice text;
   vestry_html_init(&html, NULL);
   vestry_html_add(&html, "<ul id=\"who\" aria-label=\"Here now\">");
   vestry_presence_each(app->presence, VESTRY_KEY("board", board), add_person, &html);
@@ -171,7 +172,8 @@ static void draw_board(struct app *app, int64_t board) {
     vestry_html_add(&html, "</section>");
   }
   vestry_html_add(&html, "</div>");
-  vestry_dispatch(app->program.v, NO_SCOPE, VESTRY_KEY("board", board), VESTRY_LIST("patch-elements", &html));
+  if (!vestry_html_result(&html, &text))
+    vestry_broadcast_patch_elements(app->program.v, NO_SCOPE, VESTRY_KEY("board", board), text.data, text.len, NULL);
   vestry_html_finish(&html);
 }
 
@@ -216,13 +218,13 @@ static vestry_err board_page(const vestry_request *req, vestry_reply *reply, voi
   return program_page(&app->program, reply, title, BOARD, id, title, id, TEXT_MAX, NAME_MAX, TEXT_MAX);
 }
 
-/* GET /board/{board}/stream: of this session; of the board; of the user; and its user is there. */
+/* GET /board/{board}/stream: of this session; among those of the board; of the user; and its user is there. */
 static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   int64_t board;
   vestry_err err = board_of(req, &board);
   if (!err) err = vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
-  if (!err) err = vestry_reply_add_key(reply, &(vestry_scope){0}, VESTRY_KEY("board", board), PAGES_MAX);
+  if (!err) err = vestry_reply_join(reply, &(vestry_scope){0}, VESTRY_KEY("board", board));
   if (!err)
     err = vestry_reply_add_key(reply, &(vestry_scope){0}, VESTRY_KEY("user", vestry_session_user(req)), PAGES_MAX);
   if (!err) err = vestry_reply_present(reply, app->presence, VESTRY_KEY("board", board), vestry_session_user(req));

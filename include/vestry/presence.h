@@ -67,8 +67,9 @@ VESTRY_API void vestry_presence_destroy(vestry_presence *presence);
  *  none, or if it is given up for a stored one. For several places, call it several times.
  *  place    copied; NULL: one for all
  *  who      UTF-8, 1 to 255 bytes; copied
- *  Returns  OK | INVALID (place, who) | TOO_LARGE (place) | LIMIT (16 places of one reply; or max_count, but never for
- *           who is there already, the grace time included) | NO_MEMORY (may be left to vestry)
+ *  Returns  OK | INVALID (place, who) | TOO_LARGE (place) | LIMIT (16 places, channels and topics of one reply, its
+ *           session included; or max_count, but never for who is there already, the grace time included) | NO_MEMORY
+ *           (may be left to vestry)
  *  Threads  the handler's */
 VESTRY_API vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, const vestry_key *place,
                                            const char *who);

@@ -92,6 +92,8 @@ typedef struct vestry_options {
   size_t secret_len;           /**< of the secret */
   const void *previous_secret; /**< what it sealed is still good: for a change of secrets; NULL: none. Copied */
   size_t previous_secret_len;  /**< of that */
+  size_t max_channels_count;   /**< by key, at one time (vestry/broadcast.h); 0: 10,000 */
+  size_t max_subscriptions_count; /**< to topics by key, at one time (vestry/publish.h); 0: 100,000 */
 } vestry_options;
 
 /** Everything since creation. opened_count = open_count + closed_count. The store has counters of its own

@@ -25,14 +25,7 @@
 #include "registry/request/reply.h"
 #include "stream/connection.h"
 
-enum {
-  GRACE_MS = 2000,
-  GRACE_MAX_MS = 86400000,
-  MAX_COUNT = 100000,
-  WHO_MAX_BYTES = 255,
-  PLACES_MAX = 16,
-  BUCKETS = 256
-};
+enum { GRACE_MS = 2000, GRACE_MAX_MS = 86400000, MAX_COUNT = 100000, WHO_MAX_BYTES = 255, BUCKETS = 256 };
 
 typedef struct stay stay;
 
@@ -554,7 +547,7 @@ vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, 
   if (!presence || !len || len > WHO_MAX_BYTES || !vsi_is_utf8(who, len))
     return vsi_reply_refuse(reply, VESTRY_INVALID,
                             "presence: who is NULL (nobody has logged in?), empty, longer than 255 bytes, or no UTF-8");
-  if (reply->attachments.count >= PLACES_MAX) return VESTRY_LIMIT;
+  if (reply->attachments.count >= VSI_ATTACHMENTS_MAX) return VESTRY_LIMIT;
   arrival *one = vsi_calloc(presence->host, 1, sizeof *one);
   vestry_err error = one ? prepare(presence, key ? key : &nowhere, who, one) : VESTRY_NO_MEMORY;
   if (error && error != VESTRY_NO_MEMORY)

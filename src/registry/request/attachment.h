@@ -1,4 +1,5 @@
-/* What a reply's stream is to be a part of, from its beginning to its end: a session, somebody's presence. */
+/* What a reply's stream is to be a part of, from its beginning to its end: a session, somebody's presence, a channel, a
+ * topic. */
 #ifndef VSI_REGISTRY_ATTACHMENT_H
 #define VSI_REGISTRY_ATTACHMENT_H
 
@@ -11,6 +12,9 @@ typedef struct vsi_attachment {
   void (*begin)(struct vsi_attachment *attachment, vestry_connection *connection); /* it opens, and is kept */
   void (*drop)(struct vsi_attachment *attachment);                                 /* there is no stream */
 } vsi_attachment;
+
+/* Of one reply. */
+enum { VSI_ATTACHMENTS_MAX = 16 };
 
 /* A list of a reply's. */
 typedef struct vsi_attachments {
