@@ -15,7 +15,6 @@ typedef struct vsi_attachment {
 /* A list of a reply's. */
 typedef struct vsi_attachments {
   vsi_attachment *first;
-  size_t count;
 } vsi_attachments;
 
 static inline void vsi_attachments_add(vsi_attachments *list, vsi_attachment *attachment) {
@@ -23,7 +22,6 @@ static inline void vsi_attachments_add(vsi_attachments *list, vsi_attachment *at
   while (*at) at = &(*at)->next;
   attachment->next = NULL;
   *at = attachment;
-  list->count++;
 }
 
 /* connection: NULL: there is no stream. The list is empty then. */
@@ -36,7 +34,6 @@ static inline void vsi_attachments_settle(vsi_attachments *list, vestry_connecti
     else
       attachment->drop(attachment);
   }
-  list->count = 0;
 }
 
 #endif
