@@ -12,7 +12,7 @@
 #include "runtime/runtime.h"
 #include "vestry/presence.h"
 
-enum { PLACES = 2, PEOPLE = 3, STREAMS = 20, STEPS_MOST = 80, DEPTH_MOST = 2, GRACE_MS = 10, USUAL = 6000 };
+enum { PLACES = 2, PEOPLE = 3, STREAMS = 20, STEPS_MOST = 80, DEPTH_MOST = 2, GRACE_MS = 10, USUAL = 3000 };
 
 static struct {
   world w;

@@ -15,8 +15,10 @@ static void *at_next_look_ctx;
 static int64_t now_s(void *ctx) {
   void (*fn)(void *) = at_next_look;
   (void)ctx;
-  at_next_look = NULL;
-  if (fn) fn(at_next_look_ctx);
+  if (fn) {
+    at_next_look = NULL; /* there is one thread then */
+    fn(at_next_look_ctx);
+  }
   return atomic_load(&clock_s);
 }
 
@@ -37,8 +39,9 @@ typedef struct shelf {
 
 static void meanwhile(shelf *s, void (**fn)(void *ctx)) {
   void (*call)(void *) = *fn;
+  if (!call) return;
   *fn = NULL;
-  if (call) call(s->ctx);
+  call(s->ctx);
 }
 
 static int find_locked(const shelf *s, const char *hash) {
