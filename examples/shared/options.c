@@ -141,7 +141,20 @@ vestry_err options_serve(const struct server_options *options, vestry *v) {
   return err;
 }
 
+vestry_err options_files(struct server_options *options, vestry *v, const void *style, size_t style_len) {
+  size_t count = 0;
+  if (style) options->table[count++] = (vestry_file){.path = "style.css", .bytes = style, .len = style_len};
+  if (options->client)
+    options->table[count++] =
+        (vestry_file){.path = "datastar.js", .bytes = options->client, .len = options->client_len};
+  vestry_err err = vestry_files_create(&(vestry_files_options){.embedded = options->table, .embedded_count = count},
+                                       &options->files);
+  return err ? err : vestry_route(v, "GET", "/{path}", vestry_files_handler, options->files);
+}
+
 void options_finish(struct server_options *options) {
+  vestry_files_destroy(options->files);
   free(options->client);
   options->client = NULL;
+  options->files = NULL;
 }
