@@ -538,8 +538,8 @@ static void grow_locked(vestry_presence *presence) {
   presence->buckets_count = count;
 }
 
-/* Who is there already, or has left and that is not told yet, may always come again. No bound is passed by it: who is here or reserved is counted at least
- * once, and somebody else is let in only if that is less than max_count. */
+/* Who is there already, or has left and that is not told yet, may always come again. No bound is passed by it: who is a
+ * guest or reserved is counted at least once, and somebody else is let in only if that is less than max_count. */
 static vestry_err reserve(vestry_presence *presence, arrival *one) {
   pthread_mutex_lock(&presence->lock);
   vestry_err error = presence->is_closed ? VESTRY_CLOSED : VESTRY_OK;
