@@ -12,7 +12,7 @@
 #include "runtime/runtime.h"
 #include "vestry/presence.h"
 
-enum { PLACES = 2, PEOPLE = 3, STREAMS = 20, STEPS_MOST = 80, DEPTH_MOST = 2, GRACE_MS = 10, USUAL = 3000 };
+enum { PLACES = 2, PEOPLE = 3, STREAMS = 20, STEPS_MOST = 80, DEPTH_MOST = 2, GRACE_MS = 10, USUAL = 2500 };
 
 static struct {
   world w;
