@@ -137,7 +137,8 @@ static vestry_slice part_of(vestry_slice text, uint32_t at, size_t len) {
   return (vestry_slice){(const char *)text.data + at, len};
 }
 
-static void read_elements(vsi_target *target, const vsi_event_meaning *meaning, vestry_slice text) {
+static void read_elements(vsi_target *target, vsi_html_binds *binds, const vsi_event_meaning *meaning,
+                          vestry_slice text) {
   vestry_slice selector = part_of(text, meaning->selector, meaning->selector_len);
   size_t end = meaning->content_end ? meaning->content_end : text.len;
   vestry_slice html = part_of(text, meaning->content, meaning->content ? end - meaning->content : 0);
@@ -146,8 +147,8 @@ static void read_elements(vsi_target *target, const vsi_event_meaning *meaning, 
   if (look.runs || (selector.len && !id.len)) return;
   bool sets_itself = meaning->mode == VESTRY_PATCH_OUTER || meaning->mode == VESTRY_PATCH_REPLACE;
   vestry_slice root = {NULL, 0};
-  bool is_one = sets_itself && vsi_html_one_root(html, &root, &target->binds);
-  if (look.binds && (!is_one || target->binds.too_many)) return; /* nobody knows what it binds */
+  bool is_one = sets_itself && vsi_html_one_root(html, &root, binds);
+  if (look.binds && (!is_one || binds->too_many)) return; /* nobody knows what it binds */
   if (!selector.len) id = root;
   if (meaning->mode == VESTRY_PATCH_INNER ? html.len != 0 : is_one && root.len && is_same_text(root, id)) {
     target->effect = VSI_EFFECT_MORPH;
@@ -172,12 +173,12 @@ static void read_signals(vsi_target *target, const vsi_event_meaning *meaning, v
   target->can_go = is_set && !meaning->of_stream && target->json.len;
 }
 
-static void read_event(vsi_target *target, const vestry_event *event) {
+static void read_event(vsi_target *target, vsi_html_binds *binds, const vestry_event *event) {
   const vsi_event_meaning *meaning = vsi_event_meaning_of(event);
   vestry_slice text = vestry_event_bytes(event);
   switch ((vsi_event_kind)meaning->kind) {
   case VSI_EVENT_NOTHING: target->effect = VSI_EFFECT_PASSING; break;
-  case VSI_EVENT_ELEMENTS: read_elements(target, meaning, text); break;
+  case VSI_EVENT_ELEMENTS: read_elements(target, binds, meaning, text); break;
   case VSI_EVENT_SCRIPT: target->effect = VSI_EFFECT_UNKNOWN; break;
   case VSI_EVENT_SIGNALS:
   case VSI_EVENT_MISSING_SIGNALS: read_signals(target, meaning, text); break;
@@ -199,21 +200,25 @@ const vsi_target *vsi_event_target(vestry_event *event) {
   const vsi_target *made = vsi_event_target_made(event);
   if (made) return made;
   const vestry_host *host = vsi_event_host(event);
-  vsi_target *target = vsi_calloc(host, 1, sizeof *target);
+  vsi_target read = {.extra.release = release, .host = host, .bytes = vestry_event_bytes(event).len};
+  vsi_html_binds binds;
+  binds.count = 0;
+  binds.too_many = false;
+  read_event(&read, &binds, event);
+  read.binds_count = read.effect == VSI_EFFECT_MORPH ? binds.count : 0;
+  vsi_target *target = vsi_alloc(host, sizeof *target + read.binds_count * sizeof *target->binds);
   if (!target) return NULL;
-  target->extra.release = release;
-  target->host = host;
-  target->bytes = vestry_event_bytes(event).len;
-  read_event(target, event);
+  *target = read;
+  if (read.binds_count) memcpy(target->binds, binds.hashes, read.binds_count * sizeof *target->binds);
   vsi_event_extra_add(event, &target->extra); /* two threads may both: they say the same */
   return target;
 }
 
 static bool binds_all(const vsi_target *later, const vsi_target *earlier) {
-  for (size_t i = 0; i < earlier->binds.count; i++) {
+  for (size_t i = 0; i < earlier->binds_count; i++) {
     size_t at = 0;
-    while (at < later->binds.count && later->binds.hashes[at] != earlier->binds.hashes[i]) at++;
-    if (at == later->binds.count) return false;
+    while (at < later->binds_count && later->binds[at] != earlier->binds[i]) at++;
+    if (at == later->binds_count) return false;
   }
   return true;
 }

@@ -4,7 +4,6 @@
 #define VSI_EVENT_TARGET_H
 
 #include "event/extras.h"
-#include "html/roots.h"
 
 typedef enum vsi_effect {
   VSI_EFFECT_UNKNOWN, /* a barrier: nothing before it is left out for something behind it */
@@ -24,9 +23,10 @@ typedef struct vsi_target {
   uint64_t hash;  /* MORPH: of mode, namespace and id */
   const char *id; /* MORPH: of the element; in the event's bytes */
   size_t id_len;
-  vsi_html_binds binds; /* MORPH: signals that elements in it are bound to */
-  size_t bytes;         /* of the event */
-  vestry_slice json;    /* SIGNALS on one line: the object, in the event's bytes; len 0: on several */
+  size_t bytes;      /* of the event */
+  vestry_slice json; /* SIGNALS on one line: the object, in the event's bytes; len 0: on several */
+  size_t binds_count;
+  uint64_t binds[]; /* MORPH: hashes of the elements in it that bind signals (vsi_html_binds); few have any */
 } vsi_target;
 
 /* The target of an event; made at the first call, kept with the event. NULL: out of memory (take it for UNKNOWN). Any

@@ -76,7 +76,7 @@ static vsi_delivery *find_signals(vsi_conflation *conflation, const vsi_target *
 static void hold_bound(vsi_conflation *conflation) {
   for (size_t i = 0; i < SLOTS; i++) {
     const vsi_target *target = conflation->slots[i] ? target_of(conflation->slots[i]) : NULL;
-    if (target && target->binds.count) conflation->slots[i] = NULL;
+    if (target && target->binds_count) conflation->slots[i] = NULL;
   }
 }
 

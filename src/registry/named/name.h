@@ -19,7 +19,7 @@ vestry_err vsi_name_pack_for(vestry_reply *reply, vsi_scoped_key *name, const ve
 /* An attachment was made, or there is an error: the reply has it. Returns the error. */
 static inline vestry_err vsi_name_attach(vestry_reply *reply, vestry_err error, vsi_attachment *attachment) {
   reply->no_memory |= error == VESTRY_NO_MEMORY;
-  if (!error) vsi_attachments_add(&reply->attachments, attachment);
+  if (!error) vsi_attachments_add_counted(&reply->attachments, attachment);
   return error;
 }
 

@@ -34,8 +34,8 @@ extern "C" {
  *  may be older than what the page is sent first.
  *  scope    whose channel it is; NULL: the request's
  *  key      copied
- *  Returns  OK | INVALID, TOO_LARGE (scope, key) | LIMIT (16 channels, topics and places of one reply, its session
- *           included; or vestry_options.max_channels_count, but never for a channel that is there) | NO_MEMORY (may be
+ *  Returns  OK | INVALID, TOO_LARGE (scope, key) | LIMIT (16 channels, topics and places of one reply;
+ *           or vestry_options.max_channels_count, but never for a channel that is there) | NO_MEMORY (may be
  *           left to vestry)
  *  Threads  the handler's */
 VESTRY_API vestry_err vestry_reply_join(vestry_reply *reply, const vestry_scope *scope, const vestry_key *key);
