@@ -774,8 +774,6 @@ static void a_page_knows_its_tab(void **state) {
   close_tab(&t);
   get(&s, "/tab", NULL, "me", t.tag, true, &t.stream); /* without its id it is no tab's: it is to be loaded anew */
   vestry_memory_settle(s.v);
-  test_host_advance_ms(&s.th, 20);
-  vestry_memory_settle(s.v);
   assert_non_null(strstr(since(&t), "location.reload()"));
   close_tab(&t);
   close_site(&s);
