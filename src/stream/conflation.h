@@ -2,6 +2,7 @@
 #ifndef VSI_STREAM_CONFLATION_H
 #define VSI_STREAM_CONFLATION_H
 
+#include "event/target.h"
 #include "stream/queue.h"
 
 enum { VSI_CONFLATION_SLOTS = 64 };
@@ -12,8 +13,10 @@ typedef struct vsi_conflation {
   uint64_t stretch;
   vsi_delivery *signals; /* the last patch of signals that the next may be merged with; NULL: none */
   vsi_delivery *slots[VSI_CONFLATION_SLOTS];
-  _Atomic(uint64_t) conflated_count, conflated_bytes,
-      barriers_count; /* the connection's to count (connection.h), as its others */
+  bool is_held[VSI_CONFLATION_SLOTS];    /* it is not to be left out */
+  uint64_t marks[VSI_TARGET_MARKS / 64]; /* of all that this stretch has brought (event/target.h) */
+  /* The connection's to count (connection.h), as its others. */
+  _Atomic(uint64_t) conflated_count, conflated_bytes, barriers_count, kept_count, forgotten_count;
 } vsi_conflation;
 
 /* OK | NO_MEMORY */

@@ -277,6 +277,8 @@ void vestry_connection_stats_get(const vestry_connection *connection, vestry_con
   if (connection->conflation) {
     stats.conflated_count = READ(conflation->conflated_count);
     stats.barriers_count = READ(conflation->barriers_count);
+    stats.kept_count = READ(conflation->kept_count);
+    stats.forgotten_count = READ(conflation->forgotten_count);
     stats.conflated_bytes = READ(conflation->conflated_bytes);
   }
 #undef READ

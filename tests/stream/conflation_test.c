@@ -296,7 +296,7 @@ static vestry_event *made(bench *b, const sent *s) {
   return event;
 }
 
-#define BOUND1 "<div id=\"a\"><input data-bind:x value=\"1\"></div>"
+#define BOUND1 "<div id=\"a\"><input data-bind:x value=\"1\" id=\"i\"></div>"
 #define BOUND2 "<div id=\"a\"><input data-bind:x value=\"1\" id=\"i\"><textarea data-bind:y></textarea></div>"
 #define A1     "<div id=\"a\">1</div>"
 #define A2     "<div id=\"a\">2</div>"
@@ -324,10 +324,35 @@ static const struct {
     {"nothing across a script", {{'e', A1, 0, 0}, {'x', "f()", 0, 0}, {'e', A2, 0, 0}}, 7},
     {"nothing across any selector", {{'e', A1, 0, 0}, {'e', "x", ".b", VESTRY_PATCH_INNER}, {'e', A2, 0, 0}}, 7},
     {"any selector is no target", {{'e', "x", ".b", VESTRY_PATCH_INNER}, {'e', "y", ".b", VESTRY_PATCH_INNER}}, 3},
-    {"nothing across what brings ids", {{'e', A1, 0, 0}, {'e', B1, "#c", VESTRY_PATCH_APPEND}, {'e', A2, 0, 0}}, 7},
-    {"nor across a morph that brings others",
+    {"appends that bring ids hinder nobody",
+     {{'e', A1, 0, 0}, {'e', B1, "#c", VESTRY_PATCH_APPEND}, {'e', A2, 0, 0}},
+     6},
+    {"nor a morph that brings others",
      {{'e', A1, 0, 0}, {'e', "<div id=\"b\"><i id=\"c\"></i></div>", 0, 0}, {'e', A2, 0, 0}},
-     7},
+     6},
+    {"unless it is looked for",
+     {{'e', A1, 0, 0}, {'e', B1, "#c", VESTRY_PATCH_APPEND}, {'e', "1", "#b", VESTRY_PATCH_INNER}, {'e', A2, 0, 0}},
+     15},
+    {"by whatever means",
+     {{'e', A1, 0, 0}, {'e', B1, "#c", VESTRY_PATCH_INNER}, {'e', "1", "#b", VESTRY_PATCH_APPEND}, {'e', A2, 0, 0}},
+     15},
+    {"but what brought it can be replaced",
+     {{'e', "<b id=\"x\"></b>", "#a", VESTRY_PATCH_INNER},
+      {'e', "1", "#x", VESTRY_PATCH_INNER},
+      {'e', "<b id=\"x\"></b>", "#a", VESTRY_PATCH_INNER}},
+     6},
+    {"two that bring ids, by turns",
+     {{'e', "<b id=\"x\"></b>", "#a", VESTRY_PATCH_INNER},
+      {'e', "<b id=\"y\"></b>", "#b", VESTRY_PATCH_INNER},
+      {'e', "<b id=\"x\"></b>", "#a", VESTRY_PATCH_INNER},
+      {'e', "<b id=\"y\"></b>", "#b", VESTRY_PATCH_INNER}},
+     12},
+    {"nothing across an id that is not read",
+     {{'e', A1, 0, 0},
+      {'e', "<b id=\"&amp;\"></b>", "#c", VESTRY_PATCH_APPEND},
+      {'e', "1", "#b", VESTRY_PATCH_INNER},
+      {'e', A2, 0, 0}},
+     15},
     {"which itself can be replaced",
      {{'e', "<div id=\"b\"><i id=\"c\"></i></div>", 0, 0}, {'e', "<div id=\"b\"><i id=\"c\"></i></div>", 0, 0}},
      2},
@@ -335,7 +360,14 @@ static const struct {
     {"nor handles what happens to it",
      {{'e', "<div id=\"a\"><img src=x onerror=f()></div>", 0, 0}, {'e', A1, 0, 0}},
      3},
-    {"what shows signals may go", {{'e', "<div id=\"a\" data-text=\"$n\">once</div>", 0, 0}, {'e', A1, 0, 0}}, 2},
+    {"what shows signals goes for what shows the same",
+     {{'e', "<div id=\"a\" data-text=\"$n\">once</div>", 0, 0},
+      {'e', "<div id=\"a\"><b data-text=\"$n\"></b></div>", 0, 0}},
+     2},
+    {"and not for what does not", {{'e', "<div id=\"a\" data-text=\"$n\">once</div>", 0, 0}, {'e', A1, 0, 0}}, 3},
+    {"a list stays before what is bound to it",
+     {{'s', "{\"x\":[]}", 0, 0}, {'e', BOUND1, 0, 0}, {'s', "{\"x\":[1]}", 0, 0}},
+     7},
     {"two elements are no target", {{'e', A1 B1, 0, 0}, {'e', A2 B1, 0, 0}}, 3},
     {"one with an event id stays", {{'i', A1, 0, 0}, {'e', A2, 0, 0}}, 3},
     {"an element that closes early is not one", {{'e', "<p id=\"a\"><div>1</div></p>", 0, 0}, {'e', A1, 0, 0}}, 3},
@@ -558,6 +590,106 @@ static void f3_what_nothing_is_left_out_for_is_counted(void **state) {
   bench_finish(&b);
 }
 
+/* ---- as the client has it ---------------------------------------------------------------------------------------- */
+
+/* The rows that tests/browser/morph.test.js has settled with the client: what is decided is what it needs. */
+
+static const char *text_in(const json_t *row, const char *name) {
+  return json_string_value(json_object_get(row, name));
+}
+
+static vestry_event *morph_of(bench *b, const json_t *row, const char *which, bool is_inner) {
+  char html[1024];
+  snprintf(html, sizeof html, is_inner ? "%s" : "<div id=\"qa\">%s</div>", text_in(row, which));
+  return made(b, &(sent){'e', html, is_inner ? "#qa" : NULL, is_inner ? VESTRY_PATCH_INNER : VESTRY_PATCH_OUTER});
+}
+
+static vestry_event *event_of(bench *b, const json_t *effect) {
+  const char *name = json_string_value(json_array_get(effect, 0));
+  const json_t *content = json_array_get(effect, 1), *options = json_array_get(effect, 2);
+  if (!strcmp(name, "patch-elements")) {
+    const char *mode = text_in(options, "mode");
+    return made(b, &(sent){'e', json_string_value(content), text_in(options, "selector"),
+                           !mode                    ? VESTRY_PATCH_OUTER
+                           : strcmp(mode, "append") ? VESTRY_PATCH_INNER
+                                                    : VESTRY_PATCH_APPEND});
+  }
+  assert_string_equal(name, "patch-signals");
+  char *text = json_dumps(content, JSON_COMPACT);
+  vestry_event *event = made(b, &(sent){options ? 'm' : 's', text, NULL, VESTRY_PATCH_OUTER});
+  free(text);
+  return event;
+}
+
+static void put_decision(vestry_connection_stats before, vestry_connection_stats after, char text[16]) {
+  uint64_t conflated = after.conflated_count - before.conflated_count, kept = after.kept_count - before.kept_count;
+  uint64_t barriers = after.barriers_count - before.barriers_count;
+  strcpy(text, "?");
+  if (conflated == 1 && !kept && !barriers) strcpy(text, "out");
+  if (!conflated && kept == 1 && !barriers) strcpy(text, "kept");
+  if (!conflated && !kept && barriers) strcpy(text, "barrier");
+}
+
+static void decide(const json_t *row, bool is_inner, char text[16]) {
+  bench b;
+  probe p;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  probe_init(&p);
+  vestry_connection *c = bench_connect(&b, &p, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE});
+  vestry_event *events[8] = {morph_of(&b, row, "earlier", is_inner)};
+  size_t count = 1, at;
+  json_t *effect;
+  json_array_foreach(json_object_get(row, "between"), at, effect) events[count++] = event_of(&b, effect);
+  events[count++] = morph_of(&b, row, "later", is_inner);
+  assert_true(count < 8);
+  vestry_connection_stats before = {0}, after = {0};
+  for (size_t i = 0; i < count; i++) {
+    assert_int_equal(vestry_connection_send(c, events[i]), VESTRY_OK);
+    vestry_event_unref(events[i]);
+  }
+  vsi_connection_start(c);
+  bench_run(&b);
+  vestry_connection_stats_get(c, &after);
+  put_decision(before, after, text);
+  vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
+  bench_run(&b);
+  vsi_group_stats all;
+  vsi_group_stats_get(b.group, &all); /* the instance's are the sum */
+  assert_int_equal(all.kept, after.kept_count);
+  assert_int_equal(all.barriers, after.barriers_count);
+  assert_int_equal(all.forgotten, 0);
+  vestry_connection_unref(c);
+  probe_finish(&p);
+  bench_finish(&b);
+}
+
+static void f3_what_is_decided_is_what_the_client_needs(void **state) {
+  (void)state;
+  static char table[65536];
+  FILE *file = fopen(CONFLATION_TABLE, "r");
+  assert_non_null(file);
+  size_t len = fread(table, 1, sizeof table, file);
+  fclose(file);
+  for (size_t i = 0; i < len; i++)
+    if (table[i] == '~') table[i] = 'q'; /* what ids and names begin with */
+  json_error_t error;
+  json_t *rows = json_loadb(table, len, 0, &error), *row;
+  if (!rows) fail_msg("%s:%d: %s", CONFLATION_TABLE, error.line, error.text);
+  size_t at, wrong = 0;
+  assert_true(json_array_size(rows) > 50);
+  json_array_foreach(rows, at, row) {
+    for (int is_inner = 0; is_inner < 2; is_inner++) {
+      char text[16];
+      decide(row, is_inner, text);
+      if (!strcmp(text, text_in(row, "decision"))) continue;
+      print_message("%s, %s: %s\n", text_in(row, "name"), is_inner ? "inner" : "outer", text);
+      wrong++;
+    }
+  }
+  json_decref(rows);
+  assert_int_equal(wrong, 0);
+}
+
 /* Without memory less is left out, or the send says so; what is written is what was accepted, in order. */
 static void f3_memory_that_fails_leaves_out_less(void **state) {
   (void)state;
@@ -629,6 +761,7 @@ int main(void) {
       cmocka_unit_test(f3_what_waits_ends_with_its_connection),
       cmocka_unit_test(f3_batches_stay_whole),
       cmocka_unit_test(f3_what_nothing_is_left_out_for_is_counted),
+      cmocka_unit_test(f3_what_is_decided_is_what_the_client_needs),
       cmocka_unit_test(f3_memory_that_fails_leaves_out_less),
       cmocka_unit_test(f3_the_page_is_the_same_in_the_end),
   };
