@@ -26,11 +26,14 @@ vestry_err vsi_conflation_create(const vestry_host *host, vsi_conflation **ret_c
   vsi_conflation *conflation = vsi_calloc(host, 1, sizeof *conflation);
   if (!conflation) return VESTRY_NO_MEMORY;
   conflation->host = host;
+  pthread_mutex_init(&conflation->lock, NULL);
   *ret_conflation = conflation;
   return VESTRY_OK;
 }
 
 void vsi_conflation_destroy(const vestry_host *host, vsi_conflation *conflation) {
+  if (!conflation) return;
+  pthread_mutex_destroy(&conflation->lock);
   vsi_free(host, conflation);
 }
 
@@ -56,7 +59,7 @@ static void take_out(vsi_conflation *conflation, vsi_delivery *delivery) {
 }
 
 static void count_up(_Atomic(uint64_t) *counter) {
-  /* one writer (the runner), and a mere count */
+  /* one writer at a time, and a mere count */
   atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
