@@ -449,6 +449,10 @@ static void f3_a_slot_remembers_one_target(void **state) {
   vsi_connection_start(c);
   bench_run(&b);
   probe_assert_got(&p, expected);
+  vestry_connection_stats stats = {0};
+  vestry_connection_stats_get(c, &stats);
+  assert_int_equal(stats.forgotten_count, 3);
+  assert_int_equal(stats.kept_count, 0);
   for (size_t i = 0; i < made; i++) vestry_event_unref(events[i]);
   vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
   bench_run(&b);
@@ -494,6 +498,60 @@ static void f3_a_stalled_page_costs_its_latest_state(void **state) {
   vestry_connection_unref(c);
   probe_finish(&p);
   bench_finish(&b);
+}
+
+/* The same of morphs with fields and what they are bound to. is_run: the runner comes round; otherwise it is inside of a
+ * write all the time, as that of a transport that blocks. The queue has room for less than a hundredth of them. */
+static void send_bound(bool is_run) {
+  enum { MORPHS = 1000 };
+  bench b;
+  probe p;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  probe_init(&p);
+  vestry_connection *c =
+      bench_connect(&b, &p, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE, .max_queued_count = 9});
+  vsi_connection_start(c);
+  bench_run(&b);
+  p.write_answer = VESTRY_IO_WOULD_BLOCK;
+  char html[256], json[64], expected[512];
+  vestry_connection_stats stats = {0};
+  for (int i = 1; i <= MORPHS; i++) {
+    snprintf(html, sizeof html,
+             "<div id=\"a\"><textarea id=\"t%d\" data-bind:x></textarea><select id=\"s\"><option>1</option></select>"
+             "<i data-text=\"$n\">%d</i></div>",
+             i % 7, i);
+    snprintf(json, sizeof json, "{\"n\":%d}", i);
+    assert_int_equal(vestry_connection_patch_elements(c, html, strlen(html), NULL), VESTRY_OK);
+    assert_int_equal(vestry_connection_patch_signals_text(c, json, strlen(json), NULL), VESTRY_OK);
+    if (is_run) bench_run(&b);
+    vestry_connection_stats_get(c, &stats);
+    assert_true(stats.queued_count <= (is_run ? 4 : 9));
+  }
+  snprintf(expected, sizeof expected,
+           "event: datastar-patch-elements\ndata: elements %s\n\nevent: datastar-patch-signals\ndata: signals %s\n\n",
+           html, json);
+  p.write_answer = VESTRY_IO_OK;
+  vestry_connection_writable(c);
+  bench_run(&b);
+  const char *got = vsi_buffer_terminate(&p.got);
+  assert_true(strlen(got) >= strlen(expected));
+  assert_string_equal(got + strlen(got) - strlen(expected), expected);
+  vestry_connection_stats_get(c, &stats);
+  assert_int_equal(stats.accepted_count, 2 * MORPHS);
+  assert_int_equal(stats.written_count, is_run ? 4 : 2); /* two were being written already */
+  assert_int_equal(stats.conflated_count, 2 * MORPHS - stats.written_count);
+  assert_int_equal(stats.kept_count + stats.forgotten_count + stats.barriers_count + stats.refused_count, 0);
+  vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
+  bench_run(&b);
+  vestry_connection_unref(c);
+  probe_finish(&p);
+  bench_finish(&b);
+}
+
+static void f3_a_stalled_page_with_fields_costs_its_latest_state(void **state) {
+  (void)state;
+  send_bound(true);
+  send_bound(false);
 }
 
 /* What waits when the connection ends is discarded, and counted. */
@@ -756,6 +814,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(f3_what_is_left_out),
       cmocka_unit_test(f3_a_stalled_page_costs_its_latest_state),
+      cmocka_unit_test(f3_a_stalled_page_with_fields_costs_its_latest_state),
       cmocka_unit_test(f3_a_full_queue_still_closes),
       cmocka_unit_test(f3_a_slot_remembers_one_target),
       cmocka_unit_test(f3_what_waits_ends_with_its_connection),
