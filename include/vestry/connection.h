@@ -52,7 +52,9 @@ typedef enum vestry_full_policy {
    *  or shows (16 different ones at most) so does the later one, and nothing in between is about the same signals;
    *  selects are alike. What stays for that is counted: vestry_connection_stats.kept_count.
    *  Ids must be unique in the page, and an event must find what it is for: it is not to be for an element that an
-   *  earlier event took away. */
+   *  earlier event took away.
+   *  Where the connection's own thread is inside of a write that blocks, a sender that finds the queue full leaves out
+   *  what it can in its place, or waits for another sender that does: a number of steps, no write. */
   VESTRY_FULL_CONFLATE
 } vestry_full_policy;
 
@@ -148,7 +150,7 @@ VESTRY_API bool vestry_connection_is_open(const vestry_connection *connection);
  *  event    borrowed; a reference is taken on OK only
  *  Returns  OK (accepted) | CLOSED | FULL (see vestry_full_policy) | TOO_LARGE (for any queue of this connection) |
  *           NO_MEMORY
- *  Threads  any; lock-free but for waking the runner; does not block */
+ *  Threads  any; lock-free but for waking the runner, and a full queue of VESTRY_FULL_CONFLATE; does not block */
 VESTRY_API vestry_err vestry_connection_send(vestry_connection *connection, vestry_event *event);
 
 /** Send several events with nothing in between: all are accepted or none.

@@ -197,7 +197,7 @@ static bool read_id(vestry_slice text, vestry_slice *ret_id) {
   char quote = at < end && (*at == '"' || *at == '\'') ? *at++ : 0;
   const char *from = at;
   while (at < end && *at != '&' && *at != '\n' && (quote ? *at != quote : !vsi_is_space(*at) && *at != '>')) at++;
-  bool is_whole = at < end && *at != '&' && *at != '\n';
+  bool is_whole = at < end && *at != '&' && (*at != '\n' || !quote);
   *ret_id = (vestry_slice){from, is_whole ? (size_t)(at - from) : 0};
   return true;
 }
@@ -229,12 +229,14 @@ static bool note_ids(vsi_target *target, vestry_slice html, size_t count) {
   for (size_t i = 1; i < html.len && target->ids_count < count; i++) {
     vestry_slice id;
     if (!ends_a_word(text[i - 1]) || !may_be_id(behind(html, i)) || !read_id(behind(html, i), &id)) continue;
-    uint64_t hash = hash_of_id(id);
     if (is_same_text(id, (vestry_slice){target->id, target->id_len})) continue;
-    if (id.len)
-      mark(target->marks, hash);
-    else
+    if (!id.len) {
+      target->has_other_ids = true;
       memset(target->marks, 0xff, sizeof target->marks);
+      continue;
+    }
+    uint64_t hash = hash_of_id(id);
+    mark(target->marks, hash);
     target->ids[target->ids_count++] = hash;
   }
   if (target->ids_count > 1) qsort(target->ids, target->ids_count, sizeof *target->ids, by_number);
@@ -353,8 +355,8 @@ bool vsi_target_holds(const vsi_target *behind, const vsi_target *before) {
   case VSI_EFFECT_PASSING:
   case VSI_EFFECT_MORPH:
     if (vsi_html_state_meets(state, &behind->state)) return true;
-    return state->has_fields &&
-           (vsi_target_brings(before, behind) || (behind->id_hash == before->id_hash && !adds(behind->mode)));
+    return state->has_fields && (before->has_other_ids || vsi_target_brings(before, behind) ||
+                                 (behind->id_hash == before->id_hash && !adds(behind->mode)));
   case VSI_EFFECT_UNKNOWN: break; /* it ends a stretch */
   }
   return false;

@@ -30,6 +30,7 @@ typedef struct vsi_target {
   /* Elements with ids but its own target: hashes, ascending; and two bits for each. Perhaps some more. */
   uint64_t *ids, marks[VSI_TARGET_MARKS / 64];
   size_t ids_count;
+  bool has_other_ids;        /* that are not read: all marks are set */
   size_t bytes;              /* of the event */
   vestry_slice json;         /* SIGNALS on one line: the object, in the event's bytes; len 0: on several */
   bool takes_away, has_list; /* SIGNALS: it may have a null; a list */
