@@ -61,7 +61,7 @@ static bool ends_a_word(char c) {
 static bool is_bind(vestry_slice rest) {
   const char *text = rest.data;
   if (rest.len < 5 || strncasecmp(text, "bind", 4) != 0) return false;
-  return ends_a_word(text[4]) || text[4] == '=' || text[4] == '>' || text[4] == ':' ||
+  return vsi_is_space(text[4]) || text[4] == '/' || text[4] == '=' || text[4] == '>' || text[4] == ':' ||
          (rest.len > 5 && text[4] == '_' && text[5] == '_');
 }
 

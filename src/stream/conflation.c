@@ -114,8 +114,10 @@ static void hold(vsi_conflation *conflation, const vsi_target *target) {
     const vsi_target *other = conflation->slots[i] ? target_of(conflation->slots[i]) : NULL;
     if (other && vsi_target_holds(target, other)) conflation->is_held[i] = true;
   }
-  /* A list that is there already makes of what is bound to it a part of it. */
-  if (target->state.bound && conflation->signals && target_of(conflation->signals)->has_list)
+  /* What makes signals that are missing finds a list there, or nothing. */
+  const vsi_target *signals = conflation->signals ? target_of(conflation->signals) : NULL;
+  if (signals && ((signals->has_list && target->state.bound) ||
+                  (signals->takes_away && (target->state.bound || target->state.read))))
     conflation->signals = NULL;
   for (size_t k = 0; k < VSI_TARGET_MARKS / 64; k++) conflation->marks[k] |= target->marks[k];
 }
