@@ -825,6 +825,82 @@ static void f3_memory_that_fails_leaves_out_less(void **state) {
   }
 }
 
+/* ---- by many --------------------------------------------------------------------------------------------------------- */
+
+enum { SENDERS = 4, ROUNDS = 3000 };
+
+typedef struct sender {
+  pthread_t thread;
+  vestry_connection *connection;
+  char name;
+} sender;
+
+static void *send_rounds(void *ctx) {
+  sender *s = ctx;
+  for (int i = 1; i <= ROUNDS; i++) {
+    char html[128], json[64];
+    snprintf(html, sizeof html, "<div id=\"%c\"><textarea id=\"t%c\" data-bind:%c></textarea>%d</div>", s->name,
+             s->name, s->name, i);
+    snprintf(json, sizeof json, "{\"n%c\":%d}", s->name, i);
+    if (vestry_connection_patch_elements(s->connection, html, strlen(html), NULL)) return s;
+    if (vestry_connection_patch_signals_text(s->connection, json, strlen(json), NULL)) return s;
+  }
+  return NULL;
+}
+
+/* Senders conflate a queue that is always full, in the place of a runner that is at it too. is_stuck: it is not started
+ * before all has been sent. The queue has room for what one write takes, and what is needed. */
+static void send_by_many(bool is_stuck) {
+  bench b;
+  probe p;
+  bench_init(&b, 2, NULL);
+  probe_init(&p);
+  vestry_connection_options options = {.full = VESTRY_FULL_CONFLATE, .max_queued_count = is_stuck ? 20 : 84};
+  vestry_connection *c = bench_connect(&b, &p, &options);
+  sender senders[SENDERS];
+  if (!is_stuck) vsi_connection_start(c);
+  for (int i = 0; i < SENDERS; i++) {
+    senders[i] = (sender){.connection = c, .name = (char)('a' + i)};
+    assert_int_equal(pthread_create(&senders[i].thread, NULL, send_rounds, &senders[i]), 0);
+  }
+  for (int i = 0; i < SENDERS; i++) {
+    void *failed = NULL;
+    pthread_join(senders[i].thread, &failed);
+    assert_null(failed);
+  }
+  if (is_stuck) vsi_connection_start(c);
+  vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
+  assert_int_equal(vsi_group_wait(b.group, 60000) ? vestry_connection_state_get(c) : VESTRY_STATE_CLOSED,
+                   VESTRY_STATE_CLOSED);
+  vestry_connection_stats stats = {0};
+  vestry_connection_stats_get(c, &stats);
+  assert_int_equal(stats.accepted_count, 2 * SENDERS * ROUNDS);
+  assert_int_equal(stats.accepted_count, stats.written_count + stats.conflated_count);
+  assert_int_equal(stats.accepted_bytes, stats.written_bytes + stats.conflated_bytes);
+  assert_int_equal(stats.queued_count + stats.queued_bytes, 0);
+  assert_int_equal(stats.kept_count + stats.barriers_count, 0);
+  const char *got = vsi_buffer_terminate(&p.got);
+  for (int i = 0; i < SENDERS; i++) { /* the last thing that is said of each is the last that was sent */
+    char last[64], begin[32];
+    snprintf(begin, sizeof begin, "data-bind:%c></textarea>", 'a' + i);
+    snprintf(last, sizeof last, "%s%d</div>", begin, ROUNDS);
+    const char *at = strstr(got, last);
+    assert_non_null(at);
+    assert_null(strstr(at + 1, begin));
+    snprintf(last, sizeof last, "\"n%c\":%d", 'a' + i, ROUNDS);
+    assert_non_null(strstr(got, last));
+  }
+  vestry_connection_unref(c);
+  probe_finish(&p);
+  bench_finish(&b);
+}
+
+static void f3_senders_conflate_a_full_queue(void **state) {
+  (void)state;
+  send_by_many(true);
+  send_by_many(false);
+}
+
 static void f3_a_full_queue_still_closes(void **state) {
   (void)state;
   bench b;
@@ -848,6 +924,7 @@ int main(void) {
       cmocka_unit_test(f3_what_is_left_out),
       cmocka_unit_test(f3_a_stalled_page_costs_its_latest_state),
       cmocka_unit_test(f3_a_stalled_page_with_fields_costs_its_latest_state),
+      cmocka_unit_test(f3_senders_conflate_a_full_queue),
       cmocka_unit_test(f3_a_full_queue_still_closes),
       cmocka_unit_test(f3_a_slot_remembers_one_target),
       cmocka_unit_test(f3_what_waits_ends_with_its_connection),
