@@ -17,8 +17,8 @@
  *   look sees the room; if [C], the setting comes after the clearing and stays. How the transport and its adapter tell
  *   each other of room does not matter, as long as they do it by atomics, a lock or the kernel.
  *
- * A connection that conflates has its waiting events in a list, and a lock for it. The runner of a transport that blocks
- * may be inside of a write for long, and comes round to nothing meanwhile. So a sender that finds the queue full
+ * A connection that conflates has its waiting events in a list, and a lock for it. The runner of a transport that
+ * blocks may be inside of a write for long, and comes round to nothing meanwhile. So a sender that finds the queue full
  * conflates what waits, in the runner's place, and tries again. Who has the lock takes from the queue: the mailbox has
  * one consumer at a time. It is held for that, and never over a write, so whoever waits for it waits for so many steps.
  * What a sender has put into the list is still counted in the queue, and the runner looks there as it does here. */

@@ -41,7 +41,7 @@ static void put(world *w, const char *text) {
   strcat(w->html, text);
 }
 
-/* An id that the page does not have, but inside of target, nor the HTML so far; 0: none. first: of so many, the first. */
+/* An id that the page does not have, but inside of target, nor the HTML so far; 0: none. first: the first of them. */
 static char free_id(world *w, int target, char first) {
   char id = (char)(first + below(w, IDS));
   int there = page_find(&w->full, id);
@@ -533,8 +533,8 @@ static void f3_a_stalled_page_costs_its_latest_state(void **state) {
   bench_finish(&b);
 }
 
-/* The same of morphs with fields and what they are bound to. is_run: the runner comes round; otherwise it is inside of a
- * write all the time, as that of a transport that blocks. The queue has room for less than a hundredth of them. */
+/* The same of morphs with fields and what they are bound to. is_run: the runner comes round; otherwise it is inside of
+ * a write all the time, as that of a transport that blocks. The queue has room for less than a hundredth of them. */
 static void send_bound(bool is_run) {
   enum { MORPHS = 1000 };
   bench b;
@@ -825,7 +825,7 @@ static void f3_memory_that_fails_leaves_out_less(void **state) {
   }
 }
 
-/* ---- by many --------------------------------------------------------------------------------------------------------- */
+/* ---- by many ----------------------------------------------------------------------------------------------------- */
 
 enum { SENDERS = 4, ROUNDS = 3000 };
 
@@ -891,6 +891,7 @@ static void send_by_many(bool is_stuck) {
     assert_non_null(strstr(got, last));
   }
   vestry_connection_unref(c);
+  vestry_runtime_stop(b.runtime); /* the runner's reference may be the last one */
   probe_finish(&p);
   bench_finish(&b);
 }
