@@ -183,8 +183,8 @@ function streamOf(t, board, cookie, options = {}) {
     bytes: () => bytes,
     ended: () => ended,
     count: () => text.split('id="cards"').length - 1,
-    // What it shows in the end. Chunks' sizes stand in between.
-    last: () => text.slice(text.lastIndexOf('<div id="cards">')).replace(/\r\n[0-9a-f]+\r\n/g, ''),
+    // The cards that it shows in the end. Chunks' sizes stand in between.
+    last: () => text.replace(/\r\n[0-9a-f]+\r\n/g, '').split('<div id="cards">').at(-1).split('\n\n')[0],
     async until(condition) {
       while (!condition(text)) {
         assert.ok(!ended, 'the stream is still open');
