@@ -157,14 +157,28 @@ static void add_card(sqlite3_stmt *row, void *ctx) {
                   id, board, id, id, board, id, id, TEXT_MAX);
 }
 
-static void draw_board(struct app *app, int64_t board) {
-  static const char *const stages[STAGES] = {"To do", "Doing", "Done"};
-  vestry_html html;
+/* For all pages of a board. Each event sets one element: so a page that is slow is shown the last state of both. */
+static void show(struct app *app, int64_t board, vestry_html *html) {
   vestry_slice text;
+  if (!vestry_html_result(html, &text))
+    vestry_broadcast_patch_elements(app->program.v, NO_SCOPE, VESTRY_KEY("board", board), text.data, text.len, NULL);
+}
+
+static void draw_people(struct app *app, int64_t board) {
+  vestry_html html;
   vestry_html_init(&html, NULL);
   vestry_html_add(&html, "<ul id=\"who\" aria-label=\"Here now\">");
   vestry_presence_each(app->presence, VESTRY_KEY("board", board), add_person, &html);
-  vestry_html_add(&html, "</ul><div id=\"cards\">");
+  vestry_html_add(&html, "</ul>");
+  show(app, board, &html);
+  vestry_html_finish(&html);
+}
+
+static void draw_cards(struct app *app, int64_t board) {
+  static const char *const stages[STAGES] = {"To do", "Doing", "Done"};
+  vestry_html html;
+  vestry_html_init(&html, NULL);
+  vestry_html_add(&html, "<div id=\"cards\">");
   for (int stage = 0; stage < STAGES; stage++) {
     vestry_html_add(&html, "<section><h2>%s</h2>", stages[stage]);
     (void)db_run(app->db, "SELECT id, text, author FROM card WHERE board = ? AND stage = ? ORDER BY id",
@@ -172,16 +186,18 @@ static void draw_board(struct app *app, int64_t board) {
     vestry_html_add(&html, "</section>");
   }
   vestry_html_add(&html, "</div>");
-  if (!vestry_html_result(&html, &text))
-    vestry_broadcast_patch_elements(app->program.v, NO_SCOPE, VESTRY_KEY("board", board), text.data, text.len, NULL);
+  show(app, board, &html);
   vestry_html_finish(&html);
 }
 
 /* The painter: one at a time, in the order of the changes. It reads the database after it was told, so pages end up
  * with the last state. */
 static void paint(vestry_actor *self, void *ctx) {
-  for (vestry_message *message; (message = vestry_actor_receive(self)) != NULL; free(message))
-    draw_board(ctx, ((struct change *)message)->board);
+  for (vestry_message *message; (message = vestry_actor_receive(self)) != NULL; free(message)) {
+    int64_t board = ((struct change *)message)->board;
+    draw_people(ctx, board);
+    draw_cards(ctx, board);
+  }
 }
 
 static void drop(vestry_message *message, void *ctx) {
@@ -224,6 +240,7 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *c
   int64_t board;
   vestry_err err = board_of(req, &board);
   if (!err) err = vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  if (!err) err = vestry_reply_stream(reply, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE});
   if (!err) err = vestry_reply_join(reply, &(vestry_scope){0}, VESTRY_KEY("board", board));
   if (!err)
     err = vestry_reply_add_key(reply, &(vestry_scope){0}, VESTRY_KEY("user", vestry_session_user(req)), PAGES_MAX);

@@ -104,6 +104,7 @@ typedef struct vestry_stats {
   uint64_t closed_by_cause[VESTRY_CAUSES_MAX];
   /** Events of all connections, as vestry_connection_stats. */
   uint64_t accepted_count, written_count, discarded_count, conflated_count, refused_count;
+  uint64_t barriers_count, kept_count, forgotten_count; /**< of streams that conflate: why less was left out */
   uint64_t heartbeats_count;
   uint64_t written_bytes, wire_bytes; /**< of events, and as they went out: see vestry_connection_stats */
   /** Waiting in all streams now, and the most there ever was: bytes of events, of one that waits in several in each,
