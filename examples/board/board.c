@@ -54,9 +54,8 @@ struct app {
   "<button type=\"button\" data-on:click=\"$edit = 0\">Cancel</button></form></article>"
 
 static vestry_err error_page(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  bool is_missing = vestry_request_error(req) == 404;
   return program_page(ctx, reply, "The board", "<main class=\"narrow\"><h1>%s</h1><a href=\"/\">Boards</a></main>",
-                      is_missing ? "There is no such page" : "That did not work");
+                      vestry_request_error(req) == 404 ? "There is no such page" : "That did not work");
 }
 
 static void add_board(sqlite3_stmt *row, void *html) {
@@ -145,16 +144,10 @@ static void add_person(const char *who, size_t streams_count, void *html) {
   vestry_html_add(html, "<li>%s</li>", who);
 }
 
-struct canvas {
-  vestry_html *html;
-  int board;
-};
-
-static void add_card(sqlite3_stmt *row, void *ctx) {
-  const struct canvas *canvas = ctx;
-  int id = sqlite3_column_int(row, 0), board = canvas->board;
-  vestry_html_add(canvas->html, CARD, id, id, sqlite3_column_text(row, 1), id, sqlite3_column_text(row, 2), id, board,
-                  id, board, id, id, board, id, id, TEXT_MAX);
+static void add_card(sqlite3_stmt *row, void *html) {
+  int id = sqlite3_column_int(row, 0), board = sqlite3_column_int(row, 1);
+  vestry_html_add(html, CARD, id, id, sqlite3_column_text(row, 2), id, sqlite3_column_text(row, 3), id, board, id,
+                  board, id, id, board, id, id, TEXT_MAX);
 }
 
 /* For all pages of a board. Each event sets one element: so a page that is slow is shown the last state of both. */
@@ -162,27 +155,22 @@ static void show(struct app *app, int64_t board, vestry_html *html) {
   vestry_slice text;
   if (!vestry_html_result(html, &text))
     vestry_broadcast_patch_elements(app->program.v, NO_SCOPE, VESTRY_KEY("board", board), text.data, text.len, NULL);
+  vestry_html_clear(html);
 }
 
-static void draw_people(struct app *app, int64_t board) {
+static void draw_board(struct app *app, int64_t board) {
+  static const char *const stages[STAGES] = {"To do", "Doing", "Done"};
   vestry_html html;
   vestry_html_init(&html, NULL);
   vestry_html_add(&html, "<ul id=\"who\" aria-label=\"Here now\">");
   vestry_presence_each(app->presence, VESTRY_KEY("board", board), add_person, &html);
   vestry_html_add(&html, "</ul>");
   show(app, board, &html);
-  vestry_html_finish(&html);
-}
-
-static void draw_cards(struct app *app, int64_t board) {
-  static const char *const stages[STAGES] = {"To do", "Doing", "Done"};
-  vestry_html html;
-  vestry_html_init(&html, NULL);
   vestry_html_add(&html, "<div id=\"cards\">");
   for (int stage = 0; stage < STAGES; stage++) {
     vestry_html_add(&html, "<section><h2>%s</h2>", stages[stage]);
-    (void)db_run(app->db, "SELECT id, text, author FROM card WHERE board = ? AND stage = ? ORDER BY id",
-                 VESTRY_KEY(board, stage), add_card, &(struct canvas){&html, (int)board});
+    (void)db_run(app->db, "SELECT id, board, text, author FROM card WHERE board = ? AND stage = ? ORDER BY id",
+                 VESTRY_KEY(board, stage), add_card, &html);
     vestry_html_add(&html, "</section>");
   }
   vestry_html_add(&html, "</div>");
@@ -193,11 +181,8 @@ static void draw_cards(struct app *app, int64_t board) {
 /* The painter: one at a time, in the order of the changes. It reads the database after it was told, so pages end up
  * with the last state. */
 static void paint(vestry_actor *self, void *ctx) {
-  for (vestry_message *message; (message = vestry_actor_receive(self)) != NULL; free(message)) {
-    int64_t board = ((struct change *)message)->board;
-    draw_people(ctx, board);
-    draw_cards(ctx, board);
-  }
+  for (vestry_message *message; (message = vestry_actor_receive(self)) != NULL; free(message))
+    draw_board(ctx, ((struct change *)message)->board);
 }
 
 static void drop(vestry_message *message, void *ctx) {
