@@ -319,7 +319,7 @@ static void is_destroyed_under_the_pool(void **state) {
   test_host_assert_clean(&th);
 }
 
-static vestry_err open_conflating(const vestry_request *req, vestry_reply *reply, void *app) {
+static vestry_err open_narrow(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_stream(reply, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE, .max_queued_bytes = 4 * 1000});
   return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
@@ -335,7 +335,7 @@ static void a_page_that_trickles_is_shown_the_last_state(void **state) {
   const vestry_options options = {.host = &d.th.host, .threads_count = VESTRY_THREADS_NONE};
   assert_int_equal(vestry_create(&options, &d.v), VESTRY_OK);
   assert_int_equal(
-      vestry_memory_request(d.v, &(vestry_memory_call){.datastar = true}, open_conflating, NULL, &d.exchange),
+      vestry_memory_request(d.v, &(vestry_memory_call){.datastar = true}, open_narrow, NULL, &d.exchange),
       VESTRY_OK);
   d.connection = vestry_memory_connection(d.exchange);
   vestry_memory_settle(d.v);
