@@ -534,7 +534,10 @@ static void release(run *r, held *whom, bool again) {
 /* Who may not see it any more is sent away before it changes. */
 static vestry_err ask_all(run *r) {
   held all;
-  if (!r->view->shared->asks) return VESTRY_OK;
+  vsi_pages_lock(r->pages);
+  bool asks = r->view->shared->asks;
+  vsi_pages_unlock(r->pages);
+  if (!asks) return VESTRY_OK;
   vestry_err error = hold(r, false, &all);
   for (size_t i = 0; i < all.count; i++)
     if (all.seats[i]->request && !vsi_page_allows(all.seats[i]->page, all.seats[i]->request))
