@@ -332,6 +332,12 @@ static void fill_tag(run *r, const change *changes) {
   vsi_pages_unlock(r->pages);
 }
 
+/* It has been sent something else. */
+static void forget_tag(vsi_viewer *viewer) {
+  vsi_free(viewer->pages->host, viewer->tag);
+  viewer->tag = NULL;
+}
+
 /* A part that changed while the content was sent may stand before it, and the id behind it would claim what the part was
  * before: then another id comes behind. */
 static vestry_err correct_mark(run *r, const change *changes, char text[VSI_TAG_BYTES]) {
@@ -372,7 +378,9 @@ static vestry_err send_content(run *r, change *changes, bool is_same) {
   if (mark) events[events_count++] = mark;
   error = vestry_connection_send_all(r->view->viewer->connection, events, events_count);
   vestry_event_unref(mark);
-  return error ? error : correct_mark(r, changes, text);
+  if (error) return error;
+  forget_tag(r->view->viewer);
+  return correct_mark(r, changes, text);
 }
 
 static void settle_private(run *r, change *changes, bool is_same, vestry_err error) {
@@ -448,11 +456,6 @@ static vsi_run_result deliver_private(run *r) {
   if (error) return fail(r);
   if (view->failures) say_failing(view->viewer->connection, false);
   return VSI_RUN_DONE;
-}
-
-static void forget_tag(vsi_viewer *viewer) {
-  vsi_free(viewer->pages->host, viewer->tag);
-  viewer->tag = NULL;
 }
 
 static vsi_run_result run_private(run *r) {
