@@ -466,7 +466,7 @@ static vsi_run_result run_private(run *r) {
   bool is_shut;
   vsi_queue_load(&connection->queue, &queued_count, &queued_bytes, &is_shut);
   if (is_shut) return VSI_RUN_DONE;      /* it is about to end */
-  if (queued_count && !view->is_first) { /* what a stream begins with is not the page's */
+  if (queued_count && !view->is_first) { /* at first it is what opens the stream */
     count(r->pages, &r->pages->stats.postponed_count);
     return VSI_RUN_LATER;
   }

@@ -195,7 +195,7 @@ vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_options *gi
   if (!pages || !ret_page || VSI_OPTIONS_TAKE(options, given) || !options.render == !options.handler)
     return VESTRY_INVALID;
   const char *id = options.id ? options.id : "content", *element = options.element ? options.element : "main";
-  const char *signals = options.signals ? options.signals : "^$";
+  const char *signals = options.signals ? options.signals : "^tabId$";
   if (!vsi_is_element_id(id) || !vsi_is_element_name(element)) return VESTRY_INVALID;
   size_t id_len = strlen(id) + 1, element_len = strlen(element) + 1, signals_len = strlen(signals) + 1;
   vestry_page *page = vsi_calloc(pages->host, 1, sizeof *page + id_len + element_len + signals_len);

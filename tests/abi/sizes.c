@@ -263,7 +263,7 @@ static const vestry_store_options store = {.value = &value};
 static const vestry_subscriber subscriber = {.call = no_message};
 static const vestry_interceptor interceptor = {.name = "x", .phase = VESTRY_PHASE_EFFECT, .before = no_effect};
 static const vestry_watch watch = {.step = no_step};
-static const vestry_page_options page = {.render = no_render};
+static const vestry_page_options page_made = {.render = no_render};
 static const unsigned char zero[512];
 
 static const struct {
@@ -298,7 +298,7 @@ static const struct {
     {"vestry_once_options", take_once, zero, sizeof(vestry_once_options)},
     {"vestry_watch", take_watch, &watch, sizeof watch},
     {"vestry_pages_options", take_pages, zero, sizeof(vestry_pages_options)},
-    {"vestry_page_options", take_page, &page, sizeof page},
+    {"vestry_page_options", take_page, &page_made, sizeof page_made},
     {"vestry_files_options", take_files, &files, sizeof files},
     {"vestry_server_options", take_server, zero, sizeof(vestry_server_options)},
     {"vestry_backend_action_options", take_backend_action, zero, sizeof(vestry_backend_action_options)},
@@ -344,6 +344,11 @@ static vestry_connection *connection;
 static vestry_bus *bus;
 static vestry_channel *channel;
 
+static vestry_pages *pages;
+
+static void fill_pages_stats(void *ret) {
+  vestry_pages_stats_get(pages, ret);
+}
 static void fill_stats(void *ret) {
   vestry_stats_get(v, ret);
 }
@@ -358,6 +363,12 @@ static void fill_bus_stats(void *ret) {
 }
 static void fill_channel_stats(void *ret) {
   vestry_channel_stats_get(channel, ret);
+}
+static void fill_channels_stats(void *ret) {
+  vestry_channels_stats_get(v, ret);
+}
+static void fill_stats_of_a_bus_of_an_instance(void *ret) {
+  vestry_publish_stats_get(v, ret);
 }
 static void fill_drain_stats(void *ret) {
   vestry_drain_stats_get(v, ret);
@@ -388,6 +399,8 @@ static const struct {
     {"vestry_connection_stats", fill_connection_stats, sizeof(vestry_connection_stats)},
     {"vestry_bus_stats", fill_bus_stats, sizeof(vestry_bus_stats)},
     {"vestry_channel_stats", fill_channel_stats, sizeof(vestry_channel_stats)},
+    {"vestry_channels_stats", fill_channels_stats, sizeof(vestry_channels_stats)},
+    {"vestry_bus_stats", fill_stats_of_a_bus_of_an_instance, sizeof(vestry_bus_stats)},
     {"vestry_drain_stats", fill_drain_stats, sizeof(vestry_drain_stats)},
     {"vestry_dispatch_result", fill_dispatch_result, sizeof(vestry_dispatch_result)},
     {"vestry_put_result", fill_put_result, sizeof(vestry_put_result)},
@@ -402,6 +415,7 @@ static void what_comes_out_fits_the_room(void **state) {
   connection = vestry_memory_connection(page);
   assert_int_equal(vestry_bus_create(NULL, &bus), VESTRY_OK);
   assert_int_equal(vestry_channel_create(v, NULL, &channel), VESTRY_OK);
+  assert_int_equal(vestry_pages_create(v, NULL, &pages), VESTRY_OK);
   for (size_t i = 0; i < sizeof filled / sizeof *filled; i++) {
     union {
       size_t size;
@@ -420,6 +434,7 @@ static void what_comes_out_fits_the_room(void **state) {
       for (size_t at = end; at < ROOM; at++) assert_int_equal(got.bytes[at], STALE);
     }
   }
+  vestry_pages_destroy(pages);
   vestry_channel_destroy(channel);
   vestry_bus_destroy(bus);
   vestry_memory_destroy(page);

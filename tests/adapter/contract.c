@@ -430,6 +430,32 @@ static void writes_a_large_event_whole(void **state) {
   finish();
 }
 
+/* Of thirty megabytes, with a field in each: the client does not read until all are sent. A transport that blocks is
+ * inside of a write meanwhile. */
+static void shows_a_slow_page_its_last_state(void **state) {
+  enum { MORPHS = 1000, LEN = 30000 };
+  vestry_options options = {
+      .connection = &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE, .max_queued_bytes = 4 * LEN}};
+  begin_with(state, &options);
+  void *exchange;
+  vestry_connection *connection = stream(&exchange);
+  static char html[LEN + 1];
+  for (int i = 1; i <= MORPHS; i++) {
+    int len = snprintf(html, sizeof html, "<div id=\"a\"><input id=\"b\" data-bind:c>%d</div>", i);
+    memset(html + len, ' ', (size_t)(LEN - len));
+    assert_int_equal(vestry_connection_patch_elements(connection, html, LEN, NULL), VESTRY_OK);
+  }
+  the.seam->expect(exchange, "data-bind:c>1000</div>");
+  vestry_connection_stats stats = {0};
+  vestry_connection_stats_get(connection, &stats);
+  assert_int_equal(stats.accepted_count, MORPHS);
+  assert_int_equal(stats.refused_count + stats.kept_count + stats.barriers_count, 0);
+  assert_true(stats.conflated_count > MORPHS / 4);
+  assert_true(vestry_connection_is_open(connection));
+  the.seam->forget(exchange);
+  finish();
+}
+
 typedef struct sender {
   pthread_t thread;
   vestry_connection *connection;
@@ -712,6 +738,7 @@ int contract_run(const contract_seam *seam) {
       ITS(writes_events_in_order),
       ITS(writes_a_batch_in_one_write),
       ITS(writes_a_large_event_whole),
+      ITS(shows_a_slow_page_its_last_state),
       ITS(keeps_the_order_of_each_sender),
       ITS(keeps_a_silent_stream_alive),
       ITS(ends_cleanly_behind_the_last_event),

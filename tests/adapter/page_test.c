@@ -720,6 +720,66 @@ static void a_part_that_changed_is_sent_to_a_tab_that_comes_back(void **state) {
   close_site(&s);
 }
 
+/* ------------------------------------------------------------------------------- tabs, tokens and nonces, too ----- */
+
+static vestry_err make_for_tab(vestry_render *render, vestry_html *html, void *app) {
+  site *s = app;
+  const vestry_request *req = vestry_render_request(render);
+  char attributes[VESTRY_TAB_ATTRIBUTES_BYTES], id[VESTRY_TAB_ID_BYTES];
+  vestry_render_topic(render, "tab");
+  vestry_err error = vestry_tab_id(req, id);
+  if (error) return error;
+  if (!vestry_render_is_stream(render)) {
+    vestry_tab_attributes(req, vestry_render_reply(render), attributes, sizeof attributes);
+    vestry_html_add(html, "<body %-s>", attributes);
+  }
+  vestry_render_begin(render, html);
+  vestry_html_add(html, "<p>%s: %s</p>", id, s->rooms[1].text);
+  return vestry_render_end(render, html);
+}
+
+static void a_page_knows_its_tab(void **state) {
+  (void)state;
+  site s;
+  tab t;
+  char id[VESTRY_TAB_ID_BYTES], query[200];
+  open_site(&s, NULL);
+  vestry_page *page;
+  const vestry_page_options options = {.render = make_for_tab, .app = &s};
+  assert_int_equal(vestry_page_create(s.pages, &options, &page), VESTRY_OK);
+  assert_int_equal(vestry_route(s.v, "GET", "/tab", vestry_page_handler, page), VESTRY_OK);
+  put(&s, 1, "first");
+  vestry_memory_exchange *document;
+  get(&s, "/tab", NULL, "me", NULL, false, &document);
+  const char *text = vestry_memory_received(document).data;
+  between(text, "<p>", ":", id, sizeof id);
+  between(text, "last-event-id&#39;:&#39;", "&#39;", t.tag, sizeof t.tag);
+  assert_non_null(strstr(text, "include:&#39;^tabId"));
+  /* The signal as the client sends it, with the seal that is in the attributes. */
+  char sealed[160];
+  const char *at = strstr(text, id); /* the attributes stand before the content */
+  size_t len = strspn(at, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_.~");
+  assert_true(len < sizeof sealed);
+  memcpy(sealed, at, len);
+  sealed[len] = '\0';
+  snprintf(query, sizeof query, "datastar=%%7B%%22tabId%%22%%3A%%22%s%%22%%7D", sealed);
+  vestry_memory_destroy(document);
+  get(&s, "/tab", query, "me", t.tag, true, &t.stream);
+  settle(&s);
+  assert_string_equal(since(&t), "");
+  put(&s, 1, "second");
+  refresh(&s, "tab");
+  text = since(&t);
+  assert_non_null(strstr(text, id));
+  assert_non_null(strstr(text, "second"));
+  close_tab(&t);
+  get(&s, "/tab", NULL, "me", t.tag, true, &t.stream); /* without its id it is no tab's: it is to be loaded anew */
+  vestry_memory_settle(s.v);
+  assert_non_null(strstr(since(&t), "location.reload()"));
+  close_tab(&t);
+  close_site(&s);
+}
+
 /* ------------------------------------------------------------------------------------------ ordinary handlers ----- */
 
 /* Knows nothing of streams, nor of vestry's marks. */
@@ -808,6 +868,7 @@ int main(void) {
       cmocka_unit_test(a_part_is_rendered_once_for_all_pages),
       cmocka_unit_test(another_part_comes_with_the_content_and_the_former_is_silent),
       cmocka_unit_test(a_part_that_changed_is_sent_to_a_tab_that_comes_back),
+      cmocka_unit_test(a_page_knows_its_tab),
       cmocka_unit_test(an_ordinary_handler_is_live),
       cmocka_unit_test(a_document_whose_content_is_not_clear_is_served_as_it_is),
   };

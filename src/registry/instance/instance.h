@@ -7,6 +7,7 @@
 #include "registry/effects/names.h"
 #include "registry/guard/seal.h"
 #include "stream/group.h"
+#include "vestry/bus.h"
 
 struct vestry {
   const vestry_host *host;
@@ -15,6 +16,8 @@ struct vestry {
   vestry_store *store; /* of vestry_connection */
   vestry_store_driver *driver;
   vsi_group *group;
+  struct vsi_channels *channels; /* by key */
+  vestry_bus *bus;               /* of topics by key */
   vestry_registry registry;
   struct vsi_routes *routes;
   struct vsi_sessions *sessions; /* NULL: none */

@@ -236,6 +236,7 @@ vestry_err vsi_request_copy_handle(vsi_request_copy *copy, vestry_reply *reply, 
   vsi_request_init(&req, copy->v, &copy_ops, copy);
   const char *scope = headers_of(copy);
   for (size_t i = 0; i < 2u * copy->headers_count; i++) scope = next(scope);
+  req.is_copy = true;
   req.scope_len = copy->scope_len;
   if (req.scope_len) memcpy(req.scope, scope, req.scope_len);
   req.session.user = copy->user; /* lent: vsi_session_end is not called */

@@ -40,6 +40,7 @@ struct vestry_request {
   void *server_request;
   const char *method, *path, *query; /* the adapter's, never NULL */
   bool is_datastar, is_head;
+  bool is_copy;                  /* of one that was served before (copy.h) */
   int error;                     /* the status of an error page that is being made; 0: none */
   const struct vsi_visit *visit; /* the route it is in; NULL: none, its handler was given */
   vsi_values values[VSI_IN_COUNT];

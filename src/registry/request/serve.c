@@ -262,7 +262,7 @@ vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_r
   vsi_reply_init(&s.reply, v->host);
   vestry_err error = handler ? serve_watched(&s, handler, app, ret_connection) : serve_route(&s, ret_connection);
   vsi_reply_finish(&s.reply);
-  vsi_session_end(&s.request);
+  if (v->sessions) vsi_session_end(&s.request);
   vsi_request_finish(&s.request);
   return error;
 }

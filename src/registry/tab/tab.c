@@ -44,7 +44,7 @@ static vestry_err find(vestry_request *req) {
   const char *field = vestry_request_value(req, VESTRY_IN_FORM, SIGNAL);
   if (req->values[VESTRY_IN_FORM].error == VESTRY_NO_MEMORY) return VESTRY_NO_MEMORY;
   if (take(req, field, field ? strlen(field) : 0)) return VESTRY_OK;
-  if (req->is_datastar) return VESTRY_NOT_FOUND;
+  if (req->is_datastar || req->is_copy) return VESTRY_NOT_FOUND;
   if (take_cookie(req)) return VESTRY_OK;
   vestry_err error =
       vsi_seal_make(&req->v->seals, req->v->host, VSI_SEAL_TAB, vestry_request_scope(req), NULL, req->tab);

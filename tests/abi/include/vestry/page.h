@@ -110,7 +110,7 @@ typedef struct vestry_page_options {
   const char *id;      /**< of the content's element ["content"]; a letter, then letters, digits, - and _. Copied */
   const char *element; /**< its name ["main"]. Copied */
   const char *signals; /**< a regular expression (JavaScript's): signals, by path, that the stream's request has
-                                   [none]. Copied */
+                                   ["^tabId$": vestry/tab.h]. Copied */
   vestry_when_hidden when_hidden; /**< [the stream of a hidden tab is closed, and opened when the tab is shown] */
 } vestry_page_options;
 

@@ -92,6 +92,8 @@ typedef struct vestry_options {
   size_t secret_len;           /**< of the secret */
   const void *previous_secret; /**< what it sealed is still good: for a change of secrets; NULL: none. Copied */
   size_t previous_secret_len;  /**< of that */
+  size_t max_channels_count;   /**< by key, at one time (vestry/broadcast.h); 0: 10,000 */
+  size_t max_subscriptions_count; /**< to topics by key, at one time (vestry/publish.h); 0: 100,000 */
 } vestry_options;
 
 /** Everything since creation. opened_count = open_count + closed_count. The store has counters of its own
@@ -102,6 +104,7 @@ typedef struct vestry_stats {
   uint64_t closed_by_cause[VESTRY_CAUSES_MAX];
   /** Events of all connections, as vestry_connection_stats. */
   uint64_t accepted_count, written_count, discarded_count, conflated_count, refused_count;
+  uint64_t barriers_count, kept_count, forgotten_count; /**< of streams that conflate: why less was left out */
   uint64_t heartbeats_count;
   uint64_t written_bytes, wire_bytes; /**< of events, and as they went out: see vestry_connection_stats */
   /** Waiting in all streams now, and the most there ever was: bytes of events, of one that waits in several in each,

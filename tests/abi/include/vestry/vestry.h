@@ -17,6 +17,7 @@
 
 #include "vestry/backend_action.h"
 #include "vestry/batch.h"
+#include "vestry/broadcast.h"
 #include "vestry/browser.h"
 #include "vestry/bus.h"
 #include "vestry/cause.h"
@@ -37,6 +38,7 @@
 #include "vestry/page.h"
 #include "vestry/presence.h"
 #include "vestry/profile.h"
+#include "vestry/publish.h"
 #include "vestry/refusal.h"
 #include "vestry/registry.h"
 #include "vestry/repository.h"
