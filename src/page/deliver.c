@@ -87,7 +87,7 @@ static outcome make_part(run *r) {
   const vsi_shared *shared = r->view->shared;
   const vestry_page_part part = {.share = shared->key + shared->share_at, .render = shared->render, .app = shared->app};
   bool is_stale = false;
-  vestry_err error = vsi_part_render(r->pages, r->view, &part, &r->html, r->started_seq, &is_stale);
+  vestry_err error = vsi_part_render(r->pages, true, r->view, &part, &r->html, r->started_seq, &is_stale);
   r->render.is_stale = is_stale;
   if (error) {
     vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the part #%s: %s", shared->id, vestry_strerror(error));
@@ -113,6 +113,7 @@ static outcome make_page(run *r) {
   vsi_shared *shared = view->shared;
   vsi_render_init(&r->render, view->page, &r->html, shared ? shared->key + shared->share_at : NULL);
   r->render.view = view;
+  r->render.is_stream = true;
   r->render.started_seq = r->started_seq;
   r->render.had = what_it_has(r);
   vestry_err error = vsi_request_copy_handle(view->request, &r->reply, vsi_render_handle, &r->render);
@@ -283,7 +284,7 @@ static vestry_err make_inside(run *r, const vestry_page_part *part, change *c) {
   const vestry_elements_options options = inside_of(part->id, selector);
   vestry_html_init(&html, r->pages->host);
   vestry_slice inside;
-  vestry_err error = vsi_part_render(r->pages, NULL, part, &html, 0, NULL);
+  vestry_err error = vsi_part_render(r->pages, true, NULL, part, &html, 0, NULL);
   if (!error) error = vestry_html_result(&html, &inside);
   if (!error) error = vestry_event_elements(r->pages->host, inside.data, inside.len, &options, &c->inside);
   if (!error) c->hash = vsi_siphash_128_of(r->pages->content_secret, inside.data, inside.len).high;
@@ -338,8 +339,8 @@ static void forget_tag(vsi_viewer *viewer) {
   viewer->tag = NULL;
 }
 
-/* A part that changed while the content was sent may stand before it, and the id behind it would claim what the part was
- * before: then another id comes behind. */
+/* A part that changed while the content was sent may stand before it, and the id behind it would claim what the part
+ * was before: then another id comes behind. */
 static vestry_err correct_mark(run *r, const change *changes, char text[VSI_TAG_BYTES]) {
   char now[VSI_TAG_BYTES];
   for (;;) {

@@ -107,7 +107,7 @@ const char *vestry_render_share(const vestry_render *render) {
 }
 
 bool vestry_render_is_stream(const vestry_render *render) {
-  return render->view != NULL;
+  return render->is_stream;
 }
 
 /* An error that the page need not look at. */
@@ -223,8 +223,8 @@ static vestry_err take_part(vestry_render *render, const vestry_page_part *given
   return VESTRY_OK;
 }
 
-vestry_err vsi_part_render(vestry_pages *pages, vsi_view *view, const vestry_page_part *part, vestry_html *html,
-                           uint64_t started_seq, bool *ret_stale) {
+vestry_err vsi_part_render(vestry_pages *pages, bool is_stream, vsi_view *view, const vestry_page_part *part,
+                           vestry_html *html, uint64_t started_seq, bool *ret_stale) {
   vestry_render inner;
   memset(&inner, 0, offsetof(vestry_render, parts));
   inner.pages = pages;
@@ -232,6 +232,7 @@ vestry_err vsi_part_render(vestry_pages *pages, vsi_view *view, const vestry_pag
   inner.html = html;
   inner.share = part->share;
   inner.is_part = true;
+  inner.is_stream = is_stream;
   inner.started_seq = started_seq;
   vestry_err error = part->render(&inner, html, part->app);
   if (!error) error = inner.error;
@@ -252,7 +253,7 @@ vestry_err vestry_render_part(vestry_render *render, vestry_html *html, const ve
   error = vestry_html_add(html, "<%-s id=\"%s\" data-ignore-morph>", named->part.element, named->part.id);
   named->inside_from = named->inside_to = vsi_html_of(html)->len;
   if (!error && !render->view) {
-    error = vsi_part_render(render->pages, NULL, &named->part, html, 0, NULL);
+    error = vsi_part_render(render->pages, false, NULL, &named->part, html, 0, NULL);
     named->inside_to = vsi_html_of(html)->len;
     if (error) return stick(render, error, "");
     named->hash = vsi_siphash_128_of(render->pages->content_secret, vsi_html_of(html)->data + named->inside_from,
