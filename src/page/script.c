@@ -18,6 +18,7 @@
 static void put_path(vsi_buffer *url, const char *path) {
   static const char plain[] = "-._~!$&()*+,;=:@/";
   static const char hex[] = "0123456789ABCDEF";
+  if (path[0] == '/' && path[1] == '/') vsi_buffer_append_str(url, "/."); /* a URL that begins with // names a host */
   for (; *path; path++) {
     unsigned char c = (unsigned char)*path;
     bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr(plain, c);

@@ -73,9 +73,9 @@ static vestry_err serve_document(const vestry_request *req, vestry_reply *reply,
   if (!error) error = page->render ? answer(&render, &html, reply) : complete(&render, reply);
   vsi_render_finish(&render);
   vestry_html_finish(&html);
-  pthread_mutex_lock(&page->pages->lock);
+  vsi_pages_lock(page->pages);
   page->pages->stats.documents_count++;
-  pthread_mutex_unlock(&page->pages->lock);
+  vsi_pages_unlock(page->pages);
   return error;
 }
 
@@ -98,14 +98,14 @@ bool vsi_page_allows(const vestry_page *page, vsi_request_copy *request) {
 static void forget(vsi_viewer *viewer) {
   vestry_pages *pages = viewer->pages;
   vsi_view *view = viewer->view;
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
   if (viewer->promised) {
     vsi_request_copy_unref(viewer->promised->request);
     viewer->promised->request = NULL;
     vsi_seat_drop(viewer->promised);
   }
   if (view) pages->views_count--;
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
   if (view)
     vsi_view_free(view); /* and the viewer */
   else
@@ -122,12 +122,12 @@ static void stream_ended(vsi_close_node *node, vestry_connection *connection, ve
   vestry_pages *pages = viewer->pages;
   vsi_view *view = viewer->view;
   (void)connection, (void)cause;
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
   pages->stats.streams_count--;
   pages->stats.streams_closed_count++;
   while (viewer->seats) vsi_seat_leave(viewer->seats);
   if (view) vsi_view_end(view); /* and the viewer, now or by the worker that has it */
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
   if (!view) vsi_viewer_free(viewer);
   vsi_pages_unref(pages);
 }
@@ -148,10 +148,11 @@ static void begin(vsi_attachment *attachment, vestry_connection *connection) {
   vsi_view *view = viewer->view;
   bool is_of_other_build = viewer->tag && viewer->tag->build != pages->build;
   vsi_connection_give_signs(connection);
+  (void)vestry_connection_send(connection, pages->well); /* the last stream may have said otherwise */
   tell_retry(pages, connection);
   if (is_of_other_build) vsi_page_reload(pages, connection, pages->reload_ms);
   viewer->connection = vestry_connection_ref(connection);
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
   pages->stats.streams_count++;
   pages->stats.streams_opened_count++;
   if (view) {
@@ -164,7 +165,7 @@ static void begin(vsi_attachment *attachment, vestry_connection *connection) {
     seat->has_hash = viewer->tag;
     vsi_seat_take(seat);
   }
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
   vsi_close_node_init(&viewer->attachment.node, stream_ended);
   if (vsi_connection_at_close(connection, &viewer->attachment.node)) /* it has ended already, and tells nobody */
     stream_ended(&viewer->attachment.node, connection, VESTRY_CAUSE_NONE);
@@ -175,9 +176,9 @@ static vestry_err prepare_private(vsi_viewer *viewer, vestry_page *page, vsi_req
   vestry_pages *pages = viewer->pages;
   vsi_view *view = vsi_view_create(pages, page, request);
   if (!view) return VESTRY_NO_MEMORY;
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
   vestry_err error = vsi_schedule_reserve(pages);
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
   if (error) {
     vsi_view_free(view);
     return error;
@@ -197,18 +198,19 @@ static vestry_err prepare_shared(vsi_viewer *viewer, vestry_page *page, vsi_requ
   vsi_buffer_init(&key, pages->host);
   vsi_page_key(&key, page, vsi_request_copy_target(request), share, &share_at);
   vestry_err error = key.error;
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
   if (!error) error = vsi_view_shared(pages, page, NULL, &key, share_at, request, &view);
   if (!error) {
     viewer->promised = vsi_seat_create(viewer, view);
     if (viewer->promised) {
+      viewer->promised->page = page;
       viewer->promised->request = whose;
     } else {
       error = VESTRY_NO_MEMORY;
       if (!--view->shared->seats_count) vsi_view_end(view);
     }
   }
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
   vsi_buffer_finish(&key);
   if (error) vsi_request_copy_unref(whose);
   return error;
@@ -248,9 +250,9 @@ static vestry_err serve_stream(const vestry_request *req, vestry_reply *reply, v
     vsi_viewer_free(viewer);
     return error;
   }
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
   pages->refs++;
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
   viewer->attachment.begin = begin;
   viewer->attachment.drop = drop;
   vsi_attachments_add(&reply->attachments, &viewer->attachment);

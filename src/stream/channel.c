@@ -42,7 +42,9 @@ typedef struct publishing {
   uint64_t last_number;     /* of the members that it is for */
   size_t left;              /* of them, at most */
   size_t sent;
-  vestry_err error;           /* the first that a member which stays open gave */
+  vestry_err error;       /* the first that a member which stays open gave */
+  vsi_refused_fn refused; /* NULL: nobody is told */
+  void *refused_ctx;
   vsi_delivery *spare[CHUNK]; /* allocated and not used yet */
   size_t spares;
   vestry_connection *roused[CHUNK]; /* references; what they said */
@@ -344,6 +346,8 @@ static void rouse_chunk(publishing *p, size_t count) {
     vsi_connection_posted(connection, p->said[i]);
     if (!p->said[i])
       p->sent++;
+    else if (vestry_connection_is_open(connection) && p->refused && p->said[i] != VESTRY_CLOSED)
+      p->refused(connection, p->said[i], p->refused_ctx);
     else if (vestry_connection_is_open(connection))
       note(p, p->said[i]);
     vestry_connection_unref(connection);
@@ -351,6 +355,11 @@ static void rouse_chunk(publishing *p, size_t count) {
 }
 
 vestry_err vestry_channel_publish(vestry_channel *channel, vestry_event *event, size_t *ret_sent_count) {
+  return vsi_channel_publish(channel, event, NULL, NULL, ret_sent_count);
+}
+
+vestry_err vsi_channel_publish(vestry_channel *channel, vestry_event *event, vsi_refused_fn refused, void *ctx,
+                               size_t *ret_sent_count) {
   if (ret_sent_count) *ret_sent_count = 0;
   if (!channel || !event) return VESTRY_INVALID;
   publishing p;
@@ -358,6 +367,8 @@ vestry_err vestry_channel_publish(vestry_channel *channel, vestry_event *event, 
   p.broadcast = NULL;
   p.sent = p.spares = 0;
   p.error = VESTRY_OK;
+  p.refused = refused;
+  p.refused_ctx = ctx;
   if (!enter(channel, !publishes_inside)) return VESTRY_BUSY;
   publishes_inside++;
   pthread_mutex_lock(&channel->lock);

@@ -62,4 +62,10 @@ vestry_err vsi_channel_admit(vsi_member *member, vestry_connection *connection);
 /* It was not let in, and will not be. */
 void vsi_channel_discard(vsi_member *member);
 
+/* Told of a member that could not take an event, and stays open. Inside the publish, as hooks are. */
+typedef void (*vsi_refused_fn)(vestry_connection *connection, vestry_err error, void *ctx);
+/* vestry_channel_publish; with refused, what members refuse is told to it, and is no error of the publish. */
+vestry_err vsi_channel_publish(vestry_channel *channel, vestry_event *event, vsi_refused_fn refused, void *ctx,
+                               size_t *ret_sent_count);
+
 #endif

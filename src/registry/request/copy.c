@@ -30,13 +30,15 @@ struct vsi_request_copy {
   char text[];
 };
 
-/* The query without the parameter in which the client sends its signals. Returns its length; to: NULL: only that. */
+/* The query without parameters in which the client sends signals, the first of which counts. Returns its length; to:
+ * NULL: only that. */
 static size_t without_signals(const char *query, char *to, vestry_slice *ret_signals) {
   size_t len = 0;
   *ret_signals = (vestry_slice){NULL, 0};
   for (const char *at = query; *at;) {
     size_t part = strcspn(at, "&");
-    if (strncmp(at, "datastar=", 9) == 0) {
+    vestry_slice value;
+    if (!vsi_query_find(at, part, "datastar", &value)) { /* which knows escapes in names */
       if (!ret_signals->data) *ret_signals = (vestry_slice){at, part};
     } else if (part) {
       if (to && len) to[len] = '&';
