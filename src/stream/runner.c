@@ -180,9 +180,12 @@ static vsi_delivery *take_next(vestry_connection *connection, bool also_new) {
   return delivery;
 }
 
+/* What is taken is not conflated any more, and keeps its place in the queue. So where events are conflated, no more are
+ * taken until those are written: or a page that reads a little at a time would fill its queue with them. */
 static void take_waiting(vestry_connection *connection) {
   vsi_delivery *delivery;
   vsi_connection_conflate(connection);
+  if (connection->conflation && connection->taken_last) return;
   while (connection->taken_count < SLICES_A_WRITE && !connection->broken && (delivery = take_next(connection, false))) {
     append_taken(connection, delivery);
     encode(connection, delivery); /* in the order in which they are written: it depends on what went before */

@@ -319,8 +319,45 @@ static void is_destroyed_under_the_pool(void **state) {
   test_host_assert_clean(&th);
 }
 
+static vestry_err open_narrow(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  vestry_reply_stream(reply, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE, .max_queued_bytes = 4 * 1000});
+  return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
+}
+
+/* A page that reads a byte at a time: what is on its way must not fill the queue. */
+static void a_page_that_trickles_is_shown_the_last_state(void **state) {
+  (void)state;
+  enum { LEN = 850, MORPHS = 2000 };
+  desk d;
+  char html[LEN + 1], last[32];
+  test_host_init(&d.th);
+  const vestry_options options = {.host = &d.th.host, .threads_count = VESTRY_THREADS_NONE};
+  assert_int_equal(vestry_create(&options, &d.v), VESTRY_OK);
+  assert_int_equal(
+      vestry_memory_request(d.v, &(vestry_memory_call){.datastar = true}, open_narrow, NULL, &d.exchange),
+      VESTRY_OK);
+  d.connection = vestry_memory_connection(d.exchange);
+  vestry_memory_settle(d.v);
+  vestry_memory_mode_set(d.exchange, VESTRY_MEMORY_TRICKLES);
+  for (int i = 1; i <= MORPHS; i++) {
+    int len = snprintf(html, sizeof html, "<div id=\"a\">%d</div>", i);
+    memset(html + len, ' ', (size_t)(LEN - len));
+    assert_int_equal(vestry_connection_patch_elements(d.connection, html, LEN, NULL), VESTRY_OK);
+    for (int step = 0; step < i % 7; step++) (void)vestry_runtime_step(vestry_runtime_of(d.v));
+  }
+  vestry_memory_mode_set(d.exchange, VESTRY_MEMORY_READS);
+  vestry_memory_settle(d.v);
+  snprintf(last, sizeof last, ">%d</div>", MORPHS);
+  assert_non_null(strstr(vestry_memory_received(d.exchange).data, last));
+  vestry_memory_destroy(d.exchange);
+  vestry_destroy(d.v);
+  test_host_assert_clean(&d.th);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_page_that_trickles_is_shown_the_last_state),
       cmocka_unit_test(the_head_is_written_when_it_runs),
       cmocka_unit_test(counts_writes),
       cmocka_unit_test(blocks_until_it_reads_again),
