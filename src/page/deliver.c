@@ -161,18 +161,6 @@ static vestry_elements_options inside_of(const char *id, char selector[132]) {
   return (vestry_elements_options){.selector = selector, .mode = VESTRY_PATCH_INNER};
 }
 
-/* A part's content as the id behind its event claims it: no other part is mistaken for it. */
-static uint64_t claim_of(const vestry_pages *pages, const char *id, const char *share, uint64_t hash) {
-  const uint64_t words[2] = {vsi_siphash_1_3(pages->content_secret, id, strlen(id)),
-                             vsi_siphash_1_3(pages->content_secret, share, strlen(share))};
-  return hash ^ vsi_siphash_1_3(pages->version_secret, words, sizeof words);
-}
-
-/* Such a tag claims no content. */
-static bool is_of_part(const vsi_tag *tag) {
-  return !tag->hash.high && !tag->hash.low && tag->parts_count == 1;
-}
-
 /* The event, with its id behind it; tag NULL: without. OK | NO_MEMORY | TOO_LARGE */
 static vestry_err format(run *r, const char *tag) {
   const vsi_shared *shared = r->view->shared;
@@ -180,9 +168,10 @@ static vestry_err format(run *r, const char *tag) {
   char selector[132], text[VSI_TAG_BYTES];
   if (!r->view->page) {
     options = inside_of(shared->id, selector);
-    const vsi_tag of_part = {.build = r->pages->build,
-                             .parts_count = 1,
-                             .parts = {claim_of(r->pages, shared->id, shared->key + shared->share_at, r->hash.high)}};
+    const vsi_tag of_part = {
+        .build = r->pages->build,
+        .parts_count = 1,
+        .parts = {vsi_tag_claim(r->pages, shared->id, shared->key + shared->share_at, r->hash.high)}};
     (void)vsi_tag_write(&of_part, text);
     tag = text;
   }
@@ -384,17 +373,28 @@ static vestry_err send_content(run *r, change *changes, bool is_same) {
   return correct_mark(r, changes, text);
 }
 
+static void begin_sending(run *r) {
+  vsi_pages_lock(r->pages);
+  r->view->sent_from = ++r->pages->sent;
+  r->view->sent_to = UINT64_MAX;
+  vsi_pages_unlock(r->pages);
+}
+
 static void settle_private(run *r, change *changes, bool is_same, vestry_err error) {
   vestry_pages *pages = r->pages;
   vsi_view *view = r->view;
   vsi_pages_lock(pages);
   bool is_sent = !error && !view->is_over;
+  view->sent_to = ++pages->sent;
   for (size_t i = 0; i < r->render.parts_count; i++) {
     vsi_seat *taken = changes[i].taken;
+    vsi_seat *seat = changes[i].seat ? changes[i].seat : taken;
+    if (seat) seat->place = (uint8_t)i;
     if (changes[i].seat) vsi_seat_release(changes[i].seat);
     if (!taken) continue;
     taken->hash = changes[i].hash;
     taken->has_hash = true;
+    taken->joined = view->sent_from;
     if (is_sent)
       vsi_seat_take(taken);
     else
@@ -443,13 +443,14 @@ static vsi_run_result deliver_private(run *r) {
     if (error || changes[i].seat) continue;
     if (tag_fits)
       changes[i].hash = tag->parts[i];
-    else if (tag && is_of_part(tag))
-      changes[i].hash = claim_of(r->pages, part->id, part->share, tag->parts[0]);
+    else if (tag && vsi_tag_is_of_part(tag))
+      changes[i].hash = vsi_tag_claim(r->pages, part->id, part->share, tag->parts[0]);
     else
       error = make_inside(r, part, &changes[i]);
   }
   if (!error) {
     leave_former(r);
+    begin_sending(r);
     error = send_content(r, changes, is_same);
   }
   settle_private(r, changes, is_same, error);
@@ -614,8 +615,12 @@ static vestry_err publish(run *r) {
     (void)vsi_tag_write(&r->render.tag, text);
     error = format(r, text);
   }
-  if (!error && !is_same) error = send_to_all(r);
+  if (!error && !is_same) {
+    begin_sending(r);
+    error = send_to_all(r);
+  }
   vsi_pages_lock(pages);
+  if (!is_same) view->sent_to = ++pages->sent;
   if (is_same && !error)
     pages->stats.unchanged_count++;
   else
@@ -651,6 +656,7 @@ static vestry_err join(run *r, vsi_seat *seat) {
   seat->has_hash = !error;
   seat->hash = view->hash.high;
   seat->is_in = !error && !is_over;
+  if (!has_it) seat->joined = ++pages->sent;
   vsi_pages_unlock(pages);
   if (!has_it && !is_over) vsi_connection_posted(seat->connection, error);
   if (is_over || error) (void)vestry_channel_leave(channel, seat->connection);

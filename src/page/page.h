@@ -13,6 +13,7 @@
 #include <pthread.h>
 
 #include "base/siphash.h"
+#include "page/departed.h"
 #include "page/tag.h"
 #include "registry/request/copy.h"
 #include "vestry/channel.h"
@@ -84,7 +85,8 @@ struct vsi_view {
   uint64_t version;
   /* Guarded by the lock. */
   uint64_t due_ns, started_ns;
-  uint64_t marked_seq; /* of the first refresh that it has not been rendered for; 0: none */
+  uint64_t sent_from, sent_to; /* pages->sent before and behind its last sending; to UINT64_MAX: it is being sent */
+  uint64_t marked_seq;         /* of the first refresh that it has not been rendered for; 0: none */
   uint32_t heap_at;
   uint32_t renders; /* counts; its links have the number of the last one that named them */
   uint8_t state;
@@ -108,8 +110,10 @@ struct vsi_seat {
   uint32_t render; /* of the viewer's own view: the last one that named it */
   uint16_t holds;  /* of workers: while there are any, it stays, and so does its view */
   bool has_hash, is_joining, is_over;
-  bool is_in;   /* it is a member of the channel, and has what the view's hash says */
-  bool is_told; /* the running worker's: that the page fails */
+  uint64_t joined; /* pages->sent when it was put into the stream what the view shows */
+  uint8_t place;   /* of a part: among the page's parts */
+  bool is_in;      /* it is a member of the channel, and has what the view's hash says */
+  bool is_told;    /* the running worker's: that the page fails */
 };
 
 struct vsi_viewer {
@@ -120,6 +124,7 @@ struct vsi_viewer {
   vsi_seat *seats;
   vsi_tag *tag;       /* what the tab said it has, until the first render; NULL: nothing */
   vsi_seat *promised; /* of a shared page, until the stream begins */
+  uint64_t document;  /* its number, of a page with parts; 0: none */
 };
 
 enum { VSI_RECENT = 4096, VSI_PARTS_MAX = VESTRY_PAGE_PARTS_MAX };
@@ -169,9 +174,11 @@ struct vestry_pages {
   size_t running_count;
   uint64_t seq;                /* refreshes so far */
   uint64_t recent[VSI_RECENT]; /* by a topic's hash: the last refresh of any topic there */
-  uint64_t all_seq;            /* of the first refresh of everything that the walk is for */
-  vsi_view *all_walk;          /* the next one that such a refresh has to mark */
-  uint64_t all_again_seq;      /* of the first one that came during the walk; 0: none */
+  uint64_t sent;               /* counts what views send */
+  vsi_departed *departed;
+  uint64_t all_seq;       /* of the first refresh of everything that the walk is for */
+  vsi_view *all_walk;     /* the next one that such a refresh has to mark */
+  uint64_t all_again_seq; /* of the first one that came during the walk; 0: none */
   vsi_topic **topics;
   vsi_view **shared;
   size_t topics_size, shared_size; /* of the two: powers of two */
@@ -262,6 +269,15 @@ typedef enum vsi_run_result {
   VSI_RUN_FAILED /* to be tried again */
 } vsi_run_result;
 vsi_run_result vsi_view_run(vsi_view *view, bool is_dirty, uint64_t started_seq);
+
+/* serve.c: a part's content as the id behind its event claims it: no other part is mistaken for it. */
+uint64_t vsi_tag_claim(const vestry_pages *pages, const char *id, const char *share, uint64_t hash);
+/* Such a tag claims no content but that of one part. */
+static inline bool vsi_tag_is_of_part(const vsi_tag *tag) {
+  return !tag->hash.high && !tag->hash.low && tag->parts_count == 1;
+}
+/* script.c: a document's number, in text as its tab says it. NULL and what is none: 0. */
+uint64_t vsi_document_read(const char *text);
 
 /* render.c: a letter, then letters, digits, - and _. */
 bool vsi_is_element_name(const char *text);

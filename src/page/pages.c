@@ -18,6 +18,7 @@ enum {
   RELOAD_MS = 5000,
   RETRY_MS = 1000,
   SPREAD_MOST_MS = 3600000,
+  DEPARTED_COUNT = 4096, /* 224 bytes each, once there is one */
   STEPS_A_VIEW = 100
 };
 #define KEPT_BYTES ((size_t)64 << 20)
@@ -37,6 +38,7 @@ static void free_pages(vestry_pages *pages) {
     }
   }
   vestry_event_unref(pages->well);
+  vsi_departed_destroy(pages->departed);
   vsi_free(host, pages->offline_text);
   vsi_free(host, pages->failing_text);
   vsi_free(host, pages->topics);
@@ -131,6 +133,7 @@ static vestry_err fill(vestry_pages *pages, const vestry_pages_options *options)
   if (!pages->runtime && vsi_runtime_is_stepped(pages->v->runtime)) pages->runtime = pages->v->runtime;
   vestry_err error = make_keys(pages, options);
   if (!error) error = copy_texts(pages, options);
+  if (!error) error = vsi_departed_create(pages->host, DEPARTED_COUNT, &pages->departed);
   if (!error) error = make_well(pages);
   if (!error && !pages->runtime) {
     const vestry_runtime_options own = {.host = pages->host, .threads_count = threads_count};

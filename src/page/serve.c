@@ -117,6 +117,44 @@ static void drop(vsi_attachment *attachment) {
   forget((vsi_viewer *)attachment);
 }
 
+uint64_t vsi_tag_claim(const vestry_pages *pages, const char *id, const char *share, uint64_t hash) {
+  const uint64_t words[2] = {vsi_siphash_1_3(pages->content_secret, id, strlen(id)),
+                             vsi_siphash_1_3(pages->content_secret, share, strlen(share))};
+  return hash ^ vsi_siphash_1_3(pages->version_secret, words, sizeof words);
+}
+
+/* What the tab has if it has seen all: if the last that was put into its stream was a part's event. Sendings of several
+ * views may overlap, and then nobody knows which was the last. */
+static void remember(vsi_viewer *viewer) {
+  vestry_pages *pages = viewer->pages;
+  const vsi_view *view = viewer->view;
+  const vsi_seat *last = NULL;
+  uint64_t from = view->sent_from;
+  if (!viewer->document || !viewer->seats || !view->has_hash || view->is_first) return;
+  vsi_tag tag = {.hash = view->hash, .build = pages->build, .has_version = view->has_version, .version = view->version};
+  for (const vsi_seat *seat = viewer->seats; seat; seat = seat->next_of_viewer, tag.parts_count++) {
+    const vsi_view *part = seat->view;
+    if (!seat->is_in || !part->has_hash || seat->render != view->renders || seat->place >= VSI_PARTS_MAX) return;
+    bool is_published = part->sent_from > seat->joined;
+    uint64_t seat_from = is_published ? part->sent_from : seat->joined;
+    if (seat_from > from) {
+      last = seat;
+      from = seat_from;
+    }
+    tag.parts[seat->place] = part->hash.high;
+  }
+  if (!last || view->state == VSI_VIEW_RUNNING) return;
+  for (const vsi_seat *seat = viewer->seats; seat; seat = seat->next_of_viewer) {
+    bool is_published = seat->view->sent_from > seat->joined;
+    uint64_t to = is_published ? seat->view->sent_to : seat->joined;
+    if (to == UINT64_MAX || (seat != last && to >= from)) return;
+  }
+  if (view->sent_to >= from) return;
+  const vsi_shared *shared = last->view->shared;
+  vsi_departed_put(pages->departed, viewer->document,
+                   vsi_tag_claim(pages, shared->id, shared->key + shared->share_at, last->view->hash.high), &tag);
+}
+
 static void stream_ended(vsi_close_node *node, vestry_connection *connection, vestry_cause cause) {
   vsi_viewer *viewer = (vsi_viewer *)(void *)node;
   vestry_pages *pages = viewer->pages;
@@ -125,6 +163,7 @@ static void stream_ended(vsi_close_node *node, vestry_connection *connection, ve
   vsi_pages_lock(pages);
   pages->stats.streams_count--;
   pages->stats.streams_closed_count++;
+  if (view) remember(viewer);
   while (viewer->seats) vsi_seat_leave(viewer->seats);
   if (view) vsi_view_end(view); /* and the viewer, now or by the worker that has it */
   vsi_pages_unlock(pages);
@@ -230,7 +269,13 @@ static vestry_err prepare(vsi_viewer *viewer, const vestry_request *req, vestry_
 static vestry_err take_tag(vsi_viewer *viewer, const vestry_request *req) {
   const char *text = vestry_request_header(req, "Last-Event-ID");
   vsi_tag tag;
+  viewer->document = vsi_document_read(vestry_request_header(req, "Vestry-Document"));
   if (!text || !vsi_tag_read(text, &tag)) return VESTRY_OK;
+  if (vsi_tag_is_of_part(&tag)) {
+    vsi_pages_lock(viewer->pages);
+    (void)vsi_departed_take(viewer->pages->departed, viewer->document, tag.parts[0], &tag);
+    vsi_pages_unlock(viewer->pages);
+  }
   viewer->tag = vsi_alloc(viewer->pages->host, sizeof *viewer->tag);
   if (!viewer->tag) return VESTRY_NO_MEMORY;
   *viewer->tag = tag;

@@ -170,9 +170,11 @@ static void ask_for_stream(world *w, tab *t) {
   t->blocks = false;
   snprintf(path, sizeof path, "/%d", t->kind);
   snprintf(query, sizeof query, "who=%d", t->who);
-  const vestry_header had = {"Last-Event-ID", t->id};
+  char document[17];
+  snprintf(document, sizeof document, "%016x", (unsigned)(t->kind * 64 + t->who + 1));
+  const vestry_header had[] = {{"Vestry-Document", document}, {"Last-Event-ID", t->id}};
   const vestry_memory_call call = {
-      .path = path, .query = query, .datastar = true, .headers = &had, .headers_count = *t->id ? 1 : 0};
+      .path = path, .query = query, .datastar = true, .headers = had, .headers_count = *t->id ? 2 : 1};
   vestry_err error = vestry_memory_request(w->v, &call, NULL, NULL, &t->stream);
   if (error) t->stream = NULL;
   if (!w->th) assert_int_equal(error, VESTRY_OK);

@@ -720,6 +720,47 @@ static void a_part_that_changed_is_sent_to_a_tab_that_comes_back(void **state) {
   close_site(&s);
 }
 
+static void open_again(site *s, tab *t, const char *id, const char *document) {
+  const vestry_header headers[] = {{"Cookie", "ada"}, {"Last-Event-ID", id}, {"Vestry-Document", document}};
+  const vestry_memory_call call = {.path = "/list", .headers = headers, .headers_count = 3, .datastar = true};
+  assert_int_equal(vestry_memory_request(s->v, &call, NULL, NULL, &t->stream), VESTRY_OK);
+  settle(s);
+}
+
+/* The id behind a part's event says nothing of the page: the server knows what the tab had. */
+static void a_tab_that_was_shown_a_part_s_news_comes_back_to_nothing(void **state) {
+  (void)state;
+  site s;
+  tab t;
+  char document[17], id[400];
+  open_list_site(&s);
+  vestry_memory_exchange *page;
+  get(&s, "/list", NULL, "ada", NULL, false, &page);
+  between(vestry_memory_received(page).data, "vestry-document&#39;:&#39;", "&#39;", document, sizeof document);
+  between(vestry_memory_received(page).data, "last-event-id&#39;:&#39;", "&#39;", t.tag, sizeof t.tag);
+  vestry_memory_destroy(page);
+  open_again(&s, &t, t.tag, document);
+  assert_string_equal(since(&t), "");
+  put(&s, 1, "news");
+  refresh(&s, "list/1");
+  between(since(&t), "\n\nid: ", "\n", id, sizeof id);
+  close_tab(&t);
+  vestry_memory_settle(s.v);
+  open_again(&s, &t, id, document);
+  assert_string_equal(since(&t), ""); /* nothing has changed meanwhile */
+  close_tab(&t);
+  vestry_memory_settle(s.v);
+  open_again(&s, &t, id, "0123456789abcdef"); /* of a document that nobody knows */
+  assert_non_null(strstr(since(&t), "<h1>"));
+  close_tab(&t);
+  vestry_memory_settle(s.v);
+  put(&s, 1, "more");
+  open_again(&s, &t, t.tag, document); /* what was seen last is not what was sent last */
+  assert_non_null(strstr(since(&t), "more"));
+  close_tab(&t);
+  close_site(&s);
+}
+
 /* ------------------------------------------------------------------------------- tabs, tokens and nonces, too ----- */
 
 static vestry_err make_for_tab(vestry_render *render, vestry_html *html, void *app) {
@@ -868,6 +909,7 @@ int main(void) {
       cmocka_unit_test(a_part_is_rendered_once_for_all_pages),
       cmocka_unit_test(another_part_comes_with_the_content_and_the_former_is_silent),
       cmocka_unit_test(a_part_that_changed_is_sent_to_a_tab_that_comes_back),
+      cmocka_unit_test(a_tab_that_was_shown_a_part_s_news_comes_back_to_nothing),
       cmocka_unit_test(a_page_knows_its_tab),
       cmocka_unit_test(an_ordinary_handler_is_live),
       cmocka_unit_test(a_document_whose_content_is_not_clear_is_served_as_it_is),
