@@ -48,6 +48,12 @@ async function startExample(name, options = [], port = 0) {
       })();
       return stopped;
     },
+    // Without a word to anybody.
+    async kill() {
+      child.kill('SIGKILL');
+      stopped = exited;
+      await exited;
+    },
   };
 }
 
