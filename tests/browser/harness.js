@@ -96,6 +96,13 @@ async function picture(page, name) {
   if (process.env.PICTURES) await page.screenshot({ path: path.join(process.env.PICTURES, `${name}.png`) });
 }
 
+// What the address of the Datastar client answers.
+const client = {
+  path: CLIENT,
+  contentType: 'text/javascript; charset=utf-8',
+  headers: { 'Access-Control-Allow-Origin': '*' },
+};
+
 let browser = null; // a promise, so that those who ask for it at once get the same
 function chrome() {
   browser ??= chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
@@ -114,8 +121,7 @@ async function newSession(t, options = {}) {
   await context.route(/^https?:\/\/(?!127\.0\.0\.1[:/])/, (route) => {
     const url = route.request().url();
     if (/^https:\/\/cdn\.jsdelivr\.net\/gh\/starfederation\/datastar@v1\.[\w.]+\/bundles\/datastar\.js$/.test(url)) {
-      const headers = { 'Access-Control-Allow-Origin': '*' };
-      return route.fulfill({ path: CLIENT, contentType: 'text/javascript; charset=utf-8', headers });
+      return route.fulfill(client);
     }
     problems.push(`the page asks for ${url}`);
     return route.abort();
@@ -164,4 +170,4 @@ function temporaryDirectory(t) {
   return folder;
 }
 
-module.exports = { ADAPTER, CLIENT, HOSTILE, startExample, startCounter, exampleFor, picture, send, newSession, closeChrome, temporaryDirectory };
+module.exports = { ADAPTER, CLIENT, FLAGS, HOSTILE, client, startExample, startCounter, exampleFor, picture, send, newSession, closeChrome, temporaryDirectory };

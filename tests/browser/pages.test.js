@@ -7,7 +7,7 @@
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
 const { chromium } = require('playwright-core');
-const { startExample, newSession, send, closeChrome } = require('./harness.js');
+const { FLAGS, client, startExample, newSession, send, closeChrome } = require('./harness.js');
 const { startProxy } = require('./proxy.js');
 
 after(closeChrome);
@@ -224,30 +224,47 @@ test('d19: back from another page', { skip: real }, async (t) => {
   await text(each, 'and then');
   assert.deepEqual(problems, []);
 
-  // The browser's own, with a cache.
+  // The browser's own cache, which keeps a page whose stream is closed.
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--headless', '--no-sandbox', '--disable-gpu'],
+    args: FLAGS,
     ignoreDefaultArgs: ['--disable-back-forward-cache'],
   });
   t.after(() => browser.close());
   const page = await browser.newPage();
-  const { CLIENT } = require('./harness.js');
-  const headers = { 'Access-Control-Allow-Origin': '*' };
-  await page.route(/cdn\.jsdelivr\.net/, (route) => route.fulfill({ path: CLIENT, contentType: 'text/javascript', headers }));
-  await page.addInitScript(() => addEventListener('pageshow', (evt) => (window.wasKept = evt.persisted)));
+  await page.route(/cdn\.jsdelivr\.net/, (route) => route.fulfill(client));
+  await page.addInitScript(() => {
+    window.events = [];
+    addEventListener('pageshow', (evt) => window.events.push(evt.persisted ? 'kept' : 'loaded'));
+    document.addEventListener('visibilitychange', () => window.events.push(document.visibilityState));
+  });
+  const shows = (is) =>
+    page.waitForFunction((wanted) => document.querySelector('#text')?.textContent === wanted, is, { polling: 50 });
   await page.goto(server.url);
-  await page.waitForFunction(() => document.querySelector('#text').textContent === 'and then');
+  await shows('and then');
   await streams(2);
-  await page.goto(`${server.url}login`);
-  await streams(1);
+  const away = async () => {
+    await page.goto(`${server.url}login`);
+    await streams(1);
+  };
+  await away();
   await post('text', 'behind its back');
-  await page.goBack();
-  await page.waitForFunction(() => document.querySelector('#text').textContent === 'behind its back');
+  await page.evaluate(() => history.back());
+  await shows('behind its back');
   await streams(2);
-  t.diagnostic(`from the browser's cache: ${await page.evaluate(() => window.wasKept)}`);
+  t.diagnostic(`back: ${await page.evaluate(() => window.events)}`);
   await post('text', 'it lives');
-  await page.waitForFunction(() => document.querySelector('#text').textContent === 'it lives');
+  await shows('it lives');
+  // Back on a page that has not changed: one stream, and no content.
+  await away();
+  const then = await seen();
+  await page.evaluate(() => history.back());
+  await streams(2);
+  await until(async () => (await seen()).renders > then.renders, 'a render');
+  const now = await seen();
+  t.diagnostic(`back, unchanged: ${now.opened - then.opened} streams, ${now.changed - then.changed} contents`);
+  assert.equal(now.opened - then.opened, 1);
+  assert.equal(now.changed - then.changed, 0);
   assert.equal(context.pages().length, 1);
 });
 
@@ -422,7 +439,6 @@ test('d19: a stream that the page has ended stays so', { skip: real }, async (t)
 test('d19: nothing flashes, under a policy as strict as the client allows', { skip: real }, async (t) => {
   const { server, session, post, streams } = await start(t);
   const { context, problems } = await session();
-  const { CLIENT } = require('./harness.js');
   let release;
   const released = new Promise((done) => (release = done));
   const page = await context.newPage();
@@ -430,8 +446,7 @@ test('d19: nothing flashes, under a policy as strict as the client allows', { sk
   page.on('console', (message) => /error|warning/.test(message.type()) && problems.push(message.text()));
   await page.route(/cdn\.jsdelivr\.net/, async (route) => {
     await released;
-    const headers = { 'Access-Control-Allow-Origin': '*' };
-    await route.fulfill({ path: CLIENT, contentType: 'text/javascript', headers });
+    await route.fulfill(client);
   });
   await page.goto(`${server.url}strict`, { waitUntil: 'commit' });
   const banners = () => page.evaluate(() => window.banners);
