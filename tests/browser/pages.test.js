@@ -118,7 +118,7 @@ test('d1: a change is in every tab at once; a private page shows each his own', 
   assert.deepEqual([...ada.problems, ...bob.problems], []);
 });
 
-test('d19: twenty tabs of one browser, six connections', { skip: real }, async (t) => {
+test('d19: twenty tabs of one browser, six connections', async (t) => {
   const { server, session, post, streams, seen } = await start(t);
   const { context, tab, problems } = await session();
   const tabs = [];
@@ -145,7 +145,6 @@ test('d19: twenty tabs of one browser, six connections', { skip: real }, async (
     await hide(each, true);
   }
   await streams(0);
-  // Nor while they try again: all are shown once, and hidden, with nobody to answer.
   assert.equal((await seen()).documents, 20);
   assert.deepEqual(problems, []);
   assert.equal(context.pages().length, 20);
@@ -175,7 +174,7 @@ test('d19: tabs that are hidden while they try again give up, and begin anew', {
   assert.deepEqual(faults(problems), []);
 });
 
-test('d1: a tab that is shown again is current, and gets nothing if nothing changed', { skip: real }, async (t) => {
+test('d1: a tab that is shown again is current, and gets nothing if nothing changed', async (t) => {
   const { proxy, session, post, streams } = await start(t);
   const { tab, problems } = await session();
   const each = await tab(proxy.url);
@@ -208,7 +207,7 @@ test('d1: a tab that is shown again is current, and gets nothing if nothing chan
   assert.deepEqual(problems, []);
 });
 
-test('d19: back from another page', { skip: real }, async (t) => {
+test('d19: back from another page', async (t) => {
   const { server, session, post, streams, seen } = await start(t);
   const { context, tab, problems } = await session();
   const each = await tab(server.url);
@@ -304,7 +303,7 @@ test('d19: three answers of 502, and it recovers by itself', async (t) => {
   assert.deepEqual(faults(problems), []);
 });
 
-test('d19: the server is killed, and begins again', { skip: real }, async (t) => {
+test('d19: the server is killed, and begins again', async (t) => {
   const { server, session } = await start(t);
   const { tab, problems } = await session();
   const tabs = [];
@@ -333,7 +332,7 @@ test('d19: the server is killed, and begins again', { skip: real }, async (t) =>
   assert.deepEqual(faults(problems), []);
 });
 
-test('d19: a network that swallows everything', { skip: real }, async (t) => {
+test('d19: a network that swallows everything', async (t) => {
   const { proxy, session, post, streams } = await start(t);
   const { tab, problems } = await session();
   const each = await tab(proxy.url);
@@ -395,7 +394,7 @@ test('d1: nothing that is typed is lost', { skip: real }, async (t) => {
   assert.deepEqual(problems, []);
 });
 
-test('d19: who logs out elsewhere loses the stream, and is asked to log in', { skip: real }, async (t) => {
+test('d19: who logs out elsewhere loses the stream, and is asked to log in', async (t) => {
   const { server, session, post, streams, seen } = await start(t);
   const [ada, bob] = [await session(), await session()];
   await login(ada, server.url, 'ada');
@@ -422,7 +421,7 @@ test('d19: who logs out elsewhere loses the stream, and is asked to log in', { s
   assert.deepEqual(faults([...ada.problems, ...bob.problems]), []);
 });
 
-test('d19: a stream that the page has ended stays so', { skip: real }, async (t) => {
+test('d19: a stream that the page has ended stays so', async (t) => {
   const { server, session, post, streams, seen } = await start(t);
   const { tab, problems } = await session();
   const each = await tab(`${server.url}over`);
@@ -436,7 +435,7 @@ test('d19: a stream that the page has ended stays so', { skip: real }, async (t)
   assert.deepEqual(problems, []);
 });
 
-test('d19: nothing flashes, under a policy as strict as the client allows', { skip: real }, async (t) => {
+test('d19: nothing flashes, under a policy as strict as the client allows', async (t) => {
   const { server, session, post, streams } = await start(t);
   const { context, problems } = await session();
   let release;
