@@ -13,7 +13,7 @@ const { chromium } = require('playwright-core');
 const COUNTER = process.env.COUNTER ?? path.join(__dirname, '../../build/bin/counter');
 const ADAPTER = process.env.COUNTER_ADAPTER ?? 'civetweb';
 const CLIENT = process.env.DATASTAR_JS || path.join(__dirname, 'standin.js');
-const TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = Number(process.env.PATIENCE ?? 30_000);
 // Texts that would do harm where they are not escaped; each fits into any field of the examples (30 bytes at least).
 const HOSTILE = ['<script>pwned()</script>', '</script><img src=x onerror=p>', `"'><b onclick=pwned()>`,
   "'+pwned()+'", '`${pwned()}`', '&lt;&amp;&#39;', "\\');pwned()//", '@get("/x") $left', '%s%n%d', 'ünï©ødé 😀',
