@@ -1,5 +1,5 @@
 /* A server for pages.test.js: live pages, and what can happen to them. A page shows who is logged in, a text that all
- * share, the text of who is logged in, and an input. Its heartbeats are short.
+ * share, the text of who is logged in, and an input. Its heartbeats are short, unless PAGES_HEARTBEAT_MS says otherwise.
  *   GET /, /many/{n}   for everybody; /kept likewise, with a stream also while hidden
  *   GET /shared        rendered once for all
  *   GET /own           for who is logged in; others are sent to /login
@@ -14,6 +14,7 @@
  *   GET /seen          as JSON: counters, drafts, whether a render waits */
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -197,7 +198,9 @@ static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx
 
 int main(int argc, char **argv) {
   static struct app app = {.lock = PTHREAD_MUTEX_INITIALIZER, .woken = PTHREAD_COND_INITIALIZER};
-  static const vestry_connection_options connection = {.heartbeat_ms = HEARTBEAT_MS};
+  const char *heartbeat = getenv("PAGES_HEARTBEAT_MS");
+  const vestry_connection_options connection = {.heartbeat_ms =
+                                                    heartbeat ? strtoul(heartbeat, NULL, 10) : HEARTBEAT_MS};
   static const vestry_session_options sessions = {
       .insecure = true, .secret = "the sessions of a test outlive a kill", .secret_len = 32};
   snprintf(app.text, sizeof app.text, "first of %d", (int)getpid());

@@ -65,8 +65,13 @@ async function until(condition, what, ms = 20_000) {
 }
 
 async function start(t, options = {}) {
+  if (options.isQuiet) process.env.PAGES_HEARTBEAT_MS = '15000'; // what a page does at once is not done by its watch
   const server = await startExample(NAME, [], options.port ?? 0);
-  t.after(() => server.stop());
+  delete process.env.PAGES_HEARTBEAT_MS;
+  t.after(async () => {
+    await send('POST', `${server.url}wake`); // what waits would hold it up
+    await server.stop();
+  });
   const proxy = await startProxy(t, server);
   const session = async () => {
     const made = await newSession(t);
@@ -207,8 +212,40 @@ test('d1: a tab that is shown again is current, and gets nothing if nothing chan
   assert.deepEqual(problems, []);
 });
 
+test('d1: a page that is to be up to date while it is hidden', async (t) => {
+  const { server, session, post, streams } = await start(t);
+  const { tab, problems } = await session();
+  const each = await tab(`${server.url}kept#hidden`);
+  await streams(1);
+  await post('text', 'behind');
+  await text(each, 'behind');
+  await hide(each, false);
+  await hide(each, true);
+  await post('text', 'still');
+  await text(each, 'still');
+  await streams(1);
+  assert.deepEqual(problems, []);
+});
+
+test('d19: the browser is online again', async (t) => {
+  const { proxy, session, seen, post, streams } = await start(t, { isQuiet: true });
+  const { tab, problems } = await session();
+  const each = await tab(proxy.url);
+  const behind = await tab(`${proxy.url}many/1#hidden`);
+  await until(() => proxy.streams[0]?.signs(), 'a stream');
+  proxy.lose();
+  await post('text', 'meanwhile');
+  for (const { page } of [behind, each]) await page.evaluate(() => dispatchEvent(new Event('online')));
+  await text(each, 'meanwhile');
+  await streams(1); // in place of the lost one; and the hidden tab has none
+  assert.equal((await seen()).opened, 2);
+  await post('text', 'and then');
+  await text(each, 'and then');
+  assert.deepEqual(problems, []);
+});
+
 test('d19: back from another page', async (t) => {
-  const { server, session, post, streams, seen } = await start(t);
+  const { server, session, post, streams, seen } = await start(t, { isQuiet: true });
   const { context, tab, problems } = await session();
   const each = await tab(server.url);
   await streams(1);
@@ -268,7 +305,7 @@ test('d19: back from another page', async (t) => {
 });
 
 test('d19: a duplicated tab', async (t) => {
-  const { server, session, post, streams } = await start(t);
+  const { server, session, post, streams } = await start(t, { isQuiet: true });
   const { context, tab, problems } = await session();
   const each = await tab(server.url);
   const [other] = await Promise.all([context.waitForEvent('page'), each.page.evaluate(() => void window.open(location.href))]);
@@ -285,7 +322,7 @@ test('d19: a duplicated tab', async (t) => {
 });
 
 test('d19: three answers of 502, and it recovers by itself', async (t) => {
-  const { proxy, session, post, streams } = await start(t);
+  const { proxy, session, post, streams } = await start(t, { isQuiet: true });
   const { tab, problems } = await session();
   const each = await tab(proxy.url);
   await until(() => proxy.streams[0]?.signs(), 'a stream');
@@ -298,13 +335,14 @@ test('d19: three answers of 502, and it recovers by itself', async (t) => {
   await text(each, 'meanwhile');
   await banner(each, false);
   assert.equal(proxy.failed, 3);
+  assert.ok(proxy.streams[1].headers['last-event-id']); // it is the same request that goes on
   assert.equal(proxy.streams.length, 2);
   await streams(1);
   assert.deepEqual(faults(problems), []);
 });
 
 test('d19: the server is killed, and begins again', async (t) => {
-  const { server, session } = await start(t);
+  const { server, session } = await start(t, { isQuiet: true });
   const { tab, problems } = await session();
   const tabs = [];
   for (let i = 0; i < 5; i++) tabs.push(await tab(`${server.url}many/${i}`)); // six connections, and one to be free
@@ -314,7 +352,7 @@ test('d19: the server is killed, and begins again', async (t) => {
   const killed = Date.now();
   await server.kill();
   for (const each of tabs) await banner(each, true);
-  const { server: next, post, streams } = await start(t, { port: server.port });
+  const { server: next, post, streams } = await start(t, { port: server.port, isQuiet: true });
   for (const each of tabs) {
     await each.until((old) => document.querySelector('#text').textContent !== old, before);
     await banner(each, false);
@@ -395,7 +433,7 @@ test('d1: nothing that is typed is lost', { skip: real }, async (t) => {
 });
 
 test('d19: who logs out elsewhere loses the stream, and is asked to log in', async (t) => {
-  const { server, session, post, streams, seen } = await start(t);
+  const { server, session, post, streams, seen } = await start(t, { isQuiet: true });
   const [ada, bob] = [await session(), await session()];
   await login(ada, server.url, 'ada');
   await login(bob, server.url, 'bob');
@@ -469,7 +507,7 @@ test('d19: nothing flashes, under a policy as strict as the client allows', asyn
 });
 
 test('d1: an answer that is cut in the middle of a change', async (t) => {
-  const { proxy, session, post, streams } = await start(t);
+  const { proxy, session, post, streams } = await start(t, { isQuiet: true });
   const { tab, problems } = await session();
   const each = await tab(`${proxy.url}big`);
   await until(() => proxy.streams[0]?.signs(), 'a stream');

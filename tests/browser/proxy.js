@@ -7,6 +7,7 @@ const { once } = require('node:events');
 /** Start one in front of a server.
  *  fail        so many of the next streams are answered 502
  *  cutAfter    each stream that is open is cut when it has sent so many bytes from now on; null: not
+ *  lose()      streams that are open pass nothing any more, and nobody is told; new ones do
  *  isSwallowing  nothing passes either way, and nothing is closed
  *  streams     all so far: { text, open, retry, contents(), signs() } */
 async function startProxy(t, server) {
@@ -23,6 +24,9 @@ async function startProxy(t, server) {
   proxy.cut = () => {
     for (const stream of proxy.streams) if (stream.open) stream.down.destroy();
   };
+  proxy.lose = () => {
+    for (const stream of proxy.streams) stream.isLost = true;
+  };
   proxy.cutAfter = (bytes) => {
     for (const stream of proxy.streams) if (stream.open) stream.left = bytes;
   };
@@ -38,9 +42,9 @@ async function startProxy(t, server) {
       }
       if (stream.left !== null) stream.left -= data.length;
       stream.text += data;
-      whenPassing(() => to.write(data));
+      if (!stream.isLost) whenPassing(() => to.write(data));
     });
-    from.on('end', () => whenPassing(() => to.end()));
+    from.on('end', () => whenPassing(() => stream.isLost || to.end()));
     from.on('error', () => to.destroy());
   }
 
