@@ -191,6 +191,12 @@ static void leave(vestry_connection *connection, vestry_err error) {
   vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
 }
 
+/* The tab is to stay as it is: it does not ask why its stream has ended, as it does otherwise. */
+static void say_over(vestry_connection *connection) {
+  const vestry_value *state = VESTRY_OBJECT("over", (bool)true);
+  leave(connection, vestry_connection_patch_signals(connection, VESTRY_OBJECT("_vestry", state), NULL));
+}
+
 void vsi_page_reload(vestry_pages *pages, vestry_connection *connection, uint32_t within_ms) {
   uint32_t number = 0;
   char script[80];
@@ -208,7 +214,7 @@ static void lead_away(run *r, outcome made, vestry_connection *connection) {
   if (made == MADE_REDIRECT && location)
     leave(connection, vestry_connection_redirect(connection, location->value, NULL));
   else if (made == MADE_END || made == MADE_REDIRECT)
-    leave(connection, VESTRY_OK);
+    say_over(connection);
   else if (made == MADE_RELOAD)
     vsi_page_reload(r->pages, connection, RELOAD_MS);
 }

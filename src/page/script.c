@@ -5,9 +5,17 @@
  * document had at first, and the page may have been changed and changed back since. So these requests say nothing, and
  * get all.
  *
+ * A browser opens six connections to a host over HTTP/1.1: a seventh tab hangs if hidden tabs have streams. The client
+ * closes that of a tab which is hidden, but opens one in a tab that is loaded in the background, and goes on trying
+ * again in one that was hidden meanwhile; and shown while it waits, it opens two, of which it forgets one. So a tab
+ * that is loaded hidden opens its stream when it is first shown; and one whose stream is broken gives up when it is
+ * hidden, and begins anew when it is shown.
+ *
  * A stream whose network swallows all, or that a proxy has forgotten, neither ends nor says anything. So a page's
  * heartbeats are signals, which the client tells of; `seen` is when anything came last. A hidden tab has no stream, and
- * expects nothing. */
+ * expects nothing.
+ *
+ * No inline style: the banner is hidden also where a policy forbids these, and before the client runs. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +23,8 @@
 #include "base/buffer.h"
 #include "page/render.h"
 #include "registry/instance/instance.h"
+
+enum { RETRY_MOST_MS = 10000 }; /* that the client waits between two attempts */
 
 /* A path that was decoded, as it stands in a URL (RFC 3986, section 3.3). */
 static void put_path(vsi_buffer *url, const char *path) {
@@ -39,58 +49,76 @@ uint64_t vsi_document_read(const char *text) {
   return *end ? 0 : number;
 }
 
-/* The first request also says which document it is: by that the server finds what a page with parts had when its stream
- * ended (departed.c). */
+/* What opens the stream, for all that follows: el.open(). It begins a request of its own and ends the former one;
+ * el.had is what the tab has, for the first one, which also says which document it is: by that the server finds what a
+ * page with parts had when its stream ended (departed.c). A request that is begun in vain says nothing for retry_ms up to twice
+ * that, and then for longer: so long as the server has not said otherwise, each tab has a time of its own. */
 static void put_open(vestry_html *html, const vestry_page *page, const char *url, const char *had, const char *number) {
-  const vestry_attribute headers[] = {
-      {"last-event-id", had}, /* in lower case, as the client writes it: it replaces it */
-      {"vestry-document", number}};
-  const vestry_backend_action_options options = {.headers = had ? headers : NULL,
-                                                 .headers_count = had ? 1 + (number != NULL) : 0,
-                                                 .filter_include = page->signals,
-                                                 .filter_exclude = "^$",
-                                                 .when_hidden = page->when_hidden,
-                                                 .retry = VESTRY_RETRY_ERROR,
-                                                 .retry_max_wait_ms = 10000,
-                                                 .retry_max_count = VESTRY_RETRY_FOREVER};
-  (void)vestry_html_backend_action(html, VESTRY_METHOD_GET, &options, "%-s", url);
-}
-
-/* seen: when the stream was last heard of; it is looked at twice in a heartbeat's time. */
-static void put_watch(vestry_html *html, const vestry_page *page, const char *url) {
-  uint64_t heartbeat_ms = vsi_group_heartbeat_ms(page->pages->v->group);
-  if (heartbeat_ms > UINT32_MAX / 3) return; /* there are none */
-  unsigned patience_ms = (unsigned)(heartbeat_ms * 5 / 2);
+  unsigned retry_ms = page->pages->retry_ms;
+  vestry_html_add(html, "el.had = '%s'; el.wait = 500; el.live = 0; el.hidden = false;", had);
+  vestry_html_add(html, " el.open = () => { el.run?.abort(); el.run = new AbortController(); el.seen = Date.now();"
+                        " const headers = el.had ? {'last-event-id': el.had");
+  if (*number) vestry_html_add(html, ", 'vestry-document': '%s'", number);
   vestry_html_add(html,
-                  " data-on:visibilitychange__document=\"el.seen = Date.now()\""
-                  " data-on-interval__duration.%ums=\"!document.hidden && Date.now() - el.seen > %u"
-                  " ? (el.seen = Date.now(), $_vestry.offline = true, ",
-                  (unsigned)(heartbeat_ms / 2 + 1), patience_ms);
-  put_open(html, page, url, NULL, NULL);
-  vestry_html_add(html, ") : 0\"");
+                  "} : {}; el.had = '';"
+                  " @get('%s', {headers, filterSignals: {include: '%s', exclude: '^$'}, openWhenHidden: %-s,"
+                  " retry: 'error', retryInterval: %u + Math.random() * %u, retryMaxWait: %d, retryMaxCount: Infinity,"
+                  " requestCancellation: el.run}) };",
+                  url, page->signals, page->when_hidden == VESTRY_HIDDEN_OPEN ? "true" : "false", retry_ms, retry_ms,
+                  RETRY_MOST_MS);
 }
 
-/* No && in front of an action: the builder loses its way at references in code. */
+/* What the client tells of the stream. `retrying`: it looks after it by itself, for as long as it may wait. `finished`:
+ * the stream was ended, not broken, as by a log-out elsewhere: the server is asked why, more and more seldom.
+ * A page that may not be seen any more is loaded anew, and so gets the answer that says so. That it may not be is known
+ * by the status, or since elements came but no sign of a page's stream (el.got is 1, not 2). Not if its stream was
+ * never to be had: it would be loaded again and again. */
+static void put_fetch(vestry_html *html) {
+  vestry_html_add(html,
+                  " data-on:datastar-fetch=\"const {el: of, type, argsRaw} = evt.detail;"
+                  " const leave = () => el.heard || performance.now() > 10000 ? location.reload() : 0;"
+                  " if (of !== el) return;"
+                  " if (type.startsWith('datastar-')) el.seen = Date.now();"
+                  " if (type === 'datastar-patch-signals') el.got = 2, el.heard = true;"
+                  " if (type === 'datastar-patch-elements') el.got = el.got || 1;"
+                  " if (type === 'started') el.got = 0, el.live++;"
+                  " if (type === 'retrying') el.seen = Date.now() + %d, $_vestry.offline = true;"
+                  " if (type === 'error' && ['401', '403'].includes(argsRaw.status)) leave();"
+                  " if (type !== 'finished' || --el.live || !el.run || $_vestry.over) return;"
+                  " if (el.got === 1) leave();"
+                  " if (el.got === 2) el.run = null, el.wait = Math.min(el.wait * 2, 60000),"
+                  " setTimeout(() => el.run || document.hidden || el.open(), el.wait / 2)\"",
+                  RETRY_MOST_MS);
+}
+
 static vestry_err put_element(vestry_html *html, const vestry_page *page, const char *url, const char *had,
                               const char *number) {
   const vestry_pages *pages = page->pages;
+  const char *is_away = page->when_hidden == VESTRY_HIDDEN_OPEN ? "$_vestry.over" : "document.hidden || $_vestry.over";
+  uint64_t heartbeat_ms = vsi_group_heartbeat_ms(pages->v->group);
   vestry_html_add(html,
-                  "<div class=\"vestry-banner\" role=\"status\" style=\"display: none\""
-                  " data-signals=\"{_vestry: {offline: false, failing: false}}\""
+                  "<div class=\"vestry-banner\" role=\"status\" hidden"
+                  " data-signals=\"{_vestry: {offline: false, failing: false, over: false}}\""
                   " data-show=\"$_vestry.offline || $_vestry.failing\""
-                  " data-text=\"$_vestry.offline ? '%s' : '%s'\""
-                  " data-on:datastar-fetch=\"evt.detail.el !== el ? 0 :"
-                  " evt.detail.type.startsWith('datastar-') ? el.seen = Date.now() :"
-                  " evt.detail.type === 'retrying' ? $_vestry.offline = !document.hidden : 0\"",
+                  " data-text=\"$_vestry.offline ? '%s' : '%s'\"",
                   pages->offline_text, pages->failing_text);
-  vestry_html_add(html, " data-init=\"el.seen = Date.now(); ");
+  put_fetch(html);
+  vestry_html_add(html, " data-init=\"");
   put_open(html, page, url, had, number);
-  vestry_html_add(html, "\" data-on:online__window=\"");
-  put_open(html, page, url, NULL, NULL);
-  vestry_html_add(html, "\" data-on:pageshow__window=\"evt.persisted ? ");
-  put_open(html, page, url, NULL, NULL);
-  vestry_html_add(html, " : 0\"");
-  put_watch(html, page, url);
+  vestry_html_add(html, " %-s || el.open()\" data-on:online__window=\"%-s || el.open()\"", is_away, is_away);
+  vestry_html_add(html,
+                  " data-on:visibilitychange__document=\"document.hidden"
+                  " ? %-s (el.run?.abort(), el.run = null)"
+                  " : (el.seen = el.shown = Date.now(), el.run || $_vestry.over || el.open())\"",
+                  page->when_hidden == VESTRY_HIDDEN_OPEN ? "true ||" : "!$_vestry.offline ||");
+  vestry_html_add(html,
+                  " data-on:pageshow__window=\"!evt.persisted || Date.now() - el.shown < 1000 || %-s || el.open()\"",
+                  is_away);
+  if (heartbeat_ms <= UINT32_MAX / 3) /* otherwise there are none */
+    vestry_html_add(html,
+                    " data-on-interval__duration.%ums=\"document.hidden || $_vestry.over || Date.now() - el.seen < %u"
+                    " || ($_vestry.offline = true, el.open())\"",
+                    (unsigned)(heartbeat_ms / 2 + 1), (unsigned)(heartbeat_ms * 5 / 2));
   return vestry_html_add(html, "></div>");
 }
 
@@ -109,7 +137,7 @@ vestry_err vsi_stream_element(vestry_render *render, vestry_html *html) {
   const vestry_host *host = render->pages->host;
   if (render->parts_count && !host->random(host->ctx, &document, sizeof document)) /* without, it has none */
     snprintf(number, sizeof number, "%016llx", (unsigned long long)document);
-  vestry_err error = text ? put_element(html, render->page, text, tag, *number ? number : NULL) : VESTRY_NO_MEMORY;
+  vestry_err error = text ? put_element(html, render->page, text, tag, number) : VESTRY_NO_MEMORY;
   vsi_buffer_finish(&url);
   return error;
 }

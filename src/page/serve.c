@@ -282,10 +282,21 @@ static vestry_err take_tag(vsi_viewer *viewer, const vestry_request *req) {
   return VESTRY_OK;
 }
 
+/* On a status of 403 the tab loads its page anew, and so gets the answer itself. A failure is no answer: it comes back. */
+static vestry_err deny(vestry_reply *reply, vestry_err error) {
+  switch (error) {
+  case VESTRY_NOT_FOUND:
+  case VESTRY_MALFORMED:
+  case VESTRY_EXISTS:
+  case VESTRY_TOO_LARGE: return vestry_reply_status(reply, 403);
+  default: return error;
+  }
+}
+
 static vestry_err serve_stream(const vestry_request *req, vestry_reply *reply, vestry_page *page, const char *share) {
   vestry_pages *pages = page->pages;
   vestry_err error = page->allow ? page->allow(req, page->app) : VESTRY_OK;
-  if (error) return error;
+  if (error) return deny(reply, error);
   vsi_viewer *viewer = vsi_calloc(pages->host, 1, sizeof *viewer);
   if (!viewer) return VESTRY_NO_MEMORY;
   viewer->pages = pages;

@@ -13,7 +13,7 @@ const { chromium } = require('playwright-core');
 const COUNTER = process.env.COUNTER ?? path.join(__dirname, '../../build/bin/counter');
 const ADAPTER = process.env.COUNTER_ADAPTER ?? 'civetweb';
 const CLIENT = process.env.DATASTAR_JS || path.join(__dirname, 'standin.js');
-const TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = Number(process.env.PATIENCE ?? 30_000);
 // Texts that would do harm where they are not escaped; each fits into any field of the examples (30 bytes at least).
 const HOSTILE = ['<script>pwned()</script>', '</script><img src=x onerror=p>', `"'><b onclick=pwned()>`,
   "'+pwned()+'", '`${pwned()}`', '&lt;&amp;&#39;', "\\');pwned()//", '@get("/x") $left', '%s%n%d', 'ünï©ødé 😀',
@@ -47,6 +47,12 @@ async function startExample(name, options = [], port = 0) {
         assert.deepEqual({ code, signal, complaints }, { code: 0, signal: null, complaints: '' });
       })();
       return stopped;
+    },
+    // Without a word to anybody.
+    async kill() {
+      child.kill('SIGKILL');
+      stopped = exited;
+      await exited;
     },
   };
 }
@@ -90,6 +96,13 @@ async function picture(page, name) {
   if (process.env.PICTURES) await page.screenshot({ path: path.join(process.env.PICTURES, `${name}.png`) });
 }
 
+// What the address of the Datastar client answers.
+const client = {
+  path: CLIENT,
+  contentType: 'text/javascript; charset=utf-8',
+  headers: { 'Access-Control-Allow-Origin': '*' },
+};
+
 let browser = null; // a promise, so that those who ask for it at once get the same
 function chrome() {
   browser ??= chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
@@ -108,8 +121,7 @@ async function newSession(t, options = {}) {
   await context.route(/^https?:\/\/(?!127\.0\.0\.1[:/])/, (route) => {
     const url = route.request().url();
     if (/^https:\/\/cdn\.jsdelivr\.net\/gh\/starfederation\/datastar@v1\.[\w.]+\/bundles\/datastar\.js$/.test(url)) {
-      const headers = { 'Access-Control-Allow-Origin': '*' };
-      return route.fulfill({ path: CLIENT, contentType: 'text/javascript; charset=utf-8', headers });
+      return route.fulfill(client);
     }
     problems.push(`the page asks for ${url}`);
     return route.abort();
@@ -158,4 +170,4 @@ function temporaryDirectory(t) {
   return folder;
 }
 
-module.exports = { ADAPTER, CLIENT, HOSTILE, startExample, startCounter, exampleFor, picture, send, newSession, closeChrome, temporaryDirectory };
+module.exports = { ADAPTER, CLIENT, FLAGS, HOSTILE, client, startExample, startCounter, exampleFor, picture, send, newSession, closeChrome, temporaryDirectory };

@@ -14,16 +14,36 @@ const signals = new Proxy(values, {
       if (!readers.has(name)) readers.set(name, new Set());
       readers.get(name).add(running);
     }
-    return target[name];
+    return within(target[name], name);
   },
   set(target, name, value) {
     if (Object.is(target[name], value)) return true;
     target[name] = value;
-    for (const effect of readers.get(name) ?? []) dirty.add(effect);
-    queueMicrotask(settle);
+    touch(name);
     return true;
   },
 });
+
+function touch(name) {
+  for (const effect of readers.get(name) ?? []) dirty.add(effect);
+  queueMicrotask(settle);
+}
+
+const isObject = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+// What is set inside of a signal is a change of the signal.
+function within(value, name) {
+  if (!isObject(value)) return value;
+  return new Proxy(value, {
+    get: (target, key) => within(target[key], name),
+    set(target, key, fresh) {
+      if (Object.is(target[key], fresh)) return true;
+      target[key] = fresh;
+      touch(name);
+      return true;
+    },
+  });
+}
 
 function effect(run) {
   const self = () => {
@@ -59,7 +79,22 @@ function merge(target, patch, onlyIfMissing) {
   return target;
 }
 
-const outgoing = () => JSON.stringify(values, (name, value) => (name.startsWith('_') ? undefined : value));
+// Signals by path; objects in which none is left are left out.
+function outgoing({ include = '.*', exclude = '(^|\\.)_' } = {}) {
+  const pick = (object, path) => {
+    const kept = {};
+    for (const [name, value] of Object.entries(object)) {
+      if (isObject(value)) {
+        const inside = pick(value, `${path}${name}.`);
+        if (Object.keys(inside).length) kept[name] = inside;
+      } else if (new RegExp(include).test(path + name) && !new RegExp(exclude).test(path + name)) {
+        kept[name] = value;
+      }
+    }
+    return kept;
+  };
+  return JSON.stringify(pick(values, ''));
+}
 
 // -------------------------------------------------------------------------------------------- expressions ---------
 // `$name` is a signal, `@action(` a call of ours; strings are left alone.
@@ -79,79 +114,109 @@ function expression(el, source, wantsValue = false) {
 // ------------------------------------------------------------------------------------------------ actions ---------
 const announce = (type, el, argsRaw = {}) =>
   document.dispatchEvent(new CustomEvent('datastar-fetch', { detail: { type, el, argsRaw } }));
-const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 const underWay = new Map(); // "METHOD url" -> AbortController: a second one cancels the first
+const pause = (ms, signal) =>
+  new Promise((done) => {
+    setTimeout(done, ms);
+    signal.addEventListener('abort', done);
+  });
 
 const actions = {};
 for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']) {
   actions[method.toLowerCase()] = (el, url, options) => request(method, el, url, options);
 }
 
-// What the server asks for (an event stream's `retry`) is the wait before each first retry from then on.
-async function request(method, el, url, options = {}) {
-  const { retry = 'auto', retryScaler = 2, retryMaxWait = 30000, retryMaxCount = 10 } = options;
-  const name = `${method} ${url}`;
+function cancellation(given, name) {
+  if (given instanceof AbortController) return given;
   const cancel = new AbortController();
   underWay.get(name)?.abort();
   underWay.set(name, cancel);
+  return cancel;
+}
+
+// What the server asks for (an event stream's `retry`) is the wait before each first retry from then on. What is sent
+// again is the same, but for the last `id`. A stream is closed while the page is hidden, and opened anew when it is shown.
+async function request(method, el, url, options = {}) {
+  const { retry = 'auto', retryScaler = 2, retryMaxWait = 30000, retryMaxCount = 10 } = options;
+  const { openWhenHidden = method !== 'GET' } = options;
+  const cancel = cancellation(options.requestCancellation, `${method} ${url}`);
+  let attempt = new AbortController();
+  const turn = () => attempt.abort();
+  if (!openWhenHidden) document.addEventListener('visibilitychange', turn);
   announce('started', el);
-  const { input, init } = prepare(method, url, options.headers); // once: what is sent again is the same
+  const headers = { 'Datastar-Request': 'true', Accept: 'text/event-stream, text/html, application/json', ...options.headers };
+  let { input, init } = prepare(method, url, options);
   let first = options.retryInterval ?? 1000;
   let wait = first;
+  const take = {
+    retry: (asked) => (first = wait = asked),
+    id: (id) => (id ? (headers['last-event-id'] = id) : delete headers['last-event-id']),
+  };
   for (let tries = 0; !cancel.signal.aborted; ) {
+    attempt = new AbortController();
     try {
-      const answer = await fetch(input, { ...init, signal: cancel.signal });
+      const signal = AbortSignal.any([cancel.signal, attempt.signal]);
+      const answer = await fetch(input, { ...init, headers: { ...headers, ...init.headers }, signal });
       const failed = answer.status >= 400;
       if (failed) announce('error', el, { status: String(answer.status) });
       if (answer.status === 200) {
         tries = 0;
         wait = first;
-        await consume(answer, el, (asked) => (first = wait = asked));
+        await consume(answer, el, take);
       }
       if (!(failed && retry === 'error') && !((failed || answer.status === 200) && retry === 'always')) break;
     } catch {
       if (cancel.signal.aborted) break;
+      if (attempt.signal.aborted) {
+        while (document.hidden && !cancel.signal.aborted) await pause(20, cancel.signal);
+        ({ input, init } = prepare(method, url, options));
+        continue;
+      }
     }
     if (tries++ >= retryMaxCount) {
       announce('retries-failed', el);
       break;
     }
     announce('retrying', el);
-    await pause(wait);
+    await pause(wait, cancel.signal);
     wait = Math.min(wait * retryScaler, retryMaxWait);
   }
+  document.removeEventListener('visibilitychange', turn);
   announce('finished', el);
 }
 
-function prepare(method, url, more) {
+function prepare(method, url, { filterSignals }) {
   const input = new URL(url, document.baseURI);
-  const headers = { 'Datastar-Request': 'true', Accept: 'text/event-stream, text/html, application/json', ...more };
   if (method === 'GET' || method === 'DELETE') {
-    input.searchParams.set('datastar', outgoing());
-    return { input, init: { method, headers } };
+    input.searchParams.set('datastar', outgoing(filterSignals));
+    return { input, init: { method } };
   }
-  headers['Content-Type'] = 'application/json';
-  return { input, init: { method, headers, body: outgoing() } };
+  return { input, init: { method, headers: { 'Content-Type': 'application/json' }, body: outgoing(filterSignals) } };
 }
 
-async function consume(answer, el, setRetry) {
-  if (!answer.headers.get('Content-Type')?.startsWith('text/event-stream')) return;
+async function consume(answer, el, take) {
+  const type = answer.headers.get('Content-Type') ?? '';
+  if (type.startsWith('text/javascript')) {
+    document.head.append(Object.assign(document.createElement('script'), { textContent: await answer.text() }));
+  }
+  if (!type.startsWith('text/event-stream')) return;
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = '';
   for (;;) {
     const { done, value } = await reader.read(); // throws when the stream is cut
     if (done) return;
     text += value;
-    for (let end; (end = text.indexOf('\n\n')) >= 0; text = text.slice(end + 2)) receive(text.slice(0, end), el, setRetry);
+    for (let end; (end = text.indexOf('\n\n')) >= 0; text = text.slice(end + 2)) receive(text.slice(0, end), el, take);
   }
 }
 
-function receive(block, el, setRetry) {
+function receive(block, el, take) {
   let type = '';
   const args = {};
   for (const line of block.split('\n')) {
     if (line.startsWith('event: ')) type = line.slice(7);
-    if (/^retry: \d+$/.test(line)) setRetry(Number(line.slice(7)));
+    if (line.startsWith('id: ')) take.id(line.slice(4));
+    if (/^retry: \d+$/.test(line)) take.retry(Number(line.slice(7)));
     if (!line.startsWith('data: ')) continue;
     const [, key, value] = /^data: (\S+) ?(.*)$/.exec(line);
     args[key] = key in args ? `${args[key]}\n${value}` : value;
@@ -221,6 +286,9 @@ const attributes = {
       else run(evt);
     });
   },
+  'on-interval': (el, source, key, modifiers) => {
+    setInterval(expression(el, source), Number(/^duration\.(\d+)ms$/.exec(modifiers)[1]));
+  },
   init: (el, source, key, modifiers) => {
     const run = expression(el, source);
     const delay = delayOf(modifiers);
@@ -247,7 +315,7 @@ function watch(el, source, apply) {
 function bringToLife(root) {
   for (const el of [root, ...root.querySelectorAll('*')]) {
     for (const { name, value } of [...el.attributes]) {
-      const [, plugin, key, modifiers] = /^data-([a-z]+)(?::(.+?))?(?:__(.+))?$/.exec(name) ?? [];
+      const [, plugin, key, modifiers] = /^data-(on-interval|[a-z]+)(?::(.+?))?(?:__(.+))?$/.exec(name) ?? [];
       attributes[plugin]?.(el, value, key, modifiers);
     }
   }

@@ -1,0 +1,106 @@
+// An HTTP proxy between Chromium and a server, in which the network can be broken. It asks the server for no encoding,
+// so that it can read along.
+'use strict';
+const http = require('node:http');
+const { once } = require('node:events');
+
+/** Start one in front of a server.
+ *  fail        so many of the next streams are answered 502
+ *  cutAfter    each stream that is open is cut when it has sent so many bytes from now on; null: not
+ *  lose()      streams that are open pass nothing any more, and nobody is told; new ones do
+ *  isSwallowing  nothing passes either way, and nothing is closed
+ *  streams     all so far: { text, open, retry, contents(), signs() } */
+async function startProxy(t, server) {
+  const proxy = { fail: 0, isSwallowing: false, streams: [], failed: 0 };
+  const sockets = new Set();
+  const held = []; // what is done once the network is back
+
+  const whenPassing = (then) => (proxy.isSwallowing ? held.push(then) : then());
+  proxy.swallow = () => (proxy.isSwallowing = true);
+  proxy.back = () => {
+    proxy.isSwallowing = false;
+    for (const then of held.splice(0)) then();
+  };
+  proxy.cut = () => {
+    for (const stream of proxy.streams) if (stream.open) stream.down.destroy();
+  };
+  proxy.lose = () => {
+    for (const stream of proxy.streams) stream.isLost = true;
+  };
+  proxy.cutAfter = (bytes) => {
+    for (const stream of proxy.streams) if (stream.open) stream.left = bytes;
+  };
+  const openOnes = () => proxy.streams.filter(({ open }) => open);
+  proxy.open = () => openOnes().length;
+
+  function follow(stream, from, to) {
+    from.on('data', (data) => {
+      if (stream.left !== null && data.length >= stream.left) {
+        to.write(data.subarray(0, stream.left), () => to.socket?.destroy());
+        from.destroy();
+        return;
+      }
+      if (stream.left !== null) stream.left -= data.length;
+      stream.text += data;
+      if (!stream.isLost) whenPassing(() => to.write(data));
+    });
+    from.on('end', () => whenPassing(() => stream.isLost || to.end()));
+    from.on('error', () => to.destroy());
+  }
+
+  function newStream(to) {
+    const stream = { text: '', open: true, left: null, down: to.socket };
+    const count = (what) => stream.text.split(`event: ${what}\n`).length - 1;
+    stream.contents = () => count('datastar-patch-elements');
+    stream.signs = () => stream.text.split('{"_vestry":{"offline":false}}').length - 1;
+    stream.retry = () => Number(/(?:^|\n)retry: (\d+)\n/.exec(stream.text)?.[1] ?? 0);
+    to.on('close', () => (stream.open = false));
+    proxy.streams.push(stream);
+    return stream;
+  }
+
+  function pass(request, answer) {
+    const isStream = request.method === 'GET' && request.headers['datastar-request'];
+    if (isStream && proxy.fail) {
+      proxy.fail--;
+      proxy.failed++;
+      answer.writeHead(502).end();
+      return;
+    }
+    const headers = { ...request.headers };
+    delete headers['accept-encoding'];
+    const up = http.request(
+      { port: server.port, host: '127.0.0.1', method: request.method, path: request.url, headers, agent: false },
+      (from) => {
+        whenPassing(() => {
+          const { connection, 'keep-alive': ignored, ...rest } = from.headers;
+          answer.writeHead(from.statusCode, rest);
+          answer.flushHeaders();
+          const isEvents = isStream && /event-stream/.test(rest['content-type']);
+          if (isEvents) follow(Object.assign(newStream(answer), { url: request.url, headers }), from, answer);
+          else from.pipe(answer);
+        });
+      },
+    );
+    up.on('error', () => answer.destroy());
+    answer.on('close', () => whenPassing(() => up.destroy()));
+    request.pipe(up);
+  }
+
+  const listener = http.createServer((request, answer) => whenPassing(() => pass(request, answer)));
+  listener.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+  });
+  listener.keepAliveTimeout = 60_000;
+  listener.listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  proxy.url = `http://127.0.0.1:${listener.address().port}/`;
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    listener.close();
+  });
+  return proxy;
+}
+
+module.exports = { startProxy };
