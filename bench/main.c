@@ -22,6 +22,15 @@ static const struct {
     {"follow", bench_follow,
      "follow [--encoding br] [--rounds 1000] [--page-bytes 11600] [--level 0] [--window-bits 0]\n"
      "      one more message in a private page, alone and as what has changed: bytes and microseconds"},
+    {"pages", bench_page_load,
+     "pages --port P [--pages 1000] [--rounds 100] [--warm 0] [--bytes 10000] [--change-bytes 100] [--private] "
+     "[--a-second N]\n"
+     "      [--encoding identity|gzip|br] [--threads 1] [--patience-ms 20000] [--seed 1] [--server vestry|node] [--pid "
+     "SERVER]\n"
+     "pages --alone refresh|unchanged|message|idle [--pages 1000] [--rounds 100] [--bytes 10000]\n"
+     "      live pages that check what they show: losses, order, latency, renders; or one by itself: what it costs "
+     "beyond\n"
+     "      its handler"},
     {"load", bench_load,
      "load --port P [--streams 1000] [--rounds 100] [--warm 0] [--burst 1] [--payload-bytes 100] [--change-bytes 0] "
      "[--keyed]\n"

@@ -2,12 +2,14 @@
 
 #include <malloc.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
-static _Atomic(int64_t) held_bytes;
+static _Atomic(int64_t) held_bytes, held_blocks;
 
 static void *reallocate(void *ctx, void *memory, size_t size) {
   (void)ctx;
+  bool was_there = memory != NULL;
   int64_t before = memory ? (int64_t)malloc_usable_size(memory) : 0;
   void *after = NULL;
   if (size) {
@@ -17,7 +19,8 @@ static void *reallocate(void *ctx, void *memory, size_t size) {
     free(memory);
   }
   int64_t more = (after ? (int64_t)malloc_usable_size(after) : 0) - before;
-  atomic_fetch_add_explicit(&held_bytes, more, memory_order_relaxed); /* a mere count */
+  atomic_fetch_add_explicit(&held_bytes, more, memory_order_relaxed); /* mere counts */
+  if (was_there != (after != NULL)) atomic_fetch_add_explicit(&held_blocks, after ? 1 : -1, memory_order_relaxed);
   return after;
 }
 
@@ -30,4 +33,8 @@ const vestry_host *bench_counting_host(void) {
 
 int64_t bench_counted_bytes(void) {
   return atomic_load_explicit(&held_bytes, memory_order_relaxed);
+}
+
+int64_t bench_counted_blocks(void) {
+  return atomic_load_explicit(&held_blocks, memory_order_relaxed);
 }

@@ -8,5 +8,7 @@
 const vestry_host *bench_counting_host(void);
 /* What is allocated through it now. */
 int64_t bench_counted_bytes(void);
+/* In so many pieces: malloc keeps a word more for each. */
+int64_t bench_counted_blocks(void);
 
 #endif

@@ -5,6 +5,7 @@
 #include "pages.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,7 @@ struct bench_pages {
   pthread_mutex_t lock;
   state *states[BUCKETS]; /* guarded by lock, all here and below */
   size_t count;
+  _Atomic(int64_t) streams; /* so far: each has a key of its own */
 };
 
 static size_t bucket_of(const char *topic) {
@@ -101,6 +103,10 @@ static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
   bench_pages *b = app;
   const char *own = vestry_request_value(req, VESTRY_IN_QUERY, "private");
+  int64_t number = atomic_fetch_add_explicit(&b->streams, 1, memory_order_relaxed); /* a mere number */
+  vestry_err error = vestry_reply_key(reply, VESTRY_KEY("page", number));
+  if (!error) error = vestry_reply_keep(reply, VESTRY_PUT_MANY, 1);
+  if (error) return error;
   return vestry_page_serve(req, reply, b->page, own && !strcmp(own, "1") ? NULL : "");
 }
 

@@ -40,7 +40,7 @@ struct readers {
   reading_thread *threads;
   readers_round *rounds;
   size_t slots; /* of rounds: one more than are under way, which is the publisher's */
-  _Atomic(uint64_t) published, opened, deliveries, disorders, broken, ended, hints, body_bytes;
+  _Atomic(uint64_t) published, opened, deliveries, disorders, broken, ended, hints, skipped, body_bytes;
   _Atomic(bool) stopping, expects_ends;
   pthread_mutex_t lock;
   pthread_cond_t reached;
@@ -72,10 +72,22 @@ static uint64_t find_round(const readers *all, const char *line, size_t len, uin
   return UINT64_MAX;
 }
 
+/* A round that is later than the one that is due takes its place. */
+static bool skip(readers *all, reader *r, const char *line, size_t len, uint64_t published) {
+  uint64_t found = r->next;
+  while (found < published && !is_round(&all->rounds[found % all->slots], line, len)) found++;
+  if (found == published || r->is_due) return false;
+  add(&all->skipped, found - r->next);
+  add(&all->deliveries, found - r->next);
+  r->next = found;
+  return r->is_due = true;
+}
+
 static void take_data(readers *all, reader *r, const char *line, size_t len) {
   uint64_t published = look(&all->published), due = all->options.keyed ? published - 1 : r->next;
   const readers_round *round = &all->rounds[due % all->slots];
   bool is_due = published && due < published && due >= r->next && !r->is_due && is_round(round, line, len);
+  if (!is_due && all->options.skips && skip(all, r, line, len, published)) return;
   if (is_due && all->options.keyed) is_due = round->target == (size_t)(r - all->readers);
   if (!is_due) {
     uint64_t found = find_round(all, line, len, published);
@@ -92,6 +104,8 @@ static void take_line(bench_stream *stream, const char *line, size_t len, void *
   reading_thread *thread = ctx;
   readers *all = thread->all;
   reader *r = (reader *)stream;
+  const char *other = all->options.other;
+  if (other && len >= strlen(other) && memcmp(line, other, strlen(other)) == 0) return;
   if (len > 5 && memcmp(line, "data:", 5) == 0) {
     take_data(all, r, line, len);
   } else if (len > 6 && memcmp(line, "retry:", 6) == 0) {
@@ -296,8 +310,8 @@ void readers_publish(readers *all) {
 }
 
 void readers_count(const readers *all, readers_counts *ret_counts) {
-  *ret_counts = (readers_counts){look(&all->opened), look(&all->deliveries), look(&all->disorders),
-                                 look(&all->broken), look(&all->hints),      look(&all->body_bytes)};
+  *ret_counts = (readers_counts){look(&all->opened), look(&all->deliveries), look(&all->disorders), look(&all->broken),
+                                 look(&all->hints),  look(&all->skipped),    look(&all->body_bytes)};
 }
 
 void readers_latency(readers *all, histogram *ret_latency) {

@@ -21,6 +21,7 @@ typedef struct readers_counts {
   uint64_t disorders;  /* events that were not: of another round, changed, twice, or somebody else's */
   uint64_t broken;     /* streams that ended, or were none */
   uint64_t hints;      /* that said when to come back */
+  uint64_t skipped;    /* of the deliveries: rounds that did not come, as a later one did */
   uint64_t body_bytes; /* on the wire, without the heads */
 } readers_counts;
 
@@ -28,7 +29,9 @@ typedef struct readers_options {
   size_t count, threads;
   size_t window; /* so many rounds may be under way at once; keyed: 1 */
   bool keyed;
-  const char *path;     /* keyed: "?key=k" and the reader's number are added */
+  bool skips;        /* a stream may leave rounds out, if a later one comes: they count as delivered, and as skipped */
+  const char *other; /* lines that begin so are of no round; NULL: there are none */
+  const char *path;  /* keyed: "?key=k" and the reader's number are added */
   const char *encoding; /* to ask for; NULL: none */
   int port;
 } readers_options;

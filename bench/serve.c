@@ -19,6 +19,7 @@
 #include <vestry/vestry.h>
 
 #include "bench.h"
+#include "encodes.h"
 #include "memory.h"
 #include "pages.h"
 #include "server.h"
@@ -114,7 +115,35 @@ static vestry_err close_key(const vestry_request *req, vestry_reply *reply, void
   return error ? error : vestry_reply_status(reply, 204);
 }
 
-static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *app) {
+/* What the instance has. */
+typedef struct served {
+  vestry *v;
+  vestry_channel *broadcast;
+  bench_pages *pages; /* NULL: none */
+} served;
+
+static json_t *pages_stats(const served *all) {
+  vestry_pages_stats s = {0};
+  if (all->pages) vestry_pages_stats_get(bench_pages_of(all->pages), &s);
+  const struct {
+    const char *name;
+    uint64_t number;
+  } fields[] = {
+      {"streams", s.streams_count},        {"views", s.views_count},         {"topics", s.topics_count},
+      {"refreshes", s.refreshes_count},    {"documents", s.documents_count}, {"renders", s.renders_count},
+      {"changed", s.changed_count},        {"unchanged", s.unchanged_count}, {"current", s.current_count},
+      {"failed", s.failed_count},          {"dropped", s.dropped_count},     {"unsent", s.unsent_count},
+      {"postponed", s.postponed_count},    {"kept_bytes", s.kept_bytes},     {"kept_dropped", s.kept_dropped_count},
+      {"requests_bytes", s.requests_bytes}};
+  json_t *object = json_object();
+  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+    json_object_set_new(object, fields[i].name, json_integer((json_int_t)fields[i].number));
+  return object;
+}
+
+static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  const served *all_of = ctx;
+  vestry *app = all_of->v;
   (void)req;
   vestry_stats s = {0};
   vestry_stats_get(app, &s);
@@ -128,15 +157,16 @@ static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *ap
     json_object_set_new(turned_away, vestry_refusal_name((vestry_refusal)i),
                         json_integer((json_int_t)s.turned_away[i]));
   json_t *all = json_pack(
-      "{s:I,s:I,s:I,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:I,s:I,s:I,s:{s:I,s:I,s:I}}", "opened",
+      "{s:I,s:I,s:I,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:I,s:I,s:I,s:I,s:o,s:{s:I,s:I,s:I}}", "opened",
       (json_int_t)s.opened_count, "open", (json_int_t)s.open_count, "closed", (json_int_t)s.closed_count, "causes",
       causes, "accepted", (json_int_t)s.accepted_count, "written", (json_int_t)s.written_count, "discarded",
       (json_int_t)s.discarded_count, "conflated", (json_int_t)s.conflated_count, "queued_bytes",
       (json_int_t)s.queued_bytes, "refused", (json_int_t)s.refused_count, "heartbeats", (json_int_t)s.heartbeats_count,
       "requests", (json_int_t)s.requests_count, "rejected", (json_int_t)s.rejected_count, "turned_away", turned_away,
       "request_bytes", (json_int_t)s.request_bytes, "request_peak_bytes", (json_int_t)s.request_peak_bytes, "memory",
-      (json_int_t)bench_counted_bytes(), "store", "put", (json_int_t)kept.put_count, "removed",
-      (json_int_t)kept.removed_count, "live", (json_int_t)kept.live_count);
+      (json_int_t)bench_counted_bytes(), "encodes", (json_int_t)bench_encodes_count(), "pages", pages_stats(all_of),
+      "store", "put", (json_int_t)kept.put_count, "removed", (json_int_t)kept.removed_count, "live",
+      (json_int_t)kept.live_count);
   char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
   json_decref(all);
   if (!text) return VESTRY_NO_MEMORY;
@@ -145,21 +175,23 @@ static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *ap
   return error;
 }
 
-static vestry_err mount(vestry *v, vestry_channel *broadcast) {
+static vestry_err mount(served *all) {
+  vestry *v = all->v;
+  vestry_channel *broadcast = all->broadcast;
   vestry_err error = vestry_route(v, "GET", "/sub", sub, broadcast);
   if (!error) error = vestry_route(v, "POST", "/pub", pub, v);
   if (!error) error = vestry_route(v, "POST", "/html", html, broadcast);
   if (!error) error = vestry_route(v, "POST", "/drain", drain, v);
   if (!error) error = vestry_route(v, "POST", "/close", close_key, v);
-  if (!error) error = vestry_route(v, "GET", "/stats", stats, v);
+  if (!error) error = vestry_route(v, "GET", "/stats", stats, all);
   return error;
 }
 
-static int serve(vestry *v, vestry_channel *broadcast, const bench_server_options *options) {
+static int serve(served *all, const bench_server_options *options) {
   int status = 0;
   bench_server server;
-  if (!bench_server_start(&server, v, options, &status)) return status;
-  vestry_err error = mount(v, broadcast);
+  if (!bench_server_start(&server, all->v, options, &status)) return status;
+  vestry_err error = mount(all);
   if (error) {
     fprintf(stderr, "vestry-bench: %s\n", vestry_strerror(error));
   } else {
@@ -201,11 +233,12 @@ int bench_serve(int argc, char **argv) {
                                   {"--count-memory", NULL, &counts_memory, 0, 0}};
   int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
   if (status) return status;
-  const vestry_profile profile = {.ops = bench_profile(encoding)};
+  vestry_profile profile = {.ops = bench_profile(encoding)};
   if (!profile.ops) {
     fprintf(stderr, "vestry-bench: --encoding: '%s' is not one of: identity, gzip, br\n", encoding);
     return 2;
   }
+  if (pages_too && profile.ops != &vestry_profile_identity) profile.ops = bench_counting_profile(profile.ops);
   bench_server_block_signals();
   bench_raise_descriptors();
   vestry_options instance = {
@@ -229,15 +262,14 @@ int bench_serve(int argc, char **argv) {
     vestry_destroy(v);
     return 1;
   }
-  status = serve(v, broadcast,
-                 &(bench_server_options){.adapter = adapter,
-                                         .port = (unsigned)port,
-                                         .threads = (unsigned)threads,
-                                         .streams = (uint32_t)streams,
-                                         .request_ms = request_ms,
-                                         .per_address = (uint32_t)per_address,
-                                         .tls_key = tls_key,
-                                         .tls_certificate = tls_certificate});
+  status = serve(&(served){v, broadcast, pages}, &(bench_server_options){.adapter = adapter,
+                                                                         .port = (unsigned)port,
+                                                                         .threads = (unsigned)threads,
+                                                                         .streams = (uint32_t)streams,
+                                                                         .request_ms = request_ms,
+                                                                         .per_address = (uint32_t)per_address,
+                                                                         .tls_key = tls_key,
+                                                                         .tls_certificate = tls_certificate});
   bench_pages_destroy(pages);
   vestry_channel_destroy(broadcast);
   vestry_destroy(v);

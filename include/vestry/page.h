@@ -237,6 +237,7 @@ typedef struct vestry_pages_stats {
   uint64_t postponed_count; /**< the last event was not written yet */
   size_t kept_bytes;        /**< of contents, now */
   uint64_t kept_dropped_count;
+  size_t requests_bytes; /**< of the copied requests that pages are rendered from, now */
 } vestry_pages_stats;
 
 /** A snapshot. Threads any; takes a lock briefly. */

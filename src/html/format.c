@@ -62,7 +62,10 @@ static void put_integer(reader *r, const conversion *c, uintmax_t number, bool n
   unsigned base = c->letter == 'x' || c->letter == 'X' ? 16 : 10;
   if (base == 16) prefix = c->alternate && number ? (c->letter == 'X' ? "0X" : "0x") : "";
   char body[MAX_DIGITS], *end = body + sizeof body, *first = end;
-  for (; number; number /= base) *--first = digits[number % base];
+  if (base == 10)
+    for (; number; number /= 10) *--first = (char)('0' + number % 10); /* a constant is quick to divide by */
+  else
+    for (; number; number /= 16) *--first = digits[number % 16];
   int least = c->precision == NO_PRECISION ? 1 : c->precision;
   while (end - first < least) *--first = '0';
   put_number(r, c, prefix, first, (size_t)(end - first), c->zero && c->precision == NO_PRECISION);
@@ -178,18 +181,16 @@ static int read_size(reader *r) {
 }
 
 static void read_length(reader *r, conversion *c) {
-  static const struct {
-    char text[3];
-    length len;
-  } lengths[] = {{"hh", LEN_HH}, {"h", LEN_H}, {"ll", LEN_LL}, {"l", LEN_L}, {"z", LEN_Z}, {"j", LEN_J}, {"t", LEN_T}};
-  c->len = LEN_NONE;
-  for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
-    size_t len = strlen(lengths[i].text);
-    if (strncmp(r->at, lengths[i].text, len) != 0) continue;
-    r->at += len;
-    c->len = lengths[i].len;
-    return;
+  char first = *r->at;
+  switch (first) {
+  case 'h': c->len = r->at[1] == 'h' ? LEN_HH : LEN_H; break;
+  case 'l': c->len = r->at[1] == 'l' ? LEN_LL : LEN_L; break;
+  case 'z': c->len = LEN_Z; break;
+  case 'j': c->len = LEN_J; break;
+  case 't': c->len = LEN_T; break;
+  default: c->len = LEN_NONE; return;
   }
+  r->at += c->len == LEN_HH || c->len == LEN_LL ? 2 : 1;
 }
 
 /* Whether printf knows the combination; what is undefined there is refused. */
@@ -254,7 +255,7 @@ void vsi_html_format(vsi_html *html, const vsi_format_sink *sink, const char *fo
   reader r = {.html = html, .sink = sink, .format = format, .at = format};
   va_copy(r.arguments, arguments);
   while (*r.at && !html->error) {
-    size_t plain = strcspn(r.at, "%");
+    size_t plain = (size_t)(strchrnul(r.at, '%') - r.at);
     if (plain) sink->literal(html, r.at, plain);
     r.at += plain;
     if (!*r.at || html->error) break;

@@ -74,6 +74,7 @@ void vsi_html_put_str(vsi_html *html, const char *text) {
 /* ---------------------------------------------------------------------------------------------------- pieces ------ */
 
 static void put_own(vsi_html *html, const char *bytes, size_t len) {
+  if (!len) return;
   vsi_html_put(html, bytes, len);
   vsi_place_read(&html->place, bytes, len);
   const char *why = vsi_place_conflict(&html->place);

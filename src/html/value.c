@@ -96,7 +96,7 @@ static bool may_be_listed(vestry_slice name) {
 }
 
 static bool is(vestry_slice name, const char *text) {
-  return strncmp(text, name.data, name.len) == 0 && !text[name.len];
+  return name.len && *text == *(const char *)name.data && strncmp(text, name.data, name.len) == 0 && !text[name.len];
 }
 
 static bool begins(vestry_slice name, const char *with) {

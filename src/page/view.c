@@ -29,6 +29,7 @@ void vsi_view_enter(vsi_view *view) {
   view->next = pages->views;
   if (view->next) view->next->at = &view->next;
   pages->views = view;
+  if (view->request) pages->stats.requests_bytes += vsi_request_copy_bytes(view->request);
 }
 
 static void free_shared(const vestry_host *host, vsi_shared *shared) {
@@ -63,6 +64,7 @@ void vsi_view_end(vsi_view *view) {
   if (view->next) view->next->at = view->at;
   if (pages->all_walk == view) vsi_topics_pass(view); /* which may begin anew, without it */
   pages->views_count--;
+  if (view->request) pages->stats.requests_bytes -= vsi_request_copy_bytes(view->request);
   if (view->state == VSI_VIEW_WAITING) vsi_schedule_remove(view);
   view->is_over = true;
   if (view->state != VSI_VIEW_RUNNING) vsi_view_bury(view);
@@ -238,6 +240,7 @@ void vsi_seat_take(vsi_seat *seat) {
   if (seat->next) seat->next->at = &seat->next;
   shared->seats = seat;
   shared->asks |= seat->request != NULL;
+  if (seat->request && view->page) view->pages->stats.requests_bytes += vsi_request_copy_bytes(seat->request);
   vsi_seat_join(shared, seat);
   if (view->is_first) view->is_dirty = true;
   if (view->state == VSI_VIEW_IDLE) vsi_schedule_at(view, vsi_now_ns(view->pages->host));
@@ -257,6 +260,8 @@ void vsi_seat_leave(vsi_seat *seat) {
   *seat->at = seat->next;
   if (seat->next) seat->next->at = seat->at;
   vsi_seat_joined(seat);
+  if (seat->request && seat->view->page)
+    seat->view->pages->stats.requests_bytes -= vsi_request_copy_bytes(seat->request);
   seat->is_over = true;
   if (!seat->holds) bury_seat(seat);
 }

@@ -101,6 +101,7 @@ static void close_site(site *s) {
   assert_int_equal(stats.views_count, 0);
   assert_int_equal(stats.topics_count, 0);
   assert_int_equal(stats.kept_bytes, 0);
+  assert_int_equal(stats.requests_bytes, 0);
   vestry_pages_destroy(s->pages);
   vestry_destroy(s->v);
   test_host_assert_clean(&s->th);

@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""Runs the contests of scripts/bench-pages, interleaved, and writes their lines as JSON: run.py BUILD OUTPUT [--quick]
+
+One repetition goes through all contests; the next begins each with another contender. Each run over sockets has a
+server of its own, which is ended by its process id.
+"""
+import argparse
+import collections
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+import machine  # noqa: E402
+from servers import Server, node_version, parse, sdk_version  # noqa: E402
+
+Contest = collections.namedtuple("Contest", "name options contenders")
+
+SOCKETS, ALONE = ("microhttpd", "civetweb", "node"), "alone"
+A_SECOND = 20
+
+
+def contests(quick):
+    """civetweb has a thread for each stream, so it has the contest of fewer pages; a Node process renders for each
+    stream alone, so it has no part in what is shared."""
+    many, some, short = ("300", "100", "60") if quick else ("10000", "2000", "120")
+    rate = ["--private", "--a-second", str(A_SECOND), "--warm", "20", "--rounds", short]
+    return [
+        Contest("shared", ["--encoding", "br", "--pages", many, "--warm", "5", "--rounds", "30"], ["microhttpd"]),
+        Contest("private", rate + ["--pages", some], ["microhttpd", "node", "civetweb"]),
+        Contest("private-small", rate + ["--pages", some, "--bytes", "1000", "--change-bytes", "50"],
+                ["microhttpd", "node", "civetweb"]),
+        Contest("refresh", ["--pages", many, "--rounds", "50"], [ALONE]),
+        Contest("unchanged", ["--bytes", "10000", "--rounds", "2000"], [ALONE]),
+        Contest("message", ["--bytes", "11600", "--rounds", "500"], [ALONE]),
+        Contest("idle", ["--pages", many, "--bytes", "10000"], [ALONE]),
+    ]
+
+
+def value_of(options, name):
+    return int(options[options.index(name) + 1])
+
+
+def start(build, contender, contest):
+    if contender == "node":
+        return Server(["node", os.path.join(build, "datastar-sdk", "pages.mjs")])
+    pages = value_of(contest.options, "--pages")
+    threads = pages + 64 if contender == "civetweb" else 2
+    command = [os.path.join(build, "bin", "vestry-bench"), "serve", "--pages", "--port", "0", "--adapter", contender,
+               "--streams", str(pages), "--threads", str(threads)]
+    if "--encoding" in contest.options:
+        command += ["--encoding", contest.options[contest.options.index("--encoding") + 1]]
+    return Server(command)
+
+
+def perform(command):
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
+    return parse(done.stdout)
+
+
+def run(build, contest, contender):
+    command = [os.path.join(build, "bin", "vestry-bench"), "pages", *contest.options]
+    if contender == ALONE:
+        said = perform([*command, "--alone", contest.name])
+    else:
+        with start(build, contender, contest) as server:
+            said = perform([*command, "--port", str(server.port), "--pid", str(server.process.pid), "--server",
+                            "node" if contender == "node" else "vestry"])
+    return {**said, "contest": contest.name, "contender": contender}
+
+
+def can_run(build, contender):
+    return contender != "node" or os.path.isdir(os.path.join(build, "datastar-sdk", "node_modules"))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("build")
+    parser.add_argument("output")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only")
+    args = parser.parse_args()
+    _, descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+    chosen = [contest for contest in contests(args.quick) if args.only in (None, contest.name)]
+    if not chosen:
+        sys.exit(f"--only: there is no contest {args.only}")
+    repetitions = 1 if args.quick else 3
+    began, before, runs = time.time(), machine.processor_seconds(), []
+    for repetition in range(repetitions):
+        for contest in chosen:
+            able = [contender for contender in contest.contenders if can_run(args.build, contender)]
+            first = repetition % max(1, len(able))
+            for contender in able[first:] + able[:first]:
+                runs.append(run(args.build, contest, contender))
+                print(f"{repetition + 1} {contest.name} {contender}: {runs[-1]}", file=sys.stderr)
+        result = {"date": time.strftime("%Y-%m-%d", time.gmtime(began)), "took_s": round(time.time() - began),
+                  "others_share": machine.others_share(before, machine.processor_seconds()),
+                  "repetitions": repetition + 1,
+                  "machine": machine.describe(["libmicrohttpd12", "libcivetweb1", "libbrotli1"]),
+                  "node": node_version(), "sdk": sdk_version(args.build), "runs": runs}
+        with open(args.output, "w", encoding="utf-8") as output:
+            json.dump(result, output, indent=1)
+
+
+
+main()

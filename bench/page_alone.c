@@ -1,0 +1,376 @@
+#include "page_alone.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <vestry/vestry.h>
+
+#include "bench.h"
+#include "decode.h"
+#include "memory.h"
+
+enum { MESSAGE_MOST = 400, TAG_BYTES = 128, PATIENCE_MS = 60000, MANY = 1000000, QUIET_MS = 5 };
+
+/* An application with one page: text that it holds ready, or rows that it makes. */
+typedef struct site {
+  vestry *v;
+  vestry_pages *pages;
+  vestry_page *page;
+  char *text;
+  size_t len;
+  uint64_t bytes, random, count;
+  uint64_t handler_ns; /* that the handler took to make its content; one page only */
+  bool is_timed;
+  vestry_event *opening; /* of a stream that is none of a page */
+} site;
+
+static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
+  site *s = app;
+  vestry_render_topic(render, "topic");
+  vestry_html_add(html, "<!doctype html><title>Messages</title>");
+  vestry_render_head(render, html);
+  vestry_render_begin(render, html);
+  uint64_t began = s->is_timed ? bench_now_ns() : 0;
+  vestry_html_raw(html, s->text, s->len);
+  if (s->is_timed) s->handler_ns += bench_now_ns() - began;
+  return vestry_render_end(render, html);
+}
+
+static vestry_err serve(const vestry_request *req, vestry_reply *reply, void *app) {
+  site *s = app;
+  vestry_err error = vestry_reply_key(reply, VESTRY_KEY("page", s->count++));
+  if (!error) error = vestry_reply_keep(reply, VESTRY_PUT_MANY, MANY);
+  return error ? error : vestry_page_serve(req, reply, s->page, NULL);
+}
+
+/* A stream that is none of a page, and conflates as a page's does. */
+static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app) {
+  site *s = app;
+  (void)req;
+  vestry_err error = vestry_reply_key(reply, VESTRY_KEY("page", s->count++));
+  if (!error) error = vestry_reply_stream(reply, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE});
+  return error ? error : vestry_reply_keep(reply, VESTRY_PUT_MANY, MANY);
+}
+
+/* ---- messages ---------------------------------------------------------------------------------------------------- */
+
+static unsigned below(site *s, unsigned bound) {
+  s->random = s->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407); /* Knuth's MMIX */
+  return (unsigned)(s->random >> 33) % bound;
+}
+
+static void add_message(site *s) {
+  static const char *const names[] = {"ada", "grace", "linus", "barbara", "edsger", "donald"};
+  static const char *const words[] = {"the", "stream", "is",    "open", "again", "and",  "nobody", "knows", "why",
+                                      "it",  "was",    "never", "shut", "so",    "what", "do",     "we",    "say"};
+  char *to = s->text + s->len;
+  int len = sprintf(to, "<li id=\"message-%" PRIu64 "\" class=\"message\"><b>%s</b> <time>%02u:%02u</time> ",
+                    s->count++, names[below(s, 6)], below(s, 24), below(s, 60));
+  for (unsigned i = 4 + below(s, 8); i; i--) len += sprintf(to + len, "%s ", words[below(s, 18)]);
+  s->len += (size_t)(len + sprintf(to + len, "</li>"));
+}
+
+static void fill(site *s) {
+  s->len = 0;
+  while (s->len + 100 < s->bytes) add_message(s);
+}
+
+/* ---- life -------------------------------------------------------------------------------------------------------- */
+
+static bool open_site(site *s, uint64_t bytes, bool is_stepped, const vestry_profile *profile, bool is_counted) {
+  *s = (site){.bytes = bytes, .random = 1, .text = calloc(1, bytes + 2 * MESSAGE_MOST)};
+  const vestry_options options = {.host = is_counted ? bench_counting_host() : NULL,
+                                  .threads_count = is_stepped ? VESTRY_THREADS_NONE : 0,
+                                  .store = "hash",
+                                  .profiles = profile,
+                                  .profiles_count = profile != NULL};
+  vestry_err error = s->text ? vestry_create(&options, &s->v) : VESTRY_NO_MEMORY;
+  if (!error) error = vestry_pages_create(s->v, NULL, &s->pages);
+  if (!error) error = vestry_page_create(s->pages, &(vestry_page_options){.render = make, .app = s}, &s->page);
+  if (!error) fill(s);
+  if (error) fprintf(stderr, "vestry-bench: pages: %s\n", vestry_strerror(error));
+  return !error;
+}
+
+static void close_site(site *s) {
+  vestry_event_unref(s->opening);
+  if (s->v) vestry_stop(s->v, 0);
+  vestry_pages_destroy(s->pages);
+  vestry_destroy(s->v);
+  free(s->text);
+}
+
+/* tag: what the tab says it has; NULL: nothing. */
+static vestry_memory_exchange *open_stream(site *s, vestry_handler_fn handler, const char *encoding, const char *tag) {
+  vestry_header headers[2];
+  size_t count = 0;
+  if (encoding) headers[count++] = (vestry_header){"Accept-Encoding", encoding};
+  if (tag) headers[count++] = (vestry_header){"Last-Event-ID", tag};
+  const vestry_memory_call call = {.path = "/page", .datastar = true, .headers = headers, .headers_count = count};
+  vestry_memory_exchange *exchange = NULL;
+  return vestry_memory_request(s->v, &call, handler, s, &exchange) ? NULL : exchange;
+}
+
+static bool settle(site *s, uint64_t seq) {
+  return !vestry_pages_settle(s->pages, seq, PATIENCE_MS);
+}
+
+static int wrong(const char *why) {
+  fprintf(stderr, "vestry-bench: pages: %s\n", why);
+  return 1;
+}
+
+static int by_size(const void *a, const void *b) {
+  double left = *(const double *)a, right = *(const double *)b;
+  return left < right ? -1 : left > right;
+}
+
+static double percentile(double *of, uint64_t count, double share) {
+  qsort(of, count, sizeof *of, by_size);
+  uint64_t at = (uint64_t)((double)count * share);
+  return of[at < count ? at : count - 1];
+}
+
+/* ---- a refresh, for the caller ----------------------------------------------------------------------------------- */
+
+/* The first of a burst finds the workers asleep, the last ones awake. */
+static int refresh(uint64_t pages, uint64_t rounds) {
+  enum { BURST = 8 };
+  site s;
+  uint64_t opened = 0, seq = 0;
+  vestry_memory_exchange **streams = calloc(pages, sizeof(vestry_memory_exchange *));
+  double *asleep = calloc(rounds, sizeof *asleep), *awake = calloc(rounds * BURST, sizeof *awake), *cpu = awake;
+  bool ok = streams && asleep && awake && open_site(&s, 200, false, NULL, false);
+  for (; ok && opened < pages; opened++) ok = (streams[opened] = open_stream(&s, serve, NULL, NULL)) != NULL;
+  ok = ok && settle(&s, 0);
+  for (uint64_t round = 0; ok && round < rounds; round++) {
+    struct timespec quiet = {0, QUIET_MS * 1000000};
+    nanosleep(&quiet, NULL); /* so that the workers sleep */
+    for (unsigned i = 0; ok && i <= BURST; i++) {
+      uint64_t began = bench_now_ns();
+      ok = !vestry_refresh(s.pages, "topic", &seq);
+      *(i ? &awake[round * BURST + i - 1] : &asleep[round]) = (double)(bench_now_ns() - began);
+    }
+    ok = ok && settle(&s, seq);
+  }
+  vestry_pages_stats stats = {0};
+  if (ok) vestry_pages_stats_get(s.pages, &stats);
+  ok = ok && stats.unchanged_count >= pages * rounds && stats.streams_count == pages;
+  if (ok)
+    printf("vestry pages alone=refresh pages=%" PRIu64 " rounds=%" PRIu64
+           " awake_ns=%.0f awake_p99_ns=%.0f asleep_ns=%.0f asleep_p99_ns=%.0f\n",
+           pages, rounds, percentile(awake, rounds * BURST, 0.5), percentile(cpu, rounds * BURST, 0.99),
+           percentile(asleep, rounds, 0.5), percentile(asleep, rounds, 0.99));
+  for (uint64_t i = 0; streams && i < opened; i++) vestry_memory_destroy(streams[i]);
+  close_site(&s);
+  free(streams);
+  free(asleep);
+  free(awake);
+  return ok ? 0 : wrong("not every page was rendered for every change");
+}
+
+/* ---- a render that makes the same -------------------------------------------------------------------------------- */
+
+static int unchanged(uint64_t rounds, uint64_t bytes) {
+  site s;
+  uint64_t seq = 0;
+  double *beyond = calloc(rounds, sizeof *beyond);
+  bool ok = beyond && open_site(&s, bytes, true, NULL, false);
+  vestry_memory_exchange *stream = ok ? open_stream(&s, serve, NULL, NULL) : NULL;
+  ok = stream && settle(&s, 0);
+  size_t before = ok ? vestry_memory_received(stream).len : 0;
+  s.is_timed = true;
+  for (uint64_t round = 0; ok && round < rounds; round++) {
+    s.handler_ns = 0;
+    uint64_t began = bench_now_ns();
+    ok = !vestry_refresh(s.pages, "topic", &seq) && settle(&s, seq);
+    beyond[round] = (double)(bench_now_ns() - began - s.handler_ns) / 1e3;
+    ok = ok && s.handler_ns;
+  }
+  size_t sent = ok ? vestry_memory_received(stream).len - before : 1;
+  if (ok)
+    printf("vestry pages alone=unchanged bytes=%zu rounds=%" PRIu64 " us=%.2f p99_us=%.2f sent_bytes=%zu\n", s.len,
+           rounds, percentile(beyond, rounds, 0.5), percentile(beyond, rounds, 0.99), sent);
+  vestry_memory_destroy(stream);
+  close_site(&s);
+  free(beyond);
+  return ok && !sent ? 0 : wrong("what did not change was sent, or not rendered");
+}
+
+/* ---- one message more -------------------------------------------------------------------------------------------- */
+
+typedef struct decoded {
+  char *bytes;
+  size_t len, capacity;
+} decoded;
+
+static void append(const char *data, size_t len, void *ctx) {
+  decoded *t = ctx;
+  if (t->len + len + 1 > t->capacity) {
+    char *more = realloc(t->bytes, 2 * (t->len + len + 1));
+    if (!more) return;
+    t->bytes = more;
+    t->capacity = 2 * (t->len + len + 1);
+  }
+  memcpy(t->bytes + t->len, data, len);
+  t->len += len;
+  t->bytes[t->len] = '\0';
+}
+
+/* By the decoder that others wrote: the page with its last message, once. */
+static bool shows(vestry_memory_exchange *stream, const site *s) {
+  vestry_slice got = vestry_memory_received(stream);
+  bench_decoder *decoder = bench_decoder_create("br");
+  decoded t = {NULL, 0, 0};
+  bool ok = decoder && bench_decoder_feed(decoder, got.data, got.len, append, &t) && t.len;
+  const char *at = ok ? strstr(t.bytes, s->text) : NULL;
+  ok = at && !strstr(at + s->len, "<li") && strncmp(at + s->len, "</main>", 7) == 0;
+  free(t.bytes);
+  bench_decoder_destroy(decoder);
+  return ok;
+}
+
+static int message(uint64_t rounds, uint64_t bytes) {
+  site s;
+  uint64_t seq = 0, wire = 0;
+  int64_t more = 0;
+  double *beyond = calloc(rounds, sizeof *beyond), *plain = calloc(rounds, sizeof *plain);
+  const vestry_profile profile = {.ops = &vestry_profile_brotli};
+  bool ok = beyond && plain && open_site(&s, bytes, true, &profile, true);
+  for (uint64_t round = 0; ok && round <= rounds; round++) {
+    fill(&s);
+    s.is_timed = false;
+    vestry_memory_exchange *stream = open_stream(&s, serve, "br", NULL);
+    ok = stream && settle(&s, 0);
+    size_t before = ok ? vestry_memory_received(stream).len : 0, len = s.len;
+    int64_t held = bench_counted_bytes();
+    add_message(&s);
+    len = s.len - len;
+    s.is_timed = true;
+    s.handler_ns = 0;
+    uint64_t began = bench_now_ns();
+    ok = ok && !vestry_refresh(s.pages, "topic", &seq) && settle(&s, seq);
+    uint64_t took_ns = bench_now_ns() - began - s.handler_ns;
+    if (ok && round) { /* the first one warms up */
+      beyond[round - 1] = (double)took_ns / 1e3;
+      wire += vestry_memory_received(stream).len - before;
+      more += bench_counted_bytes() - held - (int64_t)len;
+    }
+    ok = ok && shows(stream, &s);
+    vestry_memory_destroy(stream);
+    if (ok) vestry_memory_settle(s.v);
+  }
+  if (ok)
+    printf("vestry pages alone=message encoding=br bytes=%zu rounds=%" PRIu64
+           " us=%.1f p99_us=%.1f wire_bytes=%.1f held_bytes=%.0f\n",
+           s.len, rounds, percentile(beyond, rounds, 0.5), percentile(beyond, rounds, 0.99),
+           (double)wire / (double)rounds, (double)more / (double)rounds);
+  close_site(&s);
+  free(beyond);
+  free(plain);
+  return ok ? 0 : wrong("what was sent did not arrive");
+}
+
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
+
+/* With the words that malloc keeps for each. */
+static int64_t held_bytes(void) {
+  return bench_counted_bytes() + bench_counted_blocks() * (int64_t)sizeof(size_t);
+}
+
+/* Of an allocation of so many bytes: as held_bytes counts it. */
+static size_t chunk_bytes(size_t bytes) {
+  return (bytes + sizeof(size_t) + 15) / 16 * 16;
+}
+
+/* As many bytes as a page's stream begins with, so that the far end remembers as much. */
+static bool say_as_much(const site *s, vestry_memory_exchange *stream) {
+  return !vestry_connection_send(vestry_memory_connection(stream), s->opening);
+}
+
+static bool measure_streams(site *s, vestry_memory_exchange **streams, uint64_t count, vestry_handler_fn handler,
+                            const char *tag, double *ret_each) {
+  int64_t before = held_bytes();
+  bool ok = true;
+  uint64_t opened = 0;
+  for (; ok && opened < count; opened++) {
+    streams[opened] = open_stream(s, handler, NULL, tag);
+    ok = streams[opened] && (handler != keep || say_as_much(s, streams[opened]));
+  }
+  vestry_memory_settle(s->v);
+  ok = ok && settle(s, 0);
+  *ret_each = (double)(held_bytes() - before) / (double)count;
+  return ok;
+}
+
+static void end_streams(site *s, vestry_memory_exchange **streams, uint64_t count) {
+  for (uint64_t i = 0; i < count; i++) {
+    vestry_memory_destroy(streams[i]);
+    streams[i] = NULL;
+  }
+  vestry_memory_settle(s->v);
+}
+
+/* What a page's event says that it has, and with how much the stream of such a tab begins. */
+static bool learn(site *s, char tag[TAG_BYTES]) {
+  static const char form[] = "event: datastar-patch-signals\ndata: signals {\"x\":\"\"}\n\n";
+  vestry_memory_exchange *stream = open_stream(s, serve, NULL, NULL);
+  bool ok = stream && settle(s, 0);
+  const char *at = ok ? strstr(vestry_memory_received(stream).data, "\nid: ") : NULL;
+  if (at) snprintf(tag, TAG_BYTES, "%.*s", (int)strcspn(at + 5, "\n"), at + 5);
+  vestry_memory_destroy(stream);
+  stream = at ? open_stream(s, serve, NULL, tag) : NULL;
+  ok = stream && settle(s, 0);
+  size_t len = ok ? vestry_memory_received(stream).len : 0;
+  vestry_memory_destroy(stream);
+  vestry_memory_settle(s->v);
+  char text[1024];
+  if (len < sizeof form || len - sizeof form >= sizeof text) return false;
+  memset(text, 'x', sizeof text);
+  text[len - (sizeof form - 1)] = '\0';
+  return !vestry_event_signals(bench_counting_host(), VESTRY_OBJECT("x", (const char *)text), NULL, &s->opening);
+}
+
+/* The first streams make room for all in what grows by doubling, so that it is counted by neither. */
+static int idle(uint64_t pages, uint64_t bytes) {
+  site s;
+  char tag[TAG_BYTES];
+  size_t opening = 0;
+  double warm, plain = 0, page = 0, kept = 0;
+  vestry_pages_stats stats = {0}, full = {0};
+  vestry_memory_exchange **streams = calloc(pages, sizeof(vestry_memory_exchange *));
+  bool ok = streams && open_site(&s, bytes, true, NULL, true) && learn(&s, tag);
+  ok = ok && measure_streams(&s, streams, pages, keep, NULL, &warm);
+  if (ok) end_streams(&s, streams, pages);
+  ok = ok && measure_streams(&s, streams, pages, keep, NULL, &plain);
+  ok = ok && (opening = vestry_memory_received(streams[0]).len) > 0;
+  if (ok) end_streams(&s, streams, pages);
+  ok = ok && measure_streams(&s, streams, pages, serve, tag, &page);
+  ok = ok && vestry_memory_received(streams[0]).len == opening;
+  if (ok) vestry_pages_stats_get(s.pages, &stats);
+  ok = ok && stats.unchanged_count == pages + 1 && !stats.kept_bytes /* learn's is one */;
+  if (ok) end_streams(&s, streams, pages);
+  ok = ok && measure_streams(&s, streams, pages, serve, NULL, &kept);
+  if (ok) vestry_pages_stats_get(s.pages, &full);
+  if (ok) end_streams(&s, streams, pages);
+  size_t copied = pages && ok ? chunk_bytes(stats.requests_bytes / pages) : 0;
+  if (ok)
+    printf("vestry pages alone=idle pages=%" PRIu64 " bytes=%zu stream_bytes=%.1f request_bytes=%zu"
+           " beyond_bytes=%.1f kept_bytes=%zu kept_dropped=%" PRIu64 "\n",
+           pages, s.len, plain, copied, page - plain - (double)copied, full.kept_bytes, full.kept_dropped_count);
+  close_site(&s);
+  free(streams);
+  return ok ? 0 : wrong("what pages hold cannot be said");
+}
+
+int bench_pages_alone(const char *what, uint64_t pages, uint64_t rounds, uint64_t bytes) {
+  if (!strcmp(what, "refresh")) return refresh(pages, rounds);
+  if (!strcmp(what, "unchanged")) return unchanged(rounds, bytes);
+  if (!strcmp(what, "message")) return message(rounds, bytes);
+  if (!strcmp(what, "idle")) return idle(pages, bytes);
+  fprintf(stderr, "vestry-bench: pages: --alone: one of refresh, unchanged, message, idle\n");
+  return 2;
+}

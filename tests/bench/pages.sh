@@ -1,0 +1,77 @@
+#!/bin/sh
+# Live pages over sockets, of both kinds, against vestry and a peer that errs; and by themselves, where bytes and memory
+# may not become more: pages.sh VESTRY_BENCH NODE (or ""). (What takes time is not looked at here.)
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+bench=$1
+node=$2
+failed=0
+pid=
+said=$(mktemp)
+complain() {
+  echo "$*"
+  failed=1
+}
+stop() {
+  [ -z "$pid" ] || { kill "$pid" && wait "$pid"; } 2>/dev/null || true
+  pid=
+}
+trap 'stop; rm -f "$said"' EXIT
+
+start() { # COMMAND…: its port is in $port
+  : >"$said"
+  "$@" >"$said" &
+  pid=$!
+  until grep -q . "$said"; do kill -0 "$pid" || { complain "$*: did not start"; return; }; done
+  port=$(sed 's/.*127\.0\.0\.1:\([0-9]*\).*/\1/' "$said")
+}
+pages() { # EXPECTED_STATUS ARGUMENTS…: the line is in $line
+  expected=$1
+  shift
+  status=0
+  line=$("$bench" pages "$@" 2>&1) || status=$?
+  [ "$status" = "$expected" ] || complain "pages $*: status $status instead of $expected: $line"
+}
+value() { # NAME
+  echo "$line" | sed -n "s/.* $1=\([^ ]*\).*/\1/p"
+}
+wants() { # NAME VALUE
+  [ "$(value "$1")" = "$2" ] || complain "$1 is not $2: $line"
+}
+at_most() { # NAME VALUE
+  echo "$(value "$1") $2" | awk '{ exit !(NF == 2 && $1 <= $2) }' || complain "$1 is more than $2: $line"
+}
+
+for adapter in microhttpd civetweb; do
+  start "$bench" serve --pages --port 0 --adapter "$adapter" --encoding br
+  pages 0 --port "$port" --pages 20 --rounds 8 --warm 2 --encoding br --pid "$pid"
+  wants events 160
+  wants renders_per_change 1.00
+  wants encodes_per_change 1.00
+  at_most wire_bytes_per_event 130
+  pages 0 --port "$port" --pages 20 --rounds 8 --private
+  wants events 160
+  wants renders_per_change 20.00
+  pages 0 --port "$port" --pages 20 --rounds 30 --private --a-second 200
+  wants lost 0
+  stop
+done
+if [ "$node" ]; then
+  start "$node" "$here/faulty_pages.mjs"
+  pages 1 --server node --port "$port" --pages 5 --rounds 6 --patience-ms 300
+  pages 1 --server node --port "$port" --pages 5 --rounds 6 --patience-ms 300 --a-second 100
+  stop
+fi
+
+pages 0 --alone unchanged --rounds 20
+wants sent_bytes 0
+pages 0 --alone message --rounds 20 --bytes 11600
+at_most wire_bytes 250
+at_most held_bytes 250
+pages 0 --alone idle --pages 500 --bytes 1000
+at_most beyond_bytes 360
+wants kept_dropped 0
+pages 0 --alone refresh --pages 50 --rounds 5
+pages 2 --alone nothing
+pages 2
+exit "$failed"
