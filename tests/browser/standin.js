@@ -8,13 +8,23 @@ const readers = new Map(); // name -> the effects that read it
 const dirty = new Set();
 let running = null;
 
+// `$a.b = 1` is a change of a.
+const inside = (name, object) =>
+  new Proxy(object, {
+    set(target, key, value) {
+      signals[name] = { ...target, [key]: value };
+      return true;
+    },
+  });
+
 const signals = new Proxy(values, {
   get(target, name) {
     if (running && typeof name === 'string') {
       if (!readers.has(name)) readers.set(name, new Set());
       readers.get(name).add(running);
     }
-    return target[name];
+    const value = target[name];
+    return value && typeof value === 'object' && !Array.isArray(value) ? inside(name, value) : value;
   },
   set(target, name, value) {
     if (Object.is(target[name], value)) return true;
@@ -90,6 +100,7 @@ for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']) {
 // What the server asks for (an event stream's `retry`) is the wait before each first retry from then on.
 async function request(method, el, url, options = {}) {
   const { retry = 'auto', retryScaler = 2, retryMaxWait = 30000, retryMaxCount = 10 } = options;
+  const headers = { ...options.headers };
   const name = `${method} ${url}`;
   const cancel = new AbortController();
   underWay.get(name)?.abort();
@@ -99,13 +110,16 @@ async function request(method, el, url, options = {}) {
   let wait = first;
   for (let tries = 0; !cancel.signal.aborted; ) {
     try {
-      const answer = await send(method, url, cancel.signal);
+      const answer = await send(method, url, cancel.signal, headers);
       const failed = answer.status >= 400;
       if (failed) announce('error', el, { status: String(answer.status) });
       if (answer.status === 200) {
         tries = 0;
         wait = first;
-        await consume(answer, el, (asked) => (first = wait = asked));
+        await consume(answer, el, {
+          retry: (asked) => (first = wait = asked),
+          id: (last) => (headers['last-event-id'] = last),
+        });
       }
       if (!(failed && retry === 'error') && !((failed || answer.status === 200) && retry === 'always')) break;
     } catch {
@@ -122,9 +136,9 @@ async function request(method, el, url, options = {}) {
   announce('finished', el);
 }
 
-function send(method, url, signal) {
+function send(method, url, signal, more) {
   const target = new URL(url, document.baseURI);
-  const headers = { 'Datastar-Request': 'true', Accept: 'text/event-stream, text/html, application/json' };
+  const headers = { 'Datastar-Request': 'true', Accept: 'text/event-stream, text/html, application/json', ...more };
   if (method === 'GET' || method === 'DELETE') {
     target.searchParams.set('datastar', outgoing());
     return fetch(target, { method, headers, signal });
@@ -133,7 +147,7 @@ function send(method, url, signal) {
   return fetch(target, { method, headers, signal, body: outgoing() });
 }
 
-async function consume(answer, el, setRetry) {
+async function consume(answer, el, set) {
   if (!answer.headers.get('Content-Type')?.startsWith('text/event-stream')) return;
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = '';
@@ -141,16 +155,17 @@ async function consume(answer, el, setRetry) {
     const { done, value } = await reader.read(); // throws when the stream is cut
     if (done) return;
     text += value;
-    for (let end; (end = text.indexOf('\n\n')) >= 0; text = text.slice(end + 2)) receive(text.slice(0, end), el, setRetry);
+    for (let end; (end = text.indexOf('\n\n')) >= 0; text = text.slice(end + 2)) receive(text.slice(0, end), el, set);
   }
 }
 
-function receive(block, el, setRetry) {
+function receive(block, el, set) {
   let type = '';
   const args = {};
   for (const line of block.split('\n')) {
     if (line.startsWith('event: ')) type = line.slice(7);
-    if (/^retry: \d+$/.test(line)) setRetry(Number(line.slice(7)));
+    if (/^retry: \d+$/.test(line)) set.retry(Number(line.slice(7)));
+    if (line.startsWith('id: ')) set.id(line.slice(4));
     if (!line.startsWith('data: ')) continue;
     const [, key, value] = /^data: (\S+) ?(.*)$/.exec(line);
     args[key] = key in args ? `${args[key]}\n${value}` : value;
@@ -177,6 +192,11 @@ function patchElements({ elements = '', selector, mode = 'outer' }) {
   const fresh = [...parsed.content.children].map(alive);
   const target = selector && document.querySelector(selector);
   const focused = document.activeElement.id;
+  // What neither side wants to be changed stays the same element.
+  for (const el of fresh.flatMap((el) => [...el.querySelectorAll('[data-ignore-morph][id]')])) {
+    const old = document.getElementById(el.id);
+    if (mode === 'outer' && old?.matches('[data-ignore-morph]')) el.replaceWith(old);
+  }
   if (mode === 'append' || mode === 'prepend') target?.[mode](...fresh);
   else if (mode === 'inner') target?.replaceChildren(...parsed.content.childNodes);
   else for (const el of fresh) (target ?? document.getElementById(el.id))?.replaceWith(el);
@@ -208,7 +228,7 @@ const attributes = {
   attr: (el, source, key) =>
     watch(el, source, (value) => (value === false ? el.removeAttribute(key) : el.setAttribute(key, value))),
   on: (el, source, key, modifiers) => {
-    const target = key.startsWith('datastar-') || modifiers === 'document' ? document : el;
+    const target = key.startsWith('datastar-') || modifiers === 'document' ? document : modifiers === 'window' ? window : el;
     const run = expression(el, source);
     const wait = delayOf(modifiers);
     let waiting;
@@ -242,8 +262,12 @@ function watch(el, source, apply) {
   effect(() => apply(value()));
 }
 
+const living = new WeakSet();
+
 function bringToLife(root) {
   for (const el of [root, ...root.querySelectorAll('*')]) {
+    if (living.has(el)) continue;
+    living.add(el);
     for (const { name, value } of [...el.attributes]) {
       const [, plugin, key, modifiers] = /^data-([a-z]+)(?::(.+?))?(?:__(.+))?$/.exec(name) ?? [];
       attributes[plugin]?.(el, value, key, modifiers);
