@@ -1,6 +1,6 @@
 /* The poll: people ask questions, others vote, and everybody sees the bars move. A question's page is private, since it
  * marks one's own vote; the bars in it are a part that all its pages share, rendered once for all of them. There is no
- * lock: questions never change once they are asked, and votes are atomic. All is in memory, and ends with the process. */
+ * lock: questions do not change once they are asked, and votes are atomic. All of it is in memory. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
