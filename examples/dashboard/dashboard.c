@@ -174,10 +174,10 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *ctx) {
   add_chart(app, html, USED, USED, count, memory, "How much memory was in use", text[1],
             amount(memory / 2, "", text[2]));
   vestry_html_add(html,
-                  "</section><section><h2>Network</h2><p><b class=\"key-%d\">%s</b><span>in</span>"
-                  "<b class=\"key-%d\">%s</b><span>out</span></p>",
-                  RECEIVED, amount(value_at(app, RECEIVED, count - 1), "/s", text[0]), SENT,
-                  amount(value_at(app, SENT, count - 1), "/s", text[1]));
+                  "</section><section><h2>Network</h2><p><b>%s</b><span class=\"key-%d\">in</span>"
+                  "<b>%s</b><span class=\"key-%d\">out</span></p>",
+                  amount(value_at(app, RECEIVED, count - 1), "/s", text[0]), RECEIVED,
+                  amount(value_at(app, SENT, count - 1), "/s", text[1]), SENT);
   add_chart(app, html, RECEIVED, SENT, count, top, "What came in and went out", amount(top, "/s", text[2]),
             amount(top / 2, "/s", text[3]));
   vestry_html_add(

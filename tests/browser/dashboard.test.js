@@ -97,7 +97,7 @@ test('dashboard: a page whose server has gone comes back by itself', async (t) =
   await moves(one, 2);
 });
 
-for (const [device, viewport] of Object.entries({ phone: { width: 360, height: 740 }, desk: { width: 1280, height: 640 } }))
+for (const [device, viewport] of Object.entries({ phone: { width: 360, height: 740 }, desk: { width: 1120, height: 470 } }))
   for (const colorScheme of ['light', 'dark'])
     test(`dashboard: looks, ${device}, ${colorScheme}`, { timeout: 120_000 }, async (t) => {
       const one = await (await exampleFor(t, 'dashboard')).tab('', { viewport, colorScheme });

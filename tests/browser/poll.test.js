@@ -131,7 +131,7 @@ test('poll: what no page of it sends is refused', async (t) => {
   assert.equal(await post('poll', 'title=x&answer=1&answer=2', form), 503, 'there is room for 200');
 });
 
-for (const [device, viewport] of Object.entries({ phone: { width: 360, height: 740 }, desk: { width: 1000, height: 560 } }))
+for (const [device, viewport] of Object.entries({ phone: { width: 360, height: 740 }, desk: { width: 960, height: 450 } }))
   for (const colorScheme of ['light', 'dark'])
     test(`poll: looks, ${device}, ${colorScheme}`, async (t) => {
       const poll = await pollFor(t);
