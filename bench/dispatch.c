@@ -1,9 +1,13 @@
 /* vestry-bench dispatch: what one effect costs, from the call to the bytes in a memory transport.
  *
- * Three ways of sending the same {"counter":N} to one connection:
+ * Ways of sending the same {"counter":N} to one connection:
  *   direct    vestry_connection_patch_signals_text on the connection, held
  *   dispatch  vestry_dispatch_with by key, of a list made beforehand, with one interceptor around each effect
  *   format    vestry_dispatch by key, which also makes the list, with the same interceptor
+ *   channel   vestry_channel_publish to a channel, held, that it is in, of an event made beforehand
+ *   broadcast vestry_broadcast of that event to one that it is in by key
+ * and, to have something to compare with,
+ *   nobody    vestry_broadcast to a key where nobody is
  *
  * One thread does it all: the runtime is stepped, so a number has the runner and its write in it, but no thread is
  * woken. Allocations are counted, not estimated: vestry's by an injected host, jansson's by its own hooks. Every round
@@ -44,6 +48,8 @@ typedef struct work {
   vestry *v;
   vestry_connection *connection;
   json_t *effects;
+  vestry_channel *channel;
+  vestry_event *event;
   uint64_t intercepted;
 } work;
 
@@ -61,8 +67,9 @@ static vestry_err subscribe(const vestry_request *req, vestry_reply *reply, void
 
 static const vestry_scope nowhere = {NULL, 0};
 
+static const char signals[] = "{\"counter\":1234}";
+
 static vestry_err send_direct(work *w) {
-  static const char signals[] = "{\"counter\":1234}";
   return vestry_connection_patch_signals_text(w->connection, signals, sizeof signals - 1, NULL);
 }
 
@@ -75,10 +82,25 @@ static vestry_err send_format(work *w) {
   return vestry_dispatch_pack(w->v, nowhere, VESTRY_KEY("counter", 1), "[[s,{s:i}]]", "patch-signals", "counter", 1234);
 }
 
+static vestry_err send_channel(work *w) {
+  return vestry_channel_publish(w->channel, w->event, NULL);
+}
+
+static vestry_err send_broadcast(work *w) {
+  return vestry_broadcast(w->v, nowhere, VESTRY_KEY("counter", 1), w->event, NULL);
+}
+
+static vestry_err send_nobody(work *w) {
+  vestry_err error = vestry_broadcast(w->v, nowhere, VESTRY_KEY("counter", 2), w->event, NULL);
+  return error == VESTRY_NOT_FOUND ? VESTRY_OK : VESTRY_FAILED;
+}
+
 static const struct way {
   const char *name;
   vestry_err (*send)(work *w);
-} ways[] = {{"direct", send_direct}, {"dispatch", send_dispatch}, {"format", send_format}};
+  bool is_silent; /* nothing arrives */
+} ways[] = {{"direct", send_direct, false},   {"dispatch", send_dispatch, false},   {"format", send_format, false},
+            {"channel", send_channel, false}, {"broadcast", send_broadcast, false}, {"nobody", send_nobody, true}};
 enum { WAYS = sizeof ways / sizeof *ways };
 
 static const char one_event[] = "event: datastar-patch-signals\ndata: signals {\"counter\":1234}\n\n";
@@ -107,7 +129,8 @@ static bool run_round(work *w, const struct way *way, uint64_t count, measured *
   vestry_memory_settle(w->v);
   w->connection = vestry_memory_connection(exchange);
   vestry_runtime *runtime = vestry_runtime_of(w->v);
-  vestry_err error = VESTRY_OK;
+  vestry_err error = vestry_channel_join(w->channel, w->connection);
+  if (!error) error = vestry_join(w->v, nowhere, VESTRY_KEY("counter", 1), w->connection);
   uint64_t allocated = allocations, began = bench_now_ns();
   for (uint64_t i = 0; !error && i < count; i++) {
     error = way->send(w);
@@ -116,7 +139,7 @@ static bool run_round(work *w, const struct way *way, uint64_t count, measured *
   m->ns[m->rounds_count++] = (double)(bench_now_ns() - began) / (double)count;
   m->allocations += allocations - allocated;
   m->events_count += count;
-  bool right = !error && is_right(exchange, count);
+  bool right = !error && is_right(exchange, way->is_silent ? 0 : count);
   if (!right) fprintf(stderr, "vestry-bench: %s: %s\n", way->name, error ? vestry_strerror(error) : "wrong bytes");
   vestry_memory_destroy(exchange);
   vestry_memory_settle(w->v);
@@ -142,6 +165,8 @@ static bool begin(work *w, vestry_host *host) {
   *w = (work){.effects = json_pack("[[s,{s:i}]]", "patch-signals", "counter", 1234)};
   vestry_options options = {.host = host, .threads_count = VESTRY_THREADS_NONE};
   if (!w->effects || vestry_create(&options, &w->v)) return false;
+  if (vestry_event_signals_text(host, signals, sizeof signals - 1, NULL, &w->event)) return false;
+  if (vestry_channel_create(w->v, NULL, &w->channel)) return false;
   return vestry_registry_intercept(vestry_registry_of(w->v),
                                    &(vestry_interceptor){0, "count", VESTRY_PHASE_EFFECT, count_one, count_one, w}) ==
          VESTRY_OK;
@@ -159,7 +184,9 @@ int bench_dispatch(int argc, char **argv) {
   measured *m = calloc(WAYS, sizeof *m);
   bool right = begin(&w, &host) && m, known = !only;
   for (int i = 0; only && i < WAYS; i++) known |= strcmp(only, ways[i].name) == 0;
-  if (!known) fprintf(stderr, "vestry-bench: --way: '%s' is none of direct, dispatch, format\n", only);
+  if (!known)
+    fprintf(stderr, "vestry-bench: --way: '%s' is none of direct, dispatch, format, channel, broadcast, nobody\n",
+            only);
   for (uint64_t round = 0; right && known && round < rounds + 1; round++) /* in turn: what comes over one, all share */
     for (int i = 0; right && i < WAYS; i++) {
       if (only && strcmp(only, ways[i].name) != 0) continue;
@@ -168,6 +195,8 @@ int bench_dispatch(int argc, char **argv) {
     }
   for (int i = 0; right && known && i < WAYS; i++)
     if (m[i].rounds_count) print(&ways[i], &m[i]);
+  vestry_channel_destroy(w.channel);
+  vestry_event_unref(w.event);
   vestry_destroy(w.v);
   json_decref(w.effects);
   free(m);

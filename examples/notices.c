@@ -1,16 +1,11 @@
-/* Notices: each page subscribes to a topic of the bus for as long as its stream lives; who publishes does not know who
- * is there. A notice is elements and two scripts, made once and sent to all as one. */
+/* Notices: each page subscribes to its user's topic for as long as its stream lives; who publishes does not know who is
+ * there. A notice is elements and two scripts, made once and sent to all as one. */
 #include <stdio.h>
 #include <string.h>
 
 #include "shared/program.h"
 
 enum { NAME_MAX = 30, TEXT_MAX = 140 };
-
-struct app {
-  struct program program;
-  vestry_bus *bus;
-};
 
 /* GET /?user=…: whose page it is. (An application with a log-in would know, and ask nobody.) */
 static void read_user(const vestry_request *req, char user[NAME_MAX + 1]) {
@@ -41,35 +36,21 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app
   return program_page(app, reply, "Notices", PAGE, user, stream, user, NAME_MAX, TEXT_MAX);
 }
 
-/* GET /stream?user=…: stays open. Its first effect subscribes it. */
-static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *app) {
-  char user[NAME_MAX + 1];
-  (void)app;
-  read_user(req, user);
-  vestry_reply_auto_close(reply, false);
-  return vestry_reply_effect(reply, VESTRY_LIST("subscribe", user));
-}
-
 /* On the thread of whoever publishes. */
 static void on_notice(const vestry_bus_message *message, void *ctx) {
   (void)ctx;
   vestry_batch_send(message->data, message->connection);
 }
 
-/* A topic for each user, and one for all. */
-static size_t topic_of(const char *user, char topic[NAME_MAX + 2]) {
-  return (size_t)snprintf(topic, NAME_MAX + 2, "%c%s", *user ? '@' : '*', user);
-}
-
-/* ["subscribe", user] */
-static vestry_err subscribe(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  struct app *app = ctx;
-  char topic[NAME_MAX + 2];
-  size_t count, len = topic_of(json_string_value(json_array_get(args, 0)), topic);
-  vestry_connection *const *pages = vestry_context_connections(context, &count);
-  struct vestry_subscriber subscriber = {.call = on_notice, .connection = pages[0]};
-  vestry_err err = vestry_bus_subscribe(app->bus, topic, len, &subscriber, NULL);
-  return err ? err : vestry_bus_subscribe(app->bus, "*", 1, &subscriber, NULL);
+/* GET /stream?user=…: stays open, and is told of what is for this user, and of what is for nobody: for all. */
+static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *app) {
+  const vestry_subscriber page = {.call = on_notice};
+  char user[NAME_MAX + 1];
+  (void)app;
+  read_user(req, user);
+  vestry_err err = vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  if (!err) err = vestry_reply_subscribe(reply, NULL, VESTRY_KEY("to", user), &page);
+  return err ? err : vestry_reply_subscribe(reply, NULL, VESTRY_KEY("to", ""), &page);
 }
 
 /* What a page is sent: all of it or nothing, with nothing in between. */
@@ -93,34 +74,29 @@ static vestry_err add_notice(vestry_batch *batch, const char *from, const char *
 
 /* POST /send */
 static vestry_err send_notice(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  struct app *app = ctx;
+  struct program *program = ctx;
   const char *user = program_text(req, "user", NAME_MAX), *to = program_text(req, "to", NAME_MAX);
   const char *text = program_text(req, "text", TEXT_MAX);
   if (!user || !to || !text || !*text)
     return vestry_reply_patch_signals(reply, VESTRY_OBJECT("said", "A notice needs a text, and not a long one."));
   vestry_batch *batch = NULL;
-  char topic[NAME_MAX + 2];
-  size_t count = 0, len = topic_of(to, topic);
+  size_t count = 0;
   vestry_err err = vestry_batch_create(NULL, &batch);
   if (!err) err = add_notice(batch, user, text);
-  if (!err) err = vestry_bus_publish(app->bus, topic, len, batch, sizeof batch, &count);
+  if (!err) err = vestry_publish(program->v, NO_SCOPE, VESTRY_KEY("to", to), batch, sizeof batch, &count);
   vestry_batch_destroy(batch);
-  if (err) return err;
+  if (err && err != VESTRY_NOT_FOUND) return err;
   char said[64];
   snprintf(said, sizeof said, count == 1 ? "Sent to %zu page." : "Sent to %zu pages.", count);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("said", said, "text", ""));
 }
 
 int main(int argc, char **argv) {
-  static struct app app;
-  program_start(&app.program, argc, argv, "notices", "Notices from page to page", &(vestry_options){0});
-  vestry_bus_create(NULL, &app.bus);
-  vestry_registry_effect(vestry_registry_of(app.program.v), "subscribe", subscribe, &app);
-  vestry_route(app.program.v, "GET", "/", page, &app.program);
-  vestry_route(app.program.v, "GET", "/stream", stream, &app);
-  vestry_route(app.program.v, "POST", "/send", send_notice, &app);
-  program_wait(&app.program);
-  int status = program_finish(&app.program);
-  vestry_bus_destroy(app.bus);
-  return status;
+  static struct program program;
+  program_start(&program, argc, argv, "notices", "Notices from page to page", &(vestry_options){0});
+  vestry_route(program.v, "GET", "/", page, &program);
+  vestry_route(program.v, "GET", "/stream", stream, &program);
+  vestry_route(program.v, "POST", "/send", send_notice, &program);
+  program_wait(&program);
+  return program_finish(&program);
 }

@@ -54,9 +54,8 @@ struct app {
   "<button type=\"button\" data-on:click=\"$edit = 0\">Cancel</button></form></article>"
 
 static vestry_err error_page(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  bool is_missing = vestry_request_error(req) == 404;
   return program_page(ctx, reply, "The board", "<main class=\"narrow\"><h1>%s</h1><a href=\"/\">Boards</a></main>",
-                      is_missing ? "There is no such page" : "That did not work");
+                      vestry_request_error(req) == 404 ? "There is no such page" : "That did not work");
 }
 
 static void add_board(sqlite3_stmt *row, void *html) {
@@ -145,16 +144,18 @@ static void add_person(const char *who, size_t streams_count, void *html) {
   vestry_html_add(html, "<li>%s</li>", who);
 }
 
-struct canvas {
-  vestry_html *html;
-  int board;
-};
+static void add_card(sqlite3_stmt *row, void *html) {
+  int id = sqlite3_column_int(row, 0), board = sqlite3_column_int(row, 1);
+  vestry_html_add(html, CARD, id, id, sqlite3_column_text(row, 2), id, sqlite3_column_text(row, 3), id, board, id,
+                  board, id, id, board, id, id, TEXT_MAX);
+}
 
-static void add_card(sqlite3_stmt *row, void *ctx) {
-  const struct canvas *canvas = ctx;
-  int id = sqlite3_column_int(row, 0), board = canvas->board;
-  vestry_html_add(canvas->html, CARD, id, id, sqlite3_column_text(row, 1), id, sqlite3_column_text(row, 2), id, board,
-                  id, board, id, id, board, id, id, TEXT_MAX);
+/* For all pages of a board. Each event sets one element: so a page that is slow is shown the last state of both. */
+static void show(struct app *app, int64_t board, vestry_html *html) {
+  vestry_slice text;
+  if (!vestry_html_result(html, &text))
+    vestry_broadcast_patch_elements(app->program.v, NO_SCOPE, VESTRY_KEY("board", board), text.data, text.len, NULL);
+  vestry_html_clear(html);
 }
 
 static void draw_board(struct app *app, int64_t board) {
@@ -163,15 +164,17 @@ static void draw_board(struct app *app, int64_t board) {
   vestry_html_init(&html, NULL);
   vestry_html_add(&html, "<ul id=\"who\" aria-label=\"Here now\">");
   vestry_presence_each(app->presence, VESTRY_KEY("board", board), add_person, &html);
-  vestry_html_add(&html, "</ul><div id=\"cards\">");
+  vestry_html_add(&html, "</ul>");
+  show(app, board, &html);
+  vestry_html_add(&html, "<div id=\"cards\">");
   for (int stage = 0; stage < STAGES; stage++) {
     vestry_html_add(&html, "<section><h2>%s</h2>", stages[stage]);
-    (void)db_run(app->db, "SELECT id, text, author FROM card WHERE board = ? AND stage = ? ORDER BY id",
-                 VESTRY_KEY(board, stage), add_card, &(struct canvas){&html, (int)board});
+    (void)db_run(app->db, "SELECT id, board, text, author FROM card WHERE board = ? AND stage = ? ORDER BY id",
+                 VESTRY_KEY(board, stage), add_card, &html);
     vestry_html_add(&html, "</section>");
   }
   vestry_html_add(&html, "</div>");
-  vestry_dispatch(app->program.v, NO_SCOPE, VESTRY_KEY("board", board), VESTRY_LIST("patch-elements", &html));
+  show(app, board, &html);
   vestry_html_finish(&html);
 }
 
@@ -216,13 +219,14 @@ static vestry_err board_page(const vestry_request *req, vestry_reply *reply, voi
   return program_page(&app->program, reply, title, BOARD, id, title, id, TEXT_MAX, NAME_MAX, TEXT_MAX);
 }
 
-/* GET /board/{board}/stream: of this session; of the board; of the user; and its user is there. */
+/* GET /board/{board}/stream: of this session; among those of the board; of the user; and its user is there. */
 static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   int64_t board;
   vestry_err err = board_of(req, &board);
   if (!err) err = vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
-  if (!err) err = vestry_reply_add_key(reply, &(vestry_scope){0}, VESTRY_KEY("board", board), PAGES_MAX);
+  if (!err) err = vestry_reply_stream(reply, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE});
+  if (!err) err = vestry_reply_join(reply, &(vestry_scope){0}, VESTRY_KEY("board", board));
   if (!err)
     err = vestry_reply_add_key(reply, &(vestry_scope){0}, VESTRY_KEY("user", vestry_session_user(req)), PAGES_MAX);
   if (!err) err = vestry_reply_present(reply, app->presence, VESTRY_KEY("board", board), vestry_session_user(req));

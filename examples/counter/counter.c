@@ -155,19 +155,11 @@ static vestry_err keys(const vestry_request *req, vestry_reply *reply, void *ctx
   return keys_json_reply(app->v, reply);
 }
 
-static vestry_err client(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  struct app *app = ctx;
-  (void)req;
-  vestry_reply_header(reply, "Cache-Control", "no-cache");
-  return vestry_reply_body(reply, "text/javascript; charset=utf-8", app->options.server.client,
-                           app->options.server.client_len);
-}
-
 static vestry_err mount(struct app *app) {
   static const vestry_mounted routes[] = {
       {"GET", "/", page}, {"PUT", "/", start}, {"DELETE", "/", stop}, {"POST", "/jump", jump}, {"GET", "/keys", keys}};
-  if (app->options.server.client) vestry_route(app->v, "GET", "/datastar.js", client, app);
-  return vestry_mount(app->v, "", routes, sizeof routes / sizeof *routes, app);
+  vestry_err err = options_files(&app->options.server, app->v, NULL, 0);
+  return err ? err : vestry_mount(app->v, "", routes, sizeof routes / sizeof *routes, app);
 }
 
 int main(int argc, char **argv) {

@@ -141,7 +141,26 @@ vestry_err options_serve(const struct server_options *options, vestry *v) {
   return err;
 }
 
+static vestry_err file(const vestry_request *req, vestry_reply *reply, void *files) {
+  return vestry_reply_file(req, reply, files, vestry_request_path(req) + 1);
+}
+
+vestry_err options_files(struct server_options *options, vestry *v, const void *style, size_t style_len) {
+  size_t count = 0;
+  if (style) options->table[count++] = (vestry_file){.path = "style.css", .bytes = style, .len = style_len};
+  if (options->client)
+    options->table[count++] =
+        (vestry_file){.path = "datastar.js", .bytes = options->client, .len = options->client_len};
+  vestry_err err = vestry_files_create(&(vestry_files_options){.embedded = options->table, .embedded_count = count},
+                                       &options->files);
+  if (!err && style) err = vestry_route(v, "GET", "/style.css", file, options->files);
+  if (!err && options->client) err = vestry_route(v, "GET", "/datastar.js", file, options->files);
+  return err;
+}
+
 void options_finish(struct server_options *options) {
+  vestry_files_destroy(options->files);
   free(options->client);
   options->client = NULL;
+  options->files = NULL;
 }

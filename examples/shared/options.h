@@ -17,6 +17,8 @@ struct server_options {
   unsigned threads_count; /* 0: the adapter's default */
   char *client;           /* what --datastar-file names: its text, to be freed; NULL: not given */
   size_t client_len;
+  vestry_file table[2]; /* what options_files serves */
+  vestry_files *files;
 };
 
 /* For the table of names that a program has. Its own values begin at OPTION_OWN. */
@@ -45,6 +47,10 @@ typedef int (*options_own_fn)(int option, const char *value, void *ctx);
 int options_parse(int argc, char **argv, const struct option *names, const char *help, options_own_fn own, void *ctx,
                   struct server_options *ret_options);
 void options_finish(struct server_options *options);
+
+/* Serve a style sheet, if style is not NULL, at /style.css, and the client, if --datastar-file names it, at
+ * /datastar.js; style is borrowed. Until options_finish, which comes after vestry_destroy. OK | NO_MEMORY */
+vestry_err options_files(struct server_options *options, vestry *v, const void *style, size_t style_len);
 
 /* Serve until SIGINT or SIGTERM; where is printed when it listens. In a second and a bit behind the signal the process
  * has ended. OK | what vestry_server_run returns; it has been said. */

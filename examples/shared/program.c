@@ -19,21 +19,6 @@ static const char help[] =
 
 /* ------------------------------------------------------------------------------------ pages ----------------------- */
 
-static vestry_err style(const vestry_request *req, vestry_reply *reply, void *app) {
-  const struct program *program = app;
-  (void)req;
-  vestry_reply_header(reply, "Cache-Control", "no-cache");
-  return vestry_reply_body(reply, "text/css; charset=utf-8", program->style, program->style_len);
-}
-
-static vestry_err client(const vestry_request *req, vestry_reply *reply, void *app) {
-  const struct program *program = app;
-  (void)req;
-  vestry_reply_header(reply, "Cache-Control", "no-cache");
-  return vestry_reply_body(reply, "text/javascript; charset=utf-8", program->options.client,
-                           program->options.client_len);
-}
-
 /* Datastar's attributes are code, hence unsafe-eval; effects such as execute-script and dispatch-event are script
  * elements, hence unsafe-inline. So what keeps other people's texts from being code is how they are escaped. */
 static const char policy[] = "default-src 'none'; script-src 'self' " VESTRY_DATASTAR_CDN_URL
@@ -105,13 +90,10 @@ void program_start(struct program *program, int argc, char **argv, const char *n
   if (!bounded.max_body_bytes) bounded.max_body_bytes = MAX_REQUEST_BYTES;
   if (!bounded.signals) bounded.signals = &limits;
   vestry_err err = vestry_create(&bounded, &program->v);
-  if (err) fprintf(stderr, "%s: %s\n", name, vestry_strerror(err));
-  if (err) {
-    options_finish(&program->options);
-    exit(1);
-  }
-  vestry_route(program->v, "GET", "/style.css", style, program);
-  if (program->options.client) vestry_route(program->v, "GET", "/datastar.js", client, program);
+  if (!err) err = options_files(&program->options, program->v, program->style, program->style_len);
+  if (!err) return;
+  fprintf(stderr, "%s: %s\n", name, vestry_strerror(err));
+  exit(program_finish(program));
 }
 
 void program_wait(struct program *program) {

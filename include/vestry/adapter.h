@@ -27,7 +27,8 @@ typedef struct vestry_header {
 typedef struct vestry_response {
   int status;
   const vestry_header *headers; /**< all that is to be sent, but for those that frame the body (Content-Length,
-                                     Transfer-Encoding, Connection, Date): these are the adapter's */
+                                     Transfer-Encoding, Connection, Date): these are the adapter's. But a 304 may
+                                     have Content-Length here, which is that of a 200 */
   size_t headers_count;
   const void *body; /**< streams: NULL */
   size_t body_len;

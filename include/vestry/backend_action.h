@@ -74,6 +74,8 @@ typedef struct vestry_backend_action_options {
   uint32_t retry_max_wait_ms; /**< [30,000] */
   uint32_t retry_max_count;   /**< [10]; VESTRY_RETRY_FOREVER */
   vestry_cancellation cancellation;
+  bool csrf; /**< send the page's token along (vestry/csrf.h): of the signal `_csrf`, in the header X-CSRF-Token */
+  bool once; /**< have it run once, also if the client repeats it (vestry/once.h): by the signal `_once`, in X-Once */
 } vestry_backend_action_options;
 
 /** Write an action string.

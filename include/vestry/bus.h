@@ -21,7 +21,10 @@
  *  vestry_event that is formatted once and sent by each, or a json_t. (A json_t alone would make a parser out of a
  *  function call, and its containers must not be read by two threads while one changes them.) Publishers call the
  *  subscribers of their topic on their own thread: of one publisher each subscriber sees the messages in their order;
- *  two publishers may be in one subscriber at once. */
+ *  two publishers may be in one subscriber at once.
+ *
+ *  Each instance has a bus of its own, whose topics are named as streams are, by scope and key: vestry/publish.h. Take
+ *  one of these for topics of no instance's, or to bound them apart. */
 #ifndef VESTRY_BUS_H
 #define VESTRY_BUS_H
 
@@ -39,12 +42,13 @@ typedef struct vestry_subscription vestry_subscription;
 /** A topic's length at most. */
 #define VESTRY_TOPIC_MAX_BYTES ((size_t)1024)
 
-/** What a subscriber is called with; all of it borrowed, valid during the call. */
+/** What a subscriber is called with; all of it borrowed, valid during the call. May grow at its end. */
 typedef struct vestry_bus_message {
-  vestry_slice topic;
-  const void *data; /**< the publisher's */
+  vestry_slice topic; /**< of a topic by key (vestry/publish.h): the key, as vestry_key_encode makes it */
+  const void *data;   /**< the publisher's */
   size_t len;
   vestry_connection *connection; /**< which the subscription is bound to; NULL: to none */
+  vestry_slice scope;            /**< of a topic by key: its scope; otherwise empty */
 } vestry_bus_message;
 
 /** A message of the topic. On the publisher's thread, no lock held; must not block: its connection's end waits for it,

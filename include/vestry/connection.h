@@ -43,15 +43,18 @@ typedef enum vestry_full_policy {
    *    selector is "#id", or there is none and the HTML is one element with an id;
    *  - a signals patch, when the one behind it can say both (RFC 7386): they become one, in the later one's place.
    *  Appends, prepends, before, after, removes, scripts, what belongs to a batch, and signals that are only set if
-   *  missing never are; and nothing is left out across a script, a selector that is not one id, HTML that could run
-   *  something (handlers, embedded documents, Datastar attributes but those that show signals, bind them, or wait for
-   *  the user), or that brings ids to other places. All others keep their order. A morph with data-bind (an outer one,
-   *  or a replace) goes only for one that has all of its bound elements too, written alike but for their ids, at most
-   *  eight different ones, with no patch of missing signals in between. What a user has typed is not lost by it: the
-   *  client keeps it unless the markup of the element itself changes, and then it goes without conflation too.
-   *  vestry_connection_stats.barriers_count counts what could run something, or is not understood. Ids must be unique
-   *  in the page, and it must not keep elements from being morphed (data-ignore-morph, data-preserve-attr) inside of
-   *  what is morphed from here. */
+   *  missing never are; and nothing is left out across a script, a batch, a selector that is not one id, or HTML that
+   *  could run something: handlers, embedded documents, elements that the page defines, Datastar attributes but those
+   *  that show signals, bind them, or wait for the user. All others keep their order.
+   *  What a user has typed is not lost by it, nor a signal: a morph with fields, data-bind or signals that are shown
+   *  goes for a later one only if the page is the same in the end, with what the user has done kept at least as well.
+   *  docs/guide/connections.md has the rules. In short: tags are closed; fields have ids; what the earlier one binds
+   *  or shows (16 different ones at most) so does the later one, and nothing in between is about the same signals;
+   *  selects are alike. What stays for that is counted: vestry_connection_stats.kept_count.
+   *  Ids must be unique in the page, and an event must find what it is for: it is not to be for an element that an
+   *  earlier event took away.
+   *  Where the connection's own thread is inside of a write that blocks, a sender that finds the queue full leaves out
+   *  what it can in its place, or waits for another sender that does: a number of steps, no write. */
   VESTRY_FULL_CONFLATE
 } vestry_full_policy;
 
@@ -103,10 +106,14 @@ typedef struct vestry_connection_stats {
   uint64_t written_count, written_bytes;     /**< handed to the transport whole; without heartbeats */
   uint64_t discarded_count, discarded_bytes; /**< accepted, but the connection ended first */
   uint64_t conflated_count, conflated_bytes; /**< accepted, and left out for a later one (VESTRY_FULL_CONFLATE) */
-  uint64_t barriers_count; /**< accepted, and nothing before it is left out for what is behind it; of a connection that
-                                conflates. If it grows with every event, nothing is ever conflated */
-  uint64_t refused_count;  /**< answered FULL */
-  uint32_t queued_count;   /**< accepted = written + discarded + conflated + queued; bytes likewise */
+  /** Of a connection that conflates: why less was left out. If one of them grows with every event, look there. */
+  uint64_t barriers_count;  /**< accepted, and nothing before it is left out for what is behind it */
+  uint64_t kept_count;      /**< morphs that stayed though a later one has their target: what they hold, or what came
+                                 in between (a barrier, too), would be lost */
+  uint64_t forgotten_count; /**< morphs that stayed since too many targets wait: of the 64 places for them each keeps
+                                 one, and another target has taken theirs */
+  uint64_t refused_count;   /**< answered FULL */
+  uint32_t queued_count;    /**< accepted = written + discarded + conflated + queued; bytes likewise */
   size_t queued_bytes;
   uint64_t heartbeats_count;
   uint64_t writes_count;  /**< calls of the transport's write */
@@ -144,7 +151,7 @@ VESTRY_API bool vestry_connection_is_open(const vestry_connection *connection);
  *  event    borrowed; a reference is taken on OK only
  *  Returns  OK (accepted) | CLOSED | FULL (see vestry_full_policy) | TOO_LARGE (for any queue of this connection) |
  *           NO_MEMORY
- *  Threads  any; lock-free but for waking the runner; does not block */
+ *  Threads  any; lock-free but for waking the runner, and a full queue of VESTRY_FULL_CONFLATE; does not block */
 VESTRY_API vestry_err vestry_connection_send(vestry_connection *connection, vestry_event *event);
 
 /** Send several events with nothing in between: all are accepted or none.

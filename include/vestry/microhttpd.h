@@ -32,7 +32,8 @@
  *  whose path somebody else could tidy up: "//", segments that end with a dot (so ".." too), encoded slashes,
  *  backslashes, control bytes, broken escapes, no UTF-8, '#'. Targets of the form "http://host/path" are served, "*" is
  *  no path of a handler's. A connection is not kept behind a chunked body, whose trailers cannot be looked at: the
- *  answer says so with Connection: close, and a stream's connection always closes. Folded
+ *  answer says so with Connection: close, and a stream's connection always closes. So does that of a 304 of a handler's
+ *  own, since libmicrohttpd cannot be silent about a length and go on; those of vestry/files.h tell it. Folded
  *  lines, bare LFs and lines that begin with a colon are found in libmicrohttpd 0.9.75 alone, whose way to keep a
  *  head is known; another one has to refuse them itself. What vestry turns away is counted in vestry_stats.turned_away.
  *

@@ -30,7 +30,11 @@
  *  user or signal: so it can leak none. A private page can have parts that are shared, see vestry_render_part.
  *
  *  Opening, hiding, showing or losing the stream of an unchanged page sends no content: each event's id says what the
- *  tab then has, and the client sends it along (Last-Event-ID). */
+ *  tab then has, and the client sends it along (Last-Event-ID). The id behind a part's event says only what that part
+ *  is: a tab that comes back with it is sent the page's content, and the parts but that one.
+ *
+ *  A stream that cannot take what others share with it (its queue is full, or the event is larger than it may hold) is
+ *  ended, whatever its policy: the tab comes back, and is sent what it lacks. */
 #ifndef VESTRY_PAGE_H
 #define VESTRY_PAGE_H
 
@@ -91,7 +95,8 @@ VESTRY_API void vestry_pages_destroy(vestry_pages *pages);
  *  and nothing else.
  *  Returns  OK, or an error, which is answered as that of a vestry_handler_fn. In a stream see vestry_page_serve */
 typedef vestry_err (*vestry_page_fn)(vestry_render *render, vestry_html *html, void *app);
-/** Whether a request may see a page: asked before each render, so that a right that was taken away ends the stream.
+/** Whether a request may see a page: asked before each render, that of a part in it too, so that a right that was taken
+ *  away ends the stream.
  *  OK | any error, which is answered; in a stream the tab loads its page anew, and so gets that answer. */
 typedef vestry_err (*vestry_page_allow_fn)(const vestry_request *req, void *app);
 
@@ -110,7 +115,7 @@ typedef struct vestry_page_options {
   const char *id;      /**< of the content's element ["content"]; a letter, then letters, digits, - and _. Copied */
   const char *element; /**< its name ["main"]. Copied */
   const char *signals; /**< a regular expression (JavaScript's): signals, by path, that the stream's request has
-                                   [none]. Copied */
+                                   ["^tabId$": vestry/tab.h]. Copied */
   vestry_when_hidden when_hidden; /**< [the stream of a hidden tab is closed, and opened when the tab is shown] */
 } vestry_page_options;
 

@@ -97,14 +97,32 @@ static void put_ms(object *o, const char *name, uint32_t ms) {
   if (ms) put_number(o, name, "%lu", (unsigned long)ms);
 }
 
+static void begin_header(object *o, const char *name) {
+  vsi_html_put_str(o->html, o->is_open ? "," : o->opening);
+  put_string(o, name);
+  vsi_html_put_str(o->html, ":");
+  o->is_open = true;
+}
+
 static void put_headers(object *o, const vestry_backend_action_options *options) {
-  if (!options->headers_count) return;
-  put_word(o, "headers", "{");
+  if (!options->headers_count && !options->csrf && !options->once) return;
+  put_word(o, "headers", "");
+  object headers = {.html = o->html, .quote = o->quote, .opening = "{"};
   for (size_t i = 0; i < options->headers_count; i++) {
-    if (i) vsi_html_put_str(o->html, ",");
-    put_string(o, options->headers[i].name);
-    vsi_html_put_str(o->html, ":");
-    put_string(o, options->headers[i].value);
+    begin_header(&headers, options->headers[i].name);
+    put_string(&headers, options->headers[i].value);
+  }
+  if (options->csrf) {
+    begin_header(&headers, "X-CSRF-Token");
+    vsi_html_put_str(o->html, "$_csrf");
+  }
+  if (options->once) { /* the page's nonce, and what tells this call of the action from others */
+    begin_header(&headers, "X-Once");
+    vsi_html_put_str(o->html, "$_once+");
+    put_string(&headers, ".");
+    vsi_html_put_str(o->html, "+crypto.getRandomValues(new Uint32Array(4)).join(");
+    put_string(&headers, "-");
+    vsi_html_put_str(o->html, ")");
   }
   vsi_html_put_str(o->html, "}");
 }

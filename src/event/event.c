@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "event/extras.h"
 #include "event/layout.h"
+#include "event/mark.h"
 
 /* One allocation: this, and the bytes right behind it. Nothing but the count, the list of extras, the number and the
  * event before changes after vsi_event_build.
@@ -148,6 +149,16 @@ static void retry_layout(vsi_writer *writer, vsi_event_meaning *meaning, const v
   vsi_put_str(writer, "retry: ");
   vsi_put_uint(writer, *(const uint32_t *)ctx);
   vsi_put_str(writer, "\n\n");
+}
+
+static void mark_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
+  (void)meaning;
+  vsi_put_line(writer, "id: ", ctx);
+  vsi_put(writer, "\n", 1);
+}
+
+vestry_err vsi_event_mark(const vestry_host *host, const char *mark, vestry_event **ret_event) {
+  return vsi_event_build(host, mark_layout, mark, ret_event);
 }
 
 /* A block without data dispatches no event, but its retry field counts (WHATWG HTML, section 9.2.6); so the Datastar

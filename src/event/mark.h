@@ -14,5 +14,7 @@
 vestry_err vsi_event_marked_elements(const vestry_host *host, const char *html, size_t len,
                                      const vestry_elements_options *options, const char *mark,
                                      vestry_event **ret_event);
+/* The id's block alone, for what stands in several events before it. */
+vestry_err vsi_event_mark(const vestry_host *host, const char *mark, vestry_event **ret_event);
 
 #endif

@@ -1,8 +1,10 @@
 #include "event/target.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/ascii.h"
 #include "base/memory.h"
 #include "event/layout.h"
 #include "html/roots.h"
@@ -17,20 +19,18 @@
  * whatever was there, so E2 alone leaves what E1 and E2 leave, if E2 finds the same element: so the target must be one
  * id, and E1 must keep it (HTML says that ids are unique in a page). What stands between them sees the page without
  * E1. It can make no difference where it changes the element's inside, since E2 sets that anew; nor elsewhere, if it
- * finds there what it would have found. It does, if it finds by id, and brings no id that E1 would have taken away: one
- * that brings ids of its own is a barrier. So is a selector that is not one id (it can ask for anything), and whatever
- * runs: a script can read the page. E1 itself must not run anything, or leave signals behind: attributes that only show
- * what signals say, and handlers of events, are all it may have.
+ * finds there what it would have found. It does, if it finds by id, and not by an id that something before it has
+ * brought: E1 might have taken that one away (conflation.c knows which were brought). A selector that is not one id is
+ * a barrier (it can ask for anything), and so is whatever runs: a script can read the page, and elements that the page
+ * defines are scripts. E1 itself must not run anything: attributes that only show what signals say, and handlers of
+ * events, are all it may have.
  *
- * What the user has typed is the client's to keep. Its morph sets the value of an input, a textarea, an option only
- * where the markup has another than the element had (Datastar 1.0.2, `value`, `defaultValue`, `checked`, `selected`):
- * so E2 alone changes what E1 and E2 change, or less, and what is typed stays rather more than less. data-bind makes
- * its signal, from the element's value, if that is missing; and a changed value goes into the signal. So E1 may go only
- * for an E2 that has all of its bound elements too, written alike; and not across a patch of missing signals, which
- * might find one missing now. tests/browser/morph.test.js asks the client.
+ * What elements hold besides, signals that they make and what users do to them, is weighed in html/state.c. What a user
+ * has typed goes where what comes between changes an inside that E1 would have set first: a field that E1 has moved to
+ * another place is then lost with the old one. So E1 stays if it has fields and that is of an id in it.
  *
- * Not seen from here: elements that the page itself keeps from being morphed (data-ignore-morph, data-preserve-attr).
- * connection.h says so. */
+ * Elements that are kept from being morphed (data-ignore-morph, data-preserve-attr) make no difference: the client asks
+ * the new element too, and an event with one is a barrier. Around the target, both are ignored. */
 
 static bool starts_with(vestry_slice text, const char *prefix) {
   size_t len = strlen(prefix);
@@ -62,7 +62,7 @@ static bool ends_a_word(char c) {
 static bool is_bind(vestry_slice rest) {
   const char *text = rest.data;
   if (rest.len < 5 || strncasecmp(text, "bind", 4) != 0) return false;
-  return ends_a_word(text[4]) || text[4] == '=' || text[4] == '>' || text[4] == ':' ||
+  return vsi_is_space(text[4]) || text[4] == '/' || text[4] == '=' || text[4] == '>' || text[4] == ':' ||
          (rest.len > 5 && text[4] == '_' && text[5] == '_');
 }
 
@@ -86,27 +86,73 @@ static bool is_active(vestry_slice text) {
 
 typedef struct html_look {
   bool runs;        /* or might: such elements, handlers, attributes of Datastar's that do more than show */
-  bool binds;       /* data-bind, or what looks like it */
+  bool has_state;   /* or might: it is to be read whole, or it is not known what it does */
   size_t ids_count; /* attributes that may be ids */
 } html_look;
+
+/* Whether a tag of an element with state of its own begins here. */
+static bool is_stateful(vestry_slice text) {
+  static const char *const names[] = {"input", "textarea", "select", "opt", "video", "audio", "canvas", "dialog"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (text.len >= strlen(names[i]) && strncasecmp(text.data, names[i], strlen(names[i])) == 0) return true;
+  return false;
+}
+
+/* An element that is the page's to define: its name has a hyphen. */
+static bool is_defined_by_page(vestry_slice text) {
+  const char *at = text.data, *end = at + text.len;
+  if (at == end || !vsi_is_letter(*at)) return false;
+  while (at < end && !ends_a_word(*at) && *at != '>' && *at != '-') at++;
+  return at < end && *at == '-';
+}
+
+/* An attribute of this name begins here, and has a value. */
+static bool is_attribute(vestry_slice text, const char *name) {
+  const char *at = text.data, *end = at + text.len;
+  size_t len = strlen(name);
+  if (text.len < len || strncasecmp(at, name, len) != 0) return false;
+  at = vsi_tag_skip_space(at + len, end, true);
+  return at < end && *at == '=';
+}
+
+static bool takes_focus(vestry_slice text) {
+  return text.len >= 9 && strncasecmp(text.data, "autofocus", 9) == 0;
+}
+
+static bool may_be_id(vestry_slice text) {
+  const char *at = text.data;
+  return text.len > 2 && (at[0] | 0x20) == 'i' && (at[1] | 0x20) == 'd' && !is_name_byte(at[2]);
+}
+
+static void look_at_data(html_look *look, vestry_slice rest) {
+  if (is_bind(rest))
+    look->has_state = true;
+  else if (is_harmless_data(rest))
+    look->has_state |= !starts_with(rest, "on:");
+  else
+    look->runs = true;
+}
 
 static html_look look_at(vestry_slice html) {
   html_look look = {false, false, 0};
   const char *text = html.data;
   for (size_t i = 0; i < html.len; i++) {
-    size_t left = html.len - i;
     bool begins = i && ends_a_word(text[i - 1]);
+    vestry_slice rest = behind(html, i);
     switch (text[i] | 0x20) {
-    case '<' | 0x20: look.runs |= is_active(behind(html, i + 1)); break;
-    case 'd':
-      if (left <= 5 || strncasecmp(text + i, "data-", 5) != 0) break;
-      if (is_bind(behind(html, i + 5)))
-        look.binds = true;
-      else
-        look.runs |= !is_harmless_data(behind(html, i + 5));
+    case '<' | 0x20:
+      look.runs |= is_active(behind(html, i + 1)) || is_defined_by_page(behind(html, i + 1));
+      look.has_state |= is_stateful(behind(html, i + 1));
       break;
-    case 'o': look.runs |= begins && is_handler(behind(html, i)); break;
-    case 'i': look.ids_count += begins && left > 2 && (text[i + 1] | 0x20) == 'd' && !is_name_byte(text[i + 2]); break;
+    case 'd':
+      if (rest.len > 5 && strncasecmp(rest.data, "data-", 5) == 0) look_at_data(&look, behind(rest, 5));
+      break;
+    case 'o': look.runs |= begins && is_handler(rest); break;
+    case 'a': look.has_state |= begins && takes_focus(rest); break;
+    case 'i':
+      look.ids_count += begins && may_be_id(rest);
+      look.runs |= begins && is_attribute(rest, "is");
+      break;
     default: break;
     }
   }
@@ -137,6 +183,79 @@ static vestry_slice part_of(vestry_slice text, uint32_t at, size_t len) {
   return (vestry_slice){(const char *)text.data + at, len};
 }
 
+/* ---- ids that it brings ------------------------------------------------------------------------------------------ */
+
+static uint64_t hash_of_id(vestry_slice id) {
+  uint64_t hash = vsi_html_hash(VSI_HTML_HASH, id);
+  return hash ^ hash >> 32;
+}
+
+/* The value of what may be an id attribute; false: it has none. ret_id len 0: one that is not read. */
+static bool read_id(vestry_slice text, vestry_slice *ret_id) {
+  const char *end = (const char *)text.data + text.len,
+             *at = vsi_tag_skip_space((const char *)text.data + 2, end, true);
+  if (at == end || *at != '=') return false;
+  at = vsi_tag_skip_space(at + 1, end, true);
+  char quote = at < end && (*at == '"' || *at == '\'') ? *at++ : 0;
+  const char *from = at;
+  while (at < end && *at != '&' && *at != '\n' && (quote ? *at != quote : !vsi_is_space(*at) && *at != '>')) at++;
+  bool is_whole = at < end && *at != '&' && (*at != '\n' || !quote);
+  *ret_id = (vestry_slice){from, is_whole ? (size_t)(at - from) : 0};
+  return true;
+}
+
+static int by_number(const void *a, const void *b) {
+  uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+  return (left > right) - (left < right);
+}
+
+static void mark(uint64_t *marks, uint64_t hash) {
+  marks[hash % VSI_TARGET_MARKS / 64] |= UINT64_C(1) << hash % 64;
+  hash /= VSI_TARGET_MARKS;
+  marks[hash % VSI_TARGET_MARKS / 64] |= UINT64_C(1) << hash % 64;
+}
+
+bool vsi_target_is_marked(const uint64_t *marks, const vsi_target *target) {
+  uint64_t hash = target->id_hash;
+  if (!(marks[hash % VSI_TARGET_MARKS / 64] >> hash % 64 & 1)) return false;
+  hash /= VSI_TARGET_MARKS;
+  return marks[hash % VSI_TARGET_MARKS / 64] >> hash % 64 & 1;
+}
+
+/* All ids but that of the target. false: no memory. */
+static bool note_ids(vsi_target *target, vestry_slice html, size_t count) {
+  if (!count) return true;
+  target->ids = vsi_calloc(target->host, count, sizeof *target->ids);
+  if (!target->ids) return false;
+  const char *text = html.data;
+  for (size_t i = 1; i < html.len && target->ids_count < count; i++) {
+    vestry_slice id;
+    if (!ends_a_word(text[i - 1]) || !may_be_id(behind(html, i)) || !read_id(behind(html, i), &id)) continue;
+    if (is_same_text(id, (vestry_slice){target->id, target->id_len})) continue;
+    if (!id.len) {
+      target->has_other_ids = true;
+      memset(target->marks, 0xff, sizeof target->marks);
+      continue;
+    }
+    uint64_t hash = hash_of_id(id);
+    mark(target->marks, hash);
+    target->ids[target->ids_count++] = hash;
+  }
+  if (target->ids_count > 1) qsort(target->ids, target->ids_count, sizeof *target->ids, by_number);
+  return true;
+}
+
+bool vsi_target_brings(const vsi_target *target, const vsi_target *of) {
+  return target->ids_count && bsearch(&of->id_hash, target->ids, target->ids_count, sizeof *target->ids, by_number);
+}
+
+/* ---- events ------------------------------------------------------------------------------------------------------ */
+
+static bool adds(vestry_patch_mode mode) {
+  return mode == VESTRY_PATCH_APPEND || mode == VESTRY_PATCH_PREPEND || mode == VESTRY_PATCH_BEFORE ||
+         mode == VESTRY_PATCH_AFTER;
+}
+
 static void read_elements(vsi_target *target, const vsi_event_meaning *meaning, vestry_slice text) {
   vestry_slice selector = part_of(text, meaning->selector, meaning->selector_len);
   size_t end = meaning->content_end ? meaning->content_end : text.len;
@@ -146,21 +265,31 @@ static void read_elements(vsi_target *target, const vsi_event_meaning *meaning, 
   if (look.runs || (selector.len && !id.len)) return;
   bool sets_itself = meaning->mode == VESTRY_PATCH_OUTER || meaning->mode == VESTRY_PATCH_REPLACE;
   vestry_slice root = {NULL, 0};
-  bool is_one = sets_itself && vsi_html_one_root(html, &root, &target->binds);
-  if (look.binds && (!is_one || target->binds.too_many)) return; /* nobody knows what it binds */
+  bool is_read = vsi_html_read(html, sets_itself, &root, &target->state);
+  if (look.has_state && (!is_read || meaning->ns != VESTRY_NAMESPACE_HTML)) return; /* nobody knows what it does */
+  if (meaning->mode == VESTRY_PATCH_REPLACE) vsi_html_state_forget_user(&target->state);
   if (!selector.len) id = root;
-  if (meaning->mode == VESTRY_PATCH_INNER ? html.len != 0 : is_one && root.len && is_same_text(root, id)) {
-    target->effect = VSI_EFFECT_MORPH;
-    target->can_go = !meaning->of_stream;
-    target->brings_ids = look.ids_count > (sets_itself ? 1 : 0);
-    target->mode = meaning->mode;
-    target->ns = meaning->ns;
-    target->id = id.data;
-    target->id_len = id.len;
-    target->hash = hash_of(target);
-  } else if (!look.ids_count && selector.len) {
-    target->effect = VSI_EFFECT_PASSING;
-  }
+  vsi_effect effect = VSI_EFFECT_UNKNOWN;
+  if (meaning->mode == VESTRY_PATCH_INNER ? html.len != 0
+                                          : sets_itself && is_read && root.len && is_same_text(root, id))
+    effect = VSI_EFFECT_MORPH;
+  else if (selector.len && (!look.ids_count || adds(meaning->mode)))
+    effect = VSI_EFFECT_PASSING;
+  target->id = id.data;
+  target->id_len = id.len;
+  target->id_hash = hash_of_id(id);
+  if (effect == VSI_EFFECT_UNKNOWN || !note_ids(target, html, look.ids_count)) return;
+  target->effect = effect;
+  target->can_go = effect == VSI_EFFECT_MORPH && !meaning->of_stream;
+  target->mode = meaning->mode;
+  target->ns = meaning->ns;
+  target->hash = hash_of(target);
+}
+
+static bool has_word(vestry_slice text, const char *word) {
+  for (; text.len >= strlen(word); text = behind(text, 1))
+    if (starts_with(text, word)) return true;
+  return false;
 }
 
 static void read_signals(vsi_target *target, const vsi_event_meaning *meaning, vestry_slice text) {
@@ -170,6 +299,8 @@ static void read_signals(vsi_target *target, const vsi_event_meaning *meaning, v
   vestry_slice json = part_of(text, meaning->content, text.len - meaning->content - 2);
   if (!memchr(json.data, '\n', json.len)) target->json = json;
   target->can_go = is_set && !meaning->of_stream && target->json.len;
+  target->takes_away = has_word(json, "null");
+  target->has_list = memchr(json.data, '[', json.len) != NULL;
 }
 
 static void read_event(vsi_target *target, const vestry_event *event) {
@@ -186,6 +317,7 @@ static void read_event(vsi_target *target, const vestry_event *event) {
 
 static void release(vsi_event_extra *extra) {
   vsi_target *target = (vsi_target *)extra;
+  vsi_free(target->host, target->ids);
   vsi_free(target->host, target);
 }
 
@@ -209,18 +341,26 @@ const vsi_target *vsi_event_target(vestry_event *event) {
   return target;
 }
 
-static bool binds_all(const vsi_target *later, const vsi_target *earlier) {
-  for (size_t i = 0; i < earlier->binds.count; i++) {
-    size_t at = 0;
-    while (at < later->binds.count && later->binds.hashes[at] != earlier->binds.hashes[i]) at++;
-    if (at == later->binds.count) return false;
-  }
-  return true;
+bool vsi_target_is_same(const vsi_target *a, const vsi_target *b) {
+  return a->effect == VSI_EFFECT_MORPH && b->effect == VSI_EFFECT_MORPH && a->hash == b->hash && a->mode == b->mode &&
+         a->ns == b->ns && is_same_text((vestry_slice){a->id, a->id_len}, (vestry_slice){b->id, b->id_len});
 }
 
 bool vsi_target_replaces(const vsi_target *later, const vsi_target *earlier) {
-  return earlier->can_go && later->effect == VSI_EFFECT_MORPH && earlier->effect == VSI_EFFECT_MORPH &&
-         later->hash == earlier->hash && later->mode == earlier->mode && later->ns == earlier->ns &&
-         is_same_text((vestry_slice){later->id, later->id_len}, (vestry_slice){earlier->id, earlier->id_len}) &&
-         binds_all(later, earlier);
+  return earlier->can_go && vsi_target_is_same(later, earlier) && vsi_html_state_goes(&earlier->state, &later->state);
+}
+
+bool vsi_target_holds(const vsi_target *behind, const vsi_target *before) {
+  const vsi_html_state *state = &before->state;
+  switch (behind->effect) {
+  case VSI_EFFECT_SIGNALS: return behind->takes_away && (state->bound || state->read);
+  case VSI_EFFECT_MISSING: return state->bound || state->read;
+  case VSI_EFFECT_PASSING:
+  case VSI_EFFECT_MORPH:
+    if (vsi_html_state_meets(state, &behind->state)) return true;
+    return state->has_fields && (before->has_other_ids || vsi_target_brings(before, behind) ||
+                                 (behind->id_hash == before->id_hash && !adds(behind->mode)));
+  case VSI_EFFECT_UNKNOWN: break; /* it ends a stretch */
+  }
+  return false;
 }

@@ -8,7 +8,7 @@
  * longest token so far, fails to grow, and goes on without that byte. Out of memory at just that call, a string or
  * number of more than 15 bytes comes out a byte short. */
 vestry_err vsi_json_build(const char *json, size_t len, json_t **ret_value, vsi_json_fault *ret_fault) {
-  json_error_t why;
+  json_error_t why = {.line = 0}; /* all of it is: jansson sets no code when it has no memory for its reader */
   json_t *value = json_loadb(json, len, JSON_DECODE_ANY, &why);
   if (value) {
     *ret_value = value;
@@ -20,7 +20,7 @@ vestry_err vsi_json_build(const char *json, size_t len, json_t **ret_value, vsi_
 }
 
 vestry_err vsi_json_vpack(const char *format, va_list arguments, json_t **ret_value) {
-  json_error_t why;
+  json_error_t why = {.line = 0};
   json_t *value = json_vpack_ex(&why, 0, format, arguments);
   if (!value) return json_error_code(&why) == json_error_out_of_memory ? VESTRY_NO_MEMORY : VESTRY_INVALID;
   *ret_value = value;

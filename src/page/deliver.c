@@ -3,6 +3,10 @@
  * A view's hash says what every stream that sees it has, or will have once what waits for it is written. It changes
  * only when what was sent has been accepted: what could not be sent is found to differ again by the next run.
  *
+ * The id behind a page's event claims its parts too. It stands behind all that it claims. When a part changes later,
+ * the id that the tab has would still claim the part's former content, which the part may come back to while the tab is
+ * away: so a part's event has an id of its own, which claims that part alone.
+ *
  * A shared view's run is the only one that publishes to its channel and that lets streams join it. So a stream that
  * joins is sent what the view shows, and then every change: nothing is missed or sent twice in between.
  *
@@ -19,6 +23,7 @@
 #include "html/html.h"
 #include "page/render.h"
 #include "registry/instance/instance.h"
+#include "stream/channel.h"
 #include "stream/connection.h"
 #include "vestry/script.h"
 
@@ -43,12 +48,13 @@ typedef struct run {
   vestry_slice content; /* what was made */
   vsi_hash_128 hash;    /* its */
   vestry_event *event;  /* made of it; a reference */
+  vestry_event *kept;   /* a reference to the view's, which ends with the view; NULL: it has none */
 } run;
 
 static void count(vestry_pages *pages, uint64_t *counter) {
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
   ++*counter;
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
 }
 
 /* ------------------------------------------------------------------------------------------------- render --------- */
@@ -81,7 +87,7 @@ static outcome make_part(run *r) {
   const vsi_shared *shared = r->view->shared;
   const vestry_page_part part = {.share = shared->key + shared->share_at, .render = shared->render, .app = shared->app};
   bool is_stale = false;
-  vestry_err error = vsi_part_render(r->pages, r->view, &part, &r->html, r->started_seq, &is_stale);
+  vestry_err error = vsi_part_render(r->pages, true, r->view, &part, &r->html, r->started_seq, &is_stale);
   r->render.is_stale = is_stale;
   if (error) {
     vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the part #%s: %s", shared->id, vestry_strerror(error));
@@ -107,6 +113,7 @@ static outcome make_page(run *r) {
   vsi_shared *shared = view->shared;
   vsi_render_init(&r->render, view->page, &r->html, shared ? shared->key + shared->share_at : NULL);
   r->render.view = view;
+  r->render.is_stream = true;
   r->render.started_seq = r->started_seq;
   r->render.had = what_it_has(r);
   vestry_err error = vsi_request_copy_handle(view->request, &r->reply, vsi_render_handle, &r->render);
@@ -129,7 +136,7 @@ static outcome make(run *r) {
   view->started_ns = vsi_now_ns(pages->host);
   view->renders++;
   outcome made = view->page ? make_page(r) : make_part(r);
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
   pages->stats.renders_count++;
   if (made == MADE_FAILED)
     pages->stats.failed_count++;
@@ -143,20 +150,30 @@ static outcome make(run *r) {
     if (!view->marked_seq) view->marked_seq = r->started_seq + 1;
   }
   view->is_first &= made == MADE_FAILED;
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
   return made;
 }
 
-/* OK | NO_MEMORY | TOO_LARGE */
+/* What a part's element is patched by. */
+static vestry_elements_options inside_of(const char *id, char selector[132]) {
+  selector[0] = '#';
+  memcpy(selector + 1, id, strlen(id) + 1);
+  return (vestry_elements_options){.selector = selector, .mode = VESTRY_PATCH_INNER};
+}
+
+/* The event, with its id behind it; tag NULL: without. OK | NO_MEMORY | TOO_LARGE */
 static vestry_err format(run *r, const char *tag) {
   const vsi_shared *shared = r->view->shared;
   vestry_elements_options options = {.mode = VESTRY_PATCH_OUTER};
-  char selector[132];
+  char selector[132], text[VSI_TAG_BYTES];
   if (!r->view->page) {
-    selector[0] = '#';
-    memcpy(selector + 1, shared->id, strlen(shared->id) + 1);
-    options.selector = selector;
-    options.mode = VESTRY_PATCH_INNER;
+    options = inside_of(shared->id, selector);
+    const vsi_tag of_part = {
+        .build = r->pages->build,
+        .parts_count = 1,
+        .parts = {vsi_tag_claim(r->pages, shared->id, shared->key + shared->share_at, r->hash.high)}};
+    (void)vsi_tag_write(&of_part, text);
+    tag = text;
   }
   if (!tag) return vestry_event_elements(r->pages->host, r->content.data, r->content.len, &options, &r->event);
   return vsi_event_marked_elements(r->pages->host, r->content.data, r->content.len, &options, tag, &r->event);
@@ -224,7 +241,7 @@ static vestry_err find_or_promise(run *r, const vestry_page_part *part, change *
   vsi_buffer_init(&key, pages->host);
   vsi_part_key(&key, part, &share_at);
   vestry_err error = key.error;
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
   if (!error && r->view->is_over) error = VESTRY_CLOSED;
   if (!error) c->seat = find_seat(viewer, &key);
   if (c->seat) {
@@ -240,25 +257,28 @@ static vestry_err find_or_promise(run *r, const vestry_page_part *part, change *
       if (!--view->shared->seats_count) vsi_view_end(view);
     }
   }
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
   vsi_buffer_finish(&key);
-  if (c->taken) c->taken->render = r->view->renders;
+  if (!c->taken) return error;
+  c->taken->render = r->view->renders;
+  c->taken->page = r->view->page;
+  if (r->view->page->allow) c->taken->request = vsi_request_copy_ref(r->view->request);
   return error;
 }
 
 /* What is inside a part that the page has not shown yet: it goes out with the page's content. */
 static vestry_err make_inside(run *r, const vestry_page_part *part, change *c) {
   vestry_html html;
-  char selector[132] = "#";
-  memcpy(selector + 1, part->id, strlen(part->id) + 1);
-  const vestry_elements_options options = {.selector = selector, .mode = VESTRY_PATCH_INNER};
+  char selector[132];
+  const vestry_elements_options options = inside_of(part->id, selector);
   vestry_html_init(&html, r->pages->host);
   vestry_slice inside;
-  vestry_err error = vsi_part_render(r->pages, NULL, part, &html, 0, NULL);
+  vestry_err error = vsi_part_render(r->pages, true, NULL, part, &html, 0, NULL);
   if (!error) error = vestry_html_result(&html, &inside);
   if (!error) error = vestry_event_elements(r->pages->host, inside.data, inside.len, &options, &c->inside);
   if (!error) c->hash = vsi_siphash_128_of(r->pages->content_secret, inside.data, inside.len).high;
   vestry_html_finish(&html);
+  if (error) vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the part #%s: %s", part->id, vestry_strerror(error));
   return error;
 }
 
@@ -268,7 +288,7 @@ static void leave_former(run *r) {
   vsi_viewer *viewer = r->view->viewer;
   vsi_seat *former[VSI_PARTS_MAX];
   size_t former_count = 0;
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
   for (vsi_seat *next, *seat = viewer->seats; seat; seat = next) {
     next = seat->next_of_viewer;
     if (seat->render == r->view->renders || former_count == VSI_PARTS_MAX) continue;
@@ -276,57 +296,105 @@ static void leave_former(run *r) {
     vsi_seat_leave(seat);
     former[former_count++] = seat;
   }
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
   if (!former_count) return;
   for (size_t i = 0; i < former_count; i++)
     (void)vestry_channel_leave(former[i]->view->shared->channel, former[i]->connection); /* NOT_FOUND: not yet joined */
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
   for (size_t i = 0; i < former_count; i++) vsi_seat_release(former[i]);
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
 }
 
-/* What the tab will have, as its event's id says. Of a part, what was certainly sent before. */
+/* What the tab will have, as its event's id says. Of a part, what was certainly sent before; what nobody knows is 0. */
 static void fill_tag(run *r, const change *changes) {
   vsi_tag *tag = &r->render.tag;
   tag->parts_count = r->render.parts_count;
-  pthread_mutex_lock(&r->pages->lock);
+  vsi_pages_lock(r->pages);
   for (size_t i = 0; i < tag->parts_count; i++) {
     const vsi_seat *seat = changes[i].seat;
-    tag->parts[i] = !seat ? changes[i].hash : seat->is_joining ? seat->hash : seat->view->hash.high;
+    if (!seat)
+      tag->parts[i] = changes[i].hash;
+    else if (seat->is_in)
+      tag->parts[i] = seat->view->has_hash ? seat->view->hash.high : 0;
+    else
+      tag->parts[i] = seat->has_hash ? seat->hash : 0;
   }
-  pthread_mutex_unlock(&r->pages->lock);
+  vsi_pages_unlock(r->pages);
 }
 
+/* It has been sent something else. */
+static void forget_tag(vsi_viewer *viewer) {
+  vsi_free(viewer->pages->host, viewer->tag);
+  viewer->tag = NULL;
+}
+
+/* A part that changed while the content was sent may stand before it, and the id behind it would claim what the part
+ * was before: then another id comes behind. */
+static vestry_err correct_mark(run *r, const change *changes, char text[VSI_TAG_BYTES]) {
+  char now[VSI_TAG_BYTES];
+  for (;;) {
+    fill_tag(r, changes);
+    (void)vsi_tag_write(&r->render.tag, now);
+    if (strcmp(text, now) == 0) return VESTRY_OK;
+    vestry_event *mark;
+    vestry_err error = vsi_event_mark(r->pages->host, now, &mark);
+    if (error) return error;
+    error = vestry_connection_send(r->view->viewer->connection, mark);
+    vestry_event_unref(mark);
+    if (error) return error;
+    memcpy(text, now, sizeof now);
+  }
+}
+
+/* The content unless it is the same, the insides of new parts, and the id, behind all of it. */
 static vestry_err send_content(run *r, change *changes, bool is_same) {
-  vestry_event *events[1 + VSI_PARTS_MAX];
+  vestry_event *events[2 + VSI_PARTS_MAX], *mark = NULL;
   size_t events_count = 0;
   char text[VSI_TAG_BYTES];
-  vestry_err error = VESTRY_OK;
+  bool has_inside = false;
+  for (size_t i = 0; i < r->render.parts_count; i++) has_inside |= changes[i].inside != NULL;
+  if (is_same && !has_inside) return VESTRY_OK;
+  fill_tag(r, changes);
+  (void)vsi_tag_write(&r->render.tag, text);
+  vestry_err error = is_same ? VESTRY_OK : format(r, has_inside ? NULL : text);
+  if (!error && has_inside) error = vsi_event_mark(r->pages->host, text, &mark);
+  if (error) return error;
   if (!is_same) {
-    fill_tag(r, changes);
-    (void)vsi_tag_write(&r->render.tag, text);
-    error = format(r, text);
-    if (error) return error;
-    if (r->view->has_hash && r->view->event) vestry_event_follow(r->event, r->view->event);
+    if (r->view->has_hash) vestry_event_follow(r->event, r->kept);
     events[events_count++] = r->event;
   }
   for (size_t i = 0; i < r->render.parts_count; i++)
     if (changes[i].inside) events[events_count++] = changes[i].inside;
-  if (!events_count) return VESTRY_OK;
-  return vestry_connection_send_all(r->view->viewer->connection, events, events_count);
+  if (mark) events[events_count++] = mark;
+  error = vestry_connection_send_all(r->view->viewer->connection, events, events_count);
+  vestry_event_unref(mark);
+  if (error) return error;
+  forget_tag(r->view->viewer);
+  return correct_mark(r, changes, text);
+}
+
+static void begin_sending(run *r) {
+  vsi_pages_lock(r->pages);
+  r->view->sent_from = ++r->pages->sent;
+  r->view->sent_to = UINT64_MAX;
+  vsi_pages_unlock(r->pages);
 }
 
 static void settle_private(run *r, change *changes, bool is_same, vestry_err error) {
   vestry_pages *pages = r->pages;
   vsi_view *view = r->view;
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
   bool is_sent = !error && !view->is_over;
+  view->sent_to = ++pages->sent;
   for (size_t i = 0; i < r->render.parts_count; i++) {
     vsi_seat *taken = changes[i].taken;
+    vsi_seat *seat = changes[i].seat ? changes[i].seat : taken;
+    if (seat) seat->place = (uint8_t)i;
     if (changes[i].seat) vsi_seat_release(changes[i].seat);
     if (!taken) continue;
     taken->hash = changes[i].hash;
     taken->has_hash = true;
+    taken->joined = view->sent_from;
     if (is_sent)
       vsi_seat_take(taken);
     else
@@ -349,7 +417,15 @@ static void settle_private(run *r, change *changes, bool is_same, vestry_err err
     pages->stats.unchanged_count++;
   else
     pages->stats.changed_count++;
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
+}
+
+/* A run of a private page has come to nothing. */
+static vsi_run_result fail(run *r) {
+  vestry_connection *connection = r->view->viewer->connection;
+  if (!vestry_connection_is_open(connection)) return VSI_RUN_DONE; /* nobody is there to be told */
+  if (!r->view->failures) say_failing(connection, true);
+  return VSI_RUN_FAILED;
 }
 
 static vsi_run_result deliver_private(run *r) {
@@ -367,22 +443,21 @@ static vsi_run_result deliver_private(run *r) {
     if (error || changes[i].seat) continue;
     if (tag_fits)
       changes[i].hash = tag->parts[i];
+    else if (tag && vsi_tag_is_of_part(tag))
+      changes[i].hash = vsi_tag_claim(r->pages, part->id, part->share, tag->parts[0]);
     else
       error = make_inside(r, part, &changes[i]);
   }
   if (!error) {
     leave_former(r);
+    begin_sending(r);
     error = send_content(r, changes, is_same);
   }
   settle_private(r, changes, is_same, error);
   for (size_t i = 0; i < parts_count; i++) vestry_event_unref(changes[i].inside);
-  if (!error && view->failures) say_failing(view->viewer->connection, false);
-  return error && error != VESTRY_CLOSED ? VSI_RUN_FAILED : VSI_RUN_DONE;
-}
-
-static void forget_tag(vsi_viewer *viewer) {
-  vsi_free(viewer->pages->host, viewer->tag);
-  viewer->tag = NULL;
+  if (error) return fail(r);
+  if (view->failures) say_failing(view->viewer->connection, false);
+  return VSI_RUN_DONE;
 }
 
 static vsi_run_result run_private(run *r) {
@@ -392,31 +467,28 @@ static vsi_run_result run_private(run *r) {
   size_t queued_bytes;
   bool is_shut;
   vsi_queue_load(&connection->queue, &queued_count, &queued_bytes, &is_shut);
-  if (is_shut) return VSI_RUN_DONE; /* it is about to end */
-  if (queued_count) {
+  if (is_shut) return VSI_RUN_DONE;      /* it is about to end */
+  if (queued_count && !view->is_first) { /* at first it is what opens the stream */
     count(r->pages, &r->pages->stats.postponed_count);
     return VSI_RUN_LATER;
   }
   outcome made = make(r);
   if (made == MADE_CONTENT) {
     vsi_run_result result = deliver_private(r);
-    forget_tag(view->viewer);
+    if (result == VSI_RUN_DONE) forget_tag(view->viewer); /* what was not sent is asked of it again */
     return result;
   }
   if (made == MADE_NOTHING) {
-    pthread_mutex_lock(&r->pages->lock);
+    vsi_pages_lock(r->pages);
     view->hash = r->render.had->hash;
     view->has_hash = view->has_version = true;
     view->version = r->render.tag.version;
-    pthread_mutex_unlock(&r->pages->lock);
+    vsi_pages_unlock(r->pages);
     forget_tag(view->viewer);
     if (view->failures) say_failing(connection, false);
     return VSI_RUN_DONE;
   }
-  if (made == MADE_FAILED) {
-    if (!view->failures) say_failing(connection, true);
-    return VSI_RUN_FAILED;
-  }
+  if (made == MADE_FAILED) return fail(r);
   lead_away(r, made, connection);
   return VSI_RUN_DONE;
 }
@@ -435,7 +507,7 @@ static vestry_err hold(run *r, bool joining, held *ret_held) {
   vsi_shared *shared = r->view->shared;
   size_t room = 0;
   *ret_held = (held){NULL, 0};
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
   for (vsi_seat *seat = joining ? shared->joining : shared->seats; seat;
        seat = joining ? seat->next_joining : seat->next)
     room++;
@@ -446,7 +518,7 @@ static vestry_err hold(run *r, bool joining, held *ret_held) {
     if (joining) vsi_seat_joined(seat);
     ret_held->seats[ret_held->count++] = seat;
   }
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
   return room && !ret_held->seats ? VESTRY_NO_MEMORY : VESTRY_OK;
 }
 
@@ -454,34 +526,42 @@ static vestry_err hold(run *r, bool joining, held *ret_held) {
 static void release(run *r, held *whom, bool again) {
   vestry_pages *pages = r->pages;
   vsi_shared *shared = r->view->shared;
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
   for (size_t i = 0; i < whom->count; i++) {
     vsi_seat *seat = whom->seats[i];
     if (again && !seat->is_over) vsi_seat_join(shared, seat);
     vsi_seat_release(seat);
   }
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
   vsi_free(pages->host, whom->seats);
 }
 
 /* Who may not see it any more is sent away before it changes. */
 static vestry_err ask_all(run *r) {
-  const vestry_page *page = r->view->page;
   held all;
-  if (!page || !page->allow) return VESTRY_OK;
+  vsi_pages_lock(r->pages);
+  bool asks = r->view->shared->asks;
+  vsi_pages_unlock(r->pages);
+  if (!asks) return VESTRY_OK;
   vestry_err error = hold(r, false, &all);
   for (size_t i = 0; i < all.count; i++)
-    if (all.seats[i]->request && !vsi_page_allows(page, all.seats[i]->request))
+    if (all.seats[i]->request && !vsi_page_allows(all.seats[i]->page, all.seats[i]->request))
       vsi_page_reload(r->pages, all.seats[i]->connection, RELOAD_MS);
   release(r, &all, false);
   return error;
 }
 
-static vsi_run_result lead_all_away(run *r, outcome made) {
+/* Those who join too: they join no more. */
+static vsi_run_result lead_all_away(run *r, outcome made, held *joining) {
   held all;
-  if (hold(r, false, &all)) return VSI_RUN_FAILED;
+  vestry_err error = hold(r, false, &all);
+  release(r, joining, error);
+  if (error) return VSI_RUN_FAILED;
   for (size_t i = 0; i < all.count; i++) lead_away(r, made, all.seats[i]->connection);
   release(r, &all, false);
+  vsi_pages_lock(r->pages);
+  r->view->has_hash = false; /* what it showed is not to be shown to who comes now */
+  vsi_pages_unlock(r->pages);
   return VSI_RUN_DONE;
 }
 
@@ -493,19 +573,54 @@ static void tell_all(run *r, bool is_failing) {
   vestry_event_unref(event);
 }
 
+/* Those who join while it fails are in no channel yet. */
+static void tell_joining(run *r, const held *joining) {
+  for (size_t i = 0; i < joining->count && r->view->page; i++) {
+    vsi_seat *seat = joining->seats[i];
+    if (!seat->is_told) say_failing(seat->connection, true);
+    seat->is_told = true;
+  }
+}
+
+/* It cannot take what all others have. It comes back, and says what it has. */
+static void send_back(vestry_connection *connection, vestry_err error) {
+  vestry_connection_close(connection, error == VESTRY_FULL ? VESTRY_CAUSE_FULL : VESTRY_CAUSE_ERROR);
+}
+
+static void member_refused(vestry_connection *connection, vestry_err error, void *ctx) {
+  vestry_err *ret_error = ctx;
+  if (error == VESTRY_NO_MEMORY)
+    *ret_error = error; /* more of them may have none: all are sent it again */
+  else
+    send_back(connection, error);
+}
+
+static vestry_err send_to_all(run *r) {
+  vestry_err refused = VESTRY_OK;
+  vsi_pages_lock(r->pages);
+  r->view->has_hash = false; /* meanwhile nobody knows what a member has */
+  vsi_pages_unlock(r->pages);
+  vestry_err error = vsi_channel_publish(r->view->shared->channel, r->event, member_refused, &refused, NULL);
+  return error ? error : refused;
+}
+
 static vestry_err publish(run *r) {
   vestry_pages *pages = r->pages;
   vsi_view *view = r->view;
   char text[VSI_TAG_BYTES];
   bool is_same = view->has_hash && vsi_hash_128_equal(view->hash, r->hash);
   vestry_err error = VESTRY_OK;
-  if (!is_same || !view->event) {
+  if (!is_same || !r->kept) {
     r->render.tag.hash = r->hash;
     (void)vsi_tag_write(&r->render.tag, text);
-    error = format(r, view->page ? text : NULL);
+    error = format(r, text);
   }
-  if (!error && !is_same) error = vestry_channel_publish(view->shared->channel, r->event, NULL);
-  pthread_mutex_lock(&pages->lock);
+  if (!error && !is_same) {
+    begin_sending(r);
+    error = send_to_all(r);
+  }
+  vsi_pages_lock(pages);
+  if (!is_same) view->sent_to = ++pages->sent;
   if (is_same && !error)
     pages->stats.unchanged_count++;
   else
@@ -523,7 +638,7 @@ static vestry_err publish(run *r) {
   } else {
     view->has_hash = false;
   }
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
   return error;
 }
 
@@ -532,17 +647,24 @@ static vestry_err join(run *r, vsi_seat *seat) {
   vestry_pages *pages = r->pages;
   vsi_view *view = r->view;
   vestry_channel *channel = view->shared->channel;
+  vestry_event *event = r->event ? r->event : r->kept;
   vestry_err error = vestry_channel_join(channel, seat->connection);
   if (error == VESTRY_NO_MEMORY) return error;
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
   bool has_it = seat->has_hash && seat->hash == view->hash.high, is_over = seat->is_over;
-  error = has_it || is_over ? VESTRY_OK : vsi_connection_put(seat->connection, view->event);
+  error = has_it || is_over ? VESTRY_OK : vsi_connection_put(seat->connection, event);
   seat->has_hash = !error;
   seat->hash = view->hash.high;
-  pthread_mutex_unlock(&pages->lock);
+  seat->is_in = !error && !is_over;
+  if (!has_it) seat->joined = ++pages->sent;
+  vsi_pages_unlock(pages);
   if (!has_it && !is_over) vsi_connection_posted(seat->connection, error);
   if (is_over || error) (void)vestry_channel_leave(channel, seat->connection);
-  return error == VESTRY_NO_MEMORY ? error : VESTRY_OK;
+  if (error == VESTRY_NO_MEMORY) return error;
+  if (error) send_back(seat->connection, error);
+  if (seat->is_told) say_failing(seat->connection, false);
+  seat->is_told = false;
+  return VESTRY_OK;
 }
 
 static bool needs_content(const vsi_view *view, const held *joining) {
@@ -565,20 +687,22 @@ static vsi_run_result run_shared(run *r, bool is_dirty) {
   held joining;
   outcome made = MADE_NOTHING;
   if (hold(r, true, &joining)) return VSI_RUN_FAILED;
-  if (is_dirty || view->is_first || (!view->event && needs_content(view, &joining))) {
+  if (is_dirty || view->is_first || ((!r->kept || !view->has_hash) && needs_content(view, &joining))) {
     if (ask_all(r)) made = MADE_FAILED;
     if (made != MADE_FAILED) made = make(r);
   }
   if (made == MADE_CONTENT && publish(r)) made = MADE_FAILED;
-  if (made == MADE_FAILED && !view->failures) tell_all(r, true);
   if (made == MADE_CONTENT && view->failures) tell_all(r, false);
-  bool can_join = view->has_hash && (view->event || !needs_content(view, &joining));
+  bool can_join = view->has_hash && (r->event || r->kept || !needs_content(view, &joining));
   if (made == MADE_CONTENT || made == MADE_NOTHING) {
     if (can_join) return join_all(r, &joining);
     made = MADE_FAILED;
   }
+  if (made != MADE_FAILED) return lead_all_away(r, made, &joining);
+  if (!view->failures) tell_all(r, true);
+  tell_joining(r, &joining);
   release(r, &joining, true);
-  return made == MADE_FAILED ? VSI_RUN_FAILED : lead_all_away(r, made);
+  return VSI_RUN_FAILED;
 }
 
 vsi_run_result vsi_view_run(vsi_view *view, bool is_dirty, uint64_t started_seq) {
@@ -591,10 +715,14 @@ vsi_run_result vsi_view_run(vsi_view *view, bool is_dirty, uint64_t started_seq)
   r.render.is_stale = false;
   r.render.pages = view->pages;
   r.render.tag = (vsi_tag){.build = view->pages->build};
+  vsi_pages_lock(r.pages);
+  r.kept = view->event ? vestry_event_ref(view->event) : NULL;
+  vsi_pages_unlock(r.pages);
   vestry_html_init(&r.html, view->pages->host);
   vsi_reply_init(&r.reply, view->pages->host);
   vsi_run_result result = view->shared ? run_shared(&r, is_dirty) : run_private(&r);
   vestry_event_unref(r.event);
+  vestry_event_unref(r.kept);
   vsi_render_finish(&r.render);
   vsi_reply_finish(&r.reply);
   vestry_html_finish(&r.html);

@@ -13,6 +13,7 @@
 #include <pthread.h>
 
 #include "base/siphash.h"
+#include "page/departed.h"
 #include "page/tag.h"
 #include "registry/request/copy.h"
 #include "vestry/channel.h"
@@ -40,7 +41,9 @@ struct vsi_topic {
   vsi_link *first;
   vsi_link walk;         /* in the list while its views are marked */
   vsi_topic *next_dirty; /* among those that were refreshed, whose views are to be marked */
-  bool is_dirty, is_walked, again;
+  uint64_t dirty_seq;    /* of the first refresh that the walk is for */
+  uint64_t again_seq;    /* of the first one that came during it, so that it is walked again; 0: none */
+  bool is_dirty, is_walked;
   uint32_t len;
   char name[];
 };
@@ -59,6 +62,7 @@ typedef struct vsi_shared {
   vsi_seat *seats;          /* all that were taken */
   vsi_seat *joining;        /* those of them that do not have what it shows, or not surely */
   size_t seats_count;       /* those that were only promised included */
+  bool asks;                /* some seats are of pages that not everybody may see */
   const char *id, *element; /* of a part: of its element; owned */
   vestry_page_fn render;    /* of a part; NULL: the page's */
   void *app;
@@ -81,7 +85,8 @@ struct vsi_view {
   uint64_t version;
   /* Guarded by the lock. */
   uint64_t due_ns, started_ns;
-  uint64_t marked_seq; /* of the first refresh that it has not been rendered for; 0: none */
+  uint64_t sent_from, sent_to; /* pages->sent before and behind its last sending; to UINT64_MAX: it is being sent */
+  uint64_t marked_seq;         /* of the first refresh that it has not been rendered for; 0: none */
   uint32_t heap_at;
   uint32_t renders; /* counts; its links have the number of the last one that named them */
   uint8_t state;
@@ -96,6 +101,7 @@ struct vsi_seat {
   vsi_viewer *viewer;
   vsi_view *view;
   vestry_connection *connection; /* a reference, once it was taken */
+  const vestry_page *page;       /* that is shown there: its own, or the one that the part stands in */
   vsi_request_copy *request;     /* a reference: whose it is, of a page that not everybody may see; otherwise NULL */
   vsi_seat *next_of_viewer;
   vsi_seat *next, **at; /* of the view */
@@ -104,6 +110,10 @@ struct vsi_seat {
   uint32_t render; /* of the viewer's own view: the last one that named it */
   uint16_t holds;  /* of workers: while there are any, it stays, and so does its view */
   bool has_hash, is_joining, is_over;
+  uint64_t joined; /* pages->sent when it was put into the stream what the view shows */
+  uint8_t place;   /* of a part: among the page's parts */
+  bool is_in;      /* it is a member of the channel, and has what the view's hash says */
+  bool is_told;    /* the running worker's: that the page fails */
 };
 
 struct vsi_viewer {
@@ -114,6 +124,7 @@ struct vsi_viewer {
   vsi_seat *seats;
   vsi_tag *tag;       /* what the tab said it has, until the first render; NULL: nothing */
   vsi_seat *promised; /* of a shared page, until the stream begins */
+  uint64_t document;  /* its number, of a page with parts; 0: none */
 };
 
 enum { VSI_RECENT = 4096, VSI_PARTS_MAX = VESTRY_PAGE_PARTS_MAX };
@@ -146,9 +157,11 @@ struct vestry_pages {
   size_t max_kept_bytes;
   uint32_t build, reload_ms, retry_ms;
   char *offline_text, *failing_text;              /* owned */
+  vestry_event *well;                             /* says that renders do not fail; each stream begins with it */
   vsi_siphash_key content_secret, version_secret; /* of tags */
   vsi_siphash_key buckets_secret;
   vestry_timer *timer;
+  uint64_t timer_ns; /* guarded by the lock: for when it is set; 0: it is not */
   size_t workers_count;
   vsi_worker *workers;
   pthread_mutex_t lock;
@@ -161,8 +174,11 @@ struct vestry_pages {
   size_t running_count;
   uint64_t seq;                /* refreshes so far */
   uint64_t recent[VSI_RECENT]; /* by a topic's hash: the last refresh of any topic there */
-  uint64_t all_seq;            /* of the last refresh of everything */
-  vsi_view *all_walk;          /* the next one that such a refresh has to mark */
+  uint64_t sent;               /* counts what views send */
+  vsi_departed *departed;
+  uint64_t all_seq;       /* of the first refresh of everything that the walk is for */
+  vsi_view *all_walk;     /* the next one that such a refresh has to mark */
+  uint64_t all_again_seq; /* of the first one that came during the walk; 0: none */
   vsi_topic **topics;
   vsi_view **shared;
   size_t topics_size, shared_size; /* of the two: powers of two */
@@ -170,6 +186,8 @@ struct vestry_pages {
   vsi_topic *first_dirty, **last_dirty;
   vsi_view *views;
   size_t views_count;
+  vsi_view *dead_views; /* to be freed when the lock is given up: that calls transports and profiles */
+  vsi_seat *dead_seats;
   vsi_view **heap; /* of those that wait, the earliest first; room for all views */
   size_t heap_count, heap_size;
   bool is_hasty; /* a test waits: intervals are none */
@@ -177,11 +195,19 @@ struct vestry_pages {
   vestry_pages_stats stats;
 };
 
+/* view.c: give the lock up, and free what has died under it. Whoever waits by a condition gives it up himself. */
+void vsi_pages_unlock(vestry_pages *pages);
+static inline void vsi_pages_lock(vestry_pages *pages) {
+  pthread_mutex_lock(&pages->lock);
+}
+
 /* topic.c: all with the lock held but vestry_refresh. */
 /* Have the view depend on it. started_seq: pages->seq when the render began. ret_stale: it was refreshed since. */
 vestry_err vsi_topic_name(vsi_view *view, const char *name, size_t len, uint64_t started_seq, bool *ret_stale);
 /* Forget those that the last render did not name; all: every one. */
 void vsi_topics_forget(vsi_view *view, bool all);
+/* The walk along all views, which has come to this one, goes on behind it. */
+void vsi_topics_pass(vsi_view *view);
 /* Mark some of the views whose topics were refreshed. Returns whether there is more to do. */
 bool vsi_topics_walk(vestry_pages *pages);
 
@@ -207,9 +233,10 @@ vsi_view *vsi_view_create(vestry_pages *pages, vestry_page *page, vsi_request_co
 vestry_err vsi_view_shared(vestry_pages *pages, vestry_page *page, const vestry_page_part *part, const vsi_buffer *key,
                            size_t share_at, vsi_request_copy *request, vsi_view **ret_view);
 void vsi_view_enter(vsi_view *view); /* into the list of all; room was reserved */
-/* Nobody sees it any more. Freed now, or by the worker that has it. */
+/* Nobody sees it any more. It dies now, or when the worker that has it is done. */
 void vsi_view_end(vsi_view *view);
-void vsi_view_free(vsi_view *view);
+void vsi_view_bury(vsi_view *view); /* freed when the lock is given up */
+void vsi_view_free(vsi_view *view); /* no lock */
 /* A seat that was promised, for a viewer. NULL: no memory. No lock. */
 vsi_seat *vsi_seat_create(vsi_viewer *viewer, vsi_view *view);
 /* Its stream is to see the view from now on. */
@@ -217,10 +244,10 @@ void vsi_seat_take(vsi_seat *seat);
 /* It is among those whom the view's worker lets join; or not any more. */
 void vsi_seat_join(vsi_shared *shared, vsi_seat *seat);
 void vsi_seat_joined(vsi_seat *seat);
-/* Not any more. It is freed, unless somebody holds it. What the view sends by its channel still arrives until
+/* Not any more. It dies, unless somebody holds it. What the view sends by its channel still arrives until
  * vestry_channel_leave. */
 void vsi_seat_leave(vsi_seat *seat);
-/* Give a promise back. Frees it. */
+/* Give a promise back. It dies. */
 void vsi_seat_drop(vsi_seat *seat);
 /* A worker uses it without the lock. */
 void vsi_seat_hold(vsi_seat *seat);
@@ -242,6 +269,15 @@ typedef enum vsi_run_result {
   VSI_RUN_FAILED /* to be tried again */
 } vsi_run_result;
 vsi_run_result vsi_view_run(vsi_view *view, bool is_dirty, uint64_t started_seq);
+
+/* serve.c: a part's content as the id behind its event claims it: no other part is mistaken for it. */
+uint64_t vsi_tag_claim(const vestry_pages *pages, const char *id, const char *share, uint64_t hash);
+/* Such a tag claims no content but that of one part. */
+static inline bool vsi_tag_is_of_part(const vsi_tag *tag) {
+  return !tag->hash.high && !tag->hash.low && tag->parts_count == 1;
+}
+/* script.c: a document's number, in text as its tab says it. NULL and what is none: 0. */
+uint64_t vsi_document_read(const char *text);
 
 /* render.c: a letter, then letters, digits, - and _. */
 bool vsi_is_element_name(const char *text);

@@ -18,6 +18,7 @@ enum {
   RELOAD_MS = 5000,
   RETRY_MS = 1000,
   SPREAD_MOST_MS = 3600000,
+  DEPARTED_COUNT = 4096, /* 224 bytes each, once there is one */
   STEPS_A_VIEW = 100
 };
 #define KEPT_BYTES ((size_t)64 << 20)
@@ -30,6 +31,14 @@ static void free_pages(vestry_pages *pages) {
     next = page->next;
     vsi_free(host, page);
   }
+  for (size_t i = 0; i < pages->topics_size; i++) { /* those that were refreshed, and not walked any more */
+    for (vsi_topic *next, *topic = pages->topics[i]; topic; topic = next) {
+      next = topic->next;
+      vsi_free(host, topic);
+    }
+  }
+  vestry_event_unref(pages->well);
+  vsi_departed_destroy(pages->departed);
   vsi_free(host, pages->offline_text);
   vsi_free(host, pages->failing_text);
   vsi_free(host, pages->topics);
@@ -42,9 +51,9 @@ static void free_pages(vestry_pages *pages) {
 }
 
 void vsi_pages_unref(vestry_pages *pages) {
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
   bool is_last = --pages->refs == 0;
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
   if (is_last) free_pages(pages);
 }
 
@@ -112,12 +121,20 @@ static vestry_err copy_texts(vestry_pages *pages, const vestry_pages_options *op
   return pages->offline_text && pages->failing_text ? VESTRY_OK : VESTRY_NO_MEMORY;
 }
 
+static vestry_err make_well(vestry_pages *pages) {
+  bool is_failing = false; /* a literal would be an integer */
+  const vestry_value *state = VESTRY_OBJECT("failing", is_failing);
+  return vestry_event_signals(pages->host, VESTRY_OBJECT("_vestry", state), NULL, &pages->well);
+}
+
 static vestry_err fill(vestry_pages *pages, const vestry_pages_options *options) {
   uint32_t threads_count = options->threads_count ? options->threads_count : THREADS_COUNT;
   pages->runtime = options->runtime;
   if (!pages->runtime && vsi_runtime_is_stepped(pages->v->runtime)) pages->runtime = pages->v->runtime;
   vestry_err error = make_keys(pages, options);
   if (!error) error = copy_texts(pages, options);
+  if (!error) error = vsi_departed_create(pages->host, DEPARTED_COUNT, &pages->departed);
+  if (!error) error = make_well(pages);
   if (!error && !pages->runtime) {
     const vestry_runtime_options own = {.host = pages->host, .threads_count = threads_count};
     error = vestry_runtime_create(&own, &pages->runtime);
@@ -164,10 +181,10 @@ vestry_err vestry_pages_create(struct vestry *v, const vestry_pages_options *giv
 
 void vestry_pages_destroy(vestry_pages *pages) {
   if (!pages) return;
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
   pages->is_closed = true;
   while (pages->running_count) pthread_cond_wait(&pages->quiet, &pages->lock);
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
   vestry_timer_destroy(pages->timer);
   for (size_t i = 0; i < pages->workers_count; i++) vestry_actor_unref(pages->workers[i].actor);
   if (pages->runtime_is_own) vestry_runtime_destroy(pages->runtime);
@@ -181,7 +198,7 @@ vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_options *gi
   if (!pages || !ret_page || VSI_OPTIONS_TAKE(options, given) || !options.render == !options.handler)
     return VESTRY_INVALID;
   const char *id = options.id ? options.id : "content", *element = options.element ? options.element : "main";
-  const char *signals = options.signals ? options.signals : "^$";
+  const char *signals = options.signals ? options.signals : "^tabId$";
   if (!vsi_is_element_id(id) || !vsi_is_element_name(element)) return VESTRY_INVALID;
   size_t id_len = strlen(id) + 1, element_len = strlen(element) + 1, signals_len = strlen(signals) + 1;
   vestry_page *page = vsi_calloc(pages->host, 1, sizeof *page + id_len + element_len + signals_len);
@@ -197,10 +214,10 @@ vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_options *gi
   page->id = memcpy(texts, id, id_len);
   page->element = memcpy(texts + id_len, element, element_len);
   page->signals = memcpy(texts + id_len + element_len, signals, signals_len);
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
   page->next = pages->pages_list;
   pages->pages_list = page;
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
   *ret_page = page;
   return VESTRY_OK;
 }
@@ -229,19 +246,19 @@ static bool is_settled(const vestry_pages *pages, uint64_t seq) {
 
 static vestry_err settle_by_steps(vestry_pages *pages, uint64_t seq) {
   bool settled = false, has_more = true;
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
   size_t steps = STEPS_A_VIEW * (pages->views_count + 10);
   pages->is_hasty = true;
   for (; !settled && has_more && steps; steps--) {
     vsi_schedule_wake(pages);
-    pthread_mutex_unlock(&pages->lock);
+    vsi_pages_unlock(pages);
     has_more = vestry_runtime_step(pages->runtime);
     if (pages->v->runtime != pages->runtime) has_more |= vestry_runtime_step(pages->v->runtime);
-    pthread_mutex_lock(&pages->lock);
+    vsi_pages_lock(pages);
     settled = is_settled(pages, seq);
   }
   pages->is_hasty = false;
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
   return settled ? VESTRY_OK : VESTRY_TIMEOUT;
 }
 
@@ -263,22 +280,22 @@ vestry_err vestry_pages_settle(vestry_pages *pages, uint64_t seq, uint64_t timeo
   if (!pages) return VESTRY_INVALID;
   if (vsi_runtime_is_stepped(pages->runtime)) return settle_by_steps(pages, seq);
   const struct timespec end = in_ms(timeout_ms < INTERVAL_MOST_MS * UINT64_C(1440) ? timeout_ms : 86400000);
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
   bool settled;
   while (!(settled = is_settled(pages, seq))) {
     struct timespec soon = in_ms(1);
     if (!is_before(soon, end)) break;
     (void)pthread_cond_timedwait(&pages->quiet, &pages->lock, &soon);
   }
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
   return settled ? VESTRY_OK : VESTRY_TIMEOUT;
 }
 
 void vestry_pages_stats_get(vestry_pages *pages, vestry_pages_stats *ret_stats) {
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
   pages->stats.views_count = pages->views_count;
   pages->stats.topics_count = pages->topics_count;
   const vestry_pages_stats stats = pages->stats;
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
   VSI_RESULT_GIVE(ret_stats, stats);
 }

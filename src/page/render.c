@@ -12,6 +12,7 @@
 #include "base/options.h"
 #include "html/content.h"
 #include "html/html.h"
+#include "vestry/session.h"
 
 void vsi_render_init(vestry_render *render, vestry_page *page, vestry_html *html, const char *share) {
   memset(render, 0, offsetof(vestry_render, parts));
@@ -106,7 +107,7 @@ const char *vestry_render_share(const vestry_render *render) {
 }
 
 bool vestry_render_is_stream(const vestry_render *render) {
-  return render->view != NULL;
+  return render->is_stream;
 }
 
 /* An error that the page need not look at. */
@@ -122,10 +123,10 @@ vestry_err vestry_render_topic(vestry_render *render, const char *topic) {
   if (len > VESTRY_PAGE_TOPIC_MAX_BYTES) return stick(render, VESTRY_TOO_LARGE, "");
   if (!render->view) return VESTRY_OK; /* the stream will look for itself */
   vestry_pages *pages = render->pages;
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
   vestry_err error = VESTRY_OK;
   if (!render->view->is_over) error = vsi_topic_name(render->view, topic, len, render->started_seq, &render->is_stale);
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
   return error ? stick(render, error, "") : VESTRY_OK;
 }
 
@@ -134,8 +135,12 @@ static uint64_t hash_version(const vestry_render *render, uint64_t version) {
   const char *path = vestry_request_path(render->req), *query = vestry_request_query(render->req);
   const vestry_scope scope = render->share ? (vestry_scope){NULL, 0} : vestry_request_scope(render->req);
   const vsi_siphash_key key = render->pages->version_secret;
-  uint64_t words[5] = {version, vsi_siphash_1_3(key, path, strlen(path)), vsi_siphash_1_3(key, query, strlen(query)),
+  const char *user = render->share ? NULL : vestry_session_user(render->req);
+  uint64_t words[6] = {version,
+                       vsi_siphash_1_3(key, path, strlen(path)),
+                       vsi_siphash_1_3(key, query, strlen(query)),
                        vsi_siphash_1_3(key, scope.data, scope.len),
+                       user ? vsi_siphash_1_3(key, user, strlen(user)) : 0,
                        render->share ? vsi_siphash_1_3(key, render->share, strlen(render->share)) : 0};
   return vsi_siphash_1_3(key, words, sizeof words);
 }
@@ -218,8 +223,8 @@ static vestry_err take_part(vestry_render *render, const vestry_page_part *given
   return VESTRY_OK;
 }
 
-vestry_err vsi_part_render(vestry_pages *pages, vsi_view *view, const vestry_page_part *part, vestry_html *html,
-                           uint64_t started_seq, bool *ret_stale) {
+vestry_err vsi_part_render(vestry_pages *pages, bool is_stream, vsi_view *view, const vestry_page_part *part,
+                           vestry_html *html, uint64_t started_seq, bool *ret_stale) {
   vestry_render inner;
   memset(&inner, 0, offsetof(vestry_render, parts));
   inner.pages = pages;
@@ -227,6 +232,7 @@ vestry_err vsi_part_render(vestry_pages *pages, vsi_view *view, const vestry_pag
   inner.html = html;
   inner.share = part->share;
   inner.is_part = true;
+  inner.is_stream = is_stream;
   inner.started_seq = started_seq;
   vestry_err error = part->render(&inner, html, part->app);
   if (!error) error = inner.error;
@@ -247,7 +253,7 @@ vestry_err vestry_render_part(vestry_render *render, vestry_html *html, const ve
   error = vestry_html_add(html, "<%-s id=\"%s\" data-ignore-morph>", named->part.element, named->part.id);
   named->inside_from = named->inside_to = vsi_html_of(html)->len;
   if (!error && !render->view) {
-    error = vsi_part_render(render->pages, NULL, &named->part, html, 0, NULL);
+    error = vsi_part_render(render->pages, false, NULL, &named->part, html, 0, NULL);
     named->inside_to = vsi_html_of(html)->len;
     if (error) return stick(render, error, "");
     named->hash = vsi_siphash_128_of(render->pages->content_secret, vsi_html_of(html)->data + named->inside_from,

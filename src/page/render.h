@@ -15,12 +15,13 @@ typedef struct vsi_named_part {
 struct vestry_render {
   vestry_pages *pages;
   vestry_page *page;
-  vsi_view *view; /* NULL: it is for a document */
+  vsi_view *view; /* whose topics are named; NULL: nobody's */
   const vestry_request *req;
   vestry_reply *reply;
   const char *share;
   vestry_html *html;
   bool is_part, is_begun, is_ended;
+  bool is_stream;    /* it is not for a document */
   bool is_denied;    /* by allow */
   bool is_stale;     /* a topic was refreshed meanwhile */
   bool is_current;   /* the tab has that version */
@@ -42,9 +43,10 @@ vestry_err vsi_render_handle(const vestry_request *req, vestry_reply *reply, voi
 vestry_slice vsi_render_content(const vestry_render *render);
 /* Find the content in what an ordinary handler has answered, and hash it. false: there is none; the log says why. */
 bool vsi_render_find(vestry_render *render);
-/* Have a part make what is inside its element. OK | what it says | what sticks in the builder */
-vestry_err vsi_part_render(vestry_pages *pages, vsi_view *view, const vestry_page_part *part, vestry_html *html,
-                           uint64_t started_seq, bool *ret_stale);
+/* Have a part make what is inside its element, for a stream or a document. view: NULL: its own view will look for
+ * itself. OK | what it says | what sticks in the builder */
+vestry_err vsi_part_render(vestry_pages *pages, bool is_stream, vsi_view *view, const vestry_page_part *part,
+                           vestry_html *html, uint64_t started_seq, bool *ret_stale);
 
 /* script.c: the element that opens a page's stream, behind the content. */
 vestry_err vsi_stream_element(vestry_render *render, vestry_html *html);

@@ -99,6 +99,15 @@ void vsi_schedule_wake(vestry_pages *pages) {
   vestry_actor_notify(worker->actor);
 }
 
+/* Have somebody look when the first one is due. */
+static void set_timer(vestry_pages *pages, uint64_t now) {
+  uint64_t due = pages->heap[0]->due_ns;
+  if (pages->timer_ns && pages->timer_ns <= due && pages->timer_ns > now) return; /* who looks then sets it anew */
+  /* CLOSED: the runtime ends, nothing is rendered any more */
+  uint64_t ms = (due - now + VSI_NS_PER_MS - 1) / VSI_NS_PER_MS;
+  pages->timer_ns = vestry_timer_set(pages->timer, ms, 0) ? 0 : due;
+}
+
 /* The next one that is due; NULL: none, and the timer is set for when one will be. */
 static vsi_view *next_due(vestry_pages *pages) {
   if (!pages->heap_count || pages->is_closed) return NULL;
@@ -108,9 +117,17 @@ static vsi_view *next_due(vestry_pages *pages) {
     vsi_schedule_remove(first);
     return first;
   }
-  /* CLOSED: the runtime ends, nothing is rendered any more */
-  (void)vestry_timer_set(pages->timer, (first->due_ns - now + VSI_NS_PER_MS - 1) / VSI_NS_PER_MS, 0);
+  set_timer(pages, now);
   return NULL;
+}
+
+/* Somebody else is to look for the others, however long this run takes. */
+static void hand_over(vestry_pages *pages) {
+  uint64_t now = vsi_now_ns(pages->host);
+  if (pages->first_dirty || pages->all_walk || (pages->heap_count && pages->heap[0]->due_ns <= now))
+    vsi_schedule_wake(pages);
+  else if (pages->heap_count)
+    set_timer(pages, now);
 }
 
 static uint64_t again_ns(const vsi_view *view) {
@@ -132,7 +149,7 @@ static void put_back(vsi_view *view, vsi_run_result result, uint64_t marked_seq)
   }
   if (result == VSI_RUN_FAILED && view->failures < UINT8_MAX) view->failures++;
   if (view->is_over) {
-    vsi_view_free(view);
+    vsi_view_bury(view);
   } else if (result == VSI_RUN_LATER) {
     vsi_schedule_at(view, now + LATER_NS);
   } else if (result == VSI_RUN_FAILED) {
@@ -152,19 +169,23 @@ static void run_view(vestry_pages *pages, vsi_view *view) {
   view->is_dirty = false;
   view->marked_seq = 0;
   pages->running_count++;
-  if (pages->heap_count && pages->heap[0]->due_ns <= vsi_now_ns(pages->host)) vsi_schedule_wake(pages);
-  pthread_mutex_unlock(&pages->lock);
+  hand_over(pages);
+  vsi_pages_unlock(pages);
   vsi_run_result result = vsi_view_run(view, is_dirty, seq);
-  pthread_mutex_lock(&pages->lock);
-  pages->running_count--;
+  vsi_pages_lock(pages);
   put_back(view, result, marked_seq);
+  if (pages->dead_views || pages->dead_seats) { /* while it counts: the end of the pages waits for it */
+    vsi_pages_unlock(pages);
+    vsi_pages_lock(pages);
+  }
+  pages->running_count--;
   pthread_cond_broadcast(&pages->quiet);
 }
 
 void vsi_worker_run(vestry_actor *self, void *ctx) {
   vsi_worker *worker = ctx;
   vestry_pages *pages = worker->pages;
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
   bool is_more = !pages->is_closed;
   for (size_t i = 0; i < RUNS_IN_A_ROW && is_more; i++) {
     bool is_walking = vsi_topics_walk(pages);
@@ -179,13 +200,14 @@ void vsi_worker_run(vestry_actor *self, void *ctx) {
     worker->next_idle = pages->idle;
     pages->idle = worker;
   }
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
 }
 
 void vsi_schedule_fire(vestry_timer *timer, void *ctx) {
   vestry_pages *pages = ctx;
   (void)timer;
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
+  pages->timer_ns = 0;
   vsi_schedule_wake(pages);
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
 }

@@ -8,6 +8,8 @@
  * A stream whose network swallows all, or that a proxy has forgotten, neither ends nor says anything. So a page's
  * heartbeats are signals, which the client tells of; `seen` is when anything came last. A hidden tab has no stream, and
  * expects nothing. */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buffer.h"
@@ -18,6 +20,7 @@
 static void put_path(vsi_buffer *url, const char *path) {
   static const char plain[] = "-._~!$&()*+,;=:@/";
   static const char hex[] = "0123456789ABCDEF";
+  if (path[0] == '/' && path[1] == '/') vsi_buffer_append_str(url, "/."); /* a URL that begins with // names a host */
   for (; *path; path++) {
     unsigned char c = (unsigned char)*path;
     bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr(plain, c);
@@ -29,10 +32,21 @@ static void put_path(vsi_buffer *url, const char *path) {
   }
 }
 
-static void put_open(vestry_html *html, const vestry_page *page, const char *url, const char *had) {
-  const vestry_attribute header = {"last-event-id", had}; /* in lower case, as the client writes it: it replaces this */
-  const vestry_backend_action_options options = {.headers = had ? &header : NULL,
-                                                 .headers_count = had ? 1 : 0,
+uint64_t vsi_document_read(const char *text) {
+  char *end;
+  if (!text || strlen(text) != 16) return 0;
+  uint64_t number = strtoull(text, &end, 16);
+  return *end ? 0 : number;
+}
+
+/* The first request also says which document it is: by that the server finds what a page with parts had when its stream
+ * ended (departed.c). */
+static void put_open(vestry_html *html, const vestry_page *page, const char *url, const char *had, const char *number) {
+  const vestry_attribute headers[] = {
+      {"last-event-id", had}, /* in lower case, as the client writes it: it replaces it */
+      {"vestry-document", number}};
+  const vestry_backend_action_options options = {.headers = had ? headers : NULL,
+                                                 .headers_count = had ? 1 + (number != NULL) : 0,
                                                  .filter_include = page->signals,
                                                  .filter_exclude = "^$",
                                                  .when_hidden = page->when_hidden,
@@ -52,12 +66,13 @@ static void put_watch(vestry_html *html, const vestry_page *page, const char *ur
                   " data-on-interval__duration.%ums=\"!document.hidden && Date.now() - el.seen > %u"
                   " ? (el.seen = Date.now(), $_vestry.offline = true, ",
                   (unsigned)(heartbeat_ms / 2 + 1), patience_ms);
-  put_open(html, page, url, NULL);
+  put_open(html, page, url, NULL, NULL);
   vestry_html_add(html, ") : 0\"");
 }
 
 /* No && in front of an action: the builder loses its way at references in code. */
-static vestry_err put_element(vestry_html *html, const vestry_page *page, const char *url, const char *had) {
+static vestry_err put_element(vestry_html *html, const vestry_page *page, const char *url, const char *had,
+                              const char *number) {
   const vestry_pages *pages = page->pages;
   vestry_html_add(html,
                   "<div class=\"vestry-banner\" role=\"status\" style=\"display: none\""
@@ -69,11 +84,11 @@ static vestry_err put_element(vestry_html *html, const vestry_page *page, const 
                   " evt.detail.type === 'retrying' ? $_vestry.offline = !document.hidden : 0\"",
                   pages->offline_text, pages->failing_text);
   vestry_html_add(html, " data-init=\"el.seen = Date.now(); ");
-  put_open(html, page, url, had);
+  put_open(html, page, url, had, number);
   vestry_html_add(html, "\" data-on:online__window=\"");
-  put_open(html, page, url, NULL);
+  put_open(html, page, url, NULL, NULL);
   vestry_html_add(html, "\" data-on:pageshow__window=\"evt.persisted ? ");
-  put_open(html, page, url, NULL);
+  put_open(html, page, url, NULL, NULL);
   vestry_html_add(html, " : 0\"");
   put_watch(html, page, url);
   return vestry_html_add(html, "></div>");
@@ -89,7 +104,12 @@ vestry_err vsi_stream_element(vestry_render *render, vestry_html *html) {
   if (*query) vsi_buffer_append_char(&url, '?');
   vsi_buffer_append_str(&url, query);
   const char *text = vsi_buffer_terminate(&url);
-  vestry_err error = text ? put_element(html, render->page, text, tag) : VESTRY_NO_MEMORY;
+  char number[17] = "";
+  uint64_t document = 0;
+  const vestry_host *host = render->pages->host;
+  if (render->parts_count && !host->random(host->ctx, &document, sizeof document)) /* without, it has none */
+    snprintf(number, sizeof number, "%016llx", (unsigned long long)document);
+  vestry_err error = text ? put_element(html, render->page, text, tag, *number ? number : NULL) : VESTRY_NO_MEMORY;
   vsi_buffer_finish(&url);
   return error;
 }

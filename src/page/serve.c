@@ -73,9 +73,9 @@ static vestry_err serve_document(const vestry_request *req, vestry_reply *reply,
   if (!error) error = page->render ? answer(&render, &html, reply) : complete(&render, reply);
   vsi_render_finish(&render);
   vestry_html_finish(&html);
-  pthread_mutex_lock(&page->pages->lock);
+  vsi_pages_lock(page->pages);
   page->pages->stats.documents_count++;
-  pthread_mutex_unlock(&page->pages->lock);
+  vsi_pages_unlock(page->pages);
   return error;
 }
 
@@ -98,14 +98,14 @@ bool vsi_page_allows(const vestry_page *page, vsi_request_copy *request) {
 static void forget(vsi_viewer *viewer) {
   vestry_pages *pages = viewer->pages;
   vsi_view *view = viewer->view;
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
   if (viewer->promised) {
     vsi_request_copy_unref(viewer->promised->request);
     viewer->promised->request = NULL;
     vsi_seat_drop(viewer->promised);
   }
   if (view) pages->views_count--;
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
   if (view)
     vsi_view_free(view); /* and the viewer */
   else
@@ -117,17 +117,56 @@ static void drop(vsi_attachment *attachment) {
   forget((vsi_viewer *)attachment);
 }
 
+uint64_t vsi_tag_claim(const vestry_pages *pages, const char *id, const char *share, uint64_t hash) {
+  const uint64_t words[2] = {vsi_siphash_1_3(pages->content_secret, id, strlen(id)),
+                             vsi_siphash_1_3(pages->content_secret, share, strlen(share))};
+  return hash ^ vsi_siphash_1_3(pages->version_secret, words, sizeof words);
+}
+
+/* What the tab has if it has seen all: if the last that was put into its stream was a part's event. Sendings of several
+ * views may overlap, and then nobody knows which was the last. */
+static void remember(vsi_viewer *viewer) {
+  vestry_pages *pages = viewer->pages;
+  const vsi_view *view = viewer->view;
+  const vsi_seat *last = NULL;
+  uint64_t from = view->sent_from;
+  if (!viewer->document || !viewer->seats || !view->has_hash || view->is_first) return;
+  vsi_tag tag = {.hash = view->hash, .build = pages->build, .has_version = view->has_version, .version = view->version};
+  for (const vsi_seat *seat = viewer->seats; seat; seat = seat->next_of_viewer, tag.parts_count++) {
+    const vsi_view *part = seat->view;
+    if (!seat->is_in || !part->has_hash || seat->render != view->renders || seat->place >= VSI_PARTS_MAX) return;
+    bool is_published = part->sent_from > seat->joined;
+    uint64_t seat_from = is_published ? part->sent_from : seat->joined;
+    if (seat_from > from) {
+      last = seat;
+      from = seat_from;
+    }
+    tag.parts[seat->place] = part->hash.high;
+  }
+  if (!last || view->state == VSI_VIEW_RUNNING) return;
+  for (const vsi_seat *seat = viewer->seats; seat; seat = seat->next_of_viewer) {
+    bool is_published = seat->view->sent_from > seat->joined;
+    uint64_t to = is_published ? seat->view->sent_to : seat->joined;
+    if (to == UINT64_MAX || (seat != last && to >= from)) return;
+  }
+  if (view->sent_to >= from) return;
+  const vsi_shared *shared = last->view->shared;
+  vsi_departed_put(pages->departed, viewer->document,
+                   vsi_tag_claim(pages, shared->id, shared->key + shared->share_at, last->view->hash.high), &tag);
+}
+
 static void stream_ended(vsi_close_node *node, vestry_connection *connection, vestry_cause cause) {
   vsi_viewer *viewer = (vsi_viewer *)(void *)node;
   vestry_pages *pages = viewer->pages;
   vsi_view *view = viewer->view;
   (void)connection, (void)cause;
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
   pages->stats.streams_count--;
   pages->stats.streams_closed_count++;
+  if (view) remember(viewer);
   while (viewer->seats) vsi_seat_leave(viewer->seats);
   if (view) vsi_view_end(view); /* and the viewer, now or by the worker that has it */
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
   if (!view) vsi_viewer_free(viewer);
   vsi_pages_unref(pages);
 }
@@ -148,10 +187,11 @@ static void begin(vsi_attachment *attachment, vestry_connection *connection) {
   vsi_view *view = viewer->view;
   bool is_of_other_build = viewer->tag && viewer->tag->build != pages->build;
   vsi_connection_give_signs(connection);
+  (void)vestry_connection_send(connection, pages->well); /* the last stream may have said otherwise */
   tell_retry(pages, connection);
   if (is_of_other_build) vsi_page_reload(pages, connection, pages->reload_ms);
   viewer->connection = vestry_connection_ref(connection);
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
   pages->stats.streams_count++;
   pages->stats.streams_opened_count++;
   if (view) {
@@ -164,7 +204,7 @@ static void begin(vsi_attachment *attachment, vestry_connection *connection) {
     seat->has_hash = viewer->tag;
     vsi_seat_take(seat);
   }
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
   vsi_close_node_init(&viewer->attachment.node, stream_ended);
   if (vsi_connection_at_close(connection, &viewer->attachment.node)) /* it has ended already, and tells nobody */
     stream_ended(&viewer->attachment.node, connection, VESTRY_CAUSE_NONE);
@@ -175,9 +215,9 @@ static vestry_err prepare_private(vsi_viewer *viewer, vestry_page *page, vsi_req
   vestry_pages *pages = viewer->pages;
   vsi_view *view = vsi_view_create(pages, page, request);
   if (!view) return VESTRY_NO_MEMORY;
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
   vestry_err error = vsi_schedule_reserve(pages);
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
   if (error) {
     vsi_view_free(view);
     return error;
@@ -197,18 +237,19 @@ static vestry_err prepare_shared(vsi_viewer *viewer, vestry_page *page, vsi_requ
   vsi_buffer_init(&key, pages->host);
   vsi_page_key(&key, page, vsi_request_copy_target(request), share, &share_at);
   vestry_err error = key.error;
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
   if (!error) error = vsi_view_shared(pages, page, NULL, &key, share_at, request, &view);
   if (!error) {
     viewer->promised = vsi_seat_create(viewer, view);
     if (viewer->promised) {
+      viewer->promised->page = page;
       viewer->promised->request = whose;
     } else {
       error = VESTRY_NO_MEMORY;
       if (!--view->shared->seats_count) vsi_view_end(view);
     }
   }
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
   vsi_buffer_finish(&key);
   if (error) vsi_request_copy_unref(whose);
   return error;
@@ -228,7 +269,13 @@ static vestry_err prepare(vsi_viewer *viewer, const vestry_request *req, vestry_
 static vestry_err take_tag(vsi_viewer *viewer, const vestry_request *req) {
   const char *text = vestry_request_header(req, "Last-Event-ID");
   vsi_tag tag;
+  viewer->document = vsi_document_read(vestry_request_header(req, "Vestry-Document"));
   if (!text || !vsi_tag_read(text, &tag)) return VESTRY_OK;
+  if (vsi_tag_is_of_part(&tag)) {
+    vsi_pages_lock(viewer->pages);
+    (void)vsi_departed_take(viewer->pages->departed, viewer->document, tag.parts[0], &tag);
+    vsi_pages_unlock(viewer->pages);
+  }
   viewer->tag = vsi_alloc(viewer->pages->host, sizeof *viewer->tag);
   if (!viewer->tag) return VESTRY_NO_MEMORY;
   *viewer->tag = tag;
@@ -248,9 +295,9 @@ static vestry_err serve_stream(const vestry_request *req, vestry_reply *reply, v
     vsi_viewer_free(viewer);
     return error;
   }
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
   pages->refs++;
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
   viewer->attachment.begin = begin;
   viewer->attachment.drop = drop;
   vsi_attachments_add(&reply->attachments, &viewer->attachment);

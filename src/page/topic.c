@@ -133,10 +133,11 @@ static void refresh_topic(vestry_pages *pages, const char *name, size_t len) {
   if (!topic) return;
   topic->seq = pages->seq;
   if (topic->is_dirty) {
-    topic->again = topic->is_walked; /* those that it has passed */
+    if (topic->is_walked && !topic->again_seq) topic->again_seq = pages->seq; /* for those that it has passed */
     return;
   }
   topic->is_dirty = true;
+  topic->dirty_seq = pages->seq;
   topic->next_dirty = NULL;
   *pages->last_dirty = topic;
   pages->last_dirty = &topic->next_dirty;
@@ -146,26 +147,36 @@ vestry_err vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_
   size_t len = topic ? strlen(topic) : 0;
   if (!pages || (topic && !len)) return VESTRY_INVALID;
   if (len > VESTRY_PAGE_TOPIC_MAX_BYTES) return VESTRY_TOO_LARGE;
-  pthread_mutex_lock(&pages->lock);
+  vsi_pages_lock(pages);
   uint64_t seq = ++pages->seq;
   pages->stats.refreshes_count++;
   if (topic) {
     refresh_topic(pages, topic, len);
-  } else {
+  } else if (!pages->all_walk) {
     pages->all_seq = seq;
     pages->all_walk = pages->views;
+  } else if (!pages->all_again_seq) {
+    pages->all_again_seq = seq; /* not at once: the last ones would never be reached */
   }
   if (pages->first_dirty || pages->all_walk) vsi_schedule_wake(pages);
-  pthread_mutex_unlock(&pages->lock);
+  vsi_pages_unlock(pages);
   if (ret_seq) *ret_seq = seq;
   return VESTRY_OK;
 }
 
+void vsi_topics_pass(vsi_view *view) {
+  vestry_pages *pages = view->pages;
+  pages->all_walk = view->next;
+  if (pages->all_walk || !pages->all_again_seq) return;
+  pages->all_seq = pages->all_again_seq;
+  pages->all_again_seq = 0;
+  pages->all_walk = pages->views;
+}
+
 static void walk_all(vestry_pages *pages, size_t *left) {
   for (; pages->all_walk && *left; --*left) {
-    vsi_view *view = pages->all_walk;
-    pages->all_walk = view->next;
-    vsi_schedule_mark(view, pages->all_seq);
+    vsi_schedule_mark(pages->all_walk, pages->all_seq);
+    vsi_topics_pass(pages->all_walk);
   }
 }
 
@@ -179,7 +190,7 @@ static void walk_topic(vsi_topic *topic, size_t *left) {
     vsi_link *link = walk->next;
     take_out(walk);
     insert(walk, &link->next);
-    vsi_schedule_mark(link->view, topic->seq);
+    vsi_schedule_mark(link->view, topic->dirty_seq);
   }
 }
 
@@ -192,8 +203,9 @@ bool vsi_topics_walk(vestry_pages *pages) {
     if (topic->walk.next) break;
     take_out(&topic->walk);
     topic->is_walked = false;
-    if (topic->again) {
-      topic->again = false;
+    if (topic->again_seq) {
+      topic->dirty_seq = topic->again_seq;
+      topic->again_seq = 0;
       continue;
     }
     topic->is_dirty = false;

@@ -59,13 +59,41 @@ void vsi_view_end(vsi_view *view) {
   vsi_topics_forget(view, true);
   vsi_view_keep(view, NULL);
   if (view->shared) leave_bucket(pages, view);
-  if (pages->all_walk == view) pages->all_walk = view->next;
   *view->at = view->next;
   if (view->next) view->next->at = view->at;
+  if (pages->all_walk == view) vsi_topics_pass(view); /* which may begin anew, without it */
   pages->views_count--;
   if (view->state == VSI_VIEW_WAITING) vsi_schedule_remove(view);
   view->is_over = true;
-  if (view->state != VSI_VIEW_RUNNING) vsi_view_free(view);
+  if (view->state != VSI_VIEW_RUNNING) vsi_view_bury(view);
+}
+
+void vsi_view_bury(vsi_view *view) {
+  view->next = view->pages->dead_views;
+  view->pages->dead_views = view;
+}
+
+static void free_seat(const vestry_host *host, vsi_seat *seat) {
+  vestry_connection_unref(seat->connection);
+  vsi_request_copy_unref(seat->request);
+  vsi_free(host, seat);
+}
+
+void vsi_pages_unlock(vestry_pages *pages) {
+  const vestry_host *host = pages->host;
+  vsi_view *views = pages->dead_views;
+  vsi_seat *seats = pages->dead_seats;
+  pages->dead_views = NULL;
+  pages->dead_seats = NULL;
+  pthread_mutex_unlock(&pages->lock);
+  for (vsi_seat *next; seats; seats = next) {
+    next = seats->next;
+    free_seat(host, seats);
+  }
+  for (vsi_view *next; views; views = next) {
+    next = views->next;
+    vsi_view_free(views);
+  }
 }
 
 /* ------------------------------------------------------------------------------------------- what is shared ------- */
@@ -184,12 +212,10 @@ vsi_seat *vsi_seat_create(vsi_viewer *viewer, vsi_view *view) {
   return seat;
 }
 
-static void free_seat(vsi_seat *seat) {
+static void bury_seat(vsi_seat *seat) {
   vsi_view *view = seat->view;
-  const vestry_host *host = view->pages->host;
-  vestry_connection_unref(seat->connection);
-  vsi_request_copy_unref(seat->request);
-  vsi_free(host, seat);
+  seat->next = view->pages->dead_seats;
+  view->pages->dead_seats = seat;
   if (!--view->shared->seats_count) vsi_view_end(view);
 }
 
@@ -211,6 +237,7 @@ void vsi_seat_take(vsi_seat *seat) {
   seat->next = shared->seats;
   if (seat->next) seat->next->at = &seat->next;
   shared->seats = seat;
+  shared->asks |= seat->request != NULL;
   vsi_seat_join(shared, seat);
   if (view->is_first) view->is_dirty = true;
   if (view->state == VSI_VIEW_IDLE) vsi_schedule_at(view, vsi_now_ns(view->pages->host));
@@ -231,11 +258,11 @@ void vsi_seat_leave(vsi_seat *seat) {
   if (seat->next) seat->next->at = seat->at;
   vsi_seat_joined(seat);
   seat->is_over = true;
-  if (!seat->holds) free_seat(seat);
+  if (!seat->holds) bury_seat(seat);
 }
 
 void vsi_seat_drop(vsi_seat *seat) {
-  free_seat(seat);
+  bury_seat(seat);
 }
 
 void vsi_seat_hold(vsi_seat *seat) {
@@ -243,7 +270,7 @@ void vsi_seat_hold(vsi_seat *seat) {
 }
 
 void vsi_seat_release(vsi_seat *seat) {
-  if (!--seat->holds && seat->is_over) free_seat(seat);
+  if (!--seat->holds && seat->is_over) bury_seat(seat);
 }
 
 /* -------------------------------------------------------------------------------------------- kept contents ------- */

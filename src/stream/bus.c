@@ -7,6 +7,9 @@
  *              the cursor on; the topic stays as long as a cursor is in it. A cursor goes no further than the last
  *              subscription there was when it began, so a subscriber that subscribes makes no publish endless. Nothing
  *              is copied and nothing counted beforehand: publish needs no memory.
+ * Beginning.   A subscription is made, has a place in its topic kept for it, and goes from MADE to LIVE when it is put
+ *              there; the second half needs no memory, so that it can be left for when a stream begins. A topic stays
+ *              while a place in it is kept, and places count among those that there may be.
  * Ending.      A subscription ends once: it goes from LIVE to ENDED, and out of its topic, under the lock; whoever does
  *              that (who unsubscribes, the connection's runner, the bus's end) counts it. From then on no call of it
  *              begins. Calls that run meanwhile are counted in it; when there are none, one thread settles it, that is,
@@ -22,6 +25,8 @@
  *              have ended without anybody waiting for its calls.
  * Memory.      References, counted under the lock: of its life (until OVER), its holder (until unsubscribed), and the
  *              close node (until called or taken back). Each subscription holds the bus, so holders may outlive it. */
+#include "stream/bus.h"
+
 #include <pthread.h>
 
 #include "base/memory.h"
@@ -44,8 +49,8 @@ struct vestry_subscription {
   enum { MADE, LIVE, ENDED, OVER } state;
   bool settling;
   uint32_t calls, refs;
-  uint64_t number; /* ascending in the order of subscribing */
-  vsi_topic *topic;
+  uint64_t number;                   /* ascending in the order of subscribing */
+  vsi_topic *topic;                  /* in which it is, or has a place kept */
   vestry_subscription *next, **link; /* in the topic */
 };
 
@@ -58,6 +63,7 @@ struct vestry_bus {
   /* guarded by lock */
   vsi_topics topics;
   vestry_bus_stats stats; /* but topics */
+  uint64_t kept_count;    /* places, of all topics */
   uint64_t over;          /* subscriptions; in the end as many as were ever subscribed */
   uint32_t publishers, waiters;
   bool closed;
@@ -133,9 +139,9 @@ static void unref_and_unlock(vestry_subscription *s) {
   bus_unref(bus);
 }
 
-/* Take the topic out when nobody is subscribed or publishing to it: returns it, to be freed; or NULL. */
+/* Take the topic out when nobody is subscribed, about to be, or publishing to it: returns it, to be freed; or NULL. */
 static vsi_topic *forget_locked(vestry_bus *bus, vsi_topic *topic) {
-  if (topic->first || topic->cursors) return NULL;
+  if (topic->first || topic->cursors || topic->kept_count) return NULL;
   vsi_topics_remove(&bus->topics, topic);
   return topic;
 }
@@ -270,7 +276,6 @@ static vestry_err provide(const vestry_bus *bus, spare *have, uint64_t hash, ves
 }
 
 static void append_locked(vestry_bus *bus, vsi_topic *topic, vestry_subscription *s) {
-  s->topic = topic;
   s->number = ++bus->stats.subscribed_count;
   bus->stats.live_count++;
   s->link = topic->end;
@@ -279,21 +284,21 @@ static void append_locked(vestry_bus *bus, vsi_topic *topic, vestry_subscription
   s->state = LIVE;
 }
 
-static vestry_err refusal_locked(vestry_bus *bus, const vestry_subscription *s) {
-  if (bus->closed || s->state != MADE) return VESTRY_CLOSED;
-  if (bus->stats.live_count < bus->max_count) return VESTRY_OK;
+static vestry_err refusal_locked(vestry_bus *bus) {
+  if (bus->closed) return VESTRY_CLOSED;
+  if (bus->stats.live_count + bus->kept_count < bus->max_count) return VESTRY_OK;
   bus->stats.refused_count++;
   return VESTRY_LIMIT;
 }
 
-/* MADE → LIVE, in its topic; or an error, and the state is OVER. The caller's memory is set before it can be called. */
-static vestry_err enter(vestry_subscription *s, vestry_slice name, vestry_subscription **ret_subscription) {
+/* A place in the topic is kept for it. */
+static vestry_err keep_place(vestry_subscription *s, vestry_slice name) {
   vestry_bus *bus = s->bus;
   uint64_t hash = vsi_topics_hash(&bus->topics, name.data, name.len);
   spare have = {NULL, NULL, 0};
   vestry_err error;
   pthread_mutex_lock(&bus->lock);
-  for (size_t buckets; !(error = refusal_locked(bus, s));) {
+  for (size_t buckets; !(error = refusal_locked(bus));) {
     vsi_topic *topic = vsi_topics_find(&bus->topics, hash, name.data, name.len);
     if (is_enough_locked(bus, &have, topic, &buckets)) {
       if (!topic) {
@@ -302,11 +307,9 @@ static vestry_err enter(vestry_subscription *s, vestry_slice name, vestry_subscr
         have.topic = NULL;
         vsi_topics_add(&bus->topics, topic);
       }
-      if (ret_subscription) {
-        s->refs++;
-        *ret_subscription = s;
-      }
-      append_locked(bus, topic, s);
+      topic->kept_count++;
+      bus->kept_count++;
+      s->topic = topic;
       break;
     }
     pthread_mutex_unlock(&bus->lock);
@@ -314,11 +317,42 @@ static vestry_err enter(vestry_subscription *s, vestry_slice name, vestry_subscr
     pthread_mutex_lock(&bus->lock);
     if (error) break;
   }
-  if (error) s->state = OVER;
   pthread_mutex_unlock(&bus->lock);
   vsi_free(bus->host, have.topic);
   vsi_free(bus->host, have.buckets);
   return error;
+}
+
+/* MADE → LIVE, in its place; or CLOSED, and the place is given back. The caller's memory is set before it can be
+ * called. */
+static vestry_err take_place(vestry_subscription *s, bool is_wanted, vestry_subscription **ret_subscription) {
+  vestry_bus *bus = s->bus;
+  vsi_topic *unused = NULL;
+  pthread_mutex_lock(&bus->lock);
+  bool begins = is_wanted && !bus->closed && s->state == MADE;
+  s->topic->kept_count--;
+  bus->kept_count--;
+  if (begins) {
+    if (ret_subscription) {
+      s->refs++;
+      *ret_subscription = s;
+    }
+    append_locked(bus, s->topic, s);
+  } else {
+    unused = forget_locked(bus, s->topic);
+  }
+  pthread_mutex_unlock(&bus->lock);
+  vsi_free(bus->host, unused);
+  return begins ? VESTRY_OK : VESTRY_CLOSED;
+}
+
+/* It ends with its connection. */
+static vestry_err bind(vestry_subscription *s, vestry_connection *connection) {
+  s->subscriber.connection = vestry_connection_ref(connection);
+  s->refs++; /* the close node's */
+  if (!vsi_connection_at_close(connection, &s->node)) return VESTRY_OK;
+  s->refs--; /* nobody else knows it */
+  return VESTRY_CLOSED;
 }
 
 /* It was let in nowhere: drop what it holds. */
@@ -332,30 +366,75 @@ static void abandon(vestry_subscription *s) {
   unref_and_unlock(s); /* that of its life */
 }
 
-vestry_err vestry_bus_subscribe(vestry_bus *bus, const void *topic, size_t topic_len,
-                                const vestry_subscriber *subscriber, vestry_subscription **ret_subscription) {
-  vestry_subscriber own;
-  if (!bus || !topic || !topic_len || VSI_OPTIONS_TAKE(own, subscriber) || !own.call) return VESTRY_INVALID;
-  if (topic_len > VESTRY_TOPIC_MAX_BYTES) return VESTRY_TOO_LARGE;
-  vestry_connection *connection = own.connection;
-  if (connection && !vestry_connection_is_open(connection)) return VESTRY_CLOSED;
+/* With a place kept for it, and without its connection. */
+static vestry_err prepare(vestry_bus *bus, vestry_slice name, const vestry_subscriber *subscriber,
+                          vestry_subscription **ret_subscription) {
   vestry_subscription *s = vsi_calloc(bus->host, 1, sizeof *s);
   if (!s) return VESTRY_NO_MEMORY;
   vsi_close_node_init(&s->node, connection_ended);
   s->bus = bus;
-  s->subscriber = own;
+  s->subscriber = *subscriber;
+  s->subscriber.connection = NULL;
   s->state = MADE;
-  s->refs = connection ? 2 : 1; /* of its life; of the close node */
+  s->refs = 1; /* of its life */
   atomic_fetch_add_explicit(&bus->refs, 1, memory_order_relaxed);
-  if (connection) vestry_connection_ref(connection);
-  vestry_err error = VESTRY_OK;
-  if (connection && vsi_connection_at_close(connection, &s->node)) {
-    s->refs--; /* nobody else knows it */
-    error = VESTRY_CLOSED;
-  }
-  if (!error) error = enter(s, (vestry_slice){topic, topic_len}, ret_subscription);
-  if (error) abandon(s);
+  vestry_err error = keep_place(s, name);
+  if (error)
+    abandon(s);
+  else
+    *ret_subscription = s;
   return error;
+}
+
+/* Takes it. */
+static vestry_err begin(vestry_subscription *s, vestry_connection *connection, vestry_subscription **ret_subscription) {
+  vestry_err error = connection ? bind(s, connection) : VESTRY_OK;
+  vestry_err taken = take_place(s, !error, ret_subscription);
+  if (taken) abandon(s);
+  return taken;
+}
+
+vestry_err vsi_bus_subscribe(vestry_bus *bus, vestry_slice name, const vestry_subscriber *subscriber,
+                             vestry_subscription **ret_subscription) {
+  vestry_subscriber own;
+  vestry_subscription *s;
+  if (VSI_OPTIONS_TAKE(own, subscriber) || !own.call) return VESTRY_INVALID;
+  if (own.connection && !vestry_connection_is_open(own.connection)) return VESTRY_CLOSED;
+  vestry_err error = prepare(bus, name, &own, &s);
+  return error ? error : begin(s, own.connection, ret_subscription);
+}
+
+vestry_err vestry_bus_subscribe(vestry_bus *bus, const void *topic, size_t topic_len,
+                                const vestry_subscriber *subscriber, vestry_subscription **ret_subscription) {
+  if (!bus || !topic || !topic_len) return VESTRY_INVALID;
+  if (topic_len > VESTRY_TOPIC_MAX_BYTES) return VESTRY_TOO_LARGE;
+  return vsi_bus_subscribe(bus, (vestry_slice){topic, topic_len}, subscriber, ret_subscription);
+}
+
+vestry_err vsi_bus_prepare(vestry_bus *bus, vestry_slice name, const vestry_subscriber *subscriber,
+                           vestry_subscription **ret_subscription) {
+  vestry_subscriber own;
+  if (VSI_OPTIONS_TAKE(own, subscriber) || !own.call || own.connection) return VESTRY_INVALID;
+  return prepare(bus, name, &own, ret_subscription);
+}
+
+/* As if it had begun and ended. */
+static void call_over(const vestry_subscriber *subscriber) {
+  inside++;
+  if (subscriber->over) subscriber->over(subscriber->ctx);
+  inside--;
+}
+
+void vsi_bus_begin(vestry_subscription *s, vestry_connection *connection) {
+  const vestry_subscriber subscriber = s->subscriber;
+  if (begin(s, connection, NULL)) call_over(&subscriber);
+}
+
+void vsi_bus_give_up(vestry_subscription *s) {
+  const vestry_subscriber subscriber = s->subscriber;
+  (void)take_place(s, false, NULL);
+  abandon(s);
+  call_over(&subscriber);
 }
 
 /* -------------------------------------------------------------------------------------------- publishing --------- */
@@ -396,20 +475,16 @@ static size_t call_all_locked(vestry_bus *bus, vsi_topic *topic, vestry_bus_mess
   return count;
 }
 
-vestry_err vestry_bus_publish(vestry_bus *bus, const void *topic, size_t topic_len, const void *data, size_t len,
-                              size_t *ret_count) {
-  if (!bus || !topic || !topic_len) return VESTRY_INVALID;
-  if (topic_len > VESTRY_TOPIC_MAX_BYTES) return VESTRY_TOO_LARGE;
-  uint64_t hash = vsi_topics_hash(&bus->topics, topic, topic_len);
-  vestry_bus_message message = {.topic = {topic, topic_len}, .data = data, .len = len};
+vestry_err vsi_bus_publish(vestry_bus *bus, vestry_slice name, vestry_bus_message *message, size_t *ret_count) {
+  uint64_t hash = vsi_topics_hash(&bus->topics, name.data, name.len);
   size_t count = 0;
   pthread_mutex_lock(&bus->lock);
   bool closed = bus->closed;
   if (!closed) {
     bus->stats.published_count++;
     bus->publishers++; /* whatever is called, the bus stays */
-    vsi_topic *found = vsi_topics_find(&bus->topics, hash, topic, topic_len);
-    if (found) count = call_all_locked(bus, found, &message);
+    vsi_topic *found = vsi_topics_find(&bus->topics, hash, name.data, name.len);
+    if (found) count = call_all_locked(bus, found, message);
     bus->publishers--;
     wake_locked(bus);
   }
@@ -417,4 +492,12 @@ vestry_err vestry_bus_publish(vestry_bus *bus, const void *topic, size_t topic_l
   if (closed) return VESTRY_CLOSED;
   if (ret_count) *ret_count = count;
   return VESTRY_OK;
+}
+
+vestry_err vestry_bus_publish(vestry_bus *bus, const void *topic, size_t topic_len, const void *data, size_t len,
+                              size_t *ret_count) {
+  if (!bus || !topic || !topic_len) return VESTRY_INVALID;
+  if (topic_len > VESTRY_TOPIC_MAX_BYTES) return VESTRY_TOO_LARGE;
+  vestry_bus_message message = {.topic = {topic, topic_len}, .data = data, .len = len};
+  return vsi_bus_publish(bus, message.topic, &message, ret_count);
 }

@@ -25,31 +25,15 @@
  * the thread inside looks for idle encoders before it leaves. Both look under the lock, so one of them finds it. */
 #include "stream/channel.h"
 
-#include <pthread.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "base/options.h"
 #include "stream/connection.h"
-#include "stream/epoch.h"
-#include "stream/members.h"
 
 enum { CHUNK = 64 };
 #define DEFAULT_EPOCH_MAX_BYTES ((uint64_t)64 << 20)
 #define MAX_EPOCH_MAX_BYTES     ((uint64_t)1 << 30)
-
-struct vestry_channel {
-  vsi_group *group; /* a reference */
-  const vestry_host *host;
-  uint64_t epoch_max_bytes;
-  _Atomic(uint32_t) refs;
-  pthread_mutex_t lock;            /* see docs/locking.md: nothing of others is called while it is held */
-  pthread_cond_t free;             /* the turnstile is */
-  bool inside;                     /* guarded by lock: the turnstile is taken */
-  vsi_members members;             /* guarded by lock */
-  vsi_member *cursor;              /* guarded by lock */
-  vestry_channel_stats stats;      /* guarded by lock; members_count is not kept here */
-  vsi_lane lanes[VSI_CODINGS_MAX]; /* by the coding's index; used inside the turnstile */
-};
 
 /* One publish under way. */
 typedef struct publishing {
@@ -58,21 +42,20 @@ typedef struct publishing {
   uint64_t last_number;     /* of the members that it is for */
   size_t left;              /* of them, at most */
   size_t sent;
-  vestry_err error;           /* the first that a member which stays open gave */
+  vestry_err error;       /* the first that a member which stays open gave */
+  vsi_refused_fn refused; /* NULL: nobody is told */
+  void *refused_ctx;
   vsi_delivery *spare[CHUNK]; /* allocated and not used yet */
   size_t spares;
   vestry_connection *roused[CHUNK]; /* references; what they said */
   vestry_err said[CHUNK];
 } publishing;
 
-static vestry_channel *channel_ref(vestry_channel *channel) {
-  atomic_fetch_add_explicit(&channel->refs, 1, memory_order_relaxed); /* who refs holds one already */
-  return channel;
-}
-
-static void channel_unref(vestry_channel *channel) {
+void vsi_channel_unref(vestry_channel *channel) {
   /* acq_rel: the last one sees all that the others did */
-  if (atomic_fetch_sub_explicit(&channel->refs, 1, memory_order_acq_rel) != 1) return;
+  bool is_last = channel->name.unref ? channel->name.unref(channel)
+                                     : atomic_fetch_sub_explicit(&channel->refs, 1, memory_order_acq_rel) == 1;
+  if (!is_last) return;
   vsi_members_finish(&channel->members);
   pthread_cond_destroy(&channel->free);
   pthread_mutex_destroy(&channel->lock);
@@ -81,13 +64,18 @@ static void channel_unref(vestry_channel *channel) {
   vsi_group_unref(group);
 }
 
-vestry_err vsi_channel_create(vsi_group *group, const vestry_channel_options *options, vestry_channel **ret_channel) {
+vestry_err vsi_channel_make(vsi_group *group, const vestry_channel_options *options, const vsi_channel_name *name,
+                            vestry_channel **ret_channel) {
   vestry_channel_options own;
   if (!group || !ret_channel || VSI_OPTIONS_TAKE(own, options) || own.epoch_max_bytes > MAX_EPOCH_MAX_BYTES)
     return VESTRY_INVALID;
   const vestry_host *host = vsi_group_environment(group)->host;
-  vestry_channel *channel = vsi_calloc(host, 1, sizeof *channel);
+  vestry_channel *channel = vsi_calloc(host, 1, sizeof *channel + (name ? name->len : 0));
   if (!channel) return VESTRY_NO_MEMORY;
+  if (name) {
+    channel->name = *name;
+    channel->name.bytes = memcpy(channel + 1, name->bytes, name->len);
+  }
   channel->group = vsi_group_ref(group);
   channel->host = host;
   channel->epoch_max_bytes = own.epoch_max_bytes ? own.epoch_max_bytes : DEFAULT_EPOCH_MAX_BYTES;
@@ -143,7 +131,7 @@ static void member_unref(vsi_member *member) {
   vestry_channel *channel = member->channel;
   vestry_connection_unref(member->connection);
   vsi_free(channel->host, member);
-  channel_unref(channel);
+  vsi_channel_unref(channel);
 }
 
 /* Its coding's side of the channel; NULL: it has none of its own. */
@@ -173,14 +161,37 @@ static void connection_closed(vsi_close_node *node, vestry_connection *connectio
   member_unref(member);
 }
 
-vestry_err vestry_channel_join(vestry_channel *channel, vestry_connection *connection) {
-  if (!channel || !connection || connection->environment != vsi_group_environment(channel->group))
-    return VESTRY_INVALID;
+vestry_err vsi_channel_reserve(vestry_channel *channel, vsi_member **ret_member) {
   vsi_member *member = vsi_calloc(channel->host, 1, sizeof *member);
   if (!member) return VESTRY_NO_MEMORY;
   vsi_close_node_init(&member->at_close, connection_closed);
-  atomic_init(&member->refs, 2); /* the node's, and this thread's */
-  member->channel = channel_ref(channel);
+  atomic_init(&member->refs, 1);
+  member->channel = vsi_channel_ref(channel);
+  pthread_mutex_lock(&channel->lock);
+  vestry_err error = vsi_members_reserve(&channel->members);
+  pthread_mutex_unlock(&channel->lock);
+  if (error)
+    member_unref(member);
+  else
+    *ret_member = member;
+  return error;
+}
+
+void vsi_channel_discard(vsi_member *member) {
+  member_unref(member);
+}
+
+static bool is_of(const vestry_channel *channel, const vestry_connection *connection) {
+  return connection->environment == vsi_group_environment(channel->group);
+}
+
+vestry_err vsi_channel_admit(vsi_member *member, vestry_connection *connection) {
+  vestry_channel *channel = member->channel;
+  if (!is_of(channel, connection)) {
+    member_unref(member);
+    return VESTRY_INVALID;
+  }
+  atomic_fetch_add_explicit(&member->refs, 1, memory_order_relaxed); /* the node's; there is this thread's */
   member->connection = vestry_connection_ref(connection);
   pthread_mutex_lock(&channel->lock);
   vestry_err error = vsi_members_add(&channel->members, member);
@@ -205,6 +216,13 @@ vestry_err vestry_channel_join(vestry_channel *channel, vestry_connection *conne
   if (error || (left && vsi_connection_cancel_at_close(connection, &member->at_close))) member_unref(member);
   member_unref(member);
   return error;
+}
+
+vestry_err vestry_channel_join(vestry_channel *channel, vestry_connection *connection) {
+  if (!channel || !connection || !is_of(channel, connection)) return VESTRY_INVALID;
+  vsi_member *member;
+  vestry_err error = vsi_channel_reserve(channel, &member);
+  return error ? error : vsi_channel_admit(member, connection);
 }
 
 /* Take one out: that of the connection, or any; false: there is none. */
@@ -234,7 +252,7 @@ void vestry_channel_destroy(vestry_channel *channel) {
   while (take_out(channel, NULL)) continue;
   enter(channel, true); /* a thread may still be inside, ending an encoder */
   leave_turnstile(channel);
-  channel_unref(channel);
+  vsi_channel_unref(channel);
 }
 
 /* ---------------------------------------------------------------------------------------------- publishing -------- */
@@ -328,6 +346,8 @@ static void rouse_chunk(publishing *p, size_t count) {
     vsi_connection_posted(connection, p->said[i]);
     if (!p->said[i])
       p->sent++;
+    else if (vestry_connection_is_open(connection) && p->refused && p->said[i] != VESTRY_CLOSED)
+      p->refused(connection, p->said[i], p->refused_ctx);
     else if (vestry_connection_is_open(connection))
       note(p, p->said[i]);
     vestry_connection_unref(connection);
@@ -335,6 +355,11 @@ static void rouse_chunk(publishing *p, size_t count) {
 }
 
 vestry_err vestry_channel_publish(vestry_channel *channel, vestry_event *event, size_t *ret_sent_count) {
+  return vsi_channel_publish(channel, event, NULL, NULL, ret_sent_count);
+}
+
+vestry_err vsi_channel_publish(vestry_channel *channel, vestry_event *event, vsi_refused_fn refused, void *ctx,
+                               size_t *ret_sent_count) {
   if (ret_sent_count) *ret_sent_count = 0;
   if (!channel || !event) return VESTRY_INVALID;
   publishing p;
@@ -342,6 +367,8 @@ vestry_err vestry_channel_publish(vestry_channel *channel, vestry_event *event, 
   p.broadcast = NULL;
   p.sent = p.spares = 0;
   p.error = VESTRY_OK;
+  p.refused = refused;
+  p.refused_ctx = ctx;
   if (!enter(channel, !publishes_inside)) return VESTRY_BUSY;
   publishes_inside++;
   pthread_mutex_lock(&channel->lock);

@@ -175,15 +175,23 @@ static void free_chain(const vestry_host *host, vsi_delivery *delivery) {
   }
 }
 
-static vestry_err reserve(vestry_connection *connection, size_t count, size_t bytes) {
+static vestry_err try_reserve(vestry_connection *connection, size_t count, size_t bytes) {
   vsi_budget *budget = connection->environment->budget;
   uint64_t cost = vsi_budget_cost(count, bytes);
   if (cost > budget->max) return VESTRY_TOO_LARGE;
-  vestry_err error = VESTRY_FULL;
-  if (vsi_budget_take(budget, cost)) {
-    error = vsi_queue_reserve(&connection->queue, (uint32_t)count, bytes, connection->max_queued_count,
-                              connection->max_queued_bytes);
-    if (error) vsi_budget_give_back(budget, cost);
+  if (!vsi_budget_take(budget, cost)) return VESTRY_FULL;
+  vestry_err error = vsi_queue_reserve(&connection->queue, (uint32_t)count, bytes, connection->max_queued_count,
+                                       connection->max_queued_bytes);
+  if (error) vsi_budget_give_back(budget, cost);
+  return error;
+}
+
+static vestry_err reserve(vestry_connection *connection, size_t count, size_t bytes) {
+  enum { TRIES = 3 }; /* others may be faster to take the room that was made */
+  vestry_err error = try_reserve(connection, count, bytes);
+  for (int i = 0; connection->conflation && error == VESTRY_FULL && i < TRIES; i++) {
+    vsi_connection_conflate(connection);
+    error = try_reserve(connection, count, bytes);
   }
   if (error == VESTRY_FULL) atomic_fetch_add_explicit(&connection->refused_count, count, memory_order_relaxed);
   return error;
@@ -307,6 +315,8 @@ void vestry_connection_stats_get(const vestry_connection *connection, vestry_con
   if (connection->conflation) {
     stats.conflated_count = READ(conflation->conflated_count);
     stats.barriers_count = READ(conflation->barriers_count);
+    stats.kept_count = READ(conflation->kept_count);
+    stats.forgotten_count = READ(conflation->forgotten_count);
     stats.conflated_bytes = READ(conflation->conflated_bytes);
   }
 #undef READ

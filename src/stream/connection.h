@@ -166,6 +166,9 @@ static inline bool vsi_cause_is_of_peer(vestry_cause cause) {
 
 /* The actor's class for pool and for parked transports (runner.c). */
 extern const vsi_actor_class vsi_connection_pooled, vsi_connection_parked;
+/* Of a connection that conflates: put what waits in its queue where it can be conflated. Any thread; waits for others
+ * that are at it, which takes them a bounded number of steps. */
+void vsi_connection_conflate(vestry_connection *connection);
 /* The timer's callback (runner.c). */
 void vsi_connection_timer_fired(vsi_timer *timer);
 /* Settle what is left, end the transport, call the hooks, leave the group. Runner, or abandon (runner.c). */

@@ -150,6 +150,9 @@ static void add_events_locked(vsi_group_stats *sum, const vestry_connection *con
   sum->written += stats.written_count;
   sum->discarded += stats.discarded_count;
   sum->conflated += stats.conflated_count;
+  sum->barriers += stats.barriers_count;
+  sum->kept += stats.kept_count;
+  sum->forgotten += stats.forgotten_count;
   sum->refused += stats.refused_count;
   sum->heartbeats += stats.heartbeats_count;
   sum->written_bytes += stats.written_bytes;

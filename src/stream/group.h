@@ -10,7 +10,7 @@ typedef struct vsi_group vsi_group;
 typedef struct vsi_group_stats {
   uint64_t opened, open, closed; /* opened = open + closed */
   uint64_t closed_by_cause[VESTRY_CAUSE_COUNT];
-  uint64_t accepted, written, discarded, conflated, refused, heartbeats;
+  uint64_t accepted, written, discarded, conflated, barriers, kept, forgotten, refused, heartbeats;
   uint64_t written_bytes, wire_bytes;
   uint64_t queued_bytes, queued_peak_bytes; /* of the budget */
 } vsi_group_stats;

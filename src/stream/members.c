@@ -43,6 +43,10 @@ static vestry_err grow(vsi_members *members) {
   return VESTRY_OK;
 }
 
+vestry_err vsi_members_reserve(vsi_members *members) {
+  return members->buckets_count ? VESTRY_OK : grow(members);
+}
+
 vestry_err vsi_members_add(vsi_members *members, vsi_member *member) {
   if (vsi_members_find(members, member->connection)) return VESTRY_EXISTS;
   vestry_err error = grow(members);

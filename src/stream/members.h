@@ -30,7 +30,9 @@ typedef struct vsi_members {
 void vsi_members_init(vsi_members *members, const vestry_host *host);
 void vsi_members_finish(vsi_members *members); /* empty */
 vsi_member *vsi_members_find(const vsi_members *members, const vestry_connection *connection);
-/* Number it and put it last. OK | EXISTS | NO_MEMORY */
+/* Room for the first. OK | NO_MEMORY */
+vestry_err vsi_members_reserve(vsi_members *members);
+/* Number it and put it last; where there is room for the first, this never fails for memory. OK | EXISTS | NO_MEMORY */
 vestry_err vsi_members_add(vsi_members *members, vsi_member *member);
 void vsi_members_remove(vsi_members *members, vsi_member *member);
 

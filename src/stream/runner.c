@@ -16,7 +16,13 @@
  *   could miss: the look could come before the clearing is visible, and the clearing land on top of the setting. A full
  *   fence stands between the two steps on either side, [C] and [W]. Whichever is first in their one order: if [W], the
  *   look sees the room; if [C], the setting comes after the clearing and stays. How the transport and its adapter tell
- *   each other of room does not matter, as long as they do it by atomics, a lock or the kernel. */
+ *   each other of room does not matter, as long as they do it by atomics, a lock or the kernel.
+ *
+ * A connection that conflates has its waiting events in a list, and a lock for it. The runner of a transport that
+ * blocks may be inside of a write for long, and comes round to nothing meanwhile. So a sender that finds the queue full
+ * conflates what waits, in the runner's place, and tries again. Who has the lock takes from the queue: the mailbox has
+ * one consumer at a time. It is held for that, and never over a write, so whoever waits for it waits for so many steps.
+ * What a sender has put into the list is still counted in the queue, and the runner looks there as it does here. */
 #include <sched.h>
 
 #include "base/memory.h"
@@ -149,8 +155,7 @@ static void leave_out(vestry_connection *connection, vsi_delivery *superfluous, 
 }
 
 /* What waits goes where it can be conflated, whether the transport has room or not. */
-static void conflate_waiting(vestry_connection *connection) {
-  if (!connection->conflation) return;
+static void conflate_locked(vestry_connection *connection) {
   for (vsi_delivery *delivery; (delivery = vsi_queue_take(&connection->queue));) {
     vestry_event *merged;
     vsi_delivery *superfluous = vsi_conflation_add(connection->conflation, delivery, &merged);
@@ -158,14 +163,30 @@ static void conflate_waiting(vestry_connection *connection) {
   }
 }
 
-static vsi_delivery *take_next(vestry_connection *connection) {
-  return connection->conflation ? vsi_conflation_take(connection->conflation) : vsi_queue_take(&connection->queue);
+void vsi_connection_conflate(vestry_connection *connection) {
+  if (!connection->conflation) return;
+  pthread_mutex_lock(&connection->conflation->lock);
+  conflate_locked(connection);
+  pthread_mutex_unlock(&connection->conflation->lock);
 }
 
+/* also_new: also what has not been where it can be conflated. */
+static vsi_delivery *take_next(vestry_connection *connection, bool also_new) {
+  if (!connection->conflation) return vsi_queue_take(&connection->queue);
+  pthread_mutex_lock(&connection->conflation->lock);
+  vsi_delivery *delivery = vsi_conflation_take(connection->conflation);
+  if (!delivery && also_new) delivery = vsi_queue_take(&connection->queue);
+  pthread_mutex_unlock(&connection->conflation->lock);
+  return delivery;
+}
+
+/* What is taken is not conflated any more, and keeps its place in the queue. So where events are conflated, no more are
+ * taken until those are written: or a page that reads a little at a time would fill its queue with them. */
 static void take_waiting(vestry_connection *connection) {
   vsi_delivery *delivery;
-  conflate_waiting(connection);
-  while (connection->taken_count < SLICES_A_WRITE && !connection->broken && (delivery = take_next(connection))) {
+  vsi_connection_conflate(connection);
+  if (connection->conflation && connection->taken_last) return;
+  while (connection->taken_count < SLICES_A_WRITE && !connection->broken && (delivery = take_next(connection, false))) {
     append_taken(connection, delivery);
     encode(connection, delivery); /* in the order in which they are written: it depends on what went before */
   }
@@ -173,11 +194,7 @@ static void take_waiting(vestry_connection *connection) {
 
 static void discard_waiting(vestry_connection *connection) {
   while (connection->taken_last) drop_first(connection, false);
-  for (vsi_delivery *delivery; connection->conflation && (delivery = vsi_conflation_take(connection->conflation));) {
-    append_taken(connection, delivery);
-    drop_first(connection, false);
-  }
-  for (vsi_delivery *delivery; (delivery = vsi_queue_take(&connection->queue));) {
+  for (vsi_delivery *delivery; (delivery = take_next(connection, true));) {
     append_taken(connection, delivery);
     drop_first(connection, false);
   }
@@ -328,7 +345,7 @@ static void keep_heartbeat(vestry_connection *connection) {
 
 /* Write until there is nothing left, no room, or it is somebody else's turn. */
 static void write_waiting(vestry_connection *connection) {
-  conflate_waiting(connection); /* also when there is no room: that is when it counts */
+  vsi_connection_conflate(connection); /* also when there is no room: that is when it counts */
   for (int writes = 0;; writes++) {
     if (connection->blocked) {
       /* acquire pairs with the release in vestry_connection_writable */

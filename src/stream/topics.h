@@ -11,6 +11,7 @@ typedef struct vsi_topic {
   uint64_t hash;
   vestry_subscription *first, **end; /* in the order of subscribing */
   struct vsi_cursor *cursors;        /* those who are publishing to it; see bus.c */
+  size_t kept_count;                 /* places kept for those who are about to subscribe */
   size_t len;
   unsigned char bytes[];
 } vsi_topic;

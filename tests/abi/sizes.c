@@ -165,6 +165,18 @@ static vestry_err take_presence(const void *given) {
   if (!error) vestry_presence_destroy(made);
   return error;
 }
+static vestry_err take_csrf(const void *given) {
+  vestry_csrf *made;
+  vestry_err error = vestry_csrf_create(v, given, &made);
+  if (!error) vestry_csrf_destroy(made);
+  return error;
+}
+static vestry_err take_once(const void *given) {
+  vestry_once *made;
+  vestry_err error = vestry_once_create(v, given, &made);
+  if (!error) vestry_once_destroy(made);
+  return error;
+}
 static vestry_err no_step(vestry_watcher *watcher, vestry_connection *of, void *ctx) {
   (void)watcher, (void)of, (void)ctx;
   return VESTRY_OK;
@@ -179,6 +191,25 @@ static vestry_err take_watch(const void *given) {
   if (error) return error;
   error = vestry_memory_status(made) == 204 ? VESTRY_OK : VESTRY_INVALID;
   vestry_memory_destroy(made);
+  return error;
+}
+static vestry_err take_pages(const void *given) {
+  vestry_pages *made;
+  vestry_err error = vestry_pages_create(v, given, &made);
+  if (!error) vestry_pages_destroy(made);
+  return error;
+}
+static vestry_err no_render(vestry_render *render, vestry_html *html, void *app) {
+  (void)render, (void)html, (void)app;
+  return VESTRY_OK;
+}
+static vestry_err take_page(const void *given) {
+  vestry_pages *pages;
+  vestry_page *made;
+  vestry_err error = vestry_pages_create(v, NULL, &pages);
+  if (error) return error;
+  error = vestry_page_create(pages, given, &made);
+  vestry_pages_destroy(pages);
   return error;
 }
 static vestry_err take_files(const void *given) {
@@ -232,6 +263,7 @@ static const vestry_store_options store = {.value = &value};
 static const vestry_subscriber subscriber = {.call = no_message};
 static const vestry_interceptor interceptor = {.name = "x", .phase = VESTRY_PHASE_EFFECT, .before = no_effect};
 static const vestry_watch watch = {.step = no_step};
+static const vestry_page_options page_made = {.render = no_render};
 static const unsigned char zero[512];
 
 static const struct {
@@ -262,7 +294,11 @@ static const struct {
     {"vestry_session_options", take_sessions, zero, sizeof(vestry_session_options)},
     {"vestry_session_storage_ops", take_storage, &storage, sizeof storage},
     {"vestry_presence_options", take_presence, zero, sizeof(vestry_presence_options)},
+    {"vestry_csrf_options", take_csrf, zero, sizeof(vestry_csrf_options)},
+    {"vestry_once_options", take_once, zero, sizeof(vestry_once_options)},
     {"vestry_watch", take_watch, &watch, sizeof watch},
+    {"vestry_pages_options", take_pages, zero, sizeof(vestry_pages_options)},
+    {"vestry_page_options", take_page, &page_made, sizeof page_made},
     {"vestry_files_options", take_files, &files, sizeof files},
     {"vestry_server_options", take_server, zero, sizeof(vestry_server_options)},
     {"vestry_backend_action_options", take_backend_action, zero, sizeof(vestry_backend_action_options)},
@@ -308,6 +344,11 @@ static vestry_connection *connection;
 static vestry_bus *bus;
 static vestry_channel *channel;
 
+static vestry_pages *pages;
+
+static void fill_pages_stats(void *ret) {
+  vestry_pages_stats_get(pages, ret);
+}
 static void fill_stats(void *ret) {
   vestry_stats_get(v, ret);
 }
@@ -322,6 +363,12 @@ static void fill_bus_stats(void *ret) {
 }
 static void fill_channel_stats(void *ret) {
   vestry_channel_stats_get(channel, ret);
+}
+static void fill_channels_stats(void *ret) {
+  vestry_channels_stats_get(v, ret);
+}
+static void fill_stats_of_a_bus_of_an_instance(void *ret) {
+  vestry_publish_stats_get(v, ret);
 }
 static void fill_drain_stats(void *ret) {
   vestry_drain_stats_get(v, ret);
@@ -346,11 +393,14 @@ static const struct {
   void (*fill)(void *ret);
   size_t size;
 } filled[] = {
+    {"vestry_pages_stats", fill_pages_stats, sizeof(vestry_pages_stats)},
     {"vestry_stats", fill_stats, sizeof(vestry_stats)},
     {"vestry_store_stats", fill_store_stats, sizeof(vestry_store_stats)},
     {"vestry_connection_stats", fill_connection_stats, sizeof(vestry_connection_stats)},
     {"vestry_bus_stats", fill_bus_stats, sizeof(vestry_bus_stats)},
     {"vestry_channel_stats", fill_channel_stats, sizeof(vestry_channel_stats)},
+    {"vestry_channels_stats", fill_channels_stats, sizeof(vestry_channels_stats)},
+    {"vestry_bus_stats", fill_stats_of_a_bus_of_an_instance, sizeof(vestry_bus_stats)},
     {"vestry_drain_stats", fill_drain_stats, sizeof(vestry_drain_stats)},
     {"vestry_dispatch_result", fill_dispatch_result, sizeof(vestry_dispatch_result)},
     {"vestry_put_result", fill_put_result, sizeof(vestry_put_result)},
@@ -365,6 +415,7 @@ static void what_comes_out_fits_the_room(void **state) {
   connection = vestry_memory_connection(page);
   assert_int_equal(vestry_bus_create(NULL, &bus), VESTRY_OK);
   assert_int_equal(vestry_channel_create(v, NULL, &channel), VESTRY_OK);
+  assert_int_equal(vestry_pages_create(v, NULL, &pages), VESTRY_OK);
   for (size_t i = 0; i < sizeof filled / sizeof *filled; i++) {
     union {
       size_t size;
@@ -383,6 +434,7 @@ static void what_comes_out_fits_the_room(void **state) {
       for (size_t at = end; at < ROOM; at++) assert_int_equal(got.bytes[at], STALE);
     }
   }
+  vestry_pages_destroy(pages);
   vestry_channel_destroy(channel);
   vestry_bus_destroy(bus);
   vestry_memory_destroy(page);

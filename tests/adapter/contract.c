@@ -1,10 +1,14 @@
 #include "adapter/contract.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "adapter/witness.h"
 #include "support/test.h"
+#include "vestry/csrf.h"
+#include "vestry/once.h"
 #include "vestry/routes.h"
+#include "vestry/tab.h"
 
 enum { SEEN_MAX = 256, ROOM = 8 };
 
@@ -426,6 +430,32 @@ static void writes_a_large_event_whole(void **state) {
   finish();
 }
 
+/* Of thirty megabytes, with a field in each: the client does not read until all are sent. A transport that blocks is
+ * inside of a write meanwhile. */
+static void shows_a_slow_page_its_last_state(void **state) {
+  enum { MORPHS = 1000, LEN = 30000 };
+  vestry_options options = {
+      .connection = &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE, .max_queued_bytes = 4 * LEN}};
+  begin_with(state, &options);
+  void *exchange;
+  vestry_connection *connection = stream(&exchange);
+  static char html[LEN + 1];
+  for (int i = 1; i <= MORPHS; i++) {
+    int len = snprintf(html, sizeof html, "<div id=\"a\"><input id=\"b\" data-bind:c>%d</div>", i);
+    memset(html + len, ' ', (size_t)(LEN - len));
+    assert_int_equal(vestry_connection_patch_elements(connection, html, LEN, NULL), VESTRY_OK);
+  }
+  the.seam->expect(exchange, "data-bind:c>1000</div>");
+  vestry_connection_stats stats = {0};
+  vestry_connection_stats_get(connection, &stats);
+  assert_int_equal(stats.accepted_count, MORPHS);
+  assert_int_equal(stats.refused_count + stats.kept_count + stats.barriers_count, 0);
+  assert_true(stats.conflated_count > MORPHS / 4);
+  assert_true(vestry_connection_is_open(connection));
+  the.seam->forget(exchange);
+  finish();
+}
+
 typedef struct sender {
   pthread_t thread;
   vestry_connection *connection;
@@ -601,6 +631,96 @@ static void stops_with_streams_open(void **state) {
   finish();
 }
 
+/* ---- guards ------------------------------------------------------------------------------------------------------ */
+
+typedef struct guarded {
+  vestry_csrf *csrf;
+  vestry_once *once;
+  _Atomic(int) done;
+} guarded;
+
+/* "TOKEN NONCE TAB" */
+static vestry_err proofs(const vestry_request *req, vestry_reply *reply, void *app) {
+  guarded *g = app;
+  char token[VESTRY_CSRF_TOKEN_BYTES], nonce[VESTRY_ONCE_NONCE_BYTES], tab[VESTRY_TAB_ID_BYTES];
+  vestry_err error = vestry_csrf_token(g->csrf, req, reply, token);
+  if (!error) error = vestry_once_nonce(req, nonce);
+  if (!error) error = vestry_tab_id(req, tab);
+  return error ? error : vestry_reply_bodyf(reply, "%s %s %s", token, nonce, tab);
+}
+
+static vestry_err count(const vestry_request *req, vestry_reply *reply, void *app) {
+  guarded *g = app;
+  (void)req;
+  vestry_reply_status(reply, 201);
+  vestry_reply_header(reply, "Location", "/made");
+  return vestry_reply_bodyf(reply, "%d", atomic_fetch_add(&g->done, 1) + 1);
+}
+
+static void *post_guarded(const vestry_header *headers, size_t headers_count) {
+  return ask((contract_ask){.method = "POST",
+                            .path = "/guarded",
+                            .datastar = true,
+                            .headers = headers,
+                            .headers_count = headers_count,
+                            .body = "{}",
+                            .body_len = 2});
+}
+
+static void guards_see_what_a_page_proves(void **state) {
+  begin(state);
+  guarded g = {.done = 0};
+  vestry *v = the.seam->instance(the.server);
+  assert_int_equal(vestry_csrf_create(v, NULL, &g.csrf), VESTRY_OK);
+  assert_int_equal(vestry_once_create(v, NULL, &g.once), VESTRY_OK);
+  assert_int_equal(vestry_guard(v, "/guarded", vestry_csrf_guard, g.csrf), VESTRY_OK);
+  assert_int_equal(vestry_guard(v, "/guarded", vestry_once_guard, g.once), VESTRY_OK);
+  assert_int_equal(vestry_route(v, "GET", "/guarded", proofs, &g), VESTRY_OK);
+  assert_int_equal(vestry_route(v, "POST", "/guarded", count, &g), VESTRY_OK);
+  void *page = ask((contract_ask){.path = "/guarded"});
+  assert_int_equal(the.seam->status(page), 200);
+  char text[200], cookie[200];
+  vestry_slice body = the.seam->body(page);
+  assert_int_equal(body.len, 64 + 1 + 64 + 1 + 32);
+  memcpy(text, body.data, body.len);
+  text[64] = text[129] = text[body.len] = '\0';
+  const char *set = the.seam->header(page, "Set-Cookie");
+  snprintf(cookie, sizeof cookie, "%.*s", (int)strcspn(set, ";"), set);
+  the.seam->forget(page);
+  vestry_header headers[] = {{"Cookie", cookie},
+                             {"X-CSRF-Token", text},
+                             {"X-Once", text + 65},
+                             {"Sec-Fetch-Site", "same-origin"},
+                             {"Origin", "https://a.example"}};
+  for (int i = 0; i < 3; i++) { /* once, and told again */
+    void *exchange = post_guarded(headers, 5);
+    assert_int_equal(the.seam->status(exchange), 201);
+    assert_string_equal(the.seam->header(exchange, "Location"), "/made");
+    assert_body(exchange, "1");
+    the.seam->forget(exchange);
+  }
+  headers[2].value = "x";
+  void *forged = post_guarded(headers, 5);
+  assert_int_equal(the.seam->status(forged), 403);
+  the.seam->forget(forged);
+  headers[3].value = "same-site";
+  void *other_port = post_guarded(headers, 5);
+  assert_int_equal(the.seam->status(other_port), 403);
+  the.seam->expect(other_port, "another site");
+  the.seam->forget(other_port);
+  headers[3] = headers[4]; /* a browser that says the origin alone */
+  void *other_host = post_guarded(headers, 4);
+  assert_int_equal(the.seam->status(other_host), 403);
+  the.seam->expect(other_host, "another site");
+  the.seam->forget(other_host);
+  assert_int_equal(g.done, 1);
+  assert_int_equal(vestry_unguard(v, "/guarded", vestry_csrf_guard, g.csrf), VESTRY_OK);
+  assert_int_equal(vestry_unguard(v, "/guarded", vestry_once_guard, g.once), VESTRY_OK);
+  vestry_csrf_destroy(g.csrf);
+  vestry_once_destroy(g.once);
+  finish();
+}
+
 int contract_run(const contract_seam *seam) {
 #define ITS(test) cmocka_unit_test_prestate(test, (void *)(uintptr_t)seam)
   const struct CMUnitTest tests[] = {
@@ -618,6 +738,7 @@ int contract_run(const contract_seam *seam) {
       ITS(writes_events_in_order),
       ITS(writes_a_batch_in_one_write),
       ITS(writes_a_large_event_whole),
+      ITS(shows_a_slow_page_its_last_state),
       ITS(keeps_the_order_of_each_sender),
       ITS(keeps_a_silent_stream_alive),
       ITS(ends_cleanly_behind_the_last_event),
@@ -627,6 +748,7 @@ int contract_run(const contract_seam *seam) {
       ITS(later_requests_speak_down_the_stored_stream),
       ITS(refuses_streams_beyond_its_room),
       ITS(stops_with_streams_open),
+      ITS(guards_see_what_a_page_proves),
   };
 #undef ITS
   return cmocka_run_group_tests_name(seam->name, tests, NULL, NULL);

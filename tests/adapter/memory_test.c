@@ -101,6 +101,54 @@ static void blocks_until_it_reads_again(void **state) {
   desk_close(&d);
 }
 
+static vestry_err open_conflating(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_reply_stream(reply, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE});
+  return open_stream(req, reply, app);
+}
+
+/* What was left out, and why not more, of two streams in the instance's sums; when one has ended, too. */
+static void f3_an_instance_counts_what_conflation_keeps(void **state) {
+  (void)state;
+  static const char *const morphs[] = {"<div id=\"a\"><input data-bind:b></div>", "<div id=\"a\">1</div>",
+                                       "<div id=\"a\">2</div>", "<div id=\"a\"></div><div id=\"b\"></div>",
+                                       "<div id=\"a\">3</div>"};
+  test_host th;
+  witness w;
+  vestry *v = NULL;
+  vestry_memory_exchange *exchanges[2];
+  test_host_init(&th);
+  witness_init(&w);
+  assert_int_equal(vestry_create(&(vestry_options){.host = &th.host, .threads_count = VESTRY_THREADS_NONE}, &v),
+                   VESTRY_OK);
+  for (int i = 0; i < 2; i++) {
+    vestry_memory_call call = {.datastar = true};
+    assert_int_equal(vestry_memory_request(v, &call, open_conflating, &w, &exchanges[i]), VESTRY_OK);
+    vestry_connection *connection = vestry_memory_connection(exchanges[i]);
+    for (size_t k = 0; k < sizeof morphs / sizeof *morphs; k++)
+      assert_int_equal(vestry_connection_patch_elements(connection, morphs[k], strlen(morphs[k]), NULL), VESTRY_OK);
+    vestry_memory_settle(v);
+    vestry_connection_stats stats = {0};
+    vestry_connection_stats_get(connection, &stats);
+    assert_int_equal(stats.conflated_count, 1); /* the second */
+    assert_int_equal(stats.kept_count, 2);      /* the first, for its field; the third, for the barrier behind it */
+    assert_int_equal(stats.barriers_count, 1);
+    assert_int_equal(stats.forgotten_count, 0);
+  }
+  vestry_memory_hang_up(exchanges[0]);
+  vestry_memory_settle(v);
+  vestry_stats all = {0};
+  vestry_stats_get(v, &all);
+  assert_int_equal(all.open_count, 1);
+  assert_int_equal(all.conflated_count, 2);
+  assert_int_equal(all.kept_count, 4);
+  assert_int_equal(all.barriers_count, 2);
+  assert_int_equal(all.forgotten_count, 0);
+  for (int i = 0; i < 2; i++) vestry_memory_destroy(exchanges[i]);
+  vestry_destroy(v);
+  witness_finish(&w);
+  test_host_assert_clean(&th);
+}
+
 static void trickles_byte_by_byte(void **state) {
   (void)state;
   desk d;
@@ -271,12 +319,50 @@ static void is_destroyed_under_the_pool(void **state) {
   test_host_assert_clean(&th);
 }
 
+static vestry_err open_narrow(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  vestry_reply_stream(reply, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE, .max_queued_bytes = 4 * 1000});
+  return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
+}
+
+/* A page that reads a byte at a time: what is on its way must not fill the queue. */
+static void a_page_that_trickles_is_shown_the_last_state(void **state) {
+  (void)state;
+  enum { LEN = 850, MORPHS = 2000 };
+  desk d;
+  char html[LEN + 1], last[32];
+  test_host_init(&d.th);
+  const vestry_options options = {.host = &d.th.host, .threads_count = VESTRY_THREADS_NONE};
+  assert_int_equal(vestry_create(&options, &d.v), VESTRY_OK);
+  assert_int_equal(
+      vestry_memory_request(d.v, &(vestry_memory_call){.datastar = true}, open_narrow, NULL, &d.exchange),
+      VESTRY_OK);
+  d.connection = vestry_memory_connection(d.exchange);
+  vestry_memory_settle(d.v);
+  vestry_memory_mode_set(d.exchange, VESTRY_MEMORY_TRICKLES);
+  for (int i = 1; i <= MORPHS; i++) {
+    int len = snprintf(html, sizeof html, "<div id=\"a\">%d</div>", i);
+    memset(html + len, ' ', (size_t)(LEN - len));
+    assert_int_equal(vestry_connection_patch_elements(d.connection, html, LEN, NULL), VESTRY_OK);
+    for (int step = 0; step < i % 7; step++) (void)vestry_runtime_step(vestry_runtime_of(d.v));
+  }
+  vestry_memory_mode_set(d.exchange, VESTRY_MEMORY_READS);
+  vestry_memory_settle(d.v);
+  snprintf(last, sizeof last, ">%d</div>", MORPHS);
+  assert_non_null(strstr(vestry_memory_received(d.exchange).data, last));
+  vestry_memory_destroy(d.exchange);
+  vestry_destroy(d.v);
+  test_host_assert_clean(&d.th);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_page_that_trickles_is_shown_the_last_state),
       cmocka_unit_test(the_head_is_written_when_it_runs),
       cmocka_unit_test(counts_writes),
       cmocka_unit_test(blocks_until_it_reads_again),
       cmocka_unit_test(trickles_byte_by_byte),
+      cmocka_unit_test(f3_an_instance_counts_what_conflation_keeps),
       cmocka_unit_test(stalls_and_fails),
       cmocka_unit_test(hangs_up_before_and_after_it_opened),
       cmocka_unit_test(is_destroyed_while_open_and_after_the_instance),

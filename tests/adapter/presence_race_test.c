@@ -107,6 +107,63 @@ static void a_crowd_is_counted_exactly(void **state) {
   }
 }
 
+/* An on_change that takes its time with the first change. */
+typedef struct slow {
+  vestry *v;
+  vestry_presence *presence;
+  _Atomic(bool) is_inside, may_go_on;
+  _Atomic(size_t) told;
+  char text[256];
+} slow;
+
+static void dawdle(const vestry_presence_change *change, void *ctx) {
+  slow *s = ctx;
+  sprintf(s->text + strlen(s->text), "%c%s@%zu ", change->here ? '+' : '-', change->who, change->here_count);
+  atomic_store(&s->is_inside, true);
+  while (!atomic_load(&s->may_go_on)) sched_yield();
+  atomic_fetch_add(&s->told, 1);
+}
+
+static vestry_memory_exchange *enter(slow *s, const char *who) {
+  visit v = {.presence = s->presence, .place = VESTRY_KEY("p", 1), .who = who};
+  vestry_memory_exchange *stream;
+  assert_int_equal(vestry_memory_request(s->v, &(vestry_memory_call){.datastar = true}, come, &v, &stream), VESTRY_OK);
+  return stream;
+}
+
+static void leave(slow *s, const char *who, vestry_memory_exchange *stream) {
+  vestry_memory_destroy(stream);
+  while (vestry_presence_is(s->presence, VESTRY_KEY("p", 1), who)) sched_yield();
+}
+
+/* While it is slow, one change waits for each, and none for whoever is as it was told. */
+static void a_slow_on_change_is_told_what_is_left(void **state) {
+  (void)state;
+  slow s = {.told = 0};
+  assert_int_equal(vestry_create(&(vestry_options){.threads_count = 2}, &s.v), VESTRY_OK);
+  const vestry_presence_options options = {.grace_ms = 1, .max_count = 4, .on_change = dawdle, .ctx = &s};
+  assert_int_equal(vestry_presence_create(s.v, &options, &s.presence), VESTRY_OK);
+  vestry_memory_exchange *ada = enter(&s, "ada");
+  while (!atomic_load(&s.is_inside)) sched_yield();
+  for (int i = 0; i < 30; i++) leave(&s, "bob", enter(&s, "bob"));
+  leave(&s, "cyd", enter(&s, "cyd"));
+  leave(&s, "ada", ada); /* four fit: those of whom nothing is to be told take no room */
+  vestry_memory_exchange *dan = enter(&s, "dan"), *cyd = enter(&s, "cyd"), *eve = enter(&s, "eve");
+  assert_non_null(vestry_memory_connection(eve));
+  vestry_memory_exchange *fay = enter(&s, "fay"); /* of ada it is to be told that she has left */
+  assert_int_equal(vestry_memory_status(fay), 503);
+  vestry_memory_destroy(fay);
+  ada = enter(&s, "ada"); /* she has a place until then */
+  assert_non_null(vestry_memory_connection(ada));
+  leave(&s, "ada", ada);
+  atomic_store(&s.may_go_on, true);
+  while (atomic_load(&s.told) < 5) sched_yield();
+  vestry_presence_destroy(s.presence);
+  assert_string_equal(s.text, "+ada@1 +dan@2 +cyd@3 +eve@4 -ada@3 ");
+  vestry_memory_destroy(dan), vestry_memory_destroy(cyd), vestry_memory_destroy(eve);
+  vestry_destroy(s.v);
+}
+
 static void *hang_up_all(void *ctx) {
   vestry_memory_exchange **open = ctx;
   for (int i = 0; i < 40; i += 2) vestry_memory_destroy(open[i]);
@@ -145,6 +202,7 @@ static void its_end_may_come_in_the_middle(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_crowd_is_counted_exactly),
+      cmocka_unit_test(a_slow_on_change_is_told_what_is_left),
       cmocka_unit_test(its_end_may_come_in_the_middle),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

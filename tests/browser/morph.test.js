@@ -1,6 +1,14 @@
-// What conflation of morphs rests on (src/event/target.c), asked of the client itself: where a later morph is shown
-// without the earlier one, the page is as it would be with both; and what a user has typed is kept at least as often.
-// The stand-in replaces elements instead of morphing them: this is for the real client (DATASTAR_JS).
+// What conflation of morphs rests on (src/html/state.c), asked of the client itself. Each row of conflation.json: what is
+// there at first, what the user does, an earlier morph, what comes in between, and a later morph of the same target. The
+// page is shown all of them, one by one, and beside it all but the earlier one.
+//
+// - "out": conflation leaves out the earlier one, so both must come to the same; but for what `differs` names, where the
+//   user's own is kept by the later one alone.
+// - "kept" and "barrier": conflation writes the earlier one. It must: `differs` says what would be lost. Or it is
+//   cautious, and both come to the same.
+//
+// That conflation decides so is tested from the same file by tests/stream/conflation_test.c, also where this is skipped:
+// the stand-in replaces elements instead of morphing them, so every row needs the real client (DATASTAR_JS).
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -13,89 +21,131 @@ const { newSession, closeChrome } = require('./harness.js');
 after(closeChrome);
 
 const EFFECTS = process.env.EFFECTS ?? path.join(__dirname, '../../build/bin/test_browser_effects');
+const ROWS = require('./conflation.json');
 
-// Each: what is there at first, what the user does, the earlier morph and the later one. p is the ids' prefix, and that
-// of the signals. differs: what the later one alone leaves otherwise, and why that is right.
-const ROWS = {
-  'a bound input, typed into': {
-    base: (p) => `<input id="${p}i" data-bind:${p}s>`, type: 'typed',
-    a: (p) => `<input id="${p}i" data-bind:${p}s><b>1</b>`, b: (p) => `<input id="${p}i" data-bind:${p}s><b>2</b>`,
+// All that a user or a script could tell. Texts have the prefix p in ids and names of signals; it is taken out.
+function look(p) {
+  const plain = (text) => text.replaceAll(p, '');
+  const root = document.getElementById(`${p}a`);
+  const fields = [...root.querySelectorAll('input, textarea, select')];
+  const nameOf = (field) => plain(field.id) || fields.filter(({ id }) => !id).indexOf(field);
+  const active = document.activeElement;
+  const isText = active.selectionStart !== undefined && active.selectionStart !== null;
+  const seen = {
+    dom: plain(root.innerHTML),
+    aside: plain(document.getElementById(`${p}z`).innerHTML),
+    signals: Object.fromEntries(Object.entries(JSON.parse(plain(document.getElementById(`${p}o`).textContent))).sort()),
+    focus: root.contains(active) ? (fields.includes(active) ? nameOf(active) : plain(active.id)) : null,
+    caret: root.contains(active) && isText ? [active.selectionStart, active.selectionEnd] : null,
+    modal: [...root.querySelectorAll('dialog')].map((dialog) => dialog.matches(':modal')),
+    told: window.told.splice(0),
+  };
+  for (const field of fields) {
+    seen[`value:${nameOf(field)}`] = field.multiple ? [...field.selectedOptions].map(({ value }) => value) : field.value;
+    seen[`checked:${nameOf(field)}`] = field.checked;
+  }
+  return seen;
+}
+
+// In the page, before all: an element of its own that tells what becomes of it.
+function prepare() {
+  window.told = [];
+  customElements.define('x-told', class extends HTMLElement {
+    static observedAttributes = ['title'];
+    connectedCallback() {
+      window.told.push(`there ${this.title}`);
+    }
+    attributeChangedCallback(name, before, now) {
+      if (this.isConnected) window.told.push(`${name} ${now}`);
+    }
+  });
+  document.body.insertAdjacentHTML('beforeend', '<i id="turn"></i>');
+}
+
+const doings = {
+  type: async (page, field, text) => {
+    await field.fill(text);
+    await field.focus();
   },
-  'a bound textarea, typed into': {
-    base: (p) => `<textarea id="${p}i" data-bind:${p}s></textarea>`, type: 'typed',
-    a: (p) => `<textarea id="${p}i" data-bind:${p}s></textarea><b>1</b>`,
-    b: (p) => `<textarea id="${p}i" data-bind:${p}s></textarea><b>2</b>`,
-  },
-  'a field that comes with the morph, and makes its signal': {
-    base: () => '',
-    a: (p) => `<input id="${p}i" data-bind:${p}s value="1">`, b: (p) => `<b>2</b><input id="${p}i" data-bind:${p}s value="1">`,
-  },
-  'a textarea that comes with the morph': {
-    base: () => '',
-    a: (p) => `<textarea id="${p}i" data-bind:${p}s></textarea>`, b: (p) => `<textarea id="${p}i" data-bind:${p}s></textarea><b>2</b>`,
-  },
-  'a box that the user has ticked': {
-    base: (p) => `<input type="checkbox" id="${p}i" data-bind:${p}s>`, click: true,
-    a: (p) => `<input type="checkbox" id="${p}i" data-bind:${p}s><b>1</b>`, b: (p) => `<input type="checkbox" id="${p}i" data-bind:${p}s><b>2</b>`,
-  },
-  'an input that is not bound, whose value is another, and then the first again': {
-    base: (p) => `<input id="${p}i" value="0">`, type: 'typed',
-    a: (p) => `<input id="${p}i" value="1">`, b: (p) => `<input id="${p}i" value="0">`,
-    differs: { value: ['0', 'typed'] }, // what was typed is kept
-  },
-  'more fields each time': {
-    base: (p) => `<input id="${p}i" data-bind:${p}s>`, type: 'typed',
-    a: (p) => `<input id="${p}i" data-bind:${p}s><input id="${p}j" data-bind:${p}t>`,
-    b: (p) => `<input id="${p}k" data-bind:${p}u><input id="${p}j" data-bind:${p}t><input id="${p}i" data-bind:${p}s>`,
-  },
+  write: (page, field, text) => field.fill(text),
+  click: (page, field) => field.click({ force: true }),
+  choose: (page, field, values) => field.selectOption(values),
+  caret: (page, field, from, to) => field.evaluate((at, [a, b]) => at.setSelectionRange(a, b), [from, to]),
 };
 
-test('f3: the client keeps what is typed, and a later morph alone leaves what both leave', { skip: !process.env.DATASTAR_JS && 'the real client is asked' }, async (t) => {
-  const child = spawn(EFFECTS, { stdio: ['pipe', 'pipe', 'inherit'] });
-  const exited = once(child, 'exit');
-  t.after(async () => {
-    child.stdin.end();
-    await exited;
-  });
-  const [line] = await once(readline.createInterface({ input: child.stdout }), 'line');
-  const url = /^effects: (http:\/\/127\.0\.0\.1:\d+)$/.exec(line)[1];
-  const session = await newSession(t);
-  const { page, until } = await session.tab(`${url}/`);
-  const put = (effects) => fetch(`${url}/do`, { method: 'PUT', body: JSON.stringify(effects) });
-  while ((await put([['patch-signals', {}]])).status === 404) await page.waitForTimeout(20);
-  const root = (p, inside) => `<div id="${p}a">${inside}</div>`;
-  let n = 0;
-  for (const [name, row] of Object.entries(ROWS)) {
-    const seen = [];
-    for (const [which, morphs] of [['both', [row.a, row.b]], ['later', [row.b]]]) {
-      const p = `${which}${n}`;
-      const show = `<output id="${p}o" data-text="JSON.stringify([$${p}s, $${p}t, $${p}u])"></output>`;
-      await put([['patch-elements', root(p, row.base(p)) + show, { selector: 'body', mode: 'append' }]]);
-      await until((id) => document.getElementById(id)?.textContent, `${p}o`);
-      if (row.type) await page.fill(`#${p}i`, row.type);
-      if (row.click) await page.click(`#${p}i`);
-      if (row.type) await page.focus(`#${p}i`);
-      for (const morph of morphs) await put([['patch-elements', root(p, morph(p))]]);
-      await put([['patch-elements', `<i id="${p}done"></i>`, { selector: 'body', mode: 'append' }]]);
-      await until((id) => document.getElementById(id), `${p}done`);
-      seen.push(await page.evaluate((id) => {
-        const of = document.getElementById(`${id}i`);
-        return {
-          dom: document.getElementById(`${id}a`).innerHTML.replaceAll(id, 'P'),
-          value: of.type === 'checkbox' ? of.checked : of.value,
-          signal: JSON.parse(document.getElementById(`${id}o`).textContent)[0],
-          others: JSON.parse(document.getElementById(`${id}o`).textContent).slice(1),
-          focus: document.activeElement === of,
-        };
-      }, p));
-    }
-    n++;
-    const [both, later] = seen;
-    for (const [what, [withBoth, alone]] of Object.entries(row.differs ?? {})) {
-      assert.deepEqual([both[what], later[what]], [withBoth, alone], `${name}: ${what}`);
-      later[what] = both[what];
-    }
-    assert.deepEqual(later, both, name);
+async function act(page, p, user = []) {
+  for (const [what, whom, ...how] of user) {
+    const field = typeof whom === 'string' ? page.locator(`#${p}${whom}`) : page.locator(`#${p}a input`).nth(whom);
+    await doings[what](page, field, ...how);
   }
-  assert.deepEqual(session.problems, []);
-});
+}
+
+for (const mode of ['outer', 'inner']) {
+  test(`f3: what the client makes of a later morph alone, ${mode}`, { skip: !process.env.DATASTAR_JS && 'the real client is asked' }, async (t) => {
+    const child = spawn(EFFECTS, { stdio: ['pipe', 'pipe', 'inherit'] });
+    const exited = once(child, 'exit');
+    t.after(async () => {
+      child.stdin.end();
+      await exited;
+    });
+    const [line] = await once(readline.createInterface({ input: child.stdout }), 'line');
+    const url = /^effects: (http:\/\/127\.0\.0\.1:\d+)$/.exec(line)[1];
+    const session = await newSession(t);
+    const put = (effects) => fetch(`${url}/do`, { method: 'PUT', body: JSON.stringify(effects) });
+    // Each event by itself: the client applies those that come in one piece before anything else is done.
+    let turn = 0;
+    const show = async ({ until }, effect) => {
+      await put([effect]);
+      await put([['patch-elements', String(++turn), { selector: '#turn', mode: 'inner' }]]);
+      await until((n) => document.getElementById('turn').textContent === String(n), turn);
+    };
+    const open = async () => {
+      const tab = await session.tab(`${url}/`);
+      await tab.page.evaluate(prepare);
+      for (let n = 0; !n || (await tab.page.textContent('#turn')) === ''; n++)
+        await put([['patch-elements', '0', { selector: '#turn', mode: 'inner' }]]);
+      return tab;
+    };
+    const shared = await open();
+    const wrong = [];
+    for (const [n, template] of ROWS.entries()) {
+      const seen = [];
+      for (const which of ['both', 'later']) {
+        const p = `${which}${n}p`;
+        const tab = template.fresh ? await open() : shared;
+        const { page } = tab;
+        const row = JSON.parse(JSON.stringify(template).replaceAll('~', p));
+        const root = (inside) => `<div id="${p}a">${inside}</div>`;
+        const morph = (inside) =>
+          mode === 'outer' ? ['patch-elements', root(inside)] : ['patch-elements', inside, { selector: `#${p}a`, mode }];
+        if (row.signals) await show(tab, ['patch-signals', row.signals]);
+        await show(tab, ['patch-elements', `<div id="${p}all"><div ${row.around ?? ''}>${root(row.base)}</div><div id="${p}z"></div>`
+          + `<pre id="${p}o" data-json-signals__terse="{include: /^${p}/}"></pre></div>`, { selector: 'body', mode: 'append' }]);
+        await page.evaluate(() => document.activeElement.blur());
+        await act(page, p, row.user);
+        if (which === 'both') await show(tab, morph(row.earlier));
+        for (const event of row.between ?? []) await show(tab, event);
+        await show(tab, morph(row.later));
+        await act(page, p, row.user_at_end);
+        await page.evaluate(() => new Promise((done) => setTimeout(done)));
+        seen.push(await page.evaluate(look, p));
+        await show(tab, ['remove-elements', `#${p}all`]);
+        if (template.fresh) await page.close();
+      }
+      const [both, later] = seen;
+      const differs = {};
+      for (const what of new Set([...Object.keys(both), ...Object.keys(later)]))
+        if (JSON.stringify(both[what]) !== JSON.stringify(later[what])) differs[what] = [both[what], later[what]];
+      const told = template.differs ?? {};
+      for (const what of Object.keys(told)) if (told[what] === true && what in differs) differs[what] = true;
+      for (const what of template.may_differ ?? []) delete differs[what];
+      // Of what is not left out it is enough to know one difference.
+      if (template.decision !== 'out')
+        for (const what of Object.keys(differs)) if (!(what in told) && !template.cautious) delete differs[what];
+      if (JSON.stringify(Object.entries(differs).sort()) !== JSON.stringify(Object.entries(told).sort()))
+        wrong.push([template.name, { differs, told }]);
+    }
+    assert.deepEqual(wrong, []);
+    assert.deepEqual(session.problems, []);
+  });
+}

@@ -100,17 +100,17 @@ for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']) {
 // What the server asks for (an event stream's `retry`) is the wait before each first retry from then on.
 async function request(method, el, url, options = {}) {
   const { retry = 'auto', retryScaler = 2, retryMaxWait = 30000, retryMaxCount = 10 } = options;
-  const headers = { ...options.headers };
   const name = `${method} ${url}`;
   const cancel = new AbortController();
   underWay.get(name)?.abort();
   underWay.set(name, cancel);
   announce('started', el);
+  const { input, init } = prepare(method, url, options.headers); // once: what is sent again is the same
   let first = options.retryInterval ?? 1000;
   let wait = first;
   for (let tries = 0; !cancel.signal.aborted; ) {
     try {
-      const answer = await send(method, url, cancel.signal, headers);
+      const answer = await fetch(input, { ...init, signal: cancel.signal });
       const failed = answer.status >= 400;
       if (failed) announce('error', el, { status: String(answer.status) });
       if (answer.status === 200) {
@@ -118,7 +118,7 @@ async function request(method, el, url, options = {}) {
         wait = first;
         await consume(answer, el, {
           retry: (asked) => (first = wait = asked),
-          id: (last) => (headers['last-event-id'] = last),
+          id: (last) => (init.headers['last-event-id'] = last),
         });
       }
       if (!(failed && retry === 'error') && !((failed || answer.status === 200) && retry === 'always')) break;
@@ -136,15 +136,15 @@ async function request(method, el, url, options = {}) {
   announce('finished', el);
 }
 
-function send(method, url, signal, more) {
-  const target = new URL(url, document.baseURI);
+function prepare(method, url, more) {
+  const input = new URL(url, document.baseURI);
   const headers = { 'Datastar-Request': 'true', Accept: 'text/event-stream, text/html, application/json', ...more };
   if (method === 'GET' || method === 'DELETE') {
-    target.searchParams.set('datastar', outgoing());
-    return fetch(target, { method, headers, signal });
+    input.searchParams.set('datastar', outgoing());
+    return { input, init: { method, headers } };
   }
   headers['Content-Type'] = 'application/json';
-  return fetch(target, { method, headers, signal, body: outgoing() });
+  return { input, init: { method, headers, body: outgoing() } };
 }
 
 async function consume(answer, el, set) {
@@ -211,7 +211,7 @@ const delayOf = (modifiers) => Number(/^(?:delay|debounce)\.(\d+)ms$/.exec(modif
 const attributes = {
   signals: (el, source, key) => {
     const value = expression(el, source, true)();
-    merge(signals, key ? { [key]: value } : value);
+    merge(signals, key ? { [key.replace(/-./g, (dash) => dash[1].toUpperCase())]: value } : value);
   },
   bind: (el, source, key) => {
     const value = () => (el.type === 'number' ? Number(el.value) : el.value);
@@ -228,7 +228,8 @@ const attributes = {
   attr: (el, source, key) =>
     watch(el, source, (value) => (value === false ? el.removeAttribute(key) : el.setAttribute(key, value))),
   on: (el, source, key, modifiers) => {
-    const target = key.startsWith('datastar-') || modifiers === 'document' ? document : modifiers === 'window' ? window : el;
+    const onDocument = key.startsWith('datastar-') || modifiers === 'document';
+    const target = onDocument ? document : modifiers === 'window' ? window : el;
     const run = expression(el, source);
     const wait = delayOf(modifiers);
     let waiting;

@@ -74,6 +74,12 @@ static void every_option(void **state) {
   expect(VESTRY_METHOD_GET,
          &(vestry_backend_action_options){.retry = VESTRY_RETRY_NEVER, .cancellation = VESTRY_CANCEL_CLEANUP},
          "@get(" Q "/x" Q ",{retry:" Q "never" Q ",requestCancellation:" Q "cleanup" Q "})");
+  expect(VESTRY_METHOD_POST, &(vestry_backend_action_options){.csrf = true},
+         "@post(" Q "/x" Q ",{headers:{" Q "X-CSRF-Token" Q ":$_csrf}})");
+  expect(VESTRY_METHOD_POST,
+         &(vestry_backend_action_options){.csrf = true, .once = true, .headers = headers, .headers_count = 1},
+         "@post(" Q "/x" Q ",{headers:{" Q "X-A" Q ":" Q "b\\x27c" Q "," Q "X-CSRF-Token" Q ":$_csrf," Q "X-Once" Q
+         ":$_once+" Q "." Q "+crypto.getRandomValues(new Uint32Array(4)).join(" Q "-" Q ")}})");
 }
 
 static void bad_options_are_refused(void **state) {

@@ -20,7 +20,7 @@ static void expect(const char *html, const char *selector, vestry_patch_mode mod
   assert_non_null(target);
   if (target->effect == VSI_EFFECT_PASSING) strcpy(got, "passes");
   if (target->effect == VSI_EFFECT_MORPH)
-    snprintf(got, sizeof got, "%s%.*s", target->brings_ids ? "brings " : "", (int)target->id_len, target->id);
+    snprintf(got, sizeof got, "%s%.*s", target->ids_count ? "brings " : "", (int)target->id_len, target->id);
   if (strcmp(got, expected) != 0) print_message("%s\n", html);
   assert_string_equal(got, expected);
   vestry_event_unref(event);
@@ -51,7 +51,7 @@ static void f3_the_id_is_the_one_that_a_browser_reads(void **state) {
   outer("<div =\"><i title=\" id=a></i></div>", "?");
   outer("<div id=a><b id = \"b\"></b></div>", "brings a");
   outer("<div id=a><b\tid\n=\"b\"></b></div>", "brings a");
-  outer("<div id=a><an-element-with-a-long-name-of-its-own></an-element-with-a-long-name-of-its-own></div>", "a");
+  outer("<div id=a><anelementwithalongnameofitsown></anelementwithalongnameofitsown></div>", "a");
   /* what is not one element for certain, or has no plain id */
   outer("<div>a</div>", "?");
   outer("<div id=\"a&amp;b\"></div>", "?");
@@ -113,14 +113,23 @@ static void f3_what_runs_is_left_alone(void **state) {
                                        "<FRAME\tsrc=f>",
                                        "<portal></portal>",
                                        "<base href=\"/f/\">",
-                                       "<meta http-equiv=refresh content=\"0;url=f\">"};
+                                       "<meta http-equiv=refresh content=\"0;url=f\">",
+                                       "<x-a></x-a>",
+                                       "<Xa-B\n></Xa-B>",
+                                       "<b is=x-a></b>",
+                                       "<b IS = 'x-a'></b>",
+                                       "<b data-ignore-morph></b>",
+                                       "<b data-preserve-attr=\"class\"></b>"};
   for (size_t i = 0; i < sizeof active / sizeof *active; i++) {
     expect(active[i], "#a", VESTRY_PATCH_INNER, "?");
     expect(active[i], "#a", VESTRY_PATCH_APPEND, "?");
   }
-  static const char *const shows[] = {
-      "<b data-text=\"$a\"></b>", "<b data-show='$a' data-attr:title='$b' data-class:c='$d' data-style:e='$f'></b>",
-      "<button data-on:click=\"f()\">once on=1</button>", "<b title=\"on\">only\none</b>", "a &lt;script> 1 < 2"};
+  static const char *const shows[] = {"<b data-text=\"$a\"></b>",
+                                      "<b data-show='$a' data-attr:title='$b' data-class:c='$d' data-style:e='$f'></b>",
+                                      "<button data-on:click=\"f()\">once on=1</button>",
+                                      "<b title=\"on\">only\none</b>",
+                                      "a &lt;script> 1 < 2",
+                                      "<b>1-2</b><a href=\"x-y\">this is it</a>"};
   for (size_t i = 0; i < sizeof shows / sizeof *shows; i++) {
     expect(shows[i], "#a", VESTRY_PATCH_INNER, "a");
     expect(shows[i], "#a", VESTRY_PATCH_APPEND, "passes");
@@ -139,7 +148,7 @@ static void f3_selectors_and_modes(void **state) {
   expect("1", "#a-b_2", VESTRY_PATCH_INNER, "a-b_2");
   expect("", "#a", VESTRY_PATCH_INNER, "passes"); /* no elements: the client does nothing */
   expect("1", "#a", VESTRY_PATCH_AFTER, "passes");
-  expect(one, "#c", VESTRY_PATCH_APPEND, "?");
+  expect(one, "#c", VESTRY_PATCH_APPEND, "passes");
   expect("", "#a", VESTRY_PATCH_REMOVE, "passes");
   static const char *const others[] = {"#",     "#1", "#-a", "#a b", "#a.b", "#a,#b", "#a:first-child",
                                        "#\\61", "a",  ".a",  "*"};
@@ -191,7 +200,7 @@ static void f3_a_morph_that_binds_goes_for_one_that_binds_the_same(void **state)
   replaces(DIV("<input data-bind:x>"), DIV("<input id=\"i\" data-bind:x>"), true);
   replaces(DIV("<input data-bind:x id='1'>"), DIV("<i>1</i><input data-bind:y><input data-bind:x id='2'>"), true);
   replaces(DIV("<input data-bind=\"x\">"), DIV("<input data-bind='x'>"), true);
-  replaces(DIV("<textarea data-bind:x>1</textarea>"), DIV("<i></i><textarea data-bind:x>1</textarea>"), true);
+  replaces(DIV("<textarea id=t data-bind:x>1</textarea>"), DIV("<i></i><textarea id=t data-bind:x>1</textarea>"), true);
   replaces(DIV("<textarea data-bind:x>1</textarea>"), DIV("<textarea data-bind:x>2</textarea>"), false);
   replaces(DIV("<input data-bind:x value=\"1\">"), DIV("<input data-bind:x value=\"2\">"), false);
   replaces(DIV("<input data-bind:x>"), DIV("<textarea data-bind:x></textarea>"), false);
@@ -214,14 +223,89 @@ static void f3_a_morph_that_binds_goes_for_one_that_binds_the_same(void **state)
   replaces(DIV("<textarea></div><b></TEXTAREA >"), DIV("1"), true);
   replaces(DIV("<textarea></div>"), DIV("1"), false);
   replaces(DIV("<textarea></textareas></div>"), DIV("1"), false);
-  char many[400] = "<div id=\"a\">";
-  for (int i = 0; i < 9; i++) {
-    char whole[420];
-    snprintf(many + strlen(many), sizeof many - strlen(many), "<input data-bind:x%d>", i);
+  char many[800] = "<div id=\"a\">";
+  for (int i = 0; i < 17; i++) {
+    char whole[820];
+    snprintf(many + strlen(many), sizeof many - strlen(many), "<input id=i%d data-bind:x%d>", i, i);
     snprintf(whole, sizeof whole, "%s</div>", many);
-    replaces(whole, whole, i < 8);
+    replaces(whole, whole, i < 16);
   }
+  replaces(DIV("<input type=radio name=n data-bind:x>"), DIV("<input type=radio name=n data-bind:x>"), true);
+  replaces(DIV("<input type=RADIO data-bind:x>"), DIV("<input type=RADIO data-bind:x>"), false);
+  replaces(DIV("<input data-bind:x data-bind=\"y\">"), DIV("<input data-bind:x data-bind=\"y\">"), false);
+  replaces(DIV("<input data-bind=\"x&#121;\">"), DIV("<input data-bind=\"x&#121;\">"), false);
+  replaces(DIV("<input id=i data-bind:a><input id=j data-bind:b>"),
+           DIV("<input id=j data-bind:b><input id=i data-bind:a>"), true);
+  replaces(DIV("<input id=i data-bind:a><input id=j data-bind=a>"),
+           DIV("<input id=j data-bind=a><input id=i data-bind:a>"), false);
+  replaces(DIV("<input id=i data-bind:a-b><input id=j data-bind=aB>"),
+           DIV("<input id=j data-bind=aB><input id=i data-bind:a-b>"), false);
 #undef DIV
+}
+
+/* The rows that the client is not asked for: how it is read. What it is for: tests/browser/conflation.json. */
+static void f3_what_a_morph_holds_is_read_from_it(void **state) {
+  (void)state;
+#define DIV(inside) "<div id=\"a\">" inside "</div>"
+  /* signals that are shown, by name */
+  replaces(DIV("<i data-text=\"$x\">"
+               "</i>"),
+           DIV("<b data-show='!$x'></b>"), true);
+  replaces(DIV("<i data-text=\"$x\"></i>"), DIV("<b data-on:click='$x'></b>"), false);
+  replaces(DIV("<b data-on:click='$x'></b>"), DIV("1"), true);
+  replaces(DIV("<i data-text=\"$x.y + $z-1\"></i>"), DIV("<i data-text=\"$z-1\"></i><i data-text=\"$x.y\"></i>"), true);
+  replaces(DIV("<i data-text=\"$x\"></i>"), DIV("<i data-text=\"$xy\"></i>"), false);
+  replaces(DIV("<i data-text=\"$x &amp;&amp; $y\"></i>"), DIV("<i data-text=\"$y&lt;$x\"></i>"), true);
+  replaces(DIV("<i data-text=\"&#36;x\"></i>"), DIV("<i data-text=\"&#36;x\"></i>"), false);
+  replaces(DIV("<i data-text=\"$['x']\"></i>"), DIV("<i data-text=\"$['x']\"></i>"), false);
+  replaces(DIV("<i data-text=\"`${$x}`\"></i>"), DIV("<i data-text=\"$x\"></i>"), true);
+  replaces(DIV("<i data-text=\"'$'\"></i>"), DIV("1"), true);
+  /* selects */
+#define OPTIONS "<option>1</option><optgroup label=2><option value=2>2</option></optgroup><hr>"
+  replaces(DIV("<select id=s>" OPTIONS "</select>"), DIV("1<SELECT id=s>" OPTIONS "</SELECT>"), false);
+  replaces(DIV("<select id=s>" OPTIONS "</select>"), DIV("1<select id=s>" OPTIONS "</select>"), true);
+  replaces(DIV("<select id=s>" OPTIONS "</select>"), DIV("1<select id=t>" OPTIONS "</select>"), true);
+  replaces(DIV("<select id=s>" OPTIONS "</select>"), DIV("1"), true);
+  replaces(DIV("1"), DIV("1<select id=s>" OPTIONS "</select>"), true);
+  replaces(DIV("<select id=s><option>1</option></select><select id=t></select>"),
+           DIV("1<select id=s><option>1</option></select><select id=t></select>"), true);
+  replaces(DIV("<select id=s><option>1</option></select><select id=t></select>"),
+           DIV("1<select id=t><option>1</option></select><select id=s></select>"), false);
+  static const char *const odd[] = {DIV("<select id=s><option>1</select>"),
+                                    DIV("<select id=s><option>1<option>2</select>"),
+                                    DIV("<select id=s><input></select>"),
+                                    DIV("<select id=s><option><i>1</i></option></select>"),
+                                    DIV("<select id=s><optgroup><optgroup></optgroup></optgroup></select>"),
+                                    DIV("<select id=s></optgroup></select>"),
+                                    DIV("<select id=s><!-- 1 --></select>"),
+                                    DIV("<select id=s>"),
+                                    DIV("<option>1</option>"),
+                                    DIV("<svg><input id=s></input></svg>"),
+                                    DIV("<math><textarea id=s></textarea></math>")};
+  for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) replaces(odd[i], DIV("1"), false);
+  /* fields without ids, by what is around them */
+  replaces(DIV("<p><input></p>1"), DIV("<p><input class=x></p>2"), true);
+  replaces(DIV("<p><input></p>1"), DIV("<p><input></p>&lt;"), false);
+  replaces(DIV("<p><input></p>1"), DIV("<p><input></p>"), false);
+  replaces(DIV("<p><input></p>\n"), DIV("<p><input></p>  "), true);
+  replaces(DIV("<p><input></p>"), DIV("<P><INPUT></P>"), true);
+  replaces(DIV("<p><input></p>"), DIV("<p><input type=checkbox></p>"), false);
+  replaces(DIV("<p><input></p>"), DIV("<p><input></p><p></p>"), false);
+  replaces(DIV("<p id=x><input></p>"), DIV("<p id=x><input></p><p></p>"), true);
+  replaces(DIV("<p id=x><input></p>"), DIV("<p id=y><input></p>"), true);
+  replaces(DIV("<p id=x><input></p>"), DIV("<p id=''><input></p>"), false);
+  replaces(DIV("<p id=x><b id=y></b><input></p>"), DIV("<p id=x><b id=z></b><input></p>"), false);
+  replaces(DIV("<p id=x><input></p>"), DIV("<p></p>"), true);
+  replaces(DIV("1"), DIV("<p id=x><input></p>"), true);
+  replaces(DIV("1<input type=hidden><input type=submit>"), DIV("<input type=Submit><input type=button>"), true);
+  replaces(DIV("1<canvas></canvas>"), DIV("<canvas></canvas>1"), false);
+  replaces(DIV("1<canvas id=x></canvas>"), DIV("<canvas id=x></canvas>1"), true);
+  /* the focus */
+  replaces(DIV("<input id=x autofocus>"), DIV("1<input autofocus id=x>"), true);
+  replaces(DIV("<input id=x autofocus>"), DIV("1<input autofocus id=y>"), false);
+  replaces(DIV("1"), DIV("1<input autofocus id=y>"), false);
+#undef DIV
+#undef OPTIONS
 }
 
 static void f3_an_id_or_retry_of_the_streams_stays(void **state) {
@@ -358,6 +442,7 @@ int main(void) {
       cmocka_unit_test(f3_selectors_and_modes),
       cmocka_unit_test(f3_the_same_is_of_one_mode_namespace_and_id),
       cmocka_unit_test(f3_a_morph_that_binds_goes_for_one_that_binds_the_same),
+      cmocka_unit_test(f3_what_a_morph_holds_is_read_from_it),
       cmocka_unit_test(f3_an_id_or_retry_of_the_streams_stays),
       cmocka_unit_test(f3_only_one_line_of_signals_that_are_set_can_go),
       cmocka_unit_test(f3_two_patches_are_one_where_one_can_say_it),

@@ -3,8 +3,9 @@
  * Input: a byte for the kind, one each for mode and namespace of the first and the second, one for flags; a selector
  * and a text, each ended by a NUL, then another text, and behind one more NUL a state, if there is any.
  *
- * - Elements: who is said to set one element is one element, with that id as its own; who is said to bring no ids has
- *   none but that; who may be left out, or be passed, has nothing that runs.
+ * - Elements: who is said to set one element is one element, with that id as its own; all other ids are said to be
+ *   brought; who may be left out, or be passed, has nothing that runs. Who is left out for another binds nothing that
+ *   the other does not, and shows no signal that it does not.
  * - Signals: where two are merged, any state becomes what it becomes by one and then the other. The merged event is no
  *   longer than both, and can be merged again. Two flat ones of integers always are. */
 #include <ctype.h>
@@ -19,7 +20,7 @@
 #include "vestry/event.h"
 
 enum { IS_SIGNALS = 1, HAS_SELECTOR = 1, HAS_ID = 2, HAS_RETRY = 4, HAS_TRANSITION = 8, IS_MISSING = 16 };
-enum { MAX_OPEN = 128 };
+enum { MAX_OPEN = 128, MAX_NOTED = 64 };
 
 static void require(bool condition) {
   if (!condition) abort();
@@ -27,13 +28,23 @@ static void require(bool condition) {
 
 /* ---- what a browser reads ---------------------------------------------------------------------------------------- */
 
+typedef struct noted {
+  size_t count;
+  vestry_slice texts[MAX_NOTED]; /* the first ones */
+} noted;
+
 typedef struct reading {
   size_t ids_count, roots_count;
   bool runs, is_strict; /* every end tag closes the last open tag, and nothing but space is outside of the roots */
   vestry_slice root_id;
   vestry_slice open[MAX_OPEN];
   size_t depth;
+  noted ids, binds, names; /* values of ids; names and values of data-bind; names of signals that are shown */
 } reading;
+
+static void note(noted *all, vestry_slice text) {
+  if (all->count < MAX_NOTED) all->texts[all->count++] = text;
+}
 
 static bool is_blank(char c) {
   return c && strchr(" \t\n\f\r", c);
@@ -65,9 +76,24 @@ static bool only_shows(vestry_slice name) {
 static void see_attribute(reading *r, vestry_slice name, vestry_slice value, vestry_slice *id) {
   bool handles = begins(name, "on") && name.len > 2 && value.data;
   for (size_t i = 2; handles && i < name.len; i++) handles = isalpha((unsigned char)((const char *)name.data)[i]);
-  if (handles || (begins(name, "data-") && !only_shows(name))) r->runs = true;
+  bool binds = is_named(name, "data-bind") || begins(name, "data-bind:") || begins(name, "data-bind__");
+  if (handles || (is_named(name, "is") && value.len) || (begins(name, "data-") && !only_shows(name) && !binds))
+    r->runs = true;
+  if (is_named(name, "data-bind") || begins(name, "data-bind:") || begins(name, "data-bind__")) {
+    note(&r->binds, name);
+    note(&r->binds, value);
+  }
+  bool is_shown = only_shows(name) && !begins(name, "data-on:");
+  for (size_t i = 0; is_shown && i < value.len; i++) {
+    const char *at = (const char *)value.data + i + 1, *end = (const char *)value.data + value.len;
+    size_t len = 0;
+    if (at[-1] != '$') continue;
+    while (at + len < end && (isalnum((unsigned char)at[len]) || at[len] == '_')) len++;
+    if (len) note(&r->names, (vestry_slice){at, len});
+  }
   if (!is_named(name, "id")) return;
   r->ids_count++;
+  if (value.len) note(&r->ids, value);
   if (!id->data) *id = value.data ? value : (vestry_slice){"", 0}; /* of two the first counts */
 }
 
@@ -133,8 +159,15 @@ static void read_html(const char *at, size_t len, reading *ret_reading) {
     vestry_slice id = {NULL, 0};
     at = see_attributes(r, name_end, end, &id);
     if (!at) break; /* no tag */
-    see_tag(r, (vestry_slice){name, (size_t)(name_end - name)}, is_end, id);
+    vestry_slice tag = {name, (size_t)(name_end - name)};
+    see_tag(r, tag, is_end, id);
+    if (memchr(tag.data, '-', tag.len) && !memchr(tag.data, '"', tag.len) && !memchr(tag.data, '\'', tag.len) &&
+        !is_end)
+      r->runs = true; /* the page defines what it is */
     at++;
+    while (is_named(tag, "textarea") && !is_end && at < end && /* its text */
+           (end - at < 11 || strncasecmp(at, "</textarea", 10) != 0 || !(is_blank(at[10]) || strchr("/>", at[10]))))
+      at++;
   }
   if (!at || r->depth) r->is_strict = false;
 }
@@ -152,9 +185,9 @@ static void check_root(const char *html, size_t len) {
   reading r;
   vestry_slice id;
   if (memchr(html, '\n', len)) return; /* in an event, where lines have keys */
-  vsi_html_binds binds;
-  if (!vsi_html_one_root((vestry_slice){html, len}, &id, &binds)) return;
-  if (binds.count > VSI_HTML_BINDS_MAX) abort();
+  vsi_html_state state;
+  if (!vsi_html_read((vestry_slice){html, len}, true, &id, &state)) return;
+  require(state.binds.count <= VSI_HTML_SET_MAX && state.reads.count <= VSI_HTML_SET_MAX);
   read_html(html, len, &r);
   require(r.is_strict && r.roots_count == 1);
   if (id.len) require_one(&r, id.data, id.len);
@@ -172,6 +205,40 @@ static sse_text value_of(const vestry_event *event, const char *key) {
   return value;
 }
 
+/* Every id but the target's: asked as conflation does, of an event for that id. */
+static void require_brought(const vsi_target *target, const reading *r) {
+  for (size_t i = 0; i < r->ids.count; i++) {
+    vestry_slice id = r->ids.texts[i];
+    if (is_text(id, target->id, target->id_len) || memchr(id.data, '\n', id.len)) continue;
+    char selector[128];
+    vestry_event *event = NULL;
+    if (id.len > sizeof selector - 2 || memchr(id.data, 0, id.len)) continue;
+    snprintf(selector, sizeof selector, "#%.*s", (int)id.len, (const char *)id.data);
+    if (vestry_event_remove(NULL, selector, NULL, &event)) continue;
+    const vsi_target *other = vsi_event_target(event);
+    require(other);
+    if (other->id_len) {
+      require(other->effect == VSI_EFFECT_PASSING && vsi_target_is_marked(target->marks, other));
+      require(vsi_target_brings(target, other) || memchr(id.data, '&', id.len));
+    }
+    vestry_event_unref(event);
+  }
+}
+
+static bool has(const noted *all, const vestry_slice *texts, size_t step) {
+  for (size_t i = 0; i < all->count; i += step) {
+    size_t same = 0;
+    while (same < step && is_text(all->texts[i + same], texts[same].data, texts[same].len)) same++;
+    if (same == step) return true;
+  }
+  return false;
+}
+
+static void require_all(const noted *of, const noted *in, size_t step) {
+  if (in->count >= MAX_NOTED - 1) return; /* there are more */
+  for (size_t i = 0; i + step <= of->count; i += step) require(has(in, &of->texts[i], step));
+}
+
 static void check_elements(const vestry_event *event, const vsi_target *target,
                            const vestry_elements_options *options) {
   sse_text html = value_of(event, "elements");
@@ -180,12 +247,15 @@ static void check_elements(const vestry_event *event, const vsi_target *target,
   bool is_of_stream = options->event.id || (options->event.retry_ms && options->event.retry_ms != 1000);
   require(target->effect != VSI_EFFECT_SIGNALS && target->effect != VSI_EFFECT_MISSING);
   require(target->effect == VSI_EFFECT_UNKNOWN || !r.runs);
-  if (target->effect == VSI_EFFECT_PASSING) require(!r.ids_count && options->selector && options->selector[0] == '#');
+  bool adds = options->mode == VESTRY_PATCH_APPEND || options->mode == VESTRY_PATCH_PREPEND ||
+              options->mode == VESTRY_PATCH_BEFORE || options->mode == VESTRY_PATCH_AFTER;
+  if (target->effect == VSI_EFFECT_PASSING)
+    require((adds || !r.ids_count) && options->selector && options->selector[0] == '#');
+  if (target->effect == VSI_EFFECT_PASSING || target->effect == VSI_EFFECT_MORPH) require_brought(target, &r);
   if (target->effect == VSI_EFFECT_MORPH) {
     bool is_itself = options->mode == VESTRY_PATCH_OUTER || options->mode == VESTRY_PATCH_REPLACE;
     require(is_itself || options->mode == VESTRY_PATCH_INNER);
     require(!target->can_go || !is_of_stream);
-    require(target->brings_ids || r.ids_count <= is_itself);
     if (is_itself) require_one(&r, target->id, target->id_len);
     const char *selector = options->selector && *options->selector ? options->selector : NULL;
     require(selector || is_itself);
@@ -209,6 +279,15 @@ static void check_pair(const vestry_elements_options *options, const char *const
   if (targets[0] && targets[1] && vsi_target_replaces(targets[1], targets[0])) {
     require(options[0].mode == options[1].mode && options[0].ns == options[1].ns);
     require(is_text((vestry_slice){targets[0]->id, targets[0]->id_len}, targets[1]->id, targets[1]->id_len));
+    reading readings[2];
+    sse_text htmls[2];
+    for (int i = 0; i < 2; i++) {
+      htmls[i] = value_of(events[i], "elements");
+      read_html(htmls[i].data ? htmls[i].data : "", htmls[i].len, &readings[i]);
+    }
+    require_all(&readings[0].binds, &readings[1].binds, 2);
+    require_all(&readings[0].names, &readings[1].names, 1);
+    for (int i = 0; i < 2; i++) sse_text_finish(&htmls[i]);
   }
   for (int i = 0; i < 2; i++) vestry_event_unref(events[i]);
 }

@@ -264,6 +264,58 @@ static void conditions(void **state) {
   end(&s);
 }
 
+static void preconditions(void **state) {
+  (void)state;
+  site s;
+  begin(&s, (vestry_files_options){0});
+  char etag[128], listed[300], weak[140];
+  etag_of(&s, "/a.txt", NULL, etag);
+  snprintf(listed, sizeof listed, "W/\"z\", \"x,y\" ,,%s", etag);
+  snprintf(weak, sizeof weak, "W/%s", etag);
+  static const char then[] = "Sun, 06 Nov 1994 08:49:37 GMT", before[] = "Sun, 06 Nov 1994 08:49:36 GMT";
+  const struct {
+    const char *tags, *since, *none;
+    int status;
+  } rows[] = {
+      {etag, NULL, NULL, 200},
+      {listed, NULL, NULL, 200},
+      {"*", NULL, NULL, 200},
+      {weak, NULL, NULL, 412}, /* compared strongly: 13.1.1 */
+      {"\"other\"", NULL, NULL, 412},
+      {"", NULL, NULL, 412},
+      {"\"", NULL, NULL, 412},
+      {etag, before, NULL, 200}, /* a date counts only without tags */
+      {"\"other\"", then, NULL, 412},
+      {NULL, then, NULL, 200},
+      {NULL, "Mon, 07 Nov 1994 08:49:37 GMT", NULL, 200},
+      {NULL, before, NULL, 412},
+      {NULL, "yesterday", NULL, 200},
+      {etag, NULL, etag, 304}, /* first these, then those: 13.2.2 */
+      {"\"other\"", NULL, etag, 412},
+      {NULL, before, etag, 412},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    wire r = {.path = "/a.txt"};
+    size_t n = 0;
+    if (rows[i].tags) r.headers[n++] = (vestry_header){"If-Match", rows[i].tags};
+    if (rows[i].since) r.headers[n++] = (vestry_header){"If-Unmodified-Since", rows[i].since};
+    if (rows[i].none) r.headers[n++] = (vestry_header){"If-None-Match", rows[i].none};
+    wire_request(&s.w, &r, NULL, NULL);
+    if (r.status != rows[i].status) fail_msg("row %zu: %d", i, r.status);
+    assert_string_equal(r.text ? r.text : "", r.status == 200 ? "0123456789" : "");
+    assert_int_equal(wire_has_header(&r, "Content-Length: 10"), r.status == 304);
+    wire_finish(&r);
+  }
+  wire part = {.path = "/a.txt", .headers = {{"If-Match", "\"other\""}, {"Range", "bytes=0-1"}}};
+  ask(&s, &part, 412, "");
+  wire_finish(&part);
+  assert_int_equal(vestry_route(s.w.v, "POST", "/{path...}", vestry_files_handler, s.files), VESTRY_OK);
+  wire post = {.method = "POST", .path = "/a.txt", .headers = {{"If-Match", "\"other\""}}};
+  ask(&s, &post, 200, "0123456789");
+  wire_finish(&post);
+  end(&s);
+}
+
 static void ranges(void **state) {
   (void)state;
   static const struct {
@@ -596,6 +648,7 @@ int main(void) {
       cmocka_unit_test(a_file_and_its_headers),
       cmocka_unit_test(there_is_no_way_out),
       cmocka_unit_test(conditions),
+      cmocka_unit_test(preconditions),
       cmocka_unit_test(ranges),
       cmocka_unit_test(encodings_made_ahead),
       cmocka_unit_test(a_file_that_changes),

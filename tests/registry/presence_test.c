@@ -1,6 +1,7 @@
 /* Presence: who is where, told once and in order, and exact in the end. */
 #include "registry/world.h"
 #include "vestry/presence.h"
+#include "vestry/session.h"
 
 /* What was told, and what must hold of it. */
 typedef struct told {
@@ -40,6 +41,28 @@ static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app
   if (v->answers) return vestry_reply_body(reply, NULL, "x", 1);
   vestry_reply_auto_close(reply, false);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
+}
+
+static vestry_err come_to_none(const vestry_request *req, vestry_reply *reply, void *app) {
+  visit *v = app;
+  (void)req;
+  return v->error = vestry_reply_present(reply, NULL, v->place, v->who);
+}
+
+/* Sixteen places, and one more. */
+static vestry_err come_everywhere(const vestry_request *req, vestry_reply *reply, void *app) {
+  visit *v = app;
+  (void)req;
+  for (int i = 0; i < 16; i++)
+    assert_int_equal(vestry_reply_present(reply, v->presence, VESTRY_KEY("p", i), v->who), VESTRY_OK);
+  v->error = vestry_reply_present(reply, v->presence, VESTRY_KEY("p", 16), v->who);
+  vestry_reply_auto_close(reply, false);
+  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
+}
+
+static vestry_err log_in_and_come_everywhere(const vestry_request *req, vestry_reply *reply, void *app) {
+  assert_int_equal(vestry_session_login(req, reply, "ada"), VESTRY_OK);
+  return come_everywhere(req, reply, app);
 }
 
 static void open_at(world *w, wire *r, vestry_presence *presence, const vestry_key *place, const char *who) {
@@ -227,6 +250,27 @@ static void what_is_refused(void **state) {
   test_host_assert_clean(&w.th);
 }
 
+/* So many places are for presence: a session that the stream is a part of, too, takes none of them. */
+static void a_stream_may_be_in_sixteen_places(void **state) {
+  (void)state;
+  for (int in_session = 0; in_session < 2; in_session++) {
+    world w;
+    told t;
+    world_begin(&w, (vestry_options){.sessions = &(vestry_session_options){.insecure = true}});
+    vestry_presence *presence = create(&w, &t, 0, 0);
+    visit v = {.presence = presence, .who = "ada"};
+    wire r = {.datastar = true};
+    wire_request(&w, &r, in_session ? log_in_and_come_everywhere : come_everywhere, &v);
+    assert_int_equal(v.error, VESTRY_LIMIT);
+    assert_int_equal(r.status, 200);
+    for (int i = 0; i < 17; i++) assert_int_equal(vestry_presence_is(presence, VESTRY_KEY("p", i), "ada"), i < 16);
+    vestry_presence_destroy(presence);
+    world_end(&w);
+    wire_finish(&r);
+    test_host_assert_clean(&w.th);
+  }
+}
+
 /* Who is there already takes no room: a reload, or another tab, is served when all room is taken. */
 static void who_is_there_needs_no_room(void **state) {
   (void)state;
@@ -301,6 +345,66 @@ static void errors_are_remembered(void **state) {
   world_end(&w);
   wire_finish(&r), wire_finish(&large);
   test_host_assert_clean(&w.th);
+}
+
+/* What no presence knows has an answer, too. */
+static void nothing_is_asked_of_none(void **state) {
+  (void)state;
+  world w;
+  told t;
+  world_begin(&w, (vestry_options){0});
+  vestry_presence *presence = create(&w, &t, 0, 0);
+  wire r;
+  open_at(&w, &r, presence, BOARD, "ada");
+  assert_int_equal(vestry_presence_count(NULL, BOARD), 0);
+  assert_int_equal(vestry_presence_count(presence, VESTRY_KEY((const char *)NULL)), 0);
+  assert_false(vestry_presence_is(NULL, BOARD, "ada"));
+  assert_false(vestry_presence_is(presence, BOARD, NULL));
+  assert_false(vestry_presence_is(presence, VESTRY_KEY((const char *)NULL), "ada"));
+  assert_int_equal(vestry_presence_each(NULL, BOARD, list, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_presence_each(presence, BOARD, NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_presence_each(presence, VESTRY_KEY((const char *)NULL), list, NULL), VESTRY_INVALID);
+  visit v = {.place = BOARD, .who = "ada"};
+  wire none = {.datastar = true};
+  wire_request(&w, &none, come_to_none, &v);
+  assert_int_equal(v.error, VESTRY_INVALID);
+  assert_int_equal(none.status, 500);
+  vestry_presence_destroy(presence);
+  world_end(&w);
+  wire_finish(&r), wire_finish(&none);
+  test_host_assert_clean(&w.th);
+}
+
+/* A runtime of its own may outlive all else; it is told of nothing then, and frees what is left. */
+static void its_runtime_may_be_the_last(void **state) {
+  (void)state;
+  for (int steps = 0; steps < 3; steps++) { /* how much it has run */
+    world w;
+    told t;
+    vestry_runtime *own;
+    vestry_presence *presence;
+    world_begin(&w, (vestry_options){0});
+    const vestry_runtime_options stepped = {.host = &w.th.host, .threads_count = VESTRY_THREADS_NONE};
+    assert_int_equal(vestry_runtime_create(&stepped, &own), VESTRY_OK);
+    const vestry_presence_options options = {.on_change = note, .ctx = &t, .runtime = own};
+    t = (told){.count = 0};
+    assert_int_equal(vestry_presence_create(w.v, &options, &presence), VESTRY_OK);
+    wire ada, bob;
+    open_at(&w, &ada, presence, BOARD, "ada");
+    open_at(&w, &bob, presence, BOARD, "bob");
+    assert_int_equal(t.count, 0); /* not on the instance's */
+    assert_true(vestry_presence_is(presence, BOARD, "ada"));
+    if (steps > 0) assert_true(vestry_runtime_step(own));
+    if (steps > 1) vestry_runtime_stop(own);
+    assert_string_equal(t.text, steps ? "+ada@1 +bob@2 " : "");
+    close_at(&w, &ada);
+    vestry_presence_destroy(presence);
+    world_end(&w);
+    vestry_runtime_destroy(own);
+    assert_string_equal(t.text, steps ? "+ada@1 +bob@2 " : "");
+    wire_finish(&ada), wire_finish(&bob);
+    test_host_assert_clean(&w.th);
+  }
 }
 
 static vestry_err one_stay(test_host *th, void *ctx) {
@@ -393,9 +497,12 @@ int main(void) {
       cmocka_unit_test(without_a_stream_nobody_comes),
       cmocka_unit_test(several_at_once),
       cmocka_unit_test(what_is_refused),
+      cmocka_unit_test(a_stream_may_be_in_sixteen_places),
       cmocka_unit_test(who_is_there_needs_no_room),
       cmocka_unit_test(what_is_not_needed_is_freed),
       cmocka_unit_test(errors_are_remembered),
+      cmocka_unit_test(nothing_is_asked_of_none),
+      cmocka_unit_test(its_runtime_may_be_the_last),
       cmocka_unit_test(no_memory_is_an_error),
       cmocka_unit_test(places_are_copied),
       cmocka_unit_test(its_end_is_an_end),

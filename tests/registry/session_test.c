@@ -9,9 +9,16 @@
 /* ------------------------------------------------------------------------------------------------- a site --------- */
 
 static _Atomic(int64_t) clock_s;
+static void (*at_next_look)(void *ctx); /* at the clock; NULL: nothing */
+static void *at_next_look_ctx;
 
 static int64_t now_s(void *ctx) {
+  void (*fn)(void *) = at_next_look;
   (void)ctx;
+  if (fn) {
+    at_next_look = NULL; /* there is one thread then */
+    fn(at_next_look_ctx);
+  }
   return atomic_load(&clock_s);
 }
 
@@ -25,7 +32,17 @@ typedef struct shelf {
   int saves, loads;
   vestry_err fails;
   vestry *ends_before_save; /* all sessions of the user end in the middle of a save; NULL: not */
+  /* Called once, in the middle; NULL: not. */
+  void (*after_save)(void *ctx), (*after_load)(void *ctx), (*after_forget_user)(void *ctx);
+  void *ctx;
 } shelf;
+
+static void meanwhile(shelf *s, void (**fn)(void *ctx)) {
+  void (*call)(void *) = *fn;
+  if (!call) return;
+  *fn = NULL;
+  call(s->ctx);
+}
 
 static int find_locked(const shelf *s, const char *hash) {
   for (int i = 0; i < 32; i++)
@@ -47,6 +64,7 @@ static vestry_err save(void *ctx, const char *hash, const vestry_session_record 
     s->rows[at].record = *record;
   }
   pthread_mutex_unlock(&s->lock);
+  meanwhile(s, &s->after_save);
   return s->fails;
 }
 
@@ -57,6 +75,7 @@ static vestry_err load(void *ctx, const char *hash, vestry_session_record *ret_r
   int at = find_locked(s, hash);
   if (at >= 0) *ret_record = s->rows[at].record;
   pthread_mutex_unlock(&s->lock);
+  meanwhile(s, &s->after_load);
   return s->fails ? s->fails : at < 0 ? VESTRY_NOT_FOUND : VESTRY_OK;
 }
 
@@ -75,6 +94,7 @@ static vestry_err forget_user(void *ctx, const char *user) {
   for (int i = 0; i < 32; i++)
     if (strcmp(s->rows[i].record.user, user) == 0) *s->rows[i].hash = '\0';
   pthread_mutex_unlock(&s->lock);
+  meanwhile(s, &s->after_forget_user);
   return s->fails;
 }
 
@@ -415,35 +435,88 @@ typedef struct short_of_memory {
   world w;
   long fail_at; /* of the log-in's allocations */
   vestry_err error;
+  char user[16]; /* who it was then */
 } short_of_memory;
 
-/* One that does not look whether the log-in went well. */
-static vestry_err try_login_and_live(const vestry_request *req, vestry_reply *reply, void *app) {
+/* Whatever became of the log-in, the page is told who it is now. */
+static vestry_err try_login_and_say_who(const vestry_request *req, vestry_reply *reply, void *app) {
   short_of_memory *s = app;
   atomic_store(&s->w.th.fail_at, atomic_load(&s->w.th.allocations) + s->fail_at);
   s->error = vestry_session_login(req, reply, "b");
   atomic_store(&s->w.th.fail_at, -1);
+  const char *user = vestry_session_user(req);
+  snprintf(s->user, sizeof s->user, "%s", user ? user : "nobody");
+  vestry_reply_patch_signals(reply, VESTRY_OBJECT("user", s->user));
   return live(req, reply, NULL);
 }
 
-static void no_stream_comes_of_a_log_in_that_failed(void **state) {
+static void who_it_is_after_a_log_in_that_failed(void **state) {
   (void)state;
-  short_of_memory s = {.error = VESTRY_NO_MEMORY};
-  for (; s.error; s.fail_at++) {
-    begin(&s.w, &(vestry_session_options){.insecure = true});
-    assert_int_equal(vestry_route(s.w.v, "GET", "/try", try_login_and_live, &s), VESTRY_OK);
-    browser b = {.cookie = ""};
-    log_in(&s.w, &b, "user=a");
-    wire r = {.path = "/try", .datastar = true};
-    ask(&s.w, &b, &r);
-    world_settle(&s.w);
-    assert_true(s.error == VESTRY_OK || s.error == VESTRY_NO_MEMORY);
-    assert_int_equal(r.connection && vestry_connection_is_open(r.connection), !s.error); /* a's session has ended */
-    world_end(&s.w);
-    wire_finish(&r);
-    test_host_assert_clean(&s.w.th);
+  for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
+    short_of_memory s = {.error = VESTRY_NO_MEMORY};
+    size_t ended_count = 0;
+    for (; s.error; s.fail_at++) {
+      shelf stored;
+      vestry_session_options options = way_of(way, &stored);
+      begin(&s.w, &options);
+      assert_int_equal(vestry_route(s.w.v, "GET", "/try", try_login_and_say_who, &s), VESTRY_OK);
+      browser b = {.cookie = ""};
+      log_in(&s.w, &b, "user=a");
+      wire before = {.path = "/live", .datastar = true}, r = {.path = "/try", .datastar = true};
+      ask(&s.w, &b, &before);
+      ask(&s.w, &b, &r);
+      world_settle(&s.w);
+      assert_true(s.error == VESTRY_OK || s.error == VESTRY_NO_MEMORY);
+      bool is_nobodys = strcmp(s.user, "nobody") == 0;
+      ended_count += is_nobodys;
+      if (s.error) assert_string_not_equal(s.user, "b");
+      assert_int_equal(vestry_connection_is_open(before.connection), strcmp(s.user, "a") == 0);
+      /* the message arrives, the next request is whose the handler said, and the stream is theirs */
+      assert_true(vestry_connection_is_open(r.connection));
+      assert_int_equal(wire_count(&r, s.user), 1);
+      assert_is(&s.w, &b, s.user);
+      assert_int_equal(vestry_session_end_user(s.w.v, "a"), VESTRY_OK);
+      assert_int_equal(vestry_session_end_user(s.w.v, "b"), VESTRY_OK);
+      world_settle(&s.w);
+      assert_int_equal(vestry_connection_is_open(r.connection), is_nobodys);
+      world_end(&s.w);
+      wire_finish(&before), wire_finish(&r);
+      test_host_assert_clean(&s.w.th);
+    }
+    assert_true(s.fail_at > 1 && ended_count > 0);
   }
-  assert_true(s.fail_at > 1);
+}
+
+/* Nor is it the one before if ending that, or storing the new one, failed. */
+static vestry_err login_or_say(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_err error = vestry_session_login(req, reply, "b");
+  const char *user = vestry_session_user(req);
+  (void)app;
+  if (error) vestry_reply_status(reply, 503);
+  return vestry_reply_bodyf(reply, "%s, it is %s", error ? "sorry" : "welcome", user ? user : "nobody");
+}
+
+static void an_error_page_is_of_nobody(void **state) {
+  (void)state;
+  world w;
+  shelf s;
+  vestry_session_options options = way_of(STORED, &s);
+  begin(&w, &options);
+  assert_int_equal(vestry_route(w.v, "POST", "/try", login_or_say, NULL), VESTRY_OK);
+  browser b = {.cookie = ""};
+  log_in(&w, &b, "user=a");
+  s.fails = VESTRY_LIMIT;
+  wire r = {.method = "POST", .path = "/try"}, again = r;
+  ask(&w, &b, &r);
+  assert_int_equal(r.status, 503);
+  wire_assert_text(&r, "sorry, it is nobody");
+  assert_string_not_equal(b.set, ""); /* the browser is told so, too */
+  s.fails = VESTRY_OK;
+  assert_is(&w, &b, "nobody");
+  ask(&w, &b, &again);
+  wire_assert_text(&again, "welcome, it is b");
+  wire_finish(&r), wire_finish(&again);
+  end(&w);
 }
 
 /* ------------------------------------------------------------------------------------- cookies of others ---------- */
@@ -568,6 +641,196 @@ static void a_late_save_brings_nobody_back(void **state) {
   strcpy(b.cookie, cookie);
   assert_is(&w, &b, "nobody");
   end(&w);
+}
+
+/* ---------------------------------------------------------------------------------- what meets in the middle ------ */
+
+typedef struct meeting {
+  world w;
+  shelf s;
+  browser b;
+  const char *user; /* whose sessions end */
+  const char *query;
+  int status;
+} meeting;
+
+static void end_all(void *ctx) {
+  meeting *m = ctx;
+  assert_int_equal(vestry_session_end_user(m->w.v, m->user), VESTRY_OK);
+}
+
+static void log_in_meanwhile(void *ctx) {
+  meeting *m = ctx;
+  m->status = status_of(&m->w, &m->b, "POST", "/login", m->query);
+}
+
+static void log_out_meanwhile(void *ctx) {
+  meeting *m = ctx;
+  browser other = m->b;
+  assert_int_equal(status_of(&m->w, &other, "POST", "/logout", NULL), 200);
+}
+
+static size_t rows_count(const shelf *s) {
+  size_t count = 0;
+  for (int i = 0; i < 32; i++) count += *s->rows[i].hash != '\0';
+  return count;
+}
+
+/* Between storage and the table there is a moment in which an end would find a log-in in the one and not in the other;
+ * and the same between what an end does first and what it does last. */
+static void a_log_in_does_not_survive_the_end_that_it_meets(void **state) {
+  (void)state;
+  enum { BEFORE_SAVE, AFTER_SAVE, IN_THE_END, MOMENTS };
+  for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
+    for (int moment = BEFORE_SAVE; moment < MOMENTS; moment++) {
+      for (int is_same = 0; is_same < 2; is_same++) {
+        if (way != STORED && moment != BEFORE_SAVE) continue;
+        meeting m = {.user = is_same ? "a" : "c", .query = "user=a"};
+        vestry_session_options options = way_of(way, &m.s);
+        atomic_store(&clock_s, 1000000);
+        begin(&m.w, &options);
+        m.s.ctx = at_next_look_ctx = &m;
+        if (moment == BEFORE_SAVE) at_next_look = end_all;
+        if (moment == AFTER_SAVE) m.s.after_save = end_all;
+        if (moment == IN_THE_END) {
+          m.s.after_forget_user = log_in_meanwhile;
+          end_all(&m);
+        } else {
+          log_in_meanwhile(&m);
+        }
+        assert_null(at_next_look);
+        assert_int_equal(m.status, is_same ? 500 : 303);
+        assert_is(&m.w, &m.b, is_same ? "nobody" : "a");
+        assert_int_equal(rows_count(&m.s), way == STORED && !is_same);
+        log_in(&m.w, &m.b, "user=a"); /* in the same second, but after it */
+        assert_is(&m.w, &m.b, "a");
+        end(&m.w);
+      }
+    }
+  }
+}
+
+static vestry_err change_password(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_err error = vestry_session_end_user(app, "a");
+  if (!error) error = vestry_session_login(req, reply, "a");
+  return error ? error : vestry_reply_redirect(reply, 303, "/");
+}
+
+/* All sessions end, and one begins, in one second. */
+static void who_changes_a_password_stays(void **state) {
+  (void)state;
+  for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
+    world w;
+    shelf s;
+    vestry_session_options options = way_of(way, &s);
+    begin(&w, &options);
+    assert_int_equal(vestry_route(w.v, "POST", "/change", change_password, w.v), VESTRY_OK);
+    browser here = {.cookie = ""}, there = {.cookie = ""};
+    log_in(&w, &here, "user=a");
+    log_in(&w, &there, "user=a");
+    assert_int_equal(status_of(&w, &here, "POST", "/change", NULL), 303);
+    assert_is(&w, &here, "a");
+    assert_is(&w, &there, "nobody");
+    end(&w);
+  }
+}
+
+/* A session that ends while a request loads it is not let in: neither is the request, nor is its stream the user's. */
+static void what_ends_while_it_is_loaded_is_not_let_in(void **state) {
+  (void)state;
+  for (int by_user = 0; by_user < 2; by_user++) {
+    meeting m = {.user = "a"};
+    vestry_session_options options = way_of(STORED, &m.s);
+    begin(&m.w, &options);
+    m.s.ctx = &m;
+    log_in(&m.w, &m.b, "user=a");
+    char cookie[sizeof m.b.cookie];
+    strcpy(cookie, m.b.cookie);
+    end(&m.w);
+    begin(&m.w, &options); /* memory is empty: it is loaded */
+    wire r = {.path = "/live", .datastar = true};
+    m.s.after_load = by_user ? end_all : log_out_meanwhile;
+    ask(&m.w, &m.b, &r);
+    assert_null(m.s.after_load);
+    assert_true(vestry_connection_is_open(r.connection)); /* a visitor's: under another id */
+    assert_string_not_equal(m.b.set, "");
+    assert_string_not_equal(m.b.cookie, cookie);
+    assert_is(&m.w, &m.b, "nobody");
+    strcpy(m.b.cookie, cookie);
+    assert_is(&m.w, &m.b, "nobody");
+    assert_int_equal(rows_count(&m.s), 0);
+    world_end(&m.w);
+    wire_finish(&r);
+    test_host_assert_clean(&m.w.th);
+  }
+}
+
+static void open_meanwhile(void *ctx) {
+  meeting *m = ctx;
+  m->status = status_of(&m->w, &m->b, "GET", "/", NULL);
+}
+
+/* Two requests that load one session have one. */
+static void what_is_loaded_twice_is_one_session(void **state) {
+  (void)state;
+  meeting m = {.user = "a"};
+  vestry_session_options options = way_of(STORED, &m.s);
+  begin(&m.w, &options);
+  m.s.ctx = &m;
+  log_in(&m.w, &m.b, "user=a");
+  end(&m.w);
+  begin(&m.w, &options);
+  wire r = {.path = "/live", .datastar = true};
+  m.s.after_load = open_meanwhile;
+  ask(&m.w, &m.b, &r);
+  assert_int_equal(m.status, 200);
+  assert_int_equal(m.s.loads, 2);
+  assert_int_equal(status_of(&m.w, &m.b, "POST", "/logout", NULL), 200);
+  world_settle(&m.w);
+  assert_false(vestry_connection_is_open(r.connection));
+  world_end(&m.w);
+  wire_finish(&r);
+  test_host_assert_clean(&m.w.th);
+}
+
+typedef struct coming_back {
+  const vestry_session_options *options;
+  char *cookie;
+} coming_back;
+
+static vestry_err come_back(test_host *th, void *ctx) {
+  const coming_back *c = ctx;
+  vestry *v;
+  vestry_err error = vestry_create(
+      &(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE, .sessions = c->options}, &v);
+  if (error) return error;
+  error = vestry_route(v, "GET", "/", who, NULL);
+  if (!error) {
+    wire r = {.path = "/", .headers = {{"Cookie", c->cookie}}};
+    world w = {.v = v};
+    (void)wire_serve(&w, &r, NULL, NULL);
+    error = r.status == 200 ? VESTRY_OK : VESTRY_NO_MEMORY;
+    if (!error) wire_assert_text(&r, "a"); /* never nobody */
+    wire_finish(&r);
+  }
+  vestry_destroy(v);
+  return error;
+}
+
+static void without_memory_nobody_is_another(void **state) {
+  (void)state;
+  for (enum way way = STORED; way <= SIGNED; way++) {
+    world w;
+    shelf s;
+    vestry_session_options options = way_of(way, &s);
+    begin(&w, &options);
+    browser b = {.cookie = ""};
+    log_in(&w, &b, "user=a");
+    end(&w);
+    options.now_s = now_s;
+    coming_back c = {&options, b.cookie};
+    test_host_fail_each(come_back, &c, true);
+  }
 }
 
 static void a_log_in_that_cannot_end_the_session_before_fails(void **state) {
@@ -739,12 +1002,18 @@ int main(void) {
       cmocka_unit_test(a_log_in_ends_the_session_before),
       cmocka_unit_test(a_stream_may_begin_with_its_log_in),
       cmocka_unit_test(a_stream_leaves_the_session_that_its_request_has_left),
-      cmocka_unit_test(no_stream_comes_of_a_log_in_that_failed),
+      cmocka_unit_test(who_it_is_after_a_log_in_that_failed),
+      cmocka_unit_test(an_error_page_is_of_nobody),
       cmocka_unit_test(cookies_that_were_not_written_here),
       cmocka_unit_test(a_secret_can_be_changed),
       cmocka_unit_test(what_caches_may_keep_has_no_cookie),
       cmocka_unit_test(storage_that_fails),
       cmocka_unit_test(a_late_save_brings_nobody_back),
+      cmocka_unit_test(a_log_in_does_not_survive_the_end_that_it_meets),
+      cmocka_unit_test(who_changes_a_password_stays),
+      cmocka_unit_test(what_ends_while_it_is_loaded_is_not_let_in),
+      cmocka_unit_test(what_is_loaded_twice_is_one_session),
+      cmocka_unit_test(without_memory_nobody_is_another),
       cmocka_unit_test(a_log_in_that_cannot_end_the_session_before_fails),
       cmocka_unit_test(visitors_are_not_looked_up),
       cmocka_unit_test(bad_options_and_users),

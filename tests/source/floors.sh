@@ -15,7 +15,7 @@ BEGIN {
   headers["event"] = "backend_action event script selector"
   headers["store"] = "key store"
   headers["stream"] = "batch bus channel connection profile transport"
-  headers["registry"] = "adapter dispatch drain effects files presence registry repository request routes server session watch"
+  headers["registry"] = "adapter broadcast csrf dispatch drain effects files once presence publish registry repository request routes server session tab watch"
   headers["page"] = "page"
   headers["adapter"] = "browser civetweb memory microhttpd"
   headers["all"] = "vestry"

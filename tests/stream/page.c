@@ -86,6 +86,15 @@ static void copy_until(char to[24], const char **at, const char *stop) {
   *at += len;
 }
 
+static void make_signal(page *p, char letter) {
+  char name[2] = {letter, '\0'};
+  if (!json_object_get(p->signals, name)) json_object_set_new(p->signals, name, json_string(""));
+}
+
+void page_type(page *p) {
+  for (int i = 0; i < p->count; i++) p->nodes[i].is_typed = p->nodes[i].tag == 'f';
+}
+
 /* Children of parent, up to an end tag or the end. What it sets in signals is set now. */
 static const char *parse(page *p, const char *at, int parent) {
   while (*at && strncmp(at, "</", 2) != 0) {
@@ -95,7 +104,7 @@ static const char *parse(page *p, const char *at, int parent) {
       insert(p, end_of(p, parent), parent, node);
       continue;
     }
-    int node = add_node(p, at[1]);
+    int node = add_node(p, strncmp(at, "<textarea", 9) ? at[1] : 'f');
     insert(p, end_of(p, parent), parent, node);
     at += strcspn(at, " >");
     while (*at == ' ') {
@@ -106,6 +115,12 @@ static const char *parse(page *p, const char *at, int parent) {
         at += 8;
         copy_until(p->nodes[node].text, &at, "\"");
         at++;
+      } else if (strncmp(at, " data-bind:", 11) == 0) {
+        make_signal(p, at[11]);
+        at += 12;
+      } else if (strncmp(at, " data-text=\"$", 13) == 0) {
+        make_signal(p, at[13]);
+        at += 15;
       } else {
         char name[2] = {at[14], '\0'};
         assert_int_equal(strncmp(at, " data-signals:", 14), 0);
@@ -164,11 +179,19 @@ static size_t find_targets(const page *p, const char *selector, int *found) {
   return count;
 }
 
+/* Fields of a morph are the old ones where the target has them. */
+static void keep_typed(page *p, int fresh, int target) {
+  int old = p->nodes[fresh].tag == 'f' ? find_in(p, target, p->nodes[fresh].id) : 0;
+  if (old) p->nodes[fresh].is_typed = p->nodes[old].is_typed;
+  for (int at = p->nodes[fresh].child; at; at = p->nodes[at].next) keep_typed(p, at, target);
+}
+
 static void patch_one(page *p, const patch *e, int target) {
   if (!page_is_inside(p, target, ROOT)) return; /* an earlier target took it along */
   int fresh = add_node(p, 'd'), parent = p->nodes[target].parent;
   parse(p, e->html, fresh);
   bool is_outer = !*e->mode || !strcmp(e->mode, "outer") || !strcmp(e->mode, "replace");
+  if (!*e->mode || !strcmp(e->mode, "outer") || !strcmp(e->mode, "inner")) keep_typed(p, fresh, target);
   if (!strcmp(e->mode, "inner")) empty(p, target);
   int *link = !strcmp(e->mode, "prepend")                               ? &p->nodes[target].child
               : !strcmp(e->mode, "append") || !strcmp(e->mode, "inner") ? end_of(p, target)

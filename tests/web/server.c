@@ -87,7 +87,7 @@ void server_finish(server *s) {
   vestry_stats_get(s->v, &stats);
   assert_int_equal(stats.open_count, 0);
   assert_int_equal(stats.opened_count, stats.closed_count);
-  assert_int_equal(stats.accepted_count, stats.written_count + stats.discarded_count);
+  assert_int_equal(stats.accepted_count, stats.written_count + stats.discarded_count + stats.conflated_count);
   assert_int_equal(stats.request_bytes, 0);
   witness_finish(&s->witness);
   vestry_destroy(s->v);

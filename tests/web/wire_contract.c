@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "support/test.h"
+#include "vestry/files.h"
 #include "web/client.h"
 
 static const server_seam *seam;
@@ -392,6 +393,53 @@ static void heads_say_what_becomes_of_the_connection(void **state) {
   }
 }
 
+/* RFC 9110, 8.6: a 304 has the length that a 200 would have, or none; and it has no body, chunked or not. */
+static void what_has_not_changed_has_no_length_of_its_own(void **state) {
+  (void)state;
+  static const vestry_file table[] = {{.path = "a.txt", .bytes = "0123456789", .len = 10}, {.path = "empty.txt"}};
+  vestry_files *files;
+  start();
+  assert_int_equal(vestry_files_create(&(vestry_files_options){.embedded = table, .embedded_count = 2}, &files),
+                   VESTRY_OK);
+  assert_int_equal(vestry_route(s.v, "GET", "/answer", answer, &s), VESTRY_OK);
+  assert_int_equal(vestry_route(s.v, "GET", "/files/{path...}", vestry_files_handler, files), VESTRY_OK);
+  static const char *const methods[] = {"GET", "HEAD"}, *const versions[] = {"1.0", "1.1"};
+  for (size_t i = 0; i < 4; i++) {
+    client c;
+    client_connect(&c, s.port, false);
+    const char *method = methods[i % 2], *version = versions[i / 2];
+    for (int again = 0; again < 2; again++) { /* the connection is kept */
+      client_say(&c, "%s /files/a.txt HTTP/%s\r\nHost: a\r\nConnection: keep-alive\r\nIf-None-Match: *\r\n\r\n", method,
+                 version);
+      assert_int_equal(client_status(&c), 304);
+      assert_string_equal(client_header(&c, "Content-Length"), "10");
+      assert_null(client_header(&c, "Transfer-Encoding"));
+      assert_true(promises_more(&c));
+      client_next(&c);
+    }
+    client_say(&c, "%s /files/empty.txt HTTP/%s\r\nHost: a\r\nIf-None-Match: *\r\n\r\n", method, version);
+    assert_int_equal(client_status(&c), 304);
+    assert_string_equal(client_header(&c, "Content-Length"), "0");
+    if (!goes_on(&c)) {
+      client_close(&c);
+      client_connect(&c, s.port, false);
+    }
+    client_say(&c, "%s /answer?304 HTTP/%s\r\nHost: a\r\n\r\n", method, version);
+    assert_int_equal(client_status(&c), 304);
+    assert_null(client_header(&c, "Content-Length"));
+    assert_null(client_header(&c, "Transfer-Encoding"));
+    if (goes_on(&c)) {
+      client_say(&c, "GET /answer?200 HTTP/1.1\r\nHost: a\r\n\r\n");
+      assert_int_equal(client_status(&c), 200);
+    } else {
+      assert_string_equal(strstr(c.text + c.at, "\r\n\r\n"), "\r\n\r\n"); /* and nothing behind it */
+    }
+    client_close(&c);
+  }
+  server_stop(&s);
+  vestry_files_destroy(files);
+}
+
 /* Bodies whose length nobody knows before their end, with and without trailers behind it. */
 static void heads_say_it_after_chunked_bodies(void **state) {
   static const char *const bodies[] = {
@@ -488,6 +536,7 @@ int wire_contract_run(const server_seam *tested) {
       cmocka_unit_test(a_body_that_trickles_in_is_given_up),
       cmocka_unit_test(the_rest_of_a_refused_body_is_given_up),
       cmocka_unit_test(heads_say_what_becomes_of_the_connection),
+      cmocka_unit_test(what_has_not_changed_has_no_length_of_its_own),
       cmocka_unit_test(heads_say_it_after_chunked_bodies),
       cmocka_unit_test(heads_say_it_of_streams),
       cmocka_unit_test(an_http10_client_gets_a_body_until_the_close),

@@ -1,11 +1,19 @@
 #include "adapter/microhttpd/answer.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <strings.h>
 
 #include "adapter/microhttpd/socket.h"
 
+/* A 304's. libmicrohttpd writes it itself. */
+static bool is_length(const vestry_header *header) {
+  return strcasecmp(header->name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0;
+}
+
 vestry_err vsi_microhttpd_add_headers(struct MHD_Response *to, const vestry_response *response) {
   for (size_t i = 0; i < response->headers_count; i++) {
+    if (is_length(&response->headers[i])) continue;
     errno = 0;
     if (MHD_add_response_header(to, response->headers[i].name, response->headers[i].value) == MHD_NO)
       return errno == ENOMEM ? VESTRY_NO_MEMORY : VESTRY_INVALID;
@@ -13,12 +21,33 @@ vestry_err vsi_microhttpd_add_headers(struct MHD_Response *to, const vestry_resp
   return VESTRY_OK;
 }
 
-static vestry_err answer(vsi_microhttpd_request *request, const vestry_response *response, bool closes) {
-  bool has_body = response->status != 204 && response->status != 304; /* RFC 9110, 6.4.1 */
-  size_t len = has_body ? response->body_len : 0;
+static ssize_t read_nothing(void *cls, uint64_t at, char *buffer, size_t capacity) {
+  (void)cls, (void)at, (void)buffer, (void)capacity;
+  return MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+/* libmicrohttpd would say of a 304 without a body that a 200 has none either, and caches believe it: the length must be
+ * that of a 200, or be left out (RFC 9110, 8.6). It leaves out what it does not know, and then closes the connection,
+ * or sends Transfer-Encoding, over which clients stumble that wait for chunks; this one must not be. */
+static struct MHD_Response *create_unchanged(const vestry_response *response) {
+  uint64_t len = MHD_SIZE_UNKNOWN;
+  for (size_t i = 0; i < response->headers_count; i++)
+    if (is_length(&response->headers[i])) len = strtoull(response->headers[i].value, NULL, 10);
+  struct MHD_Response *made = MHD_create_response_from_callback(len, 1, read_nothing, NULL, NULL);
+  if (made && len == MHD_SIZE_UNKNOWN) MHD_set_response_options(made, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
+  return made;
+}
+
+static struct MHD_Response *create(const vestry_response *response) {
+  if (response->status == 304) return create_unchanged(response);
+  size_t len = response->status != 204 ? response->body_len : 0; /* RFC 9110, 6.4.1 */
   const void *body = len ? response->body : "";
-  struct MHD_Response *made = MHD_create_response_from_buffer(len, (void *)(uintptr_t)body,
-                                                              len ? MHD_RESPMEM_MUST_COPY : MHD_RESPMEM_PERSISTENT);
+  return MHD_create_response_from_buffer(len, (void *)(uintptr_t)body,
+                                         len ? MHD_RESPMEM_MUST_COPY : MHD_RESPMEM_PERSISTENT);
+}
+
+static vestry_err answer(vsi_microhttpd_request *request, const vestry_response *response, bool closes) {
+  struct MHD_Response *made = create(response);
   if (!made) return VESTRY_NO_MEMORY;
   vestry_err error = vsi_microhttpd_add_headers(made, response);
   if (!error && (closes || request->socket->is_spent) &&

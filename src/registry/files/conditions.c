@@ -44,17 +44,18 @@ vsi_range vsi_range_read(const char *header, size_t len, size_t *ret_first, size
   return VSI_RANGE_PART;
 }
 
-bool vsi_etag_is_listed(const char *header, const char *etag) {
+bool vsi_etag_is_listed(const char *header, const char *etag, bool weakly) {
   size_t len = strlen(etag);
   if (strcmp(header, "*") == 0) return true;
   for (const char *at = header;;) {
     at += strspn(at, ", \t");
-    if (strncmp(at, "W/", 2) == 0) at += 2;
+    bool is_weak = strncmp(at, "W/", 2) == 0;
+    if (is_weak) at += 2;
     if (*at != '"') return false;
     const char *end = strchr(at + 1, '"');
     if (!end) return false;
     end++;
-    if ((size_t)(end - at) == len && memcmp(at, etag, len) == 0) return true;
+    if ((weakly || !is_weak) && (size_t)(end - at) == len && memcmp(at, etag, len) == 0) return true;
     at = end;
   }
 }

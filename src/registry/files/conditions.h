@@ -12,8 +12,9 @@ typedef enum vsi_range { VSI_RANGE_WHOLE, VSI_RANGE_PART, VSI_RANGE_UNSATISFIABL
  * NULL ask for the whole. PART: ret_first <= ret_last < len; otherwise both are untouched. */
 vsi_range vsi_range_read(const char *header, size_t len, size_t *ret_first, size_t *ret_last);
 
-/* Whether If-None-Match lists the tag, or is "*" (section 13.1.2; compared weakly, 8.8.3.2). etag: in its quotes. */
-bool vsi_etag_is_listed(const char *header, const char *etag);
+/* Whether If-Match or If-None-Match lists the tag, or is "*" (sections 13.1.1 and 13.1.2; compared strongly or weakly,
+ * 8.8.3.2). etag: a strong one, in its quotes. */
+bool vsi_etag_is_listed(const char *header, const char *etag, bool weakly);
 
 enum { VSI_HTTP_DATE_BYTES = 30 };
 /* Seconds since 1970 as IMF-fixdate (section 5.6.7). false: a year that has not four digits. */

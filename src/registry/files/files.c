@@ -194,12 +194,22 @@ static int choose(const vestry_files *files, const char *path, const char *accep
 
 /* ----------------------------------------------------------------------------------------- answering -------------- */
 
+/* If-Match; If-Unmodified-Since counts only without it, and where a date is known (RFC 9110, sections 13.1.4 and
+ * 13.2.2). */
+static bool is_another(const vestry_request *req, const char *etag, const int64_t *modified_s) {
+  const char *tags = vestry_request_header(req, "If-Match");
+  const char *since = vestry_request_header(req, "If-Unmodified-Since");
+  int64_t since_s;
+  if (tags) return !vsi_etag_is_listed(tags, etag, false);
+  return since && modified_s && vsi_http_date_read(since, &since_s) && *modified_s > since_s;
+}
+
 /* If-None-Match; If-Modified-Since counts only without it (RFC 9110, sections 13.1.3 and 13.2.2). */
 static bool is_known(const vestry_request *req, const char *etag, const int64_t *modified_s) {
   const char *tags = vestry_request_header(req, "If-None-Match");
   const char *since = vestry_request_header(req, "If-Modified-Since");
   int64_t since_s;
-  if (tags) return vsi_etag_is_listed(tags, etag);
+  if (tags) return vsi_etag_is_listed(tags, etag, true);
   return since && modified_s && vsi_http_date_read(since, &since_s) && *modified_s <= since_s;
 }
 
@@ -244,9 +254,14 @@ static vestry_err answer(const vestry_request *req, vestry_reply *reply, const v
   int64_t modified_s = f->row ? 0 : (int64_t)f->stat.st_mtim.tv_sec;
   char modified[VSI_HTTP_DATE_BYTES], range[3 * 20 + 16];
   bool is_dated = !f->row && vsi_http_date_write(modified_s, modified);
+  if (as_asked && is_another(req, r->etag, is_dated ? &modified_s : NULL)) return vestry_reply_status(reply, 412);
   vestry_err error = add_headers(files, reply, r->etag, is_dated ? modified : NULL, coding);
   if (error) return error;
-  if (as_asked && is_known(req, r->etag, is_dated ? &modified_s : NULL)) return vestry_reply_status(reply, 304);
+  if (as_asked && is_known(req, r->etag, is_dated ? &modified_s : NULL)) {
+    reply->knows_len = true;
+    reply->len = r->len;
+    return vestry_reply_status(reply, 304);
+  }
   size_t first = 0, last = 0;
   vsi_range part = VSI_RANGE_WHOLE;
   if (as_asked && coding == PLAIN && strcmp(req->method, "GET") == 0 && may_be_part(req, r->etag)) /* 14.2: of GET */

@@ -5,7 +5,9 @@
 #include <stdatomic.h>
 
 #include "registry/effects/names.h"
+#include "registry/guard/seal.h"
 #include "stream/group.h"
+#include "vestry/bus.h"
 
 struct vestry {
   const vestry_host *host;
@@ -14,10 +16,13 @@ struct vestry {
   vestry_store *store; /* of vestry_connection */
   vestry_store_driver *driver;
   vsi_group *group;
+  struct vsi_channels *channels; /* by key */
+  vestry_bus *bus;               /* of topics by key */
   vestry_registry registry;
   struct vsi_routes *routes;
   struct vsi_sessions *sessions; /* NULL: none */
-  json_t *nothing;               /* an empty object: the data and state of dispatches that have none. Never changed, and
+  vsi_seals seals;
+  json_t *nothing; /* an empty object: the data and state of dispatches that have none. Never changed, and
                     references to it are not counted */
 
   vestry_scope_fn scope;

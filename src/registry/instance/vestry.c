@@ -8,6 +8,7 @@
 #include "registry/request/intake.h"
 #include "registry/routes/routes.h"
 #include "registry/session/session.h"
+#include "stream/channels.h"
 #include "stream/coding.h"
 #include "stream/connection.h"
 
@@ -80,17 +81,36 @@ static vestry_err create_profiles(vestry *v, const vestry_options *options) {
   return error;
 }
 
+/* What pages are given is sealed with the instance's secret, or with that of its sessions. */
+static vestry_err create_seals(vestry *v, const vestry_options *options) {
+  vestry_session_options sessions;
+  if (options->secret || options->previous_secret)
+    return vsi_seals_init(&v->seals, v->host, options->secret, options->secret_len, options->previous_secret,
+                          options->previous_secret_len);
+  if (VSI_OPTIONS_TAKE(sessions, options->sessions)) return VESTRY_INVALID;
+  return vsi_seals_init(&v->seals, v->host, sessions.secret, sessions.secret_len, sessions.previous_secret,
+                        sessions.previous_secret_len);
+}
+
+static vestry_err create_bus(vestry *v, const vestry_options *options) {
+  const vestry_bus_options bus = {.host = v->host, .max_subscriptions_count = options->max_subscriptions_count};
+  return vestry_bus_create(&bus, &v->bus);
+}
+
 static vestry_err fill(vestry *v, const vestry_options *options) {
   v->nothing = json_object();
   if (!v->nothing) return VESTRY_NO_MEMORY;
   v->nothing->refcount = UNCOUNTED; /* every thread dispatches with it */
   vestry_err error = create_runtime(v, options);
   if (!error) error = vsi_routes_create(v->host, &v->routes);
+  if (!error) error = create_seals(v, options);
   if (!error) error = create_store(v, options);
   if (!error) error = vestry_store_driver_create(v->store, v->runtime, &v->driver);
   if (!error) error = vsi_group_create(v->runtime, options->connection, &v->group);
   if (!error) vsi_group_limit(v->group, options->max_queued_bytes);
   if (!error) error = create_profiles(v, options);
+  if (!error) error = vsi_channels_create(v->group, options->max_channels_count, &v->channels);
+  if (!error) error = create_bus(v, options);
   if (!error && options->sessions) error = vsi_sessions_create(v, options->sessions, &v->sessions);
   if (!error) error = vsi_effects_register(&v->registry);
   return error;
@@ -99,9 +119,11 @@ static vestry_err fill(vestry *v, const vestry_options *options) {
 /* Takes what was made, whole or in part. */
 static void take_apart(vestry *v) {
   vsi_drain_destroy(v);
+  vestry_bus_destroy(v->bus); /* ends subscriptions that are bound to no connection */
   vsi_sessions_destroy(v->sessions);
   vestry_store_driver_destroy(v->driver);
   vestry_store_destroy(v->store);
+  vsi_channels_destroy(v->channels);
   vsi_group_destroy(v->group);
   if (v->runtime_is_own) vestry_runtime_destroy(v->runtime);
   vsi_routes_destroy(v->routes);
@@ -153,6 +175,7 @@ void vestry_close(vestry *v) {
   /* acq_rel pairs with vsi_instance_is_closing. */
   if (atomic_exchange_explicit(&v->closing, true, memory_order_acq_rel)) return;
   vsi_group_close(v->group);
+  vestry_bus_close(v->bus);
   vestry_store_close(v->store); /* after the group: whatever enters the store later finds it closed */
 }
 

@@ -1,16 +1,19 @@
 /* Who is at which place, and an actor that tells of each change (on_change). A reply says who will be there, its stream
  * makes it so, and the stream's end, and a grace time after it, undo it.
  *
- * A stay is one person at one place, from a coming to a leaving. It has the messages of both in it, so telling needs no
- * memory, and neither message is ever posted twice. When it is over it is taken out of the tables, and
- * whoever comes next begins another stay. Tables and messages change under one lock: so messages are posted in the
- * order of the changes, and the mailbox keeps it.
+ * A guest is one person at one place. Two things are known of each: whether he is here, and what on_change was told
+ * last. Where the two differ there is news, and the guest stands in a list of news, once, by a link of his own: so
+ * telling needs no memory, and what waits for a slow on_change is bounded by the number of guests. A change that makes
+ * the two equal again takes him out; one that makes them differ puts him at the end. So each who is told of is told of
+ * what happened last, in the order in which it happened, and what is told of one person alternates.
  *
- * What a reply may need is made when it says so, before there is a stream: a stay, a place, and room among max_count.
+ * A guest is in the tables while he is here, is believed to be, or is being told of; and all who are there count among
+ * max_count.
+ *
+ * What a reply may need is made when it says so, before there is a stream: a guest, a place, and room among max_count.
  * So when the stream begins nothing can fail; what is not needed is freed then.
  *
- * A stay is freed by whoever is last: the tables until it is over, the actor until it has told of both ends. All grace
- * times are equal, so those who have gone leave in the order in which they went: a list and one timer. */
+ * All grace times are equal, so those who have gone leave in the order in which they went: a list and one timer. */
 #include "vestry/presence.h"
 
 #include <pthread.h>
@@ -25,45 +28,32 @@
 #include "registry/request/reply.h"
 #include "stream/connection.h"
 
-enum {
-  GRACE_MS = 2000,
-  GRACE_MAX_MS = 86400000,
-  MAX_COUNT = 100000,
-  WHO_MAX_BYTES = 255,
-  PLACES_MAX = 16,
-  BUCKETS = 256
-};
+enum { GRACE_MS = 2000, GRACE_MAX_MS = 86400000, MAX_COUNT = 100000, WHO_MAX_BYTES = 255, BUCKETS = 256 };
 
-typedef struct stay stay;
+typedef struct guest guest;
 
 typedef struct place {
   struct place *next; /* in its bucket */
   uint64_t hash;
-  stay *first, *last; /* in the order of coming */
-  size_t count, refs; /* refs: of stays, those that are over included */
+  guest *first, *last;      /* who is here, in the order of coming */
+  size_t count, told_count; /* who is here; who is believed to be, by those who were told */
+  size_t refs;              /* of guests */
   const vestry_key *key;
   size_t encoded_len;
   unsigned char *encoded; /* in one allocation with this and the key */
 } place;
 
-/* A coming, or a leaving. */
-typedef struct news {
-  vestry_message message; /* first */
-  stay *of;
-  bool here;
-  size_t here_count;
-} news;
-
-struct stay {
-  news comes, leaves;
-  unsigned refs; /* the tables; each of the messages that were posted */
+struct guest {
   uint64_t hash;
   place *at;
-  stay *next_in_bucket, *next, *prev; /* next, prev: at the place */
+  guest *next_in_bucket, *next, *prev; /* next, prev: at the place */
+  guest *next_news, *prev_news;
   size_t streams_count;
-  uint64_t leaves_ns;          /* no streams: when it is over */
-  stay *next_gone, *prev_gone; /* those without streams, in the order of leaves_ns */
-  bool is_gone;
+  uint64_t leaves_ns;           /* no streams: when he leaves */
+  guest *next_gone, *prev_gone; /* those without streams, in the order of leaves_ns */
+  bool is_here, is_gone;        /* is_gone: here, in the grace time */
+  bool is_told, is_news;        /* believed to be here; is_news: in the list, since the two differ */
+  bool is_being_told;
   char who[];
 };
 
@@ -82,20 +72,21 @@ struct vestry_presence {
   /* guarded by lock */
   size_t refs; /* the owner, the actor, attachments */
   bool is_closed;
-  size_t count, reserved_count; /* stays; those that replies have made and not begun */
+  size_t count, reserved_count; /* guests; those that replies have made and not begun */
   place **places;
-  stay **stays;
+  guest **guests;
   size_t buckets_count; /* of both; a power of two */
-  stay *first_gone, *last_gone;
+  guest *first_gone, *last_gone;
+  guest *first_news, *last_news;
 };
 
 /* What a reply has made ready, and then what its stream has of presence, from its beginning to its end. */
 typedef struct arrival {
   vsi_attachment attachment; /* first */
   vestry_presence *presence; /* a reference */
-  stay *spare;               /* NULL: used */
+  guest *spare;              /* NULL: used */
   place *spare_place;        /* likewise */
-  stay *here;                /* while the stream is open */
+  guest *here;               /* while the stream is open */
 } arrival;
 
 /* --------------------------------------------------------------------------------------------------- places ------- */
@@ -186,36 +177,73 @@ static void unref_place_locked(vestry_presence *presence, place *at) {
   vsi_free(presence->host, at);
 }
 
-/* ---------------------------------------------------------------------------------------------------- stays ------- */
+/* --------------------------------------------------------------------------------------------------- guests ------- */
 
-static uint64_t hash_stay(const vestry_presence *presence, uint64_t place_hash, const char *who) {
+static uint64_t hash_guest(const vestry_presence *presence, uint64_t place_hash, const char *who) {
   return place_hash ^ vsi_siphash_1_3(presence->secret, who, strlen(who)) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-static stay *find_stay_locked(const vestry_presence *presence, const place *at, uint64_t hash, const char *who) {
-  stay *found = presence->stays[hash & (presence->buckets_count - 1)];
+static guest *find_guest_locked(const vestry_presence *presence, const place *at, uint64_t hash, const char *who) {
+  guest *found = presence->guests[hash & (presence->buckets_count - 1)];
   while (found && !(found->hash == hash && found->at == at && strcmp(found->who, who) == 0))
     found = found->next_in_bucket;
   return found;
 }
 
-static void unref_stay_locked(vestry_presence *presence, stay *one) {
-  if (--one->refs) return;
+static void take_out_news_locked(vestry_presence *presence, guest *one) {
+  if (one->prev_news)
+    one->prev_news->next_news = one->next_news;
+  else
+    presence->first_news = one->next_news;
+  if (one->next_news)
+    one->next_news->prev_news = one->prev_news;
+  else
+    presence->last_news = one->prev_news;
+  one->next_news = one->prev_news = NULL;
+  one->is_news = false;
+}
+
+/* He has come or left, which makes news, or makes news that nobody has heard untrue. */
+static void tell_locked(vestry_presence *presence, guest *one) {
+  if (one->is_news) {
+    take_out_news_locked(presence, one);
+    return;
+  }
+  if (!presence->on_change || presence->is_closed) return;
+  bool is_first = !presence->first_news;
+  one->is_news = true;
+  one->prev_news = presence->last_news;
+  if (presence->last_news)
+    presence->last_news->next_news = one;
+  else
+    presence->first_news = one;
+  presence->last_news = one;
+  if (is_first) vestry_actor_notify(presence->actor); /* who tells, tells all that there is */
+}
+
+/* Free who is not needed any more. */
+static void let_go_locked(vestry_presence *presence, guest *one) {
+  if (one->is_here || one->is_news || one->is_being_told) return;
+  guest **link = &presence->guests[one->hash & (presence->buckets_count - 1)];
+  while (*link != one) link = &(*link)->next_in_bucket;
+  *link = one->next_in_bucket;
+  presence->count--;
   unref_place_locked(presence, one->at);
   vsi_free(presence->host, one);
 }
 
-static void post_locked(vestry_presence *presence, news *what, stay *of, bool here) {
-  if (!presence->on_change || presence->is_closed) return;
-  *what = (news){.of = of, .here = here, .here_count = of->at->count};
-  of->refs++;
-  if (vestry_actor_post(presence->actor, &what->message)) of->refs--; /* the runtime is closed: nobody is told */
+static void enter_locked(vestry_presence *presence, place *at, guest *one) {
+  guest **bucket = &presence->guests[one->hash & (presence->buckets_count - 1)];
+  one->at = at;
+  at->refs++;
+  one->next_in_bucket = *bucket;
+  *bucket = one;
+  presence->count++;
 }
 
-static void begin_stay_locked(vestry_presence *presence, place *at, stay *one) {
-  one->at = at;
-  one->refs = 1;
-  at->refs++;
+static void come_locked(vestry_presence *presence, guest *one) {
+  place *at = one->at;
+  one->is_here = true;
   one->prev = at->last;
   if (at->last)
     at->last->next = one;
@@ -223,15 +251,12 @@ static void begin_stay_locked(vestry_presence *presence, place *at, stay *one) {
     at->first = one;
   at->last = one;
   at->count++;
-  stay **bucket = &presence->stays[one->hash & (presence->buckets_count - 1)];
-  one->next_in_bucket = *bucket;
-  *bucket = one;
-  presence->count++;
-  post_locked(presence, &one->comes, one, true);
+  tell_locked(presence, one);
 }
 
-static void end_stay_locked(vestry_presence *presence, stay *one) {
+static void leave_locked(vestry_presence *presence, guest *one) {
   place *at = one->at;
+  one->is_here = false;
   if (one->prev)
     one->prev->next = one->next;
   else
@@ -240,19 +265,16 @@ static void end_stay_locked(vestry_presence *presence, stay *one) {
     one->next->prev = one->prev;
   else
     at->last = one->prev;
+  one->next = one->prev = NULL;
   at->count--;
-  stay **link = &presence->stays[one->hash & (presence->buckets_count - 1)];
-  while (*link != one) link = &(*link)->next_in_bucket;
-  *link = one->next_in_bucket;
-  presence->count--;
-  post_locked(presence, &one->leaves, one, false);
-  unref_stay_locked(presence, one);
+  tell_locked(presence, one);
+  let_go_locked(presence, one);
 }
 
 /* ------------------------------------------------------------------------------------------- the grace time ------- */
 
-/* He is not gone any more: his stay leaves the list of those who have gone. Either he is back, or the time is over. */
-static void take_back_locked(vestry_presence *presence, stay *one) {
+/* He is not gone any more: he leaves the list of those who have gone. Either he is back, or the time is over. */
+static void take_back_locked(vestry_presence *presence, guest *one) {
   if (one->prev_gone)
     one->prev_gone->next_gone = one->next_gone;
   else
@@ -274,7 +296,7 @@ static void arm_locked(vestry_presence *presence) {
 }
 
 /* His last stream has ended: from now on his grace time runs. */
-static void go_locked(vestry_presence *presence, stay *one) {
+static void go_locked(vestry_presence *presence, guest *one) {
   one->is_gone = true;
   one->leaves_ns = vsi_now_ns(presence->host) + presence->grace_ns;
   one->prev_gone = presence->last_gone;
@@ -292,9 +314,9 @@ static void fire(vestry_timer *timer, void *ctx) {
   pthread_mutex_lock(&presence->lock);
   uint64_t now = vsi_now_ns(presence->host);
   while (presence->first_gone && presence->first_gone->leaves_ns <= now) {
-    stay *one = presence->first_gone;
+    guest *one = presence->first_gone;
     take_back_locked(presence, one);
-    end_stay_locked(presence, one);
+    leave_locked(presence, one);
   }
   arm_locked(presence);
   pthread_mutex_unlock(&presence->lock);
@@ -304,7 +326,7 @@ static void fire(vestry_timer *timer, void *ctx) {
 
 static void free_presence(vestry_presence *presence) {
   for (size_t i = 0; i < presence->buckets_count; i++) {
-    for (stay *next, *one = presence->stays[i]; one; one = next) {
+    for (guest *next, *one = presence->guests[i]; one; one = next) {
       next = one->next_in_bucket;
       vsi_free(presence->host, one);
     }
@@ -314,7 +336,7 @@ static void free_presence(vestry_presence *presence) {
     }
   }
   vsi_free(presence->host, presence->places);
-  vsi_free(presence->host, presence->stays);
+  vsi_free(presence->host, presence->guests);
   pthread_mutex_destroy(&presence->lock);
   pthread_mutex_destroy(&presence->telling);
   vsi_free(presence->host, presence);
@@ -327,27 +349,37 @@ static void unref(vestry_presence *presence) {
   if (is_last) free_presence(presence);
 }
 
-/* A message was told, or dropped: its reference to the stay goes. */
-static void settle_news(vestry_presence *presence, news *what) {
+/* The first news, as it is now; NULL: there is none. The guest stays until it has been told. */
+static guest *next_news(vestry_presence *presence, vestry_presence_change *ret_change) {
   pthread_mutex_lock(&presence->lock);
-  unref_stay_locked(presence, what->of);
+  guest *one = presence->is_closed ? NULL : presence->first_news;
+  if (one) {
+    take_out_news_locked(presence, one);
+    one->is_told = one->is_here;
+    one->is_being_told = true;
+    if (one->is_told)
+      one->at->told_count++;
+    else
+      one->at->told_count--;
+    *ret_change = (vestry_presence_change){one->at->key, one->who, one->is_told, one->at->told_count};
+  }
   pthread_mutex_unlock(&presence->lock);
+  return one;
 }
 
 static void run(vestry_actor *self, void *ctx) {
   vestry_presence *presence = ctx;
-  for (vestry_message *message; (message = vestry_actor_receive(self)) != NULL;) {
-    news *what = (news *)message;
-    const vestry_presence_change change = {what->of->at->key, what->of->who, what->here, what->here_count};
+  vestry_presence_change change;
+  (void)self;
+  for (guest *one; (one = next_news(presence, &change)) != NULL;) {
     pthread_mutex_lock(&presence->telling);
     if (!presence->is_deaf) presence->on_change(&change, presence->ctx);
     pthread_mutex_unlock(&presence->telling);
-    settle_news(presence, what);
+    pthread_mutex_lock(&presence->lock);
+    one->is_being_told = false;
+    let_go_locked(presence, one);
+    pthread_mutex_unlock(&presence->lock);
   }
-}
-
-static void drop(vestry_message *message, void *ctx) {
-  settle_news(ctx, (news *)message);
 }
 
 static void done(void *ctx) {
@@ -358,15 +390,15 @@ static vestry_err fill(vestry_presence *presence, vestry_runtime *runtime) {
   unsigned char secret[16];
   presence->buckets_count = BUCKETS;
   presence->places = vsi_calloc(presence->host, BUCKETS, sizeof *presence->places);
-  presence->stays = vsi_calloc(presence->host, BUCKETS, sizeof *presence->stays);
-  if (!presence->places || !presence->stays) return VESTRY_NO_MEMORY;
+  presence->guests = vsi_calloc(presence->host, BUCKETS, sizeof *presence->guests);
+  if (!presence->places || !presence->guests) return VESTRY_NO_MEMORY;
   vestry_err error = presence->host->random(presence->host->ctx, secret, sizeof secret);
   if (error) return error;
   presence->secret = vsi_siphash_key_load(secret);
   error = vestry_timer_create(runtime, fire, presence, &presence->timer);
   if (error) return error;
   presence->refs++;
-  error = vestry_actor_create(runtime, &(vestry_actor_options){.run = run, .drop = drop, .done = done, .ctx = presence},
+  error = vestry_actor_create(runtime, &(vestry_actor_options){.run = run, .done = done, .ctx = presence},
                               &presence->actor);
   if (error) presence->refs--;
   return error;
@@ -389,7 +421,7 @@ vestry_err vestry_presence_create(struct vestry *v, const vestry_presence_option
   vestry_err error = fill(presence, options.runtime ? options.runtime : v->runtime);
   if (error) {
     vestry_timer_destroy(presence->timer);
-    if (!presence->places || !presence->stays) presence->buckets_count = 0;
+    if (!presence->places || !presence->guests) presence->buckets_count = 0;
     free_presence(presence);
     return error;
   }
@@ -457,14 +489,14 @@ static void arrive(vsi_attachment *attachment, vestry_connection *connection) {
     at->next = *bucket;
     *bucket = at;
   }
-  stay *here = find_stay_locked(presence, at, one->spare->hash, one->spare->who);
-  if (here) {
-    if (here->is_gone) take_back_locked(presence, here);
-  } else {
+  guest *here = find_guest_locked(presence, at, one->spare->hash, one->spare->who);
+  if (!here) {
     here = one->spare;
     one->spare = NULL;
-    begin_stay_locked(presence, at, here);
+    enter_locked(presence, at, here);
   }
+  if (here->is_gone) take_back_locked(presence, here);
+  if (!here->is_here) come_locked(presence, here);
   here->streams_count++;
   one->here = here;
   pthread_mutex_unlock(&presence->lock);
@@ -479,10 +511,10 @@ static void grow_locked(vestry_presence *presence) {
   size_t count = presence->buckets_count * 2;
   if (presence->count + presence->reserved_count < presence->buckets_count) return;
   place **places = vsi_calloc(presence->host, count, sizeof *places);
-  stay **stays = vsi_calloc(presence->host, count, sizeof *stays);
-  if (!places || !stays) {
+  guest **guests = vsi_calloc(presence->host, count, sizeof *guests);
+  if (!places || !guests) {
     vsi_free(presence->host, places);
-    vsi_free(presence->host, stays);
+    vsi_free(presence->host, guests);
     return;
   }
   for (size_t i = 0; i < presence->buckets_count; i++) {
@@ -491,28 +523,29 @@ static void grow_locked(vestry_presence *presence) {
       at->next = places[at->hash & (count - 1)];
       places[at->hash & (count - 1)] = at;
     }
-    for (stay *next, *one = presence->stays[i]; one; one = next) {
+    for (guest *next, *one = presence->guests[i]; one; one = next) {
       next = one->next_in_bucket;
-      one->next_in_bucket = stays[one->hash & (count - 1)];
-      stays[one->hash & (count - 1)] = one;
+      one->next_in_bucket = guests[one->hash & (count - 1)];
+      guests[one->hash & (count - 1)] = one;
     }
   }
   vsi_free(presence->host, presence->places);
-  vsi_free(presence->host, presence->stays);
+  vsi_free(presence->host, presence->guests);
   presence->places = places;
-  presence->stays = stays;
+  presence->guests = guests;
   presence->buckets_count = count;
 }
 
-/* Count a coming that is to be. A newcomer is refused when max_count are here or reserved. Who is there already is let
- * in even then. That passes no bound: when his stream begins he is found in the tables, and no stay is added. If he has
- * left by then, his place has become free, and what is reserved for him takes it. */
+/* Count a coming that is to be. A newcomer is refused when max_count are guests or reserved. Who is there already, or
+ * has left and that is not told yet, is let in even then. That passes no bound: when his stream begins he is found in
+ * the tables, and no guest is added. If he has left by then, his place has become free, and what is reserved for him
+ * takes it. */
 static vestry_err reserve(vestry_presence *presence, arrival *one) {
   pthread_mutex_lock(&presence->lock);
   vestry_err error = presence->is_closed ? VESTRY_CLOSED : VESTRY_OK;
   if (!error && presence->count + presence->reserved_count >= presence->max_count) {
     const place *at = find_same_locked(presence, one->spare_place);
-    if (!at || !find_stay_locked(presence, at, one->spare->hash, one->spare->who)) error = VESTRY_LIMIT;
+    if (!at || !find_guest_locked(presence, at, one->spare->hash, one->spare->who)) error = VESTRY_LIMIT;
   }
   if (!error) {
     grow_locked(presence);
@@ -540,7 +573,7 @@ static vestry_err prepare(vestry_presence *presence, const vestry_key *key, cons
     one->spare = vsi_calloc(presence->host, 1, sizeof *one->spare + len);
     error = one->spare_place && one->spare ? VESTRY_OK : VESTRY_NO_MEMORY;
     if (!error) {
-      one->spare->hash = hash_stay(presence, hash, who);
+      one->spare->hash = hash_guest(presence, hash, who);
       memcpy(one->spare->who, who, len);
     }
   }
@@ -554,7 +587,7 @@ vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, 
   if (!presence || !len || len > WHO_MAX_BYTES || !vsi_is_utf8(who, len))
     return vsi_reply_refuse(reply, VESTRY_INVALID,
                             "presence: who is NULL (nobody has logged in?), empty, longer than 255 bytes, or no UTF-8");
-  if (reply->attachments.count >= PLACES_MAX) return VESTRY_LIMIT;
+  if (reply->attachments.count >= VSI_ATTACHMENTS_MAX) return VESTRY_LIMIT;
   arrival *one = vsi_calloc(presence->host, 1, sizeof *one);
   vestry_err error = one ? prepare(presence, key ? key : &nowhere, who, one) : VESTRY_NO_MEMORY;
   if (error && error != VESTRY_NO_MEMORY)
@@ -563,7 +596,7 @@ vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, 
   if (!error) {
     one->attachment.begin = arrive;
     one->attachment.drop = drop_arrival;
-    vsi_attachments_add(&reply->attachments, &one->attachment);
+    vsi_attachments_add_counted(&reply->attachments, &one->attachment);
     return VESTRY_OK;
   }
   reply->no_memory |= error == VESTRY_NO_MEMORY;
@@ -591,6 +624,7 @@ static place *find_and_lock(vestry_presence *presence, const vestry_key *key, ve
 
 size_t vestry_presence_count(vestry_presence *presence, const vestry_key *key) {
   vestry_err error;
+  if (!presence) return 0;
   place *at = find_and_lock(presence, key, &error);
   size_t count = at ? at->count : 0;
   if (at) pthread_mutex_unlock(&presence->lock);
@@ -599,9 +633,10 @@ size_t vestry_presence_count(vestry_presence *presence, const vestry_key *key) {
 
 bool vestry_presence_is(vestry_presence *presence, const vestry_key *key, const char *who) {
   vestry_err error;
-  if (!who) return false;
+  if (!presence || !who) return false;
   place *at = find_and_lock(presence, key, &error);
-  bool is = at && find_stay_locked(presence, at, hash_stay(presence, at->hash, who), who);
+  const guest *one = at ? find_guest_locked(presence, at, hash_guest(presence, at->hash, who), who) : NULL;
+  bool is = one && one->is_here;
   if (at) pthread_mutex_unlock(&presence->lock);
   return is;
 }
@@ -614,7 +649,7 @@ vestry_err vestry_presence_each(vestry_presence *presence, const vestry_key *key
   if (!at) return error;
   vsi_buffer all; /* a count and a name, and so on */
   vsi_buffer_init(&all, presence->host);
-  for (const stay *one = at->first; one; one = one->next) {
+  for (const guest *one = at->first; one; one = one->next) {
     vsi_buffer_append(&all, &one->streams_count, sizeof one->streams_count);
     vsi_buffer_append(&all, one->who, strlen(one->who) + 1);
   }

@@ -40,6 +40,7 @@ static const char *words_of(int status) {
 static vestry_err respond(const vestry_request *req, int status, const vestry_header *headers, size_t headers_count,
                           const void *body, size_t body_len) {
   const vestry_response response = {status, headers, headers_count, body, body_len};
+  if (req->watcher) req->watcher->answered(req->watcher, req, &response);
   return req->ops->respond(req->server_request, &response) ? VESTRY_IO : VESTRY_OK;
 }
 
@@ -102,9 +103,13 @@ vestry_err vsi_answer_nothing(const vestry_request *req) {
 vestry_err vsi_answer_reply(const vestry_request *req, const vestry_reply *reply) {
   int status = reply->status ? reply->status : reply->has_body ? 200 : 204;
   bool has_body = reply->has_body && status != 204 && status != 205 && status != 304;
-  vestry_header *headers = vsi_alloc(reply->host, (reply->headers_count + 1) * sizeof *headers);
+  bool says_len = reply->knows_len && status == 304;
+  vestry_header *headers = vsi_alloc(reply->host, (reply->headers_count + 2) * sizeof *headers);
   if (!headers) return vsi_answer_error(req, VESTRY_NO_MEMORY);
   size_t count = 0;
+  char len[24];
+  snprintf(len, sizeof len, "%zu", reply->len);
+  if (says_len) headers[count++] = (vestry_header){"Content-Length", len};
   if (has_body && !vsi_reply_header_find(reply, "Content-Type"))
     headers[count++] = (vestry_header){"Content-Type", reply->body_type};
   for (size_t i = 0; i < reply->headers_count; i++) headers[count++] = reply->headers[i];

@@ -1,4 +1,5 @@
-/* What a reply's stream is to be a part of, from its beginning to its end: a session, somebody's presence. */
+/* What a reply's stream is to be a part of, from its beginning to its end: a session, somebody's presence, a channel, a
+ * topic. */
 #ifndef VSI_REGISTRY_ATTACHMENT_H
 #define VSI_REGISTRY_ATTACHMENT_H
 
@@ -12,10 +13,13 @@ typedef struct vsi_attachment {
   void (*drop)(struct vsi_attachment *attachment);                                 /* there is no stream */
 } vsi_attachment;
 
+/* Of one reply. */
+enum { VSI_ATTACHMENTS_MAX = 16 };
+
 /* A list of a reply's. */
 typedef struct vsi_attachments {
   vsi_attachment *first;
-  size_t count;
+  size_t count; /* of those that are counted */
 } vsi_attachments;
 
 static inline void vsi_attachments_add(vsi_attachments *list, vsi_attachment *attachment) {
@@ -23,6 +27,11 @@ static inline void vsi_attachments_add(vsi_attachments *list, vsi_attachment *at
   while (*at) at = &(*at)->next;
   attachment->next = NULL;
   *at = attachment;
+}
+
+/* The same for one of those of which a reply may have VSI_ATTACHMENTS_MAX. */
+static inline void vsi_attachments_add_counted(vsi_attachments *list, vsi_attachment *attachment) {
+  vsi_attachments_add(list, attachment);
   list->count++;
 }
 

@@ -30,13 +30,15 @@ struct vsi_request_copy {
   char text[];
 };
 
-/* The query without the parameter in which the client sends its signals. Returns its length; to: NULL: only that. */
+/* The query without parameters in which the client sends signals, the first of which counts. Returns its length; to:
+ * NULL: only that. */
 static size_t without_signals(const char *query, char *to, vestry_slice *ret_signals) {
   size_t len = 0;
   *ret_signals = (vestry_slice){NULL, 0};
   for (const char *at = query; *at;) {
     size_t part = strcspn(at, "&");
-    if (strncmp(at, "datastar=", 9) == 0) {
+    vestry_slice value;
+    if (!vsi_query_find(at, part, "datastar", &value)) { /* which knows escapes in names */
       if (!ret_signals->data) *ret_signals = (vestry_slice){at, part};
     } else if (part) {
       if (to && len) to[len] = '&';
@@ -234,6 +236,7 @@ vestry_err vsi_request_copy_handle(vsi_request_copy *copy, vestry_reply *reply, 
   vsi_request_init(&req, copy->v, &copy_ops, copy);
   const char *scope = headers_of(copy);
   for (size_t i = 0; i < 2u * copy->headers_count; i++) scope = next(scope);
+  req.is_copy = true;
   req.scope_len = copy->scope_len;
   if (req.scope_len) memcpy(req.scope, scope, req.scope_len);
   req.session.user = copy->user; /* lent: vsi_session_end is not called */

@@ -273,7 +273,7 @@ vestry_err vestry_reply_effect(vestry_reply *reply, const vestry_value *effect) 
 
 /* Takes them. */
 static vestry_err add_signals(vestry_reply *reply, json_t *signals) {
-  json_error_t why;
+  json_error_t why = {.line = 0};
   if (!json_is_object(signals)) {
     json_decref(signals);
     return vsi_reply_refuse(reply, VESTRY_INVALID, "signals are an object");
@@ -289,7 +289,7 @@ vestry_err vestry_reply_patch_signals(vestry_reply *reply, const vestry_value *s
 
 vestry_err vestry_reply_effect_pack(vestry_reply *reply, const char *format, ...) {
   if (!format) return VESTRY_INVALID;
-  json_error_t why;
+  json_error_t why = {.line = 0};
   va_list arguments;
   va_start(arguments, format);
   json_t *effect = json_vpack_ex(&why, 0, format, arguments);
@@ -299,7 +299,7 @@ vestry_err vestry_reply_effect_pack(vestry_reply *reply, const char *format, ...
 
 vestry_err vestry_reply_patch_signals_pack(vestry_reply *reply, const char *format, ...) {
   if (!format) return VESTRY_INVALID;
-  json_error_t why;
+  json_error_t why = {.line = 0};
   va_list arguments;
   va_start(arguments, format);
   json_t *signals = json_vpack_ex(&why, 0, format, arguments);
@@ -308,7 +308,7 @@ vestry_err vestry_reply_patch_signals_pack(vestry_reply *reply, const char *form
 }
 
 static vestry_err add_text_effect(vestry_reply *reply, const char *name, const char *text) {
-  json_error_t why;
+  json_error_t why = {.line = 0};
   if (!text) return VESTRY_INVALID;
   return add_packed(reply, json_pack_ex(&why, 0, "[s,s]", name, text), &why);
 }

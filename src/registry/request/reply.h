@@ -15,6 +15,8 @@ struct vestry_reply {
   char *body;
   size_t body_len;
   bool has_body;
+  bool knows_len; /* 304: a 200 would have had len bytes */
+  size_t len;
 
   vestry *v;              /* whose reply it is; NULL: none's, and then it can have no key */
   bool is_datastar;       /* the request is the client's */

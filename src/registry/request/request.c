@@ -28,7 +28,8 @@ void vsi_request_init(vestry_request *req, vestry *v, const vestry_request_ops *
 void vsi_request_finish(vestry_request *req) {
   vsi_free(req->v->host, req->body);
   json_decref(req->signals);
-  for (size_t i = 0; i < VSI_IN_COUNT; i++) vsi_free(req->v->host, req->values[i].pairs);
+  for (size_t i = 0; i < VSI_IN_COUNT; i++)
+    if (req->values[i].pairs) vsi_free(req->v->host, req->values[i].pairs);
   vestry_request_bytes_give(req->v, req->body_taken);
   req->body = NULL;
   req->body_taken = 0;

@@ -24,17 +24,33 @@ typedef struct vsi_session {
   size_t former_count;
 } vsi_session;
 
+/* Told what becomes of a request: a part of the library that has stepped in before its handler. No lock held. */
+typedef struct vsi_watcher {
+  /* It is being answered: before the first byte goes out. Not for a stream. */
+  void (*answered)(struct vsi_watcher *watcher, const vestry_request *req, const vestry_response *response);
+  void (*over)(struct vsi_watcher *watcher); /* it is over; once, and may free it */
+} vsi_watcher;
+
+/* Room for a seal (registry/guard). */
+enum { VSI_REQUEST_SEAL_BYTES = 65 };
+
 struct vestry_request {
   vestry *v;
   const vestry_request_ops *ops;
   void *server_request;
   const char *method, *path, *query; /* the adapter's, never NULL */
   bool is_datastar, is_head;
+  bool is_copy;                  /* of one that was served before (copy.h) */
   int error;                     /* the status of an error page that is being made; 0: none */
   const struct vsi_visit *visit; /* the route it is in; NULL: none, its handler was given */
   vsi_values values[VSI_IN_COUNT];
   vsi_session session;
-  char *body; /* NULL: none */
+  char tab[VSI_REQUEST_SEAL_BYTES];         /* the seal of its tab, once somebody asked; "": none yet */
+  bool tab_is_new;                          /* made for this request */
+  char csrf_cookie[VSI_REQUEST_SEAL_BYTES]; /* one that the answer sets; "": none */
+  vsi_watcher *watcher;                     /* NULL: none */
+  vestry_err handled;                       /* what the guards and the handler said */
+  char *body;                               /* NULL: none */
   size_t body_len;
   size_t body_taken; /* of the instance's request bytes */
   json_t *signals;   /* NULL until read, or for an ordinary request */

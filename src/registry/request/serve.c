@@ -220,9 +220,17 @@ static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry
   bool is_answer = error && s->reply.status && !s->reply.no_memory;
   if (!error) error = handler(&s->request, &s->reply, app);
   if (error && error == s->reply.refused) error = VESTRY_INVALID; /* whatever it is, the client has no part in it */
+  s->request.handled = error;
   if (s->v->sessions) vsi_session_tell(&s->request, &s->reply);
   if (is_answer) return vsi_answer_reply(&s->request, &s->reply);
   return error ? vsi_answer_error(&s->request, error) : perform(s, ret_connection);
+}
+
+static vestry_err serve_watched(serving *s, vestry_handler_fn handler, void *app, vestry_connection **ret_connection) {
+  vestry_err error = serve(s, handler, app, ret_connection);
+  if (s->request.watcher) s->request.watcher->over(s->request.watcher);
+  s->request.watcher = NULL;
+  return error;
 }
 
 static vestry_err serve_route(serving *s, vestry_connection **ret_connection) {
@@ -230,7 +238,7 @@ static vestry_err serve_route(serving *s, vestry_connection **ret_connection) {
   char allow[VSI_ALLOW_BYTES];
   if (!vsi_routes_enter(s->v->routes, req->method, req->path, &s->visit, allow)) return vsi_answer_unrouted(req, allow);
   req->visit = &s->visit;
-  vestry_err error = serve(s, s->visit.route->handler, s->visit.route->app, ret_connection);
+  vestry_err error = serve_watched(s, s->visit.route->handler, s->visit.route->app, ret_connection);
   vsi_routes_leave(s->v->routes, &s->visit);
   req->visit = NULL;
   return error;
@@ -252,9 +260,9 @@ vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_r
   s.refusal = VESTRY_OK;
   vsi_request_init(&s.request, v, ops, server_request);
   vsi_reply_init(&s.reply, v->host);
-  vestry_err error = handler ? serve(&s, handler, app, ret_connection) : serve_route(&s, ret_connection);
+  vestry_err error = handler ? serve_watched(&s, handler, app, ret_connection) : serve_route(&s, ret_connection);
   vsi_reply_finish(&s.reply);
-  vsi_session_end(&s.request);
+  if (v->sessions) vsi_session_end(&s.request);
   vsi_request_finish(&s.request);
   return error;
 }

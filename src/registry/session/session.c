@@ -7,7 +7,13 @@
  *
  * A session that has ended by log-out must not come back by a cookie that is still good, a signed one, or by what a
  * request has just loaded from storage: `ended` keeps its hash until the cookie is good no more. A request that loads
- * looks there after it has put the record. */
+ * looks there after it has put the record.
+ *
+ * A log-in must not survive an end of all of its user's sessions that comes when storage has it and the table has not,
+ * or the other way round. By their seconds the two cannot be told apart: who changes a password ends all sessions and
+ * logs in again at once. So log-ins and ends that are under way stand in two lists, and each tells those of the other
+ * kind that it finds there, of the same user: a log-in that has met an end fails. One that has not was in both places
+ * before the end began, and is found there; or begins after it is over. */
 #include "registry/session/session.h"
 
 #include <string.h>
@@ -50,6 +56,13 @@ struct entered {
   entered *next, *prev;          /* guarded by the session's lock; in it while connection is not NULL */
 };
 
+/* A log-in, or an end of a user's sessions, that is under way. On the stack of who does it. */
+typedef struct under_way {
+  const char *user;
+  bool has_met; /* of a log-in: an end of that user's sessions */
+  struct under_way *next;
+} under_way;
+
 struct vsi_sessions {
   vestry *v;
   const vestry_host *host;
@@ -60,6 +73,8 @@ struct vsi_sessions {
   vestry_store *table; /* of records, by their hash */
   vestry_store *ended; /* hashes and users that came to an end; its values are records too */
   vestry_store_driver *table_driver, *ended_driver;
+  vsi_spin_lock under_way_lock;
+  under_way *logins, *ends; /* guarded by under_way_lock */
 };
 
 #define RECORD VESTRY_KEY("session")
@@ -510,8 +525,33 @@ static void detach(vestry_reply *reply, const record *session) {
   found = *at;
   if (!found) return;
   *at = found->next;
-  reply->attachments.count--;
   found->drop(found);
+}
+
+static void meet_locked(under_way *logins, const char *user) {
+  for (; logins; logins = logins->next) logins->has_met |= strcmp(logins->user, user) == 0;
+}
+
+/* Put it into one of the lists, having looked at the other. */
+static void set_out(vsi_sessions *sessions, under_way **list, under_way *one) {
+  vsi_spin_lock_take(&sessions->under_way_lock);
+  if (list == &sessions->ends)
+    meet_locked(sessions->logins, one->user);
+  else
+    for (const under_way *end = sessions->ends; end; end = end->next) one->has_met |= strcmp(end->user, one->user) == 0;
+  one->next = *list;
+  *list = one;
+  vsi_spin_lock_give(&sessions->under_way_lock);
+}
+
+/* Take it out. Whether it has met what it must not. */
+static bool arrive(vsi_sessions *sessions, under_way **list, const under_way *one) {
+  vsi_spin_lock_take(&sessions->under_way_lock);
+  while (*list != one) list = &(*list)->next;
+  *list = one->next;
+  bool has_met = one->has_met;
+  vsi_spin_lock_give(&sessions->under_way_lock);
+  return has_met;
 }
 
 static bool is_user(const char *user) {
@@ -530,33 +570,68 @@ static const char *why_closed(const vestry_request *req, const vestry_reply *rep
   return req->session.former_count < VSI_SESSION_CHANGES_MAX ? NULL : "too many log-ins and log-outs of one request";
 }
 
+/* Into storage and the table. A reference. */
+static vestry_err create_session(vsi_sessions *sessions, const char *id, const char *user, record **ret_session) {
+  char hash[VSI_TOKEN_HASH_LEN + 1];
+  vestry_err error = VESTRY_OK;
+  under_way login = {.user = user};
+  vsi_token_hash(id, hash);
+  set_out(sessions, &sessions->logins, &login);
+  record *made = create_record(sessions->host, hash, user, now_s(sessions));
+  if (!made) error = VESTRY_NO_MEMORY;
+  if (!error && sessions->options.storage) {
+    vestry_session_record stored = {.size = sizeof stored, .created_s = made->created_s, .used_s = made->created_s};
+    strcpy(stored.user, user);
+    error = sessions->options.storage->save(sessions->options.storage_ctx, hash, &stored);
+  }
+  if (!error) error = vestry_store_put(sessions->table, scope_of(hash), RECORD, made, VESTRY_PUT_REPLACE, 0, NULL);
+  if (arrive(sessions, &sessions->logins, &login) && !error) error = VESTRY_CLOSED;
+  if (error)
+    unref_record(made);
+  else
+    *ret_session = made;
+  return error;
+}
+
+/* It is nobody's, and shall never have been. */
+static void uncreate_session(vsi_sessions *sessions, const char *id) {
+  char hash[VSI_TOKEN_HASH_LEN + 1];
+  vsi_token_hash(id, hash);
+  (void)vestry_store_remove(sessions->table, scope_of(hash), RECORD, VESTRY_CAUSE_CLOSED, NULL);
+  if (sessions->options.storage) (void)sessions->options.storage->remove(sessions->options.storage_ctx, hash);
+}
+
+/* End the request's session: it goes on in a new one, of that id, that nobody has logged in to. Whatever fails, and
+ * whoever may come back by it, the request is not his any more: what it says and opens must not be what he may see. */
+static vestry_err leave_session(vestry_request *req, vestry_reply *reply, const char *id) {
+  vestry_err error = end_session(req->v->sessions, req->session.user);
+  detach(reply, req->session.user);
+  change(req, reply, id, NULL);
+  return error;
+}
+
 vestry_err vestry_session_login(const vestry_request *asked, vestry_reply *reply, const char *user) {
   vestry_request *req = (vestry_request *)(uintptr_t)asked; /* whose session it is to change */
   const char *why = why_closed(req, reply);
   if (!why && !is_user(user)) why = "a log-in: the user is NULL, empty, longer than 255 bytes, or no text";
   if (why) return vsi_reply_refuse(reply, VESTRY_INVALID, why);
   vsi_sessions *sessions = req->v->sessions;
-  char id[VSI_TOKEN_ID_LEN + 1], hash[VSI_TOKEN_HASH_LEN + 1];
+  /* Two ids: that of a log-in that fails may be left in storage. */
+  char id[VSI_TOKEN_ID_LEN + 1], nobodys[VSI_TOKEN_ID_LEN + 1];
+  record *made = NULL;
   vestry_err error = vsi_token_id(sessions->host, id);
-  if (!error && req->session.user) error = end_session(sessions, req->session.user);
-  if (error) return error;
-  vsi_token_hash(id, hash);
-  record *made = create_record(sessions->host, hash, user, now_s(sessions));
-  if (!made) return VESTRY_NO_MEMORY;
-  if (sessions->options.storage) {
-    vestry_session_record stored = {.size = sizeof stored, .created_s = made->created_s, .used_s = made->created_s};
-    strcpy(stored.user, user);
-    error = sessions->options.storage->save(sessions->options.storage_ctx, hash, &stored);
+  if (!error && req->session.user) {
+    error = vsi_token_id(sessions->host, nobodys);
+    if (!error) error = leave_session(req, reply, nobodys);
   }
-  if (!error) error = vestry_store_put(sessions->table, scope_of(hash), RECORD, made, VESTRY_PUT_REPLACE, 0, NULL);
+  if (error) return error;
+  error = create_session(sessions, id, user, &made);
   if (!error) error = enter(reply, made);
   if (error) {
-    (void)vestry_store_remove(sessions->table, scope_of(hash), RECORD, VESTRY_CAUSE_ERROR, NULL);
-    if (sessions->options.storage) (void)sessions->options.storage->remove(sessions->options.storage_ctx, hash);
+    uncreate_session(sessions, id);
     unref_record(made);
     return error;
   }
-  detach(reply, req->session.user); /* not before: on failure the stream is one of the session that has ended */
   change(req, reply, id, made);
   return VESTRY_OK;
 }
@@ -569,10 +644,7 @@ vestry_err vestry_session_logout(const vestry_request *asked, vestry_reply *repl
   char id[VSI_TOKEN_ID_LEN + 1];
   vestry_err error = vsi_token_id(req->v->sessions->host, id);
   if (error) return error;
-  error = end_session(req->v->sessions, req->session.user);
-  detach(reply, req->session.user);
-  change(req, reply, id, NULL);
-  return error;
+  return leave_session(req, reply, id);
 }
 
 typedef struct sweep {
@@ -596,11 +668,14 @@ vestry_err vestry_session_end_user(struct vestry *v, const char *user) {
   vsi_sessions *sessions = v->sessions;
   const vestry_session_storage_ops *storage = sessions->options.storage;
   char none[VSI_TOKEN_HASH_LEN + 1] = "";
+  under_way end = {.user = user};
+  set_out(sessions, &sessions->ends, &end);
   vestry_err error = bury(sessions, (vestry_scope){NULL, 0}, VESTRY_KEY(user), none);
   vestry_err of_storage = storage ? storage->remove_user(sessions->options.storage_ctx, user) : VESTRY_OK;
   sweep s = {sessions, user, VESTRY_OK};
   vestry_list_cursor cursor = {0};
   vestry_err of_list = VESTRY_OK;
   while (!cursor.done && !of_list) of_list = vestry_store_list(sessions->table, NULL, 256, &cursor, end_if_users, &s);
+  (void)arrive(sessions, &sessions->ends, &end);
   return error ? error : of_list ? of_list : of_storage ? of_storage : s.error;
 }

@@ -7,6 +7,8 @@
  *      vestry_channel_join(room, connection);      // in an on_open hook, say; then send what the page starts with
  *      vestry_channel_publish(room, event, NULL);  // from anywhere
  *
+ *  Channels that have a scope and a key for a name, as stored streams have, need none of this: vestry/broadcast.h.
+ *
  *  What it costs. Members are of any encoding (vestry/profile.h). For each shared one that members have, the channel
  *  keeps one encoder, whose output refers back to what it published before: an "epoch". A member that has taken every
  *  event of the epoch, and nothing else since it began, is aligned and takes these bytes. Whoever is not (it joined

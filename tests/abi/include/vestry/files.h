@@ -5,8 +5,8 @@
  *      vestry_route(v, "GET", "/static/{path...}", vestry_files_handler, files);
  *
  *  Answers have the type that the name's ending says, an ETag, and what caches and players ask for: 304 for what has
- *  not changed, one range of bytes. A file that has `name.br` or `name.gz` beside it, no older than itself, is sent so
- *  encoded to who accepts it.
+ *  not changed, 412 for what is another by now (If-Match, If-Unmodified-Since), one range of bytes. A file that has
+ *  `name.br` or `name.gz` beside it, no older than itself, is sent so encoded to who accepts it.
  *
  *  There is no way out of the folder: no symbolic link is followed, no segment begins with a dot, and what is no
  *  regular file is not there. Files are read whole, for each request, on the thread that serves it, and their ETag is a

@@ -29,23 +29,27 @@ typedef struct vestry_presence_change {
   const vestry_key *place;
   const char *who;
   bool here;         /**< has come, or has left */
-  size_t here_count; /**< how many are at the place since then */
+  size_t here_count; /**< how many are at the place since then, as far as it has been told */
 } vestry_presence_change;
 
-/** Told of changes: of each once, in the order in which they happened, one at a time. For each who and place a coming,
- *  a leaving, a coming, and so on. On a thread of the runtime's; no lock held: it may ask, dispatch and send. What it
- *  asks for may be newer than what it is told of, never older. */
+/** Told of changes: in the order in which they happened, one at a time. For each who and place a coming, a leaving, a
+ *  coming, and so on. While it runs, others wait, at most one for each who and place: what was undone before it could
+ *  be told, a coming and the leaving after it, or the other way round, is left out. In the end what was told is how
+ *  things are. On a thread of the runtime's; no lock held: it may ask, dispatch and send. What it asks for may be newer
+ *  than what it is told of, never older. */
 typedef void (*vestry_presence_fn)(const vestry_presence_change *change, void *ctx);
 
 /** How presence is kept. Zero is the default. */
 typedef struct vestry_presence_options {
-  size_t size;                  /**< sizeof(vestry_presence_options), or 0 */
-  uint64_t grace_ms;            /**< bridges reloads; 0: 2,000; at most a day */
-  size_t max_count;             /**< of who and place, all together; 0: 100,000 */
+  size_t size;       /**< sizeof(vestry_presence_options), or 0 */
+  uint64_t grace_ms; /**< bridges reloads; 0: 2,000; at most a day */
+  size_t max_count;  /**< of who and place, all together; who has left, too, until that was told. 0: 100,000 */
   vestry_presence_fn on_change; /**< NULL: nobody is told */
   void *ctx;                    /**< handed to it */
   vestry_runtime *runtime;      /**< on whose threads on_change runs; one with one thread is a thread of your own.
-                                     Borrowed; NULL: the instance's */
+                                     Borrowed: destroy it after vestry_presence_destroy, before or after
+                                     vestry_destroy, while the instance's host is good. Once it is stopped, no grace
+                                     time ends and nobody is told. NULL: the instance's */
 } vestry_presence_options;
 
 /** Create one.
@@ -67,20 +71,22 @@ VESTRY_API void vestry_presence_destroy(vestry_presence *presence);
  *  none, or if it is given up for a stored one. For several places, call it several times.
  *  place    copied; NULL: one for all
  *  who      UTF-8, 1 to 255 bytes; copied
- *  Returns  OK | INVALID (place, who) | TOO_LARGE (place) | LIMIT (16 places of one reply; or max_count, but never for
- *           who is there already, the grace time included) | NO_MEMORY (may be left to vestry)
+ *  Returns  OK | INVALID (place, who) | TOO_LARGE (place) | LIMIT (16 places, channels and topics of one reply;
+ *           or max_count, but never for who is there already, the grace time included) | NO_MEMORY
+ *           (may be left to vestry)
  *  Threads  the handler's */
 VESTRY_API vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, const vestry_key *place,
                                            const char *who);
 
-/** How many are at a place. Threads any; takes a lock briefly. */
+/** How many are at a place. 0: nobody; a place that is no key; presence is NULL. place: NULL: the one for all. Threads
+ *  any; takes a lock briefly. */
 VESTRY_API size_t vestry_presence_count(vestry_presence *presence, const vestry_key *place);
-/** Whether somebody is. Threads any; takes a lock briefly. */
+/** Whether somebody is. false also if presence or who is NULL. Threads any; takes a lock briefly. */
 VESTRY_API bool vestry_presence_is(vestry_presence *presence, const vestry_key *place, const char *who);
 /** Called for one who is at a place; streams_count: 0 in the grace time. */
 typedef void (*vestry_presence_each_fn)(const char *who, size_t streams_count, void *ctx);
 /** Name all who are at a place, as they came: a snapshot.
- *  Returns  OK | INVALID | TOO_LARGE (place) | NO_MEMORY (nobody was named)
+ *  Returns  OK | INVALID (presence or fn is NULL; place) | TOO_LARGE (place) | NO_MEMORY (nobody was named)
  *  Threads  any; fn runs on this thread, no lock held */
 VESTRY_API vestry_err vestry_presence_each(vestry_presence *presence, const vestry_key *place,
                                            vestry_presence_each_fn fn, void *ctx);

@@ -85,6 +85,15 @@ typedef struct vestry_options {
   size_t profiles_count;               /**< at most VESTRY_PROFILES_MAX */
   uint32_t max_private_encoders_count; /**< of streams that are VESTRY_PROFILE_PRIVATE; 0: 64 */
   uint32_t max_channel_encoders_count; /**< of channels, one for each encoding of each; 0: 64 */
+
+  const void *secret;          /**< at least 32 bytes, with which tab ids, CSRF tokens and nonces are sealed; NULL: that
+                                    of signed sessions, or random ones: then no page that is open outlives a restart.
+                                    Copied */
+  size_t secret_len;           /**< of the secret */
+  const void *previous_secret; /**< what it sealed is still good: for a change of secrets; NULL: none. Copied */
+  size_t previous_secret_len;  /**< of that */
+  size_t max_channels_count;   /**< by key, at one time (vestry/broadcast.h); 0: 10,000 */
+  size_t max_subscriptions_count; /**< to topics by key, at one time (vestry/publish.h); 0: 100,000 */
 } vestry_options;
 
 /** Everything since creation. opened_count = open_count + closed_count. The store has counters of its own
@@ -95,6 +104,7 @@ typedef struct vestry_stats {
   uint64_t closed_by_cause[VESTRY_CAUSES_MAX];
   /** Events of all connections, as vestry_connection_stats. */
   uint64_t accepted_count, written_count, discarded_count, conflated_count, refused_count;
+  uint64_t barriers_count, kept_count, forgotten_count; /**< of streams that conflate: why less was left out */
   uint64_t heartbeats_count;
   uint64_t written_bytes, wire_bytes; /**< of events, and as they went out: see vestry_connection_stats */
   /** Waiting in all streams now, and the most there ever was: bytes of events, of one that waits in several in each,

@@ -79,8 +79,8 @@ typedef struct vestry_session_options {
   void *now_ctx;                             /**< handed to it */
 } vestry_session_options;
 
-/** Who has logged in to the request's session; NULL: nobody, or the instance has no sessions. Valid during the handler.
- *  Handler's thread only. */
+/** Who has logged in to the request's session, as it is now: after vestry_session_login and vestry_session_logout it is
+ *  another one. NULL: nobody, or the instance has no sessions. Valid during the handler. Handler's thread only. */
 VESTRY_API const char *vestry_session_user(const vestry_request *req);
 
 /** Log in: the session gets a new id (so an id that somebody else has planted is worth nothing) and this user. The one
@@ -88,7 +88,9 @@ VESTRY_API const char *vestry_session_user(const vestry_request *req);
  *  is the new session's: call it before keys are named.
  *  user     UTF-8, 1 to 255 bytes, no control characters
  *  Returns  OK | INVALID (the user; the instance has no sessions; the reply has a key already) | NO_MEMORY | IO (no
- *           randomness) | what storage says. On failure nobody has logged in, but the session before may have ended
+ *           randomness) | CLOSED (vestry_session_end_user has met it) | what storage says. On failure nobody has logged
+ *           in. The session before may have ended: then the request goes on as after a log-out, vestry_session_user
+ *           says NULL, and what is answered, a page or a stream that says what went wrong, is a visitor's
  *  Threads  the handler's; may block in storage. In a handler, a guard or an effect; not in an error page */
 VESTRY_API vestry_err vestry_session_login(const vestry_request *req, vestry_reply *reply, const char *user);
 
@@ -99,7 +101,8 @@ VESTRY_API vestry_err vestry_session_login(const vestry_request *req, vestry_rep
 VESTRY_API vestry_err vestry_session_logout(const vestry_request *req, vestry_reply *reply);
 
 /** End all sessions of a user, wherever: when a password was changed, or somebody was thrown out. Looks at each session
- *  that memory holds. Of stored and signed ones, those that begin in this very second may end too.
+ *  that memory holds. A log-in of that user that is under way fails with CLOSED; one that begins when this has returned
+ *  stands; but if it is of this very second, and stored or signed, it does not come back once memory has lost it.
  *  OK | INVALID | NO_MEMORY | what storage says (those that memory holds have ended all the same).
  *  Threads  any; may block in storage */
 VESTRY_API vestry_err vestry_session_end_user(struct vestry *v, const char *user);

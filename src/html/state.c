@@ -1,0 +1,136 @@
+#include "html/state.h"
+
+#include <string.h>
+
+#include "base/ascii.h"
+
+/* What the client does is asked of it by tests/browser/morph.test.js (Datastar 1.0.2). This is what follows from it.
+ *
+ * A morph keeps an element that has an id if both have it, wherever it stands; it sets the value of an input or a
+ * textarea, and what is ticked or chosen, only where the markup says other than the element's. So of a field with an id
+ * the later morph alone changes what both change, or less: what is typed stays rather more than less. A field without
+ * an id is matched with one of its kind by the places of all around it, up to the nearest element that has one. Which
+ * is taken depends on tags, ids, and where text is. If both morphs have these alike, both find the same; otherwise the
+ * earlier one may lead the later to a field that it would not have found. Options are matched by their places, so the
+ * user's choice is of another value when they move: a select must be alike in both.
+ *
+ * data-bind makes its signal, from the element's value, if that is missing; reading a signal in an expression makes an
+ * empty one. Neither is undone by the next morph. So what the earlier one binds, or reads, the later one must too.
+ * Several inputs of one name, whose signal is a list, are numbered in the order in which they come: they must be the
+ * same in both.
+ *
+ * Who comes in between and is about the same signal finds it there or not: then the earlier one stays, unless both only
+ * read it. */
+
+uint64_t vsi_html_hash(uint64_t hash, vestry_slice text) {
+  const unsigned char *bytes = text.data;
+  for (size_t i = 0; i < text.len; i++) hash = (hash ^ bytes[i]) * UINT64_C(1099511628211); /* FNV-1a */
+  return (hash ^ 0xff) * UINT64_C(1099511628211); /* no byte of UTF-8: what follows is another text */
+}
+
+void vsi_html_set_add(vsi_html_set *set, uint64_t hash) {
+  for (size_t i = 0; i < set->count; i++)
+    if (set->hashes[i] == hash) return;
+  if (set->count == VSI_HTML_SET_MAX)
+    set->is_unclear = true;
+  else
+    set->hashes[set->count++] = hash;
+}
+
+void vsi_html_kind_add(vsi_html_kind *kind, uint64_t hash) {
+  if (kind->count && kind->hash != hash) kind->count = 2;
+  if (kind->count) return;
+  *kind = (vsi_html_kind){hash, 1};
+}
+
+static bool is_name_byte(char c) {
+  return vsi_is_letter(c) || vsi_is_digit(c) || c == '_';
+}
+
+/* Names are written fooBar, foo-bar, foo_bar. The parts of a path count up to `stop`. */
+static uint64_t hash_of_name(vestry_slice name, char stop) {
+  uint64_t hash = VSI_HTML_HASH;
+  const char *at = name.data, *end = at + name.len;
+  for (; at < end && *at != stop; at++) {
+    char c = vsi_lower(*at);
+    if (c != '-' && c != '_') hash = vsi_html_hash(hash, (vestry_slice){&c, 1});
+  }
+  return hash;
+}
+
+static uint64_t bit_of(vestry_slice name) {
+  uint64_t hash = hash_of_name(name, '.');
+  return UINT64_C(1) << ((hash ^ hash >> 40) & 63);
+}
+
+uint64_t vsi_html_state_bind(vsi_html_state *state, vestry_slice name) {
+  bool is_plain = name.len && !memchr(name.data, '&', name.len);
+  state->bound |= is_plain ? bit_of(name) : UINT64_MAX;
+  state->binds.is_unclear |= !is_plain;
+  return hash_of_name(name, '\0');
+}
+
+/* A character reference that is nothing of a name: at '&'. */
+static bool is_plain_reference(vestry_slice text) {
+  static const char *const plain[] = {"&amp;", "&lt;", "&gt;", "&quot;", "&apos;", "&#39;", "&#34;"};
+  for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+    if (text.len >= strlen(plain[i]) && memcmp(text.data, plain[i], strlen(plain[i])) == 0) return true;
+  return false;
+}
+
+static void read_any(vsi_html_state *state) {
+  state->reads.is_unclear = true;
+  state->read = UINT64_MAX;
+}
+
+/* As the client finds them: $name, $name.part, $name-part. A '$' in a string is taken for one too. */
+void vsi_html_state_read(vsi_html_state *state, vestry_slice expression) {
+  const char *at = expression.data, *end = at + expression.len;
+  while (at < end) {
+    char c = *at++;
+    if (c == '&' && !is_plain_reference((vestry_slice){at - 1, (size_t)(end - at + 1)})) read_any(state);
+    if (c != '$' || at == end) continue;
+    if (*at == '[') read_any(state); /* of a name that is computed */
+    const char *name = at;
+    while (at < end &&
+           (is_name_byte(*at) || ((*at == '.' || *at == '-') && at > name && end - at > 1 && is_name_byte(at[1]))))
+      at++;
+    vestry_slice whole = {name, (size_t)(at - name)};
+    if (!whole.len) continue;
+    vsi_html_set_add(&state->reads, vsi_html_hash(VSI_HTML_HASH, whole));
+    state->read |= bit_of(whole);
+  }
+}
+
+static bool is_subset(const vsi_html_set *of, const vsi_html_set *set) {
+  if (set->is_unclear) return false;
+  for (size_t i = 0; i < set->count; i++) {
+    size_t at = 0;
+    while (at < of->count && of->hashes[at] != set->hashes[i]) at++;
+    if (at == of->count) return false;
+  }
+  return true;
+}
+
+/* All of the later one are of one kind, and so are those of the earlier, if it has any. */
+static bool is_of_one_kind(const vsi_html_kind *earlier, const vsi_html_kind *later) {
+  return !later->count ||
+         (later->count == 1 && (!earlier->count || (earlier->count == 1 && earlier->hash == later->hash)));
+}
+
+void vsi_html_state_forget_user(vsi_html_state *state) {
+  state->select_list = 0;
+  state->selects.count = state->unnamed.count = 0;
+  state->has_fields = false;
+}
+
+bool vsi_html_state_goes(const vsi_html_state *earlier, const vsi_html_state *later) {
+  if (!is_subset(&later->binds, &earlier->binds) || !is_subset(&later->reads, &earlier->reads)) return false;
+  if (earlier->boxes != later->boxes || earlier->focus != later->focus) return false;
+  if (earlier->select_list != later->select_list && !is_of_one_kind(&earlier->selects, &later->selects)) return false;
+  return earlier->shape == later->shape || is_of_one_kind(&earlier->unnamed, &later->unnamed);
+}
+
+bool vsi_html_state_meets(const vsi_html_state *before, const vsi_html_state *behind) {
+  return (before->bound & (behind->bound | behind->read)) || (before->read & behind->bound);
+}

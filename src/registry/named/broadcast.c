@@ -1,0 +1,159 @@
+/* Channels by key. What a reply may need is made when it says so, before there is a stream: the channel is held by a
+ * member for nobody yet, and letting it in needs no memory. */
+#include "vestry/broadcast.h"
+
+#include "base/memory.h"
+#include "base/options.h"
+#include "registry/named/name.h"
+#include "stream/channels.h"
+
+/* The channel that is there, with a reference. OK | NOT_FOUND | errors of the key. */
+static vestry_err find(vestry *v, vestry_scope scope, const vestry_key *key, vestry_channel **ret_channel) {
+  vsi_scoped_key name;
+  vestry_err error = vsi_name_pack(v, &name, scope, key);
+  if (error) return error;
+  vestry_channel *found = vsi_channels_find(v->channels, name.key.data, name.key.len, name.key.hash);
+  vsi_scoped_key_finish(&name);
+  if (!found) return VESTRY_NOT_FOUND;
+  *ret_channel = found;
+  return VESTRY_OK;
+}
+
+/* A member for nobody yet, in the channel of that name. Takes the name. */
+static vestry_err reserve(vestry *v, vsi_scoped_key *name, vsi_member **ret_member) {
+  vestry_channel *channel;
+  vestry_err error = vsi_channels_hold(v->channels, name->key.data, name->key.len, name->key.hash, &channel);
+  vsi_scoped_key_finish(name);
+  if (error) return error;
+  error = vsi_channel_reserve(channel, ret_member);
+  vsi_channel_unref(channel);
+  return error;
+}
+
+vestry_err vestry_join(vestry *v, vestry_scope scope, const vestry_key *key, vestry_connection *connection) {
+  vsi_scoped_key name;
+  vsi_member *member;
+  if (!v || !connection || connection->environment != vsi_group_environment(v->group)) return VESTRY_INVALID;
+  vestry_err error = vsi_name_pack(v, &name, scope, key);
+  if (!error) error = reserve(v, &name, &member);
+  return error ? error : vsi_channel_admit(member, connection);
+}
+
+vestry_err vestry_leave(vestry *v, vestry_scope scope, const vestry_key *key, vestry_connection *connection) {
+  vestry_channel *channel;
+  if (!v || !connection) return VESTRY_INVALID;
+  vestry_err error = find(v, scope, key, &channel);
+  if (error) return error;
+  error = vestry_channel_leave(channel, connection);
+  vsi_channel_unref(channel);
+  return error;
+}
+
+/* The channel to publish to, with a reference. */
+static vestry_err find_open(vestry *v, vestry_scope scope, const vestry_key *key, vestry_channel **ret_channel) {
+  if (!v) return VESTRY_INVALID;
+  return vsi_instance_is_closing(v) ? VESTRY_CLOSED : find(v, scope, key, ret_channel);
+}
+
+/* Takes the reference. */
+static vestry_err publish(vestry_channel *channel, vestry_event *event, size_t *ret_sent_count) {
+  size_t sent;
+  vestry_err error = vestry_channel_publish(channel, event, &sent);
+  vsi_channel_unref(channel);
+  if (ret_sent_count) *ret_sent_count = sent;
+  return error || sent ? error : VESTRY_NOT_FOUND; /* held by a reply, or all its members end */
+}
+
+vestry_err vestry_broadcast(vestry *v, vestry_scope scope, const vestry_key *key, vestry_event *event,
+                            size_t *ret_sent_count) {
+  vestry_channel *channel;
+  if (ret_sent_count) *ret_sent_count = 0;
+  if (!event) return VESTRY_INVALID;
+  vestry_err error = find_open(v, scope, key, &channel);
+  return error ? error : publish(channel, event, ret_sent_count);
+}
+
+/* An event that was just made, if it was. Takes it, and the reference. */
+static vestry_err publish_made(vestry_channel *channel, vestry_err error, vestry_event *event) {
+  if (error) {
+    vsi_channel_unref(channel);
+    return error;
+  }
+  error = publish(channel, event, NULL);
+  vestry_event_unref(event);
+  return error;
+}
+
+vestry_err vestry_broadcast_patch_elements(vestry *v, vestry_scope scope, const vestry_key *key, const char *html,
+                                           size_t len, const vestry_elements_options *options) {
+  vestry_channel *channel;
+  vestry_event *event = NULL;
+  vestry_err error = find_open(v, scope, key, &channel);
+  if (error) return error;
+  error = vestry_event_elements(v->host, html, len, options, &event);
+  return publish_made(channel, error, event);
+}
+
+vestry_err vestry_broadcast_patch_signals(vestry *v, vestry_scope scope, const vestry_key *key,
+                                          const vestry_value *signals, const vestry_signals_options *options) {
+  vestry_channel *channel;
+  vestry_event *event = NULL;
+  vestry_err error = find_open(v, scope, key, &channel);
+  if (error) return error;
+  error = vestry_event_signals(v->host, signals, options, &event);
+  return publish_made(channel, error, event);
+}
+
+vestry_err vestry_broadcast_stats_get(vestry *v, vestry_scope scope, const vestry_key *key,
+                                      vestry_channel_stats *ret_stats) {
+  vestry_channel *channel;
+  if (!v || !ret_stats) return VESTRY_INVALID;
+  vestry_err error = find(v, scope, key, &channel);
+  if (error) return error;
+  vestry_channel_stats_get(channel, ret_stats);
+  vsi_channel_unref(channel);
+  return VESTRY_OK;
+}
+
+void vestry_channels_stats_get(vestry *v, vestry_channels_stats *ret_stats) {
+  vsi_channels_stats all;
+  vsi_channels_stats_get(v->channels, &all);
+  const vestry_channels_stats stats = {
+      .made_count = all.made, .live_count = all.live, .ended_count = all.ended, .refused_count = all.refused};
+  VSI_RESULT_GIVE(ret_stats, stats);
+}
+
+/* ------------------------------------------------------------------------------------------------- replies -------- */
+
+typedef struct joining {
+  vsi_attachment attachment; /* first */
+  const vestry_host *host;
+  vsi_member *member;
+} joining;
+
+static void begin(vsi_attachment *attachment, vestry_connection *connection) {
+  joining *one = (joining *)attachment;
+  (void)vsi_channel_admit(one->member, connection); /* EXISTS: it is in it; CLOSED: it has ended */
+  vsi_free(one->host, one);
+}
+
+static void drop(vsi_attachment *attachment) {
+  joining *one = (joining *)attachment;
+  vsi_channel_discard(one->member);
+  vsi_free(one->host, one);
+}
+
+vestry_err vestry_reply_join(vestry_reply *reply, const vestry_scope *scope, const vestry_key *key) {
+  vsi_scoped_key name;
+  vestry_err error = vsi_name_pack_for(reply, &name, scope, key);
+  if (error) return error;
+  vsi_member *member = NULL;
+  error = reserve(reply->v, &name, &member);
+  joining *one = error ? NULL : vsi_calloc(reply->host, 1, sizeof *one);
+  if (!one) {
+    if (!error) vsi_channel_discard(member);
+    return vsi_name_attach(reply, error ? error : VESTRY_NO_MEMORY, NULL);
+  }
+  *one = (joining){.attachment = {.begin = begin, .drop = drop}, .host = reply->host, .member = member};
+  return vsi_name_attach(reply, VESTRY_OK, &one->attachment);
+}

@@ -1,0 +1,31 @@
+/* Channels by name: each is there while somebody is in it, or works with it, and no longer. See channels.c for the
+ * essay. Any thread; nothing of others is called while its lock is held. */
+#ifndef VSI_STREAM_CHANNELS_H
+#define VSI_STREAM_CHANNELS_H
+
+#include "stream/channel.h"
+
+typedef struct vsi_channels vsi_channels;
+
+/* made = live + ended. */
+typedef struct vsi_channels_stats {
+  uint64_t made, live, ended;
+  uint64_t refused; /* for max_count */
+} vsi_channels_stats;
+
+/* max_count: 0: the default. OK | NO_MEMORY */
+vestry_err vsi_channels_create(vsi_group *group, size_t max_count, vsi_channels **ret_channels);
+/* None is live. NULL is accepted. */
+void vsi_channels_destroy(vsi_channels *channels);
+
+/* A name is bytes, and a hash of them whose upper bits nobody outside can aim at. */
+
+/* A reference to the channel of that name; NULL: there is none. */
+vestry_channel *vsi_channels_find(vsi_channels *channels, const void *bytes, size_t len, uint64_t hash);
+/* The same, which is made if there is none. OK | LIMIT | NO_MEMORY */
+vestry_err vsi_channels_hold(vsi_channels *channels, const void *bytes, size_t len, uint64_t hash,
+                             vestry_channel **ret_channel);
+
+void vsi_channels_stats_get(vsi_channels *channels, vsi_channels_stats *ret_stats);
+
+#endif

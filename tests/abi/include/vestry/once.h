@@ -1,0 +1,73 @@
+/** Actions that run once. The Datastar client repeats a request that the network has broken, POST too and whatever its
+ *  `retry` says, with the old body; people press twice. A guard that knows what it has seen lets the first one run, and
+ *  answers the others as it was answered.
+ *
+ *      vestry_once_create(v, NULL, &once);
+ *      vestry_guard(v, "/", vestry_once_guard, once);       // behind vestry_csrf_guard
+ *
+ *      char nonce[VESTRY_ONCE_NONCE_BYTES];                 // a page
+ *      vestry_once_nonce(req, nonce);
+ *      vestry_html_add(&html, "<body data-signals:_once=\"'%s'\">", nonce);
+ *      // an action: vestry_backend_action_options.once writes a header into it, X-Once: of the page's nonce, a dot and
+ *      // what tells this call from others. Repeated requests have the same, the next click has another
+ *      // a form: <input type="hidden" name="once" value="%s">: this form, filled in like this, once
+ *
+ *  Of unsafe requests (as in vestry/csrf.h) with the same nonce, in the same scope, the handler sees one. One that
+ *  repeats it
+ *  - while it runs, waits, on its thread, until it is answered: as long as the handler takes;
+ *  - then gets its answer: status, headers and body. If they were too large to be kept: a status of 400 and more
+ *    without them, or else 204. And 204 if it was a stream, which got what there was;
+ *  - runs after all if the first one's guard or handler said LIMIT or FULL, "not now";
+ *  - with a form's nonce, but other fields, or for another path, is answered 409: it was sent already.
+ *  What has a nonce that was not made here for this scope is answered 403; what has none runs as ever, unless it is
+ *  required. The first one is forgotten after lifetime_ms, or behind max_count others, or behind max_per_scope_count of
+ *  its own scope: the one that was used longest ago goes. Its repetition would run again. */
+#ifndef VESTRY_ONCE_H
+#define VESTRY_ONCE_H
+
+#include "vestry/routes.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What has been seen. */
+typedef struct vestry_once vestry_once;
+
+/** What is remembered, and how long. Zero is the default. */
+typedef struct vestry_once_options {
+  size_t size;          /**< sizeof(vestry_once_options), or 0 */
+  uint64_t lifetime_ms; /**< since a request came; the client repeats for four minutes; 0: 10 minutes */
+  size_t max_count;     /**< requests remembered, 300 bytes each and the nonce; 0: 100,000 */
+  size_t
+      max_per_scope_count;  /**< of one scope; 0: 1,000, but no bound if the instance has neither sessions nor scopes */
+  size_t max_answer_bytes;  /**< an answer's headers and body, to be kept; 0: 4,096 */
+  size_t max_answers_bytes; /**< all answers', together; 0: 16 MiB */
+  bool required;            /**< an unsafe request without a nonce is answered 403 */
+} vestry_once_options;
+
+/** Room for a nonce: 64 hexadecimal digits and a NUL. */
+#define VESTRY_ONCE_NONCE_BYTES 65
+
+/** Create one.
+ *  v         borrowed; must not be destroyed before
+ *  options   NULL: the defaults
+ *  ret_once  owned by the caller; untouched on failure
+ *  Returns  OK | INVALID | NO_MEMORY | CLOSED (the runtime) | IO (no randomness)
+ *  Threads  any; does not block */
+VESTRY_API vestry_err vestry_once_create(vestry *v, const vestry_once_options *options, vestry_once **ret_once);
+/** No request may use it any more. Before vestry_destroy. NULL is accepted. */
+VESTRY_API void vestry_once_destroy(vestry_once *once);
+
+/** The guard, for vestry_guard; app is the vestry_once. Guards before it run for repeated requests too, those behind it
+ *  for the first alone. */
+VESTRY_API vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, void *app);
+
+/** A nonce for a page, or for a form: they can share one, and two forms too. Nothing is kept for it until it is used.
+ *  OK | IO (no randomness). Threads: the handler's; does not block. */
+VESTRY_API vestry_err vestry_once_nonce(const vestry_request *req, char nonce[VESTRY_ONCE_NONCE_BYTES]);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

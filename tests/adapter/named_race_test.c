@@ -1,0 +1,193 @@
+/* Channels and topics by key under threads: streams come and go, join and leave, and all speak to all. Whatever the
+ * order, those who stay hear everything, in each speaker's order; and in the end nothing is left. */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "support/test.h"
+#include "support/test_host.h"
+#include "vestry/broadcast.h"
+#include "vestry/memory.h"
+#include "vestry/publish.h"
+
+enum { THREADS = 4, PLACES = 5, ROUNDS = 1200, OPEN_MOST = 6, STAYING = 2 };
+
+typedef struct race {
+  test_host th;
+  vestry *v;
+  _Atomic(size_t) begun, overs, calls; /* of subscriptions */
+} race;
+
+typedef struct runner {
+  race *r;
+  unsigned seed;
+  int number;
+} runner;
+
+/* Each has memory of its own, which is given back with its end: twice, or never, is found. */
+typedef struct ear {
+  race *r;
+  int calls;
+} ear;
+
+static void hear(const vestry_bus_message *message, void *ctx) {
+  ear *e = ctx;
+  assert_int_equal(message->len, sizeof(int));
+  atomic_fetch_add(&e->r->calls, 1);
+}
+
+static void over(void *ctx) {
+  ear *e = ctx;
+  atomic_fetch_add(&e->r->overs, 1);
+  free(e);
+}
+
+static const vestry_scope nowhere = {NULL, 0};
+
+/* Joins two of the places, and is told of one. */
+typedef struct visit {
+  race *r;
+  int places[2];
+  const char *stays; /* joins that one alone */
+  bool answers;      /* instead of a stream */
+} visit;
+
+static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
+  visit *v = app;
+  (void)req;
+  vestry_err error = VESTRY_OK;
+  if (v->stays) error = vestry_reply_join(reply, NULL, VESTRY_KEY("stay"));
+  for (int i = 0; !v->stays && !error && i < 2; i++)
+    error = vestry_reply_join(reply, NULL, VESTRY_KEY("p", v->places[i]));
+  ear *e = malloc(sizeof *e);
+  *e = (ear){.r = v->r};
+  if (!error)
+    error = vestry_reply_subscribe(reply, NULL, VESTRY_KEY("t", v->places[0]),
+                                   &(vestry_subscriber){.call = hear, .over = over, .ctx = e});
+  assert_int_equal(error, VESTRY_OK);
+  atomic_fetch_add(&v->r->begun, 1);
+  if (v->answers) return vestry_reply_body(reply, NULL, "x", 1);
+  vestry_reply_auto_close(reply, false);
+  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
+}
+
+static vestry_memory_exchange *ask(race *r, visit *v) {
+  vestry_memory_exchange *exchange;
+  v->r = r;
+  assert_int_equal(vestry_memory_request(r->v, &(vestry_memory_call){.datastar = !v->answers}, come, v, &exchange),
+                   VESTRY_OK);
+  return exchange;
+}
+
+static int some(runner *t, int below) {
+  return rand_r(&t->seed) % below;
+}
+
+static void speak(runner *t, int round) {
+  char text[40];
+  vestry_event *event = NULL;
+  snprintf(text, sizeof text, "%d/%d", t->number, round);
+  assert_int_equal(vestry_event_comment(&t->r->th.host, text, &event), VESTRY_OK);
+  size_t sent;
+  assert_int_equal(vestry_broadcast(t->r->v, nowhere, VESTRY_KEY("stay"), event, &sent), VESTRY_OK);
+  assert_int_equal(sent, STAYING);
+  vestry_err error = vestry_broadcast(t->r->v, nowhere, VESTRY_KEY("p", some(t, PLACES)), event, &sent);
+  assert_true(sent ? error == VESTRY_OK : error == VESTRY_NOT_FOUND);
+  vestry_event_unref(event);
+  error = vestry_publish(t->r->v, nowhere, VESTRY_KEY("t", some(t, PLACES)), &round, sizeof round, NULL);
+  assert_true(error == VESTRY_OK || error == VESTRY_NOT_FOUND);
+}
+
+static void move(runner *t, vestry_memory_exchange *exchange) {
+  vestry_connection *connection = vestry_memory_connection(exchange);
+  int place = some(t, PLACES);
+  vestry_err error = some(t, 2) ? vestry_leave(t->r->v, nowhere, VESTRY_KEY("p", place), connection)
+                                : vestry_join(t->r->v, nowhere, VESTRY_KEY("p", place), connection);
+  assert_true(error == VESTRY_OK || error == VESTRY_NOT_FOUND || error == VESTRY_EXISTS);
+  vestry_channel_stats stats = {0};
+  error = vestry_broadcast_stats_get(t->r->v, nowhere, VESTRY_KEY("p", place), &stats);
+  assert_true(error == VESTRY_OK || error == VESTRY_NOT_FOUND);
+}
+
+static void *run(void *ctx) {
+  runner *t = ctx;
+  vestry_memory_exchange *open[OPEN_MOST];
+  int count = 0;
+  for (int round = 0; round < ROUNDS; round++) {
+    if (count == OPEN_MOST || (count && some(t, 2))) {
+      int at = some(t, count);
+      if (some(t, 2)) /* it ends while it leaves, joins and is spoken to */
+        vestry_connection_close(vestry_memory_connection(open[at]), VESTRY_CAUSE_CLOSED);
+      vestry_memory_destroy(open[at]);
+      open[at] = open[--count];
+    }
+    if (some(t, 8) == 0) vestry_memory_destroy(ask(t->r, &(visit){.places = {0, 1}, .answers = true}));
+    open[count++] = ask(t->r, &(visit){.places = {some(t, PLACES), some(t, PLACES)}});
+    move(t, open[some(t, count)]);
+    speak(t, round);
+  }
+  while (count) vestry_memory_destroy(open[--count]);
+  return NULL;
+}
+
+/* All that was said to those who stay, in each speaker's order. */
+static void check(vestry_memory_exchange *exchange) {
+  vestry_slice got = vestry_memory_received(exchange);
+  char *text = malloc(got.len + 1);
+  memcpy(text, got.data, got.len);
+  text[got.len] = '\0';
+  int next[THREADS] = {0}, who, what;
+  for (const char *at = text; (at = strstr(at, "\n: ")) && sscanf(at, "\n: %d/%d", &who, &what) == 2; at++) {
+    assert_in_range(who, 0, THREADS - 1);
+    assert_int_equal(what, next[who]++);
+  }
+  for (int i = 0; i < THREADS; i++) assert_int_equal(next[i], ROUNDS);
+  free(text);
+}
+
+static void nothing_is_left(void **state) {
+  (void)state;
+  for (unsigned seed = 1; seed <= 3; seed++) {
+    race *r = calloc(1, sizeof *r);
+    test_host_init(&r->th);
+    const vestry_connection_options wide = {.max_queued_count = 100000};
+    assert_int_equal(
+        vestry_create(&(vestry_options){.host = &r->th.host, .threads_count = 2, .connection = &wide}, &r->v),
+        VESTRY_OK);
+    vestry_memory_exchange *staying[STAYING];
+    for (int i = 0; i < STAYING; i++) staying[i] = ask(r, &(visit){.stays = "x", .places = {PLACES, 0}});
+    pthread_t threads[THREADS];
+    runner runners[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+      runners[i] = (runner){r, seed * 1000 + (unsigned)i, i};
+      assert_int_equal(pthread_create(&threads[i], NULL, run, &runners[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+    for (int i = 0; i < STAYING; i++)
+      vestry_connection_close(vestry_memory_connection(staying[i]), VESTRY_CAUSE_CLOSED);
+    assert_int_equal(vestry_stop(r->v, VESTRY_NEVER_MS), VESTRY_OK);
+    for (int i = 0; i < STAYING; i++) {
+      check(staying[i]);
+      vestry_memory_destroy(staying[i]);
+    }
+    vestry_channels_stats channels = {0};
+    vestry_channels_stats_get(r->v, &channels);
+    assert_int_equal(channels.live_count, 0);
+    assert_int_equal(channels.made_count, channels.ended_count);
+    assert_true(channels.made_count > PLACES); /* they came and went */
+    vestry_bus_stats bus = {0};
+    vestry_publish_stats_get(r->v, &bus);
+    assert_int_equal(bus.live_count, 0);
+    assert_int_equal(bus.topics_count, 0);
+    assert_int_equal(r->overs, r->begun);
+    assert_true(r->calls > 0);
+    vestry_destroy(r->v);
+    test_host_assert_clean(&r->th);
+    free(r);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(nothing_is_left)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

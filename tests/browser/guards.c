@@ -1,0 +1,119 @@
+/* A server for guards.test.js: sessions, tab ids, tokens and actions that run once, on one page.
+ *   GET /        the page; #rendered is the tab's id as the server knew it then
+ *   GET /stream  tells the page, in the signal `seen`, which tab it was asked by
+ *   POST /act    counts, and answers 204; POST /form likewise for a plain form, which is led back to the page
+ *   GET /seen    as JSON: what was counted, and what the last POST said of where it comes from */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../../examples/shared/program.h"
+
+struct app {
+  struct program program;
+  vestry_csrf *csrf;
+  vestry_once *once;
+  _Atomic(int) acts, forms;
+  pthread_mutex_t lock;
+  char site[32]; /* guarded by lock: the last POST's Sec-Fetch-Site */
+};
+
+/* A guard that lets all pass. */
+static vestry_err note(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  const char *site = vestry_request_header(req, "Sec-Fetch-Site");
+  (void)reply;
+  if (strcmp(vestry_request_method(req), "POST") != 0) return VESTRY_OK;
+  pthread_mutex_lock(&app->lock);
+  snprintf(app->site, sizeof app->site, "%s", site ? site : "");
+  pthread_mutex_unlock(&app->lock);
+  return VESTRY_OK;
+}
+
+static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  char tab[VESTRY_TAB_ATTRIBUTES_BYTES], id[VESTRY_TAB_ID_BYTES], token[VESTRY_CSRF_TOKEN_BYTES];
+  char nonce[VESTRY_ONCE_NONCE_BYTES], act[512];
+  vestry_err err = vestry_tab_id(req, id);
+  if (!err) err = vestry_tab_attributes(req, reply, tab, sizeof tab);
+  if (!err) err = vestry_csrf_token(app->csrf, req, reply, token);
+  if (!err) err = vestry_once_nonce(req, nonce);
+  if (!err)
+    err = vestry_backend_action_string(
+        act, sizeof act, VESTRY_METHOD_POST,
+        &(vestry_backend_action_options){.csrf = true, .once = true, .retry_interval_ms = 50}, "/act");
+  if (err) return err;
+  return program_page(
+      &app->program, reply, "Guards",
+      "<main %-s data-signals:_csrf=\"'%s'\" data-signals:_once=\"'%s'\" data-signals:seen=\"''\" "
+      "data-signals:failed=\"''\""
+      " data-on:datastar-fetch=\"evt.detail.type=='error'&&($failed=evt.detail.argsRaw.status)\">"
+      "<output id=\"rendered\">%s</output><output id=\"tab\" data-text=\"$tabId.slice(0,32)\"></output>"
+      "<output id=\"seen\" data-text=\"$seen\"></output><output id=\"failed\" data-text=\"$failed\"></output>"
+      "<div data-init=\"@get('/stream',{retry:'error'})\"></div>"
+      "<button id=\"act\" data-on:click=\"%-s\">Act</button>"
+      "<button id=\"bare\" data-on:click=\"@post('/act')\">Without</button>"
+      "<a id=\"link\" href=\"/?more\">More</a>"
+      "<form id=\"form\" method=\"post\" action=\"/form\"><input type=\"hidden\" name=\"csrf\" value=\"%s\">"
+      "<input type=\"hidden\" name=\"once\" value=\"%s\"><input id=\"text\" name=\"text\"><button id=\"send\">Send"
+      "</button></form></main>",
+      tab, token, nonce, id, act, token, nonce);
+}
+
+static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  char id[VESTRY_TAB_ID_BYTES];
+  (void)ctx;
+  vestry_err err = vestry_tab_id(req, id);
+  if (!err) err = vestry_reply_key(reply, VESTRY_KEY("tab", (const char *)id));
+  if (!err) err = vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  return err ? err : vestry_reply_patch_signals(reply, VESTRY_OBJECT("seen", (const char *)id));
+}
+
+static vestry_err act(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  (void)req;
+  atomic_fetch_add(&app->acts, 1);
+  return vestry_reply_status(reply, 204);
+}
+
+static vestry_err form(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  (void)req;
+  atomic_fetch_add(&app->forms, 1);
+  return vestry_reply_redirect(reply, 303, "/");
+}
+
+static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  char site[32];
+  (void)req;
+  pthread_mutex_lock(&app->lock);
+  strcpy(site, app->site);
+  pthread_mutex_unlock(&app->lock);
+  json_t *all =
+      json_pack("{s:i,s:i,s:s}", "acts", atomic_load(&app->acts), "forms", atomic_load(&app->forms), "site", site);
+  vestry_err err = vestry_reply_json(reply, all);
+  json_decref(all);
+  return err;
+}
+
+int main(int argc, char **argv) {
+  static struct app app = {.lock = PTHREAD_MUTEX_INITIALIZER};
+  program_start(&app.program, argc, argv, "test_browser_guards", "What guards a page",
+                &(vestry_options){.sessions = &(vestry_session_options){.insecure = true}});
+  vestry *v = app.program.v;
+  if (vestry_csrf_create(v, NULL, &app.csrf) || vestry_once_create(v, NULL, &app.once)) return 1;
+  vestry_guard(v, "/", note, &app);
+  vestry_guard(v, "/", vestry_csrf_guard, app.csrf);
+  vestry_guard(v, "/", vestry_once_guard, app.once);
+  vestry_route(v, "GET", "/", page, &app);
+  vestry_route(v, "GET", "/stream", stream, &app);
+  vestry_route(v, "POST", "/act", act, &app);
+  vestry_route(v, "POST", "/form", form, &app);
+  vestry_route(v, "GET", "/seen", seen, &app);
+  program_wait(&app.program);
+  vestry_csrf_destroy(app.csrf);
+  vestry_once_destroy(app.once);
+  return program_finish(&app.program);
+}

@@ -1,0 +1,83 @@
+/* Copies of requests: whatever the query, a shared copy has no signals, a private one has those of the request, and
+ * all else stays as it was. Input: the query. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "event/query.h"
+#include "registry/request/copy.h"
+#include "vestry/vestry.h"
+
+static void require(bool condition) {
+  if (!condition) abort();
+}
+
+static bool has_signals(const char *query) {
+  vestry_slice value;
+  return !vsi_query_find(query, strlen(query), "datastar", &value);
+}
+
+/* The parameters of both but the signals, one by one, empty ones aside. */
+static void check_others(const char *query, const char *copied) {
+  for (;;) {
+    vestry_slice value;
+    query += strspn(query, "&");
+    size_t len = strcspn(query, "&");
+    if (len && !vsi_query_find(query, len, "datastar", &value)) {
+      query += len;
+      continue;
+    }
+    require(strcspn(copied, "&") == len && memcmp(query, copied, len) == 0);
+    if (!len) break;
+    query += len;
+    copied += len;
+    copied += *copied == '&';
+  }
+  require(!*copied);
+}
+
+static vestry_err look(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)reply, (void)app;
+  require(!has_signals(vestry_request_query(req)));
+  return VESTRY_OK;
+}
+
+static vestry_err handle(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)reply, (void)app;
+  for (vsi_copy_kind kind = VSI_COPY_PRIVATE; kind <= VSI_COPY_SHARED; kind++) {
+    vsi_request_copy *copy;
+    vestry_reply own;
+    require(!vsi_request_copy_create(req, kind, &copy));
+    const char *copied = vsi_request_copy_query(copy);
+    check_others(vestry_request_query(req), copied);
+    vestry_slice target = vsi_request_copy_target(copy);
+    require(target.len == strlen(vsi_request_copy_path(copy)) + strlen(copied) + 2);
+    vsi_reply_init(&own, vestry_host_of(vestry_request_instance(req)));
+    vestry_err error = vsi_request_copy_handle(copy, &own, look, NULL);
+    json_t *expected = NULL;
+    vestry_err wanted = VESTRY_OK;
+    if (kind == VSI_COPY_PRIVATE && has_signals(vestry_request_query(req)))
+      wanted = vestry_signals_parse_query(NULL, vestry_request_query(req), strlen(vestry_request_query(req)), NULL,
+                                          &expected, NULL);
+    require(!error == !wanted);
+    json_decref(expected);
+    vsi_reply_finish(&own);
+    vsi_request_copy_unref(copy);
+  }
+  return VESTRY_OK;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  static vestry *v;
+  if (!v) require(!vestry_create(&(vestry_options){.threads_count = VESTRY_THREADS_NONE}, &v));
+  char *query = malloc(size + 1);
+  require(query != NULL);
+  if (size) memcpy(query, data, size);
+  query[size] = '\0';
+  vestry_memory_exchange *exchange;
+  require(!vestry_memory_request(v, &(vestry_memory_call){.query = query}, handle, NULL, &exchange));
+  vestry_memory_destroy(exchange);
+  free(query);
+  return 0;
+}

@@ -1,0 +1,60 @@
+/* State tags, which come from clients: what is read is what was written, and nothing else is read. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "page/tag.h"
+
+static void require(bool condition) {
+  if (!condition) abort();
+}
+
+static bool are_equal(const vsi_tag *a, const vsi_tag *b) {
+  return vsi_hash_128_equal(a->hash, b->hash) && a->build == b->build && a->has_version == b->has_version &&
+         (!a->has_version || a->version == b->version) && a->parts_count == b->parts_count &&
+         memcmp(a->parts, b->parts, a->parts_count * sizeof *a->parts) == 0;
+}
+
+/* Any tag survives its text. */
+static void check_written(const uint8_t *data, size_t size) {
+  vsi_tag tag = {.parts_count = 0}, again;
+  char text[VSI_TAG_BYTES];
+  struct {
+    uint64_t high, low, version, parts[VSI_TAG_PARTS_MAX];
+    uint32_t build;
+    uint8_t has_version, parts_count;
+  } raw;
+  memset(&raw, 0, sizeof raw);
+  memcpy(&raw, data, size < sizeof raw ? size : sizeof raw);
+  tag.hash.high = raw.high;
+  tag.hash.low = raw.low;
+  tag.build = raw.build;
+  tag.has_version = raw.has_version & 1;
+  tag.version = raw.version;
+  tag.parts_count = raw.parts_count % (VSI_TAG_PARTS_MAX + 1);
+  memcpy(tag.parts, raw.parts, sizeof raw.parts);
+  size_t len = vsi_tag_write(&tag, text);
+  require(len < sizeof text && strlen(text) == len);
+  require(vsi_tag_read(text, &again) && are_equal(&tag, &again));
+}
+
+/* Any text is no tag, or the one way to write one. */
+static void check_read(const char *text) {
+  vsi_tag tag;
+  char again[VSI_TAG_BYTES];
+  if (!vsi_tag_read(text, &tag)) return;
+  require(vsi_tag_write(&tag, again) == strlen(text));
+  require(strcmp(again, text) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  char *text = malloc(size + 1);
+  require(text != NULL);
+  if (size) memcpy(text, data, size);
+  text[size] = '\0';
+  check_written(data, size);
+  check_read(text);
+  free(text);
+  return 0;
+}
