@@ -25,31 +25,43 @@ static const char policy[] = "default-src 'none'; script-src 'self' " VESTRY_DAT
                              " 'unsafe-eval' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src data:; "
                              "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-vestry_err program_page(const struct program *program, vestry_reply *reply, const char *title, const char *body, ...) {
-  vestry_html html;
-  vestry_html_init(&html, NULL);
-  vestry_html_add(
-      &html,
-      "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>%s</title>"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
-      "<meta name=\"color-scheme\" content=\"light dark\"><link rel=\"icon\" href=\"data:,\">"
-      "<link rel=\"stylesheet\" href=\"/style.css\"><script type=\"module\" src=\"%-s\"></script></head><body>",
-      title, program->options.client ? "/datastar.js" : VESTRY_DATASTAR_CDN_URL);
-  va_list arguments;
-  va_start(arguments, body);
-  vestry_html_vadd(&html, body, arguments);
-  va_end(arguments);
-  vestry_html_add(&html,
-                  "<footer><p class=\"late\" data-show=\"false\">The page's script has not loaded. Is there a way "
-                  "to the Internet? Otherwise start the example with <code>--datastar-file</code>.</p>"
-                  "<noscript><p>This page needs JavaScript.</p></noscript></footer></body></html>");
-  vestry_slice page;
-  vestry_err err = vestry_html_result(&html, &page);
+static void begin(const struct program *program, vestry_reply *reply, vestry_html *html, const char *title) {
   vestry_reply_header(reply, "Content-Security-Policy", policy);
   vestry_reply_header(reply, "X-Content-Type-Options", "nosniff");
   vestry_reply_header(reply, "Referrer-Policy", "no-referrer");
   vestry_reply_header(reply, "Cache-Control", "no-store"); /* it shows how things are now */
-  if (!err) err = vestry_reply_body(reply, NULL, page.data, page.len);
+  vestry_html_add(html,
+                  "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>%s</title>"
+                  "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
+                  "<meta name=\"color-scheme\" content=\"light dark\"><link rel=\"icon\" href=\"data:,\">"
+                  "<link rel=\"stylesheet\" href=\"/style.css\"><script type=\"module\" src=\"%-s\"></script>",
+                  title, program->options.client ? "/datastar.js" : VESTRY_DATASTAR_CDN_URL);
+}
+
+void program_live_begin(const struct program *program, vestry_render *render, vestry_html *html, const char *title) {
+  begin(program, vestry_render_reply(render), html, title);
+  vestry_render_head(render, html);
+  vestry_html_add(html, "</head><body>");
+}
+
+vestry_err program_live_end(vestry_html *html) {
+  return vestry_html_add(
+      html, "<footer><p class=\"late\" data-show=\"false\">The page's script has not loaded. Is there a way "
+            "to the Internet? Otherwise start the example with <code>--datastar-file</code>.</p>"
+            "<noscript><p>This page needs JavaScript.</p></noscript></footer></body></html>");
+}
+
+vestry_err program_page(const struct program *program, vestry_reply *reply, const char *title, const char *body, ...) {
+  vestry_html html;
+  vestry_html_init(&html, NULL);
+  begin(program, reply, &html, title);
+  vestry_html_add(&html, "</head><body>");
+  va_list arguments;
+  va_start(arguments, body);
+  vestry_html_vadd(&html, body, arguments);
+  va_end(arguments);
+  program_live_end(&html);
+  vestry_err err = vestry_reply_html(reply, &html);
   vestry_html_finish(&html);
   return err;
 }

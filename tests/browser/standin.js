@@ -8,6 +8,7 @@ const readers = new Map(); // name -> the effects that read it
 const dirty = new Set();
 let running = null;
 
+// `$a.b = 1` is a change of a.
 const signals = new Proxy(values, {
   get(target, name) {
     if (running && typeof name === 'string') {
@@ -243,6 +244,11 @@ function patchElements({ elements = '', selector, mode = 'outer' }) {
   const fresh = [...parsed.content.children].map(alive);
   const target = selector && document.querySelector(selector);
   const focused = document.activeElement.id;
+  // What neither side wants to be changed stays the same element.
+  for (const el of fresh.flatMap((el) => [...el.querySelectorAll('[data-ignore-morph][id]')])) {
+    const old = document.getElementById(el.id);
+    if (mode === 'outer' && old?.matches('[data-ignore-morph]')) el.replaceWith(old);
+  }
   if (mode === 'append' || mode === 'prepend') target?.[mode](...fresh);
   else if (mode === 'inner') target?.replaceChildren(...parsed.content.childNodes);
   else for (const el of fresh) (target ?? document.getElementById(el.id))?.replaceWith(el);
@@ -312,8 +318,12 @@ function watch(el, source, apply) {
   effect(() => apply(value()));
 }
 
+const living = new WeakSet();
+
 function bringToLife(root) {
   for (const el of [root, ...root.querySelectorAll('*')]) {
+    if (living.has(el)) continue;
+    living.add(el);
     for (const { name, value } of [...el.attributes]) {
       const [, plugin, key, modifiers] = /^data-(on-interval|[a-z]+)(?::(.+?))?(?:__(.+))?$/.exec(name) ?? [];
       attributes[plugin]?.(el, value, key, modifiers);

@@ -1,0 +1,249 @@
+/* The poll: people ask questions, others vote, and everybody sees the bars move. A question's page is private, since it
+ * marks one's own vote; the bars in it are a part that all its pages share, rendered once for all of them. There is no
+ * lock: questions do not change once they are asked, and votes are atomic. All of it is in memory. */
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../shared/program.h"
+#include "assets.h"
+
+enum { TEXT_MAX = 120, ANSWERS_MIN = 2, ANSWERS_MAX = 6, QUESTIONS_MAX = 200, VOTERS_MAX = 4096, TOPIC_MAX = 64 };
+
+/* Who has voted for what. A place that somebody has taken is theirs for good. */
+struct vote {
+  _Atomic uint64_t who; /* 0: nobody's yet */
+  atomic_int answer;    /* counted from 1; 0: none yet */
+};
+
+struct question {
+  atomic_bool is_asked; /* all texts have been written */
+  int id;               /* counted from 1 */
+  char title[TEXT_MAX + 1], answers[ANSWERS_MAX][TEXT_MAX + 1];
+  int answers_count;
+  atomic_int counts[ANSWERS_MAX + 1]; /* of votes for each answer; at 0 they are not looked at */
+  struct vote votes[VOTERS_MAX];
+};
+
+struct app {
+  struct program program;
+  vestry_pages *pages;
+  vestry_page *list, *one;
+  atomic_int places_count; /* that were taken of the questions, perhaps more than there are */
+  struct question questions[QUESTIONS_MAX];
+};
+
+/* ----------------------------------------------------------------------------------------------- the votes -------- */
+
+/* A person is a session. Its name is random, so 64 bits tell all apart (FNV-1a). */
+static uint64_t person_of(const vestry_request *req) {
+  const vestry_scope scope = vestry_request_scope(req);
+  uint64_t hash = 14695981039346656037U;
+  for (size_t i = 0; i < scope.len; i++) hash = (hash ^ ((const unsigned char *)scope.data)[i]) * 1099511628211U;
+  return hash ? hash : 1;
+}
+
+/* The place of somebody's vote. NULL: they have none, or if one is to be taken, there is none left. */
+static struct vote *vote_of(struct question *question, uint64_t who, bool take) {
+  for (size_t i = 0; i < VOTERS_MAX; i++) {
+    struct vote *vote = &question->votes[(who + i) % VOTERS_MAX];
+    uint64_t owner = atomic_load(&vote->who);
+    if (!owner && !take) return NULL;
+    if (!owner && atomic_compare_exchange_strong(&vote->who, &owner, who)) return vote;
+    if (owner == who) return vote; /* also when another request of theirs has just taken it */
+  }
+  return NULL;
+}
+
+/* Another answer than before takes the former vote away: whoever exchanges it does so, once. */
+static vestry_err put_vote(struct question *question, uint64_t who, int answer) {
+  struct vote *vote = vote_of(question, who, true);
+  if (!vote) return VESTRY_LIMIT;
+  int before = atomic_exchange(&vote->answer, answer);
+  atomic_fetch_add(&question->counts[answer], 1);
+  atomic_fetch_sub(&question->counts[before], 1);
+  return VESTRY_OK;
+}
+
+static int total_of(struct question *question) {
+  int total = 0;
+  for (int i = 1; i <= question->answers_count; i++) total += atomic_load(&question->counts[i]);
+  return total;
+}
+
+/* The question of the path; NULL: it has not been asked. */
+static struct question *question_of(struct app *app, const vestry_request *req) {
+  int64_t id;
+  if (vestry_request_integer(req, VESTRY_IN_PATH, "id", 1, QUESTIONS_MAX, &id)) return NULL;
+  return atomic_load(&app->questions[id - 1].is_asked) ? &app->questions[id - 1] : NULL;
+}
+
+static struct question *ask(struct app *app, const char *title, const char *const answers[], int count) {
+  int place = QUESTIONS_MAX;
+  if (atomic_load(&app->places_count) < QUESTIONS_MAX) place = atomic_fetch_add(&app->places_count, 1);
+  if (place >= QUESTIONS_MAX) return NULL;
+  struct question *question = &app->questions[place];
+  question->id = place + 1;
+  question->answers_count = count;
+  snprintf(question->title, sizeof question->title, "%s", title);
+  for (int i = 0; i < count; i++) snprintf(question->answers[i], sizeof question->answers[i], "%s", answers[i]);
+  atomic_store(&question->is_asked, true);
+  return question;
+}
+
+/* ----------------------------------------------------------------------------------------------- the pages -------- */
+
+/* The topics: the list; a question's bars; a question as one person sees it. */
+#define LIST "questions"
+#define BARS "question/%d"
+#define OWN  "question/%d/%016llx"
+
+/* All questions, and below them a form for a new one: outside of what is live, so nothing touches what is typed. */
+static vestry_err list(vestry_render *render, vestry_html *html, void *ctx) {
+  struct app *app = ctx;
+  vestry_render_topic(render, LIST);
+  program_live_begin(&app->program, render, html, "Questions");
+  vestry_html_add(html, "<main class=\"list\"><h1>Questions</h1>");
+  vestry_render_begin(render, html);
+  for (int id = QUESTIONS_MAX; id > 0; id--) {
+    struct question *question = &app->questions[id - 1];
+    if (!atomic_load(&question->is_asked)) continue;
+    int total = total_of(question);
+    vestry_html_add(html, "<a href=\"/poll/%d\"><span>%s</span><small>%d %-s</small></a>", id, question->title, total,
+                    total == 1 ? "vote" : "votes");
+  }
+  vestry_render_end(render, html);
+  vestry_html_add(html,
+                  "<form method=\"post\" action=\"/poll\"><h2>Ask another</h2><label for=\"title\">Question</label>"
+                  "<input id=\"title\" name=\"title\" required maxlength=\"%d\" autocomplete=\"off\">"
+                  "<fieldset><legend>Answers, two to six</legend>",
+                  TEXT_MAX);
+  for (int i = 1; i <= ANSWERS_MAX; i++)
+    vestry_html_add(html, "<input name=\"answer\" aria-label=\"Answer %d\" maxlength=\"%d\" autocomplete=\"off\"%-s>",
+                    i, TEXT_MAX, i <= ANSWERS_MIN ? " required" : "");
+  vestry_html_add(html, "</fieldset><button class=\"first\">Ask</button></form></main>");
+  return program_live_end(html);
+}
+
+/* The part that all pages of a question share. */
+static vestry_err bars(vestry_render *render, vestry_html *html, void *ctx) {
+  struct question *question = ctx;
+  char topic[TOPIC_MAX];
+  snprintf(topic, sizeof topic, BARS, question->id);
+  vestry_render_topic(render, topic);
+  int total = total_of(question);
+  vestry_html_add(html, "<h2>%d %-s</h2><ul>", total, total == 1 ? "vote" : "votes");
+  for (int i = 1; i <= question->answers_count; i++) {
+    int count = atomic_load(&question->counts[i]), percent = total > 0 ? (200 * count + total) / (2 * total) : 0;
+    vestry_html_add(html,
+                    "<li><span>%s</span><span>%d<small>%d %%</small></span>"
+                    "<div class=\"bar\"><div style=\"width: %d%%\"></div></div></li>",
+                    question->answers[i - 1], count, percent, percent);
+  }
+  return vestry_html_add(html, "</ul>");
+}
+
+/* GET /poll/{id}: the part stands in it, and is rendered by itself. */
+static vestry_err one(vestry_render *render, vestry_html *html, void *ctx) {
+  struct app *app = ctx;
+  const vestry_request *req = vestry_render_request(render);
+  struct question *question = question_of(app, req);
+  char topic[TOPIC_MAX];
+  if (!question) return VESTRY_NOT_FOUND;
+  snprintf(topic, sizeof topic, OWN, question->id, (unsigned long long)person_of(req));
+  vestry_render_topic(render, topic);
+  struct vote *vote = vote_of(question, person_of(req), false);
+  const int own = vote ? atomic_load(&vote->answer) : 0;
+  program_live_begin(&app->program, render, html, question->title);
+  vestry_render_begin(render, html);
+  vestry_html_add(html, "<nav><a href=\"/\">All questions</a></nav><h1>%s</h1><section><h2>Your vote</h2>",
+                  question->title);
+  for (int i = 1; i <= question->answers_count; i++) {
+    vestry_html_add(html, "<button id=\"answer-%d\" aria-pressed=\"%-s\" data-on:click=\"", i,
+                    i == own ? "true" : "false");
+    vestry_html_backend_action(html, VESTRY_METHOD_POST, NULL, "/poll/%d/vote/%d", question->id, i);
+    vestry_html_add(html, "\">%s</button>", question->answers[i - 1]);
+  }
+  vestry_html_add(html, "<p role=\"status\">%-s</p></section>",
+                  own ? "You can still change your mind." : "You have not voted yet.");
+  const vestry_page_part part = {.id = "bars", .element = "section", .share = "", .render = bars, .app = question};
+  vestry_render_part(render, html, &part);
+  vestry_render_end(render, html);
+  return program_live_end(html);
+}
+
+/* ----------------------------------------------------------------------------------------------- handlers --------- */
+
+#define SORRY "<main class=\"list\"><h1>%s</h1><a href=\"/\">All questions</a></main>"
+
+/* GET /: the same for all. */
+static vestry_err serve_list(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  return vestry_page_serve(req, reply, ((struct app *)ctx)->list, "all");
+}
+
+/* POST /poll/{id}/vote/{answer}: changes what is kept, and says what has changed. The pages do the rest. */
+static vestry_err vote(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  struct question *question = question_of(app, req);
+  char all[TOPIC_MAX], own[TOPIC_MAX];
+  int64_t answer;
+  if (!question) return VESTRY_NOT_FOUND;
+  vestry_err err = vestry_request_integer(req, VESTRY_IN_PATH, "answer", 1, question->answers_count, &answer);
+  if (!err) err = put_vote(question, person_of(req), (int)answer);
+  if (err) return err;
+  snprintf(all, sizeof all, BARS, question->id);
+  snprintf(own, sizeof own, OWN, question->id, (unsigned long long)person_of(req));
+  vestry_refresh(app->pages, own, NULL);
+  vestry_refresh(app->pages, all, NULL);
+  vestry_refresh(app->pages, LIST, NULL);
+  return vestry_reply_status(reply, 204);
+}
+
+/* POST /poll: an ordinary form. Answers that were left empty are none. */
+static vestry_err ask_new(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  const char *answers[ANSWERS_MAX], *answer, *title = vestry_request_value(req, VESTRY_IN_FORM, "title");
+  int count = 0;
+  bool is_good = title && *title && strlen(title) <= TEXT_MAX;
+  for (size_t i = 0; (answer = vestry_request_value_at(req, VESTRY_IN_FORM, "answer", i)) != NULL; i++) {
+    is_good = is_good && strlen(answer) <= TEXT_MAX && (!*answer || count < ANSWERS_MAX);
+    if (*answer && is_good) answers[count++] = answer;
+  }
+  if (!is_good || count < ANSWERS_MIN) {
+    vestry_reply_status(reply, 422);
+    return program_page(&app->program, reply, "Questions", SORRY, "A question is wanted, and two to six short answers");
+  }
+  struct question *question = ask(app, title, answers, count);
+  char url[32];
+  if (!question) return VESTRY_LIMIT;
+  vestry_refresh(app->pages, LIST, NULL);
+  snprintf(url, sizeof url, "/poll/%d", question->id);
+  return vestry_reply_redirect(reply, 303, url);
+}
+
+static vestry_err error_page(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  return program_page(ctx, reply, "Questions", SORRY,
+                      vestry_request_error(req) == 404 ? "There is no such question" : "That did not work");
+}
+
+int main(int argc, char **argv) {
+  static struct app app;
+  app.program = (struct program){.style = poll_css, .style_len = poll_css_len};
+  program_start(&app.program, argc, argv, "poll", "Questions, votes, and bars that move",
+                &(vestry_options){.sessions = &(vestry_session_options){.insecure = true}});
+  vestry *v = app.program.v;
+  ask(&app, "What do you drink while you work?", (const char *const[]){"Tea", "Coffee", "Water"}, 3);
+  const vestry_page_options all = {.render = list, .app = &app, .id = "questions", .element = "nav"};
+  vestry_err err = vestry_pages_create(v, NULL, &app.pages);
+  if (!err) err = vestry_page_create(app.pages, &all, &app.list);
+  if (!err) err = vestry_page_create(app.pages, &(vestry_page_options){.render = one, .app = &app}, &app.one);
+  if (!err) err = vestry_route(v, "GET", "/", serve_list, &app);
+  if (!err) err = vestry_route(v, "POST", "/poll", ask_new, &app);
+  if (!err) err = vestry_route(v, "GET", "/poll/{id}", vestry_page_handler, app.one);
+  if (!err) err = vestry_route(v, "POST", "/poll/{id}/vote/{answer}", vote, &app);
+  if (!err) err = vestry_error_page(v, 0, error_page, &app.program);
+  if (!err) program_wait(&app.program);
+  vestry_stop(v, VESTRY_NEVER_MS);
+  vestry_pages_destroy(app.pages);
+  return program_finish(&app.program);
+}
