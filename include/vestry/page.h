@@ -97,8 +97,8 @@ VESTRY_API void vestry_pages_destroy(vestry_pages *pages);
 typedef vestry_err (*vestry_page_fn)(vestry_render *render, vestry_html *html, void *app);
 /** Whether a request may see a page: asked before each render, that of a part in it too, so that a right that was taken
  *  away ends the stream.
- *  OK | any error, which is answered; in a stream the tab loads its page anew, and so gets that answer. (A request for a
- *  stream is answered 403 then, unless the error is a failure, 500 and above, behind which it tries again.) */
+ *  OK | any error, which is answered; in a stream the tab loads its page anew, and so gets that answer. (A request for
+ *  a stream is answered 403 then, unless the error is a failure, 500 and above, behind which it tries again.) */
 typedef vestry_err (*vestry_page_allow_fn)(const vestry_request *req, void *app);
 
 /** Says what a page depends on, by vestry_render_topic, before its handler is called. */
@@ -176,11 +176,11 @@ VESTRY_API vestry_err vestry_render_begin(vestry_render *render, vestry_html *ht
 /** Append its end tag and, in a document, the element that opens the page's stream and looks after it: one request at
  *  one URL, which is tried again for ever, each tab at times of its own; begun anew when the browser is online again,
  *  when the page comes back from the browser's cache, when nothing was heard for two and a half heartbeats
- *  (vestry_options), and when the stream was ended, as by a log-out, but not by a status of 204. An answer of 401 or 403
- *  to it has the tab load its page anew. A tab that is loaded in the background, or hidden while its stream is broken,
- *  opens it when it is shown. Its signal _vestry.offline says how it stands; the banner shows it. It needs no inline
- *  style, and of scripts what the client needs. In a stream what stands behind it is thrown away. As vestry_html_add;
- *  INVALID also when it was not begun. */
+ *  (vestry_options), and when the stream was ended, as by a log-out, but not by a status of 204. An answer of 401 or
+ *  403 to it has the tab load its page anew. A tab that is loaded in the background, or hidden while its stream is
+ *  broken, opens it when it is shown. Its signal _vestry.offline says how it stands; the banner shows it. It needs no
+ *  inline style, and of scripts what the client needs. In a stream what stands behind it is thrown away. As
+ *  vestry_html_add; INVALID also when it was not begun. */
 VESTRY_API vestry_err vestry_render_end(vestry_render *render, vestry_html *html);
 
 /** A part of a private page that many pages share: a list inside a page that has one's own draft. It is rendered and

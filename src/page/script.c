@@ -51,8 +51,8 @@ uint64_t vsi_document_read(const char *text) {
 
 /* What opens the stream, for all that follows: el.open(). It begins a request of its own and ends the former one;
  * el.had is what the tab has, for the first one, which also says which document it is: by that the server finds what a
- * page with parts had when its stream ended (departed.c). A request that is begun in vain says nothing for retry_ms up to twice
- * that, and then for longer: so long as the server has not said otherwise, each tab has a time of its own. */
+ * page with parts had when its stream ended (departed.c). A request that is begun in vain says nothing for retry_ms up
+ * to twice that, and then for longer: so long as the server has not said otherwise, each tab has a time of its own. */
 static void put_open(vestry_html *html, const vestry_page *page, const char *url, const char *had, const char *number) {
   unsigned retry_ms = page->pages->retry_ms;
   vestry_html_add(html, "el.had = '%s'; el.wait = 500; el.live = 0; el.hidden = false;", had);

@@ -282,7 +282,7 @@ static vestry_err take_tag(vsi_viewer *viewer, const vestry_request *req) {
   return VESTRY_OK;
 }
 
-/* On a status of 403 the tab loads its page anew, and so gets the answer itself. A failure is no answer: it comes back. */
+/* On a status of 403 the tab loads its page anew, and so gets the answer itself. Behind a failure it comes back. */
 static vestry_err deny(vestry_reply *reply, vestry_err error) {
   switch (error) {
   case VESTRY_NOT_FOUND:

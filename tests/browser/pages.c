@@ -1,5 +1,6 @@
 /* A server for pages.test.js: live pages, and what can happen to them. A page shows who is logged in, a text that all
- * share, the text of who is logged in, and an input. Its heartbeats are short, unless PAGES_HEARTBEAT_MS says otherwise.
+ * share, the text of who is logged in, and an input. Its heartbeats are short, unless PAGES_HEARTBEAT_MS says
+ * otherwise.
  *   GET /, /many/{n}   for everybody; /kept likewise, with a stream also while hidden
  *   GET /shared        rendered once for all
  *   GET /own           for who is logged in; others are sent to /login
