@@ -334,9 +334,8 @@ static void a_page_that_trickles_is_shown_the_last_state(void **state) {
   test_host_init(&d.th);
   const vestry_options options = {.host = &d.th.host, .threads_count = VESTRY_THREADS_NONE};
   assert_int_equal(vestry_create(&options, &d.v), VESTRY_OK);
-  assert_int_equal(
-      vestry_memory_request(d.v, &(vestry_memory_call){.datastar = true}, open_narrow, NULL, &d.exchange),
-      VESTRY_OK);
+  assert_int_equal(vestry_memory_request(d.v, &(vestry_memory_call){.datastar = true}, open_narrow, NULL, &d.exchange),
+                   VESTRY_OK);
   d.connection = vestry_memory_connection(d.exchange);
   vestry_memory_settle(d.v);
   vestry_memory_mode_set(d.exchange, VESTRY_MEMORY_TRICKLES);

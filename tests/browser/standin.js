@@ -8,7 +8,6 @@ const readers = new Map(); // name -> the effects that read it
 const dirty = new Set();
 let running = null;
 
-// `$a.b = 1` is a change of a.
 const signals = new Proxy(values, {
   get(target, name) {
     if (running && typeof name === 'string') {
