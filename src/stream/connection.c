@@ -311,7 +311,10 @@ void vestry_connection_stats_get(const vestry_connection *connection, vestry_con
       .state = vestry_connection_state_get(connection),
       .cause = vestry_connection_cause(connection),
   };
-  if (connection->coder) stats.followed_count = READ(coder->followed_count);
+  /* The coder comes when others can find the connection already, but before the start: acquire pairs with the release
+   * of the state behind that (runner.c). */
+  bool has_begun = atomic_load_explicit(&connection->state, memory_order_acquire) != VESTRY_STATE_OPENING;
+  if (has_begun && connection->coder) stats.followed_count = READ(coder->followed_count);
   if (connection->conflation) {
     stats.conflated_count = READ(conflation->conflated_count);
     stats.barriers_count = READ(conflation->barriers_count);

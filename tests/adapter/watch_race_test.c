@@ -119,7 +119,7 @@ static void each_ends_once(void **state) {
     assert_int_equal(stats.watches_ended_count, stats.watches_begun_count);
     assert_int_equal(atomic_load(&ends), stats.watches_begun_count); /* each that was made has begun */
     assert_int_equal(atomic_load(&steps), stats.watch_steps_count);
-    assert_true(stats.watch_steps_count > stats.watches_begun_count);
+    assert_true(stats.watch_steps_count > 0); /* a busy machine may end many before their first */
     print_message("%zu watches, %zu steps\n", (size_t)stats.watches_begun_count, (size_t)stats.watch_steps_count);
     vestry_destroy(v);
   }

@@ -69,7 +69,7 @@ pages 0 --alone message --rounds 20 --bytes 11600
 at_most wire_bytes 250
 at_most held_bytes 250
 pages 0 --alone idle --pages 500 --bytes 1000
-at_most beyond_bytes 360
+at_most beyond_bytes 376
 wants kept_dropped 0
 pages 0 --alone refresh --pages 50 --rounds 5
 pages 2 --alone nothing

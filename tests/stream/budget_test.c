@@ -40,6 +40,11 @@ static uint64_t meter_now_ns(void *ctx) {
   return m->th->host.now_ns(m->th);
 }
 
+static vestry_err meter_random(void *ctx, void *buffer, size_t len) {
+  meter *m = ctx;
+  return m->th->host.random(m->th, buffer, len);
+}
+
 typedef struct crowd {
   test_host th;
   meter meter;
@@ -59,6 +64,7 @@ static void crowd_begin(crowd *c, uint32_t threads, vestry_full_policy full) {
   c->host.ctx = &c->meter;
   c->host.reallocate = metered;
   c->host.now_ns = meter_now_ns;
+  c->host.random = meter_random;
   c->host.log = NULL;
   vestry_runtime_options options = {.host = &c->host, .threads_count = threads};
   assert_int_equal(vestry_runtime_create(&options, &c->runtime), VESTRY_OK);
