@@ -157,7 +157,7 @@ struct vestry_pages {
   size_t max_kept_bytes;
   uint32_t build, reload_ms, retry_ms;
   char *offline_text, *failing_text;              /* owned */
-  vestry_event *well;                             /* says that renders do not fail; each stream begins with it */
+  vestry_event *well;                             /* says that all is well; each stream begins with it */
   vsi_siphash_key content_secret, version_secret; /* of tags */
   vsi_siphash_key buckets_secret;
   vestry_timer *timer;

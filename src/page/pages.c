@@ -122,8 +122,8 @@ static vestry_err copy_texts(vestry_pages *pages, const vestry_pages_options *op
 }
 
 static vestry_err make_well(vestry_pages *pages) {
-  bool is_failing = false; /* a literal would be an integer */
-  const vestry_value *state = VESTRY_OBJECT("failing", is_failing);
+  bool is_offline = false, is_failing = false; /* literals would be integers */
+  const vestry_value *state = VESTRY_OBJECT("offline", is_offline, "failing", is_failing);
   return vestry_event_signals(pages->host, VESTRY_OBJECT("_vestry", state), NULL, &pages->well);
 }
 

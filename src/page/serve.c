@@ -313,7 +313,9 @@ static vestry_err serve_stream(const vestry_request *req, vestry_reply *reply, v
   viewer->attachment.drop = drop;
   vsi_attachments_add(&reply->attachments, &viewer->attachment);
   if (!reply->keep) (void)vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
-  if (!reply->stream.full) reply->stream.full = VESTRY_FULL_CONFLATE;
+  /* Of a private page at most one event waits, so there is nothing to conflate, and looking for it would cost more than
+   * the rest. */
+  if (share && !reply->stream.full) reply->stream.full = VESTRY_FULL_CONFLATE;
   return VESTRY_OK;
 }
 

@@ -267,8 +267,6 @@ static vestry_err put_all(vestry_connection *connection, vestry_event *const *ev
 
 void vsi_connection_give_signs(vestry_connection *connection) {
   connection->signs = true;
-  (void)vestry_connection_send(connection,
-                               connection->environment->sign); /* what fails here fails again, and is told */
 }
 
 vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *event) {

@@ -106,7 +106,7 @@ static inline uint64_t vsi_connection_last_write_ns(const vestry_connection *con
   return atomic_load_explicit(&connection->last_write_ns, memory_order_relaxed);
 }
 
-/* Have its heartbeats be seen by its page, and send it one now; before the start. */
+/* Have its heartbeats be seen by its page; before the start. */
 void vsi_connection_give_signs(vestry_connection *connection);
 
 const vestry_host *vsi_connection_host(const vestry_connection *connection);
