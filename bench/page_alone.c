@@ -51,7 +51,6 @@ static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app
   site *s = app;
   (void)req;
   vestry_err error = vestry_reply_key(reply, VESTRY_KEY("page", s->count++));
-  if (!error) error = vestry_reply_stream(reply, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE});
   return error ? error : vestry_reply_keep(reply, VESTRY_PUT_MANY, MANY);
 }
 
