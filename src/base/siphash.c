@@ -121,3 +121,10 @@ vsi_hash_128 vsi_siphash_128_final(const vsi_siphash_128 *hash) {
 vsi_siphash_key vsi_siphash_key_load(const unsigned char bytes[16]) {
   return (vsi_siphash_key){load(bytes), load(bytes + 8)};
 }
+
+vestry_err vsi_siphash_key_random(const vestry_host *host, vsi_siphash_key *ret_key) {
+  unsigned char bytes[16];
+  vestry_err error = host->random(host->ctx, bytes, sizeof bytes);
+  if (!error) *ret_key = vsi_siphash_key_load(bytes);
+  return error;
+}

@@ -7,12 +7,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vestry/host.h"
+
 typedef struct vsi_siphash_key {
   uint64_t k0, k1;
 } vsi_siphash_key;
 
 /* From 16 bytes, little-endian, as the paper has it. */
 vsi_siphash_key vsi_siphash_key_load(const unsigned char bytes[16]);
+/* One that nobody knows. OK | IO (no randomness) */
+vestry_err vsi_siphash_key_random(const vestry_host *host, vsi_siphash_key *ret_key);
 
 /* One compression and three finalization rounds: what hash tables use. data may be NULL when len is 0. */
 uint64_t vsi_siphash_1_3(vsi_siphash_key key, const void *data, size_t len);

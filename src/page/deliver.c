@@ -23,6 +23,7 @@
 #include "html/html.h"
 #include "page/render.h"
 #include "registry/instance/instance.h"
+#include "registry/request/answer.h"
 #include "stream/channel.h"
 #include "stream/connection.h"
 #include "vestry/script.h"
@@ -63,14 +64,7 @@ static outcome classify(run *r, vestry_err error) {
   const vestry_render *render = &r->render;
   int status = r->reply.status;
   if (render->is_denied) return MADE_RELOAD;
-  switch (error) {
-  case VESTRY_OK: break;
-  case VESTRY_NOT_FOUND:
-  case VESTRY_MALFORMED:
-  case VESTRY_EXISTS:
-  case VESTRY_TOO_LARGE: return MADE_RELOAD;
-  default: return MADE_FAILED;
-  }
+  if (error) return vsi_status_of(r->pages->v, error) < 500 ? MADE_RELOAD : MADE_FAILED;
   if (render->is_current) return MADE_NOTHING;
   if (status >= 500) return MADE_FAILED;
   if (status == 204) return MADE_END;
@@ -198,11 +192,9 @@ static void say_over(vestry_connection *connection) {
 }
 
 void vsi_page_reload(vestry_pages *pages, vestry_connection *connection, uint32_t within_ms) {
-  uint32_t number = 0;
   char script[80];
-  (void)pages->host->random(pages->host->ctx, &number, sizeof number); /* without, all go at once */
   int len =
-      snprintf(script, sizeof script, "setTimeout(() => location.reload(), %u)", within_ms ? number % within_ms : 0);
+      snprintf(script, sizeof script, "setTimeout(() => location.reload(), %u)", vsi_pages_chance(pages, within_ms));
   leave(connection, vestry_connection_execute_script(connection, script, (size_t)len, NULL));
 }
 
@@ -217,6 +209,37 @@ static void lead_away(run *r, outcome made, vestry_connection *connection) {
     say_over(connection);
   else if (made == MADE_RELOAD)
     vsi_page_reload(r->pages, connection, RELOAD_MS);
+}
+
+static void begin_sending(run *r) {
+  vsi_pages_lock(r->pages);
+  r->view->sent_from = ++r->pages->sent;
+  r->view->sent_to = UINT64_MAX;
+  vsi_pages_unlock(r->pages);
+}
+
+/* What was made is what all who see the view have, if it was accepted. With the lock. */
+static void settle_locked(run *r, bool is_same, vestry_err error) {
+  vestry_pages *pages = r->pages;
+  vsi_view *view = r->view;
+  if (view->sent_to == UINT64_MAX) view->sent_to = ++pages->sent;
+  if (!error && !view->is_over) {
+    view->hash = r->hash;
+    view->has_hash = true;
+    view->has_version = r->render.tag.has_version;
+    view->version = r->render.tag.version;
+    if (r->event) {
+      vsi_view_keep(view, vestry_event_ref(r->event));
+      vsi_view_let_go(pages);
+    }
+  } else {
+    view->has_hash = false;
+  }
+  if (error) pages->stats.unsent_count++;
+  if (is_same && !error)
+    pages->stats.unchanged_count++;
+  else
+    pages->stats.changed_count++;
 }
 
 /* ------------------------------------------------------------------------------------------- a private page ------- */
@@ -242,7 +265,6 @@ static vestry_err find_or_promise(run *r, const vestry_page_part *part, change *
   vestry_pages *pages = r->pages;
   vsi_viewer *viewer = r->view->viewer;
   size_t share_at;
-  vsi_view *view = NULL;
   vsi_buffer key;
   vsi_buffer_init(&key, pages->host);
   vsi_part_key(&key, part, &share_at);
@@ -254,14 +276,8 @@ static vestry_err find_or_promise(run *r, const vestry_page_part *part, change *
     vsi_seat_hold(c->seat);
     c->seat->render = r->view->renders;
   } else if (!error) {
-    error = vsi_view_shared(pages, NULL, part, &key, share_at, NULL, &view);
-  }
-  if (view) {
-    c->taken = vsi_seat_create(viewer, view);
-    if (!c->taken) {
-      error = VESTRY_NO_MEMORY;
-      if (!--view->shared->seats_count) vsi_view_end(view);
-    }
+    c->taken = vsi_seat_promise(viewer, NULL, part, &key, share_at, NULL);
+    if (!c->taken) error = VESTRY_NO_MEMORY;
   }
   vsi_pages_unlock(pages);
   vsi_buffer_finish(&key);
@@ -372,6 +388,7 @@ static vestry_err send_content(run *r, change *changes, bool is_same) {
   for (size_t i = 0; i < r->render.parts_count; i++)
     if (changes[i].inside) events[events_count++] = changes[i].inside;
   if (mark) events[events_count++] = mark;
+  begin_sending(r);
   error = vestry_connection_send_all(r->view->viewer->connection, events, events_count);
   vestry_event_unref(mark);
   if (error) return error;
@@ -379,19 +396,11 @@ static vestry_err send_content(run *r, change *changes, bool is_same) {
   return correct_mark(r, changes, text);
 }
 
-static void begin_sending(run *r) {
-  vsi_pages_lock(r->pages);
-  r->view->sent_from = ++r->pages->sent;
-  r->view->sent_to = UINT64_MAX;
-  vsi_pages_unlock(r->pages);
-}
-
 static void settle_private(run *r, change *changes, bool is_same, vestry_err error) {
   vestry_pages *pages = r->pages;
   vsi_view *view = r->view;
   vsi_pages_lock(pages);
   bool is_sent = !error && !view->is_over;
-  view->sent_to = ++pages->sent;
   for (size_t i = 0; i < r->render.parts_count; i++) {
     vsi_seat *taken = changes[i].taken;
     vsi_seat *seat = changes[i].seat ? changes[i].seat : taken;
@@ -406,23 +415,7 @@ static void settle_private(run *r, change *changes, bool is_same, vestry_err err
     else
       vsi_seat_drop(taken);
   }
-  if (is_sent) {
-    view->hash = r->hash;
-    view->has_hash = true;
-    view->has_version = r->render.tag.has_version;
-    view->version = r->render.tag.version;
-    if (r->event) {
-      vsi_view_keep(view, vestry_event_ref(r->event));
-      vsi_view_let_go(pages);
-    }
-  } else {
-    view->has_hash = false;
-  }
-  if (error) pages->stats.unsent_count++;
-  if (is_same && !error)
-    pages->stats.unchanged_count++;
-  else
-    pages->stats.changed_count++;
+  settle_locked(r, is_same, error);
   vsi_pages_unlock(pages);
 }
 
@@ -456,7 +449,6 @@ static vsi_run_result deliver_private(run *r) {
   }
   if (!error) {
     leave_former(r);
-    begin_sending(r);
     error = send_content(r, changes, is_same);
   }
   settle_private(r, changes, is_same, error);
@@ -626,26 +618,14 @@ static vestry_err publish(run *r) {
     error = send_to_all(r);
   }
   vsi_pages_lock(pages);
-  if (!is_same) view->sent_to = ++pages->sent;
-  if (is_same && !error)
-    pages->stats.unchanged_count++;
-  else
-    pages->stats.changed_count++;
-  if (error) pages->stats.unsent_count++;
-  if (!error && !view->is_over) {
-    view->hash = r->hash;
-    view->has_hash = true;
-    view->has_version = r->render.tag.has_version;
-    view->version = r->render.tag.version;
-    if (r->event) {
-      vsi_view_keep(view, vestry_event_ref(r->event));
-      vsi_view_let_go(pages);
-    }
-  } else {
-    view->has_hash = false;
-  }
+  settle_locked(r, is_same, error);
   vsi_pages_unlock(pages);
   return error;
+}
+
+/* Whether the stream that joins has what the view shows. */
+static bool has_content(const vsi_view *view, const vsi_seat *seat) {
+  return view->has_hash && seat->has_hash && seat->hash == view->hash.high;
 }
 
 /* Let a stream join, with what it does not have. OK | NO_MEMORY */
@@ -657,7 +637,7 @@ static vestry_err join(run *r, vsi_seat *seat) {
   vestry_err error = vestry_channel_join(channel, seat->connection);
   if (error == VESTRY_NO_MEMORY) return error;
   vsi_pages_lock(pages);
-  bool has_it = seat->has_hash && seat->hash == view->hash.high, is_over = seat->is_over;
+  bool has_it = has_content(view, seat), is_over = seat->is_over;
   error = has_it || is_over ? VESTRY_OK : vsi_connection_put(seat->connection, event);
   seat->has_hash = !error;
   seat->hash = view->hash.high;
@@ -674,10 +654,8 @@ static vestry_err join(run *r, vsi_seat *seat) {
 }
 
 static bool needs_content(const vsi_view *view, const held *joining) {
-  for (size_t i = 0; i < joining->count; i++) {
-    const vsi_seat *seat = joining->seats[i];
-    if (!view->has_hash || !seat->has_hash || seat->hash != view->hash.high) return true;
-  }
+  for (size_t i = 0; i < joining->count; i++)
+    if (!has_content(view, joining->seats[i])) return true;
   return false;
 }
 

@@ -228,17 +228,15 @@ void vsi_worker_run(vestry_actor *self, void *ctx);
 /* view.c: with the lock held but where it says otherwise. */
 /* A private view, in no list yet. request: taken. NULL: no memory. No lock. */
 vsi_view *vsi_view_create(vestry_pages *pages, vestry_page *page, vsi_request_copy *request);
-/* The shared view of that key: one that is there, or a new one. A seat is promised, so it stays. part: NULL: a page,
- * and request: a reference is taken if the view is new. OK | NO_MEMORY */
-vestry_err vsi_view_shared(vestry_pages *pages, vestry_page *page, const vestry_page_part *part, const vsi_buffer *key,
-                           size_t share_at, vsi_request_copy *request, vsi_view **ret_view);
 void vsi_view_enter(vsi_view *view); /* into the list of all; room was reserved */
 /* Nobody sees it any more. It dies now, or when the worker that has it is done. */
 void vsi_view_end(vsi_view *view);
 void vsi_view_bury(vsi_view *view); /* freed when the lock is given up */
 void vsi_view_free(vsi_view *view); /* no lock */
-/* A seat that was promised, for a viewer. NULL: no memory. No lock. */
-vsi_seat *vsi_seat_create(vsi_viewer *viewer, vsi_view *view);
+/* Promise a viewer a seat of the shared view of that key: one that is there, or a new one. It stays as long as the seat
+ * does. part: NULL: a page, and request: a reference is taken if the view is new. NULL: no memory. */
+vsi_seat *vsi_seat_promise(vsi_viewer *viewer, vestry_page *page, const vestry_page_part *part, const vsi_buffer *key,
+                           size_t share_at, vsi_request_copy *request);
 /* Its stream is to see the view from now on. */
 void vsi_seat_take(vsi_seat *seat);
 /* It is among those whom the view's worker lets join; or not any more. */
@@ -289,6 +287,8 @@ bool vsi_page_allows(const vestry_page *page, vsi_request_copy *request);
 void vsi_page_reload(vestry_pages *pages, vestry_connection *connection, uint32_t within_ms);
 
 /* pages.c */
+/* A number below that, by chance; 0: 0, and so it is without randomness. */
+uint32_t vsi_pages_chance(const vestry_pages *pages, uint32_t below);
 void vsi_pages_unref(vestry_pages *pages); /* no lock */
 
 #endif

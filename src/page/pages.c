@@ -57,6 +57,12 @@ void vsi_pages_unref(vestry_pages *pages) {
   if (is_last) free_pages(pages);
 }
 
+uint32_t vsi_pages_chance(const vestry_pages *pages, uint32_t below) {
+  uint32_t number = 0;
+  (void)pages->host->random(pages->host->ctx, &number, sizeof number);
+  return below ? number % below : 0;
+}
+
 static void worker_done(void *ctx) {
   vsi_pages_unref(((vsi_worker *)ctx)->pages);
 }
@@ -82,13 +88,6 @@ static vestry_err create_workers(vestry_pages *pages, size_t count) {
   return VESTRY_OK;
 }
 
-static vestry_err random_key(const vestry_host *host, vsi_siphash_key *ret_key) {
-  unsigned char bytes[16];
-  vestry_err error = host->random(host->ctx, bytes, sizeof bytes);
-  if (!error) *ret_key = vsi_siphash_key_load(bytes);
-  return error;
-}
-
 /* What an application's secret makes of a purpose. */
 static vsi_siphash_key derive_key(const void *secret, size_t len, uint64_t purpose) {
   const vsi_siphash_key first = {purpose, 0}, second = {purpose, 1};
@@ -96,14 +95,14 @@ static vsi_siphash_key derive_key(const void *secret, size_t len, uint64_t purpo
 }
 
 static vestry_err make_keys(vestry_pages *pages, const vestry_pages_options *options) {
-  vestry_err error = random_key(pages->host, &pages->buckets_secret);
+  vestry_err error = vsi_siphash_key_random(pages->host, &pages->buckets_secret);
   if (!error && options->secret) {
     pages->content_secret = derive_key(options->secret, options->secret_len, 1);
     pages->version_secret = derive_key(options->secret, options->secret_len, 2);
     return VESTRY_OK;
   }
-  if (!error) error = random_key(pages->host, &pages->content_secret);
-  if (!error) error = random_key(pages->host, &pages->version_secret);
+  if (!error) error = vsi_siphash_key_random(pages->host, &pages->content_secret);
+  if (!error) error = vsi_siphash_key_random(pages->host, &pages->version_secret);
   return error;
 }
 

@@ -256,9 +256,9 @@ vestry_err vestry_render_part(vestry_render *render, vestry_html *html, const ve
     error = vsi_part_render(render->pages, false, NULL, &named->part, html, 0, NULL);
     named->inside_to = vsi_html_of(html)->len;
     if (error) return stick(render, error, "");
-    named->hash = vsi_siphash_128_of(render->pages->content_secret, vsi_html_of(html)->data + named->inside_from,
-                                     named->inside_to - named->inside_from);
-    render->tag.parts[render->tag.parts_count++] = named->hash.high;
+    const char *inside = vsi_html_of(html)->data + named->inside_from;
+    render->tag.parts[render->tag.parts_count++] =
+        vsi_siphash_128_of(render->pages->content_secret, inside, named->inside_to - named->inside_from).high;
   }
   return error ? error : vestry_html_add(html, "</%-s>", named->part.element);
 }

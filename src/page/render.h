@@ -9,7 +9,6 @@ typedef struct vsi_named_part {
   vestry_page_part part;         /* its texts are in `texts` */
   char *texts;                   /* owned */
   size_t inside_from, inside_to; /* in a document: where what is inside its element stands */
-  vsi_hash_128 hash;             /* of the inside, in a document */
 } vsi_named_part;
 
 struct vestry_render {

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "page/render.h"
+#include "registry/request/answer.h"
 #include "stream/connection.h"
 
 /* ---------------------------------------------------------------------------------------------- the document ------ */
@@ -95,15 +96,12 @@ bool vsi_page_allows(const vestry_page *page, vsi_request_copy *request) {
   return !error;
 }
 
-static void forget(vsi_viewer *viewer) {
+static void drop(vsi_attachment *attachment) {
+  vsi_viewer *viewer = (vsi_viewer *)attachment;
   vestry_pages *pages = viewer->pages;
   vsi_view *view = viewer->view;
   vsi_pages_lock(pages);
-  if (viewer->promised) {
-    vsi_request_copy_unref(viewer->promised->request);
-    viewer->promised->request = NULL;
-    vsi_seat_drop(viewer->promised);
-  }
+  if (viewer->promised) vsi_seat_drop(viewer->promised);
   if (view) pages->views_count--;
   vsi_pages_unlock(pages);
   if (view)
@@ -111,10 +109,6 @@ static void forget(vsi_viewer *viewer) {
   else
     vsi_viewer_free(viewer);
   vsi_pages_unref(pages);
-}
-
-static void drop(vsi_attachment *attachment) {
-  forget((vsi_viewer *)attachment);
 }
 
 uint64_t vsi_tag_claim(const vestry_pages *pages, const char *id, const char *share, uint64_t hash) {
@@ -173,10 +167,8 @@ static void stream_ended(vsi_close_node *node, vestry_connection *connection, ve
 
 /* A time of its own, so that those that break together do not come back together. */
 static void tell_retry(vestry_pages *pages, vestry_connection *connection) {
-  uint32_t number = 0;
   vestry_event *event;
-  (void)pages->host->random(pages->host->ctx, &number, sizeof number); /* without, all have the same */
-  if (vestry_event_retry(pages->host, pages->retry_ms + number % pages->retry_ms, &event)) return;
+  if (vestry_event_retry(pages->host, pages->retry_ms + vsi_pages_chance(pages, pages->retry_ms), &event)) return;
   (void)vestry_connection_send(connection, event);
   vestry_event_unref(event);
 }
@@ -232,22 +224,17 @@ static vestry_err prepare_shared(vsi_viewer *viewer, vestry_page *page, vsi_requ
                                  vsi_request_copy *whose) {
   vestry_pages *pages = viewer->pages;
   size_t share_at;
-  vsi_view *view = NULL;
   vsi_buffer key;
   vsi_buffer_init(&key, pages->host);
   vsi_page_key(&key, page, vsi_request_copy_target(request), share, &share_at);
   vestry_err error = key.error;
   vsi_pages_lock(pages);
-  if (!error) error = vsi_view_shared(pages, page, NULL, &key, share_at, request, &view);
-  if (!error) {
-    viewer->promised = vsi_seat_create(viewer, view);
-    if (viewer->promised) {
-      viewer->promised->page = page;
-      viewer->promised->request = whose;
-    } else {
-      error = VESTRY_NO_MEMORY;
-      if (!--view->shared->seats_count) vsi_view_end(view);
-    }
+  if (!error) viewer->promised = vsi_seat_promise(viewer, page, NULL, &key, share_at, request);
+  if (viewer->promised) {
+    viewer->promised->page = page;
+    viewer->promised->request = whose;
+  } else if (!error) {
+    error = VESTRY_NO_MEMORY;
   }
   vsi_pages_unlock(pages);
   vsi_buffer_finish(&key);
@@ -284,13 +271,7 @@ static vestry_err take_tag(vsi_viewer *viewer, const vestry_request *req) {
 
 /* On a status of 403 the tab loads its page anew, and so gets the answer itself. Behind a failure it comes back. */
 static vestry_err deny(vestry_reply *reply, vestry_err error) {
-  switch (error) {
-  case VESTRY_NOT_FOUND:
-  case VESTRY_MALFORMED:
-  case VESTRY_EXISTS:
-  case VESTRY_TOO_LARGE: return vestry_reply_status(reply, 403);
-  default: return error;
-  }
+  return vsi_status_of(reply->v, error) < 500 ? vestry_reply_status(reply, 403) : error;
 }
 
 static vestry_err serve_stream(const vestry_request *req, vestry_reply *reply, vestry_page *page, const char *share) {

@@ -179,38 +179,43 @@ static vsi_shared *create_shared(vestry_pages *pages, uint64_t hash, const vestr
   return NULL;
 }
 
-vestry_err vsi_view_shared(vestry_pages *pages, vestry_page *page, const vestry_page_part *part, const vsi_buffer *key,
-                           size_t share_at, vsi_request_copy *request, vsi_view **ret_view) {
+/* The view of that key, as vsi_seat_promise. NULL: no memory. */
+static vsi_view *find_or_create_shared(vestry_pages *pages, vestry_page *page, const vestry_page_part *part,
+                                       const vsi_buffer *key, size_t share_at, vsi_request_copy *request) {
   uint64_t hash = vsi_siphash_1_3(pages->buckets_secret, key->data, key->len);
   vsi_view *view = find_shared(pages, hash, key);
-  if (!view) {
-    grow(pages);
-    if (!pages->shared_size || vsi_schedule_reserve(pages)) return VESTRY_NO_MEMORY;
-    view = vsi_view_create(pages, page, request ? vsi_request_copy_ref(request) : NULL);
-    if (view) view->shared = create_shared(pages, hash, part, key, share_at);
-    if (!view || !view->shared) {
-      if (view) vsi_view_free(view);
-      pages->views_count--;
-      return VESTRY_NO_MEMORY;
-    }
-    vsi_view **bucket = &pages->shared[hash & (pages->shared_size - 1)];
-    view->shared->next = *bucket;
-    *bucket = view;
-    pages->shared_count++;
-    vsi_view_enter(view);
+  if (view) return view;
+  grow(pages);
+  if (!pages->shared_size || vsi_schedule_reserve(pages)) return NULL;
+  view = vsi_view_create(pages, page, request ? vsi_request_copy_ref(request) : NULL);
+  if (view) view->shared = create_shared(pages, hash, part, key, share_at);
+  if (!view || !view->shared) {
+    if (view) vsi_view_free(view);
+    pages->views_count--;
+    return NULL;
   }
-  view->shared->seats_count++;
-  *ret_view = view;
-  return VESTRY_OK;
+  vsi_view **bucket = &pages->shared[hash & (pages->shared_size - 1)];
+  view->shared->next = *bucket;
+  *bucket = view;
+  pages->shared_count++;
+  vsi_view_enter(view);
+  return view;
 }
 
 /* ---------------------------------------------------------------------------------------------------- seats ------- */
 
-vsi_seat *vsi_seat_create(vsi_viewer *viewer, vsi_view *view) {
-  vsi_seat *seat = vsi_calloc(view->pages->host, 1, sizeof *seat);
+vsi_seat *vsi_seat_promise(vsi_viewer *viewer, vestry_page *page, const vestry_page_part *part, const vsi_buffer *key,
+                           size_t share_at, vsi_request_copy *request) {
+  const vestry_host *host = viewer->pages->host;
+  vsi_seat *seat = vsi_calloc(host, 1, sizeof *seat); /* first: a view without a seat would have to end again */
   if (!seat) return NULL;
   seat->viewer = viewer;
-  seat->view = view;
+  seat->view = find_or_create_shared(viewer->pages, page, part, key, share_at, request);
+  if (!seat->view) {
+    vsi_free(host, seat);
+    return NULL;
+  }
+  seat->view->shared->seats_count++;
   return seat;
 }
 

@@ -11,10 +11,8 @@
 enum { FIRST_BUCKETS = 16 };
 
 vestry_err vsi_topics_init(vsi_topics *topics, const vestry_host *host) {
-  unsigned char key[16];
-  if (host->random(host->ctx, key, sizeof key)) return VESTRY_IO;
-  *topics = (vsi_topics){.key = vsi_siphash_key_load(key)};
-  return VESTRY_OK;
+  *topics = (vsi_topics){.buckets = NULL};
+  return vsi_siphash_key_random(host, &topics->key) ? VESTRY_IO : VESTRY_OK;
 }
 
 void vsi_topics_finish(vsi_topics *topics, const vestry_host *host) {

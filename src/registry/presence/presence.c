@@ -387,14 +387,12 @@ static void done(void *ctx) {
 }
 
 static vestry_err fill(vestry_presence *presence, vestry_runtime *runtime) {
-  unsigned char secret[16];
   presence->buckets_count = BUCKETS;
   presence->places = vsi_calloc(presence->host, BUCKETS, sizeof *presence->places);
   presence->guests = vsi_calloc(presence->host, BUCKETS, sizeof *presence->guests);
   if (!presence->places || !presence->guests) return VESTRY_NO_MEMORY;
-  vestry_err error = presence->host->random(presence->host->ctx, secret, sizeof secret);
+  vestry_err error = vsi_siphash_key_random(presence->host, &presence->secret);
   if (error) return error;
-  presence->secret = vsi_siphash_key_load(secret);
   error = vestry_timer_create(runtime, fire, presence, &presence->timer);
   if (error) return error;
   presence->refs++;

@@ -9,7 +9,7 @@
 #include "registry/instance/drain.h"
 #include "registry/routes/routes.h"
 
-static int status_of(vestry *v, vestry_err error) {
+int vsi_status_of(vestry *v, vestry_err error) {
   switch (error) {
   case VESTRY_MALFORMED: return 400;
   case VESTRY_NOT_FOUND: return 404;
@@ -87,7 +87,7 @@ vestry_err vsi_answer_unrouted(const vestry_request *req, const char *allow) {
 }
 
 vestry_err vsi_answer_error(const vestry_request *req, vestry_err error) {
-  int status = status_of(req->v, error);
+  int status = vsi_status_of(req->v, error);
   /* relaxed: a mere count */
   if (status == 503) atomic_fetch_add_explicit(&req->v->rejected, 1, memory_order_relaxed);
   if (status == 500)

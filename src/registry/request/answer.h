@@ -5,6 +5,9 @@
 #include "registry/request/reply.h"
 #include "registry/request/request.h"
 
+/* What an error is answered with (vestry_handler_fn); below 500: the client got something wrong. */
+int vsi_status_of(vestry *v, vestry_err error);
+
 /* All: OK | IO (the peer is gone). */
 
 /* A status with a line of text/plain; Retry-After with 503. text: NULL: the status in words. Allocates nothing. */
