@@ -21,6 +21,8 @@ typedef struct client {
   char *body;  /* of that answer, without framing; terminated */
   size_t body_len, body_capacity;
   size_t chunks_count;
+  /* Where the first chunk begins that is not whole, and the body and the chunks before it; 0: not known. */
+  size_t whole_at, whole_len, whole_count;
   bool complete; /* its length was reached, or its final chunk came */
   char header[256];
   struct client_tls *tls; /* NULL: plain */
