@@ -194,14 +194,14 @@ static size_t read_chunks(client *c, size_t at) {
 static size_t parse(client *c, bool is_head) {
   int status = client_status(c);
   size_t at = body_at(c);
-  c->body_len = c->chunks_count = 0;
   c->complete = false;
-  append_body(c, "", 0);
   const char *encoding = client_header(c, "Transfer-Encoding");
   if (encoding && !is_head) {
     assert_string_equal(encoding, "chunked");
     return read_chunks(c, at);
   }
+  c->body_len = c->chunks_count = 0;
+  append_body(c, "", 0);
   const char *length = client_header(c, "Content-Length");
   if (is_head || status == 204 || status == 304) {
     c->complete = true;
