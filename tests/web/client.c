@@ -15,7 +15,7 @@
 
 #include "support/test.h"
 
-enum { PATIENCE_S = 60, SMALL_BYTES = 4096, AT_ONCE = 65536 };
+enum { PATIENCE_S = 60, SMALL_BYTES = 4096, AT_ONCE = 65536, MOST_IN_VAIN = 100000 };
 
 const client_tls_ops *client_tls_ops_used;
 const char *client_path_used;
@@ -78,6 +78,7 @@ void client_ask(client *c, uint16_t port, const char *method, const char *target
 }
 
 void client_read(client *c) {
+  if (c->ended && ++c->in_vain > MOST_IN_VAIN) fail_msg("the end came too soon; so far \"%.4000s\"", c->text);
   if (c->ended) return;
   if (c->capacity - c->len <= AT_ONCE) {
     c->capacity = c->capacity * 2 + AT_ONCE + 1;
