@@ -20,7 +20,20 @@
 #include "html/format.h"
 #include "html/place.h"
 
-enum { SLOTS = 32, WAYS = 4, FIRST_ADDS = 16, MAX_STEPS = 12, MAX_FORMAT = 512, NUMBER_BYTES = 24, MAX_FILL = 32 };
+enum {
+  SLOTS = 32,
+  WAYS = 4,
+  FIRST_ADDS = 16,
+  MAX_STEPS = 12,
+  MAX_FORMAT = 512,
+  NUMBER_BYTES = 24,
+  MAX_FILL = 32,
+  BLOCK = 32
+};
+
+#define TENS(t) t "0" t "1" t "2" t "3" t "4" t "5" t "6" t "7" t "8" t "9"
+static const char pairs[] =
+    TENS("0") TENS("1") TENS("2") TENS("3") TENS("4") TENS("5") TENS("6") TENS("7") TENS("8") TENS("9");
 
 typedef enum act {
   END,     /* no conversion */
@@ -118,9 +131,10 @@ static program *make(const vestry_host *host, const char *format) {
   size_t len = strnlen(format, MAX_FORMAT);
   if (len == MAX_FORMAT) return NULL;
   size_t count = learn(format, steps, &behind), steps_bytes = count * sizeof *steps;
-  program *made = count ? vsi_alloc(host, sizeof *made + steps_bytes + len + 1) : NULL;
+  program *made = count ? vsi_alloc(host, sizeof *made + steps_bytes + len + 1 + BLOCK) : NULL;
   if (!made) return NULL;
   char *copy = (char *)made->steps + steps_bytes;
+  memset(copy + len + 1, 0, BLOCK);
   *made = (program){
       .behind = behind, .format = memcpy(copy, format, len + 1), .format_bytes = len + 1, .steps_count = count};
   memcpy(made->steps, steps, steps_bytes);
@@ -184,19 +198,34 @@ static void put_in_js(vsi_html *html, const char *text, size_t len) {
 }
 static const vsi_format_sink in_text = {vsi_html_put, put_in_text, NULL}, in_js = {vsi_html_put, put_in_js, NULL};
 
-/* There is room for NUMBER_BYTES and the width. */
+/* Copies in blocks, of more than is wanted: there is room for it, and the rest is written over. */
+static inline void put_blocks(char *to, const char *from, size_t len) {
+  for (size_t at = 0; at < len; at += BLOCK) memcpy(to + at, from + at, BLOCK);
+}
+
+static size_t count_digits(uintmax_t number) {
+  size_t count = 1;
+  for (; number >= 10000; number /= 10000) count += 4;
+  return count + (number >= 10) + (number >= 100) + (number >= 1000);
+}
+
+/* There is room for a number and the widest fill. */
 static void put_decimal(vsi_html *html, const vsi_conversion *c, uintmax_t number, bool is_negative) {
-  char digits[NUMBER_BYTES], *end = digits + sizeof digits, *first = end;
-  do *--first = (char)('0' + number % 10);
-  while (number /= 10);
-  size_t len = (size_t)(end - first), whole = len + is_negative;
-  size_t fill = (size_t)c->width > whole ? (size_t)c->width - whole : 0;
+  size_t len = count_digits(number), whole = len + is_negative;
   char *to = html->data + html->len;
   if (is_negative && c->zero) *to++ = '-';
-  for (size_t i = 0; i < fill; i++) *to++ = c->zero ? '0' : ' ';
+  if ((size_t)c->width > whole) {
+    memset(to, c->zero ? '0' : ' ', MAX_FILL);
+    to += (size_t)c->width - whole;
+  }
   if (is_negative && !c->zero) *to++ = '-';
-  for (; first < end; first++) *to++ = *first;
-  html->len = (size_t)(to - html->data);
+  char *at = to + len; /* from behind */
+  for (; number >= 100; number /= 100) memcpy(at -= 2, pairs + number % 100 * 2, 2);
+  if (number >= 10)
+    memcpy(at - 2, pairs + number * 2, 2);
+  else
+    at[-1] = (char)('0' + number);
+  html->len = (size_t)(to + len - html->data);
 }
 
 static void do_decimal(vsi_format_reader *r, const vsi_conversion *c) {
@@ -253,8 +282,8 @@ static void run(vsi_format_reader *r, const vsi_format_sink *sink, const program
   vsi_html *html = r->html;
   for (size_t i = 0; i < p->steps_count; i++) {
     const step *s = &p->steps[i];
-    if (!vsi_html_reserve(html, s->len + (size_t)NUMBER_BYTES + MAX_FILL)) return;
-    memcpy(html->data + html->len, p->format + s->at, s->len);
+    if (!vsi_html_reserve(html, s->len + (size_t)BLOCK + NUMBER_BYTES + MAX_FILL)) return;
+    put_blocks(html->data + html->len, p->format + s->at, s->len);
     html->len += s->len;
     bool goes_on = do_step(r, sink, s);
     if (html->error) {
