@@ -42,7 +42,7 @@ typedef struct run {
   vestry_pages *pages;
   vsi_view *view;
   uint64_t started_seq;
-  vestry_html html;
+  vestry_html *html; /* the worker's */
   vestry_reply reply;
   vestry_render render;
   vsi_tag had;
@@ -81,13 +81,13 @@ static outcome make_part(run *r) {
   const vsi_shared *shared = r->view->shared;
   const vestry_page_part part = {.share = shared->key + shared->share_at, .render = shared->render, .app = shared->app};
   bool is_stale = false;
-  vestry_err error = vsi_part_render(r->pages, true, r->view, &part, &r->html, r->started_seq, &is_stale);
+  vestry_err error = vsi_part_render(r->pages, true, r->view, &part, r->html, r->started_seq, &is_stale);
   r->render.is_stale = is_stale;
   if (error) {
     vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the part #%s: %s", shared->id, vestry_strerror(error));
     return MADE_FAILED;
   }
-  vsi_html *html = vsi_html_of(&r->html);
+  vsi_html *html = vsi_html_of(r->html);
   r->content = (vestry_slice){html->data ? html->data : "", html->len};
   r->hash = vsi_siphash_128_of(r->pages->content_secret, r->content.data, r->content.len);
   return MADE_CONTENT;
@@ -105,13 +105,13 @@ static const vsi_tag *what_it_has(run *r) {
 static outcome make_page(run *r) {
   vsi_view *view = r->view;
   vsi_shared *shared = view->shared;
-  vsi_render_init(&r->render, view->page, &r->html, shared ? shared->key + shared->share_at : NULL);
+  vsi_render_init(&r->render, view->page, r->html, shared ? shared->key + shared->share_at : NULL);
   r->render.view = view;
   r->render.is_stream = true;
   r->render.started_seq = r->started_seq;
   r->render.had = what_it_has(r);
   vestry_err error = vsi_request_copy_handle(view->request, &r->reply, vsi_render_handle, &r->render);
-  if (!error) error = vestry_html_error(&r->html, NULL, NULL);
+  if (!error) error = vestry_html_error(r->html, NULL, NULL);
   r->render.req = NULL; /* it is gone */
   outcome made = classify(r, error);
   if (made == MADE_CONTENT) {
@@ -218,6 +218,11 @@ static void begin_sending(run *r) {
   vsi_pages_unlock(r->pages);
 }
 
+/* Whether the next event can be encoded as what has changed, or others may join. */
+static bool is_of_use(const vsi_view *view) {
+  return view->shared || vsi_connection_may_encode(view->viewer->connection);
+}
+
 /* What was made is what all who see the view have, if it was accepted. With the lock. */
 static void settle_locked(run *r, bool is_same, vestry_err error) {
   vestry_pages *pages = r->pages;
@@ -228,7 +233,7 @@ static void settle_locked(run *r, bool is_same, vestry_err error) {
     view->has_hash = true;
     view->has_version = r->render.tag.has_version;
     view->version = r->render.tag.version;
-    if (r->event) {
+    if (r->event && is_of_use(view)) {
       vsi_view_keep(view, vestry_event_ref(r->event));
       vsi_view_let_go(pages);
     }
@@ -689,7 +694,9 @@ static vsi_run_result run_shared(run *r, bool is_dirty) {
   return VSI_RUN_FAILED;
 }
 
-vsi_run_result vsi_view_run(vsi_view *view, bool is_dirty, uint64_t started_seq) {
+enum { HTML_KEPT_BYTES = 1 << 18 };
+
+vsi_run_result vsi_view_run(vsi_view *view, vestry_html *html, bool is_dirty, uint64_t started_seq) {
   run r;
   r.pages = view->pages;
   r.view = view;
@@ -702,13 +709,14 @@ vsi_run_result vsi_view_run(vsi_view *view, bool is_dirty, uint64_t started_seq)
   vsi_pages_lock(r.pages);
   r.kept = view->event ? vestry_event_ref(view->event) : NULL;
   vsi_pages_unlock(r.pages);
-  vestry_html_init(&r.html, view->pages->host);
+  r.html = html;
+  vestry_html_clear(html);
   vsi_reply_init(&r.reply, view->pages->host);
   vsi_run_result result = view->shared ? run_shared(&r, is_dirty) : run_private(&r);
   vestry_event_unref(r.event);
   vestry_event_unref(r.kept);
   vsi_render_finish(&r.render);
   vsi_reply_finish(&r.reply);
-  vestry_html_finish(&r.html);
+  if (vsi_html_of(html)->capacity > HTML_KEPT_BYTES) vestry_html_finish(html);
   return result;
 }
