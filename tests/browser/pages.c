@@ -5,7 +5,7 @@
  *   GET /shared        rendered once for all
  *   GET /own           for who is logged in; others are sent to /login
  *   GET /strict        without a style, under a policy that allows no more than the client needs; its stream leads to
- *                      /login when the text is "go", and has the page loaded anew when it is "reload"
+ *                      /login when the text is "go", and has the page loaded anew, once, when it is "reload"
  *   GET /slow          its render waits, once POST /sleep was asked for, until POST /wake
  *   GET /big           with 200,000 bytes
  *   GET /over          its render says 204 when the text is "over"
@@ -88,8 +88,12 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *ctx) {
   if (is_over) return vestry_reply_status(vestry_render_reply(render), 204);
   if (strcmp(path, "/strict") == 0 && vestry_render_is_stream(render) && text_is(app, "go"))
     return vestry_reply_redirect(vestry_render_reply(render), 303, "/login?from='strict'");
-  if (strcmp(path, "/strict") == 0 && vestry_render_is_stream(render) && text_is(app, "reload"))
+  if (strcmp(path, "/strict") == 0 && vestry_render_is_stream(render) && text_is(app, "reload")) {
+    pthread_mutex_lock(&app->lock);
+    strcpy(app->text, "loaded anew");
+    pthread_mutex_unlock(&app->lock);
     return VESTRY_NOT_FOUND;
+  }
   vestry_html_add(html,
                   "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Pages</title>"
                   "<link rel=\"icon\" href=\"data:,\"><script type=\"module\" src=\"%-s\"></script>",

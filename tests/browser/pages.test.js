@@ -482,7 +482,7 @@ test('d17: a stream leads elsewhere, and loads the page anew, under a policy tha
   const { documents } = await seen();
   await post('text', 'reload');
   await until(async () => (await seen()).documents === documents + 1, 'the page is loaded anew');
-  await text(each, 'reload');
+  await text(each, 'loaded anew');
   assert.equal(await each.page.evaluate(() => window.isFirst), undefined);
   await post('text', 'and now');
   await text(each, 'and now');
