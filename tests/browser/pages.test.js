@@ -481,6 +481,32 @@ test('d19: a stream that the page has ended stays so', async (t) => {
   assert.deepEqual(problems, []);
 });
 
+test('d17: a stream leads elsewhere, and loads the page anew, under a policy that lets no inline script in', async (t) => {
+  const { server, session, post, streams, seen } = await start(t, { isQuiet: true });
+  const { tab, problems } = await session();
+  const each = await tab(`${server.url}strict`);
+  await streams(1);
+  await each.page.evaluate(() => (window.isFirst = true));
+  const { documents } = await seen();
+  await post('text', 'reload');
+  await until(async () => (await seen()).documents === documents + 1, 'the page is loaded anew');
+  await text(each, 'loaded anew');
+  assert.equal(await each.page.evaluate(() => window.isFirst), undefined);
+  await post('text', 'and now');
+  await text(each, 'and now');
+  assert.deepEqual(await each.page.evaluate(() => window.violations), []);
+  await post('text', 'go');
+  await each.page.waitForURL(`${server.url}login?from=%27strict%27`);
+  await streams(0);
+  assert.equal((await seen()).documents, documents + 1);
+  // Back on the page, which is not sent away again by what it was told before.
+  await post('text', 'it stays');
+  await each.page.goBack();
+  await text(each, 'it stays');
+  assert.deepEqual(await each.page.evaluate(() => window.violations), []);
+  assert.deepEqual(faults(problems), []);
+});
+
 test('d19: nothing flashes, under a policy as strict as the client allows', async (t) => {
   const { server, session, post, streams } = await start(t);
   const { context, problems } = await session();
