@@ -196,8 +196,7 @@ static vestry_err format(run *r, const char *tag) {
 
 /* ------------------------------------------------------------------------------- what is said of the page itself -- */
 
-/* A signal of the page's own; and what it does then stands in its element (script.c), so no script comes by a stream.
- * */
+/* A signal of the page's own. What it does then stands in its element (script.c), so no script comes by a stream. */
 static vestry_err say(vestry_connection *connection, const vestry_value *state) {
   return vestry_connection_patch_signals(connection, VESTRY_OBJECT("_vestry", state), NULL);
 }
