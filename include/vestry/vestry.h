@@ -20,6 +20,7 @@
 #include "vestry/batch.h"
 #include "vestry/broadcast.h"
 #include "vestry/broker.h"
+#include "vestry/cluster.h"
 #include "vestry/browser.h"
 #include "vestry/bus.h"
 #include "vestry/cause.h"

@@ -215,6 +215,9 @@ struct vestry_page {
   const char *id, *element, *signals; /* in its allocation */
 };
 
+/* Told of each refresh that this process makes: by another floor. len 0: of every page. Any thread, no lock held. */
+typedef void (*vsi_refreshed_fn)(const char *topic, size_t len, void *ctx);
+
 struct vestry_pages {
   vestry *v;
   const vestry_host *host;
@@ -235,6 +238,8 @@ struct vestry_pages {
   pthread_mutex_t lock;
   pthread_cond_t quiet; /* no worker runs any more; a view was put back */
   /* All below is guarded by the lock. */
+  vsi_refreshed_fn refreshed; /* NULL: nobody is told */
+  void *refreshed_ctx;
   size_t refs; /* the owner's; each worker's actor; each viewer's */
   bool is_closed;
   vestry_page *pages_list;
@@ -385,5 +390,10 @@ void vsi_page_reload(vestry_pages *pages, vestry_connection *connection, uint32_
 /* A number below that, by chance; 0: 0, and so it is without randomness. */
 uint32_t vsi_pages_chance(const vestry_pages *pages, uint32_t below);
 void vsi_pages_unref(vestry_pages *pages); /* no lock */
+
+/* As vestry_refresh, but nobody is told; len: at most VESTRY_PAGE_TOPIC_MAX_BYTES, 0: every page. */
+void vsi_pages_refresh(vestry_pages *pages, const char *topic, size_t len);
+/* Have somebody told of refreshes; NULL: nobody any more. He must outlive what is under way. */
+void vsi_pages_tell(vestry_pages *pages, vsi_refreshed_fn refreshed, void *ctx);
 
 #endif

@@ -211,21 +211,42 @@ static void refresh_all(vestry_pages *pages) {
     pages->all_again_seq = pages->seq; /* not at once: the last ones would never be reached */
 }
 
+static uint64_t refresh_locked(vestry_pages *pages, const char *topic, size_t len) {
+  uint64_t seq = ++pages->seq;
+  pages->stats.refreshes_count++;
+  if (len)
+    refresh_topic(pages, topic, len);
+  else
+    refresh_all(pages);
+  if (pages->first_dirty || pages->is_all_walked) vsi_schedule_wake(pages);
+  return seq;
+}
+
 vestry_err vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq) {
   size_t len = topic ? strlen(topic) : 0;
   if (!pages || (topic && !len)) return VESTRY_INVALID;
   if (len > VESTRY_PAGE_TOPIC_MAX_BYTES) return VESTRY_TOO_LARGE;
   vsi_pages_lock(pages);
-  uint64_t seq = ++pages->seq;
-  pages->stats.refreshes_count++;
-  if (topic)
-    refresh_topic(pages, topic, len);
-  else
-    refresh_all(pages);
-  if (pages->first_dirty || pages->is_all_walked) vsi_schedule_wake(pages);
+  uint64_t seq = refresh_locked(pages, topic, len);
+  vsi_refreshed_fn refreshed = pages->refreshed;
+  void *ctx = pages->refreshed_ctx;
   vsi_pages_unlock(pages);
+  if (refreshed) refreshed(topic, len, ctx);
   if (ret_seq) *ret_seq = seq;
   return VESTRY_OK;
+}
+
+void vsi_pages_refresh(vestry_pages *pages, const char *topic, size_t len) {
+  vsi_pages_lock(pages);
+  (void)refresh_locked(pages, topic, len);
+  vsi_pages_unlock(pages);
+}
+
+void vsi_pages_tell(vestry_pages *pages, vsi_refreshed_fn refreshed, void *ctx) {
+  vsi_pages_lock(pages);
+  pages->refreshed = refreshed;
+  pages->refreshed_ctx = ctx;
+  vsi_pages_unlock(pages);
 }
 
 vestry_err vestry_refreshf(vestry_pages *pages, uint64_t *ret_seq, const char *format, ...) {

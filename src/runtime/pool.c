@@ -143,6 +143,10 @@ static bool is_worker_of(const vsi_pool *pool) {
   return this_worker && this_worker->pool == pool;
 }
 
+bool vsi_pool_is_mine(const vsi_pool *pool) {
+  return is_worker_of(pool);
+}
+
 void vsi_pool_submit(vsi_pool *pool, vsi_job *job) {
   queue_push(is_worker_of(pool) ? &this_worker->queue : &pool->outside, job);
   if (atomic_load_explicit(&pool->parked, memory_order_seq_cst) > 0) wake_one(pool); /* [S2] */

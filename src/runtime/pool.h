@@ -60,4 +60,7 @@ void vsi_pool_submit(vsi_pool *pool, vsi_job *job);
 /* The same for the thread that has just run the job. It looks for the next one at once, so nobody is woken. */
 void vsi_pool_resubmit(vsi_pool *pool, vsi_job *job);
 
+/* This thread is one of its workers. */
+bool vsi_pool_is_mine(const vsi_pool *pool);
+
 #endif

@@ -87,11 +87,22 @@ const vestry_host *vestry_runtime_host(const vestry_runtime *runtime) {
   return runtime->host;
 }
 
+/* The runtime that this thread steps; NULL: none. */
+static _Thread_local const vestry_runtime *stepped;
+
 bool vestry_runtime_step(vestry_runtime *runtime) {
   if (runtime->pool.workers_count) return false;
+  const vestry_runtime *before = stepped;
+  stepped = runtime;
   bool fired = vsi_ticker_fire_due(&runtime->ticker);
   bool ran = vsi_pool_run_one(&runtime->pool);
+  stepped = before;
   return fired || ran;
+}
+
+bool vsi_runtime_is_inside(const vestry_runtime *runtime) {
+  if (vsi_runtime_is_stepped(runtime)) return stepped == runtime;
+  return vsi_pool_is_mine(&runtime->pool) || vsi_ticker_is_mine(&runtime->ticker);
 }
 
 uint64_t vestry_runtime_next_deadline_ns(vestry_runtime *runtime) {

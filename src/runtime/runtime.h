@@ -33,4 +33,8 @@ static inline bool vsi_runtime_is_stepped(const vestry_runtime *runtime) {
   return !runtime->pool.workers;
 }
 
+/* This thread is inside of something that the runtime runs: if it waited for what the runtime is to run, that could be
+ * for ever. */
+bool vsi_runtime_is_inside(const vestry_runtime *runtime);
+
 #endif

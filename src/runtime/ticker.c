@@ -88,6 +88,10 @@ vestry_err vsi_ticker_init(vsi_ticker *ticker, const vestry_host *host, bool thr
   return VESTRY_OK;
 }
 
+bool vsi_ticker_is_mine(const vsi_ticker *ticker) {
+  return ticker->threaded && pthread_equal(pthread_self(), ticker->thread);
+}
+
 void vsi_ticker_close(vsi_ticker *ticker) {
   pthread_mutex_lock(&ticker->lock);
   ticker->closed = true;

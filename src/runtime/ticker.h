@@ -40,4 +40,7 @@ bool vsi_ticker_cancel(vsi_ticker *ticker, vsi_timer *timer);
 /* Host time; UINT64_MAX: nothing is armed, or closed. */
 uint64_t vsi_ticker_next_deadline_ns(vsi_ticker *ticker);
 
+/* This is its thread. */
+bool vsi_ticker_is_mine(const vsi_ticker *ticker);
+
 #endif

@@ -76,27 +76,56 @@ __attribute__((noinline)) vestry_err vsi_scoped_key_init(vsi_scoped_key *scoped,
 
 /* ------------------------------------------------------------------------------------------------ the long way ---- */
 
+/* Room for a scope and key_len bytes of a key, which go to *ret_key; the last words are zero. */
+static vestry_err make_room(vsi_scoped_key *scoped, const vestry_host *host, vestry_scope scope, size_t key_len,
+                            uint32_t **ret_lens, uint64_t **ret_key) {
+  scoped->host = host;
+  scoped->heap = NULL;
+  *ret_lens = &scoped->lens;
+  size_t count = vsi_words_for(scope.len) + vsi_words_for(key_len);
+  if (count >= VSI_SCOPED_KEY_STACK_WORDS) { /* new memory, the words behind their lengths */
+    if (!(scoped->heap = vsi_alloc(host, (2 + count) * sizeof(uint64_t)))) return VESTRY_NO_MEMORY;
+    *ret_lens = (uint32_t *)scoped->heap + 1;
+  }
+  **ret_lens = (uint32_t)(scope.len << 16 | key_len);
+  uint64_t *words = (uint64_t *)(void *)(*ret_lens + 1);
+  *ret_key = pack_scope(words, scope);
+  words[count - 1] = 0;
+  return VESTRY_OK;
+}
+
+/* The words are there. */
+static void seal_room(vsi_scoped_key *scoped, const vsi_keyed_hash *hash, uint32_t *lens) {
+  size_t count = vsi_words_for(vsi_lens_scope(*lens)) + vsi_words_for(vsi_lens_key(*lens));
+  seal(scoped, hash, lens, (uint64_t *)(void *)(lens + 1), count);
+}
+
 VSI_SELDOM vestry_err vsi_scoped_key_init_any(vsi_scoped_key *scoped, const vsi_keyed_hash *hash,
                                               const vestry_host *host, vestry_scope scope, const vestry_key *key) {
   if (!key || (!scope.data && scope.len)) return VESTRY_INVALID;
   if (scope.len > VESTRY_SCOPE_MAX_BYTES) return VESTRY_TOO_LARGE;
   size_t key_len;
+  uint32_t *lens;
+  uint64_t *key_at;
   vestry_err error = vsi_key_measure(key, &key_len);
+  if (!error) error = make_room(scoped, host, scope, key_len, &lens, &key_at);
   if (error) return error;
-  scoped->host = host;
-  scoped->heap = NULL;
-  uint32_t *lens = &scoped->lens;
-  size_t count = vsi_words_for(scope.len) + vsi_words_for(key_len);
-  if (count >= VSI_SCOPED_KEY_STACK_WORDS) { /* new memory, the words behind their lengths */
-    if (!(scoped->heap = vsi_alloc(host, (2 + count) * sizeof(uint64_t)))) return VESTRY_NO_MEMORY;
-    lens = (uint32_t *)scoped->heap + 1;
-  }
-  *lens = (uint32_t)(scope.len << 16 | key_len);
-  uint64_t *words = (uint64_t *)(void *)(lens + 1), *key_at = pack_scope(words, scope);
-  words[count - 1] = 0;
   error = vestry_key_encode(key, key_at, key_len, &key_len);
-  seal(scoped, hash, lens, words, count);
+  seal_room(scoped, hash, lens);
   return error;
+}
+
+VSI_SELDOM vestry_err vsi_scoped_key_init_encoded(vsi_scoped_key *scoped, const vsi_keyed_hash *hash,
+                                                  const vestry_host *host, vestry_scope scope, vestry_slice encoded) {
+  if (!encoded.len || (!scope.data && scope.len)) return VESTRY_INVALID;
+  if (scope.len > VESTRY_SCOPE_MAX_BYTES || encoded.len > VESTRY_KEY_MAX_BYTES) return VESTRY_TOO_LARGE;
+  uint32_t *lens;
+  uint64_t *key_at;
+  vestry_err error = make_room(scoped, host, scope, encoded.len, &lens, &key_at);
+  if (error) return error;
+  memcpy(key_at, encoded.data, encoded.len);
+  seal_room(scoped, hash, lens);
+  return VESTRY_OK;
 }
 
 VSI_SELDOM void vsi_scoped_key_free(vsi_scoped_key *scoped) {

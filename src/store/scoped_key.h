@@ -32,6 +32,9 @@ vestry_err vsi_scoped_key_init(vsi_scoped_key *scoped, const vsi_keyed_hash *has
 /* The same, the long way, which any key can go. */
 vestry_err vsi_scoped_key_init_any(vsi_scoped_key *scoped, const vsi_keyed_hash *hash, const vestry_host *host,
                                    vestry_scope scope, const vestry_key *key);
+/* The same for a key that is encoded, whether well or not: one that is not equals none. */
+vestry_err vsi_scoped_key_init_encoded(vsi_scoped_key *scoped, const vsi_keyed_hash *hash, const vestry_host *host,
+                                       vestry_scope scope, vestry_slice encoded);
 void vsi_scoped_key_free(vsi_scoped_key *scoped);
 /* Keep a packed key, in one allocation (vsi_free). NULL: out of memory. */
 vestry_scoped_key *vsi_scoped_key_keep(const vestry_host *host, const vestry_scoped_key *key);

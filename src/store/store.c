@@ -35,6 +35,8 @@ void vestry_store_leave(vestry_store_exit *exit, const vestry_scoped_key *key, v
     exit->purge(
         &(vestry_purged){key->scope, key->data + key->key_offset, key->len - key->key_offset, value, handle, cause},
         exit->purge_ctx);
+  const vsi_store_watch *watch = atomic_load_explicit(&exit->watch, memory_order_acquire);
+  if (__builtin_expect(watch != NULL, 0)) watch->left(key, watch->ctx);
   exit->value.close(value, cause);
   exit->value.unref(value);
 }
@@ -86,6 +88,17 @@ void vestry_store_destroy(vestry_store *store) {
 
 /* -------------------------------------------------------------------------------------------------- operations ---- */
 
+/* A put that somebody watches. */
+VSI_SELDOM static vestry_err put_watched(vestry_store *store, const vsi_store_watch *watch,
+                                         const vestry_scoped_key *key, void *value, vestry_put_policy policy,
+                                         size_t many_count, vestry_put_result *result) {
+  vestry_err error = watch->coming(key, policy, watch->ctx);
+  if (error) return error;
+  error = store->ops->put(store->self, key, value, policy, many_count, result);
+  watch->came(key, policy, error || result->refreshed ? 0 : result->handle, watch->ctx);
+  return error;
+}
+
 /* Inlined into both that call it: as a call it would cost a put three hundredths more. */
 static inline __attribute__((always_inline)) vestry_err put(vestry_store *store, const vestry_scoped_key *key,
                                                             void *value, vestry_put_policy policy, size_t many_count,
@@ -96,7 +109,10 @@ static inline __attribute__((always_inline)) vestry_err put(vestry_store *store,
   /* Counted before it can leave, so that no snapshot shows more removed than put; taken back if it does not come. */
   if (store->exit.counts) atomic_fetch_add_explicit(&store->put, 1, memory_order_relaxed);
   vestry_put_result result = {0};
-  vestry_err error = store->ops->put(store->self, key, value, policy, many_count, &result);
+  const vsi_store_watch *watch = atomic_load_explicit(&store->exit.watch, memory_order_acquire);
+  vestry_err error = __builtin_expect(watch != NULL, 0)
+                         ? put_watched(store, watch, key, value, policy, many_count, &result)
+                         : store->ops->put(store->self, key, value, policy, many_count, &result);
   if (__builtin_expect(error || result.refreshed, 0)) {
     if (store->exit.counts) atomic_fetch_sub_explicit(&store->put, 1, memory_order_relaxed);
     store->exit.value.unref(value);

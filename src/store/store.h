@@ -7,12 +7,24 @@
 
 #include "store/scoped_key.h"
 
+/* Told of what comes and leaves: by another floor, which knows which keys there are. Any thread, no lock held. */
+typedef struct vsi_store_watch {
+  /* A value is about to be put. OK | NO_MEMORY: it is not. */
+  vestry_err (*coming)(const vestry_scoped_key *key, vestry_put_policy policy, void *ctx);
+  /* It was, and may have left again. handle 0: it was not put after all, or was there before. */
+  void (*came)(const vestry_scoped_key *key, vestry_put_policy policy, vestry_handle handle, void *ctx);
+  /* A value has left. */
+  void (*left)(const vestry_scoped_key *key, void *ctx);
+  void *ctx;
+} vsi_store_watch;
+
 /* The one door through which values leave. Counters are written where things happen, unless the implementation counts
  * for itself: relaxed, but for those of values that leave, which vestry_store_stats_get pairs with. */
 struct vestry_store_exit {
   vestry_value_ops value;
   vestry_purge_fn purge; /* NULL: none */
   void *purge_ctx;
+  _Atomic(const vsi_store_watch *) watch; /* NULL: none. Set while nothing is stored */
   bool counts;
   vsi_keyed_hash hash; /* of scoped keys */
   _Atomic(uint64_t) removed_by_cause[VESTRY_CAUSE_COUNT];
@@ -42,6 +54,12 @@ static inline vestry_err vsi_store_pack(const vestry_store *store, vsi_scoped_ke
 vestry_err vsi_store_put(vestry_store *store, const vestry_scoped_key *key, void *value, vestry_put_policy policy,
                          size_t many_count, vestry_put_result *ret_result);
 vestry_err vsi_store_with(vestry_store *store, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx);
+
+/* Have somebody told of all that comes and leaves; NULL: nobody any more. It must outlive what is under way. */
+static inline void vsi_store_watch_set(vestry_store *store, const vsi_store_watch *watch) {
+  /* release pairs with the acquire of puts and of values that leave */
+  atomic_store_explicit(&store->exit.watch, watch, memory_order_release);
+}
 
 /* When the next tick is due; UINT64_MAX: never. */
 uint64_t vsi_store_deadline_ns(vestry_store *store);

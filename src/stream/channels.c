@@ -24,7 +24,8 @@ struct vsi_channels {
   vsi_group *group; /* whose connections join */
   const vestry_host *host;
   size_t max_count;
-  pthread_mutex_t lock; /* see docs/locking.md */
+  _Atomic(const vsi_channels_watch *) watch; /* NULL: none */
+  pthread_mutex_t lock;                      /* see docs/locking.md */
   /* guarded by lock */
   vestry_channel **buckets;
   unsigned bits; /* 2^bits buckets */
@@ -77,6 +78,14 @@ vestry_channel *vsi_channels_find(vsi_channels *channels, const void *bytes, siz
   return found;
 }
 
+void vsi_channels_watch_set(vsi_channels *channels, const vsi_channels_watch *watch) {
+  atomic_store_explicit(&channels->watch, watch, memory_order_release); /* pairs with watch_of */
+}
+
+static const vsi_channels_watch *watch_of(vsi_channels *channels) {
+  return atomic_load_explicit(&channels->watch, memory_order_acquire);
+}
+
 /* ------------------------------------------------------------------------------------------------- ending --------- */
 
 static void take_out_locked(vsi_channels *channels, vestry_channel *channel) {
@@ -100,6 +109,8 @@ static bool unref(vestry_channel *channel) {
   bool is_last = atomic_fetch_sub_explicit(&channel->refs, 1, memory_order_acq_rel) == 1;
   if (is_last) take_out_locked(channels, channel);
   pthread_mutex_unlock(&channels->lock);
+  const vsi_channels_watch *watch = is_last ? watch_of(channels) : NULL;
+  if (watch) watch->left(channel->name.bytes, channel->name.len, watch->ctx);
   return is_last;
 }
 
@@ -177,7 +188,12 @@ vestry_err vsi_channels_hold(vsi_channels *channels, const void *bytes, size_t l
   error = vsi_channel_make(channels->group, NULL, &name, &have.channel);
   if (error) return error;
   if (have.bits) have.buckets = vsi_calloc(channels->host, (size_t)1 << have.bits, sizeof *have.buckets);
-  error = find_or_add(channels, &name, &have, ret_channel);
+  const vsi_channels_watch *watch = watch_of(channels);
+  if (watch) error = watch->coming(bytes, len, watch->ctx);
+  if (!error) {
+    error = find_or_add(channels, &name, &have, ret_channel);
+    if (watch && have.channel) watch->left(bytes, len, watch->ctx);
+  }
   vsi_free(channels->host, have.buckets);
   if (have.channel) { /* somebody was quicker, or took the last place: it has never been in the table */
     have.channel->name.unref = NULL;

@@ -13,6 +13,13 @@ typedef struct vsi_channels_stats {
   uint64_t refused; /* for max_count */
 } vsi_channels_stats;
 
+/* Told of names: by another floor, which knows which channels there are. Any thread, no lock held. */
+typedef struct vsi_channels_watch {
+  vestry_err (*coming)(const void *bytes, size_t len, void *ctx); /* OK | NO_MEMORY: the channel is not made */
+  void (*left)(const void *bytes, size_t len, void *ctx);         /* it has ended, or was not made after all */
+  void *ctx;
+} vsi_channels_watch;
+
 /* max_count: 0: the default. OK | NO_MEMORY */
 vestry_err vsi_channels_create(vsi_group *group, size_t max_count, vsi_channels **ret_channels);
 /* None is live. NULL is accepted. */
@@ -27,5 +34,8 @@ vestry_err vsi_channels_hold(vsi_channels *channels, const void *bytes, size_t l
                              vestry_channel **ret_channel);
 
 void vsi_channels_stats_get(vsi_channels *channels, vsi_channels_stats *ret_stats);
+
+/* Have somebody told; NULL: nobody any more. While none is live. It must outlive what is under way. */
+void vsi_channels_watch_set(vsi_channels *channels, const vsi_channels_watch *watch);
 
 #endif

@@ -17,7 +17,7 @@ BEGIN {
   headers["stream"] = "batch bus channel connection profile transport"
   headers["registry"] = "adapter broadcast csrf dispatch drain effects files once presence publish registry repository request routes server session tab watch"
   headers["page"] = "page"
-  headers["cluster"] = "broker"
+  headers["cluster"] = "broker cluster"
   headers["adapter"] = "browser civetweb memory microhttpd"
   headers["nats"] = "nats"
   headers["all"] = "vestry"

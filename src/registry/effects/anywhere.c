@@ -1,38 +1,95 @@
 /* Dispatching from anywhere, with no request in sight; and from inside a dispatch. */
 #include "base/options.h"
 #include "registry/effects/context.h"
-#include "store/store.h"
 #include "json/value.h"
+#include "registry/instance/elsewhere.h"
+#include "store/store.h"
 
-/* The connections of a dispatch. OK | NOT_FOUND (no open one) | INVALID, TOO_LARGE (key) | NO_MEMORY. */
-static vestry_err find(vestry_dispatch_context *context, const vestry_dispatch_options *options) {
-  if (options->key) {
-    vsi_scoped_key key;
-    vestry_err error = vsi_store_pack(context->v->store, &key, context->scope, options->key);
-    if (error) return error;
-    error = vsi_targets_find(&context->targets, context->v->store, &key.key);
-    vsi_scoped_key_finish(&key);
-    return error;
-  }
-  if (!options->connection) return VESTRY_OK;
-  if (!vestry_connection_is_open(options->connection)) return VESTRY_NOT_FOUND;
-  return vsi_targets_add(&context->targets, options->connection);
+/* Perform it for those who were found. Finishes the context. */
+static vestry_err perform(vestry_dispatch_context *context, vestry_err error, json_t *effects,
+                          vestry_dispatch_result *ret_result) {
+  if (!error) error = vsi_dispatch(context, effects);
+  vsi_context_give(context, ret_result);
+  vsi_context_finish(context);
+  return error;
+}
+
+/* Other nodes, behind this one. error: what came of it here; result: of it too. */
+static vestry_err dispatch_on(const vsi_elsewhere *elsewhere, const vestry_scoped_key *key, json_t *effects,
+                              const vestry_dispatch_options *options, vestry_err error,
+                              vestry_dispatch_result *result) {
+  bool is_found = result->connections_count > 0;
+  /* relaxed: who opens a stream elsewhere meanwhile may be missed, as here */
+  if (is_found && !atomic_load_explicit(elsewhere->shared_count, memory_order_relaxed)) return error;
+  if (!is_found && error != VESTRY_NOT_FOUND) return error;
+  uint32_t count;
+  vestry_err there = elsewhere->dispatch(key, effects, options, is_found, &count, elsewhere->ctx);
+  result->connections_count += count;
+  if (!is_found) return there;
+  return error || there == VESTRY_NOT_FOUND ? error : there;
+}
+
+static vestry_err dispatch_by_key(vestry *v, const vestry_scoped_key *key, json_t *effects,
+                                  const vestry_dispatch_options *options, vestry_dispatch_result *ret_result) {
+  const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(v);
+  if (!elsewhere) return vsi_dispatch_here(v, key, effects, options, ret_result);
+  vestry_dispatch_result result = {0};
+  vestry_err error = vsi_dispatch_here(v, key, effects, options, &result);
+  error = dispatch_on(elsewhere, key, effects, options, error, &result);
+  if (ret_result) VSI_RESULT_GIVE(ret_result, result);
+  return error;
+}
+
+vestry_err vsi_dispatch_here(vestry *v, const vestry_scoped_key *key, json_t *effects,
+                             const vestry_dispatch_options *options, vestry_dispatch_result *ret_result) {
+  vestry_dispatch_result result;
+  vestry_dispatch_context context;
+  vsi_context_init(&context, v, NULL, key->scope, &result);
+  vestry_err error = vsi_context_configure(&context, options);
+  context.state = context.data; /* there is no request: what it was given is all there is */
+  if (!error && vsi_instance_is_closing(v)) error = VESTRY_CLOSED;
+  if (!error) error = vsi_targets_find(&context.targets, v->store, key);
+  return perform(&context, error, effects, ret_result);
+}
+
+/* To one connection, or to nobody. */
+static vestry_err dispatch_to(vestry *v, json_t *effects, const vestry_dispatch_options *options,
+                              vestry_dispatch_result *ret_result) {
+  vestry_dispatch_result result;
+  vestry_dispatch_context context;
+  vestry_connection *connection = options->connection;
+  vsi_context_init(&context, v, NULL, options->scope, &result);
+  vestry_err error = vsi_context_configure(&context, options);
+  context.state = context.data;
+  if (!error && vsi_instance_is_closing(v)) error = VESTRY_CLOSED;
+  if (!error && connection)
+    error = vestry_connection_is_open(connection) ? vsi_targets_add(&context.targets, connection) : VESTRY_NOT_FOUND;
+  return perform(&context, error, effects, ret_result);
+}
+
+/* What fails before anything was looked for. */
+static vestry_err fail(vestry_err error, vestry_dispatch_result *ret_result) {
+  const vestry_dispatch_result none = {0};
+  if (ret_result) VSI_RESULT_GIVE(ret_result, none);
+  return error;
+}
+
+static bool makes_sense(const vestry_dispatch_options *options) {
+  return (!options->data || json_is_object(options->data)) && (!options->results || json_is_array(options->results)) &&
+         !(options->key && options->connection);
 }
 
 vestry_err vestry_dispatch_with(vestry *v, json_t *effects, const vestry_dispatch_options *options,
                                 vestry_dispatch_result *ret_result) {
-  vestry_dispatch_options own_options;
-  if (!v || !json_is_array(effects) || VSI_OPTIONS_TAKE(own_options, options)) return VESTRY_INVALID;
-  if (own_options.key && own_options.connection) return VESTRY_INVALID;
-  vestry_dispatch_result result;
-  vestry_dispatch_context context;
-  vsi_context_init(&context, v, NULL, own_options.scope, &result);
-  vestry_err error = vsi_context_configure(&context, &own_options);
-  context.state = context.data; /* there is no request: what it was given is all there is */
-  if (!error) error = vsi_instance_is_closing(v) ? VESTRY_CLOSED : find(&context, &own_options);
-  if (!error) error = vsi_dispatch(&context, effects);
-  vsi_context_give(&context, ret_result);
-  vsi_context_finish(&context);
+  vestry_dispatch_options own;
+  if (!v || !json_is_array(effects) || VSI_OPTIONS_TAKE(own, options) || !makes_sense(&own)) return VESTRY_INVALID;
+  if (!own.key) return dispatch_to(v, effects, &own, ret_result);
+  if (vsi_instance_is_closing(v)) return fail(VESTRY_CLOSED, ret_result);
+  vsi_scoped_key key;
+  vestry_err error = vsi_store_pack(v->store, &key, own.scope, own.key);
+  if (error) return fail(error, ret_result);
+  error = dispatch_by_key(v, &key.key, effects, &own, ret_result);
+  vsi_scoped_key_finish(&key);
   return error;
 }
 

@@ -39,6 +39,7 @@ struct vestry {
 
   /* Of streams that are pages': as on_written (stream/connection.h). NULL: there are none. Once it is set, it stays. */
   _Atomic(vsi_written_fn) page_written;
+  _Atomic(const struct vsi_elsewhere *) elsewhere; /* other nodes; NULL: there are none. See elsewhere.h */
   _Atomic(bool) closing;
   _Atomic(struct vsi_drain *) drain;    /* NULL → one, once, for good (drain.c) */
   _Atomic(uint64_t) requests, rejected; /* relaxed: mere counts */

@@ -13,6 +13,7 @@
 #include "registry/instance/keeper.h"
 
 #include "registry/effects/context.h"
+#include "registry/instance/elsewhere.h"
 #include "registry/request/reply.h"
 #include "store/store.h"
 
@@ -51,7 +52,9 @@ static vestry_err target_stored(vestry_dispatch_context *context) {
 static vestry_err check_free(vestry_dispatch_context *context) {
   size_t closed_count;
   vestry_err error = vsi_targets_count(context->v->store, context->reply->key, &closed_count);
-  return error == VESTRY_NOT_FOUND ? VESTRY_OK : error ? error : VESTRY_EXISTS;
+  if (error != VESTRY_NOT_FOUND) return error ? error : VESTRY_EXISTS;
+  const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(context->v);
+  return elsewhere && elsewhere->is_held(context->reply->key, elsewhere->ctx) ? VESTRY_EXISTS : VESTRY_OK;
 }
 
 void vsi_keeper_find(vestry_dispatch_context *context) {

@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "base/options.h"
+#include "registry/instance/elsewhere.h"
 #include "registry/named/name.h"
 #include "stream/channels.h"
 
@@ -49,12 +50,6 @@ vestry_err vestry_leave(vestry *v, vestry_scope scope, const vestry_key *key, ve
   return error;
 }
 
-/* The channel to publish to, with a reference. */
-static vestry_err find_open(vestry *v, vestry_scope scope, const vestry_key *key, vestry_channel **ret_channel) {
-  if (!v) return VESTRY_INVALID;
-  return vsi_instance_is_closing(v) ? VESTRY_CLOSED : find(v, scope, key, ret_channel);
-}
-
 /* Takes the reference. */
 static vestry_err publish(vestry_channel *channel, vestry_event *event, size_t *ret_sent_count) {
   size_t sent;
@@ -64,44 +59,76 @@ static vestry_err publish(vestry_channel *channel, vestry_event *event, size_t *
   return error || sent ? error : VESTRY_NOT_FOUND; /* held by a reply, or all its members end */
 }
 
-vestry_err vestry_broadcast(vestry *v, vestry_scope scope, const vestry_key *key, vestry_event *event,
-                            size_t *ret_sent_count) {
-  vestry_channel *channel;
-  if (ret_sent_count) *ret_sent_count = 0;
-  if (!event) return VESTRY_INVALID;
-  vestry_err error = find_open(v, scope, key, &channel);
-  return error ? error : publish(channel, event, ret_sent_count);
+/* Makes the event of a broadcast. */
+typedef struct making {
+  vestry_event *event; /* that is there already; NULL: one is made, if anybody is there */
+  const char *html;
+  size_t len;
+  const vestry_elements_options *elements; /* with html */
+  const vestry_value *values;
+  const vestry_signals_options *signals; /* with values */
+} making;
+
+static vestry_err make(const vestry *v, const making *m, vestry_event **ret_event) {
+  if (m->event) {
+    *ret_event = vestry_event_ref(m->event);
+    return VESTRY_OK;
+  }
+  return m->values ? vestry_event_signals(v->host, m->values, m->signals, ret_event)
+                   : vestry_event_elements(v->host, m->html, m->len, m->elements, ret_event);
 }
 
-/* An event that was just made, if it was. Takes it, and the reference. */
-static vestry_err publish_made(vestry_channel *channel, vestry_err error, vestry_event *event) {
+/* Here, then on other nodes. What failed here is told first. */
+static vestry_err broadcast(vestry *v, const vestry_scoped_key *name, const making *m, size_t *ret_sent_count) {
+  const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(v);
+  vestry_channel *channel = vsi_channels_find(v->channels, name->data, name->len, name->hash);
+  if (!channel && !elsewhere) return VESTRY_NOT_FOUND;
+  vestry_event *event = NULL;
+  vestry_err error = make(v, m, &event);
   if (error) {
-    vsi_channel_unref(channel);
+    if (channel) vsi_channel_unref(channel);
     return error;
   }
-  error = publish(channel, event, NULL);
+  error = channel ? publish(channel, event, ret_sent_count) : VESTRY_NOT_FOUND;
+  vestry_err there = elsewhere ? elsewhere->broadcast(name, event, elsewhere->ctx) : VESTRY_NOT_FOUND;
   vestry_event_unref(event);
+  if (error == VESTRY_NOT_FOUND) return there;
+  return error || there == VESTRY_NOT_FOUND ? error : there;
+}
+
+static vestry_err broadcast_by_key(vestry *v, vestry_scope scope, const vestry_key *key, const making *m,
+                                   size_t *ret_sent_count) {
+  vsi_scoped_key name;
+  if (!v) return VESTRY_INVALID;
+  if (vsi_instance_is_closing(v)) return VESTRY_CLOSED;
+  vestry_err error = vsi_name_pack(v, &name, scope, key);
+  if (error) return error;
+  error = broadcast(v, &name.key, m, ret_sent_count);
+  vsi_scoped_key_finish(&name);
   return error;
+}
+
+vestry_err vestry_broadcast(vestry *v, vestry_scope scope, const vestry_key *key, vestry_event *event,
+                            size_t *ret_sent_count) {
+  if (ret_sent_count) *ret_sent_count = 0;
+  return event ? broadcast_by_key(v, scope, key, &(making){.event = event}, ret_sent_count) : VESTRY_INVALID;
 }
 
 vestry_err vestry_broadcast_patch_elements(vestry *v, vestry_scope scope, const vestry_key *key, const char *html,
                                            size_t len, const vestry_elements_options *options) {
-  vestry_channel *channel;
-  vestry_event *event = NULL;
-  vestry_err error = find_open(v, scope, key, &channel);
-  if (error) return error;
-  error = vestry_event_elements(v->host, html, len, options, &event);
-  return publish_made(channel, error, event);
+  return broadcast_by_key(v, scope, key, &(making){.html = html, .len = len, .elements = options}, NULL);
 }
 
 vestry_err vestry_broadcast_patch_signals(vestry *v, vestry_scope scope, const vestry_key *key,
                                           const vestry_value *signals, const vestry_signals_options *options) {
-  vestry_channel *channel;
-  vestry_event *event = NULL;
-  vestry_err error = find_open(v, scope, key, &channel);
-  if (error) return error;
-  error = vestry_event_signals(v->host, signals, options, &event);
-  return publish_made(channel, error, event);
+  static const vestry_value none = {0};
+  return broadcast_by_key(v, scope, key, &(making){.values = signals ? signals : &none, .signals = options}, NULL);
+}
+
+vestry_err vsi_broadcast_here(vestry *v, const vestry_scoped_key *name, vestry_event *event) {
+  if (vsi_instance_is_closing(v)) return VESTRY_CLOSED;
+  vestry_channel *channel = vsi_channels_find(v->channels, name->data, name->len, name->hash);
+  return channel ? publish(channel, event, NULL) : VESTRY_NOT_FOUND;
 }
 
 vestry_err vestry_broadcast_stats_get(vestry *v, vestry_scope scope, const vestry_key *key,

@@ -2,6 +2,7 @@
 #include "vestry/publish.h"
 
 #include "base/memory.h"
+#include "registry/instance/elsewhere.h"
 #include "registry/named/name.h"
 #include "stream/bus.h"
 
@@ -20,6 +21,16 @@ vestry_err vestry_subscribe(vestry *v, vestry_scope scope, const vestry_key *key
   return error;
 }
 
+static vestry_err publish(vestry *v, const vestry_scoped_key *name, const void *data, size_t len, size_t *ret_count) {
+  vestry_bus_message message = {
+      .topic = {name->data + name->key_offset, name->len - name->key_offset},
+      .data = data,
+      .len = len,
+      .scope = {name->scope.data, name->scope.len},
+  };
+  return vsi_bus_publish(v->bus, (vestry_slice){name->data, name->len}, &message, ret_count);
+}
+
 vestry_err vestry_publish(vestry *v, vestry_scope scope, const vestry_key *key, const void *data, size_t len,
                           size_t *ret_count) {
   vsi_scoped_key name;
@@ -27,17 +38,17 @@ vestry_err vestry_publish(vestry *v, vestry_scope scope, const vestry_key *key, 
   if (!v) return VESTRY_INVALID;
   vestry_err error = vsi_name_pack(v, &name, scope, key);
   if (error) return error;
-  vestry_bus_message message = {
-      .topic = {name.key.data + name.key.key_offset, name.key.len - name.key.key_offset},
-      .data = data,
-      .len = len,
-      .scope = {name.key.scope.data, name.key.scope.len},
-  };
-  error = vsi_bus_publish(v->bus, bytes_of(&name), &message, &count);
+  error = publish(v, &name.key, data, len, &count);
   vsi_scoped_key_finish(&name);
   if (error) return error;
   if (ret_count) *ret_count = count;
   return count ? VESTRY_OK : VESTRY_NOT_FOUND;
+}
+
+vestry_err vsi_publish_here(vestry *v, const vestry_scoped_key *name, const void *data, size_t len) {
+  size_t count;
+  vestry_err error = publish(v, name, data, len, &count);
+  return error || count ? error : VESTRY_NOT_FOUND;
 }
 
 void vestry_publish_stats_get(vestry *v, vestry_bus_stats *ret_stats) {

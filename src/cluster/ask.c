@@ -1,0 +1,274 @@
+/* What is asked and answered.
+ *
+ * First those are asked who hold the key, as far as they have told, and those of whom that is not known. If they all
+ * say no, the digest was behind: then all others who live are asked. Nothing but a no is asked again; so what may have
+ * been performed is never performed twice.
+ *
+ * All wait equally long, so they are due in the order in which they were asked. */
+#include <string.h>
+
+#include "base/memory.h"
+#include "cluster/cluster.h"
+#include "runtime/runtime.h"
+
+_Thread_local unsigned vsi_cluster_inside;
+
+/* ------------------------------------------------------------------------------------------------ those that wait - */
+
+static void insert(vestry_cluster *cluster, vsi_ask *ask) {
+  vsi_ask **bucket = &cluster->asks[ask->id % VSI_ASK_BUCKETS];
+  ask->next = *bucket;
+  *bucket = ask;
+  ask->older = cluster->newest;
+  ask->newer = NULL;
+  if (cluster->newest)
+    cluster->newest->newer = ask;
+  else
+    cluster->oldest = ask;
+  cluster->newest = ask;
+}
+
+static vsi_ask **find(vestry_cluster *cluster, uint64_t id) {
+  vsi_ask **at = &cluster->asks[id % VSI_ASK_BUCKETS];
+  while (*at && (*at)->id != id) at = &(*at)->next;
+  return at;
+}
+
+static void take_out(vestry_cluster *cluster, vsi_ask *ask) {
+  *find(cluster, ask->id) = ask->next;
+  *(ask->older ? &ask->older->newer : &cluster->oldest) = ask->newer;
+  *(ask->newer ? &ask->newer->older : &cluster->newest) = ask->older;
+}
+
+static void count_end(vestry_cluster *cluster, vestry_err error) {
+  vestry_cluster_stats *stats = &cluster->stats;
+  stats->waiting_count--;
+  switch (error) {
+  case VESTRY_OK: stats->ok_count++; break;
+  case VESTRY_NOT_FOUND: stats->not_found_count++; break;
+  case VESTRY_TIMEOUT: stats->timeout_count++; break;
+  default: stats->refused_count++; break;
+  }
+}
+
+static void end(vestry_cluster *cluster, vsi_ask *ask, vestry_err error, vsi_ask **done) {
+  take_out(cluster, ask);
+  ask->error = error;
+  count_end(cluster, error);
+  ask->next = *done;
+  *done = ask;
+}
+
+static void free_ask(vestry_cluster *cluster, vsi_ask *ask) {
+  vsi_buffer_finish(&ask->message);
+  vsi_free(cluster->host, ask);
+}
+
+void vsi_asks_finish(vestry_cluster *cluster, vsi_ask *done) {
+  for (vsi_ask *next; done; done = next) {
+    next = done->next;
+    vsi_cluster_inside++;
+    if (done->on_answer) done->on_answer(done->error, done->count, done->ctx);
+    vsi_cluster_inside--;
+    free_ask(cluster, done);
+  }
+}
+
+/* ------------------------------------------------------------------------------------------------- asking --------- */
+
+static void send_to(vestry_cluster *cluster, vsi_ask *ask, uint64_t mask) {
+  for (size_t i = 0; i < cluster->peers_count; i++) {
+    if (!(mask >> i & 1)) continue;
+    vestry_err error = vsi_peer_send(cluster, &cluster->peers[i], &ask->message, VSI_WIRE_ASK, 0, false);
+    if (!error)
+      ask->awaited |= UINT64_C(1) << i;
+    else if (!ask->error)
+      ask->error = error;
+  }
+  ask->asked |= mask;
+}
+
+/* Whether it is done with, and what came of it. */
+static bool is_done(vestry_cluster *cluster, vsi_ask *ask, vestry_err *ret_error) {
+  if (ask->awaited) return false;
+  if (!ask->asks_all && !ask->count && !ask->error) {
+    ask->asks_all = true;
+    send_to(cluster, ask, vsi_members_alive(cluster) & ~ask->asked);
+    if (ask->awaited) return false;
+  }
+  *ret_error = ask->error ? ask->error : ask->count ? VESTRY_OK : VESTRY_NOT_FOUND;
+  /* Nobody has said yes; but have all been asked? */
+  if (*ret_error == VESTRY_NOT_FOUND && !ask->is_found && !vsi_members_are_known(cluster))
+    *ret_error = cluster->is_up ? VESTRY_TIMEOUT : VESTRY_IO;
+  return true;
+}
+
+static vestry_err write_ask(vsi_ask *ask, const vsi_asking *asking) {
+  const vestry_scoped_key *key = asking->key;
+  bool has_data = json_object_size(asking->data) > 0;
+  char *effects = json_dumps(asking->effects, JSON_COMPACT);
+  char *data = has_data ? json_dumps(asking->data, JSON_COMPACT) : NULL;
+  vestry_err error = effects && (data || !has_data) ? VESTRY_OK : VESTRY_NO_MEMORY;
+  if (!error) {
+    const vsi_wire_ask said = {
+        .id = ask->id,
+        .name = {{key->scope.data, key->scope.len}, {key->data + key->key_offset, key->len - key->key_offset}},
+        .effects = {effects, strlen(effects)},
+        .data = {data, data ? strlen(data) : 0},
+    };
+    vsi_wire_put_ask(&ask->message, &said);
+    vsi_wire_end(&ask->message);
+    error = ask->message.error;
+  }
+  json_free_t free_json;
+  json_get_alloc_funcs(NULL, &free_json);
+  free_json(effects);
+  free_json(data);
+  return error;
+}
+
+/* Under the lock. */
+static void begin(vestry_cluster *cluster, vsi_ask *ask, const vestry_scoped_key *key, vsi_ask **done) {
+  uint64_t holders = vsi_keys_others(&cluster->keys, vsi_cluster_hash_key(cluster, key)) & vsi_members_alive(cluster);
+  ask->due_ns = vsi_add_saturating(vsi_now_ns(cluster->host), cluster->answer_ns);
+  cluster->stats.asked_count++;
+  cluster->stats.waiting_count++;
+  bool is_first = !cluster->oldest;
+  vestry_err before = ask->error, error;
+  insert(cluster, ask);
+  send_to(cluster, ask, ask->is_found ? holders : holders | vsi_members_unsynced(cluster));
+  if (is_done(cluster, ask, &error)) {
+    end(cluster, ask, error, done);
+    if (error && error != VESTRY_NOT_FOUND && error != VESTRY_TIMEOUT && error != before) {
+      cluster->stats.refused_count--;
+      cluster->stats.unsent_count++;
+    }
+  } else if (is_first) {
+    (void)vestry_timer_set(cluster->deadline, cluster->answer_ns / VSI_NS_PER_MS, 0); /* CLOSED: the end */
+  }
+}
+
+vestry_err vsi_ask_begin(vestry_cluster *cluster, const vsi_asking *asking, uint64_t *ret_id) {
+  vsi_ask *ask = vsi_calloc(cluster->host, 1, sizeof *ask);
+  if (!ask) return VESTRY_NO_MEMORY;
+  ask->on_answer = asking->on_answer;
+  ask->ctx = asking->ctx;
+  ask->count = asking->count;
+  ask->error = asking->error;
+  ask->is_found = ask->asks_all = asking->is_found;
+  vsi_wire_begin(&ask->message, cluster->host);
+  vsi_cluster_lock(cluster);
+  ask->id = ++cluster->last_ask_id;
+  vsi_cluster_unlock(cluster);
+  vsi_ask *done = NULL;
+  vestry_err error = write_ask(ask, asking);
+  vsi_cluster_lock(cluster);
+  if (!error && cluster->has_ended) error = VESTRY_CLOSED;
+  if (ret_id) *ret_id = ask->id;
+  if (!error) begin(cluster, ask, asking->key, &done);
+  vsi_cluster_unlock(cluster);
+  if (error) free_ask(cluster, ask);
+  vsi_asks_finish(cluster, done);
+  return error;
+}
+
+void vsi_ask_take(vestry_cluster *cluster, const vsi_peer *peer, const vsi_wire_message *message, vsi_ask **done) {
+  vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
+  uint64_t id = vsi_wire_number(&reader, 8);
+  vestry_err error = (vestry_err)vsi_wire_number(&reader, 1);
+  uint32_t count = (uint32_t)vsi_wire_number(&reader, 4);
+  vsi_ask *ask = *find(cluster, id);
+  uint64_t bit = UINT64_C(1) << vsi_peer_index(cluster, peer);
+  if (reader.has_failed || !ask || !(ask->awaited & bit)) return; /* it has come too late */
+  ask->awaited &= ~bit;
+  ask->count = ask->count > UINT32_MAX - count ? UINT32_MAX : ask->count + count;
+  bool is_no = error == VESTRY_NOT_FOUND && !count;
+  if (error && !is_no && !ask->error) ask->error = error > VESTRY_BUSY ? VESTRY_FAILED : error;
+  if (is_done(cluster, ask, &error)) end(cluster, ask, error, done);
+}
+
+/* --------------------------------------------------------------------------------------------- not answered ------- */
+
+void vsi_asks_due(vestry_timer *timer, void *ctx) {
+  vestry_cluster *cluster = ctx;
+  vsi_ask *done = NULL;
+  vsi_cluster_lock(cluster);
+  uint64_t now_ns = vsi_now_ns(cluster->host);
+  while (cluster->oldest && cluster->oldest->due_ns <= now_ns)
+    end(cluster, cluster->oldest, VESTRY_TIMEOUT, &done);
+  if (cluster->oldest)
+    (void)vestry_timer_set(timer, (cluster->oldest->due_ns - now_ns + VSI_NS_PER_MS - 1) / VSI_NS_PER_MS, 0);
+  vsi_cluster_unlock(cluster);
+  vsi_asks_finish(cluster, done);
+}
+
+void vsi_asks_end(vestry_cluster *cluster, vestry_err error) {
+  vsi_ask *done = NULL;
+  vsi_cluster_lock(cluster);
+  while (cluster->oldest) end(cluster, cluster->oldest, error, &done);
+  vsi_cluster_unlock(cluster);
+  vsi_asks_finish(cluster, done);
+}
+
+void vsi_ask_give_up(vestry_cluster *cluster, uint64_t id, vestry_err error) {
+  vsi_ask *done = NULL;
+  vsi_cluster_lock(cluster);
+  vsi_ask *ask = *find(cluster, id);
+  if (ask) end(cluster, ask, error, &done);
+  vsi_cluster_unlock(cluster);
+  vsi_asks_finish(cluster, done);
+}
+
+/* ------------------------------------------------------------------------------------------------- waiting -------- */
+
+typedef struct waiter {
+  pthread_mutex_t lock;
+  pthread_cond_t done;
+  /* guarded by lock */
+  bool is_done;
+  vestry_err error;
+  uint32_t count;
+} waiter;
+
+static void wake(vestry_err error, uint32_t count, void *ctx) {
+  waiter *w = ctx;
+  pthread_mutex_lock(&w->lock);
+  w->is_done = true;
+  w->error = error;
+  w->count = count;
+  pthread_cond_signal(&w->done);
+  pthread_mutex_unlock(&w->lock);
+}
+
+/* The answers come, or the timer says that they do not. A stepped runtime's timer may never: nobody turns the clock. */
+static void await(vestry_cluster *cluster, waiter *w, uint64_t id) {
+  if (vsi_runtime_is_stepped(cluster->runtime)) {
+    while (!w->is_done && vestry_runtime_step(cluster->runtime)) continue;
+    if (!w->is_done) vsi_ask_give_up(cluster, id, VESTRY_TIMEOUT);
+  }
+  pthread_mutex_lock(&w->lock);
+  while (!w->is_done) pthread_cond_wait(&w->done, &w->lock);
+  pthread_mutex_unlock(&w->lock);
+}
+
+vestry_err vsi_ask_and_wait(const vestry_scoped_key *key, json_t *effects, const vestry_dispatch_options *options,
+                            bool is_found, uint32_t *ret_count, void *ctx) {
+  vestry_cluster *cluster = ctx;
+  *ret_count = 0;
+  if (vsi_cluster_inside || vsi_runtime_is_inside(cluster->runtime)) return VESTRY_BUSY;
+  waiter w = {.is_done = false};
+  uint64_t id;
+  pthread_mutex_init(&w.lock, NULL);
+  pthread_cond_init(&w.done, NULL);
+  const vsi_asking asking = {
+      .key = key, .effects = effects, .data = options->data, .is_found = is_found, .on_answer = wake, .ctx = &w};
+  vestry_err error = vsi_ask_begin(cluster, &asking, &id);
+  if (!error) {
+    await(cluster, &w, id);
+    error = w.error;
+    *ret_count = w.count;
+  }
+  pthread_cond_destroy(&w.done);
+  pthread_mutex_destroy(&w.lock);
+  return error;
+}

@@ -1,0 +1,217 @@
+/* A cluster, as its rooms see it: members.c (who lives, and what they have sent), tell.c (what is told to all), ask.c
+ * (what is asked and answered), inward.c (what others want done here), cluster.c (its life, and its ties to the
+ * instance).
+ *
+ * Links. Between two nodes all goes one way: numbered, by the receiver's subject, and so in order. What is lost shows
+ * as a jump in the numbers, at the next message or, since each heartbeat says how many were given, at the next
+ * heartbeat. What could not be sent is given a number too, unless its sender is told of it: so a broker that is full or
+ * down, and a member that was dead for a while, need no message of their own.
+ *
+ * Lives. Each start of a node draws an epoch. A message says whose life it comes from and which one it is for: what is
+ * left over from a former one is dropped.
+ *
+ * Locks. `lock` guards all but what is constant; messages are handed to the broker under it, so that numbers and order
+ * agree. The keys have a lock of their own, inside of it. Nothing of the application's is called under either. */
+#ifndef VSI_CLUSTER_CLUSTER_H
+#define VSI_CLUSTER_CLUSTER_H
+
+#include "cluster/keys.h"
+#include "cluster/wire.h"
+#include "page/page.h"
+#include "registry/instance/elsewhere.h"
+#include "store/store.h"
+#include "stream/channels.h"
+#include "vestry/cluster.h"
+
+enum {
+  VSI_ASK_BUCKETS = 1024,
+  VSI_RECENT_CHANNELS = 4096,
+  VSI_FLUSH_MS = 5,
+  VSI_REFRESH_BYTES = 16384
+};
+
+/* Another node, in one of its lives. */
+typedef struct vsi_peer {
+  uint64_t id, epoch; /* epoch 0: the place has never been taken */
+  char name[VESTRY_NODE_MAX_BYTES + 1]; /* "": not told yet */
+  char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
+  vestry_member_state state;
+  uint64_t heard_ns;
+  uint64_t begun_ns; /* its life, on this node's clock; 0: not told yet */
+  uint64_t out_seq;  /* the last number that was given */
+  uint64_t in_seq;   /* the last one that has come, or is known to be lost */
+  bool has_met;      /* it knows this life of this node */
+  bool is_synced;    /* its keys are known */
+  bool is_syncing;   /* they are coming, and none is missing so far */
+  bool must_sync;    /* what was lost may have been of them: they are to be told anew, whatever their sum says */
+  bool wants_all;    /* it is to be told all keys */
+  /* What the application is to be told. */
+  bool has_gap, has_news;
+  uint64_t lost_count;
+} vsi_peer;
+
+/* A dispatch that waits for answers. */
+typedef struct vsi_ask {
+  struct vsi_ask *next; /* in its bucket; then among those that are done */
+  struct vsi_ask *newer, *older;
+  uint64_t id, due_ns;
+  uint64_t asked, awaited; /* nodes, a bit each */
+  bool is_found;           /* here: nobody but those who are known to hold it is asked */
+  bool asks_all;           /* nobody is left to be asked */
+  uint32_t count;          /* connections so far */
+  vestry_err error;
+  vestry_answer_fn on_answer;
+  void *ctx;
+  vsi_buffer message; /* to be sealed for each receiver */
+} vsi_ask;
+
+/* A channel that was sent to: who may have come too late to get it. */
+typedef struct vsi_recent {
+  uint64_t hash; /* 0: several */
+  uint64_t sent; /* nodes that it went to, a bit each */
+  uint64_t at_ns;
+} vsi_recent;
+
+struct vestry_cluster {
+  vestry *v;
+  const vestry_host *host;
+  vestry_runtime *runtime;
+  vestry_broker broker;
+  vestry_pages *pages;
+  vestry_gap_fn on_gap;
+  vestry_member_fn on_member;
+  void *ctx;
+  char name[VESTRY_NODE_MAX_BYTES + 1];
+  uint64_t id, epoch;
+  vsi_siphash_key seal_key, hash_key, name_key;
+  uint64_t subject_hash;
+  char all_subject[VESTRY_SUBJECT_MAX_BYTES + 1], own_subject[VESTRY_SUBJECT_MAX_BYTES + 1];
+  uint64_t heartbeat_ns, suspect_ns, dead_ns, answer_ns, begun_ns;
+  char **allow;
+  size_t allow_count;
+  size_t max_inward_bytes;
+  vsi_elsewhere elsewhere;
+  vsi_store_watch store_watch;
+  vsi_channels_watch channels_watch;
+  vestry_timer *heartbeat, *flush, *deadline;
+  vestry_actor *actor; /* does what others want, and calls the application */
+
+  vsi_keys keys;
+  _Atomic(size_t) inward_bytes;
+
+  pthread_mutex_t lock;
+  pthread_cond_t quiet; /* the actor does not run */
+  /* All below is guarded by the lock. */
+  vsi_peer peers[VSI_NODES_MAX];
+  size_t peers_count;
+  bool is_up;
+  uint64_t up_ns; /* since when */
+  bool has_ended, has_left, is_refused, is_running;
+  bool has_own_news, has_own_gap;
+  vsi_ask *asks[VSI_ASK_BUCKETS];
+  vsi_ask *oldest, *newest;
+  uint64_t last_ask_id;
+  bool refreshes_all;
+  vsi_buffer refreshes; /* topics that are to be told: a length of two bytes and the topic */
+  vsi_recent recent[VSI_RECENT_CHANNELS];
+  vsi_key_change changes[VSI_KEYS_WAITING]; /* of who flushes */
+  vestry_cluster_stats stats;
+};
+
+static inline void vsi_cluster_lock(vestry_cluster *cluster) {
+  pthread_mutex_lock(&cluster->lock);
+}
+static inline void vsi_cluster_unlock(vestry_cluster *cluster) {
+  pthread_mutex_unlock(&cluster->lock);
+}
+
+/* Hashes of keys and of channels' names, in the store's form; all nodes hash alike. One bit tells them apart. */
+static inline uint64_t vsi_cluster_hash_key(const vestry_cluster *cluster, const vestry_scoped_key *key) {
+  return vsi_siphash_1_3(cluster->hash_key, key->data, key->len) & ~VSI_KEYS_CHANNEL;
+}
+static inline uint64_t vsi_cluster_hash_channel(const vestry_cluster *cluster, const void *name, size_t len) {
+  return vsi_siphash_1_3(cluster->hash_key, name, len) | VSI_KEYS_CHANNEL;
+}
+
+/* ---- members.c: all under the lock, but for the first ---- */
+
+/* The seam's events. */
+void vsi_cluster_heard(const char *subject, const void *data, size_t len, void *cluster);
+void vsi_cluster_state(vestry_broker_state state, void *cluster);
+/* The heartbeat. */
+void vsi_cluster_beat(vestry_timer *timer, void *cluster);
+void vsi_members_say_goodbye(vestry_cluster *cluster);
+
+static inline unsigned vsi_peer_index(const vestry_cluster *cluster, const vsi_peer *peer) {
+  return (unsigned)(peer - cluster->peers);
+}
+/* It is reckoned with: alive or suspect. */
+static inline bool vsi_peer_lives(const vsi_peer *peer) {
+  return peer->state == VESTRY_MEMBER_ALIVE || peer->state == VESTRY_MEMBER_SUSPECT;
+}
+/* Those that live; and of these, those whose keys are not known in full. */
+uint64_t vsi_members_alive(const vestry_cluster *cluster);
+uint64_t vsi_members_unsynced(const vestry_cluster *cluster);
+/* Whoever lives is known: it has been up for long enough to have heard of all. */
+bool vsi_members_are_known(const vestry_cluster *cluster);
+/* The application is to be told of a gap; lost_count 0: it is not known how much. */
+void vsi_peer_lose(vsi_peer *peer, uint64_t lost_count);
+
+/* Send a message that was begun and ended. is_told: if it fails, the receiver will know of a gap. */
+vestry_err vsi_peer_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *buffer, vsi_wire_kind kind,
+                         uint8_t flags, bool is_told);
+/* The same to all of a mask: the first failure. */
+vestry_err vsi_peers_send(vestry_cluster *cluster, uint64_t mask, vsi_buffer *buffer, vsi_wire_kind kind, bool is_told);
+
+/* ---- tell.c ---- */
+
+/* Tell the others what waits to be told. Under the lock. */
+void vsi_tell_locked(vestry_cluster *cluster);
+/* The timer for it; and set it. */
+void vsi_tell_due(vestry_timer *timer, void *cluster);
+void vsi_tell_soon(vestry_cluster *cluster);
+/* KEYS from another node. Under the lock, which is given up in between. */
+void vsi_tell_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message);
+vestry_err vsi_tell_event(vestry_cluster *cluster, const vestry_scoped_key *name, vestry_event *event);
+void vsi_tell_refresh(const char *topic, size_t len, void *cluster);
+
+/* ---- ask.c ---- */
+
+typedef struct vsi_asking {
+  const vestry_scoped_key *key;
+  json_t *effects, *data; /* data NULL: none */
+  bool is_found;          /* as vsi_elsewhere.dispatch */
+  uint32_t count;         /* what came of it here */
+  vestry_err error;
+  vestry_answer_fn on_answer; /* NULL: nobody wants to know */
+  void *ctx;
+} vsi_asking;
+/* Ask; on_answer is called, unless it fails. ret_id: for vsi_ask_give_up; may be NULL. OK | NO_MEMORY | CLOSED */
+vestry_err vsi_ask_begin(vestry_cluster *cluster, const vsi_asking *asking, uint64_t *ret_id);
+/* ANSWER from another node: *done takes what is done with. Under the lock. */
+void vsi_ask_take(vestry_cluster *cluster, const vsi_peer *peer, const vsi_wire_message *message, vsi_ask **done);
+/* Call them, without the lock. */
+void vsi_asks_finish(vestry_cluster *cluster, vsi_ask *done);
+void vsi_asks_due(vestry_timer *timer, void *cluster);
+/* All that wait, for this; one of them. */
+void vsi_asks_end(vestry_cluster *cluster, vestry_err error);
+void vsi_ask_give_up(vestry_cluster *cluster, uint64_t id, vestry_err error);
+/* vsi_elsewhere.dispatch */
+vestry_err vsi_ask_and_wait(const vestry_scoped_key *key, json_t *effects, const vestry_dispatch_options *options,
+                            bool is_found, uint32_t *ret_count, void *cluster);
+
+/* ---- inward.c ---- */
+
+/* ASK, EVENT, REFRESH, PUBLISH from another node: to be done by the actor. Under the lock. */
+void vsi_inward_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message);
+void vsi_inward_run(vestry_actor *actor, void *cluster);
+void vsi_inward_drop(vestry_message *message, void *cluster);
+/* The application may be to be told something. */
+static inline void vsi_inward_notify(vestry_cluster *cluster) {
+  vestry_actor_notify(cluster->actor);
+}
+
+/* Whether this thread is inside of a function of the application's that the cluster calls: it must not wait. */
+extern _Thread_local unsigned vsi_cluster_inside;
+
+#endif

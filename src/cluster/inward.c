@@ -1,0 +1,297 @@
+/* What others want done here. The broker's thread copies it, and the actor does it, one thing after the other: so what
+ * comes from one node is done in its order, and a slow effect holds up neither heartbeats nor answers. What waits is
+ * bounded in bytes: beyond it who asks is told FULL, and what nobody waits for is a gap.
+ *
+ * The actor also tells the application how members are and what was lost. That needs no memory: each peer has a place
+ * for it, and what comes before it was told is told along with it. */
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "cluster/cluster.h"
+#include "event/layout.h"
+#include "registry/effects/targets.h"
+
+/* What a message costs besides its body. */
+enum { WORK_BYTES = 128 };
+
+typedef struct work {
+  vestry_message message; /* first */
+  uint8_t kind;
+  uint64_t from, epoch;
+  size_t len;
+  unsigned char body[];
+} work;
+
+/* -------------------------------------------------------------------------------------------------- answers ------- */
+
+/* Under the lock. */
+static void answer(vestry_cluster *cluster, vsi_peer *peer, uint64_t id, vestry_err error, uint32_t count) {
+  vsi_buffer buffer;
+  vsi_wire_begin(&buffer, cluster->host);
+  vsi_wire_put(&buffer, id, 8);
+  vsi_wire_put(&buffer, error, 1);
+  vsi_wire_put(&buffer, count, 4);
+  vsi_wire_end(&buffer);
+  (void)vsi_peer_send(cluster, peer, &buffer, VSI_WIRE_ANSWER, 0, false); /* who waits will not know */
+  vsi_buffer_finish(&buffer);
+}
+
+static void answer_to(vestry_cluster *cluster, const work *w, uint64_t id, vestry_err error, uint32_t count) {
+  vsi_cluster_lock(cluster);
+  cluster->stats.answered_count++;
+  for (size_t i = 0; i < cluster->peers_count; i++) {
+    vsi_peer *peer = &cluster->peers[i];
+    if (peer->id == w->from && peer->epoch == w->epoch) answer(cluster, peer, id, error, count);
+  }
+  vsi_cluster_unlock(cluster);
+}
+
+/* -------------------------------------------------------------------------------------------------- arriving ------ */
+
+static bool reserve(vestry_cluster *cluster, size_t bytes) {
+  /* relaxed: a bound, and nothing else hangs on it */
+  size_t before = atomic_fetch_add_explicit(&cluster->inward_bytes, bytes, memory_order_relaxed);
+  if (before <= cluster->max_inward_bytes && bytes <= cluster->max_inward_bytes - before) return true;
+  atomic_fetch_sub_explicit(&cluster->inward_bytes, bytes, memory_order_relaxed);
+  return false;
+}
+
+static void free_work(vestry_cluster *cluster, work *w) {
+  atomic_fetch_sub_explicit(&cluster->inward_bytes, w->len + WORK_BYTES, memory_order_relaxed);
+  vsi_free(cluster->host, w);
+}
+
+void vsi_inward_drop(vestry_message *message, void *ctx) {
+  free_work(ctx, (work *)message);
+}
+
+static void refuse(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, vestry_err error) {
+  vsi_wire_ask ask;
+  cluster->stats.over_budget_count += error == VESTRY_FULL;
+  if (message->kind == VSI_WIRE_ASK && !vsi_wire_read_ask(message->body, message->len, &ask)) {
+    answer(cluster, peer, ask.id, error, 0);
+    return;
+  }
+  vsi_peer_lose(peer, 1);
+  vsi_inward_notify(cluster);
+}
+
+void vsi_inward_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
+  if (!reserve(cluster, message->len + WORK_BYTES)) {
+    refuse(cluster, peer, message, VESTRY_FULL);
+    return;
+  }
+  work *w = vsi_alloc(cluster->host, sizeof *w + message->len);
+  if (!w) {
+    atomic_fetch_sub_explicit(&cluster->inward_bytes, message->len + WORK_BYTES, memory_order_relaxed);
+    refuse(cluster, peer, message, VESTRY_NO_MEMORY);
+    return;
+  }
+  *w = (work){.kind = message->kind, .from = message->from, .epoch = message->epoch, .len = message->len};
+  if (message->len) memcpy(w->body, message->body, message->len);
+  if (vestry_actor_post(cluster->actor, &w->message)) free_work(cluster, w); /* CLOSED: the end */
+}
+
+/* -------------------------------------------------------------------------------------------------- doing --------- */
+
+static bool is_allowed(const vestry_cluster *cluster, const json_t *effect) {
+  const char *name = json_string_value(json_array_get(effect, 0));
+  for (size_t i = 0; name && i < cluster->allow_count; i++)
+    if (strcmp(cluster->allow[i], name) == 0) return true;
+  return false;
+}
+
+/* A list of effects, all of which may be performed. */
+static vestry_err read_effects(const vestry_cluster *cluster, vestry_slice text, json_t **ret_effects) {
+  json_t *effects = json_loadb(text.data, text.len, JSON_ALLOW_NUL, NULL);
+  bool is_well = json_is_array(effects);
+  for (size_t i = 0; is_well && i < json_array_size(effects); i++)
+    is_well = is_allowed(cluster, json_array_get(effects, i));
+  if (is_well) {
+    *ret_effects = effects;
+    return VESTRY_OK;
+  }
+  json_decref(effects);
+  return VESTRY_INVALID;
+}
+
+static vestry_err pack(const vestry_cluster *cluster, vsi_wire_name name, vsi_scoped_key *key) {
+  const vestry_store *store = vestry_store_of(cluster->v);
+  return vsi_scoped_key_init_encoded(key, &store->exit.hash, cluster->host,
+                                     (vestry_scope){name.scope.data, name.scope.len}, name.key);
+}
+
+static vestry_err dispatch(vestry_cluster *cluster, const vsi_wire_ask *ask, uint32_t *ret_count) {
+  vsi_scoped_key key;
+  json_t *effects = NULL;
+  vestry_dispatch_result result = {0};
+  vestry_err error = pack(cluster, ask->name, &key);
+  if (error) return error;
+  size_t closed_count;
+  error = vsi_targets_count(vestry_store_of(cluster->v), &key.key, &closed_count);
+  if (!error) error = read_effects(cluster, ask->effects, &effects);
+  json_t *data = !error && ask->data.len ? json_loadb(ask->data.data, ask->data.len, JSON_ALLOW_NUL, NULL) : NULL;
+  if (!error && ask->data.len && !json_is_object(data)) error = VESTRY_INVALID;
+  if (!error) error = vsi_dispatch_here(cluster->v, &key.key, effects, &(vestry_dispatch_options){.data = data}, &result);
+  vsi_scoped_key_finish(&key);
+  json_decref(effects);
+  json_decref(data);
+  *ret_count = result.connections_count;
+  return error;
+}
+
+static void do_ask(vestry_cluster *cluster, const work *w) {
+  vsi_wire_ask ask;
+  uint32_t count = 0;
+  if (vsi_wire_read_ask(w->body, w->len, &ask)) return;
+  vestry_err error = dispatch(cluster, &ask, &count);
+  answer_to(cluster, w, ask.id, error, count);
+}
+
+/* An event of another node's: its bytes, of which nothing is known but that they are an event. */
+static void layout_bytes(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
+  const vestry_slice *bytes = ctx;
+  meaning->kind = VSI_EVENT_SCRIPT; /* nothing is conflated past it */
+  meaning->of_stream = true;
+  vsi_put(writer, bytes->data, bytes->len);
+}
+
+/* OK, also if nobody is here */
+static vestry_err do_event(vestry_cluster *cluster, vsi_wire_name name, vestry_slice bytes) {
+  vsi_scoped_key key;
+  vestry_event *event;
+  const char *text = bytes.data;
+  if (bytes.len < 3 || text[bytes.len - 1] != '\n' || text[bytes.len - 2] != '\n') return VESTRY_MALFORMED;
+  vestry_err error = pack(cluster, name, &key);
+  if (error) return error;
+  error = vsi_event_build(cluster->host, layout_bytes, &bytes, &event);
+  if (!error) {
+    error = vsi_broadcast_here(cluster->v, &key.key, event);
+    vestry_event_unref(event);
+  }
+  vsi_scoped_key_finish(&key);
+  return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
+}
+
+static vestry_err do_publish(vestry_cluster *cluster, vsi_wire_name name, vestry_slice bytes) {
+  vsi_scoped_key key;
+  vestry_err error = pack(cluster, name, &key);
+  if (error) return error;
+  error = vsi_publish_here(cluster->v, &key.key, bytes.data, bytes.len);
+  vsi_scoped_key_finish(&key);
+  return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
+}
+
+static vestry_err do_refresh(vestry_cluster *cluster, vsi_wire_reader *reader) {
+  if (!cluster->pages) return VESTRY_OK;
+  if (!reader->left) vsi_pages_refresh(cluster->pages, NULL, 0);
+  while (reader->left) {
+    size_t len = vsi_wire_number(reader, 2);
+    const unsigned char *topic = vsi_wire_bytes(reader, len);
+    if (!topic || !len || len > VESTRY_PAGE_TOPIC_MAX_BYTES) return VESTRY_MALFORMED;
+    vsi_pages_refresh(cluster->pages, (const char *)topic, len);
+  }
+  return VESTRY_OK;
+}
+
+/* What nobody waits for: what fails is a gap, but for streams that could not take it, which tell it themselves. */
+static vestry_err do_unasked(vestry_cluster *cluster, const work *w) {
+  vsi_wire_reader reader = vsi_wire_read(w->body, w->len);
+  if (w->kind == VSI_WIRE_REFRESH) return do_refresh(cluster, &reader);
+  vsi_wire_name name = vsi_wire_read_name(&reader);
+  if (reader.has_failed) return VESTRY_MALFORMED;
+  const vestry_slice rest = {reader.at, reader.left};
+  return w->kind == VSI_WIRE_EVENT ? do_event(cluster, name, rest) : do_publish(cluster, name, rest);
+}
+
+static void do_one(vestry_cluster *cluster, work *w) {
+  if (w->kind == VSI_WIRE_ASK) {
+    do_ask(cluster, w);
+  } else if (do_unasked(cluster, w)) {
+    vsi_cluster_lock(cluster);
+    for (size_t i = 0; i < cluster->peers_count; i++)
+      if (cluster->peers[i].id == w->from) vsi_peer_lose(&cluster->peers[i], 1);
+    vsi_cluster_unlock(cluster);
+    vsi_inward_notify(cluster);
+  }
+  free_work(cluster, w);
+}
+
+/* -------------------------------------------------------------------------------------------------- telling ------- */
+
+/* Something to be told, taken out. */
+typedef struct news {
+  char node[VESTRY_NODE_MAX_BYTES + 1];
+  bool has_gap, has_state;
+  uint64_t lost_count;
+  vestry_member_state state;
+} news;
+
+static bool take_news(vestry_cluster *cluster, news *n) {
+  *n = (news){.has_gap = cluster->has_own_gap, .has_state = cluster->has_own_news, .state = VESTRY_MEMBER_REFUSED};
+  if (n->has_state) memcpy(n->node, cluster->name, sizeof n->node);
+  cluster->has_own_gap = cluster->has_own_news = false;
+  for (size_t i = 0; i < cluster->peers_count && !n->has_gap && !n->has_state; i++) {
+    vsi_peer *peer = &cluster->peers[i];
+    n->has_gap = peer->has_gap;
+    n->has_state = peer->has_news && peer->name[0];
+    if (!n->has_gap && !n->has_state) continue;
+    memcpy(n->node, peer->name, sizeof n->node);
+    n->lost_count = peer->lost_count;
+    n->state = peer->state;
+    peer->has_gap = false;
+    peer->lost_count = 0;
+    if (n->has_state) peer->has_news = false;
+  }
+  if (n->has_gap) {
+    cluster->stats.gaps_count++;
+    cluster->stats.lost_count += n->lost_count;
+  }
+  return n->has_gap || n->has_state;
+}
+
+static void tell(vestry_cluster *cluster, const news *n) {
+  if (n->has_state && n->state == VESTRY_MEMBER_REFUSED)
+    vsi_log(cluster->host, VESTRY_LOG_ERROR, "cluster: there is a node %s already; this one takes no part", n->node);
+  if (n->has_state && cluster->on_member) cluster->on_member(n->node, n->state, cluster->ctx);
+  if (!n->has_gap) return;
+  const vestry_gap gap = {.size = sizeof gap, .node = n->node, .lost_count = n->lost_count};
+  if (cluster->on_gap) cluster->on_gap(&gap, cluster->ctx);
+  if (cluster->pages) vsi_pages_refresh(cluster->pages, NULL, 0);
+}
+
+static bool begin_run(vestry_cluster *cluster) {
+  vsi_cluster_lock(cluster);
+  bool may_run = !cluster->has_ended;
+  cluster->is_running = may_run;
+  vsi_cluster_unlock(cluster);
+  return may_run;
+}
+
+static bool tell_one(vestry_cluster *cluster) {
+  news n;
+  vsi_cluster_lock(cluster);
+  bool any = !cluster->has_ended && take_news(cluster, &n);
+  vsi_cluster_unlock(cluster);
+  if (any) tell(cluster, &n);
+  return any;
+}
+
+void vsi_inward_run(vestry_actor *actor, void *ctx) {
+  vestry_cluster *cluster = ctx;
+  bool may_run = begin_run(cluster);
+  vsi_cluster_inside++;
+  while (may_run && tell_one(cluster)) continue;
+  for (vestry_message *message; (message = vestry_actor_receive(actor)) != NULL;) {
+    if (may_run)
+      do_one(cluster, (work *)message);
+    else
+      free_work(cluster, (work *)message);
+  }
+  vsi_cluster_inside--;
+  vsi_cluster_lock(cluster);
+  cluster->is_running = false;
+  pthread_cond_broadcast(&cluster->quiet);
+  vsi_cluster_unlock(cluster);
+}

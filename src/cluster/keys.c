@@ -1,0 +1,311 @@
+/* Digests. Each node owns the set of its keys, hashed with the cluster's secret, and tells the others what comes and
+ * goes; the others copy it. Nobody changes what is another's, so there is nothing to agree on: a copy is right, or it
+ * is behind, and a count and a sum of the hashes say which.
+ *
+ * One table has both, so that one look tells whether a key is here and elsewhere. An entry stays while anybody holds
+ * the key, or is still to be told that nobody here does. Two keys of one hash are one to the digest: then nodes are
+ * asked in vain, or a key that is nobody's is looked for; what is stored under it is found by its name all the same.
+ *
+ * Streams come before they are put and leave after they were removed; both only count. What is told is the difference
+ * between the count and what was told before, when it is told: so a stream that came and left between two tellings
+ * costs the others nothing, and it does not matter in which order threads get here.
+ *
+ * REPLACE. Who puts one takes a stamp above all that it knows of. Of two nodes that hold such a key the one with the
+ * lower stamp, or the lower id, closes its stream when it is told of the other. */
+#include "cluster/keys.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+
+enum { FIRST_CAPACITY = 64, COUNT_MOST = (1 << 21) - 1 };
+
+vestry_err vsi_keys_init(vsi_keys *keys, const vestry_host *host) {
+  memset(keys, 0, sizeof *keys);
+  keys->host = host;
+  keys->capacity = FIRST_CAPACITY;
+  keys->entries = vsi_calloc(host, keys->capacity, sizeof *keys->entries);
+  if (!keys->entries) return VESTRY_NO_MEMORY;
+  pthread_mutex_init(&keys->lock, NULL);
+  return VESTRY_OK;
+}
+
+void vsi_keys_finish(vsi_keys *keys) {
+  if (!keys->entries) return;
+  vsi_free(keys->host, keys->entries);
+  pthread_mutex_destroy(&keys->lock);
+  keys->entries = NULL;
+}
+
+/* --------------------------------------------------------------------------------------------------- the table ---- */
+
+static vsi_key_entry *place_of(vsi_key_entry *entries, size_t capacity, uint64_t hash) {
+  size_t at = hash & (capacity - 1);
+  while (entries[at].is_used && entries[at].hash != hash) at = (at + 1) & (capacity - 1);
+  return &entries[at];
+}
+
+static vsi_key_entry *find_locked(vsi_keys *keys, uint64_t hash) {
+  vsi_key_entry *entry = place_of(keys->entries, keys->capacity, hash);
+  return entry->is_used ? entry : NULL;
+}
+
+static bool grow_locked(vsi_keys *keys) {
+  size_t capacity = keys->capacity * 2;
+  vsi_key_entry *entries = vsi_calloc(keys->host, capacity, sizeof *entries);
+  if (!entries) return false;
+  for (size_t i = 0; i < keys->capacity; i++)
+    if (keys->entries[i].is_used) *place_of(entries, capacity, keys->entries[i].hash) = keys->entries[i];
+  vsi_free(keys->host, keys->entries);
+  keys->entries = entries;
+  keys->capacity = capacity;
+  return true;
+}
+
+/* NULL: out of memory. */
+static vsi_key_entry *hold_locked(vsi_keys *keys, uint64_t hash) {
+  vsi_key_entry *entry = place_of(keys->entries, keys->capacity, hash);
+  if (entry->is_used) return entry;
+  if (keys->used >= keys->capacity / 8 * 7) {
+    if (!grow_locked(keys)) return NULL;
+    entry = place_of(keys->entries, keys->capacity, hash);
+  }
+  *entry = (vsi_key_entry){.hash = hash, .is_used = 1};
+  keys->used++;
+  return entry;
+}
+
+/* Those behind it move up, as far as they are not where they belong. */
+static void free_if_unused_locked(vsi_keys *keys, vsi_key_entry *entry) {
+  if (entry->count || entry->others || entry->is_told || entry->is_waiting) return;
+  size_t mask = keys->capacity - 1, hole = (size_t)(entry - keys->entries);
+  for (size_t at = (hole + 1) & mask; keys->entries[at].is_used; at = (at + 1) & mask) {
+    size_t home = keys->entries[at].hash & mask;
+    if (((at - home) & mask) < ((at - hole) & mask)) continue;
+    keys->entries[hole] = keys->entries[at];
+    hole = at;
+  }
+  keys->entries[hole].is_used = 0;
+  keys->used--;
+}
+
+/* ---------------------------------------------------------------------------------------------- what is here ------ */
+
+static bool is_shared(const vsi_key_entry *entry) {
+  return entry->count && entry->others && !(entry->hash & VSI_KEYS_CHANNEL);
+}
+
+/* Keep shared_count right; was: before the change. */
+static void recount_locked(vsi_keys *keys, const vsi_key_entry *entry, bool was) {
+  bool is = is_shared(entry);
+  /* relaxed: a mere hint (registry/instance/elsewhere.h) */
+  if (is && !was) atomic_fetch_add_explicit(&keys->shared_count, 1, memory_order_relaxed);
+  if (was && !is) atomic_fetch_sub_explicit(&keys->shared_count, 1, memory_order_relaxed);
+}
+
+static void await_locked(vsi_keys *keys, vsi_key_entry *entry, bool *ret_first) {
+  *ret_first = false;
+  if (entry->is_waiting || keys->has_more_waiting) return;
+  *ret_first = keys->waiting_count == 0;
+  if (keys->waiting_count == VSI_KEYS_WAITING) {
+    keys->has_more_waiting = true;
+    return;
+  }
+  entry->is_waiting = 1;
+  keys->waiting[keys->waiting_count++] = entry->hash;
+}
+
+vestry_err vsi_keys_come(vsi_keys *keys, uint64_t hash, bool *ret_first) {
+  *ret_first = false;
+  pthread_mutex_lock(&keys->lock);
+  vsi_key_entry *entry = hold_locked(keys, hash);
+  if (entry && entry->count < COUNT_MOST) {
+    bool was = is_shared(entry);
+    if (entry->count++ == 0 && !entry->is_told) await_locked(keys, entry, ret_first);
+    recount_locked(keys, entry, was);
+  } else {
+    entry = NULL;
+  }
+  pthread_mutex_unlock(&keys->lock);
+  return entry ? VESTRY_OK : VESTRY_NO_MEMORY;
+}
+
+void vsi_keys_replaced(vsi_keys *keys, uint64_t hash, vestry_handle handle, bool *ret_first) {
+  *ret_first = false;
+  pthread_mutex_lock(&keys->lock);
+  vsi_key_entry *entry = find_locked(keys, hash);
+  if (entry && entry->count) {
+    entry->handle = handle;
+    entry->stamp = ++keys->clock;
+    await_locked(keys, entry, ret_first);
+  }
+  pthread_mutex_unlock(&keys->lock);
+}
+
+void vsi_keys_leave(vsi_keys *keys, uint64_t hash, bool *ret_first) {
+  *ret_first = false;
+  pthread_mutex_lock(&keys->lock);
+  vsi_key_entry *entry = find_locked(keys, hash);
+  if (entry && entry->count) {
+    bool was = is_shared(entry);
+    if (--entry->count == 0) {
+      entry->handle = 0;
+      entry->stamp = 0;
+      if (entry->is_told) await_locked(keys, entry, ret_first);
+    }
+    recount_locked(keys, entry, was);
+    free_if_unused_locked(keys, entry);
+  }
+  pthread_mutex_unlock(&keys->lock);
+}
+
+uint64_t vsi_keys_others(vsi_keys *keys, uint64_t hash) {
+  pthread_mutex_lock(&keys->lock);
+  const vsi_key_entry *entry = find_locked(keys, hash);
+  uint64_t others = entry ? entry->others : 0;
+  pthread_mutex_unlock(&keys->lock);
+  return others;
+}
+
+size_t vsi_keys_holders(vsi_keys *keys, uint64_t hash) {
+  pthread_mutex_lock(&keys->lock);
+  const vsi_key_entry *entry = find_locked(keys, hash);
+  size_t count = entry ? (size_t)__builtin_popcountll(entry->others) + (entry->count > 0) : 0;
+  pthread_mutex_unlock(&keys->lock);
+  return count;
+}
+
+size_t vsi_keys_memory_bytes(vsi_keys *keys) {
+  pthread_mutex_lock(&keys->lock);
+  size_t bytes = keys->capacity * sizeof *keys->entries;
+  pthread_mutex_unlock(&keys->lock);
+  return bytes;
+}
+
+/* ------------------------------------------------------------------------------------------------- telling -------- */
+
+static void tell_locked(vsi_keys *keys, vsi_key_entry *entry) {
+  bool is_here = entry->count > 0;
+  entry->is_waiting = 0;
+  if (is_here != (bool)entry->is_told) {
+    keys->count += is_here ? 1 : UINT64_MAX;
+    keys->sum += is_here ? entry->hash : -entry->hash;
+  }
+  entry->is_told = is_here;
+}
+
+/* Everything is told anew: the table is gone through once, and what is to go goes. */
+static void tell_all_locked(vsi_keys *keys) {
+  for (size_t i = 0; i < keys->capacity; i++)
+    if (keys->entries[i].is_used) tell_locked(keys, &keys->entries[i]);
+  for (size_t i = 0; i < keys->capacity;) { /* one may have moved up to where one was freed */
+    size_t used = keys->used;
+    if (keys->entries[i].is_used) free_if_unused_locked(keys, &keys->entries[i]);
+    if (used == keys->used) i++;
+  }
+  keys->waiting_count = 0;
+  keys->has_more_waiting = false;
+}
+
+bool vsi_keys_take(vsi_keys *keys, vsi_key_change *changes, size_t room, size_t *ret_count) {
+  size_t count = 0;
+  pthread_mutex_lock(&keys->lock);
+  bool tells_all = keys->has_more_waiting || keys->waiting_count > room;
+  if (tells_all) tell_all_locked(keys);
+  for (size_t i = 0; i < keys->waiting_count; i++) {
+    vsi_key_entry *entry = find_locked(keys, keys->waiting[i]);
+    if (!entry || !entry->is_waiting) continue;
+    bool was_told = entry->is_told;
+    tell_locked(keys, entry);
+    if (was_told || entry->is_told)
+      changes[count++] = (vsi_key_change){entry->hash, entry->stamp, !entry->is_told};
+    free_if_unused_locked(keys, entry);
+  }
+  keys->waiting_count = 0;
+  pthread_mutex_unlock(&keys->lock);
+  *ret_count = count;
+  return tells_all;
+}
+
+void vsi_keys_list(vsi_keys *keys, vsi_key_change *changes, size_t room, vsi_keys_list_fn fn, void *ctx) {
+  size_t count = 0;
+  pthread_mutex_lock(&keys->lock);
+  for (size_t at = 0; at < keys->capacity; at++) {
+    const vsi_key_entry *entry = &keys->entries[at];
+    if (!entry->is_used || !entry->is_told) continue;
+    if (count == room) {
+      fn(changes, count, false, ctx);
+      count = 0;
+    }
+    changes[count++] = (vsi_key_change){entry->hash, entry->stamp, false};
+  }
+  fn(changes, count, true, ctx);
+  pthread_mutex_unlock(&keys->lock);
+}
+
+/* ------------------------------------------------------------------------------------------------- others' -------- */
+
+static void drop_locked(vsi_keys *keys, unsigned node, vsi_key_entry *entry) {
+  bool was = is_shared(entry);
+  entry->others &= ~(UINT64_C(1) << node);
+  keys->of_others[node]--;
+  keys->sum_of_others[node] -= entry->hash;
+  recount_locked(keys, entry, was);
+}
+
+vestry_err vsi_keys_told(vsi_keys *keys, unsigned node, vsi_key_change change, bool its_id_wins,
+                         vestry_handle *ret_close) {
+  uint64_t bit = UINT64_C(1) << node;
+  *ret_close = 0;
+  pthread_mutex_lock(&keys->lock);
+  if (change.stamp > keys->clock) keys->clock = change.stamp;
+  vsi_key_entry *entry = change.is_gone ? find_locked(keys, change.hash) : hold_locked(keys, change.hash);
+  if (entry && change.is_gone && (entry->others & bit)) {
+    drop_locked(keys, node, entry);
+    free_if_unused_locked(keys, entry);
+  } else if (entry && !change.is_gone) {
+    bool was = is_shared(entry);
+    if (!(entry->others & bit)) {
+      keys->of_others[node]++;
+      keys->sum_of_others[node] += entry->hash;
+    }
+    entry->others |= bit;
+    recount_locked(keys, entry, was);
+    bool loses = entry->stamp < change.stamp || (entry->stamp == change.stamp && its_id_wins);
+    if (change.stamp && entry->handle && loses) {
+      *ret_close = entry->handle;
+      entry->handle = 0;
+    }
+  }
+  pthread_mutex_unlock(&keys->lock);
+  return entry || change.is_gone ? VESTRY_OK : VESTRY_NO_MEMORY;
+}
+
+void vsi_keys_forget(vsi_keys *keys, unsigned node) {
+  uint64_t bit = UINT64_C(1) << node;
+  pthread_mutex_lock(&keys->lock);
+  for (size_t i = 0; i < keys->capacity && keys->of_others[node];) {
+    vsi_key_entry *entry = &keys->entries[i];
+    size_t used = keys->used;
+    if (entry->is_used && (entry->others & bit)) {
+      drop_locked(keys, node, entry);
+      free_if_unused_locked(keys, entry);
+    }
+    if (used == keys->used) i++;
+  }
+  pthread_mutex_unlock(&keys->lock);
+}
+
+void vsi_keys_told_sum(vsi_keys *keys, uint64_t *ret_count, uint64_t *ret_sum) {
+  pthread_mutex_lock(&keys->lock);
+  *ret_count = keys->count;
+  *ret_sum = keys->sum;
+  pthread_mutex_unlock(&keys->lock);
+}
+
+void vsi_keys_sum_of(vsi_keys *keys, unsigned node, uint64_t *ret_count, uint64_t *ret_sum) {
+  pthread_mutex_lock(&keys->lock);
+  *ret_count = keys->of_others[node];
+  *ret_sum = keys->sum_of_others[node];
+  pthread_mutex_unlock(&keys->lock);
+}

@@ -1,0 +1,87 @@
+/* Which node holds which key: hashes of keys, each node's own and those that the others have told of. keys.c has the
+ * essay. Any thread; its lock is innermost. */
+#ifndef VSI_CLUSTER_KEYS_H
+#define VSI_CLUSTER_KEYS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "vestry/store.h"
+
+/* Other nodes have a number below this, and a bit in a mask. */
+enum { VSI_NODES_MAX = 64 };
+
+/* Set in the hashes of channels' names, which are keys here like others, but nobody asks whether they are shared. */
+#define VSI_KEYS_CHANNEL UINT64_C(1)
+
+/* What is known of one key: 32 bytes. */
+typedef struct vsi_key_entry {
+  uint64_t hash;
+  uint64_t others;             /* who holds it; a bit each */
+  vestry_handle handle;        /* of the stream that was put here last to REPLACE all others; 0: none */
+  uint64_t stamp : 40;         /* when it was, on the clock of the cluster */
+  uint64_t count : 21;         /* streams here */
+  uint64_t is_told : 1;        /* the others have been told that it is here */
+  uint64_t is_waiting : 1;     /* they are about to be told what has changed */
+  uint64_t is_used : 1;
+} vsi_key_entry;
+
+/* One change, as it travels: a hash and a word. 16 bytes. */
+typedef struct vsi_key_change {
+  uint64_t hash;
+  uint64_t stamp : 40; /* of one that REPLACEs; 0: it does not */
+  bool is_gone;
+} vsi_key_change;
+
+enum { VSI_KEYS_WAITING = 4096 };
+
+typedef struct vsi_keys {
+  const vestry_host *host;
+  _Atomic(uint32_t) shared_count; /* keys that are here and elsewhere */
+  pthread_mutex_t lock;
+  /* All below is guarded by the lock. */
+  vsi_key_entry *entries; /* a power of two of them; open addressing, linear probing */
+  size_t capacity, used;
+  uint64_t clock;      /* of the last REPLACE that is known, here or elsewhere */
+  uint64_t count, sum; /* of what is here and told: hashes, added up */
+  uint64_t of_others[VSI_NODES_MAX], sum_of_others[VSI_NODES_MAX];
+  uint64_t waiting[VSI_KEYS_WAITING]; /* hashes of changes that are to be told */
+  size_t waiting_count;
+  bool has_more_waiting; /* they did not fit: everybody is told all */
+} vsi_keys;
+
+/* OK | NO_MEMORY */
+vestry_err vsi_keys_init(vsi_keys *keys, const vestry_host *host);
+void vsi_keys_finish(vsi_keys *keys);
+
+/* A stream comes. *ret_first: nothing waited to be told before. OK | NO_MEMORY */
+vestry_err vsi_keys_come(vsi_keys *keys, uint64_t hash, bool *ret_first);
+/* It has REPLACEd all others, by this handle; unless it has left again. As above. */
+void vsi_keys_replaced(vsi_keys *keys, uint64_t hash, vestry_handle handle, bool *ret_first);
+/* One has left. As above. */
+void vsi_keys_leave(vsi_keys *keys, uint64_t hash, bool *ret_first);
+
+/* Who holds it elsewhere; and how many nodes do, this one included. */
+uint64_t vsi_keys_others(vsi_keys *keys, uint64_t hash);
+size_t vsi_keys_holders(vsi_keys *keys, uint64_t hash);
+size_t vsi_keys_memory_bytes(vsi_keys *keys);
+
+/* Take changes that wait, at most room; all of them are taken together with `count` and `sum`. true: too many have
+ * waited, everybody is to be told all; what was taken counts as told. */
+bool vsi_keys_take(vsi_keys *keys, vsi_key_change *changes, size_t room, size_t *ret_count);
+/* All that is told, room at a time, under the lock: so that nothing moves meanwhile. */
+typedef void (*vsi_keys_list_fn)(const vsi_key_change *changes, size_t count, bool is_last, void *ctx);
+void vsi_keys_list(vsi_keys *keys, vsi_key_change *changes, size_t room, vsi_keys_list_fn fn, void *ctx);
+
+/* What another node tells of its own. its_id, own_id: who wins if both stamps are the same. *ret_close: a stream here
+ * that a newer one has replaced; 0: none. OK | NO_MEMORY (it is not known) */
+vestry_err vsi_keys_told(vsi_keys *keys, unsigned node, vsi_key_change change, bool its_id_wins,
+                         vestry_handle *ret_close);
+/* It holds nothing, as far as anybody knows. */
+void vsi_keys_forget(vsi_keys *keys, unsigned node);
+
+/* How many keys there are, and what their hashes add up to: of those here that are told, and of another node. */
+void vsi_keys_told_sum(vsi_keys *keys, uint64_t *ret_count, uint64_t *ret_sum);
+void vsi_keys_sum_of(vsi_keys *keys, unsigned node, uint64_t *ret_count, uint64_t *ret_sum);
+
+#endif

@@ -1,0 +1,374 @@
+/* Who lives, and what they have sent.
+ *
+ * A member is known from its first message on, whatever that is; its name comes with its heartbeats. Silence makes it
+ * suspect, then dead; any message of the same life brings it back. Then both sides have a gap: this one says so to
+ * itself, and has given away a number when it took the other for dead, which tells the other.
+ *
+ * Two nodes of one name. Both hear the other's hello. The one that began later gives up; but not in the first second of
+ * its life, when what it hears may be left over from the one that it replaces. Others go by the later one meanwhile. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "cluster/cluster.h"
+
+/* ------------------------------------------------------------------------------------------------- counting ------- */
+
+uint64_t vsi_members_alive(const vestry_cluster *cluster) {
+  uint64_t mask = 0;
+  for (size_t i = 0; i < cluster->peers_count; i++)
+    if (vsi_peer_lives(&cluster->peers[i])) mask |= UINT64_C(1) << i;
+  return mask;
+}
+
+uint64_t vsi_members_unsynced(const vestry_cluster *cluster) {
+  uint64_t mask = 0;
+  for (size_t i = 0; i < cluster->peers_count; i++)
+    if (vsi_peer_lives(&cluster->peers[i]) && !cluster->peers[i].is_synced) mask |= UINT64_C(1) << i;
+  return mask;
+}
+
+bool vsi_members_are_known(const vestry_cluster *cluster) {
+  return cluster->is_up && vsi_now_ns(cluster->host) - cluster->up_ns >= 2 * cluster->heartbeat_ns;
+}
+
+void vsi_peer_lose(vsi_peer *peer, uint64_t lost_count) {
+  peer->has_gap = true;
+  peer->lost_count += lost_count;
+}
+
+static void lose(vestry_cluster *cluster, vsi_peer *peer, uint64_t lost_count) {
+  vsi_peer_lose(peer, lost_count);
+  peer->is_syncing = false;
+  peer->is_synced = false;
+  peer->must_sync = true;
+  vsi_inward_notify(cluster);
+}
+
+static void set_state(vestry_cluster *cluster, vsi_peer *peer, vestry_member_state state) {
+  if (peer->state == state) return;
+  peer->state = state;
+  peer->has_news = true;
+  vsi_inward_notify(cluster);
+}
+
+/* -------------------------------------------------------------------------------------------------- sending ------- */
+
+static bool is_numbered(vsi_wire_kind kind) {
+  return kind >= VSI_WIRE_KEYS;
+}
+
+vestry_err vsi_peer_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *buffer, vsi_wire_kind kind,
+                         uint8_t flags, bool is_told) {
+  uint64_t before = peer->out_seq;
+  if (is_numbered(kind)) peer->out_seq++;
+  vestry_err error = buffer->error;
+  if (!error && (cluster->has_left || cluster->is_refused)) error = VESTRY_IO;
+  if (!error) {
+    const vsi_wire_message message = {
+        .kind = (uint8_t)kind,
+        .flags = flags,
+        .from = cluster->id,
+        .epoch = cluster->epoch,
+        .to = peer->epoch,
+        .seq = peer->out_seq,
+    };
+    vsi_wire_seal(buffer, cluster->seal_key, &message);
+    error = cluster->broker.ops->publish(cluster->broker.broker, peer->subject, buffer->data, buffer->len);
+  }
+  if (error && !is_told) peer->out_seq = before;
+  cluster->stats.sent_count += !error;
+  cluster->stats.send_failed_count += error != VESTRY_OK;
+  return error;
+}
+
+vestry_err vsi_peers_send(vestry_cluster *cluster, uint64_t mask, vsi_buffer *buffer, vsi_wire_kind kind,
+                          bool is_told) {
+  vestry_err first = VESTRY_OK;
+  for (size_t i = 0; i < cluster->peers_count; i++) {
+    if (!(mask >> i & 1)) continue;
+    vestry_err error = vsi_peer_send(cluster, &cluster->peers[i], buffer, kind, 0, is_told);
+    if (!first) first = error;
+  }
+  return first;
+}
+
+/* Who it is, how long it has lived, and its keys. */
+static void put_self(vestry_cluster *cluster, vsi_buffer *buffer) {
+  uint64_t count, sum;
+  vsi_keys_told_sum(&cluster->keys, &count, &sum);
+  vsi_wire_begin(buffer, cluster->host);
+  vsi_wire_put(buffer, vsi_now_ns(cluster->host) - cluster->begun_ns, 8);
+  vsi_wire_put(buffer, count, 8);
+  vsi_wire_put(buffer, sum, 8);
+  vsi_buffer_append(buffer, cluster->name, strlen(cluster->name));
+  vsi_wire_end(buffer);
+}
+
+static void say_hello(vestry_cluster *cluster) {
+  vsi_buffer buffer;
+  if (cluster->has_left || cluster->is_refused) return;
+  put_self(cluster, &buffer);
+  if (!buffer.error) {
+    vsi_wire_seal(&buffer, cluster->seal_key,
+                  &(vsi_wire_message){.kind = VSI_WIRE_HELLO, .from = cluster->id, .epoch = cluster->epoch});
+    (void)cluster->broker.ops->publish(cluster->broker.broker, cluster->all_subject, buffer.data, buffer.len);
+  }
+  vsi_buffer_finish(&buffer);
+}
+
+void vsi_members_say_goodbye(vestry_cluster *cluster) {
+  vsi_buffer buffer;
+  vsi_wire_begin(&buffer, cluster->host);
+  vsi_wire_end(&buffer);
+  (void)vsi_peers_send(cluster, vsi_members_alive(cluster), &buffer, VSI_WIRE_GOODBYE, false);
+  cluster->has_left = true;
+  vsi_buffer_finish(&buffer);
+}
+
+static void ask_for_all(vestry_cluster *cluster, vsi_peer *peer) {
+  vsi_buffer buffer;
+  vsi_wire_begin(&buffer, cluster->host);
+  vsi_wire_end(&buffer);
+  (void)vsi_peer_send(cluster, peer, &buffer, VSI_WIRE_RESYNC, 0, false);
+  vsi_buffer_finish(&buffer);
+}
+
+/* ------------------------------------------------------------------------------------------------- lives ---------- */
+
+static vsi_peer *find(vestry_cluster *cluster, uint64_t id) {
+  for (size_t i = 0; i < cluster->peers_count; i++)
+    if (cluster->peers[i].id == id) return &cluster->peers[i];
+  return NULL;
+}
+
+/* A place for one more: a new one, or that of who went first. NULL: all are taken by those that live. */
+static vsi_peer *find_place(vestry_cluster *cluster) {
+  if (cluster->peers_count < VSI_NODES_MAX) return &cluster->peers[cluster->peers_count++];
+  vsi_peer *found = NULL;
+  for (size_t i = 0; i < cluster->peers_count; i++) {
+    vsi_peer *peer = &cluster->peers[i];
+    if (!vsi_peer_lives(peer) && (!found || peer->heard_ns < found->heard_ns)) found = peer;
+  }
+  return found;
+}
+
+/* A new life. */
+static void begin_life(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, uint64_t begun_ns) {
+  bool is_same = peer->id == message->from && peer->epoch;
+  if (is_same) vsi_peer_lose(peer, 0); /* what the former one has sent may have been lost with it */
+  vsi_keys_forget(&cluster->keys, vsi_peer_index(cluster, peer));
+  vsi_peer fresh = {.id = message->from, .epoch = message->epoch, .begun_ns = begun_ns, .wants_all = true};
+  if (is_same) {
+    memcpy(fresh.name, peer->name, sizeof fresh.name);
+    fresh.has_gap = peer->has_gap;
+    fresh.lost_count = peer->lost_count;
+  }
+  *peer = fresh;
+  snprintf(peer->subject, sizeof peer->subject, "vestry.%016llx.n.%016llx", (unsigned long long)cluster->subject_hash,
+           (unsigned long long)peer->id);
+  set_state(cluster, peer, VESTRY_MEMBER_ALIVE);
+  vsi_tell_soon(cluster);
+}
+
+/* What HELLO and BEAT say of their sender. */
+typedef struct self {
+  uint64_t begun_ns, count, sum;
+  const unsigned char *name;
+  size_t name_len;
+} self;
+
+static bool read_self(vestry_cluster *cluster, const vsi_wire_message *message, self *ret) {
+  vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
+  uint64_t now_ns = vsi_now_ns(cluster->host), age_ns = vsi_wire_number(&reader, 8);
+  ret->count = vsi_wire_number(&reader, 8);
+  ret->sum = vsi_wire_number(&reader, 8);
+  ret->name_len = reader.left;
+  ret->name = vsi_wire_bytes(&reader, reader.left);
+  ret->begun_ns = now_ns > age_ns ? now_ns - age_ns : 1;
+  return !reader.has_failed && ret->name_len && ret->name_len <= VESTRY_NODE_MAX_BYTES &&
+         !memchr(ret->name, 0, ret->name_len);
+}
+
+/* Who sends it, in the life that it is in. who: what it says of itself; NULL: nothing. NULL: it is not to be heard. */
+static vsi_peer *hear(vestry_cluster *cluster, const vsi_wire_message *message, const self *who) {
+  vsi_peer *peer = find(cluster, message->from);
+  if (!peer) peer = find_place(cluster);
+  if (!peer) return NULL;
+  bool is_known = peer->id == message->from && peer->epoch;
+  if (is_known && peer->epoch == message->epoch && peer->state == VESTRY_MEMBER_LEFT) return NULL; /* left over */
+  if (is_known && peer->epoch != message->epoch) {
+    bool is_later = who && who->begun_ns > peer->begun_ns;
+    if (vsi_peer_lives(peer) && !is_later) return NULL;
+    if (peer->state == VESTRY_MEMBER_DEAD && !who) return NULL;
+  }
+  if (!is_known || peer->epoch != message->epoch) begin_life(cluster, peer, message, who ? who->begun_ns : 0);
+  if (peer->state == VESTRY_MEMBER_DEAD) {
+    lose(cluster, peer, 0);
+    peer->wants_all = true;
+    vsi_tell_soon(cluster);
+  }
+  set_state(cluster, peer, VESTRY_MEMBER_ALIVE);
+  peer->heard_ns = vsi_now_ns(cluster->host);
+  if (who) {
+    peer->begun_ns = who->begun_ns;
+    if (!peer->name[0]) peer->has_news = true;
+    memcpy(peer->name, who->name, who->name_len);
+    peer->name[who->name_len] = '\0';
+    if (peer->has_news) vsi_inward_notify(cluster);
+  }
+  return peer;
+}
+
+/* ------------------------------------------------------------------------------------------------- hearing -------- */
+
+/* Another node of this one's name. */
+static void meet_oneself(vestry_cluster *cluster, const vsi_wire_message *message) {
+  self who;
+  uint64_t now_ns = vsi_now_ns(cluster->host);
+  if (message->kind != VSI_WIRE_HELLO || cluster->is_refused || !read_self(cluster, message, &who)) return;
+  if (now_ns - cluster->begun_ns < cluster->suspect_ns) return;
+  if (who.begun_ns > cluster->begun_ns || (who.begun_ns == cluster->begun_ns && message->epoch > cluster->epoch))
+    return;
+  vsi_members_say_goodbye(cluster);
+  cluster->is_refused = cluster->has_own_news = true;
+  vsi_inward_notify(cluster);
+}
+
+/* Numbers: false: it has come before. */
+static bool count_in(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
+  if (message->seq <= peer->in_seq) {
+    cluster->stats.duplicates_count++;
+    return false;
+  }
+  if (message->seq > peer->in_seq + 1) lose(cluster, peer, message->seq - peer->in_seq - 1);
+  peer->in_seq = message->seq;
+  return true;
+}
+
+/* The last number that was given. false: it is not news. */
+static bool catch_up(vestry_cluster *cluster, vsi_peer *peer, uint64_t seq) {
+  if (seq < peer->in_seq) return false;
+  if (seq > peer->in_seq) lose(cluster, peer, seq - peer->in_seq);
+  peer->in_seq = seq;
+  return true;
+}
+
+static void take_beat(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, const self *who) {
+  if (!catch_up(cluster, peer, message->seq)) return;
+  uint64_t count, sum;
+  vsi_keys_sum_of(&cluster->keys, vsi_peer_index(cluster, peer), &count, &sum);
+  peer->is_synced = !peer->must_sync && count == who->count && sum == who->sum;
+  if (!peer->is_synced) ask_for_all(cluster, peer);
+}
+
+static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, const self *who,
+                 vsi_ask **done) {
+  if (!message->to) return; /* a hello */
+  if (!peer->has_met) {
+    peer->has_met = true; /* before, it may have spoken without this node in mind */
+    lose(cluster, peer, 0);
+  }
+  if (is_numbered(message->kind) && !count_in(cluster, peer, message)) return;
+  switch ((vsi_wire_kind)message->kind) {
+  case VSI_WIRE_BEAT: take_beat(cluster, peer, message, who); break;
+  case VSI_WIRE_GOODBYE:
+    (void)catch_up(cluster, peer, message->seq);
+    vsi_keys_forget(&cluster->keys, vsi_peer_index(cluster, peer));
+    set_state(cluster, peer, VESTRY_MEMBER_LEFT);
+    break;
+  case VSI_WIRE_RESYNC:
+    peer->wants_all = true;
+    vsi_tell_soon(cluster);
+    break;
+  case VSI_WIRE_KEYS: vsi_tell_take(cluster, peer, message); break;
+  case VSI_WIRE_ANSWER: vsi_ask_take(cluster, peer, message, done); break;
+  case VSI_WIRE_ASK:
+  case VSI_WIRE_EVENT:
+  case VSI_WIRE_REFRESH:
+  case VSI_WIRE_PUBLISH: vsi_inward_take(cluster, peer, message); break;
+  case VSI_WIRE_HELLO:
+  case VSI_WIRE_KINDS: break;
+  }
+}
+
+static bool says_who(const vsi_wire_message *message) {
+  return message->kind == VSI_WIRE_HELLO || message->kind == VSI_WIRE_BEAT;
+}
+
+void vsi_cluster_heard(const char *subject, const void *data, size_t len, void *ctx) {
+  (void)subject;
+  vestry_cluster *cluster = ctx;
+  vsi_wire_message message;
+  self who;
+  vsi_ask *done = NULL;
+  bool is_well = !vsi_wire_open(data, len, cluster->seal_key, &message);
+  is_well = is_well && (!says_who(&message) || read_self(cluster, &message, &who));
+  is_well = is_well && (message.kind == VSI_WIRE_HELLO) == !message.to;
+  vsi_cluster_lock(cluster);
+  if (!is_well) {
+    cluster->stats.received_count++;
+    cluster->stats.malformed_count++;
+  } else if (message.from == cluster->id) {
+    if (message.epoch != cluster->epoch) meet_oneself(cluster, &message);
+  } else if (!cluster->is_refused && !cluster->has_ended) {
+    cluster->stats.received_count++;
+    uint64_t duplicates = cluster->stats.duplicates_count;
+    bool is_ours = !message.to || message.to == cluster->epoch;
+    vsi_peer *peer = is_ours ? hear(cluster, &message, says_who(&message) ? &who : NULL) : NULL;
+    if (peer) take(cluster, peer, &message, &who, &done);
+    cluster->stats.stale_count += !peer;
+    cluster->stats.taken_count += peer && duplicates == cluster->stats.duplicates_count;
+  }
+  vsi_cluster_unlock(cluster);
+  vsi_asks_finish(cluster, done);
+}
+
+void vsi_cluster_state(vestry_broker_state state, void *ctx) {
+  vestry_cluster *cluster = ctx;
+  vsi_cluster_lock(cluster);
+  if (state == VESTRY_BROKER_MAYBE_LOST) {
+    cluster->has_own_gap = true;
+    vsi_inward_notify(cluster);
+  } else {
+    cluster->is_up = state == VESTRY_BROKER_UP;
+    cluster->up_ns = vsi_now_ns(cluster->host);
+    if (cluster->is_up) say_hello(cluster);
+  }
+  vsi_cluster_unlock(cluster);
+}
+
+/* ------------------------------------------------------------------------------------------------ heartbeats ------ */
+
+static void judge(vestry_cluster *cluster, vsi_peer *peer, uint64_t now_ns) {
+  uint64_t silence_ns = now_ns - peer->heard_ns;
+  if (!vsi_peer_lives(peer) || silence_ns < cluster->suspect_ns) return;
+  if (silence_ns < cluster->dead_ns) {
+    set_state(cluster, peer, VESTRY_MEMBER_SUSPECT);
+    return;
+  }
+  set_state(cluster, peer, VESTRY_MEMBER_DEAD);
+  peer->is_synced = peer->is_syncing = false;
+  peer->out_seq++; /* it will know that it was left out, if it comes back */
+  vsi_peer_lose(peer, 0);
+  vsi_keys_forget(&cluster->keys, vsi_peer_index(cluster, peer));
+}
+
+void vsi_cluster_beat(vestry_timer *timer, void *ctx) {
+  (void)timer;
+  vestry_cluster *cluster = ctx;
+  vsi_buffer buffer;
+  vsi_cluster_lock(cluster);
+  if (vsi_instance_is_closing(cluster->v) && !cluster->has_left) vsi_members_say_goodbye(cluster);
+  if (!cluster->is_refused && !cluster->has_ended && !cluster->has_left) {
+    uint64_t now_ns = vsi_now_ns(cluster->host);
+    for (size_t i = 0; i < cluster->peers_count; i++) judge(cluster, &cluster->peers[i], now_ns);
+    vsi_tell_locked(cluster);
+    say_hello(cluster);
+    put_self(cluster, &buffer);
+    (void)vsi_peers_send(cluster, vsi_members_alive(cluster), &buffer, VSI_WIRE_BEAT, false);
+    vsi_buffer_finish(&buffer);
+  }
+  vsi_cluster_unlock(cluster);
+}

@@ -1,0 +1,215 @@
+/* What is told to all: which keys came and went, which pages are refreshed, and events of channels.
+ *
+ * Keys and refreshes wait for 5 ms at most, and travel together. An event goes at once, to those who have told that
+ * they have members and to those of whom it is not known. Who has told too late, because his telling was under way,
+ * must not miss it without a word: so it is kept for a while which channels were sent to, and where; who then tells of
+ * a member is given a number that he has not got, and so a gap. */
+#include <string.h>
+
+#include "base/memory.h"
+#include "cluster/cluster.h"
+#include "event/layout.h"
+
+enum { CHANGES_A_MESSAGE = 2048, CHANGE_BYTES = 16, SENT_KEPT_MS = 2000 };
+
+/* ------------------------------------------------------------------------------------------------------- keys ----- */
+
+static void put_changes(vsi_buffer *buffer, const vsi_key_change *changes, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    vsi_wire_put(buffer, changes[i].hash, 8);
+    vsi_wire_put(buffer, changes[i].stamp << 1 | changes[i].is_gone, 8);
+  }
+}
+
+/* Some of them, as a message of their own; to whom it does not get is told all. */
+static void send_changes(vestry_cluster *cluster, uint64_t mask, const vsi_key_change *changes, size_t count) {
+  vsi_buffer buffer;
+  vsi_wire_begin(&buffer, cluster->host);
+  put_changes(&buffer, changes, count);
+  vsi_wire_end(&buffer);
+  for (size_t i = 0; i < cluster->peers_count; i++) {
+    vsi_peer *peer = &cluster->peers[i];
+    if ((mask >> i & 1) && vsi_peer_send(cluster, peer, &buffer, VSI_WIRE_KEYS, 0, false)) peer->wants_all = true;
+  }
+  vsi_buffer_finish(&buffer);
+}
+
+typedef struct telling_all {
+  vestry_cluster *cluster;
+  vsi_peer *peer;
+  bool has_begun, has_failed;
+} telling_all;
+
+static void send_some(const vsi_key_change *changes, size_t count, bool is_last, void *ctx) {
+  telling_all *all = ctx;
+  if (all->has_failed) return;
+  vsi_buffer buffer;
+  vsi_wire_begin(&buffer, all->cluster->host);
+  put_changes(&buffer, changes, count);
+  vsi_wire_end(&buffer);
+  uint8_t flags = (uint8_t)((all->has_begun ? 0 : VSI_WIRE_FIRST) | (is_last ? VSI_WIRE_LAST : 0));
+  all->has_failed = vsi_peer_send(all->cluster, all->peer, &buffer, VSI_WIRE_KEYS, flags, false) != VESTRY_OK;
+  all->has_begun = true;
+  vsi_buffer_finish(&buffer);
+}
+
+static void send_all(vestry_cluster *cluster, vsi_peer *peer) {
+  telling_all all = {.cluster = cluster, .peer = peer};
+  vsi_keys_list(&cluster->keys, cluster->changes, CHANGES_A_MESSAGE, send_some, &all);
+  peer->wants_all = all.has_failed;
+}
+
+static void tell_keys(vestry_cluster *cluster) {
+  size_t count;
+  uint64_t mask = 0;
+  bool all = vsi_keys_take(&cluster->keys, cluster->changes, VSI_KEYS_WAITING, &count);
+  for (size_t i = 0; i < cluster->peers_count; i++) {
+    vsi_peer *peer = &cluster->peers[i];
+    peer->wants_all |= all;
+    if (vsi_peer_lives(peer) && !peer->wants_all) mask |= UINT64_C(1) << i;
+  }
+  for (size_t at = 0; mask && at < count; at += CHANGES_A_MESSAGE)
+    send_changes(cluster, mask, cluster->changes + at, count - at < CHANGES_A_MESSAGE ? count - at : CHANGES_A_MESSAGE);
+  for (size_t i = 0; i < cluster->peers_count; i++)
+    if (vsi_peer_lives(&cluster->peers[i]) && cluster->peers[i].wants_all) send_all(cluster, &cluster->peers[i]);
+}
+
+/* A channel has a member there, as it says now: it has missed what was sent before, if anything was. */
+static void look_back(vestry_cluster *cluster, vsi_peer *peer, uint64_t hash) {
+  const vsi_recent *recent = &cluster->recent[hash % VSI_RECENT_CHANNELS];
+  uint64_t kept_ns = cluster->dead_ns + SENT_KEPT_MS * VSI_NS_PER_MS;
+  if (!recent->at_ns || vsi_now_ns(cluster->host) - recent->at_ns > kept_ns) return;
+  if (recent->hash && recent->hash != hash) return;
+  if (!(recent->sent >> vsi_peer_index(cluster, peer) & 1)) peer->out_seq++;
+}
+
+static vestry_err take_change(vestry_cluster *cluster, vsi_peer *peer, vsi_key_change change) {
+  vestry_handle handle;
+  vestry_err error =
+      vsi_keys_told(&cluster->keys, vsi_peer_index(cluster, peer), change, peer->id > cluster->id, &handle);
+  if (!change.is_gone) look_back(cluster, peer, change.hash);
+  if (handle) { /* closing calls hooks: not under the lock. Nobody but this thread gives a place to another node */
+    cluster->stats.replaced_count++;
+    vsi_cluster_unlock(cluster);
+    (void)vestry_store_remove_if(vestry_store_of(cluster->v), handle, VESTRY_CAUSE_REPLACED);
+    vsi_cluster_lock(cluster);
+  }
+  return error;
+}
+
+void vsi_tell_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
+  if (message->flags & VSI_WIRE_FIRST) {
+    vsi_keys_forget(&cluster->keys, vsi_peer_index(cluster, peer));
+    peer->is_synced = false;
+    peer->is_syncing = true;
+  }
+  vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
+  while (reader.left >= CHANGE_BYTES) {
+    uint64_t hash = vsi_wire_number(&reader, 8), word = vsi_wire_number(&reader, 8);
+    const vsi_key_change change = {hash, word >> 1 & ((UINT64_C(1) << 40) - 1), word & 1};
+    if (take_change(cluster, peer, change)) peer->is_synced = peer->is_syncing = false;
+  }
+  if ((message->flags & VSI_WIRE_LAST) && peer->is_syncing) {
+    peer->is_syncing = peer->must_sync = false;
+    peer->is_synced = true;
+  }
+}
+
+/* -------------------------------------------------------------------------------------------------- refreshes ----- */
+
+/* The same topic again within 5 ms: found among those that wait, the last ones first being of no use, all are looked
+ * through; they are bounded. */
+static bool is_waiting(const vsi_buffer *topics, const char *topic, size_t len) {
+  for (size_t at = 0; at < topics->len;) {
+    const unsigned char *head = (const unsigned char *)topics->data + at;
+    size_t its_len = head[0] | (size_t)head[1] << 8;
+    if (its_len == len && memcmp(head + 2, topic, len) == 0) return true;
+    at += 2 + its_len;
+  }
+  return false;
+}
+
+void vsi_tell_refresh(const char *topic, size_t len, void *ctx) {
+  vestry_cluster *cluster = ctx;
+  vsi_buffer *waiting = &cluster->refreshes;
+  vsi_cluster_lock(cluster);
+  bool is_first = !waiting->len && !cluster->refreshes_all;
+  if (!len || cluster->refreshes_all || waiting->len + 2 + len > VSI_REFRESH_BYTES) {
+    cluster->refreshes_all = true;
+  } else if (!is_waiting(waiting, topic, len)) {
+    vsi_wire_put(waiting, len, 2);
+    vsi_buffer_append(waiting, topic, len);
+    cluster->refreshes_all = waiting->error != VESTRY_OK;
+  }
+  vsi_cluster_unlock(cluster);
+  if (is_first) vsi_tell_soon(cluster);
+}
+
+static void tell_refreshes(vestry_cluster *cluster) {
+  vsi_buffer *waiting = &cluster->refreshes;
+  if (!waiting->len && !cluster->refreshes_all) return;
+  vsi_buffer buffer;
+  vsi_wire_begin(&buffer, cluster->host);
+  if (!cluster->refreshes_all) vsi_buffer_append(&buffer, waiting->data, waiting->len);
+  vsi_wire_end(&buffer);
+  (void)vsi_peers_send(cluster, vsi_members_alive(cluster), &buffer, VSI_WIRE_REFRESH, true);
+  vsi_buffer_finish(&buffer);
+  vsi_buffer_clear(waiting);
+  cluster->refreshes_all = false;
+}
+
+/* ---------------------------------------------------------------------------------------------------- events ------ */
+
+static void remember(vestry_cluster *cluster, uint64_t hash, uint64_t sent) {
+  vsi_recent *recent = &cluster->recent[hash % VSI_RECENT_CHANNELS];
+  uint64_t now_ns = vsi_now_ns(cluster->host);
+  bool is_other = recent->at_ns && recent->hash != hash;
+  if (is_other && now_ns - recent->at_ns <= cluster->dead_ns + SENT_KEPT_MS * VSI_NS_PER_MS)
+    *recent = (vsi_recent){0, recent->sent & sent, now_ns};
+  else if (is_other || !recent->at_ns || now_ns - recent->at_ns > cluster->dead_ns + SENT_KEPT_MS * VSI_NS_PER_MS)
+    *recent = (vsi_recent){hash, sent, now_ns};
+  else
+    *recent = (vsi_recent){hash, recent->sent & sent, now_ns};
+}
+
+vestry_err vsi_tell_event(vestry_cluster *cluster, const vestry_scoped_key *name, vestry_event *event) {
+  uint64_t hash = vsi_cluster_hash_channel(cluster, name->data, name->len);
+  vestry_slice bytes = vestry_event_bytes(event);
+  vsi_cluster_lock(cluster);
+  uint64_t alive = vsi_members_alive(cluster);
+  uint64_t mask = (vsi_keys_others(&cluster->keys, hash) & alive) | vsi_members_unsynced(cluster);
+  remember(cluster, hash, mask);
+  vestry_err error = VESTRY_NOT_FOUND;
+  if (mask) {
+    vsi_buffer buffer;
+    vsi_wire_begin(&buffer, cluster->host);
+    const vestry_slice key = {name->data + name->key_offset, name->len - name->key_offset};
+    vsi_wire_put_name(&buffer, (vsi_wire_name){{name->scope.data, name->scope.len}, key});
+    vsi_buffer_append(&buffer, bytes.data, bytes.len);
+    vsi_wire_end(&buffer);
+    error = vsi_peers_send(cluster, mask, &buffer, VSI_WIRE_EVENT, true);
+    vsi_buffer_finish(&buffer);
+  }
+  vsi_cluster_unlock(cluster);
+  return error;
+}
+
+/* ------------------------------------------------------------------------------------------------------ when ------ */
+
+void vsi_tell_locked(vestry_cluster *cluster) {
+  if (cluster->has_ended || cluster->has_left || cluster->is_refused) return;
+  tell_keys(cluster);
+  tell_refreshes(cluster);
+}
+
+void vsi_tell_due(vestry_timer *timer, void *ctx) {
+  (void)timer;
+  vestry_cluster *cluster = ctx;
+  vsi_cluster_lock(cluster);
+  vsi_tell_locked(cluster);
+  vsi_cluster_unlock(cluster);
+}
+
+void vsi_tell_soon(vestry_cluster *cluster) {
+  (void)vestry_timer_set(cluster->flush, VSI_FLUSH_MS, 0); /* CLOSED: the end */
+}

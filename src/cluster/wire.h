@@ -1,0 +1,82 @@
+/* Messages between nodes: docs/cluster-wire.md has the table. All numbers are little-endian. What comes in is checked
+ * byte by byte; nothing of it is believed before its seal was looked at. */
+#ifndef VSI_CLUSTER_WIRE_H
+#define VSI_CLUSTER_WIRE_H
+
+#include "base/buffer.h"
+#include "base/siphash.h"
+
+enum { VSI_WIRE_VERSION = 1, VSI_WIRE_HEAD = 40, VSI_WIRE_SEAL = 16 };
+
+typedef enum vsi_wire_kind {
+  VSI_WIRE_HELLO = 1, /* to all: who it is */
+  VSI_WIRE_BEAT,      /* to one: the same, its keys, and how much it has sent */
+  VSI_WIRE_GOODBYE,   /* to one: how much it has sent */
+  VSI_WIRE_RESYNC,    /* to one: tell all your keys */
+  /* Those below are numbered, for each receiver. */
+  VSI_WIRE_KEYS, /* changes of keys */
+  VSI_WIRE_ASK,
+  VSI_WIRE_ANSWER,
+  VSI_WIRE_EVENT,
+  VSI_WIRE_REFRESH,
+  VSI_WIRE_PUBLISH,
+  VSI_WIRE_KINDS
+} vsi_wire_kind;
+
+/* Flags of KEYS: it begins, or ends, all that there are. */
+enum { VSI_WIRE_FIRST = 1, VSI_WIRE_LAST = 2 };
+
+typedef struct vsi_wire_message {
+  uint8_t kind, flags;
+  uint64_t from, epoch; /* whose: its name, hashed, and its life */
+  uint64_t to;          /* the receiver's life; 0: all */
+  uint64_t seq;         /* its number; of BEAT and GOODBYE the last one that was given */
+  const unsigned char *body;
+  size_t len;
+} vsi_wire_message;
+
+/* Begin a message: room for its head. What is appended is its body. */
+void vsi_wire_begin(vsi_buffer *buffer, const vestry_host *host);
+/* The body is there: room for the seal. */
+void vsi_wire_end(vsi_buffer *buffer);
+/* Write the head and the seal; can be done again for another receiver. The buffer has no error; body and len of the
+ * message do not count. */
+void vsi_wire_seal(vsi_buffer *buffer, vsi_siphash_key key, const vsi_wire_message *message);
+
+/* OK | MALFORMED */
+vestry_err vsi_wire_open(const void *data, size_t len, vsi_siphash_key key, vsi_wire_message *ret_message);
+
+void vsi_wire_put(vsi_buffer *buffer, uint64_t number, unsigned bytes);
+
+/* Reads one thing after the other; after a failure nothing but zeroes. */
+typedef struct vsi_wire_reader {
+  const unsigned char *at;
+  size_t left;
+  bool has_failed;
+} vsi_wire_reader;
+
+static inline vsi_wire_reader vsi_wire_read(const void *data, size_t len) {
+  return (vsi_wire_reader){data, len, false};
+}
+uint64_t vsi_wire_number(vsi_wire_reader *reader, unsigned bytes);
+/* len bytes; NULL: there are not so many. */
+const unsigned char *vsi_wire_bytes(vsi_wire_reader *reader, size_t len);
+
+/* A scope and an encoded key. */
+typedef struct vsi_wire_name {
+  vestry_slice scope, key;
+} vsi_wire_name;
+void vsi_wire_put_name(vsi_buffer *buffer, vsi_wire_name name);
+vsi_wire_name vsi_wire_read_name(vsi_wire_reader *reader);
+
+/* What an ASK says. */
+typedef struct vsi_wire_ask {
+  uint64_t id;
+  vsi_wire_name name;
+  vestry_slice effects, data; /* JSON; data len 0: none */
+} vsi_wire_ask;
+void vsi_wire_put_ask(vsi_buffer *buffer, const vsi_wire_ask *ask);
+/* OK | MALFORMED */
+vestry_err vsi_wire_read_ask(const void *body, size_t len, vsi_wire_ask *ret_ask);
+
+#endif
