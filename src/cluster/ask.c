@@ -4,6 +4,10 @@
  * say no, the digest was behind: then all others who live are asked. Nothing but a no is asked again; so what may have
  * been performed is never performed twice.
  *
+ * Order. What this node sends for one key is to arrive in order, and who is asked second gets it later. So while one
+ * might still have to be asked of others, a younger one of the same key that would go to one of these at once is held.
+ * One that goes only where the older one went need not wait: links keep order, and so do their answers.
+ *
  * All wait equally long, so they are due in the order in which they were asked. */
 #include <string.h>
 
@@ -15,6 +19,7 @@ _Thread_local unsigned vsi_cluster_inside;
 
 /* ------------------------------------------------------------------------------------------------ those that wait - */
 
+/* Those of one key share a bucket, which the id has too. */
 static void insert(vestry_cluster *cluster, vsi_ask *ask) {
   vsi_ask **bucket = &cluster->asks[ask->id % VSI_ASK_BUCKETS];
   ask->next = *bucket;
@@ -40,21 +45,21 @@ static void take_out(vestry_cluster *cluster, vsi_ask *ask) {
   *(ask->newer ? &ask->newer->older : &cluster->newest) = ask->older;
 }
 
-static void count_end(vestry_cluster *cluster, vestry_err error) {
+static void count_end(vestry_cluster *cluster, const vsi_ask *ask) {
   vestry_cluster_stats *stats = &cluster->stats;
   stats->waiting_count--;
-  switch (error) {
+  switch (ask->error) {
   case VESTRY_OK: stats->ok_count++; break;
   case VESTRY_NOT_FOUND: stats->not_found_count++; break;
   case VESTRY_TIMEOUT: stats->timeout_count++; break;
-  default: stats->refused_count++; break;
+  default: *(ask->was_sent || ask->is_found ? &stats->refused_count : &stats->unsent_count) += 1; break;
   }
 }
 
 static void end(vestry_cluster *cluster, vsi_ask *ask, vestry_err error, vsi_ask **done) {
   take_out(cluster, ask);
   ask->error = error;
-  count_end(cluster, error);
+  count_end(cluster, ask);
   ask->next = *done;
   *done = ask;
 }
@@ -81,7 +86,7 @@ static void send_to(vestry_cluster *cluster, vsi_ask *ask, uint64_t mask) {
     if (!(mask >> i & 1)) continue;
     vestry_err error = vsi_peer_send(cluster, &cluster->peers[i], &ask->message, VSI_WIRE_ASK, 0, false);
     if (!error)
-      ask->awaited |= UINT64_C(1) << i;
+      ask->awaited |= UINT64_C(1) << i, ask->was_sent = true;
     else if (!ask->error)
       ask->error = error;
   }
@@ -127,25 +132,65 @@ static vestry_err write_ask(vsi_ask *ask, const vsi_asking *asking) {
   return error;
 }
 
+static uint64_t whom_to_ask(vestry_cluster *cluster, const vsi_ask *ask) {
+  uint64_t holders = vsi_keys_others(&cluster->keys, ask->hash) & vsi_members_alive(cluster);
+  return ask->is_found ? holders : holders | vsi_members_unsynced(cluster);
+}
+
+/* An older one of its key may still go where it would be first. */
+static bool must_wait(const vestry_cluster *cluster, const vsi_ask *ask, uint64_t mask) {
+  const vsi_ask *older = cluster->asks[ask->id % VSI_ASK_BUCKETS];
+  for (; older; older = older->next)
+    if (older->hash == ask->hash && older->id < ask->id && !older->asks_all && (older->is_held || mask & ~older->asked))
+      return true;
+  return false;
+}
+
+/* Send it, or hold it. */
+static void start(vestry_cluster *cluster, vsi_ask *ask) {
+  uint64_t mask = whom_to_ask(cluster, ask);
+  ask->is_held = must_wait(cluster, ask, mask);
+  if (!ask->is_held) send_to(cluster, ask, mask);
+}
+
+static vsi_ask *first_held(const vestry_cluster *cluster, uint64_t hash, uint64_t id) {
+  vsi_ask *first = NULL, *ask = cluster->asks[id % VSI_ASK_BUCKETS];
+  for (; ask; ask = ask->next)
+    if (ask->hash == hash && ask->is_held && (!first || ask->id < first->id)) first = ask;
+  return first;
+}
+
+/* Those that are held behind one that has ended, or has been sent to all. */
+static void release(vestry_cluster *cluster, uint64_t hash, uint64_t id, vsi_ask **done) {
+  for (vsi_ask *ask; (ask = first_held(cluster, hash, id)) != NULL;) {
+    vestry_err error;
+    start(cluster, ask);
+    if (ask->is_held) return;
+    if (is_done(cluster, ask, &error)) end(cluster, ask, error, done);
+  }
+}
+
+/* It was sent, or somebody has answered. */
+static void advance(vestry_cluster *cluster, vsi_ask *ask, vsi_ask **done) {
+  uint64_t hash = ask->hash, id = ask->id;
+  vestry_err error;
+  bool was_all = ask->asks_all, is_over = is_done(cluster, ask, &error);
+  bool is_all = ask->asks_all;
+  if (is_over) end(cluster, ask, error, done);
+  if (is_over || is_all != was_all) release(cluster, hash, id, done);
+}
+
 /* Under the lock. */
-static void begin(vestry_cluster *cluster, vsi_ask *ask, const vestry_scoped_key *key, vsi_ask **done) {
-  uint64_t holders = vsi_keys_others(&cluster->keys, vsi_cluster_hash_key(cluster, key)) & vsi_members_alive(cluster);
+static void begin(vestry_cluster *cluster, vsi_ask *ask, vsi_ask **done) {
   ask->due_ns = vsi_add_saturating(vsi_now_ns(cluster->host), cluster->answer_ns);
   cluster->stats.asked_count++;
   cluster->stats.waiting_count++;
   bool is_first = !cluster->oldest;
-  vestry_err before = ask->error, error;
   insert(cluster, ask);
-  send_to(cluster, ask, ask->is_found ? holders : holders | vsi_members_unsynced(cluster));
-  if (is_done(cluster, ask, &error)) {
-    end(cluster, ask, error, done);
-    if (error && error != VESTRY_NOT_FOUND && error != VESTRY_TIMEOUT && error != before) {
-      cluster->stats.refused_count--;
-      cluster->stats.unsent_count++;
-    }
-  } else if (is_first) {
+  if (is_first)
     (void)vestry_timer_set(cluster->deadline, cluster->answer_ns / VSI_NS_PER_MS, 0); /* CLOSED: the end */
-  }
+  start(cluster, ask);
+  if (!ask->is_held) advance(cluster, ask, done);
 }
 
 vestry_err vsi_ask_begin(vestry_cluster *cluster, const vsi_asking *asking, uint64_t *ret_id) {
@@ -157,15 +202,16 @@ vestry_err vsi_ask_begin(vestry_cluster *cluster, const vsi_asking *asking, uint
   ask->error = asking->error;
   ask->is_found = ask->asks_all = asking->is_found;
   vsi_wire_begin(&ask->message, cluster->host);
+  ask->hash = vsi_cluster_hash_key(cluster, asking->key);
   vsi_cluster_lock(cluster);
-  ask->id = ++cluster->last_ask_id;
+  ask->id = ++cluster->last_ask_id * VSI_ASK_BUCKETS + ask->hash / 2 % VSI_ASK_BUCKETS;
   vsi_cluster_unlock(cluster);
   vsi_ask *done = NULL;
   vestry_err error = write_ask(ask, asking);
   vsi_cluster_lock(cluster);
   if (!error && cluster->has_ended) error = VESTRY_CLOSED;
-  if (ret_id) *ret_id = ask->id;
-  if (!error) begin(cluster, ask, asking->key, &done);
+  if (!error) begin(cluster, ask, &done);
+  if (!error && ret_id) *ret_id = ask->id;
   vsi_cluster_unlock(cluster);
   if (error) free_ask(cluster, ask);
   vsi_asks_finish(cluster, done);
@@ -184,7 +230,7 @@ void vsi_ask_take(vestry_cluster *cluster, const vsi_peer *peer, const vsi_wire_
   ask->count = ask->count > UINT32_MAX - count ? UINT32_MAX : ask->count + count;
   bool is_no = error == VESTRY_NOT_FOUND && !count;
   if (error && !is_no && !ask->error) ask->error = error > VESTRY_BUSY ? VESTRY_FAILED : error;
-  if (is_done(cluster, ask, &error)) end(cluster, ask, error, done);
+  advance(cluster, ask, done);
 }
 
 /* --------------------------------------------------------------------------------------------- not answered ------- */
@@ -194,8 +240,11 @@ void vsi_asks_due(vestry_timer *timer, void *ctx) {
   vsi_ask *done = NULL;
   vsi_cluster_lock(cluster);
   uint64_t now_ns = vsi_now_ns(cluster->host);
-  while (cluster->oldest && cluster->oldest->due_ns <= now_ns)
+  while (cluster->oldest && cluster->oldest->due_ns <= now_ns) {
+    uint64_t hash = cluster->oldest->hash, id = cluster->oldest->id;
     end(cluster, cluster->oldest, VESTRY_TIMEOUT, &done);
+    release(cluster, hash, id, &done);
+  }
   if (cluster->oldest)
     (void)vestry_timer_set(timer, (cluster->oldest->due_ns - now_ns + VSI_NS_PER_MS - 1) / VSI_NS_PER_MS, 0);
   vsi_cluster_unlock(cluster);
@@ -214,7 +263,9 @@ void vsi_ask_give_up(vestry_cluster *cluster, uint64_t id, vestry_err error) {
   vsi_ask *done = NULL;
   vsi_cluster_lock(cluster);
   vsi_ask *ask = *find(cluster, id);
+  uint64_t hash = ask ? ask->hash : 0;
   if (ask) end(cluster, ask, error, &done);
+  if (ask) release(cluster, hash, id, &done);
   vsi_cluster_unlock(cluster);
   vsi_asks_finish(cluster, done);
 }

@@ -54,8 +54,10 @@ typedef struct vsi_peer {
 typedef struct vsi_ask {
   struct vsi_ask *next; /* in its bucket; then among those that are done */
   struct vsi_ask *newer, *older;
-  uint64_t id, due_ns;
-  uint64_t asked, awaited; /* nodes, a bit each */
+  uint64_t id, hash, due_ns; /* hash: of the key */
+  uint64_t asked, awaited;   /* nodes, a bit each */
+  bool is_held;              /* behind an older one of its key; nobody has been asked */
+  bool was_sent;
   bool is_found;           /* here: nobody but those who are known to hold it is asked */
   bool asks_all;           /* nobody is left to be asked */
   uint32_t count;          /* connections so far */

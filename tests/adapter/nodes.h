@@ -1,0 +1,80 @@
+/* Several nodes of one cluster in one process: instances on one stepped runtime, with a memory network between them and
+ * a clock that is turned by hand. The same seed, the same run. */
+#ifndef TESTS_ADAPTER_NODES_H
+#define TESTS_ADAPTER_NODES_H
+
+#include "support/test.h"
+#include "support/test_host.h"
+#include "vestry/vestry.h"
+
+enum { NODES_MOST = 4, STREAMS_MOST = 64 };
+
+typedef struct node {
+  struct nodes *in;
+  size_t index; /* by the order of joining the network, which a divided network goes by */
+  const char *name;
+  vestry *v;
+  vestry_broker broker;
+  vestry_pages *pages;
+  vestry_page *page;
+  vestry_cluster *cluster; /* NULL: it is not there */
+  size_t gaps, lost, renders, effects;
+  vestry_member_state told[NODES_MOST]; /* what on_member said last, by the other's place */
+  vestry_memory_exchange *streams[STREAMS_MOST];
+  size_t streams_count;
+} node;
+
+typedef struct nodes {
+  test_host th;
+  vestry_runtime *runtime;
+  vestry_memory_network *network;
+  size_t joined;
+  node all[NODES_MOST];
+  size_t count;
+} nodes;
+
+extern const char nodes_secret[32];
+
+/* count nodes, named a, b, c, d, that have met. options: NULL: no faults. */
+void nodes_begin(nodes *n, size_t count, const vestry_memory_network_options *options);
+/* The same, without the nodes: start them one by one. */
+void nodes_prepare(nodes *n, const vestry_memory_network_options *options);
+/* Start a node, whose place is free. options: node, secret, pages and callbacks are set; NULL: the defaults. */
+node *node_start(nodes *n, size_t place, const char *name, const vestry_cluster_options *options);
+vestry_err node_try(nodes *n, size_t place, const char *name, const vestry_cluster_options *options);
+/* It dies without a word; or in order. */
+void node_kill(node *of);
+void node_stop(node *of);
+/* End those that are there; counters add up, no memory is left. */
+void nodes_end(nodes *n);
+
+void nodes_settle(nodes *n);
+void nodes_pass_ms(nodes *n, uint64_t ms);
+/* Divide the network by places, "aab": who has the same letter hears each other; '-': cut off, and knows it; NULL: whole
+ * again. */
+void nodes_divide(nodes *n, const char *parts);
+
+/* Open a stream. kept: under ("room", key); joined: it joins the channel ("board", key). */
+vestry_memory_exchange *node_open(node *of, const char *key, vestry_put_policy policy);
+vestry_memory_exchange *node_join(node *of, const char *key);
+/* A page that depends on the topic "room". */
+vestry_memory_exchange *node_show(node *of);
+/* It hangs up, now. */
+void node_close(node *of, vestry_memory_exchange *stream);
+size_t count_in(vestry_memory_exchange *stream, const char *text);
+
+/* ["patch-signals", {"s": text}] to ("room", key): how it was answered, and how many have it. */
+vestry_err node_tell(node *from, const char *key, const char *text, uint32_t *ret_count);
+/* A comment to the channel. */
+vestry_err node_broadcast(node *from, const char *key, const char *text);
+/* An answer, when it comes. */
+typedef struct answer {
+  size_t times;
+  vestry_err error;
+  uint32_t count;
+} answer;
+void node_ask(node *from, const char *key, const char *effects, answer *ret);
+
+vestry_cluster_stats node_stats(const node *of);
+
+#endif
