@@ -76,11 +76,13 @@ static void tell_keys(vestry_cluster *cluster) {
 
 /* A channel has a member there, as it says now: it has missed what was sent before, if anything was. */
 static void look_back(vestry_cluster *cluster, vsi_peer *peer, uint64_t hash) {
-  const vsi_recent *recent = &cluster->recent[hash % VSI_RECENT_CHANNELS];
+  vsi_recent *recent = &cluster->recent[hash % VSI_RECENT_CHANNELS];
   uint64_t kept_ns = cluster->dead_ns + SENT_KEPT_MS * VSI_NS_PER_MS;
   if (!recent->at_ns || vsi_now_ns(cluster->host) - recent->at_ns > kept_ns) return;
   if (recent->hash && recent->hash != hash) return;
-  if (!(recent->sent >> vsi_peer_index(cluster, peer) & 1)) peer->out_seq++;
+  uint64_t bit = UINT64_C(1) << vsi_peer_index(cluster, peer);
+  if (!(recent->sent & bit)) peer->out_seq++;
+  recent->sent |= bit;
 }
 
 static vestry_err take_change(vestry_cluster *cluster, vsi_peer *peer, vsi_key_change change) {

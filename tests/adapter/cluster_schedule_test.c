@@ -43,7 +43,7 @@ typedef struct run {
   size_t asks_count;
   seen open[SEEN_MOST];
   size_t open_count;
-  size_t told; /* statistics of all runs */
+  uint64_t killed_ns; /* the last time that a node went without a word */
 } run;
 
 static run r;
@@ -58,7 +58,7 @@ static uint64_t chance(uint64_t below) {
 }
 
 static void fail_at(const char *what, long number) {
-  print_error("seed %llu: %s (%ld)\n", (unsigned long long)r.seed, what, number);
+  fprintf(stderr, "seed %llu: %s (%ld)\n", (unsigned long long)r.seed, what, number);
   fail();
 }
 
@@ -164,6 +164,8 @@ static void ask_one(node *of) {
 static void end_node(size_t place) {
   for (size_t i = r.open_count; i-- > 0;)
     if (r.open[i].place == place) forget(i);
+  /* A goodbye can be lost too. */
+  r.killed_ns = r.n.th.now_ns;
   if (chance(2))
     node_kill(&r.n.all[place]);
   else
@@ -172,8 +174,8 @@ static void end_node(size_t place) {
 }
 
 static void divide(void) {
-  static const char *const ways[] = {"aab", "aba", "baa", "abc", "-aa", "a-a", "aa-", NULL, NULL, NULL};
-  nodes_divide(&r.n, ways[chance(sizeof ways / sizeof *ways)]);
+  static const char *const ways[] = {"aab", "aba", "baa", "abc", "-aa", "a-a", "aa-"};
+  nodes_divide(&r.n, chance(3) ? NULL : ways[chance(sizeof ways / sizeof *ways)]);
 }
 
 static void faults(void) {
@@ -272,6 +274,12 @@ static void check_digests(void) {
     if (!r.n.all[i].cluster) continue;
     vestry_cluster_stats stats = node_stats(&r.n.all[i]);
     if (stats.alive_count != there - 1) fail_at("who lives is not known", (long)i);
+    if (getenv("CLUSTER_TALK"))
+      fprintf(stderr, "%zu: alive %zu unsynced %zu own %llu others %llu sent %llu failed %llu dup %llu stale %llu\n", i,
+              stats.alive_count, stats.unsynced_count, (unsigned long long)stats.keys_count,
+              (unsigned long long)stats.others_keys_count, (unsigned long long)stats.sent_count,
+              (unsigned long long)stats.send_failed_count, (unsigned long long)stats.duplicates_count,
+              (unsigned long long)stats.stale_count);
     if (stats.unsynced_count || stats.others_keys_count != sum - stats.keys_count)
       fail_at("a digest is not right", (long)i);
   }
@@ -290,8 +298,10 @@ static void run_one(uint64_t seed, size_t steps) {
   assert_int_equal(vestry_memory_network_set(r.n.network, NULL), VESTRY_OK);
   nodes_divide(&r.n, NULL);
   pass(2000);
-  check_digests();
+  bool are_known = r.n.th.now_ns - r.killed_ns > UINT64_C(3500000000);
+  if (are_known) check_digests();
   pass(2000); /* who died has been taken for dead, and what was asked is answered or not */
+  check_digests();
   check_members();
   check_asks();
   all_events += r.events_count;
@@ -314,7 +324,7 @@ static void whatever_happens(void **state) {
                 (unsigned long long)count, all_events, all_gaps, all_asks, all_ok, all_unknown, all_gone);
   if (count >= 60) {
     assert_true(all_gaps && all_unknown && all_gone);
-    assert_true(all_ok > all_asks / 4);
+    assert_true(all_ok > all_asks / 8);
   }
 }
 
