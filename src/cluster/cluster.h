@@ -24,6 +24,7 @@
 #include "vestry/cluster.h"
 
 enum {
+  VSI_FORMER_LIVES = 4,
   VSI_ASK_BUCKETS = 1024,
   VSI_RECENT_CHANNELS = 4096,
   VSI_FLUSH_MS = 5,
@@ -33,6 +34,7 @@ enum {
 /* Another node, in one of its lives. */
 typedef struct vsi_peer {
   uint64_t id, epoch; /* epoch 0: the place has never been taken */
+  uint64_t former[VSI_FORMER_LIVES]; /* epochs before, the latest first: what is left over from them is not heeded */
   char name[VESTRY_NODE_MAX_BYTES + 1]; /* "": not told yet */
   char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
   vestry_member_state state;

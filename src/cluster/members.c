@@ -13,6 +13,9 @@
 #include "base/memory.h"
 #include "cluster/cluster.h"
 
+/* A jump of more is the beginning of other numbers. */
+#define LOST_MOST (UINT64_C(1) << 24)
+
 /* ------------------------------------------------------------------------------------------------- counting ------- */
 
 uint64_t vsi_members_alive(const vestry_cluster *cluster) {
@@ -160,7 +163,12 @@ static void begin_life(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_m
   if (is_same) vsi_peer_lose(peer, 0); /* what the former one has sent may have been lost with it */
   vsi_keys_forget(&cluster->keys, vsi_peer_index(cluster, peer));
   vsi_peer fresh = {.id = message->from, .epoch = message->epoch, .begun_ns = begun_ns, .wants_all = true};
+  /* Numbers go on from above all that were given before, to whomever: should this be a life that was given up for
+   * another by mistake, it will not take what comes for what it has had. */
+  fresh.out_seq = vsi_now_ns(cluster->host);
   if (is_same) {
+    fresh.former[0] = peer->epoch;
+    memcpy(fresh.former + 1, peer->former, sizeof fresh.former - sizeof *fresh.former);
     memcpy(fresh.name, peer->name, sizeof fresh.name);
     fresh.has_gap = peer->has_gap;
     fresh.lost_count = peer->lost_count;
@@ -170,6 +178,12 @@ static void begin_life(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_m
            (unsigned long long)peer->id);
   set_state(cluster, peer, VESTRY_MEMBER_ALIVE);
   vsi_tell_soon(cluster);
+}
+
+static bool is_former(const vsi_peer *peer, uint64_t epoch) {
+  for (size_t i = 0; i < VSI_FORMER_LIVES; i++)
+    if (peer->former[i] == epoch) return true;
+  return false;
 }
 
 /* What HELLO and BEAT say of their sender. */
@@ -199,7 +213,7 @@ static vsi_peer *hear(vestry_cluster *cluster, const vsi_wire_message *message, 
   bool is_known = peer->id == message->from && peer->epoch;
   if (is_known && peer->epoch == message->epoch && peer->state == VESTRY_MEMBER_LEFT) return NULL; /* left over */
   if (is_known && peer->epoch != message->epoch) {
-    bool is_later = who && who->begun_ns > peer->begun_ns;
+    bool is_later = who && who->begun_ns > peer->begun_ns && !is_former(peer, message->epoch);
     if (vsi_peer_lives(peer) && !is_later) return NULL;
     if (peer->state == VESTRY_MEMBER_DEAD && !who) return NULL;
   }
@@ -236,13 +250,20 @@ static void meet_oneself(vestry_cluster *cluster, const vsi_wire_message *messag
   vsi_inward_notify(cluster);
 }
 
+/* So many numbers have been left out, if it can be said. */
+static void lose_up_to(vestry_cluster *cluster, vsi_peer *peer, uint64_t seq) {
+  uint64_t lost = seq - peer->in_seq;
+  lose(cluster, peer, lost < LOST_MOST ? lost : 0);
+  peer->in_seq = seq;
+}
+
 /* Numbers: false: it has come before. */
 static bool count_in(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
   if (message->seq <= peer->in_seq) {
     cluster->stats.duplicates_count++;
     return false;
   }
-  if (message->seq > peer->in_seq + 1) lose(cluster, peer, message->seq - peer->in_seq - 1);
+  if (message->seq > peer->in_seq + 1) lose_up_to(cluster, peer, message->seq - 1);
   peer->in_seq = message->seq;
   return true;
 }
@@ -250,8 +271,7 @@ static bool count_in(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_mes
 /* The last number that was given. false: it is not news. */
 static bool catch_up(vestry_cluster *cluster, vsi_peer *peer, uint64_t seq) {
   if (seq < peer->in_seq) return false;
-  if (seq > peer->in_seq) lose(cluster, peer, seq - peer->in_seq);
-  peer->in_seq = seq;
+  if (seq > peer->in_seq) lose_up_to(cluster, peer, seq);
   return true;
 }
 
@@ -269,6 +289,7 @@ static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
   if (!peer->has_met) {
     peer->has_met = true; /* before, it may have spoken without this node in mind */
     lose(cluster, peer, 0);
+    peer->in_seq = message->seq - is_numbered(message->kind);
   }
   if (is_numbered(message->kind) && !count_in(cluster, peer, message)) return;
   switch ((vsi_wire_kind)message->kind) {
@@ -334,7 +355,11 @@ void vsi_cluster_state(vestry_broker_state state, void *ctx) {
   } else {
     cluster->is_up = state == VESTRY_BROKER_UP;
     cluster->up_ns = vsi_now_ns(cluster->host);
-    if (cluster->is_up) say_hello(cluster);
+    if (cluster->is_up) {
+      cluster->has_own_gap = true; /* who has spoken meanwhile, and has gone, will never be heard of */
+      vsi_inward_notify(cluster);
+      say_hello(cluster);
+    }
   }
   vsi_cluster_unlock(cluster);
 }

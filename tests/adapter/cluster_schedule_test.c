@@ -43,6 +43,7 @@ typedef struct run {
   size_t asks_count;
   seen open[SEEN_MOST];
   size_t open_count;
+  bool talks;
   uint64_t killed_ns; /* the last time that a node went without a word */
 } run;
 
@@ -97,6 +98,20 @@ static void forget_ended(void) {
     if (vestry_memory_ended(r.open[i].stream, NULL)) forget(i);
 }
 
+/* What happens, for who looks into a seed. */
+static void talk(const char *format, ...) {
+  if (!r.talks) return;
+  va_list arguments;
+  va_start(arguments, format);
+  vfprintf(stderr, format, arguments);
+  va_end(arguments);
+  fputc('\n', stderr);
+}
+
+static unsigned long long now_ms(void) {
+  return r.n.th.now_ns / 1000000;
+}
+
 static node *some_node(void) {
   node *of = &r.n.all[chance(PLACES)];
   return of->cluster ? of : NULL;
@@ -114,6 +129,7 @@ static void open_one(node *of) {
     s.stream = node_join(of, keys[s.joined]);
   }
   r.open[r.open_count++] = s;
+  talk("%llu: %s opens %s%s", now_ms(), of->name, s.kept < 0 ? "member of " : "", keys[s.kept < 0 ? s.joined : s.kept]);
   forget_ended();
 }
 
@@ -136,7 +152,9 @@ static void broadcast_one(node *of) {
     e->lives[i] = r.lives[i];
   }
   snprintf(text, sizeof text, "B%zu.%zu.%zu;", place, r.lives[place], number);
-  (void)node_broadcast(of, keys[e->channel], text);
+  vestry_err error = node_broadcast(of, keys[e->channel], text);
+  talk("%llu: event %zu of %s.%zu to %s: %s", now_ms(), number, of->name, r.lives[place], keys[e->channel],
+       vestry_err_name(error));
 }
 
 static void take_answer(vestry_err error, uint32_t count, void *ctx) {
@@ -166,7 +184,9 @@ static void end_node(size_t place) {
     if (r.open[i].place == place) forget(i);
   /* A goodbye can be lost too. */
   r.killed_ns = r.n.th.now_ns;
-  if (chance(2))
+  bool is_kill = chance(2);
+  talk("%llu: %s %s", now_ms(), names[place], is_kill ? "dies" : "stops");
+  if (is_kill)
     node_kill(&r.n.all[place]);
   else
     node_stop(&r.n.all[place]);
@@ -175,7 +195,9 @@ static void end_node(size_t place) {
 
 static void divide(void) {
   static const char *const ways[] = {"aab", "aba", "baa", "abc", "-aa", "a-a", "aa-"};
-  nodes_divide(&r.n, chance(3) ? NULL : ways[chance(sizeof ways / sizeof *ways)]);
+  const char *way = chance(3) ? NULL : ways[chance(sizeof ways / sizeof *ways)];
+  talk("%llu: divided %s", now_ms(), way ? way : "no more");
+  nodes_divide(&r.n, way);
 }
 
 static void faults(void) {
@@ -185,6 +207,8 @@ static void faults(void) {
   if (chance(3) == 0) options.drop = (uint32_t)chance(3000);
   if (chance(4) == 0) options.tell = (uint32_t)chance(10000);
   if (chance(4) == 0) options.full = (uint32_t)chance(3000);
+  talk("%llu: delay %u of %u, twice %u, drop %u, tell %u, full %u", now_ms(), options.delay, options.max_delay_ms,
+       options.duplicate, options.drop, options.tell, options.full);
   assert_int_equal(vestry_memory_network_set(r.n.network, &options), VESTRY_OK);
 }
 
@@ -210,7 +234,10 @@ static void step(void) {
     if (chance(3) == 0 && r.n.all[place].cluster) end_node(place);
     break;
   case 3:
-    if (!r.n.all[place].cluster && r.n.joined < 200) node_start(&r.n, place, names[place], NULL);
+    if (!r.n.all[place].cluster && r.n.joined < 200) {
+      talk("%llu: %s.%zu starts", now_ms(), names[place], r.lives[place]);
+      node_start(&r.n, place, names[place], NULL);
+    }
     break;
   case 4: pass(1 + chance(1500)); break;
   case 5:
@@ -269,17 +296,17 @@ static void check_digests(void) {
   uint64_t sum = 0;
   size_t there = 0;
   for (size_t i = 0; i < PLACES; i++)
-    if (r.n.all[i].cluster) sum += node_stats(&r.n.all[i]).keys_count, there++;
+    if (r.n.all[i].cluster) {
+      vestry_cluster_stats stats = node_stats(&r.n.all[i]);
+      sum += stats.keys_count;
+      there++;
+      talk("%llu: %zu: alive %zu unsynced %zu own %llu others %llu", now_ms(), i, stats.alive_count, stats.unsynced_count,
+           (unsigned long long)stats.keys_count, (unsigned long long)stats.others_keys_count);
+    }
   for (size_t i = 0; i < PLACES; i++) {
     if (!r.n.all[i].cluster) continue;
     vestry_cluster_stats stats = node_stats(&r.n.all[i]);
     if (stats.alive_count != there - 1) fail_at("who lives is not known", (long)i);
-    if (getenv("CLUSTER_TALK"))
-      fprintf(stderr, "%zu: alive %zu unsynced %zu own %llu others %llu sent %llu failed %llu dup %llu stale %llu\n", i,
-              stats.alive_count, stats.unsynced_count, (unsigned long long)stats.keys_count,
-              (unsigned long long)stats.others_keys_count, (unsigned long long)stats.sent_count,
-              (unsigned long long)stats.send_failed_count, (unsigned long long)stats.duplicates_count,
-              (unsigned long long)stats.stale_count);
     if (stats.unsynced_count || stats.others_keys_count != sum - stats.keys_count)
       fail_at("a digest is not right", (long)i);
   }
@@ -291,6 +318,7 @@ static void check_digests(void) {
 static void run_one(uint64_t seed, size_t steps) {
   memset(&r, 0, sizeof r);
   r.seed = r.state = seed;
+  r.talks = getenv("CLUSTER_TALKS") != NULL;
   nodes_prepare(&r.n, &(vestry_memory_network_options){.seed = seed});
   for (size_t i = 0; i < PLACES; i++) node_start(&r.n, i, names[i], NULL);
   if (chance(4)) pass(600);
