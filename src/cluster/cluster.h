@@ -42,6 +42,7 @@ typedef struct vsi_peer {
   uint64_t begun_ns; /* its life, on this node's clock; 0: not told yet */
   uint64_t out_seq;  /* the last number that was given */
   uint64_t in_seq;   /* the last one that has come, or is known to be lost */
+  uint64_t told_ns;  /* when it was told of keys */
   bool has_met;      /* it knows this life of this node */
   bool is_synced;    /* its keys are known */
   bool is_syncing;   /* they are coming, and none is missing so far */

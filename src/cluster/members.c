@@ -4,6 +4,9 @@
  * suspect, then dead; any message of the same life brings it back. Then both sides have a gap: this one says so to
  * itself, and has given away a number when it took the other for dead, which tells the other.
  *
+ * A goodbye says how much was sent. But a channel that has got its first member just now may have been sent to without
+ * it, because the telling of it was still under way; and who has left will not look back (tell.c). So that is a gap.
+ *
  * Two nodes of one name. Both hear the other's hello. The one that began later gives up; but not in the first second of
  * its life, when what it hears may be left over from the one that it replaces. Others go by the later one meanwhile. */
 #include <stdio.h>
@@ -296,6 +299,7 @@ static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
   case VSI_WIRE_BEAT: take_beat(cluster, peer, message, who); break;
   case VSI_WIRE_GOODBYE:
     (void)catch_up(cluster, peer, message->seq);
+    if (vsi_now_ns(cluster->host) - peer->told_ns < cluster->suspect_ns) lose(cluster, peer, 0);
     vsi_keys_forget(&cluster->keys, vsi_peer_index(cluster, peer));
     set_state(cluster, peer, VESTRY_MEMBER_LEFT);
     break;

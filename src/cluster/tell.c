@@ -29,7 +29,9 @@ static void send_changes(vestry_cluster *cluster, uint64_t mask, const vsi_key_c
   vsi_wire_end(&buffer);
   for (size_t i = 0; i < cluster->peers_count; i++) {
     vsi_peer *peer = &cluster->peers[i];
-    if ((mask >> i & 1) && vsi_peer_send(cluster, peer, &buffer, VSI_WIRE_KEYS, 0, false)) peer->wants_all = true;
+    if (!(mask >> i & 1)) continue;
+    peer->told_ns = vsi_now_ns(cluster->host);
+    peer->wants_all |= vsi_peer_send(cluster, peer, &buffer, VSI_WIRE_KEYS, 0, false) != VESTRY_OK;
   }
   vsi_buffer_finish(&buffer);
 }
@@ -55,6 +57,7 @@ static void send_some(const vsi_key_change *changes, size_t count, bool is_last,
 
 static void send_all(vestry_cluster *cluster, vsi_peer *peer) {
   telling_all all = {.cluster = cluster, .peer = peer};
+  peer->told_ns = vsi_now_ns(cluster->host);
   vsi_keys_list(&cluster->keys, cluster->changes, CHANGES_A_MESSAGE, send_some, &all);
   peer->wants_all = all.has_failed;
 }

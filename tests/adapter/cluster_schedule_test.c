@@ -61,6 +61,20 @@ static uint64_t chance(uint64_t below) {
   return (z ^ z >> 31) % below;
 }
 
+/* What happens, for who looks into a seed. */
+static void talk(const char *format, ...) {
+  if (!r.talks) return;
+  va_list arguments;
+  va_start(arguments, format);
+  vfprintf(stderr, format, arguments);
+  va_end(arguments);
+  fputc('\n', stderr);
+}
+
+static unsigned long long now_ms(void) {
+  return r.n.th.now_ns / 1000000;
+}
+
 static void fail_at(const char *what, long number) {
   fprintf(stderr, "seed %llu: %s (%ld)\n", (unsigned long long)r.seed, what, number);
   fail();
@@ -75,7 +89,10 @@ static void check_order(const seen *s, char mark, bool *has, size_t room) {
     int sender, life;
     long number;
     if (sscanf(at + 1, "%d.%d.%ld;", &sender, &life, &number) != 3) continue;
-    if (number <= last[sender][life % 16]) fail_at("out of order, or twice", number);
+    if (number <= last[sender][life % 16]) {
+      talk("%s: %s", names[s->place], (const char *)all.data);
+      fail_at("out of order, or twice", number);
+    }
     last[sender][life % 16] = number;
     if (has && (size_t)number < room) has[number] = true;
   }
@@ -99,20 +116,6 @@ static void forget(size_t at) {
 static void forget_ended(void) {
   for (size_t i = r.open_count; i-- > 0;)
     if (vestry_memory_ended(r.open[i].stream, NULL)) forget(i);
-}
-
-/* What happens, for who looks into a seed. */
-static void talk(const char *format, ...) {
-  if (!r.talks) return;
-  va_list arguments;
-  va_start(arguments, format);
-  vfprintf(stderr, format, arguments);
-  va_end(arguments);
-  fputc('\n', stderr);
-}
-
-static unsigned long long now_ms(void) {
-  return r.n.th.now_ns / 1000000;
 }
 
 static node *some_node(void) {
@@ -166,6 +169,7 @@ static void broadcast_one(node *of) {
 
 static void take_answer(vestry_err error, uint32_t count, void *ctx) {
   answer *to = ctx;
+  talk("%llu: answer %s %u", now_ms(), vestry_err_name(error), count);
   to->times++;
   to->error = error;
   to->count = count;
@@ -184,6 +188,7 @@ static void ask_one(node *of) {
       vestry_cluster_dispatch(of->cluster, list, &(vestry_dispatch_options){.key = room}, take_answer, &a->is),
       VESTRY_OK);
   json_decref(list);
+  talk("%llu: %s.%zu asks %zu of %s", now_ms(), of->name, r.lives[place], number, keys[a->key]);
 }
 
 static void end_node(size_t place) {
