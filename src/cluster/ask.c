@@ -93,19 +93,43 @@ static void send_to(vestry_cluster *cluster, vsi_ask *ask, uint64_t mask) {
   ask->asked |= mask;
 }
 
-/* Whether it is done with, and what came of it. */
-static bool is_done(vestry_cluster *cluster, vsi_ask *ask, vestry_err *ret_error) {
-  if (ask->awaited) return false;
-  if (!ask->asks_all && !ask->count && !ask->error) {
-    ask->asks_all = true;
-    send_to(cluster, ask, vsi_members_alive(cluster) & ~ask->asked);
-    if (ask->awaited) return false;
+static uint64_t whom_to_ask(vestry_cluster *cluster, const vsi_ask *ask) {
+  uint64_t alive = vsi_members_alive(cluster);
+  if (ask->has_begun) return alive & ~ask->asked;
+  uint64_t holders = vsi_keys_others(&cluster->keys, ask->hash) & alive;
+  return ask->is_found ? holders : holders | vsi_members_unsynced(cluster);
+}
+
+/* An older one of its key may still go where it would be first. */
+static bool must_wait(const vestry_cluster *cluster, const vsi_ask *ask, uint64_t mask) {
+  const vsi_ask *older = cluster->asks[ask->id % VSI_ASK_BUCKETS];
+  for (; older; older = older->next)
+    if (older->hash == ask->hash && older->id < ask->id && !older->asks_all && (older->is_held || mask & ~older->asked))
+      return true;
+  return false;
+}
+
+static vestry_err conclude(const vestry_cluster *cluster, const vsi_ask *ask) {
+  if (ask->error || ask->count) return ask->error;
+  if (ask->is_found || vsi_members_are_known(cluster)) return VESTRY_NOT_FOUND;
+  return cluster->is_up ? VESTRY_TIMEOUT : VESTRY_IO; /* nobody has said yes; but not all may have been asked */
+}
+
+/* Ask those who are next, unless it is held. Whether it is done with, and what came of it. */
+static bool go_on(vestry_cluster *cluster, vsi_ask *ask, vestry_err *ret_error) {
+  while (!ask->awaited) {
+    if (ask->has_begun && (ask->asks_all || ask->count || ask->error)) {
+      *ret_error = conclude(cluster, ask);
+      return true;
+    }
+    uint64_t mask = whom_to_ask(cluster, ask);
+    ask->is_held = must_wait(cluster, ask, mask);
+    if (ask->is_held) return false;
+    ask->asks_all |= ask->has_begun;
+    ask->has_begun = true;
+    send_to(cluster, ask, mask);
   }
-  *ret_error = ask->error ? ask->error : ask->count ? VESTRY_OK : VESTRY_NOT_FOUND;
-  /* Nobody has said yes; but have all been asked? */
-  if (*ret_error == VESTRY_NOT_FOUND && !ask->is_found && !vsi_members_are_known(cluster))
-    *ret_error = cluster->is_up ? VESTRY_TIMEOUT : VESTRY_IO;
-  return true;
+  return false;
 }
 
 static vestry_err write_ask(vsi_ask *ask, const vsi_asking *asking) {
@@ -132,27 +156,6 @@ static vestry_err write_ask(vsi_ask *ask, const vsi_asking *asking) {
   return error;
 }
 
-static uint64_t whom_to_ask(vestry_cluster *cluster, const vsi_ask *ask) {
-  uint64_t holders = vsi_keys_others(&cluster->keys, ask->hash) & vsi_members_alive(cluster);
-  return ask->is_found ? holders : holders | vsi_members_unsynced(cluster);
-}
-
-/* An older one of its key may still go where it would be first. */
-static bool must_wait(const vestry_cluster *cluster, const vsi_ask *ask, uint64_t mask) {
-  const vsi_ask *older = cluster->asks[ask->id % VSI_ASK_BUCKETS];
-  for (; older; older = older->next)
-    if (older->hash == ask->hash && older->id < ask->id && !older->asks_all && (older->is_held || mask & ~older->asked))
-      return true;
-  return false;
-}
-
-/* Send it, or hold it. */
-static void start(vestry_cluster *cluster, vsi_ask *ask) {
-  uint64_t mask = whom_to_ask(cluster, ask);
-  ask->is_held = must_wait(cluster, ask, mask);
-  if (!ask->is_held) send_to(cluster, ask, mask);
-}
-
 static vsi_ask *first_held(const vestry_cluster *cluster, uint64_t hash, uint64_t id) {
   vsi_ask *first = NULL, *ask = cluster->asks[id % VSI_ASK_BUCKETS];
   for (; ask; ask = ask->next)
@@ -164,20 +167,19 @@ static vsi_ask *first_held(const vestry_cluster *cluster, uint64_t hash, uint64_
 static void release(vestry_cluster *cluster, uint64_t hash, uint64_t id, vsi_ask **done) {
   for (vsi_ask *ask; (ask = first_held(cluster, hash, id)) != NULL;) {
     vestry_err error;
-    start(cluster, ask);
+    bool is_over = go_on(cluster, ask, &error);
     if (ask->is_held) return;
-    if (is_done(cluster, ask, &error)) end(cluster, ask, error, done);
+    if (is_over) end(cluster, ask, error, done);
   }
 }
 
-/* It was sent, or somebody has answered. */
+/* It begins, or somebody has answered. */
 static void advance(vestry_cluster *cluster, vsi_ask *ask, vsi_ask **done) {
   uint64_t hash = ask->hash, id = ask->id;
   vestry_err error;
-  bool was_all = ask->asks_all, is_over = is_done(cluster, ask, &error);
-  bool is_all = ask->asks_all;
+  bool is_over = go_on(cluster, ask, &error), asks_all = ask->asks_all;
   if (is_over) end(cluster, ask, error, done);
-  if (is_over || is_all != was_all) release(cluster, hash, id, done);
+  if (is_over || asks_all) release(cluster, hash, id, done);
 }
 
 /* Under the lock. */
@@ -189,8 +191,7 @@ static void begin(vestry_cluster *cluster, vsi_ask *ask, vsi_ask **done) {
   insert(cluster, ask);
   if (is_first)
     (void)vestry_timer_set(cluster->deadline, cluster->answer_ns / VSI_NS_PER_MS, 0); /* CLOSED: the end */
-  start(cluster, ask);
-  if (!ask->is_held) advance(cluster, ask, done);
+  advance(cluster, ask, done);
 }
 
 vestry_err vsi_ask_begin(vestry_cluster *cluster, const vsi_asking *asking, uint64_t *ret_id) {

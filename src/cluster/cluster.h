@@ -59,7 +59,8 @@ typedef struct vsi_ask {
   struct vsi_ask *newer, *older;
   uint64_t id, hash, due_ns; /* hash: of the key */
   uint64_t asked, awaited;   /* nodes, a bit each */
-  bool is_held;              /* behind an older one of its key; nobody has been asked */
+  bool has_begun;            /* those who are known to hold it have been asked */
+  bool is_held;              /* behind an older one of its key: nobody is awaited */
   bool was_sent;
   bool is_found;           /* here: nobody but those who are known to hold it is asked */
   bool asks_all;           /* nobody is left to be asked */
