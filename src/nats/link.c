@@ -14,13 +14,14 @@
 #include "nats/broker.h"
 #include "nats/host.h"
 
-enum { COMPLETE_MS = 5000, LAST_WORDS_MS = 1000, NS_PER_MS = 1000000, LINE_MAX_BYTES = 256 };
+enum { LAST_WORDS_MS = 1000, NS_PER_MS = 1000000, LINE_MAX_BYTES = 256 };
 
 /* One connection, as its callbacks see it. */
 typedef struct wire {
-  vsi_nats_broker *broker;
-  _Atomic(unsigned) refs;
-  bool is_over, is_closed; /* guarded by the broker's lock */
+  vsi_nats_broker *broker; /* a reference */
+  /* guarded by the broker's lock */
+  unsigned refs; /* the link's thread's, and on_closed's */
+  bool is_over, is_closed;
 } wire;
 
 /* What the thread has in hand. */
@@ -39,11 +40,10 @@ static uint64_t in_ms(uint64_t ms) {
 
 /* ---- callbacks --------------------------------------------------------------------------------------------------- */
 
-static void wire_unref(wire *w) {
-  vsi_nats_broker *broker = w->broker;
-  if (atomic_fetch_sub_explicit(&w->refs, 1, memory_order_acq_rel) != 1) return;
-  vsi_nats_free(broker->host, w);
-  vsi_nats_broker_unref(broker);
+static void wire_unref_locked(wire *w) {
+  if (--w->refs) return;
+  vsi_nats_broker_unref_locked(w->broker);
+  vsi_nats_free(w->broker->host, w);
 }
 
 static void set_down_locked(vsi_nats_broker *broker) {
@@ -54,12 +54,13 @@ static void set_down_locked(vsi_nats_broker *broker) {
 static void on_closed(natsConnection *connection, void *ctx) {
   (void)connection;
   wire *w = ctx;
-  pthread_mutex_lock(&w->broker->lock);
+  vsi_nats_broker *broker = w->broker;
+  pthread_mutex_lock(&broker->lock);
   w->is_over = w->is_closed = true;
-  set_down_locked(w->broker);
-  pthread_cond_broadcast(&w->broker->changed);
-  pthread_mutex_unlock(&w->broker->lock);
-  wire_unref(w);
+  set_down_locked(broker);
+  pthread_cond_broadcast(&broker->changed);
+  wire_unref_locked(w);
+  pthread_mutex_unlock(&broker->lock);
 }
 
 /* There too. */
@@ -94,10 +95,9 @@ static void on_complete(void *ctx) {
   vsi_nats_broker *broker = interest->broker;
   pthread_mutex_lock(&broker->lock);
   broker->subs_alive--;
-  pthread_cond_broadcast(&broker->changed);
-  pthread_mutex_unlock(&broker->lock);
   vsi_nats_interest_unref(interest);
-  vsi_nats_broker_unref(broker);
+  vsi_nats_broker_unref_locked(broker);
+  pthread_mutex_unlock(&broker->lock);
 }
 
 /* ---- interests --------------------------------------------------------------------------------------------------- */
@@ -105,9 +105,9 @@ static void on_complete(void *ctx) {
 static natsStatus stand(link *l, vsi_nats_interest *interest) {
   vsi_nats_broker *broker = l->broker;
   atomic_store(&interest->dropped_count, 0);
-  vsi_nats_interest_ref(interest);
-  vsi_nats_broker_ref(broker);
   pthread_mutex_lock(&broker->lock);
+  vsi_nats_interest_ref(interest);
+  broker->refs++;
   broker->subs_alive++;
   pthread_mutex_unlock(&broker->lock);
   natsStatus s = natsConnection_Subscribe(&interest->sub, l->connection, interest->subject, on_message, interest);
@@ -218,16 +218,21 @@ static natsStatus connect_to(link *l, size_t server) {
   natsOptions *options = broker->settings.nats;
   wire *w = vsi_nats_calloc(broker->host, sizeof *w);
   if (!w) return NATS_NO_MEMORY;
-  w->broker = vsi_nats_broker_ref(broker);
-  atomic_init(&w->refs, 2); /* this thread's, and on_closed's */
+  pthread_mutex_lock(&broker->lock);
+  w->broker = broker;
+  w->refs = 2;
+  broker->refs++;
+  pthread_mutex_unlock(&broker->lock);
   natsStatus s = vsi_nats_settings_choose(&broker->settings, server);
   if (!s) s = natsOptions_SetClosedCB(options, on_closed, w);
   if (!s) s = natsOptions_SetErrorHandler(options, on_error, w);
   if (!s) s = natsConnection_Connect(&l->connection, options);
   if (s) { /* on_closed does not come */
     l->connection = NULL;
-    atomic_store(&w->refs, 1);
-    wire_unref(w);
+    pthread_mutex_lock(&broker->lock);
+    w->refs = 1;
+    wire_unref_locked(w);
+    pthread_mutex_unlock(&broker->lock);
     return s;
   }
   l->wire = w;
@@ -319,7 +324,7 @@ static void drop_all(link *l) {
 
 static void wait_complete(link *l) {
   vsi_nats_broker *broker = l->broker;
-  uint64_t until_ns = in_ms(COMPLETE_MS);
+  uint64_t until_ns = in_ms(VSI_NATS_COMPLETE_MS);
   pthread_mutex_lock(&broker->lock);
   while ((broker->subs_alive || !l->wire->is_closed) && vsi_nats_wait(&broker->changed, &broker->lock, until_ns))
     continue;
@@ -340,7 +345,9 @@ static void disconnect(link *l) {
   wait_complete(l);
   natsConnection_Destroy(l->connection);
   l->connection = NULL;
-  wire_unref(l->wire);
+  pthread_mutex_lock(&broker->lock);
+  wire_unref_locked(l->wire);
+  pthread_mutex_unlock(&broker->lock);
   l->wire = NULL;
   atomic_store(&broker->libnats_dropped, false);
 }
