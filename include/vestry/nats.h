@@ -14,7 +14,8 @@
  *
  *  Threads: one that writes and one that calls the events' functions, each blocking all signals; and of libnats one that
  *  reads for each connection, and a few for the process, one of which delivers for all users of libnats: who makes it
- *  wait in a handler of his own holds up vestry's messages too. Their number does not grow with subscriptions. libnats
+ *  wait in a handler of his own holds up vestry's messages too, and has libnats drop some in the end, which is told
+ *  before and behind the place. Their number does not grow with subscriptions. libnats
  *  ignores SIGPIPE for the process, from create on.
  *
  *  Servers are found at the addresses that are given; what a server tells of others of its own cluster is not used. To

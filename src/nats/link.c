@@ -76,17 +76,30 @@ static void on_error(natsConnection *connection, natsSubscription *sub, natsStat
   vsi_nats_log(w->broker->host, VESTRY_LOG_WARN, line);
 }
 
-/* In libnats's thread that delivers, of which there may be several. */
+/* libnats has dropped something, because a handler of somebody's held up its thread: of which subscription, and where,
+ * it does not say. It drops what comes when a subscription's list is full, so the gap is in the list, or at its end: it
+ * is told before the list and behind it. True: behind this message. */
+static bool look_for_gap(vsi_nats_broker *broker, vsi_nats_interest *interest, natsSubscription *sub) {
+  int64_t dropped;
+  int left;
+  if (natsSubscription_GetDropped(sub, &dropped)) return false;
+  if (atomic_exchange_explicit(&interest->dropped_count, dropped, memory_order_relaxed) != dropped) {
+    vsi_nats_inbox_lose(&broker->inbox);
+    if (natsSubscription_GetPending(sub, &left, NULL)) left = 0;
+    interest->doubtful_count = left + 1;
+  }
+  return interest->doubtful_count && --interest->doubtful_count == 0;
+}
+
+/* In libnats's thread that delivers, of which there may be several; one for a subscription. */
 static void on_message(natsConnection *connection, natsSubscription *sub, natsMsg *message, void *ctx) {
   (void)connection;
   vsi_nats_interest *interest = ctx;
   vsi_nats_broker *broker = interest->broker;
-  int64_t dropped;
-  if (atomic_load_explicit(&broker->libnats_dropped, memory_order_relaxed) &&
-      natsSubscription_GetDropped(sub, &dropped) == NATS_OK &&
-      atomic_exchange_explicit(&interest->dropped_count, dropped, memory_order_relaxed) != dropped)
-    vsi_nats_inbox_lose(&broker->inbox);
+  bool is_gap =
+      atomic_load_explicit(&broker->libnats_dropped, memory_order_relaxed) && look_for_gap(broker, interest, sub);
   vsi_nats_inbox_put(&broker->inbox, interest, message);
+  if (is_gap) vsi_nats_inbox_lose(&broker->inbox);
 }
 
 /* There too: no message of this subscription comes any more. */
@@ -105,6 +118,7 @@ static void on_complete(void *ctx) {
 static natsStatus stand(link *l, vsi_nats_interest *interest) {
   vsi_nats_broker *broker = l->broker;
   atomic_store(&interest->dropped_count, 0);
+  interest->doubtful_count = 0;
   pthread_mutex_lock(&broker->lock);
   vsi_nats_interest_ref(interest);
   broker->refs++;
