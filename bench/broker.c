@@ -22,7 +22,6 @@
 #include "histogram.h"
 
 enum { MAX_BYTES = 65536, PATIENCE_S = 60, WAYS = 3 };
-static const char subject[] = "bench.broker";
 
 /* The receiving end. One thread adds. */
 typedef struct ear {
@@ -70,7 +69,7 @@ static bool wait_for(ear *e) {
 /* ------------------------------------------------------------------------------------------------ the ways ----- */
 
 typedef struct way {
-  const char *name;
+  const char *name; /* and its subject */
   bool (*start)(struct way *self, const char *url);
   bool (*publish)(struct way *self, const void *data, size_t len); /* waits while it is full */
   void (*stop)(struct way *self);
@@ -96,7 +95,7 @@ static bool start_seam(way *self, const char *url) {
     if (vestry_nats_create(&options, &self->brokers[i])) return false;
     if (self->brokers[i].ops->start(self->brokers[i].broker, i ? &events : &nothing)) return false;
   }
-  if (self->brokers[1].ops->subscribe(self->brokers[1].broker, subject)) return false;
+  if (self->brokers[1].ops->subscribe(self->brokers[1].broker, self->name)) return false;
   uint64_t until_ns = bench_now_ns() + PATIENCE_S * UINT64_C(1000000000);
   for (int i = 0; i < 2; i++)
     while (self->brokers[i].ops->state(self->brokers[i].broker) != VESTRY_BROKER_UP) {
@@ -109,7 +108,7 @@ static bool start_seam(way *self, const char *url) {
 static bool publish_seam(way *self, const void *data, size_t len) {
   const vestry_broker *from = &self->brokers[0];
   vestry_err error;
-  while ((error = from->ops->publish(from->broker, subject, data, len)) == VESTRY_FULL) sched_yield();
+  while ((error = from->ops->publish(from->broker, self->name, data, len)) == VESTRY_FULL) sched_yield();
   return !error;
 }
 
@@ -132,7 +131,7 @@ static bool start_libnats(way *self, const char *url, bool as_vestry) {
   if (!s && as_vestry) s = natsOptions_SetSendAsap(options, true);
   if (!s && as_vestry) s = natsOptions_UseGlobalMessageDelivery(options, true);
   for (int i = 0; !s && i < 2; i++) s = natsConnection_Connect(&self->connections[i], options);
-  if (!s) s = natsConnection_Subscribe(&self->sub, self->connections[1], subject, on_bare, self);
+  if (!s) s = natsConnection_Subscribe(&self->sub, self->connections[1], self->name, on_bare, self);
   if (!s) s = natsConnection_Flush(self->connections[1]);
   natsOptions_Destroy(options);
   return !s;
@@ -147,7 +146,7 @@ static bool start_default(way *self, const char *url) {
 }
 
 static bool publish_libnats(way *self, const void *data, size_t len) {
-  return natsConnection_Publish(self->connections[0], subject, data, (int)len) == NATS_OK;
+  return natsConnection_Publish(self->connections[0], self->name, data, (int)len) == NATS_OK;
 }
 
 static void stop_libnats(way *self) {
