@@ -46,10 +46,11 @@ static void refresh_all(vestry_sqlite *database) {
   database->stats.whole_count++;
 }
 
-static vestry_sqlite_connection *announced(vestry_sqlite *database, vsi_sqlite_number number) {
+/* Whose commit it is. Two may have announced it, of whom one commits nothing. */
+static vestry_sqlite_connection *find_announced(vestry_sqlite *database, vsi_sqlite_number number) {
   for (vestry_sqlite_connection *at = database->connections; at; at = at->next)
     if (atomic_load_explicit(&at->is_announced, memory_order_relaxed) && at->announced.value == number.value &&
-        at->announced.is_wal == number.is_wal)
+        at->announced.is_wal == number.is_wal && (at->has_changes || at->topics.are_all))
       return at;
   return NULL;
 }
@@ -72,7 +73,7 @@ static void catch_up(vestry_sqlite *database, vsi_sqlite_number last) {
   }
   while (database->seen.value != last.value) {
     const vsi_sqlite_number next = {database->seen.value + 1, last.is_wal};
-    vestry_sqlite_connection *connection = announced(database, next);
+    vestry_sqlite_connection *connection = find_announced(database, next);
     if (connection) {
       vsi_sqlite_publish(connection);
       if (database->seen.value - next.value < VSI_SQLITE_WINDOW) continue; /* and those behind it perhaps too */

@@ -13,7 +13,7 @@
 enum { EXPIRED_AT_ONCE = 64 };
 
 static const char read_sql[] = "SELECT data, expires FROM vestry_tab WHERE scope = ?1 AND tab = ?2 AND expires > ?3";
-static const char write_sql[] = "UPDATE vestry_tab SET data = ?4 WHERE scope = ?1 AND tab = ?2 AND expires > ?3";
+static const char write_sql[] = "UPDATE vestry_tab SET data = ?4 WHERE scope = ?1 AND tab = ?2 AND expires >= ?3";
 static const char insert_sql[] = "INSERT INTO vestry_tab(scope, tab, expires, data) VALUES(?1, ?2, ?3, ?4)"
                                  " ON CONFLICT DO UPDATE SET expires = excluded.expires, data = excluded.data";
 static const char remove_sql[] = "DELETE FROM vestry_tab WHERE scope = ?1 AND tab = ?2";
@@ -68,7 +68,7 @@ static int64_t now_s(const vestry_sqlite *database) {
 /* A state that ends before this is put off. */
 static int64_t soon_s(const vestry_sqlite *database, int64_t now) {
   int64_t ttl = database->options.tab_ttl_s;
-  return now + ttl - ttl / 10 - 1;
+  return now + ttl - ttl / 10;
 }
 
 /* -------------------------------------------------------------------------------------------- statements ---------- */
