@@ -43,5 +43,8 @@ void site_sync(site *s);
 size_t site_seen(site *s, const char *topic);
 /* Set SQLite's clock: seconds since 1970. It is the process's. */
 void site_clock(int64_t now_s);
+/* Whether the disk is gone: files that were opened since site_clock or this was first called are neither read nor
+ * written. */
+void site_lose_disk(bool is_lost);
 
 #endif
