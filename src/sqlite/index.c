@@ -578,6 +578,23 @@ static set *place_for(vsi_sqlite_index *index, plan *p) {
   return s ? s : index->everything;
 }
 
+static void end_locked(vsi_sqlite_index *index) {
+  if (--index->running) return;
+  while (index->first_recent) drop_recent(index);
+}
+
+void vsi_sqlite_index_end(vsi_sqlite_index *index) {
+  pthread_mutex_lock(&index->lock);
+  end_locked(index);
+  pthread_mutex_unlock(&index->lock);
+}
+
+void vsi_sqlite_index_enter_all(vsi_sqlite_index *index, vestry_render *render) {
+  char topic[TOPIC_BYTES];
+  write_topic(index, index->everything, topic);
+  (void)vestry_render_topic(render, topic); /* what it says sticks in the render */
+}
+
 void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recording) {
   plan p = plan_for(recording);
   char topic[TOPIC_BYTES];
@@ -594,8 +611,7 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
     if (was_exact ? !p.is_exact && is != VOID : recording->max_pages != 0) index->stats.coarse_count++;
     write_topic(index, s, topic);
   }
-  if (!--index->running)
-    while (index->first_recent) drop_recent(index);
+  end_locked(index);
   pthread_mutex_unlock(&index->lock);
   if (!s) return;
   (void)vestry_render_topic(recording->render, topic); /* what it says sticks in the render */

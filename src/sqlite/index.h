@@ -30,6 +30,9 @@ void vsi_sqlite_index_destroy(vsi_sqlite_index *index);
 uint64_t vsi_sqlite_index_begin(vsi_sqlite_index *index);
 /* It has ended: have it depend on what it has read. */
 void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recording);
+/* It has ended, and depends on nothing; or, while it runs, on everything. */
+void vsi_sqlite_index_end(vsi_sqlite_index *index);
+void vsi_sqlite_index_enter_all(vsi_sqlite_index *index, vestry_render *render);
 /* A commit can be seen by everybody: refresh those that it concerns. Commits come in their order. Returns how many.
  *  ret_seq  of the last refresh; untouched if there was none */
 size_t vsi_sqlite_index_commit(vsi_sqlite_index *index, const vsi_sqlite_commit *commit, uint64_t *ret_seq);

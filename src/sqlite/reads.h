@@ -17,6 +17,7 @@ struct vsi_sqlite_recording {
   const vestry_host *host;
   void *owner; /* whose database it is */
   vestry_render *render;
+  uint64_t number;      /* its own, of all recordings of the owner */
   uint64_t begun;       /* commits that were followed before it began */
   bool has_read;        /* anything */
   bool reads_all;       /* what it has read cannot be told */
