@@ -45,8 +45,7 @@ static bool find(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_
   uint32_t table;
   size_t len = strlen(name);
   changes->name[0] = '\0';
-  if (vsi_sqlite_tables_find(tables, name, &table) ||
-      vsi_sqlite_uses_add(tables->host, &changes->uses, table, 0))
+  if (vsi_sqlite_tables_find(tables, name, &table) || vsi_sqlite_uses_add(tables->host, &changes->uses, table, 0))
     return false;
   if (!vsi_sqlite_tables_ask(tables, table, generation, &changes->read, &changes->columns_count)) changes->read = 0;
   changes->use = 0;
@@ -58,9 +57,9 @@ static bool find(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_
 
 void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_t generation, sqlite3 *db,
                             int operation, const char *table, int64_t old_rowid, int64_t new_rowid) {
+  if (changes->uses.count && changes->generation != generation) changes->are_unknown = true;
   if (changes->are_unknown) return;
-  if ((changes->generation != generation || !*changes->name || strcmp(changes->name, table) != 0) &&
-      !find(changes, tables, generation, table)) {
+  if ((!*changes->name || strcmp(changes->name, table) != 0) && !find(changes, tables, generation, table)) {
     changes->are_unknown = true;
     return;
   }

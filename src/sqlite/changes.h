@@ -14,7 +14,7 @@ typedef struct vsi_sqlite_changes {
   /* The table that was changed last: most changes are of the same one. */
   char name[VSI_SQLITE_NAME_MOST + 1]; /* empty: none */
   uint32_t use, columns_count, generation;
-  uint64_t read;         /* columns that somebody reads, as far as they are compared */
+  uint64_t read;           /* columns that somebody reads, as far as they are compared */
   uint32_t compared_count; /* rows of this transaction whose columns were */
 } vsi_sqlite_changes;
 

@@ -211,7 +211,7 @@ typedef struct look {
   uint64_t *ret_seq, *ret_whole;
 } look;
 
-/* Its record, and none of those before it. */
+/* Its record. Those before it are of no use any more. */
 static vsi_sqlite_record *take_record(vsi_sqlite_exact *exact, uint32_t number) {
   vsi_sqlite_record *found = NULL;
   for (vsi_sqlite_record **at = &exact->first; *at && !found;) {
@@ -221,13 +221,12 @@ static vsi_sqlite_record *take_record(vsi_sqlite_exact *exact, uint32_t number) 
       continue;
     }
     *at = record->next;
+    if (!record->next) exact->last = at;
     if (record->number == number)
       found = record;
     else
       vsi_sqlite_free(exact->host, record);
   }
-  exact->last = &exact->first;
-  while (*exact->last) exact->last = &(*exact->last)->next;
   return found;
 }
 
@@ -252,8 +251,8 @@ static void follow_commit(const vsi_sqlite_written *written, void *ctx) {
   vsi_sqlite_free(exact->host, record);
 }
 
-vestry_err vsi_sqlite_exact_follow(vsi_sqlite_exact *exact, vsi_sqlite_publish_fn publish, void *ctx,
-                                   uint64_t *ret_seq, uint64_t *ret_whole) {
+vestry_err vsi_sqlite_exact_follow(vsi_sqlite_exact *exact, vsi_sqlite_publish_fn publish, void *ctx, uint64_t *ret_seq,
+                                   uint64_t *ret_whole) {
   look l = {exact, publish, ctx, ret_seq, ret_whole};
   uint32_t number;
   if (!atomic_load_explicit(&exact->has_frames, memory_order_relaxed)) return VESTRY_OK;

@@ -61,13 +61,17 @@ bool vsi_sqlite_exact_publish(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, 
                               uint64_t *ret_seq);
 /* It was not. */
 void vsi_sqlite_exact_forget(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, uint64_t *ret_seq);
+/* Whether there is a WAL that is read: then commits of others need no more than that. */
+static inline bool vsi_sqlite_exact_has_frames(const vsi_sqlite_exact *exact) {
+  return atomic_load_explicit(&exact->has_frames, memory_order_relaxed);
+}
 /* Whether commits up to that number were not followed yet. */
 bool vsi_sqlite_exact_is_behind(const vsi_sqlite_exact *exact, uint32_t number);
 /* Have the connection that has announced a number publish it, if there is one. */
 typedef void (*vsi_sqlite_publish_fn)(uint32_t number, void *ctx);
 /* Follow what is committed. ret_whole: how often everything was refreshed. OK | BUSY (again later) */
-vestry_err vsi_sqlite_exact_follow(vsi_sqlite_exact *exact, vsi_sqlite_publish_fn publish, void *ctx,
-                                   uint64_t *ret_seq, uint64_t *ret_whole);
+vestry_err vsi_sqlite_exact_follow(vsi_sqlite_exact *exact, vsi_sqlite_publish_fn publish, void *ctx, uint64_t *ret_seq,
+                                   uint64_t *ret_whole);
 /* Anything may have changed. */
 void vsi_sqlite_exact_whole(vsi_sqlite_exact *exact, uint64_t *ret_seq);
 
