@@ -136,8 +136,8 @@ VESTRY_API vestry_err vestry_sqlite_tab_get(vestry_sqlite_connection *connection
  *  `synchronous` says: with NORMAL in WAL mode a power cut can take the last ones, a killed process none; with FULL
  *  nothing that was committed.
  *  data  copied; len 0: the tab has none any more
- *  Returns  OK | INVALID | NOT_FOUND (the request has no tab) | TOO_LARGE (max_tab_bytes) | NO_MEMORY | BUSY (the database is
- *           locked) | LIMIT (it is full) | IO (read-only, corrupted)
+ *  Returns  OK | INVALID | NOT_FOUND (the request has no tab) | TOO_LARGE (max_tab_bytes) | NO_MEMORY |
+ *           BUSY (the database is locked) | LIMIT (it is full) | IO (read-only, corrupted)
  *  Threads  that of the connection, not from a render; blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_tab_set(vestry_sqlite_connection *connection, const vestry_request *req,
                                             const void *data, size_t len);
