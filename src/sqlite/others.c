@@ -1,11 +1,11 @@
-/* Commits that no attached connection made, found by their numbers: those between the last one that is accounted for and
- * the last one there is, that nobody announced.
+/* Commits that no attached connection made, found by their numbers: those between the last one that is accounted for
+ * and the last one there is, that nobody announced.
  *
  * A thread looks every poll_ms. In WAL mode to look is to load one word, so it costs nothing to speak of, and no
  * notification of the file system's comes when the WAL's index is written, which is when the commit can be seen.
  *
- * Otherwise the number in the file's header is read; it is there before the commit is over. So if it says something new,
- * it is asked for again by a read transaction, during which nobody writes. */
+ * Otherwise the number in the file's header is read; it is there before the commit is over. So if it says something
+ * new, it is asked for again by a read transaction, during which nobody writes. */
 #include <errno.h>
 #include <time.h>
 

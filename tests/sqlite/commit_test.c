@@ -450,6 +450,44 @@ static void connections_are_attached_or_not(void **state) {
   site_close(&s);
 }
 
+/* Structs of another size than this library's. */
+static void structs_may_be_of_another_version(void **state) {
+  (void)state;
+  struct {
+    vestry_sqlite_options known;
+    unsigned char more[16];
+  } options;
+  struct {
+    vestry_sqlite_stats known;
+    unsigned char more[16];
+  } stats;
+  site s;
+  site_open(&s, "wal", NULL);
+  vestry_sqlite *database = NULL;
+  memset(&options, 0, sizeof options);
+  options.known = (vestry_sqlite_options){.size = sizeof options, .path = s.path, .level = VESTRY_SQLITE_TOPICS};
+  options.more[3] = 1;
+  assert_int_equal(vestry_sqlite_create(s.pages, &options.known, &database), VESTRY_INVALID);
+  options.more[3] = 0;
+  assert_int_equal(vestry_sqlite_create(s.pages, &options.known, &database), VESTRY_OK);
+  vestry_sqlite_destroy(database);
+  options.known.size = offsetof(vestry_sqlite_options, poll_ms);
+  options.known.poll_ms = 99999; /* not looked at */
+  assert_int_equal(vestry_sqlite_create(s.pages, &options.known, &database), VESTRY_OK);
+  vestry_sqlite_destroy(database);
+  memset(&stats, 0xff, sizeof stats);
+  stats.known.size = sizeof stats;
+  vestry_sqlite_stats_get(s.database, &stats.known);
+  assert_int_equal(stats.known.connections_count, 1);
+  assert_int_equal(stats.more[0], 0);
+  memset(&stats, 0xff, sizeof stats);
+  stats.known.size = offsetof(vestry_sqlite_stats, other_commits_count);
+  vestry_sqlite_stats_get(s.database, &stats.known);
+  assert_int_equal(stats.known.commits_count, 0);
+  assert_int_equal(stats.known.other_commits_count, UINT64_MAX);
+  site_close(&s);
+}
+
 static void a_connection_that_is_detached_refreshes_all(void **state) {
   (void)state;
   site s;
@@ -487,6 +525,7 @@ int main(void) {
       cmocka_unit_test(a_topic_is_refreshed_once_a_transaction),
       cmocka_unit_test(too_many_topics_are_all),
       cmocka_unit_test(connections_are_attached_or_not),
+      cmocka_unit_test(structs_may_be_of_another_version),
       cmocka_unit_test(a_connection_that_is_detached_refreshes_all),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,7 +28,7 @@ typedef struct site {
   int counted[SITE_ROOMS];    /* rows of the table t that the last render saw */
 } site;
 
-/* A folder, a database with the tables t (id, x) and others, in this mode, and an instance; path /page?N for topic N. */
+/* A folder, a database with the table t (id, x) and others, in this mode, and an instance; path /page?N for topic N. */
 void site_open(site *s, const char *journal_mode, const vestry_sqlite_options *options);
 void site_close(site *s);
 /* A tab of a page that depends on a topic. It has been rendered once. */
