@@ -95,6 +95,8 @@ VESTRY_API vestry_err vestry_pages_create(struct vestry *v, const vestry_pages_o
  *  handler serves a page any more; before vestry_destroy. NULL is accepted.
  *  Threads  not from a render; waits for those that run */
 VESTRY_API void vestry_pages_destroy(vestry_pages *pages);
+/** The instance that they are pages of. Threads any. */
+VESTRY_API struct vestry *vestry_pages_instance(const vestry_pages *pages);
 
 /** Makes a page: appends the document to html. On the server's thread for the document, on a render thread for the
  *  stream; never twice at once for one stream, but for several. May block: it holds up the pages of its thread's turn,
@@ -224,6 +226,33 @@ VESTRY_API vestry_err vestry_refresh(vestry_pages *pages, const char *topic, uin
 /** The same by a format of printf's: vestry_refreshf(pages, NULL, "room/%d", number). */
 VESTRY_API vestry_err vestry_refreshf(vestry_pages *pages, uint64_t *ret_seq, const char *format, ...)
     VESTRY_PRINTF(3, 4);
+
+/** Whether some page depends on a topic now. Who makes topics up finds out by this which ones nobody needs any more.
+ *  Threads  any; takes a lock briefly */
+VESTRY_API bool vestry_topic_is_used(vestry_pages *pages, const char *topic);
+
+/** Who is told of renders: to find out what they depend on, from what they do. Both are called on the render's thread,
+ *  around all that it runs: allow, topics, the handler or the part's render. Renders of documents are not told of,
+ *  since a stream renders again when it begins; neither are renders inside of a render. */
+typedef struct vestry_render_observer {
+  size_t size;                                     /**< sizeof(vestry_render_observer), or 0 */
+  void (*begin)(vestry_render *render, void *ctx); /**< may do what a render may */
+  void (*end)(vestry_render *render, void *ctx);   /**< once for each begin, whatever came of it; likewise */
+  void *ctx;
+} vestry_render_observer;
+
+/** Observers of one vestry_pages at most. */
+#define VESTRY_RENDER_OBSERVERS_MAX 4
+
+/** Have renders observed, from the next one on. The first observer is the first to begin and the last to end.
+ *  observer  copied; its ctx is what it is known by
+ *  Returns  OK | INVALID (a function is missing) | EXISTS (one with that ctx is there) | LIMIT
+ *  Threads  any */
+VESTRY_API vestry_err vestry_pages_observe(vestry_pages *pages, const vestry_render_observer *observer);
+/** Not any more: when it returns, neither function runs or will be called.
+ *  Returns  OK | NOT_FOUND
+ *  Threads  not from a render; waits for those that run */
+VESTRY_API vestry_err vestry_pages_unobserve(vestry_pages *pages, const void *ctx);
 
 /** Wait until every page has been rendered for all changes up to this one, and what came of it was written to its
  *  stream. For tests. On a stepped runtime it steps, and does not wait for intervals.
