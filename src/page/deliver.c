@@ -19,6 +19,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "event/escape.h"
 #include "event/mark.h"
 #include "html/html.h"
 #include "page/render.h"
@@ -26,7 +27,6 @@
 #include "registry/request/answer.h"
 #include "stream/channel.h"
 #include "stream/connection.h"
-#include "vestry/script.h"
 
 /* What has become of a call of the handler. */
 typedef enum outcome {
@@ -41,8 +41,14 @@ typedef enum outcome {
 typedef struct run {
   vestry_pages *pages;
   vsi_view *view;
+  vsi_shared *shared;   /* the view; NULL: it is private */
+  vsi_private *private; /* likewise; NULL: it is shared */
+  /* As the view has them, in bits that others write beside. */
+  bool is_first, has_hash, has_version;
+  unsigned failures; /* before this run */
   uint64_t started_seq;
-  vestry_html html;
+  vsi_buffer names;  /* of topics */
+  vestry_html *html; /* the worker's */
   vestry_reply reply;
   vestry_render render;
   vsi_tag had;
@@ -51,12 +57,6 @@ typedef struct run {
   vestry_event *event;  /* made of it; a reference */
   vestry_event *kept;   /* a reference to the view's, which ends with the view; NULL: it has none */
 } run;
-
-static void count(vestry_pages *pages, uint64_t *counter) {
-  vsi_pages_lock(pages);
-  ++*counter;
-  vsi_pages_unlock(pages);
-}
 
 /* ------------------------------------------------------------------------------------------------- render --------- */
 
@@ -78,40 +78,42 @@ static outcome classify(run *r, vestry_err error) {
 }
 
 static outcome make_part(run *r) {
-  const vsi_shared *shared = r->view->shared;
+  const vsi_shared *shared = r->shared;
   const vestry_page_part part = {.share = shared->key + shared->share_at, .render = shared->render, .app = shared->app};
-  bool is_stale = false;
-  vestry_err error = vsi_part_render(r->pages, true, r->view, &part, &r->html, r->started_seq, &is_stale);
-  r->render.is_stale = is_stale;
+  vestry_err error = vsi_part_render(r->pages, true, &part, r->html, &r->names);
   if (error) {
     vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the part #%s: %s", shared->id, vestry_strerror(error));
     return MADE_FAILED;
   }
-  vsi_html *html = vsi_html_of(&r->html);
+  vsi_html *html = vsi_html_of(r->html);
   r->content = (vestry_slice){html->data ? html->data : "", html->len};
   r->hash = vsi_siphash_128_of(r->pages->content_secret, r->content.data, r->content.len);
   return MADE_CONTENT;
 }
 
-/* What the stream has already, as far as its view knows. */
+/* What the tab said that it has; NULL: nothing, or it does not count any more. */
+static const vsi_tag *tag_of(const run *r) {
+  return r->private && r->private->extra ? r->private->extra->tag : NULL;
+}
+
+/* What the stream has already, as far as its view knows. Of a shared view it must be there, too, for who comes now. */
 static const vsi_tag *what_it_has(run *r) {
   const vsi_view *view = r->view;
-  if (view->viewer && view->viewer->tag) return view->viewer->tag;
-  if (!view->has_hash || !view->has_version) return NULL;
+  if (tag_of(r)) return tag_of(r);
+  if (!r->has_hash || !r->has_version || (r->shared && !r->kept)) return NULL;
   r->had = (vsi_tag){.hash = view->hash, .has_version = true, .version = view->version};
   return &r->had;
 }
 
 static outcome make_page(run *r) {
   vsi_view *view = r->view;
-  vsi_shared *shared = view->shared;
-  vsi_render_init(&r->render, view->page, &r->html, shared ? shared->key + shared->share_at : NULL);
-  r->render.view = view;
+  const vsi_shared *shared = r->shared;
+  vsi_render_init(&r->render, view->page, r->html, shared ? shared->key + shared->share_at : NULL);
+  r->render.names = &r->names;
   r->render.is_stream = true;
-  r->render.started_seq = r->started_seq;
   r->render.had = what_it_has(r);
   vestry_err error = vsi_request_copy_handle(view->request, &r->reply, vsi_render_handle, &r->render);
-  if (!error) error = vestry_html_error(&r->html, NULL, NULL);
+  if (!error) error = vestry_html_error(r->html, NULL, NULL);
   r->render.req = NULL; /* it is gone */
   outcome made = classify(r, error);
   if (made == MADE_CONTENT) {
@@ -124,13 +126,26 @@ static outcome make_page(run *r) {
   return made;
 }
 
+/* Depend on what was named, and on nothing else if that is what the view now shows. With the lock. */
+static outcome depend(run *r, outcome made) {
+  vsi_view *view = r->view;
+  bool is_stale = false;
+  if (view->is_over) return made;
+  vestry_err error = vsi_topics_name(view, &r->names, made == MADE_CONTENT, r->started_seq, &is_stale);
+  if (is_stale) {
+    view->is_dirty = true;
+    if (!view->marked_seq) view->marked_seq = r->started_seq + 1;
+  }
+  return error ? MADE_FAILED : made;
+}
+
 static outcome make(run *r) {
   vsi_view *view = r->view;
   vestry_pages *pages = r->pages;
-  view->started_ns = vsi_now_ns(pages->host);
-  view->renders++;
-  outcome made = view->page ? make_page(r) : make_part(r);
+  vsi_schedule_began(view, vsi_now_ns(pages->host));
+  outcome made = vsi_view_is_part(view) ? make_part(r) : make_page(r);
   vsi_pages_lock(pages);
+  made = depend(r, made);
   pages->stats.renders_count++;
   if (made == MADE_FAILED)
     pages->stats.failed_count++;
@@ -138,14 +153,20 @@ static outcome make(run *r) {
     pages->stats.current_count++;
   else if (made != MADE_CONTENT)
     pages->stats.dropped_count++;
-  if (made == MADE_CONTENT && !view->is_over) vsi_topics_forget(view, false);
-  if (r->render.is_stale) {
-    view->is_dirty = true;
-    if (!view->marked_seq) view->marked_seq = r->started_seq + 1;
-  }
-  view->is_first &= made == MADE_FAILED;
+  r->is_first &= made == MADE_FAILED;
+  view->is_first = r->is_first;
   vsi_pages_unlock(pages);
   return made;
+}
+
+/* What all who see the view have is known, or not any more. With the lock. */
+static void set_has_hash(run *r, bool has_hash) {
+  r->view->has_hash = r->has_hash = has_hash;
+}
+
+static void set_version(run *r, bool has_version) {
+  r->view->has_version = r->has_version = has_version;
+  r->view->version = r->render.tag.version;
 }
 
 /* What a part's element is patched by. */
@@ -157,10 +178,10 @@ static vestry_elements_options inside_of(const char *id, char selector[132]) {
 
 /* The event, with its id behind it; tag NULL: without. OK | NO_MEMORY | TOO_LARGE */
 static vestry_err format(run *r, const char *tag) {
-  const vsi_shared *shared = r->view->shared;
+  const vsi_shared *shared = r->shared;
   vestry_elements_options options = {.mode = VESTRY_PATCH_OUTER};
   char selector[132], text[VSI_TAG_BYTES];
-  if (!r->view->page) {
+  if (vsi_view_is_part(r->view)) {
     options = inside_of(shared->id, selector);
     const vsi_tag of_part = {
         .build = r->pages->build,
@@ -175,9 +196,13 @@ static vestry_err format(run *r, const char *tag) {
 
 /* ------------------------------------------------------------------------------- what is said of the page itself -- */
 
+/* A signal of the page's own. What it does then stands in its element (script.c), so no script comes by a stream. */
+static vestry_err say(vestry_connection *connection, const vestry_value *state) {
+  return vestry_connection_patch_signals(connection, VESTRY_OBJECT("_vestry", state), NULL);
+}
+
 static void say_failing(vestry_connection *connection, bool is_failing) {
-  const vestry_value *state = VESTRY_OBJECT("failing", is_failing);
-  (void)vestry_connection_patch_signals(connection, VESTRY_OBJECT("_vestry", state), NULL);
+  (void)say(connection, VESTRY_OBJECT("failing", is_failing));
 }
 
 static void leave(vestry_connection *connection, vestry_err error) {
@@ -187,15 +212,23 @@ static void leave(vestry_connection *connection, vestry_err error) {
 
 /* The tab is to stay as it is: it does not ask why its stream has ended, as it does otherwise. */
 static void say_over(vestry_connection *connection) {
-  const vestry_value *state = VESTRY_OBJECT("over", (bool)true);
-  leave(connection, vestry_connection_patch_signals(connection, VESTRY_OBJECT("_vestry", state), NULL));
+  leave(connection, say(connection, VESTRY_OBJECT("over", (bool)true)));
 }
 
 void vsi_page_reload(vestry_pages *pages, vestry_connection *connection, uint32_t within_ms) {
-  char script[80];
-  int len =
-      snprintf(script, sizeof script, "setTimeout(() => location.reload(), %u)", vsi_pages_chance(pages, within_ms));
-  leave(connection, vestry_connection_execute_script(connection, script, (size_t)len, NULL));
+  uint32_t after_ms = 1 + vsi_pages_chance(pages, within_ms); /* 0 says nothing */
+  leave(connection, say(connection, VESTRY_OBJECT("reload", after_ms)));
+}
+
+/* By the rules of vestry_event_redirect: an address that would run code is none. */
+static void redirect(run *r, vestry_connection *connection, const char *url) {
+  if (vsi_is_web_address(url)) {
+    leave(connection, say(connection, VESTRY_OBJECT("go", url)));
+    return;
+  }
+  vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the page at %s: redirected to what is no address of the web",
+          vsi_request_copy_path(r->view->request));
+  leave(connection, VESTRY_INVALID);
 }
 
 enum { RELOAD_MS = 1000 };
@@ -204,36 +237,48 @@ enum { RELOAD_MS = 1000 };
 static void lead_away(run *r, outcome made, vestry_connection *connection) {
   const vestry_header *location = vsi_reply_header_find(&r->reply, "Location");
   if (made == MADE_REDIRECT && location)
-    leave(connection, vestry_connection_redirect(connection, location->value, NULL));
+    redirect(r, connection, location->value);
   else if (made == MADE_END || made == MADE_REDIRECT)
     say_over(connection);
   else if (made == MADE_RELOAD)
     vsi_page_reload(r->pages, connection, RELOAD_MS);
 }
 
+/* When the view sends; NULL: nobody will ask. */
+static vsi_sending *sending_of(run *r) {
+  if (r->shared) return &r->shared->sent;
+  return r->private->extra ? &r->private->extra->sent : NULL;
+}
+
 static void begin_sending(run *r) {
+  vsi_sending *sending = sending_of(r);
   vsi_pages_lock(r->pages);
-  r->view->sent_from = ++r->pages->sent;
-  r->view->sent_to = UINT64_MAX;
+  uint64_t from = ++r->pages->sent;
+  if (sending) *sending = (vsi_sending){.from = from, .to = UINT64_MAX};
   vsi_pages_unlock(r->pages);
+}
+
+/* Whether the next event can be encoded as what has changed, or others may join. */
+static bool is_of_use(const run *r) {
+  return r->shared || vsi_connection_may_encode(r->private->viewer.connection);
 }
 
 /* What was made is what all who see the view have, if it was accepted. With the lock. */
 static void settle_locked(run *r, bool is_same, vestry_err error) {
   vestry_pages *pages = r->pages;
   vsi_view *view = r->view;
-  if (view->sent_to == UINT64_MAX) view->sent_to = ++pages->sent;
+  vsi_sending *sending = sending_of(r);
+  if (sending && sending->to == UINT64_MAX) sending->to = ++pages->sent;
   if (!error && !view->is_over) {
     view->hash = r->hash;
-    view->has_hash = true;
-    view->has_version = r->render.tag.has_version;
-    view->version = r->render.tag.version;
-    if (r->event) {
+    set_has_hash(r, true);
+    set_version(r, r->render.tag.has_version);
+    if (r->event && is_of_use(r)) {
       vsi_view_keep(view, vestry_event_ref(r->event));
       vsi_view_let_go(pages);
     }
   } else {
-    view->has_hash = false;
+    set_has_hash(r, false);
   }
   if (error) pages->stats.unsent_count++;
   if (is_same && !error)
@@ -254,8 +299,7 @@ typedef struct change {
 
 static vsi_seat *find_seat(const vsi_viewer *viewer, const vsi_buffer *key) {
   vsi_seat *seat = viewer->seats;
-  while (seat &&
-         !(seat->view->shared->key_len == key->len && memcmp(seat->view->shared->key, key->data, key->len) == 0))
+  while (seat && !(seat->shared->key_len == key->len && memcmp(seat->shared->key, key->data, key->len) == 0))
     seat = seat->next_of_viewer;
   return seat;
 }
@@ -263,7 +307,7 @@ static vsi_seat *find_seat(const vsi_viewer *viewer, const vsi_buffer *key) {
 /* The seat that the page has of a part already, or the promise of a new one. */
 static vestry_err find_or_promise(run *r, const vestry_page_part *part, change *c) {
   vestry_pages *pages = r->pages;
-  vsi_viewer *viewer = r->view->viewer;
+  vsi_viewer *viewer = &r->private->viewer;
   size_t share_at;
   vsi_buffer key;
   vsi_buffer_init(&key, pages->host);
@@ -274,15 +318,14 @@ static vestry_err find_or_promise(run *r, const vestry_page_part *part, change *
   if (!error) c->seat = find_seat(viewer, &key);
   if (c->seat) {
     vsi_seat_hold(c->seat);
-    c->seat->render = r->view->renders;
+    c->seat->render = r->private->extra->renders;
   } else if (!error) {
-    c->taken = vsi_seat_promise(viewer, NULL, part, &key, share_at, NULL);
-    if (!c->taken) error = VESTRY_NO_MEMORY;
+    error = vsi_seat_promise(pages, viewer, NULL, part, &key, share_at, NULL, &c->taken);
   }
   vsi_pages_unlock(pages);
   vsi_buffer_finish(&key);
   if (!c->taken) return error;
-  c->taken->render = r->view->renders;
+  c->taken->render = r->private->extra->renders;
   c->taken->page = r->view->page;
   if (r->view->page->allow) c->taken->request = vsi_request_copy_ref(r->view->request);
   return error;
@@ -295,7 +338,7 @@ static vestry_err make_inside(run *r, const vestry_page_part *part, change *c) {
   const vestry_elements_options options = inside_of(part->id, selector);
   vestry_html_init(&html, r->pages->host);
   vestry_slice inside;
-  vestry_err error = vsi_part_render(r->pages, true, NULL, part, &html, 0, NULL);
+  vestry_err error = vsi_part_render(r->pages, true, part, &html, NULL);
   if (!error) error = vestry_html_result(&html, &inside);
   if (!error) error = vestry_event_elements(r->pages->host, inside.data, inside.len, &options, &c->inside);
   if (!error) c->hash = vsi_siphash_128_of(r->pages->content_secret, inside.data, inside.len).high;
@@ -307,13 +350,13 @@ static vestry_err make_inside(run *r, const vestry_page_part *part, change *c) {
 /* Leave the parts that the page does not have any more; nothing of them comes behind this. */
 static void leave_former(run *r) {
   vestry_pages *pages = r->pages;
-  vsi_viewer *viewer = r->view->viewer;
   vsi_seat *former[VSI_PARTS_MAX];
   size_t former_count = 0;
+  if (!r->private->extra) return; /* it never had any */
   vsi_pages_lock(pages);
-  for (vsi_seat *next, *seat = viewer->seats; seat; seat = next) {
+  for (vsi_seat *next, *seat = r->private->viewer.seats; seat; seat = next) {
     next = seat->next_of_viewer;
-    if (seat->render == r->view->renders || former_count == VSI_PARTS_MAX) continue;
+    if (seat->render == r->private->extra->renders || former_count == VSI_PARTS_MAX) continue;
     vsi_seat_hold(seat);
     vsi_seat_leave(seat);
     former[former_count++] = seat;
@@ -321,7 +364,7 @@ static void leave_former(run *r) {
   vsi_pages_unlock(pages);
   if (!former_count) return;
   for (size_t i = 0; i < former_count; i++)
-    (void)vestry_channel_leave(former[i]->view->shared->channel, former[i]->connection); /* NOT_FOUND: not yet joined */
+    (void)vestry_channel_leave(former[i]->shared->channel, former[i]->connection); /* NOT_FOUND: not yet joined */
   vsi_pages_lock(pages);
   for (size_t i = 0; i < former_count; i++) vsi_seat_release(former[i]);
   vsi_pages_unlock(pages);
@@ -337,17 +380,11 @@ static void fill_tag(run *r, const change *changes) {
     if (!seat)
       tag->parts[i] = changes[i].hash;
     else if (seat->is_in)
-      tag->parts[i] = seat->view->has_hash ? seat->view->hash.high : 0;
+      tag->parts[i] = seat->shared->view.has_hash ? seat->shared->view.hash.high : 0;
     else
       tag->parts[i] = seat->has_hash ? seat->hash : 0;
   }
   vsi_pages_unlock(r->pages);
-}
-
-/* It has been sent something else. */
-static void forget_tag(vsi_viewer *viewer) {
-  vsi_free(viewer->pages->host, viewer->tag);
-  viewer->tag = NULL;
 }
 
 /* A part that changed while the content was sent may stand before it, and the id behind it would claim what the part
@@ -361,7 +398,7 @@ static vestry_err correct_mark(run *r, const change *changes, char text[VSI_TAG_
     vestry_event *mark;
     vestry_err error = vsi_event_mark(r->pages->host, now, &mark);
     if (error) return error;
-    error = vestry_connection_send(r->view->viewer->connection, mark);
+    error = vestry_connection_send(r->private->viewer.connection, mark);
     vestry_event_unref(mark);
     if (error) return error;
     memcpy(text, now, sizeof now);
@@ -382,17 +419,17 @@ static vestry_err send_content(run *r, change *changes, bool is_same) {
   if (!error && has_inside) error = vsi_event_mark(r->pages->host, text, &mark);
   if (error) return error;
   if (!is_same) {
-    if (r->view->has_hash) vestry_event_follow(r->event, r->kept);
+    if (r->has_hash) vestry_event_follow(r->event, r->kept);
     events[events_count++] = r->event;
   }
   for (size_t i = 0; i < r->render.parts_count; i++)
     if (changes[i].inside) events[events_count++] = changes[i].inside;
   if (mark) events[events_count++] = mark;
   begin_sending(r);
-  error = vestry_connection_send_all(r->view->viewer->connection, events, events_count);
+  error = vestry_connection_send_all(r->private->viewer.connection, events, events_count);
   vestry_event_unref(mark);
   if (error) return error;
-  forget_tag(r->view->viewer);
+  vsi_extra_forget_tag(r->private); /* it has been sent something else */
   return correct_mark(r, changes, text);
 }
 
@@ -409,7 +446,7 @@ static void settle_private(run *r, change *changes, bool is_same, vestry_err err
     if (!taken) continue;
     taken->hash = changes[i].hash;
     taken->has_hash = true;
-    taken->joined = view->sent_from;
+    taken->joined = r->private->extra->sent.from;
     if (is_sent)
       vsi_seat_take(taken);
     else
@@ -421,22 +458,29 @@ static void settle_private(run *r, change *changes, bool is_same, vestry_err err
 
 /* A run of a private page has come to nothing. */
 static vsi_run_result fail(run *r) {
-  vestry_connection *connection = r->view->viewer->connection;
+  vestry_connection *connection = r->private->viewer.connection;
   if (!vestry_connection_is_open(connection)) return VSI_RUN_DONE; /* nobody is there to be told */
-  if (!r->view->failures) say_failing(connection, true);
+  if (!r->failures) say_failing(connection, true);
   return VSI_RUN_FAILED;
 }
 
-static vsi_run_result deliver_private(run *r) {
-  vsi_view *view = r->view;
-  const vsi_tag *tag = view->viewer->tag;
-  size_t parts_count = r->render.parts_count;
-  change changes[VSI_PARTS_MAX];
-  memset(changes, 0, parts_count * sizeof *changes);
-  bool tag_fits = tag && !view->has_hash && vsi_hash_128_equal(tag->hash, r->hash) && tag->parts_count == parts_count;
-  bool is_same = tag_fits || (view->has_hash && vsi_hash_128_equal(view->hash, r->hash));
-  vestry_err error = VESTRY_OK;
-  for (size_t i = 0; !error && i < parts_count; i++) {
+/* A page with parts, or that had some: each seat has the number of the last render that named it. */
+static vestry_err count_render(run *r) {
+  vsi_extra *extra = r->private->extra;
+  if (!r->render.parts_count && !(extra && extra->renders)) return VESTRY_OK;
+  extra = vsi_extra_get(r->private);
+  if (!extra) return VESTRY_NO_MEMORY;
+  vsi_pages_lock(r->pages);
+  extra->renders++;
+  vsi_pages_unlock(r->pages);
+  return VESTRY_OK;
+}
+
+/* A seat or the promise of one for each part, and what is inside of the new ones. tag_fits: the tab has all of it. */
+static vestry_err prepare_parts(run *r, change *changes, bool tag_fits) {
+  const vsi_tag *tag = tag_of(r);
+  vestry_err error = count_render(r);
+  for (size_t i = 0; !error && i < r->render.parts_count; i++) {
     const vestry_page_part *part = &r->render.parts[i].part;
     error = find_or_promise(r, part, &changes[i]);
     if (error || changes[i].seat) continue;
@@ -447,6 +491,18 @@ static vsi_run_result deliver_private(run *r) {
     else
       error = make_inside(r, part, &changes[i]);
   }
+  return error;
+}
+
+static vsi_run_result deliver_private(run *r) {
+  vsi_view *view = r->view;
+  const vsi_tag *tag = tag_of(r);
+  size_t parts_count = r->render.parts_count;
+  change changes[VSI_PARTS_MAX];
+  memset(changes, 0, parts_count * sizeof *changes);
+  bool tag_fits = tag && !r->has_hash && vsi_hash_128_equal(tag->hash, r->hash) && tag->parts_count == parts_count;
+  bool is_same = tag_fits || (r->has_hash && vsi_hash_128_equal(view->hash, r->hash));
+  vestry_err error = prepare_parts(r, changes, tag_fits);
   if (!error) {
     leave_former(r);
     error = send_content(r, changes, is_same);
@@ -454,36 +510,43 @@ static vsi_run_result deliver_private(run *r) {
   settle_private(r, changes, is_same, error);
   for (size_t i = 0; i < parts_count; i++) vestry_event_unref(changes[i].inside);
   if (error) return fail(r);
-  if (view->failures) say_failing(view->viewer->connection, false);
+  if (r->failures) say_failing(r->private->viewer.connection, false);
   return VSI_RUN_DONE;
+}
+
+/* Render when it is written: its runner tells (vsi_page_written). */
+static vsi_run_result block(run *r) {
+  vsi_pages_lock(r->pages);
+  r->pages->stats.postponed_count++;
+  r->view->is_blocked = true;
+  vsi_pages_unlock(r->pages);
+  vsi_connection_await_written(r->private->viewer.connection);
+  return VSI_RUN_BLOCKED;
 }
 
 static vsi_run_result run_private(run *r) {
   vsi_view *view = r->view;
-  vestry_connection *connection = view->viewer->connection;
+  vestry_connection *connection = r->private->viewer.connection;
   uint32_t queued_count;
   size_t queued_bytes;
   bool is_shut;
   vsi_queue_load(&connection->queue, &queued_count, &queued_bytes, &is_shut);
-  if (is_shut) return VSI_RUN_DONE;      /* it is about to end */
-  if (queued_count && !view->is_first) { /* at first it is what opens the stream */
-    count(r->pages, &r->pages->stats.postponed_count);
-    return VSI_RUN_LATER;
-  }
+  if (is_shut) return VSI_RUN_DONE;                  /* it is about to end */
+  if (queued_count && !r->is_first) return block(r); /* at first it is what opens the stream */
   outcome made = make(r);
   if (made == MADE_CONTENT) {
     vsi_run_result result = deliver_private(r);
-    if (result == VSI_RUN_DONE) forget_tag(view->viewer); /* what was not sent is asked of it again */
+    if (result == VSI_RUN_DONE) vsi_extra_forget_tag(r->private); /* what was not sent is asked of it again */
     return result;
   }
   if (made == MADE_NOTHING) {
     vsi_pages_lock(r->pages);
     view->hash = r->render.had->hash;
-    view->has_hash = view->has_version = true;
-    view->version = r->render.tag.version;
+    set_has_hash(r, true);
+    set_version(r, true);
     vsi_pages_unlock(r->pages);
-    forget_tag(view->viewer);
-    if (view->failures) say_failing(connection, false);
+    vsi_extra_forget_tag(r->private);
+    if (r->failures) say_failing(connection, false);
     return VSI_RUN_DONE;
   }
   if (made == MADE_FAILED) return fail(r);
@@ -502,7 +565,7 @@ typedef struct held {
 /* joining: those that join; they do so no more. Otherwise all. OK | NO_MEMORY */
 static vestry_err hold(run *r, bool joining, held *ret_held) {
   vestry_pages *pages = r->pages;
-  vsi_shared *shared = r->view->shared;
+  vsi_shared *shared = r->shared;
   size_t room = 0;
   *ret_held = (held){NULL, 0};
   vsi_pages_lock(pages);
@@ -523,7 +586,7 @@ static vestry_err hold(run *r, bool joining, held *ret_held) {
 /* again: those that are not over join later. */
 static void release(run *r, held *whom, bool again) {
   vestry_pages *pages = r->pages;
-  vsi_shared *shared = r->view->shared;
+  vsi_shared *shared = r->shared;
   vsi_pages_lock(pages);
   for (size_t i = 0; i < whom->count; i++) {
     vsi_seat *seat = whom->seats[i];
@@ -538,7 +601,7 @@ static void release(run *r, held *whom, bool again) {
 static vestry_err ask_all(run *r) {
   held all;
   vsi_pages_lock(r->pages);
-  bool asks = r->view->shared->asks;
+  bool asks = r->shared->asks;
   vsi_pages_unlock(r->pages);
   if (!asks) return VESTRY_OK;
   vestry_err error = hold(r, false, &all);
@@ -558,7 +621,7 @@ static vsi_run_result lead_all_away(run *r, outcome made, held *joining) {
   for (size_t i = 0; i < all.count; i++) lead_away(r, made, all.seats[i]->connection);
   release(r, &all, false);
   vsi_pages_lock(r->pages);
-  r->view->has_hash = false; /* what it showed is not to be shown to who comes now */
+  set_has_hash(r, false); /* what it showed is not to be shown to who comes now */
   vsi_pages_unlock(r->pages);
   return VSI_RUN_DONE;
 }
@@ -566,14 +629,15 @@ static vsi_run_result lead_all_away(run *r, outcome made, held *joining) {
 static void tell_all(run *r, bool is_failing) {
   const vestry_value *state = VESTRY_OBJECT("failing", is_failing);
   vestry_event *event;
-  if (!r->view->page || vestry_event_signals(r->pages->host, VESTRY_OBJECT("_vestry", state), NULL, &event)) return;
-  (void)vestry_channel_publish(r->view->shared->channel, event, NULL);
+  if (vsi_view_is_part(r->view) || vestry_event_signals(r->pages->host, VESTRY_OBJECT("_vestry", state), NULL, &event))
+    return;
+  (void)vestry_channel_publish(r->shared->channel, event, NULL);
   vestry_event_unref(event);
 }
 
 /* Those who join while it fails are in no channel yet. */
 static void tell_joining(run *r, const held *joining) {
-  for (size_t i = 0; i < joining->count && r->view->page; i++) {
+  for (size_t i = 0; i < joining->count && !vsi_view_is_part(r->view); i++) {
     vsi_seat *seat = joining->seats[i];
     if (!seat->is_told) say_failing(seat->connection, true);
     seat->is_told = true;
@@ -596,17 +660,16 @@ static void member_refused(vestry_connection *connection, vestry_err error, void
 static vestry_err send_to_all(run *r) {
   vestry_err refused = VESTRY_OK;
   vsi_pages_lock(r->pages);
-  r->view->has_hash = false; /* meanwhile nobody knows what a member has */
+  set_has_hash(r, false); /* meanwhile nobody knows what a member has */
   vsi_pages_unlock(r->pages);
-  vestry_err error = vsi_channel_publish(r->view->shared->channel, r->event, member_refused, &refused, NULL);
+  vestry_err error = vsi_channel_publish(r->shared->channel, r->event, member_refused, &refused, NULL);
   return error ? error : refused;
 }
 
 static vestry_err publish(run *r) {
   vestry_pages *pages = r->pages;
-  vsi_view *view = r->view;
   char text[VSI_TAG_BYTES];
-  bool is_same = view->has_hash && vsi_hash_128_equal(view->hash, r->hash);
+  bool is_same = r->has_hash && vsi_hash_128_equal(r->view->hash, r->hash);
   vestry_err error = VESTRY_OK;
   if (!is_same || !r->kept) {
     r->render.tag.hash = r->hash;
@@ -624,20 +687,20 @@ static vestry_err publish(run *r) {
 }
 
 /* Whether the stream that joins has what the view shows. */
-static bool has_content(const vsi_view *view, const vsi_seat *seat) {
-  return view->has_hash && seat->has_hash && seat->hash == view->hash.high;
+static bool has_content(const run *r, const vsi_seat *seat) {
+  return r->has_hash && seat->has_hash && seat->hash == r->view->hash.high;
 }
 
 /* Let a stream join, with what it does not have. OK | NO_MEMORY */
 static vestry_err join(run *r, vsi_seat *seat) {
   vestry_pages *pages = r->pages;
   vsi_view *view = r->view;
-  vestry_channel *channel = view->shared->channel;
+  vestry_channel *channel = r->shared->channel;
   vestry_event *event = r->event ? r->event : r->kept;
   vestry_err error = vestry_channel_join(channel, seat->connection);
   if (error == VESTRY_NO_MEMORY) return error;
   vsi_pages_lock(pages);
-  bool has_it = has_content(view, seat), is_over = seat->is_over;
+  bool has_it = has_content(r, seat), is_over = seat->is_over;
   error = has_it || is_over ? VESTRY_OK : vsi_connection_put(seat->connection, event);
   seat->has_hash = !error;
   seat->hash = view->hash.high;
@@ -653,9 +716,9 @@ static vestry_err join(run *r, vsi_seat *seat) {
   return VESTRY_OK;
 }
 
-static bool needs_content(const vsi_view *view, const held *joining) {
+static bool needs_content(const run *r, const held *joining) {
   for (size_t i = 0; i < joining->count; i++)
-    if (!has_content(view, joining->seats[i])) return true;
+    if (!has_content(r, joining->seats[i])) return true;
   return false;
 }
 
@@ -667,48 +730,62 @@ static vsi_run_result join_all(run *r, held *joining) {
 }
 
 static vsi_run_result run_shared(run *r, bool is_dirty) {
-  vsi_view *view = r->view;
   held joining;
   outcome made = MADE_NOTHING;
   if (hold(r, true, &joining)) return VSI_RUN_FAILED;
-  if (is_dirty || view->is_first || ((!r->kept || !view->has_hash) && needs_content(view, &joining))) {
+  if (is_dirty || r->is_first || ((!r->kept || !r->has_hash) && needs_content(r, &joining))) {
     if (ask_all(r)) made = MADE_FAILED;
     if (made != MADE_FAILED) made = make(r);
   }
   if (made == MADE_CONTENT && publish(r)) made = MADE_FAILED;
-  if (made == MADE_CONTENT && view->failures) tell_all(r, false);
-  bool can_join = view->has_hash && (r->event || r->kept || !needs_content(view, &joining));
+  if (made == MADE_CONTENT && r->failures) tell_all(r, false);
+  bool can_join = r->has_hash && (r->event || r->kept || !needs_content(r, &joining));
   if (made == MADE_CONTENT || made == MADE_NOTHING) {
     if (can_join) return join_all(r, &joining);
     made = MADE_FAILED;
   }
   if (made != MADE_FAILED) return lead_all_away(r, made, &joining);
-  if (!view->failures) tell_all(r, true);
+  if (!r->failures) tell_all(r, true);
   tell_joining(r, &joining);
   release(r, &joining, true);
   return VSI_RUN_FAILED;
 }
 
-vsi_run_result vsi_view_run(vsi_view *view, bool is_dirty, uint64_t started_seq) {
+static void init(run *r, vsi_view *view, vestry_html *html, uint64_t started_seq) {
+  vestry_pages *pages = view->page->pages;
+  r->pages = pages;
+  r->view = view;
+  r->started_seq = started_seq;
+  r->event = NULL;
+  r->render.parts_count = 0;
+  r->render.pages = pages;
+  r->render.tag = (vsi_tag){.build = pages->build};
+  vsi_pages_lock(pages);
+  r->shared = view->is_shared ? vsi_shared_of(view) : NULL;
+  r->private = view->is_shared ? NULL : vsi_private_of(view);
+  r->is_first = view->is_first;
+  r->has_hash = view->has_hash;
+  r->has_version = view->has_version;
+  r->failures = view->failures;
+  r->kept = !view->is_over && view->kept ? vestry_event_ref(view->kept->event) : NULL;
+  vsi_pages_unlock(pages);
+  vsi_buffer_init(&r->names, pages->host);
+  r->html = html;
+  vestry_html_clear(html);
+  vsi_reply_init(&r->reply, pages->host);
+}
+
+enum { HTML_KEPT_BYTES = 1 << 18 };
+
+vsi_run_result vsi_view_run(vsi_view *view, vestry_html *html, bool is_dirty, uint64_t started_seq) {
   run r;
-  r.pages = view->pages;
-  r.view = view;
-  r.started_seq = started_seq;
-  r.event = NULL;
-  r.render.parts_count = 0;
-  r.render.is_stale = false;
-  r.render.pages = view->pages;
-  r.render.tag = (vsi_tag){.build = view->pages->build};
-  vsi_pages_lock(r.pages);
-  r.kept = view->event ? vestry_event_ref(view->event) : NULL;
-  vsi_pages_unlock(r.pages);
-  vestry_html_init(&r.html, view->pages->host);
-  vsi_reply_init(&r.reply, view->pages->host);
-  vsi_run_result result = view->shared ? run_shared(&r, is_dirty) : run_private(&r);
+  init(&r, view, html, started_seq);
+  vsi_run_result result = r.shared ? run_shared(&r, is_dirty) : run_private(&r);
   vestry_event_unref(r.event);
   vestry_event_unref(r.kept);
   vsi_render_finish(&r.render);
   vsi_reply_finish(&r.reply);
-  vestry_html_finish(&r.html);
+  if (vsi_html_of(html)->capacity > HTML_KEPT_BYTES) vestry_html_finish(html);
+  vsi_buffer_finish(&r.names);
   return result;
 }

@@ -21,7 +21,8 @@ enum {
   DEPARTED_COUNT = 4096, /* 224 bytes each, once there is one */
   STEPS_A_VIEW = 100
 };
-#define KEPT_BYTES ((size_t)64 << 20)
+#define KEPT_BYTES     ((size_t)64 << 20)
+#define REQUESTS_BYTES ((size_t)256 << 20)
 
 /* ------------------------------------------------------------------------------------------------- its life ------- */
 
@@ -43,7 +44,8 @@ static void free_pages(vestry_pages *pages) {
   vsi_free(host, pages->failing_text);
   vsi_free(host, pages->topics);
   vsi_free(host, pages->shared);
-  vsi_free(host, pages->heap);
+  for (size_t i = 0; i < pages->workers_count; i++) vestry_html_finish(&pages->workers[i].html);
+  vsi_free(host, pages->views);
   vsi_free(host, pages->workers);
   pthread_cond_destroy(&pages->quiet);
   pthread_mutex_destroy(&pages->lock);
@@ -73,6 +75,7 @@ static vestry_err create_workers(vestry_pages *pages, size_t count) {
   for (size_t i = 0; i < count; i++) {
     vsi_worker *worker = &pages->workers[i];
     worker->pages = pages;
+    vestry_html_init(&worker->html, pages->host);
     const vestry_actor_options options = {.run = vsi_worker_run, .done = worker_done, .ctx = worker};
     pages->refs++;
     vestry_err error = vestry_actor_create(pages->runtime, &options, &worker->actor);
@@ -160,6 +163,8 @@ vestry_err vestry_pages_create(struct vestry *v, const vestry_pages_options *giv
   pages->refs = 1;
   pages->interval_ns = (options.interval_ms ? options.interval_ms : INTERVAL_MS) * VSI_NS_PER_MS;
   pages->max_kept_bytes = options.max_kept_bytes ? options.max_kept_bytes : KEPT_BYTES;
+  pages->max_requests_bytes = options.max_requests_bytes ? options.max_requests_bytes : REQUESTS_BYTES;
+  pages->parts.pages = pages;
   pages->build = hash_build(options.build);
   pages->reload_ms = options.reload_ms ? options.reload_ms : RELOAD_MS;
   pages->retry_ms = options.retry_ms ? options.retry_ms : RETRY_MS;
@@ -171,11 +176,14 @@ vestry_err vestry_pages_create(struct vestry *v, const vestry_pages_options *giv
   pthread_cond_init(&pages->quiet, &by_monotonic);
   pthread_condattr_destroy(&by_monotonic);
   vestry_err error = fill(pages, &options);
-  if (error)
+  if (error) {
     vestry_pages_destroy(pages);
-  else
-    *ret_pages = pages;
-  return error;
+    return error;
+  }
+  /* release pairs with the runner that calls it (registry/instance/hooks.c); all pages say the same */
+  atomic_store_explicit(&v->page_written, vsi_page_written, memory_order_release);
+  *ret_pages = pages;
+  return VESTRY_OK;
 }
 
 void vestry_pages_destroy(vestry_pages *pages) {
@@ -188,6 +196,10 @@ void vestry_pages_destroy(vestry_pages *pages) {
   for (size_t i = 0; i < pages->workers_count; i++) vestry_actor_unref(pages->workers[i].actor);
   if (pages->runtime_is_own) vestry_runtime_destroy(pages->runtime);
   vsi_pages_unref(pages);
+}
+
+struct vestry *vestry_pages_instance(const vestry_pages *pages) {
+  return pages->v;
 }
 
 /* --------------------------------------------------------------------------------------------------- a page ------- */
@@ -231,22 +243,31 @@ static bool is_written(const vestry_connection *connection) {
   return !count || is_shut;
 }
 
+static bool is_shared_written(const vsi_shared *shared) {
+  for (const vsi_seat *seat = shared->seats; seat; seat = seat->next)
+    if (!is_written(seat->connection)) return false;
+  return !shared->joining;
+}
+
+static bool is_view_settled(const vsi_view *view, uint64_t seq) {
+  const vestry_connection *connection = view->is_shared ? NULL : vsi_private_of(view)->viewer.connection;
+  if (connection && !vestry_connection_is_open(connection)) return true; /* it is rendered no more */
+  if (view->is_first || view->all_number != view->page->pages->all_number) return false;
+  if (view->marked_seq && view->marked_seq <= seq) return false;
+  return connection ? is_written(connection) : is_shared_written(vsi_shared_of(view));
+}
+
 static bool is_settled(const vestry_pages *pages, uint64_t seq) {
-  if (pages->running_count || pages->first_dirty || pages->all_walk) return false;
-  for (const vsi_view *view = pages->views; view; view = view->next) {
-    if ((view->marked_seq && view->marked_seq <= seq) || view->is_first || (view->shared && view->shared->joining))
-      return false;
-    if (view->viewer && !is_written(view->viewer->connection)) return false;
-    for (const vsi_seat *seat = view->shared ? view->shared->seats : NULL; seat; seat = seat->next)
-      if (!is_written(seat->connection)) return false;
-  }
+  if (pages->running_count || pages->first_dirty || pages->is_all_walked) return false;
+  for (size_t i = 0; i < pages->views_count; i++)
+    if (!is_view_settled(pages->views[i], seq)) return false;
   return true;
 }
 
 static vestry_err settle_by_steps(vestry_pages *pages, uint64_t seq) {
   bool settled = false, has_more = true;
   vsi_pages_lock(pages);
-  size_t steps = STEPS_A_VIEW * (pages->views_count + 10);
+  size_t steps = STEPS_A_VIEW * (pages->reserved_count + 10);
   pages->is_hasty = true;
   for (; !settled && has_more && steps; steps--) {
     vsi_schedule_wake(pages);
@@ -292,7 +313,8 @@ vestry_err vestry_pages_settle(vestry_pages *pages, uint64_t seq, uint64_t timeo
 
 void vestry_pages_stats_get(vestry_pages *pages, vestry_pages_stats *ret_stats) {
   vsi_pages_lock(pages);
-  pages->stats.views_count = pages->views_count;
+  pages->stats.views_count = pages->reserved_count;
+  pages->stats.requests_bytes = pages->requests_bytes;
   pages->stats.topics_count = pages->topics_count;
   const vestry_pages_stats stats = pages->stats;
   vsi_pages_unlock(pages);

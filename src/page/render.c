@@ -4,6 +4,8 @@
  * has its parts' insides in it, and a stream does not. So these are left out, and what the parts are of is put in. */
 #include "page/render.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -28,11 +30,10 @@ void vsi_render_finish(vestry_render *render) {
   render->parts_count = 0;
 }
 
-vestry_err vsi_render_handle(const vestry_request *req, vestry_reply *reply, void *app) {
-  vestry_render *render = app;
+static vestry_err handle(vestry_render *render) {
+  const vestry_request *req = render->req;
+  vestry_reply *reply = render->reply;
   vestry_page *page = render->page;
-  render->req = req;
-  render->reply = reply;
   vestry_err error = page->allow && !render->share ? page->allow(req, page->app) : VESTRY_OK;
   if (error) {
     render->is_denied = true;
@@ -43,7 +44,16 @@ vestry_err vsi_render_handle(const vestry_request *req, vestry_reply *reply, voi
   else if (page->handler)
     error = vestry_render_topic(render, vestry_request_path(req));
   if (error) return error;
-  error = page->render ? page->render(render, render->html, page->app) : page->handler(req, reply, page->app);
+  return page->render ? page->render(render, render->html, page->app) : page->handler(req, reply, page->app);
+}
+
+vestry_err vsi_render_handle(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_render *render = app;
+  render->req = req;
+  render->reply = reply;
+  vsi_observers_begin(render);
+  vestry_err error = handle(render);
+  vsi_observers_end(render);
   return error ? error : render->error;
 }
 
@@ -113,7 +123,8 @@ bool vestry_render_is_stream(const vestry_render *render) {
 /* An error that the page need not look at. */
 static vestry_err stick(vestry_render *render, vestry_err error, const char *why) {
   if (!render->error) render->error = error;
-  if (error == VESTRY_INVALID) vsi_log(render->pages->host, VESTRY_LOG_ERROR, "a page: %s", why);
+  if (error == VESTRY_INVALID || error == VESTRY_LIMIT)
+    vsi_log(render->pages->host, VESTRY_LOG_ERROR, "a page: %s", why);
   return error;
 }
 
@@ -121,13 +132,20 @@ vestry_err vestry_render_topic(vestry_render *render, const char *topic) {
   size_t len = topic ? strlen(topic) : 0;
   if (!len) return stick(render, VESTRY_INVALID, "a topic without a name");
   if (len > VESTRY_PAGE_TOPIC_MAX_BYTES) return stick(render, VESTRY_TOO_LARGE, "");
-  if (!render->view) return VESTRY_OK; /* the stream will look for itself */
-  vestry_pages *pages = render->pages;
-  vsi_pages_lock(pages);
-  vestry_err error = VESTRY_OK;
-  if (!render->view->is_over) error = vsi_topic_name(render->view, topic, len, render->started_seq, &render->is_stale);
-  vsi_pages_unlock(pages);
-  return error ? stick(render, error, "") : VESTRY_OK;
+  if (render->names_count == VESTRY_PAGE_TOPICS_MAX) return stick(render, VESTRY_LIMIT, "it names too many topics");
+  render->names_count++;
+  if (!render->names) return VESTRY_OK;
+  vsi_topics_note(render->pages, render->names, topic, len);
+  return render->names->error ? stick(render, render->names->error, "") : VESTRY_OK;
+}
+
+vestry_err vestry_render_topicf(vestry_render *render, const char *format, ...) {
+  char topic[VESTRY_PAGE_TOPIC_MAX_BYTES + 2];
+  va_list arguments;
+  va_start(arguments, format);
+  bool is_made = format && vsnprintf(topic, sizeof topic, format, arguments) >= 0;
+  va_end(arguments);
+  return is_made ? vestry_render_topic(render, topic) : stick(render, VESTRY_INVALID, "a format that is none");
 }
 
 /* Of this page alone: the same number means something else at another address, and for somebody else. */
@@ -177,7 +195,7 @@ vestry_err vestry_render_end(vestry_render *render, vestry_html *html) {
   render->is_ended = true;
   render->end = vsi_html_of(html)->len;
   hash_content(render);
-  return render->view ? VESTRY_OK : vsi_stream_element(render, html);
+  return render->is_stream ? VESTRY_OK : vsi_stream_element(render, html);
 }
 
 /* ---------------------------------------------------------------------------------------------------- parts ------- */
@@ -223,22 +241,21 @@ static vestry_err take_part(vestry_render *render, const vestry_page_part *given
   return VESTRY_OK;
 }
 
-vestry_err vsi_part_render(vestry_pages *pages, bool is_stream, vsi_view *view, const vestry_page_part *part,
-                           vestry_html *html, uint64_t started_seq, bool *ret_stale) {
+vestry_err vsi_part_render(vestry_pages *pages, bool is_stream, const vestry_page_part *part, vestry_html *html,
+                           vsi_buffer *names) {
   vestry_render inner;
   memset(&inner, 0, offsetof(vestry_render, parts));
   inner.pages = pages;
-  inner.view = view;
+  inner.names = names;
   inner.html = html;
   inner.share = part->share;
   inner.is_part = true;
   inner.is_stream = is_stream;
-  inner.started_seq = started_seq;
+  vsi_observers_begin(&inner);
   vestry_err error = part->render(&inner, html, part->app);
+  vsi_observers_end(&inner);
   if (!error) error = inner.error;
-  if (!error) error = vestry_html_error(html, NULL, NULL);
-  if (ret_stale) *ret_stale = inner.is_stale;
-  return error;
+  return error ? error : vestry_html_error(html, NULL, NULL);
 }
 
 /* In a document its inside stands in it; in a stream it comes by an event of its own, and the client leaves what it has
@@ -252,8 +269,8 @@ vestry_err vestry_render_part(vestry_render *render, vestry_html *html, const ve
   if (error) return stick(render, error, "");
   error = vestry_html_add(html, "<%-s id=\"%s\" data-ignore-morph>", named->part.element, named->part.id);
   named->inside_from = named->inside_to = vsi_html_of(html)->len;
-  if (!error && !render->view) {
-    error = vsi_part_render(render->pages, false, NULL, &named->part, html, 0, NULL);
+  if (!error && !render->is_stream) {
+    error = vsi_part_render(render->pages, false, &named->part, html, NULL);
     named->inside_to = vsi_html_of(html)->len;
     if (error) return stick(render, error, "");
     const char *inside = vsi_html_of(html)->data + named->inside_from;

@@ -14,20 +14,20 @@ typedef struct vsi_named_part {
 struct vestry_render {
   vestry_pages *pages;
   vestry_page *page;
-  vsi_view *view; /* whose topics are named; NULL: nobody's */
+  vsi_buffer *names; /* of topics, noted; NULL: a document's, whose stream will look for itself */
+  size_t names_count;
   const vestry_request *req;
   vestry_reply *reply;
   const char *share;
   vestry_html *html;
   bool is_part, is_begun, is_ended;
-  bool is_stream;    /* it is not for a document */
-  bool is_denied;    /* by allow */
-  bool is_stale;     /* a topic was refreshed meanwhile */
-  bool is_current;   /* the tab has that version */
-  vestry_err error;  /* that sticks: of a topic or a part */
-  size_t begin, end; /* of the content, in html; of an ordinary handler's, in the reply's body */
-  size_t head_end;   /* likewise: of the head; 0: none */
-  uint64_t started_seq;
+  bool is_stream;     /* it is not for a document */
+  bool is_denied;     /* by allow */
+  bool is_current;    /* the tab has that version */
+  uint8_t observers;  /* who was told that it began: their places, as bits */
+  vestry_err error;   /* that sticks: of a topic or a part */
+  size_t begin, end;  /* of the content, in html; of an ordinary handler's, in the reply's body */
+  size_t head_end;    /* likewise: of the head; 0: none */
   const vsi_tag *had; /* what the tab has; NULL: nobody knows */
   vsi_tag tag;        /* of what was made: version and parts as they are named, the hash at the end */
   size_t parts_count;
@@ -42,10 +42,10 @@ vestry_err vsi_render_handle(const vestry_request *req, vestry_reply *reply, voi
 vestry_slice vsi_render_content(const vestry_render *render);
 /* Find the content in what an ordinary handler has answered, and hash it. false: there is none; the log says why. */
 bool vsi_render_find(vestry_render *render);
-/* Have a part make what is inside its element, for a stream or a document. view: NULL: its own view will look for
- * itself. OK | what it says | what sticks in the builder */
-vestry_err vsi_part_render(vestry_pages *pages, bool is_stream, vsi_view *view, const vestry_page_part *part,
-                           vestry_html *html, uint64_t started_seq, bool *ret_stale);
+/* Have a part make what is inside its element, for a stream or a document. names: the topics that it names; NULL: its
+ * own view will look for itself. OK | what it says | what sticks in the builder */
+vestry_err vsi_part_render(vestry_pages *pages, bool is_stream, const vestry_page_part *part, vestry_html *html,
+                           vsi_buffer *names);
 
 /* script.c: the element that opens a page's stream, behind the content. */
 vestry_err vsi_stream_element(vestry_render *render, vestry_html *html);

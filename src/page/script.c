@@ -15,6 +15,9 @@
  * heartbeats are signals, which the client tells of; `seen` is when anything came last. A hidden tab has no stream, and
  * expects nothing.
  *
+ * A redirect, and loading the page anew, are signals that this element looks at: a policy without 'unsafe-inline' lets
+ * no script in by a stream. A stream that begins anew forgets what the former one said: it may say it again.
+ *
  * No inline style: the banner is hidden also where a policy forbids these, and before the client runs. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,6 +60,7 @@ static void put_open(vestry_html *html, const vestry_page *page, const char *url
   unsigned retry_ms = page->pages->retry_ms;
   vestry_html_add(html, "el.had = '%s'; el.wait = 500; el.live = 0; el.hidden = false;", had);
   vestry_html_add(html, " el.open = () => { el.run?.abort(); el.run = new AbortController(); el.seen = Date.now();"
+                        " $_vestry.go = ''; $_vestry.reload = 0;"
                         " const headers = el.had ? {'last-event-id': el.had");
   if (*number) vestry_html_add(html, ", 'vestry-document': '%s'", number);
   vestry_html_add(html,
@@ -91,6 +95,13 @@ static void put_fetch(vestry_html *html) {
                   RETRY_MOST_MS);
 }
 
+/* What the server says by signals: where to go, or when to load the page anew. By a timer, so that what came with it is
+ * applied, and an address that replaces a page still loading does not take its place in the history. */
+static void put_leave(vestry_html *html) {
+  vestry_html_add(html, " data-effect=\"$_vestry.go && setTimeout((url) => location.href = url, 0, $_vestry.go);"
+                        " $_vestry.reload && setTimeout(() => location.reload(), $_vestry.reload)\"");
+}
+
 static vestry_err put_element(vestry_html *html, const vestry_page *page, const char *url, const char *had,
                               const char *number) {
   const vestry_pages *pages = page->pages;
@@ -98,10 +109,11 @@ static vestry_err put_element(vestry_html *html, const vestry_page *page, const 
   uint64_t heartbeat_ms = vsi_group_heartbeat_ms(pages->v->group);
   vestry_html_add(html,
                   "<div class=\"vestry-banner\" role=\"status\" hidden"
-                  " data-signals=\"{_vestry: {offline: false, failing: false, over: false}}\""
+                  " data-signals=\"{_vestry: {offline: false, failing: false, over: false, go: '', reload: 0}}\""
                   " data-show=\"$_vestry.offline || $_vestry.failing\""
                   " data-text=\"$_vestry.offline ? '%s' : '%s'\"",
                   pages->offline_text, pages->failing_text);
+  put_leave(html);
   put_fetch(html);
   vestry_html_add(html, " data-init=\"");
   put_open(html, page, url, had, number);

@@ -96,19 +96,27 @@ bool vsi_page_allows(const vestry_page *page, vsi_request_copy *request) {
   return !error;
 }
 
-static void drop(vsi_attachment *attachment) {
-  vsi_viewer *viewer = (vsi_viewer *)attachment;
-  vestry_pages *pages = viewer->pages;
-  vsi_view *view = viewer->view;
-  vsi_pages_lock(pages);
-  if (viewer->promised) vsi_seat_drop(viewer->promised);
-  if (view) pages->views_count--;
+vsi_extra *vsi_extra_get(vsi_private *page) {
+  vestry_pages *pages = page->view.page->pages;
+  if (page->extra) return page->extra;
+  vsi_extra *extra = vsi_calloc(pages->host, 1, sizeof *extra);
+  vsi_pages_lock(pages); /* whoever ends the stream looks for it */
+  page->extra = extra;
   vsi_pages_unlock(pages);
-  if (view)
-    vsi_view_free(view); /* and the viewer */
-  else
-    vsi_viewer_free(viewer);
-  vsi_pages_unref(pages);
+  return extra;
+}
+
+void vsi_extra_forget_tag(vsi_private *page) {
+  vestry_pages *pages = page->view.page->pages;
+  vsi_extra *extra = page->extra;
+  if (!extra) return;
+  vsi_free(pages->host, extra->tag);
+  extra->tag = NULL;
+  if (extra->document || extra->renders) return; /* it has parts, or will have */
+  vsi_pages_lock(pages);
+  page->extra = NULL;
+  vsi_pages_unlock(pages);
+  vsi_free(pages->host, extra);
 }
 
 uint64_t vsi_tag_claim(const vestry_pages *pages, const char *id, const char *share, uint64_t hash) {
@@ -119,50 +127,81 @@ uint64_t vsi_tag_claim(const vestry_pages *pages, const char *id, const char *sh
 
 /* What the tab has if it has seen all: if the last that was put into its stream was a part's event. Sendings of several
  * views may overlap, and then nobody knows which was the last. */
-static void remember(vsi_viewer *viewer) {
-  vestry_pages *pages = viewer->pages;
-  const vsi_view *view = viewer->view;
+static void remember(vsi_private *page) {
+  const vsi_view *view = &page->view;
+  vestry_pages *pages = view->page->pages;
+  const vsi_extra *extra = page->extra;
   const vsi_seat *last = NULL;
-  uint64_t from = view->sent_from;
-  if (!viewer->document || !viewer->seats || !view->has_hash || view->is_first) return;
+  if (!extra || !extra->document || !page->viewer.seats || !view->has_hash || view->is_first) return;
+  uint64_t from = extra->sent.from;
   vsi_tag tag = {.hash = view->hash, .build = pages->build, .has_version = view->has_version, .version = view->version};
-  for (const vsi_seat *seat = viewer->seats; seat; seat = seat->next_of_viewer, tag.parts_count++) {
-    const vsi_view *part = seat->view;
-    if (!seat->is_in || !part->has_hash || seat->render != view->renders || seat->place >= VSI_PARTS_MAX) return;
-    bool is_published = part->sent_from > seat->joined;
-    uint64_t seat_from = is_published ? part->sent_from : seat->joined;
+  for (const vsi_seat *seat = page->viewer.seats; seat; seat = seat->next_of_viewer, tag.parts_count++) {
+    const vsi_shared *part = seat->shared;
+    if (!seat->is_in || !part->view.has_hash || seat->render != extra->renders || seat->place >= VSI_PARTS_MAX) return;
+    bool is_published = part->sent.from > seat->joined;
+    uint64_t seat_from = is_published ? part->sent.from : seat->joined;
     if (seat_from > from) {
       last = seat;
       from = seat_from;
     }
-    tag.parts[seat->place] = part->hash.high;
+    tag.parts[seat->place] = part->view.hash.high;
   }
   if (!last || view->state == VSI_VIEW_RUNNING) return;
-  for (const vsi_seat *seat = viewer->seats; seat; seat = seat->next_of_viewer) {
-    bool is_published = seat->view->sent_from > seat->joined;
-    uint64_t to = is_published ? seat->view->sent_to : seat->joined;
+  for (const vsi_seat *seat = page->viewer.seats; seat; seat = seat->next_of_viewer) {
+    bool is_published = seat->shared->sent.from > seat->joined;
+    uint64_t to = is_published ? seat->shared->sent.to : seat->joined;
     if (to == UINT64_MAX || (seat != last && to >= from)) return;
   }
-  if (view->sent_to >= from) return;
-  const vsi_shared *shared = last->view->shared;
-  vsi_departed_put(pages->departed, viewer->document,
-                   vsi_tag_claim(pages, shared->id, shared->key + shared->share_at, last->view->hash.high), &tag);
+  if (extra->sent.to >= from) return;
+  const vsi_shared *shared = last->shared;
+  vsi_departed_put(pages->departed, extra->document,
+                   vsi_tag_claim(pages, shared->id, shared->key + shared->share_at, shared->view.hash.high), &tag);
 }
 
-static void stream_ended(vsi_close_node *node, vestry_connection *connection, vestry_cause cause) {
-  vsi_viewer *viewer = (vsi_viewer *)(void *)node;
+/* With the lock. */
+static void leave_locked(vsi_viewer *viewer) {
   vestry_pages *pages = viewer->pages;
-  vsi_view *view = viewer->view;
-  (void)connection, (void)cause;
-  vsi_pages_lock(pages);
   pages->stats.streams_count--;
   pages->stats.streams_closed_count++;
-  if (view) remember(viewer);
   while (viewer->seats) vsi_seat_leave(viewer->seats);
-  if (view) vsi_view_end(view); /* and the viewer, now or by the worker that has it */
+}
+
+static void private_ended(vsi_close_node *node, vestry_connection *connection, vestry_cause cause) {
+  vsi_private *page = (vsi_private *)(void *)node;
+  vestry_pages *pages = page->viewer.pages;
+  (void)connection, (void)cause;
+  vsi_pages_lock(pages);
+  remember(page);
+  leave_locked(&page->viewer);
+  vsi_view_end(&page->view); /* and the viewer, now or by the worker that has it */
   vsi_pages_unlock(pages);
-  if (!view) vsi_viewer_free(viewer);
   vsi_pages_unref(pages);
+}
+
+static void watching_ended(vsi_close_node *node, vestry_connection *connection, vestry_cause cause) {
+  vsi_watching *watching = (vsi_watching *)(void *)node;
+  vestry_pages *pages = watching->viewer.pages;
+  (void)cause;
+  vsi_pages_lock(pages);
+  leave_locked(&watching->viewer);
+  vsi_pages_unlock(pages);
+  vestry_connection_unref(connection);
+  vsi_free(pages->host, watching);
+  vsi_pages_unref(pages);
+}
+
+/* The node is its viewer's, which stays until this runner tells it of the end. */
+bool vsi_page_written(vestry_connection *connection) {
+  vsi_private *page = (vsi_private *)(void *)vsi_close_list_find(&connection->at_close, private_ended);
+  if (!page) return false;
+  vestry_pages *pages = page->viewer.pages;
+  uint32_t queued_count;
+  vsi_pages_lock(pages);
+  bool is_blocked = page->view.is_blocked;
+  vsi_queue_load(&connection->queue, &queued_count, NULL, NULL);
+  if (is_blocked && !queued_count) vsi_schedule_unblock(&page->view);
+  vsi_pages_unlock(pages);
+  return is_blocked && queued_count;
 }
 
 /* A time of its own, so that those that break together do not come back together. */
@@ -173,100 +212,193 @@ static void tell_retry(vestry_pages *pages, vestry_connection *connection) {
   vestry_event_unref(event);
 }
 
-static void begin(vsi_attachment *attachment, vestry_connection *connection) {
-  vsi_viewer *viewer = (vsi_viewer *)attachment;
-  vestry_pages *pages = viewer->pages;
-  vsi_view *view = viewer->view;
-  bool is_of_other_build = viewer->tag && viewer->tag->build != pages->build;
+/* The attachment turns into the viewer that it was made for: what the stream begins with, and who it is. */
+static void begin(vsi_viewer *viewer, vestry_pages *pages, vestry_connection *connection, bool is_of_other_build) {
   vsi_connection_give_signs(connection);
   (void)vestry_connection_send(connection, pages->well); /* the last stream may have said otherwise */
   tell_retry(pages, connection);
   if (is_of_other_build) vsi_page_reload(pages, connection, pages->reload_ms);
   viewer->connection = vestry_connection_ref(connection);
-  vsi_pages_lock(pages);
-  pages->stats.streams_count++;
-  pages->stats.streams_opened_count++;
-  if (view) {
-    vsi_view_enter(view);
-    vsi_schedule_mark(view, 0);
-  } else {
-    vsi_seat *seat = viewer->promised;
-    viewer->promised = NULL;
-    if (viewer->tag) seat->hash = viewer->tag->hash.high;
-    seat->has_hash = viewer->tag;
-    vsi_seat_take(seat);
-  }
-  vsi_pages_unlock(pages);
-  vsi_close_node_init(&viewer->attachment.node, stream_ended);
-  if (vsi_connection_at_close(connection, &viewer->attachment.node)) /* it has ended already, and tells nobody */
-    stream_ended(&viewer->attachment.node, connection, VESTRY_CAUSE_NONE);
+  viewer->seats = NULL;
+  viewer->pages = pages;
 }
 
-/* Takes the request. OK | INVALID | NO_MEMORY */
-static vestry_err prepare_private(vsi_viewer *viewer, vestry_page *page, vsi_request_copy *request) {
-  vestry_pages *pages = viewer->pages;
-  vsi_view *view = vsi_view_create(pages, page, request);
-  if (!view) return VESTRY_NO_MEMORY;
+/* With the lock. */
+static void count_begun(vestry_pages *pages) {
+  pages->stats.streams_count++;
+  pages->stats.streams_opened_count++;
+}
+
+static void tell_of_end(vsi_viewer *viewer, vestry_connection *connection, vsi_close_fn ended) {
+  vsi_close_node_init(&viewer->node, ended);
+  if (vsi_connection_at_close(connection, &viewer->node)) /* it has ended already, and tells nobody */
+    ended(&viewer->node, connection, VESTRY_CAUSE_NONE);
+}
+
+/* ----------------------------------------------------------------------------------------------- a private one ---- */
+
+static void begin_private(vsi_attachment *attachment, vestry_connection *connection) {
+  vsi_private *page = (vsi_private *)(void *)attachment;
+  vestry_pages *pages = page->view.page->pages;
+  const vsi_tag *tag = page->extra ? page->extra->tag : NULL;
+  begin(&page->viewer, pages, connection, tag && tag->build != pages->build);
   vsi_pages_lock(pages);
-  vestry_err error = vsi_schedule_reserve(pages);
+  count_begun(pages);
+  vsi_view_enter(&page->view);
+  vsi_schedule_mark(&page->view, 0);
   vsi_pages_unlock(pages);
-  if (error) {
-    vsi_view_free(view);
-    return error;
+  tell_of_end(&page->viewer, connection, private_ended);
+}
+
+static void drop_private(vsi_attachment *attachment) {
+  vsi_private *page = (vsi_private *)(void *)attachment;
+  vestry_pages *pages = page->view.page->pages;
+  vsi_pages_lock(pages);
+  vsi_schedule_give_back(pages);
+  vsi_requests_give_back(pages, vsi_request_copy_bytes(page->view.request));
+  vsi_pages_unlock(pages);
+  vsi_view_free(&page->view);
+  vsi_pages_unref(pages);
+}
+
+/* Room for the view, and for its request; and a reference to the pages. */
+static vestry_err reserve_private(vestry_pages *pages, const vsi_request_copy *request) {
+  size_t bytes = vsi_request_copy_bytes(request);
+  vsi_pages_lock(pages);
+  vestry_err error = vsi_requests_take(pages, bytes);
+  if (!error) {
+    error = vsi_schedule_reserve(pages);
+    if (error) vsi_requests_give_back(pages, bytes);
   }
-  viewer->view = view;
-  view->viewer = viewer;
+  pages->refs += !error;
+  vsi_pages_unlock(pages);
+  return error;
+}
+
+/* tag: what the tab said that it has; NULL: nothing. */
+static vestry_err take_extra(vsi_private *page, uint64_t document, const vsi_tag *tag) {
+  const vestry_host *host = page->view.page->pages->host;
+  if (!document && !tag) return VESTRY_OK;
+  vsi_extra *extra = page->extra = vsi_calloc(host, 1, sizeof *extra);
+  if (!extra) return VESTRY_NO_MEMORY;
+  extra->document = document;
+  if (!tag) return VESTRY_OK;
+  extra->tag = vsi_alloc(host, sizeof *tag);
+  if (!extra->tag) return VESTRY_NO_MEMORY;
+  *extra->tag = *tag;
   return VESTRY_OK;
 }
 
-/* whose: NULL, or the private copy, for allow; taken. */
-static vestry_err prepare_shared(vsi_viewer *viewer, vestry_page *page, vsi_request_copy *request, const char *share,
-                                 vsi_request_copy *whose) {
-  vestry_pages *pages = viewer->pages;
-  size_t share_at;
+static vestry_err attach_private(const vestry_request *req, vestry_reply *reply, vestry_page *page, uint64_t document,
+                                 const vsi_tag *tag) {
+  vestry_pages *pages = page->pages;
+  vsi_private *own = vsi_calloc(pages->host, 1, sizeof *own);
+  if (!own) return VESTRY_NO_MEMORY;
+  own->view.page = page;
+  vestry_err error = take_extra(own, document, tag);
+  if (!error) error = vsi_request_copy_create(req, VSI_COPY_PRIVATE, &own->view.request);
+  if (!error) error = reserve_private(pages, own->view.request);
+  if (error) {
+    vsi_view_free(&own->view);
+    return error;
+  }
+  own->viewer.attachment.begin = begin_private;
+  own->viewer.attachment.drop = drop_private;
+  vsi_attachments_add(&reply->attachments, &own->viewer.attachment);
+  return VESTRY_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------ a shared one ---- */
+
+static void begin_watching(vsi_attachment *attachment, vestry_connection *connection) {
+  vsi_watching *watching = (vsi_watching *)(void *)attachment;
+  vsi_seat *seat = watching->promised;
+  vestry_pages *pages = seat->shared->view.page->pages;
+  begin(&watching->viewer, pages, connection, watching->is_of_other_build);
+  vsi_pages_lock(pages);
+  count_begun(pages);
+  vsi_seat_take(seat);
+  vsi_pages_unlock(pages);
+  tell_of_end(&watching->viewer, connection, watching_ended);
+}
+
+static void drop_watching(vsi_attachment *attachment) {
+  vsi_watching *watching = (vsi_watching *)(void *)attachment;
+  vestry_pages *pages = watching->promised->shared->view.page->pages;
+  vsi_pages_lock(pages);
+  vsi_seat_drop(watching->promised);
+  vsi_pages_unlock(pages);
+  vsi_free(pages->host, watching);
+  vsi_pages_unref(pages);
+}
+
+/* A seat, and a reference to the pages. whose: NULL, or the private copy, for allow; taken if all is well. */
+static vestry_err promise(vsi_watching *watching, vestry_page *page, vsi_request_copy *request, const char *share,
+                          vsi_request_copy *whose) {
+  vestry_pages *pages = page->pages;
+  size_t share_at, whose_bytes = whose ? vsi_request_copy_bytes(whose) : 0;
   vsi_buffer key;
   vsi_buffer_init(&key, pages->host);
   vsi_page_key(&key, page, vsi_request_copy_target(request), share, &share_at);
   vestry_err error = key.error;
   vsi_pages_lock(pages);
-  if (!error) viewer->promised = vsi_seat_promise(viewer, page, NULL, &key, share_at, request);
-  if (viewer->promised) {
-    viewer->promised->page = page;
-    viewer->promised->request = whose;
-  } else if (!error) {
-    error = VESTRY_NO_MEMORY;
+  if (!error) error = vsi_requests_take(pages, whose_bytes);
+  if (!error) {
+    error = vsi_seat_promise(pages, &watching->viewer, page, NULL, &key, share_at, request, &watching->promised);
+    if (error) vsi_requests_give_back(pages, whose_bytes);
+  }
+  if (!error) {
+    watching->promised->page = page;
+    watching->promised->request = whose;
+    watching->promised->request_bytes = whose_bytes;
+    pages->refs++;
   }
   vsi_pages_unlock(pages);
   vsi_buffer_finish(&key);
-  if (error) vsi_request_copy_unref(whose);
   return error;
 }
 
-static vestry_err prepare(vsi_viewer *viewer, const vestry_request *req, vestry_page *page, const char *share) {
+static vestry_err attach_watching(const vestry_request *req, vestry_reply *reply, vestry_page *page, const char *share,
+                                  const vsi_tag *tag) {
   vsi_request_copy *copy = NULL, *whose = NULL;
-  vestry_err error = vsi_request_copy_create(req, share ? VSI_COPY_SHARED : VSI_COPY_PRIVATE, &copy);
-  if (error) return error;
-  if (!share) return prepare_private(viewer, page, copy);
-  if (page->allow) error = vsi_request_copy_create(req, VSI_COPY_PRIVATE, &whose);
-  if (!error) error = prepare_shared(viewer, page, copy, share, whose);
+  vsi_watching *watching = vsi_calloc(page->pages->host, 1, sizeof *watching);
+  vestry_err error = watching ? vsi_request_copy_create(req, VSI_COPY_SHARED, &copy) : VESTRY_NO_MEMORY;
+  if (!error && page->allow) error = vsi_request_copy_create(req, VSI_COPY_PRIVATE, &whose);
+  if (!error) error = promise(watching, page, copy, share, whose);
   vsi_request_copy_unref(copy);
-  return error;
+  if (error) {
+    vsi_request_copy_unref(whose);
+    vsi_free(page->pages->host, watching);
+    return error;
+  }
+  watching->promised->has_hash = tag;
+  if (tag) watching->promised->hash = tag->hash.high;
+  watching->is_of_other_build = tag && tag->build != page->pages->build;
+  watching->viewer.attachment.begin = begin_watching;
+  watching->viewer.attachment.drop = drop_watching;
+  vsi_attachments_add(&reply->attachments, &watching->viewer.attachment);
+  return VESTRY_OK;
 }
 
-static vestry_err take_tag(vsi_viewer *viewer, const vestry_request *req) {
+/* ------------------------------------------------------------------------------------------------------ either ---- */
+
+/* What the tab says that it has. */
+static bool read_tag(vestry_pages *pages, const vestry_request *req, uint64_t document, vsi_tag *ret_tag) {
   const char *text = vestry_request_header(req, "Last-Event-ID");
-  vsi_tag tag;
-  viewer->document = vsi_document_read(vestry_request_header(req, "Vestry-Document"));
-  if (!text || !vsi_tag_read(text, &tag)) return VESTRY_OK;
-  if (vsi_tag_is_of_part(&tag)) {
-    vsi_pages_lock(viewer->pages);
-    (void)vsi_departed_take(viewer->pages->departed, viewer->document, tag.parts[0], &tag);
-    vsi_pages_unlock(viewer->pages);
+  if (!text || !vsi_tag_read(text, ret_tag)) return false;
+  if (vsi_tag_is_of_part(ret_tag)) {
+    vsi_pages_lock(pages);
+    (void)vsi_departed_take(pages->departed, document, ret_tag->parts[0], ret_tag);
+    vsi_pages_unlock(pages);
   }
-  viewer->tag = vsi_alloc(viewer->pages->host, sizeof *viewer->tag);
-  if (!viewer->tag) return VESTRY_NO_MEMORY;
-  *viewer->tag = tag;
-  return VESTRY_OK;
+  return true;
+}
+
+/* A stream is of one page: its runner looks for one (vsi_page_written). */
+static bool has_page(const vestry_reply *reply) {
+  const vsi_attachment *at = reply->attachments.first;
+  while (at && at->begin != begin_private && at->begin != begin_watching) at = at->next;
+  return at;
 }
 
 /* On a status of 403 the tab loads its page anew, and so gets the answer itself. Behind a failure it comes back. */
@@ -278,21 +410,13 @@ static vestry_err serve_stream(const vestry_request *req, vestry_reply *reply, v
   vestry_pages *pages = page->pages;
   vestry_err error = page->allow ? page->allow(req, page->app) : VESTRY_OK;
   if (error) return deny(reply, error);
-  vsi_viewer *viewer = vsi_calloc(pages->host, 1, sizeof *viewer);
-  if (!viewer) return VESTRY_NO_MEMORY;
-  viewer->pages = pages;
-  error = take_tag(viewer, req);
-  if (!error) error = prepare(viewer, req, page, share);
-  if (error) {
-    vsi_viewer_free(viewer);
-    return error;
-  }
-  vsi_pages_lock(pages);
-  pages->refs++;
-  vsi_pages_unlock(pages);
-  viewer->attachment.begin = begin;
-  viewer->attachment.drop = drop;
-  vsi_attachments_add(&reply->attachments, &viewer->attachment);
+  if (has_page(reply)) return vsi_reply_refuse(reply, VESTRY_INVALID, "it serves a page already");
+  vsi_tag tag;
+  uint64_t document = vsi_document_read(vestry_request_header(req, "Vestry-Document"));
+  bool has_tag = read_tag(pages, req, document, &tag);
+  error = share ? attach_watching(req, reply, page, share, has_tag ? &tag : NULL)
+                : attach_private(req, reply, page, document, has_tag ? &tag : NULL);
+  if (error) return error;
   if (!reply->keep) (void)vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
   /* Of a private page at most one event waits, so there is nothing to conflate, and looking for it would cost more than
    * the rest. */

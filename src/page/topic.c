@@ -1,14 +1,17 @@
 /* Topics: what views depend on.
  *
- * No refresh is lost, whenever it comes. A view that is linked to the topic is marked by the walk. One that is just
- * being rendered, and names the topic after it has read what the topic is about, looks whether a refresh came since the
- * render began: at the topic's number, or if nobody was linked to it until now, at `recent`, which has the last refresh
- * of all topics with the same few bits of the hash. So a topic that nobody depends on takes no memory, however often it
- * is refreshed; at worst a view is rendered once more for a topic of another name.
+ * A render notes the topics that it names, and its view is linked to all of them when it is over, and to none that it
+ * did not name. No refresh is lost, whenever it comes. A view that is linked to the topic is marked by the walk. One
+ * that is not looks whether a refresh came since the render began: at the topic's number, or if nobody was linked to it
+ * until now, at `recent`, which has the last refresh of all topics with the same few bits of the hash. So a topic that
+ * nobody depends on takes no memory, however often it is refreshed; at worst a view is rendered once more for a topic
+ * of another name.
  *
  * A refresh counts, and puts the topic into a list: that is all that its caller pays. A worker walks along the topic's
  * links, some at a time, with the lock let go in between. Where it has come to stands in the list itself, as a link
  * that is none: so links may come and go meanwhile. */
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -84,44 +87,94 @@ static void take_out(vsi_link *link) {
   if (link->next) link->next->at = link->at;
 }
 
-vestry_err vsi_topic_name(vsi_view *view, const char *name, size_t len, uint64_t started_seq, bool *ret_stale) {
-  vestry_pages *pages = view->pages;
-  uint64_t hash = hash_of(pages, name, len);
-  vsi_topic *topic = find(pages, hash, name, len);
-  if (!topic) topic = create(pages, hash, name, len);
-  if (!topic) return VESTRY_NO_MEMORY;
-  if (topic->seq > started_seq) *ret_stale = true;
-  for (vsi_link *link = view->links; link; link = link->next_of_view) {
-    if (link->topic != topic) continue;
-    link->render = view->renders;
-    return VESTRY_OK;
-  }
-  vsi_link *link = vsi_calloc(pages->host, 1, sizeof *link);
-  if (!link) {
-    free_if_unused(pages, topic);
-    return VESTRY_NO_MEMORY;
+/* What stands in front of each name in a render's notes. */
+typedef struct note {
+  uint64_t hash;
+  size_t len;
+} note;
+
+void vsi_topics_note(const vestry_pages *pages, vsi_buffer *names, const char *name, size_t len) {
+  const note of = {hash_of(pages, name, len), len};
+  vsi_buffer_append(names, &of, sizeof of);
+  vsi_buffer_append(names, name, len);
+}
+
+/* Links stay where they are: a topic's list goes through them. */
+static bool add_link(vsi_view *view, vsi_topic *topic) {
+  vsi_link *link = &view->link;
+  if (link->topic) {
+    vsi_more_link *more = vsi_calloc(view->page->pages->host, 1, sizeof *more);
+    if (!more) return false;
+    more->next = view->more_links;
+    view->more_links = more;
+    link = &more->link;
   }
   link->view = view;
   link->topic = topic;
-  link->render = view->renders;
-  link->next_of_view = view->links;
-  view->links = link;
   insert(link, &topic->first);
+  return topic->is_linked = true;
+}
+
+static vestry_err name_one(vsi_view *view, const note *of, const char *name, uint64_t started_seq, bool *ret_stale) {
+  vestry_pages *pages = view->page->pages;
+  vsi_topic *topic = find(pages, of->hash, name, of->len);
+  if (!topic) topic = create(pages, of->hash, name, of->len);
+  if (!topic) return VESTRY_NO_MEMORY;
+  if (topic->seq > started_seq) *ret_stale = true;
+  if (!topic->is_linked && !add_link(view, topic)) {
+    free_if_unused(pages, topic);
+    return VESTRY_NO_MEMORY;
+  }
+  topic->is_named = true;
   return VESTRY_OK;
 }
 
-void vsi_topics_forget(vsi_view *view, bool all) {
-  for (vsi_link **at = &view->links; *at;) {
-    vsi_link *link = *at;
-    if (!all && link->render == view->renders) {
-      at = &link->next_of_view;
+/* Drop a link, and its topic if it was the last. */
+static void drop_link(vsi_link *link) {
+  vsi_topic *topic = link->topic;
+  take_out(link);
+  link->topic = NULL;
+  free_if_unused(link->view->page->pages, topic);
+}
+
+/* Whether a link stays; the topic's marks are taken away. */
+static bool stays(const vsi_link *link, bool forget) {
+  bool is_named = link->topic->is_named;
+  link->topic->is_linked = link->topic->is_named = false;
+  return is_named || !forget;
+}
+
+/* Topics carry the marks meanwhile: so nobody looks for a topic among a view's links, or for a link among names. */
+vestry_err vsi_topics_name(vsi_view *view, const vsi_buffer *names, bool forget, uint64_t started_seq,
+                           bool *ret_stale) {
+  vestry_err error = names->error;
+  if (view->link.topic) view->link.topic->is_linked = true;
+  for (vsi_more_link *more = view->more_links; more; more = more->next) more->link.topic->is_linked = true;
+  for (size_t at = 0; !error && at < names->len;) {
+    note of;
+    memcpy(&of, names->data + at, sizeof of);
+    error = name_one(view, &of, names->data + at + sizeof of, started_seq, ret_stale);
+    at += sizeof of + of.len;
+  }
+  forget &= !error;
+  if (view->link.topic && !stays(&view->link, forget)) drop_link(&view->link);
+  for (vsi_more_link **at = &view->more_links; *at;) {
+    vsi_more_link *more = *at;
+    if (stays(&more->link, forget)) {
+      at = &more->next;
       continue;
     }
-    *at = link->next_of_view;
-    take_out(link);
-    free_if_unused(view->pages, link->topic);
-    vsi_free(view->pages->host, link);
+    *at = more->next;
+    drop_link(&more->link);
+    vsi_free(view->page->pages->host, more);
   }
+  return error;
+}
+
+void vsi_topics_forget(vsi_view *view) {
+  bool is_stale;
+  const vsi_buffer nothing = {.len = 0};
+  (void)vsi_topics_name(view, &nothing, true, 0, &is_stale); /* cannot fail */
 }
 
 /* -------------------------------------------------------------------------------------------------- refresh ------- */
@@ -143,6 +196,21 @@ static void refresh_topic(vestry_pages *pages, const char *name, size_t len) {
   pages->last_dirty = &topic->next_dirty;
 }
 
+static void begin_walk(vestry_pages *pages, uint64_t seq) {
+  pages->is_all_walked = true;
+  pages->all_at = 0;
+  pages->all_seq = seq;
+  pages->all_again_seq = 0;
+}
+
+static void refresh_all(vestry_pages *pages) {
+  pages->all_number++;
+  if (!pages->is_all_walked)
+    begin_walk(pages, pages->seq);
+  else if (!pages->all_again_seq)
+    pages->all_again_seq = pages->seq; /* not at once: the last ones would never be reached */
+}
+
 vestry_err vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq) {
   size_t len = topic ? strlen(topic) : 0;
   if (!pages || (topic && !len)) return VESTRY_INVALID;
@@ -150,33 +218,48 @@ vestry_err vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_
   vsi_pages_lock(pages);
   uint64_t seq = ++pages->seq;
   pages->stats.refreshes_count++;
-  if (topic) {
+  if (topic)
     refresh_topic(pages, topic, len);
-  } else if (!pages->all_walk) {
-    pages->all_seq = seq;
-    pages->all_walk = pages->views;
-  } else if (!pages->all_again_seq) {
-    pages->all_again_seq = seq; /* not at once: the last ones would never be reached */
-  }
-  if (pages->first_dirty || pages->all_walk) vsi_schedule_wake(pages);
+  else
+    refresh_all(pages);
+  if (pages->first_dirty || pages->is_all_walked) vsi_schedule_wake(pages);
   vsi_pages_unlock(pages);
   if (ret_seq) *ret_seq = seq;
   return VESTRY_OK;
 }
 
-void vsi_topics_pass(vsi_view *view) {
-  vestry_pages *pages = view->pages;
-  pages->all_walk = view->next;
-  if (pages->all_walk || !pages->all_again_seq) return;
-  pages->all_seq = pages->all_again_seq;
-  pages->all_again_seq = 0;
-  pages->all_walk = pages->views;
+vestry_err vestry_refreshf(vestry_pages *pages, uint64_t *ret_seq, const char *format, ...) {
+  char topic[VESTRY_PAGE_TOPIC_MAX_BYTES + 2];
+  va_list arguments;
+  va_start(arguments, format);
+  bool is_made = format && vsnprintf(topic, sizeof topic, format, arguments) >= 0;
+  va_end(arguments);
+  return is_made ? vestry_refresh(pages, topic, ret_seq) : VESTRY_INVALID;
 }
 
+bool vestry_topic_is_used(vestry_pages *pages, const char *name) {
+  size_t len = name ? strlen(name) : 0;
+  vsi_pages_lock(pages);
+  const vsi_topic *topic = find(pages, hash_of(pages, name, len), name, len);
+  bool is_used = topic && topic->first && (topic->first->view || topic->first->next);
+  vsi_pages_unlock(pages);
+  return is_used;
+}
+
+/* As schedule.c says. */
 static void walk_all(vestry_pages *pages, size_t *left) {
-  for (; pages->all_walk && *left; --*left) {
-    vsi_schedule_mark(pages->all_walk, pages->all_seq);
-    vsi_topics_pass(pages->all_walk);
+  for (; pages->is_all_walked && *left; --*left) {
+    if (pages->all_at < pages->waiting_count) pages->all_at = pages->waiting_count;
+    if (pages->all_at < pages->views_count) {
+      vsi_view *view = pages->views[pages->all_at++];
+      if (view->all_number == pages->all_number) continue;
+      view->all_number = pages->all_number;
+      vsi_schedule_mark(view, pages->all_seq);
+    } else {
+      pages->is_all_walked = false;
+      pages->all_at = 0;
+      if (pages->all_again_seq) begin_walk(pages, pages->all_again_seq);
+    }
   }
 }
 
@@ -213,5 +296,5 @@ bool vsi_topics_walk(vestry_pages *pages) {
     if (!pages->first_dirty) pages->last_dirty = &pages->first_dirty;
     free_if_unused(pages, topic);
   }
-  return pages->first_dirty || pages->all_walk;
+  return pages->first_dirty || pages->is_all_walked;
 }

@@ -10,69 +10,69 @@ enum { FIRST_BUCKETS = 64 };
 
 /* ------------------------------------------------------------------------------------------------ their life ------ */
 
-vsi_view *vsi_view_create(vestry_pages *pages, vestry_page *page, vsi_request_copy *request) {
-  vsi_view *view = vsi_calloc(pages->host, 1, sizeof *view);
-  if (!view) {
-    vsi_request_copy_unref(request);
-    return NULL;
+vestry_err vsi_requests_take(vestry_pages *pages, size_t bytes) {
+  if (bytes > pages->max_requests_bytes - pages->requests_bytes) {
+    pages->stats.requests_refused_count++;
+    return VESTRY_LIMIT;
   }
-  view->pages = pages;
-  view->page = page;
-  view->request = request;
-  view->is_first = true;
-  return view;
+  pages->requests_bytes += bytes;
+  return VESTRY_OK;
+}
+
+void vsi_requests_give_back(vestry_pages *pages, size_t bytes) {
+  pages->requests_bytes -= bytes;
 }
 
 void vsi_view_enter(vsi_view *view) {
-  vestry_pages *pages = view->pages;
-  view->at = &pages->views;
-  view->next = pages->views;
-  if (view->next) view->next->at = &view->next;
-  pages->views = view;
-  if (view->request) pages->stats.requests_bytes += vsi_request_copy_bytes(view->request);
+  view->is_first = true;
+  vsi_schedule_enter(view);
 }
 
 static void free_shared(const vestry_host *host, vsi_shared *shared) {
-  if (!shared) return;
   vestry_channel_destroy(shared->channel);
   vsi_free(host, (void *)(uintptr_t)shared->id);
   vsi_free(host, shared);
 }
 
-void vsi_view_free(vsi_view *view) {
-  const vestry_host *host = view->pages->host;
-  free_shared(host, view->shared);
-  vsi_request_copy_unref(view->request);
-  vestry_event_unref(view->event);
-  if (view->viewer) vsi_viewer_free(view->viewer);
-  vsi_free(host, view);
+static void free_private(const vestry_host *host, vsi_private *page) {
+  if (page->view.is_over) vestry_connection_unref(page->viewer.connection); /* the stream has begun */
+  if (page->extra) vsi_free(host, page->extra->tag);
+  vsi_free(host, page->extra);
+  vsi_free(host, page);
 }
 
-static void leave_bucket(vestry_pages *pages, const vsi_view *view) {
-  vsi_view **at = &pages->shared[view->shared->hash & (pages->shared_size - 1)];
-  while (*at != view) at = &(*at)->shared->next;
-  *at = view->shared->next;
+void vsi_view_free(vsi_view *view) {
+  const vestry_host *host = view->page->pages->host;
+  vsi_request_copy_unref(view->request);
+  if (view->is_shared)
+    free_shared(host, vsi_shared_of(view));
+  else
+    free_private(host, vsi_private_of(view));
+}
+
+static void leave_bucket(vestry_pages *pages, const vsi_shared *shared) {
+  vsi_shared **at = &pages->shared[shared->hash & (pages->shared_size - 1)];
+  while (*at != shared) at = &(*at)->next;
+  *at = shared->next;
   pages->shared_count--;
 }
 
 void vsi_view_end(vsi_view *view) {
-  vestry_pages *pages = view->pages;
-  vsi_topics_forget(view, true);
+  vestry_pages *pages = view->page->pages;
+  bool is_running = view->state == VSI_VIEW_RUNNING;
+  vsi_topics_forget(view);
   vsi_view_keep(view, NULL);
-  if (view->shared) leave_bucket(pages, view);
-  *view->at = view->next;
-  if (view->next) view->next->at = view->at;
-  if (pages->all_walk == view) vsi_topics_pass(view); /* which may begin anew, without it */
-  pages->views_count--;
-  if (view->request) pages->stats.requests_bytes -= vsi_request_copy_bytes(view->request);
-  if (view->state == VSI_VIEW_WAITING) vsi_schedule_remove(view);
+  if (view->is_shared) leave_bucket(pages, vsi_shared_of(view));
+  vsi_schedule_leave(view);
+  if (view->request) vsi_requests_give_back(pages, vsi_request_copy_bytes(view->request));
   view->is_over = true;
-  if (view->state != VSI_VIEW_RUNNING) vsi_view_bury(view);
+  if (!is_running) vsi_view_bury(view);
 }
 
 void vsi_view_bury(vsi_view *view) {
-  view->next = view->pages->dead_views;
-  view->pages->dead_views = view;
+  vestry_pages *pages = view->page->pages;
+  view->next_dead = pages->dead_views;
+  pages->dead_views = view;
 }
 
 static void free_seat(const vestry_host *host, vsi_seat *seat) {
@@ -93,7 +93,7 @@ void vsi_pages_unlock(vestry_pages *pages) {
     free_seat(host, seats);
   }
   for (vsi_view *next; views; views = next) {
-    next = views->next;
+    next = views->next_dead;
     vsi_view_free(views);
   }
 }
@@ -130,27 +130,27 @@ void vsi_part_key(vsi_buffer *key, const vestry_page_part *part, size_t *ret_sha
 static void grow(vestry_pages *pages) {
   if (pages->shared_count < pages->shared_size) return;
   size_t size = pages->shared_size ? pages->shared_size * 2 : FIRST_BUCKETS;
-  vsi_view **shared = vsi_calloc(pages->host, size, sizeof(vsi_view *));
-  if (!shared) return;
+  vsi_shared **buckets = vsi_calloc(pages->host, size, sizeof(vsi_shared *));
+  if (!buckets) return;
   for (size_t i = 0; i < pages->shared_size; i++) {
-    for (vsi_view *next, *view = pages->shared[i]; view; view = next) {
-      next = view->shared->next;
-      view->shared->next = shared[view->shared->hash & (size - 1)];
-      shared[view->shared->hash & (size - 1)] = view;
+    for (vsi_shared *next, *shared = pages->shared[i]; shared; shared = next) {
+      next = shared->next;
+      shared->next = buckets[shared->hash & (size - 1)];
+      buckets[shared->hash & (size - 1)] = shared;
     }
   }
   vsi_free(pages->host, pages->shared);
-  pages->shared = shared;
+  pages->shared = buckets;
   pages->shared_size = size;
 }
 
-static vsi_view *find_shared(const vestry_pages *pages, uint64_t hash, const vsi_buffer *key) {
+static vsi_shared *find_shared(const vestry_pages *pages, uint64_t hash, const vsi_buffer *key) {
   if (!pages->shared_size) return NULL;
-  vsi_view *view = pages->shared[hash & (pages->shared_size - 1)];
-  while (view && !(view->shared->hash == hash && view->shared->key_len == key->len &&
-                   memcmp(view->shared->key, key->data, key->len) == 0))
-    view = view->shared->next;
-  return view;
+  vsi_shared *shared = pages->shared[hash & (pages->shared_size - 1)];
+  while (shared &&
+         !(shared->hash == hash && shared->key_len == key->len && memcmp(shared->key, key->data, key->len) == 0))
+    shared = shared->next;
+  return shared;
 }
 
 /* Of a part the names of its element, in one allocation. */
@@ -169,6 +169,7 @@ static vsi_shared *create_shared(vestry_pages *pages, uint64_t hash, const vestr
                                  const vsi_buffer *key, size_t share_at) {
   vsi_shared *shared = vsi_calloc(pages->host, 1, sizeof *shared + key->len);
   if (!shared) return NULL;
+  shared->view.is_shared = true;
   shared->hash = hash;
   shared->key_len = (uint32_t)key->len;
   shared->share_at = (uint32_t)share_at;
@@ -179,51 +180,63 @@ static vsi_shared *create_shared(vestry_pages *pages, uint64_t hash, const vestr
   return NULL;
 }
 
-/* The view of that key, as vsi_seat_promise. NULL: no memory. */
-static vsi_view *find_or_create_shared(vestry_pages *pages, vestry_page *page, const vestry_page_part *part,
-                                       const vsi_buffer *key, size_t share_at, vsi_request_copy *request) {
-  uint64_t hash = vsi_siphash_1_3(pages->buckets_secret, key->data, key->len);
-  vsi_view *view = find_shared(pages, hash, key);
-  if (view) return view;
-  grow(pages);
-  if (!pages->shared_size || vsi_schedule_reserve(pages)) return NULL;
-  view = vsi_view_create(pages, page, request ? vsi_request_copy_ref(request) : NULL);
-  if (view) view->shared = create_shared(pages, hash, part, key, share_at);
-  if (!view || !view->shared) {
-    if (view) vsi_view_free(view);
-    pages->views_count--;
-    return NULL;
-  }
-  vsi_view **bucket = &pages->shared[hash & (pages->shared_size - 1)];
-  view->shared->next = *bucket;
-  *bucket = view;
+/* In its bucket and among all; page: NULL: a part. Room was reserved, and the request is in the budget. */
+static void enter_shared(vestry_pages *pages, vsi_shared *shared, vestry_page *page, vsi_request_copy *request) {
+  vsi_shared **bucket = &pages->shared[shared->hash & (pages->shared_size - 1)];
+  shared->view.page = page ? page : &pages->parts;
+  shared->view.request = request ? vsi_request_copy_ref(request) : NULL;
+  shared->next = *bucket;
+  *bucket = shared;
   pages->shared_count++;
-  vsi_view_enter(view);
-  return view;
+  vsi_view_enter(&shared->view);
+}
+
+/* The view of that key, as vsi_seat_promise. */
+static vestry_err find_or_create_shared(vestry_pages *pages, vestry_page *page, const vestry_page_part *part,
+                                        const vsi_buffer *key, size_t share_at, vsi_request_copy *request,
+                                        vsi_shared **ret_shared) {
+  uint64_t hash = vsi_siphash_1_3(pages->buckets_secret, key->data, key->len);
+  *ret_shared = find_shared(pages, hash, key);
+  if (*ret_shared) return VESTRY_OK;
+  grow(pages);
+  size_t request_bytes = request ? vsi_request_copy_bytes(request) : 0;
+  vestry_err error = pages->shared_size ? vsi_requests_take(pages, request_bytes) : VESTRY_NO_MEMORY;
+  if (error) return error;
+  error = vsi_schedule_reserve(pages);
+  if (!error) *ret_shared = create_shared(pages, hash, part, key, share_at);
+  if (*ret_shared) {
+    enter_shared(pages, *ret_shared, page, request);
+    return VESTRY_OK;
+  }
+  if (!error) vsi_schedule_give_back(pages);
+  vsi_requests_give_back(pages, request_bytes);
+  return VESTRY_NO_MEMORY;
 }
 
 /* ---------------------------------------------------------------------------------------------------- seats ------- */
 
-vsi_seat *vsi_seat_promise(vsi_viewer *viewer, vestry_page *page, const vestry_page_part *part, const vsi_buffer *key,
-                           size_t share_at, vsi_request_copy *request) {
-  const vestry_host *host = viewer->pages->host;
-  vsi_seat *seat = vsi_calloc(host, 1, sizeof *seat); /* first: a view without a seat would have to end again */
-  if (!seat) return NULL;
+vestry_err vsi_seat_promise(vestry_pages *pages, vsi_viewer *viewer, vestry_page *page, const vestry_page_part *part,
+                            const vsi_buffer *key, size_t share_at, vsi_request_copy *request, vsi_seat **ret_seat) {
+  vsi_seat *seat = vsi_calloc(pages->host, 1, sizeof *seat); /* first: a view without a seat would have to end again */
+  if (!seat) return VESTRY_NO_MEMORY;
   seat->viewer = viewer;
-  seat->view = find_or_create_shared(viewer->pages, page, part, key, share_at, request);
-  if (!seat->view) {
-    vsi_free(host, seat);
-    return NULL;
+  vestry_err error = find_or_create_shared(pages, page, part, key, share_at, request, &seat->shared);
+  if (error) {
+    vsi_free(pages->host, seat);
+    return error;
   }
-  seat->view->shared->seats_count++;
-  return seat;
+  seat->shared->seats_count++;
+  *ret_seat = seat;
+  return VESTRY_OK;
 }
 
 static void bury_seat(vsi_seat *seat) {
-  vsi_view *view = seat->view;
-  seat->next = view->pages->dead_seats;
-  view->pages->dead_seats = seat;
-  if (!--view->shared->seats_count) vsi_view_end(view);
+  vsi_shared *shared = seat->shared;
+  vestry_pages *pages = shared->view.page->pages;
+  vsi_requests_give_back(pages, seat->request_bytes);
+  seat->next = pages->dead_seats;
+  pages->dead_seats = seat;
+  if (!--shared->seats_count) vsi_view_end(&shared->view);
 }
 
 void vsi_seat_join(vsi_shared *shared, vsi_seat *seat) {
@@ -235,8 +248,8 @@ void vsi_seat_join(vsi_shared *shared, vsi_seat *seat) {
 }
 
 void vsi_seat_take(vsi_seat *seat) {
-  vsi_view *view = seat->view;
-  vsi_shared *shared = view->shared;
+  vsi_shared *shared = seat->shared;
+  vsi_view *view = &shared->view;
   seat->connection = vestry_connection_ref(seat->viewer->connection);
   seat->next_of_viewer = seat->viewer->seats;
   seat->viewer->seats = seat;
@@ -245,10 +258,9 @@ void vsi_seat_take(vsi_seat *seat) {
   if (seat->next) seat->next->at = &seat->next;
   shared->seats = seat;
   shared->asks |= seat->request != NULL;
-  if (seat->request && view->page) view->pages->stats.requests_bytes += vsi_request_copy_bytes(seat->request);
   vsi_seat_join(shared, seat);
   if (view->is_first) view->is_dirty = true;
-  if (view->state == VSI_VIEW_IDLE) vsi_schedule_at(view, vsi_now_ns(view->pages->host));
+  if (view->state == VSI_VIEW_IDLE) vsi_schedule_at(view, vsi_now_ns(view->page->pages->host));
 }
 
 void vsi_seat_joined(vsi_seat *seat) {
@@ -265,8 +277,6 @@ void vsi_seat_leave(vsi_seat *seat) {
   *seat->at = seat->next;
   if (seat->next) seat->next->at = seat->at;
   vsi_seat_joined(seat);
-  if (seat->request && seat->view->page)
-    seat->view->pages->stats.requests_bytes -= vsi_request_copy_bytes(seat->request);
   seat->is_over = true;
   if (!seat->holds) bury_seat(seat);
 }
@@ -285,50 +295,62 @@ void vsi_seat_release(vsi_seat *seat) {
 
 /* -------------------------------------------------------------------------------------------- kept contents ------- */
 
+static void take_out(vestry_pages *pages, vsi_kept *kept) {
+  if (kept->newer)
+    kept->newer->older = kept->older;
+  else
+    pages->newest_kept = kept->older;
+  if (kept->older)
+    kept->older->newer = kept->newer;
+  else
+    pages->oldest_kept = kept->newer;
+  pages->stats.kept_bytes -= sizeof *kept + vestry_event_bytes(kept->event).len;
+  vestry_event_unref(kept->event);
+  kept->event = NULL;
+}
+
 static void drop_kept(vestry_pages *pages, vsi_view *view) {
-  if (view->kept_newer)
-    view->kept_newer->kept_older = view->kept_older;
+  if (!view->kept) return;
+  take_out(pages, view->kept);
+  vsi_free(pages->host, view->kept);
+  view->kept = NULL;
+}
+
+static void put_newest(vestry_pages *pages, vsi_kept *kept) {
+  kept->newer = NULL;
+  kept->older = pages->newest_kept;
+  if (kept->older)
+    kept->older->newer = kept;
   else
-    pages->newest_kept = view->kept_older;
-  if (view->kept_older)
-    view->kept_older->kept_newer = view->kept_newer;
-  else
-    pages->oldest_kept = view->kept_newer;
-  view->kept_newer = view->kept_older = NULL;
-  pages->stats.kept_bytes -= vestry_event_bytes(view->event).len;
-  vestry_event_unref(view->event);
-  view->event = NULL;
+    pages->oldest_kept = kept;
+  pages->newest_kept = kept;
+  pages->stats.kept_bytes += sizeof *kept + vestry_event_bytes(kept->event).len;
 }
 
 void vsi_view_keep(vsi_view *view, vestry_event *event) {
-  vestry_pages *pages = view->pages;
-  if (view->event) drop_kept(pages, view);
-  view->event = event;
-  if (!event) return;
-  pages->stats.kept_bytes += vestry_event_bytes(event).len;
-  view->kept_older = pages->newest_kept;
-  if (pages->newest_kept)
-    pages->newest_kept->kept_newer = view;
+  vestry_pages *pages = view->page->pages;
+  if (!event) {
+    drop_kept(pages, view);
+    return;
+  }
+  if (view->kept)
+    take_out(pages, view->kept);
   else
-    pages->oldest_kept = view;
-  pages->newest_kept = view;
+    view->kept = vsi_alloc(pages->host, sizeof *view->kept);
+  if (view->kept) {
+    *view->kept = (vsi_kept){.view = view, .event = event};
+    put_newest(pages, view->kept);
+  } else {
+    vestry_event_unref(event); /* the next change goes out whole */
+  }
 }
 
 void vsi_view_let_go(vestry_pages *pages) {
   while (pages->stats.kept_bytes > pages->max_kept_bytes) {
-    vsi_view *oldest = pages->oldest_kept;
-    while (oldest && oldest->state == VSI_VIEW_RUNNING) oldest = oldest->kept_newer; /* its worker uses it */
+    vsi_kept *oldest = pages->oldest_kept;
+    while (oldest && oldest->view->state == VSI_VIEW_RUNNING) oldest = oldest->newer; /* its worker uses it */
     if (!oldest) return;
-    drop_kept(pages, oldest);
+    drop_kept(pages, oldest->view);
     pages->stats.kept_dropped_count++;
   }
-}
-
-/* -------------------------------------------------------------------------------------------------- viewers ------- */
-
-void vsi_viewer_free(vsi_viewer *viewer) {
-  const vestry_host *host = viewer->pages->host;
-  vestry_connection_unref(viewer->connection);
-  vsi_free(host, viewer->tag);
-  vsi_free(host, viewer);
 }

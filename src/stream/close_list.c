@@ -57,6 +57,14 @@ bool vsi_close_list_remove(vsi_close_list *list, vsi_close_node *node) {
   return in;
 }
 
+vsi_close_node *vsi_close_list_find(vsi_close_list *list, vsi_close_fn fn) {
+  vsi_spin_lock_take(&list->lock);
+  vsi_close_node *first = list->first, *node = first;
+  while (node && node->fn != fn) node = node->next == first ? NULL : node->next;
+  vsi_spin_lock_give(&list->lock);
+  return node;
+}
+
 void vsi_close_list_tell(vsi_close_list *list, vestry_connection *connection, vestry_cause cause) {
   for (;;) {
     vsi_spin_lock_take(&list->lock);

@@ -32,6 +32,9 @@ void vsi_close_list_init(vsi_close_list *list);
 void vsi_close_list_tell(vsi_close_list *list, vestry_connection *connection, vestry_cause cause);
 vestry_err vsi_close_list_add(vsi_close_list *list, vsi_close_node *node);
 bool vsi_close_list_remove(vsi_close_list *list, vsi_close_node *node);
+/* The first node with that function; NULL: none. On the runner, and only for nodes that nobody takes back: so it stays
+ * where it is until the runner itself tells it. */
+vsi_close_node *vsi_close_list_find(vsi_close_list *list, vsi_close_fn fn);
 
 static inline void vsi_close_node_init(vsi_close_node *node, vsi_close_fn fn) {
   *node = (vsi_close_node){.fn = fn};

@@ -711,7 +711,7 @@ static void a_part_is_not_for_who_may_not_see_the_page(void **state) {
   pass(&s, 20);
   const char *text = read_all(&t);
   assert_null(strstr(text, "999"));
-  assert_non_null(strstr(text, "location.reload()"));
+  assert_non_null(strstr(text, "{\"_vestry\":{\"reload\":"));
   assert_true(vestry_memory_ended(t.stream, NULL));
   break_off(&t);
   vestry_memory_settle(s.v);

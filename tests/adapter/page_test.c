@@ -418,7 +418,7 @@ static void a_status_decides_what_becomes_of_the_stream(void **state) {
     const char *says;
     bool ends;
   } rows[] = {{204, VESTRY_OK, "{\"_vestry\":{\"over\":true}}", true},
-              {0, VESTRY_NOT_FOUND, "location.reload()", true},
+              {0, VESTRY_NOT_FOUND, "{\"_vestry\":{\"reload\":", true},
               {0, VESTRY_FAILED, "{\"_vestry\":{\"failing\":true}}", false},
               {503, VESTRY_OK, "{\"_vestry\":{\"failing\":true}}", false},
               {404, VESTRY_OK, "<p>second</p>", false}};
@@ -503,7 +503,7 @@ static void who_may_not_see_it_any_more_is_sent_away(void **state) {
     assert_int_equal(vestry_refresh(s.pages, "room/1", NULL), VESTRY_OK);
     vestry_memory_settle(s.v);
     const char *text = since(&t);
-    assert_non_null(strstr(text, "location.reload()"));
+    assert_non_null(strstr(text, "{\"_vestry\":{\"reload\":"));
     assert_null(strstr(text, "secret"));
     assert_true(vestry_memory_ended(t.stream, NULL));
     vestry_memory_exchange *document;
@@ -530,7 +530,7 @@ static void a_tab_of_another_build_loads_its_page_anew(void **state) {
   open_site(&s, &(vestry_pages_options){.build = "1.1", .secret = "s", .secret_len = 1});
   get(&s, "/room", "room=1", NULL, tag, true, &t.stream);
   vestry_memory_settle(s.v);
-  assert_non_null(strstr(since(&t), "location.reload()"));
+  assert_non_null(strstr(since(&t), "{\"_vestry\":{\"reload\":"));
   close_tab(&t);
   close_site(&s);
 }
@@ -817,7 +817,7 @@ static void a_page_knows_its_tab(void **state) {
   close_tab(&t);
   get(&s, "/tab", NULL, "me", t.tag, true, &t.stream); /* without its id it is no tab's: it is to be loaded anew */
   vestry_memory_settle(s.v);
-  assert_non_null(strstr(since(&t), "location.reload()"));
+  assert_non_null(strstr(since(&t), "{\"_vestry\":{\"reload\":"));
   close_tab(&t);
   close_site(&s);
 }

@@ -4,7 +4,8 @@
  *   GET /, /many/{n}   for everybody; /kept likewise, with a stream also while hidden
  *   GET /shared        rendered once for all
  *   GET /own           for who is logged in; others are sent to /login
- *   GET /strict        without a style, under a policy that allows no more than the client needs
+ *   GET /strict        without a style, under a policy that allows no more than the client needs; its stream leads to
+ *                      /login when the text is "go", and has the page loaded anew, once, when it is "reload"
  *   GET /slow          its render waits, once POST /sleep was asked for, until POST /wake
  *   GET /big           with 200,000 bytes
  *   GET /over          its render says 204 when the text is "over"
@@ -21,7 +22,7 @@
 
 #include "../../examples/shared/program.h"
 
-enum { HEARTBEAT_MS = 400, RETRY_MS = 200, USERS = 4, TEXT_BYTES = 400, BIG_ROWS = 2000 };
+enum { HEARTBEAT_MS = 800, RETRY_MS = 200, USERS = 4, TEXT_BYTES = 400, BIG_ROWS = 2000 };
 
 struct app {
   struct program program;
@@ -66,6 +67,13 @@ static void add_content(struct app *app, vestry_html *html, const char *path, co
   vestry_html_add(html, "<p id=\"last\">%s</p>", text);
 }
 
+static bool text_is(struct app *app, const char *text) {
+  pthread_mutex_lock(&app->lock);
+  bool is = strcmp(app->text, text) == 0;
+  pthread_mutex_unlock(&app->lock);
+  return is;
+}
+
 static vestry_err render(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   const vestry_request *req = vestry_render_request(render);
@@ -76,10 +84,16 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *ctx) {
   vestry_render_topic(render, is_slow ? "slow" : "text");
   if (user) vestry_render_topic(render, topic);
   if (is_slow && vestry_render_is_stream(render)) wait_to_be_woken(app);
-  pthread_mutex_lock(&app->lock);
-  bool is_over = strcmp(path, "/over") == 0 && strcmp(app->text, "over") == 0;
-  pthread_mutex_unlock(&app->lock);
+  bool is_over = strcmp(path, "/over") == 0 && text_is(app, "over");
   if (is_over) return vestry_reply_status(vestry_render_reply(render), 204);
+  if (strcmp(path, "/strict") == 0 && vestry_render_is_stream(render) && text_is(app, "go"))
+    return vestry_reply_redirect(vestry_render_reply(render), 303, "/login?from='strict'");
+  if (strcmp(path, "/strict") == 0 && vestry_render_is_stream(render) && text_is(app, "reload")) {
+    pthread_mutex_lock(&app->lock);
+    strcpy(app->text, "loaded anew");
+    pthread_mutex_unlock(&app->lock);
+    return VESTRY_NOT_FOUND;
+  }
   vestry_html_add(html,
                   "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Pages</title>"
                   "<link rel=\"icon\" href=\"data:,\"><script type=\"module\" src=\"%-s\"></script>",

@@ -272,7 +272,7 @@ const attributes = {
       if (value() !== signals[key]) el.value = signals[key];
     });
   },
-  effect: (el, source) => expression(el, source)(),
+  effect: (el, source) => effect(expression(el, source)),
   text: (el, source) => watch(el, source, (value) => (el.textContent = value)),
   show: (el, source) => watch(el, source, (value) => (el.style.display = value ? '' : 'none')),
   class: (el, source, key) => watch(el, source, (value) => el.classList.toggle(key, Boolean(value))),

@@ -82,7 +82,11 @@ static void on_free(const vestry_host *host, void *ctx) {
 }
 
 static bool on_written(vestry_connection *connection, void *ctx) {
-  return vsi_watches_written(ctx, connection);
+  const vsi_life *life = ctx;
+  bool more = vsi_watches_written(ctx, connection);
+  /* acquire pairs with the store of the floor above, which awaits nothing before */
+  vsi_written_fn page_written = atomic_load_explicit(&life->v->page_written, memory_order_acquire);
+  return (page_written && page_written(connection)) || more;
 }
 
 const vsi_connection_hooks vsi_life_hooks = {

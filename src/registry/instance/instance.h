@@ -9,6 +9,8 @@
 #include "stream/group.h"
 #include "vestry/bus.h"
 
+typedef bool (*vsi_written_fn)(vestry_connection *connection);
+
 struct vestry {
   const vestry_host *host;
   vestry_runtime *runtime;
@@ -35,6 +37,8 @@ struct vestry {
   vestry_signals_limits signals;
   uint32_t retry_after_s;
 
+  /* Of streams that are pages': as on_written (stream/connection.h). NULL: there are none. Once it is set, it stays. */
+  _Atomic(vsi_written_fn) page_written;
   _Atomic(bool) closing;
   _Atomic(struct vsi_drain *) drain;    /* NULL → one, once, for good (drain.c) */
   _Atomic(uint64_t) requests, rejected; /* relaxed: mere counts */

@@ -1,0 +1,400 @@
+/* What live pages may hold, and what they cost while nothing can be done for them: streams that take nothing, topics of
+ * one render, copied requests, renders that were kept. On the stepped runtime. */
+#include <stdlib.h>
+
+#include "support/test.h"
+#include "support/test_host.h"
+#include "vestry/vestry.h"
+
+typedef struct site {
+  test_host th;
+  vestry *v;
+  vestry_pages *pages;
+  vestry_page *page;
+  int shown;
+  unsigned calls;
+  unsigned topics, step;   /* that the render names: 0, step, 2 · step …, modulo their number */
+  const char *leads_to;    /* where a stream's render redirects to */
+  const char *part_shares; /* the share of its part; NULL: it has none */
+} site;
+
+static vestry_err inside(vestry_render *render, vestry_html *html, void *app) {
+  site *s = app;
+  vestry_render_topic(render, "part");
+  return vestry_html_add(html, "part %d", s->shown);
+}
+
+static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
+  site *s = app;
+  s->calls++;
+  vestry_render_topic(render, "all");
+  for (unsigned i = 0; i < s->topics; i++) (void)vestry_render_topicf(render, "topic/%u", i * s->step % s->topics);
+  if (s->leads_to && vestry_render_is_stream(render)) { /* vestry_reply_redirect refuses some by itself */
+    vestry_reply_header(vestry_render_reply(render), "Location", s->leads_to);
+    return vestry_reply_status(vestry_render_reply(render), 303);
+  }
+  if (s->shown < 0 && vestry_render_is_current(render, 7)) return VESTRY_OK;
+  vestry_render_begin(render, html);
+  vestry_html_add(html, "<p>%d</p>", s->shown);
+  if (s->part_shares) {
+    const vestry_page_part part = {.id = "part", .share = s->part_shares, .render = inside, .app = s};
+    vestry_render_part(render, html, &part);
+  }
+  return vestry_render_end(render, html);
+}
+
+static vestry_err serve_shared(const vestry_request *req, vestry_reply *reply, void *app) {
+  return vestry_page_serve(req, reply, ((site *)app)->page, "all");
+}
+
+static vestry_err serve_twice(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_err error = vestry_page_serve(req, reply, ((site *)app)->page, NULL);
+  return error ? error : vestry_page_serve(req, reply, ((site *)app)->page, "all");
+}
+
+static void open_site(site *s, const vestry_pages_options *options) {
+  memset(s, 0, sizeof *s);
+  test_host_init(&s->th);
+  s->step = 1;
+  const vestry_options own = {.host = &s->th.host, .threads_count = VESTRY_THREADS_NONE};
+  assert_int_equal(vestry_create(&own, &s->v), VESTRY_OK);
+  assert_int_equal(vestry_pages_create(s->v, options, &s->pages), VESTRY_OK);
+  assert_int_equal(vestry_page_create(s->pages, &(vestry_page_options){.render = make, .app = s}, &s->page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->v, "GET", "/", vestry_page_handler, s->page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->v, "GET", "/shared", serve_shared, s), VESTRY_OK);
+  assert_int_equal(vestry_route(s->v, "GET", "/twice", serve_twice, s), VESTRY_OK);
+}
+
+static vestry_pages_stats stats_of(site *s) {
+  vestry_pages_stats stats = {0};
+  vestry_pages_stats_get(s->pages, &stats);
+  return stats;
+}
+
+static void close_site(site *s) {
+  vestry_memory_settle(s->v);
+  const vestry_pages_stats stats = stats_of(s);
+  assert_int_equal(stats.streams_count + stats.views_count + stats.topics_count + stats.kept_bytes, 0);
+  assert_int_equal(stats.requests_bytes, 0);
+  vestry_stop(s->v, 0);
+  vestry_pages_destroy(s->pages);
+  vestry_destroy(s->v);
+  test_host_assert_clean(&s->th);
+}
+
+static vestry_memory_exchange *begin(site *s, const char *path, const char *query, bool is_stream, bool settles) {
+  vestry_memory_exchange *exchange;
+  const vestry_memory_call call = {.path = path, .query = query, .datastar = is_stream};
+  assert_int_equal(vestry_memory_request(s->v, &call, NULL, NULL, &exchange), VESTRY_OK);
+  if (settles) vestry_memory_settle(s->v);
+  return exchange;
+}
+
+/* query: NULL: none. The caller destroys it. */
+static vestry_memory_exchange *ask(site *s, const char *path, const char *query, bool is_stream) {
+  return begin(s, path, query, is_stream, true);
+}
+
+static void pass(site *s, uint64_t ms) {
+  test_host_advance_ms(&s->th, ms);
+  vestry_memory_settle(s->v);
+}
+
+static void refresh(site *s) {
+  assert_int_equal(vestry_refresh(s->pages, "all", NULL), VESTRY_OK);
+  vestry_memory_settle(s->v);
+}
+
+static bool has(vestry_memory_exchange *stream, const char *text) {
+  return strstr(vestry_memory_received(stream).data, text) != NULL;
+}
+
+/* ------------------------------------------------------------------------------------------ blocked streams ------- */
+
+/* It is looked at once, however long it takes nothing and however often something changes; and rendered as soon as it
+ * has taken what it was sent, without any time passing. */
+static void a_stream_that_takes_nothing_costs_nothing(void **state) {
+  (void)state;
+  site s;
+  open_site(&s, NULL);
+  vestry_memory_exchange *tab = ask(&s, "/", NULL, true);
+  pass(&s, 20);
+  vestry_memory_mode_set(tab, VESTRY_MEMORY_BLOCKS);
+  s.shown = 1;
+  refresh(&s);
+  pass(&s, 20);
+  unsigned calls = s.calls;
+  for (int i = 0; i < 100; i++) {
+    s.shown++;
+    refresh(&s);
+    pass(&s, 15);
+  }
+  assert_int_equal(vestry_refresh(s.pages, NULL, NULL), VESTRY_OK);
+  vestry_memory_settle(s.v);
+  assert_int_equal(s.calls, calls);
+  assert_int_equal(stats_of(&s).postponed_count, 1);
+  vestry_memory_mode_set(tab, VESTRY_MEMORY_READS);
+  vestry_memory_settle(s.v);
+  assert_int_equal(s.calls, calls + 1);
+  assert_true(has(tab, "<p>101</p>"));
+  assert_false(has(tab, "<p>100</p>"));
+  vestry_memory_destroy(tab);
+  close_site(&s);
+}
+
+/* Between two renders there is the interval all the same. */
+static void what_was_blocked_is_paced(void **state) {
+  (void)state;
+  site s;
+  open_site(&s, &(vestry_pages_options){.interval_ms = 1000});
+  vestry_memory_exchange *tab = ask(&s, "/", NULL, true);
+  pass(&s, 2000);
+  vestry_memory_mode_set(tab, VESTRY_MEMORY_BLOCKS);
+  s.shown = 1;
+  refresh(&s); /* rendered, and not taken */
+  unsigned calls = s.calls;
+  pass(&s, 100);
+  s.shown = 2;
+  refresh(&s);
+  pass(&s, 700);
+  vestry_memory_mode_set(tab, VESTRY_MEMORY_READS);
+  pass(&s, 199);
+  assert_int_equal(s.calls, calls);
+  pass(&s, 1);
+  assert_int_equal(s.calls, calls + 1);
+  assert_true(has(tab, "<p>2</p>"));
+  vestry_memory_destroy(tab);
+  close_site(&s);
+}
+
+static void a_blocked_page_may_end(void **state) {
+  (void)state;
+  site s;
+  open_site(&s, NULL);
+  vestry_memory_exchange *tab = ask(&s, "/", NULL, true);
+  pass(&s, 20);
+  vestry_memory_mode_set(tab, VESTRY_MEMORY_BLOCKS);
+  s.shown = 1;
+  refresh(&s);
+  pass(&s, 20);
+  s.shown = 2;
+  refresh(&s);
+  assert_int_equal(stats_of(&s).postponed_count, 1);
+  assert_int_equal(vestry_pages_settle(s.pages, UINT64_MAX, 0), VESTRY_TIMEOUT);
+  vestry_memory_hang_up(tab);
+  vestry_memory_settle(s.v);
+  assert_int_equal(vestry_pages_settle(s.pages, UINT64_MAX, 0), VESTRY_OK);
+  vestry_memory_destroy(tab);
+  close_site(&s);
+}
+
+/* ------------------------------------------------------------------------------------------------- topics --------- */
+
+static void a_render_names_as_many_topics_as_it_may(void **state) {
+  (void)state;
+  site s;
+  open_site(&s, NULL);
+  s.topics = VESTRY_PAGE_TOPICS_MAX - 1; /* and the one of all */
+  vestry_memory_exchange *tab = ask(&s, "/", NULL, true);
+  pass(&s, 20);
+  assert_int_equal(stats_of(&s).topics_count, VESTRY_PAGE_TOPICS_MAX);
+  s.step = 1009; /* in another order */
+  for (unsigned i = 0; i < 3; i++) {
+    s.shown++;
+    assert_int_equal(vestry_refreshf(s.pages, NULL, "topic/%u", i * (s.topics - 1) / 2), VESTRY_OK);
+    pass(&s, 20);
+    assert_int_equal(s.calls, 2 + i);
+    assert_int_equal(stats_of(&s).topics_count, VESTRY_PAGE_TOPICS_MAX);
+  }
+  s.topics = 2; /* the others are forgotten */
+  assert_int_equal(vestry_refreshf(s.pages, NULL, "topic/%u", 5u), VESTRY_OK);
+  pass(&s, 20);
+  assert_int_equal(stats_of(&s).topics_count, 3);
+  assert_int_equal(vestry_refreshf(s.pages, NULL, "topic/%u", 5u), VESTRY_OK);
+  pass(&s, 20);
+  assert_int_equal(s.calls, 5);
+  s.topics = VESTRY_PAGE_TOPICS_MAX;
+  s.shown++;
+  refresh(&s);
+  assert_int_equal(stats_of(&s).failed_count, 1);
+  vestry_memory_exchange *document = ask(&s, "/", NULL, false); /* who writes it is told there and then */
+  assert_int_equal(vestry_memory_status(document), 503);
+  vestry_memory_destroy(document);
+  s.topics = 1;
+  pass(&s, 1000);
+  assert_int_equal(stats_of(&s).topics_count, 2);
+  vestry_memory_destroy(tab);
+  close_site(&s);
+}
+
+static void a_topic_by_a_format(void **state) {
+  (void)state;
+  site s;
+  uint64_t first, second;
+  char name[VESTRY_PAGE_TOPIC_MAX_BYTES + 2];
+  memset(name, 'x', sizeof name);
+  name[sizeof name - 1] = '\0';
+  open_site(&s, NULL);
+  assert_int_equal(vestry_refreshf(s.pages, &first, "%s/%d", "room", 7), VESTRY_OK);
+  assert_int_equal(vestry_refreshf(s.pages, &second, "%s", name + 1), VESTRY_OK);
+  assert_int_equal(second, first + 1);
+  assert_int_equal(vestry_refreshf(s.pages, NULL, "%s", name), VESTRY_TOO_LARGE);
+  assert_int_equal(vestry_refreshf(s.pages, NULL, "%s", ""), VESTRY_INVALID);
+  assert_int_equal(vestry_refreshf(NULL, NULL, "%s", "room"), VESTRY_INVALID);
+  close_site(&s);
+}
+
+/* --------------------------------------------------------------------------------------- copied requests ---------- */
+
+static void copied_requests_have_a_budget(void **state) {
+  (void)state;
+  enum { TABS = 8 };
+  site s;
+  char query[1500];
+  vestry_memory_exchange *tabs[TABS];
+  memset(query, 'q', sizeof query);
+  query[sizeof query - 1] = '\0';
+  open_site(&s, &(vestry_pages_options){.max_requests_bytes = 5000});
+  for (size_t i = 0; i < TABS; i++) {
+    query[0] = (char)('a' + i); /* shared ones are of different views */
+    tabs[i] = ask(&s, i % 2 ? "/" : "/shared", query, true);
+  }
+  pass(&s, 20);
+  vestry_pages_stats stats = stats_of(&s);
+  assert_int_equal(stats.streams_count, 3);
+  assert_in_range(stats.requests_bytes, 3 * 1500, 5000);
+  assert_int_equal(stats.requests_refused_count, TABS - 3);
+  for (size_t i = 3; i < TABS; i++) {
+    assert_int_equal(vestry_memory_status(tabs[i]), 503);
+    assert_non_null(vestry_memory_header(tabs[i], "Retry-After"));
+  }
+  vestry_memory_exchange *document = ask(&s, "/", query, false);
+  assert_int_equal(vestry_memory_status(document), 200);
+  vestry_memory_destroy(document);
+  vestry_memory_exchange *same = ask(&s, "/shared", query, true); /* no room for a view of its own */
+  assert_int_equal(vestry_memory_status(same), 503);
+  vestry_memory_destroy(same);
+  query[0] = 'a';
+  same = ask(&s, "/shared", query, true); /* there is one that it shares */
+  assert_int_equal(vestry_memory_status(same), 200);
+  vestry_memory_destroy(same);
+  vestry_memory_destroy(tabs[1]);
+  vestry_memory_settle(s.v);
+  tabs[1] = ask(&s, "/", query, true); /* its place is free */
+  assert_int_equal(vestry_memory_status(tabs[1]), 200);
+  for (size_t i = 0; i < TABS; i++) vestry_memory_destroy(tabs[i]);
+  close_site(&s);
+}
+
+static void a_reply_serves_one_page(void **state) {
+  (void)state;
+  site s;
+  open_site(&s, NULL);
+  vestry_memory_exchange *stream = ask(&s, "/twice", NULL, true);
+  assert_int_equal(vestry_memory_status(stream), 500);
+  assert_null(vestry_memory_connection(stream));
+  vestry_memory_destroy(stream);
+  close_site(&s);
+}
+
+/* ------------------------------------------------------------------------------------------ kept renders ---------- */
+
+/* The version says that nothing has changed; but what it shows is not kept, and who comes has not got it. */
+static void a_version_is_not_enough_for_who_comes(void **state) {
+  (void)state;
+  site s;
+  open_site(&s, &(vestry_pages_options){.max_kept_bytes = 1});
+  s.shown = -5;
+  vestry_memory_exchange *first = ask(&s, "/shared", NULL, true);
+  pass(&s, 20);
+  assert_true(has(first, "<p>-5</p>"));
+  vestry_memory_exchange *other = ask(&s, "/", NULL, true); /* whose render is kept instead */
+  pass(&s, 20);
+  assert_int_equal(stats_of(&s).kept_dropped_count, 1);
+  vestry_memory_exchange *second = ask(&s, "/shared", NULL, true);
+  pass(&s, 20);
+  assert_true(has(second, "<p>-5</p>"));
+  assert_int_equal(stats_of(&s).failed_count, 0);
+  vestry_memory_destroy(first);
+  vestry_memory_destroy(other);
+  vestry_memory_destroy(second);
+  close_site(&s);
+}
+
+/* ------------------------------------------------------------------------------------------- where it leads ------- */
+
+static void it_is_led_to_addresses_of_the_web_alone(void **state) {
+  (void)state;
+  static const struct {
+    const char *url, *says;
+  } rows[] = {{"/login?next=%2Froom", "{\"_vestry\":{\"go\":\"/login?next=%2Froom\"}}"},
+              {"https://sso.example/\"x", "{\"_vestry\":{\"go\":\"https://sso.example/\\\"x\"}}"},
+              {"javascript:alert(1)", NULL},
+              {" jAvascript:alert(1)", NULL},
+              {"data:text/html,x", NULL}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    site s;
+    open_site(&s, NULL);
+    vestry_memory_exchange *tab = ask(&s, "/", NULL, true);
+    pass(&s, 20);
+    s.leads_to = rows[i].url;
+    refresh(&s);
+    if (rows[i].says) assert_true(has(tab, rows[i].says));
+    if (!rows[i].says) assert_false(has(tab, "\"go\""));
+    assert_false(has(tab, "<script"));
+    assert_true(vestry_memory_ended(tab, NULL));
+    vestry_memory_destroy(tab);
+    close_site(&s);
+  }
+}
+
+/* ---------------------------------------------------------------------------------------------- everything -------- */
+
+/* While all are marked, some come, some end and some wait: each that is there is rendered for it, and once. */
+static void everything_is_refreshed_whoever_comes_and_goes(void **state) {
+  (void)state;
+  enum { TABS = 700 }; /* more than are marked at once */
+  site s;
+  unsigned seed = 7;
+  static vestry_memory_exchange *tabs[TABS];
+  open_site(&s, NULL);
+  for (size_t i = 0; i < TABS; i++) tabs[i] = ask(&s, "/", NULL, true);
+  pass(&s, 20);
+  for (int round = 0; round < 20; round++) {
+    char wanted[32];
+    s.shown++;
+    pass(&s, 20);
+    assert_int_equal(vestry_refresh(s.pages, NULL, NULL), VESTRY_OK);
+    for (int i = 0; i < 200; i++) {
+      size_t at = (size_t)rand_r(&seed) % TABS;
+      vestry_memory_destroy(tabs[at]);
+      tabs[at] = begin(&s, "/", NULL, true, false);
+      (void)vestry_runtime_step(vestry_runtime_of(s.v));
+    }
+    pass(&s, 20);
+    snprintf(wanted, sizeof wanted, "<p>%d</p>", s.shown);
+    for (size_t i = 0; i < TABS; i++) assert_true(has(tabs[i], wanted));
+    unsigned calls = s.calls;
+    assert_int_equal(vestry_refresh(s.pages, NULL, NULL), VESTRY_OK);
+    pass(&s, 20);
+    assert_int_equal(s.calls, calls + TABS);
+  }
+  for (size_t i = 0; i < TABS; i++) vestry_memory_destroy(tabs[i]);
+  close_site(&s);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_stream_that_takes_nothing_costs_nothing),
+      cmocka_unit_test(what_was_blocked_is_paced),
+      cmocka_unit_test(a_blocked_page_may_end),
+      cmocka_unit_test(a_render_names_as_many_topics_as_it_may),
+      cmocka_unit_test(a_topic_by_a_format),
+      cmocka_unit_test(copied_requests_have_a_budget),
+      cmocka_unit_test(a_reply_serves_one_page),
+      cmocka_unit_test(a_version_is_not_enough_for_who_comes),
+      cmocka_unit_test(it_is_led_to_addresses_of_the_web_alone),
+      cmocka_unit_test(everything_is_refreshed_whoever_comes_and_goes),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
