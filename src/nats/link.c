@@ -263,13 +263,14 @@ static natsStatus subscribe_all(link *l) {
   pthread_mutex_lock(&broker->lock);
   vsi_nats_interests_each(&broker->interests, queue_if_wanted, broker);
   pthread_mutex_unlock(&broker->lock);
+  size_t max_payload = (size_t)natsConnection_GetMaxPayload(l->connection);
   for (;;) {
     pthread_mutex_lock(&broker->lock);
     vsi_nats_item *some = vsi_nats_outbox_take(&broker->outbox);
     bool is_over = l->wire->is_over || broker->stops;
     if (!some && !is_over) {
       broker->connections_count++;
-      atomic_store(&broker->max_payload, (size_t)natsConnection_GetMaxPayload(l->connection));
+      atomic_store(&broker->max_payload, max_payload);
       /* release pairs with the acquire of who publishes */
       atomic_store_explicit(&broker->is_up, true, memory_order_release);
     }
