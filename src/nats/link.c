@@ -14,7 +14,7 @@
 #include "nats/broker.h"
 #include "nats/host.h"
 
-enum { LAST_WORDS_MS = 1000, NS_PER_MS = 1000000, LINE_MAX_BYTES = 256 };
+enum { LAST_WORDS_MS = 1000, COMPLAINTS_MAX = 8, NS_PER_MS = 1000000, LINE_MAX_BYTES = 256 };
 
 /* One connection, as its callbacks see it. */
 typedef struct wire {
@@ -22,6 +22,8 @@ typedef struct wire {
   /* guarded by the broker's lock */
   unsigned refs; /* the link's thread's, and on_closed's */
   bool is_over, is_closed;
+
+  unsigned complaints_count; /* of on_error's thread */
 } wire;
 
 /* What the thread has in hand. */
@@ -66,12 +68,13 @@ static void on_closed(natsConnection *connection, void *ctx) {
 /* There too. */
 static void on_error(natsConnection *connection, natsSubscription *sub, natsStatus status, void *ctx) {
   (void)connection, (void)sub;
-  const wire *w = ctx;
+  wire *w = ctx;
   char line[LINE_MAX_BYTES];
   if (status == NATS_SLOW_CONSUMER) {
     atomic_store(&w->broker->libnats_dropped, true);
     vsi_nats_inbox_lose(&w->broker->inbox);
   }
+  if (w->complaints_count++ >= COMPLAINTS_MAX) return;
   snprintf(line, sizeof line, "nats: the server or libnats complains: %s", natsStatus_GetText(status));
   vsi_nats_log(w->broker->host, VESTRY_LOG_WARN, line);
 }

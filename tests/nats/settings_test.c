@@ -90,6 +90,63 @@ static void a_token_is_asked_for(void **state) {
   is_kept_out((vestry_nats_options){.token = "other"});
 }
 
+/* NKeys: base32 of a kind, 32 bytes and a CRC-16. */
+static void encode_nkey(const unsigned char *bytes, size_t len, char *ret_text) {
+  unsigned char whole[40];
+  unsigned crc = 0, bits = 0, count = 0;
+  memcpy(whole, bytes, len);
+  for (size_t i = 0; i < len; i++) {
+    crc ^= (unsigned)bytes[i] << 8;
+    for (int bit = 0; bit < 8; bit++) crc = (crc << 1 ^ (crc & 0x8000 ? 0x1021 : 0)) & 0xffff;
+  }
+  whole[len] = (unsigned char)crc;
+  whole[len + 1] = (unsigned char)(crc >> 8);
+  for (size_t i = 0; i < len + 2; i++)
+    for (bits = (bits << 8 | whole[i]) & 0xffff, count += 8; count >= 5; count -= 5)
+      *ret_text++ = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[bits >> (count - 5) & 31];
+  if (count) *ret_text++ = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[bits << (5 - count) & 31];
+  *ret_text = 0;
+}
+
+/* The last 32 bytes of a file: a key in DER. */
+static void read_key(const char *name, unsigned char *ret_key) {
+  char path[128];
+  snprintf(path, sizeof path, "%s/%s", the.server.folder, name);
+  FILE *file = fopen(path, "r");
+  assert_non_null(file);
+  assert_int_equal(fseek(file, -32, SEEK_END), 0);
+  assert_int_equal(fread(ret_key, 1, 32, file), 32);
+  fclose(file);
+}
+
+static void a_key_is_proved(void **state) {
+  (void)state;
+  char command[512], public[2][80], seed[80], path[128], config[256];
+  for (int i = 0; i < 2; i++) {
+    snprintf(command, sizeof command,
+             "cd %s && openssl genpkey -algorithm ed25519 -outform DER -out k && "
+             "openssl pkey -in k -inform DER -pubout -outform DER -out p",
+             the.server.folder);
+    assert_int_equal(system(command), 0);
+    unsigned char key[34] = {20 << 3}; /* U: a user's */
+    read_key("p", key + 1);
+    encode_nkey(key, 33, public[i]);
+    key[0] = 18 << 3 | 20 >> 2; /* S: a seed, of a user's */
+    key[1] = (20 & 3) << 6;
+    read_key("k", key + 2);
+    encode_nkey(key, 34, seed); /* the second one's stays */
+  }
+  snprintf(path, sizeof path, "%s/seed", the.server.folder);
+  FILE *file = fopen(path, "w");
+  assert_non_null(file);
+  fprintf(file, "%s\n", seed);
+  fclose(file);
+  snprintf(config, sizeof config, "authorization { users: [ { nkey: %s }, { nkey: %s } ] }", public[0], public[1]);
+  nats_server_start(&the.server, config);
+  is_let_in((vestry_nats_options){.nkey = public[1], .nkey_seed_file = path});
+  is_kept_out((vestry_nats_options){.nkey = public[0], .nkey_seed_file = path}); /* another's */
+}
+
 /* libnats gives up after two refusals. */
 static void who_was_refused_comes_in_when_he_may(void **state) {
   (void)state;
@@ -308,6 +365,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_password_is_asked_for),
       TEST(a_token_is_asked_for),
+      TEST(a_key_is_proved),
       TEST(who_was_refused_comes_in_when_he_may),
       TEST(of_several_servers_one_will_do),
       TEST(a_server_must_be_the_one_it_says),
