@@ -1,5 +1,5 @@
-/* The contract of life and of peers that go; then how libmicrohttpd sees a cut, and a destroy without a stop, also while
- * clients send what libmicrohttpd refuses itself. */
+/* The contract of life and of peers that go; then how libmicrohttpd sees a cut, and a destroy without a stop, also
+ * while clients send what libmicrohttpd refuses itself. */
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>

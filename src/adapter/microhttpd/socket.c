@@ -169,8 +169,8 @@ void vsi_microhttpd_sockets_finish(vsi_microhttpd_sockets *sockets) {
 }
 
 /* A libmicrohttpd that is told to stop queues no answer any more, but says that it did; after a request that it would
- * refuse itself it looks at the answer, and the process ends. So it is told when no request can come any more. Who is in
- * the middle of an answer sends no request; who is on the way to its thread is cut when it gets there. */
+ * refuse itself it looks at the answer, and the process ends. So it is told when no request can come any more. Who is
+ * in the middle of an answer sends no request; who is on the way to its thread is cut when it gets there. */
 void vsi_microhttpd_sockets_shut(vsi_microhttpd_sockets *sockets) {
   struct timespec until = vsi_web_after_ms(SHUT_MS);
   vsi_microhttpd_arrivals_sweep(&sockets->arrivals);

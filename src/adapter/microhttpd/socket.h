@@ -56,8 +56,8 @@ typedef struct vsi_microhttpd_limits {
 /* OK | NO_MEMORY | CLOSED (the runtime) | IO (no randomness); finish it whatever is returned */
 vestry_err vsi_microhttpd_sockets_begin(vsi_microhttpd_sockets *sockets, vestry *v,
                                         const vsi_microhttpd_limits *limits);
-/* All that wait for a request are closed, those that come to it too; for a moment it is waited until they are. Nobody is
- * accepted any more. */
+/* All that wait for a request are closed, those that come to it too; for a moment it is waited until they are. Nobody
+ * is accepted any more. */
 void vsi_microhttpd_sockets_shut(vsi_microhttpd_sockets *sockets);
 /* libmicrohttpd must have none any more. */
 void vsi_microhttpd_sockets_finish(vsi_microhttpd_sockets *sockets);
