@@ -58,8 +58,8 @@ for adapter in microhttpd civetweb; do
 done
 if [ "$node" ]; then
   start "$node" "$here/faulty_pages.mjs"
-  pages 1 --server node --port "$port" --pages 5 --rounds 6 --patience-ms 300
-  pages 1 --server node --port "$port" --pages 5 --rounds 6 --patience-ms 300 --a-second 100
+  pages 1 --server node --port "$port" --pages 5 --rounds 6 --patience-ms 2000
+  pages 1 --server node --port "$port" --pages 5 --rounds 6 --patience-ms 2000 --a-second 100
   stop
 fi
 
