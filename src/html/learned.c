@@ -31,7 +31,7 @@ enum {
   MAX_FILL = 32,
   BLOCK = 32,
   MAX_FIXED = 3,
-  FIXED_BYTES = 64
+  FIXED_BYTES = 128
 };
 
 #define TENS(t) t "0" t "1" t "2" t "3" t "4" t "5" t "6" t "7" t "8" t "9"
