@@ -194,6 +194,7 @@ static int load(page_load *l) {
                                                  .threads = l->threads,
                                                  .window = l->a_second ? l->warm + l->rounds + 1 : 1,
                                                  .skips = l->a_second > 0,
+                                                 .puts_off = l->encoding && !l->a_second,
                                                  .other = "data: signals ", /* heartbeats */
                                                  .path = path,
                                                  .encoding = l->encoding,

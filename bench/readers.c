@@ -16,7 +16,8 @@
 
 #include "bench.h"
 
-enum { EVENTS_AT_ONCE = 256, RECEIVE_BYTES = 1 << 16, LOOK_MS = 100, OPEN_PATIENCE_MS = 10000 };
+enum { PILE_BYTES = 64 << 20 };
+enum { EVENTS_AT_ONCE = 256, RECEIVE_BYTES = 1 << 16, LOOK_MS = 100, QUIET_MS = 2, OPEN_PATIENCE_MS = 10000 };
 
 typedef struct reader {
   bench_stream stream; /* first */
@@ -31,6 +32,8 @@ typedef struct reading_thread {
   bool is_started;
   int epoll;
   uint64_t now_ns; /* when the bytes that are looked at came */
+  char *pile;      /* what is put off: an arrival, its bytes, the next */
+  size_t pile_len, pile_capacity;
   histogram latency;
 } reading_thread;
 
@@ -128,6 +131,52 @@ static void end_reader(reading_thread *thread, reader *r) {
   add(is_expected ? &thread->all->ended : &thread->all->broken, 1); /* which also publishes ended_ns */
 }
 
+/* Bytes of a stream that were put off. */
+typedef struct arrival {
+  reader *from;
+  uint64_t at_ns;
+  size_t len;
+} arrival;
+
+/* false: no memory. */
+static bool put_off(reading_thread *thread, reader *r, const char *data, size_t len) {
+  size_t wanted = thread->pile_len + sizeof(arrival) + len;
+  if (wanted > thread->pile_capacity) {
+    char *pile = realloc(thread->pile, 2 * wanted);
+    if (!pile) return false;
+    thread->pile = pile;
+    thread->pile_capacity = 2 * wanted;
+  }
+  const arrival one = {r, thread->now_ns, len};
+  memcpy(thread->pile + thread->pile_len, &one, sizeof one);
+  memcpy(thread->pile + thread->pile_len + sizeof one, data, len);
+  thread->pile_len = wanted;
+  return true;
+}
+
+/* false: the stream has ended, or is none. */
+static bool take_bytes(reading_thread *thread, reader *r, const char *data, size_t len) {
+  bool had_head = r->stream.at != STREAM_HEAD;
+  uint64_t body_bytes = r->stream.body_bytes;
+  bool ok = len && bench_stream_feed(&r->stream, data, len, take_line, thread);
+  add(&thread->all->body_bytes, r->stream.body_bytes - body_bytes);
+  if (ok && !had_head && r->stream.at != STREAM_HEAD) add(&thread->all->opened, 1);
+  if (ok && r->stream.at != STREAM_ENDED) return true;
+  end_reader(thread, r);
+  return false;
+}
+
+static void take_pile(reading_thread *thread) {
+  for (size_t at = 0; at < thread->pile_len;) {
+    arrival one;
+    memcpy(&one, thread->pile + at, sizeof one);
+    thread->now_ns = one.at_ns;
+    at += sizeof one + one.len;
+    if (one.from->stream.fd >= 0) take_bytes(thread, one.from, thread->pile + at - one.len, one.len);
+  }
+  thread->pile_len = 0;
+}
+
 /* Edges only: so it reads until nothing is left. What fills less than the buffer was all, but for an end that came with
  * it. */
 static void read_stream(reading_thread *thread, reader *r, bool has_end, char *data) {
@@ -135,15 +184,10 @@ static void read_stream(reading_thread *thread, reader *r, bool has_end, char *d
     got = recv(r->stream.fd, data, RECEIVE_BYTES, 0);
     if (got < 0 && errno == EAGAIN) return;
     thread->now_ns = bench_now_ns();
-    bool had_head = r->stream.at != STREAM_HEAD;
-    uint64_t body_bytes = r->stream.body_bytes;
-    bool ok = got > 0 && bench_stream_feed(&r->stream, data, (size_t)got, take_line, thread);
-    add(&thread->all->body_bytes, r->stream.body_bytes - body_bytes);
-    if (ok && !had_head && r->stream.at != STREAM_HEAD) add(&thread->all->opened, 1);
-    if (!ok || r->stream.at == STREAM_ENDED) {
-      end_reader(thread, r);
-      return;
-    }
+    size_t len = got > 0 ? (size_t)got : 0;
+    if (thread->all->options.puts_off && len && put_off(thread, r, data, len)) continue;
+    take_pile(thread);
+    if (r->stream.fd < 0 || !take_bytes(thread, r, data, len)) return;
   }
 }
 
@@ -157,9 +201,10 @@ static void *read_streams(void *argument) {
   char *data = malloc(RECEIVE_BYTES);
   while (data && !atomic_load_explicit(&all->stopping, memory_order_acquire)) { /* pairs with destroy */
     struct epoll_event events[EVENTS_AT_ONCE];
-    int count = epoll_wait(thread->epoll, events, EVENTS_AT_ONCE, LOOK_MS);
+    int count = epoll_wait(thread->epoll, events, EVENTS_AT_ONCE, thread->pile_len ? QUIET_MS : LOOK_MS);
     for (int i = 0; i < count; i++) read_stream(thread, events[i].data.ptr, events[i].events != EPOLLIN, data);
-    if (count <= 0) continue;
+    if (count < 0 || (!count && !thread->pile_len)) continue;
+    if (!count || thread->pile_len > PILE_BYTES) take_pile(thread);
     pthread_mutex_lock(&all->lock);
     if (all->awaited && is_over_locked(all)) pthread_cond_signal(&all->reached);
     pthread_mutex_unlock(&all->lock);
@@ -272,6 +317,7 @@ void readers_destroy(readers *all) {
   for (size_t i = 0; all->threads && i < all->options.threads; i++)
     if (all->threads[i].epoll >= 0) close(all->threads[i].epoll);
   for (size_t i = 0; all->readers && i < all->options.count; i++) bench_stream_finish(&all->readers[i].stream, true);
+  for (size_t i = 0; all->threads && i < all->options.threads; i++) free(all->threads[i].pile);
   for (size_t i = 0; all->rounds && i < all->slots; i++) free(all->rounds[i].line);
   free(all->rounds);
   free(all->threads);

@@ -30,6 +30,7 @@ typedef struct readers_options {
   size_t window; /* so many rounds may be under way at once; keyed: 1 */
   bool keyed;
   bool skips;        /* a stream may leave rounds out, if a later one comes: they count as delivered, and as skipped */
+  bool puts_off;     /* what comes is timed, and looked at only once nothing more comes: decoding is not in the way */
   const char *other; /* lines that begin so are of no round; NULL: there are none */
   const char *path;  /* keyed: "?key=k" and the reader's number are added */
   const char *encoding; /* to ask for; NULL: none */
