@@ -73,11 +73,12 @@ typedef struct vestry_pages_options {
   const void *secret; /**< what state tags are hashed with: the same on all machines, and after a restart, if they
                                are to be known there. NULL: random. Copied */
   size_t secret_len;
-  const char *offline_text; /**< of the banner ["Offline. Trying again…"]. Copied */
-  const char *failing_text; /**< likewise ["This page cannot be brought up to date just now."]. Copied */
-  vestry_runtime *runtime;  /**< on which pages render, borrowed. NULL: one of their own with threads_count threads; a
+  const char *offline_text;  /**< of the banner ["Offline. Trying again…"]. Copied */
+  const char *failing_text;  /**< likewise ["This page cannot be brought up to date just now."]. Copied */
+  vestry_runtime *runtime;   /**< on which pages render, borrowed. NULL: one of their own with threads_count threads; a
                                 stepped instance's own (tests) */
-  size_t max_requests_bytes; /**< of the copied requests that pages are rendered from [256 MiB]: some 100 bytes each, and
+  size_t max_requests_bytes; /**< of the copied requests that pages are rendered from [256 MiB]: some 100 bytes each,
+                                  and
                                   what the client says of itself, its cookies above all. Beyond it a stream is answered
                                   503 with Retry-After, and the tab tries again; documents are served all the same */
 } vestry_pages_options;
@@ -250,7 +251,7 @@ typedef struct vestry_pages_stats {
   uint64_t postponed_count; /**< the last event was not written yet */
   size_t kept_bytes;        /**< of contents, now */
   uint64_t kept_dropped_count;
-  size_t requests_bytes; /**< of the copied requests that pages are rendered from, now */
+  size_t requests_bytes;           /**< of the copied requests that pages are rendered from, now */
   uint64_t requests_refused_count; /**< streams that were answered 503, or parts that were not shown, for
                                         max_requests_bytes */
 } vestry_pages_stats;

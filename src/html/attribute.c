@@ -178,6 +178,22 @@ bool vsi_attribute_insert(vsi_html_place *place, vsi_slot slot, const char *text
   return true;
 }
 
+/* The scheme of a URL is known by its first bytes, whatever follows. In code a number ends nothing, and neither does an
+ * escaped text in a string; what stood right before them is then behind them. */
+bool vsi_attribute_is_settled(vsi_html_place *place, bool is_number, bool *ret_in_js) {
+  switch (place->kind) {
+  case VSI_VALUE_TEXT: return true;
+  case VSI_VALUE_URL:
+  case VSI_VALUE_PAGE: return scheme_of(place, place->kind) == SETTLED;
+  case VSI_VALUE_CODE:
+    if (place->result != VSI_VALUE_TEXT || place->js_last == '&') return false;
+    *ret_in_js = place->js == VSI_JS_SINGLE || place->js == VSI_JS_DOUBLE;
+    place->js_last = is_number ? '0' : 0;
+    return *ret_in_js || (is_number && place->js == VSI_JS_CODE);
+  default: return false;
+  }
+}
+
 const char *vsi_attribute_conflict(const vsi_html_place *place) {
   return place->facts & CONFLICT ? "http-equiv stands behind a content with a text of others" : NULL;
 }

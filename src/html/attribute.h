@@ -30,6 +30,8 @@ void vsi_attribute_end(vsi_html_place *place);
 vsi_slot vsi_attribute_slot(const vsi_html_place *place, const char **ret_why);
 /* What can be put into the text of a script element; a string there is JS_STRING. */
 vsi_slot vsi_script_slot(const vsi_html_place *place, const char **ret_why);
+/* As vsi_place_is_settled, in a value. */
+bool vsi_attribute_is_settled(vsi_html_place *place, bool is_number, bool *ret_in_js);
 /* As vsi_place_conflict. */
 const char *vsi_attribute_conflict(const vsi_html_place *place);
 /* As vsi_place_insert, into a value. */

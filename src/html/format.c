@@ -4,29 +4,15 @@
 #include <string.h>
 
 #include "base/utf8.h"
-#include "html/html.h"
+#include "html/format.h"
 
-enum { MAX_WIDTH = 1000, NO_PRECISION = -1 };
+enum { MAX_WIDTH = 1000 };
 
 /* Bytes of the longest number: the largest double has 309 digits before its point. */
 enum { MAX_DIGITS = 320 + MAX_WIDTH };
 
-typedef enum length { LEN_NONE, LEN_HH, LEN_H, LEN_L, LEN_LL, LEN_Z, LEN_J, LEN_T } length;
-
-/* One conversion. */
-typedef struct conversion {
-  bool minus, plus, space, zero, alternate; /* flags */
-  int width, precision;
-  length len;
-  char letter;
-} conversion;
-
-typedef struct reader {
-  vsi_html *html;
-  const vsi_format_sink *sink;
-  const char *format, *at; /* `at`: behind what was read */
-  va_list arguments;
-} reader;
+typedef vsi_conversion conversion;
+typedef vsi_format_reader reader;
 
 /* ---------------------------------------------------------------------------------------------------- numbers ----- */
 
@@ -66,34 +52,34 @@ static void put_integer(reader *r, const conversion *c, uintmax_t number, bool n
     for (; number; number /= 10) *--first = (char)('0' + number % 10); /* a constant is quick to divide by */
   else
     for (; number; number /= 16) *--first = digits[number % 16];
-  int least = c->precision == NO_PRECISION ? 1 : c->precision;
+  int least = c->precision == VSI_NO_PRECISION ? 1 : c->precision;
   while (end - first < least) *--first = '0';
-  put_number(r, c, prefix, first, (size_t)(end - first), c->zero && c->precision == NO_PRECISION);
+  put_number(r, c, prefix, first, (size_t)(end - first), c->zero && c->precision == VSI_NO_PRECISION);
 }
 
-static intmax_t next_signed(reader *r, length len) {
+intmax_t vsi_format_next_signed(reader *r, vsi_length len) {
   switch (len) {
-  case LEN_HH: return (signed char)va_arg(r->arguments, int);
-  case LEN_H: return (short)va_arg(r->arguments, int);
-  case LEN_L: return va_arg(r->arguments, long);
-  case LEN_LL: return va_arg(r->arguments, long long);
-  case LEN_Z:
-  case LEN_T: return va_arg(r->arguments, ptrdiff_t); /* as wide as size_t; see the assertion */
-  case LEN_J: return va_arg(r->arguments, intmax_t);
+  case VSI_LEN_HH: return (signed char)va_arg(r->arguments, int);
+  case VSI_LEN_H: return (short)va_arg(r->arguments, int);
+  case VSI_LEN_L: return va_arg(r->arguments, long);
+  case VSI_LEN_LL: return va_arg(r->arguments, long long);
+  case VSI_LEN_Z:
+  case VSI_LEN_T: return va_arg(r->arguments, ptrdiff_t); /* as wide as size_t; see the assertion */
+  case VSI_LEN_J: return va_arg(r->arguments, intmax_t);
   default: return va_arg(r->arguments, int);
   }
 }
 _Static_assert(sizeof(ptrdiff_t) == sizeof(size_t), "z and t are read alike");
 
-static uintmax_t next_unsigned(reader *r, length len) {
+uintmax_t vsi_format_next_unsigned(reader *r, vsi_length len) {
   switch (len) {
-  case LEN_HH: return (unsigned char)va_arg(r->arguments, unsigned);
-  case LEN_H: return (unsigned short)va_arg(r->arguments, unsigned);
-  case LEN_L: return va_arg(r->arguments, unsigned long);
-  case LEN_LL: return va_arg(r->arguments, unsigned long long);
-  case LEN_Z:
-  case LEN_T: return va_arg(r->arguments, size_t);
-  case LEN_J: return va_arg(r->arguments, uintmax_t);
+  case VSI_LEN_HH: return (unsigned char)va_arg(r->arguments, unsigned);
+  case VSI_LEN_H: return (unsigned short)va_arg(r->arguments, unsigned);
+  case VSI_LEN_L: return va_arg(r->arguments, unsigned long);
+  case VSI_LEN_LL: return va_arg(r->arguments, unsigned long long);
+  case VSI_LEN_Z:
+  case VSI_LEN_T: return va_arg(r->arguments, size_t);
+  case VSI_LEN_J: return va_arg(r->arguments, uintmax_t);
   default: return va_arg(r->arguments, unsigned);
   }
 }
@@ -114,7 +100,7 @@ static void put_double(reader *r, const conversion *c, double number) {
   bool is_finite = number - number == 0, negative = __builtin_signbit(number) != 0;
   if (negative) number = -number;
   char body[MAX_DIGITS];
-  int precision = c->precision == NO_PRECISION ? 6 : c->precision, len;
+  int precision = c->precision == VSI_NO_PRECISION ? 6 : c->precision, len;
   if (c->letter == 'f')
     len = c->alternate ? snprintf(body, sizeof body, "%#.*f", precision, number)
                        : snprintf(body, sizeof body, "%.*f", precision, number);
@@ -130,18 +116,20 @@ static void put_double(reader *r, const conversion *c, double number) {
 
 /* ------------------------------------------------------------------------------------------------------ texts ----- */
 
+const char vsi_html_why_null[] = "its text is NULL";
+
 /* A text as far as its NUL or the precision. A sequence that the precision cuts is left out, unless it is raw. */
 static void put_text(reader *r, const conversion *c, const char *text) {
   if (!text) {
-    vsi_html_fail(r->html, VESTRY_INVALID, "its text is NULL");
+    vsi_html_fail(r->html, VESTRY_INVALID, vsi_html_why_null);
     return;
   }
-  size_t len = c->precision == NO_PRECISION ? strlen(text) : strnlen(text, (size_t)c->precision);
+  size_t len = c->precision == VSI_NO_PRECISION ? strlen(text) : strnlen(text, (size_t)c->precision);
   if (c->minus) {
     r->sink->raw(r->html, text, len);
     return;
   }
-  if (c->precision != NO_PRECISION && len == (size_t)c->precision) len = vsi_utf8_trim(text, len);
+  if (c->precision != VSI_NO_PRECISION && len == (size_t)c->precision) len = vsi_utf8_trim(text, len);
   for (size_t fill = len; fill < (size_t)c->width; fill++) r->sink->text(r->html, " ", 1);
   r->sink->text(r->html, text, len);
 }
@@ -168,10 +156,11 @@ static void read_flags(reader *r, conversion *c) {
 }
 
 /* Digits or a star. */
-static int read_size(reader *r) {
+static int read_size(reader *r, bool takes_stars, bool *has_star) {
   if (*r->at == '*') {
     r->at++;
-    return va_arg(r->arguments, int);
+    *has_star = true;
+    return takes_stars ? va_arg(r->arguments, int) : 0;
   }
   int size = 0;
   for (; *r->at >= '0' && *r->at <= '9'; r->at++) {
@@ -183,14 +172,14 @@ static int read_size(reader *r) {
 static void read_length(reader *r, conversion *c) {
   char first = *r->at;
   switch (first) {
-  case 'h': c->len = r->at[1] == 'h' ? LEN_HH : LEN_H; break;
-  case 'l': c->len = r->at[1] == 'l' ? LEN_LL : LEN_L; break;
-  case 'z': c->len = LEN_Z; break;
-  case 'j': c->len = LEN_J; break;
-  case 't': c->len = LEN_T; break;
-  default: c->len = LEN_NONE; return;
+  case 'h': c->len = r->at[1] == 'h' ? VSI_LEN_HH : VSI_LEN_H; break;
+  case 'l': c->len = r->at[1] == 'l' ? VSI_LEN_LL : VSI_LEN_L; break;
+  case 'z': c->len = VSI_LEN_Z; break;
+  case 'j': c->len = VSI_LEN_J; break;
+  case 't': c->len = VSI_LEN_T; break;
+  default: c->len = VSI_LEN_NONE; return;
   }
-  r->at += c->len == LEN_HH || c->len == LEN_LL ? 2 : 1;
+  r->at += c->len == VSI_LEN_HH || c->len == VSI_LEN_LL ? 2 : 1;
 }
 
 /* Whether printf knows the combination; what is undefined there is refused. */
@@ -200,27 +189,27 @@ static const char *check(const conversion *c) {
   if (!is_signed && !is_hex && !is_double && !is_text && c->letter != 'u') return "this conversion is not supported";
   if ((c->plus || c->space) && !is_signed && !is_double) return "a flag does not go with this conversion";
   if (c->alternate && !is_hex && !is_double) return "a flag does not go with this conversion";
-  if (is_text && (c->zero || c->len != LEN_NONE)) return "a flag or length does not go with this conversion";
-  if (is_double && c->len != LEN_NONE && c->len != LEN_L) return "a length does not go with this conversion";
-  if (c->letter == 'c' && (c->minus || c->precision != NO_PRECISION)) return "%c takes a width only";
+  if (is_text && (c->zero || c->len != VSI_LEN_NONE)) return "a flag or length does not go with this conversion";
+  if (is_double && c->len != VSI_LEN_NONE && c->len != VSI_LEN_L) return "a length does not go with this conversion";
+  if (c->letter == 'c' && (c->minus || c->precision != VSI_NO_PRECISION)) return "%c takes a width only";
   if (c->letter == 's' && c->minus && c->width) return "%-s puts HTML in as it is, and has no width";
   if (c->width > MAX_WIDTH || (c->precision > MAX_WIDTH && c->letter != 's'))
     return "a width or precision is too large";
   return NULL;
 }
 
-static const char *read_conversion(reader *r, conversion *c) {
-  *c = (conversion){.precision = NO_PRECISION};
+const char *vsi_format_read(reader *r, bool takes_stars, conversion *c) {
+  *c = (conversion){.precision = VSI_NO_PRECISION};
   read_flags(r, c);
-  c->width = read_size(r);
+  c->width = read_size(r, takes_stars, &c->has_star);
   if (c->width < 0) { /* from a star: the flag and the width */
     c->minus = true;
     c->width = c->width < -MAX_WIDTH ? MAX_WIDTH + 1 : -c->width;
   }
   if (*r->at == '.') {
     r->at++;
-    c->precision = read_size(r);
-    if (c->precision < 0) c->precision = NO_PRECISION; /* as if it were not there */
+    c->precision = read_size(r, takes_stars, &c->has_star);
+    if (c->precision < 0) c->precision = VSI_NO_PRECISION; /* as if it were not there */
   }
   read_length(r, c);
   if (!*r->at) return "the format ends inside a conversion";
@@ -228,21 +217,43 @@ static const char *read_conversion(reader *r, conversion *c) {
   return check(c);
 }
 
-static void put_conversion(reader *r, const conversion *c) {
+void vsi_format_put(reader *r, const conversion *c) {
   intmax_t number;
   switch (c->letter) {
   case 'd':
   case 'i':
-    number = next_signed(r, c->len);
+    number = vsi_format_next_signed(r, c->len);
     put_integer(r, c, number < 0 ? 0 - (uintmax_t)number : (uintmax_t)number, number < 0);
     break;
   case 'u':
   case 'x':
-  case 'X': put_integer(r, c, next_unsigned(r, c->len), false); break;
+  case 'X': put_integer(r, c, vsi_format_next_unsigned(r, c->len), false); break;
   case 'f':
   case 'g': put_double(r, c, va_arg(r->arguments, double)); break;
   case 'c': put_char(r, c, va_arg(r->arguments, int)); break;
   default: put_text(r, c, va_arg(r->arguments, const char *)); break;
+  }
+}
+
+void vsi_format_read_on(reader *r) {
+  vsi_html *html = r->html;
+  while (*r->at && !html->error) {
+    size_t plain = (size_t)(strchrnul(r->at, '%') - r->at);
+    if (plain) r->sink->literal(html, r->at, plain);
+    r->at += plain;
+    if (!*r->at || html->error) break;
+    const char *begin = r->at++;
+    if (*r->at == '%') {
+      r->sink->literal(html, r->at++, 1);
+    } else {
+      conversion c;
+      const char *why = vsi_format_read(r, true, &c);
+      if (why)
+        vsi_html_fail(html, VESTRY_INVALID, why);
+      else
+        vsi_format_put(r, &c);
+    }
+    if (html->error) html->at = (size_t)(begin - r->format);
   }
 }
 
@@ -254,23 +265,6 @@ void vsi_html_format(vsi_html *html, const vsi_format_sink *sink, const char *fo
   }
   reader r = {.html = html, .sink = sink, .format = format, .at = format};
   va_copy(r.arguments, arguments);
-  while (*r.at && !html->error) {
-    size_t plain = (size_t)(strchrnul(r.at, '%') - r.at);
-    if (plain) sink->literal(html, r.at, plain);
-    r.at += plain;
-    if (!*r.at || html->error) break;
-    const char *begin = r.at++;
-    if (*r.at == '%') {
-      sink->literal(html, r.at++, 1);
-    } else {
-      conversion c;
-      const char *why = read_conversion(&r, &c);
-      if (why)
-        vsi_html_fail(html, VESTRY_INVALID, why);
-      else
-        put_conversion(&r, &c);
-    }
-    if (html->error) html->at = (size_t)(begin - format);
-  }
+  vsi_format_read_on(&r);
   va_end(r.arguments);
 }

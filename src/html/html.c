@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "html/learned.h"
 #include "html/place.h"
 #include "vestry/value.h"
 #include "json/value.h"
@@ -23,6 +24,7 @@ void vsi_html_init_fixed(vsi_html *html, char *buffer, size_t capacity) {
 void vestry_html_finish(vestry_html *builder) {
   vsi_html *html = vsi_html_of(builder);
   if (!html->is_fixed) vsi_free(html->host, html->data);
+  vsi_html_forget(html);
   html->data = NULL;
   html->capacity = 0;
   vestry_html_clear(builder);
@@ -43,8 +45,7 @@ vestry_err vsi_html_fail(vsi_html *html, vestry_err error, const char *why) {
   return error;
 }
 
-/* Room for so many bytes and a NUL. */
-static bool reserve(vsi_html *html, size_t more) {
+bool vsi_html_make_room(vsi_html *html, size_t more) {
   if (html->error) return false;
   if (html->data && more < html->capacity - html->len) return true;
   if (html->is_fixed) return vsi_html_fail(html, VESTRY_TOO_LARGE, "it does not fit the buffer"), false;
@@ -62,7 +63,7 @@ static bool reserve(vsi_html *html, size_t more) {
 }
 
 void vsi_html_put(vsi_html *html, const char *bytes, size_t len) {
-  if (!len || !reserve(html, len)) return;
+  if (!len || !vsi_html_reserve(html, len)) return;
   memcpy(html->data + html->len, bytes, len);
   html->len += len;
 }
@@ -97,12 +98,14 @@ static bool ends_in_cr(const vsi_html *html) {
   return html->len && html->data[html->len - 1] == '\r';
 }
 
+static const char why_reference[] = "it stands behind a & and could make a character reference with it";
+
 static const char *find_fault(const vsi_html *html, vsi_slot *ret_slot) {
   const char *why = NULL;
   *ret_slot = vsi_place_slot(&html->place, &why);
   if (*ret_slot == VSI_SLOT_JS_CODE || *ret_slot == VSI_SLOT_SCRIPT)
     return "it stands in code, outside of a string: vestry_html_js puts it there with quotes";
-  if (!why && ends_in_reference(html)) return "it stands behind a & and could make a character reference with it";
+  if (!why && ends_in_reference(html)) return why_reference;
   return why;
 }
 
@@ -128,10 +131,25 @@ void vsi_html_insert(vsi_html *html, const char *text, size_t len) {
     vsi_html_escape_text(html, text, len);
 }
 
+void vsi_html_insert_settled(vsi_html *html, bool in_js, const char *text, size_t len) {
+  if (html->error) return;
+  if (ends_in_reference(html)) {
+    vsi_html_fail(html, VESTRY_INVALID, why_reference);
+    return;
+  }
+  bool is_merged = len && *text == '\n' && !in_js && ends_in_cr(html);
+  if (is_merged) vsi_html_put_str(html, "&#10;");
+  if (is_merged) text++, len--;
+  if (in_js)
+    vsi_html_escape_js(html, text, len);
+  else
+    vsi_html_escape_text(html, text, len);
+}
+
 vestry_err vestry_html_vadd(vestry_html *builder, const char *format, va_list arguments) {
   vsi_html *html = vsi_html_of(builder);
   static const vsi_format_sink sink = {put_own, vsi_html_insert, put_own};
-  vsi_html_format(html, &sink, format, arguments);
+  if (!vsi_html_add_learned(html, &sink, format, arguments)) vsi_html_format(html, &sink, format, arguments);
   return html->error;
 }
 
@@ -225,7 +243,7 @@ vestry_err vestry_html_json_pack(vestry_html *builder, const char *format, ...) 
 
 vestry_err vestry_html_result(vestry_html *builder, vestry_slice *ret_html) {
   vsi_html *html = vsi_html_of(builder);
-  if (!reserve(html, 0)) return html->error;
+  if (!vsi_html_reserve(html, 0)) return html->error;
   html->data[html->len] = '\0';
   *ret_html = (vestry_slice){.data = html->data, .len = html->len};
   return VESTRY_OK;

@@ -7,6 +7,8 @@
 #include "html/cursor.h"
 #include "vestry/html.h"
 
+typedef struct vsi_html_learned vsi_html_learned;
+
 /* What is in a builder. */
 typedef struct __attribute__((may_alias)) vsi_html {
   const vestry_host *host;
@@ -16,7 +18,9 @@ typedef struct __attribute__((may_alias)) vsi_html {
   const char *why;
   size_t at;
   bool is_fixed;
+  uint8_t adds_count; /* formats that were added; it stops where learning begins (learned.c) */
   vsi_html_place place;
+  vsi_html_learned *learned; /* NULL: nothing */
 } vsi_html;
 _Static_assert(sizeof(vsi_html) <= sizeof(vestry_html), "room for it");
 
@@ -27,6 +31,11 @@ static inline vsi_html *vsi_html_of(const vestry_html *html) {
 /* Begin with memory of the caller's, which does not grow: TOO_LARGE when it is full. One byte of it is kept for a NUL.
  * vestry_html_finish is not needed. */
 void vsi_html_init_fixed(vsi_html *html, char *buffer, size_t capacity);
+/* Room for so many bytes and a NUL: false, and the error sticks. */
+bool vsi_html_make_room(vsi_html *html, size_t more);
+static inline bool vsi_html_reserve(vsi_html *html, size_t more) {
+  return (!html->error && html->data && more < html->capacity - html->len) || vsi_html_make_room(html, more);
+}
 /* Append bytes that change nothing of the place; nothing after an error. */
 void vsi_html_put(vsi_html *html, const char *bytes, size_t len);
 void vsi_html_put_str(vsi_html *html, const char *text);
@@ -34,6 +43,9 @@ void vsi_html_put_str(vsi_html *html, const char *text);
 vestry_err vsi_html_fail(vsi_html *html, vestry_err error, const char *why);
 /* A text of others for a place that takes one. */
 void vsi_html_insert(vsi_html *html, const char *text, size_t len);
+/* The same where vsi_place_is_settled has said so. */
+void vsi_html_insert_settled(vsi_html *html, bool in_js, const char *text, size_t len);
+extern const char vsi_html_why_null[];
 
 /* Begin a JavaScript value here. INVALID where there can be none (in a URL, inside a string), and in a script element
  * unless in_script. ret_quote: how the value spells its quotes, `"` or `'`: as a character reference in attributes and

@@ -267,6 +267,22 @@ bool vsi_place_insert(vsi_html_place *place, vsi_slot slot, const char *text, si
   return place->state != TEXT && place->state != TEXT_UNTIL && vsi_attribute_insert(place, slot, text, len);
 }
 
+bool vsi_place_is_plain(const vsi_html_place *place) {
+  return place->state == TEXT && !place->in_noscript && !place->drops_newline;
+}
+
+bool vsi_place_is_settled(vsi_html_place *place, bool is_number, bool *ret_in_js) {
+  *ret_in_js = false;
+  if (place->drops_newline) return false;
+  switch (place->state) {
+  case TEXT: return true;
+  case TEXT_UNTIL: return place->content == ESCAPABLE && !place->matched;
+  case DOUBLE_QUOTED:
+  case SINGLE_QUOTED: return vsi_attribute_is_settled(place, is_number, ret_in_js);
+  default: return false;
+  }
+}
+
 bool vsi_place_drops_newline(const vsi_html_place *place) {
   return place->drops_newline;
 }

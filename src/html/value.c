@@ -95,8 +95,10 @@ static bool may_be_listed(vestry_slice name) {
   return letter < 26 && (first_letters[name.len] >> letter & 1);
 }
 
+/* A name can have a NUL in it. */
 static bool is(vestry_slice name, const char *text) {
-  return name.len && *text == *(const char *)name.data && strncmp(text, name.data, name.len) == 0 && !text[name.len];
+  return name.len && *text == *(const char *)name.data && strlen(text) == name.len &&
+         memcmp(text, name.data, name.len) == 0;
 }
 
 static bool begins(vestry_slice name, const char *with) {

@@ -47,8 +47,8 @@ typedef struct run {
   bool is_first, has_hash, has_version;
   unsigned failures; /* before this run */
   uint64_t started_seq;
-  vsi_buffer names; /* of topics */
-  vestry_html html;
+  vsi_buffer names;  /* of topics */
+  vestry_html *html; /* the worker's */
   vestry_reply reply;
   vestry_render render;
   vsi_tag had;
@@ -80,12 +80,12 @@ static outcome classify(run *r, vestry_err error) {
 static outcome make_part(run *r) {
   const vsi_shared *shared = r->shared;
   const vestry_page_part part = {.share = shared->key + shared->share_at, .render = shared->render, .app = shared->app};
-  vestry_err error = vsi_part_render(r->pages, true, &part, &r->html, &r->names);
+  vestry_err error = vsi_part_render(r->pages, true, &part, r->html, &r->names);
   if (error) {
     vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the part #%s: %s", shared->id, vestry_strerror(error));
     return MADE_FAILED;
   }
-  vsi_html *html = vsi_html_of(&r->html);
+  vsi_html *html = vsi_html_of(r->html);
   r->content = (vestry_slice){html->data ? html->data : "", html->len};
   r->hash = vsi_siphash_128_of(r->pages->content_secret, r->content.data, r->content.len);
   return MADE_CONTENT;
@@ -108,12 +108,12 @@ static const vsi_tag *what_it_has(run *r) {
 static outcome make_page(run *r) {
   vsi_view *view = r->view;
   const vsi_shared *shared = r->shared;
-  vsi_render_init(&r->render, view->page, &r->html, shared ? shared->key + shared->share_at : NULL);
+  vsi_render_init(&r->render, view->page, r->html, shared ? shared->key + shared->share_at : NULL);
   r->render.names = &r->names;
   r->render.is_stream = true;
   r->render.had = what_it_has(r);
   vestry_err error = vsi_request_copy_handle(view->request, &r->reply, vsi_render_handle, &r->render);
-  if (!error) error = vestry_html_error(&r->html, NULL, NULL);
+  if (!error) error = vestry_html_error(r->html, NULL, NULL);
   r->render.req = NULL; /* it is gone */
   outcome made = classify(r, error);
   if (made == MADE_CONTENT) {
@@ -196,7 +196,8 @@ static vestry_err format(run *r, const char *tag) {
 
 /* ------------------------------------------------------------------------------- what is said of the page itself -- */
 
-/* A signal of the page's own; and what it does then stands in its element (script.c), so no script comes by a stream. */
+/* A signal of the page's own; and what it does then stands in its element (script.c), so no script comes by a stream.
+ * */
 static vestry_err say(vestry_connection *connection, const vestry_value *state) {
   return vestry_connection_patch_signals(connection, VESTRY_OBJECT("_vestry", state), NULL);
 }
@@ -258,6 +259,11 @@ static void begin_sending(run *r) {
   vsi_pages_unlock(r->pages);
 }
 
+/* Whether the next event can be encoded as what has changed, or others may join. */
+static bool is_of_use(const run *r) {
+  return r->shared || vsi_connection_may_encode(r->private->viewer.connection);
+}
+
 /* What was made is what all who see the view have, if it was accepted. With the lock. */
 static void settle_locked(run *r, bool is_same, vestry_err error) {
   vestry_pages *pages = r->pages;
@@ -268,7 +274,7 @@ static void settle_locked(run *r, bool is_same, vestry_err error) {
     view->hash = r->hash;
     set_has_hash(r, true);
     set_version(r, r->render.tag.has_version);
-    if (r->event) {
+    if (r->event && is_of_use(r)) {
       vsi_view_keep(view, vestry_event_ref(r->event));
       vsi_view_let_go(pages);
     }
@@ -746,7 +752,7 @@ static vsi_run_result run_shared(run *r, bool is_dirty) {
   return VSI_RUN_FAILED;
 }
 
-static void init(run *r, vsi_view *view, uint64_t started_seq) {
+static void init(run *r, vsi_view *view, vestry_html *html, uint64_t started_seq) {
   vestry_pages *pages = view->page->pages;
   r->pages = pages;
   r->view = view;
@@ -765,19 +771,22 @@ static void init(run *r, vsi_view *view, uint64_t started_seq) {
   r->kept = !view->is_over && view->kept ? vestry_event_ref(view->kept->event) : NULL;
   vsi_pages_unlock(pages);
   vsi_buffer_init(&r->names, pages->host);
-  vestry_html_init(&r->html, pages->host);
+  r->html = html;
+  vestry_html_clear(html);
   vsi_reply_init(&r->reply, pages->host);
 }
 
-vsi_run_result vsi_view_run(vsi_view *view, bool is_dirty, uint64_t started_seq) {
+enum { HTML_KEPT_BYTES = 1 << 18 };
+
+vsi_run_result vsi_view_run(vsi_view *view, vestry_html *html, bool is_dirty, uint64_t started_seq) {
   run r;
-  init(&r, view, started_seq);
+  init(&r, view, html, started_seq);
   vsi_run_result result = r.shared ? run_shared(&r, is_dirty) : run_private(&r);
   vestry_event_unref(r.event);
   vestry_event_unref(r.kept);
   vsi_render_finish(&r.render);
   vsi_reply_finish(&r.reply);
-  vestry_html_finish(&r.html);
+  if (vsi_html_of(html)->capacity > HTML_KEPT_BYTES) vestry_html_finish(html);
   vsi_buffer_finish(&r.names);
   return result;
 }

@@ -22,6 +22,7 @@
 #include "page/tag.h"
 #include "registry/request/copy.h"
 #include "vestry/channel.h"
+#include "vestry/html.h"
 #include "vestry/page.h"
 
 typedef struct vsi_topic vsi_topic;
@@ -199,6 +200,7 @@ struct vsi_worker {
   vestry_actor *actor;
   vsi_worker *next_idle;
   bool is_idle;
+  vestry_html html; /* what it renders into: its memory, and what it has learned, are kept */
 };
 
 struct vestry_page {
@@ -352,7 +354,8 @@ typedef enum vsi_run_result {
   VSI_RUN_BLOCKED, /* not now: what it has sent is not written yet, and who writes it tells */
   VSI_RUN_FAILED   /* to be tried again */
 } vsi_run_result;
-vsi_run_result vsi_view_run(vsi_view *view, bool is_dirty, uint64_t started_seq);
+/* html: what it renders into; cleared here. */
+vsi_run_result vsi_view_run(vsi_view *view, vestry_html *html, bool is_dirty, uint64_t started_seq);
 
 /* serve.c: a part's content as the id behind its event claims it: no other part is mistaken for it. */
 uint64_t vsi_tag_claim(const vestry_pages *pages, const char *id, const char *share, uint64_t hash);

@@ -44,6 +44,7 @@ static void free_pages(vestry_pages *pages) {
   vsi_free(host, pages->failing_text);
   vsi_free(host, pages->topics);
   vsi_free(host, pages->shared);
+  for (size_t i = 0; i < pages->workers_count; i++) vestry_html_finish(&pages->workers[i].html);
   vsi_free(host, pages->views);
   vsi_free(host, pages->workers);
   pthread_cond_destroy(&pages->quiet);
@@ -74,6 +75,7 @@ static vestry_err create_workers(vestry_pages *pages, size_t count) {
   for (size_t i = 0; i < count; i++) {
     vsi_worker *worker = &pages->workers[i];
     worker->pages = pages;
+    vestry_html_init(&worker->html, pages->host);
     const vestry_actor_options options = {.run = vsi_worker_run, .done = worker_done, .ctx = worker};
     pages->refs++;
     vestry_err error = vestry_actor_create(pages->runtime, &options, &worker->actor);

@@ -228,7 +228,8 @@ static void put_back(vsi_view *view, vsi_run_result result, uint64_t marked_seq)
 }
 
 /* With the lock, which it gives up meanwhile. */
-static void run_view(vestry_pages *pages, vsi_view *view) {
+static void run_view(vsi_worker *worker, vsi_view *view) {
+  vestry_pages *pages = worker->pages;
   bool is_dirty = view->is_dirty;
   uint64_t marked_seq = view->marked_seq, seq = pages->seq;
   view->is_dirty = false;
@@ -236,7 +237,7 @@ static void run_view(vestry_pages *pages, vsi_view *view) {
   pages->running_count++;
   hand_over(pages);
   vsi_pages_unlock(pages);
-  vsi_run_result result = vsi_view_run(view, is_dirty, seq);
+  vsi_run_result result = vsi_view_run(view, &worker->html, is_dirty, seq);
   vsi_pages_lock(pages);
   put_back(view, result, marked_seq);
   if (pages->dead_views || pages->dead_seats) { /* while it counts: the end of the pages waits for it */
@@ -255,7 +256,7 @@ void vsi_worker_run(vestry_actor *self, void *ctx) {
   for (size_t i = 0; i < RUNS_IN_A_ROW && is_more; i++) {
     bool is_walking = vsi_topics_walk(pages);
     vsi_view *view = next_due(pages);
-    if (view) run_view(pages, view);
+    if (view) run_view(worker, view);
     is_more = (view || is_walking) && !pages->is_closed;
   }
   if (is_more) {

@@ -15,8 +15,8 @@
  * heartbeats are signals, which the client tells of; `seen` is when anything came last. A hidden tab has no stream, and
  * expects nothing.
  *
- * A redirect, and loading the page anew, are signals that this element looks at: a policy without 'unsafe-inline' lets no
- * script in by a stream. A stream that begins anew forgets what the former one said: it may say it again.
+ * A redirect, and loading the page anew, are signals that this element looks at: a policy without 'unsafe-inline' lets
+ * no script in by a stream. A stream that begins anew forgets what the former one said: it may say it again.
  *
  * No inline style: the banner is hidden also where a policy forbids these, and before the client runs. */
 #include <stdio.h>

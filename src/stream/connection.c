@@ -78,6 +78,11 @@ void vsi_connection_encode(vestry_connection *connection, vsi_coder *coder) {
   connection->coder = coder;
 }
 
+/* acquire pairs with the release of the state (runner.c), which comes behind the coder. */
+bool vsi_connection_may_encode(const vestry_connection *connection) {
+  return atomic_load_explicit(&connection->state, memory_order_acquire) == VESTRY_STATE_OPENING || connection->coder;
+}
+
 void vsi_connection_start(vestry_connection *connection) {
   vsi_actor_notify(&connection->actor);
   vsi_actor_release(&connection->actor);

@@ -93,6 +93,8 @@ void vsi_connection_discard(vestry_connection *connection);
 
 /* Have its bytes encoded; before the start. Takes the coder. */
 void vsi_connection_encode(vestry_connection *connection, vsi_coder *coder);
+/* Whether its bytes are encoded, or might be, as it has not begun. */
+bool vsi_connection_may_encode(const vestry_connection *connection);
 
 /* Let it run: the head is written, then what was sent meanwhile. Once. */
 void vsi_connection_start(vestry_connection *connection);

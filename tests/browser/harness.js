@@ -13,7 +13,9 @@ const { chromium } = require('playwright-core');
 const COUNTER = process.env.COUNTER ?? path.join(__dirname, '../../build/bin/counter');
 const ADAPTER = process.env.COUNTER_ADAPTER ?? 'civetweb';
 const CLIENT = process.env.DATASTAR_JS || path.join(__dirname, 'standin.js');
-const TIMEOUT_MS = Number(process.env.PATIENCE ?? 30_000);
+// What does not depend on the adapter is not done again on the other one.
+const sameOnBoth = ADAPTER === 'civetweb' ? false : 'it is the same on both adapters';
+const TIMEOUT_MS = Number(process.env.PATIENCE ?? 60_000);
 // Texts that would do harm where they are not escaped; each fits into any field of the examples (30 bytes at least).
 const HOSTILE = ['<script>pwned()</script>', '</script><img src=x onerror=p>', `"'><b onclick=pwned()>`,
   "'+pwned()+'", '`${pwned()}`', '&lt;&amp;&#39;', "\\');pwned()//", '@get("/x") $left', '%s%n%d', 'ünï©ødé 😀',
@@ -170,4 +172,4 @@ function temporaryDirectory(t) {
   return folder;
 }
 
-module.exports = { ADAPTER, CLIENT, FLAGS, HOSTILE, client, startExample, startCounter, exampleFor, picture, send, newSession, closeChrome, temporaryDirectory };
+module.exports = { ADAPTER, CLIENT, sameOnBoth, FLAGS, HOSTILE, client, startExample, startCounter, exampleFor, picture, send, newSession, closeChrome, temporaryDirectory };

@@ -22,7 +22,7 @@
 
 #include "../../examples/shared/program.h"
 
-enum { HEARTBEAT_MS = 400, RETRY_MS = 200, USERS = 4, TEXT_BYTES = 400, BIG_ROWS = 2000 };
+enum { HEARTBEAT_MS = 800, RETRY_MS = 200, USERS = 4, TEXT_BYTES = 400, BIG_ROWS = 2000 };
 
 struct app {
   struct program program;

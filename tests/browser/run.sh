@@ -9,14 +9,7 @@ BENCH=$3
 export COUNTER BENCH
 shift 3
 
-mkdir -p "$folder"
-if ! [ -d "$folder/node_modules/playwright-core" ] || ! cmp -s "$source/package-lock.json" "$folder/package-lock.json"; then
-  cp "$source/package.json" "$source/package-lock.json" "$source/.npmrc" "$folder"
-  (cd "$folder" && npm ci --loglevel=error) || {
-    rm "$folder/package-lock.json" # so that the next run tries again
-    exit 1
-  }
-fi
+"$source/modules.sh" "$folder"
 NODE_PATH=$folder/node_modules
 export NODE_PATH
 [ $# -gt 0 ] || set -- "$source"/*.test.js

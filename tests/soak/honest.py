@@ -17,6 +17,7 @@ import time
 
 PERIOD_S = 0.02
 PATIENCE_S = 2.0
+START_S = 20.0  # for the first streams, which all else stands on
 VISITS_A_STREAM = 10  # every so many pages the visitor opens a stream
 EVENT = re.compile(rb'\[(\d+),([0-9.]+)\]')
 KINDS = ("readers", "poster", "visitor")
@@ -164,8 +165,8 @@ class Reader:
         self.target, self.key, self.selector = target, key, selector
         self.socket, self.data, self.last = None, b"", None
 
-    def open(self):
-        s = self.target.connect(PATIENCE_S)
+    def open(self, patience=PATIENCE_S):
+        s = self.target.connect(patience)
         try:
             s.sendall(request("GET", f"/sub?key={self.key}"))
             status, self.data = read_head(s)
@@ -213,7 +214,7 @@ def run_readers(target, pipe, key, count):
     selector = selectors.DefaultSelector()
     readers = [Reader(target, key, selector) for _ in range(count)]
     for reader in readers:
-        reader.open()
+        reader.open(START_S)
     pipe.send("ready")
     tried = time.monotonic()
     while told(pipe, seen):

@@ -31,9 +31,11 @@ HEADS = {
     "an unknown coding": POST + b"Transfer-Encoding: xchunked\r\n\r\n" + CHUNKS,
 }
 DEPTHS = (950, 2000, 100000, 500000)
+PATIENCE_S = 10.0  # for an answer and the end, on a busy machine; a request's own deadline must be later: see DEADLINE
+DEADLINE = ["--request-ms", "60000"]
 
 
-def answers(target, data, patience=1.0):
+def answers(target, data, patience=PATIENCE_S):
     """The statuses of all answers to what is sent on one connection, and whether the server closed it."""
     try:
         with target.connect(patience) as s:
@@ -56,11 +58,11 @@ def answers(target, data, patience=1.0):
 def paths(target):
     wrong = []
     for path in SAME:
-        status, _ = target.ask(f"GET {path} HTTP/1.1\r\nHost: soak\r\nConnection: close\r\n\r\n".encode())
+        status, _ = target.ask(f"GET {path} HTTP/1.1\r\nHost: soak\r\nConnection: close\r\n\r\n".encode(), PATIENCE_S)
         if status != 200:
             wrong.append(f"{path} → {status}")
     for path in PATHS:
-        status, _ = target.ask(f"GET {path} HTTP/1.1\r\nHost: soak\r\nConnection: close\r\n\r\n".encode())
+        status, _ = target.ask(f"GET {path} HTTP/1.1\r\nHost: soak\r\nConnection: close\r\n\r\n".encode(), PATIENCE_S)
         if status not in (400, 404):
             wrong.append(f"{path} → {status}")
     return wrong
@@ -78,7 +80,7 @@ def heads(target):
 
 
 def depth(target):
-    with target.connect() as reader:  # somebody whom it is for: without, nothing is done with it
+    with target.connect(PATIENCE_S) as reader:  # somebody whom it is for: without, nothing is done with it
         reader.sendall(b"GET /sub?key=probe HTTP/1.1\r\nHost: soak\r\n\r\n")
         reader.recv(1)
         return send_depths(target)
@@ -89,7 +91,7 @@ def send_depths(target):
     for deep in DEPTHS:
         for body in (b"[" * deep, b"[" * deep + b"]" * deep, b'{"a":' * deep + b"1" + b"}" * deep):
             status, _ = target.ask(b"POST /pub?key=probe HTTP/1.1\r\nHost: soak\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
-                                   % len(body) + body)
+                                   % len(body) + body, PATIENCE_S)
             if not status and target.dies():
                 return [f"{deep} brackets: the server died"]
             if status not in (204, 400, 413):

@@ -31,6 +31,8 @@ QUIET_S = 4.0
 SERVED_S = 1.0  # after the attack, until a page and a stream are served
 CLEAR_S = 1.0  # … and until what the attackers held is back
 WAIT_S = 40.0  # so long it is waited for all the same, to say how long it took
+LATE_S = 60.0  # for attackers on a busy machine: to begin, and to end
+REST_S = 10.0  # and so long for counters that tell of what is gone a moment later
 LEAST_MS = 5.0  # p99 below this is not held against the server: that is what the machine's scheduler does
 STREAMS = 20
 IDLE_CPU = 0.25  # of a processor, more than quiet, when attackers hardly send anything
@@ -81,7 +83,7 @@ def launch(server, list_of_attacks, seconds, scale, seed, sources, politely):
 
 def finish(started, seconds, watch):
     """Waits for attackers, looking at the server meanwhile. Returns attack name → (did, answers)."""
-    until = time.monotonic() + seconds + 10
+    until = time.monotonic() + seconds + LATE_S
     while any(p.is_alive() for _, p, _ in started) and time.monotonic() < until:
         watch.look()
         time.sleep(0.05)
@@ -89,7 +91,15 @@ def finish(started, seconds, watch):
         if process.is_alive():
             process.kill()
         process.join()
-    return {one.name: pipe.recv() if pipe.poll(0) else (0, {}) for one, _, pipe in started}
+    return {one.name: told(pipe) for one, _, pipe in started}
+
+
+def told(pipe):
+    """What an attacker said at its end; one that was killed said nothing."""
+    try:
+        return pipe.recv() if pipe.poll(0) else (0, {})
+    except EOFError:
+        return 0, {}
 
 
 def streams_open(server):
@@ -102,6 +112,12 @@ def streams_open(server):
         return False
 
 
+def is_clear(server, stats, descriptors, streams):
+    """Nothing is left of the attackers: neither descriptors nor streams, nor what their requests and queues held."""
+    return (stats["open"] <= streams and server.descriptors() <= descriptors
+            and stats["request_bytes"] <= target.REST_BYTES and stats["queued_bytes"] <= target.REST_BYTES)
+
+
 def recover(server, watch, streams):
     """How long until pages and streams are served, and until nothing is left of the attackers; WAIT_S: not."""
     began = time.monotonic()
@@ -112,12 +128,25 @@ def recover(server, watch, streams):
             break
         if stats and served == WAIT_S:
             served = time.monotonic() - began if streams_open(server) else WAIT_S
-        if stats and stats["open"] <= streams + 1 and server.descriptors() <= watch.descriptors + SLACK:
+        if stats and is_clear(server, stats, watch.descriptors + SLACK, streams + 1):
             clear = time.monotonic() - began
             break
         watch.look()
         time.sleep(0.02)
     return served, clear
+
+
+def memory_at_rest(server, most):
+    """What the server's allocator counts, as soon as that is no more than most (None: at once): what a request or an event
+    of the honest ones holds at this moment is not the attackers'. What never goes is."""
+    until = time.monotonic() + REST_S
+    while True:
+        stats = server.stats()
+        if stats and (most is None or stats["memory"] <= most or time.monotonic() > until):
+            return stats["memory"]
+        if time.monotonic() > until or not server.alive():
+            raise RuntimeError("no counters after the attack")
+        time.sleep(0.05)
 
 
 def p99(marks, kinds):
@@ -165,7 +194,8 @@ def assault(options, server_name, list_of_attacks, sources, name, seconds, scale
             served, clear = recover(server, watch, STREAMS)
             stats = server.stats() or {}
             # After the first: the most it took meanwhile. What malloc keeps of that for the next time is no growth.
-            sizes.append((server.rss() if turn else max(server.rss(), before.peak), stats.get("memory", 0)))
+            most = sizes[0][1] + MEMORY_BYTES if turn else None
+            sizes.append((server.rss() if turn else max(server.rss(), before.peak), memory_at_rest(server, most)))
             if turn == 0 and (served >= WAIT_S or clear >= WAIT_S):
                 break  # once more would say no more
         verdict(options, server, server_name, list_of_attacks, sources, did, quiet, beside, marks,
@@ -182,9 +212,9 @@ def assault(options, server_name, list_of_attacks, sources, name, seconds, scale
     ended = server.stop()
     if ended:
         wrong.append(ended)
-    if options.verbose:
+    if options.verbose or wrong:
         sys.stderr.write(f"{name}: {did}\nturned away: {(stats or {}).get('turned_away')}\n")
-        sys.stderr.write(server.log.decode(errors="replace")[-2000:])
+        sys.stderr.write(server.log.decode(errors="replace")[-8000:])
     return Row(server_name, name, sources, sum(count for count, _ in did.values()), p99(quiet, honest.KINDS), p99(beside, honest.KINDS), p99(marks, honest.KINDS),
                {kind: marks[kind].count for kind in honest.KINDS}, cpu - quiet_cpu, watch.peak - watch.rss,
                sizes[-1][0] - sizes[0][0] if len(sizes) > 1 else 0, served, clear, wrong)
@@ -245,14 +275,16 @@ def verdict(options, server, server_name, list_of_attacks, sources, did, quiet, 
 
 
 def settle(server):
-    """Everybody has left: the counters, and that there is nobody."""
-    until = time.monotonic() + 5
+    """Everybody has left: nobody is there, and the counters add up, as soon as all has been told of."""
+    until = time.monotonic() + REST_S
     while True:
         stats = server.stats()
-        if stats and stats["open"] == 0 and stats["queued_bytes"] == 0:
-            return target.uneven(stats)
-        if time.monotonic() > until:
-            return target.uneven(stats) + [f"{stats['open']} streams are left"] if stats else ["no counters at the end"]
+        wrong = ["no counters at the end"]
+        if stats:
+            wrong = target.uneven(stats)
+            wrong += [f"{stats[what]} {what} at the end" for what in ("open", "queued_bytes") if stats[what]]
+        if not wrong or time.monotonic() > until or not server.alive():
+            return wrong
         time.sleep(0.05)
 
 
@@ -260,7 +292,7 @@ def probe(options, server_name, tls):
     """The single requests: rows."""
     adapter, arguments, secure = SERVERS[server_name]
     for name, function in probes.PROBES.items():
-        server = target.Target(options.bench, adapter, arguments, None, tls if secure else None)
+        server = target.Target(options.bench, adapter, arguments + probes.DEADLINE, None, tls if secure else None)
         wrong = function(server)
         if server.alive() and server.stats() is None:
             wrong.append("no answer afterwards")

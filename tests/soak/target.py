@@ -11,7 +11,7 @@ import subprocess
 import time
 
 START_S = 20
-STOP_S = 10
+STOP_S = 30
 REST_BYTES = 64 << 10  # of requests under way, when only that for the counters is
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")

@@ -17,12 +17,12 @@ def complain(line, text):
 
 
 def added(text):
-    """The names that a CMakeLists.txt gives its tests; in loops over items, all of them."""
+    """The names that a CMakeLists.txt gives its tests; in loops over items, all of them, as far as the first item goes."""
     names, loops = set(), {}
     for line in text.splitlines():
         if loop := re.match(r"\s*foreach\((\w+) IN ITEMS (.*)\)", line):
             loops[loop[1]] = loop[2].split()
-        if test := re.match(r"\s*vestry_add_test\((\w+)(?:\$\{(\w+)\})?[\s)]", line):
+        if test := re.match(r"\s*vestry_add_test\((\w+)(?:\$\{(\w+)\})?(?:_\$\{\w+\})?[\s)]", line):
             names |= {test[1] + item for item in loops.get(test[2], [])} if test[2] else {test[1]}
     return names
 

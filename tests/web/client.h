@@ -15,12 +15,15 @@ typedef struct client {
   char *text;
   size_t len, capacity; /* received; terminated */
   size_t at;            /* where the answer begins that is looked at */
+  unsigned in_vain;     /* reads behind the end */
   bool ended;           /* the server has closed, or reset */
   bool reset;
   bool unsent; /* it had closed before all was sent */
   char *body;  /* of that answer, without framing; terminated */
   size_t body_len, body_capacity;
   size_t chunks_count;
+  /* Where the first chunk begins that is not whole, and the body and the chunks before it; 0: not known. */
+  size_t whole_at, whole_len, whole_count;
   bool complete; /* its length was reached, or its final chunk came */
   char header[256];
   struct client_tls *tls; /* NULL: plain */
@@ -48,7 +51,7 @@ void client_say(client *c, const char *format, ...) VESTRY_PRINTF(2, 3);
 /* Connect and ask; nothing is read. headers: whole lines. */
 void client_ask(client *c, uint16_t port, const char *method, const char *target, const char *headers);
 
-/* Take what there is, waiting for at least a byte or the end. */
+/* Take what there is, waiting for at least a byte or the end. Who goes on for ever behind the end fails. */
 void client_read(client *c);
 /* Whether something came within this time, or the end. */
 bool client_wait(client *c, int ms);

@@ -113,7 +113,8 @@ static void who_does_not_read_slows_his_own_watch(void **state) {
   memcpy(html + LARGE - 4, "</p>", 5);
   feed slow = {.watch = {.every_ms = 1}, .html = html, .html_len = LARGE}, other = {.watch = {.every_ms = 1}};
   client c, d;
-  start(&(web_settings){.options.connection = &(vestry_connection_options){.max_queued_bytes = LARGE + 1000}}, &slow);
+  const vestry_connection_options connection = {.max_queued_bytes = LARGE + 1000, .heartbeat_ms = 300000};
+  start(&(web_settings){.stalled_ms = 300000, .options.connection = &connection}, &slow);
   assert_int_equal(vestry_route(s.v, "GET", "/quick", handler, &other), VESTRY_OK);
   client_connect(&c, s.port, true);
   client_say(&c, "GET /watch HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");

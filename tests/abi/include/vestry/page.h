@@ -55,6 +55,8 @@ typedef struct vestry_render vestry_render;
 
 /** A topic has at most so many bytes. */
 #define VESTRY_PAGE_TOPIC_MAX_BYTES ((size_t)1024)
+/** A render names at most so many topics, and so does a part's; the same one twice counts twice. */
+#define VESTRY_PAGE_TOPICS_MAX ((size_t)4096)
 
 /** How pages are kept. Zero is the default, in brackets. */
 typedef struct vestry_pages_options {
@@ -71,10 +73,14 @@ typedef struct vestry_pages_options {
   const void *secret; /**< what state tags are hashed with: the same on all machines, and after a restart, if they
                                are to be known there. NULL: random. Copied */
   size_t secret_len;
-  const char *offline_text; /**< of the banner ["Offline. Trying again…"]. Copied */
-  const char *failing_text; /**< likewise ["This page cannot be brought up to date just now."]. Copied */
-  vestry_runtime *runtime;  /**< on which pages render, borrowed. NULL: one of their own with threads_count threads; a
+  const char *offline_text;  /**< of the banner ["Offline. Trying again…"]. Copied */
+  const char *failing_text;  /**< likewise ["This page cannot be brought up to date just now."]. Copied */
+  vestry_runtime *runtime;   /**< on which pages render, borrowed. NULL: one of their own with threads_count threads; a
                                 stepped instance's own (tests) */
+  size_t max_requests_bytes; /**< of the copied requests that pages are rendered from [256 MiB]: some 100 bytes each,
+                                  and
+                                  what the client says of itself, its cookies above all. Beyond it a stream is answered
+                                  503 with Retry-After, and the tab tries again; documents are served all the same */
 } vestry_pages_options;
 
 /** Create them.
@@ -157,9 +163,14 @@ VESTRY_API bool vestry_render_is_stream(const vestry_render *render);
 /** Depend on a topic: when it is refreshed from the beginning of this render on, the page renders again. Each render
  *  says anew what it depends on.
  *  topic    1 to VESTRY_PAGE_TOPIC_MAX_BYTES bytes; copied
- *  Returns  OK | INVALID | TOO_LARGE | NO_MEMORY (the render comes to nothing, and is tried again)
+ *  Returns  OK | INVALID | TOO_LARGE | LIMIT (VESTRY_PAGE_TOPICS_MAX; name a topic for all of them) | NO_MEMORY. An
+ *           error sticks: the render comes to nothing, whatever it returns; a document is answered with it, a stream's
+ *           render is tried again
  *  Threads  the render's */
 VESTRY_API vestry_err vestry_render_topic(vestry_render *render, const char *topic);
+/** The same by a format of printf's: vestry_render_topicf(render, "room/%d", number). What a user has written does not
+ *  belong into a topic unless nothing else is named like it. Returns also INVALID for a format that is none. */
+VESTRY_API vestry_err vestry_render_topicf(vestry_render *render, const char *format, ...) VESTRY_PRINTF(2, 3);
 /** Say of which version what follows is, if the application knows: a number that changes with the data. If the tab has
  *  that version, return VESTRY_OK without rendering. To be asked behind all topics and before all parts.
  *      if (vestry_render_is_current(render, version_of(room))) return VESTRY_OK;
@@ -210,6 +221,9 @@ VESTRY_API vestry_err vestry_render_part(vestry_render *render, vestry_html *htm
  *  Returns  OK, also if nobody depends on it | INVALID | TOO_LARGE
  *  Threads  any, renders included; takes a lock briefly */
 VESTRY_API vestry_err vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq);
+/** The same by a format of printf's: vestry_refreshf(pages, NULL, "room/%d", number). */
+VESTRY_API vestry_err vestry_refreshf(vestry_pages *pages, uint64_t *ret_seq, const char *format, ...)
+    VESTRY_PRINTF(3, 4);
 
 /** Wait until every page has been rendered for all changes up to this one, and what came of it was written to its
  *  stream. For tests. On a stepped runtime it steps, and does not wait for intervals.
@@ -237,7 +251,9 @@ typedef struct vestry_pages_stats {
   uint64_t postponed_count; /**< the last event was not written yet */
   size_t kept_bytes;        /**< of contents, now */
   uint64_t kept_dropped_count;
-  size_t requests_bytes; /**< of the copied requests that pages are rendered from, now */
+  size_t requests_bytes;           /**< of the copied requests that pages are rendered from, now */
+  uint64_t requests_refused_count; /**< streams that were answered 503, or parts that were not shown, for
+                                        max_requests_bytes */
 } vestry_pages_stats;
 
 /** A snapshot. Threads any; takes a lock briefly. */

@@ -1,0 +1,316 @@
+/* A list is made row by row, by one format, and a page is made again with each change. To read the format, and the
+ * HTML in it, each time again would be most of what a row costs. So a builder that is used long enough notes what it
+ * finds: a program of the format's own text in pieces, the conversions behind them, and the place behind all of it.
+ *
+ * That holds as long as it begins in ordinary text, where nothing of what stood before matters, and as long as no
+ * argument changes what comes behind it. Whether one can is known of its place (vsi_place_is_settled): a number or an
+ * escaped text cannot end the text, the value or the string that it stands in. What depends on arguments is looked at
+ * each time: a `&` or a CR before a text, the HTML of a %-s, which must leave the place as it was. A format of which
+ * this cannot be said is noted as unfit, and read as ever.
+ *
+ * A format is found by its address, and is the same only if all its bytes are, which a program has a copy of: so it
+ * does not matter who lies at that address meanwhile. A format is noted when it comes for the second time, and only by
+ * a builder that was used for some; so who builds one small piece pays nothing for this. Without memory nothing is
+ * learned. */
+#include "html/learned.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+#include "html/format.h"
+#include "html/place.h"
+
+enum {
+  SLOTS = 32,
+  WAYS = 4,
+  FIRST_ADDS = 16,
+  MAX_STEPS = 12,
+  MAX_FORMAT = 512,
+  NUMBER_BYTES = 24,
+  MAX_FILL = 32,
+  BLOCK = 32
+};
+
+#define TENS(t) t "0" t "1" t "2" t "3" t "4" t "5" t "6" t "7" t "8" t "9"
+static const char pairs[] =
+    TENS("0") TENS("1") TENS("2") TENS("3") TENS("4") TENS("5") TENS("6") TENS("7") TENS("8") TENS("9");
+
+typedef enum act {
+  END,     /* no conversion */
+  DECIMAL, /* an integer with nothing but a width, which is not wide */
+  TEXT,    /* a whole text */
+  RAW,
+  OTHER
+} act;
+
+/* A piece of the format's own text, and what stands behind it. */
+typedef struct step {
+  uint16_t at, len;     /* the piece */
+  uint16_t begin, next; /* the conversion, from its % on, and what is behind it */
+  uint8_t act;
+  bool in_js;
+  vsi_conversion conversion;
+} step;
+
+typedef struct program {
+  vsi_html_place behind;
+  const char *format;  /* a copy, behind the steps */
+  size_t format_bytes; /* with the NUL */
+  size_t steps_count;
+  step steps[];
+} program;
+
+typedef struct slot {
+  const char *format; /* where it lies, or lay; NULL: free */
+  program *program;   /* NULL: it came once, or is unfit */
+  bool is_unfit;
+} slot;
+
+struct vsi_html_learned {
+  size_t turn;
+  slot slots[SLOTS];
+};
+
+/* ---- learning ---------------------------------------------------------------------------------------------------- */
+
+static bool is_number(const vsi_conversion *c) {
+  return c->letter != 's' && c->letter != 'c';
+}
+
+static act act_of(const vsi_conversion *c) {
+  bool is_decimal = c->letter == 'd' || c->letter == 'i' || c->letter == 'u';
+  bool has_more = c->minus || c->has_star || c->precision != VSI_NO_PRECISION;
+  if (c->letter == 's') return c->minus ? RAW : has_more || c->width ? OTHER : TEXT;
+  return is_decimal && !has_more && !c->plus && !c->space && c->width <= MAX_FILL ? DECIMAL : OTHER;
+}
+
+/* Own text, up to the next conversion. false: it cannot be learned. */
+static bool learn_piece(vsi_format_reader *r, vsi_html_place *place, step *s) {
+  const char *from = r->at, *percent = strchrnul(from, '%');
+  s->at = (uint16_t)(from - r->format);
+  s->len = (uint16_t)(percent - from);
+  s->act = END;
+  r->at = percent;
+  if (percent[0] == '%' && percent[1] == '%') { /* the first is own text, too */
+    s->len++;
+    r->at += 2;
+  }
+  vsi_place_read(place, from, s->len);
+  return !vsi_place_conflict(place);
+}
+
+static bool learn_conversion(vsi_format_reader *r, vsi_html_place *place, step *s) {
+  s->begin = (uint16_t)(r->at++ - r->format);
+  if (vsi_format_read(r, false, &s->conversion)) return false;
+  s->next = (uint16_t)(r->at - r->format);
+  s->act = (uint8_t)act_of(&s->conversion);
+  if (s->act == RAW) return vsi_place_is_plain(place);
+  return vsi_place_is_settled(place, is_number(&s->conversion), &s->in_js);
+}
+
+/* The steps of a format that begins in plain text; 0: it cannot be learned. */
+static size_t learn(const char *format, step steps[MAX_STEPS], vsi_html_place *ret_behind) {
+  vsi_format_reader r = {.format = format, .at = format};
+  vsi_place_init(ret_behind);
+  size_t count = 0;
+  while (*r.at) {
+    if (count == MAX_STEPS) return 0;
+    step *s = &steps[count++];
+    *s = (step){.act = END};
+    if (!learn_piece(&r, ret_behind, s)) return 0;
+    if (*r.at == '%' && r.at[-1] != '%') {
+      if (!learn_conversion(&r, ret_behind, s)) return 0;
+    }
+  }
+  return count;
+}
+
+static program *make(const vestry_host *host, const char *format) {
+  step steps[MAX_STEPS];
+  vsi_html_place behind;
+  size_t len = strnlen(format, MAX_FORMAT);
+  if (len == MAX_FORMAT) return NULL;
+  size_t count = learn(format, steps, &behind), steps_bytes = count * sizeof *steps;
+  program *made = count ? vsi_alloc(host, sizeof *made + steps_bytes + len + 1 + BLOCK) : NULL;
+  if (!made) return NULL;
+  char *copy = (char *)made->steps + steps_bytes;
+  memset(copy + len + 1, 0, BLOCK);
+  *made = (program){
+      .behind = behind, .format = memcpy(copy, format, len + 1), .format_bytes = len + 1, .steps_count = count};
+  memcpy(made->steps, steps, steps_bytes);
+  return made;
+}
+
+static void empty(vsi_html *html, slot *s) {
+  vsi_free(html->host, s->program);
+  *s = (slot){.format = NULL};
+}
+
+static slot *find(vsi_html *html, const char *format) {
+  vsi_html_learned *learned = html->learned;
+  size_t first = (size_t)((uint64_t)(uintptr_t)format * UINT64_C(0x9E3779B97F4A7C15) >> 32) % SLOTS;
+  slot *free_one = NULL;
+  for (size_t i = 0; i < WAYS; i++) {
+    slot *s = &learned->slots[(first + i) % SLOTS];
+    if (s->format == format) return s;
+    if (!s->format && !free_one) free_one = s;
+  }
+  if (!free_one) {
+    free_one = &learned->slots[(first + learned->turn++ % WAYS) % SLOTS];
+    empty(html, free_one);
+  }
+  return free_one;
+}
+
+static const program *look_up(vsi_html *html, const char *format) {
+  if (!html->learned && !(html->learned = vsi_calloc(html->host, 1, sizeof *html->learned))) return NULL;
+  slot *s = find(html, format);
+  if (s->program) {
+    if (strncmp(format, s->program->format, s->program->format_bytes) == 0) return s->program;
+    empty(html, s); /* others lie there now, and others again may follow */
+    s->format = format;
+    s->is_unfit = true;
+  }
+  if (s->is_unfit) return NULL;
+  if (!s->format) {
+    s->format = format;
+    return NULL;
+  }
+  s->program = make(html->host, format);
+  s->is_unfit = !s->program;
+  return s->program;
+}
+
+void vsi_html_forget(vsi_html *html) {
+  if (!html->learned) return;
+  for (size_t i = 0; i < SLOTS; i++) empty(html, &html->learned->slots[i]);
+  vsi_free(html->host, html->learned);
+  html->learned = NULL;
+}
+
+/* ---- what is known ----------------------------------------------------------------------------------------------- */
+
+static void put_in_text(vsi_html *html, const char *text, size_t len) {
+  vsi_html_insert_settled(html, false, text, len);
+}
+static void put_in_js(vsi_html *html, const char *text, size_t len) {
+  vsi_html_insert_settled(html, true, text, len);
+}
+static const vsi_format_sink in_text = {vsi_html_put, put_in_text, NULL}, in_js = {vsi_html_put, put_in_js, NULL};
+
+/* Copies in blocks, of more than is wanted: there is room for it, and the rest is written over. */
+static inline void put_blocks(char *to, const char *from, size_t len) {
+  for (size_t at = 0; at < len; at += BLOCK) memcpy(to + at, from + at, BLOCK);
+}
+
+static size_t count_digits(uintmax_t number) {
+  size_t count = 1;
+  for (; number >= 10000; number /= 10000) count += 4;
+  return count + (number >= 10) + (number >= 100) + (number >= 1000);
+}
+
+/* There is room for a number and the widest fill. */
+static void put_decimal(vsi_html *html, const vsi_conversion *c, uintmax_t number, bool is_negative) {
+  size_t len = count_digits(number), whole = len + is_negative;
+  char *to = html->data + html->len;
+  if (is_negative && c->zero) *to++ = '-';
+  if ((size_t)c->width > whole) {
+    memset(to, c->zero ? '0' : ' ', MAX_FILL);
+    to += (size_t)c->width - whole;
+  }
+  if (is_negative && !c->zero) *to++ = '-';
+  char *at = to + len; /* from behind */
+  for (; number >= 100; number /= 100) memcpy(at -= 2, pairs + number % 100 * 2, 2);
+  if (number >= 10)
+    memcpy(at - 2, pairs + number * 2, 2);
+  else
+    at[-1] = (char)('0' + number);
+  html->len = (size_t)(to + len - html->data);
+}
+
+static void do_decimal(vsi_format_reader *r, const vsi_conversion *c) {
+  intmax_t number;
+  if (c->letter == 'u') {
+    put_decimal(r->html, c, vsi_format_next_unsigned(r, c->len), false);
+    return;
+  }
+  number = vsi_format_next_signed(r, c->len);
+  put_decimal(r->html, c, number < 0 ? 0 - (uintmax_t)number : (uintmax_t)number, number < 0);
+}
+
+static void do_other(vsi_format_reader *r, const step *s) {
+  vsi_conversion c = s->conversion;
+  const char *why = NULL;
+  if (c.has_star) {
+    r->at = r->format + s->begin + 1;
+    why = vsi_format_read(r, true, &c);
+  }
+  if (why)
+    vsi_html_fail(r->html, VESTRY_INVALID, why);
+  else
+    vsi_format_put(r, &c);
+}
+
+/* false: behind this step all is as it was not known to be. */
+static bool do_step(vsi_format_reader *r, const vsi_format_sink *sink, const step *s) {
+  vsi_html *html = r->html;
+  switch ((act)s->act) {
+  case END: break;
+  case DECIMAL: do_decimal(r, &s->conversion); break;
+  case TEXT: {
+    const char *text = va_arg(r->arguments, const char *);
+    if (text)
+      vsi_html_insert_settled(html, s->in_js, text, strlen(text));
+    else
+      vsi_html_fail(html, VESTRY_INVALID, vsi_html_why_null);
+    break;
+  }
+  case RAW:
+    vsi_place_init(&html->place);
+    r->sink = sink;
+    do_other(r, s);
+    return vsi_place_is_plain(&html->place);
+  case OTHER:
+    r->sink = s->in_js ? &in_js : &in_text;
+    do_other(r, s);
+    break;
+  }
+  return true;
+}
+
+static void run(vsi_format_reader *r, const vsi_format_sink *sink, const program *p) {
+  vsi_html *html = r->html;
+  for (size_t i = 0; i < p->steps_count; i++) {
+    const step *s = &p->steps[i];
+    if (!vsi_html_reserve(html, s->len + (size_t)BLOCK + NUMBER_BYTES + MAX_FILL)) return;
+    put_blocks(html->data + html->len, p->format + s->at, s->len);
+    html->len += s->len;
+    bool goes_on = do_step(r, sink, s);
+    if (html->error) {
+      html->at = s->begin;
+      return;
+    }
+    if (goes_on) continue;
+    r->at = r->format + s->next;
+    r->sink = sink;
+    vsi_format_read_on(r);
+    return;
+  }
+  html->place = p->behind;
+}
+
+bool vsi_html_add_learned(vsi_html *html, const vsi_format_sink *sink, const char *format, va_list arguments) {
+  if (html->error || html->is_fixed || !format) return false;
+  if (html->adds_count < FIRST_ADDS) {
+    html->adds_count++;
+    return false;
+  }
+  if (!vsi_place_is_plain(&html->place)) return false;
+  const program *known = look_up(html, format);
+  if (!known) return false;
+  vsi_format_reader r = {.html = html, .format = format};
+  va_copy(r.arguments, arguments);
+  run(&r, sink, known);
+  va_end(r.arguments);
+  return true;
+}

@@ -1,0 +1,16 @@
+#!/bin/sh
+# Installs what the browser tests need of npm, if it is not there: modules.sh FOLDER. FOLDER is the build's.
+set -eu
+source=$(cd "$(dirname "$0")" && pwd)
+folder=$1
+
+mkdir -p "$folder"
+[ -d "$folder/node_modules/playwright-core" ] && cmp -s "$source/package-lock.json" "$folder/package-lock.json" && exit 0
+cp "$source/package.json" "$source/package-lock.json" "$source/.npmrc" "$folder"
+cd "$folder"
+for attempt in 1 2 3; do # registries are not always there
+  npm ci --loglevel=error && exit 0
+  sleep $((attempt * 5))
+done
+rm package-lock.json # so that the next run tries again
+exit 1

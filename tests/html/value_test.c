@@ -1,0 +1,45 @@
+#include "html/value.h"
+
+#include <string.h>
+
+#include "support/test.h"
+
+#define NAME(text) ((vestry_slice){text, sizeof text - 1})
+
+static vsi_value value_of(vestry_slice element, vestry_slice attribute) {
+  vsi_value result;
+  return vsi_html_value(element, attribute, &result);
+}
+
+static void a_name_is_all_of_it(void **state) {
+  (void)state;
+  const vestry_slice none = {"", 0};
+  assert_int_equal(value_of(none, NAME("style")), VSI_VALUE_STYLE);
+  assert_int_equal(value_of(none, NAME("styl")), VSI_VALUE_TEXT);
+  assert_int_equal(value_of(none, NAME("styles")), VSI_VALUE_TEXT);
+  assert_int_equal(value_of(NAME("link"), NAME("rel")), VSI_VALUE_REL);
+  assert_int_equal(value_of(NAME("lin"), NAME("rel")), VSI_VALUE_TEXT);
+}
+
+/* A NUL in it is a character like others: of names with one, none is listed. */
+static void a_name_does_not_end_at_a_nul(void **state) {
+  (void)state;
+  static const char *const listed[] = {"to",      "by",      "rel",      "csp",       "from",   "href",
+                                       "type",    "code",    "style",    "value",     "action", "srcdoc",
+                                       "sandbox", "charset", "language", "http-equiv"};
+  for (size_t i = 0; i < sizeof listed / sizeof *listed; i++) {
+    char name[32] = "";
+    size_t len = strlen(listed[i]);
+    memcpy(name, listed[i], len);
+    for (size_t longer = len + 1; longer <= sizeof name; longer++)
+      assert_int_equal(value_of(NAME("animate"), (vestry_slice){name, longer}), VSI_VALUE_TEXT);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_name_is_all_of_it),
+      cmocka_unit_test(a_name_does_not_end_at_a_nul),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
