@@ -27,6 +27,8 @@ static const struct {
      "[--a-second N]\n"
      "      [--encoding identity|gzip|br] [--threads 1] [--patience-ms 20000] [--seed 1] [--server vestry|node] [--pid "
      "SERVER]\n"
+     "pages --port P --sleeper [--pages 200] [--rounds 3] [--a-second 500] [--sleep-ms 5000] [--bytes 10000] [--seed "
+     "1]\n"
      "pages --alone refresh|unchanged|message|idle [--pages 1000] [--rounds 100] [--bytes 10000]\n"
      "      live pages that check what they show: losses, order, latency, renders; or one by itself: what it costs "
      "beyond\n"

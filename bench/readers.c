@@ -23,6 +23,7 @@ typedef struct reader {
   bench_stream stream; /* first */
   uint64_t next;       /* the round that must come */
   uint64_t ended_ns;   /* 0: it has not */
+  uint64_t beat_ns;    /* when a line of no round came last; 0: none did */
   bool is_due;         /* its line has come; the empty one behind it has not */
 } reader;
 
@@ -34,7 +35,7 @@ typedef struct reading_thread {
   uint64_t now_ns; /* when the bytes that are looked at came */
   char *pile;      /* what is put off: an arrival, its bytes, the next */
   size_t pile_len, pile_capacity;
-  histogram latency;
+  histogram latency, beats[READERS_LANES];
 } reading_thread;
 
 struct readers {
@@ -45,6 +46,7 @@ struct readers {
   size_t slots; /* of rounds: one more than are under way, which is the publisher's */
   _Atomic(uint64_t) published, opened, deliveries, disorders, broken, ended, hints, skipped, body_bytes;
   _Atomic(bool) stopping, expects_ends;
+  _Atomic(unsigned) lane;
   pthread_mutex_t lock;
   pthread_cond_t reached;
   const _Atomic(uint64_t) *awaited; /* guarded by lock: what somebody waits for, NULL: nobody does */
@@ -103,12 +105,21 @@ static void take_data(readers *all, reader *r, const char *line, size_t len) {
   r->is_due = true;
 }
 
+static void take_beat(reading_thread *thread, reader *r) {
+  unsigned lane = atomic_load_explicit(&thread->all->lane, memory_order_relaxed); /* about then */
+  if (r->beat_ns) histogram_add(&thread->beats[lane], thread->now_ns - r->beat_ns);
+  r->beat_ns = thread->now_ns;
+}
+
 static void take_line(bench_stream *stream, const char *line, size_t len, void *ctx) {
   reading_thread *thread = ctx;
   readers *all = thread->all;
   reader *r = (reader *)stream;
   const char *other = all->options.other;
-  if (other && len >= strlen(other) && memcmp(line, other, strlen(other)) == 0) return;
+  if (other && len >= strlen(other) && memcmp(line, other, strlen(other)) == 0) {
+    if (all->options.times_others) take_beat(thread, r);
+    return;
+  }
   if (len > 5 && memcmp(line, "data:", 5) == 0) {
     take_data(all, r, line, len);
   } else if (len > 6 && memcmp(line, "retry:", 6) == 0) {
@@ -366,4 +377,13 @@ void readers_latency(readers *all, histogram *ret_latency) {
     histogram_merge(ret_latency, &all->threads[i].latency);
     memset(&all->threads[i].latency, 0, sizeof all->threads[i].latency);
   }
+}
+
+void readers_lane_set(readers *all, unsigned lane) {
+  atomic_store_explicit(&all->lane, lane, memory_order_relaxed);
+}
+
+void readers_beats(const readers *all, unsigned lane, histogram *ret_beats) {
+  memset(ret_beats, 0, sizeof *ret_beats);
+  for (size_t i = 0; i < all->options.threads; i++) histogram_merge(ret_beats, &all->threads[i].beats[lane]);
 }

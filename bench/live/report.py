@@ -89,6 +89,11 @@ def bars_rows(runs):
     rows += limit(runs, f"a refresh of a topic with {pages_of(runs, 'refresh', alone)}, for the caller: a thread is awake",
                   "refresh", alone, "awake_ns", 1, "µs", "{:,.3f}", 1e-3)
     rows += limit(runs, "the same: none is, and one is woken", "refresh", alone, "asleep_ns", 1, "µs", "{:,.1f}", 1e-3)
+    for contender, where in ((own, ""), ("civetweb", ", civetweb")):
+        rows += limit(runs, f"a handler sleeps 5 s: the POSTs of others, p99 against the same without it{where}", "sleeper",
+                      contender, "post_ratio", 1.1, "×", "{:.2f}")
+        rows += limit(runs, f"the same: time between two heartbeats of others, p99{where}", "sleeper", contender,
+                      "beat_ratio", 1.1, "×", "{:.2f}")
     return rows
 
 
@@ -99,7 +104,7 @@ SOCKETS_HEAD = ["contest", "server", "CPU µs a page and change", "CPU µs an ev
 def sockets_rows(runs):
     rows, before = [], None
     for (contest, contender), group in runs.groups.items():
-        if contender == "alone":
+        if contender == "alone" or contest == "sleeper":
             continue
         first = group[0]
         events, skipped = median(group, "events"), median(group, "skipped")
@@ -113,6 +118,22 @@ def sockets_rows(runs):
                      f"{median(group, 'renders_per_change'):,.0f}" if counted else "",
                      f"{median(group, 'encodes_per_change'):,.0f}" if counted else ""])
         before = contest
+    return rows
+
+
+SLEEPER_HEAD = ["server", "POST p50, p99 ms", "with the sleeper", "between heartbeats p99 ms", "with the sleeper", "POSTs",
+                "heartbeats"]
+
+
+def sleeper_rows(runs):
+    rows = []
+    for (contest, contender), group in runs.groups.items():
+        if contest == "sleeper":
+            post = [f"{median(group, f'post{when}p50_ms'):.3f}, {median(group, f'post{when}p99_ms'):.3f}"
+                    for when in ("_", "_asleep_")]
+            beat = [f"{median(group, f'beat{when}p99_ms'):.1f}" for when in ("_", "_asleep_")]
+            rows.append([LABELS[contender], *post, *beat, f"{median(group, 'posts'):,.0f}",
+                         f"{median(group, 'heartbeats'):,.0f}"])
     return rows
 
 
@@ -142,6 +163,10 @@ changes wait for it.
 reads and times what comes, and decodes and checks all of it behind the round: in a real round 10,000 machines do that, \
 and none of them is the server. events/s include it. bytes: on the wire for an event, chunks' \
 framing included. Encodings are counted by a coding that wraps brotli's.
+- **While a handler sleeps**: one private page's render sleeps for 5 s, on one of two threads. Meanwhile others POST, \
+500 times a second, what 50 pages of one's own show (10 kB each, rendered at most every 15 ms), and 50 that show nothing \
+new have a heartbeat every 100 ms. Rounds of 4 s with and without the sleeper take turns on the same server and the same \
+streams; one in which it did not sleep from the first POST to the last fails the run.
 - **Alone**: in one process, without sockets, over the memory adapter. Beyond the handler: all but the time in which \
 the handler makes its content: refresh, worker, request, hash, event, encoding, queue and transport.
 - **message**: one more message of some 120 bytes in a list of 11.6 kB. held: what the instance holds more afterwards, \
@@ -182,6 +207,8 @@ Compare within this page only: other machines, and other days, have other number
 {table(["what", "has", "wanted", "met"], bars_rows(runs))}
 ## Over sockets
 {table(SOCKETS_HEAD, sockets_rows(runs))}
+## While a handler sleeps
+{table(SLEEPER_HEAD, sleeper_rows(runs))}
 ## Alone
 {table(["contest", "medians"], alone_rows(runs))}
 {NOTES}"""
