@@ -35,6 +35,7 @@ typedef struct bench {
   vestry_sqlite *database;
   vestry_sqlite_connection *connection;
   uint64_t rounds, tabs;
+  vestry_sqlite_level level;
   unsigned char state[STATE_BYTES];
   unsigned char tab[ID_BYTES]; /* of the request; both sides have a row of it */
   bool failed;
@@ -217,7 +218,7 @@ static void close_side(side *s) {
 static bool open_followed(bench *b) {
   vestry_err error = vestry_create(NULL, &b->v);
   if (!error) error = vestry_pages_create(b->v, NULL, &b->pages);
-  const vestry_sqlite_options options = {.path = b->followed.path, .level = VESTRY_SQLITE_TOPICS};
+  const vestry_sqlite_options options = {.path = b->followed.path, .level = b->level};
   if (!error) error = vestry_sqlite_create(b->pages, &options, &b->database);
   if (!error) error = vestry_sqlite_attach(b->database, b->followed.db, &b->connection);
   if (error) fprintf(stderr, "vestry-bench: sqlite: %s\n", vestry_strerror(error));
@@ -265,15 +266,28 @@ static bool measure_all(bench *b) {
   return !b->failed;
 }
 
+static vestry_sqlite_level level_of(const char *name) {
+  static const char *const names[] = {"topics", "tables", "pages"};
+  for (size_t i = 0; i < 3; i++)
+    if (strcmp(names[i], name) == 0) return VESTRY_SQLITE_TOPICS + (vestry_sqlite_level)i;
+  return VESTRY_SQLITE_DEFAULT;
+}
+
 int bench_sqlite(int argc, char **argv) {
-  const char *folder = "/tmp";
+  const char *folder = "/tmp", *level = "topics";
   static bench b;
   b = (bench){.rounds = 20000, .tabs = 1000};
   const bench_option options[] = {{"--folder", &folder, NULL, 0, 0},
+                                  {"--level", &level, NULL, 0, 0},
                                   {"--rounds", NULL, &b.rounds, TURN, 1000000},
                                   {"--tabs", NULL, &b.tabs, 1, 1000000}};
   int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
   if (status) return status;
+  b.level = level_of(level);
+  if (!b.level || (b.level == VESTRY_SQLITE_PAGES && vestry_sqlite_record_pages())) {
+    fprintf(stderr, "vestry-bench: sqlite: --level is topics, tables or pages\n");
+    return 2;
+  }
   bool ok = open_side(&b, &b.bare, folder, "bare") && open_side(&b, &b.followed, folder, "followed") &&
             open_followed(&b) && copy_schema(&b) && fill_side(&b, &b.bare) && fill_side(&b, &b.followed) &&
             measure_all(&b);
