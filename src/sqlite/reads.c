@@ -296,7 +296,8 @@ static vestry_err load(vsi_sqlite_reader *reader, const char *table, uint32_t nu
                      take_column, &all);
   if (!result)
     result = query(reader->db,
-                   "SELECT x.cid, l.partial FROM pragma_index_list(?1, 'main') l, pragma_index_xinfo(l.name, 'main') x",
+                   "SELECT x.cid, l.partial FROM pragma_index_list(?1, 'main') l, pragma_index_xinfo(l.name, 'main') x "
+                   "WHERE x.key",
                    table, take_indexed, &all);
   char **names = NULL;
   if (!result && !all.has_failed && all.count)
