@@ -142,7 +142,7 @@ static outcome depend(run *r, outcome made) {
 static outcome make(run *r) {
   vsi_view *view = r->view;
   vestry_pages *pages = r->pages;
-  vsi_schedule_began(view, vsi_now_ns(pages->host));
+  vsi_schedule_began(view, r->shared, vsi_now_ns(pages->host));
   outcome made = vsi_view_is_part(view) ? make_part(r) : make_page(r);
   vsi_pages_lock(pages);
   made = depend(r, made);
