@@ -96,14 +96,15 @@ static act act_of(const vsi_conversion *c) {
   return is_decimal && !has_more && !c->plus && !c->space && c->width <= MAX_FILL ? DECIMAL : OTHER;
 }
 
-/* Own text, up to the next conversion. false: it cannot be learned. */
-static bool learn_piece(vsi_format_reader *r, vsi_html_place *place, step *s) {
+/* Own text, up to the next conversion or behind the next doubled %. false: it cannot be learned. */
+static bool learn_piece(vsi_format_reader *r, vsi_html_place *place, step *s, bool *ret_conversion) {
   const char *from = r->at, *percent = strchrnul(from, '%');
   s->at = (uint16_t)(from - r->format);
   s->len = (uint16_t)(percent - from);
   s->act = END;
   r->at = percent;
-  if (percent[0] == '%' && percent[1] == '%') { /* the first is own text, too */
+  *ret_conversion = percent[0] == '%' && percent[1] != '%';
+  if (percent[0] == '%' && !*ret_conversion) { /* the first is own text, too */
     s->len++;
     r->at += 2;
   }
@@ -167,8 +168,9 @@ static bool learn(lesson *l) {
     if (l->steps_count == MAX_STEPS) return false;
     step *s = &l->steps[l->steps_count++];
     *s = (step){.act = END};
-    if (!learn_piece(r, &l->place, s)) return false;
-    if (*r->at == '%' && r->at[-1] != '%' && !learn_conversion(l, s)) return false;
+    bool is_conversion;
+    if (!learn_piece(r, &l->place, s, &is_conversion)) return false;
+    if (is_conversion && !learn_conversion(l, s)) return false;
   }
   return l->steps_count > 0;
 }
