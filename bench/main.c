@@ -53,7 +53,7 @@ static const struct {
      "      a store by itself, in one line; fails if its counts do not add up"},
 #ifdef BENCH_SQLITE
     {"sqlite", bench_sqlite,
-     "sqlite [--rounds 20000] [--tabs 1000] [--folder /tmp]\n"
+     "sqlite [--level topics|tables|pages] [--rounds 20000] [--tabs 1000] [--folder /tmp]\n"
      "      a commit with hooks, and the state of a tab, beside the same statements without vestry: microseconds"},
 #endif
     {"format", bench_format,
