@@ -27,6 +27,8 @@ static const struct {
      "[--a-second N]\n"
      "      [--encoding identity|gzip|br] [--threads 1] [--patience-ms 20000] [--seed 1] [--server vestry|node] [--pid "
      "SERVER]\n"
+     "pages --port P --sleeper [--pages 200] [--rounds 3] [--a-second 500] [--sleep-ms 5000] [--bytes 10000] [--seed "
+     "1]\n"
      "pages --alone refresh|unchanged|message|idle [--pages 1000] [--rounds 100] [--bytes 10000]\n"
      "      live pages that check what they show: losses, order, latency, renders; or one by itself: what it costs "
      "beyond\n"
@@ -53,7 +55,7 @@ static const struct {
      "      a store by itself, in one line; fails if its counts do not add up"},
 #ifdef BENCH_SQLITE
     {"sqlite", bench_sqlite,
-     "sqlite [--rounds 20000] [--tabs 1000] [--folder /tmp]\n"
+     "sqlite [--level topics|tables|pages] [--rounds 20000] [--tabs 1000] [--folder /tmp]\n"
      "      a commit with hooks, and the state of a tab, beside the same statements without vestry: microseconds"},
 #endif
     {"format", bench_format,

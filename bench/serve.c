@@ -128,13 +128,24 @@ static json_t *pages_stats(const served *all) {
   const struct {
     const char *name;
     uint64_t number;
-  } fields[] = {
-      {"streams", s.streams_count},        {"views", s.views_count},         {"topics", s.topics_count},
-      {"refreshes", s.refreshes_count},    {"documents", s.documents_count}, {"renders", s.renders_count},
-      {"changed", s.changed_count},        {"unchanged", s.unchanged_count}, {"current", s.current_count},
-      {"failed", s.failed_count},          {"dropped", s.dropped_count},     {"unsent", s.unsent_count},
-      {"postponed", s.postponed_count},    {"kept_bytes", s.kept_bytes},     {"kept_dropped", s.kept_dropped_count},
-      {"requests_bytes", s.requests_bytes}};
+  } fields[] = {{"streams", s.streams_count},
+                {"views", s.views_count},
+                {"topics", s.topics_count},
+                {"refreshes", s.refreshes_count},
+                {"documents", s.documents_count},
+                {"renders", s.renders_count},
+                {"changed", s.changed_count},
+                {"unchanged", s.unchanged_count},
+                {"current", s.current_count},
+                {"failed", s.failed_count},
+                {"dropped", s.dropped_count},
+                {"unsent", s.unsent_count},
+                {"postponed", s.postponed_count},
+                {"kept_bytes", s.kept_bytes},
+                {"kept_dropped", s.kept_dropped_count},
+                {"requests_bytes", s.requests_bytes},
+                {"requests_refused", s.requests_refused_count},
+                {"sleeping", all->pages ? bench_pages_sleeping(all->pages) : 0}};
   json_t *object = json_object();
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
     json_object_set_new(object, fields[i].name, json_integer((json_int_t)fields[i].number));

@@ -1,13 +1,15 @@
 /* vestry-bench sqlite: what pages over SQLite cost a connection.
  *
- * Two databases with the same tables and rows, WAL, synchronous NORMAL. One is followed, and its connection attached; the
- * other knows nothing of vestry. The same is done with both, a few times with one and then with the other, so that both
- * see the same machine; a row of the table is one thing that is done, as medians. Counted is what a program does between
- * having its values and having the result. */
+ * Two databases with the same tables and rows, WAL, synchronous NORMAL. One is followed, and its connection attached;
+ * the other knows nothing of vestry. The same is done with both, a few times with one and then with the other, so that
+ * both see the same machine; a line is one thing that is done, as medians. Counted is what a program does between
+ * having its values and having the result. That a request's tab is who it says is checked once a request, and not
+ * counted. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <vestry/sqlite.h>
@@ -16,7 +18,7 @@
 
 #include "bench.h"
 
-enum { TURN = 20, STATE_BYTES = 300, PAGES_MOST = 1000, PATH_MOST = 300, ID_BYTES = 16 };
+enum { TURN = 20, STATE_BYTES = 300, PATH_MOST = 300, ID_BYTES = 16 };
 
 /* A database, and the statements of who uses SQLite by himself. */
 typedef struct side {
@@ -31,11 +33,10 @@ typedef struct bench {
   side bare, followed;
   vestry *v;
   vestry_pages *pages;
-  vestry_page *page;
   vestry_sqlite *database;
   vestry_sqlite_connection *connection;
-  vestry_memory_exchange *streams[PAGES_MOST];
   uint64_t rounds, tabs;
+  vestry_sqlite_level level;
   unsigned char state[STATE_BYTES];
   unsigned char tab[ID_BYTES]; /* of the request; both sides have a row of it */
   bool failed;
@@ -143,6 +144,31 @@ static void measure(bench *b, const char *name, what w, const vestry_request *re
          followed / bare, percentile_us(&b->bare, 0.9), percentile_us(&b->followed, 0.9), b->followed.count);
 }
 
+/* Commits of a connection that is not attached, at any moment between two looks: until they are seen. */
+static void measure_others(bench *b) {
+  uint64_t rounds = b->rounds / 100 < 5 ? 5 : b->rounds / 100, seen = 0;
+  sqlite3 *other;
+  vestry_sqlite_stats stats = {0};
+  if (!must(b, NULL, sqlite3_open(b->followed.path, &other))) return;
+  vestry_sqlite_stats_get(b->database, &stats);
+  b->followed.count = 0;
+  for (uint64_t i = 0; i < rounds && run(b, other, "INSERT INTO message(channel, body) VALUES(1, 'other')"); i++) {
+    uint64_t before = stats.other_commits_count, began = bench_now_ns();
+    do {
+      nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
+      vestry_sqlite_stats_get(b->database, &stats);
+    } while (stats.other_commits_count == before && bench_now_ns() - began < UINT64_C(5000000000));
+    b->followed.took_ns[b->followed.count++] = bench_now_ns() - began;
+    seen += stats.other_commits_count - before;
+    nanosleep(&(struct timespec){.tv_nsec = (long)(i * 7919 % 50) * 1000000}, NULL);
+  }
+  sqlite3_close(other);
+  if (seen != rounds) b->failed = true;
+  if (b->failed) return;
+  double p50 = percentile_us(&b->followed, 0.5) / 1e3, most = percentile_us(&b->followed, 0.999) / 1e3;
+  printf("others p50_ms=%.1f max_ms=%.1f rounds=%" PRIu64 "\n", p50, most, rounds);
+}
+
 /* ---- databases and pages ----------------------------------------------------------------------------------------- */
 
 static bool fill_side(bench *b, side *s) {
@@ -190,19 +216,10 @@ static void close_side(side *s) {
   }
 }
 
-static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
-  (void)app;
-  vestry_render_topic(render, "table/message");
-  vestry_render_begin(render, html);
-  vestry_html_add(html, "<p>what is there</p>");
-  return vestry_render_end(render, html);
-}
-
 static bool open_followed(bench *b) {
   vestry_err error = vestry_create(NULL, &b->v);
   if (!error) error = vestry_pages_create(b->v, NULL, &b->pages);
-  if (!error) error = vestry_page_create(b->pages, &(vestry_page_options){.render = make}, &b->page);
-  const vestry_sqlite_options options = {.path = b->followed.path, .level = VESTRY_SQLITE_TOPICS};
+  const vestry_sqlite_options options = {.path = b->followed.path, .level = b->level};
   if (!error) error = vestry_sqlite_create(b->pages, &options, &b->database);
   if (!error) error = vestry_sqlite_attach(b->database, b->followed.db, &b->connection);
   if (error) fprintf(stderr, "vestry-bench: sqlite: %s\n", vestry_strerror(error));
@@ -246,18 +263,32 @@ static bool measure_all(bench *b) {
   measure(b, "commit", INSERT, NULL);
   if (b->failed || vestry_memory_request(b->v, NULL, be_tab, b, &exchange)) return false;
   vestry_memory_destroy(exchange);
+  measure_others(b);
   return !b->failed;
 }
 
+static vestry_sqlite_level level_of(const char *name) {
+  static const char *const names[] = {"topics", "tables", "pages"};
+  for (size_t i = 0; i < 3; i++)
+    if (strcmp(names[i], name) == 0) return VESTRY_SQLITE_TOPICS + (vestry_sqlite_level)i;
+  return VESTRY_SQLITE_DEFAULT;
+}
+
 int bench_sqlite(int argc, char **argv) {
-  const char *folder = "/tmp";
+  const char *folder = "/tmp", *level = "topics";
   static bench b;
   b = (bench){.rounds = 20000, .tabs = 1000};
   const bench_option options[] = {{"--folder", &folder, NULL, 0, 0},
+                                  {"--level", &level, NULL, 0, 0},
                                   {"--rounds", NULL, &b.rounds, TURN, 1000000},
                                   {"--tabs", NULL, &b.tabs, 1, 1000000}};
   int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
   if (status) return status;
+  b.level = level_of(level);
+  if (!b.level || (b.level == VESTRY_SQLITE_PAGES && vestry_sqlite_record_pages())) {
+    fprintf(stderr, "vestry-bench: sqlite: --level is topics, tables or pages\n");
+    return 2;
+  }
   bool ok = open_side(&b, &b.bare, folder, "bare") && open_side(&b, &b.followed, folder, "followed") &&
             open_followed(&b) && copy_schema(&b) && fill_side(&b, &b.bare) && fill_side(&b, &b.followed) &&
             measure_all(&b);

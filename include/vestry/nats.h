@@ -9,17 +9,17 @@
  *  - A message goes to the socket as soon as the thread that writes comes to it; no timer gathers messages first.
  *  - A broker that has stopped is noticed after ping_ms × (pings_out + 1), 3 s; until then publish is OK.
  *  - It connects for ever, whatever the server answers, also after refused credentials; libnats would give up.
- *  - What arrives waits for on_message in one queue with bounds in messages and bytes. Beyond them messages are dropped,
- *    and MAYBE_LOST is told in their place.
+ *  - What arrives waits for on_message in one queue, bounded in messages and bytes. What is beyond is dropped, and
+ *    MAYBE_LOST is told in its place.
  *
- *  Threads: one that writes and one that calls the events' functions, each blocking all signals; and of libnats one that
- *  reads for each connection, and a few for the process, one of which delivers for all users of libnats: who makes it
+ *  Threads: one that writes and one that calls the events' functions, which block all signals; and of libnats one
+ *  that reads for each connection, and a few for the process, one of which delivers for all users of libnats: who makes it
  *  wait in a handler of his own holds up vestry's messages too, and has libnats drop some in the end, which is told
  *  before and behind the place. Their number does not grow with subscriptions. libnats ignores SIGPIPE for the process,
  *  from create on.
  *
- *  stop and destroy wait for an attempt to connect that is under way: for connect_ms, and as long as it takes to find an
- *  address by its name. While this libnats (3.4) shakes hands for TLS it knows no limit.
+ *  stop and destroy wait for an attempt to connect that is under way: for connect_ms, and as long as it takes to
+ *  find an address by its name. While this libnats (3.4) shakes hands for TLS it knows no limit.
  *
  *  Servers are found at the addresses that are given; what a server tells of others of its own cluster is not used. */
 #ifndef VESTRY_NATS_H

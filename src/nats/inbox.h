@@ -1,5 +1,5 @@
-/* What the events' functions are to be told, in order, and the thread that tells it. Messages are bounded, in number and
- * bytes; where one was left out, MAYBE_LOST stands. */
+/* What the events' functions are to be told, in order, and the thread that tells it. Messages are bounded, in number
+ * and bytes; where one was left out, MAYBE_LOST stands. */
 #ifndef VSI_NATS_INBOX_H
 #define VSI_NATS_INBOX_H
 

@@ -1,13 +1,13 @@
-/* One thread speaks to libnats; all others leave what they have in the outbox. So nobody else waits for a socket that is
- * full, or for libnats's lock while it is, and there is one order of subscribing and publishing.
+/* One thread speaks to libnats; all others leave what they have in the outbox. So nobody else waits for a socket that
+ * is full, or for libnats's lock while it is, and there is one order of subscribing and publishing.
  *
  * A connection is made, used and thrown away; nothing of one lives in the next. Up is said when the server has answered
  * behind all subscriptions. Down is said as soon as the connection is known to have ended: by a write that failed, or
  * by libnats, whose reader and whose pings notice. What waits then is dropped: it was never to arrive late.
  *
  * libnats calls back for a subscription until it has said that it is complete, and for a connection until it has said
- * that it is closed. Until then each has a reference to what it is called back with. The next connection waits for both,
- * so that no message of the last one comes among those of the next; if libnats does not say so within some seconds
+ * that it is closed. Until then each has a reference to what it is called back with. The next connection waits for
+ * both, so that no message of the last one comes among those of the next; if libnats does not say so within some seconds
  * (without memory it cannot), it goes on, and what the reference holds is not freed. */
 #include <stdio.h>
 

@@ -313,8 +313,8 @@ void vsi_schedule_mark(vsi_view *view, uint64_t seq);
 void vsi_schedule_at(vsi_view *view, uint64_t due_ns);
 /* Its stream is written. */
 void vsi_schedule_unblock(vsi_view *view);
-/* It has begun to render, at that time; the running worker's, no lock. */
-void vsi_schedule_began(vsi_view *view, uint64_t now_ns);
+/* It has begun to render, at that time; the running worker's, no lock: so it says itself whether the view is shared. */
+void vsi_schedule_began(vsi_view *view, vsi_shared *shared, uint64_t now_ns);
 /* A worker is to look. */
 void vsi_schedule_wake(vestry_pages *pages);
 /* The timer's. */

@@ -3,11 +3,11 @@
  * last. Both formats are documented (sqlite.org/walformat.html), and no file is opened here: it is read through the own
  * connection's, because to close another descriptor would drop that one's locks.
  *
- * That nothing was missed is counted. The index has a number that goes up by one for each commit: between two looks there
- * must be as many commits in the frames. When all of the WAL is in the database it is begun anew, with other salts; then
- * the frames of the new one must account for all commits since. If they do not, some were in frames that have been
- * overwritten before they were read: these are lost. Every frame bears the salts of its WAL, so one that is overwritten
- * while it is read is seen. */
+ * That nothing was missed is counted. The index has a number that goes up by one for each commit: between two looks
+ * there must be as many commits in the frames. When all of the WAL is in the database it is begun anew, with other
+ * salts; then the frames of the new one must account for all commits since. If they do not, some were in frames that
+ * have been overwritten before they were read: these are lost. Every frame bears the salts of its WAL, so one that is
+ * overwritten while it is read is seen. */
 #include "sqlite/frames.h"
 
 enum {
@@ -78,16 +78,27 @@ static uint32_t big_endian(const unsigned char *at) {
   return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
+/* Go on behind what is committed now, under the schema of now, or one before it, which shows when the next commit says
+ * which it is. OK | BUSY */
+static vestry_err begin_anew(vsi_sqlite_frames *frames) {
+  sqlite3_stmt *statement = NULL;
+  head h;
+  frames->knows_schema = !sqlite3_prepare_v2(frames->db, "PRAGMA main.schema_version", -1, &statement, NULL) &&
+                         sqlite3_step(statement) == SQLITE_ROW;
+  if (frames->knows_schema) frames->schema = (uint32_t)sqlite3_column_int64(statement, 0);
+  sqlite3_finalize(statement);
+  vestry_err error = read_head(frames->index, &h);
+  if (!error) go_to(frames, &h);
+  return error;
+}
+
 vestry_err vsi_sqlite_frames_init(vsi_sqlite_frames *frames, const vestry_host *host, sqlite3 *db,
                                   const _Atomic(uint32_t) *index) {
-  head h;
   memset(frames, 0, sizeof *frames);
   frames->host = host;
   frames->db = db;
   frames->index = index;
-  vestry_err error = read_head(index, &h);
-  if (!error) go_to(frames, &h);
-  return error;
+  return begin_anew(frames);
 }
 
 void vsi_sqlite_frames_finish(vsi_sqlite_frames *frames) {
@@ -171,11 +182,7 @@ vestry_err vsi_sqlite_frames_read(vsi_sqlite_frames *frames, vsi_sqlite_written_
   *ret_number = h.words[WORD_NUMBER];
   if (has_salts(frames, &h) && frames->frame == h.words[WORD_LAST_FRAME] && frames->number == h.words[WORD_NUMBER])
     return VESTRY_OK;
-  bool are_read = read_all(frames, &h, fn, ctx);
-  if (!are_read) {
-    frames->knows_schema = false;
-    go_to(frames, &h);
-    return VESTRY_NOT_FOUND;
-  }
-  return VESTRY_OK;
+  if (read_all(frames, &h, fn, ctx)) return VESTRY_OK;
+  if (begin_anew(frames)) go_to(frames, &h); /* what came since is read the next time */
+  return VESTRY_NOT_FOUND;
 }

@@ -207,7 +207,7 @@ static bool make_query(const world *w, char *sql) {
     snprintf(sql, SQL_BYTES, "SELECT a FROM %s WHERE id = %u", one, chance(400));
     return false;
   }
-  switch (chance(23)) {
+  switch (chance(30)) {
   case 0:
     snprintf(sql, SQL_BYTES, "SELECT a, c FROM %s WHERE k = %u ORDER BY id, a, c LIMIT %u", one, k, 1 + n);
     return true;
@@ -253,6 +253,28 @@ static bool make_query(const world *w, char *sql) {
     snprintf(sql, SQL_BYTES, "SELECT x.k FROM %s x LEFT JOIN %s y USING(k, a) WHERE y.b IS NULL AND x.k = %u", one, two,
              k);
     return false;
+  case 22:
+    snprintf(sql, SQL_BYTES, "SELECT count(*) FROM (SELECT k, a FROM %s) NATURAL JOIN (SELECT k, a FROM %s)", one, two);
+    return true;
+  case 23:
+    snprintf(sql, SQL_BYTES, "SELECT k, a FROM %s WHERE (k, a) IN (SELECT k, b FROM %s) ORDER BY 1, 2 LIMIT 5", one,
+             two);
+    return true;
+  case 24:
+    snprintf(sql, SQL_BYTES,
+             "SELECT k, sum(CASE WHEN b > 4 THEN a END) FROM %s GROUP BY k HAVING max(e) > 2 ORDER BY k", one);
+    return true;
+  case 25: snprintf(sql, SQL_BYTES, "SELECT count(*) FILTER (WHERE e = %u) FROM %s", chance(6), one); return true;
+  case 26:
+    snprintf(sql, SQL_BYTES, "SELECT (SELECT max(y.c) FROM %s y WHERE y.k = x.a) FROM %s x WHERE x.k = %u", two, one,
+             k);
+    return false;
+  case 27:
+    snprintf(sql, SQL_BYTES, "SELECT k FROM %s UNION SELECT u FROM %s WHERE e = 2 ORDER BY 1 LIMIT 9", one, two);
+    return true;
+  case 28:
+    snprintf(sql, SQL_BYTES, "SELECT count(DISTINCT c), group_concat(DISTINCT b) IS NULL FROM %s WHERE k < %u", one, k);
+    return true;
   case 21: snprintf(sql, SQL_BYTES, "SELECT c FROM %s WHERE a > %u LIMIT 2", one, n); return true;
   case 20:
     snprintf(sql, SQL_BYTES, "SELECT a, row_number() OVER (ORDER BY a, b) FROM %s WHERE k = %u ORDER BY 2", one, k);
