@@ -10,7 +10,7 @@ typedef struct broker_server {
   char url[64];
 } broker_server;
 
-/* On a free port of the loopback, which it listens on when this returns. Its address; NULL: a line on stderr says why. */
+/* On a free port of the loopback, which it listens on when this returns. Its address; NULL: stderr says why. */
 const char *broker_server_start(broker_server *server);
 void broker_server_stop(broker_server *server);
 
