@@ -15,8 +15,8 @@
  *  Threads: one that writes and one that calls the events' functions, which block all signals; and of libnats one
  *  that reads for each connection, and a few for the process, one of which delivers for all users of libnats: who makes
  *  it wait in a handler of his own holds up vestry's messages too, and has libnats drop some in the end, which is
- *  told before and behind the place. Their number does not grow with subscriptions. libnats ignores SIGPIPE for the process,
- *  from create on.
+ *  told before and behind the place. Their number does not grow with subscriptions. libnats ignores SIGPIPE for the
+ *  process, from create on.
  *
  *  stop and destroy wait for an attempt to connect that is under way: for connect_ms, and as long as it takes to
  *  find an address by its name. While this libnats (3.4) shakes hands for TLS it knows no limit.
