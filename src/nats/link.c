@@ -253,6 +253,7 @@ static natsStatus connect_to(link *l, size_t server) {
     return s;
   }
   l->wire = w;
+  vsi_nats_inbox_listen(&broker->inbox);
   return s;
 }
 
@@ -416,8 +417,11 @@ static void live(link *l) {
     vsi_nats_claims_attach(&broker->claims, l->connection);
     vsi_nats_inbox_say(&broker->inbox, true);
     serve(l);
-    disconnect(l);
+    pthread_mutex_lock(&broker->lock);
+    set_down_locked(broker);
+    pthread_mutex_unlock(&broker->lock);
     vsi_nats_inbox_say(&broker->inbox, false);
+    disconnect(l);
     if (is_stopping(broker)) break;
     vsi_nats_log(broker->host, VESTRY_LOG_WARN, "nats: down");
     vsi_nats_inbox_wait_told(&broker->inbox);
