@@ -21,6 +21,8 @@ int bench_follow(int argc, char **argv);
 int bench_format(int argc, char **argv);
 int bench_dispatch(int argc, char **argv);
 int bench_routes(int argc, char **argv);
+int bench_broker(int argc, char **argv); /* if BENCH_NATS is defined */
+int bench_sqlite(int argc, char **argv);
 
 /* --name VALUE options, and --name alone where max is 0: a number that becomes 1. */
 typedef struct bench_option {

@@ -27,6 +27,8 @@ static const struct {
      "[--a-second N]\n"
      "      [--encoding identity|gzip|br] [--threads 1] [--patience-ms 20000] [--seed 1] [--server vestry|node] [--pid "
      "SERVER]\n"
+     "pages --port P --sleeper [--pages 200] [--rounds 3] [--a-second 500] [--sleep-ms 5000] [--bytes 10000] [--seed "
+     "1]\n"
      "pages --alone refresh|unchanged|message|idle [--pages 1000] [--rounds 100] [--bytes 10000]\n"
      "      live pages that check what they show: losses, order, latency, renders; or one by itself: what it costs "
      "beyond\n"
@@ -51,6 +53,11 @@ static const struct {
      "0]\n"
      "      [--verbose]\n"
      "      a store by itself, in one line; fails if its counts do not add up"},
+#ifdef BENCH_SQLITE
+    {"sqlite", bench_sqlite,
+     "sqlite [--level topics|tables|pages] [--rounds 20000] [--tabs 1000] [--folder /tmp]\n"
+     "      a commit with hooks, and the state of a tab, beside the same statements without vestry: microseconds"},
+#endif
     {"format", bench_format,
      "format [--bytes 10000] [--lines 100] [--round-ms 200]\n"
      "      making events of elements and of signals, on one thread; GB/s of text; fails if an event is wrong"},
@@ -60,6 +67,12 @@ static const struct {
     {"routes", bench_routes,
      "routes [--count 1000] [--rounds 200]\n"
      "      finding the route of a path among so many, nanoseconds; fails if one is not found"},
+#ifdef BENCH_NATS
+    {"broker", bench_broker,
+     "broker [--rounds 20000] [--messages 200000] [--bytes 200] [--turns 5] [--url nats://…]\n"
+     "      through NATS by the broker's seam and by libnats alone, with a nats-server of its own: one-way latency,\n"
+     "      messages a second; fails if one is lost or out of order"},
+#endif
 };
 enum { SUBCOMMANDS = sizeof subcommands / sizeof *subcommands };
 

@@ -290,13 +290,14 @@ static bool say_as_much(const site *s, vestry_memory_exchange *stream) {
   return !vestry_connection_send(vestry_memory_connection(stream), s->opening);
 }
 
+/* What is sent is encoded, since what nothing can be encoded against is not kept. */
 static bool measure_streams(site *s, vestry_memory_exchange **streams, uint64_t count, vestry_handler_fn handler,
                             const char *tag, double *ret_each) {
   int64_t before = held_bytes();
   bool ok = true;
   uint64_t opened = 0;
   for (; ok && opened < count; opened++) {
-    streams[opened] = open_stream(s, handler, NULL, tag);
+    streams[opened] = open_stream(s, handler, handler == serve && !tag ? "br" : NULL, tag);
     ok = streams[opened] && (handler != keep || say_as_much(s, streams[opened]));
   }
   vestry_memory_settle(s->v);
@@ -340,8 +341,9 @@ static int idle(uint64_t pages, uint64_t bytes) {
   size_t opening = 0;
   double warm, plain = 0, page = 0, kept = 0;
   vestry_pages_stats stats = {0}, full = {0};
+  const vestry_profile profile = {.ops = &vestry_profile_brotli};
   vestry_memory_exchange **streams = calloc(pages, sizeof(vestry_memory_exchange *));
-  bool ok = streams && open_site(&s, bytes, true, NULL, true) && learn(&s, tag);
+  bool ok = streams && open_site(&s, bytes, true, &profile, true) && learn(&s, tag);
   ok = ok && measure_streams(&s, streams, pages, keep, NULL, &warm);
   if (ok) end_streams(&s, streams, pages);
   ok = ok && measure_streams(&s, streams, pages, keep, NULL, &plain);

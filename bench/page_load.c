@@ -10,6 +10,7 @@
 #include "bench.h"
 #include "client.h"
 #include "page_alone.h"
+#include "page_sleeper.h"
 #include "readers.h"
 
 enum { ROW_BYTES = 128, FRAME_BYTES = 256, TEXT_MOST = 1 << 16, PATH_BYTES = 96 };
@@ -194,6 +195,7 @@ static int load(page_load *l) {
                                                  .threads = l->threads,
                                                  .window = l->a_second ? l->warm + l->rounds + 1 : 1,
                                                  .skips = l->a_second > 0,
+                                                 .puts_off = l->encoding && !l->a_second,
                                                  .other = "data: signals ", /* heartbeats */
                                                  .path = path,
                                                  .encoding = l->encoding,
@@ -209,6 +211,7 @@ int bench_page_load(int argc, char **argv) {
   static page_load l = {
       .pages = 1000, .rounds = 100, .bytes = 10000, .change_bytes = 100, .threads = 1, .patience_ms = 20000, .seed = 1};
   const char *server = "vestry", *alone = NULL;
+  uint64_t is_sleeper = 0, sleep_ms = 5000;
   const bench_option options[] = {{"--port", NULL, &l.port, 1, 65535},
                                   {"--pages", NULL, &l.pages, 1, 25000},
                                   {"--rounds", NULL, &l.rounds, 1, 100000},
@@ -223,6 +226,8 @@ int bench_page_load(int argc, char **argv) {
                                   {"--seed", NULL, &l.seed, 0, UINT64_MAX},
                                   {"--server", &server, NULL, 0, 0},
                                   {"--pid", NULL, &l.pid, 1, INT32_MAX},
+                                  {"--sleeper", NULL, &is_sleeper, 0, 0},
+                                  {"--sleep-ms", NULL, &sleep_ms, 10, 60000},
                                   {"--alone", &alone, NULL, 0, 0}};
   int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
   if (status) return status;
@@ -231,5 +236,12 @@ int bench_page_load(int argc, char **argv) {
   if (l.encoding && !bench_decoder_knows(l.encoding)) return complain("--encoding: one of identity, gzip, br");
   if (alone && l.port) return complain("--alone goes without --port");
   if (alone) return bench_pages_alone(alone, l.pages, l.rounds, l.bytes);
+  if (is_sleeper && l.port)
+    return bench_page_sleeper(&(page_sleeper){.port = (int)l.port,
+                                              .pages = l.pages,
+                                              .rounds = l.rounds,
+                                              .bytes = l.bytes,
+                                              .a_second = l.a_second ? l.a_second : 500,
+                                              .sleep_ms = sleep_ms});
   return l.port ? load(&l) : complain("needs --port or --alone");
 }

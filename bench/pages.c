@@ -1,16 +1,19 @@
 /* Live pages of vestry-bench serve --pages, on the public headers alone.
  *
- *   GET /page?topic=T&bytes=N[&private=1]  shows T's text in <span id="state">, and N bytes of rows
+ *   GET /page?topic=T&bytes=N[&private=1]  shows T's text in <span id="state">, and N bytes of rows; with &sleep_ms=N
+ *                                          its render sleeps for so long, once T has a text
  *   POST /state?topic=T                    the body is T's text from now on: 204 */
 #include "pages.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { TOPIC_BYTES = 256, BYTES_MOST = 1 << 20, TOPICS_MOST = 100000, BUCKETS = 4096 };
+enum { TOPIC_BYTES = 256, BYTES_MOST = 1 << 20, TOPICS_MOST = 100000, BUCKETS = 4096, SLEEP_MOST_MS = 60000 };
 
 /* What a topic's pages show. */
 typedef struct state {
@@ -26,7 +29,8 @@ struct bench_pages {
   pthread_mutex_t lock;
   state *states[BUCKETS]; /* guarded by lock, all here and below */
   size_t count;
-  _Atomic(int64_t) streams; /* so far: each has a key of its own */
+  _Atomic(int64_t) streams;   /* so far: each has a key of its own */
+  _Atomic(uint64_t) sleeping; /* renders */
 };
 
 static size_t bucket_of(const char *topic) {
@@ -74,14 +78,33 @@ static vestry_err put_state(bench_pages *b, vestry_html *html, const char *topic
   return error;
 }
 
+static bool has_text(bench_pages *b, const char *topic) {
+  pthread_mutex_lock(&b->lock);
+  const state *of = find_locked(b, topic);
+  bool has = of && of->len;
+  pthread_mutex_unlock(&b->lock);
+  return has;
+}
+
+/* As one that waits for a database. */
+static void sleep_for(bench_pages *b, int64_t ms) {
+  struct timespec left = {(time_t)(ms / 1000), (long)(ms % 1000 * 1000000)};
+  atomic_fetch_add_explicit(&b->sleeping, 1, memory_order_relaxed); /* a mere count */
+  while (nanosleep(&left, &left) && errno == EINTR) continue;
+  atomic_fetch_sub_explicit(&b->sleeping, 1, memory_order_relaxed);
+}
+
 static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
   const vestry_request *req = vestry_render_request(render);
   const char *topic = vestry_request_value(req, VESTRY_IN_QUERY, "topic");
-  int64_t bytes = 0;
+  int64_t bytes = 0, sleep_ms = 0;
   vestry_err error = vestry_request_integer(req, VESTRY_IN_QUERY, "bytes", 0, BYTES_MOST, &bytes);
+  if (error && error != VESTRY_NOT_FOUND) return error;
+  error = vestry_request_integer(req, VESTRY_IN_QUERY, "sleep_ms", 0, SLEEP_MOST_MS, &sleep_ms);
   if (error && error != VESTRY_NOT_FOUND) return error;
   if (!topic || !*topic || strlen(topic) >= TOPIC_BYTES) return VESTRY_MALFORMED;
   vestry_render_topic(render, topic);
+  if (sleep_ms && vestry_render_is_stream(render) && has_text(app, topic)) sleep_for(app, sleep_ms);
   vestry_html_add(html,
                   "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>%s</title>"
                   "<script type=\"module\" src=\"%-s\"></script>",
@@ -135,6 +158,10 @@ vestry_err bench_pages_create(vestry *v, bench_pages **ret_pages) {
 
 vestry_pages *bench_pages_of(bench_pages *b) {
   return b->pages;
+}
+
+uint64_t bench_pages_sleeping(const bench_pages *b) {
+  return atomic_load_explicit(&b->sleeping, memory_order_relaxed);
 }
 
 void bench_pages_destroy(bench_pages *b) {

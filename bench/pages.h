@@ -10,5 +10,7 @@ typedef struct bench_pages bench_pages;
 vestry_err bench_pages_create(vestry *v, bench_pages **ret_pages);
 void bench_pages_destroy(bench_pages *pages); /* NULL is accepted */
 vestry_pages *bench_pages_of(bench_pages *pages);
+/* How many renders sleep now. */
+uint64_t bench_pages_sleeping(const bench_pages *pages);
 
 #endif

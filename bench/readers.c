@@ -16,12 +16,14 @@
 
 #include "bench.h"
 
-enum { EVENTS_AT_ONCE = 256, RECEIVE_BYTES = 1 << 16, LOOK_MS = 100, OPEN_PATIENCE_MS = 10000 };
+enum { PILE_BYTES = 64 << 20 };
+enum { EVENTS_AT_ONCE = 256, RECEIVE_BYTES = 1 << 16, LOOK_MS = 100, QUIET_MS = 2, OPEN_PATIENCE_MS = 10000 };
 
 typedef struct reader {
   bench_stream stream; /* first */
   uint64_t next;       /* the round that must come */
   uint64_t ended_ns;   /* 0: it has not */
+  uint64_t beat_ns;    /* when a line of no round came last; 0: none did */
   bool is_due;         /* its line has come; the empty one behind it has not */
 } reader;
 
@@ -31,7 +33,9 @@ typedef struct reading_thread {
   bool is_started;
   int epoll;
   uint64_t now_ns; /* when the bytes that are looked at came */
-  histogram latency;
+  char *pile;      /* what is put off: an arrival, its bytes, the next */
+  size_t pile_len, pile_capacity;
+  histogram latency, beats[READERS_LANES];
 } reading_thread;
 
 struct readers {
@@ -42,6 +46,7 @@ struct readers {
   size_t slots; /* of rounds: one more than are under way, which is the publisher's */
   _Atomic(uint64_t) published, opened, deliveries, disorders, broken, ended, hints, skipped, body_bytes;
   _Atomic(bool) stopping, expects_ends;
+  _Atomic(unsigned) lane;
   pthread_mutex_t lock;
   pthread_cond_t reached;
   const _Atomic(uint64_t) *awaited; /* guarded by lock: what somebody waits for, NULL: nobody does */
@@ -100,12 +105,21 @@ static void take_data(readers *all, reader *r, const char *line, size_t len) {
   r->is_due = true;
 }
 
+static void take_beat(reading_thread *thread, reader *r) {
+  unsigned lane = atomic_load_explicit(&thread->all->lane, memory_order_relaxed); /* about then */
+  if (r->beat_ns) histogram_add(&thread->beats[lane], thread->now_ns - r->beat_ns);
+  r->beat_ns = thread->now_ns;
+}
+
 static void take_line(bench_stream *stream, const char *line, size_t len, void *ctx) {
   reading_thread *thread = ctx;
   readers *all = thread->all;
   reader *r = (reader *)stream;
   const char *other = all->options.other;
-  if (other && len >= strlen(other) && memcmp(line, other, strlen(other)) == 0) return;
+  if (other && len >= strlen(other) && memcmp(line, other, strlen(other)) == 0) {
+    if (all->options.times_others) take_beat(thread, r);
+    return;
+  }
   if (len > 5 && memcmp(line, "data:", 5) == 0) {
     take_data(all, r, line, len);
   } else if (len > 6 && memcmp(line, "retry:", 6) == 0) {
@@ -128,6 +142,52 @@ static void end_reader(reading_thread *thread, reader *r) {
   add(is_expected ? &thread->all->ended : &thread->all->broken, 1); /* which also publishes ended_ns */
 }
 
+/* Bytes of a stream that were put off. */
+typedef struct arrival {
+  reader *from;
+  uint64_t at_ns;
+  size_t len;
+} arrival;
+
+/* false: no memory. */
+static bool put_off(reading_thread *thread, reader *r, const char *data, size_t len) {
+  size_t wanted = thread->pile_len + sizeof(arrival) + len;
+  if (wanted > thread->pile_capacity) {
+    char *pile = realloc(thread->pile, 2 * wanted);
+    if (!pile) return false;
+    thread->pile = pile;
+    thread->pile_capacity = 2 * wanted;
+  }
+  const arrival one = {r, thread->now_ns, len};
+  memcpy(thread->pile + thread->pile_len, &one, sizeof one);
+  memcpy(thread->pile + thread->pile_len + sizeof one, data, len);
+  thread->pile_len = wanted;
+  return true;
+}
+
+/* false: the stream has ended, or is none. */
+static bool take_bytes(reading_thread *thread, reader *r, const char *data, size_t len) {
+  bool had_head = r->stream.at != STREAM_HEAD;
+  uint64_t body_bytes = r->stream.body_bytes;
+  bool ok = len && bench_stream_feed(&r->stream, data, len, take_line, thread);
+  add(&thread->all->body_bytes, r->stream.body_bytes - body_bytes);
+  if (ok && !had_head && r->stream.at != STREAM_HEAD) add(&thread->all->opened, 1);
+  if (ok && r->stream.at != STREAM_ENDED) return true;
+  end_reader(thread, r);
+  return false;
+}
+
+static void take_pile(reading_thread *thread) {
+  for (size_t at = 0; at < thread->pile_len;) {
+    arrival one;
+    memcpy(&one, thread->pile + at, sizeof one);
+    thread->now_ns = one.at_ns;
+    at += sizeof one + one.len;
+    if (one.from->stream.fd >= 0) take_bytes(thread, one.from, thread->pile + at - one.len, one.len);
+  }
+  thread->pile_len = 0;
+}
+
 /* Edges only: so it reads until nothing is left. What fills less than the buffer was all, but for an end that came with
  * it. */
 static void read_stream(reading_thread *thread, reader *r, bool has_end, char *data) {
@@ -135,15 +195,10 @@ static void read_stream(reading_thread *thread, reader *r, bool has_end, char *d
     got = recv(r->stream.fd, data, RECEIVE_BYTES, 0);
     if (got < 0 && errno == EAGAIN) return;
     thread->now_ns = bench_now_ns();
-    bool had_head = r->stream.at != STREAM_HEAD;
-    uint64_t body_bytes = r->stream.body_bytes;
-    bool ok = got > 0 && bench_stream_feed(&r->stream, data, (size_t)got, take_line, thread);
-    add(&thread->all->body_bytes, r->stream.body_bytes - body_bytes);
-    if (ok && !had_head && r->stream.at != STREAM_HEAD) add(&thread->all->opened, 1);
-    if (!ok || r->stream.at == STREAM_ENDED) {
-      end_reader(thread, r);
-      return;
-    }
+    size_t len = got > 0 ? (size_t)got : 0;
+    if (thread->all->options.puts_off && len && put_off(thread, r, data, len)) continue;
+    take_pile(thread);
+    if (r->stream.fd < 0 || !take_bytes(thread, r, data, len)) return;
   }
 }
 
@@ -157,9 +212,10 @@ static void *read_streams(void *argument) {
   char *data = malloc(RECEIVE_BYTES);
   while (data && !atomic_load_explicit(&all->stopping, memory_order_acquire)) { /* pairs with destroy */
     struct epoll_event events[EVENTS_AT_ONCE];
-    int count = epoll_wait(thread->epoll, events, EVENTS_AT_ONCE, LOOK_MS);
+    int count = epoll_wait(thread->epoll, events, EVENTS_AT_ONCE, thread->pile_len ? QUIET_MS : LOOK_MS);
     for (int i = 0; i < count; i++) read_stream(thread, events[i].data.ptr, events[i].events != EPOLLIN, data);
-    if (count <= 0) continue;
+    if (count < 0 || (!count && !thread->pile_len)) continue;
+    if (!count || thread->pile_len > PILE_BYTES) take_pile(thread);
     pthread_mutex_lock(&all->lock);
     if (all->awaited && is_over_locked(all)) pthread_cond_signal(&all->reached);
     pthread_mutex_unlock(&all->lock);
@@ -272,6 +328,7 @@ void readers_destroy(readers *all) {
   for (size_t i = 0; all->threads && i < all->options.threads; i++)
     if (all->threads[i].epoll >= 0) close(all->threads[i].epoll);
   for (size_t i = 0; all->readers && i < all->options.count; i++) bench_stream_finish(&all->readers[i].stream, true);
+  for (size_t i = 0; all->threads && i < all->options.threads; i++) free(all->threads[i].pile);
   for (size_t i = 0; all->rounds && i < all->slots; i++) free(all->rounds[i].line);
   free(all->rounds);
   free(all->threads);
@@ -320,4 +377,13 @@ void readers_latency(readers *all, histogram *ret_latency) {
     histogram_merge(ret_latency, &all->threads[i].latency);
     memset(&all->threads[i].latency, 0, sizeof all->threads[i].latency);
   }
+}
+
+void readers_lane_set(readers *all, unsigned lane) {
+  atomic_store_explicit(&all->lane, lane, memory_order_relaxed);
+}
+
+void readers_beats(const readers *all, unsigned lane, histogram *ret_beats) {
+  memset(ret_beats, 0, sizeof *ret_beats);
+  for (size_t i = 0; i < all->options.threads; i++) histogram_merge(ret_beats, &all->threads[i].beats[lane]);
 }

@@ -30,7 +30,9 @@ typedef struct readers_options {
   size_t window; /* so many rounds may be under way at once; keyed: 1 */
   bool keyed;
   bool skips;        /* a stream may leave rounds out, if a later one comes: they count as delivered, and as skipped */
+  bool puts_off;     /* what comes is timed, and looked at only once nothing more comes: decoding is not in the way */
   const char *other; /* lines that begin so are of no round; NULL: there are none */
+  bool times_others; /* readers_beats is asked how long there was between two of them */
   const char *path;  /* keyed: "?key=k" and the reader's number are added */
   const char *encoding; /* to ask for; NULL: none */
   int port;
@@ -63,6 +65,13 @@ bool readers_wait_ends(readers *all, uint64_t patience_ms, uint64_t *ret_busiest
 
 /* Read no more: counts and latencies stay as they are. Idempotent. */
 void readers_stop(readers *all);
+
+/* What comes from now on is of this lane; at first it is of lane 0. */
+enum { READERS_LANES = 3 };
+void readers_lane_set(readers *all, unsigned lane);
+/* How long there was between two lines of no round in a stream, the second of them in that lane; readers must be
+ * stopped. */
+void readers_beats(const readers *all, unsigned lane, histogram *ret_beats);
 
 void readers_count(const readers *all, readers_counts *ret_counts);
 /* How long events took from sent_ns on, since it was asked last; readers must be idle, or stopped. */

@@ -9,8 +9,11 @@
  *   POST /close?key=K ends those kept under K, cleanly
  *
  *   --pages: also the live pages of pages.c
+ *   --cluster nats://HOST:PORT --node NAME: a node of a cluster: what is published reaches the streams of all nodes. A
+ *   POST /pub then says what came of it: 204 with Vestry-Delivered, how many streams have it; 404: nobody is there;
+ *   504: some node has not answered; 503: it was not sent. /stats has the cluster's counters
  *
- * A POST is answered 204 once its events are in the queues. */
+ * Otherwise a POST is answered 204 once its events are in the queues. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +22,7 @@
 #include <vestry/vestry.h>
 
 #include "bench.h"
+#include "cluster.h"
 #include "encodes.h"
 #include "memory.h"
 #include "pages.h"
@@ -54,13 +58,23 @@ static vestry_err sub(const vestry_request *req, vestry_reply *reply, void *app)
   return error;
 }
 
-/* One effect to all connections under a key; nobody there is no error. */
-static vestry_err publish(vestry *v, const vestry_key *key, json_t *effect) {
+/* What the instance has. */
+typedef struct served {
+  vestry *v;
+  vestry_channel *broadcast;
+  bench_pages *pages;     /* NULL: none */
+  bench_cluster *cluster; /* NULL: none */
+} served;
+
+/* One effect to all connections under a key. */
+static vestry_err publish(vestry *v, const vestry_key *key, json_t *effect, uint32_t *ret_count) {
   json_t *effects = json_pack("[o]", effect);
   if (!effects) return VESTRY_NO_MEMORY;
-  vestry_err error = vestry_dispatch_with(v, effects, &(vestry_dispatch_options){.key = key}, NULL);
+  vestry_dispatch_result result = {0};
+  vestry_err error = vestry_dispatch_with(v, effects, &(vestry_dispatch_options){.key = key}, &result);
   json_decref(effects);
-  return error == VESTRY_NOT_FOUND || error == VESTRY_CLOSED || error == VESTRY_FULL ? VESTRY_OK : error;
+  *ret_count = result.connections_count;
+  return error == VESTRY_CLOSED || error == VESTRY_FULL ? VESTRY_OK : error;
 }
 
 /* The body as a JSON value if it is one, otherwise as a string. */
@@ -85,8 +99,11 @@ static vestry_err pub(const vestry_request *req, vestry_reply *reply, void *app)
   if (error) return error;
   json_t *effect = json_pack("[s,{s:o}]", "patch-signals", "v", value);
   if (!effect) return VESTRY_NO_MEMORY;
-  error = publish(app, &key, effect);
-  return error ? error : vestry_reply_status(reply, 204);
+  const served *all = app;
+  uint32_t count;
+  error = publish(all->v, &key, effect, &count);
+  if (all->cluster) return bench_cluster_answer(reply, error, count);
+  return error && error != VESTRY_NOT_FOUND ? error : vestry_reply_status(reply, 204); /* nobody there is no error */
 }
 
 static vestry_err html(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -115,26 +132,30 @@ static vestry_err close_key(const vestry_request *req, vestry_reply *reply, void
   return error ? error : vestry_reply_status(reply, 204);
 }
 
-/* What the instance has. */
-typedef struct served {
-  vestry *v;
-  vestry_channel *broadcast;
-  bench_pages *pages; /* NULL: none */
-} served;
-
 static json_t *pages_stats(const served *all) {
   vestry_pages_stats s = {0};
   if (all->pages) vestry_pages_stats_get(bench_pages_of(all->pages), &s);
   const struct {
     const char *name;
     uint64_t number;
-  } fields[] = {
-      {"streams", s.streams_count},        {"views", s.views_count},         {"topics", s.topics_count},
-      {"refreshes", s.refreshes_count},    {"documents", s.documents_count}, {"renders", s.renders_count},
-      {"changed", s.changed_count},        {"unchanged", s.unchanged_count}, {"current", s.current_count},
-      {"failed", s.failed_count},          {"dropped", s.dropped_count},     {"unsent", s.unsent_count},
-      {"postponed", s.postponed_count},    {"kept_bytes", s.kept_bytes},     {"kept_dropped", s.kept_dropped_count},
-      {"requests_bytes", s.requests_bytes}};
+  } fields[] = {{"streams", s.streams_count},
+                {"views", s.views_count},
+                {"topics", s.topics_count},
+                {"refreshes", s.refreshes_count},
+                {"documents", s.documents_count},
+                {"renders", s.renders_count},
+                {"changed", s.changed_count},
+                {"unchanged", s.unchanged_count},
+                {"current", s.current_count},
+                {"failed", s.failed_count},
+                {"dropped", s.dropped_count},
+                {"unsent", s.unsent_count},
+                {"postponed", s.postponed_count},
+                {"kept_bytes", s.kept_bytes},
+                {"kept_dropped", s.kept_dropped_count},
+                {"requests_bytes", s.requests_bytes},
+                {"requests_refused", s.requests_refused_count},
+                {"sleeping", all->pages ? bench_pages_sleeping(all->pages) : 0}};
   json_t *object = json_object();
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
     json_object_set_new(object, fields[i].name, json_integer((json_int_t)fields[i].number));
@@ -167,6 +188,7 @@ static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *ct
       (json_int_t)bench_counted_bytes(), "encodes", (json_int_t)bench_encodes_count(), "pages", pages_stats(all_of),
       "store", "put", (json_int_t)kept.put_count, "removed", (json_int_t)kept.removed_count, "live",
       (json_int_t)kept.live_count);
+  if (all && all_of->cluster) json_object_set_new(all, "cluster", bench_cluster_stats(all_of->cluster));
   char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
   json_decref(all);
   if (!text) return VESTRY_NO_MEMORY;
@@ -179,7 +201,7 @@ static vestry_err mount(served *all) {
   vestry *v = all->v;
   vestry_channel *broadcast = all->broadcast;
   vestry_err error = vestry_route(v, "GET", "/sub", sub, broadcast);
-  if (!error) error = vestry_route(v, "POST", "/pub", pub, v);
+  if (!error) error = vestry_route(v, "POST", "/pub", pub, all);
   if (!error) error = vestry_route(v, "POST", "/html", html, broadcast);
   if (!error) error = vestry_route(v, "POST", "/drain", drain, v);
   if (!error) error = vestry_route(v, "POST", "/close", close_key, v);
@@ -215,7 +237,8 @@ const vestry_profile_ops *bench_profile(const char *encoding) {
 int bench_serve(int argc, char **argv) {
   uint64_t port = 8090, threads = 0, heartbeat_ms = 15000, streams = 10000, counts_memory = 0, pages_too = 0,
            queue_bytes = 0, budget_bytes = 0, request_bytes = 0, request_ms = 0, per_address = 0;
-  const char *adapter = "civetweb", *encoding = "identity", *tls_key = NULL, *tls_certificate = NULL;
+  const char *adapter = "civetweb", *encoding = "identity", *tls_key = NULL, *tls_certificate = NULL,
+             *cluster_url = NULL, *node = NULL;
   const bench_option options[] = {{"--port", NULL, &port, 0, 65535},
                                   {"--encoding", &encoding, NULL, 0, 0},
                                   {"--adapter", &adapter, NULL, 0, 0},
@@ -229,6 +252,8 @@ int bench_serve(int argc, char **argv) {
                                   {"--heartbeat-ms", NULL, &heartbeat_ms, 10, 86400000},
                                   {"--queue-bytes", NULL, &queue_bytes, 1, 1 << 30},
                                   {"--budget-bytes", NULL, &budget_bytes, 1, UINT64_C(1) << 40},
+                                  {"--cluster", &cluster_url, NULL, 0, 0},
+                                  {"--node", &node, NULL, 0, 0},
                                   {"--pages", NULL, &pages_too, 0, 0},
                                   {"--count-memory", NULL, &counts_memory, 0, 0}};
   int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
@@ -253,23 +278,28 @@ int bench_serve(int argc, char **argv) {
   vestry *v = NULL;
   vestry_channel *broadcast = NULL;
   bench_pages *pages = NULL;
+  bench_cluster *cluster = NULL;
   vestry_err error = vestry_create(&instance, &v);
   if (!error) error = vestry_channel_create(v, NULL, &broadcast);
   if (!error && pages_too) error = bench_pages_create(v, &pages);
+  if (!error && cluster_url)
+    error = bench_cluster_create(v, cluster_url, node, pages ? bench_pages_of(pages) : NULL, &cluster);
   if (error) {
     fprintf(stderr, "vestry-bench: %s\n", vestry_strerror(error));
     bench_pages_destroy(pages);
     vestry_destroy(v);
     return 1;
   }
-  status = serve(&(served){v, broadcast, pages}, &(bench_server_options){.adapter = adapter,
-                                                                         .port = (unsigned)port,
-                                                                         .threads = (unsigned)threads,
-                                                                         .streams = (uint32_t)streams,
-                                                                         .request_ms = request_ms,
-                                                                         .per_address = (uint32_t)per_address,
-                                                                         .tls_key = tls_key,
-                                                                         .tls_certificate = tls_certificate});
+  status = serve(&(served){v, broadcast, pages, cluster}, &(bench_server_options){.adapter = adapter,
+                                                                                  .port = (unsigned)port,
+                                                                                  .threads = (unsigned)threads,
+                                                                                  .streams = (uint32_t)streams,
+                                                                                  .request_ms = request_ms,
+                                                                                  .per_address = (uint32_t)per_address,
+                                                                                  .tls_key = tls_key,
+                                                                                  .tls_certificate = tls_certificate});
+  (void)vestry_stop(v, VESTRY_NEVER_MS);
+  bench_cluster_destroy(cluster);
   bench_pages_destroy(pages);
   vestry_channel_destroy(broadcast);
   vestry_destroy(v);

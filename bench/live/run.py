@@ -34,6 +34,8 @@ def contests(quick):
         Contest("private", rate + ["--pages", some], ["microhttpd", "node", "civetweb"]),
         Contest("private-small", rate + ["--pages", some, "--bytes", "1000", "--change-bytes", "50"],
                 ["microhttpd", "node", "civetweb"]),
+        Contest("sleeper", ["--sleeper", "--pages", "50", "--rounds", "1" if quick else "2", "--sleep-ms",
+                            "500" if quick else "5000"], ["microhttpd", "civetweb"]),
         Contest("refresh", ["--pages", many, "--rounds", "50"], [ALONE]),
         Contest("unchanged", ["--bytes", "10000", "--rounds", "2000"], [ALONE]),
         Contest("message", ["--bytes", "11600", "--rounds", "500"], [ALONE]),
@@ -48,10 +50,13 @@ def value_of(options, name):
 def start(build, contender, contest):
     if contender == "node":
         return Server(["node", os.path.join(build, "datastar-sdk", "pages.mjs")])
-    pages = value_of(contest.options, "--pages")
+    is_sleeper = contest.name == "sleeper"
+    pages = value_of(contest.options, "--pages") * (2 if is_sleeper else 1) + is_sleeper  # changed, quiet, and the sleeper
     threads = pages + 64 if contender == "civetweb" else 2
     command = [os.path.join(build, "bin", "vestry-bench"), "serve", "--pages", "--port", "0", "--adapter", contender,
                "--streams", str(pages), "--threads", str(threads)]
+    if is_sleeper:
+        command += ["--heartbeat-ms", "100"]
     if "--encoding" in contest.options:
         command += ["--encoding", contest.options[contest.options.index("--encoding") + 1]]
     return Server(command)

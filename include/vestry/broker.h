@@ -1,10 +1,10 @@
-/** The broker seam: what carries messages between the nodes of a cluster. For those who write brokers; applications make
- *  one (vestry/nats.h, or the memory broker below, for tests) and hand it to vestry_cluster_create.
+/** The broker seam: what carries messages between the nodes of a cluster. For those who write brokers; applications
+ *  make one (vestry/nats.h, or the memory broker below, for tests) and hand it to vestry_cluster_create.
  *
- *  A broker delivers bytes to all nodes that are subscribed to a subject, the sender's own included. It promises little:
- *  what one node publishes to one subject arrives in order, as far as it arrives. It may lose and repeat messages, and
- *  need not notice; what it notices it says as VESTRY_BROKER_MAYBE_LOST. It keeps nothing for those who are away. Order,
- *  repetition and loss are the cluster's to find out.
+ *  A broker delivers bytes to all nodes that are subscribed to a subject, the sender's own included. It promises
+ *  little: what one node publishes to one subject arrives in order, as far as it arrives. It may lose and repeat
+ *  messages, and need not notice; what it notices it says as VESTRY_BROKER_MAYBE_LOST. It keeps nothing for those who
+ *  are away. Order, repetition and loss are the cluster's to find out.
  *
  *  Subjects are 1 to VESTRY_SUBJECT_MAX_BYTES characters of a–z, 0–9 and '.', neither at an end nor beside another. A
  *  broker refuses all others: no key, and no text of a client's, ever becomes part of a broker's protocol. */

@@ -9,16 +9,19 @@
  *  - A message goes to the socket as soon as the thread that writes comes to it; no timer gathers messages first.
  *  - A broker that has stopped is noticed after ping_ms × (pings_out + 1), 3 s; until then publish is OK.
  *  - It connects for ever, whatever the server answers, also after refused credentials; libnats would give up.
- *  - What arrives waits for on_message in one queue with bounds in messages and bytes. Beyond them messages are dropped,
- *    and MAYBE_LOST is told in their place.
+ *  - What arrives waits for on_message in one queue, bounded in messages and bytes. What is beyond is dropped, and
+ *    MAYBE_LOST is told in its place.
  *
- *  Threads: one that writes and one that calls the events' functions, each blocking all signals; and of libnats one that
- *  reads for each connection, and a few for the process, one of which delivers for all users of libnats: who makes it
- *  wait in a handler of his own holds up vestry's messages too. Their number does not grow with subscriptions. libnats
- *  ignores SIGPIPE for the process, from create on.
+ *  Threads: one that writes and one that calls the events' functions, which block all signals; and of libnats one
+ *  that reads for each connection, and a few for the process, one of which delivers for all users of libnats: who makes
+ *  it wait in a handler of his own holds up vestry's messages too, and has libnats drop some in the end, which is
+ *  told before and behind the place. Their number does not grow with subscriptions. libnats ignores SIGPIPE for the
+ *  process, from create on.
  *
- *  Servers are found at the addresses that are given; what a server tells of others of its own cluster is not used. To
- *  confine a node, give its user permissions for "n.>" and the like (vestry/cluster.h says which subjects there are). */
+ *  stop and destroy wait for an attempt to connect that is under way: for connect_ms, and as long as it takes to
+ *  find an address by its name. While this libnats (3.4) shakes hands for TLS it knows no limit.
+ *
+ *  Servers are found at the addresses that are given; what a server tells of others of its own cluster is not used. */
 #ifndef VESTRY_NATS_H
 #define VESTRY_NATS_H
 
@@ -43,12 +46,12 @@ typedef struct vestry_nats_options {
   const char *credentials_file;      /**< a user's JWT and NKey seed, as `nsc` writes them */
   const char *nkey, *nkey_seed_file; /**< the public key, and the file that has its seed */
 
-  bool tls;                                        /**< the server must speak TLS; a tls:// address says so too */
-  const char *tls_ca_file;                         /**< whom to trust, PEM; NULL: whom the system does. Implies tls */
+  bool tls;                /**< the server must speak TLS; a tls:// address says so too */
+  const char *tls_ca_file; /**< whom to trust besides those whom the system does, PEM; NULL: nobody. Implies tls */
   const char *tls_certificate_file, *tls_key_file; /**< its own, PEM; both or none. Imply tls */
   const char *tls_host; /**< the name that the server's certificate must have; NULL: the address's */
 
-  uint64_t connect_ms;       /**< for one attempt; 0: 2,000. (A handshake of TLS has no limit in libnats.) */
+  uint64_t connect_ms;       /**< for one attempt; 0: 2,000 */
   uint64_t ping_ms;          /**< how often the server is asked whether it is there; 0: 1,000 */
   uint32_t pings_out;        /**< unanswered ones that are borne; 0: 2 */
   uint64_t write_ms;         /**< a socket that takes nothing for so long is given up; 0: 1,000 */

@@ -189,8 +189,7 @@ static void begin(vestry_cluster *cluster, vsi_ask *ask, vsi_ask **done) {
   cluster->stats.waiting_count++;
   bool is_first = !cluster->oldest;
   insert(cluster, ask);
-  if (is_first)
-    (void)vestry_timer_set(cluster->deadline, cluster->answer_ns / VSI_NS_PER_MS, 0); /* CLOSED: the end */
+  if (is_first) (void)vestry_timer_set(cluster->deadline, cluster->answer_ns / VSI_NS_PER_MS, 0); /* CLOSED: the end */
   advance(cluster, ask, done);
 }
 

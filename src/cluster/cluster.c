@@ -7,14 +7,7 @@
 #include "base/options.h"
 #include "cluster/cluster.h"
 
-enum {
-  SECRET_LEAST = 32,
-  HEARTBEAT_MS = 250,
-  SUSPECT_MS = 1000,
-  DEAD_MS = 3000,
-  ANSWER_MS = 1000,
-  MOST_MS = 60000
-};
+enum { SECRET_LEAST = 32, HEARTBEAT_MS = 250, SUSPECT_MS = 1000, DEAD_MS = 3000, ANSWER_MS = 1000, MOST_MS = 60000 };
 #define INWARD_BYTES ((size_t)16 << 20)
 
 /* -------------------------------------------------------------------------------------- ties to the instance ------ */
@@ -195,7 +188,8 @@ static vestry_err start(vestry_cluster *cluster) {
 
 static bool make_sense(const vestry_cluster_options *options) {
   size_t len = options->node ? strnlen(options->node, VESTRY_NODE_MAX_BYTES + 1) : 0;
-  uint64_t heartbeat_ns = in_ns(options->heartbeat_ms, HEARTBEAT_MS), suspect_ns = in_ns(options->suspect_ms, SUSPECT_MS);
+  uint64_t heartbeat_ns = in_ns(options->heartbeat_ms, HEARTBEAT_MS),
+           suspect_ns = in_ns(options->suspect_ms, SUSPECT_MS);
   uint64_t dead_ns = in_ns(options->dead_ms, DEAD_MS);
   return len && len <= VESTRY_NODE_MAX_BYTES && options->secret && options->secret_len >= SECRET_LEAST &&
          heartbeat_ns < suspect_ns && suspect_ns < dead_ns && dead_ns <= MOST_MS * VSI_NS_PER_MS &&
@@ -263,8 +257,8 @@ static vestry_err dispatch(vestry_cluster *cluster, const vestry_scoped_key *key
   vestry_err error = vsi_dispatch_here(cluster->v, key, effects, options, &here);
   bool is_found = here.connections_count > 0;
   if (error == VESTRY_CLOSED && !is_found) return error;
-  bool is_over = is_found ? !atomic_load_explicit(&cluster->keys.shared_count, memory_order_relaxed)
-                          : error != VESTRY_NOT_FOUND;
+  bool is_over =
+      is_found ? !atomic_load_explicit(&cluster->keys.shared_count, memory_order_relaxed) : error != VESTRY_NOT_FOUND;
   if (is_over) {
     answer_now(on_answer, error, here.connections_count, ctx);
     return VESTRY_OK;

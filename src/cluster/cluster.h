@@ -33,8 +33,8 @@ enum {
 
 /* Another node, in one of its lives. */
 typedef struct vsi_peer {
-  uint64_t id, epoch; /* epoch 0: the place has never been taken */
-  uint64_t former[VSI_FORMER_LIVES]; /* epochs before, the latest first: what is left over from them is not heeded */
+  uint64_t id, epoch;                   /* epoch 0: the place has never been taken */
+  uint64_t former[VSI_FORMER_LIVES];    /* epochs before, the latest first: what is left over from them is not heeded */
   char name[VESTRY_NODE_MAX_BYTES + 1]; /* "": not told yet */
   char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
   vestry_member_state state;
@@ -62,9 +62,9 @@ typedef struct vsi_ask {
   bool has_begun;            /* those who are known to hold it have been asked */
   bool is_held;              /* behind an older one of its key: nobody is awaited */
   bool was_sent;
-  bool is_found;           /* here: nobody but those who are known to hold it is asked */
-  bool asks_all;           /* nobody is left to be asked */
-  uint32_t count;          /* connections so far */
+  bool is_found;  /* here: nobody but those who are known to hold it is asked */
+  bool asks_all;  /* nobody is left to be asked */
+  uint32_t count; /* connections so far */
   vestry_err error;
   vestry_answer_fn on_answer;
   void *ctx;
@@ -164,8 +164,8 @@ bool vsi_members_are_known(const vestry_cluster *cluster);
 void vsi_peer_lose(vsi_peer *peer, uint64_t lost_count);
 
 /* Send a message that was begun and ended. is_told: if it fails, the receiver will know of a gap. */
-vestry_err vsi_peer_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *buffer, vsi_wire_kind kind,
-                         uint8_t flags, bool is_told);
+vestry_err vsi_peer_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *buffer, vsi_wire_kind kind, uint8_t flags,
+                         bool is_told);
 /* The same to all of a mask: the first failure. */
 vestry_err vsi_peers_send(vestry_cluster *cluster, uint64_t mask, vsi_buffer *buffer, vsi_wire_kind kind, bool is_told);
 

@@ -133,7 +133,8 @@ static vestry_err dispatch(vestry_cluster *cluster, const vsi_wire_ask *ask, uin
   if (!error) error = read_effects(cluster, ask->effects, &effects);
   json_t *data = !error && ask->data.len ? json_loadb(ask->data.data, ask->data.len, JSON_ALLOW_NUL, NULL) : NULL;
   if (!error && ask->data.len && !json_is_object(data)) error = VESTRY_INVALID;
-  if (!error) error = vsi_dispatch_here(cluster->v, &key.key, effects, &(vestry_dispatch_options){.data = data}, &result);
+  if (!error)
+    error = vsi_dispatch_here(cluster->v, &key.key, effects, &(vestry_dispatch_options){.data = data}, &result);
   vsi_scoped_key_finish(&key);
   json_decref(effects);
   json_decref(data);

@@ -17,12 +17,12 @@ enum { VSI_NODES_MAX = 64 };
 /* What is known of one key: 32 bytes. */
 typedef struct vsi_key_entry {
   uint64_t hash;
-  uint64_t others;             /* who holds it; a bit each */
-  vestry_handle handle;        /* of the stream that was put here last to REPLACE all others; 0: none */
-  uint64_t stamp : 40;         /* when it was, on the clock of the cluster */
-  uint64_t count : 21;         /* streams here */
-  uint64_t is_told : 1;        /* the others have been told that it is here */
-  uint64_t is_waiting : 1;     /* they are about to be told what has changed */
+  uint64_t others;         /* who holds it; a bit each */
+  vestry_handle handle;    /* of the stream that was put here last to REPLACE all others; 0: none */
+  uint64_t stamp : 40;     /* when it was, on the clock of the cluster */
+  uint64_t count : 21;     /* streams here */
+  uint64_t is_told : 1;    /* the others have been told that it is here */
+  uint64_t is_waiting : 1; /* they are about to be told what has changed */
   uint64_t is_used : 1;
 } vsi_key_entry;
 

@@ -65,8 +65,8 @@ static bool is_numbered(vsi_wire_kind kind) {
   return kind >= VSI_WIRE_KEYS;
 }
 
-vestry_err vsi_peer_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *buffer, vsi_wire_kind kind,
-                         uint8_t flags, bool is_told) {
+vestry_err vsi_peer_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *buffer, vsi_wire_kind kind, uint8_t flags,
+                         bool is_told) {
   uint64_t before = peer->out_seq;
   if (is_numbered(kind)) peer->out_seq++;
   vestry_err error = buffer->error;

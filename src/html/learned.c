@@ -5,8 +5,9 @@
  * That holds as long as it begins in ordinary text, where nothing of what stood before matters, and as long as no
  * argument changes what comes behind it. Whether one can is known of its place (vsi_place_is_settled): a number or an
  * escaped text cannot end the text, the value or the string that it stands in. What depends on arguments is looked at
- * each time: a `&` or a CR before a text, the HTML of a %-s, which must leave the place as it was. A format of which
- * this cannot be said is noted as unfit, and read as ever.
+ * each time: a `&` or a CR before a text; the HTML of a %-s in ordinary text, which must leave the place as it was; and
+ * that of a %-s elsewhere, such as the name of an element, which must be what it was when the format was learned. If it
+ * is not, the rest is read as ever. So is a format of which none of this can be said: it is noted as unfit.
  *
  * A format is found by its address, and is the same only if all its bytes are, which a program has a copy of: so it
  * does not matter who lies at that address meanwhile. A format is noted when it comes for the second time, and only by
@@ -28,7 +29,9 @@ enum {
   MAX_FORMAT = 512,
   NUMBER_BYTES = 24,
   MAX_FILL = 32,
-  BLOCK = 32
+  BLOCK = 32,
+  MAX_FIXED = 3,
+  FIXED_BYTES = 128
 };
 
 #define TENS(t) t "0" t "1" t "2" t "3" t "4" t "5" t "6" t "7" t "8" t "9"
@@ -39,7 +42,8 @@ typedef enum act {
   END,     /* no conversion */
   DECIMAL, /* an integer with nothing but a width, which is not wide */
   TEXT,    /* a whole text */
-  RAW,
+  RAW,     /* in plain text */
+  FIXED,   /* raw, elsewhere */
   OTHER
 } act;
 
@@ -48,14 +52,22 @@ typedef struct step {
   uint16_t at, len;     /* the piece */
   uint16_t begin, next; /* the conversion, from its % on, and what is behind it */
   uint8_t act;
+  uint8_t fixed; /* which */
   bool in_js;
   vsi_conversion conversion;
 } step;
+
+/* What a %-s was. */
+typedef struct fixed {
+  vsi_html_place before;
+  char text[FIXED_BYTES];
+} fixed;
 
 typedef struct program {
   vsi_html_place behind;
   const char *format;  /* a copy, behind the steps */
   size_t format_bytes; /* with the NUL */
+  const fixed *fixed;  /* behind the steps, too */
   size_t steps_count;
   step steps[];
 } program;
@@ -84,14 +96,15 @@ static act act_of(const vsi_conversion *c) {
   return is_decimal && !has_more && !c->plus && !c->space && c->width <= MAX_FILL ? DECIMAL : OTHER;
 }
 
-/* Own text, up to the next conversion. false: it cannot be learned. */
-static bool learn_piece(vsi_format_reader *r, vsi_html_place *place, step *s) {
+/* Own text, up to the next conversion or behind the next doubled %. false: it cannot be learned. */
+static bool learn_piece(vsi_format_reader *r, vsi_html_place *place, step *s, bool *ret_conversion) {
   const char *from = r->at, *percent = strchrnul(from, '%');
   s->at = (uint16_t)(from - r->format);
   s->len = (uint16_t)(percent - from);
   s->act = END;
   r->at = percent;
-  if (percent[0] == '%' && percent[1] == '%') { /* the first is own text, too */
+  *ret_conversion = percent[0] == '%' && percent[1] != '%';
+  if (percent[0] == '%' && !*ret_conversion) { /* the first is own text, too */
     s->len++;
     r->at += 2;
   }
@@ -99,45 +112,91 @@ static bool learn_piece(vsi_format_reader *r, vsi_html_place *place, step *s) {
   return !vsi_place_conflict(place);
 }
 
-static bool learn_conversion(vsi_format_reader *r, vsi_html_place *place, step *s) {
+/* What is learned of a format. */
+typedef struct lesson {
+  vsi_format_reader reader;
+  vsi_html_place place;
+  step steps[MAX_STEPS];
+  fixed fixed[MAX_FIXED];
+  size_t steps_count, fixed_count;
+} lesson;
+
+/* Pass over an argument. */
+static void pass_over(vsi_format_reader *r, const vsi_conversion *c) {
+  switch (c->letter) {
+  case 'd':
+  case 'i': (void)vsi_format_next_signed(r, c->len); break;
+  case 'f':
+  case 'g': (void)va_arg(r->arguments, double); break;
+  case 'c': (void)va_arg(r->arguments, int); break;
+  case 's': (void)va_arg(r->arguments, const char *); break;
+  default: (void)vsi_format_next_unsigned(r, c->len); break;
+  }
+}
+
+static bool learn_fixed(lesson *l, step *s) {
+  if (s->conversion.has_star || s->conversion.precision != VSI_NO_PRECISION || l->fixed_count == MAX_FIXED)
+    return false;
+  const char *text = va_arg(l->reader.arguments, const char *);
+  size_t len = text ? strnlen(text, FIXED_BYTES) : FIXED_BYTES;
+  if (len == FIXED_BYTES) return false;
+  fixed *made = &l->fixed[l->fixed_count];
+  made->before = l->place;
+  memcpy(made->text, text, len + 1);
+  s->act = FIXED;
+  s->fixed = (uint8_t)l->fixed_count++;
+  vsi_place_read(&l->place, text, len);
+  return !vsi_place_conflict(&l->place);
+}
+
+static bool learn_conversion(lesson *l, step *s) {
+  vsi_format_reader *r = &l->reader;
   s->begin = (uint16_t)(r->at++ - r->format);
-  if (vsi_format_read(r, false, &s->conversion)) return false;
+  if (vsi_format_read(r, true, &s->conversion)) return false;
   s->next = (uint16_t)(r->at - r->format);
   s->act = (uint8_t)act_of(&s->conversion);
-  if (s->act == RAW) return vsi_place_is_plain(place);
-  return vsi_place_is_settled(place, is_number(&s->conversion), &s->in_js);
+  if (s->act == RAW && !vsi_place_is_plain(&l->place)) return learn_fixed(l, s);
+  pass_over(r, &s->conversion);
+  return s->act == RAW || vsi_place_is_settled(&l->place, is_number(&s->conversion), &s->in_js);
 }
 
-/* The steps of a format that begins in plain text; 0: it cannot be learned. */
-static size_t learn(const char *format, step steps[MAX_STEPS], vsi_html_place *ret_behind) {
-  vsi_format_reader r = {.format = format, .at = format};
-  vsi_place_init(ret_behind);
-  size_t count = 0;
-  while (*r.at) {
-    if (count == MAX_STEPS) return 0;
-    step *s = &steps[count++];
+/* A format that begins in plain text. false: it cannot be learned. */
+static bool learn(lesson *l) {
+  vsi_format_reader *r = &l->reader;
+  vsi_place_init(&l->place);
+  while (*r->at) {
+    if (l->steps_count == MAX_STEPS) return false;
+    step *s = &l->steps[l->steps_count++];
     *s = (step){.act = END};
-    if (!learn_piece(&r, ret_behind, s)) return 0;
-    if (*r.at == '%' && r.at[-1] != '%') {
-      if (!learn_conversion(&r, ret_behind, s)) return 0;
-    }
+    bool is_conversion;
+    if (!learn_piece(r, &l->place, s, &is_conversion)) return false;
+    if (is_conversion && !learn_conversion(l, s)) return false;
   }
-  return count;
+  return l->steps_count > 0;
 }
 
-static program *make(const vestry_host *host, const char *format) {
-  step steps[MAX_STEPS];
-  vsi_html_place behind;
+static program *make(const vestry_host *host, const char *format, va_list arguments) {
   size_t len = strnlen(format, MAX_FORMAT);
   if (len == MAX_FORMAT) return NULL;
-  size_t count = learn(format, steps, &behind), steps_bytes = count * sizeof *steps;
-  program *made = count ? vsi_alloc(host, sizeof *made + steps_bytes + len + 1 + BLOCK) : NULL;
+  lesson l;
+  l.reader = (vsi_format_reader){.format = format, .at = format};
+  l.steps_count = l.fixed_count = 0;
+  va_copy(l.reader.arguments, arguments);
+  bool is_learned = learn(&l);
+  va_end(l.reader.arguments);
+  size_t steps_bytes = l.steps_count * sizeof *l.steps, fixed_bytes = l.fixed_count * sizeof *l.fixed;
+  program *made = is_learned ? vsi_alloc(host, sizeof *made + steps_bytes + fixed_bytes + len + 1 + BLOCK) : NULL;
   if (!made) return NULL;
-  char *copy = (char *)made->steps + steps_bytes;
+  char *fixed_at = (char *)made->steps + steps_bytes, *copy = fixed_at + fixed_bytes;
+  *made = (program){.behind = l.place,
+                    .format = copy,
+                    .format_bytes = len + 1,
+                    .fixed = (const fixed *)(const void *)fixed_at,
+                    .steps_count = l.steps_count};
+  memcpy(made->steps, l.steps, steps_bytes);
+  memcpy(fixed_at, l.fixed, fixed_bytes);
+  memcpy(copy, format, len + 1);
   memset(copy + len + 1, 0, BLOCK);
-  *made = (program){
-      .behind = behind, .format = memcpy(copy, format, len + 1), .format_bytes = len + 1, .steps_count = count};
-  memcpy(made->steps, steps, steps_bytes);
   return made;
 }
 
@@ -162,7 +221,7 @@ static slot *find(vsi_html *html, const char *format) {
   return free_one;
 }
 
-static const program *look_up(vsi_html *html, const char *format) {
+static const program *look_up(vsi_html *html, const char *format, va_list arguments) {
   if (!html->learned && !(html->learned = vsi_calloc(html->host, 1, sizeof *html->learned))) return NULL;
   slot *s = find(html, format);
   if (s->program) {
@@ -176,7 +235,7 @@ static const program *look_up(vsi_html *html, const char *format) {
     s->format = format;
     return NULL;
   }
-  s->program = make(html->host, format);
+  s->program = make(html->host, format, arguments);
   s->is_unfit = !s->program;
   return s->program;
 }
@@ -251,8 +310,24 @@ static void do_other(vsi_format_reader *r, const step *s) {
     vsi_format_put(r, &c);
 }
 
+/* false: the rest is not as it was. */
+static bool do_fixed(vsi_format_reader *r, const vsi_format_sink *sink, const fixed *known) {
+  vsi_html *html = r->html;
+  const char *text = va_arg(r->arguments, const char *);
+  bool is_same = text && strncmp(text, known->text, FIXED_BYTES) == 0;
+  if (is_same) {
+    vsi_html_put_str(html, known->text);
+  } else if (text) {
+    html->place = known->before;
+    sink->raw(html, text, strlen(text));
+  } else {
+    vsi_html_fail(html, VESTRY_INVALID, vsi_html_why_null);
+  }
+  return is_same;
+}
+
 /* false: behind this step all is as it was not known to be. */
-static bool do_step(vsi_format_reader *r, const vsi_format_sink *sink, const step *s) {
+static bool do_step(vsi_format_reader *r, const vsi_format_sink *sink, const program *p, const step *s) {
   vsi_html *html = r->html;
   switch ((act)s->act) {
   case END: break;
@@ -270,6 +345,7 @@ static bool do_step(vsi_format_reader *r, const vsi_format_sink *sink, const ste
     r->sink = sink;
     do_other(r, s);
     return vsi_place_is_plain(&html->place);
+  case FIXED: return do_fixed(r, sink, &p->fixed[s->fixed]);
   case OTHER:
     r->sink = s->in_js ? &in_js : &in_text;
     do_other(r, s);
@@ -285,7 +361,7 @@ static void run(vsi_format_reader *r, const vsi_format_sink *sink, const program
     if (!vsi_html_reserve(html, s->len + (size_t)BLOCK + NUMBER_BYTES + MAX_FILL)) return;
     put_blocks(html->data + html->len, p->format + s->at, s->len);
     html->len += s->len;
-    bool goes_on = do_step(r, sink, s);
+    bool goes_on = do_step(r, sink, p, s);
     if (html->error) {
       html->at = s->begin;
       return;
@@ -306,7 +382,7 @@ bool vsi_html_add_learned(vsi_html *html, const vsi_format_sink *sink, const cha
     return false;
   }
   if (!vsi_place_is_plain(&html->place)) return false;
-  const program *known = look_up(html, format);
+  const program *known = look_up(html, format, arguments);
   if (!known) return false;
   vsi_format_reader r = {.html = html, .format = format};
   va_copy(r.arguments, arguments);

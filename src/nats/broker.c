@@ -5,22 +5,19 @@
 
 enum { GUESSED_PAYLOAD = 1 << 20 }; /* nats-server's default */
 
-vsi_nats_broker *vsi_nats_broker_ref(vsi_nats_broker *broker) {
-  atomic_fetch_add_explicit(&broker->refs, 1, memory_order_relaxed); /* who takes one has one */
-  return broker;
+void vsi_nats_broker_unref_locked(vsi_nats_broker *broker) {
+  broker->refs--;
+  pthread_cond_broadcast(&broker->changed);
 }
 
-void vsi_nats_broker_unref(vsi_nats_broker *broker) {
-  /* acq_rel: the last one sees all that the others did */
-  if (atomic_fetch_sub_explicit(&broker->refs, 1, memory_order_acq_rel) != 1) return;
-  vsi_nats_inbox_finish(&broker->inbox);
-  vsi_nats_interests_finish(&broker->interests);
-  vsi_nats_claims_finish(&broker->claims);
-  pthread_cond_destroy(&broker->changed);
-  pthread_mutex_destroy(&broker->lock);
-  const vestry_host *host = broker->host;
-  vsi_nats_settings_finish(&broker->settings);
-  vsi_nats_free(host, broker);
+/* Until libnats has no reference any more: then nothing of the host's is used any more. */
+static bool is_alone(vsi_nats_broker *broker) {
+  uint64_t until_ns = vsi_nats_now_ns() + VSI_NATS_COMPLETE_MS * UINT64_C(1000000);
+  pthread_mutex_lock(&broker->lock);
+  while (broker->refs > 1 && vsi_nats_wait(&broker->changed, &broker->lock, until_ns)) continue;
+  bool alone = broker->refs == 1;
+  pthread_mutex_unlock(&broker->lock);
+  return alone;
 }
 
 /* ---- start and stop ---------------------------------------------------------------------------------------------- */
@@ -55,9 +52,21 @@ static void stop(void *self) {
 }
 
 static void destroy(void *self) {
-  if (!self) return;
-  stop(self);
-  vsi_nats_broker_unref(self);
+  vsi_nats_broker *broker = self;
+  if (!broker) return;
+  stop(broker);
+  const vestry_host *host = broker->host;
+  if (!is_alone(broker)) { /* somebody's handler holds up libnats's thread, or libnats had no memory to call back */
+    vsi_nats_log(host, VESTRY_LOG_ERROR, "nats: libnats does not let go of a broker: it is not freed");
+    return;
+  }
+  vsi_nats_inbox_finish(&broker->inbox);
+  vsi_nats_interests_finish(&broker->interests);
+  vsi_nats_claims_finish(&broker->claims);
+  pthread_cond_destroy(&broker->changed);
+  pthread_mutex_destroy(&broker->lock);
+  vsi_nats_settings_finish(&broker->settings);
+  vsi_nats_free(host, broker);
 }
 
 /* ---- messages ---------------------------------------------------------------------------------------------------- */
@@ -171,7 +180,7 @@ vestry_err vestry_nats_create(const vestry_nats_options *options, vestry_broker 
   }
   broker->host = host;
   broker->settings = settings;
-  atomic_init(&broker->refs, 1);
+  broker->refs = 1;
   atomic_init(&broker->max_payload, GUESSED_PAYLOAD);
   pthread_mutex_init(&broker->lock, NULL);
   vsi_nats_condition_init(&broker->changed);

@@ -11,7 +11,6 @@
 typedef struct vsi_nats_broker {
   const vestry_host *host;
   vsi_nats_settings settings; /* of the link's thread, but for what never changes */
-  _Atomic(size_t) refs;       /* the owner's, and libnats's, for its callbacks */
   pthread_mutex_t lock;       /* before the inbox's */
   pthread_cond_t changed;     /* something for the link's thread */
   pthread_t link;
@@ -21,6 +20,7 @@ typedef struct vsi_nats_broker {
 
   /* guarded by lock */
   bool started, stops, stopped;
+  size_t refs;       /* the owner's, and libnats's, for its callbacks */
   size_t subs_alive; /* natsSubscriptions whose callbacks may come */
   vsi_nats_outbox outbox;
   vsi_nats_interests interests;
@@ -30,9 +30,11 @@ typedef struct vsi_nats_broker {
   vsi_nats_claims claims;
 } vsi_nats_broker;
 
-vsi_nats_broker *vsi_nats_broker_ref(vsi_nats_broker *broker);
-/* The last one frees it. */
-void vsi_nats_broker_unref(vsi_nats_broker *broker);
+/* libnats is waited for so long, until it has called back for the last time. */
+enum { VSI_NATS_COMPLETE_MS = 5000 };
+
+/* A reference of libnats's less. The owner's is the last, and frees it. */
+void vsi_nats_broker_unref_locked(vsi_nats_broker *broker);
 
 /* An interest has changed: the link's thread is to see to it. Under the lock. */
 void vsi_nats_broker_queue_locked(vsi_nats_broker *broker, vsi_nats_interest *interest);

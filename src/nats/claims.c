@@ -5,7 +5,7 @@
 #include "nats/host.h"
 #include "nats/status.h"
 
-enum { WAIT_MS = 1000 };
+enum { WAIT_MS = 1000, READY_MS = 20, READY_TRIES = 25 };
 
 void vsi_nats_claims_init(vsi_nats_claims *claims) {
   memset(claims, 0, sizeof *claims);
@@ -58,6 +58,15 @@ static natsStatus open_bucket(natsConnection *connection, const vsi_nats_setting
   return s;
 }
 
+/* Whether JetStream is there for us at all. libnats says of it only that something failed. */
+static bool is_without(jsCtx *jetstream) {
+  jsAccountInfo *account = NULL;
+  jsErrCode code = 0;
+  natsStatus s = js_GetAccountInfo(&account, jetstream, NULL, &code);
+  jsAccountInfo_Destroy(account);
+  return s && (code == JSNotEnabledForAccountErr || code == JSNotEnabledErr || s == NATS_NO_RESPONDERS);
+}
+
 /* The bucket of the connection, opened once, with the lock given up meanwhile. The caller is a user. */
 static natsStatus bucket_locked(vsi_nats_claims *claims, const vsi_nats_settings *settings, natsConnection *connection,
                                 kvStore **ret_bucket) {
@@ -70,6 +79,7 @@ static natsStatus bucket_locked(vsi_nats_claims *claims, const vsi_nats_settings
     kvStore *bucket = NULL;
     s = open_bucket(connection, settings, &jetstream, &bucket);
     if (s) {
+      if (jetstream && s == NATS_ERR && is_without(jetstream)) s = NATS_NO_RESPONDERS;
       jsCtx_Destroy(jetstream);
       jetstream = NULL;
     }
@@ -95,9 +105,14 @@ static vestry_err revision_of(kvStore *bucket, const char *name, uint64_t *ret_r
 
 static vestry_err set(kvStore *bucket, const char *name, uint64_t expected, const void *data, int len,
                       uint64_t *ret_revision) {
-  natsStatus s = expected ? kvStore_Update(ret_revision, bucket, name, data, len, expected)
-                          : kvStore_Create(ret_revision, bucket, name, data, len);
-  if (s != NATS_ERR) return vsi_nats_error(s); /* what the server refuses is an ERR */
+  natsStatus s = NATS_NO_RESPONDERS;
+  for (int tries = 0; s == NATS_NO_RESPONDERS && tries < READY_TRIES; tries++) { /* just made, it does not listen yet */
+    if (tries) nats_Sleep(READY_MS);
+    s = expected ? kvStore_Update(ret_revision, bucket, name, data, len, expected)
+                 : kvStore_Create(ret_revision, bucket, name, data, len);
+  }
+  if (s == NATS_NO_RESPONDERS) return VESTRY_IO; /* it was there, and is not any more */
+  if (s != NATS_ERR) return vsi_nats_error(s);   /* what the server refuses is an ERR */
   uint64_t revision;
   vestry_err error = revision_of(bucket, name, &revision);
   if (error) return error == VESTRY_TIMEOUT ? VESTRY_IO : error; /* it was refused, that is known */

@@ -57,7 +57,8 @@ void vsi_nats_inbox_put(vsi_nats_inbox *inbox, vsi_nats_interest *interest, nats
   vsi_nats_news *news = vsi_nats_calloc(inbox->host, sizeof *news);
   pthread_mutex_lock(&inbox->lock);
   inbox->received_count++;
-  bool fits = news && inbox->count < inbox->max_count && bytes <= inbox->max_bytes - inbox->bytes && !inbox->stops;
+  bool fits = news && inbox->count < inbox->max_count && bytes <= inbox->max_bytes - inbox->bytes && !inbox->stops &&
+              !inbox->deaf;
   if (fits) {
     news->is_message = true;
     news->interest = vsi_nats_interest_ref(interest);
@@ -67,7 +68,7 @@ void vsi_nats_inbox_put(vsi_nats_inbox *inbox, vsi_nats_interest *interest, nats
     add_locked(inbox, news);
   } else {
     inbox->dropped_count++;
-    lose_locked(inbox);
+    if (!inbox->deaf) lose_locked(inbox); /* who is down knows */
   }
   pthread_mutex_unlock(&inbox->lock);
   if (fits) return;
@@ -85,7 +86,14 @@ void vsi_nats_inbox_say(vsi_nats_inbox *inbox, bool is_up) {
   vsi_nats_news *news = is_up ? &inbox->up : &inbox->down;
   pthread_mutex_lock(&inbox->lock);
   news->waits = true;
+  if (!is_up) inbox->deaf = true;
   add_locked(inbox, news);
+  pthread_mutex_unlock(&inbox->lock);
+}
+
+void vsi_nats_inbox_listen(vsi_nats_inbox *inbox) {
+  pthread_mutex_lock(&inbox->lock);
+  inbox->deaf = false;
   pthread_mutex_unlock(&inbox->lock);
 }
 

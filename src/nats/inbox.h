@@ -1,5 +1,5 @@
-/* What the events' functions are to be told, in order, and the thread that tells it. Messages are bounded, in number and
- * bytes; where one was left out, MAYBE_LOST stands. */
+/* What the events' functions are to be told, in order, and the thread that tells it. Messages are bounded, in number
+ * and bytes; where one was left out, MAYBE_LOST stands. */
 #ifndef VSI_NATS_INBOX_H
 #define VSI_NATS_INBOX_H
 
@@ -25,6 +25,7 @@ typedef struct vsi_nats_inbox {
   vsi_nats_news *first, **end;
   vsi_nats_news up, down;
   size_t bytes, count;
+  bool deaf;  /* down was said: what still comes of the last connection is dropped */
   bool lost;  /* something behind the last of the list */
   bool stops; /* nothing more is told */
   uint64_t received_count, delivered_count, dropped_count;
@@ -42,6 +43,8 @@ void vsi_nats_inbox_put(vsi_nats_inbox *inbox, vsi_nats_interest *interest, nats
 void vsi_nats_inbox_lose(vsi_nats_inbox *inbox);
 /* Of the thread that speaks to libnats, by turns. */
 void vsi_nats_inbox_say(vsi_nats_inbox *inbox, bool is_up);
+/* A connection begins: its messages may come before it is up. */
+void vsi_nats_inbox_listen(vsi_nats_inbox *inbox);
 /* Until what was said last has been told, or nothing more is. */
 void vsi_nats_inbox_wait_told(vsi_nats_inbox *inbox);
 /* Nothing more is told: who waits for that goes on. */

@@ -25,7 +25,9 @@ typedef struct vsi_nats_interest {
   vsi_ring standing; /* member while there is a sub */
   natsSubscription *sub;
 
-  _Atomic(int64_t) dropped_count; /* by libnats, as known so far; of the thread that delivers */
+  /* Of libnats's thread that delivers: */
+  _Atomic(int64_t) dropped_count; /* by libnats, as known so far */
+  int doubtful_count;             /* messages, among which or behind which something was dropped */
   char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
 } vsi_nats_interest;
 

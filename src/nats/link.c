@@ -1,26 +1,29 @@
-/* One thread speaks to libnats; all others leave what they have in the outbox. So nobody else waits for a socket that is
- * full, or for libnats's lock while it is, and there is one order of subscribing and publishing.
+/* One thread speaks to libnats; all others leave what they have in the outbox. So nobody else waits for a socket that
+ * is full, or for libnats's lock while it is, and there is one order of subscribing and publishing.
  *
  * A connection is made, used and thrown away; nothing of one lives in the next. Up is said when the server has answered
  * behind all subscriptions. Down is said as soon as the connection is known to have ended: by a write that failed, or
  * by libnats, whose reader and whose pings notice. What waits then is dropped: it was never to arrive late.
  *
  * libnats calls back for a subscription until it has said that it is complete, and for a connection until it has said
- * that it is closed. Until then each has a reference to what it is called back with. The next connection waits for both,
- * so that no message of the last one comes among those of the next; if libnats does not say so within some seconds
- * (without memory it cannot), it goes on, and what the reference holds is not freed. */
+ * that it is closed. Until then each has a reference to what it is called back with. The next connection waits for
+ * both, so that no message of the last one comes among those of the next; if libnats does not say so within some
+ * seconds (without memory it cannot), it goes on, and what the reference holds is not freed. */
 #include <stdio.h>
 
 #include "nats/broker.h"
 #include "nats/host.h"
 
-enum { COMPLETE_MS = 5000, LAST_WORDS_MS = 1000, NS_PER_MS = 1000000, LINE_MAX_BYTES = 256 };
+enum { LAST_WORDS_MS = 1000, COMPLAINTS_MAX = 8, NS_PER_MS = 1000000, LINE_MAX_BYTES = 256 };
 
 /* One connection, as its callbacks see it. */
 typedef struct wire {
-  vsi_nats_broker *broker;
-  _Atomic(unsigned) refs;
-  bool is_over, is_closed; /* guarded by the broker's lock */
+  vsi_nats_broker *broker; /* a reference */
+  /* guarded by the broker's lock */
+  unsigned refs; /* the link's thread's, and on_closed's */
+  bool is_over, is_closed;
+
+  unsigned complaints_count; /* of on_error's thread */
 } wire;
 
 /* What the thread has in hand. */
@@ -39,11 +42,10 @@ static uint64_t in_ms(uint64_t ms) {
 
 /* ---- callbacks --------------------------------------------------------------------------------------------------- */
 
-static void wire_unref(wire *w) {
-  vsi_nats_broker *broker = w->broker;
-  if (atomic_fetch_sub_explicit(&w->refs, 1, memory_order_acq_rel) != 1) return;
-  vsi_nats_free(broker->host, w);
-  vsi_nats_broker_unref(broker);
+static void wire_unref_locked(wire *w) {
+  if (--w->refs) return;
+  vsi_nats_broker_unref_locked(w->broker);
+  vsi_nats_free(w->broker->host, w);
 }
 
 static void set_down_locked(vsi_nats_broker *broker) {
@@ -54,38 +56,53 @@ static void set_down_locked(vsi_nats_broker *broker) {
 static void on_closed(natsConnection *connection, void *ctx) {
   (void)connection;
   wire *w = ctx;
-  pthread_mutex_lock(&w->broker->lock);
+  vsi_nats_broker *broker = w->broker;
+  pthread_mutex_lock(&broker->lock);
   w->is_over = w->is_closed = true;
-  set_down_locked(w->broker);
-  pthread_cond_broadcast(&w->broker->changed);
-  pthread_mutex_unlock(&w->broker->lock);
-  wire_unref(w);
+  set_down_locked(broker);
+  pthread_cond_broadcast(&broker->changed);
+  wire_unref_locked(w);
+  pthread_mutex_unlock(&broker->lock);
 }
 
 /* There too. */
 static void on_error(natsConnection *connection, natsSubscription *sub, natsStatus status, void *ctx) {
   (void)connection, (void)sub;
-  const wire *w = ctx;
+  wire *w = ctx;
   char line[LINE_MAX_BYTES];
   if (status == NATS_SLOW_CONSUMER) {
     atomic_store(&w->broker->libnats_dropped, true);
     vsi_nats_inbox_lose(&w->broker->inbox);
   }
+  if (w->complaints_count++ >= COMPLAINTS_MAX) return;
   snprintf(line, sizeof line, "nats: the server or libnats complains: %s", natsStatus_GetText(status));
   vsi_nats_log(w->broker->host, VESTRY_LOG_WARN, line);
 }
 
-/* In libnats's thread that delivers, of which there may be several. */
+/* libnats has dropped something, because a handler of somebody's held up its thread: of which subscription, and where,
+ * it does not say. It drops what comes when a subscription's list is full, so the gap is in the list, or at its end: it
+ * is told before the list and behind it. True: behind this message. */
+static bool look_for_gap(vsi_nats_broker *broker, vsi_nats_interest *interest, natsSubscription *sub) {
+  int64_t dropped;
+  int left;
+  if (natsSubscription_GetDropped(sub, &dropped)) return false;
+  if (atomic_exchange_explicit(&interest->dropped_count, dropped, memory_order_relaxed) != dropped) {
+    vsi_nats_inbox_lose(&broker->inbox);
+    if (natsSubscription_GetPending(sub, &left, NULL)) left = 0;
+    interest->doubtful_count = left + 1;
+  }
+  return interest->doubtful_count && --interest->doubtful_count == 0;
+}
+
+/* In libnats's thread that delivers, of which there may be several; one for a subscription. */
 static void on_message(natsConnection *connection, natsSubscription *sub, natsMsg *message, void *ctx) {
   (void)connection;
   vsi_nats_interest *interest = ctx;
   vsi_nats_broker *broker = interest->broker;
-  int64_t dropped;
-  if (atomic_load_explicit(&broker->libnats_dropped, memory_order_relaxed) &&
-      natsSubscription_GetDropped(sub, &dropped) == NATS_OK &&
-      atomic_exchange_explicit(&interest->dropped_count, dropped, memory_order_relaxed) != dropped)
-    vsi_nats_inbox_lose(&broker->inbox);
+  bool is_gap =
+      atomic_load_explicit(&broker->libnats_dropped, memory_order_relaxed) && look_for_gap(broker, interest, sub);
   vsi_nats_inbox_put(&broker->inbox, interest, message);
+  if (is_gap) vsi_nats_inbox_lose(&broker->inbox);
 }
 
 /* There too: no message of this subscription comes any more. */
@@ -94,10 +111,9 @@ static void on_complete(void *ctx) {
   vsi_nats_broker *broker = interest->broker;
   pthread_mutex_lock(&broker->lock);
   broker->subs_alive--;
-  pthread_cond_broadcast(&broker->changed);
-  pthread_mutex_unlock(&broker->lock);
   vsi_nats_interest_unref(interest);
-  vsi_nats_broker_unref(broker);
+  vsi_nats_broker_unref_locked(broker);
+  pthread_mutex_unlock(&broker->lock);
 }
 
 /* ---- interests --------------------------------------------------------------------------------------------------- */
@@ -105,9 +121,10 @@ static void on_complete(void *ctx) {
 static natsStatus stand(link *l, vsi_nats_interest *interest) {
   vsi_nats_broker *broker = l->broker;
   atomic_store(&interest->dropped_count, 0);
-  vsi_nats_interest_ref(interest);
-  vsi_nats_broker_ref(broker);
+  interest->doubtful_count = 0;
   pthread_mutex_lock(&broker->lock);
+  vsi_nats_interest_ref(interest);
+  broker->refs++;
   broker->subs_alive++;
   pthread_mutex_unlock(&broker->lock);
   natsStatus s = natsConnection_Subscribe(&interest->sub, l->connection, interest->subject, on_message, interest);
@@ -218,19 +235,25 @@ static natsStatus connect_to(link *l, size_t server) {
   natsOptions *options = broker->settings.nats;
   wire *w = vsi_nats_calloc(broker->host, sizeof *w);
   if (!w) return NATS_NO_MEMORY;
-  w->broker = vsi_nats_broker_ref(broker);
-  atomic_init(&w->refs, 2); /* this thread's, and on_closed's */
+  pthread_mutex_lock(&broker->lock);
+  w->broker = broker;
+  w->refs = 2;
+  broker->refs++;
+  pthread_mutex_unlock(&broker->lock);
   natsStatus s = vsi_nats_settings_choose(&broker->settings, server);
   if (!s) s = natsOptions_SetClosedCB(options, on_closed, w);
   if (!s) s = natsOptions_SetErrorHandler(options, on_error, w);
   if (!s) s = natsConnection_Connect(&l->connection, options);
   if (s) { /* on_closed does not come */
     l->connection = NULL;
-    atomic_store(&w->refs, 1);
-    wire_unref(w);
+    pthread_mutex_lock(&broker->lock);
+    w->refs = 1;
+    wire_unref_locked(w);
+    pthread_mutex_unlock(&broker->lock);
     return s;
   }
   l->wire = w;
+  vsi_nats_inbox_listen(&broker->inbox);
   return s;
 }
 
@@ -244,13 +267,14 @@ static natsStatus subscribe_all(link *l) {
   pthread_mutex_lock(&broker->lock);
   vsi_nats_interests_each(&broker->interests, queue_if_wanted, broker);
   pthread_mutex_unlock(&broker->lock);
+  size_t max_payload = (size_t)natsConnection_GetMaxPayload(l->connection);
   for (;;) {
     pthread_mutex_lock(&broker->lock);
     vsi_nats_item *some = vsi_nats_outbox_take(&broker->outbox);
     bool is_over = l->wire->is_over || broker->stops;
     if (!some && !is_over) {
       broker->connections_count++;
-      atomic_store(&broker->max_payload, (size_t)natsConnection_GetMaxPayload(l->connection));
+      atomic_store(&broker->max_payload, max_payload);
       /* release pairs with the acquire of who publishes */
       atomic_store_explicit(&broker->is_up, true, memory_order_release);
     }
@@ -319,7 +343,7 @@ static void drop_all(link *l) {
 
 static void wait_complete(link *l) {
   vsi_nats_broker *broker = l->broker;
-  uint64_t until_ns = in_ms(COMPLETE_MS);
+  uint64_t until_ns = in_ms(VSI_NATS_COMPLETE_MS);
   pthread_mutex_lock(&broker->lock);
   while ((broker->subs_alive || !l->wire->is_closed) && vsi_nats_wait(&broker->changed, &broker->lock, until_ns))
     continue;
@@ -340,7 +364,9 @@ static void disconnect(link *l) {
   wait_complete(l);
   natsConnection_Destroy(l->connection);
   l->connection = NULL;
-  wire_unref(l->wire);
+  pthread_mutex_lock(&broker->lock);
+  wire_unref_locked(l->wire);
+  pthread_mutex_unlock(&broker->lock);
   l->wire = NULL;
   atomic_store(&broker->libnats_dropped, false);
 }
@@ -391,8 +417,11 @@ static void live(link *l) {
     vsi_nats_claims_attach(&broker->claims, l->connection);
     vsi_nats_inbox_say(&broker->inbox, true);
     serve(l);
-    disconnect(l);
+    pthread_mutex_lock(&broker->lock);
+    set_down_locked(broker);
+    pthread_mutex_unlock(&broker->lock);
     vsi_nats_inbox_say(&broker->inbox, false);
+    disconnect(l);
     if (is_stopping(broker)) break;
     vsi_nats_log(broker->host, VESTRY_LOG_WARN, "nats: down");
     vsi_nats_inbox_wait_told(&broker->inbox);

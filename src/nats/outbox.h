@@ -1,5 +1,5 @@
 /* What waits for the thread that speaks to libnats, in order: messages, and interests that have changed. Messages are
- * bounded in bytes; an interest is in it once at most, so these are bounded by themselves. The broker's lock guards it. */
+ * bounded in bytes; an interest is in it once at most, so these are bounded by themselves. Under the broker's lock. */
 #ifndef VSI_NATS_OUTBOX_H
 #define VSI_NATS_OUTBOX_H
 

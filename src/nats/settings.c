@@ -10,7 +10,7 @@
 #include "nats/host.h"
 #include "nats/status.h"
 
-enum { HOST_MAX = 256, LINE_MAX_BYTES = 256 };
+enum { HOST_MAX = 256, LINE_MAX_BYTES = 256, PENDING_MIN = 1024 };
 
 static char *copy(const vestry_host *host, const char *text) {
   size_t size = strlen(text) + 1;
@@ -67,7 +67,8 @@ static natsStatus set_common(natsOptions *nats, const vestry_nats_options *o) {
   if (!s) s = natsOptions_SetPingInterval(nats, (int64_t)o->ping_ms);
   if (!s) s = natsOptions_SetMaxPingsOut(nats, (int)o->pings_out);
   if (!s) s = natsOptions_SetWriteDeadline(nats, (int64_t)o->write_ms);
-  if (!s) s = natsOptions_SetMaxPendingMsgs(nats, (int)o->max_in_count); /* of one subscription, and 1 KiB for each */
+  size_t pending = o->max_in_count < PENDING_MIN ? PENDING_MIN : o->max_in_count;
+  if (!s) s = natsOptions_SetMaxPendingMsgs(nats, (int)pending); /* of one subscription, and 1 KiB for each */
   return s;
 }
 

@@ -142,7 +142,7 @@ static outcome depend(run *r, outcome made) {
 static outcome make(run *r) {
   vsi_view *view = r->view;
   vestry_pages *pages = r->pages;
-  vsi_schedule_began(view, vsi_now_ns(pages->host));
+  vsi_schedule_began(view, r->shared, vsi_now_ns(pages->host));
   outcome made = vsi_view_is_part(view) ? make_part(r) : make_page(r);
   vsi_pages_lock(pages);
   made = depend(r, made);
@@ -426,7 +426,7 @@ static vestry_err send_content(run *r, change *changes, bool is_same) {
     if (changes[i].inside) events[events_count++] = changes[i].inside;
   if (mark) events[events_count++] = mark;
   begin_sending(r);
-  error = vestry_connection_send_all(r->private->viewer.connection, events, events_count);
+  error = vsi_connection_send_here(r->private->viewer.connection, events, events_count);
   vestry_event_unref(mark);
   if (error) return error;
   vsi_extra_forget_tag(r->private); /* it has been sent something else */

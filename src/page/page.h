@@ -193,6 +193,13 @@ static inline vsi_shared *vsi_shared_of(const vsi_view *view) {
   return (vsi_shared *)(uintptr_t)view;
 }
 
+/* Who is told of renders. Its place is free for another when it is over and no render is inside. */
+typedef struct vsi_observer {
+  vestry_render_observer is; /* its functions do not change while a render is inside */
+  size_t inside_count;
+  bool is_taken, is_over;
+} vsi_observer;
+
 enum { VSI_RECENT = 4096, VSI_PARTS_MAX = VESTRY_PAGE_PARTS_MAX };
 
 struct vsi_worker {
@@ -269,6 +276,8 @@ struct vestry_pages {
   vsi_seat *dead_seats;
   bool is_hasty; /* a test waits: intervals are none */
   vsi_kept *newest_kept, *oldest_kept;
+  vsi_observer observers[VESTRY_RENDER_OBSERVERS_MAX];
+  size_t observers_count;
   vestry_pages_stats stats;
 };
 
@@ -309,8 +318,8 @@ void vsi_schedule_mark(vsi_view *view, uint64_t seq);
 void vsi_schedule_at(vsi_view *view, uint64_t due_ns);
 /* Its stream is written. */
 void vsi_schedule_unblock(vsi_view *view);
-/* It has begun to render, at that time; the running worker's, no lock. */
-void vsi_schedule_began(vsi_view *view, uint64_t now_ns);
+/* It has begun to render, at that time; the running worker's, no lock: so it says itself whether the view is shared. */
+void vsi_schedule_began(vsi_view *view, vsi_shared *shared, uint64_t now_ns);
 /* A worker is to look. */
 void vsi_schedule_wake(vestry_pages *pages);
 /* The timer's. */
@@ -368,6 +377,9 @@ uint64_t vsi_tag_claim(const vestry_pages *pages, const char *id, const char *sh
 static inline bool vsi_tag_is_of_part(const vsi_tag *tag) {
   return !tag->hash.high && !tag->hash.low && tag->parts_count == 1;
 }
+/* observe.c: no lock. Tell those who observe that it begins; that it ends, the last one first. */
+void vsi_observers_begin(vestry_render *render);
+void vsi_observers_end(vestry_render *render);
 /* script.c: a document's number, in text as its tab says it. NULL and what is none: 0. */
 uint64_t vsi_document_read(const char *text);
 

@@ -133,9 +133,9 @@ void vsi_schedule_unblock(vsi_view *view) {
   if (view->state == VSI_VIEW_IDLE && !view->is_over) vsi_schedule_at(view, due_after(view));
 }
 
-void vsi_schedule_began(vsi_view *view, uint64_t now_ns) {
+void vsi_schedule_began(vsi_view *view, vsi_shared *shared, uint64_t now_ns) {
   view->at_ns = now_ns;
-  if (view->is_shared) vsi_shared_of(view)->started_ns = now_ns;
+  if (shared) shared->started_ns = now_ns;
 }
 
 /* A refresh of everything that came while it waited. */

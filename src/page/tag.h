@@ -8,9 +8,9 @@
 
 #include "base/siphash.h"
 
-enum { VSI_TAG_PARTS_MAX = 16, VSI_TAG_BYTES = 22 + 1 + 6 + 1 + 11 + VSI_TAG_PARTS_MAX * 12 + 1 };
+enum { VSI_TAG_PARTS_MAX = 16, VSI_TAG_BYTES = 32 + 1 + 8 + 1 + 16 + VSI_TAG_PARTS_MAX * 17 + 1 };
 
-/* Without its optional fields a tag is HASH.BUILD; with all HASH.BUILD.VERSION~PART~PART: numbers in base64url. */
+/* Without its optional fields a tag is HASH.BUILD; with all HASH.BUILD.VERSION~PART~PART: numbers in hex. */
 typedef struct vsi_tag {
   vsi_hash_128 hash; /* of the content */
   uint32_t build;    /* of the application that made it */

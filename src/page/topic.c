@@ -258,6 +258,15 @@ vestry_err vestry_refreshf(vestry_pages *pages, uint64_t *ret_seq, const char *f
   return is_made ? vestry_refresh(pages, topic, ret_seq) : VESTRY_INVALID;
 }
 
+bool vestry_topic_is_used(vestry_pages *pages, const char *name) {
+  size_t len = name ? strlen(name) : 0;
+  vsi_pages_lock(pages);
+  const vsi_topic *topic = find(pages, hash_of(pages, name, len), name, len);
+  bool is_used = topic && topic->first && (topic->first->view || topic->first->next);
+  vsi_pages_unlock(pages);
+  return is_used;
+}
+
 /* As schedule.c says. */
 static void walk_all(vestry_pages *pages, size_t *left) {
   for (; pages->is_all_walked && *left; --*left) {

@@ -15,11 +15,12 @@
  *                    end (drops the reference)
  *
  * One that is made held begins as RUNNING, and the thread that makes it is the one inside: release is the end of that
- * run.
+ * run. So it is for a thread that enters, from IDLE to RUNNING: it is no run, and what others notify of meanwhile gets
+ * one behind it.
  *
- * Exclusion.       Only READY → RUNNING lets a thread in, and that is a compare-and-swap: one wins. READY comes about
- *                  by exactly one transition at a time, and who makes it schedules the actor exactly once, so an actor
- *                  is in at most one queue, at most once.
+ * Exclusion.       Only READY → RUNNING, or IDLE → RUNNING, lets a thread in, and that is a compare-and-swap: one wins.
+ *                  READY comes about by exactly one transition at a time, and who makes it schedules the actor exactly
+ *                  once, so an actor is in at most one queue, at most once.
  * No lost wake-up. notify always leaves NOTIFIED set. From IDLE it schedules; on READY a run is still to begin; on
  *                  RUNNING the end of the run finds the bit and schedules. Nothing but the begin of a run clears it.
  * Visibility.      [N] notify's read-modify-write is a release, [B] begin's an acquire. notify writes even when the bit
@@ -78,6 +79,21 @@ void vsi_actor_notify(vsi_actor *actor) {
     return;
   }
   schedule(actor);
+}
+
+bool vsi_actor_enter(vsi_actor *actor) {
+  const vsi_actor_class *class = actor->class;
+  uint32_t idle = IDLE;
+  /* relaxed: a look, so that who finds it busy takes no reference in vain */
+  if (!class->wake && actor->pool->workers_count && atomic_load_explicit(&actor->state, memory_order_relaxed) == IDLE) {
+    class->ref(actor);
+    if (atomic_compare_exchange_strong_explicit(&actor->state, &idle, RUNNING, memory_order_acq_rel, /* [N], [B] */
+                                                memory_order_relaxed))
+      return true;
+    class->unref(actor); /* not the last one: the caller holds one */
+  }
+  vsi_actor_notify(actor);
+  return false;
 }
 
 bool vsi_actor_run(vsi_actor *actor) {

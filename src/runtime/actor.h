@@ -35,13 +35,19 @@ void vsi_actor_init(vsi_actor *actor, const vsi_actor_class *class, vsi_pool *po
 /* Initialize held: no run begins before vsi_actor_release. A notify meanwhile is remembered, and wakes no worker. The
  * caller has taken a reference by the class for it, which vsi_actor_release drops. */
 void vsi_actor_init_held(vsi_actor *actor, const vsi_actor_class *class, vsi_pool *pool);
-/* Once. If the actor was notified meanwhile, it runs soon. */
+/* The end of that, once; also of what vsi_actor_enter began. If the actor was notified meanwhile, it runs soon. */
 void vsi_actor_release(vsi_actor *actor);
 
 /* The actor will run at least once after this call; everything the caller wrote before is visible to that run.
  * Any thread; lock-free but for the pool's queue. Works on a closed runtime; after it has stopped, the run waits for
  * the destroy. */
 void vsi_actor_notify(vsi_actor *actor);
+
+/* vsi_actor_notify by a thread that would rather do itself what the notify is for.
+ * Returns  true: the actor was IDLE and is RUNNING; the caller is inside until it calls vsi_actor_release. What others
+ *          notify of meanwhile gets a run behind that. false: it will run, as after a notify: it is busy, is not the
+ *          pool's, or the pool has no threads of its own */
+bool vsi_actor_enter(vsi_actor *actor);
 
 /* Run a READY actor once, on this thread. Returns true when it was notified meanwhile and is READY again (a pool actor
  * has been queued again, a woken one has been woken again); false when it is IDLE or was not READY. */

@@ -223,13 +223,16 @@ vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *firs
   return VESTRY_OK;
 }
 
+static void relieve(const vsi_environment *environment) {
+  if (vsi_budget_is_pressed(environment->budget)) environment->relieve(environment);
+}
+
 void vsi_connection_posted(vestry_connection *connection, vestry_err error) {
   if (!error)
     vsi_actor_notify(&connection->actor);
   else
     (void)vsi_connection_refused(connection, error);
-  const vsi_environment *environment = connection->environment;
-  if (vsi_budget_is_pressed(environment->budget)) environment->relieve(environment);
+  relieve(connection->environment);
 }
 
 bool vsi_connection_send_off(vestry_connection *connection, uint32_t retry_ms) {
@@ -283,6 +286,20 @@ vestry_err vestry_connection_send_all(vestry_connection *connection, vestry_even
   vestry_err error = put_all(connection, events, count);
   vsi_connection_posted(connection, error);
   return error;
+}
+
+vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event *const *events, size_t count) {
+  vestry_err error = put_all(connection, events, count);
+  if (error) {
+    vsi_connection_posted(connection, error);
+    return error;
+  }
+  if (vsi_actor_enter(&connection->actor)) {
+    vsi_connection_visit(connection);
+    vsi_actor_release(&connection->actor);
+  }
+  relieve(connection->environment);
+  return VESTRY_OK;
 }
 
 vestry_err vestry_connection_send(vestry_connection *connection, vestry_event *event) {

@@ -141,6 +141,12 @@ vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *firs
 vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *event);
 /* Second: rouse the runner, or tell of what was refused and do what the policy says. No lock held. */
 void vsi_connection_posted(vestry_connection *connection, vestry_err error);
+/* vestry_connection_send_all by a thread that may write, as it is as well one as any of the runner's: where nobody is
+ * inside and the transport does not block, what was sent is encoded and written when this returns, if there is room. No
+ * lock held; the hooks of an end run on the runner's threads as ever. */
+vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event *const *events, size_t count);
+/* runner.c: write what waits, for a thread that has entered the actor. */
+void vsi_connection_visit(vestry_connection *connection);
 
 /* Have it come back in so many milliseconds: write what was accepted, then that hint, then abort it for DRAIN. The hint
  * is left out when there is no memory or no room for it. Returns whether this call decided the cause. Any thread. */

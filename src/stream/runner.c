@@ -425,6 +425,16 @@ static void run(vsi_actor *actor) {
   vsi_connection_finish(connection, clean && complete);
 }
 
+/* Nothing else waits for a run: whoever has more to do than to be written has notified, and gets a run behind this. But
+ * one who awaits what is written wants to be told after each. */
+void vsi_connection_visit(vestry_connection *connection) {
+  bool has_begun = atomic_load_explicit(&connection->state, memory_order_relaxed) == VESTRY_STATE_OPEN; /* ours */
+  bool is_well = has_begun && vestry_connection_is_open(connection) && !is_over(connection);
+  if (is_well) write_waiting(connection);
+  if (!is_well || atomic_load_explicit(&connection->is_awaited, memory_order_relaxed))
+    vsi_actor_notify(&connection->actor);
+}
+
 static void hold(vsi_actor *actor) {
   vestry_connection_ref(connection_of(actor));
 }

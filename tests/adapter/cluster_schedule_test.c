@@ -314,8 +314,8 @@ static void check_digests(void) {
       vestry_cluster_stats stats = node_stats(&r.n.all[i]);
       sum += stats.keys_count;
       there++;
-      talk("%llu: %zu: alive %zu unsynced %zu own %llu others %llu", now_ms(), i, stats.alive_count, stats.unsynced_count,
-           (unsigned long long)stats.keys_count, (unsigned long long)stats.others_keys_count);
+      talk("%llu: %zu: alive %zu unsynced %zu own %llu others %llu", now_ms(), i, stats.alive_count,
+           stats.unsynced_count, (unsigned long long)stats.keys_count, (unsigned long long)stats.others_keys_count);
     }
   for (size_t i = 0; i < PLACES; i++) {
     if (!r.n.all[i].cluster) continue;

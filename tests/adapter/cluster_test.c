@@ -121,7 +121,8 @@ static void many_streams_of_a_key_are_all_reached(void **state) {
   nodes_pass_ms(&n, 10);
   size_t holders = 0;
   assert_int_equal(
-      vestry_cluster_holders(n.all[1].cluster, (vestry_scope){NULL, 0}, VESTRY_KEY("room", "all"), &holders), VESTRY_OK);
+      vestry_cluster_holders(n.all[1].cluster, (vestry_scope){NULL, 0}, VESTRY_KEY("room", "all"), &holders),
+      VESTRY_OK);
   assert_int_equal(holders, 3);
   for (size_t i = 0; i < 3; i++) {
     assert_int_equal(node_tell(&n.all[i], "all", "everybody", &count), VESTRY_OK);
@@ -541,7 +542,6 @@ static void what_makes_no_sense_is_refused(void **state) {
 }
 
 /* ---- out of memory ----------------------------------------------------------------------------------------------- */
-
 
 /* Each allocation of a life fails once: nothing is lost without a word, and nothing is left. */
 static void every_allocation_may_fail(void **state) {

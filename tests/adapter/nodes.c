@@ -238,8 +238,9 @@ void node_ask(node *from, const char *key, const char *effects, answer *ret) {
   *ret = (answer){.times = 0};
   const vestry_key *room = VESTRY_KEY("room", key);
   json_t *list = json_loads(effects, 0, NULL);
-  assert_int_equal(vestry_cluster_dispatch(from->cluster, list, &(vestry_dispatch_options){.key = room}, take_answer, ret),
-                   VESTRY_OK);
+  assert_int_equal(
+      vestry_cluster_dispatch(from->cluster, list, &(vestry_dispatch_options){.key = room}, take_answer, ret),
+      VESTRY_OK);
   json_decref(list);
 }
 

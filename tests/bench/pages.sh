@@ -55,11 +55,16 @@ for adapter in microhttpd civetweb; do
   pages 0 --port "$port" --pages 20 --rounds 30 --private --a-second 200
   wants lost 0
   stop
+  start "$bench" serve --pages --port 0 --adapter "$adapter" --heartbeat-ms 20
+  pages 0 --port "$port" --pages 10 --rounds 1 --sleeper --sleep-ms 400
+  wants posts 160
+  wants broken 0
+  stop
 done
 if [ "$node" ]; then
   start "$node" "$here/faulty_pages.mjs"
-  pages 1 --server node --port "$port" --pages 5 --rounds 6 --patience-ms 300
-  pages 1 --server node --port "$port" --pages 5 --rounds 6 --patience-ms 300 --a-second 100
+  pages 1 --server node --port "$port" --pages 5 --rounds 6 --patience-ms 2000
+  pages 1 --server node --port "$port" --pages 5 --rounds 6 --patience-ms 2000 --a-second 100
   stop
 fi
 
@@ -69,7 +74,7 @@ pages 0 --alone message --rounds 20 --bytes 11600
 at_most wire_bytes 250
 at_most held_bytes 250
 pages 0 --alone idle --pages 500 --bytes 1000
-at_most beyond_bytes 376
+at_most beyond_bytes 200
 wants kept_dropped 0
 pages 0 --alone refresh --pages 50 --rounds 5
 pages 2 --alone nothing

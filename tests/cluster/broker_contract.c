@@ -445,6 +445,7 @@ static void a_claim_is_one_nodes(void **state) {
 static void *claim_one(void *ctx) {
   uint64_t revision = 0;
   vestry_err error = claim(&the.nodes[(intptr_t)ctx % NODES], "race", 0, &revision);
+  if (error && error != VESTRY_EXISTS) fprintf(stderr, "a claim that fails: %s\n", vestry_strerror(error));
   return (void *)(intptr_t)(error == VESTRY_OK ? 1 : error == VESTRY_EXISTS && revision ? 0 : -1000);
 }
 

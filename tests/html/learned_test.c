@@ -28,6 +28,11 @@ CALL(area, "<textarea name=\"n\">x%s</textarea><title>%s</title>", text, text)
 CALL(raw, "<div>%-s</div><p>%s</p>", "<i>ok</i>", text)
 CALL(raw_text, "%d%-s%s", number, text, text)
 CALL(raw_comment, "<i>%-s%s</i>%s", number % 2 ? "<!--" : "-->", "t", text)
+CALL(raw_tag, "<%-s id=\"%s\">%s</%-s>", number % 3 ? "main" : "style", text, text, number % 3 ? "main" : "style")
+CALL(raw_in_value, "<a href=\"%-s%s\" title=\"%-s\">%-s%s", number % 4 ? "/x/" : "java", text,
+     number % 5 ? "ok" : "\"><!--", "<b>", text)
+CALL(raw_in_code, "<a data-on:click=\"%-s%d; f('%s')\">", number % 4 ? "$a = " : "$a = '", number, text)
+CALL(raw_null, "<%-s>%d", number % 16 ? "b" : NULL, number)
 CALL(comment, "<!-- %d %%", number)
 CALL(comment_end, " -->%s", text)
 CALL(noscript, "<noscript><p title=\"%s\">%s</p>", text, text)
@@ -66,11 +71,13 @@ static void changing(vestry_html *html, const char *text, int number) {
 #pragma GCC diagnostic pop
 }
 
-static call *const calls[] = {row,       link,        open_link, half_a_link,       javascript, action,   code,
-                              ampersand, pre,         area,      ampersand_in_code, raw,        raw_text, raw_comment,
-                              comment,   comment_end, noscript,  noscript_end,      script,     style,    style_text,
-                              meta,      numbers,     stars,     star_below,        wide,       cr,       unfinished,
-                              finished,  plain,       percent,   null_text,         just_text,  changing, ends_in_pre};
+static call *const calls[] = {raw_tag,    raw_in_value, raw_in_code,       raw_null,     row,        link,
+                              open_link,  half_a_link,  javascript,        action,       code,       ampersand,
+                              pre,        area,         ampersand_in_code, raw,          raw_text,   raw_comment,
+                              comment,    comment_end,  noscript,          noscript_end, script,     style,
+                              style_text, meta,         numbers,           stars,        star_below, wide,
+                              cr,         unfinished,   finished,          plain,        percent,    null_text,
+                              just_text,  changing,     ends_in_pre};
 enum { CALLS = sizeof calls / sizeof *calls };
 
 static const char *const texts[] = {

@@ -1,4 +1,12 @@
-/* The contract of life and of peers that go; then how libmicrohttpd sees a cut, and a destroy without a stop. */
+/* The contract of life and of peers that go; then how libmicrohttpd sees a cut, and a destroy without a stop, also
+ * while clients send what libmicrohttpd refuses itself. */
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "microhttpd/server.h"
 #include "support/test.h"
 #include "web/client.h"
@@ -100,12 +108,61 @@ static void destroy_stops(void **state) {
   for (int i = 0; i < 3; i++) client_close(&clients[i]);
 }
 
+/* ---- nonsense until the end -------------------------------------------------------------------------------------- */
+
+enum { TALKERS = 4, AT_ONCE = 32, STOPS = 15 };
+
+typedef struct talkers {
+  uint16_t port;
+  _Atomic(unsigned) said;
+  atomic_bool over;
+} talkers;
+
+static const char nonsense[] = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 12x\r\n\r\n";
+
+/* Many connections at a time, each of which says this once. Some are refused: the server goes. */
+static void *talk_nonsense(void *argument) {
+  talkers *t = argument;
+  const struct sockaddr_in to = {
+      .sin_family = AF_INET, .sin_port = htons(t->port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  while (!atomic_load(&t->over)) {
+    int fds[AT_ONCE];
+    for (int i = 0; i < AT_ONCE; i++) {
+      fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+      if (fds[i] >= 0) (void)connect(fds[i], (const struct sockaddr *)&to, sizeof to);
+    }
+    for (int i = 0; i < AT_ONCE; i++)
+      if (send(fds[i], nonsense, sizeof nonsense - 1, MSG_NOSIGNAL) > 0) atomic_fetch_add(&t->said, 1);
+    sched_yield();
+    for (int i = 0; i < AT_ONCE; i++)
+      if (fds[i] >= 0) close(fds[i]);
+  }
+  return NULL;
+}
+
+static void ends_while_clients_talk_nonsense(void **state) {
+  (void)state;
+  for (int round = 0; round < STOPS; round++) {
+    server_start(&s, NULL);
+    talkers t = {.port = s.port};
+    pthread_t threads[TALKERS];
+    for (int i = 0; i < TALKERS; i++) assert_int_equal(pthread_create(&threads[i], NULL, talk_nonsense, &t), 0);
+    while (atomic_load(&t.said) < TALKERS * AT_ONCE) sched_yield();
+    vestry_microhttpd_destroy(s.adapter);
+    s.adapter = NULL;
+    atomic_store(&t.over, true);
+    for (int i = 0; i < TALKERS; i++) pthread_join(threads[i], NULL);
+    server_finish(&s);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_kernel_holds_what_was_asked_for),
       cmocka_unit_test(f5_finds_one_behind_a_cut),
       cmocka_unit_test(f5_finds_one_behind_a_cut_in_the_middle_of_a_write),
       cmocka_unit_test(destroy_stops),
+      cmocka_unit_test(ends_while_clients_talk_nonsense),
   };
   return life_contract_run(&microhttpd_seam) + watch_contract_run(&microhttpd_seam) +
          peers_contract_run(&microhttpd_seam) +

@@ -421,17 +421,9 @@ static void merging_survives_every_allocation_failure(void **state) {
 
 /* ------------------------------------------------------------------------------------------------------- stack ---- */
 
-/* Servers serve on small stacks; civetweb's are of 100 kB. Sanitizers make frames several times as large. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define STACK_BYTES ((size_t)2 << 20)
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define STACK_BYTES ((size_t)2 << 20)
-#endif
-#endif
-#ifndef STACK_BYTES
-#define STACK_BYTES ((size_t)80 << 10) /* the rest is for what calls vestry, and what it calls */
-#endif
+/* Servers serve on small stacks; civetweb's are of 100 kB, of which some is for what calls vestry, and what it calls.
+ * Sanitizers make frames several times as large. */
+enum { STACK_BYTES = TEST_UNDER_TSAN || TEST_UNDER_ASAN ? 2 << 20 : 80 << 10 };
 
 static json_t *deepest; /* with a placeholder at the bottom */
 

@@ -7,7 +7,7 @@ find include src examples bench -name '*.[ch]' | sort | xargs awk '
 BEGIN {
   level["base"] = 0; level["runtime"] = level["json"] = 1; level["html"] = 2; level["event"] = 3
   level["store"] = level["stream"] = 4; level["registry"] = 5; level["page"] = 6; level["cluster"] = 7
-  level["adapter"] = level["nats"] = 8; level["all"] = 9
+  level["adapter"] = level["sqlite"] = level["nats"] = 8; level["all"] = 9
   headers["base"] = "cause error host refusal version"
   headers["runtime"] = "runtime"
   headers["json"] = "signals value"
@@ -18,6 +18,7 @@ BEGIN {
   headers["registry"] = "adapter broadcast csrf dispatch drain effects files once presence publish registry repository request routes server session tab watch"
   headers["page"] = "page"
   headers["cluster"] = "broker cluster"
+  headers["sqlite"] = "sqlite"
   headers["adapter"] = "browser civetweb memory microhttpd"
   headers["nats"] = "nats"
   headers["all"] = "vestry"

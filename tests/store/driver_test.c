@@ -367,17 +367,7 @@ static void threads_put_and_the_driver_expires(void **state) {
 /* ---- a put while the driver comes -------------------------------------------------------------------------------- */
 
 /* What happens here is the processor's doing, which sanitizers do not see; and with them it takes minutes. */
-#if defined(__SANITIZE_THREAD__)
-enum { ARRIVALS = 10000 };
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-enum { ARRIVALS = 10000 };
-#else
-enum { ARRIVALS = 300000 };
-#endif
-#else
-enum { ARRIVALS = 300000 };
-#endif
+enum { ARRIVALS = TEST_UNDER_TSAN ? 10000 : 300000 };
 enum { PUT_JITTER = 127, DRIVER_JITTER = 509 }; /* primes: all pairs of them come */
 
 /* Two threads that are in step by these two counts, and by nothing else while one puts and the other makes a driver. */
@@ -389,8 +379,7 @@ typedef struct arrival {
 static void *put_at_each_arrival(void *ctx) {
   arrival *a = ctx;
   const vestry_key *key = VESTRY_KEY(1);
-  for (int round = 1; round <= ARRIVALS; round++) {
-    litmus_wait(&a->asked, round);
+  for (int round = 1; litmus_wait(&a->asked, round); round++) {
     litmus_dally(round % PUT_JITTER);
     assert_int_equal(vestry_store_put(a->store, world_scope("s"), key, a, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
     atomic_store_explicit(&a->put, round, memory_order_release);
@@ -412,7 +401,9 @@ static void a_put_while_the_driver_comes_is_not_forgotten(void **state) {
   pthread_t thread;
   assert_int_equal(pthread_create(&thread, NULL, put_at_each_arrival, &a), 0);
   const vestry_key *key = VESTRY_KEY(1);
-  for (int round = 1; round <= ARRIVALS; round++) {
+  struct timespec since;
+  clock_gettime(CLOCK_MONOTONIC, &since);
+  for (int round = 1; litmus_goes_on(round, ARRIVALS, &since); round++) {
     atomic_store_explicit(&a.asked, round, memory_order_release);
     litmus_dally(round % DRIVER_JITTER);
     assert_int_equal(vestry_store_driver_create(a.store, runtime, &driver), VESTRY_OK);
@@ -422,6 +413,7 @@ static void a_put_while_the_driver_comes_is_not_forgotten(void **state) {
     assert_int_equal(vestry_store_remove(a.store, world_scope("s"), key, VESTRY_CAUSE_CLOSED, NULL), VESTRY_OK);
     assert_true(vestry_store_tick(a.store) == UINT64_MAX); /* so that the next put has a deadline to tell of */
   }
+  atomic_store_explicit(&a.asked, LITMUS_OVER, memory_order_release);
   pthread_join(thread, NULL);
   vestry_store_destroy(a.store);
   vestry_runtime_destroy(runtime);

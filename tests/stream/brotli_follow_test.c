@@ -116,7 +116,7 @@ static size_t make_text(uint64_t *random, char *text, size_t most, const char *o
 
 static void texts_of_all_kinds(void **state) {
   (void)state;
-  enum { MOST = 200000, ROUNDS = 3000 };
+  enum { MOST = 200000, ROUNDS = TEST_ROUNDS(3000) };
   char *previous = malloc(MOST), *text = malloc(MOST);
   assert_true(previous && text);
   const char *seed = getenv("VESTRY_SEED");

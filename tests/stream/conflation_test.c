@@ -12,7 +12,7 @@
 #include "stream/listener.h"
 #include "stream/page.h"
 
-enum { WORLDS = 4000, STEPS = 80, IDS = 4, LOOK = 1 << 20 };
+enum { WORLDS = TEST_ROUNDS(4000), STEPS = 80, IDS = 4, LOOK = 1 << 20 };
 
 static const vestry_profile profiles[] = {
     {.ops = &vestry_profile_identity},

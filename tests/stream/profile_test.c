@@ -185,8 +185,8 @@ static void shared_streams(void **state) {
 static void framed_bytes_of_any_length(void **state) {
   (void)state;
   static const size_t lengths[] = {
-      1, 2, 255, 65535, 65536, 65537, 1 << 20, (1 << 20) + 1, 3 * 65535 + 7, (1 << 24), (1 << 24) + 1};
-  size_t most = ((size_t)1 << 24) + 1;
+      1, 2, 255, 65535, 65536, 65537, 3 * 65535 + 7, 1 << 20, (1 << 20) + 1, (1 << 24), (1 << 24) + 1};
+  size_t count = sizeof lengths / sizeof *lengths - (TEST_UNDER_TSAN ? 2 : 0), most = lengths[count - 1];
   char *text = malloc(most);
   assert_non_null(text);
   for (size_t i = 0; i < most; i++) text[i] = (char)(i * 2654435761u >> 13);
@@ -194,7 +194,7 @@ static void framed_bytes_of_any_length(void **state) {
     vestry_profile p;
     assert_int_equal(vsi_profile_resolve(&profiles[i], &p), VESTRY_OK);
     if (!p.ops->primer || (i && p.ops == profiles[i - 1].ops)) continue; /* framing knows no settings */
-    for (size_t n = 0; n < sizeof lengths / sizeof *lengths; n++) {
+    for (size_t n = 0; n < count; n++) {
       far_end f;
       far_begin(&f, &p);
       vestry_sink sink;

@@ -159,8 +159,7 @@ static void door_release(void *transport) {
 
 static void *open_doors(void *argument) {
   door *d = argument;
-  for (int round = 1; round <= DOORS; round++) {
-    litmus_wait(&d->asked, round);
+  for (int round = 1; litmus_wait(&d->asked, round); round++) {
     litmus_dally(round * 7 % JITTER);
     atomic_store_explicit(&d->room, true, memory_order_release);
     vestry_connection_writable(d->connection);
@@ -181,7 +180,9 @@ static void room_that_comes_during_a_write_is_not_forgotten(void **state) {
   vestry_event *event = bench_event(&d.b, "x");
   pthread_t opener;
   assert_int_equal(pthread_create(&opener, NULL, open_doors, &d), 0);
-  for (int round = 1; round <= DOORS; round++) {
+  struct timespec since;
+  clock_gettime(CLOCK_MONOTONIC, &since);
+  for (int round = 1; litmus_goes_on(round, DOORS, &since); round++) {
     atomic_store_explicit(&d.room, false, memory_order_relaxed);
     assert_int_equal(vestry_connection_send(d.connection, event), VESTRY_OK);
     atomic_store_explicit(&d.asked, round, memory_order_release);
@@ -193,6 +194,7 @@ static void room_that_comes_during_a_write_is_not_forgotten(void **state) {
     vestry_connection_stats_get(d.connection, &stats);
     assert_int_equal(stats.written_count, round);
   }
+  atomic_store_explicit(&d.asked, LITMUS_OVER, memory_order_release);
   pthread_join(opener, NULL);
   vestry_event_unref(event);
   vestry_connection_close(d.connection, VESTRY_CAUSE_CLOSED);

@@ -5,10 +5,28 @@
 
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <time.h>
 
-static inline void litmus_wait(_Atomic(int) *count, int wanted) {
-  for (int spins = 0; atomic_load_explicit(count, memory_order_acquire) != wanted; spins++)
+enum { LITMUS_OVER = -1, LITMUS_S = 10, LITMUS_LEAST = 1000 };
+
+/* Until the count is as wanted; false: it is over. */
+static inline bool litmus_wait(_Atomic(int) *count, int wanted) {
+  for (int spins = 0, now; (now = atomic_load_explicit(count, memory_order_acquire)) != wanted; spins++) {
+    if (now == LITMUS_OVER) return false;
     if (spins > 10000) sched_yield();
+  }
+  return true;
+}
+
+/* Whether there is to be another round, of so many: on a machine with a processor for each they take a second or two,
+ * on a busy one minutes, for nothing. */
+static inline bool litmus_goes_on(int round, int rounds, const struct timespec *since) {
+  struct timespec now;
+  if (round > rounds) return false;
+  if (round < LITMUS_LEAST || round % 64) return true;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec - since->tv_sec < LITMUS_S;
 }
 
 /* A few nanoseconds a turn. */

@@ -11,4 +11,27 @@
 
 #include <cmocka.h>
 
+/* Which sanitizer this is built with. */
+#if defined(__SANITIZE_THREAD__)
+#define TEST_UNDER_TSAN 1
+#elif defined(__SANITIZE_ADDRESS__)
+#define TEST_UNDER_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TEST_UNDER_TSAN 1
+#elif __has_feature(address_sanitizer)
+#define TEST_UNDER_ASAN 1
+#endif
+#endif
+#ifndef TEST_UNDER_TSAN
+#define TEST_UNDER_TSAN 0
+#endif
+#ifndef TEST_UNDER_ASAN
+#define TEST_UNDER_ASAN 0
+#endif
+
+/* Rounds of a test that computes with one thread: all of them plain, where they find what is wrong; some for what the
+ * address sanitizer sees besides; a few for the thread sanitizer, which sees one thread. */
+#define TEST_ROUNDS(n) (TEST_UNDER_TSAN ? (n) / 20 : TEST_UNDER_ASAN ? (n) / 3 : (n))
+
 #endif

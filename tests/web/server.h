@@ -82,9 +82,9 @@ vestry_connection *server_open(server *s, struct client *c);
 /* Wait for the end of a connection; its cause. */
 vestry_cause server_cause(server *s, const vestry_connection *connection);
 void server_patch(vestry_connection *connection, const char *json);
-/* A stream to a client that stopped reading in the middle of an event, which patches elements with a
- * text of STALLING_BYTES; its connection, borrowed. The server closes the socket behind the stream. The connections
- * must be allowed to queue STALLING_QUEUE_BYTES. */
+/* A stream to a client that stopped reading in the middle of an event, which patches elements with a text of
+ * STALLING_BYTES; its connection, borrowed. The server closes the socket behind the stream. The connections must be
+ * allowed to queue STALLING_QUEUE_BYTES. */
 vestry_connection *server_open_stalled(server *s, struct client *c);
 enum { STALLING_BYTES = 32 << 20, STALLING_QUEUE_BYTES = STALLING_BYTES + 65536 };
 void server_assert_stalling_text(const char *text);

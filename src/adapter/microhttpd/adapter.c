@@ -70,6 +70,7 @@ void vestry_microhttpd_destroy(vestry_microhttpd *adapter) {
   vsi_microhttpd_door_close(&adapter->door);
   if (daemon) {
     while (vestry_microhttpd_stop(adapter, VESTRY_NEVER_MS)) continue;
+    vsi_microhttpd_sockets_shut(&adapter->sockets);
     MHD_stop_daemon(daemon); /* it ends the process when it finds a suspended connection */
   }
   vsi_microhttpd_sockets_finish(&adapter->sockets);

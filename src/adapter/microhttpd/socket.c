@@ -14,13 +14,15 @@
 #include "adapter/microhttpd/socket.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "adapter/microhttpd/request.h"
+#include "adapter/web/gate.h"
 #include "adapter/web/host.h"
 
-enum { LOOKED_AT = 256, LONGEST_LOOK_MS = 250, LEAST_LOOK_MS = 10, LOOKS = 8, SOUGHT = 16 };
+enum { LOOKED_AT = 256, LONGEST_LOOK_MS = 250, LEAST_LOOK_MS = 10, LOOKS = 8, SOUGHT = 16, SHUT_MS = 2000 };
 /* libmicrohttpd closes connections that are silent between requests; here it is about those that are not. */
 #define IDLE_GRACE_NS UINT64_C(1000000000)
 
@@ -31,6 +33,7 @@ static void leave_locked(vsi_microhttpd_socket *socket) {
   socket->is_waiting = false;
   socket->previous->next = socket->next;
   socket->next->previous = socket->previous;
+  if (socket->all->is_shut) pthread_cond_signal(&socket->all->fewer);
 }
 
 /* For so long from now on; UINT64_MAX: for ever. */
@@ -44,6 +47,7 @@ static void wait_locked(vsi_microhttpd_socket *socket, uint64_t now, uint64_t fo
   socket->next = ring;
   ring->previous->next = socket;
   ring->previous = socket;
+  if (socket->all->is_shut) shutdown(socket->fd, SHUT_RDWR);
 }
 
 /* ---- the look ---------------------------------------------------------------------------------------------------- */
@@ -145,6 +149,7 @@ vestry_err vsi_microhttpd_sockets_begin(vsi_microhttpd_sockets *sockets, vestry 
   vsi_microhttpd_arrivals_init(&sockets->arrivals, sockets->host);
   sockets->waiting.next = sockets->waiting.previous = &sockets->waiting;
   pthread_mutex_init(&sockets->lock, NULL);
+  pthread_cond_init(&sockets->fewer, NULL);
   vestry_err error = vsi_web_addresses_init(&sockets->addresses, sockets->host, limits->per_address);
   if (!error) error = vestry_timer_create(vestry_runtime_of(v), look, sockets, &sockets->timer);
   if (error) return error;
@@ -159,7 +164,24 @@ void vsi_microhttpd_sockets_finish(vsi_microhttpd_sockets *sockets) {
   vestry_timer_destroy(sockets->timer);
   vsi_web_addresses_finish(&sockets->addresses);
   vsi_microhttpd_arrivals_finish(&sockets->arrivals);
+  pthread_cond_destroy(&sockets->fewer);
   pthread_mutex_destroy(&sockets->lock);
+}
+
+/* A libmicrohttpd that is told to stop queues no answer any more, but says that it did; after a request that it would
+ * refuse itself it looks at the answer, and the process ends. So it is told when no request can come any more. Who is
+ * in the middle of an answer sends no request; who is on the way to its thread is cut when it gets there. */
+void vsi_microhttpd_sockets_shut(vsi_microhttpd_sockets *sockets) {
+  struct timespec until = vsi_web_after_ms(SHUT_MS);
+  vsi_microhttpd_arrivals_sweep(&sockets->arrivals);
+  vsi_microhttpd_arrivals_wait(&sockets->arrivals, 1, SHUT_MS);
+  pthread_mutex_lock(&sockets->lock);
+  sockets->is_shut = true;
+  vsi_microhttpd_socket *ring = &sockets->waiting;
+  for (vsi_microhttpd_socket *at = ring->next; at != ring; at = at->next) cut_locked(at);
+  for (bool late = false; ring->next != ring && !late;)
+    late = pthread_cond_clockwait(&sockets->fewer, &sockets->lock, CLOCK_MONOTONIC, &until) != 0;
+  pthread_mutex_unlock(&sockets->lock);
 }
 
 uint32_t vsi_microhttpd_sockets_count(vsi_microhttpd_sockets *sockets) {

@@ -39,6 +39,8 @@ typedef struct vsi_microhttpd_sockets {
   vestry_timer *timer;                  /* NULL: not begun */
   pthread_mutex_t lock;                 /* innermost; no descriptor of a socket is closed while it is held */
   struct vsi_microhttpd_socket waiting; /* guarded by lock: a ring */
+  pthread_cond_t fewer;                 /* one has left the ring, after is_shut */
+  bool is_shut;                         /* guarded by lock */
   uint64_t going;                       /* guarded by lock: of all that were cut and are not closed yet */
   vsi_web_addresses addresses;
   _Atomic(uint32_t) count; /* that are open, those that are turned away too; relaxed */
@@ -54,6 +56,9 @@ typedef struct vsi_microhttpd_limits {
 /* OK | NO_MEMORY | CLOSED (the runtime) | IO (no randomness); finish it whatever is returned */
 vestry_err vsi_microhttpd_sockets_begin(vsi_microhttpd_sockets *sockets, vestry *v,
                                         const vsi_microhttpd_limits *limits);
+/* All that wait for a request are closed, those that come to it too; for a moment it is waited until they are. Nobody
+ * is accepted any more. */
+void vsi_microhttpd_sockets_shut(vsi_microhttpd_sockets *sockets);
 /* libmicrohttpd must have none any more. */
 void vsi_microhttpd_sockets_finish(vsi_microhttpd_sockets *sockets);
 

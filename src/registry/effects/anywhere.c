@@ -1,9 +1,9 @@
 /* Dispatching from anywhere, with no request in sight; and from inside a dispatch. */
 #include "base/options.h"
 #include "registry/effects/context.h"
-#include "json/value.h"
 #include "registry/instance/elsewhere.h"
 #include "store/store.h"
+#include "json/value.h"
 
 /* Perform it for those who were found. Finishes the context. */
 static vestry_err perform(vestry_dispatch_context *context, vestry_err error, json_t *effects,

@@ -95,6 +95,8 @@ VESTRY_API vestry_err vestry_pages_create(struct vestry *v, const vestry_pages_o
  *  handler serves a page any more; before vestry_destroy. NULL is accepted.
  *  Threads  not from a render; waits for those that run */
 VESTRY_API void vestry_pages_destroy(vestry_pages *pages);
+/** The instance that they are pages of. Threads any. */
+VESTRY_API struct vestry *vestry_pages_instance(const vestry_pages *pages);
 
 /** Makes a page: appends the document to html. On the server's thread for the document, on a render thread for the
  *  stream; never twice at once for one stream, but for several. May block: it holds up the pages of its thread's turn,
@@ -138,10 +140,12 @@ VESTRY_API vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_
  *  share  NULL: the page is private. Otherwise tabs with the same path, query and share are rendered together; at most
  *         1,024 bytes; copied
  *  What the handler says in a stream: a status of 204, and the stream ends, the tab stays as it is; 3xx with Location
- *  (vestry_reply_redirect), and the tab goes there; 4xx, and the content that it made is shown, or if it made none, the
- *  page is loaded anew; 5xx or an error, and the tab keeps what it shows, is told so (the
- *  signal _vestry.failing is true, until it is well again), and the render is tried again after a second, two, four, up
- *  to 30. Returns  OK | INVALID (share) | NO_MEMORY | what the handler or allow says
+ *  (vestry_reply_redirect), and the tab goes there, if it is an address of the web (vestry_event_redirect); 4xx, and
+ *  the content that it made is shown, or if it made none, the page is loaded anew; 5xx or an error, and the tab keeps
+ *  what it shows, is told so (the signal _vestry.failing is true, until it is well again), and the render is tried
+ *  again after a second, two, four, up to 30.
+ *  Returns  OK | INVALID (share; it serves a page already) | LIMIT (max_requests_bytes; counted, and answered 503 with
+ *           Retry-After) | NO_MEMORY | what the handler or allow says
  *  Threads  the handler's; renders on it */
 VESTRY_API vestry_err vestry_page_serve(const vestry_request *req, vestry_reply *reply, vestry_page *page,
                                         const char *share);
@@ -189,9 +193,10 @@ VESTRY_API vestry_err vestry_render_begin(vestry_render *render, vestry_html *ht
  *  when the page comes back from the browser's cache, when nothing was heard for two and a half heartbeats
  *  (vestry_options), and when the stream was ended, as by a log-out, but not by a status of 204. An answer of 401 or
  *  403 to it has the tab load its page anew. A tab that is loaded in the background, or hidden while its stream is
- *  broken, opens it when it is shown. Its signal _vestry.offline says how it stands; the banner shows it. It needs no
- *  inline style, and of scripts what the client needs. In a stream what stands behind it is thrown away. As
- *  vestry_html_add; INVALID also when it was not begun. */
+ *  broken, opens it when it is shown. Its signal _vestry.offline says how it stands; the banner shows it. Redirects,
+ *  and loading the page anew, are signals that it looks at. It needs no inline style and no inline script: of a
+ *  policy's script-src what the client needs. In a stream what stands behind it is thrown away. As vestry_html_add;
+ *  INVALID also when it was not begun. */
 VESTRY_API vestry_err vestry_render_end(vestry_render *render, vestry_html *html);
 
 /** A part of a private page that many pages share: a list inside a page that has one's own draft. It is rendered and
@@ -201,7 +206,9 @@ typedef struct vestry_page_part {
   size_t size;         /**< sizeof(vestry_page_part), or 0 */
   const char *id;      /**< of its element, unique in the page; as a page's. Copied */
   const char *element; /**< its name ["div"]. Copied */
-  const char *share;   /**< pages with the same render, app, id, element and share show the same. Copied; 1,024 bytes */
+  const char *share;   /**< what it is of, as "room/7": pages with the same render, app, id, element and share show the
+                            same part, and it sees nothing else of them (vestry_render_share). "": there is one of it.
+                            Copied; at most 1,024 bytes */
   vestry_page_fn render; /**< appends what is inside the element. Sees the share and app, nothing else */
   void *app;             /**< must live as long as the pages do */
 } vestry_page_part;
@@ -224,6 +231,33 @@ VESTRY_API vestry_err vestry_refresh(vestry_pages *pages, const char *topic, uin
 /** The same by a format of printf's: vestry_refreshf(pages, NULL, "room/%d", number). */
 VESTRY_API vestry_err vestry_refreshf(vestry_pages *pages, uint64_t *ret_seq, const char *format, ...)
     VESTRY_PRINTF(3, 4);
+
+/** Whether some page depends on a topic now. Who makes topics up finds out by this which ones nobody needs any more.
+ *  Threads  any; takes a lock briefly */
+VESTRY_API bool vestry_topic_is_used(vestry_pages *pages, const char *topic);
+
+/** Who is told of renders: to find out what they depend on, from what they do. Both are called on the render's thread,
+ *  around all that it runs: allow, topics, the handler or the part's render. Renders of documents are not told of,
+ *  since a stream renders again when it begins; neither are renders inside of a render. */
+typedef struct vestry_render_observer {
+  size_t size;                                     /**< sizeof(vestry_render_observer), or 0 */
+  void (*begin)(vestry_render *render, void *ctx); /**< may do what a render may */
+  void (*end)(vestry_render *render, void *ctx);   /**< once for each begin, whatever came of it; likewise */
+  void *ctx;
+} vestry_render_observer;
+
+/** Observers of one vestry_pages at most. */
+#define VESTRY_RENDER_OBSERVERS_MAX 4
+
+/** Have renders observed, from the next one on. The first observer is the first to begin and the last to end.
+ *  observer  copied; its ctx is what it is known by
+ *  Returns  OK | INVALID (a function is missing) | EXISTS (one with that ctx is there) | LIMIT
+ *  Threads  any */
+VESTRY_API vestry_err vestry_pages_observe(vestry_pages *pages, const vestry_render_observer *observer);
+/** Not any more: when it returns, neither function runs or will be called.
+ *  Returns  OK | NOT_FOUND
+ *  Threads  not from a render; waits for those that run */
+VESTRY_API vestry_err vestry_pages_unobserve(vestry_pages *pages, const void *ctx);
 
 /** Wait until every page has been rendered for all changes up to this one, and what came of it was written to its
  *  stream. For tests. On a stepped runtime it steps, and does not wait for intervals.

@@ -1,0 +1,148 @@
+/* One page's handler sleeps. Meanwhile others POST, pages of their own change with that, and streams that show nothing
+ * new have their heartbeats: what is timed is what a POST takes, and how long there is between two heartbeats of a
+ * stream. Rounds without the sleeper and with it take turns, on the same server and the same streams, and each round
+ * that has it fails unless it slept from the first POST to the last. */
+#include "page_sleeper.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "bench.h"
+#include "client.h"
+#include "readers.h"
+
+enum { AWAKE, ASLEEP, BETWEEN, PATH_BYTES = 128 };
+enum { PAUSE_MS = 300 };
+
+typedef struct sleeper_load {
+  const page_sleeper *options;
+  readers *busy, *quiet, *sleeper;
+  bench_client client;
+  histogram posts[2];
+  uint64_t posted;
+} sleeper_load;
+
+static void wait_ms(uint64_t ms) {
+  struct timespec left = {(time_t)(ms / 1000), (long)(ms % 1000 * 1000000)};
+  while (nanosleep(&left, &left) && errno == EINTR) continue;
+}
+
+static readers *open_pages(const page_sleeper *s, const char *path, uint64_t count) {
+  readers *all = readers_create(&(readers_options){.count = count,
+                                                   .threads = 1,
+                                                   .window = 1,
+                                                   .other = "data: signals ", /* heartbeats */
+                                                   .times_others = true,
+                                                   .path = path,
+                                                   .port = s->port});
+  if (all && readers_open(all)) return all;
+  readers_destroy(all);
+  return NULL;
+}
+
+static bool open_all(sleeper_load *l) {
+  const page_sleeper *s = l->options;
+  char busy[PATH_BYTES], sleeper[PATH_BYTES];
+  snprintf(busy, sizeof busy, "/page?topic=busy&private=1&bytes=%" PRIu64, s->bytes);
+  snprintf(sleeper, sizeof sleeper, "/page?topic=sleeper&private=1&sleep_ms=%" PRIu64, s->sleep_ms);
+  l->busy = open_pages(s, busy, s->pages);
+  l->quiet = l->busy ? open_pages(s, "/page?topic=quiet&private=1", s->pages) : NULL;
+  l->sleeper = l->quiet ? open_pages(s, sleeper, 1) : NULL;
+  return l->sleeper;
+}
+
+static bool post(sleeper_load *l, const char *path, uint64_t *ret_ns) {
+  char text[64];
+  snprintf(text, sizeof text, "%" PRIu64 " changes", l->posted++);
+  uint64_t began = bench_now_ns();
+  int status = bench_post(&l->client, path, "", text, strlen(text));
+  *ret_ns = bench_now_ns() - began;
+  return status == 204;
+}
+
+static bool is_asleep(const sleeper_load *l) {
+  return bench_server_stat(l->options->port, "pages.sleeping") == 1;
+}
+
+static bool fall_asleep(sleeper_load *l) {
+  uint64_t ns;
+  if (!post(l, "/state?topic=sleeper", &ns)) return false;
+  for (int i = 0; i < 200 && !is_asleep(l); i++) wait_ms(1);
+  return is_asleep(l);
+}
+
+/* Posts at their times, from the first to the last within what a sleeper sleeps. */
+static bool run_round(sleeper_load *l, int lane) {
+  const page_sleeper *s = l->options;
+  uint64_t lasts_ms = s->sleep_ms - s->sleep_ms / 5, count = lasts_ms * s->a_second / 1000, ns;
+  if (lane == ASLEEP && !fall_asleep(l)) return false;
+  if (!post(l, "/state?topic=busy", &ns)) return false; /* its connection was given up, perhaps */
+  readers_lane_set(l->quiet, (unsigned)lane);
+  uint64_t began = bench_now_ns();
+  for (uint64_t i = 0; i < count; i++) {
+    uint64_t at_ns = began + i * UINT64_C(1000000000) / s->a_second;
+    struct timespec at = {(time_t)(at_ns / 1000000000), (long)(at_ns % 1000000000)};
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR) continue;
+    if (!post(l, "/state?topic=busy", &ns)) return false;
+    histogram_add(&l->posts[lane], ns);
+  }
+  readers_lane_set(l->quiet, BETWEEN);
+  if (lane == ASLEEP && !is_asleep(l)) return false;
+  while (lane == ASLEEP && is_asleep(l)) wait_ms(10);
+  wait_ms(PAUSE_MS);
+  return true;
+}
+
+static double ratio(double asleep, double awake) {
+  return awake ? asleep / awake : 0;
+}
+
+static int report(sleeper_load *l) {
+  const page_sleeper *s = l->options;
+  static histogram beats[2];
+  readers_counts busy, quiet;
+  readers_stop(l->busy);
+  readers_stop(l->quiet);
+  readers_count(l->busy, &busy);
+  readers_count(l->quiet, &quiet);
+  for (unsigned lane = AWAKE; lane <= ASLEEP; lane++) readers_beats(l->quiet, lane, &beats[lane]);
+  double post_p99[2], beat_p99[2];
+  for (unsigned lane = AWAKE; lane <= ASLEEP; lane++) {
+    post_p99[lane] = histogram_percentile_ns(&l->posts[lane], 0.99) / 1e6;
+    beat_p99[lane] = histogram_percentile_ns(&beats[lane], 0.99) / 1e6;
+  }
+  printf("vestry pages sleeper pages=%" PRIu64 " rounds=%" PRIu64 " sleep_ms=%" PRIu64 " a_second=%" PRIu64
+         " bytes=%" PRIu64 " posts=%" PRIu64 " heartbeats=%" PRIu64 " broken=%" PRIu64,
+         s->pages, s->rounds, s->sleep_ms, s->a_second, s->bytes, l->posts[ASLEEP].total, beats[ASLEEP].total,
+         busy.broken + quiet.broken);
+  printf(" post_p50_ms=%.3f post_asleep_p50_ms=%.3f post_p99_ms=%.3f post_asleep_p99_ms=%.3f post_ratio=%.3f",
+         histogram_percentile_ns(&l->posts[AWAKE], 0.5) / 1e6, histogram_percentile_ns(&l->posts[ASLEEP], 0.5) / 1e6,
+         post_p99[AWAKE], post_p99[ASLEEP], ratio(post_p99[ASLEEP], post_p99[AWAKE]));
+  printf(" beat_p99_ms=%.3f beat_asleep_p99_ms=%.3f beat_ratio=%.3f\n", beat_p99[AWAKE], beat_p99[ASLEEP],
+         ratio(beat_p99[ASLEEP], beat_p99[AWAKE]));
+  if (!busy.broken && !quiet.broken && beats[AWAKE].total && beats[ASLEEP].total) return 0;
+  fprintf(stderr, "vestry-bench: streams broke, or had no heartbeats\n");
+  return 1;
+}
+
+int bench_page_sleeper(const page_sleeper *s) {
+  static sleeper_load l;
+  l = (sleeper_load){.options = s, .client = {s->port, -1}};
+  bench_raise_descriptors();
+  bool ok = open_all(&l);
+  if (ok) readers_lane_set(l.quiet, BETWEEN);
+  for (uint64_t round = 0; ok && round < 2 * s->rounds; round++) {
+    int lane = (int)((round + round / 2) % 2); /* each is first as often as the other */
+    ok = run_round(&l, lane);
+    if (!ok) fprintf(stderr, "vestry-bench: pages: a POST failed, or a sleeper did not sleep\n");
+  }
+  int status = ok ? report(&l) : 1;
+  readers_destroy(l.busy);
+  readers_destroy(l.quiet);
+  readers_destroy(l.sleeper);
+  bench_client_finish(&l.client);
+  return status;
+}

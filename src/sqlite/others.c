@@ -1,0 +1,172 @@
+/* Commits that no attached connection made, found by their numbers: those between the last one that is accounted for
+ * and the last one there is, that nobody announced.
+ *
+ * A thread looks every poll_ms. In WAL mode to look is to load one word, so it costs nothing to speak of, and no
+ * notification of the file system's comes when the WAL's index is written, which is when the commit can be seen.
+ *
+ * Otherwise the number in the file's header is read; it is there before the commit is over. So if it says something
+ * new, it is asked for again by a read transaction, during which nobody writes. */
+#include <errno.h>
+#include <time.h>
+
+#include "sqlite/sqlite.h"
+
+enum { MOMENT_MS = 1 };
+
+static uint64_t *word_of(vestry_sqlite *database, uint32_t number, uint64_t *ret_bit) {
+  number %= VSI_SQLITE_WINDOW;
+  *ret_bit = UINT64_C(1) << number % 64;
+  return &database->accounted[number / 64];
+}
+
+/* Whether it was accounted for. It is not any more: it passes. */
+static bool take(vestry_sqlite *database, uint32_t number) {
+  uint64_t bit, *word = word_of(database, number, &bit);
+  bool was = *word & bit;
+  *word &= ~bit;
+  return was;
+}
+
+void vsi_sqlite_account(vestry_sqlite *database, vsi_sqlite_number number) {
+  uint32_t ahead = number.value - database->seen.value;
+  if (number.is_wal != database->seen.is_wal) return; /* the next look finds that out */
+  if (ahead == 1) {                                   /* nearly always */
+    do database->seen.value++, ahead++;
+    while (ahead <= VSI_SQLITE_WINDOW && take(database, database->seen.value + 1));
+    return;
+  }
+  if (ahead - 1 >= VSI_SQLITE_WINDOW) { /* far ahead, or behind: numbers begin anew */
+    if ((int32_t)ahead > 0 || (int32_t)ahead < -VSI_SQLITE_WINDOW) database->is_lost = true;
+    return;
+  }
+  uint64_t bit, *word = word_of(database, number.value, &bit);
+  *word |= bit;
+}
+
+static void refresh_all(vestry_sqlite *database) {
+  vsi_sqlite_exact_whole(&database->exact, NULL);
+  (void)vestry_refresh(database->pages, NULL, &database->seq);
+  database->stats.whole_count++;
+}
+
+/* Whose commit it is. Two may have announced it, of whom one commits nothing. */
+static vestry_sqlite_connection *find_announced(vestry_sqlite *database, vsi_sqlite_number number) {
+  for (vestry_sqlite_connection *at = database->connections; at; at = at->next)
+    if (atomic_load_explicit(&at->is_announced, memory_order_relaxed) && at->announced.value == number.value &&
+        at->announced.is_wal == number.is_wal && (at->has_changes || at->topics.are_all))
+      return at;
+  return NULL;
+}
+
+/* Everything from here on is accounted for. */
+static void begin_anew(vestry_sqlite *database, vsi_sqlite_number last) {
+  memset(database->accounted, 0, sizeof database->accounted);
+  database->seen = last;
+  database->is_lost = false;
+  refresh_all(database);
+}
+
+/* Up to last all is committed. */
+static void catch_up(vestry_sqlite *database, vsi_sqlite_number last) {
+  uint32_t others = 0;
+  if (database->is_lost || last.is_wal != database->seen.is_wal ||
+      last.value - database->seen.value > VSI_SQLITE_WINDOW) {
+    begin_anew(database, last);
+    return;
+  }
+  while (database->seen.value != last.value) {
+    const vsi_sqlite_number next = {database->seen.value + 1, last.is_wal};
+    vestry_sqlite_connection *connection = find_announced(database, next);
+    if (connection) {
+      vsi_sqlite_publish(connection);
+      if (database->seen.value - next.value < VSI_SQLITE_WINDOW) continue; /* and those behind it perhaps too */
+    } else if (!take(database, next.value)) {
+      others++;
+    }
+    database->seen = next;
+  }
+  database->stats.other_commits_count += others;
+  if (others && !vsi_sqlite_exact_has_frames(&database->exact)) refresh_all(database);
+}
+
+static void publish_number(uint32_t number, void *ctx) {
+  vestry_sqlite_connection *connection = find_announced(ctx, (vsi_sqlite_number){number, true});
+  if (connection) vsi_sqlite_publish(connection);
+}
+
+/* Whether something is committed, or about to be, that is not accounted for. */
+static bool is_news(const vestry_sqlite *database, vsi_sqlite_number last) {
+  return database->is_lost || last.is_wal != database->seen.is_wal || last.value != database->seen.value;
+}
+
+/* The number while nobody writes. */
+static vestry_err read_quietly(vestry_sqlite *database, vsi_sqlite_number *ret_last) {
+  int result = sqlite3_exec(database->db, "BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL);
+  bool is_read = !result && vsi_sqlite_counter(database, database->file, ret_last);
+  vestry_err error = vsi_sqlite_fault(database, database->db, result, "it cannot be read");
+  if (!sqlite3_get_autocommit(database->db)) sqlite3_exec(database->db, "ROLLBACK", NULL, NULL, NULL);
+  return error ? error : is_read ? VESTRY_OK : VESTRY_IO;
+}
+
+vestry_err vsi_sqlite_look(vestry_sqlite *database) {
+  vsi_sqlite_number last;
+  vestry_err error = vsi_sqlite_counter(database, database->file, &last) ? VESTRY_OK : VESTRY_IO;
+  if (!error && is_news(database, last)) {
+    if (!last.is_wal) error = read_quietly(database, &last);
+    if (!error) catch_up(database, last);
+  }
+  if (!error && vsi_sqlite_exact_is_behind(&database->exact, last.value))
+    error = vsi_sqlite_exact_follow(&database->exact, publish_number, database, &database->seq,
+                                    &database->stats.whole_count);
+  bool is_failing = error && error != VESTRY_BUSY;
+  if (is_failing && !database->is_failing)
+    vsi_sqlite_log(database->host, VESTRY_LOG_ERROR, "SQLite, %s: commits of others are not seen: %s", database->path,
+                   vestry_strerror(error));
+  if (is_failing) database->is_lost = true; /* whatever comes meanwhile */
+  database->is_failing = is_failing;
+  return error;
+}
+
+void vsi_sqlite_rouse(vestry_sqlite *database) {
+  if (database->is_roused) return;
+  database->is_roused = true;
+  pthread_cond_signal(&database->end);
+}
+
+static struct timespec in_ms(uint32_t ms) {
+  struct timespec at;
+  clock_gettime(CLOCK_MONOTONIC, &at);
+  at.tv_sec += ms / 1000;
+  at.tv_nsec += (long)(ms % 1000) * 1000000;
+  if (at.tv_nsec >= 1000000000) at.tv_sec++, at.tv_nsec -= 1000000000;
+  return at;
+}
+
+/* Until it is over, or that time has gone by; or it is roused, if it can be. */
+static void wait(vestry_sqlite *database, uint32_t ms, bool can_be_roused) {
+  const struct timespec due = in_ms(ms);
+  while (!database->is_over && !(can_be_roused && database->is_roused))
+    if (pthread_cond_timedwait(&database->end, &database->lock, &due) == ETIMEDOUT) break;
+}
+
+/* To rouse it costs who does as much as a commit. So behind a look that it was roused for it waits a moment, in which
+ * nobody has to rouse it, and looks again. */
+void *vsi_sqlite_follow(void *ctx) {
+  vestry_sqlite *database = ctx;
+  pthread_mutex_lock(&database->lock);
+  while (!database->is_over) {
+    wait(database, database->options.poll_ms, true);
+    if (database->is_over) break;
+    (void)vsi_sqlite_look(database);
+    if (database->is_roused) {
+      wait(database, MOMENT_MS, false);
+      database->is_roused = false;
+      (void)vsi_sqlite_look(database);
+    }
+    pthread_mutex_unlock(&database->lock);
+    vsi_sqlite_tab_touch_all(database);
+    pthread_mutex_lock(&database->lock);
+  }
+  pthread_mutex_unlock(&database->lock);
+  return NULL;
+}

@@ -1,0 +1,177 @@
+/** Clusters: several processes, on one machine or on several, that reach each other's streams.
+ *
+ *      vestry_nats_create(&(vestry_nats_options){.servers = servers, .servers_count = 2}, &broker);
+ *      vestry_cluster_create(v, &broker, &(vestry_cluster_options){.node = "web-1", .secret = secret,
+ *                            .secret_len = 32, .pages = pages, .allow = allowed}, &cluster);
+ *      vestry_dispatch(v, scope, VESTRY_KEY("job", id), effects);   // whichever node holds the stream
+ *
+ *  With a cluster these functions reach further, and are called as ever:
+ *  - vestry_dispatch and its like, by key: the streams of this node first. If there are none, or other nodes hold the
+ *    key too, those are asked who hold it, and wait for their answers is at most answer_ms. OK: the result counts all
+ *    connections. NOT_FOUND: all nodes that live have said that they have none. TIMEOUT: somebody has not answered, it
+ *    may have been performed or not. IO: it could not be sent. FULL and other errors come from afar as from here.
+ *    BUSY, and nothing was sent: this thread must not wait, because it is one of the instance's runtime, or inside of a
+ *    function of the cluster's: call vestry_cluster_dispatch there. options.results stays without what others gave.
+ *  - vestry_broadcast and its like: the event's bytes go once to each node where the channel has members, and are
+ *    encoded there. ret_sent_count is of this node; OK also if only others have members. Nothing is waited for.
+ *  - vestry_refresh: of the cluster's pages, on all nodes; several within 5 ms travel together.
+ *  - Keys: a stream that REPLACEs closes those that other nodes have under its key; of two at the same time, or after a
+ *    partition, the newer one stays. MANY counts on each node by itself. REJECT refuses if another node is known to
+ *    hold the key; two that come within milliseconds may both be let in. REUSE looks at this node alone.
+ *  What stays on its node: vestry_publish (vestry_cluster_publish goes to all, with bytes), sessions, presence, nonces,
+ *  and channels without a key.
+ *
+ *  Order: what one node sends for one key, or to one channel, arrives in order, and once. Loss is told: by an error to
+ *  who sends, or as a gap to who should have received (on_gap), within a second while nodes hear each other; then all
+ *  pages of that node render again. A gap can be told where nothing was lost.
+ *
+ *  Nodes tell each other every heartbeat_ms that they live. One that was not heard for suspect_ms is suspect, and is
+ *  asked as ever; after dead_ms it is dead: nobody asks it. When nodes hear each other again, both have a gap.
+ *
+ *  What nodes say is sealed with the secret: who has it is trusted, up to the allow-list. Keys and scopes are in
+ *  messages, never in subjects: these are "vestry.<hash>.all" and "vestry.<hash>.n.<hash>". Nothing is encrypted: use
+ *  TLS to the broker. docs/cluster-wire.md has the format. Nodes have one byte order. */
+#ifndef VESTRY_CLUSTER_H
+#define VESTRY_CLUSTER_H
+
+#include "vestry/broker.h"
+#include "vestry/dispatch.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** An instance's part in a cluster. */
+typedef struct vestry_cluster vestry_cluster;
+
+/** A node's name has at most so many bytes. A cluster has at most so many nodes, this one included. */
+#define VESTRY_NODE_MAX_BYTES    ((size_t)64)
+#define VESTRY_CLUSTER_MAX_COUNT ((size_t)65)
+
+/** How another node is, or this one. */
+typedef enum vestry_member_state {
+  VESTRY_MEMBER_NONE,    /**< there is none of that name */
+  VESTRY_MEMBER_ALIVE,   /**< heard of */
+  VESTRY_MEMBER_SUSPECT, /**< not heard of for suspect_ms */
+  VESTRY_MEMBER_DEAD,    /**< not for dead_ms */
+  VESTRY_MEMBER_LEFT,    /**< it has said goodbye */
+  VESTRY_MEMBER_REFUSED  /**< of this node only: another one of its name was there before. It hears and says nothing */
+} vestry_member_state;
+
+/** Something may have been lost on its way here. */
+typedef struct vestry_gap {
+  size_t size;         /**< sizeof(vestry_gap) of this library */
+  const char *node;    /**< who sent it; "": not known. Valid during the call */
+  uint64_t lost_count; /**< messages; 0: not known. A refresh, an event or what is dispatched is one */
+} vestry_gap;
+
+/** Told of a gap: channels' members, say, are brought up to date here; pages are, by the cluster itself. Also called
+ *  once when two nodes have met: from then on nothing is lost without a word. On a thread of the instance's runtime, no
+ *  lock held, never two at once; effects from afar wait meanwhile. */
+typedef void (*vestry_gap_fn)(const vestry_gap *gap, void *ctx);
+/** Told how a member is now; what has changed more often meanwhile is told once. node: terminated. Threads as
+ *  vestry_gap_fn. */
+typedef void (*vestry_member_fn)(const char *node, vestry_member_state state, void *ctx);
+
+/** Zero is the default, in brackets. */
+typedef struct vestry_cluster_options {
+  size_t size;                 /**< sizeof(vestry_cluster_options), or 0 */
+  const char *node;            /**< its name, of its own: 1 to VESTRY_NODE_MAX_BYTES bytes. Mandatory; copied */
+  const void *secret;          /**< the same on all nodes, at least 32 bytes. Mandatory; copied */
+  size_t secret_len;           /**< of the secret */
+  struct vestry_pages *pages;  /**< whose refreshes are told; borrowed, must outlive the cluster. NULL: none */
+  uint32_t heartbeat_ms;       /**< [250] */
+  uint32_t suspect_ms;         /**< [1,000] */
+  uint32_t dead_ms;            /**< [3,000]; heartbeat_ms < suspect_ms < dead_ms, at most 60,000 */
+  uint32_t answer_ms;          /**< how long answers are waited for [1,000]; at most 60,000 */
+  const char *const *allow;    /**< names of effects and actions that other nodes may have performed here, up to a NULL;
+                                    all others are INVALID. NULL: none. Copied */
+  size_t max_inward_bytes;     /**< of what has arrived and is not done yet [16 MiB]: beyond it dispatches are FULL, and
+                                    all else is a gap */
+  vestry_gap_fn on_gap;        /**< NULL: nobody is told */
+  vestry_member_fn on_member;  /**< NULL: likewise */
+  void *ctx;                   /**< handed to both */
+} vestry_cluster_options;
+
+/** Join a cluster: start the broker, and tell whoever is there.
+ *  v            borrowed; nothing has been stored yet, nobody has joined a channel. Its threads do the work
+ *  broker       copied; what is behind it is borrowed, not started yet, and must outlive the cluster
+ *  ret_cluster  owned by the caller; untouched on failure. After a failure the broker has been stopped
+ *  Returns  OK, also while the broker is down | INVALID (an option; streams are there) | EXISTS (v has one) |
+ *           NO_MEMORY | IO (no randomness, no thread) | CLOSED
+ *  Threads  one, before the first request */
+VESTRY_API vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker,
+                                            const vestry_cluster_options *options, vestry_cluster **ret_cluster);
+
+/** Say goodbye, stop the broker, and free. What still waits for answers is CLOSED. After vestry_stop, while no thread is
+ *  inside a function of the instance's; before vestry_pages_destroy and vestry_destroy. NULL is accepted.
+ *  Threads  one; not from a callback of the cluster's; waits for those */
+VESTRY_API void vestry_cluster_destroy(vestry_cluster *cluster);
+
+/** Told what came of a dispatch: see vestry_dispatch above; CLOSED: the cluster has ended. count: connections. Once, on
+ *  any thread, perhaps before vestry_cluster_dispatch returns; no lock held. Must not block. */
+typedef void (*vestry_answer_fn)(vestry_err error, uint32_t connections_count, void *ctx);
+
+/** vestry_dispatch_with, by key, for threads that must not wait.
+ *  options    key is mandatory; results is not used
+ *  on_answer  NULL: nobody wants to know
+ *  Returns  OK: on_answer is called, once | INVALID, TOO_LARGE (effects, key, options) | CLOSED (the instance) |
+ *           NO_MEMORY. What fails otherwise is told to on_answer
+ *  Threads  any; performs the effects for the streams that are here, on this thread */
+VESTRY_API vestry_err vestry_cluster_dispatch(vestry_cluster *cluster, json_t *effects,
+                                              const vestry_dispatch_options *options, vestry_answer_fn on_answer,
+                                              void *ctx);
+
+/** vestry_publish, here and on all nodes that live: bytes, and never a pointer to something.
+ *  data     copied
+ *  Returns  OK (taken for them) | INVALID, TOO_LARGE (key, the broker's max_payload) | FULL, IO (some do not get it, and
+ *           are told so as soon as they are heard) | CLOSED | NO_MEMORY
+ *  Threads  as vestry_publish; does not wait */
+VESTRY_API vestry_err vestry_cluster_publish(vestry_cluster *cluster, vestry_scope scope, const vestry_key *key,
+                                             const void *data, size_t len);
+
+/** How a node of that name is; one's own too.
+ *  Threads  any; takes a lock briefly */
+VESTRY_API vestry_member_state vestry_cluster_member(vestry_cluster *cluster, const char *node);
+
+/** On how many nodes a key has streams, this one included, as far as they have told: a stream that opens or ends is
+ *  told after 5 ms.
+ *  Returns  OK | INVALID, TOO_LARGE (key) | NO_MEMORY
+ *  Threads  any; takes a lock briefly */
+VESTRY_API vestry_err vestry_cluster_holders(vestry_cluster *cluster, vestry_scope scope, const vestry_key *key,
+                                             size_t *ret_count);
+
+/** Everything since it was created.
+ *  asked_count = ok_count + not_found_count + timeout_count + unsent_count + refused_count + waiting_count.
+ *  received_count = taken_count + duplicates_count + malformed_count + stale_count. */
+typedef struct vestry_cluster_stats {
+  size_t size;               /**< sizeof(vestry_cluster_stats), or 0 */
+  size_t alive_count;        /**< other nodes that are alive or suspect, now */
+  size_t unsynced_count;     /**< of these, whose keys are not known in full, now */
+  uint64_t keys_count;       /**< keys and channels of this node that others have been told of, now */
+  uint64_t others_keys_count; /**< those of all others, now */
+  size_t keys_bytes;         /**< what they take, now */
+  uint64_t asked_count;      /**< dispatches that went to other nodes */
+  uint64_t ok_count, not_found_count, timeout_count;
+  uint64_t unsent_count;     /**< IO, FULL of the broker, TOO_LARGE, NO_MEMORY */
+  uint64_t refused_count;    /**< another error, from afar; CLOSED */
+  uint64_t waiting_count;    /**< now */
+  uint64_t answered_count;   /**< dispatches of others that were performed here, or found nobody */
+  uint64_t sent_count;       /**< messages that the broker has taken */
+  uint64_t send_failed_count; /**< that it has not */
+  uint64_t received_count, taken_count, duplicates_count;
+  uint64_t malformed_count;  /**< not of this cluster's secret, or not well formed */
+  uint64_t stale_count;      /**< from or for a former life of a node */
+  uint64_t gaps_count, lost_count; /**< gaps that were told; messages in them */
+  uint64_t over_budget_count; /**< refused for max_inward_bytes */
+  uint64_t inward_bytes;     /**< now */
+  uint64_t replaced_count;   /**< streams here that a newer one elsewhere has closed */
+} vestry_cluster_stats;
+
+/** A snapshot. Threads any; takes locks briefly. */
+VESTRY_API void vestry_cluster_stats_get(vestry_cluster *cluster, vestry_cluster_stats *ret_stats);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
