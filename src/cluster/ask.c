@@ -104,7 +104,8 @@ static uint64_t whom_to_ask(vestry_cluster *cluster, const vsi_ask *ask) {
 static bool must_wait(const vestry_cluster *cluster, const vsi_ask *ask, uint64_t mask) {
   const vsi_ask *older = cluster->asks[ask->id % VSI_ASK_BUCKETS];
   for (; older; older = older->next)
-    if (older->hash == ask->hash && older->id < ask->id && !older->asks_all && (older->is_held || mask & ~older->asked))
+    if (older->hash == ask->hash && older->id < ask->id &&
+        (older->is_held || (!older->asks_all && mask & ~older->asked)))
       return true;
   return false;
 }

@@ -419,6 +419,21 @@ static void fill_channels_stats(void *ret) {
 static void fill_stats_of_a_bus_of_an_instance(void *ret) {
   vestry_publish_stats_get(v, ret);
 }
+static void fill_cluster_stats(void *ret) {
+  vestry *of;
+  vestry_memory_network *network;
+  vestry_broker broker;
+  vestry_cluster *cluster;
+  assert_int_equal(vestry_create(&(vestry_options){.runtime = vestry_runtime_of(v)}, &of), VESTRY_OK);
+  assert_int_equal(vestry_memory_network_create(vestry_runtime_of(v), NULL, &network), VESTRY_OK);
+  assert_int_equal(vestry_memory_network_join(network, &broker), VESTRY_OK);
+  assert_int_equal(vestry_cluster_create(of, &broker, &cluster_made, &cluster), VESTRY_OK);
+  vestry_cluster_stats_get(cluster, ret);
+  vestry_cluster_destroy(cluster);
+  broker.ops->destroy(broker.broker);
+  vestry_memory_network_destroy(network);
+  vestry_destroy(of);
+}
 static void fill_network_stats(void *ret) {
   vestry_memory_network *network;
   assert_int_equal(vestry_memory_network_create(vestry_runtime_of(v), NULL, &network), VESTRY_OK);
@@ -457,6 +472,7 @@ static const struct {
     {"vestry_channels_stats", fill_channels_stats, sizeof(vestry_channels_stats)},
     {"vestry_bus_stats", fill_stats_of_a_bus_of_an_instance, sizeof(vestry_bus_stats)},
     {"vestry_drain_stats", fill_drain_stats, sizeof(vestry_drain_stats)},
+    {"vestry_cluster_stats", fill_cluster_stats, sizeof(vestry_cluster_stats)},
     {"vestry_memory_network_stats", fill_network_stats, sizeof(vestry_memory_network_stats)},
     {"vestry_dispatch_result", fill_dispatch_result, sizeof(vestry_dispatch_result)},
     {"vestry_put_result", fill_put_result, sizeof(vestry_put_result)},

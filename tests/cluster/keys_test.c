@@ -1,0 +1,205 @@
+/* Who holds which key: the table against a naive one, and what is told of it. */
+#include "cluster/keys.h"
+
+#include <stdlib.h>
+
+#include "support/test.h"
+#include "support/test_host.h"
+
+enum { HASHES = 300, NODES = 3, ROUNDS = 60000 };
+
+typedef struct both {
+  test_host th;
+  vsi_keys *keys;
+  vsi_key_change changes[VSI_KEYS_WAITING];
+  size_t here[HASHES];
+  bool told[HASHES], there[HASHES][NODES];
+  uint64_t state;
+} both;
+
+static uint64_t chance(both *b, uint64_t below) {
+  b->state = b->state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+  return (b->state >> 33) % below;
+}
+
+/* Many share their lower bits: they stand side by side in the table. Odd ones are channels. */
+static uint64_t hash_of(size_t i) {
+  return (uint64_t)(i % 40) | (uint64_t)i << 40;
+}
+
+static void begin(both *b) {
+  memset(b, 0, sizeof *b);
+  test_host_init(&b->th);
+  b->keys = calloc(1, sizeof *b->keys);
+  assert_int_equal(vsi_keys_init(b->keys, &b->th.host), VESTRY_OK);
+}
+
+static void end(both *b) {
+  vsi_keys_finish(b->keys);
+  free(b->keys);
+  test_host_assert_clean(&b->th);
+}
+
+static void tell(both *b) {
+  size_t count;
+  if (vsi_keys_take(b->keys, b->changes, VSI_KEYS_WAITING, &count)) {
+    for (size_t i = 0; i < HASHES; i++) b->told[i] = b->here[i] > 0;
+    return;
+  }
+  for (size_t i = 0; i < count; i++) {
+    size_t at = (size_t)(b->changes[i].hash >> 40);
+    assert_int_equal(b->changes[i].hash, hash_of(at));
+    assert_int_not_equal(b->told[at], !b->changes[i].is_gone); /* no REPLACE here: only what has changed is told */
+    b->told[at] = !b->changes[i].is_gone;
+  }
+  for (size_t i = 0; i < HASHES; i++) assert_int_equal(b->told[i], b->here[i] > 0);
+}
+
+typedef struct listing {
+  bool has[HASHES];
+  bool is_over;
+} listing;
+
+static void list(const vsi_key_change *changes, size_t count, bool is_last, void *ctx) {
+  listing *all = ctx;
+  assert_false(all->is_over);
+  assert_true(count <= 7);
+  for (size_t i = 0; i < count; i++) {
+    assert_false(all->has[changes[i].hash >> 40]);
+    all->has[changes[i].hash >> 40] = true;
+  }
+  all->is_over = is_last;
+}
+
+static void check(both *b) {
+  listing all = {.is_over = false};
+  uint64_t count, sum, own_sum = 0, own_count = 0;
+  uint32_t shared = 0;
+  vsi_keys_list(b->keys, b->changes, 7, list, &all);
+  assert_true(all.is_over);
+  for (size_t i = 0; i < HASHES; i++) {
+    uint64_t others = 0;
+    for (size_t n = 0; n < NODES; n++) others |= (uint64_t)b->there[i][n] << n;
+    assert_int_equal(vsi_keys_others(b->keys, hash_of(i)), others);
+    assert_int_equal(vsi_keys_holders(b->keys, hash_of(i)), (size_t)__builtin_popcountll(others) + (b->here[i] > 0));
+    assert_int_equal(all.has[i], b->told[i]);
+    if (b->told[i]) own_sum += hash_of(i), own_count++;
+    shared += b->here[i] && others && !(hash_of(i) & VSI_KEYS_CHANNEL);
+  }
+  assert_int_equal(atomic_load(&b->keys->shared_count), shared);
+  vsi_keys_told_sum(b->keys, &count, &sum);
+  assert_int_equal(count, own_count);
+  assert_int_equal(sum, own_sum);
+  for (unsigned n = 0; n < NODES; n++) {
+    uint64_t its_sum = 0, its_count = 0;
+    for (size_t i = 0; i < HASHES; i++)
+      if (b->there[i][n]) its_sum += hash_of(i), its_count++;
+    vsi_keys_sum_of(b->keys, n, &count, &sum);
+    assert_int_equal(count, its_count);
+    assert_int_equal(sum, its_sum);
+  }
+}
+
+static void it_agrees_with_a_naive_one(void **state) {
+  (void)state;
+  both b;
+  begin(&b);
+  bool is_first;
+  for (size_t round = 0; round < ROUNDS; round++) {
+    size_t i = (size_t)chance(&b, HASHES), n = (size_t)chance(&b, NODES);
+    switch (chance(&b, 8)) {
+    case 0:
+    case 1:
+      assert_int_equal(vsi_keys_come(b.keys, hash_of(i), &is_first), VESTRY_OK);
+      b.here[i]++;
+      break;
+    case 2:
+    case 3:
+      vsi_keys_leave(b.keys, hash_of(i), &is_first);
+      if (b.here[i]) b.here[i]--;
+      break;
+    case 4:
+    case 5:
+    case 6: {
+      vestry_handle handle;
+      bool is_gone = chance(&b, 2);
+      const vsi_key_change change = {hash_of(i), 0, is_gone};
+      assert_int_equal(vsi_keys_told(b.keys, (unsigned)n, change, false, &handle), VESTRY_OK);
+      assert_int_equal(handle, 0);
+      b.there[i][n] = !is_gone;
+      break;
+    }
+    default:
+      if (chance(&b, 50) == 0) {
+        vsi_keys_forget(b.keys, (unsigned)n);
+        for (size_t k = 0; k < HASHES; k++) b.there[k][n] = false;
+      }
+      if (chance(&b, 4) == 0) tell(&b);
+    }
+    if (round % 500 == 0) check(&b);
+  }
+  for (size_t i = 0; i < HASHES; i++)
+    for (; b.here[i]; b.here[i]--) vsi_keys_leave(b.keys, hash_of(i), &is_first);
+  for (unsigned n = 0; n < NODES; n++) vsi_keys_forget(b.keys, n);
+  memset(b.there, 0, sizeof b.there);
+  tell(&b);
+  check(&b);
+  assert_int_equal(b.keys->used, 0); /* nothing is kept of what nobody holds */
+  end(&b);
+}
+
+static void too_many_changes_are_told_as_all(void **state) {
+  (void)state;
+  both b;
+  begin(&b);
+  bool is_first;
+  size_t count;
+  for (uint64_t i = 0; i < VSI_KEYS_WAITING + 10; i++) {
+    assert_int_equal(vsi_keys_come(b.keys, i << 8, &is_first), VESTRY_OK);
+    assert_int_equal(is_first, i == 0);
+  }
+  assert_true(vsi_keys_take(b.keys, b.changes, VSI_KEYS_WAITING, &count));
+  assert_int_equal(count, 0);
+  uint64_t sum;
+  uint64_t told;
+  vsi_keys_told_sum(b.keys, &told, &sum);
+  assert_int_equal(told, VSI_KEYS_WAITING + 10);
+  for (uint64_t i = 0; i < VSI_KEYS_WAITING + 10; i++) vsi_keys_leave(b.keys, i << 8, &is_first);
+  assert_true(vsi_keys_take(b.keys, b.changes, VSI_KEYS_WAITING, &count));
+  assert_int_equal(b.keys->used, 0);
+  assert_true(vsi_keys_memory_bytes(b.keys) <= (VSI_KEYS_WAITING + 10) * 74);
+  end(&b);
+}
+
+static void of_two_that_replace_the_later_stays(void **state) {
+  (void)state;
+  both b;
+  begin(&b);
+  bool is_first;
+  vestry_handle handle;
+  assert_int_equal(vsi_keys_come(b.keys, 2, &is_first), VESTRY_OK);
+  vsi_keys_replaced(b.keys, 2, 55, &is_first);
+  assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){2, 0, false}, true, &handle), VESTRY_OK);
+  assert_int_equal(handle, 0); /* it does not replace */
+  assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){2, 1, false}, false, &handle), VESTRY_OK);
+  assert_int_equal(handle, 0); /* as old, and its id is lower */
+  assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){2, 7, false}, false, &handle), VESTRY_OK);
+  assert_int_equal(handle, 55);
+  assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){2, 8, false}, false, &handle), VESTRY_OK);
+  assert_int_equal(handle, 0);                 /* once */
+  vsi_keys_replaced(b.keys, 2, 56, &is_first); /* above all that is known */
+  assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){2, 8, false}, true, &handle), VESTRY_OK);
+  assert_int_equal(handle, 0);
+  assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){2, 9, false}, true, &handle), VESTRY_OK);
+  assert_int_equal(handle, 56); /* the same stamp, the higher id */
+  end(&b);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(it_agrees_with_a_naive_one),
+      cmocka_unit_test(too_many_changes_are_told_as_all),
+      cmocka_unit_test(of_two_that_replace_the_later_stays),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,86 @@
+/* Messages: what is written is read, and nothing else is. */
+#include "cluster/wire.h"
+
+#include "support/test.h"
+#include "support/test_host.h"
+
+static const vsi_siphash_key key = {1, 2}, other = {1, 3};
+
+static void write_one(vsi_buffer *buffer, const vestry_host *host) {
+  const vsi_wire_ask ask = {.id = 42, .name = {{"me", 2}, {"\1\2", 2}}, .effects = {"[]", 2}, .data = {"{}", 2}};
+  vsi_wire_begin(buffer, host);
+  vsi_wire_put_ask(buffer, &ask);
+  vsi_wire_end(buffer);
+  vsi_wire_seal(buffer, key,
+                &(vsi_wire_message){.kind = VSI_WIRE_ASK, .flags = 1, .from = 3, .epoch = 4, .to = 5, .seq = 6});
+}
+
+static void what_is_written_is_read(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  vsi_buffer buffer;
+  vsi_wire_message message;
+  vsi_wire_ask ask;
+  write_one(&buffer, &th.host);
+  assert_int_equal(vsi_wire_open(buffer.data, buffer.len, key, &message), VESTRY_OK);
+  assert_int_equal(message.kind, VSI_WIRE_ASK);
+  assert_int_equal(message.flags, 1);
+  assert_int_equal(message.from, 3);
+  assert_int_equal(message.epoch, 4);
+  assert_int_equal(message.to, 5);
+  assert_int_equal(message.seq, 6);
+  assert_int_equal(vsi_wire_read_ask(message.body, message.len, &ask), VESTRY_OK);
+  assert_int_equal(ask.id, 42);
+  assert_int_equal(ask.name.scope.len, 2);
+  assert_memory_equal(ask.name.key.data, "\1\2", 2);
+  assert_memory_equal(ask.effects.data, "[]", 2);
+  assert_int_equal(ask.data.len, 2);
+  /* Cut anywhere it is none, but for its last part, which says nothing of its length. */
+  for (size_t len = 0; len < message.len; len++)
+    assert_int_equal(vsi_wire_read_ask(message.body, len, &ask), len < message.len - 2 ? VESTRY_MALFORMED : VESTRY_OK);
+  vsi_buffer_finish(&buffer);
+  test_host_assert_clean(&th);
+}
+
+static void each_byte_is_sealed(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  vsi_buffer buffer;
+  vsi_wire_message message;
+  write_one(&buffer, &th.host);
+  assert_int_equal(vsi_wire_open(buffer.data, buffer.len, other, &message), VESTRY_MALFORMED);
+  for (size_t i = 0; i < buffer.len; i++) {
+    buffer.data[i] ^= 4;
+    assert_int_equal(vsi_wire_open(buffer.data, buffer.len, key, &message), VESTRY_MALFORMED);
+    buffer.data[i] ^= 4;
+    assert_int_equal(vsi_wire_open(buffer.data, i, key, &message), VESTRY_MALFORMED);
+  }
+  assert_int_equal(vsi_wire_open(buffer.data, buffer.len, key, &message), VESTRY_OK);
+  vsi_buffer_finish(&buffer);
+  test_host_assert_clean(&th);
+}
+
+static void names_have_bounds(void **state) {
+  (void)state;
+  static const unsigned char no_key[] = {1, 0, 0, 0, 'x'}, long_scope[] = {1, 4, 1, 0};
+  unsigned char body[2000] = {0};
+  vsi_wire_reader reader = vsi_wire_read(no_key, sizeof no_key);
+  (void)vsi_wire_read_name(&reader);
+  assert_true(reader.has_failed);
+  memcpy(body, long_scope, sizeof long_scope);
+  reader = vsi_wire_read(body, sizeof body);
+  (void)vsi_wire_read_name(&reader);
+  assert_true(reader.has_failed);
+  assert_int_equal(vsi_wire_number(&reader, 8), 0);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(what_is_written_is_read),
+      cmocka_unit_test(each_byte_is_sealed),
+      cmocka_unit_test(names_have_bounds),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
