@@ -100,7 +100,7 @@ static vestry_err pub(const vestry_request *req, vestry_reply *reply, void *app)
   json_t *effect = json_pack("[s,{s:o}]", "patch-signals", "v", value);
   if (!effect) return VESTRY_NO_MEMORY;
   const served *all = app;
-  uint32_t count;
+  uint32_t count = 0;
   error = publish(all->v, &key, effect, &count);
   if (all->cluster) return bench_cluster_answer(reply, error, count);
   return error && error != VESTRY_NOT_FOUND ? error : vestry_reply_status(reply, 204); /* nobody there is no error */

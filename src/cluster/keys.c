@@ -217,7 +217,9 @@ bool vsi_keys_take(vsi_keys *keys, vsi_key_change *changes, size_t room, size_t 
     if (!entry || !entry->is_waiting) continue;
     bool was_told = entry->is_told;
     tell_locked(keys, entry);
-    if (was_told || entry->is_told) changes[count++] = (vsi_key_change){entry->hash, entry->stamp, !entry->is_told};
+    /* Of one that REPLACEs the stamp is news too. */
+    if (was_told != entry->is_told || (was_told && entry->stamp))
+      changes[count++] = (vsi_key_change){entry->hash, entry->stamp, !entry->is_told};
     free_if_unused_locked(keys, entry);
   }
   keys->waiting_count = 0;

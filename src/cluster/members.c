@@ -216,9 +216,10 @@ static vsi_peer *hear(vestry_cluster *cluster, const vsi_wire_message *message, 
   bool is_known = peer->id == message->from && peer->epoch;
   if (is_known && peer->epoch == message->epoch && peer->state == VESTRY_MEMBER_LEFT) return NULL; /* left over */
   if (is_known && peer->epoch != message->epoch) {
-    bool is_later = who && who->begun_ns > peer->begun_ns && !is_former(peer, message->epoch);
+    bool is_later = who && who->begun_ns > peer->begun_ns;
     if (vsi_peer_lives(peer) && !is_later) return NULL;
-    if (peer->state == VESTRY_MEMBER_DEAD && !who) return NULL;
+    /* Of a former life nothing counts, unless it was given up by mistake and still says who it is. */
+    if (is_former(peer, message->epoch) && (peer->state != VESTRY_MEMBER_DEAD || !who)) return NULL;
   }
   if (!is_known || peer->epoch != message->epoch) begin_life(cluster, peer, message, who ? who->begun_ns : 0);
   if (peer->state == VESTRY_MEMBER_DEAD) {
