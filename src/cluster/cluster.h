@@ -31,11 +31,16 @@ enum {
   VSI_REFRESH_BYTES = 16384
 };
 
+/* A life before this one: what is left over from it has come before. */
+typedef struct vsi_former_life {
+  uint64_t epoch, in_seq;
+} vsi_former_life;
+
 /* Another node, in one of its lives. */
 typedef struct vsi_peer {
-  uint64_t id, epoch;                   /* epoch 0: the place has never been taken */
-  uint64_t former[VSI_FORMER_LIVES];    /* epochs before, the latest first: what is left over from them is not heeded */
-  char name[VESTRY_NODE_MAX_BYTES + 1]; /* "": not told yet */
+  uint64_t id, epoch;                       /* epoch 0: the place has never been taken */
+  vsi_former_life former[VSI_FORMER_LIVES]; /* the latest first */
+  char name[VESTRY_NODE_MAX_BYTES + 1];     /* "": not told yet */
   char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
   vestry_member_state state;
   uint64_t heard_ns;

@@ -160,6 +160,12 @@ static vsi_peer *find_place(vestry_cluster *cluster) {
   return found;
 }
 
+static const vsi_former_life *find_former(const vsi_peer *peer, uint64_t epoch) {
+  for (size_t i = 0; i < VSI_FORMER_LIVES; i++)
+    if (peer->former[i].epoch == epoch) return &peer->former[i];
+  return NULL;
+}
+
 /* A new life. */
 static void begin_life(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, uint64_t begun_ns) {
   bool is_same = peer->id == message->from && peer->epoch;
@@ -170,7 +176,9 @@ static void begin_life(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_m
    * another by mistake, it will not take what comes for what it has had. */
   fresh.out_seq = vsi_now_ns(cluster->host);
   if (is_same) {
-    fresh.former[0] = peer->epoch;
+    const vsi_former_life *again = find_former(peer, message->epoch);
+    if (again) fresh.in_seq = again->in_seq, fresh.has_met = again->in_seq != 0;
+    fresh.former[0] = (vsi_former_life){peer->epoch, peer->in_seq};
     memcpy(fresh.former + 1, peer->former, sizeof fresh.former - sizeof *fresh.former);
     memcpy(fresh.name, peer->name, sizeof fresh.name);
     fresh.has_gap = peer->has_gap;
@@ -181,12 +189,6 @@ static void begin_life(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_m
            (unsigned long long)peer->id);
   set_state(cluster, peer, VESTRY_MEMBER_ALIVE);
   vsi_tell_soon(cluster);
-}
-
-static bool is_former(const vsi_peer *peer, uint64_t epoch) {
-  for (size_t i = 0; i < VSI_FORMER_LIVES; i++)
-    if (peer->former[i] == epoch) return true;
-  return false;
 }
 
 /* What HELLO and BEAT say of their sender. */
@@ -219,7 +221,7 @@ static vsi_peer *hear(vestry_cluster *cluster, const vsi_wire_message *message, 
     bool is_later = who && who->begun_ns > peer->begun_ns;
     if (vsi_peer_lives(peer) && !is_later) return NULL;
     /* Of a former life nothing counts, unless it was given up by mistake and still says who it is. */
-    if (is_former(peer, message->epoch) && (peer->state != VESTRY_MEMBER_DEAD || !who)) return NULL;
+    if (find_former(peer, message->epoch) && (vsi_peer_lives(peer) || !who)) return NULL;
   }
   if (!is_known || peer->epoch != message->epoch) begin_life(cluster, peer, message, who ? who->begun_ns : 0);
   if (peer->state == VESTRY_MEMBER_DEAD) {

@@ -75,22 +75,22 @@ typedef void (*vestry_member_fn)(const char *node, vestry_member_state state, vo
 
 /** Zero is the default, in brackets. */
 typedef struct vestry_cluster_options {
-  size_t size;                 /**< sizeof(vestry_cluster_options), or 0 */
-  const char *node;            /**< its name, of its own: 1 to VESTRY_NODE_MAX_BYTES bytes. Mandatory; copied */
-  const void *secret;          /**< the same on all nodes, at least 32 bytes. Mandatory; copied */
-  size_t secret_len;           /**< of the secret */
-  struct vestry_pages *pages;  /**< whose refreshes are told; borrowed, must outlive the cluster. NULL: none */
-  uint32_t heartbeat_ms;       /**< [250] */
-  uint32_t suspect_ms;         /**< [1,000] */
-  uint32_t dead_ms;            /**< [3,000]; heartbeat_ms < suspect_ms < dead_ms, at most 60,000 */
-  uint32_t answer_ms;          /**< how long answers are waited for [1,000]; at most 60,000 */
-  const char *const *allow;    /**< names of effects and actions that other nodes may have performed here, up to a NULL;
+  size_t size;                /**< sizeof(vestry_cluster_options), or 0 */
+  const char *node;           /**< its name, of its own: 1 to VESTRY_NODE_MAX_BYTES bytes. Mandatory; copied */
+  const void *secret;         /**< the same on all nodes, at least 32 bytes. Mandatory; copied */
+  size_t secret_len;          /**< of the secret */
+  struct vestry_pages *pages; /**< whose refreshes are told; borrowed, must outlive the cluster. NULL: none */
+  uint32_t heartbeat_ms;      /**< [250] */
+  uint32_t suspect_ms;        /**< [1,000] */
+  uint32_t dead_ms;           /**< [3,000]; heartbeat_ms < suspect_ms < dead_ms, at most 60,000 */
+  uint32_t answer_ms;         /**< how long answers are waited for [1,000]; at most 60,000 */
+  const char *const *allow;   /**< names of effects and actions that other nodes may have performed here, up to a NULL;
                                     all others are INVALID. NULL: none. Copied */
-  size_t max_inward_bytes;     /**< of what has arrived and is not done yet [16 MiB]: beyond it dispatches are FULL, and
+  size_t max_inward_bytes;    /**< of what has arrived and is not done yet [16 MiB]: beyond it dispatches are FULL, and
                                     all else is a gap */
-  vestry_gap_fn on_gap;        /**< NULL: nobody is told */
-  vestry_member_fn on_member;  /**< NULL: likewise */
-  void *ctx;                   /**< handed to both */
+  vestry_gap_fn on_gap;       /**< NULL: nobody is told */
+  vestry_member_fn on_member; /**< NULL: likewise */
+  void *ctx;                  /**< handed to both */
 } vestry_cluster_options;
 
 /** Join a cluster: start the broker, and tell whoever is there.
@@ -145,27 +145,27 @@ VESTRY_API vestry_err vestry_cluster_holders(vestry_cluster *cluster, vestry_sco
  *  asked_count = ok_count + not_found_count + timeout_count + unsent_count + refused_count + waiting_count.
  *  received_count = taken_count + duplicates_count + malformed_count + stale_count. */
 typedef struct vestry_cluster_stats {
-  size_t size;               /**< sizeof(vestry_cluster_stats), or 0 */
-  size_t alive_count;        /**< other nodes that are alive or suspect, now */
-  size_t unsynced_count;     /**< of these, whose keys are not known in full, now */
-  uint64_t keys_count;       /**< keys and channels of this node that others have been told of, now */
+  size_t size;                /**< sizeof(vestry_cluster_stats), or 0 */
+  size_t alive_count;         /**< other nodes that are alive or suspect, now */
+  size_t unsynced_count;      /**< of these, whose keys are not known in full, now */
+  uint64_t keys_count;        /**< keys and channels of this node that others have been told of, now */
   uint64_t others_keys_count; /**< those of all others, now */
-  size_t keys_bytes;         /**< what they take, now */
-  uint64_t asked_count;      /**< dispatches that went to other nodes */
+  size_t keys_bytes;          /**< what they take, now */
+  uint64_t asked_count;       /**< dispatches that went to other nodes */
   uint64_t ok_count, not_found_count, timeout_count;
-  uint64_t unsent_count;     /**< IO, FULL of the broker, TOO_LARGE, NO_MEMORY */
-  uint64_t refused_count;    /**< another error, from afar; CLOSED */
-  uint64_t waiting_count;    /**< now */
-  uint64_t answered_count;   /**< dispatches of others that were performed here, or found nobody */
-  uint64_t sent_count;       /**< messages that the broker has taken */
+  uint64_t unsent_count;      /**< IO, FULL of the broker, TOO_LARGE, NO_MEMORY */
+  uint64_t refused_count;     /**< another error, from afar; CLOSED */
+  uint64_t waiting_count;     /**< now */
+  uint64_t answered_count;    /**< dispatches of others that were performed here, or found nobody */
+  uint64_t sent_count;        /**< messages that the broker has taken */
   uint64_t send_failed_count; /**< that it has not */
   uint64_t received_count, taken_count, duplicates_count;
-  uint64_t malformed_count;  /**< not of this cluster's secret, or not well formed */
-  uint64_t stale_count;      /**< from or for a former life of a node */
+  uint64_t malformed_count;        /**< not of this cluster's secret, or not well formed */
+  uint64_t stale_count;            /**< from or for a former life of a node */
   uint64_t gaps_count, lost_count; /**< gaps that were told; messages in them */
-  uint64_t over_budget_count; /**< refused for max_inward_bytes */
-  uint64_t inward_bytes;     /**< now */
-  uint64_t replaced_count;   /**< streams here that a newer one elsewhere has closed */
+  uint64_t over_budget_count;      /**< refused for max_inward_bytes */
+  uint64_t inward_bytes;           /**< now */
+  uint64_t replaced_count;         /**< streams here that a newer one elsewhere has closed */
 } vestry_cluster_stats;
 
 /** A snapshot. Threads any; takes locks briefly. */
