@@ -310,3 +310,10 @@ void vsi_keys_sum_of(vsi_keys *keys, unsigned node, uint64_t *ret_count, uint64_
   *ret_sum = keys->sum_of_others[node];
   pthread_mutex_unlock(&keys->lock);
 }
+
+bool vsi_keys_are_waiting(vsi_keys *keys) {
+  pthread_mutex_lock(&keys->lock);
+  bool any = keys->waiting_count > 0;
+  pthread_mutex_unlock(&keys->lock);
+  return any;
+}

@@ -84,4 +84,7 @@ void vsi_keys_forget(vsi_keys *keys, unsigned node);
 void vsi_keys_told_sum(vsi_keys *keys, uint64_t *ret_count, uint64_t *ret_sum);
 void vsi_keys_sum_of(vsi_keys *keys, unsigned node, uint64_t *ret_count, uint64_t *ret_sum);
 
+/* Something waits to be told. */
+bool vsi_keys_are_waiting(vsi_keys *keys);
+
 #endif

@@ -302,7 +302,8 @@ static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
   case VSI_WIRE_BEAT: take_beat(cluster, peer, message, who); break;
   case VSI_WIRE_GOODBYE:
     (void)catch_up(cluster, peer, message->seq);
-    if (vsi_now_ns(cluster->host) - peer->told_ns < cluster->suspect_ns) lose(cluster, peer, 0);
+    if (vsi_keys_are_waiting(&cluster->keys) || vsi_now_ns(cluster->host) - peer->told_ns < cluster->suspect_ns)
+      lose(cluster, peer, 0);
     vsi_keys_forget(&cluster->keys, vsi_peer_index(cluster, peer));
     set_state(cluster, peer, VESTRY_MEMBER_LEFT);
     break;
