@@ -62,6 +62,7 @@ static uint64_t chance(uint64_t below) {
 }
 
 /* What happens, for who looks into a seed. */
+static void talk(const char *format, ...) VESTRY_PRINTF(1, 2);
 static void talk(const char *format, ...) {
   if (!r.talks) return;
   va_list arguments;

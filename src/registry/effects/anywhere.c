@@ -14,34 +14,10 @@ static vestry_err perform(vestry_dispatch_context *context, vestry_err error, js
   return error;
 }
 
-/* Other nodes, behind this one. error: what came of it here; result: of it too. */
-static vestry_err dispatch_on(const vsi_elsewhere *elsewhere, const vestry_scoped_key *key, json_t *effects,
-                              const vestry_dispatch_options *options, vestry_err error,
-                              vestry_dispatch_result *result) {
-  bool is_found = result->connections_count > 0;
-  /* relaxed: who opens a stream elsewhere meanwhile may be missed, as here */
-  if (is_found && !atomic_load_explicit(elsewhere->shared_count, memory_order_relaxed)) return error;
-  if (!is_found && error != VESTRY_NOT_FOUND) return error;
-  uint32_t count;
-  vestry_err there = elsewhere->dispatch(key, effects, options, is_found, &count, elsewhere->ctx);
-  result->connections_count += count;
-  if (!is_found) return there;
-  return error || there == VESTRY_NOT_FOUND ? error : there;
-}
-
-static vestry_err dispatch_by_key(vestry *v, const vestry_scoped_key *key, json_t *effects,
-                                  const vestry_dispatch_options *options, vestry_dispatch_result *ret_result) {
-  const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(v);
-  if (!elsewhere) return vsi_dispatch_here(v, key, effects, options, ret_result);
-  vestry_dispatch_result result = {0};
-  vestry_err error = vsi_dispatch_here(v, key, effects, options, &result);
-  error = dispatch_on(elsewhere, key, effects, options, error, &result);
-  if (ret_result) VSI_RESULT_GIVE(ret_result, result);
-  return error;
-}
-
-vestry_err vsi_dispatch_here(vestry *v, const vestry_scoped_key *key, json_t *effects,
-                             const vestry_dispatch_options *options, vestry_dispatch_result *ret_result) {
+/* As vsi_dispatch_here; *ret_count: how many connections. */
+static inline vestry_err dispatch_here(vestry *v, const vestry_scoped_key *key, json_t *effects,
+                                       const vestry_dispatch_options *options, vestry_dispatch_result *ret_result,
+                                       uint32_t *ret_count) {
   vestry_dispatch_result result;
   vestry_dispatch_context context;
   vsi_context_init(&context, v, NULL, key->scope, &result);
@@ -49,7 +25,36 @@ vestry_err vsi_dispatch_here(vestry *v, const vestry_scoped_key *key, json_t *ef
   context.state = context.data; /* there is no request: what it was given is all there is */
   if (!error && vsi_instance_is_closing(v)) error = VESTRY_CLOSED;
   if (!error) error = vsi_targets_find(&context.targets, v->store, key);
-  return perform(&context, error, effects, ret_result);
+  error = perform(&context, error, effects, ret_result);
+  *ret_count = result.connections_count;
+  return error;
+}
+
+vestry_err vsi_dispatch_here(vestry *v, const vestry_scoped_key *key, json_t *effects,
+                             const vestry_dispatch_options *options, vestry_dispatch_result *ret_result) {
+  uint32_t count;
+  return dispatch_here(v, key, effects, options, ret_result, &count);
+}
+
+/* A caller's result, whose struct may be shorter than ours. */
+static void add_count(vestry_dispatch_result *result, uint32_t count) {
+  const size_t end = offsetof(vestry_dispatch_result, connections_count) + sizeof count;
+  if (result && (!result->size || result->size >= end)) result->connections_count += count;
+}
+
+static vestry_err dispatch_by_key(vestry *v, const vestry_scoped_key *key, json_t *effects,
+                                  const vestry_dispatch_options *options, vestry_dispatch_result *ret_result) {
+  uint32_t here, there = 0;
+  vestry_err error = dispatch_here(v, key, effects, options, ret_result, &here);
+  const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(v);
+  if (!elsewhere) return error;
+  /* relaxed: who opens a stream elsewhere meanwhile may be missed, as here */
+  if (here ? !atomic_load_explicit(elsewhere->shared_count, memory_order_relaxed) : error != VESTRY_NOT_FOUND)
+    return error;
+  vestry_err other = elsewhere->dispatch(key, effects, options, here > 0, &there, elsewhere->ctx);
+  add_count(ret_result, there);
+  if (!here) return other;
+  return error || other == VESTRY_NOT_FOUND ? error : other;
 }
 
 /* To one connection, or to nobody. */
