@@ -11,7 +11,8 @@
  *    connections. NOT_FOUND: all nodes that live have said that they have none. TIMEOUT: somebody has not answered, it
  *    may have been performed or not. IO: it could not be sent. FULL and other errors come from afar as from here.
  *    BUSY, and nothing was sent: this thread must not wait, because it is one of the instance's runtime, or inside of a
- *    function of the cluster's: call vestry_cluster_dispatch there. options.results stays without what others gave.
+ *    function of the cluster's: call vestry_cluster_dispatch there. options.results stays without what others gave. A
+ *    stepped runtime is stepped meanwhile; TIMEOUT, if nothing is ready any more.
  *  - vestry_broadcast and its like: the event's bytes go once to each node where the channel has members, and are
  *    encoded there. ret_sent_count is of this node; OK also if only others have members. Nothing is waited for.
  *  - vestry_refresh: of the cluster's pages, on all nodes; several within 5 ms travel together.
@@ -23,10 +24,12 @@
  *
  *  Order: what one node sends for one key, or to one channel, arrives in order, and once. Loss is told: by an error to
  *  who sends, or as a gap to who should have received (on_gap), within a second while nodes hear each other; then all
- *  pages of that node render again. A gap can be told where nothing was lost.
+ *  pages of that node render again. A gap can be told where nothing was lost. What a node has said that was cut off, and
+ *  that died before anybody heard it again, nobody knows of.
  *
  *  Nodes tell each other every heartbeat_ms that they live. One that was not heard for suspect_ms is suspect, and is
- *  asked as ever; after dead_ms it is dead: nobody asks it. When nodes hear each other again, both have a gap.
+ *  asked as ever; after dead_ms it is dead: nobody asks it. When nodes hear each other again, both have a gap. A node
+ *  whose instance closes says goodbye; one that drains (vestry/drain.h) stays until it does.
  *
  *  What nodes say is sealed with the secret: who has it is trusted, up to the allow-list. Keys and scopes are in
  *  messages, never in subjects: these are "vestry.<hash>.all" and "vestry.<hash>.n.<hash>". Nothing is encrypted: use
@@ -103,8 +106,8 @@ typedef struct vestry_cluster_options {
 VESTRY_API vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker,
                                             const vestry_cluster_options *options, vestry_cluster **ret_cluster);
 
-/** Say goodbye, stop the broker, and free. What still waits for answers is CLOSED. After vestry_stop, while no thread is
- *  inside a function of the instance's; before vestry_pages_destroy and vestry_destroy. NULL is accepted.
+/** Say goodbye, stop the broker, and free. What still waits for answers is CLOSED. After vestry_stop, while no thread
+ *  is inside a function of the instance's; before vestry_pages_destroy and vestry_destroy. NULL is accepted.
  *  Threads  one; not from a callback of the cluster's; waits for those */
 VESTRY_API void vestry_cluster_destroy(vestry_cluster *cluster);
 
@@ -124,8 +127,8 @@ VESTRY_API vestry_err vestry_cluster_dispatch(vestry_cluster *cluster, json_t *e
 
 /** vestry_publish, here and on all nodes that live: bytes, and never a pointer to something.
  *  data     copied
- *  Returns  OK (taken for them) | INVALID, TOO_LARGE (key, the broker's max_payload) | FULL, IO (some do not get it, and
- *           are told so as soon as they are heard) | CLOSED | NO_MEMORY
+ *  Returns  OK (taken for them) | INVALID, TOO_LARGE (key, the broker's max_payload) | FULL, IO (some do not get it,
+ *           and are told so as soon as they are heard) | CLOSED | NO_MEMORY
  *  Threads  as vestry_publish; does not wait */
 VESTRY_API vestry_err vestry_cluster_publish(vestry_cluster *cluster, vestry_scope scope, const vestry_key *key,
                                              const void *data, size_t len);

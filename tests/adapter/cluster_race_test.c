@@ -1,0 +1,167 @@
+/* A cluster with threads: two nodes, each on a pool of its own, and threads that open, end, dispatch, broadcast and
+ * refresh all at once. Whoever asks is answered, and what was OK has arrived. */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "support/test.h"
+#include "vestry/vestry.h"
+
+enum { NODES = 2, TALKERS = 3, TURNS = 200 };
+
+typedef struct node {
+  vestry *v;
+  vestry_broker broker;
+  vestry_cluster *cluster;
+  _Atomic(uint32_t) performed;
+} node;
+
+typedef struct world {
+  vestry_runtime *runtime;
+  vestry_memory_network *network;
+  node nodes[NODES];
+  _Atomic(uint32_t) delivered, answers, asked;
+  _Atomic(int) unexpected; /* an error */
+} world;
+
+static world w;
+
+static vestry_err note(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)args;
+  size_t count;
+  (void)vestry_context_connections(context, &count);
+  atomic_fetch_add(&((node *)ctx)->performed, (uint32_t)count);
+  return VESTRY_OK;
+}
+
+static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req;
+  vestry_reply_key(reply, VESTRY_KEY("k", *(const int *)app));
+  vestry_reply_join(reply, NULL, VESTRY_KEY("all"));
+  return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+}
+
+static vestry_memory_exchange *open_one(node *of, int key) {
+  vestry_memory_exchange *stream;
+  vestry_err error = vestry_memory_request(of->v, &(vestry_memory_call){.datastar = true}, come, &key, &stream);
+  if (error) w.unexpected = (int)error;
+  return error ? NULL : stream;
+}
+
+static void start(size_t at, const char *name) {
+  static const char secret[] = "all nodes of this test have the same";
+  static const char *const allow[] = {"note", NULL};
+  node *of = &w.nodes[at];
+  assert_int_equal(vestry_create(&(vestry_options){.threads_count = 2}, &of->v), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(of->v), "note", note, of), VESTRY_OK);
+  assert_int_equal(vestry_memory_network_join(w.network, &of->broker), VESTRY_OK);
+  const vestry_cluster_options options = {.node = name,
+                                          .secret = secret,
+                                          .secret_len = sizeof secret,
+                                          .allow = allow,
+                                          .heartbeat_ms = 20,
+                                          .suspect_ms = 20000,
+                                          .dead_ms = 60000,
+                                          .answer_ms = 60000};
+  assert_int_equal(vestry_cluster_create(of->v, &of->broker, &options, &of->cluster), VESTRY_OK);
+}
+
+static void take(vestry_err error, uint32_t count, void *ctx) {
+  (void)ctx;
+  if (!error || error == VESTRY_NOT_FOUND) atomic_fetch_add(&w.delivered, count);
+  atomic_fetch_add(&w.answers, 1);
+}
+
+/* Both ways of asking, for keys that are here, there, nowhere, or come and go. */
+static void *talk(void *ctx) {
+  node *of = ctx;
+  json_t *effects = json_loads("[[\"note\"]]", 0, NULL);
+  for (int i = 0; i < TURNS; i++) {
+    const vestry_key *key = VESTRY_KEY("k", i % 5);
+    const vestry_dispatch_options options = {.key = key};
+    vestry_dispatch_result result = {0};
+    vestry_err error = vestry_dispatch_with(of->v, effects, &options, &result);
+    if (error && error != VESTRY_NOT_FOUND) w.unexpected = (int)error;
+    atomic_fetch_add(&w.delivered, result.connections_count);
+    error = vestry_cluster_dispatch(of->cluster, effects, &options, take, NULL);
+    if (error) w.unexpected = (int)error;
+    atomic_fetch_add(&w.asked, 1);
+    vestry_event *event = NULL;
+    (void)vestry_event_comment(NULL, "x", &event);
+    (void)vestry_broadcast(of->v, (vestry_scope){NULL, 0}, VESTRY_KEY("all"), event, NULL);
+    vestry_event_unref(event);
+  }
+  json_decref(effects);
+  return NULL;
+}
+
+static void *come_and_go(void *ctx) {
+  node *of = ctx;
+  for (int i = 0; i < TURNS; i++) {
+    vestry_memory_exchange *stream = open_one(of, 3 + i % 2);
+    if (stream) vestry_memory_hang_up(stream);
+    vestry_memory_destroy(stream);
+  }
+  return NULL;
+}
+
+static void pause_ms(long ms) {
+  nanosleep(&(struct timespec){.tv_nsec = ms * 1000000}, NULL);
+}
+
+static bool have_met(void) {
+  for (size_t i = 0; i < NODES; i++) {
+    vestry_cluster_stats stats = {0};
+    vestry_cluster_stats_get(w.nodes[i].cluster, &stats);
+    if (stats.alive_count != NODES - 1 || stats.unsynced_count || stats.others_keys_count < 2) return false;
+    if (vestry_dispatch(w.nodes[i].v, (vestry_scope){NULL, 0}, VESTRY_KEY("nobody"), VESTRY_LIST("note")) !=
+        VESTRY_NOT_FOUND)
+      return false; /* who lives is not known yet */
+  }
+  return true;
+}
+
+static void all_at_once(void **state) {
+  (void)state;
+  pthread_t threads[NODES * (TALKERS + 1)];
+  size_t count = 0;
+  assert_int_equal(vestry_runtime_create(&(vestry_runtime_options){.threads_count = 2}, &w.runtime), VESTRY_OK);
+  assert_int_equal(vestry_memory_network_create(w.runtime, NULL, &w.network), VESTRY_OK);
+  start(0, "a");
+  start(1, "b");
+  vestry_memory_exchange *streams[] = {open_one(&w.nodes[0], 0), open_one(&w.nodes[1], 1), open_one(&w.nodes[0], 2),
+                                       open_one(&w.nodes[1], 2)};
+  while (!have_met()) pause_ms(5);
+  for (size_t n = 0; n < NODES; n++) {
+    for (size_t i = 0; i < TALKERS; i++) pthread_create(&threads[count++], NULL, talk, &w.nodes[n]);
+    pthread_create(&threads[count++], NULL, come_and_go, &w.nodes[n]);
+  }
+  while (count) pthread_join(threads[--count], NULL);
+  assert_int_equal(w.unexpected, VESTRY_OK);
+  while (atomic_load(&w.answers) < atomic_load(&w.asked)) pause_ms(5);
+  assert_int_equal(w.asked, NODES * TALKERS * TURNS);
+  uint32_t performed = 0;
+  for (size_t n = 0; n < NODES; n++) performed += atomic_load(&w.nodes[n].performed);
+  assert_int_equal(performed, w.delivered);
+  assert_true(performed >= 2 * NODES * TALKERS * TURNS * 4 / 5); /* keys 0 and 1 once, key 2 twice, of five */
+  for (size_t n = 0; n < NODES; n++) {
+    vestry_cluster_stats stats = {0};
+    assert_int_equal(vestry_stop(w.nodes[n].v, VESTRY_NEVER_MS), VESTRY_OK);
+    vestry_cluster_stats_get(w.nodes[n].cluster, &stats);
+    assert_int_equal(stats.lost_count, 0);
+    assert_int_equal(stats.asked_count, stats.ok_count + stats.not_found_count + stats.timeout_count);
+    assert_int_equal(stats.waiting_count, 0);
+    vestry_cluster_destroy(w.nodes[n].cluster);
+    w.nodes[n].broker.ops->destroy(w.nodes[n].broker.broker);
+    vestry_destroy(w.nodes[n].v);
+  }
+  for (size_t i = 0; i < sizeof streams / sizeof *streams; i++) vestry_memory_destroy(streams[i]);
+  vestry_memory_network_destroy(w.network);
+  vestry_runtime_destroy(w.runtime);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(all_at_once)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
