@@ -24,8 +24,8 @@
  *
  *  Order: what one node sends for one key, or to one channel, arrives in order, and once. Loss is told: by an error to
  *  who sends, or as a gap to who should have received (on_gap), within a second while nodes hear each other; then all
- *  pages of that node render again. A gap can be told where nothing was lost. What a node has said that was cut off, and
- *  that died before anybody heard it again, nobody knows of.
+ *  pages of that node render again. A gap can be told where nothing was lost. What a node has said that was cut off,
+ *  and that died before anybody heard it again, nobody knows of.
  *
  *  Nodes tell each other every heartbeat_ms that they live. One that was not heard for suspect_ms is suspect, and is
  *  asked as ever; after dead_ms it is dead: nobody asks it. When nodes hear each other again, both have a gap. A node
