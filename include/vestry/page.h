@@ -138,11 +138,12 @@ VESTRY_API vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_
  *  share  NULL: the page is private. Otherwise tabs with the same path, query and share are rendered together; at most
  *         1,024 bytes; copied
  *  What the handler says in a stream: a status of 204, and the stream ends, the tab stays as it is; 3xx with Location
- *  (vestry_reply_redirect), and the tab goes there, if it is an address of the web (vestry_event_redirect); 4xx, and the content that it made is shown, or if it made none, the
- *  page is loaded anew; 5xx or an error, and the tab keeps what it shows, is told so (the
- *  signal _vestry.failing is true, until it is well again), and the render is tried again after a second, two, four, up
- *  to 30. Returns  OK | INVALID (share; it serves a page already) | LIMIT (max_requests_bytes; counted, and answered
- *  503 with Retry-After) | NO_MEMORY | what the handler or allow says
+ *  (vestry_reply_redirect), and the tab goes there, if it is an address of the web (vestry_event_redirect); 4xx, and
+ *  the content that it made is shown, or if it made none, the page is loaded anew; 5xx or an error, and the tab keeps
+ *  what it shows, is told so (the signal _vestry.failing is true, until it is well again), and the render is tried
+ *  again after a second, two, four, up to 30.
+ *  Returns  OK | INVALID (share; it serves a page already) | LIMIT (max_requests_bytes; counted, and answered 503 with
+ *           Retry-After) | NO_MEMORY | what the handler or allow says
  *  Threads  the handler's; renders on it */
 VESTRY_API vestry_err vestry_page_serve(const vestry_request *req, vestry_reply *reply, vestry_page *page,
                                         const char *share);
@@ -190,10 +191,10 @@ VESTRY_API vestry_err vestry_render_begin(vestry_render *render, vestry_html *ht
  *  when the page comes back from the browser's cache, when nothing was heard for two and a half heartbeats
  *  (vestry_options), and when the stream was ended, as by a log-out, but not by a status of 204. An answer of 401 or
  *  403 to it has the tab load its page anew. A tab that is loaded in the background, or hidden while its stream is
- *  broken, opens it when it is shown. Its signal _vestry.offline says how it stands; the banner shows it. Redirects, and loading the page anew,
- *  are signals that it looks at. It needs no inline style and no inline script: of a policy's script-src what the client
- *  needs. In a stream what stands behind it is thrown away. As
- *  vestry_html_add; INVALID also when it was not begun. */
+ *  broken, opens it when it is shown. Its signal _vestry.offline says how it stands; the banner shows it. Redirects, and
+ *  loading the page anew, are signals that it looks at. It needs no inline style and no inline script: of a policy's
+ *  script-src what the client needs. In a stream what stands behind it is thrown away. As vestry_html_add; INVALID also
+ *  when it was not begun. */
 VESTRY_API vestry_err vestry_render_end(vestry_render *render, vestry_html *html);
 
 /** A part of a private page that many pages share: a list inside a page that has one's own draft. It is rendered and
