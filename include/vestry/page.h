@@ -192,9 +192,9 @@ VESTRY_API vestry_err vestry_render_begin(vestry_render *render, vestry_html *ht
  *  (vestry_options), and when the stream was ended, as by a log-out, but not by a status of 204. An answer of 401 or
  *  403 to it has the tab load its page anew. A tab that is loaded in the background, or hidden while its stream is
  *  broken, opens it when it is shown. Its signal _vestry.offline says how it stands; the banner shows it. Redirects,
- *  and loading the page anew, are signals that it looks at. It needs no inline style and no inline script: of a policy's
- *  script-src what the client needs. In a stream what stands behind it is thrown away. As vestry_html_add; INVALID also
- *  when it was not begun. */
+ *  and loading the page anew, are signals that it looks at. It needs no inline style and no inline script: of a
+ *  policy's script-src what the client needs. In a stream what stands behind it is thrown away. As vestry_html_add;
+ *  INVALID also when it was not begun. */
 VESTRY_API vestry_err vestry_render_end(vestry_render *render, vestry_html *html);
 
 /** A part of a private page that many pages share: a list inside a page that has one's own draft. It is rendered and
