@@ -17,7 +17,7 @@ bool vsi_place_insert(vsi_html_place *place, vsi_slot slot, const char *text, si
 /* What the application has written last makes a text of others harmful that was harmless when it was put there: why, a
  * static sentence; NULL: no. */
 const char *vsi_place_conflict(const vsi_html_place *place);
-/* Ordinary text, of which nothing that stood before matters: what is read from here on is read as from the beginning. */
+/* Ordinary text, of which nothing that stood before matters: what comes is read as from the beginning. */
 bool vsi_place_is_plain(const vsi_html_place *place);
 /* Whether a text of others, or a number, can be put here whatever it is, and changes nothing of what comes behind it;
  * if so it is noted as there. ret_in_js: it stands in a JavaScript string. */
