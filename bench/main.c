@@ -57,6 +57,9 @@ static const struct {
     {"sqlite", bench_sqlite,
      "sqlite [--level topics|tables|pages] [--rounds 20000] [--tabs 1000] [--folder /tmp]\n"
      "      a commit with hooks, and the state of a tab, beside the same statements without vestry: microseconds"},
+    {"exact", bench_exact,
+     "exact [--level tables|pages] [--channels 200] [--messages 500] [--commits 1000] [--folder /tmp]\n"
+     "      pages over SQLite: how many a commit renders, and what it costs to record what they read"},
 #endif
     {"format", bench_format,
      "format [--bytes 10000] [--lines 100] [--round-ms 200]\n"

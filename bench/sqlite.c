@@ -3,7 +3,7 @@
  * Two databases with the same tables and rows, WAL, synchronous NORMAL. One is followed, and its connection attached;
  * the other knows nothing of vestry. The same is done with both, a few times with one and then with the other, so that
  * both see the same machine; a line is one thing that is done, as medians. Counted is what a program does between
- * having its values and having the result. That a request's tab is who it says is checked once a request, and not
+ * having its values and having the result. That a request's tab is who it says is checked once a request, and is not
  * counted. */
 #include <inttypes.h>
 #include <stdio.h>
