@@ -51,13 +51,20 @@ typedef enum vestry_sqlite_level {
 /** The topics of a change are said to this. */
 typedef struct vestry_sqlite_change vestry_sqlite_change;
 /** Says which topics a changed row refreshes, by vestry_sqlite_topic. Called while the row is being changed, on the
- *  thread that does so: it must not use the connection. For tables without rowid, rowid is 0.
+ *  thread that does so: it must not use the connection. For tables without rowid, rowid is 0. Of a virtual table it is
+ *  told of the tables behind it. Whatever it says, states of tabs refresh their tabs.
  *  Threads  any */
 typedef void (*vestry_sqlite_topics_fn)(vestry_sqlite_change *change, const char *table, int64_t rowid, void *app);
 /** Refresh a topic when the transaction is committed. A change of a thousand rows may say it a thousand times. Topics
  *  that there is no memory for become "all".
  *  topic  1 to VESTRY_PAGE_TOPIC_MAX_BYTES bytes, copied; others are left out */
 VESTRY_API void vestry_sqlite_topic(vestry_sqlite_change *change, const char *topic);
+/** A column of the changed row, as it was before and as it is to be; columns count from 0. A message that moves to
+ *  another room changes both rooms.
+ *  Returns  valid until vestry_sqlite_topics_fn returns; NULL: a new row has no old values, a deleted one no new ones;
+ *           there is no such column, or no memory */
+VESTRY_API sqlite3_value *vestry_sqlite_change_old(const vestry_sqlite_change *change, int column);
+VESTRY_API sqlite3_value *vestry_sqlite_change_new(const vestry_sqlite_change *change, int column);
 
 /** How a database is followed. Zero is the default, in brackets. */
 typedef struct vestry_sqlite_options {

@@ -190,6 +190,10 @@ void vestry_pages_destroy(vestry_pages *pages) {
   vsi_pages_unref(pages);
 }
 
+struct vestry *vestry_pages_instance(const vestry_pages *pages) {
+  return pages->v;
+}
+
 /* --------------------------------------------------------------------------------------------------- a page ------- */
 
 vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_options *given, vestry_page **ret_page) {

@@ -1,0 +1,267 @@
+/* Connections that are attached, and what their hooks do.
+ *
+ * SQLite calls the hooks of a transaction in this order: preupdate for each row; commit, before it can be seen; the
+ * statement's trace (SQLITE_TRACE_PROFILE), when it can. But a statement that is reset before its end, as one with
+ * RETURNING that was stepped once, commits in its reset, behind its trace. And a COMMIT that finds the file locked has
+ * called the commit hook, and will again. So no hook says by itself that something is committed. The number does: what
+ * was announced is published by whoever finds the number reached, which is the trace nearly always, otherwise the
+ * connection's next hook, or the thread that looks for commits of others. And before it is reached, nobody does.
+ *
+ * What SQLite tells no hook of: changes of the schema, and DELETE without WHERE, if its statement was prepared before
+ * there was a hook. So attaching expires all statements, and a statement that changes something else than rows is taken
+ * for a change of everything. */
+#include <ctype.h>
+
+#include "sqlite/sqlite.h"
+
+#pragma weak sqlite3_preupdate_hook
+#pragma weak sqlite3_preupdate_old
+#pragma weak sqlite3_preupdate_new
+
+/* ------------------------------------------------------------------------------------------------ publishing ------ */
+
+static void forget(vestry_sqlite_connection *connection) {
+  vsi_sqlite_topics_clear(&connection->topics);
+  connection->has_changes = false;
+  atomic_store_explicit(&connection->is_announced, false, memory_order_release); /* settle: it is the thread's again */
+}
+
+void vsi_sqlite_publish(vestry_sqlite_connection *connection) {
+  vestry_sqlite *database = connection->database;
+  /* Nothing changed that a hook was told of: the schema did, or nothing at all, and the number is somebody else's. */
+  if (!connection->has_changes) connection->topics.are_all = true;
+  if (connection->topics.are_all) database->stats.whole_count++;
+  if (vsi_sqlite_topics_refresh(&connection->topics, database->pages, &database->seq)) /* a name that is none */
+    (void)vestry_refresh(database->pages, NULL, &database->seq);
+  vsi_sqlite_account(database, connection->announced);
+  database->stats.commits_count++;
+  forget(connection);
+}
+
+/* What was announced is published if it was committed. Otherwise it was not, or not yet: it will be announced again. */
+static void settle_locked(vestry_sqlite_connection *connection) {
+  vestry_sqlite *database = connection->database;
+  vsi_sqlite_number last;
+  if (!atomic_load_explicit(&connection->is_announced, memory_order_relaxed)) return; /* the thread was quicker */
+  if (!vsi_sqlite_counter(database, connection->file, &last)) {
+    connection->topics.are_all = true;
+    vsi_sqlite_publish(connection);
+  } else if (vsi_sqlite_is_reached(connection->announced, last)) {
+    vsi_sqlite_publish(connection);
+  } else {
+    atomic_store_explicit(&connection->is_announced, false, memory_order_relaxed);
+  }
+}
+
+/* Whatever runs on the connection behind a commit hook runs behind that commit. */
+static void settle(vestry_sqlite_connection *connection) {
+  if (!atomic_load_explicit(&connection->is_announced, memory_order_acquire)) return;
+  pthread_mutex_lock(&connection->database->lock);
+  settle_locked(connection);
+  pthread_mutex_unlock(&connection->database->lock);
+}
+
+/* ----------------------------------------------------------------------------------------------------- hooks ------ */
+
+sqlite3_value *vestry_sqlite_change_old(const vestry_sqlite_change *change, int column) {
+  sqlite3_value *value = NULL;
+  if (change->operation == SQLITE_INSERT) return NULL;
+  return sqlite3_preupdate_old(change->connection->db, column, &value) == SQLITE_OK ? value : NULL;
+}
+
+sqlite3_value *vestry_sqlite_change_new(const vestry_sqlite_change *change, int column) {
+  sqlite3_value *value = NULL;
+  if (change->operation == SQLITE_DELETE) return NULL;
+  return sqlite3_preupdate_new(change->connection->db, column, &value) == SQLITE_OK ? value : NULL;
+}
+
+void vestry_sqlite_topic(vestry_sqlite_change *change, const char *topic) {
+  size_t len = topic ? strnlen(topic, VESTRY_PAGE_TOPIC_MAX_BYTES + 1) : 0;
+  if (len && len <= VESTRY_PAGE_TOPIC_MAX_BYTES) vsi_sqlite_topics_add(&change->connection->topics, topic, len);
+}
+
+static void say_tab(vestry_sqlite_change *change) {
+  sqlite3_value *value = vestry_sqlite_change_old(change, VSI_SQLITE_TAB_COLUMN);
+  if (!value) value = vestry_sqlite_change_new(change, VSI_SQLITE_TAB_COLUMN);
+  const void *tab = value ? sqlite3_value_blob(value) : NULL;
+  char topic[VSI_SQLITE_TAB_TOPIC_BYTES];
+  if (!tab || sqlite3_value_bytes(value) != VSI_SQLITE_TAB_BYTES) return; /* somebody else's row: no tab has that id */
+  vsi_sqlite_tab_topic(tab, topic);
+  vestry_sqlite_topic(change, topic);
+}
+
+static void say_table(vestry_sqlite_change *change, const char *table) {
+  static const char prefix[] = "table/";
+  char topic[VESTRY_PAGE_TOPIC_MAX_BYTES];
+  size_t len = strlen(table), prefix_len = sizeof prefix - 1;
+  if (len > sizeof topic - prefix_len) {
+    change->connection->topics.are_all = true;
+    return;
+  }
+  memcpy(topic, prefix, prefix_len);
+  memcpy(topic + prefix_len, table, len);
+  vsi_sqlite_topics_add(&change->connection->topics, topic, prefix_len + len);
+}
+
+static void before_change(void *ctx, sqlite3 *db, int operation, const char *schema, const char *table,
+                          sqlite3_int64 old_rowid, sqlite3_int64 new_rowid) {
+  vestry_sqlite_connection *connection = ctx;
+  const vestry_sqlite_options *options = &connection->database->options;
+  (void)db;
+  if (strcmp(schema, "main") != 0) return;
+  settle(connection);
+  connection->has_changes = true;
+  if (connection->is_quiet) return;
+  vestry_sqlite_change change = {connection, operation};
+  if (sqlite3_stricmp(table, VSI_SQLITE_TAB_TABLE) == 0) {
+    say_tab(&change);
+  } else if (options->topics) {
+    options->topics(&change, table, operation == SQLITE_INSERT ? new_rowid : old_rowid, options->app);
+    if (operation == SQLITE_UPDATE && old_rowid != new_rowid) options->topics(&change, table, new_rowid, options->app);
+  } else {
+    say_table(&change, table);
+  }
+}
+
+static int before_commit(void *ctx) {
+  vestry_sqlite_connection *connection = ctx;
+  vestry_sqlite *database = connection->database;
+  pthread_mutex_lock(&database->lock);
+  settle_locked(connection);
+  if (vsi_sqlite_counter(database, connection->file, &connection->announced))
+    connection->announced.value++;
+  else
+    database->is_lost = true;
+  atomic_store_explicit(&connection->is_announced, true, memory_order_release);
+  pthread_mutex_unlock(&database->lock);
+  return 0;
+}
+
+static void after_rollback(void *ctx) {
+  vestry_sqlite_connection *connection = ctx;
+  settle(connection);
+  forget(connection);
+}
+
+/* Whether a statement changes rows, or nothing, by its first word. */
+static bool is_of_rows(const char *sql) {
+  static const char *const words[] = {"INSERT", "UPDATE", "DELETE",   "REPLACE", "WITH",    "SELECT",   "VALUES",
+                                      "BEGIN",  "COMMIT", "ROLLBACK", "END",     "RELEASE", "SAVEPOINT"};
+  for (;;) {
+    while (isspace((unsigned char)*sql) || *sql == ';') sql++;
+    if (sql[0] == '-' && sql[1] == '-') {
+      sql += strcspn(sql, "\n");
+    } else if (sql[0] == '/' && sql[1] == '*') {
+      const char *end = strstr(sql + 2, "*/");
+      if (!end) return false;
+      sql = end + 2;
+    } else {
+      break;
+    }
+  }
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+    size_t len = strlen(words[i]);
+    if (sqlite3_strnicmp(sql, words[i], (int)len) == 0 && !isalnum((unsigned char)sql[len]) && sql[len] != '_')
+      return true;
+  }
+  return false;
+}
+
+static int after_statement(unsigned what, void *ctx, void *statement, void *took) {
+  vestry_sqlite_connection *connection = ctx;
+  (void)what, (void)took;
+  settle(connection);
+  bool is_open = !sqlite3_get_autocommit(connection->db);
+  if (is_open && !sqlite3_stmt_readonly(statement) && !is_of_rows(sqlite3_sql(statement)))
+    connection->topics.are_all = true;
+  return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------------ life ------ */
+
+/* Statements that were prepared before there were hooks would not call them for all they do. */
+static void expire_statements(sqlite3 *db) {
+  int was;
+  if (sqlite3_db_config(db, SQLITE_DBCONFIG_TRIGGER_EQP, -1, &was) != SQLITE_OK) return;
+  sqlite3_db_config(db, SQLITE_DBCONFIG_TRIGGER_EQP, !was, NULL);
+  sqlite3_db_config(db, SQLITE_DBCONFIG_TRIGGER_EQP, was, NULL);
+}
+
+static void set_hooks(vestry_sqlite_connection *connection) {
+  sqlite3 *db = connection->db;
+  sqlite3_preupdate_hook(db, before_change, connection);
+  sqlite3_commit_hook(db, before_commit, connection);
+  sqlite3_rollback_hook(db, after_rollback, connection);
+  sqlite3_trace_v2(db, SQLITE_TRACE_PROFILE, after_statement, connection);
+  expire_statements(db);
+}
+
+static void take_hooks(sqlite3 *db) {
+  sqlite3_preupdate_hook(db, NULL, NULL);
+  sqlite3_commit_hook(db, NULL, NULL);
+  sqlite3_rollback_hook(db, NULL, NULL);
+  sqlite3_trace_v2(db, 0, NULL, NULL);
+}
+
+static bool is_attached_locked(const vestry_sqlite *database, const sqlite3 *db) {
+  for (const vestry_sqlite_connection *at = database->connections; at; at = at->next)
+    if (at->db == db) return true;
+  return false;
+}
+
+vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlite_connection **ret_connection) {
+  sqlite3_file *file = NULL;
+  if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) || !file || !file->pMethods) return VESTRY_IO;
+  vestry_sqlite_connection *connection = vsi_sqlite_alloc(database->host, 1, sizeof *connection);
+  if (!connection) return VESTRY_NO_MEMORY;
+  connection->database = database;
+  connection->db = db;
+  connection->file = file;
+  vsi_sqlite_topics_init(&connection->topics, database->host);
+  pthread_mutex_lock(&database->lock);
+  bool is_new = !is_attached_locked(database, db);
+  if (is_new) {
+    connection->next = database->connections;
+    connection->at = &database->connections;
+    if (connection->next) connection->next->at = &connection->next;
+    database->connections = connection;
+    (void)vsi_sqlite_counter_open(database); /* the mode may be another one by now */
+  }
+  pthread_mutex_unlock(&database->lock);
+  if (!is_new) {
+    vsi_sqlite_free(database->host, connection);
+    return VESTRY_EXISTS;
+  }
+  set_hooks(connection);
+  *ret_connection = connection;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db, vestry_sqlite_connection **ret_connection) {
+  if (!database || !db || !ret_connection || db == database->db || db == database->writer_db) return VESTRY_INVALID;
+  if (!sqlite3_get_autocommit(db) || sqlite3_txn_state(db, NULL) != SQLITE_TXN_NONE) return VESTRY_BUSY;
+  if (!vsi_sqlite_is_same_file(database, db)) return VESTRY_INVALID;
+  vestry_sqlite_connection *connection;
+  vestry_err error = vsi_sqlite_connect(database, db, &connection);
+  if (error) return error;
+  pthread_mutex_lock(&database->lock);
+  database->stats.connections_count++;
+  pthread_mutex_unlock(&database->lock);
+  *ret_connection = connection;
+  return VESTRY_OK;
+}
+
+void vestry_sqlite_detach(vestry_sqlite_connection *connection) {
+  if (!connection) return;
+  vestry_sqlite *database = connection->database;
+  vsi_sqlite_tab_finish(connection);
+  settle(connection);
+  take_hooks(connection->db);
+  pthread_mutex_lock(&database->lock);
+  *connection->at = connection->next;
+  if (connection->next) connection->next->at = connection->at;
+  if (connection != database->writer) database->stats.connections_count--;
+  pthread_mutex_unlock(&database->lock);
+  vsi_sqlite_topics_finish(&connection->topics);
+  vsi_sqlite_free(database->host, connection);
+}

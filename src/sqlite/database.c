@@ -1,0 +1,157 @@
+/* The life of a database: two connections of its own, one that looks and one that notes, and a thread. */
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/options.h"
+#include "sqlite/sqlite.h"
+
+enum {
+  POLL_MS = 50,
+  POLL_MOST_MS = 60000,
+  MAX_PAGES = 2048,
+  TAB_TTL_S = 30 * 24 * 3600,
+  TABS_PER_SCOPE = 64,
+  MAX_TAB_BYTES = 65536,
+  MAX_BYTES = 16 << 20,
+  OPEN_WAITS_MS = 5000 /* for others that make the tables, too */
+};
+
+#pragma weak sqlite3_preupdate_hook
+
+static void set_defaults(vestry_sqlite_options *options) {
+  if (!options->poll_ms) options->poll_ms = POLL_MS;
+  if (!options->max_pages) options->max_pages = MAX_PAGES;
+  if (!options->max_bytes) options->max_bytes = MAX_BYTES;
+  if (!options->tab_ttl_s) options->tab_ttl_s = TAB_TTL_S;
+  if (!options->tabs_per_scope) options->tabs_per_scope = TABS_PER_SCOPE;
+  if (!options->max_tab_bytes) options->max_tab_bytes = MAX_TAB_BYTES;
+}
+
+static vestry_err open_one(vestry_sqlite *database, sqlite3 **ret_db) {
+  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX | SQLITE_OPEN_PRIVATECACHE;
+  int result = sqlite3_open_v2(database->path, ret_db, flags, NULL);
+  if (!result) result = sqlite3_busy_timeout(*ret_db, OPEN_WAITS_MS);
+  return vsi_sqlite_fault(database, *ret_db, result, "it cannot be opened");
+}
+
+static vestry_err open_both(vestry_sqlite *database) {
+  vestry_err error = open_one(database, &database->db);
+  if (!error) error = open_one(database, &database->writer_db);
+  if (error) return error;
+  const char *name = sqlite3_db_filename(database->db, "main");
+  if (!name || !*name) return VESTRY_INVALID; /* in memory */
+  if (sqlite3_file_control(database->db, "main", SQLITE_FCNTL_FILE_POINTER, &database->file) ||
+      sqlite3_file_control(database->db, "main", SQLITE_FCNTL_VFS_POINTER, &database->vfs))
+    return VESTRY_IO;
+  return VESTRY_OK;
+}
+
+static vestry_err start(vestry_sqlite *database) {
+  /* The mask is inherited: the application's signals go to its own threads. */
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  database->has_thread = pthread_create(&database->thread, NULL, vsi_sqlite_follow, database) == 0;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (database->has_thread) pthread_setname_np(database->thread, "vestry-sqlite");
+  return database->has_thread ? VESTRY_OK : VESTRY_IO;
+}
+
+static vestry_err fill(vestry_sqlite *database) {
+  vestry_err error = open_both(database);
+  if (!error) error = vsi_sqlite_migrate(database);
+  if (!error) error = vsi_sqlite_counter_open(database);
+  if (error) return error;
+  /* From here on neither waits for anybody. */
+  sqlite3_busy_timeout(database->db, 0);
+  sqlite3_busy_timeout(database->writer_db, 0);
+  if (!vsi_sqlite_counter(database, database->file, &database->seen)) return VESTRY_IO;
+  error = vsi_sqlite_connect(database, database->writer_db, &database->writer);
+  if (error) return error;
+  database->writer->is_quiet = true;
+  return start(database);
+}
+
+vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options *given, vestry_sqlite **ret_database) {
+  vestry_sqlite_options options;
+  if (!pages || !given || !ret_database || VSI_OPTIONS_TAKE(options, given) || !options.path || !*options.path ||
+      options.level > VESTRY_SQLITE_PAGES || options.poll_ms > POLL_MOST_MS)
+    return VESTRY_INVALID;
+  if (!sqlite3_preupdate_hook || !sqlite3_threadsafe() || options.level > VESTRY_SQLITE_TOPICS)
+    return VESTRY_UNSUPPORTED;
+  const vestry_host *host = vestry_host_of(vestry_pages_instance(pages));
+  vestry_sqlite *database = vsi_sqlite_alloc(host, 1, sizeof *database);
+  if (!database) return VESTRY_NO_MEMORY;
+  database->pages = pages;
+  database->host = host;
+  database->options = options;
+  database->options.path = NULL;
+  set_defaults(&database->options);
+  pthread_mutex_init(&database->lock, NULL);
+  pthread_mutex_init(&database->writer_lock, NULL);
+  pthread_condattr_t by_monotonic;
+  pthread_condattr_init(&by_monotonic);
+  pthread_condattr_setclock(&by_monotonic, CLOCK_MONOTONIC);
+  pthread_cond_init(&database->end, &by_monotonic);
+  pthread_condattr_destroy(&by_monotonic);
+  size_t len = strlen(options.path);
+  database->path = vsi_sqlite_alloc(host, len + 1, 1);
+  vestry_err error = VESTRY_NO_MEMORY;
+  if (database->path) {
+    memcpy(database->path, options.path, len);
+    error = fill(database);
+  }
+  if (error)
+    vestry_sqlite_destroy(database);
+  else
+    *ret_database = database;
+  return error;
+}
+
+void vestry_sqlite_destroy(vestry_sqlite *database) {
+  if (!database) return;
+  pthread_mutex_lock(&database->lock);
+  database->is_over = true;
+  pthread_cond_signal(&database->end);
+  pthread_mutex_unlock(&database->lock);
+  if (database->has_thread) pthread_join(database->thread, NULL);
+  vestry_sqlite_detach(database->writer);
+  vsi_sqlite_tab_forget_touches(database);
+  sqlite3_close(database->writer_db);
+  sqlite3_close(database->db);
+  pthread_cond_destroy(&database->end);
+  pthread_mutex_destroy(&database->writer_lock);
+  pthread_mutex_destroy(&database->lock);
+  vsi_sqlite_free(database->host, database->path);
+  vsi_sqlite_free(database->host, database);
+}
+
+bool vsi_sqlite_is_same_file(const vestry_sqlite *database, sqlite3 *db) {
+  const char *one = sqlite3_db_filename(database->db, "main"), *other = sqlite3_db_filename(db, "main");
+  struct stat of_one, of_other;
+  if (!one || !other || !*other) return false;
+  if (strcmp(one, other) == 0) return true;
+  return !stat(one, &of_one) && !stat(other, &of_other) && of_one.st_dev == of_other.st_dev &&
+         of_one.st_ino == of_other.st_ino;
+}
+
+vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq) {
+  vsi_sqlite_tab_touch_all(database);
+  vestry_err error;
+  for (int waits = 0;; waits++) {
+    pthread_mutex_lock(&database->lock);
+    error = vsi_sqlite_look(database);
+    if (!error && ret_seq) *ret_seq = database->seq;
+    pthread_mutex_unlock(&database->lock);
+    if (error != VESTRY_BUSY || waits == OPEN_WAITS_MS) return error;
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL); /* somebody writes; never in WAL mode */
+  }
+}
+
+void vestry_sqlite_stats_get(vestry_sqlite *database, vestry_sqlite_stats *ret_stats) {
+  pthread_mutex_lock(&database->lock);
+  VSI_RESULT_GIVE(ret_stats, database->stats);
+  pthread_mutex_unlock(&database->lock);
+}

@@ -1,0 +1,137 @@
+/* Commits that no attached connection made, found by their numbers: those between the last one that is accounted for and
+ * the last one there is, that nobody announced.
+ *
+ * A thread looks every poll_ms. In WAL mode to look is to load one word, so it costs nothing to speak of, and no
+ * notification of the file system's comes when the WAL's index is written, which is when the commit can be seen.
+ *
+ * Otherwise the number in the file's header is read; it is there before the commit is over. So if it says something new,
+ * it is asked for again by a read transaction, during which nobody writes. */
+#include <errno.h>
+#include <time.h>
+
+#include "sqlite/sqlite.h"
+
+static uint64_t *word_of(vestry_sqlite *database, uint32_t number, uint64_t *ret_bit) {
+  number %= VSI_SQLITE_WINDOW;
+  *ret_bit = UINT64_C(1) << number % 64;
+  return &database->accounted[number / 64];
+}
+
+/* Whether it was accounted for. It is not any more: it passes. */
+static bool take(vestry_sqlite *database, uint32_t number) {
+  uint64_t bit, *word = word_of(database, number, &bit);
+  bool was = *word & bit;
+  *word &= ~bit;
+  return was;
+}
+
+void vsi_sqlite_account(vestry_sqlite *database, vsi_sqlite_number number) {
+  uint32_t ahead = number.value - database->seen.value;
+  if (number.is_wal != database->seen.is_wal) return; /* the next look finds that out */
+  if (ahead == 1) {                                   /* nearly always */
+    do database->seen.value++, ahead++;
+    while (ahead <= VSI_SQLITE_WINDOW && take(database, database->seen.value + 1));
+    return;
+  }
+  if (ahead - 1 >= VSI_SQLITE_WINDOW) { /* far ahead, or behind: numbers begin anew */
+    if ((int32_t)ahead > 0 || (int32_t)ahead < -VSI_SQLITE_WINDOW) database->is_lost = true;
+    return;
+  }
+  uint64_t bit, *word = word_of(database, number.value, &bit);
+  *word |= bit;
+}
+
+static void refresh_all(vestry_sqlite *database) {
+  (void)vestry_refresh(database->pages, NULL, &database->seq);
+  database->stats.whole_count++;
+}
+
+static vestry_sqlite_connection *announced(vestry_sqlite *database, vsi_sqlite_number number) {
+  for (vestry_sqlite_connection *at = database->connections; at; at = at->next)
+    if (atomic_load_explicit(&at->is_announced, memory_order_relaxed) && at->announced.value == number.value &&
+        at->announced.is_wal == number.is_wal)
+      return at;
+  return NULL;
+}
+
+/* Everything from here on is accounted for. */
+static void begin_anew(vestry_sqlite *database, vsi_sqlite_number last) {
+  memset(database->accounted, 0, sizeof database->accounted);
+  database->seen = last;
+  database->is_lost = false;
+  refresh_all(database);
+}
+
+/* Up to last all is committed. */
+static void catch_up(vestry_sqlite *database, vsi_sqlite_number last) {
+  uint32_t others = 0;
+  if (database->is_lost || last.is_wal != database->seen.is_wal ||
+      last.value - database->seen.value > VSI_SQLITE_WINDOW) {
+    begin_anew(database, last);
+    return;
+  }
+  while (database->seen.value != last.value) {
+    const vsi_sqlite_number next = {database->seen.value + 1, last.is_wal};
+    vestry_sqlite_connection *connection = announced(database, next);
+    if (connection) {
+      vsi_sqlite_publish(connection);
+      if (database->seen.value - next.value < VSI_SQLITE_WINDOW) continue; /* and those behind it perhaps too */
+    } else if (!take(database, next.value)) {
+      others++;
+    }
+    database->seen = next;
+  }
+  database->stats.other_commits_count += others;
+  if (others) refresh_all(database);
+}
+
+/* Whether something is committed, or about to be, that is not accounted for. */
+static bool is_news(const vestry_sqlite *database, vsi_sqlite_number last) {
+  return database->is_lost || last.is_wal != database->seen.is_wal || last.value != database->seen.value;
+}
+
+/* The number while nobody writes. */
+static vestry_err read_quietly(vestry_sqlite *database, vsi_sqlite_number *ret_last) {
+  int result = sqlite3_exec(database->db, "BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL);
+  bool is_read = !result && vsi_sqlite_counter(database, database->file, ret_last);
+  vestry_err error = vsi_sqlite_fault(database, database->db, result, "it cannot be read");
+  if (!sqlite3_get_autocommit(database->db)) sqlite3_exec(database->db, "ROLLBACK", NULL, NULL, NULL);
+  return error ? error : is_read ? VESTRY_OK : VESTRY_IO;
+}
+
+vestry_err vsi_sqlite_look(vestry_sqlite *database) {
+  vsi_sqlite_number last;
+  vestry_err error = vsi_sqlite_counter(database, database->file, &last) ? VESTRY_OK : VESTRY_IO;
+  if (!error && is_news(database, last)) {
+    if (!last.is_wal) error = read_quietly(database, &last);
+    if (!error) catch_up(database, last);
+  }
+  bool is_failing = error && error != VESTRY_BUSY;
+  if (is_failing && !database->is_failing)
+    vsi_sqlite_log(database->host, VESTRY_LOG_ERROR, "SQLite, %s: commits of others are not seen: %s", database->path,
+                   vestry_strerror(error));
+  if (is_failing) database->is_lost = true; /* whatever comes meanwhile */
+  database->is_failing = is_failing;
+  return error;
+}
+
+void *vsi_sqlite_follow(void *ctx) {
+  vestry_sqlite *database = ctx;
+  pthread_mutex_lock(&database->lock);
+  while (!database->is_over) {
+    struct timespec due;
+    clock_gettime(CLOCK_MONOTONIC, &due);
+    due.tv_sec += database->options.poll_ms / 1000;
+    due.tv_nsec += (long)(database->options.poll_ms % 1000) * 1000000;
+    if (due.tv_nsec >= 1000000000) due.tv_sec++, due.tv_nsec -= 1000000000;
+    while (!database->is_over && pthread_cond_timedwait(&database->end, &database->lock, &due) != ETIMEDOUT) {
+    }
+    if (database->is_over) break;
+    (void)vsi_sqlite_look(database);
+    pthread_mutex_unlock(&database->lock);
+    vsi_sqlite_tab_touch_all(database);
+    pthread_mutex_lock(&database->lock);
+  }
+  pthread_mutex_unlock(&database->lock);
+  return NULL;
+}

@@ -1,0 +1,149 @@
+#include "sqlite/site.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+/* -------------------------------------------------------------------------------------------- SQLite's clock ------ */
+
+static sqlite3_vfs turned;
+static _Atomic(int64_t) turned_s;
+
+static int tell_time(sqlite3_vfs *vfs, sqlite3_int64 *ret_ms) {
+  (void)vfs;
+  *ret_ms = turned_s * 1000 + INT64_C(210866760000000);
+  return SQLITE_OK;
+}
+
+void site_clock(int64_t now_s) {
+  turned_s = now_s;
+  if (turned.zName) return;
+  turned = *sqlite3_vfs_find(NULL);
+  turned.zName = "turned";
+  turned.xCurrentTimeInt64 = tell_time;
+  assert_int_equal(sqlite3_vfs_register(&turned, 1), SQLITE_OK);
+}
+
+/* -------------------------------------------------------------------------------------------------- databases ----- */
+
+void site_run(sqlite3 *db, const char *sql) {
+  char *message = NULL;
+  if (sqlite3_exec(db, sql, NULL, NULL, &message)) fail_msg("%s: %s", sql, message);
+}
+
+int site_number(sqlite3 *db, const char *sql) {
+  sqlite3_stmt *statement;
+  assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+  assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+  int number = sqlite3_column_int(statement, 0);
+  sqlite3_finalize(statement);
+  return number;
+}
+
+static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
+  site *s = app;
+  size_t at = (size_t)strtoul(vestry_request_query(vestry_render_request(render)), NULL, 10);
+  assert_true(at < s->tabs_count);
+  s->renders[at]++;
+  vestry_err error = vestry_render_topic(render, s->topics[at]);
+  if (error) return error;
+  s->counted[at] = site_number(s->reader, "SELECT count(*) FROM t");
+  vestry_render_begin(render, html);
+  vestry_html_add(html, "<b>%d</b>", s->counted[at]);
+  return vestry_render_end(render, html);
+}
+
+static vestry_err by_cookie(const vestry_request *req, vestry_reply *reply, char buffer[], size_t *ret_len, void *ctx) {
+  (void)reply, (void)ctx;
+  const char *cookie = vestry_request_header(req, "Cookie");
+  *ret_len = cookie ? strlen(cookie) : 0;
+  if (cookie) memcpy(buffer, cookie, *ret_len);
+  return VESTRY_OK;
+}
+
+static void open_database(site *s, const char *journal_mode) {
+  char sql[64];
+  snprintf(s->folder, sizeof s->folder, "/tmp/vestry-sqlite-XXXXXX");
+  assert_non_null(mkdtemp(s->folder));
+  snprintf(s->path, sizeof s->path, "%s/site.db", s->folder);
+  assert_int_equal(sqlite3_open(s->path, &s->db), SQLITE_OK);
+  snprintf(sql, sizeof sql, "PRAGMA journal_mode = %s", journal_mode);
+  site_run(s->db, sql);
+  site_run(s->db, "PRAGMA synchronous = OFF; PRAGMA foreign_keys = ON;"
+                  "CREATE TABLE t(id INTEGER PRIMARY KEY, x UNIQUE);"
+                  "CREATE TABLE k(a TEXT PRIMARY KEY, b) WITHOUT ROWID;"
+                  "CREATE TABLE child(id INTEGER PRIMARY KEY, t REFERENCES t ON DELETE CASCADE);"
+                  "CREATE TABLE log(id INTEGER PRIMARY KEY, what);"
+                  "CREATE TABLE watched(id INTEGER PRIMARY KEY);"
+                  "CREATE TRIGGER watch AFTER INSERT ON watched BEGIN INSERT INTO log(what) VALUES(new.id); END");
+  assert_int_equal(sqlite3_open(s->path, &s->reader), SQLITE_OK);
+}
+
+void site_open(site *s, const char *journal_mode, const vestry_sqlite_options *given) {
+  memset(s, 0, sizeof *s);
+  test_host_init(&s->th);
+  open_database(s, journal_mode);
+  const vestry_options own = {.host = &s->th.host, .threads_count = VESTRY_THREADS_NONE, .scope = by_cookie};
+  assert_int_equal(vestry_create(&own, &s->v), VESTRY_OK);
+  assert_int_equal(vestry_pages_create(s->v, NULL, &s->pages), VESTRY_OK);
+  vestry_page *page;
+  const vestry_page_options options = {.render = render, .app = s};
+  assert_int_equal(vestry_page_create(s->pages, &options, &page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->v, "GET", "/page", vestry_page_handler, page), VESTRY_OK);
+  vestry_sqlite_options follow = given ? *given : (vestry_sqlite_options){.poll_ms = 60000};
+  follow.path = s->path;
+  if (!follow.level) follow.level = VESTRY_SQLITE_TOPICS;
+  assert_int_equal(vestry_sqlite_create(s->pages, &follow, &s->database), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_attach(s->database, s->db, &s->connection), VESTRY_OK);
+}
+
+void site_close(site *s) {
+  char command[128];
+  for (size_t i = 0; i < s->tabs_count; i++) vestry_memory_destroy(s->tabs[i]);
+  vestry_memory_settle(s->v);
+  vestry_sqlite_detach(s->connection);
+  vestry_sqlite_stats stats = {0};
+  vestry_sqlite_stats_get(s->database, &stats);
+  assert_int_equal(stats.connections_count, 0);
+  vestry_sqlite_destroy(s->database);
+  vestry_stop(s->v, 0);
+  vestry_pages_destroy(s->pages);
+  vestry_destroy(s->v);
+  assert_int_equal(sqlite3_close(s->db), SQLITE_OK); /* nothing of vestry's is left in it */
+  assert_int_equal(sqlite3_close(s->reader), SQLITE_OK);
+  test_host_assert_clean(&s->th);
+  snprintf(command, sizeof command, "rm -r %s", s->folder);
+  assert_int_equal(system(command), 0);
+}
+
+void site_watch(site *s, const char *topic) {
+  char query[8];
+  size_t at = s->tabs_count++;
+  assert_true(at < SITE_ROOMS);
+  s->topics[at] = topic;
+  snprintf(query, sizeof query, "%zu", at);
+  const vestry_memory_call call = {.path = "/page", .query = query, .datastar = true};
+  assert_int_equal(vestry_memory_request(s->v, &call, NULL, NULL, &s->tabs[at]), VESTRY_OK);
+  site_settle(s);
+  s->renders[at] = 0;
+}
+
+void site_settle(site *s) {
+  assert_int_equal(vestry_pages_settle(s->pages, UINT64_MAX, 1000), VESTRY_OK);
+}
+
+void site_sync(site *s) {
+  uint64_t seq;
+  assert_int_equal(vestry_sqlite_sync(s->database, &seq), VESTRY_OK);
+  assert_int_equal(vestry_pages_settle(s->pages, seq, 1000), VESTRY_OK);
+}
+
+size_t site_seen(site *s, const char *topic) {
+  for (size_t i = 0; i < s->tabs_count; i++) {
+    if (strcmp(s->topics[i], topic) != 0) continue;
+    size_t seen = s->renders[i];
+    s->renders[i] = 0;
+    return seen;
+  }
+  fail_msg("no tab watches %s", topic);
+  return 0;
+}
