@@ -18,10 +18,10 @@ enum {
   CHANNELS_MAX = 200,
   SHOWN = 100, /* messages of a channel; and so many more each time that older ones are wanted */
   SHOWN_MAX = 500,
-  PEOPLE_MAX = 20, /* that are named */
-  DRAFTS_MAX = 16, /* of a tab */
-  SLOT_S = 10,     /* messages of a person are counted for so long */
-  TALLY_MS = 500,  /* so often it is looked how far channels go */
+  PEOPLE_MAX = 20,           /* that are named */
+  DRAFTS_MAX = 16,           /* of a tab */
+  SLOT_S = 10,               /* messages of a person are counted for so long */
+  TALLY_MS = 500,            /* so often it is looked how far channels go */
   QUEUED_MAX_BYTES = 8 << 20 /* of a tab: SHOWN_MAX messages of TEXT_MAX characters, however they are escaped */
 };
 
@@ -30,6 +30,7 @@ struct app {
   const char *file;
   uint64_t rate; /* messages of a person within SLOT_S */
   struct db *db;
+  unsigned char secret[DB_SECRET_BYTES];
   vestry_pages *pages;
   vestry_page *page;
   vestry_presence *presence;
@@ -50,19 +51,17 @@ static bool is_good(const char *text, size_t max) {
 /* What buttons and forms send: the signals of these names; that it was a page of ours, that it is meant once. One that
  * is under way goes on when the next one follows. */
 #define WITH(names)                                                                                                    \
-  (&(vestry_backend_action_options){.filter_include = "^(tabId|" names ")$",                                           \
-                                    .csrf = true,                                                                      \
-                                    .once = true,                                                                      \
-                                    .cancellation = VESTRY_CANCEL_DISABLED})
+  (&(vestry_backend_action_options){                                                                                   \
+      .filter_include = "^(tabId|" names ")$", .csrf = true, .once = true, .cancellation = VESTRY_CANCEL_DISABLED})
 
 /* ------------------------------------------------------------------------------ parts, which many see ------------- */
 
 struct list {
   vestry_html *html;
   int channel, shown;
-  int count;               /* of messages until now */
+  int count;                     /* of messages until now */
   char author[NAME_MAX * 4 + 1]; /* of the last one */
-  struct tm sent;          /* likewise */
+  struct tm sent;                /* likewise */
 };
 
 /* Everybody has a colour. */
@@ -99,12 +98,13 @@ static void put_message(sqlite3_stmt *row, void *ctx) {
   list->sent = now;
   vestry_html_add(html, "<article id=\"m%d-%d\"%-s>", channel, id, goes_on ? " class=\"on\"" : "");
   put_avatar(html, author);
-  vestry_html_add(html, "<header><b>%s</b> <time>%s</time>%-s</header><p>%s</p><menu data-show=\"$_me == '%s'\">", author,
-                  minute, sqlite3_column_int(row, 4) ? " <small>edited</small>" : "", text, author);
-  vestry_html_add(html,
-                  "<button data-on:click=\"$edit = %d; $edited = el.closest('article').querySelector('p').textContent\">"
-                  "Edit</button><button data-on:click=\"",
-                  id);
+  vestry_html_add(html, "<header><b>%s</b> <time>%s</time>%-s</header><p>%s</p><menu data-show=\"$_me == '%s'\">",
+                  author, minute, sqlite3_column_int(row, 4) ? " <small>edited</small>" : "", text, author);
+  vestry_html_add(
+      html,
+      "<button data-on:click=\"$edit = %d; $edited = el.closest('article').querySelector('p').textContent\">"
+      "Edit</button><button data-on:click=\"",
+      id);
   vestry_html_backend_action(html, VESTRY_METHOD_DELETE, WITH(""), "/channel/%d/message/%d", channel, id);
   vestry_html_add(html, "\">Delete</button></menu></article>");
 }
@@ -116,11 +116,12 @@ static vestry_err messages(vestry_render *render, vestry_html *html, void *ctx) 
   if (sscanf(vestry_render_share(render), "%d %d", &list.channel, &list.shown) != 2) return VESTRY_INVALID;
   vestry_render_topic(render, "table/message");
   struct db_connection *db = db_take(app->db);
-  vestry_err err = db_run(db,
-                          "SELECT id, author, text, sent, edited, count(*) OVER () FROM "
-                          "(SELECT * FROM message WHERE channel = ?1 AND text IS NOT NULL ORDER BY id DESC LIMIT ?2 + 1) "
-                          "ORDER BY id",
-                          VESTRY_KEY(list.channel, list.shown), put_message, &list);
+  vestry_err err =
+      db_run(db,
+             "SELECT id, author, text, sent, edited, count(*) OVER () FROM "
+             "(SELECT * FROM message WHERE channel = ?1 AND text IS NOT NULL ORDER BY id DESC LIMIT ?2 + 1) "
+             "ORDER BY id",
+             VESTRY_KEY(list.channel, list.shown), put_message, &list);
   db_give(db);
   if (err == VESTRY_NOT_FOUND) return vestry_html_add(html, "<p>Nobody has said anything yet.</p>");
   return err;
@@ -195,15 +196,17 @@ static void put_link(sqlite3_stmt *row, void *ctx) {
   if (!view->channel) view->channel = id; /* who has chosen none sees the first one */
   const bool is_here = id == view->channel;
   if (is_here) snprintf(view->name, sizeof view->name, "%s", name);
-  vestry_html_add(html,
-                  "<li><a id=\"to-%d\" href=\"/channel/%d\"%-s data-on:click=\"evt.ctrlKey || evt.metaKey || evt.shiftKey || "
-                  "(evt.preventDefault(), history.replaceState(null, '', el.href), $edit = 0, $error = '', ",
-                  id, id, is_here ? " aria-current=\"page\"" : "");
+  vestry_html_add(
+      html,
+      "<li><a id=\"to-%d\" href=\"/channel/%d\"%-s data-on:click=\"evt.ctrlKey || evt.metaKey || evt.shiftKey || "
+      "(evt.preventDefault(), history.replaceState(null, '', el.href), $edit = 0, $error = '', ",
+      id, id, is_here ? " aria-current=\"page\"" : "");
   vestry_html_backend_action(html, VESTRY_METHOD_POST, WITH(""), "/channel/%d", id);
   vestry_html_add(html, ")\">%s</a>", name);
   if (!is_here)
-    vestry_html_add(html, "<b title=\"Unread\" data-show=\"$_last.c%d > $_seen.c%d\" data-text=\"$_last.c%d - $_seen.c%d\"></b>", id,
-                    id, id, id);
+    vestry_html_add(
+        html, "<b title=\"Unread\" data-show=\"$_last.c%d > $_seen.c%d\" data-text=\"$_last.c%d - $_seen.c%d\"></b>",
+        id, id, id, id);
   vestry_html_add(html, "</li>");
 }
 
@@ -249,8 +252,9 @@ static void put_aside(struct app *app, vestry_render *render, vestry_html *html,
   vestry_html_add(html, "\"><nav aria-label=\"Channels\"><ul>%-s</ul></nav><form id=\"new\" data-on:submit=\"",
                   (const char *)links.data);
   vestry_html_backend_action(html, VESTRY_METHOD_POST, WITH("name"), "/channel");
-  vestry_html_add(html, "\"><label for=\"name\">New channel</label><input id=\"name\" data-bind:name maxlength=\"%d\" "
-                        "autocomplete=\"off\"><button>Create</button></form>",
+  vestry_html_add(html,
+                  "\"><label for=\"name\">New channel</label><input id=\"name\" data-bind:name maxlength=\"%d\" "
+                  "autocomplete=\"off\"><button>Create</button></form>",
                   NAME_MAX);
   vestry_html_add(html, "<section id=\"here\"><h2>Here now</h2>");
   put_part(render, html, "people", "ul", "", people, app);
@@ -286,9 +290,8 @@ static void put_composer(vestry_html *html, const struct view *view) {
 
 /* Takes the composer's place while something is edited. */
 static void put_editing(vestry_html *html, const struct view *view) {
-  vestry_html_add(html,
-                  "<form id=\"editing\" data-show=\"$edit\" style=\"display: none\" data-effect=\"$edit && "
-                  "setTimeout(() => document.getElementById('edited').focus())\" data-on:submit=\"$error = ''; ");
+  vestry_html_add(html, "<form id=\"editing\" data-show=\"$edit\" style=\"display: none\" data-effect=\"$edit && "
+                        "setTimeout(() => document.getElementById('edited').focus())\" data-on:submit=\"$error = ''; ");
   vestry_html_backend_action(html, VESTRY_METHOD_PUT, WITH("edit|edited"), "/channel/%d/message", view->channel);
   vestry_html_add(html,
                   "\"><label for=\"edited\">New text</label><textarea id=\"edited\" rows=\"1\" maxlength=\"%d\" "
@@ -327,13 +330,14 @@ static vestry_err put_frame(struct app *app, vestry_render *render, vestry_html 
   if (!err) err = vestry_once_nonce(req, nonce);
   if (err) return err;
   program_live_begin(&app->program, render, html, "Chat");
-  vestry_html_add(html,
-                  "<script src=\"/chat.js\"></script><div id=\"chat\" %-s data-signals:_csrf=\"'%s'\" "
-                  "data-signals:_once=\"'%s'\" data-signals:_me=\"'%s'\" data-signals=\"{text: '', name: '', edit: 0, "
-                  "edited: '', error: '', _last: {}, _seen: {}}\" data-on:datastar-fetch=\"evt.detail.type == 'error' && "
-                  "evt.detail.el.closest('main') && ($error = evt.detail.argsRaw.status == 403 ? "
-                  "'You have logged in anew elsewhere: load this page again.' : 'That did not work.')\"><div",
-                  tab, token, nonce, view->user);
+  vestry_html_add(
+      html,
+      "<script src=\"/chat.js\"></script><div id=\"chat\" %-s data-signals:_csrf=\"'%s'\" "
+      "data-signals:_once=\"'%s'\" data-signals:_me=\"'%s'\" data-signals=\"{text: '', name: '', edit: 0, "
+      "edited: '', error: '', _last: {}, _seen: {}}\" data-on:datastar-fetch=\"evt.detail.type == 'error' && "
+      "evt.detail.el.closest('main') && ($error = evt.detail.argsRaw.status == 403 ? "
+      "'You have logged in anew elsewhere: load this page again.' : 'That did not work.')\"><div",
+      tab, token, nonce, view->user);
   const json_t *drafts = json_object_get(view->state, "drafts");
   if (drafts) {
     vestry_html_add(html, " data-signals=\"");
@@ -364,8 +368,9 @@ static vestry_err chat(vestry_render *render, vestry_html *html, void *ctx) {
 /* ----------------------------------------------------------------------------------- coming, going ---------------- */
 
 #define LOGIN                                                                                                          \
-  "<main id=\"login\"><h1>Chat</h1><p>Say who you are, and come in.</p><form method=\"post\" action=\"/login\">"      \
-  "<input type=\"hidden\" name=\"csrf\" value=\"%s\"><label for=\"name\">Name</label><input id=\"name\" name=\"name\" " \
+  "<main id=\"login\"><h1>Chat</h1><p>Say who you are, and come in.</p><form method=\"post\" action=\"/login\">"       \
+  "<input type=\"hidden\" name=\"csrf\" value=\"%s\"><label for=\"name\">Name</label><input id=\"name\" "              \
+  "name=\"name\" "                                                                                                     \
   "maxlength=\"%d\" required autofocus autocomplete=\"username\"><p class=\"error\" role=\"alert\">%s</p>"             \
   "<button class=\"first\">Enter</button></form></main>"
 
@@ -522,8 +527,7 @@ static vestry_err set_draft(struct db_connection *db, const vestry_request *req,
   if (state && !drafts) is_done = json_object_set_new(state, "drafts", drafts = json_object()) == 0;
   json_object_del(drafts, name); /* the latest one is the last */
   if (is_done && *text) is_done = json_object_set_new(drafts, name, json_string(text)) == 0;
-  if (json_object_size(drafts) > DRAFTS_MAX)
-    json_object_del(drafts, json_object_iter_key(json_object_iter(drafts)));
+  if (json_object_size(drafts) > DRAFTS_MAX) json_object_del(drafts, json_object_iter_key(json_object_iter(drafts)));
   vestry_err err = is_done ? db_tab_set(db, req, state) : VESTRY_NO_MEMORY;
   json_decref(state);
   return err;
@@ -560,9 +564,12 @@ static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx)
   if (err) return err;
   snprintf(draft, sizeof draft, "draft%d", channel);
   const char *wrong = NULL;
-  if (!is_good(text, SIZE_MAX)) wrong = "A message needs some text.";
-  else if (!is_good(text, TEXT_MAX)) wrong = "A message has at most 2,000 characters.";
-  else err = add_message(app, req, channel, draft, text);
+  if (!is_good(text, SIZE_MAX))
+    wrong = "A message needs some text.";
+  else if (!is_good(text, TEXT_MAX))
+    wrong = "A message has at most 2,000 characters.";
+  else
+    err = add_message(app, req, channel, draft, text);
   if (err == VESTRY_LIMIT) wrong = "That was much in a short time: wait a few seconds.";
   if (wrong) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", wrong, (const char *)draft, text));
   return err ? err : vestry_reply_status(reply, 204);
@@ -626,9 +633,10 @@ static vestry_err delete_message(const vestry_request *req, vestry_reply *reply,
   vestry_err err = channel_of(req, &channel);
   if (!err) err = vestry_request_integer(req, VESTRY_IN_PATH, "id", 1, INT32_MAX, &id);
   if (err) return err;
-  return change(ctx, reply,
-                "UPDATE message SET text = NULL WHERE channel = ? AND id = ? AND author = ? AND text IS NOT NULL RETURNING id",
-                VESTRY_KEY(channel, id, vestry_session_user(req)));
+  return change(
+      ctx, reply,
+      "UPDATE message SET text = NULL WHERE channel = ? AND id = ? AND author = ? AND text IS NOT NULL RETURNING id",
+      VESTRY_KEY(channel, id, vestry_session_user(req)));
 }
 
 /* ------------------------------------------------------------------------------------ from start to end ----------- */
@@ -647,10 +655,11 @@ static void count(vestry_timer *timer, void *ctx) {
   db_give(db);
   db = changes ? db_begin(app->db) : NULL;
   if (!db) return;
-  vestry_err err = db_run(db,
-                          "INSERT OR REPLACE INTO tally SELECT id, coalesce((SELECT max(id) FROM message WHERE channel = c.id), "
-                          "0) AS now FROM channel c WHERE now IS NOT (SELECT last FROM tally WHERE channel = c.id)",
-                          NULL, NULL, NULL);
+  vestry_err err =
+      db_run(db,
+             "INSERT OR REPLACE INTO tally SELECT id, coalesce((SELECT max(id) FROM message WHERE channel = c.id), "
+             "0) AS now FROM channel c WHERE now IS NOT (SELECT last FROM tally WHERE channel = c.id)",
+             NULL, NULL, NULL);
   (void)db_end(db, err == VESTRY_NOT_FOUND ? VESTRY_OK : err);
 }
 
@@ -674,12 +683,11 @@ static int read_option(int option, const char *value, void *ctx) {
 
 /* The database is open before the instance is created, which seals with what is kept there. */
 static bool prepare(void *ctx, vestry_options *options) {
-  static unsigned char secret[DB_SECRET_BYTES];
   struct app *app = ctx;
   app->db = db_open(app->file);
-  if (!app->db || db_secret(app->db, secret)) return false;
-  options->secret = secret;
-  options->secret_len = sizeof secret;
+  if (!app->db || db_secret(app->db, app->secret)) return false;
+  options->secret = app->secret;
+  options->secret_len = sizeof app->secret;
   return true;
 }
 
@@ -704,10 +712,10 @@ static vestry_err mount(struct app *app) {
   return err ? err : vestry_error_page(v, 0, error_page, &app->program);
 }
 
-static vestry_err begin(struct app *app, const vestry_options *options) {
+static vestry_err begin(struct app *app) {
   vestry *v = app->program.v;
   const vestry_file script = {.path = "chat.js", .bytes = chat_js, .len = chat_js_len};
-  const vestry_pages_options pages = {.secret = options->secret, .secret_len = options->secret_len};
+  const vestry_pages_options pages = {.secret = app->secret, .secret_len = sizeof app->secret};
   const vestry_page_options page = {.render = chat, .allow = may_see, .app = app};
   const vestry_presence_options presence = {.on_change = on_presence, .ctx = app};
   vestry_err err = vestry_files_create(&(vestry_files_options){.embedded = &script, .embedded_count = 1}, &app->files);
@@ -737,27 +745,27 @@ static void end(struct app *app) {
 }
 
 int main(int argc, char **argv) {
-  static const struct option names[] = {OPTIONS_OF_ALL,
-                                        {"db", required_argument, NULL, OPTION_DB},
-                                        {"rate", required_argument, NULL, OPTION_RATE},
-                                        {0}};
+  static const struct option names[] = {
+      OPTIONS_OF_ALL, {"db", required_argument, NULL, OPTION_DB}, {"rate", required_argument, NULL, OPTION_RATE}, {0}};
   static const vestry_profile offered[] = {{.ops = &vestry_profile_brotli}, {.ops = &vestry_profile_gzip}};
   static struct app app = {.file = "chat.db", .rate = 1000};
-  app.program = (struct program){.names = names,
-                                 .read_own = read_option,
-                                 .own = &app,
-                                 .prepare = prepare,
-                                 .style = chat_css,
-                                 .style_len = chat_css_len,
-                                 .own_help = "  --db FILE             where all is kept [chat.db]\n"
-                                             "  --rate N              messages of one person within ten seconds [1000]\n"};
-  vestry_sqlite_record_pages(); /* before SQLite is used: pages are rendered for what they have read, and nothing else */
+  app.program =
+      (struct program){.names = names,
+                       .read_own = read_option,
+                       .own = &app,
+                       .prepare = prepare,
+                       .style = chat_css,
+                       .style_len = chat_css_len,
+                       .own_help = "  --db FILE             where all is kept [chat.db]\n"
+                                   "  --rate N              messages of one person within ten seconds [1000]\n"};
   const vestry_session_options sessions = {.insecure = true, .storage = &db_sessions, .storage_ctx = &app.db};
-  vestry_options options = {.sessions = &sessions, .profiles = offered, .profiles_count = 2};
+  const vestry_options options = {.sessions = &sessions, .profiles = offered, .profiles_count = 2};
   program_start(&app.program, argc, argv, "chat", "Channels, and people who talk in them", &options);
-  vestry_err err = begin(&app, &options);
-  if (!err) program_wait(&app.program);
-  else fprintf(stderr, "chat: %s\n", vestry_strerror(err));
+  vestry_err err = begin(&app);
+  if (!err)
+    program_wait(&app.program);
+  else
+    fprintf(stderr, "chat: %s\n", vestry_strerror(err));
   end(&app);
   int status = program_finish(&app.program);
   db_close(app.db);

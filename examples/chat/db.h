@@ -32,7 +32,8 @@ vestry_err db_end(struct db_connection *connection, vestry_err err);
 /* One statement, which is kept prepared. values: for its parameters; integers and texts of vestry/key.h. NULL: none.
  * row: called for each row; NULL: none is wanted. OK | NOT_FOUND (no row) | IO, which is logged */
 typedef void (*db_row_fn)(sqlite3_stmt *row, void *ctx);
-vestry_err db_run(struct db_connection *connection, const char *sql, const vestry_key *values, db_row_fn row, void *ctx);
+vestry_err db_run(struct db_connection *connection, const char *sql, const vestry_key *values, db_row_fn row,
+                  void *ctx);
 
 /* The state of a request's tab (vestry/sqlite.h), as JSON: an empty object if it has none. render: NULL or the one that
  * reads it. The caller's (json_decref); NULL: no memory, or the database is broken. */
