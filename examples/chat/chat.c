@@ -48,11 +48,12 @@ static bool is_good(const char *text, size_t max) {
   return text && count <= max && text[strspn(text, " \t\r\n")] != '\0';
 }
 
-/* What buttons and forms send: the signals of these names; that it was a page of ours, that it is meant once. One that
- * is under way goes on when the next one follows. */
-#define WITH(names)                                                                                                    \
+/* What buttons and forms send: signals, by a regular expression; that it was a page of ours, and that it is meant once. A
+ * request that is under way goes on when the next one follows. */
+#define WITH(signals)                                                                                                  \
   (&(vestry_backend_action_options){                                                                                   \
-      .filter_include = "^(tabId|" names ")$", .csrf = true, .once = true, .cancellation = VESTRY_CANCEL_DISABLED})
+      .filter_include = signals, .csrf = true, .once = true, .cancellation = VESTRY_CANCEL_DISABLED})
+#define ALONE WITH("^tabId$")
 
 /* ------------------------------------------------------------------------------ parts, which many see ------------- */
 
@@ -76,13 +77,13 @@ static void put_avatar(vestry_html *html, const char *name) {
 static void put_message(sqlite3_stmt *row, void *ctx) {
   struct list *list = ctx;
   vestry_html *html = list->html;
-  const int id = sqlite3_column_int(row, 0), channel = list->channel;
+  const int id = sqlite3_column_int(row, 0);
   const char *author = (const char *)sqlite3_column_text(row, 1), *text = (const char *)sqlite3_column_text(row, 2);
   const time_t sent = (time_t)sqlite3_column_int64(row, 3);
   if (!list->count++ && sqlite3_column_int(row, 5) > list->shown) { /* one more than is shown */
     if (list->shown >= SHOWN_MAX) return;
     vestry_html_add(html, "<button id=\"older\" data-on:click=\"");
-    vestry_html_backend_action(html, VESTRY_METHOD_POST, WITH(""), "/channel/%d/older", channel);
+    vestry_html_backend_action(html, VESTRY_METHOD_POST, ALONE, "/channel/%d/older", list->channel);
     vestry_html_add(html, "\">Show older</button>");
     return;
   }
@@ -96,17 +97,15 @@ static void put_message(sqlite3_stmt *row, void *ctx) {
   bool goes_on = is_today && strcmp(author, list->author) == 0; /* then a reader need not be told again who it is */
   snprintf(list->author, sizeof list->author, "%s", author);
   list->sent = now;
-  vestry_html_add(html, "<article id=\"m%d-%d\"%-s>", channel, id, goes_on ? " class=\"on\"" : "");
+  vestry_html_add(html, "<article id=\"m%d-%d\" tabindex=\"-1\"%-s>", list->channel, id,
+                  goes_on ? " class=\"on\"" : "");
   put_avatar(html, author);
-  vestry_html_add(html, "<header><b>%s</b> <time>%s</time>%-s</header><p>%s</p><menu data-show=\"$_me == '%s'\">",
-                  author, minute, sqlite3_column_int(row, 4) ? " <small>edited</small>" : "", text, author);
-  vestry_html_add(
-      html,
-      "<button data-on:click=\"$edit = %d; $edited = el.closest('article').querySelector('p').textContent\">"
-      "Edit</button><button data-on:click=\"",
-      id);
-  vestry_html_backend_action(html, VESTRY_METHOD_DELETE, WITH(""), "/channel/%d/message/%d", channel, id);
-  vestry_html_add(html, "\">Delete</button></menu></article>");
+  vestry_html_add(html, "<header><b>%s</b> <time>%s</time>%-s</header><p>%s</p>", author, minute,
+                  sqlite3_column_int(row, 4) ? " <small>edited</small>" : "", text);
+  vestry_html_add(html,
+                  "<menu data-show=\"$_me == '%s'\"><button name=\"edit\" value=\"%d\">Edit</button>"
+                  "<button name=\"drop\" value=\"%d\">Delete</button></menu></article>",
+                  author, id, id);
 }
 
 /* The last messages of a channel. Its share says which, and how many: "7 100". */
@@ -201,7 +200,7 @@ static void put_link(sqlite3_stmt *row, void *ctx) {
       "<li><a id=\"to-%d\" href=\"/channel/%d\"%-s data-on:click=\"evt.ctrlKey || evt.metaKey || evt.shiftKey || "
       "(evt.preventDefault(), history.replaceState(null, '', el.href), $edit = 0, $error = '', ",
       id, id, is_here ? " aria-current=\"page\"" : "");
-  vestry_html_backend_action(html, VESTRY_METHOD_POST, WITH(""), "/channel/%d", id);
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, ALONE, "/channel/%d", id);
   vestry_html_add(html, ")\">%s</a>", name);
   if (!is_here)
     vestry_html_add(
@@ -249,19 +248,19 @@ static void put_aside(struct app *app, vestry_render *render, vestry_html *html,
   put_part(render, html, "tally", "div", "", tally, app);
   vestry_html_add(html, "<aside data-signals:_seen=\"");
   vestry_html_json(html, view->seen);
-  vestry_html_add(html, "\"><nav aria-label=\"Channels\"><ul>%-s</ul></nav><form id=\"new\" data-on:submit=\"",
+  vestry_html_add(html, "\"><div><nav aria-label=\"Channels\"><ul>%-s</ul></nav><form id=\"new\" data-on:submit=\"",
                   (const char *)links.data);
-  vestry_html_backend_action(html, VESTRY_METHOD_POST, WITH("name"), "/channel");
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, WITH("^(tabId|name)$"), "/channel");
   vestry_html_add(html,
                   "\"><label for=\"name\">New channel</label><input id=\"name\" data-bind:name maxlength=\"%d\" "
-                  "autocomplete=\"off\"><button>Create</button></form>",
+                  "autocomplete=\"off\" placeholder=\"New channel\"><button>Create</button></form></div>",
                   NAME_MAX);
   vestry_html_add(html, "<section id=\"here\"><h2>Here now</h2>");
   put_part(render, html, "people", "ul", "", people, app);
   vestry_html_add(html, "</section><footer>");
   put_avatar(html, view->user);
   vestry_html_add(html, "<b>%s</b><button data-on:click=\"", view->user);
-  vestry_html_backend_action(html, VESTRY_METHOD_POST, WITH(""), "/logout");
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, ALONE, "/logout");
   vestry_html_add(html, "\">Log out</button></footer></aside>");
 }
 
@@ -277,12 +276,13 @@ static void put_composer(vestry_html *html, const struct view *view) {
                   "['error', 'retries-failed'].includes(evt.detail.type) && ($draft%d = $text)\" "
                   "data-on:submit=\"$text = $draft%d; $draft%d = ''; $error = ''; ",
                   id, id, id);
-  vestry_html_backend_action(html, VESTRY_METHOD_POST, WITH("text"), "/channel/%d/message", id);
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, WITH("^(tabId|text)$"), "/channel/%d/message", id);
   vestry_html_add(html,
                   "\"><label for=\"text-%d\">Message</label><textarea id=\"text-%d\" rows=\"1\" maxlength=\"%d\" "
-                  "data-bind:draft%d data-on:keydown=\"evt.key == 'Enter' && !evt.shiftKey && !evt.isComposing && "
+                  "placeholder=\"Write to %s\" data-bind:draft%d data-on:keydown=\"evt.key == 'Enter' && !evt.shiftKey "
+                  "&& !evt.isComposing && "
                   "(evt.preventDefault(), el.form.requestSubmit())\" data-on:input__debounce.300ms=\"",
-                  id, id, TEXT_MAX, id);
+                  id, id, TEXT_MAX, view->name, id);
   const vestry_backend_action_options save = {.filter_include = draft, .csrf = true};
   vestry_html_backend_action(html, VESTRY_METHOD_POST, &save, "/channel/%d/draft", id);
   vestry_html_add(html, "\"></textarea><button class=\"first\">Send</button></form>");
@@ -292,7 +292,8 @@ static void put_composer(vestry_html *html, const struct view *view) {
 static void put_editing(vestry_html *html, const struct view *view) {
   vestry_html_add(html, "<form id=\"editing\" data-show=\"$edit\" style=\"display: none\" data-effect=\"$edit && "
                         "setTimeout(() => document.getElementById('edited').focus())\" data-on:submit=\"$error = ''; ");
-  vestry_html_backend_action(html, VESTRY_METHOD_PUT, WITH("edit|edited"), "/channel/%d/message", view->channel);
+  vestry_html_backend_action(html, VESTRY_METHOD_PUT, WITH("^(tabId|edit|edited)$"), "/channel/%d/message",
+                             view->channel);
   vestry_html_add(html,
                   "\"><label for=\"edited\">New text</label><textarea id=\"edited\" rows=\"1\" maxlength=\"%d\" "
                   "data-bind:edited data-on:keydown=\"evt.key == 'Escape' && ($edit = 0)\"></textarea>"
@@ -304,7 +305,14 @@ static void put_editing(vestry_html *html, const struct view *view) {
 static void put_room(struct app *app, vestry_render *render, vestry_html *html, struct view *view) {
   char share[32];
   snprintf(share, sizeof share, "%d %d", view->channel, view->shown);
-  vestry_html_add(html, "<section id=\"room\" data-channel=\"%d\" data-init=\"follow(el)\">", view->channel);
+  vestry_html_add(html,
+                  "<section id=\"room\" data-channel=\"%d\" data-init=\"follow(el)\" data-on:click=\""
+                  "evt.target.name == 'edit' && ($edit = Number(evt.target.value), $edited = "
+                  "evt.target.closest('article').querySelector('p').textContent); "
+                  "evt.target.name == 'drop' && ($drop = Number(evt.target.value), ",
+                  view->channel);
+  vestry_html_backend_action(html, VESTRY_METHOD_DELETE, WITH("^(tabId|drop)$"), "/channel/%d/message", view->channel);
+  vestry_html_add(html, ")\">");
   if (*view->name) {
     vestry_html_add(html, "<header><h1>%s</h1></header>", view->name);
     put_part(render, html, "messages", "div", share, messages, app);
@@ -334,7 +342,7 @@ static vestry_err put_frame(struct app *app, vestry_render *render, vestry_html 
       html,
       "<script src=\"/chat.js\"></script><div id=\"chat\" %-s data-signals:_csrf=\"'%s'\" "
       "data-signals:_once=\"'%s'\" data-signals:_me=\"'%s'\" data-signals=\"{text: '', name: '', edit: 0, "
-      "edited: '', error: '', _last: {}, _seen: {}}\" data-on:datastar-fetch=\"evt.detail.type == 'error' && "
+      "drop: 0, edited: '', error: '', _last: {}, _seen: {}}\" data-on:datastar-fetch=\"evt.detail.type == 'error' && "
       "evt.detail.el.closest('main') && ($error = evt.detail.argsRaw.status == 403 ? "
       "'You have logged in anew elsewhere: load this page again.' : 'That did not work.')\"><div",
       tab, token, nonce, view->user);
@@ -626,12 +634,12 @@ static vestry_err edit(const vestry_request *req, vestry_reply *reply, void *ctx
                 VESTRY_KEY(text, channel, id, vestry_session_user(req)));
 }
 
-/* DELETE /channel/{channel}/message/{id} */
+/* DELETE /channel/{channel}/message */
 static vestry_err delete_message(const vestry_request *req, vestry_reply *reply, void *ctx) {
   int channel;
   int64_t id;
   vestry_err err = channel_of(req, &channel);
-  if (!err) err = vestry_request_integer(req, VESTRY_IN_PATH, "id", 1, INT32_MAX, &id);
+  if (!err) err = vestry_signals_integer(vestry_request_signals(req), "drop", 1, INT32_MAX, &id, NULL);
   if (err) return err;
   return change(
       ctx, reply,
@@ -703,7 +711,7 @@ static vestry_err mount(struct app *app) {
                                           {"POST", "/channel/{channel}/draft", save_draft},
                                           {"POST", "/channel/{channel}/message", say},
                                           {"PUT", "/channel/{channel}/message", edit},
-                                          {"DELETE", "/channel/{channel}/message/{id}", delete_message}};
+                                          {"DELETE", "/channel/{channel}/message", delete_message}};
   vestry *v = app->program.v;
   vestry_err err = vestry_guard(v, "/", vestry_csrf_guard, app->csrf);
   if (!err) err = vestry_guard(v, "/", vestry_once_guard, app->once);
