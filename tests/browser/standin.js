@@ -129,6 +129,7 @@ for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']) {
 function cancellation(given, name) {
   if (given instanceof AbortController) return given;
   const cancel = new AbortController();
+  if (given === 'disabled') return cancel;
   underWay.get(name)?.abort();
   underWay.set(name, cancel);
   return cancel;
