@@ -20,7 +20,9 @@ enum {
   SHOWN_MAX = 500,
   PEOPLE_MAX = 20,           /* that are named */
   DRAFTS_MAX = 16,           /* of a tab */
+  DRAFT_BYTES = 32,          /* of a tab */
   SLOT_S = 10,               /* messages of a person are counted for so long */
+  INTERVAL_MS = 50,          /* between two renders of one thing, when much is said */
   TALLY_MS = 500,            /* so often it is looked how far channels go */
   QUEUED_MAX_BYTES = 8 << 20 /* of a tab: SHOWN_MAX messages of TEXT_MAX characters, however they are escaped */
 };
@@ -102,10 +104,11 @@ static void put_message(sqlite3_stmt *row, void *ctx) {
   put_avatar(html, author);
   vestry_html_add(html, "<header><b>%s</b> <time>%s</time>%-s</header><p>%s</p>", author, minute,
                   sqlite3_column_int(row, 4) ? " <small>edited</small>" : "", text);
-  vestry_html_add(html,
-                  "<menu data-show=\"$_me == '%s'\"><button name=\"edit\" value=\"%d\">Edit</button>"
-                  "<button name=\"drop\" value=\"%d\">Delete</button></menu></article>",
-                  author, id, id);
+  vestry_html_add(
+      html,
+      "<menu data-preserve-attr=\"style\" data-show=\"$_me == '%s'\"><button name=\"edit\" value=\"%d\">Edit</button>"
+      "<button name=\"drop\" value=\"%d\">Delete</button></menu></article>",
+      author, id, id);
 }
 
 /* The last messages of a channel. Its share says which, and how many: "7 100". */
@@ -174,14 +177,24 @@ static void on_presence(const vestry_presence_change *change, void *ctx) {
 
 /* -------------------------------------------------------------------------------------- the page, one's own ------- */
 
+/* The signal, and the member of a tab's state, that a draft is. It is the tab's: a page that was rendered before its tab
+ * was known (vestry/tab.h) leaves nothing behind. */
+static vestry_err name_draft(const vestry_request *req, int channel, char name[DRAFT_BYTES]) {
+  char tab[VESTRY_TAB_ID_BYTES];
+  vestry_err err = vestry_tab_id(req, tab);
+  if (!err) snprintf(name, DRAFT_BYTES, "draft%d_%.6s", channel, tab);
+  return err;
+}
+
 /* What a tab shows. */
 struct view {
   const char *user;
-  json_t *state;     /* {"channel": 7, "shown": 100, "drafts": {"draft7": "…"}}, each of them may be missing */
+  json_t *state;     /* {"channel": 7, "shown": 100, "drafts": {"draft7_a0b1c2": "…"}}, each of them may be missing */
   json_t *seen;      /* how far the user has read: {"c7": 41} */
   vestry_html links; /* to all channels */
   int channel, shown;
   char name[NAME_MAX * 4 + 1]; /* of the channel; empty: there is none like that */
+  char draft[DRAFT_BYTES];     /* the name of its draft */
 };
 
 static void put_link(sqlite3_stmt *row, void *ctx) {
@@ -225,6 +238,7 @@ static vestry_err look(struct app *app, vestry_render *render, struct view *view
                  "SELECT c.id, c.name, coalesce(s.id, 0) FROM channel c LEFT JOIN seen s ON s.user = ? AND "
                  "s.channel = c.id ORDER BY c.id",
                  VESTRY_KEY(view->user), put_link, view);
+  if (!err) err = name_draft(req, view->channel, view->draft);
   db_give(db);
   return err;
 }
@@ -251,10 +265,8 @@ static void put_aside(struct app *app, vestry_render *render, vestry_html *html,
   vestry_html_add(html, "\"><div><nav aria-label=\"Channels\"><ul>%-s</ul></nav><form id=\"new\" data-on:submit=\"",
                   (const char *)links.data);
   vestry_html_backend_action(html, VESTRY_METHOD_POST, WITH("^(tabId|name)$"), "/channel");
-  vestry_html_add(html,
-                  "\"><label for=\"name\">New channel</label><input id=\"name\" data-bind:name maxlength=\"%d\" "
-                  "autocomplete=\"off\" placeholder=\"New channel\"><button>Create</button></form></div>",
-                  NAME_MAX);
+  vestry_html_add(html, "\"><label for=\"name\">New channel</label><input id=\"name\" data-bind:name "
+                        "autocomplete=\"off\" placeholder=\"New channel\"><button>Create</button></form></div>");
   vestry_html_add(html, "<section id=\"here\"><h2>Here now</h2>");
   put_part(render, html, "people", "ul", "", people, app);
   vestry_html_add(html, "</section><footer>");
@@ -264,26 +276,29 @@ static void put_aside(struct app *app, vestry_render *render, vestry_html *html,
   vestry_html_add(html, "\">Log out</button></footer></aside>");
 }
 
-/* A draft is a signal of its channel, so it is there again when the tab comes back to the channel. It is saved while it
- * is typed, for when the tab, or the server, does not come back as it was. What is sent leaves the field at once, and
- * comes back to it if it was refused. */
+/* A draft is a signal of its channel and its tab. It is saved while it is typed, for when the page, or the server, does
+ * not come back as it was; from then on it is in the page, for one that lacks it. What is sent leaves the field at once,
+ * and comes back to it if it was refused. */
 static void put_composer(vestry_html *html, const struct view *view) {
+  const char *draft = view->draft,
+             *saved = json_string_value(json_object_get(json_object_get(view->state, "drafts"), draft));
   const int id = view->channel;
-  char draft[64];
-  snprintf(draft, sizeof draft, "^(tabId|draft%d)$", id);
-  vestry_html_add(html,
-                  "<form id=\"composer\" data-show=\"!$edit\" data-on:datastar-fetch=\"evt.detail.el === el && "
-                  "['error', 'retries-failed'].includes(evt.detail.type) && ($draft%d = $text)\" "
-                  "data-on:submit=\"$text = $draft%d; $draft%d = ''; $error = ''; ",
-                  id, id, id);
+  char include[64];
+  snprintf(include, sizeof include, "^(tabId|%s)$", draft);
+  vestry_html_add(html, "<form id=\"composer\" data-show=\"!$edit\" data-signals:%-s__ifmissing=\"'%s'\" ", draft,
+                  saved ? saved : "");
+  vestry_html_add(
+      html,
+      "data-on:datastar-fetch=\"evt.detail.el === el && ['error', 'retries-failed'].includes(evt.detail.type) "
+      "&& ($%-s = $text)\" data-on:submit=\"$text = $%-s; $%-s = ''; $error = ''; ",
+      draft, draft, draft);
   vestry_html_backend_action(html, VESTRY_METHOD_POST, WITH("^(tabId|text)$"), "/channel/%d/message", id);
   vestry_html_add(html,
-                  "\"><label for=\"text-%d\">Message</label><textarea id=\"text-%d\" rows=\"1\" maxlength=\"%d\" "
-                  "placeholder=\"Write to %s\" data-bind:draft%d data-on:keydown=\"evt.key == 'Enter' && !evt.shiftKey "
-                  "&& !evt.isComposing && "
+                  "\"><label for=\"%-s\">Message</label><textarea id=\"%-s\" rows=\"1\" placeholder=\"Write to %s\" "
+                  "data-bind:%-s data-on:keydown=\"evt.key == 'Enter' && !evt.shiftKey && !evt.isComposing && "
                   "(evt.preventDefault(), el.form.requestSubmit())\" data-on:input__debounce.300ms=\"",
-                  id, id, TEXT_MAX, view->name, id);
-  const vestry_backend_action_options save = {.filter_include = draft, .csrf = true};
+                  draft, draft, view->name, draft);
+  const vestry_backend_action_options save = {.filter_include = include, .csrf = true};
   vestry_html_backend_action(html, VESTRY_METHOD_POST, &save, "/channel/%d/draft", id);
   vestry_html_add(html, "\"></textarea><button class=\"first\">Send</button></form>");
 }
@@ -295,15 +310,16 @@ static void put_editing(vestry_html *html, const struct view *view) {
   vestry_html_backend_action(html, VESTRY_METHOD_PUT, WITH("^(tabId|edit|edited)$"), "/channel/%d/message",
                              view->channel);
   vestry_html_add(html,
-                  "\"><label for=\"edited\">New text</label><textarea id=\"edited\" rows=\"1\" maxlength=\"%d\" "
+                  "\"><label for=\"edited\">New text</label><textarea id=\"edited\" rows=\"1\" "
                   "data-bind:edited data-on:keydown=\"evt.key == 'Escape' && ($edit = 0)\"></textarea>"
                   "<button class=\"first\">Save</button><button type=\"button\" data-on:click=\"$edit = 0\">Cancel"
-                  "</button></form>",
-                  TEXT_MAX);
+                  "</button></form>");
 }
 
 static void put_room(struct app *app, vestry_render *render, vestry_html *html, struct view *view) {
-  char share[32];
+  char id[32], share[32];
+  snprintf(id, sizeof id, "list-%d",
+           view->channel); /* one for each channel, so that none is seen under another's name */
   snprintf(share, sizeof share, "%d %d", view->channel, view->shown);
   vestry_html_add(html,
                   "<section id=\"room\" data-channel=\"%d\" data-init=\"follow(el)\" data-on:click=\""
@@ -315,7 +331,9 @@ static void put_room(struct app *app, vestry_render *render, vestry_html *html, 
   vestry_html_add(html, ")\">");
   if (*view->name) {
     vestry_html_add(html, "<header><h1>%s</h1></header>", view->name);
-    put_part(render, html, "messages", "div", share, messages, app);
+    vestry_html_add(html, "<div id=\"messages\">");
+    put_part(render, html, id, "div", share, messages, app);
+    vestry_html_add(html, "</div>");
     vestry_html_add(html, "<p class=\"error\" role=\"alert\" data-text=\"$error\"></p>");
     put_composer(html, view);
     put_editing(html, view);
@@ -338,21 +356,14 @@ static vestry_err put_frame(struct app *app, vestry_render *render, vestry_html 
   if (!err) err = vestry_once_nonce(req, nonce);
   if (err) return err;
   program_live_begin(&app->program, render, html, "Chat");
-  vestry_html_add(
+  return vestry_html_add(
       html,
       "<script src=\"/chat.js\"></script><div id=\"chat\" %-s data-signals:_csrf=\"'%s'\" "
       "data-signals:_once=\"'%s'\" data-signals:_me=\"'%s'\" data-signals=\"{text: '', name: '', edit: 0, "
       "drop: 0, edited: '', error: '', _last: {}, _seen: {}}\" data-on:datastar-fetch=\"evt.detail.type == 'error' && "
       "evt.detail.el.closest('main') && ($error = evt.detail.argsRaw.status == 403 ? "
-      "'You have logged in anew elsewhere: load this page again.' : 'That did not work.')\"><div",
+      "'You have logged in anew elsewhere: load this page again.' : 'That did not work.')\">",
       tab, token, nonce, view->user);
-  const json_t *drafts = json_object_get(view->state, "drafts");
-  if (drafts) {
-    vestry_html_add(html, " data-signals=\"");
-    vestry_html_json(html, drafts);
-    vestry_html_add(html, "\"");
-  }
-  return vestry_html_add(html, "></div>");
 }
 
 /* A vestry_page_fn: the document, and later its content again. */
@@ -379,13 +390,13 @@ static vestry_err chat(vestry_render *render, vestry_html *html, void *ctx) {
   "<main id=\"login\"><h1>Chat</h1><p>Say who you are, and come in.</p><form method=\"post\" action=\"/login\">"       \
   "<input type=\"hidden\" name=\"csrf\" value=\"%s\"><label for=\"name\">Name</label><input id=\"name\" "              \
   "name=\"name\" "                                                                                                     \
-  "maxlength=\"%d\" required autofocus autocomplete=\"username\"><p class=\"error\" role=\"alert\">%s</p>"             \
+  "required autofocus autocomplete=\"username\"><p class=\"error\" role=\"alert\">%s</p>"                              \
   "<button class=\"first\">Enter</button></form></main>"
 
 static vestry_err put_login(struct app *app, const vestry_request *req, vestry_reply *reply, const char *error) {
   char token[VESTRY_CSRF_TOKEN_BYTES];
   vestry_err err = vestry_csrf_token(app->csrf, req, reply, token);
-  return err ? err : program_page(&app->program, reply, "Chat", LOGIN, token, NAME_MAX, error);
+  return err ? err : program_page(&app->program, reply, "Chat", LOGIN, token, error);
 }
 
 /* All but the log-in is for those who have logged in. */
@@ -566,11 +577,11 @@ static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx)
   struct app *app = ctx;
   const char *text = "";
   int channel;
-  char draft[32];
+  char draft[DRAFT_BYTES];
   vestry_err err = channel_of(req, &channel);
+  if (!err) err = name_draft(req, channel, draft);
   if (!err) err = vestry_signals_string(vestry_request_signals(req), "text", &text, NULL);
   if (err) return err;
-  snprintf(draft, sizeof draft, "draft%d", channel);
   const char *wrong = NULL;
   if (!is_good(text, SIZE_MAX))
     wrong = "A message needs some text.";
@@ -587,10 +598,10 @@ static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx)
 static vestry_err save_draft(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   int channel;
-  char draft[32];
+  char draft[DRAFT_BYTES];
   vestry_err err = channel_of(req, &channel);
+  if (!err) err = name_draft(req, channel, draft);
   if (err) return err;
-  snprintf(draft, sizeof draft, "draft%d", channel);
   const char *text = program_text(req, draft, TEXT_MAX * 4);
   struct db_connection *db = text ? db_begin(app->db) : NULL;
   if (db) err = db_end(db, set_draft(db, req, draft, text));
@@ -723,7 +734,8 @@ static vestry_err mount(struct app *app) {
 static vestry_err begin(struct app *app) {
   vestry *v = app->program.v;
   const vestry_file script = {.path = "chat.js", .bytes = chat_js, .len = chat_js_len};
-  const vestry_pages_options pages = {.secret = app->secret, .secret_len = sizeof app->secret};
+  const vestry_pages_options pages = {
+      .secret = app->secret, .secret_len = sizeof app->secret, .interval_ms = INTERVAL_MS};
   const vestry_page_options page = {.render = chat, .allow = may_see, .app = app};
   const vestry_presence_options presence = {.on_change = on_presence, .ctx = app};
   vestry_err err = vestry_files_create(&(vestry_files_options){.embedded = &script, .embedded_count = 1}, &app->files);

@@ -571,7 +571,7 @@ function measure() {
     ground: luminance(getComputedStyle(document.documentElement).backgroundColor) > 0.5 ? 'light' : 'dark',
     overflow: document.documentElement.scrollWidth - innerWidth,
     small: [...document.querySelectorAll('button, a, input, textarea')]
-      .filter((el) => el.checkVisibility({ checkOpacity: true }) && el.getBoundingClientRect().height < 44).map((el) => el.textContent),
+      .filter((el) => el.checkVisibility({ checkOpacity: true }) && el.getBoundingClientRect().height < (el.closest('menu') && innerWidth > 900 ? 32 : 44)).map((el) => el.textContent),
   };
 }
 
@@ -605,6 +605,7 @@ for (const [device, options] of Object.entries({ phone: { viewport: { width: 360
       assert.deepEqual(await look(ada, 'talk'), good);
       await picture(ada.page, `chat-${device}-${colorScheme}`);
       await ada.page.locator('article').last().scrollIntoViewIfNeeded();
+      await ada.page.locator('article', { hasText: 'notes' }).focus(); // which shows what one can do with it
       await press(ada.page.locator('article', { hasText: 'notes' }).getByRole('button', { name: 'Edit' }));
       await ada.until(() => document.activeElement.id === 'edited');
       assert.deepEqual(await look(ada, 'edit'), good);

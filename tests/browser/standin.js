@@ -261,9 +261,10 @@ function patchElements({ elements = '', selector, mode = 'outer' }) {
 const delayOf = (modifiers) => Number(/^(?:delay|debounce)\.(\d+)ms$/.exec(modifiers ?? '')?.[1] ?? 0);
 
 const attributes = {
-  signals: (el, source, key) => {
+  signals: (el, source, key, modifiers) => {
     const value = expression(el, source, true)();
-    merge(signals, key ? { [key.replace(/-./g, (dash) => dash[1].toUpperCase())]: value } : value);
+    const named = key ? { [key.replace(/-./g, (dash) => dash[1].toUpperCase())]: value } : value;
+    merge(signals, named, modifiers === 'ifmissing');
   },
   bind: (el, source, key) => {
     const value = () => (el.type === 'number' ? Number(el.value) : el.value);
