@@ -19,8 +19,8 @@
  *  be followed refresh every page that read the database.
  *
  *  What a render reads by other means is not seen: clocks, random(), application functions with a memory of their own,
- *  virtual tables over other things. For these a page names a topic (vestry_render_topic). What a render writes refreshes
- *  nothing, or it would go on for ever.
+ *  virtual tables over other things. For these a page names a topic (vestry_render_topic). What a render writes
+ *  refreshes nothing, or it would go on for ever.
  *
  *  State of tabs: bytes by (scope, tab) in a table of the same database, which a tab's handlers write and its page
  *  reads: which channel it shows, the draft. A write refreshes that tab's page and no other. */
@@ -81,8 +81,8 @@ typedef struct vestry_sqlite_options {
   size_t max_tab_bytes;           /**< of one tab's state [64 KiB] */
 } vestry_sqlite_options;
 
-/** Have SQLite say which pages of a database a render reads: for level PAGES. It is a setting of the whole process, made
- *  by sqlite3_config, and costs other connections a function call a page.
+/** Have SQLite say which pages of a database a render reads: for level PAGES. It is a setting of the whole process,
+ *  made by sqlite3_config, and costs other connections a function call a page.
  *  Returns  OK, also when it was done before | BUSY (SQLite is in use already) | UNSUPPORTED (this SQLite cannot)
  *  Threads  before any other use of SQLite */
 VESTRY_API vestry_err vestry_sqlite_record_pages(void);
@@ -115,7 +115,7 @@ VESTRY_API void vestry_sqlite_detach(vestry_sqlite_connection *connection);
 
 /** Have everything refreshed that was committed until now, by whomever. For tests: settle behind it.
  *  ret_seq  for vestry_pages_settle; NULL: not wanted
- *  Returns  OK | IO
+ *  Returns  OK | IO | BUSY (somebody has been writing for five seconds; never in WAL mode)
  *  Threads  any, not from a render; blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq);
 
@@ -127,8 +127,8 @@ VESTRY_API vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_
  *  render    the render that reads, NULL: none
  *  buffer    receives it, at most capacity bytes
  *  ret_len   its length, also with TOO_LARGE. 0: it has none yet
- *  Returns  OK | NOT_FOUND (the request has no tab) | TOO_LARGE (capacity) | NO_MEMORY | BUSY (the database is locked) |
- *           IO
+ *  Returns  OK | INVALID | NOT_FOUND (the request has no tab, the render is shared) | TOO_LARGE (capacity) |
+ *           NO_MEMORY | BUSY (the database is locked) | IO
  *  Threads  that of the connection; blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_tab_get(vestry_sqlite_connection *connection, const vestry_request *req,
                                             vestry_render *render, void *buffer, size_t capacity, size_t *ret_len);
@@ -136,7 +136,7 @@ VESTRY_API vestry_err vestry_sqlite_tab_get(vestry_sqlite_connection *connection
  *  `synchronous` says: with NORMAL in WAL mode a power cut can take the last ones, a killed process none; with FULL
  *  nothing that was committed.
  *  data  copied; len 0: the tab has none any more
- *  Returns  OK | NOT_FOUND (the request has no tab) | TOO_LARGE (max_tab_bytes) | NO_MEMORY | BUSY (the database is
+ *  Returns  OK | INVALID | NOT_FOUND (the request has no tab) | TOO_LARGE (max_tab_bytes) | NO_MEMORY | BUSY (the database is
  *           locked) | LIMIT (it is full) | IO (read-only, corrupted)
  *  Threads  that of the connection, not from a render; blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_tab_set(vestry_sqlite_connection *connection, const vestry_request *req,

@@ -28,7 +28,7 @@ static void forget(vestry_sqlite_connection *connection) {
 
 void vsi_sqlite_publish(vestry_sqlite_connection *connection) {
   vestry_sqlite *database = connection->database;
-  /* Nothing changed that a hook was told of: the schema did, or nothing at all, and the number is somebody else's. */
+  /* Nothing that a hook was told of: the schema, or nothing at all, and the number is somebody else's. */
   if (!connection->has_changes) connection->topics.are_all = true;
   if (connection->topics.are_all) database->stats.whole_count++;
   if (vsi_sqlite_topics_refresh(&connection->topics, database->pages, &database->seq)) /* a name that is none */
@@ -38,26 +38,26 @@ void vsi_sqlite_publish(vestry_sqlite_connection *connection) {
   forget(connection);
 }
 
-/* What was announced is published if it was committed. Otherwise it was not, or not yet: it will be announced again. */
-static void settle_locked(vestry_sqlite_connection *connection) {
+/* What was announced is published if it was committed. Otherwise it was not, or not yet: it will be announced again.
+ *  is_whole  all that the transaction changed is known: if that is nothing, the number is somebody else's */
+static void settle_locked(vestry_sqlite_connection *connection, bool is_whole) {
   vestry_sqlite *database = connection->database;
   vsi_sqlite_number last;
   if (!atomic_load_explicit(&connection->is_announced, memory_order_relaxed)) return; /* the thread was quicker */
-  if (!vsi_sqlite_counter(database, connection->file, &last)) {
-    connection->topics.are_all = true;
+  bool is_read = vsi_sqlite_counter(database, connection->file, &last);
+  bool is_nothing = is_whole && !connection->has_changes && !connection->topics.are_all;
+  if (!is_read) connection->topics.are_all = true;
+  if (!is_read || (!is_nothing && vsi_sqlite_is_reached(connection->announced, last)))
     vsi_sqlite_publish(connection);
-  } else if (vsi_sqlite_is_reached(connection->announced, last)) {
-    vsi_sqlite_publish(connection);
-  } else {
-    atomic_store_explicit(&connection->is_announced, false, memory_order_relaxed);
-  }
+  else
+    atomic_store_explicit(&connection->is_announced, false, memory_order_release);
 }
 
 /* Whatever runs on the connection behind a commit hook runs behind that commit. */
 static void settle(vestry_sqlite_connection *connection) {
   if (!atomic_load_explicit(&connection->is_announced, memory_order_acquire)) return;
   pthread_mutex_lock(&connection->database->lock);
-  settle_locked(connection);
+  settle_locked(connection, false);
   pthread_mutex_unlock(&connection->database->lock);
 }
 
@@ -127,7 +127,7 @@ static int before_commit(void *ctx) {
   vestry_sqlite_connection *connection = ctx;
   vestry_sqlite *database = connection->database;
   pthread_mutex_lock(&database->lock);
-  settle_locked(connection);
+  settle_locked(connection, false);
   if (vsi_sqlite_counter(database, connection->file, &connection->announced))
     connection->announced.value++;
   else
@@ -167,13 +167,19 @@ static bool is_of_rows(const char *sql) {
   return false;
 }
 
+/* Behind every statement, those that others run inside of theirs included. */
 static int after_statement(unsigned what, void *ctx, void *statement, void *took) {
   vestry_sqlite_connection *connection = ctx;
   (void)what, (void)took;
-  settle(connection);
-  bool is_open = !sqlite3_get_autocommit(connection->db);
-  if (is_open && !sqlite3_stmt_readonly(statement) && !is_of_rows(sqlite3_sql(statement)))
+  bool is_of_schema = !sqlite3_stmt_readonly(statement) && !is_of_rows(sqlite3_sql(statement));
+  if (atomic_load_explicit(&connection->is_announced, memory_order_acquire)) {
+    pthread_mutex_lock(&connection->database->lock);
+    if (is_of_schema) connection->topics.are_all = true;
+    settle_locked(connection, true);
+    pthread_mutex_unlock(&connection->database->lock);
+  } else if (is_of_schema && sqlite3_txn_state(connection->db, "main") == SQLITE_TXN_WRITE) {
     connection->topics.are_all = true;
+  }
   return 0;
 }
 

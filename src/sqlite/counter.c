@@ -4,8 +4,8 @@
  * reads it there can read what was committed. It is mapped once, by the database's own connection, so looking at it is
  * one load: no call of SQLite's, no lock. That connection stays open, which keeps the mode: nobody else can leave it.
  *
- * Otherwise it is the counter in the file's header (24 bytes from its beginning). It is there before the commit is over:
- * who did not make it looks again while nobody can write (others.c).
+ * Otherwise it is the counter in the file's header (24 bytes from its beginning). It is there before the commit is
+ * over: who did not make it looks again while nobody can write (others.c).
  *
  * The file is read through the sqlite3_file of an open connection. To open and close it here would drop the locks that
  * SQLite has on it: POSIX has them by process. */

@@ -1,11 +1,11 @@
-/* Commits that no attached connection made, found by their numbers: those between the last one that is accounted for and
- * the last one there is, that nobody announced.
+/* Commits that no attached connection made, found by their numbers: those between the last one that is accounted for
+ * and the last one there is, that nobody announced.
  *
  * A thread looks every poll_ms. In WAL mode to look is to load one word, so it costs nothing to speak of, and no
  * notification of the file system's comes when the WAL's index is written, which is when the commit can be seen.
  *
- * Otherwise the number in the file's header is read; it is there before the commit is over. So if it says something new,
- * it is asked for again by a read transaction, during which nobody writes. */
+ * Otherwise the number in the file's header is read; it is there before the commit is over. So if it says something
+ * new, it is asked for again by a read transaction, during which nobody writes. */
 #include <errno.h>
 #include <time.h>
 
@@ -46,10 +46,11 @@ static void refresh_all(vestry_sqlite *database) {
   database->stats.whole_count++;
 }
 
-static vestry_sqlite_connection *announced(vestry_sqlite *database, vsi_sqlite_number number) {
+/* Whose commit it is. Two may have announced it, of whom one commits nothing. */
+static vestry_sqlite_connection *find_announced(vestry_sqlite *database, vsi_sqlite_number number) {
   for (vestry_sqlite_connection *at = database->connections; at; at = at->next)
     if (atomic_load_explicit(&at->is_announced, memory_order_relaxed) && at->announced.value == number.value &&
-        at->announced.is_wal == number.is_wal)
+        at->announced.is_wal == number.is_wal && (at->has_changes || at->topics.are_all))
       return at;
   return NULL;
 }
@@ -72,7 +73,7 @@ static void catch_up(vestry_sqlite *database, vsi_sqlite_number last) {
   }
   while (database->seen.value != last.value) {
     const vsi_sqlite_number next = {database->seen.value + 1, last.is_wal};
-    vestry_sqlite_connection *connection = announced(database, next);
+    vestry_sqlite_connection *connection = find_announced(database, next);
     if (connection) {
       vsi_sqlite_publish(connection);
       if (database->seen.value - next.value < VSI_SQLITE_WINDOW) continue; /* and those behind it perhaps too */

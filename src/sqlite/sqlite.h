@@ -84,7 +84,7 @@ struct vestry_sqlite_connection {
   /* The connection's thread's. */
   bool is_quiet; /* what is changed now refreshes nothing */
   struct vsi_sqlite_tab_statements {
-    sqlite3_stmt *read, *write, *insert, *remove, *evict, *expire, *begin, *end, *undo;
+    sqlite3_stmt *read, *write, *insert, *remove, *evict, *expire, *begin, *end, *undo, *undo_all;
   } tab;
 };
 

@@ -1,9 +1,9 @@
 /* State of tabs. The statements are prepared once a connection, when they are first needed.
  *
- * A state that is written again and again, as a draft is, takes one statement: an UPDATE that leaves `expires` alone, and
- * with it the index. When a tenth of ttl has gone by, or there is no row yet, a longer way is gone: the row is put, what
- * is too much of its scope is removed, and some of what has expired. It is a savepoint, so that it is all or nothing, in
- * the application's transaction too.
+ * A state that is written again and again, as a draft is, takes one statement: an UPDATE that leaves `expires` alone,
+ * and with it the index. When a tenth of ttl has gone by, or there is no row yet, a longer way is gone: the row is put,
+ * what is too much of its scope is removed, and some of what has expired. It is a savepoint, so that it is all or
+ * nothing, in the application's transaction too.
  *
  * That a state is read is noted when a tenth of ttl has gone by, not by the reader, who may be a render, inside of a
  * transaction, and would have to write: the database's own thread does it, with a connection of its own. It waits for
@@ -13,7 +13,7 @@
 enum { EXPIRED_AT_ONCE = 64 };
 
 static const char read_sql[] = "SELECT data, expires FROM vestry_tab WHERE scope = ?1 AND tab = ?2 AND expires > ?3";
-static const char write_sql[] = "UPDATE vestry_tab SET data = ?4 WHERE scope = ?1 AND tab = ?2 AND expires > ?3";
+static const char write_sql[] = "UPDATE vestry_tab SET data = ?4 WHERE scope = ?1 AND tab = ?2 AND expires >= ?3";
 static const char insert_sql[] = "INSERT INTO vestry_tab(scope, tab, expires, data) VALUES(?1, ?2, ?3, ?4)"
                                  " ON CONFLICT DO UPDATE SET expires = excluded.expires, data = excluded.data";
 static const char remove_sql[] = "DELETE FROM vestry_tab WHERE scope = ?1 AND tab = ?2";
@@ -68,7 +68,7 @@ static int64_t now_s(const vestry_sqlite *database) {
 /* A state that ends before this is put off. */
 static int64_t soon_s(const vestry_sqlite *database, int64_t now) {
   int64_t ttl = database->options.tab_ttl_s;
-  return now + ttl - ttl / 10 - 1;
+  return now + ttl - ttl / 10;
 }
 
 /* -------------------------------------------------------------------------------------------- statements ---------- */
@@ -93,11 +93,6 @@ static int run(sqlite3_stmt *statement) {
   return result == SQLITE_DONE ? SQLITE_OK : result;
 }
 
-static int run_sql(vestry_sqlite_connection *connection, sqlite3_stmt **statement, const char *sql) {
-  int result = prepare(connection, statement, sql);
-  return result ? result : run(*statement);
-}
-
 void vsi_sqlite_tab_finish(vestry_sqlite_connection *connection) {
   sqlite3_finalize(connection->tab.read);
   sqlite3_finalize(connection->tab.write);
@@ -108,6 +103,7 @@ void vsi_sqlite_tab_finish(vestry_sqlite_connection *connection) {
   sqlite3_finalize(connection->tab.begin);
   sqlite3_finalize(connection->tab.end);
   sqlite3_finalize(connection->tab.undo);
+  sqlite3_finalize(connection->tab.undo_all);
   memset(&connection->tab, 0, sizeof connection->tab);
 }
 
@@ -237,21 +233,39 @@ static int expire(vestry_sqlite_connection *connection, int64_t now, uint64_t *r
   return result;
 }
 
+/* What ends the longer way is there before it begins: memory may run out. */
+static int prepare_ends(vestry_sqlite_connection *connection) {
+  int result = prepare(connection, &connection->tab.end, "RELEASE vestry_tab");
+  if (!result) result = prepare(connection, &connection->tab.undo, "ROLLBACK TO vestry_tab");
+  return result ? result : prepare(connection, &connection->tab.undo_all, "ROLLBACK");
+}
+
+/* A transaction of one's own is rolled back: to release the savepoint would be to commit, which may fail again. */
+static void undo(vestry_sqlite_connection *connection, bool is_own) {
+  if (sqlite3_get_autocommit(connection->db)) return; /* some failures have undone it all */
+  if (is_own)
+    (void)run(connection->tab.undo_all);
+  else if (!run(connection->tab.undo))
+    (void)run(connection->tab.end);
+}
+
 static int put_state(vestry_sqlite_connection *connection, const owner *whose, int64_t now, const void *data,
                      size_t len) {
   vestry_sqlite *database = connection->database;
+  bool is_own = sqlite3_get_autocommit(connection->db);
   uint64_t expired = 0;
-  int result = run_sql(connection, &connection->tab.begin, "SAVEPOINT vestry_tab");
+  int result = prepare_ends(connection);
+  if (!result) result = prepare(connection, &connection->tab.begin, "SAVEPOINT vestry_tab");
+  if (!result) result = run(connection->tab.begin);
   if (result) return result;
   result = bind(connection, &connection->tab.insert, insert_sql, whose);
   if (!result) result = bind_state(connection->tab.insert, now + database->options.tab_ttl_s, data, len);
   if (!result) result = run(connection->tab.insert);
   if (!result) result = evict(connection, whose);
   if (!result) result = expire(connection, now, &expired);
-  if (!result) result = run_sql(connection, &connection->tab.end, "RELEASE vestry_tab");
-  if (result) { /* some failures have undone it already */
-    int failure = run_sql(connection, &connection->tab.undo, "ROLLBACK TO vestry_tab");
-    if (!failure) (void)run_sql(connection, &connection->tab.end, "RELEASE vestry_tab");
+  if (!result) result = run(connection->tab.end);
+  if (result) {
+    undo(connection, is_own);
     return result;
   }
   if (expired) {

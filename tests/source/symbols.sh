@@ -28,13 +28,13 @@ compare() { # LIBRARY HEADERS…
   echo "$difference"
 }
 
-core=$(find "$include" -name '*.h' ! -name civetweb.h ! -name microhttpd.h)
+core=$(find "$include" -name '*.h' ! -name civetweb.h ! -name microhttpd.h ! -name sqlite.h)
 # shellcheck disable=SC2086 # a list of words
 compare "$lib/libvestry.so" $core
 for library in "$lib"/libvestry-*.so; do
   [ -e "$library" ] || continue
-  server=${library##*/libvestry-}
-  compare "$library" "$include/${server%.so}.h"
+  name=${library##*/libvestry-}
+  compare "$library" "$include/${name%.so}.h"
 done
 for archive in "$lib"/libvestry*.a; do
   [ -e "$archive" ] || continue

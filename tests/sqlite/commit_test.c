@@ -1,32 +1,532 @@
 /* What is committed refreshes the pages that depend on it: after it can be seen by everybody, never before, and never
- * for what was rolled back. In both modes of the journal. */
+ * for what was rolled back. In all modes of the journal. */
 #include "sqlite/site.h"
 
-static const char *const modes[] = {"wal", "delete", "persist"};
+static const char *const modes[] = {"wal", "delete", "persist", "truncate", "memory"};
 #define EACH_MODE(mode) for (const char *const *mode = modes; mode < modes + sizeof modes / sizeof *modes; mode++)
 
-static void a_commit_refreshes_what_it_changed(void **state) {
+/* Every refresh passes here: how many rows another connection sees in that moment. */
+static site *witnessed;
+static int visible;
+static size_t refreshes;
+vestry_err __real_vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq);
+vestry_err __wrap_vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq);
+vestry_err __wrap_vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq) {
+  refreshes++;
+  if (witnessed) visible = site_number(witnessed->reader, "SELECT count(*) FROM t");
+  return __real_vestry_refresh(pages, topic, ret_seq);
+}
+
+static void open_watched(site *s, const char *mode) {
+  site_open(s, mode, NULL);
+  site_watch(s, "table/t");
+  site_watch(s, "table/k");
+  site_watch(s, "table/child");
+  site_watch(s, "table/log");
+  refreshes = 0;
+}
+
+/* What was rendered since, as bits: t, k, child, log. What is committed is accounted for: nothing comes of it later. */
+static unsigned seen(site *s) {
+  unsigned bits = 0;
+  site_settle(s);
+  for (unsigned i = 0; i < 4; i++)
+    if (site_seen(s, s->topics[i])) bits |= 1u << i;
+  site_sync(s);
+  for (unsigned i = 0; i < 4; i++) assert_int_equal(site_seen(s, s->topics[i]), 0);
+  return bits;
+}
+enum { T = 1, K = 2, CHILD = 4, LOG = 8, ALL = 15 };
+
+static void each_kind_of_change_is_seen(void **state) {
   (void)state;
+  static const struct {
+    const char *sql;
+    unsigned seen;
+  } rows[] = {
+      {"INSERT INTO t(x) VALUES(1)", T},
+      {"SELECT * FROM t", 0},
+      {"UPDATE t SET x = 2", T},
+      {"UPDATE t SET x = 3 WHERE x = 77", 0},
+      {"INSERT INTO k VALUES('a', 1)", K},
+      {"REPLACE INTO k VALUES('a', 2)", K},
+      {"UPDATE k SET b = 3", K},
+      {"DELETE FROM k", K},
+      {"INSERT INTO t(x) VALUES(4), (5), (6)", T},
+      {"INSERT INTO child(t) VALUES(2)", CHILD},
+      {"DELETE FROM t WHERE id = 2", T | CHILD},
+      {"INSERT INTO child(t) VALUES(3)", CHILD},
+      {"REPLACE INTO t(id, x) VALUES(3, 9)", T | CHILD},
+      {"INSERT OR IGNORE INTO t(id, x) VALUES(3, 9)", 0},
+      {"INSERT INTO t(id, x) VALUES(3, 10) ON CONFLICT DO UPDATE SET x = excluded.x", T},
+      {"INSERT INTO watched VALUES(7)", LOG},
+      {"BEGIN; INSERT INTO t(x) VALUES(20); INSERT INTO k VALUES('b', 1); COMMIT", T | K},
+      {"BEGIN; INSERT INTO t(x) VALUES(21); ROLLBACK", 0},
+      {"BEGIN; SAVEPOINT a; INSERT INTO t(x) VALUES(22); RELEASE a; INSERT INTO k VALUES('c', 1); COMMIT", T | K},
+      {"SAVEPOINT a; INSERT INTO t(x) VALUES(23); RELEASE a", T},
+      {"SAVEPOINT a; INSERT INTO t(x) VALUES(24); ROLLBACK TO a; RELEASE a", T}, /* too much, which is harmless */
+      {"BEGIN IMMEDIATE; COMMIT", 0},
+      {"BEGIN EXCLUSIVE; END", 0},
+      {"INSERT INTO t(x) VALUES(25); INSERT INTO k VALUES('d', 1)", T | K},
+      {"WITH n(i) AS (VALUES(30), (31)) INSERT INTO t(x) SELECT i FROM n", T},
+      {"DELETE FROM t", T},
+      {"INSERT INTO temp.mine VALUES(1)", 0},
+      {"INSERT INTO other.mine VALUES(1)", 0},
+      {"BEGIN; INSERT INTO other.mine VALUES(1); INSERT INTO k VALUES('e', 1); COMMIT", K},
+      {"PRAGMA wal_checkpoint(TRUNCATE)", 0},
+      {"CREATE TABLE more(a)", ALL},
+      {"BEGIN; INSERT INTO k VALUES('f', 1); CREATE INDEX byx ON t(x); COMMIT", ALL},
+      {"BEGIN; CREATE TABLE more2(a); INSERT INTO k VALUES('g', 1); COMMIT", ALL},
+      {"BEGIN; /* no; row */ -- of these\n ;DROP TABLE more2; INSERT INTO k VALUES('h', 1); COMMIT", ALL},
+      {"PRAGMA user_version = 5", ALL},
+  };
   EACH_MODE(mode) {
     site s;
-    site_open(&s, *mode, NULL);
-    site_watch(&s, "table/t");
-    site_watch(&s, "table/k");
-    site_run(s.db, "INSERT INTO t(x) VALUES(1)");
-    site_settle(&s);
-    assert_int_equal(site_seen(&s, "table/t"), 1);
-    assert_int_equal(site_seen(&s, "table/k"), 0);
-    assert_int_equal(s.counted[0], 1);
-    site_sync(&s); /* it is known whose it was */
-    assert_int_equal(site_seen(&s, "table/t"), 0);
-    assert_int_equal(site_seen(&s, "table/k"), 0);
+    open_watched(&s, *mode);
+    site_run(s.db, "CREATE TEMP TABLE mine(a); ATTACH ':memory:' AS other; CREATE TABLE other.mine(a)");
+    (void)seen(&s);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+      site_run(s.db, rows[i].sql);
+      unsigned was = seen(&s);
+      if (was != rows[i].seen) fail_msg("%s, in %s: %x instead of %x", rows[i].sql, *mode, was, rows[i].seen);
+    }
     site_close(&s);
   }
 }
 
+static void vacuum_refreshes_all(void **state) {
+  (void)state;
+  EACH_MODE(mode) {
+    site s;
+    open_watched(&s, *mode);
+    site_run(s.db, "VACUUM");
+    site_sync(&s);
+    for (unsigned i = 0; i < 4; i++) assert_true(site_seen(&s, s.topics[i]) > 0);
+    site_run(s.db, "INSERT INTO t(x) VALUES(1)");
+    assert_int_equal(seen(&s), T);
+    site_close(&s);
+  }
+}
+
+static void a_transaction_is_seen_when_it_is_over(void **state) {
+  (void)state;
+  EACH_MODE(mode) {
+    site s;
+    open_watched(&s, *mode);
+    site_run(s.db, "BEGIN; INSERT INTO t(x) VALUES(1); SAVEPOINT a; INSERT INTO t(x) VALUES(2)");
+    site_sync(&s);
+    site_run(s.db, "RELEASE a");
+    site_sync(&s);
+    assert_int_equal(refreshes, 0);
+    site_run(s.db, "COMMIT");
+    assert_int_equal(refreshes, 1);
+    assert_int_equal(seen(&s), T);
+    assert_int_equal(s.counted[0], 2);
+    site_close(&s);
+  }
+}
+
+/* In the moment of the refresh, which is before the statement returns. */
+static void a_refresh_comes_when_everybody_can_see_it(void **state) {
+  (void)state;
+  EACH_MODE(mode) {
+    site s;
+    open_watched(&s, *mode);
+    witnessed = &s;
+    for (int i = 1; i <= 20; i++) {
+      visible = -1;
+      site_run(s.db, i % 2 ? "INSERT INTO t(x) VALUES(random())"
+                           : "BEGIN; INSERT INTO t(x) VALUES(random()); SELECT count(*) FROM t; COMMIT");
+      assert_int_equal(visible, i);
+    }
+    witnessed = NULL;
+    site_close(&s);
+  }
+}
+
+static sqlite3_stmt *prepare(sqlite3 *db, const char *sql) {
+  sqlite3_stmt *statement;
+  assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+  return statement;
+}
+
+static void a_step_is_enough(void **state) {
+  (void)state;
+  EACH_MODE(mode) {
+    site s;
+    open_watched(&s, *mode);
+    static const char *const sql[] = {"INSERT INTO t(x) VALUES(1)", "INSERT INTO t(x) VALUES(2) RETURNING id"};
+    for (size_t i = 0; i < 2; i++) {
+      sqlite3_stmt *statement = prepare(s.db, sql[i]);
+      while (sqlite3_step(statement) == SQLITE_ROW) assert_int_equal(refreshes, i);
+      assert_int_equal(refreshes, i + 1); /* it is not reset yet */
+      sqlite3_finalize(statement);
+      assert_int_equal(seen(&s), T);
+    }
+    sqlite3_stmt *begin = prepare(s.db, "BEGIN"), *commit = prepare(s.db, "COMMIT");
+    assert_int_equal(sqlite3_step(begin), SQLITE_DONE);
+    site_run(s.db, "INSERT INTO k VALUES('a', 1)");
+    assert_int_equal(sqlite3_step(commit), SQLITE_DONE);
+    assert_int_equal(refreshes, 3);
+    sqlite3_finalize(begin);
+    sqlite3_finalize(commit);
+    assert_int_equal(seen(&s), K);
+    site_close(&s);
+  }
+}
+
+/* It commits when it is reset, and its trace came before that. */
+static void reset_before_its_end(site *s, int x) {
+  sqlite3_stmt *statement = prepare(s->db, "INSERT INTO t(x) VALUES(?1) RETURNING id");
+  sqlite3_bind_int(statement, 1, x);
+  assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+  sqlite3_finalize(statement);
+}
+
+static void a_statement_that_is_reset_before_its_end_is_seen_by_whoever_looks(void **state) {
+  (void)state;
+  EACH_MODE(mode) {
+    site s;
+    open_watched(&s, *mode);
+    reset_before_its_end(&s, 1);
+    site_sync(&s); /* as the thread does */
+    assert_int_equal(site_seen(&s, "table/t"), 1);
+    assert_int_equal(site_seen(&s, "table/k"), 0); /* whose it was is known */
+    reset_before_its_end(&s, 2);
+    site_run(s.db, "SELECT 1"); /* the connection goes on */
+    assert_int_equal(seen(&s), T);
+    reset_before_its_end(&s, 3);
+    site_run(s.db, "BEGIN; INSERT INTO k VALUES('a', 1)");
+    site_settle(&s);
+    assert_int_equal(site_seen(&s, "table/t"), 1);
+    assert_int_equal(site_seen(&s, "table/k"), 0);
+    reset_before_its_end(&s, 4);
+    site_run(s.db, "ROLLBACK");
+    assert_int_equal(seen(&s), 0);
+    reset_before_its_end(&s, 5);
+    site_run(s.db, "BEGIN; ROLLBACK");
+    assert_int_equal(seen(&s), T);
+    reset_before_its_end(&s, 6);
+    reset_before_its_end(&s, 7);
+    site_run(s.db, "INSERT INTO k VALUES('a', 1)");
+    assert_int_equal(seen(&s), T | K);
+    site_close(&s);
+  }
+}
+
+static void a_blob_that_is_written_is_seen(void **state) {
+  (void)state;
+  EACH_MODE(mode) {
+    site s;
+    sqlite3_blob *blob;
+    open_watched(&s, *mode);
+    site_run(s.db, "INSERT INTO log(what) VALUES(zeroblob(10))");
+    assert_int_equal(seen(&s), LOG);
+    assert_int_equal(sqlite3_blob_open(s.db, "main", "log", "what", 1, 1, &blob), SQLITE_OK);
+    assert_int_equal(sqlite3_blob_write(blob, "abc", 3, 2), SQLITE_OK);
+    site_sync(&s);
+    assert_int_equal(site_seen(&s, "table/log"), 0);
+    assert_int_equal(sqlite3_blob_close(blob), SQLITE_OK);
+    site_sync(&s);
+    assert_int_equal(site_seen(&s, "table/log"), 1);
+    site_close(&s);
+  }
+}
+
+/* One that was prepared without hooks deletes in one go, and would call none. */
+static void statements_from_before_are_seen(void **state) {
+  (void)state;
+  EACH_MODE(mode) {
+    site s;
+    open_watched(&s, *mode);
+    vestry_sqlite_detach(s.connection);
+    site_run(s.db, "INSERT INTO t(x) VALUES(1)");
+    sqlite3_stmt *statement = prepare(s.db, "DELETE FROM t");
+    assert_int_equal(vestry_sqlite_attach(s.database, s.db, &s.connection), VESTRY_OK);
+    site_sync(&s);
+    (void)seen(&s);
+    site_run(s.db, "BEGIN; INSERT INTO k VALUES('a', 1)");
+    assert_int_equal(sqlite3_step(statement), SQLITE_DONE);
+    sqlite3_finalize(statement);
+    site_run(s.db, "COMMIT");
+    assert_int_equal(seen(&s), T | K);
+    site_close(&s);
+  }
+}
+
+/* A COMMIT that finds a reader in its way has called the hook. */
+static void a_commit_that_is_refused_is_none(void **state) {
+  (void)state;
+  site s;
+  open_watched(&s, "delete");
+  site_run(s.reader, "BEGIN; SELECT * FROM t");
+  site_run(s.db, "BEGIN; INSERT INTO t(x) VALUES(1)");
+  for (int i = 0; i < 3; i++) {
+    assert_int_equal(sqlite3_exec(s.db, "COMMIT", NULL, NULL, NULL), SQLITE_BUSY);
+    assert_int_equal(vestry_sqlite_sync(s.database, NULL), VESTRY_OK);
+    site_settle(&s);
+    assert_int_equal(refreshes, 0);
+    if (i == 1) site_run(s.db, "INSERT INTO k VALUES('a', 1)");
+  }
+  site_run(s.reader, "COMMIT");
+  site_run(s.db, "COMMIT");
+  assert_int_equal(seen(&s), T | K);
+  site_run(s.reader, "BEGIN; SELECT * FROM t");
+  assert_int_equal(sqlite3_exec(s.db, "INSERT INTO t(x) VALUES(2)", NULL, NULL, NULL), SQLITE_BUSY);
+  site_run(s.reader, "COMMIT");
+  assert_int_equal(seen(&s), 0);
+  site_close(&s);
+}
+
+static void a_mode_that_changes_is_followed(void **state) {
+  (void)state;
+  site s;
+  open_watched(&s, "delete");
+  site_run(s.db, "INSERT INTO t(x) VALUES(1); INSERT INTO t(x) VALUES(2)");
+  assert_int_equal(seen(&s), T);
+  site_run(s.db, "PRAGMA journal_mode = wal");
+  site_run(s.db, "INSERT INTO t(x) VALUES(3)");
+  site_sync(&s);
+  for (unsigned i = 0; i < 4; i++) assert_true(site_seen(&s, s.topics[i]) > 0);
+  site_run(s.db, "INSERT INTO k VALUES('a', 1)");
+  assert_int_equal(seen(&s), K);
+  site_run(s.reader, "INSERT INTO k VALUES('b', 1)");
+  site_sync(&s);
+  assert_true(site_seen(&s, "table/t") > 0);
+  site_close(&s);
+}
+
+/* ---------------------------------------------------------------------------------------------------- topics ------ */
+
+static const char *flavour; /* what by_row says beside: NULL, "many", "none" */
+
+static void by_row(vestry_sqlite_change *change, const char *table, int64_t rowid, void *app) {
+  char topic[64];
+  (void)app;
+  if (flavour && strcmp(flavour, "none") == 0) {
+    char longer[VESTRY_PAGE_TOPIC_MAX_BYTES + 2];
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = '\0';
+    vestry_sqlite_topic(change, NULL);
+    vestry_sqlite_topic(change, "");
+    vestry_sqlite_topic(change, longer);
+    return;
+  }
+  snprintf(topic, sizeof topic, "%s/%lld", table, (long long)rowid);
+  vestry_sqlite_topic(change, topic);
+  vestry_sqlite_topic(change, topic);
+  sqlite3_value *values[] = {vestry_sqlite_change_old(change, 1), vestry_sqlite_change_new(change, 1)};
+  for (size_t i = 0; i < 2; i++) {
+    if (!values[i]) continue;
+    snprintf(topic, sizeof topic, "%s %d", i ? "new" : "old", sqlite3_value_int(values[i]));
+    vestry_sqlite_topic(change, topic);
+  }
+  assert_null(vestry_sqlite_change_new(change, 99));
+}
+
+static void open_by_row(site *s) {
+  site_open(s, "wal", &(vestry_sqlite_options){.topics = by_row, .poll_ms = 60000});
+  refreshes = 0;
+}
+
+static void an_application_says_which_topics_a_row_has(void **state) {
+  (void)state;
+  site s;
+  flavour = NULL;
+  open_by_row(&s);
+  static const char *const topics[] = {"t/1", "t/2", "old 5", "new 5", "new 6", "k/0"};
+  static const struct {
+    const char *sql;
+    unsigned seen;
+  } rows[] = {
+      {"INSERT INTO t(id, x) VALUES(1, 5)", 1 | 8}, {"UPDATE t SET x = 6", 1 | 4 | 16},
+      {"UPDATE t SET id = 2, x = 5", 1 | 2 | 8},    {"DELETE FROM t", 2 | 4},
+      {"INSERT INTO k VALUES('a', 6)", 16 | 32},
+  };
+  for (size_t i = 0; i < 6; i++) site_watch(&s, topics[i]);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    site_run(s.db, rows[i].sql);
+    site_settle(&s);
+    unsigned was = 0;
+    for (size_t j = 0; j < 6; j++) was |= site_seen(&s, topics[j]) ? 1u << j : 0;
+    if (was != rows[i].seen) fail_msg("%s: %x instead of %x", rows[i].sql, was, rows[i].seen);
+  }
+  site_close(&s);
+}
+
+static void topics_that_are_none_are_left_out(void **state) {
+  (void)state;
+  site s;
+  flavour = "none";
+  open_by_row(&s);
+  site_run(s.db, "INSERT INTO t(x) VALUES(1)");
+  site_sync(&s);
+  assert_int_equal(refreshes, 0);
+  flavour = NULL;
+  site_close(&s);
+}
+
+static void a_topic_is_refreshed_once_a_transaction(void **state) {
+  (void)state;
+  site s;
+  open_by_row(&s);
+  site_run(s.db, "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 1000)"
+                 " INSERT INTO t SELECT i, i FROM n");
+  assert_int_equal(refreshes, 2000);
+  refreshes = 0;
+  site_run(s.db, "BEGIN; UPDATE t SET x = x + 5000 WHERE id <= 2; UPDATE t SET x = x - 5000 WHERE id <= 2; COMMIT");
+  assert_int_equal(refreshes, 2 + 8);
+  site_close(&s);
+}
+
+static void too_many_topics_are_all(void **state) {
+  (void)state;
+  site s;
+  open_by_row(&s);
+  site_watch(&s, "nothing of the kind");
+  site_run(s.db, "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 3000)"
+                 " INSERT INTO t SELECT i, i FROM n");
+  assert_int_equal(refreshes, 1);
+  site_settle(&s);
+  assert_int_equal(site_seen(&s, "nothing of the kind"), 1);
+  refreshes = 0;
+  site_run(s.db, "DELETE FROM t WHERE id = 7"); /* and it begins anew */
+  assert_int_equal(refreshes, 2);
+  site_close(&s);
+}
+
+/* ------------------------------------------------------------------------------------------------- attaching ------ */
+
+static void connections_are_attached_or_not(void **state) {
+  (void)state;
+  site s;
+  site_open(&s, "wal", NULL);
+  vestry_sqlite *database = NULL;
+  vestry_sqlite_connection *connection = NULL;
+  sqlite3 *other, *same;
+  char path[128];
+  assert_int_equal(vestry_sqlite_attach(s.database, s.db, &connection), VESTRY_EXISTS);
+  assert_int_equal(sqlite3_open(":memory:", &other), SQLITE_OK);
+  assert_int_equal(vestry_sqlite_attach(s.database, other, &connection), VESTRY_INVALID);
+  sqlite3_close(other);
+  snprintf(path, sizeof path, "%s/other.db", s.folder);
+  assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+  site_run(other, "CREATE TABLE t(a)");
+  assert_int_equal(vestry_sqlite_attach(s.database, other, &connection), VESTRY_INVALID);
+  sqlite3_close(other);
+  snprintf(path, sizeof path, "%s/./site.db", s.folder);
+  assert_int_equal(sqlite3_open(path, &same), SQLITE_OK);
+  site_run(same, "BEGIN");
+  assert_int_equal(vestry_sqlite_attach(s.database, same, &connection), VESTRY_BUSY);
+  assert_null(connection);
+  site_run(same, "COMMIT");
+  assert_int_equal(vestry_sqlite_attach(s.database, same, &connection), VESTRY_OK);
+  vestry_sqlite_stats stats = {0};
+  vestry_sqlite_stats_get(s.database, &stats);
+  assert_int_equal(stats.connections_count, 2);
+  vestry_sqlite_detach(connection);
+  vestry_sqlite_detach(NULL);
+  sqlite3_close(same);
+
+  const vestry_sqlite_options good = {.path = s.path, .level = VESTRY_SQLITE_TOPICS};
+  vestry_sqlite_options bad = good;
+  assert_int_equal(vestry_sqlite_create(NULL, &good, &database), VESTRY_INVALID);
+  assert_int_equal(vestry_sqlite_create(s.pages, NULL, &database), VESTRY_INVALID);
+  assert_int_equal(vestry_sqlite_create(s.pages, &good, NULL), VESTRY_INVALID);
+  bad.path = NULL;
+  assert_int_equal(vestry_sqlite_create(s.pages, &bad, &database), VESTRY_INVALID);
+  bad.path = ":memory:";
+  assert_int_equal(vestry_sqlite_create(s.pages, &bad, &database), VESTRY_INVALID);
+  bad = good;
+  bad.poll_ms = 60001;
+  assert_int_equal(vestry_sqlite_create(s.pages, &bad, &database), VESTRY_INVALID);
+  bad = good;
+  bad.path = "/nowhere/at/all.db";
+  long lines = s.th.log_lines;
+  assert_int_equal(vestry_sqlite_create(s.pages, &bad, &database), VESTRY_IO);
+  assert_int_equal(s.th.log_lines, lines + 1);
+  assert_null(database);
+  vestry_sqlite_destroy(NULL);
+  site_close(&s);
+}
+
+/* Structs of another size than this library's. */
+static void structs_may_be_of_another_version(void **state) {
+  (void)state;
+  struct {
+    vestry_sqlite_options known;
+    unsigned char more[16];
+  } options;
+  struct {
+    vestry_sqlite_stats known;
+    unsigned char more[16];
+  } stats;
+  site s;
+  site_open(&s, "wal", NULL);
+  vestry_sqlite *database = NULL;
+  memset(&options, 0, sizeof options);
+  options.known = (vestry_sqlite_options){.size = sizeof options, .path = s.path, .level = VESTRY_SQLITE_TOPICS};
+  options.more[3] = 1;
+  assert_int_equal(vestry_sqlite_create(s.pages, &options.known, &database), VESTRY_INVALID);
+  options.more[3] = 0;
+  assert_int_equal(vestry_sqlite_create(s.pages, &options.known, &database), VESTRY_OK);
+  vestry_sqlite_destroy(database);
+  options.known.size = offsetof(vestry_sqlite_options, poll_ms);
+  options.known.poll_ms = 99999; /* not looked at */
+  assert_int_equal(vestry_sqlite_create(s.pages, &options.known, &database), VESTRY_OK);
+  vestry_sqlite_destroy(database);
+  memset(&stats, 0xff, sizeof stats);
+  stats.known.size = sizeof stats;
+  vestry_sqlite_stats_get(s.database, &stats.known);
+  assert_int_equal(stats.known.connections_count, 1);
+  assert_int_equal(stats.more[0], 0);
+  memset(&stats, 0xff, sizeof stats);
+  stats.known.size = offsetof(vestry_sqlite_stats, other_commits_count);
+  vestry_sqlite_stats_get(s.database, &stats.known);
+  assert_int_equal(stats.known.commits_count, 0);
+  assert_int_equal(stats.known.other_commits_count, UINT64_MAX);
+  site_close(&s);
+}
+
+static void a_connection_that_is_detached_refreshes_all(void **state) {
+  (void)state;
+  site s;
+  open_watched(&s, "wal");
+  vestry_sqlite_detach(s.connection);
+  site_run(s.db, "INSERT INTO t(x) VALUES(1)");
+  assert_int_equal(refreshes, 0);
+  site_sync(&s); /* it is somebody else's now */
+  for (unsigned i = 0; i < 4; i++) assert_int_equal(site_seen(&s, s.topics[i]), 1);
+  reset_before_its_end(&s, 2);
+  site_sync(&s);
+  assert_int_equal(vestry_sqlite_attach(s.database, s.db, &s.connection), VESTRY_OK);
+  (void)seen(&s);
+  reset_before_its_end(&s, 3); /* detached behind it */
+  vestry_sqlite_detach(s.connection);
+  assert_int_equal(seen(&s), T);
+  assert_int_equal(vestry_sqlite_attach(s.database, s.db, &s.connection), VESTRY_OK);
+  site_close(&s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_commit_refreshes_what_it_changed),
+      cmocka_unit_test(each_kind_of_change_is_seen),
+      cmocka_unit_test(vacuum_refreshes_all),
+      cmocka_unit_test(a_transaction_is_seen_when_it_is_over),
+      cmocka_unit_test(a_refresh_comes_when_everybody_can_see_it),
+      cmocka_unit_test(a_step_is_enough),
+      cmocka_unit_test(a_statement_that_is_reset_before_its_end_is_seen_by_whoever_looks),
+      cmocka_unit_test(a_blob_that_is_written_is_seen),
+      cmocka_unit_test(statements_from_before_are_seen),
+      cmocka_unit_test(a_commit_that_is_refused_is_none),
+      cmocka_unit_test(a_mode_that_changes_is_followed),
+      cmocka_unit_test(an_application_says_which_topics_a_row_has),
+      cmocka_unit_test(topics_that_are_none_are_left_out),
+      cmocka_unit_test(a_topic_is_refreshed_once_a_transaction),
+      cmocka_unit_test(too_many_topics_are_all),
+      cmocka_unit_test(connections_are_attached_or_not),
+      cmocka_unit_test(structs_may_be_of_another_version),
+      cmocka_unit_test(a_connection_that_is_detached_refreshes_all),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

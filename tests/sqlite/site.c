@@ -3,10 +3,49 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* -------------------------------------------------------------------------------------------- SQLite's clock ------ */
+/* ------------------------------------------------------------------------------------ SQLite's clock and disk ----- */
 
 static sqlite3_vfs turned;
+static int (*open_file)(sqlite3_vfs *, const char *, sqlite3_file *, int, int *);
 static _Atomic(int64_t) turned_s;
+static _Atomic(bool) disk_is_lost;
+
+/* The methods of the files of one kind, and those that they are for. */
+typedef struct kind {
+  sqlite3_io_methods methods; /* first */
+  const sqlite3_io_methods *real;
+} kind;
+static kind kinds[8];
+
+static const sqlite3_io_methods *real_of(sqlite3_file *file) {
+  return ((const kind *)(const void *)file->pMethods)->real;
+}
+static int read_file(sqlite3_file *file, void *buffer, int len, sqlite3_int64 at) {
+  return disk_is_lost ? SQLITE_IOERR_READ : real_of(file)->xRead(file, buffer, len, at);
+}
+static int write_file(sqlite3_file *file, const void *data, int len, sqlite3_int64 at) {
+  return disk_is_lost ? SQLITE_IOERR_WRITE : real_of(file)->xWrite(file, data, len, at);
+}
+static int sync_file(sqlite3_file *file, int flags) {
+  return disk_is_lost ? SQLITE_IOERR_FSYNC : real_of(file)->xSync(file, flags);
+}
+
+static int open_turned(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *ret_flags) {
+  int result = open_file(vfs, name, file, flags, ret_flags);
+  if (result || !file->pMethods) return result;
+  kind *of = kinds;
+  while (of->real && of->real != file->pMethods) of++;
+  assert_true(of < kinds + sizeof kinds / sizeof *kinds);
+  if (!of->real) {
+    of->methods = *file->pMethods;
+    of->methods.xRead = read_file;
+    of->methods.xWrite = write_file;
+    of->methods.xSync = sync_file;
+    of->real = file->pMethods;
+  }
+  file->pMethods = &of->methods;
+  return SQLITE_OK;
+}
 
 static int tell_time(sqlite3_vfs *vfs, sqlite3_int64 *ret_ms) {
   (void)vfs;
@@ -14,13 +53,24 @@ static int tell_time(sqlite3_vfs *vfs, sqlite3_int64 *ret_ms) {
   return SQLITE_OK;
 }
 
-void site_clock(int64_t now_s) {
-  turned_s = now_s;
+static void turn_vfs(void) {
   if (turned.zName) return;
   turned = *sqlite3_vfs_find(NULL);
+  open_file = turned.xOpen;
   turned.zName = "turned";
+  turned.xOpen = open_turned;
   turned.xCurrentTimeInt64 = tell_time;
   assert_int_equal(sqlite3_vfs_register(&turned, 1), SQLITE_OK);
+}
+
+void site_clock(int64_t now_s) {
+  turned_s = now_s;
+  turn_vfs();
+}
+
+void site_lose_disk(bool is_lost) {
+  disk_is_lost = is_lost;
+  turn_vfs();
 }
 
 /* -------------------------------------------------------------------------------------------------- databases ----- */
@@ -62,7 +112,8 @@ static vestry_err by_cookie(const vestry_request *req, vestry_reply *reply, char
 
 static void open_database(site *s, const char *journal_mode) {
   char sql[64];
-  snprintf(s->folder, sizeof s->folder, "/tmp/vestry-sqlite-XXXXXX");
+  const char *fast = access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm"; /* where fsync costs nothing */
+  snprintf(s->folder, sizeof s->folder, "%s/vestry-sqlite-XXXXXX", fast);
   assert_non_null(mkdtemp(s->folder));
   snprintf(s->path, sizeof s->path, "%s/site.db", s->folder);
   assert_int_equal(sqlite3_open(s->path, &s->db), SQLITE_OK);

@@ -28,7 +28,7 @@ typedef struct site {
   int counted[SITE_ROOMS];    /* rows of the table t that the last render saw */
 } site;
 
-/* A folder, a database with the tables t (id, x) and others, in this mode, and an instance; path /page?N for topic N. */
+/* A folder, a database with the table t (id, x) and others, in this mode, and an instance; path /page?N for topic N. */
 void site_open(site *s, const char *journal_mode, const vestry_sqlite_options *options);
 void site_close(site *s);
 /* A tab of a page that depends on a topic. It has been rendered once. */
@@ -43,5 +43,8 @@ void site_sync(site *s);
 size_t site_seen(site *s, const char *topic);
 /* Set SQLite's clock: seconds since 1970. It is the process's. */
 void site_clock(int64_t now_s);
+/* Whether the disk is gone: files that were opened since site_clock or this was first called are neither read nor
+ * written. */
+void site_lose_disk(bool is_lost);
 
 #endif

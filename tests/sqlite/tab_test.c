@@ -1,102 +1,363 @@
 /* State of tabs: (scope, tab) → bytes, in the application's database. */
-#include "sqlite/site.h"
-#include "vestry/tab.h"
-
-enum { TOKEN_BYTES = 100 };
-
-/* What a tab's handler and render do. */
-typedef struct act {
-  site *s;
-  vestry_err error;
-  const char *write; /* NULL: none */
-  size_t write_len;
-  char read[128];
-  size_t read_len, capacity;
-  char token[TOKEN_BYTES]; /* of a tab that begins: what its signal says */
-} act;
-
-static vestry_err handle(const vestry_request *req, vestry_reply *reply, void *app) {
-  act *a = app;
-  char attributes[VESTRY_TAB_ATTRIBUTES_BYTES];
-  if (!vestry_request_is_datastar(req)) {
-    assert_int_equal(vestry_tab_attributes(req, reply, attributes, sizeof attributes), VESTRY_OK);
-    const char *at = strstr(attributes, "('','");
-    assert_non_null(at);
-    snprintf(a->token, sizeof a->token, "%.*s", (int)strcspn(at + 5, "'"), at + 5);
-  }
-  if (a->write) {
-    a->error = vestry_sqlite_tab_set(a->s->connection, req, a->write, a->write_len);
-  } else {
-    a->read_len = 0;
-    memset(a->read, 0, sizeof a->read);
-    a->error = vestry_sqlite_tab_get(a->s->connection, req, NULL, a->read, a->capacity, &a->read_len);
-  }
-  return vestry_reply_status(reply, 204);
-}
-
-/* A request of a tab's; token "": its first. */
-static void ask(act *a, const char *cookie, const char *token) {
-  char body[160];
-  vestry_memory_exchange *exchange;
-  const vestry_header headers[] = {{"Cookie", cookie}};
-  snprintf(body, sizeof body, "{\"tabId\":\"%s\"}", token);
-  const vestry_memory_call call = {.method = *token ? "POST" : "GET",
-                                   .datastar = *token,
-                                   .headers = headers,
-                                   .headers_count = 1,
-                                   .body = *token ? body : NULL,
-                                   .body_len = *token ? strlen(body) : 0};
-  assert_int_equal(vestry_memory_request(a->s->v, &call, handle, a, &exchange), VESTRY_OK);
-  vestry_memory_settle(a->s->v);
-  vestry_memory_destroy(exchange);
-}
-
-static vestry_err set(site *s, const char *cookie, const char *token, const void *data, size_t len) {
-  act a = {.s = s, .write = data, .write_len = len};
-  ask(&a, cookie, token);
-  return a.error;
-}
-
-/* The state as text. */
-static const char *get(site *s, const char *cookie, const char *token) {
-  static act a;
-  a = (act){.s = s, .capacity = sizeof a.read - 1};
-  ask(&a, cookie, token);
-  assert_int_equal(a.error, VESTRY_OK);
-  return a.read;
-}
-
-static void begin(site *s, const char *cookie, char token[TOKEN_BYTES]) {
-  act a = {.s = s, .capacity = 1};
-  ask(&a, cookie, "");
-  assert_int_equal(a.error, VESTRY_OK);
-  assert_int_equal(a.read_len, 0);
-  memcpy(token, a.token, TOKEN_BYTES);
-}
+#include "sqlite/tabs.h"
 
 static void a_state_is_read_as_it_was_written(void **state) {
   (void)state;
   site s;
-  char one[TOKEN_BYTES], other[TOKEN_BYTES];
+  char one[TABS_TOKEN_BYTES], other[TABS_TOKEN_BYTES];
   site_open(&s, "wal", NULL);
-  begin(&s, "u", one);
-  begin(&s, "u", other);
-  assert_int_equal(set(&s, "u", one, "draft", 5), VESTRY_OK);
-  assert_string_equal(get(&s, "u", one), "draft");
-  assert_string_equal(get(&s, "u", other), "");
-  assert_int_equal(set(&s, "u", one, "a longer draft", 14), VESTRY_OK);
-  assert_int_equal(set(&s, "u", other, "its own", 7), VESTRY_OK);
-  assert_string_equal(get(&s, "u", one), "a longer draft");
-  assert_string_equal(get(&s, "u", other), "its own");
-  assert_int_equal(set(&s, "u", one, "", 0), VESTRY_OK);
-  assert_string_equal(get(&s, "u", one), "");
+  tabs_begin(&s, "u", one);
+  tabs_begin(&s, "u", other);
+  assert_int_equal(tabs_set(&s, "u", one, "draft", 5), VESTRY_OK);
+  assert_string_equal(tabs_get(&s, "u", one), "draft");
+  assert_string_equal(tabs_get(&s, "u", other), "");
+  assert_int_equal(tabs_set(&s, "u", one, "a longer draft", 14), VESTRY_OK);
+  assert_int_equal(tabs_set(&s, "u", other, "its own", 7), VESTRY_OK);
+  assert_string_equal(tabs_get(&s, "u", one), "a longer draft");
+  assert_string_equal(tabs_get(&s, "u", other), "its own");
+  assert_int_equal(tabs_set(&s, "u", one, "", 0), VESTRY_OK);
+  assert_string_equal(tabs_get(&s, "u", one), "");
   assert_int_equal(site_number(s.reader, "SELECT count(*) FROM vestry_tab"), 1);
   site_close(&s);
 }
 
+static void states_are_of_one_scope_and_one_tab(void **state) {
+  (void)state;
+  site s;
+  char one[TABS_TOKEN_BYTES], nobody[TABS_TOKEN_BYTES];
+  site_open(&s, "wal", NULL);
+  tabs_begin(&s, "u", one);
+  tabs_begin(&s, "", nobody); /* the scope without a name */
+  assert_int_equal(tabs_set(&s, "u", one, "mine", 4), VESTRY_OK);
+  assert_int_equal(tabs_set(&s, "v", one, "stolen", 6), VESTRY_NOT_FOUND);
+  assert_int_equal(tabs_set(&s, "u", "0123", "forged", 6), VESTRY_NOT_FOUND);
+  assert_int_equal(tabs_set(&s, "", nobody, "a\0b", 3), VESTRY_OK);
+  assert_string_equal(tabs_get(&s, "u", one), "mine");
+  tabs_act a = {.s = &s, .capacity = 100};
+  tabs_ask(&a, "", nobody);
+  assert_int_equal(a.read_len, 3);
+  assert_memory_equal(a.read, "a\0b", 3);
+  tabs_ask(&a, "v", one);
+  assert_int_equal(a.error, VESTRY_NOT_FOUND);
+  site_close(&s);
+}
+
+static void sizes_have_bounds(void **state) {
+  (void)state;
+  site s;
+  char one[TABS_TOKEN_BYTES], large[101];
+  site_open(&s, "wal", &(vestry_sqlite_options){.max_tab_bytes = 100, .poll_ms = 60000});
+  tabs_begin(&s, "u", one);
+  memset(large, 'x', sizeof large);
+  assert_int_equal(tabs_set(&s, "u", one, large, 101), VESTRY_TOO_LARGE);
+  assert_int_equal(tabs_set(&s, "u", one, large, 100), VESTRY_OK);
+  tabs_act a = {.s = &s, .capacity = 99};
+  tabs_ask(&a, "u", one);
+  assert_int_equal(a.error, VESTRY_TOO_LARGE);
+  assert_int_equal(a.read_len, 100);
+  assert_int_equal(a.read[0], 0); /* untouched */
+  a.capacity = 100;
+  tabs_ask(&a, "u", one);
+  assert_int_equal(a.error, VESTRY_OK);
+  size_t len;
+  assert_int_equal(vestry_sqlite_tab_get(NULL, NULL, NULL, NULL, 0, &len), VESTRY_INVALID);
+  assert_int_equal(vestry_sqlite_tab_get(s.connection, NULL, NULL, NULL, 0, &len), VESTRY_INVALID);
+  assert_int_equal(vestry_sqlite_tab_set(s.connection, NULL, "x", 1), VESTRY_INVALID);
+  site_close(&s);
+}
+
+/* ----------------------------------------------------------------------------------------------- in pages --------- */
+
+typedef struct shown {
+  site *s;
+  size_t renders[2];
+  char texts[2][64];
+  vestry_memory_exchange *tabs[2];
+} shown;
+
+static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
+  shown *w = app;
+  size_t len = 0, at = vestry_request_value(vestry_render_request(render), VESTRY_IN_QUERY, "other") != NULL;
+  w->renders[at]++;
+  memset(w->texts[at], 0, sizeof w->texts[at]);
+  vestry_err error = vestry_sqlite_tab_get(w->s->connection, vestry_render_request(render), render, w->texts[at],
+                                           sizeof w->texts[at] - 1, &len);
+  if (error) return error;
+  vestry_render_begin(render, html);
+  vestry_html_add(html, "<p>%s</p>", w->texts[at]);
+  return vestry_render_end(render, html);
+}
+
+static void show(shown *w, size_t at, const char *cookie, const char *token) {
+  char query[300];
+  const vestry_header headers[] = {{"Cookie", cookie}};
+  snprintf(query, sizeof query, "%sdatastar=%%7B%%22tabId%%22%%3A%%22%s%%22%%7D", at ? "other=1&" : "", token);
+  const vestry_memory_call call = {
+      .path = "/shown", .query = query, .datastar = true, .headers = headers, .headers_count = 1};
+  assert_int_equal(vestry_memory_request(w->s->v, &call, NULL, NULL, &w->tabs[at]), VESTRY_OK);
+  site_settle(w->s);
+}
+
+static void open_shown(shown *w, site *s, const vestry_sqlite_options *options, char one[TABS_TOKEN_BYTES],
+                       char other[TABS_TOKEN_BYTES]) {
+  vestry_page *page;
+  memset(w, 0, sizeof *w);
+  w->s = s;
+  site_open(s, "wal", options);
+  assert_int_equal(vestry_page_create(s->pages, &(vestry_page_options){.render = render, .app = w}, &page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->v, "GET", "/shown", vestry_page_handler, page), VESTRY_OK);
+  tabs_begin(s, "u", one);
+  tabs_begin(s, "u", other);
+  show(w, 0, "u", one);
+  show(w, 1, "u", other);
+  w->renders[0] = w->renders[1] = 0;
+}
+
+static void close_shown(shown *w) {
+  for (size_t i = 0; i < 2; i++) vestry_memory_destroy(w->tabs[i]);
+  site_close(w->s);
+}
+
+static void check_renders(shown *w, size_t one, size_t other) {
+  site_sync(w->s);
+  site_settle(w->s);
+  assert_int_equal(w->renders[0], one);
+  assert_int_equal(w->renders[1], other);
+  w->renders[0] = w->renders[1] = 0;
+}
+
+static void a_write_refreshes_that_tab_and_no_other(void **state) {
+  (void)state;
+  site s;
+  shown w;
+  char one[TABS_TOKEN_BYTES], other[TABS_TOKEN_BYTES], sql[200];
+  open_shown(&w, &s, NULL, one, other);
+  site_watch(&s, "table/vestry_tab");
+  assert_int_equal(tabs_set(&s, "u", one, "draft", 5), VESTRY_OK);
+  check_renders(&w, 1, 0);
+  assert_string_equal(w.texts[0], "draft");
+  assert_int_equal(tabs_set(&s, "u", one, "draft2", 6), VESTRY_OK);
+  assert_int_equal(tabs_set(&s, "u", other, "its", 3), VESTRY_OK);
+  check_renders(&w, 1, 1);
+  assert_string_equal(w.texts[0], "draft2");
+  assert_string_equal(w.texts[1], "its");
+  site_run(s.db, "INSERT INTO t(x) VALUES(1)");
+  check_renders(&w, 0, 0);
+  assert_int_equal(tabs_set(&s, "u", other, "", 0), VESTRY_OK);
+  check_renders(&w, 0, 1);
+  /* By whatever way it is written. */
+  snprintf(sql, sizeof sql, "UPDATE vestry_tab SET data = x'41' WHERE tab = x'%.32s'", one);
+  site_run(s.db, sql);
+  check_renders(&w, 1, 0);
+  assert_string_equal(w.texts[0], "A");
+  site_run(s.db, "DELETE FROM vestry_tab; INSERT INTO vestry_tab VALUES(x'00', x'00', x'00', 7)");
+  check_renders(&w, 1, 0);
+  assert_int_equal(site_seen(&s, "table/vestry_tab"), 0);
+  close_shown(&w);
+}
+
+static void a_write_is_of_the_applications_transaction(void **state) {
+  (void)state;
+  site s;
+  shown w;
+  char one[TABS_TOKEN_BYTES], other[TABS_TOKEN_BYTES];
+  open_shown(&w, &s, NULL, one, other);
+  for (int i = 0; i < 2; i++) { /* the first one is put, the second one is written over */
+    site_run(s.db, "BEGIN; INSERT INTO t(x) VALUES(NULL)");
+    assert_int_equal(tabs_set(&s, "u", one, "never", 5), VESTRY_OK);
+    check_renders(&w, 0, 0);
+    site_run(s.db, "ROLLBACK");
+    check_renders(&w, 0, 0);
+    assert_int_equal(site_number(s.reader, "SELECT count(*) FROM vestry_tab"), i);
+    site_run(s.db, "BEGIN; INSERT INTO t(x) VALUES(NULL)");
+    assert_int_equal(tabs_set(&s, "u", one, "now", 3), VESTRY_OK);
+    assert_int_equal(site_number(s.reader, "SELECT count(*) FROM t"), i);
+    check_renders(&w, 0, 0);
+    site_run(s.db, "COMMIT");
+    check_renders(&w, 1, 0);
+    assert_string_equal(w.texts[0], "now");
+  }
+  close_shown(&w);
+}
+
+static vestry_err serve_shared(const vestry_request *req, vestry_reply *reply, void *app) {
+  return vestry_page_serve(req, reply, app, "all");
+}
+
+/* What all see has no tab's state in it. */
+static void a_shared_page_has_no_tab(void **state) {
+  (void)state;
+  site s;
+  shown w;
+  vestry_page *page;
+  char one[TABS_TOKEN_BYTES], other[TABS_TOKEN_BYTES];
+  vestry_memory_exchange *exchange;
+  open_shown(&w, &s, NULL, one, other);
+  assert_int_equal(tabs_set(&s, "u", one, "secret", 6), VESTRY_OK);
+  assert_int_equal(vestry_page_create(s.pages, &(vestry_page_options){.render = render, .app = &w}, &page), VESTRY_OK);
+  assert_int_equal(vestry_route(s.v, "GET", "/all", serve_shared, page), VESTRY_OK);
+  const vestry_memory_call call = {.path = "/all"};
+  assert_int_equal(vestry_memory_request(s.v, &call, NULL, NULL, &exchange), VESTRY_OK);
+  assert_int_equal(vestry_memory_status(exchange), 404);
+  vestry_memory_destroy(exchange);
+  close_shown(&w);
+}
+
+/* ---------------------------------------------------------------------------------------------------- time -------- */
+
+static void a_state_ends_ttl_after_it_was_last_used(void **state) {
+  (void)state;
+  site s;
+  shown w;
+  char one[TABS_TOKEN_BYTES], other[TABS_TOKEN_BYTES];
+  site_clock(1000000);
+  open_shown(&w, &s, &(vestry_sqlite_options){.tab_ttl_s = 100, .poll_ms = 60000}, one, other);
+  assert_int_equal(tabs_set(&s, "u", one, "read", 4), VESTRY_OK);
+  assert_int_equal(tabs_set(&s, "u", other, "left", 4), VESTRY_OK);
+  check_renders(&w, 1, 1);
+  site_clock(1000009); /* too soon to be noted */
+  assert_string_equal(tabs_get(&s, "u", one), "read");
+  check_renders(&w, 0, 0);
+  assert_int_equal(site_number(s.reader, "SELECT max(expires) FROM vestry_tab"), 1000100);
+  site_clock(1000011);
+  assert_string_equal(tabs_get(&s, "u", one), "read");
+  assert_string_equal(tabs_get(&s, "u", one), "read");
+  assert_int_equal(site_number(s.reader, "SELECT max(expires) FROM vestry_tab"), 1000100); /* not by the reader */
+  check_renders(&w, 0, 0); /* by the thread, and nobody is told */
+  assert_int_equal(site_number(s.reader, "SELECT max(expires) FROM vestry_tab"), 1000111);
+  site_clock(1000105);
+  assert_string_equal(tabs_get(&s, "u", one), "read");
+  assert_string_equal(tabs_get(&s, "u", other), "");
+  check_renders(&w, 0, 0);
+  site_clock(1000110);
+  assert_int_equal(tabs_set(&s, "u", one, "written", 7), VESTRY_OK); /* and the other one is removed */
+  assert_int_equal(site_number(s.reader, "SELECT max(expires) FROM vestry_tab"), 1000205);
+  site_clock(1000125);
+  assert_int_equal(tabs_set(&s, "u", one, "written2", 8), VESTRY_OK);
+  assert_int_equal(site_number(s.reader, "SELECT max(expires) FROM vestry_tab"), 1000225);
+  assert_int_equal(site_number(s.reader, "SELECT count(*) FROM vestry_tab"), 1);
+  vestry_sqlite_stats stats = {0};
+  vestry_sqlite_stats_get(s.database, &stats);
+  assert_int_equal(stats.tabs_expired_count, 1);
+  assert_int_equal(stats.other_commits_count, 0); /* the thread's are known for vestry's own */
+  close_shown(&w);
+}
+
+/* Somebody writes for long: what is read is read all the same, and what cannot be noted now is the next time. */
+static void a_touch_waits_for_nobody(void **state) {
+  (void)state;
+  site s;
+  char one[TABS_TOKEN_BYTES];
+  site_clock(1000000);
+  site_open(&s, "wal", &(vestry_sqlite_options){.tab_ttl_s = 100, .poll_ms = 60000});
+  tabs_begin(&s, "u", one);
+  assert_int_equal(tabs_set(&s, "u", one, "x", 1), VESTRY_OK);
+  site_clock(1000050);
+  site_run(s.reader, "BEGIN IMMEDIATE");
+  assert_string_equal(tabs_get(&s, "u", one), "x");
+  site_sync(&s);
+  site_run(s.reader, "ROLLBACK");
+  site_sync(&s);
+  assert_int_equal(site_number(s.reader, "SELECT max(expires) FROM vestry_tab"), 1000100);
+  assert_string_equal(tabs_get(&s, "u", one), "x");
+  site_sync(&s);
+  assert_int_equal(site_number(s.reader, "SELECT max(expires) FROM vestry_tab"), 1000150);
+  site_clock(1000100); /* noted, and then the database goes */
+  assert_string_equal(tabs_get(&s, "u", one), "x");
+  site_close(&s);
+}
+
+static void what_has_expired_goes_little_by_little(void **state) {
+  (void)state;
+  site s;
+  char one[TABS_TOKEN_BYTES];
+  site_clock(1000000);
+  site_open(&s, "wal", &(vestry_sqlite_options){.tab_ttl_s = 1000, .poll_ms = 60000});
+  tabs_begin(&s, "u", one);
+  site_run(s.db, "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 150)"
+                 " INSERT INTO vestry_tab SELECT x'61', CAST(i AS BLOB), x'00', 999000 + i FROM n");
+  static const int left[] = {87, 23, 1, 1};
+  for (size_t i = 0; i < 4; i++) {
+    site_clock(1000000 + 200 * (int64_t)i);
+    assert_int_equal(tabs_set(&s, "u", one, "x", 1), VESTRY_OK);
+    assert_int_equal(site_number(s.reader, "SELECT count(*) FROM vestry_tab"), left[i]);
+    assert_int_equal(tabs_set(&s, "u", one, "y", 1), VESTRY_OK); /* the short way */
+    assert_int_equal(site_number(s.reader, "SELECT count(*) FROM vestry_tab"), left[i]);
+  }
+  site_close(&s);
+}
+
+static void a_scope_has_so_many(void **state) {
+  (void)state;
+  enum { TABS = 5 };
+  site s;
+  char tokens[TABS][TABS_TOKEN_BYTES], other[TABS_TOKEN_BYTES];
+  site_open(&s, "wal", &(vestry_sqlite_options){.tabs_per_scope = 3, .tab_ttl_s = 1000, .poll_ms = 60000});
+  tabs_begin(&s, "v", other);
+  site_clock(999000);
+  assert_int_equal(tabs_set(&s, "v", other, "v", 1), VESTRY_OK);
+  for (size_t i = 0; i < TABS; i++) {
+    site_clock(1000000 + 10 * (int64_t)i);
+    tabs_begin(&s, "u", tokens[i]);
+  }
+  static const size_t order[] = {2, 0, 1, 3}; /* so ends 2 first */
+  for (size_t i = 0; i < 4; i++) {
+    site_clock(999500 + 10 * (int64_t)i);
+    assert_int_equal(tabs_set(&s, "u", tokens[order[i]], "u", 1), VESTRY_OK);
+  }
+  assert_string_equal(tabs_get(&s, "u", tokens[2]), "");
+  assert_string_equal(tabs_get(&s, "u", tokens[0]), "u");
+  assert_string_equal(tabs_get(&s, "u", tokens[3]), "u");
+  site_clock(999501);
+  assert_int_equal(tabs_set(&s, "u", tokens[4], "new", 3), VESTRY_OK); /* it stays, though it ends first */
+  assert_string_equal(tabs_get(&s, "u", tokens[4]), "new");
+  assert_string_equal(tabs_get(&s, "u", tokens[0]), "");
+  assert_string_equal(tabs_get(&s, "v", other), "v");
+  assert_int_equal(site_number(s.reader, "SELECT count(*) FROM vestry_tab"), 4);
+  site_close(&s);
+}
+
+/* -------------------------------------------------------------------------------------------------- schema -------- */
+
+static void tables_are_made_once_and_have_a_version(void **state) {
+  (void)state;
+  site s;
+  vestry_sqlite *again = NULL;
+  char one[TABS_TOKEN_BYTES];
+  site_open(&s, "wal", NULL);
+  const vestry_sqlite_options options = {.path = s.path, .level = VESTRY_SQLITE_TOPICS, .poll_ms = 60000};
+  site_run(s.db, "PRAGMA user_version = 77");
+  tabs_begin(&s, "u", one);
+  assert_int_equal(tabs_set(&s, "u", one, "kept", 4), VESTRY_OK);
+  int changes = site_number(s.reader, "PRAGMA data_version");
+  assert_int_equal(vestry_sqlite_create(s.pages, &options, &again), VESTRY_OK);
+  vestry_sqlite_destroy(again);
+  assert_int_equal(site_number(s.reader, "PRAGMA data_version"), changes); /* nothing is written again */
+  assert_int_equal(site_number(s.reader, "PRAGMA user_version"), 77);
+  assert_int_equal(site_number(s.reader, "SELECT version FROM vestry_schema"), 1);
+  assert_string_equal(tabs_get(&s, "u", one), "kept");
+  site_run(s.db, "UPDATE vestry_schema SET version = 2");
+  long lines = s.th.log_lines;
+  assert_int_equal(vestry_sqlite_create(s.pages, &options, &again), VESTRY_IO);
+  assert_int_equal(s.th.log_lines, lines + 1);
+  assert_non_null(strstr(s.th.last_log, "version 2"));
+  site_close(&s);
+}
+
 int main(void) {
+  site_clock(1000000); /* before anything is opened */
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_state_is_read_as_it_was_written),
+      cmocka_unit_test(states_are_of_one_scope_and_one_tab),
+      cmocka_unit_test(sizes_have_bounds),
+      cmocka_unit_test(a_write_refreshes_that_tab_and_no_other),
+      cmocka_unit_test(a_write_is_of_the_applications_transaction),
+      cmocka_unit_test(a_shared_page_has_no_tab),
+      cmocka_unit_test(a_state_ends_ttl_after_it_was_last_used),
+      cmocka_unit_test(a_touch_waits_for_nobody),
+      cmocka_unit_test(what_has_expired_goes_little_by_little),
+      cmocka_unit_test(a_scope_has_so_many),
+      cmocka_unit_test(tables_are_made_once_and_have_a_version),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -89,6 +89,8 @@ VESTRY_API vestry_err vestry_pages_create(struct vestry *v, const vestry_pages_o
  *  handler serves a page any more; before vestry_destroy. NULL is accepted.
  *  Threads  not from a render; waits for those that run */
 VESTRY_API void vestry_pages_destroy(vestry_pages *pages);
+/** The instance that they are pages of. Threads any. */
+VESTRY_API struct vestry *vestry_pages_instance(const vestry_pages *pages);
 
 /** Makes a page: appends the document to html. On the server's thread for the document, on a render thread for the
  *  stream; never twice at once for one stream, but for several. May block: it holds up the pages of its thread's turn,

@@ -1,0 +1,165 @@
+/** Pages over SQLite (libvestry-sqlite): who writes to the database refreshes the pages that show what was written.
+ *
+ *      vestry_sqlite_record_pages();                          // exact refresh: first thing in main, see below
+ *      vestry_sqlite_create(pages, &(vestry_sqlite_options){.path = "chat.db"}, &database);
+ *      sqlite3_open("chat.db", &db);
+ *      vestry_sqlite_attach(database, db, &connection);       // each connection that pages read or handlers write with
+ *
+ *  From then on a handler inserts a row and returns; the pages that read it render again once the commit can be seen by
+ *  everybody, never before, and never for what was rolled back. What a page reads is recorded while it renders: it
+ *  names no topic. Commits of other processes (the sqlite3 shell, a cron job) are seen too, within poll_ms.
+ *
+ *  Three levels say how much a commit refreshes; each is sound, the later ones refresh less:
+ *    TOPICS  what was changed becomes topics, by `topics` or as "table/NAME"; pages name what they depend on
+ *    TABLES  also: pages that read a table and columns that the commit changed
+ *    PAGES   also: of those, only pages that read a page of the database file that the commit wrote. An insert writes
+ *            the page where its row belongs, so ranges and what is not there yet are covered too
+ *  Level PAGES needs vestry_sqlite_record_pages before SQLite is first used, and a database in WAL mode; where it has
+ *  neither, or a render reads more than max_pages, what holds is TABLES. A change of the schema, VACUUM and what cannot
+ *  be followed refresh every page that read the database.
+ *
+ *  What a render reads by other means is not seen: clocks, random(), application functions with a memory of their own,
+ *  virtual tables over other things. For these a page names a topic (vestry_render_topic). What a render writes
+ *  refreshes nothing, or it would go on for ever.
+ *
+ *  State of tabs: bytes by (scope, tab) in a table of the same database, which a tab's handlers write and its page
+ *  reads: which channel it shows, the draft. A write refreshes that tab's page and no other. */
+#ifndef VESTRY_SQLITE_H
+#define VESTRY_SQLITE_H
+
+#include <sqlite3.h>
+
+#include "vestry/page.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A database that pages are made from. */
+typedef struct vestry_sqlite vestry_sqlite;
+/** One connection to it that is attached. */
+typedef struct vestry_sqlite_connection vestry_sqlite_connection;
+
+/** How much a commit refreshes. */
+typedef enum vestry_sqlite_level {
+  VESTRY_SQLITE_DEFAULT, /**< PAGES where it can be had, else TABLES */
+  VESTRY_SQLITE_TOPICS,
+  VESTRY_SQLITE_TABLES,
+  VESTRY_SQLITE_PAGES
+} vestry_sqlite_level;
+
+/** The topics of a change are said to this. */
+typedef struct vestry_sqlite_change vestry_sqlite_change;
+/** Says which topics a changed row refreshes, by vestry_sqlite_topic. Called while the row is being changed, on the
+ *  thread that does so: it must not use the connection. For tables without rowid, rowid is 0. Of a virtual table it is
+ *  told of the tables behind it. Whatever it says, states of tabs refresh their tabs.
+ *  Threads  any */
+typedef void (*vestry_sqlite_topics_fn)(vestry_sqlite_change *change, const char *table, int64_t rowid, void *app);
+/** Refresh a topic when the transaction is committed. A change of a thousand rows may say it a thousand times. Topics
+ *  that there is no memory for become "all".
+ *  topic  1 to VESTRY_PAGE_TOPIC_MAX_BYTES bytes, copied; others are left out */
+VESTRY_API void vestry_sqlite_topic(vestry_sqlite_change *change, const char *topic);
+/** A column of the changed row, as it was before and as it is to be; columns count from 0. A message that moves to
+ *  another room changes both rooms.
+ *  Returns  valid until vestry_sqlite_topics_fn returns; NULL: a new row has no old values, a deleted one no new ones;
+ *           there is no such column, or no memory */
+VESTRY_API sqlite3_value *vestry_sqlite_change_old(const vestry_sqlite_change *change, int column);
+VESTRY_API sqlite3_value *vestry_sqlite_change_new(const vestry_sqlite_change *change, int column);
+
+/** How a database is followed. Zero is the default, in brackets. */
+typedef struct vestry_sqlite_options {
+  size_t size;                    /**< sizeof(vestry_sqlite_options), or 0 */
+  const char *path;               /**< the database's file; it is made if there is none. Copied */
+  vestry_sqlite_level level;      /**< [PAGES where it can be had] */
+  vestry_sqlite_topics_fn topics; /**< ["table/NAME"] */
+  void *app;                      /**< handed to topics; must live as long as an attached connection */
+  uint32_t poll_ms;               /**< commits of others are seen after this at the latest [50]; at most 60,000 */
+  uint32_t max_pages;             /**< of the database that one render may read at level PAGES [2,048] */
+  size_t max_bytes;               /**< of all that is recorded [16 MiB]; beyond it renders are followed by tables */
+  uint32_t tab_ttl_s;             /**< a tab's state is kept this long after it was last written or read [30 days] */
+  uint32_t tabs_per_scope;        /**< at most; the one that is nearest to its end makes room [64] */
+  size_t max_tab_bytes;           /**< of one tab's state [64 KiB] */
+} vestry_sqlite_options;
+
+/** Have SQLite say which pages of a database a render reads: for level PAGES. It is a setting of the whole process,
+ *  made by sqlite3_config, and costs other connections a function call a page.
+ *  Returns  OK, also when it was done before | BUSY (SQLite is in use already) | UNSUPPORTED (this SQLite cannot)
+ *  Threads  before any other use of SQLite */
+VESTRY_API vestry_err vestry_sqlite_record_pages(void);
+
+/** Follow a database.
+ *  pages         borrowed; must not be destroyed before. One database may be followed for one `pages` at a time
+ *  options       copied
+ *  ret_database  owned by the caller; untouched on failure
+ *  Returns  OK | INVALID | NO_MEMORY | UNSUPPORTED (level PAGES without record_pages or WAL) | IO (the file cannot be
+ *           opened, its schema is of a later version; the log says more)
+ *  Threads  any; starts one of its own. Blocks on the disk */
+VESTRY_API vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options *options,
+                                           vestry_sqlite **ret_database);
+/** Follow it no more, and free it. After all its connections were detached. NULL is accepted.
+ *  Threads  not from a render or a hook of SQLite's; waits for its own */
+VESTRY_API void vestry_sqlite_destroy(vestry_sqlite *database);
+
+/** Attach a connection: what it commits refreshes pages, and what renders read with it is recorded. It takes the
+ *  connection's hooks for preupdate, commit, rollback, trace and, from level TABLES on, its authorizer: the application
+ *  must not set them. The connection has mmap_size 0 from then on.
+ *  db              of the same file, outside of a transaction; in use by one thread at a time. Borrowed
+ *  ret_connection  must be detached before sqlite3_close. Untouched on failure
+ *  Returns  OK | INVALID (of another file) | NO_MEMORY | BUSY (in a transaction) | EXISTS (attached already) | IO
+ *  Threads  that of the connection; blocks on the disk */
+VESTRY_API vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db,
+                                           vestry_sqlite_connection **ret_connection);
+/** Detach it: its hooks are taken away, its statements finalized. NULL is accepted.
+ *  Threads  that of the connection, outside of a transaction */
+VESTRY_API void vestry_sqlite_detach(vestry_sqlite_connection *connection);
+
+/** Have everything refreshed that was committed until now, by whomever. For tests: settle behind it.
+ *  ret_seq  for vestry_pages_settle; NULL: not wanted
+ *  Returns  OK | IO | BUSY (somebody has been writing for five seconds; never in WAL mode)
+ *  Threads  any, not from a render; blocks on the disk */
+VESTRY_API vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq);
+
+/* ------------------------------------------------------------------------------------------ state of a tab ------- */
+
+/** Read the state of the tab that a request comes from (vestry/tab.h). In a render, the page renders again when the
+ *  state is written.
+ *  req       the handler's, or vestry_render_request
+ *  render    the render that reads, NULL: none
+ *  buffer    receives it, at most capacity bytes
+ *  ret_len   its length, also with TOO_LARGE. 0: it has none yet
+ *  Returns  OK | INVALID | NOT_FOUND (the request has no tab, the render is shared) | TOO_LARGE (capacity) |
+ *           NO_MEMORY | BUSY (the database is locked) | IO
+ *  Threads  that of the connection; blocks on the disk */
+VESTRY_API vestry_err vestry_sqlite_tab_get(vestry_sqlite_connection *connection, const vestry_request *req,
+                                            vestry_render *render, void *buffer, size_t capacity, size_t *ret_len);
+/** Write it, in the transaction that the connection is in, or in one of its own. Durable as the connection's
+ *  `synchronous` says: with NORMAL in WAL mode a power cut can take the last ones, a killed process none; with FULL
+ *  nothing that was committed.
+ *  data  copied; len 0: the tab has none any more
+ *  Returns  OK | INVALID | NOT_FOUND (the request has no tab) | TOO_LARGE (max_tab_bytes) | NO_MEMORY | BUSY (the database is
+ *           locked) | LIMIT (it is full) | IO (read-only, corrupted)
+ *  Threads  that of the connection, not from a render; blocks on the disk */
+VESTRY_API vestry_err vestry_sqlite_tab_set(vestry_sqlite_connection *connection, const vestry_request *req,
+                                            const void *data, size_t len);
+
+/** Counters, since it was created, and sizes now. */
+typedef struct vestry_sqlite_stats {
+  size_t size;                  /**< sizeof(vestry_sqlite_stats), or 0 */
+  uint64_t commits_count;       /**< of attached connections */
+  uint64_t other_commits_count; /**< of others, as far as they were seen apart */
+  uint64_t refreshed_count;     /**< renders that were asked for by what they had read */
+  uint64_t whole_count;         /**< times that everything was refreshed: schema, VACUUM, what could not be followed */
+  uint64_t recorded_count;      /**< renders whose reads were recorded */
+  uint64_t coarse_count;        /**< of these, followed by tables because of a bound */
+  size_t recorded_bytes;        /**< now */
+  size_t connections_count;     /**< attached, now */
+  uint64_t tabs_expired_count;  /**< states of tabs that were removed */
+} vestry_sqlite_stats;
+
+/** A snapshot. Threads any; takes a lock briefly. */
+VESTRY_API void vestry_sqlite_stats_get(vestry_sqlite *database, vestry_sqlite_stats *ret_stats);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

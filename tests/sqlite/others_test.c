@@ -1,0 +1,228 @@
+/* Commits of others are seen: of other connections, of other processes, beside one's own, however they race. */
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "sqlite/site.h"
+
+static vestry_sqlite_stats stats_of(site *s) {
+  vestry_sqlite_stats stats = {0};
+  vestry_sqlite_stats_get(s->database, &stats);
+  return stats;
+}
+
+static void who_is_not_attached_refreshes_all(void **state) {
+  (void)state;
+  static const char *const modes[] = {"wal", "delete"};
+  for (size_t i = 0; i < 2; i++) {
+    site s;
+    site_open(&s, modes[i], NULL);
+    site_watch(&s, "table/t");
+    site_watch(&s, "table/k");
+    site_run(s.reader, "INSERT INTO t(x) VALUES(1)");
+    site_settle(&s);
+    assert_int_equal(site_seen(&s, "table/t"), 0);
+    site_sync(&s);
+    assert_int_equal(site_seen(&s, "table/t"), 1);
+    assert_int_equal(site_seen(&s, "table/k"), 1);
+    assert_int_equal(s.counted[0], 1);
+    assert_int_equal(stats_of(&s).other_commits_count, 1);
+    site_run(s.db, "INSERT INTO k VALUES('a', 1)");
+    site_run(s.reader, "INSERT INTO t(x) VALUES(2); INSERT INTO t(x) VALUES(3)");
+    site_run(s.db, "INSERT INTO k VALUES('b', 1)");
+    site_run(s.reader, "BEGIN; INSERT INTO t(x) VALUES(4)");
+    site_sync(&s);
+    assert_int_equal(stats_of(&s).other_commits_count, 3);
+    assert_int_equal(stats_of(&s).commits_count, 2);
+    assert_true(site_seen(&s, "table/t") > 0);
+    site_run(s.reader, "ROLLBACK");
+    site_sync(&s);
+    assert_int_equal(site_seen(&s, "table/t"), 0);
+    site_run(s.db, "INSERT INTO t(x) VALUES(9)");
+    site_sync(&s);
+    assert_int_equal(stats_of(&s).other_commits_count, 3);
+    site_close(&s);
+  }
+}
+
+/* Thousands of commits of others between two looks. */
+static void others_may_be_quicker_than_who_looks(void **state) {
+  (void)state;
+  site s;
+  site_open(&s, "wal", NULL);
+  site_watch(&s, "table/k");
+  for (int i = 0; i < 5000; i++) site_run(s.reader, "UPDATE k SET b = 1 WHERE 0; INSERT INTO log(what) VALUES(1)");
+  site_run(s.db, "INSERT INTO t(x) VALUES(1)");
+  site_sync(&s);
+  assert_true(site_seen(&s, "table/k") > 0);
+  site_run(s.db, "INSERT INTO t(x) VALUES(2)");
+  site_sync(&s);
+  assert_int_equal(site_seen(&s, "table/k"), 0);
+  for (int i = 0; i < 3; i++) site_run(s.reader, "INSERT INTO log(what) VALUES(1)");
+  site_sync(&s);
+  assert_int_equal(site_seen(&s, "table/k"), 1);
+  site_close(&s);
+}
+
+/* ------------------------------------------------------------------------------------------------- processes ------ */
+
+/* SQLite's own waits up to a tenth of a second, which is much for four writers. */
+static int wait_a_little(void *ctx, int times) {
+  (void)ctx;
+  nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+  return times < 300000;
+}
+
+/* This program, called as one that writes: PATH COUNT, or PATH 0: until it is killed. */
+static int write_as_another(const char *path, long count) {
+  sqlite3 *db;
+  if (sqlite3_open(path, &db) || sqlite3_busy_handler(db, wait_a_little, NULL)) return 1;
+  if (sqlite3_exec(db, "PRAGMA synchronous = OFF", NULL, NULL, NULL)) return 1;
+  for (long i = 0; !count || i < count; i++)
+    if (sqlite3_exec(db, "INSERT INTO log(what) VALUES('other')", NULL, NULL, NULL)) return 1;
+  return sqlite3_close(db) != SQLITE_OK;
+}
+
+static pid_t start_other(const site *s, const char *count) {
+  pid_t pid = fork();
+  assert_true(pid >= 0);
+  if (pid) return pid;
+  execl("/proc/self/exe", "other", s->path, count, (char *)NULL);
+  _exit(1);
+}
+
+static void must_end(pid_t pid) {
+  int status;
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  assert_true(WIFEXITED(status));
+  assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static uint64_t now_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* By the thread that looks, with the default of poll_ms. */
+static void another_process_is_seen_soon(void **state) {
+  (void)state;
+  static const char *const modes[] = {"wal", "delete"};
+  for (size_t i = 0; i < 2; i++) {
+    site s;
+    site_open(&s, modes[i], &(vestry_sqlite_options){0});
+    site_watch(&s, "table/log");
+    for (int round = 0; round < 5; round++) {
+      must_end(start_other(&s, "1"));
+      uint64_t begin = now_ms();
+      while (stats_of(&s).other_commits_count == (uint64_t)round && now_ms() - begin < 10000)
+        nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
+      uint64_t took = now_ms() - begin;
+      site_settle(&s);
+      assert_int_equal(site_seen(&s, "table/log"), 1);
+      if (took > 200) print_message("seen after %d ms\n", (int)took);
+      assert_true(took < 2000); /* a machine may be busy; 50 are to be expected */
+    }
+    site_close(&s);
+  }
+}
+
+typedef struct writer {
+  site *s;
+  pthread_t thread;
+  int number, commits;
+} writer;
+
+static void *write_much(void *ctx) {
+  writer *w = ctx;
+  sqlite3 *db;
+  vestry_sqlite_connection *connection;
+  assert_int_equal(sqlite3_open(w->s->path, &db), SQLITE_OK);
+  sqlite3_busy_handler(db, wait_a_little, NULL);
+  site_run(db, "PRAGMA synchronous = OFF");
+  assert_int_equal(vestry_sqlite_attach(w->s->database, db, &connection), VESTRY_OK);
+  for (int i = 0; i < w->commits; i++) {
+    site_run(db, i % 3 ? "INSERT INTO t(x) VALUES(NULL)" : "BEGIN IMMEDIATE; INSERT INTO t(x) VALUES(NULL); COMMIT");
+    if (i % 16 == 0) site_run(db, "BEGIN IMMEDIATE; INSERT INTO t(x) VALUES(NULL); ROLLBACK");
+    if (i % 16 == 8) site_run(db, "UPDATE k SET b = 1 WHERE 0"); /* commits nothing */
+  }
+  vestry_sqlite_detach(connection);
+  sqlite3_close(db);
+  return NULL;
+}
+
+/* Threads and a process write at once; of each commit it is known whose it was, and the last render sees all. */
+static void race(const char *mode, int commits, const char *others, int others_count) {
+  enum { WRITERS = 4 };
+  site s;
+  writer writers[WRITERS];
+  site_open(&s, mode, &(vestry_sqlite_options){.poll_ms = 1});
+  site_watch(&s, "table/t");
+  for (int i = 0; i < WRITERS; i++) {
+    writers[i] = (writer){.s = &s, .number = i, .commits = commits};
+    assert_int_equal(pthread_create(&writers[i].thread, NULL, write_much, &writers[i]), 0);
+  }
+  pid_t pid = others_count ? start_other(&s, others) : 0;
+  for (int round = 0; round < 30; round++) { /* renders race with all that */
+    uint64_t seq;
+    int before = site_number(s.reader, "SELECT count(*) FROM t");
+    assert_int_equal(vestry_sqlite_sync(s.database, &seq), VESTRY_OK);
+    assert_int_equal(vestry_pages_settle(s.pages, seq, 10000), VESTRY_OK);
+    assert_true(s.counted[0] >= before);
+  }
+  for (int i = 0; i < WRITERS; i++) pthread_join(writers[i].thread, NULL);
+  if (pid) must_end(pid);
+  site_sync(&s);
+  assert_int_equal(s.counted[0], WRITERS * commits);
+  vestry_sqlite_stats stats = stats_of(&s);
+  assert_int_equal(stats.commits_count, WRITERS * commits);
+  assert_int_equal(stats.other_commits_count, others_count);
+  site_close(&s);
+}
+
+static void writers_race_with_renders(void **state) {
+  (void)state;
+  race("wal", 1000, NULL, 0);
+}
+
+static void writers_race_with_another_process(void **state) {
+  (void)state;
+  race("wal", 300, "500", 500);
+}
+
+/* A process that is killed while it writes leaves what it had committed, and nothing that harms. */
+static void a_process_that_is_killed_is_followed(void **state) {
+  (void)state;
+  site s;
+  site_open(&s, "wal", &(vestry_sqlite_options){.poll_ms = 1});
+  site_watch(&s, "table/log");
+  for (int round = 0; round < 10; round++) {
+    int status, before = site_number(s.reader, "SELECT count(*) FROM log");
+    pid_t pid = start_other(&s, "0");
+    while (site_number(s.reader, "SELECT count(*) FROM log") < before + 20)
+      nanosleep(&(struct timespec){.tv_nsec = 100000 + round * 10000}, NULL);
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    site_run(s.db, "INSERT INTO t(x) VALUES(NULL)");
+    site_sync(&s);
+    assert_true(site_seen(&s, "table/log") > 0);
+    site_run(s.reader, "INSERT INTO t(x) VALUES(NULL)");
+    site_sync(&s);
+    assert_true(site_seen(&s, "table/log") > 0);
+    assert_int_equal(s.counted[0], 2 * (round + 1));
+  }
+  site_close(&s);
+}
+
+int main(int count, char **arguments) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(who_is_not_attached_refreshes_all), cmocka_unit_test(others_may_be_quicker_than_who_looks),
+      cmocka_unit_test(another_process_is_seen_soon),      cmocka_unit_test(writers_race_with_renders),
+      cmocka_unit_test(writers_race_with_another_process), cmocka_unit_test(a_process_that_is_killed_is_followed),
+  };
+  if (count == 3) return write_as_another(arguments[1], strtol(arguments[2], NULL, 10));
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
