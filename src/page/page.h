@@ -127,6 +127,13 @@ struct vsi_viewer {
   uint64_t document;  /* its number, of a page with parts; 0: none */
 };
 
+/* Who is told of renders. Its place is free for another when it is over and no render is inside. */
+typedef struct vsi_observer {
+  vestry_render_observer is; /* its functions do not change while a render is inside */
+  size_t inside_count;
+  bool is_taken, is_over;
+} vsi_observer;
+
 enum { VSI_RECENT = 4096, VSI_PARTS_MAX = VESTRY_PAGE_PARTS_MAX };
 
 struct vsi_worker {
@@ -192,6 +199,8 @@ struct vestry_pages {
   size_t heap_count, heap_size;
   bool is_hasty; /* a test waits: intervals are none */
   vsi_view *newest_kept, *oldest_kept;
+  vsi_observer observers[VESTRY_RENDER_OBSERVERS_MAX];
+  size_t observers_count;
   vestry_pages_stats stats;
 };
 
@@ -274,6 +283,9 @@ uint64_t vsi_tag_claim(const vestry_pages *pages, const char *id, const char *sh
 static inline bool vsi_tag_is_of_part(const vsi_tag *tag) {
   return !tag->hash.high && !tag->hash.low && tag->parts_count == 1;
 }
+/* observe.c: no lock. Tell those who observe that it begins; that it ends, the last one first. */
+void vsi_observers_begin(vestry_render *render);
+void vsi_observers_end(vestry_render *render);
 /* script.c: a document's number, in text as its tab says it. NULL and what is none: 0. */
 uint64_t vsi_document_read(const char *text);
 

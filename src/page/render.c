@@ -28,11 +28,10 @@ void vsi_render_finish(vestry_render *render) {
   render->parts_count = 0;
 }
 
-vestry_err vsi_render_handle(const vestry_request *req, vestry_reply *reply, void *app) {
-  vestry_render *render = app;
+static vestry_err handle(vestry_render *render) {
+  const vestry_request *req = render->req;
+  vestry_reply *reply = render->reply;
   vestry_page *page = render->page;
-  render->req = req;
-  render->reply = reply;
   vestry_err error = page->allow && !render->share ? page->allow(req, page->app) : VESTRY_OK;
   if (error) {
     render->is_denied = true;
@@ -43,7 +42,16 @@ vestry_err vsi_render_handle(const vestry_request *req, vestry_reply *reply, voi
   else if (page->handler)
     error = vestry_render_topic(render, vestry_request_path(req));
   if (error) return error;
-  error = page->render ? page->render(render, render->html, page->app) : page->handler(req, reply, page->app);
+  return page->render ? page->render(render, render->html, page->app) : page->handler(req, reply, page->app);
+}
+
+vestry_err vsi_render_handle(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_render *render = app;
+  render->req = req;
+  render->reply = reply;
+  vsi_observers_begin(render);
+  vestry_err error = handle(render);
+  vsi_observers_end(render);
   return error ? error : render->error;
 }
 
@@ -234,7 +242,9 @@ vestry_err vsi_part_render(vestry_pages *pages, bool is_stream, vsi_view *view, 
   inner.is_part = true;
   inner.is_stream = is_stream;
   inner.started_seq = started_seq;
+  vsi_observers_begin(&inner);
   vestry_err error = part->render(&inner, html, part->app);
+  vsi_observers_end(&inner);
   if (!error) error = inner.error;
   if (!error) error = vestry_html_error(html, NULL, NULL);
   if (ret_stale) *ret_stale = inner.is_stale;

@@ -24,6 +24,7 @@ struct vestry_render {
   bool is_denied;    /* by allow */
   bool is_stale;     /* a topic was refreshed meanwhile */
   bool is_current;   /* the tab has that version */
+  uint8_t observers; /* who was told that it began: their places, as bits */
   vestry_err error;  /* that sticks: of a topic or a part */
   size_t begin, end; /* of the content, in html; of an ordinary handler's, in the reply's body */
   size_t head_end;   /* likewise: of the head; 0: none */

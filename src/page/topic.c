@@ -164,6 +164,15 @@ vestry_err vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_
   return VESTRY_OK;
 }
 
+bool vestry_topic_is_used(vestry_pages *pages, const char *name) {
+  size_t len = name ? strlen(name) : 0;
+  vsi_pages_lock(pages);
+  const vsi_topic *topic = find(pages, hash_of(pages, name, len), name, len);
+  bool is_used = topic && topic->first;
+  vsi_pages_unlock(pages);
+  return is_used;
+}
+
 void vsi_topics_pass(vsi_view *view) {
   vestry_pages *pages = view->pages;
   pages->all_walk = view->next;

@@ -33,6 +33,9 @@ void vsi_sqlite_publish(vestry_sqlite_connection *connection) {
   if (connection->topics.are_all) database->stats.whole_count++;
   if (vsi_sqlite_topics_refresh(&connection->topics, database->pages, &database->seq)) /* a name that is none */
     (void)vestry_refresh(database->pages, NULL, &database->seq);
+  if (vsi_sqlite_exact_publish(&database->exact, &connection->actor, connection->announced.value, connection->is_quiet,
+                               &database->seq))
+    vsi_sqlite_rouse(database);
   vsi_sqlite_account(database, connection->announced);
   database->stats.commits_count++;
   forget(connection);
@@ -111,7 +114,9 @@ static void before_change(void *ctx, sqlite3 *db, int operation, const char *sch
   if (strcmp(schema, "main") != 0) return;
   settle(connection);
   connection->has_changes = true;
-  if (connection->is_quiet) return;
+  bool is_of_render =
+      vsi_sqlite_actor_row(&connection->database->exact, &connection->actor, operation, table, old_rowid, new_rowid);
+  if (connection->is_quiet || is_of_render) return;
   vestry_sqlite_change change = {connection, operation};
   if (sqlite3_stricmp(table, VSI_SQLITE_TAB_TABLE) == 0) {
     say_tab(&change);
@@ -139,7 +144,11 @@ static int before_commit(void *ctx) {
 
 static void after_rollback(void *ctx) {
   vestry_sqlite_connection *connection = ctx;
+  vestry_sqlite *database = connection->database;
   settle(connection);
+  pthread_mutex_lock(&database->lock);
+  vsi_sqlite_exact_forget(&database->exact, &connection->actor, &database->seq);
+  pthread_mutex_unlock(&database->lock);
   forget(connection);
 }
 
@@ -167,10 +176,20 @@ static bool is_of_rows(const char *sql) {
   return false;
 }
 
+static int before_statement(void *ctx, int action, const char *first, const char *second, const char *schema,
+                            const char *inside) {
+  (void)inside;
+  return vsi_sqlite_reader_authorize(&((vestry_sqlite_connection *)ctx)->actor.reader, action, first, second, schema);
+}
+
 /* Behind every statement, those that others run inside of theirs included. */
 static int after_statement(unsigned what, void *ctx, void *statement, void *took) {
   vestry_sqlite_connection *connection = ctx;
-  (void)what, (void)took;
+  if (what == SQLITE_TRACE_STMT) {
+    settle(connection);
+    vsi_sqlite_actor_statement(&connection->database->exact, &connection->actor, statement, took);
+    return 0;
+  }
   bool is_of_schema = !sqlite3_stmt_readonly(statement) && !is_of_rows(sqlite3_sql(statement));
   if (atomic_load_explicit(&connection->is_announced, memory_order_acquire)) {
     pthread_mutex_lock(&connection->database->lock);
@@ -198,11 +217,15 @@ static void set_hooks(vestry_sqlite_connection *connection) {
   sqlite3_preupdate_hook(db, before_change, connection);
   sqlite3_commit_hook(db, before_commit, connection);
   sqlite3_rollback_hook(db, after_rollback, connection);
-  sqlite3_trace_v2(db, SQLITE_TRACE_PROFILE, after_statement, connection);
+  bool records = connection->database->exact.records;
+  if (records) vsi_sqlite_actor_init(&connection->database->exact, &connection->actor, db);
+  sqlite3_trace_v2(db, SQLITE_TRACE_PROFILE | (records ? SQLITE_TRACE_STMT : 0), after_statement, connection);
+  if (records) sqlite3_set_authorizer(db, before_statement, connection);
   expire_statements(db);
 }
 
-static void take_hooks(sqlite3 *db) {
+static void take_hooks(const vestry_sqlite *database, sqlite3 *db) {
+  if (database->exact.records) sqlite3_set_authorizer(db, NULL, NULL);
   sqlite3_preupdate_hook(db, NULL, NULL);
   sqlite3_commit_hook(db, NULL, NULL);
   sqlite3_rollback_hook(db, NULL, NULL);
@@ -262,12 +285,13 @@ void vestry_sqlite_detach(vestry_sqlite_connection *connection) {
   vestry_sqlite *database = connection->database;
   vsi_sqlite_tab_finish(connection);
   settle(connection);
-  take_hooks(connection->db);
+  take_hooks(database, connection->db);
   pthread_mutex_lock(&database->lock);
   *connection->at = connection->next;
   if (connection->next) connection->next->at = connection->at;
   if (connection != database->writer) database->stats.connections_count--;
   pthread_mutex_unlock(&database->lock);
+  vsi_sqlite_actor_finish(&database->exact, &connection->actor);
   vsi_sqlite_topics_finish(&connection->topics);
   vsi_sqlite_free(database->host, connection);
 }

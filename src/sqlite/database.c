@@ -64,6 +64,7 @@ static vestry_err fill(vestry_sqlite *database) {
   if (!error) error = vsi_sqlite_migrate(database);
   if (!error) error = vsi_sqlite_counter_open(database);
   if (error) return error;
+  if (database->options.level == VESTRY_SQLITE_PAGES && !database->wal_index) return VESTRY_UNSUPPORTED;
   /* From here on neither waits for anybody. */
   sqlite3_busy_timeout(database->db, 0);
   sqlite3_busy_timeout(database->writer_db, 0);
@@ -79,8 +80,7 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
   if (!pages || !given || !ret_database || VSI_OPTIONS_TAKE(options, given) || !options.path || !*options.path ||
       options.level > VESTRY_SQLITE_PAGES || options.poll_ms > POLL_MOST_MS)
     return VESTRY_INVALID;
-  if (!sqlite3_preupdate_hook || !sqlite3_threadsafe() || options.level > VESTRY_SQLITE_TOPICS)
-    return VESTRY_UNSUPPORTED;
+  if (!sqlite3_preupdate_hook || !sqlite3_threadsafe()) return VESTRY_UNSUPPORTED;
   const vestry_host *host = vestry_host_of(vestry_pages_instance(pages));
   vestry_sqlite *database = vsi_sqlite_alloc(host, 1, sizeof *database);
   if (!database) return VESTRY_NO_MEMORY;
@@ -101,7 +101,8 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
   vestry_err error = VESTRY_NO_MEMORY;
   if (database->path) {
     memcpy(database->path, options.path, len);
-    error = fill(database);
+    error = vsi_sqlite_exact_init(&database->exact, pages, host, &database->options);
+    if (!error) error = fill(database);
   }
   if (error)
     vestry_sqlite_destroy(database);
@@ -118,6 +119,7 @@ void vestry_sqlite_destroy(vestry_sqlite *database) {
   pthread_mutex_unlock(&database->lock);
   if (database->has_thread) pthread_join(database->thread, NULL);
   vestry_sqlite_detach(database->writer);
+  vsi_sqlite_exact_finish(&database->exact);
   vsi_sqlite_tab_forget_touches(database);
   sqlite3_close(database->writer_db);
   sqlite3_close(database->db);
@@ -151,7 +153,14 @@ vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq) {
 }
 
 void vestry_sqlite_stats_get(vestry_sqlite *database, vestry_sqlite_stats *ret_stats) {
+  vsi_sqlite_index_stats of_index;
+  vsi_sqlite_index_stats_get(database->exact.index, &of_index);
   pthread_mutex_lock(&database->lock);
-  VSI_RESULT_GIVE(ret_stats, database->stats);
+  database->stats.refreshed_count = of_index.refreshed_count;
+  database->stats.recorded_count = of_index.recorded_count;
+  database->stats.coarse_count = of_index.coarse_count;
+  database->stats.recorded_bytes = of_index.bytes;
+  const vestry_sqlite_stats stats = database->stats;
   pthread_mutex_unlock(&database->lock);
+  VSI_RESULT_GIVE(ret_stats, stats);
 }

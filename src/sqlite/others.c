@@ -11,6 +11,8 @@
 
 #include "sqlite/sqlite.h"
 
+enum { MOMENT_MS = 1 };
+
 static uint64_t *word_of(vestry_sqlite *database, uint32_t number, uint64_t *ret_bit) {
   number %= VSI_SQLITE_WINDOW;
   *ret_bit = UINT64_C(1) << number % 64;
@@ -42,6 +44,7 @@ void vsi_sqlite_account(vestry_sqlite *database, vsi_sqlite_number number) {
 }
 
 static void refresh_all(vestry_sqlite *database) {
+  vsi_sqlite_exact_whole(&database->exact, NULL);
   (void)vestry_refresh(database->pages, NULL, &database->seq);
   database->stats.whole_count++;
 }
@@ -83,7 +86,12 @@ static void catch_up(vestry_sqlite *database, vsi_sqlite_number last) {
     database->seen = next;
   }
   database->stats.other_commits_count += others;
-  if (others) refresh_all(database);
+  if (others && !vsi_sqlite_exact_has_frames(&database->exact)) refresh_all(database);
+}
+
+static void publish_number(uint32_t number, void *ctx) {
+  vestry_sqlite_connection *connection = find_announced(ctx, (vsi_sqlite_number){number, true});
+  if (connection) vsi_sqlite_publish(connection);
 }
 
 /* Whether something is committed, or about to be, that is not accounted for. */
@@ -107,6 +115,9 @@ vestry_err vsi_sqlite_look(vestry_sqlite *database) {
     if (!last.is_wal) error = read_quietly(database, &last);
     if (!error) catch_up(database, last);
   }
+  if (!error && vsi_sqlite_exact_is_behind(&database->exact, last.value))
+    error = vsi_sqlite_exact_follow(&database->exact, publish_number, database, &database->seq,
+                                    &database->stats.whole_count);
   bool is_failing = error && error != VESTRY_BUSY;
   if (is_failing && !database->is_failing)
     vsi_sqlite_log(database->host, VESTRY_LOG_ERROR, "SQLite, %s: commits of others are not seen: %s", database->path,
@@ -116,19 +127,42 @@ vestry_err vsi_sqlite_look(vestry_sqlite *database) {
   return error;
 }
 
+void vsi_sqlite_rouse(vestry_sqlite *database) {
+  if (database->is_roused) return;
+  database->is_roused = true;
+  pthread_cond_signal(&database->end);
+}
+
+static struct timespec in_ms(uint32_t ms) {
+  struct timespec at;
+  clock_gettime(CLOCK_MONOTONIC, &at);
+  at.tv_sec += ms / 1000;
+  at.tv_nsec += (long)(ms % 1000) * 1000000;
+  if (at.tv_nsec >= 1000000000) at.tv_sec++, at.tv_nsec -= 1000000000;
+  return at;
+}
+
+/* Until it is over, or that time has gone by; or it is roused, if it can be. */
+static void wait(vestry_sqlite *database, uint32_t ms, bool can_be_roused) {
+  const struct timespec due = in_ms(ms);
+  while (!database->is_over && !(can_be_roused && database->is_roused))
+    if (pthread_cond_timedwait(&database->end, &database->lock, &due) == ETIMEDOUT) break;
+}
+
+/* To rouse it costs who does as much as a commit. So behind a look that it was roused for it waits a moment, in which
+ * nobody has to rouse it, and looks again. */
 void *vsi_sqlite_follow(void *ctx) {
   vestry_sqlite *database = ctx;
   pthread_mutex_lock(&database->lock);
   while (!database->is_over) {
-    struct timespec due;
-    clock_gettime(CLOCK_MONOTONIC, &due);
-    due.tv_sec += database->options.poll_ms / 1000;
-    due.tv_nsec += (long)(database->options.poll_ms % 1000) * 1000000;
-    if (due.tv_nsec >= 1000000000) due.tv_sec++, due.tv_nsec -= 1000000000;
-    while (!database->is_over && pthread_cond_timedwait(&database->end, &database->lock, &due) != ETIMEDOUT) {
-    }
+    wait(database, database->options.poll_ms, true);
     if (database->is_over) break;
     (void)vsi_sqlite_look(database);
+    if (database->is_roused) {
+      wait(database, MOMENT_MS, false);
+      database->is_roused = false;
+      (void)vsi_sqlite_look(database);
+    }
     pthread_mutex_unlock(&database->lock);
     vsi_sqlite_tab_touch_all(database);
     pthread_mutex_lock(&database->lock);

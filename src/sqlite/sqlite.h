@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "sqlite/exact.h"
 #include "sqlite/host.h"
 #include "sqlite/topics.h"
 #include "vestry/registry.h"
@@ -57,6 +58,8 @@ struct vestry_sqlite {
   pthread_mutex_t lock; /* guards all below */
   pthread_cond_t end;
   bool is_over;
+  bool is_roused; /* the thread is to look, or has just done so and will again */
+  vsi_sqlite_exact exact;
   const _Atomic(uint32_t) *wal_index; /* the head of the WAL's index, which all processes share; NULL: not in WAL mode.
                                          Once it is, it stays so, because db is open */
   vestry_sqlite_connection *connections;
@@ -78,6 +81,7 @@ struct vestry_sqlite_connection {
   /* The transaction that runs, or that was announced: the connection's thread's, and once it is announced guarded by
    * the database's lock. */
   vsi_sqlite_topics topics;
+  vsi_sqlite_actor actor;
   bool has_changes;            /* rows of this database were changed */
   _Atomic(bool) is_announced;  /* its commit was begun, and not published yet */
   vsi_sqlite_number announced; /* the number that it has, if it comes to be one */
@@ -118,6 +122,8 @@ static inline bool vsi_sqlite_is_reached(vsi_sqlite_number announced, vsi_sqlite
 void vsi_sqlite_account(vestry_sqlite *database, vsi_sqlite_number number);
 /* Refresh what was committed and is not accounted for. OK | BUSY | IO */
 vestry_err vsi_sqlite_look(vestry_sqlite *database);
+/* Have the thread look soon. */
+void vsi_sqlite_rouse(vestry_sqlite *database);
 void *vsi_sqlite_follow(void *database); /* the thread */
 
 /* ---- connection.c ---- */

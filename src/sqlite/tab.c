@@ -193,7 +193,10 @@ vestry_err vestry_sqlite_tab_get(vestry_sqlite_connection *connection, const ves
   vestry_sqlite *database = connection->database;
   int64_t now = now_s(database), expires = INT64_MAX;
   size_t len = 0;
+  vsi_sqlite_reader *reader = &connection->actor.reader; /* the topic says it all */
+  bool was_own = vsi_sqlite_reader_pause(reader, true);
   int result = read_state(connection, &whose, now, buffer, capacity, &len, &expires);
+  vsi_sqlite_reader_pause(reader, was_own);
   if (result == SQLITE_ROW && expires < soon_s(database, now)) note_touch(database, &whose);
   error = vsi_sqlite_fault(database, connection->db, result, "the state of a tab cannot be read");
   if (error) return error;

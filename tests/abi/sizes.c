@@ -263,6 +263,18 @@ static const vestry_store_options store = {.value = &value};
 static const vestry_subscriber subscriber = {.call = no_message};
 static const vestry_interceptor interceptor = {.name = "x", .phase = VESTRY_PHASE_EFFECT, .before = no_effect};
 static const vestry_watch watch = {.step = no_step};
+static void no_observation(vestry_render *render, void *ctx) {
+  (void)render, (void)ctx;
+}
+static const vestry_render_observer observer = {.begin = no_observation, .end = no_observation};
+static vestry_err take_observer(const void *given) {
+  vestry_pages *pages;
+  vestry_err error = vestry_pages_create(v, NULL, &pages);
+  if (error) return error;
+  error = vestry_pages_observe(pages, given);
+  vestry_pages_destroy(pages);
+  return error;
+}
 static const vestry_page_options page_made = {.render = no_render};
 static const unsigned char zero[512];
 
@@ -298,6 +310,7 @@ static const struct {
     {"vestry_once_options", take_once, zero, sizeof(vestry_once_options)},
     {"vestry_watch", take_watch, &watch, sizeof watch},
     {"vestry_pages_options", take_pages, zero, sizeof(vestry_pages_options)},
+    {"vestry_render_observer", take_observer, &observer, sizeof observer},
     {"vestry_page_options", take_page, &page_made, sizeof page_made},
     {"vestry_files_options", take_files, &files, sizeof files},
     {"vestry_server_options", take_server, zero, sizeof(vestry_server_options)},

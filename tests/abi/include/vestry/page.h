@@ -213,6 +213,33 @@ VESTRY_API vestry_err vestry_render_part(vestry_render *render, vestry_html *htm
  *  Threads  any, renders included; takes a lock briefly */
 VESTRY_API vestry_err vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq);
 
+/** Whether some page depends on a topic now. Who makes topics up finds out by this which ones nobody needs any more.
+ *  Threads  any; takes a lock briefly */
+VESTRY_API bool vestry_topic_is_used(vestry_pages *pages, const char *topic);
+
+/** Who is told of renders: to find out what they depend on, from what they do. Both are called on the render's thread,
+ *  around all that it runs: allow, topics, the handler or the part's render. Renders of documents are not told of,
+ *  since a stream renders again when it begins; neither are renders inside of a render. */
+typedef struct vestry_render_observer {
+  size_t size;                                     /**< sizeof(vestry_render_observer), or 0 */
+  void (*begin)(vestry_render *render, void *ctx); /**< may do what a render may */
+  void (*end)(vestry_render *render, void *ctx);   /**< once for each begin, whatever came of it; likewise */
+  void *ctx;
+} vestry_render_observer;
+
+/** Observers of one vestry_pages at most. */
+#define VESTRY_RENDER_OBSERVERS_MAX 4
+
+/** Have renders observed, from the next one on. The first observer is the first to begin and the last to end.
+ *  observer  copied; its ctx is what it is known by
+ *  Returns  OK | INVALID (a function is missing) | EXISTS (one with that ctx is there) | LIMIT
+ *  Threads  any */
+VESTRY_API vestry_err vestry_pages_observe(vestry_pages *pages, const vestry_render_observer *observer);
+/** Not any more: when it returns, neither function runs or will be called.
+ *  Returns  OK | NOT_FOUND
+ *  Threads  not from a render; waits for those that run */
+VESTRY_API vestry_err vestry_pages_unobserve(vestry_pages *pages, const void *ctx);
+
 /** Wait until every page has been rendered for all changes up to this one, and what came of it was written to its
  *  stream. For tests. On a stepped runtime it steps, and does not wait for intervals.
  *  Returns  OK | TIMEOUT (in a stepped runtime: a page cannot be written to, or its render fails)

@@ -1,0 +1,76 @@
+/* Observers of renders.
+ *
+ * Which of them a render tells that it began is noted in the render, and they stay in their places until it has told
+ * them that it ended. So their functions are called without the lock, and who leaves waits for those alone that have
+ * begun before. */
+#include "base/options.h"
+#include "page/render.h"
+
+void vsi_observers_begin(vestry_render *render) {
+  vestry_pages *pages = render->pages;
+  if (!render->view) return; /* a document, or the inside of a part: its view renders again */
+  vsi_pages_lock(pages);
+  for (size_t i = 0; i < pages->observers_count; i++) {
+    vsi_observer *observer = &pages->observers[i];
+    if (!observer->is_taken || observer->is_over) continue;
+    observer->inside_count++;
+    render->observers |= (uint8_t)(1u << i);
+  }
+  vsi_pages_unlock(pages);
+  for (size_t i = 0; i < VESTRY_RENDER_OBSERVERS_MAX; i++)
+    if (render->observers >> i & 1) pages->observers[i].is.begin(render, pages->observers[i].is.ctx);
+}
+
+void vsi_observers_end(vestry_render *render) {
+  vestry_pages *pages = render->pages;
+  bool is_awaited = false;
+  if (!render->observers) return;
+  for (size_t i = VESTRY_RENDER_OBSERVERS_MAX; i--;)
+    if (render->observers >> i & 1) pages->observers[i].is.end(render, pages->observers[i].is.ctx);
+  vsi_pages_lock(pages);
+  for (size_t i = 0; i < VESTRY_RENDER_OBSERVERS_MAX; i++) {
+    if (!(render->observers >> i & 1)) continue;
+    pages->observers[i].inside_count--;
+    is_awaited |= pages->observers[i].is_over;
+  }
+  if (is_awaited) pthread_cond_broadcast(&pages->quiet);
+  vsi_pages_unlock(pages);
+  render->observers = 0;
+}
+
+static vsi_observer *find_locked(vestry_pages *pages, const void *ctx) {
+  for (size_t i = 0; i < pages->observers_count; i++) {
+    vsi_observer *observer = &pages->observers[i];
+    if (observer->is_taken && !observer->is_over && observer->is.ctx == ctx) return observer;
+  }
+  return NULL;
+}
+
+/* Behind those that are there: it is told after them. */
+static vestry_err add_locked(vestry_pages *pages, const vestry_render_observer *own) {
+  if (find_locked(pages, own->ctx)) return VESTRY_EXISTS;
+  while (pages->observers_count && !pages->observers[pages->observers_count - 1].is_taken) pages->observers_count--;
+  if (pages->observers_count == VESTRY_RENDER_OBSERVERS_MAX) return VESTRY_LIMIT;
+  pages->observers[pages->observers_count++] = (vsi_observer){.is = *own, .is_taken = true};
+  return VESTRY_OK;
+}
+
+vestry_err vestry_pages_observe(vestry_pages *pages, const vestry_render_observer *observer) {
+  vestry_render_observer own;
+  if (!pages || !observer || VSI_OPTIONS_TAKE(own, observer) || !own.begin || !own.end) return VESTRY_INVALID;
+  vsi_pages_lock(pages);
+  vestry_err error = add_locked(pages, &own);
+  vsi_pages_unlock(pages);
+  return error;
+}
+
+vestry_err vestry_pages_unobserve(vestry_pages *pages, const void *ctx) {
+  if (!pages) return VESTRY_NOT_FOUND;
+  vsi_pages_lock(pages);
+  vsi_observer *observer = find_locked(pages, ctx);
+  if (observer) observer->is_over = true;
+  while (observer && observer->inside_count) pthread_cond_wait(&pages->quiet, &pages->lock);
+  if (observer) *observer = (vsi_observer){.is_taken = false};
+  vsi_pages_unlock(pages);
+  return observer ? VESTRY_OK : VESTRY_NOT_FOUND;
+}

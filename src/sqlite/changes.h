@@ -1,0 +1,28 @@
+/* What a transaction changes, by tables and columns, while it runs. The connection's thread's. */
+#ifndef VSI_SQLITE_CHANGES_H
+#define VSI_SQLITE_CHANGES_H
+
+#include <sqlite3.h>
+
+#include "sqlite/tables.h"
+
+enum { VSI_SQLITE_NAME_MOST = 63 };
+
+typedef struct vsi_sqlite_changes {
+  vsi_sqlite_uses uses;
+  bool are_unknown; /* there was no memory for all */
+  /* The table that was changed last: most changes are of the same one. */
+  char name[VSI_SQLITE_NAME_MOST + 1]; /* empty: none */
+  uint32_t use, columns_count, generation;
+  uint64_t read;           /* columns that somebody reads, as far as they are compared */
+  uint32_t compared_count; /* rows of this transaction whose columns were */
+} vsi_sqlite_changes;
+
+/* A row is being changed: from within the preupdate hook, with its arguments. */
+void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_t generation, sqlite3 *db,
+                            int operation, const char *table, int64_t old_rowid, int64_t new_rowid);
+/* None any more. */
+void vsi_sqlite_changes_clear(vsi_sqlite_changes *changes);
+void vsi_sqlite_changes_finish(const vestry_host *host, vsi_sqlite_changes *changes);
+
+#endif

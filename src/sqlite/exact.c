@@ -1,0 +1,264 @@
+/* Commits in their order, each with what is known of it: pages from the WAL, whoever made it; tables, if an attached
+ * connection did, which has announced its number.
+ *
+ * In WAL mode a commit that nobody knows the tables of is followed by its pages alone, so what hooks say can only spare
+ * refreshes. Otherwise there are tables alone, and what others commit refreshes everything.
+ *
+ * A database whose pages are moved (auto_vacuum) has commits that write pages of tables that they do not change: there
+ * pages alone count. So they do for a commit that changed no row: VACUUM and its kind.
+ *
+ * A render that reads what another transaction has changed and not committed yet, on the same connection, is rare, and
+ * not how it should be. It is made again when that transaction ends, either way. */
+#include "sqlite/exact.h"
+
+struct vsi_sqlite_record {
+  vsi_sqlite_record *next;
+  uint32_t number, uses_count;
+  bool is_of_render, is_whole, knows_tables;
+  vsi_sqlite_use uses[];
+};
+
+/* ------------------------------------------------------------------------------------------------ the renders ----- */
+
+static void begin(vestry_render *render, void *ctx) {
+  vsi_sqlite_exact *exact = ctx;
+  uint64_t begun = vsi_sqlite_index_begin(exact->index);
+  vsi_sqlite_recording *recording = vsi_sqlite_alloc(exact->host, 1, sizeof *recording);
+  if (!recording) { /* nobody will know what it reads */
+    vsi_sqlite_index_enter_all(exact->index, render);
+    return;
+  }
+  bool takes_pages = exact->records_pages && atomic_load_explicit(&exact->has_frames, memory_order_acquire);
+  vsi_sqlite_reads_begin(recording, exact->host, exact, render, takes_pages ? exact->max_pages : 0);
+  recording->begun = begun;
+  recording->number = 1 + atomic_fetch_add_explicit(&exact->numbers, 1, memory_order_relaxed);
+}
+
+static void end(vestry_render *render, void *ctx) {
+  vsi_sqlite_exact *exact = ctx;
+  (void)render;
+  vsi_sqlite_recording *recording = vsi_sqlite_reads_of(exact);
+  if (!recording) {
+    vsi_sqlite_index_end(exact->index);
+    return;
+  }
+  vsi_sqlite_reads_end(recording);
+  if (exact->records)
+    vsi_sqlite_index_enter(exact->index, recording);
+  else
+    vsi_sqlite_index_end(exact->index);
+  vsi_sqlite_reads_finish(recording);
+  vsi_sqlite_free(exact->host, recording);
+}
+
+/* ----------------------------------------------------------------------------------------------------- life ------- */
+
+vestry_err vsi_sqlite_exact_init(vsi_sqlite_exact *exact, vestry_pages *pages, const vestry_host *host,
+                                 const vestry_sqlite_options *options) {
+  const vestry_render_observer observer = {.begin = begin, .end = end, .ctx = exact};
+  exact->host = host;
+  exact->pages = pages;
+  exact->last = &exact->first;
+  exact->records = options->level != VESTRY_SQLITE_TOPICS;
+  exact->records_pages = (options->level == VESTRY_SQLITE_PAGES || options->level == VESTRY_SQLITE_DEFAULT) &&
+                         vsi_sqlite_cache_is_recorded();
+  exact->max_pages = options->max_pages;
+  if (options->level == VESTRY_SQLITE_PAGES && !exact->records_pages) return VESTRY_UNSUPPORTED;
+  vsi_sqlite_tables_init(&exact->tables, host);
+  vestry_err error = vsi_sqlite_index_create(pages, host, options->max_bytes, &exact->index);
+  if (!error) error = vestry_pages_observe(pages, &observer);
+  exact->is_observing = !error;
+  return error;
+}
+
+void vsi_sqlite_exact_finish(vsi_sqlite_exact *exact) {
+  if (!exact->pages) return;
+  if (exact->is_observing) (void)vestry_pages_unobserve(exact->pages, exact);
+  for (vsi_sqlite_record *next, *at = exact->first; at; at = next) {
+    next = at->next;
+    vsi_sqlite_free(exact->host, at);
+  }
+  vsi_sqlite_index_destroy(exact->index);
+  if (exact->last) vsi_sqlite_tables_finish(&exact->tables);
+  vsi_sqlite_frames_finish(&exact->frames);
+}
+
+vestry_err vsi_sqlite_exact_follow_wal(vsi_sqlite_exact *exact, sqlite3 *db, const _Atomic(uint32_t) *index) {
+  if (!exact->records || atomic_load_explicit(&exact->has_frames, memory_order_relaxed)) return VESTRY_OK;
+  vestry_err error = vsi_sqlite_frames_init(&exact->frames, exact->host, db, index);
+  if (error) return error;
+  atomic_store_explicit(&exact->has_frames, true, memory_order_release);
+  vsi_sqlite_exact_whole(exact, NULL); /* who renders now has read what was committed in another way */
+  return VESTRY_OK;
+}
+
+void vsi_sqlite_actor_init(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, sqlite3 *db) {
+  vsi_sqlite_reader_init(&actor->reader, exact->host, db, exact, &exact->tables, &exact->generation, &exact->numbers,
+                         exact->records_pages);
+}
+
+void vsi_sqlite_actor_finish(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor) {
+  vsi_sqlite_reader_finish(&actor->reader);
+  vsi_sqlite_changes_finish(exact->host, &actor->changes);
+}
+
+/* ---------------------------------------------------------------------------------------------------- hooks ------- */
+
+void vsi_sqlite_actor_statement(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, sqlite3_stmt *statement,
+                                const char *text) {
+  if (actor->has_changes) {
+    const vsi_sqlite_recording *recording = vsi_sqlite_reads_of(exact);
+    if (recording && recording->number != actor->changer) actor->is_seen = true;
+  }
+  vsi_sqlite_reader_begins(&actor->reader, statement, text);
+}
+
+bool vsi_sqlite_actor_row(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, int operation, const char *table,
+                          int64_t old_rowid, int64_t new_rowid) {
+  const vsi_sqlite_recording *recording = vsi_sqlite_reads_of(exact);
+  uint64_t changer = recording ? recording->number : 0;
+  if (!actor->has_changes) actor->changer = changer;
+  if (actor->changer != changer) actor->changer = 0; /* what is begun in a render and goes on outside is no render's */
+  actor->has_changes = true;
+  if (exact->records)
+    vsi_sqlite_changes_row(&actor->changes, &exact->tables,
+                           atomic_load_explicit(&exact->generation, memory_order_acquire), actor->reader.db, operation,
+                           table, old_rowid, new_rowid);
+  return changer;
+}
+
+static void clear(vsi_sqlite_actor *actor) {
+  vsi_sqlite_changes_clear(&actor->changes);
+  actor->changer = 0;
+  actor->has_changes = actor->is_seen = false;
+}
+
+/* -------------------------------------------------------------------------------------------------- commits ------- */
+
+/* What the columns of a transaction's changes mean is said by the schema of one generation. If that has passed, so has
+ * what they mean. */
+static bool knows_tables(const vsi_sqlite_exact *exact, const vsi_sqlite_changes *changes) {
+  return !changes->are_unknown && changes->uses.count &&
+         (changes->generation == atomic_load_explicit(&exact->generation, memory_order_relaxed));
+}
+
+static vsi_sqlite_record *make_record(const vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, uint32_t number,
+                                      bool is_quiet) {
+  vsi_sqlite_uses *uses = &actor->changes.uses;
+  vsi_sqlite_record *made = vsi_sqlite_alloc(exact->host, 1, sizeof *made + uses->count * sizeof *uses->uses);
+  if (!made) return NULL; /* it is taken for somebody else's */
+  vsi_sqlite_uses_sort(uses);
+  made->number = number;
+  made->uses_count = uses->count;
+  made->knows_tables = knows_tables(exact, &actor->changes);
+  made->is_of_render = is_quiet || actor->changer;
+  made->is_whole = actor->is_seen;
+  if (uses->count) memcpy(made->uses, uses->uses, uses->count * sizeof *uses->uses);
+  return made;
+}
+
+static void follow_tables(vsi_sqlite_exact *exact, const vsi_sqlite_record *record, uint64_t *ret_seq) {
+  const vsi_sqlite_commit commit = {.is_whole = record->is_whole,
+                                    .is_of_render = record->is_of_render,
+                                    .knows_tables = record->knows_tables,
+                                    .uses = record->uses,
+                                    .uses_count = record->uses_count};
+  (void)vsi_sqlite_index_commit(exact->index, &commit, ret_seq);
+}
+
+bool vsi_sqlite_exact_publish(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, uint32_t number, bool is_quiet,
+                              uint64_t *ret_seq) {
+  bool has_frames = atomic_load_explicit(&exact->has_frames, memory_order_relaxed);
+  if (!exact->records) {
+    clear(actor);
+    return false;
+  }
+  vsi_sqlite_record *record = make_record(exact, actor, number, is_quiet);
+  clear(actor);
+  if (has_frames && record) {
+    *exact->last = record;
+    exact->last = &record->next;
+  } else if (!has_frames && record) {
+    follow_tables(exact, record, ret_seq);
+    vsi_sqlite_free(exact->host, record);
+  } else if (!has_frames) {
+    vsi_sqlite_exact_whole(exact, ret_seq);
+  }
+  return has_frames;
+}
+
+void vsi_sqlite_exact_forget(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, uint64_t *ret_seq) {
+  if (actor->is_seen) vsi_sqlite_exact_whole(exact, ret_seq);
+  clear(actor);
+}
+
+bool vsi_sqlite_exact_is_behind(const vsi_sqlite_exact *exact, uint32_t number) {
+  return atomic_load_explicit(&exact->has_frames, memory_order_relaxed) && exact->frames.number != number;
+}
+
+void vsi_sqlite_exact_whole(vsi_sqlite_exact *exact, uint64_t *ret_seq) {
+  const vsi_sqlite_commit all = {.is_whole = true};
+  if (!exact->records) return;
+  atomic_fetch_add_explicit(&exact->generation, 1, memory_order_acq_rel); /* before the commit counts */
+  (void)vsi_sqlite_index_commit(exact->index, &all, ret_seq);
+}
+
+/* One look at the WAL. */
+typedef struct look {
+  vsi_sqlite_exact *exact;
+  vsi_sqlite_publish_fn publish;
+  void *ctx;
+  uint64_t *ret_seq, *ret_whole;
+} look;
+
+/* Its record. Those before it are of no use any more. */
+static vsi_sqlite_record *take_record(vsi_sqlite_exact *exact, uint32_t number) {
+  vsi_sqlite_record *found = NULL;
+  for (vsi_sqlite_record **at = &exact->first; *at && !found;) {
+    vsi_sqlite_record *record = *at;
+    if ((int32_t)(record->number - number) > 0) {
+      at = &record->next;
+      continue;
+    }
+    *at = record->next;
+    if (!record->next) exact->last = at;
+    if (record->number == number)
+      found = record;
+    else
+      vsi_sqlite_free(exact->host, record);
+  }
+  return found;
+}
+
+static void follow_commit(const vsi_sqlite_written *written, void *ctx) {
+  look *l = ctx;
+  vsi_sqlite_exact *exact = l->exact;
+  l->publish(written->number, l->ctx);
+  vsi_sqlite_record *record = take_record(exact, written->number);
+  const vsi_sqlite_commit commit = {.is_of_render = record && record->is_of_render,
+                                    .knows_tables = record && record->knows_tables && !written->has_moved,
+                                    .knows_pages = true,
+                                    .uses = record ? record->uses : NULL,
+                                    .uses_count = record ? record->uses_count : 0,
+                                    .pages = written->pages,
+                                    .pages_count = written->pages_count};
+  if (written->has_schema || (record && record->is_whole)) {
+    vsi_sqlite_exact_whole(exact, l->ret_seq);
+    ++*l->ret_whole;
+  } else {
+    (void)vsi_sqlite_index_commit(exact->index, &commit, l->ret_seq);
+  }
+  vsi_sqlite_free(exact->host, record);
+}
+
+vestry_err vsi_sqlite_exact_follow(vsi_sqlite_exact *exact, vsi_sqlite_publish_fn publish, void *ctx, uint64_t *ret_seq,
+                                   uint64_t *ret_whole) {
+  look l = {exact, publish, ctx, ret_seq, ret_whole};
+  uint32_t number;
+  if (!atomic_load_explicit(&exact->has_frames, memory_order_relaxed)) return VESTRY_OK;
+  vestry_err error = vsi_sqlite_frames_read(&exact->frames, follow_commit, &l, &number);
+  if (error != VESTRY_NOT_FOUND) return error;
+  vsi_sqlite_exact_whole(exact, ret_seq);
+  ++*ret_whole;
+  return VESTRY_OK;
+}

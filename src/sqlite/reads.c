@@ -1,0 +1,510 @@
+/* What a render has read: which pages of the file, and which tables and columns its statements name.
+ *
+ * Pages are told of by SQLite's cache (cache.c). For tables, each statement that begins while a render runs is looked at
+ * by its text: the first time it is prepared once more, with an authorizer that is told of every table and column. That
+ * is kept for as long as the schema is what it was.
+ *
+ * Why a schema that changes leads to no miss. What is kept has the number of schemas that were followed before it was
+ * asked for. Before it is asked, the connection reads, so that it has today's schema. If the statement itself runs under
+ * another one, that was committed later, and will be followed later than this render began: the change of a schema
+ * renders anew whatever has read before it is followed (index.c). Views of TEMP and databases that are attached by SQL
+ * change what a name means without any commit: connections that have these keep nothing.
+ *
+ * What a statement reads that is no ordinary table is marked as wild: any change is one of it. A PRAGMA is not looked
+ * at: to prepare it may be to run it. */
+#include "sqlite/reads.h"
+
+#include <stdlib.h>
+
+static _Thread_local vsi_sqlite_recording *recordings;
+
+/* ------------------------------------------------------------------------------------------------- recordings ----- */
+
+void vsi_sqlite_reads_begin(vsi_sqlite_recording *recording, const vestry_host *host, void *owner,
+                            vestry_render *render, uint32_t max_pages) {
+  *recording = (vsi_sqlite_recording){.outer = recordings,
+                                      .host = host,
+                                      .owner = owner,
+                                      .render = render,
+                                      .lacks_pages = !max_pages,
+                                      .slots_count = VSI_SQLITE_FIRST_SLOTS,
+                                      .max_pages = max_pages,
+                                      .seen_room = VSI_SQLITE_FIRST_SEEN};
+  recording->slots = recording->first_slots;
+  recording->seen = recording->first_seen;
+  recordings = recording;
+}
+
+void vsi_sqlite_reads_end(vsi_sqlite_recording *recording) {
+  recordings = recording->outer;
+}
+
+void vsi_sqlite_reads_finish(vsi_sqlite_recording *recording) {
+  if (recording->slots != recording->first_slots) vsi_sqlite_free(recording->host, recording->slots);
+  if (recording->seen != recording->first_seen) vsi_sqlite_free(recording->host, recording->seen);
+  vsi_sqlite_uses_finish(recording->host, &recording->uses);
+}
+
+vsi_sqlite_recording *vsi_sqlite_reads_of(const void *owner) {
+  vsi_sqlite_recording *at = recordings;
+  while (at && at->owner != owner) at = at->outer;
+  return at;
+}
+
+static uint32_t slot_of(const vsi_sqlite_recording *recording, uint32_t page) {
+  uint32_t at = (page * 2654435769u) >> 7 & (recording->slots_count - 1);
+  while (recording->slots[at] && recording->slots[at] != page) at = (at + 1) & (recording->slots_count - 1);
+  return at;
+}
+
+static bool grow(vsi_sqlite_recording *recording) {
+  uint32_t *former = recording->slots, former_count = recording->slots_count;
+  uint32_t *slots = vsi_sqlite_alloc(recording->host, (size_t)former_count * 4, sizeof *slots);
+  if (!slots) return false;
+  recording->slots = slots;
+  recording->slots_count = former_count * 4;
+  for (uint32_t i = 0; i < former_count; i++)
+    if (former[i]) slots[slot_of(recording, former[i])] = former[i];
+  if (former != recording->first_slots) vsi_sqlite_free(recording->host, former);
+  return true;
+}
+
+static void add_page(vsi_sqlite_recording *recording, uint32_t page) {
+  if (page == recording->last_page || recording->lacks_pages) return;
+  recording->last_page = page;
+  uint32_t at = slot_of(recording, page);
+  if (recording->slots[at]) return;
+  if (recording->pages_count == recording->max_pages ||
+      (recording->pages_count >= recording->slots_count / 2 && !grow(recording))) {
+    recording->lacks_pages = true;
+    return;
+  }
+  recording->slots[slot_of(recording, page)] = page;
+  recording->pages_count++;
+}
+
+void vsi_sqlite_reads_page(const void *owner, uint32_t page) {
+  vsi_sqlite_recording *recording = vsi_sqlite_reads_of(owner);
+  if (recording && !recording->is_paused) add_page(recording, page);
+}
+
+void vsi_sqlite_reads_lose(const void *owner) {
+  vsi_sqlite_recording *recording = vsi_sqlite_reads_of(owner);
+  if (recording) recording->lacks_pages = true;
+}
+
+static int compare(const void *a, const void *b) {
+  uint32_t first = *(const uint32_t *)a, second = *(const uint32_t *)b;
+  return (first > second) - (first < second);
+}
+
+uint32_t vsi_sqlite_reads_sort(vsi_sqlite_recording *recording) {
+  uint32_t count = 0;
+  for (uint32_t i = 0; i < recording->slots_count; i++)
+    if (recording->slots[i]) recording->slots[count++] = recording->slots[i];
+  if (count > 1) qsort(recording->slots, count, sizeof *recording->slots, compare);
+  return count;
+}
+
+static void add_uses(vsi_sqlite_recording *recording, const vsi_sqlite_use *uses, uint32_t count) {
+  for (uint32_t i = 0; i < count; i++)
+    if (vsi_sqlite_uses_add(recording->host, &recording->uses, uses[i].table, uses[i].columns))
+      recording->reads_all = true;
+}
+
+/* ------------------------------------------------------------------------------------------------- statements ----- */
+
+struct vsi_sqlite_statement {
+  vsi_sqlite_statement *next;
+  uint64_t number;
+  size_t len;
+  uint32_t hash, uses_count;
+  bool is_wild;
+  vsi_sqlite_use *uses; /* behind the text, in its allocation */
+  char text[];
+};
+
+/* One name that a statement reads. */
+typedef struct name {
+  struct name *next;
+  const char *column; /* in the same allocation */
+  bool is_qualified;  /* it is said to be of the main database */
+  char table[];
+} name;
+
+typedef struct vsi_sqlite_analysis {
+  name *names;
+  bool has_failed, is_wild;
+} analysis;
+
+static void forget_statements(vsi_sqlite_reader *reader) {
+  for (size_t i = 0; i < VSI_SQLITE_STATEMENT_BUCKETS; i++) {
+    for (vsi_sqlite_statement *next, *at = reader->statements[i]; at; at = next) {
+      next = at->next;
+      vsi_sqlite_free(reader->host, at);
+    }
+    reader->statements[i] = NULL;
+  }
+  reader->statements_count = 0;
+}
+
+/* Texts are the application's, not its users'. */
+static uint32_t hash_of(const char *text, size_t *ret_len) {
+  uint64_t hash = UINT64_C(14695981039346656037);
+  const char *at = text;
+  for (; *at; at++) hash = (hash ^ (unsigned char)*at) * UINT64_C(1099511628211);
+  *ret_len = (size_t)(at - text);
+  return (uint32_t)(hash ^ hash >> 32);
+}
+
+static vsi_sqlite_statement *find(const vsi_sqlite_reader *reader, const char *text, size_t len, uint32_t hash) {
+  vsi_sqlite_statement *at = reader->statements[hash % VSI_SQLITE_STATEMENT_BUCKETS];
+  while (at && !(at->hash == hash && at->len == len && memcmp(at->text, text, len) == 0)) at = at->next;
+  return at;
+}
+
+bool vsi_sqlite_reader_pause(vsi_sqlite_reader *reader, bool is_own) {
+  bool was = reader->is_own;
+  vsi_sqlite_recording *recording = vsi_sqlite_reads_of(reader->owner);
+  reader->is_own = is_own;
+  if (recording) recording->is_paused = is_own;
+  return was;
+}
+
+/* ---------------------------------------------------------------------------------- what a statement reads -------- */
+
+static void note(vsi_sqlite_reader *reader, const char *table, const char *column, const char *schema) {
+  analysis *a = reader->analysis;
+  if (schema && sqlite3_stricmp(schema, "main") != 0) return; /* nobody else's, or another database */
+  for (const name *at = a->names; at; at = at->next)
+    if (strcmp(at->table, table) == 0 && strcmp(at->column, column) == 0) return;
+  size_t table_len = strlen(table) + 1, column_len = strlen(column) + 1;
+  name *made = vsi_sqlite_alloc(reader->host, 1, sizeof *made + table_len + column_len);
+  if (!made) {
+    a->has_failed = true;
+    return;
+  }
+  memcpy(made->table, table, table_len);
+  made->column = memcpy(made->table + table_len, column, column_len);
+  made->is_qualified = schema != NULL;
+  made->next = a->names;
+  a->names = made;
+}
+
+/* What changes what a name stands for, and no commit says. */
+static bool is_odd_action(int action) {
+  return action == SQLITE_CREATE_TEMP_TABLE || action == SQLITE_CREATE_TEMP_VIEW || action == SQLITE_ATTACH ||
+         action == SQLITE_DETACH;
+}
+
+int vsi_sqlite_reader_authorize(vsi_sqlite_reader *reader, int action, const char *first, const char *second,
+                                const char *schema) {
+  if (action == SQLITE_PRAGMA && second && sqlite3_stricmp(first, "mmap_size") == 0) return SQLITE_IGNORE;
+  if (is_odd_action(action)) reader->is_odd = true;
+  if (!reader->analysis) return SQLITE_OK;
+  switch (action) {
+  case SQLITE_READ:
+  case SQLITE_UPDATE: note(reader, first, second, schema); break;
+  case SQLITE_INSERT:
+  case SQLITE_DELETE: note(reader, first, "", schema); break;
+  case SQLITE_PRAGMA: return SQLITE_DENY; /* it would run */
+  default: break;
+  }
+  return SQLITE_OK;
+}
+
+/* A row of an own query. Returns whether it is to go on. */
+typedef bool (*row_fn)(sqlite3_stmt *row, void *ctx);
+
+/* OK also if there is none. */
+static int query(sqlite3 *db, const char *sql, const char *argument, row_fn fn, void *ctx) {
+  sqlite3_stmt *statement;
+  int result = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+  if (result) return result;
+  if (argument) sqlite3_bind_text(statement, 1, argument, -1, SQLITE_STATIC);
+  while ((result = sqlite3_step(statement)) == SQLITE_ROW)
+    if (!fn(statement, ctx)) break;
+  sqlite3_finalize(statement);
+  return result == SQLITE_ROW || result == SQLITE_DONE ? SQLITE_OK : result;
+}
+
+static bool count_row(sqlite3_stmt *row, void *ctx) {
+  (void)row;
+  ++*(int *)ctx;
+  return true;
+}
+
+/* What a name is in the schema. */
+typedef struct kind {
+  bool is_found, is_view, is_virtual;
+} kind;
+
+static bool take_kind(sqlite3_stmt *row, void *ctx) {
+  kind *is = ctx;
+  const char *type = (const char *)sqlite3_column_text(row, 0);
+  is->is_found = true;
+  is->is_view = type && strcmp(type, "view") == 0;
+  is->is_virtual = !is->is_view && sqlite3_column_int(row, 1) == 0;
+  return false;
+}
+
+/* The columns of a table while they are gathered. */
+typedef struct columns {
+  const vestry_host *host;
+  char *bytes; /* the names, each terminated */
+  size_t len, room;
+  uint32_t count;
+  uint64_t always;
+  bool has_failed;
+} columns;
+
+static bool take_column(sqlite3_stmt *row, void *ctx) {
+  columns *all = ctx;
+  const char *text = (const char *)sqlite3_column_text(row, 0);
+  size_t len = text ? strlen(text) + 1 : 0;
+  if (all->len + len > all->room) {
+    size_t room = (all->len + len) * 2;
+    char *grown = all->host->reallocate(all->host->ctx, all->bytes, room);
+    if (!grown) return !(all->has_failed = true);
+    all->bytes = grown;
+    all->room = room;
+  }
+  if (!len) return !(all->has_failed = true);
+  memcpy(all->bytes + all->len, text, len);
+  all->len += len;
+  if (sqlite3_column_int(row, 1) >= 2) all->always = VSI_SQLITE_ALL_COLUMNS; /* it is made of others */
+  if (sqlite3_column_int(row, 2)) all->always |= vsi_sqlite_column(all->count);
+  all->count++;
+  return true;
+}
+
+static bool take_indexed(sqlite3_stmt *row, void *ctx) {
+  columns *all = ctx;
+  int column = sqlite3_column_int(row, 0);
+  bool is_partial = sqlite3_column_int(row, 1);
+  if (is_partial || column < -1)
+    all->always = VSI_SQLITE_ALL_COLUMNS; /* an expression, of whatever columns */
+  else if (column >= 0)
+    all->always |= vsi_sqlite_column((size_t)column);
+  return true;
+}
+
+/* Look up a table's columns. OK | NO_MEMORY | IO */
+static vestry_err load(vsi_sqlite_reader *reader, const char *table, uint32_t number, uint32_t generation) {
+  columns all = {.host = reader->host};
+  int result = query(reader->db, "SELECT name, hidden, pk FROM pragma_table_xinfo(?1, 'main') ORDER BY cid", table,
+                     take_column, &all);
+  if (!result)
+    result = query(reader->db,
+                   "SELECT x.cid, l.partial FROM pragma_index_list(?1, 'main') l, pragma_index_xinfo(l.name, 'main') x",
+                   table, take_indexed, &all);
+  char **names = NULL;
+  if (!result && !all.has_failed && all.count)
+    names = vsi_sqlite_alloc(reader->host, 1, all.count * sizeof *names + all.len);
+  if (names) {
+    char *at = (char *)(names + all.count);
+    memcpy(at, all.bytes, all.len);
+    for (uint32_t i = 0; i < all.count; i++, at += strlen(at) + 1) names[i] = at;
+    vsi_sqlite_tables_tell(reader->tables, number, generation, all.always, names, all.count);
+  }
+  vsi_sqlite_free(reader->host, all.bytes);
+  return names ? VESTRY_OK : VESTRY_IO;
+}
+
+/* A name that the schema does not have. */
+static vestry_err take_stranger(vsi_sqlite_reader *reader, const name *n, analysis *a) {
+  int count = 0;
+  if (sqlite3_stricmp(n->table, "json_each") == 0 || sqlite3_stricmp(n->table, "json_tree") == 0) return VESTRY_OK;
+  if (sqlite3_strnicmp(n->table, "pragma_", 7) == 0 || sqlite3_stricmp(n->table, "dbstat") == 0 ||
+      sqlite3_strnicmp(n->table, "sqlite_", 7) == 0)
+    return VESTRY_IO;               /* they look at anything */
+  bool is_module = n->is_qualified; /* otherwise it may be what the statement itself calls so (WITH) */
+  if (!is_module) {
+    if (query(reader->db, "SELECT 1 FROM pragma_module_list WHERE name = ?1 COLLATE NOCASE", n->table, count_row,
+              &count))
+      return VESTRY_IO;
+    is_module = count;
+  }
+  a->is_wild |= is_module;
+  return VESTRY_OK;
+}
+
+/* OK | any error: it cannot be told what it reads */
+static vestry_err take_name(vsi_sqlite_reader *reader, const name *n, uint32_t generation, vsi_sqlite_uses *uses,
+                            analysis *a) {
+  static const char sql[] = "SELECT type, rootpage FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type IN "
+                            "('table', 'view')";
+  if (sqlite3_stricmp(n->table, "sqlite_master") == 0 || sqlite3_stricmp(n->table, "sqlite_schema") == 0 ||
+      sqlite3_stricmp(n->table, "sqlite_temp_master") == 0 || sqlite3_stricmp(n->table, "sqlite_temp_schema") == 0) {
+    a->is_wild = true;
+    return VESTRY_OK;
+  }
+  kind is = {false, false, false};
+  if (query(reader->db, sql, n->table, take_kind, &is)) return VESTRY_IO;
+  if (!is.is_found) return take_stranger(reader, n, a);
+  if (is.is_view) return VESTRY_OK; /* what it is made of was named too */
+  if (is.is_virtual || sqlite3_strnicmp(n->table, "sqlite_", 7) == 0) {
+    a->is_wild = true;
+    return VESTRY_OK;
+  }
+  uint32_t number, columns_count;
+  uint64_t read;
+  vestry_err error = vsi_sqlite_tables_find(reader->tables, n->table, &number);
+  if (!error && !vsi_sqlite_tables_ask(reader->tables, number, generation, &read, &columns_count))
+    error = load(reader, n->table, number, generation);
+  if (error) return error;
+  return vsi_sqlite_uses_add(reader->host, uses, number,
+                             vsi_sqlite_tables_read(reader->tables, number, generation, n->column));
+}
+
+/* Prepare it once more, and be told what it reads. */
+static vestry_err analyse(vsi_sqlite_reader *reader, const char *text, size_t len, uint32_t generation,
+                          vsi_sqlite_uses *uses, bool *ret_wild) {
+  analysis a = {NULL, false, false};
+  sqlite3_stmt *statement = NULL;
+  int count = 0;
+  /* First a read, by which the connection finds out if the schema is another one. */
+  if (query(reader->db, "SELECT 1 FROM main.sqlite_schema LIMIT 1", NULL, count_row, &count)) return VESTRY_IO;
+  reader->analysis = &a;
+  int result = sqlite3_prepare_v2(reader->db, text, (int)len + 1, &statement, NULL);
+  reader->analysis = NULL;
+  sqlite3_finalize(statement);
+  vestry_err error = result || a.has_failed ? VESTRY_IO : VESTRY_OK;
+  for (name *next, *at = a.names; at; at = next) {
+    next = at->next;
+    if (!error) error = take_name(reader, at, generation, uses, &a);
+    vsi_sqlite_free(reader->host, at);
+  }
+  *ret_wild = a.is_wild;
+  return error;
+}
+
+/* NULL: there is no memory for it, or nothing is kept. */
+static vsi_sqlite_statement *keep(vsi_sqlite_reader *reader, const char *text, size_t len, uint32_t hash,
+                                  const vsi_sqlite_uses *uses, bool is_wild) {
+  if (reader->is_odd) return NULL;
+  if (reader->statements_count == VSI_SQLITE_STATEMENTS_MAX) forget_statements(reader);
+  size_t uses_bytes = uses->count * sizeof *uses->uses, text_bytes = (len + 8) / 8 * 8;
+  vsi_sqlite_statement *made = vsi_sqlite_alloc(reader->host, 1, (sizeof *made + 7) / 8 * 8 + text_bytes + uses_bytes);
+  if (!made) return NULL;
+  *made = (vsi_sqlite_statement){.number = atomic_fetch_add_explicit(reader->numbers, 1, memory_order_relaxed),
+                                 .len = len,
+                                 .hash = hash,
+                                 .uses_count = uses->count,
+                                 .is_wild = is_wild};
+  memcpy(made->text, text, len + 1);
+  made->uses = (vsi_sqlite_use *)(void *)((char *)made + (sizeof *made + 7) / 8 * 8 + text_bytes);
+  if (uses_bytes) memcpy(made->uses, uses->uses, uses_bytes);
+  made->next = reader->statements[hash % VSI_SQLITE_STATEMENT_BUCKETS];
+  reader->statements[hash % VSI_SQLITE_STATEMENT_BUCKETS] = made;
+  reader->statements_count++;
+  return made;
+}
+
+static bool was_seen(const vsi_sqlite_recording *recording, uint64_t number) {
+  for (uint32_t i = recording->seen_count; i--;)
+    if (recording->seen[i] == number) return true;
+  return false;
+}
+
+/* Without memory it is united again. */
+static void see(vsi_sqlite_recording *recording, uint64_t number) {
+  if (recording->seen_count == recording->seen_room) {
+    bool is_first = recording->seen == recording->first_seen;
+    size_t bytes = (size_t)recording->seen_room * 2 * sizeof *recording->seen;
+    uint64_t *grown = recording->host->reallocate(recording->host->ctx, is_first ? NULL : recording->seen, bytes);
+    if (!grown) return;
+    if (is_first) memcpy(grown, recording->first_seen, sizeof recording->first_seen);
+    recording->seen = grown;
+    recording->seen_room *= 2;
+  }
+  recording->seen[recording->seen_count++] = number;
+}
+
+/* It was not kept. */
+static void look(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, const char *text, size_t len,
+                 uint32_t hash, uint32_t generation) {
+  vsi_sqlite_uses uses = {NULL, 0, 0};
+  bool is_wild = false;
+  bool was_own = vsi_sqlite_reader_pause(reader, true);
+  vestry_err error = analyse(reader, text, len, generation, &uses, &is_wild);
+  vsi_sqlite_reader_pause(reader, was_own);
+  if (error) {
+    recording->reads_all = true;
+  } else {
+    vsi_sqlite_statement *kept = keep(reader, text, len, hash, &uses, is_wild);
+    if (kept) see(recording, kept->number);
+    recording->is_wild |= is_wild;
+    add_uses(recording, uses.uses, uses.count);
+  }
+  vsi_sqlite_uses_finish(reader->host, &uses);
+}
+
+/* By this FTS5 asks whether what it has read is still true. It reads it anew otherwise. */
+static bool is_of_full_text(const char *text, const char *traced) {
+  return strncmp(traced, "--", 2) == 0 && strcmp(text, "PRAGMA 'main'.data_version") == 0;
+}
+
+static void learn_again(vsi_sqlite_reader *reader) {
+  bool was_own = vsi_sqlite_reader_pause(reader, true);
+  (void)vsi_sqlite_cache_learn(&reader->cache, reader->db, reader->owner);
+  vsi_sqlite_reader_pause(reader, was_own);
+}
+
+void vsi_sqlite_reader_begins(vsi_sqlite_reader *reader, sqlite3_stmt *statement, const char *traced) {
+  vsi_sqlite_recording *recording = reader->is_own ? NULL : vsi_sqlite_reads_of(reader->owner);
+  if (!recording || recording->reads_all) return;
+  const char *text = sqlite3_sql(statement);
+  if (text && is_of_full_text(text, traced)) return;
+  recording->has_read = true;
+  if (!text || sqlite3_stmt_isexplain(statement)) {
+    recording->reads_all = true;
+    return;
+  }
+  uint32_t generation = atomic_load_explicit(reader->generation, memory_order_acquire);
+  if (reader->known_generation != generation || reader->is_odd) {
+    forget_statements(reader);
+    reader->known_generation = generation;
+  }
+  if (reader->wants_pages && reader->cache.is_lost) learn_again(reader);
+  size_t len;
+  uint32_t hash = hash_of(text, &len);
+  const vsi_sqlite_statement *known = find(reader, text, len, hash);
+  if (!known) {
+    look(reader, recording, text, len, hash, generation);
+  } else if (!was_seen(recording, known->number)) {
+    see(recording, known->number);
+    recording->is_wild |= known->is_wild;
+    add_uses(recording, known->uses, known->uses_count);
+  }
+  if (reader->wants_pages && !reader->cache.cache) recording->lacks_pages = true;
+}
+
+static bool take_count(sqlite3_stmt *row, void *ctx) {
+  *(int *)ctx += sqlite3_column_int(row, 0);
+  return true;
+}
+
+void vsi_sqlite_reader_init(vsi_sqlite_reader *reader, const vestry_host *host, sqlite3 *db, void *owner,
+                            vsi_sqlite_tables *tables, const _Atomic(uint32_t) *generation, _Atomic(uint64_t) *numbers,
+                            bool wants_pages) {
+  int odd = 0, databases = 0;
+  memset(reader, 0, sizeof *reader);
+  reader->host = host;
+  reader->db = db;
+  reader->owner = owner;
+  reader->tables = tables;
+  reader->generation = generation;
+  reader->numbers = numbers;
+  reader->wants_pages = wants_pages;
+  reader->known_generation = atomic_load_explicit(generation, memory_order_acquire);
+  reader->is_odd =
+      query(db, "SELECT count(*) FROM sqlite_temp_schema WHERE type IN ('table', 'view')", NULL, take_count, &odd) ||
+      odd || query(db, "PRAGMA database_list", NULL, count_row, &databases) || databases > 2;
+  if (wants_pages) (void)vsi_sqlite_cache_learn(&reader->cache, db, owner);
+}
+
+void vsi_sqlite_reader_finish(vsi_sqlite_reader *reader) {
+  vsi_sqlite_cache_forget(&reader->cache);
+  forget_statements(reader);
+}

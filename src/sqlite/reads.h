@@ -1,0 +1,85 @@
+/* What renders read: a recording for each render that is under way, in its thread; and what statements read, asked of
+ * SQLite once for each text. */
+#ifndef VSI_SQLITE_READS_H
+#define VSI_SQLITE_READS_H
+
+#include "sqlite/cache.h"
+#include "sqlite/tables.h"
+#include "vestry/page.h"
+
+typedef struct vsi_sqlite_recording vsi_sqlite_recording;
+
+enum { VSI_SQLITE_FIRST_SLOTS = 128, VSI_SQLITE_FIRST_SEEN = 16 };
+
+/* What one render has read so far, of one database. */
+struct vsi_sqlite_recording {
+  vsi_sqlite_recording *outer; /* of the same thread: of another database */
+  const vestry_host *host;
+  void *owner; /* whose database it is */
+  vestry_render *render;
+  uint64_t number;      /* its own, of all recordings of the owner */
+  uint64_t begun;       /* commits that were followed before it began */
+  bool has_read;        /* anything */
+  bool reads_all;       /* what it has read cannot be told */
+  bool is_wild;         /* and what no table says, as the schema and virtual tables: every change is one of it */
+  bool lacks_pages;     /* not all pages are known, or they are too many */
+  bool is_paused;       /* what is read now is the library's */
+  vsi_sqlite_uses uses; /* tables */
+  /* Pages: an open table; 0: free. */
+  uint32_t *slots;
+  uint32_t slots_count, pages_count, max_pages, last_page;
+  /* Statements that were united with it, by their numbers. */
+  uint64_t *seen;
+  uint32_t seen_count, seen_room;
+  uint32_t first_slots[VSI_SQLITE_FIRST_SLOTS];
+  uint64_t first_seen[VSI_SQLITE_FIRST_SEEN];
+};
+
+/* Begin and end one, on the render's thread. Recordings of a thread end in the reverse order. */
+void vsi_sqlite_reads_begin(vsi_sqlite_recording *recording, const vestry_host *host, void *owner,
+                            vestry_render *render, uint32_t max_pages);
+void vsi_sqlite_reads_end(vsi_sqlite_recording *recording);
+void vsi_sqlite_reads_finish(vsi_sqlite_recording *recording);
+/* This thread's; NULL: it renders nothing. */
+vsi_sqlite_recording *vsi_sqlite_reads_of(const void *owner);
+/* Pages in order, in the place of the table. Returns how many; the array is the recording's. */
+uint32_t vsi_sqlite_reads_sort(vsi_sqlite_recording *recording);
+/* A page was fetched on this thread. */
+void vsi_sqlite_reads_page(const void *owner, uint32_t page);
+/* Nobody knows any more which pages are fetched. */
+void vsi_sqlite_reads_lose(const void *owner);
+
+/* What is known of statements of one connection. The connection's thread's. */
+typedef struct vsi_sqlite_statement vsi_sqlite_statement;
+enum { VSI_SQLITE_STATEMENTS_MAX = 1024, VSI_SQLITE_STATEMENT_BUCKETS = 256 };
+typedef struct vsi_sqlite_reader {
+  const vestry_host *host;
+  sqlite3 *db;
+  void *owner;
+  vsi_sqlite_tables *tables;
+  const _Atomic(uint32_t) *generation; /* of the schema */
+  vsi_sqlite_cache cache;
+  bool wants_pages; /* of the database; false: tables alone are looked at */
+  bool is_own;      /* what runs now is the library's */
+  bool is_odd;      /* names can stand for something else than in the database: nothing is kept of statements */
+  struct vsi_sqlite_analysis *analysis; /* of the statement that is being prepared */
+  uint32_t known_generation;            /* of all that is kept */
+  size_t statements_count;
+  _Atomic(uint64_t) *numbers; /* that statements of all connections were given so far */
+  vsi_sqlite_statement *statements[VSI_SQLITE_STATEMENT_BUCKETS];
+} vsi_sqlite_reader;
+
+/* Reads with the connection. */
+void vsi_sqlite_reader_init(vsi_sqlite_reader *reader, const vestry_host *host, sqlite3 *db, void *owner,
+                            vsi_sqlite_tables *tables, const _Atomic(uint32_t) *generation, _Atomic(uint64_t) *numbers,
+                            bool wants_pages);
+void vsi_sqlite_reader_finish(vsi_sqlite_reader *reader);
+/* SQLITE_TRACE_STMT. text: as the trace has it: a comment if it runs inside of another one. */
+void vsi_sqlite_reader_begins(vsi_sqlite_reader *reader, sqlite3_stmt *statement, const char *text);
+/* The authorizer. */
+int vsi_sqlite_reader_authorize(vsi_sqlite_reader *reader, int action, const char *first, const char *second,
+                                const char *schema);
+/* What runs from here on is the library's, and not recorded; or is not any more. Returns what it was before. */
+bool vsi_sqlite_reader_pause(vsi_sqlite_reader *reader, bool is_own);
+
+#endif

@@ -1,0 +1,166 @@
+#include "sqlite/tables.h"
+
+#include <sqlite3.h>
+#include <stdlib.h>
+
+/* ------------------------------------------------------------------------------------------------------ uses ------ */
+
+vestry_err vsi_sqlite_uses_add(const vestry_host *host, vsi_sqlite_uses *uses, uint32_t table, uint64_t columns) {
+  for (uint32_t i = 0; i < uses->count; i++) {
+    if (uses->uses[i].table != table) continue;
+    uses->uses[i].columns |= columns;
+    return VESTRY_OK;
+  }
+  if (uses->count == uses->room) {
+    uint32_t room = uses->room ? uses->room * 2 : 8;
+    vsi_sqlite_use *grown = host->reallocate(host->ctx, uses->uses, room * sizeof *grown);
+    if (!grown) return VESTRY_NO_MEMORY;
+    uses->uses = grown;
+    uses->room = room;
+  }
+  uses->uses[uses->count++] = (vsi_sqlite_use){columns, table};
+  return VESTRY_OK;
+}
+
+static int compare(const void *a, const void *b) {
+  const vsi_sqlite_use *first = a, *second = b;
+  return (first->table > second->table) - (first->table < second->table);
+}
+
+void vsi_sqlite_uses_sort(vsi_sqlite_uses *uses) {
+  if (uses->count > 1) qsort(uses->uses, uses->count, sizeof *uses->uses, compare);
+}
+
+void vsi_sqlite_uses_finish(const vestry_host *host, vsi_sqlite_uses *uses) {
+  vsi_sqlite_free(host, uses->uses);
+  *uses = (vsi_sqlite_uses){NULL, 0, 0};
+}
+
+bool vsi_sqlite_uses_meet(const vsi_sqlite_use *a, size_t a_count, const vsi_sqlite_use *b, size_t b_count) {
+  while (a_count && b_count) {
+    if (a->table == b->table && a->columns & b->columns) return true;
+    bool is_behind = a->table > b->table;
+    if (is_behind)
+      b++, b_count--;
+    else
+      a++, a_count--;
+  }
+  return false;
+}
+
+/* ---------------------------------------------------------------------------------------------------- tables ------ */
+
+void vsi_sqlite_tables_init(vsi_sqlite_tables *tables, const vestry_host *host) {
+  memset(tables, 0, sizeof *tables);
+  tables->host = host;
+  pthread_mutex_init(&tables->lock, NULL);
+}
+
+void vsi_sqlite_tables_finish(vsi_sqlite_tables *tables) {
+  for (uint32_t i = 0; i < tables->count; i++) {
+    vsi_sqlite_free(tables->host, tables->tables[i]->columns);
+    vsi_sqlite_free(tables->host, tables->tables[i]);
+  }
+  vsi_sqlite_free(tables->host, tables->tables);
+  vsi_sqlite_free(tables->host, tables->buckets);
+  pthread_mutex_destroy(&tables->lock);
+}
+
+/* Names are of the schema's author, not of users: nobody aims at this. In any case. */
+static uint32_t hash_of(const char *name) {
+  uint32_t hash = 2166136261;
+  for (; *name; name++) hash = (hash ^ (*name >= 'A' && *name <= 'Z' ? *name + 32 : *name)) * 16777619;
+  return hash ^ hash >> 15;
+}
+
+static bool grow(vsi_sqlite_tables *tables) {
+  uint32_t room = tables->room ? tables->room * 2 : 16;
+  vsi_sqlite_table **grown = tables->host->reallocate(tables->host->ctx, tables->tables, room * sizeof *grown);
+  if (!grown) return false;
+  tables->tables = grown;
+  uint32_t *buckets = vsi_sqlite_alloc(tables->host, (size_t)room * 2, sizeof *buckets);
+  if (!buckets) return false;
+  vsi_sqlite_free(tables->host, tables->buckets);
+  tables->buckets = buckets;
+  tables->buckets_count = room * 2;
+  tables->room = room;
+  for (uint32_t i = 0; i < tables->count; i++) {
+    uint32_t *bucket = &buckets[hash_of(grown[i]->name) & (tables->buckets_count - 1)];
+    grown[i]->next = *bucket;
+    *bucket = i + 1;
+  }
+  return true;
+}
+
+static vestry_err find_locked(vsi_sqlite_tables *tables, const char *name, uint32_t *ret_table) {
+  uint32_t hash = hash_of(name);
+  uint32_t at = tables->buckets_count ? tables->buckets[hash & (tables->buckets_count - 1)] : 0;
+  for (; at; at = tables->tables[at - 1]->next) {
+    if (sqlite3_stricmp(tables->tables[at - 1]->name, name) != 0) continue;
+    *ret_table = at - 1;
+    return VESTRY_OK;
+  }
+  if (tables->count == VSI_SQLITE_TABLES_MAX) return VESTRY_LIMIT;
+  if (tables->count == tables->room && !grow(tables)) return VESTRY_NO_MEMORY;
+  size_t len = strlen(name) + 1;
+  vsi_sqlite_table *table = vsi_sqlite_alloc(tables->host, 1, sizeof *table + len);
+  if (!table) return VESTRY_NO_MEMORY;
+  memcpy(table->name, name, len);
+  uint32_t *bucket = &tables->buckets[hash & (tables->buckets_count - 1)];
+  table->next = *bucket;
+  tables->tables[tables->count] = table;
+  *ret_table = tables->count++;
+  *bucket = tables->count;
+  return VESTRY_OK;
+}
+
+vestry_err vsi_sqlite_tables_find(vsi_sqlite_tables *tables, const char *name, uint32_t *ret_table) {
+  pthread_mutex_lock(&tables->lock);
+  vestry_err error = find_locked(tables, name, ret_table);
+  pthread_mutex_unlock(&tables->lock);
+  return error;
+}
+
+void vsi_sqlite_tables_tell(vsi_sqlite_tables *tables, uint32_t number, uint32_t generation, uint64_t always,
+                            char **names, uint32_t names_count) {
+  pthread_mutex_lock(&tables->lock);
+  vsi_sqlite_table *table = tables->tables[number];
+  vsi_sqlite_free(tables->host, table->columns);
+  table->generation = generation;
+  table->always = always | VSI_SQLITE_ROWS;
+  table->columns = names;
+  table->columns_count = names_count;
+  table->read = always;
+  pthread_mutex_unlock(&tables->lock);
+}
+
+static uint64_t bits_of(const vsi_sqlite_table *table, const char *column) {
+  if (!*column) return 0;
+  for (uint32_t i = 0; i < table->columns_count; i++)
+    if (sqlite3_stricmp(table->columns[i], column) == 0) return vsi_sqlite_column(i);
+  /* Another name of the rowid, which changes as rows come and go. */
+  return 0;
+}
+
+uint64_t vsi_sqlite_tables_read(vsi_sqlite_tables *tables, uint32_t number, uint32_t generation, const char *column) {
+  pthread_mutex_lock(&tables->lock);
+  vsi_sqlite_table *table = tables->tables[number];
+  uint64_t bits = VSI_SQLITE_ALL_COLUMNS;
+  if (table->columns && table->generation == generation) {
+    bits = table->always | bits_of(table, column);
+    table->read |= bits;
+  }
+  pthread_mutex_unlock(&tables->lock);
+  return bits;
+}
+
+bool vsi_sqlite_tables_ask(vsi_sqlite_tables *tables, uint32_t number, uint32_t generation, uint64_t *ret_read,
+                           uint32_t *ret_columns_count) {
+  pthread_mutex_lock(&tables->lock);
+  const vsi_sqlite_table *table = tables->tables[number];
+  bool is_known = table->columns && table->generation == generation;
+  *ret_read = table->read;
+  *ret_columns_count = table->columns_count;
+  pthread_mutex_unlock(&tables->lock);
+  return is_known;
+}

@@ -1,0 +1,250 @@
+/* Observers of renders: told of each that a stream is made from, and of nothing else; what they name is depended on. */
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "support/test.h"
+#include "support/test_host.h"
+#include "vestry/vestry.h"
+
+typedef struct site {
+  test_host th;
+  vestry *v;
+  vestry_pages *pages;
+  vestry_page *page;
+  char told[512];
+  const char *topic;     /* that observers name at the end */
+  const char *refreshes; /* a topic that is refreshed inside the next render */
+  vestry_err error;      /* of the next renders */
+  size_t calls;
+} site;
+
+typedef struct observer {
+  site *s;
+  char name;
+} observer;
+
+static void tell(site *s, const char *text) {
+  size_t len = strlen(s->told);
+  snprintf(s->told + len, sizeof s->told - len, "%s", text);
+}
+
+static void begin(vestry_render *render, void *ctx) {
+  observer *o = ctx;
+  assert_true(vestry_render_is_stream(render));
+  tell(o->s, (char[]){'(', o->name, '\0'});
+}
+
+static void end(vestry_render *render, void *ctx) {
+  observer *o = ctx;
+  tell(o->s, (char[]){o->name, ')', '\0'});
+  if (o->s->topic) assert_int_equal(vestry_render_topic(render, o->s->topic), VESTRY_OK);
+}
+
+static vestry_err make_part(vestry_render *render, vestry_html *html, void *app) {
+  (void)render;
+  tell(app, "part");
+  return vestry_html_add(html, "<b>inside</b>");
+}
+
+static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
+  site *s = app;
+  s->calls++;
+  tell(s, "page");
+  if (s->refreshes) assert_int_equal(vestry_refresh(s->pages, s->refreshes, NULL), VESTRY_OK);
+  s->refreshes = NULL;
+  if (s->error) return s->error;
+  vestry_render_begin(render, html);
+  vestry_html_add(html, "<p>%zu</p>", s->calls);
+  const char *query = vestry_request_query(vestry_render_request(render));
+  if (strstr(query, "part=1"))
+    vestry_render_part(render, html, &(vestry_page_part){.id = "list", .share = "list", .render = make_part, .app = s});
+  return vestry_render_end(render, html);
+}
+
+static vestry_err may(const vestry_request *req, void *app) {
+  (void)req;
+  tell(app, "may");
+  return VESTRY_OK;
+}
+
+static vestry_err serve_shared(const vestry_request *req, vestry_reply *reply, void *app) {
+  return vestry_page_serve(req, reply, ((site *)app)->page, "all");
+}
+
+static void open_site(site *s) {
+  memset(s, 0, sizeof *s);
+  test_host_init(&s->th);
+  const vestry_options own = {.host = &s->th.host, .threads_count = VESTRY_THREADS_NONE};
+  assert_int_equal(vestry_create(&own, &s->v), VESTRY_OK);
+  assert_int_equal(vestry_pages_create(s->v, NULL, &s->pages), VESTRY_OK);
+  const vestry_page_options page = {.render = make, .allow = may, .app = s};
+  assert_int_equal(vestry_page_create(s->pages, &page, &s->page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->v, "GET", "/private", vestry_page_handler, s->page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->v, "GET", "/shared", serve_shared, s), VESTRY_OK);
+}
+
+static void close_site(site *s) {
+  vestry_stop(s->v, 0);
+  vestry_pages_destroy(s->pages);
+  vestry_destroy(s->v);
+  test_host_assert_clean(&s->th);
+}
+
+static void observe(observer *o) {
+  assert_int_equal(vestry_pages_observe(o->s->pages, &(vestry_render_observer){.begin = begin, .end = end, .ctx = o}),
+                   VESTRY_OK);
+}
+
+static vestry_memory_exchange *request(site *s, const char *path, const char *query, bool is_stream) {
+  vestry_memory_exchange *exchange;
+  const vestry_memory_call call = {.path = path, .query = query, .datastar = is_stream};
+  s->told[0] = '\0';
+  assert_int_equal(vestry_memory_request(s->v, &call, NULL, NULL, &exchange), VESTRY_OK);
+  assert_int_equal(vestry_pages_settle(s->pages, UINT64_MAX, 1000), VESTRY_OK);
+  return exchange;
+}
+
+static void refresh(site *s, const char *topic) {
+  s->told[0] = '\0';
+  assert_int_equal(vestry_refresh(s->pages, topic, NULL), VESTRY_OK);
+  assert_int_equal(vestry_pages_settle(s->pages, UINT64_MAX, 1000), s->error ? VESTRY_TIMEOUT : VESTRY_OK);
+}
+
+static void renders_of_streams_are_told_of(void **state) {
+  (void)state;
+  site s;
+  open_site(&s);
+  observer a = {&s, 'a'}, b = {&s, 'b'};
+  observe(&a);
+  observe(&b);
+  vestry_memory_exchange *document = request(&s, "/private", "part=1", false);
+  assert_string_equal(s.told, "maypagepart");
+  vestry_memory_exchange *one = request(&s, "/private", "part=1", true);
+  /* Asked before the stream is opened; the page; the inside of the part, and then its own view. */
+  assert_string_equal(s.told, "may(a(bmaypageb)a)partmay(a(bpartb)a)");
+  vestry_memory_exchange *shared = request(&s, "/shared", NULL, true);
+  assert_string_equal(s.told, "maymay(a(bpageb)a)");
+  assert_int_equal(vestry_pages_unobserve(s.pages, &a), VESTRY_OK);
+  refresh(&s, NULL);
+  assert_null(strstr(s.told, "a("));
+  assert_non_null(strstr(s.told, "(bmaypageb)"));
+  s.error = VESTRY_IO;
+  refresh(&s, NULL);
+  assert_non_null(strstr(s.told, "(bmaypageb)")); /* it ends, whatever came of it */
+  vestry_memory_destroy(document);
+  vestry_memory_destroy(one);
+  vestry_memory_destroy(shared);
+  close_site(&s);
+}
+
+static void what_they_name_is_depended_on(void **state) {
+  (void)state;
+  site s;
+  open_site(&s);
+  observer a = {&s, 'a'};
+  observe(&a);
+  s.topic = "read/1";
+  assert_false(vestry_topic_is_used(s.pages, "read/1"));
+  vestry_memory_exchange *one = request(&s, "/private", NULL, true);
+  assert_true(vestry_topic_is_used(s.pages, "read/1"));
+  refresh(&s, "read/1");
+  assert_string_equal(s.told, "(amaypagea)");
+  refresh(&s, "read/2");
+  assert_string_equal(s.told, "");
+  s.topic = "read/2";     /* what is not named any more is not depended on */
+  s.refreshes = "read/2"; /* behind what it read, and before it is named */
+  refresh(&s, "read/1");
+  assert_string_equal(s.told, "(amaypagea)(amaypagea)");
+  assert_false(vestry_topic_is_used(s.pages, "read/1"));
+  assert_true(vestry_topic_is_used(s.pages, "read/2"));
+  vestry_memory_destroy(one);
+  vestry_memory_settle(s.v);
+  assert_false(vestry_topic_is_used(s.pages, "read/2"));
+  assert_false(vestry_topic_is_used(s.pages, NULL));
+  close_site(&s);
+}
+
+static void there_are_only_so_many(void **state) {
+  (void)state;
+  site s;
+  open_site(&s);
+  observer all[VESTRY_RENDER_OBSERVERS_MAX + 1];
+  for (size_t i = 0; i < VESTRY_RENDER_OBSERVERS_MAX; i++) {
+    all[i] = (observer){&s, (char)('a' + i)};
+    observe(&all[i]);
+  }
+  const vestry_render_observer more = {.begin = begin, .end = end, .ctx = &all[VESTRY_RENDER_OBSERVERS_MAX]};
+  const vestry_render_observer again = {.begin = begin, .end = end, .ctx = &all[1]}, half = {.begin = begin};
+  assert_int_equal(vestry_pages_observe(s.pages, &more), VESTRY_LIMIT);
+  assert_int_equal(vestry_pages_observe(s.pages, &again), VESTRY_EXISTS);
+  assert_int_equal(vestry_pages_observe(s.pages, &half), VESTRY_INVALID);
+  assert_int_equal(vestry_pages_observe(s.pages, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_pages_observe(NULL, &more), VESTRY_INVALID);
+  assert_int_equal(vestry_pages_unobserve(s.pages, more.ctx), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_pages_unobserve(s.pages, &all[VESTRY_RENDER_OBSERVERS_MAX - 1]), VESTRY_OK);
+  assert_int_equal(vestry_pages_observe(s.pages, &more), VESTRY_OK);
+  close_site(&s);
+}
+
+/* With threads: who stops to observe waits for the render that is inside. */
+typedef struct slow {
+  vestry_pages *pages;
+  _Atomic(bool) is_inside, is_leaving, has_ended;
+} slow;
+
+static void begin_slow(vestry_render *render, void *ctx) {
+  (void)render, (void)ctx;
+}
+
+static void end_slow(vestry_render *render, void *ctx) {
+  (void)render;
+  atomic_store(&((slow *)ctx)->has_ended, true);
+}
+
+static vestry_err make_slowly(vestry_render *render, vestry_html *html, void *app) {
+  slow *s = app;
+  atomic_store(&s->is_inside, true);
+  while (!atomic_load(&s->is_leaving)) sched_yield();
+  vestry_render_begin(render, html);
+  return vestry_render_end(render, html);
+}
+
+static void *leave(void *ctx) {
+  slow *s = ctx;
+  while (!atomic_load(&s->is_inside)) sched_yield();
+  atomic_store(&s->is_leaving, true);
+  assert_int_equal(vestry_pages_unobserve(s->pages, s), VESTRY_OK);
+  assert_true(atomic_load(&s->has_ended));
+  return NULL;
+}
+
+static void who_leaves_waits_for_the_render_inside(void **state) {
+  (void)state;
+  vestry *v;
+  vestry_page *page;
+  slow s = {NULL, false, false, false};
+  pthread_t thread;
+  vestry_memory_exchange *stream;
+  assert_int_equal(vestry_create(NULL, &v), VESTRY_OK);
+  assert_int_equal(vestry_pages_create(v, NULL, &s.pages), VESTRY_OK);
+  assert_int_equal(vestry_page_create(s.pages, &(vestry_page_options){.render = make_slowly, .app = &s}, &page),
+                   VESTRY_OK);
+  assert_int_equal(
+      vestry_pages_observe(s.pages, &(vestry_render_observer){.begin = begin_slow, .end = end_slow, .ctx = &s}),
+      VESTRY_OK);
+  assert_int_equal(
+      vestry_memory_request(v, &(vestry_memory_call){.datastar = true}, vestry_page_handler, page, &stream), VESTRY_OK);
+  assert_int_equal(pthread_create(&thread, NULL, leave, &s), 0);
+  assert_int_equal(pthread_join(thread, NULL), 0);
+  vestry_memory_destroy(stream);
+  vestry_stop(v, 0);
+  vestry_pages_destroy(s.pages);
+  vestry_destroy(v);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(renders_of_streams_are_told_of), cmocka_unit_test(what_they_name_is_depended_on),
+      cmocka_unit_test(there_are_only_so_many), cmocka_unit_test(who_leaves_waits_for_the_render_inside)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
