@@ -116,7 +116,6 @@ static vestry_err messages(vestry_render *render, vestry_html *html, void *ctx) 
   struct app *app = ctx;
   struct list list = {.html = html};
   if (sscanf(vestry_render_share(render), "%d %d", &list.channel, &list.shown) != 2) return VESTRY_INVALID;
-  vestry_render_topic(render, "table/message");
   struct db_connection *db = db_take(app->db);
   vestry_err err =
       db_run(db,
@@ -138,8 +137,8 @@ static void put_last(sqlite3_stmt *row, void *last) {
 /* How far all channels go. What of it somebody has not read is for the tab to tell: so this is the same for all. */
 static vestry_err tally(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
+  (void)render;
   json_t *last = json_object();
-  vestry_render_topic(render, "table/tally");
   struct db_connection *db = db_take(app->db);
   vestry_err err = db_run(db, "SELECT channel, last FROM tally ORDER BY channel", NULL, put_last, last);
   db_give(db);
@@ -232,7 +231,6 @@ static vestry_err look(struct app *app, vestry_render *render, struct view *view
   view->channel = (int)json_integer_value(json_object_get(view->state, "channel"));
   view->shown = SHOWN + (int)json_integer_value(json_object_get(view->state, "older"));
   vestry_err err = !view->user ? VESTRY_NOT_FOUND : view->state && view->seen ? VESTRY_OK : VESTRY_NO_MEMORY;
-  vestry_render_topic(render, "table/channel");
   if (!err)
     err = db_run(db,
                  "SELECT c.id, c.name, coalesce(s.id, 0) FROM channel c LEFT JOIN seen s ON s.user = ? AND "
@@ -778,6 +776,7 @@ int main(int argc, char **argv) {
                        .style_len = chat_css_len,
                        .own_help = "  --db FILE             where all is kept [chat.db]\n"
                                    "  --rate N              messages of one person within ten seconds [1000]\n"};
+  vestry_sqlite_record_pages(); /* before SQLite is used: then only what a page has read renders it again */
   const vestry_session_options sessions = {.insecure = true, .storage = &db_sessions, .storage_ctx = &app.db};
   const vestry_options options = {.sessions = &sessions, .profiles = offered, .profiles_count = 2};
   program_start(&app.program, argc, argv, "chat", "Channels, and people who talk in them", &options);
