@@ -602,6 +602,8 @@ for (const [device, options] of Object.entries({ phone: { viewport: { width: 360
       await say(bob, 'Please read them');
       await unreadIs(ada, ['', '', '2']);
       await hereAre(ada, names);
+      await ada.page.mouse.move(2, 2);
+      await ada.page.evaluate(() => document.activeElement.blur());
       assert.deepEqual(await look(ada, 'talk'), good);
       await picture(ada.page, `chat-${device}-${colorScheme}`);
       await ada.page.locator('article').last().scrollIntoViewIfNeeded();
