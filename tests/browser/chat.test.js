@@ -217,6 +217,7 @@ test('chat: who changes channels under fire sees nothing of the old one in the n
     for (; !isOver; count++) {
       await Promise.all([script.post(`${chat.url}channel/1/message`, { text: `general ${count}` }),
         script.post(`${chat.url}channel/2/message`, { text: `random ${count}` })]);
+      await new Promise((done) => setTimeout(done, 10)); // the page can show twenty a second
     }
   })();
   t.after(() => (isOver = true));
