@@ -150,6 +150,10 @@ static sqlite3_stmt *prepared(struct db_connection *connection, const char *sql)
   return statement;
 }
 
+void db_integer(sqlite3_stmt *row, void *ctx) {
+  *(int *)ctx = sqlite3_column_int(row, 0);
+}
+
 vestry_err db_run(struct db_connection *connection, const char *sql, const vestry_key *values, db_row_fn row,
                   void *ctx) {
   sqlite3_stmt *statement = prepared(connection, sql);

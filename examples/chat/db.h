@@ -29,9 +29,12 @@ struct db_connection *db_begin(struct db *db);
 /* Commit if there is no error, otherwise roll back; and give it back. OK: it is on the disk. Returns the error. */
 vestry_err db_end(struct db_connection *connection, vestry_err err);
 
+/* What is done with a row. */
+typedef void (*db_row_fn)(sqlite3_stmt *row, void *ctx);
+/* Its first column becomes an int. */
+void db_integer(sqlite3_stmt *row, void *ctx);
 /* One statement, which is kept prepared. values: for its parameters; integers and texts of vestry/key.h. NULL: none.
  * row: called for each row; NULL: none is wanted. OK | NOT_FOUND (no row) | IO, which is logged */
-typedef void (*db_row_fn)(sqlite3_stmt *row, void *ctx);
 vestry_err db_run(struct db_connection *connection, const char *sql, const vestry_key *values, db_row_fn row,
                   void *ctx);
 
