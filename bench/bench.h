@@ -22,6 +22,7 @@ int bench_follow(int argc, char **argv);
 int bench_format(int argc, char **argv);
 int bench_dispatch(int argc, char **argv);
 int bench_routes(int argc, char **argv);
+int bench_sqlite(int argc, char **argv);
 
 /* --name VALUE options, and --name alone where max is 0: a number that becomes 1. */
 typedef struct bench_option {

@@ -55,6 +55,11 @@ static const struct {
      "0]\n"
      "      [--verbose]\n"
      "      a store by itself, in one line; fails if its counts do not add up"},
+#ifdef BENCH_SQLITE
+    {"sqlite", bench_sqlite,
+     "sqlite [--level topics|tables|pages] [--rounds 20000] [--tabs 1000] [--folder /tmp]\n"
+     "      a commit with hooks, and the state of a tab, beside the same statements without vestry: microseconds"},
+#endif
     {"format", bench_format,
      "format [--bytes 10000] [--lines 100] [--round-ms 200]\n"
      "      making events of elements and of signals, on one thread; GB/s of text; fails if an event is wrong"},

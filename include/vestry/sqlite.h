@@ -105,7 +105,8 @@ VESTRY_API void vestry_sqlite_destroy(vestry_sqlite *database);
  *  must not set them. The connection has mmap_size 0 from then on.
  *  db              of the same file, outside of a transaction; in use by one thread at a time. Borrowed
  *  ret_connection  must be detached before sqlite3_close. Untouched on failure
- *  Returns  OK | INVALID (of another file) | NO_MEMORY | BUSY (in a transaction) | EXISTS (attached already) | IO
+ *  Returns  OK | INVALID (of another file; it was replaced since) | NO_MEMORY | BUSY (in a transaction) |
+ *           EXISTS (attached already) | IO
  *  Threads  that of the connection; blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db,
                                            vestry_sqlite_connection **ret_connection);
@@ -136,8 +137,8 @@ VESTRY_API vestry_err vestry_sqlite_tab_get(vestry_sqlite_connection *connection
  *  `synchronous` says: with NORMAL in WAL mode a power cut can take the last ones, a killed process none; with FULL
  *  nothing that was committed.
  *  data  copied; len 0: the tab has none any more
- *  Returns  OK | INVALID | NOT_FOUND (the request has no tab) | TOO_LARGE (max_tab_bytes) | NO_MEMORY | BUSY (the database is
- *           locked) | LIMIT (it is full) | IO (read-only, corrupted)
+ *  Returns  OK | INVALID | NOT_FOUND (the request has no tab) | TOO_LARGE (max_tab_bytes) | NO_MEMORY |
+ *           BUSY (the database is locked) | LIMIT (it is full) | IO (read-only, corrupted)
  *  Threads  that of the connection, not from a render; blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_tab_set(vestry_sqlite_connection *connection, const vestry_request *req,
                                             const void *data, size_t len);

@@ -6,7 +6,7 @@
  * the schema changes before the commit, everything is refreshed for that. */
 #include "sqlite/changes.h"
 
-enum { COMPARED_MOST = 64 };
+enum { COMPARED_MOST = 1024 };
 
 #pragma weak sqlite3_preupdate_old
 #pragma weak sqlite3_preupdate_new

@@ -34,7 +34,7 @@ void vsi_sqlite_publish(vestry_sqlite_connection *connection) {
   if (vsi_sqlite_topics_refresh(&connection->topics, database->pages, &database->seq)) /* a name that is none */
     (void)vestry_refresh(database->pages, NULL, &database->seq);
   if (vsi_sqlite_exact_publish(&database->exact, &connection->actor, connection->announced.value, connection->is_quiet,
-                               &database->seq))
+                               connection->topics.are_all, &database->seq))
     vsi_sqlite_rouse(database);
   vsi_sqlite_account(database, connection->announced);
   database->stats.commits_count++;

@@ -133,7 +133,9 @@ void vestry_sqlite_destroy(vestry_sqlite *database) {
 bool vsi_sqlite_is_same_file(const vestry_sqlite *database, sqlite3 *db) {
   const char *one = sqlite3_db_filename(database->db, "main"), *other = sqlite3_db_filename(db, "main");
   struct stat of_one, of_other;
-  if (!one || !other || !*other) return false;
+  int has_moved = 0; /* and what is there now is another one */
+  (void)sqlite3_file_control(database->db, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved);
+  if (!one || !other || !*other || has_moved) return false;
   if (strcmp(one, other) == 0) return true;
   return !stat(one, &of_one) && !stat(other, &of_other) && of_one.st_dev == of_other.st_dev &&
          of_one.st_ino == of_other.st_ino;

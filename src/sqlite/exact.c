@@ -4,8 +4,9 @@
  * In WAL mode a commit that nobody knows the tables of is followed by its pages alone, so what hooks say can only spare
  * refreshes. Otherwise there are tables alone, and what others commit refreshes everything.
  *
- * A database whose pages are moved (auto_vacuum) has commits that write pages of tables that they do not change: there
- * pages alone count. So they do for a commit that changed no row: VACUUM and its kind.
+ * A commit that no hook was told of a row of (VACUUM and its kind) is followed by its pages alone, too. Where pages are
+ * moved (auto_vacuum), a commit writes pages of tables that it does not change: whoever has read them is void, as the
+ * index says.
  *
  * A render that reads what another transaction has changed and not committed yet, on the same connection, is rare, and
  * not how it should be. It is made again when that transaction ends, either way. */
@@ -167,7 +168,7 @@ static void follow_tables(vsi_sqlite_exact *exact, const vsi_sqlite_record *reco
 }
 
 bool vsi_sqlite_exact_publish(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, uint32_t number, bool is_quiet,
-                              uint64_t *ret_seq) {
+                              bool is_whole, uint64_t *ret_seq) {
   bool has_frames = atomic_load_explicit(&exact->has_frames, memory_order_relaxed);
   if (!exact->records) {
     clear(actor);
@@ -178,12 +179,13 @@ bool vsi_sqlite_exact_publish(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, 
   if (has_frames && record) {
     *exact->last = record;
     exact->last = &record->next;
-  } else if (!has_frames && record) {
-    follow_tables(exact, record, ret_seq);
-    vsi_sqlite_free(exact->host, record);
-  } else if (!has_frames) {
-    vsi_sqlite_exact_whole(exact, ret_seq);
+    return true;
   }
+  if (!has_frames && (is_whole || !record))
+    vsi_sqlite_exact_whole(exact, ret_seq);
+  else if (!has_frames)
+    follow_tables(exact, record, ret_seq);
+  vsi_sqlite_free(exact->host, record);
   return has_frames;
 }
 
@@ -236,7 +238,7 @@ static void follow_commit(const vsi_sqlite_written *written, void *ctx) {
   l->publish(written->number, l->ctx);
   vsi_sqlite_record *record = take_record(exact, written->number);
   const vsi_sqlite_commit commit = {.is_of_render = record && record->is_of_render,
-                                    .knows_tables = record && record->knows_tables && !written->has_moved,
+                                    .knows_tables = record && record->knows_tables,
                                     .knows_pages = true,
                                     .uses = record ? record->uses : NULL,
                                     .uses_count = record ? record->uses_count : 0,

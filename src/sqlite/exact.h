@@ -55,10 +55,12 @@ bool vsi_sqlite_actor_row(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, int 
 
 /* All below: under the database's lock. */
 
-/* It was committed, under that number. is_quiet: it refreshes nothing.
- *  Returns  whether it is to be followed: there is a WAL to read */
+/* It was committed, under that number.
+ *  is_quiet  it refreshes nothing
+ *  is_whole  it may have changed the schema
+ *  Returns   whether it is to be followed: there is a WAL to read, which says better what was changed */
 bool vsi_sqlite_exact_publish(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, uint32_t number, bool is_quiet,
-                              uint64_t *ret_seq);
+                              bool is_whole, uint64_t *ret_seq);
 /* It was not. */
 void vsi_sqlite_exact_forget(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, uint64_t *ret_seq);
 /* Whether there is a WAL that is read: then commits of others need no more than that. */

@@ -23,7 +23,6 @@ enum {
   FRAME_HEAD_BYTES = 24,
   PAGE_HEAD_BYTES = 100, /* of the database's first page */
   SCHEMA_AT = 40,
-  LARGEST_ROOT_AT = 52, /* 0: pages are not moved (no auto_vacuum) */
   FIRST_ROOM = 256
 };
 static const uint32_t version = 3007000;
@@ -79,17 +78,27 @@ static uint32_t big_endian(const unsigned char *at) {
   return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
+/* Go on behind what is committed now, under the schema of now, or one before it, which shows when the next commit says
+ * which it is. OK | BUSY */
+static vestry_err begin_anew(vsi_sqlite_frames *frames) {
+  sqlite3_stmt *statement = NULL;
+  head h;
+  frames->knows_schema = !sqlite3_prepare_v2(frames->db, "PRAGMA main.schema_version", -1, &statement, NULL) &&
+                         sqlite3_step(statement) == SQLITE_ROW;
+  if (frames->knows_schema) frames->schema = (uint32_t)sqlite3_column_int64(statement, 0);
+  sqlite3_finalize(statement);
+  vestry_err error = read_head(frames->index, &h);
+  if (!error) go_to(frames, &h);
+  return error;
+}
+
 vestry_err vsi_sqlite_frames_init(vsi_sqlite_frames *frames, const vestry_host *host, sqlite3 *db,
                                   const _Atomic(uint32_t) *index) {
-  head h;
   memset(frames, 0, sizeof *frames);
   frames->host = host;
   frames->db = db;
   frames->index = index;
-  frames->moves_pages = true; /* until the first page says otherwise */
-  vestry_err error = read_head(index, &h);
-  if (!error) go_to(frames, &h);
-  return error;
+  return begin_anew(frames);
 }
 
 void vsi_sqlite_frames_finish(vsi_sqlite_frames *frames) {
@@ -120,11 +129,8 @@ static bool read_first_page(vsi_sqlite_frames *frames, sqlite3_file *file, sqlit
   if (file->pMethods->xRead(file, again, sizeof again, at)) return false;
   if (memcmp(again + 8, frames->salts, sizeof frames->salts) != 0) return false;
   uint32_t schema = big_endian(bytes + SCHEMA_AT);
-  bool moves_pages = big_endian(bytes + LARGEST_ROOT_AT) != 0;
   written->has_schema |= !frames->knows_schema || schema != frames->schema;
-  written->has_moved |= moves_pages || frames->moves_pages;
   frames->schema = schema;
-  frames->moves_pages = moves_pages;
   frames->knows_schema = true;
   return true;
 }
@@ -132,7 +138,7 @@ static bool read_first_page(vsi_sqlite_frames *frames, sqlite3_file *file, sqlit
 /* One commit, that begins behind frames->frame. */
 static bool read_commit(vsi_sqlite_frames *frames, sqlite3_file *file, const head *h, vsi_sqlite_written *written) {
   const uint32_t page_size = page_bytes(h), last = h->words[WORD_LAST_FRAME];
-  *written = (vsi_sqlite_written){.number = frames->number + 1, .has_moved = frames->moves_pages};
+  *written = (vsi_sqlite_written){.number = frames->number + 1};
   for (bool is_end = false; !is_end; frames->frame++) {
     unsigned char bytes[FRAME_HEAD_BYTES];
     sqlite3_int64 at = WAL_HEAD_BYTES + (sqlite3_int64)frames->frame * (page_size + FRAME_HEAD_BYTES);
@@ -176,12 +182,7 @@ vestry_err vsi_sqlite_frames_read(vsi_sqlite_frames *frames, vsi_sqlite_written_
   *ret_number = h.words[WORD_NUMBER];
   if (has_salts(frames, &h) && frames->frame == h.words[WORD_LAST_FRAME] && frames->number == h.words[WORD_NUMBER])
     return VESTRY_OK;
-  bool are_read = read_all(frames, &h, fn, ctx);
-  if (!are_read) {
-    frames->knows_schema = false;
-    frames->moves_pages = true;
-    go_to(frames, &h);
-    return VESTRY_NOT_FOUND;
-  }
-  return VESTRY_OK;
+  if (read_all(frames, &h, fn, ctx)) return VESTRY_OK;
+  if (begin_anew(frames)) go_to(frames, &h); /* what came since is read the next time */
+  return VESTRY_NOT_FOUND;
 }

@@ -14,7 +14,6 @@ typedef struct vsi_sqlite_written {
   const uint32_t *pages; /* valid during the call; some perhaps several times */
   size_t pages_count;
   bool has_schema; /* the schema is another one, or may be */
-  bool has_moved;  /* pages may have been given other numbers: what tables were changed does not say which */
 } vsi_sqlite_written;
 
 typedef void (*vsi_sqlite_written_fn)(const vsi_sqlite_written *written, void *ctx);
@@ -28,7 +27,7 @@ typedef struct vsi_sqlite_frames {
   uint32_t frame;                 /* the last frame that was */
   uint32_t salts[2];              /* of the WAL it was in */
   uint32_t schema;                /* the schema's number, if it is known */
-  bool knows_schema, moves_pages;
+  bool knows_schema;
   uint32_t *pages;
   size_t pages_room;
 } vsi_sqlite_frames;

@@ -1,8 +1,13 @@
 /* What a render has read: which pages of the file, and which tables and columns its statements name.
  *
  * Pages are told of by SQLite's cache (cache.c). For tables, each statement that begins while a render runs is looked at
- * by its text: the first time it is prepared once more, with an authorizer that is told of every table and column. That
- * is kept for as long as the schema is what it was.
+ * by its text: the first time it is prepared once more, to be explained. The program says which trees it opens: these
+ * are its tables, all of them. An authorizer is told of columns meanwhile. That is kept for as long as the schema is
+ * what it was.
+ *
+ * The authorizer is not told of columns that are joined by USING or NATURAL, nor of a table of which nothing else is
+ * read. So where one of these words stands, or a view is read, in which they may, all columns are taken to be read; and
+ * so they are of a table that is opened and was not named.
  *
  * Why a schema that changes leads to no miss. What is kept has the number of schemas that were followed before it was
  * asked for. Before it is asked, the connection reads, so that it has today's schema. If the statement itself runs under
@@ -14,6 +19,7 @@
  * at: to prepare it may be to run it. */
 #include "sqlite/reads.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static _Thread_local vsi_sqlite_recording *recordings;
@@ -128,12 +134,16 @@ struct vsi_sqlite_statement {
 typedef struct name {
   struct name *next;
   const char *column; /* in the same allocation */
-  bool is_qualified;  /* it is said to be of the main database */
   char table[];
 } name;
 
+/* What is found out of a statement. */
 typedef struct vsi_sqlite_analysis {
-  name *names;
+  name *names;     /* as the authorizer is told: not of all tables, nor all columns */
+  uint32_t *roots; /* of all trees of the main database that it opens */
+  uint32_t roots_count, roots_room;
+  bool opens_virtual;
+  bool is_rough; /* the names are not to be relied on */
   bool has_failed, is_wild;
 } analysis;
 
@@ -186,7 +196,6 @@ static void note(vsi_sqlite_reader *reader, const char *table, const char *colum
   }
   memcpy(made->table, table, table_len);
   made->column = memcpy(made->table + table_len, column, column_len);
-  made->is_qualified = schema != NULL;
   made->next = a->names;
   a->names = made;
 }
@@ -232,20 +241,6 @@ static bool count_row(sqlite3_stmt *row, void *ctx) {
   (void)row;
   ++*(int *)ctx;
   return true;
-}
-
-/* What a name is in the schema. */
-typedef struct kind {
-  bool is_found, is_view, is_virtual;
-} kind;
-
-static bool take_kind(sqlite3_stmt *row, void *ctx) {
-  kind *is = ctx;
-  const char *type = (const char *)sqlite3_column_text(row, 0);
-  is->is_found = true;
-  is->is_view = type && strcmp(type, "view") == 0;
-  is->is_virtual = !is->is_view && sqlite3_column_int(row, 1) == 0;
-  return false;
 }
 
 /* The columns of a table while they are gathered. */
@@ -296,7 +291,8 @@ static vestry_err load(vsi_sqlite_reader *reader, const char *table, uint32_t nu
                      take_column, &all);
   if (!result)
     result = query(reader->db,
-                   "SELECT x.cid, l.partial FROM pragma_index_list(?1, 'main') l, pragma_index_xinfo(l.name, 'main') x",
+                   "SELECT x.cid, l.partial FROM pragma_index_list(?1, 'main') l, pragma_index_xinfo(l.name, 'main') x "
+                   "WHERE x.key",
                    table, take_indexed, &all);
   char **names = NULL;
   if (!result && !all.has_failed && all.count)
@@ -311,70 +307,150 @@ static vestry_err load(vsi_sqlite_reader *reader, const char *table, uint32_t nu
   return names ? VESTRY_OK : VESTRY_IO;
 }
 
-/* A name that the schema does not have. */
-static vestry_err take_stranger(vsi_sqlite_reader *reader, const name *n, analysis *a) {
-  int count = 0;
-  if (sqlite3_stricmp(n->table, "json_each") == 0 || sqlite3_stricmp(n->table, "json_tree") == 0) return VESTRY_OK;
-  if (sqlite3_strnicmp(n->table, "pragma_", 7) == 0 || sqlite3_stricmp(n->table, "dbstat") == 0 ||
-      sqlite3_strnicmp(n->table, "sqlite_", 7) == 0)
-    return VESTRY_IO;               /* they look at anything */
-  bool is_module = n->is_qualified; /* otherwise it may be what the statement itself calls so (WITH) */
-  if (!is_module) {
-    if (query(reader->db, "SELECT 1 FROM pragma_module_list WHERE name = ?1 COLLATE NOCASE", n->table, count_row,
-              &count))
-      return VESTRY_IO;
-    is_module = count;
+/* What it opens, by its program. */
+static bool take_operation(sqlite3_stmt *row, void *ctx) {
+  enum { OPERATION = 1, ROOT = 3, DATABASE = 4, FLAGS = 6, IS_REGISTER = 16 };
+  analysis *a = ((vsi_sqlite_reader *)ctx)->analysis;
+  const vestry_host *host = ((vsi_sqlite_reader *)ctx)->host;
+  const char *operation = (const char *)sqlite3_column_text(row, OPERATION);
+  if (!operation) return !(a->has_failed = true);
+  if (strcmp(operation, "VOpen") == 0 || strcmp(operation, "VUpdate") == 0) a->opens_virtual = true;
+  bool opens =
+      strcmp(operation, "OpenRead") == 0 || strcmp(operation, "OpenWrite") == 0 || strcmp(operation, "ReopenIdx") == 0;
+  if (!opens || sqlite3_column_int(row, DATABASE) != 0) return true;
+  uint32_t root = (uint32_t)sqlite3_column_int64(row, ROOT);
+  if (sqlite3_column_int(row, FLAGS) & IS_REGISTER || root <= 1) {
+    a->is_wild = true; /* the schema, or what is not there yet */
+    return true;
   }
-  a->is_wild |= is_module;
-  return VESTRY_OK;
+  for (uint32_t i = 0; i < a->roots_count; i++)
+    if (a->roots[i] == root) return true;
+  if (a->roots_count == a->roots_room) {
+    uint32_t room = a->roots_room ? a->roots_room * 2 : 8;
+    uint32_t *grown = host->reallocate(host->ctx, a->roots, room * sizeof *grown);
+    if (!grown) return !(a->has_failed = true);
+    a->roots = grown;
+    a->roots_room = room;
+  }
+  a->roots[a->roots_count++] = root;
+  return true;
+}
+
+/* Prepare it, to be explained: then it does not run, and the authorizer is told of the same. OK | NO_MEMORY | IO */
+static vestry_err explain(vsi_sqlite_reader *reader, const char *text, analysis *a) {
+  sqlite3_stmt *statement = NULL;
+  char *sql = sqlite3_mprintf("EXPLAIN %s", text);
+  if (!sql) return VESTRY_NO_MEMORY;
+  reader->analysis = a;
+  int result = sqlite3_prepare_v2(reader->db, sql, -1, &statement, NULL);
+  while (!result && (result = sqlite3_step(statement)) == SQLITE_ROW) result = !take_operation(statement, reader);
+  reader->analysis = NULL;
+  sqlite3_finalize(statement);
+  sqlite3_free(sql);
+  return result == SQLITE_DONE && !a->has_failed ? VESTRY_OK : VESTRY_IO;
+}
+
+/* Whether the virtual tables are those alone that look at nothing but their arguments. */
+static bool are_harmless(const analysis *a) {
+  bool has_one = false;
+  for (const name *n = a->names; n; n = n->next)
+    has_one |= sqlite3_stricmp(n->table, "json_each") == 0 || sqlite3_stricmp(n->table, "json_tree") == 0;
+  return has_one && !a->is_rough;
+}
+
+static bool look_at_anything(const name *n) {
+  return sqlite3_strnicmp(n->table, "pragma_", 7) == 0 || sqlite3_stricmp(n->table, "dbstat") == 0 ||
+         sqlite3_stricmp(n->table, "sqlite_dbpage") == 0;
 }
 
 /* OK | any error: it cannot be told what it reads */
-static vestry_err take_name(vsi_sqlite_reader *reader, const name *n, uint32_t generation, vsi_sqlite_uses *uses,
-                            analysis *a) {
-  static const char sql[] = "SELECT type, rootpage FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type IN "
-                            "('table', 'view')";
-  if (sqlite3_stricmp(n->table, "sqlite_master") == 0 || sqlite3_stricmp(n->table, "sqlite_schema") == 0 ||
-      sqlite3_stricmp(n->table, "sqlite_temp_master") == 0 || sqlite3_stricmp(n->table, "sqlite_temp_schema") == 0) {
-    a->is_wild = true;
-    return VESTRY_OK;
+static vestry_err take_virtual(vsi_sqlite_reader *reader, analysis *a) {
+  static const char sql[] = "SELECT 1 FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND rootpage = 0 "
+                            "UNION ALL SELECT 1 FROM pragma_module_list WHERE name = ?1 COLLATE NOCASE AND name NOT IN "
+                            "('json_each', 'json_tree')";
+  bool is_harmless = are_harmless(a);
+  for (const name *n = a->names; n; n = n->next) {
+    int count = 0;
+    if (look_at_anything(n) || query(reader->db, sql, n->table, count_row, &count)) return VESTRY_IO;
+    if (count) is_harmless = false; /* another one, or a view, in which one may be */
   }
-  kind is = {false, false, false};
-  if (query(reader->db, sql, n->table, take_kind, &is)) return VESTRY_IO;
-  if (!is.is_found) return take_stranger(reader, n, a);
-  if (is.is_view) return VESTRY_OK; /* what it is made of was named too */
-  if (is.is_virtual || sqlite3_strnicmp(n->table, "sqlite_", 7) == 0) {
+  a->is_wild |= !is_harmless;
+  return VESTRY_OK;
+}
+
+/* A table's name, while it is looked up. */
+typedef struct table_name {
+  char name[VSI_SQLITE_TABLE_BYTES];
+  bool is_found;
+} table_name;
+
+static bool take_owner(sqlite3_stmt *row, void *ctx) {
+  table_name *of = ctx;
+  const char *text = (const char *)sqlite3_column_text(row, 0);
+  size_t len = text ? strlen(text) + 1 : sizeof of->name + 1;
+  if (len > sizeof of->name) return false;
+  memcpy(of->name, text, len);
+  of->is_found = true;
+  return false;
+}
+
+/* What is read of the table that a tree belongs to. OK | any error */
+static vestry_err take_root(vsi_sqlite_reader *reader, uint32_t root, uint32_t generation, vsi_sqlite_uses *uses,
+                            analysis *a) {
+  table_name of = {.is_found = false};
+  char text[16];
+  snprintf(text, sizeof text, "%u", root);
+  if (query(reader->db, "SELECT tbl_name FROM main.sqlite_schema WHERE rootpage = CAST(?1 AS INTEGER)", text,
+            take_owner, &of) ||
+      !of.is_found)
+    return VESTRY_IO;
+  if (sqlite3_strnicmp(of.name, "sqlite_", 7) == 0) {
     a->is_wild = true;
     return VESTRY_OK;
   }
   uint32_t number, columns_count;
-  uint64_t read;
-  vestry_err error = vsi_sqlite_tables_find(reader->tables, n->table, &number);
+  uint64_t read, bits = 0;
+  vestry_err error = vsi_sqlite_tables_find(reader->tables, of.name, &number);
   if (!error && !vsi_sqlite_tables_ask(reader->tables, number, generation, &read, &columns_count))
-    error = load(reader, n->table, number, generation);
+    error = load(reader, of.name, number, generation);
   if (error) return error;
-  return vsi_sqlite_uses_add(reader->host, uses, number,
-                             vsi_sqlite_tables_read(reader->tables, number, generation, n->column));
+  for (const name *n = a->names; n && !a->is_rough; n = n->next)
+    if (sqlite3_stricmp(n->table, of.name) == 0)
+      bits |= vsi_sqlite_tables_read(reader->tables, number, generation, n->column);
+  return vsi_sqlite_uses_add(reader->host, uses, number, bits ? bits : VSI_SQLITE_ALL_COLUMNS);
 }
 
-/* Prepare it once more, and be told what it reads. */
-static vestry_err analyse(vsi_sqlite_reader *reader, const char *text, size_t len, uint32_t generation,
-                          vsi_sqlite_uses *uses, bool *ret_wild) {
-  analysis a = {NULL, false, false};
-  sqlite3_stmt *statement = NULL;
+static bool has_word(const char *text, const char *word) {
+  size_t len = strlen(word);
+  for (; *text; text++)
+    if (sqlite3_strnicmp(text, word, (int)len) == 0) return true;
+  return false;
+}
+
+/* Whether it reads views. */
+static bool has_view(vsi_sqlite_reader *reader, const analysis *a) {
+  static const char sql[] = "SELECT 1 FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type = 'view'";
+  int count = 0;
+  for (const name *n = a->names; n; n = n->next)
+    if (query(reader->db, sql, n->table, count_row, &count)) return true;
+  return count;
+}
+
+static vestry_err analyse(vsi_sqlite_reader *reader, const char *text, uint32_t generation, vsi_sqlite_uses *uses,
+                          bool *ret_wild) {
+  analysis a = {.is_rough = has_word(text, "using") || has_word(text, "natural")};
   int count = 0;
   /* First a read, by which the connection finds out if the schema is another one. */
   if (query(reader->db, "SELECT 1 FROM main.sqlite_schema LIMIT 1", NULL, count_row, &count)) return VESTRY_IO;
-  reader->analysis = &a;
-  int result = sqlite3_prepare_v2(reader->db, text, (int)len + 1, &statement, NULL);
-  reader->analysis = NULL;
-  sqlite3_finalize(statement);
-  vestry_err error = result || a.has_failed ? VESTRY_IO : VESTRY_OK;
+  vestry_err error = explain(reader, text, &a);
+  a.is_rough = a.is_rough || has_view(reader, &a);
+  if (!error && a.opens_virtual) error = take_virtual(reader, &a);
+  for (uint32_t i = 0; i < a.roots_count && !error; i++) error = take_root(reader, a.roots[i], generation, uses, &a);
   for (name *next, *at = a.names; at; at = next) {
     next = at->next;
-    if (!error) error = take_name(reader, at, generation, uses, &a);
     vsi_sqlite_free(reader->host, at);
   }
+  vsi_sqlite_free(reader->host, a.roots);
   *ret_wild = a.is_wild;
   return error;
 }
@@ -427,7 +503,7 @@ static void look(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, con
   vsi_sqlite_uses uses = {NULL, 0, 0};
   bool is_wild = false;
   bool was_own = vsi_sqlite_reader_pause(reader, true);
-  vestry_err error = analyse(reader, text, len, generation, &uses, &is_wild);
+  vestry_err error = analyse(reader, text, generation, &uses, &is_wild);
   vsi_sqlite_reader_pause(reader, was_own);
   if (error) {
     recording->reads_all = true;

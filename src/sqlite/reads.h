@@ -51,7 +51,7 @@ void vsi_sqlite_reads_lose(const void *owner);
 
 /* What is known of statements of one connection. The connection's thread's. */
 typedef struct vsi_sqlite_statement vsi_sqlite_statement;
-enum { VSI_SQLITE_STATEMENTS_MAX = 1024, VSI_SQLITE_STATEMENT_BUCKETS = 256 };
+enum { VSI_SQLITE_TABLE_BYTES = 256, VSI_SQLITE_STATEMENTS_MAX = 1024, VSI_SQLITE_STATEMENT_BUCKETS = 256 };
 typedef struct vsi_sqlite_reader {
   const vestry_host *host;
   sqlite3 *db;

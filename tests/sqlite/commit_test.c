@@ -450,6 +450,28 @@ static void connections_are_attached_or_not(void **state) {
   site_close(&s);
 }
 
+/* Another one by the same name. */
+static void a_file_that_was_replaced_is_not_attached(void **state) {
+  (void)state;
+  site s;
+  sqlite3 *same;
+  char moved[128];
+  site_open(&s, "delete", NULL);
+  vestry_sqlite_connection *connection = NULL;
+  snprintf(moved, sizeof moved, "%s/moved.db", s.folder);
+  assert_int_equal(rename(s.path, moved), 0);
+  assert_int_equal(sqlite3_open(s.path, &same), SQLITE_OK);
+  site_run(same, "CREATE TABLE t(a)");
+  assert_int_equal(vestry_sqlite_attach(s.database, same, &connection), VESTRY_INVALID);
+  sqlite3_close(same);
+  assert_int_equal(rename(moved, s.path), 0);
+  assert_int_equal(sqlite3_open(s.path, &same), SQLITE_OK);
+  assert_int_equal(vestry_sqlite_attach(s.database, same, &connection), VESTRY_OK);
+  vestry_sqlite_detach(connection);
+  sqlite3_close(same);
+  site_close(&s);
+}
+
 /* Structs of another size than this library's. */
 static void structs_may_be_of_another_version(void **state) {
   (void)state;
@@ -525,6 +547,7 @@ int main(void) {
       cmocka_unit_test(a_topic_is_refreshed_once_a_transaction),
       cmocka_unit_test(too_many_topics_are_all),
       cmocka_unit_test(connections_are_attached_or_not),
+      cmocka_unit_test(a_file_that_was_replaced_is_not_attached),
       cmocka_unit_test(structs_may_be_of_another_version),
       cmocka_unit_test(a_connection_that_is_detached_refreshes_all),
   };

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "sqlite/sqlite.h"
 #include "support/test.h"
 #include "support/test_host.h"
 #include "vestry/memory.h"
@@ -30,6 +31,15 @@ static unsigned chance(unsigned below) {
   z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
   z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
   return (unsigned)((z ^ z >> 31) % below);
+}
+
+/* How the database is followed. */
+typedef enum kind { BY_PAGES, BY_TABLES, BY_JOURNAL, KINDS } kind;
+static const char *const kind_names[KINDS] = {"pages", "tables", "tables, rollback journal"};
+
+static kind kind_of(uint64_t seed) {
+  static const kind kinds[8] = {BY_PAGES, BY_PAGES, BY_TABLES, BY_PAGES, BY_PAGES, BY_TABLES, BY_PAGES, BY_JOURNAL};
+  return kinds[seed % 8];
 }
 
 typedef struct tally {
@@ -65,6 +75,7 @@ typedef struct world {
   vestry_sqlite_connection *attached[2];
   page all[PAGES_MOST];
   int pages_count;
+  bool is_plain;   /* tables without indexes, whose rows grow and move about */
   bool is_chaotic; /* something is committed inside of renders */
   unsigned chaos;  /* how many times more */
   char last_sql[STATEMENTS_MOST][SQL_BYTES];
@@ -187,12 +198,16 @@ static void values(char *sql, size_t room) {
 
 /* ---------------------------------------------------------------------------------------------------- queries ----- */
 
-static bool make_query(char *sql) {
+static bool make_query(const world *w, char *sql) {
   char one[8], two[8];
   unsigned k = chance(12), n = chance(25);
   table(one);
   table(two);
-  switch (chance(22)) {
+  if (w->is_plain && chance(4)) {
+    snprintf(sql, SQL_BYTES, "SELECT a FROM %s WHERE id = %u", one, chance(400));
+    return false;
+  }
+  switch (chance(30)) {
   case 0:
     snprintf(sql, SQL_BYTES, "SELECT a, c FROM %s WHERE k = %u ORDER BY id, a, c LIMIT %u", one, k, 1 + n);
     return true;
@@ -238,6 +253,29 @@ static bool make_query(char *sql) {
     snprintf(sql, SQL_BYTES, "SELECT x.k FROM %s x LEFT JOIN %s y USING(k, a) WHERE y.b IS NULL AND x.k = %u", one, two,
              k);
     return false;
+  case 22:
+    snprintf(sql, SQL_BYTES, "SELECT count(*) FROM (SELECT k, a FROM %s) NATURAL JOIN (SELECT k, a FROM %s)", one, two);
+    return true;
+  case 23:
+    snprintf(sql, SQL_BYTES, "SELECT k, a FROM %s WHERE (k, a) IN (SELECT k, b FROM %s) ORDER BY 1, 2 LIMIT 5", one,
+             two);
+    return true;
+  case 24:
+    snprintf(sql, SQL_BYTES,
+             "SELECT k, sum(CASE WHEN b > 4 THEN a END) FROM %s GROUP BY k HAVING max(e) > 2 ORDER BY k", one);
+    return true;
+  case 25: snprintf(sql, SQL_BYTES, "SELECT count(*) FILTER (WHERE e = %u) FROM %s", chance(6), one); return true;
+  case 26:
+    snprintf(sql, SQL_BYTES, "SELECT (SELECT max(y.c) FROM %s y WHERE y.k = x.a) FROM %s x WHERE x.k = %u", two, one,
+             k);
+    return false;
+  case 27:
+    snprintf(sql, SQL_BYTES, "SELECT k FROM %s UNION SELECT u FROM %s WHERE e = 2 ORDER BY 1 LIMIT 9", one, two);
+    return true;
+  case 28:
+    snprintf(sql, SQL_BYTES, "SELECT count(DISTINCT c), group_concat(DISTINCT b) IS NULL FROM %s WHERE k < %u", one, k);
+    return true;
+  case 21: snprintf(sql, SQL_BYTES, "SELECT c FROM %s WHERE a > %u LIMIT 2", one, n); return true;
   case 20:
     snprintf(sql, SQL_BYTES, "SELECT a, row_number() OVER (ORDER BY a, b) FROM %s WHERE k = %u ORDER BY 2", one, k);
     return true;
@@ -249,12 +287,24 @@ static bool make_query(char *sql) {
 
 /* ---------------------------------------------------------------------------------------------------- commits ----- */
 
-static void make_change(char *sql) {
+static void make_change(const world *w, char *sql) {
   char one[8], two[8], row[160];
   unsigned k = chance(12), n = chance(25);
   table(one);
   table(two);
   values(row, sizeof row);
+  if (w->is_plain && chance(4)) {
+    unsigned tail = chance(50);
+    switch (chance(4)) {
+    case 0: snprintf(sql, SQL_BYTES, "UPDATE %s SET d = hex(zeroblob(%u)) WHERE k = %u", one, chance(120), k); return;
+    case 1:
+      snprintf(sql, SQL_BYTES, "UPDATE %s SET d = hex(zeroblob(%u)) WHERE id %% 50 = %u", one, chance(120), tail);
+      return;
+    case 2: snprintf(sql, SQL_BYTES, "UPDATE %s SET a = %u WHERE id %% 50 = %u", one, n, tail); return;
+    default: snprintf(sql, SQL_BYTES, "UPDATE %s SET a = %u WHERE k = %u", one, n, k);
+    }
+    return;
+  }
   switch (chance(26)) {
   case 0:
   case 1:
@@ -306,7 +356,7 @@ static void note(world *w, const char *sql) {
 
 static void change(world *w, sqlite3 *db) {
   char sql[SQL_BYTES];
-  make_change(sql);
+  make_change(w, sql);
   note(w, sql);
   (void)try_sql(db, sql);
 }
@@ -381,6 +431,13 @@ static void commit(world *w) {
 
 /* ----------------------------------------------------------------------------------------------------- the site --- */
 
+/* As the database's thread may at any time. */
+static void look(world *w) {
+  pthread_mutex_lock(&w->database->lock);
+  (void)vsi_sqlite_look(w->database);
+  pthread_mutex_unlock(&w->database->lock);
+}
+
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   world *w = app;
   page *p = &w->all[strtoul(vestry_request_query(vestry_render_request(render)), NULL, 10)];
@@ -390,6 +447,7 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
     if (w->is_chaotic && w->chaos && chance(6) == 0) {
       w->chaos--;
       change(w, w->other);
+      if (chance(2)) look(w);
     }
     uint64_t result = ask(w->reader, p->queries[i], p->is_ordered[i], p->keeps ? &p->kept[i] : NULL);
     shown = mix(shown, &result, sizeof result);
@@ -430,10 +488,10 @@ static void open_files(world *w) {
     must(*all[i], sql);
   }
   for (int i = 0; i < TABLES; i++) make_table(w, i);
-  for (unsigned i = chance(7); i--;) make_index(w, w->writer);
+  for (unsigned i = w->is_plain ? 0 : chance(7); i--;) make_index(w, w->writer);
   for (int i = 0; i < VIEWS; i++) make_view(w, w->writer, i);
   for (int i = 0; i < 3; i++)
-    if (chance(2)) make_trigger(w, i);
+    if (!w->is_plain && chance(2)) make_trigger(w, i);
   must(w->writer, "BEGIN");
   for (unsigned i = 50 + chance(400); i--;) {
     char row[160], name[8];
@@ -459,10 +517,11 @@ static void open_world(world *w, uint64_t seed) {
   memset(w, 0, sizeof *w);
   state_of_chance = seed * 1000003;
   test_host_init(&w->th);
-  unsigned kind = (unsigned)(seed % 5);
-  w->is_wal = kind != 3;
-  w->level = kind < 3 ? VESTRY_SQLITE_PAGES : VESTRY_SQLITE_TABLES;
+  kind is = kind_of(seed);
+  w->is_wal = is != BY_JOURNAL;
+  w->level = is == BY_PAGES ? VESTRY_SQLITE_PAGES : VESTRY_SQLITE_TABLES;
   w->is_chaotic = chance(2) && w->is_wal;
+  w->is_plain = chance(3) == 0;
   open_files(w);
   const vestry_options own = {.host = &w->th.host, .threads_count = VESTRY_THREADS_NONE};
   assert_int_equal(vestry_create(&own, &w->v), VESTRY_OK);
@@ -484,7 +543,7 @@ static void open_world(world *w, uint64_t seed) {
     char query[8];
     p->queries_count = 1 + (int)chance(QUERIES_MOST);
     p->keeps = chance(2);
-    for (int j = 0; j < p->queries_count; j++) p->is_ordered[j] = make_query(p->queries[j]);
+    for (int j = 0; j < p->queries_count; j++) p->is_ordered[j] = make_query(w, p->queries[j]);
     snprintf(query, sizeof query, "%d", i);
     const vestry_memory_call call = {.path = "/page", .query = query, .datastar = true};
     assert_int_equal(vestry_memory_request(w->v, &call, NULL, NULL, &p->stream), VESTRY_OK);
@@ -526,9 +585,9 @@ static void explain(const world *w, const page *p, uint64_t seed, uint64_t commi
   for (int i = 0; i < w->last_count; i++) print_message("  wrote %s\n", w->last_sql[i]);
 }
 
-static void run_world(uint64_t seed, uint64_t commits, tally tallies[5]) {
+static void run_world(uint64_t seed, uint64_t commits, tally tallies[KINDS]) {
   world *w = malloc(sizeof *w);
-  tally *t = &tallies[seed % 5];
+  tally *t = &tallies[kind_of(seed)];
   assert_non_null(w);
   open_world(w, seed);
   for (int i = 0; i < w->pages_count; i++) w->all[i].true_result = truth_of(w, &w->all[i]);
@@ -561,18 +620,18 @@ static uint64_t from_environment(const char *name, uint64_t otherwise) {
 
 static void no_page_shows_what_is_not(void **state) {
   (void)state;
-  static const char *const kinds[5] = {"pages", "pages", "pages", "tables, rollback journal", "tables"};
   uint64_t seed = from_environment("VESTRY_SEED", 1), commits = from_environment("VESTRY_COMMITS", COMMITS_SHORT);
   uint64_t a_world = from_environment("VESTRY_COMMITS_A_WORLD", COMMITS_A_WORLD);
-  tally tallies[5] = {{0}};
+  tally tallies[KINDS] = {{0}};
   for (uint64_t done = 0; done < commits; done += a_world) run_world(seed++, a_world, tallies);
-  for (int i = 0; i < 5; i++) {
+  for (int i = 0; i < KINDS; i++) {
     const tally *t = &tallies[i];
     if (t->commits)
       print_message(
           "%s: %llu commits, %llu results changed, %llu renders, of these %llu for nothing; whole %llu; missed %llu\n",
-          kinds[i], (unsigned long long)t->commits, (unsigned long long)t->changed, (unsigned long long)t->rendered,
-          (unsigned long long)t->too_many, (unsigned long long)t->refreshed_whole, (unsigned long long)t->missed);
+          kind_names[i], (unsigned long long)t->commits, (unsigned long long)t->changed,
+          (unsigned long long)t->rendered, (unsigned long long)t->too_many, (unsigned long long)t->refreshed_whole,
+          (unsigned long long)t->missed);
   }
 }
 

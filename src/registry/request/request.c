@@ -116,6 +116,7 @@ vestry_err vsi_request_read(vestry_request *req, vestry_signals_error *why) {
 vestry_err vsi_request_scope(vestry_request *req, vestry_reply *reply) {
   if (!req->v->scope) return VESTRY_OK;
   size_t len = 0;
+  req->tab_is_known = false;
   vestry_err error = req->v->scope(req, reply, req->scope, &len, req->v->scope_ctx);
   if (error) return error;
   if (len > sizeof req->scope) return VESTRY_FAILED;

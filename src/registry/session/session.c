@@ -397,6 +397,7 @@ static void set_scope(vestry_request *req, vestry_reply *reply) {
   vsi_token_hash(req->session.id, hash);
   memcpy(req->scope, hash, VSI_TOKEN_HASH_LEN);
   req->scope_len = VSI_TOKEN_HASH_LEN;
+  req->tab_is_known = false;
   reply->scope = vestry_request_scope(req);
 }
 

@@ -56,8 +56,10 @@ static vestry_err find(vestry_request *req) {
 /* Its seal in req->tab. The scope may have changed since it was last asked for: by a log-in. */
 static vestry_err know(const vestry_request *asked) {
   vestry_request *req = (vestry_request *)(uintptr_t)asked; /* what serves it made it */
-  if (is_good(req, req->tab, strlen(req->tab))) return VESTRY_OK;
-  return find(req);
+  if (req->tab_is_known) return VESTRY_OK;
+  vestry_err error = is_good(req, req->tab, strlen(req->tab)) ? VESTRY_OK : find(req);
+  req->tab_is_known = !error;
+  return error;
 }
 
 vestry_err vestry_tab_id(const vestry_request *req, char id[VESTRY_TAB_ID_BYTES]) {

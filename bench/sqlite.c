@@ -1,0 +1,302 @@
+/* vestry-bench sqlite: what pages over SQLite cost a connection.
+ *
+ * Two databases with the same tables and rows, WAL, synchronous NORMAL. One is followed, and its connection attached;
+ * the other knows nothing of vestry. The same is done with both, a few times with one and then with the other, so that
+ * both see the same machine; a line is one thing that is done, as medians. Counted is what a program does between
+ * having its values and having the result. That a request's tab is who it says is checked once a request, and not counted. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <vestry/sqlite.h>
+#include <vestry/tab.h>
+#include <vestry/vestry.h>
+
+#include "bench.h"
+
+enum { TURN = 20, STATE_BYTES = 300, PATH_MOST = 300, ID_BYTES = 16 };
+
+/* A database, and the statements of who uses SQLite by himself. */
+typedef struct side {
+  char path[PATH_MOST];
+  sqlite3 *db;
+  sqlite3_stmt *insert, *read, *write;
+  uint64_t *took_ns;
+  uint64_t count;
+} side;
+
+typedef struct bench {
+  side bare, followed;
+  vestry *v;
+  vestry_pages *pages;
+  vestry_sqlite *database;
+  vestry_sqlite_connection *connection;
+  uint64_t rounds, tabs;
+  vestry_sqlite_level level;
+  unsigned char state[STATE_BYTES];
+  unsigned char tab[ID_BYTES]; /* of the request; both sides have a row of it */
+  bool failed;
+} bench;
+
+static bool must(bench *b, sqlite3 *db, int result) {
+  if (result == SQLITE_OK || result == SQLITE_ROW || result == SQLITE_DONE) return true;
+  if (!b->failed) fprintf(stderr, "vestry-bench: sqlite: %s\n", sqlite3_errmsg(db));
+  b->failed = true;
+  return false;
+}
+
+static bool run(bench *b, sqlite3 *db, const char *sql) {
+  return must(b, db, sqlite3_exec(db, sql, NULL, NULL, NULL));
+}
+
+/* ---- the things that are done ------------------------------------------------------------------------------------ */
+
+static const char body[] = "a message of about eighty bytes, as people write them in a chat of an afternoon";
+
+static void insert(bench *b, side *s) {
+  sqlite3_bind_int64(s->insert, 1, (sqlite3_int64)(s->count % 200));
+  sqlite3_bind_text(s->insert, 2, body, sizeof body - 1, SQLITE_STATIC);
+  must(b, s->db, sqlite3_step(s->insert));
+  must(b, s->db, sqlite3_reset(s->insert));
+}
+
+static void bind_tab(bench *b, sqlite3_stmt *statement) {
+  sqlite3_bind_blob(statement, 1, "", 0, SQLITE_STATIC); /* the scope */
+  sqlite3_bind_blob(statement, 2, b->tab, ID_BYTES, SQLITE_STATIC);
+}
+
+static void read_bare(bench *b, unsigned char *buffer) {
+  sqlite3_stmt *statement = b->bare.read;
+  bind_tab(b, statement);
+  if (must(b, b->bare.db, sqlite3_step(statement)) && sqlite3_column_bytes(statement, 0) == STATE_BYTES)
+    memcpy(buffer, sqlite3_column_blob(statement, 0), STATE_BYTES);
+  else
+    b->failed = true;
+  sqlite3_reset(statement);
+}
+
+static void read_followed(bench *b, const vestry_request *req, unsigned char *buffer) {
+  size_t len = 0;
+  if (vestry_sqlite_tab_get(b->connection, req, NULL, buffer, STATE_BYTES, &len) || len != STATE_BYTES)
+    b->failed = true;
+}
+
+static void write_bare(bench *b) {
+  sqlite3_stmt *statement = b->bare.write;
+  bind_tab(b, statement);
+  sqlite3_bind_blob(statement, 3, b->state, STATE_BYTES, SQLITE_STATIC);
+  must(b, b->bare.db, sqlite3_step(statement));
+  must(b, b->bare.db, sqlite3_reset(statement));
+  if (sqlite3_changes(b->bare.db) != 1) b->failed = true;
+}
+
+static void write_followed(bench *b, const vestry_request *req) {
+  if (vestry_sqlite_tab_set(b->connection, req, b->state, STATE_BYTES)) b->failed = true;
+}
+
+typedef enum what { INSERT, READ, WRITE } what;
+
+static void act(bench *b, what w, side *s, const vestry_request *req) {
+  unsigned char buffer[STATE_BYTES];
+  bool is_bare = s == &b->bare;
+  b->state[s->count % STATE_BYTES]++;
+  uint64_t began = bench_now_ns();
+  if (w == INSERT)
+    insert(b, s);
+  else if (w == READ && is_bare)
+    read_bare(b, buffer);
+  else if (w == READ)
+    read_followed(b, req, buffer);
+  else if (is_bare)
+    write_bare(b);
+  else
+    write_followed(b, req);
+  s->took_ns[s->count++] = bench_now_ns() - began;
+}
+
+/* ---- what came of it --------------------------------------------------------------------------------------------- */
+
+static int by_size(const void *a, const void *b) {
+  uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+  return left < right ? -1 : left > right;
+}
+
+static double percentile_us(side *s, double share) {
+  qsort(s->took_ns, s->count, sizeof *s->took_ns, by_size);
+  return (double)s->took_ns[(uint64_t)((double)s->count * share)] / 1e3;
+}
+
+static void measure(bench *b, const char *name, what w, const vestry_request *req) {
+  side *sides[] = {&b->bare, &b->followed};
+  for (int is_warm = 0; is_warm < 2; is_warm++) {
+    b->bare.count = b->followed.count = 0;
+    for (uint64_t turn = 0; b->followed.count < (is_warm ? b->rounds : TURN) && !b->failed; turn++)
+      for (size_t i = 0; i < 2; i++) /* who is first takes turns too */
+        for (int j = 0; j < TURN; j++) act(b, w, sides[(i + turn) % 2], req);
+  }
+  if (b->failed) return;
+  double bare = percentile_us(&b->bare, 0.5), followed = percentile_us(&b->followed, 0.5);
+  printf("%s bare_us=%.2f us=%.2f ratio=%.3f bare_p90=%.2f p90=%.2f rounds=%" PRIu64 "\n", name, bare, followed,
+         followed / bare, percentile_us(&b->bare, 0.9), percentile_us(&b->followed, 0.9), b->followed.count);
+}
+
+/* Commits of a connection that is not attached, at any moment between two looks: until they are seen. */
+static void measure_others(bench *b) {
+  uint64_t rounds = b->rounds / 100 < 5 ? 5 : b->rounds / 100, seen = 0;
+  sqlite3 *other;
+  vestry_sqlite_stats stats = {0};
+  if (!must(b, NULL, sqlite3_open(b->followed.path, &other))) return;
+  vestry_sqlite_stats_get(b->database, &stats);
+  b->followed.count = 0;
+  for (uint64_t i = 0; i < rounds && run(b, other, "INSERT INTO message(channel, body) VALUES(1, 'other')"); i++) {
+    uint64_t before = stats.other_commits_count, began = bench_now_ns();
+    do {
+      nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
+      vestry_sqlite_stats_get(b->database, &stats);
+    } while (stats.other_commits_count == before && bench_now_ns() - began < UINT64_C(5000000000));
+    b->followed.took_ns[b->followed.count++] = bench_now_ns() - began;
+    seen += stats.other_commits_count - before;
+    nanosleep(&(struct timespec){.tv_nsec = (long)(i * 7919 % 50) * 1000000}, NULL);
+  }
+  sqlite3_close(other);
+  if (seen != rounds) b->failed = true;
+  if (b->failed) return;
+  double p50 = percentile_us(&b->followed, 0.5) / 1e3, most = percentile_us(&b->followed, 0.999) / 1e3;
+  printf("others p50_ms=%.1f max_ms=%.1f rounds=%" PRIu64 "\n", p50, most, rounds);
+}
+
+/* ---- databases and pages ----------------------------------------------------------------------------------------- */
+
+static bool fill_side(bench *b, side *s) {
+  char sql[800];
+  snprintf(sql, sizeof sql,
+           "BEGIN; WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 10000)"
+           " INSERT INTO message(channel, body) SELECT i %% 200, '%s' FROM n;"
+           "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < %" PRIu64 ")"
+           " INSERT INTO vestry_tab SELECT x'61', randomblob(16), zeroblob(%d), unixepoch() + 2000000 + i FROM n;"
+           "COMMIT",
+           body, b->tabs, STATE_BYTES);
+  return run(b, s->db, sql) &&
+         must(b, s->db,
+              sqlite3_prepare_v3(s->db, "INSERT INTO message(channel, body) VALUES(?1, ?2)", -1,
+                                 SQLITE_PREPARE_PERSISTENT, &s->insert, NULL)) &&
+         must(b, s->db,
+              sqlite3_prepare_v3(s->db, "SELECT data FROM vestry_tab WHERE scope = ?1 AND tab = ?2", -1,
+                                 SQLITE_PREPARE_PERSISTENT, &s->read, NULL)) &&
+         must(b, s->db,
+              sqlite3_prepare_v3(s->db, "UPDATE vestry_tab SET data = ?3 WHERE scope = ?1 AND tab = ?2", -1,
+                                 SQLITE_PREPARE_PERSISTENT, &s->write, NULL));
+}
+
+static bool open_side(bench *b, side *s, const char *folder, const char *name) {
+  snprintf(s->path, sizeof s->path, "%s/vestry-bench-%d-%s.db", folder, (int)getpid(), name);
+  s->took_ns = calloc(b->rounds + TURN, sizeof *s->took_ns);
+  return s->took_ns && must(b, s->db, sqlite3_open(s->path, &s->db)) &&
+         run(b, s->db,
+             "PRAGMA journal_mode = wal; PRAGMA synchronous = NORMAL;"
+             "CREATE TABLE message(id INTEGER PRIMARY KEY, channel INT, body TEXT);"
+             "CREATE INDEX message_channel ON message(channel, id)");
+}
+
+static void close_side(side *s) {
+  char path[PATH_MOST + 8];
+  sqlite3_finalize(s->insert);
+  sqlite3_finalize(s->read);
+  sqlite3_finalize(s->write);
+  sqlite3_close(s->db);
+  free(s->took_ns);
+  static const char *const ends[] = {"", "-wal", "-shm"};
+  for (size_t i = 0; i < 3; i++) {
+    snprintf(path, sizeof path, "%s%s", s->path, ends[i]);
+    unlink(path);
+  }
+}
+
+static bool open_followed(bench *b) {
+  vestry_err error = vestry_create(NULL, &b->v);
+  if (!error) error = vestry_pages_create(b->v, NULL, &b->pages);
+  const vestry_sqlite_options options = {.path = b->followed.path, .level = b->level};
+  if (!error) error = vestry_sqlite_create(b->pages, &options, &b->database);
+  if (!error) error = vestry_sqlite_attach(b->database, b->followed.db, &b->connection);
+  if (error) fprintf(stderr, "vestry-bench: sqlite: %s\n", vestry_strerror(error));
+  return !error;
+}
+
+/* A tab's first request. It writes its state, so that there is one on both sides. */
+static vestry_err be_tab(const vestry_request *req, vestry_reply *reply, void *app) {
+  bench *b = app;
+  char id[VESTRY_TAB_ID_BYTES];
+  sqlite3_stmt *copy = NULL;
+  vestry_err error = vestry_tab_id(req, id);
+  if (error) return error;
+  for (size_t i = 0; i < ID_BYTES; i++) {
+    const char digits[] = {id[2 * i], id[2 * i + 1], '\0'};
+    b->tab[i] = (unsigned char)strtoul(digits, NULL, 16);
+  }
+  write_followed(b, req);
+  must(b, b->bare.db,
+       sqlite3_prepare_v2(b->bare.db, "INSERT INTO vestry_tab VALUES(?1, ?2, ?3, unixepoch() + 2592000)", -1, &copy,
+                          NULL));
+  bind_tab(b, copy);
+  sqlite3_bind_blob(copy, 3, b->state, STATE_BYTES, SQLITE_STATIC);
+  must(b, b->bare.db, sqlite3_step(copy));
+  sqlite3_finalize(copy);
+  if (!b->failed) measure(b, "tab-read", READ, req);
+  if (!b->failed) measure(b, "tab-write", WRITE, req);
+  return vestry_reply_status(reply, 204);
+}
+
+/* The tables of vestry's, on the side that is not followed. */
+static bool copy_schema(bench *b) {
+  return run(b, b->bare.db,
+             "CREATE TABLE vestry_tab(scope BLOB NOT NULL, tab BLOB NOT NULL, data BLOB NOT NULL, expires INTEGER NOT "
+             "NULL, PRIMARY KEY(scope, tab)) STRICT, WITHOUT ROWID;"
+             "CREATE INDEX vestry_tab_expires ON vestry_tab(expires)");
+}
+
+static bool measure_all(bench *b) {
+  vestry_memory_exchange *exchange = NULL;
+  measure(b, "commit", INSERT, NULL);
+  if (b->failed || vestry_memory_request(b->v, NULL, be_tab, b, &exchange)) return false;
+  vestry_memory_destroy(exchange);
+  measure_others(b);
+  return !b->failed;
+}
+
+static vestry_sqlite_level level_of(const char *name) {
+  static const char *const names[] = {"topics", "tables", "pages"};
+  for (size_t i = 0; i < 3; i++)
+    if (strcmp(names[i], name) == 0) return VESTRY_SQLITE_TOPICS + (vestry_sqlite_level)i;
+  return VESTRY_SQLITE_DEFAULT;
+}
+
+int bench_sqlite(int argc, char **argv) {
+  const char *folder = "/tmp", *level = "topics";
+  static bench b;
+  b = (bench){.rounds = 20000, .tabs = 1000};
+  const bench_option options[] = {{"--folder", &folder, NULL, 0, 0},
+                                  {"--level", &level, NULL, 0, 0},
+                                  {"--rounds", NULL, &b.rounds, TURN, 1000000},
+                                  {"--tabs", NULL, &b.tabs, 1, 1000000}};
+  int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
+  if (status) return status;
+  b.level = level_of(level);
+  if (!b.level || (b.level == VESTRY_SQLITE_PAGES && vestry_sqlite_record_pages())) {
+    fprintf(stderr, "vestry-bench: sqlite: --level is topics, tables or pages\n");
+    return 2;
+  }
+  bool ok = open_side(&b, &b.bare, folder, "bare") && open_side(&b, &b.followed, folder, "followed") &&
+            open_followed(&b) && copy_schema(&b) && fill_side(&b, &b.bare) && fill_side(&b, &b.followed) &&
+            measure_all(&b);
+  vestry_sqlite_detach(b.connection);
+  vestry_sqlite_destroy(b.database);
+  if (b.v) vestry_stop(b.v, 0);
+  vestry_pages_destroy(b.pages);
+  vestry_destroy(b.v);
+  close_side(&b.bare);
+  close_side(&b.followed);
+  return !ok;
+}
