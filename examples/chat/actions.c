@@ -56,7 +56,8 @@ static vestry_err logout(const vestry_request *req, vestry_reply *reply, void *c
   return err ? err : vestry_reply_redirect(reply, 303, "/");
 }
 
-/* This tab shows that channel from now on. What was said until now in it, and in the one before, its user has seen. */
+/* This tab shows that channel from now on, or did until now. What was said in it, and in the one before, its user has
+ * seen. */
 static vestry_err enter(struct db_connection *db, const vestry_request *req, int channel) {
   json_t *state = db_tab(db, req, NULL);
   const int before = (int)json_integer_value(json_object_get(state, "channel"));
@@ -64,7 +65,7 @@ static vestry_err enter(struct db_connection *db, const vestry_request *req, int
   if (!err) err = mark_seen(db, vestry_session_user(req), before);
   if (!err) err = mark_seen(db, vestry_session_user(req), channel);
   if (!err && json_object_set_new(state, "channel", json_integer(channel))) err = VESTRY_NO_MEMORY;
-  json_object_del(state, "older");
+  if (channel != before) json_object_del(state, "older");
   if (!err) err = db_tab_set(db, req, state);
   json_decref(state);
   return err;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { CONNECTIONS = 6, STATEMENTS_MAX = 32, TAB_MAX_BYTES = 64 * 1024 };
 
@@ -47,13 +48,16 @@ struct db *db_open(const char *path) {
   pthread_mutex_init(&db->writing, NULL);
   pthread_mutex_init(&db->lock, NULL);
   pthread_cond_init(&db->given, NULL);
-  for (int i = 0; i < CONNECTIONS; i++) {
+  const mode_t before = umask(077); /* it has secrets */
+  bool is_open = true;
+  for (int i = 0; i < CONNECTIONS && is_open; i++) {
     db->connections[i].db = db;
-    if (open_one(&db->connections[i], path)) continue;
-    db_close(db);
-    return NULL;
+    is_open = open_one(&db->connections[i], path);
   }
-  return db;
+  umask(before);
+  if (is_open) return db;
+  db_close(db);
+  return NULL;
 }
 
 void db_close(struct db *db) {

@@ -271,8 +271,7 @@ static void put_editing(vestry_html *html, const struct view *view) {
 
 static void put_room(struct app *app, vestry_render *render, vestry_html *html, struct view *view) {
   char id[32], share[32];
-  snprintf(id, sizeof id, "list-%d",
-           view->channel); /* one for each channel, so that none is seen under another's name */
+  snprintf(id, sizeof id, "list-%d", view->channel); /* an element for each, so that none is under another's name */
   snprintf(share, sizeof share, "%d %d", view->channel, view->shown);
   vestry_html_add(html,
                   "<section id=\"room\" data-channel=\"%d\" data-init=\"follow(el)\" data-on:click=\""
@@ -281,7 +280,9 @@ static void put_room(struct app *app, vestry_render *render, vestry_html *html, 
                   "evt.target.name == 'drop' && ($drop = Number(evt.target.value), ",
                   view->channel);
   vestry_html_backend_action(html, VESTRY_METHOD_DELETE, WITH("^(tabId|drop)$"), "/channel/%d/message", view->channel);
-  vestry_html_add(html, ")\">");
+  vestry_html_add(html, ")\" data-on:visibilitychange__document=\"document.hidden && "); /* what was seen, was seen */
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, ALONE, "/channel/%d", view->channel);
+  vestry_html_add(html, "\">");
   if (*view->name) {
     vestry_html_add(html, "<header><h1>%s</h1></header>", view->name);
     vestry_html_add(html, "<div id=\"messages\">");

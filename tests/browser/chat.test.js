@@ -364,6 +364,15 @@ test('chat: what was not read is counted', async (t) => {
   await say(three, 'my own, too');
   await shows(bob, 'my own, too');
   await unreadIs(ada, ['', '']);
+  // What a tab showed until one turned away from it was seen.
+  await say(bob, 'five');
+  await shows(three, 'five');
+  await unreadIs(ada, ['', '1']);
+  await three.page.evaluate(() => {
+    Object.defineProperty(document, 'hidden', { configurable: true, get: () => true });
+    document.dispatchEvent(new Event('visibilitychange'));
+  });
+  await unreadIs(ada, ['', '']);
   const eve = await personFor(t, chat, 'Eve');
   await unreadIs(eve, ['', '']); // who has just come has nothing to catch up with
   assert.deepEqual([...ada.problems, ...bob.problems, ...eve.problems], []);
