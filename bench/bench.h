@@ -12,6 +12,7 @@ extern "C" {
 /* A subcommand: arguments begin behind its name. Returns the exit status. */
 int bench_serve(int argc, char **argv);
 int bench_page_load(int argc, char **argv);
+int bench_chat(int argc, char **argv);
 int bench_floor(int argc, char **argv);
 int bench_load(int argc, char **argv);
 int bench_churn(int argc, char **argv);

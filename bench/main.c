@@ -33,6 +33,10 @@ static const struct {
      "      live pages that check what they show: losses, order, latency, renders; or one by itself: what it costs "
      "beyond\n"
      "      its handler"},
+    {"chat", bench_chat,
+     "chat --port P [--tabs 2000] [--channels 20] [--people 2000] [--a-second 20] [--seconds 30] [--warm 5]\n"
+     "      [--encoding identity|gzip|br] [--pid SERVER]\n"
+     "      tabs of the example chat on a database of its own: losses, order, latency, CPU"},
     {"load", bench_load,
      "load --port P [--streams 1000] [--rounds 100] [--warm 0] [--burst 1] [--payload-bytes 100] [--change-bytes 0] "
      "[--keyed]\n"
