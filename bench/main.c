@@ -74,6 +74,12 @@ static const struct {
     {"routes", bench_routes,
      "routes [--count 1000] [--rounds 200]\n"
      "      finding the route of a path among so many, nanoseconds; fails if one is not found"},
+#ifdef BENCH_NATS
+    {"broker", bench_broker,
+     "broker [--rounds 20000] [--messages 200000] [--bytes 200] [--turns 5] [--url nats://…]\n"
+     "      through NATS by the broker's seam and by libnats alone, with a nats-server of its own: one-way latency,\n"
+     "      messages a second; fails if one is lost or out of order"},
+#endif
 };
 enum { SUBCOMMANDS = sizeof subcommands / sizeof *subcommands };
 

@@ -1,4 +1,5 @@
-/** All of vestry, but for the adapters of servers: include vestry/civetweb.h or vestry/microhttpd.h beside it.
+/** All of vestry, but for what needs a library of its own: include vestry/civetweb.h or vestry/microhttpd.h, the
+ *  adapters of servers, or vestry/nats.h, a broker, beside it.
  *
  *  Structs grow from version to version, and programs that were compiled before run on. One rule for all of them: the
  *  first member is `size`, sizeof the struct; 0 stands for the struct as it is here, which is when its layout was
@@ -18,6 +19,7 @@
 #include "vestry/backend_action.h"
 #include "vestry/batch.h"
 #include "vestry/broadcast.h"
+#include "vestry/broker.h"
 #include "vestry/browser.h"
 #include "vestry/bus.h"
 #include "vestry/cause.h"

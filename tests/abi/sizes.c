@@ -218,6 +218,22 @@ static vestry_err take_files(const void *given) {
   if (!error) vestry_files_destroy(made);
   return error;
 }
+static vestry_err take_network(const void *given) {
+  vestry_memory_network *made;
+  vestry_err error = vestry_memory_network_create(vestry_runtime_of(v), given, &made);
+  if (!error) vestry_memory_network_destroy(made);
+  return error;
+}
+static vestry_err take_broker_events(const void *given) {
+  vestry_memory_network *network;
+  vestry_broker broker;
+  assert_int_equal(vestry_memory_network_create(vestry_runtime_of(v), NULL, &network), VESTRY_OK);
+  assert_int_equal(vestry_memory_network_join(network, &broker), VESTRY_OK);
+  vestry_err error = broker.ops->start(broker.broker, given);
+  broker.ops->destroy(broker.broker);
+  vestry_memory_network_destroy(network);
+  return error;
+}
 static vestry_err start_nothing(vestry *of, const vestry_server_options *how, void **ret_server) {
   (void)of, (void)how;
   *ret_server = v;
@@ -314,6 +330,8 @@ static const struct {
     {"vestry_page_options", take_page, &page_made, sizeof page_made},
     {"vestry_files_options", take_files, &files, sizeof files},
     {"vestry_server_options", take_server, zero, sizeof(vestry_server_options)},
+    {"vestry_memory_network_options", take_network, zero, sizeof(vestry_memory_network_options)},
+    {"vestry_broker_events", take_broker_events, zero, sizeof(vestry_broker_events)},
     {"vestry_backend_action_options", take_backend_action, zero, sizeof(vestry_backend_action_options)},
 };
 
@@ -383,6 +401,12 @@ static void fill_channels_stats(void *ret) {
 static void fill_stats_of_a_bus_of_an_instance(void *ret) {
   vestry_publish_stats_get(v, ret);
 }
+static void fill_network_stats(void *ret) {
+  vestry_memory_network *network;
+  assert_int_equal(vestry_memory_network_create(vestry_runtime_of(v), NULL, &network), VESTRY_OK);
+  vestry_memory_network_stats_get(network, ret);
+  vestry_memory_network_destroy(network);
+}
 static void fill_drain_stats(void *ret) {
   vestry_drain_stats_get(v, ret);
 }
@@ -415,6 +439,7 @@ static const struct {
     {"vestry_channels_stats", fill_channels_stats, sizeof(vestry_channels_stats)},
     {"vestry_bus_stats", fill_stats_of_a_bus_of_an_instance, sizeof(vestry_bus_stats)},
     {"vestry_drain_stats", fill_drain_stats, sizeof(vestry_drain_stats)},
+    {"vestry_memory_network_stats", fill_network_stats, sizeof(vestry_memory_network_stats)},
     {"vestry_dispatch_result", fill_dispatch_result, sizeof(vestry_dispatch_result)},
     {"vestry_put_result", fill_put_result, sizeof(vestry_put_result)},
 };

@@ -30,7 +30,7 @@ run() { # PROGRAM: says which version it runs with
   echo "$said"
   [ "$said" = "vestry $version" ]
 }
-for module in vestry vestry-civetweb vestry-microhttpd vestry-sqlite; do
+for module in vestry vestry-civetweb vestry-microhttpd vestry-sqlite vestry-nats; do
   source=$here/outside/${module#vestry-}.c
   if [ $module = vestry ]; then source=$here/outside/core.c; fi
 
@@ -55,6 +55,7 @@ step find_package
 cmake -S "$here/outside" -B "$scratch/outside" -G "$generator" -DCMAKE_PREFIX_PATH="$prefix" \
   -DCMAKE_C_COMPILER="$compiler" -DWANTED="$version" >"$scratch/log" 2>&1 &&
   cmake --build "$scratch/outside" >>"$scratch/log" 2>&1 || { cat "$scratch/log"; exit 1; }
-for program in shared static civetweb civetweb_static microhttpd microhttpd_static sqlite sqlite_static; do
+for program in shared static civetweb civetweb_static microhttpd microhttpd_static sqlite sqlite_static nats \
+  nats_static; do
   run "$scratch/outside/$program"
 done

@@ -6,8 +6,8 @@ cd "$1"
 find include src examples bench -name '*.[ch]' | sort | xargs awk '
 BEGIN {
   level["base"] = 0; level["runtime"] = level["json"] = 1; level["html"] = 2; level["event"] = 3
-  level["store"] = level["stream"] = 4; level["registry"] = 5; level["page"] = 6; level["adapter"] = level["sqlite"] = 7
-  level["all"] = 8
+  level["store"] = level["stream"] = 4; level["registry"] = 5; level["page"] = 6; level["cluster"] = 7
+  level["adapter"] = level["sqlite"] = level["nats"] = 8; level["all"] = 9
   headers["base"] = "cause error host refusal version"
   headers["runtime"] = "runtime"
   headers["json"] = "signals value"
@@ -17,8 +17,10 @@ BEGIN {
   headers["stream"] = "batch bus channel connection profile transport"
   headers["registry"] = "adapter broadcast csrf dispatch drain effects files once presence publish registry repository request routes server session tab watch"
   headers["page"] = "page"
+  headers["cluster"] = "broker"
   headers["sqlite"] = "sqlite"
   headers["adapter"] = "browser civetweb memory microhttpd"
+  headers["nats"] = "nats"
   headers["all"] = "vestry"
   for (floor in headers) {
     n = split(headers[floor], names, " ")

@@ -28,7 +28,7 @@ compare() { # LIBRARY HEADERS…
   echo "$difference"
 }
 
-core=$(find "$include" -name '*.h' ! -name civetweb.h ! -name microhttpd.h ! -name sqlite.h)
+core=$(find "$include" -name '*.h' ! -name civetweb.h ! -name microhttpd.h ! -name sqlite.h ! -name nats.h)
 # shellcheck disable=SC2086 # a list of words
 compare "$lib/libvestry.so" $core
 for library in "$lib"/libvestry-*.so; do

@@ -1,5 +1,6 @@
 #include "support/test_host.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,9 +38,12 @@ static vestry_err test_random(void *ctx, void *buffer, size_t len) {
 }
 
 static void test_log(void *ctx, vestry_log_level level, const char *line) {
+  static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
   test_host *th = ctx;
   if (level <= VESTRY_LOG_WARN) atomic_fetch_add(&th->log_lines, 1);
+  pthread_mutex_lock(&one_at_a_time);
   strncpy(th->last_log, line, sizeof th->last_log - 1);
+  pthread_mutex_unlock(&one_at_a_time);
 }
 
 void test_host_init(test_host *th) {

@@ -1,0 +1,166 @@
+/** The broker seam: what carries messages between the nodes of a cluster. For those who write brokers; applications
+ *  make one (vestry/nats.h, or the memory broker below, for tests) and hand it to vestry_cluster_create.
+ *
+ *  A broker delivers bytes to all nodes that are subscribed to a subject, the sender's own included. It promises
+ *  little: what one node publishes to one subject arrives in order, as far as it arrives. It may lose and repeat
+ *  messages, and need not notice; what it notices it says as VESTRY_BROKER_MAYBE_LOST. It keeps nothing for those who
+ *  are away. Order, repetition and loss are the cluster's to find out.
+ *
+ *  Subjects are 1 to VESTRY_SUBJECT_MAX_BYTES characters of a–z, 0–9 and '.', neither at an end nor beside another. A
+ *  broker refuses all others: no key, and no text of a client's, ever becomes part of a broker's protocol. */
+#ifndef VESTRY_BROKER_H
+#define VESTRY_BROKER_H
+
+#include "vestry/runtime.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A subject has at most so many characters. */
+#define VESTRY_SUBJECT_MAX_BYTES ((size_t)64)
+
+/** How it stands with the broker. */
+typedef enum vestry_broker_state {
+  VESTRY_BROKER_DOWN,      /**< nothing is carried. Publishing fails at once: nothing is held back for later */
+  VESTRY_BROKER_UP,        /**< what is published is carried, as far as anybody knows */
+  VESTRY_BROKER_MAYBE_LOST /**< said to on_state only, while it is up: messages to this node were dropped */
+} vestry_broker_state;
+
+/** What a broker tells the one who uses it. Its functions are never called two at once, nor from inside a function of
+ *  the broker's, on threads of the broker's choice, no lock held. They may call publish, subscribe, unsubscribe, state
+ *  and max_payload; they do not block for long, because what arrives meanwhile waits within bounds. */
+typedef struct vestry_broker_events {
+  size_t size; /**< sizeof(vestry_broker_events), or 0 */
+  /** A message. subject, terminated, and data: valid during the call. */
+  void (*on_message)(const char *subject, const void *data, size_t len, void *ctx);
+  /** It is up, is down, or has dropped something. At first it is down, and nothing is said of that. DOWN and UP come by
+   *  turns; what happened too fast is told all the same. When UP is told, all subscriptions stand again; messages may
+   *  come just before it. MAYBE_LOST comes where the gap is: between the messages before it and those behind it. */
+  void (*on_state)(vestry_broker_state state, void *ctx);
+  void *ctx;
+} vestry_broker_events;
+
+/** What a broker does. Its functions may be called by any thread, several at once, but for start, stop and destroy. */
+typedef struct vestry_broker_ops {
+  size_t size; /**< sizeof(vestry_broker_ops), or 0 */
+  /** Connect, and go on trying for ever. Once. Does not wait for the connection.
+   *  events   copied
+   *  Returns  OK, also if it is down yet | INVALID (an argument, or a second time) | NO_MEMORY | IO (no thread) |
+   *           CLOSED (its runtime) */
+  vestry_err (*start)(void *broker, const vestry_broker_events *events);
+  /** Disconnect: when it returns, no event's function runs or will run. What was published before is handed to the
+   *  broker first, for at most a second or so. Idempotent. Not from an event's function. */
+  void (*stop)(void *broker);
+  /** Send to all who are subscribed.
+   *  data     copied; NULL when len is 0
+   *  Returns  OK (taken; it can still be lost) | INVALID (subject) | TOO_LARGE | FULL (what waits to be handed over has
+   *           reached its bound) | IO (down: it was not sent and will not be) | NO_MEMORY. Does not block */
+  vestry_err (*publish)(void *broker, const char *subject, const void *data, size_t len);
+  /** From now on messages to a subject arrive, and after each time that it was down: what this node publishes
+   *  afterwards for sure, what others publish from when the broker has heard of it. A second time: OK.
+   *  Returns  OK, also while it is down and before start | INVALID (subject) | NO_MEMORY. Does not block */
+  vestry_err (*subscribe)(void *broker, const char *subject);
+  /** No more. One message of it may be under way to on_message in another thread. One that is not there: OK.
+   *  Returns  OK | INVALID (subject). Does not block */
+  vestry_err (*unsubscribe)(void *broker, const char *subject);
+  /** UP or DOWN, now: publish asks the same. Does not block. */
+  vestry_broker_state (*state)(void *broker);
+  /** The largest message, in bytes; while it has never been up, a guess. Does not block. */
+  size_t (*max_payload)(void *broker);
+  /** Set a name's value if its revision is the one expected: for those who must not be two. NULL: it cannot.
+   *  name      as subjects are
+   *  expected  the revision that it must have; 0: it must not exist
+   *  ret       the revision that it has now, also with EXISTS
+   *  Returns   OK | EXISTS (it has another) | INVALID (name) | TOO_LARGE | TIMEOUT (unknown: it may have been set) |
+   *            IO (down) | UNSUPPORTED (what it is connected to cannot) | NO_MEMORY
+   *  Blocks, for some seconds at most: not from an event's function */
+  vestry_err (*claim)(void *broker, const char *name, uint64_t expected, const void *data, size_t len, uint64_t *ret);
+  /** Stop, and free it. NULL is accepted. */
+  void (*destroy)(void *broker);
+} vestry_broker_ops;
+
+/** A broker: what it does, and the thing itself. */
+typedef struct vestry_broker {
+  const vestry_broker_ops *ops; /**< must live as long as the broker */
+  void *broker;                 /**< handed to all of them */
+} vestry_broker;
+
+/** Whether that is a subject. NULL is none.
+ *  Threads  any; does not block */
+VESTRY_API bool vestry_subject_is_valid(const char *subject);
+
+/* ------------------------------------------------------------------------------------- the memory broker ------- */
+
+/** Several nodes in one process, with a network between them that is as bad as a seed says: for tests. */
+typedef struct vestry_memory_network vestry_memory_network;
+
+/** What goes wrong. Zero is a network without faults. Chances are of 10,000 messages, for each receiver by itself: what
+ *  happens to one is not changed by what is sent to another. */
+typedef struct vestry_memory_network_options {
+  size_t size;           /**< sizeof(vestry_memory_network_options), or 0 */
+  uint64_t seed;         /**< the same seed, the same calls, the same clock: the same faults */
+  uint32_t drop;         /**< is lost without a word */
+  uint32_t duplicate;    /**< arrives twice, the second time up to max_delay_ms later than the first */
+  uint32_t delay;        /**< arrives up to max_delay_ms later, and so behind messages of other senders, and of the same
+                              one to other subjects */
+  uint32_t tell;         /**< of those that are lost to a node which is up, so many are noticed (MAYBE_LOST) */
+  uint32_t full;         /**< of calls of publish, so many are FULL and send nothing: chances of the sender */
+  uint32_t max_delay_ms; /**< 0: 100 */
+  size_t max_payload;    /**< in bytes; 0: 1 MiB */
+} vestry_memory_network_options;
+
+/** Make a network.
+ *  runtime      on which messages are delivered, each node's by an actor of its own; stepped, if it is to be
+ *               repeatable. Borrowed, must outlive the brokers
+ *  options      copied; NULL: no faults
+ *  ret_network  owned by the caller; untouched on failure
+ *  Returns  OK | INVALID (a chance above 10,000) | NO_MEMORY
+ *  Threads  any */
+VESTRY_API vestry_err vestry_memory_network_create(vestry_runtime *runtime,
+                                                   const vestry_memory_network_options *options,
+                                                   vestry_memory_network **ret_network);
+/** Free it, after its brokers. NULL is accepted. Threads any. */
+VESTRY_API void vestry_memory_network_destroy(vestry_memory_network *network);
+/** Connect one more node: its broker. Its destroy is a death, as far as the others see; who comes back joins anew.
+ *  ret_broker  owned by the caller, who calls its destroy; untouched on failure
+ *  Returns  OK | NO_MEMORY | CLOSED (the runtime) | LIMIT (65,536 have joined)
+ *  Threads  any */
+VESTRY_API vestry_err vestry_memory_network_join(vestry_memory_network *network, vestry_broker *ret_broker);
+/** Change what goes wrong from now on; the seed is not begun anew.
+ *  Returns  OK | INVALID (as above)
+ *  Threads  any */
+VESTRY_API vestry_err vestry_memory_network_set(vestry_memory_network *network,
+                                                const vestry_memory_network_options *options);
+
+/** A part of a divided network for those who are cut off from the broker, and know it: DOWN. */
+#define VESTRY_MEMORY_NETWORK_DOWN ((uint8_t)63)
+
+/** Divide it: nodes hear each other only within one part, and do not know it. What is under way between parts is lost.
+ *  Claims are answered in part 0, and time out in others.
+ *  parts    by the order of joining, which part a node is in, 0 to 63; who joins later is in part 0
+ *  count    how many parts are said, the first so many nodes; the others are in part 0. 0: whole again
+ *  Returns  OK | INVALID (more than have joined, or a part above 63)
+ *  Threads  any */
+VESTRY_API vestry_err vestry_memory_network_divide(vestry_memory_network *network, const uint8_t *parts, size_t count);
+
+/** What came of messages, one for each receiver and each duplicate:
+ *  sent_count = delivered_count + dropped_count + cut_count + waiting_count. */
+typedef struct vestry_memory_network_stats {
+  size_t size; /**< sizeof(vestry_memory_network_stats), or 0 */
+  uint64_t sent_count;
+  uint64_t delivered_count;  /**< on_message was called, or is about to be */
+  uint64_t dropped_count;    /**< by a fault */
+  uint64_t cut_count;        /**< its receiver was cut off, had stopped, or was not subscribed any more */
+  uint64_t waiting_count;    /**< on its way */
+  uint64_t duplicated_count; /**< of those sent, so many are the second of two */
+} vestry_memory_network_stats;
+
+/** A snapshot.
+ *  Threads  any; takes a lock briefly */
+VESTRY_API void vestry_memory_network_stats_get(vestry_memory_network *network, vestry_memory_network_stats *ret_stats);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,489 @@
+#include "cluster/broker_contract.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "cluster/ear.h"
+#include "support/test.h"
+
+enum { NODES = 3, PATIENCE_S = 60 };
+
+/* One test's network, and its nodes. */
+static struct scene {
+  const contract_world *kind;
+  void *world;
+  ear nodes[NODES];
+} the;
+
+static double seconds_now(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* Until `done`, which it must be in good time. */
+#define AWAIT(done)                                                                                                    \
+  do {                                                                                                                 \
+    double until_ = seconds_now() + PATIENCE_S;                                                                        \
+    for (the.kind->settle(the.world); !(done); the.kind->settle(the.world)) {                                          \
+      if (seconds_now() > until_) fail_msg("in vain: %s", #done);                                                      \
+      ear_wait(&the.nodes[0]);                                                                                         \
+    }                                                                                                                  \
+  } while (0)
+
+static vestry_broker_state state_of(ear *e) {
+  return e->broker.ops->state(e->broker.broker);
+}
+
+static int begin(void **state) {
+  (void)state;
+  the.world = the.kind->begin();
+  for (int i = 0; i < NODES; i++) ear_init(&the.nodes[i], the.kind->join(the.world));
+  return 0;
+}
+
+static int end(void **state) {
+  (void)state;
+  for (int i = 0; i < NODES; i++) ear_finish(&the.nodes[i]);
+  the.kind->end(the.world);
+  return 0;
+}
+
+static void start_all(void) {
+  for (int i = 0; i < NODES; i++) ear_start(&the.nodes[i]);
+  for (int i = 0; i < NODES; i++) AWAIT(ear_states(&the.nodes[i], VESTRY_BROKER_UP) == 1);
+}
+
+/* All that was published before by anybody has arrived, and every subscription stands. */
+static void fence(void) {
+  static unsigned number;
+  char subject[32];
+  snprintf(subject, sizeof subject, "fence.%u", ++number);
+  for (int i = 0; i < NODES; i++) assert_int_equal(ear_subscribe(&the.nodes[i], subject), VESTRY_OK);
+  for (int i = 0; i < NODES; i++) {
+    AWAIT(ear_publish(&the.nodes[i], subject, "mine") == VESTRY_OK);
+    AWAIT(ear_messages(&the.nodes[i], subject) > 0); /* its subscription stands */
+  }
+  size_t before[NODES];
+  for (int i = 0; i < NODES; i++) {
+    for (int j = 0; j < NODES; j++) before[j] = ear_messages(&the.nodes[j], subject);
+    assert_int_equal(ear_publish(&the.nodes[i], subject, "all"), VESTRY_OK);
+    for (int j = 0; j < NODES; j++) AWAIT(ear_messages(&the.nodes[j], subject) > before[j]);
+  }
+}
+
+/* ---- messages ---------------------------------------------------------------------------------------------------- */
+
+static void all_who_are_subscribed_hear_it_the_sender_too(void **state) {
+  (void)state;
+  start_all();
+  for (int i = 0; i < NODES; i++) assert_int_equal(ear_subscribe(&the.nodes[i], "news.1"), VESTRY_OK);
+  fence();
+  static const char bytes[] = "a\0b\r\nPUB c 1\r\n\xff";
+  assert_int_equal(the.nodes[1].broker.ops->publish(the.nodes[1].broker.broker, "news.1", bytes, sizeof bytes),
+                   VESTRY_OK);
+  assert_int_equal(the.nodes[1].broker.ops->publish(the.nodes[1].broker.broker, "news.1", NULL, 0), VESTRY_OK);
+  for (int i = 0; i < NODES; i++) {
+    AWAIT(ear_messages(&the.nodes[i], "news.1") == 2);
+    heard first = ear_nth(&the.nodes[i], "news.1", 0);
+    assert_int_equal(first.len, sizeof bytes);
+    assert_memory_equal(first.data, bytes, sizeof bytes);
+    assert_int_equal(ear_nth(&the.nodes[i], "news.1", 1).len, 0);
+  }
+}
+
+static void others_hear_nothing(void **state) {
+  (void)state;
+  start_all();
+  assert_int_equal(ear_subscribe(&the.nodes[0], "a"), VESTRY_OK);
+  assert_int_equal(ear_subscribe(&the.nodes[1], "a.b"), VESTRY_OK);
+  fence();
+  assert_int_equal(ear_publish(&the.nodes[2], "a", "1"), VESTRY_OK);
+  assert_int_equal(ear_publish(&the.nodes[2], "a.b.c", "2"), VESTRY_OK);
+  fence();
+  assert_int_equal(ear_messages(&the.nodes[0], "a"), 1);
+  assert_int_equal(ear_messages(&the.nodes[1], "a") + ear_messages(&the.nodes[1], "a.b"), 0);
+  assert_int_equal(ear_messages(&the.nodes[2], "a"), 0);
+}
+
+static void a_second_subscription_is_none(void **state) {
+  (void)state;
+  start_all();
+  for (int i = 0; i < 3; i++) assert_int_equal(ear_subscribe(&the.nodes[0], "twice"), VESTRY_OK);
+  fence();
+  assert_int_equal(ear_publish(&the.nodes[1], "twice", "1"), VESTRY_OK);
+  fence();
+  assert_int_equal(ear_messages(&the.nodes[0], "twice"), 1);
+}
+
+static void who_has_unsubscribed_hears_nothing_more(void **state) {
+  (void)state;
+  start_all();
+  ear *e = &the.nodes[0];
+  assert_int_equal(ear_subscribe(e, "off"), VESTRY_OK);
+  assert_int_equal(ear_subscribe(e, "on"), VESTRY_OK);
+  fence();
+  assert_int_equal(e->broker.ops->unsubscribe(e->broker.broker, "off"), VESTRY_OK);
+  assert_int_equal(e->broker.ops->unsubscribe(e->broker.broker, "off"), VESTRY_OK);
+  assert_int_equal(e->broker.ops->unsubscribe(e->broker.broker, "never.was"), VESTRY_OK);
+  assert_int_equal(ear_publish(e, "off", "1"), VESTRY_OK);
+  assert_int_equal(ear_publish(&the.nodes[1], "off", "2"), VESTRY_OK);
+  assert_int_equal(ear_publish(&the.nodes[1], "on", "3"), VESTRY_OK);
+  fence();
+  assert_int_equal(ear_messages(e, "off"), 0);
+  assert_int_equal(ear_messages(e, "on"), 1);
+  assert_int_equal(ear_subscribe(e, "off"), VESTRY_OK); /* and again */
+  fence();
+  assert_int_equal(ear_publish(&the.nodes[1], "off", "4"), VESTRY_OK);
+  fence();
+  assert_int_equal(ear_messages(e, "off"), 1);
+}
+
+static void one_senders_messages_to_one_subject_are_in_order(void **state) {
+  (void)state;
+  enum { COUNT = 400 };
+  start_all();
+  assert_int_equal(ear_subscribe(&the.nodes[2], "even"), VESTRY_OK);
+  assert_int_equal(ear_subscribe(&the.nodes[2], "odd"), VESTRY_OK);
+  fence();
+  for (int i = 0; i < COUNT; i++)
+    for (int sender = 0; sender < 2; sender++) {
+      char text[32];
+      snprintf(text, sizeof text, "%d %d", sender, i);
+      assert_int_equal(ear_publish(&the.nodes[sender], i % 2 ? "odd" : "even", text), VESTRY_OK);
+    }
+  AWAIT(ear_messages(&the.nodes[2], "even") == COUNT && ear_messages(&the.nodes[2], "odd") == COUNT);
+  for (int odd = 0; odd < 2; odd++) {
+    int next[2] = {odd, odd};
+    for (size_t i = 0; i < COUNT; i++) {
+      int sender, number;
+      heard what = ear_nth(&the.nodes[2], odd ? "odd" : "even", i);
+      assert_int_equal(sscanf(what.data, "%d %d", &sender, &number), 2);
+      assert_int_equal(number, next[sender]);
+      next[sender] += 2;
+    }
+  }
+}
+
+static void a_message_has_a_largest_size(void **state) {
+  (void)state;
+  start_all();
+  ear *e = &the.nodes[0];
+  assert_int_equal(ear_subscribe(e, "large"), VESTRY_OK);
+  fence();
+  size_t max = e->broker.ops->max_payload(e->broker.broker);
+  assert_true(max >= 1024);
+  unsigned char *data = malloc(max + 1);
+  for (size_t i = 0; i <= max; i++) data[i] = (unsigned char)(i * 7 + i / 251);
+  assert_int_equal(e->broker.ops->publish(e->broker.broker, "large", data, max + 1), VESTRY_TOO_LARGE);
+  assert_int_equal(e->broker.ops->publish(e->broker.broker, "large", data, max), VESTRY_OK);
+  AWAIT(ear_messages(e, "large") == 1);
+  heard what = ear_nth(e, "large", 0);
+  assert_int_equal(what.len, max);
+  assert_memory_equal(what.data, data, max);
+  free(data);
+  fence();
+  assert_int_equal(ear_states(e, VESTRY_BROKER_DOWN), 0);
+}
+
+static const char longest[] = "0123456789abcdefghijklmnopqrstuvwxyz.123456789abcdefghijklmnopqr";
+
+static void what_is_no_subject_is_refused(void **state) {
+  (void)state;
+  static const char *const bad[] = {
+      NULL,        "",
+      ".",         "a.",
+      ".a",        "a..b",
+      "A",         "a b",
+      "a\t",       "*",
+      ">",         "a.*",
+      "a.>",       "$sys.a",
+      "_inbox.1",  "\xc3",
+      "a-b",       "a\r\nPUB evil 1\r\nx",
+      "a\n",       "a\r",
+      "a 1\r\nhi", "PUB a 0\r\n\r",
+      "a\x7f",     "a/b",
+  };
+  start_all();
+  ear *e = &the.nodes[0];
+  assert_int_equal(ear_subscribe(e, "evil"), VESTRY_OK);
+  fence();
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    assert_int_equal(e->broker.ops->publish(e->broker.broker, bad[i], "x", 1), VESTRY_INVALID);
+    assert_int_equal(e->broker.ops->subscribe(e->broker.broker, bad[i]), VESTRY_INVALID);
+    assert_int_equal(e->broker.ops->unsubscribe(e->broker.broker, bad[i]), VESTRY_INVALID);
+    uint64_t revision = 0;
+    if (e->broker.ops->claim)
+      assert_int_equal(e->broker.ops->claim(e->broker.broker, bad[i], 0, "x", 1, &revision), VESTRY_INVALID);
+  }
+  assert_int_equal(sizeof longest - 1, VESTRY_SUBJECT_MAX_BYTES);
+  char longer[sizeof longest + 1];
+  snprintf(longer, sizeof longer, "%sx", longest);
+  assert_int_equal(ear_publish(e, longer, "x"), VESTRY_INVALID);
+  assert_int_equal(ear_subscribe(e, longest), VESTRY_OK);
+  assert_int_equal(ear_publish(e, longest, "x"), VESTRY_OK);
+  AWAIT(ear_messages(e, longest) == 1);
+  fence();
+  assert_int_equal(ear_messages(e, "evil"), 0);
+  assert_int_equal(ear_states(e, VESTRY_BROKER_DOWN), 0);
+}
+
+/* ---- many threads ------------------------------------------------------------------------------------------------ */
+
+enum { THREADS = 4, EACH = 300 };
+
+static void *publish_each(void *ctx) {
+  int self = (int)(intptr_t)ctx;
+  for (int i = 0; i < EACH; i++) {
+    char subject[16], text[16];
+    snprintf(subject, sizeof subject, "t.%d", self);
+    snprintf(text, sizeof text, "%d", i);
+    if (ear_publish(&the.nodes[0], subject, text) != VESTRY_OK) return ctx ? ctx : &the;
+  }
+  return NULL;
+}
+
+static void threads_publish_at_once(void **state) {
+  (void)state;
+  start_all();
+  char subject[16];
+  for (int i = 0; i < THREADS; i++) {
+    snprintf(subject, sizeof subject, "t.%d", i);
+    assert_int_equal(ear_subscribe(&the.nodes[1], subject), VESTRY_OK);
+  }
+  fence();
+  pthread_t threads[THREADS];
+  for (intptr_t i = 0; i < THREADS; i++)
+    assert_int_equal(pthread_create(&threads[i], NULL, publish_each, (void *)i), 0);
+  for (int i = 0; i < THREADS; i++) {
+    void *failed;
+    pthread_join(threads[i], &failed);
+    assert_null(failed);
+  }
+  AWAIT(ear_messages(&the.nodes[1], NULL) >= THREADS * EACH);
+  for (int i = 0; i < THREADS; i++) {
+    snprintf(subject, sizeof subject, "t.%d", i);
+    AWAIT(ear_messages(&the.nodes[1], subject) == EACH);
+    for (int n = 0; n < EACH; n++) assert_int_equal(atoi(ear_nth(&the.nodes[1], subject, (size_t)n).data), n);
+  }
+}
+
+static void pass_on(ear *self, const heard *what) {
+  char next[16];
+  if (what->is_state) return;
+  int number = atoi(what->data);
+  if (number >= 20) return;
+  snprintf(next, sizeof next, "hop.%d", number + 1);
+  char text[16];
+  snprintf(text, sizeof text, "%d", number + 1);
+  if (ear_subscribe(self, next) || ear_publish(self, next, text) ||
+      self->broker.ops->unsubscribe(self->broker.broker, what->subject) || state_of(self) != VESTRY_BROKER_UP ||
+      !self->broker.ops->max_payload(self->broker.broker))
+    atomic_fetch_add(&self->faults, 1);
+}
+
+static void events_functions_may_call_it(void **state) {
+  (void)state;
+  the.nodes[0].then = pass_on;
+  start_all();
+  assert_int_equal(ear_subscribe(&the.nodes[0], "hop.1"), VESTRY_OK);
+  assert_int_equal(ear_publish(&the.nodes[0], "hop.1", "1"), VESTRY_OK); /* it is subscribed before it publishes */
+  AWAIT(ear_messages(&the.nodes[0], "hop.20") == 1);
+}
+
+static _Atomic(bool) storm_ends;
+
+static void *storm(void *ctx) {
+  ear *e = ctx;
+  for (int i = 1; !atomic_load(&storm_ends); i++)
+    if (ear_publish(e, "storm", "x") == VESTRY_FULL || i % 64 == 0) ear_wait(e);
+  return NULL;
+}
+
+static void nothing_comes_after_the_stop(void **state) {
+  (void)state;
+  start_all();
+  ear *e = &the.nodes[0];
+  assert_int_equal(ear_subscribe(e, "storm"), VESTRY_OK);
+  fence();
+  atomic_store(&storm_ends, false);
+  pthread_t threads[2];
+  for (int i = 0; i < 2; i++) assert_int_equal(pthread_create(&threads[i], NULL, storm, &the.nodes[i]), 0);
+  AWAIT(ear_messages(e, "storm") > 20);
+  e->broker.ops->stop(e->broker.broker);
+  atomic_store(&e->over, true);
+  e->broker.ops->stop(e->broker.broker);
+  assert_int_equal(state_of(e), VESTRY_BROKER_DOWN);
+  assert_int_equal(ear_publish(e, "storm", "x"), VESTRY_IO);
+  assert_int_equal(e->broker.ops->start(e->broker.broker, &e->events), VESTRY_INVALID);
+  the.kind->settle(the.world);
+  atomic_store(&storm_ends, true);
+  for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
+}
+
+static void what_was_published_before_the_stop_arrives(void **state) {
+  (void)state;
+  start_all();
+  assert_int_equal(ear_subscribe(&the.nodes[1], "last"), VESTRY_OK);
+  fence();
+  for (int i = 0; i < 200; i++) assert_int_equal(ear_publish(&the.nodes[0], "last", "words"), VESTRY_OK);
+  the.nodes[0].broker.ops->stop(the.nodes[0].broker.broker);
+  atomic_store(&the.nodes[0].over, true);
+  AWAIT(ear_messages(&the.nodes[1], "last") == 200);
+}
+
+/* ---- up and down ------------------------------------------------------------------------------------------------- */
+
+static void it_is_down_before_it_is_started(void **state) {
+  (void)state;
+  ear *e = &the.nodes[0];
+  assert_int_equal(state_of(e), VESTRY_BROKER_DOWN);
+  assert_int_equal(ear_publish(e, "early", "x"), VESTRY_IO);
+  assert_int_equal(ear_subscribe(e, "early"), VESTRY_OK);
+  struct {
+    vestry_broker_events known;
+    void *more;
+  } longer = {.known = {.size = sizeof longer}, .more = e};
+  assert_int_equal(e->broker.ops->start(e->broker.broker, (vestry_broker_events *)&longer), VESTRY_INVALID);
+  start_all();
+  assert_int_equal(e->broker.ops->start(e->broker.broker, &e->events), VESTRY_INVALID);
+  assert_int_equal(state_of(e), VESTRY_BROKER_UP);
+  assert_int_equal(ear_publish(e, "early", "bird"), VESTRY_OK);
+  AWAIT(ear_messages(e, "early") == 1);
+  assert_string_equal(ear_nth(e, "early", 0).data, "bird");
+}
+
+static void it_comes_back_with_all_subscriptions(void **state) {
+  (void)state;
+  enum { SUBJECTS = 300 };
+  char subject[32];
+  start_all();
+  ear *e = &the.nodes[0];
+  for (int i = 0; i < SUBJECTS; i++) {
+    snprintf(subject, sizeof subject, "s.%d", i);
+    assert_int_equal(ear_subscribe(e, subject), VESTRY_OK);
+  }
+  assert_int_equal(ear_subscribe(e, "gone"), VESTRY_OK);
+  fence();
+  the.kind->bring_down(the.world);
+  for (int i = 0; i < NODES; i++) AWAIT(ear_states(&the.nodes[i], VESTRY_BROKER_DOWN) == 1);
+  assert_int_equal(state_of(e), VESTRY_BROKER_DOWN);
+  assert_int_equal(ear_publish(e, "s.1", "held back?"), VESTRY_IO); /* nothing is */
+  assert_int_equal(ear_publish(&the.nodes[1], "s.1", "held back?"), VESTRY_IO);
+  assert_int_equal(ear_subscribe(e, "meanwhile"), VESTRY_OK);
+  assert_int_equal(e->broker.ops->unsubscribe(e->broker.broker, "gone"), VESTRY_OK);
+  for (int i = 0; i < NODES; i++) ear_forget(&the.nodes[i]);
+  the.kind->bring_up(the.world);
+  for (int i = NODES; i-- > 0;) AWAIT(ear_states(&the.nodes[i], VESTRY_BROKER_UP) == 1);
+  /* At once, from another node: they stand. */
+  for (int i = 0; i < SUBJECTS; i++) {
+    snprintf(subject, sizeof subject, "s.%d", i);
+    assert_int_equal(ear_publish(&the.nodes[1], subject, "back"), VESTRY_OK);
+  }
+  assert_int_equal(ear_publish(&the.nodes[1], "meanwhile", "back"), VESTRY_OK);
+  assert_int_equal(ear_publish(&the.nodes[1], "gone", "back"), VESTRY_OK);
+  AWAIT(ear_messages(e, "meanwhile") == 1);
+  for (int i = 0; i < SUBJECTS; i++) {
+    snprintf(subject, sizeof subject, "s.%d", i);
+    assert_int_equal(ear_messages(e, subject), 1);
+    assert_string_equal(ear_nth(e, subject, 0).data, "back");
+  }
+  fence();
+  assert_int_equal(ear_messages(e, "gone"), 0);
+  assert_int_equal(ear_states(e, VESTRY_BROKER_UP), 1);
+  assert_int_equal(ear_states(e, VESTRY_BROKER_DOWN), 0);
+}
+
+static void it_may_be_down_when_it_is_started(void **state) {
+  (void)state;
+  the.kind->bring_down(the.world);
+  ear *e = &the.nodes[0];
+  assert_int_equal(ear_subscribe(e, "patience"), VESTRY_OK);
+  for (int i = 0; i < NODES; i++) ear_start(&the.nodes[i]);
+  the.kind->settle(the.world);
+  assert_int_equal(state_of(e), VESTRY_BROKER_DOWN);
+  assert_int_equal(ear_publish(e, "patience", "x"), VESTRY_IO);
+  the.kind->bring_up(the.world);
+  for (int i = 0; i < NODES; i++) AWAIT(ear_states(&the.nodes[i], VESTRY_BROKER_UP) == 1);
+  assert_int_equal(ear_states(e, VESTRY_BROKER_DOWN), 0);
+  assert_int_equal(ear_publish(&the.nodes[1], "patience", "x"), VESTRY_OK);
+  AWAIT(ear_messages(e, "patience") == 1);
+}
+
+/* ---- claims ------------------------------------------------------------------------------------------------------ */
+
+static vestry_err claim(ear *e, const char *name, uint64_t expected, uint64_t *ret_revision) {
+  return e->broker.ops->claim(e->broker.broker, name, expected, "me", 2, ret_revision);
+}
+
+static void a_claim_is_one_nodes(void **state) {
+  (void)state;
+  if (!the.kind->has_claims) {
+    assert_null(the.nodes[0].broker.ops->claim);
+    skip();
+  }
+  start_all();
+  uint64_t first = 0, now = 0, second = 0;
+  assert_int_equal(claim(&the.nodes[0], "seat.1", 0, &first), VESTRY_OK);
+  assert_true(first > 0);
+  assert_int_equal(claim(&the.nodes[1], "seat.1", 0, &now), VESTRY_EXISTS);
+  assert_int_equal(now, first);
+  assert_int_equal(claim(&the.nodes[1], "seat.1", first, &second), VESTRY_OK);
+  assert_true(second > first);
+  assert_int_equal(claim(&the.nodes[0], "seat.1", first, &now), VESTRY_EXISTS);
+  assert_int_equal(now, second);
+  assert_int_equal(claim(&the.nodes[0], "seat.2", 77, &now), VESTRY_EXISTS);
+  assert_int_equal(now, 0);
+  assert_int_equal(claim(&the.nodes[0], "seat.2", 0, &now), VESTRY_OK);
+  size_t max = the.nodes[0].broker.ops->max_payload(the.nodes[0].broker.broker);
+  char *data = calloc(1, max + 1);
+  assert_int_equal(the.nodes[0].broker.ops->claim(the.nodes[0].broker.broker, "seat.3", 0, data, max + 1, &now),
+                   VESTRY_TOO_LARGE);
+  free(data);
+}
+
+static void *claim_one(void *ctx) {
+  uint64_t revision = 0;
+  vestry_err error = claim(&the.nodes[(intptr_t)ctx % NODES], "race", 0, &revision);
+  if (error && error != VESTRY_EXISTS) fprintf(stderr, "a claim that fails: %s\n", vestry_strerror(error));
+  return (void *)(intptr_t)(error == VESTRY_OK ? 1 : error == VESTRY_EXISTS && revision ? 0 : -1000);
+}
+
+static void of_many_that_claim_one_has_it(void **state) {
+  (void)state;
+  if (!the.kind->has_claims) skip();
+  start_all();
+  pthread_t threads[6];
+  intptr_t winners = 0;
+  for (intptr_t i = 0; i < 6; i++) assert_int_equal(pthread_create(&threads[i], NULL, claim_one, (void *)i), 0);
+  for (int i = 0; i < 6; i++) {
+    void *won;
+    pthread_join(threads[i], &won);
+    winners += (intptr_t)won;
+  }
+  assert_int_equal(winners, 1);
+}
+
+int broker_contract_run(const contract_world *world) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+  const struct CMUnitTest tests[] = {
+      TEST(all_who_are_subscribed_hear_it_the_sender_too),
+      TEST(others_hear_nothing),
+      TEST(a_second_subscription_is_none),
+      TEST(who_has_unsubscribed_hears_nothing_more),
+      TEST(one_senders_messages_to_one_subject_are_in_order),
+      TEST(a_message_has_a_largest_size),
+      TEST(what_is_no_subject_is_refused),
+      TEST(threads_publish_at_once),
+      TEST(events_functions_may_call_it),
+      TEST(nothing_comes_after_the_stop),
+      TEST(what_was_published_before_the_stop_arrives),
+      TEST(it_is_down_before_it_is_started),
+      TEST(it_comes_back_with_all_subscriptions),
+      TEST(it_may_be_down_when_it_is_started),
+      TEST(a_claim_is_one_nodes),
+      TEST(of_many_that_claim_one_has_it),
+  };
+  the.kind = world;
+  return cmocka_run_group_tests_name(world->name, tests, NULL, NULL);
+}

@@ -1,0 +1,113 @@
+#include "cluster/ear.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "support/test.h"
+
+static void keep(ear *e, heard what) {
+  if (atomic_fetch_add(&e->inside, 1) != 0 || atomic_load(&e->over)) atomic_fetch_add(&e->faults, 1);
+  pthread_mutex_lock(&e->lock);
+  if (e->count == e->capacity) {
+    e->capacity = e->capacity * 2 + 64;
+    e->all = realloc(e->all, e->capacity * sizeof *e->all);
+  }
+  e->all[e->count++] = what;
+  pthread_cond_broadcast(&e->changed);
+  pthread_mutex_unlock(&e->lock);
+  if (e->then) e->then(e, &what);
+  atomic_fetch_sub(&e->inside, 1);
+}
+
+static void on_message(const char *subject, const void *data, size_t len, void *ctx) {
+  heard what = {.data = malloc(len + 1), .len = len};
+  snprintf(what.subject, sizeof what.subject, "%s", subject);
+  if (len) memcpy(what.data, data, len);
+  ((char *)what.data)[len] = 0;
+  keep(ctx, what);
+}
+
+static void on_state(vestry_broker_state state, void *ctx) {
+  keep(ctx, (heard){.is_state = true, .state = state});
+}
+
+void ear_init(ear *e, vestry_broker broker) {
+  memset(e, 0, sizeof *e);
+  e->broker = broker;
+  e->events = (vestry_broker_events){.on_message = on_message, .on_state = on_state, .ctx = e};
+  pthread_mutex_init(&e->lock, NULL);
+  pthread_cond_init(&e->changed, NULL);
+}
+
+void ear_start(ear *e) {
+  assert_int_equal(e->broker.ops->start(e->broker.broker, &e->events), VESTRY_OK);
+}
+
+void ear_forget(ear *e) {
+  pthread_mutex_lock(&e->lock);
+  for (size_t i = 0; i < e->count; i++) free(e->all[i].data);
+  e->count = 0;
+  pthread_mutex_unlock(&e->lock);
+}
+
+void ear_finish(ear *e) {
+  e->broker.ops->stop(e->broker.broker);
+  atomic_store(&e->over, true);
+  e->broker.ops->destroy(e->broker.broker);
+  assert_int_equal(atomic_load(&e->faults), 0);
+  ear_forget(e);
+  free(e->all);
+  pthread_cond_destroy(&e->changed);
+  pthread_mutex_destroy(&e->lock);
+}
+
+static bool is_of(const heard *what, const char *subject) {
+  return !what->is_state && (!subject || strcmp(what->subject, subject) == 0);
+}
+
+size_t ear_messages(ear *e, const char *subject) {
+  size_t count = 0;
+  pthread_mutex_lock(&e->lock);
+  for (size_t i = 0; i < e->count; i++) count += is_of(&e->all[i], subject);
+  pthread_mutex_unlock(&e->lock);
+  return count;
+}
+
+size_t ear_states(ear *e, vestry_broker_state state) {
+  size_t count = 0;
+  pthread_mutex_lock(&e->lock);
+  for (size_t i = 0; i < e->count; i++) count += e->all[i].is_state && e->all[i].state == state;
+  pthread_mutex_unlock(&e->lock);
+  return count;
+}
+
+heard ear_nth(ear *e, const char *subject, size_t n) {
+  heard found = {.data = NULL};
+  pthread_mutex_lock(&e->lock);
+  for (size_t i = 0; i < e->count; i++)
+    if (is_of(&e->all[i], subject) && n-- == 0) {
+      found = e->all[i];
+      break;
+    }
+  pthread_mutex_unlock(&e->lock);
+  assert_non_null(found.data);
+  return found;
+}
+
+vestry_err ear_publish(ear *e, const char *subject, const char *text) {
+  return e->broker.ops->publish(e->broker.broker, subject, text, strlen(text));
+}
+
+vestry_err ear_subscribe(ear *e, const char *subject) {
+  return e->broker.ops->subscribe(e->broker.broker, subject);
+}
+
+void ear_wait(ear *e) {
+  struct timespec until;
+  clock_gettime(CLOCK_REALTIME, &until);
+  until.tv_nsec += 2000000;
+  if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
+  pthread_mutex_lock(&e->lock);
+  pthread_cond_timedwait(&e->changed, &e->lock, &until);
+  pthread_mutex_unlock(&e->lock);
+}

@@ -1,0 +1,53 @@
+/* What is a subject: against a slow definition, for all short strings of telling bytes, and at the bound of lengths. */
+#include "support/test.h"
+#include "vestry/broker.h"
+
+static bool is_word(const char *from, size_t len) {
+  for (size_t i = 0; i < len; i++)
+    if (!from[i] || !strchr("abcdefghijklmnopqrstuvwxyz0123456789", from[i])) return false;
+  return len > 0;
+}
+
+/* Words with dots between them. */
+static bool is_subject(const char *text) {
+  if (strlen(text) > 64) return false;
+  for (;;) {
+    size_t len = strcspn(text, ".");
+    if (!is_word(text, len)) return false;
+    if (!text[len]) return true;
+    text += len + 1;
+  }
+}
+
+static void short_ones(void **state) {
+  (void)state;
+  static const char bytes[] = "az09.AZ`{/:*> \r\n\t\x01\x7f\x80\xe4_-$";
+  size_t valid = 0;
+  char text[5] = "";
+  for (size_t number = 0; number < 25 * 25 * 25 * 25; number++) {
+    size_t rest = number, len = 0;
+    for (; rest; rest /= 25) text[len++] = bytes[rest % 25];
+    text[len] = 0;
+    assert_int_equal(vestry_subject_is_valid(text), is_subject(text));
+    valid += is_subject(text);
+  }
+  assert_true(valid > 300);
+  assert_false(vestry_subject_is_valid(NULL));
+}
+
+static void long_ones(void **state) {
+  (void)state;
+  char text[80];
+  for (size_t len = 60; len < 70; len++) {
+    memset(text, 'a', len);
+    text[len] = 0;
+    assert_int_equal(vestry_subject_is_valid(text), len <= VESTRY_SUBJECT_MAX_BYTES);
+    text[len - 1] = '.';
+    assert_false(vestry_subject_is_valid(text));
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(short_ones), cmocka_unit_test(long_ones)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,379 @@
+/* Whom the broker trusts, who it says it is, and what it does with servers that refuse it; memory that runs out. */
+#include <nats/nats.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "cluster/ear.h"
+#include "nats/server.h"
+#include "nats/status.h"
+#include "support/test.h"
+#include "support/test_host.h"
+#include "vestry/nats.h"
+
+static struct scene {
+  test_host th;
+  nats_server server;
+} the;
+
+#define AWAIT(e, done)                                                                                                 \
+  do {                                                                                                                 \
+    for (time_t until_ = time(NULL) + 60; !(done); ear_wait(e))                                                        \
+      if (time(NULL) > until_) fail_msg("in vain: %s", #done);                                                         \
+  } while (0)
+
+static int begin(void **state) {
+  (void)state;
+  test_host_init(&the.th);
+  nats_server_init(&the.server);
+  return 0;
+}
+
+static int end(void **state) {
+  (void)state;
+  test_host_assert_clean(&the.th);
+  nats_server_finish(&the.server);
+  return 0;
+}
+
+static vestry_nats_stats stats_of(ear *e) {
+  vestry_nats_stats stats = {0};
+  vestry_nats_stats_get(&e->broker, &stats);
+  return stats;
+}
+
+/* One address, the server's, unless options say others. */
+static void start_with(ear *e, vestry_nats_options options) {
+  const char *servers[] = {the.server.url};
+  options.host = &the.th.host;
+  if (!options.servers) options.servers = servers, options.servers_count = 1;
+  options.reconnect_ms = 10;
+  options.reconnect_max_ms = 20;
+  vestry_broker broker;
+  assert_int_equal(vestry_nats_create(&options, &broker), VESTRY_OK);
+  ear_init(e, broker);
+  ear_start(e);
+}
+
+static void is_let_in(vestry_nats_options options) {
+  ear e;
+  start_with(&e, options);
+  AWAIT(&e, ear_states(&e, VESTRY_BROKER_UP) == 1);
+  assert_int_equal(ear_subscribe(&e, "in"), VESTRY_OK);
+  assert_int_equal(ear_publish(&e, "in", "x"), VESTRY_OK);
+  AWAIT(&e, ear_messages(&e, "in") == 1);
+  ear_finish(&e);
+}
+
+static void is_kept_out(vestry_nats_options options) {
+  ear e;
+  start_with(&e, options);
+  AWAIT(&e, stats_of(&e).attempts_count >= 5); /* it does not give up */
+  assert_int_equal(stats_of(&e).connections_count, 0);
+  assert_int_equal(ear_states(&e, VESTRY_BROKER_UP), 0);
+  ear_finish(&e);
+}
+
+/* ---- who it is --------------------------------------------------------------------------------------------------- */
+
+static void a_password_is_asked_for(void **state) {
+  (void)state;
+  nats_server_start(&the.server, "authorization { user: \"u\", password: \"p\" }");
+  is_let_in((vestry_nats_options){.user = "u", .password = "p"});
+  is_kept_out((vestry_nats_options){.user = "u", .password = "q"});
+  is_kept_out((vestry_nats_options){0});
+}
+
+static void a_token_is_asked_for(void **state) {
+  (void)state;
+  nats_server_start(&the.server, "authorization { token: \"tok\" }");
+  is_let_in((vestry_nats_options){.token = "tok"});
+  is_kept_out((vestry_nats_options){.token = "other"});
+}
+
+/* NKeys: base32 of a kind, 32 bytes and a CRC-16. */
+static void encode_nkey(const unsigned char *bytes, size_t len, char *ret_text) {
+  unsigned char whole[40];
+  unsigned crc = 0, bits = 0, count = 0;
+  memcpy(whole, bytes, len);
+  for (size_t i = 0; i < len; i++) {
+    crc ^= (unsigned)bytes[i] << 8;
+    for (int bit = 0; bit < 8; bit++) crc = (crc << 1 ^ (crc & 0x8000 ? 0x1021 : 0)) & 0xffff;
+  }
+  whole[len] = (unsigned char)crc;
+  whole[len + 1] = (unsigned char)(crc >> 8);
+  for (size_t i = 0; i < len + 2; i++)
+    for (bits = (bits << 8 | whole[i]) & 0xffff, count += 8; count >= 5; count -= 5)
+      *ret_text++ = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[bits >> (count - 5) & 31];
+  if (count) *ret_text++ = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[bits << (5 - count) & 31];
+  *ret_text = 0;
+}
+
+/* The last 32 bytes of a file: a key in DER. */
+static void read_key(const char *name, unsigned char *ret_key) {
+  char path[128];
+  snprintf(path, sizeof path, "%s/%s", the.server.folder, name);
+  FILE *file = fopen(path, "r");
+  assert_non_null(file);
+  assert_int_equal(fseek(file, -32, SEEK_END), 0);
+  assert_int_equal(fread(ret_key, 1, 32, file), 32);
+  fclose(file);
+}
+
+static void a_key_is_proved(void **state) {
+  (void)state;
+  char command[512], public[2][80], seed[80], path[128], config[256];
+  for (int i = 0; i < 2; i++) {
+    snprintf(command, sizeof command,
+             "cd %s && openssl genpkey -algorithm ed25519 -outform DER -out k && "
+             "openssl pkey -in k -inform DER -pubout -outform DER -out p",
+             the.server.folder);
+    assert_int_equal(system(command), 0);
+    unsigned char key[34] = {20 << 3}; /* U: a user's */
+    read_key("p", key + 1);
+    encode_nkey(key, 33, public[i]);
+    key[0] = 18 << 3 | 20 >> 2; /* S: a seed, of a user's */
+    key[1] = (20 & 3) << 6;
+    read_key("k", key + 2);
+    encode_nkey(key, 34, seed); /* the second one's stays */
+  }
+  snprintf(path, sizeof path, "%s/seed", the.server.folder);
+  FILE *file = fopen(path, "w");
+  assert_non_null(file);
+  fprintf(file, "%s\n", seed);
+  fclose(file);
+  snprintf(config, sizeof config, "authorization { users: [ { nkey: %s }, { nkey: %s } ] }", public[0], public[1]);
+  nats_server_start(&the.server, config);
+  is_let_in((vestry_nats_options){.nkey = public[1], .nkey_seed_file = path});
+  is_kept_out((vestry_nats_options){.nkey = public[0], .nkey_seed_file = path}); /* another's */
+}
+
+/* libnats gives up after two refusals. */
+static void who_was_refused_comes_in_when_he_may(void **state) {
+  (void)state;
+  nats_server_start(&the.server, "authorization { user: \"u\", password: \"old\" }");
+  ear e;
+  start_with(&e, (vestry_nats_options){.user = "u", .password = "new"});
+  AWAIT(&e, stats_of(&e).attempts_count >= 5);
+  nats_server_kill(&the.server);
+  nats_server_start(&the.server, "authorization { user: \"u\", password: \"new\" }");
+  AWAIT(&e, ear_states(&e, VESTRY_BROKER_UP) == 1);
+  nats_server_kill(&the.server); /* and once more, after it was up */
+  AWAIT(&e, ear_states(&e, VESTRY_BROKER_DOWN) == 1);
+  nats_server_start(&the.server, "authorization { user: \"u\", password: \"old\" }");
+  uint64_t before = stats_of(&e).attempts_count;
+  AWAIT(&e, stats_of(&e).attempts_count >= before + 5);
+  nats_server_kill(&the.server);
+  nats_server_start(&the.server, "authorization { user: \"u\", password: \"new\" }");
+  AWAIT(&e, ear_states(&e, VESTRY_BROKER_UP) == 2);
+  ear_finish(&e);
+}
+
+static void of_several_servers_one_will_do(void **state) {
+  (void)state;
+  nats_server_start(&the.server, NULL);
+  const char *servers[] = {"nats://127.0.0.1:1", the.server.url, "nats://127.0.0.1:2"};
+  is_let_in((vestry_nats_options){.servers = servers, .servers_count = 3});
+}
+
+/* ---- TLS --------------------------------------------------------------------------------------------------------- */
+
+static char path_of[4][128], tls_url[64];
+enum { CA, CERTIFICATE, KEY, OTHER };
+
+static void make_certificates(void) {
+  static const char *const names[] = {"ca.pem", "cert.pem", "key.pem", "other.pem"};
+  for (int i = 0; i < 4; i++) snprintf(path_of[i], sizeof path_of[i], "%s/%s", the.server.folder, names[i]);
+  char command[2048];
+  snprintf(command, sizeof command,
+           "cd %s && exec 2>/dev/null && new='-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2' && "
+           "openssl req -x509 $new -subj /CN=ca -keyout ca.key -out ca.pem && "
+           "openssl req -x509 $new -subj /CN=other -keyout other.key -out other.pem && "
+           "openssl req $new -subj /CN=server -keyout key.pem -out request.pem && "
+           "printf 'subjectAltName=DNS:localhost\\n' >names && "
+           "openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names "
+           "-out cert.pem",
+           the.server.folder);
+  assert_int_equal(system(command), 0);
+  snprintf(tls_url, sizeof tls_url, "tls://localhost:%d", the.server.port);
+}
+
+static void start_tls(bool verifies) {
+  char config[1024];
+  snprintf(config, sizeof config, "tls { cert_file: \"%s\", key_file: \"%s\", ca_file: \"%s\", verify: %s }",
+           path_of[CERTIFICATE], path_of[KEY], path_of[CA], verifies ? "true" : "false");
+  nats_server_start(&the.server, config);
+}
+
+static void a_server_must_be_the_one_it_says(void **state) {
+  (void)state;
+  make_certificates();
+  start_tls(false);
+  const char *const url = tls_url;
+  vestry_nats_options right = {.servers = &url, .servers_count = 1, .tls_ca_file = path_of[CA]}, wrong = right;
+  is_let_in(right);
+  wrong.tls_ca_file = path_of[OTHER];
+  is_kept_out(wrong);
+  wrong.tls_ca_file = NULL; /* whom the system trusts */
+  is_kept_out(wrong);
+  wrong = right;
+  wrong.tls_host = "other.example";
+  is_kept_out(wrong);
+  right.tls_host = "localhost";
+  is_let_in(right);
+  /* The address says another name than the certificate. */
+  char number[64];
+  snprintf(number, sizeof number, "tls://127.0.0.1:%d", the.server.port);
+  const char *const by_number = number;
+  wrong = (vestry_nats_options){.servers = &by_number, .servers_count = 1, .tls_ca_file = path_of[CA]};
+  is_kept_out(wrong);
+  wrong.tls_host = "localhost";
+  is_let_in(wrong);
+  nats_server_kill(&the.server); /* plain: not with it */
+  nats_server_start(&the.server, NULL);
+  is_kept_out(right);
+}
+
+static void a_node_shows_its_certificate(void **state) {
+  (void)state;
+  make_certificates();
+  start_tls(true);
+  const char *const url = tls_url;
+  vestry_nats_options options = {.servers = &url, .servers_count = 1, .tls_ca_file = path_of[CA]};
+  is_kept_out(options);
+  options.tls_certificate_file = path_of[CERTIFICATE];
+  options.tls_key_file = path_of[KEY];
+  is_let_in(options);
+  /* Again and again: what it was told of trust is not forgotten. */
+  ear e;
+  start_with(&e, options);
+  for (size_t i = 1; i <= 3; i++) {
+    AWAIT(&e, ear_states(&e, VESTRY_BROKER_UP) == i);
+    nats_server_kill(&the.server);
+    AWAIT(&e, ear_states(&e, VESTRY_BROKER_DOWN) == i);
+    start_tls(true);
+  }
+  AWAIT(&e, ear_states(&e, VESTRY_BROKER_UP) == 4);
+  ear_finish(&e);
+}
+
+/* ---- what is wrong ----------------------------------------------------------------------------------------------- */
+
+static void what_is_wrong_is_refused(void **state) {
+  (void)state;
+  const char *bad_urls[] = {"http://x", "nats://a b", "nats://a,nats://b", "127.0.0.1:4222", "", NULL};
+  const char *good = "nats://127.0.0.1:4222";
+  vestry_broker broker = {NULL, NULL};
+  for (size_t i = 0; i < sizeof bad_urls / sizeof *bad_urls; i++)
+    assert_int_equal(
+        vestry_nats_create(&(vestry_nats_options){.host = &the.th.host, .servers = &bad_urls[i], .servers_count = 1},
+                           &broker),
+        VESTRY_INVALID);
+  const vestry_nats_options bad[] = {
+      {.servers = &good},
+      {.servers_count = 1},
+      {.password = "p"},
+      {.user = "u", .token = "t"},
+      {.nkey = "U"},
+      {.nkey_seed_file = "f"},
+      {.tls_key_file = "f"},
+      {.tls_certificate_file = "f"},
+      {.claims_bucket = "a.b"},
+      {.claims_bucket = ""},
+      {.ping_ms = 600001},
+      {.claims_replicas = 6},
+      {.max_in_count = 1000001},
+      {.size = 4},
+  };
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    assert_int_equal(vestry_nats_create(&bad[i], &broker), VESTRY_INVALID);
+  assert_int_equal(vestry_nats_create(NULL, NULL), VESTRY_INVALID);
+  const vestry_nats_options unreadable[] = {
+      {.host = &the.th.host, .tls_ca_file = "/nowhere"},
+      {.host = &the.th.host, .tls_certificate_file = "/nowhere", .tls_key_file = "/nowhere"},
+  };
+  for (size_t i = 0; i < sizeof unreadable / sizeof *unreadable; i++) {
+    assert_int_equal(vestry_nats_create(&unreadable[i], &broker), VESTRY_IO);
+    assert_non_null(strstr(the.th.last_log, "TLS"));
+  }
+  assert_null(broker.ops);
+  vestry_nats_stats untouched = {.size = sizeof untouched, .attempts_count = 7};
+  vestry_nats_stats_get(&broker, &untouched); /* none of ours */
+  assert_int_equal(untouched.attempts_count, 7);
+}
+
+static void every_status_is_an_error(void **state) {
+  (void)state;
+  assert_int_equal(vsi_nats_error(NATS_OK), VESTRY_OK);
+  assert_int_equal(vsi_nats_error(NATS_NO_MEMORY), VESTRY_NO_MEMORY);
+  assert_int_equal(vsi_nats_error(NATS_MAX_PAYLOAD), VESTRY_TOO_LARGE);
+  assert_int_equal(vsi_nats_error(NATS_TIMEOUT), VESTRY_TIMEOUT);
+  assert_int_equal(vsi_nats_error(NATS_NO_RESPONDERS), VESTRY_UNSUPPORTED);
+  assert_int_equal(vsi_nats_error(NATS_CONNECTION_CLOSED), VESTRY_IO);
+  for (int status = NATS_OK + 1; status <= NATS_MISSED_HEARTBEAT; status++)
+    assert_int_not_equal(vsi_nats_error((natsStatus)status), VESTRY_OK);
+}
+
+static void a_server_may_be_unable_to_keep_claims(void **state) {
+  (void)state;
+  nats_server_start(&the.server, "accounts { A { users: [ { user: \"a\", password: \"a\" } ] } }"); /* no JetStream */
+  ear e;
+  start_with(&e, (vestry_nats_options){.user = "a", .password = "a", .claims_bucket = "claims"});
+  AWAIT(&e, ear_states(&e, VESTRY_BROKER_UP) == 1);
+  uint64_t revision = 5;
+  vestry_err error = e.broker.ops->claim(e.broker.broker, "x", 0, "x", 1, &revision);
+  assert_int_equal(error, VESTRY_UNSUPPORTED);
+  assert_int_equal(revision, 5);
+  ear_finish(&e);
+  vestry_broker broker;
+  assert_int_equal(vestry_nats_create(&(vestry_nats_options){.host = &the.th.host}, &broker), VESTRY_OK);
+  assert_null(broker.ops->claim); /* no bucket */
+  broker.ops->destroy(broker.broker);
+}
+
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
+
+/* Comes up, speaks, comes down, with an allocation that fails somewhere: it is an error, or a loss that is told. */
+static vestry_err live_and_die(test_host *th, void *ctx) {
+  (void)ctx;
+  const char *servers[] = {the.server.url};
+  vestry_broker broker;
+  vestry_err error = vestry_nats_create(
+      &(vestry_nats_options){
+          .host = &th->host, .servers = servers, .servers_count = 1, .reconnect_ms = 1, .claims_bucket = "claims"},
+      &broker);
+  if (error) return error;
+  ear e;
+  ear_init(&e, broker);
+  ear_start(&e);
+  error = ear_subscribe(&e, "memory");
+  AWAIT(&e, ear_states(&e, VESTRY_BROKER_UP) >= 1);
+  if (!error) error = ear_publish(&e, "memory", "one");
+  if (error == VESTRY_IO) error = VESTRY_OK; /* a connection that failed for want of memory is made anew */
+  if (!error) AWAIT(&e, ear_messages(&e, "memory") + ear_states(&e, VESTRY_BROKER_MAYBE_LOST) >= 1);
+  ear_finish(&e);
+  return error;
+}
+
+static void memory_runs_out_anywhere(void **state) {
+  (void)state;
+  nats_server_start(&the.server, NULL);
+  test_host_fail_each(live_and_die, NULL, true);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+  const struct CMUnitTest tests[] = {
+      TEST(a_password_is_asked_for),
+      TEST(a_token_is_asked_for),
+      TEST(a_key_is_proved),
+      TEST(who_was_refused_comes_in_when_he_may),
+      TEST(of_several_servers_one_will_do),
+      TEST(a_server_must_be_the_one_it_says),
+      TEST(a_node_shows_its_certificate),
+      TEST(what_is_wrong_is_refused),
+      TEST(every_status_is_an_error),
+      TEST(a_server_may_be_unable_to_keep_claims),
+      TEST(memory_runs_out_anywhere),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
