@@ -46,8 +46,8 @@ struct app {
 vestry_err page_render(vestry_render *render, vestry_html *html, void *ctx);
 /* The log-in instead, and why the last one was none. */
 vestry_err page_login(struct app *app, const vestry_request *req, vestry_reply *reply, const char *error);
-/* The signal, and the member of a tab's state, that a draft is. It is the tab's: a page that was rendered before its tab
- * was known (vestry/tab.h) leaves nothing behind. */
+/* The signal, and the member of a tab's state, that a draft is. It is the tab's: a page that was rendered before its
+ * tab was known (vestry/tab.h) leaves nothing behind. */
 vestry_err page_draft(const vestry_request *req, int channel, char name[DRAFT_BYTES]);
 /* Somebody has come, or has left; ctx is the struct app. */
 void page_on_presence(const vestry_presence_change *change, void *ctx);

@@ -17,7 +17,8 @@ struct db *db_open(const char *path);
 void db_close(struct db *db);
 /* What seals of the instance are made with: the same after a restart, so that open pages go on. */
 vestry_err db_secret(struct db *db, unsigned char secret[DB_SECRET_BYTES]);
-/* Let the pages follow it, and follow it no more: from db_attach to db_detach, which comes before vestry_pages_destroy. */
+/* Let the pages follow it, and follow it no more: from db_attach to db_detach, which comes before vestry_pages_destroy.
+ * */
 vestry_err db_attach(struct db *db, vestry_pages *pages);
 void db_detach(struct db *db);
 

@@ -1,14 +1,14 @@
 /* What a tab shows. Its page is private: it has its user's name, the channel that this tab shows, how far its user has
- * read. What many look at stands in it as parts, which are rendered once for all of them: the messages of a channel, how
- * far each channel goes, who is here. No topic is named but for who is here: a page depends on what it has read. */
+ * read. What many look at stands in it as parts, which are rendered once for all of them: the messages of a channel,
+ * how far each channel goes, who is here. No topic is named but for who is here: a page depends on what it has read. */
 #include "chat.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-/* What buttons and forms send: signals, by a regular expression; that it was a page of ours, and that it is meant once. A
- * request that is under way goes on when the next one follows. */
+/* What buttons and forms send: signals, by a regular expression; that it was a page of ours, and that it is meant once.
+ * A request that is under way goes on when the next one follows. */
 #define WITH(signals)                                                                                                  \
   (&(vestry_backend_action_options){                                                                                   \
       .filter_include = signals, .csrf = true, .once = true, .cancellation = VESTRY_CANCEL_DISABLED})
@@ -230,8 +230,8 @@ static void put_aside(struct app *app, vestry_render *render, vestry_html *html,
 }
 
 /* A draft is a signal of its channel and its tab. It is saved while it is typed, for when the page, or the server, does
- * not come back as it was; from then on it is in the page, for one that lacks it. What is sent leaves the field at once,
- * and comes back to it if it was refused. */
+ * not come back as it was; from then on it is in the page, for one that lacks it. What is sent leaves the field at
+ * once, and comes back to it if it was refused. */
 static void put_composer(vestry_html *html, const struct view *view) {
   const char *draft = view->draft,
              *saved = json_string_value(json_object_get(json_object_get(view->state, "drafts"), draft));
