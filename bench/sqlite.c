@@ -146,7 +146,7 @@ static void measure(bench *b, const char *name, what w, const vestry_request *re
 
 /* Commits of a connection that is not attached, at any moment between two looks: until they are seen. */
 static void measure_others(bench *b) {
-  uint64_t rounds = b->rounds / 100 < 5 ? 5 : b->rounds / 100, seen = 0;
+  uint64_t rounds = b->rounds / 400 < 5 ? 5 : b->rounds / 400, seen = 0;
   sqlite3 *other;
   vestry_sqlite_stats stats = {0};
   if (!must(b, NULL, sqlite3_open(b->followed.path, &other))) return;
