@@ -1,19 +1,19 @@
 /* What a render has read: which pages of the file, and which tables and columns its statements name.
  *
- * Pages are told of by SQLite's cache (cache.c). For tables, each statement that begins while a render runs is looked at
- * by its text: the first time it is prepared once more, to be explained. The program says which trees it opens: these
- * are its tables, all of them. An authorizer is told of columns meanwhile. That is kept for as long as the schema is
- * what it was.
+ * Pages are told of by SQLite's cache (cache.c). For tables, each statement that begins while a render runs is looked
+ * at by its text: the first time it is prepared once more, to be explained. The program says which trees it opens:
+ * these are its tables, all of them. An authorizer is told of columns meanwhile. That is kept for as long as the schema
+ * is what it was.
  *
  * The authorizer is not told of columns that are joined by USING or NATURAL, nor of a table of which nothing else is
  * read. So where one of these words stands, or a view is read, in which they may, all columns are taken to be read; and
  * so they are of a table that is opened and was not named.
  *
  * Why a schema that changes leads to no miss. What is kept has the number of schemas that were followed before it was
- * asked for. Before it is asked, the connection reads, so that it has today's schema. If the statement itself runs under
- * another one, that was committed later, and will be followed later than this render began: the change of a schema
- * renders anew whatever has read before it is followed (index.c). Views of TEMP and databases that are attached by SQL
- * change what a name means without any commit: connections that have these keep nothing.
+ * asked for. Before it is asked, the connection reads, so that it has today's schema. If the statement itself runs
+ * under another one, that was committed later, and will be followed later than this render began: the change of a
+ * schema renders anew whatever has read before it is followed (index.c). Views of TEMP and databases that are attached
+ * by SQL change what a name means without any commit: connections that have these keep nothing.
  *
  * What a statement reads that is no ordinary table is marked as wild: any change is one of it. A PRAGMA is not looked
  * at: to prepare it may be to run it. */
