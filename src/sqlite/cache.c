@@ -1,12 +1,12 @@
 /* Every page that SQLite looks at it fetches from its page cache, also one that is in it already. So a cache of one's
  * own, which asks SQLite's, sees all reads. It is a setting of the process, and made before SQLite is used.
  *
- * A cache knows neither connection nor file. Whose it is is learned by a statement that reads the first page of the main
- * database and nothing else: the first cache that is asked is the one. Those that nobody has learned are other
+ * A cache knows neither connection nor file. Whose it is is learned by a statement that reads the first page of the
+ * main database and nothing else: the first cache that is asked is the one. Those that nobody has learned are other
  * databases', of tables in memory, and of what a statement sorts: nothing of these is anybody else's to change.
  *
- * When the size of pages changes, SQLite makes a new cache and gives the old one up. That is noticed here, and until the
- * new one is learned nobody knows what was read.
+ * When the size of pages changes, SQLite makes a new cache and gives the old one up. That is noticed here, and until
+ * the new one is learned nobody knows what was read.
  *
  * Shared caches (sqlite3_enable_shared_cache) have several connections: the first one that is attached has it, and the
  * others are followed by tables. */

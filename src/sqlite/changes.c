@@ -2,8 +2,8 @@
  * costs, so only columns that somebody reads are, and all others are taken to have changed: who begins to read one of
  * them meanwhile misses nothing. When many rows were compared, it is enough.
  *
- * What is known of a table's columns is of one schema. If that is not today's any more, all columns have changed; and if
- * the schema changes before the commit, everything is refreshed for that. */
+ * What is known of a table's columns is of one schema. If that is not today's any more, all columns have changed; and
+ * if the schema changes before the commit, everything is refreshed for that. */
 #include "sqlite/changes.h"
 
 enum { COMPARED_MOST = 1024 };

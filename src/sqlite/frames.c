@@ -3,11 +3,11 @@
  * last. Both formats are documented (sqlite.org/walformat.html), and no file is opened here: it is read through the own
  * connection's, because to close another descriptor would drop that one's locks.
  *
- * That nothing was missed is counted. The index has a number that goes up by one for each commit: between two looks there
- * must be as many commits in the frames. When all of the WAL is in the database it is begun anew, with other salts; then
- * the frames of the new one must account for all commits since. If they do not, some were in frames that have been
- * overwritten before they were read: these are lost. Every frame bears the salts of its WAL, so one that is overwritten
- * while it is read is seen. */
+ * That nothing was missed is counted. The index has a number that goes up by one for each commit: between two looks
+ * there must be as many commits in the frames. When all of the WAL is in the database it is begun anew, with other
+ * salts; then the frames of the new one must account for all commits since. If they do not, some were in frames that
+ * have been overwritten before they were read: these are lost. Every frame bears the salts of its WAL, so one that is
+ * overwritten while it is read is seen. */
 #include "sqlite/frames.h"
 
 enum {

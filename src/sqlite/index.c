@@ -1,20 +1,20 @@
 /* Sets of reads, found by pages and by tables. Renders that have read the same share a set, and a set is a topic, which
  * its renders name: so a page that a thousand tabs show alike costs one set and one refresh.
  *
- * Why no change is missed. A render is made of the pages of the file that it has read, and of nothing else (but for what
- * the guide says must be named as a topic). While none of them is written, to render again would read the same pages,
- * and make the same. So a commit concerns it only if it writes one of them. And by SQLite's own account of what a
- * statement reads, a commit concerns a render only if it changes one of its columns, or adds or removes rows of one of
- * its tables. Each is true by itself, so both together are: a commit that is known by pages and by tables refreshes those
- * that it meets in both.
+ * Why no change is missed. A render is made of the pages of the file that it has read, and of nothing else (but for
+ * what the guide says must be named as a topic). While none of them is written, to render again would read the same
+ * pages, and make the same. So a commit concerns it only if it writes one of them. And by SQLite's own account of what
+ * a statement reads, a commit concerns a render only if it changes one of its columns, or adds or removes rows of one
+ * of its tables. Each is true by itself, so both together are: a commit that is known by pages and by tables refreshes
+ * those that it meets in both.
  *
  * But then a set's pages may be written without its render being made again. What was on them may stand elsewhere now,
  * and the next change of it writes other pages. So such a set is void: from there on it is followed by tables, and when
  * nobody knows what tables a commit changed, by everything, until its renders come again, and enter a new one. The same
  * with what a render itself writes, which refreshes nothing.
  *
- * A commit that is followed while a render runs is kept until it ends, and is then compared with what it has read: so it
- * does not matter which comes first. Too many of them, and the render is made again.
+ * A commit that is followed while a render runs is kept until it ends, and is then compared with what it has read: so
+ * it does not matter which comes first. Too many of them, and the render is made again.
  *
  * Page 1 is read by everybody who reads, and written whenever the file grows: it counts only for those that look at the
  * schema. A change of the schema refreshes all.
