@@ -63,10 +63,6 @@ void vsi_sqlite_reads_finish(vsi_sqlite_recording *recording);
 vsi_sqlite_recording *vsi_sqlite_reads_of(const void *owner);
 /* Pages in order, in the place of the table. Returns how many; the array is the recording's. */
 uint32_t vsi_sqlite_reads_sort(vsi_sqlite_recording *recording);
-/* A page was fetched on this thread. */
-void vsi_sqlite_reads_page(const void *owner, uint32_t page);
-/* Nobody knows any more which pages are fetched. */
-void vsi_sqlite_reads_lose(const void *owner);
 
 /* What is known of statements of one connection. The connection's thread's. */
 typedef struct vsi_sqlite_statement vsi_sqlite_statement;
