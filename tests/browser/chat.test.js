@@ -427,7 +427,9 @@ test('chat: a channel that does not exist, and one by its address', async (t) =>
   await go(ada, 'random'); // the page lives
   await say(ada, 'found');
   await shows(ada, 'found');
-  assert.equal(new URL(ada.page.url()).pathname, '/channel/2');
+  assert.equal(new URL(ada.page.url()).pathname, '/');
+  await ada.page.reload();
+  await shows(ada, 'found');
   const two = await ada.open('channel/2');
   await shows(two, 'found');
   assert.equal((await two.page.goto(`${chat.url}channel/x`)).status(), 404);
