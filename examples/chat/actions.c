@@ -89,15 +89,10 @@ static vestry_err serve(const vestry_request *req, vestry_reply *reply, void *ct
   return err ? err : vestry_page_serve(req, reply, app->page, NULL);
 }
 
-/* GET /channel/{channel}: a link that somebody follows from elsewhere. The stream of such a page shows what its tab
- * shows, as any other. */
+/* GET /channel/{channel}: a link that somebody opens in a tab of its own. It changes nothing: the tab does. */
 static vestry_err serve_channel(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  struct app *app = ctx;
   int channel;
   vestry_err err = channel_of(req, &channel);
-  if (err || vestry_request_is_datastar(req)) return err ? err : serve(req, reply, ctx);
-  struct db_connection *db = db_begin(app->db);
-  err = db ? db_end(db, enter(db, req, channel)) : VESTRY_IO;
   return err ? err : serve(req, reply, ctx);
 }
 

@@ -147,6 +147,7 @@ struct view {
   json_t *seen;      /* how far the user has read: {"c7": 41} */
   vestry_html links; /* to all channels */
   int channel, shown;
+  int address;                 /* the channel by whose address the tab was opened; 0: by none */
   char name[NAME_MAX * 4 + 1]; /* of the channel; empty: there is none like that */
   char draft[DRAFT_BYTES];     /* the name of its draft */
 };
@@ -165,7 +166,7 @@ static void put_link(sqlite3_stmt *row, void *ctx) {
   vestry_html_add(
       html,
       "<li><a id=\"to-%d\" href=\"/channel/%d\"%-s data-on:click=\"evt.ctrlKey || evt.metaKey || evt.shiftKey || "
-      "(evt.preventDefault(), history.replaceState(null, '', el.href), $edit = 0, $error = '', ",
+      "(evt.preventDefault(), $edit = 0, $error = '', ",
       id, id, is_here ? " aria-current=\"page\"" : "");
   vestry_html_backend_action(html, VESTRY_METHOD_POST, ALONE, "/channel/%d", id);
   vestry_html_add(html, ")\">%s</a>", name);
@@ -176,6 +177,15 @@ static void put_link(sqlite3_stmt *row, void *ctx) {
   vestry_html_add(html, "</li>");
 }
 
+/* A document can be at a channel's address, a link that somebody followed: it shows that channel, and the tab itself says
+ * then that this is what it shows (put_frame). Whose tab a document is for is not always known before. */
+static int address_of(vestry_render *render) {
+  int64_t id = 0;
+  if (!vestry_render_is_stream(render))
+    (void)vestry_request_integer(vestry_render_request(render), VESTRY_IN_PATH, "channel", 1, INT32_MAX, &id);
+  return (int)id;
+}
+
 static vestry_err look(struct app *app, vestry_render *render, struct view *view) {
   const vestry_request *req = vestry_render_request(render);
   struct db_connection *db = db_take(app->db);
@@ -184,6 +194,8 @@ static vestry_err look(struct app *app, vestry_render *render, struct view *view
   view->seen = json_object();
   view->state = db_tab(db, req, render);
   view->channel = (int)json_integer_value(json_object_get(view->state, "channel"));
+  view->address = address_of(render);
+  if (view->address) view->channel = view->address;
   view->shown = SHOWN + (int)json_integer_value(json_object_get(view->state, "older"));
   vestry_err err = !view->user ? VESTRY_NOT_FOUND : view->state && view->seen ? VESTRY_OK : VESTRY_NO_MEMORY;
   if (!err)
@@ -310,7 +322,7 @@ static vestry_err put_frame(struct app *app, vestry_render *render, vestry_html 
   if (!err) err = vestry_once_nonce(req, nonce);
   if (err) return err;
   program_live_begin(&app->program, render, html, "Chat");
-  return vestry_html_add(
+  vestry_html_add(
       html,
       "<script src=\"/chat.js\"></script><div id=\"chat\" %-s data-signals:_csrf=\"'%s'\" "
       "data-signals:_once=\"'%s'\" data-signals:_me=\"'%s'\" data-signals=\"{text: '', name: '', edit: 0, "
@@ -318,6 +330,10 @@ static vestry_err put_frame(struct app *app, vestry_render *render, vestry_html 
       "evt.detail.el.closest('main') && ($error = evt.detail.argsRaw.status == 403 ? "
       "'You have logged in anew elsewhere: load this page again.' : 'That did not work.')\">",
       tab, token, nonce, view->user);
+  if (!view->address) return VESTRY_OK;
+  vestry_html_add(html, "<i data-init=\"history.replaceState(null, '', '/'); ");
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, ALONE, "/channel/%d", view->address);
+  return vestry_html_add(html, "\"></i>");
 }
 
 /* A vestry_page_fn: the document, and later its content again. */
