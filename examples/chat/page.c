@@ -177,8 +177,8 @@ static void put_link(sqlite3_stmt *row, void *ctx) {
   vestry_html_add(html, "</li>");
 }
 
-/* A document can be at a channel's address, a link that somebody followed: it shows that channel, and the tab itself says
- * then that this is what it shows (put_frame). Whose tab a document is for is not always known before. */
+/* A document can be at a channel's address, a link that somebody followed: it shows that channel, and the tab itself
+ * says then that this is what it shows (put_frame). Whose tab a document is for is not always known before. */
 static int address_of(vestry_render *render) {
   int64_t id = 0;
   if (!vestry_render_is_stream(render))
