@@ -12,6 +12,7 @@ extern "C" {
 /* A subcommand: arguments begin behind its name. Returns the exit status. */
 int bench_serve(int argc, char **argv);
 int bench_page_load(int argc, char **argv);
+int bench_chat(int argc, char **argv);
 int bench_floor(int argc, char **argv);
 int bench_load(int argc, char **argv);
 int bench_churn(int argc, char **argv);
@@ -23,6 +24,7 @@ int bench_dispatch(int argc, char **argv);
 int bench_routes(int argc, char **argv);
 int bench_broker(int argc, char **argv); /* if BENCH_NATS is defined */
 int bench_sqlite(int argc, char **argv);
+int bench_exact(int argc, char **argv);
 
 /* --name VALUE options, and --name alone where max is 0: a number that becomes 1. */
 typedef struct bench_option {

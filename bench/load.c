@@ -67,8 +67,9 @@ static void wait_until_quiet(const load *l) {
 /* ---- those that do not behave ------------------------------------------------------------------------------------ */
 
 static bool open_other(load *l, uint64_t i) {
-  bench_subscription how = {(int)l->port, "/sub", (unsigned)(i % READERS_SOURCES), l->encoding,
-                            i < l->stalled ? STALLED_BYTES : 0}; /* so that it stalls the sooner */
+  bench_subscription how = {
+      (int)l->port, "/sub", (unsigned)(i % READERS_SOURCES), l->encoding, i < l->stalled ? STALLED_BYTES : 0,
+      NULL}; /* so that it stalls the sooner */
   if (bench_stream_open(&l->others[i], &how)) return true;
   fprintf(stderr, "vestry-bench: one more stream: %s\n", strerror(errno));
   return false;

@@ -33,6 +33,10 @@ static const struct {
      "      live pages that check what they show: losses, order, latency, renders; or one by itself: what it costs "
      "beyond\n"
      "      its handler"},
+    {"chat", bench_chat,
+     "chat --port P [--tabs 2000] [--channels 20] [--people 2000] [--a-second 20] [--seconds 30] [--warm 5]\n"
+     "      [--encoding identity|gzip|br] [--pid SERVER]\n"
+     "      tabs of the example chat on a database of its own: losses, order, latency, CPU"},
     {"load", bench_load,
      "load --port P [--streams 1000] [--rounds 100] [--warm 0] [--burst 1] [--payload-bytes 100] [--change-bytes 0] "
      "[--keyed]\n"
@@ -57,6 +61,9 @@ static const struct {
     {"sqlite", bench_sqlite,
      "sqlite [--level topics|tables|pages] [--rounds 20000] [--tabs 1000] [--folder /tmp]\n"
      "      a commit with hooks, and the state of a tab, beside the same statements without vestry: microseconds"},
+    {"exact", bench_exact,
+     "exact [--level tables|pages] [--channels 200] [--messages 500] [--commits 1000] [--folder /tmp]\n"
+     "      pages over SQLite: how many a commit renders, and what it costs to record what they read"},
 #endif
     {"format", bench_format,
      "format [--bytes 10000] [--lines 100] [--round-ms 200]\n"

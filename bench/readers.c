@@ -345,7 +345,7 @@ bool readers_open(readers *all) {
     reader *r = &all->readers[i];
     snprintf(path, sizeof path, options->keyed ? "%s?key=k%zu" : "%s", options->path, i);
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = r};
-    bench_subscription how = {options->port, path, (unsigned)(i % READERS_SOURCES), options->encoding, 0};
+    bench_subscription how = {options->port, path, (unsigned)(i % READERS_SOURCES), options->encoding, 0, NULL};
     if (!bench_stream_open(&r->stream, &how) ||
         epoll_ctl(all->threads[i % options->threads].epoll, EPOLL_CTL_ADD, r->stream.fd, &event)) {
       fprintf(stderr, "vestry-bench: stream %zu: %s\n", i, strerror(errno));

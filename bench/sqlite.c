@@ -3,7 +3,7 @@
  * Two databases with the same tables and rows, WAL, synchronous NORMAL. One is followed, and its connection attached;
  * the other knows nothing of vestry. The same is done with both, a few times with one and then with the other, so that
  * both see the same machine; a line is one thing that is done, as medians. Counted is what a program does between
- * having its values and having the result. That a request's tab is who it says is checked once a request, and not
+ * having its values and having the result. That a request's tab is who it says is checked once a request, and is not
  * counted. */
 #include <inttypes.h>
 #include <stdio.h>
@@ -146,7 +146,7 @@ static void measure(bench *b, const char *name, what w, const vestry_request *re
 
 /* Commits of a connection that is not attached, at any moment between two looks: until they are seen. */
 static void measure_others(bench *b) {
-  uint64_t rounds = b->rounds / 100 < 5 ? 5 : b->rounds / 100, seen = 0;
+  uint64_t rounds = b->rounds / 400 < 5 ? 5 : b->rounds / 400, seen = 0;
   sqlite3 *other;
   vestry_sqlite_stats stats = {0};
   if (!must(b, NULL, sqlite3_open(b->followed.path, &other))) return;

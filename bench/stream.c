@@ -26,9 +26,9 @@ bool bench_stream_open(bench_stream *stream, const bench_subscription *how) {
   char request[1024];
   int len = snprintf(request, sizeof request,
                      "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\nDatastar-Request: true\r\n"
-                     "%s%s%s\r\n",
-                     how->path, how->encoding ? "Accept-Encoding: " : "", how->encoding ? how->encoding : "",
-                     how->encoding ? "\r\n" : "");
+                     "%s%s%s%s\r\n",
+                     how->path, how->headers ? how->headers : "", how->encoding ? "Accept-Encoding: " : "",
+                     how->encoding ? how->encoding : "", how->encoding ? "\r\n" : "");
   return bench_send_all(stream->fd, request, (size_t)len) && fcntl(stream->fd, F_SETFL, O_NONBLOCK) == 0;
 }
 

@@ -35,6 +35,7 @@ typedef struct bench_subscription {
   unsigned source;      /* which of the addresses 127.0.0.1, 127.0.0.2 … to come from: each has ports of its own */
   const char *encoding; /* NULL: what is not asked for */
   int receive_bytes;    /* SO_RCVBUF; 0: the system's */
+  const char *headers;  /* more of them, whole lines with their ends; NULL: none */
 } bench_subscription;
 
 /* Called for each line of the body, without its end; not terminated. */

@@ -89,6 +89,7 @@ void program_start(struct program *program, int argc, char **argv, const char *n
   vestry_options bounded = *options;
   if (!bounded.max_body_bytes) bounded.max_body_bytes = MAX_REQUEST_BYTES;
   if (!bounded.signals) bounded.signals = &limits;
+  if (program->prepare && !program->prepare(program->own, &bounded)) exit(program_finish(program));
   vestry_err err = vestry_create(&bounded, &program->v);
   if (!err) err = options_files(&program->options, program->v, program->style, program->style_len);
   if (!err) return;

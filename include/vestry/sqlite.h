@@ -19,8 +19,10 @@
  *  be followed refresh every page that read the database.
  *
  *  What a render reads by other means is not seen: clocks, random(), application functions with a memory of their own,
- *  virtual tables over other things. For these a page names a topic (vestry_render_topic). What a render writes
- *  refreshes nothing, or it would go on for ever.
+ *  virtual tables over other things, tables of TEMP and of files that were attached by SQL, blobs that are opened
+ *  (sqlite3_blob_open), statements that were begun before the render. For these a page names a topic
+ *  (vestry_render_topic). Topics are refreshed by what attached connections commit; what others do refreshes those who
+ *  read it, and at level TOPICS all. What a render writes refreshes nothing, or it would go on for ever.
  *
  *  State of tabs: bytes by (scope, tab) in a table of the same database, which a tab's handlers write and its page
  *  reads: which channel it shows, the draft. A write refreshes that tab's page and no other. */
@@ -83,7 +85,8 @@ typedef struct vestry_sqlite_options {
 
 /** Have SQLite say which pages of a database a render reads: for level PAGES. It is a setting of the whole process,
  *  made by sqlite3_config, and costs other connections a function call a page.
- *  Returns  OK, also when it was done before | BUSY (SQLite is in use already) | UNSUPPORTED (this SQLite cannot)
+ *  Returns  OK, also when it was done before | BUSY (SQLite is in use already) | UNSUPPORTED (this SQLite cannot: 3.45
+ *           and later read past the cache)
  *  Threads  before any other use of SQLite */
 VESTRY_API vestry_err vestry_sqlite_record_pages(void);
 

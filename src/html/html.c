@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "html/learned.h"
 #include "html/place.h"
 #include "vestry/value.h"
 #include "json/value.h"

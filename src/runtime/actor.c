@@ -18,7 +18,7 @@
  * run. So it is for a thread that enters, from IDLE to RUNNING: it is no run, and what others notify of meanwhile gets
  * one behind it.
  *
- * Exclusion.       Only READY → RUNNING, or IDLE → RUNNING, lets a thread in, and that is a compare-and-swap: one wins.
+ * Exclusion.       Only READY → RUNNING, or IDLE → RUNNING, lets a thread in, by a compare-and-swap: one wins.
  *                  READY comes about by exactly one transition at a time, and who makes it schedules the actor exactly
  *                  once, so an actor is in at most one queue, at most once.
  * No lost wake-up. notify always leaves NOTIFIED set. From IDLE it schedules; on READY a run is still to begin; on

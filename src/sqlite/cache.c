@@ -15,7 +15,6 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "sqlite/reads.h"
 #include "vestry/sqlite.h"
 
 typedef struct shim {

@@ -116,9 +116,11 @@ static void before_change(void *ctx, sqlite3 *db, int operation, const char *sch
   connection->has_changes = true;
   bool is_of_render =
       vsi_sqlite_actor_row(&connection->database->exact, &connection->actor, operation, table, old_rowid, new_rowid);
+  bool is_tab = sqlite3_stricmp(table, VSI_SQLITE_TAB_TABLE) == 0;
+  if (is_tab) connection->actor.changes_tabs = true;
   if (connection->is_quiet || is_of_render) return;
   vestry_sqlite_change change = {connection, operation};
-  if (sqlite3_stricmp(table, VSI_SQLITE_TAB_TABLE) == 0) {
+  if (is_tab) {
     say_tab(&change);
   } else if (options->topics) {
     options->topics(&change, table, operation == SQLITE_INSERT ? new_rowid : old_rowid, options->app);

@@ -15,7 +15,7 @@
 struct vsi_sqlite_record {
   vsi_sqlite_record *next;
   uint32_t number, uses_count;
-  bool is_of_render, is_whole, knows_tables;
+  bool is_of_render, is_whole, knows_tables, changes_tabs;
   vsi_sqlite_use uses[];
 };
 
@@ -32,6 +32,7 @@ static void begin(vestry_render *render, void *ctx) {
   bool takes_pages = exact->records_pages && atomic_load_explicit(&exact->has_frames, memory_order_acquire);
   vsi_sqlite_reads_begin(recording, exact->host, exact, render, takes_pages ? exact->max_pages : 0);
   recording->begun = begun;
+  recording->others = atomic_load_explicit(&exact->others, memory_order_seq_cst);
   recording->number = 1 + atomic_fetch_add_explicit(&exact->numbers, 1, memory_order_relaxed);
 }
 
@@ -128,10 +129,31 @@ bool vsi_sqlite_actor_row(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, int 
   return changer;
 }
 
+void vsi_sqlite_actor_tab_begins(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor) {
+  vsi_sqlite_recording *recording = vsi_sqlite_reads_of(exact);
+  if (!recording || !exact->records_pages || actor->reader.cache.is_lost) {
+    atomic_store_explicit(&exact->tabs_are_anywhere, true, memory_order_seq_cst);
+    return;
+  }
+  recording->tab_pages = &exact->tab_pages;
+  recording->has_new_tab_pages = false;
+}
+
+/* Who follows a commit of somebody else's counts it and then looks whether a state is on its pages; who reads a state
+ * adds its pages and then looks what was counted: one of them sees the other. */
+bool vsi_sqlite_actor_tab_ends(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor) {
+  vsi_sqlite_recording *recording = vsi_sqlite_reads_of(exact);
+  if (!recording || !recording->tab_pages) return false;
+  if (actor->reader.cache.is_lost) atomic_store_explicit(&exact->tabs_are_anywhere, true, memory_order_seq_cst);
+  recording->tab_pages = NULL;
+  return (recording->has_new_tab_pages || actor->reader.cache.is_lost) &&
+         atomic_load_explicit(&exact->others, memory_order_seq_cst) != recording->others;
+}
+
 static void clear(vsi_sqlite_actor *actor) {
   vsi_sqlite_changes_clear(&actor->changes);
   actor->changer = 0;
-  actor->has_changes = actor->is_seen = false;
+  actor->has_changes = actor->is_seen = actor->changes_tabs = false;
 }
 
 /* -------------------------------------------------------------------------------------------------- commits ------- */
@@ -154,6 +176,7 @@ static vsi_sqlite_record *make_record(const vsi_sqlite_exact *exact, vsi_sqlite_
   made->knows_tables = knows_tables(exact, &actor->changes);
   made->is_of_render = is_quiet || actor->changer;
   made->is_whole = actor->is_seen;
+  made->changes_tabs = actor->changes_tabs;
   if (uses->count) memcpy(made->uses, uses->uses, uses->count * sizeof *uses->uses);
   return made;
 }
@@ -203,6 +226,7 @@ void vsi_sqlite_exact_whole(vsi_sqlite_exact *exact, uint64_t *ret_seq) {
   if (!exact->records) return;
   atomic_fetch_add_explicit(&exact->generation, 1, memory_order_acq_rel); /* before the commit counts */
   (void)vsi_sqlite_index_commit(exact->index, &all, ret_seq);
+  (void)vestry_refresh(exact->pages, VSI_SQLITE_TABS_TOPIC, ret_seq);
 }
 
 /* One look at the WAL. */
@@ -232,11 +256,27 @@ static vsi_sqlite_record *take_record(vsi_sqlite_exact *exact, uint32_t number) 
   return found;
 }
 
+/* Rows of states move to other pages by what this process writes; of what others write, only the pages are known. */
+static void follow_tabs(vsi_sqlite_exact *exact, const vsi_sqlite_record *record, const vsi_sqlite_written *written,
+                        uint64_t *ret_seq) {
+  if (record) {
+    for (size_t i = 0; record->changes_tabs && i < written->pages_count; i++)
+      (void)vsi_sqlite_tab_pages_add(&exact->tab_pages, written->pages[i]);
+    return;
+  }
+  atomic_fetch_add_explicit(&exact->others, 1, memory_order_seq_cst);
+  bool is_met = atomic_load_explicit(&exact->tabs_are_anywhere, memory_order_seq_cst);
+  for (size_t i = 0; !is_met && i < written->pages_count; i++)
+    is_met = vsi_sqlite_tab_pages_have(&exact->tab_pages, written->pages[i]);
+  if (is_met) (void)vestry_refresh(exact->pages, VSI_SQLITE_TABS_TOPIC, ret_seq);
+}
+
 static void follow_commit(const vsi_sqlite_written *written, void *ctx) {
   look *l = ctx;
   vsi_sqlite_exact *exact = l->exact;
   l->publish(written->number, l->ctx);
   vsi_sqlite_record *record = take_record(exact, written->number);
+  follow_tabs(exact, record, written, l->ret_seq);
   const vsi_sqlite_commit commit = {.is_of_render = record && record->is_of_render,
                                     .knows_tables = record && record->knows_tables,
                                     .knows_pages = true,

@@ -21,6 +21,9 @@ typedef struct vsi_sqlite_exact {
   _Atomic(uint32_t) generation; /* of the schema */
   _Atomic(uint64_t) numbers;
   _Atomic(bool) has_frames;
+  _Atomic(uint32_t) others; /* commits of others that were followed */
+  vsi_sqlite_tab_pages tab_pages;
+  _Atomic(bool) tabs_are_anywhere; /* the pages of some are not known */
   /* Guarded by the database's lock. */
   vsi_sqlite_frames frames;
   vsi_sqlite_record *first, **last;
@@ -33,7 +36,8 @@ typedef struct vsi_sqlite_actor {
   vsi_sqlite_changes changes;
   uint64_t changer; /* the render that has changed all so far, by its number; 0: not a render */
   bool has_changes;
-  bool is_seen; /* somebody else's render has read what is not committed */
+  bool is_seen;      /* somebody else's render has read what is not committed */
+  bool changes_tabs; /* rows of VSI_SQLITE_TAB_TABLE are among the changes */
 } vsi_sqlite_actor;
 
 /* level: DEFAULT is PAGES where it can be had. OK | NO_MEMORY | UNSUPPORTED | LIMIT (too many observe the pages) */
@@ -52,6 +56,13 @@ void vsi_sqlite_actor_statement(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor
 /* Returns whether a render makes the change: it refreshes nothing. */
 bool vsi_sqlite_actor_row(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, int operation, const char *table,
                           int64_t old_rowid, int64_t new_rowid);
+
+/* A render has read a tab's state, between these. Commits of others say which pages they wrote, and nothing of tabs: if
+ * one of these pages may hold states, all tabs are refreshed, by VSI_SQLITE_TABS_TOPIC.
+ *  Returns  whether one may have come between its beginning and its reading of a page that nobody had read before */
+void vsi_sqlite_actor_tab_begins(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor);
+bool vsi_sqlite_actor_tab_ends(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor);
+#define VSI_SQLITE_TABS_TOPIC "vestry_tab"
 
 /* All below: under the database's lock. */
 

@@ -174,6 +174,12 @@ static bool read_all(vsi_sqlite_frames *frames, const head *h, vsi_sqlite_writte
   return frames->number == h->words[WORD_NUMBER];
 }
 
+/* Whether the WAL has not been begun anew while it was read. If it has, a frame may have been written while it was. */
+static bool is_still(const vsi_sqlite_frames *frames) {
+  head h;
+  return !read_head(frames->index, &h) && has_salts(frames, &h);
+}
+
 vestry_err vsi_sqlite_frames_read(vsi_sqlite_frames *frames, vsi_sqlite_written_fn fn, void *ctx,
                                   uint32_t *ret_number) {
   head h;
@@ -182,7 +188,7 @@ vestry_err vsi_sqlite_frames_read(vsi_sqlite_frames *frames, vsi_sqlite_written_
   *ret_number = h.words[WORD_NUMBER];
   if (has_salts(frames, &h) && frames->frame == h.words[WORD_LAST_FRAME] && frames->number == h.words[WORD_NUMBER])
     return VESTRY_OK;
-  if (read_all(frames, &h, fn, ctx)) return VESTRY_OK;
+  if (read_all(frames, &h, fn, ctx) && is_still(frames)) return VESTRY_OK;
   if (begin_anew(frames)) go_to(frames, &h); /* what came since is read the next time */
   return VESTRY_NOT_FOUND;
 }

@@ -183,19 +183,23 @@ vestry_err vestry_sqlite_tab_get(vestry_sqlite_connection *connection, const ves
   owner whose;
   if (!connection || !req || !ret_len || (!buffer && capacity)) return VESTRY_INVALID;
   if (render && vestry_render_share(render)) return VESTRY_NOT_FOUND;
+  vestry_sqlite *database = connection->database;
+  char topic[VSI_SQLITE_TAB_TOPIC_BYTES];
   vestry_err error = find_owner(req, &whose);
   if (!error && render) {
-    char topic[VSI_SQLITE_TAB_TOPIC_BYTES];
     vsi_sqlite_tab_topic(whose.tab, topic);
     error = vestry_render_topic(render, topic);
+    if (!error && database->exact.records) error = vestry_render_topic(render, VSI_SQLITE_TABS_TOPIC);
   }
   if (error) return error;
-  vestry_sqlite *database = connection->database;
   int64_t now = now_s(database), expires = INT64_MAX;
   size_t len = 0;
-  vsi_sqlite_reader *reader = &connection->actor.reader; /* the topic says it all */
-  bool was_own = vsi_sqlite_reader_pause(reader, true);
+  vsi_sqlite_reader *reader = &connection->actor.reader; /* the topics say it all */
+  bool was_own = vsi_sqlite_reader_pause(reader, true), is_recorded = render && database->exact.records;
+  if (is_recorded) vsi_sqlite_actor_tab_begins(&database->exact, &connection->actor);
   int result = read_state(connection, &whose, now, buffer, capacity, &len, &expires);
+  if (is_recorded && vsi_sqlite_actor_tab_ends(&database->exact, &connection->actor))
+    (void)vestry_refresh(database->pages, topic, NULL);
   vsi_sqlite_reader_pause(reader, was_own);
   if (result == SQLITE_ROW && expires < soon_s(database, now)) note_touch(database, &whose);
   error = vsi_sqlite_fault(database, connection->db, result, "the state of a tab cannot be read");

@@ -45,8 +45,14 @@ function within(value, name) {
   });
 }
 
+// Of what an attribute does: how to end it, and to show again what a morph has changed back.
+let making = null;
+
 function effect(run) {
+  let isOver = false;
+  making?.ends.push(() => (isOver = true));
   const self = () => {
+    if (isOver) return;
     const outer = running;
     running = self;
     try {
@@ -56,6 +62,7 @@ function effect(run) {
     }
   };
   self();
+  return self;
 }
 
 function settle() {
@@ -129,6 +136,7 @@ for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']) {
 function cancellation(given, name) {
   if (given instanceof AbortController) return given;
   const cancel = new AbortController();
+  if (given === 'disabled') return cancel;
   underWay.get(name)?.abort();
   underWay.set(name, cancel);
   return cancel;
@@ -242,32 +250,66 @@ function patchElements({ elements = '', selector, mode = 'outer' }) {
   parsed.innerHTML = elements;
   const fresh = [...parsed.content.children].map(alive);
   const target = selector && document.querySelector(selector);
-  const focused = document.activeElement.id;
-  // What neither side wants to be changed stays the same element.
-  for (const el of fresh.flatMap((el) => [...el.querySelectorAll('[data-ignore-morph][id]')])) {
-    const old = document.getElementById(el.id);
-    if (mode === 'outer' && old?.matches('[data-ignore-morph]')) el.replaceWith(old);
-  }
   if (mode === 'append' || mode === 'prepend') target?.[mode](...fresh);
-  else if (mode === 'inner') target?.replaceChildren(...parsed.content.childNodes);
-  else for (const el of fresh) (target ?? document.getElementById(el.id))?.replaceWith(el);
-  for (const el of fresh) if (el.isConnected) bringToLife(el);
-  // Who had the focus keeps it: a morph leaves it the same element.
-  if (focused && document.activeElement === document.body) document.getElementById(focused)?.focus();
+  else if (mode === 'inner') target && morphInside(target, parsed.content);
+  else for (const el of fresh) morph(target ?? document.getElementById(el.id), el);
+  for (const el of mode === 'inner' ? [target] : fresh.map((el) => (el.isConnected ? el : target ?? document.getElementById(el.id))))
+    if (el) bringToLife(el);
+}
+
+// Elements stay the same where they can: by id, or where they stand, by name.
+function morph(old, fresh) {
+  if (!old) return;
+  if (old.tagName !== fresh.tagName || fresh.tagName === 'SCRIPT') return old.replaceWith(fresh);
+  if (old.hasAttribute('data-ignore-morph') && fresh.hasAttribute('data-ignore-morph')) return;
+  const kept = (fresh.getAttribute('data-preserve-attr') ?? '').split(' ');
+  for (const { name, value } of fresh.attributes) {
+    if (old.getAttribute(name) === value || kept.includes(name)) continue;
+    old.setAttribute(name, value);
+    if (name === 'value') old.value = value;
+  }
+  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name) && !kept.includes(name)) old.removeAttribute(name);
+  morphInside(old, fresh);
+}
+
+function morphInside(old, fresh) {
+  const named = new Map(Array.from(old.children, (el) => [el.id, el]));
+  let at = old.firstChild;
+  for (const child of [...fresh.childNodes]) {
+    const twin = child.id
+      ? named.get(child.id)
+      : at && at.nodeName === child.nodeName && !at.id ? at : null;
+    if (!twin || twin.nodeName !== child.nodeName) {
+      old.insertBefore(child, at);
+      continue;
+    }
+    if (twin === at) at = at.nextSibling;
+    else old.insertBefore(twin, at);
+    if (twin.nodeType === Node.ELEMENT_NODE) morph(twin, child);
+    else if (twin.data !== child.data) twin.data = child.data;
+  }
+  while (at) {
+    const next = at.nextSibling;
+    at.remove();
+    at = next;
+  }
 }
 
 // --------------------------------------------------------------------------------------------- attributes ---------
 const delayOf = (modifiers) => Number(/^(?:delay|debounce)\.(\d+)ms$/.exec(modifiers ?? '')?.[1] ?? 0);
 
 const attributes = {
-  signals: (el, source, key) => {
+  signals: (el, source, key, modifiers) => {
     const value = expression(el, source, true)();
-    merge(signals, key ? { [key.replace(/-./g, (dash) => dash[1].toUpperCase())]: value } : value);
+    const named = key ? { [key.replace(/-./g, (dash) => dash[1].toUpperCase())]: value } : value;
+    merge(signals, named, modifiers === 'ifmissing');
   },
   bind: (el, source, key) => {
     const value = () => (el.type === 'number' ? Number(el.value) : el.value);
     if (signals[key] === undefined) signals[key] = value();
-    el.addEventListener('input', () => (signals[key] = value()));
+    const heard = () => (signals[key] = value());
+    el.addEventListener('input', heard);
+    making.ends.push(() => el.removeEventListener('input', heard));
     effect(() => {
       if (value() !== signals[key]) el.value = signals[key];
     });
@@ -284,15 +326,18 @@ const attributes = {
     const run = expression(el, source);
     const wait = delayOf(modifiers);
     let waiting;
-    target.addEventListener(key, (evt) => {
+    const heard = (evt) => {
       if (key === 'submit') evt.preventDefault();
       clearTimeout(waiting);
       if (wait) waiting = setTimeout(run, wait, evt);
       else run(evt);
-    });
+    };
+    target.addEventListener(key, heard);
+    making.ends.push(() => target.removeEventListener(key, heard));
   },
   'on-interval': (el, source, key, modifiers) => {
-    setInterval(expression(el, source), Number(/^duration\.(\d+)ms$/.exec(modifiers)[1]));
+    const beat = setInterval(expression(el, source), Number(/^duration\.(\d+)ms$/.exec(modifiers)[1]));
+    making.ends.push(() => clearInterval(beat));
   },
   init: (el, source, key, modifiers) => {
     const run = expression(el, source);
@@ -314,18 +359,37 @@ const attributes = {
 
 function watch(el, source, apply) {
   const value = expression(el, source, true);
-  effect(() => apply(value()));
+  making.shows.push(effect(() => apply(value())));
 }
 
-const living = new WeakSet();
+const living = new Map(); // element -> what its attributes do, by their names
 
 function bringToLife(root) {
+  for (const [el, all] of living) {
+    if (el.isConnected) continue;
+    for (const one of all.values()) for (const end of one.ends) end();
+    living.delete(el);
+  }
   for (const el of [root, ...root.querySelectorAll('*')]) {
-    if (living.has(el)) continue;
-    living.add(el);
+    const all = living.get(el) ?? new Map();
+    for (const [name, one] of all) {
+      if (el.getAttribute(name) === one.value) continue;
+      for (const end of one.ends) end();
+      all.delete(name);
+    }
     for (const { name, value } of [...el.attributes]) {
       const [, plugin, key, modifiers] = /^data-(on-interval|[a-z]+)(?::(.+?))?(?:__(.+))?$/.exec(name) ?? [];
-      attributes[plugin]?.(el, value, key, modifiers);
+      if (!attributes[plugin]) continue;
+      if (all.has(name)) {
+        for (const show of all.get(name).shows) show();
+        continue;
+      }
+      const one = { value, ends: [], shows: [] };
+      all.set(name, one);
+      living.set(el, all);
+      making = one;
+      attributes[plugin](el, value, key, modifiers);
+      making = null;
     }
   }
 }

@@ -515,6 +515,112 @@ static void memory_that_runs_out_hides_no_change(void **state) {
   }
 }
 
+/* With threads: those that write, attached and not, those that render, and the database's own. */
+enum { WRITERS = 3, INSERTS = 150, RACE_PAGES = 10 };
+
+typedef struct race {
+  site *s;
+  pthread_mutex_t reading;
+  char shown[RACE_PAGES][TEXT_BYTES];
+} race;
+
+typedef struct race_writer {
+  pthread_t thread;
+  sqlite3 *db;
+  vestry_sqlite_connection *attached;
+  unsigned seed;
+} race_writer;
+
+static void *write_many(void *ctx) {
+  race_writer *w = ctx;
+  for (int i = 0; i < INSERTS; i++) {
+    char sql[120];
+    w->seed = w->seed * 1103515245 + 12345;
+    unsigned channel = (w->seed >> 16) % RACE_PAGES;
+    snprintf(sql, sizeof sql, "INSERT INTO message(channel, id, body) SELECT %u, max(id) + 1, 'x' FROM message",
+             channel);
+    run(w->db, sql);
+  }
+  return NULL;
+}
+
+static const char race_sql[] = "SELECT count(*), max(id) FROM message WHERE channel = %zu";
+
+static vestry_err race_render(vestry_render *render, vestry_html *html, void *app) {
+  race *r = app;
+  char sql[100];
+  size_t at = strtoul(vestry_request_query(vestry_render_request(render)), NULL, 10);
+  snprintf(sql, sizeof sql, race_sql, at);
+  pthread_mutex_lock(&r->reading);
+  show(r->s->reader, sql, r->shown[at]);
+  vestry_html_add(html, "<title>%s</title>", r->shown[at]);
+  vestry_render_begin(render, html);
+  vestry_html_add(html, "<b>%s</b>", r->shown[at]);
+  pthread_mutex_unlock(&r->reading);
+  return vestry_render_end(render, html);
+}
+
+static void writers_race_with_renders(void **state) {
+  (void)state;
+  site s;
+  race r = {&s, PTHREAD_MUTEX_INITIALIZER, {""}};
+  race_writer writers[WRITERS];
+  vestry_memory_exchange *tabs[RACE_PAGES];
+  vestry *v;
+  vestry_pages *pages;
+  vestry_page *page;
+  vestry_sqlite *database;
+  vestry_sqlite_connection *attached;
+  open_site(&s, channels, VESTRY_SQLITE_PAGES); /* for its files */
+  assert_int_equal(vestry_create(NULL, &v), VESTRY_OK);
+  assert_int_equal(vestry_pages_create(v, &(vestry_pages_options){.interval_ms = 1}, &pages), VESTRY_OK);
+  assert_int_equal(vestry_page_create(pages, &(vestry_page_options){.render = race_render, .app = &r}, &page),
+                   VESTRY_OK);
+  vestry_sqlite_detach(s.attached[1]); /* one connection, one database */
+  s.attached[1] = NULL;
+  const vestry_sqlite_options options = {.path = s.path, .level = VESTRY_SQLITE_PAGES, .poll_ms = 5};
+  assert_int_equal(vestry_sqlite_create(pages, &options, &database), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_attach(database, s.reader, &attached), VESTRY_OK);
+  for (size_t i = 0; i < RACE_PAGES; i++) {
+    char query[8];
+    snprintf(query, sizeof query, "%zu", i);
+    const vestry_memory_call call = {.query = query, .datastar = true};
+    assert_int_equal(vestry_memory_request(v, &call, vestry_page_handler, page, &tabs[i]), VESTRY_OK);
+  }
+  for (size_t i = 0; i < WRITERS; i++) {
+    writers[i] = (race_writer){.seed = (unsigned)i * 77 + 1};
+    assert_int_equal(sqlite3_open(s.path, &writers[i].db), SQLITE_OK);
+    sqlite3_busy_timeout(writers[i].db, 60000);
+    run(writers[i].db, "PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 20");
+    if (i) assert_int_equal(vestry_sqlite_attach(database, writers[i].db, &writers[i].attached), VESTRY_OK);
+  }
+  for (size_t i = 0; i < WRITERS; i++)
+    assert_int_equal(pthread_create(&writers[i].thread, NULL, write_many, &writers[i]), 0);
+  for (size_t i = 0; i < WRITERS; i++) assert_int_equal(pthread_join(writers[i].thread, NULL), 0);
+  uint64_t seq = UINT64_MAX;
+  assert_int_equal(vestry_sqlite_sync(database, &seq), VESTRY_OK);
+  assert_int_equal(vestry_pages_settle(pages, seq, 60000), VESTRY_OK);
+  for (size_t i = 0; i < RACE_PAGES; i++) {
+    char sql[100], truth[TEXT_BYTES];
+    snprintf(sql, sizeof sql, race_sql, i);
+    show(s.other, sql, truth);
+    pthread_mutex_lock(&r.reading);
+    assert_string_equal(r.shown[i], truth);
+    pthread_mutex_unlock(&r.reading);
+    vestry_memory_destroy(tabs[i]);
+  }
+  vestry_stop(v, 1000);
+  for (size_t i = 0; i < WRITERS; i++) {
+    vestry_sqlite_detach(writers[i].attached);
+    assert_int_equal(sqlite3_close(writers[i].db), SQLITE_OK);
+  }
+  vestry_sqlite_detach(attached);
+  vestry_sqlite_destroy(database);
+  vestry_pages_destroy(pages);
+  vestry_destroy(v);
+  close_site(&s);
+}
+
 int main(void) {
   assert_int_equal(vestry_sqlite_record_pages(), VESTRY_OK);
   const struct CMUnitTest tests[] = {
@@ -534,6 +640,7 @@ int main(void) {
       cmocka_unit_test(commits_whose_frames_are_lost_refresh_everything),
       cmocka_unit_test(a_rollback_journal_is_followed_by_tables),
       cmocka_unit_test(memory_that_runs_out_hides_no_change),
+      cmocka_unit_test(writers_race_with_renders),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -180,6 +180,45 @@ static void a_write_is_of_the_applications_transaction(void **state) {
   close_shown(&w);
 }
 
+/* A server beside this one, with the same database. Only its commits that may be of states concern tabs. */
+static void another_process_may_write_a_state(void **state) {
+  (void)state;
+  static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_TOPICS, VESTRY_SQLITE_TABLES, VESTRY_SQLITE_PAGES};
+  for (size_t i = 0; i < 3; i++) {
+    site s;
+    shown w;
+    char one[TABS_TOKEN_BYTES], other[TABS_TOKEN_BYTES], sql[300];
+    open_shown(&w, &s, &(vestry_sqlite_options){.level = levels[i], .poll_ms = 60000}, one, other);
+    assert_int_equal(tabs_set(&s, "u", one, "its own", 7), VESTRY_OK);
+    check_renders(&w, 1, 0);
+    snprintf(sql, sizeof sql, "UPDATE vestry_tab SET data = x'42' WHERE tab = x'%.32s'", one);
+    site_run(s.reader, sql);
+    site_sync(&s);
+    assert_true(w.renders[0] > 0);
+    assert_string_equal(w.texts[0], "B");
+    snprintf(sql, sizeof sql, "INSERT INTO vestry_tab VALUES(x'75', x'%.32s', x'43', 9999999)", other);
+    site_run(s.reader, sql); /* where there was none */
+    site_sync(&s);
+    assert_string_equal(w.texts[1], "C");
+    /* Its row is moved by what is written here. */
+    site_run(s.db, "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 300)"
+                   " INSERT INTO vestry_tab SELECT x'75', randomblob(16), zeroblob(500), 9999999 FROM n");
+    site_sync(&s);
+    snprintf(sql, sizeof sql, "UPDATE vestry_tab SET data = x'44' WHERE tab = x'%.32s'", one);
+    site_run(s.reader, sql);
+    site_sync(&s);
+    assert_string_equal(w.texts[0], "D");
+    w.renders[0] = w.renders[1] = 0;
+    site_run(s.reader, "INSERT INTO t(x) VALUES(1)");
+    if (levels[i] == VESTRY_SQLITE_PAGES) check_renders(&w, 0, 0);
+    site_run(s.reader, "VACUUM");
+    w.renders[0] = 0;
+    site_sync(&s);
+    assert_true(w.renders[0] > 0);
+    close_shown(&w);
+  }
+}
+
 static vestry_err serve_shared(const vestry_request *req, vestry_reply *reply, void *app) {
   return vestry_page_serve(req, reply, app, "all");
 }
@@ -345,6 +384,7 @@ static void tables_are_made_once_and_have_a_version(void **state) {
 }
 
 int main(void) {
+  if (vestry_sqlite_record_pages()) return 1;
   site_clock(1000000); /* before anything is opened */
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_state_is_read_as_it_was_written),
@@ -352,6 +392,7 @@ int main(void) {
       cmocka_unit_test(sizes_have_bounds),
       cmocka_unit_test(a_write_refreshes_that_tab_and_no_other),
       cmocka_unit_test(a_write_is_of_the_applications_transaction),
+      cmocka_unit_test(another_process_may_write_a_state),
       cmocka_unit_test(a_shared_page_has_no_tab),
       cmocka_unit_test(a_state_ends_ttl_after_it_was_last_used),
       cmocka_unit_test(a_touch_waits_for_nobody),

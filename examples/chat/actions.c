@@ -1,0 +1,291 @@
+/* What people do. An action changes rows, and says so to nobody: whoever sees them renders again. */
+#include "chat.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A text with something to see in it, of at most so many characters. */
+static bool is_good(const char *text, size_t max) {
+  size_t count = 0;
+  for (const char *at = text; text && *at; at++) count += ((unsigned char)*at & 0xC0) != 0x80;
+  return text && count <= max && text[strspn(text, " \t\r\n")] != '\0';
+}
+
+/* ------------------------------------------------------------------------------------ coming and going --------- */
+
+/* All but the log-in is for those who have logged in. */
+static vestry_err for_members(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  (void)ctx;
+  if (vestry_session_user(req)) return VESTRY_OK;
+  vestry_reply_redirect(reply, 303, "/");
+  if (vestry_request_is_datastar(req)) vestry_reply_status(reply, 401); /* the tab loads its page anew */
+  return VESTRY_FAILED;
+}
+
+static vestry_err mark_seen(struct db_connection *db, const char *user, int channel) {
+  vestry_err err = db_run(db,
+                          "INSERT INTO seen SELECT ?1, id, coalesce((SELECT max(m.id) FROM message m WHERE "
+                          "m.channel = c.id), 0) FROM channel c WHERE id = ?2 "
+                          "ON CONFLICT DO UPDATE SET id = excluded.id WHERE excluded.id > seen.id",
+                          VESTRY_KEY(user, channel), NULL, NULL);
+  return err == VESTRY_NOT_FOUND ? VESTRY_OK : err;
+}
+
+/* Whoever says so is who he says: an application asks for a password here. What was said before he first came, a
+ * newcomer need not read. */
+static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  const char *name = vestry_request_value(req, VESTRY_IN_FORM, "name");
+  if (!is_good(name, NAME_MAX) || vestry_session_login(req, reply, name)) {
+    vestry_reply_status(reply, 422);
+    return page_login(app, req, reply, "A name is wanted, of at most 40 characters.");
+  }
+  struct db_connection *db = db_begin(app->db);
+  if (!db) return VESTRY_IO;
+  vestry_err err = db_run(db,
+                          "INSERT INTO seen SELECT ?1, id, coalesce((SELECT max(m.id) FROM message m WHERE "
+                          "m.channel = c.id), 0) FROM channel c WHERE NOT EXISTS (SELECT 1 FROM seen WHERE user = ?1)",
+                          VESTRY_KEY(name), NULL, NULL);
+  err = db_end(db, err == VESTRY_NOT_FOUND ? VESTRY_OK : err);
+  return err ? err : vestry_reply_redirect(reply, 303, "/");
+}
+
+static vestry_err logout(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  (void)ctx;
+  vestry_err err = vestry_session_logout(req, reply);
+  return err ? err : vestry_reply_redirect(reply, 303, "/");
+}
+
+/* This tab shows that channel from now on, or did until now. What was said in it, and in the one before, its user has
+ * seen. */
+static vestry_err enter(struct db_connection *db, const vestry_request *req, int channel) {
+  json_t *state = db_tab(db, req, NULL);
+  const int before = (int)json_integer_value(json_object_get(state, "channel"));
+  vestry_err err = state ? VESTRY_OK : VESTRY_NO_MEMORY;
+  if (!err) err = mark_seen(db, vestry_session_user(req), before);
+  if (!err) err = mark_seen(db, vestry_session_user(req), channel);
+  if (!err && json_object_set_new(state, "channel", json_integer(channel))) err = VESTRY_NO_MEMORY;
+  if (channel != before) json_object_del(state, "older");
+  if (!err) err = db_tab_set(db, req, state);
+  json_decref(state);
+  return err;
+}
+
+static vestry_err channel_of(const vestry_request *req, int *ret_channel) {
+  int64_t id;
+  vestry_err err = vestry_request_integer(req, VESTRY_IN_PATH, "channel", 1, INT32_MAX, &id);
+  if (!err) *ret_channel = (int)id;
+  return err ? VESTRY_NOT_FOUND : VESTRY_OK;
+}
+
+/* GET /: the page, or its stream, while which its user is here. */
+static vestry_err serve(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  const char *user = vestry_session_user(req);
+  if (!user && vestry_request_is_datastar(req)) return vestry_reply_status(reply, 401);
+  if (!user) return page_login(app, req, reply, "");
+  vestry_err err = vestry_reply_present(reply, app->presence, NULL, user);
+  if (!err) err = vestry_reply_stream(reply, &(vestry_connection_options){.max_queued_bytes = QUEUED_MAX_BYTES});
+  return err ? err : vestry_page_serve(req, reply, app->page, NULL);
+}
+
+/* GET /channel/{channel}: a link that somebody opens in a tab of its own. It changes nothing: the tab does. */
+static vestry_err serve_channel(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  int channel;
+  vestry_err err = channel_of(req, &channel);
+  return err ? err : serve(req, reply, ctx);
+}
+
+/* POST /channel/{channel} */
+static vestry_err go(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  int channel;
+  vestry_err err = channel_of(req, &channel);
+  struct db_connection *db = err ? NULL : db_begin(app->db);
+  if (!err) err = db ? db_end(db, enter(db, req, channel)) : VESTRY_IO;
+  return err ? err : vestry_reply_status(reply, 204);
+}
+
+/* ------------------------------------------------------------------------------------ saying something --------- */
+
+static vestry_err complain(vestry_reply *reply, const char *what) {
+  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", what));
+}
+
+/* POST /channel */
+static vestry_err create_channel(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  const char *name = program_text(req, "name", NAME_MAX * 4);
+  int id = 0;
+  if (!is_good(name, NAME_MAX)) return complain(reply, "A channel needs a name, of at most 40 characters.");
+  struct db_connection *db = db_begin(app->db);
+  if (!db) return VESTRY_IO;
+  vestry_err err = db_run(db,
+                          "INSERT INTO channel(name) SELECT trim(?1) WHERE (SELECT count(*) FROM channel) < ?2 "
+                          "ON CONFLICT DO NOTHING RETURNING id",
+                          VESTRY_KEY(name, CHANNELS_MAX), db_integer, &id);
+  if (!err) err = enter(db, req, id);
+  err = db_end(db, err);
+  if (err == VESTRY_NOT_FOUND) return complain(reply, "There is a channel of that name, or there are too many.");
+  return err ? err : vestry_reply_patch_signals(reply, VESTRY_OBJECT("name", "", "error", ""));
+}
+
+/* Whether somebody may say something more just now. */
+static vestry_err keep_pace(struct app *app, struct db_connection *db, const char *user) {
+  int count = 0;
+  vestry_err err = db_run(db,
+                          "INSERT INTO pace VALUES(?1, unixepoch() / ?2, 1) ON CONFLICT DO UPDATE SET count = "
+                          "iif(slot = excluded.slot, count + 1, 1), slot = excluded.slot RETURNING count",
+                          VESTRY_KEY(user, (int)SLOT_S), db_integer, &count);
+  return !err && (uint64_t)count > app->rate ? VESTRY_LIMIT : err;
+}
+
+/* Forget a tab's draft, or keep it. */
+static vestry_err set_draft(struct db_connection *db, const vestry_request *req, const char *name, const char *text) {
+  json_t *state = db_tab(db, req, NULL), *drafts = json_object_get(state, "drafts");
+  bool is_done = state != NULL;
+  if (state && !drafts) is_done = json_object_set_new(state, "drafts", drafts = json_object()) == 0;
+  json_object_del(drafts, name); /* the latest one is the last */
+  if (is_done && *text) is_done = json_object_set_new(drafts, name, json_string(text)) == 0;
+  if (json_object_size(drafts) > DRAFTS_MAX) json_object_del(drafts, json_object_iter_key(json_object_iter(drafts)));
+  vestry_err err = is_done ? db_tab_set(db, req, state) : VESTRY_NO_MEMORY;
+  json_decref(state);
+  return err;
+}
+
+/* A message is told by its nonce (vestry/once.h), here too: one that comes again after a crash is in the database. */
+static vestry_err add_message(struct app *app, const vestry_request *req, int channel, const char *draft,
+                              const char *text) {
+  const char *user = vestry_session_user(req), *once = vestry_request_header(req, "X-Once");
+  struct db_connection *db = db_begin(app->db);
+  if (!db) return VESTRY_IO;
+  int id = 0;
+  vestry_err err = keep_pace(app, db, user);
+  if (!err) err = db_run(db, "SELECT id FROM channel WHERE id = ?", VESTRY_KEY(channel), db_integer, &id);
+  if (!err)
+    err = db_run(db,
+                 "INSERT INTO message(channel, id, author, text, once) "
+                 "SELECT ?1, coalesce(max(id), 0) + 1, ?2, ?3, nullif(?4, '') FROM message WHERE channel = ?1 "
+                 "ON CONFLICT(once) DO NOTHING RETURNING id",
+                 VESTRY_KEY(channel, user, text, once ? once : ""), NULL, NULL);
+  if (!err) err = mark_seen(db, user, channel);
+  if (!err) err = set_draft(db, req, draft, "");
+  return db_end(db, err == VESTRY_NOT_FOUND && id ? VESTRY_OK : err);
+}
+
+/* POST /channel/{channel}/message */
+static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  const char *text = "";
+  int channel;
+  char draft[DRAFT_BYTES];
+  vestry_err err = channel_of(req, &channel);
+  if (!err) err = page_draft(req, channel, draft);
+  if (!err) err = vestry_signals_string(vestry_request_signals(req), "text", &text, NULL);
+  if (err) return err;
+  const char *wrong = NULL;
+  if (!is_good(text, SIZE_MAX))
+    wrong = "A message needs some text.";
+  else if (!is_good(text, TEXT_MAX))
+    wrong = "A message has at most 2,000 characters.";
+  else
+    err = add_message(app, req, channel, draft, text);
+  if (err == VESTRY_LIMIT) wrong = "That was much in a short time: wait a few seconds.";
+  if (wrong) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", wrong, (const char *)draft, text));
+  return err ? err : vestry_reply_status(reply, 204);
+}
+
+/* POST /channel/{channel}/draft */
+static vestry_err save_draft(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  int channel;
+  char draft[DRAFT_BYTES];
+  vestry_err err = channel_of(req, &channel);
+  if (!err) err = page_draft(req, channel, draft);
+  if (err) return err;
+  const char *text = program_text(req, draft, TEXT_MAX * 4);
+  struct db_connection *db = text ? db_begin(app->db) : NULL;
+  if (db) err = db_end(db, set_draft(db, req, draft, text));
+  return err ? err : vestry_reply_status(reply, 204);
+}
+
+/* POST /channel/{channel}/older */
+static vestry_err show_older(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  struct db_connection *db = db_begin(app->db);
+  if (!db) return VESTRY_IO;
+  json_t *state = db_tab(db, req, NULL);
+  json_int_t older = json_integer_value(json_object_get(state, "older")) + SHOWN;
+  if (older > SHOWN_MAX - SHOWN) older = SHOWN_MAX - SHOWN;
+  vestry_err err = json_object_set_new(state, "older", json_integer(older)) ? VESTRY_NO_MEMORY : VESTRY_OK;
+  if (!err) err = db_tab_set(db, req, state);
+  json_decref(state);
+  err = db_end(db, err);
+  return err ? err : vestry_reply_status(reply, 204);
+}
+
+/* What only who has written it may do. */
+static vestry_err change(struct app *app, vestry_reply *reply, const char *sql, const vestry_key *values) {
+  struct db_connection *db = db_begin(app->db);
+  vestry_err err = db ? db_end(db, db_run(db, sql, values, NULL, NULL)) : VESTRY_IO;
+  return err ? err : vestry_reply_patch_signals(reply, VESTRY_OBJECT("edit", 0, "error", ""));
+}
+
+/* PUT /channel/{channel}/message */
+static vestry_err edit(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  const char *text = program_text(req, "edited", TEXT_MAX * 4);
+  int channel;
+  int64_t id;
+  vestry_err err = channel_of(req, &channel);
+  if (!err) err = vestry_signals_integer(vestry_request_signals(req), "edit", 1, INT32_MAX, &id, NULL);
+  if (err) return err;
+  if (!is_good(text, TEXT_MAX)) return complain(reply, "A message has some text, and at most 2,000 characters.");
+  return change(ctx, reply,
+                "UPDATE message SET text = ?1, edited = 1 WHERE channel = ?2 AND id = ?3 AND author = ?4 AND "
+                "text IS NOT NULL RETURNING id",
+                VESTRY_KEY(text, channel, id, vestry_session_user(req)));
+}
+
+/* DELETE /channel/{channel}/message */
+static vestry_err delete_message(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  int channel;
+  int64_t id;
+  vestry_err err = channel_of(req, &channel);
+  if (!err) err = vestry_signals_integer(vestry_request_signals(req), "drop", 1, INT32_MAX, &id, NULL);
+  if (err) return err;
+  return change(
+      ctx, reply,
+      "UPDATE message SET text = NULL WHERE channel = ? AND id = ? AND author = ? AND text IS NOT NULL RETURNING id",
+      VESTRY_KEY(channel, id, vestry_session_user(req)));
+}
+
+/* ----------------------------------------------------------------------------------- where all this is --------- */
+static vestry_err serve_script(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  return vestry_reply_file(req, reply, ((struct app *)ctx)->files, "chat.js");
+}
+
+static vestry_err error_page(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  return program_page(ctx, reply, "Chat", "<main id=\"login\"><h1>%s</h1><p><a href=\"/\">To the chat</a></p></main>",
+                      vestry_request_error(req) == 404 ? "There is no such page" : "That did not work");
+}
+
+vestry_err actions_mount(struct app *app) {
+  static const vestry_mounted routes[] = {{"GET", "/", serve},
+                                          {"GET", "/chat.js", serve_script},
+                                          {"POST", "/login", login},
+                                          {"POST", "/logout", logout},
+                                          {"POST", "/channel", create_channel},
+                                          {"GET", "/channel/{channel}", serve_channel},
+                                          {"POST", "/channel/{channel}", go},
+                                          {"POST", "/channel/{channel}/older", show_older},
+                                          {"POST", "/channel/{channel}/draft", save_draft},
+                                          {"POST", "/channel/{channel}/message", say},
+                                          {"PUT", "/channel/{channel}/message", edit},
+                                          {"DELETE", "/channel/{channel}/message", delete_message}};
+  vestry *v = app->program.v;
+  vestry_err err = vestry_guard(v, "/", vestry_csrf_guard, app->csrf);
+  if (!err) err = vestry_guard(v, "/", vestry_once_guard, app->once);
+  if (!err) err = vestry_guard(v, "/channel", for_members, app);
+  if (!err) err = vestry_mount(v, "", routes, sizeof routes / sizeof *routes, app);
+  return err ? err : vestry_error_page(v, 0, error_page, &app->program);
+}

@@ -1,0 +1,113 @@
+/* From the command line to the end: the database first, which has the secret that the instance seals with; then the
+ * instance, its pages, and what they follow. */
+#include "chat.h"
+
+#include <stdio.h>
+
+static vestry_err may_see(const vestry_request *req, void *ctx) {
+  (void)ctx;
+  return vestry_session_user(req) ? VESTRY_OK : VESTRY_NOT_FOUND;
+}
+
+/* Every message moves its channel's tally, which all tabs show. So it is brought up to date now and then, by a thread
+ * of its own: two thousand tabs are told twice a second at most, however much is said, and by whatever process. */
+static void count(vestry_timer *timer, void *ctx) {
+  struct app *app = ctx;
+  int changes = 0;
+  (void)timer;
+  struct db_connection *db = db_take(app->db);
+  (void)db_run(db,
+               "SELECT 1 FROM channel c LEFT JOIN tally t ON t.channel = c.id WHERE t.last IS NOT coalesce("
+               "(SELECT max(id) FROM message WHERE channel = c.id), 0) LIMIT 1",
+               NULL, db_integer, &changes);
+  db_give(db);
+  db = changes ? db_begin(app->db) : NULL;
+  if (!db) return;
+  vestry_err err =
+      db_run(db,
+             "INSERT OR REPLACE INTO tally SELECT id, coalesce((SELECT max(id) FROM message WHERE channel = c.id), "
+             "0) AS now FROM channel c WHERE now IS NOT (SELECT last FROM tally WHERE channel = c.id)",
+             NULL, NULL, NULL);
+  (void)db_end(db, err == VESTRY_NOT_FOUND ? VESTRY_OK : err);
+}
+
+enum { OPTION_DB = OPTION_OWN, OPTION_RATE };
+
+static int read_option(int option, const char *value, void *ctx) {
+  struct app *app = ctx;
+  if (option == OPTION_DB) app->file = value;
+  bool is_bad = option == OPTION_RATE && !options_number(value, 1, 1000000, &app->rate);
+  return is_bad ? options_refuse("chat", "rate", value, "a number from 1 to 1000000 is wanted") : 0;
+}
+
+/* The database is open before the instance is created, which seals with what is kept there. */
+static bool prepare(void *ctx, vestry_options *options) {
+  struct app *app = ctx;
+  app->db = db_open(app->file);
+  if (!app->db || db_secret(app->db, app->secret)) return false;
+  options->secret = app->secret;
+  options->secret_len = sizeof app->secret;
+  return true;
+}
+
+static vestry_err begin(struct app *app) {
+  vestry *v = app->program.v;
+  const vestry_file script = {.path = "chat.js", .bytes = chat_js, .len = chat_js_len};
+  const vestry_pages_options pages = {
+      .secret = app->secret, .secret_len = sizeof app->secret, .interval_ms = INTERVAL_MS};
+  const vestry_page_options page = {.render = page_render, .allow = may_see, .app = app};
+  const vestry_presence_options presence = {.on_change = page_on_presence, .ctx = app};
+  vestry_err err = vestry_files_create(&(vestry_files_options){.embedded = &script, .embedded_count = 1}, &app->files);
+  if (!err) err = vestry_csrf_create(v, NULL, &app->csrf);
+  if (!err) err = vestry_once_create(v, NULL, &app->once);
+  if (!err) err = vestry_pages_create(v, &pages, &app->pages);
+  if (!err) err = vestry_page_create(app->pages, &page, &app->page);
+  if (!err) err = vestry_presence_create(v, &presence, &app->presence);
+  if (!err) err = db_attach(app->db, app->pages);
+  if (!err) err = vestry_runtime_create(&(vestry_runtime_options){.threads_count = 1}, &app->clerk);
+  if (!err) err = vestry_timer_create(app->clerk, count, app, &app->timer);
+  if (!err) err = vestry_timer_set(app->timer, 0, TALLY_MS);
+  return err ? err : actions_mount(app);
+}
+
+/* In the order in which each stands on the next. */
+static void end(struct app *app) {
+  vestry_stop(app->program.v, VESTRY_NEVER_MS);
+  vestry_timer_destroy(app->timer);
+  vestry_runtime_destroy(app->clerk);
+  vestry_presence_destroy(app->presence);
+  db_detach(app->db);
+  vestry_pages_destroy(app->pages);
+  vestry_once_destroy(app->once);
+  vestry_csrf_destroy(app->csrf);
+  vestry_files_destroy(app->files);
+}
+
+int main(int argc, char **argv) {
+  static const struct option names[] = {
+      OPTIONS_OF_ALL, {"db", required_argument, NULL, OPTION_DB}, {"rate", required_argument, NULL, OPTION_RATE}, {0}};
+  static const vestry_profile offered[] = {{.ops = &vestry_profile_brotli}, {.ops = &vestry_profile_gzip}};
+  static struct app app = {.file = "chat.db", .rate = 1000};
+  app.program =
+      (struct program){.names = names,
+                       .read_own = read_option,
+                       .own = &app,
+                       .prepare = prepare,
+                       .style = chat_css,
+                       .style_len = chat_css_len,
+                       .own_help = "  --db FILE             where all is kept [chat.db]\n"
+                                   "  --rate N              messages of one person within ten seconds [1000]\n"};
+  vestry_sqlite_record_pages(); /* before SQLite is used: then only what a page has read renders it again */
+  const vestry_session_options sessions = {.insecure = true, .storage = &db_sessions, .storage_ctx = &app.db};
+  const vestry_options options = {.sessions = &sessions, .profiles = offered, .profiles_count = 2};
+  program_start(&app.program, argc, argv, "chat", "Channels, and people who talk in them", &options);
+  vestry_err err = begin(&app);
+  if (!err)
+    program_wait(&app.program);
+  else
+    fprintf(stderr, "chat: %s\n", vestry_strerror(err));
+  end(&app);
+  int status = program_finish(&app.program);
+  db_close(app.db);
+  return err ? 1 : status;
+}

@@ -1,0 +1,58 @@
+/* The chat: people log in by a name and talk in channels. All of it is in SQLite, and pages are made of what is there:
+ * an action changes rows and is done, and every tab that shows these rows renders again, once they are on the disk.
+ *
+ *    page.c     what a tab shows: a page of its own, and in it what many see
+ *    actions.c  what people do: come, go, look elsewhere, say something, take it back
+ *    db.c       the database, which the pages follow
+ *    chat.c     from the command line to the end */
+#ifndef CHAT_CHAT_H
+#define CHAT_CHAT_H
+
+#include "../shared/program.h"
+#include "db.h"
+
+enum {
+  NAME_MAX = 40,   /* characters, of people and channels */
+  TEXT_MAX = 2000, /* characters, of a message */
+  CHANNELS_MAX = 200,
+  SHOWN = 100, /* messages of a channel; and so many more each time that older ones are wanted */
+  SHOWN_MAX = 500,
+  PEOPLE_MAX = 20,           /* that are named */
+  DRAFTS_MAX = 16,           /* of a tab */
+  DRAFT_BYTES = 32,          /* of a draft's name */
+  SLOT_S = 10,               /* messages of a person are counted for so long */
+  INTERVAL_MS = 50,          /* between two renders of one thing, when much is said */
+  TALLY_MS = 500,            /* so often it is looked how far channels go */
+  QUEUED_MAX_BYTES = 8 << 20 /* of a tab: SHOWN_MAX messages of TEXT_MAX characters, however they are escaped */
+};
+
+struct app {
+  struct program program;
+  const char *file;
+  uint64_t rate; /* messages of a person within SLOT_S */
+  struct db *db;
+  unsigned char secret[DB_SECRET_BYTES];
+  vestry_pages *pages;
+  vestry_page *page;
+  vestry_presence *presence;
+  vestry_csrf *csrf;
+  vestry_once *once;
+  vestry_files *files;
+  vestry_runtime *clerk; /* a thread that counts */
+  vestry_timer *timer;
+};
+
+/* The page of the path /, as a vestry_page_fn; its app is the struct app. */
+vestry_err page_render(vestry_render *render, vestry_html *html, void *ctx);
+/* The log-in instead, and why the last one was none. */
+vestry_err page_login(struct app *app, const vestry_request *req, vestry_reply *reply, const char *error);
+/* The signal, and the member of a tab's state, that a draft is. It is the tab's: a page that was rendered before its
+ * tab was known (vestry/tab.h) leaves nothing behind. */
+vestry_err page_draft(const vestry_request *req, int channel, char name[DRAFT_BYTES]);
+/* Somebody has come, or has left; ctx is the struct app. */
+void page_on_presence(const vestry_presence_change *change, void *ctx);
+
+/* The routes, and who may use them. */
+vestry_err actions_mount(struct app *app);
+
+#endif

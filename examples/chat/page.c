@@ -1,0 +1,369 @@
+/* What a tab shows. Its page is private: it has its user's name, the channel that this tab shows, how far its user has
+ * read. What many look at stands in it as parts, which are rendered once for all of them: the messages of a channel,
+ * how far each channel goes, who is here. No topic is named but for who is here: a page depends on what it has read. */
+#include "chat.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+/* What buttons and forms send: signals, by a regular expression; that it was a page of ours, and that it is meant once.
+ * A request that is under way goes on when the next one follows. */
+#define WITH(signals)                                                                                                  \
+  (&(vestry_backend_action_options){                                                                                   \
+      .filter_include = signals, .csrf = true, .once = true, .cancellation = VESTRY_CANCEL_DISABLED})
+#define ALONE WITH("^tabId$")
+
+/* ------------------------------------------------------------------------------- parts, which many see --------- */
+
+struct list {
+  vestry_html *html;
+  int channel, shown;
+  int count;                     /* of messages until now */
+  char author[NAME_MAX * 4 + 1]; /* of the last one */
+  struct tm sent;                /* likewise */
+};
+
+/* Everybody has a colour. */
+static void put_avatar(vestry_html *html, const char *name) {
+  unsigned hash = 0;
+  int len = 1;
+  for (const char *at = name; *at; at++) hash = hash * 31 + (unsigned char)*at;
+  while (((unsigned char)name[len] & 0xC0) == 0x80) len++; /* the first character, whole */
+  vestry_html_add(html, "<i class=\"avatar tint-%u\" aria-hidden=\"true\">%.*s</i>", hash % 6, len, name);
+}
+
+static void put_message(sqlite3_stmt *row, void *ctx) {
+  struct list *list = ctx;
+  vestry_html *html = list->html;
+  const int id = sqlite3_column_int(row, 0);
+  const char *author = (const char *)sqlite3_column_text(row, 1), *text = (const char *)sqlite3_column_text(row, 2);
+  const time_t sent = (time_t)sqlite3_column_int64(row, 3);
+  if (!list->count++ && sqlite3_column_int(row, 5) > list->shown) { /* one more than is shown */
+    if (list->shown >= SHOWN_MAX) return;
+    vestry_html_add(html, "<button id=\"older\" data-on:click=\"");
+    vestry_html_backend_action(html, VESTRY_METHOD_POST, ALONE, "/channel/%d/older", list->channel);
+    vestry_html_add(html, "\">Show older</button>");
+    return;
+  }
+  struct tm now;
+  char day[32], minute[8];
+  localtime_r(&sent, &now);
+  strftime(day, sizeof day, "%A, %e %B %Y", &now);
+  strftime(minute, sizeof minute, "%H:%M", &now);
+  bool is_today = now.tm_yday == list->sent.tm_yday && now.tm_year == list->sent.tm_year;
+  if (!is_today) vestry_html_add(html, "<h2>%s</h2>", day);
+  bool goes_on = is_today && strcmp(author, list->author) == 0; /* then a reader need not be told again who it is */
+  snprintf(list->author, sizeof list->author, "%s", author);
+  list->sent = now;
+  vestry_html_add(html, "<article id=\"m%d-%d\" tabindex=\"-1\"%-s>", list->channel, id,
+                  goes_on ? " class=\"on\"" : "");
+  put_avatar(html, author);
+  vestry_html_add(html, "<header><b>%s</b> <time>%s</time>%-s</header><p>%s</p>", author, minute,
+                  sqlite3_column_int(row, 4) ? " <small>edited</small>" : "", text);
+  vestry_html_add(
+      html,
+      "<menu data-preserve-attr=\"style\" data-show=\"$_me == '%s'\"><button name=\"edit\" value=\"%d\">Edit</button>"
+      "<button name=\"drop\" value=\"%d\">Delete</button></menu></article>",
+      author, id, id);
+}
+
+/* The last messages of a channel. Its share says which, and how many: "7 100". */
+static vestry_err messages(vestry_render *render, vestry_html *html, void *ctx) {
+  struct app *app = ctx;
+  struct list list = {.html = html};
+  if (sscanf(vestry_render_share(render), "%d %d", &list.channel, &list.shown) != 2) return VESTRY_INVALID;
+  struct db_connection *db = db_take(app->db);
+  vestry_err err =
+      db_run(db,
+             "SELECT id, author, text, sent, edited, count(*) OVER () FROM "
+             "(SELECT * FROM message WHERE channel = ?1 AND text IS NOT NULL ORDER BY id DESC LIMIT ?2 + 1) "
+             "ORDER BY id",
+             VESTRY_KEY(list.channel, list.shown), put_message, &list);
+  db_give(db);
+  if (err == VESTRY_NOT_FOUND) return vestry_html_add(html, "<p>Nobody has said anything yet.</p>");
+  return err;
+}
+
+static void put_last(sqlite3_stmt *row, void *last) {
+  char name[16];
+  snprintf(name, sizeof name, "c%d", sqlite3_column_int(row, 0));
+  json_object_set_new(last, name, json_integer(sqlite3_column_int64(row, 1)));
+}
+
+/* How far all channels go. What of it somebody has not read is for the tab to tell: so this is the same for all. */
+static vestry_err tally(vestry_render *render, vestry_html *html, void *ctx) {
+  struct app *app = ctx;
+  (void)render;
+  json_t *last = json_object();
+  struct db_connection *db = db_take(app->db);
+  vestry_err err = db_run(db, "SELECT channel, last FROM tally ORDER BY channel", NULL, put_last, last);
+  db_give(db);
+  vestry_html_add(html, "<i data-signals:_last=\"");
+  vestry_html_json(html, last);
+  json_decref(last);
+  vestry_html_add(html, "\"></i>");
+  return err == VESTRY_NOT_FOUND ? VESTRY_OK : err;
+}
+
+static void put_person(const char *who, size_t streams_count, void *ctx) {
+  struct list *list = ctx;
+  (void)streams_count;
+  if (list->count++ >= PEOPLE_MAX) return;
+  vestry_html_add(list->html, "<li>");
+  put_avatar(list->html, who);
+  vestry_html_add(list->html, "<span>%s</span></li>", who);
+}
+
+/* Who is here is in no database. So it has a topic, which page_on_presence refreshes. */
+static vestry_err people(vestry_render *render, vestry_html *html, void *ctx) {
+  struct app *app = ctx;
+  struct list list = {.html = html};
+  vestry_render_topic(render, "people");
+  vestry_err err = vestry_presence_each(app->presence, NULL, put_person, &list);
+  if (list.count > PEOPLE_MAX) vestry_html_add(html, "<li>and %d more</li>", list.count - PEOPLE_MAX);
+  return err;
+}
+
+void page_on_presence(const vestry_presence_change *change, void *ctx) {
+  struct app *app = ctx;
+  (void)change;
+  vestry_refresh(app->pages, "people", NULL);
+}
+
+/* --------------------------------------------------------------------------------- the page, one's own --------- */
+
+vestry_err page_draft(const vestry_request *req, int channel, char name[DRAFT_BYTES]) {
+  char tab[VESTRY_TAB_ID_BYTES];
+  vestry_err err = vestry_tab_id(req, tab);
+  if (!err) snprintf(name, DRAFT_BYTES, "draft%d_%.6s", channel, tab);
+  return err;
+}
+
+/* What a tab shows. */
+struct view {
+  const char *user;
+  json_t *state;     /* {"channel": 7, "shown": 100, "drafts": {"draft7_a0b1c2": "…"}}, each of them may be missing */
+  json_t *seen;      /* how far the user has read: {"c7": 41} */
+  vestry_html links; /* to all channels */
+  int channel, shown;
+  int address;                 /* the channel by whose address the tab was opened; 0: by none */
+  char name[NAME_MAX * 4 + 1]; /* of the channel; empty: there is none like that */
+  char draft[DRAFT_BYTES];     /* the name of its draft */
+};
+
+static void put_link(sqlite3_stmt *row, void *ctx) {
+  struct view *view = ctx;
+  vestry_html *html = &view->links;
+  const int id = sqlite3_column_int(row, 0);
+  const char *name = (const char *)sqlite3_column_text(row, 1);
+  char seen[16];
+  snprintf(seen, sizeof seen, "c%d", id);
+  json_object_set_new(view->seen, seen, json_integer(sqlite3_column_int64(row, 2)));
+  if (!view->channel) view->channel = id; /* who has chosen none sees the first one */
+  const bool is_here = id == view->channel;
+  if (is_here) snprintf(view->name, sizeof view->name, "%s", name);
+  vestry_html_add(
+      html,
+      "<li><a id=\"to-%d\" href=\"/channel/%d\"%-s data-on:click=\"evt.ctrlKey || evt.metaKey || evt.shiftKey || "
+      "(evt.preventDefault(), $edit = 0, $error = '', ",
+      id, id, is_here ? " aria-current=\"page\"" : "");
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, ALONE, "/channel/%d", id);
+  vestry_html_add(html, ")\">%s</a>", name);
+  if (!is_here)
+    vestry_html_add(
+        html, "<b title=\"Unread\" data-show=\"$_last.c%d > $_seen.c%d\" data-text=\"$_last.c%d - $_seen.c%d\"></b>",
+        id, id, id, id);
+  vestry_html_add(html, "</li>");
+}
+
+/* A document can be at a channel's address, a link that somebody followed: it shows that channel, and the tab itself
+ * says then that this is what it shows (put_frame). Whose tab a document is for is not always known before. */
+static int address_of(vestry_render *render) {
+  int64_t id = 0;
+  if (!vestry_render_is_stream(render))
+    (void)vestry_request_integer(vestry_render_request(render), VESTRY_IN_PATH, "channel", 1, INT32_MAX, &id);
+  return (int)id;
+}
+
+static vestry_err look(struct app *app, vestry_render *render, struct view *view) {
+  const vestry_request *req = vestry_render_request(render);
+  struct db_connection *db = db_take(app->db);
+  vestry_html_init(&view->links, NULL);
+  view->user = vestry_session_user(req);
+  view->seen = json_object();
+  view->state = db_tab(db, req, render);
+  view->channel = (int)json_integer_value(json_object_get(view->state, "channel"));
+  view->address = address_of(render);
+  if (view->address) view->channel = view->address;
+  view->shown = SHOWN + (int)json_integer_value(json_object_get(view->state, "older"));
+  vestry_err err = !view->user ? VESTRY_NOT_FOUND : view->state && view->seen ? VESTRY_OK : VESTRY_NO_MEMORY;
+  if (!err)
+    err = db_run(db,
+                 "SELECT c.id, c.name, coalesce(s.id, 0) FROM channel c LEFT JOIN seen s ON s.user = ? AND "
+                 "s.channel = c.id ORDER BY c.id",
+                 VESTRY_KEY(view->user), put_link, view);
+  if (!err) err = page_draft(req, view->channel, view->draft);
+  db_give(db);
+  return err;
+}
+
+static void look_away(struct view *view) {
+  vestry_html_finish(&view->links);
+  json_decref(view->state);
+  json_decref(view->seen);
+}
+
+static void put_part(vestry_render *render, vestry_html *html, const char *id, const char *element, const char *share,
+                     vestry_page_fn fn, struct app *app) {
+  vestry_render_part(render, html,
+                     &(vestry_page_part){.id = id, .element = element, .share = share, .render = fn, .app = app});
+}
+
+/* Beside the channel: which others there are, a form for a new one, who is here. */
+static void put_aside(struct app *app, vestry_render *render, vestry_html *html, struct view *view) {
+  vestry_slice links = {.data = "", .len = 0};
+  (void)vestry_html_result(&view->links, &links);
+  put_part(render, html, "tally", "div", "", tally, app);
+  vestry_html_add(html, "<aside data-signals:_seen=\"");
+  vestry_html_json(html, view->seen);
+  vestry_html_add(html, "\"><div><nav aria-label=\"Channels\"><ul>%-s</ul></nav><form id=\"new\" data-on:submit=\"",
+                  (const char *)links.data);
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, WITH("^(tabId|name)$"), "/channel");
+  vestry_html_add(html, "\"><label for=\"name\">New channel</label><input id=\"name\" data-bind:name "
+                        "autocomplete=\"off\" placeholder=\"New channel\"><button>Create</button></form></div>");
+  vestry_html_add(html, "<section id=\"here\"><h2>Here now</h2>");
+  put_part(render, html, "people", "ul", "", people, app);
+  vestry_html_add(html, "</section><footer>");
+  put_avatar(html, view->user);
+  vestry_html_add(html, "<b>%s</b><button data-on:click=\"", view->user);
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, ALONE, "/logout");
+  vestry_html_add(html, "\">Log out</button></footer></aside>");
+}
+
+/* A draft is a signal of its channel and its tab. It is saved while it is typed, for when the page, or the server, does
+ * not come back as it was; from then on it is in the page, for one that lacks it. What is sent leaves the field at
+ * once, and comes back to it if it was refused. */
+static void put_composer(vestry_html *html, const struct view *view) {
+  const char *draft = view->draft,
+             *saved = json_string_value(json_object_get(json_object_get(view->state, "drafts"), draft));
+  const int id = view->channel;
+  char include[64];
+  snprintf(include, sizeof include, "^(tabId|%s)$", draft);
+  vestry_html_add(html, "<form id=\"composer\" data-show=\"!$edit\" data-signals:%-s__ifmissing=\"'%s'\" ", draft,
+                  saved ? saved : "");
+  vestry_html_add(
+      html,
+      "data-on:datastar-fetch=\"evt.detail.el === el && ['error', 'retries-failed'].includes(evt.detail.type) "
+      "&& ($%-s = $text)\" data-on:submit=\"$text = $%-s; $%-s = ''; $error = ''; ",
+      draft, draft, draft);
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, WITH("^(tabId|text)$"), "/channel/%d/message", id);
+  vestry_html_add(html,
+                  "\"><label for=\"%-s\">Message</label><textarea id=\"%-s\" rows=\"1\" placeholder=\"Write to %s\" "
+                  "data-bind:%-s data-on:keydown=\"evt.key == 'Enter' && !evt.shiftKey && !evt.isComposing && "
+                  "(evt.preventDefault(), el.form.requestSubmit())\" data-on:input__debounce.300ms=\"",
+                  draft, draft, view->name, draft);
+  const vestry_backend_action_options save = {.filter_include = include, .csrf = true};
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, &save, "/channel/%d/draft", id);
+  vestry_html_add(html, "\"></textarea><button class=\"first\">Send</button></form>");
+}
+
+/* Takes the composer's place while something is edited. */
+static void put_editing(vestry_html *html, const struct view *view) {
+  vestry_html_add(html, "<form id=\"editing\" data-show=\"$edit\" style=\"display: none\" data-effect=\"$edit && "
+                        "setTimeout(() => document.getElementById('edited').focus())\" data-on:submit=\"$error = ''; ");
+  vestry_html_backend_action(html, VESTRY_METHOD_PUT, WITH("^(tabId|edit|edited)$"), "/channel/%d/message",
+                             view->channel);
+  vestry_html_add(html,
+                  "\"><label for=\"edited\">New text</label><textarea id=\"edited\" rows=\"1\" "
+                  "data-bind:edited data-on:keydown=\"evt.key == 'Escape' && ($edit = 0)\"></textarea>"
+                  "<button class=\"first\">Save</button><button type=\"button\" data-on:click=\"$edit = 0\">Cancel"
+                  "</button></form>");
+}
+
+static void put_room(struct app *app, vestry_render *render, vestry_html *html, struct view *view) {
+  char id[32], share[32];
+  snprintf(id, sizeof id, "list-%d", view->channel); /* an element for each, so that none is under another's name */
+  snprintf(share, sizeof share, "%d %d", view->channel, view->shown);
+  vestry_html_add(html,
+                  "<section id=\"room\" data-channel=\"%d\" data-init=\"follow(el)\" data-on:click=\""
+                  "evt.target.name == 'edit' && ($edit = Number(evt.target.value), $edited = "
+                  "evt.target.closest('article').querySelector('p').textContent); "
+                  "evt.target.name == 'drop' && ($drop = Number(evt.target.value), ",
+                  view->channel);
+  vestry_html_backend_action(html, VESTRY_METHOD_DELETE, WITH("^(tabId|drop)$"), "/channel/%d/message", view->channel);
+  vestry_html_add(html, ")\" data-on:visibilitychange__document=\"document.hidden && "); /* what was seen, was seen */
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, ALONE, "/channel/%d", view->channel);
+  vestry_html_add(html, "\">");
+  if (*view->name) {
+    vestry_html_add(html, "<header><h1>%s</h1></header>", view->name);
+    vestry_html_add(html, "<div id=\"messages\">");
+    put_part(render, html, id, "div", share, messages, app);
+    vestry_html_add(html, "</div>");
+    vestry_html_add(html, "<p class=\"error\" role=\"alert\" data-text=\"$error\"></p>");
+    put_composer(html, view);
+    put_editing(html, view);
+  } else {
+    vestry_reply_status(vestry_render_reply(render), 404);
+    vestry_html_add(html, "<header><h1>There is no such channel</h1></header><p class=\"none\">Perhaps it never was. "
+                          "Choose another one, or make a new one.</p>"
+                          "<p class=\"error\" role=\"alert\" data-text=\"$error\"></p>");
+  }
+  vestry_html_add(html, "</section>");
+}
+
+/* Around all that changes, in the document alone: what the tab is and has, and what it proves that with. */
+static vestry_err put_frame(struct app *app, vestry_render *render, vestry_html *html, struct view *view) {
+  const vestry_request *req = vestry_render_request(render);
+  vestry_reply *reply = vestry_render_reply(render);
+  char tab[VESTRY_TAB_ATTRIBUTES_BYTES], token[VESTRY_CSRF_TOKEN_BYTES], nonce[VESTRY_ONCE_NONCE_BYTES];
+  vestry_err err = vestry_tab_attributes(req, reply, tab, sizeof tab);
+  if (!err) err = vestry_csrf_token(app->csrf, req, reply, token);
+  if (!err) err = vestry_once_nonce(req, nonce);
+  if (err) return err;
+  program_live_begin(&app->program, render, html, "Chat");
+  vestry_html_add(
+      html,
+      "<script src=\"/chat.js\"></script><div id=\"chat\" %-s data-signals:_csrf=\"'%s'\" "
+      "data-signals:_once=\"'%s'\" data-signals:_me=\"'%s'\" data-signals=\"{text: '', name: '', edit: 0, "
+      "drop: 0, edited: '', error: '', _last: {}, _seen: {}}\" data-on:datastar-fetch=\"evt.detail.type == 'error' && "
+      "evt.detail.el.closest('main') && ($error = evt.detail.argsRaw.status == 403 ? "
+      "'You have logged in anew elsewhere: load this page again.' : 'That did not work.')\">",
+      tab, token, nonce, view->user);
+  if (!view->address) return VESTRY_OK;
+  vestry_html_add(html, "<i data-init=\"history.replaceState(null, '', '/'); ");
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, ALONE, "/channel/%d", view->address);
+  return vestry_html_add(html, "\"></i>");
+}
+
+/* A vestry_page_fn: the document, and later its content again. */
+vestry_err page_render(vestry_render *render, vestry_html *html, void *ctx) {
+  struct app *app = ctx;
+  struct view view = {.user = NULL};
+  vestry_err err = look(app, render, &view);
+  if (!err && !vestry_render_is_stream(render)) err = put_frame(app, render, html, &view);
+  if (!err) {
+    vestry_render_begin(render, html);
+    put_aside(app, render, html, &view);
+    put_room(app, render, html, &view);
+    vestry_render_end(render, html);
+    vestry_html_add(html, "</div>");
+    err = program_live_end(html);
+  }
+  look_away(&view);
+  return err;
+}
+
+/* ----------------------------------------------------------------------------------- before the log-in --------- */
+#define LOGIN                                                                                                          \
+  "<main id=\"login\"><h1>Chat</h1><p>Say who you are, and come in.</p><form method=\"post\" action=\"/login\">"       \
+  "<input type=\"hidden\" name=\"csrf\" value=\"%s\"><label for=\"name\">Name</label><input id=\"name\" "              \
+  "name=\"name\" "                                                                                                     \
+  "required autofocus autocomplete=\"username\"><p class=\"error\" role=\"alert\">%s</p>"                              \
+  "<button class=\"first\">Enter</button></form></main>"
+
+vestry_err page_login(struct app *app, const vestry_request *req, vestry_reply *reply, const char *error) {
+  char token[VESTRY_CSRF_TOKEN_BYTES];
+  vestry_err err = vestry_csrf_token(app->csrf, req, reply, token);
+  return err ? err : program_page(&app->program, reply, "Chat", LOGIN, token, error);
+}

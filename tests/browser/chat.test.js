@@ -1,0 +1,640 @@
+// The example chat, used in Chromium by several people at once.
+'use strict';
+const { after, test } = require('node:test');
+const assert = require('node:assert/strict');
+const { execFileSync } = require('node:child_process');
+const fs = require('node:fs');
+const http = require('node:http');
+const os = require('node:os');
+const path = require('node:path');
+const { HOSTILE, startExample, newSession, picture, send, closeChrome, temporaryDirectory } = require('./harness.js');
+
+after(closeChrome);
+
+// A chat on a database of its own. It is started again on the same port.
+async function chatFor(t, options = []) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'chat-'));
+  const file = path.join(folder, 'chat.db');
+  const start = (port) => startExample('chat', ['--db', file, ...options], port);
+  let server = await start(0);
+  t.after(async () => {
+    await server.stop();
+    fs.rmSync(folder, { recursive: true });
+  });
+  return {
+    url: server.url,
+    kill: () => server.kill(),
+    begin: async () => (server = await start(server.port)),
+    // Another process, which writes, or reads, as it likes: rows as arrays, and when it was done.
+    sql(statement) {
+      const script = `
+import json, sqlite3, sys, time
+db = sqlite3.connect(sys.argv[1], timeout=5)
+rows = db.execute(sys.argv[2]).fetchall()
+db.commit()
+print(json.dumps([rows, time.time() * 1000]))`;
+      return JSON.parse(execFileSync('python3', ['-c', script, file, statement]));
+    },
+  };
+}
+
+// A person: a browser of its own, who has logged in.
+async function personFor(t, chat, name, options = {}) {
+  const session = await newSession(t, options);
+  const open = async (where = '') => {
+    const tab = await session.tab(chat.url + where);
+    await tab.until(() => document.querySelector('#people li')); // its user's name is there once its stream is open
+    return tab;
+  };
+  const first = await session.tab(chat.url);
+  await first.page.getByLabel('Name').fill(name);
+  await first.page.getByRole('button', { name: 'Enter' }).click();
+  await first.until(() => document.querySelector('#people li'));
+  return { ...session, open, ...first };
+}
+
+// Without the frames that a mouse would wait for: they are rare in a tab behind others.
+const press = (locator) => locator.evaluate((el) => el.click());
+const say = async ({ page }, text) => {
+  await page.getByLabel('Message').fill(text);
+  await press(page.getByRole('button', { name: 'Send' }));
+};
+const textsOf = ({ page }) => page.locator('#messages article p').allTextContents();
+const shows = (tab, text) =>
+  tab.until((is) => [...document.querySelectorAll('#messages article p')].some((p) => p.textContent === is), text);
+const isIn = (tab, channel) => tab.until((is) => document.querySelector('h1')?.textContent === is, channel);
+const go = async (tab, channel) => {
+  await press(tab.page.getByRole('navigation').getByRole('link', { name: channel, exact: true }));
+  await isIn(tab, channel);
+};
+const create = async (tab, channel) => {
+  await tab.page.getByLabel('New channel').fill(channel);
+  await press(tab.page.getByRole('button', { name: 'Create' }));
+  await isIn(tab, channel);
+};
+const complains = (tab, what) => tab.until((is) => document.querySelector('.error').textContent.includes(is), what);
+const unreadIs = (tab, wanted) =>
+  tab.until((is) => JSON.stringify([...document.querySelectorAll('nav li')].map((li) => {
+    const count = li.querySelector('b');
+    return count?.checkVisibility() ? count.textContent : '';
+  })) === is, JSON.stringify(wanted));
+const hereAre = (tab, wanted) =>
+  tab.until((is) => JSON.stringify([...document.querySelectorAll('#people li span')].map((el) => el.textContent)) === is,
+    JSON.stringify(wanted));
+const action = (page, where, method = 'POST') =>
+  page.waitForRequest((request) => request.method() === method && new URL(request.url()).pathname.endsWith(where));
+const faults = (problems) => problems.filter((text) => !/ERR_|Failed to load resource/.test(text));
+
+// From now on the tab notes when it first shows each text, by the machine's clock.
+const watchArrivals = ({ page }) =>
+  page.evaluate(() => {
+    window.arrivals = {};
+    new MutationObserver(() => {
+      for (const p of document.querySelectorAll('#messages article p')) window.arrivals[p.textContent] ??= Date.now();
+    }).observe(document, { childList: true, subtree: true });
+  });
+const arrivalOf = ({ page }, text) => page.evaluate((of) => window.arrivals[of], text);
+
+// What a page of this person's sends, to be sent without it: its cookie, its token, its tab; and each time another nonce.
+async function scriptOf({ context, page }) {
+  const saved = action(page, '/draft');
+  const said = action(page, '/message');
+  await page.getByLabel('Message').fill('x');
+  await saved;
+  await press(page.getByRole('button', { name: 'Send' }));
+  const headers = await (await said).allHeaders();
+  const { tabId } = (await said).postDataJSON();
+  const cookie = (await context.cookies()).map(({ name, value }) => `${name}=${value}`).join('; ');
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 8 });
+  let count = 0;
+  const nonce = () => `${headers['x-once'].split('.')[0]}.${process.pid}-${++count}`;
+  const post = (url, signals, once = nonce(), change = {}) =>
+    new Promise((done) => {
+      const as = { 'Datastar-Request': 'true', 'Content-Type': 'application/json', Cookie: cookie,
+        'X-CSRF-Token': headers['x-csrf-token'], 'X-Once': once, ...change };
+      for (const name of Object.keys(as)) if (as[name] === undefined) delete as[name];
+      const request = http.request(url, { method: 'POST', agent, headers: as }, (answer) => {
+        answer.resume().on('end', () => done(answer.statusCode)).on('error', () => done(0));
+      });
+      request.on('error', () => done(0));
+      request.end(JSON.stringify({ tabId, ...signals }));
+    });
+  return { post, nonce, token: headers['x-csrf-token'] };
+}
+
+test('chat: a message is in all tabs of its channel, at once, and in no other', async (t) => {
+  const chat = await chatFor(t);
+  const [ada, bob] = [await personFor(t, chat, 'Ada'), await personFor(t, chat, 'Bob')];
+  const [two, other] = [await ada.open(), await bob.open()];
+  await go(other, 'random');
+  const there = [ada, two, bob];
+  for (const tab of [...there, other]) await watchArrivals(tab);
+  const took = [];
+  for (let i = 0; i < 20; i++) {
+    await bob.page.getByLabel('Message').fill(`message ${i}`);
+    const sent = Date.now();
+    await press(bob.page.getByRole('button', { name: 'Send' }));
+    for (const tab of there) await shows(tab, `message ${i}`);
+    for (const tab of there) took.push((await arrivalOf(tab, `message ${i}`)) - sent);
+  }
+  took.sort((a, b) => a - b);
+  t.diagnostic(`from the click to each of three tabs: median ${took[30]} ms, most ${took[59]} ms`);
+  assert.ok(took[30] < 500);
+  assert.deepEqual(await textsOf(other), []);
+  assert.deepEqual(await bob.page.locator('#messages article').last().locator('b').textContent(), 'Bob');
+  assert.deepEqual([...ada.problems, ...bob.problems], []);
+});
+
+test('chat: killed in the middle of a thousand messages, under open pages', async (t) => {
+  const chat = await chatFor(t, ['--rate', '100000']);
+  const [ada, bob, eve] = [await personFor(t, chat, 'Ada'), await personFor(t, chat, 'Bob'), await personFor(t, chat, 'Eve')];
+  const elsewhere = await eve.open();
+  await go(elsewhere, 'random');
+  const script = await scriptOf(ada);
+  await shows(bob, 'x');
+  for (const [tab, draft] of [[bob, 'half a thought'], [elsewhere, 'another half']]) {
+    const saved = tab.page.waitForResponse(/draft$/);
+    await tab.page.getByLabel('Message').fill(draft);
+    assert.equal((await saved).status(), 204);
+  }
+  // Eight at a time. What is not acknowledged is sent again with its nonce, as the client does.
+  const all = Array.from({ length: 1000 }, (_, i) => `number ${i}`);
+  const acknowledged = new Set();
+  let killed = null, next = 0, repeated = 0;
+  await Promise.all(Array.from({ length: 8 }, async () => {
+    while (next < all.length) {
+      const text = all[next++], once = script.nonce();
+      while ((await script.post(`${chat.url}channel/1/message`, { text }, once)) !== 204) {
+        repeated++;
+        await killed; // and it is there again
+        await new Promise((done) => setTimeout(done, 20));
+      }
+      acknowledged.add(text);
+      if (acknowledged.size === 400)
+        killed = chat.kill().then(() => {
+          t.diagnostic(`killed when ${acknowledged.size} were acknowledged`);
+          return chat.begin();
+        });
+    }
+  }));
+  const [rows] = chat.sql("SELECT text, count(*) FROM message WHERE text LIKE 'number %' GROUP BY text");
+  assert.deepEqual(rows.filter(([, count]) => count !== 1), []);
+  assert.deepEqual(rows.map(([text]) => text).sort(), [...acknowledged].sort());
+  t.diagnostic(`${repeated} requests were repeated`);
+  const [last] = chat.sql('SELECT text FROM message WHERE channel = 1 ORDER BY id DESC LIMIT 1');
+  for (const tab of [ada, bob, eve]) await shows(tab, last[0][0]);
+  assert.deepEqual(await textsOf(elsewhere), []);
+  for (const [tab, draft] of [[bob, 'half a thought'], [elsewhere, 'another half']]) {
+    assert.equal(await tab.page.getByLabel('Message').inputValue(), draft);
+    await tab.page.reload();
+    await tab.until((is) => document.querySelector('#composer textarea')?.value === is, draft);
+  }
+  await say(elsewhere, 'as before');
+  await shows(elsewhere, 'as before');
+  await say(bob, 'here too');
+  for (const tab of [ada, bob, eve]) await shows(tab, 'here too');
+  assert.deepEqual(faults([...ada.problems, ...bob.problems, ...eve.problems]), []);
+});
+
+// For the client itself: the stand-in is not made for so many changes of so much.
+const ofTheClient = { skip: !process.env.DATASTAR_JS };
+test('chat: who changes channels under fire sees nothing of the old one in the new one', ofTheClient, async (t) => {
+  const chat = await chatFor(t, ['--rate', '100000']);
+  const [ada, bob] = [await personFor(t, chat, 'Ada'), await personFor(t, chat, 'Bob')];
+  const script = await scriptOf(bob);
+  chat.sql('DELETE FROM message');
+  await ada.until(() => !document.querySelector('article'));
+  await ada.page.evaluate(() => {
+    window.wrong = [];
+    window.looks = 0;
+    new MutationObserver(() => {
+      const channel = document.querySelector('h1').textContent;
+      window.looks++;
+      for (const p of document.querySelectorAll('#messages article p'))
+        if (!p.textContent.startsWith(`${channel} `)) window.wrong.push(`${p.textContent} in ${channel}`);
+    }).observe(document, { childList: true, subtree: true, characterData: true });
+  });
+  let isOver = false, count = 0;
+  const fire = (async () => {
+    for (; !isOver; count++) {
+      await Promise.all([script.post(`${chat.url}channel/1/message`, { text: `general ${count}` }),
+        script.post(`${chat.url}channel/2/message`, { text: `random ${count}` })]);
+      await new Promise((done) => setTimeout(done, 10)); // the page can show twenty a second
+    }
+  })();
+  t.after(() => (isOver = true));
+  for (let i = 0; i < 40; i++) await go(ada, i % 2 ? 'general' : 'random');
+  isOver = true;
+  await fire;
+  await shows(ada, `general ${count - 1}`);
+  const { wrong, looks } = await ada.page.evaluate(() => ({ wrong: window.wrong, looks: window.looks }));
+  t.diagnostic(`40 changes under ${2 * count} messages, looked at ${looks} times`);
+  assert.ok(looks > 80);
+  assert.deepEqual(wrong, []);
+  assert.deepEqual(ada.problems, []);
+});
+
+test('chat: what another process writes is shown', async (t) => {
+  const chat = await chatFor(t);
+  const ada = await personFor(t, chat, 'Ada');
+  await watchArrivals(ada);
+  const took = [];
+  for (let i = 0; i < 10; i++) {
+    const [, done] = chat.sql(`INSERT INTO message(channel, id, author, text) SELECT 1, coalesce(max(id), 0) + 1, 'cron', 'job ${i}'
+      FROM message WHERE channel = 1`);
+    await shows(ada, `job ${i}`);
+    took.push(Math.round((await arrivalOf(ada, `job ${i}`)) - done));
+  }
+  t.diagnostic(`shown after ${took} ms`);
+  assert.ok(Math.min(...took) < 200); // a busy machine makes some later: by far too late would be all of them
+  chat.sql("INSERT INTO message(channel, id, author, text) VALUES(2, 1, 'cron', 'elsewhere')");
+  await unreadIs(ada, ['', '1']);
+  chat.sql("UPDATE channel SET name = 'lobby' WHERE id = 1");
+  await isIn(ada, 'lobby');
+  assert.deepEqual(ada.problems, []);
+});
+
+test('chat: hostile names and texts are texts', async (t) => {
+  const chat = await chatFor(t);
+  const people = [];
+  for (const name of [HOSTILE[0], HOSTILE[3], HOSTILE[6]]) people.push(await personFor(t, chat, name));
+  const [one, two] = people;
+  await hereAre(one, people.map((_, i) => HOSTILE[3 * i]));
+  for (const text of HOSTILE) {
+    await say(one, text);
+    await shows(two, text);
+  }
+  assert.deepEqual(await textsOf(two), HOSTILE);
+  assert.equal(await two.page.locator('#messages article b').first().textContent(), HOSTILE[0]);
+  assert.equal(await two.page.locator('article menu:visible').count(), 0);
+  await one.page.locator('article').last().hover();
+  assert.equal(await one.page.locator('article menu:visible').count(), HOSTILE.length);
+  for (const text of HOSTILE) {
+    await create(two, text.trim());
+    await go(one, text.trim());
+    await say(one, text);
+    await shows(two, text);
+  }
+  await two.page.reload();
+  await shows(two, HOSTILE.at(-1));
+  // As a draft, too.
+  const saved = two.page.waitForResponse(/draft$/);
+  await two.page.getByLabel('Message').fill(HOSTILE[2]);
+  await saved;
+  await two.page.reload();
+  await two.until((is) => document.querySelector('#composer textarea')?.value === is, HOSTILE[2]);
+  assert.deepEqual(people.flatMap(({ problems }) => faults(problems)), []);
+});
+
+test('chat: who proves nothing is refused', async (t) => {
+  const chat = await chatFor(t);
+  const [ada, bob] = [await personFor(t, chat, 'Ada'), await personFor(t, chat, 'Bob')];
+  const [script, other] = [await scriptOf(ada), await scriptOf(bob)];
+  const url = `${chat.url}channel/1/message`;
+  assert.equal(await script.post(url, { text: 'without' }, undefined, { 'X-CSRF-Token': undefined }), 403);
+  assert.equal(await script.post(url, { text: 'of another' }, undefined, { 'X-CSRF-Token': other.token }), 403);
+  assert.equal(await script.post(url, { text: 'from elsewhere' }, undefined, { Origin: 'http://evil.example' }), 403);
+  assert.equal(await script.post(url, { text: 'forged' }, 'abc.1'), 403);
+  const once = script.nonce();
+  assert.deepEqual([await script.post(url, { text: 'good' }, once), await script.post(url, { text: 'good' }, once)], [204, 204]);
+  assert.equal(await script.post(`${chat.url}channel/77/message`, { text: 'nowhere' }), 404);
+  assert.equal((await send('POST', `${chat.url}login`, 'name=Eve', { 'Content-Type': 'application/x-www-form-urlencoded' })).status, 403);
+  assert.equal((await send('GET', `${chat.url}?datastar=%7B%7D`, undefined, { 'Datastar-Request': 'true' })).status, 401);
+  await shows(ada, 'good');
+  assert.deepEqual(await textsOf(ada), ['x', 'x', 'good']);
+});
+
+test('chat: one edits and deletes what is one\'s own, and nothing else', async (t) => {
+  const chat = await chatFor(t);
+  const [ada, bob] = [await personFor(t, chat, 'Ada'), await personFor(t, chat, 'Bob')];
+  await say(ada, 'A tipo');
+  await shows(bob, 'A tipo');
+  await say(bob, 'Where?');
+  await shows(ada, 'Where?');
+  const own = ada.page.locator('article', { hasText: 'tipo' });
+  assert.equal(await bob.page.locator('article', { hasText: 'tipo' }).getByRole('button', { name: 'Edit' }).isVisible(), false);
+  assert.equal(await ada.page.locator('article', { hasText: 'Where' }).getByRole('button', { name: 'Delete' }).isVisible(), false);
+  await press(own.getByRole('button', { name: 'Edit' }));
+  const field = ada.page.getByLabel('New text');
+  await ada.until(() => document.activeElement.id === 'edited');
+  assert.equal(await field.inputValue(), 'A tipo');
+  await say(bob, 'I see'); // which does not disturb who edits
+  await shows(ada, 'I see');
+  await field.fill('A typo');
+  const changed = action(ada.page, '/message', 'PUT');
+  await press(ada.page.getByRole('button', { name: 'Save' }));
+  for (const tab of [ada, bob]) await shows(tab, 'A typo');
+  assert.equal(await bob.page.locator('article', { hasText: 'typo' }).locator('small').textContent(), 'edited');
+  await ada.page.getByLabel('Message').waitFor({ state: 'visible' });
+  // What no page sends: with another's number.
+  const { 'x-csrf-token': token } = await (await changed).allHeaders();
+  const cookie = (await ada.context.cookies()).map(({ name, value }) => `${name}=${value}`).join('; ');
+  const as = { Cookie: cookie, 'X-CSRF-Token': token, 'Datastar-Request': 'true', 'Content-Type': 'application/json' };
+  const put = await send('PUT', `${chat.url}channel/1/message`, JSON.stringify({ edit: 2, edited: 'mine now' }), as);
+  const drop = await send('DELETE', `${chat.url}channel/1/message?datastar=${encodeURIComponent('{"drop":2}')}`, undefined, as);
+  assert.deepEqual([put.status, drop.status], [404, 404]);
+  await press(ada.page.locator('article', { hasText: 'typo' }).getByRole('button', { name: 'Delete' }));
+  for (const tab of [ada, bob]) await tab.until(() => document.querySelectorAll('article').length === 2);
+  assert.deepEqual(await textsOf(ada), ['Where?', 'I see']);
+  assert.deepEqual(faults([...ada.problems, ...bob.problems]), []);
+});
+
+test('chat: what was not read is counted', async (t) => {
+  const chat = await chatFor(t);
+  const [ada, bob] = [await personFor(t, chat, 'Ada'), await personFor(t, chat, 'Bob')];
+  const two = await ada.open();
+  await go(bob, 'random');
+  await say(bob, 'one');
+  await say(bob, 'two');
+  for (const tab of [ada, two]) await unreadIs(tab, ['', '2']);
+  await go(ada, 'random');
+  await shows(ada, 'two');
+  for (const tab of [ada, two]) await unreadIs(tab, ['', '']); // read in one tab is read
+  await say(bob, 'three');
+  await shows(ada, 'three');
+  await unreadIs(two, ['', '1']);
+  await go(ada, 'general');
+  for (const tab of [ada, two]) await unreadIs(tab, ['', '']);
+  await say(bob, 'four');
+  await unreadIs(ada, ['', '1']);
+  await ada.page.reload();
+  await unreadIs(ada, ['', '1']);
+  await say(ada, 'my own'); // is not news to me
+  await unreadIs(bob, ['1', '']);
+  const three = await ada.open();
+  await go(three, 'random');
+  await say(three, 'my own, too');
+  await shows(bob, 'my own, too');
+  await unreadIs(ada, ['', '']);
+  // What a tab showed until one turned away from it was seen.
+  await say(bob, 'five');
+  await shows(three, 'five');
+  await unreadIs(ada, ['', '1']);
+  await three.page.evaluate(() => {
+    Object.defineProperty(document, 'hidden', { configurable: true, get: () => true });
+    document.dispatchEvent(new Event('visibilitychange'));
+  });
+  await unreadIs(ada, ['', '']);
+  const eve = await personFor(t, chat, 'Eve');
+  await unreadIs(eve, ['', '']); // who has just come has nothing to catch up with
+  assert.deepEqual([...ada.problems, ...bob.problems, ...eve.problems], []);
+});
+
+test('chat: each tab has its channel and its drafts, and a reload keeps them', async (t) => {
+  const chat = await chatFor(t);
+  const ada = await personFor(t, chat, 'Ada');
+  const two = await ada.open();
+  await create(two, 'a third one');
+  assert.equal(await ada.page.locator('h1').textContent(), 'general');
+  await ada.page.getByRole('link', { name: 'a third one' }).waitFor();
+  const draft = async (tab, text) => {
+    const saved = tab.page.waitForResponse(/draft$/);
+    await tab.page.getByLabel('Message').fill(text);
+    await saved;
+  };
+  const draftIs = (tab, text) => tab.until((is) => document.querySelector('#composer textarea')?.value === is, text);
+  await draft(ada, 'for general');
+  await draft(two, 'for the third');
+  await go(two, 'random');
+  await draftIs(two, '');
+  await draft(two, 'for random');
+  await go(two, 'a third one');
+  await draftIs(two, 'for the third');
+  for (let i = 0; i < 2; i++) {
+    await Promise.all([ada.page.reload(), two.page.reload()]);
+    await isIn(two, 'a third one');
+    await isIn(ada, 'general');
+    await draftIs(two, 'for the third');
+    await draftIs(ada, 'for general');
+    await go(two, 'random');
+    await draftIs(two, 'for random');
+    await go(two, 'a third one');
+  }
+  await press(two.page.getByRole('button', { name: 'Send' }));
+  await shows(two, 'for the third');
+  await draftIs(two, '');
+  await two.page.reload();
+  await shows(two, 'for the third');
+  await draftIs(two, '');
+  assert.deepEqual(faults(ada.problems), []);
+});
+
+test('chat: a channel that does not exist, and one by its address', async (t) => {
+  const chat = await chatFor(t);
+  const ada = await personFor(t, chat, 'Ada');
+  const answer = await ada.page.goto(`${chat.url}channel/99`);
+  assert.equal(answer.status(), 404);
+  await isIn(ada, 'There is no such channel');
+  await ada.until(() => document.querySelector('#people li'));
+  await go(ada, 'random'); // the page lives
+  await say(ada, 'found');
+  await shows(ada, 'found');
+  assert.equal(new URL(ada.page.url()).pathname, '/');
+  await ada.page.reload();
+  await shows(ada, 'found');
+  const two = await ada.open('channel/2');
+  await shows(two, 'found');
+  assert.equal((await two.page.goto(`${chat.url}channel/x`)).status(), 404);
+  assert.equal(await two.page.textContent('h1'), 'There is no such page');
+  await two.page.getByRole('link', { name: 'To the chat' }).click();
+  await isIn(two, 'random');
+  // One that goes away while it is shown.
+  chat.sql('DELETE FROM channel WHERE id = 2');
+  for (const tab of [ada, two]) await isIn(tab, 'There is no such channel');
+  await go(two, 'general');
+  await create(ada, 'random');
+  await say(ada, 'another one');
+  await shows(ada, 'another one');
+  await create(two, 'there').catch(() => null);
+  await two.page.getByLabel('New channel').fill('random');
+  await press(two.page.getByRole('button', { name: 'Create' }));
+  await complains(two, 'There is a channel of that name');
+  const stranger = await newSession(t);
+  const tab = await stranger.tab(`${chat.url}channel/1`);
+  await tab.page.getByLabel('Name').waitFor();
+  assert.deepEqual(faults([...ada.problems, ...stranger.problems]), []);
+});
+
+test('chat: who is here, and who has left', async (t) => {
+  const chat = await chatFor(t);
+  const [ada, bob] = [await personFor(t, chat, 'Ada'), await personFor(t, chat, 'Bob')];
+  const two = await bob.open('channel/2');
+  for (const tab of [ada, bob, two]) await hereAre(tab, ['Ada', 'Bob']);
+  await bob.page.close();
+  await two.page.reload();
+  await hereAre(two, ['Ada', 'Bob']);
+  await press(two.page.getByRole('button', { name: 'Log out' }));
+  await two.page.getByLabel('Name').waitFor();
+  await hereAre(ada, ['Ada']);
+  await two.page.goto(`${chat.url}channel/1`);
+  await two.page.getByLabel('Name').waitFor();
+  assert.deepEqual(faults([...ada.problems, ...bob.problems]), []);
+});
+
+test('chat: a log-out ends the other tabs, too', async (t) => {
+  const chat = await chatFor(t);
+  const ada = await personFor(t, chat, 'Ada');
+  const two = await ada.open();
+  await press(ada.page.getByRole('button', { name: 'Log out' }));
+  for (const tab of [ada, two]) await tab.page.getByLabel('Name').waitFor();
+});
+
+test('chat: bounds are told', async (t) => {
+  const chat = await chatFor(t, ['--rate', '3']);
+  const ada = await personFor(t, chat, 'Ada');
+  await say(ada, '  \n ');
+  await complains(ada, 'needs some text');
+  const long = 'ä'.repeat(2001);
+  await say(ada, long);
+  await complains(ada, 'at most 2,000 characters');
+  await ada.until((is) => document.querySelector('#composer textarea').value === is, long); // it is not lost
+  await say(ada, long.slice(1));
+  await shows(ada, long.slice(1));
+  await say(ada, 'two');
+  await say(ada, 'three');
+  await shows(ada, 'three');
+  await say(ada, 'four');
+  await ada.until(() => document.querySelector('.error').textContent.includes('a few seconds') ||
+    [...document.querySelectorAll('article p')].some((p) => p.textContent === 'four')); // ten seconds may just be over
+  for (const name of [' ', 'x'.repeat(41)]) {
+    await ada.page.getByLabel('New channel').fill(name);
+    await press(ada.page.getByRole('button', { name: 'Create' }));
+    await complains(ada, 'A channel needs a name, of at most 40');
+  }
+  const session = await newSession(t);
+  const tab = await session.tab(chat.url);
+  await tab.page.getByLabel('Name').fill('x'.repeat(41));
+  await tab.page.getByRole('button', { name: 'Enter' }).click();
+  await complains(tab, 'of at most 40 characters');
+});
+
+// Where the list stands: how far its end is away, and which message is at its upper edge, at what height.
+const placeOf = ({ page }) =>
+  page.evaluate(() => {
+    const list = document.querySelector('#messages');
+    const edge = list.getBoundingClientRect().top;
+    const first = [...list.querySelectorAll('article')].find((el) => el.getBoundingClientRect().top >= edge);
+    return { id: first.id, top: Math.round(first.getBoundingClientRect().top - edge),
+      left: Math.round(list.scrollHeight - list.scrollTop - list.clientHeight) };
+  });
+const fill = (chat, channel, count) =>
+  chat.sql(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${count})
+    INSERT INTO message(channel, id, author, text) SELECT ${channel}, (SELECT coalesce(max(id), 0) FROM message WHERE channel = ${channel}) + i,
+      'cron', 'old ' || i FROM n`);
+
+test('chat: who reads above is not moved, who is at the end follows; older ones are shown', async (t) => {
+  const chat = await chatFor(t);
+  fill(chat, 1, 250);
+  const [ada, bob] = [await personFor(t, chat, 'Ada'), await personFor(t, chat, 'Bob')];
+  await shows(ada, 'old 250');
+  assert.equal((await textsOf(ada)).length, 100);
+  assert.ok((await placeOf(ada)).left <= 1, 'it begins at the end');
+  for (let i = 0; i < 3; i++) {
+    await say(bob, `new ${i}`);
+    await shows(ada, `new ${i}`);
+    assert.ok((await placeOf(ada)).left <= 1, 'the end is followed');
+  }
+  await ada.page.evaluate(() => (document.querySelector('#messages').scrollTop = 900));
+  const before = await placeOf(ada);
+  for (let i = 3; i < 8; i++) {
+    await say(bob, `new ${i}\nof two lines`);
+    await shows(ada, `new ${i}\nof two lines`);
+    const { id, top } = await placeOf(ada);
+    assert.deepEqual({ id, top }, { id: before.id, top: before.top });
+  }
+  // Up to the very first one, without losing the place.
+  await ada.page.evaluate(() => (document.querySelector('#messages').scrollTop = 0));
+  for (const [count, first] of [[200, 'old 59'], [258, 'old 1']]) {
+    const { id, top } = await placeOf(ada);
+    await press(ada.page.getByRole('button', { name: 'Show older' }));
+    await ada.until((is) => document.querySelectorAll('article').length === is, count);
+    assert.equal((await textsOf(ada))[0], first);
+    const now = await ada.page.evaluate((of) => document.getElementById(of).getBoundingClientRect().top -
+      document.querySelector('#messages').getBoundingClientRect().top, id);
+    assert.equal(Math.round(now), top);
+  }
+  assert.equal(await ada.page.getByRole('button', { name: 'Show older' }).count(), 0);
+  await go(ada, 'random');
+  await go(ada, 'general');
+  await shows(ada, 'new 7\nof two lines');
+  assert.equal((await textsOf(ada)).length, 100);
+  assert.ok((await placeOf(ada)).left <= 1, 'a channel begins at its end');
+  await ada.page.setViewportSize({ width: 900, height: 400 });
+  await ada.until(() => { const list = document.querySelector('#messages'); return list.scrollHeight - list.scrollTop - list.clientHeight <= 1; });
+  assert.deepEqual([...ada.problems, ...bob.problems], []);
+});
+
+// Words, and what surrounds them.
+function measure() {
+  const luminance = (css) => {
+    const [r, g, b] = css.match(/[\d.]+/g).slice(0, 3).map((v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ground = (el) => {
+    const color = getComputedStyle(el).backgroundColor;
+    return /, 0\)$/.test(color) && el.parentElement ? ground(el.parentElement) : color;
+  };
+  const faint = [];
+  for (const el of document.querySelectorAll('body *')) {
+    if (!el.checkVisibility({ checkOpacity: true }) || ![...el.childNodes].some((node) => node.nodeType === 3 && node.data.trim())) continue;
+    const [a, b] = [luminance(getComputedStyle(el).color), luminance(ground(el))].sort((x, y) => y - x);
+    if ((a + 0.05) / (b + 0.05) < 4.5) faint.push(`${el.tagName} ${el.textContent}`);
+  }
+  return {
+    faint,
+    ground: luminance(getComputedStyle(document.documentElement).backgroundColor) > 0.5 ? 'light' : 'dark',
+    overflow: document.documentElement.scrollWidth - innerWidth,
+    small: [...document.querySelectorAll('button, a, input, textarea')]
+      .filter((el) => el.checkVisibility({ checkOpacity: true }) && el.getBoundingClientRect().height < (el.closest('menu') && innerWidth > 900 ? 32 : 44)).map((el) => el.textContent),
+  };
+}
+
+for (const [device, options] of Object.entries({ phone: { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true },
+  desk: { viewport: { width: 960, height: 560 } } }))
+  for (const colorScheme of ['light', 'dark'])
+    test(`chat: looks, ${device}, ${colorScheme}`, async (t) => {
+      const chat = await chatFor(t);
+      const names = ['Ada', 'Bob', 'Grace'];
+      const people = [];
+      for (const name of names) people.push(await personFor(t, chat, name, { ...options, colorScheme }));
+      const [ada, bob, grace] = people;
+      const folder = temporaryDirectory(t);
+      const look = async (tab, name) => {
+        await tab.page.screenshot({ path: path.join(folder, `chat-${device}-${colorScheme}-${name}.png`) });
+        return tab.page.evaluate(measure);
+      };
+      const good = { faint: [], ground: colorScheme, overflow: 0, small: [] };
+      const talk = [[ada, 'Good morning! Has anybody tried the new build?'], [ada, 'It is in the usual place.'],
+        [bob, 'I have. It starts in half the time it took before.'], [grace, 'Same here. The log is quiet, too.\nShall we let it go out today?'],
+        [ada, 'Yes. I write the notes, Bob does the rest?'], [bob, 'On it.']];
+      for (const [who, text] of talk) {
+        await say(who, text);
+        for (const tab of people) await shows(tab, text);
+      }
+      await create(bob, 'releases');
+      await say(bob, 'Notes for today');
+      await say(bob, 'Please read them');
+      await unreadIs(ada, ['', '', '2']);
+      await hereAre(ada, names);
+      await ada.page.mouse.move(2, 2);
+      await ada.page.evaluate(() => document.activeElement.blur());
+      assert.deepEqual(await look(ada, 'talk'), good);
+      await picture(ada.page, `chat-${device}-${colorScheme}`);
+      await ada.page.locator('article').last().scrollIntoViewIfNeeded();
+      await ada.page.locator('article', { hasText: 'notes' }).focus(); // which shows what one can do with it
+      await press(ada.page.locator('article', { hasText: 'notes' }).getByRole('button', { name: 'Edit' }));
+      await ada.until(() => document.activeElement.id === 'edited');
+      assert.deepEqual(await look(ada, 'edit'), good);
+      const word = 'Averyverylongwordwithoutanyplacetobreakit'.slice(0, 40);
+      await create(grace, word);
+      await say(grace, word.repeat(40));
+      await shows(grace, word.repeat(40));
+      assert.deepEqual(await look(grace, 'long'), good);
+      await grace.page.goto(`${chat.url}channel/99`);
+      await grace.until(() => document.querySelector('#people li'));
+      assert.deepEqual(await look(grace, 'none'), good);
+      await press(grace.page.getByRole('button', { name: 'Log out' }));
+      await grace.page.getByLabel('Name').waitFor();
+      assert.deepEqual(await look(grace, 'login'), good);
+      assert.deepEqual(people.flatMap(({ problems }) => faults(problems)), []);
+    });

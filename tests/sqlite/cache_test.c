@@ -1,0 +1,48 @@
+/* Recording of pages is asked for before SQLite is used, and once. */
+#include "sqlite/cache.h"
+
+#include "sqlite/site.h"
+
+static void it_is_a_setting_of_the_process(void **state) {
+  (void)state;
+  assert_int_equal(sqlite3_initialize(), SQLITE_OK);
+  assert_int_equal(vestry_sqlite_record_pages(), VESTRY_BUSY);
+  assert_false(vsi_sqlite_cache_is_recorded());
+  assert_int_equal(sqlite3_shutdown(), SQLITE_OK);
+  assert_int_equal(vestry_sqlite_record_pages(), VESTRY_OK);
+  assert_true(vsi_sqlite_cache_is_recorded());
+  assert_int_equal(sqlite3_initialize(), SQLITE_OK);
+  assert_int_equal(vestry_sqlite_record_pages(), VESTRY_OK); /* done before */
+}
+
+static void without_it_there_is_no_level_pages(void **state) {
+  (void)state;
+  site s;
+  vestry_sqlite *again;
+  site_open(&s, "WAL", &(vestry_sqlite_options){.level = VESTRY_SQLITE_TABLES, .poll_ms = 60000});
+  const vestry_sqlite_options options = {.path = s.path, .level = VESTRY_SQLITE_PAGES};
+  assert_int_equal(vestry_sqlite_create(s.pages, &options, &again), VESTRY_UNSUPPORTED);
+  site_close(&s);
+}
+
+static void a_cache_is_learned_and_forgotten(void **state) {
+  (void)state;
+  vsi_sqlite_cache cache = {NULL, NULL, false}, second = {NULL, NULL, false};
+  sqlite3 *db;
+  assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
+  site_run(db, "CREATE TABLE t(x)");
+  assert_true(vsi_sqlite_cache_learn(&cache, db, &cache));
+  assert_false(vsi_sqlite_cache_learn(&second, db, &second)); /* it is somebody's */
+  vsi_sqlite_cache_forget(&cache);
+  assert_true(vsi_sqlite_cache_learn(&second, db, &second));
+  assert_int_equal(sqlite3_close(db), SQLITE_OK);
+  assert_null(second.cache);
+  assert_true(second.is_lost);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(without_it_there_is_no_level_pages),
+                                     cmocka_unit_test(it_is_a_setting_of_the_process),
+                                     cmocka_unit_test(a_cache_is_learned_and_forgotten)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
