@@ -21,10 +21,10 @@ static vestry_err key_comes(const vestry_scoped_key *key, vestry_put_policy poli
   return error;
 }
 
-static void key_left(const vestry_scoped_key *key, void *ctx) {
+static void key_left(const vestry_scoped_key *key, vestry_handle handle, void *ctx) {
   vestry_cluster *cluster = ctx;
   bool is_first;
-  vsi_keys_leave(&cluster->keys, vsi_cluster_hash_key(cluster, key), &is_first);
+  vsi_keys_leave(&cluster->keys, vsi_cluster_hash_key(cluster, key), handle, &is_first);
   if (is_first) vsi_tell_soon(cluster);
 }
 
@@ -32,7 +32,7 @@ static void key_came(const vestry_scoped_key *key, vestry_put_policy policy, ves
   vestry_cluster *cluster = ctx;
   bool is_first;
   if (!handle) {
-    key_left(key, ctx);
+    key_left(key, 0, ctx);
   } else if (policy == VESTRY_PUT_REPLACE) {
     vsi_keys_replaced(&cluster->keys, vsi_cluster_hash_key(cluster, key), handle, &is_first);
     if (is_first) vsi_tell_soon(cluster);
@@ -50,7 +50,7 @@ static vestry_err channel_comes(const void *bytes, size_t len, void *ctx) {
 static void channel_left(const void *bytes, size_t len, void *ctx) {
   vestry_cluster *cluster = ctx;
   bool is_first;
-  vsi_keys_leave(&cluster->keys, vsi_cluster_hash_channel(cluster, bytes, len), &is_first);
+  vsi_keys_leave(&cluster->keys, vsi_cluster_hash_channel(cluster, bytes, len), 0, &is_first);
   if (is_first) vsi_tell_soon(cluster);
 }
 

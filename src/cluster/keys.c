@@ -10,6 +10,9 @@
  * between the count and what was told before, when it is told: so a stream that came and left between two tellings
  * costs the others nothing, and it does not matter in which order threads get here.
  *
+ * Of two threads that put one key at once, the one whose stream was replaced may be the last to say so: what has left
+ * already is not taken for what is there.
+ *
  * REPLACE. Who puts one takes a stamp above all that it knows of. Of two nodes that hold such a key the one with the
  * lower stamp, or the lower id, closes its stream when it is told of the other. */
 #include "cluster/keys.h"
@@ -134,7 +137,7 @@ void vsi_keys_replaced(vsi_keys *keys, uint64_t hash, vestry_handle handle, bool
   *ret_first = false;
   pthread_mutex_lock(&keys->lock);
   vsi_key_entry *entry = find_locked(keys, hash);
-  if (entry && entry->count) {
+  if (entry && entry->count && keys->left[handle % VSI_KEYS_LEFT] != handle) {
     entry->handle = handle;
     entry->stamp = ++keys->clock;
     await_locked(keys, entry, ret_first);
@@ -142,9 +145,10 @@ void vsi_keys_replaced(vsi_keys *keys, uint64_t hash, vestry_handle handle, bool
   pthread_mutex_unlock(&keys->lock);
 }
 
-void vsi_keys_leave(vsi_keys *keys, uint64_t hash, bool *ret_first) {
+void vsi_keys_leave(vsi_keys *keys, uint64_t hash, vestry_handle handle, bool *ret_first) {
   *ret_first = false;
   pthread_mutex_lock(&keys->lock);
+  if (handle) keys->left[handle % VSI_KEYS_LEFT] = handle;
   vsi_key_entry *entry = find_locked(keys, hash);
   if (entry && entry->count) {
     bool was = is_shared(entry);

@@ -33,7 +33,7 @@ typedef struct vsi_key_change {
   bool is_gone;
 } vsi_key_change;
 
-enum { VSI_KEYS_WAITING = 4096 };
+enum { VSI_KEYS_WAITING = 4096, VSI_KEYS_LEFT = 1024 };
 
 typedef struct vsi_keys {
   const vestry_host *host;
@@ -47,7 +47,8 @@ typedef struct vsi_keys {
   uint64_t of_others[VSI_NODES_MAX], sum_of_others[VSI_NODES_MAX];
   uint64_t waiting[VSI_KEYS_WAITING]; /* hashes of changes that are to be told */
   size_t waiting_count;
-  bool has_more_waiting; /* they did not fit: everybody is told all */
+  vestry_handle left[VSI_KEYS_LEFT]; /* streams that have left of late, each in a place of its handle's */
+  bool has_more_waiting;             /* they did not fit: everybody is told all */
 } vsi_keys;
 
 /* OK | NO_MEMORY */
@@ -58,8 +59,8 @@ void vsi_keys_finish(vsi_keys *keys);
 vestry_err vsi_keys_come(vsi_keys *keys, uint64_t hash, bool *ret_first);
 /* It has REPLACEd all others, by this handle; unless it has left again. As above. */
 void vsi_keys_replaced(vsi_keys *keys, uint64_t hash, vestry_handle handle, bool *ret_first);
-/* One has left. As above. */
-void vsi_keys_leave(vsi_keys *keys, uint64_t hash, bool *ret_first);
+/* One has left; handle 0: it has none. As above. */
+void vsi_keys_leave(vsi_keys *keys, uint64_t hash, vestry_handle handle, bool *ret_first);
 
 /* Who holds it elsewhere; and how many nodes do, this one included. */
 uint64_t vsi_keys_others(vsi_keys *keys, uint64_t hash);

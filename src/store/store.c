@@ -36,7 +36,7 @@ void vestry_store_leave(vestry_store_exit *exit, const vestry_scoped_key *key, v
         &(vestry_purged){key->scope, key->data + key->key_offset, key->len - key->key_offset, value, handle, cause},
         exit->purge_ctx);
   const vsi_store_watch *watch = atomic_load_explicit(&exit->watch, memory_order_acquire);
-  if (__builtin_expect(watch != NULL, 0)) watch->left(key, watch->ctx);
+  if (__builtin_expect(watch != NULL, 0)) watch->left(key, handle, watch->ctx);
   exit->value.close(value, cause);
   exit->value.unref(value);
 }

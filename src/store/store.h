@@ -14,7 +14,7 @@ typedef struct vsi_store_watch {
   /* It was, and may have left again. handle 0: it was not put after all, or was there before. */
   void (*came)(const vestry_scoped_key *key, vestry_put_policy policy, vestry_handle handle, void *ctx);
   /* A value has left. */
-  void (*left)(const vestry_scoped_key *key, void *ctx);
+  void (*left)(const vestry_scoped_key *key, vestry_handle handle, void *ctx);
   void *ctx;
 } vsi_store_watch;
 

@@ -115,7 +115,7 @@ static void it_agrees_with_a_naive_one(void **state) {
       break;
     case 2:
     case 3:
-      vsi_keys_leave(b.keys, hash_of(i), &is_first);
+      vsi_keys_leave(b.keys, hash_of(i), 0, &is_first);
       if (b.here[i]) b.here[i]--;
       break;
     case 4:
@@ -139,7 +139,7 @@ static void it_agrees_with_a_naive_one(void **state) {
     if (round % 500 == 0) check(&b);
   }
   for (size_t i = 0; i < HASHES; i++)
-    for (; b.here[i]; b.here[i]--) vsi_keys_leave(b.keys, hash_of(i), &is_first);
+    for (; b.here[i]; b.here[i]--) vsi_keys_leave(b.keys, hash_of(i), 0, &is_first);
   for (unsigned n = 0; n < NODES; n++) vsi_keys_forget(b.keys, n);
   memset(b.there, 0, sizeof b.there);
   tell(&b);
@@ -164,7 +164,7 @@ static void too_many_changes_are_told_as_all(void **state) {
   uint64_t told;
   vsi_keys_told_sum(b.keys, &told, &sum);
   assert_int_equal(told, VSI_KEYS_WAITING + 10);
-  for (uint64_t i = 0; i < VSI_KEYS_WAITING + 10; i++) vsi_keys_leave(b.keys, i << 8, &is_first);
+  for (uint64_t i = 0; i < VSI_KEYS_WAITING + 10; i++) vsi_keys_leave(b.keys, i << 8, 0, &is_first);
   assert_true(vsi_keys_take(b.keys, b.changes, VSI_KEYS_WAITING, &count));
   assert_int_equal(b.keys->used, 0);
   assert_true(vsi_keys_memory_bytes(b.keys) <= (VSI_KEYS_WAITING + 10) * 74);
@@ -192,6 +192,14 @@ static void of_two_that_replace_the_later_stays(void **state) {
   assert_int_equal(handle, 0);
   assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){2, 9, false}, true, &handle), VESTRY_OK);
   assert_int_equal(handle, 56); /* the same stamp, the higher id */
+  /* Two threads: the stream that was replaced is told of behind the one that replaced it. */
+  assert_int_equal(vsi_keys_come(b.keys, 4, &is_first), VESTRY_OK);
+  assert_int_equal(vsi_keys_come(b.keys, 4, &is_first), VESTRY_OK);
+  vsi_keys_leave(b.keys, 4, 70, &is_first);
+  vsi_keys_replaced(b.keys, 4, 71, &is_first);
+  vsi_keys_replaced(b.keys, 4, 70, &is_first);
+  assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){4, 1000, false}, false, &handle), VESTRY_OK);
+  assert_int_equal(handle, 71);
   end(&b);
 }
 
