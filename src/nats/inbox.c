@@ -19,7 +19,7 @@ static void settle(vsi_nats_inbox *inbox, vsi_nats_news *news) {
   if (!news->is_message) return;
   natsMsg_Destroy(news->message);
   vsi_nats_interest_unref(news->interest);
-  vsi_nats_free(inbox->host, news);
+  vsi_outside_free(inbox->host, news);
 }
 
 void vsi_nats_inbox_finish(vsi_nats_inbox *inbox) {
@@ -54,7 +54,7 @@ static size_t bytes_of(const natsMsg *message) {
 
 void vsi_nats_inbox_put(vsi_nats_inbox *inbox, vsi_nats_interest *interest, natsMsg *message) {
   size_t bytes = bytes_of(message);
-  vsi_nats_news *news = vsi_nats_calloc(inbox->host, sizeof *news);
+  vsi_nats_news *news = vsi_outside_calloc(inbox->host, 1, sizeof *news);
   pthread_mutex_lock(&inbox->lock);
   inbox->received_count++;
   bool fits = news && inbox->count < inbox->max_count && bytes <= inbox->max_bytes - inbox->bytes && !inbox->stops &&
@@ -73,7 +73,7 @@ void vsi_nats_inbox_put(vsi_nats_inbox *inbox, vsi_nats_interest *interest, nats
   pthread_mutex_unlock(&inbox->lock);
   if (fits) return;
   natsMsg_Destroy(message);
-  vsi_nats_free(inbox->host, news);
+  vsi_outside_free(inbox->host, news);
 }
 
 void vsi_nats_inbox_lose(vsi_nats_inbox *inbox) {

@@ -14,7 +14,7 @@ enum { HOST_MAX = 256, LINE_MAX_BYTES = 256, PENDING_MIN = 1024 };
 
 static char *copy(const vestry_host *host, const char *text) {
   size_t size = strlen(text) + 1;
-  char *made = vsi_nats_alloc(host, size);
+  char *made = vsi_outside_alloc(host, size);
   return made ? memcpy(made, text, size) : NULL;
 }
 
@@ -120,13 +120,13 @@ static vestry_err make_nats(vsi_nats_settings *s) {
   if (!status) return VESTRY_OK;
   char line[LINE_MAX_BYTES];
   snprintf(line, sizeof line, "nats: %s: %s", part, natsStatus_GetText(status));
-  vsi_nats_log(s->host, VESTRY_LOG_ERROR, line);
+  vsi_outside_log(s->host, VESTRY_LOG_ERROR, line);
   return vsi_nats_error(status);
 }
 
 static vestry_err copy_texts(vsi_nats_settings *s) {
   const vestry_nats_options *o = &s->options;
-  s->servers = vsi_nats_calloc(s->host, o->servers_count * sizeof *s->servers);
+  s->servers = vsi_outside_calloc(s->host, o->servers_count, sizeof *s->servers);
   if (!s->servers) return VESTRY_NO_MEMORY;
   for (size_t i = 0; i < o->servers_count; i++) {
     if (!o->servers[i] || !is_address(o->servers[i])) return VESTRY_INVALID;
@@ -160,10 +160,10 @@ vestry_err vsi_nats_settings_init(vsi_nats_settings *s, const vestry_nats_option
 
 void vsi_nats_settings_finish(vsi_nats_settings *s) {
   natsOptions_Destroy(s->nats);
-  for (size_t i = 0; s->servers && i < s->options.servers_count; i++) vsi_nats_free(s->host, s->servers[i]);
-  vsi_nats_free(s->host, s->servers);
+  for (size_t i = 0; s->servers && i < s->options.servers_count; i++) vsi_outside_free(s->host, s->servers[i]);
+  vsi_outside_free(s->host, s->servers);
   char *const texts[] = {s->tls_host, s->ca_file, s->certificate_file, s->key_file, s->claims_bucket};
-  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) vsi_nats_free(s->host, texts[i]);
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) vsi_outside_free(s->host, texts[i]);
   memset(s, 0, sizeof *s);
 }
 

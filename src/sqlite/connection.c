@@ -243,7 +243,7 @@ static bool is_attached_locked(const vestry_sqlite *database, const sqlite3 *db)
 vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlite_connection **ret_connection) {
   sqlite3_file *file = NULL;
   if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) || !file || !file->pMethods) return VESTRY_IO;
-  vestry_sqlite_connection *connection = vsi_sqlite_alloc(database->host, 1, sizeof *connection);
+  vestry_sqlite_connection *connection = vsi_outside_calloc(database->host, 1, sizeof *connection);
   if (!connection) return VESTRY_NO_MEMORY;
   connection->database = database;
   connection->db = db;
@@ -260,7 +260,7 @@ vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlit
   }
   pthread_mutex_unlock(&database->lock);
   if (!is_new) {
-    vsi_sqlite_free(database->host, connection);
+    vsi_outside_free(database->host, connection);
     return VESTRY_EXISTS;
   }
   set_hooks(connection);
@@ -295,5 +295,5 @@ void vestry_sqlite_detach(vestry_sqlite_connection *connection) {
   pthread_mutex_unlock(&database->lock);
   vsi_sqlite_actor_finish(&database->exact, &connection->actor);
   vsi_sqlite_topics_finish(&connection->topics);
-  vsi_sqlite_free(database->host, connection);
+  vsi_outside_free(database->host, connection);
 }

@@ -82,7 +82,7 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
     return VESTRY_INVALID;
   if (!sqlite3_preupdate_hook || !sqlite3_threadsafe()) return VESTRY_UNSUPPORTED;
   const vestry_host *host = vestry_host_of(vestry_pages_instance(pages));
-  vestry_sqlite *database = vsi_sqlite_alloc(host, 1, sizeof *database);
+  vestry_sqlite *database = vsi_outside_calloc(host, 1, sizeof *database);
   if (!database) return VESTRY_NO_MEMORY;
   database->pages = pages;
   database->host = host;
@@ -97,7 +97,7 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
   pthread_cond_init(&database->end, &by_monotonic);
   pthread_condattr_destroy(&by_monotonic);
   size_t len = strlen(options.path);
-  database->path = vsi_sqlite_alloc(host, len + 1, 1);
+  database->path = vsi_outside_calloc(host, len + 1, 1);
   vestry_err error = VESTRY_NO_MEMORY;
   if (database->path) {
     memcpy(database->path, options.path, len);
@@ -126,8 +126,8 @@ void vestry_sqlite_destroy(vestry_sqlite *database) {
   pthread_cond_destroy(&database->end);
   pthread_mutex_destroy(&database->writer_lock);
   pthread_mutex_destroy(&database->lock);
-  vsi_sqlite_free(database->host, database->path);
-  vsi_sqlite_free(database->host, database);
+  vsi_outside_free(database->host, database->path);
+  vsi_outside_free(database->host, database);
 }
 
 bool vsi_sqlite_is_same_file(const vestry_sqlite *database, sqlite3 *db) {

@@ -24,7 +24,7 @@ struct vsi_sqlite_record {
 static void begin(vestry_render *render, void *ctx) {
   vsi_sqlite_exact *exact = ctx;
   uint64_t begun = vsi_sqlite_index_begin(exact->index);
-  vsi_sqlite_recording *recording = vsi_sqlite_alloc(exact->host, 1, sizeof *recording);
+  vsi_sqlite_recording *recording = vsi_outside_calloc(exact->host, 1, sizeof *recording);
   if (!recording) { /* nobody will know what it reads */
     vsi_sqlite_index_enter_all(exact->index, render);
     return;
@@ -50,7 +50,7 @@ static void end(vestry_render *render, void *ctx) {
   else
     vsi_sqlite_index_end(exact->index);
   vsi_sqlite_reads_finish(recording);
-  vsi_sqlite_free(exact->host, recording);
+  vsi_outside_free(exact->host, recording);
 }
 
 /* ----------------------------------------------------------------------------------------------------- life ------- */
@@ -78,7 +78,7 @@ void vsi_sqlite_exact_finish(vsi_sqlite_exact *exact) {
   if (exact->is_observing) (void)vestry_pages_unobserve(exact->pages, exact);
   for (vsi_sqlite_record *next, *at = exact->first; at; at = next) {
     next = at->next;
-    vsi_sqlite_free(exact->host, at);
+    vsi_outside_free(exact->host, at);
   }
   vsi_sqlite_index_destroy(exact->index);
   if (exact->last) vsi_sqlite_tables_finish(&exact->tables);
@@ -168,7 +168,7 @@ static bool knows_tables(const vsi_sqlite_exact *exact, const vsi_sqlite_changes
 static vsi_sqlite_record *make_record(const vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, uint32_t number,
                                       bool is_quiet) {
   vsi_sqlite_uses *uses = &actor->changes.uses;
-  vsi_sqlite_record *made = vsi_sqlite_alloc(exact->host, 1, sizeof *made + uses->count * sizeof *uses->uses);
+  vsi_sqlite_record *made = vsi_outside_calloc(exact->host, 1, sizeof *made + uses->count * sizeof *uses->uses);
   if (!made) return NULL; /* it is taken for somebody else's */
   vsi_sqlite_uses_sort(uses);
   made->number = number;
@@ -208,7 +208,7 @@ bool vsi_sqlite_exact_publish(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, 
     vsi_sqlite_exact_whole(exact, ret_seq);
   else if (!has_frames)
     follow_tables(exact, record, ret_seq);
-  vsi_sqlite_free(exact->host, record);
+  vsi_outside_free(exact->host, record);
   return has_frames;
 }
 
@@ -251,7 +251,7 @@ static vsi_sqlite_record *take_record(vsi_sqlite_exact *exact, uint32_t number) 
     if (record->number == number)
       found = record;
     else
-      vsi_sqlite_free(exact->host, record);
+      vsi_outside_free(exact->host, record);
   }
   return found;
 }
@@ -290,7 +290,7 @@ static void follow_commit(const vsi_sqlite_written *written, void *ctx) {
   } else {
     (void)vsi_sqlite_index_commit(exact->index, &commit, l->ret_seq);
   }
-  vsi_sqlite_free(exact->host, record);
+  vsi_outside_free(exact->host, record);
 }
 
 vestry_err vsi_sqlite_exact_follow(vsi_sqlite_exact *exact, vsi_sqlite_publish_fn publish, void *ctx, uint64_t *ret_seq,

@@ -102,7 +102,7 @@ vestry_err vsi_sqlite_frames_init(vsi_sqlite_frames *frames, const vestry_host *
 }
 
 void vsi_sqlite_frames_finish(vsi_sqlite_frames *frames) {
-  vsi_sqlite_free(frames->host, frames->pages);
+  vsi_outside_free(frames->host, frames->pages);
   frames->pages = NULL;
 }
 

@@ -122,7 +122,7 @@ static page_entry *find_page(const vsi_sqlite_index *index, uint32_t page) {
 static void grow_pages(vsi_sqlite_index *index) {
   if (index->pages_count < index->pages_buckets_count) return;
   size_t former_count = index->pages_buckets_count, count = former_count ? former_count * 2 : FIRST_BUCKETS;
-  page_entry **buckets = vsi_sqlite_alloc(index->host, count, sizeof *buckets), **former = index->pages;
+  page_entry **buckets = vsi_outside_calloc(index->host, count, sizeof *buckets), **former = index->pages;
   if (!buckets) return;
   index->pages = buckets;
   index->pages_buckets_count = count;
@@ -134,14 +134,14 @@ static void grow_pages(vsi_sqlite_index *index) {
       *bucket = at;
     }
   }
-  vsi_sqlite_free(index->host, former);
+  vsi_outside_free(index->host, former);
 }
 
 static page_entry *make_page(vsi_sqlite_index *index, uint32_t page) {
   page_entry *entry = find_page(index, page);
   if (entry) return entry;
   grow_pages(index);
-  entry = index->pages_buckets_count ? vsi_sqlite_alloc(index->host, 1, sizeof *entry) : NULL;
+  entry = index->pages_buckets_count ? vsi_outside_calloc(index->host, 1, sizeof *entry) : NULL;
   if (!entry) return NULL;
   page_entry **bucket = &index->pages[bucket_of_page(index, page)];
   entry->page = page;
@@ -158,7 +158,7 @@ static void free_page_if_unused(vsi_sqlite_index *index, uint32_t page) {
   page_entry *entry = *at;
   if (!entry || entry->first) return;
   *at = entry->next;
-  vsi_sqlite_free(index->host, entry);
+  vsi_outside_free(index->host, entry);
   index->pages_count--;
   index->stats.bytes -= sizeof *entry;
 }
@@ -166,13 +166,13 @@ static void free_page_if_unused(vsi_sqlite_index *index, uint32_t page) {
 static bool grow_tables(vsi_sqlite_index *index, uint32_t count) {
   if (count <= index->tables_count) return true;
   count = count < 16 ? 16 : count * 2;
-  place **grown = vsi_sqlite_alloc(index->host, count, sizeof(place *));
+  place **grown = vsi_outside_calloc(index->host, count, sizeof(place *));
   if (!grown) return false;
   for (uint32_t i = 0; i < index->tables_count; i++) {
     grown[i] = index->tables[i];
     if (grown[i]) grown[i]->at = &grown[i];
   }
-  vsi_sqlite_free(index->host, index->tables);
+  vsi_outside_free(index->host, index->tables);
   index->tables = grown;
   index->tables_count = count;
   return true;
@@ -229,7 +229,7 @@ static void remove_set(vsi_sqlite_index *index, set *s) {
   if (s->next) s->next->at = s->at;
   index->sets_count--;
   index->stats.bytes -= s->bytes;
-  vsi_sqlite_free(index->host, s);
+  vsi_outside_free(index->host, s);
 }
 
 static void write_topic(const vsi_sqlite_index *index, const set *s, char topic[TOPIC_BYTES]) {
@@ -256,9 +256,9 @@ static void sweep(vsi_sqlite_index *index) {
 static void grow_buckets(vsi_sqlite_index *index) {
   if (index->sets_count < index->buckets_count) return;
   size_t count = index->buckets_count ? index->buckets_count * 2 : FIRST_BUCKETS;
-  set **buckets = vsi_sqlite_alloc(index->host, count, sizeof *buckets);
+  set **buckets = vsi_outside_calloc(index->host, count, sizeof *buckets);
   if (!buckets) return;
-  vsi_sqlite_free(index->host, index->buckets);
+  vsi_outside_free(index->host, index->buckets);
   index->buckets = buckets;
   index->buckets_count = count;
   for (set *s = index->all_sets; s; s = s->next) {
@@ -314,7 +314,7 @@ static set *create_set(vsi_sqlite_index *index, const plan *p) {
   grow_buckets(index);
   if (index->stats.bytes + bytes + p->pages_count * sizeof(page_entry) > index->max_bytes && !p->is_all) return NULL;
   if (!index->buckets_count || !grow_tables(index, tables)) return NULL;
-  set *s = vsi_sqlite_alloc(index->host, 1, bytes);
+  set *s = vsi_outside_calloc(index->host, 1, bytes);
   if (!s) return NULL;
   s->bytes = bytes;
   s->places = (place *)(s + 1);
@@ -335,7 +335,7 @@ static set *create_set(vsi_sqlite_index *index, const plan *p) {
       continue;
     }
     leave_pages(index, s);
-    vsi_sqlite_free(index->host, s);
+    vsi_outside_free(index->host, s);
     return NULL;
   }
   if (!s->is_exact) make_coarse(index, s);
@@ -394,14 +394,14 @@ static void drop_recent(vsi_sqlite_index *index) {
   if (!index->first_recent) index->last_recent = &index->first_recent;
   index->recent_count--;
   index->recent_bytes -= first->bytes;
-  vsi_sqlite_free(index->host, first);
+  vsi_outside_free(index->host, first);
 }
 
 /* Keep it for the renders that run. */
 static void remember(vsi_sqlite_index *index, const vsi_sqlite_commit *commit) {
   size_t bytes =
       sizeof(recent) + commit->uses_count * sizeof *commit->uses + commit->pages_count * sizeof *commit->pages;
-  recent *made = index->running && bytes <= RECENT_BYTES ? vsi_sqlite_alloc(index->host, 1, bytes) : NULL;
+  recent *made = index->running && bytes <= RECENT_BYTES ? vsi_outside_calloc(index->host, 1, bytes) : NULL;
   if (!made) { /* nobody misses it, or there is no room for it: who runs now is rendered again */
     while (index->first_recent) drop_recent(index);
     index->forgotten = index->commits;
@@ -625,7 +625,7 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
 
 vestry_err vsi_sqlite_index_create(vestry_pages *pages, const vestry_host *host, size_t max_bytes,
                                    vsi_sqlite_index **ret_index) {
-  vsi_sqlite_index *index = vsi_sqlite_alloc(host, 1, sizeof *index);
+  vsi_sqlite_index *index = vsi_outside_calloc(host, 1, sizeof *index);
   if (!index) return VESTRY_NO_MEMORY;
   index->topics = pages;
   index->host = host;
@@ -647,11 +647,11 @@ void vsi_sqlite_index_destroy(vsi_sqlite_index *index) {
   if (!index) return;
   while (index->first_recent) drop_recent(index);
   while (index->all_sets) remove_set(index, index->all_sets);
-  vsi_sqlite_free(index->host, index->buckets);
-  vsi_sqlite_free(index->host, index->pages);
-  vsi_sqlite_free(index->host, index->tables);
+  vsi_outside_free(index->host, index->buckets);
+  vsi_outside_free(index->host, index->pages);
+  vsi_outside_free(index->host, index->tables);
   pthread_mutex_destroy(&index->lock);
-  vsi_sqlite_free(index->host, index);
+  vsi_outside_free(index->host, index);
 }
 
 void vsi_sqlite_index_stats_get(vsi_sqlite_index *index, vsi_sqlite_index_stats *ret_stats) {

@@ -46,8 +46,8 @@ void vsi_sqlite_reads_end(vsi_sqlite_recording *recording) {
 }
 
 void vsi_sqlite_reads_finish(vsi_sqlite_recording *recording) {
-  if (recording->slots != recording->first_slots) vsi_sqlite_free(recording->host, recording->slots);
-  if (recording->seen != recording->first_seen) vsi_sqlite_free(recording->host, recording->seen);
+  if (recording->slots != recording->first_slots) vsi_outside_free(recording->host, recording->slots);
+  if (recording->seen != recording->first_seen) vsi_outside_free(recording->host, recording->seen);
   vsi_sqlite_uses_finish(recording->host, &recording->uses);
 }
 
@@ -65,13 +65,13 @@ static uint32_t slot_of(const vsi_sqlite_recording *recording, uint32_t page) {
 
 static bool grow(vsi_sqlite_recording *recording) {
   uint32_t *former = recording->slots, former_count = recording->slots_count;
-  uint32_t *slots = vsi_sqlite_alloc(recording->host, (size_t)former_count * 4, sizeof *slots);
+  uint32_t *slots = vsi_outside_calloc(recording->host, (size_t)former_count * 4, sizeof *slots);
   if (!slots) return false;
   recording->slots = slots;
   recording->slots_count = former_count * 4;
   for (uint32_t i = 0; i < former_count; i++)
     if (former[i]) slots[slot_of(recording, former[i])] = former[i];
-  if (former != recording->first_slots) vsi_sqlite_free(recording->host, former);
+  if (former != recording->first_slots) vsi_outside_free(recording->host, former);
   return true;
 }
 
@@ -155,7 +155,7 @@ static void forget_statements(vsi_sqlite_reader *reader) {
   for (size_t i = 0; i < VSI_SQLITE_STATEMENT_BUCKETS; i++) {
     for (vsi_sqlite_statement *next, *at = reader->statements[i]; at; at = next) {
       next = at->next;
-      vsi_sqlite_free(reader->host, at);
+      vsi_outside_free(reader->host, at);
     }
     reader->statements[i] = NULL;
   }
@@ -193,7 +193,7 @@ static void note(vsi_sqlite_reader *reader, const char *table, const char *colum
   for (const name *at = a->names; at; at = at->next)
     if (strcmp(at->table, table) == 0 && strcmp(at->column, column) == 0) return;
   size_t table_len = strlen(table) + 1, column_len = strlen(column) + 1;
-  name *made = vsi_sqlite_alloc(reader->host, 1, sizeof *made + table_len + column_len);
+  name *made = vsi_outside_calloc(reader->host, 1, sizeof *made + table_len + column_len);
   if (!made) {
     a->has_failed = true;
     return;
@@ -300,14 +300,14 @@ static vestry_err load(vsi_sqlite_reader *reader, const char *table, uint32_t nu
                    table, take_indexed, &all);
   char **names = NULL;
   if (!result && !all.has_failed && all.count)
-    names = vsi_sqlite_alloc(reader->host, 1, all.count * sizeof *names + all.len);
+    names = vsi_outside_calloc(reader->host, 1, all.count * sizeof *names + all.len);
   if (names) {
     char *at = (char *)(names + all.count);
     memcpy(at, all.bytes, all.len);
     for (uint32_t i = 0; i < all.count; i++, at += strlen(at) + 1) names[i] = at;
     vsi_sqlite_tables_tell(reader->tables, number, generation, all.always, names, all.count);
   }
-  vsi_sqlite_free(reader->host, all.bytes);
+  vsi_outside_free(reader->host, all.bytes);
   return names ? VESTRY_OK : VESTRY_IO;
 }
 
@@ -452,9 +452,9 @@ static vestry_err analyse(vsi_sqlite_reader *reader, const char *text, uint32_t 
   for (uint32_t i = 0; i < a.roots_count && !error; i++) error = take_root(reader, a.roots[i], generation, uses, &a);
   for (name *next, *at = a.names; at; at = next) {
     next = at->next;
-    vsi_sqlite_free(reader->host, at);
+    vsi_outside_free(reader->host, at);
   }
-  vsi_sqlite_free(reader->host, a.roots);
+  vsi_outside_free(reader->host, a.roots);
   *ret_wild = a.is_wild;
   return error;
 }
@@ -465,7 +465,8 @@ static vsi_sqlite_statement *keep(vsi_sqlite_reader *reader, const char *text, s
   if (reader->is_odd) return NULL;
   if (reader->statements_count == VSI_SQLITE_STATEMENTS_MAX) forget_statements(reader);
   size_t uses_bytes = uses->count * sizeof *uses->uses, text_bytes = (len + 8) / 8 * 8;
-  vsi_sqlite_statement *made = vsi_sqlite_alloc(reader->host, 1, (sizeof *made + 7) / 8 * 8 + text_bytes + uses_bytes);
+  vsi_sqlite_statement *made =
+      vsi_outside_calloc(reader->host, 1, (sizeof *made + 7) / 8 * 8 + text_bytes + uses_bytes);
   if (!made) return NULL;
   *made = (vsi_sqlite_statement){.number = atomic_fetch_add_explicit(reader->numbers, 1, memory_order_relaxed),
                                  .len = len,

@@ -32,7 +32,7 @@ void vsi_sqlite_uses_sort(vsi_sqlite_uses *uses) {
 }
 
 void vsi_sqlite_uses_finish(const vestry_host *host, vsi_sqlite_uses *uses) {
-  vsi_sqlite_free(host, uses->uses);
+  vsi_outside_free(host, uses->uses);
   *uses = (vsi_sqlite_uses){NULL, 0, 0};
 }
 
@@ -58,11 +58,11 @@ void vsi_sqlite_tables_init(vsi_sqlite_tables *tables, const vestry_host *host) 
 
 void vsi_sqlite_tables_finish(vsi_sqlite_tables *tables) {
   for (uint32_t i = 0; i < tables->count; i++) {
-    vsi_sqlite_free(tables->host, tables->tables[i]->columns);
-    vsi_sqlite_free(tables->host, tables->tables[i]);
+    vsi_outside_free(tables->host, tables->tables[i]->columns);
+    vsi_outside_free(tables->host, tables->tables[i]);
   }
-  vsi_sqlite_free(tables->host, tables->tables);
-  vsi_sqlite_free(tables->host, tables->buckets);
+  vsi_outside_free(tables->host, tables->tables);
+  vsi_outside_free(tables->host, tables->buckets);
   pthread_mutex_destroy(&tables->lock);
 }
 
@@ -78,9 +78,9 @@ static bool grow(vsi_sqlite_tables *tables) {
   vsi_sqlite_table **grown = tables->host->reallocate(tables->host->ctx, tables->tables, room * sizeof *grown);
   if (!grown) return false;
   tables->tables = grown;
-  uint32_t *buckets = vsi_sqlite_alloc(tables->host, (size_t)room * 2, sizeof *buckets);
+  uint32_t *buckets = vsi_outside_calloc(tables->host, (size_t)room * 2, sizeof *buckets);
   if (!buckets) return false;
-  vsi_sqlite_free(tables->host, tables->buckets);
+  vsi_outside_free(tables->host, tables->buckets);
   tables->buckets = buckets;
   tables->buckets_count = room * 2;
   tables->room = room;
@@ -103,7 +103,7 @@ static vestry_err find_locked(vsi_sqlite_tables *tables, const char *name, uint3
   if (tables->count == VSI_SQLITE_TABLES_MAX) return VESTRY_LIMIT;
   if (tables->count == tables->room && !grow(tables)) return VESTRY_NO_MEMORY;
   size_t len = strlen(name) + 1;
-  vsi_sqlite_table *table = vsi_sqlite_alloc(tables->host, 1, sizeof *table + len);
+  vsi_sqlite_table *table = vsi_outside_calloc(tables->host, 1, sizeof *table + len);
   if (!table) return VESTRY_NO_MEMORY;
   memcpy(table->name, name, len);
   uint32_t *bucket = &tables->buckets[hash & (tables->buckets_count - 1)];
@@ -125,7 +125,7 @@ void vsi_sqlite_tables_tell(vsi_sqlite_tables *tables, uint32_t number, uint32_t
                             char **names, uint32_t names_count) {
   pthread_mutex_lock(&tables->lock);
   vsi_sqlite_table *table = tables->tables[number];
-  vsi_sqlite_free(tables->host, table->columns);
+  vsi_outside_free(tables->host, table->columns);
   table->generation = generation;
   table->always = always | VSI_SQLITE_ROWS;
   table->columns = names;

@@ -12,8 +12,8 @@ void vsi_sqlite_topics_init(vsi_sqlite_topics *topics, const vestry_host *host) 
 }
 
 void vsi_sqlite_topics_finish(vsi_sqlite_topics *topics) {
-  vsi_sqlite_free(topics->host, topics->bytes);
-  vsi_sqlite_free(topics->host, topics->slots);
+  vsi_outside_free(topics->host, topics->bytes);
+  vsi_outside_free(topics->host, topics->slots);
   vsi_sqlite_topics_init(topics, topics->host);
 }
 
@@ -39,9 +39,9 @@ static uint32_t *find(const vsi_sqlite_topics *topics, const char *topic, size_t
 
 static bool grow_slots(vsi_sqlite_topics *topics) {
   size_t count = topics->slots_count ? topics->slots_count * 4 : SLOTS_FIRST;
-  uint32_t *slots = vsi_sqlite_alloc(topics->host, count, sizeof *slots);
+  uint32_t *slots = vsi_outside_calloc(topics->host, count, sizeof *slots);
   if (!slots) return false;
-  vsi_sqlite_free(topics->host, topics->slots);
+  vsi_outside_free(topics->host, topics->slots);
   topics->slots = slots;
   topics->slots_count = count;
   for (size_t at = 0, len; at < topics->bytes_count; at += len + 1) {

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "adapter/web/host.h"
+#include "base/outside.h"
 
 /* A head is mostly below 1 KiB. Worker stacks are small, so no more than this is put on them. */
 enum { ON_STACK = 2048, TOGETHER = 16384 };
@@ -90,7 +90,7 @@ vestry_err vsi_civetweb_respond(void *server_request, const vestry_response *res
   /* A small body goes out with its head: one write, one packet. */
   size_t together = body_len <= TOGETHER ? body_len : 0;
   if (head_len >= sizeof small || together > sizeof small - head_len) {
-    text = vsi_web_alloc(host, 1, head_len + together + 1);
+    text = vsi_outside_calloc(host, 1, head_len + together + 1);
     if (!text) {
       vsi_civetweb_request_close(request);
       return VESTRY_NO_MEMORY;
@@ -101,7 +101,7 @@ vestry_err vsi_civetweb_respond(void *server_request, const vestry_response *res
   request->status = response->status;
   bool written = write_all(request->conn, text, head_len + together) &&
                  write_all(request->conn, body + together, body_len - together);
-  if (text != small) vsi_web_free(host, text);
+  if (text != small) vsi_outside_free(host, text);
   if (written) return VESTRY_OK;
   vsi_civetweb_request_close(request);
   return VESTRY_IO;

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "adapter/web/addresses.h"
-#include "adapter/web/host.h"
+#include "base/outside.h"
 
 /* Where there were too many, more are waiting for the workers that they held. */
 enum { PERIOD_MS = 100, SOON_MS = 5, LEAST_CAPACITY = 64 };
@@ -44,10 +44,10 @@ static bool is_ending(int fd) {
 static bool make_room(vsi_civetweb_crowd *crowd) {
   if (crowd->clients_count < crowd->clients_capacity) return true;
   size_t capacity = crowd->clients_capacity ? crowd->clients_capacity * 2 : LEAST_CAPACITY;
-  client *clients = vsi_web_alloc(crowd->host, capacity, sizeof *clients);
+  client *clients = vsi_outside_calloc(crowd->host, capacity, sizeof *clients);
   if (!clients) return false;
   if (crowd->clients_count) memcpy(clients, crowd->clients, crowd->clients_count * sizeof *clients);
-  vsi_web_free(crowd->host, crowd->clients);
+  vsi_outside_free(crowd->host, crowd->clients);
   crowd->clients = clients;
   crowd->clients_capacity = capacity;
   return true;
@@ -117,7 +117,7 @@ static void look(vestry_timer *timer, void *ctx) {
   crowd->clients_count = 0;
   if (!see_all(crowd) && !crowd->warned) {
     crowd->warned = true;
-    vsi_web_log(
+    vsi_outside_log(
         crowd->host, VESTRY_LOG_WARN,
         "civetweb: /proc/self/fd cannot be read; connections that are no requests yet have no limit per address");
   }
@@ -141,7 +141,7 @@ vestry_err vsi_civetweb_crowd_init(vsi_civetweb_crowd *crowd, vestry *v, const v
   crowd->host = host;
   crowd->limit = limit;
   if (!limit || !ports_count) return VESTRY_OK;
-  crowd->ports = vsi_web_alloc(host, ports_count, sizeof *ports);
+  crowd->ports = vsi_outside_calloc(host, ports_count, sizeof *ports);
   if (!crowd->ports) return VESTRY_NO_MEMORY;
   memcpy(crowd->ports, ports, ports_count * sizeof *ports);
   crowd->ports_count = ports_count;
@@ -158,8 +158,8 @@ void vsi_civetweb_crowd_finish(vsi_civetweb_crowd *crowd) {
     crowd->timer = NULL;
   }
   if (!crowd->host) return;
-  vsi_web_free(crowd->host, crowd->clients);
-  vsi_web_free(crowd->host, crowd->ports);
+  vsi_outside_free(crowd->host, crowd->clients);
+  vsi_outside_free(crowd->host, crowd->ports);
   crowd->clients = NULL;
   crowd->ports = NULL;
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "adapter/civetweb/settings.h"
-#include "adapter/web/host.h"
+#include "base/outside.h"
 #include "vestry/civetweb.h"
 
 enum { THREADS = 128, STOP_MS = 1000 };
@@ -29,7 +29,7 @@ static int log_message(const struct mg_connection *conn, const char *message) {
   bool is_first = !atomic_exchange(&own->complained, true);
   if (!is_first && !atomic_load(&own->started)) return 1;
   snprintf(line, sizeof line, "civetweb: %s", message);
-  vsi_web_log(own->host, VESTRY_LOG_WARN, line);
+  vsi_outside_log(own->host, VESTRY_LOG_WARN, line);
   return 1;
 }
 
@@ -44,7 +44,7 @@ static void destroy(void *server) {
   if (own->adapter) (void)vestry_civetweb_stop(own->adapter, STOP_MS);
   vestry_civetweb_stop_server(own->server);
   vestry_civetweb_destroy(own->adapter);
-  vsi_web_free(own->host, own);
+  vsi_outside_free(own->host, own);
 }
 
 static vestry_err listen_on(own_server *own, const vestry_server_options *options) {
@@ -69,7 +69,7 @@ static vestry_err listen_on(own_server *own, const vestry_server_options *option
   /* clang-format on */
   vestry_err error = vestry_civetweb_check(settings, why, sizeof why);
   if (error) {
-    vsi_web_log(own->host, VESTRY_LOG_ERROR, why);
+    vsi_outside_log(own->host, VESTRY_LOG_ERROR, why);
     return error;
   }
   const struct mg_callbacks callbacks = {.log_message = log_message, .init_context = add_vestry};
@@ -84,11 +84,12 @@ static vestry_err listen_on(own_server *own, const vestry_server_options *option
 static vestry_err start(vestry *v, const vestry_server_options *options, void **ret_server) {
   const vestry_host *host = vestry_host_of(v);
   if (options->unix_path || options->tls_key) {
-    vsi_web_log(host, VESTRY_LOG_ERROR, "civetweb: no UNIX sockets and no TLS here: take libmicrohttpd, or a proxy");
+    vsi_outside_log(host, VESTRY_LOG_ERROR,
+                    "civetweb: no UNIX sockets and no TLS here: take libmicrohttpd, or a proxy");
     return VESTRY_UNSUPPORTED;
   }
   if (options->max_streams > 100000) return VESTRY_INVALID;
-  own_server *own = vsi_web_alloc(host, 1, sizeof *own);
+  own_server *own = vsi_outside_calloc(host, 1, sizeof *own);
   if (!own) return VESTRY_NO_MEMORY;
   own->v = v;
   own->host = host;

@@ -13,7 +13,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "adapter/web/host.h"
+#include "base/outside.h"
 
 /* STACK_BYTES: as Debian builds civetweb. SETTLE_TURNS: a thread that was joined is counted for a moment more. */
 enum { STACK_BYTES = 102400, SETTLE_TURNS = 10000 };
@@ -54,7 +54,7 @@ static unsigned long threads_now(void) {
 
 uint32_t vsi_civetweb_try_threads(uint32_t count) {
   const vestry_host *host = vestry_host_default();
-  pthread_t *threads = vsi_web_alloc(host, count, sizeof *threads);
+  pthread_t *threads = vsi_outside_calloc(host, count, sizeof *threads);
   if (!threads) return 0;
   trial of = {.lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
   const unsigned long before = threads_now();
@@ -65,7 +65,7 @@ uint32_t vsi_civetweb_try_threads(uint32_t count) {
   pthread_mutex_unlock(&of.lock);
   for (uint32_t i = 0; i < made; i++) pthread_join(threads[i], NULL);
   for (int i = 0; i < SETTLE_TURNS && threads_now() > before; i++) sched_yield();
-  vsi_web_free(host, threads);
+  vsi_outside_free(host, threads);
   return made;
 }
 

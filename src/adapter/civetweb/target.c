@@ -10,8 +10,8 @@
 #include <civetweb.h>
 #include <string.h>
 
-#include "adapter/web/host.h"
 #include "adapter/web/target.h"
+#include "base/outside.h"
 
 enum { ON_STACK = 1024 };
 static const char version_name[] = "HTTP/";
@@ -44,14 +44,14 @@ static bool rest_is_clear(const struct mg_request_info *info, const vestry_host 
   const size_t before = (size_t)(info->local_uri_raw - info->request_uri), query_len = strlen(query);
   const size_t len = before + sizeof "/?" - 1 + query_len;
   char small[ON_STACK], *target = small;
-  if (2 * len + 3 > sizeof small) target = vsi_web_alloc(host, 2, len + 2);
+  if (2 * len + 3 > sizeof small) target = vsi_outside_calloc(host, 2, len + 2);
   if (!target) return false;
   memcpy(target, info->request_uri, before);
   memcpy(target + before, "/?", 2);
   memcpy(target + before + 2, query, query_len + 1);
   const char *rest;
   bool is_clear = vsi_web_target_read(target, target + len + 1, &rest);
-  if (target != small) vsi_web_free(host, target);
+  if (target != small) vsi_outside_free(host, target);
   return is_clear;
 }
 

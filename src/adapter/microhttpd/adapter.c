@@ -4,9 +4,9 @@
 
 #include "adapter/microhttpd/daemon.h"
 #include "adapter/microhttpd/handover.h"
-#include "adapter/web/host.h"
 #include "adapter/web/policy.h"
 #include "base/options.h"
+#include "base/outside.h"
 
 /* The worst case is a cut just after a heartbeat: one more until there is something to acknowledge, then lost_ms. */
 static unsigned lost_ms_of(const vestry *v, uint64_t lost_ms) {
@@ -24,7 +24,7 @@ vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *
   if (!v || !ret_adapter || VSI_OPTIONS_TAKE(own, given) || vsi_microhttpd_settings_resolve(options, &settings))
     return VESTRY_INVALID;
   const vestry_host *host = vestry_host_of(v);
-  vestry_microhttpd *adapter = vsi_web_alloc(host, 1, sizeof *adapter);
+  vestry_microhttpd *adapter = vsi_outside_calloc(host, 1, sizeof *adapter);
   if (!adapter) return VESTRY_NO_MEMORY;
   adapter->v = v;
   adapter->host = host;
@@ -77,5 +77,5 @@ void vestry_microhttpd_destroy(vestry_microhttpd *adapter) {
   vsi_microhttpd_watch_finish(&adapter->watch);
   vsi_microhttpd_handover_finish(adapter);
   vsi_web_gate_finish(&adapter->gate);
-  vsi_web_free(adapter->host, adapter);
+  vsi_outside_free(adapter->host, adapter);
 }

@@ -6,7 +6,7 @@
 #include <fcntl.h>
 
 #include "adapter/web/gate.h"
-#include "adapter/web/host.h"
+#include "base/outside.h"
 
 enum { LEAST_CAPACITY = 256 };
 
@@ -18,7 +18,7 @@ void vsi_microhttpd_arrivals_init(vsi_microhttpd_arrivals *arrivals, const vestr
 
 void vsi_microhttpd_arrivals_finish(vsi_microhttpd_arrivals *arrivals) {
   if (!arrivals->host) return;
-  vsi_web_free(arrivals->host, arrivals->is_on_way);
+  vsi_outside_free(arrivals->host, arrivals->is_on_way);
   pthread_cond_destroy(&arrivals->fewer);
   pthread_mutex_destroy(&arrivals->lock);
 }

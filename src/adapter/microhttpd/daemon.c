@@ -8,7 +8,7 @@
 
 #include "adapter/microhttpd/serve.h"
 #include "adapter/microhttpd/stream.h"
-#include "adapter/web/host.h"
+#include "base/outside.h"
 
 enum {
   DEFAULT_STREAMS = 10000,
@@ -88,7 +88,7 @@ static void log_line(void *cls, const char *format, va_list arguments) {
   vsnprintf(line + prefix, sizeof line - prefix, format, arguments);
   line[strcspn(line, "\n")] = '\0';
   bool started = atomic_load_explicit(&adapter->daemon, memory_order_relaxed) != NULL; /* a mere look */
-  vsi_web_log(adapter->host, started ? VESTRY_LOG_DEBUG : VESTRY_LOG_ERROR, line);
+  vsi_outside_log(adapter->host, started ? VESTRY_LOG_DEBUG : VESTRY_LOG_ERROR, line);
 }
 
 static struct MHD_Daemon *start(vestry_microhttpd *adapter, const vsi_microhttpd_settings *settings) {
@@ -135,7 +135,7 @@ static vestry_err fit(vestry_microhttpd *adapter, const vsi_microhttpd_settings 
   snprintf(line, sizeof line, "libmicrohttpd: RLIMIT_NOFILE is %u: %u connections and %u streams instead of %u and %u",
            all, most, (unsigned)ret_settings->streams_count, wanted->connections_count,
            (unsigned)wanted->streams_count);
-  vsi_web_log(adapter->host, VESTRY_LOG_WARN, line);
+  vsi_outside_log(adapter->host, VESTRY_LOG_WARN, line);
   return VESTRY_OK;
 }
 

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "adapter/web/gate.h"
-#include "adapter/web/host.h"
+#include "base/outside.h"
 
 enum { BACKLOG = 4096, MOST_AHEAD = 32, WAIT_MS = 100, FULL_WAIT_MS = 5, LINE_BYTES = 256 };
 
@@ -66,8 +66,8 @@ static void *keep_door(void *argument) {
     vestry_err error = let_in(door);
     if (error == VESTRY_LIMIT && !in_want) {
       vestry_turn_away(door->v, VESTRY_REFUSAL_DESCRIPTORS);
-      vsi_web_log(door->host, VESTRY_LOG_WARN,
-                  "libmicrohttpd: no descriptors are left; connections wait until there are some");
+      vsi_outside_log(door->host, VESTRY_LOG_WARN,
+                      "libmicrohttpd: no descriptors are left; connections wait until there are some");
     }
     in_want = error == VESTRY_LIMIT || (in_want && error == VESTRY_NOT_FOUND);
     if (error == VESTRY_LIMIT) wait_for(door, -1, WAIT_MS);
@@ -98,7 +98,7 @@ vestry_err vsi_microhttpd_door_make(vsi_microhttpd_door *door, vestry *v, const 
   const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
   struct addrinfo *at = NULL;
   if (getaddrinfo(address, number, &hints, &at) != 0) {
-    vsi_web_log(door->host, VESTRY_LOG_ERROR, "libmicrohttpd: the address is to be a number, as 127.0.0.1 or ::1");
+    vsi_outside_log(door->host, VESTRY_LOG_ERROR, "libmicrohttpd: the address is to be a number, as 127.0.0.1 or ::1");
     return VESTRY_INVALID;
   }
   vestry_err error = listen_at(door, at, lost_ms);
@@ -106,7 +106,7 @@ vestry_err vsi_microhttpd_door_make(vsi_microhttpd_door *door, vestry *v, const 
   if (!error) door->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (!error && door->stop >= 0) return VESTRY_OK;
   snprintf(line, sizeof line, "libmicrohttpd: cannot listen at %s, port %u: %s", address, port, strerror(errno));
-  vsi_web_log(door->host, VESTRY_LOG_ERROR, line);
+  vsi_outside_log(door->host, VESTRY_LOG_ERROR, line);
   return VESTRY_IO;
 }
 
@@ -116,7 +116,7 @@ vestry_err vsi_microhttpd_door_make_unix(vsi_microhttpd_door *door, vestry *v, c
   if (error) return error;
   door->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (door->stop >= 0) return VESTRY_OK;
-  vsi_web_log(door->host, VESTRY_LOG_ERROR, "libmicrohttpd: no descriptor is left");
+  vsi_outside_log(door->host, VESTRY_LOG_ERROR, "libmicrohttpd: no descriptor is left");
   return VESTRY_IO;
 }
 

@@ -32,7 +32,7 @@
 #include <unistd.h>
 
 #include "adapter/microhttpd/socket.h"
-#include "adapter/web/host.h"
+#include "base/outside.h"
 
 enum { LINGER_S = 5, WASTE_BYTES = 4096, MOST_WASTE = 16 };
 
@@ -125,7 +125,7 @@ void vsi_microhttpd_handover_end(vsi_microhttpd_stream *stream, bool clean) {
   stream->left = clean && stream->wire.is_chunked ? FINAL_BYTES : 0;
   if (stream->left && !vsi_microhttpd_handover_goes_on(stream)) {
     vestry_connection_ref(stream->connection);
-    stream->until_s = (uint32_t)(vsi_web_now_ns(adapter->host) / 1000000000) + LINGER_S;
+    stream->until_s = (uint32_t)(vsi_outside_now_ns(adapter->host) / 1000000000) + LINGER_S;
     if (vsi_microhttpd_watch_linger(&adapter->watch, key)) {
       /* A stop that did not find it lingering has shut the gate before. */
       return;

@@ -8,9 +8,9 @@
 #include "adapter/microhttpd/head.h"
 #include "adapter/microhttpd/socket.h"
 #include "adapter/microhttpd/stream.h"
-#include "adapter/web/host.h"
 #include "adapter/web/policy.h"
 #include "adapter/web/target.h"
+#include "base/outside.h"
 
 /* So much of a body that nobody wants is taken before the answer: a socket that is closed with unread bytes resets the
  * connection, and the client might lose the answer that told it why. */
@@ -19,7 +19,7 @@ enum { PASSED_BYTES = 4 * 1024 * 1024, LEAST_BODY_BYTES = 1024 };
 vsi_microhttpd_request *vsi_microhttpd_request_create(vestry_microhttpd *adapter, struct MHD_Connection *conn,
                                                       vsi_microhttpd_socket *socket, const char *target) {
   size_t len = strlen(target) + 1;
-  vsi_microhttpd_request *request = vsi_web_alloc(adapter->host, 1, sizeof *request + len + len + 1);
+  vsi_microhttpd_request *request = vsi_outside_calloc(adapter->host, 1, sizeof *request + len + len + 1);
   if (!request) return NULL;
   request->adapter = adapter;
   request->conn = conn;
@@ -32,7 +32,7 @@ vsi_microhttpd_request *vsi_microhttpd_request_create(vestry_microhttpd *adapter
 }
 
 static void forget_body(vsi_microhttpd_request *request) {
-  vsi_web_free(request->adapter->host, request->body);
+  vsi_outside_free(request->adapter->host, request->body);
   if (request->body_capacity) vsi_microhttpd_socket_holds(request->socket, 0);
   vestry_request_bytes_give(request->adapter->v, request->body_capacity);
   request->body = NULL;
@@ -43,7 +43,7 @@ void vsi_microhttpd_request_destroy(vsi_microhttpd_request *request) {
   if (!request) return;
   request->socket->request = NULL;
   forget_body(request);
-  vsi_web_free(request->adapter->host, request);
+  vsi_outside_free(request->adapter->host, request);
 }
 
 /* ---- the head ---------------------------------------------------------------------------------------------------- */

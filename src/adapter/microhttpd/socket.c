@@ -20,7 +20,7 @@
 
 #include "adapter/microhttpd/request.h"
 #include "adapter/web/gate.h"
-#include "adapter/web/host.h"
+#include "base/outside.h"
 
 enum { LOOKED_AT = 256, LONGEST_LOOK_MS = 250, LEAST_LOOK_MS = 10, LOOKS = 8, SOUGHT = 16, SHUT_MS = 2000 };
 /* libmicrohttpd closes connections that are silent between requests; here it is about those that are not. */
@@ -82,7 +82,7 @@ static void look(vestry_timer *timer, void *ctx) {
   vsi_microhttpd_sockets *sockets = ctx;
   struct pollfd polled[LOOKED_AT];
   vsi_microhttpd_socket *looked_at[LOOKED_AT];
-  uint64_t now = vsi_web_now_ns(sockets->host);
+  uint64_t now = vsi_outside_now_ns(sockets->host);
   pthread_mutex_lock(&sockets->lock);
   vsi_microhttpd_socket *ring = &sockets->waiting, *at = ring->next;
   while (at != ring) {
@@ -144,8 +144,8 @@ vestry_err vsi_microhttpd_sockets_begin(vsi_microhttpd_sockets *sockets, vestry 
   sockets->v = v;
   sockets->host = vestry_host_of(v);
   sockets->memory_bytes = limits->memory_bytes;
-  sockets->request_ns = vsi_web_ms_to_ns(limits->request_ms);
-  sockets->idle_ns = vsi_web_ms_to_ns(limits->idle_ms) + IDLE_GRACE_NS;
+  sockets->request_ns = vsi_outside_ms_to_ns(limits->request_ms);
+  sockets->idle_ns = vsi_outside_ms_to_ns(limits->idle_ms) + IDLE_GRACE_NS;
   vsi_microhttpd_arrivals_init(&sockets->arrivals, sockets->host);
   sockets->waiting.next = sockets->waiting.previous = &sockets->waiting;
   pthread_mutex_init(&sockets->lock, NULL);
@@ -221,19 +221,19 @@ vsi_microhttpd_socket *vsi_microhttpd_socket_create(vsi_microhttpd_sockets *sock
   int fd = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
   atomic_fetch_add_explicit(&sockets->count, 1, memory_order_relaxed);
   vsi_microhttpd_arrivals_leave(&sockets->arrivals, fd);
-  vsi_microhttpd_socket *made = vsi_web_alloc(sockets->host, 1, sizeof *made);
+  vsi_microhttpd_socket *made = vsi_outside_calloc(sockets->host, 1, sizeof *made);
   if (made) {
     made->all = sockets;
     made->fd = fd;
     made->is_first = true;
   }
   if (!made || enter(made, conn)) {
-    vsi_web_free(sockets->host, made);
+    vsi_outside_free(sockets->host, made);
     shutdown(fd, SHUT_RDWR);
     return NULL;
   }
   pthread_mutex_lock(&sockets->lock);
-  wait_locked(made, vsi_web_now_ns(sockets->host), sockets->request_ns);
+  wait_locked(made, vsi_outside_now_ns(sockets->host), sockets->request_ns);
   pthread_mutex_unlock(&sockets->lock);
   return made;
 }
@@ -250,14 +250,14 @@ void vsi_microhttpd_socket_destroy(vsi_microhttpd_sockets *sockets, vsi_microhtt
   vsi_microhttpd_request_destroy(socket->request);
   give_bytes(socket);
   if (!socket->is_handed_over) vsi_microhttpd_sockets_leave(sockets, socket->address);
-  vsi_web_free(sockets->host, socket);
+  vsi_outside_free(sockets->host, socket);
 }
 
 /* ---- its requests ------------------------------------------------------------------------------------------------ */
 
 void vsi_microhttpd_socket_begins(vsi_microhttpd_socket *socket) {
   vsi_microhttpd_sockets *sockets = socket->all;
-  uint64_t now = vsi_web_now_ns(sockets->host);
+  uint64_t now = vsi_outside_now_ns(sockets->host);
   pthread_mutex_lock(&sockets->lock);
   if (socket->is_waiting && !socket->is_first) wait_locked(socket, now, sockets->request_ns);
   pthread_mutex_unlock(&sockets->lock);
@@ -288,7 +288,7 @@ void vsi_microhttpd_socket_rests(vsi_microhttpd_socket *socket) {
   if (socket->is_handed_over) return;
   vsi_microhttpd_sockets *sockets = socket->all;
   bool stays = take_bytes(socket);
-  uint64_t now = vsi_web_now_ns(sockets->host);
+  uint64_t now = vsi_outside_now_ns(sockets->host);
   pthread_mutex_lock(&sockets->lock);
   wait_locked(socket, now, sockets->idle_ns);
   if (!stays) cut_locked(socket);

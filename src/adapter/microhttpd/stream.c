@@ -48,7 +48,7 @@
 #include "adapter/microhttpd/handover.h"
 #include "adapter/microhttpd/suspended.h"
 #include "adapter/microhttpd/verdict.h"
-#include "adapter/web/host.h"
+#include "base/outside.h"
 
 enum {
   HEAD = VSI_MICROHTTPD_HEAD,
@@ -113,7 +113,7 @@ static void stream_release(void *transport) {
     MHD_destroy_response(stream->response);
     vsi_microhttpd_give_place(stream->adapter, stream->key);
   }
-  vsi_web_free(host, stream);
+  vsi_outside_free(host, stream);
 }
 
 static const vestry_transport_ops stream_ops = {
@@ -188,7 +188,7 @@ static void stream_freed(void *cls) {
 
 static vsi_microhttpd_stream *create(const vsi_microhttpd_request *request, const vestry_response *head) {
   const vestry_host *host = request->adapter->host;
-  vsi_microhttpd_stream *stream = vsi_web_alloc(host, 1, sizeof *stream);
+  vsi_microhttpd_stream *stream = vsi_outside_calloc(host, 1, sizeof *stream);
   if (!stream) return NULL;
   /* The block is for content that the callback gives, which is none. */
   stream->response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1, stream_read, stream, stream_freed);
@@ -198,7 +198,7 @@ static vsi_microhttpd_stream *create(const vsi_microhttpd_request *request, cons
     stream->response = NULL;
   }
   if (!stream->response) {
-    vsi_web_free(host, stream);
+    vsi_outside_free(host, stream);
     return NULL;
   }
   /* So that libmicrohttpd and wire.c agree, whatever versions there are. */

@@ -23,7 +23,7 @@
 
 #include "adapter/microhttpd/handover.h"
 #include "adapter/microhttpd/verdict.h"
-#include "adapter/web/host.h"
+#include "base/outside.h"
 
 enum { EVENTS_AT_ONCE = 128, LEAST_ENTRIES = 16, CLOSED_AT_ONCE = 64, LOOK_MS = 1000, GENERATIONS = INT32_MAX };
 static const uint32_t NONE = UINT32_MAX;
@@ -137,7 +137,7 @@ static vsi_microhttpd_stream *take_out_locked(vsi_microhttpd_watch *watch, vsi_m
 }
 
 static bool is_late(const vsi_microhttpd_watch *watch, const vsi_microhttpd_stream *stream) {
-  return vsi_web_now_ns(watch->host) / 1000000000 >= stream->until_s;
+  return vsi_outside_now_ns(watch->host) / 1000000000 >= stream->until_s;
 }
 
 /* A handful from `*at` on, so that no lock is held over what is done with them: of those that are late, or of all;
@@ -229,7 +229,7 @@ static bool is_told(vsi_microhttpd_watch *watch) {
 
 static void *keep_watch(void *argument) {
   vsi_microhttpd_watch *watch = argument;
-  uint64_t looked_ns = vsi_web_now_ns(watch->host);
+  uint64_t looked_ns = vsi_outside_now_ns(watch->host);
   for (;;) {
     struct epoll_event events[EVENTS_AT_ONCE];
     int most_ms = patience_ms(watch), count = epoll_wait(watch->epoll, events, EVENTS_AT_ONCE, most_ms);
@@ -239,7 +239,7 @@ static void *keep_watch(void *argument) {
       else if (!is_told(watch))
         return NULL;
     }
-    uint64_t now = vsi_web_now_ns(watch->host);
+    uint64_t now = vsi_outside_now_ns(watch->host);
     if (most_ms < 0 || now - looked_ns < LOOK_MS * UINT64_C(1000000)) continue;
     looked_ns = now;
     close_some(watch, true, VESTRY_CAUSE_NONE);
@@ -279,6 +279,6 @@ void vsi_microhttpd_watch_finish(vsi_microhttpd_watch *watch) {
   if (watch->epoll >= 0) close(watch->epoll);
   if (watch->told >= 0) close(watch->told);
   pthread_mutex_destroy(&watch->lock);
-  vsi_web_free(watch->host, watch->entries);
+  vsi_outside_free(watch->host, watch->entries);
   watch->host = NULL;
 }
