@@ -144,7 +144,7 @@ vestry_err page_draft(const vestry_request *req, int channel, char name[DRAFT_BY
 struct view {
   const char *user;
   json_t *state;     /* {"channel": 7, "shown": 100, "drafts": {"draft7_a0b1c2": "…"}}, each of them may be missing */
-  json_t *seen;      /* how far the user has read: {"c7": 41} */
+  json_t *seen;      /* how far the user has read, and so much further as was deleted behind it: {"c7": 41} */
   vestry_html links; /* to all channels */
   int channel, shown;
   int address;                 /* the channel by whose address the tab was opened; 0: by none */
@@ -200,9 +200,10 @@ static vestry_err look(struct app *app, vestry_render *render, struct view *view
   vestry_err err = !view->user ? VESTRY_NOT_FOUND : view->state && view->seen ? VESTRY_OK : VESTRY_NO_MEMORY;
   if (!err)
     err = db_run(db,
-                 "SELECT c.id, c.name, coalesce(s.id, 0) FROM channel c LEFT JOIN seen s ON s.user = ? AND "
-                 "s.channel = c.id ORDER BY c.id",
-                 VESTRY_KEY(view->user), put_link, view);
+                 "SELECT c.id, c.name, coalesce(s.id, 0) + (SELECT count(*) FROM (SELECT 1 FROM gone g WHERE "
+                 "g.channel = c.id AND g.id > coalesce(s.id, 0) LIMIT ?2)) FROM channel c LEFT JOIN seen s ON "
+                 "s.user = ?1 AND s.channel = c.id ORDER BY c.id",
+                 VESTRY_KEY(view->user, GONE_MAX), put_link, view);
   if (!err) err = page_draft(req, view->channel, view->draft);
   db_give(db);
   return err;

@@ -347,6 +347,11 @@ test('chat: what was not read is counted', async (t) => {
   await say(bob, 'one');
   await say(bob, 'two');
   for (const tab of [ada, two]) await unreadIs(tab, ['', '2']);
+  await say(bob, 'a slip');
+  await shows(bob, 'a slip');
+  for (const tab of [ada, two]) await unreadIs(tab, ['', '3']);
+  await press(bob.page.locator('article', { hasText: 'a slip' }).getByRole('button', { name: 'Delete' }));
+  for (const tab of [ada, two]) await unreadIs(tab, ['', '2']); // what was deleted need not be read
   await go(ada, 'random');
   await shows(ada, 'two');
   for (const tab of [ada, two]) await unreadIs(tab, ['', '']); // read in one tab is read
