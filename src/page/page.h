@@ -64,7 +64,7 @@ struct vsi_topic {
 
 typedef enum vsi_view_state {
   VSI_VIEW_IDLE,    /* nothing to do, or nothing before its stream is written (is_blocked) */
-  VSI_VIEW_WAITING, /* in the heap */
+  VSI_VIEW_WAITING, /* in a heap */
   VSI_VIEW_RUNNING  /* a worker has it */
 } vsi_view_state;
 
@@ -126,6 +126,7 @@ struct vsi_shared {
   const char *id, *element; /* of a part: of its element; owned */
   vestry_page_fn render;    /* of a part; NULL: the page's */
   void *app;
+  uint32_t waiting_place;     /* in pages->shared_waiting */
   uint32_t key_len, share_at; /* the key says all that makes two views one; in it the share, terminated */
   char key[];
 };
@@ -268,10 +269,12 @@ struct vestry_pages {
   size_t topics_size, shared_size; /* of the two: powers of two */
   size_t topics_count, shared_count;
   vsi_topic *first_dirty, **last_dirty;
-  /* All views: first a heap of those that wait, the earliest first, then the others. So there is room for each to wait,
-   * and one place says where it is. */
+  /* All views: first a heap of the private ones that wait, the earliest first, then the others. So there is room for
+   * each to wait, and one place says where it is. */
   vsi_view **views;
   size_t views_count, views_room, waiting_count;
+  vsi_view **shared_waiting; /* shared ones that wait: a heap likewise */
+  size_t shared_waiting_count, shared_waiting_room;
   size_t reserved_count; /* with those that have not begun */
   size_t requests_bytes, max_requests_bytes;
   vsi_view *dead_views; /* to be freed when the lock is given up: that calls transports and profiles */
@@ -308,8 +311,9 @@ void vsi_topics_forget(vsi_view *view);
 bool vsi_topics_walk(vestry_pages *pages);
 
 /* schedule.c: with the lock held. */
-/* Room for one more view, which is counted from here on. OK | NO_MEMORY */
-vestry_err vsi_schedule_reserve(vestry_pages *pages);
+/* Room for one more view, which is counted from here on. A shared one is entered before the lock is given up. OK |
+ * NO_MEMORY */
+vestry_err vsi_schedule_reserve(vestry_pages *pages, bool is_shared);
 /* It is not used. */
 void vsi_schedule_give_back(vestry_pages *pages);
 /* Among all views; room was reserved. */

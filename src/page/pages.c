@@ -46,6 +46,7 @@ static void free_pages(vestry_pages *pages) {
   vsi_free(host, pages->shared);
   for (size_t i = 0; i < pages->workers_count; i++) vestry_html_finish(&pages->workers[i].html);
   vsi_free(host, pages->views);
+  vsi_free(host, pages->shared_waiting);
   vsi_free(host, pages->workers);
   pthread_cond_destroy(&pages->quiet);
   pthread_mutex_destroy(&pages->lock);

@@ -7,13 +7,20 @@
  * all is written. The worker says that it waits for that before it asks to be told, and both look at the queue behind
  * what the other one has said: so it is told, or finds the queue empty.
  *
- * All views are in one array, of which the heap is the first part: so a view that begins to wait needs no memory, and
- * one that does nothing is in no list beside. Who begins to wait changes places with the first that does not.
+ * What many see goes first. There may be a private page for each tab, and one commit may concern them all: two thousand
+ * renders, which take tenths of a second, and a message that a hundred tabs are to show would stand behind them. So
+ * shared views wait in a heap of their own, and one that is due goes before all private ones but those that were due
+ * HEAD_START_NS before it: it is as if these had been due that much later, and none starves. As a rule nobody notices,
+ * for there are few shared views, and each is rendered once an interval, however many see it.
  *
- * A refresh of everything counts (all_number), and walks along the second part. A view that waits is to be run anyway,
- * and looks then; one that runs is in the second part. Behind all_at is what the walk has not seen. A view that ends
- * leaves a hole in front of it: that is closed by the one just before all_at, and the hole that this leaves by the last
- * one, which so stays among those that are still to be seen.
+ * All views are in one array, of which the heap of private ones is the first part: so one that begins to wait needs no
+ * memory, and one that does nothing is in no list beside. It changes places with the first that does not wait. A shared
+ * view stays where it is; the array of their heap has room for all of them.
+ *
+ * A refresh of everything counts (all_number), and walks along the second part. A private view that waits is to be run
+ * anyway, and looks then; one that runs is in the second part. Behind all_at is what the walk has not seen. A view that
+ * ends leaves a hole in front of it: that is closed by the one just before all_at, and the hole that this leaves by the
+ * last one, which so stays among those that are still to be seen.
  *
  * Workers are actors on the pages' own threads: as many as there are, so one that waits for a database holds up nobody
  * but those behind it when all do. Who has nothing to do is in a list, and is roused by who makes work. */
@@ -23,48 +30,76 @@
 enum { FIRST_ROOM = 64, RUNS_IN_A_ROW = 16 };
 #define FIRST_AGAIN_NS (UINT64_C(1000) * VSI_NS_PER_MS)
 enum { MOST_DOUBLINGS = 5 };
+#define HEAD_START_NS (UINT64_C(1000) * VSI_NS_PER_MS)
 #define MOST_AGAIN_NS (UINT64_C(30000) * VSI_NS_PER_MS)
 
-/* ---------------------------------------------------------------------------------- all views, and the heap ------- */
+/* --------------------------------------------------------------------------------- all views, and the heaps ------- */
 
+typedef struct heap {
+  vsi_view **views;
+  size_t *count;
+} heap;
+
+static heap heap_of(const vsi_view *view) {
+  vestry_pages *pages = view->page->pages;
+  return view->is_shared ? (heap){pages->shared_waiting, &pages->shared_waiting_count}
+                         : (heap){pages->views, &pages->waiting_count};
+}
+
+/* Among all. */
 static void set(vestry_pages *pages, size_t place, vsi_view *view) {
   pages->views[place] = view;
   view->place = (uint32_t)place;
 }
 
-static void move_up(vestry_pages *pages, size_t at) {
-  vsi_view *view = pages->views[at];
-  while (at && pages->views[(at - 1) / 2]->at_ns > view->at_ns) {
-    set(pages, at, pages->views[(at - 1) / 2]);
+static void set_waiting(heap h, size_t place, vsi_view *view) {
+  h.views[place] = view;
+  if (view->is_shared)
+    vsi_shared_of(view)->waiting_place = (uint32_t)place;
+  else
+    view->place = (uint32_t)place;
+}
+
+static size_t move_up(heap h, size_t at) {
+  vsi_view *view = h.views[at];
+  while (at && h.views[(at - 1) / 2]->at_ns > view->at_ns) {
+    set_waiting(h, at, h.views[(at - 1) / 2]);
     at = (at - 1) / 2;
   }
-  set(pages, at, view);
+  set_waiting(h, at, view);
+  return at;
 }
 
-static void move_down(vestry_pages *pages, size_t at) {
-  vsi_view *view = pages->views[at];
+static void move_down(heap h, size_t at) {
+  vsi_view *view = h.views[at];
   for (;;) {
     size_t child = 2 * at + 1;
-    if (child >= pages->waiting_count) break;
-    if (child + 1 < pages->waiting_count && pages->views[child + 1]->at_ns < pages->views[child]->at_ns) child++;
-    if (pages->views[child]->at_ns >= view->at_ns) break;
-    set(pages, at, pages->views[child]);
+    if (child >= *h.count) break;
+    if (child + 1 < *h.count && h.views[child + 1]->at_ns < h.views[child]->at_ns) child++;
+    if (h.views[child]->at_ns >= view->at_ns) break;
+    set_waiting(h, at, h.views[child]);
     at = child;
   }
-  set(pages, at, view);
+  set_waiting(h, at, view);
 }
 
-vestry_err vsi_schedule_reserve(vestry_pages *pages) {
-  if (pages->reserved_count == pages->views_room) {
-    size_t room = pages->views_room ? pages->views_room * 2 : FIRST_ROOM;
-    if (room > UINT32_MAX) return VESTRY_NO_MEMORY;
-    vsi_view **views = vsi_realloc(pages->host, pages->views, room * sizeof *views);
-    if (!views) return VESTRY_NO_MEMORY;
-    pages->views = views;
-    pages->views_room = room;
-  }
-  pages->reserved_count++;
+/* Room for one more of those that there are. OK | NO_MEMORY */
+static vestry_err make_room(const vestry_pages *pages, vsi_view ***views, size_t *room, size_t count) {
+  if (count < *room) return VESTRY_OK;
+  size_t more = *room ? *room * 2 : FIRST_ROOM;
+  vsi_view **grown = more <= UINT32_MAX ? vsi_realloc(pages->host, *views, more * sizeof(vsi_view *)) : NULL;
+  if (!grown) return VESTRY_NO_MEMORY;
+  *views = grown;
+  *room = more;
   return VESTRY_OK;
+}
+
+vestry_err vsi_schedule_reserve(vestry_pages *pages, bool is_shared) {
+  vestry_err error = make_room(pages, &pages->views, &pages->views_room, pages->reserved_count);
+  if (!error && is_shared)
+    error = make_room(pages, &pages->shared_waiting, &pages->shared_waiting_room, pages->shared_count);
+  pages->reserved_count += !error;
+  return error;
 }
 
 void vsi_schedule_give_back(vestry_pages *pages) {
@@ -77,17 +112,16 @@ void vsi_schedule_enter(vsi_view *view) {
   set(pages, pages->views_count++, view);
 }
 
-/* Out of the heap; to the first place behind it. */
+/* Out of its heap; a private one to the first place behind it. */
 static void stop_waiting(vsi_view *view) {
-  vestry_pages *pages = view->page->pages;
-  size_t at = view->place;
+  heap h = heap_of(view);
+  size_t at = view->is_shared ? vsi_shared_of(view)->waiting_place : view->place;
   view->state = VSI_VIEW_IDLE;
-  vsi_view *last = pages->views[--pages->waiting_count];
-  set(pages, pages->waiting_count, view);
+  vsi_view *last = h.views[--*h.count];
+  if (!view->is_shared) set(view->page->pages, *h.count, view);
   if (last == view) return;
-  set(pages, at, last);
-  move_up(pages, at);
-  move_down(pages, last->place);
+  set_waiting(h, at, last);
+  move_down(h, move_up(h, at));
 }
 
 void vsi_schedule_leave(vsi_view *view) {
@@ -105,12 +139,12 @@ void vsi_schedule_leave(vsi_view *view) {
 void vsi_schedule_at(vsi_view *view, uint64_t due_ns) {
   vestry_pages *pages = view->page->pages;
   if (view->state == VSI_VIEW_WAITING) stop_waiting(view);
+  heap h = heap_of(view);
   view->state = VSI_VIEW_WAITING;
   view->at_ns = due_ns;
-  set(pages, view->place, pages->views[pages->waiting_count]);
-  set(pages, pages->waiting_count++, view);
-  move_up(pages, pages->waiting_count - 1);
-  if (pages->views[0] == view) vsi_schedule_wake(pages);
+  if (!view->is_shared) set(pages, view->place, pages->views[pages->waiting_count]); /* who changes places with it */
+  set_waiting(h, (*h.count)++, view);
+  if (move_up(h, *h.count - 1) == 0) vsi_schedule_wake(pages);
 }
 
 /* ------------------------------------------------------------------------------------------------- when ----------- */
@@ -166,9 +200,22 @@ void vsi_schedule_wake(vestry_pages *pages) {
   vestry_actor_notify(worker->actor);
 }
 
-/* Have somebody look when the first one is due. */
-static void set_timer(vestry_pages *pages, uint64_t now) {
-  uint64_t due = pages->views[0]->at_ns;
+/* Those that wait: the one that goes first, if it is due; NULL: none waits. ret_due_ns: when the first one is due. */
+static vsi_view *first_waiting(const vestry_pages *pages, uint64_t now, uint64_t *ret_due_ns) {
+  vsi_view *own = pages->waiting_count ? pages->views[0] : NULL;
+  vsi_view *shared = pages->shared_waiting_count ? pages->shared_waiting[0] : NULL;
+  if (!own || !shared) {
+    vsi_view *only = own ? own : shared;
+    if (only) *ret_due_ns = only->at_ns;
+    return only;
+  }
+  *ret_due_ns = own->at_ns < shared->at_ns ? own->at_ns : shared->at_ns;
+  bool is_due = shared->at_ns <= now || pages->is_hasty;
+  return shared->at_ns <= own->at_ns || (is_due && shared->at_ns - own->at_ns <= HEAD_START_NS) ? shared : own;
+}
+
+/* Have somebody look then. */
+static void set_timer(vestry_pages *pages, uint64_t due, uint64_t now) {
   if (pages->timer_ns && pages->timer_ns <= due && pages->timer_ns > now) return; /* who looks then sets it anew */
   /* CLOSED: the runtime ends, nothing is rendered any more */
   uint64_t ms = (due - now + VSI_NS_PER_MS - 1) / VSI_NS_PER_MS;
@@ -177,24 +224,25 @@ static void set_timer(vestry_pages *pages, uint64_t now) {
 
 /* The next one that is due; NULL: none, and the timer is set for when one will be. */
 static vsi_view *next_due(vestry_pages *pages) {
-  if (!pages->waiting_count || pages->is_closed) return NULL;
-  vsi_view *first = pages->views[0];
-  uint64_t now = vsi_now_ns(pages->host);
-  if (first->at_ns <= now || pages->is_hasty) {
+  uint64_t now = vsi_now_ns(pages->host), due;
+  vsi_view *first = pages->is_closed ? NULL : first_waiting(pages, now, &due);
+  if (!first) return NULL;
+  if (due <= now || pages->is_hasty) {
     begin_run(first);
     return first;
   }
-  set_timer(pages, now);
+  set_timer(pages, due, now);
   return NULL;
 }
 
 /* Somebody else is to look for the others, however long this run takes. */
 static void hand_over(vestry_pages *pages) {
-  uint64_t now = vsi_now_ns(pages->host);
-  if (pages->first_dirty || pages->is_all_walked || (pages->waiting_count && pages->views[0]->at_ns <= now))
+  uint64_t now = vsi_now_ns(pages->host), due;
+  bool is_waiting = first_waiting(pages, now, &due) != NULL;
+  if (pages->first_dirty || pages->is_all_walked || (is_waiting && due <= now))
     vsi_schedule_wake(pages);
-  else if (pages->waiting_count)
-    set_timer(pages, now);
+  else if (is_waiting)
+    set_timer(pages, due, now);
 }
 
 static uint64_t again_ns(const vsi_view *view) {

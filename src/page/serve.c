@@ -267,7 +267,7 @@ static vestry_err reserve_private(vestry_pages *pages, const vsi_request_copy *r
   vsi_pages_lock(pages);
   vestry_err error = vsi_requests_take(pages, bytes);
   if (!error) {
-    error = vsi_schedule_reserve(pages);
+    error = vsi_schedule_reserve(pages, false);
     if (error) vsi_requests_give_back(pages, bytes);
   }
   pages->refs += !error;

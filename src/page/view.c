@@ -202,7 +202,7 @@ static vestry_err find_or_create_shared(vestry_pages *pages, vestry_page *page, 
   size_t request_bytes = request ? vsi_request_copy_bytes(request) : 0;
   vestry_err error = pages->shared_size ? vsi_requests_take(pages, request_bytes) : VESTRY_NO_MEMORY;
   if (error) return error;
-  error = vsi_schedule_reserve(pages);
+  error = vsi_schedule_reserve(pages, true);
   if (!error) *ret_shared = create_shared(pages, hash, part, key, share_at);
   if (*ret_shared) {
     enter_shared(pages, *ret_shared, page, request);

@@ -21,10 +21,13 @@ typedef struct site {
   room rooms[4];
   size_t calls, parts; /* of the render, of the part's */
   bool versioned, denied;
-  int status;            /* of the next renders */
-  vestry_err error;      /* likewise */
-  const char *refreshes; /* a topic that is refreshed inside the render, once */
-  bool late_topic;       /* it is named behind the reading */
+  int status;                /* of the next renders */
+  vestry_err error;          /* likewise */
+  const char *refreshes;     /* a topic that is refreshed inside the render, once */
+  bool late_topic;           /* it is named behind the reading */
+  char order[64];            /* of renders: "p", the part: "l" */
+  uint64_t page_ms, part_ms; /* that one takes */
+  size_t part_again;         /* times that the part is refreshed by its own render */
 } site;
 
 static room *room_of(site *s, const char *name) {
@@ -606,15 +609,23 @@ static void a_shared_render_sees_nothing_that_is_somebodys(void **state) {
 
 /* ---------------------------------------------------------------------------------------------------- parts ------- */
 
+static void took(site *s, const char *what, uint64_t ms) {
+  size_t len = strlen(s->order);
+  test_host_advance_ms(&s->th, ms);
+  if (len + 1 < sizeof s->order) memcpy(s->order + len, what, 2);
+}
+
 static vestry_err list(vestry_render *render, vestry_html *html, void *app) {
   site *s = app;
   char topic[32];
   const char *share = vestry_render_share(render);
+  took(s, "l", s->part_ms);
   s->parts++;
   assert_null(vestry_render_request(render));
   assert_null(vestry_render_reply(render));
   snprintf(topic, sizeof topic, "list/%s", share);
   vestry_render_topic(render, topic);
+  if (s->part_again && s->part_again--) assert_int_equal(vestry_refresh(s->pages, topic, NULL), VESTRY_OK);
   return vestry_html_add(html, "<li>%s</li>", room_of(s, share)->text);
 }
 
@@ -622,8 +633,11 @@ static vestry_err list(vestry_render *render, vestry_html *html, void *app) {
 static vestry_err make_with_list(vestry_render *render, vestry_html *html, void *app) {
   site *s = app;
   const vestry_scope who = vestry_request_scope(vestry_render_request(render));
+  took(s, "p", s->page_ms);
   s->calls++;
   vestry_render_topic(render, "who");
+  if (s->refreshes) assert_int_equal(vestry_refresh(s->pages, s->refreshes, NULL), VESTRY_OK);
+  s->refreshes = NULL;
   vestry_render_begin(render, html);
   vestry_html_add(html, "<h1>%.*s in %s</h1>", (int)who.len, (const char *)who.data, s->rooms[0].text);
   vestry_render_part(
@@ -673,6 +687,61 @@ static void a_part_is_rendered_once_for_all_pages(void **state) {
   assert_string_equal(since(&ada), "");
   close_tab(&ada);
   close_tab(&bob);
+  close_site(&s);
+}
+
+enum { TABS_MANY = 8 };
+
+static void open_many(site *s, tab tabs[TABS_MANY]) {
+  char who[16];
+  for (int i = 0; i < TABS_MANY; i++) {
+    snprintf(who, sizeof who, "person %d", i);
+    open_tab(s, &tabs[i], "/list", NULL, who);
+  }
+  vestry_memory_settle(s->v);
+  test_host_advance_ms(&s->th, 1000);
+  vestry_memory_settle(s->v);
+  *s->order = '\0';
+}
+
+static void close_many(tab tabs[TABS_MANY]) {
+  for (int i = 0; i < TABS_MANY; i++) close_tab(&tabs[i]);
+}
+
+/* All pages are to be rendered, and while the first one is, what all of them share changes. */
+static void what_many_see_goes_before_what_one_sees(void **state) {
+  (void)state;
+  site s;
+  tab tabs[TABS_MANY];
+  open_list_site(&s);
+  open_many(&s, tabs);
+  s.page_ms = 1;
+  s.refreshes = "list/1";
+  put(&s, 1, "second");
+  assert_int_equal(vestry_refresh(s.pages, "who", NULL), VESTRY_OK);
+  vestry_memory_settle(s.v);
+  assert_string_equal(s.order, "plppppppp");
+  assert_non_null(strstr(since(&tabs[0]), "<li>second</li>"));
+  close_many(tabs);
+  close_site(&s);
+}
+
+/* The part takes all the time that there is: a page that waits goes before it once it is due a second longer. */
+static void what_one_sees_is_not_put_off_for_ever(void **state) {
+  (void)state;
+  site s;
+  tab tabs[TABS_MANY];
+  open_list_site(&s);
+  open_many(&s, tabs);
+  s.part_ms = 100;
+  s.part_again = 40;
+  assert_int_equal(vestry_refresh(s.pages, "list/1", NULL), VESTRY_OK);
+  assert_int_equal(vestry_refresh(s.pages, "who", NULL), VESTRY_OK);
+  vestry_memory_settle(s.v);
+  assert_int_equal(strlen(s.order), 41 + TABS_MANY);
+  assert_in_range(strspn(s.order, "l"), 9, 13);
+  assert_int_equal(strspn(strchr(s.order, 'p'), "p"), TABS_MANY);
+  close_many(tabs);
   close_site(&s);
 }
 
@@ -908,6 +977,8 @@ int main(void) {
       cmocka_unit_test(a_shared_page_is_rendered_once),
       cmocka_unit_test(a_shared_render_sees_nothing_that_is_somebodys),
       cmocka_unit_test(a_part_is_rendered_once_for_all_pages),
+      cmocka_unit_test(what_many_see_goes_before_what_one_sees),
+      cmocka_unit_test(what_one_sees_is_not_put_off_for_ever),
       cmocka_unit_test(another_part_comes_with_the_content_and_the_former_is_silent),
       cmocka_unit_test(a_part_that_changed_is_sent_to_a_tab_that_comes_back),
       cmocka_unit_test(a_tab_that_was_shown_a_part_s_news_comes_back_to_nothing),
