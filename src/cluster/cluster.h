@@ -1,6 +1,6 @@
 /* A cluster, as its rooms see it: members.c (who lives, and what they have sent), tell.c (what is told to all), ask.c
- * (what is asked and answered), inward.c (what others want done here), cluster.c (its life, and its ties to the
- * instance).
+ * (what is asked and answered), inward.c (what others want done here), guests.c (who is present), cluster.c (its life,
+ * and its ties to the instance).
  *
  * Links. Between two nodes all goes one way: numbered, by the receiver's subject, and so in order. What is lost shows
  * as a jump in the numbers, at the next message or, since each heartbeat says how many were given, at the next
@@ -53,6 +53,7 @@ typedef struct vsi_peer {
   bool is_syncing;   /* they are coming, and none is missing so far */
   bool must_sync;    /* what was lost may have been of them: they are to be told anew, whatever their sum says */
   bool wants_all;    /* it is to be told all keys */
+  uint64_t guests_count, guests_sum; /* who is present there, as far as it has told; their hashes added up */
   /* What the application is to be told. */
   bool has_gap, has_news;
   uint64_t lost_count;
@@ -104,6 +105,7 @@ struct vestry_cluster {
   vsi_elsewhere elsewhere;
   vsi_store_watch store_watch;
   vsi_channels_watch channels_watch;
+  vsi_presence_watch presence_watch;
   vestry_timer *heartbeat, *flush, *deadline;
   vestry_actor *actor; /* does what others want, and calls the application */
 
@@ -185,6 +187,20 @@ void vsi_tell_soon(vestry_cluster *cluster);
 void vsi_tell_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message);
 vestry_err vsi_tell_event(vestry_cluster *cluster, const vestry_scoped_key *name, vestry_event *event);
 void vsi_tell_refresh(const char *topic, size_t len, void *cluster);
+
+/* ---- guests.c: all under the lock, but for what presences call ---- */
+
+/* Tell those of a mask what waits to be told. It counts as told; to whom it does not get wants all. */
+void vsi_guests_tell(vestry_cluster *cluster, uint64_t mask);
+/* Tell one all. false: it was not sent. */
+bool vsi_guests_tell_all(vestry_cluster *cluster, const vsi_peer *peer);
+/* PRESENT from another node. */
+void vsi_guests_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message);
+void vsi_guests_forget(vestry_cluster *cluster, vsi_peer *peer);
+/* vsi_presence_watch */
+void vsi_guests_soon(void *cluster);
+void vsi_guests_begin(void *cluster);
+bool vsi_guests_are_known(void *cluster);
 
 /* ---- ask.c ---- */
 

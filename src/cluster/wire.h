@@ -6,7 +6,7 @@
 #include "base/buffer.h"
 #include "base/siphash.h"
 
-enum { VSI_WIRE_VERSION = 1, VSI_WIRE_HEAD = 40, VSI_WIRE_SEAL = 16 };
+enum { VSI_WIRE_VERSION = 2, VSI_WIRE_HEAD = 40, VSI_WIRE_SEAL = 16 };
 
 typedef enum vsi_wire_kind {
   VSI_WIRE_HELLO = 1, /* to all: who it is */
@@ -20,10 +20,11 @@ typedef enum vsi_wire_kind {
   VSI_WIRE_EVENT,
   VSI_WIRE_REFRESH,
   VSI_WIRE_PUBLISH,
+  VSI_WIRE_PRESENT, /* who has come where, or has left */
   VSI_WIRE_KINDS
 } vsi_wire_kind;
 
-/* Flags of KEYS: it begins, or ends, all that there are. */
+/* Flags of KEYS and PRESENT: it begins, or ends, all that there are. PRESENT come before KEYS. */
 enum { VSI_WIRE_FIRST = 1, VSI_WIRE_LAST = 2 };
 
 typedef struct vsi_wire_message {

@@ -434,6 +434,12 @@ static void fill_cluster_stats(void *ret) {
   vestry_memory_network_destroy(network);
   vestry_destroy(of);
 }
+static void fill_presence_stats(void *ret) {
+  vestry_presence *made;
+  assert_int_equal(vestry_presence_create(v, NULL, &made), VESTRY_OK);
+  vestry_presence_stats_get(made, ret);
+  vestry_presence_destroy(made);
+}
 static void fill_network_stats(void *ret) {
   vestry_memory_network *network;
   assert_int_equal(vestry_memory_network_create(vestry_runtime_of(v), NULL, &network), VESTRY_OK);
@@ -472,6 +478,7 @@ static const struct {
     {"vestry_channels_stats", fill_channels_stats, sizeof(vestry_channels_stats)},
     {"vestry_bus_stats", fill_stats_of_a_bus_of_an_instance, sizeof(vestry_bus_stats)},
     {"vestry_drain_stats", fill_drain_stats, sizeof(vestry_drain_stats)},
+    {"vestry_presence_stats", fill_presence_stats, sizeof(vestry_presence_stats)},
     {"vestry_cluster_stats", fill_cluster_stats, sizeof(vestry_cluster_stats)},
     {"vestry_memory_network_stats", fill_network_stats, sizeof(vestry_memory_network_stats)},
     {"vestry_dispatch_result", fill_dispatch_result, sizeof(vestry_dispatch_result)},

@@ -19,8 +19,9 @@
  *  - Keys: a stream that REPLACEs closes those that other nodes have under its key; of two at the same time, or after a
  *    partition, the newer one stays. MANY counts on each node by itself. REJECT refuses if another node is known to
  *    hold the key; two that come within milliseconds may both be let in. REUSE looks at this node alone.
- *  What stays on its node: vestry_publish (vestry_cluster_publish goes to all, with bytes), sessions, presence, nonces,
- *  and channels without a key.
+ *  - A presence with a name (vestry/presence.h): who is at a place of any node.
+ *  What stays on its node: vestry_publish (vestry_cluster_publish goes to all, with bytes), sessions, presences without a
+ *  name, nonces, and channels without a key.
  *
  *  Order: what one node sends for one key, or to one channel, arrives in order, and once. Loss is told: by an error to
  *  who sends, or as a gap to who should have received (on_gap), within a second while nodes hear each other; then all
@@ -169,6 +170,8 @@ typedef struct vestry_cluster_stats {
   uint64_t over_budget_count;      /**< refused for max_inward_bytes */
   uint64_t inward_bytes;           /**< now */
   uint64_t replaced_count;         /**< streams here that a newer one elsewhere has closed */
+  uint64_t present_count;          /**< who and place of presences with a name, that others have been told of, now */
+  uint64_t others_present_count;   /**< those of all others, as far as they have told, now */
 } vestry_cluster_stats;
 
 /** A snapshot. Threads any; takes locks briefly. */
