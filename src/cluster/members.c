@@ -321,6 +321,7 @@ static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
   case VSI_WIRE_PRESENT: vsi_guests_take(cluster, peer, message); break;
   case VSI_WIRE_ANSWER: vsi_ask_take(cluster, peer, message, done); break;
   case VSI_WIRE_ASK:
+  case VSI_WIRE_LIST:
   case VSI_WIRE_EVENT:
   case VSI_WIRE_REFRESH:
   case VSI_WIRE_PUBLISH: vsi_inward_take(cluster, peer, message); break;
