@@ -13,10 +13,11 @@
  *  stream that breaks and comes back, is no change. Several tabs are one person.
  *
  *  In a cluster (vestry/cluster.h) a presence with a name is of all nodes that have one of this name: whoever is at a
- *  place of one node is there on all, and somebody with tabs on two nodes is one person. Each node tells its own, within
- *  5 ms, and calls its own on_change. Who was on a node leaves when it says goodbye, or is taken for dead; when two parts
- *  of a divided network take each other for dead, each has its own, and behind it both have all again, within a second.
- *  on_change is to bring up to date what is here, since each node has one: by vestry_dispatch_options.only_here, say. */
+ *  place of one node is there on all, and somebody with tabs on two nodes is one person. Each node tells its own,
+ *  within 5 ms, and calls its own on_change. Who was on a node leaves when it says goodbye, or is taken for dead. When
+ *  two parts of a divided network take each other for dead, each has its own; afterwards both have all again, within a
+ *  second. on_change is to bring up to date what is on its own node, since each has one: by
+ *  vestry_dispatch_options.only_here, say. */
 #ifndef VESTRY_PRESENCE_H
 #define VESTRY_PRESENCE_H
 

@@ -1,5 +1,5 @@
-/* Presence over nodes under a schedule that a seed says: people come and go, nodes die and start anew, presences end and
- * begin, the network is divided, loses, repeats and delays. Whatever happens:
+/* Presence over nodes under a schedule that a seed says: people come and go, nodes die and start anew, presences end
+ * and begin, the network is divided, loses, repeats and delays. Whatever happens:
  *   who is at a place of a node is there on that node, at once;
  *   what on_change tells of one person alternates, and in the end is how things are;
  *   behind it all, in two seconds of a whole network, all nodes have the same, and the count is the sum.

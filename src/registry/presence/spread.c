@@ -1,6 +1,6 @@
 /* Presence over nodes. Each node says whom it has: those with streams of its own, or in their grace time. The others
- * copy that, by a bit for each node; somebody is here while a bit is left, or he is here on this node. So nobody changes
- * what is another's, and somebody with tabs on two nodes is one person.
+ * copy that, by a bit for each node; somebody is here while a bit is left, or he is here on this node. So nobody
+ * changes what is another's, and somebody with tabs on two nodes is one person.
  *
  * What is to be told stands in a list, each guest once, by a link of his own, like news: what is told is the difference
  * between how it is and what was told before, when it is told.

@@ -20,8 +20,8 @@
  *    partition, the newer one stays. MANY counts on each node by itself. REJECT refuses if another node is known to
  *    hold the key; two that come within milliseconds may both be let in. REUSE looks at this node alone.
  *  - A presence with a name (vestry/presence.h): who is at a place of any node.
- *  What stays on its node: vestry_publish (vestry_cluster_publish goes to all, with bytes), sessions, presences without a
- *  name, nonces, and channels without a key.
+ *  What stays on its node: vestry_publish (vestry_cluster_publish goes to all, with bytes), sessions, presences without
+ *  a name, nonces, and channels without a key.
  *
  *  Order: what one node sends for one key, or to one channel, arrives in order, and once. Loss is told: by an error to
  *  who sends, or as a gap to who should have received (on_gap), within a second while nodes hear each other; then all
@@ -166,10 +166,9 @@ typedef struct vestry_cluster_cursor {
   size_t size;             /**< sizeof(vestry_cluster_cursor), or 0 */
   uint64_t node, epoch;    /**< opaque */
   vestry_list_cursor keys; /**< opaque */
-  bool
-      is_partial; /**< some may be missing: a node that lives has not answered, or was lost on the way, or it is not known
-                        yet which nodes live */
-  bool done;      /**< set when the last page was handed out */
+  /** Some may be missing: a node has not answered, or was lost on the way, or it is not known yet which nodes live. */
+  bool is_partial;
+  bool done; /**< set when the last page was handed out */
 } vestry_cluster_cursor;
 
 /** One key of one node that a page names. Valid during the call. */
