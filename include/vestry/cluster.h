@@ -20,8 +20,9 @@
  *  - Keys: a stream that REPLACEs closes those that other nodes have under its key; of two at the same time, or after a
  *    partition, the newer one stays. MANY counts on each node by itself. REJECT refuses if another node is known to
  *    hold the key; two that come within milliseconds may both be let in. REUSE looks at this node alone.
- *  What stays on its node: vestry_publish (vestry_cluster_publish goes to all, with bytes), sessions, presence, nonces,
- *  and channels without a key.
+ *  - A presence with a name (vestry/presence.h): who is at a place of any node.
+ *  What stays on its node: vestry_publish (vestry_cluster_publish goes to all, with bytes), sessions, presences without
+ *  a name, nonces, and channels without a key.
  *
  *  Order: what one node sends for one key, or to one channel, arrives in order, and once. Loss is told: by an error to
  *  who sends, or as a gap to who should have received (on_gap), within a second while nodes hear each other; then all
@@ -145,6 +146,57 @@ VESTRY_API vestry_member_state vestry_cluster_member(vestry_cluster *cluster, co
 VESTRY_API vestry_err vestry_cluster_holders(vestry_cluster *cluster, vestry_scope scope, const vestry_key *key,
                                              size_t *ret_count);
 
+/** How many streams a key has on all nodes. */
+typedef struct vestry_cluster_count {
+  size_t size;          /**< sizeof(vestry_cluster_count), or 0 */
+  size_t streams_count; /**< that are open */
+  size_t nodes_count;   /**< that hold it, this one included, as far as they have told */
+  bool is_partial; /**< there may be more: a node that lives has not answered, or has not told its keys yet, or it is
+                             not known yet which nodes live */
+} vestry_cluster_count;
+
+/** Count them: those here, and those of the nodes that hold the key, which are asked; nobody is, if none does.
+ *  Returns  OK, also if there are none | INVALID, TOO_LARGE (key) | BUSY (as vestry_dispatch above: from a thread that
+ *           must not wait) | NO_MEMORY | CLOSED
+ *  Threads  any; waits for answers, at most answer_ms. A stepped runtime is stepped meanwhile */
+VESTRY_API vestry_err vestry_cluster_count_get(vestry_cluster *cluster, vestry_scope scope, const vestry_key *key,
+                                               vestry_cluster_count *ret_count);
+
+/** Where the next page of a listing begins. All zero starts. */
+typedef struct vestry_cluster_cursor {
+  size_t size;             /**< sizeof(vestry_cluster_cursor), or 0 */
+  uint64_t node, epoch;    /**< opaque */
+  vestry_list_cursor keys; /**< opaque */
+  /** Some may be missing: a node has not answered, or was lost on the way, or it is not known yet which nodes live. */
+  bool is_partial;
+  bool done; /**< set when the last page was handed out */
+} vestry_cluster_cursor;
+
+/** One key of one node that a page names. Valid during the call. */
+typedef struct vestry_cluster_listed {
+  size_t size;      /**< sizeof(vestry_cluster_listed) of this library */
+  const char *node; /**< whose */
+  vestry_scope scope;
+  const void *key; /**< encoded: vestry_key_format shows it */
+  size_t key_len;
+  size_t streams_count; /**< on that node */
+} vestry_cluster_listed;
+/** Takes one key of a page. On the thread that lists, no lock held. */
+typedef void (*vestry_cluster_list_fn)(const vestry_cluster_listed *listed, void *ctx);
+
+/** Hand out keys of streams on all nodes, a bounded page of one node's a call:
+ *  while (!cursor.done && !error) error = vestry_cluster_list(…, &cursor, fn, ctx). What vestry_store_list says of keys
+ *  that come and go is so for each node; a key of several nodes is named once for each. A page can be empty. Nodes that
+ *  join meanwhile need not be named.
+ *  only_scope  NULL: all scopes
+ *  page_count  keys a page at most, fewer if they take much room; 0: 256; at most 4,096
+ *  Returns  OK, also if a node has not answered (is_partial, and it goes on with the next one) | INVALID | TOO_LARGE
+ *           (scope) | BUSY (as vestry_cluster_count_get) | NO_MEMORY (the page is not handed out, the cursor stays) |
+ *           CLOSED
+ *  Threads  any; waits for one node's answer, at most answer_ms */
+VESTRY_API vestry_err vestry_cluster_list(vestry_cluster *cluster, const vestry_scope *only_scope, size_t page_count,
+                                          vestry_cluster_cursor *cursor, vestry_cluster_list_fn fn, void *ctx);
+
 /** Everything since it was created.
  *  asked_count = ok_count + not_found_count + timeout_count + unsent_count + refused_count + waiting_count.
  *  received_count = taken_count + duplicates_count + malformed_count + stale_count. */
@@ -155,12 +207,12 @@ typedef struct vestry_cluster_stats {
   uint64_t keys_count;        /**< keys and channels of this node that others have been told of, now */
   uint64_t others_keys_count; /**< those of all others, now */
   size_t keys_bytes;          /**< what they take, now */
-  uint64_t asked_count;       /**< dispatches that went to other nodes */
+  uint64_t asked_count;       /**< dispatches, counts and pages of keys that other nodes were asked for */
   uint64_t ok_count, not_found_count, timeout_count;
   uint64_t unsent_count;      /**< IO, FULL of the broker, TOO_LARGE, NO_MEMORY */
   uint64_t refused_count;     /**< another error, from afar; CLOSED */
   uint64_t waiting_count;     /**< now */
-  uint64_t answered_count;    /**< dispatches of others that were performed here, or found nobody */
+  uint64_t answered_count;    /**< of those of others, what was performed or answered here, or found nobody */
   uint64_t sent_count;        /**< messages that the broker has taken */
   uint64_t send_failed_count; /**< that it has not */
   uint64_t received_count, taken_count, duplicates_count;
@@ -170,6 +222,8 @@ typedef struct vestry_cluster_stats {
   uint64_t over_budget_count;      /**< refused for max_inward_bytes */
   uint64_t inward_bytes;           /**< now */
   uint64_t replaced_count;         /**< streams here that a newer one elsewhere has closed */
+  uint64_t present_count;          /**< who and place of presences with a name, that others have been told of, now */
+  uint64_t others_present_count;   /**< those of all others, as far as they have told, now */
 } vestry_cluster_stats;
 
 /** A snapshot. Threads any; takes locks briefly. */

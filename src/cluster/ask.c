@@ -84,7 +84,7 @@ void vsi_asks_finish(vestry_cluster *cluster, vsi_ask *done) {
 static void send_to(vestry_cluster *cluster, vsi_ask *ask, uint64_t mask) {
   for (size_t i = 0; i < cluster->peers_count; i++) {
     if (!(mask >> i & 1)) continue;
-    vestry_err error = vsi_peer_send(cluster, &cluster->peers[i], &ask->message, VSI_WIRE_ASK, 0, false);
+    vestry_err error = vsi_peer_send(cluster, &cluster->peers[i], &ask->message, (vsi_wire_kind)ask->kind, 0, false);
     if (!error)
       ask->awaited |= UINT64_C(1) << i, ask->was_sent = true;
     else if (!ask->error)
@@ -96,6 +96,7 @@ static void send_to(vestry_cluster *cluster, vsi_ask *ask, uint64_t mask) {
 static uint64_t whom_to_ask(vestry_cluster *cluster, const vsi_ask *ask) {
   uint64_t alive = vsi_members_alive(cluster);
   if (ask->has_begun) return alive & ~ask->asked;
+  if (ask->kind == VSI_WIRE_LIST) return alive & ask->only;
   uint64_t holders = vsi_keys_others(&cluster->keys, ask->hash) & alive;
   return ask->is_found ? holders : holders | vsi_members_unsynced(cluster);
 }
@@ -131,6 +132,14 @@ static bool go_on(vestry_cluster *cluster, vsi_ask *ask, vestry_err *ret_error) 
     send_to(cluster, ask, mask);
   }
   return false;
+}
+
+static vestry_err write_list(vsi_ask *ask, const vsi_asking *asking) {
+  vsi_wire_list list = *asking->list;
+  list.id = ask->id;
+  vsi_wire_put_list(&ask->message, &list);
+  vsi_wire_end(&ask->message);
+  return ask->message.error;
 }
 
 static vestry_err write_ask(vsi_ask *ask, const vsi_asking *asking) {
@@ -202,13 +211,18 @@ vestry_err vsi_ask_begin(vestry_cluster *cluster, const vsi_asking *asking, uint
   ask->count = asking->count;
   ask->error = asking->error;
   ask->is_found = ask->asks_all = asking->is_found;
+  ask->kind = asking->list ? VSI_WIRE_LIST : VSI_WIRE_ASK;
+  ask->asks_all |= asking->list != NULL;
+  ask->only = asking->only;
+  ask->page = asking->page;
   vsi_wire_begin(&ask->message, cluster->host);
-  ask->hash = vsi_cluster_hash_key(cluster, asking->key);
+  if (!asking->list) ask->hash = vsi_cluster_hash_key(cluster, asking->key);
   vsi_cluster_lock(cluster);
+  if (asking->list) ask->hash = (cluster->last_ask_id + 1) << 1 | VSI_KEYS_CHANNEL; /* no other's: it waits for none */
   ask->id = ++cluster->last_ask_id * VSI_ASK_BUCKETS + ask->hash / 2 % VSI_ASK_BUCKETS;
   vsi_cluster_unlock(cluster);
   vsi_ask *done = NULL;
-  vestry_err error = write_ask(ask, asking);
+  vestry_err error = asking->list ? write_list(ask, asking) : write_ask(ask, asking);
   vsi_cluster_lock(cluster);
   if (!error && cluster->has_ended) error = VESTRY_CLOSED;
   if (!error) begin(cluster, ask, &done);
@@ -228,6 +242,7 @@ void vsi_ask_take(vestry_cluster *cluster, const vsi_peer *peer, const vsi_wire_
   uint64_t bit = UINT64_C(1) << vsi_peer_index(cluster, peer);
   if (reader.has_failed || !ask || !(ask->awaited & bit)) return; /* it has come too late */
   ask->awaited &= ~bit;
+  if (ask->page && reader.left) vsi_buffer_append(ask->page, reader.at, reader.left);
   ask->count = ask->count > UINT32_MAX - count ? UINT32_MAX : ask->count + count;
   bool is_no = error == VESTRY_NOT_FOUND && !count;
   if (error && !is_no && !ask->error) ask->error = error > VESTRY_BUSY ? VESTRY_FAILED : error;
@@ -303,17 +318,16 @@ static void await(vestry_cluster *cluster, waiter *w, uint64_t id) {
   pthread_mutex_unlock(&w->lock);
 }
 
-vestry_err vsi_ask_and_wait(const vestry_scoped_key *key, json_t *effects, const vestry_dispatch_options *options,
-                            bool is_found, uint32_t *ret_count, void *ctx) {
-  vestry_cluster *cluster = ctx;
+vestry_err vsi_ask_wait(vestry_cluster *cluster, const vsi_asking *what, uint32_t *ret_count) {
   *ret_count = 0;
   if (vsi_cluster_inside || vsi_runtime_is_inside(cluster->runtime)) return VESTRY_BUSY;
   waiter w = {.is_done = false};
   uint64_t id;
   pthread_mutex_init(&w.lock, NULL);
   pthread_cond_init(&w.done, NULL);
-  const vsi_asking asking = {
-      .key = key, .effects = effects, .data = options->data, .is_found = is_found, .on_answer = wake, .ctx = &w};
+  vsi_asking asking = *what;
+  asking.on_answer = wake;
+  asking.ctx = &w;
   vestry_err error = vsi_ask_begin(cluster, &asking, &id);
   if (!error) {
     await(cluster, &w, id);
@@ -323,4 +337,10 @@ vestry_err vsi_ask_and_wait(const vestry_scoped_key *key, json_t *effects, const
   pthread_cond_destroy(&w.done);
   pthread_mutex_destroy(&w.lock);
   return error;
+}
+
+vestry_err vsi_ask_and_wait(const vestry_scoped_key *key, json_t *effects, const vestry_dispatch_options *options,
+                            bool is_found, uint32_t *ret_count, void *cluster) {
+  const vsi_asking asking = {.key = key, .effects = effects, .data = options->data, .is_found = is_found};
+  return vsi_ask_wait(cluster, &asking, ret_count);
 }

@@ -74,6 +74,7 @@ static vestry_err tie(vestry_cluster *cluster) {
   cluster->elsewhere = (vsi_elsewhere){&cluster->keys.shared_count, vsi_ask_and_wait, broadcast, is_held, cluster};
   cluster->store_watch = (vsi_store_watch){key_comes, key_came, key_left, cluster};
   cluster->channels_watch = (vsi_channels_watch){channel_comes, channel_left, cluster};
+  cluster->presence_watch = (vsi_presence_watch){vsi_guests_soon, vsi_guests_begin, vsi_guests_are_known, cluster};
   const vsi_elsewhere *none = NULL;
   /* release pairs with vsi_instance_elsewhere */
   if (!atomic_compare_exchange_strong_explicit(&v->elsewhere, &none, &cluster->elsewhere, memory_order_release,
@@ -81,6 +82,7 @@ static vestry_err tie(vestry_cluster *cluster) {
     return VESTRY_EXISTS;
   vsi_store_watch_set(v->store, &cluster->store_watch);
   vsi_channels_watch_set(v->channels, &cluster->channels_watch);
+  vsi_presences_begin(&v->presences, &cluster->presence_watch);
   if (cluster->pages) vsi_pages_tell(cluster->pages, vsi_tell_refresh, cluster);
   return VESTRY_OK;
 }
@@ -92,6 +94,7 @@ static void untie(vestry_cluster *cluster) {
     return;
   vsi_store_watch_set(v->store, NULL);
   vsi_channels_watch_set(v->channels, NULL);
+  vsi_presences_end(&v->presences);
   if (cluster->pages) vsi_pages_tell(cluster->pages, NULL, NULL);
 }
 
@@ -352,6 +355,9 @@ void vestry_cluster_stats_get(vestry_cluster *cluster, vestry_cluster_stats *ret
     vsi_keys_sum_of(&cluster->keys, i, &count, &sum);
     stats.others_keys_count += count;
   }
+  vsi_presences_sum(&cluster->v->presences, &stats.present_count, &sum);
+  for (size_t i = 0; i < cluster->peers_count; i++)
+    if (vsi_peer_lives(&cluster->peers[i])) stats.others_present_count += cluster->peers[i].guests_count;
   stats.keys_bytes = vsi_keys_memory_bytes(&cluster->keys);
   stats.inward_bytes = atomic_load_explicit(&cluster->inward_bytes, memory_order_relaxed);
   vsi_cluster_unlock(cluster);

@@ -1,6 +1,6 @@
 /* A cluster, as its rooms see it: members.c (who lives, and what they have sent), tell.c (what is told to all), ask.c
- * (what is asked and answered), inward.c (what others want done here), cluster.c (its life, and its ties to the
- * instance).
+ * (what is asked and answered), list.c (which keys there are), inward.c (what others want done here), guests.c (who is
+ * present), cluster.c (its life, and its ties to the instance).
  *
  * Links. Between two nodes all goes one way: numbered, by the receiver's subject, and so in order. What is lost shows
  * as a jump in the numbers, at the next message or, since each heartbeat says how many were given, at the next
@@ -53,6 +53,7 @@ typedef struct vsi_peer {
   bool is_syncing;   /* they are coming, and none is missing so far */
   bool must_sync;    /* what was lost may have been of them: they are to be told anew, whatever their sum says */
   bool wants_all;    /* it is to be told all keys */
+  uint64_t guests_count, guests_sum; /* who is present there, as far as it has told; their hashes added up */
   /* What the application is to be told. */
   bool has_gap, has_news;
   uint64_t lost_count;
@@ -67,9 +68,12 @@ typedef struct vsi_ask {
   bool has_begun;            /* those who are known to hold it have been asked */
   bool is_held;              /* behind an older one of its key: nobody is awaited */
   bool was_sent;
-  bool is_found;  /* here: nobody but those who are known to hold it is asked */
-  bool asks_all;  /* nobody is left to be asked */
-  uint32_t count; /* connections so far */
+  bool is_found;    /* here: nobody but those who are known to hold it is asked */
+  bool asks_all;    /* nobody is left to be asked */
+  uint8_t kind;     /* ASK or LIST */
+  uint64_t only;    /* of a LIST: whom to ask */
+  vsi_buffer *page; /* where what a LIST is answered goes; NULL: nowhere */
+  uint32_t count;   /* connections so far */
   vestry_err error;
   vestry_answer_fn on_answer;
   void *ctx;
@@ -104,6 +108,7 @@ struct vestry_cluster {
   vsi_elsewhere elsewhere;
   vsi_store_watch store_watch;
   vsi_channels_watch channels_watch;
+  vsi_presence_watch presence_watch;
   vestry_timer *heartbeat, *flush, *deadline;
   vestry_actor *actor; /* does what others want, and calls the application */
 
@@ -186,6 +191,20 @@ void vsi_tell_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_messa
 vestry_err vsi_tell_event(vestry_cluster *cluster, const vestry_scoped_key *name, vestry_event *event);
 void vsi_tell_refresh(const char *topic, size_t len, void *cluster);
 
+/* ---- guests.c: all under the lock, but for what presences call ---- */
+
+/* Tell those of a mask what waits to be told. It counts as told; to whom it does not get wants all. */
+void vsi_guests_tell(vestry_cluster *cluster, uint64_t mask);
+/* Tell one all. false: it was not sent. */
+bool vsi_guests_tell_all(vestry_cluster *cluster, const vsi_peer *peer);
+/* PRESENT from another node. */
+void vsi_guests_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message);
+void vsi_guests_forget(vestry_cluster *cluster, vsi_peer *peer);
+/* vsi_presence_watch */
+void vsi_guests_soon(void *cluster);
+void vsi_guests_begin(void *cluster);
+bool vsi_guests_are_known(void *cluster);
+
 /* ---- ask.c ---- */
 
 typedef struct vsi_asking {
@@ -196,6 +215,10 @@ typedef struct vsi_asking {
   vestry_err error;
   vestry_answer_fn on_answer; /* NULL: nobody wants to know */
   void *ctx;
+  /* Or, instead of the key and the effects: */
+  const vsi_wire_list *list; /* its id does not count */
+  uint64_t only;             /* nodes, a bit each */
+  vsi_buffer *page;          /* takes what comes; NULL: nothing but counts is wanted. Valid until on_answer */
 } vsi_asking;
 /* Ask; on_answer is called, unless it fails. ret_id: for vsi_ask_give_up; may be NULL. OK | NO_MEMORY | CLOSED */
 vestry_err vsi_ask_begin(vestry_cluster *cluster, const vsi_asking *asking, uint64_t *ret_id);
@@ -207,13 +230,20 @@ void vsi_asks_due(vestry_timer *timer, void *cluster);
 /* All that wait, for this; one of them. */
 void vsi_asks_end(vestry_cluster *cluster, vestry_err error);
 void vsi_ask_give_up(vestry_cluster *cluster, uint64_t id, vestry_err error);
+/* Ask, and wait; on_answer and ctx do not count. OK | BUSY (this thread must not wait) | as on_answer is told */
+vestry_err vsi_ask_wait(vestry_cluster *cluster, const vsi_asking *asking, uint32_t *ret_count);
 /* vsi_elsewhere.dispatch */
 vestry_err vsi_ask_and_wait(const vestry_scoped_key *key, json_t *effects, const vestry_dispatch_options *options,
                             bool is_found, uint32_t *ret_count, void *cluster);
 
+/* ---- list.c ---- */
+
+/* What a LIST of another node's is answered; page: what goes behind the error and the count. OK | NOT_FOUND | errors */
+vestry_err vsi_list_answer(vestry_cluster *cluster, const vsi_wire_list *list, uint32_t *ret_count, vsi_buffer *page);
+
 /* ---- inward.c ---- */
 
-/* ASK, EVENT, REFRESH, PUBLISH from another node: to be done by the actor. Under the lock. */
+/* ASK, LIST, EVENT, REFRESH, PUBLISH from another node: to be done by the actor. Under the lock. */
 void vsi_inward_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message);
 void vsi_inward_run(vestry_actor *actor, void *cluster);
 void vsi_inward_drop(vestry_message *message, void *cluster);

@@ -25,24 +25,27 @@ typedef struct work {
 
 /* -------------------------------------------------------------------------------------------------- answers ------- */
 
-/* Under the lock. */
-static void answer(vestry_cluster *cluster, vsi_peer *peer, uint64_t id, vestry_err error, uint32_t count) {
+/* Under the lock. page: NULL: nothing more is said. */
+static void answer(vestry_cluster *cluster, vsi_peer *peer, uint64_t id, vestry_err error, uint32_t count,
+                   const vsi_buffer *page) {
   vsi_buffer buffer;
   vsi_wire_begin(&buffer, cluster->host);
   vsi_wire_put(&buffer, id, 8);
   vsi_wire_put(&buffer, error, 1);
   vsi_wire_put(&buffer, count, 4);
+  if (page) vsi_buffer_append(&buffer, page->data, page->len);
   vsi_wire_end(&buffer);
   (void)vsi_peer_send(cluster, peer, &buffer, VSI_WIRE_ANSWER, 0, false); /* who waits will not know */
   vsi_buffer_finish(&buffer);
 }
 
-static void answer_to(vestry_cluster *cluster, const work *w, uint64_t id, vestry_err error, uint32_t count) {
+static void answer_to(vestry_cluster *cluster, const work *w, uint64_t id, vestry_err error, uint32_t count,
+                      const vsi_buffer *page) {
   vsi_cluster_lock(cluster);
   cluster->stats.answered_count++;
   for (size_t i = 0; i < cluster->peers_count; i++) {
     vsi_peer *peer = &cluster->peers[i];
-    if (peer->id == w->from && peer->epoch == w->epoch) answer(cluster, peer, id, error, count);
+    if (peer->id == w->from && peer->epoch == w->epoch) answer(cluster, peer, id, error, count, page);
   }
   vsi_cluster_unlock(cluster);
 }
@@ -67,10 +70,11 @@ void vsi_inward_drop(vestry_message *message, void *ctx) {
 }
 
 static void refuse(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, vestry_err error) {
-  vsi_wire_ask ask;
   cluster->stats.over_budget_count += error == VESTRY_FULL;
-  if (message->kind == VSI_WIRE_ASK && !vsi_wire_read_ask(message->body, message->len, &ask)) {
-    answer(cluster, peer, ask.id, error, 0);
+  if (message->kind == VSI_WIRE_ASK || message->kind == VSI_WIRE_LIST) {
+    vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
+    uint64_t id = vsi_wire_number(&reader, 8); /* both begin with it */
+    answer(cluster, peer, id, error, 0, NULL);
     return;
   }
   vsi_peer_lose(peer, 1);
@@ -147,7 +151,18 @@ static void do_ask(vestry_cluster *cluster, const work *w) {
   uint32_t count = 0;
   if (vsi_wire_read_ask(w->body, w->len, &ask)) return;
   vestry_err error = dispatch(cluster, &ask, &count);
-  answer_to(cluster, w, ask.id, error, count);
+  answer_to(cluster, w, ask.id, error, count, NULL);
+}
+
+static void do_list(vestry_cluster *cluster, const work *w) {
+  vsi_wire_list list;
+  uint32_t count = 0;
+  vsi_buffer page;
+  if (vsi_wire_read_list(w->body, w->len, &list)) return;
+  vsi_buffer_init(&page, cluster->host);
+  vestry_err error = vsi_list_answer(cluster, &list, &count, &page);
+  answer_to(cluster, w, list.id, error, count, error ? NULL : &page);
+  vsi_buffer_finish(&page);
 }
 
 /* An event of another node's: its bytes, of which nothing is known but that they are an event. */
@@ -209,6 +224,8 @@ static vestry_err do_unasked(vestry_cluster *cluster, const work *w) {
 static void do_one(vestry_cluster *cluster, work *w) {
   if (w->kind == VSI_WIRE_ASK) {
     do_ask(cluster, w);
+  } else if (w->kind == VSI_WIRE_LIST) {
+    do_list(cluster, w);
   } else if (do_unasked(cluster, w)) {
     vsi_cluster_lock(cluster);
     for (size_t i = 0; i < cluster->peers_count; i++)

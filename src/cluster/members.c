@@ -100,14 +100,15 @@ vestry_err vsi_peers_send(vestry_cluster *cluster, uint64_t mask, vsi_buffer *bu
   return first;
 }
 
-/* Who it is, how long it has lived, and its keys. */
+/* Who it is, how long it has lived, its keys and who is present. */
 static void put_self(vestry_cluster *cluster, vsi_buffer *buffer) {
-  uint64_t count, sum;
+  uint64_t count, sum, guests_count, guests_sum;
   vsi_keys_told_sum(&cluster->keys, &count, &sum);
+  vsi_presences_sum(&cluster->v->presences, &guests_count, &guests_sum);
   vsi_wire_begin(buffer, cluster->host);
   vsi_wire_put(buffer, vsi_now_ns(cluster->host) - cluster->begun_ns, 8);
-  vsi_wire_put(buffer, count, 8);
-  vsi_wire_put(buffer, sum, 8);
+  vsi_wire_put(buffer, count + guests_count, 8);
+  vsi_wire_put(buffer, sum + guests_sum, 8);
   vsi_buffer_append(buffer, cluster->name, strlen(cluster->name));
   vsi_wire_end(buffer);
 }
@@ -130,6 +131,7 @@ void vsi_members_say_goodbye(vestry_cluster *cluster) {
   vsi_wire_end(&buffer);
   (void)vsi_peers_send(cluster, vsi_members_alive(cluster), &buffer, VSI_WIRE_GOODBYE, false);
   cluster->has_left = true;
+  vsi_presences_end(&cluster->v->presences); /* nobody is told any more */
   vsi_buffer_finish(&buffer);
 }
 
@@ -171,6 +173,7 @@ static void begin_life(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_m
   bool is_same = peer->id == message->from && peer->epoch;
   if (is_same) vsi_peer_lose(peer, 0); /* what the former one has sent may have been lost with it */
   vsi_keys_forget(&cluster->keys, vsi_peer_index(cluster, peer));
+  vsi_guests_forget(cluster, peer);
   vsi_peer fresh = {.id = message->from, .epoch = message->epoch, .begun_ns = begun_ns, .wants_all = true};
   /* Numbers go on from above all that were given before, to whomever: should this be a life that was given up for
    * another by mistake, it will not take what comes for what it has had. */
@@ -252,6 +255,7 @@ static void meet_oneself(vestry_cluster *cluster, const vsi_wire_message *messag
   if (who.begun_ns > cluster->begun_ns || (who.begun_ns == cluster->begun_ns && message->epoch > cluster->epoch))
     return;
   vsi_members_say_goodbye(cluster);
+  for (size_t i = 0; i < cluster->peers_count; i++) vsi_guests_forget(cluster, &cluster->peers[i]);
   cluster->is_refused = cluster->has_own_news = true;
   vsi_inward_notify(cluster);
 }
@@ -285,7 +289,8 @@ static void take_beat(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_me
   if (!catch_up(cluster, peer, message->seq)) return;
   uint64_t count, sum;
   vsi_keys_sum_of(&cluster->keys, vsi_peer_index(cluster, peer), &count, &sum);
-  peer->is_synced = !peer->must_sync && count == who->count && sum == who->sum;
+  if (vsi_presences_have_room_again(&cluster->v->presences, vsi_peer_index(cluster, peer))) peer->must_sync = true;
+  peer->is_synced = !peer->must_sync && count + peer->guests_count == who->count && sum + peer->guests_sum == who->sum;
   if (!peer->is_synced) ask_for_all(cluster, peer);
 }
 
@@ -305,6 +310,7 @@ static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
     if (vsi_keys_are_waiting(&cluster->keys) || vsi_now_ns(cluster->host) - peer->told_ns < cluster->suspect_ns)
       lose(cluster, peer, 0);
     vsi_keys_forget(&cluster->keys, vsi_peer_index(cluster, peer));
+    vsi_guests_forget(cluster, peer);
     set_state(cluster, peer, VESTRY_MEMBER_LEFT);
     break;
   case VSI_WIRE_RESYNC:
@@ -312,8 +318,10 @@ static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
     vsi_tell_soon(cluster);
     break;
   case VSI_WIRE_KEYS: vsi_tell_take(cluster, peer, message); break;
+  case VSI_WIRE_PRESENT: vsi_guests_take(cluster, peer, message); break;
   case VSI_WIRE_ANSWER: vsi_ask_take(cluster, peer, message, done); break;
   case VSI_WIRE_ASK:
+  case VSI_WIRE_LIST:
   case VSI_WIRE_EVENT:
   case VSI_WIRE_REFRESH:
   case VSI_WIRE_PUBLISH: vsi_inward_take(cluster, peer, message); break;
@@ -386,6 +394,7 @@ static void judge(vestry_cluster *cluster, vsi_peer *peer, uint64_t now_ns) {
   peer->out_seq++; /* it will know that it was left out, if it comes back */
   vsi_peer_lose(peer, 0);
   vsi_keys_forget(&cluster->keys, vsi_peer_index(cluster, peer));
+  vsi_guests_forget(cluster, peer);
 }
 
 void vsi_cluster_beat(vestry_timer *timer, void *ctx) {

@@ -1,4 +1,4 @@
-/* What is told to all: which keys came and went, which pages are refreshed, and events of channels.
+/* What is told to all: which keys came and went, who is present, which pages are refreshed, and events of channels.
  *
  * Keys and refreshes wait for 5 ms at most, and travel together. An event goes at once, to those who have told that
  * they have members and to those of whom it is not known. Who has told too late, because his telling was under way,
@@ -56,7 +56,7 @@ static void send_some(const vsi_key_change *changes, size_t count, bool is_last,
 }
 
 static void send_all(vestry_cluster *cluster, vsi_peer *peer) {
-  telling_all all = {.cluster = cluster, .peer = peer};
+  telling_all all = {.cluster = cluster, .peer = peer, .has_failed = !vsi_guests_tell_all(cluster, peer)};
   peer->told_ns = vsi_now_ns(cluster->host);
   vsi_keys_list(&cluster->keys, cluster->changes, CHANGES_A_MESSAGE, send_some, &all);
   peer->wants_all = all.has_failed;
@@ -71,6 +71,7 @@ static void tell_keys(vestry_cluster *cluster) {
     peer->wants_all |= all;
     if (vsi_peer_lives(peer) && !peer->wants_all) mask |= UINT64_C(1) << i;
   }
+  vsi_guests_tell(cluster, mask);
   for (size_t at = 0; mask && at < count; at += CHANGES_A_MESSAGE)
     send_changes(cluster, mask, cluster->changes + at, count - at < CHANGES_A_MESSAGE ? count - at : CHANGES_A_MESSAGE);
   for (size_t i = 0; i < cluster->peers_count; i++)
@@ -106,7 +107,6 @@ void vsi_tell_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_messa
   if (message->flags & VSI_WIRE_FIRST) {
     vsi_keys_forget(&cluster->keys, vsi_peer_index(cluster, peer));
     peer->is_synced = false;
-    peer->is_syncing = true;
   }
   vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
   while (reader.left >= CHANGE_BYTES) {
@@ -115,6 +115,7 @@ void vsi_tell_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_messa
     if (take_change(cluster, peer, change)) peer->is_synced = peer->is_syncing = false;
   }
   if ((message->flags & VSI_WIRE_LAST) && peer->is_syncing) {
+    vsi_presences_sweep(&cluster->v->presences, vsi_peer_index(cluster, peer));
     peer->is_syncing = peer->must_sync = false;
     peer->is_synced = true;
   }

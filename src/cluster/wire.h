@@ -6,7 +6,7 @@
 #include "base/buffer.h"
 #include "base/siphash.h"
 
-enum { VSI_WIRE_VERSION = 1, VSI_WIRE_HEAD = 40, VSI_WIRE_SEAL = 16 };
+enum { VSI_WIRE_VERSION = 2, VSI_WIRE_HEAD = 40, VSI_WIRE_SEAL = 16 };
 
 typedef enum vsi_wire_kind {
   VSI_WIRE_HELLO = 1, /* to all: who it is */
@@ -20,10 +20,12 @@ typedef enum vsi_wire_kind {
   VSI_WIRE_EVENT,
   VSI_WIRE_REFRESH,
   VSI_WIRE_PUBLISH,
+  VSI_WIRE_PRESENT, /* who has come where, or has left */
+  VSI_WIRE_LIST,    /* asks for a page of keys, or how many streams one has */
   VSI_WIRE_KINDS
 } vsi_wire_kind;
 
-/* Flags of KEYS: it begins, or ends, all that there are. */
+/* Flags of KEYS and PRESENT: it begins, or ends, all that there are. PRESENT come before KEYS. */
 enum { VSI_WIRE_FIRST = 1, VSI_WIRE_LAST = 2 };
 
 typedef struct vsi_wire_message {
@@ -76,6 +78,18 @@ typedef struct vsi_wire_ask {
   vestry_slice effects, data; /* JSON; data len 0: none */
 } vsi_wire_ask;
 void vsi_wire_put_ask(vsi_buffer *buffer, const vsi_wire_ask *ask);
+/* What a LIST asks for. */
+typedef enum vsi_wire_list_what { VSI_WIRE_LIST_ALL, VSI_WIRE_LIST_SCOPE, VSI_WIRE_LIST_KEY } vsi_wire_list_what;
+typedef struct vsi_wire_list {
+  uint64_t id;
+  vsi_wire_list_what what;
+  vsi_wire_name name;       /* KEY: of which; SCOPE: its scope */
+  uint64_t position, until; /* but for KEY: where the page begins, and how many keys it has at most */
+  uint32_t page_count;
+} vsi_wire_list;
+void vsi_wire_put_list(vsi_buffer *buffer, const vsi_wire_list *list);
+/* OK | MALFORMED */
+vestry_err vsi_wire_read_list(const void *body, size_t len, vsi_wire_list *ret_list);
 /* OK | MALFORMED */
 vestry_err vsi_wire_read_ask(const void *body, size_t len, vsi_wire_ask *ret_ask);
 

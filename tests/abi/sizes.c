@@ -419,7 +419,7 @@ static void fill_channels_stats(void *ret) {
 static void fill_stats_of_a_bus_of_an_instance(void *ret) {
   vestry_publish_stats_get(v, ret);
 }
-static void fill_cluster_stats(void *ret) {
+static void fill_cluster(void *ret, bool is_count) {
   vestry *of;
   vestry_memory_network *network;
   vestry_broker broker;
@@ -428,11 +428,26 @@ static void fill_cluster_stats(void *ret) {
   assert_int_equal(vestry_memory_network_create(vestry_runtime_of(v), NULL, &network), VESTRY_OK);
   assert_int_equal(vestry_memory_network_join(network, &broker), VESTRY_OK);
   assert_int_equal(vestry_cluster_create(of, &broker, &cluster_made, &cluster), VESTRY_OK);
-  vestry_cluster_stats_get(cluster, ret);
+  if (is_count)
+    assert_int_equal(vestry_cluster_count_get(cluster, (vestry_scope){0}, VESTRY_KEY(1), ret), VESTRY_OK);
+  else
+    vestry_cluster_stats_get(cluster, ret);
   vestry_cluster_destroy(cluster);
   broker.ops->destroy(broker.broker);
   vestry_memory_network_destroy(network);
   vestry_destroy(of);
+}
+static void fill_cluster_stats(void *ret) {
+  fill_cluster(ret, false);
+}
+static void fill_cluster_count(void *ret) {
+  fill_cluster(ret, true);
+}
+static void fill_presence_stats(void *ret) {
+  vestry_presence *made;
+  assert_int_equal(vestry_presence_create(v, NULL, &made), VESTRY_OK);
+  vestry_presence_stats_get(made, ret);
+  vestry_presence_destroy(made);
 }
 static void fill_network_stats(void *ret) {
   vestry_memory_network *network;
@@ -472,6 +487,8 @@ static const struct {
     {"vestry_channels_stats", fill_channels_stats, sizeof(vestry_channels_stats)},
     {"vestry_bus_stats", fill_stats_of_a_bus_of_an_instance, sizeof(vestry_bus_stats)},
     {"vestry_drain_stats", fill_drain_stats, sizeof(vestry_drain_stats)},
+    {"vestry_cluster_count", fill_cluster_count, sizeof(vestry_cluster_count)},
+    {"vestry_presence_stats", fill_presence_stats, sizeof(vestry_presence_stats)},
     {"vestry_cluster_stats", fill_cluster_stats, sizeof(vestry_cluster_stats)},
     {"vestry_memory_network_stats", fill_network_stats, sizeof(vestry_memory_network_stats)},
     {"vestry_dispatch_result", fill_dispatch_result, sizeof(vestry_dispatch_result)},

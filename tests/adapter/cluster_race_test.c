@@ -14,7 +14,9 @@ typedef struct node {
   vestry *v;
   vestry_broker broker;
   vestry_cluster *cluster;
+  vestry_presence *presence;
   _Atomic(uint32_t) performed;
+  _Atomic(int) present; /* as on_change has told */
 } node;
 
 typedef struct world {
@@ -35,16 +37,29 @@ static vestry_err note(vestry_dispatch_context *context, const json_t *args, voi
   return VESTRY_OK;
 }
 
+static void on_change(const vestry_presence_change *change, void *ctx) {
+  atomic_fetch_add(&((node *)ctx)->present, change->here ? 1 : -1);
+}
+
+typedef struct visit {
+  vestry_presence *presence;
+  int key;
+} visit;
+
 static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
-  vestry_reply_key(reply, VESTRY_KEY("k", *(const int *)app));
+  const visit *of = app;
+  vestry_reply_key(reply, VESTRY_KEY("k", of->key));
+  vestry_err error = vestry_reply_present(reply, of->presence, VESTRY_KEY("k", of->key), "somebody");
+  if (error) return error;
   vestry_reply_join(reply, NULL, VESTRY_KEY("all"));
   return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
 }
 
 static vestry_memory_exchange *open_one(node *of, int key) {
   vestry_memory_exchange *stream;
-  vestry_err error = vestry_memory_request(of->v, &(vestry_memory_call){.datastar = true}, come, &key, &stream);
+  visit visited = {of->presence, key};
+  vestry_err error = vestry_memory_request(of->v, &(vestry_memory_call){.datastar = true}, come, &visited, &stream);
   if (error) w.unexpected = (int)error;
   return error ? NULL : stream;
 }
@@ -65,6 +80,8 @@ static void start(size_t at, const char *name) {
                                           .dead_ms = 60000,
                                           .answer_ms = 60000};
   assert_int_equal(vestry_cluster_create(of->v, &of->broker, &options, &of->cluster), VESTRY_OK);
+  const vestry_presence_options presence = {.name = "here", .grace_ms = 1, .on_change = on_change, .ctx = of};
+  assert_int_equal(vestry_presence_create(of->v, &presence, &of->presence), VESTRY_OK);
 }
 
 static void take(vestry_err error, uint32_t count, void *ctx) {
@@ -87,6 +104,12 @@ static void *talk(void *ctx) {
     error = vestry_cluster_dispatch(of->cluster, effects, &options, take, NULL);
     if (error) w.unexpected = (int)error;
     atomic_fetch_add(&w.asked, 1);
+    if (i % 16 == 0) {
+      vestry_cluster_count there;
+      error = vestry_cluster_count_get(of->cluster, (vestry_scope){NULL, 0}, key, &there);
+      if (error) w.unexpected = (int)error;
+      (void)vestry_presence_count(of->presence, key);
+    }
     vestry_event *event = NULL;
     (void)vestry_event_comment(NULL, "x", &event);
     (void)vestry_broadcast(of->v, (vestry_scope){NULL, 0}, VESTRY_KEY("all"), event, NULL);
@@ -141,6 +164,9 @@ static void all_at_once(void **state) {
   assert_int_equal(w.unexpected, VESTRY_OK);
   while (atomic_load(&w.answers) < atomic_load(&w.asked)) pause_ms(5);
   assert_int_equal(w.asked, NODES * TALKERS * TURNS);
+  for (size_t n = 0; n < NODES; n++) /* those of keys 0, 1 and 2 are still there, and nobody else */
+    while (atomic_load(&w.nodes[n].present) != 3 || vestry_presence_count(w.nodes[n].presence, VESTRY_KEY("k", 0)) != 1)
+      pause_ms(5);
   uint32_t performed = 0;
   for (size_t n = 0; n < NODES; n++) performed += atomic_load(&w.nodes[n].performed);
   assert_int_equal(performed, w.delivered);
@@ -152,7 +178,9 @@ static void all_at_once(void **state) {
     assert_int_equal(stats.lost_count, 0);
     assert_int_equal(stats.asked_count, stats.ok_count + stats.not_found_count + stats.timeout_count);
     assert_int_equal(stats.waiting_count, 0);
+    if (n) vestry_presence_destroy(w.nodes[n].presence); /* before or after the cluster */
     vestry_cluster_destroy(w.nodes[n].cluster);
+    if (!n) vestry_presence_destroy(w.nodes[n].presence);
     w.nodes[n].broker.ops->destroy(w.nodes[n].broker.broker);
     vestry_destroy(w.nodes[n].v);
   }

@@ -21,6 +21,15 @@ static void on_member(const char *name, vestry_member_state state, void *ctx) {
     if (of->in->all[i].name && strcmp(of->in->all[i].name, name) == 0) of->told[i] = state;
 }
 
+static void on_change(const vestry_presence_change *change, void *ctx) {
+  node *of = ctx;
+  int place = (int)change->place->parts[1].integer, who = change->who[1] - '0';
+  assert_true(place < PLACES_MOST && who < PEOPLE_MOST);
+  assert_true(of->believes[place][who] != change->here); /* a coming, a leaving, a coming */
+  of->believes[place][who] = change->here;
+  *(change->here ? &of->comings : &of->leavings) += 1;
+}
+
 /* ["note"]: counts; ["note", "FULL"]: fails with it. */
 static vestry_err note(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)context;
@@ -80,6 +89,7 @@ vestry_err node_try(nodes *n, size_t place, const char *name, const vestry_clust
   own.on_member = on_member;
   own.ctx = of;
   if (!error) error = vestry_cluster_create(of->v, &of->broker, &own, &of->cluster);
+  if (!error && n->have_presence) node_presence_begin(of);
   if (!error) return VESTRY_OK;
   if (of->broker.ops) of->broker.ops->destroy(of->broker.broker);
   vestry_pages_destroy(of->pages);
@@ -102,6 +112,7 @@ static void end(node *of) {
   assert_int_equal(stats.received_count,
                    stats.taken_count + stats.duplicates_count + stats.malformed_count + stats.stale_count);
   assert_int_equal(vestry_stop(of->v, 0), VESTRY_OK);
+  node_presence_end(of);
   vestry_cluster_destroy(of->cluster);
   of->broker.ops->destroy(of->broker.broker);
   vestry_pages_destroy(of->pages);
@@ -157,6 +168,8 @@ void nodes_divide(nodes *n, const char *parts) {
 typedef struct visit {
   const char *kept, *joined;
   vestry_put_policy policy;
+  vestry_presence *presence;
+  int place, who;
 } visit;
 
 static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -165,6 +178,10 @@ static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app
   if (of->kept) vestry_reply_key(reply, VESTRY_KEY("room", of->kept));
   if (of->kept) vestry_reply_keep(reply, of->policy, 0);
   if (of->joined) vestry_reply_join(reply, NULL, VESTRY_KEY("board", of->joined));
+  char who[8];
+  snprintf(who, sizeof who, "p%d", of->who);
+  vestry_err error = of->presence ? vestry_reply_present(reply, of->presence, VESTRY_KEY("place", of->place), who) : 0;
+  if (error) return error;
   vestry_reply_auto_close(reply, false);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("opened", 1));
 }
@@ -197,6 +214,39 @@ void node_close(node *of, vestry_memory_exchange *stream) {
   for (size_t i = 0; i < of->streams_count; i++)
     if (of->streams[i] == stream) of->streams[i] = of->streams[--of->streams_count];
   vestry_memory_destroy(stream);
+}
+
+vestry_memory_exchange *node_present(node *of, int place, int who) {
+  return request(of, come, &(visit){.presence = of->presence, .place = place, .who = who});
+}
+
+void node_presence_begin(node *of) {
+  memset(of->believes, 0, sizeof of->believes);
+  assert_int_equal(vestry_presence_create(of->v,
+                                          &(vestry_presence_options){.name = "here",
+                                                                     .grace_ms = GRACE_MS,
+                                                                     .max_count = of->in->max_present,
+                                                                     .on_change = on_change,
+                                                                     .ctx = of},
+                                          &of->presence),
+                   VESTRY_OK);
+}
+
+void node_presence_end(node *of) {
+  vestry_presence_destroy(of->presence);
+  of->presence = NULL;
+}
+
+bool node_has(const node *of, int place, int who) {
+  char name[8];
+  snprintf(name, sizeof name, "p%d", who);
+  return vestry_presence_is(of->presence, VESTRY_KEY("place", place), name);
+}
+
+vestry_presence_stats node_presence_stats(const node *of) {
+  vestry_presence_stats stats = {0};
+  vestry_presence_stats_get(of->presence, &stats);
+  return stats;
 }
 
 size_t count_in(vestry_memory_exchange *stream, const char *text) {

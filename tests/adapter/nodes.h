@@ -7,7 +7,7 @@
 #include "support/test_host.h"
 #include "vestry/vestry.h"
 
-enum { NODES_MOST = 4, STREAMS_MOST = 64 };
+enum { NODES_MOST = 4, STREAMS_MOST = 64, PLACES_MOST = 3, PEOPLE_MOST = 6, GRACE_MS = 200 };
 
 typedef struct node {
   struct nodes *in;
@@ -22,6 +22,9 @@ typedef struct node {
   vestry_member_state told[NODES_MOST]; /* what on_member said last, by the other's place */
   vestry_memory_exchange *streams[STREAMS_MOST];
   size_t streams_count;
+  vestry_presence *presence;               /* of the name "here"; NULL: none */
+  bool believes[PLACES_MOST][PEOPLE_MOST]; /* what on_change has said */
+  size_t comings, leavings;
 } node;
 
 typedef struct nodes {
@@ -29,6 +32,8 @@ typedef struct nodes {
   vestry_runtime *runtime;
   vestry_memory_network *network;
   size_t joined;
+  bool have_presence; /* nodes that start have one */
+  size_t max_present;
   node all[NODES_MOST];
   size_t count;
 } nodes;
@@ -59,6 +64,13 @@ vestry_memory_exchange *node_open(node *of, const char *key, vestry_put_policy p
 vestry_memory_exchange *node_join(node *of, const char *key);
 /* A page that depends on the topic "room". */
 vestry_memory_exchange *node_show(node *of);
+/* Somebody, "p0" and so on, is at ("place", place) as long as it is open. */
+vestry_memory_exchange *node_present(node *of, int place, int who);
+/* A presence of the name "here", from now on; no more. */
+void node_presence_begin(node *of);
+void node_presence_end(node *of);
+bool node_has(const node *of, int place, int who);
+vestry_presence_stats node_presence_stats(const node *of);
 /* It hangs up, now. */
 void node_close(node *of, vestry_memory_exchange *stream);
 size_t count_in(vestry_memory_exchange *stream, const char *text);

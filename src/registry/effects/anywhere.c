@@ -46,7 +46,7 @@ static vestry_err dispatch_by_key(vestry *v, const vestry_scoped_key *key, json_
                                   const vestry_dispatch_options *options, vestry_dispatch_result *ret_result) {
   uint32_t here, there = 0;
   vestry_err error = dispatch_here(v, key, effects, options, ret_result, &here);
-  const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(v);
+  const vsi_elsewhere *elsewhere = options->only_here ? NULL : vsi_instance_elsewhere(v);
   if (!elsewhere) return error;
   /* relaxed: who opens a stream elsewhere meanwhile may be missed, as here */
   if (here ? !atomic_load_explicit(elsewhere->shared_count, memory_order_relaxed) : error != VESTRY_NOT_FOUND)

@@ -6,6 +6,7 @@
 
 #include "registry/effects/names.h"
 #include "registry/guard/seal.h"
+#include "registry/presence/presences.h"
 #include "stream/group.h"
 #include "vestry/bus.h"
 
@@ -23,6 +24,7 @@ struct vestry {
   vestry_registry registry;
   struct vsi_routes *routes;
   struct vsi_sessions *sessions; /* NULL: none */
+  vsi_presences presences;
   vsi_seals seals;
   json_t *nothing; /* an empty object: the data and state of dispatches that have none. Never changed, and
                     references to it are not counted */

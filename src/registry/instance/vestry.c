@@ -128,6 +128,7 @@ static void take_apart(vestry *v) {
   if (v->runtime_is_own) vestry_runtime_destroy(v->runtime);
   vsi_routes_destroy(v->routes);
   vsi_names_finish(&v->registry);
+  vsi_presences_finish(&v->presences);
   if (v->nothing) v->nothing->refcount = 1;
   json_decref(v->nothing);
   vsi_free(v->host, v);
@@ -154,6 +155,7 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   }
   v->host = host;
   vsi_names_init(&v->registry, host);
+  vsi_presences_init(&v->presences);
   v->scope = options->scope;
   v->scope_ctx = options->scope_ctx;
   v->keep_open = options->keep_open;

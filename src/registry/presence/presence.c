@@ -14,113 +14,28 @@
  * So when the stream begins nothing can fail; what is not needed is freed then.
  *
  * All grace times are equal, so those who have gone leave in the order in which they went: a list and one timer. */
-#include "vestry/presence.h"
-
-#include <pthread.h>
-#include <string.h>
+#include "registry/presence/presence.h"
 
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "base/options.h"
-#include "base/siphash.h"
 #include "base/utf8.h"
-#include "registry/instance/instance.h"
 #include "registry/request/reply.h"
+#include "store/key.h"
 #include "stream/connection.h"
 
-enum { GRACE_MS = 2000, GRACE_MAX_MS = 86400000, MAX_COUNT = 100000, WHO_MAX_BYTES = 255, BUCKETS = 256 };
-
-typedef struct guest guest;
-
-typedef struct place {
-  struct place *next; /* in its bucket */
-  uint64_t hash;
-  guest *first, *last;      /* who is here, in the order of coming */
-  size_t count, told_count; /* who is here; who is believed to be, by those who were told */
-  size_t refs;              /* of guests */
-  const vestry_key *key;
-  size_t encoded_len;
-  unsigned char *encoded; /* in one allocation with this and the key */
-} place;
-
-struct guest {
-  uint64_t hash;
-  place *at;
-  guest *next_in_bucket, *next, *prev; /* next, prev: at the place */
-  guest *next_news, *prev_news;
-  size_t streams_count;
-  uint64_t leaves_ns;           /* no streams: when he leaves */
-  guest *next_gone, *prev_gone; /* those without streams, in the order of leaves_ns */
-  bool is_here, is_gone;        /* is_gone: here, in the grace time */
-  bool is_told, is_news;        /* believed to be here; is_news: in the list, since the two differ */
-  bool is_being_told;
-  char who[];
-};
-
-struct vestry_presence {
-  const vestry_host *host;
-  uint64_t grace_ns;
-  size_t max_count;
-  vestry_presence_fn on_change;
-  void *ctx;
-  vestry_actor *actor;
-  vestry_timer *timer;
-  vsi_siphash_key secret;
-  pthread_mutex_t telling; /* held while on_change runs; outermost */
-  bool is_deaf;            /* guarded by telling: destroyed */
-  pthread_mutex_t lock;
-  /* guarded by lock */
-  size_t refs; /* the owner, the actor, attachments */
-  bool is_closed;
-  size_t count, reserved_count; /* guests; those that replies have made and not begun */
-  place **places;
-  guest **guests;
-  size_t buckets_count; /* of both; a power of two */
-  guest *first_gone, *last_gone;
-  guest *first_news, *last_news;
-};
+enum { GRACE_MS = 2000, GRACE_MAX_MS = 86400000, MAX_COUNT = 100000, BUCKETS = 256 };
 
 /* What a reply has made ready, and then what its stream has of presence, from its beginning to its end. */
 typedef struct arrival {
   vsi_attachment attachment; /* first */
   vestry_presence *presence; /* a reference */
-  guest *spare;              /* NULL: used */
-  place *spare_place;        /* likewise */
-  guest *here;               /* while the stream is open */
+  vsi_guest *spare;          /* NULL: used */
+  vsi_place *spare_place;    /* likewise */
+  vsi_guest *here;           /* while the stream is open */
 } arrival;
 
 /* --------------------------------------------------------------------------------------------------- places ------- */
-
-static size_t parts_of(const vestry_key *key) {
-  size_t count = 1;
-  if (key->type == VESTRY_KEY_TUPLE)
-    for (size_t i = 0; i < key->len; i++) count += parts_of(&key->parts[i]);
-  return count;
-}
-
-static size_t bytes_of(const vestry_key *key) {
-  size_t len = 0;
-  if (key->type == VESTRY_KEY_TUPLE)
-    for (size_t i = 0; i < key->len; i++) len += bytes_of(&key->parts[i]);
-  else if (key->type != VESTRY_KEY_INTEGER)
-    len = key->len + 1;
-  return len;
-}
-
-/* Room at *parts and *bytes, which move on. Depth is bounded: it has been encoded. */
-static void copy_key(const vestry_key *key, vestry_key *to, vestry_key **parts, char **bytes) {
-  *to = *key;
-  if (key->type == VESTRY_KEY_TUPLE) {
-    vestry_key *own = *parts;
-    *parts += key->len;
-    to->parts = own;
-    for (size_t i = 0; i < key->len; i++) copy_key(&key->parts[i], &own[i], parts, bytes);
-  } else if (key->type != VESTRY_KEY_INTEGER) {
-    to->data = memcpy(*bytes, key->data, key->len);
-    (*bytes)[key->len] = '\0';
-    *bytes += key->len + 1;
-  }
-}
 
 typedef struct encoding {
   unsigned char small[256], *bytes;
@@ -143,35 +58,82 @@ static void finish_encoding(const vestry_host *host, encoding *made) {
   if (made->bytes != made->small) vsi_free(host, made->bytes);
 }
 
-static place *create_place(const vestry_host *host, const vestry_key *key, const encoding *encoded, uint64_t hash) {
-  size_t parts_count = parts_of(key);
-  place *made = vsi_calloc(host, 1, sizeof *made + parts_count * sizeof(vestry_key) + bytes_of(key) + encoded->len);
-  if (!made) return NULL;
-  vestry_key *first = (vestry_key *)(made + 1), *parts = first + 1;
-  char *bytes = (char *)(first + parts_count);
-  copy_key(key, first, &parts, &bytes);
-  made->key = first;
-  made->hash = hash;
-  made->encoded = memcpy(bytes, encoded->bytes, encoded->len);
-  made->encoded_len = encoded->len;
-  return made;
+static vestry_slice slice_of(const encoding *made) {
+  return (vestry_slice){made->bytes, made->len};
 }
 
-static place *find_place_locked(const vestry_presence *presence, const encoding *key, uint64_t hash) {
-  place *at = presence->places[hash & (presence->buckets_count - 1)];
-  while (at && !(at->hash == hash && at->encoded_len == key->len && memcmp(at->encoded, key->bytes, key->len) == 0))
+/* How many keys it is made of, and how many bytes they have, each behind a NUL. */
+static vestry_err measure(vestry_slice encoded, size_t *ret_parts, size_t *ret_bytes) {
+  vsi_key_reader reader;
+  vestry_key part;
+  size_t closed;
+  vestry_err error;
+  vsi_key_reader_init(&reader, encoded.data, encoded.len);
+  for (*ret_parts = *ret_bytes = 0; !(error = vsi_key_reader_next(&reader, &part, &closed)); ++*ret_parts)
+    if (part.type == VESTRY_KEY_STRING || part.type == VESTRY_KEY_BYTES) *ret_bytes += part.len + 1;
+  return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
+}
+
+/* Room at *parts and *bytes, which move on. It has been measured: nothing fails, and depth is bounded. */
+static void decode(vsi_key_reader *reader, vestry_key *to, vestry_key **parts, char **bytes) {
+  size_t closed;
+  (void)vsi_key_reader_next(reader, to, &closed);
+  if (to->type == VESTRY_KEY_TUPLE) {
+    vestry_key *own = *parts;
+    *parts += to->len;
+    to->parts = own;
+    for (size_t i = 0; i < to->len; i++) decode(reader, &own[i], parts, bytes);
+  } else if (to->type != VESTRY_KEY_INTEGER) {
+    to->data = memcpy(*bytes, to->data, to->len);
+    (*bytes)[to->len] = '\0';
+    *bytes += to->len + 1;
+  }
+}
+
+vestry_err vsi_place_create(const vestry_host *host, vestry_slice encoded, uint64_t hash, vsi_place **ret_place) {
+  size_t parts_count, bytes_count;
+  vestry_err error = measure(encoded, &parts_count, &bytes_count);
+  if (error) return error;
+  vsi_place *made = vsi_calloc(host, 1, sizeof *made + parts_count * sizeof(vestry_key) + bytes_count + encoded.len);
+  if (!made) return VESTRY_NO_MEMORY;
+  vestry_key *first = (vestry_key *)(made + 1), *parts = first + 1;
+  char *bytes = (char *)(first + parts_count);
+  vsi_key_reader reader;
+  vsi_key_reader_init(&reader, encoded.data, encoded.len);
+  decode(&reader, first, &parts, &bytes);
+  made->key = first;
+  made->hash = hash;
+  made->encoded = memcpy(bytes, encoded.data, encoded.len);
+  made->encoded_len = encoded.len;
+  *ret_place = made;
+  return VESTRY_OK;
+}
+
+uint64_t vsi_place_hash(const vestry_presence *presence, vestry_slice encoded) {
+  return vsi_siphash_1_3(presence->secret, encoded.data, encoded.len);
+}
+
+vsi_place *vsi_place_find_locked(const vestry_presence *presence, vestry_slice encoded, uint64_t hash) {
+  vsi_place *at = presence->places[hash & (presence->buckets_count - 1)];
+  while (at &&
+         !(at->hash == hash && at->encoded_len == encoded.len && memcmp(at->encoded, encoded.data, encoded.len) == 0))
     at = at->next;
   return at;
 }
 
-static place *find_same_locked(const vestry_presence *presence, const place *as) {
-  const encoding key = {.bytes = as->encoded, .len = as->encoded_len};
-  return find_place_locked(presence, &key, as->hash);
+static vsi_place *find_same_locked(const vestry_presence *presence, const vsi_place *as) {
+  return vsi_place_find_locked(presence, (vestry_slice){as->encoded, as->encoded_len}, as->hash);
 }
 
-static void unref_place_locked(vestry_presence *presence, place *at) {
+void vsi_place_enter_locked(vestry_presence *presence, vsi_place *at) {
+  vsi_place **bucket = &presence->places[at->hash & (presence->buckets_count - 1)];
+  at->next = *bucket;
+  *bucket = at;
+}
+
+static void unref_place_locked(vestry_presence *presence, vsi_place *at) {
   if (--at->refs) return;
-  place **link = &presence->places[at->hash & (presence->buckets_count - 1)];
+  vsi_place **link = &presence->places[at->hash & (presence->buckets_count - 1)];
   while (*link != at) link = &(*link)->next;
   *link = at->next;
   vsi_free(presence->host, at);
@@ -183,14 +145,25 @@ static uint64_t hash_guest(const vestry_presence *presence, uint64_t place_hash,
   return place_hash ^ vsi_siphash_1_3(presence->secret, who, strlen(who)) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-static guest *find_guest_locked(const vestry_presence *presence, const place *at, uint64_t hash, const char *who) {
-  guest *found = presence->guests[hash & (presence->buckets_count - 1)];
+vsi_guest *vsi_guest_create(const vestry_presence *presence, uint64_t place_hash, const char *who) {
+  size_t len = strlen(who) + 1;
+  vsi_guest *made = vsi_calloc(presence->host, 1, sizeof *made + len);
+  if (!made) return NULL;
+  made->hash = hash_guest(presence, place_hash, who);
+  memcpy(made->who, who, len);
+  return made;
+}
+
+vsi_guest *vsi_guest_find_locked(const vestry_presence *presence, const vsi_place *at, const char *who) {
+  if (!at) return NULL;
+  uint64_t hash = hash_guest(presence, at->hash, who);
+  vsi_guest *found = presence->guests[hash & (presence->buckets_count - 1)];
   while (found && !(found->hash == hash && found->at == at && strcmp(found->who, who) == 0))
     found = found->next_in_bucket;
   return found;
 }
 
-static void take_out_news_locked(vestry_presence *presence, guest *one) {
+static void take_out_news_locked(vestry_presence *presence, vsi_guest *one) {
   if (one->prev_news)
     one->prev_news->next_news = one->next_news;
   else
@@ -204,7 +177,7 @@ static void take_out_news_locked(vestry_presence *presence, guest *one) {
 }
 
 /* He has come or left, which makes news, or makes news that nobody has heard untrue. */
-static void tell_locked(vestry_presence *presence, guest *one) {
+static void tell_locked(vestry_presence *presence, vsi_guest *one) {
   if (one->is_news) {
     take_out_news_locked(presence, one);
     return;
@@ -222,9 +195,9 @@ static void tell_locked(vestry_presence *presence, guest *one) {
 }
 
 /* Free who is not needed any more. */
-static void let_go_locked(vestry_presence *presence, guest *one) {
-  if (one->is_here || one->is_news || one->is_being_told) return;
-  guest **link = &presence->guests[one->hash & (presence->buckets_count - 1)];
+void vsi_guest_let_go_locked(vestry_presence *presence, vsi_guest *one) {
+  if (one->is_here || one->is_news || one->is_being_told || one->is_waiting) return;
+  vsi_guest **link = &presence->guests[one->hash & (presence->buckets_count - 1)];
   while (*link != one) link = &(*link)->next_in_bucket;
   *link = one->next_in_bucket;
   presence->count--;
@@ -232,8 +205,8 @@ static void let_go_locked(vestry_presence *presence, guest *one) {
   vsi_free(presence->host, one);
 }
 
-static void enter_locked(vestry_presence *presence, place *at, guest *one) {
-  guest **bucket = &presence->guests[one->hash & (presence->buckets_count - 1)];
+void vsi_guest_enter_locked(vestry_presence *presence, vsi_place *at, vsi_guest *one) {
+  vsi_guest **bucket = &presence->guests[one->hash & (presence->buckets_count - 1)];
   one->at = at;
   at->refs++;
   one->next_in_bucket = *bucket;
@@ -241,8 +214,8 @@ static void enter_locked(vestry_presence *presence, place *at, guest *one) {
   presence->count++;
 }
 
-static void come_locked(vestry_presence *presence, guest *one) {
-  place *at = one->at;
+void vsi_guest_come_locked(vestry_presence *presence, vsi_guest *one) {
+  vsi_place *at = one->at;
   one->is_here = true;
   one->prev = at->last;
   if (at->last)
@@ -251,11 +224,12 @@ static void come_locked(vestry_presence *presence, guest *one) {
     at->first = one;
   at->last = one;
   at->count++;
+  presence->here_count++;
   tell_locked(presence, one);
 }
 
-static void leave_locked(vestry_presence *presence, guest *one) {
-  place *at = one->at;
+void vsi_guest_leave_locked(vestry_presence *presence, vsi_guest *one) {
+  vsi_place *at = one->at;
   one->is_here = false;
   if (one->prev)
     one->prev->next = one->next;
@@ -267,14 +241,15 @@ static void leave_locked(vestry_presence *presence, guest *one) {
     at->last = one->prev;
   one->next = one->prev = NULL;
   at->count--;
+  presence->here_count--;
   tell_locked(presence, one);
-  let_go_locked(presence, one);
+  vsi_guest_let_go_locked(presence, one);
 }
 
 /* ------------------------------------------------------------------------------------------- the grace time ------- */
 
 /* He is not gone any more: he leaves the list of those who have gone. Either he is back, or the time is over. */
-static void take_back_locked(vestry_presence *presence, guest *one) {
+static void take_back_locked(vestry_presence *presence, vsi_guest *one) {
   if (one->prev_gone)
     one->prev_gone->next_gone = one->next_gone;
   else
@@ -296,7 +271,7 @@ static void arm_locked(vestry_presence *presence) {
 }
 
 /* His last stream has ended: from now on his grace time runs. */
-static void go_locked(vestry_presence *presence, guest *one) {
+static void go_locked(vestry_presence *presence, vsi_guest *one) {
   one->is_gone = true;
   one->leaves_ns = vsi_now_ns(presence->host) + presence->grace_ns;
   one->prev_gone = presence->last_gone;
@@ -314,9 +289,12 @@ static void fire(vestry_timer *timer, void *ctx) {
   pthread_mutex_lock(&presence->lock);
   uint64_t now = vsi_now_ns(presence->host);
   while (presence->first_gone && presence->first_gone->leaves_ns <= now) {
-    guest *one = presence->first_gone;
+    vsi_guest *one = presence->first_gone;
     take_back_locked(presence, one);
-    leave_locked(presence, one);
+    one->is_own = false;
+    presence->own_count--;
+    vsi_guest_spread_locked(presence, one);
+    if (!one->others) vsi_guest_leave_locked(presence, one);
   }
   arm_locked(presence);
   pthread_mutex_unlock(&presence->lock);
@@ -326,11 +304,11 @@ static void fire(vestry_timer *timer, void *ctx) {
 
 static void free_presence(vestry_presence *presence) {
   for (size_t i = 0; i < presence->buckets_count; i++) {
-    for (guest *next, *one = presence->guests[i]; one; one = next) {
+    for (vsi_guest *next, *one = presence->guests[i]; one; one = next) {
       next = one->next_in_bucket;
       vsi_free(presence->host, one);
     }
-    for (place *next, *at = presence->places[i]; at; at = next) {
+    for (vsi_place *next, *at = presence->places[i]; at; at = next) {
       next = at->next;
       vsi_free(presence->host, at);
     }
@@ -350,9 +328,9 @@ static void unref(vestry_presence *presence) {
 }
 
 /* The first news, as it is now; NULL: there is none. The guest stays until it has been told. */
-static guest *next_news(vestry_presence *presence, vestry_presence_change *ret_change) {
+static vsi_guest *next_news(vestry_presence *presence, vestry_presence_change *ret_change) {
   pthread_mutex_lock(&presence->lock);
-  guest *one = presence->is_closed ? NULL : presence->first_news;
+  vsi_guest *one = presence->is_closed ? NULL : presence->first_news;
   if (one) {
     take_out_news_locked(presence, one);
     one->is_told = one->is_here;
@@ -371,13 +349,13 @@ static void run(vestry_actor *self, void *ctx) {
   vestry_presence *presence = ctx;
   vestry_presence_change change;
   (void)self;
-  for (guest *one; (one = next_news(presence, &change)) != NULL;) {
+  for (vsi_guest *one; (one = next_news(presence, &change)) != NULL;) {
     pthread_mutex_lock(&presence->telling);
     if (!presence->is_deaf) presence->on_change(&change, presence->ctx);
     pthread_mutex_unlock(&presence->telling);
     pthread_mutex_lock(&presence->lock);
     one->is_being_told = false;
-    let_go_locked(presence, one);
+    vsi_guest_let_go_locked(presence, one);
     pthread_mutex_unlock(&presence->lock);
   }
 }
@@ -406,10 +384,14 @@ vestry_err vestry_presence_create(struct vestry *v, const vestry_presence_option
                                   vestry_presence **ret_presence) {
   vestry_presence_options options;
   if (!v || !ret_presence || VSI_OPTIONS_TAKE(options, given) || options.grace_ms > GRACE_MAX_MS) return VESTRY_INVALID;
+  size_t name_len = options.name ? strnlen(options.name, VSI_PRESENCE_NAME_MAX + 1) : 0;
+  if ((options.name && !name_len) || name_len > VSI_PRESENCE_NAME_MAX) return VESTRY_INVALID;
   vestry_presence *presence = vsi_calloc(v->host, 1, sizeof *presence);
   if (!presence) return VESTRY_NO_MEMORY;
+  presence->v = v;
   presence->host = v->host;
   presence->refs = 1;
+  if (name_len) memcpy(presence->name, options.name, name_len);
   presence->grace_ns = vsi_ms_to_ns(options.grace_ms ? options.grace_ms : GRACE_MS);
   presence->max_count = options.max_count ? options.max_count : MAX_COUNT;
   presence->on_change = options.on_change;
@@ -423,12 +405,18 @@ vestry_err vestry_presence_create(struct vestry *v, const vestry_presence_option
     free_presence(presence);
     return error;
   }
+  error = vsi_presence_begin(presence);
+  if (error) {
+    vestry_presence_destroy(presence);
+    return error;
+  }
   *ret_presence = presence;
   return VESTRY_OK;
 }
 
 void vestry_presence_destroy(vestry_presence *presence) {
   if (!presence) return;
+  vsi_presence_end(presence);
   pthread_mutex_lock(&presence->telling); /* one that runs is over then */
   presence->is_deaf = true;
   pthread_mutex_unlock(&presence->telling);
@@ -479,22 +467,25 @@ static void arrive(vsi_attachment *attachment, vestry_connection *connection) {
   vestry_presence *presence = one->presence;
   pthread_mutex_lock(&presence->lock);
   presence->reserved_count--;
-  place *at = find_same_locked(presence, one->spare_place);
+  vsi_place *at = find_same_locked(presence, one->spare_place);
   if (!at) {
     at = one->spare_place;
     one->spare_place = NULL;
-    place **bucket = &presence->places[at->hash & (presence->buckets_count - 1)];
-    at->next = *bucket;
-    *bucket = at;
+    vsi_place_enter_locked(presence, at);
   }
-  guest *here = find_guest_locked(presence, at, one->spare->hash, one->spare->who);
+  vsi_guest *here = vsi_guest_find_locked(presence, at, one->spare->who);
   if (!here) {
     here = one->spare;
     one->spare = NULL;
-    enter_locked(presence, at, here);
+    vsi_guest_enter_locked(presence, at, here);
   }
   if (here->is_gone) take_back_locked(presence, here);
-  if (!here->is_here) come_locked(presence, here);
+  if (!here->is_own) {
+    here->is_own = true;
+    presence->own_count++;
+    vsi_guest_spread_locked(presence, here);
+  }
+  if (!here->is_here) vsi_guest_come_locked(presence, here);
   here->streams_count++;
   one->here = here;
   pthread_mutex_unlock(&presence->lock);
@@ -505,23 +496,23 @@ static void arrive(vsi_attachment *attachment, vestry_connection *connection) {
 }
 
 /* More buckets, if there is memory for them: without, it is slower, but works. */
-static void grow_locked(vestry_presence *presence) {
+void vsi_presence_grow_locked(vestry_presence *presence) {
   size_t count = presence->buckets_count * 2;
   if (presence->count + presence->reserved_count < presence->buckets_count) return;
-  place **places = vsi_calloc(presence->host, count, sizeof *places);
-  guest **guests = vsi_calloc(presence->host, count, sizeof *guests);
+  vsi_place **places = vsi_calloc(presence->host, count, sizeof *places);
+  vsi_guest **guests = vsi_calloc(presence->host, count, sizeof *guests);
   if (!places || !guests) {
     vsi_free(presence->host, places);
     vsi_free(presence->host, guests);
     return;
   }
   for (size_t i = 0; i < presence->buckets_count; i++) {
-    for (place *next, *at = presence->places[i]; at; at = next) {
+    for (vsi_place *next, *at = presence->places[i]; at; at = next) {
       next = at->next;
       at->next = places[at->hash & (count - 1)];
       places[at->hash & (count - 1)] = at;
     }
-    for (guest *next, *one = presence->guests[i]; one; one = next) {
+    for (vsi_guest *next, *one = presence->guests[i]; one; one = next) {
       next = one->next_in_bucket;
       one->next_in_bucket = guests[one->hash & (count - 1)];
       guests[one->hash & (count - 1)] = one;
@@ -542,11 +533,11 @@ static vestry_err reserve(vestry_presence *presence, arrival *one) {
   pthread_mutex_lock(&presence->lock);
   vestry_err error = presence->is_closed ? VESTRY_CLOSED : VESTRY_OK;
   if (!error && presence->count + presence->reserved_count >= presence->max_count) {
-    const place *at = find_same_locked(presence, one->spare_place);
-    if (!at || !find_guest_locked(presence, at, one->spare->hash, one->spare->who)) error = VESTRY_LIMIT;
+    const vsi_place *at = find_same_locked(presence, one->spare_place);
+    if (!vsi_guest_find_locked(presence, at, one->spare->who)) error = VESTRY_LIMIT;
   }
   if (!error) {
-    grow_locked(presence);
+    vsi_presence_grow_locked(presence);
     presence->reserved_count++;
     presence->refs++;
     one->presence = presence;
@@ -557,23 +548,15 @@ static vestry_err reserve(vestry_presence *presence, arrival *one) {
 
 static const vestry_key nowhere = {VESTRY_KEY_TUPLE, 0, NULL, 0, NULL};
 
-static uint64_t hash_place(const vestry_presence *presence, const encoding *key) {
-  return vsi_siphash_1_3(presence->secret, key->bytes, key->len);
-}
-
 static vestry_err prepare(vestry_presence *presence, const vestry_key *key, const char *who, arrival *one) {
   encoding encoded;
   vestry_err error = encode(presence->host, key, &encoded);
   if (!error) {
-    uint64_t hash = hash_place(presence, &encoded);
-    size_t len = strlen(who) + 1;
-    one->spare_place = create_place(presence->host, key, &encoded, hash);
-    one->spare = vsi_calloc(presence->host, 1, sizeof *one->spare + len);
-    error = one->spare_place && one->spare ? VESTRY_OK : VESTRY_NO_MEMORY;
-    if (!error) {
-      one->spare->hash = hash_guest(presence, hash, who);
-      memcpy(one->spare->who, who, len);
-    }
+    vestry_slice bytes = slice_of(&encoded);
+    uint64_t hash = vsi_place_hash(presence, bytes);
+    error = vsi_place_create(presence->host, bytes, hash, &one->spare_place);
+    if (!error) one->spare = vsi_guest_create(presence, hash, who);
+    if (!error && !one->spare) error = VESTRY_NO_MEMORY;
   }
   finish_encoding(presence->host, &encoded);
   return error;
@@ -582,7 +565,7 @@ static vestry_err prepare(vestry_presence *presence, const vestry_key *key, cons
 vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, const vestry_key *key,
                                 const char *who) {
   size_t len = who ? strlen(who) : 0;
-  if (!presence || !len || len > WHO_MAX_BYTES || !vsi_is_utf8(who, len))
+  if (!presence || !len || len > VSI_PRESENCE_WHO_MAX || !vsi_is_utf8(who, len))
     return vsi_reply_refuse(reply, VESTRY_INVALID,
                             "presence: who is NULL (nobody has logged in?), empty, longer than 255 bytes, or no UTF-8");
   if (reply->attachments.count >= VSI_ATTACHMENTS_MAX) return VESTRY_LIMIT;
@@ -606,13 +589,13 @@ vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, 
 /* ------------------------------------------------------------------------------------------------ asking ---------- */
 
 /* Locked if it is there. */
-static place *find_and_lock(vestry_presence *presence, const vestry_key *key, vestry_err *ret_error) {
+static vsi_place *find_and_lock(vestry_presence *presence, const vestry_key *key, vestry_err *ret_error) {
   encoding encoded;
-  place *found = NULL;
+  vsi_place *found = NULL;
   vestry_err error = encode(presence->host, key ? key : &nowhere, &encoded);
   if (!error) {
     pthread_mutex_lock(&presence->lock);
-    found = find_place_locked(presence, &encoded, hash_place(presence, &encoded));
+    found = vsi_place_find_locked(presence, slice_of(&encoded), vsi_place_hash(presence, slice_of(&encoded)));
     if (!found) pthread_mutex_unlock(&presence->lock);
   }
   finish_encoding(presence->host, &encoded);
@@ -620,10 +603,23 @@ static place *find_and_lock(vestry_presence *presence, const vestry_key *key, ve
   return found;
 }
 
+void vestry_presence_stats_get(vestry_presence *presence, vestry_presence_stats *ret_stats) {
+  vestry_presence_stats stats = {0};
+  pthread_mutex_lock(&presence->lock);
+  stats.here_count = presence->here_count;
+  stats.own_count = presence->own_count;
+  stats.refused_count = presence->refused_count;
+  stats.is_partial = presence->crowded_out != 0;
+  const vsi_presence_watch *watch = presence->watch;
+  pthread_mutex_unlock(&presence->lock);
+  if (watch && !watch->knows_all(watch->ctx)) stats.is_partial = true;
+  VSI_RESULT_GIVE(ret_stats, stats);
+}
+
 size_t vestry_presence_count(vestry_presence *presence, const vestry_key *key) {
   vestry_err error;
   if (!presence) return 0;
-  place *at = find_and_lock(presence, key, &error);
+  vsi_place *at = find_and_lock(presence, key, &error);
   size_t count = at ? at->count : 0;
   if (at) pthread_mutex_unlock(&presence->lock);
   return count;
@@ -632,8 +628,8 @@ size_t vestry_presence_count(vestry_presence *presence, const vestry_key *key) {
 bool vestry_presence_is(vestry_presence *presence, const vestry_key *key, const char *who) {
   vestry_err error;
   if (!presence || !who) return false;
-  place *at = find_and_lock(presence, key, &error);
-  const guest *one = at ? find_guest_locked(presence, at, hash_guest(presence, at->hash, who), who) : NULL;
+  vsi_place *at = find_and_lock(presence, key, &error);
+  const vsi_guest *one = at ? vsi_guest_find_locked(presence, at, who) : NULL;
   bool is = one && one->is_here;
   if (at) pthread_mutex_unlock(&presence->lock);
   return is;
@@ -643,11 +639,11 @@ vestry_err vestry_presence_each(vestry_presence *presence, const vestry_key *key
                                 void *ctx) {
   vestry_err error;
   if (!presence || !fn) return VESTRY_INVALID;
-  place *at = find_and_lock(presence, key, &error);
+  vsi_place *at = find_and_lock(presence, key, &error);
   if (!at) return error;
   vsi_buffer all; /* a count and a name, and so on */
   vsi_buffer_init(&all, presence->host);
-  for (const guest *one = at->first; one; one = one->next) {
+  for (const vsi_guest *one = at->first; one; one = one->next) {
     vsi_buffer_append(&all, &one->streams_count, sizeof one->streams_count);
     vsi_buffer_append(&all, one->who, strlen(one->who) + 1);
   }

@@ -10,7 +10,14 @@
  *      }
  *
  *  Somebody is present from the first stream that says so until grace_ms after the last one has ended: a reload, or a
- *  stream that breaks and comes back, is no change. Several tabs are one person. */
+ *  stream that breaks and comes back, is no change. Several tabs are one person.
+ *
+ *  In a cluster (vestry/cluster.h) a presence with a name is of all nodes that have one of this name: whoever is at a
+ *  place of one node is there on all, and somebody with tabs on two nodes is one person. Each node tells its own,
+ *  within 5 ms, and calls its own on_change. Who was on a node leaves when it says goodbye, or is taken for dead. When
+ *  two parts of a divided network take each other for dead, each has its own; afterwards both have all again, within a
+ *  second. on_change is to bring up to date what is on its own node, since each has one: by
+ *  vestry_dispatch_options.only_here, say. */
 #ifndef VESTRY_PRESENCE_H
 #define VESTRY_PRESENCE_H
 
@@ -50,13 +57,17 @@ typedef struct vestry_presence_options {
                                      Borrowed: destroy it after vestry_presence_destroy, before or after
                                      vestry_destroy, while the instance's host is good. Once it is stopped, no grace
                                      time ends and nobody is told. NULL: the instance's */
+  const char *name; /**< of one that spans the nodes of a cluster: 1 to 64 bytes, of its own in this instance;
+                                     copied. Each node keeps the time of its own guests, and counts all in max_count;
+                                     those of others for whom there is no room are left out (is_partial). NULL: it is of
+                                     this node alone */
 } vestry_presence_options;
 
 /** Create one.
  *  v             borrowed; must not be destroyed before
  *  options       NULL: the defaults; copied
  *  ret_presence  owned by the caller; untouched on failure
- *  Returns  OK | INVALID | NO_MEMORY | CLOSED (the runtime) | IO (no randomness)
+ *  Returns  OK | INVALID | EXISTS (the name) | NO_MEMORY | CLOSED (the runtime) | IO (no randomness)
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_presence_create(struct vestry *v, const vestry_presence_options *options,
                                              vestry_presence **ret_presence);
@@ -83,13 +94,26 @@ VESTRY_API vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence 
 VESTRY_API size_t vestry_presence_count(vestry_presence *presence, const vestry_key *place);
 /** Whether somebody is. false also if presence or who is NULL. Threads any; takes a lock briefly. */
 VESTRY_API bool vestry_presence_is(vestry_presence *presence, const vestry_key *place, const char *who);
-/** Called for one who is at a place; streams_count: 0 in the grace time. */
+/** Called for one who is at a place; streams_count: on this node; 0 in the grace time, or if only others have him. */
 typedef void (*vestry_presence_each_fn)(const char *who, size_t streams_count, void *ctx);
 /** Name all who are at a place, as they came: a snapshot.
  *  Returns  OK | INVALID (presence or fn is NULL; place) | TOO_LARGE (place) | NO_MEMORY (nobody was named)
  *  Threads  any; fn runs on this thread, no lock held */
 VESTRY_API vestry_err vestry_presence_each(vestry_presence *presence, const vestry_key *place,
                                            vestry_presence_each_fn fn, void *ctx);
+
+/** How many are there, and whether that is all. */
+typedef struct vestry_presence_stats {
+  size_t size;            /**< sizeof(vestry_presence_stats), or 0 */
+  size_t here_count;      /**< of who and place, on all nodes */
+  size_t own_count;       /**< of these, on this node */
+  uint64_t refused_count; /**< how often there was no room for one of another node's */
+  bool is_partial;        /**< some may be missing, or be gone: a node that lives has not told all of its own yet, there
+                               was no room, or it is not known yet which nodes live */
+} vestry_presence_stats;
+
+/** A snapshot. Threads any; takes locks briefly. */
+VESTRY_API void vestry_presence_stats_get(vestry_presence *presence, vestry_presence_stats *ret_stats);
 
 #ifdef __cplusplus
 }
