@@ -31,12 +31,28 @@ static vestry_err mark_seen(struct db_connection *db, const char *user, int chan
   return err == VESTRY_NOT_FOUND ? VESTRY_OK : err;
 }
 
+/* The session that a request comes with, which may be about to end. Others ask the database whether it has. */
+struct former {
+  char scope[VESTRY_SCOPE_MAX_BYTES];
+  size_t len; /* 0: nobody has logged in to it */
+};
+
+static void note_former(const vestry_request *req, struct former *former) {
+  const vestry_scope scope = vestry_request_scope(req);
+  former->len = vestry_session_user(req) ? scope.len : 0;
+  if (former->len) memcpy(former->scope, scope.data, scope.len);
+}
+
 /* Whoever says so is who he says: an application asks for a password here. What was said before he first came, a
  * newcomer need not read. */
 static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   const char *name = vestry_request_value(req, VESTRY_IN_FORM, "name");
-  if (!is_good(name, NAME_MAX) || vestry_session_login(req, reply, name)) {
+  struct former former;
+  note_former(req, &former);
+  bool is_in = is_good(name, NAME_MAX) && !vestry_session_login(req, reply, name);
+  cluster_session_ended(app, former.scope, former.len);
+  if (!is_in) {
     vestry_reply_status(reply, 422);
     return page_login(app, req, reply, "A name is wanted, of at most 40 characters.");
   }
@@ -51,8 +67,10 @@ static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ct
 }
 
 static vestry_err logout(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)ctx;
+  struct former former;
+  note_former(req, &former);
   vestry_err err = vestry_session_logout(req, reply);
+  cluster_session_ended(ctx, former.scope, former.len);
   return err ? err : vestry_reply_redirect(reply, 303, "/");
 }
 

@@ -4,11 +4,6 @@
 
 #include <stdio.h>
 
-static vestry_err may_see(const vestry_request *req, void *ctx) {
-  (void)ctx;
-  return vestry_session_user(req) ? VESTRY_OK : VESTRY_NOT_FOUND;
-}
-
 /* Every message moves its channel's tally, which all tabs show, and each that is deleted is one less to read. So these
  * are brought up to date now and then, by a thread of its own: two thousand tabs are told twice a second at most,
  * however much is said, and by whatever process. */
@@ -34,11 +29,22 @@ static void count(vestry_timer *timer, void *ctx) {
   (void)db_end(db, err == VESTRY_NOT_FOUND ? VESTRY_OK : err);
 }
 
-enum { OPTION_DB = OPTION_OWN, OPTION_RATE };
+enum { OPTION_DB = OPTION_OWN, OPTION_RATE, OPTION_CLUSTER, OPTION_NODE, OPTION_SECRET_FILE };
+
+/* It stands in a page, and is an element's id. */
+static bool is_node(const char *name) {
+  const size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-");
+  return len && len <= NAME_MAX && !name[len];
+}
 
 static int read_option(int option, const char *value, void *ctx) {
   struct app *app = ctx;
   if (option == OPTION_DB) app->file = value;
+  if (option == OPTION_CLUSTER) app->cluster_url = value;
+  if (option == OPTION_NODE) app->node = value;
+  if (option == OPTION_SECRET_FILE) app->secret_file = value;
+  if (option == OPTION_NODE && !is_node(value))
+    return options_refuse("chat", "node", value, "at most 40 letters, digits and - are wanted");
   bool is_bad = option == OPTION_RATE && !options_number(value, 1, 1000000, &app->rate);
   return is_bad ? options_refuse("chat", "rate", value, "a number from 1 to 1000000 is wanted") : 0;
 }
@@ -46,6 +52,10 @@ static int read_option(int option, const char *value, void *ctx) {
 /* The database is open before the instance is created, which seals with what is kept there. */
 static bool prepare(void *ctx, vestry_options *options) {
   struct app *app = ctx;
+  if (!app->cluster_url != !app->node) {
+    fprintf(stderr, "chat: --cluster and --node go together\n");
+    return false;
+  }
   app->db = db_open(app->file);
   if (!app->db || db_secret(app->db, app->secret)) return false;
   options->secret = app->secret;
@@ -58,7 +68,7 @@ static vestry_err begin(struct app *app) {
   const vestry_file script = {.path = "chat.js", .bytes = chat_js, .len = chat_js_len};
   const vestry_pages_options pages = {
       .secret = app->secret, .secret_len = sizeof app->secret, .interval_ms = INTERVAL_MS};
-  const vestry_page_options page = {.render = page_render, .allow = may_see, .app = app};
+  const vestry_page_options page = {.render = page_render, .allow = page_may_see, .app = app};
   const vestry_presence_options presence = {.on_change = page_on_presence, .ctx = app};
   vestry_err err = vestry_files_create(&(vestry_files_options){.embedded = &script, .embedded_count = 1}, &app->files);
   if (!err) err = vestry_csrf_create(v, NULL, &app->csrf);
@@ -67,6 +77,7 @@ static vestry_err begin(struct app *app) {
   if (!err) err = vestry_page_create(app->pages, &page, &app->page);
   if (!err) err = vestry_presence_create(v, &presence, &app->presence);
   if (!err) err = db_attach(app->db, app->pages);
+  if (!err) err = cluster_begin(app);
   if (!err) err = vestry_runtime_create(&(vestry_runtime_options){.threads_count = 1}, &app->clerk);
   if (!err) err = vestry_timer_create(app->clerk, count, app, &app->timer);
   if (!err) err = vestry_timer_set(app->timer, 0, TALLY_MS);
@@ -78,6 +89,7 @@ static void end(struct app *app) {
   vestry_stop(app->program.v, VESTRY_NEVER_MS);
   vestry_timer_destroy(app->timer);
   vestry_runtime_destroy(app->clerk);
+  cluster_leave(app);
   vestry_presence_destroy(app->presence);
   db_detach(app->db);
   vestry_pages_destroy(app->pages);
@@ -87,19 +99,28 @@ static void end(struct app *app) {
 }
 
 int main(int argc, char **argv) {
-  static const struct option names[] = {
-      OPTIONS_OF_ALL, {"db", required_argument, NULL, OPTION_DB}, {"rate", required_argument, NULL, OPTION_RATE}, {0}};
+  static const struct option names[] = {OPTIONS_OF_ALL,
+                                        {"db", required_argument, NULL, OPTION_DB},
+                                        {"rate", required_argument, NULL, OPTION_RATE},
+                                        {"cluster", required_argument, NULL, OPTION_CLUSTER},
+                                        {"node", required_argument, NULL, OPTION_NODE},
+                                        {"secret-file", required_argument, NULL, OPTION_SECRET_FILE},
+                                        {0}};
   static const vestry_profile offered[] = {{.ops = &vestry_profile_brotli}, {.ops = &vestry_profile_gzip}};
   static struct app app = {.file = "chat.db", .rate = 1000};
-  app.program =
-      (struct program){.names = names,
-                       .read_own = read_option,
-                       .own = &app,
-                       .prepare = prepare,
-                       .style = chat_css,
-                       .style_len = chat_css_len,
-                       .own_help = "  --db FILE             where all is kept [chat.db]\n"
-                                   "  --rate N              messages of one person within ten seconds [1000]\n"};
+  app.program = (struct program){
+      .names = names,
+      .read_own = read_option,
+      .own = &app,
+      .prepare = prepare,
+      .style = chat_css,
+      .style_len = chat_css_len,
+      .own_help = "  --db FILE             where all is kept [chat.db]\n"
+                  "  --rate N              messages of one person within ten seconds [1000]\n"
+                  "  --cluster URL         a broker, nats://HOST:PORT, by which several processes on\n"
+                  "                        one database reach each other [none]\n"
+                  "  --node NAME           what this one is called among them\n"
+                  "  --secret-file FILE    what all of them know, and nobody else: 32 bytes or more\n"};
   vestry_sqlite_record_pages(); /* before SQLite is used: then only what a page has read renders it again */
   const vestry_session_options sessions = {.insecure = true, .storage = &db_sessions, .storage_ctx = &app.db};
   const vestry_options options = {.sessions = &sessions, .profiles = offered, .profiles_count = 2};
@@ -111,6 +132,7 @@ int main(int argc, char **argv) {
     fprintf(stderr, "chat: %s\n", vestry_strerror(err));
   end(&app);
   int status = program_finish(&app.program);
+  cluster_end(&app);
   db_close(app.db);
   return err ? 1 : status;
 }

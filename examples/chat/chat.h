@@ -4,6 +4,7 @@
  *    page.c     what a tab shows: a page of its own, and in it what many see
  *    actions.c  what people do: come, go, look elsewhere, say something, take it back
  *    db.c       the database, which the pages follow
+ *    cluster.c  several processes on one database, which tell each other to look
  *    chat.c     from the command line to the end */
 #ifndef CHAT_CHAT_H
 #define CHAT_CHAT_H
@@ -30,7 +31,9 @@ enum {
 struct app {
   struct program program;
   const char *file;
-  uint64_t rate; /* messages of a person within SLOT_S */
+  const char *cluster_url, *node, *secret_file; /* of several processes; NULL: it is alone */
+  struct cluster *cluster;                      /* likewise */
+  uint64_t rate;                                /* messages of a person within SLOT_S */
   struct db *db;
   unsigned char secret[DB_SECRET_BYTES];
   vestry_pages *pages;
@@ -52,6 +55,18 @@ vestry_err page_login(struct app *app, const vestry_request *req, vestry_reply *
 vestry_err page_draft(const vestry_request *req, int channel, char name[DRAFT_BYTES]);
 /* Somebody has come, or has left; ctx is the struct app. */
 void page_on_presence(const vestry_presence_change *change, void *ctx);
+
+/* A vestry_page_allow_fn: who has logged in. */
+vestry_err page_may_see(const vestry_request *req, void *ctx);
+
+/* Join the others, if there is to be a cluster; before anybody is answered, and while the pages follow the database. */
+vestry_err cluster_begin(struct app *app);
+/* Say goodbye. When nobody is answered any more; the pages and the database are there yet. */
+void cluster_leave(struct app *app);
+/* Free it, when the pages and the instance are gone. */
+void cluster_end(struct app *app);
+/* A session has ended: in the other processes too. scope: as its requests had it. */
+void cluster_session_ended(struct app *app, const char *scope, size_t len);
 
 /* The routes, and who may use them. */
 vestry_err actions_mount(struct app *app);

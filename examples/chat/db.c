@@ -23,6 +23,8 @@ struct db_connection {
 
 struct db {
   vestry_sqlite *followed;
+  void (*on_commit)(void *ctx); /* NULL: nobody is told */
+  void *on_commit_ctx;
   pthread_mutex_t writing; /* held from db_begin to db_end; taken before lock */
   pthread_mutex_t lock;
   pthread_cond_t given;
@@ -102,6 +104,15 @@ void db_detach(struct db *db) {
   db->followed = NULL;
 }
 
+void db_on_commit(struct db *db, void (*on_commit)(void *ctx), void *ctx) {
+  db->on_commit = on_commit;
+  db->on_commit_ctx = ctx;
+}
+
+void db_look(struct db *db) {
+  (void)vestry_sqlite_sync(db->followed, NULL);
+}
+
 /* ------------------------------------------------------------------------------------- connections ---------------- */
 
 struct db_connection *db_take(struct db *db) {
@@ -138,6 +149,7 @@ vestry_err db_end(struct db_connection *connection, vestry_err err) {
   if (!sqlite3_get_autocommit(connection->sqlite)) (void)db_run(connection, "ROLLBACK", NULL, NULL, NULL);
   db_give(connection);
   pthread_mutex_unlock(&db->writing);
+  if (!err && db->on_commit) db->on_commit(db->on_commit_ctx);
   return err;
 }
 
@@ -211,7 +223,11 @@ static vestry_err write_one(struct db *db, const char *sql, const vestry_key *va
   return db_end(connection, err == VESTRY_NOT_FOUND ? VESTRY_OK : err);
 }
 
+/* A use changes the row that a log-in has made, and makes none: another process may have ended the session since. */
 static vestry_err save(void *ctx, const char *hash, const vestry_session_record *record) {
+  if (record->used_s > record->created_s)
+    return write_one(*(struct db **)ctx, "UPDATE session SET used = ?2 WHERE hash = ?1",
+                     VESTRY_KEY(hash, record->used_s));
   return write_one(*(struct db **)ctx, "INSERT OR REPLACE INTO session VALUES(?, ?, ?, ?)",
                    VESTRY_KEY(hash, record->user, record->created_s, record->used_s));
 }

@@ -17,6 +17,12 @@ struct db *db_open(const char *path);
 void db_close(struct db *db);
 /* What seals of the instance are made with: the same after a restart, so that open pages go on. */
 vestry_err db_secret(struct db *db, unsigned char secret[DB_SECRET_BYTES]);
+/* Have somebody told of each commit of this process: on the thread that commits, when it can write again. NULL: nobody.
+ * Not while others commit. */
+void db_on_commit(struct db *db, void (*on_commit)(void *ctx), void *ctx);
+/* Have the pages look now at what other processes have committed, rather than a moment later. Between attach and
+ * detach. */
+void db_look(struct db *db);
 /* Let the pages follow it, and follow it no more: from db_attach to db_detach, which comes before vestry_pages_destroy.
  * */
 vestry_err db_attach(struct db *db, vestry_pages *pages);

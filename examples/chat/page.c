@@ -125,6 +125,11 @@ static vestry_err people(vestry_render *render, vestry_html *html, void *ctx) {
   return err;
 }
 
+vestry_err page_may_see(const vestry_request *req, void *ctx) {
+  (void)ctx;
+  return vestry_session_user(req) ? VESTRY_OK : VESTRY_NOT_FOUND;
+}
+
 void page_on_presence(const vestry_presence_change *change, void *ctx) {
   struct app *app = ctx;
   (void)change;
@@ -237,7 +242,9 @@ static void put_aside(struct app *app, vestry_render *render, vestry_html *html,
   put_part(render, html, "people", "ul", "", people, app);
   vestry_html_add(html, "</section><footer>");
   put_avatar(html, view->user);
-  vestry_html_add(html, "<b>%s</b><button data-on:click=\"", view->user);
+  vestry_html_add(html, "<b>%s</b>", view->user);
+  if (app->cluster) vestry_html_add(html, "<a id=\"node\" href=\"/cluster\">%s</a>", app->node);
+  vestry_html_add(html, "<button data-on:click=\"");
   vestry_html_backend_action(html, VESTRY_METHOD_POST, ALONE, "/logout");
   vestry_html_add(html, "\">Log out</button></footer></aside>");
 }

@@ -228,6 +228,9 @@ VESTRY_API vestry_err vestry_render_part(vestry_render *render, vestry_html *htm
  *  Returns  OK, also if nobody depends on it | INVALID | TOO_LARGE
  *  Threads  any, renders included; takes a lock briefly */
 VESTRY_API vestry_err vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq);
+/** The same of this node alone: the other nodes of a cluster (vestry/cluster.h) are told nothing. For what each of them
+ *  sees by itself, or what is about this process. Arguments and results as above. */
+VESTRY_API vestry_err vestry_refresh_here(vestry_pages *pages, const char *topic, uint64_t *ret_seq);
 /** The same by a format of printf's: vestry_refreshf(pages, NULL, "room/%d", number). */
 VESTRY_API vestry_err vestry_refreshf(vestry_pages *pages, uint64_t *ret_seq, const char *format, ...)
     VESTRY_PRINTF(3, 4);

@@ -242,18 +242,26 @@ static uint64_t refresh_locked(vestry_pages *pages, const char *topic, size_t le
   return seq;
 }
 
-vestry_err vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq) {
+static vestry_err refresh(vestry_pages *pages, const char *topic, bool is_told, uint64_t *ret_seq) {
   size_t len = topic ? strlen(topic) : 0;
   if (!pages || (topic && !len)) return VESTRY_INVALID;
   if (len > VESTRY_PAGE_TOPIC_MAX_BYTES) return VESTRY_TOO_LARGE;
   vsi_pages_lock(pages);
   uint64_t seq = refresh_locked(pages, topic, len);
-  vsi_refreshed_fn refreshed = pages->refreshed;
+  vsi_refreshed_fn refreshed = is_told ? pages->refreshed : NULL;
   void *ctx = pages->refreshed_ctx;
   vsi_pages_unlock(pages);
   if (refreshed) refreshed(topic, len, ctx);
   if (ret_seq) *ret_seq = seq;
   return VESTRY_OK;
+}
+
+vestry_err vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq) {
+  return refresh(pages, topic, true, ret_seq);
+}
+
+vestry_err vestry_refresh_here(vestry_pages *pages, const char *topic, uint64_t *ret_seq) {
+  return refresh(pages, topic, false, ret_seq);
 }
 
 void vsi_pages_refresh(vestry_pages *pages, const char *topic, size_t len) {

@@ -226,7 +226,7 @@ void vsi_sqlite_exact_whole(vsi_sqlite_exact *exact, uint64_t *ret_seq) {
   if (!exact->records) return;
   atomic_fetch_add_explicit(&exact->generation, 1, memory_order_acq_rel); /* before the commit counts */
   (void)vsi_sqlite_index_commit(exact->index, &all, ret_seq);
-  (void)vestry_refresh(exact->pages, VSI_SQLITE_TABS_TOPIC, ret_seq);
+  (void)vestry_refresh_here(exact->pages, VSI_SQLITE_TABS_TOPIC, ret_seq);
 }
 
 /* One look at the WAL. */
@@ -268,7 +268,7 @@ static void follow_tabs(vsi_sqlite_exact *exact, const vsi_sqlite_record *record
   bool is_met = atomic_load_explicit(&exact->tabs_are_anywhere, memory_order_seq_cst);
   for (size_t i = 0; !is_met && i < written->pages_count; i++)
     is_met = vsi_sqlite_tab_pages_have(&exact->tab_pages, written->pages[i]);
-  if (is_met) (void)vestry_refresh(exact->pages, VSI_SQLITE_TABS_TOPIC, ret_seq);
+  if (is_met) (void)vestry_refresh_here(exact->pages, VSI_SQLITE_TABS_TOPIC, ret_seq);
 }
 
 static void follow_commit(const vsi_sqlite_written *written, void *ctx) {

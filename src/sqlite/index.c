@@ -439,7 +439,7 @@ static void refresh(refreshes *r, set *s) {
     return;
   }
   write_topic(r->index, s, topic);
-  (void)vestry_refresh(r->index->topics, topic, r->ret_seq); /* its name is one: it cannot fail */
+  (void)vestry_refresh_here(r->index->topics, topic, r->ret_seq); /* its name is one: it cannot fail */
   r->count++;
 }
 
@@ -615,7 +615,7 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
   pthread_mutex_unlock(&index->lock);
   if (!s) return;
   (void)vestry_render_topic(recording->render, topic); /* what it says sticks in the render */
-  if (is == REFRESH) (void)vestry_refresh(index->topics, topic, NULL);
+  if (is == REFRESH) (void)vestry_refresh_here(index->topics, topic, NULL);
   pthread_mutex_lock(&index->lock);
   s->pins--;
   pthread_mutex_unlock(&index->lock);

@@ -199,7 +199,7 @@ vestry_err vestry_sqlite_tab_get(vestry_sqlite_connection *connection, const ves
   if (is_recorded) vsi_sqlite_actor_tab_begins(&database->exact, &connection->actor);
   int result = read_state(connection, &whose, now, buffer, capacity, &len, &expires);
   if (is_recorded && vsi_sqlite_actor_tab_ends(&database->exact, &connection->actor))
-    (void)vestry_refresh(database->pages, topic, NULL);
+    (void)vestry_refresh_here(database->pages, topic, NULL);
   vsi_sqlite_reader_pause(reader, was_own);
   if (result == SQLITE_ROW && expires < soon_s(database, now)) note_touch(database, &whose);
   error = vsi_sqlite_fault(database, connection->db, result, "the state of a tab cannot be read");

@@ -364,8 +364,14 @@ static void g3_refreshes_are_told_and_coalesced(void **state) {
   assert_in_range(b->renders - renders, 1, 2);
   assert_in_range(node_stats(a).sent_count - before.sent_count, 2, 6); /* to two nodes */
   assert_int_equal(refreshes_of(a), refreshes + 100);                  /* what came from afar goes no further */
-  /* A topic that nobody shows; and everything. */
+  /* What is said to stay here. */
+  size_t renders_here = a->renders;
   renders = b->renders;
+  assert_int_equal(vestry_refresh_here(a->pages, "room", NULL), VESTRY_OK);
+  assert_int_equal(vestry_refresh_here(a->pages, "", NULL), VESTRY_INVALID);
+  nodes_pass_ms(&n, 60);
+  assert_int_equal(a->renders, renders_here + 1);
+  /* A topic that nobody shows; and everything. */
   assert_int_equal(vestry_refresh(a->pages, "other", NULL), VESTRY_OK);
   nodes_pass_ms(&n, 60);
   assert_int_equal(b->renders, renders);

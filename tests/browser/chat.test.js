@@ -2,12 +2,11 @@
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
-const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
-const http = require('node:http');
 const os = require('node:os');
 const path = require('node:path');
 const { HOSTILE, startExample, newSession, picture, send, closeChrome, temporaryDirectory } = require('./harness.js');
+const { sqlAt, personFor, press, say, textsOf, shows, isIn, go, create, complains, unreadIs, hereAre, action, faults, watchArrivals, arrivalOf, scriptOf } = require('./chat.js');
 
 after(closeChrome);
 
@@ -25,101 +24,8 @@ async function chatFor(t, options = []) {
     url: server.url,
     kill: () => server.kill(),
     begin: async () => (server = await start(server.port)),
-    // Another process, which writes, or reads, as it likes: rows as arrays, and when it was done.
-    sql(statement) {
-      const script = `
-import json, sqlite3, sys, time
-db = sqlite3.connect(sys.argv[1], timeout=5)
-rows = db.execute(sys.argv[2]).fetchall()
-db.commit()
-print(json.dumps([rows, time.time() * 1000]))`;
-      return JSON.parse(execFileSync('python3', ['-c', script, file, statement]));
-    },
+    sql: (statement) => sqlAt(file, statement),
   };
-}
-
-// A person: a browser of its own, who has logged in.
-async function personFor(t, chat, name, options = {}) {
-  const session = await newSession(t, options);
-  const open = async (where = '') => {
-    const tab = await session.tab(chat.url + where);
-    await tab.until(() => document.querySelector('#people li')); // its user's name is there once its stream is open
-    return tab;
-  };
-  const first = await session.tab(chat.url);
-  await first.page.getByLabel('Name').fill(name);
-  await first.page.getByRole('button', { name: 'Enter' }).click();
-  await first.until(() => document.querySelector('#people li'));
-  return { ...session, open, ...first };
-}
-
-// Without the frames that a mouse would wait for: they are rare in a tab behind others.
-const press = (locator) => locator.evaluate((el) => el.click());
-const say = async ({ page }, text) => {
-  await page.getByLabel('Message').fill(text);
-  await press(page.getByRole('button', { name: 'Send' }));
-};
-const textsOf = ({ page }) => page.locator('#messages article p').allTextContents();
-const shows = (tab, text) =>
-  tab.until((is) => [...document.querySelectorAll('#messages article p')].some((p) => p.textContent === is), text);
-const isIn = (tab, channel) => tab.until((is) => document.querySelector('h1')?.textContent === is, channel);
-const go = async (tab, channel) => {
-  await press(tab.page.getByRole('navigation').getByRole('link', { name: channel, exact: true }));
-  await isIn(tab, channel);
-};
-const create = async (tab, channel) => {
-  await tab.page.getByLabel('New channel').fill(channel);
-  await press(tab.page.getByRole('button', { name: 'Create' }));
-  await isIn(tab, channel);
-};
-const complains = (tab, what) => tab.until((is) => document.querySelector('.error').textContent.includes(is), what);
-const unreadIs = (tab, wanted) =>
-  tab.until((is) => JSON.stringify([...document.querySelectorAll('nav li')].map((li) => {
-    const count = li.querySelector('b');
-    return count?.checkVisibility() ? count.textContent : '';
-  })) === is, JSON.stringify(wanted));
-const hereAre = (tab, wanted) =>
-  tab.until((is) => JSON.stringify([...document.querySelectorAll('#people li span')].map((el) => el.textContent)) === is,
-    JSON.stringify(wanted));
-const action = (page, where, method = 'POST') =>
-  page.waitForRequest((request) => request.method() === method && new URL(request.url()).pathname.endsWith(where));
-const faults = (problems) => problems.filter((text) => !/ERR_|Failed to load resource/.test(text));
-
-// From now on the tab notes when it first shows each text, by the machine's clock.
-const watchArrivals = ({ page }) =>
-  page.evaluate(() => {
-    window.arrivals = {};
-    new MutationObserver(() => {
-      for (const p of document.querySelectorAll('#messages article p')) window.arrivals[p.textContent] ??= Date.now();
-    }).observe(document, { childList: true, subtree: true });
-  });
-const arrivalOf = ({ page }, text) => page.evaluate((of) => window.arrivals[of], text);
-
-// What a page of this person's sends, to be sent without it: its cookie, its token, its tab; and each time another nonce.
-async function scriptOf({ context, page }) {
-  const saved = action(page, '/draft');
-  const said = action(page, '/message');
-  await page.getByLabel('Message').fill('x');
-  await saved;
-  await press(page.getByRole('button', { name: 'Send' }));
-  const headers = await (await said).allHeaders();
-  const { tabId } = (await said).postDataJSON();
-  const cookie = (await context.cookies()).map(({ name, value }) => `${name}=${value}`).join('; ');
-  const agent = new http.Agent({ keepAlive: true, maxSockets: 8 });
-  let count = 0;
-  const nonce = () => `${headers['x-once'].split('.')[0]}.${process.pid}-${++count}`;
-  const post = (url, signals, once = nonce(), change = {}) =>
-    new Promise((done) => {
-      const as = { 'Datastar-Request': 'true', 'Content-Type': 'application/json', Cookie: cookie,
-        'X-CSRF-Token': headers['x-csrf-token'], 'X-Once': once, ...change };
-      for (const name of Object.keys(as)) if (as[name] === undefined) delete as[name];
-      const request = http.request(url, { method: 'POST', agent, headers: as }, (answer) => {
-        answer.resume().on('end', () => done(answer.statusCode)).on('error', () => done(0));
-      });
-      request.on('error', () => done(0));
-      request.end(JSON.stringify({ tabId, ...signals }));
-    });
-  return { post, nonce, token: headers['x-csrf-token'] };
 }
 
 test('chat: a message is in all tabs of its channel, at once, and in no other', async (t) => {

@@ -9,6 +9,7 @@
 #include "support/test.h"
 #include "support/test_host.h"
 #include "vestry/nats.h"
+#include "vestry/vestry.h"
 
 static struct scene {
   test_host th;
@@ -119,32 +120,36 @@ static void read_key(const char *name, unsigned char *ret_key) {
   fclose(file);
 }
 
-static void a_key_is_proved(void **state) {
-  (void)state;
-  char command[512], public[2][80], seed[80], path[128], config[256];
-  for (int i = 0; i < 2; i++) {
-    snprintf(command, sizeof command,
-             "cd %s && openssl genpkey -algorithm ed25519 -outform DER -out k && "
-             "openssl pkey -in k -inform DER -pubout -outform DER -out p",
-             the.server.folder);
-    assert_int_equal(system(command), 0);
-    unsigned char key[34] = {20 << 3}; /* U: a user's */
-    read_key("p", key + 1);
-    encode_nkey(key, 33, public[i]);
-    key[0] = 18 << 3 | 20 >> 2; /* S: a seed, of a user's */
-    key[1] = (20 & 3) << 6;
-    read_key("k", key + 2);
-    encode_nkey(key, 34, seed); /* the second one's stays */
-  }
-  snprintf(path, sizeof path, "%s/seed", the.server.folder);
-  FILE *file = fopen(path, "w");
+/* A new key: its public part, and a file in the server's folder that has its seed. */
+static void make_key(char public[80], const char *seed_name, char ret_seed_path[128]) {
+  char command[512], seed[80];
+  snprintf(command, sizeof command,
+           "cd %s && openssl genpkey -algorithm ed25519 -outform DER -out k && "
+           "openssl pkey -in k -inform DER -pubout -outform DER -out p",
+           the.server.folder);
+  assert_int_equal(system(command), 0);
+  unsigned char key[34] = {20 << 3}; /* U: a user's */
+  read_key("p", key + 1);
+  encode_nkey(key, 33, public);
+  key[0] = 18 << 3 | 20 >> 2; /* S: a seed, of a user's */
+  key[1] = (20 & 3) << 6;
+  read_key("k", key + 2);
+  encode_nkey(key, 34, seed);
+  snprintf(ret_seed_path, 128, "%s/%s", the.server.folder, seed_name);
+  FILE *file = fopen(ret_seed_path, "w");
   assert_non_null(file);
   fprintf(file, "%s\n", seed);
   fclose(file);
+}
+
+static void a_key_is_proved(void **state) {
+  (void)state;
+  char public[2][80], path[2][128], config[256];
+  for (int i = 0; i < 2; i++) make_key(public[i], i ? "seed" : "other", path[i]);
   snprintf(config, sizeof config, "authorization { users: [ { nkey: %s }, { nkey: %s } ] }", public[0], public[1]);
   nats_server_start(&the.server, config);
-  is_let_in((vestry_nats_options){.nkey = public[1], .nkey_seed_file = path});
-  is_kept_out((vestry_nats_options){.nkey = public[0], .nkey_seed_file = path}); /* another's */
+  is_let_in((vestry_nats_options){.nkey = public[1], .nkey_seed_file = path[1]});
+  is_kept_out((vestry_nats_options){.nkey = public[0], .nkey_seed_file = path[1]}); /* another's */
 }
 
 /* libnats gives up after two refusals. */
@@ -254,6 +259,94 @@ static void a_node_shows_its_certificate(void **state) {
   }
   AWAIT(&e, ear_states(&e, VESTRY_BROKER_UP) == 4);
   ear_finish(&e);
+}
+
+/* ---- the guide's configuration ----------------------------------------------------------------------------------- */
+
+/* examples/nats/nats-server.conf, with paths and a key of ours; the address is the server's. */
+static void start_as_in_the_guide(const char *public) {
+  static const char *const files[2] = {"/etc/nats/server.pem", "/etc/nats/server.key"};
+  char line[256], config[4096] = "";
+  size_t found = 0;
+  FILE *file = fopen(NATS_CONFIG, "r");
+  assert_non_null(file);
+  while (fgets(line, sizeof line, file)) {
+    char *at = strstr(line, "PUBLIC_KEY_OF_THE_NODES"), rest[256], with[160];
+    if (strncmp(line, "listen:", 7) == 0) continue;
+    snprintf(with, sizeof with, "%s", public);
+    size_t len = strlen("PUBLIC_KEY_OF_THE_NODES");
+    for (size_t i = 0; i < 2 && !at; i++) {
+      at = strstr(line, files[i]);
+      len = strlen(files[i]);
+      snprintf(with, sizeof with, i ? "%s/key.pem" : "%s/cert.pem", the.server.folder);
+    }
+    if (at) {
+      found++;
+      snprintf(rest, sizeof rest, "%s", at + len);
+      snprintf(at, sizeof line - (size_t)(at - line), "%s%s", with, rest);
+    }
+    strncat(config, line, sizeof config - strlen(config) - 1);
+  }
+  fclose(file);
+  assert_int_equal(found, 3);
+  nats_server_start(&the.server, config);
+}
+
+static void nodes_meet_as_the_guide_says_and_may_no_more(void **state) {
+  (void)state;
+  char public[80], others[80], seed[128], others_seed[128];
+  make_certificates();
+  make_key(public, "nodes.seed", seed);
+  make_key(others, "others.seed", others_seed);
+  start_as_in_the_guide(public);
+  const char *const url = tls_url, *const plain = the.server.url;
+  const vestry_nats_options right = {
+      .servers = &url, .servers_count = 1, .tls_ca_file = path_of[CA], .nkey = public, .nkey_seed_file = seed};
+  /* Who has another key, none, or no TLS stays out. */
+  vestry_nats_options wrong = right;
+  wrong.nkey = others, wrong.nkey_seed_file = others_seed;
+  is_kept_out(wrong);
+  wrong.nkey = wrong.nkey_seed_file = NULL;
+  is_kept_out(wrong);
+  wrong = right;
+  wrong.servers = &plain, wrong.tls_ca_file = NULL;
+  is_kept_out(wrong);
+  /* Subjects of others are neither heard nor spoken to. */
+  ear e;
+  start_with(&e, right);
+  AWAIT(&e, ear_states(&e, VESTRY_BROKER_UP) == 1);
+  assert_int_equal(ear_subscribe(&e, "other.subject"), VESTRY_OK);
+  assert_int_equal(ear_subscribe(&e, "vestry.subject"), VESTRY_OK);
+  assert_int_equal(ear_publish(&e, "other.subject", "x"), VESTRY_OK);
+  assert_int_equal(ear_publish(&e, "vestry.subject", "x"), VESTRY_OK);
+  AWAIT(&e, ear_messages(&e, "vestry.subject") == 1);
+  assert_int_equal(ear_messages(&e, "other.subject"), 0);
+  ear_finish(&e);
+  /* Two nodes. */
+  static const char secret[32] = "the same on all of our machines";
+  vestry *v[2];
+  vestry_broker brokers[2];
+  vestry_cluster *clusters[2];
+  for (int i = 0; i < 2; i++) {
+    assert_int_equal(vestry_create(NULL, &v[i]), VESTRY_OK);
+    assert_int_equal(vestry_nats_create(&right, &brokers[i]), VESTRY_OK);
+    assert_int_equal(
+        vestry_cluster_create(
+            v[i], &brokers[i],
+            &(vestry_cluster_options){.node = i ? "web-2" : "web-1", .secret = secret, .secret_len = sizeof secret},
+            &clusters[i]),
+        VESTRY_OK);
+  }
+  time_t until = time(NULL) + 60;
+  while (vestry_cluster_member(clusters[0], "web-2") != VESTRY_MEMBER_ALIVE ||
+         vestry_cluster_member(clusters[1], "web-1") != VESTRY_MEMBER_ALIVE)
+    assert_true(time(NULL) <= until);
+  for (int i = 0; i < 2; i++) {
+    vestry_stop(v[i], VESTRY_NEVER_MS);
+    vestry_cluster_destroy(clusters[i]);
+    brokers[i].ops->destroy(brokers[i].broker);
+    vestry_destroy(v[i]);
+  }
 }
 
 /* ---- what is wrong ----------------------------------------------------------------------------------------------- */
@@ -370,6 +463,7 @@ int main(void) {
       TEST(of_several_servers_one_will_do),
       TEST(a_server_must_be_the_one_it_says),
       TEST(a_node_shows_its_certificate),
+      TEST(nodes_meet_as_the_guide_says_and_may_no_more),
       TEST(what_is_wrong_is_refused),
       TEST(every_status_is_an_error),
       TEST(a_server_may_be_unable_to_keep_claims),

@@ -353,6 +353,66 @@ static vestry_err login_and_live(const vestry_request *req, vestry_reply *reply,
   return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
 }
 
+/* Two processes, one storage. */
+static void a_log_out_elsewhere_ends_it_here_too(void **state) {
+  (void)state;
+  world here, there;
+  shelf s;
+  vestry_session_options options = way_of(STORED, &s);
+  begin(&here, &options);
+  begin(&there, &options);
+  browser a = {.cookie = ""}, other = {.cookie = ""};
+  log_in(&here, &a, "user=a");
+  log_in(&here, &other, "user=a"); /* the processes' random numbers are the same */
+  char hash[40];
+  snprintf(hash, sizeof hash, "%s", s.rows[0].hash);
+  const vestry_scope scope = {hash, strlen(hash)}, unknown = {"nobody's", 8};
+  wire tabs[3];
+  for (int i = 0; i < 3; i++) {
+    tabs[i] = (wire){.path = "/live", .datastar = true};
+    ask(i < 2 ? &here : &there, i == 1 ? &other : &a, &tabs[i]);
+    assert_non_null(tabs[i].connection);
+  }
+  browser out = a; /* its cookie stays */
+  assert_int_equal(status_of(&there, &out, "POST", "/logout", NULL), 200);
+  assert_is(&there, &out, "nobody");
+  assert_is(&here, &a, "a"); /* memory believes in it */
+  world_settle(&there);
+  assert_false(vestry_connection_is_open(tabs[2].connection));
+  assert_true(vestry_connection_is_open(tabs[0].connection));
+  /* Of whom storage cannot say goes on. */
+  s.fails = VESTRY_IO;
+  assert_int_equal(vestry_session_check(here.v, &scope), VESTRY_IO);
+  assert_int_equal(vestry_session_check(here.v, NULL), VESTRY_IO);
+  s.fails = VESTRY_OK;
+  assert_int_equal(vestry_session_check(here.v, &unknown), VESTRY_OK);
+  world_settle(&here);
+  assert_true(vestry_connection_is_open(tabs[0].connection));
+  assert_int_equal(vestry_session_check(here.v, &scope), VESTRY_OK);
+  world_settle(&here);
+  assert_false(vestry_connection_is_open(tabs[0].connection));
+  assert_true(tabs[0].clean);
+  assert_true(vestry_connection_is_open(tabs[1].connection)); /* another session of the same user's */
+  /* All at once. */
+  assert_int_equal(status_of(&there, &other, "POST", "/logout", NULL), 200);
+  assert_int_equal(vestry_session_check(here.v, NULL), VESTRY_OK);
+  world_settle(&here);
+  assert_false(vestry_connection_is_open(tabs[1].connection));
+  int loads = s.loads;
+  assert_int_equal(vestry_session_check(here.v, NULL), VESTRY_OK); /* memory holds none */
+  assert_int_equal(s.loads, loads);
+  assert_int_equal(vestry_session_check(NULL, NULL), VESTRY_INVALID);
+  world_end(&here);
+  world_end(&there);
+  for (int i = 0; i < 3; i++) wire_finish(&tabs[i]);
+  test_host_assert_clean(&here.th);
+  test_host_assert_clean(&there.th);
+  options = way_of(IN_MEMORY, &s);
+  begin(&here, &options);
+  assert_int_equal(vestry_session_check(here.v, NULL), VESTRY_INVALID); /* no storage */
+  end(&here);
+}
+
 static void a_log_in_ends_the_session_before(void **state) {
   (void)state;
   world w;
@@ -999,6 +1059,7 @@ int main(void) {
       cmocka_unit_test(what_a_restart_keeps),
       cmocka_unit_test(storage_knows_no_ids),
       cmocka_unit_test(a_log_out_ends_the_streams_of_all_tabs),
+      cmocka_unit_test(a_log_out_elsewhere_ends_it_here_too),
       cmocka_unit_test(a_log_in_ends_the_session_before),
       cmocka_unit_test(a_stream_may_begin_with_its_log_in),
       cmocka_unit_test(a_stream_leaves_the_session_that_its_request_has_left),

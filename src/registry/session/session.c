@@ -498,13 +498,19 @@ static vestry_err bury(vsi_sessions *sessions, vestry_scope scope, const vestry_
   return error;
 }
 
-static vestry_err end_session(vsi_sessions *sessions, record *session) {
-  vestry_err error = VESTRY_OK, of_storage = VESTRY_OK;
+/* In memory. */
+static vestry_err end_here(vsi_sessions *sessions, record *session) {
+  vestry_err error = VESTRY_OK;
   /* First the grave: who puts it back meanwhile looks there afterwards. */
   if (sessions->is_signed || sessions->options.storage)
     error = bury(sessions, scope_of(session->hash), RECORD, session->hash);
   (void)vestry_store_remove(sessions->table, scope_of(session->hash), RECORD, VESTRY_CAUSE_CLOSED, NULL);
   close_record(session, VESTRY_CAUSE_CLOSED); /* one that had left the table before */
+  return error;
+}
+
+static vestry_err end_session(vsi_sessions *sessions, record *session) {
+  vestry_err error = end_here(sessions, session), of_storage = VESTRY_OK;
   if (sessions->options.storage)
     of_storage = sessions->options.storage->remove(sessions->options.storage_ctx, session->hash);
   return error ? error : of_storage;
@@ -679,4 +685,36 @@ vestry_err vestry_session_end_user(struct vestry *v, const char *user) {
   while (!cursor.done && !of_list) of_list = vestry_store_list(sessions->table, NULL, 256, &cursor, end_if_users, &s);
   (void)arrive(sessions, &sessions->ends, &end);
   return error ? error : of_list ? of_list : of_storage ? of_storage : s.error;
+}
+
+typedef struct check {
+  vsi_sessions *sessions;
+  vestry_err error;
+} check;
+
+/* A log-in is in storage before it is in the table: who is in the table and not in storage is there no more. */
+static void check_one(check *c, vestry_scope scope) {
+  const vestry_session_options *options = &c->sessions->options;
+  vestry_session_record stored = {.size = sizeof stored};
+  record *session = look(c->sessions->table, scope, RECORD);
+  if (!session) return;
+  vestry_err error = options->storage->load(options->storage_ctx, session->hash, &stored);
+  if (error == VESTRY_NOT_FOUND) error = end_here(c->sessions, session);
+  if (error) c->error = error;
+  unref_record(session);
+}
+
+static void check_listed(const vestry_listed *listed, void *ctx) {
+  check_one(ctx, listed->scope);
+}
+
+vestry_err vestry_session_check(struct vestry *v, const vestry_scope *scope) {
+  if (!v || !v->sessions || !v->sessions->options.storage) return VESTRY_INVALID;
+  check c = {v->sessions, VESTRY_OK};
+  vestry_list_cursor cursor = {0};
+  vestry_err error = VESTRY_OK;
+  if (scope) check_one(&c, *scope);
+  while (!scope && !cursor.done && !error)
+    error = vestry_store_list(c.sessions->table, NULL, 256, &cursor, check_listed, &c);
+  return error ? error : c.error;
 }

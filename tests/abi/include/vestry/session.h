@@ -107,6 +107,17 @@ VESTRY_API vestry_err vestry_session_logout(const vestry_request *req, vestry_re
  *  Threads  any; may block in storage */
 VESTRY_API vestry_err vestry_session_end_user(struct vestry *v, const char *user);
 
+/** For processes that share a storage: ask it again about sessions that memory holds. Those that it has no more have
+ *  been ended elsewhere: they end here too, and their streams are closed, cleanly. A process that logs somebody out
+ *  tells the others, as by vestry_cluster_publish, and these call this; until then their memory believes in the
+ *  session. Where such a message may be lost (vestry_gap_fn), all are asked about.
+ *  scope    a session's, as vestry_request_scope has it before the log-out; one that memory does not hold is OK. NULL:
+ *           all that memory holds, one call of storage each
+ *  Returns  OK | INVALID (the instance has no sessions, or no storage) | NO_MEMORY | what storage says (the last of its
+ *           errors; of whom it could not say goes on)
+ *  Threads  any; may block in storage; not from a function of the storage's */
+VESTRY_API vestry_err vestry_session_check(struct vestry *v, const vestry_scope *scope);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,281 @@
+// The chat on three nodes: three processes, one database, Debian's nats-server between them, and where it matters a
+// balancer in front, which knows nothing of sessions. Nodes and the broker are killed.
+'use strict';
+const { after, test } = require('node:test');
+const assert = require('node:assert/strict');
+const { spawn, spawnSync } = require('node:child_process');
+const crypto = require('node:crypto');
+const { once } = require('node:events');
+const fs = require('node:fs');
+const net = require('node:net');
+const os = require('node:os');
+const path = require('node:path');
+const { startExample, newSession, picture, closeChrome } = require('./harness.js');
+const { sqlAt, personFor, press, say, textsOf, shows, isIn, go, action, faults, watchArrivals, arrivalOf, scriptOf } = require('./chat.js');
+
+const NODES = ['web-1', 'web-2', 'web-3'];
+const NATS = process.env.NATS_SERVER || '/usr/sbin/nats-server';
+const isMissing = spawnSync(NATS, ['--version']).error ? `there is no ${NATS}: install nats-server (scripts/test does)` : false;
+if (isMissing) console.error(`cluster.test.js: SKIPPED: ${isMissing}`);
+
+after(closeChrome);
+
+const pause = (ms) => new Promise((done) => setTimeout(done, ms)); // between two looks at a condition
+const accepts = (port) =>
+  new Promise((done) => {
+    const socket = net.connect(port, '127.0.0.1', () => done(true)).on('error', () => done(false));
+    socket.on('connect', () => socket.destroy());
+  });
+
+async function freePort() {
+  const listener = net.createServer().listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const { port } = listener.address();
+  listener.close();
+  await once(listener, 'close');
+  return port;
+}
+
+// On a port of its own, which it keeps.
+async function startBroker() {
+  const port = await freePort();
+  let child = null, exited;
+  const broker = {
+    url: `nats://127.0.0.1:${port}`,
+    async start() {
+      child = spawn(NATS, ['-a', '127.0.0.1', '-p', String(port)], { stdio: 'ignore' });
+      exited = once(child, 'exit');
+      while (!(await accepts(port))) {
+        assert.equal(child.exitCode, null, 'nats-server has ended');
+        await pause(20);
+      }
+    },
+    async kill() {
+      if (!child) return;
+      child.kill('SIGKILL');
+      await exited;
+      child = null;
+    },
+  };
+  await broker.start();
+  return broker;
+}
+
+// Connections go to one node after the other, and on to the next one if that is not there. It reads nothing of them.
+async function balancerFor(t, nodes) {
+  const sockets = new Set();
+  let next = 0;
+  const connect = (down, tries) => {
+    const up = net.connect(nodes[next++ % nodes.length].port, '127.0.0.1');
+    up.on('connect', () => {
+      up.on('error', () => down.destroy()).on('close', () => down.destroy());
+      down.on('error', () => up.destroy()).on('close', () => up.destroy());
+      down.pipe(up).pipe(down);
+    });
+    up.once('error', () => up.connecting || up.bytesRead || down.destroyed || tries === 1 ? down.destroy() : connect(down, tries - 1));
+  };
+  const listener = net.createServer((down) => {
+    sockets.add(down);
+    down.setNoDelay(true);
+    down.on('close', () => sockets.delete(down)).on('error', () => {});
+    connect(down, nodes.length);
+  });
+  listener.listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    listener.close();
+  });
+  return `http://127.0.0.1:${listener.address().port}/`;
+}
+
+// Three nodes of one chat. Each is started again on its port.
+async function clusterFor(t, options = []) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster-'));
+  const file = path.join(folder, 'chat.db'), secret = path.join(folder, 'secret');
+  fs.writeFileSync(secret, crypto.randomBytes(32), { mode: 0o600 });
+  const broker = await startBroker();
+  const nodes = [];
+  t.after(async () => {
+    try {
+      for (const node of nodes) await node.server.stop();
+    } finally {
+      await broker.kill();
+    }
+    fs.rmSync(folder, { recursive: true });
+  });
+  for (const name of NODES) {
+    const start = (port) =>
+      startExample('chat', ['--db', file, '--cluster', broker.url, '--node', name, '--secret-file', secret, ...options],
+        port, /^vestry: warning: nats: (down|no connection)/);
+    const node = { name, server: await start(0) };
+    node.port = node.server.port;
+    node.url = node.server.url;
+    node.kill = () => node.server.kill();
+    node.begin = async () => (node.server = await start(node.port));
+    nodes.push(node);
+  }
+  return { broker, nodes, url: await balancerFor(t, nodes), sql: (statement) => sqlAt(file, statement) };
+}
+
+const servedBy = ({ page }) => page.textContent('#node');
+const isServedBy = (tab, names) => tab.until((list) => list.includes(document.querySelector('#node')?.textContent), names);
+const stateIs = (tab, node, wanted) =>
+  tab.until(([of, is]) => document.getElementById(`node-${of}`)?.dataset.state === is, [node, wanted]);
+const brokerIs = (tab, wanted) => tab.until((is) => document.querySelector('#broker')?.textContent === is, wanted);
+const saveDraft = async (tab, text) => {
+  const saved = tab.page.waitForResponse(/draft$/);
+  await tab.page.getByLabel('Message').fill(text);
+  assert.equal((await saved).status(), 204);
+};
+const median = (all) => [...all].sort((a, b) => a - b)[all.length >> 1];
+
+test('cluster: logged in at one node, logged in at all; messages cross; logged out at one, out at all', { skip: isMissing }, async (t) => {
+  const { broker, nodes, sql } = await clusterFor(t);
+  const ada = await personFor(t, nodes[0], 'Ada');
+  const tabs = [ada];
+  for (const { url } of nodes.slice(1)) { // cookies know no ports
+    const tab = await ada.tab(url);
+    await isIn(tab, 'general');
+    tabs.push(tab);
+  }
+  for (const [i, name] of NODES.entries()) assert.equal(await servedBy(tabs[i]), name);
+  for (const tab of tabs) await watchArrivals(tab);
+  const look = async (what) => {
+    const here = [], there = [];
+    for (let i = 0; i < 30; i++) {
+      const from = tabs[i % 3], text = `${what} ${i}`;
+      await say(from, text);
+      for (const tab of tabs) await shows(tab, text);
+      const at = await arrivalOf(from, text);
+      here.push(at);
+      for (const tab of tabs) if (tab !== from) there.push((await arrivalOf(tab, text)) - at);
+    }
+    t.diagnostic(`${what}: in the other nodes' tabs ${median(there)} ms after the own one's (median), ${Math.max(...there)} (most)`);
+    return median(there);
+  };
+  const told = await look('with the broker');
+  await broker.kill();
+  const looked = await look('without it'); // they look by themselves, every 50 ms
+  assert.ok(told < looked && looked < 500);
+  await broker.start();
+  const [rows] = sql('SELECT text FROM message WHERE channel = 1 ORDER BY id');
+  for (const tab of tabs) assert.deepEqual(await textsOf(tab), rows.map(([text]) => text));
+  // A link to the cluster is in each tab.
+  await tabs[1].page.click('#node');
+  await stateIs(tabs[1], 'web-3', 'alive');
+  assert.equal(await tabs[1].page.textContent('#own'), 'web-2');
+  await brokerIs(tabs[1], 'up');
+  await stateIs(tabs[1], 'web-1', 'alive');
+  await press(ada.page.getByRole('button', { name: 'Log out' }));
+  for (const tab of tabs) await tab.page.getByLabel('Name').waitFor();
+  for (const { url } of nodes) assert.match(await (await ada.context.request.get(url)).text(), /Say who you are/);
+  assert.deepEqual(faults(ada.problems), []);
+});
+
+test('cluster: a node is killed in the middle of a thousand messages, and its tabs are at another one', { skip: isMissing }, async (t) => {
+  const chat = await clusterFor(t, ['--rate', '100000']);
+  const people = [], served = [];
+  for (const name of ['Ada', 'Bob', 'Eve', 'Sue', 'Tim', 'Una', 'Ida', 'Leo', 'Max', 'Zoe']) {
+    people.push(await personFor(t, chat, name));
+    served.push(await servedBy(people.at(-1)));
+    if (people.length > 3 && new Set(served).size === 3) break;
+  }
+  const [ada] = people;
+  t.diagnostic(`tabs are at ${served.join(', ')}`);
+  assert.deepEqual([...new Set(served)].sort(), NODES);
+  const victim = chat.nodes.find(({ name }) => name === served[1]);
+  const others = NODES.filter((name) => name !== victim.name);
+  const hit = people.filter((_, i) => served[i] === victim.name);
+  const script = await scriptOf(ada);
+  for (const tab of people) await shows(tab, 'x');
+  for (const [i, tab] of people.entries()) if (i) await saveDraft(tab, `half a thought of ${i}`);
+  const elsewhere = await people[2].open();
+  await go(elsewhere, 'random');
+  await saveDraft(elsewhere, 'another half');
+  const all = Array.from({ length: 1000 }, (_, i) => `number ${i}`);
+  const acknowledged = [];
+  let back = null, next = 0, repeated = 0;
+  await Promise.all(Array.from({ length: 8 }, async () => {
+    while (next < all.length) {
+      const text = all[next++], nonce = script.nonce();
+      while ((await script.post(`${chat.url}channel/1/message`, { text }, nonce)) !== 204) { // as the client does
+        repeated++;
+        await pause(20);
+      }
+      acknowledged.push(text);
+      if (acknowledged.length === 400) {
+        const killedAt = Date.now();
+        await victim.kill();
+        back = Promise.all(hit.map((tab) => isServedBy(tab, others))).then(() => Date.now() - killedAt);
+      }
+    }
+  }));
+  t.diagnostic(`${hit.length} tabs are back ${await back} ms after the kill; ${repeated} requests were repeated`);
+  const [counts] = chat.sql("SELECT text, count(*) FROM message WHERE text LIKE 'number %' GROUP BY text");
+  assert.deepEqual(counts.filter(([, count]) => count !== 1), []);
+  assert.deepEqual(counts.map(([text]) => text).sort(), acknowledged.sort());
+  const [rows] = chat.sql('SELECT text FROM (SELECT id, text FROM message WHERE channel = 1 ORDER BY id DESC LIMIT 100) ORDER BY id');
+  const last = rows.map(([text]) => text);
+  for (const tab of people) {
+    await shows(tab, last.at(-1));
+    assert.deepEqual(await textsOf(tab), last); // each once, in their order
+  }
+  const drafts = [...people.entries()].slice(1).map(([i, tab]) => [tab, `half a thought of ${i}`]);
+  for (const [tab, draft] of [...drafts, [elsewhere, 'another half']]) {
+    assert.equal(await tab.page.getByLabel('Message').inputValue(), draft);
+    await tab.page.reload();
+    await tab.until((is) => document.querySelector('#composer textarea')?.value === is, draft);
+  }
+  assert.deepEqual(await textsOf(elsewhere), []);
+  await isIn(elsewhere, 'random');
+  // As before, the dead one too once it is there again.
+  await say(hit[0], 'without it');
+  for (const tab of people) await shows(tab, 'without it');
+  await victim.begin();
+  const there = await ada.tab(victim.url);
+  await shows(there, 'without it');
+  await say(there, 'all three');
+  for (const tab of people) await shows(tab, 'all three');
+  assert.deepEqual(people.flatMap(({ problems }) => faults(problems)), []);
+});
+
+test('cluster: /cluster shows who is dead; without a broker pages go on, and are right when it is back', { skip: isMissing }, async (t) => {
+  const { broker, nodes } = await clusterFor(t);
+  const ada = await personFor(t, nodes[0], 'Ada');
+  const tabs = [ada];
+  for (const { url } of nodes.slice(1)) tabs.push(await ada.tab(url));
+  for (const tab of tabs) await isIn(tab, 'general');
+  const cluster = await ada.tab(`${nodes[0].url}cluster`);
+  for (const name of NODES) await stateIs(cluster, name, 'alive');
+  assert.equal(await cluster.page.textContent('#own'), 'web-1');
+  await cluster.until(() => Number(document.querySelector('#node-web-3 td:nth-of-type(2)').textContent) >= 1); // its tab
+  const cells = (tab) => tab.page.locator('tbody tr').evaluateAll((all) => all.map((tr) => [...tr.cells].map((td) => td.textContent)));
+  t.diagnostic(JSON.stringify(await cells(cluster)));
+  await picture(cluster.page, 'cluster');
+
+  await broker.kill();
+  await brokerIs(cluster, 'down');
+  for (const [i, tab] of tabs.entries()) await say(tab, `no broker ${i}`);
+  for (const tab of tabs) for (const i of tabs.keys()) await shows(tab, `no broker ${i}`);
+  const since = Date.now();
+  await broker.start();
+  await brokerIs(cluster, 'up');
+  for (const name of NODES) await stateIs(cluster, name, 'alive');
+  t.diagnostic(`all see each other ${Date.now() - since} ms after the broker is back`);
+  assert.ok(Date.now() - since < 10_000);
+  for (const tab of tabs) assert.deepEqual((await textsOf(tab)).sort(), tabs.map((_, i) => `no broker ${i}`));
+
+  const killedAt = Date.now();
+  await nodes[2].kill();
+  await stateIs(cluster, 'web-3', 'not heard');
+  const suspect = Date.now() - killedAt;
+  await stateIs(cluster, 'web-3', 'dead');
+  t.diagnostic(`a killed node is not heard after ${suspect} ms, dead after ${Date.now() - killedAt} ms`);
+  assert.ok(Date.now() - killedAt > 2000);
+  await nodes[2].begin();
+  await stateIs(cluster, 'web-3', 'alive');
+  await nodes[2].server.stop();
+  await stateIs(cluster, 'web-3', 'gone');
+  assert.deepEqual(faults(ada.problems), []);
+});
