@@ -94,6 +94,7 @@ typedef struct vestry_options {
   size_t previous_secret_len;  /**< of that */
   size_t max_channels_count;   /**< by key, at one time (vestry/broadcast.h); 0: 10,000 */
   size_t max_subscriptions_count; /**< to topics by key, at one time (vestry/publish.h); 0: 100,000 */
+  size_t max_history_bytes;       /**< what all histories of channels keep together (vestry/history.h); 0: 64 MiB */
 } vestry_options;
 
 /** Everything since creation. opened_count = open_count + closed_count. The store has counters of its own

@@ -131,6 +131,12 @@ static vestry_err copy_allowed(vestry_cluster *cluster, const char *const *allow
   return cluster->allow ? VESTRY_OK : VESTRY_NO_MEMORY;
 }
 
+/* A tab that comes to another node is known there. */
+static void share_secret(vestry_pages *pages, const vestry_cluster_options *options) {
+  const vsi_siphash_key tags = derive(options, 5);
+  vsi_pages_share_secret(pages, &tags, sizeof tags);
+}
+
 static void name_subjects(vestry_cluster *cluster, const vestry_cluster_options *options) {
   vsi_siphash_key subjects = derive(options, 4);
   cluster->subject_hash = subjects.k0;
@@ -215,6 +221,7 @@ vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker, const v
   vsi_buffer_init(&cluster->refreshes, cluster->host);
   vestry_err error = fill(cluster, &options);
   if (!error) error = tie(cluster);
+  if (!error && cluster->pages) share_secret(cluster->pages, &options);
   if (!error) error = start(cluster);
   if (error) {
     vestry_cluster_destroy(cluster);

@@ -11,6 +11,7 @@
 #include "cluster/cluster.h"
 #include "event/layout.h"
 #include "registry/effects/targets.h"
+#include "registry/named/histories.h"
 
 /* What a message costs besides its body. */
 enum { WORK_BYTES = 128 };
@@ -279,6 +280,7 @@ static void tell(vestry_cluster *cluster, const news *n) {
     vsi_log(cluster->host, VESTRY_LOG_ERROR, "cluster: there is a node %s already; this one takes no part", n->node);
   if (n->has_state && cluster->on_member) cluster->on_member(n->node, n->state, cluster->ctx);
   if (!n->has_gap) return;
+  vsi_histories_lose(cluster->v);
   const vestry_gap gap = {.size = sizeof gap, .node = n->node, .lost_count = n->lost_count};
   if (cluster->on_gap) cluster->on_gap(&gap, cluster->ctx);
   if (cluster->pages) vsi_pages_refresh(cluster->pages, NULL, 0);

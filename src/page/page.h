@@ -238,7 +238,9 @@ struct vestry_pages {
   char *offline_text, *failing_text;              /* owned */
   vestry_page parts;                              /* of which all parts' views are; it makes nothing */
   vestry_event *well;                             /* says that all is well; each stream begins with it */
-  vsi_siphash_key content_secret, version_secret; /* of tags */
+  vsi_siphash_key content_secret, version_secret; /* of tags; all nodes of a cluster have the same */
+  vsi_siphash_key own_secret;                     /* of tags' versions that count in this process alone */
+  bool has_secret;                                /* the two are not random */
   vsi_siphash_key buckets_secret;
   vestry_timer *timer;
   uint64_t timer_ns; /* guarded by the lock: for when it is set; 0: it is not */
@@ -415,5 +417,7 @@ void vsi_pages_unref(vestry_pages *pages); /* no lock */
 void vsi_pages_refresh(vestry_pages *pages, const char *topic, size_t len);
 /* Have somebody told of refreshes; NULL: nobody any more. He must outlive what is under way. */
 void vsi_pages_tell(vestry_pages *pages, vsi_refreshed_fn refreshed, void *ctx);
+/* pages.c: what a cluster's nodes hash tags with, unless the pages were given a secret. Before the first request. */
+void vsi_pages_share_secret(vestry_pages *pages, const void *secret, size_t len);
 
 #endif

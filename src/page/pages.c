@@ -98,11 +98,18 @@ static vsi_siphash_key derive_key(const void *secret, size_t len, uint64_t purpo
   return (vsi_siphash_key){vsi_siphash_1_3(first, secret, len), vsi_siphash_1_3(second, secret, len)};
 }
 
+void vsi_pages_share_secret(vestry_pages *pages, const void *secret, size_t len) {
+  if (pages->has_secret) return;
+  pages->content_secret = derive_key(secret, len, 1);
+  pages->version_secret = derive_key(secret, len, 2);
+}
+
 static vestry_err make_keys(vestry_pages *pages, const vestry_pages_options *options) {
   vestry_err error = vsi_siphash_key_random(pages->host, &pages->buckets_secret);
+  if (!error) error = vsi_siphash_key_random(pages->host, &pages->own_secret);
   if (!error && options->secret) {
-    pages->content_secret = derive_key(options->secret, options->secret_len, 1);
-    pages->version_secret = derive_key(options->secret, options->secret_len, 2);
+    vsi_pages_share_secret(pages, options->secret, options->secret_len);
+    pages->has_secret = true;
     return VESTRY_OK;
   }
   if (!error) error = vsi_siphash_key_random(pages->host, &pages->content_secret);

@@ -148,11 +148,11 @@ vestry_err vestry_render_topicf(vestry_render *render, const char *format, ...) 
   return is_made ? vestry_render_topic(render, topic) : stick(render, VESTRY_INVALID, "a format that is none");
 }
 
-/* Of this page alone: the same number means something else at another address, and for somebody else. */
-static uint64_t hash_version(const vestry_render *render, uint64_t version) {
+/* Of this page alone: the same number means something else at another address, and for somebody else. With the own
+ * secret also of this process alone: a count that another one made is never taken for one of ours. */
+static uint64_t hash_version(const vestry_render *render, vsi_siphash_key key, uint64_t version) {
   const char *path = vestry_request_path(render->req), *query = vestry_request_query(render->req);
   const vestry_scope scope = render->share ? (vestry_scope){NULL, 0} : vestry_request_scope(render->req);
-  const vsi_siphash_key key = render->pages->version_secret;
   const char *user = render->share ? NULL : vestry_session_user(render->req);
   uint64_t words[6] = {version,
                        vsi_siphash_1_3(key, path, strlen(path)),
@@ -163,13 +163,21 @@ static uint64_t hash_version(const vestry_render *render, uint64_t version) {
   return vsi_siphash_1_3(key, words, sizeof words);
 }
 
-bool vestry_render_is_current(vestry_render *render, uint64_t version) {
+static bool is_current(vestry_render *render, vsi_siphash_key key, uint64_t version) {
   if (render->is_part || render->tag.has_version || render->is_begun) return false;
   render->tag.has_version = true;
-  render->tag.version = hash_version(render, version);
+  render->tag.version = hash_version(render, key, version);
   const vsi_tag *had = render->had;
   render->is_current = had && had->has_version && had->version == render->tag.version && !had->parts_count;
   return render->is_current;
+}
+
+bool vestry_render_is_current(vestry_render *render, uint64_t version) {
+  return is_current(render, render->pages->own_secret, version);
+}
+
+bool vestry_render_is_current_anywhere(vestry_render *render, uint64_t version) {
+  return is_current(render, render->pages->version_secret, version);
 }
 
 /* ------------------------------------------------------------------------------------------------- the marks ------ */

@@ -30,6 +30,7 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "stream/connection.h"
+#include "stream/history.h"
 
 enum { CHUNK = 64 };
 #define DEFAULT_EPOCH_MAX_BYTES ((uint64_t)64 << 20)
@@ -37,11 +38,13 @@ enum { CHUNK = 64 };
 
 /* One publish under way. */
 typedef struct publishing {
-  vestry_event *event;
+  vestry_event *event;      /* with its id, of a channel with a history */
+  vestry_event *plain;      /* without */
   vsi_broadcast *broadcast; /* NULL: nobody is aligned to anything */
   uint64_t last_number;     /* of the members that it is for */
   size_t left;              /* of them, at most */
   size_t sent;
+  bool is_kept;           /* it has an id, and who cannot take it does not stay */
   vestry_err error;       /* the first that a member which stays open gave */
   vsi_refused_fn refused; /* NULL: nobody is told */
   void *refused_ctx;
@@ -124,6 +127,23 @@ static void leave_turnstile(vestry_channel *channel) {
   pthread_mutex_unlock(&channel->lock);
 }
 
+vestry_err vsi_channel_go_in(vestry_channel *channel) {
+  if (!enter(channel, !publishes_inside)) return VESTRY_BUSY;
+  publishes_inside++;
+  return VESTRY_OK;
+}
+
+bool vsi_channel_try(vestry_channel *channel) {
+  if (!enter(channel, false)) return false;
+  publishes_inside++;
+  return true;
+}
+
+void vsi_channel_come_out(vestry_channel *channel) {
+  publishes_inside--;
+  leave_turnstile(channel);
+}
+
 /* ------------------------------------------------------------------------------------ joining and leaving --------- */
 
 static void member_unref(vsi_member *member) {
@@ -183,6 +203,20 @@ void vsi_channel_discard(vsi_member *member) {
 
 static bool is_of(const vestry_channel *channel, const vestry_connection *connection) {
   return connection->environment == vsi_group_environment(channel->group);
+}
+
+bool vsi_channel_has(vestry_channel *channel, const vestry_connection *connection) {
+  pthread_mutex_lock(&channel->lock);
+  bool is_in = vsi_members_find(&channel->members, connection);
+  pthread_mutex_unlock(&channel->lock);
+  return is_in;
+}
+
+void vsi_channel_let_claim(vestry_channel *channel, const vestry_connection *connection) {
+  pthread_mutex_lock(&channel->lock);
+  vsi_member *member = vsi_members_find(&channel->members, connection);
+  if (member) member->is_fresh = false;
+  pthread_mutex_unlock(&channel->lock);
 }
 
 vestry_err vsi_channel_admit(vsi_member *member, vestry_connection *connection) {
@@ -304,21 +338,23 @@ static void fill_spares(const vestry_channel *channel, publishing *p) {
 }
 
 /* Put the event into one queue. */
-static vestry_err post_locked(publishing *p, vestry_connection *connection) {
+static vestry_err post_locked(publishing *p, const vsi_member *member) {
   if (!p->spares) return VESTRY_NO_MEMORY;
   vsi_delivery *delivery = p->spare[p->spares - 1];
+  vestry_event *event = member->is_fresh ? p->plain : p->event;
+  vsi_broadcast *broadcast = event == p->event ? p->broadcast : NULL;
   /* Counted first: a runner may have it before the post returns. */
-  if (p->broadcast)
-    *delivery = (vsi_delivery){.event = p->event, .broadcast = vsi_broadcast_ref(p->broadcast)};
+  if (broadcast)
+    *delivery = (vsi_delivery){.event = event, .broadcast = vsi_broadcast_ref(broadcast)};
   else
-    *delivery = (vsi_delivery){.event = vestry_event_ref(p->event)};
-  vestry_err error = vsi_connection_post(connection, delivery);
+    *delivery = (vsi_delivery){.event = vestry_event_ref(event)};
+  vestry_err error = vsi_connection_post(member->connection, delivery);
   if (!error)
     p->spares--;
-  else if (p->broadcast)
-    vsi_broadcast_unref(p->broadcast); /* never the last: p's own is left, and so is the caller's of the event */
+  else if (broadcast)
+    vsi_broadcast_unref(broadcast); /* never the last: p's own is left, and so is the caller's of the event */
   else
-    vestry_event_unref(p->event);
+    vestry_event_unref(event);
   return error;
 }
 
@@ -327,9 +363,10 @@ static size_t post_chunk(vestry_channel *channel, publishing *p) {
   size_t count = 0;
   pthread_mutex_lock(&channel->lock);
   while (count < CHUNK && channel->cursor && channel->cursor->number <= p->last_number) {
-    vestry_connection *connection = channel->cursor->connection;
-    channel->cursor = channel->cursor->next;
-    vestry_err error = post_locked(p, connection);
+    const vsi_member *member = channel->cursor;
+    vestry_connection *connection = member->connection;
+    channel->cursor = member->next;
+    vestry_err error = post_locked(p, member);
     channel->stats.accepted_count += !error;
     channel->stats.refused_count += error && error != VESTRY_CLOSED;
     p->said[count] = error;
@@ -344,6 +381,8 @@ static void rouse_chunk(publishing *p, size_t count) {
   for (size_t i = 0; i < count; i++) {
     vestry_connection *connection = p->roused[i];
     vsi_connection_posted(connection, p->said[i]);
+    if (p->is_kept && p->said[i]) /* it would claim by the next id to have this one */
+      vestry_connection_close(connection, p->said[i] == VESTRY_FULL ? VESTRY_CAUSE_FULL : VESTRY_CAUSE_ERROR);
     if (!p->said[i])
       p->sent++;
     else if (vestry_connection_is_open(connection) && p->refused && p->said[i] != VESTRY_CLOSED)
@@ -352,6 +391,16 @@ static void rouse_chunk(publishing *p, size_t count) {
       note(p, p->said[i]);
     vestry_connection_unref(connection);
   }
+}
+
+/* What members are sent of a channel with a history: a reference, or NULL. */
+static vestry_event *take_id(vestry_channel *channel, publishing *p) {
+  vsi_history *history = atomic_load_explicit(&channel->history, memory_order_relaxed); /* inside the turnstile */
+  p->is_kept = history;
+  if (!history) return NULL;
+  vestry_event *own = vsi_history_take(history, p->event, vsi_now_ns(channel->host));
+  if (own) p->event = own;
+  return own;
 }
 
 vestry_err vestry_channel_publish(vestry_channel *channel, vestry_event *event, size_t *ret_sent_count) {
@@ -363,14 +412,15 @@ vestry_err vsi_channel_publish(vestry_channel *channel, vestry_event *event, vsi
   if (ret_sent_count) *ret_sent_count = 0;
   if (!channel || !event) return VESTRY_INVALID;
   publishing p;
-  p.event = event;
+  p.event = p.plain = event;
   p.broadcast = NULL;
   p.sent = p.spares = 0;
   p.error = VESTRY_OK;
   p.refused = refused;
   p.refused_ctx = ctx;
-  if (!enter(channel, !publishes_inside)) return VESTRY_BUSY;
-  publishes_inside++;
+  vestry_err error = vsi_channel_go_in(channel);
+  if (error) return error;
+  vestry_event *own = take_id(channel, &p);
   pthread_mutex_lock(&channel->lock);
   channel->stats.published_count++;
   channel->cursor = channel->members.first;
@@ -384,10 +434,10 @@ vestry_err vsi_channel_publish(vestry_channel *channel, vestry_event *event, vsi
     count = post_chunk(channel, &p);
     rouse_chunk(&p, count);
   } while (count);
-  publishes_inside--;
-  leave_turnstile(channel);
+  vsi_channel_come_out(channel);
   while (p.spares) vsi_free(channel->host, p.spare[--p.spares]);
   vsi_broadcast_unref(p.broadcast);
+  vestry_event_unref(own);
   if (ret_sent_count) *ret_sent_count = p.sent;
   return p.error;
 }

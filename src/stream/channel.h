@@ -22,6 +22,8 @@ typedef struct vsi_channel_name {
   size_t len;
 } vsi_channel_name;
 
+struct vsi_history;
+
 struct vestry_channel {
   vsi_group *group; /* a reference */
   const vestry_host *host;
@@ -35,6 +37,8 @@ struct vestry_channel {
   vsi_member *cursor;              /* guarded by lock */
   vestry_channel_stats stats;      /* guarded by lock; members_count is not kept here */
   vsi_lane lanes[VSI_CODINGS_MAX]; /* by the coding's index; used inside the turnstile */
+  /* NULL: none. Set and used inside the turnstile; elsewhere it says no more than whether there is one. */
+  _Atomic(struct vsi_history *) history;
 };
 /* With its name and the first buckets of its members, about what vestry/broadcast.h says. */
 _Static_assert(sizeof(struct vestry_channel) <= 1088, "what a channel costs: vestry/broadcast.h");
@@ -61,6 +65,23 @@ vestry_err vsi_channel_reserve(vestry_channel *channel, vsi_member **ret_member)
 vestry_err vsi_channel_admit(vsi_member *member, vestry_connection *connection);
 /* It was not let in, and will not be. */
 void vsi_channel_discard(vsi_member *member);
+
+/* Whether it has a history. Any thread. */
+static inline bool vsi_channel_keeps(vestry_channel *channel) {
+  return atomic_load_explicit(&channel->history, memory_order_relaxed) != NULL;
+}
+
+/* Whether it is a member. */
+bool vsi_channel_has(vestry_channel *channel, const vestry_connection *connection);
+
+/* It has what events go on from: they are sent to it with their ids from here on. */
+void vsi_channel_let_claim(vestry_channel *channel, const vestry_connection *connection);
+
+/* Go into the turnstile, and come out. BUSY: somebody is inside, and this thread is in one, so that it must not wait. */
+vestry_err vsi_channel_go_in(vestry_channel *channel);
+/* The same without waiting for anybody: whether it is inside. */
+bool vsi_channel_try(vestry_channel *channel);
+void vsi_channel_come_out(vestry_channel *channel);
 
 /* Told of a member that could not take an event, and stays open. Inside the publish, as hooks are. */
 typedef void (*vsi_refused_fn)(vestry_connection *connection, vestry_err error, void *ctx);

@@ -12,7 +12,8 @@ typedef struct vsi_member {
   vestry_connection *connection;  /* a reference */
   uint64_t number;                /* ascending in the order of joining */
   /* guarded by the channel's lock */
-  bool in; /* in the list and the table */
+  bool in;       /* in the list and the table */
+  bool is_fresh; /* it is to be sent the state that events go on from: until then they go to it without their ids */
   struct vsi_member *next, *prev;
   struct vsi_member *chain_next; /* in its bucket */
 } vsi_member;

@@ -19,8 +19,9 @@ struct vestry {
   vestry_store *store; /* of vestry_connection */
   vestry_store_driver *driver;
   vsi_group *group;
-  struct vsi_channels *channels; /* by key */
-  vestry_bus *bus;               /* of topics by key */
+  struct vsi_channels *channels;   /* by key */
+  struct vsi_histories *histories; /* of those */
+  vestry_bus *bus;                 /* of topics by key */
   vestry_registry registry;
   struct vsi_routes *routes;
   struct vsi_sessions *sessions; /* NULL: none */

@@ -5,6 +5,7 @@
 #include "registry/effects/builtin.h"
 #include "registry/instance/drain.h"
 #include "registry/instance/instance.h"
+#include "registry/named/histories.h"
 #include "registry/request/intake.h"
 #include "registry/routes/routes.h"
 #include "registry/session/session.h"
@@ -110,6 +111,7 @@ static vestry_err fill(vestry *v, const vestry_options *options) {
   if (!error) vsi_group_limit(v->group, options->max_queued_bytes);
   if (!error) error = create_profiles(v, options);
   if (!error) error = vsi_channels_create(v->group, options->max_channels_count, &v->channels);
+  if (!error) error = vsi_histories_create(v, options->max_history_bytes);
   if (!error) error = create_bus(v, options);
   if (!error && options->sessions) error = vsi_sessions_create(v, options->sessions, &v->sessions);
   if (!error) error = vsi_effects_register(&v->registry);
@@ -123,6 +125,7 @@ static void take_apart(vestry *v) {
   vsi_sessions_destroy(v->sessions);
   vestry_store_driver_destroy(v->driver);
   vestry_store_destroy(v->store);
+  vsi_histories_destroy(v);
   vsi_channels_destroy(v->channels);
   vsi_group_destroy(v->group);
   if (v->runtime_is_own) vestry_runtime_destroy(v->runtime);

@@ -53,10 +53,11 @@ vestry_err vestry_leave(vestry *v, vestry_scope scope, const vestry_key *key, ve
 /* Takes the reference. */
 static vestry_err publish(vestry_channel *channel, vestry_event *event, size_t *ret_sent_count) {
   size_t sent;
+  bool is_kept = vsi_channel_keeps(channel);
   vestry_err error = vestry_channel_publish(channel, event, &sent);
   vsi_channel_unref(channel);
   if (ret_sent_count) *ret_sent_count = sent;
-  return error || sent ? error : VESTRY_NOT_FOUND; /* held by a reply, or all its members end */
+  return error || sent || is_kept ? error : VESTRY_NOT_FOUND; /* held by a reply, or all its members end */
 }
 
 /* Makes the event of a broadcast. */

@@ -18,11 +18,12 @@ struct vestry_reply {
   bool knows_len; /* 304: a 200 would have had len bytes */
   size_t len;
 
-  vestry *v;              /* whose reply it is; NULL: none's, and then it can have no key */
-  bool is_datastar;       /* the request is the client's */
-  vestry_scope scope;     /* the request's */
-  vestry_scoped_key *key; /* packed, in that scope; NULL: none */
-  vestry_err key_error;   /* of the last vestry_reply_key, or of any vestry_reply_add_key */
+  vestry *v;                 /* whose reply it is; NULL: none's, and then it can have no key */
+  bool is_datastar;          /* the request is the client's */
+  vestry_scope scope;        /* the request's */
+  const char *last_event_id; /* likewise, in the request; NULL: none */
+  vestry_scoped_key *key;    /* packed, in that scope; NULL: none */
+  vestry_err key_error;      /* of the last vestry_reply_key, or of any vestry_reply_add_key */
   struct vsi_more_key {
     vestry_scoped_key *key; /* packed */
     size_t many_count;

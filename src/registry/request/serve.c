@@ -212,6 +212,7 @@ static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry
   if (error) return refuse_reading(s, error, &why);
   s->reply.v = s->v;
   s->reply.is_datastar = s->request.is_datastar;
+  s->reply.last_event_id = vestry_request_header(&s->request, "Last-Event-ID");
   error = s->v->sessions ? vsi_session_begin(&s->request, &s->reply) : vsi_request_scope(&s->request, &s->reply);
   if (!error) {
     s->reply.scope = vestry_request_scope(&s->request);

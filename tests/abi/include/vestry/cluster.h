@@ -21,6 +21,8 @@
  *    partition, the newer one stays. MANY counts on each node by itself. REJECT refuses if another node is known to
  *    hold the key; two that come within milliseconds may both be let in. REUSE looks at this node alone.
  *  - A presence with a name (vestry/presence.h): who is at a place of any node.
+ *  - Pages: a tab that comes to another node with what it has seen is sent what differs, and nothing where nothing does
+ *    (vestry/page.h), if the cluster was given these pages.
  *  What stays on its node: vestry_publish (vestry_cluster_publish goes to all, with bytes), sessions, presences without
  *  a name, nonces, and channels without a key.
  *
@@ -84,7 +86,8 @@ typedef struct vestry_cluster_options {
   const char *node;           /**< its name, of its own: 1 to VESTRY_NODE_MAX_BYTES bytes. Mandatory; copied */
   const void *secret;         /**< the same on all nodes, at least 32 bytes. Mandatory; copied */
   size_t secret_len;          /**< of the secret */
-  struct vestry_pages *pages; /**< whose refreshes are told; borrowed, must outlive the cluster. NULL: none */
+  struct vestry_pages *pages; /**< whose refreshes are told, and whose tags are hashed with the secret, unless they have
+                                   one; borrowed, must outlive the cluster. NULL: none */
   uint32_t heartbeat_ms;      /**< [250] */
   uint32_t suspect_ms;        /**< [1,000] */
   uint32_t dead_ms;           /**< [3,000]; heartbeat_ms < suspect_ms < dead_ms, at most 60,000 */

@@ -33,6 +33,13 @@
  *  tab then has, and the client sends it along (Last-Event-ID). The id behind a part's event says only what that part
  *  is: a tab that comes back with it is sent the page's content, and the parts but that one.
  *
+ *  That holds at any machine that has the same secret, as all nodes of a cluster have, and after a restart with it. An
+ *  id says what the content is, by a hash of 128 bits of it: where the content is equal nothing is sent, wherever it was
+ *  made. It says of which build the page was: another one has the tab load its page anew. And it says of which version
+ *  the data were, if the application knows: a number of a process is known in that process alone, one that means the
+ *  same everywhere (vestry_render_is_current_anywhere) on all machines. What was put into a stream last is known where
+ *  that was: a tab that comes to another machine with the id of a part is sent the page's content and its other parts.
+ *
  *  A stream that cannot take what others share with it (its queue is full, or the event is larger than it may hold) is
  *  ended, whatever its policy: the tab comes back, and is sent what it lacks. */
 #ifndef VESTRY_PAGE_H
@@ -71,7 +78,8 @@ typedef struct vestry_pages_options {
   uint32_t retry_ms;  /**< a stream that breaks is opened again after this long up to twice that, each tab has a time
                                of its own [1,000] */
   const void *secret; /**< what state tags are hashed with: the same on all machines, and after a restart, if they
-                               are to be known there. NULL: random. Copied */
+                               are to be known there. NULL: that of the cluster that has these pages
+                               (vestry/cluster.h), made of its secret; random, if there is none. Copied */
   size_t secret_len;
   const char *offline_text;  /**< of the banner ["Offline. Trying again…"]. Copied */
   const char *failing_text;  /**< likewise ["This page cannot be brought up to date just now."]. Copied */
@@ -178,8 +186,16 @@ VESTRY_API vestry_err vestry_render_topicf(vestry_render *render, const char *fo
 /** Say of which version what follows is, if the application knows: a number that changes with the data. If the tab has
  *  that version, return VESTRY_OK without rendering. To be asked behind all topics and before all parts.
  *      if (vestry_render_is_current(render, version_of(room))) return VESTRY_OK;
+ *  It is compared with what these pages have said themselves, whatever their secret: a count that a process keeps is
+ *  never taken for the same one of another, or of the one before a restart, whose data may be others.
  *  Threads  the render's */
 VESTRY_API bool vestry_render_is_current(vestry_render *render, uint64_t version);
+/** The same with a number that means the same data on all machines, and after a restart: one that is written with them
+ *  into the database that all of them have, in the same transaction; a hash of them. What a connection to a database
+ *  counts (SQLite's data_version, a number of changes) is none: it is of that connection. It is compared with what all
+ *  pages of the same secret have said. If it says the same of other data, the tab keeps what it has.
+ *  Threads  the render's */
+VESTRY_API bool vestry_render_is_current_anywhere(vestry_render *render, uint64_t version);
 
 /** Append to the head the style of the banner that the page shows while its stream is broken or its renders fail: an
  *  element of the class vestry-banner, which style sheets behind it may set otherwise. Without it the banner stands
@@ -235,7 +251,8 @@ VESTRY_API vestry_err vestry_refresh_here(vestry_pages *pages, const char *topic
 VESTRY_API vestry_err vestry_refreshf(vestry_pages *pages, uint64_t *ret_seq, const char *format, ...)
     VESTRY_PRINTF(3, 4);
 
-/** Whether some page depends on a topic now. Who makes topics up finds out by this which ones nobody needs any more.
+/** Whether some page depends on a topic now, or is about to: a render that runs has named it. Who makes topics up finds
+ *  out by this which ones nobody needs any more. While renders run, it may be true of some that nobody needs.
  *  Threads  any; takes a lock briefly */
 VESTRY_API bool vestry_topic_is_used(vestry_pages *pages, const char *topic);
 

@@ -33,6 +33,7 @@
 #include "vestry/error.h"
 #include "vestry/event.h"
 #include "vestry/files.h"
+#include "vestry/history.h"
 #include "vestry/host.h"
 #include "vestry/html.h"
 #include "vestry/key.h"
