@@ -30,6 +30,7 @@ static const char secret[32] = "thirty-two bytes, all of them.";
 
 static struct {
   int place, life;
+  vestry_host host;
   vestry *v;
   vestry_broker broker;
   vestry_cluster *cluster;
@@ -285,6 +286,11 @@ static void *watch_lag(void *ctx) {
   return NULL;
 }
 
+static void log_line(void *ctx, vestry_log_level level, const char *line) {
+  (void)ctx, (void)level;
+  say("log %s", line);
+}
+
 /* ---- what it does ------------------------------------------------------------------------------------------------ */
 
 static void on_answer(vestry_err error, uint32_t count, void *ctx) {
@@ -427,7 +433,10 @@ static vestry_err begin(int argc, char **argv) {
   const char *name = argv[1], *url = argv[3];
   me.place = name[0] - 'a';
   me.life = atoi(argv[2]);
+  me.host = *vestry_host_default();
+  me.host.log = log_line;
   const vestry_nats_options nats = {
+      .host = &me.host,
       .servers = &url,
       .servers_count = 1,
       .name = name,
@@ -449,7 +458,7 @@ static vestry_err begin(int argc, char **argv) {
       .on_member = on_member,
   };
   vestry_cluster_options own = cluster;
-  vestry_err error = vestry_create(&(vestry_options){.threads_count = 2}, &me.v);
+  vestry_err error = vestry_create(&(vestry_options){.host = &me.host, .threads_count = 2}, &me.v);
   if (!error) error = vestry_registry_effect(vestry_registry_of(me.v), "hold", hold, NULL);
   if (!error) error = vestry_pages_create(me.v, &(vestry_pages_options){.threads_count = 1}, &me.pages);
   if (!error) error = vestry_page_create(me.pages, &(vestry_page_options){.render = render}, &me.page);

@@ -15,7 +15,16 @@
 #include "rounds/check.h"
 #include "support/test.h"
 
-enum { ROUNDS_A_WORLD = 8, TROUBLES_MOST = 4, ANSWER_MS = 500, KEYS = 4, CHANNELS = 3, STREAMS_A_NAME = 3 };
+/* KNOWN_MS: two heartbeats after it has come up a node says that nobody has a key; before, that it does not know. */
+enum {
+  ROUNDS_A_WORLD = 8,
+  TROUBLES_MOST = 4,
+  ANSWER_MS = 500,
+  KNOWN_MS = 120,
+  KEYS = 4,
+  CHANNELS = 3,
+  STREAMS_A_NAME = 3
+};
 
 static const char *const settings[] = {"heartbeat_ms=50", "suspect_ms=200", "dead_ms=600",          "answer_ms=500",
                                        "ping_ms=100",     "connect_ms=300", "reconnect_max_ms=100", NULL};
@@ -228,7 +237,7 @@ static void await_equal(void) {
       if (took_ns > longest_equal_ns) longest_equal_ns = took_ns;
       return;
     }
-    if (took_ns > EQUAL_WITHIN_MS * MS && took_ns < UINT64_MAX / 2) {
+    if (took_ns > EQUAL_WITHIN_MS * MS) {
       world_fail(&w, "digests are not equal after %d ms", EQUAL_WITHIN_MS);
       for (int i = 0; i < PLACES; i++) {
         stats s = w.players[i].stats;
@@ -301,6 +310,7 @@ static void run_round(uint64_t seed) {
   for (size_t i = 0; i < count; i++) plan(&troubles[i], round_ms);
   go_through(troubles, count, round_ms);
   await_equal();
+  world_pass(&w, KNOWN_MS);
   if (!w.failures) check_replaced(&w);
   if (!w.failures) calm();
   verdict v = {0};
