@@ -84,9 +84,8 @@ static size_t left_since(const world *w, const message *m) {
   size_t count = 0;
   for (size_t i = 0; i < w->streams_count; i++) {
     const stream *s = &w->streams[i];
-    if (s->kind == 'K' && s->left_ns && s->left_ns + 50 * MS >= m->sent_ns && strcmp(s->name, m->name) == 0 &&
-        !message_got(m, (int)i))
-      count++;
+    bool has_left = s->left_ns ? s->left_ns + 50 * MS >= m->sent_ns : s->is_told_to_close;
+    if (s->kind == 'K' && has_left && strcmp(s->name, m->name) == 0 && !message_got(m, (int)i)) count++;
   }
   return count;
 }

@@ -100,8 +100,7 @@ static bool send_due(way *w, int fd, uint64_t now_ns) {
 
 /* ---- frames ------------------------------------------------------------------------------------------------------ */
 
-/* Bytes of the first frame; 0: it is not whole yet. */
-static size_t frame_len(const char *raw, size_t len, bool *ret_is_message) {
+size_t nats_frame_len(const char *raw, size_t len, bool *ret_is_message) {
   const char *line_end = memmem(raw, len, "\r\n", 2);
   if (!line_end) return 0;
   size_t line = (size_t)(line_end - raw);
@@ -113,20 +112,19 @@ static size_t frame_len(const char *raw, size_t len, bool *ret_is_message) {
   return whole <= len ? whole : 0;
 }
 
-static void look_at_subject(proxy *p, const char *frame) {
+bool nats_subject_is_plain(const char *frame) {
   const char *at = strchr(frame, ' ') + 1;
   while ((*at >= 'a' && *at <= 'z') || (*at >= '0' && *at <= '9') || *at == '.') at++;
-  p->bad_subjects_count += *at != ' ';
+  return *at == ' ';
 }
 
 static void take_frames(proxy *p, proxy_link *l, uint64_t now_ns) {
   size_t at = 0, len;
   bool is_message;
-  while ((len = frame_len(l->raw + at, l->raw_len - at, &is_message)) > 0) {
+  while ((len = nats_frame_len(l->raw + at, l->raw_len - at, &is_message)) > 0) {
     const char *frame = l->raw + at;
     at += len;
     if (is_message) {
-      look_at_subject(p, frame);
       p->messages_count++;
       if (p->drop && chance_of(p->state, 10000) < p->drop) {
         p->dropped_count++;

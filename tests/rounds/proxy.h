@@ -43,7 +43,6 @@ typedef struct proxy {
   uint32_t duplicate, drop; /* messages to the node, of 10,000 */
   proxy_link links[PROXY_LINKS_MOST];
   uint64_t messages_count, duplicated_count, dropped_count;
-  size_t bad_subjects_count; /* of messages whose subject holds anything but a-z, 0-9 and '.' */
 } proxy;
 
 /* state: of a random sequence that is shared with whoever else draws from it. */
@@ -60,6 +59,11 @@ size_t proxy_links_count(const proxy *p);
 size_t proxy_prepare(proxy *p, struct pollfd *fds, uint64_t *due_ns);
 /* After the poll: carry what can be carried. */
 void proxy_carry(proxy *p, uint64_t now_ns);
+
+/* Bytes of the first frame of what a broker sends; 0: it is not whole yet. */
+size_t nats_frame_len(const char *raw, size_t len, bool *ret_is_message);
+/* Whether a message's subject holds nothing but a-z, 0-9 and '.'. */
+bool nats_subject_is_plain(const char *frame);
 
 uint64_t chance_of(uint64_t *state, uint64_t below);
 uint64_t clock_ns(void);

@@ -254,7 +254,8 @@ static void stop_asking(world *w) {
 static void begin_asking(world *w) {
   struct sockaddr_in address = {
       .sin_family = AF_INET, .sin_port = htons((uint16_t)w->server.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  static const char hello[] = "CONNECT {\"verbose\":false,\"pedantic\":false}\r\nPING\r\n";
+  static const char hello[] = "CONNECT {\"verbose\":false,\"pedantic\":false}\r\nSUB > 1\r\nPING\r\n";
+  w->heard_len = 0;
   stop_asking(w);
   w->probe = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   assert_true(w->probe >= 0);
@@ -266,22 +267,38 @@ static void begin_asking(world *w) {
   w->asked_ns = clock_ns();
 }
 
-static void ask_broker(world *w, uint64_t now_ns) {
-  char buffer[4096];
-  if (w->probe < 0) return;
-  for (ssize_t n; (n = recv(w->probe, buffer, sizeof buffer, 0)) != 0;) {
-    if (n < 0 && errno == EAGAIN) break;
-    if (n < 0) {
-      stop_asking(w);
-      return;
-    }
-    if (memmem(buffer, (size_t)n, "PING", 4)) (void)send(w->probe, "PONG\r\n", 6, MSG_NOSIGNAL);
-    if (!w->asked_ns || !memmem(buffer, (size_t)n, "PONG", 4)) continue;
+/* One frame of the broker's. */
+static void take_frame(world *w, const char *frame, bool is_message, uint64_t now_ns) {
+  if (is_message) {
+    w->heard_count++;
+    w->bad_subjects_count += !nats_subject_is_plain(frame);
+  } else if (strncmp(frame, "PING", 4) == 0) {
+    (void)send(w->probe, "PONG\r\n", 6, MSG_NOSIGNAL);
+  } else if (strncmp(frame, "PONG", 4) == 0 && w->asked_ns) {
     if (now_ns - w->asked_ns > LATE_MS * MS && !w->is_broker_stopped) stalled(w, "broker", w->asked_ns, now_ns);
     w->asked_ns = 0;
     w->ask_ns = now_ns + ASK_EVERY_MS * MS;
   }
-  if (!w->asked_ns && now_ns >= w->ask_ns && !w->is_broker_stopped) {
+}
+
+static void ask_broker(world *w, uint64_t now_ns) {
+  for (ssize_t n = 1; n > 0 && w->probe >= 0;) {
+    if (w->heard_room - w->heard_len < READ_BYTES) {
+      w->heard_room = w->heard_room * 2 + READ_BYTES;
+      w->heard = realloc(w->heard, w->heard_room);
+      assert_non_null(w->heard);
+    }
+    n = recv(w->probe, w->heard + w->heard_len, READ_BYTES, 0);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) stop_asking(w);
+    if (n > 0) w->heard_len += (size_t)n;
+  }
+  size_t at = 0, len;
+  bool is_message;
+  for (; (len = nats_frame_len(w->heard + at, w->heard_len - at, &is_message)) > 0; at += len)
+    take_frame(w, w->heard + at, is_message, now_ns);
+  if (at) memmove(w->heard, w->heard + at, w->heard_len - at);
+  w->heard_len -= at;
+  if (w->probe >= 0 && !w->asked_ns && now_ns >= w->ask_ns && !w->is_broker_stopped) {
     (void)send(w->probe, "PING\r\n", 6, MSG_NOSIGNAL);
     w->asked_ns = now_ns;
   }
@@ -483,7 +500,7 @@ int world_show(world *w, int place) {
 void world_close(world *w, int number) {
   stream *s = &w->streams[number];
   if (!stream_is_open(w, s)) return;
-  s->left_ns = clock_ns();
+  s->is_told_to_close = true;
   world_say(w, s->place, "close %d", number);
 }
 
@@ -516,7 +533,8 @@ stats world_stats(world *w, int place) {
 }
 
 bool stream_is_open(const world *w, const stream *s) {
-  return s->opened_ns && !s->left_ns && w->players[s->place].pid && w->players[s->place].life == s->life;
+  return s->opened_ns && !s->left_ns && !s->is_told_to_close && w->players[s->place].pid &&
+         w->players[s->place].life == s->life;
 }
 
 bool message_got(const message *m, int number) {
@@ -553,6 +571,7 @@ void world_end(world *w) {
   free(w->streams);
   free(w->messages);
   free(w->told);
+  free(w->heard);
   free(w->stalls.all);
   free(w->faults.all);
   fclose(w->trace);

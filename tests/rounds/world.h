@@ -36,9 +36,10 @@ typedef struct stream {
   char kind;     /* K: under a key; C: member of a channel; P: a page */
   char name[96]; /* as in commands: escaped */
   bool replaces;
-  uint64_t opened_ns, left_ns; /* 0: not yet. left: told to close, ended, or its node died */
-  char cause[16];              /* "": it has not ended */
-  int *last;                   /* of a sender's life: the last number that came; PLACES * LIVES_MOST */
+  uint64_t opened_ns, left_ns; /* 0: not yet. left: it has ended, or its node died */
+  bool is_told_to_close;
+  char cause[16]; /* "": it has not ended */
+  int *last;      /* of a sender's life: the last number that came; PLACES * LIVES_MOST */
 } stream;
 
 /* Something that was sent. */
@@ -105,6 +106,9 @@ typedef struct world {
   /* The question to the broker that is under way. */
   int probe;
   uint64_t asked_ns, ask_ns;
+  /* It hears all that anybody publishes. */
+  char *heard;
+  size_t heard_len, heard_room, heard_count, bad_subjects_count;
   size_t failures;
   char *story; /* of this round; told if it fails */
   size_t story_len;
