@@ -229,10 +229,18 @@ static void go_through(trouble *all, size_t count, uint64_t round_ms) {
 
 /* ---- a round ----------------------------------------------------------------------------------------------------- */
 
+static bool are_linked(void) {
+  for (int i = 0; i < PLACES; i++)
+    if (!w.players[i].is_linked || clock_ns() < w.players[i].linked_ns + KNOWN_MS * MS) return false;
+  return true;
+}
+
+/* Not at once: who has been cut off may not have noticed yet, and lets go of his connection only now. */
 static void await_equal(void) {
   uint64_t began_ns = clock_ns();
+  world_pass(&w, KNOWN_MS);
   for (bool once = false;;) {
-    bool is_right = check_digests(&w);
+    bool is_right = check_digests(&w) && are_linked();
     uint64_t now_ns = clock_ns(), took_ns = now_ns - began_ns - world_stalled_ns(&w, began_ns, now_ns);
     if (is_right && once) {
       if (took_ns > longest_equal_ns) longest_equal_ns = took_ns;
@@ -311,7 +319,6 @@ static void run_round(uint64_t seed) {
   for (size_t i = 0; i < count; i++) plan(&troubles[i], round_ms);
   go_through(troubles, count, round_ms);
   await_equal();
-  world_pass(&w, KNOWN_MS);
   if (!w.failures) check_replaced(&w);
   if (!w.failures) calm();
   verdict v = {0};

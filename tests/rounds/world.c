@@ -209,7 +209,11 @@ static void take_line(world *w, int place, const char *line) {
   } else if (sscanf(line, "marks %llu", &p->marks) == 1) {
     p->marks_count++;
   } else if (strcmp(word, "log") == 0) {
-    (void)0; /* it is in the story */
+    bool is_linked = strcmp(line, "log nats: up") == 0;
+    if (is_linked || strcmp(line, "log nats: down") == 0) {
+      p->is_linked = is_linked;
+      p->linked_ns = clock_ns();
+    }
   } else if (strcmp(word, "held") == 0) {
     p->held_count++;
   } else if (strcmp(word, "bye") == 0) {

@@ -78,6 +78,8 @@ typedef struct player {
   int in, out;
   int life;
   bool is_up, is_stopped, has_gone; /* gone: in order */
+  bool is_linked;                   /* to the broker, as it says in its log */
+  uint64_t linked_ns;               /* since when */
   uint64_t up_ns, died_ns, stopped_ns, continued_ns;
   char *buffer;
   size_t len, room;
