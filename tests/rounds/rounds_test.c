@@ -15,16 +15,10 @@
 #include "rounds/check.h"
 #include "support/test.h"
 
-/* KNOWN_MS: two heartbeats after it has come up a node says that nobody has a key; before, that it does not know. */
-enum {
-  ROUNDS_A_WORLD = 8,
-  TROUBLES_MOST = 4,
-  ANSWER_MS = 500,
-  KNOWN_MS = 120,
-  KEYS = 4,
-  CHANNELS = 3,
-  STREAMS_A_NAME = 3
-};
+/* KNOWN_MS: two heartbeats after it has come up a node says that nobody has a key; before, that it does not know.
+ * STALLS_BEFORE_MS: so long a connection to the broker lives without an answer. */
+enum { ANSWER_MS = 500, KNOWN_MS = 120, STALLS_BEFORE_MS = 500, DISTURBS_MS = 50 };
+enum { ROUNDS_A_WORLD = 8, TROUBLES_MOST = 4, KEYS = 4, CHANNELS = 3, STREAMS_A_NAME = 3 };
 
 static const char *const settings[] = {"heartbeat_ms=50", "suspect_ms=200", "dead_ms=600",          "answer_ms=500",
                                        "ping_ms=100",     "connect_ms=300", "reconnect_max_ms=100", NULL};
@@ -240,9 +234,9 @@ static void await_equal(void) {
   uint64_t began_ns = clock_ns();
   world_pass(&w, KNOWN_MS);
   for (bool once = false;;) {
-    bool is_right = check_digests(&w) && are_linked();
+    bool is_equal = check_digests(&w) && are_linked();
     uint64_t now_ns = clock_ns(), took_ns = now_ns - began_ns - world_stalled_ns(&w, began_ns, now_ns);
-    if (is_right && once) {
+    if (is_equal && once) {
       if (took_ns > longest_equal_ns) longest_equal_ns = took_ns;
       return;
     }
@@ -255,43 +249,51 @@ static void await_equal(void) {
       }
       return;
     }
-    once = is_right;
+    once = is_equal;
     world_pass(&w, 20);
   }
 }
 
-static bool are_answered(size_t from) {
+static bool is_right(const message *m) {
+  size_t open = open_under(&w, m->kind == 'D' ? 'K' : 'C', m->name);
+  if (m->got_count != open) return false;
+  return m->kind != 'D' || (m->times && m->count == open && !strcmp(m->error, open ? "OK" : "NOT_FOUND"));
+}
+
+static bool are_right(size_t from) {
   for (size_t i = from; i < w.messages_count; i++)
-    if (!w.messages[i].times) return false;
+    if (!is_right(&w.messages[i])) return false;
   return true;
 }
 
-/* All is well: everybody reaches everything. */
-static void calm(void) {
+/* Somebody was not run for so long that connections were given up for it, or numbers are missing: that is told. */
+static bool is_disturbed(uint64_t since_ns) {
+  bool is_told = false;
+  for (int i = 0; i < PLACES; i++) is_told |= !w.players[i].is_linked || w.players[i].linked_ns > since_ns;
+  for (size_t i = 0; i < w.told_count; i++) is_told |= w.told[i].kind == 'G' && w.told[i].at_ns > since_ns;
+  return is_told && world_stalled_ns(&w, since_ns - STALLS_BEFORE_MS * MS, clock_ns()) > DISTURBS_MS * MS;
+}
+
+/* All is well: everybody reaches everything. False: the machine has not let it be well. */
+static bool calm(void) {
   size_t from = w.messages_count;
+  uint64_t began_ns = clock_ns();
   for (int i = 0; i < PLACES; i++) {
     for (int k = 0; k < KEYS; k++) (void)world_send(&w, i, 'D', keys[k]);
     for (int k = 0; k < CHANNELS; k++) (void)world_send(&w, i, 'B', channels[k]);
   }
-  uint64_t began_ns = clock_ns();
-  for (bool is_over = false; !is_over;) {
+  while (!are_right(from) && clock_ns() < began_ns + 1000 * MS + world_stalled_ns(&w, began_ns, clock_ns()))
     world_pass(&w, 5);
-    bool is_right = are_answered(from);
-    for (size_t i = from; i < w.messages_count; i++) {
-      const message *m = &w.messages[i];
-      is_right &= m->got_count == open_under(&w, m->kind == 'D' ? 'K' : 'C', m->name);
-    }
-    is_over = is_right || clock_ns() > began_ns + 1000 * MS + world_stalled_ns(&w, began_ns, clock_ns());
-  }
+  if (are_right(from)) return true;
+  if (is_disturbed(began_ns)) return false;
   for (size_t i = from; i < w.messages_count; i++) {
     const message *m = &w.messages[i];
-    size_t open = open_under(&w, m->kind == 'D' ? 'K' : 'C', m->name);
-    if (m->got_count != open)
-      world_fail(&w, "all is well, and %zu of %c has come to %zu of %zu", i, 'a' + m->place, m->got_count, open);
-    if (m->kind == 'D' && (m->count != open || strcmp(m->error, open ? "OK" : "NOT_FOUND") != 0))
-      world_fail(&w, "all is well, and %zu of %c is answered %s %u of %zu", i, 'a' + m->place, m->error, m->count,
-                 open);
+    if (!is_right(m))
+      world_fail(&w, "all is well, and %zu of %c to %s has come to %zu of %zu, and is answered %s %u", i,
+                 'a' + m->place, m->name, m->got_count, open_under(&w, m->kind == 'D' ? 'K' : 'C', m->name), m->error,
+                 m->count);
   }
+  return true;
 }
 
 static void keep_story(void) {
@@ -318,9 +320,10 @@ static void run_round(uint64_t seed) {
   uint64_t round_ms = 300 + chance(500), began_ns = clock_ns();
   for (size_t i = 0; i < count; i++) plan(&troubles[i], round_ms);
   go_through(troubles, count, round_ms);
-  await_equal();
-  if (!w.failures) check_replaced(&w);
-  if (!w.failures) calm();
+  do {
+    await_equal();
+    if (!w.failures) check_replaced(&w);
+  } while (!w.failures && !calm());
   verdict v = {0};
   do {
     world_pass(&w, 10);
@@ -356,7 +359,7 @@ static void begin_world(uint64_t seed) {
 
 static void whatever_happens(void **state) {
   (void)state;
-  uint64_t seed = setting("ROUNDS_SEED", 1), count = setting("ROUNDS", TEST_ROUNDS(18));
+  uint64_t seed = setting("ROUNDS_SEED", 1), count = setting("ROUNDS", TEST_UNDER_TSAN || TEST_UNDER_ASAN ? 5 : 18);
   size_t in_world = 0;
   for (uint64_t i = 0; i < count; i++) {
     if (in_world == 0) begin_world(seed + i);
