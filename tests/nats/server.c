@@ -61,7 +61,11 @@ static void show(const char *path) {
   if (file) fclose(file);
 }
 
-void nats_server_start(nats_server *server, const char *config) {
+bool nats_server_listens(const nats_server *server) {
+  return listens(server->port);
+}
+
+void nats_server_launch(nats_server *server, const char *config) {
   char path[128], log[128];
   snprintf(path, sizeof path, "%s/server.conf", server->folder);
   snprintf(log, sizeof log, "%s/server.log", server->folder);
@@ -81,8 +85,14 @@ void nats_server_start(nats_server *server, const char *config) {
     _exit(127);
   }
   server->pid = pid;
+}
+
+void nats_server_start(nats_server *server, const char *config) {
+  char log[128];
+  snprintf(log, sizeof log, "%s/server.log", server->folder);
+  nats_server_launch(server, config);
   for (time_t until = time(NULL) + 60; !listens(server->port); sched_yield()) {
-    if (waitpid(pid, NULL, WNOHANG) == pid || time(NULL) > until) {
+    if (waitpid(server->pid, NULL, WNOHANG) == server->pid || time(NULL) > until) {
       server->pid = 0;
       show(log);
       fail_msg("nats-server did not start");

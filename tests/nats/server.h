@@ -16,6 +16,9 @@ typedef struct nats_server {
 void nats_server_init(nats_server *server);
 /* Run it, until it listens. config: more lines of its configuration; NULL: none. JetStream is on. */
 void nats_server_start(nats_server *server, const char *config);
+/* The same in two steps, for who has something else to do meanwhile: run it, and whether it listens. */
+void nats_server_launch(nats_server *server, const char *config);
+bool nats_server_listens(const nats_server *server);
 /* kill -9, and wait for its end. What does not run is left alone. */
 void nats_server_kill(nats_server *server);
 /* Stop and continue it. */

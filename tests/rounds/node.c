@@ -1,0 +1,496 @@
+/* One node of a cluster, as a process of its own: an instance with real threads, over NATS. It does what it is told by
+ * lines on its input, and tells by lines on its output what came of it, and when. The streams are its own transport's:
+ * they take everything, and each mark that they are sent is told as it comes, so that also of a node that is killed it
+ * is known what its streams have got.
+ *
+ *   test_cluster_node NAME LIFE URL [SETTING=NUMBER…]
+ *
+ * A mark is "@D0.3.17;": dispatched (B: broadcast) by the node 0 in its life 3, number 17. Times are nanoseconds of the
+ * monotonic clock, which all processes of a machine share. Names of keys are escaped as in addresses. */
+#include <ctype.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vestry/nats.h"
+#include "vestry/vestry.h"
+
+enum { LINE_MOST = 8192, NAME_MOST = 1024, STREAMS_MOST = 32768, LAG_STEP_MS = 5, LAG_MOST_MS = 15 };
+
+static const char secret[32] = "thirty-two bytes, all of them.";
+
+static struct {
+  int place, life;
+  vestry_host host;
+  vestry *v;
+  vestry_broker broker;
+  vestry_cluster *cluster;
+  vestry_pages *pages;
+  vestry_page *page;
+  vestry_connection *streams[STREAMS_MOST];
+  pthread_mutex_t gate_lock;
+  pthread_cond_t gate_changed;
+  bool is_shut;
+  _Atomic(bool) is_quiet; /* marks are counted, and not told */
+  _Atomic(uint64_t) marks_count;
+} me = {.gate_lock = PTHREAD_MUTEX_INITIALIZER, .gate_changed = PTHREAD_COND_INITIALIZER};
+
+static uint64_t now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* One line, in one write: whole, also if this process is killed. */
+static void say(const char *format, ...) VESTRY_PRINTF(1, 2);
+static void say(const char *format, ...) {
+  char line[LINE_MOST];
+  va_list arguments;
+  va_start(arguments, format);
+  int len = vsnprintf(line, sizeof line - 1, format, arguments);
+  va_end(arguments);
+  if (len < 0 || len >= (int)sizeof line - 1) abort();
+  line[len++] = '\n';
+  if (write(STDOUT_FILENO, line, (size_t)len) != len) _exit(3);
+}
+
+static unsigned long long at(void) {
+  return now_ns();
+}
+
+/* ---- streams ----------------------------------------------------------------------------------------------------- */
+
+typedef struct visit {
+  int number;
+  char kind; /* K, C, P: kept under a key, member of a channel, a page */
+  const char *name;
+  vestry_put_policy policy;
+} visit;
+
+typedef struct far_end {
+  int number;
+} far_end;
+
+static void find_marks(const far_end *end, const char *text, size_t len) {
+  for (const char *mark = text; (mark = memchr(mark, '@', len - (size_t)(mark - text))) != NULL; mark++) {
+    const char *stop = memchr(mark, ';', len - (size_t)(mark - text));
+    if (!stop) return;
+    atomic_fetch_add(&me.marks_count, 1);
+    if (!atomic_load(&me.is_quiet)) say("got %d %.*s %llu", end->number, (int)(stop - mark - 1), mark + 1, at());
+  }
+}
+
+static vestry_io stream_open(void *transport) {
+  (void)transport;
+  return VESTRY_IO_OK;
+}
+
+static vestry_io stream_write(void *transport, const vestry_slice *slices, size_t count, size_t *ret_written) {
+  (void)ret_written;
+  size_t len = 0, at_byte = 0;
+  for (size_t i = 0; i < count; i++) len += slices[i].len;
+  char *text = malloc(len + 1);
+  if (!text) return VESTRY_IO_ERROR;
+  for (size_t i = 0; i < count; i++) {
+    memcpy(text + at_byte, slices[i].data, slices[i].len);
+    at_byte += slices[i].len;
+  }
+  find_marks(transport, text, len);
+  free(text);
+  return VESTRY_IO_OK;
+}
+
+static void stream_end(void *transport, bool clean, vestry_cause cause) {
+  (void)clean;
+  say("ended %d %s %llu", ((far_end *)transport)->number, vestry_cause_name(cause), at());
+}
+
+static void stream_release(void *transport) {
+  free(transport);
+}
+
+static const vestry_transport_ops stream_ops = {.size = sizeof(vestry_transport_ops),
+                                                .open = stream_open,
+                                                .write = stream_write,
+                                                .end = stream_end,
+                                                .release = stream_release};
+
+/* ---- requests ---------------------------------------------------------------------------------------------------- */
+
+static const char *request_method(void *request) {
+  (void)request;
+  return "GET";
+}
+
+static const char *request_path(void *request) {
+  (void)request;
+  return "/";
+}
+
+static const char *request_query(void *request) {
+  (void)request;
+  return NULL;
+}
+
+static const char *request_header(void *request, const char *name) {
+  (void)request;
+  return strcasecmp(name, "Datastar-Request") == 0 ? "true" : NULL;
+}
+
+static const char *request_peer(void *request) {
+  (void)request;
+  return "";
+}
+
+static int64_t request_body_length(void *request) {
+  (void)request;
+  return 0;
+}
+
+static vestry_err request_read(void *request, void *buffer, size_t capacity, size_t *ret_len) {
+  (void)request, (void)buffer, (void)capacity;
+  *ret_len = 0;
+  return VESTRY_OK;
+}
+
+static vestry_err request_respond(void *request, const vestry_response *response) {
+  say("answered %d %d", ((visit *)request)->number, response->status);
+  return VESTRY_OK;
+}
+
+static vestry_err request_open(void *request, const vestry_response *head, const vestry_transport_ops **ret_ops,
+                               void **ret_transport) {
+  (void)head;
+  far_end *end = malloc(sizeof *end);
+  if (!end) return VESTRY_NO_MEMORY;
+  end->number = ((visit *)request)->number;
+  *ret_ops = &stream_ops;
+  *ret_transport = end;
+  return VESTRY_OK;
+}
+
+static const vestry_request_ops request_ops = {.size = sizeof(vestry_request_ops),
+                                               .method = request_method,
+                                               .path = request_path,
+                                               .query = request_query,
+                                               .header = request_header,
+                                               .peer = request_peer,
+                                               .body_length = request_body_length,
+                                               .read = request_read,
+                                               .respond = request_respond,
+                                               .open = request_open};
+
+static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req;
+  const visit *of = app;
+  if (of->kind == 'K') {
+    vestry_reply_key(reply, VESTRY_KEY("room", of->name));
+    vestry_reply_keep(reply, of->policy, 0);
+  } else {
+    vestry_reply_join(reply, NULL, VESTRY_KEY("board", of->name));
+  }
+  vestry_reply_auto_close(reply, false);
+  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("opened", 1));
+}
+
+static void open_stream(visit of) {
+  vestry_connection *connection = NULL;
+  vestry_err error;
+  if (of.number < 0 || of.number >= STREAMS_MOST) abort();
+  if (of.kind == 'P')
+    error = vestry_serve(me.v, &request_ops, &of, vestry_page_handler, me.page, &connection);
+  else
+    error = vestry_serve(me.v, &request_ops, &of, come, &of, &connection);
+  me.streams[of.number] = connection;
+  say("opened %d %s %llu", of.number, connection ? "OK" : error ? vestry_err_name(error) : "REFUSED", at());
+}
+
+static void close_stream(int number) {
+  if (number < 0 || number >= STREAMS_MOST || !me.streams[number]) return;
+  vestry_connection_close(me.streams[number], VESTRY_CAUSE_HANGUP);
+  vestry_connection_unref(me.streams[number]);
+  me.streams[number] = NULL;
+}
+
+/* ---- what it is told of ------------------------------------------------------------------------------------------ */
+
+static const char *state_name(vestry_member_state state) {
+  static const char *const names[] = {"NONE", "ALIVE", "SUSPECT", "DEAD", "LEFT", "REFUSED"};
+  return names[state];
+}
+
+static void on_gap(const vestry_gap *gap, void *ctx) {
+  (void)ctx;
+  say("gap %s %llu %llu", *gap->node ? gap->node : "?", (unsigned long long)gap->lost_count, at());
+}
+
+static void on_member(const char *node, vestry_member_state state, void *ctx) {
+  (void)ctx;
+  say("member %s %s %llu", node, state_name(state), at());
+}
+
+static void on_published(const vestry_bus_message *message, void *ctx) {
+  (void)ctx;
+  say("heard %.*s %llu", (int)message->len, (const char *)message->data, at());
+}
+
+static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
+  (void)app;
+  static _Atomic(int) count;
+  unsigned long long began = at();
+  vestry_render_topic(render, "room");
+  vestry_html_add(html, "<!doctype html><title>x</title>");
+  vestry_render_begin(render, html);
+  vestry_html_add(html, "<p>%d</p>", atomic_fetch_add(&count, 1));
+  say("rendered %llu", began);
+  return vestry_render_end(render, html);
+}
+
+/* ["hold"]: waits until it is let go. */
+static vestry_err hold(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)context, (void)args, (void)ctx;
+  say("held %llu", at());
+  pthread_mutex_lock(&me.gate_lock);
+  while (me.is_shut) pthread_cond_wait(&me.gate_changed, &me.gate_lock);
+  pthread_mutex_unlock(&me.gate_lock);
+  return VESTRY_OK;
+}
+
+static void set_gate(bool is_shut) {
+  pthread_mutex_lock(&me.gate_lock);
+  me.is_shut = is_shut;
+  pthread_cond_broadcast(&me.gate_changed);
+  pthread_mutex_unlock(&me.gate_lock);
+}
+
+/* How long this process was not run: a thread that only sleeps finds it out. */
+static void *watch_lag(void *ctx) {
+  (void)ctx;
+  for (;;) {
+    uint64_t before = now_ns();
+    const struct timespec step = {0, LAG_STEP_MS * 1000000L};
+    nanosleep(&step, NULL);
+    uint64_t after = now_ns();
+    if (after - before > (uint64_t)(LAG_STEP_MS + LAG_MOST_MS) * 1000000)
+      say("late %llu %llu", (unsigned long long)before, (unsigned long long)after);
+  }
+  return NULL;
+}
+
+static void log_line(void *ctx, vestry_log_level level, const char *line) {
+  (void)ctx, (void)level;
+  say("log %s", line);
+}
+
+/* ---- what it does ------------------------------------------------------------------------------------------------ */
+
+static void on_answer(vestry_err error, uint32_t count, void *ctx) {
+  say("answer %ld %s %u %llu", (long)(intptr_t)ctx, vestry_err_name(error), count, at());
+}
+
+/* Effects for a key: a mark, or to hold. Waits for nothing. */
+static void ask(long number, const char *key, bool is_hold) {
+  char text[64];
+  snprintf(text, sizeof text, "@D%d.%d.%ld;", me.place, me.life, number);
+  json_t *list = is_hold ? json_pack("[[s]]", "hold") : json_pack("[[s,{s:s}]]", "patch-signals", "s", text);
+  say("sent %ld %llu", number, at());
+  const vestry_key *room = VESTRY_KEY("room", key);
+  vestry_err error = vestry_cluster_dispatch(me.cluster, list, &(vestry_dispatch_options){.key = room}, on_answer,
+                                             (void *)(intptr_t)number);
+  if (error) on_answer(error, 0, (void *)(intptr_t)number);
+  json_decref(list);
+}
+
+/* The same by the function that waits. */
+static void tell(long number, const char *key) {
+  char text[64];
+  vestry_dispatch_result result = {0};
+  snprintf(text, sizeof text, "@D%d.%d.%ld;", me.place, me.life, number);
+  json_t *list = json_pack("[[s,{s:s}]]", "patch-signals", "s", text);
+  say("sent %ld %llu", number, at());
+  const vestry_key *room = VESTRY_KEY("room", key);
+  vestry_err error = vestry_dispatch_with(me.v, list, &(vestry_dispatch_options){.key = room}, &result);
+  on_answer(error, (uint32_t)result.connections_count, (void *)(intptr_t)number);
+  json_decref(list);
+}
+
+static void cast(long number, const char *channel) {
+  char text[64];
+  vestry_event *event = NULL;
+  snprintf(text, sizeof text, "@B%d.%d.%ld;", me.place, me.life, number);
+  if (vestry_event_comment(NULL, text, &event)) abort();
+  say("sent %ld %llu", number, at());
+  vestry_err error = vestry_broadcast(me.v, (vestry_scope){NULL, 0}, VESTRY_KEY("board", channel), event, NULL);
+  say("answer %ld %s 0 %llu", number, vestry_err_name(error), at());
+  vestry_event_unref(event);
+}
+
+static void publish(long number, const char *topic, size_t padding) {
+  char *data = malloc(64 + padding);
+  if (!data) abort();
+  int len = snprintf(data, 64, "P%d.%d.%ld", me.place, me.life, number);
+  memset(data + len, '!', padding);
+  say("sent %ld %llu", number, at());
+  vestry_err error = vestry_cluster_publish(me.cluster, (vestry_scope){NULL, 0}, VESTRY_KEY("news", topic), data,
+                                            (size_t)len + padding);
+  say("answer %ld %s 0 %llu", number, vestry_err_name(error), at());
+  free(data);
+}
+
+static void refresh(long number) {
+  say("sent %ld %llu", number, at());
+  vestry_err error = vestry_refresh(me.pages, "room", NULL);
+  say("answer %ld %s 0 %llu", number, vestry_err_name(error), at());
+}
+
+static void say_stats(void) {
+  vestry_cluster_stats s = {0};
+  vestry_cluster_stats_get(me.cluster, &s);
+  say("stats %zu %zu %llu %llu %llu %llu %llu %llu", s.alive_count, s.unsynced_count, (unsigned long long)s.keys_count,
+      (unsigned long long)s.others_keys_count, (unsigned long long)s.sent_count,
+      (unsigned long long)s.over_budget_count, (unsigned long long)s.replaced_count,
+      (unsigned long long)s.duplicates_count);
+}
+
+/* %0d is a carriage return. */
+static void unescape(char *text) {
+  char *to = text;
+  for (const char *from = text; *from; from++) {
+    char digits[3] = {from[0] == '%' ? from[1] : '\0', from[0] == '%' && from[1] ? from[2] : '\0', '\0'};
+    if (isxdigit((unsigned char)digits[0]) && isxdigit((unsigned char)digits[1])) {
+      *to++ = (char)strtol(digits, NULL, 16);
+      from += 2;
+    } else {
+      *to++ = *from;
+    }
+  }
+  *to = '\0';
+}
+
+static bool obey(const char *line) {
+  char word[32] = "", name[NAME_MOST] = "", policy[32] = "";
+  long number = 0;
+  if (sscanf(line, "%31s %ld %1023s %31s", word, &number, name, policy) < 1) return true;
+  unescape(name);
+  if (!strcmp(word, "open"))
+    open_stream((visit){(int)number, 'K', name, strcmp(policy, "replace") ? VESTRY_PUT_MANY : VESTRY_PUT_REPLACE});
+  else if (!strcmp(word, "join"))
+    open_stream((visit){.number = (int)number, .kind = 'C', .name = name});
+  else if (!strcmp(word, "show"))
+    open_stream((visit){.number = (int)number, .kind = 'P'});
+  else if (!strcmp(word, "close"))
+    close_stream((int)number);
+  else if (!strcmp(word, "ask"))
+    ask(number, name, false);
+  else if (!strcmp(word, "askhold"))
+    ask(number, name, true);
+  else if (!strcmp(word, "tell"))
+    tell(number, name);
+  else if (!strcmp(word, "cast"))
+    cast(number, name);
+  else if (!strcmp(word, "publish"))
+    publish(number, name, strtoul(policy, NULL, 10));
+  else if (!strcmp(word, "refresh"))
+    refresh(number);
+  else if (!strcmp(word, "stats"))
+    say_stats();
+  else if (!strcmp(word, "shut"))
+    set_gate(number != 0);
+  else if (!strcmp(word, "quiet"))
+    atomic_store(&me.is_quiet, number != 0);
+  else if (!strcmp(word, "marks"))
+    say("marks %llu", (unsigned long long)atomic_load(&me.marks_count));
+  else if (!strcmp(word, "local"))
+    say("local %s",
+        vestry_err_name(vestry_publish(me.v, (vestry_scope){NULL, 0}, VESTRY_KEY("news", name), "P0.0.0", 6, NULL)));
+  else if (!strcmp(word, "drain"))
+    say("drain %s", vestry_err_name(vestry_drain(me.v, (uint64_t)number)));
+  else if (!strcmp(word, "quit"))
+    return false;
+  return true;
+}
+
+/* ---- life -------------------------------------------------------------------------------------------------------- */
+
+static uint32_t setting(int argc, char **argv, const char *name, uint32_t by_default) {
+  size_t len = strlen(name);
+  for (int i = 4; i < argc; i++)
+    if (!strncmp(argv[i], name, len) && argv[i][len] == '=') return (uint32_t)strtoul(argv[i] + len + 1, NULL, 10);
+  return by_default;
+}
+
+static vestry_err begin(int argc, char **argv) {
+  static const char *const allow[] = {"patch-signals", "hold", NULL};
+  const char *name = argv[1], *url = argv[3];
+  me.place = name[0] - 'a';
+  me.life = atoi(argv[2]);
+  me.host = *vestry_host_default();
+  me.host.log = log_line;
+  const vestry_nats_options nats = {
+      .host = &me.host,
+      .servers = &url,
+      .servers_count = 1,
+      .name = name,
+      .connect_ms = setting(argc, argv, "connect_ms", 0),
+      .ping_ms = setting(argc, argv, "ping_ms", 0),
+      .reconnect_max_ms = setting(argc, argv, "reconnect_max_ms", 0),
+  };
+  const vestry_cluster_options cluster = {
+      .node = name,
+      .secret = secret,
+      .secret_len = sizeof secret,
+      .heartbeat_ms = setting(argc, argv, "heartbeat_ms", 0),
+      .suspect_ms = setting(argc, argv, "suspect_ms", 0),
+      .dead_ms = setting(argc, argv, "dead_ms", 0),
+      .answer_ms = setting(argc, argv, "answer_ms", 0),
+      .max_inward_bytes = setting(argc, argv, "max_inward_bytes", 0),
+      .allow = allow,
+      .on_gap = on_gap,
+      .on_member = on_member,
+  };
+  vestry_cluster_options own = cluster;
+  vestry_err error = vestry_create(&(vestry_options){.host = &me.host, .threads_count = 2}, &me.v);
+  if (!error) error = vestry_registry_effect(vestry_registry_of(me.v), "hold", hold, NULL);
+  if (!error) error = vestry_pages_create(me.v, &(vestry_pages_options){.threads_count = 1}, &me.pages);
+  if (!error) error = vestry_page_create(me.pages, &(vestry_page_options){.render = render}, &me.page);
+  const vestry_subscriber hears = {.call = on_published};
+  if (!error) error = vestry_subscribe(me.v, (vestry_scope){NULL, 0}, VESTRY_KEY("news", "n0"), &hears, NULL);
+  if (!error) error = vestry_nats_create(&nats, &me.broker);
+  own.pages = me.pages;
+  if (!error) error = vestry_cluster_create(me.v, &me.broker, &own, &me.cluster);
+  return error;
+}
+
+static void end(void) {
+  for (int i = 0; i < STREAMS_MOST; i++)
+    if (me.streams[i]) vestry_connection_unref(me.streams[i]);
+  if (vestry_stop(me.v, 0)) abort();
+  vestry_cluster_destroy(me.cluster);
+  me.broker.ops->destroy(me.broker.broker);
+  vestry_pages_destroy(me.pages);
+  vestry_destroy(me.v);
+  say("bye %llu", at());
+}
+
+int main(int argc, char **argv) {
+  static char line[LINE_MOST];
+  pthread_t watcher;
+  if (argc < 4) return 2;
+  prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nothing behind */
+  if (begin(argc, argv)) return 1;
+  if (pthread_create(&watcher, NULL, watch_lag, NULL)) return 1;
+  pthread_detach(watcher);
+  say("up %llu", at());
+  while (fgets(line, sizeof line, stdin) && obey(line)) continue;
+  end();
+  return 0;
+}

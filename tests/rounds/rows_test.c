@@ -1,0 +1,429 @@
+/* What a cluster promises, one test for each promise, of three processes; and two traps of the broker's. Where a promise
+ * names times, the settings are those that it is made for: the defaults. */
+#include <signal.h>
+#include <stdlib.h>
+
+#include "rounds/check.h"
+#include "support/test.h"
+
+static const char *const fast[] = {"heartbeat_ms=50", "suspect_ms=200", "dead_ms=600",          "answer_ms=500",
+                                   "ping_ms=100",     "connect_ms=300", "reconnect_max_ms=100", NULL};
+static const char *const defaults[] = {NULL};
+static const char *const narrow[] = {
+    "heartbeat_ms=50", "suspect_ms=200",       "dead_ms=600",           "answer_ms=60000",
+    "ping_ms=100",     "reconnect_max_ms=100", "max_inward_bytes=8192", NULL};
+enum { A, B, C };
+
+static world w;
+
+static int begin_fast(void **state) {
+  (void)state;
+  world_begin(&w, 1, fast);
+  world_start_all(&w);
+  return 0;
+}
+
+static int begin(void **state) {
+  (void)state;
+  world_begin(&w, 1, defaults);
+  world_start_all(&w);
+  return 0;
+}
+
+static int end(void **state) {
+  (void)state;
+  size_t failures = w.failures, bad = w.bad_subjects_count;
+  fflush(w.trace);
+  if (failures || getenv("ROWS_STORIES")) fputs(w.story, stderr);
+  world_end(&w);
+  return failures || bad ? -1 : 0;
+}
+
+#define MESSAGE(number) (&w.messages[number])
+
+static const message *answered(int number) {
+  WORLD_AWAIT(&w, 65000, MESSAGE(number)->times);
+  return MESSAGE(number);
+}
+
+static void assert_answer(int number, const char *error, unsigned count) {
+  const message *m = answered(number);
+  assert_string_equal(m->error, error);
+  assert_int_equal(m->count, count);
+}
+
+/* Not less; not more than that, and what the machine held up. */
+static void assert_took(const message *m, uint64_t least_ms, uint64_t most_ms) {
+  uint64_t took_ns = m->answered_ns - m->sent_ns;
+  if (took_ns >= least_ms * MS && took_ns <= most_ms * MS + world_stalled_ns(&w, m->sent_ns, m->answered_ns)) return;
+  fail_msg("it took %llu ms", (unsigned long long)(took_ns / MS));
+}
+
+static void opened(int number) {
+  WORLD_AWAIT(&w, 10000, w.streams[number].opened_ns);
+}
+
+/* Digests are equal, and so many keys and channels of nodes are in them. */
+static bool are_equal(unsigned long long count) {
+  if (!check_digests(&w)) return false;
+  for (int i = 0; i < PLACES; i++)
+    if (w.players[i].stats.own + w.players[i].stats.others != count) return false;
+  return true;
+}
+
+static void equal(unsigned long long count) {
+  WORLD_AWAIT(&w, EQUAL_WITHIN_MS, are_equal(count));
+}
+
+/* When a node was told that another one is so, at since_ns or later; 0: not. */
+static uint64_t told_at(int place, int of, const char *state, uint64_t since_ns) {
+  for (size_t i = 0; i < w.told_count; i++) {
+    const told *t = &w.told[i];
+    if (t->kind == 'M' && t->place == place && t->of == of && t->at_ns >= since_ns && !strcmp(t->state, state))
+      return t->at_ns;
+  }
+  return 0;
+}
+
+static size_t count_told(char kind, int place, int of, uint64_t since_ns) {
+  size_t count = 0;
+  for (size_t i = 0; i < w.told_count; i++) {
+    const told *t = &w.told[i];
+    count += t->kind == kind && t->place == place && t->at_ns >= since_ns && (of < 0 || t->of == of || t->of < 0);
+  }
+  return count;
+}
+
+/* ---- dispatch ---------------------------------------------------------------------------------------------------- */
+
+enum { MANY_KEYS = 10000, UNDER_WAY_MOST = 400 };
+
+static size_t unanswered(size_t from) {
+  size_t count = 0;
+  for (size_t i = from; i < w.messages_count; i++) count += !MESSAGE(i)->times;
+  return count;
+}
+
+static void name_key(char *name, size_t room, int i) {
+  snprintf(name, room, i % 10 ? "k%d" : "k%d%%0d%%0aPUB%%20x%%201%%0d%%0a*%%20>", i);
+}
+
+/* And the keys are of any bytes. */
+static void ten_thousand_keys_are_reached_from_every_node(void **state) {
+  (void)state;
+  char name[64];
+  for (int i = 0; i < PLACES; i++) world_say(&w, i, "quiet 1");
+  for (int i = 0; i < MANY_KEYS; i++) {
+    name_key(name, sizeof name, i);
+    (void)world_open(&w, (int)chance_of(&w.state, PLACES), name, false);
+  }
+  for (int i = 0; i < MANY_KEYS; i++) opened(i);
+  equal(MANY_KEYS);
+  for (int from = 0; from < PLACES; from++) {
+    size_t first = w.messages_count, checked = first;
+    for (int i = 0; i < MANY_KEYS; i++) {
+      name_key(name, sizeof name, i);
+      (void)(i % 50 ? world_send(&w, from, 'D', name) : world_tell(&w, from, name));
+      while (w.messages_count - checked > UNDER_WAY_MOST) {
+        world_poll(&w, clock_ns() + MS);
+        while (checked < w.messages_count && MESSAGE(checked)->times) checked++;
+      }
+    }
+    WORLD_AWAIT(&w, 20000, !unanswered(first));
+    for (size_t i = first; i < w.messages_count; i++) assert_answer((int)i, "OK", 1);
+    assert_answer(world_send(&w, from, 'D', "k-nobody"), "NOT_FOUND", 0);
+  }
+  unsigned long long marks = 0;
+  for (int i = 0; i < PLACES; i++) {
+    world_say(&w, i, "marks");
+    WORLD_AWAIT(&w, 10000, w.players[i].marks_count);
+    marks += w.players[i].marks;
+  }
+  assert_int_equal(marks, PLACES * MANY_KEYS);
+  assert_true(w.heard_count > PLACES * MANY_KEYS / 2);
+  assert_int_equal(w.bad_subjects_count, 0);
+}
+
+static void its_answer_says_what_came_of_it(void **state) {
+  (void)state;
+  int here = world_open(&w, A, "both", false), there = world_open(&w, C, "both", false);
+  opened(here), opened(there);
+  opened(world_open(&w, C, "far", false));
+  equal(3);
+  world_pass(&w, 200);
+  assert_answer(world_send(&w, A, 'D', "both"), "OK", 2);
+  assert_answer(world_send(&w, B, 'D', "both"), "OK", 2);
+  assert_answer(world_send(&w, A, 'D', "nobody"), "NOT_FOUND", 0);
+  world_stop(&w, C, true);
+  int number = world_send(&w, A, 'D', "both");
+  assert_answer(number, "TIMEOUT", 1); /* here */
+  assert_took(MESSAGE(number), 490, 800);
+  WORLD_AWAIT(&w, 3000, told_at(A, C, "DEAD", 0));
+  number = world_send(&w, A, 'D', "both");
+  assert_answer(number, "OK", 1);
+  assert_answer(world_send(&w, A, 'D', "far"), "NOT_FOUND", 0);
+  world_stop(&w, C, false);
+  equal(3);
+  assert_answer(world_send(&w, A, 'D', "both"), "OK", 2);
+  world_broker_kill(&w);
+  WORLD_AWAIT(&w, 3000, answered(world_send(&w, A, 'D', "far"))->error[0] == 'I'); /* it notices */
+  assert_answer(world_send(&w, A, 'D', "far"), "IO", 0);
+  assert_answer(world_send(&w, A, 'D', "both"), "IO", 1);
+}
+
+/* A little later each time: before it hears of it, while it does it, after it has answered. */
+static void whoever_is_killed_meanwhile_nobody_is_told_a_lie(void **state) {
+  (void)state;
+  size_t ok = 0, unknown = 0;
+  for (int step = 0; step < 16; step++) {
+    opened(world_open(&w, C, "far", false));
+    equal(1);
+    int number = world_send(&w, A, 'D', "far");
+    for (uint64_t until_ns = clock_ns() + (uint64_t)step * 100000; clock_ns() < until_ns;) world_poll(&w, until_ns);
+    if (step % 2) {
+      world_kill(&w, C);
+    } else {
+      world_stop(&w, C, true);
+      world_pass(&w, 550);
+      world_kill(&w, C);
+    }
+    const message *m = answered(number);
+    if (strcmp(m->error, "OK") == 0)
+      ok++;
+    else if (strcmp(m->error, "TIMEOUT") == 0)
+      unknown++;
+    else
+      fail_msg("%s", m->error);
+    assert_true(strcmp(m->error, "OK") != 0 || m->count == 1);
+    world_start(&w, C, fast);
+    WORLD_AWAIT(&w, 10000, w.players[C].is_up);
+  }
+  assert_true(ok && unknown);
+}
+
+/* ---- traps ------------------------------------------------------------------------------------------------------- */
+
+/* The broker sees a node that has stopped as one that has nothing to say, for minutes. */
+static void a_stopped_node_is_noticed_by_heartbeats(void **state) {
+  (void)state;
+  world_pass(&w, 300);
+  uint64_t since_ns = clock_ns();
+  world_stop(&w, C, true);
+  for (int i = A; i <= B; i++) {
+    WORLD_AWAIT(&w, 6000, told_at(i, C, "DEAD", since_ns));
+    uint64_t suspect_ns = told_at(i, C, "SUSPECT", since_ns), dead_ns = told_at(i, C, "DEAD", since_ns);
+    assert_true(suspect_ns > since_ns + 700 * MS);
+    assert_true(suspect_ns < since_ns + 1400 * MS + world_stalled_ns(&w, since_ns, suspect_ns));
+    assert_true(dead_ns > since_ns + 2700 * MS);
+    assert_true(dead_ns < since_ns + 3400 * MS + world_stalled_ns(&w, since_ns, dead_ns));
+  }
+  assert_int_equal(proxy_links_count(&w.proxies[C]), 1); /* to the broker all is well */
+  uint64_t again_ns = clock_ns();
+  world_stop(&w, C, false);
+  WORLD_AWAIT(&w, 1000, told_at(A, C, "ALIVE", again_ns) && told_at(B, C, "ALIVE", again_ns));
+  WORLD_AWAIT(&w, 1000, count_told('G', C, A, again_ns) && count_told('G', A, C, again_ns));
+  equal(0);
+}
+
+/* "No responders" comes from the second request on. */
+static void the_first_request_to_a_dead_node_is_unknown_not_a_no(void **state) {
+  (void)state;
+  opened(world_open(&w, C, "far", false));
+  equal(1);
+  uint64_t since_ns = clock_ns();
+  world_kill(&w, C);
+  for (int i = 0; i < 2; i++) {
+    int number = world_send(&w, A, 'D', "far");
+    assert_answer(number, "TIMEOUT", 0);
+    assert_took(MESSAGE(number), 990, 1300);
+  }
+  WORLD_AWAIT(&w, 6000, told_at(A, C, "DEAD", since_ns));
+  uint64_t dead_ns = told_at(A, C, "DEAD", since_ns);
+  assert_true(dead_ns > since_ns + 2700 * MS);
+  assert_true(dead_ns < since_ns + 3400 * MS + world_stalled_ns(&w, since_ns, dead_ns));
+  int number = world_send(&w, A, 'D', "far");
+  assert_answer(number, "NOT_FOUND", 0);
+  assert_took(MESSAGE(number), 0, 300);
+}
+
+/* ---- channels, the bus, pages ------------------------------------------------------------------------------------ */
+
+static void an_event_goes_once_to_each_node(void **state) {
+  (void)state;
+  enum { MEMBERS = 30, EVENTS = 100 };
+  for (int i = 0; i < PLACES * MEMBERS; i++) opened(world_join(&w, i % PLACES, "c"));
+  equal(3);
+  uint64_t began_ns = clock_ns();
+  unsigned long long before = world_stats(&w, A).sent;
+  size_t first = w.messages_count;
+  for (int i = 0; i < EVENTS; i++) (void)world_send(&w, A, 'B', "c");
+  for (size_t i = first; i < w.messages_count; i++) WORLD_AWAIT(&w, 5000, MESSAGE(i)->got_count == PLACES * MEMBERS);
+  unsigned long long sent = world_stats(&w, A).sent - before;
+  uint64_t beats = (clock_ns() - began_ns) / (250 * MS) + 1;
+  assert_true(sent >= 2 * EVENTS && sent <= 2 * EVENTS + 2 * beats + 2);
+}
+
+static void bytes_go_everywhere_if_that_is_asked_for(void **state) {
+  (void)state;
+  world_say(&w, A, "local 0 n0"); /* its own bus alone */
+  WORLD_AWAIT(&w, 5000, !strcmp(w.players[A].said, "local OK"));
+  int number = world_send(&w, A, 'P', "n0");
+  for (int i = 0; i < PLACES; i++) WORLD_AWAIT(&w, 5000, MESSAGE(number)->heard_ns[i]);
+  assert_string_equal(MESSAGE(number)->error, "OK");
+  int large = world_send(&w, A, 'P', "n1 1100000");
+  assert_answer(large, "TOO_LARGE", 0);
+  assert_int_equal(count_told('G', B, -1, MESSAGE(number)->sent_ns), 0);
+}
+
+static void a_hundred_refreshes_are_two_renders(void **state) {
+  (void)state;
+  for (int i = 0; i < PLACES; i++) opened(world_show(&w, i));
+  for (int again = 0;; again++) {
+    assert_true(again < 20); /* the machine does not let it be done in 10 ms */
+    world_pass(&w, 500);
+    int first = (int)w.messages_count;
+    world_stop(&w, A, true); /* so that it finds all of them at once */
+    for (int i = 0; i < 100; i++) (void)world_send(&w, A, 'R', "room");
+    world_stop(&w, A, false);
+    const message *last = answered(first + 99);
+    uint64_t since_ns = MESSAGE(first)->sent_ns;
+    bool is_quick = last->sent_ns - since_ns <= 10 * MS;
+    for (int i = 0; i < PLACES; i++) WORLD_AWAIT(&w, 1000, count_told('R', i, -1, since_ns));
+    world_pass(&w, 300);
+    if (!is_quick) continue;
+    for (int i = 0; i < PLACES; i++) assert_in_range(count_told('R', i, -1, since_ns), 1, 2);
+    return;
+  }
+}
+
+/* ---- networks ---------------------------------------------------------------------------------------------------- */
+
+static void both_sides_serve_and_agree_when_it_heals(void **state) {
+  (void)state;
+  int own[PLACES];
+  for (int i = 0; i < PLACES; i++) own[i] = world_join(&w, i, "c");
+  opened(world_open(&w, A, "r", true));
+  equal(4);
+  w.proxies[C].holds_in = w.proxies[C].holds_out = true;
+  WORLD_AWAIT(&w, 5000, told_at(A, C, "DEAD", 0) && told_at(C, A, "DEAD", 0) && told_at(C, B, "DEAD", 0));
+  int here = world_send(&w, A, 'B', "c"), there = world_send(&w, C, 'B', "c");
+  WORLD_AWAIT(&w, 2000, MESSAGE(here)->got_count == 2 && MESSAGE(there)->got_count == 1);
+  assert_true(message_got(MESSAGE(there), own[C]));
+  opened(world_open(&w, C, "r", true));
+  opened(world_open(&w, B, "b", false));
+  opened(world_open(&w, C, "c", false));
+  assert_answer(world_send(&w, A, 'D', "b"), "OK", 1);
+  assert_answer(world_send(&w, C, 'D', "c"), "OK", 1);
+  uint64_t since_ns = clock_ns();
+  w.proxies[C].holds_in = w.proxies[C].holds_out = false;
+  equal(6);
+  WORLD_AWAIT(&w, TOLD_WITHIN_MS, count_told('G', C, A, since_ns) && count_told('G', A, C, since_ns));
+  world_pass(&w, 200);
+  assert_int_equal(open_under(&w, 'K', "r"), 1);
+  for (size_t i = 0; i < w.streams_count; i++) /* the newer one */
+    if (w.streams[i].replaces && stream_is_open(&w, &w.streams[i])) assert_int_equal(w.streams[i].place, C);
+  for (int i = 0; i < PLACES; i++) assert_answer(world_send(&w, i, 'D', "r"), "OK", 1);
+}
+
+static void what_comes_twice_is_done_once(void **state) {
+  (void)state;
+  size_t first = w.messages_count;
+  for (int i = 0; i < PLACES; i++) {
+    opened(world_join(&w, i, "c"));
+    opened(world_open(&w, i, "m", false));
+  }
+  equal(6);
+  for (int i = 0; i < PLACES; i++) w.proxies[i].duplicate = 10000;
+  for (int i = 0; i < 100; i++) {
+    for (int from = 0; from < PLACES; from++) {
+      (void)world_send(&w, from, 'B', "c");
+      (void)world_send(&w, from, 'D', "m");
+      (void)world_send(&w, from, 'P', "n0");
+    }
+    world_pass(&w, 1);
+  }
+  world_pass(&w, 400);
+  for (size_t i = first; i < w.messages_count; i++) {
+    const message *m = answered((int)i);
+    assert_string_equal(m->error, "OK");
+    if (m->kind != 'P') assert_int_equal(m->got_count, PLACES);
+  }
+  assert_true(world_stats(&w, A).duplicates > 200);
+  assert_int_equal(w.failures, 0); /* it was heard once, in order */
+}
+
+static void a_node_that_goes_in_order_says_so(void **state) {
+  (void)state;
+  int number = world_open(&w, C, "far", false);
+  opened(number);
+  equal(1);
+  world_pass(&w, 600); /* two heartbeats: A knows who lives */
+  world_say(&w, C, "drain 100");
+  WORLD_AWAIT(&w, 5000, w.streams[number].cause[0]);
+  assert_string_equal(w.streams[number].cause, "drain");
+  assert_int_equal(told_at(A, C, "LEFT", 0), 0); /* its other requests may still be served */
+  uint64_t since_ns = clock_ns();
+  world_quit(&w, C);
+  WORLD_AWAIT(&w, 1000, told_at(A, C, "LEFT", since_ns) && told_at(B, C, "LEFT", since_ns));
+  assert_answer(world_send(&w, A, 'D', "far"), "NOT_FOUND", 0);
+}
+
+/* ---- back pressure ----------------------------------------------------------------------------------------------- */
+
+static void a_node_that_does_not_keep_up_is_full(void **state) {
+  (void)state;
+  world_kill(&w, C);
+  for (int i = 0; i < PLACES; i++) {
+    world_kill(&w, i);
+    world_start(&w, i, narrow);
+    WORLD_AWAIT(&w, 10000, w.players[i].is_up);
+  }
+  opened(world_open(&w, C, "far", false));
+  opened(world_join(&w, C, "c"));
+  equal(2);
+  world_pass(&w, 300);
+  world_say(&w, C, "shut 1");
+  int held = (int)w.messages_count;
+  (void)world_send(&w, A, 'D', "far"); /* to have a number */
+  answered(held);
+  world_say(&w, A, "askhold %d far", held);
+  WORLD_AWAIT(&w, 5000, w.players[C].held_count);
+  MESSAGE(held)->times = 0;
+  uint64_t since_ns = clock_ns();
+  size_t first = w.messages_count, full = 0;
+  for (int i = 0; i < 100; i++) (void)world_send(&w, A, 'D', "far");
+  WORLD_AWAIT(&w, 5000, !strcmp(MESSAGE(first + 99)->error, "FULL"));
+  for (int i = 0; i < 5; i++) (void)world_send(&w, A, 'B', "c");
+  world_pass(&w, 200);
+  world_say(&w, C, "shut 0");
+  for (size_t i = first; i < first + 100; i++) {
+    const message *m = answered((int)i);
+    full += !strcmp(m->error, "FULL");
+    if (strcmp(m->error, "FULL") != 0) assert_string_equal(m->error, "OK");
+    assert_int_equal(m->got_count, !strcmp(m->error, "OK"));
+  }
+  assert_true(full > 20 && full < 100);
+  WORLD_AWAIT(&w, TOLD_WITHIN_MS, count_told('G', C, A, since_ns));
+  assert_true(world_stats(&w, C).over_budget >= full);
+  assert_answer(world_send(&w, A, 'D', "far"), "OK", 1);
+}
+
+int main(void) {
+#define TEST(name, how) cmocka_unit_test_setup_teardown(name, how, end)
+  const struct CMUnitTest tests[] = {
+      TEST(ten_thousand_keys_are_reached_from_every_node, begin_fast),
+      TEST(its_answer_says_what_came_of_it, begin_fast),
+      TEST(whoever_is_killed_meanwhile_nobody_is_told_a_lie, begin_fast),
+      TEST(a_stopped_node_is_noticed_by_heartbeats, begin),
+      TEST(the_first_request_to_a_dead_node_is_unknown_not_a_no, begin),
+      TEST(an_event_goes_once_to_each_node, begin),
+      TEST(bytes_go_everywhere_if_that_is_asked_for, begin),
+      TEST(a_hundred_refreshes_are_two_renders, begin),
+      TEST(both_sides_serve_and_agree_when_it_heals, begin_fast),
+      TEST(what_comes_twice_is_done_once, begin_fast),
+      TEST(a_node_that_goes_in_order_says_so, begin),
+      TEST(a_node_that_does_not_keep_up_is_full, begin_fast),
+  };
+  if (getenv("ROWS_ONLY")) cmocka_set_test_filter(getenv("ROWS_ONLY"));
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
