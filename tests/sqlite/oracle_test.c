@@ -25,7 +25,7 @@ enum {
   COMMITS_A_WORLD = 400,
   SQL_BYTES = 1024,
   COMMITS_SHORT = 4000,
-  COMMITS_LOOKED = 1600
+  COMMITS_LOOKED = 800
 };
 
 static uint64_t state_of_chance;
