@@ -18,15 +18,21 @@ print(json.dumps([rows, time.time() * 1000]))`;
 // A person: a browser of its own, who has logged in.
 async function personFor(t, chat, name, options = {}) {
   const session = await newSession(t, options);
+  // A page that asks for its stream is alive: what is typed into it is heard. Others' names are in its document, too.
+  const alive = async (act) => {
+    const isStream = (answer) => answer.status() === 200 && new URL(answer.url()).searchParams.has('datastar');
+    const [tab] = await Promise.all([act(), session.context.waitForEvent('response', isStream)]);
+    return tab;
+  };
   const open = async (where = '') => {
-    const tab = await session.tab(chat.url + where);
-    await tab.until(() => document.querySelector('#people li')); // its user's name is there once its stream is open
+    const tab = await alive(() => session.tab(chat.url + where));
+    await tab.until((is) => [...document.querySelectorAll('#people li span')].some((el) => el.textContent === is), name);
     return tab;
   };
   const first = await session.tab(chat.url);
   await first.page.getByLabel('Name').fill(name);
-  await first.page.getByRole('button', { name: 'Enter' }).click();
-  await first.until(() => document.querySelector('#people li'));
+  await alive(() => first.page.getByRole('button', { name: 'Enter' }).click());
+  await first.until((is) => [...document.querySelectorAll('#people li span')].some((el) => el.textContent === is), name);
   return { ...session, open, ...first };
 }
 

@@ -102,9 +102,7 @@ test('chat: killed in the middle of a thousand messages, under open pages', asyn
   assert.deepEqual(faults([...ada.problems, ...bob.problems, ...eve.problems]), []);
 });
 
-// For the client itself: the stand-in is not made for so many changes of so much.
-const ofTheClient = { skip: !process.env.DATASTAR_JS };
-test('chat: who changes channels under fire sees nothing of the old one in the new one', ofTheClient, async (t) => {
+test('chat: who changes channels under fire sees nothing of the old one in the new one', async (t) => {
   const chat = await chatFor(t, ['--rate', '100000']);
   const [ada, bob] = [await personFor(t, chat, 'Ada'), await personFor(t, chat, 'Bob')];
   const script = await scriptOf(bob);
