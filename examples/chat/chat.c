@@ -9,8 +9,9 @@ static vestry_err may_see(const vestry_request *req, void *ctx) {
   return vestry_session_user(req) ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
-/* Every message moves its channel's tally, which all tabs show. So it is brought up to date now and then, by a thread
- * of its own: two thousand tabs are told twice a second at most, however much is said, and by whatever process. */
+/* Every message moves its channel's tally, which all tabs show, and each that is deleted is one less to read. So these
+ * are brought up to date now and then, by a thread of its own: two thousand tabs are told twice a second at most,
+ * however much is said, and by whatever process. */
 static void count(vestry_timer *timer, void *ctx) {
   struct app *app = ctx;
   int changes = 0;
@@ -18,16 +19,18 @@ static void count(vestry_timer *timer, void *ctx) {
   struct db_connection *db = db_take(app->db);
   (void)db_run(db,
                "SELECT 1 FROM channel c LEFT JOIN tally t ON t.channel = c.id WHERE t.last IS NOT coalesce("
-               "(SELECT max(id) FROM message WHERE channel = c.id), 0) LIMIT 1",
+               "(SELECT max(id) FROM message WHERE channel = c.id), 0) UNION ALL SELECT 1 FROM dropped LIMIT 1",
                NULL, db_integer, &changes);
   db_give(db);
   db = changes ? db_begin(app->db) : NULL;
   if (!db) return;
-  vestry_err err =
-      db_run(db,
-             "INSERT OR REPLACE INTO tally SELECT id, coalesce((SELECT max(id) FROM message WHERE channel = c.id), "
-             "0) AS now FROM channel c WHERE now IS NOT (SELECT last FROM tally WHERE channel = c.id)",
-             NULL, NULL, NULL);
+  static const char *const updates[] = {
+      "INSERT OR REPLACE INTO tally SELECT id, coalesce((SELECT max(id) FROM message WHERE channel = c.id), 0) AS now "
+      "FROM channel c WHERE now IS NOT (SELECT last FROM tally WHERE channel = c.id)",
+      "INSERT OR IGNORE INTO gone SELECT channel, id FROM dropped", "DELETE FROM dropped"};
+  vestry_err err = VESTRY_NOT_FOUND;
+  for (size_t i = 0; i < sizeof updates / sizeof *updates && err == VESTRY_NOT_FOUND; i++)
+    err = db_run(db, updates[i], NULL, NULL, NULL);
   (void)db_end(db, err == VESTRY_NOT_FOUND ? VESTRY_OK : err);
 }
 

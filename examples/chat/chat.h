@@ -17,6 +17,7 @@ enum {
   CHANNELS_MAX = 200,
   SHOWN = 100, /* messages of a channel; and so many more each time that older ones are wanted */
   SHOWN_MAX = 500,
+  GONE_MAX = 500,            /* deleted messages of a channel that are not counted as unread */
   PEOPLE_MAX = 20,           /* that are named */
   DRAFTS_MAX = 16,           /* of a tab */
   DRAFT_BYTES = 32,          /* of a draft's name */

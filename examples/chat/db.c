@@ -92,10 +92,12 @@ vestry_err db_secret(struct db *db, unsigned char secret[DB_SECRET_BYTES]) {
 }
 
 /* With each message somebody has read more, in a table of everybody's: a page that read it would be rendered for what
- * stands next to its rows in the file. So it is read aside, and refreshes whose it is. */
+ * stands next to its rows in the file. So it is read aside, and refreshes whose it is. What is gone is counted with it,
+ * and refreshes all. */
 static void say_topics(vestry_sqlite_change *change, const char *table, int64_t rowid, void *app) {
   char topic[VESTRY_PAGE_TOPIC_MAX_BYTES];
   (void)rowid, (void)app;
+  if (strcmp(table, "gone") == 0) vestry_sqlite_topic(change, "gone");
   if (strcmp(table, "seen") != 0) return;
   sqlite3_value *user = vestry_sqlite_change_new(change, 0);
   if (!user) user = vestry_sqlite_change_old(change, 0);

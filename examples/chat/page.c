@@ -145,7 +145,7 @@ vestry_err page_draft(const vestry_request *req, int channel, char name[DRAFT_BY
 struct view {
   const char *user;
   json_t *state;     /* {"channel": 7, "shown": 100, "drafts": {"draft7_a0b1c2": "…"}}, each of them may be missing */
-  json_t *seen;      /* how far the user has read: {"c7": 41} */
+  json_t *seen;      /* how far the user has read, and so much further as was deleted behind it: {"c7": 41} */
   vestry_html links; /* to all channels */
   int channel, shown;
   int address;                 /* the channel by whose address the tab was opened; 0: by none */
@@ -196,9 +196,14 @@ static int address_of(vestry_render *render) {
 /* How far the user has read. */
 static vestry_err look_aside(struct app *app, vestry_render *render, struct view *view) {
   vestry_err err = vestry_render_topicf(render, "seen/%s", view->user);
+  if (!err) err = vestry_render_topic(render, "gone");
   if (err) return err;
   struct db_connection *db = db_take_aside(app->db);
-  err = db_run(db, "SELECT channel, id FROM seen WHERE user = ?", VESTRY_KEY(view->user), take_seen, view);
+  err =
+      db_run(db,
+             "SELECT c.id, coalesce(s.id, 0) + (SELECT count(*) FROM (SELECT 1 FROM gone g WHERE g.channel = c.id AND "
+             "g.id > coalesce(s.id, 0) LIMIT ?2)) FROM channel c LEFT JOIN seen s ON s.user = ?1 AND s.channel = c.id",
+             VESTRY_KEY(view->user, GONE_MAX), take_seen, view);
   db_give(db);
   return err == VESTRY_NOT_FOUND ? VESTRY_OK : err;
 }

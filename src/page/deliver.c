@@ -130,8 +130,9 @@ static outcome make_page(run *r) {
 static outcome depend(run *r, outcome made) {
   vsi_view *view = r->view;
   bool is_stale = false;
-  if (view->is_over) return made;
-  vestry_err error = vsi_topics_name(view, &r->names, made == MADE_CONTENT, r->started_seq, &is_stale);
+  vestry_err error = VESTRY_OK;
+  if (!view->is_over) error = vsi_topics_name(view, &r->names, made == MADE_CONTENT, r->started_seq, &is_stale);
+  vsi_topics_noted(r->pages, &r->names);
   if (is_stale) {
     view->is_dirty = true;
     if (!view->marked_seq) view->marked_seq = r->started_seq + 1;

@@ -15,6 +15,7 @@
 #define VSI_PAGE_PAGE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/buffer.h"
 #include "base/siphash.h"
@@ -243,6 +244,7 @@ struct vestry_pages {
   uint64_t timer_ns; /* guarded by the lock: for when it is set; 0: it is not */
   size_t workers_count;
   vsi_worker *workers;
+  _Atomic(uint32_t) naming[VSI_RECENT]; /* by a topic's hash: how often renders under way have named one there */
   pthread_mutex_t lock;
   pthread_cond_t quiet; /* no worker runs any more; a view was put back */
   /* All below is guarded by the lock. */
@@ -295,8 +297,10 @@ static inline bool vsi_view_is_part(const vsi_view *view) {
 }
 
 /* topic.c: all with the lock held but vsi_topics_note and vestry_refresh. */
-/* Note that a render has named a topic; no lock. Errors stick in the buffer. */
-void vsi_topics_note(const vestry_pages *pages, vsi_buffer *names, const char *name, size_t len);
+/* Note that a render has named a topic, which is used from then on; no lock. Errors stick in the buffer. */
+void vsi_topics_note(vestry_pages *pages, vsi_buffer *names, const char *name, size_t len);
+/* The render is over, and its view depends on what it has named, or never will. Once for each buffer. */
+void vsi_topics_noted(vestry_pages *pages, const vsi_buffer *names);
 /* Have the view depend on all that its render has named; forget: and on nothing else. started_seq: pages->seq when the
  * render began. ret_stale: some were refreshed since. OK | NO_MEMORY: not on all of them. Takes as long as there are
  * names and links. */

@@ -9,7 +9,11 @@
  *
  * A refresh counts, and puts the topic into a list: that is all that its caller pays. A worker walks along the topic's
  * links, some at a time, with the lock let go in between. Where it has come to stands in the list itself, as a link
- * that is none: so links may come and go meanwhile. */
+ * that is none: so links may come and go meanwhile.
+ *
+ * A topic is used from its being named on, not only from when the view is linked to it. Else who asks in between would
+ * give up what the topic is refreshed for, and the view would wait for it for ever. Names of renders under way are
+ * counted by a few bits of their hash: at worst a topic is taken for used that is not, for the time of a render. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -93,10 +97,28 @@ typedef struct note {
   size_t len;
 } note;
 
-void vsi_topics_note(const vestry_pages *pages, vsi_buffer *names, const char *name, size_t len) {
+/* Whoever learns of the name from the render's thread finds it counted; the uncounting is under the lock. */
+void vsi_topics_note(vestry_pages *pages, vsi_buffer *names, const char *name, size_t len) {
   const note of = {hash_of(pages, name, len), len};
   vsi_buffer_append(names, &of, sizeof of);
   vsi_buffer_append(names, name, len);
+  if (!names->error) atomic_fetch_add_explicit(&pages->naming[of.hash % VSI_RECENT], 1, memory_order_relaxed);
+}
+
+/* The next name that stands in it whole; one that there was no memory for is cut off. */
+static const char *next_name(const vsi_buffer *names, size_t *at, note *ret_of) {
+  if (names->len - *at < sizeof *ret_of) return NULL;
+  memcpy(ret_of, names->data + *at, sizeof *ret_of);
+  if (names->len - *at - sizeof *ret_of < ret_of->len) return NULL;
+  const char *name = names->data + *at + sizeof *ret_of;
+  *at += sizeof *ret_of + ret_of->len;
+  return name;
+}
+
+void vsi_topics_noted(vestry_pages *pages, const vsi_buffer *names) {
+  note of;
+  for (size_t at = 0; next_name(names, &at, &of);)
+    atomic_fetch_sub_explicit(&pages->naming[of.hash % VSI_RECENT], 1, memory_order_relaxed);
 }
 
 /* Links stay where they are: a topic's list goes through them. */
@@ -150,12 +172,10 @@ vestry_err vsi_topics_name(vsi_view *view, const vsi_buffer *names, bool forget,
   vestry_err error = names->error;
   if (view->link.topic) view->link.topic->is_linked = true;
   for (vsi_more_link *more = view->more_links; more; more = more->next) more->link.topic->is_linked = true;
-  for (size_t at = 0; !error && at < names->len;) {
-    note of;
-    memcpy(&of, names->data + at, sizeof of);
-    error = name_one(view, &of, names->data + at + sizeof of, started_seq, ret_stale);
-    at += sizeof of + of.len;
-  }
+  note of;
+  const char *name;
+  for (size_t at = 0; !error && (name = next_name(names, &at, &of));)
+    error = name_one(view, &of, name, started_seq, ret_stale);
   forget &= !error;
   if (view->link.topic && !stays(&view->link, forget)) drop_link(&view->link);
   for (vsi_more_link **at = &view->more_links; *at;) {
@@ -260,9 +280,11 @@ vestry_err vestry_refreshf(vestry_pages *pages, uint64_t *ret_seq, const char *f
 
 bool vestry_topic_is_used(vestry_pages *pages, const char *name) {
   size_t len = name ? strlen(name) : 0;
+  uint64_t hash = hash_of(pages, name, len);
   vsi_pages_lock(pages);
-  const vsi_topic *topic = find(pages, hash_of(pages, name, len), name, len);
-  bool is_used = topic && topic->first && (topic->first->view || topic->first->next);
+  const vsi_topic *topic = find(pages, hash, name, len);
+  bool is_used = (topic && topic->first && (topic->first->view || topic->first->next)) ||
+                 atomic_load_explicit(&pages->naming[hash % VSI_RECENT], memory_order_relaxed);
   vsi_pages_unlock(pages);
   return is_used;
 }

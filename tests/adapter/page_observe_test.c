@@ -16,6 +16,8 @@ typedef struct site {
   const char *refreshes; /* a topic that is refreshed inside the next render */
   vestry_err error;      /* of the next renders */
   size_t calls;
+  char (*names)[24]; /* that renders name too */
+  size_t names_count;
 } site;
 
 typedef struct observer {
@@ -52,6 +54,7 @@ static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
   tell(s, "page");
   if (s->refreshes) assert_int_equal(vestry_refresh(s->pages, s->refreshes, NULL), VESTRY_OK);
   s->refreshes = NULL;
+  for (size_t i = 0; i < s->names_count; i++) (void)vestry_render_topic(render, s->names[i]);
   if (s->error) return s->error;
   vestry_render_begin(render, html);
   vestry_html_add(html, "<p>%zu</p>", s->calls);
@@ -164,6 +167,84 @@ static void what_they_name_is_depended_on(void **state) {
   close_site(&s);
 }
 
+/* Who gives up what nobody needs asks on any thread, also between a render's naming a topic and its page's depending on
+ * it. */
+static void *ask_for_it(void *ctx) {
+  site *s = ctx;
+  tell(s, vestry_topic_is_used(s->pages, "read/1") ? "used" : "unused");
+  return NULL;
+}
+
+static void begin_nothing(vestry_render *render, void *ctx) {
+  (void)render, (void)ctx;
+}
+
+static void ask_on_a_thread(vestry_render *render, void *ctx) {
+  pthread_t thread;
+  (void)render;
+  assert_int_equal(pthread_create(&thread, NULL, ask_for_it, ctx), 0);
+  assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+static void what_a_render_has_named_is_used_at_once(void **state) {
+  (void)state;
+  site s;
+  open_site(&s);
+  observer a = {&s, 'a'};
+  const vestry_render_observer last = {.begin = begin_nothing, .end = ask_on_a_thread, .ctx = &s};
+  assert_int_equal(vestry_pages_observe(s.pages, &last), VESTRY_OK); /* behind the others */
+  observe(&a);
+  vestry_memory_exchange *one = request(&s, "/private", NULL, true);
+  assert_string_equal(s.told, "may(amaypagea)unused");
+  s.topic = "read/1";
+  refresh(&s, NULL);
+  assert_string_equal(s.told, "(amaypagea)used");
+  assert_true(vestry_topic_is_used(s.pages, "read/1"));
+  s.topic = NULL;
+  refresh(&s, NULL);
+  assert_string_equal(s.told, "(amaypagea)used"); /* by the page, until the render is over */
+  assert_false(vestry_topic_is_used(s.pages, "read/1"));
+  s.topic = "read/1"; /* a render that fails names it all the same, and its page depends on it */
+  s.error = VESTRY_IO;
+  refresh(&s, NULL);
+  assert_non_null(strstr(s.told, "(amaypagea)used"));
+  s.topic = NULL;
+  s.error = VESTRY_OK;
+  test_host_advance_ms(&s.th, 60000);
+  refresh(&s, NULL);
+  assert_false(vestry_topic_is_used(s.pages, "read/1"));
+  vestry_memory_destroy(one);
+  vestry_memory_settle(s.v);
+  close_site(&s);
+}
+
+/* What there was no memory for is not counted: when all is over, nothing is used. */
+static void names_without_memory_are_used_by_nobody(void **state) {
+  (void)state;
+  enum { NAMES = 40 };
+  static char names[NAMES][24];
+  for (int fail_at = 0, has_failed = 1; has_failed; fail_at++) {
+    site s;
+    open_site(&s);
+    observer a = {&s, 'a'};
+    observe(&a);
+    s.names = names;
+    s.names_count = NAMES;
+    for (int i = 0; i < NAMES; i++) snprintf(names[i], sizeof names[i], "a/topic/of/many/%d", i);
+    const vestry_memory_call call = {.path = "/private", .datastar = true};
+    vestry_memory_exchange *one;
+    assert_int_equal(vestry_memory_request(s.v, &call, NULL, NULL, &one), VESTRY_OK);
+    atomic_store(&s.th.fail_at, atomic_load(&s.th.allocations) + fail_at);
+    (void)vestry_pages_settle(s.pages, UINT64_MAX, 1000);
+    has_failed = atomic_load(&s.th.allocations) > atomic_load(&s.th.fail_at);
+    atomic_store(&s.th.fail_at, -1);
+    vestry_memory_destroy(one);
+    vestry_memory_settle(s.v);
+    for (int i = 0; i < NAMES; i++) assert_false(vestry_topic_is_used(s.pages, names[i]));
+    close_site(&s);
+  }
+}
+
 static void there_are_only_so_many(void **state) {
   (void)state;
   site s;
@@ -243,8 +324,11 @@ static void who_leaves_waits_for_the_render_inside(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(renders_of_streams_are_told_of), cmocka_unit_test(what_they_name_is_depended_on),
-      cmocka_unit_test(there_are_only_so_many), cmocka_unit_test(who_leaves_waits_for_the_render_inside)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(renders_of_streams_are_told_of),
+                                     cmocka_unit_test(what_they_name_is_depended_on),
+                                     cmocka_unit_test(what_a_render_has_named_is_used_at_once),
+                                     cmocka_unit_test(names_without_memory_are_used_by_nobody),
+                                     cmocka_unit_test(there_are_only_so_many),
+                                     cmocka_unit_test(who_leaves_waits_for_the_render_inside)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

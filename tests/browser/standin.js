@@ -210,13 +210,28 @@ async function consume(answer, el, take) {
   if (!type.startsWith('text/event-stream')) return;
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = '';
-  for (;;) {
+  for (let since = performance.now(); ; ) {
     const { done, value } = await reader.read(); // throws when the stream is cut
     if (done) return;
     text += value;
     for (let end; (end = text.indexOf('\n\n')) >= 0; text = text.slice(end + 2)) receive(text.slice(0, end), el, take);
+    if (performance.now() - since < 30) continue;
+    await turn();
+    since = performance.now();
   }
 }
+
+// What has been read already is read at once, and while there is more of it nothing else would have its turn: no click,
+// no answer to who asks the page. Not by a timer, for which a page behind others waits a second.
+const turn = () =>
+  new Promise((done) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      done();
+    };
+    port2.postMessage(null);
+  });
 
 function receive(block, el, take) {
   let type = '';
@@ -262,6 +277,7 @@ function morph(old, fresh) {
   if (!old) return;
   if (old.tagName !== fresh.tagName || fresh.tagName === 'SCRIPT') return old.replaceWith(fresh);
   if (old.hasAttribute('data-ignore-morph') && fresh.hasAttribute('data-ignore-morph')) return;
+  if (old.isEqualNode(fresh)) return;
   const kept = (fresh.getAttribute('data-preserve-attr') ?? '').split(' ');
   for (const { name, value } of fresh.attributes) {
     if (old.getAttribute(name) === value || kept.includes(name)) continue;
@@ -272,7 +288,10 @@ function morph(old, fresh) {
   morphInside(old, fresh);
 }
 
+// What does not stay goes first: so a list whose first one has gone need not be moved, one by one, in front of it.
 function morphInside(old, fresh) {
+  const staying = new Set(Array.from(fresh.children ?? [], (el) => el.id));
+  for (const el of [...old.children]) if (el.id && !staying.has(el.id)) el.remove();
   const named = new Map(Array.from(old.children, (el) => [el.id, el]));
   let at = old.firstChild;
   for (const child of [...fresh.childNodes]) {

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.parse
 
 PROGRAM, ADAPTER = sys.argv[1:]
@@ -149,6 +150,40 @@ def run(file):
     with sqlite3.connect(file, timeout=PATIENCE_S) as other:
         states = [json.loads(row[0]) for row in other.execute('SELECT data FROM vestry_tab')]
     assert {draft: 'half a "thought"'} in [state.get('drafts') for state in states], states
+
+    # What was deleted need not be read, whoever deletes it, and whenever: before this version, too.
+    def unread(tab):
+        last = dict(re.findall(r'&quot;(c\d+)&quot;:(\d+)', re.search(r'data-signals:_last="([^"]*)"', tab.document).group(1)))
+        seen = dict(re.findall(r'&quot;(c\d+)&quot;:(\d+)', re.search(r'data-signals:_seen="([^"]*)"', tab.document).group(1)))
+        return int(last.get('c2', 0)) - int(seen.get('c2', 0))
+
+    def until_unread(tab, count):
+        end = time.monotonic() + PATIENCE_S
+        while True:
+            tab.load()
+            if unread(tab) == count:
+                return
+            assert time.monotonic() < end, unread(tab)
+
+    for i in range(5):
+        assert bob.act('POST', '/channel/2/message', text=f'news {i}')[0] == 204
+    until_unread(ada, 5)
+    assert bob.act('DELETE', '/channel/2/message', drop=4)[0] == 200
+    until_unread(ada, 4)
+    with sqlite3.connect(file, timeout=PATIENCE_S) as other:
+        other.execute('UPDATE message SET text = NULL WHERE channel = 2 AND id = 1')
+    until_unread(ada, 3)
+    server.end()
+    with sqlite3.connect(file, timeout=PATIENCE_S) as other:
+        other.executescript('DROP TRIGGER message_dropped; DROP TABLE dropped; DROP TABLE gone; UPDATE message SET text = NULL WHERE channel = 2 AND id = 5')
+    server = Server(file, server.port)
+    ada.server = bob.server = server
+    until_unread(ada, 2)
+    assert ada.act('POST', '/channel/2')[0] == 204
+    until_unread(ada, 0)
+    assert bob.act('DELETE', '/channel/2/message', drop=2)[0] == 200
+    assert bob.act('POST', '/channel/2/message', text='more news')[0] == 204
+    until_unread(ada, 1)
 
     # Older messages; and out.
     for i in range(150):

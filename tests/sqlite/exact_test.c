@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "sqlite/sqlite.h"
 #include "support/test.h"
 #include "support/test_host.h"
 #include "vestry/memory.h"
@@ -29,6 +30,8 @@ typedef struct site {
   vestry_sqlite_connection *attached[2];
   shown all[SHOWN_MOST];
   size_t count;
+  const char *committed;                          /* by somebody else, inside the next render, behind what it reads */
+  void (*behind)(struct site *, vestry_render *); /* what comes behind the next render, before its page depends on it */
 } site;
 
 static void run(sqlite3 *db, const char *sql) {
@@ -58,9 +61,22 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   shown *is = &s->all[strtoul(vestry_request_query(vestry_render_request(render)), NULL, 10)];
   is->renders++;
   show(s->reader, is->sql, is->text);
+  if (s->committed) run(s->other, s->committed);
+  s->committed = NULL;
   vestry_render_begin(render, html);
   vestry_html_add(html, "<b>%s</b>", is->text);
   return vestry_render_end(render, html);
+}
+
+/* An observer that was there before the database's: it is told last, when what was read is known. */
+static void begin(vestry_render *render, void *ctx) {
+  (void)render, (void)ctx;
+}
+
+static void end(vestry_render *render, void *ctx) {
+  site *s = ctx;
+  if (s->behind) s->behind(s, render);
+  s->behind = NULL;
 }
 
 static void settle(site *s) {
@@ -87,6 +103,8 @@ static void open_site_with(site *s, const char *mode, const char *schema, vestry
   vestry_page *page;
   assert_int_equal(vestry_page_create(s->pages, &(vestry_page_options){.render = render, .app = s}, &page), VESTRY_OK);
   assert_int_equal(vestry_route(s->v, "GET", "/page", vestry_page_handler, page), VESTRY_OK);
+  assert_int_equal(vestry_pages_observe(s->pages, &(vestry_render_observer){.begin = begin, .end = end, .ctx = s}),
+                   VESTRY_OK);
   options.path = s->path;
   options.poll_ms = 60000;
   assert_int_equal(vestry_sqlite_create(s->pages, &options, &s->database), VESTRY_OK);
@@ -309,6 +327,65 @@ static void what_a_render_writes_refreshes_nothing(void **state) {
     assert_string_equal(s.all[counts].text, "21 ");
     close_site(&s);
   }
+}
+
+/* ------------------------------------------------------- between a render and what its page depends on ------------ */
+
+static void *sync_on_a_thread(void *database) {
+  assert_int_equal(vestry_sqlite_sync(database, NULL), VESTRY_OK);
+  return NULL;
+}
+
+/* As the database's thread may at any time. */
+static void follow(site *s, vestry_render *render) {
+  pthread_t thread;
+  (void)render;
+  assert_int_equal(pthread_create(&thread, NULL, sync_on_a_thread, s->database), 0);
+  assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+static void a_commit_that_is_followed_behind_a_render_is_not_missed(void **state) {
+  (void)state;
+  for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_PAGES; level++) {
+    site s;
+    open_site(&s, channels, (vestry_sqlite_level)level);
+    s.committed = "INSERT INTO message VALUES(8, 1000, 'x', 0)";
+    s.behind = follow;
+    size_t eight = watch(&s, eighth);
+    assert_string_equal(s.all[eight].text, "1000 399 ");
+    run(s.other, "INSERT INTO message VALUES(8, 1001, 'x', 0)"); /* and it goes on from there */
+    assert_int_equal(renders(&s, eight), 1);
+    close_site(&s);
+  }
+}
+
+/* Other renders end meanwhile, so many that sets which nobody needs are given up. */
+static void enter_many(site *s, vestry_render *render) {
+  enum { MANY = 200, TABLES_FROM = 1000 };
+  vsi_sqlite_exact *exact = &s->database->exact;
+  for (uint32_t i = 0; i < MANY; i++) {
+    vsi_sqlite_recording recording;
+    uint64_t begun = vsi_sqlite_index_begin(exact->index);
+    vsi_sqlite_reads_begin(&recording, exact->host, exact, render, 0);
+    recording.begun = begun;
+    recording.has_read = true;
+    assert_int_equal(vsi_sqlite_uses_add(exact->host, &recording.uses, TABLES_FROM + i, 1), VESTRY_OK);
+    vsi_sqlite_reads_end(&recording);
+    vsi_sqlite_index_enter(exact->index, &recording);
+    vsi_sqlite_reads_finish(&recording);
+  }
+}
+
+static void what_a_render_has_read_is_kept_until_its_page_depends_on_it(void **state) {
+  (void)state;
+  site s;
+  open_site(&s, channels, VESTRY_SQLITE_PAGES);
+  s.behind = enter_many;
+  size_t eight = watch(&s, eighth);
+  run(s.writer, "INSERT INTO message VALUES(8, 1000, 'x', 0)");
+  assert_int_equal(renders(&s, eight), 1);
+  assert_string_equal(s.all[eight].text, "1000 399 ");
+  close_site(&s);
 }
 
 /* --------------------------------------------------------------------------------------- what is no table --------- */
@@ -632,6 +709,8 @@ int main(void) {
       cmocka_unit_test(what_is_rolled_back_refreshes_nobody),
       cmocka_unit_test(a_render_that_reads_what_is_not_committed_comes_again),
       cmocka_unit_test(what_a_render_writes_refreshes_nothing),
+      cmocka_unit_test(a_commit_that_is_followed_behind_a_render_is_not_missed),
+      cmocka_unit_test(what_a_render_has_read_is_kept_until_its_page_depends_on_it),
       cmocka_unit_test(everything_is_refreshed_when_the_schema_changes),
       cmocka_unit_test(what_is_no_ordinary_table_is_followed),
       cmocka_unit_test(names_that_stand_for_something_else),
