@@ -29,6 +29,8 @@ struct db {
   pthread_mutex_t lock;
   pthread_cond_t given;
   struct db_connection connections[CONNECTIONS];
+  pthread_mutex_t aside_lock;
+  struct db_connection aside; /* guarded by aside_lock; not attached */
 };
 
 /* --------------------------------------------------------------------------------------- open and close ----------- */
@@ -50,8 +52,10 @@ struct db *db_open(const char *path) {
   pthread_mutex_init(&db->writing, NULL);
   pthread_mutex_init(&db->lock, NULL);
   pthread_cond_init(&db->given, NULL);
+  pthread_mutex_init(&db->aside_lock, NULL);
   const mode_t before = umask(077); /* it has secrets */
-  bool is_open = true;
+  db->aside.db = db;
+  bool is_open = open_one(&db->aside, path);
   for (int i = 0; i < CONNECTIONS && is_open; i++) {
     db->connections[i].db = db;
     is_open = open_one(&db->connections[i], path);
@@ -62,13 +66,16 @@ struct db *db_open(const char *path) {
   return NULL;
 }
 
+static void close_one(struct db_connection *connection) {
+  for (size_t i = 0; i < connection->statements_count; i++) sqlite3_finalize(connection->statements[i].statement);
+  sqlite3_close(connection->sqlite);
+}
+
 void db_close(struct db *db) {
   if (!db) return;
-  for (int i = 0; i < CONNECTIONS; i++) {
-    struct db_connection *connection = &db->connections[i];
-    for (size_t k = 0; k < connection->statements_count; k++) sqlite3_finalize(connection->statements[k].statement);
-    sqlite3_close(connection->sqlite);
-  }
+  for (int i = 0; i < CONNECTIONS; i++) close_one(&db->connections[i]);
+  close_one(&db->aside);
+  pthread_mutex_destroy(&db->aside_lock);
   pthread_cond_destroy(&db->given);
   pthread_mutex_destroy(&db->lock);
   pthread_mutex_destroy(&db->writing);
@@ -86,9 +93,25 @@ vestry_err db_secret(struct db *db, unsigned char secret[DB_SECRET_BYTES]) {
   return err;
 }
 
+/* With each message somebody has read more, in a table of everybody's: a page that read it would be rendered for what
+ * stands next to its rows in the file. So it is read aside, and refreshes whose it is. What is gone is counted with it,
+ * and refreshes all. */
+static void say_topics(vestry_sqlite_change *change, const char *table, int64_t rowid, void *app) {
+  char topic[VESTRY_PAGE_TOPIC_MAX_BYTES];
+  (void)rowid, (void)app;
+  if (strcmp(table, "gone") == 0) vestry_sqlite_topic(change, "gone");
+  if (strcmp(table, "seen") != 0) return;
+  sqlite3_value *user = vestry_sqlite_change_new(change, 0);
+  if (!user) user = vestry_sqlite_change_old(change, 0);
+  const char *name = user ? (const char *)sqlite3_value_text(user) : NULL;
+  snprintf(topic, sizeof topic, "seen/%s", name ? name : "");
+  vestry_sqlite_topic(change, topic);
+}
+
 vestry_err db_attach(struct db *db, vestry_pages *pages) {
   const char *path = sqlite3_db_filename(db->connections[0].sqlite, NULL);
-  vestry_err err = vestry_sqlite_create(pages, &(vestry_sqlite_options){.path = path}, &db->followed);
+  const vestry_sqlite_options options = {.path = path, .topics = say_topics};
+  vestry_err err = vestry_sqlite_create(pages, &options, &db->followed);
   for (int i = 0; i < CONNECTIONS && !err; i++)
     err = vestry_sqlite_attach(db->followed, db->connections[i].sqlite, &db->connections[i].attached);
   return err;
@@ -126,8 +149,17 @@ struct db_connection *db_take(struct db *db) {
   }
 }
 
+struct db_connection *db_take_aside(struct db *db) {
+  pthread_mutex_lock(&db->aside_lock);
+  return &db->aside;
+}
+
 void db_give(struct db_connection *connection) {
   struct db *db = connection->db;
+  if (connection == &db->aside) {
+    pthread_mutex_unlock(&db->aside_lock);
+    return;
+  }
   pthread_mutex_lock(&db->lock);
   connection->is_taken = false;
   pthread_cond_signal(&db->given);

@@ -31,6 +31,9 @@ void db_detach(struct db *db);
 /* A connection to read with; it waits until one is free. To be given back by the same thread, which takes no second. */
 struct db_connection *db_take(struct db *db);
 void db_give(struct db_connection *connection);
+/* One that the pages do not follow: what a render reads with it, it names a topic for. The topic of what somebody has
+ * read is "seen/" and his name, that of messages that are gone "gone". To be given back as the others. */
+struct db_connection *db_take_aside(struct db *db);
 /* One to write with, in a transaction: one writer at a time. NULL: the database is locked, or broken. */
 struct db_connection *db_begin(struct db *db);
 /* Commit if there is no error, otherwise roll back; and give it back. OK: it is on the disk. Returns the error. */

@@ -1,6 +1,7 @@
 /* What a tab shows. Its page is private: it has its user's name, the channel that this tab shows, how far its user has
  * read. What many look at stands in it as parts, which are rendered once for all of them: the messages of a channel,
- * how far each channel goes, who is here. No topic is named but for who is here: a page depends on what it has read. */
+ * how far each channel goes, who is here. A page depends on what it has read. It names topics for the rest: for who is
+ * here, which is in no database, and for how far its user has read, which is read aside (db.h). */
 #include "chat.h"
 
 #include <stdio.h>
@@ -157,6 +158,12 @@ struct view {
   char draft[DRAFT_BYTES];     /* the name of its draft */
 };
 
+static void take_seen(sqlite3_stmt *row, void *ctx) {
+  char name[16];
+  snprintf(name, sizeof name, "c%d", sqlite3_column_int(row, 0));
+  json_object_set_new(((struct view *)ctx)->seen, name, json_integer(sqlite3_column_int64(row, 1)));
+}
+
 static void put_link(sqlite3_stmt *row, void *ctx) {
   struct view *view = ctx;
   vestry_html *html = &view->links;
@@ -164,7 +171,7 @@ static void put_link(sqlite3_stmt *row, void *ctx) {
   const char *name = (const char *)sqlite3_column_text(row, 1);
   char seen[16];
   snprintf(seen, sizeof seen, "c%d", id);
-  json_object_set_new(view->seen, seen, json_integer(sqlite3_column_int64(row, 2)));
+  if (!json_object_get(view->seen, seen)) json_object_set_new(view->seen, seen, json_integer(0));
   if (!view->channel) view->channel = id; /* who has chosen none sees the first one */
   const bool is_here = id == view->channel;
   if (is_here) snprintf(view->name, sizeof view->name, "%s", name);
@@ -191,24 +198,36 @@ static int address_of(vestry_render *render) {
   return (int)id;
 }
 
+/* How far the user has read. */
+static vestry_err look_aside(struct app *app, vestry_render *render, struct view *view) {
+  vestry_err err = vestry_render_topicf(render, "seen/%s", view->user);
+  if (!err) err = vestry_render_topic(render, "gone");
+  if (err) return err;
+  struct db_connection *db = db_take_aside(app->db);
+  err =
+      db_run(db,
+             "SELECT c.id, coalesce(s.id, 0) + (SELECT count(*) FROM (SELECT 1 FROM gone g WHERE g.channel = c.id AND "
+             "g.id > coalesce(s.id, 0) LIMIT ?2)) FROM channel c LEFT JOIN seen s ON s.user = ?1 AND s.channel = c.id",
+             VESTRY_KEY(view->user, GONE_MAX), take_seen, view);
+  db_give(db);
+  return err == VESTRY_NOT_FOUND ? VESTRY_OK : err;
+}
+
 static vestry_err look(struct app *app, vestry_render *render, struct view *view) {
   const vestry_request *req = vestry_render_request(render);
-  struct db_connection *db = db_take(app->db);
   vestry_html_init(&view->links, NULL);
   view->user = vestry_session_user(req);
   view->seen = json_object();
+  vestry_err err = !view->user ? VESTRY_NOT_FOUND : view->seen ? look_aside(app, render, view) : VESTRY_NO_MEMORY;
+  if (err) return err;
+  struct db_connection *db = db_take(app->db);
   view->state = db_tab(db, req, render);
   view->channel = (int)json_integer_value(json_object_get(view->state, "channel"));
   view->address = address_of(render);
   if (view->address) view->channel = view->address;
   view->shown = SHOWN + (int)json_integer_value(json_object_get(view->state, "older"));
-  vestry_err err = !view->user ? VESTRY_NOT_FOUND : view->state && view->seen ? VESTRY_OK : VESTRY_NO_MEMORY;
-  if (!err)
-    err = db_run(db,
-                 "SELECT c.id, c.name, coalesce(s.id, 0) + (SELECT count(*) FROM (SELECT 1 FROM gone g WHERE "
-                 "g.channel = c.id AND g.id > coalesce(s.id, 0) LIMIT ?2)) FROM channel c LEFT JOIN seen s ON "
-                 "s.user = ?1 AND s.channel = c.id ORDER BY c.id",
-                 VESTRY_KEY(view->user, GONE_MAX), put_link, view);
+  err = view->state ? VESTRY_OK : VESTRY_NO_MEMORY;
+  if (!err) err = db_run(db, "SELECT id, name FROM channel ORDER BY id", NULL, put_link, view);
   if (!err) err = page_draft(req, view->channel, view->draft);
   db_give(db);
   return err;
