@@ -30,7 +30,8 @@
  *
  *  Nodes tell each other every heartbeat_ms that they live. One that was not heard for suspect_ms is suspect, and is
  *  asked as ever; after dead_ms it is dead: nobody asks it. When nodes hear each other again, both have a gap. A node
- *  whose instance closes says goodbye; one that drains (vestry/drain.h) stays until it does.
+ *  that begins to drain (vestry/drain.h) says so at once, and stays for what it holds; when its instance closes it says
+ *  goodbye.
  *
  *  What nodes say is sealed with the secret: who has it is trusted, up to the allow-list. Keys and scopes are in
  *  messages, never in subjects: these are "vestry.<hash>.all" and "vestry.<hash>.n.<hash>". Nothing is encrypted: use
@@ -59,7 +60,9 @@ typedef enum vestry_member_state {
   VESTRY_MEMBER_SUSPECT, /**< not heard of for suspect_ms */
   VESTRY_MEMBER_DEAD,    /**< not for dead_ms */
   VESTRY_MEMBER_LEFT,    /**< it has said goodbye */
-  VESTRY_MEMBER_REFUSED  /**< of this node only: another one of its name was there before. It hears and says nothing */
+  VESTRY_MEMBER_REFUSED, /**< of this node only: another one of its name was there before. It hears and says nothing */
+  VESTRY_MEMBER_DRAINING /**< it drains (vestry/drain.h): it takes no new streams, and is asked for those it has as ever.
+                              Behind it comes SUSPECT, DEAD or LEFT */
 } vestry_member_state;
 
 /** Something may have been lost on its way here. */
@@ -201,7 +204,7 @@ VESTRY_API vestry_err vestry_cluster_list(vestry_cluster *cluster, const vestry_
  *  received_count = taken_count + duplicates_count + malformed_count + stale_count. */
 typedef struct vestry_cluster_stats {
   size_t size;                /**< sizeof(vestry_cluster_stats), or 0 */
-  size_t alive_count;         /**< other nodes that are alive or suspect, now */
+  size_t alive_count;         /**< other nodes that are alive, draining or suspect, now */
   size_t unsynced_count;      /**< of these, whose keys are not known in full, now */
   uint64_t keys_count;        /**< keys and channels of this node that others have been told of, now */
   uint64_t others_keys_count; /**< those of all others, now */

@@ -48,6 +48,7 @@ typedef struct vsi_peer {
   uint64_t out_seq;  /* the last number that was given */
   uint64_t in_seq;   /* the last one that has come, or is known to be lost */
   uint64_t told_ns;  /* when it was told of keys */
+  bool drains;       /* it has said so: for good */
   bool has_met;      /* it knows this life of this node */
   bool is_synced;    /* its keys are known */
   bool is_syncing;   /* they are coming, and none is missing so far */
@@ -161,9 +162,10 @@ void vsi_members_say_goodbye(vestry_cluster *cluster);
 static inline unsigned vsi_peer_index(const vestry_cluster *cluster, const vsi_peer *peer) {
   return (unsigned)(peer - cluster->peers);
 }
-/* It is reckoned with: alive or suspect. */
+/* It is reckoned with: alive, draining or suspect. */
 static inline bool vsi_peer_lives(const vsi_peer *peer) {
-  return peer->state == VESTRY_MEMBER_ALIVE || peer->state == VESTRY_MEMBER_SUSPECT;
+  return peer->state == VESTRY_MEMBER_ALIVE || peer->state == VESTRY_MEMBER_DRAINING ||
+         peer->state == VESTRY_MEMBER_SUSPECT;
 }
 /* Those that live; and of these, those whose keys are not known in full. */
 uint64_t vsi_members_alive(const vestry_cluster *cluster);

@@ -27,6 +27,8 @@ typedef enum vsi_wire_kind {
 
 /* Flags of KEYS and PRESENT: it begins, or ends, all that there are. PRESENT come before KEYS. */
 enum { VSI_WIRE_FIRST = 1, VSI_WIRE_LAST = 2 };
+/* Of HELLO and BEAT: it drains. */
+enum { VSI_WIRE_DRAINS = 1 };
 
 typedef struct vsi_wire_message {
   uint8_t kind, flags;

@@ -21,6 +21,8 @@ typedef struct vsi_elsewhere {
   vestry_err (*broadcast)(const vestry_scoped_key *name, vestry_event *event, void *ctx);
   /* Whether another node is known to hold a key. */
   bool (*is_held)(const vestry_scoped_key *key, void *ctx);
+  /* The instance has begun to drain. Does not block. */
+  void (*drains)(void *ctx);
   void *ctx;
 } vsi_elsewhere;
 
