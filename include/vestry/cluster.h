@@ -19,6 +19,13 @@
  *  - Keys: a stream that REPLACEs closes those that other nodes have under its key; of two at the same time, or after a
  *    partition, the newer one stays. MANY counts on each node by itself. REJECT refuses if another node is known to
  *    hold the key; two that come within milliseconds may both be let in. REUSE looks at this node alone.
+ *    With options.strict both let one stream in, on whatever node: who comes second is told EXISTS (409), by REUSE too
+ *    if another node has it. The handler's thread asks all nodes and the broker for that, once for each stream that is
+ *    kept so, and waits as vestry_dispatch does, and for the broker's claim, which may take seconds if that is ill.
+ *    Where somebody who lives has not answered, where nothing can be claimed, or on a thread that must not wait, nobody
+ *    is let in: LIMIT (503). A stream's end frees its key at once, a node's death after dead_ms. In a partition only the
+ *    part with the claims lets in more, once the other one is taken for dead; that keeps what it has, so that there may
+ *    be two until one ends.
  *  - A presence with a name (vestry/presence.h): who is at a place of any node.
  *  What stays on its node: vestry_publish (vestry_cluster_publish goes to all, with bytes), sessions, presences without
  *  a name, nonces, and channels without a key.
@@ -98,6 +105,8 @@ typedef struct vestry_cluster_options {
   vestry_gap_fn on_gap;       /**< NULL: nobody is told */
   vestry_member_fn on_member; /**< NULL: likewise */
   void *ctx;                  /**< handed to both */
+  bool strict;                /**< REJECT and REUSE are exact (see above); the broker must be able to claim. The same on
+                                    all nodes */
 } vestry_cluster_options;
 
 /** Join a cluster: start the broker, and tell whoever is there.
@@ -105,7 +114,7 @@ typedef struct vestry_cluster_options {
  *  broker       copied; what is behind it is borrowed, not started yet, and must outlive the cluster
  *  ret_cluster  owned by the caller; untouched on failure. After a failure the broker has been stopped
  *  Returns  OK, also while the broker is down | INVALID (an option; streams are there) | EXISTS (v has one) |
- *           NO_MEMORY | IO (no randomness, no thread) | CLOSED
+ *           UNSUPPORTED (strict, and the broker cannot claim) | NO_MEMORY | IO (no randomness, no thread) | CLOSED
  *  Threads  one, before the first request */
 VESTRY_API vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker,
                                             const vestry_cluster_options *options, vestry_cluster **ret_cluster);
@@ -226,6 +235,9 @@ typedef struct vestry_cluster_stats {
   uint64_t replaced_count;         /**< streams here that a newer one elsewhere has closed */
   uint64_t present_count;          /**< who and place of presences with a name, that others have been told of, now */
   uint64_t others_present_count;   /**< those of all others, as far as they have told, now */
+  uint64_t claims_count;           /**< keys that were claimed, or were not: */
+  uint64_t claims_refused_count;   /**< of these, another node had it */
+  uint64_t claims_unknown_count;   /**< of these, it could not be known */
 } vestry_cluster_stats;
 
 /** A snapshot. Threads any; takes locks briefly. */

@@ -79,7 +79,11 @@ static vestry_err tie(vestry_cluster *cluster) {
   vsi_channels_stats_get(v->channels, &joined);
   if (stored.live_count || joined.live) return VESTRY_INVALID;
   cluster->elsewhere =
-      (vsi_elsewhere){&cluster->keys.shared_count, vsi_ask_and_wait, broadcast, is_held, drains, cluster};
+      (vsi_elsewhere){&cluster->keys.shared_count, vsi_ask_and_wait, broadcast, is_held, drains, NULL, NULL, cluster};
+  if (cluster->is_strict) {
+    cluster->elsewhere.claim = vsi_claims_begin;
+    cluster->elsewhere.claimed = vsi_claims_end;
+  }
   cluster->store_watch = (vsi_store_watch){key_comes, key_came, key_left, cluster};
   cluster->channels_watch = (vsi_channels_watch){channel_comes, channel_left, cluster};
   cluster->presence_watch = (vsi_presence_watch){vsi_guests_soon, vsi_guests_begin, vsi_guests_are_known, cluster};
@@ -115,6 +119,7 @@ static void free_cluster(void *ctx) {
   vsi_free(host, cluster->allow);
   vsi_buffer_finish(&cluster->refreshes);
   vsi_keys_finish(&cluster->keys);
+  pthread_cond_destroy(&cluster->claimed);
   pthread_cond_destroy(&cluster->quiet);
   pthread_mutex_destroy(&cluster->lock);
   vsi_free(host, cluster);
@@ -156,6 +161,7 @@ static uint64_t in_ns(uint32_t ms, uint32_t by_default) {
 static vestry_err take_options(vestry_cluster *cluster, const vestry_cluster_options *options) {
   memcpy(cluster->name, options->node, strlen(options->node) + 1);
   cluster->pages = options->pages;
+  cluster->is_strict = options->strict;
   cluster->on_gap = options->on_gap;
   cluster->on_member = options->on_member;
   cluster->ctx = options->ctx;
@@ -212,6 +218,7 @@ vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker, const v
   vestry_cluster_options options;
   if (!v || !broker || !broker->ops || !ret_cluster || VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
   if (!VSI_OPS_ARE_KNOWN(broker->ops) || !make_sense(&options)) return VESTRY_INVALID;
+  if (options.strict && !broker->ops->claim) return VESTRY_UNSUPPORTED;
   vestry_cluster *cluster = vsi_calloc(v->host, 1, sizeof *cluster);
   if (!cluster) return VESTRY_NO_MEMORY;
   cluster->v = v;
@@ -220,6 +227,7 @@ vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker, const v
   cluster->broker = *broker;
   pthread_mutex_init(&cluster->lock, NULL);
   pthread_cond_init(&cluster->quiet, NULL);
+  pthread_cond_init(&cluster->claimed, NULL);
   vsi_buffer_init(&cluster->refreshes, cluster->host);
   vestry_err error = fill(cluster, &options);
   if (!error) error = tie(cluster);
