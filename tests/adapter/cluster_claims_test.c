@@ -105,6 +105,43 @@ static void in_a_partition_it_is_refused(void **state) {
   nodes_end(&n);
 }
 
+/* Somebody asks when the name has been set, and who has set it does not know that yet. */
+static struct {
+  nodes *in;
+  const vestry_broker_ops *own;
+  size_t claims, asked_at;
+  int status;
+} nosy;
+
+static vestry_err claim_nosily(void *broker, const char *name, uint64_t expected, const void *data, size_t len,
+                               uint64_t *ret_revision) {
+  vestry_err error = nosy.own->claim(broker, name, expected, data, len, ret_revision);
+  if (++nosy.claims == nosy.asked_at) nosy.status = want(&nosy.in->all[1], "x", VESTRY_PUT_REJECT, NULL);
+  return error;
+}
+
+static void whoever_asks_in_between_is_refused(void **state) {
+  (void)state;
+  for (size_t at = 1; at <= 2; at++) { /* when it has been read; when it has been set */
+    nodes n;
+    vestry_broker probe;
+    nodes_prepare(&n, NULL);
+    assert_int_equal(vestry_memory_network_join(n.network, &probe), VESTRY_OK);
+    n.joined++;
+    nosy.in = &n, nosy.own = probe.ops, nosy.claims = 0, nosy.asked_at = at, nosy.status = 0;
+    n.claim = claim_nosily;
+    start(&n, 0);
+    n.claim = NULL;
+    start(&n, 1);
+    nodes_pass_ms(&n, 600);
+    int status = want(&n.all[0], "x", VESTRY_PUT_REJECT, NULL);
+    assert_int_equal(nosy.status, at == 1 ? 200 : 409);
+    assert_int_equal(status, at == 1 ? 409 : 200);
+    probe.ops->destroy(probe.broker);
+    nodes_end(&n);
+  }
+}
+
 /* ---- seeds: messages are late, come twice, are lost, nodes come and go ---- */
 
 enum { SEEDS_USUAL = 40, STEPS = 120 };
@@ -258,9 +295,9 @@ static void a_broker_must_be_able_to(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(one_has_it_wherever),          cmocka_unit_test(a_dead_node_has_nothing),
-      cmocka_unit_test(in_a_partition_it_is_refused), cmocka_unit_test(never_two_under_seeds),
-      cmocka_unit_test(never_two_among_threads),      cmocka_unit_test(every_allocation_may_fail),
-      cmocka_unit_test(a_broker_must_be_able_to),
+      cmocka_unit_test(in_a_partition_it_is_refused), cmocka_unit_test(whoever_asks_in_between_is_refused),
+      cmocka_unit_test(never_two_under_seeds),        cmocka_unit_test(never_two_among_threads),
+      cmocka_unit_test(every_allocation_may_fail),    cmocka_unit_test(a_broker_must_be_able_to),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
