@@ -5,6 +5,7 @@
 
 #include "base/buffer.h"
 #include "base/siphash.h"
+#include "event/layout.h"
 
 enum { VSI_WIRE_VERSION = 2, VSI_WIRE_HEAD = 40, VSI_WIRE_SEAL = 16 };
 
@@ -72,6 +73,11 @@ typedef struct vsi_wire_name {
 } vsi_wire_name;
 void vsi_wire_put_name(vsi_buffer *buffer, vsi_wire_name name);
 vsi_wire_name vsi_wire_read_name(vsi_wire_reader *reader);
+
+/* What an EVENT says to the page, in front of its bytes: so it conflates as one of this node's. */
+void vsi_wire_put_meaning(vsi_buffer *buffer, const vsi_event_meaning *meaning);
+/* What follows are the bytes, in which its places are. */
+vestry_err vsi_wire_read_meaning(vsi_wire_reader *reader, vsi_event_meaning *ret_meaning);
 
 /* What an ASK says. */
 typedef struct vsi_wire_ask {

@@ -14,7 +14,8 @@
  *    function of the cluster's: call vestry_cluster_dispatch there. options.results stays without what others gave. A
  *    stepped runtime is stepped meanwhile; TIMEOUT, if nothing is ready any more.
  *  - vestry_broadcast and its like: the event's bytes go once to each node where the channel has members, and are
- *    encoded there. ret_sent_count is of this node; OK also if only others have members. Nothing is waited for.
+ *    encoded there, and conflate there as they do here. ret_sent_count is of this node; OK also if only others have
+ *    members. Nothing is waited for.
  *  - vestry_refresh: of the cluster's pages, on all nodes; several within 5 ms travel together.
  *  - Keys: a stream that REPLACEs closes those that other nodes have under its key; of two at the same time, or after a
  *    partition, the newer one stays. MANY counts on each node by itself. REJECT refuses if another node is known to
