@@ -82,7 +82,19 @@ static void refuse(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_messa
   vsi_inward_notify(cluster);
 }
 
+/* What is answered at once: somebody waits for it before he lets a stream in. */
+static bool answer_at_once(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
+  vsi_wire_list list;
+  if (message->kind != VSI_WIRE_LIST || vsi_wire_read_list(message->body, message->len, &list)) return false;
+  if (list.what != VSI_WIRE_LIST_HELD) return false;
+  bool is_held = vsi_claims_hold(cluster, list.position);
+  cluster->stats.answered_count++;
+  answer(cluster, peer, list.id, is_held ? VESTRY_OK : VESTRY_NOT_FOUND, is_held, NULL);
+  return true;
+}
+
 void vsi_inward_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
+  if (answer_at_once(cluster, peer, message)) return;
   if (!reserve(cluster, message->len + WORK_BYTES)) {
     refuse(cluster, peer, message, VESTRY_FULL);
     return;
@@ -166,22 +178,29 @@ static void do_list(vestry_cluster *cluster, const work *w) {
   vsi_buffer_finish(&page);
 }
 
-/* An event of another node's: its bytes, of which nothing is known but that they are an event. */
+/* An event of another node's, as it was there. */
+typedef struct made_elsewhere {
+  vsi_event_meaning meaning;
+  vestry_slice bytes;
+} made_elsewhere;
+
 static void layout_bytes(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
-  const vestry_slice *bytes = ctx;
-  meaning->kind = VSI_EVENT_SCRIPT; /* nothing is conflated past it */
-  meaning->of_stream = true;
-  vsi_put(writer, bytes->data, bytes->len);
+  const made_elsewhere *made = ctx;
+  *meaning = made->meaning;
+  vsi_put(writer, made->bytes.data, made->bytes.len);
 }
 
-static vestry_err do_event(vestry_cluster *cluster, vsi_wire_name name, vestry_slice bytes) {
+static vestry_err do_event(vestry_cluster *cluster, vsi_wire_name name, vsi_wire_reader *reader) {
   vsi_scoped_key key;
   vestry_event *event;
+  made_elsewhere made;
+  if (vsi_wire_read_meaning(reader, &made.meaning)) return VESTRY_MALFORMED;
+  vestry_slice bytes = made.bytes = (vestry_slice){reader->at, reader->left};
   const char *text = bytes.data;
   if (bytes.len < 3 || text[bytes.len - 1] != '\n' || text[bytes.len - 2] != '\n') return VESTRY_MALFORMED;
   vestry_err error = pack(cluster, name, &key);
   if (error) return error;
-  error = vsi_event_build(cluster->host, layout_bytes, &bytes, &event);
+  error = vsi_event_build(cluster->host, layout_bytes, &made, &event);
   if (!error) {
     error = vsi_broadcast_here(cluster->v, &key.key, event);
     vestry_event_unref(event);
@@ -217,8 +236,8 @@ static vestry_err do_unasked(vestry_cluster *cluster, const work *w) {
   if (w->kind == VSI_WIRE_REFRESH) return do_refresh(cluster, &reader);
   vsi_wire_name name = vsi_wire_read_name(&reader);
   if (reader.has_failed) return VESTRY_MALFORMED;
-  const vestry_slice rest = {reader.at, reader.left};
-  return w->kind == VSI_WIRE_EVENT ? do_event(cluster, name, rest) : do_publish(cluster, name, rest);
+  if (w->kind == VSI_WIRE_EVENT) return do_event(cluster, name, &reader);
+  return do_publish(cluster, name, (vestry_slice){reader.at, reader.left});
 }
 
 /* What is told to nobody, or to nobody any more, is not lost. A stream that could not take it tells so itself. */

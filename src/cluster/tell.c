@@ -191,6 +191,7 @@ vestry_err vsi_tell_event(vestry_cluster *cluster, const vestry_scoped_key *name
     vsi_wire_begin(&buffer, cluster->host);
     const vestry_slice key = {name->data + name->key_offset, name->len - name->key_offset};
     vsi_wire_put_name(&buffer, (vsi_wire_name){{name->scope.data, name->scope.len}, key});
+    vsi_wire_put_meaning(&buffer, vsi_event_meaning_of(event));
     vsi_buffer_append(&buffer, bytes.data, bytes.len);
     vsi_wire_end(&buffer);
     error = vsi_peers_send(cluster, mask, &buffer, VSI_WIRE_EVENT, true);

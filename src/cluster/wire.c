@@ -106,6 +106,42 @@ vsi_wire_name vsi_wire_read_name(vsi_wire_reader *reader) {
   return name;
 }
 
+void vsi_wire_put_meaning(vsi_buffer *buffer, const vsi_event_meaning *meaning) {
+  vsi_wire_put(buffer, meaning->kind, 1);
+  vsi_wire_put(buffer, meaning->mode, 1);
+  vsi_wire_put(buffer, meaning->ns, 1);
+  vsi_wire_put(buffer, meaning->of_stream, 1);
+  vsi_wire_put(buffer, meaning->selector, 4);
+  vsi_wire_put(buffer, meaning->selector_len, 4);
+  vsi_wire_put(buffer, meaning->content, 4);
+  vsi_wire_put(buffer, meaning->content_end, 4);
+}
+
+/* They are inside of the bytes, which end with an empty line. */
+static bool are_places(const vsi_event_meaning *meaning, size_t len) {
+  size_t end = meaning->content_end ? meaning->content_end : len;
+  bool is_signals = meaning->kind == VSI_EVENT_SIGNALS || meaning->kind == VSI_EVENT_MISSING_SIGNALS;
+  return meaning->selector <= len && meaning->selector_len <= len - meaning->selector && end <= len &&
+         meaning->content <= end && (!is_signals || (len >= 2 && meaning->content <= len - 2));
+}
+
+vestry_err vsi_wire_read_meaning(vsi_wire_reader *reader, vsi_event_meaning *ret_meaning) {
+  const vsi_event_meaning meaning = {
+      .kind = (uint8_t)vsi_wire_number(reader, 1),
+      .mode = (uint8_t)vsi_wire_number(reader, 1),
+      .ns = (uint8_t)vsi_wire_number(reader, 1),
+      .of_stream = vsi_wire_number(reader, 1) != 0,
+      .selector = (uint32_t)vsi_wire_number(reader, 4),
+      .selector_len = (uint32_t)vsi_wire_number(reader, 4),
+      .content = (uint32_t)vsi_wire_number(reader, 4),
+      .content_end = (uint32_t)vsi_wire_number(reader, 4),
+  };
+  if (reader->has_failed || meaning.kind > VSI_EVENT_MISSING_SIGNALS || !are_places(&meaning, reader->left))
+    return VESTRY_MALFORMED;
+  *ret_meaning = meaning;
+  return VESTRY_OK;
+}
+
 void vsi_wire_put_ask(vsi_buffer *buffer, const vsi_wire_ask *ask) {
   vsi_wire_put(buffer, ask->id, 8);
   vsi_wire_put_name(buffer, ask->name);
@@ -131,6 +167,7 @@ void vsi_wire_put_list(vsi_buffer *buffer, const vsi_wire_list *list) {
     return;
   }
   vsi_wire_put(buffer, list->position, 8);
+  if (list->what == VSI_WIRE_LIST_HELD) return;
   vsi_wire_put(buffer, list->until, 8);
   vsi_wire_put(buffer, list->page_count, 4);
   vsi_buffer_append(buffer, list->name.scope.data, list->name.scope.len);
@@ -140,10 +177,12 @@ vestry_err vsi_wire_read_list(const void *body, size_t len, vsi_wire_list *ret_l
   vsi_wire_reader reader = vsi_wire_read(body, len);
   *ret_list = (vsi_wire_list){.id = vsi_wire_number(&reader, 8)};
   uint64_t what = vsi_wire_number(&reader, 1);
-  if (what > VSI_WIRE_LIST_KEY) return VESTRY_MALFORMED;
+  if (what > VSI_WIRE_LIST_HELD) return VESTRY_MALFORMED;
   ret_list->what = (vsi_wire_list_what)what;
   if (what == VSI_WIRE_LIST_KEY) {
     ret_list->name = vsi_wire_read_name(&reader);
+  } else if (what == VSI_WIRE_LIST_HELD) {
+    ret_list->position = vsi_wire_number(&reader, 8);
   } else {
     ret_list->position = vsi_wire_number(&reader, 8);
     ret_list->until = vsi_wire_number(&reader, 8);

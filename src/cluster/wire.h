@@ -5,6 +5,7 @@
 
 #include "base/buffer.h"
 #include "base/siphash.h"
+#include "event/layout.h"
 
 enum { VSI_WIRE_VERSION = 2, VSI_WIRE_HEAD = 40, VSI_WIRE_SEAL = 16 };
 
@@ -27,6 +28,8 @@ typedef enum vsi_wire_kind {
 
 /* Flags of KEYS and PRESENT: it begins, or ends, all that there are. PRESENT come before KEYS. */
 enum { VSI_WIRE_FIRST = 1, VSI_WIRE_LAST = 2 };
+/* Of HELLO and BEAT: it drains. */
+enum { VSI_WIRE_DRAINS = 1 };
 
 typedef struct vsi_wire_message {
   uint8_t kind, flags;
@@ -71,6 +74,11 @@ typedef struct vsi_wire_name {
 void vsi_wire_put_name(vsi_buffer *buffer, vsi_wire_name name);
 vsi_wire_name vsi_wire_read_name(vsi_wire_reader *reader);
 
+/* What an EVENT says to the page, in front of its bytes: so it conflates as one of this node's. */
+void vsi_wire_put_meaning(vsi_buffer *buffer, const vsi_event_meaning *meaning);
+/* What follows are the bytes, in which its places are. */
+vestry_err vsi_wire_read_meaning(vsi_wire_reader *reader, vsi_event_meaning *ret_meaning);
+
 /* What an ASK says. */
 typedef struct vsi_wire_ask {
   uint64_t id;
@@ -79,7 +87,12 @@ typedef struct vsi_wire_ask {
 } vsi_wire_ask;
 void vsi_wire_put_ask(vsi_buffer *buffer, const vsi_wire_ask *ask);
 /* What a LIST asks for. */
-typedef enum vsi_wire_list_what { VSI_WIRE_LIST_ALL, VSI_WIRE_LIST_SCOPE, VSI_WIRE_LIST_KEY } vsi_wire_list_what;
+typedef enum vsi_wire_list_what {
+  VSI_WIRE_LIST_ALL,
+  VSI_WIRE_LIST_SCOPE,
+  VSI_WIRE_LIST_KEY,
+  VSI_WIRE_LIST_HELD /* whether a key is held, or about to be: position is its hash */
+} vsi_wire_list_what;
 typedef struct vsi_wire_list {
   uint64_t id;
   vsi_wire_list_what what;

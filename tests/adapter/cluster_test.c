@@ -616,6 +616,116 @@ static void every_allocation_may_fail(void **state) {
   }
 }
 
+/* ---- what comes from afar waits like what is said here ---- */
+
+static vestry_err join_slowly(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  vestry_reply_join(reply, NULL, VESTRY_KEY("board", "x"));
+  vestry_reply_stream(reply, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE, .max_queued_count = 8});
+  vestry_reply_auto_close(reply, false);
+  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("opened", 1));
+}
+
+static vestry_memory_exchange *open_slow(node *of) {
+  vestry_memory_exchange *stream;
+  assert_int_equal(vestry_memory_request(of->v, &(vestry_memory_call){.datastar = true}, join_slowly, NULL, &stream),
+                   VESTRY_OK);
+  of->streams[of->streams_count++] = stream;
+  nodes_settle(of->in);
+  vestry_memory_mode_set(stream, VESTRY_MEMORY_BLOCKS);
+  return stream;
+}
+
+static void broadcast_event(node *from, vestry_err made, vestry_event *event) {
+  assert_int_equal(made, VESTRY_OK);
+  assert_int_equal(vestry_broadcast(from->v, (vestry_scope){NULL, 0}, VESTRY_KEY("board", "x"), event, NULL),
+                   VESTRY_OK);
+  vestry_event_unref(event);
+  nodes_settle(from->in);
+}
+
+static void events_from_afar_conflate(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 2, NULL);
+  vestry_memory_exchange *near = open_slow(&n.all[0]), *far = open_slow(&n.all[1]);
+  nodes_pass_ms(&n, 10);
+  for (int i = 0; i < 40; i++) {
+    vestry_event *event = NULL;
+    vestry_err made;
+    switch (i % 4) {
+    case 0: made = vestry_event_elementsf(NULL, NULL, &event, "<div id=\"a\">%d</div>", i); break;
+    case 1: made = vestry_event_signals(NULL, VESTRY_OBJECT("n", i), NULL, &event); break;
+    case 2: made = vestry_event_elementsf(NULL, NULL, &event, "<div id=\"b\" title=\"t\">%d</div>", i); break;
+    default: made = vestry_event_comment(NULL, i % 8 == 3 ? "x" : "y", &event); break;
+    }
+    if (i % 4 != 3 || i < 5) {
+      broadcast_event(&n.all[0], made, event);
+    } else {
+      vestry_event_unref(event);
+    }
+  }
+  vestry_connection_stats here = {0}, there = {0};
+  vestry_connection_stats_get(vestry_memory_connection(near), &here);
+  vestry_connection_stats_get(vestry_memory_connection(far), &there);
+  assert_true(here.conflated_count > 10);
+  assert_int_equal(there.conflated_count, here.conflated_count);
+  assert_int_equal(there.barriers_count, here.barriers_count);
+  for (size_t i = 0; i < 2; i++) vestry_memory_mode_set(i ? far : near, VESTRY_MEMORY_READS);
+  nodes_settle(&n);
+  vestry_slice one = vestry_memory_received(near), other = vestry_memory_received(far);
+  assert_int_equal(one.len, other.len);
+  assert_memory_equal(one.data, other.data, one.len);
+  assert_non_null(strstr(other.data, "38"));
+  nodes_end(&n);
+}
+
+/* ---- goodbye ---- */
+
+static void a_node_that_drains_says_so_at_once(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 2, NULL);
+  node *a = &n.all[0], *b = &n.all[1];
+  vestry_memory_exchange *stream = node_open(b, "x", VESTRY_PUT_MANY);
+  nodes_pass_ms(&n, 10);
+  assert_int_equal(vestry_drain(b->v, 10000), VESTRY_OK);
+  nodes_pass_ms(&n, 1);
+  assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_DRAINING);
+  assert_int_equal(vestry_cluster_member(b->cluster, "b"), VESTRY_MEMBER_DRAINING);
+  assert_int_equal(a->told[1], VESTRY_MEMBER_DRAINING);
+  assert_int_equal(b->told[0], VESTRY_MEMBER_ALIVE);
+  /* What it has is reached. */
+  uint32_t count;
+  assert_int_equal(node_tell(a, "x", "still", &count), VESTRY_OK);
+  assert_int_equal(count, 1);
+  assert_int_equal(count_in(stream, "still"), 1);
+  assert_int_equal(vestry_memory_status(node_open(b, "y", VESTRY_PUT_MANY)), 503);
+  /* Who comes later knows too. */
+  node_start(&n, 2, "c", NULL);
+  nodes_pass_ms(&n, 600);
+  assert_int_equal(vestry_cluster_member(n.all[2].cluster, "b"), VESTRY_MEMBER_DRAINING);
+  assert_int_equal(node_stats(a).alive_count, 2);
+  /* It is suspect, and drains again. */
+  nodes_divide(&n, "aba");
+  nodes_pass_ms(&n, 1500);
+  assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_SUSPECT);
+  nodes_divide(&n, NULL);
+  nodes_pass_ms(&n, 300);
+  assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_DRAINING);
+  nodes_pass_ms(&n, 10000);
+  assert_true(vestry_memory_ended(stream, NULL));
+  assert_int_equal(node_tell(a, "x", "none", NULL), VESTRY_NOT_FOUND);
+  node_stop(b);
+  nodes_pass_ms(&n, 1);
+  assert_int_equal(a->told[1], VESTRY_MEMBER_LEFT);
+  /* In its next life it drains no more. */
+  node_start(&n, 1, "b", NULL);
+  nodes_pass_ms(&n, 600);
+  assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_ALIVE);
+  nodes_end(&n);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(nodes_find_each_other),
@@ -639,6 +749,8 @@ int main(void) {
       cmocka_unit_test(g9_what_comes_in_is_bounded),
       cmocka_unit_test(g10_other_secrets_and_noise_do_nothing),
       cmocka_unit_test(what_makes_no_sense_is_refused),
+      cmocka_unit_test(events_from_afar_conflate),
+      cmocka_unit_test(a_node_that_drains_says_so_at_once),
       cmocka_unit_test(every_allocation_may_fail),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,6 +84,11 @@ vestry_err node_try(nodes *n, size_t place, const char *name, const vestry_clust
   if (!error) error = vestry_page_create(of->pages, &(vestry_page_options){.render = render, .app = of}, &of->page);
   if (!error) error = vestry_memory_network_join(n->network, &of->broker);
   if (!error) n->joined++;
+  if (!error && n->claim) {
+    of->ops = *of->broker.ops;
+    of->ops.claim = n->claim;
+    of->broker.ops = &of->ops;
+  }
   own.pages = of->pages;
   own.allow = own.allow ? own.allow : allow;
   own.on_gap = on_gap;

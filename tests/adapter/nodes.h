@@ -15,6 +15,7 @@ typedef struct node {
   const char *name;
   vestry *v;
   vestry_broker broker;
+  vestry_broker_ops ops; /* of the broker, if a function of it is another one */
   vestry_pages *pages;
   vestry_page *page;
   vestry_cluster *cluster; /* NULL: it is not there */
@@ -34,6 +35,8 @@ typedef struct nodes {
   size_t joined;
   bool have_presence; /* nodes that start have one */
   size_t max_present;
+  vestry_err (*claim)(void *broker, const char *name, uint64_t expected, const void *data, size_t len,
+                      uint64_t *ret_revision); /* the broker's, of nodes that start; NULL: its own */
   node all[NODES_MOST];
   size_t count;
 } nodes;

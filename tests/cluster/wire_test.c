@@ -76,11 +76,61 @@ static void names_have_bounds(void **state) {
   assert_int_equal(vsi_wire_number(&reader, 8), 0);
 }
 
+static vestry_err read_meaning(const vsi_event_meaning *meaning, size_t bytes) {
+  test_host th;
+  vsi_buffer buffer;
+  vsi_event_meaning read = {.kind = 0};
+  test_host_init(&th);
+  vsi_buffer_init(&buffer, &th.host);
+  vsi_wire_put_meaning(&buffer, meaning);
+  for (size_t i = 0; i < bytes; i++) vsi_buffer_append_char(&buffer, 'x');
+  vsi_wire_reader reader = vsi_wire_read(buffer.data, buffer.len);
+  vestry_err error = vsi_wire_read_meaning(&reader, &read);
+  if (!error) {
+    assert_int_equal(reader.left, bytes);
+    assert_int_equal(read.kind, meaning->kind);
+    assert_int_equal(read.mode, meaning->mode);
+    assert_int_equal(read.ns, meaning->ns);
+    assert_int_equal(read.of_stream, meaning->of_stream);
+    assert_int_equal(read.selector, meaning->selector);
+    assert_int_equal(read.selector_len, meaning->selector_len);
+    assert_int_equal(read.content, meaning->content);
+    assert_int_equal(read.content_end, meaning->content_end);
+  }
+  vsi_buffer_finish(&buffer);
+  return error;
+}
+
+/* What an event says lies in its bytes. */
+static void places_lie_in_the_bytes(void **state) {
+  (void)state;
+  const vsi_event_meaning good = {VSI_EVENT_ELEMENTS, 3, 2, true, 10, 20, 30, 40};
+  assert_int_equal(read_meaning(&good, 40), VESTRY_OK);
+  assert_int_equal(read_meaning(&(vsi_event_meaning){.kind = VSI_EVENT_SIGNALS, .content = 38}, 40), VESTRY_OK);
+  const vsi_event_meaning bad[] = {
+      {.kind = VSI_EVENT_MISSING_SIGNALS + 1},
+      {.kind = VSI_EVENT_ELEMENTS, .selector = 41},
+      {.kind = VSI_EVENT_ELEMENTS, .selector = 10, .selector_len = 31},
+      {.kind = VSI_EVENT_ELEMENTS, .selector = 10, .selector_len = UINT32_MAX},
+      {.kind = VSI_EVENT_ELEMENTS, .content = 41},
+      {.kind = VSI_EVENT_ELEMENTS, .content = 10, .content_end = 41},
+      {.kind = VSI_EVENT_ELEMENTS, .content = 10, .content_end = 9},
+      {.kind = VSI_EVENT_SIGNALS, .content = 39},
+      {.kind = VSI_EVENT_MISSING_SIGNALS, .content = 40},
+  };
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_int_equal(read_meaning(&bad[i], 40), VESTRY_MALFORMED);
+  assert_int_equal(read_meaning(&(vsi_event_meaning){.kind = VSI_EVENT_SIGNALS}, 1), VESTRY_MALFORMED);
+  vsi_wire_reader reader = vsi_wire_read("\1\2", 2);
+  vsi_event_meaning read;
+  assert_int_equal(vsi_wire_read_meaning(&reader, &read), VESTRY_MALFORMED);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_is_written_is_read),
       cmocka_unit_test(each_byte_is_sealed),
       cmocka_unit_test(names_have_bounds),
+      cmocka_unit_test(places_lie_in_the_bytes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

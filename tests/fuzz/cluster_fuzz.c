@@ -40,8 +40,10 @@ static vestry_err perform(vestry_dispatch_context *context, const json_t *args, 
 }
 
 static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
+  (void)req;
   vestry_reply_key(reply, VESTRY_KEY(1));
+  vestry_reply_stream(reply, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE});
+  if (vestry_reply_present(reply, app, VESTRY_KEY(1), "w")) return VESTRY_NO_MEMORY;
   vestry_reply_join(reply, NULL, VESTRY_KEY(1));
   return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
 }
@@ -95,6 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   vestry_pages *pages;
   vestry_cluster *cluster;
   vestry_memory_exchange *stream;
+  vestry_presence *presence;
   clock_ns = UINT64_C(1000000000);
   performed = 0;
   static const char *const allow[] = {"allowed", NULL};
@@ -110,10 +113,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                                           .secret_len = sizeof secret,
                                           .pages = pages,
                                           .allow = allow,
-                                          .max_inward_bytes = 4096};
+                                          .max_inward_bytes = 4096,
+                                          .strict = true};
   require(!vestry_cluster_create(v, &broker, &options, &cluster));
-  require(!vestry_memory_request(v, &(vestry_memory_call){.datastar = true}, come, NULL, &stream));
+  require(!vestry_presence_create(v, &(vestry_presence_options){.name = "p", .max_count = 4}, &presence));
+  require(!vestry_memory_request(v, &(vestry_memory_call){.datastar = true}, come, presence, &stream));
   settle(runtime);
+  vestry_memory_mode_set(stream, VESTRY_MEMORY_BLOCKS); /* so that what comes waits, and conflates */
   listen(cluster, runtime, data, size);
   settle(runtime);
   clock_ns += UINT64_C(1000000000);
@@ -123,7 +129,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   require(stats.received_count ==
           stats.taken_count + stats.duplicates_count + stats.malformed_count + stats.stale_count);
   require(performed == 0 && stats.inward_bytes == 0);
+  vestry_presence_stats present = {0};
+  vestry_presence_stats_get(presence, &present);
+  require(present.here_count <= 4 && present.own_count <= 1);
   vestry_stop(v, 0);
+  vestry_presence_destroy(presence);
   vestry_cluster_destroy(cluster);
   broker.ops->destroy(broker.broker);
   vestry_pages_destroy(pages);
