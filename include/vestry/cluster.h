@@ -20,6 +20,13 @@
  *  - Keys: a stream that REPLACEs closes those that other nodes have under its key; of two at the same time, or after a
  *    partition, the newer one stays. MANY counts on each node by itself. REJECT refuses if another node is known to
  *    hold the key; two that come within milliseconds may both be let in. REUSE looks at this node alone.
+ *    With options.strict both let one stream in, on whatever node: who comes second is told EXISTS (409), by REUSE too
+ *    if another node has it. The handler's thread asks all nodes and the broker for that, once for each stream that is
+ *    kept so, and waits as vestry_dispatch does, and for the broker's claim, which may take seconds if that is ill.
+ *    Where somebody who lives has not answered, where nothing can be claimed, or on a thread that must not wait, nobody
+ *    is let in: LIMIT (503). A stream's end frees its key at once, a node's death after dead_ms. In a partition only the
+ *    part with the claims lets in more, once the other one is taken for dead; that keeps what it has, so that there may
+ *    be two until one ends.
  *  - A presence with a name (vestry/presence.h): who is at a place of any node.
  *  What stays on its node: vestry_publish (vestry_cluster_publish goes to all, with bytes), sessions, presences without
  *  a name, nonces, and channels without a key.
@@ -31,7 +38,8 @@
  *
  *  Nodes tell each other every heartbeat_ms that they live. One that was not heard for suspect_ms is suspect, and is
  *  asked as ever; after dead_ms it is dead: nobody asks it. When nodes hear each other again, both have a gap. A node
- *  whose instance closes says goodbye; one that drains (vestry/drain.h) stays until it does.
+ *  that begins to drain (vestry/drain.h) says so at once, and stays for what it holds; when its instance closes it says
+ *  goodbye.
  *
  *  What nodes say is sealed with the secret: who has it is trusted, up to the allow-list. Keys and scopes are in
  *  messages, never in subjects: these are "vestry.<hash>.all" and "vestry.<hash>.n.<hash>". Nothing is encrypted: use
@@ -60,7 +68,9 @@ typedef enum vestry_member_state {
   VESTRY_MEMBER_SUSPECT, /**< not heard of for suspect_ms */
   VESTRY_MEMBER_DEAD,    /**< not for dead_ms */
   VESTRY_MEMBER_LEFT,    /**< it has said goodbye */
-  VESTRY_MEMBER_REFUSED  /**< of this node only: another one of its name was there before. It hears and says nothing */
+  VESTRY_MEMBER_REFUSED, /**< of this node only: another one of its name was there before. It hears and says nothing */
+  VESTRY_MEMBER_DRAINING /**< it drains (vestry/drain.h): it takes no new streams, and is asked for those it has as ever.
+                              Behind it comes SUSPECT, DEAD or LEFT */
 } vestry_member_state;
 
 /** Something may have been lost on its way here. */
@@ -96,6 +106,8 @@ typedef struct vestry_cluster_options {
   vestry_gap_fn on_gap;       /**< NULL: nobody is told */
   vestry_member_fn on_member; /**< NULL: likewise */
   void *ctx;                  /**< handed to both */
+  bool strict;                /**< REJECT and REUSE are exact (see above); the broker must be able to claim. The same on
+                                    all nodes */
 } vestry_cluster_options;
 
 /** Join a cluster: start the broker, and tell whoever is there.
@@ -103,7 +115,7 @@ typedef struct vestry_cluster_options {
  *  broker       copied; what is behind it is borrowed, not started yet, and must outlive the cluster
  *  ret_cluster  owned by the caller; untouched on failure. After a failure the broker has been stopped
  *  Returns  OK, also while the broker is down | INVALID (an option; streams are there) | EXISTS (v has one) |
- *           NO_MEMORY | IO (no randomness, no thread) | CLOSED
+ *           UNSUPPORTED (strict, and the broker cannot claim) | NO_MEMORY | IO (no randomness, no thread) | CLOSED
  *  Threads  one, before the first request */
 VESTRY_API vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker,
                                             const vestry_cluster_options *options, vestry_cluster **ret_cluster);
@@ -202,7 +214,7 @@ VESTRY_API vestry_err vestry_cluster_list(vestry_cluster *cluster, const vestry_
  *  received_count = taken_count + duplicates_count + malformed_count + stale_count. */
 typedef struct vestry_cluster_stats {
   size_t size;                /**< sizeof(vestry_cluster_stats), or 0 */
-  size_t alive_count;         /**< other nodes that are alive or suspect, now */
+  size_t alive_count;         /**< other nodes that are alive, draining or suspect, now */
   size_t unsynced_count;      /**< of these, whose keys are not known in full, now */
   uint64_t keys_count;        /**< keys and channels of this node that others have been told of, now */
   uint64_t others_keys_count; /**< those of all others, now */
@@ -224,6 +236,9 @@ typedef struct vestry_cluster_stats {
   uint64_t replaced_count;         /**< streams here that a newer one elsewhere has closed */
   uint64_t present_count;          /**< who and place of presences with a name, that others have been told of, now */
   uint64_t others_present_count;   /**< those of all others, as far as they have told, now */
+  uint64_t claims_count;           /**< keys that were claimed, or were not: */
+  uint64_t claims_refused_count;   /**< of these, another node had it */
+  uint64_t claims_unknown_count;   /**< of these, it could not be known */
 } vestry_cluster_stats;
 
 /** A snapshot. Threads any; takes locks briefly. */

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "cluster/cluster.h"
+#include "registry/instance/drain.h"
 
 enum { SECRET_LEAST = 32, HEARTBEAT_MS = 250, SUSPECT_MS = 1000, DEAD_MS = 3000, ANSWER_MS = 1000, MOST_MS = 60000 };
 #define INWARD_BYTES ((size_t)16 << 20)
@@ -63,6 +64,12 @@ static bool is_held(const vestry_scoped_key *key, void *ctx) {
   return vsi_keys_others(&cluster->keys, vsi_cluster_hash_key(cluster, key)) != 0;
 }
 
+/* The next heartbeat comes at once: it says so. */
+static void drains(void *ctx) {
+  vestry_cluster *cluster = ctx;
+  (void)vestry_timer_set(cluster->heartbeat, 0, cluster->heartbeat_ns / VSI_NS_PER_MS); /* CLOSED: the end */
+}
+
 /* Nothing has been stored or joined yet, and there is no other cluster. */
 static vestry_err tie(vestry_cluster *cluster) {
   vestry *v = cluster->v;
@@ -71,7 +78,12 @@ static vestry_err tie(vestry_cluster *cluster) {
   vestry_store_stats_get(v->store, &stored);
   vsi_channels_stats_get(v->channels, &joined);
   if (stored.live_count || joined.live) return VESTRY_INVALID;
-  cluster->elsewhere = (vsi_elsewhere){&cluster->keys.shared_count, vsi_ask_and_wait, broadcast, is_held, cluster};
+  cluster->elsewhere =
+      (vsi_elsewhere){&cluster->keys.shared_count, vsi_ask_and_wait, broadcast, is_held, drains, NULL, NULL, cluster};
+  if (cluster->is_strict) {
+    cluster->elsewhere.claim = vsi_claims_begin;
+    cluster->elsewhere.claimed = vsi_claims_end;
+  }
   cluster->store_watch = (vsi_store_watch){key_comes, key_came, key_left, cluster};
   cluster->channels_watch = (vsi_channels_watch){channel_comes, channel_left, cluster};
   cluster->presence_watch = (vsi_presence_watch){vsi_guests_soon, vsi_guests_begin, vsi_guests_are_known, cluster};
@@ -107,6 +119,7 @@ static void free_cluster(void *ctx) {
   vsi_free(host, cluster->allow);
   vsi_buffer_finish(&cluster->refreshes);
   vsi_keys_finish(&cluster->keys);
+  pthread_cond_destroy(&cluster->claimed);
   pthread_cond_destroy(&cluster->quiet);
   pthread_mutex_destroy(&cluster->lock);
   vsi_free(host, cluster);
@@ -148,6 +161,7 @@ static uint64_t in_ns(uint32_t ms, uint32_t by_default) {
 static vestry_err take_options(vestry_cluster *cluster, const vestry_cluster_options *options) {
   memcpy(cluster->name, options->node, strlen(options->node) + 1);
   cluster->pages = options->pages;
+  cluster->is_strict = options->strict;
   cluster->on_gap = options->on_gap;
   cluster->on_member = options->on_member;
   cluster->ctx = options->ctx;
@@ -204,6 +218,7 @@ vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker, const v
   vestry_cluster_options options;
   if (!v || !broker || !broker->ops || !ret_cluster || VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
   if (!VSI_OPS_ARE_KNOWN(broker->ops) || !make_sense(&options)) return VESTRY_INVALID;
+  if (options.strict && !broker->ops->claim) return VESTRY_UNSUPPORTED;
   vestry_cluster *cluster = vsi_calloc(v->host, 1, sizeof *cluster);
   if (!cluster) return VESTRY_NO_MEMORY;
   cluster->v = v;
@@ -212,6 +227,7 @@ vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker, const v
   cluster->broker = *broker;
   pthread_mutex_init(&cluster->lock, NULL);
   pthread_cond_init(&cluster->quiet, NULL);
+  pthread_cond_init(&cluster->claimed, NULL);
   vsi_buffer_init(&cluster->refreshes, cluster->host);
   vestry_err error = fill(cluster, &options);
   if (!error) error = tie(cluster);
@@ -321,12 +337,17 @@ vestry_err vestry_cluster_publish(vestry_cluster *cluster, vestry_scope scope, c
 
 /* --------------------------------------------------------------------------------------------- what it is asked --- */
 
+static vestry_member_state own_state(const vestry_cluster *cluster) {
+  if (cluster->is_refused) return VESTRY_MEMBER_REFUSED;
+  if (cluster->has_left) return VESTRY_MEMBER_LEFT;
+  return vsi_instance_is_draining(cluster->v) ? VESTRY_MEMBER_DRAINING : VESTRY_MEMBER_ALIVE;
+}
+
 vestry_member_state vestry_cluster_member(vestry_cluster *cluster, const char *node) {
   vestry_member_state state = VESTRY_MEMBER_NONE;
   if (!cluster || !node) return state;
   vsi_cluster_lock(cluster);
-  if (strcmp(node, cluster->name) == 0)
-    state = cluster->is_refused ? VESTRY_MEMBER_REFUSED : cluster->has_left ? VESTRY_MEMBER_LEFT : VESTRY_MEMBER_ALIVE;
+  if (strcmp(node, cluster->name) == 0) state = own_state(cluster);
   for (size_t i = 0; i < cluster->peers_count && state == VESTRY_MEMBER_NONE; i++)
     if (strcmp(node, cluster->peers[i].name) == 0) state = cluster->peers[i].state;
   vsi_cluster_unlock(cluster);

@@ -1,5 +1,5 @@
 /* A cluster, as its rooms see it: members.c (who lives, and what they have sent), tell.c (what is told to all), ask.c
- * (what is asked and answered), list.c (which keys there are), inward.c (what others want done here), guests.c (who is
+ * (what is asked and answered), list.c (which keys there are), claims.c (who may hold one alone), inward.c (what others want done here), guests.c (who is
  * present), cluster.c (its life, and its ties to the instance).
  *
  * Links. Between two nodes all goes one way: numbered, by the receiver's subject, and so in order. What is lost shows
@@ -48,6 +48,7 @@ typedef struct vsi_peer {
   uint64_t out_seq;  /* the last number that was given */
   uint64_t in_seq;   /* the last one that has come, or is known to be lost */
   uint64_t told_ns;  /* when it was told of keys */
+  bool drains;       /* it has said so: for good */
   bool has_met;      /* it knows this life of this node */
   bool is_synced;    /* its keys are known */
   bool is_syncing;   /* they are coming, and none is missing so far */
@@ -87,6 +88,8 @@ typedef struct vsi_recent {
   uint64_t at_ns;
 } vsi_recent;
 
+typedef struct vsi_claim vsi_claim;
+
 struct vestry_cluster {
   vestry *v;
   const vestry_host *host;
@@ -105,6 +108,7 @@ struct vestry_cluster {
   char **allow;
   size_t allow_count;
   size_t max_inward_bytes;
+  bool is_strict;
   vsi_elsewhere elsewhere;
   vsi_store_watch store_watch;
   vsi_channels_watch channels_watch;
@@ -116,7 +120,8 @@ struct vestry_cluster {
   _Atomic(size_t) inward_bytes;
 
   pthread_mutex_t lock;
-  pthread_cond_t quiet; /* the actor does not run */
+  pthread_cond_t quiet;   /* the actor does not run */
+  pthread_cond_t claimed; /* a claim is sure, or there is none any more */
   /* All below is guarded by the lock. */
   vsi_peer peers[VSI_NODES_MAX];
   size_t peers_count;
@@ -127,6 +132,7 @@ struct vestry_cluster {
   vsi_ask *asks[VSI_ASK_BUCKETS];
   vsi_ask *oldest, *newest;
   uint64_t last_ask_id;
+  vsi_claim *claims; /* of keys that threads of this node put streams under */
   bool refreshes_all;
   vsi_buffer refreshes; /* topics that are to be told: a length of two bytes and the topic */
   vsi_recent recent[VSI_RECENT_CHANNELS];
@@ -161,9 +167,10 @@ void vsi_members_say_goodbye(vestry_cluster *cluster);
 static inline unsigned vsi_peer_index(const vestry_cluster *cluster, const vsi_peer *peer) {
   return (unsigned)(peer - cluster->peers);
 }
-/* It is reckoned with: alive or suspect. */
+/* It is reckoned with: alive, draining or suspect. */
 static inline bool vsi_peer_lives(const vsi_peer *peer) {
-  return peer->state == VESTRY_MEMBER_ALIVE || peer->state == VESTRY_MEMBER_SUSPECT;
+  return peer->state == VESTRY_MEMBER_ALIVE || peer->state == VESTRY_MEMBER_DRAINING ||
+         peer->state == VESTRY_MEMBER_SUSPECT;
 }
 /* Those that live; and of these, those whose keys are not known in full. */
 uint64_t vsi_members_alive(const vestry_cluster *cluster);
@@ -240,6 +247,14 @@ vestry_err vsi_ask_and_wait(const vestry_scoped_key *key, json_t *effects, const
 
 /* What a LIST of another node's is answered; page: what goes behind the error and the count. OK | NOT_FOUND | errors */
 vestry_err vsi_list_answer(vestry_cluster *cluster, const vsi_wire_list *list, uint32_t *ret_count, vsi_buffer *page);
+
+/* ---- claims.c ---- */
+
+/* vsi_elsewhere.claim and claimed */
+vestry_err vsi_claims_begin(const vestry_scoped_key *key, void *cluster);
+void vsi_claims_end(const vestry_scoped_key *key, void *cluster);
+/* Whether this node holds a key. Under the lock. */
+bool vsi_claims_hold(vestry_cluster *cluster, uint64_t hash);
 
 /* ---- inward.c ---- */
 

@@ -81,7 +81,19 @@ static void refuse(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_messa
   vsi_inward_notify(cluster);
 }
 
+/* What is answered at once: somebody waits for it before he lets a stream in. */
+static bool answer_at_once(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
+  vsi_wire_list list;
+  if (message->kind != VSI_WIRE_LIST || vsi_wire_read_list(message->body, message->len, &list)) return false;
+  if (list.what != VSI_WIRE_LIST_HELD) return false;
+  bool is_held = vsi_claims_hold(cluster, list.position);
+  cluster->stats.answered_count++;
+  answer(cluster, peer, list.id, is_held ? VESTRY_OK : VESTRY_NOT_FOUND, is_held, NULL);
+  return true;
+}
+
 void vsi_inward_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
+  if (answer_at_once(cluster, peer, message)) return;
   if (!reserve(cluster, message->len + WORK_BYTES)) {
     refuse(cluster, peer, message, VESTRY_FULL);
     return;

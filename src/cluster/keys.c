@@ -163,6 +163,14 @@ void vsi_keys_leave(vsi_keys *keys, uint64_t hash, vestry_handle handle, bool *r
   pthread_mutex_unlock(&keys->lock);
 }
 
+bool vsi_keys_are_here(vsi_keys *keys, uint64_t hash) {
+  pthread_mutex_lock(&keys->lock);
+  const vsi_key_entry *entry = find_locked(keys, hash);
+  bool are = entry && entry->count > 0;
+  pthread_mutex_unlock(&keys->lock);
+  return are;
+}
+
 uint64_t vsi_keys_others(vsi_keys *keys, uint64_t hash) {
   pthread_mutex_lock(&keys->lock);
   const vsi_key_entry *entry = find_locked(keys, hash);

@@ -62,6 +62,8 @@ void vsi_keys_replaced(vsi_keys *keys, uint64_t hash, vestry_handle handle, bool
 /* One has left; handle 0: it has none. As above. */
 void vsi_keys_leave(vsi_keys *keys, uint64_t hash, vestry_handle handle, bool *ret_first);
 
+/* Whether streams are here, or about to be. */
+bool vsi_keys_are_here(vsi_keys *keys, uint64_t hash);
 /* Who holds it elsewhere; and how many nodes do, this one included. */
 uint64_t vsi_keys_others(vsi_keys *keys, uint64_t hash);
 size_t vsi_keys_holders(vsi_keys *keys, uint64_t hash);

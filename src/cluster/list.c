@@ -57,7 +57,7 @@ static vestry_err count_here(vestry_cluster *cluster, const vestry_scoped_key *k
 }
 
 vestry_err vsi_list_answer(vestry_cluster *cluster, const vsi_wire_list *list, uint32_t *ret_count, vsi_buffer *page) {
-  if (list->what != VSI_WIRE_LIST_KEY) return put_page(cluster, list, page);
+  if (list->what < VSI_WIRE_LIST_KEY) return put_page(cluster, list, page);
   vsi_scoped_key key;
   const vestry_scope scope = {list->name.scope.data, list->name.scope.len};
   vestry_err error =

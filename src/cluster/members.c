@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "cluster/cluster.h"
+#include "registry/instance/drain.h"
 
 /* A jump of more is the beginning of other numbers. */
 #define LOST_MOST (UINT64_C(1) << 24)
@@ -89,15 +90,20 @@ vestry_err vsi_peer_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *bu
   return error;
 }
 
-vestry_err vsi_peers_send(vestry_cluster *cluster, uint64_t mask, vsi_buffer *buffer, vsi_wire_kind kind,
-                          bool is_told) {
+static vestry_err send_all(vestry_cluster *cluster, uint64_t mask, vsi_buffer *buffer, vsi_wire_kind kind,
+                           uint8_t flags, bool is_told) {
   vestry_err first = VESTRY_OK;
   for (size_t i = 0; i < cluster->peers_count; i++) {
     if (!(mask >> i & 1)) continue;
-    vestry_err error = vsi_peer_send(cluster, &cluster->peers[i], buffer, kind, 0, is_told);
+    vestry_err error = vsi_peer_send(cluster, &cluster->peers[i], buffer, kind, flags, is_told);
     if (!first) first = error;
   }
   return first;
+}
+
+vestry_err vsi_peers_send(vestry_cluster *cluster, uint64_t mask, vsi_buffer *buffer, vsi_wire_kind kind,
+                          bool is_told) {
+  return send_all(cluster, mask, buffer, kind, 0, is_told);
 }
 
 /* Who it is, how long it has lived, its keys and who is present. */
@@ -113,13 +119,19 @@ static void put_self(vestry_cluster *cluster, vsi_buffer *buffer) {
   vsi_wire_end(buffer);
 }
 
+static uint8_t own_flags(const vestry_cluster *cluster) {
+  return vsi_instance_is_draining(cluster->v) ? VSI_WIRE_DRAINS : 0;
+}
+
 static void say_hello(vestry_cluster *cluster) {
   vsi_buffer buffer;
   if (cluster->has_left || cluster->is_refused) return;
   put_self(cluster, &buffer);
   if (!buffer.error) {
-    vsi_wire_seal(&buffer, cluster->seal_key,
-                  &(vsi_wire_message){.kind = VSI_WIRE_HELLO, .from = cluster->id, .epoch = cluster->epoch});
+    vsi_wire_seal(
+        &buffer, cluster->seal_key,
+        &(vsi_wire_message){
+            .kind = VSI_WIRE_HELLO, .flags = own_flags(cluster), .from = cluster->id, .epoch = cluster->epoch});
     (void)cluster->broker.ops->publish(cluster->broker.broker, cluster->all_subject, buffer.data, buffer.len);
   }
   vsi_buffer_finish(&buffer);
@@ -232,7 +244,8 @@ static vsi_peer *hear(vestry_cluster *cluster, const vsi_wire_message *message, 
     peer->wants_all = true;
     vsi_tell_soon(cluster);
   }
-  set_state(cluster, peer, VESTRY_MEMBER_ALIVE);
+  if (who && message->flags & VSI_WIRE_DRAINS) peer->drains = true;
+  set_state(cluster, peer, peer->drains ? VESTRY_MEMBER_DRAINING : VESTRY_MEMBER_ALIVE);
   peer->heard_ns = vsi_now_ns(cluster->host);
   if (who) {
     peer->begun_ns = who->begun_ns;
@@ -409,7 +422,7 @@ void vsi_cluster_beat(vestry_timer *timer, void *ctx) {
     vsi_tell_locked(cluster);
     say_hello(cluster);
     put_self(cluster, &buffer);
-    (void)vsi_peers_send(cluster, vsi_members_alive(cluster), &buffer, VSI_WIRE_BEAT, false);
+    (void)send_all(cluster, vsi_members_alive(cluster), &buffer, VSI_WIRE_BEAT, own_flags(cluster), false);
     vsi_buffer_finish(&buffer);
   }
   vsi_cluster_unlock(cluster);

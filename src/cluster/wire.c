@@ -131,6 +131,7 @@ void vsi_wire_put_list(vsi_buffer *buffer, const vsi_wire_list *list) {
     return;
   }
   vsi_wire_put(buffer, list->position, 8);
+  if (list->what == VSI_WIRE_LIST_HELD) return;
   vsi_wire_put(buffer, list->until, 8);
   vsi_wire_put(buffer, list->page_count, 4);
   vsi_buffer_append(buffer, list->name.scope.data, list->name.scope.len);
@@ -140,10 +141,12 @@ vestry_err vsi_wire_read_list(const void *body, size_t len, vsi_wire_list *ret_l
   vsi_wire_reader reader = vsi_wire_read(body, len);
   *ret_list = (vsi_wire_list){.id = vsi_wire_number(&reader, 8)};
   uint64_t what = vsi_wire_number(&reader, 1);
-  if (what > VSI_WIRE_LIST_KEY) return VESTRY_MALFORMED;
+  if (what > VSI_WIRE_LIST_HELD) return VESTRY_MALFORMED;
   ret_list->what = (vsi_wire_list_what)what;
   if (what == VSI_WIRE_LIST_KEY) {
     ret_list->name = vsi_wire_read_name(&reader);
+  } else if (what == VSI_WIRE_LIST_HELD) {
+    ret_list->position = vsi_wire_number(&reader, 8);
   } else {
     ret_list->position = vsi_wire_number(&reader, 8);
     ret_list->until = vsi_wire_number(&reader, 8);

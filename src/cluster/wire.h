@@ -27,6 +27,8 @@ typedef enum vsi_wire_kind {
 
 /* Flags of KEYS and PRESENT: it begins, or ends, all that there are. PRESENT come before KEYS. */
 enum { VSI_WIRE_FIRST = 1, VSI_WIRE_LAST = 2 };
+/* Of HELLO and BEAT: it drains. */
+enum { VSI_WIRE_DRAINS = 1 };
 
 typedef struct vsi_wire_message {
   uint8_t kind, flags;
@@ -79,7 +81,12 @@ typedef struct vsi_wire_ask {
 } vsi_wire_ask;
 void vsi_wire_put_ask(vsi_buffer *buffer, const vsi_wire_ask *ask);
 /* What a LIST asks for. */
-typedef enum vsi_wire_list_what { VSI_WIRE_LIST_ALL, VSI_WIRE_LIST_SCOPE, VSI_WIRE_LIST_KEY } vsi_wire_list_what;
+typedef enum vsi_wire_list_what {
+  VSI_WIRE_LIST_ALL,
+  VSI_WIRE_LIST_SCOPE,
+  VSI_WIRE_LIST_KEY,
+  VSI_WIRE_LIST_HELD /* whether a key is held, or about to be: position is its hash */
+} vsi_wire_list_what;
 typedef struct vsi_wire_list {
   uint64_t id;
   vsi_wire_list_what what;

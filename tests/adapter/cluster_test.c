@@ -596,6 +596,52 @@ static void every_allocation_may_fail(void **state) {
   }
 }
 
+/* ---- goodbye ---- */
+
+static void a_node_that_drains_says_so_at_once(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 2, NULL);
+  node *a = &n.all[0], *b = &n.all[1];
+  vestry_memory_exchange *stream = node_open(b, "x", VESTRY_PUT_MANY);
+  nodes_pass_ms(&n, 10);
+  assert_int_equal(vestry_drain(b->v, 10000), VESTRY_OK);
+  nodes_pass_ms(&n, 1);
+  assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_DRAINING);
+  assert_int_equal(vestry_cluster_member(b->cluster, "b"), VESTRY_MEMBER_DRAINING);
+  assert_int_equal(a->told[1], VESTRY_MEMBER_DRAINING);
+  assert_int_equal(b->told[0], VESTRY_MEMBER_ALIVE);
+  /* What it has is reached. */
+  uint32_t count;
+  assert_int_equal(node_tell(a, "x", "still", &count), VESTRY_OK);
+  assert_int_equal(count, 1);
+  assert_int_equal(count_in(stream, "still"), 1);
+  assert_int_equal(vestry_memory_status(node_open(b, "y", VESTRY_PUT_MANY)), 503);
+  /* Who comes later knows too. */
+  node_start(&n, 2, "c", NULL);
+  nodes_pass_ms(&n, 600);
+  assert_int_equal(vestry_cluster_member(n.all[2].cluster, "b"), VESTRY_MEMBER_DRAINING);
+  assert_int_equal(node_stats(a).alive_count, 2);
+  /* It is suspect, and drains again. */
+  nodes_divide(&n, "aba");
+  nodes_pass_ms(&n, 1500);
+  assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_SUSPECT);
+  nodes_divide(&n, NULL);
+  nodes_pass_ms(&n, 300);
+  assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_DRAINING);
+  nodes_pass_ms(&n, 10000);
+  assert_true(vestry_memory_ended(stream, NULL));
+  assert_int_equal(node_tell(a, "x", "none", NULL), VESTRY_NOT_FOUND);
+  node_stop(b);
+  nodes_pass_ms(&n, 1);
+  assert_int_equal(a->told[1], VESTRY_MEMBER_LEFT);
+  /* In its next life it drains no more. */
+  node_start(&n, 1, "b", NULL);
+  nodes_pass_ms(&n, 600);
+  assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_ALIVE);
+  nodes_end(&n);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(nodes_find_each_other),
@@ -618,6 +664,7 @@ int main(void) {
       cmocka_unit_test(g9_what_comes_in_is_bounded),
       cmocka_unit_test(g10_other_secrets_and_noise_do_nothing),
       cmocka_unit_test(what_makes_no_sense_is_refused),
+      cmocka_unit_test(a_node_that_drains_says_so_at_once),
       cmocka_unit_test(every_allocation_may_fail),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

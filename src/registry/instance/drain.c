@@ -16,6 +16,7 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "registry/instance/drain.h"
+#include "registry/instance/elsewhere.h"
 
 /* Ticks a window has, so that one tick's share is small beside a second's. */
 enum { TICKS = 256, MAX_TICK_MS = 50, SHORTEST_RETURN_MS = 1000 };
@@ -106,7 +107,10 @@ vestry_err vestry_drain(vestry *v, uint64_t window_ms) {
   }
   /* From here on the group lets nobody in; who was let in before is counted. */
   atomic_store_explicit(&drain->streams_count, vsi_group_refuse(v->group), memory_order_relaxed);
-  return vestry_timer_set(drain->timer, 0, drain->tick_ms); /* its lock shows the timer what was set here */
+  error = vestry_timer_set(drain->timer, 0, drain->tick_ms); /* its lock shows the timer what was set here */
+  const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(v);
+  if (elsewhere) elsewhere->drains(elsewhere->ctx);
+  return error;
 }
 
 vestry_err vestry_drain_wait(vestry *v, uint64_t timeout_ms) {

@@ -21,6 +21,13 @@ typedef struct vsi_elsewhere {
   vestry_err (*broadcast)(const vestry_scoped_key *name, vestry_event *event, void *ctx);
   /* Whether another node is known to hold a key. */
   bool (*is_held)(const vestry_scoped_key *key, void *ctx);
+  /* The instance has begun to drain. Does not block. */
+  void (*drains)(void *ctx);
+  /* NULL, both: is_held is all that is known. This node alone may keep streams under a key, until `claimed` at least,
+   * which is called once they are in the store, or are not. OK | EXISTS (another node holds it) | LIMIT (that is not
+   * known) | NO_MEMORY. It may wait, for some seconds. */
+  vestry_err (*claim)(const vestry_scoped_key *key, void *ctx);
+  void (*claimed)(const vestry_scoped_key *key, void *ctx);
   void *ctx;
 } vsi_elsewhere;
 

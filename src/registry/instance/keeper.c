@@ -54,7 +54,8 @@ static vestry_err check_free(vestry_dispatch_context *context) {
   vestry_err error = vsi_targets_count(context->v->store, context->reply->key, &closed_count);
   if (error != VESTRY_NOT_FOUND) return error ? error : VESTRY_EXISTS;
   const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(context->v);
-  return elsewhere && elsewhere->is_held(context->reply->key, elsewhere->ctx) ? VESTRY_EXISTS : VESTRY_OK;
+  if (!elsewhere || elsewhere->claim) return VESTRY_OK; /* it is asked for when the stream is kept */
+  return elsewhere->is_held(context->reply->key, elsewhere->ctx) ? VESTRY_EXISTS : VESTRY_OK;
 }
 
 void vsi_keeper_find(vestry_dispatch_context *context) {
@@ -107,7 +108,7 @@ static vestry_err join(vestry_dispatch_context *context, const seat *s) {
 
 /* Keep it if no open stream holds the key. Otherwise REJECT refuses; REUSE gives this stream up for the one that holds
  * the key. */
-static vestry_err keep_alone(vestry_dispatch_context *context, const seat *s) {
+static vestry_err keep_alone_here(vestry_dispatch_context *context, const seat *s) {
   bool reuse = vsi_reply_policy(context->reply) == VESTRY_PUT_REUSE;
   vestry_err error = put(context, s, VESTRY_PUT_REUSE, 0);
   if (error != VESTRY_EXISTS) return error;
@@ -117,6 +118,17 @@ static vestry_err keep_alone(vestry_dispatch_context *context, const seat *s) {
   if (error != VESTRY_EXISTS || !reuse) return error;
   error = target_stored(context);
   return error == VESTRY_NOT_FOUND ? VESTRY_LIMIT : error; /* the stream that won has ended already: 503 */
+}
+
+/* The same, where other nodes may hold the key. */
+static vestry_err keep_alone(vestry_dispatch_context *context, const seat *s) {
+  const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(context->v);
+  if (!elsewhere || !elsewhere->claim) return keep_alone_here(context, s);
+  vestry_err error = elsewhere->claim(s->key, elsewhere->ctx);
+  if (error) return error;
+  error = keep_alone_here(context, s);
+  elsewhere->claimed(s->key, elsewhere->ctx);
+  return error;
 }
 
 /* Keep it beside others. The store counts closed streams that it still has among the many, so the put allows for them.

@@ -1,0 +1,26 @@
+/* Keys that one stream has alone, by claims of JetStream's. */
+#include "adapter/strict_race.h"
+#include "nats/server.h"
+#include "support/test.h"
+#include "vestry/nats.h"
+
+static void never_two_among_threads(void **state) {
+  (void)state;
+  nats_server server;
+  vestry_broker brokers[STRICT_RACE_NODES];
+  nats_server_init(&server);
+  nats_server_start(&server, NULL);
+  const char *servers[] = {server.url};
+  for (size_t i = 0; i < STRICT_RACE_NODES; i++)
+    assert_int_equal(
+        vestry_nats_create(&(vestry_nats_options){.servers = servers, .servers_count = 1, .claims_bucket = "claims"},
+                           &brokers[i]),
+        VESTRY_OK);
+  strict_race(brokers, 60);
+  nats_server_finish(&server);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(never_two_among_threads)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
