@@ -138,6 +138,7 @@ static const char *state_name(vestry_member_state state) {
   case VESTRY_MEMBER_ALIVE: return "alive";
   case VESTRY_MEMBER_SUSPECT: return "not heard";
   case VESTRY_MEMBER_DEAD: return "dead";
+  case VESTRY_MEMBER_DRAINING: return "draining";
   case VESTRY_MEMBER_LEFT: return "gone";
   case VESTRY_MEMBER_REFUSED: return "refused: its name is taken";
   default: return "unknown";

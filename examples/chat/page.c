@@ -134,7 +134,7 @@ vestry_err page_may_see(const vestry_request *req, void *ctx) {
 void page_on_presence(const vestry_presence_change *change, void *ctx) {
   struct app *app = ctx;
   (void)change;
-  vestry_refresh(app->pages, "people", NULL);
+  vestry_refresh_here(app->pages, "people", NULL); /* each process of several is told */
 }
 
 /* --------------------------------------------------------------------------------- the page, one's own --------- */

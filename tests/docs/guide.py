@@ -9,7 +9,8 @@ A page with ```console blocks is a server's. It is started with a port as its ar
 begins with `$ ` is given to the shell, with that port for 8080, and prints what the block says below it. The commands
 begin when all paths they name are mounted. The program ends, with success, when its standard input does.
 
-An ```nginx or ```haproxy block is the file of that name in examples/proxy, which other tests run, but for comments."""
+An ```nginx or ```haproxy block is the file of that name in examples/proxy, which other tests run, but for comments; in
+machines.md that of a cluster. A ```nats block is examples/nats/nats-server.conf."""
 
 import re
 import socket
@@ -53,11 +54,16 @@ def read(page):
 
 def shows_another_file(page):
     """Whether a configuration that the page shows is not that of the examples."""
-    files = {"nginx": "nginx.conf", "haproxy": "haproxy.cfg"}
+    cluster = "cluster-" if page.stem == "machines" else ""
+    files = {
+        "nginx": f"proxy/{cluster}nginx.conf",
+        "haproxy": f"proxy/{cluster}haproxy.cfg",
+        "nats": "nats/nats-server.conf",
+    }
     bad = False
     for match in BLOCK.finditer(page.read_text()):
         if match["kind"] in files:
-            file = page.parents[2] / "examples" / "proxy" / files[match["kind"]]
+            file = page.parents[2] / "examples" / files[match["kind"]]
             bad |= differ(file, lines(match["text"]), [line for line in lines(file.read_text()) if line[0] != "#"])
     return bad
 

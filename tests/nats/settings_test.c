@@ -152,6 +152,29 @@ static void a_key_is_proved(void **state) {
   is_kept_out((vestry_nats_options){.nkey = public[0], .nkey_seed_file = path[1]}); /* another's */
 }
 
+static void credentials_say_who_may_do_what(void **state) {
+  (void)state;
+  char command[256], path[128], config[8192];
+  snprintf(command, sizeof command, "python3 -B " NATS_CREDENTIALS " %s", the.server.folder);
+  FILE *made = popen(command, "r");
+  assert_non_null(made);
+  config[fread(config, 1, sizeof config - 1, made)] = '\0';
+  assert_int_equal(pclose(made), 0);
+  nats_server_start(&the.server, config);
+  snprintf(path, sizeof path, "%s/user.creds", the.server.folder);
+  ear e;
+  start_with(&e, (vestry_nats_options){.credentials_file = path});
+  AWAIT(&e, ear_states(&e, VESTRY_BROKER_UP) == 1);
+  assert_int_equal(ear_subscribe(&e, "other.subject"), VESTRY_OK);
+  assert_int_equal(ear_subscribe(&e, "vestry.subject"), VESTRY_OK);
+  assert_int_equal(ear_publish(&e, "other.subject", "x"), VESTRY_OK);
+  assert_int_equal(ear_publish(&e, "vestry.subject", "x"), VESTRY_OK);
+  AWAIT(&e, ear_messages(&e, "vestry.subject") == 1);
+  assert_int_equal(ear_messages(&e, "other.subject"), 0);
+  ear_finish(&e);
+  is_kept_out((vestry_nats_options){0});
+}
+
 /* libnats gives up after two refusals. */
 static void who_was_refused_comes_in_when_he_may(void **state) {
   (void)state;
@@ -459,6 +482,7 @@ int main(void) {
       TEST(a_password_is_asked_for),
       TEST(a_token_is_asked_for),
       TEST(a_key_is_proved),
+      TEST(credentials_say_who_may_do_what),
       TEST(who_was_refused_comes_in_when_he_may),
       TEST(of_several_servers_one_will_do),
       TEST(a_server_must_be_the_one_it_says),

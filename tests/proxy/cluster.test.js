@@ -1,0 +1,125 @@
+// scripts/demo cluster: three nodes of the chat behind HAProxy, nginx or nothing, by the configurations of examples/proxy.
+// Clients here repeat nothing: that is the balancer's to do.
+'use strict';
+const { test } = require('node:test');
+const assert = require('node:assert/strict');
+const { spawn } = require('node:child_process');
+const { once } = require('node:events');
+const http = require('node:http');
+const net = require('node:net');
+const path = require('node:path');
+const { KINDS, until } = require('./proxies.js');
+
+const DEMO = path.join(__dirname, '../../scripts/demo');
+const NODES = ['web-1', 'web-2', 'web-3'];
+
+// The first of five ports in a row at which nobody listens.
+async function freePorts() {
+  for (;;) {
+    const first = 20_000 + Math.floor(Math.random() * 10_000);
+    const listeners = Array.from({ length: 5 }, (_, i) => net.createServer().listen(first + i, '127.0.0.1'));
+    const free = await Promise.all(listeners.map((one) => Promise.race([once(one, 'listening').then(() => true), once(one, 'error').then(() => false)])
+      .catch(() => false)));
+    await Promise.all(listeners.map((one) => new Promise((done) => one.close(done))));
+    if (free.every(Boolean)) return first;
+  }
+}
+
+function run(port, balancer) {
+  const child = spawn(DEMO, ['cluster', '--port', String(port)],
+    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, DEMO_BALANCER: balancer } });
+  const demo = { child, exited: once(child, 'exit'), said: '', complaints: '' };
+  child.stdout.on('data', (data) => (demo.said += data));
+  child.stderr.on('data', (data) => (demo.complaints += data));
+  return demo;
+}
+
+async function demoFor(t, balancer) {
+  const port = await freePorts();
+  const demo = run(port, balancer);
+  let stopped = null;
+  demo.stop = () => (stopped ??= (child => (child.kill('SIGTERM'), demo.exited))(demo.child));
+  t.after(demo.stop);
+  await until('it has said what to try', () => {
+    assert.equal(demo.child.exitCode, null, demo.complaints);
+    return demo.said.includes('Ctrl-C ends');
+  });
+  const processes = Object.fromEntries([...demo.said.matchAll(/(web-\d|nats-server).* process (\d+)/g)].map(([, name, pid]) => [name, Number(pid)]));
+  return { ...demo, port, processes, at: (path_, from = port) => `http://127.0.0.1:${from}${path_}` };
+}
+
+const ask = (url, { method = 'GET', headers = {}, body } = {}) =>
+  new Promise((done) => {
+    const request = http.request(url, { method, headers, agent: false }, async (answer) => {
+      let text = '';
+      try {
+        for await (const part of answer.setEncoding('utf8')) text += part;
+      } catch {
+        return done({ status: 0 });
+      }
+      return done({ status: answer.statusCode, headers: answer.headers, text });
+    });
+    request.on('error', () => done({ status: 0 }));
+    request.end(body);
+  });
+
+// Somebody who has logged in: what a page of his sends along.
+async function logIn(demo, from) {
+  const first = await ask(demo.at('/', from));
+  const csrf = /name="csrf" value="([^"]+)"/.exec(first.text)[1];
+  const before = first.headers['set-cookie'][0].split(';')[0];
+  const entered = await ask(demo.at('/login', from), { method: 'POST',
+    headers: { Cookie: before, 'Content-Type': 'application/x-www-form-urlencoded' }, body: new URLSearchParams({ csrf, name: 'Ada' }).toString() });
+  assert.equal(entered.status, 303);
+  const cookie = entered.headers['set-cookie'][0].split(';')[0];
+  const page = (await ask(demo.at('/', from), { headers: { Cookie: cookie } })).text;
+  const token = /_csrf="'([^']+)'"/.exec(page)[1], nonce = /_once="'([^']+)'"/.exec(page)[1];
+  const tabId = /\('','([0-9a-f]{64})'\)/.exec(page)[1];
+  return { cookie, token, nonce, tabId };
+}
+
+const isGone = (pid) => {
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch {
+    return true;
+  }
+};
+
+for (const kind of [...KINDS, 'none'])
+  test(`the demo: three nodes behind ${kind}, one is killed, all end with it`, async (t) => {
+    const demo = await demoFor(t, kind);
+    assert.deepEqual(Object.keys(demo.processes).sort(), ['nats-server', ...NODES]);
+    const from = kind === 'none' ? demo.port + 1 : demo.port;
+    assert.ok(demo.said.includes(demo.at('/cluster', from)));
+    const ada = await logIn(demo, from);
+    const ownOf = async (port) => {
+      const { status, text } = await ask(demo.at('/cluster', port), { headers: { Cookie: ada.cookie } });
+      return status === 200 ? /id="own">([^<]+)/.exec(text)[1] : status;
+    };
+    if (kind === 'none') {
+      for (const [i, name] of NODES.entries()) assert.equal(await ownOf(demo.port + 1 + i), name);
+    } else {
+      const served = new Set();
+      await until('all three have served', async () => served.add(await ownOf(from)).size === 3);
+      assert.deepEqual([...served].sort(), NODES);
+      // Sixty messages, a node killed among them: each is acknowledged, and there once.
+      for (let i = 0; i < 60; i++) {
+        if (i === 20) process.kill(demo.processes['web-2'], 'SIGKILL');
+        const { status, text } = await ask(demo.at('/channel/1/message', from), { method: 'POST', headers: {
+          'Datastar-Request': 'true', 'Content-Type': 'application/json', Cookie: ada.cookie, 'X-CSRF-Token': ada.token,
+          'X-Once': `${ada.nonce.split('.')[0]}.${process.pid}-${i}` }, body: JSON.stringify({ tabId: ada.tabId, text: `number ${i}` }) });
+        assert.equal(status, 204, `message ${i}: ${text}`);
+      }
+      const page = await ask(demo.at('/', from), { headers: { Cookie: ada.cookie } });
+      assert.deepEqual(page.text.match(/number \d+/g), Array.from({ length: 60 }, (_, i) => `number ${i}`));
+    }
+    // A second one finds the ports taken.
+    const second = run(demo.port, kind);
+    assert.deepEqual(await second.exited, [1, null]);
+    assert.match(second.complaints, new RegExp(`^demo: port ${demo.port + (kind === 'none' ? 1 : 0)} is taken`));
+    assert.deepEqual(await demo.stop(), [0, null]);
+    for (const pid of Object.values(demo.processes)) assert.ok(isGone(pid));
+    for (let i = 0; i < 5; i++) assert.equal((await ask(demo.at('/', demo.port + i))).status, 0);
+  });
