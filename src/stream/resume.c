@@ -77,13 +77,14 @@ static vestry_err catch_up(vsi_history *history, vestry_connection *connection, 
   return VESTRY_OK;
 }
 
-/* The state is in its queue. If it cannot be given the id, it gets none, and has a gap the next time. */
+/* The state is in its queue, and ids may come behind it. If this one cannot, the next event's is the first; if it breaks
+ * before, it has a gap again. */
 static void give_id(vestry_channel *channel, vestry_connection *connection) {
+  vsi_channel_let_claim(channel, connection);
   if (vsi_channel_go_in(channel)) return;
   vsi_history *history = history_of(channel);
   if (history) vsi_history_settle(history);
   bool is_sent = history && put_mark(history, true, connection);
-  if (is_sent) vsi_channel_let_claim(channel, connection);
   vsi_channel_come_out(channel);
   if (is_sent) vsi_connection_posted(connection, VESTRY_OK);
 }

@@ -99,6 +99,12 @@ static vestry_err take_subscriber(const void *given) {
   vestry_bus_destroy(bus);
   return error;
 }
+static vestry_err take_history(const void *given) {
+  const vestry_key *key = VESTRY_KEY("history");
+  vestry_err error = vestry_history_begin(v, (vestry_scope){0}, key, given);
+  if (!error) error = vestry_history_end(v, (vestry_scope){0}, key);
+  return error;
+}
 static vestry_err take_channel(const void *given) {
   vestry_channel *made;
   vestry_err error = vestry_channel_create(v, given, &made);
@@ -329,6 +335,7 @@ static const struct {
     {"vestry_bus_options", take_bus, zero, sizeof(vestry_bus_options)},
     {"vestry_subscriber", take_subscriber, &subscriber, sizeof subscriber},
     {"vestry_channel_options", take_channel, zero, sizeof(vestry_channel_options)},
+    {"vestry_history_options", take_history, zero, sizeof(vestry_history_options)},
     {"vestry_interceptor", take_interceptor, &interceptor, sizeof interceptor},
     {"vestry_dispatch_options", take_dispatch, zero, sizeof(vestry_dispatch_options)},
     {"vestry_memory_call", take_call, zero, sizeof(vestry_memory_call)},
@@ -413,6 +420,15 @@ static void fill_bus_stats(void *ret) {
 static void fill_channel_stats(void *ret) {
   vestry_channel_stats_get(channel, ret);
 }
+static void fill_history_stats(void *ret) {
+  const vestry_key *key = VESTRY_KEY("history");
+  (void)vestry_history_begin(v, (vestry_scope){0}, key, NULL);
+  (void)vestry_history_stats_get(v, (vestry_scope){0}, key, ret);
+  (void)vestry_history_end(v, (vestry_scope){0}, key);
+}
+static void fill_histories_stats(void *ret) {
+  vestry_histories_stats_get(v, ret);
+}
 static void fill_channels_stats(void *ret) {
   vestry_channels_stats_get(v, ret);
 }
@@ -485,6 +501,8 @@ static const struct {
     {"vestry_bus_stats", fill_bus_stats, sizeof(vestry_bus_stats)},
     {"vestry_channel_stats", fill_channel_stats, sizeof(vestry_channel_stats)},
     {"vestry_channels_stats", fill_channels_stats, sizeof(vestry_channels_stats)},
+    {"vestry_history_stats", fill_history_stats, sizeof(vestry_history_stats)},
+    {"vestry_histories_stats", fill_histories_stats, sizeof(vestry_histories_stats)},
     {"vestry_bus_stats", fill_stats_of_a_bus_of_an_instance, sizeof(vestry_bus_stats)},
     {"vestry_drain_stats", fill_drain_stats, sizeof(vestry_drain_stats)},
     {"vestry_cluster_count", fill_cluster_count, sizeof(vestry_cluster_count)},

@@ -24,6 +24,7 @@ vestry_err log_send_state(vestry_connection *connection, uint64_t last) {
 void log_tab_try(log_tab *t, vestry *v, vestry_handler_fn handler, void *app) {
   const vestry_header header = {"Last-Event-ID", t->given ? t->given : t->id};
   const vestry_memory_call call = {.datastar = true, .headers = &header, .headers_count = t->given || t->id[0] ? 1 : 0};
+  t->awaits |= !call.headers_count;
   t->given = NULL;
   t->read = 0;
   t->stream = NULL;
@@ -40,10 +41,12 @@ static bool begins(const char *line, const char *with) {
 }
 
 static void apply_line(log_tab *t, uint64_t line) {
-  if (line == t->last && line == t->unclaimed)
+  if (line == t->last && line == t->unclaimed) {
     t->twice++;
-  else if (line != t->last + 1)
+  } else if (line != t->last + 1) {
     t->wrong++;
+    t->broken += !t->awaits;
+  }
   t->last = line;
   t->unclaimed = line;
 }
@@ -59,6 +62,7 @@ static void take(log_tab *t, const char *line, size_t len, uint64_t *ret_line, u
     assert_true(strlen(text + 4) < sizeof t->id);
     memcpy(t->id, text + 4, strlen(text + 4) + 1);
     t->unclaimed = 0;
+    t->awaits |= strcmp(t->id, "gap") == 0;
   } else if (sscanf(text, "data: elements <i>%llu</i>", &number) == 1) {
     *ret_line = number;
   } else if (sscanf(text, "data: elements <p id=\"log\">%llu</p>", &number) == 1) {
@@ -70,6 +74,7 @@ static void take(log_tab *t, const char *line, size_t len, uint64_t *ret_line, u
     t->last = *ret_state - 1;
     t->wrong = 0;
     t->unclaimed = 0;
+    t->awaits = false;
     *ret_state = 0;
   }
 }

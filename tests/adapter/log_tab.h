@@ -12,6 +12,8 @@ typedef struct log_tab {
   const char *given;              /* what it says instead, once; NULL: that */
   uint64_t last;                  /* the last line that it shows */
   unsigned wrong;                 /* lines that came twice, or behind others that are missing, since the last state */
+  bool awaits;                    /* it is to be sent the state, as far as it can tell by ids */
+  unsigned broken;                /* lines that were wrong when it was not */
   unsigned twice;                 /* of which the id was cut off: they come again */
   uint64_t unclaimed;             /* the line that was applied last, whose id has not come; 0: none */
 } log_tab;

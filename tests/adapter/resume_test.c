@@ -1,7 +1,8 @@
-/* G11: a tab that comes to another node with what it has seen is sent what differs, and nothing where nothing does. Two
- * nodes of a cluster on the stepped runtime. */
+/* G11: a tab that comes to another node with what it has seen is sent what differs, and nothing where nothing does; G12:
+ * a history of a channel on each node. Two nodes of a cluster on the stepped runtime. */
 #include <stdlib.h>
 
+#include "adapter/log_tab.h"
 #include "support/test.h"
 #include "support/test_host.h"
 #include "vestry/vestry.h"
@@ -316,6 +317,110 @@ static void g11_a_version_of_the_data_is_known_everywhere(void **state) {
   end(&w);
 }
 
+/* ---- histories: each node has its own ---------------------------------------------------------------------------- */
+
+#define LOG     VESTRY_KEY("log")
+#define NOWHERE ((vestry_scope){NULL, 0})
+
+typedef struct listener {
+  uint64_t last; /* the state */
+  vestry_resume_answer answer;
+} listener;
+
+static vestry_err show(vestry_connection *connection, const vestry_resumed *resumed, void *ctx) {
+  listener *own = ctx;
+  own->answer = resumed->answer;
+  if (resumed->answer != VESTRY_RESUME_FRESH && resumed->answer != VESTRY_RESUME_GAP) return VESTRY_OK;
+  return log_send_state(connection, own->last);
+}
+
+static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req;
+  vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  return vestry_reply_resume(reply, NULL, LOG, show, app);
+}
+
+static void pass_ms(world *w, uint64_t ms) {
+  while (vestry_runtime_step(w->runtime)) continue;
+  for (; ms > 0; ms--) {
+    test_host_advance_ms(&w->th, 1);
+    while (vestry_runtime_step(w->runtime)) continue;
+  }
+}
+
+static void come(world *w, log_tab *t, node *at, listener *own) {
+  log_tab_connect(t, at->v, live, own);
+  pass_ms(w, 10);
+}
+
+static void read_all(world *w, log_tab *t, const listener *own) {
+  pass_ms(w, 10);
+  log_tab_read(t, SIZE_MAX);
+  assert_int_equal(t->broken, 0);
+  assert_int_equal(t->last, own->last);
+}
+
+static void g12_each_node_keeps_what_is_broadcast_anywhere(void **state) {
+  (void)state;
+  world w;
+  begin(&w, &of_same_build, secret);
+  node *a = &w.nodes[0], *b = &w.nodes[1];
+  listener own = {0};
+  log_tab t = {0};
+  const vestry_history_options for_ever = {.max_age_ms = VESTRY_NEVER_MS};
+  assert_int_equal(vestry_history_begin(a->v, NOWHERE, LOG, &for_ever), VESTRY_OK);
+  assert_int_equal(vestry_history_begin(b->v, NOWHERE, LOG, &for_ever), VESTRY_OK);
+  pass_ms(&w, 700); /* they meet */
+  come(&w, &t, b, &own);
+  read_all(&w, &t, &own);
+  log_tab_cut(&t);
+  pass_ms(&w, 10);
+  for (int i = 0; i < 5; i++) { /* nobody is there */
+    log_write(i % 2 ? a->v : b->v, LOG, ++own.last);
+    pass_ms(&w, 10); /* at the same time, each node would have an order of its own */
+  }
+  come(&w, &t, b, &own);
+  assert_int_equal(own.answer, VESTRY_RESUME_REPLAYED);
+  read_all(&w, &t, &own);
+  log_tab_cut(&t);
+  come(&w, &t, a, &own); /* another node: its ids are others */
+  assert_int_equal(own.answer, VESTRY_RESUME_GAP);
+  read_all(&w, &t, &own);
+  log_write(b->v, LOG, ++own.last);
+  read_all(&w, &t, &own);
+  log_tab_end(&t);
+  end(&w);
+}
+
+/* What was lost between nodes was in no history: who was away has a gap. */
+static void g12_what_the_cluster_loses_is_a_gap(void **state) {
+  (void)state;
+  world w;
+  begin(&w, &of_same_build, secret);
+  node *a = &w.nodes[0], *b = &w.nodes[1];
+  listener own = {0};
+  log_tab t = {0};
+  const vestry_history_options for_ever = {.max_age_ms = VESTRY_NEVER_MS};
+  assert_int_equal(vestry_history_begin(b->v, NOWHERE, LOG, &for_ever), VESTRY_OK);
+  pass_ms(&w, 700);
+  come(&w, &t, b, &own);
+  log_write(a->v, LOG, ++own.last);
+  read_all(&w, &t, &own);
+  log_tab_cut(&t);
+  pass_ms(&w, 10);
+  const uint8_t parts[] = {0, 1};
+  assert_int_equal(vestry_memory_network_divide(w.network, parts, 2), VESTRY_OK);
+  log_write(a->v, LOG, ++own.last); /* it does not arrive */
+  pass_ms(&w, 10);
+  assert_int_equal(vestry_memory_network_divide(w.network, NULL, 0), VESTRY_OK);
+  pass_ms(&w, 1000); /* it is told within a second */
+  come(&w, &t, b, &own);
+  assert_int_equal(own.answer, VESTRY_RESUME_GAP);
+  read_all(&w, &t, &own);
+  log_tab_end(&t);
+  end(&w);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(g11_equal_content_costs_nothing_on_any_node),
@@ -325,6 +430,8 @@ int main(void) {
       cmocka_unit_test(g11_another_build_loads_anew),
       cmocka_unit_test(g11_a_count_of_a_process_is_its_own),
       cmocka_unit_test(g11_a_version_of_the_data_is_known_everywhere),
+      cmocka_unit_test(g12_each_node_keeps_what_is_broadcast_anywhere),
+      cmocka_unit_test(g12_what_the_cluster_loses_is_a_gap),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

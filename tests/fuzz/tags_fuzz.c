@@ -1,8 +1,10 @@
-/* State tags, which come from clients: what is read is what was written, and nothing else is read. */
+/* State tags, and ids of histories, which come from clients: what is read is what was written, and nothing else is read.
+ */
 #include <stdlib.h>
 #include <string.h>
 
 #include "page/tag.h"
+#include "stream/history.h"
 
 static void require(bool condition) {
   if (!condition) abort();
@@ -46,6 +48,29 @@ static void check_read(const char *text) {
   require(strcmp(again, text) == 0);
 }
 
+static void check_id_written(const uint8_t *data, size_t size) {
+  vsi_history_id id = {0, 0}, again;
+  char text[VSI_HISTORY_ID_BYTES];
+  memcpy(&id, data, size < sizeof id ? size : sizeof id);
+  size_t len = vsi_history_id_write(id, text);
+  require(len < sizeof text && strlen(text) == len);
+  require(vsi_history_id_read(text, &again) && again.epoch == id.epoch && again.seq == id.seq);
+  vsi_tag tag;
+  require(!vsi_tag_read(text, &tag)); /* neither is taken for the other */
+}
+
+static void check_id_read(const char *text) {
+  vsi_history_id id;
+  vsi_tag tag;
+  char again[VSI_HISTORY_ID_BYTES];
+  const vsi_history_last last = vsi_history_last_of(text);
+  require(last.is_given == (*text != '\0'));
+  require(last.is_read == vsi_history_id_read(text, &id));
+  if (!last.is_read) return;
+  require(vsi_history_id_write(id, again) == strlen(text) && strcmp(again, text) == 0);
+  require(!vsi_tag_read(text, &tag));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -55,6 +80,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   text[size] = '\0';
   check_written(data, size);
   check_read(text);
+  if (size) check_id_written(data, size);
+  check_id_read(text);
   free(text);
   return 0;
 }

@@ -395,7 +395,7 @@ vestry_err vestry_reply_resume(vestry_reply *reply, const vestry_scope *scope, c
   vestry_err error = vsi_name_pack_for(reply, &name, scope, key);
   if (error) return error;
   error = reserve(reply->v, &name, &member);
-  if (error == VESTRY_NOT_FOUND) return vsi_reply_refuse(reply, error, "a channel has no history");
+  if (error == VESTRY_NOT_FOUND) return error; /* it may have ended this moment: the handler's to decide */
   resuming *one = error ? NULL : vsi_calloc(reply->host, 1, sizeof *one);
   if (!one) {
     if (!error) vsi_channel_discard(member);
