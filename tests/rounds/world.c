@@ -558,11 +558,18 @@ void world_begin(world *w, uint64_t seed, const char *const *settings) {
   WORLD_AWAIT(w, 20000, w->is_broker_up);
 }
 
+static bool all_are_known(const world *w) {
+  size_t count = 0;
+  for (size_t i = 0; i < w->told_count; i++) count += w->told[i].kind == 'M' && !strcmp(w->told[i].state, "ALIVE");
+  return count >= PLACES * (PLACES - 1);
+}
+
 void world_start_all(world *w) {
   for (int i = 0; i < PLACES; i++) world_start(w, i, w->settings);
   for (int i = 0; i < PLACES; i++) WORLD_AWAIT(w, 20000, w->players[i].is_up);
   for (int i = 0; i < PLACES; i++)
     WORLD_AWAIT(w, 20000, world_stats(w, i).alive == PLACES - 1 && !w->players[i].stats.unsynced);
+  WORLD_AWAIT(w, 20000, all_are_known(w)); /* by their names, which come with heartbeats */
 }
 
 void world_end(world *w) {
