@@ -460,6 +460,7 @@ void world_say(world *w, int place, const char *format, ...) {
   int len = vsnprintf(line, sizeof line - 1, format, arguments);
   va_end(arguments);
   assert_true(len > 0 && len < (int)sizeof line - 1 && p->pid);
+  if (strcmp(line, "stats") != 0) world_note(w, "to %c.%d: %s", 'a' + place, p->life, line);
   line[len++] = '\n';
   while (write(p->in, line, (size_t)len) != len) { /* a line is less than PIPE_BUF: all or nothing */
     if (errno != EAGAIN) {
