@@ -1,5 +1,5 @@
-/* What a cluster promises, one test for each promise, of three processes; and two traps of the broker's. Where a promise
- * names times, the settings are those that it is made for: the defaults. */
+/* What a cluster promises, one test for each promise, of three processes; and two traps of the broker's. Where a
+ * promise names times, the settings are those that it is made for: the defaults. */
 #include <signal.h>
 #include <stdlib.h>
 

@@ -1,5 +1,6 @@
-/* Three nodes, each a process, a broker, and a proxy before each node; and the record of all that was said and done. One
- * thread does all of it: time passes in world_pass and WORLD_AWAIT alone, in which proxies carry and lines are taken.
+/* Three nodes, each a process, a broker, and a proxy before each node; and the record of all that was said and done.
+ * One thread does all of it: time passes in world_pass and WORLD_AWAIT alone, in which proxies carry and lines are
+ * taken.
  *
  * Who judges by times must know how long nobody was run: the machine has few processors, and others use them. Nodes
  * have a thread that only sleeps, the broker is asked every 10 ms whether it is there, and the world looks at its own
