@@ -286,6 +286,7 @@ static void take_frame(world *w, const char *frame, bool is_message, uint64_t no
 }
 
 static void ask_broker(world *w, uint64_t now_ns) {
+  if (w->probe < 0) return;
   for (ssize_t n = 1; n > 0 && w->probe >= 0;) {
     if (w->heard_room - w->heard_len < READ_BYTES) {
       w->heard_room = w->heard_room * 2 + READ_BYTES;
