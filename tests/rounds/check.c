@@ -162,12 +162,29 @@ size_t open_under(const world *w, char kind, const char *name) {
   return count;
 }
 
-void check_replaced(world *w) {
+bool check_replaced(const world *w) {
   for (size_t i = 0; i < w->streams_count; i++) {
     const stream *s = &w->streams[i];
-    if (!s->replaces || !stream_is_open(w, s)) continue;
-    size_t count = open_under(w, 'K', s->name);
-    if (count > 1) world_fail(w, "%zu streams REPLACE each other under %s", count, s->name);
-    if (count > 1) return;
+    if (s->replaces && stream_is_open(w, s) && open_under(w, 'K', s->name) > 1) return false;
+  }
+  return true;
+}
+
+/* The last one of a key that was replaced: by whom? He is there, or has left of late for another reason. */
+static bool was_replaced_by_nobody(const world *w, const stream *last) {
+  for (size_t i = 0; i < w->streams_count; i++) {
+    const stream *s = &w->streams[i];
+    if (s == last || s->kind != 'K' || strcmp(s->name, last->name) != 0) continue;
+    if (!s->left_ns || s->left_ns > last->left_ns) return false;
+    if (strcmp(s->cause, "replaced") != 0 && s->left_ns + EQUAL_WITHIN_MS * MS > last->left_ns) return false;
+  }
+  return true;
+}
+
+void check_survivors(world *w) {
+  for (size_t i = 0; i < w->streams_count; i++) {
+    const stream *s = &w->streams[i];
+    if (s->replaces && strcmp(s->cause, "replaced") == 0 && was_replaced_by_nobody(w, s))
+      world_fail(w, "stream %zu of %c under %s was replaced, and by nobody", i, 'a' + s->place, s->name);
   }
 }

@@ -20,7 +20,9 @@ void check_messages(world *w, size_t from, uint64_t answer_ms, verdict *v);
 /* Everybody knows who lives, and everybody's keys. */
 bool check_digests(world *w);
 /* Of those that REPLACE each other one is left. */
-void check_replaced(world *w);
+bool check_replaced(const world *w);
+/* And not none: those that were replaced were so by somebody. */
+void check_survivors(world *w);
 size_t open_under(const world *w, char kind, const char *name);
 
 #endif

@@ -1,5 +1,5 @@
-/* The broker is killed and started again under load, all settings as they are by default: whatever a node did not get
- * it is told of within a second from when the broker listens again.
+/* The broker is killed and started again under load, all settings as they are by default: of whatever a node did not
+ * get it is told within a second from when the broker listens again.
  *
  *   RESTARTS=200 test_rounds_restarts */
 #include <stdlib.h>

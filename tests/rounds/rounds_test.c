@@ -234,14 +234,15 @@ static void await_equal(void) {
   uint64_t began_ns = clock_ns();
   world_pass(&w, KNOWN_MS);
   for (bool once = false;;) {
-    bool is_equal = check_digests(&w) && are_linked();
+    bool is_equal = check_digests(&w) && check_replaced(&w) && are_linked();
     uint64_t now_ns = clock_ns(), took_ns = now_ns - began_ns - world_stalled_ns(&w, began_ns, now_ns);
     if (is_equal && once) {
       if (took_ns > longest_equal_ns) longest_equal_ns = took_ns;
       return;
     }
     if (took_ns > EQUAL_WITHIN_MS * MS) {
-      world_fail(&w, "digests are not equal after %d ms", EQUAL_WITHIN_MS);
+      world_fail(&w, "after %d ms %s", EQUAL_WITHIN_MS,
+                 check_replaced(&w) ? "digests are not equal" : "several streams REPLACE each other");
       for (int i = 0; i < PLACES; i++) {
         stats s = w.players[i].stats;
         world_note(&w, "%c: alive %zu, unsynced %zu, own %llu, others' %llu", 'a' + i, s.alive, s.unsynced, s.own,
@@ -322,13 +323,13 @@ static void run_round(uint64_t seed) {
   go_through(troubles, count, round_ms);
   do {
     await_equal();
-    if (!w.failures) check_replaced(&w);
   } while (!w.failures && !calm());
   verdict v = {0};
   do {
     world_pass(&w, 10);
     check_messages(&w, first, ANSWER_MS, &v);
   } while (v.pending && !w.failures);
+  check_survivors(&w);
   if (w.bad_subjects_count) world_fail(&w, "a subject holds what is no subject's");
   sum.messages += v.messages;
   sum.lost += v.lost;

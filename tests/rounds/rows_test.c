@@ -85,6 +85,13 @@ static uint64_t told_at(int place, int of, const char *state, uint64_t since_ns)
   return 0;
 }
 
+/* Heartbeats that the machine held up make it earlier, what it holds up later makes it later. */
+static void assert_told_between(uint64_t at_ns, uint64_t since_ns, uint64_t least_ms, uint64_t most_ms) {
+  uint64_t stalled_ns = world_stalled_ns(&w, since_ns - 1000 * MS, at_ns);
+  if (at_ns + stalled_ns >= since_ns + least_ms * MS && at_ns <= since_ns + most_ms * MS + stalled_ns) return;
+  fail_msg("it was told after %lld ms", (long long)(at_ns - since_ns) / 1000000);
+}
+
 static size_t count_told(char kind, int place, int of, uint64_t since_ns) {
   size_t count = 0;
   for (size_t i = 0; i < w.told_count; i++) {
@@ -212,10 +219,8 @@ static void a_stopped_node_is_noticed_by_heartbeats(void **state) {
   for (int i = A; i <= B; i++) {
     WORLD_AWAIT(&w, 6000, told_at(i, C, "DEAD", since_ns));
     uint64_t suspect_ns = told_at(i, C, "SUSPECT", since_ns), dead_ns = told_at(i, C, "DEAD", since_ns);
-    assert_true(suspect_ns > since_ns + 700 * MS);
-    assert_true(suspect_ns < since_ns + 1400 * MS + world_stalled_ns(&w, since_ns, suspect_ns));
-    assert_true(dead_ns > since_ns + 2700 * MS);
-    assert_true(dead_ns < since_ns + 3400 * MS + world_stalled_ns(&w, since_ns, dead_ns));
+    assert_told_between(suspect_ns, since_ns, 700, 1400);
+    assert_told_between(dead_ns, since_ns, 2700, 3400);
   }
   assert_int_equal(proxy_links_count(&w.proxies[C]), 1); /* to the broker all is well */
   uint64_t again_ns = clock_ns();
@@ -239,8 +244,7 @@ static void the_first_request_to_a_dead_node_is_unknown_not_a_no(void **state) {
   }
   WORLD_AWAIT(&w, 6000, told_at(A, C, "DEAD", since_ns));
   uint64_t dead_ns = told_at(A, C, "DEAD", since_ns);
-  assert_true(dead_ns > since_ns + 2700 * MS);
-  assert_true(dead_ns < since_ns + 3400 * MS + world_stalled_ns(&w, since_ns, dead_ns));
+  assert_told_between(dead_ns, since_ns, 2700, 3400);
   int number = world_send(&w, A, 'D', "far");
   assert_answer(number, "NOT_FOUND", 0);
   assert_took(MESSAGE(number), 0, 300);

@@ -286,6 +286,7 @@ static void take_frame(world *w, const char *frame, bool is_message, uint64_t no
 }
 
 static void ask_broker(world *w, uint64_t now_ns) {
+  if (w->probe < 0) return;
   for (ssize_t n = 1; n > 0 && w->probe >= 0;) {
     if (w->heard_room - w->heard_len < READ_BYTES) {
       w->heard_room = w->heard_room * 2 + READ_BYTES;
@@ -460,6 +461,7 @@ void world_say(world *w, int place, const char *format, ...) {
   int len = vsnprintf(line, sizeof line - 1, format, arguments);
   va_end(arguments);
   assert_true(len > 0 && len < (int)sizeof line - 1 && p->pid);
+  if (strcmp(line, "stats") != 0) world_note(w, "to %c.%d: %s", 'a' + place, p->life, line);
   line[len++] = '\n';
   while (write(p->in, line, (size_t)len) != len) { /* a line is less than PIPE_BUF: all or nothing */
     if (errno != EAGAIN) {
@@ -558,11 +560,18 @@ void world_begin(world *w, uint64_t seed, const char *const *settings) {
   WORLD_AWAIT(w, 20000, w->is_broker_up);
 }
 
+static bool all_are_known(const world *w) {
+  size_t count = 0;
+  for (size_t i = 0; i < w->told_count; i++) count += w->told[i].kind == 'M' && !strcmp(w->told[i].state, "ALIVE");
+  return count >= PLACES * (PLACES - 1);
+}
+
 void world_start_all(world *w) {
   for (int i = 0; i < PLACES; i++) world_start(w, i, w->settings);
   for (int i = 0; i < PLACES; i++) WORLD_AWAIT(w, 20000, w->players[i].is_up);
   for (int i = 0; i < PLACES; i++)
     WORLD_AWAIT(w, 20000, world_stats(w, i).alive == PLACES - 1 && !w->players[i].stats.unsynced);
+  WORLD_AWAIT(w, 20000, all_are_known(w)); /* by their names, which come with heartbeats */
 }
 
 void world_end(world *w) {
