@@ -5,17 +5,21 @@
  *   there  vestry_dispatch in this process → another node → the bytes at its client's socket
  *   here   vestry_dispatch in this process → the bytes at the client's socket
  *
+ * And, for what they cost when there is much to do, as many at once as there are streams, each under a key of its own:
+ *
+ *   there-busy  vestry_cluster_dispatch     here-busy  vestry_dispatch
+ *
  * Another process has both clients and the bare subscription, and notes when something comes: all processes of a machine
  * have one monotonic clock. CPU is that of the nodes and of nats-server; not the client's, and not what this thread does
  * between two calls. */
 #include <inttypes.h>
 #include <nats/nats.h>
-#include <poll.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,10 +33,24 @@
 #include "server.h"
 #include "stream.h"
 
-enum { PATIENCE_S = 10, PAYLOAD_BYTES = 100, MESSAGE_BYTES = 300, WARM_SHARE = 10, IDLE_MS = 500 };
+enum {
+  PATIENCE_S = 10,
+  PAYLOAD_BYTES = 100,
+  MESSAGE_BYTES = 300,
+  STREAMS = 64,
+  KEY_BYTES = 16,
+  WARM_SHARE = 10,
+  BUSY_SHARE = 20,
+  IDLE_MS = 500
+};
 
 /* As vestry-bench serve has it. */
 #define KEY(name) VESTRY_KEY("key", vestry_key_bytes(name, strlen(name)))
+
+/* Of a stream of this node, or of the other one. */
+static void name_key(char name[KEY_BYTES], bool is_there, unsigned stream) {
+  snprintf(name, KEY_BYTES, "%c%u", is_there ? 't' : 'h', stream);
+}
 
 static const char bare_subject[] = "bench.bare";
 
@@ -40,7 +58,7 @@ static const char bare_subject[] = "bench.bare";
 typedef struct shared {
   sem_t begins, is_ready, arrived;
   char url[64];
-  int ports[2];                     /* of this node and of the other one; before begins */
+  int ports[2];                    /* of this node and of the other one; before begins */
   _Atomic(uint64_t) number, at_ns; /* what came last; before arrived */
 } shared;
 
@@ -84,20 +102,17 @@ static natsStatus connect_bare(const char *url, natsConnection **ret_connection)
   return s;
 }
 
-static void take_streams(shared *s, bench_stream streams[2]) {
-  struct pollfd waits[2] = {{streams[0].fd, POLLIN, 0}, {streams[1].fd, POLLIN, 0}};
+static void take_streams(shared *s, int epoll) {
   char data[4096];
-  for (bool is_told = false;;) {
-    if (poll(waits, 2, -1) < 0) continue;
-    for (int i = 0; i < 2; i++) {
-      if (!waits[i].revents) continue;
-      ssize_t got = recv(streams[i].fd, data, sizeof data, 0);
-      arriving a = {s, bench_now_ns()};
-      if (got <= 0 || !bench_stream_feed(&streams[i], data, (size_t)got, take_line, &a)) return;
-    }
-    if (is_told || streams[0].at != STREAM_BODY || streams[1].at != STREAM_BODY) continue;
-    is_told = true;
-    sem_post(&s->is_ready);
+  for (unsigned opened = 0;;) {
+    struct epoll_event event;
+    if (epoll_wait(epoll, &event, 1, -1) != 1) continue;
+    bench_stream *stream = event.data.ptr;
+    bool had_head = stream->at != STREAM_HEAD;
+    ssize_t got = recv(stream->fd, data, sizeof data, 0);
+    arriving a = {s, bench_now_ns()};
+    if (got <= 0 || !bench_stream_feed(stream, data, (size_t)got, take_line, &a)) return;
+    if (!had_head && stream->at != STREAM_HEAD && ++opened == 2 * STREAMS) sem_post(&s->is_ready);
   }
 }
 
@@ -105,16 +120,22 @@ static void be_client(void *ctx) {
   shared *s = ctx;
   natsConnection *connection;
   natsSubscription *sub;
-  bench_stream streams[2];
+  static bench_stream streams[2 * STREAMS];
+  int epoll = epoll_create1(EPOLL_CLOEXEC);
   while (sem_wait(&s->begins)) continue;
-  if (connect_bare(s->url, &connection) ||
-      natsConnection_Subscribe(&sub, connection, bare_subject, on_bare, s) || natsConnection_Flush(connection))
+  if (connect_bare(s->url, &connection) || natsConnection_Subscribe(&sub, connection, bare_subject, on_bare, s) ||
+      natsConnection_Flush(connection))
     return;
-  for (int i = 0; i < 2; i++)
-    if (!bench_stream_open(&streams[i], &(bench_subscription){.port = s->ports[i],
-                                                              .path = i ? "/sub?key=there" : "/sub?key=here"}))
+  for (unsigned i = 0; i < 2 * STREAMS; i++) {
+    char name[KEY_BYTES], path[64];
+    name_key(name, i % 2, i / 2);
+    snprintf(path, sizeof path, "/sub?key=%s", name);
+    if (!bench_stream_open(&streams[i], &(bench_subscription){.port = s->ports[i % 2], .path = path}) ||
+        epoll_ctl(epoll, EPOLL_CTL_ADD, streams[i].fd,
+                  &(struct epoll_event){.events = EPOLLIN, .data.ptr = &streams[i]}))
       return;
-  take_streams(s, streams);
+  }
+  take_streams(s, epoll);
 }
 
 /* ---- this node --------------------------------------------------------------------------------------------------- */
@@ -129,11 +150,15 @@ typedef struct far {
   bool serves;
   natsConnection *bare;
   uint64_t number;
+  sem_t answered;
+  _Atomic(uint64_t) failed; /* of the answers */
 } far;
 
 static vestry_err sub(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
-  vestry_err error = vestry_reply_key(reply, KEY("here"));
+  const char *name = vestry_request_value(req, VESTRY_IN_QUERY, "key");
+  (void)app;
+  if (!name) return VESTRY_INVALID;
+  vestry_err error = vestry_reply_key(reply, KEY(name));
   if (!error) error = vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
   if (!error) vestry_reply_any_client(reply);
   return error;
@@ -151,17 +176,18 @@ static bool begin(far *f) {
   int status;
   f->shared = bench_shared_memory(sizeof *f->shared);
   if (!f->shared || sem_init(&f->shared->begins, 1, 0) || sem_init(&f->shared->is_ready, 1, 0) ||
-      sem_init(&f->shared->arrived, 1, 0))
+      sem_init(&f->shared->arrived, 1, 0) || sem_init(&f->answered, 0, 0))
     return false;
   const char *url = broker_server_start(&f->broker);
-  if (!url || !bench_fork(&f->client, be_client, f->shared) || !bench_node_start(&f->nodes[0], url, "there", 64) ||
-      !bench_node_start(&f->nodes[1], url, "nowhere", 64))
+  if (!url || !bench_fork(&f->client, be_client, f->shared) || !bench_node_start(&f->nodes[0], url, "there", STREAMS) ||
+      !bench_node_start(&f->nodes[1], url, "nowhere", STREAMS))
     return false;
   vestry_err error = vestry_create(&(vestry_options){.store = "hash"}, &f->v);
   if (!error) error = bench_cluster_create(f->v, url, "here", NULL, &f->cluster);
   if (!error) error = vestry_route(f->v, "GET", "/sub", sub, NULL);
-  f->serves = !error && bench_server_start(&f->server, f->v,
-                                           &(bench_server_options){.adapter = "microhttpd", .streams = 64}, &status);
+  f->serves =
+      !error && bench_server_start(&f->server, f->v,
+                                   &(bench_server_options){.adapter = "microhttpd", .streams = STREAMS}, &status);
   if (!f->serves || connect_bare(url, &f->bare)) return false;
   strcpy(f->shared->url, url);
   f->shared->ports[0] = (int)f->server.port;
@@ -169,7 +195,7 @@ static bool begin(far *f) {
   sem_post(&f->shared->begins);
   if (!wait_sem(&f->shared->is_ready)) return false;
   return bench_cluster_wait(bench_cluster_of(f->cluster), 2) &&
-         bench_cluster_wait_held(bench_cluster_of(f->cluster), KEY("there"));
+         bench_cluster_wait_held(bench_cluster_of(f->cluster), KEY("t0"));
 }
 
 static void finish(far *f) {
@@ -190,8 +216,9 @@ enum { NODES_CPU = 3, BROKER_CPU = NODES_CPU, PROCESSES }; /* this one, there, n
 typedef struct way {
   const char *name;
   bool (*send)(far *f, uint64_t number);
+  bool is_busy;
   histogram arrival, answer;
-  uint64_t cpu_ns[PROCESSES], rounds;
+  uint64_t cpu_ns[PROCESSES], client_cpu_ns, rounds, messages;
 } way;
 
 static bool send_bare(far *f, uint64_t number) {
@@ -221,11 +248,40 @@ static bool send_to(far *f, const char *where, uint64_t number) {
 }
 
 static bool send_there(far *f, uint64_t number) {
-  return send_to(f, "there", number);
+  return send_to(f, "t0", number);
 }
 
 static bool send_here(far *f, uint64_t number) {
-  return send_to(f, "here", number);
+  return send_to(f, "h0", number);
+}
+
+static bool send_here_busy(far *f, uint64_t number) {
+  char name[KEY_BYTES];
+  bool sent = true;
+  for (unsigned i = 0; sent && i < STREAMS; i++) {
+    name_key(name, false, i);
+    sent = send_to(f, name, number);
+  }
+  return sent;
+}
+
+static void on_answer(vestry_err error, uint32_t count, void *ctx) {
+  far *f = ctx;
+  if (error || count != 1) atomic_fetch_add(&f->failed, 1);
+  sem_post(&f->answered);
+}
+
+static bool send_there_busy(far *f, uint64_t number) {
+  char name[KEY_BYTES];
+  vestry_err error = VESTRY_OK;
+  for (unsigned i = 0; !error && i < STREAMS; i++) {
+    name_key(name, true, i);
+    json_t *effects = effects_of(number);
+    error = vestry_cluster_dispatch(bench_cluster_of(f->cluster), effects, &(vestry_dispatch_options){.key = KEY(name)},
+                                    on_answer, f);
+    json_decref(effects);
+  }
+  return !error;
 }
 
 static void look(const far *f, uint64_t cpu_ns[PROCESSES]) {
@@ -239,7 +295,10 @@ static bool one_round(far *f, way *w, uint64_t *inside_ns) {
   bool sent = w->send(f, number);
   uint64_t answered = bench_now_ns();
   *inside_ns += bench_thread_cpu_ns() - thread_ns;
-  if (!sent || !wait_sem(&f->shared->arrived) || atomic_load(&f->shared->number) != number) {
+  unsigned left = w->is_busy ? STREAMS : 1;
+  while (sent && left && wait_sem(&f->shared->arrived)) left--;
+  for (unsigned i = 0; !left && w->send == send_there_busy && i < STREAMS; i++) left += !wait_sem(&f->answered);
+  if (left || atomic_load(&f->failed) || atomic_load(&f->shared->number) != number) {
     fprintf(stderr, "vestry-bench: %s: number %" PRIu64 " did not arrive\n", w->name, number);
     return false;
   }
@@ -249,7 +308,8 @@ static bool one_round(far *f, way *w, uint64_t *inside_ns) {
 }
 
 static bool one_turn(far *f, way *w, uint64_t rounds) {
-  uint64_t before[PROCESSES], after[PROCESSES], inside_ns = 0, thread_ns = bench_thread_cpu_ns();
+  uint64_t before[PROCESSES], after[PROCESSES], inside_ns = 0, thread_ns = bench_thread_cpu_ns(),
+                                                client_ns = bench_exact_cpu_ns(f->client.pid);
   look(f, before);
   for (uint64_t i = 0; i < rounds; i++)
     if (!one_round(f, w, &inside_ns)) return false;
@@ -257,21 +317,24 @@ static bool one_turn(far *f, way *w, uint64_t rounds) {
   uint64_t between_ns = bench_thread_cpu_ns() - thread_ns - inside_ns;
   for (int i = 0; i < PROCESSES; i++) w->cpu_ns[i] += after[i] - before[i];
   w->cpu_ns[0] -= between_ns;
+  w->client_cpu_ns += bench_exact_cpu_ns(f->client.pid) - client_ns;
   w->rounds += rounds;
+  w->messages += w->is_busy ? rounds * STREAMS : rounds;
   return true;
 }
 
 static void print(const way *w, double idle_share) {
-  double rounds = (double)w->rounds, all = 0;
-  for (int i = 0; i < PROCESSES; i++) all += (double)w->cpu_ns[i] / 1e3 / rounds;
-  printf("vestry cluster way=far what=%s rounds=%" PRIu64
+  double messages = (double)w->messages, all = 0;
+  for (int i = 0; i < PROCESSES; i++) all += (double)w->cpu_ns[i] / 1e3 / messages;
+  printf("vestry cluster way=far what=%s messages=%" PRIu64
          " p50_us=%.1f p99_us=%.1f max_us=%.1f answer_p50_us=%.1f answer_p99_us=%.1f cpu_us=%.2f own_cpu_us=%.2f "
-         "there_cpu_us=%.2f nowhere_cpu_us=%.2f broker_cpu_us=%.2f idle_share=%.5f\n",
-         w->name, w->rounds, histogram_percentile_ns(&w->arrival, 0.5) / 1e3,
+         "there_cpu_us=%.2f nowhere_cpu_us=%.2f broker_cpu_us=%.2f client_cpu_us=%.2f idle_share=%.5f\n",
+         w->name, w->messages, histogram_percentile_ns(&w->arrival, 0.5) / 1e3,
          histogram_percentile_ns(&w->arrival, 0.99) / 1e3, (double)w->arrival.max_ns / 1e3,
          histogram_percentile_ns(&w->answer, 0.5) / 1e3, histogram_percentile_ns(&w->answer, 0.99) / 1e3, all,
-         (double)w->cpu_ns[0] / 1e3 / rounds, (double)w->cpu_ns[1] / 1e3 / rounds, (double)w->cpu_ns[2] / 1e3 / rounds,
-         (double)w->cpu_ns[BROKER_CPU] / 1e3 / rounds, idle_share);
+         (double)w->cpu_ns[0] / 1e3 / messages, (double)w->cpu_ns[1] / 1e3 / messages,
+         (double)w->cpu_ns[2] / 1e3 / messages, (double)w->cpu_ns[BROKER_CPU] / 1e3 / messages,
+         (double)w->client_cpu_ns / 1e3 / messages, idle_share);
 }
 
 /* Which share of one processor all take while nothing is sent. */
@@ -288,7 +351,9 @@ int bench_cluster_far(uint64_t rounds, uint64_t turns) {
   static far f;
   static way ways[] = {{.name = "bare", .send = send_bare},
                        {.name = "there", .send = send_there},
-                       {.name = "here", .send = send_here}};
+                       {.name = "here", .send = send_here},
+                       {.name = "there-busy", .send = send_there_busy, .is_busy = true},
+                       {.name = "here-busy", .send = send_here_busy, .is_busy = true}};
   enum { WAYS = sizeof ways / sizeof *ways };
   bool ran = begin(&f);
   double idle_share = ran ? look_idle(&f) : 0;
@@ -298,9 +363,10 @@ int bench_cluster_far(uint64_t rounds, uint64_t turns) {
         memset(&ways[i].arrival, 0, sizeof ways[i].arrival);
         memset(&ways[i].answer, 0, sizeof ways[i].answer);
         memset(ways[i].cpu_ns, 0, sizeof ways[i].cpu_ns);
-        ways[i].rounds = 0;
+        ways[i].rounds = ways[i].messages = ways[i].client_cpu_ns = 0;
       }
-      ran = one_turn(&f, &ways[i], turn ? rounds / turns : rounds / WARM_SHARE);
+      uint64_t these = turn ? rounds / turns : rounds / WARM_SHARE;
+      ran = one_turn(&f, &ways[i], ways[i].is_busy ? 1 + these / BUSY_SHARE : these);
     }
   for (int i = 0; ran && i < WAYS; i++) print(&ways[i], idle_share);
   finish(&f);

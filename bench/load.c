@@ -273,7 +273,8 @@ static int check(load *l, const char *server, const char *pids, const char *port
   l->port = (uint64_t)l->ports[0];
   if (l->server == SERVERS) return complain("--server: one of vestry, nchan, socketio is wanted");
   if (l->encoding && !bench_decoder_knows(l->encoding)) return complain("--encoding: one of identity, gzip, br");
-  if (!read_numbers(pids, INT32_MAX, l->pids, PIDS_MOST, &l->pids_count)) return complain("--pid: numbers of processes are wanted, with commas between");
+  if (!read_numbers(pids, INT32_MAX, l->pids, PIDS_MOST, &l->pids_count))
+    return complain("--pid: numbers of processes are wanted, with commas between");
   if (l->is_keyed && (l->burst > 1 || l->stalled || l->killed || l->payload.change_bytes))
     return complain("--keyed goes with neither --burst, --stalled, --killed nor --change-bytes");
   if ((l->is_here || l->is_elsewhere) && (!l->is_keyed || l->ports_count < 2 || l->streams < l->ports_count))

@@ -38,8 +38,10 @@ static const struct {
      "      [--encoding identity|gzip|br] [--pid SERVER]\n"
      "      tabs of the example chat on a database of its own: losses, order, latency, CPU"},
     {"load", bench_load,
-     "load --port P[,P…] [--streams 1000] [--rounds 100] [--warm 0] [--burst 1] [--payload-bytes 100] [--change-bytes 0]\n"
-     "      [--keyed [--here | --elsewhere]] [--channel] [--stalled 0] [--killed 0] [--encoding identity|gzip|br] [--threads 1] [--pause-ms 0] [--idle-ms 200]\n"
+     "load --port P[,P…] [--streams 1000] [--rounds 100] [--warm 0] [--burst 1] [--payload-bytes 100] [--change-bytes "
+     "0]\n"
+     "      [--keyed [--here | --elsewhere]] [--channel] [--stalled 0] [--killed 0] [--encoding identity|gzip|br] "
+     "[--threads 1] [--pause-ms 0] [--idle-ms 200]\n"
      "      [--patience-ms 10000] [--seed 1] [--server vestry|nchan|socketio] [--pid SERVER,…] [--own]\n"
      "      [--drain-ms 0]\n"
      "      streams that check what they get: losses, order, latency; fails on a loss or a disorder"},

@@ -25,9 +25,8 @@ static void run_node(const char *url, const char *name, uint64_t streams, int to
   char count[32];
   snprintf(count, sizeof count, "%llu", (unsigned long long)streams);
   dup2(to, STDOUT_FILENO);
-  const char *arguments[] = {"vestry-bench", "serve",     "--port", "0",         "--adapter", "microhttpd", "--threads",
-                             "2",            "--streams", count,    "--cluster", url,         "--node",     name,
-                             NULL};
+  const char *arguments[] = {"vestry-bench", "serve", "--port",    "0", "--adapter", "microhttpd", "--threads", "2",
+                             "--streams",    count,   "--cluster", url, "--node",    name,         NULL};
   if (!url) arguments[10] = NULL;
   execv("/proc/self/exe", (char *const *)(uintptr_t)arguments);
   _exit(127);

@@ -297,7 +297,8 @@ int bench_serve(int argc, char **argv) {
     fprintf(stderr, "vestry-bench: --encoding: '%s' is not one of: identity, gzip, br\n", encoding);
     return 2;
   }
-  if ((pages_too || cluster_url) && profile.ops != &vestry_profile_identity) profile.ops = bench_counting_profile(profile.ops);
+  if ((pages_too || cluster_url) && profile.ops != &vestry_profile_identity)
+    profile.ops = bench_counting_profile(profile.ops);
   bench_server_block_signals();
   bench_raise_descriptors();
   vestry_options instance = {

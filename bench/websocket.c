@@ -56,7 +56,8 @@ bool bench_websocket_feed(bench_stream *stream, const char *data, size_t len, be
       }
       stream->frame_left = payload_bytes(stream);
       stream->line_len = 0;
-      if (stream->frame[0] != FRAME_TEXT || !stream->frame_left || !bench_stream_keep(stream, "data: ", 6)) return false;
+      if (stream->frame[0] != FRAME_TEXT || !stream->frame_left || !bench_stream_keep(stream, "data: ", 6))
+        return false;
     }
     size_t part = stream->frame_left < len ? (size_t)stream->frame_left : len;
     if (!bench_stream_keep(stream, data, part)) return false;
