@@ -30,12 +30,11 @@ enum { SOURCES = 8, QUIET_NS = 600000000, PAUSE_NS = 1000000, PATIENCE_MS = 1000
 enum { QUIET, APART, WITHIN, PHASES };
 static const char *const names[PHASES] = {"quiet", "apart", "within"};
 
-/* What this process and the streams' share. */
+/* What this process shares with one that has streams. */
 typedef struct shared {
-  sem_t begins;
+  sem_t begins; /* they are to reconnect */
   uint64_t streams;
-  int ports[PHASES];
-  _Atomic(int) phase; /* whose streams are to reconnect; before begins */
+  int port;
   _Atomic(bool) is_done, has_failed;
 } shared;
 
@@ -50,13 +49,13 @@ static bool read_head(bench_stream *stream) {
   return true;
 }
 
-static bool open_all(const shared *s, bench_stream *streams, int port) {
+static bool open_all(const shared *s, bench_stream *streams) {
   bool all = true;
   for (uint64_t i = 0; all && i < s->streams; i++) {
     char path[64];
     snprintf(path, sizeof path, "/sub?key=k%" PRIu64, i);
     all = bench_stream_open(&streams[i],
-                            &(bench_subscription){.port = port, .path = path, .source = (unsigned)(i % SOURCES)});
+                            &(bench_subscription){.port = s->port, .path = path, .source = (unsigned)(i % SOURCES)});
   }
   for (uint64_t i = 0; all && i < s->streams; i++) all = read_head(&streams[i]);
   return all;
@@ -64,23 +63,20 @@ static bool open_all(const shared *s, bench_stream *streams, int port) {
 
 static void be_streams(void *ctx) {
   shared *s = ctx;
-  bench_stream *streams[PHASES] = {NULL};
+  bench_stream *streams = calloc(s->streams, sizeof *streams);
+  for (uint64_t i = 0; streams && i < s->streams; i++) streams[i].fd = -1;
   for (;;) {
     while (sem_wait(&s->begins)) continue;
-    int phase = atomic_load(&s->phase);
-    if (streams[phase])
-      for (uint64_t i = 0; i < s->streams; i++) bench_stream_finish(&streams[phase][i], true);
-    else
-      streams[phase] = calloc(s->streams, sizeof **streams);
-    if (!streams[phase] || !open_all(s, streams[phase], s->ports[phase])) atomic_store(&s->has_failed, true);
+    for (uint64_t i = 0; streams && i < s->streams; i++) bench_stream_finish(&streams[i], true);
+    if (!streams || !open_all(s, streams)) atomic_store(&s->has_failed, true);
     atomic_store(&s->is_done, true);
   }
 }
 
 typedef struct run {
-  shared *shared;
+  shared *shared[PHASES]; /* NULL: nobody reconnects */
   broker_server broker;
-  bench_process client, third, apart, within;
+  bench_process clients[PHASES], nodes[PHASES], third;
   vestry *v;
   bench_cluster *cluster;
   bench_stream watched;
@@ -134,7 +130,7 @@ static bool notice(run *r, int phase) {
 static bool keys_are_known(const run *r) {
   vestry_cluster_stats stats = {0};
   vestry_cluster_stats_get(bench_cluster_of(r->cluster), &stats);
-  return !stats.unsynced_count && stats.others_keys_count == r->shared->streams + 1; /* and the watched one */
+  return !stats.unsynced_count && stats.others_keys_count == r->shared[WITHIN]->streams + 1; /* and the watched one */
 }
 
 static bool be_quiet(run *r) {
@@ -146,11 +142,11 @@ static bool be_quiet(run *r) {
 /* Until all are back, and known. */
 static bool reconnect(run *r, int phase, bool counts) {
   bool ok = true;
-  atomic_store(&r->shared->is_done, false);
-  atomic_store(&r->shared->phase, phase);
+  shared *s = r->shared[phase];
+  atomic_store(&s->is_done, false);
   uint64_t began = bench_now_ns();
-  sem_post(&r->shared->begins);
-  while (ok && !atomic_load(&r->shared->is_done))
+  sem_post(&s->begins);
+  while (ok && !atomic_load(&s->is_done))
     if (counts)
       ok = notice(r, phase);
     else
@@ -163,26 +159,27 @@ static bool reconnect(run *r, int phase, bool counts) {
       nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
   if (counts) r->reconnect_ms[phase] += (double)(opened - began) / 1e6;
   if (counts && phase == WITHIN) r->known_ms += (double)(bench_now_ns() - opened) / 1e6;
-  if (atomic_load(&r->shared->has_failed)) return complain("not all streams came back");
+  if (atomic_load(&s->has_failed)) return complain("not all streams came back");
   if (phase == WITHIN && !keys_are_known(r)) return complain("not all keys are known");
   return ok;
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
-/* Nodes have room for as many again: those that were cut off may be noticed after the new ones have come. */
+/* Nodes have room for half as many again: those that were cut off may be noticed after the new ones have come. */
+static bool begin_phase(run *r, int phase, const char *url, uint64_t streams) {
+  shared *s = r->shared[phase] = bench_shared_memory(sizeof *s);
+  if (!s || sem_init(&s->begins, 1, 0)) return false;
+  if (!bench_node_start(&r->nodes[phase], url, names[phase], streams * 3 / 2)) return false;
+  s->streams = streams;
+  s->port = r->nodes[phase].port;
+  return bench_fork(&r->clients[phase], be_streams, s);
+}
+
 static bool begin(run *r, uint64_t streams) {
-  r->shared = bench_shared_memory(sizeof *r->shared);
-  if (!r->shared || sem_init(&r->shared->begins, 1, 0)) return false;
   const char *url = broker_server_start(&r->broker);
-  if (!url || !bench_node_start(&r->third, url, "third", 64) ||
-      !bench_node_start(&r->within, url, "within", 2 * streams) ||
-      !bench_node_start(&r->apart, NULL, "apart", 2 * streams))
-    return false;
-  r->shared->streams = streams;
-  r->shared->ports[APART] = r->apart.port;
-  r->shared->ports[WITHIN] = r->within.port;
-  if (!bench_fork(&r->client, be_streams, r->shared)) return false;
+  if (!url || !bench_node_start(&r->third, url, "third", 64)) return false;
+  if (!begin_phase(r, APART, NULL, streams) || !begin_phase(r, WITHIN, url, streams)) return false;
   vestry_err error = vestry_create(&(vestry_options){.store = "hash"}, &r->v);
   if (!error) error = bench_cluster_create(r->v, url, "here", NULL, &r->cluster);
   if (error || !bench_cluster_wait(bench_cluster_of(r->cluster), 2)) return false;
@@ -193,14 +190,13 @@ static bool begin(run *r, uint64_t streams) {
 }
 
 static void finish(run *r) {
-  bench_process_end(&r->client);
+  for (int i = 0; i < PHASES; i++) bench_process_end(&r->clients[i]);
   if (r->watched.decoder) bench_stream_finish(&r->watched, false);
   if (r->v) (void)vestry_stop(r->v, VESTRY_NEVER_MS);
   bench_cluster_destroy(r->cluster);
   vestry_destroy(r->v);
   bench_process_end(&r->third);
-  bench_process_end(&r->within);
-  bench_process_end(&r->apart);
+  for (int i = 0; i < PHASES; i++) bench_process_end(&r->nodes[i]);
   broker_server_stop(&r->broker);
 }
 

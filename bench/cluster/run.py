@@ -36,7 +36,7 @@ def contests(quick):
     return [
         Contest("far", ["--rounds", "500" if quick else "5000"], [ALONE]),
         Contest("digests", ["--streams", "2000" if quick else "10000"], [ALONE]),
-        Contest("reconnect", ["--streams", "500" if quick else "10000"], [ALONE]),
+        Contest("reconnect", ["--turns", "3", "--streams", "500" if quick else "10000"], [ALONE]),
         Contest("broadcast", ["--channel", "--streams", streams, "--warm", "3", "--rounds", rounds], [VESTRY, ONE, SOCKETIO]),
         Contest("page", ["--channel", "--streams", streams, "--warm", "5", "--rounds", rounds, *PAGE], [VESTRY, ONE]),
         Contest("keyed", ["--keyed", "--elsewhere", "--streams", keyed, "--warm", "200", "--rounds", keyed_rounds],
@@ -161,7 +161,7 @@ def main():
         result = {"date": time.strftime("%Y-%m-%d", time.gmtime(began)), "took_s": round(time.time() - began),
                   "others_share": machine.others_share(before, machine.processor_seconds()),
                   "repetitions": repetition + 1,
-                  "machine": machine.describe(["nats-server", "libnats3.3", "redis-server", "libmicrohttpd12", "libbrotli1"]),
+                  "machine": machine.describe(["nats-server", "libnats3.4", "redis-server", "libmicrohttpd12", "libbrotli1"]),
                   "node": node_version(), "socketio": version_of(args.build, "socketio/node_modules/socket.io"),
                   "adapter": version_of(args.build, "socketio/node_modules/@socket.io/redis-adapter"), "runs": runs}
         with open(args.output, "w", encoding="utf-8") as output:
