@@ -158,7 +158,6 @@ static void layout_bytes(vsi_writer *writer, vsi_event_meaning *meaning, const v
   vsi_put(writer, bytes->data, bytes->len);
 }
 
-/* OK, also if nobody is here */
 static vestry_err do_event(vestry_cluster *cluster, vsi_wire_name name, vestry_slice bytes) {
   vsi_scoped_key key;
   vestry_event *event;
@@ -172,7 +171,7 @@ static vestry_err do_event(vestry_cluster *cluster, vsi_wire_name name, vestry_s
     vestry_event_unref(event);
   }
   vsi_scoped_key_finish(&key);
-  return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
+  return error;
 }
 
 static vestry_err do_publish(vestry_cluster *cluster, vsi_wire_name name, vestry_slice bytes) {
@@ -181,7 +180,7 @@ static vestry_err do_publish(vestry_cluster *cluster, vsi_wire_name name, vestry
   if (error) return error;
   error = vsi_publish_here(cluster->v, &key.key, bytes.data, bytes.len);
   vsi_scoped_key_finish(&key);
-  return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
+  return error;
 }
 
 static vestry_err do_refresh(vestry_cluster *cluster, vsi_wire_reader *reader) {
@@ -196,7 +195,7 @@ static vestry_err do_refresh(vestry_cluster *cluster, vsi_wire_reader *reader) {
   return VESTRY_OK;
 }
 
-/* What nobody waits for: what fails is a gap, but for streams that could not take it, which tell it themselves. */
+/* What nobody waits for. */
 static vestry_err do_unasked(vestry_cluster *cluster, const work *w) {
   vsi_wire_reader reader = vsi_wire_read(w->body, w->len);
   if (w->kind == VSI_WIRE_REFRESH) return do_refresh(cluster, &reader);
@@ -206,10 +205,16 @@ static vestry_err do_unasked(vestry_cluster *cluster, const work *w) {
   return w->kind == VSI_WIRE_EVENT ? do_event(cluster, name, rest) : do_publish(cluster, name, rest);
 }
 
+/* What is told to nobody, or to nobody any more, is not lost. A stream that could not take it tells so itself. */
+static bool is_lost(vestry_err error) {
+  return error && error != VESTRY_NOT_FOUND && error != VESTRY_CLOSED && error != VESTRY_FULL &&
+         error != VESTRY_TOO_LARGE;
+}
+
 static void do_one(vestry_cluster *cluster, work *w) {
   if (w->kind == VSI_WIRE_ASK) {
     do_ask(cluster, w);
-  } else if (do_unasked(cluster, w)) {
+  } else if (is_lost(do_unasked(cluster, w))) {
     vsi_cluster_lock(cluster);
     for (size_t i = 0; i < cluster->peers_count; i++)
       if (cluster->peers[i].id == w->from) vsi_peer_lose(&cluster->peers[i], 1);

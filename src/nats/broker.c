@@ -1,7 +1,9 @@
 #include "nats/broker.h"
 
 #include "base/options.h"
-#include "nats/host.h"
+#include "base/outside.h"
+#include "base/thread.h"
+#include "base/wait.h"
 
 enum { GUESSED_PAYLOAD = 1 << 20 }; /* nats-server's default */
 
@@ -12,9 +14,9 @@ void vsi_nats_broker_unref_locked(vsi_nats_broker *broker) {
 
 /* Until libnats has no reference any more: then nothing of the host's is used any more. */
 static bool is_alone(vsi_nats_broker *broker) {
-  uint64_t until_ns = vsi_nats_now_ns() + VSI_NATS_COMPLETE_MS * UINT64_C(1000000);
+  uint64_t until_ns = vsi_monotonic_in_ms(VSI_NATS_COMPLETE_MS);
   pthread_mutex_lock(&broker->lock);
-  while (broker->refs > 1 && vsi_nats_wait(&broker->changed, &broker->lock, until_ns)) continue;
+  while (broker->refs > 1 && vsi_wait_until(&broker->changed, &broker->lock, until_ns)) continue;
   bool alone = broker->refs == 1;
   pthread_mutex_unlock(&broker->lock);
   return alone;
@@ -28,7 +30,7 @@ static vestry_err start(void *self, const vestry_broker_events *given) {
   if (VSI_OPTIONS_TAKE(events, given) || broker->started || broker->stopped) return VESTRY_INVALID;
   vestry_err error = vsi_nats_inbox_start(&broker->inbox, &events);
   if (error) return error;
-  error = vsi_nats_thread_start(&broker->link, "vestry-nats-out", vsi_nats_link_run, broker);
+  error = vsi_thread_start(&broker->link, "vestry-nats-out", vsi_nats_link_run, broker);
   if (error)
     vsi_nats_inbox_stop(&broker->inbox);
   else
@@ -183,7 +185,7 @@ vestry_err vestry_nats_create(const vestry_nats_options *options, vestry_broker 
   broker->refs = 1;
   atomic_init(&broker->max_payload, GUESSED_PAYLOAD);
   pthread_mutex_init(&broker->lock, NULL);
-  vsi_nats_condition_init(&broker->changed);
+  pthread_cond_init(&broker->changed, NULL);
   vsi_nats_outbox_init(&broker->outbox, settings.options.max_out_bytes);
   vsi_nats_interests_init(&broker->interests, host);
   vsi_nats_inbox_init(&broker->inbox, host, settings.options.max_in_bytes, settings.options.max_in_count);

@@ -2,7 +2,8 @@
  * that there was one, so the revision is asked for behind it; whoever set it meanwhile is another one all the same. */
 #include "nats/claims.h"
 
-#include "nats/host.h"
+#include <string.h>
+
 #include "nats/status.h"
 
 enum { WAIT_MS = 1000, READY_MS = 20, READY_TRIES = 25 };

@@ -1,6 +1,6 @@
 #include "nats/interests.h"
 
-#include "nats/host.h"
+#include "base/outside.h"
 
 vsi_nats_interest *vsi_nats_interest_ref(vsi_nats_interest *interest) {
   atomic_fetch_add_explicit(&interest->refs, 1, memory_order_relaxed); /* who takes one has one */

@@ -11,10 +11,11 @@
  * seconds (without memory it cannot), it goes on, and what the reference holds is not freed. */
 #include <stdio.h>
 
+#include "base/outside.h"
+#include "base/wait.h"
 #include "nats/broker.h"
-#include "nats/host.h"
 
-enum { LAST_WORDS_MS = 1000, COMPLAINTS_MAX = 8, NS_PER_MS = 1000000, LINE_MAX_BYTES = 256 };
+enum { LAST_WORDS_MS = 1000, COMPLAINTS_MAX = 8, LINE_MAX_BYTES = 256 };
 
 /* One connection, as its callbacks see it. */
 typedef struct wire {
@@ -35,10 +36,6 @@ typedef struct link {
   size_t *order;     /* of servers */
   bool has_complained;
 } link;
-
-static uint64_t in_ms(uint64_t ms) {
-  return vsi_nats_now_ns() + ms * NS_PER_MS;
-}
 
 /* ---- callbacks --------------------------------------------------------------------------------------------------- */
 
@@ -202,7 +199,7 @@ static natsStatus perform(link *l, vsi_nats_item *first, uint64_t until_ns) {
   natsStatus s = NATS_OK;
   for (vsi_nats_item *item = first, *next; item; item = next) {
     next = item->next;
-    if (!s && until_ns && vsi_nats_now_ns() > until_ns) s = NATS_TIMEOUT;
+    if (!s && until_ns && vsi_monotonic_ns() > until_ns) s = NATS_TIMEOUT;
     if (item->is_interest) {
       if (s)
         (void)take_out(l, (vsi_nats_interest *)item);
@@ -343,9 +340,9 @@ static void drop_all(link *l) {
 
 static void wait_complete(link *l) {
   vsi_nats_broker *broker = l->broker;
-  uint64_t until_ns = in_ms(VSI_NATS_COMPLETE_MS);
+  uint64_t until_ns = vsi_monotonic_in_ms(VSI_NATS_COMPLETE_MS);
   pthread_mutex_lock(&broker->lock);
-  while ((broker->subs_alive || !l->wire->is_closed) && vsi_nats_wait(&broker->changed, &broker->lock, until_ns))
+  while ((broker->subs_alive || !l->wire->is_closed) && vsi_wait_until(&broker->changed, &broker->lock, until_ns))
     continue;
   pthread_mutex_unlock(&broker->lock);
 }
@@ -385,7 +382,7 @@ static void serve(link *l) {
     if (stops) set_down_locked(broker); /* from here on publish fails, so this is the last of it */
     vsi_nats_item *some = l->wire->is_over ? NULL : vsi_nats_outbox_take(&broker->outbox);
     pthread_mutex_unlock(&broker->lock);
-    uint64_t until_ns = stops ? in_ms(LAST_WORDS_MS) : 0;
+    uint64_t until_ns = stops ? vsi_monotonic_in_ms(LAST_WORDS_MS) : 0;
     if (some && perform(l, some, until_ns)) return;
     /* A socket that is closed while something unread is in it takes back what it has sent. */
     if (stops) (void)natsConnection_FlushTimeout(l->connection, LAST_WORDS_MS);
@@ -395,9 +392,9 @@ static void serve(link *l) {
 static void pause_ms(vsi_nats_broker *broker, uint64_t ms) {
   uint32_t number = 0;
   (void)broker->host->random(broker->host->ctx, &number, sizeof number);
-  uint64_t until_ns = in_ms(ms + number % (ms + 1));
+  uint64_t until_ns = vsi_monotonic_in_ms(ms + number % (ms + 1));
   pthread_mutex_lock(&broker->lock);
-  while (!broker->stops && vsi_nats_wait(&broker->changed, &broker->lock, until_ns)) continue;
+  while (!broker->stops && vsi_wait_until(&broker->changed, &broker->lock, until_ns)) continue;
   pthread_mutex_unlock(&broker->lock);
 }
 

@@ -1,6 +1,6 @@
 #include "nats/outbox.h"
 
-#include "nats/host.h"
+#include "base/outside.h"
 
 enum { LETTER_BYTES = 128 };
 

@@ -3,11 +3,11 @@
  * also by a libnats that was built not to. */
 #include "nats/settings.h"
 
-#include <signal.h>
 #include <stdio.h>
 
 #include "base/options.h"
-#include "nats/host.h"
+#include "base/outside.h"
+#include "base/thread.h"
 #include "nats/status.h"
 
 enum { HOST_MAX = 256, LINE_MAX_BYTES = 256, PENDING_MIN = 1024 };
@@ -105,11 +105,9 @@ static bool is_address(const char *url) {
 }
 
 static vestry_err make_nats(vsi_nats_settings *s) {
-  sigset_t all, before; /* for the threads that libnats starts now */
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
+  sigset_t before = vsi_signals_block(); /* for the threads that libnats starts now */
   natsStatus status = natsOptions_Create(&s->nats);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  vsi_signals_restore(before);
   if (!status) status = set_common(s->nats, &s->options);
   const char *part = "credentials";
   if (!status) status = set_identity(s->nats, &s->options);

@@ -1,10 +1,10 @@
 /* The life of pages: their threads, their end, and waiting for them. */
 #include <string.h>
-#include <time.h>
 
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
+#include "base/wait.h"
 #include "page/page.h"
 #include "registry/instance/instance.h"
 #include "runtime/runtime.h"
@@ -170,11 +170,7 @@ vestry_err vestry_pages_create(struct vestry *v, const vestry_pages_options *giv
   pages->retry_ms = options.retry_ms ? options.retry_ms : RETRY_MS;
   pages->last_dirty = &pages->first_dirty;
   pthread_mutex_init(&pages->lock, NULL);
-  pthread_condattr_t by_monotonic;
-  pthread_condattr_init(&by_monotonic);
-  pthread_condattr_setclock(&by_monotonic, CLOCK_MONOTONIC);
-  pthread_cond_init(&pages->quiet, &by_monotonic);
-  pthread_condattr_destroy(&by_monotonic);
+  pthread_cond_init(&pages->quiet, NULL);
   vestry_err error = fill(pages, &options);
   if (error) {
     vestry_pages_destroy(pages);
@@ -282,30 +278,17 @@ static vestry_err settle_by_steps(vestry_pages *pages, uint64_t seq) {
   return settled ? VESTRY_OK : VESTRY_TIMEOUT;
 }
 
-static struct timespec in_ms(uint64_t ms) {
-  struct timespec at;
-  clock_gettime(CLOCK_MONOTONIC, &at);
-  at.tv_sec += (time_t)(ms / 1000);
-  at.tv_nsec += (long)(ms % 1000 * 1000000);
-  if (at.tv_nsec >= 1000000000) at.tv_sec++, at.tv_nsec -= 1000000000;
-  return at;
-}
-
-static bool is_before(struct timespec a, struct timespec b) {
-  return a.tv_sec < b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec < b.tv_nsec);
-}
-
 /* Streams are written by others, who do not tell: so it looks again and again. */
 vestry_err vestry_pages_settle(vestry_pages *pages, uint64_t seq, uint64_t timeout_ms) {
   if (!pages) return VESTRY_INVALID;
   if (vsi_runtime_is_stepped(pages->runtime)) return settle_by_steps(pages, seq);
-  const struct timespec end = in_ms(timeout_ms < INTERVAL_MOST_MS * UINT64_C(1440) ? timeout_ms : 86400000);
+  uint64_t end_ns = vsi_monotonic_in_ms(timeout_ms);
   vsi_pages_lock(pages);
   bool settled;
   while (!(settled = is_settled(pages, seq))) {
-    struct timespec soon = in_ms(1);
-    if (!is_before(soon, end)) break;
-    (void)pthread_cond_timedwait(&pages->quiet, &pages->lock, &soon);
+    uint64_t soon_ns = vsi_monotonic_in_ms(1);
+    if (soon_ns >= end_ns) break;
+    (void)vsi_wait_until(&pages->quiet, &pages->lock, soon_ns);
   }
   vsi_pages_unlock(pages);
   return settled ? VESTRY_OK : VESTRY_TIMEOUT;

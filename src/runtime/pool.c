@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "base/memory.h"
-#include "runtime/thread.h"
+#include "base/thread.h"
 
 /* Each worker has a queue of its own; what other threads submit goes into the queue `outside`. A worker takes from its
  * own queue, then from outside, then one at a time from the others. Queues are first in first out and a job that is

@@ -1,10 +1,8 @@
 #include "runtime/ticker.h"
 
-#include <errno.h>
-#include <time.h>
-
 #include "base/memory.h"
-#include "runtime/thread.h"
+#include "base/thread.h"
+#include "base/wait.h"
 
 /* One thread serves all timers. It sleeps until the wheel's next stop; whoever arms a timer for an earlier tick wakes
  * it (asleep_until_tick says whether that is needed, so that arming while it is awake, or for later, costs no system
@@ -35,12 +33,7 @@ static bool fire_due_locked(vsi_ticker *ticker) {
 
 /* Sleep for a while by the real clock, or until woken. Returns true when the time was slept out. */
 static bool sleep_locked(vsi_ticker *ticker, uint64_t duration_ns) {
-  struct timespec until;
-  clock_gettime(CLOCK_MONOTONIC, &until);
-  uint64_t nanoseconds = (uint64_t)until.tv_nsec + duration_ns % UINT64_C(1000000000);
-  until.tv_sec += (time_t)(duration_ns / UINT64_C(1000000000) + nanoseconds / UINT64_C(1000000000));
-  until.tv_nsec = (long)(nanoseconds % UINT64_C(1000000000));
-  return pthread_cond_timedwait(&ticker->changed, &ticker->lock, &until) == ETIMEDOUT;
+  return !vsi_wait_until(&ticker->changed, &ticker->lock, vsi_monotonic_in_ns(duration_ns));
 }
 
 static void *run_ticker(void *argument) {
@@ -75,11 +68,7 @@ vestry_err vsi_ticker_init(vsi_ticker *ticker, const vestry_host *host, bool thr
   ticker->closed = ticker->stopping = false;
   ticker->threaded = threaded;
   vsi_wheel_init(&ticker->wheel, tick_of_now(ticker));
-  pthread_condattr_t attributes; /* these cannot fail on Linux */
-  pthread_condattr_init(&attributes);
-  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-  pthread_cond_init(&ticker->changed, &attributes);
-  pthread_condattr_destroy(&attributes);
+  pthread_cond_init(&ticker->changed, NULL);
   pthread_mutex_init(&ticker->lock, NULL);
   if (threaded && vsi_thread_start(&ticker->thread, "vestry-timer", run_ticker, ticker) != VESTRY_OK) {
     vsi_ticker_finish(ticker);

@@ -10,7 +10,7 @@
 typedef struct vsi_ticker {
   const vestry_host *host;
   pthread_mutex_t lock;       /* inside the lock of a vestry_timer; nothing is called while it is held, but the clock */
-  pthread_cond_t changed;     /* on CLOCK_MONOTONIC: stopping, or something due before asleep_until_tick */
+  pthread_cond_t changed;     /* stopping, or something due before asleep_until_tick */
   vsi_wheel wheel;            /* guarded by lock */
   uint64_t asleep_until_tick; /* guarded by lock; 0: the thread is awake and will look at the wheel itself */
   bool closed;                /* guarded by lock: nothing is armed or fired any more */

@@ -1,10 +1,9 @@
 /* The life of a database: two connections of its own, one that looks and one that notes, and a thread. */
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "base/options.h"
+#include "base/thread.h"
 #include "sqlite/sqlite.h"
 
 enum {
@@ -49,14 +48,9 @@ static vestry_err open_both(vestry_sqlite *database) {
 }
 
 static vestry_err start(vestry_sqlite *database) {
-  /* The mask is inherited: the application's signals go to its own threads. */
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  database->has_thread = pthread_create(&database->thread, NULL, vsi_sqlite_follow, database) == 0;
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  if (database->has_thread) pthread_setname_np(database->thread, "vestry-sqlite");
-  return database->has_thread ? VESTRY_OK : VESTRY_IO;
+  vestry_err error = vsi_thread_start(&database->thread, "vestry-sqlite", vsi_sqlite_follow, database);
+  database->has_thread = !error;
+  return error;
 }
 
 static vestry_err fill(vestry_sqlite *database) {
@@ -91,11 +85,7 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
   set_defaults(&database->options);
   pthread_mutex_init(&database->lock, NULL);
   pthread_mutex_init(&database->writer_lock, NULL);
-  pthread_condattr_t by_monotonic;
-  pthread_condattr_init(&by_monotonic);
-  pthread_condattr_setclock(&by_monotonic, CLOCK_MONOTONIC);
-  pthread_cond_init(&database->end, &by_monotonic);
-  pthread_condattr_destroy(&by_monotonic);
+  pthread_cond_init(&database->end, NULL);
   size_t len = strlen(options.path);
   database->path = vsi_outside_calloc(host, len + 1, 1);
   vestry_err error = VESTRY_NO_MEMORY;

@@ -6,9 +6,8 @@
  *
  * Otherwise the number in the file's header is read; it is there before the commit is over. So if it says something
  * new, it is asked for again by a read transaction, during which nobody writes. */
-#include <errno.h>
-#include <time.h>
 
+#include "base/wait.h"
 #include "sqlite/sqlite.h"
 
 enum { MOMENT_MS = 1 };
@@ -133,20 +132,11 @@ void vsi_sqlite_rouse(vestry_sqlite *database) {
   pthread_cond_signal(&database->end);
 }
 
-static struct timespec in_ms(uint32_t ms) {
-  struct timespec at;
-  clock_gettime(CLOCK_MONOTONIC, &at);
-  at.tv_sec += ms / 1000;
-  at.tv_nsec += (long)(ms % 1000) * 1000000;
-  if (at.tv_nsec >= 1000000000) at.tv_sec++, at.tv_nsec -= 1000000000;
-  return at;
-}
-
 /* Until it is over, or that time has gone by; or it is roused, if it can be. */
 static void wait(vestry_sqlite *database, uint32_t ms, bool can_be_roused) {
-  const struct timespec due = in_ms(ms);
+  uint64_t due_ns = vsi_monotonic_in_ms(ms);
   while (!database->is_over && !(can_be_roused && database->is_roused))
-    if (pthread_cond_timedwait(&database->end, &database->lock, &due) == ETIMEDOUT) break;
+    if (!vsi_wait_until(&database->end, &database->lock, due_ns)) break;
 }
 
 /* To rouse it costs who does as much as a commit. So behind a look that it was roused for it waits a moment, in which

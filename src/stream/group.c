@@ -11,9 +11,9 @@
 #include "stream/group.h"
 
 #include <pthread.h>
-#include <time.h>
 
 #include "base/memory.h"
+#include "base/wait.h"
 #include "runtime/runtime.h"
 
 enum { CHUNK = 64, SOUGHT = 16 };
@@ -67,12 +67,8 @@ vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_opt
   atomic_init(&group->refs, 1);
   group->end = &group->first;
   vsi_budget_init(&group->budget, 0);
-  pthread_condattr_t attributes;
-  pthread_condattr_init(&attributes);
-  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
   pthread_mutex_init(&group->lock, NULL);
-  pthread_cond_init(&group->left, &attributes);
-  pthread_condattr_destroy(&attributes);
+  pthread_cond_init(&group->left, NULL);
   *ret_group = group;
   return VESTRY_OK;
 }
@@ -302,15 +298,10 @@ size_t vsi_group_send_off(vsi_group *group, uint64_t *after_id, size_t limit, ui
 vestry_err vsi_group_wait(vsi_group *group, uint64_t timeout_ms) {
   bool stepped = vsi_runtime_is_stepped(group->environment.runtime);
   while (stepped && vestry_runtime_step(group->environment.runtime)) continue;
-  struct timespec until;
-  clock_gettime(CLOCK_MONOTONIC, &until);
-  if (timeout_ms > UINT64_C(1000) * 60 * 60 * 24 * 365) timeout_ms = UINT64_C(1000) * 60 * 60 * 24 * 365;
-  uint64_t nanoseconds = (uint64_t)until.tv_nsec + timeout_ms % 1000 * VSI_NS_PER_MS;
-  until.tv_sec += (time_t)(timeout_ms / 1000 + nanoseconds / UINT64_C(1000000000));
-  until.tv_nsec = (long)(nanoseconds % UINT64_C(1000000000));
+  uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
   pthread_mutex_lock(&group->lock);
   bool waiting = !stepped;
-  while (group->totals.open && waiting) waiting = pthread_cond_timedwait(&group->left, &group->lock, &until) == 0;
+  while (group->totals.open && waiting) waiting = vsi_wait_until(&group->left, &group->lock, until_ns);
   bool empty = group->totals.open == 0;
   pthread_mutex_unlock(&group->lock);
   return empty ? VESTRY_OK : VESTRY_TIMEOUT;

@@ -302,6 +302,26 @@ static void g3_an_event_goes_to_all_nodes_with_members(void **state) {
   nodes_end(&n);
 }
 
+/* Its own stream tells that, and its policy decides; other pages have lost nothing. */
+static void a_slow_member_is_no_gap(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 2, NULL);
+  node *a = &n.all[0], *b = &n.all[1];
+  vestry_memory_exchange *slow = node_join(b, "x"), *other = node_join(b, "x");
+  nodes_pass_ms(&n, 10);
+  vestry_memory_mode_set(slow, VESTRY_MEMORY_BLOCKS);
+  vestry_err error = VESTRY_OK;
+  for (int i = 0; i < 100000 && !error; i++) error = node_broadcast(b, "x", "fills it"), nodes_settle(&n);
+  assert_int_equal(error, VESTRY_FULL);
+  size_t gaps = b->gaps;
+  assert_int_equal(node_broadcast(a, "x", "from afar"), VESTRY_OK);
+  nodes_pass_ms(&n, 600);
+  assert_int_equal(count_in(other, "from afar"), 1);
+  assert_int_equal(b->gaps, gaps);
+  nodes_end(&n);
+}
+
 static void who_joins_while_it_is_sent_is_told_of_a_gap(void **state) {
   (void)state;
   nodes n;
@@ -604,6 +624,7 @@ int main(void) {
       cmocka_unit_test(g4_the_newest_replaces_all_others),
       cmocka_unit_test(g4_one_survives_a_partition),
       cmocka_unit_test(g3_an_event_goes_to_all_nodes_with_members),
+      cmocka_unit_test(a_slow_member_is_no_gap),
       cmocka_unit_test(who_joins_while_it_is_sent_is_told_of_a_gap),
       cmocka_unit_test(g3_refreshes_are_told_and_coalesced),
       cmocka_unit_test(bytes_are_published_to_all),

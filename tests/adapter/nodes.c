@@ -62,7 +62,8 @@ void nodes_pass_ms(nodes *n, uint64_t ms) {
 vestry_err node_try(nodes *n, size_t place, const char *name, const vestry_cluster_options *given) {
   node *of = &n->all[place];
   *of = (node){.in = n, .index = n->joined, .name = name};
-  const vestry_options options = {.host = &n->th.host, .runtime = n->runtime};
+  const vestry_connection_options dropping = {.full = VESTRY_FULL_DROP};
+  const vestry_options options = {.host = &n->th.host, .runtime = n->runtime, .connection = &dropping};
   static const char *const allow[] = {"patch-signals", "note", "relay", NULL};
   vestry_cluster_options own = {.node = name, .secret = nodes_secret, .secret_len = sizeof nodes_secret};
   if (given) own = *given;

@@ -7,7 +7,7 @@
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
 const { chromium } = require('playwright-core');
-const { FLAGS, client, startExample, newSession, send, closeChrome } = require('./harness.js');
+const { CHROMIUM, FLAGS, client, startExample, newSession, send, closeChrome } = require('./harness.js');
 const { startProxy } = require('./proxy.js');
 
 after(closeChrome);
@@ -267,7 +267,7 @@ test('d19: back from another page', async (t) => {
 
   // The browser's own cache, which keeps a page whose stream is closed.
   const browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    executablePath: CHROMIUM,
     args: FLAGS,
     ignoreDefaultArgs: ['--disable-back-forward-cache'],
   });

@@ -1,4 +1,5 @@
 #include "adapter/web/gate.h"
+#include "base/wait.h"
 
 #include <time.h>
 
@@ -8,10 +9,10 @@ static void counts_who_is_inside(void **state) {
   (void)state;
   vsi_web_gate gate;
   vsi_web_gate_init(&gate, 2);
-  struct timespec now = vsi_web_after_ms(0);
-  assert_int_equal(vsi_web_gate_wait(&gate, &now), VESTRY_OK);
+  uint64_t now_ns = vsi_monotonic_in_ms(0);
+  assert_int_equal(vsi_web_gate_wait(&gate, now_ns), VESTRY_OK);
   assert_true(vsi_web_gate_enter(&gate));
-  assert_int_equal(vsi_web_gate_wait(&gate, &now), VESTRY_TIMEOUT);
+  assert_int_equal(vsi_web_gate_wait(&gate, now_ns), VESTRY_TIMEOUT);
   assert_true(vsi_web_gate_take_place(&gate));
   assert_true(vsi_web_gate_take_place(&gate));
   assert_false(vsi_web_gate_take_place(&gate)); /* there are two */
@@ -25,9 +26,9 @@ static void counts_who_is_inside(void **state) {
   assert_false(vsi_web_gate_take_place(&gate)); /* there is room, but it is shut */
   assert_false(vsi_web_gate_enter(&gate));
   vsi_web_gate_leave(&gate);
-  assert_int_equal(vsi_web_gate_wait(&gate, &now), VESTRY_TIMEOUT); /* a stream is left */
+  assert_int_equal(vsi_web_gate_wait(&gate, now_ns), VESTRY_TIMEOUT); /* a stream is left */
   vsi_web_gate_give_place(&gate);
-  assert_int_equal(vsi_web_gate_wait(&gate, &now), VESTRY_OK);
+  assert_int_equal(vsi_web_gate_wait(&gate, now_ns), VESTRY_OK);
   vsi_web_gate_finish(&gate);
 }
 
@@ -45,8 +46,8 @@ static void waits_for_the_last_one(void **state) {
   assert_true(vsi_web_gate_take_place(&gate));
   pthread_t thread;
   assert_int_equal(pthread_create(&thread, NULL, leave, &gate), 0);
-  struct timespec until = vsi_web_after_ms(UINT64_MAX); /* never is at most a year */
-  assert_int_equal(vsi_web_gate_wait(&gate, &until), VESTRY_OK);
+  uint64_t until_ns = vsi_monotonic_in_ms(UINT64_MAX); /* never is at most a year */
+  assert_int_equal(vsi_web_gate_wait(&gate, until_ns), VESTRY_OK);
   pthread_join(thread, NULL);
   vsi_web_gate_finish(&gate);
 }

@@ -7,6 +7,7 @@
 #include "adapter/web/policy.h"
 #include "base/options.h"
 #include "base/outside.h"
+#include "base/wait.h"
 
 enum { WATCH_LEAST_MS = 10, WATCH_MOST_MS = 250, LINGER_MS = 2000, PORTS_MAX = 64 };
 
@@ -106,10 +107,10 @@ vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server, const ve
 }
 
 vestry_err vestry_civetweb_stop(vestry_civetweb *adapter, uint64_t timeout_ms) {
-  struct timespec until = vsi_web_after_ms(timeout_ms);
+  uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
   vsi_web_gate_shut(&adapter->gate);
   vsi_civetweb_parked_close_all(&adapter->parked, VESTRY_CAUSE_SHUTDOWN);
-  return vsi_web_gate_wait(&adapter->gate, &until);
+  return vsi_web_gate_wait(&adapter->gate, until_ns);
 }
 
 void vestry_civetweb_destroy(vestry_civetweb *adapter) {

@@ -8,12 +8,12 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "base/outside.h"
+#include "base/thread.h"
 
 /* STACK_BYTES: as Debian builds civetweb. SETTLE_TURNS: a thread that was joined is counted for a moment more. */
 enum { STACK_BYTES = 102400, SETTLE_TURNS = 10000 };
@@ -34,14 +34,12 @@ static void *wait_for_the_end(void *argument) {
 
 static uint32_t make_threads(trial *of, pthread_t *threads, uint32_t count) {
   pthread_attr_t attributes;
-  sigset_t all, before;
   uint32_t made = 0;
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, STACK_BYTES);
-  sigfillset(&all); /* the application's signals go to the application's threads */
-  pthread_sigmask(SIG_SETMASK, &all, &before);
+  sigset_t before = vsi_signals_block();
   while (made < count && pthread_create(&threads[made], &attributes, wait_for_the_end, of) == 0) made++;
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  vsi_signals_restore(before);
   pthread_attr_destroy(&attributes);
   return made;
 }

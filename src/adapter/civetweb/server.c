@@ -9,15 +9,15 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/thread.h"
+#include "base/wait.h"
 #include "vestry/civetweb.h"
 
 enum { DOORS_MAX = 64, KNOCK_MS = 20 };
@@ -48,14 +48,7 @@ static void *keep_knocking(void *argument) {
   knocking *all = argument;
   pthread_mutex_lock(&all->lock);
   while (!all->is_done) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += KNOCK_MS * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-      until.tv_nsec -= 1000000000L;
-      until.tv_sec++;
-    }
-    pthread_cond_timedwait(&all->done, &all->lock, &until);
+    (void)vsi_wait_until(&all->done, &all->lock, vsi_monotonic_in_ms(KNOCK_MS));
     if (all->is_done) break;
     pthread_mutex_unlock(&all->lock);
     for (size_t i = 0; i < all->doors_count; i++) knock(&all->doors[i]);
@@ -63,16 +56,6 @@ static void *keep_knocking(void *argument) {
   }
   pthread_mutex_unlock(&all->lock);
   return NULL;
-}
-
-/* The application's signals go to the application's threads. */
-static bool start_knocking(knocking *all, pthread_t *ret_thread) {
-  sigset_t blocked, before;
-  sigfillset(&blocked);
-  pthread_sigmask(SIG_SETMASK, &blocked, &before);
-  bool started = pthread_create(ret_thread, NULL, keep_knocking, all) == 0;
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  return started;
 }
 
 /* The host part of an entry of listening_ports, "" when it names none: "8080", "+8080", "10.0.0.1:80", "[::1]:80s",
@@ -123,14 +106,11 @@ void vestry_civetweb_stop_server(struct mg_context *server) {
   if (!server) return;
   knocking all = {.doors_count = 0};
   find_doors(&all, server);
-  pthread_condattr_t attributes;
-  pthread_condattr_init(&attributes);
-  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
   pthread_mutex_init(&all.lock, NULL);
-  pthread_cond_init(&all.done, &attributes);
-  pthread_condattr_destroy(&attributes);
+  pthread_cond_init(&all.done, NULL);
   pthread_t thread;
-  bool knocks = start_knocking(&all, &thread); /* otherwise it takes its two seconds */
+  bool knocks =
+      !vsi_thread_start(&thread, "vestry-knock", keep_knocking, &all); /* otherwise it takes its two seconds */
   mg_stop(server);
   pthread_mutex_lock(&all.lock);
   all.is_done = true;

@@ -7,6 +7,7 @@
 #include "adapter/web/policy.h"
 #include "base/options.h"
 #include "base/outside.h"
+#include "base/wait.h"
 
 /* The worst case is a cut just after a heartbeat: one more until there is something to acknowledge, then lost_ms. */
 static unsigned lost_ms_of(const vestry *v, uint64_t lost_ms) {
@@ -58,10 +59,10 @@ void vestry_microhttpd_room(vestry_microhttpd *adapter, uint32_t *ret_streams, u
 }
 
 vestry_err vestry_microhttpd_stop(vestry_microhttpd *adapter, uint64_t timeout_ms) {
-  struct timespec until = vsi_web_after_ms(timeout_ms);
+  uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
   vsi_web_gate_shut(&adapter->gate);
   vsi_microhttpd_watch_shut(&adapter->watch, VESTRY_CAUSE_SHUTDOWN);
-  return vsi_web_gate_wait(&adapter->gate, &until);
+  return vsi_web_gate_wait(&adapter->gate, until_ns);
 }
 
 void vestry_microhttpd_destroy(vestry_microhttpd *adapter) {

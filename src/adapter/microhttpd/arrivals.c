@@ -7,6 +7,7 @@
 
 #include "adapter/web/gate.h"
 #include "base/outside.h"
+#include "base/wait.h"
 
 enum { LEAST_CAPACITY = 256 };
 
@@ -63,12 +64,12 @@ uint32_t vsi_microhttpd_arrivals_count(const vsi_microhttpd_arrivals *arrivals) 
 
 void vsi_microhttpd_arrivals_wait(vsi_microhttpd_arrivals *arrivals, uint32_t most, uint64_t most_ms) {
   if (vsi_microhttpd_arrivals_count(arrivals) < most) return;
-  struct timespec until = vsi_web_after_ms(most_ms);
-  int error = 0;
+  uint64_t until_ns = vsi_monotonic_in_ms(most_ms);
+  bool waiting = true;
   pthread_mutex_lock(&arrivals->lock);
   arrivals->is_awaited = true;
-  while (!error && vsi_microhttpd_arrivals_count(arrivals) >= most)
-    error = pthread_cond_clockwait(&arrivals->fewer, &arrivals->lock, CLOCK_MONOTONIC, &until);
+  while (waiting && vsi_microhttpd_arrivals_count(arrivals) >= most)
+    waiting = vsi_wait_until(&arrivals->fewer, &arrivals->lock, until_ns);
   arrivals->is_awaited = false;
   pthread_mutex_unlock(&arrivals->lock);
 }

@@ -11,7 +11,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -20,6 +19,7 @@
 
 #include "adapter/web/gate.h"
 #include "base/outside.h"
+#include "base/thread.h"
 
 enum { BACKLOG = 4096, MOST_AHEAD = 32, WAIT_MS = 100, FULL_WAIT_MS = 5, LINE_BYTES = 256 };
 
@@ -125,13 +125,9 @@ vestry_err vsi_microhttpd_door_open(vsi_microhttpd_door *door, struct MHD_Daemon
   door->daemon = daemon;
   door->capacity = capacity;
   door->sockets = sockets;
-  sigset_t blocked, before; /* the application's signals go to the application's threads */
-  sigfillset(&blocked);
-  pthread_sigmask(SIG_SETMASK, &blocked, &before);
-  door->is_open = pthread_create(&door->thread, NULL, keep_door, door) == 0;
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  if (door->is_open) pthread_setname_np(door->thread, "vestry-door");
-  return door->is_open ? VESTRY_OK : VESTRY_IO;
+  vestry_err error = vsi_thread_start(&door->thread, "vestry-door", keep_door, door);
+  door->is_open = !error;
+  return error;
 }
 
 uint16_t vsi_microhttpd_door_port(const vsi_microhttpd_door *door) {

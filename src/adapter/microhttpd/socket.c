@@ -21,6 +21,7 @@
 #include "adapter/microhttpd/request.h"
 #include "adapter/web/gate.h"
 #include "base/outside.h"
+#include "base/wait.h"
 
 enum { LOOKED_AT = 256, LONGEST_LOOK_MS = 250, LEAST_LOOK_MS = 10, LOOKS = 8, SOUGHT = 16, SHUT_MS = 2000 };
 /* libmicrohttpd closes connections that are silent between requests; here it is about those that are not. */
@@ -172,7 +173,7 @@ void vsi_microhttpd_sockets_finish(vsi_microhttpd_sockets *sockets) {
  * refuse itself it looks at the answer, and the process ends. So it is told when no request can come any more. Who is
  * in the middle of an answer sends no request; who is on the way to its thread is cut when it gets there. */
 void vsi_microhttpd_sockets_shut(vsi_microhttpd_sockets *sockets) {
-  struct timespec until = vsi_web_after_ms(SHUT_MS);
+  uint64_t until_ns = vsi_monotonic_in_ms(SHUT_MS);
   vsi_microhttpd_arrivals_sweep(&sockets->arrivals);
   vsi_microhttpd_arrivals_wait(&sockets->arrivals, 1, SHUT_MS);
   pthread_mutex_lock(&sockets->lock);
@@ -180,7 +181,7 @@ void vsi_microhttpd_sockets_shut(vsi_microhttpd_sockets *sockets) {
   vsi_microhttpd_socket *ring = &sockets->waiting;
   for (vsi_microhttpd_socket *at = ring->next; at != ring; at = at->next) cut_locked(at);
   for (bool late = false; ring->next != ring && !late;)
-    late = pthread_cond_clockwait(&sockets->fewer, &sockets->lock, CLOCK_MONOTONIC, &until) != 0;
+    late = !vsi_wait_until(&sockets->fewer, &sockets->lock, until_ns);
   pthread_mutex_unlock(&sockets->lock);
 }
 

@@ -15,7 +15,6 @@
  * or a stop, puts it down. While there are some, the thread looks once a second who has lingered for long enough. */
 #include "adapter/microhttpd/watch.h"
 
-#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -24,6 +23,7 @@
 #include "adapter/microhttpd/handover.h"
 #include "adapter/microhttpd/verdict.h"
 #include "base/outside.h"
+#include "base/thread.h"
 
 enum { EVENTS_AT_ONCE = 128, LEAST_ENTRIES = 16, CLOSED_AT_ONCE = 64, LOOK_MS = 1000, GENERATIONS = INT32_MAX };
 static const uint32_t NONE = UINT32_MAX;
@@ -248,17 +248,6 @@ static void *keep_watch(void *argument) {
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
-/* The application's signals go to the application's threads. */
-static bool start(vsi_microhttpd_watch *watch) {
-  sigset_t blocked, before;
-  sigfillset(&blocked);
-  pthread_sigmask(SIG_SETMASK, &blocked, &before);
-  bool started = pthread_create(&watch->thread, NULL, keep_watch, watch) == 0;
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  if (started) pthread_setname_np(watch->thread, "vestry-watch");
-  return started;
-}
-
 vestry_err vsi_microhttpd_watch_init(vsi_microhttpd_watch *watch, const vestry_host *host, uint32_t capacity) {
   *watch = (vsi_microhttpd_watch){.host = host, .capacity = capacity, .first_free = NONE};
   pthread_mutex_init(&watch->lock, NULL);
@@ -266,7 +255,7 @@ vestry_err vsi_microhttpd_watch_init(vsi_microhttpd_watch *watch, const vestry_h
   watch->told = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (watch->epoll < 0 || watch->told < 0 || !control(watch, EPOLL_CTL_ADD, watch->told, EPOLLIN, TOLD))
     return VESTRY_IO;
-  watch->started = start(watch);
+  watch->started = !vsi_thread_start(&watch->thread, "vestry-watch", keep_watch, watch);
   return watch->started ? VESTRY_OK : VESTRY_IO;
 }
 

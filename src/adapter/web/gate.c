@@ -1,15 +1,11 @@
 #include "adapter/web/gate.h"
 
-#include <time.h>
+#include "base/wait.h"
 
 void vsi_web_gate_init(vsi_web_gate *gate, uint32_t capacity) {
   *gate = (vsi_web_gate){.capacity = capacity};
-  pthread_condattr_t attributes;
-  pthread_condattr_init(&attributes);
-  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
   pthread_mutex_init(&gate->lock, NULL);
-  pthread_cond_init(&gate->left, &attributes);
-  pthread_condattr_destroy(&attributes);
+  pthread_cond_init(&gate->left, NULL);
 }
 
 void vsi_web_gate_finish(vsi_web_gate *gate) {
@@ -68,23 +64,11 @@ void vsi_web_gate_shut(vsi_web_gate *gate) {
   pthread_mutex_unlock(&gate->lock);
 }
 
-vestry_err vsi_web_gate_wait(vsi_web_gate *gate, const struct timespec *until) {
+vestry_err vsi_web_gate_wait(vsi_web_gate *gate, uint64_t until_ns) {
   pthread_mutex_lock(&gate->lock);
   bool waiting = true;
-  while ((gate->inside || gate->streams) && waiting)
-    waiting = pthread_cond_timedwait(&gate->left, &gate->lock, until) == 0;
+  while ((gate->inside || gate->streams) && waiting) waiting = vsi_wait_until(&gate->left, &gate->lock, until_ns);
   bool empty = !gate->inside && !gate->streams;
   pthread_mutex_unlock(&gate->lock);
   return empty ? VESTRY_OK : VESTRY_TIMEOUT;
-}
-
-struct timespec vsi_web_after_ms(uint64_t ms) {
-  const uint64_t year_ms = UINT64_C(365) * 24 * 60 * 60 * 1000;
-  struct timespec at;
-  clock_gettime(CLOCK_MONOTONIC, &at);
-  if (ms > year_ms) ms = year_ms;
-  uint64_t ns = (uint64_t)at.tv_nsec + ms % 1000 * 1000000;
-  at.tv_sec += (time_t)(ms / 1000 + ns / 1000000000);
-  at.tv_nsec = (long)(ns % 1000000000);
-  return at;
 }

@@ -9,7 +9,7 @@
 typedef struct vsi_web_gate {
   uint32_t capacity;    /* places for streams; constant */
   pthread_mutex_t lock; /* innermost; nothing is called while it is held */
-  pthread_cond_t left;  /* somebody has left; CLOCK_MONOTONIC */
+  pthread_cond_t left;  /* somebody has left */
   bool stopping;        /* guarded by lock */
   uint32_t inside;      /* guarded by lock: requests that are being served */
   uint32_t streams;     /* guarded by lock: places that are taken */
@@ -29,9 +29,7 @@ uint32_t vsi_web_gate_streams(vsi_web_gate *gate);
 
 /* From here on nobody gets in. */
 void vsi_web_gate_shut(vsi_web_gate *gate);
-/* Wait until no request is served and no place is taken. until: by CLOCK_MONOTONIC. OK | TIMEOUT */
-vestry_err vsi_web_gate_wait(vsi_web_gate *gate, const struct timespec *until);
-/* So many milliseconds from now; at most a year. */
-struct timespec vsi_web_after_ms(uint64_t ms);
+/* Wait until no request is served and no place is taken. until_ns: base/wait.h. OK | TIMEOUT */
+vestry_err vsi_web_gate_wait(vsi_web_gate *gate, uint64_t until_ns);
 
 #endif

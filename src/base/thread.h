@@ -1,0 +1,35 @@
+/* Threads of the library's. Header only: libraries of their own do not see the core's functions. */
+#ifndef VSI_BASE_THREAD_H
+#define VSI_BASE_THREAD_H
+
+#include <pthread.h>
+#include <signal.h>
+
+#include "vestry/error.h"
+
+/* The application's signals go to the application's threads: what is started between these two blocks all signals from
+ * its first instruction, since it inherits the mask. */
+static inline sigset_t vsi_signals_block(void) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  return before;
+}
+static inline void vsi_signals_restore(sigset_t before) {
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* Start a thread that blocks all signals. name: at most 15 characters. OK | IO */
+static inline vestry_err vsi_thread_start(pthread_t *ret_thread, const char *name, void *(*body)(void *),
+                                          void *argument) {
+  pthread_t thread;
+  sigset_t before = vsi_signals_block();
+  int failure = pthread_create(&thread, NULL, body, argument);
+  vsi_signals_restore(before);
+  if (failure) return VESTRY_IO;
+  pthread_setname_np(thread, name); /* a name that does not stick is no failure */
+  *ret_thread = thread;
+  return VESTRY_OK;
+}
+
+#endif

@@ -1,0 +1,32 @@
+/* Waiting for a condition, but not for ever: by the monotonic clock, which nobody sets. It may differ from the host's
+ * clock, which says what time it is for all else. Header only, as base/thread.h is. */
+#ifndef VSI_BASE_WAIT_H
+#define VSI_BASE_WAIT_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+static inline uint64_t vsi_monotonic_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
+  return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+/* The time at which so much will have gone by; at most a year from now. */
+static inline uint64_t vsi_monotonic_in_ns(uint64_t ns) {
+  const uint64_t year_ns = UINT64_C(365) * 24 * 60 * 60 * 1000000000;
+  return vsi_monotonic_ns() + (ns < year_ns ? ns : year_ns);
+}
+static inline uint64_t vsi_monotonic_in_ms(uint64_t ms) {
+  return vsi_monotonic_in_ns(ms < UINT64_MAX / 1000000 ? ms * 1000000 : UINT64_MAX);
+}
+
+/* Wait until the condition is signalled, which may be for nothing, or until that time. false: the time has come. */
+static inline bool vsi_wait_until(pthread_cond_t *condition, pthread_mutex_t *lock, uint64_t until_ns) {
+  const struct timespec until = {(time_t)(until_ns / 1000000000), (long)(until_ns % 1000000000)};
+  return pthread_cond_clockwait(condition, lock, CLOCK_MONOTONIC, &until) == 0;
+}
+
+#endif
