@@ -1,6 +1,6 @@
 /* What it costs a node that others are told of its keys, and that it knows theirs: beside an instance of no cluster, in
- * one process and by turns, over the memory adapter. Two other nodes are processes of their own, each with streams under
- * keys of its own.
+ * one process and by turns, over the memory adapter. Two other nodes are processes of their own, each with streams
+ * under keys of its own.
  *
  *   memory  bytes a key, as the digest says while streams of one's own are added one by one (the most there ever are),
  *           and as the allocator says for the others' keys

@@ -1,5 +1,5 @@
-/* A dispatch to another node, beside a bare message of NATS from one process to another, and a dispatch to a stream that
- * is here: one at a time, by turns, in one run.
+/* A dispatch to another node, beside a bare message of NATS from one process to another, and a dispatch to a stream
+ * that is here: one at a time, by turns, in one run.
  *
  *   bare   natsConnection_Publish in this process → the callback in another one; libnats as vestry sets it
  *   there  vestry_dispatch in this process → another node → the bytes at its client's socket
@@ -9,9 +9,9 @@
  *
  *   there-busy  vestry_cluster_dispatch     here-busy  vestry_dispatch
  *
- * Another process has both clients and the bare subscription, and notes when something comes: all processes of a machine
- * have one monotonic clock. CPU is that of the nodes and of nats-server; not the client's, and not what this thread does
- * between two calls. */
+ * Another process has the clients and the bare subscription, and notes when something comes: all processes of a
+ * machine have one monotonic clock. CPU is that of the nodes and of nats-server; not the client's, and not what this
+ * thread does between two calls. */
 #include <inttypes.h>
 #include <nats/nats.h>
 #include <semaphore.h>

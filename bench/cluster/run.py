@@ -142,13 +142,14 @@ def main():
     parser.add_argument("output")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only")
+    parser.add_argument("--repetitions", type=int)
     args = parser.parse_args()
     _, descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
     chosen = [contest for contest in contests(args.quick) if args.only in (None, contest.name)]
     if not chosen:
         sys.exit(f"--only: there is no contest {args.only}")
-    repetitions = 1 if args.quick else 3
+    repetitions = args.repetitions or (1 if args.quick else 3)
     began, before, runs = time.time(), machine.processor_seconds(), []
     for repetition in range(repetitions):
         for contest in chosen:
