@@ -45,6 +45,10 @@ void bench_cluster_destroy(bench_cluster *cluster) {
   free(cluster);
 }
 
+vestry_cluster *bench_cluster_of(const bench_cluster *cluster) {
+  return cluster->cluster;
+}
+
 json_t *bench_cluster_stats(const bench_cluster *cluster) {
   vestry_cluster_stats s = {0};
   vestry_cluster_stats_get(cluster->cluster, &s);

@@ -11,6 +11,7 @@ vestry_err bench_cluster_create(vestry *v, const char *url, const char *node, ve
                                 bench_cluster **ret_cluster);
 /* NULL is accepted. */
 void bench_cluster_destroy(bench_cluster *cluster);
+vestry_cluster *bench_cluster_of(const bench_cluster *cluster);
 /* Its counters; NULL: out of memory. */
 json_t *bench_cluster_stats(const bench_cluster *cluster);
 /* Answer what came of a dispatch. */

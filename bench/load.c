@@ -13,15 +13,19 @@
 #include "payload.h"
 #include "readers.h"
 
-enum { PIDS_MOST = 64, STALLED_BYTES = 2048, KILLED_EACH_ROUND = 10 /* one in so many */ };
+enum { PIDS_MOST = 64, PORTS_MOST = 64, STALLED_BYTES = 2048, KILLED_EACH_ROUND = 10 /* one in so many */ };
 
 /* The servers that it knows by what has to be posted to them for the same event. */
-enum { SERVER_VESTRY, SERVER_NCHAN, SERVERS };
-static const char *const servers[SERVERS] = {"vestry", "nchan"};
+enum { SERVER_VESTRY, SERVER_NCHAN, SERVER_SOCKETIO, SERVERS };
+static const char *const servers[SERVERS] = {"vestry", "nchan", "socketio"};
+
+#define SOCKETIO_PATH "/socket.io/?EIO=4&transport=websocket"
 
 typedef struct load {
   uint64_t port, streams, stalled, killed, rounds, warm, burst, threads, pause_ms, patience_ms, idle_ms, seed, random;
-  uint64_t is_keyed, is_own, drain_ms;
+  uint64_t is_keyed, is_elsewhere, is_here, is_channel, is_own, drain_ms;
+  int ports[PORTS_MOST]; /* of the nodes of a cluster; the first is posted to */
+  size_t ports_count;
   payload payload;
   const char *encoding;
   int server;
@@ -67,9 +71,11 @@ static void wait_until_quiet(const load *l) {
 /* ---- those that do not behave ------------------------------------------------------------------------------------ */
 
 static bool open_other(load *l, uint64_t i) {
-  bench_subscription how = {
-      (int)l->port, "/sub", (unsigned)(i % READERS_SOURCES), l->encoding, i < l->stalled ? STALLED_BYTES : 0,
-      NULL}; /* so that it stalls the sooner */
+  bench_subscription how = {.port = (int)l->port,
+                            .path = "/sub",
+                            .source = (unsigned)(i % READERS_SOURCES),
+                            .encoding = l->encoding,
+                            .receive_bytes = i < l->stalled ? STALLED_BYTES : 0}; /* so that it stalls the sooner */
   if (bench_stream_open(&l->others[i], &how)) return true;
   fprintf(stderr, "vestry-bench: one more stream: %s\n", strerror(errno));
   return false;
@@ -116,9 +122,13 @@ static bool publish(load *l, uint64_t n) {
   readers_round *round = readers_next_round(l->readers);
   if (!payload_make(&l->payload, n, round)) return false;
   if (l->payload.change_bytes) strcpy(path, "/html");
+  if (l->is_channel) strcat(path, "?channel");
   if (l->is_keyed) {
     l->random = l->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407); /* Knuth's MMIX */
     round->target = (size_t)((l->random >> 33) % l->streams);
+    if (l->is_here) round->target -= round->target % l->ports_count;
+    if (l->is_elsewhere && round->target % l->ports_count == 0)
+      round->target += round->target + 1 < l->streams ? 1 : UINT64_MAX;
     snprintf(path, sizeof path, "/pub?key=k%zu", round->target);
   }
   round->sent_ns = bench_now_ns();
@@ -238,13 +248,13 @@ static int run(load *l) {
   return report(l, &o);
 }
 
-/* "123" or "123,124": the server's processes. */
-static bool read_pids(load *l, const char *text) {
+/* "123" or "123,124", none of them above most: the server's processes, or ports. */
+static bool read_numbers(const char *text, long most, int *numbers, size_t room, size_t *ret_count) {
   while (text && *text) {
     char *end;
-    long pid = strtol(text, &end, 10);
-    if (pid <= 0 || pid > INT32_MAX || l->pids_count == PIDS_MOST || (*end && *end != ',')) return false;
-    l->pids[l->pids_count++] = (int)pid;
+    long number = strtol(text, &end, 10);
+    if (number <= 0 || number > most || *ret_count == room || (*end && *end != ',')) return false;
+    numbers[(*ret_count)++] = (int)number;
     text = *end ? end + 1 : end;
   }
   return true;
@@ -256,14 +266,19 @@ static int complain(const char *what) {
 }
 
 /* What is asked for makes sense: 0 or 2. */
-static int check(load *l, const char *server, const char *pids) {
+static int check(load *l, const char *server, const char *pids, const char *ports) {
   while (l->server < SERVERS && strcmp(servers[l->server], server) != 0) l->server++;
-  if (!l->port) return complain("needs --port");
-  if (l->server == SERVERS) return complain("--server: one of vestry, nchan is wanted");
+  if (!read_numbers(ports, 65535, l->ports, PORTS_MOST, &l->ports_count) || !l->ports_count)
+    return complain("needs --port: numbers, with commas between");
+  l->port = (uint64_t)l->ports[0];
+  if (l->server == SERVERS) return complain("--server: one of vestry, nchan, socketio is wanted");
   if (l->encoding && !bench_decoder_knows(l->encoding)) return complain("--encoding: one of identity, gzip, br");
-  if (!read_pids(l, pids)) return complain("--pid: numbers of processes are wanted, with commas between");
+  if (!read_numbers(pids, INT32_MAX, l->pids, PIDS_MOST, &l->pids_count))
+    return complain("--pid: numbers of processes are wanted, with commas between");
   if (l->is_keyed && (l->burst > 1 || l->stalled || l->killed || l->payload.change_bytes))
     return complain("--keyed goes with neither --burst, --stalled, --killed nor --change-bytes");
+  if ((l->is_here || l->is_elsewhere) && (!l->is_keyed || l->ports_count < 2 || l->streams < l->ports_count))
+    return complain("--here and --elsewhere go with --keyed, several ports, and a stream at each");
   if (l->server != SERVER_VESTRY && l->payload.change_bytes) return complain("--change-bytes: vestry's servers only");
   return 0;
 }
@@ -278,8 +293,8 @@ int bench_load(int argc, char **argv) {
             .seed = 1,
             .publisher.fd = -1};
   uint64_t payload_bytes = 100, change_bytes = 0;
-  const char *server = "vestry", *pids = NULL;
-  const bench_option options[] = {{"--port", NULL, &l.port, 1, 65535},
+  const char *server = "vestry", *pids = NULL, *ports = NULL;
+  const bench_option options[] = {{"--port", &ports, NULL, 0, 0},
                                   {"--streams", NULL, &l.streams, 1, 25000},
                                   {"--rounds", NULL, &l.rounds, 1, 1000000},
                                   {"--warm", NULL, &l.warm, 0, 1000000},
@@ -287,6 +302,9 @@ int bench_load(int argc, char **argv) {
                                   {"--payload-bytes", NULL, &payload_bytes, 1, 1 << 20},
                                   {"--change-bytes", NULL, &change_bytes, 10, 1 << 18},
                                   {"--keyed", NULL, &l.is_keyed, 0, 0},
+                                  {"--here", NULL, &l.is_here, 0, 0},
+                                  {"--elsewhere", NULL, &l.is_elsewhere, 0, 0},
+                                  {"--channel", NULL, &l.is_channel, 0, 0},
                                   {"--stalled", NULL, &l.stalled, 0, 10000},
                                   {"--killed", NULL, &l.killed, 0, 10000},
                                   {"--encoding", &l.encoding, NULL, 0, 0},
@@ -302,7 +320,7 @@ int bench_load(int argc, char **argv) {
   int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
   l.random = l.seed;
   l.payload = (payload){.bytes = payload_bytes, .change_bytes = change_bytes, .random = l.seed};
-  if (!status) status = check(&l, server, pids);
+  if (!status) status = check(&l, server, pids, ports);
   if (status) return status;
   bench_raise_descriptors();
   l.publisher.port = (int)l.port;
@@ -310,9 +328,14 @@ int bench_load(int argc, char **argv) {
                                                 .threads = l.threads,
                                                 .window = l.burst,
                                                 .keyed = l.is_keyed,
-                                                .path = "/sub",
+                                                .path = l.server == SERVER_SOCKETIO ? SOCKETIO_PATH
+                                                        : l.is_channel              ? "/sub?channel"
+                                                                                    : "/sub",
                                                 .encoding = l.encoding,
-                                                .port = (int)l.port});
+                                                .ports = l.ports,
+                                                .ports_count = l.ports_count,
+                                                .websockets = l.server == SERVER_SOCKETIO});
+  l.payload.is_socketio = l.server == SERVER_SOCKETIO;
   l.post = malloc(payload_bytes + 256);
   status = 1;
   if (payload_create(&l.payload) && l.readers && l.post) status = run(&l);

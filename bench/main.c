@@ -38,10 +38,11 @@ static const struct {
      "      [--encoding identity|gzip|br] [--pid SERVER]\n"
      "      tabs of the example chat on a database of its own: losses, order, latency, CPU"},
     {"load", bench_load,
-     "load --port P [--streams 1000] [--rounds 100] [--warm 0] [--burst 1] [--payload-bytes 100] [--change-bytes 0] "
-     "[--keyed]\n"
-     "      [--stalled 0] [--killed 0] [--encoding identity|gzip|br] [--threads 1] [--pause-ms 0] [--idle-ms 200]\n"
-     "      [--patience-ms 10000] [--seed 1] [--server vestry|nchan] [--pid SERVER,…] [--own]\n"
+     "load --port P[,P…] [--streams 1000] [--rounds 100] [--warm 0] [--burst 1] [--payload-bytes 100] [--change-bytes "
+     "0]\n"
+     "      [--keyed [--here | --elsewhere]] [--channel] [--stalled 0] [--killed 0] [--encoding identity|gzip|br] "
+     "[--threads 1] [--pause-ms 0] [--idle-ms 200]\n"
+     "      [--patience-ms 10000] [--seed 1] [--server vestry|nchan|socketio] [--pid SERVER,…] [--own]\n"
      "      [--drain-ms 0]\n"
      "      streams that check what they get: losses, order, latency; fails on a loss or a disorder"},
     {"floor", bench_floor,
@@ -79,6 +80,10 @@ static const struct {
      "broker [--rounds 20000] [--messages 200000] [--bytes 200] [--turns 5] [--url nats://…]\n"
      "      through NATS by the broker's seam and by libnats alone, with a nats-server of its own: one-way latency,\n"
      "      messages a second; fails if one is lost or out of order"},
+    {"cluster", bench_cluster_load,
+     "cluster --way far|reconnect|digests [--rounds 5000] [--streams 10000] [--turns 5]\n"
+     "      several nodes on this machine, with a nats-server of its own: a dispatch to another node beside a bare\n"
+     "      message, many streams that reconnect at once, what keys cost that others are told of"},
 #endif
 };
 enum { SUBCOMMANDS = sizeof subcommands / sizeof *subcommands };

@@ -83,8 +83,9 @@ bool payload_make(payload *p, uint64_t round, readers_round *ret_round) {
     ret_round->line = line;
     ret_round->capacity = p->len + FRAME_BYTES;
   }
-  const char *before = p->change_bytes ? "data: elements " : "data: signals {\"v\":",
-             *behind = p->change_bytes ? "" : "}";
+  const char *before = p->change_bytes ? "data: elements " : "data: signals {\"v\":";
+  const char *behind = p->change_bytes ? "" : "}";
+  if (p->is_socketio) before = "data: 42[\"v\",", behind = "]";
   ret_round->len = (size_t)sprintf(ret_round->line, "%s%.*s%s", before, (int)p->len, p->body, behind);
   return true;
 }

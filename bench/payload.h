@@ -10,7 +10,8 @@ typedef struct payload {
   size_t bytes;
   size_t change_bytes; /* of a page; 0: signals */
   uint64_t random;
-  char *body; /* what is to be posted */
+  bool is_socketio; /* the line is a packet of Socket.IO: an event "v" whose argument is the body */
+  char *body;       /* what is to be posted */
   size_t len;
 } payload;
 

@@ -167,11 +167,11 @@ static bool put_off(reading_thread *thread, reader *r, const char *data, size_t 
 
 /* false: the stream has ended, or is none. */
 static bool take_bytes(reading_thread *thread, reader *r, const char *data, size_t len) {
-  bool had_head = r->stream.at != STREAM_HEAD;
+  bool had_head = r->stream.at >= STREAM_BODY;
   uint64_t body_bytes = r->stream.body_bytes;
   bool ok = len && bench_stream_feed(&r->stream, data, len, take_line, thread);
   add(&thread->all->body_bytes, r->stream.body_bytes - body_bytes);
-  if (ok && !had_head && r->stream.at != STREAM_HEAD) add(&thread->all->opened, 1);
+  if (ok && !had_head && r->stream.at >= STREAM_BODY) add(&thread->all->opened, 1);
   if (ok && r->stream.at != STREAM_ENDED) return true;
   end_reader(thread, r);
   return false;
@@ -343,9 +343,15 @@ bool readers_open(readers *all) {
   for (size_t i = 0; i < options->count; i++) {
     char path[128];
     reader *r = &all->readers[i];
-    snprintf(path, sizeof path, options->keyed ? "%s?key=k%zu" : "%s", options->path, i);
+    int port = options->ports_count ? options->ports[i % options->ports_count] : options->port;
+    snprintf(path, sizeof path, options->keyed ? "%s%ckey=k%zu" : "%s", options->path,
+             strchr(options->path, '?') ? '&' : '?', i);
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = r};
-    bench_subscription how = {options->port, path, (unsigned)(i % READERS_SOURCES), options->encoding, 0, NULL};
+    bench_subscription how = {.port = port,
+                              .path = path,
+                              .source = (unsigned)(i % READERS_SOURCES),
+                              .encoding = options->encoding,
+                              .is_websocket = options->websockets};
     if (!bench_stream_open(&r->stream, &how) ||
         epoll_ctl(all->threads[i % options->threads].epoll, EPOLL_CTL_ADD, r->stream.fd, &event)) {
       fprintf(stderr, "vestry-bench: stream %zu: %s\n", i, strerror(errno));

@@ -36,6 +36,9 @@ typedef struct readers_options {
   const char *path;  /* keyed: "?key=k" and the reader's number are added */
   const char *encoding; /* to ask for; NULL: none */
   int port;
+  const int *ports; /* instead, one after the other: stream i is of the i-th, modulo their number; borrowed */
+  size_t ports_count;
+  bool websockets; /* of Socket.IO (websocket.c) */
 } readers_options;
 
 typedef struct readers readers;

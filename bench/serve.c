@@ -2,8 +2,9 @@
  *
  *   GET /sub          joins the broadcast            POST /pub         {"v": BODY} to all of the broadcast
  *   GET /sub?key=K    is kept under K                POST /pub?key=K   {"v": BODY} to those kept under K
+ *   GET /sub?channel  joins a channel by key         POST /pub?channel the same by vestry_broadcast
  *   GET /stats        counters as JSON               POST /html        BODY as elements, to all of the broadcast,
- *                                                                      through a channel
+ *                                                                      through a channel; POST /html?channel: by key
  *
  *   POST /drain?ms=N  sends all streams away over so long
  *   POST /close?key=K ends those kept under K, cleanly
@@ -15,6 +16,7 @@
  *
  * Otherwise a POST is answered 204 once its events are in the queues. */
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +48,32 @@ static void join_broadcast(vestry_connection *connection, void *channel) {
   (void)vestry_channel_join(channel, connection); /* without memory it gets what is published by key alone */
 }
 
+/* A channel by key, which a cluster's nodes have together. */
+static const vestry_scope everybody = {NULL, 0};
+
+static bool is_of_channel(const vestry_request *req) {
+  return strncmp(vestry_request_query(req), "channel", 7) == 0;
+}
+
+/* Each under a key of its own, as tabs are. */
+static vestry_err sub_channel(vestry_reply *reply) {
+  static _Atomic(int) tabs;
+  vestry_err error = vestry_reply_key(reply, VESTRY_KEY("tab", atomic_fetch_add(&tabs, 1)));
+  if (!error) error = vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  if (!error) error = vestry_reply_join(reply, &everybody, VESTRY_KEY("channel"));
+  if (!error) vestry_reply_any_client(reply);
+  return error;
+}
+
+/* Takes the event; ret_event untouched where it could not be made. */
+static vestry_err broadcast_event(vestry *v, vestry_err made, vestry_event *event, vestry_reply *reply) {
+  vestry_err error = made ? made : vestry_broadcast(v, everybody, VESTRY_KEY("channel"), event, NULL);
+  vestry_event_unref(event);
+  return error && error != VESTRY_FULL && error != VESTRY_NOT_FOUND ? error : vestry_reply_status(reply, 204);
+}
+
 static vestry_err sub(const vestry_request *req, vestry_reply *reply, void *app) {
+  if (is_of_channel(req)) return sub_channel(reply);
   char buffer[MAX_KEY_BYTES];
   vestry_key parts[2], key;
   vestry_err error = key_of(req, buffer, parts, &key);
@@ -97,9 +124,14 @@ static vestry_err pub(const vestry_request *req, vestry_reply *reply, void *app)
   json_t *value;
   error = body_value(req, &value);
   if (error) return error;
+  const served *all = app;
+  if (is_of_channel(req)) {
+    vestry_event *event = NULL;
+    error = vestry_event_signals_pack(NULL, NULL, &event, "{s:o}", "v", value);
+    return broadcast_event(all->v, error, event, reply);
+  }
   json_t *effect = json_pack("[s,{s:o}]", "patch-signals", "v", value);
   if (!effect) return VESTRY_NO_MEMORY;
-  const served *all = app;
   uint32_t count = 0;
   error = publish(all->v, &key, effect, &count);
   if (all->cluster) return bench_cluster_answer(reply, error, count);
@@ -108,9 +140,11 @@ static vestry_err pub(const vestry_request *req, vestry_reply *reply, void *app)
 
 static vestry_err html(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry_slice body = vestry_request_body(req);
+  const served *all = app;
   vestry_event *event = NULL;
   vestry_err error = vestry_event_elements(NULL, body.data, body.len, NULL, &event);
-  if (!error) error = vestry_channel_publish(app, event, NULL);
+  if (is_of_channel(req)) return broadcast_event(all->v, error, event, reply);
+  if (!error) error = vestry_channel_publish(all->broadcast, event, NULL);
   vestry_event_unref(event);
   return error && error != VESTRY_FULL ? error : vestry_reply_status(reply, 204);
 }
@@ -202,7 +236,7 @@ static vestry_err mount(served *all) {
   vestry_channel *broadcast = all->broadcast;
   vestry_err error = vestry_route(v, "GET", "/sub", sub, broadcast);
   if (!error) error = vestry_route(v, "POST", "/pub", pub, all);
-  if (!error) error = vestry_route(v, "POST", "/html", html, broadcast);
+  if (!error) error = vestry_route(v, "POST", "/html", html, all);
   if (!error) error = vestry_route(v, "POST", "/drain", drain, v);
   if (!error) error = vestry_route(v, "POST", "/close", close_key, v);
   if (!error) error = vestry_route(v, "GET", "/stats", stats, all);
@@ -263,7 +297,8 @@ int bench_serve(int argc, char **argv) {
     fprintf(stderr, "vestry-bench: --encoding: '%s' is not one of: identity, gzip, br\n", encoding);
     return 2;
   }
-  if (pages_too && profile.ops != &vestry_profile_identity) profile.ops = bench_counting_profile(profile.ops);
+  if ((pages_too || cluster_url) && profile.ops != &vestry_profile_identity)
+    profile.ops = bench_counting_profile(profile.ops);
   bench_server_block_signals();
   bench_raise_descriptors();
   vestry_options instance = {

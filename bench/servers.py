@@ -81,13 +81,17 @@ def parse(line):
     return dict(pair.split("=", 1) for pair in line.split() if "=" in pair)
 
 
-def sdk_version(build):
+def version_of(build, package):
+    """What is installed in the build directory; package: folder/node_modules/its name"""
     try:
-        with open(os.path.join(build, "datastar-sdk/node_modules/@starfederation/datastar-sdk/package.json"),
-                  encoding="utf-8") as package:
-            return json.load(package)["version"]
+        with open(os.path.join(build, package, "package.json"), encoding="utf-8") as about:
+            return json.load(about)["version"]
     except OSError:
         return ""
+
+
+def sdk_version(build):
+    return version_of(build, "datastar-sdk/node_modules/@starfederation/datastar-sdk")
 
 
 def node_version():

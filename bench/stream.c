@@ -16,6 +16,7 @@
 bool bench_stream_open(bench_stream *stream, const bench_subscription *how) {
   memset(stream, 0, sizeof *stream);
   stream->encoding = how->encoding;
+  stream->is_websocket = how->is_websocket;
   stream->fd = bench_connect(how->port, how->source, how->receive_bytes);
   if (stream->fd < 0) return false;
   stream->decoder = bench_decoder_create(how->encoding ? how->encoding : "identity");
@@ -24,10 +25,11 @@ bool bench_stream_open(bench_stream *stream, const bench_subscription *how) {
     return false;
   }
   char request[1024];
-  int len = snprintf(request, sizeof request,
-                     "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\nDatastar-Request: true\r\n"
-                     "%s%s%s%s\r\n",
-                     how->path, how->headers ? how->headers : "", how->encoding ? "Accept-Encoding: " : "",
+  int len = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s%s%s%s%s\r\n", how->path,
+                     how->is_websocket ? "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                                         "Sec-WebSocket-Key: dGhlIGtleSBvZiBub2JvZA==\r\n"
+                                       : "Accept: text/event-stream\r\nDatastar-Request: true\r\n",
+                     how->headers ? how->headers : "", how->encoding ? "Accept-Encoding: " : "",
                      how->encoding ? how->encoding : "", how->encoding ? "\r\n" : "");
   return bench_send_all(stream->fd, request, (size_t)len) && fcntl(stream->fd, F_SETFL, O_NONBLOCK) == 0;
 }
@@ -53,7 +55,7 @@ typedef struct feed {
   bool failed;
 } feed;
 
-static bool keep(bench_stream *stream, const char *data, size_t len) {
+bool bench_stream_keep(bench_stream *stream, const char *data, size_t len) {
   if (stream->line_len + len > stream->line_capacity) {
     size_t capacity = 2 * (stream->line_len + len);
     char *line = realloc(stream->line, capacity);
@@ -78,7 +80,7 @@ static void take_body(const char *data, size_t len, void *ctx) {
     const char *end = memchr(data, '\n', len);
     if (!stream->line_len && *data == ':') stream->in_comment = true;
     size_t part = end ? (size_t)(end - data) : len;
-    if (!stream->in_comment && (!end || stream->line_len) && !keep(stream, data, part)) {
+    if (!stream->in_comment && (!end || stream->line_len) && !bench_stream_keep(stream, data, part)) {
       f->failed = true;
       return;
     }
@@ -121,12 +123,13 @@ static const char *header_value(const char *line, const char *name) {
 /* false: not an answer that was asked for. */
 static bool take_head_line(bench_stream *stream) {
   const char *line = stream->head_line, *value;
-  if (!stream->status) return sscanf(line, "HTTP/1.%*d %d", &stream->status) == 1 && stream->status == 200;
+  if (!stream->status)
+    return sscanf(line, "HTTP/1.%*d %d", &stream->status) == 1 && stream->status == (stream->is_websocket ? 101 : 200);
   if ((value = header_value(line, "Transfer-Encoding"))) stream->is_chunked = strcasecmp(value, "chunked") == 0;
   if ((value = header_value(line, "Content-Encoding")))
     stream->encoding_met = stream->encoding && strcasecmp(value, stream->encoding) == 0;
   if (*line) return true;
-  stream->at = STREAM_BODY;
+  stream->at = stream->is_websocket ? STREAM_GREETING : STREAM_BODY;
   return !stream->encoding || stream->encoding_met || strcmp(stream->encoding, "identity") == 0;
 }
 
@@ -163,6 +166,7 @@ bool bench_stream_feed(bench_stream *stream, const char *data, size_t len, bench
   while (len && stream->at == STREAM_HEAD)
     if (take_line(stream, &data, &len) && !take_head_line(stream)) return false;
   stream->body_bytes += len;
+  if (stream->at != STREAM_HEAD && stream->is_websocket) return bench_websocket_feed(stream, data, len, fn, ctx);
   while (len && stream->at == STREAM_BODY)
     if (!feed_body(&f, &data, &len)) return false;
   return true;

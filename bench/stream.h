@@ -7,12 +7,16 @@
 
 #include "decode.h"
 
-enum { STREAM_HEAD_LINE_BYTES = 512 };
+enum { STREAM_HEAD_LINE_BYTES = 512, STREAM_FRAME_HEAD_BYTES = 10 };
 
 typedef struct bench_stream {
   int fd; /* -1: none */
-  enum { STREAM_HEAD, STREAM_BODY, STREAM_ENDED } at;
+  enum { STREAM_HEAD, STREAM_GREETING /* of a websocket: it is none yet */, STREAM_BODY, STREAM_ENDED } at;
   int status;
+  bool is_websocket;
+  unsigned char frame[STREAM_FRAME_HEAD_BYTES]; /* the head of a frame under way */
+  size_t frame_len;
+  uint64_t frame_left; /* of its payload; 0 with a whole head: it is done with */
   bool is_chunked;
   enum { CHUNK_SIZE, CHUNK_DATA, CHUNK_TAIL } chunk;
   uint64_t chunk_left;
@@ -36,6 +40,7 @@ typedef struct bench_subscription {
   const char *encoding; /* NULL: what is not asked for */
   int receive_bytes;    /* SO_RCVBUF; 0: the system's */
   const char *headers;  /* more of them, whole lines with their ends; NULL: none */
+  bool is_websocket;    /* of Socket.IO instead: see websocket.c */
 } bench_subscription;
 
 /* Called for each line of the body, without its end; not terminated. */
@@ -47,5 +52,12 @@ bool bench_stream_open(bench_stream *stream, const bench_subscription *how);
 void bench_stream_finish(bench_stream *stream, bool reset);
 /* Take bytes that came. false: they are not what was asked for. */
 bool bench_stream_feed(bench_stream *stream, const char *data, size_t len, bench_line_fn fn, void *ctx);
+
+/* ---- for websocket.c ---- */
+
+/* Add to the line under way. false: no memory. */
+bool bench_stream_keep(bench_stream *stream, const char *data, size_t len);
+/* What comes behind the head. */
+bool bench_websocket_feed(bench_stream *stream, const char *data, size_t len, bench_line_fn fn, void *ctx);
 
 #endif

@@ -42,9 +42,25 @@ void vsi_keys_finish(vsi_keys *keys) {
 
 /* --------------------------------------------------------------------------------------------------- the table ---- */
 
+/* It grows by half, so that a key takes 55 bytes at most while more and more come. Hashes come from other nodes
+ * in the order of their tables, and must not pile up in a smaller one: so it is by the remainder, and not by the high
+ * bits, that they find their place. The lowest bit says what it is a key of. */
+static size_t home_of(size_t capacity, uint64_t hash) {
+  return (size_t)((hash >> 1) % capacity);
+}
+
+static size_t behind(size_t capacity, size_t at) {
+  return at + 1 < capacity ? at + 1 : 0;
+}
+
+/* How far it is from one to the other, onwards. */
+static size_t distance(size_t capacity, size_t from, size_t to) {
+  return to >= from ? to - from : to + capacity - from;
+}
+
 static vsi_key_entry *place_of(vsi_key_entry *entries, size_t capacity, uint64_t hash) {
-  size_t at = hash & (capacity - 1);
-  while (entries[at].is_used && entries[at].hash != hash) at = (at + 1) & (capacity - 1);
+  size_t at = home_of(capacity, hash);
+  while (entries[at].is_used && entries[at].hash != hash) at = behind(capacity, at);
   return &entries[at];
 }
 
@@ -54,7 +70,7 @@ static vsi_key_entry *find_locked(vsi_keys *keys, uint64_t hash) {
 }
 
 static bool grow_locked(vsi_keys *keys) {
-  size_t capacity = keys->capacity * 2;
+  size_t capacity = keys->capacity + keys->capacity / 2;
   vsi_key_entry *entries = vsi_calloc(keys->host, capacity, sizeof *entries);
   if (!entries) return false;
   for (size_t i = 0; i < keys->capacity; i++)
@@ -81,10 +97,10 @@ static vsi_key_entry *hold_locked(vsi_keys *keys, uint64_t hash) {
 /* Those behind it move up, as far as they are not where they belong. */
 static void free_if_unused_locked(vsi_keys *keys, vsi_key_entry *entry) {
   if (entry->count || entry->others || entry->is_told || entry->is_waiting) return;
-  size_t mask = keys->capacity - 1, hole = (size_t)(entry - keys->entries);
-  for (size_t at = (hole + 1) & mask; keys->entries[at].is_used; at = (at + 1) & mask) {
-    size_t home = keys->entries[at].hash & mask;
-    if (((at - home) & mask) < ((at - hole) & mask)) continue;
+  size_t capacity = keys->capacity, hole = (size_t)(entry - keys->entries);
+  for (size_t at = behind(capacity, hole); keys->entries[at].is_used; at = behind(capacity, at)) {
+    size_t home = home_of(capacity, keys->entries[at].hash);
+    if (distance(capacity, home, at) < distance(capacity, hole, at)) continue;
     keys->entries[hole] = keys->entries[at];
     hole = at;
   }

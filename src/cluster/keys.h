@@ -40,7 +40,7 @@ typedef struct vsi_keys {
   _Atomic(uint32_t) shared_count; /* keys that are here and elsewhere */
   pthread_mutex_t lock;
   /* All below is guarded by the lock. */
-  vsi_key_entry *entries; /* a power of two of them; open addressing, linear probing */
+  vsi_key_entry *entries; /* open addressing, linear probing */
   size_t capacity, used;
   uint64_t clock;      /* of the last REPLACE that is known, here or elsewhere */
   uint64_t count, sum; /* of what is here and told: hashes, added up */

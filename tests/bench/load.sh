@@ -80,6 +80,22 @@ load 0 --drain-ms 1000 --rounds 1
 wants hints 20
 stop
 
+# Several servers; a channel by key. Those that are of no cluster do not reach each other's streams.
+start "$bench" serve --port 0 --adapter microhttpd
+first=$pid
+also=$port
+start "$bench" serve --port 0 --adapter microhttpd
+port=$also,$port
+load 0 --keyed --here
+load 1 --keyed --elsewhere --patience-ms 500
+port=$also
+load 0 --channel
+load 0 --channel --payload-bytes 1000 --change-bytes 50
+load 2 --keyed --here
+stop
+pid=$first
+stop
+
 # Whatever goes wrong is noticed, at once or when patience ends.
 start "$node" "$here/faulty.mjs" none
 load 0 --burst 4

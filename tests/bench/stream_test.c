@@ -3,6 +3,8 @@
 #include <brotli/encode.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include "stream.h"
@@ -159,10 +161,73 @@ static void test_takes_long_lines(void **state) {
   }
 }
 
+/* A frame of text, its payload filled up to so many bytes. */
+static size_t make_frame(char *to, const char *text, size_t len) {
+  size_t at = 0;
+  to[at++] = (char)0x81;
+  if (len < 126) {
+    to[at++] = (char)len;
+  } else {
+    to[at++] = 126;
+    to[at++] = (char)(len >> 8);
+    to[at++] = (char)(len & 255);
+  }
+  memset(to + at, 'x', len);
+  memcpy(to + at, text, strlen(text));
+  return at + len;
+}
+
+/* Messages of Socket.IO come whole wherever they are cut, and what its server wants to hear is said. */
+static void test_follows_frames_wherever_they_are_cut(void **state) {
+  (void)state;
+  static const char head_101[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n";
+  static const char said[] = {(char)0x81, (char)0x82, 0, 0, 0, 0, '4', '0', (char)0x81, (char)0x81, 0, 0, 0, 0, '3'};
+  char data[1024], seen[1024], heard[64];
+  size_t whole = sizeof head_101 - 1;
+  memcpy(data, head_101, whole);
+  const char *const packets[] = {"0{}", "40{}", "42[1]", "2", "42["};
+  for (size_t i = 0; i < 5; i++) whole += make_frame(data + whole, packets[i], i == 4 ? 300 : strlen(packets[i]));
+  for (size_t cut = 0; cut <= whole; cut++) {
+    int ends[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    bench_stream stream = {.fd = ends[0], .is_websocket = true};
+    seen[0] = '\0';
+    assert_true(bench_stream_feed(&stream, data, cut, note_line, seen));
+    assert_true(bench_stream_feed(&stream, data + cut, whole - cut, note_line, seen));
+    assert_int_equal(strncmp(seen, "data: 42[1]||data: 42[xxx", 25), 0);
+    assert_int_equal(strlen(seen), strlen("data: 42[1]||data: ||") + 300);
+    assert_int_equal(recv(ends[1], heard, sizeof heard, 0), sizeof said);
+    assert_memory_equal(heard, said, sizeof said);
+    assert_int_equal(stream.at, STREAM_BODY);
+    bench_stream_finish(&stream, false);
+    close(ends[1]);
+  }
+}
+
+/* No answer, a binary frame, a frame of nothing, a message that is none. */
+static void test_refuses_what_is_no_frame(void **state) {
+  (void)state;
+  const char *const wrong[] = {"HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 101 S\r\n\r\n\x82\x01x",
+                               "HTTP/1.1 101 S\r\n\r\n\x81\x01x"};
+  char seen[64] = "";
+  for (size_t i = 0; i < 3; i++) {
+    bench_stream stream = {.fd = -1, .is_websocket = true};
+    assert_false(bench_stream_feed(&stream, wrong[i], strlen(wrong[i]), note_line, seen));
+    bench_stream_finish(&stream, false);
+  }
+  bench_stream stream = {.fd = -1, .is_websocket = true};
+  assert_false(bench_stream_feed(&stream, "HTTP/1.1 101 S\r\n\r\n\x81\0", 20, note_line, seen));
+  bench_stream_finish(&stream, false);
+  assert_string_equal(seen, "");
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_follows_lines_wherever_they_are_cut), cmocka_unit_test(test_decodes_what_was_asked_for),
-      cmocka_unit_test(test_decodes_all_there_is), cmocka_unit_test(test_refuses_what_is_no_answer),
-      cmocka_unit_test(test_takes_long_lines)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_follows_lines_wherever_they_are_cut),
+                                     cmocka_unit_test(test_decodes_what_was_asked_for),
+                                     cmocka_unit_test(test_decodes_all_there_is),
+                                     cmocka_unit_test(test_refuses_what_is_no_answer),
+                                     cmocka_unit_test(test_takes_long_lines),
+                                     cmocka_unit_test(test_follows_frames_wherever_they_are_cut),
+                                     cmocka_unit_test(test_refuses_what_is_no_frame)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,9 +22,12 @@ static uint64_t chance(both *b, uint64_t below) {
   return (b->state >> 33) % below;
 }
 
-/* Many share their lower bits: they stand side by side in the table. Odd ones are channels. */
+/* Many belong in the same places, however far the table has grown (64 · 3/2 · 3/2 …): they stand side by side. Odd ones
+ * are channels. */
 static uint64_t hash_of(size_t i) {
-  return (uint64_t)(i % 40) | (uint64_t)i << 40;
+  const uint64_t all_capacities = 64 * 243, high = (uint64_t)i << 39;
+  uint64_t half = high + all_capacities - high % all_capacities + i % 20;
+  return half << 1 | (i & 1);
 }
 
 static void begin(both *b) {

@@ -1,0 +1,105 @@
+#include "nodes.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bench.h"
+
+enum { PATIENCE_NS = 2000000000, LOOK_NS = 1000000 };
+
+static pid_t fork_child(void) {
+  pid_t parent = getpid(), pid = fork();
+  if (pid) return pid;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(1);
+  return 0;
+}
+
+static void run_node(const char *url, const char *name, uint64_t streams, int to) {
+  char count[32];
+  snprintf(count, sizeof count, "%llu", (unsigned long long)streams);
+  dup2(to, STDOUT_FILENO);
+  const char *arguments[] = {"vestry-bench", "serve", "--port",    "0", "--adapter", "microhttpd", "--threads", "2",
+                             "--streams",    count,   "--cluster", url, "--node",    name,         NULL};
+  if (!url) arguments[10] = NULL;
+  execv("/proc/self/exe", (char *const *)(uintptr_t)arguments);
+  _exit(127);
+}
+
+bool bench_node_start(bench_process *node, const char *url, const char *name, uint64_t streams) {
+  int ends[2];
+  char line[256] = "";
+  if (pipe(ends)) return false;
+  node->pid = fork_child();
+  if (node->pid == 0) run_node(url, name, streams, ends[1]);
+  close(ends[1]);
+  FILE *said = fdopen(ends[0], "r");
+  bool told = node->pid > 0 && said && fgets(line, sizeof line, said) &&
+              sscanf(line, "vestry-bench: http://127.0.0.1:%d", &node->port) == 1;
+  if (said) fclose(said);
+  if (!told) fprintf(stderr, "vestry-bench: node %s does not start\n", name);
+  return told;
+}
+
+bool bench_fork(bench_process *process, void (*run)(void *ctx), void *ctx) {
+  fflush(NULL);
+  process->pid = fork_child();
+  if (process->pid == 0) {
+    run(ctx);
+    _exit(0);
+  }
+  return process->pid > 0;
+}
+
+void bench_process_end(bench_process *process) {
+  if (process->pid <= 0) return;
+  kill(process->pid, SIGKILL);
+  while (waitpid(process->pid, NULL, 0) < 0 && errno == EINTR) continue;
+  process->pid = 0;
+}
+
+static uint64_t read_clock(clockid_t clock) {
+  struct timespec now;
+  return clock_gettime(clock, &now) ? 0 : (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+uint64_t bench_exact_cpu_ns(pid_t pid) {
+  clockid_t clock;
+  return clock_getcpuclockid(pid, &clock) ? 0 : read_clock(clock);
+}
+
+uint64_t bench_thread_cpu_ns(void) {
+  return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
+void *bench_shared_memory(size_t bytes) {
+  void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  return memory == MAP_FAILED ? NULL : memory;
+}
+
+bool bench_cluster_wait(vestry_cluster *cluster, size_t others) {
+  for (uint64_t until_ns = bench_now_ns() + 5 * (uint64_t)PATIENCE_NS; bench_now_ns() < until_ns;) {
+    vestry_cluster_stats stats = {0};
+    vestry_cluster_stats_get(cluster, &stats);
+    if (stats.alive_count == others && !stats.unsynced_count) return true;
+    nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
+  }
+  fprintf(stderr, "vestry-bench: the nodes have not met\n");
+  return false;
+}
+
+bool bench_cluster_wait_held(vestry_cluster *cluster, const vestry_key *key) {
+  size_t held = 0;
+  for (uint64_t until_ns = bench_now_ns() + 5 * (uint64_t)PATIENCE_NS; bench_now_ns() < until_ns;) {
+    if (!vestry_cluster_holders(cluster, (vestry_scope){0}, key, &held) && held) return true;
+    nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
+  }
+  fprintf(stderr, "vestry-bench: nobody holds the key\n");
+  return false;
+}
