@@ -232,7 +232,8 @@ VESTRY_API vestry_err vestry_refresh(vestry_pages *pages, const char *topic, uin
 VESTRY_API vestry_err vestry_refreshf(vestry_pages *pages, uint64_t *ret_seq, const char *format, ...)
     VESTRY_PRINTF(3, 4);
 
-/** Whether some page depends on a topic now. Who makes topics up finds out by this which ones nobody needs any more.
+/** Whether some page depends on a topic now, or is about to: a render that runs has named it. Who makes topics up finds
+ *  out by this which ones nobody needs any more. While renders run, it may be true of some that nobody needs.
  *  Threads  any; takes a lock briefly */
 VESTRY_API bool vestry_topic_is_used(vestry_pages *pages, const char *topic);
 
