@@ -243,7 +243,8 @@ static bool is_used(const vsi_sqlite_index *index, const set *s) {
   return vestry_topic_is_used(index->topics, topic);
 }
 
-/* Sets that no page depends on any more. As often as the work is paid by what was entered since. */
+/* Sets that no page depends on any more, nor is about to: a set that was just entered is pinned until the render has
+ * named its topic, and the topic is used from then on. As often as the work is paid by what was entered since. */
 static void sweep(vsi_sqlite_index *index) {
   if (index->entered_count < SWEEP_FROM + index->sets_count / 2) return;
   index->entered_count = 0;
