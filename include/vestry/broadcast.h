@@ -57,8 +57,8 @@ VESTRY_API vestry_err vestry_leave(vestry *v, vestry_scope scope, const vestry_k
  *  or encoded: that costs as much as a look-up.
  *  event            borrowed
  *  ret_sent_count   members that have accepted it; may be NULL; set in every case
- *  Returns  as vestry_channel_publish, but NOT_FOUND where nobody is and nothing is kept (vestry/history.h); and INVALID, TOO_LARGE (scope, key) | NO_MEMORY
- *           (also: for a long key) | CLOSED (the instance)
+ *  Returns  as vestry_channel_publish, but NOT_FOUND where nobody is and nothing is kept (vestry/history.h); and
+ *           INVALID, TOO_LARGE (scope, key) | NO_MEMORY (also: for a long key) | CLOSED (the instance)
  *  Threads  as vestry_channel_publish */
 VESTRY_API vestry_err vestry_broadcast(vestry *v, vestry_scope scope, const vestry_key *key, vestry_event *event,
                                        size_t *ret_sent_count);

@@ -62,7 +62,7 @@ typedef struct vestry_history_options {
   size_t size;         /**< sizeof(vestry_history_options), or 0 */
   uint32_t max_count;  /**< events [1,000] */
   size_t max_bytes;    /**< their bytes with their ids, and VESTRY_HISTORY_EVENT_COST for each [1 MiB]. A larger one is
-                           sent, and is a gap. All histories of an instance together: vestry_options.max_history_bytes */
+                           sent, and is a gap. Of all histories together: vestry_options.max_history_bytes */
   uint64_t max_age_ms; /**< how old they may be [600,000]. A history ends by itself when it has been for so long, up to
                             twice that, without an event and without a member. VESTRY_NEVER_MS: neither */
 } vestry_history_options;
@@ -114,8 +114,8 @@ typedef vestry_err (*vestry_resume_fn)(vestry_connection *connection, const vest
  *  key        copied
  *  on_resume  NULL: there is no state to send; after a gap the stream goes on from where it joins
  *  ctx        must live until then; of a stream: until it ends or the reply is dropped
- *  Returns  OK | NOT_FOUND (it has no history) | INVALID, TOO_LARGE (scope, key) | LIMIT (16 channels, topics and places
- *           of one reply) | NO_MEMORY (may be left to vestry)
+ *  Returns  OK | NOT_FOUND (it has no history) | INVALID, TOO_LARGE (scope, key) | LIMIT (16 channels, topics and
+ *           places of one reply) | NO_MEMORY (may be left to vestry)
  *  Threads  the handler's; the stream's joining waits for publishes to the channel. From inside a publish to it, it
  *           cannot, and the stream is closed for ERROR */
 VESTRY_API vestry_err vestry_reply_resume(vestry_reply *reply, const vestry_scope *scope, const vestry_key *key,

@@ -34,11 +34,12 @@
  *  is: a tab that comes back with it is sent the page's content, and the parts but that one.
  *
  *  That holds at any machine that has the same secret, as all nodes of a cluster have, and after a restart with it. An
- *  id says what the content is, by a hash of 128 bits of it: where the content is equal nothing is sent, wherever it was
- *  made. It says of which build the page was: another one has the tab load its page anew. And it says of which version
- *  the data were, if the application knows: a number of a process is known in that process alone, one that means the
- *  same everywhere (vestry_render_is_current_anywhere) on all machines. What was put into a stream last is known where
- *  that was: a tab that comes to another machine with the id of a part is sent the page's content and its other parts.
+ *  id says what the content is, by a hash of 128 bits of it: where the content is equal nothing is sent, wherever it
+ *  was made. It says of which build the page was: another one has the tab load its page anew. And it says of which
+ *  version the data were, if the application knows: a number of a process is known in that process alone, one that
+ *  means the same everywhere (vestry_render_is_current_anywhere) on all machines. What was put into a stream last is
+ *  known where that was: a tab that comes to another machine with the id of a part is sent the page's content and its
+ *  other parts.
  *
  *  A stream that cannot take what others share with it (its queue is full, or the event is larger than it may hold) is
  *  ended, whatever its policy: the tab comes back, and is sent what it lacks. */

@@ -77,7 +77,8 @@ bool vsi_channel_has(vestry_channel *channel, const vestry_connection *connectio
 /* It has what events go on from: they are sent to it with their ids from here on. */
 void vsi_channel_let_claim(vestry_channel *channel, const vestry_connection *connection);
 
-/* Go into the turnstile, and come out. BUSY: somebody is inside, and this thread is in one, so that it must not wait. */
+/* Go into the turnstile, and come out. BUSY: somebody is inside, and this thread is in one, so that it must not wait.
+ */
 vestry_err vsi_channel_go_in(vestry_channel *channel);
 /* The same without waiting for anybody: whether it is inside. */
 bool vsi_channel_try(vestry_channel *channel);

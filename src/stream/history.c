@@ -10,10 +10,10 @@
  * after the other: so an event is missed or is sent live, and never both, or neither. Seqs are in the order of the
  * queues.
  *
- * What is replayed is one event, whatever its number: encoded in one piece, it costs little more than its new bytes, and
- * either all of it is accepted or nothing. In it each has its id behind it, so a stream that breaks in the middle goes
- * on from there. The entries are copies of their own: an event that was published has encoded forms with it as long as
- * it lives, which nobody counts; a copy has nothing but its bytes, and these are what the bounds are about. */
+ * What is replayed is one event, whatever its number: encoded in one piece, it costs little more than its new bytes,
+ * and either all of it is accepted or nothing. In it each has its id behind it, so a stream that breaks in the middle
+ * goes on from there. The entries are copies of their own: an event that was published has encoded forms with it as
+ * long as it lives, which nobody counts; a copy has nothing but its bytes, and these are what the bounds are about. */
 #include "stream/history.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* A history: the last events of one channel, each with its id behind it, and who has missed which. It is used inside the
- * channel's turnstile alone, but for what is said otherwise. See history.c for the essay. */
+/* A history: the last events of one channel, each with its id behind it, and who has missed which. It is used inside
+ * the channel's turnstile alone, but for what is said otherwise. See history.c for the essay. */
 #ifndef VSI_STREAM_HISTORY_H
 #define VSI_STREAM_HISTORY_H
 

@@ -1,7 +1,7 @@
 /* Joining where one has left off.
  *
- * Inside the turnstile no event is published: what the stream has missed is put into its queue, and it becomes a member,
- * with nothing in between. If its queue has no room for all of that, it gets nothing, and is told of a gap.
+ * Inside the turnstile no event is published: what the stream has missed is put into its queue, and it becomes a
+ * member, with nothing in between. If its queue has no room for all of that, it gets nothing, and is told of a gap.
  *
  * A gap is answered by the application, with the state, while others publish. What is published meanwhile is put into
  * the stream before the state, or behind it. Its id would say that the stream has all up to there; but it may break
@@ -77,8 +77,8 @@ static vestry_err catch_up(vsi_history *history, vestry_connection *connection, 
   return VESTRY_OK;
 }
 
-/* The state is in its queue, and ids may come behind it. If this one cannot, the next event's is the first; if it breaks
- * before, it has a gap again. */
+/* The state is in its queue, and ids may come behind it. If this one cannot, the next event's is the first; if it
+ * breaks before, it has a gap again. */
 static void give_id(vestry_channel *channel, vestry_connection *connection) {
   vsi_channel_let_claim(channel, connection);
   if (vsi_channel_go_in(channel)) return;
