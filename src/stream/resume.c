@@ -77,8 +77,8 @@ static vestry_err catch_up(vsi_history *history, vestry_connection *connection, 
   return VESTRY_OK;
 }
 
-/* The state is in its queue, and ids may come behind it. If this one cannot, the next event's is the first; if it breaks
- * before, it has a gap again. */
+/* The state is in its queue, and ids may come behind it. If this one cannot, the next event's is the first; if it
+ * breaks before, it has a gap again. */
 static void give_id(vestry_channel *channel, vestry_connection *connection) {
   vsi_channel_let_claim(channel, connection);
   if (vsi_channel_go_in(channel)) return;

@@ -1,5 +1,5 @@
-/* G11: a tab that comes to another node with what it has seen is sent what differs, and nothing where nothing does; G12:
- * a history of a channel on each node. Two nodes of a cluster on the stepped runtime. */
+/* G11: a tab that comes to another node with what it has seen is sent what differs, and nothing where nothing does;
+ * G12: a history of a channel on each node. Two nodes of a cluster on the stepped runtime. */
 #include <stdlib.h>
 
 #include "adapter/log_tab.h"

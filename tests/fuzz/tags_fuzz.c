@@ -1,5 +1,5 @@
-/* State tags, and ids of histories, which come from clients: what is read is what was written, and nothing else is read.
- */
+/* State tags, and ids of histories, which come from clients: what is read is what was written, and nothing else is
+ * read. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /* Histories by key.
  *
  * A history holds its channel, which so is there while nobody is in it, and is told of to a cluster. Who takes it out
- * of the channel, inside the turnstile, ends it: the application, its own timer, or the instance. So it ends once. From
- * then on no publish and no stream finds it; the timer is waited for, unless it is the one that ends it.
+ * of the channel, inside the turnstile, ends it: the application, its own timer, or the instance. So it ends once.
+ * From then on no publish and no stream finds it; the timer is waited for, unless it is the one that ends it.
  *
  * The timer fires when the oldest event is too old, and when the history has been idle for long enough. It does not
  * wait in front of the turnstile, and looks again soon where that is taken. */
