@@ -245,7 +245,7 @@ static void do_one(vestry_cluster *cluster, work *w) {
     do_ask(cluster, w);
   } else if (w->kind == VSI_WIRE_LIST) {
     do_list(cluster, w);
-  } else if (do_unasked(cluster, w)) {
+  } else if (do_unasked(cluster, w) && !vsi_instance_is_closing(cluster->v)) { /* then nobody is left to miss it */
     vsi_cluster_lock(cluster);
     for (size_t i = 0; i < cluster->peers_count; i++)
       if (cluster->peers[i].id == w->from) vsi_peer_lose(&cluster->peers[i], 1);
