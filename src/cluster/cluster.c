@@ -285,7 +285,7 @@ static vestry_err dispatch(vestry_cluster *cluster, const vestry_scoped_key *key
   if (error == VESTRY_CLOSED && !is_found) return error;
   bool is_over =
       is_found ? !atomic_load_explicit(&cluster->keys.shared_count, memory_order_relaxed) : error != VESTRY_NOT_FOUND;
-  if (is_over) {
+  if (is_over || options->only_here) {
     answer_now(on_answer, error, here.connections_count, ctx);
     return VESTRY_OK;
   }

@@ -1,6 +1,6 @@
 /* A cluster, as its rooms see it: members.c (who lives, and what they have sent), tell.c (what is told to all), ask.c
- * (what is asked and answered), list.c (which keys there are), claims.c (who may hold one alone), inward.c (what others want done here), guests.c (who is
- * present), cluster.c (its life, and its ties to the instance).
+ * (what is asked and answered), list.c (which keys there are), claims.c (who may hold one alone), inward.c (what others
+ * want done here), guests.c (who is present), cluster.c (its life, and its ties to the instance).
  *
  * Links. Between two nodes all goes one way: numbered, by the receiver's subject, and so in order. What is lost shows
  * as a jump in the numbers, at the next message or, since each heartbeat says how many were given, at the next

@@ -189,7 +189,7 @@ static void who_does_not_answer_is_left_out(void **state) {
 
 static vestry_err count_inside(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)context, (void)args;
-  vestry_cluster_count count;
+  vestry_cluster_count count = {0};
   return vestry_cluster_count_get(((node *)ctx)->cluster, (vestry_scope){0}, VESTRY_KEY("room", "far"), &count);
 }
 

@@ -616,6 +616,46 @@ static void every_allocation_may_fail(void **state) {
   }
 }
 
+static void take_here(vestry_err error, uint32_t count, void *ctx) {
+  answer *is = ctx;
+  *is = (answer){is->times + 1, error, count};
+}
+
+static vestry_err tell_here(node *from, const char *key, uint32_t *ret_count) {
+  json_t *effects = json_pack("[[s,{s:s}]]", "patch-signals", "s", "here");
+  vestry_dispatch_result result = {0};
+  const vestry_dispatch_options here = {.key = VESTRY_KEY("room", key), .only_here = true};
+  vestry_err error = vestry_dispatch_with(from->v, effects, &here, &result);
+  answer is = {0};
+  assert_int_equal(vestry_cluster_dispatch(from->cluster, effects, &here, take_here, &is), VESTRY_OK);
+  nodes_settle(from->in);
+  assert_int_equal(is.times, 1);
+  assert_int_equal(is.error, error);
+  assert_int_equal(is.count, result.connections_count);
+  json_decref(effects);
+  *ret_count = result.connections_count;
+  return error;
+}
+
+static void only_here_asks_nobody(void **state) {
+  (void)state;
+  nodes n;
+  uint32_t count;
+  nodes_begin(&n, 2, NULL);
+  vestry_memory_exchange *there = node_open(&n.all[1], "x", VESTRY_PUT_MANY);
+  nodes_pass_ms(&n, 10);
+  assert_int_equal(tell_here(&n.all[0], "x", &count), VESTRY_NOT_FOUND);
+  assert_int_equal(count, 0);
+  vestry_memory_exchange *here = node_open(&n.all[0], "x", VESTRY_PUT_MANY);
+  nodes_pass_ms(&n, 10);
+  assert_int_equal(tell_here(&n.all[0], "x", &count), VESTRY_OK);
+  assert_int_equal(count, 1);
+  assert_int_equal(count_in(here, "\"here\""), 2);
+  assert_int_equal(count_in(there, "\"here\""), 0);
+  assert_int_equal(node_stats(&n.all[0]).asked_count, 0);
+  nodes_end(&n);
+}
+
 /* ---- what comes from afar waits like what is said here ---- */
 
 static vestry_err join_slowly(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -749,6 +789,7 @@ int main(void) {
       cmocka_unit_test(g9_what_comes_in_is_bounded),
       cmocka_unit_test(g10_other_secrets_and_noise_do_nothing),
       cmocka_unit_test(what_makes_no_sense_is_refused),
+      cmocka_unit_test(only_here_asks_nobody),
       cmocka_unit_test(events_from_afar_conflate),
       cmocka_unit_test(a_node_that_drains_says_so_at_once),
       cmocka_unit_test(every_allocation_may_fail),

@@ -6,7 +6,8 @@
 
 enum { STRICT_RACE_NODES = 3 };
 
-/* Runs it over these brokers, which are destroyed: turns for each of two threads a node. Fails by cmocka's assertions. */
+/* Runs it over these brokers, which are destroyed: turns for each of two threads a node. Fails as
+ * cmocka does. */
 void strict_race(vestry_broker brokers[STRICT_RACE_NODES], int turns);
 
 #endif

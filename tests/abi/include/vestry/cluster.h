@@ -25,9 +25,9 @@
  *    if another node has it. The handler's thread asks all nodes and the broker for that, once for each stream that is
  *    kept so, and waits as vestry_dispatch does, and for the broker's claim, which may take seconds if that is ill.
  *    Where somebody who lives has not answered, where nothing can be claimed, or on a thread that must not wait, nobody
- *    is let in: LIMIT (503). A stream's end frees its key at once, a node's death after dead_ms. In a partition only the
- *    part with the claims lets in more, once the other one is taken for dead; that keeps what it has, so that there may
- *    be two until one ends.
+ *    is let in: LIMIT (503). A stream's end frees its key at once, a node's death after dead_ms. In a partition only
+ *    the part with the claims lets in more, once the other one is taken for dead; that keeps what it has, so that there
+ *    may be two until one ends.
  *  - A presence with a name (vestry/presence.h): who is at a place of any node.
  *  - Pages: a tab that comes to another node with what it has seen is sent what differs, and nothing where nothing does
  *    (vestry/page.h), if the cluster was given these pages.
@@ -72,7 +72,7 @@ typedef enum vestry_member_state {
   VESTRY_MEMBER_DEAD,    /**< not for dead_ms */
   VESTRY_MEMBER_LEFT,    /**< it has said goodbye */
   VESTRY_MEMBER_REFUSED, /**< of this node only: another one of its name was there before. It hears and says nothing */
-  VESTRY_MEMBER_DRAINING /**< it drains (vestry/drain.h): it takes no new streams, and is asked for those it has as ever.
+  VESTRY_MEMBER_DRAINING /**< it drains (vestry/drain.h): it takes no new streams, and is asked for those it has.
                               Behind it comes SUSPECT, DEAD or LEFT */
 } vestry_member_state;
 
