@@ -148,10 +148,10 @@ static const char *state_name(vestry_member_state state) {
 static void put_member(vestry_html *html, const struct member *member, bool is_own) {
   vestry_html_add(html,
                   "<tr id=\"node-%s\" data-state=\"%s\"%-s><th scope=\"row\">%s</th><td>%s</td><td>%lld</td>"
-                  "<td>%lld</td><td>%lld</td><td>%lld</td><td>%lld</td></tr>",
+                  "<td>%lld</td><td>%lld</td><td>%lld</td><td>%lld</td><td>%lld</td></tr>",
                   member->name, state_name(member->state), is_own ? " aria-current=\"true\"" : "", member->name,
                   state_name(member->state), (long long)member->tabs, (long long)member->keys, (long long)member->sent,
-                  (long long)member->received, (long long)member->gaps);
+                  (long long)member->received, (long long)member->gaps, (long long)member->lost);
 }
 
 static int by_name(const void *one, const void *other) {
@@ -177,7 +177,8 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *ctx) {
                   "<h1>Cluster</h1><p>This tab is served by <b id=\"own\">%s</b>. The broker is "
                   "<b id=\"broker\">%-s</b>.</p><div><table><thead><tr><th scope=\"col\">Node</th>"
                   "<th scope=\"col\">State</th><th scope=\"col\">Tabs</th><th scope=\"col\">Keys</th>"
-                  "<th scope=\"col\">Sent</th><th scope=\"col\">Received</th><th scope=\"col\">Gaps</th></tr></thead>"
+                  "<th scope=\"col\">Sent</th><th scope=\"col\">Received</th><th scope=\"col\">Gaps</th><th "
+                  "scope=\"col\">Lost</th></tr></thead>"
                   "<tbody>",
                   app->node, is_up ? "up" : "down");
   for (size_t i = 0; i < count; i++) put_member(html, &members[i], strcmp(members[i].name, app->node) == 0);

@@ -14,6 +14,19 @@ static vestry_sqlite_stats stats_of(site *s) {
   return stats;
 }
 
+static uint64_t sent_by(vestry_cluster *cluster) {
+  vestry_cluster_stats stats = {0};
+  vestry_cluster_stats_get(cluster, &stats);
+  return stats.sent_count;
+}
+
+static void pass_ms(site *s, uint64_t ms) {
+  for (; ms; ms--) {
+    s->th.now_ns += 1000000;
+    vestry_memory_settle(s->v);
+  }
+}
+
 static void who_is_not_attached_refreshes_all(void **state) {
   (void)state;
   static const char *const modes[] = {"wal", "delete"};
@@ -65,6 +78,57 @@ static void others_may_be_quicker_than_who_looks(void **state) {
   site_sync(&s);
   assert_int_equal(site_seen(&s, "table/k"), 1);
   site_close(&s);
+}
+
+/* Other nodes of a cluster look for themselves: of commits of others they are told nothing. */
+static void what_others_commit_is_told_to_no_node(void **state) {
+  (void)state;
+  static const char secret[32] = "the same on all of our machines";
+  for (int mode = 0; mode < 2; mode++) {
+    site s;
+    vestry *other;
+    vestry_memory_network *network;
+    vestry_broker brokers[2];
+    vestry_cluster *clusters[2];
+    site_open(&s, mode ? "delete" : "wal", NULL);
+    vestry_runtime *runtime = vestry_runtime_of(s.v);
+    assert_int_equal(vestry_create(&(vestry_options){.host = &s.th.host, .runtime = runtime}, &other), VESTRY_OK);
+    assert_int_equal(vestry_memory_network_create(runtime, NULL, &network), VESTRY_OK);
+    for (int i = 0; i < 2; i++) {
+      const vestry_cluster_options options = {.node = i ? "other" : "own",
+                                              .secret = secret,
+                                              .secret_len = sizeof secret,
+                                              .pages = i ? NULL : s.pages,
+                                              .heartbeat_ms = 10000,
+                                              .suspect_ms = 20000,
+                                              .dead_ms = 60000};
+      assert_int_equal(vestry_memory_network_join(network, &brokers[i]), VESTRY_OK);
+      assert_int_equal(vestry_cluster_create(i ? other : s.v, &brokers[i], &options, &clusters[i]), VESTRY_OK);
+    }
+    pass_ms(&s, 100);
+    assert_int_equal(vestry_cluster_member(clusters[0], "other"), VESTRY_MEMBER_ALIVE);
+    site_watch(&s, "table/t");
+    pass_ms(&s, 100);
+    uint64_t before = sent_by(clusters[0]);
+    site_run(s.reader, "INSERT INTO t(x) VALUES(1)");
+    site_sync(&s);
+    pass_ms(&s, 20);
+    assert_int_equal(site_seen(&s, "table/t"), 1);
+    assert_int_equal(sent_by(clusters[0]), before);
+    site_run(s.db, "INSERT INTO t(x) VALUES(2)"); /* its topics are told */
+    site_sync(&s);
+    pass_ms(&s, 20);
+    assert_true(sent_by(clusters[0]) > before);
+    vestry_stop(s.v, 0);
+    vestry_stop(other, 0);
+    for (int i = 0; i < 2; i++) {
+      vestry_cluster_destroy(clusters[i]);
+      brokers[i].ops->destroy(brokers[i].broker);
+    }
+    vestry_destroy(other);
+    vestry_memory_network_destroy(network);
+    site_close(&s);
+  }
 }
 
 /* ------------------------------------------------------------------------------------------------- processes ------ */
@@ -219,9 +283,13 @@ static void a_process_that_is_killed_is_followed(void **state) {
 
 int main(int count, char **arguments) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(who_is_not_attached_refreshes_all), cmocka_unit_test(others_may_be_quicker_than_who_looks),
-      cmocka_unit_test(another_process_is_seen_soon),      cmocka_unit_test(writers_race_with_renders),
-      cmocka_unit_test(writers_race_with_another_process), cmocka_unit_test(a_process_that_is_killed_is_followed),
+      cmocka_unit_test(what_others_commit_is_told_to_no_node),
+      cmocka_unit_test(who_is_not_attached_refreshes_all),
+      cmocka_unit_test(others_may_be_quicker_than_who_looks),
+      cmocka_unit_test(another_process_is_seen_soon),
+      cmocka_unit_test(writers_race_with_renders),
+      cmocka_unit_test(writers_race_with_another_process),
+      cmocka_unit_test(a_process_that_is_killed_is_followed),
   };
   if (count == 3) return write_as_another(arguments[1], strtol(arguments[2], NULL, 10));
   return cmocka_run_group_tests(tests, NULL, NULL);
