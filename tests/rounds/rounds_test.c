@@ -18,12 +18,13 @@
 /* KNOWN_MS: two heartbeats after it has come up a node says that nobody has a key; before, that it does not know.
  * STALLS_BEFORE_MS: so long a connection to the broker lives without an answer. */
 enum { ANSWER_MS = 500, KNOWN_MS = 120, STALLS_BEFORE_MS = 500, DISTURBS_MS = 50 };
-enum { ROUNDS_A_WORLD = 8, TROUBLES_MOST = 4, KEYS = 4, CHANNELS = 3, STREAMS_A_NAME = 3 };
+enum { ROUNDS_A_WORLD = 8, TROUBLES_MOST = 4, KEYS = 4, CHANNELS = 3, EMPTY = 4, STREAMS_A_NAME = 3 };
 
 static const char *const settings[] = {"heartbeat_ms=50", "suspect_ms=200", "dead_ms=600",          "answer_ms=500",
                                        "ping_ms=100",     "connect_ms=300", "reconnect_max_ms=100", NULL};
 static const char *const keys[KEYS] = {"r0", "r1", "m0", "m%0d%0aSUB%20*%20>%0d%0a"};
 static const char *const channels[CHANNELS] = {"c0", "c1", "c*.>"};
+static const char *const empty[EMPTY] = {"e0", "e1", "e2", "e3"}; /* channels that hardly anybody is in */
 
 typedef enum kind { KILL, STOP, CUT, HOLE, DEAF, MUTE, BROKER_KILL, BROKER_STOP, KINDS } kind;
 static const char *const kind_names[KINDS] = {"kill", "stop", "cut",         "black hole",
@@ -82,11 +83,21 @@ static void close_one(int place) {
   if (s->place == place && s->kind != 'P' && stream_is_open(&w, s)) world_close(&w, (int)at);
 }
 
+/* Somebody comes into a channel, somebody else speaks into it before that is told; and he leaves. */
+static void come_late(int place) {
+  int other = (place + 1 + (int)chance(PLACES - 1)) % PLACES;
+  const char *name = empty[chance(EMPTY)];
+  if (open_there(place, name) || !w.players[other].is_up) return;
+  (void)world_join(&w, place, name);
+  world_pass(&w, chance(4));
+  (void)world_send(&w, other, 'B', name);
+}
+
 static void act(void) {
   int place = (int)chance(PLACES);
   if (!w.players[place].is_up) return;
   switch (chance(20)) {
-  case 0:
+  case 0: come_late(place); break;
   case 1:
   case 2: open_one(place); break;
   case 3:
@@ -295,6 +306,14 @@ static bool calm(void) {
   return true;
 }
 
+/* Until nothing is pending. */
+static void judge_all(size_t first, verdict *v) {
+  do {
+    world_pass(&w, 10);
+    check_messages(&w, first, ANSWER_MS, v);
+  } while (v->pending && !w.failures);
+}
+
 static void keep_story(void) {
   const char *folder = getenv("ROUNDS_STORIES");
   char path[256];
@@ -321,14 +340,11 @@ static void run_round(uint64_t seed) {
   if (chance(2)) make_noise();
   go_through(troubles, count, round_ms);
   for (int i = 0; i < PLACES; i++) proxy_heal(&w.proxies[i]);
-  do {
-    await_equal();
-  } while (!w.failures && !calm());
+  await_equal();
   verdict v = {0};
-  do {
-    world_pass(&w, 10);
-    check_messages(&w, first, ANSWER_MS, &v);
-  } while (v.pending && !w.failures);
+  judge_all(first, &v); /* by heartbeats alone: nobody says anything */
+  while (!w.failures && !calm()) await_equal();
+  judge_all(first, &v);
   check_survivors(&w);
   if (w.bad_subjects_count) world_fail(&w, "a subject holds what is no subject's");
   sum.messages += v.messages;
