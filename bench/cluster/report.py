@@ -142,7 +142,7 @@ def alone_table(runs):
                          "life": ("open_us", "open_apart_us", "close_us", "close_apart_us", "others_us"),
                          "local": ("within_ns", "apart_ns", "more_ns", "others_keys")}.items():
         if runs.has("digests", what):
-            rows.append([what, ", ".join(f"{field} {runs.get('digests', what, field):,.4g}" for field in fields)])
+            rows.append([what, ", ".join(f"{field} {runs.get('digests', what, field):,.5g}" for field in fields)])
     return table(["what", "medians"], rows)
 
 
