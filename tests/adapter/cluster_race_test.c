@@ -137,7 +137,7 @@ static bool have_met(void) {
   for (size_t i = 0; i < NODES; i++) {
     vestry_cluster_stats stats = {0};
     vestry_cluster_stats_get(w.nodes[i].cluster, &stats);
-    if (stats.alive_count != NODES - 1 || stats.unsynced_count || stats.others_keys_count < 2) return false;
+    if (stats.alive_count != NODES - 1 || stats.unsynced_count || stats.others_keys_count < 3) return false;
     if (vestry_dispatch(w.nodes[i].v, (vestry_scope){NULL, 0}, VESTRY_KEY("nobody"), VESTRY_LIST("note")) !=
         VESTRY_NOT_FOUND)
       return false; /* who lives is not known yet */
