@@ -189,7 +189,7 @@ static void each_name_is_a_presence_of_its_own(void **state) {
   assert_int_equal(vestry_presence_count(other[1], place), 1);
   assert_int_equal(vestry_presence_count(alone[0], place), 1);
   assert_int_equal(vestry_presence_count(alone[1], place), 0);
-  vestry_presence_stats stats;
+  vestry_presence_stats stats = {0};
   vestry_presence_stats_get(other[1], &stats);
   assert_int_equal(stats.here_count, 2);
   assert_int_equal(stats.own_count, 0);
