@@ -5,7 +5,7 @@
  *     VESTRY_SEED=1 VESTRY_COMMITS=100000 test_sqlite_oracle     a long run; it says what it counted
  *
  * Each 400 commits (VESTRY_COMMITS_A_WORLD) are a world of their own, with the next seed; then come those with a thread
- * that looks all the time (VESTRY_LOOKED_COMMITS). scripts/oracle goes on from run to run: no world comes twice. */
+ * that looks all the time (VESTRY_LOOKED_COMMITS). scripts/oracle goes from run to run: no world comes twice. */
 #include <stdlib.h>
 #include <unistd.h>
 
