@@ -20,8 +20,8 @@ static void count(vestry_timer *timer, void *ctx) {
   db = changes ? db_begin(app->db) : NULL;
   if (!db) return;
   static const char *const updates[] = {
-      "INSERT OR REPLACE INTO tally SELECT id, coalesce((SELECT max(id) FROM message WHERE channel = c.id), 0) AS now "
-      "FROM channel c WHERE now IS NOT (SELECT last FROM tally WHERE channel = c.id)",
+      ("INSERT OR REPLACE INTO tally SELECT id, coalesce((SELECT max(id) FROM message WHERE channel = c.id), 0) AS now "
+       "FROM channel c WHERE now IS NOT (SELECT last FROM tally WHERE channel = c.id)"),
       "INSERT OR IGNORE INTO gone SELECT channel, id FROM dropped", "DELETE FROM dropped"};
   vestry_err err = VESTRY_NOT_FOUND;
   for (size_t i = 0; i < sizeof updates / sizeof *updates && err == VESTRY_NOT_FOUND; i++)
