@@ -1,6 +1,7 @@
 #include "memory.h"
 
 #include <malloc.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -24,11 +25,17 @@ static void *reallocate(void *ctx, void *memory, size_t size) {
   return after;
 }
 
+static vestry_host counting_host;
+
+static void make_host(void) {
+  counting_host = *vestry_host_default();
+  counting_host.reallocate = reallocate;
+}
+
 const vestry_host *bench_counting_host(void) {
-  static vestry_host host;
-  host = *vestry_host_default();
-  host.reallocate = reallocate;
-  return &host;
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, make_host);
+  return &counting_host;
 }
 
 int64_t bench_counted_bytes(void) {

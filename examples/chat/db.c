@@ -162,7 +162,7 @@ void db_give(struct db_connection *connection) {
   }
   pthread_mutex_lock(&db->lock);
   connection->is_taken = false;
-  pthread_cond_signal(&db->given);
+  pthread_cond_broadcast(&db->given);
   pthread_mutex_unlock(&db->lock);
 }
 

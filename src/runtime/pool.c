@@ -25,8 +25,9 @@
  *             first counts itself parked [P1] and then reads every queue's length [P2]; the submitter first writes the
  *             length [S1] and then reads the count [S2]. All four are seq_cst, so in their single order either P1 comes
  *             before S2, and the submitter grants a wake-up, or S1 comes before P2, and the worker does not sleep.
- * A granted wake-up is a permit under park_lock, so it is not lost when the worker is not yet in its wait, and it wakes
- * one worker, not all.
+ * A wake-up is granted to one worker by name, under park_lock, so it is not lost when that is not yet in its wait: to
+ * the one that has parked last, whose caches are the warmest. Each waits for a condition of its own, because where
+ * several wait for one, glibc before 2.41 can lose a signal (its bug 25847).
  *
  * Stopping. A worker leaves when it is told to stop and finds all queues empty after it counted itself parked. What
  * another one submits later from inside its last run stays in that one's own queue and is run by it. What a stranger
@@ -84,31 +85,38 @@ static bool anything_queued(vsi_pool *pool) {
 
 static void wake_one(vsi_pool *pool) {
   pthread_mutex_lock(&pool->park_lock);
-  uint32_t parked = atomic_load_explicit(&pool->parked, memory_order_relaxed); /* ours: the lock is held */
-  bool granted = parked > 0;
-  if (granted) {
-    atomic_store_explicit(&pool->parked, parked - 1, memory_order_relaxed);
-    pool->permits++;
+  vsi_pool_worker *worker = pool->first_parked;
+  if (worker) {
+    pool->first_parked = worker->parked_next;
+    atomic_fetch_sub_explicit(&pool->parked, 1, memory_order_relaxed);
+    worker->is_woken = true;
   }
   pthread_mutex_unlock(&pool->park_lock);
-  if (granted) pthread_cond_signal(&pool->unparked);
+  if (worker) pthread_cond_signal(&worker->woken);
+}
+
+/* Nobody has woken it. Under park_lock. */
+static void take_off(vsi_pool_worker *worker) {
+  vsi_pool_worker **at = &worker->pool->first_parked;
+  while (*at != worker) at = &(*at)->parked_next;
+  *at = worker->parked_next;
+  atomic_fetch_sub_explicit(&worker->pool->parked, 1, memory_order_relaxed);
 }
 
 /* Returns false when the worker is to leave. */
-static bool park(vsi_pool *pool) {
+static bool park(vsi_pool_worker *worker) {
+  vsi_pool *pool = worker->pool;
   bool stay = true;
   pthread_mutex_lock(&pool->park_lock);
-  uint32_t undo = 1;
+  worker->parked_next = pool->first_parked;
+  pool->first_parked = worker;
   atomic_fetch_add_explicit(&pool->parked, 1, memory_order_seq_cst); /* [P1] */
   if (!anything_queued(pool)) {
     stay = !pool->stopping;
-    while (pool->permits == 0 && !pool->stopping) pthread_cond_wait(&pool->unparked, &pool->park_lock);
-    if (pool->permits > 0) {
-      pool->permits--;
-      undo = 0; /* who granted it has taken us off the count */
-    }
-  } /* else no permit is used up: it was granted for a worker besides this one */
-  atomic_fetch_sub_explicit(&pool->parked, undo, memory_order_relaxed);
+    while (!worker->is_woken && !pool->stopping) pthread_cond_wait(&worker->woken, &pool->park_lock);
+  }
+  if (!worker->is_woken) take_off(worker);
+  worker->is_woken = false;
   pthread_mutex_unlock(&pool->park_lock);
   return stay;
 }
@@ -134,7 +142,7 @@ static void *work(void *argument) {
   this_worker = worker;
   do {
     for (vsi_job *job; (job = take(worker)) != NULL;) worker->pool->run(job);
-  } while (park(worker->pool));
+  } while (park(worker));
   this_worker = NULL;
   return NULL;
 }
@@ -173,7 +181,7 @@ static void join_workers(vsi_pool *pool, uint32_t count) {
   pthread_mutex_lock(&pool->park_lock);
   pool->stopping = true;
   pthread_mutex_unlock(&pool->park_lock);
-  pthread_cond_broadcast(&pool->unparked);
+  for (uint32_t i = 0; i < count; i++) pthread_cond_signal(&pool->workers[i].woken);
   for (uint32_t i = 0; i < count; i++) pthread_join(pool->workers[i].thread, NULL);
 }
 
@@ -186,14 +194,14 @@ vestry_err vsi_pool_init(vsi_pool *pool, const vestry_host *host, uint32_t worke
   pool->workers_count = workers_count;
   queue_init(&pool->outside);
   pthread_mutex_init(&pool->park_lock, NULL);
-  pthread_cond_init(&pool->unparked, NULL);
+  pool->first_parked = NULL;
   atomic_init(&pool->parked, 0);
-  pool->permits = 0;
   pool->stopping = false;
   for (uint32_t i = 0; i < workers_count; i++) { /* all queues before the first thread: workers look at each other's */
     workers[i].pool = pool;
     workers[i].index = i;
     queue_init(&workers[i].queue);
+    pthread_cond_init(&workers[i].woken, NULL);
   }
   for (uint32_t i = 0; i < workers_count; i++) {
     char name[16];
@@ -212,9 +220,11 @@ void vsi_pool_stop(vsi_pool *pool) {
 }
 
 void vsi_pool_finish(vsi_pool *pool) {
-  for (uint32_t i = 0; i < pool->workers_count; i++) queue_finish(&pool->workers[i].queue);
+  for (uint32_t i = 0; i < pool->workers_count; i++) {
+    queue_finish(&pool->workers[i].queue);
+    pthread_cond_destroy(&pool->workers[i].woken);
+  }
   queue_finish(&pool->outside);
-  pthread_cond_destroy(&pool->unparked);
   pthread_mutex_destroy(&pool->park_lock);
   vsi_free(pool->host, pool->workers);
 }

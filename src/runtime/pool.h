@@ -26,7 +26,10 @@ typedef struct vsi_pool_worker {
   uint32_t index;
   uint32_t turn; /* the worker's own */
   vsi_pool_queue queue;
-  char padding[64]; /* keeps two workers' queues off one cache line */
+  pthread_cond_t woken;                /* nobody but this worker waits for it */
+  bool is_woken;                       /* guarded by park_lock: a wake-up granted and not yet used */
+  struct vsi_pool_worker *parked_next; /* guarded by park_lock */
+  char padding[64];                    /* keeps two workers' queues off one cache line */
 } vsi_pool_worker;
 
 typedef struct vsi_pool {
@@ -36,11 +39,10 @@ typedef struct vsi_pool {
   uint32_t workers_count;
   vsi_pool_queue outside; /* what threads that are no workers submit */
 
-  pthread_mutex_t park_lock; /* innermost */
-  pthread_cond_t unparked;
-  _Atomic(uint32_t) parked; /* workers that sleep and that nobody has woken yet; written under park_lock */
-  uint32_t permits;         /* guarded by park_lock: wake-ups granted and not yet used */
-  bool stopping;            /* guarded by park_lock */
+  pthread_mutex_t park_lock;     /* innermost */
+  vsi_pool_worker *first_parked; /* guarded by park_lock: those that sleep and that nobody has woken yet */
+  _Atomic(uint32_t) parked;      /* how many these are; written under park_lock */
+  bool stopping;                 /* guarded by park_lock */
 } vsi_pool;
 
 /* Start `workers_count` threads; 0: stepped. run: runs one job, which is in no queue then and may be submitted again

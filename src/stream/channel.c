@@ -60,7 +60,7 @@ void vsi_channel_unref(vestry_channel *channel) {
                                      : atomic_fetch_sub_explicit(&channel->refs, 1, memory_order_acq_rel) == 1;
   if (!is_last) return;
   vsi_members_finish(&channel->members);
-  pthread_cond_destroy(&channel->free);
+  vsi_turnstile_finish(&channel->turnstile);
   pthread_mutex_destroy(&channel->lock);
   vsi_group *group = channel->group;
   vsi_free(channel->host, channel);
@@ -84,7 +84,7 @@ vestry_err vsi_channel_make(vsi_group *group, const vestry_channel_options *opti
   channel->epoch_max_bytes = own.epoch_max_bytes ? own.epoch_max_bytes : DEFAULT_EPOCH_MAX_BYTES;
   atomic_init(&channel->refs, 1);
   pthread_mutex_init(&channel->lock, NULL);
-  pthread_cond_init(&channel->free, NULL);
+  vsi_turnstile_init(&channel->turnstile);
   vsi_members_init(&channel->members, host);
   *ret_channel = channel;
   return VESTRY_OK;
@@ -97,12 +97,9 @@ static _Thread_local unsigned publishes_inside;
 
 /* false: the turnstile is taken, and the caller must not wait for it. */
 static bool enter(vestry_channel *channel, bool waits) {
-  pthread_mutex_lock(&channel->lock);
-  while (channel->inside && waits) pthread_cond_wait(&channel->free, &channel->lock);
-  bool entered = !channel->inside;
-  channel->inside = true;
-  pthread_mutex_unlock(&channel->lock);
-  return entered;
+  if (!waits) return vsi_turnstile_try(&channel->turnstile);
+  vsi_turnstile_enter(&channel->turnstile);
+  return true;
 }
 
 /* An encoder without members; NULL: there is none. */
@@ -122,8 +119,8 @@ static void leave_turnstile(vestry_channel *channel) {
     pthread_mutex_lock(&channel->lock);
     channel->stats.alone_count += alone;
   }
-  channel->inside = false;
-  pthread_cond_signal(&channel->free);
+  vsi_turnstile_leave(
+      &channel->turnstile); /* under the lock: who takes out the last member finds it free, or is seen */
   pthread_mutex_unlock(&channel->lock);
 }
 
@@ -165,9 +162,7 @@ static bool take_out_locked(vestry_channel *channel, vsi_member *member) {
   if (channel->cursor == member) channel->cursor = member->next;
   vsi_members_remove(&channel->members, member);
   vsi_lane *lane = lane_of(channel, member->connection);
-  if (!lane || --lane->members_count || channel->inside) return false;
-  channel->inside = true;
-  return true;
+  return lane && --lane->members_count == 0 && vsi_turnstile_try(&channel->turnstile);
 }
 
 static void connection_closed(vsi_close_node *node, vestry_connection *connection, vestry_cause cause) {

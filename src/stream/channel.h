@@ -8,6 +8,7 @@
 #include "stream/epoch.h"
 #include "stream/group.h"
 #include "stream/members.h"
+#include "stream/turnstile.h"
 #include "vestry/channel.h"
 
 /* What a channel is found by. */
@@ -31,8 +32,7 @@ struct vestry_channel {
   _Atomic(uint32_t) refs; /* of its owner; of members, and of those who are to be; of a name's: who works with it */
   vsi_channel_name name;
   pthread_mutex_t lock;            /* see docs/locking.md: nothing of others is called while it is held */
-  pthread_cond_t free;             /* the turnstile is */
-  bool inside;                     /* guarded by lock: the turnstile is taken */
+  vsi_turnstile turnstile;         /* left under the lock */
   vsi_members members;             /* guarded by lock */
   vsi_member *cursor;              /* guarded by lock */
   vestry_channel_stats stats;      /* guarded by lock; members_count is not kept here */

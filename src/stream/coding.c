@@ -1,5 +1,6 @@
 #include "stream/coding.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include "base/memory.h"

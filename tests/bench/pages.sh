@@ -55,7 +55,7 @@ for adapter in microhttpd civetweb; do
   pages 0 --port "$port" --pages 20 --rounds 30 --private --a-second 200
   wants lost 0
   stop
-  start "$bench" serve --pages --port 0 --adapter "$adapter" --heartbeat-ms 20
+  start "$bench" serve --pages --port 0 --adapter "$adapter" --heartbeat-ms 80
   pages 0 --port "$port" --pages 10 --rounds 1 --sleeper --sleep-ms 400
   wants posts 160
   wants broken 0

@@ -224,7 +224,7 @@ static void close_stream(int number) {
 /* ---- what it is told of ------------------------------------------------------------------------------------------ */
 
 static const char *state_name(vestry_member_state state) {
-  static const char *const names[] = {"NONE", "ALIVE", "SUSPECT", "DEAD", "LEFT", "REFUSED"};
+  static const char *const names[] = {"NONE", "ALIVE", "SUSPECT", "DEAD", "LEFT", "REFUSED", "DRAINING"};
   return names[state];
 }
 

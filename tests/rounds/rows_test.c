@@ -276,7 +276,7 @@ static void bytes_go_everywhere_if_that_is_asked_for(void **state) {
   assert_string_equal(MESSAGE(number)->error, "OK");
   int large = world_send(&w, A, 'P', "n1 1100000");
   assert_answer(large, "TOO_LARGE", 0);
-  assert_int_equal(count_told('G', B, -1, MESSAGE(number)->sent_ns), 0);
+  assert_int_equal(count_told('G', B, A, MESSAGE(number)->sent_ns), 0);
 }
 
 static void a_hundred_refreshes_are_two_renders(void **state) {
@@ -365,6 +365,7 @@ static void a_node_that_goes_in_order_says_so(void **state) {
   world_say(&w, C, "drain 100");
   WORLD_AWAIT(&w, 5000, w.streams[number].cause[0]);
   assert_string_equal(w.streams[number].cause, "drain");
+  WORLD_AWAIT(&w, 1000, told_at(A, C, "DRAINING", 0) && told_at(B, C, "DRAINING", 0));
   assert_int_equal(told_at(A, C, "LEFT", 0), 0); /* its other requests may still be served */
   uint64_t since_ns = clock_ns();
   world_quit(&w, C);
