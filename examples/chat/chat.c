@@ -65,12 +65,13 @@ static bool prepare(void *ctx, vestry_options *options) {
 
 static vestry_err begin(struct app *app) {
   vestry *v = app->program.v;
-  const vestry_file script = {.path = "chat.js", .bytes = chat_js, .len = chat_js_len};
   const vestry_pages_options pages = {
       .secret = app->secret, .secret_len = sizeof app->secret, .interval_ms = INTERVAL_MS};
   const vestry_page_options page = {.render = page_render, .allow = page_may_see, .app = app};
   const vestry_presence_options presence = {.name = "chat", .on_change = page_on_presence, .ctx = app};
-  vestry_err err = vestry_files_create(&(vestry_files_options){.embedded = &script, .embedded_count = 1}, &app->files);
+  app->script = (vestry_file){.path = "chat.js", .bytes = chat_js, .len = chat_js_len};
+  vestry_err err =
+      vestry_files_create(&(vestry_files_options){.embedded = &app->script, .embedded_count = 1}, &app->files);
   if (!err) err = vestry_csrf_create(v, NULL, &app->csrf);
   if (!err) err = vestry_once_create(v, NULL, &app->once);
   if (!err) err = vestry_pages_create(v, &pages, &app->pages);

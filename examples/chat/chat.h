@@ -41,6 +41,7 @@ struct app {
   vestry_presence *presence;
   vestry_csrf *csrf;
   vestry_once *once;
+  vestry_file script; /* of the files */
   vestry_files *files;
   vestry_runtime *clerk; /* a thread that counts */
   vestry_timer *timer;

@@ -119,6 +119,7 @@ def run(file):
     status, page = bob.get('/channel/99')
     assert status == 404 and 'There is no such channel' in page and 'href="/channel/1"' in page
     assert bob.get('/nowhere')[0] == 404
+    assert 'function follow' in bob.get('/chat.js')[1]
 
     # Bounds, and who may.
     assert 'needs some text' in ada.act('POST', '/channel/1/message', text=' \n')[1]
