@@ -102,9 +102,12 @@ static bool try_sql(sqlite3 *db, const char *sql) {
   return !result;
 }
 
+/* Waits for the thread that looks, which has the file for a moment. */
 static void must(sqlite3 *db, const char *sql) {
   char *message = NULL;
+  sqlite3_busy_timeout(db, 10000);
   if (sqlite3_exec(db, sql, NULL, NULL, &message)) fail_msg("%s: %s", sql, message);
+  sqlite3_busy_timeout(db, 0);
 }
 
 static uint64_t mix(uint64_t hash, const void *data, size_t len) {
