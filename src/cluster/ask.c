@@ -151,7 +151,7 @@ static vestry_err write_ask(vsi_ask *ask, const vsi_asking *asking) {
   if (!error) {
     const vsi_wire_ask said = {
         .id = ask->id,
-        .name = {{key->scope.data, key->scope.len}, {key->data + key->key_offset, key->len - key->key_offset}},
+        .name = vsi_cluster_name_of(key),
         .effects = {effects, strlen(effects)},
         .data = {data, data ? strlen(data) : 0},
     };

@@ -78,12 +78,16 @@ static vestry_err tie(vestry_cluster *cluster) {
   vestry_store_stats_get(v->store, &stored);
   vsi_channels_stats_get(v->channels, &joined);
   if (stored.live_count || joined.live) return VESTRY_INVALID;
-  cluster->elsewhere =
-      (vsi_elsewhere){&cluster->keys.shared_count, vsi_ask_and_wait, broadcast, is_held, drains, NULL, NULL, cluster};
-  if (cluster->is_strict) {
-    cluster->elsewhere.claim = vsi_claims_begin;
-    cluster->elsewhere.claimed = vsi_claims_end;
-  }
+  cluster->elsewhere = (vsi_elsewhere){
+      .shared_count = &cluster->keys.shared_count,
+      .dispatch = vsi_ask_and_wait,
+      .broadcast = broadcast,
+      .is_held = is_held,
+      .drains = drains,
+      .claim = cluster->is_strict ? vsi_claims_begin : NULL,
+      .claimed = cluster->is_strict ? vsi_claims_end : NULL,
+      .ctx = cluster,
+  };
   cluster->store_watch = (vsi_store_watch){key_comes, key_came, key_left, cluster};
   cluster->channels_watch = (vsi_channels_watch){channel_comes, channel_left, cluster};
   cluster->presence_watch = (vsi_presence_watch){vsi_guests_soon, vsi_guests_begin, vsi_guests_are_known, cluster};
@@ -319,12 +323,11 @@ vestry_err vestry_cluster_dispatch(vestry_cluster *cluster, json_t *effects, con
 static vestry_err publish(vestry_cluster *cluster, const vestry_scoped_key *key, const void *data, size_t len) {
   vsi_buffer buffer;
   vsi_wire_begin(&buffer, cluster->host);
-  const vestry_slice encoded = {key->data + key->key_offset, key->len - key->key_offset};
-  vsi_wire_put_name(&buffer, (vsi_wire_name){{key->scope.data, key->scope.len}, encoded});
+  vsi_wire_put_name(&buffer, vsi_cluster_name_of(key));
   vsi_buffer_append(&buffer, data, len);
   vsi_wire_end(&buffer);
   vsi_cluster_lock(cluster);
-  vestry_err error = vsi_peers_send(cluster, vsi_members_alive(cluster), &buffer, VSI_WIRE_PUBLISH, true);
+  vestry_err error = vsi_peers_send(cluster, vsi_members_alive(cluster), &buffer, VSI_WIRE_PUBLISH, 0, true);
   vsi_cluster_unlock(cluster);
   vsi_buffer_finish(&buffer);
   vestry_err here = vsi_publish_here(cluster->v, key, data, len);

@@ -155,6 +155,15 @@ static inline uint64_t vsi_cluster_hash_channel(const vestry_cluster *cluster, c
   return vsi_siphash_1_3(cluster->hash_key, name, len) | VSI_KEYS_CHANNEL;
 }
 
+/* What is said of a key, and back: the scope and the key's own bytes. Returns as vsi_scoped_key_init_encoded. */
+static inline vsi_wire_name vsi_cluster_name_of(const vestry_scoped_key *key) {
+  return (vsi_wire_name){{key->scope.data, key->scope.len}, {key->data + key->key_offset, key->len - key->key_offset}};
+}
+static inline vestry_err vsi_cluster_pack(const vestry_cluster *cluster, vsi_wire_name name, vsi_scoped_key *ret_key) {
+  const vestry_scope scope = {name.scope.data, name.scope.len};
+  return vsi_scoped_key_init_encoded(ret_key, &vestry_store_of(cluster->v)->exit.hash, cluster->host, scope, name.key);
+}
+
 /* ---- members.c: all under the lock, but for the first ---- */
 
 /* The seam's events. */
@@ -184,7 +193,8 @@ void vsi_peer_lose(vsi_peer *peer, uint64_t lost_count);
 vestry_err vsi_peer_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *buffer, vsi_wire_kind kind, uint8_t flags,
                          bool is_told);
 /* The same to all of a mask: the first failure. */
-vestry_err vsi_peers_send(vestry_cluster *cluster, uint64_t mask, vsi_buffer *buffer, vsi_wire_kind kind, bool is_told);
+vestry_err vsi_peers_send(vestry_cluster *cluster, uint64_t mask, vsi_buffer *buffer, vsi_wire_kind kind, uint8_t flags,
+                          bool is_told);
 
 /* ---- tell.c ---- */
 

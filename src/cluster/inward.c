@@ -133,17 +133,11 @@ static vestry_err read_effects(const vestry_cluster *cluster, vestry_slice text,
   return VESTRY_INVALID;
 }
 
-static vestry_err pack(const vestry_cluster *cluster, vsi_wire_name name, vsi_scoped_key *key) {
-  const vestry_store *store = vestry_store_of(cluster->v);
-  return vsi_scoped_key_init_encoded(key, &store->exit.hash, cluster->host,
-                                     (vestry_scope){name.scope.data, name.scope.len}, name.key);
-}
-
 static vestry_err dispatch(vestry_cluster *cluster, const vsi_wire_ask *ask, uint32_t *ret_count) {
   vsi_scoped_key key;
   json_t *effects = NULL;
   vestry_dispatch_result result = {0};
-  vestry_err error = pack(cluster, ask->name, &key);
+  vestry_err error = vsi_cluster_pack(cluster, ask->name, &key);
   if (error) return error;
   size_t closed_count;
   error = vsi_targets_count(vestry_store_of(cluster->v), &key.key, &closed_count);
@@ -198,7 +192,7 @@ static vestry_err do_event(vestry_cluster *cluster, vsi_wire_name name, vsi_wire
   vestry_slice bytes = made.bytes = (vestry_slice){reader->at, reader->left};
   const char *text = bytes.data;
   if (bytes.len < 3 || text[bytes.len - 1] != '\n' || text[bytes.len - 2] != '\n') return VESTRY_MALFORMED;
-  vestry_err error = pack(cluster, name, &key);
+  vestry_err error = vsi_cluster_pack(cluster, name, &key);
   if (error) return error;
   error = vsi_event_build(cluster->host, layout_bytes, &made, &event);
   if (!error) {
@@ -211,7 +205,7 @@ static vestry_err do_event(vestry_cluster *cluster, vsi_wire_name name, vsi_wire
 
 static vestry_err do_publish(vestry_cluster *cluster, vsi_wire_name name, vestry_slice bytes) {
   vsi_scoped_key key;
-  vestry_err error = pack(cluster, name, &key);
+  vestry_err error = vsi_cluster_pack(cluster, name, &key);
   if (error) return error;
   error = vsi_publish_here(cluster->v, &key.key, bytes.data, bytes.len);
   vsi_scoped_key_finish(&key);

@@ -59,9 +59,7 @@ static vestry_err count_here(vestry_cluster *cluster, const vestry_scoped_key *k
 vestry_err vsi_list_answer(vestry_cluster *cluster, const vsi_wire_list *list, uint32_t *ret_count, vsi_buffer *page) {
   if (list->what < VSI_WIRE_LIST_KEY) return put_page(cluster, list, page);
   vsi_scoped_key key;
-  const vestry_scope scope = {list->name.scope.data, list->name.scope.len};
-  vestry_err error =
-      vsi_scoped_key_init_encoded(&key, &vestry_store_of(cluster->v)->exit.hash, cluster->host, scope, list->name.key);
+  vestry_err error = vsi_cluster_pack(cluster, list->name, &key);
   if (error) return error;
   error = count_here(cluster, &key.key, ret_count);
   vsi_scoped_key_finish(&key);
@@ -69,6 +67,11 @@ vestry_err vsi_list_answer(vestry_cluster *cluster, const vsi_wire_list *list, u
 }
 
 /* ----------------------------------------------------------------------------------------- one key, anywhere ------ */
+
+/* It was not even asked for. */
+static bool is_own_error(vestry_err error) {
+  return error == VESTRY_BUSY || error == VESTRY_NO_MEMORY || error == VESTRY_CLOSED;
+}
 
 static bool is_no_answer(vestry_err error) {
   return error && error != VESTRY_NOT_FOUND;
@@ -85,12 +88,9 @@ static vestry_err count_streams(vestry_cluster *cluster, const vestry_scoped_key
   vsi_cluster_unlock(cluster);
   count->nodes_count = (size_t)__builtin_popcountll(holders) + (here > 0);
   if (holders | unsynced) {
-    const vsi_wire_list list = {
-        .what = VSI_WIRE_LIST_KEY,
-        .name = {{key->scope.data, key->scope.len}, {key->data + key->key_offset, key->len - key->key_offset}},
-    };
+    const vsi_wire_list list = {.what = VSI_WIRE_LIST_KEY, .name = vsi_cluster_name_of(key)};
     error = vsi_ask_wait(cluster, &(vsi_asking){.list = &list, .only = holders | unsynced}, &there);
-    if (error == VESTRY_BUSY || error == VESTRY_NO_MEMORY || error == VESTRY_CLOSED) return error;
+    if (is_own_error(error)) return error;
     count->is_partial |= is_no_answer(error);
   }
   count->streams_count = (size_t)here + there;
@@ -206,7 +206,7 @@ static vestry_err list_other(listing *l, vestry_cluster_cursor *cursor, bool *re
     (void)hand_out_page(l, reader, false);
   }
   vsi_buffer_finish(&page);
-  return error == VESTRY_BUSY || error == VESTRY_NO_MEMORY || error == VESTRY_CLOSED ? error : VESTRY_OK;
+  return is_own_error(error) ? error : VESTRY_OK;
 }
 
 vestry_err vestry_cluster_list(vestry_cluster *cluster, const vestry_scope *only_scope, size_t page_count,

@@ -90,8 +90,8 @@ vestry_err vsi_peer_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *bu
   return error;
 }
 
-static vestry_err send_all(vestry_cluster *cluster, uint64_t mask, vsi_buffer *buffer, vsi_wire_kind kind,
-                           uint8_t flags, bool is_told) {
+vestry_err vsi_peers_send(vestry_cluster *cluster, uint64_t mask, vsi_buffer *buffer, vsi_wire_kind kind, uint8_t flags,
+                          bool is_told) {
   vestry_err first = VESTRY_OK;
   for (size_t i = 0; i < cluster->peers_count; i++) {
     if (!(mask >> i & 1)) continue;
@@ -99,11 +99,6 @@ static vestry_err send_all(vestry_cluster *cluster, uint64_t mask, vsi_buffer *b
     if (!first) first = error;
   }
   return first;
-}
-
-vestry_err vsi_peers_send(vestry_cluster *cluster, uint64_t mask, vsi_buffer *buffer, vsi_wire_kind kind,
-                          bool is_told) {
-  return send_all(cluster, mask, buffer, kind, 0, is_told);
 }
 
 /* Who it is, how long it has lived, its keys and who is present. */
@@ -141,7 +136,7 @@ void vsi_members_say_goodbye(vestry_cluster *cluster) {
   vsi_buffer buffer;
   vsi_wire_begin(&buffer, cluster->host);
   vsi_wire_end(&buffer);
-  (void)vsi_peers_send(cluster, vsi_members_alive(cluster), &buffer, VSI_WIRE_GOODBYE, false);
+  (void)vsi_peers_send(cluster, vsi_members_alive(cluster), &buffer, VSI_WIRE_GOODBYE, 0, false);
   cluster->has_left = true;
   vsi_presences_end(&cluster->v->presences); /* nobody is told any more */
   vsi_buffer_finish(&buffer);
@@ -422,7 +417,7 @@ void vsi_cluster_beat(vestry_timer *timer, void *ctx) {
     vsi_tell_locked(cluster);
     say_hello(cluster);
     put_self(cluster, &buffer);
-    (void)send_all(cluster, vsi_members_alive(cluster), &buffer, VSI_WIRE_BEAT, own_flags(cluster), false);
+    (void)vsi_peers_send(cluster, vsi_members_alive(cluster), &buffer, VSI_WIRE_BEAT, own_flags(cluster), false);
     vsi_buffer_finish(&buffer);
   }
   vsi_cluster_unlock(cluster);

@@ -158,7 +158,7 @@ static void tell_refreshes(vestry_cluster *cluster) {
   vsi_wire_begin(&buffer, cluster->host);
   if (!cluster->refreshes_all) vsi_buffer_append(&buffer, waiting->data, waiting->len);
   vsi_wire_end(&buffer);
-  (void)vsi_peers_send(cluster, vsi_members_alive(cluster), &buffer, VSI_WIRE_REFRESH, true);
+  (void)vsi_peers_send(cluster, vsi_members_alive(cluster), &buffer, VSI_WIRE_REFRESH, 0, true);
   vsi_buffer_finish(&buffer);
   vsi_buffer_clear(waiting);
   cluster->refreshes_all = false;
@@ -189,12 +189,11 @@ vestry_err vsi_tell_event(vestry_cluster *cluster, const vestry_scoped_key *name
   if (mask) {
     vsi_buffer buffer;
     vsi_wire_begin(&buffer, cluster->host);
-    const vestry_slice key = {name->data + name->key_offset, name->len - name->key_offset};
-    vsi_wire_put_name(&buffer, (vsi_wire_name){{name->scope.data, name->scope.len}, key});
+    vsi_wire_put_name(&buffer, vsi_cluster_name_of(name));
     vsi_wire_put_meaning(&buffer, vsi_event_meaning_of(event));
     vsi_buffer_append(&buffer, bytes.data, bytes.len);
     vsi_wire_end(&buffer);
-    error = vsi_peers_send(cluster, mask, &buffer, VSI_WIRE_EVENT, true);
+    error = vsi_peers_send(cluster, mask, &buffer, VSI_WIRE_EVENT, 0, true);
     vsi_buffer_finish(&buffer);
   }
   vsi_cluster_unlock(cluster);

@@ -8,18 +8,6 @@
 #include "registry/named/name.h"
 #include "stream/channels.h"
 
-/* The channel that is there, with a reference. OK | NOT_FOUND | errors of the key. */
-static vestry_err find(vestry *v, vestry_scope scope, const vestry_key *key, vestry_channel **ret_channel) {
-  vsi_scoped_key name;
-  vestry_err error = vsi_name_pack(v, &name, scope, key);
-  if (error) return error;
-  vestry_channel *found = vsi_channels_find(v->channels, name.key.data, name.key.len, name.key.hash);
-  vsi_scoped_key_finish(&name);
-  if (!found) return VESTRY_NOT_FOUND;
-  *ret_channel = found;
-  return VESTRY_OK;
-}
-
 /* A member for nobody yet, in the channel of that name. Takes the name. */
 static vestry_err reserve(vestry *v, vsi_scoped_key *name, vsi_member **ret_member) {
   vestry_channel *channel;
@@ -43,7 +31,7 @@ vestry_err vestry_join(vestry *v, vestry_scope scope, const vestry_key *key, ves
 vestry_err vestry_leave(vestry *v, vestry_scope scope, const vestry_key *key, vestry_connection *connection) {
   vestry_channel *channel;
   if (!v || !connection) return VESTRY_INVALID;
-  vestry_err error = find(v, scope, key, &channel);
+  vestry_err error = vsi_name_find(v, scope, key, &channel);
   if (error) return error;
   error = vestry_channel_leave(channel, connection);
   vsi_channel_unref(channel);
@@ -136,7 +124,7 @@ vestry_err vestry_broadcast_stats_get(vestry *v, vestry_scope scope, const vestr
                                       vestry_channel_stats *ret_stats) {
   vestry_channel *channel;
   if (!v || !ret_stats) return VESTRY_INVALID;
-  vestry_err error = find(v, scope, key, &channel);
+  vestry_err error = vsi_name_find(v, scope, key, &channel);
   if (error) return error;
   vestry_channel_stats_get(channel, ret_stats);
   vsi_channel_unref(channel);

@@ -266,21 +266,10 @@ vestry_err vestry_history_begin(vestry *v, vestry_scope scope, const vestry_key 
   return error ? error : begin(v, channel, &options);
 }
 
-/* The channel that is there, with a reference. OK | NOT_FOUND | errors of the key. */
-static vestry_err find(vestry *v, vestry_scope scope, const vestry_key *key, vestry_channel **ret_channel) {
-  vsi_scoped_key name;
-  vestry_err error = vsi_name_pack(v, &name, scope, key);
-  if (error) return error;
-  vestry_channel *found = vsi_channels_find(v->channels, name.key.data, name.key.len, name.key.hash);
-  vsi_scoped_key_finish(&name);
-  if (found) *ret_channel = found;
-  return found ? VESTRY_OK : VESTRY_NOT_FOUND;
-}
-
 vestry_err vestry_history_end(vestry *v, vestry_scope scope, const vestry_key *key) {
   vestry_channel *channel;
   if (!v) return VESTRY_INVALID;
-  vestry_err error = find(v, scope, key, &channel);
+  vestry_err error = vsi_name_find(v, scope, key, &channel);
   if (error) return error;
   error = end(channel);
   vsi_channel_unref(channel);
@@ -311,7 +300,7 @@ vestry_err vestry_history_stats_get(vestry *v, vestry_scope scope, const vestry_
                                     vestry_history_stats *ret_stats) {
   vestry_channel *channel;
   if (!v || !ret_stats) return VESTRY_INVALID;
-  vestry_err error = find(v, scope, key, &channel);
+  vestry_err error = vsi_name_find(v, scope, key, &channel);
   if (error) return error;
   error = vsi_channel_go_in(channel);
   if (!error) {

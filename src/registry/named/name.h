@@ -5,12 +5,16 @@
 #include "registry/instance/instance.h"
 #include "registry/request/reply.h"
 #include "store/store.h"
+#include "vestry/channel.h"
 
 /* OK (finish it) | INVALID | TOO_LARGE | NO_MEMORY */
 static inline vestry_err vsi_name_pack(const vestry *v, vsi_scoped_key *name, vestry_scope scope,
                                        const vestry_key *key) {
   return vsi_store_pack(v->store, name, scope, key);
 }
+
+/* The channel of that name, with a reference. OK | NOT_FOUND (there is none) | as vsi_name_pack */
+vestry_err vsi_name_find(const vestry *v, vestry_scope scope, const vestry_key *key, vestry_channel **ret_channel);
 
 /* For what a reply's stream is to be a part of. Returns as vsi_name_pack, or LIMIT; the reply knows of errors. */
 vestry_err vsi_name_pack_for(vestry_reply *reply, vsi_scoped_key *name, const vestry_scope *scope,
