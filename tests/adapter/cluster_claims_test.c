@@ -3,6 +3,7 @@
 
 #include "adapter/nodes.h"
 #include "adapter/strict_race.h"
+#include "runtime/random.h"
 
 static const char *const names[] = {"a", "b", "c"};
 
@@ -148,11 +149,7 @@ enum { SEEDS_USUAL = 40, STEPS = 120 };
 static uint64_t state_of_chance;
 
 static uint64_t chance(uint64_t below) {
-  state_of_chance += UINT64_C(0x9e3779b97f4a7c15);
-  uint64_t z = state_of_chance;
-  z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-  z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-  return (z ^ z >> 31) % below;
+  return random_below(&state_of_chance, below);
 }
 
 static size_t open_of(const nodes *n, vestry_memory_exchange *const streams[], const size_t of[], size_t count) {

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "adapter/nodes.h"
+#include "runtime/random.h"
 
 enum { NODES = 3, SEEN_MOST = 128 };
 
@@ -34,11 +35,7 @@ static run r;
 static size_t all_comings, all_leavings, all_partial, all_refused;
 
 static uint64_t chance(uint64_t below) {
-  r.state += UINT64_C(0x9e3779b97f4a7c15);
-  uint64_t z = r.state;
-  z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-  z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-  return (z ^ z >> 31) % below;
+  return random_below(&r.state, below);
 }
 
 static void talk(const char *format, ...) VESTRY_PRINTF(1, 2);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "adapter/nodes.h"
+#include "runtime/random.h"
 
 enum { PLACES = 3, KEYS = 3, EVENTS_MOST = 512, ASKS_MOST = 512, SEEN_MOST = 256 };
 
@@ -54,11 +55,7 @@ static run r;
 static size_t all_events, all_asks, all_ok, all_unknown, all_gaps, all_gone;
 
 static uint64_t chance(uint64_t below) {
-  r.state += UINT64_C(0x9e3779b97f4a7c15);
-  uint64_t z = r.state;
-  z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-  z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-  return (z ^ z >> 31) % below;
+  return random_below(&r.state, below);
 }
 
 /* What happens, for who looks into a seed. */

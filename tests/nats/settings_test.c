@@ -152,6 +152,20 @@ static void a_key_is_proved(void **state) {
   is_kept_out((vestry_nats_options){.nkey = public[0], .nkey_seed_file = path[1]}); /* another's */
 }
 
+/* It comes in; subjects of others are neither heard nor spoken to. */
+static void may_speak_of_its_own_alone(vestry_nats_options options) {
+  ear e;
+  start_with(&e, options);
+  AWAIT(&e, ear_states(&e, VESTRY_BROKER_UP) == 1);
+  assert_int_equal(ear_subscribe(&e, "other.subject"), VESTRY_OK);
+  assert_int_equal(ear_subscribe(&e, "vestry.subject"), VESTRY_OK);
+  assert_int_equal(ear_publish(&e, "other.subject", "x"), VESTRY_OK);
+  assert_int_equal(ear_publish(&e, "vestry.subject", "x"), VESTRY_OK);
+  AWAIT(&e, ear_messages(&e, "vestry.subject") == 1);
+  assert_int_equal(ear_messages(&e, "other.subject"), 0);
+  ear_finish(&e);
+}
+
 static void credentials_say_who_may_do_what(void **state) {
   (void)state;
   char command[256], path[128], config[8192];
@@ -162,16 +176,7 @@ static void credentials_say_who_may_do_what(void **state) {
   assert_int_equal(pclose(made), 0);
   nats_server_start(&the.server, config);
   snprintf(path, sizeof path, "%s/user.creds", the.server.folder);
-  ear e;
-  start_with(&e, (vestry_nats_options){.credentials_file = path});
-  AWAIT(&e, ear_states(&e, VESTRY_BROKER_UP) == 1);
-  assert_int_equal(ear_subscribe(&e, "other.subject"), VESTRY_OK);
-  assert_int_equal(ear_subscribe(&e, "vestry.subject"), VESTRY_OK);
-  assert_int_equal(ear_publish(&e, "other.subject", "x"), VESTRY_OK);
-  assert_int_equal(ear_publish(&e, "vestry.subject", "x"), VESTRY_OK);
-  AWAIT(&e, ear_messages(&e, "vestry.subject") == 1);
-  assert_int_equal(ear_messages(&e, "other.subject"), 0);
-  ear_finish(&e);
+  may_speak_of_its_own_alone((vestry_nats_options){.credentials_file = path});
   is_kept_out((vestry_nats_options){0});
 }
 
@@ -334,17 +339,7 @@ static void nodes_meet_as_the_guide_says_and_may_no_more(void **state) {
   wrong = right;
   wrong.servers = &plain, wrong.tls_ca_file = NULL;
   is_kept_out(wrong);
-  /* Subjects of others are neither heard nor spoken to. */
-  ear e;
-  start_with(&e, right);
-  AWAIT(&e, ear_states(&e, VESTRY_BROKER_UP) == 1);
-  assert_int_equal(ear_subscribe(&e, "other.subject"), VESTRY_OK);
-  assert_int_equal(ear_subscribe(&e, "vestry.subject"), VESTRY_OK);
-  assert_int_equal(ear_publish(&e, "other.subject", "x"), VESTRY_OK);
-  assert_int_equal(ear_publish(&e, "vestry.subject", "x"), VESTRY_OK);
-  AWAIT(&e, ear_messages(&e, "vestry.subject") == 1);
-  assert_int_equal(ear_messages(&e, "other.subject"), 0);
-  ear_finish(&e);
+  may_speak_of_its_own_alone(right);
   /* Two nodes. */
   static const char secret[32] = "the same on all of our machines";
   vestry *v[2];

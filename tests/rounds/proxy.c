@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "runtime/random.h"
 #include "support/test.h"
 
 enum { READ_BYTES = 65536, LATE_MS = 150, NS_PER_MS = 1000000 };
@@ -16,14 +17,6 @@ uint64_t clock_ns(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-uint64_t chance_of(uint64_t *state, uint64_t below) {
-  *state += UINT64_C(0x9e3779b97f4a7c15);
-  uint64_t z = *state;
-  z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-  z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-  return (z ^ z >> 31) % below;
 }
 
 static int make_socket(void) {
@@ -61,7 +54,7 @@ static void put(way *w, const char *data, size_t len, uint64_t due_ns) {
 }
 
 static uint64_t next_due(const proxy *p, way *w, uint64_t now_ns) {
-  uint64_t due_ns = now_ns + (p->delay_ms ? chance_of(p->state, p->delay_ms * (uint64_t)NS_PER_MS) : 0);
+  uint64_t due_ns = now_ns + (p->delay_ms ? random_below(p->state, p->delay_ms * (uint64_t)NS_PER_MS) : 0);
   if (due_ns < w->last_due_ns) due_ns = w->last_due_ns; /* a socket keeps its order */
   return w->last_due_ns = due_ns;
 }
@@ -126,16 +119,16 @@ static void take_frames(proxy *p, proxy_link *l, uint64_t now_ns) {
     at += len;
     if (is_message) {
       p->messages_count++;
-      if (p->drop && chance_of(p->state, 10000) < p->drop) {
+      if (p->drop && random_below(p->state, 10000) < p->drop) {
         p->dropped_count++;
         continue;
       }
     }
     uint64_t due_ns = next_due(p, &l->to_node, now_ns);
     put(&l->to_node, frame, len, due_ns);
-    if (is_message && p->duplicate && chance_of(p->state, 10000) < p->duplicate) {
+    if (is_message && p->duplicate && random_below(p->state, 10000) < p->duplicate) {
       p->duplicated_count++;
-      uint64_t later = chance_of(p->state, 2) ? chance_of(p->state, LATE_MS) : 0;
+      uint64_t later = random_below(p->state, 2) ? random_below(p->state, LATE_MS) : 0;
       put(&l->to_node, frame, len, due_ns + later * NS_PER_MS);
     }
   }

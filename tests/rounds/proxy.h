@@ -65,7 +65,6 @@ size_t nats_frame_len(const char *raw, size_t len, bool *ret_is_message);
 /* Whether a message's subject holds nothing but a-z, 0-9 and '.'. */
 bool nats_subject_is_plain(const char *frame);
 
-uint64_t chance_of(uint64_t *state, uint64_t below);
 uint64_t clock_ns(void);
 
 #endif

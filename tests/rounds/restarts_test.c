@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "rounds/check.h"
+#include "runtime/random.h"
 #include "support/test.h"
 
 enum { RESTARTS = 50, ANSWER_MS = 1000, MEMBERS = 3, DOWN_MOST_MS = 120 };
@@ -13,8 +14,8 @@ static const char *const settings[] = {NULL};
 static world w;
 
 static void act(void) {
-  int place = (int)chance_of(&w.state, PLACES);
-  switch (chance_of(&w.state, 8)) {
+  int place = (int)random_below(&w.state, PLACES);
+  switch (random_below(&w.state, 8)) {
   case 0: (void)world_send(&w, place, 'R', "room"); break;
   case 1:
   case 2: (void)world_send(&w, place, 'P', "n0"); break;
@@ -27,7 +28,7 @@ static void act(void) {
 static void talk_for(uint64_t ms) {
   for (uint64_t until_ns = clock_ns() + ms * MS; clock_ns() < until_ns;) {
     act();
-    world_pass(&w, chance_of(&w.state, 5));
+    world_pass(&w, random_below(&w.state, 5));
   }
 }
 
@@ -47,10 +48,10 @@ static void restart(size_t number, verdict *v) {
   size_t first = w.messages_count;
   w.seed = number;
   world_forget_story(&w);
-  talk_for(50 + chance_of(&w.state, 100));
+  talk_for(50 + random_below(&w.state, 100));
   size_t fault = world_fault(&w, 7);
   world_broker_kill(&w);
-  talk_for(chance_of(&w.state, DOWN_MOST_MS));
+  talk_for(random_below(&w.state, DOWN_MOST_MS));
   world_broker_launch(&w);
   while (!w.is_broker_up) talk_for(2);
   world_healed(&w, fault);

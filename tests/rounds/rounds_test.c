@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "rounds/check.h"
+#include "runtime/random.h"
 #include "support/test.h"
 
 /* KNOWN_MS: two heartbeats after it has come up a node says that nobody has a key; before, that it does not know.
@@ -46,7 +47,7 @@ static size_t clean, by_kind[KINDS];
 static uint64_t repeated, dropped;
 
 static uint64_t chance(uint64_t below) {
-  return chance_of(&w.state, below);
+  return random_below(&w.state, below);
 }
 
 static int lowest(unsigned places) {

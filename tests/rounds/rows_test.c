@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "rounds/check.h"
+#include "runtime/random.h"
 #include "support/test.h"
 
 static const char *const fast[] = {"heartbeat_ms=50", "suspect_ms=200", "dead_ms=600",          "answer_ms=500",
@@ -122,7 +123,7 @@ static void ten_thousand_keys_are_reached_from_every_node(void **state) {
   for (int i = 0; i < PLACES; i++) world_say(&w, i, "quiet 1");
   for (int i = 0; i < MANY_KEYS; i++) {
     name_key(name, sizeof name, i);
-    (void)world_open(&w, (int)chance_of(&w.state, PLACES), name, false);
+    (void)world_open(&w, (int)random_below(&w.state, PLACES), name, false);
   }
   for (int i = 0; i < MANY_KEYS; i++) opened(i);
   equal(MANY_KEYS);

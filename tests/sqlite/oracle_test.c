@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "runtime/random.h"
 #include "sqlite/sqlite.h"
 #include "support/test.h"
 #include "support/test_host.h"
@@ -31,10 +32,7 @@ enum {
 static uint64_t state_of_chance;
 
 static unsigned chance(unsigned below) {
-  uint64_t z = state_of_chance += UINT64_C(0x9e3779b97f4a7c15);
-  z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-  z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-  return (unsigned)((z ^ z >> 31) % below);
+  return (unsigned)random_below(&state_of_chance, below);
 }
 
 /* How the database is followed. */

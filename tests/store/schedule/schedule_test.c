@@ -111,9 +111,7 @@ static void one_store(uint64_t seed) {
       for (size_t i = 0; i < p.ops_count; i++) p.ops[t][i] = random_next(&p.random);
     test_host *host = linear_host(p.under_test);
     if (p.fails && below(&p, 2)) atomic_store(&host->fail_at, atomic_load(&host->allocations) + (long)below(&p, 4));
-    schedule_kind kind = below(&p, 2) ? SCHEDULE_RANDOM : SCHEDULE_PRIORITY;
-    uint64_t spread = kind == SCHEDULE_RANDOM ? UINT64_C(1) << (1 + below(&p, 5)) : 1 + below(&p, 4);
-    points = schedule_run(random_next(&p.random), kind, spread, points, p.threads_count, run, &p);
+    points = schedule_run_any(&p.random, points, p.threads_count, run, &p);
     atomic_store(&host->fail_at, -1);
     if (!points) {
       print_message("seed %llu, window %zu: nobody gets on\n", (unsigned long long)seed, window);

@@ -142,3 +142,10 @@ size_t schedule_run(uint64_t seed, schedule_kind kind, uint64_t first, uint64_t 
   sem_destroy(&schedule.over);
   return (size_t)schedule.points + 1;
 }
+
+size_t schedule_run_any(uint64_t *random, size_t points, size_t threads_count, void (*run)(size_t thread, void *ctx),
+                        void *ctx) {
+  schedule_kind kind = random_below(random, 2) ? SCHEDULE_RANDOM : SCHEDULE_PRIORITY;
+  uint64_t first = kind == SCHEDULE_RANDOM ? UINT64_C(1) << (1 + random_below(random, 5)) : 1 + random_below(random, 4);
+  return schedule_run(random_next(random), kind, first, points, threads_count, run, ctx);
+}

@@ -23,6 +23,11 @@ typedef enum schedule_kind {
 size_t schedule_run(uint64_t seed, schedule_kind kind, uint64_t first, uint64_t second, size_t threads_count,
                     void (*run)(size_t thread, void *ctx), void *ctx);
 
+/* The same with a schedule of any kind but the given one, drawn from a generator (runtime/random.h). points: how many
+ * there may be, at a guess. */
+size_t schedule_run_any(uint64_t *random, size_t points, size_t threads_count, void (*run)(size_t thread, void *ctx),
+                        void *ctx);
+
 /* Called by the code under test, by threads of a schedule or others (then nothing happens). */
 void schedule_point(void);
 void schedule_wait(void);

@@ -99,10 +99,7 @@ static void one_history(uint64_t seed) {
     for (size_t i = 0; i < h.ops_count; i++) h.ops[t][i] = random_next(&random);
   if (random_below(&random, 4) == 0)
     atomic_store(&h.b.th.fail_at, atomic_load(&h.b.th.allocations) + (long)random_below(&random, 6));
-  schedule_kind kind = random_below(&random, 2) ? SCHEDULE_RANDOM : SCHEDULE_PRIORITY;
-  uint64_t spread =
-      kind == SCHEDULE_RANDOM ? UINT64_C(1) << (1 + random_below(&random, 5)) : 1 + random_below(&random, 4);
-  size_t points = schedule_run(random_next(&random), kind, spread, 300, h.threads_count, run, NULL);
+  size_t points = schedule_run_any(&random, 300, h.threads_count, run, NULL);
   require(points != 0); /* 0: nobody gets on */
   atomic_store(&h.b.th.fail_at, -1);
   for (int i = 0; i < STREAMS; i++) {

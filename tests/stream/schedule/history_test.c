@@ -148,10 +148,7 @@ static void one_run(uint64_t seed) {
   h.ops_count = 1 + random_below(&random, OPS_MOST);
   for (size_t t = 0; t < h.threads_count; t++)
     for (size_t i = 0; i < h.ops_count; i++) h.ops[t][i] = random_next(&random);
-  schedule_kind kind = random_below(&random, 2) ? SCHEDULE_RANDOM : SCHEDULE_PRIORITY;
-  uint64_t spread =
-      kind == SCHEDULE_RANDOM ? UINT64_C(1) << (1 + random_below(&random, 5)) : 1 + random_below(&random, 4);
-  require(schedule_run(random_next(&random), kind, spread, 400, h.threads_count, run, NULL) != 0);
+  require(schedule_run_any(&random, 400, h.threads_count, run, NULL) != 0);
   for (int i = 0; i < STREAMS; i++) vsi_connection_start(h.streams[i]);
   bench_run(&h.b);
   for (size_t i = 0; i < STREAMS; i++)
