@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <vestry/vestry.h>
@@ -24,10 +23,6 @@
 #include "nodes.h"
 
 enum { HOLDERS = 2, SETTLE_MS = 60, PATIENCE_MS = 10000, ENOUGH = 1000, ROUNDS = 60, EACH = 3000, TURNS_MOST = 100 };
-
-static void sleep_ms(long ms) {
-  nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
-}
 
 static int by_size(const void *a, const void *b) {
   double left = *(const double *)a, right = *(const double *)b;
@@ -86,7 +81,7 @@ static uint64_t streams_of(const place *p) {
 }
 
 static bool wait_streams(const place *p, uint64_t count) {
-  for (int i = 0; i < PATIENCE_MS; i++, sleep_ms(1))
+  for (int i = 0; i < PATIENCE_MS; i++, bench_sleep_ms(1))
     if (streams_of(p) == count) return true;
   return false;
 }
@@ -117,7 +112,7 @@ static void hold(void *ctx) {
 }
 
 static bool wait_others_keys(const place *p, uint64_t count) {
-  for (int i = 0; i < PATIENCE_MS; i++, sleep_ms(1)) {
+  for (int i = 0; i < PATIENCE_MS; i++, bench_sleep_ms(1)) {
     vestry_cluster_stats stats = cluster_stats(p);
     if (stats.others_keys_count == count && !stats.unsynced_count) return true;
   }
@@ -131,7 +126,7 @@ static bool measure_memory(place *p, holder *holders, uint64_t streams) {
   int64_t before = bench_counted_bytes();
   for (int i = 0; i < HOLDERS; i++) sem_post(&holders[i].begins);
   if (!wait_others_keys(p, HOLDERS * streams)) return false;
-  sleep_ms(SETTLE_MS);
+  bench_sleep_ms(SETTLE_MS);
   double counted = (double)(bench_counted_bytes() - before) / (double)(HOLDERS * streams);
   double at_others = (double)cluster_stats(p).keys_bytes / (double)(HOLDERS * streams);
   for (uint64_t i = 0; i < streams; i++) {
@@ -140,7 +135,7 @@ static bool measure_memory(place *p, holder *holders, uint64_t streams) {
     double each = (double)cluster_stats(p).keys_bytes / (double)keys;
     if (keys >= ENOUGH && each > most) most = each;
   }
-  sleep_ms(SETTLE_MS);
+  bench_sleep_ms(SETTLE_MS);
   printf("vestry cluster way=digests what=memory keys=%" PRIu64
          " bytes_each=%.1f most_bytes_each=%.1f others_bytes_each=%.1f counted_bytes_each=%.1f\n",
          (HOLDERS + 1) * streams, (double)cluster_stats(p).keys_bytes / (double)((HOLDERS + 1) * streams), most,
@@ -158,18 +153,18 @@ static bool measure_memory(place *p, holder *holders, uint64_t streams) {
 static bool live(place *p, uint64_t streams, double *ret_open_us, double *ret_close_us) {
   uint64_t at_ns[3];
   bool ok = true;
-  sleep_ms(SETTLE_MS);
+  bench_sleep_ms(SETTLE_MS);
   at_ns[0] = bench_exact_cpu_ns(getpid());
   for (uint64_t i = 0; ok && i < streams; i++) ok = open_stream(p, i);
   ok = ok && wait_streams(p, streams);
-  sleep_ms(SETTLE_MS);
+  bench_sleep_ms(SETTLE_MS);
   at_ns[1] = bench_exact_cpu_ns(getpid());
   for (uint64_t i = 0; i < streams; i++) {
     vestry_memory_destroy(p->streams[i]);
     p->streams[i] = NULL;
   }
   ok = ok && wait_streams(p, 0);
-  sleep_ms(SETTLE_MS);
+  bench_sleep_ms(SETTLE_MS);
   at_ns[2] = bench_exact_cpu_ns(getpid());
   *ret_open_us = (double)(at_ns[1] - at_ns[0]) / 1e3 / (double)streams;
   *ret_close_us = (double)(at_ns[2] - at_ns[1]) / 1e3 / (double)streams;
@@ -238,7 +233,7 @@ static bool measure_local(const char *url, uint64_t others_keys) {
     vestry_cluster_stats stats = cluster_stats(&within);
     if (stats.others_keys_count == others_keys && !stats.unsynced_count) break;
     ok = bench_now_ns() < until_ns;
-    sleep_ms(1);
+    bench_sleep_ms(1);
   }
   for (int i = 0; ok && i < ROUNDS; i++) {
     ok = i % 2 ? hit(&within, effects, &within_ns[i]) && hit(&apart, effects, &apart_ns[i])

@@ -341,7 +341,7 @@ static void print(const way *w, double idle_share) {
 static double look_idle(const far *f) {
   uint64_t before[PROCESSES], after[PROCESSES], all_ns = 0;
   look(f, before);
-  nanosleep(&(struct timespec){.tv_nsec = IDLE_MS * 1000000}, NULL);
+  bench_sleep_ms(IDLE_MS);
   look(f, after);
   for (int i = 0; i < PROCESSES; i++) all_ns += after[i] - before[i];
   return (double)all_ns / (IDLE_MS * 1e6);

@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bench.h"
@@ -26,7 +25,7 @@
 #include "nodes.h"
 #include "stream.h"
 
-enum { SOURCES = 8, QUIET_NS = 600000000, PAUSE_NS = 1000000, PATIENCE_MS = 10000 };
+enum { SOURCES = 8, QUIET_NS = 600000000, PAUSE_MS = 1, PATIENCE_MS = 10000 };
 enum { QUIET, APART, WITHIN, PHASES };
 static const char *const names[PHASES] = {"quiet", "apart", "within"};
 
@@ -123,7 +122,7 @@ static bool notice(run *r, int phase) {
   static const char *const others[] = {"third", "within"};
   for (size_t i = 0; i < sizeof others / sizeof *others; i++)
     r->not_alive += vestry_cluster_member(bench_cluster_of(r->cluster), others[i]) != VESTRY_MEMBER_ALIVE;
-  nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+  bench_sleep_ms(PAUSE_MS);
   return true;
 }
 
@@ -150,13 +149,13 @@ static bool reconnect(run *r, int phase, bool counts) {
     if (counts)
       ok = notice(r, phase);
     else
-      nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+      bench_sleep_ms(PAUSE_MS);
   uint64_t opened = bench_now_ns(), until_ns = opened + PATIENCE_MS * UINT64_C(1000000);
   while (ok && phase == WITHIN && !keys_are_known(r) && bench_now_ns() < until_ns)
     if (counts)
       ok = notice(r, phase);
     else
-      nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+      bench_sleep_ms(PAUSE_MS);
   if (counts) r->reconnect_ms[phase] += (double)(opened - began) / 1e6;
   if (counts && phase == WITHIN) r->known_ms += (double)(bench_now_ns() - opened) / 1e6;
   if (atomic_load(&s->has_failed)) return complain("not all streams came back");

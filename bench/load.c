@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "bench.h"
 #include "client.h"
@@ -53,15 +52,10 @@ static usage look(const load *l) {
   return all;
 }
 
-static void sleep_ms(uint64_t ms) {
-  struct timespec left = {(time_t)(ms / 1000), (long)(ms % 1000 * 1000000)};
-  while (nanosleep(&left, &left) && errno == EINTR) continue;
-}
-
 /* Streams of before have ended, and given back what they had: their memory is not to be counted as ours. */
 static void wait_until_quiet(const load *l) {
   int64_t before = -1;
-  for (uint64_t end_ns = bench_now_ns() + l->patience_ms * 1000000; bench_now_ns() < end_ns; sleep_ms(20)) {
+  for (uint64_t end_ns = bench_now_ns() + l->patience_ms * 1000000; bench_now_ns() < end_ns; bench_sleep_ms(20)) {
     int64_t now = bench_server_stat((int)l->port, "open") ? -1 : bench_server_stat((int)l->port, "memory");
     if (now >= 0 && now == before) return;
     before = now;
@@ -156,7 +150,7 @@ static bool run_rounds(load *l, uint64_t from, uint64_t to, uint64_t *peak_bytes
       uint64_t bytes = rss_bytes(l);
       if (bytes > *peak_bytes) *peak_bytes = bytes;
     }
-    if (l->pause_ms) sleep_ms(l->pause_ms);
+    if (l->pause_ms) bench_sleep_ms(l->pause_ms);
   }
   return true;
 }
@@ -230,7 +224,7 @@ static int run(load *l) {
   uint64_t opening = bench_now_ns();
   if (!readers_open(l->readers)) return 1;
   o.opening_seconds = (double)(bench_now_ns() - opening) / 1e9;
-  sleep_ms(l->idle_ms);
+  bench_sleep_ms(l->idle_ms);
   o.idle = look(l);
   o.idle_rss_bytes = o.peak_rss_bytes = rss_bytes(l);
   bool goes_on = run_rounds(l, 0, l->warm, &o.peak_rss_bytes);

@@ -1,4 +1,5 @@
 /* Clocks, and what /proc says of a process. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -11,6 +12,11 @@ uint64_t bench_now_ns(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+void bench_sleep_ms(uint64_t ms) {
+  struct timespec left = {(time_t)(ms / 1000), (long)(ms % 1000 * 1000000)};
+  while (nanosleep(&left, &left) && errno == EINTR) continue;
 }
 
 static FILE *open_proc(int pid, const char *file) {

@@ -11,7 +11,7 @@
 
 #include "bench.h"
 
-enum { PATIENCE_NS = 2000000000, LOOK_NS = 1000000 };
+enum { PATIENCE_NS = 2000000000, LOOK_MS = 1 };
 
 static pid_t fork_child(void) {
   pid_t parent = getpid(), pid = fork();
@@ -88,7 +88,7 @@ bool bench_cluster_wait(vestry_cluster *cluster, size_t others) {
     vestry_cluster_stats stats = {0};
     vestry_cluster_stats_get(cluster, &stats);
     if (stats.alive_count == others && !stats.unsynced_count) return true;
-    nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
+    bench_sleep_ms(LOOK_MS);
   }
   fprintf(stderr, "vestry-bench: the nodes have not met\n");
   return false;
@@ -98,7 +98,7 @@ bool bench_cluster_wait_held(vestry_cluster *cluster, const vestry_key *key) {
   size_t held = 0;
   for (uint64_t until_ns = bench_now_ns() + 5 * (uint64_t)PATIENCE_NS; bench_now_ns() < until_ns;) {
     if (!vestry_cluster_holders(cluster, (vestry_scope){0}, key, &held) && held) return true;
-    nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
+    bench_sleep_ms(LOOK_MS);
   }
   fprintf(stderr, "vestry-bench: nobody holds the key\n");
   return false;

@@ -25,11 +25,6 @@ typedef struct sleeper_load {
   uint64_t posted;
 } sleeper_load;
 
-static void wait_ms(uint64_t ms) {
-  struct timespec left = {(time_t)(ms / 1000), (long)(ms % 1000 * 1000000)};
-  while (nanosleep(&left, &left) && errno == EINTR) continue;
-}
-
 static readers *open_pages(const page_sleeper *s, const char *path, uint64_t count) {
   readers *all = readers_create(&(readers_options){.count = count,
                                                    .threads = 1,
@@ -70,7 +65,7 @@ static bool is_asleep(const sleeper_load *l) {
 static bool fall_asleep(sleeper_load *l) {
   uint64_t ns;
   if (!post(l, "/state?topic=sleeper", &ns)) return false;
-  for (int i = 0; i < 200 && !is_asleep(l); i++) wait_ms(1);
+  for (int i = 0; i < 200 && !is_asleep(l); i++) bench_sleep_ms(1);
   return is_asleep(l);
 }
 
@@ -92,8 +87,8 @@ static bool run_round(sleeper_load *l, int lane) {
   }
   readers_lane_set(l->quiet, BETWEEN);
   if (lane == ASLEEP && !is_asleep(l)) return false;
-  while (lane == ASLEEP && is_asleep(l)) wait_ms(10);
-  wait_ms(PAUSE_MS);
+  while (lane == ASLEEP && is_asleep(l)) bench_sleep_ms(10);
+  bench_sleep_ms(PAUSE_MS);
   return true;
 }
 

@@ -4,14 +4,13 @@
  *                                          its render sleeps for so long, once T has a text
  *   POST /state?topic=T                    the body is T's text from now on: 204 */
 #include "pages.h"
+#include "bench.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { TOPIC_BYTES = 256, BYTES_MOST = 1 << 20, TOPICS_MOST = 100000, BUCKETS = 4096, SLEEP_MOST_MS = 60000 };
 
@@ -88,9 +87,8 @@ static bool has_text(bench_pages *b, const char *topic) {
 
 /* As one that waits for a database. */
 static void sleep_for(bench_pages *b, int64_t ms) {
-  struct timespec left = {(time_t)(ms / 1000), (long)(ms % 1000 * 1000000)};
   atomic_fetch_add_explicit(&b->sleeping, 1, memory_order_relaxed); /* a mere count */
-  while (nanosleep(&left, &left) && errno == EINTR) continue;
+  bench_sleep_ms((uint64_t)ms);
   atomic_fetch_sub_explicit(&b->sleeping, 1, memory_order_relaxed);
 }
 
