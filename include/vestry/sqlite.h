@@ -94,8 +94,9 @@ VESTRY_API vestry_err vestry_sqlite_record_pages(void);
  *  pages         borrowed; must not be destroyed before. One database may be followed for one `pages` at a time
  *  options       copied
  *  ret_database  owned by the caller; untouched on failure
- *  Returns  OK | INVALID | NO_MEMORY | UNSUPPORTED (level PAGES without record_pages or WAL) | IO (the file cannot be
- *           opened, its schema is of a later version; the log says more)
+ *  Returns  OK | INVALID | NO_MEMORY | UNSUPPORTED (level PAGES without record_pages or WAL) | BUSY (somebody has been
+ *           writing to it for five seconds) | IO (the file cannot be opened, its schema is of a later version; the log
+ *           says more)
  *  Threads  any; starts one of its own. Blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options *options,
                                            vestry_sqlite **ret_database);

@@ -47,6 +47,19 @@ static vestry_err open_both(vestry_sqlite *database) {
   return VESTRY_OK;
 }
 
+static void wait_a_moment(void) {
+  nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+/* The head of the WAL's index cannot be read in the moment in which another process writes it. */
+static vestry_err open_counter(vestry_sqlite *database) {
+  for (int waits = 0;; waits++) {
+    vestry_err error = vsi_sqlite_counter_open(database);
+    if (error != VESTRY_BUSY || waits == OPEN_WAITS_MS) return error;
+    wait_a_moment();
+  }
+}
+
 static vestry_err start(vestry_sqlite *database) {
   vestry_err error = vsi_thread_start(&database->thread, "vestry-sqlite", vsi_sqlite_follow, database);
   database->has_thread = !error;
@@ -56,7 +69,7 @@ static vestry_err start(vestry_sqlite *database) {
 static vestry_err fill(vestry_sqlite *database) {
   vestry_err error = open_both(database);
   if (!error) error = vsi_sqlite_migrate(database);
-  if (!error) error = vsi_sqlite_counter_open(database);
+  if (!error) error = open_counter(database);
   if (error) return error;
   if (database->options.level == VESTRY_SQLITE_PAGES && !database->wal_index) return VESTRY_UNSUPPORTED;
   /* From here on neither waits for anybody. */
@@ -140,7 +153,7 @@ vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq) {
     if (!error && ret_seq) *ret_seq = database->seq;
     pthread_mutex_unlock(&database->lock);
     if (error != VESTRY_BUSY || waits == OPEN_WAITS_MS) return error;
-    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL); /* somebody writes; never in WAL mode */
+    wait_a_moment(); /* somebody writes; never in WAL mode */
   }
 }
 

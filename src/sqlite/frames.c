@@ -51,6 +51,11 @@ static uint32_t page_bytes(const head *h) {
   return size == 1 ? 65536 : size;
 }
 
+/* A WAL in which nothing was written yet has no size of pages: that of a database that was left cleanly. */
+static bool is_of_pages(const head *h) {
+  return page_bytes(h) >= 512 || (!page_bytes(h) && !h->words[WORD_LAST_FRAME]);
+}
+
 /* The second copy is written before the first one. OK | BUSY */
 static vestry_err read_head(const _Atomic(uint32_t) *index, head *ret_head) {
   for (int i = 0; i < TRIES; i++) {
@@ -59,7 +64,7 @@ static vestry_err read_head(const _Atomic(uint32_t) *index, head *ret_head) {
     atomic_thread_fence(memory_order_seq_cst);
     load(index + HEAD_WORDS, &again);
     if (memcmp(ret_head, &again, sizeof again) != 0) continue;
-    if (is_whole(ret_head) && ret_head->words[WORD_VERSION] == version && page_bytes(ret_head) >= 512) return VESTRY_OK;
+    if (is_whole(ret_head) && ret_head->words[WORD_VERSION] == version && is_of_pages(ret_head)) return VESTRY_OK;
   }
   return VESTRY_BUSY;
 }

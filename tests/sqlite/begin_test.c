@@ -1,0 +1,330 @@
+/* A database is begun with, again and again: however it was left, a program that opens it follows it. */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "sqlite/site.h"
+
+/* One life of a program: an instance, a page that shows how many rows there are, and the database followed. */
+typedef struct life {
+  test_host th;
+  vestry *v;
+  vestry_pages *pages;
+  vestry_sqlite *database;
+  sqlite3 *db;
+  vestry_sqlite_connection *connection;
+  vestry_memory_exchange *tab;
+  vestry_sqlite_level level;
+  int counted;
+} life;
+
+static char folder[64], file[128];
+
+static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
+  life *l = app;
+  if (l->level == VESTRY_SQLITE_TOPICS) assert_int_equal(vestry_render_topic(render, "table/t"), VESTRY_OK);
+  l->counted = site_number(l->db, "SELECT count(*) FROM t");
+  vestry_render_begin(render, html);
+  vestry_html_add(html, "<b>%d</b>", l->counted);
+  return vestry_render_end(render, html);
+}
+
+/* What comes before vestry_sqlite_create, and what comes behind it. */
+static void prepare(life *l) {
+  memset(l, 0, sizeof *l);
+  test_host_init(&l->th);
+  assert_int_equal(vestry_create(&(vestry_options){.host = &l->th.host, .threads_count = VESTRY_THREADS_NONE}, &l->v),
+                   VESTRY_OK);
+  assert_int_equal(vestry_pages_create(l->v, NULL, &l->pages), VESTRY_OK);
+}
+
+static vestry_err follow(life *l, vestry_sqlite_level level) {
+  const vestry_sqlite_options options = {.path = file, .level = level, .poll_ms = 60000};
+  l->level = level;
+  return vestry_sqlite_create(l->pages, &options, &l->database);
+}
+
+static void leave(life *l) {
+  if (l->tab) vestry_memory_destroy(l->tab);
+  vestry_memory_settle(l->v);
+  vestry_sqlite_detach(l->connection);
+  vestry_sqlite_destroy(l->database);
+  vestry_stop(l->v, 0);
+  vestry_pages_destroy(l->pages);
+  vestry_destroy(l->v);
+  assert_int_equal(sqlite3_close(l->db), SQLITE_OK);
+  test_host_assert_clean(&l->th);
+}
+
+static void settle(life *l) {
+  uint64_t seq;
+  assert_int_equal(vestry_sqlite_sync(l->database, &seq), VESTRY_OK);
+  assert_int_equal(vestry_pages_settle(l->pages, seq, 1000), VESTRY_OK);
+}
+
+/* The page shows the rows of the lives before, and a commit of this one, and one of somebody else's. */
+static void live(life *l, int before) {
+  vestry_page *page;
+  sqlite3 *other;
+  assert_int_equal(sqlite3_open(file, &l->db), SQLITE_OK);
+  sqlite3_busy_timeout(l->db, 5000);
+  site_run(l->db, "PRAGMA synchronous = OFF; CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, x)");
+  assert_int_equal(vestry_sqlite_attach(l->database, l->db, &l->connection), VESTRY_OK);
+  const vestry_page_options options = {.render = render, .app = l};
+  assert_int_equal(vestry_page_create(l->pages, &options, &page), VESTRY_OK);
+  assert_int_equal(vestry_route(l->v, "GET", "/page", vestry_page_handler, page), VESTRY_OK);
+  const vestry_memory_call call = {.path = "/page", .datastar = true};
+  assert_int_equal(vestry_memory_request(l->v, &call, NULL, NULL, &l->tab), VESTRY_OK);
+  settle(l);
+  assert_int_equal(l->counted, before);
+  site_run(l->db, "INSERT INTO t(x) VALUES(1)");
+  settle(l);
+  assert_int_equal(l->counted, before + 1);
+  assert_int_equal(sqlite3_open(file, &other), SQLITE_OK);
+  site_run(other, "PRAGMA synchronous = OFF; INSERT INTO t(x) VALUES(2)");
+  settle(l);
+  assert_int_equal(l->counted, before + 2);
+  assert_int_equal(sqlite3_close(other), SQLITE_OK);
+}
+
+static void run_sql(const char *sql) {
+  sqlite3 *db;
+  assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+  site_run(db, sql);
+  assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static void make_folder(void) {
+  const char *fast = access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm"; /* where fsync costs nothing */
+  snprintf(folder, sizeof folder, "%s/vestry-begin-XXXXXX", fast);
+  assert_non_null(mkdtemp(folder));
+  snprintf(file, sizeof file, "%s/site.db", folder);
+}
+
+static void remove_folder(void) {
+  char command[96];
+  snprintf(command, sizeof command, "rm -r %s", folder);
+  assert_int_equal(system(command), 0);
+}
+
+/* ---------------------------------------------------------------------------------------------- left cleanly ------ */
+
+/* What is in the file before the first life. NULL: there is no file. */
+static const struct beginning {
+  const char *name, *sql;
+  bool is_wal;
+} beginnings[] = {
+    {"no file", NULL, false},
+    {"a file of zero bytes", "", false},
+    {"an empty database", "PRAGMA journal_mode = WAL; CREATE TABLE t(id INTEGER PRIMARY KEY, x); DROP TABLE t", true},
+    {"WAL", "PRAGMA journal_mode = WAL; CREATE TABLE t(id INTEGER PRIMARY KEY, x)", true},
+    {"WAL, pages of 512 bytes", "PRAGMA page_size = 512; PRAGMA journal_mode = WAL; CREATE TABLE u(x)", true},
+    {"WAL, pages of 65536 bytes", "PRAGMA page_size = 65536; PRAGMA journal_mode = WAL; CREATE TABLE u(x)", true},
+    {"WAL, that is kept in one process's memory",
+     "PRAGMA journal_mode = WAL; PRAGMA locking_mode = EXCLUSIVE;"
+     "CREATE TABLE u(x)",
+     true},
+    {"a rollback journal", "PRAGMA journal_mode = DELETE; CREATE TABLE u(x)", false},
+    {"a rollback journal that stays", "PRAGMA journal_mode = PERSIST; CREATE TABLE u(x)", false},
+};
+
+static void a_database_that_was_left_cleanly_is_followed_again(void **state) {
+  (void)state;
+  static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_TOPICS, VESTRY_SQLITE_TABLES, VESTRY_SQLITE_DEFAULT,
+                                               VESTRY_SQLITE_PAGES};
+  for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++) {
+    for (size_t j = 0; j < sizeof levels / sizeof *levels; j++) {
+      if (levels[j] == VESTRY_SQLITE_PAGES && !beginnings[i].is_wal) continue;
+      make_folder();
+      if (beginnings[i].sql && *beginnings[i].sql) run_sql(beginnings[i].sql);
+      if (beginnings[i].sql && !*beginnings[i].sql) close(open(file, O_CREAT | O_WRONLY, 0600));
+      for (int number = 0; number < 4; number++) {
+        life l;
+        prepare(&l);
+        vestry_err error = follow(&l, levels[j]);
+        if (error) fail_msg("%s, life %d: %s", beginnings[i].name, number, vestry_strerror(error));
+        if (number != 1) live(&l, number < 2 ? 2 * number : 2 * (number - 1)); /* the second one does nothing at all */
+        vestry_sqlite_stats stats = {0};
+        vestry_sqlite_stats_get(l.database, &stats);
+        if (number != 1 && levels[j] != VESTRY_SQLITE_TOPICS) assert_true(stats.recorded_count > 0);
+        assert_int_equal(l.th.log_lines, 0);
+        leave(&l);
+      }
+      remove_folder();
+    }
+  }
+}
+
+/* Files of the WAL that are there, and hold nothing, or not what belongs to this database. */
+static void what_is_left_of_a_wal_is_in_nobodys_way(void **state) {
+  (void)state;
+  static const struct {
+    const char *suffix;
+    size_t bytes;
+  } rests[] = {{"-wal", 0}, {"-shm", 0}, {"-wal", 32}, {"-shm", 32768}, {"-wal", 5000}, {"-shm", 100}};
+  for (size_t i = 0; i < sizeof rests / sizeof *rests; i++) {
+    life l;
+    make_folder();
+    prepare(&l);
+    run_sql("PRAGMA journal_mode = WAL");
+    assert_int_equal(follow(&l, VESTRY_SQLITE_DEFAULT), VESTRY_OK);
+    live(&l, 0);
+    leave(&l);
+    char path[160];
+    static const char junk[32768];
+    snprintf(path, sizeof path, "%s%s", file, rests[i].suffix);
+    assert_int_equal(access(path, F_OK), -1); /* it was left cleanly */
+    int descriptor = open(path, O_CREAT | O_WRONLY, 0600);
+    assert_int_equal(write(descriptor, junk, rests[i].bytes), (ssize_t)rests[i].bytes);
+    close(descriptor);
+    prepare(&l);
+    assert_int_equal(follow(&l, VESTRY_SQLITE_DEFAULT), VESTRY_OK);
+    live(&l, 2);
+    leave(&l);
+    remove_folder();
+  }
+}
+
+/* ------------------------------------------------------------------------------------------------- processes ------ */
+
+/* This program, called as another: it says that it follows the file, by a byte, lives once there is one on its input,
+ * and goes on committing if it is to. */
+static int live_as_another(bool goes_on) {
+  life l;
+  char byte = 0;
+  prepare(&l);
+  vestry_err error = follow(&l, VESTRY_SQLITE_DEFAULT);
+  if (error) {
+    fprintf(stderr, "another process: %s: %s\n", vestry_strerror(error), l.th.last_log);
+    return 1;
+  }
+  if (write(STDOUT_FILENO, &byte, 1) != 1 || read(STDIN_FILENO, &byte, 1) != 1) return 1;
+  if (sqlite3_open(file, &l.db) || sqlite3_busy_timeout(l.db, 30000)) return 1;
+  if (sqlite3_exec(l.db, "PRAGMA synchronous = OFF; CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, x)", NULL,
+                   NULL, NULL))
+    return 1;
+  if (vestry_sqlite_attach(l.database, l.db, &l.connection)) return 1;
+  for (int i = 0; goes_on || i < 5; i++)
+    if (sqlite3_exec(l.db, "INSERT INTO t(x) VALUES(1)", NULL, NULL, NULL)) return 1;
+  leave(&l);
+  return 0;
+}
+
+typedef struct other {
+  pid_t pid;
+  int in, out;
+} other;
+
+static void start_other(other *o, const char *how) {
+  int in[2], out[2];
+  assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+  assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+  o->pid = fork();
+  assert_true(o->pid >= 0);
+  if (!o->pid) {
+    dup2(in[0], STDIN_FILENO);
+    dup2(out[1], STDOUT_FILENO);
+    execl("/proc/self/exe", "other", file, how, (char *)NULL);
+    _exit(1);
+  }
+  close(in[0]);
+  close(out[1]);
+  o->in = in[1];
+  o->out = out[0];
+}
+
+static void let_live(const other *o) {
+  char byte = 0;
+  assert_int_equal(read(o->out, &byte, 1), 1);
+  assert_int_equal(write(o->in, &byte, 1), 1);
+}
+
+static int end_of(const other *o) {
+  int status;
+  assert_int_equal(waitpid(o->pid, &status, 0), o->pid);
+  close(o->in);
+  close(o->out);
+  return status;
+}
+
+/* Each makes the file, or finds it made, while the others do. */
+static void processes_begin_at_once(void **state) {
+  (void)state;
+  enum { PROCESSES = 3, ROUNDS = 12 };
+  for (int mode = 0; mode < 2; mode++) {
+    make_folder();
+    if (mode) run_sql("PRAGMA journal_mode = WAL");
+    for (int round = 0; round < ROUNDS; round++) {
+      other others[PROCESSES];
+      for (int i = 0; i < PROCESSES; i++) start_other(&others[i], "once");
+      for (int i = 0; i < PROCESSES; i++) let_live(&others[i]);
+      for (int i = 0; i < PROCESSES; i++) assert_int_equal(end_of(&others[i]), 0);
+      if (mode && round % 4 == 3) { /* and one that begins anew */
+        life l;
+        prepare(&l);
+        assert_int_equal(follow(&l, VESTRY_SQLITE_DEFAULT), VESTRY_OK);
+        live(&l, (round + 1) * PROCESSES * 5 + round / 4 * 2);
+        leave(&l);
+      }
+    }
+    remove_folder();
+  }
+}
+
+static int rows(void) {
+  sqlite3 *db;
+  int count = 0;
+  assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+  sqlite3_busy_timeout(db, 5000);
+  if (!sqlite3_table_column_metadata(db, NULL, "t", "x", NULL, NULL, NULL, NULL, NULL))
+    count = site_number(db, "SELECT count(*) FROM t");
+  assert_int_equal(sqlite3_close(db), SQLITE_OK);
+  return count;
+}
+
+static void a_process_that_is_killed_while_it_writes_is_in_nobodys_way(void **state) {
+  (void)state;
+  static const char *const modes[] = {"PRAGMA journal_mode = WAL", "PRAGMA journal_mode = DELETE",
+                                      "PRAGMA journal_mode = PERSIST"};
+  for (size_t mode = 0; mode < sizeof modes / sizeof *modes; mode++) {
+    make_folder();
+    run_sql(modes[mode]);
+    for (int round = 0; round < 10; round++) {
+      other o;
+      life l;
+      int before = rows();
+      start_other(&o, "on");
+      let_live(&o);
+      prepare(&l);
+      assert_int_equal(follow(&l, VESTRY_SQLITE_DEFAULT), VESTRY_OK); /* beside one that writes all the time */
+      leave(&l);
+      while (rows() < before + 3) nanosleep(&(struct timespec){.tv_nsec = 100000 + round * 70000}, NULL);
+      kill(o.pid, SIGKILL);
+      assert_true(WIFSIGNALED(end_of(&o)));
+      prepare(&l);
+      assert_int_equal(follow(&l, VESTRY_SQLITE_DEFAULT), VESTRY_OK);
+      live(&l, rows());
+      leave(&l);
+    }
+    remove_folder();
+  }
+}
+
+int main(int count, char **arguments) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_database_that_was_left_cleanly_is_followed_again),
+      cmocka_unit_test(what_is_left_of_a_wal_is_in_nobodys_way),
+      cmocka_unit_test(processes_begin_at_once),
+      cmocka_unit_test(a_process_that_is_killed_while_it_writes_is_in_nobodys_way),
+  };
+  if (vestry_sqlite_record_pages()) return 1;
+  if (count == 3) {
+    snprintf(file, sizeof file, "%s", arguments[1]);
+    return live_as_another(strcmp(arguments[2], "on") == 0);
+  }
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
