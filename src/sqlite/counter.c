@@ -55,7 +55,7 @@ bool vsi_sqlite_counter(vestry_sqlite *database, sqlite3_file *file, vsi_sqlite_
 vestry_err vsi_sqlite_counter_open(vestry_sqlite *database) {
   if (database->wal_index) return VESTRY_OK;
   int result = sqlite3_exec(database->db, "SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL); /* opens it */
-  if (result) return vsi_sqlite_fault(database, database->db, result, "it cannot be read");
+  if (result) return vsi_sqlite_code(result);
   vsi_sqlite_number number;
   if (!read_header(database->file, &number)) return VESTRY_IO;
   if (!number.is_wal) return VESTRY_OK;

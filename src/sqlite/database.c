@@ -28,22 +28,30 @@ static void set_defaults(vestry_sqlite_options *options) {
   if (!options->max_tab_bytes) options->max_tab_bytes = MAX_TAB_BYTES;
 }
 
+static vsi_sqlite_call call_of(const vestry_sqlite *database) {
+  return (vsi_sqlite_call){database->host, "vestry_sqlite_create", database->path};
+}
+
 static vestry_err open_one(vestry_sqlite *database, sqlite3 **ret_db) {
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX | SQLITE_OPEN_PRIVATECACHE;
+  const vsi_sqlite_call call = call_of(database);
   int result = sqlite3_open_v2(database->path, ret_db, flags, NULL);
   if (!result) result = sqlite3_busy_timeout(*ret_db, OPEN_WAITS_MS);
-  return vsi_sqlite_fault(database, *ret_db, result, "it cannot be opened");
+  return vsi_sqlite_fail(&call, *ret_db, result, "it cannot be opened");
 }
 
 static vestry_err open_both(vestry_sqlite *database) {
+  const vsi_sqlite_call call = call_of(database);
   vestry_err error = open_one(database, &database->db);
   if (!error) error = open_one(database, &database->writer_db);
   if (error) return error;
   const char *name = sqlite3_db_filename(database->db, "main");
-  if (!name || !*name) return VESTRY_INVALID; /* in memory */
+  if (!name || !*name)
+    return vsi_sqlite_refuse(&call, VESTRY_INVALID,
+                             "this is a database in memory, which one connection alone can see: give it a file");
   if (sqlite3_file_control(database->db, "main", SQLITE_FCNTL_FILE_POINTER, &database->file) ||
       sqlite3_file_control(database->db, "main", SQLITE_FCNTL_VFS_POINTER, &database->vfs))
-    return VESTRY_IO;
+    return vsi_sqlite_refuse(&call, VESTRY_IO, "this SQLite's VFS does not show its files: use another VFS");
   return VESTRY_OK;
 }
 
@@ -53,44 +61,68 @@ static void wait_a_moment(void) {
 
 /* The head of the WAL's index cannot be read in the moment in which another process writes it. */
 static vestry_err open_counter(vestry_sqlite *database) {
+  const vsi_sqlite_call call = call_of(database);
   for (int waits = 0;; waits++) {
     vestry_err error = vsi_sqlite_counter_open(database);
-    if (error != VESTRY_BUSY || waits == OPEN_WAITS_MS) return error;
+    if (!error) return VESTRY_OK;
+    int result = sqlite3_extended_errcode(database->db);
+    if (vsi_sqlite_code(result)) return vsi_sqlite_fail(&call, database->db, result, "it cannot be read");
+    if (error != VESTRY_BUSY || waits == OPEN_WAITS_MS)
+      return vsi_sqlite_refuse(&call, error, "the number of its last commit cannot be read: %s",
+                               vestry_strerror(error));
     wait_a_moment();
   }
 }
 
 static vestry_err start(vestry_sqlite *database) {
+  const vsi_sqlite_call call = call_of(database);
   vestry_err error = vsi_thread_start(&database->thread, "vestry-sqlite", vsi_sqlite_follow, database);
   database->has_thread = !error;
-  return error;
+  return error ? vsi_sqlite_refuse(&call, error, "no thread can be started: %s", vestry_strerror(error)) : VESTRY_OK;
 }
 
 static vestry_err fill(vestry_sqlite *database) {
+  const vsi_sqlite_call call = call_of(database);
   vestry_err error = open_both(database);
-  if (!error) error = vsi_sqlite_migrate(database);
+  if (!error) error = vsi_sqlite_schema_bring(&call, database->writer_db, &vsi_sqlite_tab_schema);
   if (!error) error = open_counter(database);
   if (error) return error;
-  if (database->options.level == VESTRY_SQLITE_PAGES && !database->wal_index) return VESTRY_UNSUPPORTED;
+  if (database->options.level == VESTRY_SQLITE_PAGES && !database->wal_index)
+    return vsi_sqlite_refuse(&call, VESTRY_UNSUPPORTED, "level PAGES wants PRAGMA journal_mode = WAL before this");
   /* From here on neither waits for anybody. */
   sqlite3_busy_timeout(database->db, 0);
   sqlite3_busy_timeout(database->writer_db, 0);
-  if (!vsi_sqlite_counter(database, database->file, &database->seen)) return VESTRY_IO;
+  if (!vsi_sqlite_counter(database, database->file, &database->seen))
+    return vsi_sqlite_refuse(&call, VESTRY_IO, "the number of its last commit cannot be read");
   error = vsi_sqlite_connect(database, database->writer_db, &database->writer);
-  if (error) return error;
+  if (error) return vsi_sqlite_refuse(&call, error, "its own connection is not attached: %s", vestry_strerror(error));
   database->writer->is_quiet = true;
   return start(database);
 }
 
+/* Why the arguments are none; NULL: they are. */
+static const char *find_mistake(const vestry_sqlite_options *given, vestry_sqlite_options *ret_options) {
+  if (!given) return "there are no options";
+  if (VSI_OPTIONS_TAKE(*ret_options, given)) return "the options are of a later version of vestry: set no new members";
+  if (!ret_options->path || !*ret_options->path) return "options.path is to name a file";
+  if (ret_options->level > VESTRY_SQLITE_PAGES) return "options.level is no level";
+  return ret_options->poll_ms > POLL_MOST_MS ? "options.poll_ms is more than 60,000" : NULL;
+}
+
 vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options *given, vestry_sqlite **ret_database) {
   vestry_sqlite_options options;
-  if (!pages || !given || !ret_database || VSI_OPTIONS_TAKE(options, given) || !options.path || !*options.path ||
-      options.level > VESTRY_SQLITE_PAGES || options.poll_ms > POLL_MOST_MS)
-    return VESTRY_INVALID;
-  if (!sqlite3_preupdate_hook || !sqlite3_threadsafe()) return VESTRY_UNSUPPORTED;
+  if (!pages) return VESTRY_INVALID;
   const vestry_host *host = vestry_host_of(vestry_pages_instance(pages));
+  const char *mistake = find_mistake(given, &options);
+  if (!mistake && !ret_database) mistake = "ret_database is NULL";
+  const vsi_sqlite_call call = {host, "vestry_sqlite_create", mistake ? "no database" : options.path};
+  if (mistake) return vsi_sqlite_refuse(&call, VESTRY_INVALID, "%s", mistake);
+  if (!sqlite3_preupdate_hook || !sqlite3_threadsafe())
+    return vsi_sqlite_refuse(
+        &call, VESTRY_UNSUPPORTED,
+        "this SQLite was built without SQLITE_ENABLE_PREUPDATE_HOOK or without threads: link another");
   vestry_sqlite *database = vsi_outside_calloc(host, 1, sizeof *database);
-  if (!database) return VESTRY_NO_MEMORY;
+  if (!database) return vsi_sqlite_refuse(&call, VESTRY_NO_MEMORY, "%s", vestry_strerror(VESTRY_NO_MEMORY));
   database->pages = pages;
   database->host = host;
   database->options = options;
@@ -105,8 +137,13 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
   if (database->path) {
     memcpy(database->path, options.path, len);
     error = vsi_sqlite_exact_init(&database->exact, pages, host, &database->options);
-    if (!error) error = fill(database);
   }
+  if (error == VESTRY_UNSUPPORTED)
+    vsi_sqlite_refuse(&call, error, "level PAGES wants vestry_sqlite_record_pages before any other use of SQLite");
+  else if (error)
+    vsi_sqlite_refuse(&call, error, "%s", vestry_strerror(error));
+  else
+    error = fill(database);
   if (error)
     vestry_sqlite_destroy(database);
   else

@@ -16,7 +16,9 @@
 #include <stdatomic.h>
 
 #include "sqlite/exact.h"
+#include "sqlite/fault.h"
 #include "sqlite/host.h"
+#include "sqlite/schema.h"
 #include "sqlite/topics.h"
 #include "vestry/registry.h"
 #include "vestry/sqlite.h"
@@ -133,14 +135,10 @@ vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlit
 /* Publish what it announced: its commit can be seen. Under the database's lock. */
 void vsi_sqlite_publish(vestry_sqlite_connection *connection);
 
-/* ---- migrate.c ---- */
-
-/* Make vestry's own tables, or bring them to this version. OK | NO_MEMORY | BUSY | IO */
-vestry_err vsi_sqlite_migrate(vestry_sqlite *database);
-
 /* ---- tab.c ---- */
 
 #define VSI_SQLITE_TAB_TABLE "vestry_tab"
+extern const vsi_sqlite_schema vsi_sqlite_tab_schema;
 enum { VSI_SQLITE_TAB_COLUMN = 1 };
 /* The topic of a tab's state. */
 enum { VSI_SQLITE_TAB_TOPIC_BYTES = 44 };
@@ -150,10 +148,11 @@ void vsi_sqlite_tab_touch_all(vestry_sqlite *database);
 void vsi_sqlite_tab_forget_touches(vestry_sqlite *database);
 void vsi_sqlite_tab_finish(vestry_sqlite_connection *connection);
 
-/* ---- fault.c ---- */
-
-/* What a result of SQLite's is here; a failure that is not to be expected gets a line in the log.
+/* What a result of SQLite's is here, once the database is followed; what is not to be expected gets a line in the log.
  *  doing  what was tried: "the state of a tab cannot be read" */
-vestry_err vsi_sqlite_fault(const vestry_sqlite *database, sqlite3 *db, int result, const char *doing);
+static inline vestry_err vsi_sqlite_fault(const vestry_sqlite *database, sqlite3 *db, int result, const char *doing) {
+  const vsi_sqlite_call call = {database->host, "SQLite", database->path};
+  return vsi_sqlite_note(&call, db, result, doing);
+}
 
 #endif

@@ -12,6 +12,12 @@
 
 enum { EXPIRED_AT_ONCE = 64 };
 
+static const char *const steps[] = {
+    "CREATE TABLE vestry_tab(scope BLOB NOT NULL, tab BLOB NOT NULL, data BLOB NOT NULL, expires INTEGER NOT NULL,"
+    " PRIMARY KEY(scope, tab)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX vestry_tab_expires ON vestry_tab(expires)"};
+const vsi_sqlite_schema vsi_sqlite_tab_schema = {"tab", steps, sizeof steps / sizeof *steps};
+
 static const char read_sql[] = "SELECT data, expires FROM vestry_tab WHERE scope = ?1 AND tab = ?2 AND expires > ?3";
 static const char write_sql[] = "UPDATE vestry_tab SET data = ?4 WHERE scope = ?1 AND tab = ?2 AND expires >= ?3";
 static const char insert_sql[] = "INSERT INTO vestry_tab(scope, tab, expires, data) VALUES(?1, ?2, ?3, ?4)"
@@ -202,7 +208,8 @@ vestry_err vestry_sqlite_tab_get(vestry_sqlite_connection *connection, const ves
     (void)vestry_refresh_here(database->pages, topic, NULL);
   vsi_sqlite_reader_pause(reader, was_own);
   if (result == SQLITE_ROW && expires < soon_s(database, now)) note_touch(database, &whose);
-  error = vsi_sqlite_fault(database, connection->db, result, "the state of a tab cannot be read");
+  error =
+      vsi_sqlite_fault(database, connection->db, result, "vestry_sqlite_tab_get: the state of a tab cannot be read");
   if (error) return error;
   *ret_len = len;
   return len > capacity ? VESTRY_TOO_LARGE : VESTRY_OK;
@@ -304,5 +311,6 @@ vestry_err vestry_sqlite_tab_set(vestry_sqlite_connection *connection, const ves
     result = write_state(connection, &whose, soon_s(database, now), data, len);
     if (result == SQLITE_NOTFOUND) result = put_state(connection, &whose, now, data, len);
   }
-  return vsi_sqlite_fault(database, connection->db, result, "the state of a tab cannot be written");
+  return vsi_sqlite_fault(database, connection->db, result,
+                          "vestry_sqlite_tab_set: the state of a tab cannot be written");
 }

@@ -1,12 +1,16 @@
 /* A database is begun with, again and again: however it was left, a program that opens it follows it. */
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "sqlite/schema.h"
 #include "sqlite/site.h"
 
 /* One life of a program: an instance, a page that shows how many rows there are, and the database followed. */
@@ -214,12 +218,12 @@ static int live_as_another(bool goes_on) {
   return 0;
 }
 
-typedef struct other {
+typedef struct process {
   pid_t pid;
   int in, out;
-} other;
+} process;
 
-static void start_other(other *o, const char *how) {
+static void start_other(process *o, const char *how) {
   int in[2], out[2];
   assert_int_equal(pipe2(in, O_CLOEXEC), 0);
   assert_int_equal(pipe2(out, O_CLOEXEC), 0);
@@ -237,13 +241,13 @@ static void start_other(other *o, const char *how) {
   o->out = out[0];
 }
 
-static void let_live(const other *o) {
+static void let_live(const process *o) {
   char byte = 0;
   assert_int_equal(read(o->out, &byte, 1), 1);
   assert_int_equal(write(o->in, &byte, 1), 1);
 }
 
-static int end_of(const other *o) {
+static int end_of(const process *o) {
   int status;
   assert_int_equal(waitpid(o->pid, &status, 0), o->pid);
   close(o->in);
@@ -259,7 +263,7 @@ static void processes_begin_at_once(void **state) {
     make_folder();
     if (mode) run_sql("PRAGMA journal_mode = WAL");
     for (int round = 0; round < ROUNDS; round++) {
-      other others[PROCESSES];
+      process others[PROCESSES];
       for (int i = 0; i < PROCESSES; i++) start_other(&others[i], "once");
       for (int i = 0; i < PROCESSES; i++) let_live(&others[i]);
       for (int i = 0; i < PROCESSES; i++) assert_int_equal(end_of(&others[i]), 0);
@@ -294,7 +298,7 @@ static void a_process_that_is_killed_while_it_writes_is_in_nobodys_way(void **st
     make_folder();
     run_sql(modes[mode]);
     for (int round = 0; round < 10; round++) {
-      other o;
+      process o;
       life l;
       int before = rows();
       start_other(&o, "on");
@@ -314,17 +318,260 @@ static void a_process_that_is_killed_while_it_writes_is_in_nobodys_way(void **st
   }
 }
 
+/* -------------------------------------------------------------------------------------------------- refusals ------ */
+
+/* It is not followed; one line says which function, which file, and what helps. */
+static void must_refuse(vestry_err wanted, const char *said) {
+  life l;
+  prepare(&l);
+  assert_int_equal(follow(&l, VESTRY_SQLITE_DEFAULT), wanted);
+  assert_null(l.database);
+  assert_int_equal(l.th.log_lines, 1);
+  assert_non_null(strstr(l.th.last_log, "vestry_sqlite_create, "));
+  assert_non_null(strstr(l.th.last_log, file));
+  if (!strstr(l.th.last_log, said)) fail_msg("it does not say \"%s\": %s", said, l.th.last_log);
+  leave(&l);
+}
+
+static void make_file(const void *bytes, size_t len) {
+  int descriptor = open(file, O_CREAT | O_TRUNC | O_WRONLY, 0644);
+  assert_int_equal(write(descriptor, bytes, len), (ssize_t)len);
+  close(descriptor);
+}
+
+/* All bytes of the file; the caller's. */
+static char *read_file(size_t *ret_len) {
+  struct stat of;
+  int descriptor = open(file, O_RDONLY);
+  assert_int_equal(fstat(descriptor, &of), 0);
+  char *bytes = malloc((size_t)of.st_size + 1);
+  assert_int_equal(read(descriptor, bytes, (size_t)of.st_size), of.st_size);
+  close(descriptor);
+  *ret_len = (size_t)of.st_size;
+  return bytes;
+}
+
+static void what_cannot_be_followed_says_what_helps(void **state) {
+  (void)state;
+  static const char junk[4096] = "This is a letter, not a database.";
+  make_folder();
+  char path[sizeof file];
+  snprintf(path, sizeof path, "%s", file);
+  make_file(junk, sizeof junk);
+  must_refuse(VESTRY_IO, "choose another file");
+  size_t len;
+  char *bytes = read_file(&len);
+  assert_int_equal(len, sizeof junk);
+  assert_memory_equal(bytes, junk, len);
+  free(bytes);
+  snprintf(file, sizeof file, "%s", folder);
+  must_refuse(VESTRY_IO, "unable to open database file");
+  snprintf(file, sizeof file, "%s/missing/site.db", folder);
+  must_refuse(VESTRY_IO, "No such file or directory; its folder must be there");
+  snprintf(file, sizeof file, ":memory:");
+  must_refuse(VESTRY_INVALID, "give it a file");
+  snprintf(file, sizeof file, "%s", path);
+  remove_folder();
+}
+
+static void arguments_that_are_none_say_which(void **state) {
+  (void)state;
+  static const struct {
+    vestry_sqlite_options options;
+    const char *said;
+  } cases[] = {{{.path = NULL}, "options.path"},
+               {{.path = ""}, "options.path"},
+               {{.path = "x", .level = (vestry_sqlite_level)99}, "options.level"},
+               {{.path = "x", .poll_ms = 60001}, "options.poll_ms"},
+               {{.size = 1, .path = "x"}, "later version"}};
+  life l;
+  prepare(&l);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    assert_int_equal(vestry_sqlite_create(l.pages, &cases[i].options, &l.database), VESTRY_INVALID);
+    assert_int_equal(l.th.log_lines, (long)i + 1);
+    assert_non_null(strstr(l.th.last_log, "vestry_sqlite_create"));
+    assert_non_null(strstr(l.th.last_log, cases[i].said));
+  }
+  assert_int_equal(vestry_sqlite_create(l.pages, NULL, &l.database), VESTRY_INVALID);
+  assert_int_equal(vestry_sqlite_create(NULL, &cases[0].options, &l.database), VESTRY_INVALID);
+  leave(&l);
+}
+
+/* A disk of so many pages of memory, for this process alone. false: this machine allows none. */
+static bool have_small_disk(const char *size) {
+  return !unshare(CLONE_NEWNS) && !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) &&
+         !mount("none", folder, "tmpfs", 0, size);
+}
+
+/* This program, called as another: one that may not write, or has no room. */
+static int be_refused(const char *how) {
+  snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(file, '/') - file), file);
+  if (strcmp(how, "a limit") == 0) {
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){1000, 1000}), 0);
+    must_refuse(VESTRY_IO, "(778); look whether the disk is full or broken, or ulimit -f too low");
+  } else if (strcmp(how, "a full disk") == 0) {
+    if (!have_small_disk("size=4k"))
+      print_message("no disk can be made small here\n");
+    else
+      must_refuse(VESTRY_LIMIT, "make room on the disk");
+  } else {
+    assert_int_equal(setgid(65534), 0);
+    assert_int_equal(setuid(65534), 0);
+    must_refuse(VESTRY_IO, "let this user write to the file and to its folder");
+  }
+  return 0;
+}
+
+static void must_be_refused(const char *how) {
+  int status;
+  pid_t pid = fork();
+  assert_true(pid >= 0);
+  if (!pid) {
+    execl("/proc/self/exe", "other", file, how, (char *)NULL);
+    _exit(1);
+  }
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  assert_int_equal(status, 0);
+}
+
+static void who_may_not_write_or_has_no_room_is_told(void **state) {
+  (void)state;
+  make_folder();
+  assert_int_equal(chmod(folder, 0755), 0);
+  must_be_refused("a limit");
+  must_be_refused("a full disk");
+  struct stat of;
+  if (stat(file, &of) == 0) assert_int_equal(of.st_size, 0);
+  if (getuid() == 0) {
+    run_sql("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
+    must_be_refused("nobody");
+    run_sql("PRAGMA journal_mode = WAL");
+    must_be_refused("nobody");
+    assert_int_equal(rows(), 0);
+  }
+  remove_folder();
+}
+
+/* -------------------------------------------------------------------------------------------------- versions ------ */
+
+/* As vestry made it before parts had versions of their own. */
+static const char released[] =
+    "CREATE TABLE vestry_schema(version INTEGER NOT NULL) STRICT;"
+    "INSERT INTO vestry_schema VALUES(1);"
+    "CREATE TABLE vestry_tab(scope BLOB NOT NULL, tab BLOB NOT NULL, data BLOB NOT NULL, expires INTEGER NOT NULL,"
+    " PRIMARY KEY(scope, tab)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX vestry_tab_expires ON vestry_tab(expires)";
+
+static void tables_of_before_are_followed_and_later_ones_are_not(void **state) {
+  (void)state;
+  for (int is_wal = 0; is_wal < 2; is_wal++) {
+    size_t len, len_after;
+    life l;
+    make_folder();
+    if (is_wal) run_sql("PRAGMA journal_mode = WAL");
+    run_sql(released);
+    run_sql("PRAGMA user_version = 77");
+    for (int number = 0; number < 2; number++) {
+      prepare(&l);
+      assert_int_equal(follow(&l, VESTRY_SQLITE_DEFAULT), VESTRY_OK);
+      live(&l, 2 * number);
+      assert_int_equal(site_number(l.db, "SELECT version FROM vestry_schema"), 1);
+      assert_int_equal(site_number(l.db, "PRAGMA user_version"), 77);
+      leave(&l);
+    }
+    run_sql("UPDATE vestry_schema SET version = 2");
+    char *before = read_file(&len);
+    must_refuse(VESTRY_IO, "vestry's tables (tab) are of version 2");
+    must_refuse(VESTRY_IO, "nothing was changed: use the program that wrote them, or a later vestry");
+    char *after = read_file(&len_after);
+    assert_int_equal(len, len_after);
+    assert_memory_equal(before, after, len);
+    free(before);
+    free(after);
+    remove_folder();
+  }
+}
+
+static const char *const steps[] = {"CREATE TABLE a(x)", "ALTER TABLE a ADD COLUMN y; INSERT INTO a VALUES(1, 2)"};
+static const char *const wrong_steps[] = {"CREATE TABLE b(x)", "INSERT INTO b VALUES(1, 2, 3)"};
+static const vsi_sqlite_schema first = {"a", steps, 1}, second = {"a", steps, 2}, wrong = {"b", wrong_steps, 2};
+static const vsi_sqlite_schema tab_of_later = {"tab", steps, 2};
+
+static int tables_count(sqlite3 *db, const char *name) {
+  char sql[128];
+  snprintf(sql, sizeof sql, "SELECT count(*) FROM sqlite_schema WHERE name = '%s'", name);
+  return site_number(db, sql);
+}
+
+/* With and without what was there before parts had versions; another connection looks in between. */
+static void each_part_has_a_version_of_its_own(void **state) {
+  (void)state;
+  for (int is_old = 0; is_old < 2; is_old++) {
+    test_host th;
+    sqlite3 *db, *other;
+    test_host_init(&th);
+    make_folder();
+    if (is_old) run_sql(released);
+    assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_open(file, &other), SQLITE_OK);
+    const vsi_sqlite_call call = {&th.host, "vestry_sqlite_test", file};
+    assert_int_equal(vsi_sqlite_schema_bring(&call, db, &first), VESTRY_OK);
+    assert_int_equal(site_number(db, "SELECT count(*) FROM pragma_table_info('a')"), 1);
+    assert_int_equal(vsi_sqlite_schema_bring(&call, other, &second), VESTRY_OK);
+    for (int i = 0; i < 2; i++) {
+      assert_int_equal(vsi_sqlite_schema_bring(&call, i ? db : other, &second), VESTRY_OK);
+      assert_int_equal(site_number(db, "SELECT y FROM a"), 2); /* each step is taken once */
+    }
+    assert_int_equal(site_number(db, "SELECT max(version) FROM vestry_schema WHERE part = 'a'"), 2);
+    assert_int_equal(site_number(db, "SELECT count(*) FROM vestry_schema WHERE part = 'tab'"), is_old);
+    assert_int_equal(th.log_lines, 0);
+    assert_int_equal(vsi_sqlite_schema_bring(&call, db, &first), VESTRY_IO);
+    assert_int_equal(th.log_lines, 1);
+    assert_non_null(strstr(th.last_log, "vestry_sqlite_test, "));
+    assert_non_null(strstr(th.last_log, "(a) are of version 2"));
+
+    /* All of them or none, and others' are as they were. */
+    assert_int_equal(vsi_sqlite_schema_bring(&call, db, &wrong), VESTRY_IO);
+    assert_true(sqlite3_get_autocommit(db));
+    assert_int_equal(tables_count(db, "b"), 0);
+    site_run(other, "BEGIN IMMEDIATE");
+    assert_int_equal(vsi_sqlite_schema_bring(&call, db, &second), VESTRY_OK); /* a look is enough */
+    assert_int_equal(vsi_sqlite_schema_bring(&call, db, &(vsi_sqlite_schema){"c", steps, 1}), VESTRY_BUSY);
+    assert_non_null(strstr(th.last_log, "another program is writing to it"));
+    site_run(other, "ROLLBACK");
+    if (is_old) { /* what an old version is brought to is the part's */
+      site_run(other, "DROP TABLE a");
+      assert_int_equal(vsi_sqlite_schema_bring(&call, db, &(vsi_sqlite_schema){"tab", wrong_steps, 1}), VESTRY_OK);
+      assert_int_equal(tables_count(db, "b"), 0);
+      site_run(other, "CREATE TABLE a(x)");
+      assert_int_equal(vsi_sqlite_schema_bring(&call, db, &tab_of_later), VESTRY_OK);
+      assert_int_equal(site_number(db, "SELECT max(version) FROM vestry_schema WHERE part = 'tab'"), 2);
+      assert_int_equal(site_number(db, "SELECT y FROM a"), 2);
+    }
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    assert_int_equal(sqlite3_close(other), SQLITE_OK);
+    remove_folder();
+  }
+}
+
 int main(int count, char **arguments) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_database_that_was_left_cleanly_is_followed_again),
       cmocka_unit_test(what_is_left_of_a_wal_is_in_nobodys_way),
       cmocka_unit_test(processes_begin_at_once),
       cmocka_unit_test(a_process_that_is_killed_while_it_writes_is_in_nobodys_way),
+      cmocka_unit_test(what_cannot_be_followed_says_what_helps),
+      cmocka_unit_test(arguments_that_are_none_say_which),
+      cmocka_unit_test(who_may_not_write_or_has_no_room_is_told),
+      cmocka_unit_test(tables_of_before_are_followed_and_later_ones_are_not),
+      cmocka_unit_test(each_part_has_a_version_of_its_own),
   };
   if (vestry_sqlite_record_pages()) return 1;
   if (count == 3) {
     snprintf(file, sizeof file, "%s", arguments[1]);
-    return live_as_another(strcmp(arguments[2], "on") == 0);
+    bool lives = strcmp(arguments[2], "once") == 0 || strcmp(arguments[2], "on") == 0;
+    return lives ? live_as_another(strcmp(arguments[2], "on") == 0) : be_refused(arguments[2]);
   }
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
