@@ -97,8 +97,8 @@ VESTRY_API vestry_err vestry_sqlite_record_pages(void);
  *  Returns  OK, also where the database was left by a program that was killed, or is in use by others |
  *           INVALID (also: a database in memory) | NO_MEMORY | UNSUPPORTED (level PAGES without record_pages or WAL) |
  *           BUSY (another program has been writing for five seconds) | LIMIT (the disk is full) |
- *           IO (it cannot be opened, or not be written where vestry's tables are to be made; it is no database; vestry's
- *           tables in it are of a later version: then nothing is changed). The log says which, and what helps
+ *           IO (it cannot be opened, or not be written where vestry's tables are to be made; it is no database; its
+ *           tables of vestry's are of a later version: then nothing is changed). The log says which, and what helps
  *  Threads  any; starts one of its own. Blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options *options,
                                            vestry_sqlite **ret_database);
