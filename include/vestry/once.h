@@ -20,8 +20,11 @@
  *  - runs after all if the first one's guard or handler said LIMIT or FULL, "not now";
  *  - with a form's nonce, but other fields, or for another path, is answered 409: it was sent already.
  *  What has a nonce that was not made here for this scope is answered 403; what has none runs as ever, unless it is
- *  required. The first one is forgotten after lifetime_ms, or behind max_count others, or behind max_per_scope_count of
- *  its own scope: the one that was used longest ago goes. Its repetition would run again. */
+ *  required. The first one is forgotten after lifetime_ms, or behind max_per_scope_count others of its own scope (of its
+ *  own user, in all his sessions), the one that was used longest ago: its repetition would run again. Others do not
+ *  make it forgotten before the client has given up: where there is no room for one more but for one younger than
+ *  retries_ms, the newcomer is answered 503, and is not done. Visitors, whom anybody can invent, have a share of the
+ *  room: requests of an instance with sessions in which nobody is logged in. */
 #ifndef VESTRY_ONCE_H
 #define VESTRY_ONCE_H
 
@@ -44,7 +47,20 @@ typedef struct vestry_once_options {
   size_t max_answer_bytes;  /**< an answer's headers and body, to be kept; 0: 4,096 */
   size_t max_answers_bytes; /**< all answers', together; 0: 16 MiB */
   bool required;            /**< an unsafe request without a nonce is answered 403 */
+  size_t
+      max_visitors_count; /**< of max_count, visitors' at most; max_answers_bytes is shared out likewise; 0: half. All are
+                                  alike if the instance has no sessions */
+  uint64_t retries_ms;    /**< one that came less long ago is not forgotten for another scope's; 0: 5 minutes */
 } vestry_once_options;
+
+/** Counters of a vestry_once. */
+typedef struct vestry_once_stats {
+  size_t size;                               /**< sizeof(vestry_once_stats), or 0 */
+  uint64_t begun_count, repeated_count;      /**< requests that ran; that were answered as one that had run */
+  uint64_t refused_count;                    /**< answered 503: no room. Rises: an attack, or max_count is too low */
+  uint64_t remembered_count, visitors_count; /**< now; of these visitors' */
+  uint64_t answers_bytes;                    /**< of answers that are kept */
+} vestry_once_stats;
 
 /** Room for a nonce: 64 hexadecimal digits and a NUL. */
 #define VESTRY_ONCE_NONCE_BYTES 65
@@ -62,6 +78,9 @@ VESTRY_API void vestry_once_destroy(vestry_once *once);
 /** The guard, for vestry_guard; app is the vestry_once. Guards before it run for repeated requests too, those behind it
  *  for the first alone. */
 VESTRY_API vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, void *app);
+
+/** Counters, a snapshot. Threads any; takes a lock briefly. */
+VESTRY_API void vestry_once_stats_get(vestry_once *once, vestry_once_stats *ret_stats);
 
 /** A nonce for a page, or for a form: they can share one, and two forms too. Nothing is kept for it until it is used.
  *  OK | IO (no randomness). Threads: the handler's; does not block. */

@@ -124,6 +124,10 @@ typedef struct vestry_stats {
    *  and how many of these ended their stream by an error. */
   uint64_t watches_begun_count, watches_live_count, watches_ended_count;
   uint64_t watch_steps_count, watch_errors_count;
+  /** Sessions (vestry/session.h) that somebody has logged in to and memory holds; and calls of vestry_session_login:
+   *  those that said OK, those that failed, and of the first those whose user had a session in memory already. Many
+   *  that repeat are a script, or a password that everybody has. Sessions that ended because their user had too many. */
+  uint64_t sessions_live_count, logins_count, logins_failed_count, logins_repeated_count, sessions_displaced_count;
 } vestry_stats;
 
 /** Create an instance: runtime (unless given), store, registry with the built-in effects and interceptors.

@@ -409,6 +409,142 @@ static void guarded_twice_it_runs_once(void **state) {
   end(&s);
 }
 
+/* ------------------------------------------------------------------------------------------ one among many -------- */
+
+typedef struct visitor {
+  char cookie[300];
+  nonce n;
+} visitor;
+
+/* GET a page: a cookie, unless there is one, and a nonce. */
+static void visit(site *s, visitor *b) {
+  wire r = {.path = "/"};
+  if (*b->cookie) r.headers[0] = (vestry_header){"Cookie", b->cookie};
+  wire_request(&s->w, &r, NULL, NULL);
+  assert_int_equal(r.status, 200);
+  snprintf(b->n, sizeof b->n, "%s", r.text);
+  const char *at = strstr(r.head, "Set-Cookie: ");
+  if (at) snprintf(b->cookie, sizeof b->cookie, "%.*s", (int)strcspn(at + 12, ";"), at + 12);
+  wire_finish(&r);
+}
+
+static int act_as(site *s, visitor *b, const char *path, const char *n) {
+  wire r = {.method = "POST", .path = path, .headers = {{"Cookie", b->cookie}, {"X-Once", n}}};
+  wire_request(&s->w, &r, NULL, NULL);
+  int status = r.status;
+  const char *at = strstr(r.head, "Set-Cookie: ");
+  if (at) snprintf(b->cookie, sizeof b->cookie, "%.*s", (int)strcspn(at + 12, ";"), at + 12);
+  wire_finish(&r);
+  return status;
+}
+
+static vestry_err log_in_as(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  vestry_err error = vestry_session_login(req, reply, vestry_request_value(req, VESTRY_IN_QUERY, "user"));
+  return error ? error : vestry_reply_redirect(reply, 303, "/");
+}
+
+static void begin_crowd(site *s) {
+  begin_with(s, (vestry_options){.sessions = &(vestry_session_options){0}},
+             &(vestry_once_options){
+                 .max_count = 200, .max_visitors_count = 80, .max_per_scope_count = 30, .lifetime_ms = 600000});
+  assert_int_equal(vestry_route(s->w.v, "GET", "/login", log_in_as, s), VESTRY_OK);
+}
+
+static void log_in_by(site *s, visitor *b, const char *query) {
+  wire r = {.path = "/login", .query = query, .headers = {{"Cookie", b->cookie}}};
+  wire_request(&s->w, &r, NULL, NULL);
+  assert_int_equal(r.status, 303);
+  const char *at = strstr(r.head, "Set-Cookie: ") + 12;
+  snprintf(b->cookie, sizeof b->cookie, "%.*s", (int)strcspn(at, ";"), at);
+  wire_finish(&r);
+  visit(s, b);
+}
+
+/* What invented visitors post, or one user in many sessions, makes nobody else's request run again. */
+static void a_crowd_makes_nothing_forgotten(void **state) {
+  (void)state;
+  site s;
+  begin_crowd(&s);
+  visitor ann = {.cookie = ""}, honest = {.cookie = ""}, late = {.cookie = ""}, bob = {.cookie = ""};
+  visit(&s, &ann);
+  log_in_by(&s, &ann, "user=ann");
+  visit(&s, &honest);
+  assert_int_equal(act_as(&s, &ann, "/act", ann.n), 201);
+  assert_int_equal(act_as(&s, &honest, "/act", honest.n), 201);
+  int ran = 0, refused = 0;
+  for (int i = 0; i < 500; i++) {
+    visitor invented = {.cookie = ""};
+    visit(&s, &invented);
+    int status = act_as(&s, &invented, "/act", invented.n);
+    ran += status == 201;
+    refused += status == 503;
+  }
+  assert_int_equal(ran, 79);
+  assert_int_equal(refused, 421);
+  int done = s.done;
+  assert_int_equal(act_as(&s, &honest, "/act", honest.n), 201);
+  assert_int_equal(act_as(&s, &ann, "/act", ann.n), 201);
+  assert_int_equal(s.done, done); /* repeated, and not run */
+  for (int session = 0; session < 20; session++) {
+    *bob.cookie = '\0';
+    visit(&s, &bob);
+    log_in_by(&s, &bob, "user=bob");
+    for (int i = 0; i < 30; i++) {
+      nonce click;
+      snprintf(click, sizeof click, "%.64s.%d", bob.n, i);
+      assert_int_equal(act_as(&s, &bob, "/act", click), 201);
+    }
+  }
+  done = s.done;
+  assert_int_equal(act_as(&s, &ann, "/act", ann.n), 201);
+  assert_int_equal(s.done, done);
+  vestry_once_stats stats = {0};
+  vestry_once_stats_get(s.once, &stats);
+  assert_int_equal(stats.visitors_count, 80);
+  assert_int_equal(stats.remembered_count, 80 + 30 + 1);
+  assert_int_equal(stats.refused_count, 421);
+  assert_int_equal(stats.repeated_count, 3);
+  assert_int_equal(stats.begun_count, done);
+  /* When the client repeats them no more, visitors' places are free one by one, long before they are forgotten. */
+  test_host_advance_ms(&s.w.th, 299999);
+  visit(&s, &late);
+  assert_int_equal(act_as(&s, &late, "/act", late.n), 503);
+  test_host_advance_ms(&s.w.th, 1);
+  assert_int_equal(act_as(&s, &late, "/act", late.n), 201);
+  done = s.done;
+  assert_int_equal(act_as(&s, &honest, "/act", honest.n), 201); /* the oldest: it has gone */
+  assert_int_equal(s.done, done + 1);
+  assert_int_equal(act_as(&s, &late, "/act", late.n), 201);
+  assert_int_equal(s.done, done + 1);
+  end(&s);
+}
+
+/* Nor do visitors' answers take the room of others'. */
+static void visitors_answers_are_bounded_by_themselves(void **state) {
+  (void)state;
+  site s;
+  begin_with(&s, (vestry_options){.sessions = &(vestry_session_options){0}},
+             &(vestry_once_options){.max_answers_bytes = 4000});
+  assert_int_equal(vestry_route(s.w.v, "GET", "/login", log_in_as, &s), VESTRY_OK);
+  s.body_len = 1000;
+  visitor b = {.cookie = ""};
+  nonce click;
+  int kept[2] = {0, 0};
+  visit(&s, &b);
+  for (int is_user = 0; is_user < 2; is_user++) {
+    if (is_user) log_in_by(&s, &b, "user=ann");
+    for (int i = 0; i < 12; i++) {
+      snprintf(click, sizeof click, "%.64s.%d", b.n, i % 6);
+      kept[is_user] += act_as(&s, &b, "/act", click) == 201;
+    }
+  }
+  assert_int_equal(kept[0], 6 + 1);
+  assert_int_equal(kept[1], 6 + 1);
+  assert_int_equal(s.done, 12);
+  end(&s);
+}
+
 /* ------------------------------------------------------------------------------------------------- at once -------- */
 
 typedef struct poster {
@@ -614,6 +750,8 @@ int main(void) {
       cmocka_unit_test(many_race_for_each),
       cmocka_unit_test(under_fire_nothing_is_left_behind),
       cmocka_unit_test(short_of_memory),
+      cmocka_unit_test(a_crowd_makes_nothing_forgotten),
+      cmocka_unit_test(visitors_answers_are_bounded_by_themselves),
       cmocka_unit_test(wrong_options_and_no_randomness),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

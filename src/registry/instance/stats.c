@@ -2,6 +2,7 @@
 #include "base/options.h"
 #include "registry/instance/instance.h"
 #include "registry/request/intake.h"
+#include "registry/session/session.h"
 
 void vestry_stats_get(vestry *v, vestry_stats *ret_stats) {
   vsi_group_stats group;
@@ -36,5 +37,6 @@ void vestry_stats_get(vestry *v, vestry_stats *ret_stats) {
   };
   for (size_t i = 0; i < VESTRY_CAUSE_COUNT; i++) stats.closed_by_cause[i] = group.closed_by_cause[i];
   vsi_intake_stats(v, &stats);
+  vsi_session_stats(v, &stats);
   VSI_RESULT_GIVE(ret_stats, stats);
 }

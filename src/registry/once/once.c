@@ -3,7 +3,12 @@
  * wait on threads of the server's, but on no more than there are requests under way, and the one they wait for has a
  * thread: it came first.
  *
- * A record holds a reference of the store's, one of the request that runs, and one of each that waits. */
+ * A record holds a reference of the store's, one of the request that runs, and one of each that waits.
+ *
+ * Places. What is young enough to be repeated by the client is not forgotten for somebody else: who finds no place is
+ * told to come later. Visitors, whom anybody can invent, have a share of the places and of the answers' bytes, and all
+ * sessions of a user are one scope, so that neither can take those of others. A record has its place from before it is
+ * put until it has left the store; those that have been put stand in line, the oldest first. */
 #include "vestry/once.h"
 
 #include <nettle/sha2.h>
@@ -19,6 +24,7 @@
 #include "registry/once/nonce.h"
 #include "registry/request/multipart.h"
 #include "store/store.h"
+#include "vestry/session.h"
 
 enum {
   LIFETIME_MS = 600000,
@@ -26,9 +32,20 @@ enum {
   MAX_PER_SCOPE = 1000,
   MAX_ANSWER_BYTES = 4096,
   MAX_ANSWERS_BYTES = 16 << 20,
+  RETRIES_MS = 300000,
   DIGEST_BYTES = 16,
   TRIES = 8
 };
+
+struct record;
+
+/* Places of users, or of visitors. */
+typedef struct places {
+  size_t max_count, count;        /* count: guarded by once->lock */
+  struct record *oldest, *newest; /* guarded by once->lock */
+  size_t max_answers_bytes;
+  _Atomic(size_t) answers_bytes; /* relaxed: a bound, which a few threads at once may miss by an answer each */
+} places;
 
 struct vestry_once {
   vestry *v;
@@ -38,7 +55,8 @@ struct vestry_once {
   vestry_store_driver *driver;
   pthread_mutex_t lock;
   pthread_cond_t answered;
-  _Atomic(size_t) answers_bytes; /* relaxed: a bound, which a few threads at once may miss by an answer each */
+  places users, visitors;
+  _Atomic(uint64_t) begun, repeated, refused; /* relaxed: mere counts */
 };
 
 typedef enum progress { RUNS, ANSWERED, FORGOTTEN } progress;
@@ -46,8 +64,12 @@ typedef enum progress { RUNS, ANSWERED, FORGOTTEN } progress;
 typedef struct record {
   vsi_watcher watcher; /* first */
   vestry_once *once;
+  places *places; /* its own are among them */
   _Atomic(uint32_t) refs;
-  vestry_handle handle; /* written and read by the request that runs */
+  uint64_t came_ns;
+  struct record *older, *newer; /* guarded by once->lock */
+  bool in_line, has_left;       /* guarded by once->lock; has_left: the store */
+  vestry_handle handle;         /* written and read by the request that runs */
   unsigned char digest[DIGEST_BYTES];
   progress progress; /* guarded by once->lock; what follows is constant from ANSWERED on */
   int status;        /* 0: it was a stream */
@@ -66,13 +88,67 @@ static void unref_record(void *value) {
   record *held = value;
   /* acq_rel: the last one frees what the others have written */
   if (!held || atomic_fetch_sub_explicit(&held->refs, 1, memory_order_acq_rel) != 1) return;
-  if (held->answer) atomic_fetch_sub_explicit(&held->once->answers_bytes, held->answer_len, memory_order_relaxed);
+  if (held->answer) atomic_fetch_sub_explicit(&held->places->answers_bytes, held->answer_len, memory_order_relaxed);
   vsi_free(held->once->host, held->answer);
   vsi_free(held->once->host, held);
 }
 
+static void leave_line_locked(record *r) {
+  *(r->older ? &r->older->newer : &r->places->oldest) = r->newer;
+  *(r->newer ? &r->newer->older : &r->places->newest) = r->older;
+  r->older = r->newer = NULL;
+  r->in_line = false;
+}
+
+/* It has left the store. */
 static void close_record(void *value, vestry_cause cause) {
-  (void)value, (void)cause;
+  record *r = value;
+  (void)cause;
+  pthread_mutex_lock(&r->once->lock);
+  r->has_left = true;
+  if (r->in_line) leave_line_locked(r);
+  r->places->count--;
+  pthread_mutex_unlock(&r->once->lock);
+}
+
+/* It is in the store, and its handle is known. */
+static void stand_in_line(record *r) {
+  pthread_mutex_lock(&r->once->lock);
+  if (!r->has_left) {
+    r->older = r->places->newest;
+    *(r->older ? &r->older->newer : &r->places->oldest) = r;
+    r->places->newest = r;
+    r->in_line = true;
+  }
+  pthread_mutex_unlock(&r->once->lock);
+}
+
+/* A place for one more; perhaps of one that the client repeats no more. */
+static bool take_place(record *r) {
+  vestry_once *once = r->once;
+  const uint64_t retries_ns = vsi_ms_to_ns(once->options.retries_ms);
+  for (;;) {
+    record *old = NULL;
+    pthread_mutex_lock(&once->lock);
+    bool has_place = r->places->count < r->places->max_count;
+    if (has_place) {
+      r->places->count++;
+    } else if (r->places->oldest && r->came_ns - r->places->oldest->came_ns >= retries_ns) {
+      old = r->places->oldest;
+      ref_record(old); /* the store has one as long as it is in line */
+      leave_line_locked(old);
+    }
+    pthread_mutex_unlock(&once->lock);
+    if (!old) return has_place;
+    (void)vestry_store_remove_if(once->store, old->handle, VESTRY_CAUSE_SIZE);
+    unref_record(old);
+  }
+}
+
+static void give_place(record *r) {
+  pthread_mutex_lock(&r->once->lock);
+  r->places->count--;
+  pthread_mutex_unlock(&r->once->lock);
 }
 
 /* Wake who waits for it. */
@@ -99,10 +175,10 @@ static void keep(record *r, const vestry_response *response) {
   for (size_t i = 0; i < response->headers_count; i++)
     len += strlen(response->headers[i].name) + strlen(response->headers[i].value) + 2;
   if (len > once->options.max_answer_bytes) return;
-  size_t held = atomic_fetch_add_explicit(&once->answers_bytes, len, memory_order_relaxed);
-  char *answer = held + len > once->options.max_answers_bytes ? NULL : vsi_alloc(once->host, len ? len : 1);
+  size_t held = atomic_fetch_add_explicit(&r->places->answers_bytes, len, memory_order_relaxed);
+  char *answer = held + len > r->places->max_answers_bytes ? NULL : vsi_alloc(once->host, len ? len : 1);
   if (!answer) {
-    atomic_fetch_sub_explicit(&once->answers_bytes, len, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&r->places->answers_bytes, len, memory_order_relaxed);
     return;
   }
   char *at = answer;
@@ -199,12 +275,25 @@ static void take(void *value, void *ctx) {
   *found = value;
 }
 
+/* Whom anybody can invent. Where there are no sessions, the application makes the scopes. */
+static bool is_visitor(const vestry_request *req) {
+  return req->v->sessions && !req->session.user;
+}
+
+/* Whose requests are counted together: a user's of all his sessions. The nonce is the session's all the same. */
+static vestry_scope scope_of(const vestry_request *req) {
+  const char *user = req->v->sessions ? vestry_session_user(req) : NULL;
+  return user ? (vestry_scope){user, strlen(user)} : vestry_request_scope(req);
+}
+
 static vestry_err create_record(vestry_once *once, const vestry_request *req, vsi_proof_place place,
                                 record **ret_record) {
   record *made = vsi_calloc(once->host, 1, sizeof *made);
   if (!made) return VESTRY_NO_MEMORY;
   made->watcher = (vsi_watcher){answered, over};
   made->once = once;
+  made->places = is_visitor(req) ? &once->visitors : &once->users;
+  made->came_ns = vsi_now_ns(once->host);
   atomic_init(&made->refs, 1);
   digest_of(req, place, made->digest);
   *ret_record = made;
@@ -214,19 +303,22 @@ static vestry_err create_record(vestry_once *once, const vestry_request *req, vs
 /* Put the record there, or find the one that is. ret_there: a reference; NULL: made is there. */
 static vestry_err put_or_find(vestry_once *once, vestry_scope scope, const char *nonce, record *made,
                               record **ret_there) {
-  vestry_err error = VESTRY_EXISTS;
   *ret_there = NULL;
   /* What is there may leave before it is looked up. */
-  for (int tries = 0; error == VESTRY_EXISTS && !*ret_there && tries < TRIES; tries++) {
+  for (int tries = 0; tries < TRIES; tries++) {
     vestry_put_result result = {0};
+    vestry_err error = vestry_store_with(once->store, scope, VESTRY_KEY(nonce), take, ret_there);
+    if (error != VESTRY_NOT_FOUND) return error;
+    if (!take_place(made)) break;
     error = vestry_store_put(once->store, scope, VESTRY_KEY(nonce), made, VESTRY_PUT_REUSE, 0, &result);
     made->handle = result.handle;
-    if (error != VESTRY_EXISTS) continue;
-    vestry_err of_look = vestry_store_with(once->store, scope, VESTRY_KEY(nonce), take, ret_there);
-    if (of_look && of_look != VESTRY_NOT_FOUND) error = of_look;
+    if (!error) stand_in_line(made);
+    if (!error) return VESTRY_OK;
+    give_place(made);
+    if (error != VESTRY_EXISTS) return error;
   }
-  if (*ret_there) return VESTRY_OK;
-  return error == VESTRY_EXISTS ? VESTRY_LIMIT : error;
+  atomic_fetch_add_explicit(&once->refused, 1, memory_order_relaxed);
+  return VESTRY_LIMIT;
 }
 
 /* The request runs, or is answered as the one before it. */
@@ -236,9 +328,10 @@ static vestry_err run_or_repeat(vestry_once *once, vestry_request *req, vestry_r
   vestry_err error = create_record(once, req, place, &made);
   if (error) return error;
   for (;;) {
-    error = put_or_find(once, vestry_request_scope(req), nonce, made, &there);
+    error = put_or_find(once, scope_of(req), nonce, made, &there);
     if (error || !there) break;
     if (wait_for(there) != FORGOTTEN) {
+      atomic_fetch_add_explicit(&once->repeated, 1, memory_order_relaxed);
       bool is_it = memcmp(there->digest, made->digest, DIGEST_BYTES) == 0;
       error = is_it ? repeat(there, reply)
                     : vsi_refuse(req, reply, 409,
@@ -252,6 +345,7 @@ static vestry_err run_or_repeat(vestry_once *once, vestry_request *req, vestry_r
     unref_record(made);
     return error;
   }
+  atomic_fetch_add_explicit(&once->begun, 1, memory_order_relaxed);
   req->watcher = &made->watcher; /* has the reference */
   return VESTRY_OK;
 }
@@ -290,6 +384,16 @@ static vestry_err make_store(vestry_once *once) {
   return error ? error : vestry_store_driver_create(once->store, once->v->runtime, &once->driver);
 }
 
+/* The answers' bytes as the places. */
+static void share_out(vestry_once *once) {
+  const vestry_once_options *o = &once->options;
+  double share = (double)o->max_visitors_count / (double)o->max_count;
+  once->visitors.max_count = o->max_visitors_count;
+  once->visitors.max_answers_bytes = (size_t)(share * (double)o->max_answers_bytes);
+  once->users.max_count = o->max_count - o->max_visitors_count;
+  once->users.max_answers_bytes = o->max_answers_bytes - once->visitors.max_answers_bytes;
+}
+
 vestry_err vestry_once_create(vestry *v, const vestry_once_options *given, vestry_once **ret_once) {
   vestry_once_options options;
   if (!v || !ret_once || VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
@@ -298,11 +402,16 @@ vestry_err vestry_once_create(vestry *v, const vestry_once_options *given, vestr
   if (!options.max_per_scope_count && (v->sessions || v->scope)) options.max_per_scope_count = MAX_PER_SCOPE;
   if (!options.max_answer_bytes) options.max_answer_bytes = MAX_ANSWER_BYTES;
   if (!options.max_answers_bytes) options.max_answers_bytes = MAX_ANSWERS_BYTES;
+  if (!options.retries_ms) options.retries_ms = RETRIES_MS;
+  if (!options.max_visitors_count) options.max_visitors_count = options.max_count / 2;
+  if (!v->sessions) options.max_visitors_count = 0;
+  if (options.max_visitors_count > options.max_count) return VESTRY_INVALID;
   vestry_once *once = vsi_calloc(v->host, 1, sizeof *once);
   if (!once) return VESTRY_NO_MEMORY;
   once->v = v;
   once->host = v->host;
   once->options = options;
+  share_out(once);
   pthread_mutex_init(&once->lock, NULL);
   pthread_cond_init(&once->answered, NULL);
   vestry_err error = make_store(once);
@@ -320,4 +429,19 @@ void vestry_once_destroy(vestry_once *once) {
   pthread_mutex_destroy(&once->lock);
   pthread_cond_destroy(&once->answered);
   vsi_free(once->host, once);
+}
+
+void vestry_once_stats_get(vestry_once *once, vestry_once_stats *ret_stats) {
+  vestry_once_stats stats = {
+      .begun_count = atomic_load_explicit(&once->begun, memory_order_relaxed),
+      .repeated_count = atomic_load_explicit(&once->repeated, memory_order_relaxed),
+      .refused_count = atomic_load_explicit(&once->refused, memory_order_relaxed),
+      .answers_bytes = atomic_load_explicit(&once->users.answers_bytes, memory_order_relaxed) +
+                       atomic_load_explicit(&once->visitors.answers_bytes, memory_order_relaxed),
+  };
+  pthread_mutex_lock(&once->lock);
+  stats.visitors_count = once->visitors.count;
+  stats.remembered_count = once->users.count + once->visitors.count;
+  pthread_mutex_unlock(&once->lock);
+  VSI_RESULT_GIVE(ret_stats, stats);
 }

@@ -21,6 +21,12 @@ void vsi_session_tell(const vestry_request *req, vestry_reply *reply);
 /* The request is over. */
 void vsi_session_end(vestry_request *req);
 
+/* The request's scope is that of its session's id. */
+void vsi_session_set_scope(vestry_request *req, vestry_reply *reply);
+
+/* As vestry_stats has it. */
+void vsi_session_stats(vestry *v, vestry_stats *stats);
+
 /* Who has logged in, for one who keeps him longer than the request. NULL is accepted, and returned. */
 struct vsi_session_user *vsi_session_user_ref(struct vsi_session_user *user);
 void vsi_session_user_unref(struct vsi_session_user *user);
