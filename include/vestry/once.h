@@ -20,8 +20,8 @@
  *  - runs after all if the first one's guard or handler said LIMIT or FULL, "not now";
  *  - with a form's nonce, but other fields, or for another path, is answered 409: it was sent already.
  *  What has a nonce that was not made here for this scope is answered 403; what has none runs as ever, unless it is
- *  required. The first one is forgotten after lifetime_ms, or behind max_per_scope_count others of its own scope (of its
- *  own user, in all his sessions), the one that was used longest ago: its repetition would run again. Others do not
+ *  required. The first one is forgotten after lifetime_ms, or behind max_per_scope_count others of its own scope (or of
+ *  its user, in all his sessions), the one that was used longest ago: its repetition would run again. Others do not
  *  make it forgotten before the client has given up: where there is no room for one more but for one younger than
  *  retries_ms, the newcomer is answered 503, and is not done. Visitors, whom anybody can invent, have a share of the
  *  room: requests of an instance with sessions in which nobody is logged in. */
@@ -47,10 +47,9 @@ typedef struct vestry_once_options {
   size_t max_answer_bytes;  /**< an answer's headers and body, to be kept; 0: 4,096 */
   size_t max_answers_bytes; /**< all answers', together; 0: 16 MiB */
   bool required;            /**< an unsafe request without a nonce is answered 403 */
-  size_t
-      max_visitors_count; /**< of max_count, visitors' at most; max_answers_bytes is shared out likewise; 0: half. All are
-                                  alike if the instance has no sessions */
-  uint64_t retries_ms;    /**< one that came less long ago is not forgotten for another scope's; 0: 5 minutes */
+  size_t max_visitors_count; /**< of max_count, visitors' at most; max_answers_bytes is shared out likewise; 0: half.
+                                  All are alike if the instance has no sessions */
+  uint64_t retries_ms;       /**< one that came less long ago is not forgotten for another scope's; 0: 5 minutes */
 } vestry_once_options;
 
 /** Counters of a vestry_once. */

@@ -126,7 +126,7 @@ typedef struct vestry_stats {
   uint64_t watch_steps_count, watch_errors_count;
   /** Sessions (vestry/session.h) that somebody has logged in to and memory holds; and calls of vestry_session_login:
    *  those that said OK, those that failed, and of the first those whose user had a session in memory already. Many
-   *  that repeat are a script, or a password that everybody has. Sessions that ended because their user had too many. */
+   *  that repeat: a script, or a password that many have. Sessions that ended because their user had too many. */
   uint64_t sessions_live_count, logins_count, logins_failed_count, logins_repeated_count, sessions_displaced_count;
 } vestry_stats;
 

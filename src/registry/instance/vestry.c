@@ -8,7 +8,7 @@
 #include "registry/named/histories.h"
 #include "registry/request/intake.h"
 #include "registry/routes/routes.h"
-#include "registry/session/session.h"
+#include "registry/session/table.h"
 #include "stream/channels.h"
 #include "stream/coding.h"
 #include "stream/connection.h"

@@ -8,7 +8,7 @@
 #include "event/query.h"
 #include "registry/instance/instance.h"
 #include "registry/routes/routes.h"
-#include "registry/session/session.h"
+#include "registry/session/record.h"
 
 /* Of a client's headers those that say who or what it is; what frames or negotiates is of no use any more. */
 static const char *const kept_headers[] = {"Cookie",           "Authorization",     "Host",

@@ -7,6 +7,7 @@
 
 #include "base/utf8.h"
 #include "registry/instance/instance.h"
+#include "registry/session/session.h"
 #include "registry/session/table.h"
 
 typedef vsi_session_user record;

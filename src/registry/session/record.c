@@ -42,6 +42,15 @@ void vsi_session_record_unref(void *value) {
   if (held && atomic_fetch_sub_explicit(&held->refs, 1, memory_order_acq_rel) == 1) vsi_free(held->host, held);
 }
 
+struct vsi_session_user *vsi_session_user_ref(struct vsi_session_user *user) {
+  if (user) vsi_session_record_ref(user);
+  return user;
+}
+
+void vsi_session_user_unref(struct vsi_session_user *user) {
+  vsi_session_record_unref(user);
+}
+
 vestry_handle vsi_session_record_end(record *ends, vestry_cause cause) {
   vsi_spin_lock_take(&ends->lock);
   ends->has_ended = true;

@@ -35,6 +35,10 @@ vsi_session_user *vsi_session_record_create(const vestry_host *host, const char 
 void vsi_session_record_ref(void *record);
 void vsi_session_record_unref(void *record);
 
+/* Who has logged in, for one who keeps him longer than the request. NULL is accepted, and returned. */
+struct vsi_session_user *vsi_session_user_ref(struct vsi_session_user *user);
+void vsi_session_user_unref(struct vsi_session_user *user);
+
 /* It is over: streams that are open for it end for the cause, others will not begin. Returns the handle of its entry
  * among its user's. Threads any; as often as one likes. */
 vestry_handle vsi_session_record_end(vsi_session_user *record, vestry_cause cause);

@@ -1,17 +1,10 @@
-/* The sessions of an instance. */
+/* A request's session. */
 #ifndef VSI_REGISTRY_SESSION_H
 #define VSI_REGISTRY_SESSION_H
 
 #include "registry/request/reply.h"
 #include "registry/request/request.h"
 #include "registry/session/token.h"
-
-typedef struct vsi_sessions vsi_sessions;
-
-/* OK | INVALID | NO_MEMORY | IO */
-vestry_err vsi_sessions_create(vestry *v, const vestry_session_options *options, vsi_sessions **ret_sessions);
-/* No request may be under way. NULL is accepted. */
-void vsi_sessions_destroy(vsi_sessions *sessions);
 
 /* Find a request's session: its scope, and who it is. The reply's stream, if it opens one, is to be the session's.
  * OK | NO_MEMORY | IO | what storage says */
@@ -26,9 +19,5 @@ void vsi_session_set_scope(vestry_request *req, vestry_reply *reply);
 
 /* As vestry_stats has it. */
 void vsi_session_stats(vestry *v, vestry_stats *stats);
-
-/* Who has logged in, for one who keeps him longer than the request. NULL is accepted, and returned. */
-struct vsi_session_user *vsi_session_user_ref(struct vsi_session_user *user);
-void vsi_session_user_unref(struct vsi_session_user *user);
 
 #endif

@@ -280,12 +280,3 @@ void vsi_sessions_destroy(vsi_sessions *sessions) {
     if (stores[i]) vestry_store_destroy(stores[i]);
   vsi_free(sessions->host, sessions);
 }
-
-struct vsi_session_user *vsi_session_user_ref(struct vsi_session_user *user) {
-  if (user) vsi_session_record_ref(user);
-  return user;
-}
-
-void vsi_session_user_unref(struct vsi_session_user *user) {
-  vsi_session_record_unref(user);
-}

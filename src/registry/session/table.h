@@ -3,8 +3,9 @@
 #define VSI_REGISTRY_SESSION_TABLE_H
 
 #include "registry/session/lifetimes.h"
-#include "registry/session/session.h"
 #include "vestry/session.h"
+
+typedef struct vsi_sessions vsi_sessions;
 
 /* A log-in, or an end of a user's sessions, that is under way. On the stack of who does it. */
 typedef struct vsi_session_under_way {
@@ -30,6 +31,11 @@ struct vsi_sessions {
   vsi_session_under_way *logins, *ends;                            /* guarded by under_way_lock */
   _Atomic(uint64_t) logins_ok, logins_failed, repeated, displaced; /* relaxed: mere counts */
 };
+
+/* OK | INVALID | NO_MEMORY | IO */
+vestry_err vsi_sessions_create(vestry *v, const vestry_session_options *options, vsi_sessions **ret_sessions);
+/* No request may be under way. NULL is accepted. */
+void vsi_sessions_destroy(vsi_sessions *sessions);
 
 #define VSI_SESSION_KEY VESTRY_KEY("session")
 
