@@ -1,16 +1,16 @@
 #include "db.h"
 
-#include <stdio.h>
+#include "../shared/database.h"
+
+static struct database file = {.program = "board", .version = 1};
 
 sqlite3 *db_open(const char *path) {
-  sqlite3 *db = NULL;
-  int status = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, NULL);
-  if (status == SQLITE_OK) status = sqlite3_busy_timeout(db, 5000);
-  if (status == SQLITE_OK) status = sqlite3_exec(db, (const char *)schema_sql, NULL, NULL, NULL);
-  if (status == SQLITE_OK) return db;
-  fprintf(stderr, "board: %s: %s\n", path, sqlite3_errmsg(db));
-  sqlite3_close(db);
-  return NULL;
+  file.path = path;
+  file.schema = (const char *)schema_sql;
+  sqlite3 *db = database_open(&file, SQLITE_OPEN_FULLMUTEX);
+  int status = db ? sqlite3_exec(db, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL) : SQLITE_OK;
+  if (status) database_say(&file, db, status, "db_open"), sqlite3_close(db), db = NULL;
+  return db;
 }
 
 vestry_err db_run(sqlite3 *db, const char *sql, const vestry_key *values, db_row_fn row, void *ctx) {
@@ -29,7 +29,7 @@ vestry_err db_run(sqlite3 *db, const char *sql, const vestry_key *values, db_row
     found = true;
     if (row) row(statement, ctx);
   }
-  if (status != SQLITE_DONE) fprintf(stderr, "board: %s\n", sqlite3_errmsg(db));
+  if (status != SQLITE_DONE) database_say(&file, db, status, "db_run");
   sqlite3_finalize(statement);
   return status != SQLITE_DONE ? VESTRY_IO : found ? VESTRY_OK : VESTRY_NOT_FOUND;
 }

@@ -1,5 +1,4 @@
-PRAGMA journal_mode = WAL;
-PRAGMA synchronous = NORMAL;
+-- What brings a file to this version, from nothing or from any version before: db.c numbers them.
 CREATE TABLE IF NOT EXISTS session(hash TEXT PRIMARY KEY, user TEXT NOT NULL, created INTEGER, used INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS board(id INTEGER PRIMARY KEY, title TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS card(id INTEGER PRIMARY KEY, board INTEGER NOT NULL REFERENCES board, stage INTEGER NOT NULL,

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "../shared/database.h"
+
 enum { CONNECTIONS = 6, STATEMENTS_MAX = 32, TAB_MAX_BYTES = 64 * 1024 };
 
 struct db_connection {
@@ -35,30 +37,39 @@ struct db {
 
 /* --------------------------------------------------------------------------------------- open and close ----------- */
 
-static bool open_one(struct db_connection *connection, const char *path) {
-  int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-  int status = sqlite3_open_v2(path, &connection->sqlite, flags, NULL);
-  if (status == SQLITE_OK) status = sqlite3_busy_timeout(connection->sqlite, 5000); /* of other processes */
-  if (status == SQLITE_OK) status = sqlite3_exec(connection->sqlite, (const char *)schema_sql, NULL, NULL, NULL);
+static struct database file = {.program = "chat", .version = 1};
+
+static bool open_one(struct db_connection *connection) {
+  sqlite3 *sqlite = connection->sqlite = database_open(&file, SQLITE_OPEN_NOMUTEX);
+  if (!sqlite) return false;
   /* FULL: what was acknowledged is on the disk, whatever becomes of the machine. */
-  if (status == SQLITE_OK) status = sqlite3_exec(connection->sqlite, "PRAGMA synchronous = FULL", NULL, NULL, NULL);
-  if (status != SQLITE_OK) fprintf(stderr, "chat: %s: %s\n", path, sqlite3_errmsg(connection->sqlite));
-  return status == SQLITE_OK;
+  int status = sqlite3_exec(sqlite, "PRAGMA synchronous = FULL", NULL, NULL, NULL);
+  if (status) database_say(&file, sqlite, status, "db_open");
+  return !status;
 }
 
 struct db *db_open(const char *path) {
+  if (!*path || strcmp(path, ":memory:") == 0) { /* its connections would each have one of their own */
+    fprintf(stderr, "chat: --db '%s': a file is wanted, which several connections can see\n", path);
+    return NULL;
+  }
   struct db *db = calloc(1, sizeof *db);
-  if (!db) return NULL;
+  if (!db) {
+    fprintf(stderr, "chat: db_open, %s: out of memory\n", path);
+    return NULL;
+  }
+  file.path = path;
+  file.schema = (const char *)schema_sql;
   pthread_mutex_init(&db->writing, NULL);
   pthread_mutex_init(&db->lock, NULL);
   pthread_cond_init(&db->given, NULL);
   pthread_mutex_init(&db->aside_lock, NULL);
   const mode_t before = umask(077); /* it has secrets */
   db->aside.db = db;
-  bool is_open = open_one(&db->aside, path);
+  bool is_open = open_one(&db->aside);
   for (int i = 0; i < CONNECTIONS && is_open; i++) {
     db->connections[i].db = db;
-    is_open = open_one(&db->connections[i], path);
+    is_open = open_one(&db->connections[i]);
   }
   umask(before);
   if (is_open) return db;
@@ -205,7 +216,8 @@ void db_integer(sqlite3_stmt *row, void *ctx) {
 vestry_err db_run(struct db_connection *connection, const char *sql, const vestry_key *values, db_row_fn row,
                   void *ctx) {
   sqlite3_stmt *statement = prepared(connection, sql);
-  int status = statement ? SQLITE_OK : SQLITE_ERROR;
+  int status = statement ? SQLITE_OK : sqlite3_errcode(connection->sqlite);
+  if (!statement && !status) status = SQLITE_ERROR; /* there are STATEMENTS_MAX of them */
   for (size_t i = 0; values && i < values->len && status == SQLITE_OK; i++) {
     const vestry_key *value = &values->parts[i];
     status = value->type == VESTRY_KEY_INTEGER
@@ -219,7 +231,7 @@ vestry_err db_run(struct db_connection *connection, const char *sql, const vestr
     found = true;
     if (row) row(statement, ctx);
   }
-  if (status != SQLITE_DONE) fprintf(stderr, "chat: %s\n", sqlite3_errmsg(connection->sqlite));
+  if (status != SQLITE_DONE) database_say(&file, connection->sqlite, status, "db_run");
   sqlite3_reset(statement);
   sqlite3_clear_bindings(statement);
   return status != SQLITE_DONE ? VESTRY_IO : found ? VESTRY_OK : VESTRY_NOT_FOUND;

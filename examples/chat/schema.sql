@@ -1,4 +1,4 @@
-PRAGMA journal_mode = WAL;
+-- What brings a file to this version, from nothing or from any version before: db.c numbers them.
 CREATE TABLE IF NOT EXISTS secret(bytes BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS session(hash TEXT PRIMARY KEY, user TEXT NOT NULL, created INTEGER, used INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS channel(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);

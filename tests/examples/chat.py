@@ -176,7 +176,7 @@ def run(file):
     until_unread(ada, 3)
     server.end()
     with sqlite3.connect(file, timeout=PATIENCE_S) as other:
-        other.executescript('DROP TRIGGER message_dropped; DROP TABLE dropped; DROP TABLE gone; UPDATE message SET text = NULL WHERE channel = 2 AND id = 5')
+        other.executescript('DROP TRIGGER message_dropped; DROP TABLE dropped; DROP TABLE gone; PRAGMA user_version = 0; UPDATE message SET text = NULL WHERE channel = 2 AND id = 5')
     server = Server(file, server.port)
     ada.server = bob.server = server
     until_unread(ada, 2)
