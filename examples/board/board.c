@@ -84,7 +84,9 @@ static const char *field(const vestry_request *req, const char *name) {
 /* Whoever says so is who he says: an application asks for a password here. */
 static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ctx) {
   const char *name = field(req, "name");
-  if (!name || vestry_session_login(req, reply, name)) {
+  vestry_err err = name ? vestry_session_login(req, reply, name) : VESTRY_INVALID;
+  if (err && err != VESTRY_INVALID) return err;
+  if (err) {
     vestry_reply_status(reply, 422);
     return program_page(ctx, reply, "The board", LOGIN, NAME_MAX, "A name is wanted, and not a long one.");
   }

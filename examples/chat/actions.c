@@ -50,18 +50,19 @@ static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ct
   const char *name = vestry_request_value(req, VESTRY_IN_FORM, "name");
   struct former former;
   note_former(req, &former);
-  bool is_in = is_good(name, NAME_MAX) && !vestry_session_login(req, reply, name);
+  vestry_err err = is_good(name, NAME_MAX) ? vestry_session_login(req, reply, name) : VESTRY_INVALID;
   cluster_session_ended(app, former.scope, former.len);
-  if (!is_in) {
+  if (err && err != VESTRY_INVALID) return err;
+  if (err) {
     vestry_reply_status(reply, 422);
     return page_login(app, req, reply, "A name is wanted, of at most 40 characters.");
   }
   struct db_connection *db = db_begin(app->db);
   if (!db) return VESTRY_IO;
-  vestry_err err = db_run(db,
-                          "INSERT INTO seen SELECT ?1, id, coalesce((SELECT max(m.id) FROM message m WHERE "
-                          "m.channel = c.id), 0) FROM channel c WHERE NOT EXISTS (SELECT 1 FROM seen WHERE user = ?1)",
-                          VESTRY_KEY(name), NULL, NULL);
+  err = db_run(db,
+               "INSERT INTO seen SELECT ?1, id, coalesce((SELECT max(m.id) FROM message m WHERE "
+               "m.channel = c.id), 0) FROM channel c WHERE NOT EXISTS (SELECT 1 FROM seen WHERE user = ?1)",
+               VESTRY_KEY(name), NULL, NULL);
   err = db_end(db, err == VESTRY_NOT_FOUND ? VESTRY_OK : err);
   return err ? err : vestry_reply_redirect(reply, 303, "/");
 }
@@ -223,7 +224,7 @@ static vestry_err save_draft(const vestry_request *req, vestry_reply *reply, voi
   if (err) return err;
   const char *text = program_text(req, draft, TEXT_MAX * 4);
   struct db_connection *db = text ? db_begin(app->db) : NULL;
-  if (db) err = db_end(db, set_draft(db, req, draft, text));
+  if (text) err = db ? db_end(db, set_draft(db, req, draft, text)) : VESTRY_IO;
   return err ? err : vestry_reply_status(reply, 204);
 }
 

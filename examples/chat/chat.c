@@ -130,7 +130,7 @@ int main(int argc, char **argv) {
   if (!err)
     program_wait(&app.program);
   else
-    fprintf(stderr, "chat: %s\n", vestry_strerror(err));
+    fprintf(stderr, "chat: it does not start (%s)\n", vestry_err_name(err));
   end(&app);
   int status = program_finish(&app.program);
   cluster_end(&app);

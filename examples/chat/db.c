@@ -253,6 +253,7 @@ vestry_err db_tab_set(struct db_connection *connection, const vestry_request *re
   char *text = json_dumps(state, JSON_COMPACT);
   if (!text) return VESTRY_NO_MEMORY;
   vestry_err err = vestry_sqlite_tab_set(connection->attached, req, text, strlen(text));
+  if (err == VESTRY_LIMIT) err = VESTRY_IO; /* the disk is full; LIMIT is for those who say too much */
   free(text);
   return err;
 }

@@ -1,5 +1,5 @@
-/* What the examples that keep something do with its file: its tables are made, or brought to this version, and what goes
- * wrong is said so that somebody can help. */
+/* The file of an example that keeps something: its tables are made, or brought to this version, and what goes wrong is
+ * said so that somebody can help. */
 #ifndef EXAMPLES_DATABASE_H
 #define EXAMPLES_DATABASE_H
 

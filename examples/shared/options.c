@@ -137,7 +137,7 @@ vestry_err options_serve(const struct server_options *options, vestry *v) {
                                                               .stop_ms = STOP_MS,
                                                               .on_ready = say_where,
                                                               .ctx = (void *)(uintptr_t)options});
-  if (err) fprintf(stderr, "%s: it does not start: %s\n", options->program, vestry_strerror(err));
+  if (err) fprintf(stderr, "%s: it does not start (%s)\n", options->program, vestry_err_name(err));
   return err;
 }
 

@@ -93,7 +93,7 @@ void program_start(struct program *program, int argc, char **argv, const char *n
   vestry_err err = vestry_create(&bounded, &program->v);
   if (!err) err = options_files(&program->options, program->v, program->style, program->style_len);
   if (!err) return;
-  fprintf(stderr, "%s: %s\n", name, vestry_strerror(err));
+  fprintf(stderr, "%s: it does not start (%s)\n", name, vestry_err_name(err));
   exit(program_finish(program));
 }
 

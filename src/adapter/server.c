@@ -31,13 +31,16 @@ struct vestry_server {
 vestry_err vestry_server_create(vestry *v, const vestry_server_adapter *adapter, const vestry_server_options *given,
                                 vestry_server **ret_server) {
   vestry_server_options options;
-  if (!v || !adapter || !VSI_OPS_ARE_KNOWN(adapter) || !ret_server || VSI_OPTIONS_TAKE(options, given))
-    return VESTRY_INVALID;
-  bool names_place = options.address || options.port;
+  if (!v) return VESTRY_INVALID;
   const vestry_host *host = vestry_host_of(v);
+  if (!adapter || !VSI_OPS_ARE_KNOWN(adapter) || !ret_server || VSI_OPTIONS_TAKE(options, given)) {
+    vsi_log(host, VESTRY_LOG_ERROR, "vestry_server_create: no adapter, or adapter or options of a later version");
+    return VESTRY_INVALID;
+  }
+  bool names_place = options.address || options.port;
   bool is_half = !options.tls_key != !options.tls_certificate;
   if ((options.unix_path && names_place) || is_half) {
-    vsi_log(host, VESTRY_LOG_ERROR, "server: %s",
+    vsi_log(host, VESTRY_LOG_ERROR, "vestry_server_create: %s",
             is_half ? "tls_key and tls_certificate go together" : "unix_path goes without address and port");
     return VESTRY_INVALID;
   }
@@ -172,11 +175,20 @@ static vestry_err serve(vestry *v, const vestry_server_adapter *adapter, const v
 
 vestry_err vestry_server_run(vestry *v, const vestry_server_adapter *adapter, const vestry_server_options *given) {
   vestry_server_options options;
-  if (!v || !adapter || VSI_OPTIONS_TAKE(options, given) || options.drain_ms > VESTRY_DRAIN_MAX_MS)
+  if (!v) return VESTRY_INVALID;
+  const vestry_host *host = vestry_host_of(v);
+  if (!adapter || VSI_OPTIONS_TAKE(options, given) || options.drain_ms > VESTRY_DRAIN_MAX_MS) {
+    vsi_log(host, VESTRY_LOG_ERROR,
+            "vestry_server_run: no adapter, options of a later version, or too large a drain_ms");
     return VESTRY_INVALID;
+  }
   int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), none = -1;
-  if (fd < 0) return VESTRY_IO;
+  if (fd < 0) {
+    vsi_log(host, VESTRY_LOG_ERROR, "vestry_server_run: no eventfd: %s", strerror(errno));
+    return VESTRY_IO;
+  }
   if (!atomic_compare_exchange_strong(&bell, &none, fd)) {
+    vsi_log(host, VESTRY_LOG_ERROR, "vestry_server_run: another one runs in this process: end that first");
     close(fd);
     return VESTRY_EXISTS;
   }

@@ -2,9 +2,11 @@
 #include <civetweb.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "adapter/civetweb/settings.h"
+#include "adapter/web/listen.h"
 #include "base/outside.h"
 #include "vestry/civetweb.h"
 
@@ -21,15 +23,25 @@ typedef struct own_server {
   uint16_t port;
 } own_server;
 
+/* civetweb says the number: "cannot bind to 127.0.0.1:80: 13 (Permission denied)". */
+static int errno_in(const char *message) {
+  const char *number = strstr(message, ": ");
+  return number ? (int)strtol(number + 2, NULL, 10) : 0;
+}
+
 static int log_message(const struct mg_connection *conn, const char *message) {
   own_server *own = mg_get_user_data(mg_get_context(conn));
-  char line[256];
+  char line[512];
   if (!own) return 1;
   /* Why it does not start is in the first line; those that follow say that it does not. */
-  bool is_first = !atomic_exchange(&own->complained, true);
-  if (!is_first && !atomic_load(&own->started)) return 1;
-  snprintf(line, sizeof line, "civetweb: %s", message);
-  vsi_outside_log(own->host, VESTRY_LOG_WARN, line);
+  bool is_first = !atomic_exchange(&own->complained, true), is_up = atomic_load(&own->started);
+  if (!is_first && !is_up) return 1;
+  const char *helps = strncmp(message, "cannot ", 7) == 0 ? vsi_listen_advice(errno_in(message)) : "";
+  if (is_up)
+    snprintf(line, sizeof line, "civetweb: %s", message);
+  else
+    snprintf(line, sizeof line, "vestry_server_civetweb: %s%s%s", message, *helps ? "; " : "", helps);
+  vsi_outside_log(own->host, is_up ? VESTRY_LOG_WARN : VESTRY_LOG_ERROR, line);
   return 1;
 }
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "adapter/web/gate.h"
+#include "adapter/web/listen.h"
 #include "base/outside.h"
 #include "base/thread.h"
 
@@ -98,14 +99,17 @@ vestry_err vsi_microhttpd_door_make(vsi_microhttpd_door *door, vestry *v, const 
   const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
   struct addrinfo *at = NULL;
   if (getaddrinfo(address, number, &hints, &at) != 0) {
-    vsi_outside_log(door->host, VESTRY_LOG_ERROR, "libmicrohttpd: the address is to be a number, as 127.0.0.1 or ::1");
+    vsi_outside_log(door->host, VESTRY_LOG_ERROR,
+                    "vestry_microhttpd_create: the address is to be a number, as 127.0.0.1 or ::1");
     return VESTRY_INVALID;
   }
   vestry_err error = listen_at(door, at, lost_ms);
-  freeaddrinfo(at);
   if (!error) door->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  const int why = errno;
+  freeaddrinfo(at);
   if (!error && door->stop >= 0) return VESTRY_OK;
-  snprintf(line, sizeof line, "libmicrohttpd: cannot listen at %s, port %u: %s", address, port, strerror(errno));
+  snprintf(line, sizeof line, "vestry_microhttpd_create: cannot listen at %s, port %u: %s; %s", address, port,
+           strerror(why), vsi_listen_advice(why));
   vsi_outside_log(door->host, VESTRY_LOG_ERROR, line);
   return VESTRY_IO;
 }

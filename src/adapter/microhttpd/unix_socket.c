@@ -33,7 +33,11 @@ static struct sockaddr_un address_of(const char *path) {
 
 static vestry_err fail(const vestry_host *host, const char *path, const char *why) {
   char line[LINE_BYTES];
-  snprintf(line, sizeof line, "libmicrohttpd: cannot listen at %s: %s", path, why);
+  snprintf(
+      line, sizeof line,
+      "vestry_microhttpd_create: cannot listen at %s: %s; choose another path, in a folder that this user may write "
+      "to",
+      path, why);
   vsi_outside_log(host, VESTRY_LOG_ERROR, line);
   return VESTRY_IO;
 }
