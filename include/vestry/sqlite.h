@@ -81,6 +81,10 @@ typedef struct vestry_sqlite_options {
   uint32_t tab_ttl_s;             /**< a tab's state is kept this long after it was last written or read [30 days] */
   uint32_t tabs_per_scope;        /**< at most; the one that is nearest to its end makes room [64] */
   size_t max_tab_bytes;           /**< of one tab's state [64 KiB] */
+  uint32_t max_tabs;          /**< states of all scopes together; those nearest to their end make room [100,000]. The
+                                       file has so many times max_tab_bytes at most */
+  uint32_t visitor_tab_ttl_s; /**< as tab_ttl_s, of visitors (vestry_session_is_visitor), whose states so make room
+                                       before those of users [half of tab_ttl_s] */
 } vestry_sqlite_options;
 
 /** Have SQLite say which pages of a database a render reads: for level PAGES. It is a setting of the whole process,
@@ -160,7 +164,8 @@ typedef struct vestry_sqlite_stats {
   uint64_t coarse_count;        /**< of these, followed by tables because of a bound */
   size_t recorded_bytes;        /**< now */
   size_t connections_count;     /**< attached, now */
-  uint64_t tabs_expired_count;  /**< states of tabs that were removed */
+  uint64_t tabs_expired_count;  /**< states of tabs that were removed because their time was over */
+  uint64_t tabs_evicted_count;  /**< because there were max_tabs */
 } vestry_sqlite_stats;
 
 /** A snapshot. Threads any; takes a lock briefly. */

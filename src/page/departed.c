@@ -5,11 +5,12 @@
  * knows the rest: what it has put into the tab's stream, and in which order. If the last that it has put there is the
  * last that the tab has seen, the tab has all of it. So that is kept for a while, under a number that the document has.
  *
- * A fixed number of slots, in a table that is open: a new one takes the place of the one that has been there longest.
- * */
+ * A fixed number of slots, in a table whose hash has a secret, since clients say the numbers: a new one takes the place
+ * of the one that has been there longest. */
 #include "page/departed.h"
 
 #include "base/memory.h"
+#include "base/siphash.h"
 
 typedef struct slot {
   uint64_t document, last; /* document 0: free */
@@ -19,6 +20,7 @@ typedef struct slot {
 
 struct vsi_departed {
   const vestry_host *host;
+  vsi_siphash_key secret;
   size_t count, newest; /* newest: the slot that is taken next */
   uint32_t *buckets;    /* as many as slots: number + 1 */
   slot *slots;
@@ -27,6 +29,11 @@ struct vsi_departed {
 vestry_err vsi_departed_create(const vestry_host *host, size_t max_count, vsi_departed **ret_departed) {
   vsi_departed *departed = vsi_calloc(host, 1, sizeof *departed);
   if (!departed) return VESTRY_NO_MEMORY;
+  vestry_err error = vsi_siphash_key_random(host, &departed->secret);
+  if (error) {
+    vsi_free(host, departed);
+    return error;
+  }
   departed->host = host;
   departed->count = max_count;
   *ret_departed = departed;
@@ -60,9 +67,13 @@ static void forget(vsi_departed *departed, slot *one) {
   one->document = 0;
 }
 
+static uint32_t bucket_of(const vsi_departed *departed, uint64_t document) {
+  return (uint32_t)(vsi_siphash_1_3(departed->secret, &document, sizeof document) % departed->count);
+}
+
 static slot *find(vsi_departed *departed, uint64_t document) {
   if (!departed->slots || !document) return NULL;
-  uint32_t number = departed->buckets[document % departed->count];
+  uint32_t number = departed->buckets[bucket_of(departed, document)];
   while (number && departed->slots[number - 1].document != document) number = departed->slots[number - 1].next;
   return number ? &departed->slots[number - 1] : NULL;
 }
@@ -77,7 +88,7 @@ void vsi_departed_put(vsi_departed *departed, uint64_t document, uint64_t last, 
   one->document = document;
   one->last = last;
   one->tag = *tag;
-  one->at = (uint32_t)(document % departed->count);
+  one->at = bucket_of(departed, document);
   one->next = departed->buckets[one->at];
   departed->buckets[one->at] = (uint32_t)(one - departed->slots) + 1;
 }

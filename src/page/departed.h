@@ -8,7 +8,7 @@
 typedef struct vsi_departed vsi_departed;
 
 /* A table with room for so many, of which the one that came last stays longest. Its user's lock guards it.
- * OK | NO_MEMORY */
+ * OK | NO_MEMORY | IO (no randomness) */
 vestry_err vsi_departed_create(const vestry_host *host, size_t max_count, vsi_departed **ret_departed);
 void vsi_departed_destroy(vsi_departed *departed); /* NULL is accepted */
 

@@ -13,6 +13,7 @@ enum {
   TAB_TTL_S = 30 * 24 * 3600,
   TABS_PER_SCOPE = 64,
   MAX_TAB_BYTES = 65536,
+  MAX_TABS = 100000,
   MAX_BYTES = 16 << 20,
   OPEN_WAITS_MS = 5000 /* for others that make the tables, too */
 };
@@ -26,6 +27,8 @@ static void set_defaults(vestry_sqlite_options *options) {
   if (!options->tab_ttl_s) options->tab_ttl_s = TAB_TTL_S;
   if (!options->tabs_per_scope) options->tabs_per_scope = TABS_PER_SCOPE;
   if (!options->max_tab_bytes) options->max_tab_bytes = MAX_TAB_BYTES;
+  if (!options->max_tabs) options->max_tabs = MAX_TABS;
+  if (!options->visitor_tab_ttl_s) options->visitor_tab_ttl_s = options->tab_ttl_s / 2 + options->tab_ttl_s % 2;
 }
 
 static vsi_sqlite_call call_of(const vestry_sqlite *database) {

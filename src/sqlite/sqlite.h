@@ -39,6 +39,7 @@ typedef struct vsi_sqlite_number {
 /* The state of a tab was read: its end is to be put off. */
 typedef struct vsi_sqlite_touch {
   struct vsi_sqlite_touch *next;
+  uint32_t ttl_s;
   size_t scope_len;
   unsigned char tab[VSI_SQLITE_TAB_BYTES];
   unsigned char scope[];
@@ -72,6 +73,7 @@ struct vestry_sqlite {
   uint64_t seq;                               /* of the last refresh */
   vsi_sqlite_touch *touches;
   size_t touches_count;
+  size_t tabs_room; /* so many more states of tabs before they are counted anew */
   vestry_sqlite_stats stats;
 };
 
@@ -90,7 +92,7 @@ struct vestry_sqlite_connection {
   /* The connection's thread's. */
   bool is_quiet; /* what is changed now refreshes nothing */
   struct vsi_sqlite_tab_statements {
-    sqlite3_stmt *read, *write, *insert, *remove, *evict, *expire, *begin, *end, *undo, *undo_all;
+    sqlite3_stmt *read, *write, *insert, *remove, *evict, *expire, *count, *bound, *begin, *end, *undo, *undo_all;
   } tab;
 };
 

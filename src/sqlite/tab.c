@@ -2,15 +2,18 @@
  *
  * A state that is written again and again, as a draft is, takes one statement: an UPDATE that leaves `expires` alone,
  * and with it the index. When a tenth of ttl has gone by, or there is no row yet, a longer way is gone: the row is put,
- * what is too much of its scope is removed, and some of what has expired. It is a savepoint, so that it is all or
+ * what is too much of its scope is removed, some of what has expired, and what is too much of all together: these are
+ * counted when so many have been put that there may be too many, or COUNTED_EACH, since other processes put some too. A
+ * few more than must go then make room for others, so that they are counted seldom. It is a savepoint, so that it is all or
  * nothing, in the application's transaction too.
  *
  * That a state is read is noted when a tenth of ttl has gone by, not by the reader, who may be a render, inside of a
  * transaction, and would have to write: the database's own thread does it, with a connection of its own. It waits for
  * nobody; if it cannot write, the next read asks for it again. */
 #include "sqlite/sqlite.h"
+#include "vestry/session.h"
 
-enum { EXPIRED_AT_ONCE = 64 };
+enum { EXPIRED_AT_ONCE = 64, COUNTED_EACH = 1024, EVICTED_AT_ONCE = 4096 };
 
 static const char *const steps[] = {
     "CREATE TABLE vestry_tab(scope BLOB NOT NULL, tab BLOB NOT NULL, data BLOB NOT NULL, expires INTEGER NOT NULL,"
@@ -27,6 +30,9 @@ static const char evict_sql[] = "DELETE FROM vestry_tab WHERE scope = ?1 AND tab
                                 " WHERE scope = ?1 AND tab <> ?2 ORDER BY expires DESC, tab LIMIT -1 OFFSET ?3)";
 static const char expire_sql[] = "DELETE FROM vestry_tab WHERE (scope, tab) IN (SELECT scope, tab FROM vestry_tab"
                                  " WHERE expires <= ?1 ORDER BY expires LIMIT ?2)";
+static const char count_sql[] = "SELECT count(*) FROM vestry_tab";
+static const char bound_sql[] = "DELETE FROM vestry_tab WHERE (scope, tab) IN (SELECT scope, tab FROM vestry_tab"
+                                " ORDER BY expires LIMIT ?1)";
 static const char touch_sql[] = "UPDATE vestry_tab SET expires = ?3 WHERE scope = ?1 AND tab = ?2 AND expires < ?3";
 
 void vsi_sqlite_tab_topic(const unsigned char tab[VSI_SQLITE_TAB_BYTES], char topic[VSI_SQLITE_TAB_TOPIC_BYTES]) {
@@ -45,13 +51,16 @@ static unsigned nibble(char digit) {
 typedef struct owner {
   vestry_scope scope;
   unsigned char tab[VSI_SQLITE_TAB_BYTES];
+  uint32_t ttl_s;
 } owner;
 
-static vestry_err find_owner(const vestry_request *req, owner *ret_owner) {
+static vestry_err find_owner(const vestry_sqlite *database, const vestry_request *req, owner *ret_owner) {
   char id[VESTRY_TAB_ID_BYTES];
   vestry_err error = vestry_tab_id(req, id);
   if (error) return error;
+  const vestry_sqlite_options *options = &database->options;
   ret_owner->scope = vestry_request_scope(req);
+  ret_owner->ttl_s = vestry_session_is_visitor(req) ? options->visitor_tab_ttl_s : options->tab_ttl_s;
   for (size_t i = 0; i < VSI_SQLITE_TAB_BYTES; i++)
     ret_owner->tab[i] = (unsigned char)(nibble(id[2 * i]) << 4 | nibble(id[2 * i + 1]));
   return VESTRY_OK;
@@ -72,9 +81,8 @@ static int64_t now_s(const vestry_sqlite *database) {
 }
 
 /* A state that ends before this is put off. */
-static int64_t soon_s(const vestry_sqlite *database, int64_t now) {
-  int64_t ttl = database->options.tab_ttl_s;
-  return now + ttl - ttl / 10;
+static int64_t soon_s(const owner *whose, int64_t now) {
+  return now + whose->ttl_s - whose->ttl_s / 10;
 }
 
 /* -------------------------------------------------------------------------------------------- statements ---------- */
@@ -106,6 +114,8 @@ void vsi_sqlite_tab_finish(vestry_sqlite_connection *connection) {
   sqlite3_finalize(connection->tab.remove);
   sqlite3_finalize(connection->tab.evict);
   sqlite3_finalize(connection->tab.expire);
+  sqlite3_finalize(connection->tab.count);
+  sqlite3_finalize(connection->tab.bound);
   sqlite3_finalize(connection->tab.begin);
   sqlite3_finalize(connection->tab.end);
   sqlite3_finalize(connection->tab.undo);
@@ -124,6 +134,7 @@ static void note_touch(vestry_sqlite *database, const owner *whose) {
       is_new ? vsi_outside_calloc(database->host, 1, sizeof *touch + whose->scope.len) : NULL; /* or the next time */
   if (touch) {
     memcpy(touch->tab, whose->tab, sizeof touch->tab);
+    touch->ttl_s = whose->ttl_s;
     touch->scope_len = whose->scope.len;
     if (whose->scope.len) memcpy(touch->scope, whose->scope.data, whose->scope.len);
     touch->next = database->touches;
@@ -152,14 +163,14 @@ void vsi_sqlite_tab_forget_touches(vestry_sqlite *database) {
 void vsi_sqlite_tab_touch_all(vestry_sqlite *database) {
   pthread_mutex_lock(&database->writer_lock);
   vestry_sqlite_connection *writer = database->writer;
-  int64_t until = now_s(database) + database->options.tab_ttl_s;
+  int64_t now = now_s(database);
   bool is_over = false;
   for (vsi_sqlite_touch *next, *touch = take_touches(database); touch; touch = next) {
     next = touch->next;
-    owner whose = {{touch->scope, touch->scope_len}, {0}};
+    owner whose = {{touch->scope, touch->scope_len}, {0}, touch->ttl_s};
     memcpy(whose.tab, touch->tab, sizeof whose.tab);
     int result = is_over ? SQLITE_BUSY : bind(writer, &writer->tab.write, touch_sql, &whose);
-    if (!result) result = sqlite3_bind_int64(writer->tab.write, 3, until);
+    if (!result) result = sqlite3_bind_int64(writer->tab.write, 3, now + touch->ttl_s);
     if (!result) result = run(writer->tab.write);
     if (result) is_over = true; /* the others would fare the same */
     vsi_outside_free(database->host, touch);
@@ -191,7 +202,7 @@ vestry_err vestry_sqlite_tab_get(vestry_sqlite_connection *connection, const ves
   if (render && vestry_render_share(render)) return VESTRY_NOT_FOUND;
   vestry_sqlite *database = connection->database;
   char topic[VSI_SQLITE_TAB_TOPIC_BYTES];
-  vestry_err error = find_owner(req, &whose);
+  vestry_err error = find_owner(database, req, &whose);
   if (!error && render) {
     vsi_sqlite_tab_topic(whose.tab, topic);
     error = vestry_render_topic(render, topic);
@@ -207,7 +218,7 @@ vestry_err vestry_sqlite_tab_get(vestry_sqlite_connection *connection, const ves
   if (is_recorded && vsi_sqlite_actor_tab_ends(&database->exact, &connection->actor))
     (void)vestry_refresh_here(database->pages, topic, NULL);
   vsi_sqlite_reader_pause(reader, was_own);
-  if (result == SQLITE_ROW && expires < soon_s(database, now)) note_touch(database, &whose);
+  if (result == SQLITE_ROW && expires < soon_s(&whose, now)) note_touch(database, &whose);
   error =
       vsi_sqlite_fault(database, connection->db, result, "vestry_sqlite_tab_get: the state of a tab cannot be read");
   if (error) return error;
@@ -247,6 +258,47 @@ static int expire(vestry_sqlite_connection *connection, int64_t now, uint64_t *r
   return result;
 }
 
+/* How many states there are is to be looked at. */
+static bool is_to_be_counted(vestry_sqlite *database) {
+  pthread_mutex_lock(&database->lock);
+  bool is_due = !database->tabs_room;
+  if (!is_due) database->tabs_room--;
+  pthread_mutex_unlock(&database->lock);
+  return is_due;
+}
+
+static int count_states(vestry_sqlite_connection *connection, uint64_t *ret_count) {
+  int result = prepare(connection, &connection->tab.count, count_sql);
+  if (!result) result = sqlite3_step(connection->tab.count);
+  if (result == SQLITE_ROW) *ret_count = (uint64_t)sqlite3_column_int64(connection->tab.count, 0);
+  sqlite3_reset(connection->tab.count);
+  return result == SQLITE_ROW ? SQLITE_OK : result;
+}
+
+/* Of all scopes together. */
+static int bound_all(vestry_sqlite_connection *connection, uint64_t *ret_evicted) {
+  vestry_sqlite *database = connection->database;
+  uint64_t count = 0, most = database->options.max_tabs, evicted = 0;
+  if (!is_to_be_counted(database)) return SQLITE_OK;
+  int result = count_states(connection, &count);
+  if (!result && count > most) {
+    uint64_t surplus = count - most + most / 64;
+    result = prepare(connection, &connection->tab.bound, bound_sql);
+    if (!result)
+      result = sqlite3_bind_int64(connection->tab.bound, 1,
+                                  (int64_t)(surplus < EVICTED_AT_ONCE ? surplus : EVICTED_AT_ONCE));
+    if (!result) result = run(connection->tab.bound);
+    if (!result) evicted = (uint64_t)sqlite3_changes(connection->db);
+  }
+  if (result) return result;
+  count -= evicted;
+  pthread_mutex_lock(&database->lock);
+  database->tabs_room = count < most ? (size_t)(most - count < COUNTED_EACH ? most - count : COUNTED_EACH) : 0;
+  pthread_mutex_unlock(&database->lock);
+  *ret_evicted = evicted;
+  return SQLITE_OK;
+}
+
 /* What ends the longer way is there before it begins: memory may run out. */
 static int prepare_ends(vestry_sqlite_connection *connection) {
   int result = prepare(connection, &connection->tab.end, "RELEASE vestry_tab");
@@ -267,24 +319,26 @@ static int put_state(vestry_sqlite_connection *connection, const owner *whose, i
                      size_t len) {
   vestry_sqlite *database = connection->database;
   bool is_own = sqlite3_get_autocommit(connection->db);
-  uint64_t expired = 0;
+  uint64_t expired = 0, evicted = 0;
   int result = prepare_ends(connection);
   if (!result) result = prepare(connection, &connection->tab.begin, "SAVEPOINT vestry_tab");
   if (!result) result = run(connection->tab.begin);
   if (result) return result;
   result = bind(connection, &connection->tab.insert, insert_sql, whose);
-  if (!result) result = bind_state(connection->tab.insert, now + database->options.tab_ttl_s, data, len);
+  if (!result) result = bind_state(connection->tab.insert, now + whose->ttl_s, data, len);
   if (!result) result = run(connection->tab.insert);
   if (!result) result = evict(connection, whose);
   if (!result) result = expire(connection, now, &expired);
+  if (!result) result = bound_all(connection, &evicted);
   if (!result) result = run(connection->tab.end);
   if (result) {
     undo(connection, is_own);
     return result;
   }
-  if (expired) {
+  if (expired || evicted) {
     pthread_mutex_lock(&database->lock);
     database->stats.tabs_expired_count += expired;
+    database->stats.tabs_evicted_count += evicted;
     pthread_mutex_unlock(&database->lock);
   }
   return SQLITE_OK;
@@ -301,14 +355,14 @@ vestry_err vestry_sqlite_tab_set(vestry_sqlite_connection *connection, const ves
   if (!connection || !req || (!data && len)) return VESTRY_INVALID;
   vestry_sqlite *database = connection->database;
   if (len > database->options.max_tab_bytes) return VESTRY_TOO_LARGE;
-  vestry_err error = find_owner(req, &whose);
+  vestry_err error = find_owner(database, req, &whose);
   if (error) return error;
   int64_t now = now_s(database);
   int result;
   if (!len) {
     result = remove_state(connection, &whose);
   } else {
-    result = write_state(connection, &whose, soon_s(database, now), data, len);
+    result = write_state(connection, &whose, soon_s(&whose, now), data, len);
     if (result == SQLITE_NOTFOUND) result = put_state(connection, &whose, now, data, len);
   }
   return vsi_sqlite_fault(database, connection->db, result,

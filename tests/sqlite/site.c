@@ -130,10 +130,15 @@ static void open_database(site *s, const char *journal_mode) {
 }
 
 void site_open(site *s, const char *journal_mode, const vestry_sqlite_options *given) {
+  site_open_as(s, journal_mode, given, (vestry_options){.scope = by_cookie});
+}
+
+void site_open_as(site *s, const char *journal_mode, const vestry_sqlite_options *given, vestry_options own) {
   memset(s, 0, sizeof *s);
   test_host_init(&s->th);
   open_database(s, journal_mode);
-  const vestry_options own = {.host = &s->th.host, .threads_count = VESTRY_THREADS_NONE, .scope = by_cookie};
+  own.host = &s->th.host;
+  own.threads_count = VESTRY_THREADS_NONE;
   assert_int_equal(vestry_create(&own, &s->v), VESTRY_OK);
   assert_int_equal(vestry_pages_create(s->v, NULL, &s->pages), VESTRY_OK);
   vestry_page *page;

@@ -30,6 +30,8 @@ typedef struct site {
 
 /* A folder, a database with the table t (id, x) and others, in this mode, and an instance; path /page?N for topic N. */
 void site_open(site *s, const char *journal_mode, const vestry_sqlite_options *options);
+/* Of an instance with these options, which by itself has scopes by cookie. */
+void site_open_as(site *s, const char *journal_mode, const vestry_sqlite_options *options, vestry_options own);
 void site_close(site *s);
 /* A tab of a page that depends on a topic. It has been rendered once. */
 void site_watch(site *s, const char *topic);

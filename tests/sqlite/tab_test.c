@@ -326,6 +326,19 @@ static void what_has_expired_goes_little_by_little(void **state) {
   site_close(&s);
 }
 
+static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  vestry_err error = vestry_session_login(req, reply, "ann");
+  return error ? error : vestry_reply_status(reply, 204);
+}
+
+static void take_cookie(vestry_memory_exchange *exchange, char cookie[100]) {
+  const char *said = vestry_memory_header(exchange, "Set-Cookie");
+  assert_non_null(said);
+  snprintf(cookie, 100, "%.*s", (int)strcspn(said, ";"), said);
+  vestry_memory_destroy(exchange);
+}
+
 static void a_scope_has_so_many(void **state) {
   (void)state;
   enum { TABS = 5 };
@@ -353,6 +366,81 @@ static void a_scope_has_so_many(void **state) {
   assert_string_equal(tabs_get(&s, "u", tokens[0]), "");
   assert_string_equal(tabs_get(&s, "v", other), "v");
   assert_int_equal(site_number(s.reader, "SELECT count(*) FROM vestry_tab"), 4);
+  site_close(&s);
+}
+
+static int states(site *s) {
+  return site_number(s->reader, "SELECT count(*) FROM vestry_tab");
+}
+
+/* Each scope has its share, and there is no end of scopes. */
+static void all_scopes_together_have_so_many(void **state) {
+  (void)state;
+  static const struct {
+    uint32_t most;
+    int least_left; /* once there were so many: a few more go than must */
+  } rows[] = {{5, 5}, {640, 630}};
+  for (size_t row = 0; row < 2; row++) {
+    site s;
+    char cookie[16], first[TABS_TOKEN_BYTES], one[TABS_TOKEN_BYTES];
+    int most = (int)rows[row].most;
+    site_clock(1000000);
+    site_open(&s, "wal", &(vestry_sqlite_options){.max_tabs = rows[row].most, .tab_ttl_s = 100000, .poll_ms = 60000});
+    for (int i = 0; i < 3 * most; i++) {
+      site_clock(1000000 + i);
+      snprintf(cookie, sizeof cookie, "u%d", i);
+      tabs_begin(&s, cookie, one);
+      if (i == 0) memcpy(first, one, sizeof first);
+      assert_int_equal(tabs_set(&s, cookie, one, "x", 1), VESTRY_OK);
+      assert_in_range(states(&s), i < most ? i + 1 : rows[row].least_left, most);
+    }
+    assert_string_equal(tabs_get(&s, cookie, one), "x");
+    assert_string_equal(tabs_get(&s, "u0", first), ""); /* nearest to its end */
+    vestry_sqlite_stats stats = {0};
+    vestry_sqlite_stats_get(s.database, &stats);
+    assert_int_equal(stats.tabs_evicted_count, 3 * most - states(&s));
+    /* What another process puts is found, if it takes a while. */
+    site_run(s.db, "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 2000)"
+                   " INSERT INTO vestry_tab SELECT x'61', CAST(i AS BLOB), x'00', 5000000 + i FROM n");
+    for (int i = 0; i < 1025; i++) {
+      snprintf(cookie, sizeof cookie, "v%d", i);
+      tabs_begin(&s, cookie, one);
+      assert_int_equal(tabs_set(&s, cookie, one, "x", 1), VESTRY_OK);
+    }
+    assert_in_range(states(&s), 1, most);
+    site_close(&s);
+  }
+}
+
+/* Anybody can be a hundred visitors: their states go before a user's. */
+static void visitors_make_room_before_users(void **state) {
+  (void)state;
+  site s;
+  site_clock(1000000);
+  site_open_as(&s, "wal", &(vestry_sqlite_options){.max_tabs = 10, .tab_ttl_s = 1000, .poll_ms = 60000},
+               (vestry_options){.sessions = &(vestry_session_options){.insecure = true}});
+  assert_int_equal(vestry_route(s.v, "POST", "/in", log_in, NULL), VESTRY_OK);
+  char users[100] = "", visitors[100], token[TABS_TOKEN_BYTES], one[TABS_TOKEN_BYTES];
+  vestry_memory_exchange *exchange;
+  assert_int_equal(
+      vestry_memory_request(s.v, &(vestry_memory_call){.method = "POST", .path = "/in"}, NULL, NULL, &exchange),
+      VESTRY_OK);
+  vestry_memory_settle(s.v);
+  take_cookie(exchange, users);
+  tabs_begin(&s, users, token);
+  assert_int_equal(tabs_set(&s, users, token, "draft", 5), VESTRY_OK);
+  for (int i = 0; i < 50; i++) { /* each later than the user's */
+    site_clock(1000010 + i);
+    snprintf(visitors, sizeof visitors, "session=-%032x", i);
+    tabs_begin(&s, visitors, one);
+    assert_int_equal(tabs_set(&s, visitors, one, "x", 1), VESTRY_OK);
+  }
+  assert_int_equal(states(&s), 10);
+  assert_string_equal(tabs_get(&s, users, token), "draft");
+  assert_string_equal(tabs_get(&s, visitors, one), "x");
+  site_clock(1000010 + 49 + 501);
+  assert_string_equal(tabs_get(&s, visitors, one), ""); /* it ends earlier, too */
+  assert_string_equal(tabs_get(&s, users, token), "draft");
   site_close(&s);
 }
 
@@ -398,6 +486,8 @@ int main(void) {
       cmocka_unit_test(a_touch_waits_for_nobody),
       cmocka_unit_test(what_has_expired_goes_little_by_little),
       cmocka_unit_test(a_scope_has_so_many),
+      cmocka_unit_test(all_scopes_together_have_so_many),
+      cmocka_unit_test(visitors_make_room_before_users),
       cmocka_unit_test(tables_are_made_once_and_have_a_version),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

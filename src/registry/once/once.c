@@ -275,11 +275,6 @@ static void take(void *value, void *ctx) {
   *found = value;
 }
 
-/* Whom anybody can invent. Where there are no sessions, the application makes the scopes. */
-static bool is_visitor(const vestry_request *req) {
-  return req->v->sessions && !req->session.user;
-}
-
 /* Whose requests are counted together: a user's of all his sessions. The nonce is the session's all the same. */
 static vestry_scope scope_of(const vestry_request *req) {
   const char *user = req->v->sessions ? vestry_session_user(req) : NULL;
@@ -292,7 +287,7 @@ static vestry_err create_record(vestry_once *once, const vestry_request *req, vs
   if (!made) return VESTRY_NO_MEMORY;
   made->watcher = (vsi_watcher){answered, over};
   made->once = once;
-  made->places = is_visitor(req) ? &once->visitors : &once->users;
+  made->places = vestry_session_is_visitor(req) ? &once->visitors : &once->users;
   made->came_ns = vsi_now_ns(once->host);
   atomic_init(&made->refs, 1);
   digest_of(req, place, made->digest);

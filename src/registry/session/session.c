@@ -190,6 +190,10 @@ const char *vestry_session_user(const vestry_request *req) {
   return req->session.user ? req->session.user->user : NULL;
 }
 
+bool vestry_session_is_visitor(const vestry_request *req) {
+  return req->v->sessions && !req->session.user;
+}
+
 void vsi_session_stats(vestry *v, vestry_stats *stats) {
   vsi_sessions *sessions = v->sessions;
   if (!sessions) return;
