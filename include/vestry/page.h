@@ -256,6 +256,9 @@ VESTRY_API vestry_err vestry_refreshf(vestry_pages *pages, uint64_t *ret_seq, co
  *  out by this which ones nobody needs any more. While renders run, it may be true of some that nobody needs.
  *  Threads  any; takes a lock briefly */
 VESTRY_API bool vestry_topic_is_used(vestry_pages *pages, const char *topic);
+/** How many private pages, shared ones and parts depend on a topic now: so many are rendered when it is refreshed.
+ *  Renders that run may add to them. Threads any; takes a lock briefly. */
+VESTRY_API size_t vestry_topic_views(vestry_pages *pages, const char *topic);
 
 /** Who is told of renders: to find out what they depend on, from what they do. Both are called on the render's thread,
  *  around all that it runs: allow, topics, the handler or the part's render. Renders of documents are not told of,
@@ -292,9 +295,9 @@ typedef struct vestry_pages_stats {
   size_t size; /**< sizeof(vestry_pages_stats), or 0 */
   uint64_t streams_opened_count, streams_closed_count;
   size_t streams_count;
-  size_t views_count;  /**< that are rendered: private pages, shared ones and parts; each once, whoever sees it */
-  size_t topics_count; /**< that some page depends on */
-  uint64_t refreshes_count;
+  size_t views_count;       /**< that are rendered: private pages, shared ones and parts; each once, whoever sees it */
+  size_t topics_count;      /**< that some page depends on */
+  uint64_t refreshes_count; /**< of topics, and of all pages: calls of vestry_refresh and its like, not renders */
   uint64_t documents_count; /**< served */
   uint64_t renders_count;   /**< for streams */
   uint64_t changed_count;   /**< what was made differed, and was sent */

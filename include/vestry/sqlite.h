@@ -155,17 +155,19 @@ VESTRY_API vestry_err vestry_sqlite_tab_set(vestry_sqlite_connection *connection
 
 /** Counters, since it was created, and sizes now. */
 typedef struct vestry_sqlite_stats {
-  size_t size;                  /**< sizeof(vestry_sqlite_stats), or 0 */
-  uint64_t commits_count;       /**< of attached connections */
-  uint64_t other_commits_count; /**< of others, as far as they were seen apart */
-  uint64_t refreshed_count;     /**< renders that were asked for by what they had read */
-  uint64_t whole_count;         /**< times that everything was refreshed: schema, VACUUM, what could not be followed */
-  uint64_t recorded_count;      /**< renders whose reads were recorded */
-  uint64_t coarse_count;        /**< of these, followed by tables because of a bound */
-  size_t recorded_bytes;        /**< now */
-  size_t connections_count;     /**< attached, now */
-  uint64_t tabs_expired_count;  /**< states of tabs that were removed because their time was over */
-  uint64_t tabs_evicted_count;  /**< because there were max_tabs */
+  size_t size;                   /**< sizeof(vestry_sqlite_stats), or 0 */
+  uint64_t commits_count;        /**< of attached connections */
+  uint64_t other_commits_count;  /**< of others, as far as they were seen apart */
+  uint64_t refreshed_count;      /**< renders that were asked for by what they had read */
+  uint64_t whole_count;          /**< times that everything was refreshed: schema, VACUUM, what could not be followed */
+  uint64_t recorded_count;       /**< renders whose reads were recorded */
+  uint64_t coarse_count;         /**< of these, followed by tables because of a bound */
+  size_t recorded_bytes;         /**< now */
+  size_t connections_count;      /**< attached, now */
+  uint64_t tabs_expired_count;   /**< states of tabs that were removed because their time was over */
+  uint64_t tabs_evicted_count;   /**< because there were max_tabs */
+  uint64_t refreshed_sets_count; /**< of what was read: renders that have read alike share one, and refreshed_count
+                                      counts each of these renders */
 } vestry_sqlite_stats;
 
 /** A snapshot. Threads any; takes a lock briefly. */

@@ -59,6 +59,7 @@ struct vsi_topic {
   bool is_linked,
       is_named; /* while a view's links are brought up to date: it has one; its render has named the topic */
   uint32_t len;
+  size_t views_count; /* links */
   char name[];
 };
 

@@ -134,6 +134,7 @@ static bool add_link(vsi_view *view, vsi_topic *topic) {
   link->view = view;
   link->topic = topic;
   insert(link, &topic->first);
+  topic->views_count++;
   return topic->is_linked = true;
 }
 
@@ -155,6 +156,7 @@ static vestry_err name_one(vsi_view *view, const note *of, const char *name, uin
 static void drop_link(vsi_link *link) {
   vsi_topic *topic = link->topic;
   take_out(link);
+  topic->views_count--;
   link->topic = NULL;
   free_if_unused(link->view->page->pages, topic);
 }
@@ -295,6 +297,16 @@ bool vestry_topic_is_used(vestry_pages *pages, const char *name) {
                  atomic_load_explicit(&pages->naming[hash % VSI_RECENT], memory_order_relaxed);
   vsi_pages_unlock(pages);
   return is_used;
+}
+
+size_t vestry_topic_views(vestry_pages *pages, const char *name) {
+  size_t len = name ? strlen(name) : 0;
+  uint64_t hash = hash_of(pages, name, len);
+  vsi_pages_lock(pages);
+  const vsi_topic *topic = find(pages, hash, name, len);
+  size_t count = topic ? topic->views_count : 0;
+  vsi_pages_unlock(pages);
+  return count;
 }
 
 /* As schedule.c says. */

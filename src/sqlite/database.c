@@ -202,6 +202,7 @@ void vestry_sqlite_stats_get(vestry_sqlite *database, vestry_sqlite_stats *ret_s
   vsi_sqlite_index_stats_get(database->exact.index, &of_index);
   pthread_mutex_lock(&database->lock);
   database->stats.refreshed_count = of_index.refreshed_count;
+  database->stats.refreshed_sets_count = of_index.refreshed_sets_count;
   database->stats.recorded_count = of_index.recorded_count;
   database->stats.coarse_count = of_index.coarse_count;
   database->stats.recorded_bytes = of_index.bytes;

@@ -427,7 +427,7 @@ static void remember(vsi_sqlite_index *index, const vsi_sqlite_commit *commit) {
 /* One refresh after the other, counted. */
 typedef struct refreshes {
   vsi_sqlite_index *index;
-  size_t count;
+  size_t count; /* of sets */
   uint64_t *ret_seq;
 } refreshes;
 
@@ -440,6 +440,7 @@ static void refresh(refreshes *r, set *s) {
     return;
   }
   write_topic(r->index, s, topic);
+  r->index->stats.refreshed_count += vestry_topic_views(r->index->topics, topic);
   (void)vestry_refresh_here(r->index->topics, topic, r->ret_seq); /* its name is one: it cannot fail */
   r->count++;
 }
@@ -514,7 +515,7 @@ size_t vsi_sqlite_index_commit(vsi_sqlite_index *index, const vsi_sqlite_commit 
     if (!commit->is_of_render && commit->knows_tables) follow_tables(&r, commit);
     if (!commit->is_of_render) follow_coarse(&r, commit);
   }
-  index->stats.refreshed_count += r.count;
+  index->stats.refreshed_sets_count += r.count;
   pthread_mutex_unlock(&index->lock);
   return r.count;
 }

@@ -16,7 +16,7 @@ typedef struct vsi_sqlite_commit {
 } vsi_sqlite_commit;
 
 typedef struct vsi_sqlite_index_stats {
-  uint64_t refreshed_count, whole_count, recorded_count, coarse_count;
+  uint64_t refreshed_count, refreshed_sets_count, whole_count, recorded_count, coarse_count;
   size_t bytes, sets_count;
 } vsi_sqlite_index_stats;
 

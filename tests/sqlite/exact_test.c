@@ -199,6 +199,49 @@ static void a_commit_renders_what_it_concerns(void **state) {
   }
 }
 
+static size_t renders_of_all(site *s) {
+  size_t sum = 0;
+  for (size_t i = 0; i < s->count; i++) sum += renders(s, i);
+  return sum;
+}
+
+/* Each render that a commit has asked for is counted, though they share what they have read. */
+static void counters_count_renders(void **state) {
+  (void)state;
+  for (int by_pages = 0; by_pages < 2; by_pages++) {
+    site s;
+    open_site(&s, channels, by_pages ? VESTRY_SQLITE_PAGES : VESTRY_SQLITE_TABLES);
+    static const char *const queries[] = {first,
+                                          first,
+                                          first,
+                                          first,
+                                          eighth,
+                                          eighth,
+                                          eighth,
+                                          "SELECT count(*) FROM message",
+                                          "SELECT x FROM other",
+                                          "SELECT x FROM other"};
+    for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) watch(&s, queries[i]);
+    (void)renders_of_all(&s);
+    vestry_sqlite_stats from = stats_of(&s);
+    size_t sum = 0;
+    for (int i = 0; i < 60; i++) {
+      char sql[100];
+      sqlite3 *by = i % 3 ? s.writer : s.other;
+      snprintf(sql, sizeof sql, "INSERT INTO message VALUES(%d, %d, 'x', 0)", i % 5 ? 8 : 1, 1000 + i);
+      if (i % 7 == 0) snprintf(sql, sizeof sql, "INSERT INTO other VALUES(%d)", i);
+      if (i == 40) snprintf(sql, sizeof sql, "CREATE TABLE another(x)"); /* all that have read */
+      run(by, sql);
+      sum += renders_of_all(&s);
+      assert_int_equal(stats_of(&s).refreshed_count - from.refreshed_count, sum);
+    }
+    vestry_sqlite_stats to = stats_of(&s);
+    assert_true(sum >= 60 * 3);
+    assert_true(to.refreshed_sets_count - from.refreshed_sets_count < sum * 3 / 4);
+    close_site(&s);
+  }
+}
+
 static void a_commit_of_others_too(void **state) {
   (void)state;
   for (int by_pages = 0; by_pages < 2; by_pages++) {
@@ -702,6 +745,7 @@ int main(void) {
   assert_int_equal(vestry_sqlite_record_pages(), VESTRY_OK);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_commit_renders_what_it_concerns),
+      cmocka_unit_test(counters_count_renders),
       cmocka_unit_test(a_commit_of_others_too),
       cmocka_unit_test(columns_that_nobody_reads_refresh_nobody),
       cmocka_unit_test(a_page_whose_rows_were_moved_is_followed),
