@@ -87,8 +87,8 @@ typedef struct vestry_session_options {
  *  another one. NULL: nobody, or the instance has no sessions. Valid during the handler. Handler's thread only. */
 VESTRY_API const char *vestry_session_user(const vestry_request *req);
 
-/** Whether the instance has sessions and nobody has logged in to the request's: somebody whom anybody can invent. Handler's
- *  thread only. */
+/** Whether the instance has sessions and nobody has logged in to the request's: somebody whom anybody can invent.
+ *  Handler's thread only. */
 VESTRY_API bool vestry_session_is_visitor(const vestry_request *req);
 
 /** Log in: the session gets a new id (so an id that somebody else has planted is worth nothing) and this user. The one
