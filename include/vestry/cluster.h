@@ -40,13 +40,15 @@
  *  and that died before anybody heard it again, nobody knows of.
  *
  *  Nodes tell each other every heartbeat_ms that they live. One that was not heard for suspect_ms is suspect, and is
- *  asked as ever; after dead_ms it is dead: nobody asks it. When nodes hear each other again, both have a gap. A node
- *  that begins to drain (vestry/drain.h) says so at once, and stays for what it holds; when its instance closes it says
- *  goodbye.
+ *  asked as ever; after dead_ms it is dead: nobody asks it. A node that starts again before it was missed is known
+ *  within three heartbeats. When nodes hear each other again, both have a gap. A node that begins to drain
+ *  (vestry/drain.h) says so at once, and stays for what it holds; when its instance closes it says goodbye.
  *
- *  What nodes say is sealed with the secret: who has it is trusted, up to the allow-list. Keys and scopes are in
- *  messages, never in subjects: these are "vestry.<hash>.all" and "vestry.<hash>.n.<hash>". Nothing is encrypted: use
- *  TLS to the broker. docs/cluster-wire.md has the format. Nodes have one byte order. */
+ *  What nodes say is sealed with the secret: who has it is trusted, up to the allow-list. Who reaches the broker
+ *  without it can read, and record, but what is played back is nothing: a node counts once it has answered a challenge,
+ *  and each message once. Keys and scopes are in messages, never in subjects: these are "vestry.<hash>.all" and
+ *  "vestry.<hash>.n.<hash>". Nothing is encrypted: use TLS to the broker. docs/cluster-wire.md has the format, and what
+ *  is believed of it. Nodes have one byte order, and one version of the format: one of another version is logged. */
 #ifndef VESTRY_CLUSTER_H
 #define VESTRY_CLUSTER_H
 
@@ -71,7 +73,8 @@ typedef enum vestry_member_state {
   VESTRY_MEMBER_SUSPECT, /**< not heard of for suspect_ms */
   VESTRY_MEMBER_DEAD,    /**< not for dead_ms */
   VESTRY_MEMBER_LEFT,    /**< it has said goodbye */
-  VESTRY_MEMBER_REFUSED, /**< of this node only: another one of its name was there before. It hears and says nothing */
+  VESTRY_MEMBER_REFUSED, /**< of this node only: another one of its name was there before. It hears and says nothing,
+                              and all others are DEAD to it */
   VESTRY_MEMBER_DRAINING /**< it drains (vestry/drain.h): it takes no new streams, and is asked for those it has.
                               Behind it comes SUSPECT, DEAD or LEFT */
 } vestry_member_state;
@@ -233,7 +236,7 @@ typedef struct vestry_cluster_stats {
   uint64_t send_failed_count; /**< that it has not */
   uint64_t received_count, taken_count, duplicates_count;
   uint64_t malformed_count;        /**< not of this cluster's secret, or not well formed */
-  uint64_t stale_count;            /**< from or for a former life of a node */
+  uint64_t stale_count;            /**< from or for a former life of a node, or one that has not proven that it lives */
   uint64_t gaps_count, lost_count; /**< gaps that were told; messages in them */
   uint64_t over_budget_count;      /**< refused for max_inward_bytes */
   uint64_t inward_bytes;           /**< now */
@@ -243,6 +246,7 @@ typedef struct vestry_cluster_stats {
   uint64_t claims_count;           /**< keys that were claimed, or were not: */
   uint64_t claims_refused_count;   /**< of these, another node had it */
   uint64_t claims_unknown_count;   /**< of these, it could not be known */
+  uint64_t other_version_count;    /**< of malformed_count: of a node with this secret that is of another version */
 } vestry_cluster_stats;
 
 /** A snapshot. Threads any; takes locks briefly. */

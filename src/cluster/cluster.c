@@ -160,8 +160,7 @@ static void name_subjects(vestry_cluster *cluster, const vestry_cluster_options 
   cluster->id = vsi_siphash_1_3(cluster->name_key, cluster->name, strlen(cluster->name));
   snprintf(cluster->all_subject, sizeof cluster->all_subject, "vestry.%016llx.all",
            (unsigned long long)cluster->subject_hash);
-  snprintf(cluster->own_subject, sizeof cluster->own_subject, "vestry.%016llx.n.%016llx",
-           (unsigned long long)cluster->subject_hash, (unsigned long long)cluster->id);
+  vsi_members_subject_of(cluster, cluster->id, cluster->own_subject);
 }
 
 static uint64_t in_ns(uint32_t ms, uint32_t by_default) {
@@ -185,6 +184,8 @@ static vestry_err take_options(vestry_cluster *cluster, const vestry_cluster_opt
   cluster->name_key = derive(options, 3);
   name_subjects(cluster, options);
   cluster->begun_ns = vsi_now_ns(cluster->host);
+  cluster->proofs_before = 1;
+  if (vsi_siphash_key_random(cluster->host, &cluster->challenge_key)) return VESTRY_IO;
   if (cluster->host->random(cluster->host->ctx, &cluster->epoch, sizeof cluster->epoch)) return VESTRY_IO;
   cluster->epoch |= 1; /* 0 is none */
   return copy_allowed(cluster, options->allow);

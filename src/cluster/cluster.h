@@ -1,4 +1,4 @@
-/* A cluster, as its rooms see it: members.c (who lives, and what they have sent), tell.c (what is told to all), ask.c
+/* A cluster, as its rooms see it: meet.c (who is who), members.c (who lives, and what they have sent), tell.c (what is told to all), ask.c
  * (what is asked and answered), list.c (which keys there are), claims.c (who may hold one alone), inward.c (what others
  * want done here), guests.c (who is present), cluster.c (its life, and its ties to the instance).
  *
@@ -7,8 +7,9 @@
  * heartbeat. What could not be sent is given a number too, unless its sender is told of it: so a broker that is full or
  * down, and a member that was dead for a while, need no message of their own.
  *
- * Lives. Each start of a node draws an epoch. A message says whose life it comes from and which one it is for: what is
- * left over from a former one is dropped.
+ * Lives. Each start of a node draws an epoch. A message says whose life it comes from and which one it is for. A life
+ * counts from when it has proven that it goes on (meet.c), and each of its messages once: they carry a turn that only
+ * rises. So what somebody has recorded and plays back is nothing: it is of a life that proves nothing, or has come.
  *
  * Locks. `lock` guards all but what is constant; messages are handed to the broker under it, so that numbers and order
  * agree. The keys have a lock of their own, inside of it. Nothing of the application's is called under either. */
@@ -23,37 +24,26 @@
 #include "stream/channels.h"
 #include "vestry/cluster.h"
 
-enum {
-  VSI_FORMER_LIVES = 4,
-  VSI_ASK_BUCKETS = 1024,
-  VSI_RECENT_CHANNELS = 4096,
-  VSI_FLUSH_MS = 5,
-  VSI_REFRESH_BYTES = 16384
-};
-
-/* A life before this one: what is left over from it has come before. */
-typedef struct vsi_former_life {
-  uint64_t epoch, in_seq;
-} vsi_former_life;
+enum { VSI_ASK_BUCKETS = 1024, VSI_RECENT_CHANNELS = 4096, VSI_FLUSH_MS = 5, VSI_REFRESH_BYTES = 16384 };
 
 /* Another node, in one of its lives. */
 typedef struct vsi_peer {
-  uint64_t id, epoch;                       /* epoch 0: the place has never been taken */
-  vsi_former_life former[VSI_FORMER_LIVES]; /* the latest first */
-  char name[VESTRY_NODE_MAX_BYTES + 1];     /* "": not told yet */
+  uint64_t id, epoch;                   /* epoch 0: the place has never been taken */
+  char name[VESTRY_NODE_MAX_BYTES + 1]; /* told with the proof */
   char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
   vestry_member_state state;
   uint64_t heard_ns;
-  uint64_t begun_ns; /* its life, on this node's clock; 0: not told yet */
-  uint64_t out_seq;  /* the last number that was given */
-  uint64_t in_seq;   /* the last one that has come, or is known to be lost */
-  uint64_t told_ns;  /* when it was told of keys */
-  bool drains;       /* it has said so: for good */
-  bool has_met;      /* it knows this life of this node */
-  bool is_synced;    /* its keys are known */
-  bool is_syncing;   /* they are coming, and none is missing so far */
-  bool must_sync;    /* what was lost may have been of them: they are to be told anew, whatever their sum says */
-  bool wants_all;    /* it is to be told all keys */
+  uint64_t proofs;  /* how often it, or a former life of it, has proven itself: a challenge is good for one proof */
+  uint64_t out_seq; /* the last number that was given */
+  uint64_t in_seq;  /* the last one that has come, or is known to be lost */
+  uint64_t in_turn; /* of the last message that has come */
+  uint64_t told_ns; /* when it was told of keys */
+  bool drains;      /* it has said so: for good */
+  bool has_met;     /* it has sent something in the knowledge of this life of this node */
+  bool is_synced;   /* its keys are known */
+  bool is_syncing;  /* they are coming, and none is missing so far */
+  bool must_sync;   /* what was lost may have been of them: they are to be told anew, whatever their sum says */
+  bool wants_all;   /* it is to be told all keys */
   uint64_t guests_count, guests_sum; /* who is present there, as far as it has told; their hashes added up */
   /* What the application is to be told. */
   bool has_gap, has_news;
@@ -102,6 +92,7 @@ struct vestry_cluster {
   char name[VESTRY_NODE_MAX_BYTES + 1];
   uint64_t id, epoch;
   vsi_siphash_key seal_key, hash_key, name_key;
+  vsi_siphash_key challenge_key; /* of this life alone */
   uint64_t subject_hash;
   char all_subject[VESTRY_SUBJECT_MAX_BYTES + 1], own_subject[VESTRY_SUBJECT_MAX_BYTES + 1];
   uint64_t heartbeat_ns, suspect_ns, dead_ns, answer_ns, begun_ns;
@@ -129,6 +120,12 @@ struct vestry_cluster {
   uint64_t up_ns; /* since when */
   bool has_ended, has_left, is_refused, is_running;
   bool has_own_news, has_own_gap;
+  uint64_t turn;          /* of the last message that was sent */
+  uint64_t proofs_before; /* of nodes that have no place: above those of all that had one */
+  uint64_t twin_proofs;   /* of other nodes of this one's name */
+  uint64_t twin_epoch;    /* a life of such a node that is to give up; 0: none */
+  uint8_t other_version;  /* a node of the secret speaks another version of the wire: to be logged; 0: none does */
+  uint64_t other_logged_ns;
   vsi_ask *asks[VSI_ASK_BUCKETS];
   vsi_ask *oldest, *newest;
   uint64_t last_ask_id;
@@ -164,6 +161,15 @@ static inline vestry_err vsi_cluster_pack(const vestry_cluster *cluster, vsi_wir
   return vsi_scoped_key_init_encoded(ret_key, &vestry_store_of(cluster->v)->exit.hash, cluster->host, scope, name.key);
 }
 
+/* ---- meet.c: all under the lock ---- */
+
+/* Somebody is there: ask for a proof that it goes on, unless that is known. */
+void vsi_meet_prompt(vestry_cluster *cluster, const vsi_wire_message *message);
+/* MEET. false: nothing came of it. */
+bool vsi_meet_take(vestry_cluster *cluster, const vsi_wire_message *message);
+/* HELLO or MEET of another node of this one's name. */
+void vsi_meet_twin(vestry_cluster *cluster, const vsi_wire_message *message);
+
 /* ---- members.c: all under the lock, but for the first ---- */
 
 /* The seam's events. */
@@ -172,6 +178,18 @@ void vsi_cluster_state(vestry_broker_state state, void *cluster);
 /* The heartbeat. */
 void vsi_cluster_beat(vestry_timer *timer, void *cluster);
 void vsi_members_say_goodbye(vestry_cluster *cluster);
+/* This node takes no part any more: there was another one of its name before. */
+void vsi_members_give_up(vestry_cluster *cluster);
+vsi_peer *vsi_peer_of(vestry_cluster *cluster, uint64_t id);
+/* The subject that a node hears. */
+void vsi_members_subject_of(const vestry_cluster *cluster, uint64_t id, char ret_subject[VESTRY_SUBJECT_MAX_BYTES + 1]);
+/* DRAINS if this node does. */
+uint8_t vsi_members_own_flags(const vestry_cluster *cluster);
+/* A life has proven itself: it lives, again or from now on. It has this name. NULL: there is no place for it, or another
+ * life of the node is well. */
+vsi_peer *vsi_members_prove(vestry_cluster *cluster, const vsi_wire_message *message, const vestry_slice *name);
+/* It was heard of late: no other life of it counts. */
+bool vsi_peer_is_well(const vestry_cluster *cluster, const vsi_peer *peer);
 
 static inline unsigned vsi_peer_index(const vestry_cluster *cluster, const vsi_peer *peer) {
   return (unsigned)(peer - cluster->peers);

@@ -263,16 +263,19 @@ typedef struct news {
   bool has_gap, has_state;
   uint64_t lost_count;
   vestry_member_state state;
+  uint8_t other_version; /* of the wire; 0: nobody speaks it */
 } news;
 
 static bool take_news(vestry_cluster *cluster, news *n) {
   *n = (news){.has_gap = cluster->has_own_gap, .has_state = cluster->has_own_news, .state = VESTRY_MEMBER_REFUSED};
   if (n->has_state) memcpy(n->node, cluster->name, sizeof n->node);
+  n->other_version = cluster->other_version;
   cluster->has_own_gap = cluster->has_own_news = false;
+  cluster->other_version = 0;
   for (size_t i = 0; i < cluster->peers_count && !n->has_gap && !n->has_state; i++) {
     vsi_peer *peer = &cluster->peers[i];
     n->has_gap = peer->has_gap;
-    n->has_state = peer->has_news && peer->name[0];
+    n->has_state = peer->has_news;
     if (!n->has_gap && !n->has_state) continue;
     memcpy(n->node, peer->name, sizeof n->node);
     n->lost_count = peer->lost_count;
@@ -285,10 +288,16 @@ static bool take_news(vestry_cluster *cluster, news *n) {
     cluster->stats.gaps_count++;
     cluster->stats.lost_count += n->lost_count;
   }
-  return n->has_gap || n->has_state;
+  return n->has_gap || n->has_state || n->other_version;
 }
 
 static void tell(vestry_cluster *cluster, const news *n) {
+  if (n->other_version)
+    vsi_log(
+        cluster->host, VESTRY_LOG_ERROR,
+        "cluster: a node with this secret speaks version %u of the wire, this node %s version %u: neither hears the "
+        "other; give all nodes one version of vestry",
+        n->other_version, cluster->name, VSI_WIRE_VERSION);
   if (n->has_state && n->state == VESTRY_MEMBER_REFUSED)
     vsi_log(cluster->host, VESTRY_LOG_ERROR, "cluster: there is a node %s already; this one takes no part", n->node);
   if (n->has_state && cluster->on_member) cluster->on_member(n->node, n->state, cluster->ctx);

@@ -1,18 +1,14 @@
 /* Who lives, and what they have sent.
  *
- * A member is known from its first message on, whatever that is; its name comes with its heartbeats. Silence makes it
- * suspect, then dead; any message of the same life brings it back. Then both sides have a gap: this one says so to
- * itself, and has given away a number when it took the other for dead, which tells the other.
+ * A member is one from when it has proven that it goes on (meet.c). Silence makes it suspect, then dead. Who is suspect
+ * is brought back by its next message; who is dead has to prove itself anew. Then both sides have a gap: this one says so
+ * to itself, and has given away a number when it took the other for dead, which tells the other.
  *
  * A goodbye says how much was sent. But a channel that has got its first member just now may have been sent to without
- * it, because the telling of it was still under way; and who has left will not look back (tell.c). So that is a gap.
- *
- * Two nodes of one name. Both hear the other's hello. The one that began later gives up; but not in the first second of
- * its life, when what it hears may be left over from the one that it replaces. Others go by the later one meanwhile. */
+ * it, because the telling of it was still under way; and who has left will not look back (tell.c). So that is a gap. */
 #include <stdio.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/memory.h"
 #include "cluster/cluster.h"
 #include "registry/instance/drain.h"
@@ -80,6 +76,7 @@ vestry_err vsi_peer_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *bu
         .epoch = cluster->epoch,
         .to = peer->epoch,
         .seq = peer->out_seq,
+        .turn = ++cluster->turn,
     };
     vsi_wire_seal(buffer, cluster->seal_key, &message);
     error = cluster->broker.ops->publish(cluster->broker.broker, peer->subject, buffer->data, buffer->len);
@@ -101,34 +98,36 @@ vestry_err vsi_peers_send(vestry_cluster *cluster, uint64_t mask, vsi_buffer *bu
   return first;
 }
 
-/* Who it is, how long it has lived, its keys and who is present. */
-static void put_self(vestry_cluster *cluster, vsi_buffer *buffer) {
-  uint64_t count, sum, guests_count, guests_sum;
-  vsi_keys_told_sum(&cluster->keys, &count, &sum);
-  vsi_presences_sum(&cluster->v->presences, &guests_count, &guests_sum);
-  vsi_wire_begin(buffer, cluster->host);
-  vsi_wire_put(buffer, vsi_now_ns(cluster->host) - cluster->begun_ns, 8);
-  vsi_wire_put(buffer, count + guests_count, 8);
-  vsi_wire_put(buffer, sum + guests_sum, 8);
-  vsi_buffer_append(buffer, cluster->name, strlen(cluster->name));
-  vsi_wire_end(buffer);
-}
-
-static uint8_t own_flags(const vestry_cluster *cluster) {
+uint8_t vsi_members_own_flags(const vestry_cluster *cluster) {
   return vsi_instance_is_draining(cluster->v) ? VSI_WIRE_DRAINS : 0;
 }
 
 static void say_hello(vestry_cluster *cluster) {
   vsi_buffer buffer;
   if (cluster->has_left || cluster->is_refused) return;
-  put_self(cluster, &buffer);
+  vsi_wire_begin(&buffer, cluster->host);
+  vsi_wire_end(&buffer);
   if (!buffer.error) {
-    vsi_wire_seal(
-        &buffer, cluster->seal_key,
-        &(vsi_wire_message){
-            .kind = VSI_WIRE_HELLO, .flags = own_flags(cluster), .from = cluster->id, .epoch = cluster->epoch});
+    const vsi_wire_message message = {
+        .kind = VSI_WIRE_HELLO, .from = cluster->id, .epoch = cluster->epoch, .turn = ++cluster->turn};
+    vsi_wire_seal(&buffer, cluster->seal_key, &message);
     (void)cluster->broker.ops->publish(cluster->broker.broker, cluster->all_subject, buffer.data, buffer.len);
   }
+  vsi_buffer_finish(&buffer);
+}
+
+/* To all: what is known here of keys and guests. */
+static void say_beat(vestry_cluster *cluster) {
+  uint64_t count, sum, guests_count, guests_sum;
+  vsi_buffer buffer;
+  vsi_keys_told_sum(&cluster->keys, &count, &sum);
+  vsi_presences_sum(&cluster->v->presences, &guests_count, &guests_sum);
+  vsi_wire_begin(&buffer, cluster->host);
+  vsi_wire_put(&buffer, count + guests_count, 8);
+  vsi_wire_put(&buffer, sum + guests_sum, 8);
+  vsi_wire_end(&buffer);
+  uint8_t flags = vsi_members_own_flags(cluster);
+  (void)vsi_peers_send(cluster, vsi_members_alive(cluster), &buffer, VSI_WIRE_BEAT, flags, false);
   vsi_buffer_finish(&buffer);
 }
 
@@ -152,7 +151,7 @@ static void ask_for_all(vestry_cluster *cluster, vsi_peer *peer) {
 
 /* ------------------------------------------------------------------------------------------------- lives ---------- */
 
-static vsi_peer *find(vestry_cluster *cluster, uint64_t id) {
+vsi_peer *vsi_peer_of(vestry_cluster *cluster, uint64_t id) {
   for (size_t i = 0; i < cluster->peers_count; i++)
     if (cluster->peers[i].id == id) return &cluster->peers[i];
   return NULL;
@@ -169,104 +168,80 @@ static vsi_peer *find_place(vestry_cluster *cluster) {
   return found;
 }
 
-static const vsi_former_life *find_former(const vsi_peer *peer, uint64_t epoch) {
-  for (size_t i = 0; i < VSI_FORMER_LIVES; i++)
-    if (peer->former[i].epoch == epoch) return &peer->former[i];
-  return NULL;
+void vsi_members_subject_of(const vestry_cluster *cluster, uint64_t id,
+                            char ret_subject[VESTRY_SUBJECT_MAX_BYTES + 1]) {
+  snprintf(ret_subject, VESTRY_SUBJECT_MAX_BYTES + 1, "vestry.%016llx.n.%016llx",
+           (unsigned long long)cluster->subject_hash, (unsigned long long)id);
+}
+
+bool vsi_peer_is_well(const vestry_cluster *cluster, const vsi_peer *peer) {
+  uint64_t silence_ns = vsi_now_ns(cluster->host) - peer->heard_ns;
+  return vsi_peer_lives(peer) && silence_ns < 2 * cluster->heartbeat_ns && silence_ns < cluster->suspect_ns;
 }
 
 /* A new life. */
-static void begin_life(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, uint64_t begun_ns) {
+static void begin_life(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
   bool is_same = peer->id == message->from && peer->epoch;
   if (is_same) vsi_peer_lose(peer, 0); /* what the former one has sent may have been lost with it */
+  if (!is_same && peer->epoch && peer->proofs >= cluster->proofs_before) cluster->proofs_before = peer->proofs + 1;
   vsi_keys_forget(&cluster->keys, vsi_peer_index(cluster, peer));
   vsi_guests_forget(cluster, peer);
-  vsi_peer fresh = {.id = message->from, .epoch = message->epoch, .begun_ns = begun_ns, .wants_all = true};
+  vsi_peer fresh = {.id = message->from, .epoch = message->epoch, .wants_all = true, .proofs = cluster->proofs_before};
   /* Numbers go on from above all that were given before, to whomever: should this be a life that was given up for
    * another by mistake, it will not take what comes for what it has had. */
   fresh.out_seq = vsi_now_ns(cluster->host);
   if (is_same) {
-    const vsi_former_life *again = find_former(peer, message->epoch);
-    if (again) fresh.in_seq = again->in_seq, fresh.has_met = again->in_seq != 0;
-    fresh.former[0] = (vsi_former_life){peer->epoch, peer->in_seq};
-    memcpy(fresh.former + 1, peer->former, sizeof fresh.former - sizeof *fresh.former);
-    memcpy(fresh.name, peer->name, sizeof fresh.name);
+    fresh.proofs = peer->proofs;
     fresh.has_gap = peer->has_gap;
     fresh.lost_count = peer->lost_count;
   }
   *peer = fresh;
-  snprintf(peer->subject, sizeof peer->subject, "vestry.%016llx.n.%016llx", (unsigned long long)cluster->subject_hash,
-           (unsigned long long)peer->id);
-  set_state(cluster, peer, VESTRY_MEMBER_ALIVE);
+  vsi_members_subject_of(cluster, peer->id, peer->subject);
   vsi_tell_soon(cluster);
 }
 
-/* What HELLO and BEAT say of their sender. */
-typedef struct self {
-  uint64_t begun_ns, count, sum;
-  const unsigned char *name;
-  size_t name_len;
-} self;
-
-static bool read_self(vestry_cluster *cluster, const vsi_wire_message *message, self *ret) {
-  vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
-  uint64_t now_ns = vsi_now_ns(cluster->host), age_ns = vsi_wire_number(&reader, 8);
-  ret->count = vsi_wire_number(&reader, 8);
-  ret->sum = vsi_wire_number(&reader, 8);
-  ret->name_len = reader.left;
-  ret->name = vsi_wire_bytes(&reader, reader.left);
-  ret->begun_ns = now_ns > age_ns ? now_ns - age_ns : 1;
-  return !reader.has_failed && ret->name_len && ret->name_len <= VESTRY_NODE_MAX_BYTES &&
-         !memchr(ret->name, 0, ret->name_len);
+/* It speaks. */
+static void hear(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
+  peer->in_turn = message->turn;
+  peer->heard_ns = vsi_now_ns(cluster->host);
+  if (message->kind == VSI_WIRE_MEET || message->kind == VSI_WIRE_BEAT)
+    peer->drains |= (message->flags & VSI_WIRE_DRAINS) != 0;
+  set_state(cluster, peer, peer->drains ? VESTRY_MEMBER_DRAINING : VESTRY_MEMBER_ALIVE);
 }
 
-/* Who sends it, in the life that it is in. who: what it says of itself; NULL: nothing. NULL: it is not to be heard. */
-static vsi_peer *hear(vestry_cluster *cluster, const vsi_wire_message *message, const self *who) {
-  vsi_peer *peer = find(cluster, message->from);
+vsi_peer *vsi_members_prove(vestry_cluster *cluster, const vsi_wire_message *message, const vestry_slice *name) {
+  vsi_peer *peer = vsi_peer_of(cluster, message->from);
+  bool is_same_life = peer && peer->epoch == message->epoch;
+  if (peer && !is_same_life && vsi_peer_is_well(cluster, peer)) return NULL;
   if (!peer) peer = find_place(cluster);
   if (!peer) return NULL;
-  bool is_known = peer->id == message->from && peer->epoch;
-  if (is_known && peer->epoch == message->epoch && peer->state == VESTRY_MEMBER_LEFT) return NULL; /* left over */
-  if (is_known && peer->epoch != message->epoch) {
-    bool is_later = who && who->begun_ns > peer->begun_ns;
-    if (vsi_peer_lives(peer) && !is_later) return NULL;
-    /* Of a former life nothing counts, unless it was given up by mistake and still says who it is. */
-    if (find_former(peer, message->epoch) && (vsi_peer_lives(peer) || !who)) return NULL;
-  }
-  if (!is_known || peer->epoch != message->epoch) begin_life(cluster, peer, message, who ? who->begun_ns : 0);
-  if (peer->state == VESTRY_MEMBER_DEAD) {
+  if (!is_same_life) {
+    begin_life(cluster, peer, message);
+    memcpy(peer->name, name->data, name->len);
+    peer->name[name->len] = '\0';
+  } else if (peer->state == VESTRY_MEMBER_DEAD) {
     lose(cluster, peer, 0);
     peer->wants_all = true;
     vsi_tell_soon(cluster);
   }
-  if (who && message->flags & VSI_WIRE_DRAINS) peer->drains = true;
-  set_state(cluster, peer, peer->drains ? VESTRY_MEMBER_DRAINING : VESTRY_MEMBER_ALIVE);
-  peer->heard_ns = vsi_now_ns(cluster->host);
-  if (who) {
-    peer->begun_ns = who->begun_ns;
-    if (!peer->name[0]) peer->has_news = true;
-    memcpy(peer->name, who->name, who->name_len);
-    peer->name[who->name_len] = '\0';
-    if (peer->has_news) vsi_inward_notify(cluster);
-  }
+  peer->proofs++;
+  hear(cluster, peer, message);
   return peer;
 }
 
-/* ------------------------------------------------------------------------------------------------- hearing -------- */
-
-/* Another node of this one's name. */
-static void meet_oneself(vestry_cluster *cluster, const vsi_wire_message *message) {
-  self who;
-  uint64_t now_ns = vsi_now_ns(cluster->host);
-  if (message->kind != VSI_WIRE_HELLO || cluster->is_refused || !read_self(cluster, message, &who)) return;
-  if (now_ns - cluster->begun_ns < cluster->suspect_ns) return;
-  if (who.begun_ns > cluster->begun_ns || (who.begun_ns == cluster->begun_ns && message->epoch > cluster->epoch))
-    return;
+void vsi_members_give_up(vestry_cluster *cluster) {
   vsi_members_say_goodbye(cluster);
-  for (size_t i = 0; i < cluster->peers_count; i++) vsi_guests_forget(cluster, &cluster->peers[i]);
+  for (size_t i = 0; i < cluster->peers_count; i++) {
+    vsi_peer *peer = &cluster->peers[i];
+    vsi_keys_forget(&cluster->keys, (unsigned)i);
+    vsi_guests_forget(cluster, peer);
+    if (vsi_peer_lives(peer)) set_state(cluster, peer, VESTRY_MEMBER_DEAD); /* nothing is heard of it any more */
+  }
   cluster->is_refused = cluster->has_own_news = true;
   vsi_inward_notify(cluster);
 }
+
+/* ------------------------------------------------------------------------------------------------- hearing -------- */
 
 /* So many numbers have been left out, if it can be said. */
 static void lose_up_to(vestry_cluster *cluster, vsi_peer *peer, uint64_t seq) {
@@ -293,18 +268,18 @@ static bool catch_up(vestry_cluster *cluster, vsi_peer *peer, uint64_t seq) {
   return true;
 }
 
-static void take_beat(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, const self *who) {
+static void take_beat(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
   if (!catch_up(cluster, peer, message->seq)) return;
+  vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
+  uint64_t its_count = vsi_wire_number(&reader, 8), its_sum = vsi_wire_number(&reader, 8);
   uint64_t count, sum;
   vsi_keys_sum_of(&cluster->keys, vsi_peer_index(cluster, peer), &count, &sum);
   if (vsi_presences_have_room_again(&cluster->v->presences, vsi_peer_index(cluster, peer))) peer->must_sync = true;
-  peer->is_synced = !peer->must_sync && count + peer->guests_count == who->count && sum + peer->guests_sum == who->sum;
+  peer->is_synced = !peer->must_sync && count + peer->guests_count == its_count && sum + peer->guests_sum == its_sum;
   if (!peer->is_synced) ask_for_all(cluster, peer);
 }
 
-static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, const self *who,
-                 vsi_ask **done) {
-  if (!message->to) return; /* a hello */
+static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, vsi_ask **done) {
   if (!peer->has_met) {
     peer->has_met = true; /* before, it may have spoken without this node in mind */
     lose(cluster, peer, 0);
@@ -312,7 +287,7 @@ static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
   }
   if (is_numbered(message->kind) && !count_in(cluster, peer, message)) return;
   switch ((vsi_wire_kind)message->kind) {
-  case VSI_WIRE_BEAT: take_beat(cluster, peer, message, who); break;
+  case VSI_WIRE_BEAT: take_beat(cluster, peer, message); break;
   case VSI_WIRE_GOODBYE:
     (void)catch_up(cluster, peer, message->seq);
     if (vsi_keys_are_waiting(&cluster->keys) || vsi_now_ns(cluster->host) - peer->told_ns < cluster->suspect_ns)
@@ -334,37 +309,66 @@ static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
   case VSI_WIRE_REFRESH:
   case VSI_WIRE_PUBLISH: vsi_inward_take(cluster, peer, message); break;
   case VSI_WIRE_HELLO:
+  case VSI_WIRE_MEET:
   case VSI_WIRE_KINDS: break;
   }
 }
 
-static bool says_who(const vsi_wire_message *message) {
-  return message->kind == VSI_WIRE_HELLO || message->kind == VSI_WIRE_BEAT;
+/* From another node, to this one's life or to all. */
+static void take_from_other(vestry_cluster *cluster, const vsi_wire_message *message, vsi_ask **done) {
+  vestry_cluster_stats *stats = &cluster->stats;
+  vsi_peer *peer = vsi_peer_of(cluster, message->from);
+  bool is_life = peer && peer->epoch == message->epoch;
+  if (message->kind == VSI_WIRE_HELLO || !is_life || !vsi_peer_lives(peer)) {
+    bool is_taken = message->kind == VSI_WIRE_MEET ? vsi_meet_take(cluster, message) : is_life && vsi_peer_lives(peer);
+    if (message->kind != VSI_WIRE_MEET) vsi_meet_prompt(cluster, message);
+    *(is_taken ? &stats->taken_count : &stats->stale_count) += 1;
+  } else if (message->turn <= peer->in_turn) {
+    stats->duplicates_count++;
+  } else if (message->kind == VSI_WIRE_MEET) {
+    *(vsi_meet_take(cluster, message) ? &stats->taken_count : &stats->stale_count) += 1;
+  } else {
+    hear(cluster, peer, message);
+    uint64_t duplicates = stats->duplicates_count;
+    take(cluster, peer, message, done);
+    stats->taken_count += duplicates == stats->duplicates_count;
+  }
+}
+
+/* What cannot be opened. A node of another version is told of, once a minute: it hears nobody either. */
+static void count_malformed(vestry_cluster *cluster, const void *data, size_t len) {
+  enum { LOGGED_EVERY_MS = 60000 };
+  cluster->stats.received_count++;
+  cluster->stats.malformed_count++;
+  uint8_t version = vsi_wire_other_version(data, len, cluster->seal_key);
+  if (!version) return;
+  uint64_t now_ns = vsi_now_ns(cluster->host);
+  cluster->stats.other_version_count++;
+  if (cluster->other_logged_ns && now_ns - cluster->other_logged_ns < LOGGED_EVERY_MS * VSI_NS_PER_MS) return;
+  cluster->other_logged_ns = now_ns ? now_ns : 1;
+  cluster->other_version = version;
+  vsi_inward_notify(cluster);
 }
 
 void vsi_cluster_heard(const char *subject, const void *data, size_t len, void *ctx) {
   (void)subject;
   vestry_cluster *cluster = ctx;
   vsi_wire_message message;
-  self who;
   vsi_ask *done = NULL;
   bool is_well = !vsi_wire_open(data, len, cluster->seal_key, &message);
-  is_well = is_well && (!says_who(&message) || read_self(cluster, &message, &who));
   is_well = is_well && (message.kind == VSI_WIRE_HELLO) == !message.to;
   vsi_cluster_lock(cluster);
+  bool hears = !cluster->is_refused && !cluster->has_ended;
   if (!is_well) {
-    cluster->stats.received_count++;
-    cluster->stats.malformed_count++;
+    count_malformed(cluster, data, len);
   } else if (message.from == cluster->id) {
-    if (message.epoch != cluster->epoch) meet_oneself(cluster, &message);
-  } else if (!cluster->is_refused && !cluster->has_ended) {
+    if (hears && message.epoch != cluster->epoch) vsi_meet_twin(cluster, &message);
+  } else if (hears) {
     cluster->stats.received_count++;
-    uint64_t duplicates = cluster->stats.duplicates_count;
-    bool is_ours = !message.to || message.to == cluster->epoch;
-    vsi_peer *peer = is_ours ? hear(cluster, &message, says_who(&message) ? &who : NULL) : NULL;
-    if (peer) take(cluster, peer, &message, &who, &done);
-    cluster->stats.stale_count += !peer;
-    cluster->stats.taken_count += peer && duplicates == cluster->stats.duplicates_count;
+    if (message.to && message.to != cluster->epoch)
+      cluster->stats.stale_count++;
+    else
+      take_from_other(cluster, &message, &done);
   }
   vsi_cluster_unlock(cluster);
   vsi_asks_finish(cluster, done);
@@ -408,7 +412,6 @@ static void judge(vestry_cluster *cluster, vsi_peer *peer, uint64_t now_ns) {
 void vsi_cluster_beat(vestry_timer *timer, void *ctx) {
   (void)timer;
   vestry_cluster *cluster = ctx;
-  vsi_buffer buffer;
   vsi_cluster_lock(cluster);
   if (vsi_instance_is_closing(cluster->v) && !cluster->has_left) vsi_members_say_goodbye(cluster);
   if (!cluster->is_refused && !cluster->has_ended && !cluster->has_left) {
@@ -416,9 +419,7 @@ void vsi_cluster_beat(vestry_timer *timer, void *ctx) {
     for (size_t i = 0; i < cluster->peers_count; i++) judge(cluster, &cluster->peers[i], now_ns);
     vsi_tell_locked(cluster);
     say_hello(cluster);
-    put_self(cluster, &buffer);
-    (void)vsi_peers_send(cluster, vsi_members_alive(cluster), &buffer, VSI_WIRE_BEAT, own_flags(cluster), false);
-    vsi_buffer_finish(&buffer);
+    say_beat(cluster);
   }
   vsi_cluster_unlock(cluster);
 }

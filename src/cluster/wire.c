@@ -4,6 +4,9 @@
 
 #include "vestry/key.h"
 
+/* All versions have had these many bytes in front of the body at least, and the seal behind it. */
+enum { LEAST_HEAD = 40 };
+
 static const unsigned char zeroes[VSI_WIRE_HEAD];
 
 void vsi_wire_begin(vsi_buffer *buffer, const vestry_host *host) {
@@ -37,18 +40,29 @@ void vsi_wire_seal(vsi_buffer *buffer, vsi_siphash_key key, const vsi_wire_messa
   put_at(at + 16, message->epoch, 8);
   put_at(at + 24, message->to, 8);
   put_at(at + 32, message->seq, 8);
+  put_at(at + 40, message->turn, 8);
   vsi_hash_128 seal = vsi_siphash_128_of(key, at, len);
   put_at(at + len, seal.low, 8);
   put_at(at + len + 8, seal.high, 8);
+}
+
+/* One comparison of all: how long it takes tells nothing. */
+static bool is_sealed(const unsigned char *at, size_t sealed, vsi_siphash_key key) {
+  vsi_hash_128 seal = vsi_siphash_128_of(key, at, sealed);
+  return !((seal.low ^ get_at(at + sealed, 8)) | (seal.high ^ get_at(at + sealed + 8, 8)));
+}
+
+uint8_t vsi_wire_other_version(const void *data, size_t len, vsi_siphash_key key) {
+  const unsigned char *at = data;
+  if (len < LEAST_HEAD + VSI_WIRE_SEAL || at[0] != 'v' || at[1] == VSI_WIRE_VERSION) return 0;
+  return is_sealed(at, len - VSI_WIRE_SEAL, key) ? at[1] : 0;
 }
 
 vestry_err vsi_wire_open(const void *data, size_t len, vsi_siphash_key key, vsi_wire_message *ret_message) {
   const unsigned char *at = data;
   if (len < VSI_WIRE_HEAD + VSI_WIRE_SEAL || at[0] != 'v' || at[1] != VSI_WIRE_VERSION) return VESTRY_MALFORMED;
   size_t sealed = len - VSI_WIRE_SEAL;
-  vsi_hash_128 seal = vsi_siphash_128_of(key, at, sealed);
-  /* One comparison of all: how long it takes tells nothing. */
-  if ((seal.low ^ get_at(at + sealed, 8)) | (seal.high ^ get_at(at + sealed + 8, 8))) return VESTRY_MALFORMED;
+  if (!is_sealed(at, sealed, key)) return VESTRY_MALFORMED;
   if (!at[2] || at[2] >= VSI_WIRE_KINDS || get_at(at + 4, 4) != sealed - VSI_WIRE_HEAD) return VESTRY_MALFORMED;
   *ret_message = (vsi_wire_message){
       .kind = at[2],
@@ -57,6 +71,7 @@ vestry_err vsi_wire_open(const void *data, size_t len, vsi_siphash_key key, vsi_
       .epoch = get_at(at + 16, 8),
       .to = get_at(at + 24, 8),
       .seq = get_at(at + 32, 8),
+      .turn = get_at(at + 40, 8),
       .body = at + VSI_WIRE_HEAD,
       .len = sealed - VSI_WIRE_HEAD,
   };

@@ -7,13 +7,15 @@
 #include "base/siphash.h"
 #include "event/layout.h"
 
-enum { VSI_WIRE_VERSION = 2, VSI_WIRE_HEAD = 40, VSI_WIRE_SEAL = 16 };
+enum { VSI_WIRE_VERSION = 3, VSI_WIRE_HEAD = 48, VSI_WIRE_SEAL = 16 };
 
 typedef enum vsi_wire_kind {
-  VSI_WIRE_HELLO = 1, /* to all: who it is */
-  VSI_WIRE_BEAT,      /* to one: the same, its keys, and how much it has sent */
-  VSI_WIRE_GOODBYE,   /* to one: how much it has sent */
-  VSI_WIRE_RESYNC,    /* to one: tell all your keys */
+  VSI_WIRE_HELLO = 1, /* to all: somebody is there. Nothing is believed of it */
+  VSI_WIRE_MEET,      /* to one: prove that you live; here is my proof */
+  /* Those below count only from a life that has proven itself. */
+  VSI_WIRE_BEAT,    /* to one: its keys, and how much it has sent */
+  VSI_WIRE_GOODBYE, /* to one: how much it has sent */
+  VSI_WIRE_RESYNC,  /* to one: tell all your keys */
   /* Those below are numbered, for each receiver. */
   VSI_WIRE_KEYS, /* changes of keys */
   VSI_WIRE_ASK,
@@ -28,14 +30,15 @@ typedef enum vsi_wire_kind {
 
 /* Flags of KEYS and PRESENT: it begins, or ends, all that there are. PRESENT come before KEYS. */
 enum { VSI_WIRE_FIRST = 1, VSI_WIRE_LAST = 2 };
-/* Of HELLO and BEAT: it drains. */
-enum { VSI_WIRE_DRAINS = 1 };
+/* Of MEET and BEAT: it drains; of MEET: you are the later one of this name, give up. */
+enum { VSI_WIRE_DRAINS = 1, VSI_WIRE_YIELD = 2 };
 
 typedef struct vsi_wire_message {
   uint8_t kind, flags;
   uint64_t from, epoch; /* whose: its name, hashed, and its life */
   uint64_t to;          /* the receiver's life; 0: all */
-  uint64_t seq;         /* its number; of BEAT and GOODBYE the last one that was given */
+  uint64_t seq;         /* its number; of BEAT, GOODBYE and RESYNC the last one that was given; of others 0 */
+  uint64_t turn;        /* it only rises in one life, whoever is spoken to: what has come before shows by it */
   const unsigned char *body;
   size_t len;
 } vsi_wire_message;
@@ -50,6 +53,8 @@ void vsi_wire_seal(vsi_buffer *buffer, vsi_siphash_key key, const vsi_wire_messa
 
 /* OK | MALFORMED */
 vestry_err vsi_wire_open(const void *data, size_t len, vsi_siphash_key key, vsi_wire_message *ret_message);
+/* Of what could not be opened: the version, if it is sealed as a message of another version is. 0: it is not. */
+uint8_t vsi_wire_other_version(const void *data, size_t len, vsi_siphash_key key);
 
 void vsi_wire_put(vsi_buffer *buffer, uint64_t number, unsigned bytes);
 

@@ -1,0 +1,156 @@
+/* Who is who: how nodes meet.
+ *
+ * Whoever reaches the broker can record what nodes say and play it back, at any time, in any order. So nothing is
+ * believed because it is sealed; it has to be of a life that goes on, and to be new.
+ *
+ * A HELLO says that somebody is there, and nothing more. It is answered with a challenge: a number that nobody can know
+ * before, which only a node with the secret can send back under its seal, from its life to this one. Then that life
+ * counts. Both sides do so, in three messages:
+ *
+ *      HELLO a        →  all
+ *      MEET (nonce b) →  a           b wants a proof
+ *      MEET (nonce a, echo b) → b    a proves itself, and wants a proof: b counts it from here on
+ *      MEET (echo a)  →  a           b proves itself: a counts it from here on
+ *
+ * Who proves itself does so before it sends anything else to who has asked: so nothing of what follows is sent to
+ * somebody who does not listen yet.
+ *
+ * Challenges are not stored: one is a keyed hash, with a key that this life has drawn, of the other's life, of how often
+ * that node has proven itself, and of the time in steps of dead_ms. So who is flooded with old HELLOs keeps nothing of
+ * them; a proof is good once, and not for long. And while a life of a node is well, nobody asks another one of its name.
+ *
+ * What follows from a life that counts has a turn, which only rises: the MEET's too. What is not above it has been said
+ * before. Silence for dead_ms ends that, and the next word has to be a proof again: so what was held back cannot make
+ * somebody live longer than that.
+ *
+ * Two nodes of one name. Each proves to the other that it lives. Which one began later cannot be seen alike by both, as
+ * messages take time; so only the one with the lower epoch judges, once, by the other's age: it gives up itself, or says
+ * so to the other with its next proof. All others stay with the one that they know, as long as that is well. */
+#include <string.h>
+
+#include "base/memory.h"
+#include "cluster/cluster.h"
+
+typedef struct meeting {
+  uint64_t nonce, echo; /* 0: no proof is asked for; none is given */
+  uint64_t begun_ns;    /* its life, on this node's clock, or later by what the message took */
+  vestry_slice name;
+} meeting;
+
+static bool read_meeting(const vestry_cluster *cluster, const vsi_wire_message *message, meeting *ret) {
+  vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
+  ret->nonce = vsi_wire_number(&reader, 8);
+  ret->echo = vsi_wire_number(&reader, 8);
+  uint64_t now_ns = vsi_now_ns(cluster->host), age_ns = vsi_wire_number(&reader, 8);
+  ret->begun_ns = now_ns > age_ns ? now_ns - age_ns : 0;
+  ret->name.len = reader.left;
+  ret->name.data = vsi_wire_bytes(&reader, reader.left);
+  return !reader.has_failed && ret->name.len && ret->name.len <= VESTRY_NODE_MAX_BYTES &&
+         !memchr(ret->name.data, 0, ret->name.len);
+}
+
+/* -------------------------------------------------------------------------------------------------- nonces -------- */
+
+static uint64_t proofs_of(const vestry_cluster *cluster, uint64_t id) {
+  if (id == cluster->id) return cluster->twin_proofs;
+  for (size_t i = 0; i < cluster->peers_count; i++)
+    if (cluster->peers[i].id == id) return cluster->peers[i].proofs;
+  return cluster->proofs_before;
+}
+
+static uint64_t make_nonce(const vestry_cluster *cluster, const vsi_wire_message *of, uint64_t step) {
+  const uint64_t what[] = {of->from, of->epoch, proofs_of(cluster, of->from), step};
+  uint64_t nonce = vsi_siphash_128_of(cluster->challenge_key, what, sizeof what).low;
+  return nonce ? nonce : 1;
+}
+
+static uint64_t step_now(const vestry_cluster *cluster) {
+  return vsi_now_ns(cluster->host) / cluster->dead_ns;
+}
+
+static bool is_own_nonce(const vestry_cluster *cluster, const vsi_wire_message *of, uint64_t echo) {
+  uint64_t step = step_now(cluster);
+  return echo && (echo == make_nonce(cluster, of, step) || (step && echo == make_nonce(cluster, of, step - 1)));
+}
+
+static void send(vestry_cluster *cluster, const vsi_wire_message *to, bool asks, uint64_t echo, uint8_t flags) {
+  if (cluster->has_left || cluster->is_refused) return;
+  char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
+  vsi_buffer buffer;
+  vsi_members_subject_of(cluster, to->from, subject);
+  vsi_wire_begin(&buffer, cluster->host);
+  vsi_wire_put(&buffer, asks ? make_nonce(cluster, to, step_now(cluster)) : 0, 8);
+  vsi_wire_put(&buffer, echo, 8);
+  vsi_wire_put(&buffer, vsi_now_ns(cluster->host) - cluster->begun_ns, 8);
+  vsi_buffer_append(&buffer, cluster->name, strlen(cluster->name));
+  vsi_wire_end(&buffer);
+  if (!buffer.error) {
+    const vsi_wire_message message = {
+        .kind = VSI_WIRE_MEET,
+        .flags = (uint8_t)(flags | vsi_members_own_flags(cluster)),
+        .from = cluster->id,
+        .epoch = cluster->epoch,
+        .to = to->epoch,
+        .turn = ++cluster->turn,
+    };
+    vsi_wire_seal(&buffer, cluster->seal_key, &message);
+    (void)cluster->broker.ops->publish(cluster->broker.broker, subject, buffer.data, buffer.len);
+  }
+  vsi_buffer_finish(&buffer); /* what is lost is asked for again with the next heartbeat */
+}
+
+/* -------------------------------------------------------------------------------------------------- meeting ------- */
+
+/* Whether a proof of this life is wanted. */
+static bool is_wanted(const vestry_cluster *cluster, const vsi_peer *peer, uint64_t epoch) {
+  if (!peer) return true;
+  if (peer->epoch != epoch) return !vsi_peer_is_well(cluster, peer);
+  return peer->state == VESTRY_MEMBER_SUSPECT || peer->state == VESTRY_MEMBER_DEAD;
+}
+
+void vsi_meet_prompt(vestry_cluster *cluster, const vsi_wire_message *message) {
+  if (is_wanted(cluster, vsi_peer_of(cluster, message->from), message->epoch)) send(cluster, message, true, 0, 0);
+}
+
+bool vsi_meet_take(vestry_cluster *cluster, const vsi_wire_message *message) {
+  meeting m;
+  if (!read_meeting(cluster, message, &m)) return false;
+  const vsi_peer *peer = vsi_peer_of(cluster, message->from);
+  if (peer && peer->epoch == message->epoch && peer->state == VESTRY_MEMBER_LEFT) return false;
+  bool is_proof = is_own_nonce(cluster, message, m.echo);
+  bool asks = !is_proof && is_wanted(cluster, peer, message->epoch);
+  bool counts = is_proof && vsi_members_prove(cluster, message, &m.name);
+  if (m.nonce) send(cluster, message, asks, m.nonce, 0);
+  return counts || m.nonce;
+}
+
+/* ---------------------------------------------------------------------------------------- two of one name --------- */
+
+/* The one with the lower epoch says who goes. true: it is this node. */
+static bool judge(vestry_cluster *cluster, const vsi_wire_message *message, const meeting *m) {
+  if (cluster->epoch > message->epoch) return message->flags & VSI_WIRE_YIELD;
+  if (cluster->twin_epoch == message->epoch) return false; /* once */
+  if (m->begun_ns <= cluster->begun_ns) return true;
+  cluster->twin_epoch = message->epoch;
+  return false;
+}
+
+void vsi_meet_twin(vestry_cluster *cluster, const vsi_wire_message *message) {
+  meeting m;
+  bool has_judged = cluster->twin_epoch == message->epoch;
+  if (message->kind == VSI_WIRE_HELLO) {
+    if (!has_judged) send(cluster, message, true, 0, 0);
+    return;
+  }
+  if (message->kind != VSI_WIRE_MEET || message->to != cluster->epoch || !read_meeting(cluster, message, &m)) return;
+  if (is_own_nonce(cluster, message, m.echo)) {
+    cluster->twin_proofs++;
+    if (judge(cluster, message, &m)) {
+      vsi_members_give_up(cluster);
+      return;
+    }
+    has_judged = cluster->twin_epoch == message->epoch;
+  }
+  /* It asks in turn until one of the two has judged. */
+  if (m.nonce) send(cluster, message, !has_judged, m.nonce, has_judged ? VSI_WIRE_YIELD : 0);
+}

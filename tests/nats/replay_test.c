@@ -1,0 +1,325 @@
+/* C1 over NATS: as tests/adapter/cluster_replay_test.c, with a broker as it is, threads, and time that passes by itself.
+ * A user of the server who has no secret records all that three nodes say in three lives each, and goes on recording. A
+ * seed is a way to play that back while the nodes talk; all seeds share the nodes, one of which begins a new life now
+ * and then.
+ *
+ *   REPLAY_SEED=7 REPLAY_SEEDS=10000 test_nats_replay */
+#include "cluster/cluster.h" /* first: a node is something else there */
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "nats/server.h"
+#include "runtime/random.h"
+#include "support/test.h"
+#include "vestry/nats.h"
+#include "vestry/vestry.h"
+
+enum { PLACES = 3, LIVES = 3, KEPT = 16384, SEEN = 65536, SEEDS_A_LIFE = 1000, WAIT_MS = 20000 };
+
+static const char *const names[PLACES] = {"a", "b", "c"};
+static const char secret[] = "all nodes of this test have the same";
+
+typedef struct place {
+  vestry *v;
+  vestry_broker broker;
+  vestry_cluster *cluster;
+  vestry_memory_exchange *stream, *member;
+  _Atomic(size_t) gaps, performed;
+  size_t had; /* events that its member has had */
+} place;
+
+typedef struct recorded {
+  char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
+  unsigned char *data;
+  size_t len;
+} recorded;
+
+typedef struct world {
+  nats_server server;
+  place at[PLACES];
+  vestry_broker recorder;
+  recorded kept[KEPT];
+  _Atomic(size_t) kept_count;
+  uint64_t seen[SEEN]; /* the recorder's thread's */
+  uint64_t state;
+  size_t events, dispatches, played, lives;
+} world;
+
+static world w;
+
+static void pause_ms(long ms) {
+  nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL);
+}
+
+static uint64_t now_ms(void) {
+  return vestry_host_default()->now_ns(vestry_host_default()->ctx) / 1000000;
+}
+
+/* ---- the recorder ---- */
+
+static bool is_new(const unsigned char *data, size_t len) {
+  uint64_t seal;
+  memcpy(&seal, data + len - sizeof seal, sizeof seal);
+  size_t at = seal % SEEN;
+  while (w.seen[at] && w.seen[at] != seal) at = (at + 1) % SEEN;
+  bool is = !w.seen[at];
+  w.seen[at] = seal;
+  return is;
+}
+
+static void record(const char *subject, const void *data, size_t len, void *ctx) {
+  (void)ctx;
+  size_t count = atomic_load(&w.kept_count);
+  if (count == KEPT || !is_new(data, len)) return;
+  recorded *to = &w.kept[count];
+  *to = (recorded){.data = malloc(len), .len = len};
+  if (!to->data) return;
+  memcpy(to->data, data, len);
+  snprintf(to->subject, sizeof to->subject, "%s", subject);
+  atomic_store(&w.kept_count, count + 1); /* who plays it sees all of it */
+}
+
+/* The server hands a message to all who listen before it takes the next one: what was recorded has arrived, or is in
+ * front of what is played. */
+static void play(size_t count) {
+  size_t kept = atomic_load(&w.kept_count);
+  for (size_t i = 0; i < count; i++) {
+    const recorded *one = &w.kept[random_below(&w.state, kept)];
+    const char *to = random_below(&w.state, 8) ? one->subject : w.kept[random_below(&w.state, kept)].subject;
+    w.played += !w.recorder.ops->publish(w.recorder.broker, to, one->data, one->len);
+  }
+}
+
+/* ---- the living ---- */
+
+static vestry_err note(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)context, (void)args;
+  atomic_fetch_add(&((place *)ctx)->performed, 1);
+  return VESTRY_OK;
+}
+
+static void on_gap(const vestry_gap *gap, void *ctx) {
+  (void)gap;
+  atomic_fetch_add(&((place *)ctx)->gaps, 1);
+}
+
+static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req;
+  vestry_reply_key(reply, VESTRY_KEY("room", (const char *)app));
+  return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
+}
+
+static vestry_err join(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  vestry_reply_join(reply, NULL, VESTRY_KEY("board"));
+  vestry_reply_stream(reply, &(vestry_connection_options){.max_queued_count = 1 << 20, .max_queued_bytes = 1 << 24});
+  return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+}
+
+static vestry_memory_exchange *request(place *of, vestry_handler_fn handler, const char *key) {
+  vestry_memory_exchange *exchange = NULL;
+  assert_int_equal(
+      vestry_memory_request(of->v, &(vestry_memory_call){.datastar = true}, handler, (void *)(uintptr_t)key, &exchange),
+      VESTRY_OK);
+  return exchange;
+}
+
+static vestry_err connect_to(vestry_broker *ret_broker) {
+  const char *servers[] = {w.server.url};
+  return vestry_nats_create(&(vestry_nats_options){.servers = servers, .servers_count = 1}, ret_broker);
+}
+
+static void begin_life(size_t i) {
+  static const char *const allow[] = {"note", NULL};
+  place *of = &w.at[i];
+  of->gaps = of->performed = 0;
+  assert_int_equal(connect_to(&of->broker), VESTRY_OK);
+  assert_int_equal(vestry_create(&(vestry_options){.threads_count = 1}, &of->v), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(of->v), "note", note, of), VESTRY_OK);
+  const vestry_cluster_options options = {.node = names[i],
+                                          .secret = secret,
+                                          .secret_len = sizeof secret,
+                                          .allow = allow,
+                                          .heartbeat_ms = 50,
+                                          .answer_ms = 10000,
+                                          .on_gap = on_gap,
+                                          .ctx = of};
+  assert_int_equal(vestry_cluster_create(of->v, &of->broker, &options, &of->cluster), VESTRY_OK);
+  const char *own = of->cluster->own_subject, *all = of->cluster->all_subject;
+  assert_int_equal(w.recorder.ops->subscribe(w.recorder.broker, own), VESTRY_OK);
+  assert_int_equal(w.recorder.ops->subscribe(w.recorder.broker, all), VESTRY_OK);
+  of->stream = request(of, keep, names[i]);
+  of->member = request(of, join, NULL);
+  w.lives++;
+}
+
+static void end_life(size_t i, bool is_kill) {
+  place *of = &w.at[i];
+  if (is_kill) of->broker.ops->stop(of->broker.broker);
+  assert_int_equal(vestry_stop(of->v, VESTRY_NEVER_MS), VESTRY_OK);
+  vestry_cluster_destroy(of->cluster);
+  of->broker.ops->destroy(of->broker.broker);
+  vestry_destroy(of->v);
+  vestry_memory_destroy(of->stream);
+  vestry_memory_destroy(of->member);
+}
+
+/* All know each other, in these lives, and each other's keys. */
+static bool have_met(void) {
+  for (size_t i = 0; i < PLACES; i++) {
+    vestry_cluster_stats stats = {0};
+    vestry_cluster_stats_get(w.at[i].cluster, &stats);
+    if (stats.alive_count != PLACES - 1 || stats.unsynced_count) return false;
+    for (size_t k = 0; k < PLACES; k++) {
+      size_t holders = 0;
+      assert_int_equal(
+          vestry_cluster_holders(w.at[i].cluster, (vestry_scope){0}, VESTRY_KEY("room", names[k]), &holders), 0);
+      if (holders != 1) return false;
+    }
+    vsi_cluster_lock(w.at[i].cluster);
+    bool knows = vsi_members_are_known(w.at[i].cluster);
+    for (size_t k = 0; k < PLACES; k++) {
+      const vsi_peer *peer = i == k ? NULL : vsi_peer_of(w.at[i].cluster, w.at[k].cluster->id);
+      knows &= i == k || (peer && peer->epoch == w.at[k].cluster->epoch && peer->has_met && !peer->has_gap);
+    }
+    vsi_cluster_unlock(w.at[i].cluster);
+    if (!knows) return false;
+  }
+  return true;
+}
+
+static size_t written(size_t i) {
+  vestry_connection_stats stats = {0};
+  vestry_connection_stats_get(vestry_memory_connection(w.at[i].member), &stats);
+  return stats.written_count;
+}
+
+static void meet(void) {
+  uint64_t until = now_ms() + WAIT_MS;
+  while (!have_met()) {
+    play(atomic_load(&w.kept_count) ? 20 : 0);
+    assert_true(now_ms() < until);
+    pause_ms(5);
+  }
+  pause_ms(300); /* what of the meeting is told on the way, is told */
+  for (size_t i = 0; i < PLACES; i++) w.at[i].had = written(i);
+}
+
+static void tell(size_t from, size_t to) {
+  size_t before = to < PLACES ? atomic_load(&w.at[to].performed) : 0;
+  vestry_dispatch_result result = {0};
+  json_t *effects = json_pack("[[s]]", "note");
+  const char *key = to < PLACES ? names[to] : "nobody";
+  vestry_err error =
+      vestry_dispatch_with(w.at[from].v, effects, &(vestry_dispatch_options){.key = VESTRY_KEY("room", key)}, &result);
+  json_decref(effects);
+  assert_int_equal(error, to < PLACES ? VESTRY_OK : VESTRY_NOT_FOUND);
+  assert_int_equal(result.connections_count, to < PLACES);
+  if (to < PLACES) assert_int_equal(atomic_load(&w.at[to].performed), before + 1);
+  w.dispatches++;
+}
+
+static void broadcast(size_t from) {
+  vestry_event *event = NULL;
+  assert_int_equal(vestry_event_comment(NULL, "event", &event), VESTRY_OK);
+  assert_int_equal(vestry_broadcast(w.at[from].v, (vestry_scope){0}, VESTRY_KEY("board"), event, NULL), VESTRY_OK);
+  vestry_event_unref(event);
+  w.events++;
+}
+
+/* Everybody has had every event, and none twice. */
+static void check_events(size_t sent) {
+  uint64_t until = now_ms() + WAIT_MS;
+  for (size_t i = 0; i < PLACES; i++) {
+    w.at[i].had += sent;
+    while (written(i) < w.at[i].had && now_ms() < until) pause_ms(1);
+    assert_int_equal(written(i), w.at[i].had);
+  }
+}
+
+static void run_seed(uint64_t seed) {
+  size_t gaps[PLACES], sent = 0;
+  w.state = seed;
+  for (size_t i = 0; i < PLACES; i++) gaps[i] = atomic_load(&w.at[i].gaps);
+  for (int step = 0; step < 6; step++) {
+    play(random_below(&w.state, 30));
+    size_t from = random_below(&w.state, PLACES);
+    if (random_below(&w.state, 3)) {
+      tell(from, random_below(&w.state, PLACES + 1));
+    } else {
+      broadcast(from);
+      sent++;
+    }
+  }
+  check_events(sent);
+  for (size_t i = 0; i < PLACES; i++) {
+    assert_int_equal(atomic_load(&w.at[i].gaps), gaps[i]);
+    for (size_t k = 0; k < PLACES; k++) {
+      vestry_member_state state = vestry_cluster_member(w.at[i].cluster, names[k]);
+      assert_true(state == VESTRY_MEMBER_ALIVE || state == VESTRY_MEMBER_SUSPECT); /* or it stood still for a second */
+    }
+  }
+}
+
+static uint64_t setting(const char *name, uint64_t by_default) {
+  const char *text = getenv(name);
+  return text ? strtoull(text, NULL, 10) : by_default;
+}
+
+static void begin(void) {
+  nats_server_init(&w.server);
+  nats_server_start(&w.server, NULL);
+  assert_int_equal(connect_to(&w.recorder), VESTRY_OK);
+  assert_int_equal(w.recorder.ops->start(w.recorder.broker, &(vestry_broker_events){.on_message = record}), VESTRY_OK);
+  uint64_t until = now_ms() + WAIT_MS;
+  while (w.recorder.ops->state(w.recorder.broker) != VESTRY_BROKER_UP) {
+    assert_true(now_ms() < until);
+    pause_ms(5);
+  }
+}
+
+static void finish(void) {
+  for (size_t i = 0; i < PLACES; i++) end_life(i, false);
+  w.recorder.ops->destroy(w.recorder.broker);
+  for (size_t i = 0; i < w.kept_count; i++) free(w.kept[i].data);
+  nats_server_finish(&w.server);
+}
+
+static void what_is_played_back_is_nothing(void **state) {
+  (void)state;
+  uint64_t seed = setting("REPLAY_SEED", 1), count = setting("REPLAY_SEEDS", 200);
+  begin();
+  for (size_t i = 0; i < PLACES; i++) begin_life(i);
+  meet();
+  for (size_t life = 1; life < LIVES; life++)
+    for (size_t i = 0; i < PLACES; i++) {
+      for (size_t from = 0; from < PLACES; from++) {
+        broadcast(from);
+        tell(from, i);
+        tell(from, PLACES);
+      }
+      end_life(i, life == 1);
+      begin_life(i);
+      meet();
+    }
+  for (uint64_t i = 0; i < count; i++) {
+    if (i % SEEDS_A_LIFE == SEEDS_A_LIFE - 1) {
+      size_t one = (size_t)(i / SEEDS_A_LIFE % PLACES);
+      end_life(one, i / SEEDS_A_LIFE % 2);
+      begin_life(one);
+      meet();
+    }
+    run_seed(seed + i);
+  }
+  print_message("%llu seeds: %zu lives, %zu messages recorded, %zu played back; %zu dispatches, %zu events\n",
+                (unsigned long long)count, w.lives, (size_t)w.kept_count, w.played, w.dispatches, w.events);
+  assert_true(w.played >= count * 40);
+  finish();
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(what_is_played_back_is_nothing)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
