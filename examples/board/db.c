@@ -31,7 +31,8 @@ vestry_err db_run(sqlite3 *db, const char *sql, const vestry_key *values, db_row
   }
   if (status != SQLITE_DONE) database_say(&file, db, status, "db_run");
   sqlite3_finalize(statement);
-  return status != SQLITE_DONE ? VESTRY_IO : found ? VESTRY_OK : VESTRY_NOT_FOUND;
+  if (status != SQLITE_DONE) return database_error(status);
+  return found ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
 /* ------------------------------------------------------------------------------------------------- sessions ------- */

@@ -11,8 +11,8 @@
 sqlite3 *db_open(const char *path);
 
 /* One statement. values: for its parameters; integers and texts of vestry/value.h.
- * row: called for each row; NULL: none is wanted. OK | NOT_FOUND (no row, or nothing was changed) | IO, which is
- * logged */
+ * row: called for each row; NULL: none is wanted. OK | NOT_FOUND (no row, or nothing was changed) | LIMIT (not now: the
+ * disk is full, another process writes) | IO; these two are logged */
 typedef void (*db_row_fn)(sqlite3_stmt *row, void *ctx);
 vestry_err db_run(sqlite3 *db, const char *sql, const vestry_key *values, db_row_fn row, void *ctx);
 

@@ -58,7 +58,7 @@ static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ct
     return page_login(app, req, reply, "A name is wanted, of at most 40 characters.");
   }
   struct db_connection *db = db_begin(app->db);
-  if (!db) return VESTRY_IO;
+  if (!db) return VESTRY_LIMIT;
   err = db_run(db,
                "INSERT INTO seen SELECT ?1, id, coalesce((SELECT max(m.id) FROM message m WHERE "
                "m.channel = c.id), 0) FROM channel c WHERE NOT EXISTS (SELECT 1 FROM seen WHERE user = ?1)",
@@ -121,7 +121,7 @@ static vestry_err go(const vestry_request *req, vestry_reply *reply, void *ctx) 
   int channel;
   vestry_err err = channel_of(req, &channel);
   struct db_connection *db = err ? NULL : db_begin(app->db);
-  if (!err) err = db ? db_end(db, enter(db, req, channel)) : VESTRY_IO;
+  if (!err) err = db ? db_end(db, enter(db, req, channel)) : VESTRY_LIMIT;
   return err ? err : vestry_reply_status(reply, 204);
 }
 
@@ -138,7 +138,7 @@ static vestry_err create_channel(const vestry_request *req, vestry_reply *reply,
   int id = 0;
   if (!is_good(name, NAME_MAX)) return complain(reply, "A channel needs a name, of at most 40 characters.");
   struct db_connection *db = db_begin(app->db);
-  if (!db) return VESTRY_IO;
+  if (!db) return VESTRY_LIMIT;
   vestry_err err = db_run(db,
                           "INSERT INTO channel(name) SELECT trim(?1) WHERE (SELECT count(*) FROM channel) < ?2 "
                           "ON CONFLICT DO NOTHING RETURNING id",
@@ -156,7 +156,7 @@ static vestry_err keep_pace(struct app *app, struct db_connection *db, const cha
                           "INSERT INTO pace VALUES(?1, unixepoch() / ?2, 1) ON CONFLICT DO UPDATE SET count = "
                           "iif(slot = excluded.slot, count + 1, 1), slot = excluded.slot RETURNING count",
                           VESTRY_KEY(user, (int)SLOT_S), db_integer, &count);
-  return !err && (uint64_t)count > app->rate ? VESTRY_LIMIT : err;
+  return !err && (uint64_t)count > app->rate ? VESTRY_FULL : err;
 }
 
 /* Forget a tab's draft, or keep it. */
@@ -177,7 +177,7 @@ static vestry_err add_message(struct app *app, const vestry_request *req, int ch
                               const char *text) {
   const char *user = vestry_session_user(req), *once = vestry_request_header(req, "X-Once");
   struct db_connection *db = db_begin(app->db);
-  if (!db) return VESTRY_IO;
+  if (!db) return VESTRY_LIMIT;
   int id = 0;
   vestry_err err = keep_pace(app, db, user);
   if (!err) err = db_run(db, "SELECT id FROM channel WHERE id = ?", VESTRY_KEY(channel), db_integer, &id);
@@ -209,7 +209,7 @@ static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx)
     wrong = "A message has at most 2,000 characters.";
   else
     err = add_message(app, req, channel, draft, text);
-  if (err == VESTRY_LIMIT) wrong = "That was much in a short time: wait a few seconds.";
+  if (err == VESTRY_FULL) wrong = "That was much in a short time: wait a few seconds.";
   if (wrong) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", wrong, (const char *)draft, text));
   return err ? err : vestry_reply_status(reply, 204);
 }
@@ -224,7 +224,7 @@ static vestry_err save_draft(const vestry_request *req, vestry_reply *reply, voi
   if (err) return err;
   const char *text = program_text(req, draft, TEXT_MAX * 4);
   struct db_connection *db = text ? db_begin(app->db) : NULL;
-  if (text) err = db ? db_end(db, set_draft(db, req, draft, text)) : VESTRY_IO;
+  if (text) err = db ? db_end(db, set_draft(db, req, draft, text)) : VESTRY_LIMIT;
   return err ? err : vestry_reply_status(reply, 204);
 }
 
@@ -232,7 +232,7 @@ static vestry_err save_draft(const vestry_request *req, vestry_reply *reply, voi
 static vestry_err show_older(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   struct db_connection *db = db_begin(app->db);
-  if (!db) return VESTRY_IO;
+  if (!db) return VESTRY_LIMIT;
   json_t *state = db_tab(db, req, NULL);
   json_int_t older = json_integer_value(json_object_get(state, "older")) + SHOWN;
   if (older > SHOWN_MAX - SHOWN) older = SHOWN_MAX - SHOWN;
@@ -246,7 +246,7 @@ static vestry_err show_older(const vestry_request *req, vestry_reply *reply, voi
 /* What only who has written it may do. */
 static vestry_err change(struct app *app, vestry_reply *reply, const char *sql, const vestry_key *values) {
   struct db_connection *db = db_begin(app->db);
-  vestry_err err = db ? db_end(db, db_run(db, sql, values, NULL, NULL)) : VESTRY_IO;
+  vestry_err err = db ? db_end(db, db_run(db, sql, values, NULL, NULL)) : VESTRY_LIMIT;
   return err ? err : vestry_reply_patch_signals(reply, VESTRY_OBJECT("edit", 0, "error", ""));
 }
 

@@ -180,7 +180,7 @@ void db_give(struct db_connection *connection) {
 struct db_connection *db_begin(struct db *db) {
   pthread_mutex_lock(&db->writing);
   struct db_connection *connection = db_take(db);
-  if (db_run(connection, "BEGIN IMMEDIATE", NULL, NULL, NULL) != VESTRY_IO) return connection;
+  if (db_run(connection, "BEGIN IMMEDIATE", NULL, NULL, NULL) == VESTRY_NOT_FOUND) return connection;
   db_give(connection);
   pthread_mutex_unlock(&db->writing);
   return NULL;
@@ -188,7 +188,10 @@ struct db_connection *db_begin(struct db *db) {
 
 vestry_err db_end(struct db_connection *connection, vestry_err err) {
   struct db *db = connection->db;
-  if (!err && db_run(connection, "COMMIT", NULL, NULL, NULL) == VESTRY_IO) err = VESTRY_IO;
+  if (!err) {
+    err = db_run(connection, "COMMIT", NULL, NULL, NULL);
+    if (err == VESTRY_NOT_FOUND) err = VESTRY_OK; /* it gives no row */
+  }
   if (!sqlite3_get_autocommit(connection->sqlite)) (void)db_run(connection, "ROLLBACK", NULL, NULL, NULL);
   db_give(connection);
   pthread_mutex_unlock(&db->writing);
@@ -234,7 +237,8 @@ vestry_err db_run(struct db_connection *connection, const char *sql, const vestr
   if (status != SQLITE_DONE) database_say(&file, connection->sqlite, status, "db_run");
   sqlite3_reset(statement);
   sqlite3_clear_bindings(statement);
-  return status != SQLITE_DONE ? VESTRY_IO : found ? VESTRY_OK : VESTRY_NOT_FOUND;
+  if (status != SQLITE_DONE) return database_error(status);
+  return found ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
 /* ------------------------------------------------------------------------------------ state of tabs --------------- */
@@ -253,7 +257,7 @@ vestry_err db_tab_set(struct db_connection *connection, const vestry_request *re
   char *text = json_dumps(state, JSON_COMPACT);
   if (!text) return VESTRY_NO_MEMORY;
   vestry_err err = vestry_sqlite_tab_set(connection->attached, req, text, strlen(text));
-  if (err == VESTRY_LIMIT) err = VESTRY_IO; /* the disk is full; LIMIT is for those who say too much */
+  if (err == VESTRY_BUSY || err == VESTRY_IO) err = VESTRY_LIMIT; /* not now: as database_error has it */
   free(text);
   return err;
 }
@@ -263,7 +267,7 @@ vestry_err db_tab_set(struct db_connection *connection, const vestry_request *re
 /* No row is wanted of what only writes. */
 static vestry_err write_one(struct db *db, const char *sql, const vestry_key *values) {
   struct db_connection *connection = db_begin(db);
-  if (!connection) return VESTRY_IO;
+  if (!connection) return VESTRY_LIMIT;
   vestry_err err = db_run(connection, sql, values, NULL, NULL);
   return db_end(connection, err == VESTRY_NOT_FOUND ? VESTRY_OK : err);
 }

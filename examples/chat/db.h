@@ -44,7 +44,8 @@ typedef void (*db_row_fn)(sqlite3_stmt *row, void *ctx);
 /* Its first column becomes an int. */
 void db_integer(sqlite3_stmt *row, void *ctx);
 /* One statement, which is kept prepared. values: for its parameters; integers and texts of vestry/key.h. NULL: none.
- * row: called for each row; NULL: none is wanted. OK | NOT_FOUND (no row) | IO, which is logged */
+ * row: called for each row; NULL: none is wanted. OK | NOT_FOUND (no row) | LIMIT (not now: the disk is full, another
+ * process writes) | IO; these two are logged */
 vestry_err db_run(struct db_connection *connection, const char *sql, const vestry_key *values, db_row_fn row,
                   void *ctx);
 

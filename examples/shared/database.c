@@ -21,10 +21,21 @@ static const char *advice(int status) {
   }
 }
 
+vestry_err database_error(int status) {
+  switch (status & 0xff) {
+  case SQLITE_BUSY:
+  case SQLITE_LOCKED:
+  case SQLITE_FULL:
+  case SQLITE_IOERR: return VESTRY_LIMIT;
+  default: return VESTRY_IO;
+  }
+}
+
 void database_say(const struct database *database, sqlite3 *db, int status, const char *function) {
   const int system = (status & 0xff) == SQLITE_CANTOPEN ? sqlite3_system_errno(db) : 0;
-  fprintf(stderr, "%s: %s, %s: %s (%d)%s%s; %s\n", database->program, function, database->path, sqlite3_errmsg(db),
-          status, system ? ", " : "", system ? strerror(system) : "", advice(status));
+  fprintf(stderr, "%s: %s, %s: %s (%d)%s%s; %s\n", database->program, function, database->path,
+          sqlite3_errcode(db) ? sqlite3_errmsg(db) : sqlite3_errstr(status), status, system ? ", " : "",
+          system ? strerror(system) : "", advice(status));
 }
 
 static int read_version(sqlite3 *db, int *ret_version) {
@@ -55,6 +66,7 @@ sqlite3 *database_open(const struct database *database, int flags) {
   const char *function = "sqlite3_open_v2";
   int status = sqlite3_open_v2(database->path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | flags, NULL);
   if (!status) function = "database_open", status = sqlite3_busy_timeout(db, WAIT_MS);
+  if (!status && sqlite3_db_readonly(db, "main") == 1) status = SQLITE_READONLY;
   if (!status) status = read_version(db, &version);
   if (!status && version <= database->version) status = sqlite3_exec(db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
   if (!status && version < database->version) status = make_tables(database, db, &version);

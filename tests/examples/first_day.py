@@ -1,0 +1,642 @@
+#!/usr/bin/env python3
+"""What everybody does with an example on the first day: start it, use it, end it by Ctrl-C, start it again; start it
+twice, kill it, let the disk be full, give it a file or a port that it cannot have: first_day.py FOLDER-OF-PROGRAMS
+ADAPTER [EXAMPLE…]
+
+Either it works, or it ends with a status that is not 0 and a message that names the function, the file or the port, and
+what helps. What was acknowledged is there afterwards, always."""
+import contextlib
+import ctypes
+import http.client
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+
+PROGRAMS, ADAPTER = os.path.abspath(sys.argv[1]), sys.argv[2]
+PATIENCE_S = 30
+CODES = ('argument is outside', 'operating system or peer', 'could last for ever')  # what strerror says of codes: no help
+
+
+def quiet_limits():
+    """In the child: writing more than RLIMIT_FSIZE fails, as it does on a full disk, rather than ending the process."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+
+class Program:
+    """A process of an example; stderr is its log."""
+
+    def __init__(self, name, *options, port=0, before=(), prepare=quiet_limits, cwd=None):
+        self.name = name
+        self.errors = tempfile.TemporaryFile('w+')
+        command = [*before, os.path.join(PROGRAMS, name), '--port', str(port), '--adapter', ADAPTER, *options]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.errors, text=True, preexec_fn=prepare,
+                                        restore_signals=False, cwd=cwd)
+
+    def listens(self):
+        """Waits until it does; returns itself."""
+        line = self.process.stdout.readline()
+        found = re.fullmatch(rf'{self.name}: http://127\.0\.0\.1:(\d+)\n', line)
+        assert found, f'{self.process.args} does not start: {line}{self.log()}'
+        self.port = int(found.group(1))
+        return self
+
+    def log(self):
+        return os.pread(self.errors.fileno(), 1 << 20, 0).decode()
+
+    def end(self, how=signal.SIGINT):
+        self.process.send_signal(how)
+        status = self.process.wait(PATIENCE_S)
+        assert status == (-how if how == signal.SIGKILL else 0), f'{self.process.args}: {status}\n{self.log()}'
+        self.close()
+
+    def close(self):
+        self.process.stdout.close()
+        self.errors.close()
+
+    def must_refuse(self, *said):
+        """It ends, and one line says all this."""
+        status = self.process.wait(PATIENCE_S)
+        log = self.log() + self.process.stdout.read()
+        assert status not in (0, None) and status > 0, f'{self.process.args}: {status}\n{log}'
+        assert any(all(text in line for text in said) for line in log.splitlines()), f'{self.process.args}: not said: {said}\n{log}'
+        assert len(log.splitlines()) <= 2 and not any(code in log for code in CODES), log
+        self.close()
+
+
+def ask(port, method, path, body=None, headers=None, timeout=PATIENCE_S):
+    connection = http.client.HTTPConnection('127.0.0.1', port, timeout=timeout)
+    with contextlib.closing(connection):
+        connection.request(method, path, body, headers or {})
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read().decode()
+
+
+def stream(port, method, path, body=None, headers=None):
+    connection = http.client.HTTPConnection('127.0.0.1', port, timeout=PATIENCE_S)
+    connection.request(method, path, body, {'Datastar-Request': 'true', **(headers or {})})
+    answer = connection.getresponse()
+    assert answer.status == 200, answer.status
+    return connection, answer
+
+
+def until(answer, text):
+    while True:
+        line = answer.readline().decode()
+        assert line, f'the stream has ended before {text}'
+        if text in line:
+            return
+
+
+# ------------------------------------------------------------------------------------------------- who uses it -------
+
+
+class Session:
+    """A browser, as far as it goes without one."""
+
+    def __init__(self, port):
+        self.port, self.cookies = port, {}
+
+    def ask(self, method, path, body=None, **headers):
+        headers = {name.replace('_', '-'): value for name, value in headers.items()}
+        cookie = '; '.join(f'{name}={value}' for name, value in self.cookies.items())
+        status, given, text = ask(self.port, method, path, body, {'Cookie': cookie, **headers})
+        for one in given.get_all('Set-Cookie') or []:
+            name, _, value = one.split(';')[0].partition('=')
+            self.cookies[name] = value
+        return status, text
+
+    def act(self, method, path, signals, **headers):
+        return self.ask(method, path, json.dumps(signals), Datastar_Request='true', Content_Type='application/json', **headers)
+
+    def submit(self, path, **fields):
+        return self.ask('POST', path, urllib.parse.urlencode(fields), Content_Type='application/x-www-form-urlencoded')
+
+
+class Nothing:
+    """An example that keeps nothing: it can be used, and is as new when it is started again."""
+    options = ()
+    keeps = False
+
+    def __init__(self, port):
+        self.port = port
+        self.session = Session(port)
+
+    def opens(self):
+        status, text = self.session.ask('GET', '/')
+        assert status == 200 and '<!doctype html>' in text.lower(), status
+        return text
+
+
+class Counter(Nothing):
+    def use(self):
+        assert 'data-signals:counter="0"' in self.opens()
+        connection, answer = stream(self.port, 'PUT', '/', '{}', {'Cookie': '; '.join(f'{n}={v}' for n, v in self.session.cookies.items())})
+        until(answer, '"running":true')
+        assert self.session.act('POST', '/jump', {})[0] == 204
+        until(answer, '"counter":1')
+        return connection
+
+
+class Dashboard(Nothing):
+    def use(self):
+        assert 'svg' in self.opens()
+        connection, answer = stream(self.port, 'GET', '/')
+        until(answer, 'svg')
+        return connection
+
+
+class Poll(Nothing):
+    def use(self):
+        assert '0 votes' in self.opens()
+        assert self.session.act('POST', '/poll/1/vote/1', {})[0] == 204
+        assert '1 vote' in self.opens()
+        assert self.session.submit('/poll', title='Tea?', answer='yes')[0] == 422
+
+
+class Edit(Nothing):
+    def use(self):
+        assert 'Ada Lovelace' in self.opens()
+        connection, answer = stream(self.port, 'GET', '/stream')
+        assert self.session.act('PUT', '/card', {'name': 'Grace', 'email': 'g@example.org'})[0] == 200
+        until(answer, 'Grace')
+        assert 'Grace' in self.opens()
+        return connection
+
+
+class Search(Nothing):
+    def use(self):
+        self.opens()
+        query = urllib.parse.quote(json.dumps({'query': 'a'}))
+        status, text = self.session.ask('GET', f'/search?datastar={query}', Datastar_Request='true')
+        assert status == 200 and 'datastar-patch' in text, text
+
+
+class Progress(Nothing):
+    def use(self):
+        self.opens()
+        connection, answer = stream(self.port, 'GET', '/stream')
+        until(answer, 'idle')
+        assert self.session.act('POST', '/job', {'name': 'dishes'})[0] == 204
+        until(answer, 'running')
+        return connection
+
+
+class Notices(Nothing):
+    def use(self):
+        self.opens()
+        signals = urllib.parse.quote(json.dumps({'user': 'bob'}))
+        connection, answer = stream(self.port, 'GET', f'/stream?user=bob&datastar={signals}')
+        assert 'Sent to' in self.session.act('POST', '/send', {'user': 'ada', 'to': '', 'text': 'hello'})[1]
+        until(answer, 'hello')
+        return connection
+
+
+class Signup(Nothing):
+    def use(self):
+        self.opens()
+        assert 'Thank you' in self.session.act('POST', '/signup', {'name': 'Ada', 'email': 'ada@example.org', 'seats': 1})[1]
+        assert 'has signed up' in self.session.act('POST', '/check', {'name': 'Ada', 'email': 'ada@example.org', 'seats': 1, 'errors': {'email': ''}})[1]
+
+
+class Board:
+    """Somebody on the board. write() adds a card; texts() are the cards of all."""
+    keeps = True
+    tables = ('board', 'card')
+    # As the first version had it.
+    old = ("PRAGMA journal_mode = WAL; CREATE TABLE session(hash TEXT PRIMARY KEY, user TEXT NOT NULL, created INTEGER, used INTEGER) WITHOUT ROWID;"
+           "CREATE TABLE board(id INTEGER PRIMARY KEY, title TEXT NOT NULL);"
+           "CREATE TABLE card(id INTEGER PRIMARY KEY, board INTEGER NOT NULL REFERENCES board, stage INTEGER NOT NULL, text TEXT NOT NULL, author TEXT NOT NULL);"
+           "INSERT INTO board(title) VALUES('First board'); INSERT INTO card(board, stage, text, author) VALUES(1, 0, 'of long ago', 'Ada')")
+
+    def __init__(self, port, name):
+        self.session = Session(port)
+        status, _ = self.session.submit('/login', name=name)
+        assert status == 303, status
+
+    @staticmethod
+    def try_login(port):
+        return Session(port).submit('/login', name='Eve')[0]
+
+    def moved(self, port):
+        self.session.port = port
+        return self
+
+    def write(self, text, again=False):
+        return self.session.act('POST', '/board/1/card', {'text': text})[0]
+
+    def looks(self):
+        return self.session.ask('GET', '/board/1')[0] == 200
+
+    @staticmethod
+    def texts(db):
+        return [row[0] for row in db.execute('SELECT text FROM card ORDER BY id')]
+
+    def is_shown(self, text):
+        cookie = '; '.join(f'{name}={value}' for name, value in self.session.cookies.items())
+        connection, answer = stream(self.session.port, 'GET', '/board/1/stream', headers={'Cookie': cookie})
+        with contextlib.closing(connection):
+            until(answer, text)
+        return True
+
+
+class Chat(Board):
+    tables = ('channel', 'message')
+    old = ("PRAGMA journal_mode = WAL; CREATE TABLE secret(bytes BLOB NOT NULL); CREATE TABLE session(hash TEXT PRIMARY KEY, user TEXT NOT NULL, created INTEGER, used INTEGER) WITHOUT ROWID;"
+           "CREATE TABLE channel(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
+           "CREATE TABLE message(channel INTEGER NOT NULL REFERENCES channel, id INTEGER NOT NULL, author TEXT NOT NULL, text TEXT, sent INTEGER NOT NULL DEFAULT (unixepoch()),"
+           " edited INTEGER NOT NULL DEFAULT 0, once TEXT UNIQUE, PRIMARY KEY(channel, id)) WITHOUT ROWID;"
+           "CREATE TABLE tally(channel INTEGER PRIMARY KEY, last INTEGER NOT NULL);"
+           "CREATE TABLE seen(user TEXT NOT NULL, channel INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY(user, channel)) WITHOUT ROWID;"
+           "CREATE TABLE pace(user TEXT PRIMARY KEY, slot INTEGER NOT NULL, count INTEGER NOT NULL) WITHOUT ROWID;"
+           "INSERT INTO secret VALUES(randomblob(32)); INSERT INTO channel(name) VALUES('general');"
+           "INSERT INTO message(channel, id, author, text) VALUES(1, 1, 'Ada', 'of long ago');"
+           # vestry's own, as they were before parts had versions
+           "CREATE TABLE vestry_schema(version INTEGER NOT NULL) STRICT; INSERT INTO vestry_schema VALUES(1);"
+           "CREATE TABLE vestry_tab(scope BLOB NOT NULL, tab BLOB NOT NULL, data BLOB NOT NULL, expires INTEGER NOT NULL, PRIMARY KEY(scope, tab)) STRICT, WITHOUT ROWID;"
+           "CREATE INDEX vestry_tab_expires ON vestry_tab(expires)")
+
+    def __init__(self, port, name):
+        self.session, self.count = Session(port), 0
+        status = self.login(self.session, name)
+        assert status == 303, status
+        page = self.session.ask('GET', '/')[1]
+        self.token = re.search(r"_csrf=\"'(\w{64})'", page).group(1)
+        self.nonce = re.search(r"_once=\"'(\w{64})'", page).group(1)
+        self.tab = re.search(r"\('','(\w{64})'", page).group(1)
+
+    @staticmethod
+    def login(session, name):
+        form = session.ask('GET', '/')[1]
+        token = re.search(r'name="csrf" value="(\w{64})"', form).group(1)
+        return session.submit('/login', name=name, csrf=token)[0]
+
+    @staticmethod
+    def try_login(port):
+        return Chat.login(Session(port), 'Eve')
+
+    def write(self, text, again=False):
+        self.count += not again
+        status, answer = self.session.act('POST', '/channel/1/message', {'tabId': self.tab, 'text': text}, X_CSRF_Token=self.token, X_Once=f'{self.nonce}.{self.count}')
+        return status if 'error' not in answer else 500
+
+    def looks(self):
+        return self.session.ask('GET', '/')[0] == 200
+
+    @staticmethod
+    def texts(db):
+        return [row[0] for row in db.execute('SELECT text FROM message WHERE channel = 1 ORDER BY id')]
+
+    def is_shown(self, text):
+        return text in self.session.ask('GET', '/')[1]
+
+
+EXAMPLES = {'counter': Counter, 'dashboard': Dashboard, 'poll': Poll, 'edit': Edit, 'search': Search, 'progress': Progress,
+            'notices': Notices, 'signup': Signup, 'board': Board, 'chat': Chat}
+
+# ------------------------------------------------------------------------------------------------ all of them -------
+
+
+def is_good(status):
+    return status in (200, 204)
+
+
+def texts(kind, file):
+    with contextlib.closing(sqlite3.connect(file, timeout=PATIENCE_S)) as db:
+        return kind.texts(db)
+
+
+def start_use_end_start(name, kind, folder):
+    """Three times; streams are open when it ends."""
+    file = os.path.join(folder, 'lives.db')
+    ada, written = None, []
+    for life in range(3):
+        program = Program(name, *(('--db', file) if kind.keeps else ())).listens()
+        if not kind.keeps:
+            connection = kind(program.port).use()
+        else:
+            ada = ada.moved(program.port) if ada else kind(program.port, 'Ada')
+            assert not written or ada.is_shown(written[-1])  # who was logged in still is
+            if life != 1:  # the second one changes nothing
+                written.append(f'life {life}')
+                assert is_good(ada.write(written[-1]))
+            assert ada.is_shown(written[-1])
+            connection = None
+        program.end()
+        if connection:
+            connection.close()
+    assert not kind.keeps or [text for text in texts(kind, file) if text.startswith('life')] == written
+
+
+def start_twice(name, kind, folder):
+    """At once, on one database, which there is not yet, or on none."""
+    for number in range(3):
+        file = os.path.join(folder, f'twice{number}.db')
+        two = [Program(name, *(('--db', file) if kind.keeps else ())) for _ in range(2)]
+        for program in two:
+            program.listens()
+        if not kind.keeps:
+            connections = [kind(program.port).use() for program in two]
+        else:
+            connections = []
+            people = [kind(program.port, f'Person {i}') for i, program in enumerate(two)]
+            for i, person in enumerate(people):
+                assert is_good(person.write(f'by {i}'))
+            for person in people:
+                assert person.is_shown('by 0') and person.is_shown('by 1')
+        for program in two:
+            program.end()
+        for connection in filter(None, connections):
+            connection.close()
+
+
+def take_its_port(name, kind, folder):
+    file, other = (os.path.join(folder, f'port{i}.db') for i in range(2))
+    program = Program(name, *(('--db', file) if kind.keeps else ())).listens()
+    Program(name, *(('--db', other) if kind.keeps else ()), port=program.port).must_refuse('vestry_', str(program.port), 'Address already in use', 'choose another port')
+    if kind.keeps:
+        assert is_good(kind(program.port, 'Ada').write('all the same'))
+    else:
+        kind(program.port).opens()
+    program.end()
+
+
+def kill_it(name, kind, folder):
+    """While it is in use, and what was acknowledged is there, once."""
+    file = os.path.join(folder, 'killed.db')
+    written, port = [], 0
+    for life in range(3):
+        program = Program(name, *(('--db', file) if kind.keeps else ()), port=port).listens()
+        port = program.port
+        if not kind.keeps:
+            connection = kind(port).use()
+            program.end(signal.SIGKILL)
+            if connection:
+                connection.close()
+            continue
+        people = [kind(port, f'Person {i}') for i in range(3)]
+        lock = threading.Lock()
+
+        def write(i):
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                for number in range(10000):
+                    text = f'{life}.{i}.{number}'
+                    if not is_good(people[i].write(text)):
+                        return
+                    with lock:
+                        written.append(text)
+
+        threads = [threading.Thread(target=write, args=(i,)) for i in range(3)]
+        for thread in threads:
+            thread.start()
+        end = time.monotonic() + PATIENCE_S
+        while len([text for text in written if text.startswith(f'{life}.')]) < 20:
+            assert time.monotonic() < end, program.log()
+            time.sleep(0.002)
+        program.end(signal.SIGKILL)
+        for thread in threads:
+            thread.join()
+    program = Program(name, *(('--db', file) if kind.keeps else ()), port=port).listens()
+    if kind.keeps:
+        there = texts(kind, file)
+        assert len(set(there)) == len(there) and not set(written) - set(there), set(written) - set(there)
+        assert is_good(kind(port, 'Ada').write('after all')) and texts(kind, file)[-1] == 'after all'
+    else:
+        kind(port).opens()
+    program.end()
+
+
+def give_nonsense(name, kind, folder):
+    """Options that no example takes; and those that one does not."""
+    Program(name, '--nothing').must_refuse(name, '--nothing', '--help')
+    Program(name, port=70000).must_refuse('--port 70000', 'a number from 0 to 65535 is wanted')
+    Program(name, '--datastar-file', '/nowhere/x.js').must_refuse('--datastar-file /nowhere/x.js', 'No such file')
+    if ADAPTER == 'microhttpd':
+        Program(name, '--unix-socket', '/nowhere/x.sock', *(('--db', os.path.join(folder, 'socket.db')) if kind.keeps else ())).must_refuse(
+            'vestry_', '/nowhere/x.sock', 'No such file', 'choose another path')
+
+
+# ---------------------------------------------------------------------------------------- those that keep much -------
+
+
+def all_of(file):
+    """What stands in the file and beside it."""
+    return {suffix: open(file + suffix, 'rb').read() for suffix in ('', '-wal', '-journal') if os.path.exists(file + suffix)}
+
+
+def files_that_cannot_be(name, kind, folder):
+    missing = os.path.join(folder, 'missing', 'x.db')
+    Program(name, '--db', missing).must_refuse(name, missing, 'No such file or directory', 'its folder must be there')
+    Program(name, '--db', folder).must_refuse(name, folder, 'unable to open')
+    letter = os.path.join(folder, 'letter.db')
+    with open(letter, 'w', encoding='ascii') as out:
+        out.write('Dear Ada, this is a letter. ' * 100)
+    before = all_of(letter)
+    Program(name, '--db', letter).must_refuse(name, letter, 'not a database', 'choose another file')
+    assert all_of(letter) == before
+    empty = os.path.join(folder, 'empty.db')
+    open(empty, 'wb').close()
+    program = Program(name, '--db', empty).listens()
+    assert is_good(kind(program.port, 'Ada').write('into what was empty'))
+    program.end()
+    for memory in (':memory:', ''):
+        program = Program(name, '--db', memory, cwd=folder)
+        if name == 'chat':  # it has several connections
+            program.must_refuse('chat', f"--db '{memory}'", 'a file is wanted')
+        else:
+            program.listens()
+            assert is_good(kind(program.port, 'Ada').write('while it lasts'))
+            program.end()
+
+
+def versions(name, kind, folder):
+    old = os.path.join(folder, 'old.db')
+    with contextlib.closing(sqlite3.connect(old)) as db:
+        db.executescript(kind.old)
+    for life in range(2):
+        program = Program(name, '--db', old).listens()
+        ada = kind(program.port, 'Ada')
+        assert ada.is_shown('of long ago') and is_good(ada.write(f'life {life}'))
+        program.end()
+    assert texts(kind, old) == ['of long ago', 'life 0', 'life 1']
+
+    # Of a later version of the example; and of vestry.
+    cases = [('PRAGMA user_version = 99', ('database_open', 'its tables are of version 99'))]
+    if name == 'chat':
+        cases.append(("PRAGMA user_version = {now}; UPDATE vestry_schema SET version = 99", ('vestry_sqlite_create', "vestry's tables (tab) are of version 99")))
+    with contextlib.closing(sqlite3.connect(old)) as db:
+        now = db.execute('PRAGMA user_version').fetchone()[0]
+    for sql, said in cases:
+        with contextlib.closing(sqlite3.connect(old)) as db:
+            db.executescript(sql.format(now=now))
+        before = all_of(old)
+        for _ in range(2):
+            Program(name, '--db', old).must_refuse(old, 'nothing was changed: use the program that wrote them', *said)
+        assert all_of(old) == before
+
+
+def obey_permissions():
+    """In the child: root without the capabilities to pass over them (CAP_DAC_OVERRIDE, _READ_SEARCH), from exec on."""
+    quiet_limits()
+    if os.getuid() == 0:
+        for capability in (1, 2):
+            assert ctypes.CDLL(None).prctl(24, capability, 0, 0, 0) == 0  # PR_CAPBSET_DROP
+
+
+def what_may_not_be_written(name, kind, folder):
+    """The folder; the file in it; both."""
+    for folder_mode, file_mode in ((0o555, 0o444), (0o777, 0o444), (0o555, 0o666)):
+        place = os.path.join(folder, f'locked{folder_mode:o}{file_mode:o}')
+        os.mkdir(place)
+        file = os.path.join(place, 'x.db')
+        program = Program(name, '--db', file).listens()
+        assert is_good(kind(program.port, 'Ada').write('before'))
+        program.end()
+        os.chmod(file, file_mode)
+        os.chmod(place, folder_mode)
+        before = all_of(file)
+        Program(name, '--db', file, prepare=obey_permissions).must_refuse(name, file, 'this user', 'write')
+        assert all_of(file) == before
+        if folder_mode == 0o555:
+            new = os.path.join(place, 'new.db')
+            Program(name, '--db', new, prepare=obey_permissions).must_refuse(name, new, 'this user must be allowed to write there')
+        os.chmod(place, 0o777)
+        os.chmod(file, 0o666)
+        program = Program(name, '--db', file).listens()
+        assert kind(program.port, 'Ada').is_shown('before')
+        program.end()
+
+
+def somebody_else_writes(name, kind, folder):
+    """A program that holds the database: one that comes meanwhile waits, and says so, or needs not."""
+    file = os.path.join(folder, 'held.db')
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute('PRAGMA journal_mode = WAL')
+        other.execute('BEGIN IMMEDIATE')
+        Program(name, '--db', file).must_refuse(name, file, 'is locked', 'another program is writing to it')
+        other.execute('ROLLBACK')
+        program = Program(name, '--db', file).listens()
+        ada = kind(program.port, 'Ada')
+        assert is_good(ada.write('first'))
+        program.end()
+        other.execute('BEGIN IMMEDIATE')
+        program = Program(name, '--db', file, port=program.port).listens()
+        assert ada.is_shown('first')
+        other.execute('ROLLBACK')
+        assert is_good(ada.write('second'))
+        program.end()
+
+
+# ------------------------------------------------------------------------------------------------- the full disk -----
+
+
+def refuse_until_there_is_room(name, kind, program, file, fill, make_room):
+    """While it is full writes are answered with an error, which the log knows; pages go on, and nothing that was
+    acknowledged is lost. program: it runs, and has room; file: as the test can read it."""
+    ada, bob = kind(program.port, 'Ada'), kind(program.port, 'Bob')
+    said = []
+    for round_number in range(2):
+        said.append(f'before {round_number}')
+        assert is_good(ada.write(said[-1])) and bob.is_shown(said[-1])
+        fill()
+        refused, end = 0, time.monotonic() + PATIENCE_S
+        long_text = 'x' * 400
+        while refused < 3:  # some may find room in what is there already
+            assert time.monotonic() < end, program.log()
+            text = f'{round_number}.{len(said)}.{long_text}'
+            status = ada.write(text)
+            if is_good(status):
+                said.append(text)
+            else:
+                assert status >= 500, status
+                refused += 1
+        assert file in program.log(), program.log()
+        assert re.search(r'disk is full|make room on the disk|disk full', program.log()), program.log()
+        assert ada.looks() and bob.looks() and bob.is_shown(said[0])
+        status = kind.try_login(program.port)
+        assert status == 303 or status >= 500, status  # not: "the name is wrong"
+        make_room()
+        assert is_good(ada.write(text, again=True)), program.log()  # what the browser sends again
+        said.append(text)
+        assert bob.is_shown(text)
+    return said
+
+
+def a_limit_on_files(name, kind, folder):
+    file = os.path.join(folder, 'limit.db')
+
+    def prepare():
+        quiet_limits()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+
+    Program(name, '--db', file, prepare=prepare).must_refuse(name, file, 'disk is full')
+    program = Program(name, '--db', file).listens()
+    pid = program.process.pid
+
+    def fill():
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (os.path.getsize(file + '-wal'), resource.RLIM_INFINITY))
+
+    def make_room():
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+    said = refuse_until_there_is_room(name, kind, program, file, fill, make_room)
+    program.end()
+    assert texts(kind, file) == said
+
+
+def a_full_disk(name, kind, folder):
+    """A disk of memory that this process alone has; where the machine allows none, the limit above has to do."""
+    place = os.path.join(folder, 'disk')
+    os.mkdir(place)
+    mount = 'mount --make-rprivate / && mount -t tmpfs -o size=%s none "$0" && exec "$@"'
+    unshare = ['unshare', '--mount'] if os.getuid() == 0 else ['unshare', '--user', '--map-root-user', '--mount']
+    if not shutil.which('unshare') or subprocess.run([*unshare, 'sh', '-c', mount % '64k', place, 'true'], stderr=subprocess.DEVNULL, check=False).returncode:
+        print('no disk of its own can be had here: a limit on the size of files is the full disk')
+        return
+    file = os.path.join(place, 'x.db')
+    Program(name, '--db', file, before=[*unshare, 'sh', '-c', mount % '4k', place]).must_refuse(name, file, 'disk')
+    program = Program(name, '--db', file, before=[*unshare, 'sh', '-c', mount % '2m', place]).listens()
+    inside = f'/proc/{program.process.pid}/root{place}'
+    ballast = os.path.join(inside, 'ballast')
+
+    def fill():
+        with open(ballast, 'wb', buffering=0) as out, contextlib.suppress(OSError):
+            while True:
+                out.write(b'x' * 65536)  # the last one in part
+
+    said = refuse_until_there_is_room(name, kind, program, file, fill, lambda: os.unlink(ballast))
+    assert program.process.poll() is None
+    there = subprocess.run(['cp', '-r', inside, os.path.join(folder, 'copy')], check=True)
+    program.end()
+    assert there.returncode == 0 and texts(kind, os.path.join(folder, 'copy', 'x.db')) == said
+
+
+# ----------------------------------------------------------------------------------------------------- the day -------
+
+OF_ALL = [start_use_end_start, start_twice, take_its_port, kill_it, give_nonsense]
+OF_THOSE_THAT_KEEP = [files_that_cannot_be, versions, what_may_not_be_written, somebody_else_writes, a_limit_on_files, a_full_disk]
+
+
+def main():
+    for name, kind in EXAMPLES.items():
+        if (sys.argv[3:] and name not in sys.argv[3:]) or not os.path.exists(os.path.join(PROGRAMS, name)):
+            continue
+        for case in OF_ALL + (OF_THOSE_THAT_KEEP if kind.keeps else []):
+            with tempfile.TemporaryDirectory() as folder:
+                os.chmod(folder, 0o755)
+                began = time.monotonic()
+                case(name, kind, folder)
+                print(f'{name}: {case.__name__}: {time.monotonic() - began:.2f} s', flush=True)
+
+
+main()
