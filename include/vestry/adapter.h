@@ -82,6 +82,27 @@ VESTRY_API vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, voi
  *  Threads  any; does not block */
 VESTRY_API int vestry_route_status(vestry *v, const char *method, const char *path);
 
+/** Who is told of an instance's routes: an adapter inside a server that has handlers of others too, and is to be given
+ *  no paths but vestry's. Both are called in turn, never at once for one instance, and under a lock of its routes: they
+ *  must neither mount nor unmount, nor wait for anybody who does. */
+typedef struct vestry_route_follower {
+  size_t size; /**< sizeof(vestry_route_follower), or 0 */
+  /** A route is about to be mounted; method and pattern as vestry_route was given them, borrowed. OK | any other error:
+   *  it is not mounted, and vestry_route returns that. */
+  vestry_err (*mounts)(void *ctx, const char *method, const char *pattern);
+  /** It is no route any more, or was refused after all; requests may still be in it. */
+  void (*unmounted)(void *ctx, const char *method, const char *pattern);
+} vestry_route_follower;
+
+/** Be told of the routes that there are, and of each that comes and goes.
+ *  follower, ctx  borrowed until vestry_routes_unfollow; ctx: one instance, one follower
+ *  Returns  OK | INVALID (an argument; ctx follows already) | NO_MEMORY | what mounts said to a route that was there:
+ *           then unmounted was called for those before it, and nobody follows
+ *  Threads  any, but not from inside a follower; blocks while another thread mounts */
+VESTRY_API vestry_err vestry_routes_follow(vestry *v, const vestry_route_follower *follower, void *ctx);
+/** Be told no more: when it returns, none of its functions runs. Who does not follow is accepted. Threads as follow. */
+VESTRY_API void vestry_routes_unfollow(vestry *v, void *ctx);
+
 /** A server of an adapter's, for vestry_server_create. All are mandatory. */
 struct vestry_server_adapter {
   size_t size; /**< sizeof(vestry_server_adapter), or 0 */

@@ -445,6 +445,81 @@ static void routes_end_under_fire(void **state) {
   test_host_assert_clean(&w.th);
 }
 
+/* ---------------------------------------------------------------------------------------------- followers -------- */
+
+/* What one was told, as a line of text. */
+typedef struct told {
+  char text[512];
+  const char *refused; /* a pattern; NULL: none */
+} told;
+
+static void note(told *t, const char *sign, const char *method, const char *pattern) {
+  size_t len = strlen(t->text);
+  snprintf(t->text + len, sizeof t->text - len, "%s%s %s;", sign, method, pattern);
+}
+
+static vestry_err is_mounted(void *ctx, const char *method, const char *pattern) {
+  told *t = ctx;
+  if (t->refused && strcmp(t->refused, pattern) == 0) return VESTRY_LIMIT;
+  note(t, "+", method, pattern);
+  return VESTRY_OK;
+}
+
+static void is_unmounted(void *ctx, const char *method, const char *pattern) {
+  note(ctx, "-", method, pattern);
+}
+
+static void assert_told(told *t, const char *text) {
+  assert_string_equal(t->text, text);
+  t->text[0] = '\0';
+}
+
+static void followers_are_told_of_routes(void **state) {
+  (void)state;
+  static const vestry_route_follower follower = {.mounts = is_mounted, .unmounted = is_unmounted},
+                                     half = {.mounts = is_mounted};
+  world w;
+  told first = {.refused = NULL}, second = {.refused = NULL};
+  world_begin(&w, (vestry_options){0});
+  mount(&w, "GET", "/a/{id}", "a");
+  assert_int_equal(vestry_routes_follow(w.v, &half, &first), VESTRY_INVALID);
+  assert_int_equal(vestry_routes_follow(w.v, &follower, &first), VESTRY_OK);
+  assert_int_equal(vestry_routes_follow(w.v, &follower, &first), VESTRY_INVALID);
+  assert_told(&first, "+GET /a/{id};");
+  mount(&w, "PUT", "/b", "b");
+  assert_told(&first, "+PUT /b;");
+  second.refused = "/a/{id}"; /* the older one */
+  assert_int_equal(vestry_routes_follow(w.v, &follower, &second), VESTRY_LIMIT);
+  assert_told(&second, "+PUT /b;-PUT /b;");
+  second.refused = "/no";
+  assert_int_equal(vestry_routes_follow(w.v, &follower, &second), VESTRY_OK);
+  assert_told(&second, "+PUT /b;+GET /a/{id};");
+  /* who was told before another one refused is told that it is none */
+  assert_int_equal(vestry_route(w.v, "GET", "/no", tell, NULL), VESTRY_LIMIT);
+  assert_told(&first, "+GET /no;-GET /no;");
+  assert_told(&second, "");
+  assert_served(&w, "GET", "/no", 404, NULL);
+  /* as when there is such a route already, and when memory runs out */
+  assert_int_equal(vestry_route(w.v, "GET", "/a/{other}", tell, NULL), VESTRY_EXISTS);
+  assert_told(&first, "+GET /a/{other};-GET /a/{other};");
+  assert_told(&second, "+GET /a/{other};-GET /a/{other};");
+  fail_from(&w.th, 1);
+  assert_int_equal(vestry_route(w.v, "GET", "/c/d", tell, NULL), VESTRY_NO_MEMORY);
+  fail_from(&w.th, -1);
+  assert_told(&first, "+GET /c/d;-GET /c/d;");
+  assert_told(&second, "+GET /c/d;-GET /c/d;");
+  vestry_routes_unfollow(w.v, &second);
+  vestry_routes_unfollow(w.v, &second);
+  assert_int_equal(vestry_unroute(w.v, "GET", "/a/{id}"), VESTRY_OK);
+  assert_told(&first, "-GET /a/{id};");
+  assert_told(&second, "");
+  fail_from(&w.th, 0);
+  assert_int_equal(vestry_routes_follow(w.v, &follower, &second), VESTRY_NO_MEMORY);
+  fail_from(&w.th, -1);
+  assert_told(&second, "");
+  world_end(&w); /* one that follows still */
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(patterns_are_matched_by_segments),
@@ -458,6 +533,7 @@ int main(void) {
       cmocka_unit_test(no_memory_changes_nothing),
       cmocka_unit_test(nobody_waits_for_itself),
       cmocka_unit_test(routes_end_under_fire),
+      cmocka_unit_test(followers_are_told_of_routes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

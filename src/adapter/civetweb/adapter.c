@@ -61,6 +61,38 @@ static vestry_err start_deadlines(vestry_civetweb *adapter, const vestry_civetwe
   return vsi_civetweb_deadlines_init(&adapter->deadlines, adapter->v, round_ms(least(body_ms, linger_ms)));
 }
 
+static vestry_err start_guests(vestry_civetweb *adapter, uint32_t limit, const vsi_civetweb_port *ports,
+                               size_t ports_count) {
+  vsi_civetweb_neighbour *first = NULL;
+  vestry_err error = vsi_web_addresses_init(&adapter->own_guests.addresses, adapter->host, limit);
+  adapter->guests = &adapter->own_guests;
+  adapter->neighbour.adapter = adapter;
+  adapter->neighbour.v = adapter->v;
+  adapter->neighbour.host = adapter->host;
+  adapter->neighbour.server = adapter->server;
+  adapter->neighbour.gate = &adapter->gate;
+  adapter->neighbour.limit = limit;
+  if (!error) error = vsi_civetweb_neighbours_enter(&adapter->neighbour, &first);
+  if (error) return error;
+  if (first) {
+    adapter->guests = ((const vestry_civetweb *)first->adapter)->guests;
+    return VESTRY_OK;
+  }
+  return vsi_civetweb_crowd_init(&adapter->own_guests.crowd, adapter->v, adapter->host, limit, ports, ports_count);
+}
+
+static vestry_err start(vestry_civetweb *adapter, const vestry_civetweb_options *options, uint64_t request_timeout_ms) {
+  vestry_err error = vsi_civetweb_parked_init(&adapter->parked, adapter->host, adapter->gate.capacity);
+  if (!error) error = start_deadlines(adapter, options, request_timeout_ms);
+  vsi_civetweb_port ports[PORTS_MAX];
+  const size_t ports_count = read_ports(adapter->server, ports);
+  if (!error) error = start_guests(adapter, options->max_per_address, ports, ports_count);
+  if (!error) error = start_watch(adapter, options, ports, ports_count);
+  if (error) return error;
+  return vsi_civetweb_mounts_begin(&adapter->mounts, &adapter->neighbour, options->answers_all,
+                                   vsi_civetweb_serve_mount);
+}
+
 vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server, const vestry_civetweb_options *given,
                                   vestry_civetweb **ret_adapter) {
   vestry_civetweb_options own;
@@ -90,36 +122,35 @@ vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server, const ve
   adapter->query_is_decoded = settings.query_is_decoded;
   adapter->answers_all = options->answers_all;
   vsi_web_gate_init(&adapter->gate, settings.threads_count - reserve);
-  error = vsi_civetweb_parked_init(&adapter->parked, host, adapter->gate.capacity);
-  if (!error) error = vsi_web_addresses_init(&adapter->addresses, host, options->max_per_address);
-  if (!error) error = start_deadlines(adapter, options, settings.request_timeout_ms);
-  vsi_civetweb_port ports[PORTS_MAX];
-  const size_t ports_count = read_ports(server, ports);
-  if (!error) error = vsi_civetweb_crowd_init(&adapter->crowd, v, host, options->max_per_address, ports, ports_count);
-  if (!error) error = start_watch(adapter, options, ports, ports_count);
+  error = start(adapter, options, settings.request_timeout_ms);
   if (error) {
+    vsi_civetweb_mounts_undo(&adapter->mounts);
     vestry_civetweb_destroy(adapter);
     return error;
   }
   *ret_adapter = adapter;
-  mg_set_request_handler(server, "**", vsi_civetweb_serve, adapter); /* a request may come before it returns */
+  /* release pairs with requests that came meanwhile, and were told to come again */
+  atomic_store_explicit(&adapter->neighbour.is_open, true, memory_order_release);
   return VESTRY_OK;
 }
 
 vestry_err vestry_civetweb_stop(vestry_civetweb *adapter, uint64_t timeout_ms) {
   uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
   vsi_web_gate_shut(&adapter->gate);
+  vsi_civetweb_mounts_shut(&adapter->mounts);
   vsi_civetweb_parked_close_all(&adapter->parked, VESTRY_CAUSE_SHUTDOWN);
   return vsi_web_gate_wait(&adapter->gate, until_ns);
 }
 
 void vestry_civetweb_destroy(vestry_civetweb *adapter) {
   if (!adapter) return;
+  vsi_civetweb_mounts_finish(&adapter->mounts);
+  vsi_civetweb_neighbours_leave(&adapter->neighbour);
   vsi_civetweb_watch_destroy(adapter->watch);
   vsi_civetweb_deadlines_finish(&adapter->deadlines);
   vsi_civetweb_parked_finish(&adapter->parked, adapter->host);
-  vsi_civetweb_crowd_finish(&adapter->crowd);
-  vsi_web_addresses_finish(&adapter->addresses);
+  vsi_civetweb_crowd_finish(&adapter->own_guests.crowd);
+  vsi_web_addresses_finish(&adapter->own_guests.addresses);
   vsi_web_gate_finish(&adapter->gate);
   vsi_outside_free(adapter->host, adapter);
 }

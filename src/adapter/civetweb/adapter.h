@@ -4,11 +4,18 @@
 
 #include "adapter/civetweb/crowd.h"
 #include "adapter/civetweb/deadline.h"
+#include "adapter/civetweb/mounts.h"
 #include "adapter/civetweb/parked.h"
 #include "adapter/civetweb/settings.h"
 #include "adapter/civetweb/watch.h"
 #include "adapter/web/addresses.h"
 #include "adapter/web/gate.h"
+
+/* Whose connections are counted: of one address, and in a request now. */
+typedef struct vsi_civetweb_guests {
+  vsi_web_addresses addresses;
+  vsi_civetweb_crowd crowd;
+} vsi_civetweb_guests;
 
 struct vestry_civetweb {
   /* Constant. */
@@ -24,15 +31,17 @@ struct vestry_civetweb {
 
   vsi_civetweb_parked parked;
   vsi_civetweb_deadlines deadlines;
-  vsi_web_addresses addresses;
-  vsi_civetweb_crowd crowd;
-  vsi_civetweb_watch *watch; /* NULL: none */
+  vsi_civetweb_guests own_guests;
+  vsi_civetweb_guests *guests; /* its own, or those of the first adapter of this server */
+  vsi_civetweb_watch *watch;   /* NULL: none */
+  vsi_civetweb_mounts mounts;
+  vsi_civetweb_neighbour neighbour;
 
   vsi_web_gate gate;
 };
 
-/* What civetweb calls for all requests that no handler of its own is for (serve.c). */
+/* What civetweb calls for a request that matches a mount, which is its callback data (serve.c). */
 struct mg_connection;
-int vsi_civetweb_serve(struct mg_connection *server_connection, void *adapter);
+int vsi_civetweb_serve_mount(struct mg_connection *conn, void *mount);
 
 #endif

@@ -24,33 +24,68 @@ static void serve(vsi_civetweb_request *request) {
   vestry_connection_unref(connection);
 }
 
-int vsi_civetweb_serve(struct mg_connection *conn, void *added) {
-  vestry_civetweb *adapter = added;
-  const struct mg_request_info *info = mg_get_request_info(conn);
-  if (!info || !info->local_uri) return 0;
-  bool is_ours = adapter->answers_all || vestry_route_status(adapter->v, info->request_method, info->local_uri) != 404;
-  if (!is_ours) return 0; /* the server's own affair */
+/* Its worker is needed no more, or by others. */
+static void turn_away(vsi_civetweb_request *request) {
+  request->body_ended = true;
+  vsi_civetweb_request_close(request);
+  vsi_civetweb_refuse(request, 503, "Retry-After", VSI_WEB_RETRY_AFTER_S);
+}
+
+static int serve_by(vestry_civetweb *adapter, struct mg_connection *conn, const struct mg_request_info *info) {
   vsi_civetweb_request request;
   vsi_civetweb_request_init(&request, adapter, conn, info);
-  bool entered = vsi_web_gate_enter(&adapter->gate);
+  bool is_open = atomic_load_explicit(&adapter->neighbour.is_open, memory_order_acquire); /* pairs with create */
+  bool entered = is_open && vsi_web_gate_enter(&adapter->gate);
   vsi_web_address address = vsi_web_address_parse(info->remote_addr);
-  vestry_err crowded = entered ? vsi_web_addresses_enter(&adapter->addresses, address) : VESTRY_CLOSED;
+  vsi_civetweb_guests *guests = adapter->guests;
+  vestry_err crowded = entered ? vsi_web_addresses_enter(&guests->addresses, address) : VESTRY_CLOSED;
   if (crowded == VESTRY_LIMIT) vestry_turn_away(adapter->v, VESTRY_REFUSAL_ADDRESS);
   if (!crowded) {
     vsi_civetweb_peer peer;
     if (vsi_civetweb_peer_parse(info->remote_addr, info->remote_port, info->server_port, &peer))
-      vsi_civetweb_crowd_enter(&adapter->crowd, &request.guest, &peer);
+      vsi_civetweb_crowd_enter(&guests->crowd, &request.guest, &peer);
     serve(&request);
   } else {
-    request.body_ended = true; /* its worker is needed no more, or by others */
-    vsi_civetweb_request_close(&request);
-    vsi_civetweb_refuse(&request, 503, "Retry-After", VSI_WEB_RETRY_AFTER_S);
+    turn_away(&request);
   }
   vsi_civetweb_request_finish(&request);
-  vsi_civetweb_crowd_leave(&adapter->crowd, &request.guest);
+  vsi_civetweb_crowd_leave(&guests->crowd, &request.guest);
   int status = request.status ? request.status : 500; /* for civetweb's access log */
-  if (!crowded) vsi_web_addresses_leave(&adapter->addresses, address);
+  if (!crowded) vsi_web_addresses_leave(&guests->addresses, address);
   if (request.holds_place) vsi_web_gate_give_place(&adapter->gate);
   if (entered) vsi_web_gate_leave(&adapter->gate);
   return status;
+}
+
+/* 0: the server's own affair. */
+static int serve_first(vestry_civetweb *adapter, struct mg_connection *conn) {
+  const struct mg_request_info *info = mg_get_request_info(conn);
+  if (!info || !info->local_uri) return 0;
+  const vsi_civetweb_neighbour *by =
+      vsi_civetweb_neighbours_find(&adapter->neighbour, info->request_method, info->local_uri);
+  if (!by && adapter->answers_all) by = &adapter->neighbour;
+  return by ? serve_by(by->adapter, conn, info) : 0;
+}
+
+static int refuse_for_now(vestry_civetweb *adapter, struct mg_connection *conn) {
+  vsi_civetweb_request request;
+  vsi_civetweb_request_init(&request, adapter, conn, mg_get_request_info(conn));
+  turn_away(&request);
+  return 503;
+}
+
+int vsi_civetweb_serve_mount(struct mg_connection *conn, void *data) {
+  vsi_civetweb_mount *mount = data;
+  atomic_fetch_add(&mount->running, 1);
+  /* One that goes has no route; if it has again, another mount is for it in a moment. */
+  int status = atomic_load(&mount->is_going) ? refuse_for_now(mount->adapter, conn) : serve_first(mount->adapter, conn);
+  atomic_fetch_sub(&mount->running, 1);
+  return status;
+}
+
+int vestry_civetweb_serve(vestry_civetweb *adapter, struct mg_connection *conn) {
+  const struct mg_request_info *info = mg_get_request_info(conn);
+  if (!info || !info->local_uri) return 0;
+  bool is_ours = adapter->answers_all || vestry_route_status(adapter->v, info->request_method, info->local_uri) != 404;
+  return is_ours ? serve_by(adapter, conn, info) : 0;
 }

@@ -188,7 +188,7 @@ vestry_err vsi_civetweb_open(void *server_request, const vestry_response *head, 
                              void **ret_transport) {
   vsi_civetweb_request *request = server_request;
   if (request->is_head) return VESTRY_UNSUPPORTED;
-  if (!vsi_web_gate_take_place(&request->adapter->gate)) return VESTRY_LIMIT;
+  if (!vsi_civetweb_neighbours_take_place(&request->adapter->neighbour)) return VESTRY_LIMIT;
   request->holds_place = true; /* until the request is over: the worker is taken until then */
   vsi_civetweb_request_answering(request);
   request->stream = create(request, head);

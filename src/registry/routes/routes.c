@@ -1,7 +1,8 @@
-/* The lock is held for reading while a path is looked up, and for writing while a tree is changed: never while
- * something of the application's runs. What a request has found it counts itself into (`running`), under the lock, and
- * out of when it has left. Who takes a route or a guard away unlinks it under the lock, so that nobody comes in any
- * more, and waits for the count to be zero.
+/* Who mounts or unmounts does so in turn (`changes`), because followers are told of it: a server that has handlers of
+ * others too is given the paths of routes alone. The lock is held for reading while a path is looked up, and for
+ * writing while a tree is changed: never while something of the application's runs. What a request has found it counts
+ * itself into (`running`), under the lock, and out of when it has left. Who takes a route or a guard away unlinks it
+ * under the lock, so that nobody comes in any more, and waits for the count to be zero.
  *
  * Who leaves touches nothing of the route behind its count, because that may free it: whether somebody waits stands in
  * the table. Count and waiters are both changed and then read crosswise, in sequentially consistent order: either the
@@ -32,8 +33,18 @@ typedef struct page {
   void *app;
 } page;
 
+/* Who is told of routes. */
+typedef struct follower {
+  struct follower *next;
+  const vestry_route_follower *told;
+  void *ctx;
+} follower;
+
 struct vsi_routes {
   const vestry_host *host;
+  pthread_mutex_t changes; /* before lock: one change after the other, and followers are told of them in this order */
+  vsi_route *all;          /* guarded by changes, like the next: all that are mounted */
+  follower *followers;
   pthread_rwlock_t lock;
   /* guarded by lock */
   vsi_trie_node *root;
@@ -57,6 +68,7 @@ vestry_err vsi_routes_create(const vestry_host *host, vsi_routes **ret_routes) {
     return VESTRY_NO_MEMORY;
   }
   routes->host = host;
+  pthread_mutex_init(&routes->changes, NULL);
   pthread_rwlockattr_t attributes;
   pthread_rwlockattr_init(&attributes);
   /* requests that never cease would keep out who mounts */
@@ -81,6 +93,11 @@ void vsi_routes_destroy(vsi_routes *routes) {
     next = at->next;
     vsi_free(routes->host, at);
   }
+  for (follower *next, *at = routes->followers; at; at = next) {
+    next = at->next;
+    vsi_free(routes->host, at);
+  }
+  pthread_mutex_destroy(&routes->changes);
   pthread_rwlock_destroy(&routes->lock);
   pthread_mutex_destroy(&routes->left_lock);
   pthread_cond_destroy(&routes->left);
@@ -191,6 +208,49 @@ static vestry_err refuse(vestry *v, const char *what, const char *pattern, vestr
 
 static const char no_pattern[] = "it is no pattern: '/' and segments, of which {name}, each once, stands for one";
 
+/* Tell those before `end` that a route is none. */
+static void untell(vsi_routes *routes, const follower *end, const char *method, const char *pattern) {
+  for (const follower *at = routes->followers; at != end; at = at->next) at->told->unmounted(at->ctx, method, pattern);
+}
+
+/* Tell all of a route that comes; the first error, and then nobody was told. */
+static vestry_err tell(vsi_routes *routes, const char *method, const char *pattern) {
+  for (const follower *at = routes->followers; at; at = at->next) {
+    vestry_err error = at->told->mounts(at->ctx, method, pattern);
+    if (!error) continue;
+    untell(routes, at, method, pattern);
+    return error;
+  }
+  return VESTRY_OK;
+}
+
+static void link_route(vsi_routes *routes, vsi_route *route) {
+  route->newer = routes->all;
+  route->link = &routes->all;
+  if (route->newer) route->newer->link = &route->newer;
+  routes->all = route;
+}
+
+static void unlink_route(vsi_route *route) {
+  *route->link = route->newer;
+  if (route->newer) route->newer->link = route->link;
+}
+
+/* Under `changes`. *ret_refused: by a follower, which has said why. */
+static vestry_err add(vsi_routes *routes, vsi_route *route, bool *ret_refused) {
+  vestry_err error = tell(routes, route->method, route->pattern);
+  *ret_refused = error != VESTRY_OK;
+  if (error) return error;
+  pthread_rwlock_wrlock(&routes->lock);
+  error = vsi_trie_add(routes->root, routes->host, route->pattern, route);
+  pthread_rwlock_unlock(&routes->lock);
+  if (error)
+    untell(routes, NULL, route->method, route->pattern);
+  else
+    link_route(routes, route);
+  return error;
+}
+
 vestry_err vestry_route(vestry *v, const char *method, const char *pattern, vestry_handler_fn handler, void *app) {
   if (!v) return VESTRY_INVALID;
   if (!method || !vsi_is_token(method) || !handler)
@@ -200,28 +260,84 @@ vestry_err vestry_route(vestry *v, const char *method, const char *pattern, vest
   vsi_routes *routes = v->routes;
   vsi_route *route = vsi_route_create(routes->host, method, pattern, handler, app);
   if (!route) return VESTRY_NO_MEMORY;
-  pthread_rwlock_wrlock(&routes->lock);
-  error = vsi_trie_add(routes->root, routes->host, pattern, route);
-  pthread_rwlock_unlock(&routes->lock);
+  bool refused;
+  pthread_mutex_lock(&routes->changes);
+  error = add(routes, route, &refused);
+  pthread_mutex_unlock(&routes->changes);
   if (!error) return VESTRY_OK;
   vsi_free(routes->host, route);
-  return refuse(v, method, pattern, error, "the same method and path have a handler");
+  return refuse(v, method, pattern, error,
+                refused ? "a server refuses it, see above" : "the same method and path have a handler");
 }
 
 vestry_err vestry_unroute(vestry *v, const char *method, const char *pattern) {
   if (!v || !method || vsi_pattern_check(pattern, true)) return VESTRY_INVALID;
   vsi_routes *routes = v->routes;
+  pthread_mutex_lock(&routes->changes);
   pthread_rwlock_wrlock(&routes->lock);
   vsi_route *route = vsi_trie_get(routes->root, pattern, method);
   bool inside = route && is_inside(&route->running);
   if (route && !inside) vsi_trie_remove(routes->root, routes->host, pattern, method);
   pthread_rwlock_unlock(&routes->lock);
+  if (route && !inside) {
+    unlink_route(route);
+    untell(routes, NULL, route->method, route->pattern);
+  }
+  pthread_mutex_unlock(&routes->changes);
   if (!route) return VESTRY_NOT_FOUND;
   if (inside) return VESTRY_INVALID;
   wait_for(routes, &route->running);
   vsi_free(routes->host, route);
   return VESTRY_OK;
 }
+
+/* ------------------------------------------------------------------------------------------------ followers ------- */
+
+/* Where a follower is, or would be: at the end. */
+static follower **find_follower(vsi_routes *routes, const void *ctx) {
+  follower **at = &routes->followers;
+  while (*at && (*at)->ctx != ctx) at = &(*at)->next;
+  return at;
+}
+
+/* Tell one that is new of all that there is. */
+static vestry_err tell_all(vsi_routes *routes, const follower *new) {
+  for (const vsi_route *route = routes->all; route; route = route->newer) {
+    vestry_err error = new->told->mounts(new->ctx, route->method, route->pattern);
+    if (!error) continue;
+    for (const vsi_route *done = routes->all; done != route; done = done->newer)
+      new->told->unmounted(new->ctx, done->method, done->pattern);
+    return error;
+  }
+  return VESTRY_OK;
+}
+
+vestry_err vestry_routes_follow(vestry *v, const vestry_route_follower *told, void *ctx) {
+  if (!v || !told || !told->mounts || !told->unmounted) return VESTRY_INVALID;
+  vsi_routes *routes = v->routes;
+  follower *made = vsi_calloc(routes->host, 1, sizeof *made);
+  if (!made) return VESTRY_NO_MEMORY;
+  made->told = told;
+  made->ctx = ctx;
+  pthread_mutex_lock(&routes->changes);
+  follower **place = find_follower(routes, ctx);
+  vestry_err error = *place ? VESTRY_INVALID : tell_all(routes, made);
+  if (!error) *place = made;
+  pthread_mutex_unlock(&routes->changes);
+  if (error) vsi_free(routes->host, made);
+  return error;
+}
+
+void vestry_routes_unfollow(vestry *v, void *ctx) {
+  vsi_routes *routes = v->routes;
+  pthread_mutex_lock(&routes->changes);
+  follower **place = find_follower(routes, ctx), *found = *place;
+  if (found) *place = found->next;
+  pthread_mutex_unlock(&routes->changes);
+  vsi_free(routes->host, found);
+}
+
+/* --------------------------------------------------------------------------------------------------- tables ------- */
 
 /* prefix and pattern as one; NULL: no memory. */
 static char *join(const vestry_host *host, const char *prefix, const char *pattern) {

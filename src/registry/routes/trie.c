@@ -81,13 +81,14 @@ bool vsi_pattern_begins(const char *pattern, const char *path) {
 
 vsi_route *vsi_route_create(const vestry_host *host, const char *method, const char *pattern, vestry_handler_fn handler,
                             void *app) {
-  size_t method_len = strlen(method) + 1;
-  vsi_route *route = vsi_calloc(host, 1, sizeof *route + method_len + strlen(pattern) + 1);
+  size_t method_len = strlen(method) + 1, pattern_len = strlen(pattern) + 1;
+  vsi_route *route = vsi_calloc(host, 1, sizeof *route + method_len + 2 * pattern_len); /* names: less than that */
   if (!route) return NULL;
   route->handler = handler;
   route->app = app;
   route->method = memcpy(route->text, method, method_len);
-  char *text = route->text + method_len;
+  route->pattern = memcpy(route->text + method_len, pattern, pattern_len);
+  char *text = route->text + method_len + pattern_len;
   size_t len;
   for (const char *at = pattern; *at; at += 1 + len) {
     const char *segment = segment_of(at, &len);

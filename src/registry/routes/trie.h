@@ -13,7 +13,8 @@ typedef struct vsi_route {
   void *app;
   size_t names_count;
   const char *names[VESTRY_ROUTE_PARAMETERS_MAX]; /* of its parameters; in text */
-  const char *method;                             /* in text */
+  const char *method, *pattern;                   /* in text */
+  struct vsi_route *newer, **link;                /* in a list of all; whose, and guarded how, see routes.c */
   char text[];
 } vsi_route;
 

@@ -1,0 +1,313 @@
+/* civetweb looks for a handler in three rounds: one for exactly the path; one for a path above it; then the patterns,
+ * in the order in which they were set. The first that it finds has the request. If that one says that it is not
+ * concerned, civetweb looks for a file, and for no other handler. So one handler for all paths would keep requests from
+ * patterns that the program sets behind it. Instead each route is a pattern of civetweb's:
+ *
+ *   {id}       ?*    one character, and more of the segment (civetweb's paths have no "//")
+ *   {path...}  **
+ *   the end    $
+ *
+ * Characters that mean something to civetweb are '?', any one. What matches too much by that, or because civetweb's
+ * patterns know no case, is no route of vestry's and ends as a file. The pattern has a second part, which begins as no
+ * path does and has the mount's number, so that it is the same as no pattern of the program's or of another adapter's:
+ * to set it again would mean to wait until all streams of the first have ended.
+ *
+ * To take a handler away civetweb waits until no request is inside, streams too. So that is done later, by a timer, and
+ * only for mounts in which nobody is: a request counts itself in and then looks whether the mount is going, the sweeper
+ * marks the mount and then looks whether somebody is inside. Both in sequentially consistent order: one of them sees
+ * the other. */
+#include "adapter/civetweb/mounts.h"
+
+#include <civetweb.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/outside.h"
+
+enum { SWEEP_MS = 100, SUFFIX_BYTES = 32, LINE_BYTES = 512 };
+static const char all_paths[] = "/{all...}";
+
+/* ---- patterns ---------------------------------------------------------------------------------------------------- */
+
+/* What stands behind the first slash, and how long it is; whether it is a parameter, and whether that is the rest. */
+static const char *segment_of(const char *slash, size_t *ret_len, bool *ret_parameter, bool *ret_rest) {
+  const char *segment = slash + 1;
+  *ret_len = strcspn(segment, "/");
+  *ret_parameter = *segment == '{';
+  *ret_rest = *ret_parameter && *ret_len > 4 && memcmp(segment + *ret_len - 4, "...}", 4) == 0;
+  return segment;
+}
+
+size_t vsi_civetweb_uri_of(const char *pattern, char *uri) {
+  char *to = uri;
+  size_t len;
+  bool is_parameter, is_rest = false;
+  for (const char *at = pattern; *at; at += 1 + len) {
+    const char *segment = segment_of(at, &len, &is_parameter, &is_rest);
+    *to++ = '/';
+    if (is_parameter) {
+      *to++ = is_rest ? '*' : '?';
+      *to++ = '*';
+      continue;
+    }
+    for (size_t i = 0; i < len; i++) *to++ = strchr("?*$|", segment[i]) ? '?' : segment[i];
+  }
+  if (!is_rest) *to++ = '$';
+  return (size_t)(to - uri);
+}
+
+/* Without the names. Returns the length; to: as long as the pattern. */
+static size_t name_of(const char *pattern, char *to) {
+  const char *begin = to;
+  size_t len;
+  bool is_parameter, is_rest;
+  for (const char *at = pattern; *at; at += 1 + len) {
+    const char *segment = segment_of(at, &len, &is_parameter, &is_rest);
+    *to++ = '/';
+    if (!is_parameter) {
+      memcpy(to, segment, len);
+      to += len;
+      continue;
+    }
+    *to++ = '{';
+    if (is_rest) *to++ = '*';
+    *to++ = '}';
+  }
+  return (size_t)(to - begin);
+}
+
+/* ---- claims ------------------------------------------------------------------------------------------------------ */
+
+static vsi_civetweb_claim **find_claim(vsi_civetweb_claim **at, const char *name) {
+  while (*at && strcmp((*at)->name, name) != 0) at = &(*at)->next;
+  return at;
+}
+
+static bool has_claim(const vsi_civetweb_neighbour *neighbour, const void *name) {
+  vsi_civetweb_claim *claims = neighbour->claims;
+  return *find_claim(&claims, name) != NULL;
+}
+
+static vsi_civetweb_claim *make_claim(const vestry_host *host, const char *method, const char *pattern) {
+  size_t method_len = strlen(method);
+  vsi_civetweb_claim *made = vsi_outside_calloc(host, 1, sizeof *made + method_len + 1 + strlen(pattern) + 1);
+  if (!made) return NULL;
+  memcpy(made->name, method, method_len);
+  made->name[method_len] = ' ';
+  name_of(pattern, made->name + method_len + 1);
+  made->count = 1;
+  return made;
+}
+
+/* ---- mounts ------------------------------------------------------------------------------------------------------ */
+
+static vsi_civetweb_mount *make_mount(const vsi_civetweb_mounts *of, const char *pattern) {
+  size_t capacity = 2 * strlen(pattern) + 2 + SUFFIX_BYTES;
+  vsi_civetweb_mount *made = vsi_outside_calloc(of->self->host, 1, sizeof *made + capacity);
+  if (!made) return NULL;
+  size_t len = vsi_civetweb_uri_of(pattern, made->uri);
+  snprintf(made->uri + len, capacity - len, "|#vestry %p", (void *)made);
+  made->adapter = of->self->adapter;
+  return made;
+}
+
+/* The same pattern, but for the second part. */
+static bool is_same(const vsi_civetweb_mount *mount, const vsi_civetweb_mount *other) {
+  size_t len = (size_t)(strrchr(mount->uri, '|') - mount->uri) + 1;
+  return strncmp(mount->uri, other->uri, len) == 0;
+}
+
+/* In place of `made` the one that is there already, if so. */
+static vsi_civetweb_mount *mount_locked(vsi_civetweb_mounts *of, vsi_civetweb_mount *made) {
+  vsi_civetweb_mount *at = of->first;
+  while (at && !is_same(made, at)) at = at->next;
+  if (!at) {
+    made->next = of->first;
+    of->first = at = made;
+    mg_set_request_handler(of->self->server, made->uri, of->serve, made); /* a request may come at once */
+  }
+  at->claims_count++;
+  return at;
+}
+
+/* ---- what the instance tells ------------------------------------------------------------------------------------- */
+
+static void log_taken(const vestry_host *host, const char *method, const char *pattern) {
+  char line[LINE_BYTES];
+  snprintf(line, sizeof line,
+           "civetweb: another instance of vestry in the same server has the route %s %s: give one of them other paths",
+           method, pattern);
+  vsi_outside_log(host, VESTRY_LOG_ERROR, line);
+}
+
+static vestry_err claim(vsi_civetweb_mounts *of, const char *method, const char *pattern, bool has_mount) {
+  const vestry_host *host = of->self->host;
+  vsi_civetweb_claim *made = make_claim(host, method, pattern);
+  vsi_civetweb_mount *mount = has_mount ? make_mount(of, pattern) : NULL;
+  vestry_err error = !made || (has_mount && !mount) ? VESTRY_NO_MEMORY : VESTRY_OK;
+  const vsi_civetweb_claim *used = NULL;
+  vsi_civetweb_neighbours_lock();
+  vsi_civetweb_claim **place = error ? NULL : find_claim(&of->self->claims, made->name);
+  if (place && !vsi_web_gate_is_shut(of->self->gate)) {
+    if (*place) {
+      (*place)->count++;
+    } else if (vsi_civetweb_neighbours_any(of->self, has_claim, made->name)) {
+      error = VESTRY_EXISTS;
+    } else {
+      if (has_mount) made->mount = mount_locked(of, mount);
+      *place = made;
+      used = made;
+    }
+  }
+  bool mount_used = used && used->mount == mount;
+  vsi_civetweb_neighbours_unlock();
+  if (error == VESTRY_EXISTS) log_taken(host, method, pattern);
+  if (!mount_used) vsi_outside_free(host, mount);
+  if (!used) vsi_outside_free(host, made);
+  return error;
+}
+
+static vestry_err mounted(void *ctx, const char *method, const char *pattern) {
+  vsi_civetweb_mounts *of = ctx;
+  return claim(of, method, pattern, !of->takes_all);
+}
+
+/* The pattern's own characters are enough to find it again: nothing is allocated here. */
+static bool is_claim_of(const vsi_civetweb_claim *claimed, const char *method, const char *pattern) {
+  size_t method_len = strlen(method);
+  if (strncmp(claimed->name, method, method_len) != 0 || claimed->name[method_len] != ' ') return false;
+  const char *at = claimed->name + method_len + 1;
+  size_t len;
+  bool is_parameter, is_rest;
+  for (; *pattern; pattern += 1 + len) {
+    const char *segment = segment_of(pattern, &len, &is_parameter, &is_rest);
+    const char *other = is_rest ? "{*}" : is_parameter ? "{}" : segment;
+    size_t other_len = is_parameter ? strlen(other) : len;
+    if (*at != '/' || strncmp(at + 1, other, other_len) != 0) return false;
+    at += 1 + other_len;
+  }
+  return !*at;
+}
+
+static void unmounted(void *ctx, const char *method, const char *pattern) {
+  vsi_civetweb_mounts *of = ctx;
+  bool has_idle = false;
+  vsi_civetweb_neighbours_lock();
+  vsi_civetweb_claim **at = &of->self->claims, *gone = NULL;
+  while (*at && !is_claim_of(*at, method, pattern)) at = &(*at)->next;
+  if (*at && --(*at)->count == 0) {
+    gone = *at;
+    *at = gone->next;
+    has_idle = gone->mount && --gone->mount->claims_count == 0;
+  }
+  vsi_civetweb_neighbours_unlock();
+  vsi_outside_free(of->self->host, gone);
+  if (has_idle) vestry_timer_set(of->sweeper, SWEEP_MS, 0);
+}
+
+static const vestry_route_follower follower = {
+    .size = sizeof(vestry_route_follower), .mounts = mounted, .unmounted = unmounted};
+
+/* ---- those that no route has any more ---------------------------------------------------------------------------- */
+
+/* Whether nobody is inside, and who comes from now on does not stay. */
+static bool goes(vsi_civetweb_mount *mount) {
+  atomic_store(&mount->is_going, true);
+  if (!atomic_load(&mount->running)) return true;
+  atomic_store(&mount->is_going, false);
+  return false;
+}
+
+/* Take out of the list what no route has; *ret_left: whether some of it has requests. */
+static vsi_civetweb_mount *take_idle(vsi_civetweb_mounts *of, bool *ret_left) {
+  vsi_civetweb_mount *idle = NULL;
+  *ret_left = false;
+  vsi_civetweb_neighbours_lock();
+  bool is_shut = vsi_web_gate_is_shut(of->self->gate);
+  for (vsi_civetweb_mount **at = &of->first, *mount; !is_shut && (mount = *at);) {
+    if (mount->claims_count || !goes(mount)) {
+      *ret_left |= !mount->claims_count;
+      at = &mount->next;
+      continue;
+    }
+    *at = mount->next;
+    mount->next = idle;
+    idle = mount;
+  }
+  vsi_civetweb_neighbours_unlock();
+  return idle;
+}
+
+/* Whoever is on the way to a mount's handler is let through; it stays for a moment only. */
+static void free_idle(const vsi_civetweb_mounts *of, vsi_civetweb_mount *idle) {
+  for (vsi_civetweb_mount *next; idle; idle = next) {
+    next = idle->next;
+    mg_set_request_handler(of->self->server, idle->uri, NULL, NULL);
+    vsi_outside_free(of->self->host, idle);
+  }
+}
+
+/* Once; again later, if a mount has still requests. */
+static void sweep(vestry_timer *timer, void *ctx) {
+  vsi_civetweb_mounts *of = ctx;
+  bool is_left;
+  pthread_mutex_lock(&of->sweeping);
+  free_idle(of, take_idle(of, &is_left));
+  pthread_mutex_unlock(&of->sweeping);
+  if (is_left) vestry_timer_set(timer, SWEEP_MS, 0);
+}
+
+/* ---- life -------------------------------------------------------------------------------------------------------- */
+
+vestry_err vsi_civetweb_mounts_begin(vsi_civetweb_mounts *of, vsi_civetweb_neighbour *self, bool takes_all,
+                                     vsi_civetweb_serve_fn serve) {
+  of->self = self;
+  of->serve = serve;
+  of->takes_all = takes_all;
+  vestry_err error = vestry_timer_create(vestry_runtime_of(self->v), sweep, of, &of->sweeper);
+  if (error) return error;
+  pthread_mutex_init(&of->sweeping, NULL);
+  error = vestry_routes_follow(self->v, &follower, of);
+  return !error && takes_all ? claim(of, "any", all_paths, true) : error;
+}
+
+void vsi_civetweb_mounts_shut(vsi_civetweb_mounts *of) {
+  if (!of->sweeper) return;
+  vsi_civetweb_neighbours_lock(); /* a route that is being mounted now is, before the server can end */
+  vsi_civetweb_neighbours_unlock();
+  pthread_mutex_lock(&of->sweeping);
+  pthread_mutex_unlock(&of->sweeping);
+}
+
+void vsi_civetweb_mounts_undo(vsi_civetweb_mounts *of) {
+  if (!of->sweeper) return;
+  vestry_routes_unfollow(of->self->v, of);
+  pthread_mutex_lock(&of->sweeping);
+  vsi_civetweb_neighbours_lock();
+  vsi_civetweb_mount *all = of->first;
+  of->first = NULL;
+  vsi_civetweb_neighbours_unlock();
+  free_idle(of, all);
+  pthread_mutex_unlock(&of->sweeping);
+}
+
+void vsi_civetweb_mounts_finish(vsi_civetweb_mounts *of) {
+  if (!of->sweeper) return;
+  vestry_routes_unfollow(of->self->v, of);
+  vestry_timer_destroy(of->sweeper);
+  pthread_mutex_destroy(&of->sweeping);
+  vsi_civetweb_neighbours_lock(); /* others look at claims */
+  vsi_civetweb_mount *mounts = of->first;
+  vsi_civetweb_claim *claims = of->self->claims;
+  of->self->claims = NULL;
+  vsi_civetweb_neighbours_unlock();
+  for (vsi_civetweb_mount *next; mounts; mounts = next) {
+    next = mounts->next;
+    vsi_outside_free(of->self->host, mounts);
+  }
+  for (vsi_civetweb_claim *next; claims; claims = next) {
+    next = claims->next;
+    vsi_outside_free(of->self->host, claims);
+  }
+  *of = (vsi_civetweb_mounts){.sweeper = NULL};
+}

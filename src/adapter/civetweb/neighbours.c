@@ -1,0 +1,105 @@
+#include "adapter/civetweb/neighbours.h"
+
+#include <pthread.h>
+
+#include "base/outside.h"
+
+typedef vsi_civetweb_neighbour neighbour;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static neighbour *first; /* guarded by lock: all of this process, the oldest first */
+
+void vsi_civetweb_neighbours_lock(void) {
+  pthread_mutex_lock(&lock);
+}
+
+void vsi_civetweb_neighbours_unlock(void) {
+  pthread_mutex_unlock(&lock);
+}
+
+/* The next one of the same server. One that has stopped is none: its server may have ended, and another one have its
+ * place in memory. */
+static neighbour *next_of(const neighbour *one, neighbour *from) {
+  for (; from; from = from->next)
+    if (from->server == one->server && !vsi_web_gate_is_shut(from->gate)) return from;
+  return NULL;
+}
+
+static void share(neighbour *one) {
+  atomic_store_explicit(&one->is_shared, true, memory_order_relaxed);
+}
+
+vestry_err vsi_civetweb_neighbours_enter(neighbour *one, neighbour **ret_first) {
+  vestry_err error = VESTRY_OK;
+  pthread_mutex_lock(&lock);
+  neighbour *other = next_of(one, first);
+  if (other && one->limit && one->limit != other->limit) error = VESTRY_INVALID;
+  if (!error) {
+    neighbour **end = &first;
+    for (; *end; end = &(*end)->next) {
+      if ((*end)->server != one->server) continue;
+      share(*end);
+      share(one);
+    }
+    *end = one;
+    one->has_entered = true;
+    if (other) one->limit = other->limit;
+    *ret_first = other;
+  }
+  pthread_mutex_unlock(&lock);
+  if (error)
+    vsi_outside_log(one->host, VESTRY_LOG_ERROR,
+                    "civetweb: max_per_address is the server's, and another instance of vestry in it has another one: "
+                    "leave it out, or say it with the first");
+  return error;
+}
+
+void vsi_civetweb_neighbours_leave(neighbour *one) {
+  if (!one->has_entered) return;
+  pthread_mutex_lock(&lock);
+  neighbour **at = &first;
+  while (*at != one) at = &(*at)->next;
+  *at = one->next;
+  one->has_entered = false;
+  pthread_mutex_unlock(&lock);
+}
+
+bool vsi_civetweb_neighbours_any(const neighbour *one, vsi_civetweb_neighbour_fn is_so, const void *ctx) {
+  for (neighbour *at = next_of(one, first); at; at = next_of(one, at->next))
+    if (at != one && is_so(at, ctx)) return true;
+  return false;
+}
+
+/* ---- requests ---------------------------------------------------------------------------------------------------- */
+
+static bool is_alone(const neighbour *one) {
+  return !atomic_load_explicit(&one->is_shared, memory_order_relaxed);
+}
+
+/* One that has stopped has its requests told so, if nobody else has taken its routes. */
+neighbour *vsi_civetweb_neighbours_find(neighbour *one, const char *method, const char *path) {
+  if (is_alone(one)) return vestry_route_status(one->v, method, path) != 404 ? one : NULL;
+  neighbour *found = NULL;
+  int status = 404;
+  pthread_mutex_lock(&lock);
+  for (neighbour *at = next_of(one, first); at && status != 200; at = next_of(one, at->next)) {
+    if (!atomic_load_explicit(&at->is_open, memory_order_acquire)) continue; /* pairs with create */
+    int of_this = vestry_route_status(at->v, method, path);
+    if (of_this != 200 && (of_this == 404 || found)) continue;
+    found = at;
+    status = of_this;
+  }
+  pthread_mutex_unlock(&lock);
+  if (!found && vestry_route_status(one->v, method, path) != 404) found = one;
+  return found;
+}
+
+bool vsi_civetweb_neighbours_take_place(neighbour *one) {
+  if (is_alone(one)) return vsi_web_gate_take_place(one->gate);
+  uint32_t streams = 0;
+  pthread_mutex_lock(&lock);
+  for (neighbour *at = next_of(one, first); at; at = next_of(one, at->next)) streams += vsi_web_gate_streams(at->gate);
+  bool taken = streams < one->gate->capacity && vsi_web_gate_take_place(one->gate);
+  pthread_mutex_unlock(&lock);
+  return taken;
+}

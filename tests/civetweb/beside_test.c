@@ -1,0 +1,488 @@
+/* Beside others in one server: handlers of the program's own, in whatever order they are set, and other instances. */
+#include <civetweb.h>
+#include <sched.h>
+#include <stdlib.h>
+
+#include "adapter/civetweb/mounts.h"
+#include "civetweb/server.h"
+#include "runtime/random.h"
+#include "support/test.h"
+#include "web/client.h"
+
+static server s;
+
+/* ---- the program's own handlers ---------------------------------------------------------------------------------- */
+
+/* Answers with what it is called and what was in the body. */
+static int own(struct mg_connection *conn, void *name) {
+  char body[64];
+  int len = mg_read(conn, body, sizeof body);
+  if (len < 0) len = 0;
+  mg_printf(conn, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s:%.*s",
+            strlen(name) + 1 + (size_t)len, (const char *)name, len, body);
+  return 200;
+}
+
+static void set_own(const char *uri) {
+  mg_set_request_handler(s.context, uri, own, (void *)(uintptr_t)uri);
+}
+
+static vestry_err say(const vestry_request *req, vestry_reply *reply, void *text) {
+  (void)req;
+  return vestry_reply_body(reply, "text/plain", text, strlen(text));
+}
+
+static vestry_err try_route(vestry *v, const char *method, const char *pattern, const char *says) {
+  return vestry_route(v, method, pattern, say, (void *)(uintptr_t)says);
+}
+
+static void route(vestry *v, const char *pattern, const char *says) {
+  assert_int_equal(try_route(v, "GET", pattern, says), VESTRY_OK);
+}
+
+/* Ask, and have the whole answer; "404" and the like where it is none of 200. */
+static const char *ask(const char *method, const char *path, const char *body) {
+  static char answer[256];
+  client c;
+  client_connect(&c, s.port, false);
+  client_say(&c, "%s %s HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n%s", method, path, strlen(body), body);
+  int status = client_status(&c);
+  client_finish(&c, false);
+  snprintf(answer, sizeof answer, "%s", c.body ? c.body : "");
+  if (status != 200) snprintf(answer, sizeof answer, "%d", status);
+  client_close(&c);
+  return answer;
+}
+
+/* Wait until it is answered so: handlers are taken away by a timer. */
+static void wait_for(const char *method, const char *path, const char *answer) {
+  for (double until = seconds_now() + 30; strcmp(ask(method, path, ""), answer) != 0;) {
+    if (seconds_now() > until) fail_msg("%s %s is not answered %s", method, path, answer);
+    sched_yield();
+  }
+}
+
+static void patterns_that_are_set_later_are_reached(void **state) {
+  (void)state;
+  server_start(&s, NULL);
+  set_own("/plain");
+  set_own("/a/*");
+  set_own("**.json$");
+  set_own("/echo*");
+  assert_string_equal(ask("GET", "/plain", ""), "/plain:");
+  assert_string_equal(ask("POST", "/a/b", "with a body"), "/a/*:with a body");
+  assert_string_equal(ask("PUT", "/x/y.json", "{}"), "**.json$:{}");
+  assert_string_equal(ask("GET", "/echo/below", ""), "/echo*:");
+  assert_string_equal(ask("POST", "/echo", "mine"), "mine"); /* vestry's, which was there before */
+  assert_string_equal(ask("PUT", "/echo", ""), "405");
+  assert_string_equal(ask("GET", "/nobody", ""), "404");
+  server_stop(&s);
+}
+
+static void before_mount(server *at) {
+  (void)at;
+}
+
+/* In the order that is recommended: vestry in init_context, the program's handlers behind mg_start. And routes that are
+ * mounted when the program's handlers are there. */
+static void routes_that_come_later_are_served(void **state) {
+  (void)state;
+  server_start(&s, &(server_settings){.before_mount = before_mount});
+  set_own("/late/*.json$");
+  route(s.v, "/late/{name}", "late");
+  route(s.v, "/files/{path...}", "file");
+  assert_string_equal(ask("GET", "/late/a", ""), "late");
+  assert_string_equal(ask("GET", "/late/a.json", ""), "/late/*.json$:"); /* which was there before */
+  assert_string_equal(ask("GET", "/late/", ""), "404");
+  assert_string_equal(ask("GET", "/late/a/b", ""), "404");
+  assert_string_equal(ask("GET", "/files/", ""), "file");
+  assert_string_equal(ask("GET", "/files/a/b", ""), "file");
+  assert_string_equal(ask("GET", "/files", ""), "404");
+  server_stop(&s);
+}
+
+static void a_route_that_has_gone_leaves_its_path(void **state) {
+  (void)state;
+  server_start(&s, NULL);
+  set_own("/stream*");
+  route(s.v, "/now/{and}/then", "now");
+  set_own("/now/**");
+  assert_string_equal(ask("GET", "/now/1/then", ""), "now");
+  assert_int_equal(vestry_unroute(s.v, "GET", "/now/{and}/then"), VESTRY_OK);
+  wait_for("GET", "/now/1/then", "/now/**:");
+  route(s.v, "/now/{and}/then", "again");
+  assert_string_equal(ask("GET", "/now/1/then", ""), "/now/**:"); /* which was there before, now */
+  /* while a stream is open, its path stays vestry's */
+  client c;
+  server_open(&s, &c);
+  assert_int_equal(vestry_unroute(s.v, "GET", "/stream"), VESTRY_OK);
+  assert_string_equal(ask("GET", "/stream", ""), "405"); /* PUT is there still */
+  assert_int_equal(vestry_unroute(s.v, "PUT", "/stream"), VESTRY_OK);
+  assert_string_equal(ask("GET", "/stream", ""), "404");
+  client_close(&c);
+  wait_for("GET", "/stream", "/stream*:");
+  server_stop(&s);
+}
+
+static void routes_come_and_go_by_the_thousand(void **state) {
+  (void)state;
+  server_start(&s, NULL);
+  for (int i = 0; i < 1000; i++) {
+    char pattern[32];
+    snprintf(pattern, sizeof pattern, "/room/%d", i % 100);
+    route(s.v, pattern, "room");
+    if (i % 50 == 0) assert_string_equal(ask("GET", pattern, ""), "room");
+    assert_int_equal(vestry_unroute(s.v, "GET", pattern), VESTRY_OK);
+  }
+  set_own("/room/*");
+  wait_for("GET", "/room/7", "/room/*:");
+  server_stop(&s);
+}
+
+static int own_above(struct mg_connection *conn, void *text) {
+  int status = vestry_civetweb_serve(s.adapter, conn);
+  return status ? status : own(conn, text);
+}
+
+/* A handler for a path above vestry's goes first, and can hand on. */
+static void a_handler_above_hands_on(void **state) {
+  (void)state;
+  server_start(&s, NULL);
+  static char name[] = "above";
+  route(s.v, "/api/live", "live");
+  mg_set_request_handler(s.context, "/api", own, name);
+  assert_string_equal(ask("GET", "/api/live", ""), "above:");
+  mg_set_request_handler(s.context, "/api", own_above, name);
+  assert_string_equal(ask("GET", "/api/live", ""), "live");
+  assert_string_equal(ask("POST", "/api/other", "body"), "above:body");
+  mg_set_request_handler(s.context, "/echo", own_above, name);
+  assert_string_equal(ask("POST", "/echo", "whole"), "whole");
+  server_stop(&s);
+}
+
+/* ---- any handlers, in any order ---------------------------------------------------------------------------------- */
+
+enum { WORLDS = 40, STEPS = 14, ASKED = 40 };
+
+static const char *const segments[] = {"a", "b", "c.json"};
+static const char *const route_patterns[] = {"/",      "/a",     "/a/",     "/a/b",      "/{x}",
+                                             "/a/{x}", "/{x}/b", "/{x...}", "/a/{x...}", "/b/{x}/{y}"};
+static const char *const own_patterns[] = {"/a$",      "/a",  "/b/c.json", "/a/*", "/**",
+                                           "**.json$", "/?$", "/b/**b$",   "/b*"};
+enum {
+  SEGMENTS = sizeof segments / sizeof *segments,
+  ROUTES = sizeof route_patterns / sizeof *route_patterns,
+  OWN = sizeof own_patterns / sizeof *own_patterns
+};
+
+/* What was set, in order: names of own handlers, patterns of routes. */
+typedef struct model {
+  struct {
+    const char *text;
+    bool is_route;
+  } steps[STEPS];
+  size_t count;
+} model;
+
+/* A naive matcher of civetweb's patterns: the whole path must match, or its beginning, where no '$' stands. */
+static bool own_matches(const char *pattern, const char *path) {
+  if (!*pattern) return true;
+  if (*pattern == '$') return !*path;
+  if (*pattern == '*') {
+    bool is_long = pattern[1] == '*';
+    for (const char *at = path;; at++) {
+      if (own_matches(pattern + (is_long ? 2 : 1), at)) return true;
+      if (!*at || (!is_long && *at == '/')) return false;
+    }
+  }
+  return *path && (*pattern == '?' || *pattern == *path) && own_matches(pattern + 1, path + 1);
+}
+
+static bool route_matches(const char *pattern, const char *path) {
+  if (*pattern == '{') {
+    const char *end = strchr(pattern, '}') + 1;
+    if (end[-2] == '.') return true;
+    size_t len = strcspn(path, "/");
+    return len && route_matches(end, path + len);
+  }
+  if (*pattern != *path) return false;
+  return !*pattern || route_matches(pattern + 1, path + 1);
+}
+
+/* Who is to answer: the text of a step; NULL: nobody. */
+static const char *who(const model *m, const char *path, bool *ret_route) {
+  *ret_route = false;
+  for (size_t i = 0; i < m->count; i++)
+    if (!m->steps[i].is_route && strcmp(m->steps[i].text, path) == 0) return m->steps[i].text;
+  for (size_t i = 0; i < m->count; i++) {
+    size_t len = strlen(m->steps[i].text);
+    if (!m->steps[i].is_route && strncmp(m->steps[i].text, path, len) == 0 && path[len] == '/') return m->steps[i].text;
+  }
+  for (size_t i = 0; i < m->count; i++) {
+    const char *text = m->steps[i].text;
+    *ret_route = m->steps[i].is_route;
+    if (*ret_route ? route_matches(text, path) : own_matches(text, path)) return text;
+  }
+  return NULL;
+}
+
+static bool has_step(const model *m, const char *text) {
+  for (size_t i = 0; i < m->count; i++)
+    if (m->steps[i].text == text) return true;
+  return false;
+}
+
+static void set_any(model *m, uint64_t *seed) {
+  bool is_route = random_below(seed, 2);
+  const char *text = is_route ? route_patterns[random_below(seed, ROUTES)] : own_patterns[random_below(seed, OWN)];
+  if (has_step(m, text)) return;
+  m->steps[m->count].text = text;
+  m->steps[m->count++].is_route = is_route;
+  if (is_route)
+    route(s.v, text, "vestry");
+  else
+    set_own(text);
+}
+
+static void ask_any(const model *m, uint64_t *seed, uint64_t world) {
+  char path[64] = "", expected[64] = "404";
+  for (uint64_t left = 1 + random_below(seed, 3); left; left--) {
+    strcat(path, "/");
+    if (left > 1 || random_below(seed, 5)) strcat(path, segments[random_below(seed, SEGMENTS)]);
+  }
+  bool is_route;
+  const char *by = who(m, path, &is_route);
+  if (by) snprintf(expected, sizeof expected, is_route ? "vestry" : "%s:body", by);
+  const char *answer = ask("GET", path, "body");
+  if (strcmp(answer, expected) == 0) return;
+  for (size_t i = 0; i < m->count; i++)
+    print_error("%s %s\n", m->steps[i].is_route ? "route" : "own", m->steps[i].text);
+  fail_msg("world %llu: %s is answered %s, not %s", (unsigned long long)world, path, answer, expected);
+}
+
+static void any_handlers_in_any_order(void **state) {
+  (void)state;
+  for (uint64_t world = 1; world <= WORLDS; world++) {
+    uint64_t seed = world;
+    model m = {.count = 0};
+    server_start(&s, &(server_settings){.bare = true});
+    for (size_t i = 0; i < STEPS; i++) set_any(&m, &seed);
+    for (size_t i = 0; i < ASKED; i++) ask_any(&m, &seed, world);
+    server_finish(&s);
+  }
+}
+
+/* ---- several instances ------------------------------------------------------------------------------------------- */
+
+enum { ROOM = 8 }; /* of server_start */
+
+typedef struct second {
+  test_host th;
+  vestry *v;
+  vestry_civetweb *adapter;
+  witness witness;
+} second;
+
+static void second_begin(second *b) {
+  memset(b, 0, sizeof *b);
+  test_host_init(&b->th);
+  b->th.host.now_ns = s.th.host.now_ns;
+  b->th.host.random = s.th.host.random;
+  witness_init(&b->witness);
+  assert_int_equal(vestry_create(&(vestry_options){.host = &b->th.host, .threads_count = 1}, &b->v), VESTRY_OK);
+}
+
+static vestry_err second_add(second *b, uint32_t per_address) {
+  const vestry_civetweb_options options = {.reserve_threads = 4, .max_per_address = per_address};
+  return vestry_civetweb_create(b->v, s.context, &options, &b->adapter);
+}
+
+/* When the server has ended. */
+static void second_finish(second *b) {
+  vestry_civetweb_destroy(b->adapter);
+  assert_int_equal(vestry_stop(b->v, 20000), VESTRY_OK);
+  witness_finish(&b->witness);
+  vestry_destroy(b->v);
+  test_host_assert_clean(&b->th);
+}
+
+static void end(second *b) {
+  assert_int_equal(vestry_civetweb_stop(b->adapter, 20000), VESTRY_OK);
+  server_stop_adapter(&s);
+  vestry_civetweb_stop_server(s.context);
+  second_finish(b);
+  s.context = NULL;
+  server_finish(&s);
+}
+
+static vestry_err open_second(const vestry_request *req, vestry_reply *reply, void *b) {
+  (void)req;
+  vestry_connection_hooks hooks = witness_hooks(&((second *)b)->witness);
+  vestry_reply_hooks(reply, &hooks);
+  return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
+}
+
+static void two_instances_have_each_its_routes(void **state) {
+  (void)state;
+  second b;
+  server_start(&s, NULL);
+  second_begin(&b);
+  route(s.v, "/of/{x}", "first");
+  route(b.v, "/b", "second");
+  assert_int_equal(second_add(&b, 0), VESTRY_OK);
+  route(b.v, "/of/b", "second");
+  route(b.v, "/later", "second");
+  set_own("/c*");
+  assert_string_equal(ask("GET", "/b", ""), "second");
+  assert_string_equal(ask("GET", "/later", ""), "second");
+  assert_string_equal(ask("GET", "/echo", ""), "nothing");
+  assert_string_equal(ask("GET", "/of/a", ""), "first");
+  assert_string_equal(ask("GET", "/of/b", ""), "first"); /* the older one's */
+  assert_string_equal(ask("GET", "/c", ""), "/c*:");
+  assert_string_equal(ask("POST", "/b", ""), "405");
+  assert_int_equal(try_route(b.v, "POST", "/echo", "x"), VESTRY_EXISTS);
+  assert_int_equal(try_route(b.v, "PUT", "/echo", "put"), VESTRY_OK); /* a method that nobody has */
+  assert_string_equal(ask("PUT", "/echo", ""), "put");
+  assert_int_equal(try_route(s.v, "GET", "/of/{other}", "x"), VESTRY_EXISTS);
+  assert_string_equal(ask("GET", "/of/a", ""), "first"); /* what was refused leaves nothing, and takes nothing */
+  assert_int_equal(vestry_unroute(s.v, "GET", "/of/{x}"), VESTRY_OK);
+  assert_int_equal(try_route(b.v, "GET", "/of/{x}", "taken"), VESTRY_OK);
+  wait_for("GET", "/of/a", "taken");
+  end(&b);
+}
+
+static void two_that_claim_the_same_are_told(void **state) {
+  (void)state;
+  second b;
+  server_start(&s, NULL);
+  second_begin(&b);
+  route(b.v, "/fine", "second");
+  route(b.v, "/echo", "second");
+  assert_int_equal(second_add(&b, 0), VESTRY_EXISTS);
+  assert_null(b.adapter);
+  assert_non_null(strstr(b.th.last_log, "GET /echo"));
+  assert_string_equal(ask("GET", "/echo", ""), "nothing");
+  set_own("/f*");
+  assert_string_equal(ask("GET", "/fine", ""), "/f*:"); /* it left nothing behind */
+  assert_int_equal(vestry_unroute(b.v, "GET", "/echo"), VESTRY_OK);
+  assert_int_equal(second_add(&b, 3), VESTRY_INVALID); /* the limit is the server's */
+  assert_int_equal(second_add(&b, 0), VESTRY_OK);
+  assert_string_equal(ask("GET", "/fine", ""), "/f*:"); /* which was there before, now */
+  end(&b);
+}
+
+static void no_memory_leaves_nothing_behind(void **state) {
+  (void)state;
+  second b;
+  server_start(&s, NULL);
+  second_begin(&b);
+  route(b.v, "/b", "second");
+  route(b.v, "/b/{x}", "second");
+  set_own("/echo/*");
+  vestry_err error = VESTRY_NO_MEMORY;
+  for (long n = 0; error; n++) {
+    atomic_store(&b.th.fail_at, atomic_load(&b.th.allocations) + n);
+    error = second_add(&b, 0);
+    atomic_store(&b.th.fail_at, -1);
+    if (error) assert_int_equal(error, VESTRY_NO_MEMORY);
+    assert_string_equal(ask("GET", "/b/c", ""), error ? "404" : "second");
+  }
+  assert_string_equal(ask("GET", "/echo/a", ""), "/echo/*:");
+  end(&b);
+}
+
+/* They park the same workers. */
+static void streams_of_both_count_together(void **state) {
+  (void)state;
+  second b;
+  client clients[ROOM], more;
+  server_start(&s, NULL);
+  second_begin(&b);
+  assert_int_equal(vestry_route(b.v, "GET", "/second", open_second, &b), VESTRY_OK);
+  assert_int_equal(second_add(&b, 0), VESTRY_OK);
+  for (unsigned i = 0; i < ROOM; i++) {
+    client_ask(&clients[i], s.port, "GET", i % 2 ? "/second" : "/stream", "Datastar-Request: true\r\n");
+    assert_int_equal(client_status(&clients[i]), 200);
+  }
+  assert_true(witness_wait_opened(&s.witness, ROOM / 2) && witness_wait_opened(&b.witness, ROOM / 2));
+  for (int i = 0; i < 2; i++) {
+    client_ask(&more, s.port, "GET", i ? "/second" : "/stream", "Datastar-Request: true\r\n");
+    assert_int_equal(client_status(&more), 503);
+    client_close(&more);
+  }
+  uint32_t parked;
+  vestry_civetweb_room(b.adapter, &parked, NULL);
+  assert_int_equal(parked, ROOM / 2);
+  assert_string_equal(ask("GET", "/echo", ""), "nothing");
+  for (unsigned i = 0; i < ROOM; i++) client_close(&clients[i]);
+  end(&b);
+}
+
+/* One goes, and has its successor while the server runs on; the other one is not concerned. */
+static void one_stops_and_another_takes_its_place(void **state) {
+  (void)state;
+  second b, c;
+  client stream;
+  server_start(&s, NULL);
+  second_begin(&b);
+  route(b.v, "/b", "second");
+  assert_int_equal(second_add(&b, 0), VESTRY_OK);
+  vestry_connection *connection = server_open(&s, &stream);
+  assert_int_equal(vestry_civetweb_stop(b.adapter, 20000), VESTRY_OK);
+  assert_string_equal(ask("GET", "/b", ""), "503");
+  route(b.v, "/echo", "not served any more");
+  assert_string_equal(ask("GET", "/echo", ""), "nothing");
+  second_begin(&c);
+  route(c.v, "/b", "third");
+  assert_int_equal(second_add(&c, 0), VESTRY_OK);
+  assert_string_equal(ask("GET", "/b", ""), "third");
+  server_patch(connection, "{\"still\":1}");
+  client_expect(&stream, "still");
+  client_close(&stream);
+  assert_int_equal(vestry_civetweb_stop(c.adapter, 20000), VESTRY_OK);
+  server_stop_adapter(&s);
+  vestry_civetweb_stop_server(s.context);
+  second_finish(&c);
+  second_finish(&b);
+  s.context = NULL;
+  server_finish(&s);
+}
+
+/* ---- civetweb's patterns ----------------------------------------------------------------------------------------- */
+
+static void routes_become_patterns(void **state) {
+  (void)state;
+  static const char *const rows[][2] = {
+      {"/", "/$"},
+      {"/a/", "/a/$"},
+      {"/a/{id}", "/a/?*$"},
+      {"/a/{p...}", "/a/**"},
+      {"/{p...}", "/**"},
+      {"/{a}/b/{c}", "/?*/b/?*$"},
+      {"/a*b?c$d|e", "/a?b?c?d?e$"},
+      {"/{a}/{b...}", "/?*/**"},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    char uri[64];
+    uri[vsi_civetweb_uri_of(rows[i][0], uri)] = '\0';
+    assert_string_equal(uri, rows[i][1]);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(patterns_that_are_set_later_are_reached),
+      cmocka_unit_test(routes_that_come_later_are_served),
+      cmocka_unit_test(a_route_that_has_gone_leaves_its_path),
+      cmocka_unit_test(routes_come_and_go_by_the_thousand),
+      cmocka_unit_test(a_handler_above_hands_on),
+      cmocka_unit_test(any_handlers_in_any_order),
+      cmocka_unit_test(two_instances_have_each_its_routes),
+      cmocka_unit_test(two_that_claim_the_same_are_told),
+      cmocka_unit_test(no_memory_leaves_nothing_behind),
+      cmocka_unit_test(streams_of_both_count_together),
+      cmocka_unit_test(one_stops_and_another_takes_its_place),
+      cmocka_unit_test(routes_become_patterns),
+  };
+  return cmocka_run_group_tests_name("civetweb, beside others", tests, NULL, NULL);
+}
