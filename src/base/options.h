@@ -10,6 +10,7 @@
 #define VSI_BASE_OPTIONS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "vestry/error.h"
@@ -52,6 +53,10 @@ static inline void vsi_result_give(void *ret, const void *own, size_t own_size, 
   memcpy((char *)ret + sizeof size, (const char *)own + sizeof size, known - sizeof size);
   memset((char *)ret + known, 0, size - known);
 }
+
+/* The same for structs whose first member that came later is `since`. own: the struct itself. */
+#define VSI_OPTIONS_TAKE_GROWN(own, given, type, since)                                                                \
+  vsi_options_take(&(own), sizeof(own), offsetof(type, since), given)
 
 /* The same for structs that have not grown since they were frozen. own: the struct itself. */
 #define VSI_OPTIONS_TAKE(own, given) vsi_options_take(&(own), sizeof(own), sizeof(own), given)

@@ -8,10 +8,8 @@ static VSI_SELDOM vestry_err look_at_all(vsi_table *table, vsi_shard *shard, vsi
   vsi_leaving_init(&leaving);
   newest = vsi_visit_drop_due(table, shard, newest, now, &leaving);
   *(newest ? &shard->hits : &shard->misses) += 1;
-  for (vsi_entry *entry = newest; entry; entry = entry->older == newest ? NULL : entry->older) {
-    vsi_visit_use(table, shard, entry, now);
-    fn(entry->value, ctx);
-  }
+  if (newest) vsi_visit_use_all(table, shard, newest, now);
+  for (vsi_entry *entry = newest; entry; entry = entry->older == newest ? NULL : entry->older) fn(entry->value, ctx);
   vsi_table_release(table, shard, &leaving);
   return newest ? VESTRY_OK : VESTRY_NOT_FOUND;
 }

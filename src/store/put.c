@@ -132,15 +132,20 @@ VSI_SELDOM static step make_entry(putting *p) {
 
 /* ---------------------------------------------------------------------------------------------- caps per scope ---- */
 
-/* Room in the scope: of one that is full the oldest goes, and its place is the newcomer's. */
-VSI_SELDOM static step get_share(putting *p, bool grows) {
+/* Room in the scope: of one that is full somebody else goes, and that place is the newcomer's. */
+VSI_SELDOM static step get_share(putting *p, bool grows, vestry_err *ret_error) {
   vsi_table *table = p->table;
   if (!p->share)
     p->share = vsi_scopes_enter(&p->shard->scopes, table->host, table->placing.hash->siphash, &p->key->scope);
   if (!p->share) return STEP_FAILED;
   if (!grows || !table->rules.evicts || p->share->count < table->rules.max_per_scope) return STEP_DONE;
+  vsi_entry *victim = vsi_scopes_first(p->share, table->exit, p->value);
+  if (!victim) {
+    *ret_error = VESTRY_LIMIT; /* the scope has nothing but this very value */
+    return STEP_FAILED;
+  }
   if (p->has_place) atomic_fetch_sub_explicit(&table->count, 1, memory_order_relaxed); /* it gets another one */
-  evict(p, p->shard, vsi_scopes_oldest(p->share));
+  evict(p, p->shard, victim);
   return STEP_DONE;
 }
 
@@ -154,7 +159,7 @@ static inline step get_room(putting *p, bool is_new, bool grows, vestry_err *ret
   p->may_reuse = false;
   if (__builtin_expect(!p->entry, 0)) return make_entry(p);
   bool capped = p->table->rules.max_per_scope != 0;
-  step got = __builtin_expect(capped, 0) ? get_share(p, grows) : STEP_DONE;
+  step got = __builtin_expect(capped, 0) ? get_share(p, grows, ret_error) : STEP_DONE;
   if (got == STEP_DONE && grows && !p->has_place && p->table->rules.max_count) got = get_place(p, ret_error);
   if (__builtin_expect(capped && got == STEP_DONE && grows, 0) && p->share->count >= p->table->rules.max_per_scope) {
     *ret_error = VESTRY_LIMIT;
@@ -169,6 +174,7 @@ static inline void link_entry(putting *p, vsi_entry *newest) {
   vsi_shard *shard = p->shard;
   vsi_entry *entry = p->entry;
   entry->handle = (p->hash & ~VSI_HANDLE_NUMBER_MASK) | (++shard->puts & VSI_HANDLE_NUMBER_MASK);
+  if (__builtin_expect(newest != NULL, 0) && (newest->touched & 1)) vsi_visit_settle(table, shard, newest, p->now);
   vsi_visit_file_last(table, shard, entry, p->now);
   if (__builtin_expect(table->extra_bytes != 0, 0)) vsi_visit_add_extra(table, shard, entry, p->share);
   if (__builtin_expect(!newest, 1)) {
@@ -215,7 +221,7 @@ static size_t count_values(vsi_entry *newest, const void *value, vsi_entry **ret
 /* A value that is there already: used, and under REPLACE left alone. */
 VSI_SELDOM static step refresh(putting *p, vsi_entry *newest, vsi_entry *same, size_t count,
                                vestry_put_result *result) {
-  vsi_visit_use(p->table, p->shard, same, p->now);
+  vsi_visit_use_one(p->table, p->shard, newest, same, p->now);
   if (p->policy == VESTRY_PUT_REPLACE) displace(p, newest, same, count, 1, false);
   result->handle = same->handle;
   result->displaced_count = 0;

@@ -70,6 +70,7 @@ void vsi_scopes_add(vsi_scope_share *share, vsi_entry *entry) {
 
 void vsi_scopes_use(vsi_entry *entry) {
   vsi_extra *extra = vsi_entry_extra(entry);
+  if (extra->share->used.prev == &extra->scope_in) return;
   vsi_ring_remove(&extra->scope_in);
   vsi_ring_add_last(&extra->share->used, &extra->scope_in);
 }
@@ -81,12 +82,15 @@ void vsi_scopes_remove(vsi_scopes *scopes, const vestry_host *host, vsi_entry *e
   drop_if_unused(scopes, host, extra->share);
 }
 
-vsi_entry *vsi_scopes_oldest(vsi_scope_share *share) {
-  vsi_entry *first = vsi_entry_of_scope(share->used.next);
+vsi_entry *vsi_scopes_first(const vsi_scope_share *share, vestry_store_exit *exit, const void *newcomer) {
+  vsi_entry *first = NULL;
+  int looked = 0;
   for (vsi_ring *node = share->used.next; node != &share->used; node = node->next) {
     vsi_entry *entry = vsi_entry_of_scope(node);
-    if (vsi_entry_tick(entry) != vsi_entry_tick(first)) break;
-    if (!(entry->touched & 1)) return entry;
+    if (entry->value == newcomer) continue;
+    if (vestry_store_has_ended(exit, entry->value)) return entry;
+    if (!first) first = entry;
+    if (++looked == VSI_SCOPE_LOOKS) break;
   }
   return first;
 }

@@ -5,6 +5,7 @@
 #define VSI_STORE_SCOPES_H
 
 #include "store/entry.h"
+#include "vestry/store.h"
 
 typedef struct vsi_scope_share {
   vsi_ring used; /* the scope's entries, by their scope_in, in the order of use */
@@ -27,12 +28,14 @@ vsi_scope_share *vsi_scopes_enter(vsi_scopes *scopes, const vestry_host *host, v
 /* It is over. */
 void vsi_scopes_leave(vsi_scopes *scopes, const vestry_host *host, vsi_scope_share *share);
 
-/* An entry comes, is used again, goes. */
+/* An entry comes, is used again, goes. The list is in the order of all uses, whatever their ticks. */
 void vsi_scopes_add(vsi_scope_share *share, vsi_entry *entry);
 void vsi_scopes_use(vsi_entry *entry);
 void vsi_scopes_remove(vsi_scopes *scopes, const vestry_host *host, vsi_entry *entry);
 
-/* Whose turn it is: of those that were last used in one tick, one that was not used again. There is one. */
-vsi_entry *vsi_scopes_oldest(vsi_scope_share *share);
+/* Whose turn it is, but not this value's: the oldest of those that have ended, if one is among the VSI_SCOPE_LOOKS that
+ * were used longest ago; else the oldest. NULL: there is no other. */
+enum { VSI_SCOPE_LOOKS = 64 };
+vsi_entry *vsi_scopes_first(const vsi_scope_share *share, vestry_store_exit *exit, const void *newcomer);
 
 #endif

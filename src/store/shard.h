@@ -5,7 +5,9 @@
  *
  * The order. A use moves its entry to the list's end, but once a tick only; a further use in that tick leaves a mark.
  * So the list is in the order of ticks, and its head is both the next victim and what falls due first. Between ticks
- * the order is exact. Inside one tick it is that of first uses, and who is marked is passed over once (visit.h). A
+ * the order is exact. Inside one tick it is that of first uses, and who is marked is passed over once (visit.h). Of
+ * values that share a key each use moves them all, so that they leave in the order of their uses inside a tick too; and
+ * a scope's own list (scopes.h), from which it is chosen who goes when the scope is full, is in the order of all uses. A
  * clock that was read before the lock was waited for may be behind: an entry is never filed under an earlier tick than
  * the one before it. */
 #ifndef VSI_STORE_SHARD_H

@@ -26,6 +26,10 @@ uint64_t vestry_store_used_ns(vestry_store_exit *exit, void *value) {
   return exit->value.used_ns ? exit->value.used_ns(value) : 0;
 }
 
+bool vestry_store_has_ended(vestry_store_exit *exit, void *value) {
+  return exit->value.has_ended && exit->value.has_ended(value);
+}
+
 void vestry_store_leave(vestry_store_exit *exit, const vestry_scoped_key *key, void *value, vestry_handle handle,
                         vestry_cause cause) {
   if (!is_cause(cause)) cause = VESTRY_CAUSE_ERROR; /* an implementation's mistake; the value still leaves */
@@ -47,7 +51,8 @@ vestry_err vestry_store_create(const vestry_store_types *types, const char *type
                                vestry_store **ret_store) {
   vestry_store_options own;
   vestry_value_ops value;
-  if (!type || !ret_store || VSI_OPTIONS_TAKE(own, options) || VSI_OPTIONS_TAKE(value, own.value))
+  if (!type || !ret_store || VSI_OPTIONS_TAKE(own, options) ||
+      VSI_OPTIONS_TAKE_GROWN(value, own.value, vestry_value_ops, has_ended))
     return VESTRY_INVALID;
   if (!value.ref || !value.unref || !value.close) return VESTRY_INVALID;
   void *type_ctx = NULL;

@@ -21,6 +21,40 @@ VSI_SELDOM void vsi_visit_take_extra(vsi_table *table, vsi_shard *shard, vsi_ent
   if (table->rules.max_per_scope) vsi_scopes_remove(&shard->scopes, table->host, entry);
 }
 
+static void file_again(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t now) {
+  vsi_visit_unfile(table, shard, entry);
+  vsi_visit_file_last(table, shard, entry, now);
+}
+
+/* Values of one key leave in the order of their uses, inside a tick too. So each use files those that have others
+ * beside them anew, and only the newest, behind all others of its key, may have a mark: it says that nothing has
+ * changed among them in its tick since all were used. */
+VSI_SELDOM void vsi_visit_use_all(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now) {
+  bool in_order = (newest->touched & 1) && !vsi_tick_age(now, vsi_entry_tick(newest));
+  bool capped = table->rules.max_per_scope != 0;
+  if (in_order && !capped) return;
+  vsi_entry *entry = newest;
+  do {
+    entry = entry->newer; /* the oldest first */
+    if (capped) vsi_scopes_use(entry);
+    if (!in_order) file_again(table, shard, entry, now);
+  } while (entry != newest);
+  newest->touched |= 1;
+}
+
+VSI_SELDOM void vsi_visit_use_one(vsi_table *table, vsi_shard *shard, vsi_entry *newest, vsi_entry *used,
+                                  uint32_t now) {
+  if (table->rules.max_per_scope) vsi_scopes_use(used);
+  newest->touched &= ~1u;
+  file_again(table, shard, used, now);
+}
+
+/* Its place by its mark was somewhere behind its place in the list: if its tick is not over, at the end. */
+VSI_SELDOM void vsi_visit_settle(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now) {
+  newest->touched &= ~1u;
+  if (vsi_entry_tick(newest) == vsi_visit_tick(shard, now)) file_again(table, shard, newest, now);
+}
+
 /* An entry was used in this tick, which may be over: it goes where it belongs in the order of use. That is not looked
  * for long: then it counts as used somewhat later. */
 enum { FILE_STEPS = 64 };

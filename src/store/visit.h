@@ -48,8 +48,9 @@ static inline void vsi_visit_unfile(vsi_table *table, vsi_shard *shard, vsi_entr
   if (was_first) vsi_visit_publish(table, shard);
 }
 
-/* An entry is used. */
+/* An entry that is its key's only one is used. */
 static inline void vsi_visit_use(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t now) {
+  if (__builtin_expect(table->rules.max_per_scope != 0, 0)) vsi_scopes_use(entry);
   if (__builtin_expect(entry->touched == (now << 1 | 1), 1)) return;
   if (!vsi_tick_age(now, vsi_entry_tick(entry))) { /* in this tick again, or the clock was read long ago */
     entry->touched |= 1;
@@ -57,8 +58,13 @@ static inline void vsi_visit_use(vsi_table *table, vsi_shard *shard, vsi_entry *
   }
   vsi_visit_unfile(table, shard, entry);
   vsi_visit_file_last(table, shard, entry, now);
-  if (__builtin_expect(table->rules.max_per_scope != 0, 0)) vsi_scopes_use(entry);
 }
+
+/* Of a key that has several values: all are used, in the order of their puts, or one of them is. */
+void vsi_visit_use_all(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now);
+void vsi_visit_use_one(vsi_table *table, vsi_shard *shard, vsi_entry *newest, vsi_entry *used, uint32_t now);
+/* The newest of a key is about to get one beside it: it gives its mark back. */
+void vsi_visit_settle(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now);
 
 /* As vsi_visit_due, for who is about to take the entry out: one that was used without the store's knowledge is filed
  * anew, and stays. */

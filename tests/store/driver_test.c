@@ -263,8 +263,8 @@ static void an_earlier_deadline_brings_the_tick_forward(void **state) {
   vestry_store_types *types;
   assert_int_equal(vestry_store_types_create(&w.th->host, &types), VESTRY_OK);
   assert_int_equal(vestry_store_types_add(types, &ops, NULL), VESTRY_OK);
-  vestry_store_options options = {.host = &w.th->host,
-                                  .value = &(vestry_value_ops){0, fake_value, fake_value, fake_close, NULL}};
+  vestry_store_options options = {
+      .host = &w.th->host, .value = &(vestry_value_ops){.ref = fake_value, .unref = fake_value, .close = fake_close}};
   vestry_store *store;
   assert_int_equal(vestry_store_create(types, "fake", &options, &store), VESTRY_OK);
   fake_deadline_ns = now_ns() + 900 * MS;
@@ -340,7 +340,8 @@ static void *put_some(void *ctx) {
 
 static void threads_put_and_the_driver_expires(void **state) {
   (void)state;
-  vestry_store_options options = {.value = &(vestry_value_ops){0, fake_value, fake_value, fake_close, NULL},
+  vestry_store_options options = {.value =
+                                      &(vestry_value_ops){.ref = fake_value, .unref = fake_value, .close = fake_close},
                                   .purge = count_left,
                                   .idle_ms = 1,
                                   .max_count = 100000};
@@ -394,7 +395,8 @@ static void a_put_while_the_driver_comes_is_not_forgotten(void **state) {
   w.th = &w.own_host;
   runtime = stepped(w.th);
   vestry_store_options options = {.host = &w.th->host,
-                                  .value = &(vestry_value_ops){0, fake_value, fake_value, fake_close, NULL},
+                                  .value =
+                                      &(vestry_value_ops){.ref = fake_value, .unref = fake_value, .close = fake_close},
                                   .idle_ms = 1000,
                                   .max_count = 100000};
   assert_int_equal(vestry_store_create(NULL, "lru", &options, &a.store), VESTRY_OK);

@@ -137,10 +137,11 @@ static void the_default_bound_is_ten_thousand(void **state) {
 
 static void what_leaves_is_reclaimed(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 50, .max_per_scope_count = 20});
-  value *v = world_value(&w);
+  value *v[2] = {world_value(&w), world_value(&w)};
   long most = 0;
   for (size_t i = 0; i < 5000; i++) {
-    assert_int_equal(world_put(&w, i % 3 ? "s" : "t", VESTRY_KEY("k", i), v, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    assert_int_equal(world_put(&w, i % 3 ? "s" : "t", VESTRY_KEY("k", i), v[i % 2], VESTRY_PUT_REPLACE, 0, NULL),
+                     VESTRY_OK);
     if (i == 200) most = atomic_load(&w.th->live);
   }
   assert_in_range(atomic_load(&w.th->live), 1, most + 8);
@@ -180,6 +181,101 @@ static void scope_and_store_are_bounded_together(void **state) {
   world_end(&w);
 }
 
+/* A stream with more keys in its scope than the scope may have does not throw itself out. */
+static void nobody_makes_room_for_himself(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.max_per_scope_count = 3});
+  value *other = world_new(&w, VESTRY_KEY("other"), NULL), *v = world_value(&w);
+  for (size_t i = 0; i < 3; i++)
+    assert_int_equal(world_put(&w, "s", VESTRY_KEY(i), v, VESTRY_PUT_MANY, 8, NULL), VESTRY_OK);
+  assert_left(other, VESTRY_CAUSE_SIZE);
+  assert_int_equal(world_put(&w, "s", VESTRY_KEY(3), v, VESTRY_PUT_MANY, 8, NULL), VESTRY_LIMIT);
+  assert_int_equal(world_left(&w), 0);
+  assert_int_equal(world_put(&w, "t", VESTRY_KEY(3), v, VESTRY_PUT_MANY, 8, NULL), VESTRY_OK);
+  world_end(&w);
+}
+
+static void who_has_ended_makes_room_first(void **state) {
+  world_open(&w, *state, &(vestry_store_options){.max_per_scope_count = 3});
+  value *v[3];
+  for (size_t i = 0; i < 3; i++) v[i] = world_new(&w, VESTRY_KEY(i), NULL);
+  atomic_store(&v[1]->ended, true);
+  atomic_store(&v[2]->ended, true);
+  world_new(&w, VESTRY_KEY(3), NULL);
+  assert_left(v[1], VESTRY_CAUSE_SIZE);
+  world_new(&w, VESTRY_KEY(4), NULL);
+  assert_left(v[2], VESTRY_CAUSE_SIZE);
+  world_new(&w, VESTRY_KEY(5), NULL);
+  assert_left(v[0], VESTRY_CAUSE_SIZE);
+  world_end(&w);
+}
+
+/* ------------------------------------------------------------------------------------ several values of a key ---- */
+
+/* A look-up uses all values of a key, in the order of their puts: the newest is the last to go, however often and in
+ * whatever way it was looked up, in one tick or in several, in a full scope or in a full store. */
+static void values_of_a_key_leave_in_the_order_of_their_puts(void **state) {
+  enum { COUNT = 5, PUTS = 20 };
+  for (int setting = 0; setting < 16; setting++) {
+    vestry_store_options options = {.max_count = setting & 1 ? COUNT : 0,
+                                    .max_per_scope_count = setting & 1 ? 0 : COUNT};
+    world_open(&w, *state, &options);
+    const vestry_key *key = VESTRY_KEY("live");
+    value *v[PUTS], *seen;
+    for (size_t i = 0; i < PUTS; i++) {
+      if (setting & 2 && world_get(&w, "s", key, NULL, 8) && setting & 4) world_get(&w, "s", key, NULL, 1);
+      if (setting & 4) vestry_store_with(w.store, world_scope("s"), key, look_at, &seen);
+      v[i] = world_value(&w);
+      assert_int_equal(world_put(&w, "s", key, v[i], VESTRY_PUT_MANY, 100, NULL), VESTRY_OK);
+      if (i >= COUNT) assert_left(v[i - COUNT], VESTRY_CAUSE_SIZE);
+      if (setting & 8) advance_ms(60 * (i % 4));
+    }
+    world_end(&w);
+  }
+}
+
+/* What is used alone goes behind the others. */
+static void a_value_that_is_refreshed_stays_longer(void **state) {
+  for (size_t ticks = 0; ticks < 2; ticks++) {
+    world_open(&w, *state, &(vestry_store_options){.max_count = 3});
+    const vestry_key *key = VESTRY_KEY("live");
+    value *v[3];
+    for (size_t i = 0; i < 3; i++) {
+      v[i] = world_value(&w);
+      assert_int_equal(world_put(&w, "s", key, v[i], VESTRY_PUT_MANY, 8, NULL), VESTRY_OK);
+    }
+    world_get(&w, "s", key, NULL, 8);
+    advance_ms(ticks * TICK_MS);
+    assert_int_equal(world_put(&w, "s", key, v[0], VESTRY_PUT_MANY, 8, NULL), VESTRY_OK);
+    static const size_t order[] = {1, 2, 0};
+    for (size_t i = 0; i < 3; i++) {
+      assert_int_equal(world_put(&w, "s", key, world_value(&w), VESTRY_PUT_MANY, 8, NULL), VESTRY_OK);
+      assert_left(v[order[i]], VESTRY_CAUSE_SIZE);
+    }
+    world_end(&w);
+  }
+}
+
+/* Six tabs of one user at a cap of five whose server went away: the entries of the streams that broke are still there.
+ * Each tab looks whether somebody holds the key and joins, and one that is sent away comes back once more. */
+static void tabs_that_reconnect_throw_out_the_dead(void **state) {
+  enum { TABS = 6, CAP = 5 };
+  world_open(&w, *state, &(vestry_store_options){.max_per_scope_count = CAP});
+  const vestry_key *key = VESTRY_KEY("live");
+  value *dead[CAP], *tab[TABS];
+  for (size_t i = 0; i < CAP; i++) {
+    dead[i] = world_value(&w);
+    assert_int_equal(world_put(&w, "s", key, dead[i], VESTRY_PUT_MANY, 100, NULL), VESTRY_OK);
+  }
+  for (size_t i = 0; i < TABS; i++) {
+    advance_ms(50);
+    world_get(&w, "s", key, NULL, 8);
+    tab[i] = world_value(&w);
+    assert_int_equal(world_put(&w, "s", key, tab[i], VESTRY_PUT_MANY, 100, NULL), VESTRY_OK);
+    assert_left(i < CAP ? dead[i] : tab[0], VESTRY_CAUSE_SIZE); /* nobody who came back, as long as one is dead */
+  }
+  world_end(&w);
+}
+
 /* --------------------------------------------------------------------------------------------- callbacks (A10) ---- */
 
 static void put_it_back_once(world *at, const vestry_purged *purged) {
@@ -205,7 +301,10 @@ static void a_hook_may_put_into_the_full_store(void **state) {
       TEST(replacing_in_a_full_store_evicts_nobody, kind), TEST(the_newcomer_is_never_the_victim, kind),               \
       TEST(a_victim_can_share_the_key, kind), TEST(the_default_bound_is_ten_thousand, kind),                           \
       TEST(what_leaves_is_reclaimed, kind), TEST(a_full_scope_evicts_its_own, kind),                                   \
-      TEST(scope_and_store_are_bounded_together, kind), TEST(a_hook_may_put_into_the_full_store, kind)
+      TEST(scope_and_store_are_bounded_together, kind), TEST(a_hook_may_put_into_the_full_store, kind),                \
+      TEST(nobody_makes_room_for_himself, kind), TEST(who_has_ended_makes_room_first, kind),                           \
+      TEST(values_of_a_key_leave_in_the_order_of_their_puts, kind),                                                    \
+      TEST(a_value_that_is_refreshed_stays_longer, kind), TEST(tabs_that_reconnect_throw_out_the_dead, kind)
 
 int main(void) {
   const struct CMUnitTest tests[] = {TESTS(world_lru), TESTS(world_naive_lru)};

@@ -11,6 +11,7 @@ typedef struct stay {
   size_t scope, key;
   value *value;
   uint64_t born_ns, used_ns, used_tick;
+  uint64_t use_number; /* rises with every use of any stay */
 } stay;
 
 typedef struct gone {
@@ -26,6 +27,7 @@ struct model {
   uint64_t (*clock_ns)(void *ctx); /* that uses are noted by */
   vestry_store_stats stats;        /* as they should be */
   size_t step;
+  uint64_t uses;
   bool failing; /* an allocation may fail in this operation */
   size_t live_count, gone_count, handles_count;
   /* up to here it is zero at first */
@@ -94,7 +96,8 @@ static uint64_t now_tick(const model *m) {
   return (m->clock_ns(m->world.th) - m->origin_ns) / m->tick_ns;
 }
 
-static void use(const model *m, stay *s) {
+static void use(model *m, stay *s) {
+  s->use_number = ++m->uses;
   s->used_ns = now_ns(m);
   s->used_tick = now_tick(m);
 }
@@ -197,19 +200,34 @@ static void take_next(model *m, size_t *at, stay *s, vestry_cause cause) {
   forget(m, s, cause);
 }
 
-/* One that left for SIZE, of a scope or of all: nobody there was last used in an earlier tick. Behind the window of
- * ages order is kept only among those that were not used again. */
-static void take_victim(model *m, size_t *at, const size_t *scope) {
+/* Of the others of a scope, whose turn it is: of those that have ended, or else of all, the one that was used longest
+ * ago, in the order of all uses. NULL: there is no other. */
+static stay *first_of_scope(model *m, size_t scope, const value *newcomer) {
+  stay *first = NULL, *ended = NULL;
+  for (size_t i = 0; i < m->live_count; i++) {
+    stay *s = &m->live[i];
+    if (s->scope != scope || s->value == newcomer) continue;
+    if (!first || s->use_number < first->use_number) first = s;
+    if (s->value->ended && (!ended || s->use_number < ended->use_number)) ended = s;
+  }
+  return ended ? ended : first;
+}
+
+/* One that left for SIZE because all was full: nobody there was last used in an earlier tick, and of its own key nobody
+ * was used before it at all. Behind the window of ages order is kept only among those that were not used again. */
+static void take_victim(model *m, size_t *at) {
   CHECK(*at < m->gone_count);
   const gone *g = &m->gone[(*at)++];
   stay *victim = by_handle(m, g->handle);
   CHECK(victim != NULL);
   CHECK(g->cause == VESTRY_CAUSE_SIZE);
-  CHECK(!scope || victim->scope == *scope);
   uint64_t tick = victim->used_tick;
   bool behind = now_tick(m) - tick >= WINDOW_TICKS;
-  for (size_t i = 0; i < m->live_count; i++)
-    if (!scope || m->live[i].scope == *scope) CHECK(tick <= m->live[i].used_tick || (behind && !scope));
+  for (size_t i = 0; i < m->live_count; i++) {
+    const stay *other = &m->live[i];
+    CHECK(tick <= other->used_tick || behind);
+    if (is_of(other, victim->scope, victim->key)) CHECK(victim->use_number <= other->use_number);
+  }
   forget(m, victim, VESTRY_CAUSE_SIZE);
 }
 
@@ -227,7 +245,7 @@ static void add_stay(model *m, size_t scope, size_t key, value *v, vestry_handle
   for (size_t i = 0; i < m->handles_count; i++) CHECK(m->handles[i] != handle);
   CHECK(m->handles_count < HANDLES_MOST && m->live_count < LIVE_MOST);
   m->handles[m->handles_count++] = handle;
-  m->live[m->live_count++] = (stay){handle, scope, key, v, now_ns(m), now_ns(m), now_tick(m)};
+  m->live[m->live_count++] = (stay){handle, scope, key, v, now_ns(m), now_ns(m), now_tick(m), ++m->uses};
   m->stats.put_count++;
   m->stats.live_count++;
 }
@@ -257,7 +275,12 @@ static vestry_err expect_put(model *m, size_t scope, size_t key, value *v, vestr
     bool scope_full = options->max_per_scope_count && count_in(m, scope) >= options->max_per_scope_count;
     if (grows && !evicts && full) return VESTRY_FULL;
     if (grows && !evicts && scope_full) return VESTRY_LIMIT;
-    if (grows && (full || scope_full)) take_victim(m, &at, scope_full ? &scope : NULL);
+    stay *first = grows && scope_full ? first_of_scope(m, scope, v) : NULL;
+    if (grows && scope_full && !first) return VESTRY_LIMIT;
+    if (first)
+      take_next(m, &at, first, VESTRY_CAUSE_SIZE);
+    else if (grows && full)
+      take_victim(m, &at);
     count = chain_of(m, scope, key, chain);
     while (count && (policy == VESTRY_PUT_REPLACE || count >= many_count)) {
       take_next(m, &at, chain[0], VESTRY_CAUSE_REPLACED);
@@ -457,6 +480,12 @@ static void list(model *m, model_source *source) {
   }
 }
 
+/* Streams that end stay where they are until somebody takes them out. */
+static void end_one(model *m, model_source *source) {
+  value *v = &m->world.values[source->below(source, VALUES)];
+  v->ended = source->below(source, 2) != 0;
+}
+
 static void advance(model *m, model_source *source) {
   uint64_t ns = source->below(source, 3) ? source->below(source, 5 * MS)
                                          : source->below(source, m->setting.jump_most_ms + 1) * MS;
@@ -481,7 +510,10 @@ void model_step(model *m, model_source *source) {
   case 4:
   case 5: tick(m); break;
   case 6:
-    if (source->below(source, 8) == 0) list(m, source);
+    if (source->below(source, 8) == 0)
+      list(m, source);
+    else
+      end_one(m, source);
     break;
   case 7:
   case 8:
@@ -504,7 +536,7 @@ void model_step(model *m, model_source *source) {
 /* -------------------------------------------------------------------------------------------------- its life ---- */
 
 model_setting model_choose(model_source *from, const store_kind *kind) {
-  model_setting setting = {.kind = kind, .keys_count = 12, .jump_most_ms = 200};
+  model_setting setting = {.kind = kind, .keys_count = from->below(from, 3) ? 12 : 3, .jump_most_ms = 200};
   vestry_store_options *options = &setting.options;
   options->max_count = 1 + from->below(from, 30);
   if (from->below(from, 2)) options->max_per_scope_count = 1 + from->below(from, 12);
@@ -538,7 +570,7 @@ static void prefill(model *m, size_t i) {
   CHECK(!world_put(&m->world, scope_names[scope], (const vestry_key[]){make_key(key, &space)}, v, VESTRY_PUT_REJECT, 1,
                    &result));
   m->handles[m->handles_count++] = result.handle;
-  m->live[m->live_count++] = (stay){result.handle, scope, key, v, now_ns(m), now_ns(m), now_tick(m)};
+  m->live[m->live_count++] = (stay){result.handle, scope, key, v, now_ns(m), now_ns(m), now_tick(m), ++m->uses};
   m->stats.put_count++;
   m->stats.live_count++;
   if (i % 50 == 0) atomic_fetch_add(&m->world.th->now_ns, m->tick_ns / 3);

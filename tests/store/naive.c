@@ -77,11 +77,23 @@ static item *oldest(const naive *n, const vestry_scoped_key *key, const item *bu
   return NULL;
 }
 
-static item *least_used(const naive *n, const vestry_scope *scope) {
+static item *least_used(const naive *n) {
   item *least = NULL;
   for (item *it = n->first; it; it = it->next)
-    if ((!scope || same_scope(&it->key.scope, scope)) && (!least || it->use_number < least->use_number)) least = it;
+    if (!least || it->use_number < least->use_number) least = it;
   return least;
+}
+
+/* Who goes when a scope is full: of those that have ended, or else of all, the least recently used; but not this very
+ * value. NULL: there is no other. */
+static item *first_of_scope(const naive *n, const vestry_scope *scope, const void *newcomer) {
+  item *least = NULL, *ended = NULL;
+  for (item *it = n->first; it; it = it->next) {
+    if (it->value == newcomer || !same_scope(&it->key.scope, scope)) continue;
+    if (!least || it->use_number < least->use_number) least = it;
+    if (vestry_store_has_ended(n->exit, it->value) && (!ended || it->use_number < ended->use_number)) ended = it;
+  }
+  return ended ? ended : least;
 }
 
 static uint64_t idle_at(const naive *n, const item *it) {
@@ -100,7 +112,7 @@ static uint64_t expires_at(const naive *n, const item *it) {
 static item *next_due(const naive *n, uint64_t *ret_at, vestry_cause *ret_cause) {
   *ret_at = UINT64_MAX;
   if (!n->first) return NULL;
-  item *idle = least_used(n, NULL);
+  item *idle = least_used(n);
   for (item *it = n->first; it; it = it->next)
     if (idle_at(n, it) < idle_at(n, idle)) idle = it;
   bool expires = expires_at(n, n->first) <= idle_at(n, idle);
@@ -138,6 +150,9 @@ static vestry_err put_locked(naive *n, const vestry_scoped_key *key, void *value
       if (n->options.max_per_scope_count && count(n, NULL, &key->scope) >= n->options.max_per_scope_count)
         return VESTRY_LIMIT;
     }
+    bool scope_is_full =
+        n->options.max_per_scope_count && count(n, NULL, &key->scope) >= n->options.max_per_scope_count;
+    if (n->evicts && !displaces && scope_is_full && !first_of_scope(n, &key->scope, value)) return VESTRY_LIMIT;
     it = vsi_calloc(n->options.host, 1, sizeof *it + key->len);
     if (!it) return VESTRY_NO_MEMORY;
     set_key(it, key);
@@ -156,9 +171,9 @@ static vestry_err put_locked(naive *n, const vestry_scoped_key *key, void *value
     leave(n, oldest(n, key, it), VESTRY_CAUSE_REPLACED, leaving);
   for (; n->evicts && n->options.max_per_scope_count && count(n, NULL, &key->scope) > n->options.max_per_scope_count;
        displaced++)
-    leave(n, least_used(n, &key->scope), VESTRY_CAUSE_SIZE, leaving);
+    leave(n, first_of_scope(n, &key->scope, value), VESTRY_CAUSE_SIZE, leaving);
   for (; n->evicts && count(n, NULL, NULL) > n->options.max_count; displaced++)
-    leave(n, least_used(n, NULL), VESTRY_CAUSE_SIZE, leaving);
+    leave(n, least_used(n), VESTRY_CAUSE_SIZE, leaving);
   ret_result->handle = it->handle;
   ret_result->displaced_count = displaced;
   ret_result->refreshed = refreshed;

@@ -1,5 +1,6 @@
 #include "store/scopes.h"
 
+#include "store/store.h"
 #include "support/test.h"
 #include "support/test_host.h"
 
@@ -81,24 +82,33 @@ static void a_put_keeps_the_share(void **state) {
   end_scopes();
 }
 
-static void the_oldest_is_the_one_last_used_longest_ago(void **state) {
+static bool ended(void *value) {
+  return ((test_host *)value)->now_ns == 1;
+}
+
+static void the_first_is_the_one_last_used_longest_ago(void **state) {
   (void)state;
   open_scopes();
+  vestry_store_exit exit = {.value = {.has_ended = ended}};
+  test_host live = {.now_ns = 0}, gone = {.now_ns = 1};
   vsi_scope_share *share = NULL;
-  for (size_t i = 0; i < 4; i++) share = add(i, "a", i < 2 ? 1 : 2);
+  for (size_t i = 0; i < 4; i++) {
+    share = add(i, "a", 1);
+    entries[i]->value = i == 3 ? &gone : &live;
+  }
   add(4, "b", 0);
-  assert_ptr_equal(vsi_scopes_oldest(share), entries[0]);
-  entries[0]->touched |= 1; /* used again in its tick: the other one of that tick goes first */
-  assert_ptr_equal(vsi_scopes_oldest(share), entries[1]);
-  entries[1]->touched |= 1; /* all of that tick were: the first of them */
-  assert_ptr_equal(vsi_scopes_oldest(share), entries[0]);
-  entries[0]->touched = 3 << 1;
+  assert_ptr_equal(vsi_scopes_first(share, &exit, NULL), entries[3]); /* it has ended */
+  assert_ptr_equal(vsi_scopes_first(share, &exit, &gone), entries[0]);
+  assert_null(vsi_scopes_first(enter("b"), &exit, entries[4]->value)); /* it is alone */
+  exit.value.has_ended = NULL;
+  assert_ptr_equal(vsi_scopes_first(share, &exit, NULL), entries[0]);
   vsi_scopes_use(entries[0]);
-  assert_ptr_equal(vsi_scopes_oldest(share), entries[1]);
-  take_out(1);
-  assert_ptr_equal(vsi_scopes_oldest(share), entries[2]);
-  take_out(0);
-  for (size_t i = 2; i < 5; i++) take_out(i);
+  assert_ptr_equal(vsi_scopes_first(share, &exit, NULL), entries[1]);
+  vsi_scopes_use(entries[1]); /* all in one tick, and each use counts */
+  vsi_scopes_use(entries[1]);
+  assert_ptr_equal(vsi_scopes_first(share, &exit, NULL), entries[2]);
+  vsi_scopes_leave(&scopes, &th.host, vsi_entry_extra(entries[4])->share);
+  for (size_t i = 0; i < 5; i++) take_out(i);
   end_scopes();
 }
 
@@ -134,7 +144,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(each_scope_counts_its_own),
       cmocka_unit_test(a_put_keeps_the_share),
-      cmocka_unit_test(the_oldest_is_the_one_last_used_longest_ago),
+      cmocka_unit_test(the_first_is_the_one_last_used_longest_ago),
       cmocka_unit_test(without_memory_nobody_is_lost),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

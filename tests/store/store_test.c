@@ -92,7 +92,7 @@ static void a_type_gets_its_context_and_a_host(void **state) {
   vestry_store_types *types;
   assert_int_equal(vestry_store_types_create(NULL, &types), VESTRY_OK);
   assert_int_equal(vestry_store_types_add(types, &ops, &seen), VESTRY_OK);
-  vestry_store_options options = {.value = &(vestry_value_ops){0, nothing, nothing, nothing_for, NULL}};
+  vestry_store_options options = {.value = &(vestry_value_ops){.ref = nothing, .unref = nothing, .close = nothing_for}};
   vestry_store *store;
   assert_int_equal(vestry_store_create(types, "naive-lru", &options, &store), VESTRY_OK);
   assert_ptr_equal(seen, vestry_host_default());

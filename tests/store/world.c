@@ -30,6 +30,10 @@ static uint64_t value_used_ns(void *context) {
   return atomic_load(&((value *)context)->used_ns);
 }
 
+static bool value_has_ended(void *context) {
+  return atomic_load(&((value *)context)->ended);
+}
+
 static void on_purge(const vestry_purged *purged, void *ctx) {
   world *w = ctx;
   value *v = purged->value;
@@ -56,7 +60,8 @@ vestry_err world_try_open(world *w, test_host *th, const store_kind *kind, const
   vestry_store_options own = VESTRY_STORE_OPTIONS_INIT;
   if (options) own = *options;
   own.host = &th->host;
-  own.value = &(vestry_value_ops){0, value_ref, value_unref, value_close, value_used_ns};
+  own.value = &(vestry_value_ops){sizeof(vestry_value_ops), value_ref, value_unref, value_close, value_used_ns,
+                                  value_has_ended};
   own.purge = on_purge;
   own.purge_ctx = w;
   if (!error) error = vestry_store_create(w->types, kind->type, &own, &w->store);

@@ -38,6 +38,10 @@ static uint64_t value_used_ns(void *value) {
   return vsi_connection_last_write_ns(value);
 }
 
+static bool value_has_ended(void *value) {
+  return !vestry_connection_is_open(value);
+}
+
 /* ----------------------------------------------------------------------------------------- making one -------- */
 
 static vestry_err create_runtime(vestry *v, const vestry_options *options) {
@@ -49,8 +53,12 @@ static vestry_err create_runtime(vestry *v, const vestry_options *options) {
 }
 
 static vestry_err create_store(vestry *v, const vestry_options *options) {
-  static const vestry_value_ops value = {
-      .ref = value_ref, .unref = value_unref, .close = value_close, .used_ns = value_used_ns};
+  static const vestry_value_ops value = {.size = sizeof value,
+                                         .ref = value_ref,
+                                         .unref = value_unref,
+                                         .close = value_close,
+                                         .used_ns = value_used_ns,
+                                         .has_ended = value_has_ended};
   const vestry_store_options store = {
       .host = v->host,
       .value = &value,
