@@ -57,8 +57,11 @@ typedef struct vestry_options {
                          leaves for IDLE; heartbeats do not count. 0: never, since a page may be quiet for long, and
                          one whose client is gone ends by itself. As vestry_store_options otherwise */
   uint64_t lifetime_ms;
-  size_t max_per_scope_count; /**< streams of one scope, of a session say; of everybody's too, the scope without a
-                                   name: with keys in it (vestry_reply_add_key) all pages together have this bound */
+  size_t max_per_scope_count; /**< entries of one scope in the store, a stream having one for each of its keys there; of
+                                   everybody's scope too, the one without a name: with keys in it
+                                   (vestry_reply_add_key) all pages together have this bound. Who goes does so for
+                                   SIZE, and its browser comes back; a stream with more keys in a scope than that is
+                                   refused. For a bound of streams a user see max_streams_per_scope_count */
   vestry_purge_fn purge;      /**< value is a vestry_connection */
   void *purge_ctx;
 
@@ -95,6 +98,20 @@ typedef struct vestry_options {
   size_t max_channels_count;   /**< by key, at one time (vestry/broadcast.h); 0: 10,000 */
   size_t max_subscriptions_count; /**< to topics by key, at one time (vestry/publish.h); 0: 100,000 */
   size_t max_history_bytes;       /**< what all histories of channels keep together (vestry/history.h); 0: 64 MiB */
+
+  /* Came later: with these, say .size = sizeof(vestry_options), or they are not seen. */
+  size_t max_streams_per_scope_count; /**< streams that stay open of one scope at most, of a user say: by the scope of
+                                           the request that opened them, whatever keys they have in whatever scopes,
+                                           and whatever the store. When one more opens, the one that was active (opened,
+                                           or written an event) longest ago is closed for REPLACED: its browser does not
+                                           come back, for it would send the next one away. Of those that were active
+                                           within the same second it is the one that opened first; streams that are
+                                           ending do not count. The scope without a name has no such bound. 0: none. See
+                                           vestry_stats.outnumbered_count. Opening looks at so many streams */
+  size_t max_per_stream_count; /**< keys that one stream may have beside its first (vestry_reply_add_key), and, counted
+                                    apart, channels, topics and places that it may be a part of from its beginning
+                                    (vestry_reply_join, …). Beyond it LIMIT, which is the program's mistake: 500, and
+                                    said in the log. 0: 64; at most 65,535 */
 } vestry_options;
 
 /** Everything since creation. opened_count = open_count + closed_count. The store has counters of its own
@@ -124,10 +141,13 @@ typedef struct vestry_stats {
    *  and how many of these ended their stream by an error. */
   uint64_t watches_begun_count, watches_live_count, watches_ended_count;
   uint64_t watch_steps_count, watch_errors_count;
+  /* Came later: with these, say .size = sizeof(vestry_stats), or they are not filled in. */
   /** Sessions (vestry/session.h) that somebody has logged in to and memory holds; and calls of vestry_session_login:
    *  those that said OK, those that failed, and of the first those whose user had a session in memory already. Many
    *  that repeat: a script, or a password that many have. Sessions that ended because their user had too many. */
   uint64_t sessions_live_count, logins_count, logins_failed_count, logins_repeated_count, sessions_displaced_count;
+  /** Of the streams that were closed for REPLACED, those whose scope had max_streams_per_scope_count. */
+  uint64_t outnumbered_count;
 } vestry_stats;
 
 /** Create an instance: runtime (unless given), store, registry with the built-in effects and interceptors.

@@ -189,16 +189,20 @@ VESTRY_API vestry_err vestry_reply_key(vestry_reply *reply, const vestry_key *ke
  *  Dispatches, removals and lists reach it by each of its keys. It leaves all of them when it ends; so it does when it
  *  is removed or evicted by one. Each key is an entry of the store's, and counts for its bounds; for the cap of a scope
  *  it counts in the scope of each. Only vestry_reply_keep looks for other streams, and only under vestry_reply_key's
- *  key; a reply that keeps no stream takes no notice of these. No more keys than VESTRY_REPLY_KEYS_MAX.
+ *  key; a reply that keeps no stream takes no notice of these. No more keys than
+ *  vestry_options.max_per_stream_count, 64 unless it says otherwise. For what many streams look at a channel
+ *  (vestry_reply_join) costs less than a key: it is one event to all.
  *  scope       whose key it is; NULL: the request's
  *  key         copied
  *  many_count  open streams under it at most, 0: 8; beyond it the oldest is closed for REPLACED
- *  Returns  OK | INVALID, TOO_LARGE (scope, key; answered 500) | LIMIT | NO_MEMORY. A store that is full or closed
+ *  Returns  OK | INVALID, TOO_LARGE (scope, key) | LIMIT (max_per_stream_count), all of them
+ *           answered 500, and said why in the log | NO_MEMORY. A store that is full or closed
  *           refuses: 503, no effect is dispatched, and the stream is under none of its keys */
 VESTRY_API vestry_err vestry_reply_add_key(vestry_reply *reply, const vestry_scope *scope, const vestry_key *key,
                                            size_t many_count);
-/** Keys that a reply may have beside that of vestry_reply_key. */
-#define VESTRY_REPLY_KEYS_MAX 7
+/** Keys that a reply may have beside that of vestry_reply_key, unless vestry_options.max_per_stream_count says
+ *  otherwise. */
+#define VESTRY_REPLY_KEYS_MAX 64
 
 /** Send to this very connection, whatever the key says; a reference is held. If it has closed, the effects go nowhere
  *  else (they were meant for its page, not for that of this request) and the answer is 410. OK | INVALID (NULL). */

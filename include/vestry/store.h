@@ -66,12 +66,12 @@ typedef void (*vestry_purge_fn)(const vestry_purged *purged, void *ctx);
  *    - A put uses the value that it puts, and no other of its key; one that refreshes uses that value alone.
  *    - A look-up (get, with) uses all values of its key, one after the other in the order of their puts: the newest is
  *      the last one used, so it is the last one to go.
- *    - When a scope is full (max_per_scope_count), the value of that scope which was used longest ago goes, in the exact
- *      order of all uses; but one that has ended before those that live (found among the 64 that were used longest
- *      ago), and never the very value that is put: LIMIT if the scope has no other.
+ *    - When a scope is full (max_per_scope_count), the value of it that was used longest ago goes, in the order of all
+ *      uses; but one that has ended before those that live (found among the 64 that were used longest ago), and never
+ *      the very value that is put: LIMIT if the scope has no other.
  *    - When the store is full (max_count), the values that were last used go by ticks of a 4,000th of idle_ms or
- *      lifetime_ms, in whole ms: nobody before one of an earlier tick. Inside a tick the order is exact among the values
- *      of one key, and near it among keys.
+ *      lifetime_ms, in whole ms: nobody before one of an earlier tick. Inside a tick the order is exact among values of
+ *      one key, and near it among keys.
  *    - When a key is full (PUT_MANY), the value that was put longest ago goes, whatever was looked up. */
 
 /** What a store keeps, and how long. Zero is the default. */
@@ -160,8 +160,9 @@ VESTRY_API void vestry_store_destroy(vestry_store *store);
  *  many_count  for PUT_MANY: values under one key at most; 0: 8
  *  ret_result  may be NULL; untouched on failure
  *  Returns  OK | EXISTS (REUSE, REJECT) | INVALID (key, value NULL, policy) | TOO_LARGE (key, scope) | FULL, LIMIT
- *           (hash store's bounds; LIMIT of an lru store: nobody but this very value could make room in the scope) | CLOSED (the store) | NO_MEMORY (store unchanged in every one of these cases, but
- *           for values whose time has come: they leave first)
+ *           (hash store's bounds; LIMIT of an lru store: nobody but this very value could make room in the scope) |
+ *           CLOSED (the store) | NO_MEMORY (store unchanged in every one of these cases, but for values whose time has
+ *           come: they leave first)
  *  Threads  any; takes a lock briefly; runs the callbacks of what leaves, after the lock is released. The victim of a
  *           full store is never the value being put
  *  A value that ends while it is being put may do so before its handle is known. Whoever puts one that can end looks

@@ -58,6 +58,8 @@ static inline void vsi_result_give(void *ret, const void *own, size_t own_size, 
 #define VSI_OPTIONS_TAKE_GROWN(own, given, type, since)                                                                \
   vsi_options_take(&(own), sizeof(own), offsetof(type, since), given)
 
+#define VSI_RESULT_GIVE_GROWN(ret, own, type, since) vsi_result_give(ret, &(own), sizeof(own), offsetof(type, since))
+
 /* The same for structs that have not grown since they were frozen. own: the struct itself. */
 #define VSI_OPTIONS_TAKE(own, given) vsi_options_take(&(own), sizeof(own), sizeof(own), given)
 #define VSI_RESULT_GIVE(ret, own)    vsi_result_give(ret, &(own), sizeof(own), sizeof(own))

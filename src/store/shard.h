@@ -7,7 +7,7 @@
  * So the list is in the order of ticks, and its head is both the next victim and what falls due first. Between ticks
  * the order is exact. Inside one tick it is that of first uses, and who is marked is passed over once (visit.h). Of
  * values that share a key each use moves them all, so that they leave in the order of their uses inside a tick too; and
- * a scope's own list (scopes.h), from which it is chosen who goes when the scope is full, is in the order of all uses. A
+ * a scope's own list (scopes.h), which says who goes when the scope is full, is in the order of all uses. A
  * clock that was read before the lock was waited for may be behind: an entry is never filed under an earlier tick than
  * the one before it. */
 #ifndef VSI_STORE_SHARD_H

@@ -1035,7 +1035,7 @@ static void no_stream_outlives_its_session(void **state) {
     world_settle(&w);
     /* Those that are open came when the cookie was nobody's any more: a new visitor's, or the old id's without a
      * user. */
-    vestry_stats stats = {0};
+    vestry_stats stats = {.size = sizeof stats};
     vestry_stats_get(w.v, &stats);
     size_t open = 0;
     for (int i = 0; i < 40; i++)
@@ -1095,7 +1095,7 @@ static void one_users_log_ins_end_nobody_elses_session(void **state) {
       assert_is(&w, &copy, i < 5 ? "nobody" : "bob");
     }
     if (way == STORED) assert_int_equal(rows_of(&s), 6);
-    vestry_stats stats = {0};
+    vestry_stats stats = {.size = sizeof stats};
     vestry_stats_get(w.v, &stats);
     assert_int_equal(stats.sessions_live_count, 6);
     assert_int_equal(stats.logins_count, 201);
@@ -1165,7 +1165,7 @@ static void users_that_log_in_at_once_are_bounded(void **state) {
     assert_int_equal(pthread_create(&entrants[i].thread, NULL, log_in_often, &entrants[i]), 0);
   }
   for (int i = 0; i < 6; i++) pthread_join(entrants[i].thread, NULL);
-  vestry_stats stats = {0};
+  vestry_stats stats = {.size = sizeof stats};
   vestry_stats_get(w.v, &stats);
   assert_int_equal(stats.logins_count, 600);
   assert_int_equal(stats.sessions_live_count, 15);

@@ -1,5 +1,6 @@
 /* K2: a stream under several keys is reached by each, and leaves all of them, once. */
 #include "registry/world.h"
+#include "vestry/broadcast.h"
 #include "vestry/dispatch.h"
 
 static const vestry_scope ANN = {"ann", 3};
@@ -154,6 +155,91 @@ static void a_refusal_of_one_is_of_all(void **state) {
   wire_finish(&next);
 }
 
+/* All that was logged. */
+static char said[4096];
+static void say(void *ctx, vestry_log_level level, const char *line) {
+  (void)ctx, (void)level;
+  strncat(said, line, sizeof said - strlen(said) - 1);
+}
+
+/* An operator looks at two hundred devices, each of which has a key and a channel. */
+static vestry_err look_at_devices(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req;
+  int count = *(int *)app;
+  vestry_reply_key(reply, VESTRY_KEY("operator"));
+  for (int i = 0; i < count; i++) {
+    vestry_err error = vestry_reply_add_key(reply, &NOWHERE, VESTRY_KEY("device", i), 1000);
+    if (!error) error = vestry_reply_join(reply, &NOWHERE, VESTRY_KEY("device", i));
+    if (error) return error;
+  }
+  return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+}
+
+static void a_stream_may_have_many_keys(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){.size = sizeof(vestry_options), .max_per_stream_count = 200});
+  w.th.host.log = say;
+  said[0] = '\0';
+  int count = 200;
+  wire all = {.datastar = true}, more = {.datastar = true};
+  wire_request(&w, &all, look_at_devices, &count);
+  assert_int_equal(all.status, 200);
+  assert_int_equal(store_stats_of(w.v).live_count, 201);
+  for (int i = 0; i < count; i++) {
+    assert_int_equal(
+        vestry_dispatch(w.v, NOWHERE, VESTRY_KEY("device", i), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", i))),
+        VESTRY_OK);
+    world_settle(&w);
+  }
+  assert_int_equal(wire_count(&all, "data: signals {\"n\":"), count);
+  count = 201;
+  wire_request(&w, &more, look_at_devices, &count);
+  assert_int_equal(more.status, 500); /* not 503: the client has no part in it */
+  assert_non_null(strstr(said, "vestry_reply_add_key: a stream has 200 keys beside its first at most"));
+  assert_non_null(strstr(said, "max_per_stream_count"));
+  wire_hang_up(&w, &all);
+  assert_int_equal(store_stats_of(w.v).live_count, 0);
+  world_end(&w);
+  wire_finish(&all);
+  wire_finish(&more);
+  test_host_assert_clean(&w.th);
+}
+
+static vestry_err open_many(test_host *th, void *ctx) {
+  (void)ctx;
+  world w;
+  test_host_init(&w.th);
+  assert_int_equal(world_try(&w, (vestry_options){0}), VESTRY_OK);
+  long before = atomic_load(&w.th.allocations), fails = atomic_load(&th->fail_at);
+  if (fails >= 0) atomic_store(&w.th.fail_at, before + fails);
+  int count = 20;
+  wire r = {.datastar = true};
+  wire_request(&w, &r, look_at_devices, &count);
+  bool failed = fails >= 0 && atomic_load(&w.th.allocations) > before + fails;
+  atomic_store(&w.th.fail_at, -1);
+  assert_true(r.status == 200 || (failed && r.status == 500) || r.gone || failed);
+  bool opened = r.status == 200;
+  if (opened) wire_hang_up(&w, &r);
+  assert_int_equal(store_stats_of(w.v).live_count, 0);
+  world_end(&w);
+  wire_finish(&r);
+  test_host_assert_clean(&w.th);
+  return failed ? VESTRY_NO_MEMORY : VESTRY_OK;
+}
+
+/* Wherever memory ends: the stream is under all of its keys, or under none. */
+static void without_memory_it_has_none(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  for (long fails = 0;; fails++) {
+    atomic_store(&th.fail_at, fails);
+    if (open_many(&th, NULL) == VESTRY_OK) break;
+    assert_true(fails < 2000);
+  }
+}
+
 static void too_many_and_bad_keys_are_the_programs_mistake(void **state) {
   (void)state;
   world w;
@@ -165,7 +251,7 @@ static void too_many_and_bad_keys_are_the_programs_mistake(void **state) {
   assert_int_equal(many.status, 500);
   p.more[VESTRY_REPLY_KEYS_MAX].key = NULL;
   wire all = {0};
-  wire_plan(&w, &all, &p); /* under one key seven times: allowed, and one stream */
+  wire_plan(&w, &all, &p); /* under one key so many times: allowed, and one stream */
   assert_int_equal(all.opens, 1);
   wire_hang_up(&w, &all);
   assert_int_equal(store_stats_of(w.v).live_count, 0);
@@ -213,6 +299,8 @@ int main(void) {
       cmocka_unit_test(the_policy_is_of_the_first_key),
       cmocka_unit_test(no_first_key_is_needed),
       cmocka_unit_test(a_refusal_of_one_is_of_all),
+      cmocka_unit_test(a_stream_may_have_many_keys),
+      cmocka_unit_test(without_memory_it_has_none),
       cmocka_unit_test(too_many_and_bad_keys_are_the_programs_mistake),
       cmocka_unit_test(out_of_memory_leaves_nothing_behind),
   };

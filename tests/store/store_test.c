@@ -16,7 +16,7 @@ static void nothing_for(void *v, vestry_cause cause) {
 static vestry_store_options valid(test_host *th) {
   vestry_store_options options = VESTRY_STORE_OPTIONS_INIT;
   options.host = &th->host;
-  static const vestry_value_ops all = {0, nothing, nothing, nothing_for, NULL};
+  static const vestry_value_ops all = {.ref = nothing, .unref = nothing, .close = nothing_for};
   options.value = &all;
   return options;
 }

@@ -25,6 +25,7 @@ struct vestry {
   vestry_registry registry;
   struct vsi_routes *routes;
   struct vsi_sessions *sessions; /* NULL: none */
+  struct vsi_shares *shares;     /* of streams, of scopes; NULL: no bound */
   vsi_presences presences;
   vsi_seals seals;
   json_t *nothing; /* an empty object: the data and state of dispatches that have none. Never changed, and
@@ -36,6 +37,7 @@ struct vestry {
   vestry_profile profiles[VESTRY_PROFILES_MAX]; /* resolved */
   size_t profiles_count;
   bool keep_open;
+  size_t max_per_scope_count, max_per_stream_count; /* 0: no cap; keys beside the first, and joins */
   size_t max_body_bytes;
   vestry_signals_limits signals;
   uint32_t retry_after_s;

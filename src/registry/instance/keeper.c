@@ -12,6 +12,7 @@
  * theirs out again. */
 #include "registry/instance/keeper.h"
 
+#include "base/log.h"
 #include "registry/effects/context.h"
 #include "registry/instance/elsewhere.h"
 #include "registry/request/reply.h"
@@ -58,8 +59,36 @@ static vestry_err check_free(vestry_dispatch_context *context) {
   return elsewhere->is_held(context->reply->key, elsewhere->ctx) ? VESTRY_EXISTS : VESTRY_OK;
 }
 
+/* The key with this number, the first being 0. NULL: no first one. */
+static const vestry_scoped_key *key_at(const vestry_reply *reply, size_t i) {
+  return i ? reply->more_keys[i - 1].key : reply->key;
+}
+
+/* A stream that needs more entries in one scope than that may have is never kept: it would throw others out, and then
+ * itself. */
+static bool fits_its_scopes(const vestry_dispatch_context *context) {
+  const vestry_reply *reply = context->reply;
+  size_t most = context->v->max_per_scope_count;
+  if (!most || reply->more_keys_count < most || !vsi_reply_stays_open(reply, context->v)) return true;
+  for (size_t i = 0; i <= reply->more_keys_count; i++) {
+    size_t count = 0;
+    for (size_t k = i; k <= reply->more_keys_count && count <= most; k++)
+      count += key_at(reply, i) && key_at(reply, k) && vsi_scoped_key_is_of(key_at(reply, k), &key_at(reply, i)->scope);
+    if (count <= most) continue;
+    vsi_log(
+        context->v->host, VESTRY_LOG_ERROR,
+        "a reply: a stream with more keys in one scope than max_per_scope_count of vestry_options, %zu; that bounds "
+        "entries of the store, a key being one. For streams a user there is max_streams_per_scope_count",
+        most);
+    return false;
+  }
+  return true;
+}
+
 void vsi_keeper_find(vestry_dispatch_context *context) {
   const vestry_reply *reply = context->reply;
+  if (!context->targets.count && !context->refusal && !fits_its_scopes(context))
+    vsi_context_refuse(context, VESTRY_INVALID);
   if (!reply->key || context->targets.count || context->refusal) return;
   vestry_err error = VESTRY_OK;
   switch (vsi_reply_policy(reply)) {

@@ -16,7 +16,7 @@ vsi_life *vsi_life_create(vestry *v, vestry_scope scope, const vestry_connection
   life->has_hooks = has_hooks;
   life->has_data = has_data;
   life->has_watches = has_watches;
-  life->more_keys_count = more_keys_count & 7;
+  life->more_keys_count = (uint16_t)more_keys_count;
   if (has_hooks) memcpy(life->tail, hooks, sizeof *hooks);
   if (has_data) memcpy(life->tail + before - sizeof *data, data, sizeof *data);
   atomic_init(&life->refs, 2);

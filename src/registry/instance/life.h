@@ -22,8 +22,8 @@ typedef struct vsi_life {
   _Atomic(uint8_t) refs;
   bool has_watches; /* constant */
   /* constant, and so is what shares its memory: any thread that sends reads it */
+  uint16_t more_keys_count;
   uint16_t scope_len : 11;
-  uint16_t more_keys_count : 3;
   bool has_hooks : 1;
   bool has_data : 1;
   _Atomic(bool) ended; /* its close hook has begun */
@@ -32,7 +32,9 @@ typedef struct vsi_life {
    * streams have the former, and all are idle. */
   _Alignas(vestry_connection_hooks) unsigned char tail[];
 } vsi_life;
-_Static_assert(VESTRY_SCOPE_MAX_BYTES < 1 << 11 && VESTRY_REPLY_KEYS_MAX < 1 << 3, "bits");
+enum { VSI_LIFE_KEYS_MAX = UINT16_MAX };
+_Static_assert(VESTRY_SCOPE_MAX_BYTES < 1 << 11 && VESTRY_REPLY_KEYS_MAX <= VSI_LIFE_KEYS_MAX, "bits");
+_Static_assert(sizeof(vsi_life) == 24, "there is one a stream");
 
 /* hooks, data, has_watches: the reply's. Two references, one for the connection: NULL when out of memory. The data
  * stays the reply's until the connection has the life. */

@@ -1,6 +1,7 @@
 /* The counters of an instance, from those who count. */
 #include "base/options.h"
 #include "registry/instance/instance.h"
+#include "registry/instance/shares.h"
 #include "registry/request/intake.h"
 #include "registry/session/session.h"
 
@@ -34,9 +35,10 @@ void vestry_stats_get(vestry *v, vestry_stats *ret_stats) {
       .watches_ended_count = ended,
       .watch_steps_count = atomic_load_explicit(&v->watch_steps, memory_order_relaxed),
       .watch_errors_count = atomic_load_explicit(&v->watch_errors, memory_order_relaxed),
+      .outnumbered_count = vsi_shares_outnumbered(v->shares),
   };
   for (size_t i = 0; i < VESTRY_CAUSE_COUNT; i++) stats.closed_by_cause[i] = group.closed_by_cause[i];
   vsi_intake_stats(v, &stats);
   vsi_session_stats(v, &stats);
-  VSI_RESULT_GIVE(ret_stats, stats);
+  VSI_RESULT_GIVE_GROWN(ret_stats, stats, vestry_stats, sessions_live_count);
 }

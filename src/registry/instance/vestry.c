@@ -4,7 +4,8 @@
 #include "base/options.h"
 #include "registry/effects/builtin.h"
 #include "registry/instance/drain.h"
-#include "registry/instance/instance.h"
+#include "registry/instance/life.h"
+#include "registry/instance/shares.h"
 #include "registry/named/histories.h"
 #include "registry/request/intake.h"
 #include "registry/routes/routes.h"
@@ -121,6 +122,8 @@ static vestry_err fill(vestry *v, const vestry_options *options) {
   if (!error) error = vsi_channels_create(v->group, options->max_channels_count, &v->channels);
   if (!error) error = vsi_histories_create(v, options->max_history_bytes);
   if (!error) error = create_bus(v, options);
+  if (!error && options->max_streams_per_scope_count)
+    error = vsi_shares_create(v->host, options->max_streams_per_scope_count, &v->shares);
   if (!error && options->sessions) error = vsi_sessions_create(v, options->sessions, &v->sessions);
   if (!error) error = vsi_effects_register(&v->registry);
   return error;
@@ -131,6 +134,7 @@ static void take_apart(vestry *v) {
   vsi_drain_destroy(v);
   vestry_bus_destroy(v->bus); /* ends subscriptions that are bound to no connection */
   vsi_sessions_destroy(v->sessions);
+  vsi_shares_destroy(v->shares);
   vestry_store_driver_destroy(v->driver);
   vestry_store_destroy(v->store);
   vsi_histories_destroy(v);
@@ -153,8 +157,10 @@ static const vestry_host *host_of(const vestry_options *options) {
 vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   vestry_options own;
   const vestry_options *options = &own;
-  if (!ret_instance || VSI_OPTIONS_TAKE(own, given)) return VESTRY_INVALID;
+  if (!ret_instance || VSI_OPTIONS_TAKE_GROWN(own, given, vestry_options, max_streams_per_scope_count))
+    return VESTRY_INVALID;
   if (options->max_body_bytes > MAX_BODY_BYTES || (options->sessions && options->scope)) return VESTRY_INVALID;
+  if (options->max_per_stream_count > VSI_LIFE_KEYS_MAX) return VESTRY_INVALID;
   if (options->profiles_count > VESTRY_PROFILES_MAX || (options->profiles_count && !options->profiles))
     return VESTRY_INVALID;
   const vestry_host *host = host_of(options);
@@ -170,6 +176,8 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   v->scope = options->scope;
   v->scope_ctx = options->scope_ctx;
   v->keep_open = options->keep_open;
+  v->max_per_scope_count = options->max_per_scope_count;
+  v->max_per_stream_count = options->max_per_stream_count ? options->max_per_stream_count : VESTRY_REPLY_KEYS_MAX;
   v->max_body_bytes = options->max_body_bytes ? options->max_body_bytes : DEFAULT_BODY_BYTES;
   vsi_budget_init(&v->request_bytes, options->max_request_bytes ? options->max_request_bytes : DEFAULT_REQUEST_BYTES);
   v->retry_after_s = options->retry_after_s ? options->retry_after_s : DEFAULT_RETRY_AFTER_S;

@@ -568,9 +568,10 @@ vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, 
   if (!presence || !len || len > VSI_PRESENCE_WHO_MAX || !vsi_is_utf8(who, len))
     return vsi_reply_refuse(reply, VESTRY_INVALID,
                             "presence: who is NULL (nobody has logged in?), empty, longer than 255 bytes, or no UTF-8");
-  if (reply->attachments.count >= VSI_ATTACHMENTS_MAX) return VESTRY_LIMIT;
+  vestry_err error = vsi_reply_may_join(reply);
+  if (error) return error;
   arrival *one = vsi_calloc(presence->host, 1, sizeof *one);
-  vestry_err error = one ? prepare(presence, key ? key : &nowhere, who, one) : VESTRY_NO_MEMORY;
+  error = one ? prepare(presence, key ? key : &nowhere, who, one) : VESTRY_NO_MEMORY;
   if (error && error != VESTRY_NO_MEMORY)
     (void)vsi_reply_refuse(reply, error, "the place is not well formed or too large");
   if (!error) error = reserve(presence, one);

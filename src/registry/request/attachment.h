@@ -13,23 +13,19 @@ typedef struct vsi_attachment {
   void (*drop)(struct vsi_attachment *attachment);                                 /* there is no stream */
 } vsi_attachment;
 
-/* Of one reply. */
-enum { VSI_ATTACHMENTS_MAX = 16 };
-
-/* A list of a reply's. */
+/* A list of a reply's. Zeroes are an empty one. */
 typedef struct vsi_attachments {
-  vsi_attachment *first;
+  vsi_attachment *first, *last;
   size_t count; /* of those that are counted */
 } vsi_attachments;
 
 static inline void vsi_attachments_add(vsi_attachments *list, vsi_attachment *attachment) {
-  vsi_attachment **at = &list->first;
-  while (*at) at = &(*at)->next;
   attachment->next = NULL;
-  *at = attachment;
+  *(list->first ? &list->last->next : &list->first) = attachment;
+  list->last = attachment;
 }
 
-/* The same for one of those of which a reply may have VSI_ATTACHMENTS_MAX. */
+/* The same for one of those of which a reply may have as many as the instance says (vsi_reply_may_join). */
 static inline void vsi_attachments_add_counted(vsi_attachments *list, vsi_attachment *attachment) {
   vsi_attachments_add(list, attachment);
   list->count++;

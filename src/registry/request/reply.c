@@ -1,6 +1,7 @@
 /* The reply builder: copies what it is given and refuses what must not reach the wire. */
 #include "registry/request/reply.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -13,7 +14,7 @@
 #include "stream/coding.h"
 #include "stream/connection.h"
 
-enum { FIRST_HEADERS = 8, STATUS_MIN = 200, STATUS_MAX = 599 };
+enum { FIRST_HEADERS = 8, FIRST_KEYS = 4, STATUS_MIN = 200, STATUS_MAX = 599 };
 
 void vsi_reply_init(vestry_reply *reply, const vestry_host *host) {
   *reply = (vestry_reply){.host = host, .policy = VESTRY_PUT_REUSE};
@@ -31,6 +32,7 @@ void vsi_reply_finish(vestry_reply *reply) {
   vsi_free(reply->host, reply->body);
   vsi_free(reply->host, reply->key);
   for (size_t i = 0; i < reply->more_keys_count; i++) vsi_free(reply->host, reply->more_keys[i].key);
+  vsi_free(reply->host, reply->more_keys);
   vestry_connection_unref(reply->connection);
   json_decref(reply->effects);
   vsi_data_destroy(&reply->data);
@@ -164,13 +166,37 @@ vestry_err vestry_reply_key(vestry_reply *reply, const vestry_key *key) {
   return VESTRY_OK;
 }
 
+/* A stream has as many already as the instance lets one have. */
+static vestry_err refuse_more(vestry_reply *reply, const char *function, const char *what) {
+  char why[160];
+  snprintf(why, sizeof why, "%s: a stream has %zu %s at most: max_per_stream_count of vestry_options", function,
+           reply->v->max_per_stream_count, what);
+  return vsi_reply_refuse(reply, VESTRY_LIMIT, why);
+}
+
+vestry_err vsi_reply_may_join(vestry_reply *reply) {
+  if (reply->attachments.count < reply->v->max_per_stream_count) return VESTRY_OK;
+  return refuse_more(reply, "vestry_reply_join and its like", "channels, topics and places");
+}
+
+static vestry_err keys_reserve(vestry_reply *reply) {
+  if (reply->more_keys_count < reply->more_keys_capacity) return VESTRY_OK;
+  size_t capacity = reply->more_keys_capacity ? reply->more_keys_capacity * 2 : FIRST_KEYS;
+  struct vsi_more_key *keys = vsi_realloc(reply->host, reply->more_keys, capacity * sizeof *keys);
+  if (!keys) return VESTRY_NO_MEMORY;
+  reply->more_keys = keys;
+  reply->more_keys_capacity = capacity;
+  return VESTRY_OK;
+}
+
 vestry_err vestry_reply_add_key(vestry_reply *reply, const vestry_scope *scope, const vestry_key *key,
                                 size_t many_count) {
   vestry_err before = reply->key_error;
-  if (reply->more_keys_count == VESTRY_REPLY_KEYS_MAX) {
+  if (reply->more_keys_count >= reply->v->max_per_stream_count) {
     reply->key_error = VESTRY_LIMIT;
-    return vsi_reply_refuse(reply, VESTRY_LIMIT, "there are more keys than a stream may have");
+    return refuse_more(reply, "vestry_reply_add_key", "keys beside its first");
   }
+  if (keys_reserve(reply)) return remember(reply, VESTRY_NO_MEMORY);
   vestry_scoped_key *packed;
   vestry_err error = pack_key(reply, scope ? *scope : reply->scope, key, &packed);
   if (error) return error;

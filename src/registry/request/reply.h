@@ -27,8 +27,8 @@ struct vestry_reply {
   struct vsi_more_key {
     vestry_scoped_key *key; /* packed */
     size_t many_count;
-  } more_keys[VESTRY_REPLY_KEYS_MAX]; /* beside it */
-  size_t more_keys_count;
+  } * more_keys; /* beside it */
+  size_t more_keys_count, more_keys_capacity;
   vestry_connection *connection;
   bool fail_fast;
   bool any_client; /* a stream for whoever asked */
@@ -51,6 +51,9 @@ struct vestry_reply {
 
 void vsi_reply_init(vestry_reply *reply, const vestry_host *host);
 void vsi_reply_finish(vestry_reply *reply);
+
+/* OK: the reply's stream may be a part of one thing more | LIMIT: refused, and said why. */
+vestry_err vsi_reply_may_join(vestry_reply *reply);
 
 /* Remember that a builder refused what the handler gave it, and log why: returns its second argument. */
 vestry_err vsi_reply_refuse(vestry_reply *reply, vestry_err error, const char *why);

@@ -7,6 +7,7 @@
 #include "registry/instance/drain.h"
 #include "registry/instance/hooks.h"
 #include "registry/instance/keeper.h"
+#include "registry/instance/shares.h"
 #include "registry/request/answer.h"
 #include "registry/request/encoding.h"
 #include "registry/routes/routes.h"
@@ -113,6 +114,8 @@ static vestry_err connect_stored_or_new(serving *s, vestry_dispatch_context *con
   }
   vsi_context_intercept(context, VESTRY_PHASE_CONNECT, true, NULL);
   vsi_keeper_keep(context);
+  if (context->opened && !context->refusal && vsi_reply_stays_open(&s->reply, s->v))
+    context->refusal = vsi_shares_enter(s->v->shares, vestry_request_scope(&s->request), context->opened);
   if (s->opened && context->refusal)
     give_up(s, cause_of_refusal(context->refusal));
   else if (s->opened && !context->opened)
