@@ -72,7 +72,8 @@ static vestry_err open_counter(vestry_sqlite *database) {
     if (vsi_sqlite_code(result)) return vsi_sqlite_fail(&call, database->db, result, "it cannot be read");
     if (error != VESTRY_BUSY || waits == OPEN_WAITS_MS)
       return vsi_sqlite_refuse(&call, error, "the number of its last commit cannot be read: %s",
-                               vestry_strerror(error));
+                               error == VESTRY_BUSY ? "another program writes it all the time; end that one"
+                                                    : vestry_strerror(error));
     wait_a_moment();
   }
 }

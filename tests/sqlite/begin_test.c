@@ -70,13 +70,9 @@ static void settle(life *l) {
   assert_int_equal(vestry_pages_settle(l->pages, seq, 1000), VESTRY_OK);
 }
 
-/* The page shows the rows of the lives before, and a commit of this one, and one of somebody else's. */
-static void live(life *l, int before) {
+/* Somebody looks at the page. */
+static void look(life *l, int rows_count) {
   vestry_page *page;
-  sqlite3 *other;
-  assert_int_equal(sqlite3_open(file, &l->db), SQLITE_OK);
-  sqlite3_busy_timeout(l->db, 5000);
-  site_run(l->db, "PRAGMA synchronous = OFF; CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, x)");
   assert_int_equal(vestry_sqlite_attach(l->database, l->db, &l->connection), VESTRY_OK);
   const vestry_page_options options = {.render = render, .app = l};
   assert_int_equal(vestry_page_create(l->pages, &options, &page), VESTRY_OK);
@@ -84,7 +80,16 @@ static void live(life *l, int before) {
   const vestry_memory_call call = {.path = "/page", .datastar = true};
   assert_int_equal(vestry_memory_request(l->v, &call, NULL, NULL, &l->tab), VESTRY_OK);
   settle(l);
-  assert_int_equal(l->counted, before);
+  assert_int_equal(l->counted, rows_count);
+}
+
+/* The page shows the rows of the lives before, and a commit of this one, and one of somebody else's. */
+static void live(life *l, int before) {
+  sqlite3 *other;
+  assert_int_equal(sqlite3_open(file, &l->db), SQLITE_OK);
+  sqlite3_busy_timeout(l->db, 5000);
+  site_run(l->db, "PRAGMA synchronous = OFF; CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, x)");
+  look(l, before);
   site_run(l->db, "INSERT INTO t(x) VALUES(1)");
   settle(l);
   assert_int_equal(l->counted, before + 1);
@@ -423,6 +428,47 @@ static int be_refused(const char *how) {
   return 0;
 }
 
+/* This program, called as another: one that may read the file, and nothing else. Somebody writes meanwhile. */
+static int read_only(void) {
+  life l;
+  char byte = 0;
+  assert_int_equal(setgid(65534), 0);
+  assert_int_equal(setuid(65534), 0);
+  prepare(&l);
+  assert_int_equal(follow(&l, VESTRY_SQLITE_DEFAULT), VESTRY_OK);
+  assert_int_equal(sqlite3_open_v2(file, &l.db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+  look(&l, 2);
+  if (write(STDOUT_FILENO, &byte, 1) != 1 || read(STDIN_FILENO, &byte, 1) != 1) return 1;
+  settle(&l);
+  assert_int_equal(l.counted, 3);
+  assert_int_equal(l.th.log_lines, 0);
+  leave(&l);
+  return 0;
+}
+
+static void who_may_only_read_sees_what_others_write(void **state) {
+  (void)state;
+  for (int is_wal = 0; is_wal < 2 && getuid() == 0; is_wal++) {
+    life l;
+    process o;
+    char byte = 0;
+    make_folder();
+    assert_int_equal(chmod(folder, is_wal ? 0777 : 0755), 0);
+    if (is_wal) run_sql("PRAGMA journal_mode = WAL");
+    prepare(&l);
+    assert_int_equal(follow(&l, VESTRY_SQLITE_DEFAULT), VESTRY_OK);
+    live(&l, 0);
+    leave(&l);
+    assert_int_equal(chmod(file, 0644), 0);
+    start_other(&o, "read only");
+    assert_int_equal(read(o.out, &byte, 1), 1);
+    run_sql("INSERT INTO t(x) VALUES(3)");
+    assert_int_equal(write(o.in, &byte, 1), 1);
+    assert_int_equal(end_of(&o), 0);
+    remove_folder();
+  }
+}
+
 static void must_be_refused(const char *how) {
   int status;
   pid_t pid = fork();
@@ -564,12 +610,14 @@ int main(int count, char **arguments) {
       cmocka_unit_test(what_cannot_be_followed_says_what_helps),
       cmocka_unit_test(arguments_that_are_none_say_which),
       cmocka_unit_test(who_may_not_write_or_has_no_room_is_told),
+      cmocka_unit_test(who_may_only_read_sees_what_others_write),
       cmocka_unit_test(tables_of_before_are_followed_and_later_ones_are_not),
       cmocka_unit_test(each_part_has_a_version_of_its_own),
   };
   if (vestry_sqlite_record_pages()) return 1;
   if (count == 3) {
     snprintf(file, sizeof file, "%s", arguments[1]);
+    if (strcmp(arguments[2], "read only") == 0) return read_only();
     bool lives = strcmp(arguments[2], "once") == 0 || strcmp(arguments[2], "on") == 0;
     return lives ? live_as_another(strcmp(arguments[2], "on") == 0) : be_refused(arguments[2]);
   }
