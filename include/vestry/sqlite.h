@@ -116,7 +116,7 @@ VESTRY_API void vestry_sqlite_destroy(vestry_sqlite *database);
  *  db              of the same file, outside of a transaction; in use by one thread at a time. Borrowed
  *  ret_connection  must be detached before sqlite3_close. Untouched on failure
  *  Returns  OK | INVALID (of another file; it was replaced since) | NO_MEMORY | BUSY (in a transaction) |
- *           EXISTS (attached already) | IO
+ *           EXISTS (attached already) | IO. The log says which, and what helps
  *  Threads  that of the connection; blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db,
                                            vestry_sqlite_connection **ret_connection);

@@ -408,6 +408,34 @@ static bool have_small_disk(const char *size) {
          !mount("none", folder, "tmpfs", 0, size);
 }
 
+static void attaching_says_what_is_wrong(void **state) {
+  (void)state;
+  life l;
+  make_folder();
+  prepare(&l);
+  assert_int_equal(follow(&l, VESTRY_SQLITE_DEFAULT), VESTRY_OK);
+  assert_int_equal(sqlite3_open(file, &l.db), SQLITE_OK);
+  vestry_sqlite_connection *none = NULL;
+  sqlite3 *memory;
+  assert_int_equal(sqlite3_open(":memory:", &memory), SQLITE_OK);
+  assert_int_equal(vestry_sqlite_attach(l.database, memory, &none), VESTRY_INVALID);
+  assert_non_null(strstr(l.th.last_log, "a database in memory"));
+  assert_int_equal(sqlite3_close(memory), SQLITE_OK);
+  site_run(l.db, "BEGIN");
+  assert_int_equal(vestry_sqlite_attach(l.database, l.db, &none), VESTRY_BUSY);
+  assert_non_null(strstr(l.th.last_log, "end that first"));
+  site_run(l.db, "COMMIT");
+  assert_int_equal(vestry_sqlite_attach(l.database, l.db, &l.connection), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_attach(l.database, l.db, &none), VESTRY_EXISTS);
+  assert_non_null(strstr(l.th.last_log, "attached already"));
+  assert_int_equal(l.th.log_lines, 3);
+  assert_non_null(strstr(l.th.last_log, "vestry_sqlite_attach, "));
+  assert_non_null(strstr(l.th.last_log, file));
+  assert_null(none);
+  leave(&l);
+  remove_folder();
+}
+
 /* This program, called as another: one that may not write, or has no room. */
 static int be_refused(const char *how) {
   snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(file, '/') - file), file);
@@ -609,6 +637,7 @@ int main(int count, char **arguments) {
       cmocka_unit_test(a_process_that_is_killed_while_it_writes_is_in_nobodys_way),
       cmocka_unit_test(what_cannot_be_followed_says_what_helps),
       cmocka_unit_test(arguments_that_are_none_say_which),
+      cmocka_unit_test(attaching_says_what_is_wrong),
       cmocka_unit_test(who_may_not_write_or_has_no_room_is_told),
       cmocka_unit_test(who_may_only_read_sees_what_others_write),
       cmocka_unit_test(tables_of_before_are_followed_and_later_ones_are_not),
