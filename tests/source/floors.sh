@@ -18,7 +18,7 @@ BEGIN {
   headers["registry"] = "adapter broadcast csrf dispatch drain effects files history once presence publish registry repository request routes server session tab watch"
   headers["page"] = "page"
   headers["cluster"] = "broker cluster"
-  headers["sqlite"] = "sqlite"
+  headers["sqlite"] = "sqlite sqlite_pool sqlite_sessions"
   headers["adapter"] = "browser civetweb memory microhttpd"
   headers["nats"] = "nats"
   headers["all"] = "vestry"

@@ -1,0 +1,325 @@
+/* A pool: a few connections, each in use by one thread at a time, and one writer among them.
+ *
+ * Who writes waits for the turn first, and then for a connection, so that those that wait for the turn hold none. A
+ * thread that has a connection gets the same one again: it could wait for itself otherwise, when a page's part reads
+ * inside of the page's render, and it would not see what it has written itself. */
+#include "sqlite/pool.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "base/options.h"
+
+enum {
+  CONNECTIONS = 8,
+  CONNECTIONS_MOST = 1024,
+  ASIDE = 1,
+  STATEMENTS = 64,
+  WAIT_MS = 5000,
+  BUSY_MS = 5000,
+  FILE_MODE = 0600
+};
+
+vsi_sqlite_call vsi_sqlite_pool_call(const vestry_sqlite_pool *pool, const char *function) {
+  return (vsi_sqlite_call){pool->host, function, pool->path};
+}
+
+/* --------------------------------------------------------------------------------------------------- making ------- */
+
+static void set_defaults(vestry_sqlite_pool_options *options) {
+  if (!options->file_mode) options->file_mode = FILE_MODE;
+  if (!options->connections_count) options->connections_count = CONNECTIONS;
+  if (!options->aside_count) options->aside_count = ASIDE;
+  if (!options->statements_count) options->statements_count = STATEMENTS;
+  if (!options->wait_ms) options->wait_ms = WAIT_MS;
+  if (!options->busy_ms) options->busy_ms = BUSY_MS;
+}
+
+static vestry_err refuse_options(const vestry_host *host, const char *path, const char *why) {
+  const vsi_sqlite_call call = {host, "vestry_sqlite_pool_create", path};
+  return vsi_sqlite_refuse(&call, VESTRY_INVALID, "%s", why);
+}
+
+static vestry_sqlite_pool *allocate(const vestry_host *host, const vestry_sqlite_pool_options *options) {
+  size_t count = options->connections_count + options->aside_count, len = strlen(options->path);
+  vestry_sqlite_pool *pool = vsi_outside_calloc(host, 1, sizeof *pool + count * sizeof *pool->loans);
+  char *path = vsi_outside_calloc(host, len + 1, 1);
+  if (!pool || !path) {
+    vsi_outside_free(host, pool);
+    vsi_outside_free(host, path);
+    return NULL;
+  }
+  memcpy(path, options->path, len);
+  pool->host = host;
+  pool->path = path;
+  pool->options = *options;
+  pool->loans_count = count;
+  pthread_condattr_t monotonic;
+  pthread_condattr_init(&monotonic);
+  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+  pthread_mutex_init(&pool->lock, NULL);
+  pthread_cond_init(&pool->given, &monotonic);
+  pthread_condattr_destroy(&monotonic);
+  return pool;
+}
+
+vestry_err vestry_sqlite_pool_create(const vestry_sqlite_pool_options *given, vestry_sqlite_pool **ret_pool) {
+  vestry_sqlite_pool_options options;
+  if (!given || !ret_pool || VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
+  const vestry_host *host = options.host ? options.host : vestry_host_default();
+  set_defaults(&options);
+  if (!options.path || !*options.path || strcmp(options.path, ":memory:") == 0)
+    return refuse_options(host, options.path ? options.path : "",
+                          "a file is wanted, which several connections can see: name one in options.path");
+  if (options.schema && options.schema_version < 1)
+    return refuse_options(host, options.path, "options.schema goes with a schema_version of 1 or more");
+  if (options.connections_count > CONNECTIONS_MOST || options.aside_count > CONNECTIONS_MOST)
+    return refuse_options(host, options.path, "1,024 connections of a kind are the most");
+  vestry_sqlite_pool *pool = allocate(host, &options);
+  if (!pool) return VESTRY_NO_MEMORY;
+  vestry_err error = vsi_sqlite_pool_open(pool, &options);
+  if (error)
+    vestry_sqlite_pool_destroy(pool);
+  else
+    *ret_pool = pool;
+  return error;
+}
+
+void vestry_sqlite_pool_destroy(vestry_sqlite_pool *pool) {
+  if (!pool) return;
+  const vestry_host *host = pool->host;
+  for (size_t i = 0; i < pool->loans_count; i++) {
+    vestry_sqlite_loan *loan = &pool->loans[i];
+    if (loan->statements.all) vsi_sqlite_statements_finish(&loan->statements);
+    sqlite3_close(loan->db);
+  }
+  pthread_cond_destroy(&pool->given);
+  pthread_mutex_destroy(&pool->lock);
+  vsi_outside_free(host, pool->path);
+  vsi_outside_free(host, pool);
+}
+
+/* ------------------------------------------------------------------------------------------------- following ------ */
+
+static bool is_any_lent(vestry_sqlite_pool *pool) {
+  pthread_mutex_lock(&pool->lock);
+  bool is_lent = pool->stats.lent_count != 0;
+  pthread_mutex_unlock(&pool->lock);
+  return is_lent;
+}
+
+vestry_err vestry_sqlite_pool_follow(vestry_sqlite_pool *pool, vestry_sqlite *database) {
+  if (!pool || !database || pool->loans[0].attached) return VESTRY_INVALID;
+  if (is_any_lent(pool)) return VESTRY_BUSY;
+  vestry_err error = VESTRY_OK;
+  for (size_t i = 0; i < pool->options.connections_count && !error; i++)
+    error = vestry_sqlite_attach(database, pool->loans[i].db, &pool->loans[i].attached);
+  if (error) vestry_sqlite_pool_unfollow(pool);
+  return error;
+}
+
+void vestry_sqlite_pool_unfollow(vestry_sqlite_pool *pool) {
+  if (!pool) return;
+  for (size_t i = 0; i < pool->options.connections_count; i++) {
+    vestry_sqlite_detach(pool->loans[i].attached);
+    pool->loans[i].attached = NULL;
+  }
+}
+
+/* --------------------------------------------------------------------------------------------------- lending ------ */
+
+static struct timespec deadline_of(const vestry_sqlite_pool *pool) {
+  struct timespec at;
+  clock_gettime(CLOCK_MONOTONIC, &at);
+  at.tv_sec += pool->options.wait_ms / 1000;
+  at.tv_nsec += (long)(pool->options.wait_ms % 1000) * 1000000;
+  if (at.tv_nsec >= 1000000000) at.tv_sec++, at.tv_nsec -= 1000000000;
+  return at;
+}
+
+/* That which this thread has of a kind. */
+static vestry_sqlite_loan *own_locked(vestry_sqlite_pool *pool, bool is_aside) {
+  for (size_t i = 0; i < pool->loans_count; i++) {
+    vestry_sqlite_loan *loan = &pool->loans[i];
+    if (loan->depth && loan->is_aside == is_aside && pthread_equal(loan->owner, pthread_self())) return loan;
+  }
+  return NULL;
+}
+
+static vestry_sqlite_loan *free_locked(vestry_sqlite_pool *pool, bool is_aside) {
+  size_t from = is_aside ? pool->options.connections_count : 0;
+  size_t to = is_aside ? pool->loans_count : pool->options.connections_count;
+  for (size_t i = from; i < to; i++)
+    if (!pool->loans[i].depth) return &pool->loans[i];
+  return NULL;
+}
+
+/* false: the time is over. */
+static bool wait_locked(vestry_sqlite_pool *pool, const struct timespec *until) {
+  return pthread_cond_timedwait(&pool->given, &pool->lock, until) != ETIMEDOUT;
+}
+
+/* A free one for this thread; NULL: none came in time. */
+static vestry_sqlite_loan *take_locked(vestry_sqlite_pool *pool, bool is_aside, const struct timespec *until) {
+  vestry_sqlite_loan *loan = free_locked(pool, is_aside);
+  if (!loan) pool->stats.waits_count++;
+  for (bool goes_on = true; !loan && goes_on; loan = free_locked(pool, is_aside)) goes_on = wait_locked(pool, until);
+  if (!loan) return NULL;
+  loan->depth = 1;
+  loan->owner = pthread_self();
+  pool->stats.loans_count++;
+  pool->stats.lent_count++;
+  return loan;
+}
+
+static vestry_err refuse(vestry_sqlite_pool *pool, const char *function) {
+  const vsi_sqlite_call call = vsi_sqlite_pool_call(pool, function);
+  return vsi_sqlite_refuse(&call, VESTRY_LIMIT,
+                           "no connection was given back within %u ms: options.connections_count is %u; raise it, or "
+                           "look for a handler that holds one for long",
+                           pool->options.wait_ms, pool->options.connections_count);
+}
+
+static vestry_err lend(vestry_sqlite_pool *pool, bool is_aside, const char *function, vestry_sqlite_loan **ret_loan) {
+  if (!pool || !ret_loan) return VESTRY_INVALID;
+  const struct timespec until = deadline_of(pool);
+  pthread_mutex_lock(&pool->lock);
+  vestry_sqlite_loan *loan = own_locked(pool, is_aside);
+  if (loan)
+    loan->depth++;
+  else
+    loan = take_locked(pool, is_aside, &until);
+  if (!loan) pool->stats.refused_count++;
+  pthread_mutex_unlock(&pool->lock);
+  if (!loan) return refuse(pool, function);
+  *ret_loan = loan;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_sqlite_read(vestry_sqlite_pool *pool, vestry_sqlite_loan **ret_loan) {
+  return lend(pool, false, "vestry_sqlite_read", ret_loan);
+}
+
+vestry_err vestry_sqlite_read_aside(vestry_sqlite_pool *pool, vestry_sqlite_loan **ret_loan) {
+  return lend(pool, true, "vestry_sqlite_read_aside", ret_loan);
+}
+
+static void give_turn_locked(vestry_sqlite_pool *pool) {
+  pool->is_written = false;
+  pthread_cond_broadcast(&pool->given);
+}
+
+/* The turn, and a connection. */
+static vestry_err take_turn(vestry_sqlite_pool *pool, vestry_sqlite_loan **ret_loan) {
+  const struct timespec until = deadline_of(pool);
+  vestry_sqlite_loan *loan = NULL;
+  bool has_one, goes_on = true;
+  pthread_mutex_lock(&pool->lock);
+  has_one = own_locked(pool, false) != NULL;
+  while (!has_one && pool->is_written && goes_on) goes_on = wait_locked(pool, &until);
+  if (!has_one && !pool->is_written) {
+    pool->is_written = true;
+    loan = take_locked(pool, false, &until);
+    if (!loan) give_turn_locked(pool);
+  }
+  if (!has_one && !loan) pool->stats.refused_count++;
+  pthread_mutex_unlock(&pool->lock);
+  *ret_loan = loan;
+  const vsi_sqlite_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_write");
+  if (has_one)
+    return vsi_sqlite_refuse(&call, VESTRY_INVALID,
+                             "this thread has a connection already: give it back before it writes with another");
+  return loan ? VESTRY_OK : refuse(pool, "vestry_sqlite_write");
+}
+
+static int run_text(vestry_sqlite_loan *loan, const char *sql) {
+  sqlite3_stmt *statement;
+  int result = vsi_sqlite_statements_find(&loan->statements, loan->db, sql, &statement);
+  if (!result) {
+    result = sqlite3_step(statement);
+    int of_reset = sqlite3_reset(statement);
+    result = result == SQLITE_DONE ? SQLITE_OK : of_reset ? of_reset : result;
+  }
+  return result;
+}
+
+/* It is this thread's no more, unless it was lent to it several times. */
+static void give_back(vestry_sqlite_loan *loan) {
+  vestry_sqlite_pool *pool = loan->pool;
+  bool was_writing = loan->is_writing;
+  loan->is_writing = false;
+  pthread_mutex_lock(&pool->lock);
+  loan->depth = 0;
+  pool->stats.lent_count--;
+  if (was_writing)
+    give_turn_locked(pool);
+  else
+    pthread_cond_broadcast(&pool->given);
+  pthread_mutex_unlock(&pool->lock);
+}
+
+vestry_err vestry_sqlite_write(vestry_sqlite_pool *pool, vestry_sqlite_loan **ret_loan) {
+  if (!pool || !ret_loan) return VESTRY_INVALID;
+  vestry_sqlite_loan *loan;
+  vestry_err error = take_turn(pool, &loan);
+  if (error) return error;
+  const vsi_sqlite_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_write");
+  loan->is_writing = true;
+  error = vsi_sqlite_fail(&call, loan->db, run_text(loan, "BEGIN IMMEDIATE"), "a transaction cannot be begun");
+  if (error)
+    give_back(loan);
+  else
+    *ret_loan = loan;
+  return error;
+}
+
+/* false: it was lent to this thread several times, and stays with it. */
+static bool is_last(vestry_sqlite_loan *loan) {
+  pthread_mutex_lock(&loan->pool->lock);
+  bool is_last = loan->depth == 1;
+  if (!is_last) loan->depth--;
+  pthread_mutex_unlock(&loan->pool->lock);
+  return is_last;
+}
+
+static vestry_err end_transaction(vestry_sqlite_loan *loan, vestry_err error) {
+  vestry_sqlite_pool *pool = loan->pool;
+  const vsi_sqlite_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_give");
+  /* A failure may have rolled it back already, and then there is nothing to commit. */
+  bool was_lost = sqlite3_get_autocommit(loan->db);
+  if (!error && was_lost)
+    error = vsi_sqlite_refuse(&call, VESTRY_IO, "what was written is rolled back: the transaction was ended meanwhile");
+  if (!error) error = vsi_sqlite_fail(&call, loan->db, run_text(loan, "COMMIT"), "what was written is not committed");
+  if (!sqlite3_get_autocommit(loan->db)) (void)run_text(loan, "ROLLBACK");
+  pthread_mutex_lock(&pool->lock);
+  if (error)
+    pool->stats.rolled_back_count++;
+  else
+    pool->stats.committed_count++;
+  pthread_mutex_unlock(&pool->lock);
+  return error;
+}
+
+vestry_err vestry_sqlite_give(vestry_sqlite_loan *loan, vestry_err error) {
+  if (!loan) return error;
+  if (!is_last(loan)) return error;
+  vsi_sqlite_statements_reset(&loan->statements);
+  if (loan->is_writing) error = end_transaction(loan, error);
+  give_back(loan);
+  return error;
+}
+
+sqlite3 *vestry_sqlite_loan_db(vestry_sqlite_loan *loan) {
+  return loan->db;
+}
+
+vestry_sqlite_connection *vestry_sqlite_loan_connection(vestry_sqlite_loan *loan) {
+  return loan->attached;
+}
+
+void vestry_sqlite_pool_stats_get(vestry_sqlite_pool *pool, vestry_sqlite_pool_stats *ret_stats) {
+  pthread_mutex_lock(&pool->lock);
+  const vestry_sqlite_pool_stats stats = pool->stats;
+  pthread_mutex_unlock(&pool->lock);
+  VSI_RESULT_GIVE(ret_stats, stats);
+}

@@ -1,0 +1,93 @@
+/* Opening: the file is made if there is none, its tables are brought to their version, and each connection is set up.
+ * The first connection does what is done once. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "sqlite/pool.h"
+
+static const char function[] = "vestry_sqlite_pool_create";
+
+static int read_version(sqlite3 *db, int *ret_version) {
+  sqlite3_stmt *statement = NULL;
+  int result = sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &statement, NULL);
+  if (!result) result = sqlite3_step(statement);
+  if (result == SQLITE_ROW) *ret_version = sqlite3_column_int(statement, 0);
+  sqlite3_finalize(statement);
+  return result == SQLITE_ROW ? SQLITE_OK : result;
+}
+
+/* All of it, or nothing. */
+static int make_tables(sqlite3 *db, const vestry_sqlite_pool_options *given, int *ret_version) {
+  char sql[64];
+  int result = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+  if (!result) result = read_version(db, ret_version); /* another process may have been quicker */
+  if (!result && *ret_version < given->schema_version) {
+    snprintf(sql, sizeof sql, "PRAGMA user_version = %d", given->schema_version);
+    result = sqlite3_exec(db, given->schema, NULL, NULL, NULL);
+    if (!result) result = sqlite3_exec(db, sql, NULL, NULL, NULL);
+  }
+  if (!result) result = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+  return result;
+}
+
+static vestry_err see_to_tables(const vestry_sqlite_pool *pool, sqlite3 *db, const vestry_sqlite_pool_options *given) {
+  const vsi_sqlite_call call = vsi_sqlite_pool_call(pool, function);
+  int version = 0;
+  int result = read_version(db, &version);
+  vestry_err error = vsi_sqlite_fail(&call, db, result, "it cannot be read");
+  if (!error && given->schema && version > given->schema_version)
+    return vsi_sqlite_refuse(&call, VESTRY_IO,
+                             "its tables are of version %d, and this program knows no later one than %d; nothing was "
+                             "changed: use the program that wrote them, or another file",
+                             version, given->schema_version);
+  if (!error) {
+    result = sqlite3_exec(db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
+    error = vsi_sqlite_fail(&call, db, result, "it cannot be written");
+  }
+  if (error || !given->schema || version == given->schema_version) return error;
+  result = make_tables(db, given, &version);
+  error = vsi_sqlite_fail(&call, db, result, "its tables cannot be made");
+  if (!sqlite3_get_autocommit(db)) sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+  return error;
+}
+
+/* With its mode from the beginning, which those of its WAL and of the WAL's index follow. */
+static void make_file(const vestry_sqlite_pool *pool) {
+  int file = open(pool->path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, (mode_t)pool->options.file_mode);
+  if (file >= 0) close(file); /* or else SQLite says why not */
+}
+
+static vestry_err open_one(vestry_sqlite_pool *pool, vestry_sqlite_loan *loan,
+                           const vestry_sqlite_pool_options *given) {
+  const vsi_sqlite_call call = vsi_sqlite_pool_call(pool, function);
+  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
+  bool is_first = loan == pool->loans;
+  if (is_first) make_file(pool);
+  int result = sqlite3_open_v2(pool->path, &loan->db, flags, NULL);
+  if (!result) result = sqlite3_busy_timeout(loan->db, (int)pool->options.busy_ms);
+  vestry_err error = vsi_sqlite_fail(&call, loan->db, result, "it cannot be opened");
+  if (!error && is_first) {
+    const char *name = sqlite3_db_filename(loan->db, "main");
+    if (!name || !*name)
+      return vsi_sqlite_refuse(&call, VESTRY_INVALID,
+                               "a file is wanted, which several connections can see: name one in options.path");
+    error = see_to_tables(pool, loan->db, given);
+  }
+  if (error || !given->setup) return error;
+  result = sqlite3_exec(loan->db, given->setup, NULL, NULL, NULL);
+  return vsi_sqlite_fail(&call, loan->db, result, "options.setup cannot be run");
+}
+
+vestry_err vsi_sqlite_pool_open(vestry_sqlite_pool *pool, const vestry_sqlite_pool_options *given) {
+  vestry_err error = VESTRY_OK;
+  for (size_t i = 0; i < pool->loans_count && !error; i++) {
+    vestry_sqlite_loan *loan = &pool->loans[i];
+    loan->pool = pool;
+    loan->is_aside = i >= pool->options.connections_count;
+    error = vsi_sqlite_statements_init(&loan->statements, pool->host, pool->options.statements_count);
+    if (!error) error = open_one(pool, loan, given);
+  }
+  return error;
+}

@@ -1,0 +1,509 @@
+/* Connections that are lent, and their statements. */
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "sqlite/site.h"
+#include "vestry/sqlite_pool.h"
+
+typedef struct lender {
+  test_host th;
+  char folder[64], path[96];
+  vestry_sqlite_pool *pool;
+} lender;
+
+static const char schema[] = "CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, x, y, z)";
+
+static void make_folder(lender *l) {
+  memset(l, 0, sizeof *l);
+  test_host_init(&l->th);
+  snprintf(l->folder, sizeof l->folder, "%s/vestry-pool-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
+  assert_non_null(mkdtemp(l->folder));
+  snprintf(l->path, sizeof l->path, "%s/pool.db", l->folder);
+}
+
+static vestry_err open_pool(lender *l, vestry_sqlite_pool_options options) {
+  options.host = &l->th.host;
+  if (!options.path) options.path = l->path;
+  return vestry_sqlite_pool_create(&options, &l->pool);
+}
+
+static void begin(lender *l, vestry_sqlite_pool_options options) {
+  make_folder(l);
+  options.schema = schema;
+  options.schema_version = 1;
+  options.setup = "PRAGMA synchronous = OFF";
+  assert_int_equal(open_pool(l, options), VESTRY_OK);
+}
+
+static void remove_folder(lender *l) {
+  char command[128];
+  snprintf(command, sizeof command, "rm -r %s", l->folder);
+  assert_int_equal(system(command), 0);
+}
+
+static void end(lender *l) {
+  vestry_sqlite_pool_stats stats = {0};
+  vestry_sqlite_pool_stats_get(l->pool, &stats);
+  assert_int_equal(stats.lent_count, 0);
+  vestry_sqlite_pool_destroy(l->pool);
+  test_host_assert_clean(&l->th);
+  remove_folder(l);
+}
+
+static vestry_sqlite_pool_stats stats_of(lender *l) {
+  vestry_sqlite_pool_stats stats = {0};
+  vestry_sqlite_pool_stats_get(l->pool, &stats);
+  return stats;
+}
+
+static int64_t number(lender *l, const char *sql) {
+  int64_t found = -1;
+  assert_int_equal(vestry_sqlite_run_alone(l->pool, sql, NULL, vestry_sqlite_row_integer, &found), VESTRY_OK);
+  return found;
+}
+
+static void insert(lender *l, int64_t id) {
+  assert_int_equal(vestry_sqlite_run_alone(l->pool, "INSERT INTO t(id) VALUES(?)", VESTRY_LIST(id), NULL, NULL),
+                   VESTRY_OK);
+}
+
+static void assert_said(lender *l, const char *function, const char *what) {
+  if (!strstr(l->th.last_log, function) || !strstr(l->th.last_log, what) || !strstr(l->th.last_log, "pool.db"))
+    fail_msg("it does not say \"%s … pool.db … %s\": %s", function, what, l->th.last_log);
+}
+
+/* -------------------------------------------------------------------------------------------- statements ---------- */
+
+static void append(sqlite3_stmt *row, void *ctx) {
+  char *text = ctx;
+  for (int i = 0; i < sqlite3_column_count(row); i++) {
+    const unsigned char *value = sqlite3_column_text(row, i);
+    snprintf(text + strlen(text), 200 - strlen(text), "%s ", value ? (const char *)value : "null");
+  }
+}
+
+static void values_go_in_and_rows_come_out(void **state) {
+  (void)state;
+  lender l;
+  begin(&l, (vestry_sqlite_pool_options){0});
+  vestry_sqlite_loan *loan;
+  char text[200] = "";
+  const bool yes = true;
+  assert_int_equal(vestry_sqlite_write(l.pool, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_run(loan, "INSERT INTO t VALUES(?, ?, ?, ?)",
+                                     VESTRY_LIST(INT64_MAX, "it's\n\xc3\xb8", 1.5, vestry_value_null()), NULL, NULL),
+                   VESTRY_OK);
+  assert_int_equal(
+      vestry_sqlite_run(loan, "INSERT INTO t(id, x) VALUES(1, ?1) RETURNING id, x", VESTRY_LIST(yes), append, text),
+      VESTRY_OK);
+  assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_run_alone(l.pool, "SELECT * FROM t ORDER BY id DESC", NULL, append, text), VESTRY_OK);
+  assert_string_equal(text, "1 1 9223372036854775807 it's\n\xc3\xb8 1.5 null 1 1 null null ");
+  /* No row is NOT_FOUND of what gives rows, and only of that. */
+  assert_int_equal(vestry_sqlite_run_alone(l.pool, "SELECT 1 FROM t WHERE id = 7", NULL, NULL, NULL), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_sqlite_run_alone(l.pool, "DELETE FROM t WHERE id = 7", NULL, NULL, NULL), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_run_alone(l.pool, "DELETE FROM t WHERE id = 7 RETURNING 1", NULL, NULL, NULL),
+                   VESTRY_NOT_FOUND);
+  assert_int_equal(l.th.log_lines, 0);
+  end(&l);
+}
+
+static void what_does_not_fit_says_so(void **state) {
+  (void)state;
+  lender l;
+  begin(&l, (vestry_sqlite_pool_options){0});
+  static const char two[] = "SELECT ?, ?";
+  const char *none = NULL;
+  assert_int_equal(vestry_sqlite_run_alone(l.pool, two, VESTRY_LIST(1), NULL, NULL), VESTRY_INVALID);
+  assert_said(&l, "vestry_sqlite_run", "1 values were given for the 2 parameters of \"SELECT ?, ?\"");
+  assert_int_equal(vestry_sqlite_run_alone(l.pool, two, NULL, NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_sqlite_run_alone(l.pool, two, VESTRY_LIST(1, none), NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_sqlite_run_alone(l.pool, two, VESTRY_LIST(1, VESTRY_LIST(2)), NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_sqlite_run_alone(l.pool, two, VESTRY_OBJECT("a", 1), NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_sqlite_run_alone(l.pool, "SELEKT 1", NULL, NULL, NULL), VESTRY_IO);
+  assert_said(&l, "vestry_sqlite_prepare", "SELEKT 1: near \"SELEKT\": syntax error");
+  assert_int_equal(vestry_sqlite_run_alone(l.pool, "-- nothing", NULL, NULL, NULL), VESTRY_IO);
+  assert_int_equal(vestry_sqlite_run_alone(l.pool, "INSERT INTO t(id) VALUES(1), (1)", NULL, NULL, NULL), VESTRY_IO);
+  assert_said(&l, "vestry_sqlite_run", "UNIQUE constraint failed: t.id");
+  assert_int_equal(l.th.log_lines, 8);
+  assert_int_equal(number(&l, "SELECT count(*) FROM t"), 0);
+  assert_int_equal(vestry_sqlite_run(NULL, two, NULL, NULL, NULL), VESTRY_INVALID);
+  end(&l);
+}
+
+static void statements_are_prepared_once(void **state) {
+  (void)state;
+  lender l;
+  begin(&l, (vestry_sqlite_pool_options){.connections_count = 1, .statements_count = 4});
+  vestry_sqlite_loan *loan;
+  assert_int_equal(vestry_sqlite_read(l.pool, &loan), VESTRY_OK);
+  int64_t found;
+  for (int i = 0; i < 300; i++) {
+    char sql[40];
+    snprintf(sql, sizeof sql, "SELECT ? + %d", i % 3);
+    assert_int_equal(vestry_sqlite_run(loan, sql, VESTRY_LIST(i), vestry_sqlite_row_integer, &found), VESTRY_OK);
+    assert_int_equal(found, i + i % 3);
+  }
+  assert_int_equal(stats_of(&l).prepared_count, 3);
+  for (int i = 0; i < 300; i++) { /* of ten, four have a place: the one that is always used keeps its */
+    char sql[40];
+    snprintf(sql, sizeof sql, "SELECT ? + %d", i % 2 ? i % 20 : 0);
+    assert_int_equal(vestry_sqlite_run(loan, sql, VESTRY_LIST(i), NULL, NULL), VESTRY_OK);
+  }
+  assert_in_range(stats_of(&l).prepared_count, 3 + 140, 3 + 151);
+  assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
+  end(&l);
+}
+
+typedef struct nest {
+  vestry_sqlite_loan *loan;
+  int depth, rows;
+} nest;
+
+static void go_deeper(sqlite3_stmt *row, void *ctx) {
+  nest *n = ctx;
+  (void)row;
+  n->rows++;
+  if (n->depth == 3) return;
+  n->depth++;
+  assert_int_equal(vestry_sqlite_run(n->loan, "SELECT x FROM (SELECT 1 AS x UNION ALL SELECT 2)", NULL, go_deeper, n),
+                   VESTRY_OK);
+  n->depth--;
+}
+
+static void a_statement_may_run_inside_of_itself(void **state) {
+  (void)state;
+  lender l;
+  begin(&l, (vestry_sqlite_pool_options){0});
+  nest n = {0};
+  assert_int_equal(vestry_sqlite_read(l.pool, &n.loan), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_run(n.loan, "SELECT x FROM (SELECT 1 AS x UNION ALL SELECT 2)", NULL, go_deeper, &n),
+                   VESTRY_OK);
+  assert_int_equal(n.rows, 2 + 4 + 8 + 16);
+  assert_int_equal(vestry_sqlite_give(n.loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(stats_of(&l).prepared_count, 4);
+  end(&l);
+}
+
+/* It would keep what it has seen, and the WAL would grow for ever. */
+static void what_was_not_reset_is(void **state) {
+  (void)state;
+  lender l;
+  begin(&l, (vestry_sqlite_pool_options){.connections_count = 1});
+  vestry_sqlite_loan *loan;
+  sqlite3_stmt *statement;
+  for (int i = 0; i < 10; i++) insert(&l, i);
+  assert_int_equal(vestry_sqlite_read(l.pool, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_prepare(loan, "SELECT id FROM t WHERE id > ?", &statement), VESTRY_OK);
+  assert_int_equal(sqlite3_bind_int(statement, 1, 3), SQLITE_OK);
+  assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+  assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
+  sqlite3 *other; /* BUSY: somebody reads */
+  assert_int_equal(sqlite3_open(l.path, &other), SQLITE_OK);
+  assert_int_equal(sqlite3_wal_checkpoint_v2(other, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL), SQLITE_OK);
+  sqlite3_close(other);
+  assert_int_equal(vestry_sqlite_read(l.pool, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_prepare(loan, "SELECT id FROM t WHERE id > ?", &statement), VESTRY_OK);
+  assert_int_equal(sqlite3_step(statement), SQLITE_DONE); /* nothing is greater than null */
+  assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
+  end(&l);
+}
+
+/* ------------------------------------------------------------------------------------------------- loans ---------- */
+
+static void a_transaction_is_whole_or_nothing(void **state) {
+  (void)state;
+  lender l;
+  begin(&l, (vestry_sqlite_pool_options){0});
+  vestry_sqlite_loan *loan, *again;
+  assert_int_equal(vestry_sqlite_write(l.pool, &loan), VESTRY_OK);
+  insert(&l, 1); /* this thread's functions work in its transaction */
+  assert_int_equal(number(&l, "SELECT count(*) FROM t"), 1);
+  assert_int_equal(vestry_sqlite_read(l.pool, &again), VESTRY_OK);
+  assert_ptr_equal(again, loan);
+  assert_int_equal(vestry_sqlite_give(again, VESTRY_NOT_FOUND), VESTRY_NOT_FOUND); /* not the last: it stays */
+  assert_int_equal(vestry_sqlite_write(l.pool, &again), VESTRY_INVALID);
+  assert_said(&l, "vestry_sqlite_write", "give it back before");
+  assert_int_equal(vestry_sqlite_give(loan, VESTRY_FAILED), VESTRY_FAILED);
+  assert_int_equal(number(&l, "SELECT count(*) FROM t"), 0);
+  assert_int_equal(vestry_sqlite_write(l.pool, &loan), VESTRY_OK);
+  insert(&l, 1);
+  assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(number(&l, "SELECT count(*) FROM t"), 1);
+  assert_int_equal(vestry_sqlite_write(l.pool, &loan), VESTRY_OK); /* one that somebody else has ended */
+  insert(&l, 2);
+  assert_int_equal(sqlite3_exec(vestry_sqlite_loan_db(loan), "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+  assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_IO);
+  assert_said(&l, "vestry_sqlite_give", "rolled back");
+  assert_int_equal(vestry_sqlite_give(NULL, VESTRY_LIMIT), VESTRY_LIMIT);
+  assert_int_equal(stats_of(&l).committed_count, 1);
+  assert_int_equal(stats_of(&l).rolled_back_count, 2);
+  end(&l);
+}
+
+static void *try_to_read(void *ctx) {
+  lender *l = ctx;
+  vestry_sqlite_loan *loan;
+  vestry_err error = vestry_sqlite_read(l->pool, &loan);
+  if (!error) vestry_sqlite_give(loan, VESTRY_OK);
+  return (void *)(uintptr_t)error;
+}
+
+static void *try_to_write(void *ctx) {
+  lender *l = ctx;
+  vestry_sqlite_loan *loan;
+  vestry_err error = vestry_sqlite_write(l->pool, &loan);
+  if (!error) vestry_sqlite_give(loan, VESTRY_OK);
+  return (void *)(uintptr_t)error;
+}
+
+static vestry_err in_a_thread(void *(*fn)(void *), lender *l) {
+  pthread_t thread;
+  void *error;
+  assert_int_equal(pthread_create(&thread, NULL, fn, l), 0);
+  assert_int_equal(pthread_join(thread, &error), 0);
+  return (vestry_err)(uintptr_t)error;
+}
+
+static void nobody_waits_for_ever(void **state) {
+  (void)state;
+  lender l;
+  begin(&l, (vestry_sqlite_pool_options){.connections_count = 1, .wait_ms = 20});
+  vestry_sqlite_loan *loan, *aside;
+  assert_int_equal(vestry_sqlite_read(l.pool, &loan), VESTRY_OK);
+  assert_int_equal(in_a_thread(try_to_read, &l), VESTRY_LIMIT);
+  assert_said(&l, "vestry_sqlite_read", "connections_count is 1; raise it");
+  assert_int_equal(in_a_thread(try_to_write, &l), VESTRY_LIMIT);
+  assert_int_equal(vestry_sqlite_read_aside(l.pool, &aside), VESTRY_OK); /* one of each kind */
+  assert_ptr_not_equal(aside, loan);
+  assert_int_equal(vestry_sqlite_give(aside, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(in_a_thread(try_to_write, &l), VESTRY_OK); /* the turn was given back */
+  assert_int_equal(stats_of(&l).refused_count, 2);
+  end(&l);
+}
+
+typedef struct worker {
+  lender *l;
+  unsigned seed;
+  pthread_t thread;
+} worker;
+
+static void *work(void *ctx) {
+  worker *w = ctx;
+  for (int i = 0; i < 100; i++) {
+    vestry_sqlite_loan *loan;
+    int64_t found;
+    if ((w->seed + (unsigned)i) % 3) {
+      assert_int_equal(vestry_sqlite_write(w->l->pool, &loan), VESTRY_OK);
+      assert_int_equal(vestry_sqlite_run(loan, "SELECT x FROM t WHERE id = 0", NULL, vestry_sqlite_row_integer, &found),
+                       VESTRY_OK);
+      assert_int_equal(vestry_sqlite_run(loan, "UPDATE t SET x = ? WHERE id = 0", VESTRY_LIST(found + 1), NULL, NULL),
+                       VESTRY_OK);
+      if (i % 10 == 0) sched_yield();
+    } else {
+      assert_int_equal(vestry_sqlite_read(w->l->pool, &loan), VESTRY_OK);
+      assert_int_equal(vestry_sqlite_run(loan, "SELECT x FROM t WHERE id = 0", NULL, vestry_sqlite_row_integer, &found),
+                       VESTRY_OK);
+    }
+    assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
+  }
+  return NULL;
+}
+
+static void many_threads_share_a_few(void **state) {
+  (void)state;
+  lender l;
+  begin(&l, (vestry_sqlite_pool_options){.connections_count = 2, .wait_ms = 60000});
+  insert(&l, 0);
+  assert_int_equal(vestry_sqlite_run_alone(l.pool, "UPDATE t SET x = 0", NULL, NULL, NULL), VESTRY_OK);
+  worker workers[6];
+  int64_t writes = 0;
+  for (unsigned i = 0; i < 6; i++) {
+    workers[i] = (worker){.l = &l, .seed = i};
+    for (unsigned turn = 0; turn < 100; turn++) writes += (i + turn) % 3 != 0;
+    assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
+  }
+  for (int i = 0; i < 6; i++) pthread_join(workers[i].thread, NULL);
+  assert_int_equal(number(&l, "SELECT x FROM t WHERE id = 0"), writes);
+  assert_int_equal(stats_of(&l).refused_count, 0);
+  assert_true(stats_of(&l).prepared_count <= 2 * 8);
+  assert_int_equal(l.th.log_lines, 0); /* nobody was told that it is busy */
+  end(&l);
+}
+
+/* ------------------------------------------------------------------------------------------------- opening -------- */
+
+static void tables_have_a_version(void **state) {
+  (void)state;
+  lender l;
+  make_folder(&l);
+  vestry_sqlite_pool_options first = {.schema = schema, .schema_version = 1};
+  vestry_sqlite_pool_options second = {
+      .schema = "CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, x, y, z); CREATE TABLE IF NOT EXISTS u(a)",
+      .schema_version = 2};
+  assert_int_equal(open_pool(&l, first), VESTRY_OK);
+  insert(&l, 5);
+  vestry_sqlite_pool_destroy(l.pool);
+  assert_int_equal(open_pool(&l, second), VESTRY_OK); /* brought to it */
+  assert_int_equal(number(&l, "SELECT id FROM t"), 5);
+  assert_int_equal(number(&l, "SELECT count(*) FROM u"), 0);
+  assert_int_equal(number(&l, "PRAGMA user_version"), 2);
+  vestry_sqlite_pool_destroy(l.pool);
+  l.pool = NULL;
+  assert_int_equal(open_pool(&l, first), VESTRY_IO); /* a later one is left alone */
+  assert_null(l.pool);
+  assert_said(&l, "vestry_sqlite_pool_create", "of version 2, and this program knows no later one than 1");
+  vestry_sqlite_pool_options broken = {.schema = "CREATE TABLE w(a); CREATE TABLE t(a)", .schema_version = 3};
+  assert_int_equal(open_pool(&l, broken), VESTRY_IO);
+  assert_said(&l, "vestry_sqlite_pool_create", "its tables cannot be made: table t already exists");
+  assert_int_equal(open_pool(&l, (vestry_sqlite_pool_options){0}), VESTRY_OK); /* somebody else's matter */
+  assert_int_equal(number(&l, "PRAGMA user_version"), 2);
+  assert_int_equal(number(&l, "SELECT count(*) FROM sqlite_schema"), 2); /* all of it, or nothing */
+  end(&l);
+}
+
+static void a_file_that_is_made_is_this_users(void **state) {
+  (void)state;
+  static const struct {
+    uint32_t asked;
+    mode_t mode;
+  } rows[] = {{0, 0600}, {0640, 0640}};
+  const mode_t before = umask(022);
+  for (size_t i = 0; i < 2; i++) {
+    lender l;
+    struct stat of;
+    char wal[128];
+    begin(&l, (vestry_sqlite_pool_options){.file_mode = rows[i].asked});
+    insert(&l, 1);
+    snprintf(wal, sizeof wal, "%s-wal", l.path);
+    assert_int_equal(stat(l.path, &of), 0);
+    assert_int_equal(of.st_mode & 0777, rows[i].mode);
+    assert_int_equal(stat(wal, &of), 0);
+    assert_int_equal(of.st_mode & 0777, rows[i].mode);
+    end(&l);
+  }
+  umask(before);
+}
+
+static void what_cannot_be_opened_says_what_helps(void **state) {
+  (void)state;
+  lender l;
+  char path[128];
+  make_folder(&l);
+  static const char *const none[] = {"", ":memory:"};
+  for (size_t i = 0; i < 2; i++) {
+    assert_int_equal(open_pool(&l, (vestry_sqlite_pool_options){.path = none[i]}), VESTRY_INVALID);
+    assert_non_null(strstr(l.th.last_log, "a file is wanted"));
+  }
+  snprintf(path, sizeof path, "%s/no/pool.db", l.folder);
+  assert_int_equal(open_pool(&l, (vestry_sqlite_pool_options){.path = path}), VESTRY_IO);
+  assert_said(&l, "vestry_sqlite_pool_create", "its folder must be there");
+  FILE *text = fopen(l.path, "w");
+  for (int i = 0; i < 100; i++) fputs("This is a letter.", text);
+  fclose(text);
+  assert_int_equal(open_pool(&l, (vestry_sqlite_pool_options){0}), VESTRY_IO);
+  assert_said(&l, "vestry_sqlite_pool_create", "choose another file");
+  assert_int_equal(unlink(l.path), 0);
+  assert_int_equal(open_pool(&l, (vestry_sqlite_pool_options){.schema = schema}), VESTRY_INVALID);
+  assert_said(&l, "vestry_sqlite_pool_create", "schema_version");
+  assert_int_equal(open_pool(&l, (vestry_sqlite_pool_options){.connections_count = 1025}), VESTRY_INVALID);
+  assert_int_equal(open_pool(&l, (vestry_sqlite_pool_options){.setup = "PRAGMA nonsense = ("}), VESTRY_IO);
+  assert_said(&l, "vestry_sqlite_pool_create", "options.setup cannot be run");
+  sqlite3 *other;
+  assert_int_equal(sqlite3_open(l.path, &other), SQLITE_OK);
+  assert_int_equal(sqlite3_exec(other, "CREATE TABLE other(x); BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+  assert_int_equal(open_pool(&l, (vestry_sqlite_pool_options){.schema = schema, .schema_version = 1, .busy_ms = 1}),
+                   VESTRY_BUSY);
+  assert_said(&l, "vestry_sqlite_pool_create", "another program is writing to it");
+  sqlite3_close(other);
+  assert_null(l.pool);
+  assert_int_equal(vestry_sqlite_pool_create(NULL, &l.pool), VESTRY_INVALID);
+  vestry_sqlite_pool_destroy(NULL);
+  test_host_assert_clean(&l.th);
+  remove_folder(&l);
+}
+
+/* ---------------------------------------------------------------------------------------------- followed ---------- */
+
+static void pages_follow_what_is_committed(void **state) {
+  (void)state;
+  site s;
+  site_open(&s, "wal", NULL);
+  site_watch(&s, "table/t");
+  vestry_sqlite_pool *pool;
+  vestry_sqlite_loan *loan;
+  assert_int_equal(vestry_sqlite_pool_create(&(vestry_sqlite_pool_options){.host = &s.th.host, .path = s.path}, &pool),
+                   VESTRY_OK);
+  assert_int_equal(vestry_sqlite_read(pool, &loan), VESTRY_OK);
+  assert_null(vestry_sqlite_loan_connection(loan));
+  assert_int_equal(vestry_sqlite_pool_follow(pool, s.database), VESTRY_BUSY); /* one is lent */
+  assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_pool_follow(pool, s.database), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_pool_follow(pool, s.database), VESTRY_INVALID);
+  vestry_sqlite_stats stats = {0};
+  vestry_sqlite_stats_get(s.database, &stats);
+  size_t others = stats.connections_count - 8;
+  assert_int_equal(vestry_sqlite_write(pool, &loan), VESTRY_OK);
+  assert_non_null(vestry_sqlite_loan_connection(loan));
+  assert_int_equal(vestry_sqlite_run(loan, "INSERT INTO t(x) VALUES(?)", VESTRY_LIST(7), NULL, NULL), VESTRY_OK);
+  site_settle(&s);
+  assert_int_equal(site_seen(&s, "table/t"), 0);
+  assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
+  site_settle(&s);
+  assert_int_equal(site_seen(&s, "table/t"), 1);
+  assert_int_equal(vestry_sqlite_write(pool, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_run(loan, "INSERT INTO t(x) VALUES(?)", VESTRY_LIST(8), NULL, NULL), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_give(loan, VESTRY_FAILED), VESTRY_FAILED);
+  site_settle(&s);
+  assert_int_equal(site_seen(&s, "table/t"), 0);
+  assert_int_equal(vestry_sqlite_read_aside(pool, &loan), VESTRY_OK);
+  assert_null(vestry_sqlite_loan_connection(loan));
+  assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
+  vestry_sqlite_pool_unfollow(pool);
+  vestry_sqlite_stats_get(s.database, &stats);
+  assert_int_equal(stats.connections_count, others);
+  vestry_sqlite_pool_destroy(pool);
+  site_close(&s);
+}
+
+/* ------------------------------------------------------------------------------------------------- memory --------- */
+
+static vestry_err open_and_close(test_host *th, void *ctx) {
+  lender *l = ctx;
+  vestry_sqlite_pool *pool;
+  vestry_err error = vestry_sqlite_pool_create(
+      &(vestry_sqlite_pool_options){.host = &th->host, .path = l->path, .connections_count = 3}, &pool);
+  if (!error) vestry_sqlite_pool_destroy(pool);
+  return error;
+}
+
+static void no_memory_is_an_error(void **state) {
+  (void)state;
+  lender l;
+  make_folder(&l);
+  test_host_fail_each(open_and_close, &l, false);
+  remove_folder(&l);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(values_go_in_and_rows_come_out),
+      cmocka_unit_test(what_does_not_fit_says_so),
+      cmocka_unit_test(statements_are_prepared_once),
+      cmocka_unit_test(a_statement_may_run_inside_of_itself),
+      cmocka_unit_test(what_was_not_reset_is),
+      cmocka_unit_test(a_transaction_is_whole_or_nothing),
+      cmocka_unit_test(nobody_waits_for_ever),
+      cmocka_unit_test(many_threads_share_a_few),
+      cmocka_unit_test(tables_have_a_version),
+      cmocka_unit_test(a_file_that_is_made_is_this_users),
+      cmocka_unit_test(what_cannot_be_opened_says_what_helps),
+      cmocka_unit_test(pages_follow_what_is_committed),
+      cmocka_unit_test(no_memory_is_an_error),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
