@@ -1,6 +1,6 @@
-/* A cluster, as its rooms see it: meet.c (who is who), members.c (who lives, and what they have sent), tell.c (what is told to all), ask.c
- * (what is asked and answered), list.c (which keys there are), claims.c (who may hold one alone), inward.c (what others
- * want done here), guests.c (who is present), cluster.c (its life, and its ties to the instance).
+/* A cluster, as its rooms see it: meet.c (who is who), members.c (who lives, and what they have sent), tell.c (what is
+ * told to all), ask.c (what is asked and answered), list.c (which keys there are), claims.c (who may hold one alone),
+ * inward.c (what others want done here), guests.c (who is present), cluster.c (its life, and its ties to the instance).
  *
  * Links. Between two nodes all goes one way: numbered, by the receiver's subject, and so in order. What is lost shows
  * as a jump in the numbers, at the next message or, since each heartbeat says how many were given, at the next
@@ -24,7 +24,13 @@
 #include "stream/channels.h"
 #include "vestry/cluster.h"
 
-enum { VSI_ASK_BUCKETS = 1024, VSI_RECENT_CHANNELS = 4096, VSI_FLUSH_MS = 5, VSI_REFRESH_BYTES = 16384 };
+enum {
+  VSI_ASK_BUCKETS = 1024,
+  VSI_RECENT_CHANNELS = 4096,
+  VSI_CLOSING_MAX = 1024,
+  VSI_FLUSH_MS = 5,
+  VSI_REFRESH_BYTES = 16384
+};
 
 /* Another node, in one of its lives. */
 typedef struct vsi_peer {
@@ -134,6 +140,8 @@ struct vestry_cluster {
   vsi_buffer refreshes; /* topics that are to be told: a length of two bytes and the topic */
   vsi_recent recent[VSI_RECENT_CHANNELS];
   vsi_key_change changes[VSI_KEYS_WAITING]; /* of who flushes */
+  vestry_handle closing[VSI_CLOSING_MAX];   /* streams that others have replaced: the actor closes them */
+  size_t closing_count;
   vestry_cluster_stats stats;
 };
 
@@ -185,8 +193,8 @@ vsi_peer *vsi_peer_of(vestry_cluster *cluster, uint64_t id);
 void vsi_members_subject_of(const vestry_cluster *cluster, uint64_t id, char ret_subject[VESTRY_SUBJECT_MAX_BYTES + 1]);
 /* DRAINS if this node does. */
 uint8_t vsi_members_own_flags(const vestry_cluster *cluster);
-/* A life has proven itself: it lives, again or from now on. It has this name. NULL: there is no place for it, or another
- * life of the node is well. */
+/* A life has proven itself: it lives, again or from now on. It has this name. NULL: there is no place for it, or
+ * another life of the node is well. */
 vsi_peer *vsi_members_prove(vestry_cluster *cluster, const vsi_wire_message *message, const vestry_slice *name);
 /* It was heard of late: no other life of it counts. */
 bool vsi_peer_is_well(const vestry_cluster *cluster, const vsi_peer *peer);
@@ -221,7 +229,7 @@ void vsi_tell_locked(vestry_cluster *cluster);
 /* The timer for it; and set it. */
 void vsi_tell_due(vestry_timer *timer, void *cluster);
 void vsi_tell_soon(vestry_cluster *cluster);
-/* KEYS from another node. Under the lock, which is given up in between. */
+/* KEYS from another node. Under the lock. */
 void vsi_tell_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message);
 vestry_err vsi_tell_event(vestry_cluster *cluster, const vestry_scoped_key *name, vestry_event *event);
 void vsi_tell_refresh(const char *topic, size_t len, void *cluster);

@@ -3,7 +3,11 @@
  * bounded in bytes: beyond it who asks is told FULL, and what nobody waits for is a gap.
  *
  * The actor also tells the application how members are and what was lost. That needs no memory: each peer has a place
- * for it, and what comes before it was told is told along with it. */
+ * for it, and what comes before it was told is told along with it. And it closes streams that other nodes have
+ * replaced: closing calls the application's hooks, which are never called on the broker's thread.
+ *
+ * A run ends after some messages, however many wait: so what is told is told soon, and a runtime of one thread has time
+ * for others. */
 #include <string.h>
 
 #include "base/log.h"
@@ -13,8 +17,9 @@
 #include "registry/effects/targets.h"
 #include "registry/named/histories.h"
 
-/* What a message costs besides its body. */
-enum { WORK_BYTES = 128 };
+/* What a message costs besides its body; and so many are done in a run, and streams closed: then the others who want
+ * the thread have their turn, and the application is told what it is to be told. */
+enum { WORK_BYTES = 128, RUN_MAX = 64 };
 
 typedef struct work {
   vestry_message message; /* first */
@@ -325,17 +330,33 @@ static bool tell_one(vestry_cluster *cluster) {
   return any;
 }
 
+/* Streams that others have replaced. false: there are none. */
+static bool close_some(vestry_cluster *cluster) {
+  vestry_handle handles[RUN_MAX];
+  vsi_cluster_lock(cluster);
+  size_t count = cluster->closing_count < RUN_MAX ? cluster->closing_count : RUN_MAX;
+  cluster->closing_count -= count;
+  memcpy(handles, cluster->closing + cluster->closing_count, count * sizeof *handles);
+  vsi_cluster_unlock(cluster);
+  for (size_t i = 0; i < count; i++)
+    (void)vestry_store_remove_if(vestry_store_of(cluster->v), handles[i], VESTRY_CAUSE_REPLACED);
+  return count > 0;
+}
+
 void vsi_inward_run(vestry_actor *actor, void *ctx) {
   vestry_cluster *cluster = ctx;
-  bool may_run = begin_run(cluster);
+  bool may_run = begin_run(cluster), has_more = false;
   vsi_cluster_inside++;
-  while (may_run && tell_one(cluster)) continue;
-  for (vestry_message *message; (message = vestry_actor_receive(actor)) != NULL;) {
+  for (int i = 0; may_run && i <= VSI_NODES_MAX && (has_more = tell_one(cluster)); i++) continue;
+  if (may_run) has_more |= close_some(cluster);
+  vestry_message *message = NULL;
+  for (int i = 0; i < RUN_MAX && (message = vestry_actor_receive(actor)) != NULL; i++) {
     if (may_run)
       do_one(cluster, (work *)message);
     else
       free_work(cluster, (work *)message);
   }
+  if (has_more || message) vestry_actor_notify(actor);
   vsi_cluster_inside--;
   vsi_cluster_lock(cluster);
   cluster->is_running = false;

@@ -285,7 +285,8 @@ static void drop_locked(vsi_keys *keys, unsigned node, vsi_key_entry *entry) {
 vestry_err vsi_keys_told(vsi_keys *keys, unsigned node, vsi_key_change change, bool its_id_wins,
                          vestry_handle *ret_close) {
   uint64_t bit = UINT64_C(1) << node;
-  *ret_close = 0;
+  bool is_unclosed = false;
+  if (ret_close) *ret_close = 0;
   pthread_mutex_lock(&keys->lock);
   if (change.stamp > keys->clock) keys->clock = change.stamp;
   vsi_key_entry *entry = change.is_gone ? find_locked(keys, change.hash) : hold_locked(keys, change.hash);
@@ -301,12 +302,15 @@ vestry_err vsi_keys_told(vsi_keys *keys, unsigned node, vsi_key_change change, b
     entry->others |= bit;
     recount_locked(keys, entry, was);
     bool loses = entry->stamp < change.stamp || (entry->stamp == change.stamp && its_id_wins);
-    if (change.stamp && entry->handle && loses) {
+    is_unclosed = change.stamp && entry->handle && loses;
+    if (is_unclosed && ret_close) {
       *ret_close = entry->handle;
       entry->handle = 0;
+      is_unclosed = false;
     }
   }
   pthread_mutex_unlock(&keys->lock);
+  if (is_unclosed) return VESTRY_FULL;
   return entry || change.is_gone ? VESTRY_OK : VESTRY_NO_MEMORY;
 }
 

@@ -76,8 +76,9 @@ bool vsi_keys_take(vsi_keys *keys, vsi_key_change *changes, size_t room, size_t 
 typedef void (*vsi_keys_list_fn)(const vsi_key_change *changes, size_t count, bool is_last, void *ctx);
 void vsi_keys_list(vsi_keys *keys, vsi_key_change *changes, size_t room, vsi_keys_list_fn fn, void *ctx);
 
-/* What another node tells of its own. its_id, own_id: who wins if both stamps are the same. *ret_close: a stream here
- * that a newer one has replaced; 0: none. OK | NO_MEMORY (it is not known) */
+/* What another node tells of its own. its_id_wins: if both stamps are the same. *ret_close: set to a stream here that a
+ * newer one has replaced, if there is one; NULL: it cannot be closed now. OK | NO_MEMORY (it is not known) | FULL
+ * (there is one, and it cannot be closed now) */
 vestry_err vsi_keys_told(vsi_keys *keys, unsigned node, vsi_key_change change, bool its_id_wins,
                          vestry_handle *ret_close);
 /* It holds nothing, as far as anybody knows. */

@@ -15,17 +15,17 @@
  * Who proves itself does so before it sends anything else to who has asked: so nothing of what follows is sent to
  * somebody who does not listen yet.
  *
- * Challenges are not stored: one is a keyed hash, with a key that this life has drawn, of the other's life, of how often
- * that node has proven itself, and of the time in steps of dead_ms. So who is flooded with old HELLOs keeps nothing of
- * them; a proof is good once, and not for long. And while a life of a node is well, nobody asks another one of its name.
+ * Challenges are not stored: one is a keyed hash, with a key that this life has drawn, of the other's life, of how
+ * often that node has proven itself, and of the time in steps of dead_ms. So who is flooded with old HELLOs keeps
+ * nothing of them; a proof is good once, and not for long. And while a life of a node is well, nobody asks another one
+ * of its name.
  *
  * What follows from a life that counts has a turn, which only rises: the MEET's too. What is not above it has been said
- * before. Silence for dead_ms ends that, and the next word has to be a proof again: so what was held back cannot make
- * somebody live longer than that.
+ * before. Silence for dead_ms ends that, and the next word has to be a proof again.
  *
  * Two nodes of one name. Each proves to the other that it lives. Which one began later cannot be seen alike by both, as
- * messages take time; so only the one with the lower epoch judges, once, by the other's age: it gives up itself, or says
- * so to the other with its next proof. All others stay with the one that they know, as long as that is well. */
+ * messages take time; so only the one with the lower epoch judges, once, by the other's age: it gives up itself, or
+ * says so to the other with its next proof. All others stay with the one that they know, as long as that is well. */
 #include <string.h>
 
 #include "base/memory.h"

@@ -1,8 +1,8 @@
 /* Who lives, and what they have sent.
  *
  * A member is one from when it has proven that it goes on (meet.c). Silence makes it suspect, then dead. Who is suspect
- * is brought back by its next message; who is dead has to prove itself anew. Then both sides have a gap: this one says so
- * to itself, and has given away a number when it took the other for dead, which tells the other.
+ * is brought back by its next message; who is dead has to prove itself anew. Then both sides have a gap: this one says
+ * so to itself, and has given away a number when it took the other for dead, which tells the other.
  *
  * A goodbye says how much was sent. But a channel that has got its first member just now may have been sent to without
  * it, because the telling of it was still under way; and who has left will not look back (tell.c). So that is a gap. */

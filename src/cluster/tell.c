@@ -89,16 +89,17 @@ static void look_back(vestry_cluster *cluster, vsi_peer *peer, uint64_t hash) {
   recent->sent |= bit;
 }
 
+/* OK | NO_MEMORY (it is not known) | FULL (nothing more can be closed now: it is to be told again) */
 static vestry_err take_change(vestry_cluster *cluster, vsi_peer *peer, vsi_key_change change) {
-  vestry_handle handle;
-  vestry_err error =
-      vsi_keys_told(&cluster->keys, vsi_peer_index(cluster, peer), change, peer->id > cluster->id, &handle);
+  vestry_handle handle = 0;
+  bool has_room = cluster->closing_count < VSI_CLOSING_MAX;
+  vestry_err error = vsi_keys_told(&cluster->keys, vsi_peer_index(cluster, peer), change, peer->id > cluster->id,
+                                   has_room ? &handle : NULL);
   if (!change.is_gone) look_back(cluster, peer, change.hash);
-  if (handle) { /* closing calls hooks: not under the lock. Nobody but this thread gives a place to another node */
+  if (handle) {
+    cluster->closing[cluster->closing_count++] = handle;
     cluster->stats.replaced_count++;
-    vsi_cluster_unlock(cluster);
-    (void)vestry_store_remove_if(vestry_store_of(cluster->v), handle, VESTRY_CAUSE_REPLACED);
-    vsi_cluster_lock(cluster);
+    vsi_inward_notify(cluster);
   }
   return error;
 }
@@ -112,7 +113,9 @@ void vsi_tell_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_messa
   while (reader.left >= CHANGE_BYTES) {
     uint64_t hash = vsi_wire_number(&reader, 8), word = vsi_wire_number(&reader, 8);
     const vsi_key_change change = {hash, word >> 1 & ((UINT64_C(1) << 40) - 1), word & 1};
-    if (take_change(cluster, peer, change)) peer->is_synced = peer->is_syncing = false;
+    vestry_err error = take_change(cluster, peer, change);
+    if (error) peer->is_synced = peer->is_syncing = false;
+    peer->must_sync |= error == VESTRY_FULL;
   }
   if ((message->flags & VSI_WIRE_LAST) && peer->is_syncing) {
     vsi_presences_sweep(&cluster->v->presences, vsi_peer_index(cluster, peer));

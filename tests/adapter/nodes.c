@@ -1,3 +1,5 @@
+#include "cluster/memory_network.h" /* first: a node is something else there */
+
 #include "adapter/nodes.h"
 
 #include <stdlib.h>
@@ -6,17 +8,19 @@ const char nodes_secret[32] = "thirty-two bytes, all of them.";
 
 static const char *const names[NODES_MOST] = {"a", "b", "c", "d"};
 
-/* ---- what they tell ---- */
+/* ---- what they tell: not on the broker's thread ---- */
 
 static void on_gap(const vestry_gap *gap, void *ctx) {
   node *of = ctx;
   assert_int_equal(gap->size, sizeof *gap);
+  assert_int_equal(of->in->on_broker, 0);
   of->gaps++;
   of->lost += gap->lost_count;
 }
 
 static void on_member(const char *name, vestry_member_state state, void *ctx) {
   node *of = ctx;
+  assert_int_equal(of->in->on_broker, 0);
   for (size_t i = 0; i < NODES_MOST; i++)
     if (of->in->all[i].name && strcmp(of->in->all[i].name, name) == 0) of->told[i] = state;
 }
@@ -33,9 +37,16 @@ static void on_change(const vestry_presence_change *change, void *ctx) {
 /* ["note"]: counts; ["note", "FULL"]: fails with it. */
 static vestry_err note(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)context;
+  assert_int_equal(((node *)ctx)->in->on_broker, 0);
   ((node *)ctx)->effects++;
   const char *error = json_string_value(json_array_get(args, 0));
   return !error ? VESTRY_OK : strcmp(error, "FULL") == 0 ? VESTRY_FULL : VESTRY_FAILED;
+}
+
+static void on_purge(const vestry_purged *purged, void *ctx) {
+  node *of = ctx;
+  assert_int_equal(of->in->on_broker, 0);
+  of->replaced += purged->cause == VESTRY_CAUSE_REPLACED;
 }
 
 /* ["relay"]: dispatches to ("room", "far") and waits, which it must not. */
@@ -55,6 +66,32 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   return vestry_render_end(render, html);
 }
 
+/* ---- the broker's events ---- */
+
+static nodes *world;
+
+static void on_message(const char *subject, const void *data, size_t len, void *ctx) {
+  node *of = ctx;
+  of->in->on_broker++;
+  of->events.on_message(subject, data, len, of->events.ctx);
+  of->in->on_broker--;
+}
+
+static void on_state(vestry_broker_state state, void *ctx) {
+  node *of = ctx;
+  of->in->on_broker++;
+  of->events.on_state(state, of->events.ctx);
+  of->in->on_broker--;
+}
+
+static vestry_err start_watched(void *broker, const vestry_broker_events *events) {
+  node *of = world->all;
+  while (of->broker.broker != broker) of++;
+  of->events = *events;
+  return vsi_memory_broker_ops.start(
+      broker, &(vestry_broker_events){.on_message = on_message, .on_state = on_state, .ctx = of});
+}
+
 /* ---- lives ---- */
 
 void nodes_settle(nodes *n) {
@@ -72,7 +109,8 @@ vestry_err node_try(nodes *n, size_t place, const char *name, const vestry_clust
   node *of = &n->all[place];
   *of = (node){.in = n, .index = n->joined, .name = name};
   const vestry_connection_options dropping = {.full = VESTRY_FULL_DROP};
-  const vestry_options options = {.host = &n->th.host, .runtime = n->runtime, .connection = &dropping};
+  const vestry_options options = {
+      .host = &n->th.host, .runtime = n->runtime, .connection = &dropping, .purge = on_purge, .purge_ctx = of};
   static const char *const allow[] = {"patch-signals", "note", "relay", NULL};
   vestry_cluster_options own = {.node = name, .secret = nodes_secret, .secret_len = sizeof nodes_secret};
   if (given) own = *given;
@@ -84,9 +122,10 @@ vestry_err node_try(nodes *n, size_t place, const char *name, const vestry_clust
   if (!error) error = vestry_page_create(of->pages, &(vestry_page_options){.render = render, .app = of}, &of->page);
   if (!error) error = vestry_memory_network_join(n->network, &of->broker);
   if (!error) n->joined++;
-  if (!error && n->claim) {
+  if (!error) {
     of->ops = *of->broker.ops;
-    of->ops.claim = n->claim;
+    of->ops.start = start_watched;
+    if (n->claim) of->ops.claim = n->claim;
     of->broker.ops = &of->ops;
   }
   own.pages = of->pages;
@@ -121,6 +160,7 @@ static void end(node *of) {
   node_presence_end(of);
   vestry_cluster_destroy(of->cluster);
   of->broker.ops->destroy(of->broker.broker);
+  of->broker.broker = NULL;
   vestry_pages_destroy(of->pages);
   vestry_destroy(of->v);
   for (size_t i = 0; i < of->streams_count; i++) vestry_memory_destroy(of->streams[i]);
@@ -139,6 +179,7 @@ void node_stop(node *of) {
 
 void nodes_prepare(nodes *n, const vestry_memory_network_options *options) {
   memset(n, 0, sizeof *n);
+  world = n;
   test_host_init(&n->th);
   const vestry_runtime_options runtime = {.host = &n->th.host, .threads_count = VESTRY_THREADS_NONE};
   assert_int_equal(vestry_runtime_create(&runtime, &n->runtime), VESTRY_OK);

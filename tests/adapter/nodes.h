@@ -15,12 +15,13 @@ typedef struct node {
   const char *name;
   vestry *v;
   vestry_broker broker;
-  vestry_broker_ops ops; /* of the broker, if a function of it is another one */
+  vestry_broker_ops ops;       /* of the broker: those of the network, but for some */
+  vestry_broker_events events; /* what the cluster hears by */
   vestry_pages *pages;
   vestry_page *page;
-  vestry_cluster *cluster; /* NULL: it is not there */
-  size_t gaps, lost, renders, effects;
-  vestry_member_state told[NODES_MOST]; /* what on_member said last, by the other's place */
+  vestry_cluster *cluster;                       /* NULL: it is not there */
+  size_t gaps, lost, renders, effects, replaced; /* replaced: streams that were closed as such */
+  vestry_member_state told[NODES_MOST];          /* what on_member said last, by the other's place */
   vestry_memory_exchange *streams[STREAMS_MOST];
   size_t streams_count;
   vestry_presence *presence;               /* of the name "here"; NULL: none */
@@ -33,6 +34,7 @@ typedef struct nodes {
   vestry_runtime *runtime;
   vestry_memory_network *network;
   size_t joined;
+  unsigned on_broker; /* inside of an event of a broker's: no hook of the application's is called there */
   bool have_presence; /* nodes that start have one */
   size_t max_present;
   vestry_err (*claim)(void *broker, const char *name, uint64_t expected, const void *data, size_t len,
