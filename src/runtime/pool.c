@@ -91,7 +91,9 @@ static void wake_one(vsi_pool *pool) {
     atomic_fetch_sub_explicit(&pool->parked, 1, memory_order_relaxed);
     worker->is_woken = true;
   }
+  vsi_wake *wake = pool->wake;
   pthread_mutex_unlock(&pool->park_lock);
+  if (wake) vsi_wake_tell(wake);
   if (worker) pthread_cond_signal(&worker->woken);
 }
 
@@ -170,6 +172,21 @@ bool vsi_pool_run_one(vsi_pool *pool) {
   return job != NULL;
 }
 
+void vsi_pool_wake_by(vsi_pool *pool, vsi_wake *wake) {
+  pthread_mutex_lock(&pool->park_lock);
+  pool->wake = wake;
+  atomic_store_explicit(&pool->parked, 1, memory_order_seq_cst);
+  pthread_mutex_unlock(&pool->park_lock);
+}
+
+bool vsi_pool_run_or_clear(vsi_pool *pool) {
+  if (vsi_pool_run_one(pool)) return true;
+  if (!pool->wake) return false; /* set by the thread that steps, or before it began to */
+  vsi_wake_clear(pool->wake);
+  /* [C3] of wake.c: seq_cst, as [S1] is */
+  return atomic_load_explicit(&pool->outside.length, memory_order_seq_cst) && vsi_pool_run_one(pool);
+}
+
 bool vsi_pool_drain(vsi_pool *pool) {
   bool any = false;
   while (vsi_pool_run_one(pool)) any = true;
@@ -197,6 +214,7 @@ vestry_err vsi_pool_init(vsi_pool *pool, const vestry_host *host, uint32_t worke
   pool->first_parked = NULL;
   atomic_init(&pool->parked, 0);
   pool->stopping = false;
+  pool->wake = NULL;
   for (uint32_t i = 0; i < workers_count; i++) { /* all queues before the first thread: workers look at each other's */
     workers[i].pool = pool;
     workers[i].index = i;

@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "vestry/host.h"
+#include "runtime/wake.h"
 
 /* What a pool runs: embedded in whatever it belongs to. It is in at most one queue, at most once. */
 typedef struct vsi_job {
@@ -43,6 +43,7 @@ typedef struct vsi_pool {
   vsi_pool_worker *first_parked; /* guarded by park_lock: those that sleep and that nobody has woken yet */
   _Atomic(uint32_t) parked;      /* how many these are; written under park_lock */
   bool stopping;                 /* guarded by park_lock */
+  vsi_wake *wake; /* of a stepped pool that a loop steps, which counts as parked; guarded by park_lock; NULL: none */
 } vsi_pool;
 
 /* Start `workers_count` threads; 0: stepped. run: runs one job, which is in no queue then and may be submitted again
@@ -56,6 +57,11 @@ void vsi_pool_finish(vsi_pool *pool);
 /* Stepped or stopped pools: run one job, or all until none is left. False: there was none. */
 bool vsi_pool_run_one(vsi_pool *pool);
 bool vsi_pool_drain(vsi_pool *pool);
+
+/* A stepped pool: whoever submits tells this from here on, which is readable now. Once. */
+void vsi_pool_wake_by(vsi_pool *pool, vsi_wake *wake);
+/* A stepped pool: run one job, or say in its wake that there was none. */
+bool vsi_pool_run_or_clear(vsi_pool *pool);
 
 /* Queue a job. Any thread. */
 void vsi_pool_submit(vsi_pool *pool, vsi_job *job);

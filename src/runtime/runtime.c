@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "runtime/actor.h"
@@ -78,6 +79,7 @@ void vestry_runtime_destroy(vestry_runtime *runtime) {
   vestry_runtime_stop(runtime);
   vsi_ticker_finish(&runtime->ticker);
   vsi_pool_finish(&runtime->pool);
+  if (runtime->has_wake) vsi_wake_finish(&runtime->wake);
   pthread_cond_destroy(&runtime->stage_changed);
   pthread_mutex_destroy(&runtime->stage_lock);
   vsi_free(runtime->host, runtime);
@@ -95,7 +97,8 @@ bool vestry_runtime_step(vestry_runtime *runtime) {
   const vestry_runtime *before = stepped;
   stepped = runtime;
   bool fired = vsi_ticker_fire_due(&runtime->ticker);
-  bool ran = vsi_pool_run_one(&runtime->pool);
+  bool ran = vsi_pool_run_or_clear(&runtime->pool);
+  if (!fired && !ran) vsi_ticker_rest(&runtime->ticker);
   stepped = before;
   return fired || ran;
 }
@@ -103,6 +106,24 @@ bool vestry_runtime_step(vestry_runtime *runtime) {
 bool vsi_runtime_is_inside(const vestry_runtime *runtime) {
   if (vsi_runtime_is_stepped(runtime)) return stepped == runtime;
   return vsi_pool_is_mine(&runtime->pool) || vsi_ticker_is_mine(&runtime->ticker);
+}
+
+vestry_err vestry_runtime_descriptor(vestry_runtime *runtime, int *ret_descriptor) {
+  if (!ret_descriptor || !vsi_runtime_is_stepped(runtime)) return VESTRY_INVALID;
+  pthread_mutex_lock(&runtime->stage_lock);
+  vestry_err error = runtime->has_wake ? VESTRY_OK : vsi_wake_init(&runtime->wake);
+  if (!error && !runtime->has_wake) {
+    vsi_pool_wake_by(&runtime->pool, &runtime->wake);
+    vsi_ticker_wake_by(&runtime->ticker, &runtime->wake);
+    runtime->has_wake = true;
+  }
+  pthread_mutex_unlock(&runtime->stage_lock);
+  if (error) {
+    vsi_log(runtime->host, VESTRY_LOG_ERROR, "vestry_runtime_descriptor: no descriptors are left (it takes three)");
+    return error;
+  }
+  *ret_descriptor = runtime->wake.descriptor;
+  return VESTRY_OK;
 }
 
 uint64_t vestry_runtime_next_deadline_ns(vestry_runtime *runtime) {

@@ -19,6 +19,8 @@ struct vestry_runtime {
   pthread_mutex_t stage_lock; /* innermost; nothing is called while it is held */
   pthread_cond_t stage_changed;
   vsi_runtime_stage stage; /* guarded by stage_lock */
+  bool has_wake;           /* guarded by stage_lock */
+  vsi_wake wake;
 };
 
 /* New work is refused. A caller that reads false may still be overtaken by a close: what it then starts is run by the

@@ -67,6 +67,7 @@ vestry_err vsi_ticker_init(vsi_ticker *ticker, const vestry_host *host, bool thr
   ticker->asleep_until_tick = 0;
   ticker->closed = ticker->stopping = false;
   ticker->threaded = threaded;
+  ticker->wake = NULL;
   vsi_wheel_init(&ticker->wheel, tick_of_now(ticker));
   pthread_cond_init(&ticker->changed, NULL);
   pthread_mutex_init(&ticker->lock, NULL);
@@ -107,6 +108,32 @@ bool vsi_ticker_fire_due(vsi_ticker *ticker) {
   return any;
 }
 
+/* Have the wake readable when a tick has come. A host clock that runs slow or stands still must not make it a busy
+ * loop: what was slept for once already takes a millisecond at least. */
+static void rest_locked(vsi_ticker *ticker, uint64_t tick) {
+  uint64_t now_ns = vsi_now_ns(ticker->host), due_ns = vsi_ms_to_ns(tick);
+  uint64_t duration_ns = due_ns > now_ns ? due_ns - now_ns : 0;
+  if (tick == ticker->asleep_until_tick && duration_ns && duration_ns < VSI_NS_PER_MS) duration_ns = VSI_NS_PER_MS;
+  ticker->asleep_until_tick = tick;
+  vsi_wake_in(ticker->wake, tick == VSI_WHEEL_NONE ? UINT64_MAX : duration_ns);
+}
+
+void vsi_ticker_wake_by(vsi_ticker *ticker, vsi_wake *wake) {
+  pthread_mutex_lock(&ticker->lock);
+  ticker->wake = wake;
+  rest_locked(ticker, ticker->closed ? VSI_WHEEL_NONE : vsi_wheel_next_due(&ticker->wheel));
+  pthread_mutex_unlock(&ticker->lock);
+}
+
+void vsi_ticker_rest(vsi_ticker *ticker) {
+  pthread_mutex_lock(&ticker->lock);
+  if (ticker->wake) {
+    uint64_t tick = ticker->closed ? VSI_WHEEL_NONE : vsi_wheel_next_due(&ticker->wheel);
+    if (tick != VSI_WHEEL_NONE || tick != ticker->asleep_until_tick) rest_locked(ticker, tick);
+  }
+  pthread_mutex_unlock(&ticker->lock);
+}
+
 uint64_t vsi_ticker_next_deadline_ns(vsi_ticker *ticker) {
   pthread_mutex_lock(&ticker->lock);
   uint64_t tick = ticker->closed ? VSI_WHEEL_NONE : vsi_wheel_next_due(&ticker->wheel);
@@ -125,7 +152,10 @@ vestry_err vsi_ticker_arm(vsi_ticker *ticker, vsi_timer *timer, uint64_t due_ns,
   if (was_armed) vsi_wheel_remove(&ticker->wheel, timer);
   vsi_wheel_add(&ticker->wheel, timer, due_tick);
   bool wake = timer->due_tick < ticker->asleep_until_tick;
-  if (wake) ticker->asleep_until_tick = 0; /* once is enough */
+  if (wake && ticker->wake)
+    rest_locked(ticker, timer->due_tick);
+  else if (wake)
+    ticker->asleep_until_tick = 0; /* once is enough */
   pthread_mutex_unlock(&ticker->lock);
   if (wake) pthread_cond_signal(&ticker->changed);
   if (ret_was_armed) *ret_was_armed = was_armed;

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "runtime/wake.h"
 #include "runtime/wheel.h"
 
 typedef struct vsi_ticker {
@@ -15,6 +16,7 @@ typedef struct vsi_ticker {
   uint64_t asleep_until_tick; /* guarded by lock; 0: the thread is awake and will look at the wheel itself */
   bool closed;                /* guarded by lock: nothing is armed or fired any more */
   bool stopping;              /* guarded by lock */
+  vsi_wake *wake;             /* guarded by lock; of one that is stepped by a loop: it sleeps; NULL: none */
   bool threaded;
   pthread_t thread;
 } vsi_ticker;
@@ -29,6 +31,11 @@ void vsi_ticker_finish(vsi_ticker *ticker);
 
 /* Fire on this thread what was due at the time of the call. False: nothing was. */
 bool vsi_ticker_fire_due(vsi_ticker *ticker);
+
+/* One that is stepped: from here on this is readable when a timer is due. */
+void vsi_ticker_wake_by(vsi_ticker *ticker, vsi_wake *wake);
+/* The stepper has nothing more to do: it sleeps until the next timer is due, or something earlier is armed. */
+void vsi_ticker_rest(vsi_ticker *ticker);
 
 /* Arm a timer, or move it when it is armed. It never fires before due_ns. When the ticker closes, armed timers are not
  * fired: an owner that holds a reference for an armed timer cancels it when it closes itself.

@@ -1,0 +1,57 @@
+/* Nothing that becomes ready is missed. Who submits first queues the job [S1], then exchanges is_ready for true [S2],
+ * and writes the event if it was false. Who steps and finds nothing reads the event [C1], stores false [C2], and then
+ * looks at the queue once more [C3]. S1 and S2, and C2 and C3, are seq_cst: if S2 reads true, it comes before C2, so S1
+ * comes before C3, which finds the job; if it reads false, the event is written. (A write that its thread comes to only
+ * behind C1 leaves the descriptor readable for nothing, once.) */
+#include "runtime/wake.h"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+static bool watch(const vsi_wake *wake, int descriptor) {
+  struct epoll_event event = {.events = EPOLLIN};
+  return epoll_ctl(wake->descriptor, EPOLL_CTL_ADD, descriptor, &event) == 0;
+}
+
+vestry_err vsi_wake_init(vsi_wake *wake) {
+  wake->descriptor = epoll_create1(EPOLL_CLOEXEC);
+  wake->event = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+  wake->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+  atomic_init(&wake->is_ready, true);
+  if (wake->descriptor >= 0 && wake->event >= 0 && wake->timer >= 0 && watch(wake, wake->event) &&
+      watch(wake, wake->timer))
+    return VESTRY_OK;
+  vsi_wake_finish(wake);
+  return VESTRY_IO;
+}
+
+void vsi_wake_finish(vsi_wake *wake) {
+  if (wake->descriptor >= 0) close(wake->descriptor);
+  if (wake->event >= 0) close(wake->event);
+  if (wake->timer >= 0) close(wake->timer);
+}
+
+void vsi_wake_tell(vsi_wake *wake) {
+  if (!atomic_exchange_explicit(&wake->is_ready, true, memory_order_seq_cst)) /* [S2] */
+    (void)eventfd_write(wake->event, 1); /* cannot fail: it is 0, or 1 for a moment */
+}
+
+void vsi_wake_clear(vsi_wake *wake) {
+  eventfd_t count;
+  if (!atomic_load_explicit(&wake->is_ready, memory_order_relaxed)) return; /* who tells now writes */
+  (void)eventfd_read(wake->event, &count);                                  /* [C1] fails if nothing is written yet */
+  atomic_store_explicit(&wake->is_ready, false, memory_order_seq_cst);      /* [C2] */
+}
+
+void vsi_wake_in(vsi_wake *wake, uint64_t duration_ns) {
+  const uint64_t second_ns = 1000000000;
+  struct itimerspec at = {.it_value = {0, 0}}; /* disarmed */
+  if (duration_ns != UINT64_MAX) {
+    if (!duration_ns) duration_ns = 1;
+    at.it_value.tv_sec = (time_t)(duration_ns / second_ns);
+    at.it_value.tv_nsec = (long)(duration_ns % second_ns);
+  }
+  (void)timerfd_settime(wake->timer, 0, &at, NULL); /* cannot fail: the time is one */
+}
