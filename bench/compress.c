@@ -123,8 +123,17 @@ static vestry_err peer_open(void *request, const vestry_response *head, const ve
 }
 
 static const vestry_request_ops peer_ops = {
-    sizeof(vestry_request_ops), peer_get,  peer_root,    peer_none, peer_header, peer_none,
-    peer_body_length,           peer_read, peer_respond, peer_open};
+    .size = sizeof(vestry_request_ops),
+    .method = peer_get,
+    .path = peer_root,
+    .query = peer_none,
+    .header = peer_header,
+    .peer = peer_none,
+    .body_length = peer_body_length,
+    .read = peer_read,
+    .respond = peer_respond,
+    .open = peer_open,
+};
 
 static vestry_err stay(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;

@@ -34,7 +34,34 @@ typedef struct vestry_response {
   size_t body_len;
 } vestry_response;
 
-/** A server's request. Called on the serving thread only, while vestry_serve runs. All are mandatory. */
+/** A body that is the adapter's, until it destroys it: bytes, or a part of a file. */
+typedef struct vestry_body vestry_body;
+
+/** Its bytes; NULL: it is in a file. Threads any; does not block. */
+VESTRY_API const void *vestry_body_bytes(const vestry_body *body);
+/** How much memory it holds; of a file this is a piece of it, VESTRY_BODY_PIECE_BYTES. Counted in
+ *  vestry_stats.answer_bytes, but for what is below a kilobyte, which is 0. Threads any; does not block. */
+VESTRY_API size_t vestry_body_held_bytes(const vestry_body *body);
+/** Read from it, of either kind.
+ *  at       below its length
+ *  ret_len  at least 1, at most capacity
+ *  Returns  OK | IO (its file has become shorter, or cannot be read: the connection is to be closed, as less than was
+ *           announced was sent)
+ *  Threads  any, one at a time; blocks on the file system */
+VESTRY_API vestry_err vestry_body_read(vestry_body *body, uint64_t at, void *buffer, size_t capacity, size_t *ret_len);
+/** What it held is given back. NULL is accepted. Before the instance is destroyed. Threads any; does not block. */
+VESTRY_API void vestry_body_destroy(vestry_body *body);
+/** Files are read in pieces of no more than so many bytes. */
+#define VESTRY_BODY_PIECE_BYTES 16384
+
+/** How much more than seven eighths of vestry_options.max_answer_bytes bodies hold now; 0: no more than that. From here
+ *  on an adapter closes the connections whose answers hold most, and counts each by vestry_answer_cut. Threads any; does
+ *  not block. */
+VESTRY_API uint64_t vestry_answer_bytes_excess(const vestry *v);
+/** Count an answer that was cut: vestry_stats.answers_cut_count. Threads any; does not block. */
+VESTRY_API void vestry_answer_cut(vestry *v);
+
+/** A server's request. Called on the serving thread only, while vestry_serve runs. All but the last are mandatory. */
 typedef struct vestry_request_ops {
   size_t size; /**< sizeof(vestry_request_ops), or 0 */
   /** "GET"…; the path, URL-decoded, without query; the query without '?', as sent, NULL: none. Valid while serving. */
@@ -60,6 +87,11 @@ typedef struct vestry_request_ops {
    *  OK | LIMIT (no room for another stream: vestry answers 503) | NO_MEMORY | UNSUPPORTED. */
   vestry_err (*open)(void *server_request, const vestry_response *head, const vestry_transport_ops **ret_ops,
                      void **ret_transport);
+  /** As respond, with a body that the adapter takes, whatever it returns: it destroys the body when it is sent, or never
+   *  will be. The response has no body, and its body_len is that of the whole. NULL: respond gets all bodies, in memory;
+   *  they are counted nowhere then.
+   *  body  NULL: no byte of it is wanted (HEAD), or there is none */
+  vestry_err (*respond_body)(void *server_request, const vestry_response *response, vestry_body *body);
 } vestry_request_ops;
 
 /** Serve one request: read and check its body and signals, call the handler, perform its reply.

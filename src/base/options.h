@@ -66,5 +66,10 @@ static inline void vsi_result_give(void *ret, const void *own, size_t own_size, 
 /* A table of functions, which is not copied: whether it is whole, and says nothing that this library does not know. */
 #define VSI_OPS_ARE_KNOWN(ops)                                                                                         \
   (((ops)->size == 0 || (ops)->size >= sizeof *(ops)) && vsi_options_are_known(ops, sizeof *(ops), sizeof *(ops)))
+/* The same for a table whose first function that came later is `since`; and whether it has one that did. */
+#define VSI_OPS_ARE_KNOWN_GROWN(ops, type, since)                                                                      \
+  (((ops)->size == 0 || (ops)->size >= offsetof(type, since)) &&                                                       \
+   vsi_options_are_known(ops, sizeof *(ops), offsetof(type, since)))
+#define VSI_OPS_HAVE(ops, type, member) ((ops)->size >= offsetof(type, member) + sizeof(ops)->member && (ops)->member)
 
 #endif

@@ -85,10 +85,10 @@ static bool is_html(const char *type) {
 }
 
 bool vsi_render_find(vestry_render *render) {
-  const vestry_reply *reply = render->reply;
+  vestry_reply *reply = render->reply;
   const vestry_page *page = render->page;
   vsi_content found;
-  if (!reply->has_body || !is_html(reply->body_type)) return false;
+  if (!reply->has_body || !is_html(reply->body_type) || vsi_reply_load(reply) || !reply->body) return false;
   vsi_content_fault fault = vsi_content_find(reply->body, reply->body_len, page->id, &found);
   if (fault) {
     vsi_log(render->pages->host, VESTRY_LOG_ERROR, "a page's element #%s: %s, at byte %zu: %s", page->id,

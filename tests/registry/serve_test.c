@@ -577,7 +577,7 @@ static void incomplete_ops_are_invalid(void **state) {
   wire r = {0};
   vestry_connection *untouched = (vestry_connection *)&r;
   vestry_request_ops ops = wire_ops;
-  ops.size = sizeof ops - 1;
+  ops.size = offsetof(vestry_request_ops, respond_body) - 1; /* less than when it was frozen */
   assert_int_equal(vestry_serve(w.v, &ops, &r, planned, &(plan){0}, &untouched), VESTRY_INVALID);
   ops = wire_ops;
   ops.open = NULL;

@@ -185,8 +185,17 @@ static vestry_err wire_open(void *server_request, const vestry_response *head, c
 }
 
 const vestry_request_ops wire_ops = {
-    sizeof(vestry_request_ops), wire_method, wire_path,    wire_query, wire_header, wire_peer,
-    wire_body_length,           wire_read,   wire_respond, wire_open};
+    .size = sizeof(vestry_request_ops),
+    .method = wire_method,
+    .path = wire_path,
+    .query = wire_query,
+    .header = wire_header,
+    .peer = wire_peer,
+    .body_length = wire_body_length,
+    .read = wire_read,
+    .respond = wire_respond,
+    .open = wire_open,
+};
 
 /* ------------------------------------------------------------------------------------------------ requests -------- */
 

@@ -75,20 +75,32 @@ static vsi_civetweb_framing framing_of(int status) {
   return status == 204 || status == 304 ? VSI_CIVETWEB_NO_BODY : VSI_CIVETWEB_LENGTH;
 }
 
-vestry_err vsi_civetweb_respond(void *server_request, const vestry_response *response) {
-  vsi_civetweb_request *request = server_request;
+/* From the file, piece by piece: so much is not put on a worker's stack. */
+static bool write_file(const vsi_civetweb_request *request, vestry_body *body, size_t len) {
+  const vestry_host *host = request->adapter->host;
+  char *piece = vsi_outside_alloc(host, VESTRY_BODY_PIECE_BYTES);
+  bool written = piece != NULL;
+  for (size_t at = 0, got = 0; written && at < len; at += got)
+    written = !vestry_body_read(body, at, piece, VESTRY_BODY_PIECE_BYTES, &got) && write_all(request->conn, piece, got);
+  vsi_outside_free(host, piece);
+  return written;
+}
+
+/* body: whose bytes, or file, are sent instead of the response's; NULL: none. */
+static vestry_err write_answer(vsi_civetweb_request *request, const vestry_response *response, vestry_body *body) {
   const vestry_host *host = request->adapter->host;
   vsi_civetweb_framing framing = framing_of(response->status);
   vsi_civetweb_request_answering(request);
   bool keep_alive = request->wants_alive && !request->must_close;
   int64_t unix_s = vsi_civetweb_unix_s();
+  const char *bytes = body ? vestry_body_bytes(body) : response->body;
   size_t body_len = framing == VSI_CIVETWEB_LENGTH && !request->is_head ? response->body_len : 0;
-  const char *body = body_len ? response->body : "";
+  size_t in_file = body && !bytes ? body_len : 0, in_memory = body_len - in_file;
 
   char small[ON_STACK], *text = small;
   size_t head_len = vsi_civetweb_head_format(small, sizeof small, response, framing, keep_alive, unix_s);
   /* A small body goes out with its head: one write, one packet. */
-  size_t together = body_len <= TOGETHER ? body_len : 0;
+  size_t together = in_memory <= TOGETHER ? in_memory : 0;
   if (head_len >= sizeof small || together > sizeof small - head_len) {
     text = vsi_outside_calloc(host, 1, head_len + together + 1);
     if (!text) {
@@ -97,14 +109,27 @@ vestry_err vsi_civetweb_respond(void *server_request, const vestry_response *res
     }
     vsi_civetweb_head_format(text, head_len + 1, response, framing, keep_alive, unix_s);
   }
-  memcpy(text + head_len, body, together);
+  if (together) memcpy(text + head_len, bytes, together);
   request->status = response->status;
-  bool written = write_all(request->conn, text, head_len + together) &&
-                 write_all(request->conn, body + together, body_len - together);
+  bool written = write_all(request->conn, text, head_len + together);
   if (text != small) vsi_outside_free(host, text);
+  if (written && in_memory > together) written = write_all(request->conn, bytes, in_memory);
+  if (written && in_file) written = write_file(request, body, in_file);
   if (written) return VESTRY_OK;
   vsi_civetweb_request_close(request);
   return VESTRY_IO;
+}
+
+vestry_err vsi_civetweb_respond(void *server_request, const vestry_response *response) {
+  return write_answer(server_request, response, NULL);
+}
+
+vestry_err vsi_civetweb_respond_body(void *server_request, const vestry_response *response, vestry_body *body) {
+  vsi_civetweb_request_sends(server_request, body ? vestry_body_held_bytes(body) : 0);
+  vestry_err error = write_answer(server_request, response, body);
+  vsi_civetweb_request_sent(server_request);
+  vestry_body_destroy(body);
+  return error;
 }
 
 void vsi_civetweb_refuse(vsi_civetweb_request *request, int status, const char *name, const char *value) {

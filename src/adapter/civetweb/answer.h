@@ -18,6 +18,8 @@ size_t vsi_civetweb_head_format(char *buffer, size_t capacity, const vestry_resp
 
 /* vestry_request_ops.respond. */
 vestry_err vsi_civetweb_respond(void *request, const vestry_response *response);
+/* vestry_request_ops.respond_body. */
+vestry_err vsi_civetweb_respond_body(void *request, const vestry_response *response, vestry_body *body);
 
 /* Answer from the adapter itself: a status, one header (name NULL: none), no body. */
 void vsi_civetweb_refuse(vsi_civetweb_request *request, int status, const char *name, const char *value);

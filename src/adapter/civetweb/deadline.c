@@ -24,7 +24,7 @@ static void shut_overdue_locked(vsi_civetweb_deadlines *deadlines, size_t count)
     if (!vsi_civetweb_peer_of_descriptor(fd, &peer)) continue;
     for (vsi_civetweb_deadline *at = deadlines->first; at; at = at->next) {
       if (!at->is_overdue || !vsi_civetweb_peer_equal(&at->peer, &peer)) continue;
-      shutdown(fd, SHUT_RD);
+      shutdown(fd, at->is_answer ? SHUT_RDWR : SHUT_RD);
       at->is_overdue = false;
       count--;
       break;
@@ -36,20 +36,28 @@ static size_t held_by(vsi_civetweb_deadline *deadline) {
   return atomic_load_explicit(&deadline->held_bytes, memory_order_relaxed);
 }
 
-static vsi_civetweb_deadline *find_largest_locked(vsi_civetweb_deadlines *deadlines) {
+static vsi_civetweb_deadline *find_largest_locked(vsi_civetweb_deadlines *deadlines, bool of_answers) {
   vsi_civetweb_deadline *largest = NULL;
-  for (vsi_civetweb_deadline *at = deadlines->first; at; at = at->next)
-    if (!at->has_passed && !at->is_cut && held_by(at) > (largest ? held_by(largest) : 0)) largest = at;
+  for (vsi_civetweb_deadline *at = deadlines->first; at; at = at->next) /* the oldest comes last */
+    if (at->is_answer == of_answers && !at->has_passed && !at->is_cut && held_by(at) &&
+        held_by(at) >= (largest ? held_by(largest) : 0))
+      largest = at;
   return largest;
 }
 
-/* Those that hold most have no more time, until what is cut is more than what is too much. */
-static void relieve_locked(vsi_civetweb_deadlines *deadlines) {
-  uint64_t excess = vestry_request_bytes_excess(deadlines->v), going = 0;
-  for (vsi_civetweb_deadline *at = deadlines->first; excess && at; at = at->next) going += at->is_cut ? held_by(at) : 0;
-  for (vsi_civetweb_deadline *at; going < excess && (at = find_largest_locked(deadlines)); going += held_by(at)) {
+/* Those that hold most have no more time, until what is cut is as much as is too much. */
+static void relieve_locked(vsi_civetweb_deadlines *deadlines, bool of_answers) {
+  vestry *v = deadlines->v;
+  uint64_t excess = of_answers ? vestry_answer_bytes_excess(v) : vestry_request_bytes_excess(v), going = 0;
+  for (vsi_civetweb_deadline *at = deadlines->first; excess && at; at = at->next)
+    going += at->is_answer == of_answers && at->is_cut ? held_by(at) : 0;
+  for (vsi_civetweb_deadline *at; going < excess && (at = find_largest_locked(deadlines, of_answers));
+       going += held_by(at)) {
     at->is_cut = true;
-    vestry_turn_away(deadlines->v, VESTRY_REFUSAL_BUDGET);
+    if (of_answers)
+      vestry_answer_cut(v);
+    else
+      vestry_turn_away(v, VESTRY_REFUSAL_BUDGET);
   }
 }
 
@@ -57,7 +65,8 @@ static void rouse(vsi_civetweb_deadlines *deadlines) {
   uint64_t now_ns = vsi_outside_now_ns(deadlines->host);
   size_t count = 0;
   pthread_mutex_lock(&deadlines->lock);
-  relieve_locked(deadlines);
+  relieve_locked(deadlines, false);
+  relieve_locked(deadlines, true);
   for (vsi_civetweb_deadline *at = deadlines->first; at; at = at->next) {
     /* Once: one that is not found was reset, of which its worker is told. */
     at->is_overdue = !at->has_passed && (at->is_cut || at->due_ns <= now_ns);
@@ -94,19 +103,31 @@ void vsi_civetweb_deadlines_finish(vsi_civetweb_deadlines *deadlines) {
   deadlines->timer = NULL;
 }
 
-void vsi_civetweb_deadline_set(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline,
-                               const vsi_civetweb_peer *peer, uint64_t due_ns) {
+static void enter(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline, const vsi_civetweb_peer *peer,
+                  uint64_t due_ns, bool is_answer, size_t bytes) {
   deadline->peer = *peer;
   deadline->due_ns = due_ns;
   deadline->is_set = true;
+  deadline->is_answer = is_answer;
   deadline->has_passed = deadline->is_cut = false;
-  atomic_init(&deadline->held_bytes, 0);
+  atomic_init(&deadline->held_bytes, bytes);
   pthread_mutex_lock(&deadlines->lock);
   deadline->next = deadlines->first;
   deadline->link = &deadlines->first;
   if (deadline->next) deadline->next->link = &deadline->next;
   deadlines->first = deadline;
   pthread_mutex_unlock(&deadlines->lock);
+}
+
+void vsi_civetweb_deadline_set(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline,
+                               const vsi_civetweb_peer *peer, uint64_t due_ns) {
+  enter(deadlines, deadline, peer, due_ns, false, 0);
+}
+
+void vsi_civetweb_deadline_answers(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline,
+                                   const vsi_civetweb_peer *peer, size_t bytes) {
+  enter(deadlines, deadline, peer, UINT64_MAX, true, bytes);
+  if (vestry_answer_bytes_excess(deadlines->v)) rouse(deadlines);
 }
 
 bool vsi_civetweb_deadline_clear(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline) {

@@ -1,9 +1,10 @@
 /* Deadlines of requests: who is still waiting for a client's bytes when its time is up is roused; and so are, when
- * requests hold too many bytes together, those that hold most.
+ * requests hold too many bytes together, those that hold most. Answers have no deadline, but the same bound: who is
+ * writing one for a client that does not read is roused, when all together hold too much and his holds most.
  *
  * mg_read waits anew for each byte, up to request_timeout_ms, and gives no access to its socket. So a timer looks who
  * is overdue, finds the descriptor by its peer, and shuts it for reading: mg_read returns at once, and the answer can
- * still be written. */
+ * still be written. One that writes is shut altogether: mg_write fails. */
 #ifndef VSI_CIVETWEB_DEADLINE_H
 #define VSI_CIVETWEB_DEADLINE_H
 
@@ -18,11 +19,12 @@ typedef struct vsi_civetweb_deadline {
   struct vsi_civetweb_deadline *next, **link;
   vsi_civetweb_peer peer;
   uint64_t due_ns;            /* constant while it is set */
+  bool is_answer;             /* what is held is one's; constant while it is set */
   bool is_set;                /* the worker's */
   bool has_passed;            /* the timer has seen it overdue */
   bool is_overdue;            /* the look that is under way has still to find its socket */
   bool is_cut;                /* it held most; the worker may read it when the deadline is cleared */
-  _Atomic(size_t) held_bytes; /* of the body, so far; relaxed: a mere number */
+  _Atomic(size_t) held_bytes; /* of the body, so far or to be sent; relaxed: a mere number */
 } vsi_civetweb_deadline;
 
 typedef struct vsi_civetweb_deadlines {
@@ -45,6 +47,9 @@ void vsi_civetweb_deadline_set(vsi_civetweb_deadlines *deadlines, vsi_civetweb_d
 /* The body that is waited for holds so much. From seven eighths of all requests' bytes on, those that hold most are
  * roused, so that newcomers get in: see socket.c of the other adapter. */
 void vsi_civetweb_deadline_holds(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline, size_t bytes);
+/* An answer of so many bytes is written to this peer, until it is cleared. */
+void vsi_civetweb_deadline_answers(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline,
+                                   const vsi_civetweb_peer *peer, size_t bytes);
 /* Returns whether it had passed, and the worker was roused. One that is not set is accepted. */
 bool vsi_civetweb_deadline_clear(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline);
 

@@ -99,14 +99,17 @@ static bool clear_deadline(vsi_civetweb_request *request) {
   return vsi_civetweb_deadline_clear(&request->adapter->deadlines, &request->deadline);
 }
 
+static bool find_peer(const vsi_civetweb_request *request, vsi_civetweb_peer *ret_peer) {
+  const struct mg_request_info *info = request->info;
+  return vsi_civetweb_peer_parse(info->remote_addr, info->remote_port, info->server_port, ret_peer);
+}
+
 /* A peer that is no IP address has none; then civetweb's own waiting, byte by byte, is all there is. */
 static void set_deadline(vsi_civetweb_request *request, uint64_t timeout_ns) {
-  const struct mg_request_info *info = request->info;
   uint64_t now_ns = vsi_outside_now_ns(request->adapter->host);
   vsi_civetweb_peer peer;
   clear_deadline(request);
-  if (timeout_ns > UINT64_MAX - now_ns) return;
-  if (!vsi_civetweb_peer_parse(info->remote_addr, info->remote_port, info->server_port, &peer)) return;
+  if (timeout_ns > UINT64_MAX - now_ns || !find_peer(request, &peer)) return;
   vsi_civetweb_deadline_set(&request->adapter->deadlines, &request->deadline, &peer, now_ns + timeout_ns);
 }
 
@@ -170,6 +173,7 @@ const vestry_request_ops vsi_civetweb_request_ops = {
     .read = request_read,
     .respond = vsi_civetweb_respond,
     .open = vsi_civetweb_open,
+    .respond_body = vsi_civetweb_respond_body,
 };
 
 void vsi_civetweb_request_answering(vsi_civetweb_request *request) {
@@ -178,6 +182,17 @@ void vsi_civetweb_request_answering(vsi_civetweb_request *request) {
   request->lingers = !request->expects; /* who was not told to go on sends nothing */
   if (request->lingers && !request->is_chunked && request->body_left <= SKIP_BYTES) return;
   vsi_civetweb_request_close(request);
+}
+
+void vsi_civetweb_request_sends(vsi_civetweb_request *request, size_t bytes) {
+  vsi_civetweb_peer peer;
+  clear_deadline(request);
+  if (bytes && find_peer(request, &peer))
+    vsi_civetweb_deadline_answers(&request->adapter->deadlines, &request->deadline, &peer, bytes);
+}
+
+void vsi_civetweb_request_sent(vsi_civetweb_request *request) {
+  clear_deadline(request);
 }
 
 void vsi_civetweb_request_finish(vsi_civetweb_request *request) {

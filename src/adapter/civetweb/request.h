@@ -23,7 +23,7 @@ typedef struct vsi_civetweb_request {
   bool body_ended;  /* nothing more of the body is to be read */
   bool holds_place; /* a place for a stream was taken */
   vsi_civetweb_guest guest;
-  vsi_civetweb_deadline deadline;     /* of the body, then of the linger */
+  vsi_civetweb_deadline deadline;     /* of the body, then of the answer, then of the linger */
   size_t body_bytes;                  /* read so far */
   int64_t body_left;                  /* what Content-Length promised and read has not seen; 0 when chunked */
   int status;                         /* of the answer or of the stream's head, for the access log; 0: none */
@@ -42,6 +42,9 @@ void vsi_civetweb_request_close(vsi_civetweb_request *request);
 
 /* Before an answer: when much of the body is unread, or the server keeps no connections, this one ends with it. */
 void vsi_civetweb_request_answering(vsi_civetweb_request *request);
+/* While an answer that holds so much is written, it can be cut. */
+void vsi_civetweb_request_sends(vsi_civetweb_request *request, size_t bytes);
+void vsi_civetweb_request_sent(vsi_civetweb_request *request);
 /* After the answer: take what the client still sends of its body, within bounds, so that it gets to read the answer,
  * and civetweb has nothing left to wait for. */
 void vsi_civetweb_request_finish(vsi_civetweb_request *request);

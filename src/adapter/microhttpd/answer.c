@@ -46,8 +46,9 @@ static struct MHD_Response *create(const vestry_response *response) {
                                          len ? MHD_RESPMEM_MUST_COPY : MHD_RESPMEM_PERSISTENT);
 }
 
-static vestry_err answer(vsi_microhttpd_request *request, const vestry_response *response, bool closes) {
-  struct MHD_Response *made = create(response);
+/* made: taken; NULL: there was no memory for it. */
+static vestry_err queue(vsi_microhttpd_request *request, const vestry_response *response, struct MHD_Response *made,
+                        bool closes) {
   if (!made) return VESTRY_NO_MEMORY;
   vestry_err error = vsi_microhttpd_add_headers(made, response);
   if (!error && (closes || request->socket->is_spent) &&
@@ -59,12 +60,43 @@ static vestry_err answer(vsi_microhttpd_request *request, const vestry_response 
 }
 
 vestry_err vsi_microhttpd_respond(void *server_request, const vestry_response *response) {
-  return answer(server_request, response, false);
+  return queue(server_request, response, create(response), false);
+}
+
+static void destroy_body(void *cls) {
+  vestry_body_destroy(cls);
+}
+
+static ssize_t read_body(void *cls, uint64_t at, char *buffer, size_t capacity) {
+  size_t len;
+  return vestry_body_read(cls, at, buffer, capacity, &len) ? MHD_CONTENT_READER_END_WITH_ERROR : (ssize_t)len;
+}
+
+/* Takes the body. libmicrohttpd could send a file by itself, but closes the descriptor that it is given: each answer
+ * would have one of its own. */
+static struct MHD_Response *create_with_body(const vestry_response *response, vestry_body *body) {
+  const void *bytes = body ? vestry_body_bytes(body) : NULL;
+  if (!response->body_len) return MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
+  struct MHD_Response *made = !body ? MHD_create_response_from_callback(response->body_len, 1, read_nothing, NULL, NULL)
+                              : bytes ? MHD_create_response_from_buffer_with_free_callback_cls(
+                                            response->body_len, (void *)(uintptr_t)bytes, destroy_body, body)
+                                      : MHD_create_response_from_callback(response->body_len, VESTRY_BODY_PIECE_BYTES,
+                                                                          read_body, body, destroy_body);
+  if (!made) vestry_body_destroy(body);
+  return made;
+}
+
+vestry_err vsi_microhttpd_respond_body(void *server_request, const vestry_response *response, vestry_body *body) {
+  vsi_microhttpd_request *request = server_request;
+  size_t held = body ? vestry_body_held_bytes(body) : 0;
+  struct MHD_Response *made = create_with_body(response, body);
+  if (made) vsi_microhttpd_socket_sends(request->socket, held);
+  return queue(request, response, made, false);
 }
 
 vestry_err vsi_microhttpd_refuse(vsi_microhttpd_request *request, int status, const char *name, const char *value,
                                  bool closes) {
   const vestry_header header = {name, value};
   const vestry_response response = {.status = status, .headers = &header, .headers_count = name ? 1 : 0};
-  return answer(request, &response, closes);
+  return queue(request, &response, create(&response), closes);
 }

@@ -9,6 +9,8 @@ vestry_err vsi_microhttpd_add_headers(struct MHD_Response *to, const vestry_resp
 
 /* vestry_request_ops.respond. */
 vestry_err vsi_microhttpd_respond(void *request, const vestry_response *response);
+/* vestry_request_ops.respond_body. */
+vestry_err vsi_microhttpd_respond_body(void *request, const vestry_response *response, vestry_body *body);
 
 /* Answer from the adapter itself: a status, one header (name NULL: none), no body; the connection ends with it if it is
  * to. */

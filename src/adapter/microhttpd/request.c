@@ -195,4 +195,5 @@ const vestry_request_ops vsi_microhttpd_request_ops = {
     .read = request_read,
     .respond = vsi_microhttpd_respond,
     .open = vsi_microhttpd_open,
+    .respond_body = vsi_microhttpd_respond_body,
 };

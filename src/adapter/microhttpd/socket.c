@@ -148,6 +148,7 @@ vestry_err vsi_microhttpd_sockets_begin(vsi_microhttpd_sockets *sockets, vestry 
   sockets->request_ns = vsi_outside_ms_to_ns(limits->request_ms);
   sockets->idle_ns = vsi_outside_ms_to_ns(limits->idle_ms) + IDLE_GRACE_NS;
   vsi_microhttpd_arrivals_init(&sockets->arrivals, sockets->host);
+  vsi_microhttpd_sendings_begin(&sockets->sendings, v);
   sockets->waiting.next = sockets->waiting.previous = &sockets->waiting;
   pthread_mutex_init(&sockets->lock, NULL);
   pthread_cond_init(&sockets->fewer, NULL);
@@ -165,6 +166,7 @@ void vsi_microhttpd_sockets_finish(vsi_microhttpd_sockets *sockets) {
   vestry_timer_destroy(sockets->timer);
   vsi_web_addresses_finish(&sockets->addresses);
   vsi_microhttpd_arrivals_finish(&sockets->arrivals);
+  vsi_microhttpd_sendings_finish(&sockets->sendings);
   pthread_cond_destroy(&sockets->fewer);
   pthread_mutex_destroy(&sockets->lock);
 }
@@ -248,6 +250,7 @@ void vsi_microhttpd_socket_destroy(vsi_microhttpd_sockets *sockets, vsi_microhtt
   leave_locked(socket);
   sockets->going -= socket->going;
   pthread_mutex_unlock(&sockets->lock);
+  vsi_microhttpd_sending_leave(&sockets->sendings, &socket->sending);
   vsi_microhttpd_request_destroy(socket->request);
   give_bytes(socket);
   if (!socket->is_handed_over) vsi_microhttpd_sockets_leave(sockets, socket->address);
@@ -271,6 +274,10 @@ void vsi_microhttpd_socket_serves(vsi_microhttpd_socket *socket) {
   pthread_mutex_unlock(&socket->all->lock);
 }
 
+void vsi_microhttpd_socket_sends(vsi_microhttpd_socket *socket, size_t body_bytes) {
+  vsi_microhttpd_sending_enter(&socket->all->sendings, &socket->sending, socket->fd, body_bytes);
+}
+
 void vsi_microhttpd_socket_streams(vsi_microhttpd_socket *socket) {
   give_bytes(socket);
 }
@@ -288,6 +295,7 @@ void vsi_microhttpd_sockets_leave(vsi_microhttpd_sockets *sockets, vsi_web_addre
 void vsi_microhttpd_socket_rests(vsi_microhttpd_socket *socket) {
   if (socket->is_handed_over) return;
   vsi_microhttpd_sockets *sockets = socket->all;
+  vsi_microhttpd_sending_leave(&sockets->sendings, &socket->sending);
   bool stays = take_bytes(socket);
   uint64_t now = vsi_outside_now_ns(sockets->host);
   pthread_mutex_lock(&sockets->lock);

@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "adapter/microhttpd/arrivals.h"
+#include "adapter/microhttpd/sending.h"
 #include "adapter/web/addresses.h"
 #include "vestry/adapter.h"
 
@@ -25,6 +26,7 @@ typedef struct vsi_microhttpd_socket {
   uint64_t going;    /* guarded by all->lock: what it held when it was cut */
   bool holds_bytes;  /* memory_bytes of them, too; the rest is the connection's thread's alone */
   vsi_web_address address;
+  vsi_microhttpd_sending sending;         /* its answer */
   struct vsi_microhttpd_request *request; /* NULL: none */
   bool is_spent;                          /* no request is taken from it any more */
   bool is_handed_over;                    /* it is counted until vsi_microhttpd_sockets_leave */
@@ -45,6 +47,7 @@ typedef struct vsi_microhttpd_sockets {
   vsi_web_addresses addresses;
   _Atomic(uint32_t) count; /* that are open, those that are turned away too; relaxed */
   vsi_microhttpd_arrivals arrivals;
+  vsi_microhttpd_sendings sendings;
 } vsi_microhttpd_sockets;
 
 typedef struct vsi_microhttpd_limits {
@@ -77,6 +80,8 @@ void vsi_microhttpd_socket_holds(vsi_microhttpd_socket *socket, size_t body_byte
 void vsi_microhttpd_socket_begins(vsi_microhttpd_socket *socket);
 /* All of it is there, or no more of it is wanted: from here on it takes as long as it takes. */
 void vsi_microhttpd_socket_serves(vsi_microhttpd_socket *socket);
+/* Its answer has a body that holds so much. Where all hold too much, those that hold most are cut. */
+void vsi_microhttpd_socket_sends(vsi_microhttpd_socket *socket, size_t body_bytes);
 /* Its answer is a stream, whose place counts instead of its memory. */
 void vsi_microhttpd_socket_streams(vsi_microhttpd_socket *socket);
 /* Its descriptor is libmicrohttpd's no more. Returns the address that is counted for it: from here on until

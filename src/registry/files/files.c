@@ -17,11 +17,12 @@
 #include "base/options.h"
 #include "registry/files/conditions.h"
 #include "registry/files/folder.h"
+#include "registry/files/known.h"
 #include "registry/request/accept.h"
 #include "registry/request/reply.h"
 #include "registry/request/request.h"
 
-enum { MAX_FILE_BYTES = 16 * 1024 * 1024, ETAG_BYTES = 2 + 2 * 16 + 1, NAME_BYTES = 4096 + 4 };
+enum { MAX_FILE_BYTES = 16 * 1024 * 1024, NAME_BYTES = 4096 + 4 };
 /* The codings of a file, in the order in which they are offered. */
 enum { BR, GZIP, PLAIN, CODINGS };
 static const char *const coding_names[] = {"br", "gzip"}, *const endings[] = {".br", ".gz", ""};
@@ -29,15 +30,15 @@ static const char *const coding_names[] = {"br", "gzip"}, *const endings[] = {".
 struct vestry_files {
   const vestry_host *host;
   vestry_files_options options;
-  int folder; /* -1: the table */
-  char (*etags)[CODINGS][ETAG_BYTES];
+  int folder;       /* -1: the table */
+  vsi_known *known; /* of the folder */
+  char (*etags)[CODINGS][VSI_ETAG_BYTES];
 };
 
 typedef struct representation {
-  const char *bytes;
-  char *owned; /* the same, of the host; NULL: the table's */
+  const char *bytes; /* the table's; NULL: in the file */
   size_t len;
-  char etag[ETAG_BYTES];
+  char etag[VSI_ETAG_BYTES];
 } representation;
 
 /* A file that is there, before it is known what is wanted of it. */
@@ -47,18 +48,6 @@ typedef struct found {
   int fd; /* -1: in the table */
   struct stat stat;
 } found;
-
-static void write_etag(const void *bytes, size_t len, char etag[ETAG_BYTES]) {
-  struct sha256_ctx sha;
-  unsigned char digest[16];
-  sha256_init(&sha);
-  sha256_update(&sha, len, bytes);
-  sha256_digest(&sha, sizeof digest, digest);
-  char *to = etag;
-  *to++ = '"';
-  for (size_t i = 0; i < sizeof digest; i++) to += snprintf(to, 3, "%02x", digest[i]);
-  memcpy(to, "\"", 2);
-}
 
 /* ---------------------------------------------------------------------------------------------- life -------------- */
 
@@ -81,7 +70,7 @@ static vestry_err take_table(vestry_files *files) {
       const void *bytes;
       size_t len;
       bytes_of(&files->options.embedded[i], coding, &bytes, &len);
-      write_etag(bytes ? bytes : "", bytes ? len : 0, files->etags[i][coding]);
+      vsi_etag_write(bytes ? bytes : "", bytes ? len : 0, files->etags[i][coding]);
     }
   }
   return VESTRY_OK;
@@ -105,6 +94,7 @@ vestry_err vestry_files_create(const vestry_files_options *options, vestry_files
   *files = (vestry_files){.host = host, .options = own, .folder = -1};
   if (!own.max_file_bytes) files->options.max_file_bytes = MAX_FILE_BYTES;
   vestry_err error = own.folder ? open_folder(files) : take_table(files);
+  if (!error && own.folder) error = vsi_known_create(host, &files->known);
   files->options.folder = NULL; /* the caller's */
   if (error)
     vestry_files_destroy(files);
@@ -116,6 +106,7 @@ vestry_err vestry_files_create(const vestry_files_options *options, vestry_files
 void vestry_files_destroy(vestry_files *files) {
   if (!files) return;
   if (files->folder >= 0) close(files->folder);
+  vsi_known_destroy(files->known);
   vsi_free(files->host, files->etags);
   vsi_free(files->host, files);
 }
@@ -156,22 +147,18 @@ static vestry_err find_encoded(const vestry_files *files, const char *path, int 
   return VESTRY_NOT_FOUND;
 }
 
-static vestry_err represent(const vestry_files *files, const vestry_host *host, const found *f, int coding,
-                            representation *ret) {
+static vestry_err represent(const vestry_files *files, const found *f, int coding, representation *ret) {
   *ret = (representation){0};
   if (f->row) {
     const void *bytes;
     bytes_of(f->row, coding, &bytes, &ret->len);
-    ret->bytes = bytes;
+    ret->bytes = bytes ? bytes : "";
     memcpy(ret->etag, files->etags[f->index][coding], sizeof ret->etag);
     return VESTRY_OK;
   }
   if ((uint64_t)f->stat.st_size > files->options.max_file_bytes) return VESTRY_TOO_LARGE;
-  vestry_err error = vsi_folder_read(host, f->fd, (size_t)f->stat.st_size, &ret->owned, &ret->len);
-  if (error) return error;
-  ret->bytes = ret->owned;
-  write_etag(ret->bytes, ret->len, ret->etag);
-  return VESTRY_OK;
+  ret->len = (size_t)f->stat.st_size;
+  return vsi_known_etag(files->known, f->fd, &f->stat, ret->etag);
 }
 
 /* Replace what was found by the encoding of it that the client likes best; returns which that is. */
@@ -239,18 +226,26 @@ static vestry_err add_headers(const vestry_files *files, vestry_reply *reply, co
   return error;
 }
 
-/* The bytes of a representation from first on become the body; it has them no more. */
-static vestry_err give_body(vestry_reply *reply, const char *type, representation *r, size_t first, size_t len) {
-  if (!r->owned) return vestry_reply_body(reply, type, len ? r->bytes + first : NULL, len);
-  memmove(r->owned, r->owned + first, len);
-  char *body = r->owned;
-  r->owned = NULL;
-  body[len] = '\0';
-  return vsi_reply_take_body(reply, type, body, len);
+/* A file that is small, or one for which there is no descriptor, is read at once; others when they are sent. */
+static vestry_err give_body(vestry_reply *reply, const vestry_files *files, const char *type, found *f,
+                            const representation *r, size_t first, size_t len) {
+  if (r->bytes) return vsi_reply_borrow_body(reply, type, r->bytes + first, len);
+  vsi_open_file *file, here = {.fd = f->fd};
+  vestry_err error = VESTRY_LIMIT;
+  if (len > VESTRY_BODY_PIECE_BYTES) error = vsi_known_lend(files->known, f->fd, &f->stat, &file);
+  if (!error) {
+    f->fd = -1;
+    error = vsi_reply_take_file(reply, type, file, first, len);
+    if (error) file->give_back(file);
+    return error;
+  }
+  char *bytes;
+  if (error == VESTRY_LIMIT) error = vsi_open_file_load(reply->host, &here, first, len, &bytes);
+  return error ? error : vsi_reply_take_body(reply, type, bytes, len);
 }
 
-static vestry_err answer(const vestry_request *req, vestry_reply *reply, const vestry_files *files, const found *f,
-                         const char *type, int coding, bool as_asked, representation *r) {
+static vestry_err answer(const vestry_request *req, vestry_reply *reply, const vestry_files *files, found *f,
+                         const char *type, int coding, bool as_asked, const representation *r) {
   int64_t modified_s = f->row ? 0 : (int64_t)f->stat.st_mtim.tv_sec;
   char modified[VSI_HTTP_DATE_BYTES], range[3 * 20 + 16];
   bool is_dated = !f->row && vsi_http_date_write(modified_s, modified);
@@ -266,7 +261,7 @@ static vestry_err answer(const vestry_request *req, vestry_reply *reply, const v
   vsi_range part = VSI_RANGE_WHOLE;
   if (as_asked && coding == PLAIN && strcmp(req->method, "GET") == 0 && may_be_part(req, r->etag)) /* 14.2: of GET */
     part = vsi_range_read(vestry_request_header(req, "Range"), r->len, &first, &last);
-  if (part == VSI_RANGE_WHOLE) return give_body(reply, type, r, 0, r->len);
+  if (part == VSI_RANGE_WHOLE) return give_body(reply, files, type, f, r, 0, r->len);
   if (part == VSI_RANGE_PART)
     snprintf(range, sizeof range, "bytes %zu-%zu/%zu", first, last, r->len);
   else
@@ -274,7 +269,7 @@ static vestry_err answer(const vestry_request *req, vestry_reply *reply, const v
   error = vestry_reply_header(reply, "Content-Range", range);
   if (!error) error = vestry_reply_status(reply, part == VSI_RANGE_PART ? 206 : 416);
   if (error || part == VSI_RANGE_UNSATISFIABLE) return error;
-  return give_body(reply, type, r, first, last - first + 1);
+  return give_body(reply, files, type, f, r, first, last - first + 1);
 }
 
 vestry_err vestry_reply_file(const vestry_request *req, vestry_reply *reply, vestry_files *files, const char *path) {
@@ -290,12 +285,11 @@ vestry_err vestry_reply_file(const vestry_request *req, vestry_reply *reply, ves
   const char *accept = by_range ? NULL : vestry_request_header(req, "Accept-Encoding");
   int coding = choose(files, path, accept, &f);
   representation r;
-  error = represent(files, reply->host, &f, coding, &r);
+  error = represent(files, &f, coding, &r);
   if (error == VESTRY_TOO_LARGE) vsi_reply_refuse(reply, error, "a file is larger than max_file_bytes");
-  if (error == VESTRY_NO_MEMORY) reply->no_memory = true;
   if (!error) error = answer(req, reply, files, &f, type, coding, as_asked, &r);
+  if (error == VESTRY_NO_MEMORY) reply->no_memory = true;
   lose(&f);
-  vsi_free(reply->host, r.owned);
   return error;
 }
 
@@ -309,16 +303,24 @@ vestry_err vestry_files_integrity(vestry_files *files, const char *path, char *b
   found f;
   vestry_err error = find(files, path, &f);
   if (error) return error;
-  representation r;
-  error = represent(files, files->host, &f, PLAIN, &r);
+  const void *bytes;
+  char *read = NULL;
+  size_t len = (size_t)f.stat.st_size;
+  const vsi_open_file file = {.fd = f.fd};
+  if (f.row)
+    bytes_of(f.row, PLAIN, &bytes, &len);
+  else if ((uint64_t)f.stat.st_size > files->options.max_file_bytes)
+    error = VESTRY_TOO_LARGE;
+  else if (!(error = vsi_open_file_load(files->host, &file, 0, len, &read)))
+    bytes = read;
   lose(&f);
   if (error) return error;
   struct sha384_ctx sha;
   unsigned char digest[SHA384_DIGEST_SIZE];
   sha384_init(&sha);
-  sha384_update(&sha, r.len, (const uint8_t *)(r.bytes ? r.bytes : ""));
+  sha384_update(&sha, len, len ? bytes : "");
   sha384_digest(&sha, sizeof digest, digest);
-  vsi_free(files->host, r.owned);
+  vsi_free(files->host, read);
   memcpy(buffer, method, sizeof method - 1);
   base64_encode_raw(buffer + sizeof method - 1, sizeof digest, digest);
   buffer[VESTRY_FILES_INTEGRITY_BYTES - 1] = '\0';

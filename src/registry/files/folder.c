@@ -10,7 +10,6 @@
 #endif
 
 #include "base/field.h"
-#include "base/memory.h"
 
 /* A FIFO or a device must not hold the thread, nor a terminal become the process' own. */
 enum { FLAGS = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, PATH_MAX_BYTES = 4095 };
@@ -78,23 +77,4 @@ vestry_err vsi_folder_open(int folder, const char *path, bool by_walk, int *ret_
   else
     *ret_fd = fd;
   return error;
-}
-
-vestry_err vsi_folder_read(const vestry_host *host, int fd, size_t len, char **ret_bytes, size_t *ret_len) {
-  char *bytes = vsi_alloc(host, len + 1);
-  if (!bytes) return VESTRY_NO_MEMORY;
-  size_t at = 0;
-  while (at < len) {
-    ssize_t n = pread(fd, bytes + at, len - at, (off_t)at);
-    if (n == 0) break; /* it has become shorter */
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) {
-      vsi_free(host, bytes);
-      return VESTRY_IO;
-    }
-    at += (size_t)n;
-  }
-  *ret_bytes = bytes;
-  *ret_len = at;
-  return VESTRY_OK;
 }

@@ -15,7 +15,4 @@ vestry_err vsi_folder_open(int folder, const char *path, bool by_walk, int *ret_
 /* What open left in errno, as above. */
 vestry_err vsi_folder_error(void);
 
-/* Read up to len bytes: what is there of them. ret_bytes: of the host, never NULL. OK | IO | NO_MEMORY */
-vestry_err vsi_folder_read(const vestry_host *host, int fd, size_t len, char **ret_bytes, size_t *ret_len);
-
 #endif

@@ -6,6 +6,7 @@
 
 #include "registry/effects/names.h"
 #include "registry/guard/seal.h"
+#include "registry/instance/trim.h"
 #include "registry/presence/presences.h"
 #include "stream/group.h"
 #include "vestry/bus.h"
@@ -51,6 +52,9 @@ struct vestry {
   _Atomic(uint64_t) turned_away[VESTRY_REFUSAL_COUNT];
   _Atomic(uint64_t) watches_begun, watches_ended, watch_steps, watch_errors;
   vsi_budget request_bytes; /* of requests under way */
+  vsi_budget answer_bytes;  /* of answers that are being sent */
+  _Atomic(uint64_t) answers_cut;
+  vsi_trim trim;
 };
 
 static inline bool vsi_instance_is_closing(vestry *v) {

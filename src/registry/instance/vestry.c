@@ -20,6 +20,7 @@ enum { DEFAULT_RETRY_AFTER_S = 2 };
 #define DEFAULT_BODY_BYTES    ((size_t)1 << 20)
 #define MAX_BODY_BYTES        (SIZE_MAX / 4)
 #define DEFAULT_REQUEST_BYTES ((size_t)256 << 20)
+#define DEFAULT_ANSWER_BYTES  ((size_t)256 << 20)
 
 /* ---------------------------------------------------------------------------- a connection in a store -------- */
 
@@ -112,6 +113,7 @@ static vestry_err fill(vestry *v, const vestry_options *options) {
   if (!v->nothing) return VESTRY_NO_MEMORY;
   v->nothing->refcount = UNCOUNTED; /* every thread dispatches with it */
   vestry_err error = create_runtime(v, options);
+  if (!error) error = vsi_trim_init(&v->trim, v->runtime);
   if (!error) error = vsi_routes_create(v->host, &v->routes);
   if (!error) error = create_seals(v, options);
   if (!error) error = create_store(v, options);
@@ -132,6 +134,7 @@ static vestry_err fill(vestry *v, const vestry_options *options) {
 /* Takes what was made, whole or in part. */
 static void take_apart(vestry *v) {
   vsi_drain_destroy(v);
+  vsi_trim_finish(&v->trim);
   vestry_bus_destroy(v->bus); /* ends subscriptions that are bound to no connection */
   vsi_sessions_destroy(v->sessions);
   vsi_shares_destroy(v->shares);
@@ -180,6 +183,7 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   v->max_per_stream_count = options->max_per_stream_count ? options->max_per_stream_count : VESTRY_REPLY_KEYS_MAX;
   v->max_body_bytes = options->max_body_bytes ? options->max_body_bytes : DEFAULT_BODY_BYTES;
   vsi_budget_init(&v->request_bytes, options->max_request_bytes ? options->max_request_bytes : DEFAULT_REQUEST_BYTES);
+  vsi_budget_init(&v->answer_bytes, options->max_answer_bytes ? options->max_answer_bytes : DEFAULT_ANSWER_BYTES);
   v->retry_after_s = options->retry_after_s ? options->retry_after_s : DEFAULT_RETRY_AFTER_S;
   vestry_err error = fill(v, options);
   if (error) {

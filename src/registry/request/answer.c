@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/options.h"
 #include "registry/instance/drain.h"
 #include "registry/routes/routes.h"
 
@@ -100,7 +101,35 @@ vestry_err vsi_answer_nothing(const vestry_request *req) {
   return respond(req, 204, NULL, 0, NULL, 0);
 }
 
-vestry_err vsi_answer_reply(const vestry_request *req, const vestry_reply *reply) {
+/* The reply's body goes to the adapter; NULL: nobody wants a byte of it. OK | LIMIT | NO_MEMORY */
+static vestry_err give_body(const vestry_request *req, vestry_reply *reply, vestry_body **ret_body) {
+  *ret_body = NULL;
+  if (req->is_head || !reply->body_len) return VESTRY_OK;
+  vsi_body_source source = reply->rest;
+  source.bytes = reply->body;
+  vestry_err error = vsi_body_create(req->v, &source, reply->body_len, ret_body);
+  if (error) return error;
+  reply->body = NULL;
+  reply->rest.file = NULL;
+  return VESTRY_OK;
+}
+
+static vestry_err respond_with_body(const vestry_request *req, int status, const vestry_header *headers,
+                                    size_t headers_count, vestry_reply *reply) {
+  const bool takes = VSI_OPS_HAVE(req->ops, vestry_request_ops, respond_body);
+  vestry_body *body = NULL;
+  vestry_err error = req->watcher || (!takes && reply->rest.file) ? vsi_reply_load(reply) : VESTRY_OK;
+  const char *bytes = reply->body ? reply->body : reply->rest.borrowed;
+  if (!error && !takes) return respond(req, status, headers, headers_count, bytes, reply->body_len);
+  if (!error) error = give_body(req, reply, &body);
+  if (error) return vsi_answer_error(req, error);
+  vestry_response response = {status, headers, headers_count, bytes, reply->body_len};
+  if (req->watcher) req->watcher->answered(req->watcher, req, &response);
+  response.body = NULL;
+  return req->ops->respond_body(req->server_request, &response, body) ? VESTRY_IO : VESTRY_OK;
+}
+
+vestry_err vsi_answer_reply(const vestry_request *req, vestry_reply *reply) {
   int status = reply->status ? reply->status : reply->has_body ? 200 : 204;
   bool has_body = reply->has_body && status != 204 && status != 205 && status != 304;
   bool says_len = reply->knows_len && status == 304;
@@ -114,7 +143,7 @@ vestry_err vsi_answer_reply(const vestry_request *req, const vestry_reply *reply
     headers[count++] = (vestry_header){"Content-Type", reply->body_type};
   for (size_t i = 0; i < reply->headers_count; i++) headers[count++] = reply->headers[i];
   vestry_err error =
-      respond(req, status, headers, count, has_body ? reply->body : NULL, has_body ? reply->body_len : 0);
+      has_body ? respond_with_body(req, status, headers, count, reply) : respond(req, status, headers, count, NULL, 0);
   vsi_free(reply->host, headers);
   return error;
 }

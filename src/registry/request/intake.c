@@ -18,6 +18,7 @@ uint64_t vestry_request_bytes_excess(const vestry *v) {
 
 void vestry_request_bytes_give(vestry *v, size_t bytes) {
   vsi_budget_give_back(&v->request_bytes, bytes);
+  vsi_trim_note(&v->trim, bytes);
 }
 
 void vsi_intake_stats(vestry *v, vestry_stats *stats) {
@@ -25,4 +26,7 @@ void vsi_intake_stats(vestry *v, vestry_stats *stats) {
     stats->turned_away[i] = atomic_load_explicit(&v->turned_away[i], memory_order_relaxed); /* mere counts */
   stats->request_bytes = atomic_load_explicit(&v->request_bytes.used, memory_order_relaxed);
   stats->request_peak_bytes = atomic_load_explicit(&v->request_bytes.peak, memory_order_relaxed);
+  stats->answer_bytes = atomic_load_explicit(&v->answer_bytes.used, memory_order_relaxed);
+  stats->answer_peak_bytes = atomic_load_explicit(&v->answer_bytes.peak, memory_order_relaxed);
+  stats->answers_cut_count = atomic_load_explicit(&v->answers_cut, memory_order_relaxed);
 }

@@ -24,12 +24,19 @@ static void header_free(const vestry_reply *reply, const vestry_header *header) 
   vsi_free(reply->host, (void *)header->name);
 }
 
+static void drop_body(vestry_reply *reply) {
+  vsi_free(reply->host, reply->body);
+  if (reply->rest.file) reply->rest.file->give_back(reply->rest.file);
+  reply->body = NULL;
+  reply->rest = (vsi_body_source){.bytes = NULL};
+}
+
 void vsi_reply_finish(vestry_reply *reply) {
   vsi_attachments_settle(&reply->attachments, NULL);
   for (size_t i = 0; i < reply->headers_count; i++) header_free(reply, &reply->headers[i]);
   vsi_free(reply->host, reply->headers);
   vsi_free(reply->host, (void *)reply->body_type);
-  vsi_free(reply->host, reply->body);
+  drop_body(reply);
   vsi_free(reply->host, reply->key);
   for (size_t i = 0; i < reply->more_keys_count; i++) vsi_free(reply->host, reply->more_keys[i].key);
   vsi_free(reply->host, reply->more_keys);
@@ -120,18 +127,53 @@ vestry_err vestry_reply_header(vestry_reply *reply, const char *name, const char
   return VESTRY_OK;
 }
 
-vestry_err vsi_reply_take_body(vestry_reply *reply, const char *content_type, char *body, size_t len) {
+/* A body of that type and length, and nothing of it yet. */
+static vestry_err begin_body(vestry_reply *reply, const char *content_type, size_t len) {
   char *type = vsi_strdup(reply->host, content_type, strlen(content_type));
-  if (!type) {
-    vsi_free(reply->host, body);
-    return remember(reply, VESTRY_NO_MEMORY);
-  }
+  if (!type) return remember(reply, VESTRY_NO_MEMORY);
   vsi_free(reply->host, (void *)reply->body_type);
-  vsi_free(reply->host, reply->body);
+  drop_body(reply);
   reply->body_type = type;
-  reply->body = body;
   reply->body_len = len;
   reply->has_body = true;
+  return VESTRY_OK;
+}
+
+vestry_err vsi_reply_take_body(vestry_reply *reply, const char *content_type, char *body, size_t len) {
+  vestry_err error = begin_body(reply, content_type, len);
+  if (error)
+    vsi_free(reply->host, body);
+  else
+    reply->body = body;
+  return error;
+}
+
+vestry_err vsi_reply_take_file(vestry_reply *reply, const char *content_type, vsi_open_file *file, uint64_t at,
+                               size_t len) {
+  vestry_err error = begin_body(reply, content_type, len);
+  if (error) return error;
+  reply->rest.file = file;
+  reply->rest.at = at;
+  return VESTRY_OK;
+}
+
+vestry_err vsi_reply_borrow_body(vestry_reply *reply, const char *content_type, const char *body, size_t len) {
+  vestry_err error = begin_body(reply, content_type, len);
+  if (!error) reply->rest.borrowed = body;
+  return error;
+}
+
+vestry_err vsi_reply_load(vestry_reply *reply) {
+  vestry_err error = VESTRY_OK;
+  char *body = NULL;
+  if (reply->body) return VESTRY_OK;
+  if (reply->rest.file)
+    error = vsi_open_file_load(reply->host, reply->rest.file, reply->rest.at, reply->body_len, &body);
+  else if (!(body = vsi_strdup(reply->host, reply->rest.borrowed ? reply->rest.borrowed : "", reply->body_len)))
+    error = VESTRY_NO_MEMORY;
+  if (error) return remember(reply, error);
+  drop_body(reply);
+  reply->body = body;
   return VESTRY_OK;
 }
 

@@ -4,6 +4,7 @@
 
 #include "registry/instance/life.h"
 #include "registry/request/attachment.h"
+#include "registry/request/body.h"
 #include "vestry/adapter.h"
 
 struct vestry_reply {
@@ -12,8 +13,9 @@ struct vestry_reply {
   vestry_header *headers; /* name and value of each in one allocation, the name's */
   size_t headers_count, headers_capacity;
   const char *body_type; /* what vestry_reply_body said; owned */
-  char *body;
+  char *body;            /* NULL: there is none, or rest says what it is made of (vsi_reply_load) */
   size_t body_len;
+  vsi_body_source rest; /* instead of body: a part of a file that is lent, or bytes that outlive the request */
   bool has_body;
   bool knows_len; /* 304: a 200 would have had len bytes */
   size_t len;
@@ -60,6 +62,13 @@ vestry_err vsi_reply_refuse(vestry_reply *reply, vestry_err error, const char *w
 /* vestry_reply_body without a copy: body is of the reply's host, and is taken in any case. The type is a header's
  * value. OK | NO_MEMORY */
 vestry_err vsi_reply_take_body(vestry_reply *reply, const char *content_type, char *body, size_t len);
+/* The same with a part of a file, which is lent on OK only; and with bytes that are borrowed until the request is over.
+ * Neither is read before somebody wants the body. */
+vestry_err vsi_reply_take_file(vestry_reply *reply, const char *content_type, vsi_open_file *file, uint64_t at,
+                               size_t len);
+vestry_err vsi_reply_borrow_body(vestry_reply *reply, const char *content_type, const char *body, size_t len);
+/* Whatever it is made of, reply->body has the body from here on. OK | IO | NO_MEMORY */
+vestry_err vsi_reply_load(vestry_reply *reply);
 /* Whether it wants a connection, rather than an answer. */
 bool vsi_reply_is_stream(const vestry_reply *reply);
 /* Whether a stream that it opens stays open when its effects are done. */

@@ -182,7 +182,7 @@ static vestry_err perform_on(serving *s, vestry_dispatch_context *context, vestr
 }
 
 static vestry_err perform(serving *s, vestry_connection **ret_connection) {
-  const vestry_reply *reply = &s->reply;
+  vestry_reply *reply = &s->reply;
   if (reply->no_memory) return vsi_answer_error(&s->request, VESTRY_NO_MEMORY);
   bool is_client = s->request.is_datastar || (reply->any_client && !s->request.is_head);
   if (!is_client || !vsi_reply_is_stream(reply)) return vsi_answer_reply(&s->request, reply);
@@ -250,8 +250,9 @@ static vestry_err serve_route(serving *s, vestry_connection **ret_connection) {
 
 vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_request, vestry_handler_fn handler,
                         void *app, vestry_connection **ret_connection) {
-  if (!v || !ret_connection || !ops || !VSI_OPS_ARE_KNOWN(ops) || !ops->method || !ops->path || !ops->query ||
-      !ops->header || !ops->peer || !ops->body_length || !ops->read || !ops->respond || !ops->open)
+  if (!v || !ret_connection || !ops || !VSI_OPS_ARE_KNOWN_GROWN(ops, vestry_request_ops, respond_body) ||
+      !ops->method || !ops->path || !ops->query || !ops->header || !ops->peer || !ops->body_length || !ops->read ||
+      !ops->respond || !ops->open)
     return VESTRY_INVALID;
   *ret_connection = NULL;
   atomic_fetch_add_explicit(&v->requests, 1, memory_order_relaxed); /* a mere count */

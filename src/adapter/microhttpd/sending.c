@@ -1,0 +1,59 @@
+/* As with requests (socket.c): whoever asks for much and reads nothing holds much. Those that hold most are shut down,
+ * of equals those that were there first; libmicrohttpd sees a hang-up, closes, and frees the body. Until it does so they
+ * count as gone. */
+#include "adapter/microhttpd/sending.h"
+
+#include <sys/socket.h>
+
+void vsi_microhttpd_sendings_begin(vsi_microhttpd_sendings *all, vestry *v) {
+  all->v = v;
+  all->ring.next = all->ring.previous = &all->ring;
+  pthread_mutex_init(&all->lock, NULL);
+}
+
+void vsi_microhttpd_sendings_finish(vsi_microhttpd_sendings *all) {
+  if (all->v) pthread_mutex_destroy(&all->lock);
+}
+
+static vsi_microhttpd_sending *find_largest_locked(vsi_microhttpd_sendings *all) {
+  vsi_microhttpd_sending *largest = NULL;
+  for (vsi_microhttpd_sending *at = all->ring.next; at != &all->ring; at = at->next)
+    if (!at->is_cut && (!largest || at->bytes > largest->bytes)) largest = at;
+  return largest;
+}
+
+static void relieve_locked(vsi_microhttpd_sendings *all) {
+  while (vestry_answer_bytes_excess(all->v) > all->going) {
+    vsi_microhttpd_sending *largest = find_largest_locked(all);
+    if (!largest) return;
+    largest->is_cut = true;
+    all->going += largest->bytes;
+    vestry_answer_cut(all->v);
+    shutdown(largest->fd, SHUT_RDWR);
+  }
+}
+
+void vsi_microhttpd_sending_enter(vsi_microhttpd_sendings *all, vsi_microhttpd_sending *sending, int fd, size_t bytes) {
+  if (!bytes) return;
+  pthread_mutex_lock(&all->lock);
+  sending->fd = fd;
+  sending->bytes = bytes;
+  sending->is_cut = false;
+  sending->next = &all->ring;
+  sending->previous = all->ring.previous;
+  sending->previous->next = sending;
+  all->ring.previous = sending;
+  relieve_locked(all);
+  pthread_mutex_unlock(&all->lock);
+}
+
+void vsi_microhttpd_sending_leave(vsi_microhttpd_sendings *all, vsi_microhttpd_sending *sending) {
+  pthread_mutex_lock(&all->lock);
+  if (sending->next) {
+    sending->previous->next = sending->next;
+    sending->next->previous = sending->previous;
+    sending->next = sending->previous = NULL;
+    if (sending->is_cut) all->going -= sending->bytes;
+  }
+  pthread_mutex_unlock(&all->lock);
+}

@@ -1,0 +1,34 @@
+/* Answers that are being sent: whose connection is closed when all of them hold too much. */
+#ifndef VSI_MICROHTTPD_SENDING_H
+#define VSI_MICROHTTPD_SENDING_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "vestry/adapter.h"
+
+/* One connection's answer, a part of its socket; zeroed to begin with. All guarded by all->lock. */
+typedef struct vsi_microhttpd_sending {
+  struct vsi_microhttpd_sending *next, *previous; /* NULL: it is not in the ring */
+  int fd;
+  size_t bytes; /* that its body holds */
+  bool is_cut;
+} vsi_microhttpd_sending;
+
+typedef struct vsi_microhttpd_sendings {
+  vestry *v; /* NULL: not begun */
+  pthread_mutex_t lock;
+  vsi_microhttpd_sending ring; /* the oldest first */
+  uint64_t going;              /* what those hold that were cut and are still in the ring */
+} vsi_microhttpd_sendings;
+
+void vsi_microhttpd_sendings_begin(vsi_microhttpd_sendings *all, vestry *v);
+void vsi_microhttpd_sendings_finish(vsi_microhttpd_sendings *all);
+
+/* An answer whose body holds so much is sent on a descriptor, which stays open until it leaves. Those that hold most
+ * are cut, if all together hold too much. */
+void vsi_microhttpd_sending_enter(vsi_microhttpd_sendings *all, vsi_microhttpd_sending *sending, int fd, size_t bytes);
+/* It is out, or its connection ends. One that was not entered is accepted. */
+void vsi_microhttpd_sending_leave(vsi_microhttpd_sendings *all, vsi_microhttpd_sending *sending);
+
+#endif

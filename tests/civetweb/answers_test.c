@@ -1,0 +1,11 @@
+/* What answers hold, and that it is bounded and given back. */
+#include "web/answers_contract.h"
+
+#include <malloc.h>
+
+#include "civetweb/server.h"
+
+int main(void) {
+  mallopt(M_TRIM_THRESHOLD, 1 << 20); /* what is freed shows */
+  return answers_contract_run(&civetweb_seam);
+}

@@ -1,0 +1,327 @@
+#include "web/answers_contract.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "support/test.h"
+#include "vestry/files.h"
+#include "web/client.h"
+
+/* READERS of LARGE are ten times of what answers may hold. */
+enum { MB = 1 << 20, LARGE = 8 * MB, READERS = 40, MOST = 32 * MB, SLACK = 16 * MB, WAIT_S = 60 };
+
+/* Sanitizers keep what is freed. */
+static const bool is_plain = !TEST_UNDER_ASAN && !TEST_UNDER_TSAN;
+
+static const server_seam *seam;
+static server s;
+static char *text; /* LARGE bytes: whoever shifts them shows it */
+static char folder[32];
+static vestry_file table[1];
+static vestry_files *files, *embedded;
+
+static vestry_stats stats_of(void) {
+  vestry_stats stats = {.size = sizeof stats};
+  vestry_stats_get(s.v, &stats);
+  return stats;
+}
+
+static size_t resident(void) {
+  FILE *statm = fopen("/proc/self/statm", "r");
+  assert_non_null(statm);
+  size_t size, pages;
+  assert_int_equal(fscanf(statm, "%zu %zu", &size, &pages), 2);
+  fclose(statm);
+  return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* What all threads of this process have read, by any call. */
+static size_t read_so_far(void) {
+  FILE *io = fopen("/proc/self/io", "r");
+  assert_non_null(io);
+  size_t bytes;
+  assert_int_equal(fscanf(io, "rchar: %zu", &bytes), 1);
+  fclose(io);
+  return bytes;
+}
+
+/* ---- what is answered -------------------------------------------------------------------------------------------- */
+
+static void path_of(const char *name, char path[64]) {
+  snprintf(path, 64, "%s/%s", folder, name);
+}
+
+static void write_file(const char *name, size_t len) {
+  char path[64];
+  path_of(name, path);
+  FILE *file = fopen(path, "w");
+  assert_non_null(file);
+  assert_int_equal(fwrite(text, 1, len, file), len);
+  assert_int_equal(fclose(file), 0);
+}
+
+static vestry_err large_html(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  return vestry_reply_body(reply, NULL, text, LARGE);
+}
+
+static vestry_err find_nothing(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)reply, (void)app;
+  return VESTRY_NOT_FOUND;
+}
+
+static void start(void) {
+  text = malloc(LARGE);
+  assert_non_null(text);
+  for (size_t i = 0; i < LARGE; i += 4) memcpy(text + i, &(uint32_t){(uint32_t)(i * 2654435761u)}, 4);
+  strcpy(folder, "/tmp/vestry-answers-XXXXXX");
+  assert_non_null(mkdtemp(folder));
+  write_file("large.txt", LARGE);
+  write_file("both.txt", 4096);
+  write_file("both.txt.br", LARGE);
+  table[0] = (vestry_file){.path = "large.txt", .bytes = text, .len = LARGE};
+  seam->start(
+      &s, &(web_settings){.room = READERS + 20, .options = {.size = sizeof(vestry_options), .max_answer_bytes = MOST}});
+  assert_int_equal(vestry_files_create(&(vestry_files_options){.folder = folder}, &files), VESTRY_OK);
+  assert_int_equal(vestry_files_create(&(vestry_files_options){.embedded = table, .embedded_count = 1}, &embedded),
+                   VESTRY_OK);
+  assert_int_equal(vestry_route(s.v, "GET", "/folder/{path...}", vestry_files_handler, files), VESTRY_OK);
+  assert_int_equal(vestry_route(s.v, "GET", "/embedded/{path...}", vestry_files_handler, embedded), VESTRY_OK);
+  assert_int_equal(vestry_route(s.v, "GET", "/html", large_html, NULL), VESTRY_OK);
+  assert_int_equal(vestry_route(s.v, "GET", "/fails", find_nothing, NULL), VESTRY_OK);
+  assert_int_equal(vestry_error_page(s.v, 404, large_html, NULL), VESTRY_OK);
+}
+
+static void stop(void) {
+  server_stop(&s);
+  vestry_files_destroy(files);
+  vestry_files_destroy(embedded);
+  static const char *const names[] = {"large.txt", "both.txt", "both.txt.br"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    char path[64];
+    path_of(names[i], path);
+    assert_int_equal(unlink(path), 0);
+  }
+  assert_int_equal(rmdir(folder), 0);
+  free(text);
+}
+
+/* Clients that want no more than a byte of these make the server send at least that. */
+typedef struct kind {
+  const char *path, *headers;
+  int status;
+  size_t most; /* that one of them holds in memory */
+} kind;
+static const kind kinds[] = {
+    {"/folder/large.txt", "", 200, VESTRY_BODY_PIECE_BYTES},
+    {"/folder/both.txt", "Accept-Encoding: br\r\n", 200, VESTRY_BODY_PIECE_BYTES},
+    {"/folder/large.txt", "Range: bytes=1-\r\n", 206, VESTRY_BODY_PIECE_BYTES},
+    {"/embedded/large.txt", "", 200, LARGE},
+    {"/html", "", 200, LARGE},
+    {"/fails", "", 404, LARGE},
+};
+
+/* ---- tests ------------------------------------------------------------------------------------------------------- */
+
+static void wait_for_nothing(void) {
+  double until = seconds_now() + WAIT_S;
+  while (stats_of().answer_bytes && seconds_now() < until) sched_yield();
+  assert_int_equal(stats_of().answer_bytes, 0);
+}
+
+/* Whoever asks, and reads: the whole body, byte for byte. */
+static void assert_whole(const kind *of) {
+  client c;
+  char headers[128];
+  snprintf(headers, sizeof headers, "%sConnection: close\r\n", of->headers);
+  client_ask(&c, s.port, "GET", of->path, headers);
+  assert_int_equal(client_status(&c), of->status);
+  client_read_all(&c);
+  assert_true(c.complete);
+  size_t skipped = of->status == 206;
+  assert_int_equal(c.body_len, LARGE - skipped);
+  assert_memory_equal(c.body, text + skipped, c.body_len);
+  client_close(&c);
+}
+
+/* The same of so little that this client, too, holds little. */
+static void assert_part(void) {
+  client c;
+  client_ask(&c, s.port, "GET", "/folder/large.txt", "Range: bytes=5000-104999\r\nConnection: close\r\n");
+  assert_int_equal(client_status(&c), 206);
+  client_read_all(&c);
+  assert_int_equal(c.body_len, 100000);
+  assert_memory_equal(c.body, text + 5000, c.body_len);
+  client_close(&c);
+}
+
+static void every_kind_arrives_whole(void **state) {
+  (void)state;
+  start();
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) assert_whole(&kinds[i]);
+  wait_for_nothing();
+  assert_int_equal(stats_of().answers_cut_count, 0);
+  assert_true(stats_of().answer_peak_bytes <= LARGE);
+  stop();
+}
+
+/* As many as may be are held, or all; those that were not were cut, or answered 503. */
+static bool is_settled(const kind *of, uint64_t cut) {
+  vestry_stats stats = stats_of();
+  assert_true(stats.answer_peak_bytes <= MOST);
+  size_t wanted = of->most * READERS;
+  if (wanted <= MOST) return stats.answer_bytes == wanted;
+  return stats.answer_bytes > MOST - MOST / 8 - of->most && stats.answer_bytes <= MOST - MOST / 8 &&
+         stats.answers_cut_count > cut;
+}
+
+static void hold(const kind *of, client readers[READERS]) {
+  uint64_t cut = stats_of().answers_cut_count;
+  for (size_t i = 0; i < READERS; i++) {
+    client_connect(&readers[i], s.port, true);
+    client_say(&readers[i], "GET %s HTTP/1.1\r\nHost: a\r\n%s\r\n", of->path, of->headers);
+  }
+  double until = seconds_now() + WAIT_S;
+  while (!is_settled(of, cut) && seconds_now() < until) sched_yield();
+  assert_true(is_settled(of, cut));
+}
+
+/* What handlers made in vain for those who were refused or cut goes a moment later. */
+static void wait_for_resident(const kind *of, size_t most) {
+  double until = seconds_now() + WAIT_S;
+  while (is_plain && resident() > most && seconds_now() < until) sched_yield();
+  if (is_plain && resident() > most)
+    fail_msg("%s %s: %zu MB are more than %zu", of->path, of->headers, resident() / MB, most / MB);
+}
+
+static void who_reads_nothing_holds_little(void **state) {
+  (void)state;
+  static client readers[READERS];
+  start();
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) assert_whole(&kinds[i]); /* the allocator knows them all */
+  wait_for_nothing();
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+    const kind *of = &kinds[i];
+    size_t before = resident(), most = of->most * READERS < MOST ? of->most * READERS : MOST;
+    hold(of, readers);
+    wait_for_resident(of, before + most + SLACK);
+    /* who comes meanwhile, and reads, is served */
+    server_assert_serves(&s);
+    assert_part();
+    for (size_t reader = 0; reader < READERS; reader++) client_close(&readers[reader]);
+    wait_for_nothing();
+    wait_for_resident(of, before + SLACK / 2);
+  }
+  stop();
+}
+
+/* Who asks for more than all answers may hold is told so, and nobody else pays for it. */
+static vestry_err huge_html(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  char *huge = malloc(MOST + 1);
+  assert_non_null(huge);
+  memset(huge, 'h', MOST + 1);
+  vestry_err error = vestry_reply_body(reply, NULL, huge, MOST + 1);
+  free(huge);
+  return error;
+}
+
+static void more_than_all_may_hold_is_refused(void **state) {
+  (void)state;
+  client reader, c;
+  start();
+  assert_int_equal(vestry_route(s.v, "GET", "/huge", huge_html, NULL), VESTRY_OK);
+  client_connect(&reader, s.port, true);
+  client_say(&reader, "GET /html HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  assert_int_equal(client_status(&reader), 200);
+  client_ask(&c, s.port, "GET", "/huge", NULL);
+  assert_int_equal(client_status(&c), 503);
+  assert_non_null(client_header(&c, "Retry-After"));
+  client_close(&c);
+  client_read_all(&reader);
+  assert_true(reader.complete);
+  client_close(&reader);
+  assert_int_equal(stats_of().answers_cut_count, 0);
+  stop();
+}
+
+static void ask_and_finish(const char *method, const char *path, const char *headers, int status, const char *length) {
+  client c;
+  char all[256];
+  snprintf(all, sizeof all, "%sConnection: close\r\n", headers);
+  client_ask(&c, s.port, method, path, all);
+  assert_int_equal(client_status(&c), status);
+  const char *said = client_header(&c, "Content-Length");
+  if (length) assert_string_equal(said ? said : "", length);
+  client_finish(&c, strcmp(method, "HEAD") == 0);
+  client_close(&c);
+}
+
+/* Once it is known what is in it, only what is sent is read. */
+static void little_is_read_for_little(void **state) {
+  (void)state;
+  start();
+  client c;
+  char tag[64], if_none[96], length[16];
+  client_ask(&c, s.port, "GET", "/folder/large.txt", "Range: bytes=0-0\r\n");
+  assert_int_equal(client_status(&c), 206);
+  const char *said = client_header(&c, "ETag");
+  assert_non_null(said);
+  snprintf(tag, sizeof tag, "%s", said);
+  client_close(&c);
+  snprintf(if_none, sizeof if_none, "If-None-Match: %s\r\n", tag);
+  snprintf(length, sizeof length, "%d", LARGE);
+  /* A file that was changed a moment ago is hashed each time. */
+  double until = seconds_now() + WAIT_S;
+  size_t begin;
+  do {
+    begin = read_so_far();
+    ask_and_finish("GET", "/folder/large.txt", if_none, 304, NULL);
+  } while (read_so_far() - begin >= LARGE && seconds_now() < until);
+  begin = read_so_far();
+  for (int i = 0; i < 20; i++) {
+    ask_and_finish("GET", "/folder/large.txt", if_none, 304, NULL);
+    ask_and_finish("HEAD", "/folder/large.txt", "", 200, length);
+    ask_and_finish("GET", "/folder/large.txt", "Range: bytes=4000000-4000000\r\n", 206, "1");
+  }
+  if (read_so_far() - begin >= LARGE) fail_msg("%zu bytes were read", read_so_far() - begin);
+  ask_and_finish("HEAD", "/embedded/large.txt", "", 200, length);
+  ask_and_finish("HEAD", "/html", "", 200, length);
+  assert_int_equal(stats_of().answer_peak_bytes, 0);
+  stop();
+}
+
+/* Answers end short, and never with other bytes than were announced for. */
+static void a_file_that_shrinks_breaks_off(void **state) {
+  (void)state;
+  start();
+  client c;
+  char path[64];
+  client_connect(&c, s.port, true);
+  client_say(&c, "GET /folder/large.txt HTTP/1.1\r\nHost: a\r\n\r\n");
+  assert_int_equal(client_status(&c), 200);
+  path_of("large.txt", path);
+  assert_int_equal(truncate(path, 0), 0);
+  client_read_all(&c);
+  assert_false(c.complete);
+  assert_true(c.body_len < LARGE);
+  client_close(&c);
+  wait_for_nothing();
+  server_assert_serves(&s);
+  stop();
+}
+
+int answers_contract_run(const server_seam *tested) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(every_kind_arrives_whole),          cmocka_unit_test(who_reads_nothing_holds_little),
+      cmocka_unit_test(more_than_all_may_hold_is_refused), cmocka_unit_test(little_is_read_for_little),
+      cmocka_unit_test(a_file_that_shrinks_breaks_off),
+  };
+  char name[80];
+  seam = tested;
+  snprintf(name, sizeof name, "%s, answers", seam->name);
+  return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+}
