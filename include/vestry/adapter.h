@@ -54,8 +54,9 @@ VESTRY_API void vestry_body_destroy(vestry_body *body);
 /** Files are read in pieces of no more than so many bytes. */
 #define VESTRY_BODY_PIECE_BYTES 16384
 
-/** How much more than seven eighths of vestry_options.max_answer_bytes bodies hold now; 0: no more than that. From here
- *  on an adapter closes the connections whose answers hold most, and counts each by vestry_answer_cut. Threads any; does
+/** How much more than seven eighths of vestry_options.max_answer_bytes bodies hold now, or would with one that was just
+ *  refused for want of room; 0: no more than that. Whenever it answers an adapter looks here, and closes the connections
+ *  whose answers hold most until what they hold is as much; it counts each by vestry_answer_cut. Threads any; does
  *  not block. */
 VESTRY_API uint64_t vestry_answer_bytes_excess(const vestry *v);
 /** Count an answer that was cut: vestry_stats.answers_cut_count. Threads any; does not block. */

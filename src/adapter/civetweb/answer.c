@@ -90,6 +90,7 @@ static bool write_file(const vsi_civetweb_request *request, vestry_body *body, s
 static vestry_err write_answer(vsi_civetweb_request *request, const vestry_response *response, vestry_body *body) {
   const vestry_host *host = request->adapter->host;
   vsi_civetweb_framing framing = framing_of(response->status);
+  vsi_civetweb_deadlines_relieve(&request->adapter->deadlines);
   vsi_civetweb_request_answering(request);
   bool keep_alive = request->wants_alive && !request->must_close;
   int64_t unix_s = vsi_civetweb_unix_s();

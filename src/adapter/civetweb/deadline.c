@@ -127,6 +127,9 @@ void vsi_civetweb_deadline_set(vsi_civetweb_deadlines *deadlines, vsi_civetweb_d
 void vsi_civetweb_deadline_answers(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline,
                                    const vsi_civetweb_peer *peer, size_t bytes) {
   enter(deadlines, deadline, peer, UINT64_MAX, true, bytes);
+}
+
+void vsi_civetweb_deadlines_relieve(vsi_civetweb_deadlines *deadlines) {
   if (vestry_answer_bytes_excess(deadlines->v)) rouse(deadlines);
 }
 

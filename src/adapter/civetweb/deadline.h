@@ -50,6 +50,8 @@ void vsi_civetweb_deadline_holds(vsi_civetweb_deadlines *deadlines, vsi_civetweb
 /* An answer of so many bytes is written to this peer, until it is cleared. */
 void vsi_civetweb_deadline_answers(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline,
                                    const vsi_civetweb_peer *peer, size_t bytes);
+/* Rouse those whose answers hold most, if all together hold too much. */
+void vsi_civetweb_deadlines_relieve(vsi_civetweb_deadlines *deadlines);
 /* Returns whether it had passed, and the worker was roused. One that is not set is accepted. */
 bool vsi_civetweb_deadline_clear(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline);
 

@@ -49,6 +49,7 @@ static struct MHD_Response *create(const vestry_response *response) {
 /* made: taken; NULL: there was no memory for it. */
 static vestry_err queue(vsi_microhttpd_request *request, const vestry_response *response, struct MHD_Response *made,
                         bool closes) {
+  vsi_microhttpd_sendings_relieve(&request->adapter->sockets.sendings);
   if (!made) return VESTRY_NO_MEMORY;
   vestry_err error = vsi_microhttpd_add_headers(made, response);
   if (!error && (closes || request->socket->is_spent) &&

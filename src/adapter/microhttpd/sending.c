@@ -22,15 +22,17 @@ static vsi_microhttpd_sending *find_largest_locked(vsi_microhttpd_sendings *all)
   return largest;
 }
 
-static void relieve_locked(vsi_microhttpd_sendings *all) {
-  while (vestry_answer_bytes_excess(all->v) > all->going) {
-    vsi_microhttpd_sending *largest = find_largest_locked(all);
-    if (!largest) return;
+void vsi_microhttpd_sendings_relieve(vsi_microhttpd_sendings *all) {
+  if (!vestry_answer_bytes_excess(all->v)) return;
+  pthread_mutex_lock(&all->lock);
+  for (vsi_microhttpd_sending *largest;
+       vestry_answer_bytes_excess(all->v) > all->going && (largest = find_largest_locked(all)) != NULL;) {
     largest->is_cut = true;
     all->going += largest->bytes;
     vestry_answer_cut(all->v);
     shutdown(largest->fd, SHUT_RDWR);
   }
+  pthread_mutex_unlock(&all->lock);
 }
 
 void vsi_microhttpd_sending_enter(vsi_microhttpd_sendings *all, vsi_microhttpd_sending *sending, int fd, size_t bytes) {
@@ -43,7 +45,6 @@ void vsi_microhttpd_sending_enter(vsi_microhttpd_sendings *all, vsi_microhttpd_s
   sending->previous = all->ring.previous;
   sending->previous->next = sending;
   all->ring.previous = sending;
-  relieve_locked(all);
   pthread_mutex_unlock(&all->lock);
 }
 

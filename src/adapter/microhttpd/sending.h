@@ -25,9 +25,10 @@ typedef struct vsi_microhttpd_sendings {
 void vsi_microhttpd_sendings_begin(vsi_microhttpd_sendings *all, vestry *v);
 void vsi_microhttpd_sendings_finish(vsi_microhttpd_sendings *all);
 
-/* An answer whose body holds so much is sent on a descriptor, which stays open until it leaves. Those that hold most
- * are cut, if all together hold too much. */
+/* An answer whose body holds so much is sent on a descriptor, which stays open until it leaves. */
 void vsi_microhttpd_sending_enter(vsi_microhttpd_sendings *all, vsi_microhttpd_sending *sending, int fd, size_t bytes);
+/* Cut those that hold most, if all together hold too much. */
+void vsi_microhttpd_sendings_relieve(vsi_microhttpd_sendings *all);
 /* It is out, or its connection ends. One that was not entered is accepted. */
 void vsi_microhttpd_sending_leave(vsi_microhttpd_sendings *all, vsi_microhttpd_sending *sending);
 

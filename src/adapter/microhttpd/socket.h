@@ -80,7 +80,7 @@ void vsi_microhttpd_socket_holds(vsi_microhttpd_socket *socket, size_t body_byte
 void vsi_microhttpd_socket_begins(vsi_microhttpd_socket *socket);
 /* All of it is there, or no more of it is wanted: from here on it takes as long as it takes. */
 void vsi_microhttpd_socket_serves(vsi_microhttpd_socket *socket);
-/* Its answer has a body that holds so much. Where all hold too much, those that hold most are cut. */
+/* Its answer has a body that holds so much. */
 void vsi_microhttpd_socket_sends(vsi_microhttpd_socket *socket, size_t body_bytes);
 /* Its answer is a stream, whose place counts instead of its memory. */
 void vsi_microhttpd_socket_streams(vsi_microhttpd_socket *socket);

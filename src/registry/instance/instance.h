@@ -53,6 +53,7 @@ struct vestry {
   _Atomic(uint64_t) watches_begun, watches_ended, watch_steps, watch_errors;
   vsi_budget request_bytes; /* of requests under way */
   vsi_budget answer_bytes;  /* of answers that are being sent */
+  _Atomic(uint64_t) answer_wanted; /* by the last one that was refused (request/body.c) */
   _Atomic(uint64_t) answers_cut;
   vsi_trim trim;
 };

@@ -10,6 +10,9 @@
 /* What is shorter is bounded by the number of connections, as these themselves are. */
 enum { UNCOUNTED_BYTES = 1024 };
 
+/* Those that hold much leave the last sixteenth to those that hold little: these are sent while others are cut. */
+enum { SMALL_PART = 256, RESERVED_PART = 16 };
+
 struct vestry_body {
   vestry *v;
   size_t counted; /* of the instance's answer bytes */
@@ -19,10 +22,26 @@ struct vestry_body {
   size_t len;
 };
 
+/* One that is refused, but could be had if others held less, is wanted: until the next one is had, so much more than is
+ * there counts as too much, and those who hold most go. Relaxed: mere numbers, of which the budget alone is exact. */
+static bool take(vestry *v, size_t cost) {
+  vsi_budget *budget = &v->answer_bytes;
+  uint64_t most = cost > budget->max / SMALL_PART ? budget->max - budget->max / RESERVED_PART : budget->max;
+  bool fits = cost <= most;
+  if (fits && atomic_load_explicit(&budget->used, memory_order_relaxed) <= most - cost &&
+      vsi_budget_take(budget, cost)) {
+    if (atomic_load_explicit(&v->answer_wanted, memory_order_relaxed))
+      atomic_store_explicit(&v->answer_wanted, 0, memory_order_relaxed);
+    return true;
+  }
+  if (fits) atomic_store_explicit(&v->answer_wanted, cost, memory_order_relaxed);
+  return false;
+}
+
 vestry_err vsi_body_create(vestry *v, const vsi_body_source *source, size_t len, vestry_body **ret_body) {
   size_t counted = source->file && len > VESTRY_BODY_PIECE_BYTES ? VESTRY_BODY_PIECE_BYTES : len;
   if (counted < UNCOUNTED_BYTES) counted = 0;
-  if (counted && !vsi_budget_take(&v->answer_bytes, counted)) {
+  if (counted && !take(v, counted)) {
     vsi_trim_note(&v->trim, source->bytes ? len : 0); /* it is freed without having been sent */
     return VESTRY_LIMIT;
   }
@@ -92,8 +111,10 @@ vestry_err vsi_open_file_load(const vestry_host *host, const vsi_open_file *file
 }
 
 uint64_t vestry_answer_bytes_excess(const vestry *v) {
-  uint64_t used = atomic_load_explicit(&v->answer_bytes.used, memory_order_relaxed); /* a mere look */
-  return used > v->answer_bytes.mark ? used - v->answer_bytes.mark : 0;
+  uint64_t held = atomic_load_explicit(&v->answer_bytes.used, memory_order_relaxed); /* mere looks */
+  uint64_t wanted = atomic_load_explicit(&v->answer_wanted, memory_order_relaxed);
+  uint64_t most = v->answer_bytes.mark > wanted ? v->answer_bytes.mark - wanted : 0;
+  return held > most ? held - most : 0;
 }
 
 void vestry_answer_cut(vestry *v) {
