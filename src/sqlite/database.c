@@ -190,6 +190,7 @@ vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq) {
   vestry_err error;
   for (int waits = 0;; waits++) {
     pthread_mutex_lock(&database->lock);
+    vsi_sqlite_miss_file(database);
     error = vsi_sqlite_look(database);
     if (!error && ret_seq) *ret_seq = database->seq;
     pthread_mutex_unlock(&database->lock);

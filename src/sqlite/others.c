@@ -126,6 +126,17 @@ vestry_err vsi_sqlite_look(vestry_sqlite *database) {
   return error;
 }
 
+void vsi_sqlite_miss_file(vestry_sqlite *database) {
+  int has_moved = 0;
+  if (sqlite3_file_control(database->db, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved)) return;
+  if (has_moved && !database->has_moved)
+    vsi_sqlite_log(database->host, VESTRY_LOG_ERROR,
+                   "SQLite, %s: the file was removed, or another one has its place: what is written from here on is "
+                   "gone when this program ends; start it again",
+                   database->path);
+  database->has_moved = has_moved;
+}
+
 void vsi_sqlite_rouse(vestry_sqlite *database) {
   if (database->is_roused) return;
   database->is_roused = true;
@@ -147,6 +158,7 @@ void *vsi_sqlite_follow(void *ctx) {
   while (!database->is_over) {
     wait(database, database->options.poll_ms, true);
     if (database->is_over) break;
+    vsi_sqlite_miss_file(database);
     (void)vsi_sqlite_look(database);
     if (database->is_roused) {
       wait(database, MOMENT_MS, false);

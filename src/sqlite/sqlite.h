@@ -68,6 +68,7 @@ struct vestry_sqlite {
   vestry_sqlite_connection *connections;
   vsi_sqlite_number seen;                     /* up to this all commits are accounted for */
   bool is_lost;                               /* something was committed whose number cannot be told */
+  bool has_moved;                             /* the path leads to another file; the log was told */
   bool is_failing;                            /* the file could not be read the last time; the log was told */
   uint64_t accounted[VSI_SQLITE_WINDOW / 64]; /* of those after it; bit n % WINDOW */
   uint64_t seq;                               /* of the last refresh */
@@ -126,6 +127,8 @@ static inline bool vsi_sqlite_is_reached(vsi_sqlite_number announced, vsi_sqlite
 void vsi_sqlite_account(vestry_sqlite *database, vsi_sqlite_number number);
 /* Refresh what was committed and is not accounted for. OK | BUSY | IO */
 vestry_err vsi_sqlite_look(vestry_sqlite *database);
+/* Say once that the path leads to another file by now, or to none. */
+void vsi_sqlite_miss_file(vestry_sqlite *database);
 /* Have the thread look soon. */
 void vsi_sqlite_rouse(vestry_sqlite *database);
 void *vsi_sqlite_follow(void *database); /* the thread */

@@ -408,6 +408,36 @@ static bool have_small_disk(const char *size) {
          !mount("none", folder, "tmpfs", 0, size);
 }
 
+/* Somebody removes the file, or puts a copy of before into its place, while it is in use. */
+static void a_file_that_is_taken_away_is_missed(void **state) {
+  (void)state;
+  for (int is_replaced = 0; is_replaced < 2; is_replaced++) {
+    life l;
+    char kept[160];
+    make_folder();
+    run_sql("PRAGMA journal_mode = WAL");
+    prepare(&l);
+    assert_int_equal(follow(&l, VESTRY_SQLITE_DEFAULT), VESTRY_OK);
+    live(&l, 0);
+    assert_int_equal(l.th.log_lines, 0);
+    snprintf(kept, sizeof kept, "%s.kept", file);
+    assert_int_equal(rename(file, kept), 0);
+    if (is_replaced) make_file("", 0);
+    for (int i = 0; i < 3; i++) settle(&l); /* one line, however often it is looked */
+    assert_int_equal(l.th.log_lines, 1);
+    assert_non_null(strstr(l.th.last_log, file));
+    assert_non_null(strstr(l.th.last_log, "start it again"));
+    assert_int_equal(rename(kept, file), 0); /* it is back */
+    settle(&l);
+    site_run(l.db, "INSERT INTO t(x) VALUES(3)");
+    settle(&l);
+    assert_int_equal(l.counted, 3);
+    assert_int_equal(l.th.log_lines, 1);
+    leave(&l);
+    remove_folder();
+  }
+}
+
 static void attaching_says_what_is_wrong(void **state) {
   (void)state;
   life l;
@@ -637,6 +667,7 @@ int main(int count, char **arguments) {
       cmocka_unit_test(a_process_that_is_killed_while_it_writes_is_in_nobodys_way),
       cmocka_unit_test(what_cannot_be_followed_says_what_helps),
       cmocka_unit_test(arguments_that_are_none_say_which),
+      cmocka_unit_test(a_file_that_is_taken_away_is_missed),
       cmocka_unit_test(attaching_says_what_is_wrong),
       cmocka_unit_test(who_may_not_write_or_has_no_room_is_told),
       cmocka_unit_test(who_may_only_read_sees_what_others_write),
