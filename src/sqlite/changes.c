@@ -25,18 +25,25 @@ static bool are_equal(sqlite3_value *one, sqlite3_value *other) {
   return len == sqlite3_value_bytes(other) && (!len || (first && second && memcmp(first, second, (size_t)len) == 0));
 }
 
-static bool has_changed(sqlite3 *db, uint32_t column) {
+/* What a row that is older than its column has there, the column's default, is said to be NULL. */
+static bool has_changed(sqlite3 *db, uint32_t column, bool is_filled) {
   sqlite3_value *before, *after;
   return sqlite3_preupdate_old(db, (int)column, &before) || sqlite3_preupdate_new(db, (int)column, &after) ||
-         !are_equal(before, after);
+         (is_filled && sqlite3_value_type(before) == SQLITE_NULL) || !are_equal(before, after);
+}
+
+bool vsi_sqlite_change_is_told(sqlite3 *db, int column) {
+  sqlite3_value *before, *after;
+  return !sqlite3_preupdate_old(db, column, &before) && !sqlite3_preupdate_new(db, column, &after) &&
+         sqlite3_value_type(before) != SQLITE_NULL && !are_equal(before, after);
 }
 
 /* Of these columns, the ones that have. */
-static uint64_t compare(sqlite3 *db, uint64_t columns, uint32_t columns_count) {
+static uint64_t compare(sqlite3 *db, uint64_t columns, uint64_t filled, uint32_t columns_count) {
   uint64_t changed = 0;
   for (uint32_t i = 0; i < columns_count && columns & ~changed; i++) {
     uint64_t bit = vsi_sqlite_column(i);
-    if (columns & bit & ~changed && has_changed(db, i)) changed |= bit;
+    if (columns & bit & ~changed && has_changed(db, i, filled & bit)) changed |= bit;
   }
   return changed;
 }
@@ -47,7 +54,8 @@ static bool find(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_
   changes->name[0] = '\0';
   if (vsi_sqlite_tables_find(tables, name, &table) || vsi_sqlite_uses_add(tables->host, &changes->uses, table, 0))
     return false;
-  if (!vsi_sqlite_tables_ask(tables, table, generation, &changes->read, &changes->columns_count)) changes->read = 0;
+  if (!vsi_sqlite_tables_ask(tables, table, generation, &changes->read, &changes->filled, &changes->columns_count))
+    changes->read = 0;
   changes->use = 0;
   while (changes->uses.uses[changes->use].table != table) changes->use++;
   changes->generation = generation;
@@ -68,7 +76,7 @@ void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tabl
   bool is_compared = operation == SQLITE_UPDATE && old_rowid == new_rowid && changes->read &&
                      changes->compared_count++ < COMPARED_MOST;
   uint64_t columns = changes->read & ~VSI_SQLITE_ROWS;
-  uint64_t changed = is_compared ? compare(db, columns & ~use->columns, changes->columns_count) : 0;
+  uint64_t changed = is_compared ? compare(db, columns & ~use->columns, changes->filled, changes->columns_count) : 0;
   uint64_t unchanged = is_compared ? (columns & ~changed) | VSI_SQLITE_ROWS : 0;
   use->columns |= ~unchanged;
 }

@@ -15,12 +15,15 @@ typedef struct vsi_sqlite_changes {
   char name[VSI_SQLITE_NAME_MOST + 1]; /* empty: none */
   uint32_t use, columns_count, generation;
   uint64_t read;           /* columns that somebody reads, as far as they are compared */
+  uint64_t filled;         /* columns that have a default */
   uint32_t compared_count; /* rows of this transaction whose columns were */
 } vsi_sqlite_changes;
 
 /* A row is being changed: from within the preupdate hook, with its arguments. */
 void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_t generation, sqlite3 *db,
                             int operation, const char *table, int64_t old_rowid, int64_t new_rowid);
+/* Whether a column of the row has another value than before, and its former value is known: from within the hook. */
+bool vsi_sqlite_change_is_told(sqlite3 *db, int column);
 /* None any more. */
 void vsi_sqlite_changes_clear(vsi_sqlite_changes *changes);
 void vsi_sqlite_changes_finish(const vestry_host *host, vsi_sqlite_changes *changes);

@@ -2,14 +2,30 @@
  *
  * SQLite calls the hooks of a transaction in this order: preupdate for each row; commit, before it can be seen; the
  * statement's trace (SQLITE_TRACE_PROFILE), when it can. But a statement that is reset before its end, as one with
- * RETURNING that was stepped once, commits in its reset, behind its trace. And a COMMIT that finds the file locked has
- * called the commit hook, and will again. So no hook says by itself that something is committed. The number does: what
- * was announced is published by whoever finds the number reached, which is the trace nearly always, otherwise the
- * connection's next hook, or the thread that looks for commits of others. And before it is reached, nobody does.
+ * RETURNING that was stepped once, commits in its reset, behind its trace. A COMMIT that finds the file locked has
+ * called the commit hook, and will again. And a transaction that changes no byte, as an UPDATE with equal values, calls
+ * the hook and commits nothing: the number that it would have had is somebody else's to come. So no hook says by itself
+ * that something is committed, and a number that was announced and is reached says it only of a transaction that surely
+ * changes a byte: of one in which a row comes, goes, or has another value than before (is_sure). That one is published
+ * by whoever finds the number reached: the trace nearly always, otherwise the connection's next hook, or the thread that
+ * looks for commits of others. Before it is reached, nobody does.
+ *
+ * Of any other the connection itself finds out, by what SQLite counts: a commit writes a page at least, and how many
+ * pages a connection has written is known (SQLITE_DBSTATUS_CACHE_WRITE). Between the commit hook and the next hook
+ * nothing else is written. The count is of all files of the connection, and of all connections that share its cache: if
+ * there are several, and for the thread that looks, it may be either, and is taken for both: what was announced, and a
+ * commit of somebody else of which nobody knows more.
+ *
+ * Where the number in the file stands still, because one connection has the file for itself (locking_mode EXCLUSIVE
+ * with a rollback journal), nobody else can commit, and what that connection commits is published by its own hooks.
+ *
+ * A commit may fail behind its hook, and its lock be gone before the rollback hook is called. If the number was reached
+ * in between, by somebody else, and taken for this one's, everything is refreshed.
  *
  * What SQLite tells no hook of: changes of the schema, and DELETE without WHERE, if its statement was prepared before
  * there was a hook. So attaching expires all statements, and a statement that changes something else than rows is taken
- * for a change of everything. */
+ * for a change of everything. VACUUM calls no commit hook at all: what it commits is somebody else's, unless nobody else
+ * can see its number. */
 #include <ctype.h>
 
 #include "sqlite/sqlite.h"
@@ -17,51 +33,124 @@
 #pragma weak sqlite3_preupdate_hook
 #pragma weak sqlite3_preupdate_old
 #pragma weak sqlite3_preupdate_new
+#pragma weak sqlite3_preupdate_count
+#pragma weak sqlite3_db_name
 
 /* ------------------------------------------------------------------------------------------------ publishing ------ */
 
+/* Pages that SQLite has written so far, in all files of the connection. The connection's thread's. */
+static int count_written(const vestry_sqlite_connection *connection) {
+  int now = 0, most;
+  (void)sqlite3_db_status(connection->db, SQLITE_DBSTATUS_CACHE_WRITE, &now, &most, 0);
+  return now;
+}
+
 static void forget(vestry_sqlite_connection *connection) {
   vsi_sqlite_topics_clear(&connection->topics);
-  connection->has_changes = false;
+  connection->has_changes = connection->is_sure = connection->is_mixed = false;
   atomic_store_explicit(&connection->is_announced, false, memory_order_release); /* settle: it is the thread's again */
 }
 
-void vsi_sqlite_publish(vestry_sqlite_connection *connection) {
+static void refresh_topics(vestry_sqlite_connection *connection) {
   vestry_sqlite *database = connection->database;
-  /* Nothing that a hook was told of: the schema, or nothing at all, and the number is somebody else's. */
+  /* Nothing that a hook was told of: the schema. */
   if (!connection->has_changes) connection->topics.are_all = true;
   if (connection->topics.are_all) database->stats.whole_count++;
   if (vsi_sqlite_topics_refresh(&connection->topics, database->pages, &database->seq)) /* a name that is none */
     (void)vestry_refresh(database->pages, NULL, &database->seq);
+}
+
+static void publish(vestry_sqlite_connection *connection, bool has_number) {
+  vestry_sqlite *database = connection->database;
+  refresh_topics(connection);
   if (vsi_sqlite_exact_publish(&database->exact, &connection->actor, connection->announced.value, connection->is_quiet,
                                connection->topics.are_all, &database->seq))
     vsi_sqlite_rouse(database);
-  vsi_sqlite_account(database, connection->announced);
+  if (has_number) vsi_sqlite_account(database, connection->announced);
   database->stats.commits_count++;
   forget(connection);
 }
 
-/* What was announced is published if it was committed. Otherwise it was not, or not yet: it will be announced again.
- *  is_whole  all that the transaction changed is known: if that is nothing, the number is somebody else's */
-static void settle_locked(vestry_sqlite_connection *connection, bool is_whole) {
+void vsi_sqlite_publish(vestry_sqlite_connection *connection) {
+  publish(connection, true);
+}
+
+void vsi_sqlite_publish_perhaps(vestry_sqlite_connection *connection) {
+  vestry_sqlite *database = connection->database;
+  refresh_topics(connection);
+  if (vsi_sqlite_exact_doubt(&database->exact, &connection->actor, connection->announced.value, &database->seq))
+    vsi_sqlite_rouse(database);
+  forget(connection);
+}
+
+static void drop(vestry_sqlite_connection *connection) {
+  vsi_sqlite_exact_forget(&connection->database->exact, &connection->actor, &connection->database->seq);
+  forget(connection);
+}
+
+/* Whether the connection has the file for itself, so that nobody else commits, nor looks. */
+static bool is_exclusive(const vestry_sqlite_connection *connection) {
+  enum { EXCLUSIVE = 4 };
+  int lock = 0;
+  sqlite3_file *file = connection->file;
+  return !file->pMethods->xFileControl(file, SQLITE_FCNTL_LOCKSTATE, &lock) && lock == EXCLUSIVE;
+}
+
+/* What was announced was committed, or not: there was nothing to commit; or the file was locked, and it will be
+ * announced again. The connection's thread. */
+static void settle_locked(vestry_sqlite_connection *connection) {
   vestry_sqlite *database = connection->database;
   vsi_sqlite_number last;
+  connection->is_committing = false;
   if (!atomic_load_explicit(&connection->is_announced, memory_order_relaxed)) return; /* the thread was quicker */
+  int written = count_written(connection);
+  bool has_written = connection->is_sure || written != connection->written;
   bool is_read = vsi_sqlite_counter(database, connection->file, &last);
-  bool is_nothing = is_whole && !connection->has_changes && !connection->topics.are_all;
-  if (!is_read) connection->topics.are_all = true;
-  if (!is_read || (!is_nothing && vsi_sqlite_is_reached(connection->announced, last)))
-    vsi_sqlite_publish(connection);
-  else
-    atomic_store_explicit(&connection->is_announced, false, memory_order_release);
+  bool is_reached = is_read && vsi_sqlite_is_reached(connection->announced, last);
+  connection->written = written;
+  if (!is_read) {
+    database->is_lost = true;
+    vsi_sqlite_publish_perhaps(connection);
+  } else if (is_reached && has_written) {
+    if (connection->is_sure || !(connection->is_mixed || connection->is_shared) ||
+        (!last.is_wal && is_exclusive(connection)))
+      publish(connection, true);
+    else
+      vsi_sqlite_publish_perhaps(connection); /* whoever looks finds the number, and takes it for somebody else's */
+  } else if (sqlite3_txn_state(connection->db, "main") == SQLITE_TXN_WRITE) {
+    atomic_store_explicit(&connection->is_announced, false, memory_order_release); /* it was locked */
+  } else if (has_written && !connection->announced.is_wal) {
+    publish(connection, false); /* the number stands still */
+  } else {
+    drop(connection);
+  }
 }
 
 /* Whatever runs on the connection behind a commit hook runs behind that commit. */
 static void settle(vestry_sqlite_connection *connection) {
+  connection->is_committing = false;
   if (!atomic_load_explicit(&connection->is_announced, memory_order_acquire)) return;
   pthread_mutex_lock(&connection->database->lock);
-  settle_locked(connection, false);
+  settle_locked(connection);
   pthread_mutex_unlock(&connection->database->lock);
+}
+
+void vsi_sqlite_settle(void *connection) {
+  settle(connection);
+}
+
+/* VACUUM commits, and no hook is called. It is found by its number like a commit of somebody else, unless nobody can
+ * look. */
+static void settle_unannounced(vestry_sqlite_connection *connection) {
+  vestry_sqlite *database = connection->database;
+  vsi_sqlite_number last;
+  int written = count_written(connection);
+  if (written == connection->written || sqlite3_txn_state(connection->db, "main") != SQLITE_TXN_NONE) return;
+  connection->written = written;
+  pthread_mutex_lock(&database->lock);
+  if (vsi_sqlite_counter(database, connection->file, &last) && !last.is_wal && is_exclusive(connection))
+    vsi_sqlite_begin_anew(database, last);
+  pthread_mutex_unlock(&database->lock);
 }
 
 /* ----------------------------------------------------------------------------------------------------- hooks ------ */
@@ -106,16 +195,25 @@ static void say_table(vestry_sqlite_change *change, const char *table) {
   vsi_sqlite_topics_add(&change->connection->topics, topic, prefix_len + len);
 }
 
+/* Whether a byte of the file changes by it. What is said to have been NULL may have been a column's default. */
+static bool is_sure_change(sqlite3 *db, int operation, bool has_moved) {
+  if (operation != SQLITE_UPDATE || has_moved) return true;
+  for (int i = 0, count = sqlite3_preupdate_count(db); i < count; i++)
+    if (vsi_sqlite_change_is_told(db, i)) return true;
+  return false;
+}
+
 static void before_change(void *ctx, sqlite3 *db, int operation, const char *schema, const char *table,
                           sqlite3_int64 old_rowid, sqlite3_int64 new_rowid) {
   vestry_sqlite_connection *connection = ctx;
   const vestry_sqlite_options *options = &connection->database->options;
-  (void)db;
   if (strcmp(schema, "main") != 0) return;
   settle(connection);
   connection->has_changes = true;
+  if (!connection->is_sure) connection->is_sure = is_sure_change(db, operation, old_rowid != new_rowid);
   bool is_of_render =
       vsi_sqlite_actor_row(&connection->database->exact, &connection->actor, operation, table, old_rowid, new_rowid);
+  vsi_sqlite_exact_writes(&connection->database->exact, connection);
   bool is_tab = sqlite3_stricmp(table, VSI_SQLITE_TAB_TABLE) == 0;
   if (is_tab) connection->actor.changes_tabs = true;
   if (connection->is_quiet || is_of_render) return;
@@ -130,15 +228,28 @@ static void before_change(void *ctx, sqlite3 *db, int operation, const char *sch
   }
 }
 
+/* Whether other files than this one are written by the transaction. */
+static bool is_mixed(sqlite3 *db) {
+  if (!sqlite3_db_name) return true;
+  for (int i = 1;; i++) {
+    const char *name = sqlite3_db_name(db, i);
+    if (!name) return false;
+    if (sqlite3_txn_state(db, name) == SQLITE_TXN_WRITE) return true;
+  }
+}
+
 static int before_commit(void *ctx) {
   vestry_sqlite_connection *connection = ctx;
   vestry_sqlite *database = connection->database;
   pthread_mutex_lock(&database->lock);
-  settle_locked(connection, false);
+  settle_locked(connection);
   if (vsi_sqlite_counter(database, connection->file, &connection->announced))
     connection->announced.value++;
   else
     database->is_lost = true;
+  connection->written = count_written(connection);
+  connection->is_mixed = is_mixed(connection->db);
+  connection->is_committing = true;
   atomic_store_explicit(&connection->is_announced, true, memory_order_release);
   pthread_mutex_unlock(&database->lock);
   return 0;
@@ -147,8 +258,10 @@ static int before_commit(void *ctx) {
 static void after_rollback(void *ctx) {
   vestry_sqlite_connection *connection = ctx;
   vestry_sqlite *database = connection->database;
-  settle(connection);
   pthread_mutex_lock(&database->lock);
+  if (connection->is_committing && !atomic_load_explicit(&connection->is_announced, memory_order_relaxed))
+    vsi_sqlite_refresh_all(database);
+  connection->is_committing = false;
   vsi_sqlite_exact_forget(&database->exact, &connection->actor, &database->seq);
   pthread_mutex_unlock(&database->lock);
   forget(connection);
@@ -184,22 +297,25 @@ static int before_statement(void *ctx, int action, const char *first, const char
   return vsi_sqlite_reader_authorize(&((vestry_sqlite_connection *)ctx)->actor.reader, action, first, second, schema);
 }
 
-/* Behind every statement, those that others run inside of theirs included. */
-static int after_statement(unsigned what, void *ctx, void *statement, void *took) {
+/* Before and behind every statement, those that others run inside of theirs included. */
+static int at_statement(unsigned what, void *ctx, void *statement, void *took) {
   vestry_sqlite_connection *connection = ctx;
   if (what == SQLITE_TRACE_STMT) {
     settle(connection);
-    vsi_sqlite_actor_statement(&connection->database->exact, &connection->actor, statement, took);
+    if (connection->database->exact.records)
+      vsi_sqlite_actor_statement(&connection->database->exact, &connection->actor, statement, took);
     return 0;
   }
   bool is_of_schema = !sqlite3_stmt_readonly(statement) && !is_of_rows(sqlite3_sql(statement));
   if (atomic_load_explicit(&connection->is_announced, memory_order_acquire)) {
     pthread_mutex_lock(&connection->database->lock);
     if (is_of_schema) connection->topics.are_all = true;
-    settle_locked(connection, true);
+    settle_locked(connection);
     pthread_mutex_unlock(&connection->database->lock);
   } else if (is_of_schema && sqlite3_txn_state(connection->db, "main") == SQLITE_TXN_WRITE) {
     connection->topics.are_all = true;
+  } else if (is_of_schema) {
+    settle_unannounced(connection);
   }
   return 0;
 }
@@ -221,7 +337,7 @@ static void set_hooks(vestry_sqlite_connection *connection) {
   sqlite3_rollback_hook(db, after_rollback, connection);
   bool records = connection->database->exact.records;
   if (records) vsi_sqlite_actor_init(&connection->database->exact, &connection->actor, db);
-  sqlite3_trace_v2(db, SQLITE_TRACE_PROFILE | (records ? SQLITE_TRACE_STMT : 0), after_statement, connection);
+  sqlite3_trace_v2(db, SQLITE_TRACE_PROFILE | SQLITE_TRACE_STMT, at_statement, connection);
   if (records) sqlite3_set_authorizer(db, before_statement, connection);
   expire_statements(db);
 }
@@ -251,6 +367,8 @@ vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlit
   vsi_sqlite_topics_init(&connection->topics, database->host);
   pthread_mutex_lock(&database->lock);
   bool is_new = !is_attached_locked(database, db);
+  for (vestry_sqlite_connection *at = is_new ? database->connections : NULL; at; at = at->next)
+    if (at->file == file) at->is_shared = connection->is_shared = true;
   if (is_new) {
     connection->next = database->connections;
     connection->at = &database->connections;
@@ -263,6 +381,9 @@ vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlit
     vsi_outside_free(database->host, connection);
     return VESTRY_EXISTS;
   }
+  /* What is mapped is read past the cache, whose pages are recorded. */
+  (void)sqlite3_exec(db, "PRAGMA main.mmap_size = 0", NULL, NULL, NULL);
+  connection->written = count_written(connection);
   set_hooks(connection);
   *ret_connection = connection;
   return VESTRY_OK;
@@ -299,6 +420,7 @@ void vestry_sqlite_detach(vestry_sqlite_connection *connection) {
   vestry_sqlite *database = connection->database;
   vsi_sqlite_tab_finish(connection);
   settle(connection);
+  vsi_sqlite_exact_leaves(&database->exact, connection);
   take_hooks(database, connection->db);
   pthread_mutex_lock(&database->lock);
   *connection->at = connection->next;

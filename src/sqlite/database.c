@@ -140,6 +140,7 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
   vestry_err error = VESTRY_NO_MEMORY;
   if (database->path) {
     memcpy(database->path, options.path, len);
+    database->exact.settle = vsi_sqlite_settle;
     error = vsi_sqlite_exact_init(&database->exact, pages, host, &database->options);
   }
   if (error == VESTRY_UNSUPPORTED)

@@ -16,6 +16,7 @@ struct vsi_sqlite_record {
   vsi_sqlite_record *next;
   uint32_t number, uses_count;
   bool is_of_render, is_whole, knows_tables, changes_tabs;
+  bool is_doubtful; /* it may be somebody else's */
   vsi_sqlite_use uses[];
 };
 
@@ -44,6 +45,7 @@ static void end(vestry_render *render, void *ctx) {
     vsi_sqlite_index_end(exact->index);
     return;
   }
+  if (recording->writer) exact->settle(recording->writer);
   vsi_sqlite_reads_end(recording);
   if (exact->records)
     vsi_sqlite_index_enter(exact->index, recording);
@@ -129,9 +131,19 @@ bool vsi_sqlite_actor_row(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, int 
   return changer;
 }
 
+void vsi_sqlite_exact_writes(vsi_sqlite_exact *exact, void *writer) {
+  vsi_sqlite_recording *recording = vsi_sqlite_reads_of(exact);
+  if (recording) recording->writer = writer;
+}
+
+void vsi_sqlite_exact_leaves(vsi_sqlite_exact *exact, const void *writer) {
+  vsi_sqlite_recording *recording = vsi_sqlite_reads_of(exact);
+  if (recording && recording->writer == writer) recording->writer = NULL;
+}
+
 void vsi_sqlite_actor_tab_begins(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor) {
   vsi_sqlite_recording *recording = vsi_sqlite_reads_of(exact);
-  if (!recording || !exact->records_pages || actor->reader.cache.is_lost) {
+  if (!recording || !exact->records_pages || !vsi_sqlite_reader_knows_pages(&actor->reader)) {
     atomic_store_explicit(&exact->tabs_are_anywhere, true, memory_order_seq_cst);
     return;
   }
@@ -144,9 +156,10 @@ void vsi_sqlite_actor_tab_begins(vsi_sqlite_exact *exact, vsi_sqlite_actor *acto
 bool vsi_sqlite_actor_tab_ends(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor) {
   vsi_sqlite_recording *recording = vsi_sqlite_reads_of(exact);
   if (!recording || !recording->tab_pages) return false;
-  if (actor->reader.cache.is_lost) atomic_store_explicit(&exact->tabs_are_anywhere, true, memory_order_seq_cst);
+  bool is_lost = !vsi_sqlite_reader_knows_pages(&actor->reader);
+  if (is_lost) atomic_store_explicit(&exact->tabs_are_anywhere, true, memory_order_seq_cst);
   recording->tab_pages = NULL;
-  return (recording->has_new_tab_pages || actor->reader.cache.is_lost) &&
+  return (recording->has_new_tab_pages || is_lost) &&
          atomic_load_explicit(&exact->others, memory_order_seq_cst) != recording->others;
 }
 
@@ -165,11 +178,14 @@ static bool knows_tables(const vsi_sqlite_exact *exact, const vsi_sqlite_changes
          (changes->generation == atomic_load_explicit(&exact->generation, memory_order_relaxed));
 }
 
-static vsi_sqlite_record *make_record(const vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, uint32_t number,
+static vsi_sqlite_record *make_record(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, uint32_t number,
                                       bool is_quiet) {
   vsi_sqlite_uses *uses = &actor->changes.uses;
   vsi_sqlite_record *made = vsi_outside_calloc(exact->host, 1, sizeof *made + uses->count * sizeof *uses->uses);
-  if (!made) return NULL; /* it is taken for somebody else's */
+  if (!made) { /* it is taken for somebody else's */
+    if (actor->changes_tabs) atomic_store_explicit(&exact->tabs_are_anywhere, true, memory_order_seq_cst);
+    return NULL;
+  }
   vsi_sqlite_uses_sort(uses);
   made->number = number;
   made->uses_count = uses->count;
@@ -190,6 +206,11 @@ static void follow_tables(vsi_sqlite_exact *exact, const vsi_sqlite_record *reco
   (void)vsi_sqlite_index_commit(exact->index, &commit, ret_seq);
 }
 
+static void append(vsi_sqlite_exact *exact, vsi_sqlite_record *record) {
+  *exact->last = record;
+  exact->last = &record->next;
+}
+
 bool vsi_sqlite_exact_publish(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, uint32_t number, bool is_quiet,
                               bool is_whole, uint64_t *ret_seq) {
   bool has_frames = atomic_load_explicit(&exact->has_frames, memory_order_relaxed);
@@ -200,8 +221,7 @@ bool vsi_sqlite_exact_publish(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, 
   vsi_sqlite_record *record = make_record(exact, actor, number, is_quiet);
   clear(actor);
   if (has_frames && record) {
-    *exact->last = record;
-    exact->last = &record->next;
+    append(exact, record);
     return true;
   }
   if (!has_frames && (is_whole || !record))
@@ -210,6 +230,20 @@ bool vsi_sqlite_exact_publish(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, 
     follow_tables(exact, record, ret_seq);
   vsi_outside_free(exact->host, record);
   return has_frames;
+}
+
+bool vsi_sqlite_exact_doubt(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, uint32_t number, uint64_t *ret_seq) {
+  if (!exact->records || !atomic_load_explicit(&exact->has_frames, memory_order_relaxed)) {
+    vsi_sqlite_exact_forget(exact, actor, ret_seq);
+    return false;
+  }
+  vsi_sqlite_record *record = make_record(exact, actor, number, false);
+  clear(actor);
+  if (!record) return true;
+  record->is_doubtful = true;
+  record->is_of_render = record->knows_tables = false;
+  append(exact, record);
+  return true;
 }
 
 void vsi_sqlite_exact_forget(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, uint64_t *ret_seq) {
@@ -237,10 +271,10 @@ typedef struct look {
   uint64_t *ret_seq, *ret_whole;
 } look;
 
-/* Its record. Those before it are of no use any more. */
+/* Its record. Those before it are of no use any more, nor those that may be of somebody else, if one is not. */
 static vsi_sqlite_record *take_record(vsi_sqlite_exact *exact, uint32_t number) {
   vsi_sqlite_record *found = NULL;
-  for (vsi_sqlite_record **at = &exact->first; *at && !found;) {
+  for (vsi_sqlite_record **at = &exact->first; *at;) {
     vsi_sqlite_record *record = *at;
     if ((int32_t)(record->number - number) > 0) {
       at = &record->next;
@@ -248,10 +282,15 @@ static vsi_sqlite_record *take_record(vsi_sqlite_exact *exact, uint32_t number) 
     }
     *at = record->next;
     if (!record->next) exact->last = at;
-    if (record->number == number)
+    if (record->number == number && (!found || (found->is_doubtful && !record->is_doubtful))) {
+      vsi_sqlite_record *former = found;
       found = record;
-    else
-      vsi_outside_free(exact->host, record);
+      record = former;
+    } else if (record->number == number && record->is_doubtful && found->is_doubtful) {
+      found->changes_tabs |= record->changes_tabs;
+      found->is_whole |= record->is_whole;
+    }
+    vsi_outside_free(exact->host, record);
   }
   return found;
 }
@@ -262,7 +301,7 @@ static void follow_tabs(vsi_sqlite_exact *exact, const vsi_sqlite_record *record
   if (record) {
     for (size_t i = 0; record->changes_tabs && i < written->pages_count; i++)
       (void)vsi_sqlite_tab_pages_add(&exact->tab_pages, written->pages[i]);
-    return;
+    if (!record->is_doubtful) return;
   }
   atomic_fetch_add_explicit(&exact->others, 1, memory_order_seq_cst);
   bool is_met = atomic_load_explicit(&exact->tabs_are_anywhere, memory_order_seq_cst);

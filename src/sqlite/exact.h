@@ -24,6 +24,7 @@ typedef struct vsi_sqlite_exact {
   _Atomic(uint32_t) others; /* commits of others that were followed */
   vsi_sqlite_tab_pages tab_pages;
   _Atomic(bool) tabs_are_anywhere; /* the pages of some are not known */
+  void (*settle)(void *writer);    /* what a connection has committed in a render is published before the render ends */
   /* Guarded by the database's lock. */
   vsi_sqlite_frames frames;
   vsi_sqlite_record *first, **last;
@@ -57,6 +58,10 @@ void vsi_sqlite_actor_statement(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor
 bool vsi_sqlite_actor_row(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, int operation, const char *table,
                           int64_t old_rowid, int64_t new_rowid);
 
+/* A connection changes rows; and is one no more. If a render does it, it is settled when that ends. */
+void vsi_sqlite_exact_writes(vsi_sqlite_exact *exact, void *writer);
+void vsi_sqlite_exact_leaves(vsi_sqlite_exact *exact, const void *writer);
+
 /* A render has read a tab's state, between these. Commits of others say which pages they wrote, and nothing of tabs: if
  * one of these pages may hold states, all tabs are refreshed, by VSI_SQLITE_TABS_TOPIC.
  *  Returns  whether one may have come between its beginning and its reading of a page that nobody had read before */
@@ -72,6 +77,8 @@ bool vsi_sqlite_actor_tab_ends(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor)
  *  Returns   whether it is to be followed: there is a WAL to read, which says better what was changed */
 bool vsi_sqlite_exact_publish(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, uint32_t number, bool is_quiet,
                               bool is_whole, uint64_t *ret_seq);
+/* It was, or somebody else's transaction was, under that number: which of them cannot be told. Returns as above. */
+bool vsi_sqlite_exact_doubt(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, uint32_t number, uint64_t *ret_seq);
 /* It was not. */
 void vsi_sqlite_exact_forget(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, uint64_t *ret_seq);
 /* Whether there is a WAL that is read: then commits of others need no more than that. */

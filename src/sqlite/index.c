@@ -153,6 +153,7 @@ static page_entry *make_page(vsi_sqlite_index *index, uint32_t page) {
 }
 
 static void free_page_if_unused(vsi_sqlite_index *index, uint32_t page) {
+  if (!index->pages_buckets_count) return; /* there was no memory for the first ones */
   page_entry **at = &index->pages[bucket_of_page(index, page)];
   while (*at && (*at)->page != page) at = &(*at)->next;
   page_entry *entry = *at;
@@ -600,11 +601,10 @@ void vsi_sqlite_index_enter_all(vsi_sqlite_index *index, vestry_render *render) 
 void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recording) {
   plan p = plan_for(recording);
   char topic[TOPIC_BYTES];
-  bool has_read = recording->has_read && (p.uses_count || p.is_wild || p.is_all);
   pthread_mutex_lock(&index->lock);
   verdict is = NOTHING;
   set *s = NULL;
-  if (has_read) {
+  if (recording->has_read) {
     bool was_exact = p.is_exact;
     is = judge_recent(index, &p, recording->begun);
     s = place_for(index, &p);

@@ -1,5 +1,6 @@
 /* Commits that no attached connection made, found by their numbers: those between the last one that is accounted for
- * and the last one there is, that nobody announced.
+ * and the last one there is. One that was announced is the announcer's, if that surely changes something. If not, it may
+ * be the announcer's, or that has committed nothing and somebody else has: it is taken for both (connection.c).
  *
  * A thread looks every poll_ms. In WAL mode to look is to load one word, so it costs nothing to speak of, and no
  * notification of the file system's comes when the WAL's index is written, which is when the commit can be seen.
@@ -42,27 +43,37 @@ void vsi_sqlite_account(vestry_sqlite *database, vsi_sqlite_number number) {
   *word |= bit;
 }
 
-static void refresh_all(vestry_sqlite *database) {
+void vsi_sqlite_refresh_all(vestry_sqlite *database) {
   vsi_sqlite_exact_whole(&database->exact, NULL);
   (void)vestry_refresh_here(database->pages, NULL, &database->seq); /* other nodes look for themselves */
   database->stats.whole_count++;
 }
 
-/* Whose commit it is. Two may have announced it, of whom one commits nothing. */
-static vestry_sqlite_connection *find_announced(vestry_sqlite *database, vsi_sqlite_number number) {
+/* Somebody who has announced that number, and surely commits with it; or: and perhaps does. */
+static vestry_sqlite_connection *find_announced(const vestry_sqlite *database, vsi_sqlite_number number, bool is_sure) {
   for (vestry_sqlite_connection *at = database->connections; at; at = at->next)
     if (atomic_load_explicit(&at->is_announced, memory_order_relaxed) && at->announced.value == number.value &&
-        at->announced.is_wal == number.is_wal && (at->has_changes || at->topics.are_all))
+        at->announced.is_wal == number.is_wal && at->is_sure == is_sure && at->has_changes)
       return at;
   return NULL;
 }
 
+/* The number is reached. */
+static void publish_announced(vestry_sqlite *database, vsi_sqlite_number number) {
+  vestry_sqlite_connection *connection = find_announced(database, number, true);
+  if (connection) {
+    vsi_sqlite_publish(connection);
+    return; /* all others that have announced it commit nothing, and find out themselves */
+  }
+  while ((connection = find_announced(database, number, false))) vsi_sqlite_publish_perhaps(connection);
+}
+
 /* Everything from here on is accounted for. */
-static void begin_anew(vestry_sqlite *database, vsi_sqlite_number last) {
+void vsi_sqlite_begin_anew(vestry_sqlite *database, vsi_sqlite_number last) {
   memset(database->accounted, 0, sizeof database->accounted);
   database->seen = last;
   database->is_lost = false;
-  refresh_all(database);
+  vsi_sqlite_refresh_all(database);
 }
 
 /* Up to last all is committed. */
@@ -70,27 +81,22 @@ static void catch_up(vestry_sqlite *database, vsi_sqlite_number last) {
   uint32_t others = 0;
   if (database->is_lost || last.is_wal != database->seen.is_wal ||
       last.value - database->seen.value > VSI_SQLITE_WINDOW) {
-    begin_anew(database, last);
+    vsi_sqlite_begin_anew(database, last);
     return;
   }
   while (database->seen.value != last.value) {
     const vsi_sqlite_number next = {database->seen.value + 1, last.is_wal};
-    vestry_sqlite_connection *connection = find_announced(database, next);
-    if (connection) {
-      vsi_sqlite_publish(connection);
-      if (database->seen.value - next.value < VSI_SQLITE_WINDOW) continue; /* and those behind it perhaps too */
-    } else if (!take(database, next.value)) {
-      others++;
-    }
+    publish_announced(database, next);
+    if (database->seen.value != next.value - 1) continue; /* it is accounted for, and those behind it perhaps too */
+    if (!take(database, next.value)) others++;
     database->seen = next;
   }
   database->stats.other_commits_count += others;
-  if (others && !vsi_sqlite_exact_has_frames(&database->exact)) refresh_all(database);
+  if (others && !vsi_sqlite_exact_has_frames(&database->exact)) vsi_sqlite_refresh_all(database);
 }
 
 static void publish_number(uint32_t number, void *ctx) {
-  vestry_sqlite_connection *connection = find_announced(ctx, (vsi_sqlite_number){number, true});
-  if (connection) vsi_sqlite_publish(connection);
+  publish_announced(ctx, (vsi_sqlite_number){number, true});
 }
 
 /* Whether something is committed, or about to be, that is not accounted for. */

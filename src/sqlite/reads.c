@@ -7,7 +7,8 @@
  *
  * The authorizer is not told of columns that are joined by USING or NATURAL, nor of a table of which nothing else is
  * read. So where one of these words stands, or a view is read, in which they may, all columns are taken to be read; and
- * so they are of a table that is opened and was not named.
+ * so they are of a table that is opened and was not named. What a view of TEMP stands for is not looked up: where there
+ * is one, all columns are read, whatever is asked.
  *
  * Why a schema that changes leads to no miss. What is kept has the number of schemas that were followed before it was
  * asked for. Before it is asked, the connection reads, so that it has today's schema. If the statement itself runs
@@ -16,7 +17,12 @@
  * by SQL change what a name means without any commit: connections that have these keep nothing.
  *
  * What a statement reads that is no ordinary table is marked as wild: any change is one of it. A PRAGMA is not looked
- * at: to prepare it may be to run it. */
+ * at: to prepare it may be to run it. What cannot be prepared has read the schema.
+ *
+ * A module of virtual tables may keep in memory what it has read of the file before this render, and read it no more.
+ * FTS5 keeps the list of its segments, which is one row of a table of its own; whoever reads an index of FTS5 is taken
+ * to read that row, so it is read. FTS3, FTS4 and R-Tree keep nothing. Of any other module it is not known: renders that
+ * read its tables are not followed by pages. */
 #include "sqlite/reads.h"
 
 #include <stdio.h>
@@ -129,8 +135,9 @@ struct vsi_sqlite_statement {
   uint64_t number;
   size_t len;
   uint32_t hash, uses_count;
-  bool is_wild;
+  bool is_wild, lacks_pages;
   vsi_sqlite_use *uses; /* behind the text, in its allocation */
+  const char *besides;  /* behind those: SQL that reads what else it depends on; NULL: nothing */
   char text[];
 };
 
@@ -149,6 +156,9 @@ typedef struct vsi_sqlite_analysis {
   bool opens_virtual;
   bool is_rough; /* the names are not to be relied on */
   bool has_failed, is_wild;
+  bool has_unknown; /* it reads a virtual table that does not only look at its arguments */
+  bool lacks_pages; /* what it depends on is not only on the pages that it fetches */
+  char *besides;    /* SQL that reads what else it depends on, or NULL; SQLite's */
 } analysis;
 
 static void forget_statements(vsi_sqlite_reader *reader) {
@@ -205,16 +215,22 @@ static void note(vsi_sqlite_reader *reader, const char *table, const char *colum
 }
 
 /* What changes what a name stands for, and no commit says. */
-static bool is_odd_action(int action) {
+static bool is_odd_action(int action, const char *schema) {
   return action == SQLITE_CREATE_TEMP_TABLE || action == SQLITE_CREATE_TEMP_VIEW || action == SQLITE_ATTACH ||
-         action == SQLITE_DETACH;
+         action == SQLITE_DETACH ||
+         (action == SQLITE_CREATE_VTABLE && schema && sqlite3_stricmp(schema, "temp") == 0);
 }
 
 int vsi_sqlite_reader_authorize(vsi_sqlite_reader *reader, int action, const char *first, const char *second,
                                 const char *schema) {
   if (action == SQLITE_PRAGMA && second && sqlite3_stricmp(first, "mmap_size") == 0) return SQLITE_IGNORE;
-  if (is_odd_action(action)) reader->is_odd = true;
-  if (!reader->analysis) return SQLITE_OK;
+  if (is_odd_action(action, schema)) reader->is_odd = true;
+  if (!reader->analysis) {
+    /* What cannot be prepared does not run: under another schema it may. */
+    vsi_sqlite_recording *recording = reader->is_own ? NULL : vsi_sqlite_reads_of(reader->owner);
+    if (recording) recording->has_read = true;
+    return SQLITE_OK;
+  }
   switch (action) {
   case SQLITE_READ:
   case SQLITE_UPDATE: note(reader, first, second, schema); break;
@@ -253,10 +269,11 @@ typedef struct columns {
   char *bytes; /* the names, each terminated */
   size_t len, room;
   uint32_t count;
-  uint64_t always;
+  uint64_t always, filled;
   bool has_failed;
 } columns;
 
+/* name, whether it is hidden, its place in the key, whether it has a default */
 static bool take_column(sqlite3_stmt *row, void *ctx) {
   columns *all = ctx;
   const char *text = (const char *)sqlite3_column_text(row, 0);
@@ -273,6 +290,7 @@ static bool take_column(sqlite3_stmt *row, void *ctx) {
   all->len += len;
   if (sqlite3_column_int(row, 1) >= 2) all->always = VSI_SQLITE_ALL_COLUMNS; /* it is made of others */
   if (sqlite3_column_int(row, 2)) all->always |= vsi_sqlite_column(all->count);
+  if (sqlite3_column_int(row, 3)) all->filled |= vsi_sqlite_column(all->count);
   all->count++;
   return true;
 }
@@ -291,8 +309,9 @@ static bool take_indexed(sqlite3_stmt *row, void *ctx) {
 /* Look up a table's columns. OK | NO_MEMORY | IO */
 static vestry_err load(vsi_sqlite_reader *reader, const char *table, uint32_t number, uint32_t generation) {
   columns all = {.host = reader->host};
-  int result = query(reader->db, "SELECT name, hidden, pk FROM pragma_table_xinfo(?1, 'main') ORDER BY cid", table,
-                     take_column, &all);
+  int result = query(reader->db,
+                     "SELECT name, hidden, pk, dflt_value IS NOT NULL FROM pragma_table_xinfo(?1, 'main') ORDER BY cid",
+                     table, take_column, &all);
   if (!result)
     result = query(reader->db,
                    "SELECT x.cid, l.partial FROM pragma_index_list(?1, 'main') l, pragma_index_xinfo(l.name, 'main') x "
@@ -305,7 +324,7 @@ static vestry_err load(vsi_sqlite_reader *reader, const char *table, uint32_t nu
     char *at = (char *)(names + all.count);
     memcpy(at, all.bytes, all.len);
     for (uint32_t i = 0; i < all.count; i++, at += strlen(at) + 1) names[i] = at;
-    vsi_sqlite_tables_tell(reader->tables, number, generation, all.always, names, all.count);
+    vsi_sqlite_tables_tell(reader->tables, number, generation, all.always, all.filled, names, all.count);
   }
   vsi_outside_free(reader->host, all.bytes);
   return names ? VESTRY_OK : VESTRY_IO;
@@ -367,19 +386,68 @@ static bool look_at_anything(const name *n) {
          sqlite3_stricmp(n->table, "sqlite_dbpage") == 0;
 }
 
+/* How a virtual table was made: the name of its module, in its declaration, which SQLite writes. NULL: who knows. */
+static const char *find_module(const char *sql) {
+  static const char begin[] = "CREATE VIRTUAL TABLE ";
+  if (!sql || strncmp(sql, begin, sizeof begin - 1) != 0) return NULL;
+  sql += sizeof begin - 1;
+  char end = *sql == '[' ? ']' : *sql == '"' || *sql == '\'' || *sql == '`' ? *sql : ' ';
+  if (end != ' ') sql++;
+  while (*sql && *sql != end) sql++;
+  while (*sql == end) sql++; /* one that is doubled is part of a name: then no module is found */
+  while (*sql == ' ') sql++;
+  if (sqlite3_strnicmp(sql, "USING ", 6) != 0) return NULL;
+  for (sql += 6; *sql == ' ';) sql++;
+  return sql;
+}
+
+static bool is_module(const char *at, const char *module) {
+  size_t len = strlen(module);
+  return sqlite3_strnicmp(at, module, (int)len) == 0 && strchr(" (;", at[len]);
+}
+
+/* name, sql: of a virtual table, or of a view, in which one may be. */
+static bool take_module(sqlite3_stmt *row, void *ctx) {
+  analysis *a = ctx;
+  const char *module = find_module((const char *)sqlite3_column_text(row, 1));
+  a->has_unknown = true;
+  if (module && is_module(module, "fts5")) {
+    char *more = sqlite3_mprintf("%sSELECT block FROM main.\"%w_data\" WHERE id = 10;", a->besides ? a->besides : "",
+                                 (const char *)sqlite3_column_text(row, 0));
+    sqlite3_free(a->besides);
+    a->besides = more;
+    a->has_failed |= !more;
+  } else if (!module || !(is_module(module, "fts3") || is_module(module, "fts4") || is_module(module, "rtree"))) {
+    a->lacks_pages = true;
+  }
+  return true;
+}
+
+static bool was_named(const analysis *a, const name *n) {
+  for (const name *at = a->names; at != n; at = at->next)
+    if (sqlite3_stricmp(at->table, n->table) == 0) return true;
+  return false;
+}
+
 /* OK | any error: it cannot be told what it reads */
 static vestry_err take_virtual(vsi_sqlite_reader *reader, analysis *a) {
-  static const char sql[] = "SELECT 1 FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND rootpage = 0 "
-                            "UNION ALL SELECT 1 FROM pragma_module_list WHERE name = ?1 COLLATE NOCASE AND name NOT IN "
-                            "('json_each', 'json_tree')";
+  static const char of_file[] = "SELECT name, sql FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND rootpage = 0";
+  static const char of_process[] = "SELECT 1 FROM pragma_module_list WHERE name = ?1 COLLATE NOCASE AND name NOT IN "
+                                   "('json_each', 'json_tree')";
   bool is_harmless = are_harmless(a);
   for (const name *n = a->names; n; n = n->next) {
     int count = 0;
-    if (look_at_anything(n) || query(reader->db, sql, n->table, count_row, &count)) return VESTRY_IO;
-    if (count) is_harmless = false; /* another one, or a view, in which one may be */
+    if (look_at_anything(n)) return VESTRY_IO;
+    if (was_named(a, n)) continue;
+    if (query(reader->db, of_process, n->table, count_row, &count) ||
+        query(reader->db, of_file, n->table, take_module, a))
+      return VESTRY_IO;
+    if (count) a->has_unknown = a->lacks_pages = true;
   }
-  a->is_wild |= !is_harmless;
-  return VESTRY_OK;
+  if (is_harmless && !a->has_unknown) return VESTRY_OK;
+  a->is_wild = true;
+  a->lacks_pages |= a->is_rough || !a->has_unknown; /* some may not have been named */
+  return a->has_failed ? VESTRY_NO_MEMORY : VESTRY_OK;
 }
 
 /* A table's name, while it is looked up. */
@@ -413,9 +481,9 @@ static vestry_err take_root(vsi_sqlite_reader *reader, uint32_t root, uint32_t g
     return VESTRY_OK;
   }
   uint32_t number, columns_count;
-  uint64_t read, bits = 0;
+  uint64_t read, filled, bits = 0;
   vestry_err error = vsi_sqlite_tables_find(reader->tables, of.name, &number);
-  if (!error && !vsi_sqlite_tables_ask(reader->tables, number, generation, &read, &columns_count))
+  if (!error && !vsi_sqlite_tables_ask(reader->tables, number, generation, &read, &filled, &columns_count))
     error = load(reader, of.name, number, generation);
   if (error) return error;
   for (const name *n = a->names; n && !a->is_rough; n = n->next)
@@ -440,9 +508,10 @@ static bool has_view(vsi_sqlite_reader *reader, const analysis *a) {
   return count;
 }
 
+/* ret_found: besides is the caller's to free, also after an error */
 static vestry_err analyse(vsi_sqlite_reader *reader, const char *text, uint32_t generation, vsi_sqlite_uses *uses,
-                          bool *ret_wild) {
-  analysis a = {.is_rough = has_word(text, "using") || has_word(text, "natural")};
+                          analysis *ret_found) {
+  analysis a = {.is_rough = reader->is_odd || has_word(text, "using") || has_word(text, "natural")};
   int count = 0;
   /* First a read, by which the connection finds out if the schema is another one. */
   if (query(reader->db, "SELECT 1 FROM main.sqlite_schema LIMIT 1", NULL, count_row, &count)) return VESTRY_IO;
@@ -455,27 +524,30 @@ static vestry_err analyse(vsi_sqlite_reader *reader, const char *text, uint32_t 
     vsi_outside_free(reader->host, at);
   }
   vsi_outside_free(reader->host, a.roots);
-  *ret_wild = a.is_wild;
+  *ret_found = a;
   return error;
 }
 
 /* NULL: there is no memory for it, or nothing is kept. */
 static vsi_sqlite_statement *keep(vsi_sqlite_reader *reader, const char *text, size_t len, uint32_t hash,
-                                  const vsi_sqlite_uses *uses, bool is_wild) {
+                                  const vsi_sqlite_uses *uses, const analysis *found) {
   if (reader->is_odd) return NULL;
   if (reader->statements_count == VSI_SQLITE_STATEMENTS_MAX) forget_statements(reader);
   size_t uses_bytes = uses->count * sizeof *uses->uses, text_bytes = (len + 8) / 8 * 8;
+  size_t besides_bytes = found->besides ? strlen(found->besides) + 1 : 0;
   vsi_sqlite_statement *made =
-      vsi_outside_calloc(reader->host, 1, (sizeof *made + 7) / 8 * 8 + text_bytes + uses_bytes);
+      vsi_outside_calloc(reader->host, 1, (sizeof *made + 7) / 8 * 8 + text_bytes + uses_bytes + besides_bytes);
   if (!made) return NULL;
   *made = (vsi_sqlite_statement){.number = atomic_fetch_add_explicit(reader->numbers, 1, memory_order_relaxed),
                                  .len = len,
                                  .hash = hash,
                                  .uses_count = uses->count,
-                                 .is_wild = is_wild};
+                                 .is_wild = found->is_wild,
+                                 .lacks_pages = found->lacks_pages};
   memcpy(made->text, text, len + 1);
   made->uses = (vsi_sqlite_use *)(void *)((char *)made + (sizeof *made + 7) / 8 * 8 + text_bytes);
   if (uses_bytes) memcpy(made->uses, uses->uses, uses_bytes);
+  if (besides_bytes) made->besides = memcpy((char *)made->uses + uses_bytes, found->besides, besides_bytes);
   made->next = reader->statements[hash % VSI_SQLITE_STATEMENT_BUCKETS];
   reader->statements[hash % VSI_SQLITE_STATEMENT_BUCKETS] = made;
   reader->statements_count++;
@@ -502,23 +574,57 @@ static void see(vsi_sqlite_recording *recording, uint64_t number) {
   recording->seen[recording->seen_count++] = number;
 }
 
+/* Its pages are recorded; it is nothing that the render has asked. */
+static void read_besides(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, const char *sql) {
+  bool was_own = reader->is_own;
+  reader->is_own = true;
+  while (sql && *sql) {
+    sqlite3_stmt *statement = NULL;
+    int result = sqlite3_prepare_v2(reader->db, sql, -1, &statement, &sql);
+    if (!result) result = sqlite3_step(statement);
+    if (result == SQLITE_ROW) (void)sqlite3_column_blob(statement, 0);
+    sqlite3_finalize(statement);
+    if (result != SQLITE_ROW && result != SQLITE_DONE) {
+      recording->lacks_pages = true;
+      break;
+    }
+  }
+  reader->is_own = was_own;
+}
+
+/* What a statement reads is read by the render. */
+static void unite(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, const vsi_sqlite_use *uses,
+                  uint32_t uses_count, bool is_wild, bool lacks_pages, const char *besides) {
+  recording->is_wild |= is_wild;
+  recording->lacks_pages |= lacks_pages;
+  add_uses(recording, uses, uses_count);
+  if (besides && !recording->lacks_pages) read_besides(reader, recording, besides);
+}
+
 /* It was not kept. */
 static void look(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, const char *text, size_t len,
                  uint32_t hash, uint32_t generation) {
   vsi_sqlite_uses uses = {NULL, 0, 0};
-  bool is_wild = false;
+  analysis found = {.besides = NULL};
   bool was_own = vsi_sqlite_reader_pause(reader, true);
-  vestry_err error = analyse(reader, text, generation, &uses, &is_wild);
+  vestry_err error = analyse(reader, text, generation, &uses, &found);
   vsi_sqlite_reader_pause(reader, was_own);
   if (error) {
     recording->reads_all = true;
   } else {
-    vsi_sqlite_statement *kept = keep(reader, text, len, hash, &uses, is_wild);
+    vsi_sqlite_statement *kept = keep(reader, text, len, hash, &uses, &found);
     if (kept) see(recording, kept->number);
-    recording->is_wild |= is_wild;
-    add_uses(recording, uses.uses, uses.count);
+    unite(reader, recording, uses.uses, uses.count, found.is_wild, found.lacks_pages, found.besides);
   }
+  sqlite3_free(found.besides);
   vsi_sqlite_uses_finish(reader->host, &uses);
+}
+
+bool vsi_sqlite_reader_knows_pages(const vsi_sqlite_reader *reader) {
+  sqlite3_int64 mapped = -1; /* it is asked, and not set */
+  if (!reader->cache.cache || !reader->file) return false;
+  int result = reader->file->pMethods->xFileControl(reader->file, SQLITE_FCNTL_MMAP_SIZE, &mapped);
+  return result == SQLITE_NOTFOUND || (result == SQLITE_OK && mapped <= 0);
 }
 
 /* By this FTS5 asks whether what it has read is still true. It reads it anew otherwise. */
@@ -548,6 +654,7 @@ void vsi_sqlite_reader_begins(vsi_sqlite_reader *reader, sqlite3_stmt *statement
     reader->known_generation = generation;
   }
   if (reader->wants_pages && reader->cache.is_lost) learn_again(reader);
+  if (reader->wants_pages && !vsi_sqlite_reader_knows_pages(reader)) recording->lacks_pages = true;
   size_t len;
   uint32_t hash = hash_of(text, &len);
   const vsi_sqlite_statement *known = find(reader, text, len, hash);
@@ -555,10 +662,8 @@ void vsi_sqlite_reader_begins(vsi_sqlite_reader *reader, sqlite3_stmt *statement
     look(reader, recording, text, len, hash, generation);
   } else if (!was_seen(recording, known->number)) {
     see(recording, known->number);
-    recording->is_wild |= known->is_wild;
-    add_uses(recording, known->uses, known->uses_count);
+    unite(reader, recording, known->uses, known->uses_count, known->is_wild, known->lacks_pages, known->besides);
   }
-  if (reader->wants_pages && !reader->cache.cache) recording->lacks_pages = true;
 }
 
 static bool take_count(sqlite3_stmt *row, void *ctx) {
@@ -578,6 +683,7 @@ void vsi_sqlite_reader_init(vsi_sqlite_reader *reader, const vestry_host *host, 
   reader->generation = generation;
   reader->numbers = numbers;
   reader->wants_pages = wants_pages;
+  if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &reader->file)) reader->file = NULL;
   reader->known_generation = atomic_load_explicit(generation, memory_order_acquire);
   reader->is_odd =
       query(db, "SELECT count(*) FROM sqlite_temp_schema WHERE type IN ('table', 'view')", NULL, take_count, &odd) ||

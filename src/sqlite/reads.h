@@ -33,6 +33,7 @@ struct vsi_sqlite_recording {
   const vestry_host *host;
   void *owner; /* whose database it is */
   vestry_render *render;
+  void *writer;     /* a connection that has changed rows in it */
   uint64_t number;  /* its own, of all recordings of the owner */
   uint64_t begun;   /* commits that were followed before it began */
   bool has_read;    /* anything */
@@ -73,6 +74,7 @@ typedef struct vsi_sqlite_reader {
   void *owner;
   vsi_sqlite_tables *tables;
   const _Atomic(uint32_t) *generation; /* of the schema */
+  sqlite3_file *file; /* of its main database */
   vsi_sqlite_cache cache;
   bool wants_pages; /* of the database; false: tables alone are looked at */
   bool is_own;      /* what runs now is the library's */
@@ -94,6 +96,8 @@ void vsi_sqlite_reader_begins(vsi_sqlite_reader *reader, sqlite3_stmt *statement
 /* The authorizer. */
 int vsi_sqlite_reader_authorize(vsi_sqlite_reader *reader, int action, const char *first, const char *second,
                                 const char *schema);
+/* Whether all pages that it fetches are told of: its cache is known, and no part of the file is mapped. */
+bool vsi_sqlite_reader_knows_pages(const vsi_sqlite_reader *reader);
 /* What runs from here on is the library's, and not recorded; or is not any more. Returns what it was before. */
 bool vsi_sqlite_reader_pause(vsi_sqlite_reader *reader, bool is_own);
 

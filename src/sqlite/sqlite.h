@@ -2,8 +2,9 @@
  *
  * Every commit to the file has a number: the one that SQLite itself counts commits with, so that a process need not ask
  * others. A connection that commits knows its number beforehand, since nobody else can commit then: it announces it in
- * the commit hook, together with what the transaction changed, and once the number can be read in the file, the commit
- * can be seen by everybody, and is published. A number that nobody announced is the commit of somebody else.
+ * the commit hook, together with what the transaction changed, and once it is committed, it is published. A number that
+ * nobody announced is the commit of somebody else; one that was announced, and whose connection has not said yet whether
+ * it has committed, may be either.
  *
  * One lock guards what is announced and which numbers are accounted for. Under it pages are refreshed; no SQL runs but
  * that of the database's own connection, which waits for nobody.
@@ -88,10 +89,15 @@ struct vestry_sqlite_connection {
   vsi_sqlite_topics topics;
   vsi_sqlite_actor actor;
   bool has_changes;            /* rows of this database were changed */
+  bool is_sure;                /* so that a byte of the file is another one */
+  bool is_mixed;               /* another file's, too */
   _Atomic(bool) is_announced;  /* its commit was begun, and not published yet */
   vsi_sqlite_number announced; /* the number that it has, if it comes to be one */
+  bool is_shared;              /* its cache is another one's, too */
   /* The connection's thread's. */
-  bool is_quiet; /* what is changed now refreshes nothing */
+  int written;        /* pages that SQLite had written when the commit was announced, or settled */
+  bool is_committing; /* behind its commit hook, and before any other */
+  bool is_quiet;      /* what is changed now refreshes nothing */
   struct vsi_sqlite_tab_statements {
     sqlite3_stmt *read, *write, *insert, *remove, *evict, *expire, *count, *bound, *begin, *end, *undo, *undo_all;
   } tab;
@@ -129,6 +135,10 @@ void vsi_sqlite_account(vestry_sqlite *database, vsi_sqlite_number number);
 vestry_err vsi_sqlite_look(vestry_sqlite *database);
 /* Say once that the path leads to another file by now, or to none. */
 void vsi_sqlite_miss_file(vestry_sqlite *database);
+/* Anything may have changed, by whomever. */
+void vsi_sqlite_refresh_all(vestry_sqlite *database);
+/* The same, and all commits up to this one are accounted for by it. */
+void vsi_sqlite_begin_anew(vestry_sqlite *database, vsi_sqlite_number last);
 /* Have the thread look soon. */
 void vsi_sqlite_rouse(vestry_sqlite *database);
 void *vsi_sqlite_follow(void *database); /* the thread */
@@ -139,6 +149,11 @@ void *vsi_sqlite_follow(void *database); /* the thread */
 vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlite_connection **ret_connection);
 /* Publish what it announced: its commit can be seen. Under the database's lock. */
 void vsi_sqlite_publish(vestry_sqlite_connection *connection);
+/* The number that it announced is reached, by its commit or by somebody else's: refresh what it would, and what the
+ * other one would. Under the database's lock. */
+void vsi_sqlite_publish_perhaps(vestry_sqlite_connection *connection);
+/* Publish what it has committed. connection: of this thread. */
+void vsi_sqlite_settle(void *connection);
 
 /* ---- tab.c ---- */
 

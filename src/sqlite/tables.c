@@ -122,7 +122,7 @@ vestry_err vsi_sqlite_tables_find(vsi_sqlite_tables *tables, const char *name, u
 }
 
 void vsi_sqlite_tables_tell(vsi_sqlite_tables *tables, uint32_t number, uint32_t generation, uint64_t always,
-                            char **names, uint32_t names_count) {
+                            uint64_t filled, char **names, uint32_t names_count) {
   pthread_mutex_lock(&tables->lock);
   vsi_sqlite_table *table = tables->tables[number];
   vsi_outside_free(tables->host, table->columns);
@@ -131,6 +131,7 @@ void vsi_sqlite_tables_tell(vsi_sqlite_tables *tables, uint32_t number, uint32_t
   table->columns = names;
   table->columns_count = names_count;
   table->read = always;
+  table->filled = filled;
   pthread_mutex_unlock(&tables->lock);
 }
 
@@ -155,11 +156,12 @@ uint64_t vsi_sqlite_tables_read(vsi_sqlite_tables *tables, uint32_t number, uint
 }
 
 bool vsi_sqlite_tables_ask(vsi_sqlite_tables *tables, uint32_t number, uint32_t generation, uint64_t *ret_read,
-                           uint32_t *ret_columns_count) {
+                           uint64_t *ret_filled, uint32_t *ret_columns_count) {
   pthread_mutex_lock(&tables->lock);
   const vsi_sqlite_table *table = tables->tables[number];
   bool is_known = table->columns && table->generation == generation;
   *ret_read = table->read;
+  *ret_filled = table->filled;
   *ret_columns_count = table->columns_count;
   pthread_mutex_unlock(&tables->lock);
   return is_known;

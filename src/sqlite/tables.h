@@ -43,6 +43,7 @@ typedef struct vsi_sqlite_table {
   uint32_t generation;
   uint64_t always; /* columns by which its rows are sorted somewhere: whoever reads the table is taken to read them */
   uint64_t read;   /* columns that somebody has read */
+  uint64_t filled; /* columns that have a default: a row from before the column is said to have NULL there */
   uint32_t columns_count;
   char **columns; /* their names, in one allocation */
   char name[];
@@ -66,11 +67,11 @@ void vsi_sqlite_tables_finish(vsi_sqlite_tables *tables);
 vestry_err vsi_sqlite_tables_find(vsi_sqlite_tables *tables, const char *name, uint32_t *ret_table);
 /* Say what it is. names: of its columns, in one allocation, taken. */
 void vsi_sqlite_tables_tell(vsi_sqlite_tables *tables, uint32_t table, uint32_t generation, uint64_t always,
-                            char **names, uint32_t names_count);
+                            uint64_t filled, char **names, uint32_t names_count);
 /* The bits of a column that is read, and note that it is; "" is none. Of what is not known it is all. */
 uint64_t vsi_sqlite_tables_read(vsi_sqlite_tables *tables, uint32_t table, uint32_t generation, const char *column);
-/* Columns that somebody reads, and how many there are; false: nothing is known of it. */
+/* Columns that somebody reads, those that have a default, and how many there are; false: nothing is known of it. */
 bool vsi_sqlite_tables_ask(vsi_sqlite_tables *tables, uint32_t table, uint32_t generation, uint64_t *ret_read,
-                           uint32_t *ret_columns_count);
+                           uint64_t *ret_filled, uint32_t *ret_columns_count);
 
 #endif
