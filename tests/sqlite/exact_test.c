@@ -3,166 +3,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "sqlite/level.h"
+#include "sqlite/shown.h"
 #include "sqlite/sqlite.h"
-#include "support/test.h"
-#include "support/test_host.h"
-#include "vestry/memory.h"
-#include "vestry/sqlite.h"
-#include "vestry/vestry.h"
-
-enum { SHOWN_MOST = 12, TEXT_BYTES = 200 };
-
-/* A page: what it runs and shows. */
-typedef struct shown {
-  const char *sql;
-  char text[TEXT_BYTES];
-  unsigned renders; /* since it was last asked */
-  vestry_memory_exchange *stream;
-} shown;
-
-typedef struct site {
-  test_host th;
-  char folder[64], path[96];
-  vestry *v;
-  vestry_pages *pages;
-  vestry_sqlite *database;
-  sqlite3 *writer, *reader, *other;
-  vestry_sqlite_connection *attached[2];
-  shown all[SHOWN_MOST];
-  size_t count;
-  const char *committed;                          /* by somebody else, inside the next render, behind what it reads */
-  void (*behind)(struct site *, vestry_render *); /* what comes behind the next render, before its page depends on it */
-} site;
-
-static void run(sqlite3 *db, const char *sql) {
-  char *message = NULL;
-  if (sqlite3_exec(db, sql, NULL, NULL, &message)) fail_msg("%s: %s", sql, message);
-}
-
-/* The rows of all statements, as text. */
-static void show(sqlite3 *db, const char *sql, char text[TEXT_BYTES]) {
-  size_t len = 0;
-  text[0] = '\0';
-  while (*sql) {
-    sqlite3_stmt *row = NULL;
-    const char *rest;
-    int result;
-    if (sqlite3_prepare_v2(db, sql, -1, &row, &rest)) fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-    sql = rest;
-    while (row && (result = sqlite3_step(row)) == SQLITE_ROW)
-      for (int i = 0; i < sqlite3_column_count(row) && len < TEXT_BYTES - 40; i++)
-        len += (size_t)snprintf(text + len, TEXT_BYTES - len, "%.30s ", (const char *)sqlite3_column_text(row, i));
-    sqlite3_finalize(row);
-  }
-}
-
-static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
-  site *s = app;
-  shown *is = &s->all[strtoul(vestry_request_query(vestry_render_request(render)), NULL, 10)];
-  is->renders++;
-  show(s->reader, is->sql, is->text);
-  if (s->committed) run(s->other, s->committed);
-  s->committed = NULL;
-  vestry_render_begin(render, html);
-  vestry_html_add(html, "<b>%s</b>", is->text);
-  return vestry_render_end(render, html);
-}
-
-/* An observer that was there before the database's: it is told last, when what was read is known. */
-static void begin(vestry_render *render, void *ctx) {
-  (void)render, (void)ctx;
-}
-
-static void end(vestry_render *render, void *ctx) {
-  site *s = ctx;
-  if (s->behind) s->behind(s, render);
-  s->behind = NULL;
-}
-
-static void settle(site *s) {
-  assert_int_equal(vestry_sqlite_sync(s->database, NULL), VESTRY_OK);
-  assert_int_equal(vestry_pages_settle(s->pages, UINT64_MAX, 1000), VESTRY_OK);
-}
-
-static void open_site_with(site *s, const char *mode, const char *schema, vestry_sqlite_options options) {
-  char sql[100];
-  memset(s, 0, sizeof *s);
-  test_host_init(&s->th);
-  snprintf(s->folder, sizeof s->folder, "%s/vestry-exact-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
-  assert_non_null(mkdtemp(s->folder));
-  snprintf(s->path, sizeof s->path, "%s/exact.db", s->folder);
-  snprintf(sql, sizeof sql, "PRAGMA journal_mode = %s; PRAGMA synchronous = OFF", mode);
-  assert_int_equal(sqlite3_open(s->path, &s->writer), SQLITE_OK);
-  run(s->writer, sql);
-  run(s->writer, schema);
-  assert_int_equal(sqlite3_open(s->path, &s->reader), SQLITE_OK);
-  assert_int_equal(sqlite3_open(s->path, &s->other), SQLITE_OK);
-  const vestry_options own = {.host = &s->th.host, .threads_count = VESTRY_THREADS_NONE};
-  assert_int_equal(vestry_create(&own, &s->v), VESTRY_OK);
-  assert_int_equal(vestry_pages_create(s->v, NULL, &s->pages), VESTRY_OK);
-  vestry_page *page;
-  assert_int_equal(vestry_page_create(s->pages, &(vestry_page_options){.render = render, .app = s}, &page), VESTRY_OK);
-  assert_int_equal(vestry_route(s->v, "GET", "/page", vestry_page_handler, page), VESTRY_OK);
-  assert_int_equal(vestry_pages_observe(s->pages, &(vestry_render_observer){.begin = begin, .end = end, .ctx = s}),
-                   VESTRY_OK);
-  options.path = s->path;
-  options.poll_ms = 60000;
-  assert_int_equal(vestry_sqlite_create(s->pages, &options, &s->database), VESTRY_OK);
-  assert_int_equal(vestry_sqlite_attach(s->database, s->writer, &s->attached[0]), VESTRY_OK);
-  assert_int_equal(vestry_sqlite_attach(s->database, s->reader, &s->attached[1]), VESTRY_OK);
-}
-
-static void open_site(site *s, const char *schema, vestry_sqlite_level level) {
-  open_site_with(s, "WAL", schema, (vestry_sqlite_options){.level = level});
-}
-
-static void close_site(site *s) {
-  char command[128];
-  for (size_t i = 0; i < s->count; i++) vestry_memory_destroy(s->all[i].stream);
-  vestry_memory_settle(s->v);
-  for (int i = 0; i < 2; i++) vestry_sqlite_detach(s->attached[i]);
-  vestry_sqlite_destroy(s->database);
-  vestry_stop(s->v, 0);
-  vestry_pages_destroy(s->pages);
-  vestry_destroy(s->v);
-  assert_int_equal(sqlite3_close(s->writer), SQLITE_OK);
-  assert_int_equal(sqlite3_close(s->reader), SQLITE_OK);
-  assert_int_equal(sqlite3_close(s->other), SQLITE_OK);
-  test_host_assert_clean(&s->th);
-  snprintf(command, sizeof command, "rm -r %s", s->folder);
-  assert_int_equal(system(command), 0);
-}
-
-static void open_tab(site *s, size_t at) {
-  char query[8];
-  snprintf(query, sizeof query, "%zu", at);
-  const vestry_memory_call call = {.path = "/page", .query = query, .datastar = true};
-  assert_int_equal(vestry_memory_request(s->v, &call, NULL, NULL, &s->all[at].stream), VESTRY_OK);
-  settle(s);
-}
-
-static size_t watch(site *s, const char *sql) {
-  size_t at = s->count++;
-  assert_true(at < SHOWN_MOST);
-  s->all[at].sql = sql;
-  open_tab(s, at);
-  s->all[at].renders = 0;
-  return at;
-}
-
-/* How often the page was rendered since it was last asked, once all that is committed was followed. */
-static unsigned renders(site *s, size_t at) {
-  settle(s);
-  unsigned count = s->all[at].renders;
-  s->all[at].renders = 0;
-  return count;
-}
-
-static vestry_sqlite_stats stats_of(site *s) {
-  vestry_sqlite_stats stats = {0};
-  vestry_sqlite_stats_get(s->database, &stats);
-  return stats;
-}
 
 static const char channels[] = "CREATE TABLE message(channel INT, id INT, body, likes INT DEFAULT 0, "
                                "PRIMARY KEY(channel, id)) WITHOUT ROWID;"
@@ -178,24 +21,24 @@ static void a_commit_renders_what_it_concerns(void **state) {
   (void)state;
   static const char insert[] = "INSERT INTO message VALUES(8, 1000, 'x', 0)";
   for (int by_pages = 0; by_pages < 2; by_pages++) {
-    site s;
-    open_site(&s, channels, by_pages ? VESTRY_SQLITE_PAGES : VESTRY_SQLITE_TABLES);
-    size_t one = watch(&s, first), eight = watch(&s, eighth), none = watch(&s, "SELECT 1");
-    size_t absent = watch(&s, "SELECT EXISTS(SELECT 1 FROM message WHERE channel = 8 AND id = 1000)");
-    size_t all = watch(&s, "SELECT count(*) FROM message");
-    run(s.writer, insert);
-    assert_int_equal(renders(&s, eight), 1);
+    shown_site s;
+    shown_open(&s, channels, by_pages ? VESTRY_SQLITE_PAGES : VESTRY_SQLITE_TABLES);
+    size_t one = shown_watch(&s, first), eight = shown_watch(&s, eighth), none = shown_watch(&s, "SELECT 1");
+    size_t absent = shown_watch(&s, "SELECT EXISTS(SELECT 1 FROM message WHERE channel = 8 AND id = 1000)");
+    size_t all = shown_watch(&s, "SELECT count(*) FROM message");
+    shown_run(s.writer, insert);
+    assert_int_equal(shown_renders(&s, eight), 1);
     assert_string_equal(s.all[eight].text, "1000 399 ");
-    assert_int_equal(renders(&s, one), by_pages ? 0 : 1);
-    assert_int_equal(renders(&s, absent), 1); /* what is not there yet is covered too */
-    assert_int_equal(renders(&s, all), 1);
-    assert_int_equal(renders(&s, none), 0);
-    run(s.writer, "INSERT INTO other VALUES(1)");
-    for (size_t i = 0; i < s.count; i++) assert_int_equal(renders(&s, i), 0);
-    assert_int_equal(stats_of(&s).whole_count, 0);
-    assert_int_equal(stats_of(&s).coarse_count, 0);
-    assert_true(stats_of(&s).recorded_count >= 4 && stats_of(&s).recorded_bytes > 0);
-    close_site(&s);
+    assert_int_equal(shown_renders(&s, one), by_pages ? 0 : 1);
+    assert_int_equal(shown_renders(&s, absent), 1); /* what is not there yet is covered too */
+    assert_int_equal(shown_renders(&s, all), 1);
+    assert_int_equal(shown_renders(&s, none), 0);
+    shown_run(s.writer, "INSERT INTO other VALUES(1)");
+    for (size_t i = 0; i < s.count; i++) assert_int_equal(shown_renders(&s, i), 0);
+    assert_int_equal(shown_stats(&s).whole_count, 0);
+    assert_int_equal(shown_stats(&s).coarse_count, 0);
+    assert_true(shown_stats(&s).recorded_count >= 4 && shown_stats(&s).recorded_bytes > 0);
+    shown_close(&s);
   }
 }
 
@@ -245,37 +88,37 @@ static void counters_count_renders(void **state) {
 static void a_commit_of_others_too(void **state) {
   (void)state;
   for (int by_pages = 0; by_pages < 2; by_pages++) {
-    site s;
-    open_site(&s, channels, by_pages ? VESTRY_SQLITE_PAGES : VESTRY_SQLITE_TABLES);
-    size_t one = watch(&s, first), eight = watch(&s, eighth);
-    run(s.other, "INSERT INTO message VALUES(8, 1000, 'x', 0)");
-    assert_int_equal(renders(&s, eight), 1);
-    assert_int_equal(renders(&s, one), by_pages ? 0 : 1);
-    assert_int_equal(stats_of(&s).other_commits_count, 1);
-    assert_int_equal(stats_of(&s).whole_count, 0);
-    close_site(&s);
+    shown_site s;
+    shown_open(&s, channels, by_pages ? VESTRY_SQLITE_PAGES : VESTRY_SQLITE_TABLES);
+    size_t one = shown_watch(&s, first), eight = shown_watch(&s, eighth);
+    shown_run(s.other, "INSERT INTO message VALUES(8, 1000, 'x', 0)");
+    assert_int_equal(shown_renders(&s, eight), 1);
+    assert_int_equal(shown_renders(&s, one), by_pages ? 0 : 1);
+    assert_int_equal(shown_stats(&s).other_commits_count, 1);
+    assert_int_equal(shown_stats(&s).whole_count, 0);
+    shown_close(&s);
   }
 }
 
 static void columns_that_nobody_reads_refresh_nobody(void **state) {
   (void)state;
   for (int by_pages = 0; by_pages < 2; by_pages++) {
-    site s;
-    open_site(&s, channels, by_pages ? VESTRY_SQLITE_PAGES : VESTRY_SQLITE_TABLES);
-    size_t eight = watch(&s, eighth);
-    run(s.writer, "UPDATE message SET likes = likes + 1 WHERE channel = 8 AND id = 399");
-    assert_int_equal(renders(&s, eight), 0);
-    size_t likes = watch(&s, "SELECT sum(likes) FROM message WHERE channel = 8");
-    run(s.writer, "UPDATE message SET likes = likes + 1 WHERE channel = 8 AND id = 399");
-    assert_int_equal(renders(&s, eight), 0);
-    assert_int_equal(renders(&s, likes), 1);
+    shown_site s;
+    shown_open(&s, channels, by_pages ? VESTRY_SQLITE_PAGES : VESTRY_SQLITE_TABLES);
+    size_t eight = shown_watch(&s, eighth);
+    shown_run(s.writer, "UPDATE message SET likes = likes + 1 WHERE channel = 8 AND id = 399");
+    assert_int_equal(shown_renders(&s, eight), 0);
+    size_t likes = shown_watch(&s, "SELECT sum(likes) FROM message WHERE channel = 8");
+    shown_run(s.writer, "UPDATE message SET likes = likes + 1 WHERE channel = 8 AND id = 399");
+    assert_int_equal(shown_renders(&s, eight), 0);
+    assert_int_equal(shown_renders(&s, likes), 1);
     assert_string_equal(s.all[likes].text, "2 ");
-    run(s.writer, "UPDATE message SET likes = likes WHERE channel = 8"); /* to what they are */
-    assert_int_equal(renders(&s, likes), 0);
-    run(s.writer, "UPDATE message SET id = 2000 WHERE channel = 8 AND id = 399");
-    assert_int_equal(renders(&s, eight), 1);
+    shown_run(s.writer, "UPDATE message SET likes = likes WHERE channel = 8"); /* to what they are */
+    assert_int_equal(shown_renders(&s, likes), 0);
+    shown_run(s.writer, "UPDATE message SET id = 2000 WHERE channel = 8 AND id = 399");
+    assert_int_equal(shown_renders(&s, eight), 1);
     assert_string_equal(s.all[eight].text, "2000 398 ");
-    close_site(&s);
+    shown_close(&s);
   }
 }
 
@@ -284,16 +127,16 @@ static void columns_that_nobody_reads_refresh_nobody(void **state) {
 static void a_page_whose_rows_were_moved_is_followed(void **state) {
   (void)state;
   for (int is_other = 0; is_other < 2; is_other++) {
-    site s;
-    open_site(&s, channels, VESTRY_SQLITE_PAGES);
-    size_t eight = watch(&s, "SELECT id FROM message WHERE channel = 8 AND id = 200"), one = watch(&s, first);
-    run(s.writer, "UPDATE message SET body = hex(zeroblob(800)) WHERE channel = 8 AND id BETWEEN 190 AND 210");
-    assert_int_equal(renders(&s, eight), 0);
-    run(is_other ? s.other : s.writer, "DELETE FROM message WHERE channel = 8 AND id = 200");
-    assert_int_equal(renders(&s, eight), 1);
+    shown_site s;
+    shown_open(&s, channels, VESTRY_SQLITE_PAGES);
+    size_t eight = shown_watch(&s, "SELECT id FROM message WHERE channel = 8 AND id = 200"), one = shown_watch(&s, first);
+    shown_run(s.writer, "UPDATE message SET body = hex(zeroblob(800)) WHERE channel = 8 AND id BETWEEN 190 AND 210");
+    assert_int_equal(shown_renders(&s, eight), 0);
+    shown_run(is_other ? s.other : s.writer, "DELETE FROM message WHERE channel = 8 AND id = 200");
+    assert_int_equal(shown_renders(&s, eight), 1);
     assert_string_equal(s.all[eight].text, "");
-    (void)renders(&s, one); /* it has the root, which was written too */
-    close_site(&s);
+    (void)shown_renders(&s, one); /* it has the root, which was written too */
+    shown_close(&s);
   }
 }
 
@@ -304,71 +147,71 @@ static void columns_that_join_are_read(void **state) {
       "SELECT count(*) FROM message JOIN name USING(id)",
       "SELECT count(*) FROM name NATURAL JOIN (SELECT id, likes AS text FROM message)", "SELECT n FROM joined"};
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_PAGES; level++) {
-    site s;
-    open_site(&s, channels, (vestry_sqlite_level)level);
-    run(s.writer, "CREATE VIEW joined AS SELECT count(*) AS n FROM name n JOIN message m USING(id, body);"
+    shown_site s;
+    shown_open(&s, channels, (vestry_sqlite_level)level);
+    shown_run(s.writer, "CREATE VIEW joined AS SELECT count(*) AS n FROM name n JOIN message m USING(id, body);"
                   "ALTER TABLE name ADD COLUMN body; INSERT INTO name VALUES(1000000, 7, 'y')");
-    for (size_t i = 0; i < 3; i++) watch(&s, queries[i]);
-    size_t likes = watch(&s, "SELECT max(likes), max(body) FROM message");
-    run(s.writer, "UPDATE message SET id = 1000000 WHERE channel = 8 AND id = 399");
-    run(s.writer, "UPDATE message SET likes = 7, body = 'y' WHERE channel = 8 AND id = 1000000");
-    for (size_t i = 0; i <= likes; i++) assert_true(renders(&s, i) >= 1);
+    for (size_t i = 0; i < 3; i++) shown_watch(&s, queries[i]);
+    size_t likes = shown_watch(&s, "SELECT max(likes), max(body) FROM message");
+    shown_run(s.writer, "UPDATE message SET id = 1000000 WHERE channel = 8 AND id = 399");
+    shown_run(s.writer, "UPDATE message SET likes = 7, body = 'y' WHERE channel = 8 AND id = 1000000");
+    for (size_t i = 0; i <= likes; i++) assert_true(shown_renders(&s, i) >= 1);
     for (size_t i = 0; i < 3; i++) assert_string_equal(s.all[i].text, "1 ");
-    close_site(&s);
+    shown_close(&s);
   }
 }
 
 static void what_is_rolled_back_refreshes_nobody(void **state) {
   (void)state;
-  site s;
-  open_site(&s, channels, VESTRY_SQLITE_PAGES);
-  size_t eight = watch(&s, eighth);
-  run(s.writer, "BEGIN; INSERT INTO message VALUES(8, 1000, 'x', 0); ROLLBACK");
-  assert_int_equal(renders(&s, eight), 0);
-  run(s.writer, "BEGIN; SAVEPOINT a; INSERT INTO message VALUES(8, 1000, 'x', 0); ROLLBACK TO a; COMMIT");
-  assert_true(renders(&s, eight) <= 1); /* pages are written as they were */
-  run(s.writer, "BEGIN; INSERT INTO message VALUES(8, 1000, 'x', 0)");
-  assert_int_equal(renders(&s, eight), 0); /* not before it can be seen */
-  run(s.writer, "COMMIT");
-  assert_int_equal(renders(&s, eight), 1);
-  close_site(&s);
+  shown_site s;
+  shown_open(&s, channels, VESTRY_SQLITE_PAGES);
+  size_t eight = shown_watch(&s, eighth);
+  shown_run(s.writer, "BEGIN; INSERT INTO message VALUES(8, 1000, 'x', 0); ROLLBACK");
+  assert_int_equal(shown_renders(&s, eight), 0);
+  shown_run(s.writer, "BEGIN; SAVEPOINT a; INSERT INTO message VALUES(8, 1000, 'x', 0); ROLLBACK TO a; COMMIT");
+  assert_true(shown_renders(&s, eight) <= 1); /* pages are written as they were */
+  shown_run(s.writer, "BEGIN; INSERT INTO message VALUES(8, 1000, 'x', 0)");
+  assert_int_equal(shown_renders(&s, eight), 0); /* not before it can be seen */
+  shown_run(s.writer, "COMMIT");
+  assert_int_equal(shown_renders(&s, eight), 1);
+  shown_close(&s);
 }
 
 /* On one connection, which no application should do: what is shown is gone when it is rolled back. */
 static void a_render_that_reads_what_is_not_committed_comes_again(void **state) {
   (void)state;
   for (int is_undone = 0; is_undone < 3; is_undone++) {
-    site s;
-    open_site(&s, channels, VESTRY_SQLITE_PAGES);
-    run(s.reader, "BEGIN; SAVEPOINT a; INSERT INTO message VALUES(8, 1000, 'x', 0)");
-    size_t eight = watch(&s, eighth);
+    shown_site s;
+    shown_open(&s, channels, VESTRY_SQLITE_PAGES);
+    shown_run(s.reader, "BEGIN; SAVEPOINT a; INSERT INTO message VALUES(8, 1000, 'x', 0)");
+    size_t eight = shown_watch(&s, eighth);
     assert_string_equal(s.all[eight].text, "1000 399 ");
-    run(s.reader, is_undone == 0 ? "COMMIT" : is_undone == 1 ? "ROLLBACK" : "ROLLBACK TO a; COMMIT");
-    assert_int_equal(renders(&s, eight), 1);
+    shown_run(s.reader, is_undone == 0 ? "COMMIT" : is_undone == 1 ? "ROLLBACK" : "ROLLBACK TO a; COMMIT");
+    assert_int_equal(shown_renders(&s, eight), 1);
     assert_string_equal(s.all[eight].text, is_undone ? "399 398 " : "1000 399 ");
-    close_site(&s);
+    shown_close(&s);
   }
 }
 
 static void what_a_render_writes_refreshes_nothing(void **state) {
   (void)state;
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_PAGES; level++) {
-    site s;
-    open_site(&s, channels, (vestry_sqlite_level)level);
-    run(s.writer, "INSERT INTO other VALUES(0)");
-    size_t counts = watch(&s, "UPDATE other SET x = x + 1; SELECT x FROM other"),
-           reads = watch(&s, "SELECT x FROM other");
+    shown_site s;
+    shown_open(&s, channels, (vestry_sqlite_level)level);
+    shown_run(s.writer, "INSERT INTO other VALUES(0)");
+    size_t counts = shown_watch(&s, "UPDATE other SET x = x + 1; SELECT x FROM other"),
+           reads = shown_watch(&s, "SELECT x FROM other");
     assert_string_equal(s.all[counts].text, "1 ");
-    for (int i = 0; i < 3; i++) settle(&s);
-    assert_int_equal(renders(&s, counts), 0);
-    run(s.writer, "UPDATE other SET x = 10");
-    assert_int_equal(renders(&s, reads), 1);
-    assert_int_equal(renders(&s, counts), 1);
+    for (int i = 0; i < 3; i++) shown_settle(&s);
+    assert_int_equal(shown_renders(&s, counts), 0);
+    shown_run(s.writer, "UPDATE other SET x = 10");
+    assert_int_equal(shown_renders(&s, reads), 1);
+    assert_int_equal(shown_renders(&s, counts), 1);
     assert_string_equal(s.all[counts].text, "11 ");
-    run(s.other, "UPDATE other SET x = 20");
-    assert_int_equal(renders(&s, counts), 1);
+    shown_run(s.other, "UPDATE other SET x = 20");
+    assert_int_equal(shown_renders(&s, counts), 1);
     assert_string_equal(s.all[counts].text, "21 ");
-    close_site(&s);
+    shown_close(&s);
   }
 }
 
@@ -380,7 +223,7 @@ static void *sync_on_a_thread(void *database) {
 }
 
 /* As the database's thread may at any time. */
-static void follow(site *s, vestry_render *render) {
+static void follow(shown_site *s, vestry_render *render) {
   pthread_t thread;
   (void)render;
   assert_int_equal(pthread_create(&thread, NULL, sync_on_a_thread, s->database), 0);
@@ -390,20 +233,20 @@ static void follow(site *s, vestry_render *render) {
 static void a_commit_that_is_followed_behind_a_render_is_not_missed(void **state) {
   (void)state;
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_PAGES; level++) {
-    site s;
-    open_site(&s, channels, (vestry_sqlite_level)level);
+    shown_site s;
+    shown_open(&s, channels, (vestry_sqlite_level)level);
     s.committed = "INSERT INTO message VALUES(8, 1000, 'x', 0)";
     s.behind = follow;
-    size_t eight = watch(&s, eighth);
+    size_t eight = shown_watch(&s, eighth);
     assert_string_equal(s.all[eight].text, "1000 399 ");
-    run(s.other, "INSERT INTO message VALUES(8, 1001, 'x', 0)"); /* and it goes on from there */
-    assert_int_equal(renders(&s, eight), 1);
-    close_site(&s);
+    shown_run(s.other, "INSERT INTO message VALUES(8, 1001, 'x', 0)"); /* and it goes on from there */
+    assert_int_equal(shown_renders(&s, eight), 1);
+    shown_close(&s);
   }
 }
 
 /* Other renders end meanwhile, so many that sets which nobody needs are given up. */
-static void enter_many(site *s, vestry_render *render) {
+static void enter_many(shown_site *s, vestry_render *render) {
   enum { MANY = 200, TABLES_FROM = 1000 };
   vsi_sqlite_exact *exact = &s->database->exact;
   for (uint32_t i = 0; i < MANY; i++) {
@@ -421,14 +264,14 @@ static void enter_many(site *s, vestry_render *render) {
 
 static void what_a_render_has_read_is_kept_until_its_page_depends_on_it(void **state) {
   (void)state;
-  site s;
-  open_site(&s, channels, VESTRY_SQLITE_PAGES);
+  shown_site s;
+  shown_open(&s, channels, VESTRY_SQLITE_PAGES);
   s.behind = enter_many;
-  size_t eight = watch(&s, eighth);
-  run(s.writer, "INSERT INTO message VALUES(8, 1000, 'x', 0)");
-  assert_int_equal(renders(&s, eight), 1);
+  size_t eight = shown_watch(&s, eighth);
+  shown_run(s.writer, "INSERT INTO message VALUES(8, 1000, 'x', 0)");
+  assert_int_equal(shown_renders(&s, eight), 1);
   assert_string_equal(s.all[eight].text, "1000 399 ");
-  close_site(&s);
+  shown_close(&s);
 }
 
 /* --------------------------------------------------------------------------------------- what is no table --------- */
@@ -439,84 +282,84 @@ static void everything_is_refreshed_when_the_schema_changes(void **state) {
                                         "DROP VIEW v; CREATE VIEW v AS SELECT 2 AS x",
                                         "ALTER TABLE message ADD COLUMN more", "VACUUM"};
   for (int is_other = 0; is_other < 2; is_other++) {
-    site s;
-    open_site(&s, channels, VESTRY_SQLITE_PAGES);
-    run(s.writer, "CREATE VIEW v AS SELECT 1 AS x");
-    size_t eight = watch(&s, eighth), view = watch(&s, "SELECT x FROM v, message WHERE channel = 1 AND id = 1");
+    shown_site s;
+    shown_open(&s, channels, VESTRY_SQLITE_PAGES);
+    shown_run(s.writer, "CREATE VIEW v AS SELECT 1 AS x");
+    size_t eight = shown_watch(&s, eighth), view = shown_watch(&s, "SELECT x FROM v, message WHERE channel = 1 AND id = 1");
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
-      run(is_other ? s.other : s.writer, changes[i]);
-      assert_true(renders(&s, eight) >= 1);
-      assert_true(stats_of(&s).whole_count >= i + 1);
+      shown_run(is_other ? s.other : s.writer, changes[i]);
+      assert_true(shown_renders(&s, eight) >= 1);
+      assert_true(shown_stats(&s).whole_count >= i + 1);
     }
     assert_string_equal(s.all[view].text, "2 ");
-    run(s.writer, "INSERT INTO message(channel, id) VALUES(8, 1000)");
-    assert_int_equal(renders(&s, eight), 1);
-    close_site(&s);
+    shown_run(s.writer, "INSERT INTO message(channel, id) VALUES(8, 1000)");
+    assert_int_equal(shown_renders(&s, eight), 1);
+    shown_close(&s);
   }
 }
 
 static void what_is_no_ordinary_table_is_followed(void **state) {
   (void)state;
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_PAGES; level++) {
-    site s;
-    open_site(&s,
+    shown_site s;
+    shown_open(&s,
               "CREATE VIRTUAL TABLE note USING fts5(text); CREATE TABLE counted(id INTEGER PRIMARY KEY AUTOINCREMENT);"
               "INSERT INTO note VALUES('one two'); INSERT INTO counted VALUES(NULL); CREATE TABLE other(x);"
               "CREATE VIRTUAL TABLE place USING rtree(id, a, b); INSERT INTO place VALUES(1, 2, 3)",
               (vestry_sqlite_level)level);
-    size_t found = watch(&s, "SELECT text FROM note WHERE note MATCH 'two'");
-    size_t last = watch(&s, "SELECT seq FROM sqlite_sequence"), version = watch(&s, "PRAGMA user_version");
-    size_t schema = watch(&s, "SELECT count(*) FROM sqlite_master"),
-           pragma = watch(&s, "SELECT * FROM pragma_user_version");
-    size_t each = watch(&s, "SELECT count(*) FROM json_each('[1, 2]')");
-    size_t near = watch(&s, "SELECT count(*) FROM place WHERE a > 1"), blob = watch(&s, "EXPLAIN SELECT * FROM other");
+    size_t found = shown_watch(&s, "SELECT text FROM note WHERE note MATCH 'two'");
+    size_t last = shown_watch(&s, "SELECT seq FROM sqlite_sequence"), version = shown_watch(&s, "PRAGMA user_version");
+    size_t schema = shown_watch(&s, "SELECT count(*) FROM sqlite_master"),
+           pragma = shown_watch(&s, "SELECT * FROM pragma_user_version");
+    size_t each = shown_watch(&s, "SELECT count(*) FROM json_each('[1, 2]')");
+    size_t near = shown_watch(&s, "SELECT count(*) FROM place WHERE a > 1"), blob = shown_watch(&s, "EXPLAIN SELECT * FROM other");
     for (int i = 0; i < 2; i++) {
       sqlite3 *db = i ? s.other : s.writer;
-      run(db, "INSERT INTO note VALUES('two three')");
-      assert_true(renders(&s, found) >= 1);
+      shown_run(db, "INSERT INTO note VALUES('two three')");
+      assert_true(shown_renders(&s, found) >= 1);
       assert_string_equal(s.all[found].text, i ? "one two two three two three " : "one two two three ");
-      run(db, "INSERT INTO counted VALUES(NULL)");
-      assert_true(renders(&s, last) >= 1);
+      shown_run(db, "INSERT INTO counted VALUES(NULL)");
+      assert_true(shown_renders(&s, last) >= 1);
       assert_string_equal(s.all[last].text, i ? "3 " : "2 ");
-      run(db, "INSERT INTO place VALUES(NULL, 5, 6)");
-      assert_true(renders(&s, near) >= 1);
-      run(db, i ? "PRAGMA user_version = 8" : "PRAGMA user_version = 7");
-      assert_true(renders(&s, version) >= 1);
-      assert_true(renders(&s, pragma) >= 1);
+      shown_run(db, "INSERT INTO place VALUES(NULL, 5, 6)");
+      assert_true(shown_renders(&s, near) >= 1);
+      shown_run(db, i ? "PRAGMA user_version = 8" : "PRAGMA user_version = 7");
+      assert_true(shown_renders(&s, version) >= 1);
+      assert_true(shown_renders(&s, pragma) >= 1);
       assert_string_equal(s.all[version].text, i ? "8 " : "7 ");
       assert_string_equal(s.all[pragma].text, i ? "8 " : "7 ");
     }
     s.all[each].renders = 0;
-    run(s.writer, "CREATE TABLE more(x)");
-    assert_true(renders(&s, schema) >= 1);
+    shown_run(s.writer, "CREATE TABLE more(x)");
+    assert_true(shown_renders(&s, schema) >= 1);
     s.all[each].renders = 0;
-    run(s.writer, "INSERT INTO more VALUES(1)");
-    assert_int_equal(renders(&s, each), 0);
+    shown_run(s.writer, "INSERT INTO more VALUES(1)");
+    assert_int_equal(shown_renders(&s, each), 0);
     (void)blob;
-    close_site(&s);
+    shown_close(&s);
   }
 }
 
 static void names_that_stand_for_something_else(void **state) {
   (void)state;
-  site s;
-  open_site(&s, channels, VESTRY_SQLITE_TABLES);
-  run(s.writer, "INSERT INTO other VALUES(1)");
-  size_t page = watch(&s, "SELECT count(*) FROM name");
-  run(s.reader, "CREATE TEMP VIEW name AS SELECT * FROM other");
+  shown_site s;
+  shown_open(&s, channels, VESTRY_SQLITE_TABLES);
+  shown_run(s.writer, "INSERT INTO other VALUES(1)");
+  size_t page = shown_watch(&s, "SELECT count(*) FROM name");
+  shown_run(s.reader, "CREATE TEMP VIEW name AS SELECT * FROM other");
   assert_int_equal(vestry_refresh(s.pages, NULL, NULL), VESTRY_OK);
-  assert_int_equal(renders(&s, page), 1);
+  assert_int_equal(shown_renders(&s, page), 1);
   assert_string_equal(s.all[page].text, "1 ");
-  run(s.writer, "INSERT INTO other VALUES(2)");
-  assert_int_equal(renders(&s, page), 1);
+  shown_run(s.writer, "INSERT INTO other VALUES(2)");
+  assert_int_equal(shown_renders(&s, page), 1);
   assert_string_equal(s.all[page].text, "2 ");
-  run(s.reader, "DROP VIEW temp.name");
+  shown_run(s.reader, "DROP VIEW temp.name");
   assert_int_equal(vestry_refresh(s.pages, NULL, NULL), VESTRY_OK);
-  assert_int_equal(renders(&s, page), 1);
-  run(s.writer, "INSERT INTO name VALUES(1, 'x')");
-  assert_int_equal(renders(&s, page), 1);
+  assert_int_equal(shown_renders(&s, page), 1);
+  shown_run(s.writer, "INSERT INTO name VALUES(1, 'x')");
+  assert_int_equal(shown_renders(&s, page), 1);
   assert_string_equal(s.all[page].text, "1 ");
-  close_site(&s);
+  shown_close(&s);
 }
 
 /* --------------------------------------------------------------------------------------------------- bounds ------- */
@@ -525,113 +368,113 @@ static void beyond_a_bound_renders_are_followed_by_tables(void **state) {
   (void)state;
   const vestry_sqlite_options bounds[] = {{.max_pages = 3}, {.max_bytes = 700}, {.max_bytes = 1}};
   for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
-    site s;
-    open_site_with(&s, "WAL", channels, bounds[i]);
-    size_t one = watch(&s, "SELECT count(*), max(id) FROM message WHERE channel = 1"),
-           name = watch(&s, "SELECT * FROM name");
-    assert_true(stats_of(&s).coarse_count >= 1);
-    run(s.writer, "INSERT INTO message VALUES(8, 1000, 'x', 0)");
-    assert_int_equal(renders(&s, one), 1);
-    if (i < 2) assert_int_equal(renders(&s, name), 0);
-    run(s.other, "INSERT INTO message VALUES(1, 1000, 'x', 0)");
-    assert_int_equal(renders(&s, one), 1);
+    shown_site s;
+    shown_open_with(&s, "WAL", channels, bounds[i]);
+    size_t one = shown_watch(&s, "SELECT count(*), max(id) FROM message WHERE channel = 1"),
+           name = shown_watch(&s, "SELECT * FROM name");
+    assert_true(shown_stats(&s).coarse_count >= 1);
+    shown_run(s.writer, "INSERT INTO message VALUES(8, 1000, 'x', 0)");
+    assert_int_equal(shown_renders(&s, one), 1);
+    if (i < 2) assert_int_equal(shown_renders(&s, name), 0);
+    shown_run(s.other, "INSERT INTO message VALUES(1, 1000, 'x', 0)");
+    assert_int_equal(shown_renders(&s, one), 1);
     assert_string_equal(s.all[one].text, "401 1000 ");
-    close_site(&s);
+    shown_close(&s);
   }
 }
 
 static void what_nobody_shows_any_more_is_given_up(void **state) {
   (void)state;
-  site s;
-  open_site(&s, channels, VESTRY_SQLITE_PAGES);
+  shown_site s;
+  shown_open(&s, channels, VESTRY_SQLITE_PAGES);
   size_t before = 0;
   for (int i = 0; i < 1000; i++) {
     char sql[100];
     snprintf(sql, sizeof sql, "SELECT body FROM message WHERE channel = %d AND id = %d", i % 10, i * 7 % 400);
     s.count = 0;
-    size_t at = watch(&s, sql);
+    size_t at = shown_watch(&s, sql);
     vestry_memory_destroy(s.all[at].stream);
     vestry_memory_settle(s.v);
     s.count = 0;
-    if (i == 200) before = stats_of(&s).recorded_bytes;
+    if (i == 200) before = shown_stats(&s).recorded_bytes;
   }
-  assert_true(stats_of(&s).recorded_bytes < 2 * before);
-  close_site(&s);
+  assert_true(shown_stats(&s).recorded_bytes < 2 * before);
+  shown_close(&s);
 }
 
 /* The WAL was begun anew, and its frames overwritten, before they were read. */
 static void commits_whose_frames_are_lost_refresh_everything(void **state) {
   (void)state;
-  site s;
-  open_site(&s, channels, VESTRY_SQLITE_PAGES);
-  size_t eight = watch(&s, eighth), one = watch(&s, first);
-  uint64_t before = stats_of(&s).whole_count;
-  run(s.other, "INSERT INTO message VALUES(8, 1000, 'x', 0); PRAGMA wal_checkpoint(TRUNCATE);"
+  shown_site s;
+  shown_open(&s, channels, VESTRY_SQLITE_PAGES);
+  size_t eight = shown_watch(&s, eighth), one = shown_watch(&s, first);
+  uint64_t before = shown_stats(&s).whole_count;
+  shown_run(s.other, "INSERT INTO message VALUES(8, 1000, 'x', 0); PRAGMA wal_checkpoint(TRUNCATE);"
                "INSERT INTO message VALUES(2, 1000, 'x', 0)");
-  assert_int_equal(renders(&s, eight), 1);
+  assert_int_equal(shown_renders(&s, eight), 1);
   assert_string_equal(s.all[eight].text, "1000 399 ");
-  assert_int_equal(stats_of(&s).whole_count, before + 1);
-  assert_int_equal(renders(&s, one), 1);
-  run(s.other, "INSERT INTO message VALUES(8, 1001, 'x', 0)"); /* and it goes on from there */
-  assert_int_equal(renders(&s, eight), 1);
-  assert_int_equal(renders(&s, one), 0);
-  run(s.other, "PRAGMA wal_checkpoint(RESTART)");
-  run(s.other, "INSERT INTO message VALUES(8, 1002, 'x', 0)"); /* all of the former were read */
-  assert_int_equal(renders(&s, eight), 1);
-  assert_int_equal(renders(&s, one), 0);
-  close_site(&s);
+  assert_int_equal(shown_stats(&s).whole_count, before + 1);
+  assert_int_equal(shown_renders(&s, one), 1);
+  shown_run(s.other, "INSERT INTO message VALUES(8, 1001, 'x', 0)"); /* and it goes on from there */
+  assert_int_equal(shown_renders(&s, eight), 1);
+  assert_int_equal(shown_renders(&s, one), 0);
+  shown_run(s.other, "PRAGMA wal_checkpoint(RESTART)");
+  shown_run(s.other, "INSERT INTO message VALUES(8, 1002, 'x', 0)"); /* all of the former were read */
+  assert_int_equal(shown_renders(&s, eight), 1);
+  assert_int_equal(shown_renders(&s, one), 0);
+  shown_close(&s);
 }
 
 static void a_rollback_journal_is_followed_by_tables(void **state) {
   (void)state;
-  site s;
-  open_site_with(&s, "DELETE", channels, (vestry_sqlite_options){.level = VESTRY_SQLITE_DEFAULT});
-  size_t eight = watch(&s, eighth), name = watch(&s, "SELECT * FROM name");
-  run(s.writer, "INSERT INTO message VALUES(1, 1000, 'x', 0)");
-  assert_int_equal(renders(&s, eight), 1);
-  assert_int_equal(renders(&s, name), 0);
-  run(s.writer, "UPDATE message SET likes = 7 WHERE channel = 8");
-  assert_int_equal(renders(&s, eight), 0);
-  run(s.other, "INSERT INTO message VALUES(8, 1001, 'x', 0)");
-  assert_int_equal(renders(&s, eight), 1);
-  assert_int_equal(renders(&s, name), 1);
+  shown_site s;
+  shown_open_with(&s, "DELETE", channels, (vestry_sqlite_options){.level = VESTRY_SQLITE_DEFAULT});
+  size_t eight = shown_watch(&s, eighth), name = shown_watch(&s, "SELECT * FROM name");
+  shown_run(s.writer, "INSERT INTO message VALUES(1, 1000, 'x', 0)");
+  assert_int_equal(shown_renders(&s, eight), 1);
+  assert_int_equal(shown_renders(&s, name), 0);
+  shown_run(s.writer, "UPDATE message SET likes = 7 WHERE channel = 8");
+  assert_int_equal(shown_renders(&s, eight), 0);
+  shown_run(s.other, "INSERT INTO message VALUES(8, 1001, 'x', 0)");
+  assert_int_equal(shown_renders(&s, eight), 1);
+  assert_int_equal(shown_renders(&s, name), 1);
   vestry_sqlite *again;
   const vestry_sqlite_options pages = {.path = s.path, .level = VESTRY_SQLITE_PAGES};
   assert_int_equal(vestry_sqlite_create(s.pages, &pages, &again), VESTRY_UNSUPPORTED);
-  close_site(&s);
+  shown_close(&s);
 }
 
 /* Without memory a page is rendered again for nothing, or later, but never not at all. */
 static void memory_that_runs_out_hides_no_change(void **state) {
   (void)state;
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_PAGES; level++) {
-    site s;
-    open_site(&s, channels, (vestry_sqlite_level)level);
-    size_t eight = watch(&s, eighth), one = watch(&s, "SELECT count(*) FROM message WHERE channel = 1");
+    shown_site s;
+    shown_open(&s, channels, (vestry_sqlite_level)level);
+    size_t eight = shown_watch(&s, eighth), one = shown_watch(&s, "SELECT count(*) FROM message WHERE channel = 1");
     int ended = 0;
     for (int i = 0; i < 60; i++) {
-      char sql[100], truth[TEXT_BYTES];
+      char sql[100], truth[SHOWN_TEXT_BYTES];
       snprintf(sql, sizeof sql, "INSERT INTO message VALUES(%d, %d, 'x', 0)", i % 2 ? 8 : 1, 1000 + i);
       atomic_store(&s.th.fail_at, atomic_load(&s.th.allocations) + i % 30);
-      run(i % 3 ? s.writer : s.other, sql);
+      shown_run(i % 3 ? s.writer : s.other, sql);
       (void)vestry_sqlite_sync(s.database, NULL);
       (void)vestry_pages_settle(s.pages, UINT64_MAX, 1000);
       atomic_store(&s.th.fail_at, -1);
       test_host_advance_ms(&s.th, 60000);
-      settle(&s);
+      shown_settle(&s);
       for (size_t at = 0; at < s.count; at++) { /* whose stream could not be told of it: it comes back */
         if (!vestry_memory_ended(s.all[at].stream, NULL)) continue;
         vestry_memory_destroy(s.all[at].stream);
-        open_tab(&s, at);
+        shown_tab(&s, at);
         ended++;
       }
-      show(s.other, s.all[eight].sql, truth);
+      shown_text(s.other, s.all[eight].sql, truth);
       assert_string_equal(s.all[eight].text, truth);
-      show(s.other, s.all[one].sql, truth);
+      shown_text(s.other, s.all[one].sql, truth);
       assert_string_equal(s.all[one].text, truth);
     }
     assert_true(ended < 20);
-    close_site(&s);
+    shown_close(&s);
   }
 }
 
@@ -639,9 +482,9 @@ static void memory_that_runs_out_hides_no_change(void **state) {
 enum { WRITERS = 3, INSERTS = 150, RACE_PAGES = 10 };
 
 typedef struct race {
-  site *s;
+  shown_site *s;
   pthread_mutex_t reading;
-  char shown[RACE_PAGES][TEXT_BYTES];
+  char shown[RACE_PAGES][SHOWN_TEXT_BYTES];
 } race;
 
 typedef struct race_writer {
@@ -659,7 +502,7 @@ static void *write_many(void *ctx) {
     unsigned channel = (w->seed >> 16) % RACE_PAGES;
     snprintf(sql, sizeof sql, "INSERT INTO message(channel, id, body) SELECT %u, max(id) + 1, 'x' FROM message",
              channel);
-    run(w->db, sql);
+    shown_run(w->db, sql);
   }
   return NULL;
 }
@@ -672,7 +515,7 @@ static vestry_err race_render(vestry_render *render, vestry_html *html, void *ap
   size_t at = strtoul(vestry_request_query(vestry_render_request(render)), NULL, 10);
   snprintf(sql, sizeof sql, race_sql, at);
   pthread_mutex_lock(&r->reading);
-  show(r->s->reader, sql, r->shown[at]);
+  shown_text(r->s->reader, sql, r->shown[at]);
   vestry_html_add(html, "<title>%s</title>", r->shown[at]);
   vestry_render_begin(render, html);
   vestry_html_add(html, "<b>%s</b>", r->shown[at]);
@@ -682,7 +525,7 @@ static vestry_err race_render(vestry_render *render, vestry_html *html, void *ap
 
 static void writers_race_with_renders(void **state) {
   (void)state;
-  site s;
+  shown_site s;
   race r = {&s, PTHREAD_MUTEX_INITIALIZER, {""}};
   race_writer writers[WRITERS];
   vestry_memory_exchange *tabs[RACE_PAGES];
@@ -691,7 +534,7 @@ static void writers_race_with_renders(void **state) {
   vestry_page *page;
   vestry_sqlite *database;
   vestry_sqlite_connection *attached;
-  open_site(&s, channels, VESTRY_SQLITE_PAGES); /* for its files */
+  shown_open(&s, channels, VESTRY_SQLITE_PAGES); /* for its files */
   assert_int_equal(vestry_create(NULL, &v), VESTRY_OK);
   assert_int_equal(vestry_pages_create(v, &(vestry_pages_options){.interval_ms = 1}, &pages), VESTRY_OK);
   assert_int_equal(vestry_page_create(pages, &(vestry_page_options){.render = race_render, .app = &r}, &page),
@@ -711,7 +554,7 @@ static void writers_race_with_renders(void **state) {
     writers[i] = (race_writer){.seed = (unsigned)i * 77 + 1};
     assert_int_equal(sqlite3_open(s.path, &writers[i].db), SQLITE_OK);
     sqlite3_busy_timeout(writers[i].db, 60000);
-    run(writers[i].db, "PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 20");
+    shown_run(writers[i].db, "PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 20");
     if (i) assert_int_equal(vestry_sqlite_attach(database, writers[i].db, &writers[i].attached), VESTRY_OK);
   }
   for (size_t i = 0; i < WRITERS; i++)
@@ -721,9 +564,9 @@ static void writers_race_with_renders(void **state) {
   assert_int_equal(vestry_sqlite_sync(database, &seq), VESTRY_OK);
   assert_int_equal(vestry_pages_settle(pages, seq, 60000), VESTRY_OK);
   for (size_t i = 0; i < RACE_PAGES; i++) {
-    char sql[100], truth[TEXT_BYTES];
+    char sql[100], truth[SHOWN_TEXT_BYTES];
     snprintf(sql, sizeof sql, race_sql, i);
-    show(s.other, sql, truth);
+    shown_text(s.other, sql, truth);
     pthread_mutex_lock(&r.reading);
     assert_string_equal(r.shown[i], truth);
     pthread_mutex_unlock(&r.reading);
@@ -738,11 +581,11 @@ static void writers_race_with_renders(void **state) {
   vestry_sqlite_destroy(database);
   vestry_pages_destroy(pages);
   vestry_destroy(v);
-  close_site(&s);
+  shown_close(&s);
 }
 
 int main(void) {
-  assert_int_equal(vestry_sqlite_record_pages(), VESTRY_OK);
+  level_begin();
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_commit_renders_what_it_concerns),
       cmocka_unit_test(counters_count_renders),

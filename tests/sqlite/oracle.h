@@ -59,6 +59,7 @@ typedef struct oracle_query {
   bool is_ordered;
   char value_types[2]; /* of what is bound: i, r, t, n */
   int values[2];
+  uint64_t shown;
   sqlite3_stmt *kept, *truth; /* the reader's, if the page keeps it; and that of whoever knows */
 } oracle_query;
 

@@ -256,9 +256,9 @@ static void care_for_file(oracle_world *w, oracle_who who) {
 
 /* A connection wants the file for itself, and mostly does not get it: then it goes on as before. */
 static void exclude(oracle_world *w, oracle_who who) {
-  (void)oracle_try(w, who, "PRAGMA locking_mode = EXCLUSIVE");
+  (void)oracle_try(w, who, "PRAGMA main.locking_mode = EXCLUSIVE");
   oracle_change(w, who);
-  (void)oracle_try(w, who, "PRAGMA locking_mode = NORMAL; SELECT count(*) FROM sqlite_schema");
+  (void)oracle_try(w, who, "PRAGMA main.locking_mode = NORMAL; SELECT count(*) FROM sqlite_schema");
 }
 
 static oracle_who anybody(const oracle_world *w) {

@@ -9,6 +9,7 @@
  * scripts/oracle goes from run to run: no world comes twice. */
 #include <stdlib.h>
 
+#include "sqlite/level.h"
 #include "sqlite/oracle.h"
 
 enum { STEPS_A_WORLD = 400, COMMITS_SHORT = 6000, COMMITS_LOOKED = 1000 };
@@ -22,12 +23,15 @@ typedef struct tally {
   uint64_t too_many[ORACLE_STEPS];
 } tally;
 
-static void explain(const oracle_world *w, const oracle_page *p, uint64_t seed, uint64_t step) {
+static void explain(const oracle_world *w, oracle_page *p, uint64_t seed, uint64_t step) {
   print_message("seed %llu (%s), step %llu: missed by page %td\n", (unsigned long long)seed, kind_names[w->kind],
                 (unsigned long long)step, p - w->all);
   for (int i = 0; i < p->queries_count; i++)
-    print_message("  reads %s [%c%d %c%d]\n", p->queries[i].sql, p->queries[i].value_types[0], p->queries[i].values[0],
-                  p->queries[i].value_types[1], p->queries[i].values[1]);
+    print_message("  reads %s [%c%d %c%d]: showed %llx, reads %llx, is %llx\n", p->queries[i].sql,
+                  p->queries[i].value_types[0], p->queries[i].values[0], p->queries[i].value_types[1],
+                  p->queries[i].values[1], (unsigned long long)p->queries[i].shown,
+                  (unsigned long long)oracle_ask(w->db[ORACLE_READER], &p->queries[i], NULL),
+                  (unsigned long long)oracle_ask(w->db[ORACLE_TRUTH], &p->queries[i], NULL));
   for (int i = 0; i < w->last_count; i++) print_message("  wrote %s\n", w->last_sql[i]);
 }
 
@@ -126,7 +130,7 @@ static void nor_while_another_thread_looks_all_the_time(void **state) {
 int main(void) {
   oracle_process_start();
   seed = from_environment("VESTRY_SEED", 1);
-  assert_int_equal(vestry_sqlite_record_pages(), VESTRY_OK);
+  level_begin();
   const struct CMUnitTest tests[] = {cmocka_unit_test(no_page_shows_what_is_not),
                                      cmocka_unit_test(nor_while_another_thread_looks_all_the_time)};
   int failed = cmocka_run_group_tests(tests, NULL, NULL);

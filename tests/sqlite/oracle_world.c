@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "runtime/random.h"
+#include "sqlite/level.h"
 #include "sqlite/sqlite.h"
 
 #define chance oracle_chance
@@ -25,7 +26,8 @@ oracle_kind oracle_kind_of(uint64_t seed) {
       ORACLE_BY_PAGES,   ORACLE_BY_PAGES,  ORACLE_BY_TABLES, ORACLE_BY_PAGES,   ORACLE_BY_PAGES, ORACLE_BY_TABLES,
       ORACLE_BY_PAGES,   ORACLE_BY_JOURNAL, ORACLE_BY_PAGES, ORACLE_BY_PAGES,   ORACLE_BY_TABLES, ORACLE_BY_PAGES,
       ORACLE_BY_JOURNAL, ORACLE_BY_TABLES, ORACLE_BY_PAGES,  ORACLE_ALONE};
-  return kinds[seed % 16];
+  oracle_kind kind = kinds[seed % 16];
+  return kind == ORACLE_BY_PAGES && !level_has_pages() ? ORACLE_BY_TABLES : kind;
 }
 
 /* ---------------------------------------------------------------------------------------------------- renders ----- */
@@ -83,7 +85,8 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   for (int i = 0; i < p->queries_count; i++) {
     oracle_query *query = &p->queries[i];
     if (w->is_chaotic && w->chaos && oracle_chance_inside(6) == 0) interrupt(w);
-    shown = mix(shown, oracle_ask(w->db[ORACLE_READER], query, p->keeps ? &query->kept : NULL));
+    query->shown = oracle_ask(w->db[ORACLE_READER], query, p->keeps ? &query->kept : NULL);
+    shown = mix(shown, query->shown);
   }
   p->shown = shown;
   vestry_render_begin(render, html);

@@ -1,0 +1,137 @@
+#include "sqlite/shown.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "sqlite/level.h"
+
+void shown_run(sqlite3 *db, const char *sql) {
+  char *message = NULL;
+  if (sqlite3_exec(db, sql, NULL, NULL, &message)) fail_msg("%s: %s", sql, message);
+}
+
+/* The rows of all statements, as text. */
+void shown_text(sqlite3 *db, const char *sql, char text[SHOWN_TEXT_BYTES]) {
+  size_t len = 0;
+  text[0] = '\0';
+  while (*sql) {
+    sqlite3_stmt *row = NULL;
+    const char *rest;
+    int result;
+    if (sqlite3_prepare_v2(db, sql, -1, &row, &rest)) fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+    sql = rest;
+    while (row && (result = sqlite3_step(row)) == SQLITE_ROW)
+      for (int i = 0; i < sqlite3_column_count(row) && len < SHOWN_TEXT_BYTES - 40; i++)
+        len += (size_t)snprintf(text + len, SHOWN_TEXT_BYTES - len, "%.30s ", (const char *)sqlite3_column_text(row, i));
+    sqlite3_finalize(row);
+  }
+}
+
+static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
+  shown_site *s = app;
+  shown *is = &s->all[strtoul(vestry_request_query(vestry_render_request(render)), NULL, 10)];
+  is->renders++;
+  shown_text(s->reader, is->sql, is->text);
+  if (s->committed) shown_run(s->other, s->committed);
+  s->committed = NULL;
+  vestry_render_begin(render, html);
+  vestry_html_add(html, "<b>%s</b>", is->text);
+  return vestry_render_end(render, html);
+}
+
+/* An observer that was there before the database's: it is told last, when what was read is known. */
+static void begin(vestry_render *render, void *ctx) {
+  (void)render, (void)ctx;
+}
+
+static void end(vestry_render *render, void *ctx) {
+  shown_site *s = ctx;
+  if (s->behind) s->behind(s, render);
+  s->behind = NULL;
+}
+
+void shown_settle(shown_site *s) {
+  assert_int_equal(vestry_sqlite_sync(s->database, NULL), VESTRY_OK);
+  assert_int_equal(vestry_pages_settle(s->pages, UINT64_MAX, 1000), VESTRY_OK);
+}
+
+void shown_open_with(shown_site *s, const char *mode, const char *schema, vestry_sqlite_options options) {
+  char sql[100];
+  if (options.level == VESTRY_SQLITE_PAGES) level_needs_pages();
+  memset(s, 0, sizeof *s);
+  test_host_init(&s->th);
+  snprintf(s->folder, sizeof s->folder, "%s/vestry-shown-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
+  assert_non_null(mkdtemp(s->folder));
+  snprintf(s->path, sizeof s->path, "%s/shown.db", s->folder);
+  snprintf(sql, sizeof sql, "PRAGMA journal_mode = %s; PRAGMA synchronous = OFF", mode);
+  assert_int_equal(sqlite3_open(s->path, &s->writer), SQLITE_OK);
+  shown_run(s->writer, sql);
+  shown_run(s->writer, schema);
+  assert_int_equal(sqlite3_open(s->path, &s->reader), SQLITE_OK);
+  assert_int_equal(sqlite3_open(s->path, &s->other), SQLITE_OK);
+  const vestry_options own = {.host = &s->th.host, .threads_count = VESTRY_THREADS_NONE};
+  assert_int_equal(vestry_create(&own, &s->v), VESTRY_OK);
+  assert_int_equal(vestry_pages_create(s->v, NULL, &s->pages), VESTRY_OK);
+  vestry_page *page;
+  assert_int_equal(vestry_page_create(s->pages, &(vestry_page_options){.render = render, .app = s}, &page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->v, "GET", "/page", vestry_page_handler, page), VESTRY_OK);
+  assert_int_equal(vestry_pages_observe(s->pages, &(vestry_render_observer){.begin = begin, .end = end, .ctx = s}),
+                   VESTRY_OK);
+  options.path = s->path;
+  options.poll_ms = 60000;
+  assert_int_equal(vestry_sqlite_create(s->pages, &options, &s->database), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_attach(s->database, s->writer, &s->attached[0]), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_attach(s->database, s->reader, &s->attached[1]), VESTRY_OK);
+}
+
+void shown_open(shown_site *s, const char *schema, vestry_sqlite_level level) {
+  shown_open_with(s, "WAL", schema, (vestry_sqlite_options){.level = level});
+}
+
+void shown_close(shown_site *s) {
+  char command[128];
+  for (size_t i = 0; i < s->count; i++) vestry_memory_destroy(s->all[i].stream);
+  vestry_memory_settle(s->v);
+  for (int i = 0; i < 2; i++) vestry_sqlite_detach(s->attached[i]);
+  vestry_sqlite_destroy(s->database);
+  vestry_stop(s->v, 0);
+  vestry_pages_destroy(s->pages);
+  vestry_destroy(s->v);
+  assert_int_equal(sqlite3_close(s->writer), SQLITE_OK);
+  assert_int_equal(sqlite3_close(s->reader), SQLITE_OK);
+  assert_int_equal(sqlite3_close(s->other), SQLITE_OK);
+  test_host_assert_clean(&s->th);
+  snprintf(command, sizeof command, "rm -r %s", s->folder);
+  assert_int_equal(system(command), 0);
+}
+
+void shown_tab(shown_site *s, size_t at) {
+  char query[8];
+  snprintf(query, sizeof query, "%zu", at);
+  const vestry_memory_call call = {.path = "/page", .query = query, .datastar = true};
+  assert_int_equal(vestry_memory_request(s->v, &call, NULL, NULL, &s->all[at].stream), VESTRY_OK);
+  shown_settle(s);
+}
+
+size_t shown_watch(shown_site *s, const char *sql) {
+  size_t at = s->count++;
+  assert_true(at < SHOWN_MOST);
+  s->all[at].sql = sql;
+  shown_tab(s, at);
+  s->all[at].renders = 0;
+  return at;
+}
+
+/* How often the page was rendered since it was last asked, once all that is committed was followed. */
+unsigned shown_renders(shown_site *s, size_t at) {
+  shown_settle(s);
+  unsigned count = s->all[at].renders;
+  s->all[at].renders = 0;
+  return count;
+}
+
+vestry_sqlite_stats shown_stats(shown_site *s) {
+  vestry_sqlite_stats stats = {0};
+  vestry_sqlite_stats_get(s->database, &stats);
+  return stats;
+}

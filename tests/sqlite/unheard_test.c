@@ -1,0 +1,299 @@
+/* No commit unheard: what was not heard once, a test each. Whatever is committed, by whomever and however, each page
+ * shows what is. The oracle found all of these by seed, or finds them now. */
+#include <stdlib.h>
+
+#include "sqlite/level.h"
+#include "sqlite/shown.h"
+#include "sqlite/sqlite.h"
+
+static const char notes[] = "CREATE TABLE note(id INTEGER PRIMARY KEY, text, likes);"
+                            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) INSERT INTO "
+                            "note SELECT i, 'row ' || i || hex(zeroblob(40)), 0 FROM n;"
+                            "CREATE TABLE other(id INTEGER PRIMARY KEY, x); INSERT INTO other VALUES(1, 'same')";
+
+/* All pages show what they would show now. */
+static void assert_all_shown(shown_site *s) {
+  shown_settle(s);
+  for (size_t i = 0; i < s->count; i++) {
+    char truth[SHOWN_TEXT_BYTES];
+    shown_text(s->reader, s->all[i].sql, truth);
+    assert_string_equal(s->all[i].text, truth);
+  }
+}
+
+static void step_once(sqlite3 *db, const char *sql) {
+  sqlite3_stmt *statement;
+  if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL)) fail_msg("%s", sqlite3_errmsg(db));
+  assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+  assert_int_equal(sqlite3_finalize(statement), SQLITE_OK);
+}
+
+/* What is mapped is read past the cache. */
+static void of_a_file_that_is_mapped(void **state) {
+  (void)state;
+  for (int when = 0; when < 3; when++) {
+    shown_site s;
+    shown_open(&s, notes, VESTRY_SQLITE_PAGES);
+    shown_run(s.writer, "PRAGMA wal_checkpoint(TRUNCATE)");
+    if (when == 0) { /* before it is attached */
+      vestry_sqlite_detach(s.attached[1]);
+      shown_run(s.reader, "PRAGMA mmap_size = 268435456");
+      assert_int_equal(vestry_sqlite_attach(s.database, s.reader, &s.attached[1]), VESTRY_OK);
+    }
+    if (when == 1) shown_run(s.reader, "PRAGMA mmap_size = 268435456");
+    if (when == 2) { /* by an application that has taken the authorizer away */
+      sqlite3_set_authorizer(s.reader, NULL, NULL);
+      shown_run(s.reader, "PRAGMA mmap_size = 268435456");
+    }
+    char text[SHOWN_TEXT_BYTES];
+    shown_text(s.reader, "SELECT id FROM note WHERE id = 1", text);
+    size_t at = shown_watch(&s, "SELECT likes FROM note WHERE id = 1000");
+    assert_int_equal(shown_stats(&s).coarse_count, when == 2 ? 1 : 0);
+    shown_run(s.other, "UPDATE note SET likes = 7 WHERE id = 1000");
+    assert_all_shown(&s);
+    shown_run(s.writer, "UPDATE note SET likes = 8 WHERE id = 1000");
+    assert_all_shown(&s);
+    assert_string_equal(s.all[at].text, "8 ");
+    shown_close(&s);
+  }
+}
+
+/* A commit that changes no byte has announced a number, which the next one gets: somebody else's. */
+static void behind_one_that_changes_nothing(void **state) {
+  (void)state;
+  static const char *const modes[] = {"WAL", "WAL", "DELETE", "DELETE"};
+  static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_PAGES, VESTRY_SQLITE_TABLES, VESTRY_SQLITE_TABLES,
+                                               VESTRY_SQLITE_TOPICS};
+  static const char *const idle[] = {
+      "INSERT INTO other VALUES(1, 'same') ON CONFLICT(id) DO UPDATE SET x = excluded.x RETURNING id",
+      "UPDATE other SET x = 'same' WHERE id = 1 RETURNING x", "UPDATE other SET x = x RETURNING x"};
+  for (int i = 0; i < 4; i++) {
+    for (int by_attached = 0; by_attached < 2; by_attached++) {
+      for (int j = 0; j < 3; j++) {
+        shown_site s;
+        vestry_sqlite_connection *third = NULL;
+        shown_open_with(&s, modes[i], notes, (vestry_sqlite_options){.level = levels[i]});
+        if (by_attached) assert_int_equal(vestry_sqlite_attach(s.database, s.other, &third), VESTRY_OK);
+        size_t at = shown_watch(&s, "SELECT likes FROM note WHERE id = 1000");
+        uint64_t others = shown_stats(&s).other_commits_count;
+        step_once(s.writer, idle[j]);
+        if (by_attached)
+          step_once(s.other, "UPDATE note SET likes = 7 WHERE id = 1000 RETURNING id");
+        else
+          shown_run(s.other, "UPDATE note SET likes = 7 WHERE id = 1000");
+        shown_settle(&s);
+        assert_int_equal(shown_stats(&s).other_commits_count - others, by_attached ? 0 : 1);
+        if (levels[i] != VESTRY_SQLITE_TOPICS) assert_all_shown(&s);
+        if (levels[i] != VESTRY_SQLITE_TOPICS) assert_string_equal(s.all[at].text, "7 ");
+        vestry_sqlite_detach(third);
+        shown_close(&s);
+      }
+    }
+  }
+}
+
+/* The same, with a transaction that writes in another file, and nothing in this one. */
+static void behind_one_that_writes_elsewhere(void **state) {
+  (void)state;
+  shown_site s;
+  char sql[200];
+  shown_open(&s, notes, VESTRY_SQLITE_PAGES);
+  snprintf(sql, sizeof sql, "ATTACH '%s/side.db' AS side; CREATE TABLE side.log(x)", s.folder);
+  shown_run(s.writer, sql);
+  shown_settle(&s);
+  size_t at = shown_watch(&s, "SELECT likes FROM note WHERE id = 1000");
+  /* It is counted by pages that were written, and here they are another file's. */
+  shown_run(s.writer, "CREATE TEMP TRIGGER there AFTER UPDATE ON main.other BEGIN INSERT INTO log VALUES(new.x); END");
+  step_once(s.writer, "UPDATE other SET x = 'same' RETURNING x");
+  shown_run(s.other, "UPDATE note SET likes = 7 WHERE id = 1000");
+  shown_run(s.writer, "SELECT 1"); /* it is asked first, and nobody has looked yet */
+  assert_all_shown(&s);
+  assert_string_equal(s.all[at].text, "7 ");
+  shown_run(s.writer, "DROP TRIGGER there; DETACH side");
+  shown_close(&s);
+}
+
+/* The former value of a row that is older than its column is the column's default. SQLite 3.40 says NULL. */
+static void of_a_column_that_was_added(void **state) {
+  (void)state;
+  for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_PAGES; level++) {
+    shown_site s;
+    shown_open(&s, notes, (vestry_sqlite_level)level);
+    shown_run(s.writer, "ALTER TABLE note ADD COLUMN state DEFAULT 'open'");
+    shown_run(s.writer, "ALTER TABLE note ADD COLUMN empty");
+    shown_settle(&s);
+    (void)shown_watch(&s, "SELECT count(state) FROM note");
+    size_t at = shown_watch(&s, "SELECT state FROM note WHERE id = 5");
+    size_t empty = shown_watch(&s, "SELECT count(empty) FROM note");
+    shown_run(s.writer, "UPDATE note SET state = NULL WHERE id = 5");
+    assert_all_shown(&s);
+    assert_string_equal(s.all[at].text, "(null) ");
+    assert_int_equal(s.all[empty].renders, 0); /* without a default, NULL is NULL */
+    shown_close(&s);
+  }
+}
+
+/* A module that remembers what it has read: FTS5 its segments, and what reads by it; others are not known. */
+static void of_what_a_module_remembers(void **state) {
+  (void)state;
+  shown_site s;
+  char text[SHOWN_TEXT_BYTES];
+  shown_open(&s,
+             "CREATE VIRTUAL TABLE doc USING fts5(text); INSERT INTO doc(doc, rank) VALUES('automerge', 0);"
+             "CREATE VIRTUAL TABLE \"a USING b\" USING fts5(text); CREATE VIRTUAL TABLE word USING fts5vocab(doc, 'row');"
+             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000) INSERT INTO doc(rowid, text)"
+             " SELECT i, 'w' || (i * 7919 % 60000) || ' q' || (i * 104729 % 60000) || ' z' || (i * 15485863 % 60000) FROM"
+             " n; INSERT INTO doc(doc) VALUES('optimize'); INSERT INTO \"a USING b\" SELECT text FROM doc LIMIT 3000;"
+             "INSERT INTO \"a USING b\"(\"a USING b\") VALUES('optimize'); CREATE TABLE name(id INTEGER PRIMARY KEY)",
+             VESTRY_SQLITE_PAGES);
+  shown_run(s.writer, "PRAGMA wal_checkpoint(TRUNCATE)");
+  /* As documents do: what nobody records has read it first. */
+  shown_text(s.reader, "SELECT rowid FROM doc WHERE doc MATCH 'w100'", text);
+  shown_text(s.reader, "SELECT count(*) FROM \"a USING b\" WHERE \"a USING b\" MATCH 'w100'", text);
+  size_t one = shown_watch(&s, "SELECT rowid FROM doc WHERE doc MATCH 'w30000'");
+  (void)shown_watch(&s, "SELECT rowid FROM doc WHERE doc MATCH 'z12345'");
+  (void)shown_watch(&s, "SELECT count(*) FROM \"a USING b\" WHERE \"a USING b\" MATCH 'w7919'");
+  (void)shown_watch(&s, "SELECT doc FROM word WHERE term = 'w30000'");
+  for (int i = 0; i < 4; i++) {
+    char sql[100];
+    sqlite3 *db = i % 2 ? s.writer : s.other;
+    snprintf(sql, sizeof sql, "INSERT INTO doc(rowid, text) VALUES(%d, 'w30000 z12345')", 100000 + i);
+    shown_run(db, sql);
+    assert_all_shown(&s);
+    shown_run(db, "INSERT INTO \"a USING b\" VALUES('w7919')");
+    assert_all_shown(&s);
+  }
+  /* It is still known by pages: what is inserted elsewhere renders it not. */
+  (void)shown_renders(&s, one);
+  shown_run(s.writer, "INSERT INTO name VALUES(1)");
+  assert_int_equal(shown_renders(&s, one), 0);
+  shown_close(&s);
+}
+
+/* Of a view of TEMP nobody says which columns it joins by. */
+static void by_a_view_of_temp(void **state) {
+  (void)state;
+  static const char *const views[] = {"CREATE TEMP VIEW both AS SELECT t, u FROM a JOIN b USING(c)",
+                                      "CREATE TEMP VIEW both AS SELECT t, u FROM (SELECT t, c FROM a) NATURAL JOIN "
+                                      "(SELECT u, c FROM b)"};
+  for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_PAGES; level++) {
+    for (int i = 0; i < 2; i++) {
+      shown_site s;
+      shown_open(&s,
+                 "CREATE TABLE a(id INTEGER PRIMARY KEY, c, t); CREATE TABLE b(id INTEGER PRIMARY KEY, c, u);"
+                 "INSERT INTO a VALUES(1, 5, 'x'); INSERT INTO b VALUES(1, 6, 'y')",
+                 (vestry_sqlite_level)level);
+      shown_run(s.reader, views[i]);
+      size_t at = shown_watch(&s, "SELECT t, u FROM both");
+      shown_run(s.writer, "UPDATE b SET c = 5");
+      assert_all_shown(&s);
+      assert_string_equal(s.all[at].text, "x y ");
+      shown_close(&s);
+    }
+  }
+}
+
+/* One connection has the file for itself: the number in it stands still. */
+static void of_who_has_the_file_alone(void **state) {
+  (void)state;
+  for (int level = VESTRY_SQLITE_TOPICS; level <= VESTRY_SQLITE_TABLES; level++) {
+    shown_site s;
+    shown_open_with(&s, "DELETE", notes, (vestry_sqlite_options){.level = (vestry_sqlite_level)level});
+    vestry_sqlite_detach(s.attached[1]);
+    sqlite3 *reader = s.reader;
+    s.reader = s.writer;
+    shown_run(s.writer, "PRAGMA locking_mode = EXCLUSIVE; UPDATE note SET likes = 1 WHERE id = 1");
+    size_t at = shown_watch(&s, "SELECT likes FROM note WHERE id = 1");
+    for (int i = 2; i < 6; i++) {
+      char sql[100];
+      uint64_t commits = shown_stats(&s).commits_count;
+      snprintf(sql, sizeof sql, "UPDATE note SET likes = %d WHERE id = 1", i);
+      shown_run(s.writer, sql);
+      assert_int_equal(shown_stats(&s).commits_count - commits, 1);
+      if (level == VESTRY_SQLITE_TABLES) assert_int_equal(shown_renders(&s, at), 1);
+      if (level == VESTRY_SQLITE_TABLES) assert_all_shown(&s);
+    }
+    shown_run(s.writer, "UPDATE note SET likes = likes WHERE id = 1");
+    assert_int_equal(shown_renders(&s, at), 0);
+    shown_run(s.writer, "VACUUM"); /* calls no hook, and is committed */
+    assert_int_equal(shown_renders(&s, at), 1);
+    shown_run(s.writer, "PRAGMA locking_mode = NORMAL; SELECT 1 FROM note");
+    s.reader = reader;
+    assert_int_equal(vestry_sqlite_attach(s.database, s.reader, &s.attached[1]), VESTRY_OK);
+    shown_run(s.other, "UPDATE note SET likes = 9 WHERE id = 1"); /* and others are heard again */
+    if (level == VESTRY_SQLITE_TABLES) assert_all_shown(&s);
+    shown_close(&s);
+  }
+}
+
+/* What could not be prepared depends on the schema. */
+static vestry_err show_added(vestry_render *render, vestry_html *html, void *app) {
+  shown_site *s = app;
+  sqlite3_stmt *statement = NULL;
+  vestry_render_begin(render, html);
+  bool is_there = !sqlite3_prepare_v2(s->reader, "SELECT added FROM note", -1, &statement, NULL);
+  sqlite3_finalize(statement);
+  vestry_html_add(html, "<b>%s</b>", is_there ? "there" : "not there");
+  return vestry_render_end(render, html);
+}
+
+static void by_what_could_not_be_prepared(void **state) {
+  (void)state;
+  for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_PAGES; level++) {
+    shown_site s;
+    vestry_page *page;
+    vestry_memory_exchange *tab;
+    shown_open(&s, notes, (vestry_sqlite_level)level);
+    assert_int_equal(vestry_page_create(s.pages, &(vestry_page_options){.render = show_added, .app = &s}, &page),
+                     VESTRY_OK);
+    const vestry_memory_call call = {.datastar = true};
+    assert_int_equal(vestry_memory_request(s.v, &call, vestry_page_handler, page, &tab), VESTRY_OK);
+    shown_settle(&s);
+    assert_non_null(strstr(vestry_memory_since(tab).data, "not there"));
+    shown_run(s.other, "ALTER TABLE note ADD COLUMN added");
+    shown_settle(&s);
+    const char *text = vestry_memory_since(tab).data;
+    assert_true(text && strstr(text, "there") && !strstr(text, "not there"));
+    vestry_memory_destroy(tab);
+    shown_close(&s);
+  }
+}
+
+/* There is no memory for the first set of pages, at whatever allocation. */
+static void without_memory_for_the_first_pages(void **state) {
+  (void)state;
+  for (int i = 0; i < 60; i++) {
+    shown_site s;
+    shown_open(&s, notes, VESTRY_SQLITE_PAGES);
+    s.all[0].sql = "SELECT likes FROM note WHERE id = 1000";
+    const vestry_memory_call call = {.path = "/page", .query = "0", .datastar = true};
+    assert_int_equal(vestry_memory_request(s.v, &call, NULL, NULL, &s.all[0].stream), VESTRY_OK);
+    s.count = 1;
+    atomic_store(&s.th.fail_at, atomic_load(&s.th.allocations) + i);
+    (void)vestry_pages_settle(s.pages, UINT64_MAX, 1000);
+    bool has_failed = atomic_load(&s.th.allocations) > atomic_load(&s.th.fail_at);
+    atomic_store(&s.th.fail_at, -1);
+    if (vestry_memory_ended(s.all[0].stream, NULL)) { /* it could not be told: it comes back */
+      vestry_memory_destroy(s.all[0].stream);
+      shown_tab(&s, 0);
+    }
+    test_host_advance_ms(&s.th, 60000);
+    shown_run(s.writer, "UPDATE note SET likes = 7 WHERE id = 1000");
+    assert_all_shown(&s);
+    shown_close(&s);
+    if (!has_failed) return;
+  }
+  fail_msg("a render has more allocations than were tried");
+}
+
+int main(void) {
+  level_begin();
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(of_a_file_that_is_mapped),         cmocka_unit_test(behind_one_that_changes_nothing),
+      cmocka_unit_test(behind_one_that_writes_elsewhere), cmocka_unit_test(of_a_column_that_was_added),
+      cmocka_unit_test(of_what_a_module_remembers),       cmocka_unit_test(by_a_view_of_temp),
+      cmocka_unit_test(of_who_has_the_file_alone),        cmocka_unit_test(by_what_could_not_be_prepared),
+      cmocka_unit_test(without_memory_for_the_first_pages),
+  };
+  return cmocka_run_group_tests_name("no commit is unheard", tests, NULL, NULL);
+}
