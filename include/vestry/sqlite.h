@@ -14,13 +14,14 @@
  *    TABLES  also: pages that read a table and columns that the commit changed
  *    PAGES   also: of those, only pages that read a page of the database file that the commit wrote. An insert writes
  *            the page where its row belongs, so ranges and what is not there yet are covered too
- *  Level PAGES needs vestry_sqlite_record_pages before SQLite is first used, and a database in WAL mode; where it has
- *  neither, or a render reads more than max_pages, what holds is TABLES. A change of the schema, VACUUM and what cannot
- *  be followed refresh every page that read the database.
+ *  Level PAGES needs vestry_sqlite_record_pages before SQLite is first used, and a database in WAL mode. SQLite 3.45 and
+ *  later cannot have it: they read long values past the cache that is recorded. Where it cannot be had, or a render reads
+ *  more than max_pages, what holds is TABLES; the log says so once. A change of the schema, VACUUM and what cannot be
+ *  followed refresh every page that read the database.
  *
  *  What a render reads by other means is not seen: clocks, random(), application functions with a memory of their own,
- *  virtual tables over other things, tables of TEMP and of files that were attached by SQL, blobs that are opened
- *  (sqlite3_blob_open), statements that were begun before the render. For these a page names a topic
+ *  virtual tables over other things, tables of TEMP and of files that were attached by SQL, blobs that are opened in a
+ *  render (sqlite3_blob_open), statements that were begun before the render. For these a page names a topic
  *  (vestry_render_topic). Topics are refreshed by what attached connections commit; what others do refreshes those who
  *  read it, and at level TOPICS all. What a render writes refreshes nothing, or it would go on for ever.
  *
@@ -90,7 +91,7 @@ typedef struct vestry_sqlite_options {
 /** Have SQLite say which pages of a database a render reads: for level PAGES. It is a setting of the whole process,
  *  made by sqlite3_config, and costs other connections a function call a page.
  *  Returns  OK, also when it was done before | BUSY (SQLite is in use already) | UNSUPPORTED (this SQLite cannot: 3.45
- *           and later read past the cache)
+ *           and later read past the cache). Level DEFAULT is TABLES then, and vestry_sqlite_create logs a warning
  *  Threads  before any other use of SQLite */
 VESTRY_API vestry_err vestry_sqlite_record_pages(void);
 
@@ -112,7 +113,9 @@ VESTRY_API void vestry_sqlite_destroy(vestry_sqlite *database);
 
 /** Attach a connection: what it commits refreshes pages, and what renders read with it is recorded. It takes the
  *  connection's hooks for preupdate, commit, rollback, trace and, from level TABLES on, its authorizer: the application
- *  must not set them. The connection has mmap_size 0 from then on.
+ *  must not set them. The connection has mmap_size 0 from then on, and PRAGMA mmap_size does nothing; if its file is
+ *  mapped all the same, renders are followed by tables.
+ *  A connection that shares its cache (SQLITE_OPEN_SHAREDCACHE) is attached together with all that share it.
  *  db              of the same file, outside of a transaction; in use by one thread at a time. Borrowed
  *  ret_connection  must be detached before sqlite3_close. Untouched on failure
  *  Returns  OK | INVALID (of another file; it was replaced since) | NO_MEMORY | BUSY (in a transaction) |
@@ -126,7 +129,8 @@ VESTRY_API void vestry_sqlite_detach(vestry_sqlite_connection *connection);
 
 /** Have everything refreshed that was committed until now, by whomever. For tests: settle behind it.
  *  ret_seq  for vestry_pages_settle; NULL: not wanted
- *  Returns  OK | IO | BUSY (somebody has been writing for five seconds; never in WAL mode)
+ *  Returns  OK | IO | BUSY (for five seconds somebody has been writing, or one connection has had the file for itself, by
+ *           locking_mode EXCLUSIVE, and was left in a statement that was not stepped to its end; never in WAL mode)
  *  Threads  any, not from a render; blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq);
 

@@ -25,7 +25,7 @@ typedef struct shim {
 
 /* Of the process, as SQLite's own settings are. Written once, before SQLite begins. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static bool is_recorded;
+static bool is_recorded, is_refused;
 static sqlite3_pcache_methods2 inner;
 
 /* The learner of this thread. */
@@ -118,6 +118,7 @@ static vestry_err record_pages_locked(void) {
 vestry_err vestry_sqlite_record_pages(void) {
   pthread_mutex_lock(&lock);
   vestry_err error = record_pages_locked();
+  is_refused = error == VESTRY_UNSUPPORTED;
   pthread_mutex_unlock(&lock);
   return error;
 }
@@ -125,6 +126,13 @@ vestry_err vestry_sqlite_record_pages(void) {
 bool vsi_sqlite_cache_is_recorded(void) {
   pthread_mutex_lock(&lock);
   bool is = is_recorded;
+  pthread_mutex_unlock(&lock);
+  return is;
+}
+
+bool vsi_sqlite_cache_is_refused(void) {
+  pthread_mutex_lock(&lock);
+  bool is = is_refused;
   pthread_mutex_unlock(&lock);
   return is;
 }

@@ -25,7 +25,8 @@ void vsi_sqlite_cache_forget(vsi_sqlite_cache *cache);
 void vsi_sqlite_reads_page(const void *owner, uint32_t page);
 void vsi_sqlite_reads_lose(const void *owner);
 
-/* Whether vestry_sqlite_record_pages was called. */
+/* Whether vestry_sqlite_record_pages was called, and this SQLite can; and whether it was, and this one cannot. */
 bool vsi_sqlite_cache_is_recorded(void);
+bool vsi_sqlite_cache_is_refused(void);
 
 #endif

@@ -7,8 +7,8 @@
  * the hook and commits nothing: the number that it would have had is somebody else's to come. So no hook says by itself
  * that something is committed, and a number that was announced and is reached says it only of a transaction that surely
  * changes a byte: of one in which a row comes, goes, or has another value than before (is_sure). That one is published
- * by whoever finds the number reached: the trace nearly always, otherwise the connection's next hook, or the thread that
- * looks for commits of others. Before it is reached, nobody does.
+ * by whoever finds the number reached: the trace nearly always, otherwise the connection's next hook, or the thread
+ * that looks for commits of others. Before it is reached, nobody does.
  *
  * Of any other the connection itself finds out, by what SQLite counts: a commit writes a page at least, and how many
  * pages a connection has written is known (SQLITE_DBSTATUS_CACHE_WRITE). Between the commit hook and the next hook
@@ -24,8 +24,8 @@
  *
  * What SQLite tells no hook of: changes of the schema, and DELETE without WHERE, if its statement was prepared before
  * there was a hook. So attaching expires all statements, and a statement that changes something else than rows is taken
- * for a change of everything. VACUUM calls no commit hook at all: what it commits is somebody else's, unless nobody else
- * can see its number. */
+ * for a change of everything. VACUUM calls no commit hook at all: what it commits is somebody else's, unless nobody
+ * else can see its number. */
 #include <ctype.h>
 
 #include "sqlite/sqlite.h"

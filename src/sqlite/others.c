@@ -1,6 +1,6 @@
 /* Commits that no attached connection made, found by their numbers: those between the last one that is accounted for
- * and the last one there is. One that was announced is the announcer's, if that surely changes something. If not, it may
- * be the announcer's, or that has committed nothing and somebody else has: it is taken for both (connection.c).
+ * and the last one there is. One that was announced is the announcer's, if that surely changes something. If not, it
+ * may be the announcer's, or that has committed nothing and somebody else has: it is taken for both (connection.c).
  *
  * A thread looks every poll_ms. In WAL mode to look is to load one word, so it costs nothing to speak of, and no
  * notification of the file system's comes when the WAL's index is written, which is when the commit can be seen.

@@ -21,8 +21,8 @@
  *
  * A module of virtual tables may keep in memory what it has read of the file before this render, and read it no more.
  * FTS5 keeps the list of its segments, which is one row of a table of its own; whoever reads an index of FTS5 is taken
- * to read that row, so it is read. FTS3, FTS4 and R-Tree keep nothing. Of any other module it is not known: renders that
- * read its tables are not followed by pages. */
+ * to read that row, so it is read. FTS3, FTS4 and R-Tree keep nothing. Of any other module it is not known: renders
+ * that read its tables are not followed by pages. */
 #include "sqlite/reads.h"
 
 #include <stdio.h>
@@ -217,8 +217,7 @@ static void note(vsi_sqlite_reader *reader, const char *table, const char *colum
 /* What changes what a name stands for, and no commit says. */
 static bool is_odd_action(int action, const char *schema) {
   return action == SQLITE_CREATE_TEMP_TABLE || action == SQLITE_CREATE_TEMP_VIEW || action == SQLITE_ATTACH ||
-         action == SQLITE_DETACH ||
-         (action == SQLITE_CREATE_VTABLE && schema && sqlite3_stricmp(schema, "temp") == 0);
+         action == SQLITE_DETACH || (action == SQLITE_CREATE_VTABLE && schema && sqlite3_stricmp(schema, "temp") == 0);
 }
 
 int vsi_sqlite_reader_authorize(vsi_sqlite_reader *reader, int action, const char *first, const char *second,
@@ -431,7 +430,8 @@ static bool was_named(const analysis *a, const name *n) {
 
 /* OK | any error: it cannot be told what it reads */
 static vestry_err take_virtual(vsi_sqlite_reader *reader, analysis *a) {
-  static const char of_file[] = "SELECT name, sql FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND rootpage = 0";
+  static const char of_file[] =
+      "SELECT name, sql FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND rootpage = 0";
   static const char of_process[] = "SELECT 1 FROM pragma_module_list WHERE name = ?1 COLLATE NOCASE AND name NOT IN "
                                    "('json_each', 'json_tree')";
   bool is_harmless = are_harmless(a);

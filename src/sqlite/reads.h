@@ -74,7 +74,7 @@ typedef struct vsi_sqlite_reader {
   void *owner;
   vsi_sqlite_tables *tables;
   const _Atomic(uint32_t) *generation; /* of the schema */
-  sqlite3_file *file; /* of its main database */
+  sqlite3_file *file;                  /* of its main database */
   vsi_sqlite_cache cache;
   bool wants_pages; /* of the database; false: tables alone are looked at */
   bool is_own;      /* what runs now is the library's */

@@ -3,8 +3,8 @@
  * Every commit to the file has a number: the one that SQLite itself counts commits with, so that a process need not ask
  * others. A connection that commits knows its number beforehand, since nobody else can commit then: it announces it in
  * the commit hook, together with what the transaction changed, and once it is committed, it is published. A number that
- * nobody announced is the commit of somebody else; one that was announced, and whose connection has not said yet whether
- * it has committed, may be either.
+ * nobody announced is the commit of somebody else; one that was announced, and whose connection has not said yet
+ * whether it has committed, may be either.
  *
  * One lock guards what is announced and which numbers are accounted for. Under it pages are refreshed; no SQL runs but
  * that of the database's own connection, which waits for nobody.

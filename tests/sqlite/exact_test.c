@@ -129,7 +129,8 @@ static void a_page_whose_rows_were_moved_is_followed(void **state) {
   for (int is_other = 0; is_other < 2; is_other++) {
     shown_site s;
     shown_open(&s, channels, VESTRY_SQLITE_PAGES);
-    size_t eight = shown_watch(&s, "SELECT id FROM message WHERE channel = 8 AND id = 200"), one = shown_watch(&s, first);
+    size_t eight = shown_watch(&s, "SELECT id FROM message WHERE channel = 8 AND id = 200"),
+           one = shown_watch(&s, first);
     shown_run(s.writer, "UPDATE message SET body = hex(zeroblob(800)) WHERE channel = 8 AND id BETWEEN 190 AND 210");
     assert_int_equal(shown_renders(&s, eight), 0);
     shown_run(is_other ? s.other : s.writer, "DELETE FROM message WHERE channel = 8 AND id = 200");
@@ -150,7 +151,7 @@ static void columns_that_join_are_read(void **state) {
     shown_site s;
     shown_open(&s, channels, (vestry_sqlite_level)level);
     shown_run(s.writer, "CREATE VIEW joined AS SELECT count(*) AS n FROM name n JOIN message m USING(id, body);"
-                  "ALTER TABLE name ADD COLUMN body; INSERT INTO name VALUES(1000000, 7, 'y')");
+                        "ALTER TABLE name ADD COLUMN body; INSERT INTO name VALUES(1000000, 7, 'y')");
     for (size_t i = 0; i < 3; i++) shown_watch(&s, queries[i]);
     size_t likes = shown_watch(&s, "SELECT max(likes), max(body) FROM message");
     shown_run(s.writer, "UPDATE message SET id = 1000000 WHERE channel = 8 AND id = 399");
@@ -285,7 +286,8 @@ static void everything_is_refreshed_when_the_schema_changes(void **state) {
     shown_site s;
     shown_open(&s, channels, VESTRY_SQLITE_PAGES);
     shown_run(s.writer, "CREATE VIEW v AS SELECT 1 AS x");
-    size_t eight = shown_watch(&s, eighth), view = shown_watch(&s, "SELECT x FROM v, message WHERE channel = 1 AND id = 1");
+    size_t eight = shown_watch(&s, eighth),
+           view = shown_watch(&s, "SELECT x FROM v, message WHERE channel = 1 AND id = 1");
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
       shown_run(is_other ? s.other : s.writer, changes[i]);
       assert_true(shown_renders(&s, eight) >= 1);
@@ -303,16 +305,17 @@ static void what_is_no_ordinary_table_is_followed(void **state) {
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_PAGES; level++) {
     shown_site s;
     shown_open(&s,
-              "CREATE VIRTUAL TABLE note USING fts5(text); CREATE TABLE counted(id INTEGER PRIMARY KEY AUTOINCREMENT);"
-              "INSERT INTO note VALUES('one two'); INSERT INTO counted VALUES(NULL); CREATE TABLE other(x);"
-              "CREATE VIRTUAL TABLE place USING rtree(id, a, b); INSERT INTO place VALUES(1, 2, 3)",
-              (vestry_sqlite_level)level);
+               "CREATE VIRTUAL TABLE note USING fts5(text); CREATE TABLE counted(id INTEGER PRIMARY KEY AUTOINCREMENT);"
+               "INSERT INTO note VALUES('one two'); INSERT INTO counted VALUES(NULL); CREATE TABLE other(x);"
+               "CREATE VIRTUAL TABLE place USING rtree(id, a, b); INSERT INTO place VALUES(1, 2, 3)",
+               (vestry_sqlite_level)level);
     size_t found = shown_watch(&s, "SELECT text FROM note WHERE note MATCH 'two'");
     size_t last = shown_watch(&s, "SELECT seq FROM sqlite_sequence"), version = shown_watch(&s, "PRAGMA user_version");
     size_t schema = shown_watch(&s, "SELECT count(*) FROM sqlite_master"),
            pragma = shown_watch(&s, "SELECT * FROM pragma_user_version");
     size_t each = shown_watch(&s, "SELECT count(*) FROM json_each('[1, 2]')");
-    size_t near = shown_watch(&s, "SELECT count(*) FROM place WHERE a > 1"), blob = shown_watch(&s, "EXPLAIN SELECT * FROM other");
+    size_t near = shown_watch(&s, "SELECT count(*) FROM place WHERE a > 1"),
+           blob = shown_watch(&s, "EXPLAIN SELECT * FROM other");
     for (int i = 0; i < 2; i++) {
       sqlite3 *db = i ? s.other : s.writer;
       shown_run(db, "INSERT INTO note VALUES('two three')");
@@ -410,7 +413,7 @@ static void commits_whose_frames_are_lost_refresh_everything(void **state) {
   size_t eight = shown_watch(&s, eighth), one = shown_watch(&s, first);
   uint64_t before = shown_stats(&s).whole_count;
   shown_run(s.other, "INSERT INTO message VALUES(8, 1000, 'x', 0); PRAGMA wal_checkpoint(TRUNCATE);"
-               "INSERT INTO message VALUES(2, 1000, 'x', 0)");
+                     "INSERT INTO message VALUES(2, 1000, 'x', 0)");
   assert_int_equal(shown_renders(&s, eight), 1);
   assert_string_equal(s.all[eight].text, "1000 399 ");
   assert_int_equal(shown_stats(&s).whole_count, before + 1);

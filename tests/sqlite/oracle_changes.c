@@ -13,9 +13,10 @@ static void make_idle(char *sql, const char *one, unsigned k) {
   case 0: snprintf(sql, SQL_BYTES, "UPDATE %s SET c = c WHERE k = %u", one, k); return;
   case 1: snprintf(sql, SQL_BYTES, "UPDATE %s SET a = a, e = e", one); return;
   case 2:
-    snprintf(sql, SQL_BYTES,
-             "INSERT INTO %s(k, id, a, u) SELECT k, id, a, u FROM %s WHERE k = %u LIMIT 2 ON CONFLICT DO UPDATE SET e = e",
-             one, one, k);
+    snprintf(
+        sql, SQL_BYTES,
+        "INSERT INTO %s(k, id, a, u) SELECT k, id, a, u FROM %s WHERE k = %u LIMIT 2 ON CONFLICT DO UPDATE SET e = e",
+        one, one, k);
     return;
   case 3: snprintf(sql, SQL_BYTES, "UPDATE %s SET e = e WHERE id = %u", one, chance(400)); return;
   case 4: snprintf(sql, SQL_BYTES, "BEGIN IMMEDIATE; COMMIT"); return;
@@ -29,7 +30,9 @@ static void make_added(char *sql, const char *one, unsigned k) {
   case 0: snprintf(sql, SQL_BYTES, "UPDATE %s SET z%u = NULL WHERE k = %u", one, column, k); return;
   case 1: snprintf(sql, SQL_BYTES, "UPDATE %s SET z%u = NULL WHERE id = %u", one, column, chance(400)); return;
   case 2: snprintf(sql, SQL_BYTES, "UPDATE %s SET z%u = 'open' WHERE k = %u", one, column, k); return;
-  default: snprintf(sql, SQL_BYTES, "UPDATE %s SET z%u = %u WHERE id = %u", one, column, chance(3), chance(400)); return;
+  default:
+    snprintf(sql, SQL_BYTES, "UPDATE %s SET z%u = %u WHERE id = %u", one, column, chance(3), chance(400));
+    return;
   }
 }
 
@@ -120,15 +123,18 @@ static void make_change(const oracle_world *w, char *sql) {
              row);
     return;
   case 25:
-    snprintf(sql, SQL_BYTES,
-             "UPDATE %s SET e = y.e FROM (SELECT k, max(e) AS e FROM %s GROUP BY k) AS y WHERE y.k = %s.k AND %s.a = %u",
-             one, two, one, one, n);
+    snprintf(
+        sql, SQL_BYTES,
+        "UPDATE %s SET e = y.e FROM (SELECT k, max(e) AS e FROM %s GROUP BY k) AS y WHERE y.k = %s.k AND %s.a = %u",
+        one, two, one, one, n);
     return;
   case 26: snprintf(sql, SQL_BYTES, "DELETE FROM %s WHERE k IN (SELECT k FROM %s WHERE a = %u)", one, two, n); return;
   case 27: snprintf(sql, SQL_BYTES, "UPDATE OR IGNORE %s SET b = NULL, u = NULL WHERE k = %u", one, k); return;
   case 28: snprintf(sql, SQL_BYTES, "UPDATE %s SET c = upper(c), b = b WHERE k = %u", one, k); return;
-  case 29: snprintf(sql, SQL_BYTES, "UPDATE OR IGNORE %s SET k = %u.0, id = %u WHERE id = %u", one, k, chance(400),
-                    chance(400)); return;
+  case 29:
+    snprintf(sql, SQL_BYTES, "UPDATE OR IGNORE %s SET k = %u.0, id = %u WHERE id = %u", one, k, chance(400),
+             chance(400));
+    return;
   default: snprintf(sql, SQL_BYTES, "UPDATE %s SET d = '%u' WHERE k = %u", one, n, k); return;
   }
 }

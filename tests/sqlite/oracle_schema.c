@@ -26,17 +26,16 @@ static void table_sql(oracle_world *w, int number, char sql[SQL_BYTES]) {
 }
 
 static void index_sql(oracle_world *w, char sql[SQL_BYTES]) {
-  static const char *const of[] = {"a", "b, c", "a) WHERE (b > 3", "a + b", "e", "k, a", "c, d", "u, a, b", "k, id DESC",
-                                   "e DESC, u"};
+  static const char *const of[] = {"a",    "b, c", "a) WHERE (b > 3", "a + b",      "e",
+                                   "k, a", "c, d", "u, a, b",         "k, id DESC", "e DESC, u"};
   char name[8];
   snprintf(sql, SQL_BYTES, "CREATE INDEX IF NOT EXISTS i%d ON %s(%s)", w->indexes++ % 12, oracle_table(name),
            of[chance(10)]);
 }
 
 static void view_sql(int number, char sql[SQL_BYTES]) {
-  snprintf(sql, SQL_BYTES,
-           "DROP VIEW IF EXISTS v%d; CREATE VIEW v%d AS SELECT k, a, b, c FROM t%u WHERE a < %u", number, number,
-           chance(ORACLE_TABLES), 5 + chance(20));
+  snprintf(sql, SQL_BYTES, "DROP VIEW IF EXISTS v%d; CREATE VIEW v%d AS SELECT k, a, b, c FROM t%u WHERE a < %u",
+           number, number, chance(ORACLE_TABLES), 5 + chance(20));
 }
 
 static void make_trigger(oracle_world *w, int number) {
@@ -126,9 +125,7 @@ void oracle_schema_change(oracle_world *w, oracle_who who) {
   case 5:
   case 6:
   case 7:
-  case 8:
-    snprintf(sql, sizeof sql, "ALTER TABLE %s ADD COLUMN z%u%s", name, column, defaults[chance(5)]);
-    break;
+  case 8: snprintf(sql, sizeof sql, "ALTER TABLE %s ADD COLUMN z%u%s", name, column, defaults[chance(5)]); break;
   case 9: snprintf(sql, sizeof sql, "ALTER TABLE %s DROP COLUMN z%u", name, column); break;
   case 10:
     snprintf(sql, sizeof sql, "ALTER TABLE %s RENAME COLUMN z%u TO z%u", name, column, chance(ORACLE_ADDED));

@@ -4,9 +4,9 @@
  *
  *     VESTRY_SEED=1 VESTRY_COMMITS=100000 test_sqlite_oracle     a long run; it says what it counted
  *
- * Each 400 steps (VESTRY_STEPS_A_WORLD) are a world of their own, with the next seed; then come those with a thread that
- * looks all the time (VESTRY_LOOKED_COMMITS). A commit is what SQLite counts as one: a step makes none, or several.
- * scripts/oracle goes from run to run: no world comes twice. */
+ * Each 400 steps (VESTRY_STEPS_A_WORLD) are a world of their own, with the next seed; then come those with a thread
+ * that looks all the time (VESTRY_LOOKED_COMMITS). A commit is what SQLite counts as one: a step makes none, or
+ * several. scripts/oracle goes from run to run: no world comes twice. */
 #include <stdlib.h>
 
 #include "sqlite/level.h"

@@ -22,10 +22,10 @@ unsigned oracle_chance_inside(unsigned below) {
 }
 
 oracle_kind oracle_kind_of(uint64_t seed) {
-  static const oracle_kind kinds[16] = {
-      ORACLE_BY_PAGES,   ORACLE_BY_PAGES,  ORACLE_BY_TABLES, ORACLE_BY_PAGES,   ORACLE_BY_PAGES, ORACLE_BY_TABLES,
-      ORACLE_BY_PAGES,   ORACLE_BY_JOURNAL, ORACLE_BY_PAGES, ORACLE_BY_PAGES,   ORACLE_BY_TABLES, ORACLE_BY_PAGES,
-      ORACLE_BY_JOURNAL, ORACLE_BY_TABLES, ORACLE_BY_PAGES,  ORACLE_ALONE};
+  static const oracle_kind kinds[16] = {ORACLE_BY_PAGES,   ORACLE_BY_PAGES,  ORACLE_BY_TABLES, ORACLE_BY_PAGES,
+                                        ORACLE_BY_PAGES,   ORACLE_BY_TABLES, ORACLE_BY_PAGES,  ORACLE_BY_JOURNAL,
+                                        ORACLE_BY_PAGES,   ORACLE_BY_PAGES,  ORACLE_BY_TABLES, ORACLE_BY_PAGES,
+                                        ORACLE_BY_JOURNAL, ORACLE_BY_TABLES, ORACLE_BY_PAGES,  ORACLE_ALONE};
   oracle_kind kind = kinds[seed % 16];
   return kind == ORACLE_BY_PAGES && !level_has_pages() ? ORACLE_BY_TABLES : kind;
 }
@@ -271,8 +271,7 @@ uint64_t oracle_world_close(oracle_world *w) {
   vestry_pages_destroy(w->pages);
   vestry_destroy(w->v);
   if (w->has_process) oracle_process_close();
-  for (int i = 0; i < (w->is_alone ? 1 : ORACLE_CONNECTIONS); i++)
-    assert_int_equal(sqlite3_close(w->db[i]), SQLITE_OK);
+  for (int i = 0; i < (w->is_alone ? 1 : ORACLE_CONNECTIONS); i++) assert_int_equal(sqlite3_close(w->db[i]), SQLITE_OK);
   test_host_assert_clean(&w->th);
   remove_files(w);
   return stats.whole_count;

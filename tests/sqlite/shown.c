@@ -22,7 +22,8 @@ void shown_text(sqlite3 *db, const char *sql, char text[SHOWN_TEXT_BYTES]) {
     sql = rest;
     while (row && (result = sqlite3_step(row)) == SQLITE_ROW)
       for (int i = 0; i < sqlite3_column_count(row) && len < SHOWN_TEXT_BYTES - 40; i++)
-        len += (size_t)snprintf(text + len, SHOWN_TEXT_BYTES - len, "%.30s ", (const char *)sqlite3_column_text(row, i));
+        len +=
+            (size_t)snprintf(text + len, SHOWN_TEXT_BYTES - len, "%.30s ", (const char *)sqlite3_column_text(row, i));
     sqlite3_finalize(row);
   }
 }

@@ -31,8 +31,9 @@ typedef struct shown_site {
   vestry_sqlite_connection *attached[2];
   shown all[SHOWN_MOST];
   size_t count;
-  const char *committed;                          /* by somebody else, inside the next render, behind what it reads */
-  void (*behind)(struct shown_site *, vestry_render *); /* what comes behind the next render, before its page depends on it */
+  const char *committed; /* by somebody else, inside the next render, behind what it reads */
+  void (*behind)(struct shown_site *,
+                 vestry_render *); /* what comes behind the next render, before its page depends on it */
 } shown_site;
 
 void shown_run(sqlite3 *db, const char *sql);

@@ -474,7 +474,7 @@ static void tables_are_made_once_and_have_a_version(void **state) {
 }
 
 int main(void) {
-  level_begin(); /* without pages, commits of others refresh all tabs */
+  level_begin();       /* without pages, commits of others refresh all tabs */
   site_clock(1000000); /* before anything is opened */
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_state_is_read_as_it_was_written),

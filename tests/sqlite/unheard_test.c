@@ -6,10 +6,11 @@
 #include "sqlite/shown.h"
 #include "sqlite/sqlite.h"
 
-static const char notes[] = "CREATE TABLE note(id INTEGER PRIMARY KEY, text, likes);"
-                            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) INSERT INTO "
-                            "note SELECT i, 'row ' || i || hex(zeroblob(40)), 0 FROM n;"
-                            "CREATE TABLE other(id INTEGER PRIMARY KEY, x); INSERT INTO other VALUES(1, 'same')";
+static const char notes[] =
+    "CREATE TABLE note(id INTEGER PRIMARY KEY, text, likes);"
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) INSERT INTO "
+    "note SELECT i, 'row ' || i || hex(zeroblob(40)), 0 FROM n;"
+    "CREATE TABLE other(id INTEGER PRIMARY KEY, x); INSERT INTO other VALUES(1, 'same')";
 
 /* All pages show what they would show now. */
 static void assert_all_shown(shown_site *s) {
@@ -138,14 +139,15 @@ static void of_what_a_module_remembers(void **state) {
   (void)state;
   shown_site s;
   char text[SHOWN_TEXT_BYTES];
-  shown_open(&s,
-             "CREATE VIRTUAL TABLE doc USING fts5(text); INSERT INTO doc(doc, rank) VALUES('automerge', 0);"
-             "CREATE VIRTUAL TABLE \"a USING b\" USING fts5(text); CREATE VIRTUAL TABLE word USING fts5vocab(doc, 'row');"
-             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000) INSERT INTO doc(rowid, text)"
-             " SELECT i, 'w' || (i * 7919 % 60000) || ' q' || (i * 104729 % 60000) || ' z' || (i * 15485863 % 60000) FROM"
-             " n; INSERT INTO doc(doc) VALUES('optimize'); INSERT INTO \"a USING b\" SELECT text FROM doc LIMIT 3000;"
-             "INSERT INTO \"a USING b\"(\"a USING b\") VALUES('optimize'); CREATE TABLE name(id INTEGER PRIMARY KEY)",
-             VESTRY_SQLITE_PAGES);
+  shown_open(
+      &s,
+      "CREATE VIRTUAL TABLE doc USING fts5(text); INSERT INTO doc(doc, rank) VALUES('automerge', 0);"
+      "CREATE VIRTUAL TABLE \"a USING b\" USING fts5(text); CREATE VIRTUAL TABLE word USING fts5vocab(doc, 'row');"
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000) INSERT INTO doc(rowid, text)"
+      " SELECT i, 'w' || (i * 7919 % 60000) || ' q' || (i * 104729 % 60000) || ' z' || (i * 15485863 % 60000) FROM"
+      " n; INSERT INTO doc(doc) VALUES('optimize'); INSERT INTO \"a USING b\" SELECT text FROM doc LIMIT 3000;"
+      "INSERT INTO \"a USING b\"(\"a USING b\") VALUES('optimize'); CREATE TABLE name(id INTEGER PRIMARY KEY)",
+      VESTRY_SQLITE_PAGES);
   shown_run(s.writer, "PRAGMA wal_checkpoint(TRUNCATE)");
   /* As documents do: what nobody records has read it first. */
   shown_text(s.reader, "SELECT rowid FROM doc WHERE doc MATCH 'w100'", text);
@@ -289,10 +291,10 @@ static void without_memory_for_the_first_pages(void **state) {
 int main(void) {
   level_begin();
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(of_a_file_that_is_mapped),         cmocka_unit_test(behind_one_that_changes_nothing),
-      cmocka_unit_test(behind_one_that_writes_elsewhere), cmocka_unit_test(of_a_column_that_was_added),
-      cmocka_unit_test(of_what_a_module_remembers),       cmocka_unit_test(by_a_view_of_temp),
-      cmocka_unit_test(of_who_has_the_file_alone),        cmocka_unit_test(by_what_could_not_be_prepared),
+      cmocka_unit_test(of_a_file_that_is_mapped),           cmocka_unit_test(behind_one_that_changes_nothing),
+      cmocka_unit_test(behind_one_that_writes_elsewhere),   cmocka_unit_test(of_a_column_that_was_added),
+      cmocka_unit_test(of_what_a_module_remembers),         cmocka_unit_test(by_a_view_of_temp),
+      cmocka_unit_test(of_who_has_the_file_alone),          cmocka_unit_test(by_what_could_not_be_prepared),
       cmocka_unit_test(without_memory_for_the_first_pages),
   };
   return cmocka_run_group_tests_name("no commit is unheard", tests, NULL, NULL);
