@@ -144,16 +144,26 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
     error = vsi_sqlite_exact_init(&database->exact, pages, host, &database->options);
   }
   if (error == VESTRY_UNSUPPORTED)
-    vsi_sqlite_refuse(&call, error, "level PAGES wants vestry_sqlite_record_pages before any other use of SQLite");
+    vsi_sqlite_refuse(&call, error,
+                      vsi_sqlite_cache_is_refused()
+                          ? "level PAGES cannot be had: SQLite 3.45 and later read past the cache that is recorded"
+                          : "level PAGES wants vestry_sqlite_record_pages before any other use of SQLite");
   else if (error)
     vsi_sqlite_refuse(&call, error, "%s", vestry_strerror(error));
   else
     error = fill(database);
-  if (error)
+  if (error) {
     vestry_sqlite_destroy(database);
-  else
-    *ret_database = database;
-  return error;
+    return error;
+  }
+  if (options.level == VESTRY_SQLITE_DEFAULT && vsi_sqlite_cache_is_refused())
+    vsi_sqlite_log(
+        host, VESTRY_LOG_WARN,
+        "%s, %s: the level is TABLES, and commits render more than they would at PAGES: SQLite %s reads past "
+        "the cache that is recorded",
+        call.function, options.path, sqlite3_libversion());
+  *ret_database = database;
+  return VESTRY_OK;
 }
 
 void vestry_sqlite_destroy(vestry_sqlite *database) {

@@ -67,18 +67,7 @@ vestry_err vsi_sqlite_exact_init(vsi_sqlite_exact *exact, vestry_pages *pages, c
   exact->records_pages = (options->level == VESTRY_SQLITE_PAGES || options->level == VESTRY_SQLITE_DEFAULT) &&
                          vsi_sqlite_cache_is_recorded();
   exact->max_pages = options->max_pages;
-  if (options->level == VESTRY_SQLITE_PAGES && !exact->records_pages) {
-    vsi_sqlite_log(host, VESTRY_LOG_ERROR, "vestry_sqlite_create, %s: level PAGES cannot be had with SQLite %s: %s",
-                   options->path, sqlite3_libversion(),
-                   vsi_sqlite_cache_is_refused() ? "3.45 and later read past the cache that is recorded; use TABLES"
-                                                 : "call vestry_sqlite_record_pages first thing in main");
-    return VESTRY_UNSUPPORTED;
-  }
-  if (options->level == VESTRY_SQLITE_DEFAULT && vsi_sqlite_cache_is_refused())
-    vsi_sqlite_log(host, VESTRY_LOG_WARN,
-                   "vestry_sqlite_create, %s: SQLite %s reads past the cache that is recorded: the level is TABLES, and "
-                   "commits render more than they would at PAGES",
-                   options->path, sqlite3_libversion());
+  if (options->level == VESTRY_SQLITE_PAGES && !exact->records_pages) return VESTRY_UNSUPPORTED;
   vsi_sqlite_tables_init(&exact->tables, host);
   vestry_err error = vsi_sqlite_index_create(pages, host, options->max_bytes, &exact->index);
   if (!error) error = vestry_pages_observe(pages, &observer);

@@ -42,9 +42,9 @@ static void a_commit_renders_what_it_concerns(void **state) {
   }
 }
 
-static size_t renders_of_all(site *s) {
+static size_t renders_of_all(shown_site *s) {
   size_t sum = 0;
-  for (size_t i = 0; i < s->count; i++) sum += renders(s, i);
+  for (size_t i = 0; i < s->count; i++) sum += shown_renders(s, i);
   return sum;
 }
 
@@ -52,8 +52,8 @@ static size_t renders_of_all(site *s) {
 static void counters_count_renders(void **state) {
   (void)state;
   for (int by_pages = 0; by_pages < 2; by_pages++) {
-    site s;
-    open_site(&s, channels, by_pages ? VESTRY_SQLITE_PAGES : VESTRY_SQLITE_TABLES);
+    shown_site s;
+    shown_open(&s, channels, by_pages ? VESTRY_SQLITE_PAGES : VESTRY_SQLITE_TABLES);
     static const char *const queries[] = {first,
                                           first,
                                           first,
@@ -64,9 +64,9 @@ static void counters_count_renders(void **state) {
                                           "SELECT count(*) FROM message",
                                           "SELECT x FROM other",
                                           "SELECT x FROM other"};
-    for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) watch(&s, queries[i]);
+    for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) shown_watch(&s, queries[i]);
     (void)renders_of_all(&s);
-    vestry_sqlite_stats from = stats_of(&s);
+    vestry_sqlite_stats from = shown_stats(&s);
     size_t sum = 0;
     for (int i = 0; i < 60; i++) {
       char sql[100];
@@ -74,14 +74,14 @@ static void counters_count_renders(void **state) {
       snprintf(sql, sizeof sql, "INSERT INTO message VALUES(%d, %d, 'x', 0)", i % 5 ? 8 : 1, 1000 + i);
       if (i % 7 == 0) snprintf(sql, sizeof sql, "INSERT INTO other VALUES(%d)", i);
       if (i == 40) snprintf(sql, sizeof sql, "CREATE TABLE another(x)"); /* all that have read */
-      run(by, sql);
+      shown_run(by, sql);
       sum += renders_of_all(&s);
-      assert_int_equal(stats_of(&s).refreshed_count - from.refreshed_count, sum);
+      assert_int_equal(shown_stats(&s).refreshed_count - from.refreshed_count, sum);
     }
-    vestry_sqlite_stats to = stats_of(&s);
+    vestry_sqlite_stats to = shown_stats(&s);
     assert_true(sum >= 60 * 3);
     assert_true(to.refreshed_sets_count - from.refreshed_sets_count < sum * 3 / 4);
-    close_site(&s);
+    shown_close(&s);
   }
 }
 
