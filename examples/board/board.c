@@ -14,6 +14,8 @@ struct app {
   sqlite3 *db;
   vestry_presence *presence;
   vestry_actor *painter;
+  vestry_once *once;
+  unsigned char secret[DB_SECRET_BYTES];
   const char *file;
   uint64_t grace_ms;
 };
@@ -27,28 +29,34 @@ struct app {
 #define LOGOUT "<form method=\"post\" action=\"/logout\"><button>Log out</button></form>"
 #define HOME                                                                                                           \
   "<main class=\"narrow\"><header><h1>Boards</h1>" LOGOUT "</header><nav class=\"boards\">%-s</nav>"                   \
-  "<form class=\"line\" method=\"post\" action=\"/board\"><label for=\"title\">New board</label><span></span>"         \
+  "<form class=\"line\" method=\"post\" action=\"/board\"><input type=\"hidden\" name=\"once\" value=\"%s\">"          \
+  "<label for=\"title\">New board</label><span></span>"                                                                \
   "<input id=\"title\" name=\"title\" maxlength=\"%d\" required autocomplete=\"off\">"                                 \
   "<button class=\"first\">Create</button></form></main>"
-/* A page's own state is in its signals: what is typed, and which card is being edited. */
+/* A page's own state is in its signals: what is typed, and which card is being edited. A card that is added is added
+ * once, and so is a notice: each says what it was when it was sent, also if the server is there only later, and cards
+ * come in the order in which they were added. */
 #define BOARD                                                                                                          \
-  "<main data-signals=\"{text: '', draft: '', edit: 0, to: '', notice: '', error: ''}\" "                              \
+  "<main %-s data-signals=\"{text: '', draft: '', edit: 0, to: '', notice: '', error: ''}\" "                          \
   "data-init=\"@get('/board/%d/stream', {retry: 'error', retryMaxCount: Infinity, openWhenHidden: true})\">"           \
   "<header><a href=\"/\">Boards</a><h1>%s</h1><ul id=\"who\" aria-label=\"Here now\"></ul>" LOGOUT "</header>"         \
-  "<form class=\"line\" data-on:submit=\"@post('/board/%d/card')\"><label for=\"text\">New card</label><span></span>"  \
+  "<form class=\"line\" data-on:submit=\"%-s; $text = ''\" data-on:datastar-fetch=\"evt.detail.el === el && "          \
+  "['error', 'retries-failed'].includes(evt.detail.type) && ($text ||= el.once.payload.text)\"><label "                \
+  "for=\"text\">New card</label><span></span>"                                                                         \
   "<input id=\"text\" data-bind:text maxlength=\"%d\" autocomplete=\"off\"><button "                                   \
   "class=\"first\">Add</button></form>"                                                                                \
   "<p class=\"error\" role=\"alert\" data-text=\"$error\"></p><div id=\"cards\"></div>"                                \
-  "<form class=\"line to\" data-on:submit=\"@post('/notice')\">"                                                       \
+  "<form class=\"line to\" data-on:submit=\"%-s\">"                                                                    \
   "<input data-bind:to aria-label=\"To\" placeholder=\"To\" maxlength=\"%d\" autocomplete=\"off\">"                    \
   "<input data-bind:notice aria-label=\"Notice\" placeholder=\"Notice\" maxlength=\"%d\" autocomplete=\"off\">"        \
   "<button>Send</button></form><div id=\"notices\" role=\"log\"></div></main>"
 #define CARD                                                                                                           \
   "<article id=\"card-%d\"><p data-show=\"$edit != %d\">%s</p><footer data-show=\"$edit != %d\"><span>%s</span>"       \
   "<button data-on:click=\"$draft = el.closest('article').firstChild.textContent; $edit = %d\">Edit</button>"          \
-  "<button data-on:click=\"@post('/board/%d/card/%d/move')\">Move on</button>"                                         \
+  "<button data-on:click=\"@post('/board/%d/card/%d/move', {payload: {stage: %d}})\">Move on</button>"                 \
   "<button data-on:click=\"@delete('/board/%d/card/%d')\">Delete</button></footer>"                                    \
-  "<form data-show=\"$edit == %d\" style=\"display: none\" data-on:submit=\"@put('/board/%d/card/%d')\">"              \
+  "<form data-show=\"$edit == %d\" style=\"display: none\" data-on:submit=\"@put('/board/%d/card/%d', "                \
+  "{payload: {draft: $draft}})\">"                                                                                     \
   "<textarea id=\"draft-%d\" data-bind:draft aria-label=\"Text\" maxlength=\"%d\"></textarea><button "                 \
   "class=\"first\">Save</button>"                                                                                      \
   "<button type=\"button\" data-on:click=\"$edit = 0\">Cancel</button></form></article>"
@@ -66,11 +74,13 @@ static vestry_err home(const vestry_request *req, vestry_reply *reply, void *ctx
   struct app *app = ctx;
   vestry_html html;
   vestry_slice boards;
+  char once[VESTRY_ONCE_NONCE_BYTES];
   if (!vestry_session_user(req)) return program_page(&app->program, reply, "The board", LOGIN, NAME_MAX, "");
   vestry_html_init(&html, NULL);
   vestry_err err = db_run(app->db, "SELECT id, title FROM board ORDER BY id", NULL, add_board, &html);
   if (!err) err = vestry_html_result(&html, &boards);
-  if (!err) err = program_page(&app->program, reply, "Boards", HOME, (const char *)boards.data, NAME_MAX);
+  if (!err) err = vestry_once_nonce(req, once);
+  if (!err) err = program_page(&app->program, reply, "Boards", HOME, (const char *)boards.data, once, NAME_MAX);
   vestry_html_finish(&html);
   return err;
 }
@@ -148,7 +158,8 @@ static void add_person(const char *who, size_t streams_count, void *html) {
 
 static void add_card(sqlite3_stmt *row, void *html) {
   int id = sqlite3_column_int(row, 0), board = sqlite3_column_int(row, 1);
-  vestry_html_add(html, CARD, id, id, sqlite3_column_text(row, 2), id, sqlite3_column_text(row, 3), id, board, id,
+  int next = (sqlite3_column_int(row, 4) + 1) % STAGES;
+  vestry_html_add(html, CARD, id, id, sqlite3_column_text(row, 2), id, sqlite3_column_text(row, 3), id, board, id, next,
                   board, id, id, board, id, id, TEXT_MAX);
 }
 
@@ -171,7 +182,7 @@ static void draw_board(struct app *app, int64_t board) {
   vestry_html_add(&html, "<div id=\"cards\">");
   for (int stage = 0; stage < STAGES; stage++) {
     vestry_html_add(&html, "<section><h2>%s</h2>", stages[stage]);
-    (void)db_run(app->db, "SELECT id, board, text, author FROM card WHERE board = ? AND stage = ? ORDER BY id",
+    (void)db_run(app->db, "SELECT id, board, text, author, stage FROM card WHERE board = ? AND stage = ? ORDER BY id",
                  VESTRY_KEY(board, stage), add_card, &html);
     vestry_html_add(&html, "</section>");
   }
@@ -210,15 +221,27 @@ static void read_title(sqlite3_stmt *row, void *title) {
   snprintf(title, NAME_MAX + 1, "%s", (const char *)sqlite3_column_text(row, 0));
 }
 
+/* What a form sends, once; the same again before it is answered is no other. */
+static vestry_err sending(char *action, size_t size, const char *signals, const char *url) {
+  const vestry_backend_action_options options = {
+      .size = sizeof options, .filter_include = signals, .once = true, .press = VESTRY_PRESS_UNTIL_ANSWERED};
+  return vestry_backend_action_string(action, size, VESTRY_METHOD_POST, &options, "%-s", url);
+}
+
 static vestry_err board_page(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  char title[NAME_MAX + 1];
+  char title[NAME_MAX + 1], url[40], once[VESTRY_ONCE_ATTRIBUTES_BYTES], add[1024], notice[1024];
   int64_t board;
   vestry_err err = board_of(req, &board) ? VESTRY_NOT_FOUND : VESTRY_OK;
   if (!err) err = db_run(app->db, "SELECT title FROM board WHERE id = ?", VESTRY_KEY(board), read_title, title);
   if (err) return err;
   int id = (int)board;
-  return program_page(&app->program, reply, title, BOARD, id, title, id, TEXT_MAX, NAME_MAX, TEXT_MAX);
+  snprintf(url, sizeof url, "/board/%d/card", id);
+  err = vestry_once_attributes(req, once, sizeof once);
+  if (!err) err = sending(add, sizeof add, "^text$", url);
+  if (!err) err = sending(notice, sizeof notice, "^(to|notice)$", "/notice");
+  if (err) return err;
+  return program_page(&app->program, reply, title, BOARD, once, id, title, add, TEXT_MAX, notice, NAME_MAX, TEXT_MAX);
 }
 
 /* GET /board/{board}/stream: of this session; among those of the board; of the user; and its user is there. */
@@ -246,17 +269,30 @@ static vestry_err changed(struct app *app, int64_t board, vestry_err err, vestry
   return err ? err : vestry_reply_patch_signals(reply, signals);
 }
 
+/* POST /board/{board}/card. One that comes again, after a crash too, has been added. */
 static vestry_err add_new(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  const char *text = program_text(req, "text", TEXT_MAX);
+  const char *text = program_text(req, "text", TEXT_MAX), *once = vestry_request_header(req, "X-Once");
+  char title[NAME_MAX + 1];
   int64_t board;
   vestry_err err = board_of(req, &board);
   if (!text || !*text) return complain(reply, "A card needs a text, and not a long one.");
   if (!err)
-    err = db_run(app->db,
-                 "INSERT INTO card(board, stage, text, author) SELECT id, 0, ?, ? FROM board WHERE id = ? RETURNING id",
-                 VESTRY_KEY(text, vestry_session_user(req), board), NULL, NULL);
-  return changed(app, board, err, reply, VESTRY_OBJECT("text", "", "error", ""));
+    err =
+        db_run(app->db,
+               "INSERT INTO asked(once, board, text, author) SELECT coalesce(nullif(?, ''), hex(randomblob(16))), id, "
+               "?, ? FROM board WHERE id = ? ON CONFLICT DO NOTHING RETURNING board",
+               VESTRY_KEY(once ? once : "", text, vestry_session_user(req), board), NULL, NULL);
+  if (err == VESTRY_NOT_FOUND)
+    err = db_run(app->db, "SELECT title FROM board WHERE id = ?", VESTRY_KEY(board), read_title, title);
+  return changed(app, board, err, reply, VESTRY_OBJECT("error", ""));
+}
+
+/* The card's next stage, as the page that asks knows it, so that asking twice moves it once. */
+static int64_t stage_of(const vestry_request *req) {
+  int64_t stage = -1;
+  (void)vestry_signals_integer(vestry_request_signals(req), "stage", 0, STAGES - 1, &stage, NULL);
+  return stage;
 }
 
 /* PUT, DELETE /board/{board}/card/{card}, POST …/move */
@@ -267,12 +303,16 @@ static vestry_err change_card(const vestry_request *req, vestry_reply *reply, vo
   vestry_err err = board_of(req, &board);
   if (!err) err = vestry_request_integer(req, VESTRY_IN_PATH, "card", 1, INT64_MAX, &card);
   if (err) return err;
-  const char *sql = "UPDATE card SET stage = (stage + 1) % 3 WHERE id = ?2 AND board = ?3 RETURNING id";
+  const char *sql =
+      "UPDATE card SET stage = iif(?4 < 0, (stage + 1) % 3, ?4) WHERE id = ?2 AND board = ?3 RETURNING id";
   if (strcmp(method, "PUT") == 0) sql = "UPDATE card SET text = ?1 WHERE id = ?2 AND board = ?3 RETURNING id";
   if (strcmp(method, "PUT") == 0 && (!text || !*text))
     return complain(reply, "A card needs a text, and not a long one.");
   if (strcmp(method, "DELETE") == 0) sql = "DELETE FROM card WHERE id = ?2 AND board = ?3 RETURNING id";
-  err = db_run(app->db, sql, VESTRY_KEY(text ? text : "", card, board), NULL, NULL);
+  if (strcmp(method, "POST") == 0)
+    err = db_run(app->db, sql, VESTRY_KEY("", card, board, stage_of(req)), NULL, NULL);
+  else
+    err = db_run(app->db, sql, VESTRY_KEY(text ? text : "", card, board), NULL, NULL);
   return changed(app, board, err, reply, VESTRY_OBJECT("edit", 0, "error", ""));
 }
 
@@ -303,6 +343,16 @@ static int read_option(int option, const char *value, void *ctx) {
   return is_bad ? options_refuse("board", "grace", value, "a number of milliseconds up to 60000 is wanted") : 0;
 }
 
+/* The database is open before the instance is created, which seals with what is kept there. */
+static bool prepare(void *ctx, vestry_options *options) {
+  struct app *app = ctx;
+  app->db = db_open(app->file);
+  if (!app->db || db_secret(app->db, app->secret)) return false;
+  options->secret = app->secret;
+  options->secret_len = sizeof app->secret;
+  return true;
+}
+
 static vestry_err begin(struct app *app) {
   static const vestry_mounted routes[] = {{"GET", "/", home},
                                           {"POST", "/login", login},
@@ -320,8 +370,10 @@ static vestry_err begin(struct app *app) {
   const vestry_presence_options presence = {.grace_ms = app->grace_ms, .on_change = on_presence, .ctx = app};
   vestry_err err = vestry_actor_create(vestry_runtime_of(v), &painter, &app->painter);
   if (!err) err = vestry_presence_create(v, &presence, &app->presence);
+  if (!err) err = vestry_once_create(v, NULL, &app->once);
   if (!err) err = vestry_registry_effect(vestry_registry_of(v), "draw", effect_draw, app);
   if (!err) err = vestry_mount(v, "", routes, sizeof routes / sizeof *routes, app);
+  if (!err) err = vestry_guard(v, "/", vestry_once_guard, app->once);
   if (!err) err = vestry_guard(v, "/board", for_members, app);
   if (!err) err = vestry_guard(v, "/notice", for_members, app);
   return err ? err : vestry_error_page(v, 0, error_page, &app->program);
@@ -336,6 +388,7 @@ int main(int argc, char **argv) {
   app.program = (struct program){.names = names,
                                  .read_own = read_option,
                                  .own = &app,
+                                 .prepare = prepare,
                                  .style = board_css,
                                  .style_len = board_css_len,
                                  .own_help = "  --db FILE             where all is kept [board.db]\n"
@@ -343,12 +396,12 @@ int main(int argc, char **argv) {
   const vestry_session_options sessions = {.insecure = true, .storage = &db_sessions, .storage_ctx = &app.db};
   program_start(&app.program, argc, argv, "board", "Boards of cards for many people",
                 &(vestry_options){.sessions = &sessions});
-  app.db = db_open(app.file);
-  vestry_err err = app.db ? begin(&app) : VESTRY_IO;
+  vestry_err err = begin(&app);
   if (!err) program_wait(&app.program);
   vestry_stop(app.program.v, VESTRY_NEVER_MS);
   vestry_runtime_stop(vestry_runtime_of(app.program.v)); /* the painter has drawn what it was told to */
   vestry_presence_destroy(app.presence);
+  vestry_once_destroy(app.once);
   vestry_actor_unref(app.painter);
   int status = program_finish(&app.program);
   sqlite3_close(app.db);

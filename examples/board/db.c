@@ -1,13 +1,18 @@
 #include "db.h"
 
+#include <string.h>
+#include <sys/stat.h>
+
 #include "../shared/database.h"
 
-static struct database file = {.program = "board", .version = 1};
+static struct database file = {.program = "board", .version = 2};
 
 sqlite3 *db_open(const char *path) {
   file.path = path;
   file.schema = (const char *)schema_sql;
+  const mode_t before = umask(077); /* it has a secret */
   sqlite3 *db = database_open(&file, SQLITE_OPEN_FULLMUTEX);
+  umask(before);
   int status = db ? sqlite3_exec(db, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL) : SQLITE_OK;
   if (status) database_say(&file, db, status, "db_open"), sqlite3_close(db), db = NULL;
   return db;
@@ -33,6 +38,14 @@ vestry_err db_run(sqlite3 *db, const char *sql, const vestry_key *values, db_row
   sqlite3_finalize(statement);
   if (status != SQLITE_DONE) return database_error(status);
   return found ? VESTRY_OK : VESTRY_NOT_FOUND;
+}
+
+static void read_secret(sqlite3_stmt *row, void *secret) {
+  if (sqlite3_column_bytes(row, 0) == DB_SECRET_BYTES) memcpy(secret, sqlite3_column_blob(row, 0), DB_SECRET_BYTES);
+}
+
+vestry_err db_secret(sqlite3 *db, unsigned char secret[DB_SECRET_BYTES]) {
+  return db_run(db, "SELECT bytes FROM secret", NULL, read_secret, secret);
 }
 
 /* ------------------------------------------------------------------------------------------------- sessions ------- */

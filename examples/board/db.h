@@ -7,6 +7,8 @@
 
 #include "vestry/vestry.h"
 
+enum { DB_SECRET_BYTES = 32 };
+
 /* NULL: it cannot be opened, and why has been said. */
 sqlite3 *db_open(const char *path);
 
@@ -15,6 +17,9 @@ sqlite3 *db_open(const char *path);
  * disk is full, another process writes) | IO; these two are logged */
 typedef void (*db_row_fn)(sqlite3_stmt *row, void *ctx);
 vestry_err db_run(sqlite3 *db, const char *sql, const vestry_key *values, db_row_fn row, void *ctx);
+
+/* What nonces are sealed with. OK | NOT_FOUND | IO */
+vestry_err db_secret(sqlite3 *db, unsigned char secret[DB_SECRET_BYTES]);
 
 /* Their context is a pointer to the database. */
 extern const vestry_session_storage_ops db_sessions;

@@ -9,11 +9,17 @@
 #include <time.h>
 
 /* What buttons and forms send: signals, by a regular expression; that it was a page of ours, and that it is meant once.
- * A request that is under way goes on when the next one follows. */
-#define WITH(signals)                                                                                                  \
-  (&(vestry_backend_action_options){                                                                                   \
-      .filter_include = signals, .csrf = true, .once = true, .cancellation = VESTRY_CANCEL_DISABLED})
-#define ALONE WITH("^tabId$")
+ * What changes something as it is typed, or as it is named, is the same if it is pressed again before it is answered;
+ * messages can be, and channels can be looked at, twice. */
+#define OPTIONS(signals, again)                                                                                        \
+  (&(vestry_backend_action_options){.size = sizeof(vestry_backend_action_options),                                     \
+                                    .filter_include = signals,                                                         \
+                                    .csrf = true,                                                                      \
+                                    .once = true,                                                                      \
+                                    .press = again})
+#define WITH(signals) OPTIONS(signals, VESTRY_PRESS_UNTIL_ANSWERED)
+#define EACH(signals) OPTIONS(signals, VESTRY_PRESS_EACH)
+#define ALONE         EACH("^tabId$")
 
 /* ------------------------------------------------------------------------------- parts, which many see --------- */
 
@@ -264,13 +270,14 @@ static void put_aside(struct app *app, vestry_render *render, vestry_html *html,
   vestry_html_add(html, "<b>%s</b>", view->user);
   if (app->cluster) vestry_html_add(html, "<a id=\"node\" href=\"/cluster\">%s</a>", app->node);
   vestry_html_add(html, "<button data-on:click=\"");
-  vestry_html_backend_action(html, VESTRY_METHOD_POST, ALONE, "/logout");
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, WITH("^tabId$"), "/logout");
   vestry_html_add(html, "\">Log out</button></footer></aside>");
 }
 
 /* A draft is a signal of its channel and its tab. It is saved while it is typed, for when the page, or the server, does
  * not come back as it was; from then on it is in the page, for one that lacks it. What is sent leaves the field at
- * once, and comes back to it if it was refused. */
+ * once, and comes back to it if it was refused: in front of what was typed since. A double click's second click finds
+ * an empty field. */
 static void put_composer(vestry_html *html, const struct view *view) {
   const char *draft = view->draft,
              *saved = json_string_value(json_object_get(json_object_get(view->state, "drafts"), draft));
@@ -282,9 +289,10 @@ static void put_composer(vestry_html *html, const struct view *view) {
   vestry_html_add(
       html,
       "data-on:datastar-fetch=\"evt.detail.el === el && ['error', 'retries-failed'].includes(evt.detail.type) "
-      "&& ($%-s = $text)\" data-on:submit=\"$text = $%-s; $%-s = ''; $error = ''; ",
-      draft, draft, draft);
-  vestry_html_backend_action(html, VESTRY_METHOD_POST, WITH("^(tabId|text)$"), "/channel/%d/message", id);
+      "&& ($%-s = [el.once.payload.text, $%-s].filter(Boolean).join('\\n'))\" data-on:submit=\""
+      "if (!$%-s && 600 > Date.now() - el.at) return; el.at = Date.now(); $text = $%-s; $%-s = ''; $error = ''; ",
+      draft, draft, draft, draft, draft);
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, EACH("^(tabId|text)$"), "/channel/%d/message", id);
   vestry_html_add(html,
                   "\"><label for=\"%-s\">Message</label><textarea id=\"%-s\" rows=\"1\" placeholder=\"Write to %s\" "
                   "data-bind:%-s data-on:keydown=\"evt.key == 'Enter' && !evt.shiftKey && !evt.isComposing && "
@@ -343,20 +351,20 @@ static void put_room(struct app *app, vestry_render *render, vestry_html *html, 
 static vestry_err put_frame(struct app *app, vestry_render *render, vestry_html *html, struct view *view) {
   const vestry_request *req = vestry_render_request(render);
   vestry_reply *reply = vestry_render_reply(render);
-  char tab[VESTRY_TAB_ATTRIBUTES_BYTES], token[VESTRY_CSRF_TOKEN_BYTES], nonce[VESTRY_ONCE_NONCE_BYTES];
+  char tab[VESTRY_TAB_ATTRIBUTES_BYTES], token[VESTRY_CSRF_TOKEN_BYTES], once[VESTRY_ONCE_ATTRIBUTES_BYTES];
   vestry_err err = vestry_tab_attributes(req, reply, tab, sizeof tab);
   if (!err) err = vestry_csrf_token(app->csrf, req, reply, token);
-  if (!err) err = vestry_once_nonce(req, nonce);
+  if (!err) err = vestry_once_attributes(req, once, sizeof once);
   if (err) return err;
   program_live_begin(&app->program, render, html, "Chat");
   vestry_html_add(
       html,
-      "<script src=\"/chat.js\"></script><div id=\"chat\" %-s data-signals:_csrf=\"'%s'\" "
-      "data-signals:_once=\"'%s'\" data-signals:_me=\"'%s'\" data-signals=\"{text: '', name: '', edit: 0, "
+      "<script src=\"/chat.js\"></script><div id=\"chat\" %-s %-s data-signals:_csrf=\"'%s'\" "
+      "data-signals:_me=\"'%s'\" data-signals=\"{text: '', name: '', edit: 0, "
       "drop: 0, edited: '', error: '', _last: {}, _seen: {}}\" data-on:datastar-fetch=\"evt.detail.type == 'error' && "
       "evt.detail.el.closest('main') && ($error = evt.detail.argsRaw.status == 403 ? "
       "'You have logged in anew elsewhere: load this page again.' : 'That did not work.')\">",
-      tab, token, nonce, view->user);
+      tab, once, token, view->user);
   if (!view->address) return VESTRY_OK;
   vestry_html_add(html, "<i data-init=\"history.replaceState(null, '', '/'); ");
   vestry_html_backend_action(html, VESTRY_METHOD_POST, ALONE, "/channel/%d", view->address);

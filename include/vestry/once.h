@@ -1,16 +1,18 @@
 /** Actions that run once. The Datastar client repeats a request that the network has broken, POST too and whatever its
- *  `retry` says, with the old body; people press twice. A guard that knows what it has seen lets the first one run, and
- *  answers the others as it was answered.
+ *  `retry` says, with the headers that it had; since 1.0.3 it builds URL and body anew, of the signals and the form as
+ *  they are then. A guard that knows what it has seen lets the first request run, and answers the others as it was
+ *  answered; and the actions carry what they say with them, so that each repetition says what was meant by the press.
  *
  *      vestry_once_create(v, NULL, &once);
  *      vestry_guard(v, "/", vestry_once_guard, once);       // behind vestry_csrf_guard
  *
- *      char nonce[VESTRY_ONCE_NONCE_BYTES];                 // a page
- *      vestry_once_nonce(req, nonce);
- *      vestry_html_add(&html, "<body data-signals:_once=\"'%s'\">", nonce);
+ *      char attributes[VESTRY_ONCE_ATTRIBUTES_BYTES];       // a page, once, outside what is patched
+ *      vestry_once_attributes(req, attributes, sizeof attributes);
+ *      vestry_html_add(&html, "<body %-s>", attributes);
  *      // an action: vestry_backend_action_options.once writes a header into it, X-Once: of the page's nonce, a dot and
- *      // what tells this call from others. Repeated requests have the same, the next click has another
- *      // a form: <input type="hidden" name="once" value="%s">: this form, filled in like this, once
+ *      // what tells this press from others. Repeated requests have the same, the next press has another
+ *      // a form without the client: <input type="hidden" name="once" value="%s">, of vestry_once_nonce: this form,
+ *      // filled in like this, once; so also if it is sent by a double click
  *
  *  Of unsafe requests (as in vestry/csrf.h) with the same nonce, in the same scope, the handler sees one. One that
  *  repeats it
@@ -24,7 +26,25 @@
  *  its user, in all his sessions), the one that was used longest ago: its repetition would run again. Others do not
  *  make it forgotten before the client has given up: where there is no room for one more but for one younger than
  *  retries_ms, the newcomer is answered 503, and is not done. Visitors, whom anybody can invent, have a share of the
- *  room: requests of an instance with sessions in which nobody is logged in. */
+ *  room: requests of an instance with sessions in which nobody is logged in. Behind a crash a repetition
+ *  runs again, too: who must not have that keeps the nonce (the header X-Once, or the field) beside the data, as
+ *  examples/chat does.
+ *
+ *  The actions of a page with these attributes
+ *  - are sent one at a time, in the order of the presses, each when the former is answered (or its answer's first event
+ *    has come), so that they arrive in this order however often each is repeated. One that takes long holds up those
+ *    behind it, unless it is `unordered`. An answer of the type text/javascript is never over, as the client sees it,
+ *    and holds them up for good: answer with vestry_reply_redirect, an effect, or patches;
+ *  - with CONTENT_FORM send the form as it was at the press, files too. If it is invalid then, the browser shows where,
+ *    and nothing is sent. (Of an action that is not `once`, the client reads the form anew for a retry, and if it has
+ *    become invalid shows that and ends without telling `finished`, nor an error.);
+ *  - with VESTRY_PRESS_UNTIL_ANSWERED take a second press for the first one: what says the same before the first is
+ *    answered, or within half a second, or is a double click's second. Meanwhile the element is `aria-busy`. If the
+ *    client has given up, pressing again repeats the request with its nonce;
+ *  - leave their options at the element as `el.once`: for who hears in `datastar-fetch` that one has failed,
+ *    `el.once.payload` is what it said.
+ *  On a page that has only the signal `_once` (of vestry_once_nonce), each action still runs once with the signals of
+ *  its press; but in no order, forms are read anew, and each press is one. */
 #ifndef VESTRY_ONCE_H
 #define VESTRY_ONCE_H
 
@@ -80,6 +100,17 @@ VESTRY_API vestry_err vestry_once_guard(const vestry_request *req, vestry_reply 
 
 /** Counters, a snapshot. Threads any; takes a lock briefly. */
 VESTRY_API void vestry_once_stats_get(vestry_once *once, vestry_once_stats *ret_stats);
+
+/** Room for the attributes, at least what they take. */
+#define VESTRY_ONCE_ATTRIBUTES_BYTES 4096
+
+/** Write the attributes of a page's body, or of another element that is before all that sends requests, and that no
+ *  patch replaces: the signal `_once`, which is a nonce, and `data-init__once`, which keeps presses in order. They are
+ *  as HTML has them: %-s.
+ *  buffer   receives at most capacity - 1 bytes and a NUL; untouched on failure
+ *  Returns  OK | INVALID (buffer NULL with capacity > 0) | TOO_LARGE (capacity) | IO (no randomness)
+ *  Threads  the handler's; does not block */
+VESTRY_API vestry_err vestry_once_attributes(const vestry_request *req, char *buffer, size_t capacity);
 
 /** A nonce for a page, or for a form: they can share one, and two forms too. Nothing is kept for it until it is used.
  *  OK | IO (no randomness). Threads: the handler's; does not block. */

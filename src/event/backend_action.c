@@ -1,12 +1,18 @@
+/* An action that runs once carries what it says (vestry/once.h). The client builds a retry's URL and body anew, of the
+ * signals as they are then (since 1.0.3), but what is in the action's `payload` was evaluated at the press. So the
+ * expression filters the signals itself, as the client's own filter does, and copies them. It is handed to what the
+ * page's attributes define (registry/once/attributes.c), which keeps the order of presses, and forms; a page without
+ * these sends it at once. */
 #include "vestry/backend_action.h"
-#include "base/options.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "base/field.h"
+#include "base/options.h"
 #include "html/html.h"
 
-enum { MAX_HEADERS = 64 };
+enum { MAX_HEADERS = 64, FROZEN_SIZE = offsetof(vestry_backend_action_options, press) };
 
 static const char *const actions[] = {
 #define ACTION_NAME(name, action) [VESTRY_METHOD_##name] = action,
@@ -38,6 +44,7 @@ static bool is_field_value(const char *value) {
 
 static bool are_valid(const vestry_backend_action_options *o) {
   if ((unsigned)o->content > VESTRY_CONTENT_FORM || (unsigned)o->when_hidden > VESTRY_HIDDEN_CLOSED) return false;
+  if ((unsigned)o->press > VESTRY_PRESS_UNTIL_ANSWERED || ((o->press || o->unordered) && !o->once)) return false;
   if ((unsigned)o->retry >= COUNT(retries) || (unsigned)o->cancellation >= COUNT(cancellations)) return false;
   if (o->selector && o->content != VESTRY_CONTENT_FORM) return false;
   if (!(o->retry_scaler >= 0 && o->retry_scaler <= 1e6)) return false; /* also NaN */
@@ -136,15 +143,58 @@ static void put_filter(object *o, const vestry_backend_action_options *options) 
   vsi_html_put_str(o->html, "}");
 }
 
-static void put_options(vsi_html *html, const vestry_backend_action_options *options, const char *quote) {
+/* A text of this file's: JavaScript, with its quotes and what HTML minds written for the place. */
+static void put_code(vsi_html *html, const char *code, const char *quote) {
+  for (size_t plain; *code; code++) {
+    plain = strcspn(code, "'&>");
+    vsi_html_put(html, code, plain);
+    code += plain;
+    if (!*code) break;
+    vsi_html_put_str(html, *code == '\'' ? quote : *code == '&' ? "&amp;" : "&gt;");
+  }
+}
+
+/* RegExp('…'). The client takes a slash at either end for a delimiter. */
+static void put_pattern(object *o, const char *pattern) {
+  size_t len = strlen(pattern);
+  if (len && pattern[len - 1] == '/') len--;
+  if (len && *pattern == '/') pattern++, len--;
+  vsi_html_put_str(o->html, "RegExp(");
+  vsi_html_put_str(o->html, o->quote);
+  vsi_html_escape_js(o->html, pattern, len);
+  vsi_html_put_str(o->html, o->quote);
+  vsi_html_put_str(o->html, ").test(p+k)");
+}
+
+/* The signals that the filter lets through, as they are at the press, without subscribing to them: groups are looked
+ * into, and left out if nothing of them is left. No semicolon and no slash: the client's reader splits there. */
+static void put_snapshot(object *o, const vestry_backend_action_options *options) {
+  put_word(o, "payload", "");
+  put_code(o->html,
+           "@peek(()=>(f=>JSON.parse(JSON.stringify(f(f,$,''))||'{}'))((f,o,p)=>Object.entries(o).reduce((r,[k,v])=>"
+           "(Object.getPrototypeOf(Object(v))==Object.prototype?v=f(f,v,p+k+'.'):",
+           o->quote);
+  if (options->filter_include) {
+    put_pattern(o, options->filter_include);
+    put_code(o->html, "&&", o->quote);
+  }
+  vsi_html_put_str(o->html, "!");
+  put_pattern(o, options->filter_exclude ? options->filter_exclude : "(^|\\.)_");
+  put_code(o->html, ")?{...r,[k]:v}:r,void 0)))", o->quote);
+}
+
+static void put_options(vsi_html *html, const vestry_backend_action_options *options, const char *quote,
+                        bool is_carried) {
   object o = {.html = html, .quote = quote, .opening = ",{"};
   put_text(&o, "contentType", options->content == VESTRY_CONTENT_FORM ? "form" : NULL);
   put_text(&o, "selector", options->selector);
   put_headers(&o, options);
-  put_filter(&o, options);
+  if (!is_carried) put_filter(&o, options);
   if (options->payload) {
     put_word(&o, "payload", "");
     vsi_html_put_json(html, options->payload, "&quot;");
+  } else if (is_carried && options->content == VESTRY_CONTENT_SIGNALS) {
+    put_snapshot(&o, options);
   }
   if (options->when_hidden)
     put_word(&o, "openWhenHidden", options->when_hidden == VESTRY_HIDDEN_OPEN ? "true" : "false");
@@ -156,8 +206,16 @@ static void put_options(vsi_html *html, const vestry_backend_action_options *opt
     put_word(&o, "retryMaxCount", "Infinity");
   else if (options->retry_max_count)
     put_number(&o, "retryMaxCount", "%lu", (unsigned long)options->retry_max_count);
-  put_text(&o, "requestCancellation", cancellations[options->cancellation]);
+  put_text(&o, "requestCancellation",
+           cancellations[is_carried && !options->cancellation ? VESTRY_CANCEL_DISABLED : options->cancellation]);
+  if (options->press) put_word(&o, "untilAnswered", "true");
+  if (options->unordered) put_word(&o, "unordered", "true");
   if (o.is_open) vsi_html_put_str(html, "}");
+}
+
+static void put_call(vsi_html *html, vestry_method method) {
+  vsi_html_put_str(html, "@");
+  vsi_html_put_str(html, actions[method]);
 }
 
 static vestry_err put_action(vsi_html *html, vestry_method method, const vestry_backend_action_options *given,
@@ -166,19 +224,28 @@ static vestry_err put_action(vsi_html *html, vestry_method method, const vestry_
                              const char *url, va_list arguments) {
   static const vsi_format_sink in_url = {vsi_html_escape_js, vsi_html_escape_component, vsi_html_escape_js};
   vestry_backend_action_options options = {.size = 0};
-  if (VSI_OPTIONS_TAKE(options, given) || (unsigned)method >= COUNT(actions) || !are_valid(&options))
+  if (vsi_options_take(&options, sizeof options, FROZEN_SIZE, given) || (unsigned)method >= COUNT(actions) ||
+      !are_valid(&options))
     return vsi_html_fail(html, VESTRY_INVALID, "an action's method or options are outside what it accepts");
   const char *quote;
   if (vsi_html_code_begin(html, false, '\'', &quote)) return html->error;
-  vsi_html_put_str(html, "@");
-  vsi_html_put_str(html, actions[method]);
+  bool is_carried = options.once && method != VESTRY_METHOD_GET; /* GET changes nothing, and shows what is newest */
+  if (is_carried)
+    put_code(html, "(window.vestryOnce||((u,o,f)=>f(u,o)))", quote);
+  else
+    put_call(html, method);
   vsi_html_put_str(html, "(");
   vsi_html_put_str(html, quote);
   size_t before = html->len;
   vsi_html_format(html, &in_url, url, arguments);
   if (html->len == before) vsi_html_fail(html, VESTRY_INVALID, "an action's URL is empty");
   vsi_html_put_str(html, quote);
-  put_options(html, &options, quote);
+  put_options(html, &options, quote, is_carried);
+  if (is_carried) {
+    put_code(html, ",(u,o)=>", quote);
+    put_call(html, method);
+    vsi_html_put_str(html, "(u,o),el,evt");
+  }
   vsi_html_put_str(html, ")");
   vsi_html_code_end(html);
   return html->error;

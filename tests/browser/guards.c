@@ -2,6 +2,8 @@
  *   GET /        the page; #rendered is the tab's id as the server knew it then
  *   GET /stream  tells the page, in the signal `seen`, which tab it was asked by
  *   POST /act    counts, and answers 204; POST /form likewise for a plain form, which is led back to the page
+ *   POST /bid    counts, and answers 204: a button that is one press until it is answered
+ *   POST /lot    a form that the client sends, with a file: notes both; /lots is what was noted
  *   GET /seen    as JSON: what was counted, and what the last POST said of where it comes from */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -14,9 +16,10 @@ struct app {
   struct program program;
   vestry_csrf *csrf;
   vestry_once *once;
-  _Atomic(int) acts, forms;
+  _Atomic(int) acts, forms, bids;
   pthread_mutex_t lock;
-  char site[32]; /* guarded by lock: the last POST's Sec-Fetch-Site */
+  char site[32];   /* guarded by lock: the last POST's Sec-Fetch-Site */
+  char lots[4096]; /* likewise: a line each, its text, and what its file has */
 };
 
 /* A guard that lets all pass. */
@@ -34,7 +37,7 @@ static vestry_err note(const vestry_request *req, vestry_reply *reply, void *ctx
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   char tab[VESTRY_TAB_ATTRIBUTES_BYTES], id[VESTRY_TAB_ID_BYTES], token[VESTRY_CSRF_TOKEN_BYTES];
-  char nonce[VESTRY_ONCE_NONCE_BYTES], act[512];
+  char nonce[VESTRY_ONCE_NONCE_BYTES], once[VESTRY_ONCE_ATTRIBUTES_BYTES], act[1024], bid[1024], lot[1024];
   vestry_err err = vestry_tab_id(req, id);
   if (!err) err = vestry_tab_attributes(req, reply, tab, sizeof tab);
   if (!err) err = vestry_csrf_token(app->csrf, req, reply, token);
@@ -43,22 +46,34 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx
     err = vestry_backend_action_string(
         act, sizeof act, VESTRY_METHOD_POST,
         &(vestry_backend_action_options){.csrf = true, .once = true, .retry_interval_ms = 50}, "/act");
+  const vestry_backend_action_options until = {
+      .size = sizeof until, .csrf = true, .once = true, .press = VESTRY_PRESS_UNTIL_ANSWERED, .retry_interval_ms = 50};
+  vestry_backend_action_options form = until;
+  form.content = VESTRY_CONTENT_FORM;
+  if (!err) err = vestry_once_attributes(req, once, sizeof once);
+  if (!err) err = vestry_backend_action_string(bid, sizeof bid, VESTRY_METHOD_POST, &until, "/bid");
+  if (!err) err = vestry_backend_action_string(lot, sizeof lot, VESTRY_METHOD_POST, &form, "/lot");
   if (err) return err;
   return program_page(
       &app->program, reply, "Guards",
-      "<main %-s data-signals:_csrf=\"'%s'\" data-signals:_once=\"'%s'\" data-signals:seen=\"''\" "
+      "<main %-s %-s data-signals:_csrf=\"'%s'\" data-signals:seen=\"''\" "
       "data-signals:failed=\"''\""
       " data-on:datastar-fetch=\"evt.detail.type=='error'&&($failed=evt.detail.argsRaw.status)\">"
       "<output id=\"rendered\">%s</output><output id=\"tab\" data-text=\"$tabId.slice(0,32)\"></output>"
       "<output id=\"seen\" data-text=\"$seen\"></output><output id=\"failed\" data-text=\"$failed\"></output>"
       "<div data-init=\"@get('/stream',{retry:'error'})\"></div>"
       "<button id=\"act\" data-on:click=\"%-s\">Act</button>"
+      "<button id=\"bid\" data-on:click=\"%-s\">Bid</button>"
+      "<form id=\"lots\" enctype=\"multipart/form-data\" data-on:submit=\"%-s\"><input id=\"what\" name=\"what\" "
+      "required>"
+      "<input id=\"picture\" name=\"picture\" type=\"file\"><button id=\"lot\" name=\"by\" "
+      "value=\"button\">Add</button></form>"
       "<button id=\"bare\" data-on:click=\"@post('/act')\">Without</button>"
       "<a id=\"link\" href=\"/?more\">More</a>"
       "<form id=\"form\" method=\"post\" action=\"/form\"><input type=\"hidden\" name=\"csrf\" value=\"%s\">"
       "<input type=\"hidden\" name=\"once\" value=\"%s\"><input id=\"text\" name=\"text\"><button id=\"send\">Send"
       "</button></form></main>",
-      tab, token, nonce, id, act, token, nonce);
+      tab, once, token, id, act, bid, lot, token, nonce);
 }
 
 static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *ctx) {
@@ -84,6 +99,37 @@ static vestry_err form(const vestry_request *req, vestry_reply *reply, void *ctx
   return vestry_reply_redirect(reply, 303, "/");
 }
 
+static vestry_err bid(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  (void)req;
+  atomic_fetch_add(&app->bids, 1);
+  return vestry_reply_status(reply, 204);
+}
+
+/* Its text and its button, and what the file is called and has. */
+static vestry_err lot(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  const char *what = vestry_request_value(req, VESTRY_IN_FORM, "what");
+  const char *by = vestry_request_value(req, VESTRY_IN_FORM, "by");
+  vestry_slice body = vestry_request_body(req);
+  bool has_file = memmem(body.data, body.len, "filename=\"cat.txt\"", 18) && memmem(body.data, body.len, "miaow", 5);
+  pthread_mutex_lock(&app->lock);
+  size_t len = strlen(app->lots);
+  snprintf(app->lots + len, sizeof app->lots - len, "%s %s%s\n", what ? what : "", by ? by : "",
+           has_file ? " cat.txt" : "");
+  pthread_mutex_unlock(&app->lock);
+  return vestry_reply_status(reply, 204);
+}
+
+static vestry_err lots(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  (void)req;
+  pthread_mutex_lock(&app->lock);
+  vestry_err err = vestry_reply_body(reply, "text/plain", app->lots, strlen(app->lots));
+  pthread_mutex_unlock(&app->lock);
+  return err;
+}
+
 static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   char site[32];
@@ -91,8 +137,8 @@ static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx
   pthread_mutex_lock(&app->lock);
   strcpy(site, app->site);
   pthread_mutex_unlock(&app->lock);
-  json_t *all =
-      json_pack("{s:i,s:i,s:s}", "acts", atomic_load(&app->acts), "forms", atomic_load(&app->forms), "site", site);
+  json_t *all = json_pack("{s:i,s:i,s:i,s:s}", "acts", atomic_load(&app->acts), "forms", atomic_load(&app->forms),
+                          "bids", atomic_load(&app->bids), "site", site);
   vestry_err err = vestry_reply_json(reply, all);
   json_decref(all);
   return err;
@@ -111,6 +157,9 @@ int main(int argc, char **argv) {
   vestry_route(v, "GET", "/stream", stream, &app);
   vestry_route(v, "POST", "/act", act, &app);
   vestry_route(v, "POST", "/form", form, &app);
+  vestry_route(v, "POST", "/bid", bid, &app);
+  vestry_route(v, "POST", "/lot", lot, &app);
+  vestry_route(v, "GET", "/lots", lots, &app);
   vestry_route(v, "GET", "/seen", seen, &app);
   program_wait(&app.program);
   vestry_csrf_destroy(app.csrf);

@@ -160,7 +160,7 @@ test('csrf: a forged form of another port is refused, even with the token', asyn
   assert.match((await answer.request().allHeaders()).cookie, /session=/); // it is the same site: it has the cookie
   assert.equal(answer.status(), 403);
   assert.match(await there.page.textContent('body'), /a page of another site/);
-  assert.deepEqual(await seen(), { acts: 0, forms: 0, site: 'same-site' });
+  assert.deepEqual(await seen(), { acts: 0, forms: 0, bids: 0, site: 'same-site' });
   const sent = await there.page.evaluate((to) =>
     fetch(to, { method: 'POST', mode: 'no-cors', credentials: 'include', body: 'x' }).then(() => 'sent'), `${url}act`);
   assert.equal(sent, 'sent');

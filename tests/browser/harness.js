@@ -103,12 +103,14 @@ async function picture(page, name) {
   if (process.env.PICTURES) await page.screenshot({ path: path.join(process.env.PICTURES, `${name}.png`) });
 }
 
-// What the address of the Datastar client answers.
-const client = {
-  path: CLIENT,
+// What the address of the Datastar client answers. The stand-in repeats requests as today's clients do, or ('kept') as
+// those before 1.0.3 did; a real client does what it does.
+const clientWith = (retries) => ({
+  body: `globalThis.standinRetries = '${retries}';${fs.readFileSync(CLIENT, 'utf8')}`,
   contentType: 'text/javascript; charset=utf-8',
   headers: { 'Access-Control-Allow-Origin': '*' },
-};
+});
+const client = clientWith('rebuilt');
 
 let browser = null; // a promise, so that those who ask for it at once get the same
 function chrome() {
@@ -120,7 +122,7 @@ async function closeChrome() {
 }
 
 // A session: a browser of its own, as far as cookies go. Tabs of it complain to `problems`.
-async function newSession(t, options = {}) {
+async function newSession(t, { retries = 'rebuilt', ...options } = {}) {
   const context = await (await chrome()).newContext(options);
   context.setDefaultTimeout(TIMEOUT_MS);
   t.after(() => context.close());
@@ -128,7 +130,7 @@ async function newSession(t, options = {}) {
   await context.route(/^https?:\/\/(?!127\.0\.0\.1[:/])/, (route) => {
     const url = route.request().url();
     if (/^https:\/\/cdn\.jsdelivr\.net\/gh\/starfederation\/datastar@v1\.[\w.]+\/bundles\/datastar\.js$/.test(url)) {
-      return route.fulfill(client);
+      return route.fulfill(clientWith(retries));
     }
     problems.push(`the page asks for ${url}`);
     return route.abort();

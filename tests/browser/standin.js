@@ -1,5 +1,8 @@
 // A stand-in for the Datastar client, so that the tests need no network: what the examples' pages use of it, written
 // from the protocol's description. It is not Datastar; DATASTAR_JS names the real client to test with.
+//
+// Clients before 1.0.3 send a request that they repeat as it was; those of today build its URL and body anew. So does
+// this one, unless `standinRetries` is 'kept' (harness.js).
 
 // ------------------------------------------------------------------------------------------------ signals ---------
 // A signal is a property of `signals`; reading one inside an effect subscribes the effect to it.
@@ -133,6 +136,16 @@ for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']) {
   actions[method.toLowerCase()] = (el, url, options) => request(method, el, url, options);
 }
 
+actions.peek = (el, read) => {
+  const outer = running;
+  running = null;
+  try {
+    return read();
+  } finally {
+    running = outer;
+  }
+};
+
 function cancellation(given, name) {
   if (given instanceof AbortController) return given;
   const cancel = new AbortController();
@@ -142,8 +155,9 @@ function cancellation(given, name) {
   return cancel;
 }
 
-// What the server asks for (an event stream's `retry`) is the wait before each first retry from then on. What is sent
-// again is the same, but for the last `id`. A stream is closed while the page is hidden, and opened anew when it is shown.
+// What the server asks for (an event stream's `retry`) is the wait before each first retry from then on. Headers are
+// sent again as they were, but for the last `id`. A stream is closed while the page is hidden, and opened anew when it
+// is shown. A form that has become invalid ends a retry without a word.
 async function request(method, el, url, options = {}) {
   const { retry = 'auto', retryScaler = 2, retryMaxWait = 30000, retryMaxCount = 10 } = options;
   const { openWhenHidden = method !== 'GET' } = options;
@@ -153,7 +167,14 @@ async function request(method, el, url, options = {}) {
   if (!openWhenHidden) document.addEventListener('visibilitychange', turn);
   announce('started', el);
   const headers = { 'Datastar-Request': 'true', Accept: 'text/event-stream, text/html, application/json', ...options.headers };
-  let { input, init } = prepare(method, url, options);
+  const built = prepare(method, el, url, options);
+  if (!built) return new Promise(() => {});
+  let { input, init } = built;
+  const rebuild = () => {
+    const anew = prepare(method, el, url, options);
+    if (anew) ({ input, init } = anew);
+    return Boolean(anew);
+  };
   let first = options.retryInterval ?? 1000;
   let wait = first;
   const take = {
@@ -177,7 +198,7 @@ async function request(method, el, url, options = {}) {
       if (cancel.signal.aborted) break;
       if (attempt.signal.aborted) {
         while (document.hidden && !cancel.signal.aborted) await pause(20, cancel.signal);
-        ({ input, init } = prepare(method, url, options));
+        if (!rebuild()) return new Promise(() => {});
         continue;
       }
     }
@@ -187,25 +208,44 @@ async function request(method, el, url, options = {}) {
     }
     announce('retrying', el);
     await pause(wait, cancel.signal);
+    if (globalThis.standinRetries !== 'kept' && !cancel.signal.aborted && !rebuild()) return new Promise(() => {});
     wait = Math.min(wait * retryScaler, retryMaxWait);
   }
   document.removeEventListener('visibilitychange', turn);
   announce('finished', el);
 }
 
-function prepare(method, url, { filterSignals }) {
+function prepare(method, el, url, { filterSignals, payload, contentType, selector }) {
   const input = new URL(url, document.baseURI);
-  if (method === 'GET' || method === 'DELETE') {
-    input.searchParams.set('datastar', outgoing(filterSignals));
+  const inQuery = method === 'GET' || method === 'DELETE';
+  if (contentType === 'form') {
+    const form = selector ? document.querySelector(selector) : el.closest('form');
+    if (!form) throw new Error(`no form for ${url}`);
+    if (!form.noValidate && !form.reportValidity()) return null;
+    const fields = new FormData(form);
+    if (el.type === 'submit' && el.name) fields.append(el.name, el.value);
+    if (form.getAttribute('enctype') === 'multipart/form-data' && !inQuery) return { input, init: { method, body: fields } };
+    const body = new URLSearchParams(fields);
+    if (!inQuery) return { input, init: { method, body } };
+    for (const [name, value] of body) input.searchParams.append(name, value);
     return { input, init: { method } };
   }
-  return { input, init: { method, headers: { 'Content-Type': 'application/json' }, body: outgoing(filterSignals) } };
+  const body = payload === undefined ? outgoing(filterSignals) : JSON.stringify(payload);
+  if (!inQuery) return { input, init: { method, headers: { 'Content-Type': 'application/json' }, body } };
+  input.searchParams.set('datastar', body);
+  return { input, init: { method } };
 }
 
 async function consume(answer, el, take) {
   const type = answer.headers.get('Content-Type') ?? '';
   if (type.startsWith('text/javascript')) {
     document.head.append(Object.assign(document.createElement('script'), { textContent: await answer.text() }));
+  }
+  if (type.startsWith('text/html')) {
+    const named = (name) => answer.headers.get(`datastar-${name}`) ?? undefined;
+    const args = { elements: await answer.text(), selector: named('selector'), mode: named('mode') };
+    patchElements(args);
+    announce('datastar-patch-elements', el, args);
   }
   if (!type.startsWith('text/event-stream')) return;
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();

@@ -76,10 +76,45 @@ static void every_option(void **state) {
          "@get(" Q "/x" Q ",{retry:" Q "never" Q ",requestCancellation:" Q "cleanup" Q "})");
   expect(VESTRY_METHOD_POST, &(vestry_backend_action_options){.csrf = true},
          "@post(" Q "/x" Q ",{headers:{" Q "X-CSRF-Token" Q ":$_csrf}})");
+}
+
+#define NONCE "X-Once" Q ":$_once+" Q "." Q "+crypto.getRandomValues(new Uint32Array(4)).join(" Q "-" Q ")}"
+#define ONCE  "(window.vestryOnce||((u,o,f)=&gt;f(u,o)))(" Q "/x" Q ",{"
+#define SNAPSHOT                                                                                                       \
+  "payload:@peek(()=&gt;(f=&gt;JSON.parse(JSON.stringify(f(f,$," Q Q "))||" Q "{}" Q                                   \
+  "))((f,o,p)=&gt;Object.entries(o).reduce((r,[k,v])=&gt;(Object.getPrototypeOf(Object(v))==Object.prototype?"         \
+  "v=f(f,v,p+k+" Q "." Q "):"
+#define PRIVATE      "!RegExp(" Q "\\x28^|\\x5c.)_" Q ").test(p+k)"
+#define SNAPSHOT_END ")?{...r,[k]:v}:r,void 0))),requestCancellation:" Q "disabled" Q
+#define OF(method)   "},(u,o)=&gt;@" method "(u,o),el,evt)"
+
+/* What a retry sends is what the signals were at the press; tests/browser/retries.test.js runs it. */
+static void once(void **state) {
+  (void)state;
+  vestry_attribute headers[] = {{"X-A", "b'c"}};
   expect(VESTRY_METHOD_POST,
          &(vestry_backend_action_options){.csrf = true, .once = true, .headers = headers, .headers_count = 1},
-         "@post(" Q "/x" Q ",{headers:{" Q "X-A" Q ":" Q "b\\x27c" Q "," Q "X-CSRF-Token" Q ":$_csrf," Q "X-Once" Q
-         ":$_once+" Q "." Q "+crypto.getRandomValues(new Uint32Array(4)).join(" Q "-" Q ")}})");
+         ONCE "headers:{" Q "X-A" Q ":" Q "b\\x27c" Q "," Q "X-CSRF-Token" Q ":$_csrf," Q NONCE
+              "," SNAPSHOT PRIVATE SNAPSHOT_END OF("post"));
+  expect(VESTRY_METHOD_DELETE,
+         &(vestry_backend_action_options){.size = sizeof(vestry_backend_action_options),
+                                          .once = true,
+                                          .filter_include = "/^a\\.b/",
+                                          .filter_exclude = "'",
+                                          .cancellation = VESTRY_CANCEL_CLEANUP,
+                                          .press = VESTRY_PRESS_UNTIL_ANSWERED,
+                                          .unordered = true},
+         ONCE "headers:{" Q NONCE "," SNAPSHOT "RegExp(" Q "^a\\x5c.b" Q ").test(p+k)&amp;&amp;!RegExp(" Q "\\x27" Q
+              ").test(p+k))?{...r,[k]:v}:r,void 0))),requestCancellation:" Q "cleanup" Q
+              ",untilAnswered:true,unordered:true" OF("delete"));
+  json_t *payload = json_pack("{s:i}", "a", 1);
+  expect(VESTRY_METHOD_PUT, &(vestry_backend_action_options){.once = true, .payload = payload, .filter_include = "a"},
+         ONCE "headers:{" Q NONCE ",payload:{&quot;a&quot;:1},requestCancellation:" Q "disabled" Q OF("put"));
+  json_decref(payload);
+  expect(VESTRY_METHOD_PATCH, &(vestry_backend_action_options){.once = true, .content = VESTRY_CONTENT_FORM},
+         ONCE "contentType:" Q "form" Q ",headers:{" Q NONCE ",requestCancellation:" Q "disabled" Q OF("patch"));
+  expect(VESTRY_METHOD_GET, &(vestry_backend_action_options){.once = true},
+         "@get(" Q "/x" Q ",{headers:{" Q NONCE "})");
 }
 
 static void bad_options_are_refused(void **state) {
@@ -100,6 +135,9 @@ static void bad_options_are_refused(void **state) {
       {.retry = (vestry_action_retry)4},
       {.cancellation = (vestry_cancellation)-1},
       {.selector = "#a"},
+      {.size = sizeof(vestry_backend_action_options), .press = VESTRY_PRESS_UNTIL_ANSWERED},
+      {.size = sizeof(vestry_backend_action_options), .unordered = true},
+      {.size = sizeof(vestry_backend_action_options), .once = true, .press = (vestry_press)2},
       {.headers_count = 1},
       {.headers = bad, .headers_count = 65},
       {.retry_scaler = -1},
@@ -175,6 +213,7 @@ int main(void) {
       cmocka_unit_test(each_method),
       cmocka_unit_test(urls),
       cmocka_unit_test(every_option),
+      cmocka_unit_test(once),
       cmocka_unit_test(bad_options_are_refused),
       cmocka_unit_test(buffers_are_filled_to_the_last_byte),
       cmocka_unit_test(in_html),

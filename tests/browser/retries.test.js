@@ -1,0 +1,253 @@
+// What the client repeats, and what is pressed twice. With the stand-in each test runs twice: its retries are built anew,
+// as by today's clients, or are sent as they were ('kept'). A real client does what it does.
+'use strict';
+const { after, test } = require('node:test');
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const net = require('node:net');
+const os = require('node:os');
+const path = require('node:path');
+const { startExample, newSession, send, closeChrome } = require('./harness.js');
+const chatting = require('./chat.js');
+
+after(closeChrome);
+
+const clients = process.env.DATASTAR_JS ? ['rebuilt'] : ['rebuilt', 'kept'];
+const ofEach = (name, run) => {
+  for (const retries of clients)
+    test(process.env.DATASTAR_JS ? name : `${name} (${retries})`, (t) => run(t, retries));
+};
+
+// An example on a database of its own, on the same port whenever it begins.
+async function exampleOn(t, name) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), `${name}-`));
+  const file = path.join(folder, `${name}.db`);
+  let server = await startExample(name, ['--db', file]);
+  t.after(async () => {
+    await server.stop();
+    fs.rmSync(folder, { recursive: true });
+  });
+  return {
+    url: server.url,
+    port: server.port,
+    kill: () => server.kill(),
+    begin: async () => (server = await startExample(name, ['--db', file], server.port)),
+    sql: (statement) => chatting.sqlAt(file, statement)[0],
+  };
+}
+
+// When the client has told `count` times more that it tries again.
+const tries = ({ page }) =>
+  page.evaluate(() => {
+    window.tries = 0;
+    document.addEventListener('datastar-fetch', ({ detail }) => (window.tries += detail.type === 'retrying' && detail.el.tagName === 'FORM'));
+  });
+const hasTried = async (tab, count) => {
+  const from = await tab.page.evaluate(() => window.tries);
+  await tab.until((least) => window.tries >= least, from + count);
+};
+
+const texts = (round) => ['first', 'second', 'third'].map((text) => `${text} of ${round}`);
+// The server is killed; three are sent; it begins, and is killed again in the middle, at another moment each round.
+async function threeTimes(t, server, tab, put, shows, rows) {
+  await tries(tab);
+  const all = [];
+  for (const round of ['one', 'two', 'three']) {
+    await server.kill();
+    for (const text of texts(round)) {
+      await put(text);
+      all.push(text);
+      if (round !== 'one') await hasTried(tab, 1);
+    }
+    if (round === 'one') await hasTried(tab, 2);
+    await server.begin();
+    if (round === 'two') {
+      await shows(texts(round)[0]);
+      await server.kill();
+      await server.begin();
+    }
+    await shows(texts(round)[2]);
+    assert.deepEqual(rows(), all);
+  }
+}
+
+ofEach('retries: three messages while the chat is down, three times: each once, in the order of the clicks', async (t, retries) => {
+  const chat = await exampleOn(t, 'chat');
+  const ada = await chatting.personFor(t, chat, 'Ada', { retries });
+  await threeTimes(t, chat, ada, (text) => chatting.say(ada, text), (text) => chatting.shows(ada, text),
+    () => chat.sql('SELECT text FROM message ORDER BY id').flat());
+  assert.equal(await ada.page.locator('.error').textContent(), '');
+  assert.equal(await ada.page.getByLabel('Message').inputValue(), '');
+});
+
+const boardTab = async (t, board, retries) => {
+  const session = await newSession(t, { retries });
+  const tab = await session.tab(board.url);
+  await tab.page.getByLabel('Name').fill('Ada');
+  await tab.page.getByRole('button', { name: 'Enter' }).click();
+  await tab.page.waitForSelector('.boards');
+  await tab.page.goto(`${board.url}board/1`);
+  await tab.until(() => document.querySelector('#who li'));
+  return { ...session, ...tab };
+};
+const cardIs = (tab, text) =>
+  tab.until((is) => [...document.querySelectorAll('article p')].some((p) => p.textContent === is), text);
+
+ofEach('retries: three cards while the board is down, three times: each once, in the order of the clicks', async (t, retries) => {
+  const board = await exampleOn(t, 'board');
+  const tab = await boardTab(t, board, retries);
+  const add = async (text) => {
+    await tab.page.getByLabel('New card').fill(text);
+    await tab.page.getByRole('button', { name: 'Add' }).click();
+  };
+  await threeTimes(t, board, tab, add, (text) => cardIs(tab, text),
+    () => board.sql('SELECT text FROM card ORDER BY id').flat());
+  assert.equal(await tab.page.getByLabel('New card').inputValue(), '');
+});
+
+// As a hand does it: by then the first click has been answered.
+const twice = async ({ page, until }, name) => {
+  const { x, y, width, height } = await page.getByRole('button', { name }).boundingBox();
+  await page.mouse.move(x + width / 2, y + height / 2);
+  const answered = page.waitForResponse((answer) => answer.request().method() === 'POST' && !/draft$/.test(answer.url()));
+  for (const clickCount of [1, 2]) {
+    await page.mouse.down({ clickCount });
+    await page.mouse.up({ clickCount });
+    await answered;
+  }
+};
+const posts = (page, end) => {
+  const all = [];
+  page.on('request', (request) => request.method() === 'POST' && request.url().endsWith(end) && all.push(request.url()));
+  return all;
+};
+
+ofEach('retries: a double click is one message, one channel, one card, one board', async (t, retries) => {
+  const [chat, board] = [await exampleOn(t, 'chat'), await exampleOn(t, 'board')];
+  const ada = await chatting.personFor(t, chat, 'Ada', { retries });
+  const [messages, channels] = [posts(ada.page, '/message'), posts(ada.page, '/channel')];
+  await ada.page.getByLabel('Message').fill('hello');
+  await twice(ada, 'Send');
+  await chatting.shows(ada, 'hello');
+  await ada.page.getByLabel('New channel').fill('third');
+  await twice(ada, 'Create');
+  await chatting.isIn(ada, 'third');
+  await chatting.say(ada, 'after');
+  await chatting.shows(ada, 'after');
+  assert.deepEqual(chat.sql('SELECT text FROM message ORDER BY channel').flat(), ['hello', 'after']);
+  assert.deepEqual([messages.length, channels.length], [2, 1]);
+  const tab = await boardTab(t, board, retries);
+  const cards = posts(tab.page, '/card');
+  await tab.page.getByLabel('New card').fill('one');
+  await twice(tab, 'Add');
+  await cardIs(tab, 'one');
+  await tab.page.getByLabel('New card').fill('two');
+  await tab.page.getByRole('button', { name: 'Add' }).click();
+  await cardIs(tab, 'two');
+  assert.deepEqual(board.sql('SELECT text FROM card ORDER BY id').flat(), ['one', 'two']);
+  assert.equal(cards.length, 2);
+  await tab.page.goto(board.url);
+  await tab.page.getByLabel('New board').fill('Another');
+  await tab.page.getByRole('button', { name: 'Create' }).dblclick();
+  await tab.until(() => document.querySelector('h1')?.textContent === 'Another');
+  assert.deepEqual(board.sql('SELECT title FROM board ORDER BY id').flat(), ['First board', 'Another']);
+});
+
+// ------------------------------------------------------------------------------------ a page with all of it -------
+
+// A way to the server that can be shut: then connections are refused, as they are while nobody listens.
+async function gateTo(t, port) {
+  const sockets = new Set();
+  const accept = (client) => {
+    const upstream = net.connect(port, '127.0.0.1');
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.on('error', () => {}).on('close', () => (client.destroy(), upstream.destroy()));
+    }
+    client.pipe(upstream).pipe(client);
+  };
+  let server, own = 0;
+  const open = async () => {
+    server = net.createServer(accept);
+    await new Promise((done) => server.listen(own, '127.0.0.1', done));
+    own = server.address().port;
+  };
+  const shut = async () => {
+    const closed = new Promise((done) => server.close(done));
+    for (const socket of sockets) socket.destroy();
+    await closed;
+  };
+  await open();
+  t.after(shut);
+  return { open, shut, url: `http://127.0.0.1:${own}/` };
+}
+
+async function guardsFor(t, retries) {
+  const server = await startExample('test_browser_guards');
+  t.after(() => server.stop());
+  const gate = await gateTo(t, server.port);
+  const tab = await (await newSession(t, { retries })).tab(gate.url);
+  await tab.until(() => document.querySelector('#seen').textContent.length === 32);
+  await tab.page.evaluate(() => {
+    window.told = [];
+    document.addEventListener('datastar-fetch', ({ detail }) =>
+      ['FORM', 'BUTTON'].includes(detail.el.tagName) && window.told.push(detail.type));
+  });
+  return {
+    ...tab,
+    ...gate,
+    seen: async () => JSON.parse((await send('GET', `${server.url}seen`)).text),
+    lots: async () => (await send('GET', `${server.url}lots`)).text.split('\n').slice(0, -1),
+    told: (what, count = 1) =>
+      tab.until(([of, least]) => window.told.filter((type) => type === of).length >= least, [what, count]),
+  };
+}
+
+ofEach('once: a press is one until it is answered, and so is a double click', async (t, retries) => {
+  const { page, open, shut, seen, lots, told } = await guardsFor(t, retries);
+  await page.dblclick('#bid'); // answered between the clicks, or not
+  await told('finished');
+  assert.equal((await seen()).bids, 1);
+  await page.evaluate((now) => (Date.now = () => now + 3000), Date.now()); // later it is a press of its own
+  await page.click('#bid');
+  await told('finished', 2);
+  assert.equal((await seen()).bids, 2);
+  await page.fill('#what', 'chair');
+  await page.dblclick('#lot');
+  await told('finished', 3);
+  assert.deepEqual(await lots(), ['chair button']);
+  // While nobody answers.
+  await shut();
+  await page.fill('#what', 'table');
+  for (let i = 0; i < 3; i++) await page.click('#lot');
+  await told('retrying');
+  assert.equal(await page.getAttribute('#lots', 'aria-busy'), 'true');
+  await page.fill('#what', 'lamp'); // is another
+  await page.click('#lot');
+  await open();
+  await told('finished', 5);
+  assert.deepEqual(await lots(), ['chair button', 'table button', 'lamp button']);
+  assert.equal(await page.getAttribute('#lots', 'aria-busy'), null);
+});
+
+ofEach('once: a form is what it was at the press, whatever becomes of it', async (t, retries) => {
+  const { page, open, shut, lots, told } = await guardsFor(t, retries);
+  await page.click('#lot'); // invalid: the browser says so, and nothing is sent
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'what');
+  assert.deepEqual(await page.evaluate(() => window.told), []);
+  await page.fill('#what', 'chair');
+  await page.setInputFiles('#picture', { name: 'cat.txt', mimeType: 'text/plain', buffer: Buffer.from('miaow') });
+  await shut();
+  await page.click('#lot');
+  await told('retrying');
+  await page.fill('#what', 'something else');
+  await page.setInputFiles('#picture', []);
+  await told('retrying', 2);
+  await page.fill('#what', ''); // invalid
+  await told('retrying', 3);
+  await page.evaluate(() => document.querySelector('#lots').remove());
+  await open();
+  await told('finished');
+  assert.deepEqual(await lots(), ['chair button cat.txt']);
+  assert.equal(await page.locator('form[id^=vestry-once]').count(), 0);
+});
