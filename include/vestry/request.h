@@ -228,7 +228,8 @@ VESTRY_API void vestry_reply_auto_close(vestry_reply *reply, bool auto_close);
  *  on. */
 VESTRY_API void vestry_reply_fail_fast(vestry_reply *reply, bool fail_fast);
 /** Treat the request as the Datastar client's, though it does not say so: an EventSource, curl, another program. Its
- *  signals are not read. */
+ *  signals are not read. What such a reader understands is vestry_event_plain. An EventSource comes back after every
+ *  end, a clean one too, with its last event's id in Last-Event-ID: what keeps it away is an answer of 204. */
 VESTRY_API void vestry_reply_any_client(vestry_reply *reply);
 /** Hooks of the stream that this request opens, called before the instance's. Copied; see vestry_connection_hooks.
  *  NULL: none. OK | INVALID. */

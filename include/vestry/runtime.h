@@ -75,8 +75,8 @@ VESTRY_API const vestry_host *vestry_runtime_host(const vestry_runtime *runtime)
  *  Threads  one at a time, the caller's choice; runs callbacks on this thread */
 VESTRY_API bool vestry_runtime_step(vestry_runtime *runtime);
 
-/** A descriptor that says when a stepped runtime is to be stepped, for the loop that a program has already: poll, epoll,
- *  that of GLib or of libuv. It is readable while an actor is ready or a timer is due, whichever thread made it so.
+/** A descriptor that says when a stepped runtime is to be stepped, for the loop that a program has already: poll,
+ *  epoll, that of GLib or of libuv. It is readable while an actor is ready or a timer is due, whichever thread made it so.
  *  When it is, step until there is nothing more to do, which makes it unreadable:
  *
  *      vestry_runtime_descriptor(runtime, &descriptor);

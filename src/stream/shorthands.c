@@ -28,6 +28,11 @@ vestry_err vestry_connection_execute_script(vestry_connection *connection, const
   SEND(connection, vestry_event_script, script, len, options);
 }
 
+vestry_err vestry_connection_event(vestry_connection *connection, const char *name, const char *data, size_t len,
+                                   const vestry_plain_options *options) {
+  SEND(connection, vestry_event_plain, name, data, len, options);
+}
+
 vestry_err vestry_connection_remove_elements(vestry_connection *connection, const char *selector,
                                              const vestry_elements_options *options) {
   SEND(connection, vestry_event_remove, selector, options);

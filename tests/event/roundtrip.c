@@ -247,3 +247,28 @@ const char *roundtrip_comment(const char *text) {
   vestry_event_unref(event);
   return why;
 }
+
+const char *roundtrip_plain(const char *name, const char *data, size_t len, const vestry_plain_options *options) {
+  vestry_event *event = NULL;
+  vestry_err error = vestry_event_plain(NULL, name, data, len, options, &event);
+  if (error == VESTRY_TOO_LARGE && len > VESTRY_EVENT_MAX_BYTES / 16) return NULL;
+  bool is_datastars = name && strncmp(name, "datastar", 8) == 0;
+  if (has_break(name) || has_break(options->event.id) || is_datastars)
+    return error == VESTRY_INVALID ? NULL : "a bad name or id was not refused";
+  if (error) return "it was refused";
+  sse_stream stream;
+  const char *why;
+  if (options->event.retry_ms == 1000) {
+    vestry_slice bytes = vestry_event_bytes(event); /* others leave this one out */
+    sse_parse(bytes.data, bytes.len, &stream);
+    why = stream.events_count == 1 && is_text(stream.events[0].retry, "1000") ? NULL : "another retry";
+    vestry_event_unref(event);
+  } else {
+    why = read_one(event, is_empty(name) ? NULL : name, &options->event, &stream);
+  }
+  sse_text expected = sse_normalised(data ? data : "", len);
+  if (!why && (!stream.events[0].data.data || !sse_text_equal(stream.events[0].data, expected))) why = "other data";
+  sse_text_finish(&expected);
+  sse_finish(&stream);
+  return why;
+}

@@ -176,10 +176,24 @@ static void the_reader_reads(void **state) {
   sse_text_finish(&value);
 }
 
+static void plain_events_come_back(void **state) {
+  (void)state;
+  generator g = {5};
+  for (int round = 0; round < ROUNDS; round++) {
+    sse_text data = hostile(&g, 20), id = field(&g), name = field(&g);
+    vestry_plain_options options = {.event = {.id = id.data, .retry_ms = next(&g, 3) * next(&g, 3) * 500}};
+    CHECK(roundtrip_plain(name.data, data.data, data.len, &options), round);
+    sse_text_finish(&data);
+    sse_text_finish(&id);
+    sse_text_finish(&name);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_reader_reads),   cmocka_unit_test(elements_come_back), cmocka_unit_test(scripts_come_back),
-      cmocka_unit_test(comments_come_back), cmocka_unit_test(signals_come_back),
+      cmocka_unit_test(the_reader_reads),       cmocka_unit_test(elements_come_back),
+      cmocka_unit_test(plain_events_come_back), cmocka_unit_test(scripts_come_back),
+      cmocka_unit_test(comments_come_back),     cmocka_unit_test(signals_come_back),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,7 +22,7 @@ static const char *round_trip(const uint8_t *head, const char *const *fields, co
   vestry_event_options common = {.id = flags & HAS_ID ? fields[0] : NULL, .retry_ms = head[3] * 100U};
   const char *third = flags & HAS_THIRD ? fields[2] : NULL;
   bool on = flags & FIRST_SWITCH;
-  switch (head[0] % 4) {
+  switch (head[0] % 5) {
   case 0: {
     vestry_elements_options options = {.event = common,
                                        .selector = flags & HAS_SELECTOR ? fields[1] : NULL,
@@ -39,6 +39,10 @@ static const char *round_trip(const uint8_t *head, const char *const *fields, co
   case 2: {
     vestry_script_options options = {.event = common, .keep = on};
     return roundtrip_script(text, len, &options, third);
+  }
+  case 3: {
+    vestry_plain_options options = {.event = common};
+    return roundtrip_plain(flags & HAS_SELECTOR ? fields[1] : NULL, text, len, &options);
   }
   default: return roundtrip_comment(flags & HAS_ID ? fields[0] : NULL);
   }

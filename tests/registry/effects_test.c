@@ -113,6 +113,10 @@ static void c2_c3_helpers_send_what_the_protocol_says(void **state) {
        "data: elements <script nonce=\"x\" data-effect=\"el.remove()\">document.dispatchEvent(new "
        "CustomEvent(\"saved\", "
        "{bubbles: true, cancelable: true, composed: true, detail: JSON.parse(\"\\\"text\\\"\")}))</script>\n\n"},
+      {"[\"send-event\",\"saved\"]", "event: saved\ndata: \n\n"},
+      {"[\"send-event\",\"\",\"a\\nb\"]", "data: a\ndata: b\n\n"},
+      {"[\"send-event\",\"reading\",{\"t\":[1,null]},{\"eventId\":\"7\",\"retryDuration\":1000}]",
+       "event: reading\nid: 7\nretry: 1000\ndata: {\"t\":[1,null]}\n\n"},
       {"[\"prefetch\",\"/a\"]",
        "event: datastar-patch-elements\ndata: selector body\ndata: mode append\ndata: elements <script "
        "type=\"speculationrules\">{\"prefetch\":[{\"source\":\"list\",\"urls\":[\"/a\"]}]}</script>\n\n"},
@@ -164,6 +168,12 @@ static void c2_c3_helpers_refuse_and_say_what(void **state) {
       {"[\"dispatch-event\",\"a\",1,{\"bubbles\":1}]", "option bubbles: true or false is wanted"},
       {"[\"dispatch-event\",\"a\",1,{\"attributes\":[]}]", "option attributes: an object is wanted"},
       {"[\"dispatch-event\",\"a\",1,{},1]", "at most 3 arguments are wanted"},
+      {"[\"send-event\"]", "an argument is missing"},
+      {"[\"send-event\",7]", "the event's name is a text without NUL"},
+      {"[\"send-event\",\"a\\nb\"]", "the event's name or an option is outside what events allow"},
+      {"[\"send-event\",\"datastar-patch-elements\",\"elements <b>\"]",
+       "the event's name or an option is outside what events allow"},
+      {"[\"send-event\",\"a\",1,{\"onlyIfMissing\":true}]", "no option is named onlyIfMissing"},
       {"[\"prefetch\",[]]", "the addresses: at least one is wanted"},
       {"[\"prefetch\",[[]]]", "the addresses: a text without NUL, or a list of them, is wanted"},
       {"[\"prefetch\",[\"/\",\"data:,\"]]",

@@ -227,6 +227,30 @@ static vestry_err write_detail(vestry_dispatch_context *context, const json_t *d
   return VESTRY_OK;
 }
 
+/* [name, data?, options?]: an event for readers that are not Datastar. The data is a text, or any value as JSON. */
+static vestry_err send_event(vestry_dispatch_context *context, const json_t *args) {
+  vestry_plain_options options;
+  vestry_err error = vsi_plain_options_read(context, json_array_get(args, 2), &options);
+  if (error) return error;
+  const char *name = vsi_text_of(json_array_get(args, 0));
+  if (!name) return vestry_context_fail(context, VESTRY_INVALID, "the event's name is a text without NUL");
+  const json_t *data = json_array_get(args, 1);
+  vsi_buffer text;
+  vsi_buffer_init(&text, host_of(context));
+  vestry_event *event = NULL;
+  if (json_is_string(data))
+    vsi_buffer_append(&text, json_string_value(data), json_string_length(data));
+  else if (data)
+    error = write_detail(context, data, &text);
+  if (!error) error = text.error;
+  if (!error) {
+    error = vestry_event_plain(host_of(context), name, text.data, text.len, &options, &event);
+    error = send(context, error, event, "the event's name");
+  }
+  vsi_buffer_finish(&text);
+  return error;
+}
+
 /* [name, detail?, options?]: the detail is any value. */
 static vestry_err dispatch_event(vestry_dispatch_context *context, const json_t *args) {
   vestry_attribute attributes[VSI_SCRIPT_ATTRIBUTES_MAX];
@@ -296,6 +320,7 @@ vestry_err vsi_effects_register(vestry_registry *names) {
       {"replace-url", 1, 2, replace_url},
       {"dispatch-event", 1, 3, dispatch_event},
       {"prefetch", 1, 2, prefetch},
+      {"send-event", 1, 3, send_event},
       {"close-sse", 0, 0, close_sse},
       {"wake", 0, 0, wake},
   };

@@ -99,6 +99,12 @@ static const option signals_options[] = {
     {NULL, NULL, 0},
 };
 
+static const option plain_options[] = {
+    {"eventId", read_text, offsetof(vestry_plain_options, event.id)},
+    {"retryDuration", read_ms, offsetof(vestry_plain_options, event.retry_ms)},
+    {NULL, NULL, 0},
+};
+
 static const option script_options[] = {
     {"autoRemove", read_not_flag, offsetof(vestry_script_options, keep)},
     {"attributes", read_attributes, 0},
@@ -155,6 +161,12 @@ vestry_err vsi_signals_options_read(vestry_dispatch_context *context, const json
                                     vestry_signals_options *ret_options) {
   *ret_options = (vestry_signals_options){.size = sizeof *ret_options};
   return read_all(&(reader){context, NULL}, json, signals_options, ret_options);
+}
+
+vestry_err vsi_plain_options_read(vestry_dispatch_context *context, const json_t *json,
+                                  vestry_plain_options *ret_options) {
+  *ret_options = (vestry_plain_options){.size = sizeof *ret_options};
+  return read_all(&(reader){context, NULL}, json, plain_options, ret_options);
 }
 
 vestry_err vsi_script_options_read(vestry_dispatch_context *context, const json_t *json, vestry_attribute *attributes,

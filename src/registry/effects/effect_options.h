@@ -18,6 +18,8 @@ vestry_err vsi_remove_options_read(vestry_dispatch_context *context, const json_
                                    vestry_elements_options *ret_options);
 vestry_err vsi_signals_options_read(vestry_dispatch_context *context, const json_t *json,
                                     vestry_signals_options *ret_options);
+vestry_err vsi_plain_options_read(vestry_dispatch_context *context, const json_t *json,
+                                  vestry_plain_options *ret_options);
 /* attributes: room for VSI_SCRIPT_ATTRIBUTES_MAX, which the options then point to. */
 vestry_err vsi_script_options_read(vestry_dispatch_context *context, const json_t *json, vestry_attribute *attributes,
                                    vestry_script_options *ret_options);

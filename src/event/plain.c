@@ -1,0 +1,48 @@
+/* Events of the application's own names, as the specification of event streams has them (WHATWG HTML, section 9.2):
+ * for EventSource and other readers. To the Datastar client they are nothing. */
+#include <string.h>
+
+#include "base/field.h"
+#include "base/options.h"
+#include "event/layout.h"
+
+typedef struct plain {
+  vestry_plain_options options;
+  const char *name, *data;
+  size_t len;
+} plain;
+
+static void plain_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
+  const plain *p = ctx;
+  const vestry_event_options *event = &p->options.event;
+  meaning->kind = VSI_EVENT_NOTHING;
+  meaning->of_stream = event->id || event->retry_ms;
+  vsi_put_line(writer, "event: ", p->name);
+  if (event->id && !*event->id) vsi_put_str(writer, "id:\n");
+  vsi_put_line(writer, "id: ", event->id);
+  if (event->retry_ms) { /* 1000 too: not every reader waits for so long by itself */
+    vsi_put_str(writer, "retry: ");
+    vsi_put_uint(writer, event->retry_ms);
+    vsi_put(writer, "\n", 1);
+  }
+  /* A line of data even if there is none: without one no event is dispatched. */
+  vsi_put_str(writer, "data: ");
+  vsi_put_lines(writer, p->data, p->len, "data: ");
+  vsi_put_str(writer, "\n\n");
+}
+
+/* Names that the Datastar client acts on: whoever chose one could patch the page. */
+static bool is_datastars(const char *name) {
+  static const char prefix[] = "datastar";
+  return strncmp(name, prefix, sizeof prefix - 1) == 0;
+}
+
+vestry_err vestry_event_plain(const vestry_host *host, const char *name, const char *data, size_t len,
+                              const vestry_plain_options *options, vestry_event **ret_event) {
+  plain p = {.name = name, .data = data, .len = len};
+  if (VSI_OPTIONS_TAKE(p.options, options) || (!data && len)) return VESTRY_INVALID;
+  if (!vsi_is_one_line(name) || !vsi_is_one_line(p.options.event.id) || (name && is_datastars(name)))
+    return VESTRY_INVALID;
+  if (!data) p.data = "";
+  return vsi_event_build(host, plain_layout, &p, ret_event);
+}

@@ -1,0 +1,75 @@
+/* A server for plain.test.js: events of its own names, for pages without Datastar.
+ *   GET /          a page with a script of its own, and an EventSource
+ *   GET /readings  the stream; from a history, so that who comes back goes on
+ *   POST /say      broadcasts an event: name, and the body as its data
+ *   POST /break    cuts all streams
+ *   GET /stay-away 204: what an EventSource does not come back to */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../examples/shared/program.h"
+
+static const vestry_scope everybody = {NULL, 0};
+#define READINGS VESTRY_KEY("readings")
+
+static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  (void)req, (void)ctx;
+  static const char html[] =
+      "<!doctype html><meta charset=\"utf-8\"><link rel=\"icon\" href=\"data:,\"><title>Plain</title><script>"
+      "window.heard=[];window.opened=0;const source=new EventSource('/readings');"
+      "source.onopen=()=>window.opened++;"
+      "for(const name of ['reading','message','two words','\\u00e4'])"
+      "source.addEventListener(name,(e)=>window.heard.push([e.type,e.data]));"
+      "const away=new EventSource('/stay-away');window.away=()=>away.readyState;"
+      "</script>";
+  return vestry_reply_body(reply, NULL, html, sizeof html - 1);
+}
+
+static vestry_err readings(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  (void)req, (void)ctx;
+  vestry_reply_any_client(reply);
+  vestry_reply_key(reply, READINGS);
+  vestry_err err = vestry_reply_resume(reply, &everybody, READINGS, NULL, NULL);
+  return err ? err : vestry_reply_keep(reply, VESTRY_PUT_MANY, 100);
+}
+
+static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct program *program = ctx;
+  char name[64] = "";
+  const char *query = vestry_request_query(req);
+  size_t len;
+  vestry_err err = vestry_query_value(query, strlen(query), "name", name, sizeof name, &len);
+  if (err) return err;
+  vestry_slice body = vestry_request_body(req);
+  vestry_event *event = NULL;
+  err = vestry_event_plain(NULL, name, body.data, body.len, &(vestry_plain_options){.event.retry_ms = 50}, &event);
+  if (!err) err = vestry_broadcast(program->v, everybody, READINGS, event, NULL);
+  vestry_event_unref(event);
+  return err ? err : vestry_reply_status(reply, 204);
+}
+
+static vestry_err cut(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  (void)req;
+  struct program *program = ctx;
+  vestry_store_remove(vestry_store_of(program->v), everybody, READINGS, VESTRY_CAUSE_HANGUP, NULL);
+  return vestry_reply_status(reply, 204);
+}
+
+static vestry_err stay_away(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  (void)req, (void)ctx;
+  return vestry_reply_status(reply, 204);
+}
+
+int main(int argc, char **argv) {
+  static struct program program;
+  program_start(&program, argc, argv, "test_browser_plain", "Plain", &(vestry_options){0});
+  if (vestry_history_begin(program.v, everybody, READINGS, NULL)) return EXIT_FAILURE;
+  vestry_route(program.v, "GET", "/", page, &program);
+  vestry_route(program.v, "GET", "/readings", readings, &program);
+  vestry_route(program.v, "GET", "/stay-away", stay_away, &program);
+  vestry_route(program.v, "POST", "/say", say, &program);
+  vestry_route(program.v, "POST", "/break", cut, &program);
+  program_wait(&program);
+  return program_finish(&program);
+}

@@ -1,0 +1,81 @@
+#include <stdlib.h>
+
+#include "event/expect.h"
+#include "event/layout.h"
+#include "support/test.h"
+
+static void expect_len(const char *name, const char *data, size_t len, const vestry_plain_options *options,
+                       const char *bytes) {
+  vestry_event *event = expect_untouched;
+  expect_event(vestry_event_plain(NULL, name, data, len, options, &event), &event, bytes);
+}
+
+static void expect(const char *name, const char *data, const char *bytes) {
+  expect_len(name, data, strlen(data), NULL, bytes);
+}
+
+static void refuse(const char *name, const char *data, size_t len, const char *id) {
+  vestry_event *event = expect_untouched;
+  vestry_plain_options options = {.event.id = id};
+  expect_error(vestry_event_plain(NULL, name, data, len, &options, &event), &event, VESTRY_INVALID);
+}
+
+static void names_and_lines(void **state) {
+  (void)state;
+  expect("reading", "{\"t\":21}", "event: reading\ndata: {\"t\":21}\n\n");
+  expect(NULL, "a", "data: a\n\n");
+  expect("", "a", "data: a\n\n");
+  expect("two words: x", "", "event: two words: x\ndata: \n\n");
+  expect_len("n", NULL, 0, NULL, "event: n\ndata: \n\n");
+  expect("n", "a\nb\rc\r\nd\n", "event: n\ndata: a\ndata: b\ndata: c\ndata: d\ndata: \n\n");
+  expect("n", " a\n\n:b\nevent: c", "event: n\ndata:  a\ndata: \ndata: :b\ndata: event: c\n\n");
+}
+
+static void id_and_retry(void **state) {
+  (void)state;
+  expect_len("n", "a", 1, &(vestry_plain_options){.event = {.id = "7", .retry_ms = 1000}},
+             "event: n\nid: 7\nretry: 1000\ndata: a\n\n");
+  expect_len("n", "a", 1, &(vestry_plain_options){.event = {.id = "", .retry_ms = 5}},
+             "event: n\nid:\nretry: 5\ndata: a\n\n");
+}
+
+/* An event that the Datastar client would act on cannot be made by a name that somebody chose. */
+static void what_is_refused(void **state) {
+  (void)state;
+  refuse("a\nb", "", 0, NULL);
+  refuse("a\rb", "", 0, NULL);
+  refuse("a", "", 0, "1\n2");
+  refuse("a", NULL, 1, NULL);
+  refuse("datastar-patch-elements", "", 0, NULL);
+  refuse("datastar", "", 0, NULL);
+  refuse("datastar-of-tomorrow", "", 0, NULL);
+  vestry_event *event = expect_untouched;
+  expect_error(vestry_event_plain(NULL, "a", "", 0, &(vestry_plain_options){.size = 3}, &event), &event,
+               VESTRY_INVALID);
+  char *large = calloc(1, VESTRY_EVENT_MAX_BYTES);
+  assert_non_null(large);
+  expect_error(vestry_event_plain(NULL, "a", large, VESTRY_EVENT_MAX_BYTES, NULL, &event), &event, VESTRY_TOO_LARGE);
+  free(large);
+}
+
+static void it_says_nothing_to_a_page(void **state) {
+  (void)state;
+  for (size_t of_stream = 0; of_stream < 3; of_stream++) {
+    vestry_event *event;
+    vestry_plain_options options = {.event = {.id = of_stream == 1 ? "7" : NULL, .retry_ms = of_stream == 2 ? 9 : 0}};
+    assert_int_equal(vestry_event_plain(NULL, "n", "a", 1, &options, &event), VESTRY_OK);
+    assert_int_equal(vsi_event_meaning_of(event)->kind, VSI_EVENT_NOTHING);
+    assert_int_equal(vsi_event_meaning_of(event)->of_stream, of_stream > 0);
+    vestry_event_unref(event);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(names_and_lines),
+      cmocka_unit_test(id_and_retry),
+      cmocka_unit_test(what_is_refused),
+      cmocka_unit_test(it_says_nothing_to_a_page),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
