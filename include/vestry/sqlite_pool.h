@@ -1,8 +1,8 @@
 /** Connections to a database of SQLite (libvestry-sqlite): opened once, with their statements prepared once, lent to
  *  whoever reads or writes, and followed by pages if they are to be.
  *
- *      vestry_sqlite_pool_create(&(vestry_sqlite_pool_options){.path = "chat.db", .schema = schema, .schema_version = 1},
- *                                &pool);
+ *      vestry_sqlite_pool_create(
+ *          &(vestry_sqlite_pool_options){.path = "chat.db", .schema = schema, .schema_version = 1}, &pool);
  *      vestry_sqlite_create(pages, &(vestry_sqlite_options){.path = "chat.db"}, &database);
  *      vestry_sqlite_pool_follow(pool, database);            // live pages: see vestry/sqlite.h. Else leave both out
  *
@@ -14,9 +14,10 @@
  *      err = vestry_sqlite_run(loan, "SELECT id, text FROM message", NULL, add_row, html);
  *      err = vestry_sqlite_give(loan, err);
  *
- *  What fails is said in the host's log: which function, which file, why, and what helps. The errors of all functions
- *  here that use the database: NO_MEMORY | BUSY (another process has been writing for busy_ms) | LIMIT (the disk is
- *  full, or no connection was given back within wait_ms: "not now", which a handler may return) | TOO_LARGE | IO. */
+ *  What fails is said in the host's log: which function, which file, why, and what helps. The errors of the functions
+ *  here that use the database: NO_MEMORY | LIMIT (not now: another program has been writing for busy_ms, the disk is
+ *  full or fails, no connection was given back within wait_ms; a handler that returns it answers 503, and what is
+ *  repeated by vestry/once.h is done when that is over) | TOO_LARGE | IO (all else, as SQL that is wrong). */
 #ifndef VESTRY_SQLITE_POOL_H
 #define VESTRY_SQLITE_POOL_H
 
@@ -83,8 +84,8 @@ VESTRY_API vestry_err vestry_sqlite_read(vestry_sqlite_pool *pool, vestry_sqlite
 VESTRY_API vestry_err vestry_sqlite_read_aside(vestry_sqlite_pool *pool, vestry_sqlite_loan **ret_loan);
 /** One to write with, in a transaction (BEGIN IMMEDIATE): one writer at a time, so that nobody of this process is told
  *  that the database is busy.
- *  Returns  OK | INVALID (this thread has a connection to read with, or writes already: give it back first) | the errors
- *           above
+ *  Returns  OK | INVALID (this thread has a connection to read with, or writes already: give it back first) | the
+ *           errors above
  *  Threads  as above; blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_write(vestry_sqlite_pool *pool, vestry_sqlite_loan **ret_loan);
 /** Give it back. What was written is committed if error is OK, and rolled back otherwise; statements are reset.
@@ -110,8 +111,8 @@ VESTRY_API void vestry_sqlite_row_integer(sqlite3_stmt *row, void *ctx);
  *  values  for its parameters, as VESTRY_LIST(id, text) makes them: nulls, booleans, integers, numbers and texts.
  *          Borrowed; NULL: it has none
  *  row     called for each row; NULL: none is wanted
- *  Returns  OK (a row, or a statement that gives none) | NOT_FOUND (it gives rows, and there was none) | INVALID (values
- *           that do not fit) | the errors above (IO: also SQL that is wrong)
+ *  Returns  OK (a row, or a statement that gives none) | NOT_FOUND (it gives rows, and there was none) | INVALID
+ *           (values that do not fit) | the errors above
  *  Threads  that which has borrowed it; blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_run(vestry_sqlite_loan *loan, const char *sql, const vestry_value *values,
                                         vestry_sqlite_row_fn row, void *ctx);
@@ -123,7 +124,7 @@ VESTRY_API vestry_err vestry_sqlite_run_alone(vestry_sqlite_pool *pool, const ch
                                               vestry_sqlite_row_fn row, void *ctx);
 /** A statement that is kept prepared, for SQLite's own functions: blobs, say. It is reset, without bindings, and is so
  *  again when the loan is given back; do not finalize it.
- *  Returns  OK | the errors above (IO: SQL that is wrong)
+ *  Returns  OK | the errors above
  *  Threads  as vestry_sqlite_run */
 VESTRY_API vestry_err vestry_sqlite_prepare(vestry_sqlite_loan *loan, const char *sql, sqlite3_stmt **ret_statement);
 

@@ -1,13 +1,13 @@
-/** Sessions in a database of SQLite (libvestry-sqlite): the storage of vestry/session.h, over a table that vestry makes in
- *  the application's database.
+/** Sessions in a database of SQLite (libvestry-sqlite): the storage of vestry/session.h, over a table that vestry makes
+ *  in the application's database.
  *
  *      vestry_sqlite_sessions_create(pool, NULL, &stored);
  *      vestry_create(&(vestry_options){.sessions = &(vestry_session_options){
  *                                          .storage = vestry_sqlite_sessions_ops(), .storage_ctx = stored}}, &v);
  *
- *  Who has logged in is still so after a restart, or a crash. The table, vestry_session, has a hash of each session's id:
- *  who steals the file opens no session. A session whose time is over is deleted, also if nobody ever comes back with
- *  it: each log-in deletes some of them, and vestry_sqlite_sessions_expire does so from a timer. */
+ *  Who has logged in is still so after a restart, or a crash. The table, vestry_session, has a hash of each session's
+ *  id: who steals the file opens no session. A session whose time is over is deleted, also if nobody ever comes back
+ *  with it: each log-in deletes some of them, and vestry_sqlite_sessions_expire does so from a timer. */
 #ifndef VESTRY_SQLITE_SESSIONS_H
 #define VESTRY_SQLITE_SESSIONS_H
 
@@ -36,8 +36,8 @@ typedef struct vestry_sqlite_sessions_options {
  *  pool          borrowed; must not be destroyed before
  *  options       NULL: the defaults
  *  ret_sessions  owned by the caller, who destroys it after the instance. Untouched on failure
- *  Returns  OK | INVALID | NO_MEMORY | BUSY | LIMIT (the disk is full; no connection) | IO (also: the table is of a later
- *           version of vestry). The log says why, and what helps
+ *  Returns  OK | INVALID | NO_MEMORY | BUSY | LIMIT (the disk is full; no connection) | IO (also: the table is of a
+ *           later version of vestry). The log says why, and what helps
  *  Threads  any; blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_sessions_create(vestry_sqlite_pool *pool,
                                                     const vestry_sqlite_sessions_options *options,

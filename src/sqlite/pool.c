@@ -2,13 +2,15 @@
  *
  * Who writes waits for the turn first, and then for a connection, so that those that wait for the turn hold none. A
  * thread that has a connection gets the same one again: it could wait for itself otherwise, when a page's part reads
- * inside of the page's render, and it would not see what it has written itself. */
+ * inside of the page's render, and it would not see what it has written itself.
+ *
+ * Those that wait stand in line, one line for each kind of what is given, and each has a condition of its own: glibc
+ * can lose a signal where several wait for one. What is given wakes the first of the line; who leaves the line wakes
+ * the next if there is more. */
 #include "sqlite/pool.h"
 
-#include <errno.h>
-#include <time.h>
-
 #include "base/options.h"
+#include "base/wait.h"
 
 enum {
   CONNECTIONS = 8,
@@ -22,6 +24,12 @@ enum {
 
 vsi_sqlite_call vsi_sqlite_pool_call(const vestry_sqlite_pool *pool, const char *function) {
   return (vsi_sqlite_call){pool->host, function, pool->path};
+}
+
+vestry_err vsi_sqlite_pool_fail(const vsi_sqlite_call *call, const vestry_sqlite_loan *loan, int result,
+                                const char *doing) {
+  vestry_err error = vsi_sqlite_fail(call, loan->db, result, doing);
+  return error == VESTRY_BUSY || (result & 0xff) == SQLITE_IOERR ? VESTRY_LIMIT : error;
 }
 
 /* --------------------------------------------------------------------------------------------------- making ------- */
@@ -54,12 +62,7 @@ static vestry_sqlite_pool *allocate(const vestry_host *host, const vestry_sqlite
   pool->path = path;
   pool->options = *options;
   pool->loans_count = count;
-  pthread_condattr_t monotonic;
-  pthread_condattr_init(&monotonic);
-  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
   pthread_mutex_init(&pool->lock, NULL);
-  pthread_cond_init(&pool->given, &monotonic);
-  pthread_condattr_destroy(&monotonic);
   return pool;
 }
 
@@ -93,7 +96,6 @@ void vestry_sqlite_pool_destroy(vestry_sqlite_pool *pool) {
     if (loan->statements.all) vsi_sqlite_statements_finish(&loan->statements);
     sqlite3_close(loan->db);
   }
-  pthread_cond_destroy(&pool->given);
   pthread_mutex_destroy(&pool->lock);
   vsi_outside_free(host, pool->path);
   vsi_outside_free(host, pool);
@@ -128,15 +130,6 @@ void vestry_sqlite_pool_unfollow(vestry_sqlite_pool *pool) {
 
 /* --------------------------------------------------------------------------------------------------- lending ------ */
 
-static struct timespec deadline_of(const vestry_sqlite_pool *pool) {
-  struct timespec at;
-  clock_gettime(CLOCK_MONOTONIC, &at);
-  at.tv_sec += pool->options.wait_ms / 1000;
-  at.tv_nsec += (long)(pool->options.wait_ms % 1000) * 1000000;
-  if (at.tv_nsec >= 1000000000) at.tv_sec++, at.tv_nsec -= 1000000000;
-  return at;
-}
-
 /* That which this thread has of a kind. */
 static vestry_sqlite_loan *own_locked(vestry_sqlite_pool *pool, bool is_aside) {
   for (size_t i = 0; i < pool->loans_count; i++) {
@@ -154,21 +147,42 @@ static vestry_sqlite_loan *free_locked(vestry_sqlite_pool *pool, bool is_aside) 
   return NULL;
 }
 
-/* false: the time is over. */
-static bool wait_locked(vestry_sqlite_pool *pool, const struct timespec *until) {
-  return pthread_cond_timedwait(&pool->given, &pool->lock, until) != ETIMEDOUT;
+static bool is_there_locked(vestry_sqlite_pool *pool, vsi_sqlite_given what) {
+  return what == VSI_SQLITE_GIVEN_TURN ? !pool->is_written : free_locked(pool, what == VSI_SQLITE_GIVEN_ASIDE) != NULL;
+}
+
+static void wake_locked(vestry_sqlite_pool *pool, vsi_sqlite_given what) {
+  if (pool->lines[what]) pthread_cond_signal(&pool->lines[what]->condition);
+}
+
+/* Until it is there; false: the time is over. */
+static bool wait_locked(vestry_sqlite_pool *pool, vsi_sqlite_given what, uint64_t until_ns) {
+  vsi_sqlite_waiter self = {.next = NULL}, **at = &pool->lines[what];
+  if (!*at && is_there_locked(pool, what)) return true;
+  pool->stats.waits_count++;
+  pthread_cond_init(&self.condition, NULL);
+  while (*at) at = &(*at)->next;
+  *at = &self;
+  for (bool goes_on = true; goes_on && !(pool->lines[what] == &self && is_there_locked(pool, what));)
+    goes_on = vsi_wait_until(&self.condition, &pool->lock, until_ns);
+  for (at = &pool->lines[what]; *at != &self;) at = &(*at)->next;
+  bool was_first = at == &pool->lines[what];
+  *at = self.next;
+  pthread_cond_destroy(&self.condition);
+  return was_first && is_there_locked(pool, what);
 }
 
 /* A free one for this thread; NULL: none came in time. */
-static vestry_sqlite_loan *take_locked(vestry_sqlite_pool *pool, bool is_aside, const struct timespec *until) {
-  vestry_sqlite_loan *loan = free_locked(pool, is_aside);
-  if (!loan) pool->stats.waits_count++;
-  for (bool goes_on = true; !loan && goes_on; loan = free_locked(pool, is_aside)) goes_on = wait_locked(pool, until);
-  if (!loan) return NULL;
-  loan->depth = 1;
-  loan->owner = pthread_self();
-  pool->stats.loans_count++;
-  pool->stats.lent_count++;
+static vestry_sqlite_loan *take_locked(vestry_sqlite_pool *pool, bool is_aside, uint64_t until_ns) {
+  const vsi_sqlite_given what = is_aside ? VSI_SQLITE_GIVEN_ASIDE : VSI_SQLITE_GIVEN_CONNECTION;
+  vestry_sqlite_loan *loan = wait_locked(pool, what, until_ns) ? free_locked(pool, is_aside) : NULL;
+  if (loan) {
+    loan->depth = 1;
+    loan->owner = pthread_self();
+    pool->stats.loans_count++;
+    pool->stats.lent_count++;
+  }
+  if (is_there_locked(pool, what)) wake_locked(pool, what);
   return loan;
 }
 
@@ -182,13 +196,13 @@ static vestry_err refuse(vestry_sqlite_pool *pool, const char *function) {
 
 static vestry_err lend(vestry_sqlite_pool *pool, bool is_aside, const char *function, vestry_sqlite_loan **ret_loan) {
   if (!pool || !ret_loan) return VESTRY_INVALID;
-  const struct timespec until = deadline_of(pool);
+  const uint64_t until_ns = vsi_monotonic_in_ms(pool->options.wait_ms);
   pthread_mutex_lock(&pool->lock);
   vestry_sqlite_loan *loan = own_locked(pool, is_aside);
   if (loan)
     loan->depth++;
   else
-    loan = take_locked(pool, is_aside, &until);
+    loan = take_locked(pool, is_aside, until_ns);
   if (!loan) pool->stats.refused_count++;
   pthread_mutex_unlock(&pool->lock);
   if (!loan) return refuse(pool, function);
@@ -206,21 +220,21 @@ vestry_err vestry_sqlite_read_aside(vestry_sqlite_pool *pool, vestry_sqlite_loan
 
 static void give_turn_locked(vestry_sqlite_pool *pool) {
   pool->is_written = false;
-  pthread_cond_broadcast(&pool->given);
+  wake_locked(pool, VSI_SQLITE_GIVEN_TURN);
 }
 
 /* The turn, and a connection. */
 static vestry_err take_turn(vestry_sqlite_pool *pool, vestry_sqlite_loan **ret_loan) {
-  const struct timespec until = deadline_of(pool);
+  const uint64_t until_ns = vsi_monotonic_in_ms(pool->options.wait_ms);
   vestry_sqlite_loan *loan = NULL;
-  bool has_one, goes_on = true;
   pthread_mutex_lock(&pool->lock);
-  has_one = own_locked(pool, false) != NULL;
-  while (!has_one && pool->is_written && goes_on) goes_on = wait_locked(pool, &until);
-  if (!has_one && !pool->is_written) {
+  bool has_one = own_locked(pool, false) != NULL;
+  if (!has_one && wait_locked(pool, VSI_SQLITE_GIVEN_TURN, until_ns)) {
     pool->is_written = true;
-    loan = take_locked(pool, false, &until);
+    loan = take_locked(pool, false, until_ns);
     if (!loan) give_turn_locked(pool);
+  } else if (!pool->is_written) {
+    wake_locked(pool, VSI_SQLITE_GIVEN_TURN);
   }
   if (!has_one && !loan) pool->stats.refused_count++;
   pthread_mutex_unlock(&pool->lock);
@@ -251,10 +265,8 @@ static void give_back(vestry_sqlite_loan *loan) {
   pthread_mutex_lock(&pool->lock);
   loan->depth = 0;
   pool->stats.lent_count--;
-  if (was_writing)
-    give_turn_locked(pool);
-  else
-    pthread_cond_broadcast(&pool->given);
+  if (was_writing) give_turn_locked(pool);
+  wake_locked(pool, loan->is_aside ? VSI_SQLITE_GIVEN_ASIDE : VSI_SQLITE_GIVEN_CONNECTION);
   pthread_mutex_unlock(&pool->lock);
 }
 
@@ -265,7 +277,7 @@ vestry_err vestry_sqlite_write(vestry_sqlite_pool *pool, vestry_sqlite_loan **re
   if (error) return error;
   const vsi_sqlite_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_write");
   loan->is_writing = true;
-  error = vsi_sqlite_fail(&call, loan->db, run_text(loan, "BEGIN IMMEDIATE"), "a transaction cannot be begun");
+  error = vsi_sqlite_pool_fail(&call, loan, run_text(loan, "BEGIN IMMEDIATE"), "a transaction cannot be begun");
   if (error)
     give_back(loan);
   else
@@ -289,7 +301,7 @@ static vestry_err end_transaction(vestry_sqlite_loan *loan, vestry_err error) {
   bool was_lost = sqlite3_get_autocommit(loan->db);
   if (!error && was_lost)
     error = vsi_sqlite_refuse(&call, VESTRY_IO, "what was written is rolled back: the transaction was ended meanwhile");
-  if (!error) error = vsi_sqlite_fail(&call, loan->db, run_text(loan, "COMMIT"), "what was written is not committed");
+  if (!error) error = vsi_sqlite_pool_fail(&call, loan, run_text(loan, "COMMIT"), "what was written is not committed");
   if (!sqlite3_get_autocommit(loan->db)) (void)run_text(loan, "ROLLBACK");
   pthread_mutex_lock(&pool->lock);
   if (error)

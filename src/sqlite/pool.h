@@ -9,6 +9,20 @@
 #include "sqlite/statements.h"
 #include "vestry/sqlite_pool.h"
 
+/* What is given, and waited for. */
+typedef enum vsi_sqlite_given {
+  VSI_SQLITE_GIVEN_CONNECTION,
+  VSI_SQLITE_GIVEN_ASIDE,
+  VSI_SQLITE_GIVEN_TURN, /* to write */
+  VSI_SQLITE_GIVEN_COUNT
+} vsi_sqlite_given;
+
+/* Somebody who waits. On the stack of who does it. */
+typedef struct vsi_sqlite_waiter {
+  pthread_cond_t condition;
+  struct vsi_sqlite_waiter *next;
+} vsi_sqlite_waiter;
+
 struct vestry_sqlite_loan {
   vestry_sqlite_pool *pool;
   sqlite3 *db;
@@ -25,10 +39,10 @@ struct vestry_sqlite_pool {
   char *path;
   vestry_sqlite_pool_options options; /* defaults filled in; texts are not to be used */
   pthread_mutex_t lock;
-  pthread_cond_t given;           /* a connection, or the writer's turn */
-  bool is_written;                /* guarded by lock: somebody is the writer */
-  vestry_sqlite_pool_stats stats; /* guarded by lock */
-  size_t loans_count;             /* aside ones stand last */
+  vsi_sqlite_waiter *lines[VSI_SQLITE_GIVEN_COUNT]; /* guarded by lock; who came first comes first */
+  bool is_written;                                  /* guarded by lock: somebody is the writer */
+  vestry_sqlite_pool_stats stats;                   /* guarded by lock */
+  size_t loans_count;                               /* aside ones stand last */
   struct vestry_sqlite_loan loans[];
 };
 
@@ -42,5 +56,9 @@ vestry_err vsi_sqlite_pool_open(vestry_sqlite_pool *pool, const vestry_sqlite_po
 
 /* For what is logged. */
 vsi_sqlite_call vsi_sqlite_pool_call(const vestry_sqlite_pool *pool, const char *function);
+/* vsi_sqlite_fail, for who has borrowed a connection. What will be over is LIMIT: another program writes, the disk is
+ * full, or fails. */
+vestry_err vsi_sqlite_pool_fail(const vsi_sqlite_call *call, const vestry_sqlite_loan *loan, int result,
+                                const char *doing);
 
 #endif

@@ -73,6 +73,8 @@ static vestry_err open_one(vestry_sqlite_pool *pool, vestry_sqlite_loan *loan,
     if (!name || !*name)
       return vsi_sqlite_refuse(&call, VESTRY_INVALID,
                                "a file is wanted, which several connections can see: name one in options.path");
+    if (sqlite3_db_readonly(loan->db, "main") == 1)
+      return vsi_sqlite_fail(&call, loan->db, SQLITE_READONLY, "it cannot be written");
     error = see_to_tables(pool, loan->db, given);
   }
   if (error || !given->setup) return error;

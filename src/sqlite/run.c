@@ -49,7 +49,7 @@ vestry_err vestry_sqlite_prepare(vestry_sqlite_loan *loan, const char *sql, sqli
   uint64_t before = loan->statements.prepared;
   sqlite3_stmt *statement;
   int result = vsi_sqlite_statements_find(&loan->statements, loan->db, sql, &statement);
-  if (result) return vsi_sqlite_fail(&call, loan->db, result, sql);
+  if (result) return vsi_sqlite_pool_fail(&call, loan, result, sql);
   if (loan->statements.prepared != before) {
     pthread_mutex_lock(&loan->pool->lock);
     loan->pool->stats.prepared_count++;
@@ -72,7 +72,7 @@ vestry_err vestry_sqlite_run(vestry_sqlite_loan *loan, const char *sql, const ve
     error = refuse_values(&call, statement, values);
   } else {
     if (!result) result = step_all(statement, row, ctx, &is_found);
-    error = vsi_sqlite_fail(&call, loan->db, result, sql);
+    error = vsi_sqlite_pool_fail(&call, loan, result, sql);
   }
   bool gives_rows = sqlite3_column_count(statement) > 0;
   sqlite3_reset(statement);

@@ -271,7 +271,7 @@ static vestry_err in_a_thread(void *(*fn)(void *), lender *l) {
 static void nobody_waits_for_ever(void **state) {
   (void)state;
   lender l;
-  begin(&l, (vestry_sqlite_pool_options){.connections_count = 1, .wait_ms = 20});
+  begin(&l, (vestry_sqlite_pool_options){.connections_count = 1, .wait_ms = 20, .busy_ms = 5});
   vestry_sqlite_loan *loan, *aside;
   assert_int_equal(vestry_sqlite_read(l.pool, &loan), VESTRY_OK);
   assert_int_equal(in_a_thread(try_to_read, &l), VESTRY_LIMIT);
@@ -283,6 +283,13 @@ static void nobody_waits_for_ever(void **state) {
   assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
   assert_int_equal(in_a_thread(try_to_write, &l), VESTRY_OK); /* the turn was given back */
   assert_int_equal(stats_of(&l).refused_count, 2);
+  sqlite3 *other; /* nor for another process */
+  assert_int_equal(sqlite3_open(l.path, &other), SQLITE_OK);
+  assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+  assert_int_equal(vestry_sqlite_write(l.pool, &loan), VESTRY_LIMIT);
+  assert_said(&l, "vestry_sqlite_write", "another program is writing to it");
+  sqlite3_close(other);
+  assert_int_equal(in_a_thread(try_to_write, &l), VESTRY_OK);
   end(&l);
 }
 
