@@ -71,6 +71,13 @@ VESTRY_API vestry_err vestry_sqlite_pool_follow(vestry_sqlite_pool *pool, vestry
 /** No more. None may be lent. Threads any. */
 VESTRY_API void vestry_sqlite_pool_unfollow(vestry_sqlite_pool *pool);
 
+/** Is told of a transaction that was committed by vestry_sqlite_give, or by what calls it here. On the thread that
+ *  commits, when the connection has been given back; no lock is held. It may borrow one. */
+typedef void (*vestry_sqlite_commit_fn)(void *ctx);
+/** Have somebody told of each commit of this pool: other processes, say. NULL: nobody any more; when it returns, a call
+ *  that has begun may still be under way. Threads any. */
+VESTRY_API void vestry_sqlite_pool_on_commit(vestry_sqlite_pool *pool, vestry_sqlite_commit_fn fn, void *ctx);
+
 /* ------------------------------------------------------------------------------------------------- loans --------- */
 
 /** Borrow a connection to read with: for a render, or a handler. A thread that has one of this pool gets the same one

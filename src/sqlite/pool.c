@@ -128,6 +128,21 @@ void vestry_sqlite_pool_unfollow(vestry_sqlite_pool *pool) {
   }
 }
 
+void vestry_sqlite_pool_on_commit(vestry_sqlite_pool *pool, vestry_sqlite_commit_fn fn, void *ctx) {
+  pthread_mutex_lock(&pool->lock);
+  pool->on_commit = fn;
+  pool->on_commit_ctx = ctx;
+  pthread_mutex_unlock(&pool->lock);
+}
+
+static void tell_commit(vestry_sqlite_pool *pool) {
+  pthread_mutex_lock(&pool->lock);
+  vestry_sqlite_commit_fn fn = pool->on_commit;
+  void *ctx = pool->on_commit_ctx;
+  pthread_mutex_unlock(&pool->lock);
+  if (fn) fn(ctx);
+}
+
 /* --------------------------------------------------------------------------------------------------- lending ------ */
 
 /* That which this thread has of a kind. */
@@ -315,9 +330,12 @@ static vestry_err end_transaction(vestry_sqlite_loan *loan, vestry_err error) {
 vestry_err vestry_sqlite_give(vestry_sqlite_loan *loan, vestry_err error) {
   if (!loan) return error;
   if (!is_last(loan)) return error;
+  vestry_sqlite_pool *pool = loan->pool;
+  bool was_writing = loan->is_writing;
   vsi_sqlite_statements_reset(&loan->statements);
-  if (loan->is_writing) error = end_transaction(loan, error);
+  if (was_writing) error = end_transaction(loan, error);
   give_back(loan);
+  if (was_writing && !error) tell_commit(pool);
   return error;
 }
 

@@ -40,9 +40,11 @@ struct vestry_sqlite_pool {
   vestry_sqlite_pool_options options; /* defaults filled in; texts are not to be used */
   pthread_mutex_t lock;
   vsi_sqlite_waiter *lines[VSI_SQLITE_GIVEN_COUNT]; /* guarded by lock; who came first comes first */
-  bool is_written;                                  /* guarded by lock: somebody is the writer */
-  vestry_sqlite_pool_stats stats;                   /* guarded by lock */
-  size_t loans_count;                               /* aside ones stand last */
+  vestry_sqlite_commit_fn on_commit;                /* guarded by lock; NULL: nobody is told */
+  void *on_commit_ctx;
+  bool is_written;                /* guarded by lock: somebody is the writer */
+  vestry_sqlite_pool_stats stats; /* guarded by lock */
+  size_t loans_count;             /* aside ones stand last */
   struct vestry_sqlite_loan loans[];
 };
 

@@ -12,6 +12,8 @@ typedef struct lender {
   test_host th;
   char folder[64], path[96];
   vestry_sqlite_pool *pool;
+  int told;
+  int64_t rows_when_told;
 } lender;
 
 static const char schema[] = "CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, x, y, z)";
@@ -241,6 +243,32 @@ static void a_transaction_is_whole_or_nothing(void **state) {
   assert_int_equal(vestry_sqlite_give(NULL, VESTRY_LIMIT), VESTRY_LIMIT);
   assert_int_equal(stats_of(&l).committed_count, 1);
   assert_int_equal(stats_of(&l).rolled_back_count, 2);
+  end(&l);
+}
+
+static void count_commit(void *ctx) {
+  lender *l = ctx;
+  l->told++;
+  l->rows_when_told = number(l, "SELECT count(*) FROM t"); /* it can be seen, and the connection is free */
+}
+
+static void commits_are_told(void **state) {
+  (void)state;
+  lender l;
+  begin(&l, (vestry_sqlite_pool_options){.connections_count = 1});
+  vestry_sqlite_loan *loan;
+  vestry_sqlite_pool_on_commit(l.pool, count_commit, &l);
+  insert(&l, 1);
+  assert_int_equal(l.told, 1);
+  assert_int_equal(l.rows_when_told, 1);
+  assert_int_equal(vestry_sqlite_write(l.pool, &loan), VESTRY_OK);
+  insert(&l, 2);
+  assert_int_equal(l.told, 1);
+  assert_int_equal(vestry_sqlite_give(loan, VESTRY_FAILED), VESTRY_FAILED);
+  assert_int_equal(l.told, 1);
+  vestry_sqlite_pool_on_commit(l.pool, NULL, NULL);
+  insert(&l, 2);
+  assert_int_equal(l.told, 1);
   end(&l);
 }
 
@@ -504,6 +532,7 @@ int main(void) {
       cmocka_unit_test(a_statement_may_run_inside_of_itself),
       cmocka_unit_test(what_was_not_reset_is),
       cmocka_unit_test(a_transaction_is_whole_or_nothing),
+      cmocka_unit_test(commits_are_told),
       cmocka_unit_test(nobody_waits_for_ever),
       cmocka_unit_test(many_threads_share_a_few),
       cmocka_unit_test(tables_have_a_version),
