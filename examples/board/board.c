@@ -5,17 +5,20 @@
 #include <string.h>
 
 #include "../shared/program.h"
-#include "db.h"
+#include "assets.h"
+#include "vestry/sqlite_sessions.h"
 
-enum { NAME_MAX = 40, TEXT_MAX = 500, STAGES = 3 };
+enum { NAME_MAX = 40, TEXT_MAX = 500, STAGES = 3, VERSION = 3, SECRET_BYTES = 32 };
 
 struct app {
   struct program program;
-  sqlite3 *db;
+  vestry_sqlite_pool *db; /* boards and cards; and sessions, which vestry stores there */
+  vestry_sqlite_sessions *stored;
+  vestry_session_options sessions;
   vestry_presence *presence;
   vestry_actor *painter;
   vestry_once *once;
-  unsigned char secret[DB_SECRET_BYTES];
+  unsigned char secret[SECRET_BYTES];
   const char *file;
   uint64_t grace_ms;
 };
@@ -77,7 +80,7 @@ static vestry_err home(const vestry_request *req, vestry_reply *reply, void *ctx
   char once[VESTRY_ONCE_NONCE_BYTES];
   if (!vestry_session_user(req)) return program_page(&app->program, reply, "The board", LOGIN, NAME_MAX, "");
   vestry_html_init(&html, NULL);
-  vestry_err err = db_run(app->db, "SELECT id, title FROM board ORDER BY id", NULL, add_board, &html);
+  vestry_err err = vestry_sqlite_run_alone(app->db, "SELECT id, title FROM board ORDER BY id", NULL, add_board, &html);
   if (!err) err = vestry_html_result(&html, &boards);
   if (!err) err = vestry_once_nonce(req, once);
   if (!err) err = program_page(&app->program, reply, "Boards", HOME, (const char *)boards.data, once, NAME_MAX);
@@ -109,17 +112,14 @@ static vestry_err logout(const vestry_request *req, vestry_reply *reply, void *c
   return err ? err : vestry_reply_redirect(reply, 303, "/");
 }
 
-static void read_id(sqlite3_stmt *row, void *id) {
-  *(int64_t *)id = sqlite3_column_int64(row, 0);
-}
-
 static vestry_err create_board(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   const char *title = field(req, "title");
   int64_t id;
   char url[40];
   if (!title) return vestry_reply_redirect(reply, 303, "/");
-  vestry_err err = db_run(app->db, "INSERT INTO board(title) VALUES(?) RETURNING id", VESTRY_KEY(title), read_id, &id);
+  vestry_err err = vestry_sqlite_run_alone(app->db, "INSERT INTO board(title) VALUES(?) RETURNING id",
+                                           VESTRY_LIST(title), vestry_sqlite_row_integer, &id);
   snprintf(url, sizeof url, "/board/%lld", (long long)(err ? 0 : id));
   return err ? err : vestry_reply_redirect(reply, 303, url);
 }
@@ -182,8 +182,9 @@ static void draw_board(struct app *app, int64_t board) {
   vestry_html_add(&html, "<div id=\"cards\">");
   for (int stage = 0; stage < STAGES; stage++) {
     vestry_html_add(&html, "<section><h2>%s</h2>", stages[stage]);
-    (void)db_run(app->db, "SELECT id, board, text, author, stage FROM card WHERE board = ? AND stage = ? ORDER BY id",
-                 VESTRY_KEY(board, stage), add_card, &html);
+    (void)vestry_sqlite_run_alone(
+        app->db, "SELECT id, board, text, author, stage FROM card WHERE board = ? AND stage = ? ORDER BY id",
+        VESTRY_LIST(board, stage), add_card, &html);
     vestry_html_add(&html, "</section>");
   }
   vestry_html_add(&html, "</div>");
@@ -233,7 +234,9 @@ static vestry_err board_page(const vestry_request *req, vestry_reply *reply, voi
   char title[NAME_MAX + 1], url[40], once[VESTRY_ONCE_ATTRIBUTES_BYTES], add[1024], notice[1024];
   int64_t board;
   vestry_err err = board_of(req, &board) ? VESTRY_NOT_FOUND : VESTRY_OK;
-  if (!err) err = db_run(app->db, "SELECT title FROM board WHERE id = ?", VESTRY_KEY(board), read_title, title);
+  if (!err)
+    err =
+        vestry_sqlite_run_alone(app->db, "SELECT title FROM board WHERE id = ?", VESTRY_LIST(board), read_title, title);
   if (err) return err;
   int id = (int)board;
   snprintf(url, sizeof url, "/board/%d/card", id);
@@ -278,13 +281,14 @@ static vestry_err add_new(const vestry_request *req, vestry_reply *reply, void *
   vestry_err err = board_of(req, &board);
   if (!text || !*text) return complain(reply, "A card needs a text, and not a long one.");
   if (!err)
-    err =
-        db_run(app->db,
-               "INSERT INTO asked(once, board, text, author) SELECT coalesce(nullif(?, ''), hex(randomblob(16))), id, "
-               "?, ? FROM board WHERE id = ? ON CONFLICT DO NOTHING RETURNING board",
-               VESTRY_KEY(once ? once : "", text, vestry_session_user(req), board), NULL, NULL);
+    err = vestry_sqlite_run_alone(
+        app->db,
+        "INSERT INTO asked(once, board, text, author) SELECT coalesce(nullif(?, ''), hex(randomblob(16))), id, "
+        "?, ? FROM board WHERE id = ? ON CONFLICT DO NOTHING RETURNING board",
+        VESTRY_LIST(once ? once : "", text, vestry_session_user(req), board), NULL, NULL);
   if (err == VESTRY_NOT_FOUND)
-    err = db_run(app->db, "SELECT title FROM board WHERE id = ?", VESTRY_KEY(board), read_title, title);
+    err =
+        vestry_sqlite_run_alone(app->db, "SELECT title FROM board WHERE id = ?", VESTRY_LIST(board), read_title, title);
   return changed(app, board, err, reply, VESTRY_OBJECT("error", ""));
 }
 
@@ -310,9 +314,9 @@ static vestry_err change_card(const vestry_request *req, vestry_reply *reply, vo
     return complain(reply, "A card needs a text, and not a long one.");
   if (strcmp(method, "DELETE") == 0) sql = "DELETE FROM card WHERE id = ?2 AND board = ?3 RETURNING id";
   if (strcmp(method, "POST") == 0)
-    err = db_run(app->db, sql, VESTRY_KEY("", card, board, stage_of(req)), NULL, NULL);
+    err = vestry_sqlite_run_alone(app->db, sql, VESTRY_LIST("", card, board, stage_of(req)), NULL, NULL);
   else
-    err = db_run(app->db, sql, VESTRY_KEY(text ? text : "", card, board), NULL, NULL);
+    err = vestry_sqlite_run_alone(app->db, sql, VESTRY_LIST(text ? text : "", card, board), NULL, NULL);
   return changed(app, board, err, reply, VESTRY_OBJECT("edit", 0, "error", ""));
 }
 
@@ -343,11 +347,27 @@ static int read_option(int option, const char *value, void *ctx) {
   return is_bad ? options_refuse("board", "grace", value, "a number of milliseconds up to 60000 is wanted") : 0;
 }
 
-/* The database is open before the instance is created, which seals with what is kept there. */
+static void read_secret(sqlite3_stmt *row, void *secret) {
+  if (sqlite3_column_bytes(row, 0) == SECRET_BYTES) memcpy(secret, sqlite3_column_blob(row, 0), SECRET_BYTES);
+}
+
+/* The database is open before the instance is created: its sessions are there, and what it seals with. */
 static bool prepare(void *ctx, vestry_options *options) {
   struct app *app = ctx;
-  app->db = db_open(app->file);
-  if (!app->db || db_secret(app->db, app->secret)) return false;
+  const vestry_sqlite_pool_options file = {.path = app->file,
+                                           .schema = (const char *)schema_sql,
+                                           .schema_version = VERSION,
+                                           .setup = "PRAGMA synchronous = NORMAL"};
+  if (vestry_sqlite_pool_create(&file, &app->db)) return false;
+  if (vestry_sqlite_sessions_create(app->db, NULL, &app->stored) ||
+      vestry_sqlite_run_alone(app->db, "SELECT bytes FROM secret", NULL, read_secret, app->secret)) {
+    vestry_sqlite_sessions_destroy(app->stored);
+    vestry_sqlite_pool_destroy(app->db);
+    return false;
+  }
+  app->sessions =
+      (vestry_session_options){.insecure = true, .storage = vestry_sqlite_sessions_ops(), .storage_ctx = app->stored};
+  options->sessions = &app->sessions;
   options->secret = app->secret;
   options->secret_len = sizeof app->secret;
   return true;
@@ -393,9 +413,7 @@ int main(int argc, char **argv) {
                                  .style_len = board_css_len,
                                  .own_help = "  --db FILE             where all is kept [board.db]\n"
                                              "  --grace MS            so long a reload may take [2000]\n"};
-  const vestry_session_options sessions = {.insecure = true, .storage = &db_sessions, .storage_ctx = &app.db};
-  program_start(&app.program, argc, argv, "board", "Boards of cards for many people",
-                &(vestry_options){.sessions = &sessions});
+  program_start(&app.program, argc, argv, "board", "Boards of cards for many people", &(vestry_options){0});
   vestry_err err = begin(&app);
   if (!err) program_wait(&app.program);
   vestry_stop(app.program.v, VESTRY_NEVER_MS);
@@ -404,6 +422,7 @@ int main(int argc, char **argv) {
   vestry_once_destroy(app.once);
   vestry_actor_unref(app.painter);
   int status = program_finish(&app.program);
-  sqlite3_close(app.db);
+  vestry_sqlite_sessions_destroy(app.stored);
+  vestry_sqlite_pool_destroy(app.db);
   return err ? 1 : status;
 }

@@ -22,13 +22,12 @@ static vestry_err for_members(const vestry_request *req, vestry_reply *reply, vo
   return VESTRY_FAILED;
 }
 
-static vestry_err mark_seen(struct db_connection *db, const char *user, int channel) {
-  vestry_err err = db_run(db,
-                          "INSERT INTO seen SELECT ?1, id, coalesce((SELECT max(m.id) FROM message m WHERE "
-                          "m.channel = c.id), 0) FROM channel c WHERE id = ?2 "
-                          "ON CONFLICT DO UPDATE SET id = excluded.id WHERE excluded.id > seen.id",
-                          VESTRY_KEY(user, channel), NULL, NULL);
-  return err == VESTRY_NOT_FOUND ? VESTRY_OK : err;
+static vestry_err mark_seen(vestry_sqlite_loan *db, const char *user, int channel) {
+  return vestry_sqlite_run(db,
+                           "INSERT INTO seen SELECT ?1, id, coalesce((SELECT max(m.id) FROM message m WHERE "
+                           "m.channel = c.id), 0) FROM channel c WHERE id = ?2 "
+                           "ON CONFLICT DO UPDATE SET id = excluded.id WHERE excluded.id > seen.id",
+                           VESTRY_LIST(user, channel), NULL, NULL);
 }
 
 /* The session that a request comes with, which may be about to end. Others ask the database whether it has. */
@@ -57,13 +56,14 @@ static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ct
     vestry_reply_status(reply, 422);
     return page_login(app, req, reply, "A name is wanted, of at most 40 characters.");
   }
-  struct db_connection *db = db_begin(app->db);
-  if (!db) return VESTRY_LIMIT;
-  err = db_run(db,
-               "INSERT INTO seen SELECT ?1, id, coalesce((SELECT max(m.id) FROM message m WHERE "
-               "m.channel = c.id), 0) FROM channel c WHERE NOT EXISTS (SELECT 1 FROM seen WHERE user = ?1)",
-               VESTRY_KEY(name), NULL, NULL);
-  err = db_end(db, err == VESTRY_NOT_FOUND ? VESTRY_OK : err);
+  vestry_sqlite_loan *db;
+  err = vestry_sqlite_write(app->db.pool, &db);
+  if (err) return err;
+  err = vestry_sqlite_run(db,
+                          "INSERT INTO seen SELECT ?1, id, coalesce((SELECT max(m.id) FROM message m WHERE "
+                          "m.channel = c.id), 0) FROM channel c WHERE NOT EXISTS (SELECT 1 FROM seen WHERE user = ?1)",
+                          VESTRY_LIST(name), NULL, NULL);
+  err = vestry_sqlite_give(db, err);
   return err ? err : vestry_reply_redirect(reply, 303, "/");
 }
 
@@ -77,7 +77,7 @@ static vestry_err logout(const vestry_request *req, vestry_reply *reply, void *c
 
 /* This tab shows that channel from now on, or did until now. What was said in it, and in the one before, its user has
  * seen. */
-static vestry_err enter(struct db_connection *db, const vestry_request *req, int channel) {
+static vestry_err enter(vestry_sqlite_loan *db, const vestry_request *req, int channel) {
   json_t *state = db_tab(db, req, NULL);
   const int before = (int)json_integer_value(json_object_get(state, "channel"));
   vestry_err err = state ? VESTRY_OK : VESTRY_NO_MEMORY;
@@ -119,9 +119,10 @@ static vestry_err serve_channel(const vestry_request *req, vestry_reply *reply, 
 static vestry_err go(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   int channel;
+  vestry_sqlite_loan *db;
   vestry_err err = channel_of(req, &channel);
-  struct db_connection *db = err ? NULL : db_begin(app->db);
-  if (!err) err = db ? db_end(db, enter(db, req, channel)) : VESTRY_LIMIT;
+  if (!err) err = vestry_sqlite_write(app->db.pool, &db);
+  if (!err) err = vestry_sqlite_give(db, enter(db, req, channel));
   return err ? err : vestry_reply_status(reply, 204);
 }
 
@@ -135,32 +136,34 @@ static vestry_err complain(vestry_reply *reply, const char *what) {
 static vestry_err create_channel(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   const char *name = program_text(req, "name", NAME_MAX * 4);
-  int id = 0;
+  int64_t id = 0;
+  vestry_sqlite_loan *db;
   if (!is_good(name, NAME_MAX)) return complain(reply, "A channel needs a name, of at most 40 characters.");
-  struct db_connection *db = db_begin(app->db);
-  if (!db) return VESTRY_LIMIT;
-  vestry_err err = db_run(db,
+  vestry_err err = vestry_sqlite_write(app->db.pool, &db);
+  if (err) return err;
+  err = vestry_sqlite_run(db,
                           "INSERT INTO channel(name) SELECT trim(?1) WHERE (SELECT count(*) FROM channel) < ?2 "
                           "ON CONFLICT DO NOTHING RETURNING id",
-                          VESTRY_KEY(name, CHANNELS_MAX), db_integer, &id);
-  if (!err) err = enter(db, req, id);
-  err = db_end(db, err);
+                          VESTRY_LIST(name, (int)CHANNELS_MAX), vestry_sqlite_row_integer, &id);
+  if (!err) err = enter(db, req, (int)id);
+  err = vestry_sqlite_give(db, err);
   if (err == VESTRY_NOT_FOUND) return complain(reply, "There is a channel of that name, or there are too many.");
   return err ? err : vestry_reply_patch_signals(reply, VESTRY_OBJECT("name", "", "error", ""));
 }
 
 /* Whether somebody may say something more just now. */
-static vestry_err keep_pace(struct app *app, struct db_connection *db, const char *user) {
-  int count = 0;
-  vestry_err err = db_run(db,
-                          "INSERT INTO pace VALUES(?1, unixepoch() / ?2, 1) ON CONFLICT DO UPDATE SET count = "
-                          "iif(slot = excluded.slot, count + 1, 1), slot = excluded.slot RETURNING count",
-                          VESTRY_KEY(user, (int)SLOT_S), db_integer, &count);
+static vestry_err keep_pace(struct app *app, vestry_sqlite_loan *db, const char *user) {
+  int64_t count = 0;
+  vestry_err err =
+      vestry_sqlite_run(db,
+                        "INSERT INTO pace VALUES(?1, unixepoch() / ?2, 1) ON CONFLICT DO UPDATE SET count = "
+                        "iif(slot = excluded.slot, count + 1, 1), slot = excluded.slot RETURNING count",
+                        VESTRY_LIST(user, (int)SLOT_S), vestry_sqlite_row_integer, &count);
   return !err && (uint64_t)count > app->rate ? VESTRY_FULL : err;
 }
 
 /* Forget a tab's draft, or keep it. */
-static vestry_err set_draft(struct db_connection *db, const vestry_request *req, const char *name, const char *text) {
+static vestry_err set_draft(vestry_sqlite_loan *db, const vestry_request *req, const char *name, const char *text) {
   json_t *state = db_tab(db, req, NULL), *drafts = json_object_get(state, "drafts");
   bool is_done = state != NULL;
   if (state && !drafts) is_done = json_object_set_new(state, "drafts", drafts = json_object()) == 0;
@@ -176,20 +179,24 @@ static vestry_err set_draft(struct db_connection *db, const vestry_request *req,
 static vestry_err add_message(struct app *app, const vestry_request *req, int channel, const char *draft,
                               const char *text) {
   const char *user = vestry_session_user(req), *once = vestry_request_header(req, "X-Once");
-  struct db_connection *db = db_begin(app->db);
-  if (!db) return VESTRY_LIMIT;
-  int id = 0;
-  vestry_err err = keep_pace(app, db, user);
-  if (!err) err = db_run(db, "SELECT id FROM channel WHERE id = ?", VESTRY_KEY(channel), db_integer, &id);
+  vestry_sqlite_loan *db;
+  vestry_err err = vestry_sqlite_write(app->db.pool, &db);
+  if (err) return err;
+  int64_t id = 0;
+  err = keep_pace(app, db, user);
   if (!err)
-    err = db_run(db,
-                 "INSERT INTO message(channel, id, author, text, once) "
-                 "SELECT ?1, coalesce(max(id), 0) + 1, ?2, ?3, nullif(?4, '') FROM message WHERE channel = ?1 "
-                 "ON CONFLICT(once) DO NOTHING RETURNING id",
-                 VESTRY_KEY(channel, user, text, once ? once : ""), NULL, NULL);
+    err = vestry_sqlite_run(db, "SELECT id FROM channel WHERE id = ?", VESTRY_LIST(channel), vestry_sqlite_row_integer,
+                            &id);
+  if (!err)
+    err =
+        vestry_sqlite_run(db,
+                          "INSERT INTO message(channel, id, author, text, once) "
+                          "SELECT ?1, coalesce(max(id), 0) + 1, ?2, ?3, nullif(?4, '') FROM message WHERE channel = ?1 "
+                          "ON CONFLICT(once) DO NOTHING RETURNING id",
+                          VESTRY_LIST(channel, user, text, once ? once : ""), NULL, NULL);
   if (!err) err = mark_seen(db, user, channel);
   if (!err) err = set_draft(db, req, draft, "");
-  return db_end(db, err == VESTRY_NOT_FOUND && id ? VESTRY_OK : err);
+  return vestry_sqlite_give(db, err == VESTRY_NOT_FOUND && id ? VESTRY_OK : err);
 }
 
 /* POST /channel/{channel}/message */
@@ -223,30 +230,31 @@ static vestry_err save_draft(const vestry_request *req, vestry_reply *reply, voi
   if (!err) err = page_draft(req, channel, draft);
   if (err) return err;
   const char *text = program_text(req, draft, TEXT_MAX * 4);
-  struct db_connection *db = text ? db_begin(app->db) : NULL;
-  if (text) err = db ? db_end(db, set_draft(db, req, draft, text)) : VESTRY_LIMIT;
+  vestry_sqlite_loan *db;
+  if (text) err = vestry_sqlite_write(app->db.pool, &db);
+  if (text && !err) err = vestry_sqlite_give(db, set_draft(db, req, draft, text));
   return err ? err : vestry_reply_status(reply, 204);
 }
 
 /* POST /channel/{channel}/older */
 static vestry_err show_older(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  struct db_connection *db = db_begin(app->db);
-  if (!db) return VESTRY_LIMIT;
+  vestry_sqlite_loan *db;
+  vestry_err err = vestry_sqlite_write(app->db.pool, &db);
+  if (err) return err;
   json_t *state = db_tab(db, req, NULL);
   json_int_t older = json_integer_value(json_object_get(state, "older")) + SHOWN;
   if (older > SHOWN_MAX - SHOWN) older = SHOWN_MAX - SHOWN;
-  vestry_err err = json_object_set_new(state, "older", json_integer(older)) ? VESTRY_NO_MEMORY : VESTRY_OK;
+  err = json_object_set_new(state, "older", json_integer(older)) ? VESTRY_NO_MEMORY : VESTRY_OK;
   if (!err) err = db_tab_set(db, req, state);
   json_decref(state);
-  err = db_end(db, err);
+  err = vestry_sqlite_give(db, err);
   return err ? err : vestry_reply_status(reply, 204);
 }
 
 /* What only who has written it may do. */
-static vestry_err change(struct app *app, vestry_reply *reply, const char *sql, const vestry_key *values) {
-  struct db_connection *db = db_begin(app->db);
-  vestry_err err = db ? db_end(db, db_run(db, sql, values, NULL, NULL)) : VESTRY_LIMIT;
+static vestry_err change(struct app *app, vestry_reply *reply, const char *sql, const vestry_value *values) {
+  vestry_err err = vestry_sqlite_run_alone(app->db.pool, sql, values, NULL, NULL);
   return err ? err : vestry_reply_patch_signals(reply, VESTRY_OBJECT("edit", 0, "error", ""));
 }
 
@@ -262,7 +270,7 @@ static vestry_err edit(const vestry_request *req, vestry_reply *reply, void *ctx
   return change(ctx, reply,
                 "UPDATE message SET text = ?1, edited = 1 WHERE channel = ?2 AND id = ?3 AND author = ?4 AND "
                 "text IS NOT NULL RETURNING id",
-                VESTRY_KEY(text, channel, id, vestry_session_user(req)));
+                VESTRY_LIST(text, channel, id, vestry_session_user(req)));
 }
 
 /* DELETE /channel/{channel}/message */
@@ -275,7 +283,7 @@ static vestry_err delete_message(const vestry_request *req, vestry_reply *reply,
   return change(
       ctx, reply,
       "UPDATE message SET text = NULL WHERE channel = ? AND id = ? AND author = ? AND text IS NOT NULL RETURNING id",
-      VESTRY_KEY(channel, id, vestry_session_user(req)));
+      VESTRY_LIST(channel, id, vestry_session_user(req)));
 }
 
 /* ----------------------------------------------------------------------------------- where all this is --------- */

@@ -9,24 +9,28 @@
  * however much is said, and by whatever process. */
 static void count(vestry_timer *timer, void *ctx) {
   struct app *app = ctx;
-  int changes = 0;
+  vestry_sqlite_loan *db;
   (void)timer;
-  struct db_connection *db = db_take(app->db);
-  (void)db_run(db,
-               "SELECT 1 FROM channel c LEFT JOIN tally t ON t.channel = c.id WHERE t.last IS NOT coalesce("
-               "(SELECT max(id) FROM message WHERE channel = c.id), 0) UNION ALL SELECT 1 FROM dropped LIMIT 1",
-               NULL, db_integer, &changes);
-  db_give(db);
-  db = changes ? db_begin(app->db) : NULL;
-  if (!db) return;
+  vestry_err err = vestry_sqlite_run_alone(
+      app->db.pool,
+      "SELECT 1 FROM channel c LEFT JOIN tally t ON t.channel = c.id WHERE t.last IS NOT coalesce("
+      "(SELECT max(id) FROM message WHERE channel = c.id), 0) UNION ALL SELECT 1 FROM dropped LIMIT 1",
+      NULL, NULL, NULL);
+  if (err || vestry_sqlite_write(app->db.pool, &db)) return;
   static const char *const updates[] = {
       ("INSERT OR REPLACE INTO tally SELECT id, coalesce((SELECT max(id) FROM message WHERE channel = c.id), 0) AS now "
        "FROM channel c WHERE now IS NOT (SELECT last FROM tally WHERE channel = c.id)"),
       "INSERT OR IGNORE INTO gone SELECT channel, id FROM dropped", "DELETE FROM dropped"};
-  vestry_err err = VESTRY_NOT_FOUND;
-  for (size_t i = 0; i < sizeof updates / sizeof *updates && err == VESTRY_NOT_FOUND; i++)
-    err = db_run(db, updates[i], NULL, NULL, NULL);
-  (void)db_end(db, err == VESTRY_NOT_FOUND ? VESTRY_OK : err);
+  for (size_t i = 0; i < sizeof updates / sizeof *updates && !err; i++)
+    err = vestry_sqlite_run(db, updates[i], NULL, NULL, NULL);
+  (void)vestry_sqlite_give(db, err);
+}
+
+/* Sessions that are over go, whoever comes back. */
+static void sweep(vestry_timer *timer, void *ctx) {
+  struct app *app = ctx;
+  (void)timer;
+  (void)vestry_sqlite_sessions_expire(app->db.sessions, NULL);
 }
 
 enum { OPTION_DB = OPTION_OWN, OPTION_RATE, OPTION_CLUSTER, OPTION_NODE, OPTION_SECRET_FILE };
@@ -56,8 +60,13 @@ static bool prepare(void *ctx, vestry_options *options) {
     fprintf(stderr, "chat: --cluster and --node go together\n");
     return false;
   }
-  app->db = db_open(app->file);
-  if (!app->db || db_secret(app->db, app->secret)) return false;
+  if (db_open(&app->db, app->file) || db_secret(&app->db, app->secret)) {
+    db_close(&app->db);
+    return false;
+  }
+  app->sessions = (vestry_session_options){
+      .insecure = true, .storage = vestry_sqlite_sessions_ops(), .storage_ctx = app->db.sessions};
+  options->sessions = &app->sessions;
   options->secret = app->secret;
   options->secret_len = sizeof app->secret;
   return true;
@@ -77,22 +86,25 @@ static vestry_err begin(struct app *app) {
   if (!err) err = vestry_pages_create(v, &pages, &app->pages);
   if (!err) err = vestry_page_create(app->pages, &page, &app->page);
   if (!err) err = vestry_presence_create(v, &presence, &app->presence);
-  if (!err) err = db_attach(app->db, app->pages);
+  if (!err) err = db_attach(&app->db, app->file, app->pages);
   if (!err) err = cluster_begin(app);
   if (!err) err = vestry_runtime_create(&(vestry_runtime_options){.threads_count = 1}, &app->clerk);
   if (!err) err = vestry_timer_create(app->clerk, count, app, &app->timer);
   if (!err) err = vestry_timer_set(app->timer, 0, TALLY_MS);
+  if (!err) err = vestry_timer_create(app->clerk, sweep, app, &app->sweeper);
+  if (!err) err = vestry_timer_set(app->sweeper, SWEEP_MS, SWEEP_MS);
   return err ? err : actions_mount(app);
 }
 
 /* In the order in which each stands on the next. */
 static void end(struct app *app) {
   vestry_stop(app->program.v, VESTRY_NEVER_MS);
+  vestry_timer_destroy(app->sweeper);
   vestry_timer_destroy(app->timer);
   vestry_runtime_destroy(app->clerk);
   cluster_leave(app);
   vestry_presence_destroy(app->presence);
-  db_detach(app->db);
+  db_detach(&app->db);
   vestry_pages_destroy(app->pages);
   vestry_once_destroy(app->once);
   vestry_csrf_destroy(app->csrf);
@@ -123,8 +135,7 @@ int main(int argc, char **argv) {
                   "  --node NAME           what this one is called among them\n"
                   "  --secret-file FILE    what all of them know, and nobody else: 32 bytes or more\n"};
   vestry_sqlite_record_pages(); /* before SQLite is used: then only what a page has read renders it again */
-  const vestry_session_options sessions = {.insecure = true, .storage = &db_sessions, .storage_ctx = &app.db};
-  const vestry_options options = {.sessions = &sessions, .profiles = offered, .profiles_count = 2};
+  const vestry_options options = {.profiles = offered, .profiles_count = 2};
   program_start(&app.program, argc, argv, "chat", "Channels, and people who talk in them", &options);
   vestry_err err = begin(&app);
   if (!err)
@@ -134,6 +145,6 @@ int main(int argc, char **argv) {
   end(&app);
   int status = program_finish(&app.program);
   cluster_end(&app);
-  db_close(app.db);
+  db_close(&app.db);
   return err ? 1 : status;
 }

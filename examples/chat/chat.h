@@ -24,6 +24,7 @@ enum {
   DRAFT_BYTES = 32,          /* of a draft's name */
   SLOT_S = 10,               /* messages of a person are counted for so long */
   INTERVAL_MS = 50,          /* between two renders of one thing, when much is said */
+  SWEEP_MS = 60000,          /* so often sessions that are over are deleted */
   TALLY_MS = 500,            /* so often it is looked how far channels go */
   QUEUED_MAX_BYTES = 8 << 20 /* of a tab: SHOWN_MAX messages of TEXT_MAX characters, however they are escaped */
 };
@@ -34,7 +35,7 @@ struct app {
   const char *cluster_url, *node, *secret_file; /* of several processes; NULL: it is alone */
   struct cluster *cluster;                      /* likewise */
   uint64_t rate;                                /* messages of a person within SLOT_S */
-  struct db *db;
+  struct db db;
   unsigned char secret[DB_SECRET_BYTES];
   vestry_pages *pages;
   vestry_page *page;
@@ -44,7 +45,8 @@ struct app {
   vestry_file script; /* of the files */
   vestry_files *files;
   vestry_runtime *clerk; /* a thread that counts */
-  vestry_timer *timer;
+  vestry_timer *timer, *sweeper;
+  vestry_session_options sessions;
 };
 
 /* The page of the path /, as a vestry_page_fn; its app is the struct app. */

@@ -65,7 +65,7 @@ static void on_member(const char *node, vestry_member_state state, void *ctx) {
 static void on_gap(const vestry_gap *gap, void *ctx) {
   struct cluster *cluster = ctx;
   (void)gap;
-  db_look(cluster->app->db);
+  (void)vestry_sqlite_sync(cluster->app->db.followed, NULL);
   (void)vestry_session_check(cluster->app->program.v, NULL);
   vestry_refresh_here(cluster->app->pages, "cluster", NULL);
 }
@@ -75,7 +75,7 @@ static void on_gap(const vestry_gap *gap, void *ctx) {
 static void hear_commit(const vestry_bus_message *message, void *ctx) {
   struct cluster *cluster = ctx;
   bool is_own = message->len == strlen(cluster->app->node) && !memcmp(message->data, cluster->app->node, message->len);
-  if (!is_own) db_look(cluster->app->db);
+  if (!is_own) (void)vestry_sqlite_sync(cluster->app->db.followed, NULL);
 }
 
 static void hear_session(const vestry_bus_message *message, void *ctx) {
@@ -254,14 +254,14 @@ vestry_err cluster_begin(struct app *app) {
   if (!err) err = vestry_route(v, "GET", "/cluster", serve, cluster);
   if (!err) err = vestry_timer_create(vestry_runtime_of(v), beat, cluster, &cluster->timer);
   if (!err) err = vestry_timer_set(cluster->timer, 0, BEAT_MS);
-  if (!err) db_on_commit(app->db, on_commit, cluster);
+  if (!err) vestry_sqlite_pool_on_commit(app->db.pool, on_commit, cluster);
   return err;
 }
 
 void cluster_leave(struct app *app) {
   struct cluster *cluster = app->cluster;
   if (!cluster) return;
-  db_on_commit(app->db, NULL, NULL);
+  vestry_sqlite_pool_on_commit(app->db.pool, NULL, NULL);
   vestry_timer_destroy(cluster->timer);
   pthread_mutex_lock(&cluster->lock); /* a page may be rendering yet */
   vestry_cluster *of = cluster->of;

@@ -80,14 +80,12 @@ static vestry_err messages(vestry_render *render, vestry_html *html, void *ctx) 
   struct app *app = ctx;
   struct list list = {.html = html};
   if (sscanf(vestry_render_share(render), "%d %d", &list.channel, &list.shown) != 2) return VESTRY_INVALID;
-  struct db_connection *db = db_take(app->db);
-  vestry_err err =
-      db_run(db,
-             "SELECT id, author, text, sent, edited, count(*) OVER () FROM "
-             "(SELECT * FROM message WHERE channel = ?1 AND text IS NOT NULL ORDER BY id DESC LIMIT ?2 + 1) "
-             "ORDER BY id",
-             VESTRY_KEY(list.channel, list.shown), put_message, &list);
-  db_give(db);
+  vestry_err err = vestry_sqlite_run_alone(
+      app->db.pool,
+      "SELECT id, author, text, sent, edited, count(*) OVER () FROM "
+      "(SELECT * FROM message WHERE channel = ?1 AND text IS NOT NULL ORDER BY id DESC LIMIT ?2 + 1) "
+      "ORDER BY id",
+      VESTRY_LIST(list.channel, list.shown), put_message, &list);
   if (err == VESTRY_NOT_FOUND) return vestry_html_add(html, "<p>Nobody has said anything yet.</p>");
   return err;
 }
@@ -103,9 +101,8 @@ static vestry_err tally(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   (void)render;
   json_t *last = json_object();
-  struct db_connection *db = db_take(app->db);
-  vestry_err err = db_run(db, "SELECT channel, last FROM tally ORDER BY channel", NULL, put_last, last);
-  db_give(db);
+  vestry_err err =
+      vestry_sqlite_run_alone(app->db.pool, "SELECT channel, last FROM tally ORDER BY channel", NULL, put_last, last);
   vestry_html_add(html, "<i data-signals:_last=\"");
   vestry_html_json(html, last);
   json_decref(last);
@@ -208,14 +205,15 @@ static int address_of(vestry_render *render) {
 static vestry_err look_aside(struct app *app, vestry_render *render, struct view *view) {
   vestry_err err = vestry_render_topicf(render, "seen/%s", view->user);
   if (!err) err = vestry_render_topic(render, "gone");
+  vestry_sqlite_loan *db;
+  if (!err) err = vestry_sqlite_read_aside(app->db.pool, &db);
   if (err) return err;
-  struct db_connection *db = db_take_aside(app->db);
-  err =
-      db_run(db,
-             "SELECT c.id, coalesce(s.id, 0) + (SELECT count(*) FROM (SELECT 1 FROM gone g WHERE g.channel = c.id AND "
-             "g.id > coalesce(s.id, 0) LIMIT ?2)) FROM channel c LEFT JOIN seen s ON s.user = ?1 AND s.channel = c.id",
-             VESTRY_KEY(view->user, GONE_MAX), take_seen, view);
-  db_give(db);
+  err = vestry_sqlite_run(
+      db,
+      "SELECT c.id, coalesce(s.id, 0) + (SELECT count(*) FROM (SELECT 1 FROM gone g WHERE g.channel = c.id AND "
+      "g.id > coalesce(s.id, 0) LIMIT ?2)) FROM channel c LEFT JOIN seen s ON s.user = ?1 AND s.channel = c.id",
+      VESTRY_LIST(view->user, (int)GONE_MAX), take_seen, view);
+  err = vestry_sqlite_give(db, err);
   return err == VESTRY_NOT_FOUND ? VESTRY_OK : err;
 }
 
@@ -225,18 +223,18 @@ static vestry_err look(struct app *app, vestry_render *render, struct view *view
   view->user = vestry_session_user(req);
   view->seen = json_object();
   vestry_err err = !view->user ? VESTRY_NOT_FOUND : view->seen ? look_aside(app, render, view) : VESTRY_NO_MEMORY;
+  vestry_sqlite_loan *db;
+  if (!err) err = vestry_sqlite_read(app->db.pool, &db);
   if (err) return err;
-  struct db_connection *db = db_take(app->db);
   view->state = db_tab(db, req, render);
   view->channel = (int)json_integer_value(json_object_get(view->state, "channel"));
   view->address = address_of(render);
   if (view->address) view->channel = view->address;
   view->shown = SHOWN + (int)json_integer_value(json_object_get(view->state, "older"));
   err = view->state ? VESTRY_OK : VESTRY_NO_MEMORY;
-  if (!err) err = db_run(db, "SELECT id, name FROM channel ORDER BY id", NULL, put_link, view);
+  if (!err) err = vestry_sqlite_run(db, "SELECT id, name FROM channel ORDER BY id", NULL, put_link, view);
   if (!err) err = page_draft(req, view->channel, view->draft);
-  db_give(db);
-  return err;
+  return vestry_sqlite_give(db, err);
 }
 
 static void look_away(struct view *view) {

@@ -436,13 +436,13 @@ def all_of(file):
 
 def files_that_cannot_be(name, kind, folder):
     missing = os.path.join(folder, 'missing', 'x.db')
-    Program(name, '--db', missing).must_refuse(name, missing, 'No such file or directory', 'its folder must be there')
-    Program(name, '--db', folder).must_refuse(name, folder, 'unable to open')
+    Program(name, '--db', missing).must_refuse('vestry_sqlite_', missing, 'No such file or directory', 'its folder must be there')
+    Program(name, '--db', folder).must_refuse('vestry_sqlite_', folder, 'unable to open')
     letter = os.path.join(folder, 'letter.db')
     with open(letter, 'w', encoding='ascii') as out:
         out.write('Dear Ada, this is a letter. ' * 100)
     before = all_of(letter)
-    Program(name, '--db', letter).must_refuse(name, letter, 'not a database', 'choose another file')
+    Program(name, '--db', letter).must_refuse('vestry_sqlite_', letter, 'not a database', 'choose another file')
     assert all_of(letter) == before
     empty = os.path.join(folder, 'empty.db')
     open(empty, 'wb').close()
@@ -450,13 +450,7 @@ def files_that_cannot_be(name, kind, folder):
     assert is_good(kind(program.port, 'Ada').write('into what was empty'))
     program.end()
     for memory in (':memory:', ''):
-        program = Program(name, '--db', memory, cwd=folder)
-        if name == 'chat':  # it has several connections
-            program.must_refuse('chat', f"--db '{memory}'", 'a file is wanted')
-        else:
-            program.listens()
-            assert is_good(kind(program.port, 'Ada').write('while it lasts'))
-            program.end()
+        Program(name, '--db', memory, cwd=folder).must_refuse('vestry_sqlite_pool_create', 'a file is wanted')
 
 
 def versions(name, kind, folder):
@@ -471,9 +465,11 @@ def versions(name, kind, folder):
     assert texts(kind, old) == ['of long ago', 'life 0', 'life 1']
 
     # Of a later version of the example; and of vestry.
-    cases = [('PRAGMA user_version = 99', ('database_open', 'its tables are of version 99'))]
+    cases = [('PRAGMA user_version = 99', ('vestry_sqlite_pool_create', 'its tables are of version 99'))]
+    part = "PRAGMA user_version = {now}; UPDATE vestry_schema SET version = 99 WHERE part = '%s'"
     if name == 'chat':
-        cases.append(("PRAGMA user_version = {now}; UPDATE vestry_schema SET version = 99", ('vestry_sqlite_create', "vestry's tables (tab) are of version 99")))
+        cases.append((part % 'tab', ('vestry_sqlite_create', "vestry's tables (tab) are of version 99")))
+    cases.append((part % 'session', ('vestry_sqlite_sessions_create', "vestry's tables (session) are of version 99")))
     with contextlib.closing(sqlite3.connect(old)) as db:
         now = db.execute('PRAGMA user_version').fetchone()[0]
     for sql, said in cases:
@@ -505,11 +501,11 @@ def what_may_not_be_written(name, kind, folder):
         os.chmod(file, file_mode)
         os.chmod(place, folder_mode)
         before = all_of(file)
-        Program(name, '--db', file, prepare=obey_permissions).must_refuse(name, file, 'this user', 'write')
+        Program(name, '--db', file, prepare=obey_permissions).must_refuse('vestry_sqlite_', file, 'this user', 'write')
         assert all_of(file) == before
         if folder_mode == 0o555:
             new = os.path.join(place, 'new.db')
-            Program(name, '--db', new, prepare=obey_permissions).must_refuse(name, new, 'this user must be allowed to write there')
+            Program(name, '--db', new, prepare=obey_permissions).must_refuse('vestry_sqlite_', new, 'this user must be allowed to write there')
         os.chmod(place, 0o777)
         os.chmod(file, 0o666)
         program = Program(name, '--db', file).listens()
@@ -523,7 +519,7 @@ def somebody_else_writes(name, kind, folder):
     with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute('PRAGMA journal_mode = WAL')
         other.execute('BEGIN IMMEDIATE')
-        Program(name, '--db', file).must_refuse(name, file, 'is locked', 'another program is writing to it')
+        Program(name, '--db', file).must_refuse('vestry_sqlite_', file, 'is locked', 'another program is writing to it')
         other.execute('ROLLBACK')
         program = Program(name, '--db', file).listens()
         ada = kind(program.port, 'Ada')
@@ -579,7 +575,7 @@ def a_limit_on_files(name, kind, folder):
         quiet_limits()
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
 
-    Program(name, '--db', file, prepare=prepare).must_refuse(name, file, 'disk is full')
+    Program(name, '--db', file, prepare=prepare).must_refuse('vestry_sqlite_', file, 'disk is full')
     program = Program(name, '--db', file).listens()
     pid = program.process.pid
 
@@ -604,7 +600,7 @@ def a_full_disk(name, kind, folder):
         print('no disk of its own can be had here: a limit on the size of files is the full disk')
         return
     file = os.path.join(place, 'x.db')
-    Program(name, '--db', file, before=[*unshare, 'sh', '-c', mount % '4k', place]).must_refuse(name, file, 'disk')
+    Program(name, '--db', file, before=[*unshare, 'sh', '-c', mount % '4k', place]).must_refuse('vestry_sqlite_', file, 'disk')
     program = Program(name, '--db', file, before=[*unshare, 'sh', '-c', mount % '2m', place]).listens()
     inside = f'/proc/{program.process.pid}/root{place}'
     ballast = os.path.join(inside, 'ballast')
