@@ -161,11 +161,12 @@ VESTRY_API vestry_err vestry_page_serve(const vestry_request *req, vestry_reply 
 /** A vestry_handler_fn for a private page: app is the page. */
 VESTRY_API vestry_err vestry_page_handler(const vestry_request *req, vestry_reply *reply, void *app);
 
-/** The request: of the document, or in a stream the copy of the one that opened it. The copy has its path and query, the
- *  signals that it was sent with (those of then), its scope and who had logged in. Its method is GET, it has no body, and
- *  of headers Cookie, Authorization, Host, Accept-Language, User-Agent, Referer, X-Forwarded-For, -Proto, -Host, -User
- *  and -Email, X-Request-Id and X-Remote-User: others are NULL there, though a document's render has them. In a shared
- *  render it has path and query, and no signals, headers, scope or user. NULL in a part. Valid during the render. */
+/** The request: of the document, or in a stream the copy of the one that opened it. The copy has its path and query,
+ *  the signals that it was sent with (those of then), its scope and who had logged in. Its method is GET, it has no
+ *  body, and of headers Cookie, Authorization, Host, Accept-Language, User-Agent, Referer, X-Forwarded-For, -Proto,
+ *  -Host, -User and -Email, X-Request-Id and X-Remote-User: others are NULL there, though a document's render has
+ *  them. In a shared render it has path and query, and no signals, headers, scope or user. NULL in a part. Valid
+ *  during the render. */
 VESTRY_API const vestry_request *vestry_render_request(const vestry_render *render);
 /** For a status, a redirect, headers and cookies; in a stream, status and Location are looked at, all else is dropped.
  *  NULL in a part. */
