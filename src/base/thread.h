@@ -4,8 +4,11 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "vestry/error.h"
+#include "vestry/host.h"
 
 /* The application's signals go to the application's threads: what is started between these two blocks all signals from
  * its first instruction, since it inherits the mask. */
@@ -19,14 +22,22 @@ static inline void vsi_signals_restore(sigset_t before) {
   pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-/* Start a thread that blocks all signals. name: at most 15 characters. OK | IO */
-static inline vestry_err vsi_thread_start(pthread_t *ret_thread, const char *name, void *(*body)(void *),
-                                          void *argument) {
+/* Start a thread that blocks all signals. host: whose log is told if it cannot be, NULL: none; name: at most 15 characters.
+ * OK | IO */
+static inline vestry_err vsi_thread_start(const vestry_host *host, pthread_t *ret_thread, const char *name,
+                                          void *(*body)(void *), void *argument) {
   pthread_t thread;
   sigset_t before = vsi_signals_block();
   int failure = pthread_create(&thread, NULL, body, argument);
   vsi_signals_restore(before);
-  if (failure) return VESTRY_IO;
+  if (failure) {
+    char line[256];
+    snprintf(line, sizeof line,
+             "the thread %s cannot be started: %s; look at RLIMIT_NPROC (ulimit -u), pids.max and the memory", name,
+             strerror(failure));
+    if (host && host->log) host->log(host->ctx, VESTRY_LOG_ERROR, line);
+    return VESTRY_IO;
+  }
   pthread_setname_np(thread, name); /* a name that does not stick is no failure */
   *ret_thread = thread;
   return VESTRY_OK;

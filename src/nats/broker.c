@@ -30,7 +30,7 @@ static vestry_err start(void *self, const vestry_broker_events *given) {
   if (VSI_OPTIONS_TAKE(events, given) || broker->started || broker->stopped) return VESTRY_INVALID;
   vestry_err error = vsi_nats_inbox_start(&broker->inbox, &events);
   if (error) return error;
-  error = vsi_thread_start(&broker->link, "vestry-nats-out", vsi_nats_link_run, broker);
+  error = vsi_thread_start(broker->host, &broker->link, "vestry-nats-out", vsi_nats_link_run, broker);
   if (error)
     vsi_nats_inbox_stop(&broker->inbox);
   else

@@ -168,7 +168,7 @@ static void *tell_all(void *ctx) {
 
 vestry_err vsi_nats_inbox_start(vsi_nats_inbox *inbox, const vestry_broker_events *events) {
   inbox->events = *events;
-  return vsi_thread_start(&inbox->thread, "vestry-nats-in", tell_all, inbox);
+  return vsi_thread_start(inbox->host, &inbox->thread, "vestry-nats-in", tell_all, inbox);
 }
 
 void vsi_nats_inbox_close(vsi_nats_inbox *inbox) {

@@ -224,7 +224,7 @@ vestry_err vsi_pool_init(vsi_pool *pool, const vestry_host *host, uint32_t worke
   for (uint32_t i = 0; i < workers_count; i++) {
     char name[16];
     snprintf(name, sizeof name, "vestry-%u", (unsigned)(i & 0xFFFF));
-    if (vsi_thread_start(&workers[i].thread, name, work, &workers[i]) != VESTRY_OK) {
+    if (vsi_thread_start(host, &workers[i].thread, name, work, &workers[i]) != VESTRY_OK) {
       join_workers(pool, i);
       vsi_pool_finish(pool);
       return VESTRY_IO;

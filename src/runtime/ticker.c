@@ -71,7 +71,7 @@ vestry_err vsi_ticker_init(vsi_ticker *ticker, const vestry_host *host, bool thr
   vsi_wheel_init(&ticker->wheel, tick_of_now(ticker));
   pthread_cond_init(&ticker->changed, NULL);
   pthread_mutex_init(&ticker->lock, NULL);
-  if (threaded && vsi_thread_start(&ticker->thread, "vestry-timer", run_ticker, ticker) != VESTRY_OK) {
+  if (threaded && vsi_thread_start(host, &ticker->thread, "vestry-timer", run_ticker, ticker) != VESTRY_OK) {
     vsi_ticker_finish(ticker);
     return VESTRY_IO;
   }

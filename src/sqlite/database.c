@@ -79,10 +79,9 @@ static vestry_err open_counter(vestry_sqlite *database) {
 }
 
 static vestry_err start(vestry_sqlite *database) {
-  const vsi_sqlite_call call = call_of(database);
-  vestry_err error = vsi_thread_start(&database->thread, "vestry-sqlite", vsi_sqlite_follow, database);
+  vestry_err error = vsi_thread_start(database->host, &database->thread, "vestry-sqlite", vsi_sqlite_follow, database);
   database->has_thread = !error;
-  return error ? vsi_sqlite_refuse(&call, error, "no thread can be started: %s", vestry_strerror(error)) : VESTRY_OK;
+  return error;
 }
 
 static vestry_err fill(vestry_sqlite *database) {

@@ -22,6 +22,7 @@ vestry_err vsi_sqlite_code(int result) {
 /* What helps. system: what the system has said. */
 static const char *advice(int result, int system) {
   if (system == ENOSPC || system == EDQUOT) return "make room on the disk";
+  if (system == EMFILE || system == ENFILE) return "let there be more descriptors (ulimit -n)";
   switch (result & 0xff) {
   case SQLITE_BUSY:
   case SQLITE_LOCKED: return "another program is writing to it: end that one, or wait until it is done";

@@ -426,6 +426,23 @@ def give_nonsense(name, kind, folder):
             'vestry_', '/nowhere/x.sock', 'No such file', 'choose another path')
 
 
+def give_few_descriptors(name, kind, folder):
+    """It works with them, or says which limit it is."""
+    for count in (8, 20, 64):
+        def prepare(count=count):
+            quiet_limits()
+            resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
+
+        program = Program(name, *(('--db', os.path.join(folder, 'few.db')) if kind.keeps else ()), prepare=prepare)
+        line = program.process.stdout.readline()
+        if line:
+            program.port = int(line.rsplit(':', 1)[1])
+            assert ask(program.port, 'GET', '/')[0] == 200
+            program.end()
+        else:
+            program.must_refuse('ulimit -n')
+
+
 # ---------------------------------------------------------------------------------------- those that keep much -------
 
 
@@ -619,7 +636,7 @@ def a_full_disk(name, kind, folder):
 
 # ----------------------------------------------------------------------------------------------------- the day -------
 
-OF_ALL = [start_use_end_start, start_twice, take_its_port, kill_it, give_nonsense]
+OF_ALL = [start_use_end_start, start_twice, take_its_port, kill_it, give_nonsense, give_few_descriptors]
 OF_THOSE_THAT_KEEP = [files_that_cannot_be, versions, what_may_not_be_written, somebody_else_writes, a_limit_on_files, a_full_disk]
 
 

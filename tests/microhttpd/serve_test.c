@@ -118,7 +118,7 @@ static void refuses_bad_settings(void **state) {
     long before = atomic_load(&s.th.log_lines);
     assert_int_equal(vestry_microhttpd_create(s.v, &failing[i], &adapter), VESTRY_IO);
     assert_true(atomic_load(&s.th.log_lines) > before); /* which says why */
-    assert_non_null(strstr(s.th.last_log, "libmicrohttpd: "));
+    assert_non_null(strstr(s.th.last_log, "vestry_microhttpd_create: "));
   }
   assert_null(adapter);
   vestry_microhttpd_destroy(NULL);

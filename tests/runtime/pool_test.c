@@ -130,8 +130,12 @@ static void a_thread_that_does_not_start_undoes_all(void **state) {
     if (good < THREADS) {
       assert_int_equal(error, VESTRY_IO);
       assert_null(runtime);
+      assert_int_equal(th.log_lines, 1);
+      assert_non_null(strstr(th.last_log, good < WORKERS ? "the thread vestry-" : "the thread vestry-timer"));
+      assert_non_null(strstr(th.last_log, "ulimit -u"));
     } else {
       assert_int_equal(error, VESTRY_OK);
+      assert_int_equal(th.log_lines, 0);
       assert_int_equal(threads_alive, THREADS);
       vestry_runtime_destroy(runtime);
     }

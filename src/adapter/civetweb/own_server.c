@@ -65,7 +65,7 @@ static vestry_err listen_on(own_server *own, const vestry_server_options *option
     count = options->max_streams + 1;
     while (count - vsi_civetweb_reserve(0, count) < options->max_streams) count++;
   }
-  char place[64], threads[16], why[256];
+  char place[64], threads[16], why[256], line[320];
   bool is_six = strchr(options->address, ':');
   snprintf(place, sizeof place, is_six ? "[%s]:%u" : "%s:%u", options->address, options->port);
   snprintf(threads, sizeof threads, "%u", count);
@@ -81,7 +81,8 @@ static vestry_err listen_on(own_server *own, const vestry_server_options *option
   /* clang-format on */
   vestry_err error = vestry_civetweb_check(settings, why, sizeof why);
   if (error) {
-    vsi_outside_log(own->host, VESTRY_LOG_ERROR, why);
+    snprintf(line, sizeof line, "vestry_server_civetweb: %s", why);
+    vsi_outside_log(own->host, VESTRY_LOG_ERROR, line);
     return error;
   }
   const struct mg_callbacks callbacks = {.log_message = log_message, .init_context = add_vestry};

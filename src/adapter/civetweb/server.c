@@ -110,7 +110,7 @@ void vestry_civetweb_stop_server(struct mg_context *server) {
   pthread_cond_init(&all.done, NULL);
   pthread_t thread;
   bool knocks =
-      !vsi_thread_start(&thread, "vestry-knock", keep_knocking, &all); /* otherwise it takes its two seconds */
+      !vsi_thread_start(NULL, &thread, "vestry-knock", keep_knocking, &all); /* otherwise it takes its two seconds */
   mg_stop(server);
   pthread_mutex_lock(&all.lock);
   all.is_done = true;

@@ -96,7 +96,8 @@ vestry_err vsi_civetweb_check_descriptors(const vsi_civetweb_settings *settings,
   uint64_t allowed = vsi_civetweb_descriptors_allowed();
   if (needed <= allowed) return VESTRY_OK;
   snprintf(why, capacity,
-           "num_threads (%u) and connection_queue (%u) take %" PRIu64 " descriptors, and RLIMIT_NOFILE is %" PRIu64,
+           "num_threads (%u) and connection_queue (%u) take %" PRIu64 " descriptors, and RLIMIT_NOFILE is %" PRIu64
+           ": let there be more (ulimit -n), or fewer threads",
            settings->threads_count, settings->queue_count, needed, allowed);
   return VESTRY_LIMIT;
 }
@@ -105,9 +106,11 @@ static vestry_err check_threads(const vsi_civetweb_settings *settings, char *why
   uint32_t wanted = settings->threads_count + 1; /* one accepts */
   uint32_t made = vsi_civetweb_try_threads(wanted);
   if (made == wanted) return VESTRY_OK;
-  snprintf(why, capacity,
-           "num_threads is %u, but the system makes only %u threads: see RLIMIT_NPROC, pids.max and the memory",
-           settings->threads_count, made);
+  snprintf(
+      why, capacity,
+      "num_threads is %u, but the system makes only %u threads: look at RLIMIT_NPROC (ulimit -u), pids.max and the "
+      "memory",
+      settings->threads_count, made);
   return VESTRY_LIMIT;
 }
 

@@ -22,9 +22,14 @@ vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *
   vestry_microhttpd_options own;
   const vestry_microhttpd_options *options = &own;
   vsi_microhttpd_settings settings;
-  if (!v || !ret_adapter || VSI_OPTIONS_TAKE(own, given) || vsi_microhttpd_settings_resolve(options, &settings))
-    return VESTRY_INVALID;
+  if (!v || !ret_adapter) return VESTRY_INVALID;
   const vestry_host *host = vestry_host_of(v);
+  if (VSI_OPTIONS_TAKE(own, given) || vsi_microhttpd_settings_resolve(options, &settings)) {
+    vsi_outside_log(host, VESTRY_LOG_ERROR,
+                    "vestry_microhttpd_create: an option is out of its bounds, or does not go with another: see "
+                    "vestry/microhttpd.h");
+    return VESTRY_INVALID;
+  }
   vestry_microhttpd *adapter = vsi_outside_calloc(host, 1, sizeof *adapter);
   if (!adapter) return VESTRY_NO_MEMORY;
   adapter->v = v;

@@ -83,11 +83,11 @@ static void log_line(void *cls, const char *format, va_list arguments) VESTRY_PR
 static void log_line(void *cls, const char *format, va_list arguments) {
   vestry_microhttpd *adapter = cls;
   if (vsi_microhttpd_stream_is_closing()) return;
-  char line[LINE_BYTES] = "libmicrohttpd: ";
-  size_t prefix = strlen(line);
+  bool started = atomic_load_explicit(&adapter->daemon, memory_order_relaxed) != NULL; /* a mere look */
+  char line[LINE_BYTES];
+  size_t prefix = (size_t)snprintf(line, sizeof line, "%slibmicrohttpd: ", started ? "" : "vestry_microhttpd_create: ");
   vsnprintf(line + prefix, sizeof line - prefix, format, arguments);
   line[strcspn(line, "\n")] = '\0';
-  bool started = atomic_load_explicit(&adapter->daemon, memory_order_relaxed) != NULL; /* a mere look */
   vsi_outside_log(adapter->host, started ? VESTRY_LOG_DEBUG : VESTRY_LOG_ERROR, line);
 }
 
@@ -126,12 +126,19 @@ static vestry_err fit(vestry_microhttpd *adapter, const vsi_microhttpd_settings 
   if (reserve < LEAST_RESERVE) reserve = LEAST_RESERVE;
   if (reserve > MOST_RESERVE) reserve = MOST_RESERVE;
   reserve += DESCRIPTORS + DESCRIPTORS_A_THREAD * wanted->threads_count;
-  if (all < reserve + wanted->threads_count + 1) return VESTRY_IO;
+  char line[LINE_BYTES];
+  if (all < reserve + wanted->threads_count + 1) {
+    snprintf(line, sizeof line,
+             "vestry_microhttpd_create: RLIMIT_NOFILE is %u, and %u threads need %u descriptors: let there be more "
+             "(ulimit -n)",
+             all, (unsigned)wanted->threads_count, reserve + (unsigned)wanted->threads_count + 1);
+    vsi_outside_log(adapter->host, VESTRY_LOG_ERROR, line);
+    return VESTRY_IO;
+  }
   unsigned most = all - reserve;
   if (wanted->connections_count <= most) return VESTRY_OK;
   ret_settings->connections_count = most;
   if (ret_settings->streams_count > most - (most + 4) / 5) ret_settings->streams_count = most - (most + 4) / 5;
-  char line[LINE_BYTES];
   snprintf(line, sizeof line, "libmicrohttpd: RLIMIT_NOFILE is %u: %u connections and %u streams instead of %u and %u",
            all, most, (unsigned)ret_settings->streams_count, wanted->connections_count,
            (unsigned)wanted->streams_count);
@@ -148,8 +155,12 @@ vestry_err vsi_microhttpd_settings_fit(vestry_microhttpd *adapter, vsi_microhttp
 
 vestry_err vsi_microhttpd_daemon_start(vestry_microhttpd *adapter, const vsi_microhttpd_settings *settings) {
   if (MHD_is_feature_supported(MHD_FEATURE_EPOLL) != MHD_YES ||
-      (settings->tls_key && MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES))
+      (settings->tls_key && MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES)) {
+    vsi_outside_log(
+        adapter->host, VESTRY_LOG_ERROR,
+        "vestry_microhttpd_create: this libmicrohttpd was built without epoll, or without TLS: take another");
     return VESTRY_UNSUPPORTED;
+  }
   vestry_err error =
       settings->unix_path
           ? vsi_microhttpd_door_make_unix(&adapter->door, adapter->v, settings->unix_path, settings->unix_mode)

@@ -120,7 +120,8 @@ vestry_err vsi_microhttpd_door_make_unix(vsi_microhttpd_door *door, vestry *v, c
   if (error) return error;
   door->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (door->stop >= 0) return VESTRY_OK;
-  vsi_outside_log(door->host, VESTRY_LOG_ERROR, "libmicrohttpd: no descriptor is left");
+  vsi_outside_log(door->host, VESTRY_LOG_ERROR,
+                  "vestry_microhttpd_create: no descriptor is left: let there be more (ulimit -n)");
   return VESTRY_IO;
 }
 
@@ -129,7 +130,7 @@ vestry_err vsi_microhttpd_door_open(vsi_microhttpd_door *door, struct MHD_Daemon
   door->daemon = daemon;
   door->capacity = capacity;
   door->sockets = sockets;
-  vestry_err error = vsi_thread_start(&door->thread, "vestry-door", keep_door, door);
+  vestry_err error = vsi_thread_start(door->host, &door->thread, "vestry-door", keep_door, door);
   door->is_open = !error;
   return error;
 }

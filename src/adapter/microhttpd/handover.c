@@ -43,7 +43,10 @@ vestry_err vsi_microhttpd_handover_init(vestry_microhttpd *adapter) {
   if (adapter->is_tls) return VESTRY_OK;
   adapter->nobody = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   adapter->has_nobody = adapter->nobody >= 0;
-  return adapter->has_nobody ? VESTRY_OK : VESTRY_IO;
+  if (adapter->has_nobody) return VESTRY_OK;
+  vsi_outside_log(adapter->host, VESTRY_LOG_ERROR,
+                  "vestry_microhttpd_create: no descriptor is left: let there be more (ulimit -n)");
+  return VESTRY_IO;
 }
 
 void vsi_microhttpd_handover_finish(vestry_microhttpd *adapter) {

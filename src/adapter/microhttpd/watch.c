@@ -15,6 +15,8 @@
  * or a stop, puts it down. While there are some, the thread looks once a second who has lingered for long enough. */
 #include "adapter/microhttpd/watch.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -253,9 +255,15 @@ vestry_err vsi_microhttpd_watch_init(vsi_microhttpd_watch *watch, const vestry_h
   pthread_mutex_init(&watch->lock, NULL);
   watch->epoll = epoll_create1(EPOLL_CLOEXEC);
   watch->told = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (watch->epoll < 0 || watch->told < 0 || !control(watch, EPOLL_CTL_ADD, watch->told, EPOLLIN, TOLD))
+  if (watch->epoll < 0 || watch->told < 0 || !control(watch, EPOLL_CTL_ADD, watch->told, EPOLLIN, TOLD)) {
+    char line[160];
+    snprintf(line, sizeof line,
+             "vestry_microhttpd_create: streams cannot be watched: %s; let there be more descriptors (ulimit -n)",
+             strerror(errno));
+    vsi_outside_log(host, VESTRY_LOG_ERROR, line);
     return VESTRY_IO;
-  watch->started = !vsi_thread_start(&watch->thread, "vestry-watch", keep_watch, watch);
+  }
+  watch->started = !vsi_thread_start(host, &watch->thread, "vestry-watch", keep_watch, watch);
   return watch->started ? VESTRY_OK : VESTRY_IO;
 }
 
