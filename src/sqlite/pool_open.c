@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/wait.h"
 #include "sqlite/pool.h"
 
 static const char function[] = "vestry_sqlite_pool_create";
@@ -32,6 +34,17 @@ static int make_tables(sqlite3 *db, const vestry_sqlite_pool_options *given, int
   return result;
 }
 
+/* Who sets the mode reads, and then writes: of two that do so at once SQLite refuses one, without waiting, since each
+ * would wait for the other. So it is tried again, as long as others may be waited for. */
+static int set_mode(sqlite3 *db, uint32_t busy_ms) {
+  const uint64_t due_ns = vsi_monotonic_in_ms(busy_ms);
+  for (;;) {
+    int result = sqlite3_exec(db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
+    if ((result & 0xff) != SQLITE_BUSY || vsi_monotonic_ns() >= due_ns) return result;
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+  }
+}
+
 static vestry_err see_to_tables(const vestry_sqlite_pool *pool, sqlite3 *db, const vestry_sqlite_pool_options *given) {
   const vsi_sqlite_call call = vsi_sqlite_pool_call(pool, function);
   int version = 0;
@@ -43,7 +56,7 @@ static vestry_err see_to_tables(const vestry_sqlite_pool *pool, sqlite3 *db, con
                              "changed: use the program that wrote them, or another file",
                              version, given->schema_version);
   if (!error) {
-    result = sqlite3_exec(db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
+    result = set_mode(db, pool->options.busy_ms);
     error = vsi_sqlite_fail(&call, db, result, "it cannot be written");
   }
   if (error || !given->schema || version == given->schema_version) return error;

@@ -12,6 +12,7 @@
 
 #include "sqlite/schema.h"
 #include "sqlite/site.h"
+#include "vestry/sqlite_pool.h"
 
 /* One life of a program: an instance, a page that shows how many rows there are, and the database followed. */
 typedef struct life {
@@ -282,6 +283,46 @@ static void processes_begin_at_once(void **state) {
     }
     remove_folder();
   }
+}
+
+/* This program, called as another: it waits until it is let, opens a pool, writes a row and reads what there is. */
+static int pool_as_another(void) {
+  char byte = 0;
+  vestry_sqlite_pool *pool;
+  vestry_sqlite_loan *loan;
+  const vestry_sqlite_pool_options options = {.path = file,
+                                              .schema = "CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, x)",
+                                              .schema_version = 1,
+                                              .setup = "PRAGMA synchronous = OFF"};
+  if (write(STDOUT_FILENO, &byte, 1) != 1 || read(STDIN_FILENO, &byte, 1) != 1) return 1;
+  if (vestry_sqlite_pool_create(&options, &pool)) return 2; /* the log has said why */
+  if (vestry_sqlite_write(pool, &loan)) return 3;
+  vestry_err error = vestry_sqlite_run(loan, "INSERT INTO t(x) VALUES(1)", NULL, NULL, NULL);
+  if (vestry_sqlite_give(loan, error)) return 4;
+  vestry_sqlite_pool_destroy(pool);
+  return 0;
+}
+
+static int rows(void);
+
+/* Each makes the file, sets its mode, makes the tables. */
+static void pools_begin_at_once(void **state) {
+  (void)state;
+  enum { PROCESSES = 4, ROUNDS = 25 };
+  make_folder();
+  char path[sizeof file];
+  snprintf(path, sizeof path, "%.100s", file);
+  for (int round = 0; round < ROUNDS; round++) {
+    process others[PROCESSES];
+    char byte = 0;
+    snprintf(file, sizeof file, "%.100s%d", path, round);
+    for (int i = 0; i < PROCESSES; i++) start_other(&others[i], "pool");
+    for (int i = 0; i < PROCESSES; i++) assert_int_equal(read(others[i].out, &byte, 1), 1);
+    for (int i = 0; i < PROCESSES; i++) assert_int_equal(write(others[i].in, &byte, 1), 1);
+    for (int i = 0; i < PROCESSES; i++) assert_int_equal(end_of(&others[i]), 0);
+    assert_int_equal(rows(), PROCESSES);
+  }
+  remove_folder();
 }
 
 static int rows(void) {
@@ -664,6 +705,7 @@ int main(int count, char **arguments) {
       cmocka_unit_test(a_database_that_was_left_cleanly_is_followed_again),
       cmocka_unit_test(what_is_left_of_a_wal_is_in_nobodys_way),
       cmocka_unit_test(processes_begin_at_once),
+      cmocka_unit_test(pools_begin_at_once),
       cmocka_unit_test(a_process_that_is_killed_while_it_writes_is_in_nobodys_way),
       cmocka_unit_test(what_cannot_be_followed_says_what_helps),
       cmocka_unit_test(arguments_that_are_none_say_which),
@@ -678,6 +720,7 @@ int main(int count, char **arguments) {
   if (count == 3) {
     snprintf(file, sizeof file, "%s", arguments[1]);
     if (strcmp(arguments[2], "read only") == 0) return read_only();
+    if (strcmp(arguments[2], "pool") == 0) return pool_as_another();
     bool lives = strcmp(arguments[2], "once") == 0 || strcmp(arguments[2], "on") == 0;
     return lives ? live_as_another(strcmp(arguments[2], "on") == 0) : be_refused(arguments[2]);
   }
