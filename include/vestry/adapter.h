@@ -109,6 +109,12 @@ typedef struct vestry_request_ops {
 VESTRY_API vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_request,
                                    vestry_handler_fn handler, void *app, vestry_connection **ret_connection);
 
+/** The server_request that vestry_serve was given, for a function of the adapter's own that makes the server's object
+ *  of it (vestry_civetweb_request_of, say). ops the adapter's: whose request it is shows by them Returns NULL:
+ *  it is another adapter's, or a copy, as pages and parts are rendered with. Valid while serving Threads  that of the
+ *  request; does not block */
+VESTRY_API void *vestry_request_server(const vestry_request *req, const vestry_request_ops *ops);
+
 /** What a look at the routes says to a request's head: 200, there is one; 204, it is answered by the method alone
  *  (OPTIONS); 404 or 405. For adapters that read bodies ahead: with another answer than 200 vestry_serve reads none.
  *  path      URL-decoded, without query

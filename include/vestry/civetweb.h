@@ -154,6 +154,14 @@ VESTRY_API vestry_err vestry_civetweb_create(vestry *v, struct mg_context *serve
  *  Threads  the one that civetweb called the handler on; blocks for a stream's life, as civetweb's own do */
 VESTRY_API int vestry_civetweb_serve(vestry_civetweb *adapter, struct mg_connection *conn);
 
+/** civetweb's own object of a request, for what vestry does not ask it: mg_get_request_info(conn)->remote_user and
+ *  ->user_data, a cookie by the program's own log-in. In vestry_options.scope it decides whose request it is. Nothing
+ *  may be written to it, and of a body nothing read.
+ *  Returns  NULL: the request is no civetweb server's, or a copy, as pages and parts are rendered with. Valid until the
+ *           handler, guard or scope function that asked has returned
+ *  Threads  that of the request; does not block */
+VESTRY_API struct mg_connection *vestry_civetweb_request_of(const vestry_request *req);
+
 /** Refuse new requests (503), abort this adapter's streams for SHUTDOWN, wait until no handler of it runs.
  *  Returns  OK | TIMEOUT (a handler is stuck in a write to a stalled client, at most until request_timeout_ms, or until
  *           two seconds after mg_stop was called)

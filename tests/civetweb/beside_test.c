@@ -160,6 +160,37 @@ static void a_handler_above_hands_on(void **state) {
   server_stop(&s);
 }
 
+/* ---- the server's own request ------------------------------------------------------------------------------------ */
+
+/* A log-in of the program's own: by digest, by its cookie, by whatever it keeps. */
+static vestry_err scope_by_header(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len,
+                                  void *app) {
+  (void)reply, (void)app;
+  struct mg_connection *conn = vestry_civetweb_request_of(req);
+  const char *user = conn ? mg_get_header(conn, "X-User") : NULL;
+  *ret_len = user ? strlen(user) : 0;
+  if (user) memcpy(buffer, user, *ret_len);
+  return VESTRY_OK;
+}
+
+static vestry_err say_scope(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  vestry_scope scope = vestry_request_scope(req);
+  return vestry_reply_body(reply, "text/plain", scope.data, scope.len);
+}
+
+static void the_programs_log_in_is_the_scope(void **state) {
+  (void)state;
+  server_start(&s, &(server_settings){.options.scope = scope_by_header});
+  assert_int_equal(vestry_route(s.v, "GET", "/who", say_scope, NULL), VESTRY_OK);
+  client c;
+  client_ask(&c, s.port, "GET", "/who", "X-User: ada\r\n");
+  client_finish(&c, false);
+  assert_string_equal(c.body, "ada");
+  client_close(&c);
+  server_stop(&s);
+}
+
 /* ---- any handlers, in any order ---------------------------------------------------------------------------------- */
 
 enum { WORLDS = 40, STEPS = 14, ASKED = 40 };
@@ -476,6 +507,7 @@ int main(void) {
       cmocka_unit_test(a_route_that_has_gone_leaves_its_path),
       cmocka_unit_test(routes_come_and_go_by_the_thousand),
       cmocka_unit_test(a_handler_above_hands_on),
+      cmocka_unit_test(the_programs_log_in_is_the_scope),
       cmocka_unit_test(any_handlers_in_any_order),
       cmocka_unit_test(two_instances_have_each_its_routes),
       cmocka_unit_test(two_that_claim_the_same_are_told),

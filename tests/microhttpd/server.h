@@ -2,6 +2,8 @@
 #ifndef TESTS_MICROHTTPD_SERVER_H
 #define TESTS_MICROHTTPD_SERVER_H
 
+#include <microhttpd.h>
+
 #include "vestry/microhttpd.h"
 #include "web/server.h"
 
@@ -25,5 +27,24 @@ unsigned server_descriptors(void);
 void server_wait_descriptors(unsigned count);
 
 extern const server_seam microhttpd_seam, microhttpd_unix_seam;
+
+/* vestry inside a daemon of the program's own, which is started with these flags; what has no route it answers 404. The
+ * program's pointer for a request is set for its own. */
+typedef struct attached_settings {
+  unsigned flags;   /* 0: an internal thread, and the best there is to poll with */
+  unsigned threads; /* of a pool; 0: none */
+  bool external;    /* no thread of the daemon's: one of the program's runs it */
+  bool bare, tls;
+  vestry_microhttpd_attach_options adapter;
+  unsigned silent_s;     /* the daemon's time-out */
+  unsigned memory_bytes; /* of a connection of the daemon's; 0: its default */
+  vestry_options options;
+} attached_settings;
+
+void attached_start(server *s, const attached_settings *settings);
+/* Of the program's own requests: all that began, and those whose end it was told of. */
+extern _Atomic(unsigned) attached_own_count, attached_own_ended;
+
+extern const server_seam microhttpd_attached_seam;
 
 #endif

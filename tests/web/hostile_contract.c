@@ -169,9 +169,13 @@ static void blanks_in_request_lines_are_refused(void **state) {
     client c;
     client_connect(&c, s.port, false);
     client_say(&c, "%s\r\nHost: a\r\n\r\n", lines[i]);
-    while (!c.ended) client_read(&c);
+    bool is_own = false; /* another handler's in this server, which keeps the connection */
+    while (!c.ended && !is_own) {
+      client_read(&c);
+      is_own = seam->has_own_targets && c.len && strstr(c.text, " 404 ");
+    }
     /* A server that could not read the version may say anything in its place. */
-    if (c.len && !strstr(c.text, " 400 ")) fail_msg("\"%s\" was answered \"%s\"", lines[i], c.text);
+    if (c.len && !is_own && !strstr(c.text, " 400 ")) fail_msg("\"%s\" was answered \"%s\"", lines[i], c.text);
     client_close(&c);
   }
   server_assert_serves(&s);

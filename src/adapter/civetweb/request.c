@@ -176,6 +176,11 @@ const vestry_request_ops vsi_civetweb_request_ops = {
     .respond_body = vsi_civetweb_respond_body,
 };
 
+struct mg_connection *vestry_civetweb_request_of(const vestry_request *req) {
+  const vsi_civetweb_request *request = vestry_request_server(req, &vsi_civetweb_request_ops);
+  return request ? request->conn : NULL;
+}
+
 void vsi_civetweb_request_answering(vsi_civetweb_request *request) {
   if (!request->wants_alive) vsi_civetweb_request_close(request);
   if (request->body_ended) return;

@@ -4,13 +4,14 @@
 
 #include "adapter/microhttpd/daemon.h"
 #include "adapter/microhttpd/handover.h"
+#include "adapter/microhttpd/request.h"
 #include "adapter/web/policy.h"
 #include "base/options.h"
 #include "base/outside.h"
 #include "base/wait.h"
 
 /* The worst case is a cut just after a heartbeat: one more until there is something to acknowledge, then lost_ms. */
-static unsigned lost_ms_of(const vestry *v, uint64_t lost_ms) {
+unsigned vsi_microhttpd_lost_ms(const vestry *v, uint64_t lost_ms) {
   if (lost_ms == VESTRY_NEVER_MS) return 0;
   if (!lost_ms) lost_ms = vestry_heartbeat_ms(v);
   if (lost_ms == VESTRY_NEVER_MS) lost_ms = VSI_WEB_LOST_WITHOUT_HEARTBEAT_MS;
@@ -34,7 +35,7 @@ vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *
   if (!adapter) return VESTRY_NO_MEMORY;
   adapter->v = v;
   adapter->host = host;
-  settings.lost_ms = lost_ms_of(v, options->lost_ms);
+  settings.lost_ms = vsi_microhttpd_lost_ms(v, options->lost_ms);
   adapter->max_body_bytes = vestry_max_body_bytes(v);
   adapter->is_tls = settings.tls_key != NULL;
   adapter->send_buffer_bytes = (int)settings.send_buffer_bytes;
@@ -74,11 +75,16 @@ void vestry_microhttpd_destroy(vestry_microhttpd *adapter) {
   if (!adapter) return;
   struct MHD_Daemon *daemon = atomic_load_explicit(&adapter->daemon, memory_order_acquire); /* as in port */
   vsi_microhttpd_door_close(&adapter->door);
-  if (daemon) {
+  /* One that is attached may have streams still; their daemon is the application's. */
+  if (daemon || adapter->sockets.host)
     while (vestry_microhttpd_stop(adapter, VESTRY_NEVER_MS)) continue;
+  if (daemon) {
     vsi_microhttpd_sockets_shut(&adapter->sockets);
     MHD_stop_daemon(daemon); /* it ends the process when it finds a suspended connection */
   }
+  for (void *left; (left = vsi_microhttpd_slots_pop(&adapter->attached.slots)) != NULL;)
+    vsi_microhttpd_request_destroy(left);
+  vsi_microhttpd_slots_finish(&adapter->attached.slots);
   vsi_microhttpd_sockets_finish(&adapter->sockets);
   vsi_microhttpd_watch_finish(&adapter->watch);
   vsi_microhttpd_handover_finish(adapter);

@@ -6,10 +6,18 @@
 #include <stdatomic.h>
 
 #include "adapter/microhttpd/door.h"
+#include "adapter/microhttpd/slots.h"
 #include "adapter/microhttpd/socket.h"
 #include "adapter/microhttpd/watch.h"
 #include "adapter/web/gate.h"
 #include "vestry/microhttpd.h"
+
+/* Of one that is attached to a daemon of the application's. */
+typedef struct vsi_microhttpd_attached {
+  vsi_microhttpd_slots slots; /* its requests */
+  _Atomic(int) fits;          /* of the daemon's flags: 0: not looked at; 1: they do; -1: no. Relaxed */
+  unsigned lost_ms;           /* TCP_USER_TIMEOUT of streams; 0: the system's */
+} vsi_microhttpd_attached;
 
 struct vestry_microhttpd {
   /* Constant. */
@@ -27,6 +35,15 @@ struct vestry_microhttpd {
   vsi_microhttpd_watch watch;
   vsi_microhttpd_sockets sockets;
   vsi_microhttpd_door door;
+  vsi_microhttpd_attached attached;
 };
+
+/* Whether its daemon is the application's. */
+static inline bool vsi_microhttpd_is_attached(const vestry_microhttpd *adapter) {
+  return adapter->attached.slots.count != 0;
+}
+
+/* TCP_USER_TIMEOUT by an option; 0: the system's. */
+unsigned vsi_microhttpd_lost_ms(const vestry *v, uint64_t lost_ms);
 
 #endif

@@ -11,8 +11,8 @@
 #include "base/outside.h"
 
 enum {
-  DEFAULT_STREAMS = 10000,
-  MAX_STREAMS = 1000000,
+  DEFAULT_STREAMS = VSI_MICROHTTPD_DEFAULT_STREAMS,
+  MAX_STREAMS = VSI_MICROHTTPD_MAX_STREAMS,
   LEAST_MORE_CONNECTIONS = 64,
   MAX_CONNECTIONS = 2 * MAX_STREAMS,
   DEFAULT_MEMORY_BYTES = 4096,
@@ -20,13 +20,12 @@ enum {
   MAX_MEMORY_BYTES = 16 << 20,
   DEFAULT_UNIX_MODE = 0660,
   MAX_UNIX_MODE = 0777,
-  LEAST_SEND_BUFFER_BYTES = 4096,
-  MAX_SEND_BUFFER_BYTES = 64 << 20,
   DEFAULT_TIMEOUT_S = 30,
-  DEFAULT_REQUEST_MS = 30000,
   MAX_THREADS = 256,
   DESCRIPTORS = 8, /* of the door, the watch and the streams above */
   DESCRIPTORS_A_THREAD = 3,
+  LEAST_SEND_BUFFER_BYTES = 4096,
+  MAX_SEND_BUFFER_BYTES = 64 << 20,
   LEAST_RESERVE = 16, /* for the application */
   MOST_RESERVE = 256,
   LINE_BYTES = 512
@@ -35,6 +34,10 @@ enum {
 static unsigned processors(void) {
   long count = sysconf(_SC_NPROCESSORS_ONLN);
   return count < 2 ? 2 : count > MAX_THREADS ? MAX_THREADS : (unsigned)count;
+}
+
+bool vsi_microhttpd_send_buffer_fits(size_t bytes) {
+  return !bytes || (bytes >= LEAST_SEND_BUFFER_BYTES && bytes <= MAX_SEND_BUFFER_BYTES);
 }
 
 vestry_err vsi_microhttpd_settings_resolve(const vestry_microhttpd_options *options,
@@ -56,7 +59,7 @@ vestry_err vsi_microhttpd_settings_resolve(const vestry_microhttpd_options *opti
       .tls_certificate = options->tls_certificate,
   };
   made.limits = (vsi_microhttpd_limits){
-      .request_ms = options->request_timeout_ms ? options->request_timeout_ms : DEFAULT_REQUEST_MS,
+      .request_ms = options->request_timeout_ms ? options->request_timeout_ms : VSI_MICROHTTPD_DEFAULT_REQUEST_MS,
       .idle_ms = made.timeout_s * UINT64_C(1000),
       .memory_bytes = options->memory_bytes ? options->memory_bytes : DEFAULT_MEMORY_BYTES,
       .per_address = options->max_per_address,
@@ -67,9 +70,7 @@ vestry_err vsi_microhttpd_settings_resolve(const vestry_microhttpd_options *opti
     return VESTRY_INVALID;
   if (made.limits.memory_bytes < LEAST_MEMORY_BYTES || made.limits.memory_bytes > MAX_MEMORY_BYTES)
     return VESTRY_INVALID;
-  if (made.send_buffer_bytes &&
-      (made.send_buffer_bytes < LEAST_SEND_BUFFER_BYTES || made.send_buffer_bytes > MAX_SEND_BUFFER_BYTES))
-    return VESTRY_INVALID;
+  if (!vsi_microhttpd_send_buffer_fits(made.send_buffer_bytes)) return VESTRY_INVALID;
   if (!made.tls_key != !made.tls_certificate) return VESTRY_INVALID;
   if (made.unix_path && (options->address || options->port || !vsi_microhttpd_unix_path_fits(made.unix_path)))
     return VESTRY_INVALID;

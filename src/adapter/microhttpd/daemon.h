@@ -4,6 +4,15 @@
 
 #include "adapter/microhttpd/adapter.h"
 
+enum {
+  VSI_MICROHTTPD_DEFAULT_STREAMS = 10000,
+  VSI_MICROHTTPD_MAX_STREAMS = 1000000,
+  VSI_MICROHTTPD_DEFAULT_REQUEST_MS = 30000
+};
+
+/* Whether SO_SNDBUF may be so much; 0: the system's. */
+bool vsi_microhttpd_send_buffer_fits(size_t bytes);
+
 /* What a daemon is started with; defaults filled in. */
 typedef struct vsi_microhttpd_settings {
   const char *address;

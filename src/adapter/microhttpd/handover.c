@@ -82,7 +82,10 @@ ssize_t vsi_microhttpd_handover_take(vsi_microhttpd_stream *stream) {
   }
   setsockopt(own, IPPROTO_TCP, TCP_CORK, &off, sizeof off); /* the kernel was told that more follows the head */
   stream->wire.fd = own;
-  stream->address = vsi_microhttpd_socket_hand_over(vsi_microhttpd_socket_of(conn)); /* instead of conn */
+  /* instead of conn */
+  stream->address = vsi_microhttpd_is_attached(adapter)
+                        ? (vsi_web_address){0}
+                        : vsi_microhttpd_socket_hand_over(vsi_microhttpd_socket_of(conn));
   bool is_watched = vsi_microhttpd_watch_add(&adapter->watch, stream->key, own);
   if (!vsi_microhttpd_stream_taken(stream, is_watched)) {
     /* Nobody but us looks at the state now. */
@@ -103,7 +106,7 @@ static void put_down(vsi_microhttpd_stream *stream) {
   shutdown(fd, SHUT_WR);
   for (int i = 0; i < MOST_WASTE && recv(fd, waste, sizeof waste, MSG_DONTWAIT) > 0; i++) continue;
   close(fd);
-  vsi_microhttpd_sockets_leave(&adapter->sockets, stream->address);
+  if (!vsi_microhttpd_is_attached(adapter)) vsi_microhttpd_sockets_leave(&adapter->sockets, stream->address);
   vsi_microhttpd_give_place(adapter, stream->key);
 }
 

@@ -25,7 +25,7 @@ typedef struct reading {
   bool is_plain;
 } reading;
 
-static bool is_measured(void) {
+bool vsi_microhttpd_head_is_measured(void) {
   const char *version = MHD_get_version();
   return strncmp(version, "0.9.75", 6) == 0 && (version[6] == '\0' || version[6] == '-');
 }
@@ -61,13 +61,13 @@ static enum MHD_Result see(void *cls, enum MHD_ValueKind kind, const char *name,
 
 bool vsi_microhttpd_head_read(struct MHD_Connection *conn, const vsi_microhttpd_line *line, vsi_web_framing *framing) {
   const union MHD_ConnectionInfo *info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-  reading r = {.framing = framing, .is_plain = true, .is_measured = info && is_measured()};
+  reading r = {.framing = framing, .is_plain = true, .is_measured = info && vsi_microhttpd_head_is_measured()};
   if (r.is_measured) {
     r.end = line->method + info->header_size;
     r.at = line->version + strlen(line->version);
     /* one blank between the parts of the request line */
     r.is_plain = line->path == line->method + strlen(line->method) + 1 &&
-                 line->version == line->path + strlen(line->target) + 1 && r.at < r.end;
+                 line->version == line->path + line->target_len + 1 && r.at < r.end;
   }
   MHD_get_connection_values_n(conn, MHD_HEADER_KIND, see, &r);
   if (r.is_measured) {

@@ -6,10 +6,14 @@
 
 #include "adapter/web/framing.h"
 
-/* The parts of a request line, as the access callback gets them, and the target as it was sent. */
+/* The parts of a request line, as the access callback gets them, and how long the target was as it was sent. */
 typedef struct vsi_microhttpd_line {
-  const char *method, *path, *version, *target;
+  const char *method, *path, *version;
+  size_t target_len;
 } vsi_microhttpd_line;
+
+/* Whether it is known how this libmicrohttpd keeps a head. */
+bool vsi_microhttpd_head_is_measured(void);
 
 /* See all headers of a request, of which the head is complete. false: it can be read in two ways.
  * framing: zeroed; borrows from the request */

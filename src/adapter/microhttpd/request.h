@@ -31,15 +31,19 @@ typedef struct vsi_microhttpd_request {
   bool no_memory;       /* for the body */
 
   char peer[INET6_ADDRSTRLEN];
+  size_t target_len; /* as it was sent */
   bool is_legal;     /* the target is one that has a path */
   const char *query; /* in target; NULL: none */
   char *path;        /* decoded; in target, behind what was sent */
-  char target[];     /* as sent */
+  char target[];     /* as sent; attached: the query, put together again */
 } vsi_microhttpd_request;
 
 /* NULL: no memory. target: copied. The socket has it from here on. */
 vsi_microhttpd_request *vsi_microhttpd_request_create(vestry_microhttpd *adapter, struct MHD_Connection *conn,
                                                       struct vsi_microhttpd_socket *socket, const char *target);
+/* The same for a request of a daemon that is not vestry's, whose target was taken apart already. path: decoded */
+vsi_microhttpd_request *vsi_microhttpd_request_adopt(vestry_microhttpd *adapter, struct MHD_Connection *conn,
+                                                     const char *path, const char *version);
 /* Its socket forgets it. NULL is accepted. */
 void vsi_microhttpd_request_destroy(vsi_microhttpd_request *request);
 

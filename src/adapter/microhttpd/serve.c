@@ -43,8 +43,7 @@ static vestry_err refuse(vsi_microhttpd_request *request) {
   return vsi_microhttpd_refuse(request, request->refused, NULL, NULL, closes);
 }
 
-/* Answer, or begin a stream; without either the connection closes. */
-static enum MHD_Result answer(vsi_microhttpd_request *request) {
+enum MHD_Result vsi_microhttpd_answer(vsi_microhttpd_request *request) {
   vsi_web_gate *gate = &request->adapter->gate;
   vsi_microhttpd_socket_serves(request->socket);
   if (!vsi_web_gate_enter(gate))
@@ -62,14 +61,14 @@ enum MHD_Result vsi_microhttpd_access(void *cls, struct MHD_Connection *conn, co
   if (!request->has_begun) {
     vsi_microhttpd_request_begin(request, method, path, version);
     /* An answer now makes libmicrohttpd close: it has not read the request. */
-    return vsi_microhttpd_request_is_hopeless(request) ? answer(request) : MHD_YES;
+    return vsi_microhttpd_request_is_hopeless(request) ? vsi_microhttpd_answer(request) : MHD_YES;
   }
   if (*upload_len) {
     bool goes_on = vsi_microhttpd_request_take(request, upload, *upload_len);
     *upload_len = 0;
     return goes_on ? MHD_YES : MHD_NO;
   }
-  enum MHD_Result result = answer(request);
+  enum MHD_Result result = vsi_microhttpd_answer(request);
   if (request->stream) { /* it may last for hours, and needs nothing of its request */
     vsi_microhttpd_socket_streams(request->socket);
     vsi_microhttpd_request_destroy(request);

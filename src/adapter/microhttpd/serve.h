@@ -4,6 +4,11 @@
 
 #include <microhttpd.h>
 
+struct vsi_microhttpd_request;
+
+/* Answer a request that is complete, or begin its stream; without either, MHD_NO, the connection closes. */
+enum MHD_Result vsi_microhttpd_answer(struct vsi_microhttpd_request *request);
+
 /* MHD_NotifyConnectionCallback: a connection was accepted, or will be closed. */
 void vsi_microhttpd_connected(void *cls, struct MHD_Connection *conn, void **socket_context,
                               enum MHD_ConnectionNotificationCode code);

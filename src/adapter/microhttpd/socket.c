@@ -241,6 +241,26 @@ vsi_microhttpd_socket *vsi_microhttpd_socket_create(vsi_microhttpd_sockets *sock
   return made;
 }
 
+vsi_microhttpd_socket *vsi_microhttpd_socket_adopt(vsi_microhttpd_sockets *sockets, struct MHD_Connection *conn) {
+  vsi_microhttpd_socket *made = vsi_outside_calloc(sockets->host, 1, sizeof *made);
+  if (!made) return NULL;
+  made->all = sockets;
+  made->fd = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+  pthread_mutex_lock(&sockets->lock);
+  wait_locked(made, vsi_outside_now_ns(sockets->host), sockets->request_ns);
+  pthread_mutex_unlock(&sockets->lock);
+  return made;
+}
+
+void vsi_microhttpd_socket_release(vsi_microhttpd_socket *socket) {
+  vsi_microhttpd_sockets *sockets = socket->all;
+  pthread_mutex_lock(&sockets->lock);
+  leave_locked(socket);
+  sockets->going -= socket->going;
+  pthread_mutex_unlock(&sockets->lock);
+  vsi_outside_free(sockets->host, socket);
+}
+
 void vsi_microhttpd_socket_destroy(vsi_microhttpd_sockets *sockets, vsi_microhttpd_socket *socket) {
   if (!socket) { /* it was turned away, but it was there */
     atomic_fetch_sub_explicit(&sockets->count, 1, memory_order_relaxed);

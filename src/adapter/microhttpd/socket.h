@@ -72,6 +72,10 @@ uint32_t vsi_microhttpd_sockets_count(vsi_microhttpd_sockets *sockets);
 
 /* It was accepted. NULL: it is turned away, and its socket shut down. */
 vsi_microhttpd_socket *vsi_microhttpd_socket_create(vsi_microhttpd_sockets *sockets, struct MHD_Connection *conn);
+/* What stands for the connection of one request that another daemon has: from its head on, until the request is over,
+ * which the daemon tells before it closes. NULL: no memory. */
+vsi_microhttpd_socket *vsi_microhttpd_socket_adopt(vsi_microhttpd_sockets *sockets, struct MHD_Connection *conn);
+void vsi_microhttpd_socket_release(vsi_microhttpd_socket *socket);
 /* It will be closed. Frees its request. NULL: it was turned away. */
 void vsi_microhttpd_socket_destroy(vsi_microhttpd_sockets *sockets, vsi_microhttpd_socket *socket);
 /* The body of its request holds so much. Where all hold too much, those that hold most are cut. */

@@ -42,7 +42,10 @@
  * back by whoever closes the socket: handed over, its end; otherwise the freeing of the answer. */
 #include "adapter/microhttpd/stream.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdatomic.h>
+#include <sys/socket.h>
 
 #include "adapter/microhttpd/answer.h"
 #include "adapter/microhttpd/handover.h"
@@ -186,6 +189,16 @@ static void stream_freed(void *cls) {
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
+/* What connections of the door have from their listener. On a UNIX socket it means nothing. */
+static void tune(const vestry_microhttpd *adapter, int fd) {
+  static const int on = 1;
+  const unsigned lost_ms = adapter->attached.lost_ms;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (lost_ms) setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost_ms, sizeof lost_ms);
+  if (adapter->send_buffer_bytes)
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &adapter->send_buffer_bytes, sizeof adapter->send_buffer_bytes);
+}
+
 static vsi_microhttpd_stream *create(const vsi_microhttpd_request *request, const vestry_response *head) {
   const vestry_host *host = request->adapter->host;
   vsi_microhttpd_stream *stream = vsi_outside_calloc(host, 1, sizeof *stream);
@@ -208,8 +221,9 @@ static vsi_microhttpd_stream *create(const vsi_microhttpd_request *request, cons
   stream->conn = request->conn;
   stream->wire.is_chunked = request->is_http11;
   stream->wire.fd = MHD_get_connection_info(request->conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-  if (request->adapter->is_tls)
-    stream->wire.tls = MHD_get_connection_info(request->conn, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session;
+  const union MHD_ConnectionInfo *tls = MHD_get_connection_info(request->conn, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+  if (tls) stream->wire.tls = tls->tls_session;
+  if (vsi_microhttpd_is_attached(request->adapter)) tune(request->adapter, stream->wire.fd);
   atomic_init(&stream->state, HEAD);
   return stream;
 }

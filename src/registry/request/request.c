@@ -147,6 +147,10 @@ const char *vestry_request_peer(const vestry_request *req) {
   return peer ? peer : "";
 }
 
+void *vestry_request_server(const vestry_request *req, const vestry_request_ops *ops) {
+  return ops && req->ops == ops ? req->server_request : NULL;
+}
+
 vestry_slice vestry_request_body(const vestry_request *req) {
   return (vestry_slice){req->body, req->body_len};
 }

@@ -1,0 +1,140 @@
+/* In a daemon of the application's vestry is asked from inside of the application's access handler. libmicrohttpd calls
+ * that several times for a request, with one pointer that the first call may set: to a slot in a table here, if the
+ * request is vestry's, so that it is known again whatever pointers the application sets for its own.
+ *
+ * Of the connection vestry sees the request alone. Its limits and time-outs are the daemon's, until a stream begins:
+ * then its socket is handed over (handover.c) or it is suspended (suspended.c), as in a daemon of vestry's, for which
+ * suspending must be allowed. A request is over for vestry when it was answered; libmicrohttpd tells of one that breaks
+ * off before. */
+#include "adapter/microhttpd/adapter.h"
+#include "adapter/microhttpd/daemon.h"
+#include "adapter/microhttpd/handover.h"
+#include "adapter/microhttpd/request.h"
+#include "adapter/microhttpd/serve.h"
+#include "base/options.h"
+#include "base/outside.h"
+
+enum { DEFAULT_REQUESTS = 1024, MAX_REQUESTS = 1 << 20 };
+
+/* It was answered, or broke off. */
+static void forget(vsi_microhttpd_request *request, void **pointer) {
+  vsi_microhttpd_slots_give(&request->adapter->attached.slots, *pointer);
+  vsi_microhttpd_request_destroy(request);
+  *pointer = NULL;
+}
+
+/* ---- the daemon -------------------------------------------------------------------------------------------------- */
+
+static vestry_err check(const vestry_microhttpd *adapter, struct MHD_Daemon *daemon) {
+  const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_FLAGS);
+  const unsigned flags = info ? (unsigned)info->flags : 0;
+  const char *why = NULL;
+  /* A daemon without threads of its own has put MHD_USE_ITC away, which is a part of the flag. */
+  if (!(flags & MHD_ALLOW_SUSPEND_RESUME & ~(unsigned)MHD_USE_ITC))
+    why = "vestry_microhttpd_attach: the daemon must be started with MHD_ALLOW_SUSPEND_RESUME, or it could not give "
+          "streams "
+          "away";
+  if (flags & MHD_USE_THREAD_PER_CONNECTION)
+    why = "vestry_microhttpd_attach: MHD_USE_THREAD_PER_CONNECTION does not go together with streams; take a pool of "
+          "threads";
+  if (!why) return VESTRY_OK;
+  vsi_outside_log(adapter->host, VESTRY_LOG_ERROR, why);
+  return VESTRY_UNSUPPORTED;
+}
+
+static vestry_err look_at(vestry_microhttpd *adapter, struct MHD_Daemon *daemon) {
+  vestry_err error = check(adapter, daemon);
+  atomic_store_explicit(&adapter->attached.fits, error ? -1 : 1, memory_order_relaxed);
+  return error;
+}
+
+/* One that was not known at the attach is looked at with its first request. */
+static bool daemon_fits(vestry_microhttpd *adapter, struct MHD_Connection *conn) {
+  int fits = atomic_load_explicit(&adapter->attached.fits, memory_order_relaxed);
+  if (fits) return fits > 0;
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_DAEMON);
+  return info && !look_at(adapter, info->daemon);
+}
+
+/* ---- requests ---------------------------------------------------------------------------------------------------- */
+
+/* Its head is there. MHD_NO closes the connection. */
+static enum MHD_Result begin(vestry_microhttpd *adapter, struct MHD_Connection *conn, const char *path,
+                             const char *method, const char *version, void **pointer) {
+  if (!daemon_fits(adapter, conn)) return MHD_NO;
+  vsi_microhttpd_request *request = vsi_microhttpd_request_adopt(adapter, conn, path, version);
+  void *slot = request ? vsi_microhttpd_slots_take(&adapter->attached.slots, request) : NULL;
+  if (!slot) {
+    vestry_turn_away(adapter->v, VESTRY_REFUSAL_BUDGET);
+    vsi_microhttpd_request_destroy(request);
+    return MHD_NO;
+  }
+  *pointer = slot;
+  vsi_microhttpd_request_begin(request, method, path, version);
+  if (!vsi_microhttpd_request_is_hopeless(request)) return MHD_YES;
+  enum MHD_Result result = vsi_microhttpd_answer(request);
+  forget(request, pointer);
+  return result;
+}
+
+int vestry_microhttpd_serve(vestry_microhttpd *adapter, struct MHD_Connection *conn, const char *path,
+                            const char *method, const char *version, const char *upload, size_t *upload_len,
+                            void **pointer) {
+  if (!adapter) return VESTRY_MICROHTTPD_NOT_MINE;
+  vsi_microhttpd_request *request = vsi_microhttpd_slots_at(&adapter->attached.slots, *pointer);
+  if (!request) {
+    bool is_mine = !*pointer && !*upload_len && vestry_route_status(adapter->v, method, path) != 404;
+    return is_mine ? (int)begin(adapter, conn, path, method, version, pointer) : VESTRY_MICROHTTPD_NOT_MINE;
+  }
+  if (*upload_len) {
+    bool goes_on = vsi_microhttpd_request_take(request, upload, *upload_len);
+    *upload_len = 0;
+    if (goes_on) return MHD_YES;
+    forget(request, pointer);
+    return MHD_NO;
+  }
+  enum MHD_Result result = vsi_microhttpd_answer(request);
+  forget(request, pointer);
+  return result;
+}
+
+bool vestry_microhttpd_completed(vestry_microhttpd *adapter, void **pointer) {
+  vsi_microhttpd_request *request = adapter ? vsi_microhttpd_slots_at(&adapter->attached.slots, *pointer) : NULL;
+  if (request) forget(request, pointer);
+  return request != NULL;
+}
+
+/* ---- life -------------------------------------------------------------------------------------------------------- */
+
+vestry_err vestry_microhttpd_attach(vestry *v, struct MHD_Daemon *daemon, const vestry_microhttpd_attach_options *given,
+                                    vestry_microhttpd **ret_adapter) {
+  vestry_microhttpd_attach_options own;
+  if (!v || !ret_adapter || VSI_OPTIONS_TAKE(own, given)) return VESTRY_INVALID;
+  const uint32_t streams = own.max_streams ? own.max_streams : VSI_MICROHTTPD_DEFAULT_STREAMS;
+  const uint32_t requests = own.max_requests ? own.max_requests : DEFAULT_REQUESTS;
+  if (streams > VSI_MICROHTTPD_MAX_STREAMS || requests > MAX_REQUESTS ||
+      !vsi_microhttpd_send_buffer_fits(own.send_buffer_bytes))
+    return VESTRY_INVALID;
+  const vestry_host *host = vestry_host_of(v);
+  vestry_microhttpd *adapter = vsi_outside_calloc(host, 1, sizeof *adapter);
+  if (!adapter) return VESTRY_NO_MEMORY;
+  adapter->v = v;
+  adapter->host = host;
+  adapter->max_body_bytes = vestry_max_body_bytes(v);
+  adapter->send_buffer_bytes = (int)own.send_buffer_bytes;
+  adapter->attached.lost_ms = vsi_microhttpd_lost_ms(v, own.lost_ms);
+  vsi_web_gate_init(&adapter->gate, streams);
+  vestry_err error = vsi_microhttpd_slots_init(&adapter->attached.slots, host, requests);
+  if (!error && daemon) error = look_at(adapter, daemon);
+  if (!error) error = vsi_microhttpd_watch_init(&adapter->watch, host, streams);
+  if (!error) error = vsi_microhttpd_handover_init(adapter);
+  const vsi_microhttpd_limits limits = {.request_ms = own.request_timeout_ms ? own.request_timeout_ms
+                                                                             : VSI_MICROHTTPD_DEFAULT_REQUEST_MS};
+  if (!error) error = vsi_microhttpd_sockets_begin(&adapter->sockets, v, &limits);
+  if (error) {
+    vestry_microhttpd_destroy(adapter);
+    return error;
+  }
+  *ret_adapter = adapter;
+  return VESTRY_OK;
+}

@@ -1,0 +1,180 @@
+/* A daemon of a program's own, with vestry in it. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/select.h>
+
+#include "microhttpd/server.h"
+#include "microhttpd/tls.h"
+#include "support/test.h"
+#include "web/client.h"
+
+_Atomic(unsigned) attached_own_count, attached_own_ended;
+
+/* The program. */
+typedef struct program {
+  struct MHD_Daemon *daemon;
+  vestry_microhttpd *web;
+  bool external;
+  pthread_t loop;
+  _Atomic(bool) stops;
+} program;
+
+typedef struct own_request {
+  size_t body_len;
+} own_request;
+
+static enum MHD_Result answer_own(struct MHD_Connection *conn, const own_request *own) {
+  char text[64];
+  int len = snprintf(text, sizeof text, "own %zu", own->body_len);
+  struct MHD_Response *response = MHD_create_response_from_buffer((size_t)len, text, MHD_RESPMEM_MUST_COPY);
+  enum MHD_Result result = MHD_queue_response(conn, MHD_HTTP_NOT_FOUND, response);
+  MHD_destroy_response(response);
+  return result;
+}
+
+static enum MHD_Result serve_own(void *cls, struct MHD_Connection *conn, const char *url, const char *method,
+                                 const char *version, const char *data, size_t *data_len, void **req_cls) {
+  program *p = cls;
+  int result = vestry_microhttpd_serve(p->web, conn, url, method, version, data, data_len, req_cls);
+  if (result != VESTRY_MICROHTTPD_NOT_MINE) return (enum MHD_Result)result;
+  own_request *own = *req_cls;
+  if (!own) {
+    *req_cls = own = calloc(1, sizeof *own);
+    atomic_fetch_add(&attached_own_count, 1);
+    return own ? MHD_YES : MHD_NO;
+  }
+  own->body_len += *data_len;
+  if (!*data_len) return answer_own(conn, own);
+  *data_len = 0;
+  return MHD_YES;
+}
+
+static void completed(void *cls, struct MHD_Connection *conn, void **req_cls, enum MHD_RequestTerminationCode why) {
+  (void)conn, (void)why;
+  program *p = cls;
+  if (vestry_microhttpd_completed(p->web, req_cls) || !*req_cls) return;
+  atomic_fetch_add(&attached_own_ended, 1);
+  free(*req_cls);
+  *req_cls = NULL;
+}
+
+/* The program's own loop, as the manual of libmicrohttpd has it. */
+static void *run_loop(void *argument) {
+  program *p = argument;
+  while (!atomic_load(&p->stops)) {
+    fd_set readable, writable, broken;
+    MHD_socket most = 0;
+    unsigned long long wait_ms = 20;
+    FD_ZERO(&readable);
+    FD_ZERO(&writable);
+    FD_ZERO(&broken);
+    if (MHD_get_fdset(p->daemon, &readable, &writable, &broken, &most) != MHD_YES) abort();
+    if (MHD_get_timeout(p->daemon, &wait_ms) != MHD_YES || wait_ms > 20) wait_ms = 20;
+    struct timeval wait = {.tv_usec = (long)wait_ms * 1000};
+    (void)select(most + 1, &readable, &writable, &broken, &wait);
+    MHD_run_from_select(p->daemon, &readable, &writable, &broken);
+  }
+  return NULL;
+}
+
+static uint16_t port_of(struct MHD_Daemon *daemon) {
+  return MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+}
+
+static void log_nothing(void *cls, const char *format, va_list arguments) {
+  (void)cls, (void)format, (void)arguments;
+}
+
+static struct MHD_Daemon *start_daemon(program *p, const attached_settings *settings) {
+  unsigned flags = settings->flags ? settings->flags : MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD;
+  if (settings->external) flags &= ~(unsigned)MHD_USE_INTERNAL_POLLING_THREAD;
+  flags |= MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+  if (settings->tls) flags |= MHD_USE_TLS;
+  struct MHD_OptionItem more[6];
+  size_t count = 0;
+  if (settings->threads)
+    more[count++] = (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)settings->threads, NULL};
+  if (settings->memory_bytes)
+    more[count++] = (struct MHD_OptionItem){MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)settings->memory_bytes, NULL};
+  if (settings->tls) {
+    const char *key, *certificate;
+    tls_key_pair(&key, &certificate);
+    client_tls_ops_used = &tls_client_ops;
+    more[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)key};
+    more[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)certificate};
+  }
+  more[count] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
+  const struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  return MHD_start_daemon(flags, 0, NULL, NULL, serve_own, p, MHD_OPTION_EXTERNAL_LOGGER, log_nothing, NULL,
+                          MHD_OPTION_SOCK_ADDR, &at, MHD_OPTION_NOTIFY_COMPLETED, completed, p,
+                          MHD_OPTION_CONNECTION_TIMEOUT, settings->silent_s ? settings->silent_s : 30U,
+                          MHD_OPTION_ARRAY, more, MHD_OPTION_END);
+}
+
+void attached_start(server *s, const attached_settings *settings) {
+  server_begin(s, &microhttpd_attached_seam, &settings->options);
+  client_path_used = NULL;
+  client_tls_ops_used = NULL;
+  if (!settings->bare) server_mount(s);
+  program *p = calloc(1, sizeof *p);
+  s->context = p;
+  assert_int_equal(vestry_microhttpd_attach(s->v, NULL, &settings->adapter, &p->web), VESTRY_OK);
+  s->adapter = p->web;
+  p->daemon = start_daemon(p, settings);
+  assert_non_null(p->daemon);
+  s->port = port_of(p->daemon);
+  p->external = settings->external;
+  if (p->external) assert_int_equal(pthread_create(&p->loop, NULL, run_loop, p), 0);
+}
+
+static void start(server *s, const web_settings *settings) {
+  static const web_settings defaults = {.room = 0};
+  if (!settings) settings = &defaults;
+  assert_false(settings->lost_ms && settings->stalled_ms);
+  attached_start(s, &(attached_settings){.adapter = {.max_streams = settings->room,
+                                                     .request_timeout_ms = settings->silent_s * UINT64_C(1000),
+                                                     .lost_ms = settings->lost_ms + settings->stalled_ms},
+                                         .silent_s = settings->silent_s,
+                                         .tls = settings->tls,
+                                         .options = settings->options});
+}
+
+static vestry_err stop(server *s, uint64_t timeout_ms) {
+  return vestry_microhttpd_stop(s->adapter, timeout_ms);
+}
+
+static void room(server *s, uint32_t *ret_streams, uint32_t *ret_capacity) {
+  vestry_microhttpd_room(s->adapter, ret_streams, ret_capacity);
+}
+
+static void destroy(server *s) {
+  program *p = s->context;
+  if (p) {
+    assert_int_equal(vestry_microhttpd_stop(s->adapter, 20000), VESTRY_OK);
+    atomic_store(&p->stops, true);
+    if (p->external) pthread_join(p->loop, NULL);
+    MHD_stop_daemon(p->daemon);
+  }
+  vestry_microhttpd_destroy(s->adapter);
+  free(p);
+}
+
+const server_seam microhttpd_attached_seam = {
+    .name = "libmicrohttpd, attached",
+    .start = start,
+    .stop = stop,
+    .room = room,
+    .destroy = destroy,
+    .has_tls = true,
+    .always_keeps = true,
+    .closes_streams = true,
+    .waits_for_none = true,
+    .has_own_paths = true,
+    .has_own_targets = true,
+    .closes_broken = true,
+    .refuses_itself = true,
+    .stops_s = 5,
+};

@@ -1,0 +1,223 @@
+/* Inside a daemon of the program's own: every contract that a daemon of vestry's keeps, and each way to run one. */
+#include <stdlib.h>
+
+#include "adapter/contract.h"
+#include "microhttpd/server.h"
+#include "support/test.h"
+#include "web/client.h"
+#include "web/exchange.h"
+#include "web/hostile_contract.h"
+#include "web/life_contract.h"
+#include "web/peers_contract.h"
+#include "web/watch_contract.h"
+#include "web/wire_contract.h"
+
+/* ---- ways to run a daemon ---------------------------------------------------------------------------------------- */
+
+static const struct way {
+  const char *name;
+  unsigned flags, threads;
+  bool external, tls;
+} ways[] = {
+    {"attached to a thread with select", MHD_USE_SELECT_INTERNALLY, 0, false, false},
+    {"attached to a thread with poll", MHD_USE_POLL_INTERNAL_THREAD, 0, false, false},
+    {"attached to a thread with epoll", MHD_USE_EPOLL_INTERNAL_THREAD, 0, false, false},
+    {"attached to a pool with epoll", MHD_USE_EPOLL_INTERNAL_THREAD, 3, false, false},
+    {"attached to a pool with poll", MHD_USE_POLL_INTERNAL_THREAD, 3, false, false},
+    {"attached to a loop of the program's", MHD_USE_ITC, 0, true, false},
+    {"attached to a loop of the program's, with epoll", MHD_USE_EPOLL, 0, true, false},
+    {"attached, with TLS", MHD_USE_POLL_INTERNAL_THREAD, 2, false, true},
+};
+enum { WAYS = sizeof ways / sizeof *ways };
+static const struct way *way;
+
+static void *start_contract(const vestry_options *options, unsigned room) {
+  server *made = calloc(1, sizeof *made);
+  attached_start(made, &(attached_settings){.flags = way->flags,
+                                            .threads = way->threads,
+                                            .external = way->external,
+                                            .tls = way->tls,
+                                            .bare = true,
+                                            .adapter = {.max_streams = room},
+                                            .silent_s = 2,
+                                            .options = *options});
+  return made;
+}
+
+static int run_contracts(void) {
+  int failed = 0;
+  for (way = ways; way < ways + WAYS; way++) {
+    contract_seam seam = web_contract_seam(way->name, start_contract);
+    seam.closes_broken = true;
+    failed += contract_run(&seam);
+  }
+  return failed;
+}
+
+/* ---- the program's own ------------------------------------------------------------------------------------------- */
+
+static server s;
+
+/* Ask, on one connection after the other; the answer's body. */
+static const char *ask(client *c, const char *method, const char *path, const char *body) {
+  client_say(c, "%s %s HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n%s", method, path, strlen(body), body);
+  client_finish(c, false);
+  return c->body;
+}
+
+static void what_has_no_route_is_the_programs(void **state) {
+  (void)state;
+  unsigned before = atomic_load(&attached_own_count), ended = atomic_load(&attached_own_ended);
+  attached_start(&s, &(attached_settings){.threads = 2});
+  client c;
+  client_connect(&c, s.port, false);
+  for (int i = 0; i < 3; i++) {
+    assert_string_equal(ask(&c, "POST", "/own", "twelve bytes"), "own 12");
+    client_next(&c);
+    assert_string_equal(ask(&c, "POST", "/echo", "vestry's"), "vestry's");
+    client_next(&c);
+    assert_string_equal(ask(&c, "GET", "/echo/own?a=b", ""), "own 0");
+    client_next(&c);
+  }
+  client_close(&c);
+  server_stop(&s);
+  assert_int_equal(atomic_load(&attached_own_count) - before, 6);
+  assert_int_equal(atomic_load(&attached_own_ended) - ended, 6);
+}
+
+static vestry_err say_query(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  const char *query = vestry_request_query(req);
+  return vestry_reply_body(reply, "text/plain", query ? query : "", query ? strlen(query) : 0);
+}
+
+static void queries_come_as_they_were_meant(void **state) {
+  (void)state;
+  static const char *const rows[][2] = {{"/query?a=b", "a=b"},
+                                        {"/query?a=b%20c+d&e", "a=b%20c%20d&e"},
+                                        {"/query?x=%7B%22a%22%3A1%7D&y=%C3%A9%23", "x=%7B%22a%22%3A1%7D&y=%C3%A9%23"},
+                                        {"/query?", ""},
+                                        {"/query?a=%26%3D%00b", "a=%26%3D%00b"}};
+  attached_start(&s, &(attached_settings){.threads = 0});
+  assert_int_equal(vestry_route(s.v, "GET", "/query", say_query, NULL), VESTRY_OK);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    client c;
+    client_ask(&c, s.port, "GET", rows[i][0], NULL);
+    assert_int_equal(client_status(&c), 200);
+    client_finish(&c, false);
+    assert_string_equal(c.body, rows[i][1]);
+    client_close(&c);
+  }
+  server_stop(&s);
+}
+
+/* 0: the server closed without an answer. */
+static int status_of(const char *path) {
+  client c;
+  client_ask(&c, s.port, "GET", path, "Connection: close\r\n");
+  client_read_all(&c);
+  int status = c.len ? client_status(&c) : 0;
+  client_close(&c);
+  return status;
+}
+
+/* Requests that break off give their places back; there are two. */
+static void requests_that_break_off_leave_nothing(void **state) {
+  (void)state;
+  attached_start(&s, &(attached_settings){.adapter.max_requests = 2});
+  for (int i = 0; i < 20; i++) {
+    client c;
+    client_connect(&c, s.port, false);
+    client_say(&c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nnot all of it");
+    if (i % 2)
+      client_abort(&c);
+    else
+      client_close(&c);
+    for (double until = seconds_now() + 30; status_of("/echo") != 200;) assert_true(seconds_now() < until);
+  }
+  server_stop(&s);
+}
+
+static enum MHD_Result serve_nothing(void *cls, struct MHD_Connection *conn, const char *url, const char *method,
+                                     const char *version, const char *data, size_t *data_len, void **req_cls) {
+  (void)cls, (void)conn, (void)url, (void)method, (void)version, (void)data, (void)data_len, (void)req_cls;
+  return MHD_NO;
+}
+
+static void daemons_that_do_not_fit_are_refused(void **state) {
+  (void)state;
+  static const struct {
+    unsigned flags;
+    const char *why;
+  } rows[] = {{MHD_USE_INTERNAL_POLLING_THREAD, "MHD_ALLOW_SUSPEND_RESUME"},
+              {MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_ALLOW_SUSPEND_RESUME,
+               "MHD_USE_THREAD_PER_CONNECTION"}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    server_begin(&s, &microhttpd_attached_seam, &(vestry_options){0});
+    struct MHD_Daemon *daemon = MHD_start_daemon(rows[i].flags, 0, NULL, NULL, serve_nothing, NULL, MHD_OPTION_END);
+    assert_non_null(daemon);
+    vestry_microhttpd *web = NULL;
+    assert_int_equal(vestry_microhttpd_attach(s.v, daemon, NULL, &web), VESTRY_UNSUPPORTED);
+    assert_null(web);
+    assert_non_null(strstr(s.th.last_log, rows[i].why));
+    MHD_stop_daemon(daemon);
+    server_finish(&s);
+  }
+}
+
+static vestry_err scope_by_header(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len,
+                                  void *app) {
+  (void)reply, (void)app;
+  struct MHD_Connection *conn = vestry_microhttpd_connection_of(req);
+  const char *user = conn ? MHD_lookup_connection_value(conn, MHD_HEADER_KIND, "X-User") : NULL;
+  if (!user) return VESTRY_OK;
+  *ret_len = strlen(user);
+  memcpy(buffer, user, *ret_len);
+  return VESTRY_OK;
+}
+
+static vestry_err say_scope(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  vestry_scope scope = vestry_request_scope(req);
+  return vestry_reply_body(reply, "text/plain", scope.data, scope.len);
+}
+
+static void the_programs_log_in_is_the_scope(void **state) {
+  (void)state;
+  attached_start(&s, &(attached_settings){.options.scope = scope_by_header});
+  assert_int_equal(vestry_route(s.v, "GET", "/who", say_scope, NULL), VESTRY_OK);
+  client c;
+  client_ask(&c, s.port, "GET", "/who", "X-User: ada\r\n");
+  client_finish(&c, false);
+  assert_string_equal(c.body, "ada");
+  client_close(&c);
+  server_stop(&s);
+}
+
+static vestry_err attach_again(test_host *th, void *ctx) {
+  (void)ctx;
+  vestry *v = NULL;
+  vestry_microhttpd *web = NULL;
+  vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = 1}, &v);
+  if (!error) error = vestry_microhttpd_attach(v, NULL, NULL, &web);
+  vestry_microhttpd_destroy(web);
+  vestry_destroy(v);
+  return error;
+}
+
+static void no_memory_is_an_error(void **state) {
+  (void)state;
+  test_host_fail_each(attach_again, NULL, false);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(what_has_no_route_is_the_programs),     cmocka_unit_test(queries_come_as_they_were_meant),
+      cmocka_unit_test(requests_that_break_off_leave_nothing), cmocka_unit_test(daemons_that_do_not_fit_are_refused),
+      cmocka_unit_test(the_programs_log_in_is_the_scope),      cmocka_unit_test(no_memory_is_an_error),
+  };
+  return cmocka_run_group_tests_name("libmicrohttpd, attached", tests, NULL, NULL) +
+         hostile_contract_run(&microhttpd_attached_seam) + wire_contract_run(&microhttpd_attached_seam) +
+         life_contract_run(&microhttpd_attached_seam) + watch_contract_run(&microhttpd_attached_seam) +
+         peers_contract_run(&microhttpd_attached_seam) + run_contracts();
+}
