@@ -113,7 +113,7 @@ typedef struct vestry_options {
                                     apart, channels, topics and places that it may be a part of from its beginning
                                     (vestry_reply_join, …). Beyond it LIMIT, which is the program's mistake: 500, and
                                     said in the log. 0: 64; at most 65,535 */
-  size_t max_answer_bytes;        /**< of the bodies of all answers that are being sent; from seven eighths on the
+  size_t max_answer_bytes;     /**< of the bodies of all answers that are being sent; from seven eighths on the
                                        connections whose answers hold most are closed, and beyond it 503. Files in
                                        folders (vestry/files.h) are sent from their descriptors: of them a piece counts.
                                        0: 256 MiB; SIZE_MAX: no bound. See vestry_stats.answer_bytes */
@@ -166,6 +166,16 @@ typedef struct vestry_stats {
  *  Threads  any */
 VESTRY_API vestry_err vestry_create(const vestry_options *options, vestry **ret_instance);
 
+/** Whether this process was forked off the one that created the instance (or the runtime that it was given). Such a
+ *  child has the memory, and no thread of it: nothing runs, and what a thread had locked stays locked. So there
+ *  vestry_close and vestry_destroy, and the destroys of adapters, pages, timers and so on, do nothing, vestry_stop says
+ *  CLOSED, and so does whatever dispatches, serves, broadcasts, sends, posts or sets a timer; streams stay the
+ *  parent's. Nothing else of the instance may be called there. What the child holds goes with it: it calls exec (every
+ *  descriptor of vestry's is closed by that) or _exit. A program that becomes a daemon creates its instance behind the
+ *  fork.
+ *  Threads  any; a load */
+VESTRY_API bool vestry_is_forked(const vestry *v);
+
 /** Begin to end: requests are answered 503 from here on, new streams are refused, every stream is aborted for SHUTDOWN
  *  (browsers come back). Idempotent.
  *  Threads  any; does not block */
@@ -174,7 +184,8 @@ VESTRY_API void vestry_close(vestry *v);
 /** Close, then wait until every stream has ended and its hooks have run, for timeout_ms at most. What hooks and effects
  *  use, timers above all, must live until this has returned OK; timers on the instance's own runtime are then to be
  *  destroyed, before the instance is.
- *  Returns  OK | TIMEOUT (some streams are stuck in their transport; call again, or destroy the server first)
+ *  Returns  OK | TIMEOUT (some streams are stuck in their transport; call again, or destroy the server first) | CLOSED
+ *           (vestry_is_forked)
  *  Threads  not from a callback of the instance; blocks. A stepped runtime is stepped meanwhile and time is not waited
  *           for */
 VESTRY_API vestry_err vestry_stop(vestry *v, uint64_t timeout_ms);

@@ -51,6 +51,9 @@ typedef struct vestry_runtime_options {
  *  Threads  any */
 VESTRY_API vestry_err vestry_runtime_create(const vestry_runtime_options *options, vestry_runtime **ret_runtime);
 
+/* In a process that was forked off the one that created it, a runtime is closed, and close, stop, destroy and step do
+ * nothing: see vestry_is_forked (registry.h). */
+
 /** Refuse new work: posts and new timers fail with CLOSED from here on, armed timers are disarmed, what is already in
  *  mailboxes is still run. Idempotent.
  *  Threads  any; does not block */
@@ -76,7 +79,8 @@ VESTRY_API const vestry_host *vestry_runtime_host(const vestry_runtime *runtime)
 VESTRY_API bool vestry_runtime_step(vestry_runtime *runtime);
 
 /** A descriptor that says when a stepped runtime is to be stepped, for the loop that a program has already: poll,
- *  epoll, that of GLib or of libuv. It is readable while an actor is ready or a timer is due, whichever thread made it so.
+ *  epoll, that of GLib or of libuv. It is readable while an actor is ready or a timer is due, whichever thread made it
+ *  so.
  *  When it is, step until there is nothing more to do, which makes it unreadable:
  *
  *      vestry_runtime_descriptor(runtime, &descriptor);

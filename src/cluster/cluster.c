@@ -253,7 +253,7 @@ vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker, const v
 }
 
 void vestry_cluster_destroy(vestry_cluster *cluster) {
-  if (!cluster) return;
+  if (!cluster || vestry_is_forked(cluster->v)) return;
   vsi_cluster_lock(cluster);
   if (!cluster->has_left && !cluster->is_refused) vsi_members_say_goodbye(cluster);
   cluster->has_ended = true;

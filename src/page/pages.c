@@ -191,7 +191,7 @@ vestry_err vestry_pages_create(struct vestry *v, const vestry_pages_options *giv
 }
 
 void vestry_pages_destroy(vestry_pages *pages) {
-  if (!pages) return;
+  if (!pages || vestry_is_forked(pages->v)) return;
   vsi_pages_lock(pages);
   pages->is_closed = true;
   while (pages->running_count) pthread_cond_wait(&pages->quiet, &pages->lock);

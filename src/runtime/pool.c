@@ -149,6 +149,10 @@ static void *work(void *argument) {
   return NULL;
 }
 
+static bool is_at_home(const vsi_pool *pool) {
+  return !pool->home || vsi_is_at_home(pool->home);
+}
+
 static bool is_worker_of(const vsi_pool *pool) {
   return this_worker && this_worker->pool == pool;
 }
@@ -158,6 +162,7 @@ bool vsi_pool_is_mine(const vsi_pool *pool) {
 }
 
 void vsi_pool_submit(vsi_pool *pool, vsi_job *job) {
+  if (!is_at_home(pool)) return; /* nobody would run it, and the queue's lock may never be given up */
   queue_push(is_worker_of(pool) ? &this_worker->queue : &pool->outside, job);
   if (atomic_load_explicit(&pool->parked, memory_order_seq_cst) > 0) wake_one(pool); /* [S2] */
 }
@@ -215,6 +220,7 @@ vestry_err vsi_pool_init(vsi_pool *pool, const vestry_host *host, uint32_t worke
   atomic_init(&pool->parked, 0);
   pool->stopping = false;
   pool->wake = NULL;
+  pool->home = NULL;
   for (uint32_t i = 0; i < workers_count; i++) { /* all queues before the first thread: workers look at each other's */
     workers[i].pool = pool;
     workers[i].index = i;

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "runtime/home.h"
 #include "runtime/wake.h"
 
 /* What a pool runs: embedded in whatever it belongs to. It is in at most one queue, at most once. */
@@ -34,6 +35,7 @@ typedef struct vsi_pool_worker {
 
 typedef struct vsi_pool {
   const vestry_host *host;
+  vsi_home *home; /* NULL: nobody asks */
   void (*run)(vsi_job *job);
   vsi_pool_worker *workers; /* NULL: stepped */
   uint32_t workers_count;

@@ -29,6 +29,11 @@ vestry_err vestry_runtime_create(const vestry_runtime_options *options, vestry_r
   vestry_runtime *runtime = vsi_calloc(host, 1, sizeof *runtime);
   if (!runtime) return VESTRY_NO_MEMORY;
   runtime->host = host;
+  runtime->home = vsi_home_create();
+  if (!runtime->home) {
+    vsi_free(host, runtime);
+    return VESTRY_NO_MEMORY;
+  }
   atomic_init(&runtime->closed, false);
   vestry_err error = vsi_pool_init(&runtime->pool, host, workers_count, vsi_actor_run_job);
   if (error == VESTRY_OK) {
@@ -39,9 +44,11 @@ vestry_err vestry_runtime_create(const vestry_runtime_options *options, vestry_r
     }
   }
   if (error != VESTRY_OK) {
+    vsi_home_destroy(runtime->home);
     vsi_free(host, runtime);
     return error;
   }
+  runtime->pool.home = runtime->home;             /* its workers submit nothing yet */
   pthread_mutex_init(&runtime->stage_lock, NULL); /* cannot fail on Linux */
   pthread_cond_init(&runtime->stage_changed, NULL);
   runtime->stage = VSI_RUNTIME_LIVE;
@@ -50,11 +57,13 @@ vestry_err vestry_runtime_create(const vestry_runtime_options *options, vestry_r
 }
 
 void vestry_runtime_close(vestry_runtime *runtime) {
+  if (vsi_runtime_is_forked(runtime)) return;
   /* release pairs with vsi_runtime_is_closed: who is refused sees what came before the close */
   if (!atomic_exchange_explicit(&runtime->closed, true, memory_order_release)) vsi_ticker_close(&runtime->ticker);
 }
 
 void vestry_runtime_stop(vestry_runtime *runtime) {
+  if (vsi_runtime_is_forked(runtime)) return;
   vestry_runtime_close(runtime);
   pthread_mutex_lock(&runtime->stage_lock);
   bool first = runtime->stage == VSI_RUNTIME_LIVE;
@@ -75,13 +84,14 @@ void vestry_runtime_stop(vestry_runtime *runtime) {
 }
 
 void vestry_runtime_destroy(vestry_runtime *runtime) {
-  if (!runtime) return;
+  if (!runtime || vsi_runtime_is_forked(runtime)) return;
   vestry_runtime_stop(runtime);
   vsi_ticker_finish(&runtime->ticker);
   vsi_pool_finish(&runtime->pool);
   if (runtime->has_wake) vsi_wake_finish(&runtime->wake);
   pthread_cond_destroy(&runtime->stage_changed);
   pthread_mutex_destroy(&runtime->stage_lock);
+  vsi_home_destroy(runtime->home);
   vsi_free(runtime->host, runtime);
 }
 
@@ -93,7 +103,7 @@ const vestry_host *vestry_runtime_host(const vestry_runtime *runtime) {
 static _Thread_local const vestry_runtime *stepped;
 
 bool vestry_runtime_step(vestry_runtime *runtime) {
-  if (runtime->pool.workers_count) return false;
+  if (runtime->pool.workers_count || vsi_runtime_is_forked(runtime)) return false;
   const vestry_runtime *before = stepped;
   stepped = runtime;
   bool fired = vsi_ticker_fire_due(&runtime->ticker);
@@ -110,6 +120,7 @@ bool vsi_runtime_is_inside(const vestry_runtime *runtime) {
 
 vestry_err vestry_runtime_descriptor(vestry_runtime *runtime, int *ret_descriptor) {
   if (!ret_descriptor || !vsi_runtime_is_stepped(runtime)) return VESTRY_INVALID;
+  if (vsi_runtime_is_forked(runtime)) return VESTRY_CLOSED;
   pthread_mutex_lock(&runtime->stage_lock);
   vestry_err error = runtime->has_wake ? VESTRY_OK : vsi_wake_init(&runtime->wake);
   if (!error && !runtime->has_wake) {
@@ -127,5 +138,6 @@ vestry_err vestry_runtime_descriptor(vestry_runtime *runtime, int *ret_descripto
 }
 
 uint64_t vestry_runtime_next_deadline_ns(vestry_runtime *runtime) {
+  if (vsi_runtime_is_forked(runtime)) return UINT64_MAX;
   return vsi_ticker_next_deadline_ns(&runtime->ticker);
 }

@@ -13,6 +13,7 @@ typedef enum vsi_runtime_stage { VSI_RUNTIME_LIVE, VSI_RUNTIME_STOPPING, VSI_RUN
 
 struct vestry_runtime {
   const vestry_host *host;
+  vsi_home *home;
   _Atomic(bool) closed;
   vsi_pool pool;
   vsi_ticker ticker;
@@ -23,11 +24,16 @@ struct vestry_runtime {
   vsi_wake wake;
 };
 
+/* This process is a child of the one that made it, and no thread runs here. */
+static inline bool vsi_runtime_is_forked(const vestry_runtime *runtime) {
+  return !vsi_is_at_home(runtime->home);
+}
+
 /* New work is refused. A caller that reads false may still be overtaken by a close: what it then starts is run by the
  * stop, or at the latest by the destroy. */
 static inline bool vsi_runtime_is_closed(vestry_runtime *runtime) {
   /* acquire pairs with the exchange in vestry_runtime_close */
-  return atomic_load_explicit(&runtime->closed, memory_order_acquire);
+  return atomic_load_explicit(&runtime->closed, memory_order_acquire) || vsi_runtime_is_forked(runtime);
 }
 
 /* It owns no threads: its caller steps it. */

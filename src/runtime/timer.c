@@ -136,6 +136,7 @@ vestry_err vestry_timer_create(vestry_runtime *runtime, vestry_timer_fn fire, vo
 
 /* wait_ns: from now, which is asked for under the lock, or from the beginning of the clock. */
 static vestry_err set(vestry_timer *timer, bool from_now, uint64_t wait_ns, uint64_t period_ns) {
+  if (vsi_runtime_is_forked(timer->runtime)) return VESTRY_CLOSED;
   pthread_mutex_lock(&timer->lock);
   vestry_err error = VESTRY_CLOSED;
   if (!timer->destroyed) {
@@ -163,13 +164,14 @@ vestry_err vsi_timer_set_at(vestry_timer *timer, uint64_t due_ns) {
 }
 
 void vestry_timer_cancel(vestry_timer *timer) {
+  if (vsi_runtime_is_forked(timer->runtime)) return;
   pthread_mutex_lock(&timer->lock);
   disarm_locked(timer);
   pthread_mutex_unlock(&timer->lock);
 }
 
 void vestry_timer_destroy(vestry_timer *timer) {
-  if (!timer) return;
+  if (!timer || vsi_runtime_is_forked(timer->runtime)) return;
   pthread_mutex_lock(&timer->lock);
   timer->destroyed = true;
   disarm_locked(timer);

@@ -135,8 +135,13 @@ void vsi_connection_hurry(vestry_connection *connection) {
   vsi_actor_notify(&connection->actor);
 }
 
+/* The stream's socket is the parent's, and so is its runner. */
+static bool is_forked(const vestry_connection *connection) {
+  return vsi_runtime_is_forked(connection->environment->runtime);
+}
+
 bool vestry_connection_close(vestry_connection *connection, vestry_cause cause) {
-  if (cause == VESTRY_CAUSE_NONE || (unsigned)cause >= VESTRY_CAUSE_COUNT) return false;
+  if (is_forked(connection) || cause == VESTRY_CAUSE_NONE || (unsigned)cause >= VESTRY_CAUSE_COUNT) return false;
   uint8_t none = VESTRY_CAUSE_NONE;
   /* The door. acq_rel pairs with vestry_connection_cause: whoever sees the cause sees what led to it. */
   if (!atomic_compare_exchange_strong_explicit(&connection->cause, &none, (uint8_t)cause, memory_order_acq_rel,
@@ -203,7 +208,7 @@ static vestry_err reserve(vestry_connection *connection, size_t count, size_t by
 }
 
 vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *first) {
-  if (!vestry_connection_is_open(connection)) return VESTRY_CLOSED;
+  if (!vestry_connection_is_open(connection) || is_forked(connection)) return VESTRY_CLOSED;
   size_t count = 0, bytes = 0;
   vsi_delivery *last = NULL;
   for (vsi_delivery *at = first; at; at = vsi_delivery_next(at)) {

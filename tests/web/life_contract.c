@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "support/test.h"
 #include "web/client.h"
@@ -284,6 +286,53 @@ static void survives_clients_that_come_and_go(void **state) {
   server_stop(&s);
 }
 
+/* ---- a child ----------------------------------------------------------------------------------------------------- */
+
+/* In a child: what it may call, all of it. Returns what was wrong: 0: nothing. */
+static int leave_all_alone(vestry_connection *connection) {
+  alarm(30); /* who waits for a thread that is not there waits for ever */
+  if (!vestry_is_forked(s.v)) return 1;
+  if (seam->stop(&s, VESTRY_NEVER_MS) != VESTRY_CLOSED) return 2;
+  if (vestry_connection_patch_signals_text(connection, "{\"child\":1}", 11, NULL) != VESTRY_CLOSED) return 3;
+  if (vestry_connection_close(connection, VESTRY_CAUSE_CLOSED)) return 4;
+  s.context = NULL; /* the server is the program's own: mg_stop would wait for its threads */
+  seam->destroy(&s);
+  vestry_destroy(s.v);
+  return 0;
+}
+
+/* A program forks while streams are open, and the child cleans up as the parent would: the streams are not touched. */
+static void a_child_leaves_all_alone(void **state) {
+  (void)state;
+  start(NULL);
+  client c;
+  vestry_connection *connection = server_open(&s, &c);
+  for (int i = 0; i < 5; i++) {
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (!child) {
+      static const char *const exits[] = {"exit 0", "exit 1", "exit 2", "exit 3", "exit 4"};
+      execl("/bin/sh", "sh", "-c", exits[leave_all_alone(connection)], (char *)NULL); /* as most who fork do */
+      _exit(5);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_false(vestry_is_forked(s.v));
+  }
+  server_patch(connection, "{\"parent\":1}");
+  vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
+  client_read_all(&c);
+  assert_true(c.complete);
+  assert_null(strstr(c.text, "child"));
+  assert_non_null(strstr(c.body, "parent"));
+  assert_int_equal(server_cause(&s, connection), VESTRY_CAUSE_CLOSED);
+  client_close(&c);
+  server_assert_serves(&s);
+  server_stop(&s);
+}
+
 int life_contract_run(const server_seam *tested) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(counts_its_places),
@@ -294,6 +343,7 @@ int life_contract_run(const server_seam *tested) {
       cmocka_unit_test(waits_for_handlers_that_run),
       cmocka_unit_test(ends_streams_that_open_while_it_stops),
       cmocka_unit_test(survives_clients_that_come_and_go),
+      cmocka_unit_test(a_child_leaves_all_alone),
   };
   char name[80];
   seam = tested;

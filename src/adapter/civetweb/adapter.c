@@ -135,6 +135,7 @@ vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server, const ve
 }
 
 vestry_err vestry_civetweb_stop(vestry_civetweb *adapter, uint64_t timeout_ms) {
+  if (vestry_is_forked(adapter->v)) return VESTRY_CLOSED;
   uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
   vsi_web_gate_shut(&adapter->gate);
   vsi_civetweb_mounts_shut(&adapter->mounts);
@@ -143,7 +144,7 @@ vestry_err vestry_civetweb_stop(vestry_civetweb *adapter, uint64_t timeout_ms) {
 }
 
 void vestry_civetweb_destroy(vestry_civetweb *adapter) {
-  if (!adapter) return;
+  if (!adapter || vestry_is_forked(adapter->v)) return;
   vsi_civetweb_mounts_finish(&adapter->mounts);
   vsi_civetweb_neighbours_leave(&adapter->neighbour);
   vsi_civetweb_watch_destroy(adapter->watch);

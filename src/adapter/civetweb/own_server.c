@@ -53,6 +53,7 @@ static void add_vestry(const struct mg_context *context) {
 
 static void destroy(void *server) {
   own_server *own = server;
+  if (vestry_is_forked(own->v)) return; /* the threads are the parent's */
   if (own->adapter) (void)vestry_civetweb_stop(own->adapter, STOP_MS);
   vestry_civetweb_stop_server(own->server);
   vestry_civetweb_destroy(own->adapter);

@@ -65,6 +65,7 @@ void vestry_microhttpd_room(vestry_microhttpd *adapter, uint32_t *ret_streams, u
 }
 
 vestry_err vestry_microhttpd_stop(vestry_microhttpd *adapter, uint64_t timeout_ms) {
+  if (vestry_is_forked(adapter->v)) return VESTRY_CLOSED;
   uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
   vsi_web_gate_shut(&adapter->gate);
   vsi_microhttpd_watch_shut(&adapter->watch, VESTRY_CAUSE_SHUTDOWN);
@@ -72,7 +73,7 @@ vestry_err vestry_microhttpd_stop(vestry_microhttpd *adapter, uint64_t timeout_m
 }
 
 void vestry_microhttpd_destroy(vestry_microhttpd *adapter) {
-  if (!adapter) return;
+  if (!adapter || vestry_is_forked(adapter->v)) return;
   struct MHD_Daemon *daemon = atomic_load_explicit(&adapter->daemon, memory_order_acquire); /* as in port */
   vsi_microhttpd_door_close(&adapter->door);
   /* One that is attached may have streams still; their daemon is the application's. */

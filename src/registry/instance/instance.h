@@ -8,6 +8,7 @@
 #include "registry/guard/seal.h"
 #include "registry/instance/trim.h"
 #include "registry/presence/presences.h"
+#include "runtime/runtime.h"
 #include "stream/group.h"
 #include "vestry/bus.h"
 
@@ -51,16 +52,22 @@ struct vestry {
   _Atomic(uint64_t) requests, rejected; /* relaxed: mere counts */
   _Atomic(uint64_t) turned_away[VESTRY_REFUSAL_COUNT];
   _Atomic(uint64_t) watches_begun, watches_ended, watch_steps, watch_errors;
-  vsi_budget request_bytes; /* of requests under way */
-  vsi_budget answer_bytes;  /* of answers that are being sent */
+  vsi_budget request_bytes;        /* of requests under way */
+  vsi_budget answer_bytes;         /* of answers that are being sent */
   _Atomic(uint64_t) answer_wanted; /* by the last one that was refused (request/body.c) */
   _Atomic(uint64_t) answers_cut;
   vsi_trim trim;
 };
 
+/* A child process, where no thread of the instance's runs: no lock of its may be waited for. */
+static inline bool vsi_instance_is_forked(const vestry *v) {
+  return vsi_runtime_is_forked(v->runtime);
+}
+
+/* Or it is a child's copy. */
 static inline bool vsi_instance_is_closing(vestry *v) {
   /* acquire pairs with the exchange in vestry_close. Only a first look: the store and the group refuse by themselves */
-  return atomic_load_explicit(&v->closing, memory_order_acquire);
+  return atomic_load_explicit(&v->closing, memory_order_acquire) || vsi_instance_is_forked(v);
 }
 
 #endif

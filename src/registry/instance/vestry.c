@@ -196,7 +196,12 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
 
 /* ------------------------------------------------------------------------------------------- its end --------- */
 
+bool vestry_is_forked(const vestry *v) {
+  return vsi_instance_is_forked(v);
+}
+
 void vestry_close(vestry *v) {
+  if (vsi_instance_is_forked(v)) return;
   /* acq_rel pairs with vsi_instance_is_closing. */
   if (atomic_exchange_explicit(&v->closing, true, memory_order_acq_rel)) return;
   vsi_group_close(v->group);
@@ -205,12 +210,13 @@ void vestry_close(vestry *v) {
 }
 
 vestry_err vestry_stop(vestry *v, uint64_t timeout_ms) {
+  if (vsi_instance_is_forked(v)) return VESTRY_CLOSED;
   vestry_close(v);
   return vsi_group_wait(v->group, timeout_ms);
 }
 
 void vestry_destroy(vestry *v) {
-  if (!v) return;
+  if (!v || vsi_instance_is_forked(v)) return;
   (void)vestry_stop(v, VESTRY_NEVER_MS);
   take_apart(v);
 }

@@ -418,7 +418,7 @@ vestry_err vestry_once_create(vestry *v, const vestry_once_options *given, vestr
 }
 
 void vestry_once_destroy(vestry_once *once) {
-  if (!once) return;
+  if (!once || vestry_is_forked(once->v)) return;
   vestry_store_driver_destroy(once->driver);
   if (once->store) vestry_store_destroy(once->store);
   pthread_mutex_destroy(&once->lock);

@@ -415,7 +415,7 @@ vestry_err vestry_presence_create(struct vestry *v, const vestry_presence_option
 }
 
 void vestry_presence_destroy(vestry_presence *presence) {
-  if (!presence) return;
+  if (!presence || vestry_is_forked(presence->v)) return;
   vsi_presence_end(presence);
   pthread_mutex_lock(&presence->telling); /* one that runs is over then */
   presence->is_deaf = true;
