@@ -122,12 +122,21 @@ static vestry_err make_nats(vsi_nats_settings *s) {
   return vsi_nats_error(status);
 }
 
+/* Which one it is, and not what it says: it may have a password. */
+static vestry_err refuse_server(const vestry_host *host, size_t number) {
+  char line[LINE_MAX_BYTES];
+  snprintf(line, sizeof line,
+           "vestry_nats_create: options.servers[%zu] is not written nats://HOST:PORT, or tls://HOST:PORT", number);
+  vsi_outside_log(host, VESTRY_LOG_ERROR, line);
+  return VESTRY_INVALID;
+}
+
 static vestry_err copy_texts(vsi_nats_settings *s) {
   const vestry_nats_options *o = &s->options;
   s->servers = vsi_outside_calloc(s->host, o->servers_count, sizeof *s->servers);
   if (!s->servers) return VESTRY_NO_MEMORY;
   for (size_t i = 0; i < o->servers_count; i++) {
-    if (!o->servers[i] || !is_address(o->servers[i])) return VESTRY_INVALID;
+    if (!o->servers[i] || !is_address(o->servers[i])) return refuse_server(s->host, i);
     if (has_scheme(o->servers[i], "tls://")) s->tls = true;
     if (!(s->servers[i] = copy(s->host, o->servers[i]))) return VESTRY_NO_MEMORY;
   }
@@ -146,7 +155,13 @@ static vestry_err copy_texts(vsi_nats_settings *s) {
 
 vestry_err vsi_nats_settings_init(vsi_nats_settings *s, const vestry_nats_options *given) {
   memset(s, 0, sizeof *s);
-  if (VSI_OPTIONS_TAKE(s->options, given) || !are_sane(&s->options)) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(s->options, given) || !are_sane(&s->options)) {
+    const vestry_host *host = s->options.host ? s->options.host : vestry_host_default();
+    vsi_outside_log(
+        host, VESTRY_LOG_ERROR,
+        "vestry_nats_create: an option is out of its bounds, or does not go with another: see vestry/nats.h");
+    return VESTRY_INVALID;
+  }
   fill_in(&s->options);
   s->host = s->options.host;
   s->tls = s->options.tls || s->options.tls_ca_file || s->options.tls_certificate_file || s->options.tls_host;

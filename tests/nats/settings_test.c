@@ -374,11 +374,15 @@ static void what_is_wrong_is_refused(void **state) {
   const char *bad_urls[] = {"http://x", "nats://a b", "nats://a,nats://b", "127.0.0.1:4222", "", NULL};
   const char *good = "nats://127.0.0.1:4222";
   vestry_broker broker = {NULL, NULL};
-  for (size_t i = 0; i < sizeof bad_urls / sizeof *bad_urls; i++)
+  for (size_t i = 0; i < sizeof bad_urls / sizeof *bad_urls; i++) {
+    long lines = the.th.log_lines;
     assert_int_equal(
         vestry_nats_create(&(vestry_nats_options){.host = &the.th.host, .servers = &bad_urls[i], .servers_count = 1},
                            &broker),
         VESTRY_INVALID);
+    assert_int_equal(the.th.log_lines, lines + 1);
+    assert_non_null(strstr(the.th.last_log, "vestry_nats_create: options.servers[0] is not written nats://HOST:PORT"));
+  }
   const vestry_nats_options bad[] = {
       {.servers = &good},
       {.servers_count = 1},
@@ -395,8 +399,13 @@ static void what_is_wrong_is_refused(void **state) {
       {.max_in_count = 1000001},
       {.size = 4},
   };
-  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-    assert_int_equal(vestry_nats_create(&bad[i], &broker), VESTRY_INVALID);
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    vestry_nats_options options = bad[i];
+    long lines = the.th.log_lines;
+    options.host = &the.th.host;
+    assert_int_equal(vestry_nats_create(&options, &broker), VESTRY_INVALID);
+    if (!options.size) assert_int_equal(the.th.log_lines, lines + 1); /* otherwise the host is not known */
+  }
   assert_int_equal(vestry_nats_create(NULL, NULL), VESTRY_INVALID);
   const vestry_nats_options unreadable[] = {
       {.host = &the.th.host, .tls_ca_file = "/nowhere"},
