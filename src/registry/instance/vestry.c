@@ -108,25 +108,28 @@ static vestry_err create_bus(vestry *v, const vestry_options *options) {
   return vestry_bus_create(&bus, &v->bus);
 }
 
-static vestry_err fill(vestry *v, const vestry_options *options) {
+/* ret_part: what is at fault if it fails. */
+static vestry_err fill(vestry *v, const vestry_options *options, const char **ret_part) {
+  *ret_part = "the runtime, threads_count";
   v->nothing = json_object();
   if (!v->nothing) return VESTRY_NO_MEMORY;
   v->nothing->refcount = UNCOUNTED; /* every thread dispatches with it */
   vestry_err error = create_runtime(v, options);
   if (!error) error = vsi_trim_init(&v->trim, v->runtime);
   if (!error) error = vsi_routes_create(v->host, &v->routes);
-  if (!error) error = create_seals(v, options);
-  if (!error) error = create_store(v, options);
+  if (!error) *ret_part = "secret, previous_secret", error = create_seals(v, options);
+  if (!error) *ret_part = "store, max_count, idle_ms", error = create_store(v, options);
   if (!error) error = vestry_store_driver_create(v->store, v->runtime, &v->driver);
-  if (!error) error = vsi_group_create(v->runtime, options->connection, &v->group);
+  if (!error) *ret_part = "connection", error = vsi_group_create(v->runtime, options->connection, &v->group);
   if (!error) vsi_group_limit(v->group, options->max_queued_bytes);
-  if (!error) error = create_profiles(v, options);
-  if (!error) error = vsi_channels_create(v->group, options->max_channels_count, &v->channels);
+  if (!error) *ret_part = "profiles", error = create_profiles(v, options);
+  if (!error) *ret_part = "a bound", error = vsi_channels_create(v->group, options->max_channels_count, &v->channels);
   if (!error) error = vsi_histories_create(v, options->max_history_bytes);
   if (!error) error = create_bus(v, options);
   if (!error && options->max_streams_per_scope_count)
     error = vsi_shares_create(v->host, options->max_streams_per_scope_count, &v->shares);
-  if (!error && options->sessions) error = vsi_sessions_create(v, options->sessions, &v->sessions);
+  if (!error && options->sessions)
+    *ret_part = "sessions", error = vsi_sessions_create(v, options->sessions, &v->sessions);
   if (!error) error = vsi_effects_register(&v->registry);
   return error;
 }
@@ -157,21 +160,34 @@ static const vestry_host *host_of(const vestry_options *options) {
   return options->runtime ? vestry_runtime_host(options->runtime) : vestry_host_default();
 }
 
+/* Why the options are none; NULL: they are. */
+static const char *find_mistake(const vestry_options *options) {
+  if (options->max_body_bytes > MAX_BODY_BYTES) return "max_body_bytes is too large";
+  if (options->sessions && options->scope) return "sessions and scope do not go together: a session is the scope";
+  if (options->max_per_stream_count > VSI_LIFE_KEYS_MAX) return "max_per_stream_count is too large";
+  if (options->profiles_count > VESTRY_PROFILES_MAX) return "there are too many profiles";
+  return options->profiles_count && !options->profiles ? "profiles_count goes with profiles" : NULL;
+}
+
+static vestry_err refuse(const vestry_host *host, const char *why) {
+  vsi_log(host, VESTRY_LOG_ERROR, "vestry_create: %s", why);
+  return VESTRY_INVALID;
+}
+
 vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   vestry_options own;
   const vestry_options *options = &own;
-  if (!ret_instance || VSI_OPTIONS_TAKE_GROWN(own, given, vestry_options, max_streams_per_scope_count))
-    return VESTRY_INVALID;
-  if (options->max_body_bytes > MAX_BODY_BYTES || (options->sessions && options->scope)) return VESTRY_INVALID;
-  if (options->max_per_stream_count > VSI_LIFE_KEYS_MAX) return VESTRY_INVALID;
-  if (options->profiles_count > VESTRY_PROFILES_MAX || (options->profiles_count && !options->profiles))
-    return VESTRY_INVALID;
+  if (!ret_instance) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE_GROWN(own, given, vestry_options, max_streams_per_scope_count))
+    return refuse(vestry_host_default(), "the options have a size that is none, or members of a later vestry");
   const vestry_host *host = host_of(options);
+  const char *mistake = find_mistake(options), *part = "";
+  if (mistake) return refuse(host, mistake);
   vestry *v = vsi_calloc(host, 1, sizeof *v);
   if (!v) return VESTRY_NO_MEMORY;
   if (VSI_OPTIONS_TAKE(v->hooks, options->hooks) || VSI_OPTIONS_TAKE(v->signals, options->signals)) {
     vsi_free(host, v);
-    return VESTRY_INVALID;
+    return refuse(host, "hooks or signals have a size that is none, or members of a later vestry");
   }
   v->host = host;
   vsi_names_init(&v->registry, host);
@@ -185,8 +201,9 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   vsi_budget_init(&v->request_bytes, options->max_request_bytes ? options->max_request_bytes : DEFAULT_REQUEST_BYTES);
   vsi_budget_init(&v->answer_bytes, options->max_answer_bytes ? options->max_answer_bytes : DEFAULT_ANSWER_BYTES);
   v->retry_after_s = options->retry_after_s ? options->retry_after_s : DEFAULT_RETRY_AFTER_S;
-  vestry_err error = fill(v, options);
+  vestry_err error = fill(v, options, &part);
   if (error) {
+    vsi_log(host, VESTRY_LOG_ERROR, "vestry_create: %s: %s", part, vestry_strerror(error));
     take_apart(v);
     return error;
   }
