@@ -61,6 +61,7 @@ static vestry_err serve_document(const vestry_request *req, vestry_reply *reply,
   vestry_render render;
   vestry_html_init(&html, page->pages->host);
   vsi_render_init(&render, page, &html, share);
+  if (!share) vsi_request_is_asked_who(req);
   vestry_err error = page->allow && share ? page->allow(req, page->app) : VESTRY_OK;
   if (!error && share) {
     vsi_request_copy *copy = NULL;

@@ -383,9 +383,26 @@ static void everything_is_refreshed_whoever_comes_and_goes(void **state) {
   close_site(&s);
 }
 
+/* A cache that many share gives to nobody what was made for one. */
+static void a_private_document_is_kept_by_no_cache(void **state) {
+  (void)state;
+  site s;
+  open_site(&s, NULL);
+  vestry_memory_exchange *private = begin(&s, "/", NULL, false, true),
+                         *shared = begin(&s, "/shared", NULL, false, true);
+  assert_int_equal(vestry_memory_status(private), 200);
+  assert_string_equal(vestry_memory_header(private, "Cache-Control"), "private, no-store");
+  assert_int_equal(vestry_memory_status(shared), 200);
+  assert_null(vestry_memory_header(shared, "Cache-Control"));
+  vestry_memory_destroy(private);
+  vestry_memory_destroy(shared);
+  close_site(&s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_stream_that_takes_nothing_costs_nothing),
+      cmocka_unit_test(a_private_document_is_kept_by_no_cache),
       cmocka_unit_test(what_was_blocked_is_paced),
       cmocka_unit_test(a_blocked_page_may_end),
       cmocka_unit_test(a_render_names_as_many_topics_as_it_may),

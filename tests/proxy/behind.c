@@ -5,6 +5,10 @@
  *   POST /flood     send 64 KiB to all streams
  *   POST /end       end all streams, cleanly
  *   GET /seen       as JSON: how many streams are open, were opened, ended and why; who asked for them
+ *   with SESSIONS=1 in the environment:
+ *   POST /login     ?user=…
+ *   GET /who, /token, /tab, /nonce, /cookie   pages that know who asks
+ *   GET /public     a page that is for everybody; /files/public.html the same, from a table, with a max-age
  * HEARTBEAT_MS in the environment: of the streams. */
 #include <pthread.h>
 #include <stdlib.h>
@@ -93,6 +97,70 @@ static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx
   return err;
 }
 
+/* ---- what caches may keep ---------------------------------------------------------------------------------------- */
+
+static _Atomic(int) made; /* pages */
+
+static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  (void)ctx;
+  vestry_err err = vestry_session_login(req, reply, vestry_request_value(req, VESTRY_IN_QUERY, "user"));
+  return err ? err : vestry_reply_status(reply, 204);
+}
+
+static vestry_err who(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  (void)ctx;
+  const char *user = vestry_session_user(req);
+  return vestry_reply_bodyf(reply, "<p>%s %d", user ? user : "nobody", ++made);
+}
+
+static vestry_err token(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  char text[VESTRY_CSRF_TOKEN_BYTES];
+  vestry_err err = vestry_csrf_token(ctx, req, reply, text);
+  return err ? err : vestry_reply_bodyf(reply, "<p>%s", text);
+}
+
+static vestry_err tab(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  char id[VESTRY_TAB_ID_BYTES];
+  (void)ctx;
+  vestry_err err = vestry_tab_id(req, id);
+  return err ? err : vestry_reply_bodyf(reply, "<p>%s", id);
+}
+
+static vestry_err nonce(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  char text[VESTRY_ONCE_NONCE_BYTES];
+  (void)ctx;
+  vestry_err err = vestry_once_nonce(req, text);
+  return err ? err : vestry_reply_bodyf(reply, "<p>%s", text);
+}
+
+static vestry_err cookie(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  char text[64] = "none";
+  (void)ctx;
+  (void)vestry_request_cookie(req, "whose", text, sizeof text);
+  return vestry_reply_bodyf(reply, "<p>%s %d", text, ++made);
+}
+
+static vestry_err public_page(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  (void)req, (void)ctx;
+  vestry_reply_header(reply, "Cache-Control", "public, max-age=3600");
+  return vestry_reply_bodyf(reply, "<p>%d", ++made);
+}
+
+static void mount_people(struct app *app, vestry_csrf **ret_csrf, vestry_files **ret_files) {
+  static const vestry_file table[] = {{.path = "public.html", .bytes = "<p>all", .len = 6}};
+  vestry *v = app->program.v;
+  vestry_csrf_create(v, NULL, ret_csrf);
+  vestry_files_create(&(vestry_files_options){.embedded = table, .embedded_count = 1, .max_age_s = 3600}, ret_files);
+  vestry_route(v, "POST", "/login", login, NULL);
+  vestry_route(v, "GET", "/who", who, NULL);
+  vestry_route(v, "GET", "/token", token, *ret_csrf);
+  vestry_route(v, "GET", "/tab", tab, NULL);
+  vestry_route(v, "GET", "/nonce", nonce, NULL);
+  vestry_route(v, "GET", "/cookie", cookie, NULL);
+  vestry_route(v, "GET", "/public", public_page, NULL);
+  vestry_route(v, "GET", "/files/{path...}", vestry_files_handler, *ret_files);
+}
+
 int main(int argc, char **argv) {
   static struct app app = {.lock = PTHREAD_MUTEX_INITIALIZER};
   static const vestry_profile offered[] = {{.ops = &vestry_profile_brotli}, {.ops = &vestry_profile_gzip}};
@@ -100,6 +168,11 @@ int main(int argc, char **argv) {
   vestry_options options = {.profiles = offered, .profiles_count = 2};
   const vestry_connection_options connection = {.heartbeat_ms = heartbeat_ms ? strtoul(heartbeat_ms, NULL, 10) : 0};
   options.connection = &connection;
+  const bool has_people = getenv("SESSIONS") != NULL;
+  const vestry_session_options sessions = {.insecure = true};
+  if (has_people) options.sessions = &sessions;
+  vestry_csrf *csrf = NULL;
+  vestry_files *files = NULL;
   app.seen = json_array();
   program_start(&app.program, argc, argv, "test_proxy_behind", "A server behind a proxy", &options);
   vestry_route(app.program.v, "GET", "/", page, &app.program);
@@ -108,7 +181,10 @@ int main(int argc, char **argv) {
   vestry_route(app.program.v, "POST", "/flood", flood, &app);
   vestry_route(app.program.v, "POST", "/end", finish, &app);
   vestry_route(app.program.v, "GET", "/seen", seen, &app);
+  if (has_people) mount_people(&app, &csrf, &files);
   program_wait(&app.program);
+  vestry_csrf_destroy(csrf);
+  vestry_files_destroy(files);
   int status = program_finish(&app.program);
   json_decref(app.seen);
   return status;

@@ -56,12 +56,12 @@ function end(child, exited) {
 /* ---- the program ------------------------------------------------------------------------------------------------- */
 
 // where: 'tcp', 'unix'. prefix: a command to run it by. heartbeatMs: of its streams.
-async function startProgram(t, where, { prefix = [], heartbeatMs = 15_000, adapter = 'microhttpd' } = {}) {
+async function startProgram(t, where, { prefix = [], heartbeatMs = 15_000, adapter = 'microhttpd', env = {} } = {}) {
   const socket = path.join(folderFor(t), 'web.sock');
   const listen = where === 'unix' ? ['--unix-socket', socket] : ['--port', '0'];
   const [command, ...options] = [...prefix, BEHIND, '--adapter', adapter, ...listen];
   const child = spawn(command, options,
-    { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, HEARTBEAT_MS: String(heartbeatMs) } });
+    { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, HEARTBEAT_MS: String(heartbeatMs), ...env } });
   const exited = once(child, 'exit');
   let stopped = null;
   const stop = () => (stopped ??= end(child, exited).then((how) => assert.deepEqual(how, [0, null])));
@@ -100,8 +100,9 @@ function configuration(name, changes) {
 }
 
 const configure = {
-  nginx: ({ folder, listen, upstream, pem, linger, plain }) => {
+  nginx: ({ folder, listen, upstream, pem, linger, plain, cache }) => {
     const inside = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((of) => `${of}_temp_path ${folder}/${of};`);
+    if (cache) inside.push(`proxy_cache_path ${folder}/cache keys_zone=all:1m; proxy_cache all; ${cache}`);
     const text = configuration('nginx.conf', [
       ['worker_processes auto', 'worker_processes 1'],
       ['worker_rlimit_nofile 65536', 'worker_rlimit_nofile 1024'],
@@ -161,7 +162,7 @@ const listens = (address, port) => new Promise((done) => {
 
 // plain: without TLS.
 // A port that is free may be another's a moment later; then there is another one.
-async function startProxy(t, kind, upstream, { address = '127.0.0.1', linger = '10m', lost = '30s', plain = false, prefix = [] } = {}) {
+async function startProxy(t, kind, upstream, { address = '127.0.0.1', linger = '10m', lost = '30s', plain = false, prefix = [], cache = '' } = {}) {
   const folder = folderFor(t);
   fs.chmodSync(folder, 0o755);
   const pem = path.join(folder, 'web.pem');
@@ -173,7 +174,7 @@ async function startProxy(t, kind, upstream, { address = '127.0.0.1', linger = '
   fs.appendFileSync(pem, ca);
   for (let tries = 0; ; tries++) {
     const port = prefix.length ? 8443 : await freePort(address);
-    const [name, ...options] = configure[kind]({ folder, listen: `${address}:${port}`, upstream, pem, linger, lost, plain });
+    const [name, ...options] = configure[kind]({ folder, listen: `${address}:${port}`, upstream, pem, linger, lost, plain, cache });
     const [command, ...all] = [...prefix, program(name), ...options];
     const child = spawn(command, all, { stdio: ['ignore', 'ignore', 'pipe'] });
     let said = '';

@@ -84,6 +84,7 @@ vestry_err vestry_csrf_token(vestry_csrf *csrf, const vestry_request *req, vestr
                              char token[VESTRY_CSRF_TOKEN_BYTES]) {
   char cookie[VSI_SEAL_LEN + 1];
   const char *more = NULL;
+  vsi_request_is_asked_who(req);
   if (req->v->sessions && !req->session.id[0]) return VESTRY_INVALID;
   if (!req->v->sessions) {
     vestry_err error = read_cookie(csrf, req, cookie) ? VESTRY_OK : set_cookie(csrf, req, reply, cookie);

@@ -360,6 +360,7 @@ vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, voi
 }
 
 vestry_err vestry_once_nonce(const vestry_request *req, char nonce[VESTRY_ONCE_NONCE_BYTES]) {
+  vsi_request_is_asked_who(req);
   return vsi_seal_make(&req->v->seals, req->v->host, VSI_SEAL_ONCE, vestry_request_scope(req), NULL, nonce);
 }
 

@@ -129,11 +129,19 @@ static vestry_err respond_with_body(const vestry_request *req, int status, const
   return req->ops->respond_body(req->server_request, &response, body) ? VESTRY_IO : VESTRY_OK;
 }
 
+/* No cache gives to one what is another's: a page that knows who asked for it, unless its handler says what caches may
+ * do; and what sets a cookie, whatever he says. */
+static bool is_private(const vestry_request *req, const vestry_reply *reply) {
+  vsi_caching said = vsi_reply_caching(reply);
+  if (said == VSI_CACHING_UNSAID) return req->is_personal || vsi_reply_header_find(reply, "Set-Cookie");
+  return said != VSI_CACHING_NONE && vsi_reply_header_find(reply, "Set-Cookie");
+}
+
 vestry_err vsi_answer_reply(const vestry_request *req, vestry_reply *reply) {
   int status = reply->status ? reply->status : reply->has_body ? 200 : 204;
   bool has_body = reply->has_body && status != 204 && status != 205 && status != 304;
   bool says_len = reply->knows_len && status == 304;
-  vestry_header *headers = vsi_alloc(reply->host, (reply->headers_count + 2) * sizeof *headers);
+  vestry_header *headers = vsi_alloc(reply->host, (reply->headers_count + 3) * sizeof *headers);
   if (!headers) return vsi_answer_error(req, VESTRY_NO_MEMORY);
   size_t count = 0;
   char len[24];
@@ -141,7 +149,11 @@ vestry_err vsi_answer_reply(const vestry_request *req, vestry_reply *reply) {
   if (says_len) headers[count++] = (vestry_header){"Content-Length", len};
   if (has_body && !vsi_reply_header_find(reply, "Content-Type"))
     headers[count++] = (vestry_header){"Content-Type", reply->body_type};
-  for (size_t i = 0; i < reply->headers_count; i++) headers[count++] = reply->headers[i];
+  const bool keeps_private = is_private(req, reply);
+  if (keeps_private) headers[count++] = (vestry_header){"Cache-Control", "private, no-store"};
+  for (size_t i = 0; i < reply->headers_count; i++)
+    if (!keeps_private || strcasecmp(reply->headers[i].name, "Cache-Control") != 0)
+      headers[count++] = reply->headers[i];
   vestry_err error =
       has_body ? respond_with_body(req, status, headers, count, reply) : respond(req, status, headers, count, NULL, 0);
   vsi_free(reply->host, headers);

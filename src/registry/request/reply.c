@@ -95,6 +95,27 @@ const vestry_header *vsi_reply_header_find(const vestry_reply *reply, const char
   return NULL;
 }
 
+/* Whether a list of directives has this one (RFC 9111, section 5.2: in any case; a value is of no interest here). */
+static bool has_directive(const char *list, const char *name) {
+  size_t len = strlen(name);
+  for (const char *at = list; *at; at += strcspn(at, ",")) {
+    at += strspn(at, ", \t");
+    if (strncasecmp(at, name, len) == 0 && strchr(", \t=", at[len])) return true;
+  }
+  return false;
+}
+
+vsi_caching vsi_reply_caching(const vestry_reply *reply) {
+  vsi_caching said = VSI_CACHING_UNSAID;
+  for (size_t i = 0; i < reply->headers_count; i++) {
+    if (strcasecmp(reply->headers[i].name, "Cache-Control") != 0) continue;
+    const char *list = reply->headers[i].value;
+    if (has_directive(list, "private") || has_directive(list, "no-store")) return VSI_CACHING_NONE;
+    if (said != VSI_CACHING_ASKED) said = has_directive(list, "no-cache") ? VSI_CACHING_ASKED : VSI_CACHING_KEPT;
+  }
+  return said;
+}
+
 static vestry_err headers_reserve(vestry_reply *reply) {
   if (reply->headers_count < reply->headers_capacity) return VESTRY_OK;
   size_t capacity = reply->headers_capacity ? reply->headers_capacity * 2 : FIRST_HEADERS;

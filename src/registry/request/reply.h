@@ -77,6 +77,14 @@ bool vsi_reply_stays_open(const vestry_reply *reply, const vestry *v);
 /* When streams are stored under its key already. */
 vestry_put_policy vsi_reply_policy(const vestry_reply *reply);
 
+/* What its own Cache-Control says to caches that many share. */
+typedef enum vsi_caching {
+  VSI_CACHING_UNSAID,
+  VSI_CACHING_NONE,  /* private, no-store */
+  VSI_CACHING_ASKED, /* kept, and given to nobody before they have asked here */
+  VSI_CACHING_KEPT   /* whatever else */
+} vsi_caching;
+vsi_caching vsi_reply_caching(const vestry_reply *reply);
 /* The header of that name, in any case; NULL: none. */
 const vestry_header *vsi_reply_header_find(const vestry_reply *reply, const char *name);
 

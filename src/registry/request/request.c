@@ -138,7 +138,17 @@ const char *vestry_request_query(const vestry_request *req) {
   return req->query;
 }
 
+/* Headers that say who asks. */
+static bool says_who(const char *name) {
+  static const char *const names[] = {"Cookie", "Authorization", "X-Remote-User", "X-Forwarded-User",
+                                      "X-Forwarded-Email"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (strcasecmp(name, names[i]) == 0) return true;
+  return false;
+}
+
 const char *vestry_request_header(const vestry_request *req, const char *name) {
+  if (says_who(name)) vsi_request_is_asked_who(req);
   return req->ops->header(req->server_request, name);
 }
 

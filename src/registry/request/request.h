@@ -41,6 +41,7 @@ struct vestry_request {
   const char *method, *path, *query; /* the adapter's, never NULL */
   bool is_datastar, is_head;
   bool is_copy;                  /* of one that was served before (copy.h) */
+  bool is_personal;              /* somebody asked who asks: the answer is nobody else's */
   int error;                     /* the status of an error page that is being made; 0: none */
   const struct vsi_visit *visit; /* the route it is in; NULL: none, its handler was given */
   vsi_values values[VSI_IN_COUNT];
@@ -58,6 +59,11 @@ struct vestry_request {
   size_t scope_len;
   char scope[VESTRY_SCOPE_MAX_BYTES];
 };
+
+/* The answer is of whoever asks, and no cache's to give to others. */
+static inline void vsi_request_is_asked_who(const vestry_request *req) {
+  ((vestry_request *)(uintptr_t)req)->is_personal = true; /* what serves it made it */
+}
 
 /* Whether the body is a form's, in either coding. */
 bool vsi_request_is_form(const vestry_request *req);

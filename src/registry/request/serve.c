@@ -217,6 +217,7 @@ static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry
   s->reply.is_datastar = s->request.is_datastar;
   s->reply.last_event_id = vestry_request_header(&s->request, "Last-Event-ID");
   error = s->v->sessions ? vsi_session_begin(&s->request, &s->reply) : vsi_request_scope(&s->request, &s->reply);
+  s->request.is_personal = false; /* until guards or the handler ask */
   if (!error) {
     s->reply.scope = vestry_request_scope(&s->request);
     if (s->request.visit) error = vsi_visit_guard(s->request.visit, &s->request, &s->reply);

@@ -150,17 +150,21 @@ vestry_err vsi_session_begin(vestry_request *req, vestry_reply *reply) {
   return error;
 }
 
-/* A page, a redirect or a stream: what a browser shows. Others may be kept by caches, for everybody. */
+/* A page, a redirect or a stream: what a browser shows. */
 static bool is_for_browsers(const vestry_reply *reply) {
   const vestry_header *type = vsi_reply_header_find(reply, "Content-Type");
   const char *said = type ? type->value : reply->has_body ? reply->body_type : "text/html";
   return strncmp(said, "text/html", 9) == 0 || vsi_reply_is_stream(reply);
 }
 
+/* A log-in or log-out is told with every answer; what can wait, a renewal or a visitor's id, with a document, unless
+ * that one is for everybody: who wants to know who asks says so before. */
 void vsi_session_tell(const vestry_request *req, vestry_reply *reply) {
   const vsi_sessions *sessions = req->v->sessions;
   const record *session = req->session.user;
-  if (!req->session.is_new || (!session && !req->session.was_changed && !is_for_browsers(reply))) return;
+  if (!req->session.is_new) return;
+  bool waits = !is_for_browsers(reply) || (!req->is_personal && vsi_reply_caching(reply) == VSI_CACHING_KEPT);
+  if (waits && !req->session.was_changed) return;
   vsi_token token = {.is_visitor = !session, .is_signed = session && sessions->is_signed};
   memcpy(token.id, req->session.id, sizeof token.id);
   if (token.is_signed) {
@@ -187,10 +191,12 @@ void vsi_session_end(vestry_request *req) {
 }
 
 const char *vestry_session_user(const vestry_request *req) {
+  vsi_request_is_asked_who(req);
   return req->session.user ? req->session.user->user : NULL;
 }
 
 bool vestry_session_is_visitor(const vestry_request *req) {
+  vsi_request_is_asked_who(req);
   return req->v->sessions && !req->session.user;
 }
 

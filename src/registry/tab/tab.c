@@ -56,6 +56,7 @@ static vestry_err find(vestry_request *req) {
 /* Its seal in req->tab. The scope may have changed since it was last asked for: by a log-in. */
 static vestry_err know(const vestry_request *asked) {
   vestry_request *req = (vestry_request *)(uintptr_t)asked; /* what serves it made it */
+  vsi_request_is_asked_who(req);
   if (req->tab_is_known) return VESTRY_OK;
   vestry_err error = is_good(req, req->tab, strlen(req->tab)) ? VESTRY_OK : find(req);
   req->tab_is_known = !error;
