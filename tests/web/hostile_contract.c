@@ -223,11 +223,39 @@ static void unfinished_bodies_refuse_no_newcomer(void **state) {
   server_stop(&s);
 }
 
+enum { GONE = 3000, STAYING = 200 };
+
+static void send_half(client *c) {
+  client_connect(c, s.port, false);
+  client_say(c, "GET /echo HTTP/1.1\r\nHost: ");
+}
+
+/* All places are held by halves of heads, and the backlog is full of those who gave up waiting. When the others go, too,
+ * the next one is served at once. */
+static void who_has_gone_holds_no_place(void **state) {
+  (void)state;
+  static client staying[STAYING];
+  seam->start(&s, &(web_settings){.room = 8});
+  for (int i = 0; i < STAYING; i++) send_half(&staying[i]);
+  for (int i = 0; i < GONE; i++) {
+    client c;
+    send_half(&c);
+    client_close(&c);
+  }
+  for (int i = 0; i < STAYING; i++) client_close(&staying[i]);
+  double since = seconds_now();
+  server_assert_serves(&s);
+  double took = seconds_now() - since;
+  if (took > 1) fail_msg("the first answer took %.1f s", took);
+  server_stop(&s);
+}
+
 int hostile_contract_run(const server_seam *tested) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(heads_are_read_in_one_way_only),      cmocka_unit_test(no_header_is_passed_over),
       cmocka_unit_test(targets_are_read_in_one_way_only),    cmocka_unit_test(encoded_slashes_are_no_segments),
       cmocka_unit_test(blanks_in_request_lines_are_refused), cmocka_unit_test(unfinished_bodies_refuse_no_newcomer),
+      cmocka_unit_test(who_has_gone_holds_no_place),
   };
   char name[80];
   seam = tested;

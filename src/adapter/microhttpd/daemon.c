@@ -170,5 +170,6 @@ vestry_err vsi_microhttpd_daemon_start(vestry_microhttpd *adapter, const vsi_mic
   if (!daemon) return error ? error : VESTRY_IO;
   /* release pairs with vestry_microhttpd_port, which a handler may have called by now */
   atomic_store_explicit(&adapter->daemon, daemon, memory_order_release);
+  adapter->door.is_tls = adapter->is_tls;
   return vsi_microhttpd_door_open(&adapter->door, daemon, settings->connections_count, &adapter->sockets);
 }

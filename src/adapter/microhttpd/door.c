@@ -22,7 +22,7 @@
 #include "base/outside.h"
 #include "base/thread.h"
 
-enum { BACKLOG = 4096, MOST_AHEAD = 32, WAIT_MS = 100, FULL_WAIT_MS = 5, LINE_BYTES = 256 };
+enum { BACKLOG = 4096, MOST_AHEAD = 32, WAIT_MS = 100, FULL_WAIT_MS = 5, PEEKED_BYTES = 4096, LINE_BYTES = 256 };
 
 /* ---- letting in -------------------------------------------------------------------------------------------------- */
 
@@ -36,12 +36,30 @@ static bool is_want(int error) {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
+/* Who ended before he was let in has sent all that he will: if that has no end of a head, it is no request. Many that
+ * came and went while there was no place are thrown out here, and take none. What is encrypted cannot be read here. */
+static bool has_come_in_vain(const vsi_microhttpd_door *door, int fd) {
+  struct pollfd polled = {.fd = fd, .events = POLLRDHUP};
+  char head[PEEKED_BYTES];
+  if (poll(&polled, 1, 0) <= 0) return false;
+  if (polled.revents & (POLLERR | POLLHUP)) return true;
+  if (door->is_tls) return false;
+  ssize_t len = recv(fd, head, sizeof head, MSG_PEEK | MSG_DONTWAIT);
+  if (len == (ssize_t)sizeof head) return false; /* there may be more */
+  if (len <= 0) return true;
+  return !memmem(head, (size_t)len, "\n\r\n", 3) && !memmem(head, (size_t)len, "\n\n", 2); /* of mere LF, too */
+}
+
 /* OK | LIMIT: no descriptors | NOT_FOUND: nobody is there */
 static vestry_err let_in(vsi_microhttpd_door *door) {
   struct sockaddr_storage address;
   socklen_t len = sizeof address;
   int fd = accept4(door->listener, (struct sockaddr *)&address, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
   if (fd < 0) return is_want(errno) ? VESTRY_LIMIT : VESTRY_NOT_FOUND;
+  if (has_come_in_vain(door, fd)) {
+    close(fd);
+    return VESTRY_OK;
+  }
   vsi_microhttpd_arrivals *arrivals = &door->sockets->arrivals;
   if (vsi_microhttpd_arrivals_enter(arrivals, fd))
     close(fd);
@@ -52,7 +70,7 @@ static vestry_err let_in(vsi_microhttpd_door *door) {
 
 /* libmicrohttpd allocates all that a connection needs when it is added, so this thread must not run ahead of those that
  * serve: what thousands hold at once is memory that the process keeps. A connection that libmicrohttpd drops without a
- * word gives no room back; so this waits for a moment only. */
+ * word gives no room back; so this waits for a moment only, and looks for such. */
 static void *keep_door(void *argument) {
   vsi_microhttpd_door *door = argument;
   vsi_microhttpd_arrivals *arrivals = &door->sockets->arrivals;
@@ -60,10 +78,12 @@ static void *keep_door(void *argument) {
   while (!atomic_load_explicit(&door->is_closing, memory_order_relaxed)) { /* a mere flag */
     if (vsi_microhttpd_sockets_count(door->sockets) >= door->capacity) {
       vsi_microhttpd_arrivals_sweep(arrivals);
+      vsi_microhttpd_sockets_look(door->sockets);
       wait_for(door, -1, FULL_WAIT_MS);
       continue;
     }
     vsi_microhttpd_arrivals_wait(arrivals, MOST_AHEAD, WAIT_MS);
+    if (vsi_microhttpd_arrivals_count(arrivals) >= MOST_AHEAD) vsi_microhttpd_arrivals_sweep(arrivals);
     vestry_err error = let_in(door);
     if (error == VESTRY_LIMIT && !in_want) {
       vestry_turn_away(door->v, VESTRY_REFUSAL_DESCRIPTORS);

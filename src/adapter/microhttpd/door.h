@@ -21,6 +21,7 @@ typedef struct vsi_microhttpd_door {
   vsi_microhttpd_unix_socket file; /* the listener's, if it is a UNIX socket */
   pthread_t thread;
   bool is_open;
+  bool is_tls;            /* constant, set before it is open */
   atomic_bool is_closing; /* set, then told by `stop` */
 } vsi_microhttpd_door;
 

@@ -2,9 +2,10 @@
  * ever; and in its epoll mode it does not see an end that came in one burst with a part of a request, so that a client
  * which has long gone holds a connection for the whole time-out.
  *
- * A timer looks at all connections that wait for a request, some times a second. One that is late is shut down, and one
- * whose peer has ended, if nothing that it sent is unread and both were so at the look before: what libmicrohttpd has
- * read it takes apart at once, so a request that is complete is being served by then. libmicrohttpd sees the shutdown
+ * A timer looks at all connections that wait for a request, some times a second, and the door does when all places are
+ * taken. One that is late is shut down, and one whose peer has ended, if nothing that it sent is unread and both were so
+ * some milliseconds ago: what libmicrohttpd has read it takes apart at once, so a request that is complete is being
+ * served by then. libmicrohttpd sees the shutdown
  * as a hang-up, in any mode, and closes.
  *
  * Who is late with bytes unread is not to blame: a handler holds up the thread. It is looked at again next time.
@@ -26,6 +27,7 @@
 enum { LOOKED_AT = 256, LONGEST_LOOK_MS = 250, LEAST_LOOK_MS = 10, LOOKS = 8, SOUGHT = 16, SHUT_MS = 2000 };
 /* libmicrohttpd closes connections that are silent between requests; here it is about those that are not. */
 #define IDLE_GRACE_NS UINT64_C(1000000000)
+#define ENDED_NS      UINT64_C(20000000)
 
 /* ---- the ring ---------------------------------------------------------------------------------------------------- */
 
@@ -43,7 +45,7 @@ static void wait_locked(vsi_microhttpd_socket *socket, uint64_t now, uint64_t fo
   leave_locked(socket);
   socket->until_ns = for_ns > UINT64_MAX - now ? UINT64_MAX : now + for_ns;
   socket->is_waiting = true;
-  socket->has_ended = false;
+  socket->ended_ns = 0;
   socket->previous = ring->previous;
   socket->next = ring;
   ring->previous->next = socket;
@@ -74,13 +76,14 @@ static void judge_locked(vsi_microhttpd_socket *socket, short events, uint64_t n
   bool is_dead = (events & (POLLERR | POLLHUP)) != 0; /* reset, or cut: nobody wants what is unread */
   if (!is_dead && (is_late || has_ended) && has_unread(socket->fd)) is_late = has_ended = false;
   if (is_late) vestry_turn_away(socket->all->v, VESTRY_REFUSAL_DEADLINE);
-  if (is_late || (has_ended && socket->has_ended)) cut_locked(socket);
-  socket->has_ended = has_ended;
+  if (!has_ended)
+    socket->ended_ns = 0;
+  else if (!socket->ended_ns)
+    socket->ended_ns = now;
+  if (is_late || (has_ended && now - socket->ended_ns >= ENDED_NS)) cut_locked(socket);
 }
 
-static void look(vestry_timer *timer, void *ctx) {
-  (void)timer;
-  vsi_microhttpd_sockets *sockets = ctx;
+void vsi_microhttpd_sockets_look(vsi_microhttpd_sockets *sockets) {
   struct pollfd polled[LOOKED_AT];
   vsi_microhttpd_socket *looked_at[LOOKED_AT];
   uint64_t now = vsi_outside_now_ns(sockets->host);
@@ -96,6 +99,11 @@ static void look(vestry_timer *timer, void *ctx) {
     for (nfds_t i = 0; i < count; i++) judge_locked(looked_at[i], told ? polled[i].revents : 0, now);
   }
   pthread_mutex_unlock(&sockets->lock);
+}
+
+static void look(vestry_timer *timer, void *ctx) {
+  (void)timer;
+  vsi_microhttpd_sockets_look(ctx);
 }
 
 /* ---- the budget -------------------------------------------------------------------------------------------------- */

@@ -20,7 +20,7 @@ typedef struct vsi_microhttpd_socket {
   uint64_t until_ns;
   bool is_waiting;   /* for a request, or the rest of it */
   bool is_first;     /* its first request is not complete: the time since the accept counts */
-  bool has_ended;    /* when it was last looked at its peer had ended, and nothing was unread */
+  uint64_t ended_ns; /* since when, as far as it was looked at, its peer has ended and nothing is unread; 0: not */
   int fd;            /* constant */
   size_t body_bytes; /* guarded by all->lock: what its request's body holds of the instance's request bytes */
   uint64_t going;    /* guarded by all->lock: what it held when it was cut */
@@ -65,6 +65,8 @@ void vsi_microhttpd_sockets_shut(vsi_microhttpd_sockets *sockets);
 /* libmicrohttpd must have none any more. */
 void vsi_microhttpd_sockets_finish(vsi_microhttpd_sockets *sockets);
 
+/* All places are taken: look at once who has gone. Threads any. */
+void vsi_microhttpd_sockets_look(vsi_microhttpd_sockets *sockets);
 /* How many descriptors connections have, those that are on their way to their threads too. Threads any. */
 uint32_t vsi_microhttpd_sockets_count(vsi_microhttpd_sockets *sockets);
 
