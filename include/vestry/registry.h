@@ -203,7 +203,7 @@ VESTRY_API const vestry_host *vestry_host_of(const vestry *v);
 /** How long its streams stay silent before a heartbeat, unless a reply says otherwise; VESTRY_NEVER_MS: for ever.
  *  Threads any. */
 VESTRY_API uint64_t vestry_heartbeat_ms(const vestry *v);
-/** How large a request's body may be: adapters that read bodies ahead need not read more. Threads any. */
+/** How large a request's body may be where vestry_body_limit says nothing else. Threads any. */
 VESTRY_API size_t vestry_max_body_bytes(const vestry *v);
 /** Counters, a snapshot. Threads any. */
 VESTRY_API void vestry_stats_get(vestry *v, vestry_stats *ret_stats);

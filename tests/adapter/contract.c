@@ -332,6 +332,20 @@ static void refuses_bodies_that_are_too_large(void **state) {
   finish();
 }
 
+static void bodies_have_limits_by_their_path(void **state) {
+  begin(state);
+  for (int no_length = 0; no_length < 2; no_length++) {
+    assert_int_equal(vestry_body_limit(the.seam->instance(the.server), "/echo", 100), VESTRY_OK);
+    post_body(100, no_length, 200);
+    post_body(101, no_length, 413);
+    assert_int_equal(vestry_body_limit(the.seam->instance(the.server), "/echo", 2 << 20),
+                     VESTRY_OK); /* more than the instance's */
+    post_body(2 << 20, no_length, 200);
+    post_body((2 << 20) + 1, no_length, 413);
+  }
+  finish();
+}
+
 static void ask_broken(bool no_length) {
   void *exchange =
       ask((contract_ask){"POST", "/echo", .body = "short", .body_len = 5, .no_length = no_length, .breaks = true});
@@ -734,6 +748,7 @@ int contract_run(const contract_seam *seam) {
       ITS(refuses_malformed_signals),
       ITS(reads_bodies_whole),
       ITS(refuses_bodies_that_are_too_large),
+      ITS(bodies_have_limits_by_their_path),
       ITS(refuses_bodies_that_break_off),
       ITS(flushes_the_head_of_a_stream_at_once),
       ITS(writes_events_in_order),

@@ -275,6 +275,140 @@ static void guards_step_in_from_the_outside(void **state) {
   test_host_assert_clean(&w.th);
 }
 
+static void a_guard_may_be_of_one_path_alone(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  static const char *const paths[] = {"/", "/a", "/a/", "/a/b", "/a/{id}/c"};
+  for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) mount(&w, "GET", paths[i], "p");
+  watch front = {.name = "f"}, a = {.name = "a"}, slash = {.name = "s"}, id = {.name = "i"}, all = {.name = "l"};
+  assert_int_equal(vestry_guard(w.v, "/{$}", stand, &front), VESTRY_OK);
+  assert_int_equal(vestry_guard(w.v, "/a{$}", stand, &a), VESTRY_OK);
+  assert_int_equal(vestry_guard(w.v, "/a/{$}", stand, &slash), VESTRY_OK);
+  assert_int_equal(vestry_guard(w.v, "/a/{id}/c{$}", stand, &id), VESTRY_OK);
+  assert_int_equal(vestry_guard(w.v, "/", stand, &all), VESTRY_OK);
+  static const char *const asked[] = {"/", "/a", "/a/", "/a/b", "/a/7/c"};
+  for (size_t i = 0; i < 5; i++) assert_served(&w, "GET", asked[i], 200, NULL);
+  assert_string_equal(front.seen, "f");
+  assert_string_equal(a.seen, "a");
+  assert_string_equal(slash.seen, "s");
+  assert_string_equal(id.seen, "i7");
+  assert_string_equal(all.seen, "llllll7" + 1);
+  front.stops = "answer";
+  wire r = serve(&w, "GET", "/");
+  assert_int_equal(r.status, 303);
+  wire_finish(&r);
+  assert_served(&w, "GET", "/a", 200, NULL);
+  assert_int_equal(vestry_unguard(w.v, "/", stand, &front), VESTRY_NOT_FOUND); /* that is another one */
+  assert_int_equal(vestry_unguard(w.v, "/{$}", stand, &front), VESTRY_OK);
+  assert_served(&w, "GET", "/", 200, NULL);
+  static const char *const bad[] = {"{$}", "/{$}/a", "/{$}{$}", "/a{b}{$}", "/{a...}{$}"};
+  for (size_t i = 0; i < 5; i++) assert_int_equal(vestry_guard(w.v, bad[i], stand, &all), VESTRY_INVALID);
+  world_end(&w);
+  test_host_assert_clean(&w.th);
+}
+
+static int post_bytes(world *w, const char *path, size_t len) {
+  char *body = malloc(len + 1);
+  memset(body, 'x', len);
+  wire r = {.method = "POST", .path = path, .body = body, .body_len = len};
+  wire_request(w, &r, NULL, NULL);
+  wire_finish(&r);
+  free(body);
+  return r.status;
+}
+
+static void bodies_have_limits_by_their_path(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){.max_body_bytes = 1000});
+  static const char *const paths[] = {"/", "/a", "/a/{id}", "/a/{id}/file"};
+  for (size_t i = 0; i < 4; i++) mount(&w, "POST", paths[i], "p");
+  assert_int_equal(post_bytes(&w, "/a/7/file", 1000), 200);
+  assert_int_equal(post_bytes(&w, "/a/7/file", 1001), 413);
+  assert_int_equal(vestry_body_limit(w.v, "/", 100), VESTRY_OK);
+  assert_int_equal(vestry_body_limit(w.v, "/a/{any}/file", 100000), VESTRY_OK);
+  assert_int_equal(vestry_body_limit(w.v, "/a", 200), VESTRY_OK);
+  assert_int_equal(vestry_body_limit(w.v, "/a{$}", 300), VESTRY_OK);
+  static const struct {
+    const char *path;
+    size_t most;
+  } rows[] = {{"/", 100}, {"/a", 300}, {"/a/7", 200}, {"/a/7/file", 100000}};
+  for (size_t i = 0; i < 4; i++) {
+    assert_int_equal(post_bytes(&w, rows[i].path, rows[i].most), 200);
+    assert_int_equal(post_bytes(&w, rows[i].path, rows[i].most + 1), 413);
+    assert_int_equal(vestry_max_body_bytes_at(w.v, rows[i].path), rows[i].most);
+  }
+  assert_int_equal(vestry_body_limit(w.v, "/a", 0), VESTRY_OK); /* as the instance's, again */
+  assert_int_equal(post_bytes(&w, "/a/7", 1000), 200);
+  assert_int_equal(post_bytes(&w, "/a/7", 1001), 413);
+  assert_int_equal(vestry_max_body_bytes(w.v), 1000);
+  assert_int_equal(vestry_body_limit(w.v, "a", 1), VESTRY_INVALID);
+  assert_int_equal(vestry_body_limit(w.v, NULL, 1), VESTRY_INVALID);
+  assert_int_equal(vestry_body_limit(w.v, "/a", SIZE_MAX), VESTRY_INVALID);
+  assert_non_null(strstr(w.th.last_log, "the limit of /a is refused"));
+  world_end(&w);
+  test_host_assert_clean(&w.th);
+}
+
+/* ------------------------------------------------------------------------------------------- errors that say ------ */
+
+typedef struct says {
+  int status; /* 0: none */
+  const char *body, *header, *location;
+  vestry_err error;
+} says;
+
+static vestry_err say(const vestry_request *req, vestry_reply *reply, void *app) {
+  const says *one = app;
+  (void)req;
+  if (one->location) vestry_reply_redirect(reply, 303, one->location);
+  if (one->status) vestry_reply_status(reply, one->status);
+  if (one->header) vestry_reply_header(reply, "X-Why", one->header);
+  if (one->body) vestry_reply_bodyf(reply, "%s", one->body);
+  return one->error;
+}
+
+/* A guard answers by what it has said, a body, headers and a redirect too, and an error; and so does a handler with a
+ * status that says what went wrong. What was begun for the better is thrown away. */
+static void an_error_may_have_its_own_answer(void **state) {
+  (void)state;
+  static const struct {
+    says one;
+    int of_guard, of_handler;
+    const char *body_of_guard, *body_of_handler;
+  } rows[] = {
+      {{422, "Too long", "len", NULL, VESTRY_MALFORMED}, 422, 422, "Too long", "Too long"},
+      {{403, "Not you", NULL, NULL, VESTRY_FAILED}, 403, 403, "Not you", "Not you"},
+      {{503, "Later", NULL, NULL, VESTRY_LIMIT}, 503, 503, "Later", "Later"},
+      {{401, "Log in", NULL, "/login", VESTRY_FAILED}, 401, 401, "Log in", "Log in"},
+      {{201, "Made", NULL, NULL, VESTRY_IO}, 201, 500, "Made", "internal error\n"},
+      {{0, NULL, NULL, "/login", VESTRY_IO}, 303, 500, "", "internal error\n"},
+      {{0, "Nearly", NULL, NULL, VESTRY_NOT_FOUND}, 404, 404, "not found\n", "not found\n"},
+      {{404, NULL, NULL, NULL, VESTRY_NOT_FOUND}, 404, 404, "", "not found\n"},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    for (int by_guard = 0; by_guard < 2; by_guard++) {
+      world w;
+      says one = rows[i].one;
+      world_begin(&w, (vestry_options){0});
+      if (by_guard) {
+        mount(&w, "GET", "/", "p");
+        assert_int_equal(vestry_guard(w.v, "/", say, &one), VESTRY_OK);
+      } else {
+        assert_int_equal(vestry_route(w.v, "GET", "/", say, &one), VESTRY_OK);
+      }
+      wire r = serve(&w, "GET", "/");
+      assert_int_equal(r.status, by_guard ? rows[i].of_guard : rows[i].of_handler);
+      assert_string_equal(r.text ? r.text : "", by_guard ? rows[i].body_of_guard : rows[i].body_of_handler);
+      if (one.header) assert_true(wire_has_header(&r, "X-Why: len"));
+      wire_finish(&r);
+      world_end(&w);
+      test_host_assert_clean(&w.th);
+    }
+  }
+}
+
 /* --------------------------------------------------------------------------------------------- error pages -------- */
 
 static vestry_err not_well(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -529,6 +663,9 @@ int main(void) {
       cmocka_unit_test(bodies_without_a_route_stay_unread),
       cmocka_unit_test(a_table_is_mounted_whole_or_not),
       cmocka_unit_test(guards_step_in_from_the_outside),
+      cmocka_unit_test(a_guard_may_be_of_one_path_alone),
+      cmocka_unit_test(bodies_have_limits_by_their_path),
+      cmocka_unit_test(an_error_may_have_its_own_answer),
       cmocka_unit_test(errors_have_pages),
       cmocka_unit_test(no_memory_changes_nothing),
       cmocka_unit_test(nobody_waits_for_itself),

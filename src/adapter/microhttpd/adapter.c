@@ -36,7 +36,6 @@ vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *
   adapter->v = v;
   adapter->host = host;
   settings.lost_ms = vsi_microhttpd_lost_ms(v, options->lost_ms);
-  adapter->max_body_bytes = vestry_max_body_bytes(v);
   adapter->is_tls = settings.tls_key != NULL;
   adapter->send_buffer_bytes = (int)settings.send_buffer_bytes;
   vestry_err error = vsi_microhttpd_settings_fit(adapter, &settings);

@@ -24,7 +24,6 @@ struct vestry_microhttpd {
   vestry *v;
   const vestry_host *host;
   int send_buffer_bytes; /* SO_SNDBUF; 0: the system's */
-  size_t max_body_bytes;
   bool is_tls;
   bool has_nobody;
   int nobody; /* if there is one: a socket that is put in the place of those that are handed over (handover.c) */

@@ -165,6 +165,7 @@ static int refusal_of(vsi_microhttpd_request *request, const vsi_microhttpd_line
     for (const char *at = framing.length; *at; at++)
       request->body_length = request->body_length * 10 + (uint64_t)(*at - '0');
   request->is_routed = vestry_route_status(request->adapter->v, request->method, request->path) == 200;
+  request->max_body_bytes = vestry_max_body_bytes_at(request->adapter->v, request->path);
   return 0;
 }
 
@@ -182,8 +183,7 @@ void vsi_microhttpd_request_begin(vsi_microhttpd_request *request, const char *m
 
 static bool is_unwanted(const vsi_microhttpd_request *request) {
   return request->refused || !request->is_routed || request->no_memory ||
-         request->body_length > request->adapter->max_body_bytes ||
-         request->body_len > request->adapter->max_body_bytes;
+         request->body_length > request->max_body_bytes || request->body_len > request->max_body_bytes;
 }
 
 /* false: there is none, and it is to be answered so. */
@@ -213,7 +213,7 @@ static bool make_room(vsi_microhttpd_request *request, size_t more) {
 }
 
 bool vsi_microhttpd_request_take(vsi_microhttpd_request *request, const char *data, size_t len) {
-  size_t limit = request->adapter->max_body_bytes;
+  size_t limit = request->max_body_bytes;
   if (!is_unwanted(request)) {
     size_t part = len < limit + 1 - request->body_len ? len : limit + 1 - request->body_len;
     if (make_room(request, part)) {

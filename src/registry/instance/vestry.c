@@ -18,7 +18,6 @@ enum { DEFAULT_RETRY_AFTER_S = 2 };
 /* What jansson's own constants have: references to them are not counted. */
 #define UNCOUNTED             SIZE_MAX
 #define DEFAULT_BODY_BYTES    ((size_t)1 << 20)
-#define MAX_BODY_BYTES        (SIZE_MAX / 4)
 #define DEFAULT_REQUEST_BYTES ((size_t)256 << 20)
 #define DEFAULT_ANSWER_BYTES  ((size_t)256 << 20)
 
@@ -162,7 +161,7 @@ static const vestry_host *host_of(const vestry_options *options) {
 
 /* Why the options are none; NULL: they are. */
 static const char *find_mistake(const vestry_options *options) {
-  if (options->max_body_bytes > MAX_BODY_BYTES) return "max_body_bytes is too large";
+  if (options->max_body_bytes > VESTRY_BODY_BYTES_MAX) return "max_body_bytes is too large";
   if (options->sessions && options->scope) return "sessions and scope do not go together: a session is the scope";
   if (options->max_per_stream_count > VSI_LIFE_KEYS_MAX) return "max_per_stream_count is too large";
   if (options->profiles_count > VESTRY_PROFILES_MAX) return "there are too many profiles";

@@ -6,6 +6,7 @@
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "registry/instance/instance.h"
+#include "vestry/routes.h"
 #include "json/value.h"
 
 enum { READ_BYTES = 16384 };
@@ -50,8 +51,8 @@ static vestry_err make_room(vestry_request *req, vsi_buffer *body, size_t more) 
 
 /* The body comes in pieces into a buffer that grows with it: a client that only announces a megabyte costs nothing. A
  * chunked body is read until one byte more than is allowed has come. */
-static vestry_err read_pieces(vestry_request *req, int64_t announced, vsi_buffer *body) {
-  size_t limit = announced >= 0 ? (size_t)announced : req->v->max_body_bytes + 1;
+static vestry_err read_pieces(vestry_request *req, int64_t announced, size_t most, vsi_buffer *body) {
+  size_t limit = announced >= 0 ? (size_t)announced : most + 1;
   while (body->len < limit) {
     size_t room = limit - body->len < READ_BYTES ? limit - body->len : READ_BYTES, len = 0;
     vestry_err error = make_room(req, body, room + 1); /* one for the NUL behind it all */
@@ -61,16 +62,17 @@ static vestry_err read_pieces(vestry_request *req, int64_t announced, vsi_buffer
     if (len == 0) return announced >= 0 ? VESTRY_IO : VESTRY_OK; /* it broke off before its length */
     body->len += len;
   }
-  return body->len > req->v->max_body_bytes ? VESTRY_TOO_LARGE : VESTRY_OK;
+  return body->len > most ? VESTRY_TOO_LARGE : VESTRY_OK;
 }
 
 static vestry_err read_body(vestry_request *req) {
   int64_t announced = req->ops->body_length(req->server_request);
   if (announced == 0) return VESTRY_OK;
-  if (announced > 0 && (uint64_t)announced > req->v->max_body_bytes) return VESTRY_TOO_LARGE;
+  const size_t most = vestry_max_body_bytes_at(req->v, req->path);
+  if (announced > 0 && (uint64_t)announced > most) return VESTRY_TOO_LARGE;
   vsi_buffer body;
   vsi_buffer_init(&body, req->v->host);
-  vestry_err error = read_pieces(req, announced, &body);
+  vestry_err error = read_pieces(req, announced, most, &body);
   size_t len = 0;
   if (!error && body.len) {
     req->body = vsi_buffer_take(&body, &len);

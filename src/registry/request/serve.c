@@ -208,6 +208,13 @@ static vestry_err refuse_reading(serving *s, vestry_err error, const vestry_sign
   return vsi_answer_error(&s->request, error);
 }
 
+/* Whether a reply is the answer though an error was returned. A guard's is with any status; a handler's may have been
+ * begun for the better, so it is with a status that says what went wrong, and a body that says it too. */
+static bool is_whole(const vestry_reply *reply, bool is_guarded, vestry_err error) {
+  if (!reply->status || reply->no_memory) return false;
+  return is_guarded || (reply->status >= 400 && reply->has_body && error != reply->refused);
+}
+
 static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry_connection **ret_connection) {
   if (vsi_instance_is_closing(s->v)) return vsi_answer_error(&s->request, VESTRY_CLOSED);
   vestry_signals_error why;
@@ -222,8 +229,9 @@ static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry
     s->reply.scope = vestry_request_scope(&s->request);
     if (s->request.visit) error = vsi_visit_guard(s->request.visit, &s->request, &s->reply);
   }
-  bool is_answer = error && s->reply.status && !s->reply.no_memory;
+  bool is_guarded = error != VESTRY_OK;
   if (!error) error = handler(&s->request, &s->reply, app);
+  bool is_answer = error && is_whole(&s->reply, is_guarded, error);
   if (error && error == s->reply.refused) error = VESTRY_INVALID; /* whatever it is, the client has no part in it */
   s->request.handled = error;
   if (s->v->sessions) vsi_session_tell(&s->request, &s->reply);

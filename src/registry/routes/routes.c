@@ -18,13 +18,28 @@
 #include "registry/instance/instance.h"
 #include "vestry/adapter.h"
 
+/* What a prefix says: a pattern, and whether it is for that path alone. */
+typedef struct part {
+  bool is_exact;
+  char *pattern; /* in the text behind what it is a part of */
+} part;
+
 struct vsi_guard {
   vsi_guard *next; /* sorted: fewer segments first, then as they came */
   _Atomic(uint32_t) running;
   vestry_guard_fn guard;
   void *app;
-  char prefix[];
+  part part;
+  char text[];
 };
+
+/* How large bodies may be, for some paths. */
+typedef struct limit {
+  struct limit *next; /* sorted: more segments first, then exact ones */
+  size_t max_body_bytes;
+  part part;
+  char text[];
+} limit;
 
 typedef struct page {
   struct page *next;
@@ -50,7 +65,10 @@ struct vsi_routes {
   vsi_trie_node *root;
   vsi_guard *guards;
   size_t guards_count;
+  limit *limits;
   page *pages;
+
+  _Atomic(size_t) limits_count; /* relaxed: most instances have none, and then nobody takes the lock for them */
 
   _Atomic(uint32_t) waiters;
   pthread_mutex_t left_lock;
@@ -89,6 +107,10 @@ void vsi_routes_destroy(vsi_routes *routes) {
     next = guard->next;
     vsi_free(routes->host, guard);
   }
+  for (limit *next, *at = routes->limits; at; at = next) {
+    next = at->next;
+    vsi_free(routes->host, at);
+  }
   for (page *next, *at = routes->pages; at; at = next) {
     next = at->next;
     vsi_free(routes->host, at);
@@ -102,6 +124,35 @@ void vsi_routes_destroy(vsi_routes *routes) {
   pthread_mutex_destroy(&routes->left_lock);
   pthread_cond_destroy(&routes->left);
   vsi_free(routes->host, routes);
+}
+
+/* ------------------------------------------------------------------------------------------------ prefixes -------- */
+
+static const char only_here[] = "{$}"; /* at a prefix's end */
+
+/* Read a prefix into a text with room for all of it. OK | INVALID | LIMIT */
+static vestry_err read_part(const char *prefix, char *text, part *ret_part) {
+  size_t len = strlen(prefix), more = sizeof only_here - 1;
+  bool is_exact = len > more && strcmp(prefix + len - more, only_here) == 0;
+  len -= is_exact ? more : 0;
+  memcpy(text, prefix, len);
+  text[len] = '\0';
+  *ret_part = (part){is_exact, text};
+  return vsi_pattern_check(text, false);
+}
+
+static bool fits(const part *of, const char *path) {
+  return of->is_exact ? vsi_pattern_is(of->pattern, path) : vsi_pattern_begins(of->pattern, path);
+}
+
+static bool are_alike(const part *one, const part *other) {
+  return one->is_exact == other->is_exact && strcmp(one->pattern, other->pattern) == 0;
+}
+
+static size_t depth_of(const char *pattern) {
+  size_t depth = 0;
+  for (; *pattern; pattern++) depth += *pattern == '/' && pattern[1];
+  return depth;
 }
 
 /* ------------------------------------------------------------------------------------------- a request ------------ */
@@ -137,7 +188,7 @@ bool vsi_routes_enter(vsi_routes *routes, const char *method, const char *path, 
   pthread_rwlock_rdlock(&routes->lock);
   ret_visit->route = find_locked(routes, method, path, &ret_visit->captures, allow);
   for (vsi_guard *guard = ret_visit->route ? routes->guards : NULL; guard; guard = guard->next) {
-    if (!vsi_pattern_begins(guard->prefix, path)) continue;
+    if (!fits(&guard->part, path)) continue;
     atomic_fetch_add(&guard->running, 1);
     ret_visit->guards[ret_visit->guards_count++] = guard;
   }
@@ -382,44 +433,49 @@ vestry_err vestry_mount(vestry *v, const char *prefix, const vestry_mounted *row
 /* --------------------------------------------------------------------------------------------------- guards ------- */
 
 /* How many segments a prefix has. */
-static size_t depth_of(const char *prefix) {
-  size_t depth = 0;
-  for (; *prefix; prefix++) depth += *prefix == '/' && prefix[1];
-  return depth;
-}
-
-vestry_err vestry_guard(vestry *v, const char *prefix, vestry_guard_fn fn, void *app) {
-  if (!v || !fn) return VESTRY_INVALID;
-  vestry_err error = vsi_pattern_check(prefix, false);
-  if (error) return refuse(v, "the guard of", prefix, error, no_pattern);
-  vsi_routes *routes = v->routes;
-  size_t len = strlen(prefix);
-  vsi_guard *guard = vsi_calloc(routes->host, 1, sizeof *guard + len + 1);
-  if (!guard) return VESTRY_NO_MEMORY;
-  guard->guard = fn;
-  guard->app = app;
-  memcpy(guard->prefix, prefix, len);
+static vestry_err add_guard(vsi_routes *routes, vsi_guard *guard) {
   pthread_rwlock_wrlock(&routes->lock);
   bool has_room = routes->guards_count < VESTRY_GUARDS_MAX;
   if (has_room) {
     vsi_guard **at = &routes->guards;
-    while (*at && depth_of((*at)->prefix) <= depth_of(prefix)) at = &(*at)->next;
+    while (*at && depth_of((*at)->part.pattern) <= depth_of(guard->part.pattern)) at = &(*at)->next;
     guard->next = *at;
     *at = guard;
     routes->guards_count++;
   }
   pthread_rwlock_unlock(&routes->lock);
-  if (has_room) return VESTRY_OK;
+  return has_room ? VESTRY_OK : VESTRY_LIMIT;
+}
+
+vestry_err vestry_guard(vestry *v, const char *prefix, vestry_guard_fn fn, void *app) {
+  if (!v || !fn) return VESTRY_INVALID;
+  if (!prefix) return refuse(v, "the guard of", prefix, VESTRY_INVALID, no_pattern);
+  vsi_routes *routes = v->routes;
+  vsi_guard *guard = vsi_calloc(routes->host, 1, sizeof *guard + strlen(prefix) + 1);
+  if (!guard) return VESTRY_NO_MEMORY;
+  guard->guard = fn;
+  guard->app = app;
+  const char *why = no_pattern;
+  vestry_err error = read_part(prefix, guard->text, &guard->part);
+  if (!error) {
+    error = add_guard(routes, guard);
+    why = "there are too many guards";
+  }
+  if (!error) return VESTRY_OK;
   vsi_free(routes->host, guard);
-  return refuse(v, "the guard of", prefix, VESTRY_LIMIT, "there are too many guards");
+  return refuse(v, "the guard of", prefix, error, why);
 }
 
 vestry_err vestry_unguard(vestry *v, const char *prefix, vestry_guard_fn fn, void *app) {
-  if (!v || !fn || vsi_pattern_check(prefix, false)) return VESTRY_INVALID;
+  if (!v || !fn || !prefix) return VESTRY_INVALID;
   vsi_routes *routes = v->routes;
+  part wanted;
+  char *text = vsi_alloc(routes->host, strlen(prefix) + 1);
+  if (!text) return VESTRY_NO_MEMORY;
+  vestry_err error = read_part(prefix, text, &wanted);
   pthread_rwlock_wrlock(&routes->lock);
   vsi_guard **at = &routes->guards;
-  while (*at && !((*at)->guard == fn && (*at)->app == app && strcmp((*at)->prefix, prefix) == 0)) at = &(*at)->next;
+  while (*at && !((*at)->guard == fn && (*at)->app == app && are_alike(&(*at)->part, &wanted))) at = &(*at)->next;
   vsi_guard *guard = *at;
   bool inside = guard && is_inside(&guard->running);
   if (guard && !inside) {
@@ -427,11 +483,62 @@ vestry_err vestry_unguard(vestry *v, const char *prefix, vestry_guard_fn fn, voi
     routes->guards_count--;
   }
   pthread_rwlock_unlock(&routes->lock);
+  vsi_free(routes->host, text);
+  if (error) return VESTRY_INVALID;
   if (!guard) return VESTRY_NOT_FOUND;
   if (inside) return VESTRY_INVALID;
   wait_for(routes, &guard->running);
   vsi_free(routes->host, guard);
   return VESTRY_OK;
+}
+
+/* --------------------------------------------------------------------------------------------- sizes of bodies ---- */
+
+/* Whether it goes before another: it says more of a path. */
+static bool is_closer(const part *one, const part *other) {
+  size_t depth = depth_of(one->pattern), others = depth_of(other->pattern);
+  return depth > others || (depth == others && one->is_exact && !other->is_exact);
+}
+
+vestry_err vestry_body_limit(vestry *v, const char *prefix, size_t max_body_bytes) {
+  if (!v) return VESTRY_INVALID;
+  if (!prefix || max_body_bytes > VESTRY_BODY_BYTES_MAX)
+    return refuse(v, "the limit of", prefix, VESTRY_INVALID, prefix ? "it is too large" : no_pattern);
+  vsi_routes *routes = v->routes;
+  limit *made = vsi_calloc(routes->host, 1, sizeof *made + strlen(prefix) + 1);
+  if (!made) return VESTRY_NO_MEMORY;
+  made->max_body_bytes = max_body_bytes;
+  vestry_err error = read_part(prefix, made->text, &made->part);
+  if (error) {
+    vsi_free(routes->host, made);
+    return refuse(v, "the limit of", prefix, error, no_pattern);
+  }
+  pthread_rwlock_wrlock(&routes->lock);
+  limit **at = &routes->limits;
+  while (*at && !are_alike(&(*at)->part, &made->part) && !is_closer(&made->part, &(*at)->part)) at = &(*at)->next;
+  bool is_there = *at && are_alike(&(*at)->part, &made->part);
+  if (is_there) {
+    (*at)->max_body_bytes = max_body_bytes;
+  } else {
+    made->next = *at;
+    *at = made;
+    atomic_fetch_add_explicit(&routes->limits_count, 1, memory_order_relaxed);
+  }
+  pthread_rwlock_unlock(&routes->lock);
+  if (is_there) vsi_free(routes->host, made);
+  return VESTRY_OK;
+}
+
+size_t vestry_max_body_bytes_at(vestry *v, const char *path) {
+  vsi_routes *routes = v->routes;
+  size_t bytes = v->max_body_bytes;
+  if (!atomic_load_explicit(&routes->limits_count, memory_order_relaxed)) return bytes;
+  pthread_rwlock_rdlock(&routes->lock);
+  const limit *at = routes->limits;
+  while (at && !fits(&at->part, path)) at = at->next;
+  if (at && at->max_body_bytes) bytes = at->max_body_bytes;
+  pthread_rwlock_unlock(&routes->lock);
+  return bytes;
 }
 
 /* --------------------------------------------------------------------------------------------- error pages -------- */

@@ -77,6 +77,17 @@ bool vsi_pattern_begins(const char *pattern, const char *path) {
   return true;
 }
 
+bool vsi_pattern_is(const char *pattern, const char *path) {
+  size_t len, path_len;
+  for (; *pattern && *path; pattern += 1 + len, path += 1 + path_len) {
+    const char *segment = segment_of(pattern, &len), *other = segment_of(path, &path_len);
+    vestry_slice name;
+    bool is_literal = kind_of(segment, len, &name) == LITERAL;
+    if (is_literal ? len != path_len || memcmp(segment, other, len) != 0 : path_len == 0) return false;
+  }
+  return !*pattern && !*path;
+}
+
 /* -------------------------------------------------------------------------------------------------- routes -------- */
 
 vsi_route *vsi_route_create(const vestry_host *host, const char *method, const char *pattern, vestry_handler_fn handler,
