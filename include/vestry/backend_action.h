@@ -95,7 +95,9 @@ typedef struct vestry_backend_action_options {
  *  url      a format as that of vestry_html_add, for a URL: %s is percent-encoded as one component of it (a path
  *           segment, a name or value of the query), so that it can hold anything; %-s is part of the URL as it is, and
  *           "%-s" alone takes a whole URL. Either way it cannot leave the JavaScript string. (A segment that is "." or
- *           ".." goes up the path all the same: URLs have no escape for these two.)
+ *           ".." goes up the path all the same: URLs have no escape for these two.) In the format itself, {$room.id} is
+ *           what that signal is in the page when the action runs, likewise percent-encoded as one component:
+ *           "/rooms/{$room.id}/messages"; names are letters, digits and '_'
  *  Returns  OK | INVALID (method, options, format, an empty URL, buffer NULL with capacity > 0) | TOO_LARGE (capacity)
  *           | NO_MEMORY (only with a payload, whose JSON jansson writes)
  *  Threads  any; does not block */

@@ -213,6 +213,39 @@ static void put_options(vsi_html *html, const vestry_backend_action_options *opt
   if (o.is_open) vsi_html_put_str(html, "}");
 }
 
+/* The path of a signal: names with dots between them. */
+static bool is_signal(const char *path, size_t len) {
+  bool begins = true;
+  for (size_t i = 0; i < len; i++) {
+    const char c = path[i];
+    const bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+    if (!is_letter && (begins || !((c >= '0' && c <= '9') || c == '.'))) return false;
+    begins = c == '.';
+  }
+  return !begins;
+}
+
+/* A part of a URL of the format's own, in which {$signal} is what the signal is when the action runs. */
+static void put_url(vsi_html *html, const char *bytes, size_t len) {
+  static const char quote[] = "&#39;"; /* an action stands in no script */
+  const char *end = bytes + len;
+  for (const char *begin; (begin = memmem(bytes, (size_t)(end - bytes), "{$", 2)) != NULL;) {
+    const char *name = begin + 2, *close = memchr(name, '}', (size_t)(end - name));
+    if (!close || !is_signal(name, (size_t)(close - name))) {
+      vsi_html_fail(html, VESTRY_INVALID, "in an action's URL, {$ is not followed by the path of a signal and }");
+      return;
+    }
+    vsi_html_escape_js(html, bytes, (size_t)(begin - bytes));
+    vsi_html_put_str(html, quote);
+    vsi_html_put_str(html, "+encodeURIComponent($");
+    vsi_html_put(html, name, (size_t)(close - name));
+    vsi_html_put_str(html, ")+");
+    vsi_html_put_str(html, quote);
+    bytes = close + 1;
+  }
+  vsi_html_escape_js(html, bytes, (size_t)(end - bytes));
+}
+
 static void put_call(vsi_html *html, vestry_method method) {
   vsi_html_put_str(html, "@");
   vsi_html_put_str(html, actions[method]);
@@ -222,7 +255,7 @@ static vestry_err put_action(vsi_html *html, vestry_method method, const vestry_
                              const char *url, va_list arguments) VESTRY_PRINTF(4, 0);
 static vestry_err put_action(vsi_html *html, vestry_method method, const vestry_backend_action_options *given,
                              const char *url, va_list arguments) {
-  static const vsi_format_sink in_url = {vsi_html_escape_js, vsi_html_escape_component, vsi_html_escape_js};
+  static const vsi_format_sink in_url = {put_url, vsi_html_escape_component, vsi_html_escape_js};
   vestry_backend_action_options options = {.size = 0};
   if (vsi_options_take(&options, sizeof options, FROZEN_SIZE, given) || (unsigned)method >= COUNT(actions) ||
       !are_valid(&options))

@@ -37,6 +37,36 @@ static void urls(void **state) {
   assert_string_equal(made, "@get(" Q "/%EF%BF%BD%01" Q ")");
 }
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* of formats that are in the table below */
+static vestry_err url(const char *format) {
+  return vestry_backend_action_string(made, sizeof made, VESTRY_METHOD_POST, NULL, format, "{$x}", "{$y}");
+}
+#pragma GCC diagnostic pop
+
+static void urls_may_hold_signals(void **state) {
+  (void)state;
+#define SIGNAL(name) Q "+encodeURIComponent($" name ")+" Q
+  assert_int_equal(url("/rooms/{$room.id}/%s/%-s?q={$_q1}"), VESTRY_OK);
+  assert_string_equal(made, "@post(" Q "/rooms/" SIGNAL("room.id") "/%7B%24x%7D/{\\x24y}?q=" SIGNAL("_q1") Q ")");
+  assert_int_equal(url("{$a}{$b}%s%-s"), VESTRY_OK);
+  assert_string_equal(made, "@post(" Q SIGNAL("a") SIGNAL("b") "%7B%24x%7D{\\x24y}" Q ")");
+  assert_int_equal(url("/{a}/$b%s%-s"), VESTRY_OK); /* as ever */
+  assert_string_equal(made, "@post(" Q "/{a}/\\x24b%7B%24x%7D{\\x24y}" Q ")");
+  assert_int_equal(vestry_backend_action_string(made, sizeof made, VESTRY_METHOD_POST,
+                                                &(vestry_backend_action_options){.once = true}, "/{$a}"),
+                   VESTRY_OK);
+  assert_non_null(strstr(made, "(" Q "/" SIGNAL("a") Q ",{"));
+  static const char *const bad[] = {"/{$}%s%-s",         "/{$a%s}%-s",    "/{$a b}%s%-s",  "/{$1}%s%-s",
+                                    "/{$a.}%s%-s",       "/{$.a}%s%-s",   "/{$a..b}%s%-s", "/{$a-b}%s%-s",
+                                    "/{$a['b']}%s%-s",   "/{$a)+(}%s%-s", "/{$a.1b}%s%-s", "/{${$a}}%s%-s",
+                                    "/{$\xC3\xA4}%s%-s", "%s%-s/{$"};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    assert_int_equal(url(bad[i]), VESTRY_INVALID);
+    assert_string_equal(made, "");
+  }
+}
+
 static void every_option(void **state) {
   (void)state;
   vestry_attribute headers[] = {{"X-A", "b'c"}, {"X-B", ""}};
@@ -212,6 +242,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(each_method),
       cmocka_unit_test(urls),
+      cmocka_unit_test(urls_may_hold_signals),
       cmocka_unit_test(every_option),
       cmocka_unit_test(once),
       cmocka_unit_test(bad_options_are_refused),
