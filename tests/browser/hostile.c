@@ -279,6 +279,8 @@ static void client_places(const char *text) {
   json_decref(value);
   vestry_html_add(&html, "\"></b><i data-init=\"");
   vestry_html_backend_action(&html, VESTRY_METHOD_POST, NULL, "/sent?text=%s", text);
+  vestry_html_add(&html, "\"></i><i data-init=\"$said = '%s'; ", text);
+  vestry_html_backend_action(&html, VESTRY_METHOD_POST, NULL, "/said/{$said}?text={$said}&more=%s", "x");
   vestry_html_add(&html, "\"></i>");
   show("client", text, strlen(text));
 }

@@ -268,7 +268,7 @@ test('hostile texts: in a page with the client', async (t) => {
   const errors = [];
   page.on('pageerror', (error) => errors.push(error.message));
   page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
-  const sent = [];
+  const sent = [], said = [];
   const wanted = [...new Set(rows.map(({ text }) => text))].sort();
   let all;
   const done = new Promise((resolve) => (all = resolve));
@@ -277,7 +277,12 @@ test('hostile texts: in a page with the client', async (t) => {
     if (url.pathname === '/client.js') return route.fulfill({ path: CLIENT, contentType: 'text/javascript' });
     if (url.pathname === '/sent') {
       sent.push(url.searchParams.get('text'));
-      if (new Set(sent).size >= wanted.length) all();
+      if (Math.min(new Set(sent).size, new Set(said).size) >= wanted.length) all();
+      return route.fulfill({ status: 204 });
+    }
+    if (url.pathname.startsWith('/said/') || url.searchParams.get('more') === 'x') {
+      said.push(url.searchParams.get('text'));
+      if (Math.min(new Set(sent).size, new Set(said).size) >= wanted.length) all();
       return route.fulfill({ status: 204 });
     }
     const body = rows.map(({ made }) => made).join('\n');
@@ -297,5 +302,6 @@ test('hostile texts: in a page with the client', async (t) => {
   assert.deepEqual(problems.slice(0, 5), []);
   await done;
   assert.deepEqual([...new Set(sent)].sort(), wanted);
+  assert.deepEqual([...new Set(said)].sort(), wanted); // by a signal in the URL
   t.diagnostic(`${rows.length} texts with ${path.basename(CLIENT)}`);
 });
