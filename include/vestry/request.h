@@ -39,8 +39,9 @@ typedef struct vestry_reply vestry_reply;
  *  say vestry_request_json and the functions of vestry/signals.h); NOT_FOUND 404; EXISTS 409; TOO_LARGE 413. LIMIT and
  *  FULL: 503 with Retry-After. All others 500, with a line in the host's log: INVALID among them, since it is what
  *  functions say to a program that handed them what they do not take; and so is any error that a builder of this reply
- *  has said, of a format that was refused, say. To answer otherwise, set status and body, and return OK or an error: what
- *  counts requests that failed, and vestry_once_guard, which forgets those that say LIMIT and FULL, goes by the error */
+ *  has said, of a format that was refused, say. To answer otherwise, set status and body, and return OK or an error:
+ *  what counts requests that failed, and vestry_once_guard, which forgets those that say LIMIT and FULL, goes by the
+ *  error */
 typedef vestry_err (*vestry_handler_fn)(const vestry_request *req, vestry_reply *reply, void *app);
 
 /* Everything a request hands out is borrowed from it and valid during the handler. Handler's thread only. */

@@ -98,8 +98,8 @@ VESTRY_API vestry_err vestry_unguard(vestry *v, const char *prefix, vestry_guard
  *           says why
  *  Threads  as vestry_route */
 VESTRY_API vestry_err vestry_body_limit(vestry *v, const char *prefix, size_t max_body_bytes);
-/** How large a body may be for a path, which is URL-decoded: adapters that read bodies ahead need not read more. Threads
- *  any; takes a lock briefly. */
+/** How large a body may be for a path, which is URL-decoded: adapters that read bodies ahead need not read more.
+ *  Threads any; takes a lock briefly. */
 VESTRY_API size_t vestry_max_body_bytes_at(vestry *v, const char *path);
 
 /** Have a page of the application's answered for errors of ordinary requests, on paths without a route too: a request

@@ -120,7 +120,6 @@ vestry_err vestry_microhttpd_attach(vestry *v, struct MHD_Daemon *daemon, const 
   if (!adapter) return VESTRY_NO_MEMORY;
   adapter->v = v;
   adapter->host = host;
-  adapter->max_body_bytes = vestry_max_body_bytes(v);
   adapter->send_buffer_bytes = (int)own.send_buffer_bytes;
   adapter->attached.lost_ms = vsi_microhttpd_lost_ms(v, own.lost_ms);
   vsi_web_gate_init(&adapter->gate, streams);

@@ -28,8 +28,8 @@ typedef struct vsi_microhttpd_request {
   char *body;           /* as far as it came, at most one byte beyond the limit */
   size_t body_len, body_capacity, body_read;
   size_t max_body_bytes; /* of its path */
-  uint64_t body_passed; /* of a body that nobody wants: what was thrown away */
-  bool no_memory;       /* for the body */
+  uint64_t body_passed;  /* of a body that nobody wants: what was thrown away */
+  bool no_memory;        /* for the body */
 
   char peer[INET6_ADDRSTRLEN];
   size_t target_len; /* as it was sent */
