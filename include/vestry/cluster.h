@@ -115,6 +115,8 @@ typedef struct vestry_cluster_options {
   void *ctx;                  /**< handed to both */
   bool strict;                /**< REJECT and REUSE are exact (see above); the broker must be able to claim. The same on
                                     all nodes */
+  size_t
+      max_waiting_count; /**< dispatches, counts and pages that wait for answers at once [65,536]: one more is FULL */
 } vestry_cluster_options;
 
 /** Join a cluster: start the broker, and tell whoever is there.
@@ -246,6 +248,7 @@ typedef struct vestry_cluster_stats {
   uint64_t claims_count;           /**< keys that were claimed, or were not: */
   uint64_t claims_refused_count;   /**< of these, another node had it */
   uint64_t claims_unknown_count;   /**< of these, it could not be known */
+  uint64_t over_waiting_count;     /**< refused for max_waiting_count: in unsent_count or refused_count */
   uint64_t other_version_count;    /**< of malformed_count: of a node with this secret that is of another version */
 } vestry_cluster_stats;
 

@@ -6,9 +6,15 @@
  *
  * Order. What this node sends for one key is to arrive in order, and who is asked second gets it later. So while one
  * might still have to be asked of others, a younger one of the same key that would go to one of these at once is held.
- * One that goes only where the older one went need not wait: links keep order, and so do their answers.
+ * One that goes only where all older ones went need not wait: links keep order, and so do their answers.
  *
- * All wait equally long, so they are due in the order in which they were asked. */
+ * Lines. Those of one key stand in a line, in two lists: those that have begun and may still be asked of others, and
+ * behind them those that have not begun, because they are held. One that is asked of others has to be the first of the
+ * line; until then it is held where it is. The line knows which nodes all that have begun were asked. So whether one
+ * has to wait is seen at once, however long the line is; and whatever ends lets on only who stands first.
+ *
+ * All wait equally long, so they are due in the order in which they were asked. So many wait at most; one more is FULL.
+ * / */
 #include <string.h>
 
 #include "base/memory.h"
@@ -19,7 +25,55 @@ _Thread_local unsigned vsi_cluster_inside;
 
 /* ------------------------------------------------------------------------------------------------ those that wait - */
 
-/* Those of one key share a bucket, which the id has too. */
+static void append(vsi_asks *list, vsi_ask *ask) {
+  ask->line_older = list->last;
+  ask->line_newer = NULL;
+  *(list->last ? &list->last->line_newer : &list->first) = ask;
+  list->last = ask;
+  ask->is_in_line = true;
+}
+
+static void take_from(vsi_asks *list, vsi_ask *ask) {
+  *(ask->line_older ? &ask->line_older->line_newer : &list->first) = ask->line_newer;
+  *(ask->line_newer ? &ask->line_newer->line_older : &list->last) = ask->line_older;
+  ask->is_in_line = false;
+}
+
+static vsi_line **place_of(const vestry_cluster *cluster, uint64_t hash) {
+  vsi_line *const *at = &cluster->lines[hash / 2 % VSI_LINE_BUCKETS];
+  while (*at && (*at)->hash != hash) at = &(*at)->next;
+  return (vsi_line **)at;
+}
+
+/* Its key's line, or a new one. OK | NO_MEMORY */
+static vestry_err enter_line(vestry_cluster *cluster, vsi_ask *ask) {
+  vsi_line **at = place_of(cluster, ask->hash);
+  if (!*at) {
+    vsi_line *line = vsi_calloc(cluster->host, 1, sizeof *line);
+    if (!line) return VESTRY_NO_MEMORY;
+    line->hash = ask->hash;
+    *at = line;
+  }
+  ask->line = *at;
+  ask->line->count++;
+  return VESTRY_OK;
+}
+
+/* It stands in no list any more. */
+static void step_out(vsi_ask *ask) {
+  vsi_line *line = ask->line;
+  if (!line || !ask->is_in_line) return;
+  take_from(ask->has_begun ? &line->begun : &line->held, ask);
+  line->again_count -= ask->has_begun && ask->is_held;
+  ask->is_held = false;
+}
+
+static void free_line_if_empty(vestry_cluster *cluster, vsi_line *line) {
+  if (!line || line->count) return;
+  *place_of(cluster, line->hash) = line->next;
+  vsi_free(cluster->host, line);
+}
+
 static void insert(vestry_cluster *cluster, vsi_ask *ask) {
   vsi_ask **bucket = &cluster->asks[ask->id % VSI_ASK_BUCKETS];
   ask->next = *bucket;
@@ -43,6 +97,8 @@ static void take_out(vestry_cluster *cluster, vsi_ask *ask) {
   *find(cluster, ask->id) = ask->next;
   *(ask->older ? &ask->older->newer : &cluster->oldest) = ask->newer;
   *(ask->newer ? &ask->newer->older : &cluster->newest) = ask->older;
+  step_out(ask);
+  if (ask->line) ask->line->count--;
 }
 
 static void count_end(vestry_cluster *cluster, const vsi_ask *ask) {
@@ -56,8 +112,11 @@ static void count_end(vestry_cluster *cluster, const vsi_ask *ask) {
   }
 }
 
+/* Behind it, release its line. */
 static void end(vestry_cluster *cluster, vsi_ask *ask, vestry_err error, vsi_ask **done) {
   take_out(cluster, ask);
+  /* Who has opened a stream of the key meanwhile has not got it, and is told so when he tells of it. */
+  if (ask->kind == VSI_WIRE_ASK && ask->count && !ask->asks_all) vsi_tell_remember(cluster, ask->hash, ask->asked);
   ask->error = error;
   count_end(cluster, ask);
   ask->next = *done;
@@ -84,7 +143,8 @@ void vsi_asks_finish(vestry_cluster *cluster, vsi_ask *done) {
 static void send_to(vestry_cluster *cluster, vsi_ask *ask, uint64_t mask) {
   for (size_t i = 0; i < cluster->peers_count; i++) {
     if (!(mask >> i & 1)) continue;
-    vestry_err error = vsi_peer_send(cluster, &cluster->peers[i], &ask->message, (vsi_wire_kind)ask->kind, 0, false);
+    vestry_err error = vsi_peer_send(cluster, &cluster->peers[i], &ask->message, (vsi_wire_kind)ask->kind,
+                                     ask->is_fail_fast ? VSI_WIRE_FAIL_FAST : 0, false);
     if (!error)
       ask->awaited |= UINT64_C(1) << i, ask->was_sent = true;
     else if (!ask->error)
@@ -102,13 +162,37 @@ static uint64_t whom_to_ask(vestry_cluster *cluster, const vsi_ask *ask) {
 }
 
 /* An older one of its key may still go where it would be first. */
-static bool must_wait(const vestry_cluster *cluster, const vsi_ask *ask, uint64_t mask) {
-  const vsi_ask *older = cluster->asks[ask->id % VSI_ASK_BUCKETS];
-  for (; older; older = older->next)
-    if (older->hash == ask->hash && older->id < ask->id &&
-        (older->is_held || (!older->asks_all && mask & ~older->asked)))
-      return true;
-  return false;
+static bool must_wait(const vsi_ask *ask, uint64_t mask) {
+  const vsi_line *line = ask->line;
+  if (!line) return false;
+  if (ask->has_begun) return line->begun.first != ask;
+  return (line->held.first && line->held.first != ask) || line->again_count ||
+         (line->begun.first && (mask & ~line->common));
+}
+
+static void hold(vsi_ask *ask) {
+  if (ask->is_held) return;
+  ask->is_held = true;
+  if (ask->has_begun)
+    ask->line->again_count++;
+  else
+    append(&ask->line->held, ask);
+}
+
+/* It is sent: those who are known to hold it are asked, or all others. */
+static void step_on(vsi_ask *ask, uint64_t mask) {
+  vsi_line *line = ask->line;
+  step_out(ask);
+  ask->asks_all |= ask->has_begun;
+  ask->has_begun = true;
+  if (!line || ask->asks_all) return;
+  line->common = line->begun.first ? line->common & mask : mask;
+  append(&line->begun, ask);
+}
+
+bool vsi_asks_pass_by(const vestry_cluster *cluster, uint64_t hash, unsigned node) {
+  const vsi_line *line = *place_of(cluster, hash);
+  return line && line->begun.first && !(line->common >> node & 1);
 }
 
 static vestry_err conclude(const vestry_cluster *cluster, const vsi_ask *ask) {
@@ -125,10 +209,11 @@ static bool go_on(vestry_cluster *cluster, vsi_ask *ask, vestry_err *ret_error) 
       return true;
     }
     uint64_t mask = whom_to_ask(cluster, ask);
-    ask->is_held = must_wait(cluster, ask, mask);
-    if (ask->is_held) return false;
-    ask->asks_all |= ask->has_begun;
-    ask->has_begun = true;
+    if (must_wait(ask, mask)) {
+      hold(ask);
+      return false;
+    }
+    step_on(ask, mask);
     send_to(cluster, ask, mask);
   }
   return false;
@@ -166,41 +251,47 @@ static vestry_err write_ask(vsi_ask *ask, const vsi_asking *asking) {
   return error;
 }
 
-static vsi_ask *first_held(const vestry_cluster *cluster, uint64_t hash, uint64_t id) {
-  vsi_ask *first = NULL, *ask = cluster->asks[id % VSI_ASK_BUCKETS];
-  for (; ask; ask = ask->next)
-    if (ask->hash == hash && ask->is_held && (!first || ask->id < first->id)) first = ask;
-  return first;
-}
-
-/* Those that are held behind one that has ended, or has been sent to all. */
-static void release(vestry_cluster *cluster, uint64_t hash, uint64_t id, vsi_ask **done) {
-  for (vsi_ask *ask; (ask = first_held(cluster, hash, id)) != NULL;) {
+/* Whoever of a line can go on, now that one has ended or has been sent to all. The line may be freed. */
+static void release(vestry_cluster *cluster, vsi_line *line, vsi_ask **done) {
+  while (line) {
+    vsi_ask *first = line->begun.first, *ask = first && first->is_held ? first : line->held.first;
     vestry_err error;
+    if (!ask) break;
     bool is_over = go_on(cluster, ask, &error);
-    if (ask->is_held) return;
-    if (is_over) end(cluster, ask, error, done);
+    if (is_over)
+      end(cluster, ask, error, done);
+    else if (ask->is_held)
+      break;
   }
+  free_line_if_empty(cluster, line);
 }
 
 /* It begins, or somebody has answered. */
 static void advance(vestry_cluster *cluster, vsi_ask *ask, vsi_ask **done) {
-  uint64_t hash = ask->hash, id = ask->id;
+  vsi_line *line = ask->line;
   vestry_err error;
   bool is_over = go_on(cluster, ask, &error), asks_all = ask->asks_all;
   if (is_over) end(cluster, ask, error, done);
-  if (is_over || asks_all) release(cluster, hash, id, done);
+  if (is_over || asks_all) release(cluster, line, done);
 }
 
-/* Under the lock. */
-static void begin(vestry_cluster *cluster, vsi_ask *ask, vsi_ask **done) {
+/* Under the lock. OK | NO_MEMORY */
+static vestry_err begin(vestry_cluster *cluster, vsi_ask *ask, vsi_ask **done) {
+  bool is_full = cluster->stats.waiting_count >= cluster->max_waiting_count;
+  if (!is_full && ask->kind == VSI_WIRE_ASK && enter_line(cluster, ask)) return VESTRY_NO_MEMORY;
   ask->due_ns = vsi_add_saturating(vsi_now_ns(cluster->host), cluster->answer_ns);
   cluster->stats.asked_count++;
   cluster->stats.waiting_count++;
   bool is_first = !cluster->oldest;
   insert(cluster, ask);
+  if (is_full) {
+    cluster->stats.over_waiting_count++;
+    end(cluster, ask, VESTRY_FULL, done);
+    return VESTRY_OK;
+  }
   if (is_first) (void)vestry_timer_set(cluster->deadline, cluster->answer_ns / VSI_NS_PER_MS, 0); /* CLOSED: the end */
   advance(cluster, ask, done);
+  return VESTRY_OK;
 }
 
 vestry_err vsi_ask_begin(vestry_cluster *cluster, const vsi_asking *asking, uint64_t *ret_id) {
@@ -211,6 +302,7 @@ vestry_err vsi_ask_begin(vestry_cluster *cluster, const vsi_asking *asking, uint
   ask->count = asking->count;
   ask->error = asking->error;
   ask->is_found = ask->asks_all = asking->is_found;
+  ask->is_fail_fast = asking->is_fail_fast;
   ask->kind = asking->list ? VSI_WIRE_LIST : VSI_WIRE_ASK;
   ask->asks_all |= asking->list != NULL;
   ask->only = asking->only;
@@ -218,14 +310,13 @@ vestry_err vsi_ask_begin(vestry_cluster *cluster, const vsi_asking *asking, uint
   vsi_wire_begin(&ask->message, cluster->host);
   if (!asking->list) ask->hash = vsi_cluster_hash_key(cluster, asking->key);
   vsi_cluster_lock(cluster);
-  if (asking->list) ask->hash = (cluster->last_ask_id + 1) << 1 | VSI_KEYS_CHANNEL; /* no other's: it waits for none */
-  ask->id = ++cluster->last_ask_id * VSI_ASK_BUCKETS + ask->hash / 2 % VSI_ASK_BUCKETS;
+  ask->id = ++cluster->last_ask_id;
   vsi_cluster_unlock(cluster);
   vsi_ask *done = NULL;
   vestry_err error = asking->list ? write_list(ask, asking) : write_ask(ask, asking);
   vsi_cluster_lock(cluster);
   if (!error && cluster->has_ended) error = VESTRY_CLOSED;
-  if (!error) begin(cluster, ask, &done);
+  if (!error) error = begin(cluster, ask, &done);
   if (!error && ret_id) *ret_id = ask->id;
   vsi_cluster_unlock(cluster);
   if (error) free_ask(cluster, ask);
@@ -251,26 +342,40 @@ void vsi_ask_take(vestry_cluster *cluster, const vsi_peer *peer, const vsi_wire_
 
 /* --------------------------------------------------------------------------------------------- not answered ------- */
 
+/* false: so many were due that the others shall have the lock in between. */
+static bool end_those_due(vestry_cluster *cluster, uint64_t now_ns, vsi_ask **done) {
+  enum { AT_ONCE = 256 };
+  int left = AT_ONCE;
+  for (vsi_ask *ask; (ask = cluster->oldest) != NULL && ask->due_ns <= now_ns && left > 0; left--) {
+    vsi_line *line = ask->line;
+    end(cluster, ask, VESTRY_TIMEOUT, done);
+    release(cluster, line, done);
+  }
+  return left > 0;
+}
+
 void vsi_asks_due(vestry_timer *timer, void *ctx) {
   vestry_cluster *cluster = ctx;
-  vsi_ask *done = NULL;
-  vsi_cluster_lock(cluster);
-  uint64_t now_ns = vsi_now_ns(cluster->host);
-  while (cluster->oldest && cluster->oldest->due_ns <= now_ns) {
-    uint64_t hash = cluster->oldest->hash, id = cluster->oldest->id;
-    end(cluster, cluster->oldest, VESTRY_TIMEOUT, &done);
-    release(cluster, hash, id, &done);
+  for (bool is_over = false; !is_over;) {
+    vsi_ask *done = NULL;
+    vsi_cluster_lock(cluster);
+    uint64_t now_ns = vsi_now_ns(cluster->host);
+    is_over = end_those_due(cluster, now_ns, &done);
+    if (is_over && cluster->oldest)
+      (void)vestry_timer_set(timer, (cluster->oldest->due_ns - now_ns + VSI_NS_PER_MS - 1) / VSI_NS_PER_MS, 0);
+    vsi_cluster_unlock(cluster);
+    vsi_asks_finish(cluster, done);
   }
-  if (cluster->oldest)
-    (void)vestry_timer_set(timer, (cluster->oldest->due_ns - now_ns + VSI_NS_PER_MS - 1) / VSI_NS_PER_MS, 0);
-  vsi_cluster_unlock(cluster);
-  vsi_asks_finish(cluster, done);
 }
 
 void vsi_asks_end(vestry_cluster *cluster, vestry_err error) {
   vsi_ask *done = NULL;
   vsi_cluster_lock(cluster);
-  while (cluster->oldest) end(cluster, cluster->oldest, error, &done);
+  for (vsi_ask *ask; (ask = cluster->oldest) != NULL;) {
+    vsi_line *line = ask->line;
+    end(cluster, ask, error, &done);
+    free_line_if_empty(cluster, line);
+  }
   vsi_cluster_unlock(cluster);
   vsi_asks_finish(cluster, done);
 }
@@ -279,9 +384,9 @@ void vsi_ask_give_up(vestry_cluster *cluster, uint64_t id, vestry_err error) {
   vsi_ask *done = NULL;
   vsi_cluster_lock(cluster);
   vsi_ask *ask = *find(cluster, id);
-  uint64_t hash = ask ? ask->hash : 0;
+  vsi_line *line = ask ? ask->line : NULL;
   if (ask) end(cluster, ask, error, &done);
-  if (ask) release(cluster, hash, id, &done);
+  release(cluster, line, &done);
   vsi_cluster_unlock(cluster);
   vsi_asks_finish(cluster, done);
 }
@@ -341,6 +446,7 @@ vestry_err vsi_ask_wait(vestry_cluster *cluster, const vsi_asking *what, uint32_
 
 vestry_err vsi_ask_and_wait(const vestry_scoped_key *key, json_t *effects, const vestry_dispatch_options *options,
                             bool is_found, uint32_t *ret_count, void *cluster) {
-  const vsi_asking asking = {.key = key, .effects = effects, .data = options->data, .is_found = is_found};
+  const vsi_asking asking = {
+      .key = key, .effects = effects, .data = options->data, .is_found = is_found, .is_fail_fast = options->fail_fast};
   return vsi_ask_wait(cluster, &asking, ret_count);
 }

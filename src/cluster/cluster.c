@@ -9,7 +9,8 @@
 #include "registry/instance/drain.h"
 
 enum { SECRET_LEAST = 32, HEARTBEAT_MS = 250, SUSPECT_MS = 1000, DEAD_MS = 3000, ANSWER_MS = 1000, MOST_MS = 60000 };
-#define INWARD_BYTES ((size_t)16 << 20)
+#define INWARD_BYTES  ((size_t)16 << 20)
+#define WAITING_COUNT ((size_t)65536)
 
 /* -------------------------------------------------------------------------------------- ties to the instance ------ */
 
@@ -59,6 +60,15 @@ static vestry_err broadcast(const vestry_scoped_key *name, vestry_event *event, 
   return vsi_tell_event(ctx, name, event);
 }
 
+/* As a rule, a hash, a clock and two loads. */
+static bool is_shared(const vestry_scoped_key *key, void *ctx) {
+  vestry_cluster *cluster = ctx;
+  const vestry_host *host = cluster->host;
+  vsi_keys_hit(&cluster->keys, vsi_cluster_hash_key(cluster, key),
+               host->coarse_ns ? host->coarse_ns(host->ctx) : vsi_now_ns(host));
+  return atomic_load_explicit(&cluster->keys.shared_count, memory_order_seq_cst) > 0; /* see recount_locked in keys.c */
+}
+
 static bool is_held(const vestry_scoped_key *key, void *ctx) {
   vestry_cluster *cluster = ctx;
   return vsi_keys_others(&cluster->keys, vsi_cluster_hash_key(cluster, key)) != 0;
@@ -79,7 +89,7 @@ static vestry_err tie(vestry_cluster *cluster) {
   vsi_channels_stats_get(v->channels, &joined);
   if (stored.live_count || joined.live) return VESTRY_INVALID;
   cluster->elsewhere = (vsi_elsewhere){
-      .shared_count = &cluster->keys.shared_count,
+      .is_shared = is_shared,
       .dispatch = vsi_ask_and_wait,
       .broadcast = broadcast,
       .is_held = is_held,
@@ -179,6 +189,7 @@ static vestry_err take_options(vestry_cluster *cluster, const vestry_cluster_opt
   cluster->dead_ns = in_ns(options->dead_ms, DEAD_MS);
   cluster->answer_ns = in_ns(options->answer_ms, ANSWER_MS);
   cluster->max_inward_bytes = options->max_inward_bytes ? options->max_inward_bytes : INWARD_BYTES;
+  cluster->max_waiting_count = options->max_waiting_count ? options->max_waiting_count : WAITING_COUNT;
   cluster->seal_key = derive(options, 1);
   cluster->hash_key = derive(options, 2);
   cluster->name_key = derive(options, 3);
@@ -288,9 +299,7 @@ static vestry_err dispatch(vestry_cluster *cluster, const vestry_scoped_key *key
   vestry_err error = vsi_dispatch_here(cluster->v, key, effects, options, &here);
   bool is_found = here.connections_count > 0;
   if (error == VESTRY_CLOSED && !is_found) return error;
-  bool is_over =
-      is_found ? !atomic_load_explicit(&cluster->keys.shared_count, memory_order_relaxed) : error != VESTRY_NOT_FOUND;
-  if (is_over || options->only_here) {
+  if (options->only_here || (is_found ? !is_shared(key, cluster) : error != VESTRY_NOT_FOUND)) {
     answer_now(on_answer, error, here.connections_count, ctx);
     return VESTRY_OK;
   }
@@ -299,6 +308,7 @@ static vestry_err dispatch(vestry_cluster *cluster, const vestry_scoped_key *key
       .effects = effects,
       .data = options->data,
       .is_found = is_found,
+      .is_fail_fast = options->fail_fast,
       .count = here.connections_count,
       .error = is_found ? error : VESTRY_OK,
       .on_answer = on_answer,

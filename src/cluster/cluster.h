@@ -25,7 +25,8 @@
 #include "vestry/cluster.h"
 
 enum {
-  VSI_ASK_BUCKETS = 1024,
+  VSI_ASK_BUCKETS = 16384,
+  VSI_LINE_BUCKETS = 4096,
   VSI_RECENT_CHANNELS = 4096,
   VSI_CLOSING_MAX = 1024,
   VSI_FLUSH_MS = 5,
@@ -39,45 +40,67 @@ typedef struct vsi_peer {
   char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
   vestry_member_state state;
   uint64_t heard_ns;
-  uint64_t proofs;  /* how often it, or a former life of it, has proven itself: a challenge is good for one proof */
-  uint64_t out_seq; /* the last number that was given */
-  uint64_t in_seq;  /* the last one that has come, or is known to be lost */
-  uint64_t in_turn; /* of the last message that has come */
-  uint64_t told_ns; /* when it was told of keys */
-  bool drains;      /* it has said so: for good */
-  bool has_met;     /* it has sent something in the knowledge of this life of this node */
-  bool is_synced;   /* its keys are known */
-  bool is_syncing;  /* they are coming, and none is missing so far */
-  bool must_sync;   /* what was lost may have been of them: they are to be told anew, whatever their sum says */
-  bool wants_all;   /* it is to be told all keys */
+  uint64_t proofs;      /* how often it, or a former life of it, has proven itself: a challenge is good for one proof */
+  uint64_t out_seq;     /* the last number that was given */
+  uint64_t in_seq;      /* the last one that has come, or is known to be lost */
+  uint64_t in_turn;     /* of the last message that has come */
+  uint64_t told_ns;     /* when it was told of keys */
+  uint64_t verified_ns; /* when its keys were last known to be known in full */
+  bool drains;          /* it has said so: for good */
+  bool has_met;         /* it has sent something in the knowledge of this life of this node */
+  bool is_synced;       /* its keys are known */
+  bool is_syncing;      /* they are coming, and none is missing so far */
+  bool must_sync;       /* what was lost may have been of them: they are to be told anew, whatever their sum says */
+  bool wants_all;       /* it is to be told all keys */
   uint64_t guests_count, guests_sum; /* who is present there, as far as it has told; their hashes added up */
   /* What the application is to be told. */
   bool has_gap, has_news;
   uint64_t lost_count;
 } vsi_peer;
 
+struct vsi_line;
+
 /* A dispatch that waits for answers. */
 typedef struct vsi_ask {
   struct vsi_ask *next; /* in its bucket; then among those that are done */
   struct vsi_ask *newer, *older;
-  uint64_t id, hash, due_ns; /* hash: of the key */
-  uint64_t asked, awaited;   /* nodes, a bit each */
-  bool has_begun;            /* those who are known to hold it have been asked */
-  bool is_held;              /* behind an older one of its key: nobody is awaited */
+  struct vsi_line *line;                   /* its key's; NULL: it waits for none */
+  struct vsi_ask *line_newer, *line_older; /* of the line's list that it is in */
+  uint64_t id, hash, due_ns;               /* hash: of the key */
+  uint64_t asked, awaited;                 /* nodes, a bit each */
+  bool has_begun;                          /* those who are known to hold it have been asked */
+  bool is_held;                            /* behind an older one of its key: nobody is awaited */
+  bool is_in_line;                         /* in a list of the line's: held, or begun and not asked of all */
   bool was_sent;
-  bool is_found;    /* here: nobody but those who are known to hold it is asked */
-  bool asks_all;    /* nobody is left to be asked */
-  uint8_t kind;     /* ASK or LIST */
-  uint64_t only;    /* of a LIST: whom to ask */
-  vsi_buffer *page; /* where what a LIST is answered goes; NULL: nowhere */
-  uint32_t count;   /* connections so far */
+  bool is_found;     /* here: nobody but those who are known to hold it is asked */
+  bool is_fail_fast; /* nothing more is to be performed once something has failed */
+  bool asks_all;     /* nobody is left to be asked */
+  uint8_t kind;      /* ASK or LIST */
+  uint64_t only;     /* of a LIST: whom to ask */
+  vsi_buffer *page;  /* where what a LIST is answered goes; NULL: nowhere */
+  uint32_t count;    /* connections so far */
   vestry_err error;
   vestry_answer_fn on_answer;
   void *ctx;
   vsi_buffer message; /* to be sealed for each receiver */
 } vsi_ask;
 
-/* A channel that was sent to: who may have come too late to get it. */
+typedef struct vsi_asks {
+  vsi_ask *first, *last;
+} vsi_asks;
+
+/* Those of one key: ask.c has the essay. */
+typedef struct vsi_line {
+  struct vsi_line *next;
+  uint64_t hash;
+  size_t count;       /* asks of the key */
+  vsi_asks begun;     /* that may still be asked of others; the oldest first */
+  vsi_asks held;      /* that have not begun; likewise */
+  size_t again_count; /* of begun: those that have to be asked of others, and are held */
+  uint64_t common;    /* nodes that all of begun were asked, at least */
+} vsi_line;
+
+/* A channel, or a key, that was sent to: who may have come too late to get it. */
 typedef struct vsi_recent {
   uint64_t hash; /* 0: several */
   uint64_t sent; /* nodes that it went to, a bit each */
@@ -104,7 +127,7 @@ struct vestry_cluster {
   uint64_t heartbeat_ns, suspect_ns, dead_ns, answer_ns, begun_ns;
   char **allow;
   size_t allow_count;
-  size_t max_inward_bytes;
+  size_t max_inward_bytes, max_waiting_count;
   bool is_strict;
   vsi_elsewhere elsewhere;
   vsi_store_watch store_watch;
@@ -133,6 +156,7 @@ struct vestry_cluster {
   uint8_t other_version;  /* a node of the secret speaks another version of the wire: to be logged; 0: none does */
   uint64_t other_logged_ns;
   vsi_ask *asks[VSI_ASK_BUCKETS];
+  vsi_line *lines[VSI_LINE_BUCKETS];
   vsi_ask *oldest, *newest;
   uint64_t last_ask_id;
   vsi_claim *claims; /* of keys that threads of this node put streams under */
@@ -231,6 +255,8 @@ void vsi_tell_due(vestry_timer *timer, void *cluster);
 void vsi_tell_soon(vestry_cluster *cluster);
 /* KEYS from another node. Under the lock. */
 void vsi_tell_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message);
+/* Something was sent to a channel or a key, to some nodes alone. Under the lock. */
+void vsi_tell_remember(vestry_cluster *cluster, uint64_t hash, uint64_t sent);
 vestry_err vsi_tell_event(vestry_cluster *cluster, const vestry_scoped_key *name, vestry_event *event);
 void vsi_tell_refresh(const char *topic, size_t len, void *cluster);
 
@@ -254,7 +280,8 @@ typedef struct vsi_asking {
   const vestry_scoped_key *key;
   json_t *effects, *data; /* data NULL: none */
   bool is_found;          /* as vsi_elsewhere.dispatch */
-  uint32_t count;         /* what came of it here */
+  bool is_fail_fast;
+  uint32_t count; /* what came of it here */
   vestry_err error;
   vestry_answer_fn on_answer; /* NULL: nobody wants to know */
   void *ctx;
@@ -265,6 +292,8 @@ typedef struct vsi_asking {
 } vsi_asking;
 /* Ask; on_answer is called, unless it fails. ret_id: for vsi_ask_give_up; may be NULL. OK | NO_MEMORY | CLOSED */
 vestry_err vsi_ask_begin(vestry_cluster *cluster, const vsi_asking *asking, uint64_t *ret_id);
+/* Whether one of a key is under way that a node was not asked. */
+bool vsi_asks_pass_by(const vestry_cluster *cluster, uint64_t hash, unsigned node);
 /* ANSWER from another node: *done takes what is done with. Under the lock. */
 void vsi_ask_take(vestry_cluster *cluster, const vsi_peer *peer, const vsi_wire_message *message, vsi_ask **done);
 /* Call them, without the lock. */

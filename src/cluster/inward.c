@@ -23,7 +23,7 @@ enum { WORK_BYTES = 128, RUN_MAX = 64 };
 
 typedef struct work {
   vestry_message message; /* first */
-  uint8_t kind;
+  uint8_t kind, flags;
   uint64_t from, epoch;
   size_t len;
   unsigned char body[];
@@ -110,7 +110,11 @@ void vsi_inward_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_mes
     refuse(cluster, peer, message, VESTRY_NO_MEMORY);
     return;
   }
-  *w = (work){.kind = message->kind, .from = message->from, .epoch = message->epoch, .len = message->len};
+  *w = (work){.kind = message->kind,
+              .flags = message->flags,
+              .from = message->from,
+              .epoch = message->epoch,
+              .len = message->len};
   if (message->len) memcpy(w->body, message->body, message->len);
   if (vestry_actor_post(cluster->actor, &w->message)) free_work(cluster, w); /* CLOSED: the end */
 }
@@ -138,7 +142,7 @@ static vestry_err read_effects(const vestry_cluster *cluster, vestry_slice text,
   return VESTRY_INVALID;
 }
 
-static vestry_err dispatch(vestry_cluster *cluster, const vsi_wire_ask *ask, uint32_t *ret_count) {
+static vestry_err dispatch(vestry_cluster *cluster, const vsi_wire_ask *ask, bool is_fail_fast, uint32_t *ret_count) {
   vsi_scoped_key key;
   json_t *effects = NULL;
   vestry_dispatch_result result = {0};
@@ -149,8 +153,8 @@ static vestry_err dispatch(vestry_cluster *cluster, const vsi_wire_ask *ask, uin
   if (!error) error = read_effects(cluster, ask->effects, &effects);
   json_t *data = !error && ask->data.len ? json_loadb(ask->data.data, ask->data.len, JSON_ALLOW_NUL, NULL) : NULL;
   if (!error && ask->data.len && !json_is_object(data)) error = VESTRY_INVALID;
-  if (!error)
-    error = vsi_dispatch_here(cluster->v, &key.key, effects, &(vestry_dispatch_options){.data = data}, &result);
+  const vestry_dispatch_options options = {.data = data, .fail_fast = is_fail_fast};
+  if (!error) error = vsi_dispatch_here(cluster->v, &key.key, effects, &options, &result);
   vsi_scoped_key_finish(&key);
   json_decref(effects);
   json_decref(data);
@@ -162,7 +166,7 @@ static void do_ask(vestry_cluster *cluster, const work *w) {
   vsi_wire_ask ask;
   uint32_t count = 0;
   if (vsi_wire_read_ask(w->body, w->len, &ask)) return;
-  vestry_err error = dispatch(cluster, &ask, &count);
+  vestry_err error = dispatch(cluster, &ask, w->flags & VSI_WIRE_FAIL_FAST, &count);
   answer_to(cluster, w, ask.id, error, count, NULL);
 }
 

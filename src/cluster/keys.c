@@ -117,15 +117,17 @@ static bool is_shared(const vsi_key_entry *entry) {
 /* Keep shared_count right; was: before the change. */
 static void recount_locked(vsi_keys *keys, const vsi_key_entry *entry, bool was) {
   bool is = is_shared(entry);
-  /* relaxed: a mere hint (registry/instance/elsewhere.h) */
-  if (is && !was) atomic_fetch_add_explicit(&keys->shared_count, 1, memory_order_relaxed);
-  if (was && !is) atomic_fetch_sub_explicit(&keys->shared_count, 1, memory_order_relaxed);
+  /* seq_cst: one that begins to be shared is counted here, and behind it was_hit looks; who dispatches notes the hit,
+   * and behind it looks at the count (elsewhere.h). At least one of the two sees the other. */
+  if (is && !was) atomic_fetch_add_explicit(&keys->shared_count, 1, memory_order_seq_cst);
+  if (was && !is) atomic_fetch_sub_explicit(&keys->shared_count, 1, memory_order_seq_cst);
 }
 
 static void await_locked(vsi_keys *keys, vsi_key_entry *entry, bool *ret_first) {
   *ret_first = false;
   if (entry->is_waiting || keys->has_more_waiting) return;
   *ret_first = keys->waiting_count == 0;
+  if (*ret_first) keys->waiting_ns = vsi_now_ns(keys->host);
   if (keys->waiting_count == VSI_KEYS_WAITING) {
     keys->has_more_waiting = true;
     return;
@@ -235,9 +237,10 @@ static void tell_all_locked(vsi_keys *keys) {
   keys->has_more_waiting = false;
 }
 
-bool vsi_keys_take(vsi_keys *keys, vsi_key_change *changes, size_t room, size_t *ret_count) {
+bool vsi_keys_take(vsi_keys *keys, vsi_key_change *changes, size_t room, size_t *ret_count, uint64_t *ret_since_ns) {
   size_t count = 0;
   pthread_mutex_lock(&keys->lock);
+  if (keys->waiting_count) *ret_since_ns = keys->waiting_ns;
   bool tells_all = keys->has_more_waiting || keys->waiting_count > room;
   if (tells_all) tell_all_locked(keys);
   for (size_t i = 0; i < keys->waiting_count; i++) {
@@ -272,6 +275,37 @@ void vsi_keys_list(vsi_keys *keys, vsi_key_change *changes, size_t room, vsi_key
   pthread_mutex_unlock(&keys->lock);
 }
 
+/* --------------------------------------------------------------------------------------------------- hits --------- */
+
+enum { HIT_KEPT_MS = 10000 };
+
+static uint32_t half_of(uint64_t hash) {
+  return (uint32_t)(hash >> 32) | 1;
+}
+
+void vsi_keys_hit(vsi_keys *keys, uint64_t hash, uint64_t now_ns) {
+  _Atomic(uint64_t) *place = &keys->hits[(hash >> 1) % VSI_KEYS_HITS];
+  uint32_t now_ms = (uint32_t)(now_ns / VSI_NS_PER_MS), half = half_of(hash);
+  uint64_t now = (uint64_t)half << 32 | now_ms, was = atomic_load_explicit(place, memory_order_seq_cst);
+  while (was != now) {
+    uint32_t was_half = (uint32_t)(was >> 32);
+    bool is_alone = !was || was_half == half || now_ms - (uint32_t)was > HIT_KEPT_MS;
+    uint64_t next = is_alone ? now : now_ms;
+    /* seq_cst: see recount_locked */
+    if (was == next ||
+        atomic_compare_exchange_weak_explicit(place, &was, next, memory_order_seq_cst, memory_order_seq_cst))
+      return;
+  }
+}
+
+bool vsi_keys_was_hit(vsi_keys *keys, uint64_t hash, uint64_t since_ns, uint64_t now_ns) {
+  uint64_t hit = atomic_load_explicit(&keys->hits[(hash >> 1) % VSI_KEYS_HITS], memory_order_seq_cst);
+  uint32_t now_ms = (uint32_t)(now_ns / VSI_NS_PER_MS), ago_ms = now_ms - (uint32_t)hit;
+  uint64_t window_ms = (now_ns - since_ns) / VSI_NS_PER_MS + 1;
+  if (!hit || (ago_ms > window_ms && ago_ms <= INT32_MAX)) return false;
+  return (uint32_t)(hit >> 32) == half_of(hash) || (!(hit >> 32) && vsi_keys_are_here(keys, hash));
+}
+
 /* ------------------------------------------------------------------------------------------------- others' -------- */
 
 static void drop_locked(vsi_keys *keys, unsigned node, vsi_key_entry *entry) {
@@ -283,9 +317,9 @@ static void drop_locked(vsi_keys *keys, unsigned node, vsi_key_entry *entry) {
 }
 
 vestry_err vsi_keys_told(vsi_keys *keys, unsigned node, vsi_key_change change, bool its_id_wins,
-                         vestry_handle *ret_close) {
+                         vestry_handle *ret_close, bool *ret_is_new) {
   uint64_t bit = UINT64_C(1) << node;
-  bool is_unclosed = false;
+  bool is_unclosed = false, is_new = false;
   if (ret_close) *ret_close = 0;
   pthread_mutex_lock(&keys->lock);
   if (change.stamp > keys->clock) keys->clock = change.stamp;
@@ -295,7 +329,8 @@ vestry_err vsi_keys_told(vsi_keys *keys, unsigned node, vsi_key_change change, b
     free_if_unused_locked(keys, entry);
   } else if (entry && !change.is_gone) {
     bool was = is_shared(entry);
-    if (!(entry->others & bit)) {
+    is_new = !(entry->others & bit);
+    if (is_new) {
       keys->of_others[node]++;
       keys->sum_of_others[node] += entry->hash;
     }
@@ -310,6 +345,7 @@ vestry_err vsi_keys_told(vsi_keys *keys, unsigned node, vsi_key_change change, b
     }
   }
   pthread_mutex_unlock(&keys->lock);
+  if (ret_is_new) *ret_is_new = is_new;
   if (is_unclosed) return VESTRY_FULL;
   return entry || change.is_gone ? VESTRY_OK : VESTRY_NO_MEMORY;
 }

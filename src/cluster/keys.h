@@ -33,11 +33,13 @@ typedef struct vsi_key_change {
   bool is_gone;
 } vsi_key_change;
 
-enum { VSI_KEYS_WAITING = 4096, VSI_KEYS_LEFT = 1024 };
+enum { VSI_KEYS_WAITING = 4096, VSI_KEYS_LEFT = 1024, VSI_KEYS_HITS = 16384 };
 
 typedef struct vsi_keys {
   const vestry_host *host;
   _Atomic(uint32_t) shared_count; /* keys that are here and elsewhere */
+  /* Keys that were dispatched to here: half of the hash, or 0: several; and when, in ms. Each in a place of its own. */
+  _Atomic(uint64_t) hits[VSI_KEYS_HITS];
   pthread_mutex_t lock;
   /* All below is guarded by the lock. */
   vsi_key_entry *entries; /* open addressing, linear probing */
@@ -47,6 +49,7 @@ typedef struct vsi_keys {
   uint64_t of_others[VSI_NODES_MAX], sum_of_others[VSI_NODES_MAX];
   uint64_t waiting[VSI_KEYS_WAITING]; /* hashes of changes that are to be told */
   size_t waiting_count;
+  uint64_t waiting_ns;               /* since when the first of them has */
   vestry_handle left[VSI_KEYS_LEFT]; /* streams that have left of late, each in a place of its handle's */
   bool has_more_waiting;             /* they did not fit: everybody is told all */
 } vsi_keys;
@@ -70,17 +73,23 @@ size_t vsi_keys_holders(vsi_keys *keys, uint64_t hash);
 size_t vsi_keys_memory_bytes(vsi_keys *keys);
 
 /* Take changes that wait, at most room; all of them are taken together with `count` and `sum`. true: too many have
- * waited, everybody is to be told all; what was taken counts as told. */
-bool vsi_keys_take(vsi_keys *keys, vsi_key_change *changes, size_t room, size_t *ret_count);
+ * waited, everybody is to be told all; what was taken counts as told. ret_since_ns: since when the oldest has
+ * waited. */
+bool vsi_keys_take(vsi_keys *keys, vsi_key_change *changes, size_t room, size_t *ret_count, uint64_t *ret_since_ns);
 /* All that is told, room at a time, under the lock: so that nothing moves meanwhile. */
 typedef void (*vsi_keys_list_fn)(const vsi_key_change *changes, size_t count, bool is_last, void *ctx);
 void vsi_keys_list(vsi_keys *keys, vsi_key_change *changes, size_t room, vsi_keys_list_fn fn, void *ctx);
 
+/* A key is about to be asked for elsewhere too, if shared_count says so; now, or a little before. */
+void vsi_keys_hit(vsi_keys *keys, uint64_t hash, uint64_t now_ns);
+/* Whether that was so since then, as far as is known: it may say yes of a key that shares a place with another one. */
+bool vsi_keys_was_hit(vsi_keys *keys, uint64_t hash, uint64_t since_ns, uint64_t now_ns);
+
 /* What another node tells of its own. its_id_wins: if both stamps are the same. *ret_close: set to a stream here that a
- * newer one has replaced, if there is one; NULL: it cannot be closed now. OK | NO_MEMORY (it is not known) | FULL
- * (there is one, and it cannot be closed now) */
+ * newer one has replaced, if there is one; NULL: it cannot be closed now. *ret_is_new: it was not known to hold it; may
+ * be NULL. OK | NO_MEMORY (it is not known) | FULL (there is one to be closed, and it cannot be now) */
 vestry_err vsi_keys_told(vsi_keys *keys, unsigned node, vsi_key_change change, bool its_id_wins,
-                         vestry_handle *ret_close);
+                         vestry_handle *ret_close, bool *ret_is_new);
 /* It holds nothing, as far as anybody knows. */
 void vsi_keys_forget(vsi_keys *keys, unsigned node);
 

@@ -224,6 +224,8 @@ vsi_peer *vsi_members_prove(vestry_cluster *cluster, const vsi_wire_message *mes
     peer->wants_all = true;
     vsi_tell_soon(cluster);
   }
+  if (!peer->has_met || peer->state == VESTRY_MEMBER_DEAD) /* of what was before it is told as a gap */
+    peer->verified_ns = vsi_now_ns(cluster->host) + cluster->heartbeat_ns;
   peer->proofs++;
   hear(cluster, peer, message);
   return peer;
@@ -276,7 +278,10 @@ static void take_beat(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_me
   vsi_keys_sum_of(&cluster->keys, vsi_peer_index(cluster, peer), &count, &sum);
   if (vsi_presences_have_room_again(&cluster->v->presences, vsi_peer_index(cluster, peer))) peer->must_sync = true;
   peer->is_synced = !peer->must_sync && count + peer->guests_count == its_count && sum + peer->guests_sum == its_sum;
-  if (!peer->is_synced) ask_for_all(cluster, peer);
+  if (peer->is_synced)
+    peer->verified_ns = vsi_now_ns(cluster->host);
+  else
+    ask_for_all(cluster, peer);
 }
 
 static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, vsi_ask **done) {

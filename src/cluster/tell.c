@@ -3,7 +3,12 @@
  * Keys and refreshes wait for 5 ms at most, and travel together. An event goes at once, to those who have told that
  * they have members and to those of whom it is not known. Who has told too late, because his telling was under way,
  * must not miss it without a word: so it is kept for a while which channels were sent to, and where; who then tells of
- * a member is given a number that he has not got, and so a gap. */
+ * a member is given a number that he has not got, and so a gap.
+ *
+ * So it is with keys. What was dispatched to streams here, or to those of some nodes, has not reached who opened one of
+ * the key just then, and tells of it afterwards. How long afterwards is known: a message says how old its oldest change
+ * is; and where the keys of a node are not known in full, since when. Only who was missed within that time has a
+ * gap. */
 #include <string.h>
 
 #include "base/memory.h"
@@ -14,7 +19,9 @@ enum { CHANGES_A_MESSAGE = 2048, CHANGE_BYTES = 16, SENT_KEPT_MS = 2000 };
 
 /* ------------------------------------------------------------------------------------------------------- keys ----- */
 
-static void put_changes(vsi_buffer *buffer, const vsi_key_change *changes, size_t count) {
+/* age_ms: of the oldest; UINT32_MAX: not known. */
+static void put_changes(vsi_buffer *buffer, uint64_t age_ms, const vsi_key_change *changes, size_t count) {
+  vsi_wire_put(buffer, age_ms < UINT32_MAX ? age_ms : UINT32_MAX, 4);
   for (size_t i = 0; i < count; i++) {
     vsi_wire_put(buffer, changes[i].hash, 8);
     vsi_wire_put(buffer, changes[i].stamp << 1 | changes[i].is_gone, 8);
@@ -22,10 +29,11 @@ static void put_changes(vsi_buffer *buffer, const vsi_key_change *changes, size_
 }
 
 /* Some of them, as a message of their own; to whom it does not get is told all. */
-static void send_changes(vestry_cluster *cluster, uint64_t mask, const vsi_key_change *changes, size_t count) {
+static void send_changes(vestry_cluster *cluster, uint64_t mask, uint64_t age_ms, const vsi_key_change *changes,
+                         size_t count) {
   vsi_buffer buffer;
   vsi_wire_begin(&buffer, cluster->host);
-  put_changes(&buffer, changes, count);
+  put_changes(&buffer, age_ms, changes, count);
   vsi_wire_end(&buffer);
   for (size_t i = 0; i < cluster->peers_count; i++) {
     vsi_peer *peer = &cluster->peers[i];
@@ -47,7 +55,7 @@ static void send_some(const vsi_key_change *changes, size_t count, bool is_last,
   if (all->has_failed) return;
   vsi_buffer buffer;
   vsi_wire_begin(&buffer, all->cluster->host);
-  put_changes(&buffer, changes, count);
+  put_changes(&buffer, UINT32_MAX, changes, count);
   vsi_wire_end(&buffer);
   uint8_t flags = (uint8_t)((all->has_begun ? 0 : VSI_WIRE_FIRST) | (is_last ? VSI_WIRE_LAST : 0));
   all->has_failed = vsi_peer_send(all->cluster, all->peer, &buffer, VSI_WIRE_KEYS, flags, false) != VESTRY_OK;
@@ -65,7 +73,9 @@ static void send_all(vestry_cluster *cluster, vsi_peer *peer) {
 static void tell_keys(vestry_cluster *cluster) {
   size_t count;
   uint64_t mask = 0;
-  bool all = vsi_keys_take(&cluster->keys, cluster->changes, VSI_KEYS_WAITING, &count);
+  uint64_t now_ns = vsi_now_ns(cluster->host), waited_ns = now_ns;
+  bool all = vsi_keys_take(&cluster->keys, cluster->changes, VSI_KEYS_WAITING, &count, &waited_ns);
+  uint64_t age_ms = now_ns > waited_ns ? (now_ns - waited_ns) / VSI_NS_PER_MS + 1 : 0;
   for (size_t i = 0; i < cluster->peers_count; i++) {
     vsi_peer *peer = &cluster->peers[i];
     peer->wants_all |= all;
@@ -73,29 +83,44 @@ static void tell_keys(vestry_cluster *cluster) {
   }
   vsi_guests_tell(cluster, mask);
   for (size_t at = 0; mask && at < count; at += CHANGES_A_MESSAGE)
-    send_changes(cluster, mask, cluster->changes + at, count - at < CHANGES_A_MESSAGE ? count - at : CHANGES_A_MESSAGE);
+    send_changes(cluster, mask, age_ms, cluster->changes + at,
+                 count - at < CHANGES_A_MESSAGE ? count - at : CHANGES_A_MESSAGE);
   for (size_t i = 0; i < cluster->peers_count; i++)
     if (vsi_peer_lives(&cluster->peers[i]) && cluster->peers[i].wants_all) send_all(cluster, &cluster->peers[i]);
 }
 
-/* A channel has a member there, as it says now: it has missed what was sent before, if anything was. */
-static void look_back(vestry_cluster *cluster, vsi_peer *peer, uint64_t hash) {
-  vsi_recent *recent = &cluster->recent[hash % VSI_RECENT_CHANNELS];
-  uint64_t kept_ns = cluster->dead_ns + SENT_KEPT_MS * VSI_NS_PER_MS;
-  if (!recent->at_ns || vsi_now_ns(cluster->host) - recent->at_ns > kept_ns) return;
-  if (recent->hash && recent->hash != hash) return;
-  uint64_t bit = UINT64_C(1) << vsi_peer_index(cluster, peer);
-  if (!(recent->sent & bit)) peer->out_seq++;
-  recent->sent |= bit;
+static bool was_sent_without(const vestry_cluster *cluster, uint64_t hash, unsigned node, uint64_t since_ns) {
+  const vsi_recent *recent = &cluster->recent[hash % VSI_RECENT_CHANNELS];
+  return recent->at_ns && recent->at_ns >= since_ns && (!recent->hash || recent->hash == hash) &&
+         !(recent->sent >> node & 1);
 }
 
-/* OK | NO_MEMORY (it is not known) | FULL (nothing more can be closed now: it is to be told again) */
-static vestry_err take_change(vestry_cluster *cluster, vsi_peer *peer, vsi_key_change change) {
+/* A channel has a member there, as it says now: it has missed what was sent before, if anything was. */
+static void look_back(vestry_cluster *cluster, vsi_peer *peer, uint64_t hash) {
+  uint64_t now_ns = vsi_now_ns(cluster->host), kept_ns = cluster->dead_ns + SENT_KEPT_MS * VSI_NS_PER_MS;
+  unsigned node = vsi_peer_index(cluster, peer);
+  if (!was_sent_without(cluster, hash, node, now_ns > kept_ns ? now_ns - kept_ns : 0)) return;
+  peer->out_seq++;
+  cluster->recent[hash % VSI_RECENT_CHANNELS].sent |= UINT64_C(1) << node;
+}
+
+/* A key is held there, as it says now. */
+static void look_back_for_key(vestry_cluster *cluster, vsi_peer *peer, uint64_t hash, uint64_t since_ns) {
+  unsigned node = vsi_peer_index(cluster, peer);
+  if (vsi_keys_was_hit(&cluster->keys, hash, since_ns, vsi_now_ns(cluster->host)) ||
+      vsi_asks_pass_by(cluster, hash, node) || was_sent_without(cluster, hash, node, since_ns))
+    peer->out_seq++;
+}
+
+/* since_ns: it may have been so since then. OK | NO_MEMORY (it is not known) | FULL (nothing more can be closed now: it
+ * is to be told again) */
+static vestry_err take_change(vestry_cluster *cluster, vsi_peer *peer, vsi_key_change change, uint64_t since_ns) {
   vestry_handle handle = 0;
-  bool has_room = cluster->closing_count < VSI_CLOSING_MAX;
+  bool has_room = cluster->closing_count < VSI_CLOSING_MAX, is_new;
   vestry_err error = vsi_keys_told(&cluster->keys, vsi_peer_index(cluster, peer), change, peer->id > cluster->id,
-                                   has_room ? &handle : NULL);
-  if (!change.is_gone) look_back(cluster, peer, change.hash);
+                                   has_room ? &handle : NULL, &is_new);
+  if (change.hash & VSI_KEYS_CHANNEL && !change.is_gone) look_back(cluster, peer, change.hash);
+  if (!(change.hash & VSI_KEYS_CHANNEL) && is_new) look_back_for_key(cluster, peer, change.hash, since_ns);
   if (handle) {
     cluster->closing[cluster->closing_count++] = handle;
     cluster->stats.replaced_count++;
@@ -104,16 +129,26 @@ static vestry_err take_change(vestry_cluster *cluster, vsi_peer *peer, vsi_key_c
   return error;
 }
 
+/* What it tells of may have been so since then. */
+static uint64_t since_when(const vestry_cluster *cluster, const vsi_peer *peer, uint64_t age_ms) {
+  uint64_t now_ns = vsi_now_ns(cluster->host), slack_ns = cluster->heartbeat_ns; /* what messages take */
+  uint64_t since_ns = peer->verified_ns > slack_ns ? peer->verified_ns - slack_ns : 0;
+  if (!peer->is_synced || age_ms == UINT32_MAX) return since_ns;
+  uint64_t age_ns = age_ms * VSI_NS_PER_MS + slack_ns / 4;
+  return age_ns < now_ns && now_ns - age_ns > since_ns ? now_ns - age_ns : since_ns;
+}
+
 void vsi_tell_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
+  vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
+  uint64_t since_ns = since_when(cluster, peer, vsi_wire_number(&reader, 4));
   if (message->flags & VSI_WIRE_FIRST) {
     vsi_keys_forget(&cluster->keys, vsi_peer_index(cluster, peer));
     peer->is_synced = false;
   }
-  vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
   while (reader.left >= CHANGE_BYTES) {
     uint64_t hash = vsi_wire_number(&reader, 8), word = vsi_wire_number(&reader, 8);
     const vsi_key_change change = {hash, word >> 1 & ((UINT64_C(1) << 40) - 1), word & 1};
-    vestry_err error = take_change(cluster, peer, change);
+    vestry_err error = take_change(cluster, peer, change, since_ns);
     if (error) peer->is_synced = peer->is_syncing = false;
     peer->must_sync |= error == VESTRY_FULL;
   }
@@ -169,7 +204,7 @@ static void tell_refreshes(vestry_cluster *cluster) {
 
 /* ---------------------------------------------------------------------------------------------------- events ------ */
 
-static void remember(vestry_cluster *cluster, uint64_t hash, uint64_t sent) {
+void vsi_tell_remember(vestry_cluster *cluster, uint64_t hash, uint64_t sent) {
   vsi_recent *recent = &cluster->recent[hash % VSI_RECENT_CHANNELS];
   uint64_t now_ns = vsi_now_ns(cluster->host);
   bool is_other = recent->at_ns && recent->hash != hash;
@@ -187,7 +222,7 @@ vestry_err vsi_tell_event(vestry_cluster *cluster, const vestry_scoped_key *name
   vsi_cluster_lock(cluster);
   uint64_t alive = vsi_members_alive(cluster);
   uint64_t mask = (vsi_keys_others(&cluster->keys, hash) & alive) | vsi_members_unsynced(cluster);
-  remember(cluster, hash, mask);
+  vsi_tell_remember(cluster, hash, mask);
   vestry_err error = VESTRY_NOT_FOUND;
   if (mask) {
     vsi_buffer buffer;

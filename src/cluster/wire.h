@@ -32,6 +32,8 @@ typedef enum vsi_wire_kind {
 enum { VSI_WIRE_FIRST = 1, VSI_WIRE_LAST = 2 };
 /* Of MEET and BEAT: it drains; of MEET: you are the later one of this name, give up. */
 enum { VSI_WIRE_DRAINS = 1, VSI_WIRE_YIELD = 2 };
+/* Of ASK: nothing more is performed once something has failed. */
+enum { VSI_WIRE_FAIL_FAST = 1 };
 
 typedef struct vsi_wire_message {
   uint8_t kind, flags;

@@ -45,7 +45,7 @@ static void end(both *b) {
 
 static void tell(both *b) {
   size_t count;
-  if (vsi_keys_take(b->keys, b->changes, VSI_KEYS_WAITING, &count)) {
+  if (vsi_keys_take(b->keys, b->changes, VSI_KEYS_WAITING, &count, &(uint64_t){0})) {
     for (size_t i = 0; i < HASHES; i++) b->told[i] = b->here[i] > 0;
     return;
   }
@@ -127,7 +127,7 @@ static void it_agrees_with_a_naive_one(void **state) {
       vestry_handle handle;
       bool is_gone = chance(&b, 2);
       const vsi_key_change change = {hash_of(i), 0, is_gone};
-      assert_int_equal(vsi_keys_told(b.keys, (unsigned)n, change, false, &handle), VESTRY_OK);
+      assert_int_equal(vsi_keys_told(b.keys, (unsigned)n, change, false, &handle, NULL), VESTRY_OK);
       assert_int_equal(handle, 0);
       b.there[i][n] = !is_gone;
       break;
@@ -161,14 +161,14 @@ static void too_many_changes_are_told_as_all(void **state) {
     assert_int_equal(vsi_keys_come(b.keys, i << 8, &is_first), VESTRY_OK);
     assert_int_equal(is_first, i == 0);
   }
-  assert_true(vsi_keys_take(b.keys, b.changes, VSI_KEYS_WAITING, &count));
+  assert_true(vsi_keys_take(b.keys, b.changes, VSI_KEYS_WAITING, &count, &(uint64_t){0}));
   assert_int_equal(count, 0);
   uint64_t sum;
   uint64_t told;
   vsi_keys_told_sum(b.keys, &told, &sum);
   assert_int_equal(told, VSI_KEYS_WAITING + 10);
   for (uint64_t i = 0; i < VSI_KEYS_WAITING + 10; i++) vsi_keys_leave(b.keys, i << 8, 0, &is_first);
-  assert_true(vsi_keys_take(b.keys, b.changes, VSI_KEYS_WAITING, &count));
+  assert_true(vsi_keys_take(b.keys, b.changes, VSI_KEYS_WAITING, &count, &(uint64_t){0}));
   assert_int_equal(b.keys->used, 0);
   assert_true(vsi_keys_memory_bytes(b.keys) <= (VSI_KEYS_WAITING + 10) * 74);
   end(&b);
@@ -182,18 +182,18 @@ static void of_two_that_replace_the_later_stays(void **state) {
   vestry_handle handle;
   assert_int_equal(vsi_keys_come(b.keys, 2, &is_first), VESTRY_OK);
   vsi_keys_replaced(b.keys, 2, 55, &is_first);
-  assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){2, 0, false}, true, &handle), VESTRY_OK);
+  assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){2, 0, false}, true, &handle, NULL), VESTRY_OK);
   assert_int_equal(handle, 0); /* it does not replace */
-  assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){2, 1, false}, false, &handle), VESTRY_OK);
+  assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){2, 1, false}, false, &handle, NULL), VESTRY_OK);
   assert_int_equal(handle, 0); /* as old, and its id is lower */
-  assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){2, 7, false}, false, &handle), VESTRY_OK);
+  assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){2, 7, false}, false, &handle, NULL), VESTRY_OK);
   assert_int_equal(handle, 55);
-  assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){2, 8, false}, false, &handle), VESTRY_OK);
+  assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){2, 8, false}, false, &handle, NULL), VESTRY_OK);
   assert_int_equal(handle, 0);                 /* once */
   vsi_keys_replaced(b.keys, 2, 56, &is_first); /* above all that is known */
-  assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){2, 8, false}, true, &handle), VESTRY_OK);
+  assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){2, 8, false}, true, &handle, NULL), VESTRY_OK);
   assert_int_equal(handle, 0);
-  assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){2, 9, false}, true, &handle), VESTRY_OK);
+  assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){2, 9, false}, true, &handle, NULL), VESTRY_OK);
   assert_int_equal(handle, 56); /* the same stamp, the higher id */
   /* Two threads: the stream that was replaced is told of behind the one that replaced it. */
   assert_int_equal(vsi_keys_come(b.keys, 4, &is_first), VESTRY_OK);
@@ -201,7 +201,7 @@ static void of_two_that_replace_the_later_stays(void **state) {
   vsi_keys_leave(b.keys, 4, 70, &is_first);
   vsi_keys_replaced(b.keys, 4, 71, &is_first);
   vsi_keys_replaced(b.keys, 4, 70, &is_first);
-  assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){4, 1000, false}, false, &handle), VESTRY_OK);
+  assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){4, 1000, false}, false, &handle, NULL), VESTRY_OK);
   assert_int_equal(handle, 71);
   end(&b);
 }

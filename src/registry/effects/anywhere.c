@@ -48,9 +48,7 @@ static vestry_err dispatch_by_key(vestry *v, const vestry_scoped_key *key, json_
   vestry_err error = dispatch_here(v, key, effects, options, ret_result, &here);
   const vsi_elsewhere *elsewhere = options->only_here ? NULL : vsi_instance_elsewhere(v);
   if (!elsewhere) return error;
-  /* relaxed: who opens a stream elsewhere meanwhile may be missed, as here */
-  if (here ? !atomic_load_explicit(elsewhere->shared_count, memory_order_relaxed) : error != VESTRY_NOT_FOUND)
-    return error;
+  if (here ? !elsewhere->is_shared(key, elsewhere->ctx) : error != VESTRY_NOT_FOUND) return error;
   vestry_err other = elsewhere->dispatch(key, effects, options, here > 0, &there, elsewhere->ctx);
   add_count(ret_result, there);
   if (!here) return other;

@@ -1,5 +1,5 @@
 /* Other nodes, as the registry sees them: a floor above says how they are reached (cluster/). Whoever looks here first
- * and finds what it looks for pays one load. */
+ * and finds what it looks for pays a hash and a few loads. */
 #ifndef VSI_REGISTRY_ELSEWHERE_H
 #define VSI_REGISTRY_ELSEWHERE_H
 
@@ -8,8 +8,9 @@
 #include "vestry/dispatch.h"
 
 typedef struct vsi_elsewhere {
-  /* How many keys are held here and by other nodes too. 0: who is found here is nowhere else. */
-  const _Atomic(uint32_t) *shared_count;
+  /* A key was dispatched to here. false: nobody else holds it, as far as anybody has told; who tells too late that he
+   * did is told of a gap. */
+  bool (*is_shared)(const vestry_scoped_key *key, void *ctx);
   /* Dispatch to the connections that other nodes have under a key, and wait for their answers.
    *  is_found    it is held here too: only those who are known to hold it are asked
    *  ret_count   how many connections; set in every case
