@@ -10,7 +10,8 @@
  * From when it sets the name, a node says that it holds the key: whoever asks before it knows what came of it must not
  * hear a no. Until then it says no, so that two who ask each other do not both give up.
  *
- * Who cannot be asked may hold it: the answer is no, until he is taken for dead. In a partition only that part lets
+ * Who cannot be asked may hold it: the answer is no, until he is taken for dead. Nor does a node that has just begun, or
+ * has just reached the broker again, know who is silent: until dead_ms have passed it lets nobody in. In a partition only that part lets
  * somebody in which the claims are in; the other one keeps whom it has. */
 #include <stdio.h>
 #include <string.h>
@@ -51,7 +52,7 @@ static void let_go(vestry_cluster *cluster, vsi_claim *claim) {
 /* OK: nobody | EXISTS: somebody does | LIMIT: that is not known */
 static vestry_err ask_others(vestry_cluster *cluster, uint64_t hash) {
   vsi_cluster_lock(cluster);
-  bool are_known = vsi_members_are_known(cluster) && !cluster->is_refused && !cluster->has_left;
+  bool are_known = vsi_members_are_sure(cluster) && !cluster->is_refused && !cluster->has_left;
   uint64_t alive = vsi_members_alive(cluster);
   vsi_cluster_unlock(cluster);
   if (!are_known) return VESTRY_LIMIT;

@@ -106,6 +106,7 @@ static vestry_err tie(vestry_cluster *cluster) {
   if (!atomic_compare_exchange_strong_explicit(&v->elsewhere, &none, &cluster->elsewhere, memory_order_release,
                                                memory_order_relaxed))
     return VESTRY_EXISTS;
+  cluster->is_tied = true;
   vsi_store_watch_set(v->store, &cluster->store_watch);
   vsi_channels_watch_set(v->channels, &cluster->channels_watch);
   vsi_presences_begin(&v->presences, &cluster->presence_watch);
@@ -266,7 +267,7 @@ vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker, const v
 void vestry_cluster_destroy(vestry_cluster *cluster) {
   if (!cluster || vestry_is_forked(cluster->v)) return;
   vsi_cluster_lock(cluster);
-  if (!cluster->has_left && !cluster->is_refused) vsi_members_say_goodbye(cluster);
+  if (cluster->is_tied && !cluster->has_left && !cluster->is_refused) vsi_members_say_goodbye(cluster);
   cluster->has_ended = true;
   vsi_cluster_unlock(cluster);
   untie(cluster);

@@ -128,7 +128,7 @@ struct vestry_cluster {
   char **allow;
   size_t allow_count;
   size_t max_inward_bytes, max_waiting_count;
-  bool is_strict;
+  bool is_strict, is_tied; /* is_tied: to the instance; another cluster may be */
   vsi_elsewhere elsewhere;
   vsi_store_watch store_watch;
   vsi_channels_watch channels_watch;
@@ -236,10 +236,13 @@ uint64_t vsi_members_alive(const vestry_cluster *cluster);
 uint64_t vsi_members_unsynced(const vestry_cluster *cluster);
 /* Whoever lives is known: it has been up for long enough to have heard of all. */
 bool vsi_members_are_known(const vestry_cluster *cluster);
+/* The same, and who is silent is dead: nobody holds a key who could not be asked. */
+bool vsi_members_are_sure(const vestry_cluster *cluster);
 /* The application is to be told of a gap; lost_count 0: it is not known how much. */
 void vsi_peer_lose(vsi_peer *peer, uint64_t lost_count);
 
-/* Send a message that was begun and ended. is_told: if it fails, the receiver will know of a gap. */
+/* Send a message that was begun and ended. is_told: if it fails, the receiver will know of a gap; but not for what is
+ * TOO_LARGE, which no receiver could have had: who sends it is told. */
 vestry_err vsi_peer_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *buffer, vsi_wire_kind kind, uint8_t flags,
                          bool is_told);
 /* The same to all of a mask: the first failure. */

@@ -36,6 +36,10 @@ bool vsi_members_are_known(const vestry_cluster *cluster) {
   return cluster->is_up && vsi_now_ns(cluster->host) - cluster->up_ns >= 2 * cluster->heartbeat_ns;
 }
 
+bool vsi_members_are_sure(const vestry_cluster *cluster) {
+  return cluster->is_up && vsi_now_ns(cluster->host) - cluster->up_ns >= cluster->dead_ns;
+}
+
 void vsi_peer_lose(vsi_peer *peer, uint64_t lost_count) {
   peer->has_gap = true;
   peer->lost_count += lost_count;
@@ -81,7 +85,7 @@ vestry_err vsi_peer_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *bu
     vsi_wire_seal(buffer, cluster->seal_key, &message);
     error = cluster->broker.ops->publish(cluster->broker.broker, peer->subject, buffer->data, buffer->len);
   }
-  if (error && !is_told) peer->out_seq = before;
+  if (error && (!is_told || error == VESTRY_TOO_LARGE)) peer->out_seq = before;
   cluster->stats.sent_count += !error;
   cluster->stats.send_failed_count += error != VESTRY_OK;
   return error;
@@ -284,6 +288,13 @@ static void take_beat(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_me
     ask_for_all(cluster, peer);
 }
 
+/* No keys are among it: it is a gap, but what is known of them is right. */
+static void take_missed(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
+  vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
+  vsi_peer_lose(peer, vsi_wire_number(&reader, 4));
+  vsi_inward_notify(cluster);
+}
+
 static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, vsi_ask **done) {
   if (!peer->has_met) {
     peer->has_met = true; /* before, it may have spoken without this node in mind */
@@ -307,6 +318,7 @@ static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
     break;
   case VSI_WIRE_KEYS: vsi_tell_take(cluster, peer, message); break;
   case VSI_WIRE_PRESENT: vsi_guests_take(cluster, peer, message); break;
+  case VSI_WIRE_MISSED: take_missed(cluster, peer, message); break;
   case VSI_WIRE_ANSWER: vsi_ask_take(cluster, peer, message, done); break;
   case VSI_WIRE_ASK:
   case VSI_WIRE_LIST:

@@ -3,7 +3,7 @@
  * Keys and refreshes wait for 5 ms at most, and travel together. An event goes at once, to those who have told that
  * they have members and to those of whom it is not known. Who has told too late, because his telling was under way,
  * must not miss it without a word: so it is kept for a while which channels were sent to, and where; who then tells of
- * a member is given a number that he has not got, and so a gap.
+ * a member is told that he has missed it.
  *
  * So it is with keys. What was dispatched to streams here, or to those of some nodes, has not reached who opened one of
  * the key just then, and tells of it afterwards. How long afterwards is known: a message says how old its oldest change
@@ -96,31 +96,44 @@ static bool was_sent_without(const vestry_cluster *cluster, uint64_t hash, unsig
 }
 
 /* A channel has a member there, as it says now: it has missed what was sent before, if anything was. */
-static void look_back(vestry_cluster *cluster, vsi_peer *peer, uint64_t hash) {
+static bool look_back(vestry_cluster *cluster, vsi_peer *peer, uint64_t hash) {
   uint64_t now_ns = vsi_now_ns(cluster->host), kept_ns = cluster->dead_ns + SENT_KEPT_MS * VSI_NS_PER_MS;
   unsigned node = vsi_peer_index(cluster, peer);
-  if (!was_sent_without(cluster, hash, node, now_ns > kept_ns ? now_ns - kept_ns : 0)) return;
-  peer->out_seq++;
+  if (!was_sent_without(cluster, hash, node, now_ns > kept_ns ? now_ns - kept_ns : 0)) return false;
   cluster->recent[hash % VSI_RECENT_CHANNELS].sent |= UINT64_C(1) << node;
+  return true;
 }
 
-/* A key is held there, as it says now. */
-static void look_back_for_key(vestry_cluster *cluster, vsi_peer *peer, uint64_t hash, uint64_t since_ns) {
+/* A key is held there, as it says now; likewise. */
+static bool look_back_for_key(vestry_cluster *cluster, const vsi_peer *peer, uint64_t hash, uint64_t since_ns) {
   unsigned node = vsi_peer_index(cluster, peer);
-  if (vsi_keys_was_hit(&cluster->keys, hash, since_ns, vsi_now_ns(cluster->host)) ||
-      vsi_asks_pass_by(cluster, hash, node) || was_sent_without(cluster, hash, node, since_ns))
-    peer->out_seq++;
+  return vsi_keys_was_hit(&cluster->keys, hash, since_ns, vsi_now_ns(cluster->host)) ||
+         vsi_asks_pass_by(cluster, hash, node) || was_sent_without(cluster, hash, node, since_ns);
+}
+
+/* If it cannot be told, it has a number that does not come. */
+static void tell_missed(vestry_cluster *cluster, vsi_peer *peer, uint64_t count) {
+  vsi_buffer buffer;
+  if (!count) return;
+  vsi_wire_begin(&buffer, cluster->host);
+  vsi_wire_put(&buffer, count, 4);
+  vsi_wire_end(&buffer);
+  (void)vsi_peer_send(cluster, peer, &buffer, VSI_WIRE_MISSED, 0, true);
+  vsi_buffer_finish(&buffer);
 }
 
 /* since_ns: it may have been so since then. OK | NO_MEMORY (it is not known) | FULL (nothing more can be closed now: it
  * is to be told again) */
-static vestry_err take_change(vestry_cluster *cluster, vsi_peer *peer, vsi_key_change change, uint64_t since_ns) {
+static vestry_err take_change(vestry_cluster *cluster, vsi_peer *peer, vsi_key_change change, uint64_t since_ns,
+                              uint64_t *missed_count) {
   vestry_handle handle = 0;
   bool has_room = cluster->closing_count < VSI_CLOSING_MAX, is_new;
   vestry_err error = vsi_keys_told(&cluster->keys, vsi_peer_index(cluster, peer), change, peer->id > cluster->id,
                                    has_room ? &handle : NULL, &is_new);
-  if (change.hash & VSI_KEYS_CHANNEL && !change.is_gone) look_back(cluster, peer, change.hash);
-  if (!(change.hash & VSI_KEYS_CHANNEL) && is_new) look_back_for_key(cluster, peer, change.hash, since_ns);
+  if (change.hash & VSI_KEYS_CHANNEL)
+    *missed_count += !change.is_gone && look_back(cluster, peer, change.hash);
+  else
+    *missed_count += is_new && look_back_for_key(cluster, peer, change.hash, since_ns);
   if (handle) {
     cluster->closing[cluster->closing_count++] = handle;
     cluster->stats.replaced_count++;
@@ -145,14 +158,17 @@ void vsi_tell_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_messa
     vsi_keys_forget(&cluster->keys, vsi_peer_index(cluster, peer));
     peer->is_synced = false;
   }
+  uint64_t missed_count = 0;
   while (reader.left >= CHANGE_BYTES) {
     uint64_t hash = vsi_wire_number(&reader, 8), word = vsi_wire_number(&reader, 8);
     const vsi_key_change change = {hash, word >> 1 & ((UINT64_C(1) << 40) - 1), word & 1};
-    vestry_err error = take_change(cluster, peer, change, since_ns);
+    vestry_err error = take_change(cluster, peer, change, since_ns, &missed_count);
     if (error) peer->is_synced = peer->is_syncing = false;
     peer->must_sync |= error == VESTRY_FULL;
   }
+  tell_missed(cluster, peer, missed_count);
   if ((message->flags & VSI_WIRE_LAST) && peer->is_syncing) {
+    peer->verified_ns = vsi_now_ns(cluster->host);
     vsi_presences_sweep(&cluster->v->presences, vsi_peer_index(cluster, peer));
     peer->is_syncing = peer->must_sync = false;
     peer->is_synced = true;
@@ -196,8 +212,15 @@ static void tell_refreshes(vestry_cluster *cluster) {
   vsi_wire_begin(&buffer, cluster->host);
   if (!cluster->refreshes_all) vsi_buffer_append(&buffer, waiting->data, waiting->len);
   vsi_wire_end(&buffer);
-  (void)vsi_peers_send(cluster, vsi_members_alive(cluster), &buffer, VSI_WIRE_REFRESH, 0, true);
+  uint64_t alive = vsi_members_alive(cluster);
+  bool is_too_large = vsi_peers_send(cluster, alive, &buffer, VSI_WIRE_REFRESH, 0, true) == VESTRY_TOO_LARGE;
   vsi_buffer_finish(&buffer);
+  if (is_too_large) { /* no names: every page */
+    vsi_wire_begin(&buffer, cluster->host);
+    vsi_wire_end(&buffer);
+    (void)vsi_peers_send(cluster, alive, &buffer, VSI_WIRE_REFRESH, 0, true);
+    vsi_buffer_finish(&buffer);
+  }
   vsi_buffer_clear(waiting);
   cluster->refreshes_all = false;
 }
@@ -216,24 +239,36 @@ void vsi_tell_remember(vestry_cluster *cluster, uint64_t hash, uint64_t sent) {
     *recent = (vsi_recent){hash, recent->sent & sent, now_ns};
 }
 
-vestry_err vsi_tell_event(vestry_cluster *cluster, const vestry_scoped_key *name, vestry_event *event) {
-  uint64_t hash = vsi_cluster_hash_channel(cluster, name->data, name->len);
+/* To some nodes. What is too large for the broker nobody can have, and its sender is told: so nobody has missed it. */
+static vestry_err send_event(vestry_cluster *cluster, uint64_t mask, uint64_t hash, const vestry_scoped_key *name,
+                             vestry_event *event) {
   vestry_slice bytes = vestry_event_bytes(event);
-  vsi_cluster_lock(cluster);
-  uint64_t alive = vsi_members_alive(cluster);
-  uint64_t mask = (vsi_keys_others(&cluster->keys, hash) & alive) | vsi_members_unsynced(cluster);
-  vsi_tell_remember(cluster, hash, mask);
-  vestry_err error = VESTRY_NOT_FOUND;
-  if (mask) {
-    vsi_buffer buffer;
-    vsi_wire_begin(&buffer, cluster->host);
-    vsi_wire_put_name(&buffer, vsi_cluster_name_of(name));
-    vsi_wire_put_meaning(&buffer, vsi_event_meaning_of(event));
+  vsi_buffer buffer;
+  vsi_wire_begin(&buffer, cluster->host);
+  vsi_wire_put_name(&buffer, vsi_cluster_name_of(name));
+  vsi_wire_put_meaning(&buffer, vsi_event_meaning_of(event));
+  size_t len = buffer.len + bytes.len + VSI_WIRE_SEAL;
+  vestry_err error = VESTRY_TOO_LARGE;
+  if (len <= cluster->broker.ops->max_payload(cluster->broker.broker)) {
+    vsi_tell_remember(cluster, hash, mask);
     vsi_buffer_append(&buffer, bytes.data, bytes.len);
     vsi_wire_end(&buffer);
     error = vsi_peers_send(cluster, mask, &buffer, VSI_WIRE_EVENT, 0, true);
-    vsi_buffer_finish(&buffer);
   }
+  vsi_buffer_finish(&buffer);
+  return error;
+}
+
+vestry_err vsi_tell_event(vestry_cluster *cluster, const vestry_scoped_key *name, vestry_event *event) {
+  uint64_t hash = vsi_cluster_hash_channel(cluster, name->data, name->len);
+  vestry_err error = VESTRY_NOT_FOUND;
+  vsi_cluster_lock(cluster);
+  uint64_t alive = vsi_members_alive(cluster);
+  uint64_t mask = (vsi_keys_others(&cluster->keys, hash) & alive) | vsi_members_unsynced(cluster);
+  if (mask)
+    error = send_event(cluster, mask, hash, name, event);
+  else
+    vsi_tell_remember(cluster, hash, 0);
   vsi_cluster_unlock(cluster);
   return error;
 }

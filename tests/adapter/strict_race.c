@@ -77,8 +77,8 @@ void strict_race(vestry_broker brokers[STRICT_RACE_NODES], int turns) {
                                             .secret = secret,
                                             .secret_len = sizeof secret,
                                             .heartbeat_ms = 20,
-                                            .suspect_ms = 20000,
-                                            .dead_ms = 60000,
+                                            .suspect_ms = 5000,
+                                            .dead_ms = 6000, /* so long it takes until who lives is sure */
                                             .answer_ms = 60000,
                                             .strict = true};
     assert_int_equal(vestry_create(&(vestry_options){.threads_count = 2}, &w.v[i]), VESTRY_OK);
