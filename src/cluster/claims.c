@@ -10,9 +10,9 @@
  * From when it sets the name, a node says that it holds the key: whoever asks before it knows what came of it must not
  * hear a no. Until then it says no, so that two who ask each other do not both give up.
  *
- * Who cannot be asked may hold it: the answer is no, until he is taken for dead. Nor does a node that has just begun, or
- * has just reached the broker again, know who is silent: until dead_ms have passed it lets nobody in. In a partition only that part lets
- * somebody in which the claims are in; the other one keeps whom it has. */
+ * Who cannot be asked may hold it: the answer is no, until he is taken for dead. Nor does a node that has just begun,
+ * or has just reached the broker again, know who is silent: until dead_ms have passed it lets nobody in. In a partition
+ * only that part lets somebody in which the claims are in; the other one keeps whom it has. */
 #include <stdio.h>
 #include <string.h>
 

@@ -52,7 +52,10 @@ typedef struct vsi_peer {
   bool is_syncing;      /* they are coming, and none is missing so far */
   bool must_sync;       /* what was lost may have been of them: they are to be told anew, whatever their sum says */
   bool wants_all;       /* it is to be told all keys */
-  uint64_t guests_count, guests_sum; /* who is present there, as far as it has told; their hashes added up */
+  bool is_telling_all;  /* what is told is part of all that there is */
+  struct vsi_digest *digests, *last_digest; /* what waits to be told it */
+  size_t digests_bytes, digests_most;       /* how much that is; how much it may be */
+  uint64_t guests_count, guests_sum;        /* who is present there, as far as it has told; their hashes added up */
   /* What the application is to be told. */
   bool has_gap, has_news;
   uint64_t lost_count;
@@ -263,12 +266,21 @@ void vsi_tell_remember(vestry_cluster *cluster, uint64_t hash, uint64_t sent);
 vestry_err vsi_tell_event(vestry_cluster *cluster, const vestry_scoped_key *name, vestry_event *event);
 void vsi_tell_refresh(const char *topic, size_t len, void *cluster);
 
+/* ---- digest.c: all under the lock ---- */
+
+typedef struct vsi_digest vsi_digest;
+/* Tell a node of keys or guests, behind what it is still to be told of them. false: it wants all. */
+bool vsi_digest_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *buffer, vsi_wire_kind kind, uint8_t flags);
+/* Tell some more of what waits. */
+void vsi_digests_go_on(vestry_cluster *cluster);
+void vsi_digests_drop(vestry_cluster *cluster, vsi_peer *peer);
+
 /* ---- guests.c: all under the lock, but for what presences call ---- */
 
 /* Tell those of a mask what waits to be told. It counts as told; to whom it does not get wants all. */
 void vsi_guests_tell(vestry_cluster *cluster, uint64_t mask);
-/* Tell one all. false: it was not sent. */
-bool vsi_guests_tell_all(vestry_cluster *cluster, const vsi_peer *peer);
+/* Tell one all. */
+void vsi_guests_tell_all(vestry_cluster *cluster, vsi_peer *peer);
 /* PRESENT from another node. */
 void vsi_guests_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message);
 void vsi_guests_forget(vestry_cluster *cluster, vsi_peer *peer);

@@ -12,6 +12,7 @@ typedef struct telling {
   vestry_cluster *cluster;
   uint64_t mask;
   bool begins_all; /* the first one begins all that there are */
+  size_t most;     /* bytes: a message that has more is sent */
   vsi_buffer buffer;
   char name[VSI_PRESENCE_NAME_MAX + 1]; /* of the presence that the message is about; "": none has begun */
 } telling;
@@ -28,13 +29,10 @@ static void begin(telling *t, const char *name) {
 /* To whom it does not get is told all. */
 static void send(telling *t) {
   vsi_wire_end(&t->buffer);
-  for (size_t i = 0; i < t->cluster->peers_count; i++) {
-    if (!(t->mask >> i & 1)) continue;
-    uint8_t flags = t->begins_all ? VSI_WIRE_FIRST : 0;
-    if (!vsi_peer_send(t->cluster, &t->cluster->peers[i], &t->buffer, VSI_WIRE_PRESENT, flags, false)) continue;
-    t->cluster->peers[i].wants_all = true;
-    t->mask &= ~(UINT64_C(1) << i);
-  }
+  uint8_t flags = t->begins_all ? VSI_WIRE_FIRST : 0;
+  for (size_t i = 0; i < t->cluster->peers_count; i++)
+    if ((t->mask >> i & 1) && !vsi_digest_send(t->cluster, &t->cluster->peers[i], &t->buffer, VSI_WIRE_PRESENT, flags))
+      t->mask &= ~(UINT64_C(1) << i);
   t->begins_all = false;
   t->name[0] = '\0';
   vsi_buffer_finish(&t->buffer);
@@ -43,7 +41,7 @@ static void send(telling *t) {
 static void say(const vsi_guest_said *said, void *ctx) {
   telling *t = ctx;
   if (!t->mask) return;
-  if (t->name[0] && (t->buffer.len > MESSAGE_BYTES || strcmp(t->name, said->presence) != 0)) send(t);
+  if (t->name[0] && (t->buffer.len > t->most || strcmp(t->name, said->presence) != 0)) send(t);
   if (!t->name[0]) begin(t, said->presence);
   size_t len = strlen(said->who);
   vsi_wire_put(&t->buffer, said->is_here, 1);
@@ -53,18 +51,26 @@ static void say(const vsi_guest_said *said, void *ctx) {
   vsi_buffer_append(&t->buffer, said->place.data, said->place.len);
 }
 
+/* As much as the broker carries, with room for one more. */
+static size_t bytes_a_message(const vestry_cluster *cluster) {
+  size_t most = cluster->broker.ops->max_payload(cluster->broker.broker) / 2;
+  return most < MESSAGE_BYTES ? most : MESSAGE_BYTES;
+}
+
 void vsi_guests_tell(vestry_cluster *cluster, uint64_t mask) {
-  telling t = {.cluster = cluster, .mask = mask};
+  telling t = {.cluster = cluster, .mask = mask, .most = bytes_a_message(cluster)};
   vsi_presences_take(&cluster->v->presences, say, &t);
   if (t.name[0]) send(&t);
 }
 
-bool vsi_guests_tell_all(vestry_cluster *cluster, const vsi_peer *peer) {
-  telling t = {.cluster = cluster, .mask = UINT64_C(1) << vsi_peer_index(cluster, peer), .begins_all = true};
+void vsi_guests_tell_all(vestry_cluster *cluster, vsi_peer *peer) {
+  telling t = {.cluster = cluster,
+               .mask = UINT64_C(1) << vsi_peer_index(cluster, peer),
+               .begins_all = true,
+               .most = bytes_a_message(cluster)};
   vsi_presences_list(&cluster->v->presences, say, &t);
   if (!t.name[0] && t.begins_all) begin(&t, ""); /* there are none: that is told too */
   if (t.name[0] || t.begins_all) send(&t);
-  return t.mask != 0;
 }
 
 /* One change. false: it is not well formed, or there is no memory for it. */

@@ -130,8 +130,11 @@ static void say_beat(vestry_cluster *cluster) {
   vsi_wire_put(&buffer, count + guests_count, 8);
   vsi_wire_put(&buffer, sum + guests_sum, 8);
   vsi_wire_end(&buffer);
-  uint8_t flags = vsi_members_own_flags(cluster);
-  (void)vsi_peers_send(cluster, vsi_members_alive(cluster), &buffer, VSI_WIRE_BEAT, flags, false);
+  for (size_t i = 0; i < cluster->peers_count; i++) {
+    vsi_peer *peer = &cluster->peers[i];
+    uint8_t flags = (uint8_t)(vsi_members_own_flags(cluster) | (peer->digests ? VSI_WIRE_MORE : 0));
+    if (vsi_peer_lives(peer)) (void)vsi_peer_send(cluster, peer, &buffer, VSI_WIRE_BEAT, flags, false);
+  }
   vsi_buffer_finish(&buffer);
 }
 
@@ -190,6 +193,7 @@ static void begin_life(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_m
   if (!is_same && peer->epoch && peer->proofs >= cluster->proofs_before) cluster->proofs_before = peer->proofs + 1;
   vsi_keys_forget(&cluster->keys, vsi_peer_index(cluster, peer));
   vsi_guests_forget(cluster, peer);
+  vsi_digests_drop(cluster, peer);
   vsi_peer fresh = {.id = message->from, .epoch = message->epoch, .wants_all = true, .proofs = cluster->proofs_before};
   /* Numbers go on from above all that were given before, to whomever: should this be a life that was given up for
    * another by mistake, it will not take what comes for what it has had. */
@@ -281,6 +285,8 @@ static void take_beat(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_me
   uint64_t count, sum;
   vsi_keys_sum_of(&cluster->keys, vsi_peer_index(cluster, peer), &count, &sum);
   if (vsi_presences_have_room_again(&cluster->v->presences, vsi_peer_index(cluster, peer))) peer->must_sync = true;
+  bool is_coming = message->flags & VSI_WIRE_MORE && (peer->is_syncing || (peer->is_synced && !peer->must_sync));
+  if (is_coming) return; /* some of what it counts */
   peer->is_synced = !peer->must_sync && count + peer->guests_count == its_count && sum + peer->guests_sum == its_sum;
   if (peer->is_synced)
     peer->verified_ns = vsi_now_ns(cluster->host);

@@ -39,7 +39,7 @@ static void send_changes(vestry_cluster *cluster, uint64_t mask, uint64_t age_ms
     vsi_peer *peer = &cluster->peers[i];
     if (!(mask >> i & 1)) continue;
     peer->told_ns = vsi_now_ns(cluster->host);
-    peer->wants_all |= vsi_peer_send(cluster, peer, &buffer, VSI_WIRE_KEYS, 0, false) != VESTRY_OK;
+    (void)vsi_digest_send(cluster, peer, &buffer, VSI_WIRE_KEYS, 0);
   }
   vsi_buffer_finish(&buffer);
 }
@@ -58,16 +58,29 @@ static void send_some(const vsi_key_change *changes, size_t count, bool is_last,
   put_changes(&buffer, UINT32_MAX, changes, count);
   vsi_wire_end(&buffer);
   uint8_t flags = (uint8_t)((all->has_begun ? 0 : VSI_WIRE_FIRST) | (is_last ? VSI_WIRE_LAST : 0));
-  all->has_failed = vsi_peer_send(all->cluster, all->peer, &buffer, VSI_WIRE_KEYS, flags, false) != VESTRY_OK;
+  all->has_failed = !vsi_digest_send(all->cluster, all->peer, &buffer, VSI_WIRE_KEYS, flags);
   all->has_begun = true;
   vsi_buffer_finish(&buffer);
 }
 
+/* As many as the broker carries. */
+static size_t changes_a_message(const vestry_cluster *cluster) {
+  size_t most = cluster->broker.ops->max_payload(cluster->broker.broker), head = VSI_WIRE_HEAD + 4 + VSI_WIRE_SEAL;
+  size_t count = most > head + CHANGE_BYTES ? (most - head) / CHANGE_BYTES : 1;
+  return count < CHANGES_A_MESSAGE ? count : CHANGES_A_MESSAGE;
+}
+
+/* What it was still to be told is part of it. If that fails, it is tried again with the next telling. */
 static void send_all(vestry_cluster *cluster, vsi_peer *peer) {
-  telling_all all = {.cluster = cluster, .peer = peer, .has_failed = !vsi_guests_tell_all(cluster, peer)};
+  vsi_digests_drop(cluster, peer);
   peer->told_ns = vsi_now_ns(cluster->host);
-  vsi_keys_list(&cluster->keys, cluster->changes, CHANGES_A_MESSAGE, send_some, &all);
-  peer->wants_all = all.has_failed;
+  peer->wants_all = false;
+  peer->digests_most = 0;
+  peer->is_telling_all = true;
+  vsi_guests_tell_all(cluster, peer);
+  telling_all all = {.cluster = cluster, .peer = peer, .has_failed = peer->wants_all};
+  vsi_keys_list(&cluster->keys, cluster->changes, changes_a_message(cluster), send_some, &all);
+  peer->is_telling_all = false;
 }
 
 static void tell_keys(vestry_cluster *cluster) {
@@ -82,11 +95,12 @@ static void tell_keys(vestry_cluster *cluster) {
     if (vsi_peer_lives(peer) && !peer->wants_all) mask |= UINT64_C(1) << i;
   }
   vsi_guests_tell(cluster, mask);
-  for (size_t at = 0; mask && at < count; at += CHANGES_A_MESSAGE)
-    send_changes(cluster, mask, age_ms, cluster->changes + at,
-                 count - at < CHANGES_A_MESSAGE ? count - at : CHANGES_A_MESSAGE);
+  size_t most = mask && count ? changes_a_message(cluster) : count;
+  for (size_t at = 0; mask && at < count; at += most)
+    send_changes(cluster, mask, age_ms, cluster->changes + at, count - at < most ? count - at : most);
   for (size_t i = 0; i < cluster->peers_count; i++)
     if (vsi_peer_lives(&cluster->peers[i]) && cluster->peers[i].wants_all) send_all(cluster, &cluster->peers[i]);
+  vsi_digests_go_on(cluster);
 }
 
 static bool was_sent_without(const vestry_cluster *cluster, uint64_t hash, unsigned node, uint64_t since_ns) {

@@ -33,6 +33,8 @@ typedef enum vsi_wire_kind {
 enum { VSI_WIRE_FIRST = 1, VSI_WIRE_LAST = 2 };
 /* Of MEET and BEAT: it drains; of MEET: you are the later one of this name, give up. */
 enum { VSI_WIRE_DRAINS = 1, VSI_WIRE_YIELD = 2 };
+/* Of BEAT: of what it counts some is still on its way. */
+enum { VSI_WIRE_MORE = 2 };
 /* Of ASK: nothing more is performed once something has failed. */
 enum { VSI_WIRE_FAIL_FAST = 1 };
 

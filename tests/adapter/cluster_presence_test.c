@@ -329,8 +329,35 @@ static void every_allocation_may_fail(void **state) {
   }
 }
 
+/* A second cluster of an instance is refused, and the first one goes on. */
+static void a_second_cluster_ends_no_presence(void **state) {
+  (void)state;
+  nodes n;
+  nodes_prepare(&n, NULL);
+  n.have_presence = true;
+  node *a = node_start(&n, 0, "a", NULL), *b = node_start(&n, 1, "b", NULL);
+  nodes_pass_ms(&n, 1000);
+  node_present(a, 0, 1);
+  nodes_pass_ms(&n, 1000);
+  assert_true(node_has(b, 0, 1));
+  vestry_broker another;
+  assert_int_equal(vestry_memory_network_join(n.network, &another), VESTRY_OK);
+  n.joined++;
+  vestry_cluster *second = NULL;
+  const vestry_cluster_options options = {.node = "z", .secret = nodes_secret, .secret_len = sizeof nodes_secret};
+  assert_int_equal(vestry_cluster_create(a->v, &another, &options, &second), VESTRY_EXISTS);
+  node_present(a, 0, 2);
+  nodes_pass_ms(&n, 10000);
+  assert_true(node_has(b, 0, 1));
+  assert_true(node_has(b, 0, 2));
+  assert_int_equal(vestry_cluster_member(b->cluster, "z"), VESTRY_MEMBER_NONE);
+  another.ops->destroy(another.broker);
+  nodes_end(&n);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_second_cluster_ends_no_presence),
       cmocka_unit_test(g8_the_count_is_the_sum),
       cmocka_unit_test(tabs_on_two_nodes_are_one_person),
       cmocka_unit_test(of_the_dead_and_of_those_who_say_goodbye),
