@@ -18,14 +18,16 @@
  *    members. Nothing is waited for.
  *  - vestry_refresh: of the cluster's pages, on all nodes; several within 5 ms travel together. (vestry_refresh_here
  *    stays here.)
- *  - Keys: a stream that REPLACEs closes those that other nodes have under its key; of two at the same time, or after a
- *    partition, the newer one stays. MANY counts on each node by itself. REJECT refuses if another node is known to
+ *  - Keys: a stream that REPLACEs closes those that other nodes have under its key, however they were put, if they were
+ *    opened before it: within milliseconds, or when a partition heals. Of two that REPLACE the newer one stays; of two
+ *    within what messages take, one. (Those that did not REPLACE are found by looking through the store: a key that is
+ *    put in two ways costs that.) MANY counts on each node by itself. REJECT refuses if another node is known to
  *    hold the key; two that come within milliseconds may both be let in. REUSE looks at this node alone.
  *    With options.strict both let one stream in, on whatever node: who comes second is told EXISTS (409), by REUSE too
  *    if another node has it. The handler's thread asks all nodes and the broker for that, once for each stream that is
  *    kept so, and waits as vestry_dispatch does, and for the broker's claim, which may take seconds if that is ill.
- *    Where somebody who lives has not answered, where nothing can be claimed, or on a thread that must not wait, nobody
- *    is let in: LIMIT (503). A stream's end frees its key at once, a node's death after dead_ms. In a partition only
+ *    Where somebody who lives has not answered, where nothing can be claimed, on a thread that must not wait, and for
+ *    dead_ms after this node has begun or has reached the broker again, nobody is let in: LIMIT (503). A stream's end frees its key at once, a node's death after dead_ms. In a partition only
  *    the part with the claims lets in more, once the other one is taken for dead; that keeps what it has, so that there
  *    may be two until one ends.
  *  - A presence with a name (vestry/presence.h): who is at a place of any node.
@@ -36,7 +38,8 @@
  *
  *  Order: what one node sends for one key, or to one channel, arrives in order, and once. Loss is told: by an error to
  *  who sends, or as a gap to who should have received (on_gap), within a second while nodes hear each other; then all
- *  pages of that node render again. A gap can be told where nothing was lost. What a node has said that was cut off,
+ *  pages of that node render again. Who opens a stream, or joins a channel, while something is sent to its key, and has
+ *  not told of it yet, has a gap too. A gap can be told where nothing was lost. What a node has said that was cut off,
  *  and that died before anybody heard it again, nobody knows of.
  *
  *  Nodes tell each other every heartbeat_ms that they live. One that was not heard for suspect_ms is suspect, and is

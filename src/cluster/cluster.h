@@ -29,6 +29,7 @@ enum {
   VSI_LINE_BUCKETS = 4096,
   VSI_RECENT_CHANNELS = 4096,
   VSI_CLOSING_MAX = 1024,
+  VSI_OLDER_MAX = 256,
   VSI_FLUSH_MS = 5,
   VSI_REFRESH_BYTES = 16384
 };
@@ -110,6 +111,11 @@ typedef struct vsi_recent {
   uint64_t at_ns;
 } vsi_recent;
 
+/* A key that a stream elsewhere has replaced: its streams here that are older are to be closed. */
+typedef struct vsi_older {
+  uint64_t hash, stamp;
+} vsi_older;
+
 typedef struct vsi_claim vsi_claim;
 
 struct vestry_cluster {
@@ -169,6 +175,11 @@ struct vestry_cluster {
   vsi_key_change changes[VSI_KEYS_WAITING]; /* of who flushes */
   vestry_handle closing[VSI_CLOSING_MAX];   /* streams that others have replaced: the actor closes them */
   size_t closing_count;
+  vsi_older older[VSI_OLDER_MAX];
+  size_t older_count;
+  vsi_older sought[VSI_OLDER_MAX]; /* the actor's: of these it looks through the store (older.c) */
+  size_t sought_count;
+  vestry_list_cursor sought_at;
   vestry_cluster_stats stats;
 };
 
@@ -335,6 +346,11 @@ vestry_err vsi_claims_begin(const vestry_scoped_key *key, void *cluster);
 void vsi_claims_end(const vestry_scoped_key *key, void *cluster);
 /* Whether this node holds a key. Under the lock. */
 bool vsi_claims_hold(vestry_cluster *cluster, uint64_t hash);
+
+/* ---- older.c: the actor's ---- */
+
+/* Look on for streams that are to be closed. false: there is nothing to look for. */
+bool vsi_older_go_on(vestry_cluster *cluster);
 
 /* ---- inward.c ---- */
 

@@ -353,6 +353,7 @@ void vsi_inward_run(vestry_actor *actor, void *ctx) {
   vsi_cluster_inside++;
   for (int i = 0; may_run && i <= VSI_NODES_MAX && (has_more = tell_one(cluster)); i++) continue;
   if (may_run) has_more |= close_some(cluster);
+  if (may_run) has_more |= vsi_older_go_on(cluster);
   vestry_message *message = NULL;
   for (int i = 0; i < RUN_MAX && (message = vestry_actor_receive(actor)) != NULL; i++) {
     if (may_run)

@@ -13,8 +13,13 @@
  * Of two threads that put one key at once, the one whose stream was replaced may be the last to say so: what has left
  * already is not taken for what is there.
  *
- * REPLACE. Who puts one takes a stamp above all that it knows of. Of two nodes that hold such a key the one with the
- * lower stamp, or the lower id, closes its stream when it is told of the other. */
+ * REPLACE. Who puts one takes a stamp: the time on the cluster's clock, above all that it has been told of. That clock
+ * is the one of all nodes' that is furthest; each says where it is with its heartbeats, and who is behind moves on. It
+ * goes on at its own pace in each part of a divided network, so the newer of two streams has the higher stamp there
+ * too, but for what messages take. Of two nodes that hold such a key the one with the lower stamp, or the lower id,
+ * closes its stream when it is told of the other; and whatever streams it has that are older than the other's stamp,
+ * whichever way they were put. A stream that REPLACEd and has gone before it was told is told of as gone, with its
+ * stamp, to who may have older ones. */
 #include "cluster/keys.h"
 
 #include <string.h>
@@ -151,13 +156,43 @@ vestry_err vsi_keys_come(vsi_keys *keys, uint64_t hash, bool *ret_first) {
   return entry ? VESTRY_OK : VESTRY_NO_MEMORY;
 }
 
+enum { CLOCK_BITS = 40, CLOCK_JUMP_MS = 1000 };
+
+static uint64_t clock_locked(const vsi_keys *keys) {
+  return vsi_now_ns(keys->host) / VSI_NS_PER_MS + keys->ahead_ms;
+}
+
+uint64_t vsi_keys_clock(vsi_keys *keys) {
+  return vsi_keys_clock_at(keys, vsi_now_ns(keys->host));
+}
+
+uint64_t vsi_keys_clock_at(vsi_keys *keys, uint64_t own_ns) {
+  pthread_mutex_lock(&keys->lock);
+  uint64_t clock_ms = own_ns / VSI_NS_PER_MS + keys->ahead_ms;
+  pthread_mutex_unlock(&keys->lock);
+  return clock_ms;
+}
+
+/* Who has been alone until now takes its streams along. */
+void vsi_keys_hear_clock(vsi_keys *keys, uint64_t clock_ms) {
+  pthread_mutex_lock(&keys->lock);
+  uint64_t own_ms = clock_locked(keys), more_ms = clock_ms > own_ms ? clock_ms - own_ms : 0;
+  if (more_ms && clock_ms >> (CLOCK_BITS - 1) == 0) {
+    keys->ahead_ms += more_ms;
+    for (size_t i = 0; more_ms > CLOCK_JUMP_MS && i < keys->capacity; i++)
+      if (keys->entries[i].is_used && keys->entries[i].stamp) keys->entries[i].stamp += more_ms;
+  }
+  pthread_mutex_unlock(&keys->lock);
+}
+
 void vsi_keys_replaced(vsi_keys *keys, uint64_t hash, vestry_handle handle, bool *ret_first) {
   *ret_first = false;
   pthread_mutex_lock(&keys->lock);
   vsi_key_entry *entry = find_locked(keys, hash);
   if (entry && entry->count && keys->left[handle % VSI_KEYS_LEFT] != handle) {
+    uint64_t clock_ms = clock_locked(keys);
     entry->handle = handle;
-    entry->stamp = ++keys->clock;
+    entry->stamp = clock_ms > keys->heard ? clock_ms : keys->heard + 1;
     await_locked(keys, entry, ret_first);
   }
   pthread_mutex_unlock(&keys->lock);
@@ -172,7 +207,7 @@ void vsi_keys_leave(vsi_keys *keys, uint64_t hash, vestry_handle handle, bool *r
     bool was = is_shared(entry);
     if (--entry->count == 0) {
       entry->handle = 0;
-      entry->stamp = 0;
+      if (!entry->is_waiting) entry->stamp = 0;
       if (entry->is_told) await_locked(keys, entry, ret_first);
     }
     recount_locked(keys, entry, was);
@@ -224,10 +259,18 @@ static void tell_locked(vsi_keys *keys, vsi_key_entry *entry) {
   entry->is_told = is_here;
 }
 
+/* It was said when it was replaced; who has gone since then replaces nothing more. */
+static void forget_stamp_locked(vsi_key_entry *entry) {
+  if (!entry->count) entry->stamp = 0;
+}
+
 /* Everything is told anew: the table is gone through once, and what is to go goes. */
 static void tell_all_locked(vsi_keys *keys) {
   for (size_t i = 0; i < keys->capacity; i++)
-    if (keys->entries[i].is_used) tell_locked(keys, &keys->entries[i]);
+    if (keys->entries[i].is_used) {
+      tell_locked(keys, &keys->entries[i]);
+      forget_stamp_locked(&keys->entries[i]);
+    }
   for (size_t i = 0; i < keys->capacity;) { /* one may have moved up to where one was freed */
     size_t used = keys->used;
     if (keys->entries[i].is_used) free_if_unused_locked(keys, &keys->entries[i]);
@@ -249,8 +292,9 @@ bool vsi_keys_take(vsi_keys *keys, vsi_key_change *changes, size_t room, size_t 
     bool was_told = entry->is_told;
     tell_locked(keys, entry);
     /* Of one that REPLACEs the stamp is news too. */
-    if (was_told != entry->is_told || (was_told && entry->stamp))
+    if (was_told != entry->is_told || (entry->stamp && (was_told || entry->others)))
       changes[count++] = (vsi_key_change){entry->hash, entry->stamp, !entry->is_told};
+    forget_stamp_locked(entry);
     free_if_unused_locked(keys, entry);
   }
   keys->waiting_count = 0;
@@ -316,37 +360,48 @@ static void drop_locked(vsi_keys *keys, unsigned node, vsi_key_entry *entry) {
   recount_locked(keys, entry, was);
 }
 
-vestry_err vsi_keys_told(vsi_keys *keys, unsigned node, vsi_key_change change, bool its_id_wins,
-                         vestry_handle *ret_close, bool *ret_is_new) {
+/* What of it is to be closed here; room: it can be. false: it cannot. */
+static bool replace_locked(vsi_key_entry *entry, vsi_key_change change, bool its_id_wins, bool has_room,
+                           vsi_keys_replaced_here *replaced) {
+  bool loses = entry->stamp < change.stamp || (entry->stamp == change.stamp && its_id_wins);
+  if (!change.stamp || !entry->count || (entry->handle && !loses)) return true;
+  if (!has_room) return false;
+  replaced->has_others = entry->count > (entry->handle != 0);
+  replaced->handle = entry->handle;
+  entry->handle = 0;
+  return true;
+}
+
+static bool hold_other_locked(vsi_keys *keys, unsigned node, vsi_key_entry *entry) {
   uint64_t bit = UINT64_C(1) << node;
-  bool is_unclosed = false, is_new = false;
-  if (ret_close) *ret_close = 0;
+  bool was = is_shared(entry), is_new = !(entry->others & bit);
+  if (is_new) {
+    keys->of_others[node]++;
+    keys->sum_of_others[node] += entry->hash;
+  }
+  entry->others |= bit;
+  recount_locked(keys, entry, was);
+  return is_new;
+}
+
+vestry_err vsi_keys_told(vsi_keys *keys, unsigned node, vsi_key_change change, bool its_id_wins,
+                         vsi_keys_replaced_here *ret_replaced, bool *ret_is_new) {
+  bool is_closed = true, is_new = false;
+  vsi_keys_replaced_here replaced = {0, false};
   pthread_mutex_lock(&keys->lock);
-  if (change.stamp > keys->clock) keys->clock = change.stamp;
+  if (change.stamp > keys->heard) keys->heard = change.stamp;
   vsi_key_entry *entry = change.is_gone ? find_locked(keys, change.hash) : hold_locked(keys, change.hash);
-  if (entry && change.is_gone && (entry->others & bit)) {
+  if (entry) is_closed = replace_locked(entry, change, its_id_wins, ret_replaced != NULL, &replaced);
+  if (entry && !change.is_gone) {
+    is_new = hold_other_locked(keys, node, entry);
+  } else if (entry && entry->others >> node & 1) {
     drop_locked(keys, node, entry);
     free_if_unused_locked(keys, entry);
-  } else if (entry && !change.is_gone) {
-    bool was = is_shared(entry);
-    is_new = !(entry->others & bit);
-    if (is_new) {
-      keys->of_others[node]++;
-      keys->sum_of_others[node] += entry->hash;
-    }
-    entry->others |= bit;
-    recount_locked(keys, entry, was);
-    bool loses = entry->stamp < change.stamp || (entry->stamp == change.stamp && its_id_wins);
-    is_unclosed = change.stamp && entry->handle && loses;
-    if (is_unclosed && ret_close) {
-      *ret_close = entry->handle;
-      entry->handle = 0;
-      is_unclosed = false;
-    }
   }
   pthread_mutex_unlock(&keys->lock);
   if (ret_is_new) *ret_is_new = is_new;
-  if (is_unclosed) return VESTRY_FULL;
+  if (ret_replaced) *ret_replaced = replaced;
+  if (!is_closed) return VESTRY_FULL;
   return entry || change.is_gone ? VESTRY_OK : VESTRY_NO_MEMORY;
 }
 

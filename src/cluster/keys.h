@@ -44,7 +44,8 @@ typedef struct vsi_keys {
   /* All below is guarded by the lock. */
   vsi_key_entry *entries; /* open addressing, linear probing */
   size_t capacity, used;
-  uint64_t clock;      /* of the last REPLACE that is known, here or elsewhere */
+  uint64_t ahead_ms;   /* the clock of the cluster is so much ahead of this node's */
+  uint64_t heard;      /* the highest stamp that others have told */
   uint64_t count, sum; /* of what is here and told: hashes, added up */
   uint64_t of_others[VSI_NODES_MAX], sum_of_others[VSI_NODES_MAX];
   uint64_t waiting[VSI_KEYS_WAITING]; /* hashes of changes that are to be told */
@@ -53,6 +54,12 @@ typedef struct vsi_keys {
   vestry_handle left[VSI_KEYS_LEFT]; /* streams that have left of late, each in a place of its handle's */
   bool has_more_waiting;             /* they did not fit: everybody is told all */
 } vsi_keys;
+
+/* Streams here that a newer one elsewhere has replaced. */
+typedef struct vsi_keys_replaced_here {
+  vestry_handle handle; /* the one that had REPLACEd all others; 0: none */
+  bool has_others;      /* there are others of the key: those that are older */
+} vsi_keys_replaced_here;
 
 /* OK | NO_MEMORY */
 vestry_err vsi_keys_init(vsi_keys *keys, const vestry_host *host);
@@ -85,11 +92,16 @@ void vsi_keys_hit(vsi_keys *keys, uint64_t hash, uint64_t now_ns);
 /* Whether that was so since then, as far as is known: it may say yes of a key that shares a place with another one. */
 bool vsi_keys_was_hit(vsi_keys *keys, uint64_t hash, uint64_t since_ns, uint64_t now_ns);
 
-/* What another node tells of its own. its_id_wins: if both stamps are the same. *ret_close: set to a stream here that a
- * newer one has replaced, if there is one; NULL: it cannot be closed now. *ret_is_new: it was not known to hold it; may
- * be NULL. OK | NO_MEMORY (it is not known) | FULL (there is one to be closed, and it cannot be now) */
+/* What another node tells of its own. its_id_wins: if both stamps are the same. *ret_replaced: what is to be closed; NULL:
+ * nothing can be closed now. *ret_is_new: it was not known to hold it; may be NULL. OK | NO_MEMORY (it is not known) |
+ * FULL (something is to be closed, and cannot be now) */
 vestry_err vsi_keys_told(vsi_keys *keys, unsigned node, vsi_key_change change, bool its_id_wins,
-                         vestry_handle *ret_close, bool *ret_is_new);
+                         vsi_keys_replaced_here *ret_replaced, bool *ret_is_new);
+/* The cluster's clock, in ms: of all nodes the one that is furthest. What another one says of it: it is not behind that
+ * any more. What was on that clock when something was on this node's. */
+uint64_t vsi_keys_clock(vsi_keys *keys);
+void vsi_keys_hear_clock(vsi_keys *keys, uint64_t clock_ms);
+uint64_t vsi_keys_clock_at(vsi_keys *keys, uint64_t own_ns);
 /* It holds nothing, as far as anybody knows. */
 void vsi_keys_forget(vsi_keys *keys, unsigned node);
 

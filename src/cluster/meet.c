@@ -34,6 +34,7 @@
 typedef struct meeting {
   uint64_t nonce, echo; /* 0: no proof is asked for; none is given */
   uint64_t begun_ns;    /* its life, on this node's clock, or later by what the message took */
+  uint64_t clock_ms;    /* the cluster's, as it knows it */
   vestry_slice name;
 } meeting;
 
@@ -43,6 +44,7 @@ static bool read_meeting(const vestry_cluster *cluster, const vsi_wire_message *
   ret->echo = vsi_wire_number(&reader, 8);
   uint64_t now_ns = vsi_now_ns(cluster->host), age_ns = vsi_wire_number(&reader, 8);
   ret->begun_ns = now_ns > age_ns ? now_ns - age_ns : 0;
+  ret->clock_ms = vsi_wire_number(&reader, 8);
   ret->name.len = reader.left;
   ret->name.data = vsi_wire_bytes(&reader, reader.left);
   return !reader.has_failed && ret->name.len && ret->name.len <= VESTRY_NODE_MAX_BYTES &&
@@ -82,6 +84,7 @@ static void send(vestry_cluster *cluster, const vsi_wire_message *to, bool asks,
   vsi_wire_put(&buffer, asks ? make_nonce(cluster, to, step_now(cluster)) : 0, 8);
   vsi_wire_put(&buffer, echo, 8);
   vsi_wire_put(&buffer, vsi_now_ns(cluster->host) - cluster->begun_ns, 8);
+  vsi_wire_put(&buffer, vsi_keys_clock(&cluster->keys), 8);
   vsi_buffer_append(&buffer, cluster->name, strlen(cluster->name));
   vsi_wire_end(&buffer);
   if (!buffer.error) {
@@ -120,6 +123,7 @@ bool vsi_meet_take(vestry_cluster *cluster, const vsi_wire_message *message) {
   bool is_proof = is_own_nonce(cluster, message, m.echo);
   bool asks = !is_proof && is_wanted(cluster, peer, message->epoch);
   bool counts = is_proof && vsi_members_prove(cluster, message, &m.name);
+  if (counts) vsi_keys_hear_clock(&cluster->keys, m.clock_ms);
   if (m.nonce) send(cluster, message, asks, m.nonce, 0);
   return counts || m.nonce;
 }

@@ -129,6 +129,7 @@ static void say_beat(vestry_cluster *cluster) {
   vsi_wire_begin(&buffer, cluster->host);
   vsi_wire_put(&buffer, count + guests_count, 8);
   vsi_wire_put(&buffer, sum + guests_sum, 8);
+  vsi_wire_put(&buffer, vsi_keys_clock(&cluster->keys), 8);
   vsi_wire_end(&buffer);
   for (size_t i = 0; i < cluster->peers_count; i++) {
     vsi_peer *peer = &cluster->peers[i];
@@ -282,6 +283,7 @@ static void take_beat(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_me
   if (!catch_up(cluster, peer, message->seq)) return;
   vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
   uint64_t its_count = vsi_wire_number(&reader, 8), its_sum = vsi_wire_number(&reader, 8);
+  vsi_keys_hear_clock(&cluster->keys, vsi_wire_number(&reader, 8));
   uint64_t count, sum;
   vsi_keys_sum_of(&cluster->keys, vsi_peer_index(cluster, peer), &count, &sum);
   if (vsi_presences_have_room_again(&cluster->v->presences, vsi_peer_index(cluster, peer))) peer->must_sync = true;

@@ -140,19 +140,18 @@ static void tell_missed(vestry_cluster *cluster, vsi_peer *peer, uint64_t count)
  * is to be told again) */
 static vestry_err take_change(vestry_cluster *cluster, vsi_peer *peer, vsi_key_change change, uint64_t since_ns,
                               uint64_t *missed_count) {
-  vestry_handle handle = 0;
-  bool has_room = cluster->closing_count < VSI_CLOSING_MAX, is_new;
+  vsi_keys_replaced_here replaced = {0, false};
+  bool has_room = cluster->closing_count < VSI_CLOSING_MAX && cluster->older_count < VSI_OLDER_MAX, is_new;
   vestry_err error = vsi_keys_told(&cluster->keys, vsi_peer_index(cluster, peer), change, peer->id > cluster->id,
-                                   has_room ? &handle : NULL, &is_new);
+                                   has_room ? &replaced : NULL, &is_new);
   if (change.hash & VSI_KEYS_CHANNEL)
     *missed_count += !change.is_gone && look_back(cluster, peer, change.hash);
   else
     *missed_count += is_new && look_back_for_key(cluster, peer, change.hash, since_ns);
-  if (handle) {
-    cluster->closing[cluster->closing_count++] = handle;
-    cluster->stats.replaced_count++;
-    vsi_inward_notify(cluster);
-  }
+  if (replaced.handle) cluster->closing[cluster->closing_count++] = replaced.handle;
+  if (replaced.has_others) cluster->older[cluster->older_count++] = (vsi_older){change.hash, change.stamp};
+  if (replaced.handle || replaced.has_others) vsi_inward_notify(cluster);
+  cluster->stats.replaced_count += replaced.handle != 0;
   return error;
 }
 

@@ -124,11 +124,11 @@ static void it_agrees_with_a_naive_one(void **state) {
     case 4:
     case 5:
     case 6: {
-      vestry_handle handle;
+      vsi_keys_replaced_here replaced;
       bool is_gone = chance(&b, 2);
       const vsi_key_change change = {hash_of(i), 0, is_gone};
-      assert_int_equal(vsi_keys_told(b.keys, (unsigned)n, change, false, &handle, NULL), VESTRY_OK);
-      assert_int_equal(handle, 0);
+      assert_int_equal(vsi_keys_told(b.keys, (unsigned)n, change, false, &replaced, NULL), VESTRY_OK);
+      assert_true(!replaced.handle && !replaced.has_others);
       b.there[i][n] = !is_gone;
       break;
     }
@@ -174,35 +174,78 @@ static void too_many_changes_are_told_as_all(void **state) {
   end(&b);
 }
 
+/* What is to be closed when another node tells of a key with a stamp. */
+static vsi_keys_replaced_here hear_of(both *b, uint64_t hash, uint64_t stamp, bool is_gone, bool its_id_wins) {
+  vsi_keys_replaced_here replaced;
+  assert_int_equal(vsi_keys_told(b->keys, 0, (vsi_key_change){hash, stamp, is_gone}, its_id_wins, &replaced, NULL),
+                   VESTRY_OK);
+  return replaced;
+}
+
 static void of_two_that_replace_the_later_stays(void **state) {
   (void)state;
   both b;
   begin(&b);
   bool is_first;
-  vestry_handle handle;
+  uint64_t now = vsi_keys_clock(b.keys);
   assert_int_equal(vsi_keys_come(b.keys, 2, &is_first), VESTRY_OK);
   vsi_keys_replaced(b.keys, 2, 55, &is_first);
-  assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){2, 0, false}, true, &handle, NULL), VESTRY_OK);
-  assert_int_equal(handle, 0); /* it does not replace */
-  assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){2, 1, false}, false, &handle, NULL), VESTRY_OK);
-  assert_int_equal(handle, 0); /* as old, and its id is lower */
-  assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){2, 7, false}, false, &handle, NULL), VESTRY_OK);
-  assert_int_equal(handle, 55);
-  assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){2, 8, false}, false, &handle, NULL), VESTRY_OK);
-  assert_int_equal(handle, 0);                 /* once */
-  vsi_keys_replaced(b.keys, 2, 56, &is_first); /* above all that is known */
-  assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){2, 8, false}, true, &handle, NULL), VESTRY_OK);
-  assert_int_equal(handle, 0);
-  assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){2, 9, false}, true, &handle, NULL), VESTRY_OK);
-  assert_int_equal(handle, 56); /* the same stamp, the higher id */
+  assert_int_equal(hear_of(&b, 2, 0, false, true).handle, 0);       /* it does not replace */
+  assert_int_equal(hear_of(&b, 2, now - 1, false, true).handle, 0); /* older */
+  assert_int_equal(hear_of(&b, 2, now, false, false).handle, 0);    /* as old, and its id is lower */
+  assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){2, now + 7, false}, false, NULL, NULL), VESTRY_FULL);
+  assert_int_equal(hear_of(&b, 2, now + 7, false, false).handle, 55); /* what cannot be closed is told again */
+  assert_int_equal(hear_of(&b, 2, now + 8, false, false).handle, 0);  /* once */
+  vsi_keys_replaced(b.keys, 2, 56, &is_first);                        /* above all that is known */
+  assert_int_equal(hear_of(&b, 2, now + 8, false, true).handle, 0);
+  assert_int_equal(hear_of(&b, 2, now + 9, false, true).handle, 56); /* the same stamp, the higher id */
   /* Two threads: the stream that was replaced is told of behind the one that replaced it. */
   assert_int_equal(vsi_keys_come(b.keys, 4, &is_first), VESTRY_OK);
   assert_int_equal(vsi_keys_come(b.keys, 4, &is_first), VESTRY_OK);
   vsi_keys_leave(b.keys, 4, 70, &is_first);
   vsi_keys_replaced(b.keys, 4, 71, &is_first);
   vsi_keys_replaced(b.keys, 4, 70, &is_first);
-  assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){4, 1000, false}, false, &handle, NULL), VESTRY_OK);
-  assert_int_equal(handle, 71);
+  assert_int_equal(hear_of(&b, 4, now + 1000, false, false).handle, 71);
+  end(&b);
+}
+
+/* The stamp is the time, on the clock of the cluster; others than those that REPLACE are known to be there. */
+static void who_replaces_says_when(void **state) {
+  (void)state;
+  both b;
+  size_t count;
+  bool is_first;
+  uint64_t since;
+  begin(&b);
+  uint64_t now = vsi_keys_clock(b.keys);
+  vsi_keys_hear_clock(b.keys, now - 5);
+  assert_int_equal(vsi_keys_clock(b.keys), now);
+  assert_int_equal(vsi_keys_come(b.keys, 2, &is_first), VESTRY_OK);
+  vsi_keys_replaced(b.keys, 2, 55, &is_first);
+  vsi_keys_hear_clock(b.keys, now + 5000); /* it was alone: its streams are as old as they were */
+  assert_int_equal(vsi_keys_clock(b.keys), now + 5000);
+  vsi_keys_hear_clock(b.keys, UINT64_MAX);
+  assert_int_equal(vsi_keys_clock(b.keys), now + 5000);
+  assert_false(vsi_keys_take(b.keys, b.changes, VSI_KEYS_WAITING, &count, &since));
+  assert_int_equal(count, 1);
+  assert_int_equal(b.changes[0].stamp, now + 5000);
+  /* Beside others, or alone, of those that do not REPLACE. */
+  assert_int_equal(vsi_keys_come(b.keys, 2, &is_first), VESTRY_OK);
+  assert_false(hear_of(&b, 2, now + 4999, false, true).has_others);
+  vsi_keys_replaced_here replaced = hear_of(&b, 2, now + 6000, false, true);
+  assert_true(replaced.handle == 55 && replaced.has_others);
+  assert_int_equal(vsi_keys_come(b.keys, 4, &is_first), VESTRY_OK);
+  assert_false(hear_of(&b, 4, 0, false, true).has_others);
+  assert_true(hear_of(&b, 4, now + 6000, true, true).has_others); /* it has gone already */
+  /* One that has gone before it was told: it is told to who may have others. */
+  assert_int_equal(vsi_keys_take(b.keys, b.changes, VSI_KEYS_WAITING, &count, &since), false);
+  (void)hear_of(&b, 6, 0, false, true);
+  assert_int_equal(vsi_keys_come(b.keys, 6, &is_first), VESTRY_OK);
+  vsi_keys_replaced(b.keys, 6, 80, &is_first);
+  vsi_keys_leave(b.keys, 6, 80, &is_first);
+  assert_false(vsi_keys_take(b.keys, b.changes, VSI_KEYS_WAITING, &count, &since));
+  assert_int_equal(count, 1);
+  assert_true(b.changes[0].is_gone && b.changes[0].stamp == now + 6001);
   end(&b);
 }
 
@@ -211,6 +254,7 @@ int main(void) {
       cmocka_unit_test(it_agrees_with_a_naive_one),
       cmocka_unit_test(too_many_changes_are_told_as_all),
       cmocka_unit_test(of_two_that_replace_the_later_stays),
+      cmocka_unit_test(who_replaces_says_when),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,68 @@
+/* Streams that a newer one elsewhere has replaced, and that were not put by REPLACE themselves: MANY and REUSE beside a
+ * REPLACE of the same key. Of them only the key's hash is known. So the store is looked through, a page a run, for all
+ * keys that are sought at that time: it is seldom that a key is put in two ways, and no stream has to be remembered for
+ * it. What is newer than the stream that replaces stays. */
+#include <string.h>
+
+#include "cluster/cluster.h"
+#include "registry/effects/targets.h"
+#include "registry/instance/instance.h"
+
+enum { PAGE_COUNT = 256 };
+
+/* Out of memory: then with the next heartbeats. */
+static void have_it_told_again(vestry_cluster *cluster) {
+  vsi_cluster_lock(cluster);
+  for (size_t i = 0; i < cluster->peers_count; i++) cluster->peers[i].must_sync = true;
+  vsi_cluster_unlock(cluster);
+}
+
+static void close_older(vestry_cluster *cluster, const vestry_scoped_key *key, uint64_t stamp) {
+  vsi_targets found;
+  vsi_targets_init(&found, cluster->host);
+  if (vsi_targets_find(&found, vestry_store_of(cluster->v), key) == VESTRY_NO_MEMORY) have_it_told_again(cluster);
+  for (size_t i = 0; i < found.count; i++) {
+    vestry_connection_stats stats = {0};
+    vestry_connection_stats_get(found.items[i], &stats);
+    if (vsi_keys_clock_at(&cluster->keys, stats.opened_ns) >= stamp) continue;
+    if (!vestry_connection_close(found.items[i], VESTRY_CAUSE_REPLACED)) continue;
+    vsi_cluster_lock(cluster);
+    cluster->stats.replaced_count++;
+    vsi_cluster_unlock(cluster);
+  }
+  vsi_targets_finish(&found);
+}
+
+static void look_at(const vestry_listed *listed, void *ctx) {
+  vestry_cluster *cluster = ctx;
+  vsi_scoped_key key;
+  const vsi_wire_name name = {{listed->scope.data, listed->scope.len}, {listed->key, listed->key_len}};
+  if (vsi_cluster_pack(cluster, name, &key)) { /* NO_MEMORY */
+    have_it_told_again(cluster);
+    return;
+  }
+  uint64_t hash = vsi_cluster_hash_key(cluster, &key.key);
+  for (size_t i = 0; i < cluster->sought_count; i++)
+    if (cluster->sought[i].hash == hash) close_older(cluster, &key.key, cluster->sought[i].stamp);
+  vsi_scoped_key_finish(&key);
+}
+
+/* What is to be sought next. */
+static void begin(vestry_cluster *cluster) {
+  vsi_cluster_lock(cluster);
+  cluster->sought_count = cluster->older_count;
+  memcpy(cluster->sought, cluster->older, cluster->older_count * sizeof *cluster->older);
+  cluster->older_count = 0;
+  vsi_cluster_unlock(cluster);
+  cluster->sought_at = (vestry_list_cursor){0};
+}
+
+bool vsi_older_go_on(vestry_cluster *cluster) {
+  if (!cluster->sought_count) begin(cluster);
+  if (!cluster->sought_count) return false;
+  vestry_err error =
+      vestry_store_list(vestry_store_of(cluster->v), NULL, PAGE_COUNT, &cluster->sought_at, look_at, cluster);
+  if (error) have_it_told_again(cluster); /* NO_MEMORY */
+  if (error || cluster->sought_at.done) cluster->sought_count = 0;
+  return true;
+}
