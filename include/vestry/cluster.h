@@ -23,13 +23,14 @@
  *    within what messages take, one. (Those that did not REPLACE are found by looking through the store: a key that is
  *    put in two ways costs that.) MANY counts on each node by itself. REJECT refuses if another node is known to
  *    hold the key; two that come within milliseconds may both be let in. REUSE looks at this node alone.
- *    With options.strict both let one stream in, on whatever node: who comes second is told EXISTS (409), by REUSE too
- *    if another node has it. The handler's thread asks all nodes and the broker for that, once for each stream that is
- *    kept so, and waits as vestry_dispatch does, and for the broker's claim, which may take seconds if that is ill.
- *    Where somebody who lives has not answered, where nothing can be claimed, on a thread that must not wait, and for
- *    dead_ms after this node has begun or has reached the broker again, nobody is let in: LIMIT (503). A stream's end frees its key at once, a node's death after dead_ms. In a partition only
- *    the part with the claims lets in more, once the other one is taken for dead; that keeps what it has, so that there
- *    may be two until one ends.
+ *    With options.strict both let one stream in, on whatever node: who comes second is told EXISTS (409), by REUSE
+ *    too if another node has it. The handler's thread asks all nodes and the broker for that, once for each stream
+ *    that is kept so, and waits as vestry_dispatch does, and for the broker's claim, which may take seconds if that
+ *    is ill. Where somebody who lives has not answered, where nothing can be claimed, on a thread that must not wait,
+ *    and for dead_ms after this node has begun or has reached the broker again, nobody is let in: LIMIT (503). A
+ *    stream's end frees its key at once, a node's death after dead_ms. In a partition only the part with the claims
+ *    lets in more, once the other one is taken for dead; that keeps what it has, so that there may be two until one
+ *    ends.
  *  - A presence with a name (vestry/presence.h): who is at a place of any node.
  *  - Pages: a tab that comes to another node with what it has seen is sent what differs, and nothing where nothing does
  *    (vestry/page.h), if the cluster was given these pages.

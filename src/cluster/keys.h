@@ -92,9 +92,9 @@ void vsi_keys_hit(vsi_keys *keys, uint64_t hash, uint64_t now_ns);
 /* Whether that was so since then, as far as is known: it may say yes of a key that shares a place with another one. */
 bool vsi_keys_was_hit(vsi_keys *keys, uint64_t hash, uint64_t since_ns, uint64_t now_ns);
 
-/* What another node tells of its own. its_id_wins: if both stamps are the same. *ret_replaced: what is to be closed; NULL:
- * nothing can be closed now. *ret_is_new: it was not known to hold it; may be NULL. OK | NO_MEMORY (it is not known) |
- * FULL (something is to be closed, and cannot be now) */
+/* What another node tells of its own. its_id_wins: if both stamps are the same. *ret_replaced: what is to be closed;
+ * NULL: nothing can be closed now. *ret_is_new: it was not known to hold it; may be NULL. OK | NO_MEMORY (it is not
+ * known) | FULL (something is to be closed, and cannot be now) */
 vestry_err vsi_keys_told(vsi_keys *keys, unsigned node, vsi_key_change change, bool its_id_wins,
                          vsi_keys_replaced_here *ret_replaced, bool *ret_is_new);
 /* The cluster's clock, in ms: of all nodes the one that is furthest. What another one says of it: it is not behind that

@@ -1,5 +1,5 @@
-/* REPLACE over nodes: a newer stream closes those that other nodes have under its key, however they were put; and after a
- * partition the newer one stays, whoever has been busier meanwhile. */
+/* REPLACE over nodes: a newer stream closes those that other nodes have under its key, however they were put; and after
+ * a partition the newer one stays, whoever has been busier meanwhile. */
 #include "adapter/nodes.h"
 
 static void it_closes_streams_of_any_policy(void **state) {
