@@ -240,8 +240,13 @@ static bool make_sense(const vestry_cluster_options *options) {
 vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker, const vestry_cluster_options *given,
                                  vestry_cluster **ret_cluster) {
   vestry_cluster_options options;
-  if (!v || !broker || !broker->ops || !ret_cluster || VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
-  if (!VSI_OPS_ARE_KNOWN(broker->ops) || !make_sense(&options)) return VESTRY_INVALID;
+  if (!v || !broker || !broker->ops || !ret_cluster) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(options, given) || !VSI_OPS_ARE_KNOWN(broker->ops))
+    return vsi_mistake(v->host, "vestry_cluster_create", "the options or the broker are of a later vestry");
+  if (!make_sense(&options))
+    return vsi_mistake(
+        v->host, "vestry_cluster_create",
+        "a node's name, a secret of 32 bytes or more, and heartbeat_ms < suspect_ms < dead_ms are wanted");
   if (options.strict && !broker->ops->claim) return VESTRY_UNSUPPORTED;
   vestry_cluster *cluster = vsi_calloc(v->host, 1, sizeof *cluster);
   if (!cluster) return VESTRY_NO_MEMORY;

@@ -163,7 +163,12 @@ static bool are_in_range(const vestry_pages_options *options) {
 
 vestry_err vestry_pages_create(struct vestry *v, const vestry_pages_options *given, vestry_pages **ret_pages) {
   vestry_pages_options options;
-  if (!v || !ret_pages || VSI_OPTIONS_TAKE(options, given) || !are_in_range(&options)) return VESTRY_INVALID;
+  if (!v || !ret_pages) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(options, given) || !are_in_range(&options))
+    return vsi_mistake(
+        v->host, "vestry_pages_create",
+        "threads_count, interval_ms, reload_ms or retry_ms is out of its bounds, secret and secret_len do "
+        "not go together, or the options are of a later vestry");
   vestry_pages *pages = vsi_calloc(v->host, 1, sizeof *pages);
   if (!pages) return VESTRY_NO_MEMORY;
   pages->v = v;
@@ -210,11 +215,14 @@ struct vestry *vestry_pages_instance(const vestry_pages *pages) {
 
 vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_options *given, vestry_page **ret_page) {
   vestry_page_options options;
-  if (!pages || !ret_page || VSI_OPTIONS_TAKE(options, given) || !options.render == !options.handler)
-    return VESTRY_INVALID;
+  if (!pages || !ret_page) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(options, given) || !options.render == !options.handler)
+    return vsi_mistake(pages->host, "vestry_page_create",
+                       "one of render and handler is wanted, or the options are of a later vestry");
   const char *id = options.id ? options.id : "content", *element = options.element ? options.element : "main";
   const char *signals = options.signals ? options.signals : "^tabId$";
-  if (!vsi_is_element_id(id) || !vsi_is_element_name(element)) return VESTRY_INVALID;
+  if (!vsi_is_element_id(id) || !vsi_is_element_name(element))
+    return vsi_mistake(pages->host, "vestry_page_create", "id or element cannot be an element's");
   size_t id_len = strlen(id) + 1, element_len = strlen(element) + 1, signals_len = strlen(signals) + 1;
   vestry_page *page = vsi_calloc(pages->host, 1, sizeof *page + id_len + element_len + signals_len);
   if (!page) return VESTRY_NO_MEMORY;

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "registry/csrf/origin.h"
@@ -25,13 +26,19 @@ struct vestry_csrf {
 
 vestry_err vestry_csrf_create(vestry *v, const vestry_csrf_options *given, vestry_csrf **ret_csrf) {
   vestry_csrf_options options;
-  if (!v || !ret_csrf || VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
+  if (!v || !ret_csrf) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(options, given))
+    return vsi_mistake(v->host, "vestry_csrf_create", "the options are of a later vestry");
   const size_t count = options.trusted_origins_count;
-  if (count > MAX_ORIGINS || (count && !options.trusted_origins)) return VESTRY_INVALID;
+  if (count > MAX_ORIGINS || (count && !options.trusted_origins))
+    return vsi_mistake(v->host, "vestry_csrf_create",
+                       "there are too many trusted_origins, or none where some are counted");
   size_t bytes = sizeof(vestry_csrf) + count * sizeof(char *);
   for (size_t i = 0; i < count; i++) {
     const char *origin = options.trusted_origins[i];
-    if (!origin || !vsi_origin_is_good(origin)) return VESTRY_INVALID;
+    if (!origin || !vsi_origin_is_good(origin))
+      return vsi_mistake(v->host, "vestry_csrf_create",
+                         "each of trusted_origins is written https://HOST, with no path");
     bytes += strlen(origin) + 1;
   }
   vestry_csrf *csrf = vsi_calloc(v->host, 1, bytes);

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "registry/guard/proof.h"
@@ -392,7 +393,9 @@ static void share_out(vestry_once *once) {
 
 vestry_err vestry_once_create(vestry *v, const vestry_once_options *given, vestry_once **ret_once) {
   vestry_once_options options;
-  if (!v || !ret_once || VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
+  if (!v || !ret_once) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(options, given))
+    return vsi_mistake(v->host, "vestry_once_create", "the options are of a later vestry");
   if (!options.lifetime_ms) options.lifetime_ms = LIFETIME_MS;
   if (!options.max_count) options.max_count = MAX_COUNT;
   if (!options.max_per_scope_count && (v->sessions || v->scope)) options.max_per_scope_count = MAX_PER_SCOPE;
@@ -401,7 +404,8 @@ vestry_err vestry_once_create(vestry *v, const vestry_once_options *given, vestr
   if (!options.retries_ms) options.retries_ms = RETRIES_MS;
   if (!options.max_visitors_count) options.max_visitors_count = options.max_count / 2;
   if (!v->sessions) options.max_visitors_count = 0;
-  if (options.max_visitors_count > options.max_count) return VESTRY_INVALID;
+  if (options.max_visitors_count > options.max_count)
+    return vsi_mistake(v->host, "vestry_once_create", "max_visitors_count is more than max_count");
   vestry_once *once = vsi_calloc(v->host, 1, sizeof *once);
   if (!once) return VESTRY_NO_MEMORY;
   once->v = v;

@@ -17,6 +17,7 @@
 #include "registry/presence/presence.h"
 
 #include "base/buffer.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "base/utf8.h"
@@ -383,9 +384,13 @@ static vestry_err fill(vestry_presence *presence, vestry_runtime *runtime) {
 vestry_err vestry_presence_create(struct vestry *v, const vestry_presence_options *given,
                                   vestry_presence **ret_presence) {
   vestry_presence_options options;
-  if (!v || !ret_presence || VSI_OPTIONS_TAKE(options, given) || options.grace_ms > GRACE_MAX_MS) return VESTRY_INVALID;
+  if (!v || !ret_presence) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(options, given) || options.grace_ms > GRACE_MAX_MS)
+    return vsi_mistake(v->host, "vestry_presence_create",
+                       "grace_ms is out of its bounds, or the options are of a later vestry");
   size_t name_len = options.name ? strnlen(options.name, VSI_PRESENCE_NAME_MAX + 1) : 0;
-  if ((options.name && !name_len) || name_len > VSI_PRESENCE_NAME_MAX) return VESTRY_INVALID;
+  if ((options.name && !name_len) || name_len > VSI_PRESENCE_NAME_MAX)
+    return vsi_mistake(v->host, "vestry_presence_create", "the name is empty, or too long");
   vestry_presence *presence = vsi_calloc(v->host, 1, sizeof *presence);
   if (!presence) return VESTRY_NO_MEMORY;
   presence->v = v;
