@@ -93,6 +93,7 @@ static vestry_err send_notice(const vestry_request *req, vestry_reply *reply, vo
 
 int main(int argc, char **argv) {
   static struct program program;
+  program.runs_scripts = true;
   program_start(&program, argc, argv, "notices", "Notices from page to page", &(vestry_options){0});
   vestry_route(program.v, "GET", "/", page, &program);
   vestry_route(program.v, "GET", "/stream", stream, &program);

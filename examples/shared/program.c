@@ -19,14 +19,16 @@ static const char help[] =
 
 /* ------------------------------------------------------------------------------------ pages ----------------------- */
 
-/* Datastar's attributes are code, hence unsafe-eval; effects such as execute-script and dispatch-event are script
- * elements, hence unsafe-inline. So what keeps other people's texts from being code is how they are escaped. */
-static const char policy[] = "default-src 'none'; script-src 'self' " VESTRY_DATASTAR_CDN_URL
-                             " 'unsafe-eval' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src data:; "
-                             "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+/* Datastar's attributes are code, hence unsafe-eval: what keeps other people's texts from being code is how they are
+ * escaped. Where the effect execute-script is used, it is a script element, hence unsafe-inline. */
+#define POLICY(inline_scripts)                                                                                         \
+  "default-src 'none'; script-src 'self' " VESTRY_DATASTAR_CDN_URL " 'unsafe-eval'" inline_scripts                     \
+  "; style-src 'self' 'unsafe-inline'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'self'; "       \
+  "frame-ancestors 'none'"
 
 static void begin(const struct program *program, vestry_reply *reply, vestry_html *html, const char *title) {
-  vestry_reply_header(reply, "Content-Security-Policy", policy);
+  vestry_reply_header(reply, "Content-Security-Policy",
+                      program->runs_scripts ? POLICY(" 'unsafe-inline'") : POLICY(""));
   vestry_reply_header(reply, "X-Content-Type-Options", "nosniff");
   vestry_reply_header(reply, "Referrer-Policy", "no-referrer");
   vestry_reply_header(reply, "Cache-Control", "no-store"); /* it shows how things are now */

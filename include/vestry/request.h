@@ -182,7 +182,8 @@ VESTRY_API vestry_err vestry_reply_html(vestry_reply *reply, vestry_html *html);
 
 /** Send the browser to another page: 301, 302, 303 (see other: the one behind a form), 307 or 308. An ordinary request
  *  is answered with that status and Location. The Datastar client fetches, and would take the page it is led to for its
- *  answer; so a request of its is answered with a script that leaves the page, whatever the status.
+ *  answer; so a request of its is answered with status 200 and an element whose `data-init` leaves the page (HTML, and
+ *  headers that have it appended to the body), which no policy takes for an inline script.
  *  url      relative, http or https. It is the application's to say where a page may lead: not what a client sent
  *  Returns  OK | INVALID (another status; another scheme, a control character, empty) | NO_MEMORY */
 VESTRY_API vestry_err vestry_reply_redirect(vestry_reply *reply, int status, const char *url);

@@ -3,6 +3,7 @@
 #include "base/field.h"
 #include "base/options.h"
 #include "event/escape.h"
+#include "event/script.h"
 
 enum { MAX_ATTRIBUTES = 64 };
 
@@ -12,12 +13,14 @@ typedef struct script {
   size_t len;
 } script;
 
-static void script_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
-  const script *s = ctx;
-  vsi_put_head(writer, meaning, VSI_EVENT_SCRIPT, &s->options.event);
-  vsi_put_str(writer, "data: selector body\ndata: mode append\ndata: elements <script");
-  for (size_t i = 0; i < s->options.attributes_count; i++) {
-    const vestry_attribute *attribute = &s->options.attributes[i];
+void vsi_put_script_head(vsi_writer *writer, vsi_event_meaning *meaning, const vestry_script_options *options) {
+  vsi_put_head(writer, meaning, VSI_EVENT_SCRIPT, &options->event);
+  vsi_put_str(writer, "data: selector body\ndata: mode append\ndata: elements ");
+}
+
+void vsi_put_script_attributes(vsi_writer *writer, const vestry_script_options *options) {
+  for (size_t i = 0; i < options->attributes_count; i++) {
+    const vestry_attribute *attribute = &options->attributes[i];
     vsi_put_str(writer, " ");
     vsi_put_str(writer, attribute->name);
     if (attribute->value) {
@@ -26,13 +29,20 @@ static void script_layout(vsi_writer *writer, vsi_event_meaning *meaning, const 
       vsi_put_str(writer, "\"");
     }
   }
+}
+
+static void script_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
+  const script *s = ctx;
+  vsi_put_script_head(writer, meaning, &s->options);
+  vsi_put_str(writer, "<script");
+  vsi_put_script_attributes(writer, &s->options);
   if (!s->options.keep) vsi_put_str(writer, " data-effect=\"el.remove()\"");
   vsi_put_str(writer, ">");
   vsi_put_script_text(writer, s->text, s->len, "data: elements ");
   vsi_put_str(writer, "</script>\n\n");
 }
 
-static vestry_err check(const vestry_script_options *options) {
+vestry_err vsi_script_options_check(const vestry_script_options *options, const char *reserved) {
   if (!vsi_is_one_line(options->event.id)) return VESTRY_INVALID;
   if (options->attributes_count > MAX_ATTRIBUTES) return VESTRY_INVALID;
   if (options->attributes_count && !options->attributes) return VESTRY_INVALID;
@@ -40,8 +50,7 @@ static vestry_err check(const vestry_script_options *options) {
     const char *name = options->attributes[i].name;
     if (!vsi_is_attribute_name(name)) return VESTRY_INVALID;
     /* Of two attributes of one name the HTML parser drops the second: one of the two would be lost in silence. */
-    if (!options->keep && vsi_starts_with(name, strlen(name) + 1, "data-effect") && !name[strlen("data-effect")])
-      return VESTRY_INVALID;
+    if (reserved && vsi_starts_with(name, strlen(name) + 1, reserved) && !name[strlen(reserved)]) return VESTRY_INVALID;
   }
   return VESTRY_OK;
 }
@@ -51,6 +60,6 @@ vestry_err vestry_event_script(const vestry_host *host, const char *text, size_t
   if (!text && len) return VESTRY_INVALID;
   script s = {.text = text ? text : "", .len = len};
   vestry_err error = VSI_OPTIONS_TAKE(s.options, options);
-  if (!error) error = check(&s.options);
+  if (!error) error = vsi_script_options_check(&s.options, s.options.keep ? NULL : "data-effect");
   return error ? error : vsi_event_build(host, script_layout, &s, ret_event);
 }

@@ -1,32 +1,31 @@
-/* The scripts of script.h: each text is made in a buffer, then goes the way of every script. */
+/* What script.h has: deeds, and a rule for the browser, which is a script element of its own kind. */
 #include <string.h>
 
 #include "base/ascii.h"
 #include "base/options.h"
+#include "event/deed.h"
 #include "event/escape.h"
 #include "vestry/script.h"
 #include "json/json.h"
 #include "json/literal.h"
 
-/* The buffer's text as an event; finishes the buffer. */
-static vestry_err send_off(vsi_buffer *text, const vestry_host *host, const vestry_script_options *options,
-                           vestry_event **ret_event) {
-  vestry_err error = text->error;
-  if (!error) error = vestry_event_script(host, text->data, text->len, options, ret_event);
-  vsi_buffer_finish(text);
+/* The deed as an event; finishes it. */
+static vestry_err send_off(vsi_deed *deed, const vestry_script_options *options, vestry_event **ret_event) {
+  vestry_err error = vsi_deed_event(deed, options, ret_event);
+  vsi_deed_finish(deed);
   return error;
 }
 
-/* One call with one string: before "…" behind. */
+/* One call with one string: before '…' behind. */
 static vestry_err call(const vestry_host *host, const char *before, const char *string, size_t len, const char *behind,
                        const vestry_script_options *options, vestry_event **ret_event) {
   if (len > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
-  vsi_buffer text;
-  vsi_buffer_init(&text, host);
-  vsi_buffer_append_str(&text, before);
-  vsi_literal_append(&text, string ? string : "", len);
-  vsi_buffer_append_str(&text, behind);
-  return send_off(&text, host, options, ret_event);
+  vsi_deed deed;
+  vsi_deed_init(&deed, host);
+  vsi_deed_code(&deed, before);
+  vsi_deed_string(&deed, string ? string : "", len);
+  vsi_deed_code(&deed, behind);
+  return send_off(&deed, options, ret_event);
 }
 
 vestry_err vestry_event_console_log(const vestry_host *host, const char *text, size_t len,
@@ -61,18 +60,20 @@ bool vsi_is_web_address(const char *url) {
   return vsi_starts_with(url, len, "http:") || vsi_starts_with(url, len, "https:");
 }
 
-/* A timer, because a browser that is sent away while it still loads the page would put the new address in place of this
- * page's in its history; and so that the rest of the batch is still applied. */
 vestry_err vestry_event_redirect(const vestry_host *host, const char *url, const vestry_script_options *options,
                                  vestry_event **ret_event) {
   if (!vsi_is_web_address(url)) return VESTRY_INVALID;
-  return call(host, "setTimeout(() => window.location.href = ", url, strlen(url), ")", options, ret_event);
+  if (strlen(url) > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
+  vsi_deed deed;
+  vsi_deed_init(&deed, host);
+  vsi_deed_leave(&deed, url);
+  return send_off(&deed, options, ret_event);
 }
 
 vestry_err vestry_event_replace_url(const vestry_host *host, const char *url, const vestry_script_options *options,
                                     vestry_event **ret_event) {
   if (!vsi_is_web_address(url)) return VESTRY_INVALID;
-  return call(host, "window.history.replaceState(window.history.state, \"\", ", url, strlen(url), ")", options,
+  return call(host, "window.history.replaceState(window.history.state, '', ", url, strlen(url), ")", options,
               ret_event);
 }
 
@@ -108,7 +109,8 @@ vestry_err vestry_event_prefetch(const vestry_host *host, const char *const *url
     vsi_literal_append(&text, urls[i], strlen(urls[i]));
   }
   vsi_buffer_append_str(&text, "]}]}");
-  if (!error) return send_off(&text, host, &own, ret_event);
+  if (!error) error = text.error;
+  if (!error) error = vestry_event_script(host, text.data, text.len, &own, ret_event);
   vsi_buffer_finish(&text);
   return error;
 }
@@ -128,24 +130,25 @@ vestry_err vestry_event_custom(const vestry_host *host, const char *name, const 
   if (detail_len) error = vsi_json_check_value(detail, detail_len, &limits, NULL);
   if (error == VESTRY_MALFORMED) error = VESTRY_INVALID; /* the program's own mistake, not a client's */
   if (error) return error;
-  vsi_buffer text;
-  vsi_buffer_init(&text, host);
+  vsi_deed deed;
+  vsi_deed_init(&deed, host);
   if (own.selector && *own.selector) {
-    vsi_buffer_append_str(&text, "for (const el of document.querySelectorAll(");
-    vsi_literal_append(&text, own.selector, strlen(own.selector));
-    vsi_buffer_append_str(&text, ")) el");
+    vsi_deed_code(&deed, "for (const to of document.querySelectorAll(");
+    vsi_deed_string(&deed, own.selector, strlen(own.selector));
+    vsi_deed_code(&deed, ")) to");
   } else {
-    vsi_buffer_append_str(&text, "document");
+    vsi_deed_code(&deed, "document");
   }
-  vsi_buffer_append_str(&text, ".dispatchEvent(new CustomEvent(");
-  vsi_literal_append(&text, name, strlen(name));
-  vsi_buffer_printf(&text, ", {bubbles: %s, cancelable: %s, composed: %s", own.no_bubbles ? "false" : "true",
-                    own.not_cancelable ? "false" : "true", own.not_composed ? "false" : "true");
+  vsi_deed_code(&deed, ".dispatchEvent(new CustomEvent(");
+  vsi_deed_string(&deed, name, strlen(name));
+  vsi_deed_code(&deed, own.no_bubbles ? ", {bubbles: false" : ", {bubbles: true");
+  vsi_deed_code(&deed, own.not_cancelable ? ", cancelable: false" : ", cancelable: true");
+  vsi_deed_code(&deed, own.not_composed ? ", composed: false" : ", composed: true");
   if (detail_len) {
-    vsi_buffer_append_str(&text, ", detail: JSON.parse(");
-    vsi_literal_append(&text, detail, detail_len);
-    vsi_buffer_append_str(&text, ")");
+    vsi_deed_code(&deed, ", detail: JSON.parse(");
+    vsi_deed_string(&deed, detail, detail_len);
+    vsi_deed_code(&deed, ")");
   }
-  vsi_buffer_append_str(&text, "}))");
-  return send_off(&text, host, own.script, ret_event);
+  vsi_deed_code(&deed, "}))");
+  return send_off(&deed, own.script, ret_event);
 }

@@ -1,5 +1,6 @@
 /* A page for the effects' tests in a browser: PUT /do takes a list of effects as JSON and dispatches it to every open
- * stream of the page. effects: prints its address, ends when its standard input does. */
+ * stream of the page. /strict is the page under a policy without 'unsafe-inline'; POST /leave is an action that is
+ * answered with a redirect. effects: prints its address, ends when its standard input does. */
 #include <civetweb.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,17 +11,42 @@
 
 static const char page[] =
     "<!doctype html><html><head><meta charset=\"utf-8\"><title>effects</title>"
-    "<link rel=\"icon\" href=\"data:,\"><script type=\"module\" src=\"" VESTRY_DATASTAR_CDN_URL "\"></script>"
-    "<script>window.got = []; for (const type of ['saved', 'a\"b'])"
-    " window.addEventListener(type, (e) => got.push([type, e.target.id ?? 'document', e.detail, e.bubbles,"
-    " e.cancelable, e.composed]));</script></head>"
+    "<link rel=\"icon\" href=\"data:,\"><script src=\"/got.js\"></script><script type=\"module\" "
+    "src=\"" VESTRY_DATASTAR_CDN_URL "\"></script></head>"
     "<body><div id=\"stream\" data-init=\"@get('/stream')\"></div>"
+    "<button id=\"leave\" data-on:click=\"@post('/leave')\">Leave</button>"
     "<ul><li id=\"one\"></li><li id=\"two\"></li></ul></body></html>";
+static const char script[] =
+    "window.got = []; window.violations = []; for (const type of ['saved', 'a\"b'])"
+    " window.addEventListener(type, (e) => got.push([type, e.target.id ?? 'document', e.detail, e.bubbles,"
+    " e.cancelable, e.composed]));"
+    "document.addEventListener('securitypolicyviolation', (e) => (violations.push(e.violatedDirective), "
+    "window.tell?.(e.violatedDirective)));"
+    "document.addEventListener('datastar-fetch', ({detail: {type, el}}) => el.id == 'leave' && window.tell(type));";
 
 static vestry_err show(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
   (void)app;
   return vestry_reply_body(reply, NULL, page, sizeof page - 1);
+}
+
+static vestry_err show_strictly(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_err error = vestry_reply_header(reply, "Content-Security-Policy",
+                                         "default-src 'none'; img-src data:; connect-src 'self'; script-src 'self' "
+                                         "'unsafe-eval' " VESTRY_DATASTAR_CDN_URL);
+  return error ? error : show(req, reply, app);
+}
+
+static vestry_err show_script(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req;
+  (void)app;
+  return vestry_reply_body(reply, "text/javascript", script, sizeof script - 1);
+}
+
+static vestry_err leave(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req;
+  (void)app;
+  return vestry_reply_redirect(reply, 303, "/?a='\"</i></script>$b@c(");
 }
 
 static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -57,7 +83,9 @@ int main(void) {
   struct mg_server_port bound;
   if (!server || mg_get_server_ports(server, 1, &bound) != 1 || vestry_create(NULL, &v) ||
       vestry_civetweb_create(v, server, NULL, &web) || vestry_route(v, "GET", "/", show, NULL) ||
-      vestry_route(v, "GET", "/stream", stream, NULL) || vestry_route(v, "PUT", "/do", perform, NULL)) {
+      vestry_route(v, "GET", "/strict", show_strictly, NULL) || vestry_route(v, "GET", "/got.js", show_script, NULL) ||
+      vestry_route(v, "POST", "/leave", leave, NULL) || vestry_route(v, "GET", "/stream", stream, NULL) ||
+      vestry_route(v, "PUT", "/do", perform, NULL)) {
     fprintf(stderr, "effects: the server does not start\n");
     return 1;
   }

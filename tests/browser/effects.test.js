@@ -1,4 +1,5 @@
-// C3: what the effects that are scripts do to a page in Chromium, and that their texts stay texts.
+// C3: what the effects that have a page do something do to it in Chromium, and that their texts stay texts. All but
+// prefetch (a script element of its own kind) do so under a policy without 'unsafe-inline', too.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -15,7 +16,7 @@ const EFFECTS = process.env.EFFECTS ?? path.join(__dirname, '../../build/bin/tes
 const HOSTILE = '"\'`\\${alert(1)}</script><script>alert(1)</script><!--\u2028\u2029\r\n\n\nevent: x\ndata: y\u0000ü€😀</body>';
 
 // A server of its own, and a page whose stream is open.
-async function open(t) {
+async function open(t, where = '') {
   const child = spawn(EFFECTS, { stdio: ['pipe', 'pipe', 'inherit'] });
   const exited = once(child, 'exit');
   t.after(async () => {
@@ -27,18 +28,24 @@ async function open(t) {
   const session = await newSession(t);
   const said = [];
   session.context.on('console', (message) => said.push([message.type(), message.text()]));
-  const { page, until } = await session.tab(`${url}/`);
+  const { page, until } = await session.tab(`${url}/${where}`);
   const put = (effects) => fetch(`${url}/do`, { method: 'PUT', body: JSON.stringify(effects) });
   const perform = async (...effects) => {
     const { status } = await put(effects);
     assert.equal(status, 204);
   };
   while ((await put([['patch-signals', {}]])).status === 404) await page.waitForTimeout(20); // until its stream is kept
-  return { url, page, until, perform, put, said, problems: session.problems };
+  const violations = () => page.evaluate(() => window.violations);
+  return { url, here: `${url}/${where}`, page, until, perform, put, said, violations, problems: session.problems };
 }
 
-test('c3: custom events arrive as they were sent', async (t) => {
-  const { page, until, perform, problems } = await open(t);
+const testUnder = (name, run) => {
+  test(name, (t) => run(t, ''));
+  test(`${name}, under a strict policy`, (t) => run(t, 'strict'));
+};
+
+testUnder('c3: custom events arrive as they were sent', async (t, where) => {
+  const { page, until, perform, violations, problems } = await open(t, where);
   const detail = { text: HOSTILE, n: [1, null, 0.5], __proto__: null, ['__proto__']: { polluted: true } };
   await perform(
     ['dispatch-event', 'saved', detail],
@@ -56,30 +63,33 @@ test('c3: custom events arrive as they were sent', async (t) => {
   ])));
   // a member named __proto__ is one, and no prototype
   assert.equal(await page.evaluate(() => Object.hasOwn(window.got[0][2], '__proto__') && !window.got[0][2].polluted), true);
-  assert.equal(await page.evaluate(() => document.querySelectorAll('body > script').length), 0); // they removed themselves
+  assert.equal(await page.evaluate(() => document.querySelectorAll('body > script, body > i').length), 0); // removed themselves
+  assert.deepEqual(await violations(), []);
   assert.deepEqual(problems, []);
 });
 
-test('c3: console, as it was written', async (t) => {
-  const { until, perform, said, problems } = await open(t);
+testUnder('c3: console, as it was written', async (t, where) => {
+  const { until, perform, said, violations, problems } = await open(t, where);
   await perform(['console-log', HOSTILE], ['console-error', HOSTILE], ['dispatch-event', 'saved']);
   await until(() => window.got.length === 1);
   assert.deepEqual(said, [['log', HOSTILE], ['error', HOSTILE]]);
   assert.deepEqual(problems, [HOSTILE]); // the error, and nothing else
+  assert.deepEqual(await violations(), []);
 });
 
-test('c3: the address is replaced, keeping its state', async (t) => {
-  const { url, page, until, perform, problems } = await open(t);
+testUnder('c3: the address is replaced, keeping its state', async (t, where) => {
+  const { url, page, until, perform, violations, problems } = await open(t, where);
   await page.evaluate(() => history.replaceState({ kept: 1 }, ''));
   await perform(['replace-url', '/?a="\'</script>&b=ü#c']);
   await until(() => location.hash === '#c');
   assert.equal(page.url(), `${url}/?a=%22%27%3C/script%3E&b=%C3%BC#c`);
   assert.deepEqual(await page.evaluate(() => history.state), { kept: 1 });
+  assert.deepEqual(await violations(), []);
   assert.deepEqual(problems, []);
 });
 
-test('c3: a redirect leaves, and can be undone; one that is a program is refused', async (t) => {
-  const { url, page, until, perform, put, problems } = await open(t);
+testUnder('c3: a redirect leaves, and can be undone; one that is a program is refused', async (t, where) => {
+  const { url, here, page, until, perform, put, problems } = await open(t, where);
   for (const program of ['javascript:got.push(1)', ' JAVASCRIPT:got.push(1)', 'java\nscript:got.push(1)'])
     assert.equal((await put([['redirect', program]])).status, 500);
   assert.deepEqual(await page.evaluate(() => window.got), []);
@@ -87,7 +97,19 @@ test('c3: a redirect leaves, and can be undone; one that is a program is refused
   await page.waitForURL(`${url}/?second`);
   await until(() => document.readyState === 'complete');
   await page.goBack();
-  assert.equal(page.url(), `${url}/`);
+  assert.equal(page.url(), here);
+  assert.deepEqual(problems.filter((text) => !/aborted|ERR_/.test(text)), []);
+});
+
+testUnder('c3: an action that is answered with a redirect leaves, and tells that it has finished', async (t, where) => {
+  const { url, here, page, problems } = await open(t, where);
+  const told = [];
+  await page.exposeFunction('tell', (what) => told.push(what));
+  await page.click('#leave');
+  await page.waitForURL(`${url}/?a=%27%22%3C/i%3E%3C/script%3E$b@c(`);
+  assert.deepEqual(told.filter((what) => !what.startsWith('datastar-')), ['started', 'finished']);
+  await page.goBack();
+  assert.equal(page.url(), here);
   assert.deepEqual(problems.filter((text) => !/aborted|ERR_/.test(text)), []);
 });
 

@@ -13,7 +13,7 @@ const chatting = require('./chat.js');
 after(closeChrome);
 
 const clients = process.env.DATASTAR_JS ? ['rebuilt'] : ['rebuilt', 'kept'];
-const ofEach = (name, run) => {
+const testEach = (name, run) => {
   for (const retries of clients)
     test(process.env.DATASTAR_JS ? name : `${name} (${retries})`, (t) => run(t, retries));
 };
@@ -71,7 +71,7 @@ async function threeTimes(t, server, tab, put, shows, rows) {
   }
 }
 
-ofEach('retries: three messages while the chat is down, three times: each once, in the order of the clicks', async (t, retries) => {
+testEach('retries: three messages while the chat is down, three times: each once, in the order of the clicks', async (t, retries) => {
   const chat = await exampleOn(t, 'chat');
   const ada = await chatting.personFor(t, chat, 'Ada', { retries });
   await threeTimes(t, chat, ada, (text) => chatting.say(ada, text), (text) => chatting.shows(ada, text),
@@ -93,7 +93,7 @@ const boardTab = async (t, board, retries) => {
 const cardIs = (tab, text) =>
   tab.until((is) => [...document.querySelectorAll('article p')].some((p) => p.textContent === is), text);
 
-ofEach('retries: three cards while the board is down, three times: each once, in the order of the clicks', async (t, retries) => {
+testEach('retries: three cards while the board is down, three times: each once, in the order of the clicks', async (t, retries) => {
   const board = await exampleOn(t, 'board');
   const tab = await boardTab(t, board, retries);
   const add = async (text) => {
@@ -122,7 +122,7 @@ const posts = (page, end) => {
   return all;
 };
 
-ofEach('retries: a double click is one message, one channel, one card, one board', async (t, retries) => {
+testEach('retries: a double click is one message, one channel, one card, one board', async (t, retries) => {
   const [chat, board] = [await exampleOn(t, 'chat'), await exampleOn(t, 'board')];
   const ada = await chatting.personFor(t, chat, 'Ada', { retries });
   const [messages, channels] = [posts(ada.page, '/message'), posts(ada.page, '/channel')];
@@ -203,7 +203,7 @@ async function guardsFor(t, retries) {
   };
 }
 
-ofEach('once: a press is one until it is answered, and so is a double click', async (t, retries) => {
+testEach('once: a press is one until it is answered, and so is a double click', async (t, retries) => {
   const { page, open, shut, seen, lots, told } = await guardsFor(t, retries);
   await page.dblclick('#bid'); // answered between the clicks, or not
   await told('finished');
@@ -230,7 +230,7 @@ ofEach('once: a press is one until it is answered, and so is a double click', as
   assert.equal(await page.getAttribute('#lots', 'aria-busy'), null);
 });
 
-ofEach('once: a form is what it was at the press, whatever becomes of it', async (t, retries) => {
+testEach('once: a form is what it was at the press, whatever becomes of it', async (t, retries) => {
   const { page, open, shut, lots, told } = await guardsFor(t, retries);
   await page.click('#lot'); // invalid: the browser says so, and nothing is sent
   assert.equal(await page.evaluate(() => document.activeElement.id), 'what');

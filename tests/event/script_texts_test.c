@@ -1,4 +1,4 @@
-/* C3: the scripts that pages often need, to the byte, and what cannot get into them. */
+/* C3: what pages are often to do, as elements with an expression, to the byte, and what cannot get into them. */
 #include "vestry/script.h"
 
 #include "event/expect.h"
@@ -7,24 +7,29 @@
 
 #define TYPE   "event: datastar-patch-elements\n"
 #define TARGET "data: selector body\ndata: mode append\n"
-#define OPEN   TYPE TARGET "data: elements <script data-effect=\"el.remove()\">"
-#define CLOSE  "</script>\n\n"
+#define OPEN   TYPE TARGET "data: elements <i hidden data-init=\""
+#define CLOSE  "; el.remove()\"></i>\n\n"
 
 static vestry_event *event;
 
 static void c3_console_log_and_error(void **state) {
   (void)state;
   event = expect_untouched;
-  expect_event(vestry_event_console_log(NULL, "hello", 5, NULL, &event), &event, OPEN "console.log(\"hello\")" CLOSE);
-  expect_event(vestry_event_console_log(NULL, NULL, 0, NULL, &event), &event, OPEN "console.log(\"\")" CLOSE);
-  expect_event(vestry_event_console_log(NULL, "\");alert(1)//</script>\n\nevent: x", 32, NULL, &event), &event,
-               OPEN "console.log(\"\\\");alert(1)//\\u003C/script>\\n\\nevent: x\")" CLOSE);
-  vestry_attribute nonce = {"nonce", "r4nd0m"};
+  expect_event(vestry_event_console_log(NULL, "hello", 5, NULL, &event), &event, OPEN "console.log('hello')" CLOSE);
+  expect_event(vestry_event_console_log(NULL, NULL, 0, NULL, &event), &event, OPEN "console.log('')" CLOSE);
+  expect_event(
+      vestry_event_console_log(NULL, "');alert(1)//</i>\n\nevent: x$y@z(&\0", 34, NULL, &event), &event,
+      OPEN "console.log('\\x27)\\x3balert\\x281)//\\x3c/i\\x3e\\x0a\\x0aevent: x\\x24y\\x40z\\x28\\x26\\x00')" CLOSE);
+  vestry_attribute nonce = {"nonce", "r4nd0m"}, init = {"DATA-init", "alert(1)"};
   vestry_script_options options = {
       .event = {.id = "7", .retry_ms = 50}, .keep = true, .attributes = &nonce, .attributes_count = 1};
   expect_event(vestry_event_console_error(NULL, "no\\", 3, &options, &event), &event,
                TYPE "id: 7\nretry: 50\n" TARGET
-                    "data: elements <script nonce=\"r4nd0m\">console.error(\"no\\\\\")" CLOSE);
+                    "data: elements <i hidden nonce=\"r4nd0m\" data-init=\"console.error('no\\x5c')\"></i>\n\n");
+  event = expect_untouched;
+  options.attributes = &init; /* of two the parser drops the second: ours */
+  expect_error(vestry_event_console_error(NULL, "", 0, &options, &event), &event, VESTRY_INVALID);
+  options.attributes = &nonce;
   event = expect_untouched;
   expect_error(vestry_event_console_log(NULL, NULL, 1, NULL, &event), &event, VESTRY_INVALID);
   expect_error(vestry_event_console_error(NULL, NULL, 1, NULL, &event), &event, VESTRY_INVALID);
@@ -36,9 +41,9 @@ static void c3_redirect_and_replace_url(void **state) {
   (void)state;
   event = expect_untouched;
   expect_event(vestry_event_redirect(NULL, "/cart?a=1&b=\"2\"#x", NULL, &event), &event,
-               OPEN "setTimeout(() => window.location.href = \"/cart?a=1&b=\\\"2\\\"#x\")" CLOSE);
+               OPEN "setTimeout(() => window.location.href = '/cart?a=1\\x26b=\\x222\\x22#x')" CLOSE);
   expect_event(vestry_event_replace_url(NULL, "?page=2</script>", NULL, &event), &event,
-               OPEN "window.history.replaceState(window.history.state, \"\", \"?page=2\\u003C/script>\")" CLOSE);
+               OPEN "window.history.replaceState(window.history.state, '', '?page=2\\x3c/script\\x3e')" CLOSE);
 }
 
 /* Whatever a browser would run, or read as another scheme than http and https; and what it would not. */
@@ -114,19 +119,19 @@ static void expect_custom(const char *name, const char *detail, const vestry_cus
 static void c3_custom_events(void **state) {
   (void)state;
   expect_custom("saved", NULL, NULL,
-                "document.dispatchEvent(new CustomEvent(\"saved\", {bubbles: true, cancelable: true, "
-                "composed: true}))");
+                "document.dispatchEvent(new CustomEvent('saved', {bubbles: true, cancelable: true, composed: true}))");
   vestry_custom_event_options options = VESTRY_CUSTOM_EVENT_OPTIONS_INIT;
-  options.selector = "#list > li[data-x=\"1\"]";
+  options.selector = "#list > li[data-x='1']";
   options.no_bubbles = options.not_composed = true;
-  expect_custom("a\"b", "{\"id\":7,\"__proto__\":\"</script>\"}", &options,
-                "for (const el of document.querySelectorAll(\"#list > li[data-x=\\\"1\\\"]\")) el.dispatchEvent(new "
-                "CustomEvent(\"a\\\"b\", {bubbles: false, cancelable: true, composed: false, detail: "
-                "JSON.parse(\"{\\\"id\\\":7,\\\"__proto__\\\":\\\"\\u003C/script>\\\"}\")}))");
+  expect_custom(
+      "a\"b", "{\"id\":7,\"__proto__\":\"</i>\"}", &options,
+      "for (const to of document.querySelectorAll('#list \\x3e li[data-x=\\x271\\x27]')) to.dispatchEvent(new "
+      "CustomEvent('a\\x22b', {bubbles: false, cancelable: true, composed: false, detail: "
+      "JSON.parse('{\\x22id\\x22:7,\\x22__proto__\\x22:\\x22\\x3c/i\\x3e\\x22}')}))");
   options = (vestry_custom_event_options){.not_cancelable = true, .selector = ""};
   expect_custom("x", " [1,\n2] ", &options,
-                "document.dispatchEvent(new CustomEvent(\"x\", {bubbles: true, cancelable: false, composed: true, "
-                "detail: JSON.parse(\" [1,\\n2] \")}))");
+                "document.dispatchEvent(new CustomEvent('x', {bubbles: true, cancelable: false, composed: true, "
+                "detail: JSON.parse(' [1,\\x0a2] ')}))");
 }
 
 static void c3_custom_events_refuse(void **state) {
@@ -162,13 +167,13 @@ static void c3_prefetch(void **state) {
   event = expect_untouched;
   expect_event(vestry_event_prefetch(NULL, urls, 2, NULL, &event), &event,
                TYPE TARGET "data: elements <script type=\"speculationrules\">{\"prefetch\":[{\"source\":\"list\","
-                           "\"urls\":[\"/a?\\\"\\u003C/script>\",\"https://example.org/\"]}]}" CLOSE);
+                           "\"urls\":[\"/a?\\\"\\u003C/script>\",\"https://example.org/\"]}]}</script>\n\n");
   vestry_attribute nonce = {"nonce", "x"};
   vestry_script_options options = {.event.id = "3", .attributes = &nonce, .attributes_count = 1};
   expect_event(vestry_event_prefetch(NULL, urls + 1, 1, &options, &event), &event,
                TYPE "id: 3\n" TARGET
                     "data: elements <script type=\"speculationrules\" nonce=\"x\">{\"prefetch\":[{\"source\":\"list\","
-                    "\"urls\":[\"https://example.org/\"]}]}" CLOSE);
+                    "\"urls\":[\"https://example.org/\"]}]}</script>\n\n");
   event = expect_untouched;
   expect_error(vestry_event_prefetch(NULL, urls, 0, NULL, &event), &event, VESTRY_INVALID);
   expect_error(vestry_event_prefetch(NULL, NULL, 1, NULL, &event), &event, VESTRY_INVALID);

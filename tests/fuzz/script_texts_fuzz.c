@@ -1,5 +1,5 @@
-/* Scripts made of any texts: one event, one script element, the text inside a literal that reads back; and no address
- * that a browser would take for a program.
+/* What a page is to do, made of any texts: one event, one element, the text inside a string that reads back; and no
+ * address that a browser would take for a program.
  * Input: a byte for the kind, then the text. */
 #include <ctype.h>
 #include <jansson.h>
@@ -22,13 +22,50 @@ static size_t count_of(vestry_slice bytes, const char *what) {
   return count;
 }
 
-/* One event with three data lines, whose elements are one script element. */
-static void check_frame(vestry_slice bytes) {
+/* One event with three data lines, whose elements are one element. */
+static void check_frame(vestry_slice bytes, const char *end) {
   require(count_of(bytes, "\n") == 5 && count_of(bytes, "\r") == 0 && count_of(bytes, "\n\n") == 1);
-  require(count_of(bytes, "\ndata: ") == 3 && count_of(bytes, "<") == 2 && count_of(bytes, "</script>\n\n") == 1);
+  require(count_of(bytes, "\ndata: ") == 3 && count_of(bytes, "<") == 2 && count_of(bytes, end) == 1);
 }
 
-/* The literal between these two reads back as the text; bytes that are no UTF-8 no JSON reader takes. */
+static unsigned hex_of(const char *digits, int count) {
+  unsigned value = 0;
+  for (int i = 0; i < count; i++) {
+    require(isxdigit((unsigned char)digits[i]));
+    value = value * 16 + (unsigned)(isdigit((unsigned char)digits[i]) ? digits[i] - '0' : (digits[i] | 32) - 'a' + 10);
+  }
+  return value;
+}
+
+/* What the string between these two is to JavaScript, behind HTML's reader and the client's: nothing that any of them
+ * minds may be in it. What is no UTF-8 is U+FFFD in it. */
+static void check_string(vestry_slice bytes, const char *before, const char *behind, const char *text, size_t len) {
+  static const char tail[] = "; el.remove()\"></i>\n\n";
+  const char *from = memmem(bytes.data, bytes.len, before, strlen(before));
+  require(from != NULL);
+  from += strlen(before);
+  const char *end = (const char *)bytes.data + bytes.len - strlen(behind) - strlen(tail);
+  require(end > from + 1 && memcmp(end, behind, strlen(behind)) == 0 && *from == '\'' && end[-1] == '\'');
+  size_t at = 0;
+  for (from++, end--; from < end; at++) {
+    require(!memchr("'\"<>&$@;(`\n", *from, 11));
+    unsigned code = (unsigned char)*from;
+    if (*from == '\\' && from[1] == 'x') {
+      code = hex_of(from + 2, 2);
+      from += 4;
+    } else if (*from == '\\') { /* of U+2028, U+2029, or half of a pair */
+      require(from[1] == 'u' && hex_of(from + 2, 4) >= 0x2028);
+      return;
+    } else {
+      from++;
+    }
+    if (code >= 0x80 || at >= len || (unsigned char)text[at] >= 0x80) return; /* tests/html reads these back */
+    require(code == (unsigned char)text[at]);
+  }
+  require(at == len);
+}
+
+/* The literal of a rule reads back as the text; bytes that are no UTF-8 no JSON reader takes. */
 static void check_literal(vestry_slice bytes, const char *before, const char *behind, const char *text, size_t len) {
   const char *from = memmem(bytes.data, bytes.len, before, strlen(before));
   require(from != NULL);
@@ -61,9 +98,12 @@ static void check_address(vestry_err error, const vestry_event *event, const cha
   require(error == VESTRY_OK || error == VESTRY_INVALID);
   if (error) return;
   require(!is_dangerous(url));
-  check_frame(vestry_event_bytes(event));
   bool is_rule = strstr(before, "urls") != NULL;
-  check_literal(vestry_event_bytes(event), before, is_rule ? "]}]}" : ")", url, strlen(url));
+  check_frame(vestry_event_bytes(event), is_rule ? "</script>\n\n" : "</i>\n\n");
+  if (is_rule)
+    check_literal(vestry_event_bytes(event), before, "]}]}", url, strlen(url));
+  else
+    check_string(vestry_event_bytes(event), before, ")", url, strlen(url));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -81,8 +121,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   switch (data[0] % 5) {
   case 0:
     require(vestry_event_console_log(NULL, text, len, NULL, &event) == VESTRY_OK);
-    check_frame(vestry_event_bytes(event));
-    check_literal(vestry_event_bytes(event), "console.log(", ")", text, len);
+    check_frame(vestry_event_bytes(event), "</i>\n\n");
+    check_string(vestry_event_bytes(event), "console.log(", ")", text, len);
     break;
   case 1:
     error = vestry_event_redirect(NULL, text, NULL, &event);
@@ -90,7 +130,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     break;
   case 2:
     error = vestry_event_replace_url(NULL, text, NULL, &event);
-    check_address(error, event, text, "window.history.state, \"\", ");
+    check_address(error, event, text, "window.history.state, '', ");
     break;
   case 3:
     error = vestry_event_prefetch(NULL, &urls, 1, NULL, &event);
@@ -100,8 +140,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     error = vestry_event_custom(NULL, "x", text, len, NULL, &event);
     require(error == VESTRY_OK || error == VESTRY_INVALID || error == VESTRY_TOO_LARGE);
     if (error || !len) break;
-    check_frame(vestry_event_bytes(event));
-    check_literal(vestry_event_bytes(event), "JSON.parse(", ")}))", text, len);
+    check_frame(vestry_event_bytes(event), "</i>\n\n");
+    check_string(vestry_event_bytes(event), "JSON.parse(", ")}))", text, len);
   }
   vestry_event_unref(event);
   free(text);

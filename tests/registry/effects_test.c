@@ -76,6 +76,9 @@ static void they_send_what_the_protocol_says(void **state) {
 #define SCRIPT(text)                                                                                                   \
   "event: datastar-patch-elements\ndata: selector body\ndata: mode append\n"                                           \
   "data: elements <script data-effect=\"el.remove()\">" text "</script>\n\n"
+#define DEED(text)                                                                                                     \
+  "event: datastar-patch-elements\ndata: selector body\ndata: mode append\n"                                           \
+  "data: elements <i hidden data-init=\"" text "; el.remove()\"></i>\n\n"
 
 static void c2_c3_helpers_send_what_the_protocol_says(void **state) {
   (void)state;
@@ -92,31 +95,27 @@ static void c2_c3_helpers_send_what_the_protocol_says(void **state) {
        "event: datastar-patch-signals\ndata: signals {\"user\":{\"name\":null}}\n\n"},
       {"[\"remove-signals\",[\"user.name\",\"x\"],{\"eventId\":\"7\"}]",
        "event: datastar-patch-signals\nid: 7\ndata: signals {\"user\":{\"name\":null},\"x\":null}\n\n"},
-      {"[\"console-log\",\"a\\\"b\"]", SCRIPT("console.log(\"a\\\"b\")")},
-      {"[\"console-error\",\"a\\u0000b\",null]", SCRIPT("console.error(\"a\\u0000b\")")},
+      {"[\"console-log\",\"a\\\"b\"]", DEED("console.log('a\\x22b')")},
+      {"[\"console-error\",\"a\\u0000b\",null]", DEED("console.error('a\\x00b')")},
       {"[\"console-error\",\"\",{\"autoRemove\":false,\"attributes\":{\"nonce\":\"x\"}}]",
        "event: datastar-patch-elements\ndata: selector body\ndata: mode append\n"
-       "data: elements <script nonce=\"x\">console.error(\"\")</script>\n\n"},
-      {"[\"redirect\",\"/cart?a=1\"]", SCRIPT("setTimeout(() => window.location.href = \"/cart?a=1\")")},
-      {"[\"replace-url\",\"?page=2\"]", SCRIPT("window.history.replaceState(window.history.state, \"\", \"?page=2\")")},
+       "data: elements <i hidden nonce=\"x\" data-init=\"console.error('')\"></i>\n\n"},
+      {"[\"redirect\",\"/cart?a=1\"]", DEED("setTimeout(() => window.location.href = '/cart?a=1')")},
+      {"[\"replace-url\",\"?page=2\"]", DEED("window.history.replaceState(window.history.state, '', '?page=2')")},
       {"[\"dispatch-event\",\"saved\"]",
-       SCRIPT("document.dispatchEvent(new CustomEvent(\"saved\", {bubbles: true, cancelable: true, composed: true}))")},
+       DEED("document.dispatchEvent(new CustomEvent('saved', {bubbles: true, cancelable: true, composed: true}))")},
       {"[\"dispatch-event\",\"saved\",{\"id\":7},{\"selector\":\"#a\",\"bubbles\":false,\"cancelable\":false,"
        "\"composed\":false,\"autoRemove\":true}]",
-       SCRIPT("for (const el of document.querySelectorAll(\"#a\")) el.dispatchEvent(new CustomEvent(\"saved\", "
-              "{bubbles: false, cancelable: false, composed: false, detail: JSON.parse(\"{\\\"id\\\":7}\")}))")},
+       DEED("for (const to of document.querySelectorAll('#a')) to.dispatchEvent(new CustomEvent('saved', "
+            "{bubbles: false, cancelable: false, composed: false, detail: JSON.parse('{\\x22id\\x22:7}')}))")},
       {"[\"dispatch-event\",\"saved\",null,null]",
-       SCRIPT("document.dispatchEvent(new CustomEvent(\"saved\", {bubbles: true, cancelable: true, composed: true, "
-              "detail: JSON.parse(\"null\")}))")},
+       DEED("document.dispatchEvent(new CustomEvent('saved', {bubbles: true, cancelable: true, composed: true, "
+            "detail: JSON.parse('null')}))")},
       {"[\"dispatch-event\",\"saved\",\"text\",{\"attributes\":{\"nonce\":\"x\"}}]",
        "event: datastar-patch-elements\ndata: selector body\ndata: mode append\n"
-       "data: elements <script nonce=\"x\" data-effect=\"el.remove()\">document.dispatchEvent(new "
-       "CustomEvent(\"saved\", "
-       "{bubbles: true, cancelable: true, composed: true, detail: JSON.parse(\"\\\"text\\\"\")}))</script>\n\n"},
-      {"[\"send-event\",\"saved\"]", "event: saved\ndata: \n\n"},
-      {"[\"send-event\",\"\",\"a\\nb\"]", "data: a\ndata: b\n\n"},
-      {"[\"send-event\",\"reading\",{\"t\":[1,null]},{\"eventId\":\"7\",\"retryDuration\":1000}]",
-       "event: reading\nid: 7\nretry: 1000\ndata: {\"t\":[1,null]}\n\n"},
+       "data: elements <i hidden nonce=\"x\" data-init=\"document.dispatchEvent(new CustomEvent('saved', "
+       "{bubbles: true, cancelable: true, composed: true, detail: JSON.parse('\\x22text\\x22')})); "
+       "el.remove()\"></i>\n\n"},
       {"[\"prefetch\",\"/a\"]",
        "event: datastar-patch-elements\ndata: selector body\ndata: mode append\ndata: elements <script "
        "type=\"speculationrules\">{\"prefetch\":[{\"source\":\"list\",\"urls\":[\"/a\"]}]}</script>\n\n"},

@@ -338,8 +338,13 @@ static void redirects_lead_to_addresses(void **state) {
     assert_int_equal(vestry_reply_redirect(&reply, 303, "/a?b='</script>\"&c"), VESTRY_OK);
     if (is_datastar) {
       assert_int_equal(reply.status, 200);
-      assert_string_equal(reply.body_type, "text/javascript; charset=utf-8");
-      assert_string_equal(reply.body, "window.location.href = \"/a?b='\\u003C/script>\\\"&c\"");
+      assert_string_equal(reply.body_type, "text/html; charset=utf-8");
+      assert_string_equal(vsi_reply_header_find(&reply, "datastar-selector")->value, "body");
+      assert_string_equal(vsi_reply_header_find(&reply, "datastar-mode")->value, "append");
+      static const char body[] = "<i hidden data-init=\"setTimeout(() => window.location.href = "
+                                 "'/a?b=\\x27\\x3c/script\\x3e\\x22\\x26c'); el.remove()\"></i>";
+      assert_int_equal(reply.body_len, sizeof body - 1);
+      assert_memory_equal(reply.body, body, sizeof body - 1);
     } else {
       assert_int_equal(reply.status, 303);
       assert_string_equal(vsi_reply_header_find(&reply, "location")->value, "/a?b='</script>\"&c");

@@ -54,7 +54,7 @@ class Tree:
         if name.startswith(("browser_", "proxy_")) and name in self.added:
             folder, _, noun = name.partition("_")
             scripts = self.tests.glob("browser/*.test.js" if folder == "browser" else f"proxy/{noun}.test.js")
-            return {title for path in scripts for _, title in re.findall(r"\btest\((['`\"])(.+?)\1,", path.read_text())}
+            return {title for path in scripts for _, title in re.findall(r"\btest\w*\((['`\"])(.+?)\1,", path.read_text())}
         if name.startswith("docs_guide_"):
             page = self.tests.parent / "docs" / "guide" / f"{name.removeprefix('docs_guide_')}.md"
             return set() if page.exists() else None
