@@ -296,13 +296,6 @@ static void take_beat(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_me
     ask_for_all(cluster, peer);
 }
 
-/* No keys are among it: it is a gap, but what is known of them is right. */
-static void take_missed(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
-  vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
-  vsi_peer_lose(peer, vsi_wire_number(&reader, 4));
-  vsi_inward_notify(cluster);
-}
-
 static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, vsi_ask **done) {
   if (!peer->has_met) {
     peer->has_met = true; /* before, it may have spoken without this node in mind */
@@ -326,7 +319,10 @@ static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
     break;
   case VSI_WIRE_KEYS: vsi_tell_take(cluster, peer, message); break;
   case VSI_WIRE_PRESENT: vsi_guests_take(cluster, peer, message); break;
-  case VSI_WIRE_MISSED: take_missed(cluster, peer, message); break;
+  case VSI_WIRE_MISSED: /* nobody has counted it; what is known of keys is right */
+    vsi_peer_lose(peer, 0);
+    vsi_inward_notify(cluster);
+    break;
   case VSI_WIRE_ANSWER: vsi_ask_take(cluster, peer, message, done); break;
   case VSI_WIRE_ASK:
   case VSI_WIRE_LIST:

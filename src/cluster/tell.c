@@ -6,8 +6,8 @@
  * a member is told that he has missed it.
  *
  * So it is with keys. What was dispatched to streams here, or to those of some nodes, has not reached who opened one of
- * the key just then, and tells of it afterwards. How long afterwards is known: a message says how old its oldest change
- * is; and where the keys of a node are not known in full, since when. Only who was missed within that time has a
+ * the key just then, and tells of it afterwards. How long afterwards is known: a message says when its oldest change
+ * was; and where the keys of a node are not known in full, since when. Only who was missed within that time has a
  * gap. */
 #include <string.h>
 
@@ -19,9 +19,9 @@ enum { CHANGES_A_MESSAGE = 2048, CHANGE_BYTES = 16, SENT_KEPT_MS = 2000 };
 
 /* ------------------------------------------------------------------------------------------------------- keys ----- */
 
-/* age_ms: of the oldest; UINT32_MAX: not known. */
-static void put_changes(vsi_buffer *buffer, uint64_t age_ms, const vsi_key_change *changes, size_t count) {
-  vsi_wire_put(buffer, age_ms < UINT32_MAX ? age_ms : UINT32_MAX, 4);
+/* clock_ms: when the oldest came, on the cluster's clock; 0: that is not known. */
+static void put_changes(vsi_buffer *buffer, uint64_t clock_ms, const vsi_key_change *changes, size_t count) {
+  vsi_wire_put(buffer, clock_ms, 8);
   for (size_t i = 0; i < count; i++) {
     vsi_wire_put(buffer, changes[i].hash, 8);
     vsi_wire_put(buffer, changes[i].stamp << 1 | changes[i].is_gone, 8);
@@ -29,11 +29,11 @@ static void put_changes(vsi_buffer *buffer, uint64_t age_ms, const vsi_key_chang
 }
 
 /* Some of them, as a message of their own; to whom it does not get is told all. */
-static void send_changes(vestry_cluster *cluster, uint64_t mask, uint64_t age_ms, const vsi_key_change *changes,
+static void send_changes(vestry_cluster *cluster, uint64_t mask, uint64_t clock_ms, const vsi_key_change *changes,
                          size_t count) {
   vsi_buffer buffer;
   vsi_wire_begin(&buffer, cluster->host);
-  put_changes(&buffer, age_ms, changes, count);
+  put_changes(&buffer, clock_ms, changes, count);
   vsi_wire_end(&buffer);
   for (size_t i = 0; i < cluster->peers_count; i++) {
     vsi_peer *peer = &cluster->peers[i];
@@ -55,7 +55,7 @@ static void send_some(const vsi_key_change *changes, size_t count, bool is_last,
   if (all->has_failed) return;
   vsi_buffer buffer;
   vsi_wire_begin(&buffer, all->cluster->host);
-  put_changes(&buffer, UINT32_MAX, changes, count);
+  put_changes(&buffer, 0, changes, count);
   vsi_wire_end(&buffer);
   uint8_t flags = (uint8_t)((all->has_begun ? 0 : VSI_WIRE_FIRST) | (is_last ? VSI_WIRE_LAST : 0));
   all->has_failed = !vsi_digest_send(all->cluster, all->peer, &buffer, VSI_WIRE_KEYS, flags);
@@ -65,7 +65,7 @@ static void send_some(const vsi_key_change *changes, size_t count, bool is_last,
 
 /* As many as the broker carries. */
 static size_t changes_a_message(const vestry_cluster *cluster) {
-  size_t most = cluster->broker.ops->max_payload(cluster->broker.broker), head = VSI_WIRE_HEAD + 4 + VSI_WIRE_SEAL;
+  size_t most = cluster->broker.ops->max_payload(cluster->broker.broker), head = VSI_WIRE_HEAD + 8 + VSI_WIRE_SEAL;
   size_t count = most > head + CHANGE_BYTES ? (most - head) / CHANGE_BYTES : 1;
   return count < CHANGES_A_MESSAGE ? count : CHANGES_A_MESSAGE;
 }
@@ -86,9 +86,9 @@ static void send_all(vestry_cluster *cluster, vsi_peer *peer) {
 static void tell_keys(vestry_cluster *cluster) {
   size_t count;
   uint64_t mask = 0;
-  uint64_t now_ns = vsi_now_ns(cluster->host), waited_ns = now_ns;
+  uint64_t waited_ns = vsi_now_ns(cluster->host);
   bool all = vsi_keys_take(&cluster->keys, cluster->changes, VSI_KEYS_WAITING, &count, &waited_ns);
-  uint64_t age_ms = now_ns > waited_ns ? (now_ns - waited_ns) / VSI_NS_PER_MS + 1 : 0;
+  uint64_t clock_ms = vsi_keys_clock_at(&cluster->keys, waited_ns);
   for (size_t i = 0; i < cluster->peers_count; i++) {
     vsi_peer *peer = &cluster->peers[i];
     peer->wants_all |= all;
@@ -97,7 +97,7 @@ static void tell_keys(vestry_cluster *cluster) {
   vsi_guests_tell(cluster, mask);
   size_t most = mask && count ? changes_a_message(cluster) : count;
   for (size_t at = 0; mask && at < count; at += most)
-    send_changes(cluster, mask, age_ms, cluster->changes + at, count - at < most ? count - at : most);
+    send_changes(cluster, mask, clock_ms, cluster->changes + at, count - at < most ? count - at : most);
   for (size_t i = 0; i < cluster->peers_count; i++)
     if (vsi_peer_lives(&cluster->peers[i]) && cluster->peers[i].wants_all) send_all(cluster, &cluster->peers[i]);
   vsi_digests_go_on(cluster);
@@ -126,11 +126,9 @@ static bool look_back_for_key(vestry_cluster *cluster, const vsi_peer *peer, uin
 }
 
 /* If it cannot be told, it has a number that does not come. */
-static void tell_missed(vestry_cluster *cluster, vsi_peer *peer, uint64_t count) {
+static void tell_missed(vestry_cluster *cluster, vsi_peer *peer) {
   vsi_buffer buffer;
-  if (!count) return;
   vsi_wire_begin(&buffer, cluster->host);
-  vsi_wire_put(&buffer, count, 4);
   vsi_wire_end(&buffer);
   (void)vsi_peer_send(cluster, peer, &buffer, VSI_WIRE_MISSED, 0, true);
   vsi_buffer_finish(&buffer);
@@ -139,15 +137,15 @@ static void tell_missed(vestry_cluster *cluster, vsi_peer *peer, uint64_t count)
 /* since_ns: it may have been so since then. OK | NO_MEMORY (it is not known) | FULL (nothing more can be closed now: it
  * is to be told again) */
 static vestry_err take_change(vestry_cluster *cluster, vsi_peer *peer, vsi_key_change change, uint64_t since_ns,
-                              uint64_t *missed_count) {
+                              bool *has_missed) {
   vsi_keys_replaced_here replaced = {0, false};
   bool has_room = cluster->closing_count < VSI_CLOSING_MAX && cluster->older_count < VSI_OLDER_MAX, is_new;
   vestry_err error = vsi_keys_told(&cluster->keys, vsi_peer_index(cluster, peer), change, peer->id > cluster->id,
                                    has_room ? &replaced : NULL, &is_new);
   if (change.hash & VSI_KEYS_CHANNEL)
-    *missed_count += !change.is_gone && look_back(cluster, peer, change.hash);
+    *has_missed |= !change.is_gone && look_back(cluster, peer, change.hash);
   else
-    *missed_count += is_new && look_back_for_key(cluster, peer, change.hash, since_ns);
+    *has_missed |= is_new && look_back_for_key(cluster, peer, change.hash, since_ns);
   if (replaced.handle) cluster->closing[cluster->closing_count++] = replaced.handle;
   if (replaced.has_others) cluster->older[cluster->older_count++] = (vsi_older){change.hash, change.stamp};
   if (replaced.handle || replaced.has_others) vsi_inward_notify(cluster);
@@ -156,30 +154,31 @@ static vestry_err take_change(vestry_cluster *cluster, vsi_peer *peer, vsi_key_c
 }
 
 /* What it tells of may have been so since then. */
-static uint64_t since_when(const vestry_cluster *cluster, const vsi_peer *peer, uint64_t age_ms) {
-  uint64_t now_ns = vsi_now_ns(cluster->host), slack_ns = cluster->heartbeat_ns; /* what messages take */
+static uint64_t since_when(vestry_cluster *cluster, const vsi_peer *peer, uint64_t clock_ms) {
+  uint64_t slack_ns = cluster->heartbeat_ns; /* what messages take */
   uint64_t since_ns = peer->verified_ns > slack_ns ? peer->verified_ns - slack_ns : 0;
-  if (!peer->is_synced || age_ms == UINT32_MAX) return since_ns;
-  uint64_t age_ns = age_ms * VSI_NS_PER_MS + slack_ns / 4;
-  return age_ns < now_ns && now_ns - age_ns > since_ns ? now_ns - age_ns : since_ns;
+  uint64_t ahead_ms = vsi_keys_clock_at(&cluster->keys, 0); /* of this node's clock */
+  if (!peer->is_synced || clock_ms <= ahead_ms) return since_ns;
+  uint64_t came_ns = (clock_ms - ahead_ms) * VSI_NS_PER_MS; /* clocks are as far apart as the fastest message takes */
+  return came_ns > since_ns + slack_ns / 4 ? came_ns - slack_ns / 4 : since_ns;
 }
 
 void vsi_tell_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
   vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
-  uint64_t since_ns = since_when(cluster, peer, vsi_wire_number(&reader, 4));
+  uint64_t since_ns = since_when(cluster, peer, vsi_wire_number(&reader, 8));
   if (message->flags & VSI_WIRE_FIRST) {
     vsi_keys_forget(&cluster->keys, vsi_peer_index(cluster, peer));
     peer->is_synced = false;
   }
-  uint64_t missed_count = 0;
+  bool has_missed = false;
   while (reader.left >= CHANGE_BYTES) {
     uint64_t hash = vsi_wire_number(&reader, 8), word = vsi_wire_number(&reader, 8);
     const vsi_key_change change = {hash, word >> 1 & ((UINT64_C(1) << 40) - 1), word & 1};
-    vestry_err error = take_change(cluster, peer, change, since_ns, &missed_count);
+    vestry_err error = take_change(cluster, peer, change, since_ns, &has_missed);
     if (error) peer->is_synced = peer->is_syncing = false;
     peer->must_sync |= error == VESTRY_FULL;
   }
-  tell_missed(cluster, peer, missed_count);
+  if (has_missed) tell_missed(cluster, peer);
   if ((message->flags & VSI_WIRE_LAST) && peer->is_syncing) {
     peer->verified_ns = vsi_now_ns(cluster->host);
     vsi_presences_sweep(&cluster->v->presences, vsi_peer_index(cluster, peer));

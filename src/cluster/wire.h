@@ -24,7 +24,7 @@ typedef enum vsi_wire_kind {
   VSI_WIRE_REFRESH,
   VSI_WIRE_PUBLISH,
   VSI_WIRE_PRESENT, /* who has come where, or has left */
-  VSI_WIRE_MISSED,  /* you have told too late of a channel or a key: so much was sent without you */
+  VSI_WIRE_MISSED,  /* you have told too late of a channel or a key: something was sent without you */
   VSI_WIRE_LIST,    /* asks for a page of keys, or how many streams one has */
   VSI_WIRE_KINDS
 } vsi_wire_kind;

@@ -154,6 +154,8 @@ static void close_one(void) {
   seen s = r.open[at];
   forget(at);
   node_close(&r.n.all[s.place], s.stream);
+  talk("%llu: %s closes %s%s", now_ms(), names[s.place], s.kept < 0 ? "member of " : "",
+       keys[s.kept < 0 ? s.joined : s.kept]);
 }
 
 static moment now(const node *of) {
@@ -319,6 +321,7 @@ static void check_reached(const seen *s) {
   for (size_t i = s->first_ask; i < r.asks_count; i++) {
     const asked *a = &r.asks[i];
     if (a->key != s->kept || has[i] || a->is.error) continue;
+    if (is_missed(&a->when, s->place)) talk("it was of %s, and at %s", names[a->when.sender], names[s->place]);
     if (is_missed(&a->when, s->place)) fail_at("a dispatch has not reached all, without a word", (long)i);
     all_missed++;
   }
