@@ -14,8 +14,9 @@
  *  civetweb gives each stream a worker thread for its life. When all are parked nothing else is served, so streams are
  *  admitted up to num_threads less a reserve; beyond it the answer is 503 with Retry-After. Set num_threads to the
  *  streams you want plus the reserve, connection_queue to match, listen_backlog to 4096 (whoever finds it full comes
- *  back a second later), tcp_nodelay to 1 (otherwise small patches wait for 40 ms), and request_timeout_ms to how long
- *  a client may stall.
+ *  back a second later), tcp_nodelay to 1 (otherwise small patches wait for 40 ms), decode_url to no if parameters in
+ *  paths may hold anything (docs/security.md: it forgets how a path was sent), and request_timeout_ms to how long a
+ *  client may stall.
  *
  *  How soon a stream ends when its client has gone: civetweb itself sees it at the second write after it, which is the
  *  second heartbeat. But on Linux the kernel is asked every watch_ms which sockets the server's ports have

@@ -23,7 +23,8 @@ static void add_vestry(const struct mg_context *context) {
                                                                                               : RESERVE,
                                            .watch_ms = settings->watch_ms,
                                            .lost_ms = settings->lost_ms,
-                                           .max_per_address = settings->max_per_address};
+                                           .max_per_address = settings->max_per_address,
+                                           .answers_all = settings->raw_paths};
   vestry_civetweb *adapter = NULL;
   assert_int_equal(vestry_civetweb_create(s->v, (struct mg_context *)(uintptr_t)context, &options, &adapter),
                    VESTRY_OK);
@@ -53,6 +54,8 @@ void server_start(server *s, const server_settings *settings) {
                         queue,
                         "listen_backlog",
                         "4096",
+                        "decode_url",
+                        settings->raw_paths ? "no" : "yes",
                         NULL};
   char why[128] = "";
   assert_int_equal(vestry_civetweb_check(list, why, sizeof why), VESTRY_OK);
@@ -61,21 +64,28 @@ void server_start(server *s, const server_settings *settings) {
   assert_non_null(s->context);
 }
 
-static void start(server *s, const web_settings *settings) {
-  if (!settings) {
-    server_start(s, NULL);
-    return;
-  }
+static void start_with(server *s, const web_settings *settings, bool raw_paths) {
+  static const web_settings defaults = {.room = 0};
+  if (!settings) settings = &defaults;
   char ports[64];
   /* A server is stopped through the loopback interface, if it listens there. */
   if (settings->address) snprintf(ports, sizeof ports, "%s:0,127.0.0.1:0", settings->address);
   server_start(s, &(server_settings){.threads = settings->room ? settings->room + RESERVE : 0,
                                      .timeout_ms = (unsigned)settings->stalled_ms,
                                      .keep_alive = settings->keep_alive,
+                                     .raw_paths = raw_paths,
                                      .watch_ms = settings->watch_ms,
                                      .lost_ms = settings->lost_ms,
                                      .ports = settings->address ? ports : NULL,
                                      .options = settings->options});
+}
+
+static void start(server *s, const web_settings *settings) {
+  start_with(s, settings, false);
+}
+
+static void start_raw(server *s, const web_settings *settings) {
+  start_with(s, settings, true);
 }
 
 static vestry_err stop(server *s, uint64_t timeout_ms) {
@@ -98,5 +108,16 @@ const server_seam civetweb_seam = {
     .room = room,
     .destroy = destroy,
     .has_own_paths = true,
+    .decodes_paths = true,
     .stops_s = 1.5, /* without the knocking it is two seconds and more */
+};
+
+const server_seam civetweb_raw_seam = {
+    .name = "civetweb that leaves paths as they were sent",
+    .start = start_raw,
+    .stop = stop,
+    .room = room,
+    .destroy = destroy,
+    .has_own_paths = true,
+    .stops_s = 1.5,
 };

@@ -13,6 +13,7 @@ typedef struct server_settings {
   unsigned queue;      /* connection_queue; 0: 512 */
   unsigned timeout_ms; /* request_timeout_ms; 0: 30,000 */
   bool keep_alive;
+  bool raw_paths;                  /* decode_url: no, and all paths are vestry's: as vestry_server_civetweb has it */
   uint64_t watch_ms, lost_ms;      /* as the adapter's */
   const char *ports;               /* NULL: 127.0.0.1:0 */
   uint32_t max_per_address;        /* as the adapter's */
@@ -24,6 +25,6 @@ typedef struct server_settings {
 /* settings: NULL: the defaults. */
 void server_start(server *s, const server_settings *settings);
 
-extern const server_seam civetweb_seam;
+extern const server_seam civetweb_seam, civetweb_raw_seam; /* that leaves paths as they were sent */
 
 #endif

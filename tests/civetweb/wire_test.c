@@ -232,6 +232,6 @@ int main(void) {
       cmocka_unit_test(refuses_a_body_by_its_length_alone),    cmocka_unit_test(a_refused_client_may_finish_sending),
       cmocka_unit_test(a_body_that_comes_too_slowly_is_408),
   };
-  return hostile_contract_run(&civetweb_seam) + wire_contract_run(&civetweb_seam) +
-         cmocka_run_group_tests_name("civetweb on its wire", tests, NULL, NULL);
+  return hostile_contract_run(&civetweb_seam) + hostile_contract_run(&civetweb_raw_seam) +
+         wire_contract_run(&civetweb_seam) + cmocka_run_group_tests_name("civetweb on its wire", tests, NULL, NULL);
 }

@@ -160,6 +160,56 @@ static void encoded_slashes_are_no_segments(void **state) {
   server_stop(&s);
 }
 
+static vestry_err say_name(const vestry_request *req, vestry_reply *reply, void *app) {
+  const char *name = vestry_request_value(req, VESTRY_IN_PATH, "name");
+  (void)app;
+  return vestry_reply_body(reply, "text/plain", name, strlen(name));
+}
+
+static void assert_name(const char *sent, const char *name) {
+  char target[64];
+  client c;
+  snprintf(target, sizeof target, "/item/%s/x", sent);
+  client_ask(&c, s.port, "GET", target, "Connection: close\r\n");
+  int status = client_status(&c);
+  if (status != 200) fail_msg("\"%s\" was answered %d", target, status);
+  client_read_all(&c);
+  assert_string_equal(c.body, name);
+  client_close(&c);
+}
+
+/* What browsers encode in a path (WHATWG URL, the path percent-encode set), and what encodeURIComponent does; but for
+ * slashes, which would be others' segments. */
+static void what_browsers_encode_is_a_name(void **state) {
+  static const char always[] = " \"#<>?`{}%^|", by_hand[] = "$&+,:;=@[]";
+  (void)state;
+  seam->start(&s, &(web_settings){.keep_alive = true});
+  assert_int_equal(vestry_route(s.v, "GET", "/item/{name}/x", say_name, NULL), VESTRY_OK);
+  char sent[32], name[8];
+  for (const char *c = seam->decodes_paths ? " #?%" : always; *c; c++) {
+    snprintf(sent, sizeof sent, "a%%%02Xb", *c);
+    snprintf(name, sizeof name, "a%cb", *c);
+    assert_name(sent, name);
+  }
+  assert_name("%C3%BC%20%E2%82%AC", "\xc3\xbc \xe2\x82\xac");
+  for (const char *c = by_hand; *c; c++) {
+    snprintf(sent, sizeof sent, "a%cb", *c);
+    snprintf(name, sizeof name, "a%cb", *c);
+    assert_name(sent, name);
+    snprintf(sent, sizeof sent, "a%%%02Xb", *c);
+    if (!seam->decodes_paths) assert_name(sent, name);
+  }
+  static const char *const refused[] = {"/item/a%2Fb/x",  "/item/a%5Cb/x",    "/item/a%00b/x",    "/item/..%2F/x",
+                                        "/item/%2e%2e/x", "/item/a%7Fb/x",    "/item/%2526%2F/x", "/item%2Fa%26b/x",
+                                        "/it%65m/a/x",    "/item%2Fa|b/x%2F", "/item/a\"b/x",     "/item/a{b/x"};
+  for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+    int status = ask_for(refused[i]);
+    if (seam->decodes_paths && strpbrk(refused[i], "\"{")) continue; /* nothing in it could be anything else */
+    if (status != 400 && !(seam->has_own_paths && status == 404)) fail_msg("\"%s\": %d", refused[i], status);
+  }
+  server_stop(&s);
+}
+
 static void blanks_in_request_lines_are_refused(void **state) {
   static const char *const lines[] = {"GET  /echo HTTP/1.1", "GET /echo  HTTP/1.1", "GET /echo HTTP/1.1 ",
                                       "GET /echo /b HTTP/1.1", "GET\t/echo HTTP/1.1"};
@@ -255,7 +305,7 @@ int hostile_contract_run(const server_seam *tested) {
       cmocka_unit_test(heads_are_read_in_one_way_only),      cmocka_unit_test(no_header_is_passed_over),
       cmocka_unit_test(targets_are_read_in_one_way_only),    cmocka_unit_test(encoded_slashes_are_no_segments),
       cmocka_unit_test(blanks_in_request_lines_are_refused), cmocka_unit_test(unfinished_bodies_refuse_no_newcomer),
-      cmocka_unit_test(who_has_gone_holds_no_place),
+      cmocka_unit_test(who_has_gone_holds_no_place),         cmocka_unit_test(what_browsers_encode_is_a_name),
   };
   char name[80];
   seam = tested;

@@ -50,6 +50,7 @@ typedef struct server_seam {
   bool waits_for_none;  /* neither clients that stall nor clients that say nothing hold a stop up */
   bool has_own_paths;   /* what reaches none of vestry's handlers is the server's own affair: 404 */
   bool has_own_targets; /* …nor a target with blanks in it, which is no path of vestry's */
+  bool decodes_paths;   /* before vestry sees them, which then cannot know all */
   bool closes_broken;   /* a request whose body breaks off is not answered: the server closes the connection */
   bool refuses_itself;  /* the server's own parser refuses first: 413 if a length is no number of its, and the head of
                           such an answer may come twice */

@@ -93,6 +93,21 @@ static void every_byte_is_itself_or_refused(void **state) {
   }
 }
 
+static bool is_unreserved(int c) {
+  return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || strchr("-._~", c);
+}
+
+/* Beside other segments, what no client has a reason to send is refused. */
+static void in_segments_every_byte_is_sent_as_clients_do(void **state) {
+  (void)state;
+  for (int c = 1; c < 128; c++) {
+    char raw[] = {'/', 's', '/', 'a', (char)c, 'b', '\0'}, encoded[16];
+    snprintf(encoded, sizeof encoded, "/s/a%%%02Xb", c);
+    if (c != '?' && c != '/') expect(raw, c > ' ' && c < 127 && !strchr("#\\%\"<>`{}", c) ? raw : NULL, NULL);
+    expect(encoded, c >= ' ' && c < 127 && c != '/' && c != '\\' && !is_unreserved(c) ? raw : NULL, NULL);
+  }
+}
+
 static void plain_paths_are_those_that_targets_name(void **state) {
   (void)state;
   static const char *const plain[] = {"/", "/a", "/a/", "/a b", "/a%2f", "/?", "/#", "/\xc3\xbc"};
@@ -108,6 +123,7 @@ int main(void) {
       cmocka_unit_test(reads_other_forms),
       cmocka_unit_test(refuses_what_could_be_another_path),
       cmocka_unit_test(every_byte_is_itself_or_refused),
+      cmocka_unit_test(in_segments_every_byte_is_sent_as_clients_do),
       cmocka_unit_test(plain_paths_are_those_that_targets_name),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

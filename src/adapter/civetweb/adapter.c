@@ -120,6 +120,7 @@ vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server, const ve
   adapter->keep_alive = settings.keep_alive;
   adapter->head_bytes = settings.head_bytes;
   adapter->query_is_decoded = settings.query_is_decoded;
+  adapter->path_is_raw = settings.path_is_raw;
   adapter->answers_all = options->answers_all;
   vsi_web_gate_init(&adapter->gate, settings.threads_count - reserve);
   error = start(adapter, options, settings.request_timeout_ms);

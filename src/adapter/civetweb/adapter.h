@@ -27,6 +27,7 @@ struct vestry_civetweb {
   uint64_t body_ns, linger_ns; /* UINT64_MAX: no deadline */
   bool keep_alive;             /* the server keeps connections open between requests */
   bool query_is_decoded;       /* by the server */
+  bool path_is_raw;            /* the server leaves it to us */
   bool answers_all;            /* what has no route, too */
 
   vsi_civetweb_parked parked;

@@ -76,6 +76,7 @@ static vestry_err listen_on(own_server *own, const vestry_server_options *option
       "num_threads", threads, /* each stream has one for its life */
       "connection_queue", threads,
       "listen_backlog", "4096", /* who finds it full waits for a second */
+      "decode_url", "no", /* it would forget how a path was sent */
       "tcp_nodelay", "1", /* small patches would wait for 40 ms */
       "request_timeout_ms", "10000", /* how long a client may stall */
       NULL};

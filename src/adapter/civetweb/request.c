@@ -73,7 +73,7 @@ static const char *request_method(void *server_request) {
 }
 
 static const char *request_path(void *server_request) {
-  return ((vsi_civetweb_request *)server_request)->info->local_uri;
+  return ((vsi_civetweb_request *)server_request)->path;
 }
 
 static const char *request_query(void *server_request) {

@@ -12,6 +12,7 @@ struct vsi_civetweb_stream;
 typedef struct vsi_civetweb_request {
   vestry_civetweb *adapter;
   struct mg_connection *conn;
+  const char *path; /* NULL: refused */
   const struct mg_request_info *info;
   bool is_head;     /* the method is HEAD: answers have no body */
   bool is_http11;   /* at least 1.1: answers can be chunked */

@@ -9,8 +9,7 @@
 static void serve(vsi_civetweb_request *request) {
   vestry_connection *connection = NULL;
   const vestry_civetweb *adapter = request->adapter;
-  if (!vsi_civetweb_target_is_clear(request->info, adapter->host, adapter->query_is_decoded) ||
-      !vsi_civetweb_request_is_framed(request)) {
+  if (!request->path || !vsi_civetweb_request_is_framed(request)) {
     request->body_ended = true; /* who knows where it does */
     vsi_civetweb_request_close(request);
     vestry_turn_away(adapter->v, VESTRY_REFUSAL_AMBIGUOUS);
@@ -31,9 +30,11 @@ static void turn_away(vsi_civetweb_request *request) {
   vsi_civetweb_refuse(request, 503, "Retry-After", VSI_WEB_RETRY_AFTER_S);
 }
 
-static int serve_by(vestry_civetweb *adapter, struct mg_connection *conn, const struct mg_request_info *info) {
+static int serve_by(vestry_civetweb *adapter, struct mg_connection *conn, const struct mg_request_info *info,
+                    const vsi_civetweb_target *target) {
   vsi_civetweb_request request;
   vsi_civetweb_request_init(&request, adapter, conn, info);
+  request.path = target->path;
   bool is_open = atomic_load_explicit(&adapter->neighbour.is_open, memory_order_acquire); /* pairs with create */
   bool entered = is_open && vsi_web_gate_enter(&adapter->gate);
   vsi_web_address address = vsi_web_address_parse(info->remote_addr);
@@ -57,14 +58,23 @@ static int serve_by(vestry_civetweb *adapter, struct mg_connection *conn, const 
   return status;
 }
 
+/* One that is refused is answered where it would be mounted. */
+static const char *path_or_sent(const vsi_civetweb_target *target, const struct mg_request_info *info) {
+  return target->path ? target->path : info->local_uri;
+}
+
 /* 0: the server's own affair. */
 static int serve_first(vestry_civetweb *adapter, struct mg_connection *conn) {
   const struct mg_request_info *info = mg_get_request_info(conn);
   if (!info || !info->local_uri) return 0;
+  vsi_civetweb_target target;
+  vsi_civetweb_target_read(&target, adapter, info);
   const vsi_civetweb_neighbour *by =
-      vsi_civetweb_neighbours_find(&adapter->neighbour, info->request_method, info->local_uri);
+      vsi_civetweb_neighbours_find(&adapter->neighbour, info->request_method, path_or_sent(&target, info));
   if (!by && adapter->answers_all) by = &adapter->neighbour;
-  return by ? serve_by(by->adapter, conn, info) : 0;
+  int status = by ? serve_by(by->adapter, conn, info, &target) : 0;
+  vsi_civetweb_target_finish(&target, adapter);
+  return status;
 }
 
 static int refuse_for_now(vestry_civetweb *adapter, struct mg_connection *conn) {
@@ -86,6 +96,11 @@ int vsi_civetweb_serve_mount(struct mg_connection *conn, void *data) {
 int vestry_civetweb_serve(vestry_civetweb *adapter, struct mg_connection *conn) {
   const struct mg_request_info *info = mg_get_request_info(conn);
   if (!info || !info->local_uri) return 0;
-  bool is_ours = adapter->answers_all || vestry_route_status(adapter->v, info->request_method, info->local_uri) != 404;
-  return is_ours ? serve_by(adapter, conn, info) : 0;
+  vsi_civetweb_target target;
+  vsi_civetweb_target_read(&target, adapter, info);
+  bool is_ours =
+      adapter->answers_all || vestry_route_status(adapter->v, info->request_method, path_or_sent(&target, info)) != 404;
+  int status = is_ours ? serve_by(adapter, conn, info, &target) : 0;
+  vsi_civetweb_target_finish(&target, adapter);
+  return status;
 }

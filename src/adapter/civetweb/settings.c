@@ -58,6 +58,8 @@ static void settle(vsi_civetweb_settings *settings, const char *name, const char
     settings->head_bytes = number_of(value);
   else if (strcmp(name, "decode_query_string") == 0)
     settings->query_is_decoded = strcasecmp(value, "yes") == 0;
+  else if (strcmp(name, "decode_url") == 0)
+    settings->path_is_raw = strcasecmp(value, "no") == 0;
   else if (strcmp(name, "tcp_nodelay") == 0)
     settings->nodelay = strcmp(value, "1") == 0;
   else if (strcmp(name, "listening_ports") == 0) {
@@ -73,7 +75,7 @@ static const vsi_civetweb_settings unset = {
 void vsi_civetweb_settings_read(const struct mg_context *server, vsi_civetweb_settings *ret_settings) {
   static const char *const names[] = {"num_threads",       "connection_queue",    "request_timeout_ms",
                                       "enable_keep_alive", "decode_query_string", "tcp_nodelay",
-                                      "listening_ports",   "max_request_size"};
+                                      "listening_ports",   "max_request_size",    "decode_url"};
   *ret_settings = unset;
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     const char *value = mg_get_option(server, names[i]);

@@ -12,6 +12,7 @@ typedef struct vsi_civetweb_settings {
   bool keep_alive;
   bool nodelay;
   bool query_is_decoded; /* handlers get it so */
+  bool path_is_raw;      /* handlers get it as it was sent */
   bool tls;              /* a port speaks TLS or redirects to one that does */
   bool unix_socket;      /* a port is a UNIX socket */
 } vsi_civetweb_settings;

@@ -1,4 +1,4 @@
-/* civetweb decodes a path in place and tidies up a copy of it, so what was sent is gone when the handler is called.
+/* civetweb decodes a path, unless it is told not to (decode_url), in place and tidies up a copy of it, so what was sent is gone when the handler is called.
  * What is left tells enough:
  *   - local_uri_raw is decoded and not tidied up: when it is not the path itself, dots, slashes or backslashes were
  *     taken away;
@@ -10,6 +10,7 @@
 #include <civetweb.h>
 #include <string.h>
 
+#include "adapter/civetweb/adapter.h"
 #include "adapter/web/target.h"
 #include "base/outside.h"
 
@@ -55,9 +56,38 @@ static bool rest_is_clear(const struct mg_request_info *info, const vestry_host 
   return is_clear;
 }
 
-bool vsi_civetweb_target_is_clear(const struct mg_request_info *info, const vestry_host *host, bool query_is_decoded) {
+static bool decoded_is_clear(const struct mg_request_info *info, const vestry_host *host, bool query_is_decoded) {
   const char *path = info->local_uri;
   return info->local_uri_raw && info->request_uri && info->local_uri_raw >= info->request_uri &&
          strcmp(info->local_uri_raw, path) == 0 && vsi_web_path_is_plain(path) && path_is_clear(info, path) &&
          rest_is_clear(info, host, query_is_decoded);
+}
+
+/* The server has cut the target in two and changed nothing of it. The path is put behind the target. */
+static void read_raw(vsi_civetweb_target *target, const struct mg_request_info *info, const vestry_host *host,
+                     bool query_is_decoded) {
+  const char *query = query_is_decoded || !info->query_string ? "" : info->query_string, *rest;
+  const size_t before = info->request_uri ? strlen(info->request_uri) : 0, query_len = strlen(query);
+  const size_t len = before + 1 + query_len;
+  char *text = target->small;
+  if (2 * len + 3 > sizeof target->small) text = target->owned = vsi_outside_calloc(host, 2, len + 2);
+  if (!text || !before) return;
+  memcpy(text, info->request_uri, before);
+  text[before] = '?';
+  memcpy(text + before + 1, query, query_len + 1);
+  if (vsi_web_target_read(text, text + len + 1, &rest)) target->path = text + len + 1;
+}
+
+void vsi_civetweb_target_read(vsi_civetweb_target *target, const struct vestry_civetweb *adapter,
+                              const struct mg_request_info *info) {
+  target->path = NULL;
+  target->owned = NULL;
+  if (adapter->path_is_raw)
+    read_raw(target, info, adapter->host, adapter->query_is_decoded);
+  else if (decoded_is_clear(info, adapter->host, adapter->query_is_decoded))
+    target->path = info->local_uri;
+}
+
+void vsi_civetweb_target_finish(vsi_civetweb_target *target, const struct vestry_civetweb *adapter) {
+  vsi_outside_free(adapter->host, target->owned);
 }

@@ -6,9 +6,23 @@
 
 struct mg_request_info;
 
-/* Whether a request, whose local_uri is not NULL, names that path and no other by anybody's reading, by the rules of
- * adapter/web/target.h; if not, answer 400. Where civetweb has not kept enough to know, it does not: when something was
- * percent-encoded that need not be, in a path of several segments. So it does when memory is wanting. */
-bool vsi_civetweb_target_is_clear(const struct mg_request_info *info, const vestry_host *host, bool query_is_decoded);
+enum { VSI_CIVETWEB_TARGET_BYTES = 1024 };
+
+/* Room for a path that is decoded here. */
+typedef struct vsi_civetweb_target {
+  const char *path; /* decoded; NULL: refused, answer 400 */
+  char *owned;      /* of the host, for what is longer; NULL: none */
+  char small[VSI_CIVETWEB_TARGET_BYTES];
+} vsi_civetweb_target;
+
+struct vestry_civetweb;
+
+/* Read which path a request names, whose local_uri is not NULL: it is refused if somebody else could read another, by
+ * the rules of adapter/web/target.h. Where the server decodes, it does not keep enough to know: then it is refused, too,
+ * when anything was encoded that can be sent as it is, in a path of several segments. So it is when memory is
+ * wanting. */
+void vsi_civetweb_target_read(vsi_civetweb_target *target, const struct vestry_civetweb *adapter,
+                              const struct mg_request_info *info);
+void vsi_civetweb_target_finish(vsi_civetweb_target *target, const struct vestry_civetweb *adapter);
 
 #endif

@@ -43,10 +43,15 @@ size_t vsi_web_path_least_encoded(const char *path) {
   return count;
 }
 
+/* What nobody has a reason to encode: who does may want somebody else not to see it. */
+static bool is_unreserved(unsigned char c) {
+  return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (c && strchr("-._~", c));
+}
+
 /* Up to the query or the end. NULL: refused. */
 static const char *decode_path(const char *at, char *path) {
   const char *begin = path;
-  size_t encoded = 0;
+  bool is_odd = false;
   for (; *at && *at != '?'; at++) {
     unsigned char c = (unsigned char)*at;
     if (c <= ' ' || c > 126 || c == '#') return NULL;
@@ -56,13 +61,15 @@ static const char *decode_path(const char *at, char *path) {
       c = (unsigned char)(high * 16 + low);
       if (c == 0 || c == '/') return NULL; /* what else is refused encoded is so decoded, too */
       at += 2;
-      encoded++;
+      is_odd |= is_unreserved(c);
+    } else {
+      is_odd |= strchr("\"<>`{}", c) != NULL;
     }
     *path++ = (char)c;
   }
   *path = '\0';
   const bool has_segments = begin < path && strchr(begin + 1, '/');
-  return has_segments && encoded != vsi_web_path_least_encoded(begin) ? NULL : at;
+  return has_segments && is_odd ? NULL : at;
 }
 
 /* Past "http://host"; the target itself: it is in another form. NULL: refused. */

@@ -13,8 +13,8 @@
  *   - slashes and backslashes that are encoded, and backslashes that are not;
  *   - control bytes and NUL, encoded or not; spaces and bytes above 126 that are not encoded; '#'; a '%' without two
  *     hexadecimal digits; what is no UTF-8 when it is decoded;
- *   - in paths of several segments, bytes that are encoded and need not be: a server that sees the decoded path alone
- *     cannot tell which they were, and one could be a slash;
+ *   - in paths of several segments, letters, digits and - . _ ~ that are encoded, and " < > ` { } that are not: no client
+ *     has a reason for either, and somebody who compares paths as they were sent could be led astray;
  *   - all other forms: "host:443", "ftp://host/", "http://user@host/", "path".
  * A query is not decoded: it is refused for spaces, control bytes and '#' alone.
  *
@@ -26,7 +26,8 @@ bool vsi_web_target_read(const char *target, char *path, const char **ret_query)
 /* Whether a decoded path is one that a target can name, and no "*". */
 bool vsi_web_path_is_plain(const char *path);
 
-/* How many bytes of a decoded path cannot be sent but encoded. */
+/* How many bytes of a decoded path cannot be sent but encoded. If no more than these were, no slash was: for a server
+ * that sees the decoded path alone. */
 size_t vsi_web_path_least_encoded(const char *path);
 
 #endif
