@@ -296,7 +296,7 @@ vestry_err vestry_html_backend_action(vestry_html *builder, vestry_method method
 vestry_err vestry_backend_action_string(char *buffer, size_t capacity, vestry_method method,
                                         const vestry_backend_action_options *options, const char *url, ...) {
   if (!buffer && capacity) return VESTRY_INVALID;
-  vestry_html builder;
+  vestry_html builder = {{0}};
   vestry_slice made;
   vsi_html *html = vsi_html_of(&builder);
   vsi_html_init_fixed(html, buffer, capacity);

@@ -30,9 +30,9 @@ run() { # PROGRAM: says which version it runs with
   echo "$said"
   [ "$said" = "vestry $version" ]
 }
-for module in vestry vestry-civetweb vestry-microhttpd vestry-sqlite vestry-nats; do
+for module in vestry vestry-store vestry-lean vestry-civetweb vestry-microhttpd vestry-sqlite vestry-nats; do
   source=$here/outside/${module#vestry-}.c
-  if [ $module = vestry ]; then source=$here/outside/core.c; fi
+  case $module in vestry | vestry-lean) source=$here/outside/core.c ;; esac
 
   step "pkg-config $module"
   # shellcheck disable=SC2046 # lists of words
@@ -50,6 +50,23 @@ for module in vestry vestry-civetweb vestry-microhttpd vestry-sqlite vestry-nats
   fi
   run "$scratch/$module-static"
 done
+
+step "what pieces need"
+needs() { # MODULE: the libraries that its static program needs, and its size
+  strip "$scratch/$1-static"
+  readelf -d "$scratch/$1-static" | sed -n 's/.*(NEEDED).*\[\(lib.*\)\.so.*/\1/p' | grep -v '^libc$' | sort | tr '\n' ' '
+  echo "$1: $(stat -c %s "$scratch/$1-static") bytes" >&2
+}
+[ "$(pkg-config --static --libs-only-l vestry-store | tr -d '[:space:]')" = -lvestry-lck ]
+for library in brotli z; do
+  if pkg-config --static --libs-only-l vestry-lean | grep -e "-l$library"; then
+    echo "This was to do without."
+    exit 1
+  fi
+done
+[ "$(needs vestry-store | sed 's/libck *//')" = "" ]
+[ "$(needs vestry-lean | sed 's/libck *//')" = "libjansson libnettle " ]
+[ "$(stat -c %s "$scratch/vestry-store-static")" -lt 130000 ]
 
 step find_package
 cmake -S "$here/outside" -B "$scratch/outside" -G "$generator" -DCMAKE_PREFIX_PATH="$prefix" \

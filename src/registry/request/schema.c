@@ -1,6 +1,6 @@
 #include "registry/request/schema.h"
 
-#include <math.h>
+#include <math.h> /* macros alone: libm is not linked */
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,9 +22,11 @@ static const char *const phrases[] = {"true or false is expected", "an integer i
 static vestry_err take_integer(const vestry_field *is, json_t *value, json_t **ret_value) {
   bool whole = json_is_integer(value);
   double number = json_number_value(value);
-  if (!json_is_number(value) || (!whole && number != trunc(number))) return VESTRY_INVALID;
-  if (!whole && fabs(number) > (double)VESTRY_INTEGER_FIELD_MAX) return VESTRY_LIMIT;
+  const double most = (double)VESTRY_INTEGER_FIELD_MAX; /* beyond it a double has no fraction */
+  if (!json_is_number(value)) return VESTRY_INVALID;
+  if (!whole && (number > most || number < -most)) return VESTRY_LIMIT;
   int64_t integer = whole ? json_integer_value(value) : (int64_t)number;
+  if (!whole && number != (double)integer) return VESTRY_INVALID;
   if (integer < is->min || integer > is->max) return VESTRY_LIMIT;
   *ret_value = whole ? json_incref(value) : json_integer(integer);
   return *ret_value ? VESTRY_OK : VESTRY_NO_MEMORY;
