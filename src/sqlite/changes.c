@@ -2,11 +2,14 @@
  * costs, so only columns that somebody reads are, and all others are taken to have changed: who begins to read one of
  * them meanwhile misses nothing. When many rows were compared, it is enough.
  *
+ * Of columns by which somebody looks rows up, and of the rowid, all values are noted that rows have before and behind:
+ * who looks up others is not concerned. Who begins to look rows up by a column meanwhile is.
+ *
  * What is known of a table's columns is of one schema. If that is not today's any more, all columns have changed; and
  * if the schema changes before the commit, everything is refreshed for that. */
 #include "sqlite/changes.h"
 
-enum { COMPARED_MOST = 1024 };
+enum { COMPARED_MOST = 1024, KEYS_MOST = 1024 };
 
 #pragma weak sqlite3_preupdate_old
 #pragma weak sqlite3_preupdate_new
@@ -48,19 +51,72 @@ static uint64_t compare(sqlite3 *db, uint64_t columns, uint64_t filled, uint32_t
   return changed;
 }
 
+/* Of rows from before, values of columns that nobody looked rows up by were not noted. */
 static bool find(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_t generation, const char *name) {
-  uint32_t table;
+  vsi_sqlite_use use = {.column = VSI_SQLITE_ANY_ROW};
   size_t len = strlen(name);
   changes->name[0] = '\0';
-  if (vsi_sqlite_tables_find(tables, name, &table) || vsi_sqlite_uses_add(tables->host, &changes->uses, table, 0))
-    return false;
-  if (!vsi_sqlite_tables_ask(tables, table, generation, &changes->read, &changes->filled, &changes->columns_count))
-    changes->read = 0;
-  changes->use = 0;
-  while (changes->uses.uses[changes->use].table != table) changes->use++;
+  if (vsi_sqlite_tables_find(tables, name, &use.table)) return false;
+  (void)vsi_sqlite_tables_ask(tables, use.table, generation, &changes->known);
+  for (changes->use = 0; changes->use < changes->uses.count; changes->use++)
+    if (changes->uses.uses[changes->use].table == use.table) break;
+  use.told = changes->known.keyed;
+  if (changes->use == changes->uses.count) {
+    if (vsi_sqlite_uses_add(tables->host, &changes->uses, &use)) return false;
+  } else {
+    changes->uses.uses[changes->use].told &= use.told;
+  }
   changes->generation = generation;
   if (len <= VSI_SQLITE_NAME_MOST) memcpy(changes->name, name, len + 1);
   return true;
+}
+
+static bool add_key(const vestry_host *host, vsi_sqlite_changes *changes, int32_t column, int64_t key) {
+  const vsi_sqlite_key added = {key, changes->uses.uses[changes->use].table, column};
+  for (uint32_t i = changes->keys_count; i-- && changes->keys_count - i <= 4;) {
+    const vsi_sqlite_key *at = &changes->keys[i];
+    if (at->key == key && at->table == added.table && at->column == column) return true;
+  }
+  if (changes->keys_count == KEYS_MOST) return false;
+  if (changes->keys_count == changes->keys_room) {
+    uint32_t room = changes->keys_room ? changes->keys_room * 2 : 16;
+    vsi_sqlite_key *grown = host->reallocate(host->ctx, changes->keys, room * sizeof *grown);
+    if (!grown) return false;
+    changes->keys = grown;
+    changes->keys_room = room;
+  }
+  changes->keys[changes->keys_count++] = added;
+  return true;
+}
+
+/* A value by which a row is found or is not. What is neither an integer nor NULL may compare as equal to one; and NULL
+ * may be a default that is not told. */
+static bool note_value(const vestry_host *host, vsi_sqlite_changes *changes, sqlite3_value *value, uint32_t column) {
+  int type = sqlite3_value_type(value);
+  if (type == SQLITE_INTEGER) return add_key(host, changes, (int32_t)column, sqlite3_value_int64(value));
+  return type == SQLITE_NULL && !(changes->known.filled & vsi_sqlite_column(column));
+}
+
+static bool note_column(const vestry_host *host, vsi_sqlite_changes *changes, sqlite3 *db, int operation,
+                        uint32_t column) {
+  sqlite3_value *value;
+  if (operation != SQLITE_INSERT &&
+      (sqlite3_preupdate_old(db, (int)column, &value) || !note_value(host, changes, value, column)))
+    return false;
+  return operation == SQLITE_DELETE ||
+         (!sqlite3_preupdate_new(db, (int)column, &value) && note_value(host, changes, value, column));
+}
+
+static void note_keys(const vestry_host *host, vsi_sqlite_changes *changes, sqlite3 *db, int operation,
+                      int64_t old_rowid, int64_t new_rowid) {
+  vsi_sqlite_use *use = &changes->uses.uses[changes->use];
+  uint64_t wanted = use->told & ~VSI_SQLITE_ROWS;
+  if (use->told & VSI_SQLITE_ROWS &&
+      ((operation != SQLITE_INSERT && !add_key(host, changes, VSI_SQLITE_ROWID, old_rowid)) ||
+       (operation != SQLITE_DELETE && !add_key(host, changes, VSI_SQLITE_ROWID, new_rowid))))
+    use->told &= ~VSI_SQLITE_ROWS;
+  for (uint32_t i = 0; wanted; i++, wanted >>= 1)
+    if (wanted & 1 && !note_column(host, changes, db, operation, i)) use->told &= ~vsi_sqlite_column(i);
 }
 
 void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_t generation, sqlite3 *db,
@@ -72,17 +128,19 @@ void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tabl
     return;
   }
   vsi_sqlite_use *use = &changes->uses.uses[changes->use];
+  const vsi_sqlite_known *known = &changes->known;
+  if (use->told) note_keys(tables->host, changes, db, operation, old_rowid, new_rowid);
   if (use->columns == VSI_SQLITE_ALL_COLUMNS) return;
-  bool is_compared = operation == SQLITE_UPDATE && old_rowid == new_rowid && changes->read &&
-                     changes->compared_count++ < COMPARED_MOST;
-  uint64_t columns = changes->read & ~VSI_SQLITE_ROWS;
-  uint64_t changed = is_compared ? compare(db, columns & ~use->columns, changes->filled, changes->columns_count) : 0;
+  bool is_compared =
+      operation == SQLITE_UPDATE && old_rowid == new_rowid && known->read && changes->compared_count++ < COMPARED_MOST;
+  uint64_t columns = known->read & ~VSI_SQLITE_ROWS;
+  uint64_t changed = is_compared ? compare(db, columns & ~use->columns, known->filled, known->columns_count) : 0;
   uint64_t unchanged = is_compared ? (columns & ~changed) | VSI_SQLITE_ROWS : 0;
   use->columns |= ~unchanged;
 }
 
 void vsi_sqlite_changes_clear(vsi_sqlite_changes *changes) {
-  changes->uses.count = 0;
+  changes->uses.count = changes->keys_count = 0;
   changes->are_unknown = false;
   changes->name[0] = '\0';
   changes->compared_count = 0;
@@ -90,4 +148,5 @@ void vsi_sqlite_changes_clear(vsi_sqlite_changes *changes) {
 
 void vsi_sqlite_changes_finish(const vestry_host *host, vsi_sqlite_changes *changes) {
   vsi_sqlite_uses_finish(host, &changes->uses);
+  vsi_outside_free(host, changes->keys);
 }

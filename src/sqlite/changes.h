@@ -9,13 +9,14 @@
 enum { VSI_SQLITE_NAME_MOST = 63 };
 
 typedef struct vsi_sqlite_changes {
-  vsi_sqlite_uses uses;
+  vsi_sqlite_uses uses; /* each table once */
+  vsi_sqlite_key *keys;
+  uint32_t keys_count, keys_room;
   bool are_unknown; /* there was no memory for all */
   /* The table that was changed last: most changes are of the same one. */
   char name[VSI_SQLITE_NAME_MOST + 1]; /* empty: none */
-  uint32_t use, columns_count, generation;
-  uint64_t read;           /* columns that somebody reads, as far as they are compared */
-  uint64_t filled;         /* columns that have a default */
+  uint32_t use, generation;
+  vsi_sqlite_known known;
   uint32_t compared_count; /* rows of this transaction whose columns were */
 } vsi_sqlite_changes;
 

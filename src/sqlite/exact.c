@@ -14,7 +14,8 @@
 
 struct vsi_sqlite_record {
   vsi_sqlite_record *next;
-  uint32_t number, uses_count;
+  uint32_t number, uses_count, keys_count;
+  vsi_sqlite_key *keys; /* behind the uses, in the same allocation */
   bool is_of_render, is_whole, knows_tables, changes_tabs;
   bool is_doubtful; /* it may be somebody else's */
   vsi_sqlite_use uses[];
@@ -181,19 +182,25 @@ static bool knows_tables(const vsi_sqlite_exact *exact, const vsi_sqlite_changes
 static vsi_sqlite_record *make_record(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, uint32_t number,
                                       bool is_quiet) {
   vsi_sqlite_uses *uses = &actor->changes.uses;
-  vsi_sqlite_record *made = vsi_outside_calloc(exact->host, 1, sizeof *made + uses->count * sizeof *uses->uses);
+  size_t uses_bytes = uses->count * sizeof *uses->uses, keys_count = actor->changes.keys_count;
+  vsi_sqlite_record *made =
+      vsi_outside_calloc(exact->host, 1, sizeof *made + uses_bytes + keys_count * sizeof *made->keys);
   if (!made) { /* it is taken for somebody else's */
     if (actor->changes_tabs) atomic_store_explicit(&exact->tabs_are_anywhere, true, memory_order_seq_cst);
     return NULL;
   }
   vsi_sqlite_uses_sort(uses);
+  vsi_sqlite_keys_sort(actor->changes.keys, keys_count);
+  made->keys = (vsi_sqlite_key *)(void *)((char *)made->uses + uses_bytes);
+  made->keys_count = (uint32_t)keys_count;
   made->number = number;
   made->uses_count = uses->count;
   made->knows_tables = knows_tables(exact, &actor->changes);
   made->is_of_render = is_quiet || actor->changer;
   made->is_whole = actor->is_seen;
   made->changes_tabs = actor->changes_tabs;
-  if (uses->count) memcpy(made->uses, uses->uses, uses->count * sizeof *uses->uses);
+  if (uses->count) memcpy(made->uses, uses->uses, uses_bytes);
+  if (keys_count) memcpy(made->keys, actor->changes.keys, keys_count * sizeof *made->keys);
   return made;
 }
 
@@ -202,7 +209,9 @@ static void follow_tables(vsi_sqlite_exact *exact, const vsi_sqlite_record *reco
                                     .is_of_render = record->is_of_render,
                                     .knows_tables = record->knows_tables,
                                     .uses = record->uses,
-                                    .uses_count = record->uses_count};
+                                    .uses_count = record->uses_count,
+                                    .keys = record->keys,
+                                    .keys_count = record->keys_count};
   (void)vsi_sqlite_index_commit(exact->index, &commit, ret_seq);
 }
 
@@ -321,6 +330,8 @@ static void follow_commit(const vsi_sqlite_written *written, void *ctx) {
                                     .knows_pages = true,
                                     .uses = record ? record->uses : NULL,
                                     .uses_count = record ? record->uses_count : 0,
+                                    .keys = record ? record->keys : NULL,
+                                    .keys_count = record ? record->keys_count : 0,
                                     .pages = written->pages,
                                     .pages_count = written->pages_count};
   if (written->has_schema || (record && record->is_whole)) {

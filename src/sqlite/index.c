@@ -5,7 +5,7 @@
  * what the guide says must be named as a topic). While none of them is written, to render again would read the same
  * pages, and make the same. So a commit concerns it only if it writes one of them. And by SQLite's own account of what
  * a statement reads, a commit concerns a render only if it changes one of its columns, or adds or removes rows of one
- * of its tables. Each is true by itself, so both together are: a commit that is known by pages and by tables refreshes
+ * of its tables; and where its statements look rows up by a key (program.c), rows of that key. Each is true by itself, so both together are: a commit that is known by pages and by tables refreshes
  * those that it meets in both.
  *
  * But then a set's pages may be written without its render being made again. What was on them may stand elsewhere now,
@@ -195,7 +195,8 @@ static void make_coarse(vsi_sqlite_index *index, set *s) {
   s->coarse_at = &index->coarse_sets;
   if (s->next_coarse) s->next_coarse->coarse_at = &s->next_coarse;
   index->coarse_sets = s;
-  for (uint32_t i = 0; i < s->uses_count; i++) insert(&s->places[i], &index->tables[s->uses[i].table], s);
+  for (uint32_t i = 0; i < s->uses_count; i++) /* sorted: each table once */
+    if (!i || s->uses[i].table != s->uses[i - 1].table) insert(&s->places[i], &index->tables[s->uses[i].table], s);
 }
 
 static set **bucket_of(const vsi_sqlite_index *index, uint64_t hash) {
@@ -287,7 +288,10 @@ static uint64_t mix(uint64_t hash, uint64_t word) {
 
 static void hash_plan(plan *p) {
   uint64_t hash = (uint64_t)p->is_exact | (uint64_t)p->is_wild << 1 | (uint64_t)p->is_all << 2;
-  for (uint32_t i = 0; i < p->uses_count; i++) hash = mix(mix(hash, p->uses[i].table), p->uses[i].columns);
+  for (uint32_t i = 0; i < p->uses_count; i++) {
+    hash = mix(mix(hash, p->uses[i].table), p->uses[i].columns);
+    hash = mix(mix(hash, (uint64_t)p->uses[i].column), (uint64_t)p->uses[i].key);
+  }
   for (uint32_t i = 0; i < p->pages_count; i++) hash = mix(hash, p->pages[i]);
   p->hash = mix(hash, p->pages_count);
 }
@@ -297,7 +301,7 @@ static bool is_plan_of(const plan *p, const set *s) {
       s->uses_count != p->uses_count || s->pages_count != p->pages_count)
     return false;
   for (uint32_t i = 0; i < p->uses_count; i++)
-    if (s->uses[i].table != p->uses[i].table || s->uses[i].columns != p->uses[i].columns) return false;
+    if (!vsi_sqlite_uses_are_equal(&s->uses[i], &p->uses[i])) return false;
   return !p->pages_count || memcmp(s->pages, p->pages, p->pages_count * sizeof *p->pages) == 0;
 }
 
@@ -361,7 +365,8 @@ typedef enum verdict { NOTHING, VOID, REFRESH } verdict;
 
 static bool meets_tables(const vsi_sqlite_commit *commit, const plan *p) {
   return !commit->knows_tables || p->is_all || p->is_wild ||
-         vsi_sqlite_uses_meet(p->uses, p->uses_count, commit->uses, commit->uses_count);
+         vsi_sqlite_uses_meet(p->uses, p->uses_count, commit->uses, commit->uses_count, commit->keys,
+                              commit->keys_count);
 }
 
 static bool meets_pages(const vsi_sqlite_commit *commit, const plan *p) {
@@ -401,8 +406,8 @@ static void drop_recent(vsi_sqlite_index *index) {
 
 /* Keep it for the renders that run. */
 static void remember(vsi_sqlite_index *index, const vsi_sqlite_commit *commit) {
-  size_t bytes =
-      sizeof(recent) + commit->uses_count * sizeof *commit->uses + commit->pages_count * sizeof *commit->pages;
+  size_t bytes = sizeof(recent) + commit->uses_count * sizeof *commit->uses +
+                 commit->keys_count * sizeof *commit->keys + commit->pages_count * sizeof *commit->pages;
   recent *made = index->running && bytes <= RECENT_BYTES ? vsi_outside_calloc(index->host, 1, bytes) : NULL;
   if (!made) { /* nobody misses it, or there is no room for it: who runs now is rendered again */
     while (index->first_recent) drop_recent(index);
@@ -411,13 +416,16 @@ static void remember(vsi_sqlite_index *index, const vsi_sqlite_commit *commit) {
   }
   while (index->recent_count == RECENT_MAX || index->recent_bytes + bytes > RECENT_BYTES) drop_recent(index);
   vsi_sqlite_use *uses = (vsi_sqlite_use *)(made + 1);
-  uint32_t *pages = (uint32_t *)(uses + commit->uses_count);
+  vsi_sqlite_key *keys = (vsi_sqlite_key *)(uses + commit->uses_count);
+  uint32_t *pages = (uint32_t *)(keys + commit->keys_count);
   made->number = index->commits;
   made->bytes = bytes;
   made->commit = *commit;
   made->commit.uses = uses;
+  made->commit.keys = keys;
   made->commit.pages = pages;
   if (commit->uses_count) memcpy(uses, commit->uses, commit->uses_count * sizeof *uses);
+  if (commit->keys_count) memcpy(keys, commit->keys, commit->keys_count * sizeof *keys);
   if (commit->pages_count) memcpy(pages, commit->pages, commit->pages_count * sizeof *pages);
   *index->last_recent = made;
   index->last_recent = &made->next;

@@ -11,6 +11,8 @@ typedef struct vsi_sqlite_commit {
   bool knows_tables, knows_pages;
   const vsi_sqlite_use *uses; /* sorted */
   size_t uses_count;
+  const vsi_sqlite_key *keys; /* sorted */
+  size_t keys_count;
   const uint32_t *pages;
   size_t pages_count;
 } vsi_sqlite_commit;

@@ -25,6 +25,8 @@
  * that read its tables are not followed by pages. */
 #include "sqlite/reads.h"
 
+#include "sqlite/program.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -124,8 +126,7 @@ uint32_t vsi_sqlite_reads_sort(vsi_sqlite_recording *recording) {
 
 static void add_uses(vsi_sqlite_recording *recording, const vsi_sqlite_use *uses, uint32_t count) {
   for (uint32_t i = 0; i < count; i++)
-    if (vsi_sqlite_uses_add(recording->host, &recording->uses, uses[i].table, uses[i].columns))
-      recording->reads_all = true;
+    if (vsi_sqlite_uses_add(recording->host, &recording->uses, &uses[i])) recording->reads_all = true;
 }
 
 /* ------------------------------------------------------------------------------------------------- statements ----- */
@@ -136,6 +137,7 @@ struct vsi_sqlite_statement {
   size_t len;
   uint32_t hash, uses_count;
   bool is_wild, lacks_pages;
+  bool is_keyed;        /* some of its uses are of rows whose key is bound */
   vsi_sqlite_use *uses; /* behind the text, in its allocation */
   const char *besides;  /* behind those: SQL that reads what else it depends on; NULL: nothing */
   char text[];
@@ -153,6 +155,7 @@ typedef struct vsi_sqlite_analysis {
   name *names;     /* as the authorizer is told: not of all tables, nor all columns */
   uint32_t *roots; /* of all trees of the main database that it opens */
   uint32_t roots_count, roots_room;
+  vsi_sqlite_program program;
   bool opens_virtual;
   bool is_rough; /* the names are not to be relied on */
   bool has_failed, is_wild;
@@ -269,7 +272,7 @@ typedef struct columns {
   size_t len, room;
   uint32_t count;
   uint64_t always, filled;
-  bool has_failed;
+  bool has_failed, is_made;
 } columns;
 
 /* name, whether it is hidden, its place in the key, whether it has a default */
@@ -287,7 +290,10 @@ static bool take_column(sqlite3_stmt *row, void *ctx) {
   if (!len) return !(all->has_failed = true);
   memcpy(all->bytes + all->len, text, len);
   all->len += len;
-  if (sqlite3_column_int(row, 1) >= 2) all->always = VSI_SQLITE_ALL_COLUMNS; /* it is made of others */
+  if (sqlite3_column_int(row, 1) >= 2) { /* it is made of others */
+    all->always = VSI_SQLITE_ALL_COLUMNS;
+    all->is_made = true;
+  }
   if (sqlite3_column_int(row, 2)) all->always |= vsi_sqlite_column(all->count);
   if (sqlite3_column_int(row, 3)) all->filled |= vsi_sqlite_column(all->count);
   all->count++;
@@ -323,7 +329,7 @@ static vestry_err load(vsi_sqlite_reader *reader, const char *table, uint32_t nu
     char *at = (char *)(names + all.count);
     memcpy(at, all.bytes, all.len);
     for (uint32_t i = 0; i < all.count; i++, at += strlen(at) + 1) names[i] = at;
-    vsi_sqlite_tables_tell(reader->tables, number, generation, all.always, all.filled, names, all.count);
+    vsi_sqlite_tables_tell(reader->tables, number, generation, all.always, all.filled, all.is_made, names, all.count);
   }
   vsi_outside_free(reader->host, all.bytes);
   return names ? VESTRY_OK : VESTRY_IO;
@@ -331,11 +337,13 @@ static vestry_err load(vsi_sqlite_reader *reader, const char *table, uint32_t nu
 
 /* What it opens, by its program. */
 static bool take_operation(sqlite3_stmt *row, void *ctx) {
-  enum { OPERATION = 1, ROOT = 3, DATABASE = 4, FLAGS = 6, IS_REGISTER = 16 };
+  enum { OPERATION = 1, P1, ROOT, DATABASE, P4, FLAGS, IS_REGISTER = 16 };
   analysis *a = ((vsi_sqlite_reader *)ctx)->analysis;
   const vestry_host *host = ((vsi_sqlite_reader *)ctx)->host;
   const char *operation = (const char *)sqlite3_column_text(row, OPERATION);
   if (!operation) return !(a->has_failed = true);
+  vsi_sqlite_program_add(&a->program, operation, sqlite3_column_int(row, P1), sqlite3_column_int(row, ROOT),
+                         sqlite3_column_int(row, DATABASE), (const char *)sqlite3_column_text(row, P4));
   if (strcmp(operation, "VOpen") == 0 || strcmp(operation, "VUpdate") == 0) a->opens_virtual = true;
   bool opens =
       strcmp(operation, "OpenRead") == 0 || strcmp(operation, "OpenWrite") == 0 || strcmp(operation, "ReopenIdx") == 0;
@@ -453,7 +461,7 @@ static vestry_err take_virtual(vsi_sqlite_reader *reader, analysis *a) {
 /* A table's name, while it is looked up. */
 typedef struct table_name {
   char name[VSI_SQLITE_TABLE_BYTES];
-  bool is_found;
+  bool is_found, is_index;
 } table_name;
 
 static bool take_owner(sqlite3_stmt *row, void *ctx) {
@@ -463,7 +471,45 @@ static bool take_owner(sqlite3_stmt *row, void *ctx) {
   if (len > sizeof of->name) return false;
   memcpy(of->name, text, len);
   of->is_found = true;
+  of->is_index = sqlite3_column_int(row, 1);
   return false;
+}
+
+static bool take_number(sqlite3_stmt *row, void *ctx) {
+  *(int *)ctx = sqlite3_column_type(row, 0) == SQLITE_NULL ? VSI_SQLITE_ANY_ROW : sqlite3_column_int(row, 0);
+  return false;
+}
+
+/* The first column of the key that a tree is sorted by, as the table counts it. ANY_ROW: it is none */
+static int find_key_column(vsi_sqlite_reader *reader, const char *root, const table_name *of) {
+  static const char of_index[] = "SELECT x.cid FROM main.sqlite_schema s, pragma_index_xinfo(s.name, 'main') x WHERE "
+                                 "s.rootpage = CAST(?1 AS INTEGER) AND x.seqno = 0";
+  static const char of_table[] = "SELECT cid FROM pragma_table_xinfo(?1, 'main') WHERE pk = 1"; /* WITHOUT ROWID */
+  int column = VSI_SQLITE_ANY_ROW;
+  int result = query(reader->db, of->is_index ? of_index : of_table, of->is_index ? root : of->name, take_number,
+                     &column);
+  return result || column < VSI_SQLITE_ROWID ? VSI_SQLITE_ANY_ROW : column;
+}
+
+/* The rows that it reads of the tree, if they are looked up. Returns whether they are. */
+static bool add_keyed(vsi_sqlite_reader *reader, const char *root_text, uint32_t root, const table_name *of,
+                      uint32_t generation, const vsi_sqlite_use *use, const analysis *a, vsi_sqlite_uses *uses) {
+  vsi_sqlite_source sources[VSI_SQLITE_SOURCES_MAX];
+  vsi_sqlite_use keyed[VSI_SQLITE_SOURCES_MAX];
+  int count = vsi_sqlite_program_sources(&a->program, root, sources);
+  int column = count > 0 ? find_key_column(reader, root_text, of) : VSI_SQLITE_ANY_ROW;
+  for (int i = 0; i < count; i++) {
+    keyed[i] = *use;
+    keyed[i].column = (int16_t)(sources[i].is_rowid ? VSI_SQLITE_ROWID : column);
+    keyed[i].key = sources[i].value;
+    keyed[i].parameter = (uint16_t)sources[i].parameter;
+    if (sources[i].parameter > UINT16_MAX ||
+        !vsi_sqlite_tables_key(reader->tables, use->table, generation, keyed[i].column))
+      return false;
+  }
+  for (int i = 0; i < count; i++)
+    if (vsi_sqlite_uses_add(reader->host, uses, &keyed[i])) return false;
+  return count >= 0;
 }
 
 /* What is read of the table that a tree belongs to. OK | any error */
@@ -472,24 +518,28 @@ static vestry_err take_root(vsi_sqlite_reader *reader, uint32_t root, uint32_t g
   table_name of = {.is_found = false};
   char text[16];
   snprintf(text, sizeof text, "%u", root);
-  if (query(reader->db, "SELECT tbl_name FROM main.sqlite_schema WHERE rootpage = CAST(?1 AS INTEGER)", text,
-            take_owner, &of) ||
+  if (query(reader->db, "SELECT tbl_name, type = 'index' FROM main.sqlite_schema WHERE rootpage = CAST(?1 AS INTEGER)",
+            text, take_owner, &of) ||
       !of.is_found)
     return VESTRY_IO;
   if (sqlite3_strnicmp(of.name, "sqlite_", 7) == 0) {
     a->is_wild = true;
     return VESTRY_OK;
   }
-  uint32_t number, columns_count;
-  uint64_t read, filled, bits = 0;
+  uint32_t number;
+  uint64_t bits = 0;
+  vsi_sqlite_known known;
   vestry_err error = vsi_sqlite_tables_find(reader->tables, of.name, &number);
-  if (!error && !vsi_sqlite_tables_ask(reader->tables, number, generation, &read, &filled, &columns_count))
+  if (!error && !vsi_sqlite_tables_ask(reader->tables, number, generation, &known))
     error = load(reader, of.name, number, generation);
   if (error) return error;
   for (const name *n = a->names; n && !a->is_rough; n = n->next)
     if (sqlite3_stricmp(n->table, of.name) == 0)
       bits |= vsi_sqlite_tables_read(reader->tables, number, generation, n->column);
-  return vsi_sqlite_uses_add(reader->host, uses, number, bits ? bits : VSI_SQLITE_ALL_COLUMNS);
+  const vsi_sqlite_use use = {
+      .columns = bits ? bits : VSI_SQLITE_ALL_COLUMNS, .table = number, .column = VSI_SQLITE_ANY_ROW};
+  if (add_keyed(reader, text, root, &of, generation, &use, a, uses)) return VESTRY_OK;
+  return vsi_sqlite_uses_add(reader->host, uses, &use);
 }
 
 static bool has_word(const char *text, const char *word) {
@@ -511,7 +561,7 @@ static bool has_view(vsi_sqlite_reader *reader, const analysis *a) {
 /* ret_found: besides is the caller's to free, also after an error */
 static vestry_err analyse(vsi_sqlite_reader *reader, const char *text, uint32_t generation, vsi_sqlite_uses *uses,
                           analysis *ret_found) {
-  analysis a = {.is_rough = reader->is_odd || has_word(text, "using") || has_word(text, "natural")};
+  analysis a = {.program = {.host = reader->host}, .is_rough = reader->is_odd || has_word(text, "using") || has_word(text, "natural")};
   int count = 0;
   /* First a read, by which the connection finds out if the schema is another one. */
   if (query(reader->db, "SELECT 1 FROM main.sqlite_schema LIMIT 1", NULL, count_row, &count)) return VESTRY_IO;
@@ -524,6 +574,7 @@ static vestry_err analyse(vsi_sqlite_reader *reader, const char *text, uint32_t 
     vsi_outside_free(reader->host, at);
   }
   vsi_outside_free(reader->host, a.roots);
+  vsi_sqlite_program_finish(&a.program);
   *ret_found = a;
   return error;
 }
@@ -544,6 +595,7 @@ static vsi_sqlite_statement *keep(vsi_sqlite_reader *reader, const char *text, s
                                  .uses_count = uses->count,
                                  .is_wild = found->is_wild,
                                  .lacks_pages = found->lacks_pages};
+  for (uint32_t i = 0; i < uses->count; i++) made->is_keyed |= uses->uses[i].parameter != 0;
   memcpy(made->text, text, len + 1);
   made->uses = (vsi_sqlite_use *)(void *)((char *)made + (sizeof *made + 7) / 8 * 8 + text_bytes);
   if (uses_bytes) memcpy(made->uses, uses->uses, uses_bytes);
@@ -592,18 +644,41 @@ static void read_besides(vsi_sqlite_reader *reader, vsi_sqlite_recording *record
   reader->is_own = was_own;
 }
 
+/* With what is bound for keys. */
+static void add_bound(vsi_sqlite_recording *recording, sqlite3_stmt *statement, const vsi_sqlite_use *uses,
+                      uint32_t uses_count) {
+  enum { MOST = 16 };
+  uint32_t wanted[MOST], count = 0;
+  int64_t values[MOST];
+  for (uint32_t i = 0; i < uses_count && count < MOST; i++)
+    if (uses[i].parameter) wanted[count++] = uses[i].parameter;
+  uint32_t are_known = count ? vsi_sqlite_bound(statement, wanted, count, values) : 0;
+  for (uint32_t i = 0, at = 0; i < uses_count; i++) {
+    vsi_sqlite_use use = uses[i];
+    if (use.parameter) {
+      bool is_known = at < count && are_known >> at & 1;
+      use.column = is_known ? use.column : VSI_SQLITE_ANY_ROW;
+      use.key = is_known ? values[at] : 0;
+      use.parameter = 0;
+      at++;
+    }
+    add_uses(recording, &use, 1);
+  }
+}
+
 /* What a statement reads is read by the render. */
-static void unite(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, const vsi_sqlite_use *uses,
-                  uint32_t uses_count, bool is_wild, bool lacks_pages, const char *besides) {
+static void unite(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, sqlite3_stmt *statement,
+                  const vsi_sqlite_use *uses, uint32_t uses_count, bool is_wild, bool lacks_pages,
+                  const char *besides) {
   recording->is_wild |= is_wild;
   recording->lacks_pages |= lacks_pages;
-  add_uses(recording, uses, uses_count);
+  add_bound(recording, statement, uses, uses_count);
   if (besides && !recording->lacks_pages) read_besides(reader, recording, besides);
 }
 
 /* It was not kept. */
-static void look(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, const char *text, size_t len,
-                 uint32_t hash, uint32_t generation) {
+static void look(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, sqlite3_stmt *statement, const char *text,
+                 size_t len, uint32_t hash, uint32_t generation) {
   vsi_sqlite_uses uses = {NULL, 0, 0};
   analysis found = {.besides = NULL};
   bool was_own = vsi_sqlite_reader_pause(reader, true);
@@ -614,7 +689,7 @@ static void look(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, con
   } else {
     vsi_sqlite_statement *kept = keep(reader, text, len, hash, &uses, &found);
     if (kept) see(recording, kept->number);
-    unite(reader, recording, uses.uses, uses.count, found.is_wild, found.lacks_pages, found.besides);
+    unite(reader, recording, statement, uses.uses, uses.count, found.is_wild, found.lacks_pages, found.besides);
   }
   sqlite3_free(found.besides);
   vsi_sqlite_uses_finish(reader->host, &uses);
@@ -659,10 +734,13 @@ void vsi_sqlite_reader_begins(vsi_sqlite_reader *reader, sqlite3_stmt *statement
   uint32_t hash = hash_of(text, &len);
   const vsi_sqlite_statement *known = find(reader, text, len, hash);
   if (!known) {
-    look(reader, recording, text, len, hash, generation);
+    look(reader, recording, statement, text, len, hash, generation);
   } else if (!was_seen(recording, known->number)) {
     see(recording, known->number);
-    unite(reader, recording, known->uses, known->uses_count, known->is_wild, known->lacks_pages, known->besides);
+    unite(reader, recording, statement, known->uses, known->uses_count, known->is_wild, known->lacks_pages,
+          known->besides);
+  } else if (known->is_keyed) {
+    add_bound(recording, statement, known->uses, known->uses_count);
   }
 }
 

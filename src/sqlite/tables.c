@@ -5,12 +5,38 @@
 
 /* ------------------------------------------------------------------------------------------------------ uses ------ */
 
-vestry_err vsi_sqlite_uses_add(const vestry_host *host, vsi_sqlite_uses *uses, uint32_t table, uint64_t columns) {
+static bool are_of_same_rows(const vsi_sqlite_use *one, const vsi_sqlite_use *other) {
+  return one->table == other->table && one->column == other->column && one->parameter == other->parameter &&
+         (one->column == VSI_SQLITE_ANY_ROW || one->key == other->key);
+}
+
+/* Any row instead of those of keys. */
+static void unite(vsi_sqlite_uses *uses, vsi_sqlite_use *ret_use) {
+  uint32_t count = 0;
   for (uint32_t i = 0; i < uses->count; i++) {
-    if (uses->uses[i].table != table) continue;
-    uses->uses[i].columns |= columns;
-    return VESTRY_OK;
+    if (uses->uses[i].table == ret_use->table)
+      ret_use->columns |= uses->uses[i].columns;
+    else
+      uses->uses[count++] = uses->uses[i];
   }
+  uses->count = count;
+  ret_use->column = VSI_SQLITE_ANY_ROW;
+  ret_use->parameter = 0;
+  ret_use->key = 0;
+}
+
+vestry_err vsi_sqlite_uses_add(const vestry_host *host, vsi_sqlite_uses *uses, const vsi_sqlite_use *use) {
+  vsi_sqlite_use added = *use;
+  uint32_t keys = 0;
+  for (uint32_t i = 0; i < uses->count; i++) {
+    vsi_sqlite_use *at = &uses->uses[i];
+    if (are_of_same_rows(at, &added)) {
+      at->columns |= added.columns;
+      return VESTRY_OK;
+    }
+    keys += at->table == added.table;
+  }
+  if (keys >= VSI_SQLITE_KEYS_MAX) unite(uses, &added);
   if (uses->count == uses->room) {
     uint32_t room = uses->room ? uses->room * 2 : 8;
     vsi_sqlite_use *grown = host->reallocate(host->ctx, uses->uses, room * sizeof *grown);
@@ -18,13 +44,16 @@ vestry_err vsi_sqlite_uses_add(const vestry_host *host, vsi_sqlite_uses *uses, u
     uses->uses = grown;
     uses->room = room;
   }
-  uses->uses[uses->count++] = (vsi_sqlite_use){columns, table};
+  uses->uses[uses->count++] = added;
   return VESTRY_OK;
 }
 
 static int compare(const void *a, const void *b) {
   const vsi_sqlite_use *first = a, *second = b;
-  return (first->table > second->table) - (first->table < second->table);
+  if (first->table != second->table) return first->table > second->table ? 1 : -1;
+  if (first->column != second->column) return first->column > second->column ? 1 : -1;
+  if (first->parameter != second->parameter) return first->parameter > second->parameter ? 1 : -1;
+  return first->column == VSI_SQLITE_ANY_ROW ? 0 : (first->key > second->key) - (first->key < second->key);
 }
 
 void vsi_sqlite_uses_sort(vsi_sqlite_uses *uses) {
@@ -36,14 +65,42 @@ void vsi_sqlite_uses_finish(const vestry_host *host, vsi_sqlite_uses *uses) {
   *uses = (vsi_sqlite_uses){NULL, 0, 0};
 }
 
-bool vsi_sqlite_uses_meet(const vsi_sqlite_use *a, size_t a_count, const vsi_sqlite_use *b, size_t b_count) {
-  while (a_count && b_count) {
-    if (a->table == b->table && a->columns & b->columns) return true;
-    bool is_behind = a->table > b->table;
-    if (is_behind)
-      b++, b_count--;
-    else
-      a++, a_count--;
+bool vsi_sqlite_uses_are_equal(const vsi_sqlite_use *one, const vsi_sqlite_use *other) {
+  return are_of_same_rows(one, other) && one->columns == other->columns;
+}
+
+static int compare_keys(const void *a, const void *b) {
+  const vsi_sqlite_key *first = a, *second = b;
+  if (first->table != second->table) return first->table > second->table ? 1 : -1;
+  if (first->column != second->column) return first->column > second->column ? 1 : -1;
+  return (first->key > second->key) - (first->key < second->key);
+}
+
+void vsi_sqlite_keys_sort(vsi_sqlite_key *keys, size_t count) {
+  if (count > 1) qsort(keys, count, sizeof *keys, compare_keys);
+}
+
+/* Whether a row that is read may be one that is changed. */
+static bool meets_rows(const vsi_sqlite_use *read, const vsi_sqlite_use *changed, const vsi_sqlite_key *keys,
+                       size_t keys_count) {
+  if (read->column == VSI_SQLITE_ANY_ROW) return true;
+  uint64_t bit = read->column == VSI_SQLITE_ROWID ? VSI_SQLITE_ROWS : vsi_sqlite_column((size_t)read->column);
+  const vsi_sqlite_key wanted = {read->key, read->table, read->column};
+  if (!(changed->told & bit)) return true;
+  return keys_count && bsearch(&wanted, keys, keys_count, sizeof *keys, compare_keys);
+}
+
+bool vsi_sqlite_uses_meet(const vsi_sqlite_use *read, size_t read_count, const vsi_sqlite_use *changed,
+                          size_t changed_count, const vsi_sqlite_key *keys, size_t keys_count) {
+  while (read_count && changed_count) {
+    if (read->table > changed->table) {
+      changed++, changed_count--;
+      continue;
+    }
+    if (read->table == changed->table && read->columns & changed->columns &&
+        meets_rows(read, changed, keys, keys_count))
+      return true;
+    read++, read_count--;
   }
   return false;
 }
@@ -122,16 +179,19 @@ vestry_err vsi_sqlite_tables_find(vsi_sqlite_tables *tables, const char *name, u
 }
 
 void vsi_sqlite_tables_tell(vsi_sqlite_tables *tables, uint32_t number, uint32_t generation, uint64_t always,
-                            uint64_t filled, char **names, uint32_t names_count) {
+                            uint64_t filled, bool is_made, char **names, uint32_t names_count) {
   pthread_mutex_lock(&tables->lock);
   vsi_sqlite_table *table = tables->tables[number];
+  bool is_again = table->columns && table->generation == generation; /* by another thread at the same time */
   vsi_outside_free(tables->host, table->columns);
   table->generation = generation;
   table->always = always | VSI_SQLITE_ROWS;
   table->columns = names;
   table->columns_count = names_count;
-  table->read = always;
   table->filled = filled;
+  table->is_made = is_made;
+  if (!is_again) table->read = always;
+  if (!is_again) table->keyed = 0;
   pthread_mutex_unlock(&tables->lock);
 }
 
@@ -155,14 +215,23 @@ uint64_t vsi_sqlite_tables_read(vsi_sqlite_tables *tables, uint32_t number, uint
   return bits;
 }
 
-bool vsi_sqlite_tables_ask(vsi_sqlite_tables *tables, uint32_t number, uint32_t generation, uint64_t *ret_read,
-                           uint64_t *ret_filled, uint32_t *ret_columns_count) {
+bool vsi_sqlite_tables_key(vsi_sqlite_tables *tables, uint32_t number, uint32_t generation, int column) {
+  pthread_mutex_lock(&tables->lock);
+  vsi_sqlite_table *table = tables->tables[number];
+  bool is_told = table->columns && table->generation == generation && column >= VSI_SQLITE_ROWID &&
+                 column < VSI_SQLITE_KEYED_COLUMNS && (column == VSI_SQLITE_ROWID || !table->is_made);
+  if (is_told) table->keyed |= column == VSI_SQLITE_ROWID ? VSI_SQLITE_ROWS : vsi_sqlite_column((size_t)column);
+  pthread_mutex_unlock(&tables->lock);
+  return is_told;
+}
+
+bool vsi_sqlite_tables_ask(vsi_sqlite_tables *tables, uint32_t number, uint32_t generation,
+                           vsi_sqlite_known *ret_known) {
   pthread_mutex_lock(&tables->lock);
   const vsi_sqlite_table *table = tables->tables[number];
   bool is_known = table->columns && table->generation == generation;
-  *ret_read = table->read;
-  *ret_filled = table->filled;
-  *ret_columns_count = table->columns_count;
+  *ret_known = is_known ? (vsi_sqlite_known){table->read, table->filled, table->keyed, table->columns_count}
+                        : (vsi_sqlite_known){.columns_count = 0};
   pthread_mutex_unlock(&tables->lock);
   return is_known;
 }

@@ -18,24 +18,43 @@ static inline uint64_t vsi_sqlite_column(size_t i) {
   return i < 62 ? UINT64_C(1) << i : VSI_SQLITE_LAST_COLUMNS;
 }
 
-/* A table that is read or changed, and columns of it. */
+/* Rows by which key: those that have this integer in a column, the rowid, or any. */
+enum { VSI_SQLITE_ROWID = -1, VSI_SQLITE_ANY_ROW = -2, VSI_SQLITE_KEYED_COLUMNS = 62, VSI_SQLITE_KEYS_MAX = 64 };
+
+/* A table that is read, columns of it, and which rows; or one that is changed. */
 typedef struct vsi_sqlite_use {
   uint64_t columns;
+  union {
+    int64_t key;   /* of the rows that are read */
+    uint64_t told; /* columns, and by VSI_SQLITE_ROWS the rowid, whose values are known in all rows that are changed */
+  };
   uint32_t table;
+  int16_t column;     /* of the key; ANY_ROW if it is changed */
+  uint16_t parameter; /* in what is kept of a statement: the key is bound to it; 0: it is not */
 } vsi_sqlite_use;
 
-/* Several, each table once. */
+/* Several, each table once for each key. */
 typedef struct vsi_sqlite_uses {
   vsi_sqlite_use *uses;
   uint32_t count, room;
 } vsi_sqlite_uses;
 
-/* OK | NO_MEMORY */
-vestry_err vsi_sqlite_uses_add(const vestry_host *host, vsi_sqlite_uses *uses, uint32_t table, uint64_t columns);
+/* A value in a row that is changed, before or behind. */
+typedef struct vsi_sqlite_key {
+  int64_t key;
+  uint32_t table;
+  int32_t column;
+} vsi_sqlite_key;
+
+/* More keys of a table than KEYS_MAX become any row. OK | NO_MEMORY */
+vestry_err vsi_sqlite_uses_add(const vestry_host *host, vsi_sqlite_uses *uses, const vsi_sqlite_use *use);
 void vsi_sqlite_uses_sort(vsi_sqlite_uses *uses);
 void vsi_sqlite_uses_finish(const vestry_host *host, vsi_sqlite_uses *uses);
-/* Whether a column of one is in the other. Both sorted. */
-bool vsi_sqlite_uses_meet(const vsi_sqlite_use *a, size_t a_count, const vsi_sqlite_use *b, size_t b_count);
+bool vsi_sqlite_uses_are_equal(const vsi_sqlite_use *one, const vsi_sqlite_use *other);
+void vsi_sqlite_keys_sort(vsi_sqlite_key *keys, size_t count);
+/* Whether of what is read something is changed. All sorted. */
+bool vsi_sqlite_uses_meet(const vsi_sqlite_use *read, size_t read_count, const vsi_sqlite_use *changed,
+                          size_t changed_count, const vsi_sqlite_key *keys, size_t keys_count);
 
 /* What is known of a table. Tables stay; what was said about one is true of the schema of that generation. */
 typedef struct vsi_sqlite_table {
@@ -43,6 +62,8 @@ typedef struct vsi_sqlite_table {
   uint32_t generation;
   uint64_t always; /* columns by which its rows are sorted somewhere: whoever reads the table is taken to read them */
   uint64_t read;   /* columns that somebody has read */
+  uint64_t keyed;  /* columns, and by VSI_SQLITE_ROWS the rowid, by which somebody looks rows up */
+  bool is_made;    /* some of its columns are made of others: in rows they stand elsewhere */
   uint64_t filled; /* columns that have a default: a row from before the column is said to have NULL there */
   uint32_t columns_count;
   char **columns; /* their names, in one allocation */
@@ -67,11 +88,17 @@ void vsi_sqlite_tables_finish(vsi_sqlite_tables *tables);
 vestry_err vsi_sqlite_tables_find(vsi_sqlite_tables *tables, const char *name, uint32_t *ret_table);
 /* Say what it is. names: of its columns, in one allocation, taken. */
 void vsi_sqlite_tables_tell(vsi_sqlite_tables *tables, uint32_t table, uint32_t generation, uint64_t always,
-                            uint64_t filled, char **names, uint32_t names_count);
+                            uint64_t filled, bool is_made, char **names, uint32_t names_count);
 /* The bits of a column that is read, and note that it is; "" is none. Of what is not known it is all. */
 uint64_t vsi_sqlite_tables_read(vsi_sqlite_tables *tables, uint32_t table, uint32_t generation, const char *column);
-/* Columns that somebody reads, those that have a default, and how many there are; false: nothing is known of it. */
-bool vsi_sqlite_tables_ask(vsi_sqlite_tables *tables, uint32_t table, uint32_t generation, uint64_t *ret_read,
-                           uint64_t *ret_filled, uint32_t *ret_columns_count);
+/* Somebody looks rows up by a column, or the rowid. Returns whether it is told in what is changed. */
+bool vsi_sqlite_tables_key(vsi_sqlite_tables *tables, uint32_t table, uint32_t generation, int column);
+/* What is known of one. */
+typedef struct vsi_sqlite_known {
+  uint64_t read, filled, keyed;
+  uint32_t columns_count;
+} vsi_sqlite_known;
+/* false: nothing is, and that is what is given. */
+bool vsi_sqlite_tables_ask(vsi_sqlite_tables *tables, uint32_t table, uint32_t generation, vsi_sqlite_known *ret_known);
 
 #endif

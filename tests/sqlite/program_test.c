@@ -1,0 +1,178 @@
+/* Rows that are looked up by a key: whose key is changed, and nobody else, is rendered; where the key is not known, or
+ * compares otherwise than as an integer, all are. */
+#include "sqlite/program.h"
+
+#include <stdlib.h>
+
+#include "sqlite/level.h"
+#include "sqlite/shown.h"
+#include "sqlite/sqlite.h"
+
+/* Lots lie beside each other, forty on a page; bids of a lot all over the table. */
+static const char lots[] =
+    "CREATE TABLE lot(id INTEGER PRIMARY KEY, title TEXT, price INT, seller INT, code TEXT, weight REAL);"
+    "CREATE TABLE bid(id INTEGER PRIMARY KEY, lot INT, user INT, amount INT);"
+    "CREATE TABLE watch(user INT, lot INT, since, PRIMARY KEY(user, lot)) WITHOUT ROWID;"
+    "CREATE TABLE made(id INTEGER PRIMARY KEY, a INT, twice AS (a * 2), b INT);"
+    "CREATE INDEX bid_lot ON bid(lot, amount DESC); CREATE INDEX lot_code ON lot(code); CREATE INDEX made_b ON made(b);"
+    "CREATE INDEX lot_weight ON lot(weight);"
+    "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 49) INSERT INTO lot SELECT i, 'lot ' || i, "
+    "100, i % 7, i, i FROM n; INSERT INTO bid SELECT NULL, id, 1, 100 FROM lot; INSERT INTO watch SELECT id % 9, id, 0 "
+    "FROM lot; INSERT INTO made(id, a, b) SELECT id, id, id FROM lot";
+
+static void a_row_concerns_whoever_looks_it_up(void **state) {
+  (void)state;
+  static const struct {
+    const char *sql, *change;
+    unsigned renders;
+  } rows[] = {
+      {"SELECT price FROM lot WHERE id = 7", "UPDATE lot SET price = price + 1 WHERE id = 7", 1},
+      {"SELECT price FROM lot WHERE id = 7", "UPDATE lot SET price = price + 1 WHERE id = 8", 0},
+      {"SELECT price FROM lot WHERE id = 7", "UPDATE lot SET price = price + 1 WHERE id IN (6, 8, 9)", 0},
+      {"SELECT price FROM lot WHERE id = 7", "UPDATE lot SET price = price + 1 WHERE id IN (6, 7)", 1},
+      {"SELECT price FROM lot WHERE id = 70", "INSERT INTO lot(id, price) VALUES(70, 5)", 1},
+      {"SELECT price FROM lot WHERE id = 70", "INSERT INTO lot(id, price) VALUES(71, 5)", 0},
+      {"SELECT price FROM lot WHERE id = 7", "DELETE FROM lot WHERE id = 7", 1},
+      {"SELECT price FROM lot WHERE id = 7", "DELETE FROM lot WHERE id = 8", 0},
+      {"SELECT price FROM lot WHERE id = 7", "UPDATE lot SET id = 700 WHERE id = 7", 1},
+      {"SELECT price FROM lot WHERE id = 700", "UPDATE lot SET id = 700 WHERE id = 7", 1},
+      {"SELECT price FROM lot WHERE id = 7", "UPDATE lot SET id = 700 WHERE id = 8", 0},
+      {"SELECT amount FROM bid WHERE lot = 7 ORDER BY amount DESC LIMIT 3", "INSERT INTO bid VALUES(NULL, 7, 2, 9)", 1},
+      {"SELECT amount FROM bid WHERE lot = 7 ORDER BY amount DESC LIMIT 3", "INSERT INTO bid VALUES(NULL, 8, 2, 9)", 0},
+      {"SELECT amount FROM bid WHERE lot = 7 ORDER BY amount", "INSERT INTO bid VALUES(NULL, 8, 2, 9)", 0},
+      {"SELECT user FROM bid WHERE lot = 7", "UPDATE bid SET lot = 7 WHERE id = 20", 1},
+      {"SELECT user FROM bid WHERE lot = 7", "UPDATE bid SET lot = 9 WHERE lot = 7", 1},
+      {"SELECT user FROM bid WHERE lot = 7", "UPDATE bid SET user = 5 WHERE lot = 6", 0},
+      {"SELECT max(amount) FROM bid WHERE lot = 7", "INSERT INTO bid VALUES(NULL, 8, 2, 900)", 0},
+      {"SELECT max(amount), count(*) FROM bid WHERE lot = 7 AND amount > 5", "INSERT INTO bid VALUES(NULL, 7, 2, 9)", 1},
+      {"SELECT count(*) FROM bid WHERE lot > 6 AND lot < 8", "INSERT INTO bid VALUES(NULL, 30, 2, 9)", 1}, /* by none */
+      {"SELECT count(*) FROM bid", "INSERT INTO bid VALUES(NULL, 30, 2, 9)", 1},
+      {"SELECT b.amount, l.title FROM lot l JOIN bid b ON b.lot = l.id WHERE l.id = 7",
+       "UPDATE lot SET title = 'x' WHERE id = 8", 0},
+      {"SELECT title FROM lot WHERE id = 7 OR id = 9", "UPDATE lot SET title = 'x' WHERE id = 9", 1},
+      {"SELECT title FROM lot WHERE id IN (7, 9)", "UPDATE lot SET title = 'x' WHERE id = 9", 1},
+      {"SELECT title FROM lot WHERE id = (SELECT max(lot) FROM bid)", "UPDATE lot SET title = 'x' WHERE id = 49", 1},
+      {"SELECT lot FROM watch WHERE user = 3", "INSERT INTO watch VALUES(3, 1, 0)", 1},
+      {"SELECT lot FROM watch WHERE user = 3", "INSERT INTO watch VALUES(4, 1, 0)", 0},
+      {"SELECT since FROM watch WHERE user = 3 AND lot = 3", "UPDATE watch SET since = 1 WHERE user = 3", 1},
+      {"SELECT since FROM watch WHERE user = 3 AND lot = 3", "UPDATE watch SET user = 3 WHERE user = 8 AND lot = 8", 1},
+      {"SELECT since FROM watch WHERE user = 3 AND lot = 3", "UPDATE watch SET since = 1 WHERE user = 4", 0},
+      /* '7' is found by 7, and 7.0 too. */
+      {"SELECT title FROM lot WHERE code = 7", "INSERT INTO lot(id, code) VALUES(80, 7)", 1},
+      {"SELECT title FROM lot WHERE weight = 7", "INSERT INTO lot(id, weight) VALUES(80, 7)", 1},
+      /* Of a table with columns that are made of others, values stand elsewhere. */
+      {"SELECT a FROM made WHERE b = 7", "UPDATE made SET b = 7 WHERE id = 30", 1},
+      {"SELECT a FROM made WHERE id = 7", "UPDATE made SET b = 70 WHERE id = 8", 0},
+      {"SELECT twice FROM made WHERE id = 7", "UPDATE made SET a = 70 WHERE id = 7", 1},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    shown_site s;
+    char truth[SHOWN_TEXT_BYTES];
+    shown_open(&s, lots, VESTRY_SQLITE_TABLES);
+    size_t at = shown_watch(&s, rows[i].sql);
+    shown_run(s.writer, rows[i].change);
+    unsigned renders = shown_renders(&s, at);
+    if (renders != rows[i].renders) fail_msg("%s: %u renders by %s", rows[i].sql, renders, rows[i].change);
+    shown_text(s.reader, rows[i].sql, truth);
+    assert_string_equal(s.all[at].text, truth);
+    shown_close(&s);
+  }
+}
+
+/* Pages of the file and keys together, and what is known of others: pages alone. */
+static void neighbours_are_rendered_by_commits_of_others_alone(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open(&s, lots, VESTRY_SQLITE_PAGES);
+  size_t seven = shown_watch(&s, "SELECT price FROM lot WHERE id = 7");
+  size_t eight = shown_watch(&s, "SELECT price FROM lot WHERE id = 8");
+  shown_run(s.other, "UPDATE lot SET price = 1 WHERE id = 7");
+  assert_int_equal(shown_renders(&s, seven), 1);
+  assert_int_equal(shown_renders(&s, eight), 1); /* nobody knows which row */
+  for (int i = 0; i < 3; i++) {
+    shown_run(s.writer, "UPDATE lot SET price = price + 1 WHERE id = 7");
+    assert_int_equal(shown_renders(&s, seven), 1);
+    assert_int_equal(shown_renders(&s, eight), 0);
+  }
+  shown_run(s.other, "UPDATE lot SET price = 1 WHERE id = 8");
+  assert_int_equal(shown_renders(&s, eight), 1);
+  shown_close(&s);
+}
+
+/* So many keys that they are not kept apart any more. */
+static void beyond_a_bound_keys_are_any_row(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open(&s, lots, VESTRY_SQLITE_TABLES);
+  size_t seven = shown_watch(&s, "SELECT price FROM lot WHERE id = 7");
+  shown_run(s.writer, "WITH RECURSIVE n(i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) INSERT INTO "
+                      "lot(id) SELECT i FROM n");
+  assert_int_equal(shown_renders(&s, seven), 1);
+  char sql[12000] = "";
+  for (size_t i = 0, len = 0; i < 100; i++)
+    len += (size_t)snprintf(sql + len, sizeof sql - len, "SELECT sum(price) FROM lot WHERE id = %zu;", i);
+  size_t many = shown_watch(&s, sql);
+  shown_run(s.writer, "UPDATE lot SET price = 5 WHERE id = 2900");
+  assert_int_equal(shown_renders(&s, many), 1); /* for nothing */
+  assert_int_equal(shown_renders(&s, seven), 0);
+  shown_run(s.writer, "UPDATE lot SET price = price + 1 WHERE id = 3");
+  assert_int_equal(shown_renders(&s, many), 1);
+  shown_close(&s);
+}
+
+static void what_is_bound_is_told_by_the_text(void **state) {
+  (void)state;
+  static const struct {
+    const char *sql;
+    uint32_t wanted;
+    char type; /* of each parameter: i, r, t, b, z, n */
+    bool is_known;
+  } rows[] = {
+      {"SELECT ?", 1, 'i', true},
+      {"SELECT ?1", 1, 'i', true},
+      {"SELECT ?, ?, ?", 2, 'i', true},
+      {"SELECT ?3, ?, ?1", 4, 'i', true},
+      {"SELECT :one, @two, :one", 2, 'i', true},
+      {"SELECT 'it''s ?', ?1 FROM (SELECT 1 AS [b?], 2 AS `c?`) -- and ?2", 1, 'i', true},
+      {"SELECT /* ? */ ?1, x'00', a$b FROM (SELECT 1 AS a$b)", 1, 'i', true},
+      {"SELECT ?1-?2", 2, 'i', true},
+      {"SELECT ?1", 1, 'r', false},
+      {"SELECT ?1", 1, 't', false},
+      {"SELECT ?1", 1, 'b', false},
+      {"SELECT ?1", 1, 'z', false},
+      {"SELECT ?1", 1, 'n', false},
+      {"SELECT ?1", 2, 'i', false}, /* there is none */
+      {"SELECT $a(b)", 1, 'i', false},
+  };
+  sqlite3 *db;
+  assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    sqlite3_stmt *statement;
+    int64_t value = -1;
+    if (sqlite3_prepare_v2(db, rows[i].sql, -1, &statement, NULL)) fail_msg("%s", sqlite3_errmsg(db));
+    for (int at = 1; at <= sqlite3_bind_parameter_count(statement); at++) {
+      switch (rows[i].type) {
+      case 'i': sqlite3_bind_int64(statement, at, -1000 * at); break;
+      case 'r': sqlite3_bind_double(statement, at, 7); break;
+      case 't': sqlite3_bind_text(statement, at, "7' ?", -1, SQLITE_STATIC); break;
+      case 'b': sqlite3_bind_blob(statement, at, "7", 1, SQLITE_STATIC); break;
+      case 'z': sqlite3_bind_zeroblob(statement, at, 7); break;
+      default: break;
+      }
+    }
+    bool is_known = vsi_sqlite_bound(statement, &rows[i].wanted, 1, &value) == 1;
+    if (is_known != rows[i].is_known) fail_msg("%s", rows[i].sql);
+    if (is_known) assert_int_equal(value, -1000 * (int64_t)rows[i].wanted);
+    sqlite3_finalize(statement);
+  }
+  assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+int main(void) {
+  level_begin();
+  const struct CMUnitTest tests[] = {cmocka_unit_test(a_row_concerns_whoever_looks_it_up),
+                                     cmocka_unit_test(neighbours_are_rendered_by_commits_of_others_alone),
+                                     cmocka_unit_test(beyond_a_bound_keys_are_any_row),
+                                     cmocka_unit_test(what_is_bound_is_told_by_the_text)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
