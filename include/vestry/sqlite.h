@@ -11,13 +11,14 @@
  *
  *  Three levels say how much a commit refreshes; each is sound, the later ones refresh less:
  *    TOPICS  what was changed becomes topics, by `topics` or as "table/NAME"; pages name what they depend on
- *    TABLES  also: pages that read a table and columns that the commit changed
+ *    TABLES  also: pages that read a table and columns that the commit changed; where a statement looks rows up by an
+ *            integer key (of the rowid, or the first column of an index), rows of that key
  *    PAGES   also: of those, only pages that read a page of the database file that the commit wrote. An insert writes
  *            the page where its row belongs, so ranges and what is not there yet are covered too
- *  Level PAGES needs vestry_sqlite_record_pages before SQLite is first used, and a database in WAL mode. SQLite 3.45 and
- *  later cannot have it: they read long values past the cache that is recorded. Where it cannot be had, or a render reads
- *  more than max_pages, what holds is TABLES; the log says so once. A change of the schema, VACUUM and what cannot be
- *  followed refresh every page that read the database.
+ *  Level PAGES needs vestry_sqlite_record_pages before SQLite is first used, and a database in WAL mode. SQLite 3.45
+ *  and later cannot have it: they read long values past the cache that is recorded. Where it cannot be had, what holds
+ *  is TABLES, and the log says so once; so it is for a render that reads more than max_pages. A change of the schema,
+ *  VACUUM and what cannot be followed refresh every page that read the database.
  *
  *  What a render reads by other means is not seen: clocks, random(), application functions with a memory of their own,
  *  virtual tables over other things, tables of TEMP and of files that were attached by SQL, blobs that are opened in a
@@ -129,8 +130,8 @@ VESTRY_API void vestry_sqlite_detach(vestry_sqlite_connection *connection);
 
 /** Have everything refreshed that was committed until now, by whomever. For tests: settle behind it.
  *  ret_seq  for vestry_pages_settle; NULL: not wanted
- *  Returns  OK | IO | BUSY (for five seconds somebody has been writing, or one connection has had the file for itself, by
- *           locking_mode EXCLUSIVE, and was left in a statement that was not stepped to its end; never in WAL mode)
+ *  Returns  OK | IO | BUSY (for five seconds somebody has been writing, or one connection has had the file for itself,
+ *           by locking_mode EXCLUSIVE, and its last statement was not stepped to its end; never in WAL mode)
  *  Threads  any, not from a render; blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq);
 

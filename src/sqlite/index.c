@@ -5,8 +5,8 @@
  * what the guide says must be named as a topic). While none of them is written, to render again would read the same
  * pages, and make the same. So a commit concerns it only if it writes one of them. And by SQLite's own account of what
  * a statement reads, a commit concerns a render only if it changes one of its columns, or adds or removes rows of one
- * of its tables; and where its statements look rows up by a key (program.c), rows of that key. Each is true by itself, so both together are: a commit that is known by pages and by tables refreshes
- * those that it meets in both.
+ * of its tables; and where its statements look rows up by a key (program.c), rows of that key. Each is true by itself,
+ * so both together are: a commit that is known by pages and by tables refreshes those that it meets in both.
  *
  * But then a set's pages may be written without its render being made again. What was on them may stand elsewhere now,
  * and the next change of it writes other pages. So such a set is void: from there on it is followed by tables, and when

@@ -1,15 +1,16 @@
 /* A page of the file holds forty rows; who looks up one of them by its key depends on that one alone. The program of a
- * statement says so: the cursor on a table is moved by nothing but SeekRowid with a register, or a cursor on an index to
- * the first entry of a key and on to the next ones, each compared with the same key before it is read. If that register
- * is loaded once, from a parameter or with a constant, the rows that the statement can see of the table are those of that
- * key, whatever else it does with them: a row of another key that comes, goes, or changes can make no difference.
+ * statement says so: the cursor on a table is moved by nothing but SeekRowid with a register, or a cursor on an index
+ * to the first entry of a key and on to the next ones, each compared with the same key before it is read. If that
+ * register is loaded once, from a parameter or with a constant, the rows that the statement can see of the table are
+ * those of that key, whatever else it does with them: a row of another key that comes, goes, or changes can make no
+ * difference.
  *
  * Which plan SQLite had in mind matters not, though another connection may have another one: that the result depends on
  * these rows alone is true of the question, and shown by one way to answer it.
  *
  * Every operation of the program must be one of those that are listed here with what they write and how they move a
- * cursor. A program with any other, of a later version of SQLite, say, may read anything. Only integers count: how texts
- * compare depends on collations. */
+ * cursor. A program with any other, of a later version of SQLite, say, may read anything. Only integers count: how
+ * texts compare depends on collations. */
 #include "sqlite/program.h"
 
 #include <ctype.h>
@@ -411,7 +412,7 @@ uint32_t vsi_sqlite_bound(sqlite3_stmt *statement, const uint32_t *wanted, uint3
     if (*text == '$' || *text == '#' || len >= sizeof name || (len == 1 && *text != '?')) break;
     memcpy(name, text, len);
     name[len] = '\0';
-    uint32_t number = len == 1 ? last + 1
+    uint32_t number = len == 1       ? last + 1
                       : *text == '?' ? (uint32_t)strtoul(name + 1, NULL, 10)
                                      : (uint32_t)sqlite3_bind_parameter_index(statement, name);
     if (number > last) last = number;

@@ -486,8 +486,8 @@ static int find_key_column(vsi_sqlite_reader *reader, const char *root, const ta
                                  "s.rootpage = CAST(?1 AS INTEGER) AND x.seqno = 0";
   static const char of_table[] = "SELECT cid FROM pragma_table_xinfo(?1, 'main') WHERE pk = 1"; /* WITHOUT ROWID */
   int column = VSI_SQLITE_ANY_ROW;
-  int result = query(reader->db, of->is_index ? of_index : of_table, of->is_index ? root : of->name, take_number,
-                     &column);
+  int result =
+      query(reader->db, of->is_index ? of_index : of_table, of->is_index ? root : of->name, take_number, &column);
   return result || column < VSI_SQLITE_ROWID ? VSI_SQLITE_ANY_ROW : column;
 }
 
@@ -561,7 +561,8 @@ static bool has_view(vsi_sqlite_reader *reader, const analysis *a) {
 /* ret_found: besides is the caller's to free, also after an error */
 static vestry_err analyse(vsi_sqlite_reader *reader, const char *text, uint32_t generation, vsi_sqlite_uses *uses,
                           analysis *ret_found) {
-  analysis a = {.program = {.host = reader->host}, .is_rough = reader->is_odd || has_word(text, "using") || has_word(text, "natural")};
+  analysis a = {.program = {.host = reader->host},
+                .is_rough = reader->is_odd || has_word(text, "using") || has_word(text, "natural")};
   int count = 0;
   /* First a read, by which the connection finds out if the schema is another one. */
   if (query(reader->db, "SELECT 1 FROM main.sqlite_schema LIMIT 1", NULL, count_row, &count)) return VESTRY_IO;

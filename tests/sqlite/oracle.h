@@ -81,6 +81,7 @@ typedef struct oracle_world {
   bool is_wal;
   bool is_alone;
   bool is_plain;      /* tables without indexes, whose rows grow and move about */
+  bool is_keyed;      /* rows are looked up by keys, and keys change */
   bool is_chaotic;    /* something is committed inside of renders */
   bool is_analyzed;   /* ANALYZE comes: plans change */
   bool has_temporary; /* tables and views of TEMP, and a file that is attached by SQL */

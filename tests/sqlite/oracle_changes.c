@@ -51,6 +51,22 @@ static void make_virtual(char *sql) {
   }
 }
 
+/* Keys change, one row's or several's. */
+static void make_keyed(char *sql, const char *one, unsigned k) {
+  unsigned id = chance(400), other = chance(12);
+  switch (chance(9)) {
+  case 0:
+  case 1: snprintf(sql, SQL_BYTES, "UPDATE OR IGNORE %s SET k = %u WHERE k = %u", one, other, k); return;
+  case 2: snprintf(sql, SQL_BYTES, "UPDATE OR IGNORE %s SET k = %u WHERE id < 200 AND k = %u", one, other, k); return;
+  case 3: snprintf(sql, SQL_BYTES, "UPDATE %s SET e = %u WHERE k = %u", one, other, k); return;
+  case 4: snprintf(sql, SQL_BYTES, "UPDATE %s SET a = a + 1, e = %u WHERE e = %u", one, other, chance(6)); return;
+  case 5: snprintf(sql, SQL_BYTES, "UPDATE OR REPLACE %s SET id = %u WHERE id = %u", one, chance(400), id); return;
+  case 6: snprintf(sql, SQL_BYTES, "UPDATE OR IGNORE %s SET id = id + 1 WHERE k = %u", one, k); return;
+  case 7: snprintf(sql, SQL_BYTES, "DELETE FROM %s WHERE k = %u AND id < %u", one, k, id); return;
+  default: snprintf(sql, SQL_BYTES, "UPDATE %s SET e = %s WHERE k = %u", one, chance(2) ? "NULL" : "'2'", k); return;
+  }
+}
+
 static void make_change(const oracle_world *w, char *sql) {
   char one[8], two[8], row[ORACLE_ROW_BYTES];
   unsigned k = chance(12), n = chance(25);
@@ -68,6 +84,10 @@ static void make_change(const oracle_world *w, char *sql) {
   }
   if (how < 10 && w->has_virtual) {
     make_virtual(sql);
+    return;
+  }
+  if (w->is_keyed && chance(3) == 0) {
+    make_keyed(sql, one, k);
     return;
   }
   if (w->is_plain && chance(4)) {

@@ -30,7 +30,10 @@ static void make_keyed(oracle_query *query, const char *one, const char *two) {
   case 3: snprintf(sql, SQL_BYTES, "SELECT a, b FROM %s WHERE k = ?1 ORDER BY a, b", one); break;
   case 4: snprintf(sql, SQL_BYTES, "SELECT a FROM %s WHERE k = ?1 AND a > ?2 ORDER BY a LIMIT 3", one); break;
   case 5: snprintf(sql, SQL_BYTES, "SELECT max(a), min(u) FROM %s WHERE k = ?1", one); break;
-  case 6: snprintf(sql, SQL_BYTES, "SELECT count(*) FROM %s WHERE e = ?1", one); break;
+  case 6:
+    value(query, 0, types[chance(10)], chance(6));
+    snprintf(sql, SQL_BYTES, "SELECT count(*), max(u) FROM %s WHERE e = ?1", one);
+    break;
   case 7: snprintf(sql, SQL_BYTES, "SELECT max(a) FROM %s WHERE k = ?1", one); break;
   case 8:
     snprintf(sql, SQL_BYTES,
@@ -183,11 +186,11 @@ void oracle_query_make(const oracle_world *w, oracle_query *query) {
   oracle_table(one);
   oracle_table(two);
   memset(query->value_types, 'n', sizeof query->value_types);
-  if (how < 4)
+  if (how < (w->is_keyed ? 7 : 4))
     make_keyed(query, one, two);
-  else if (how == 4)
+  else if (how == 7)
     make_added(query, one);
-  else if (how < 7 && w->has_temporary)
+  else if (how < 6 && w->has_temporary)
     make_temporary(query, one);
   else if (how < 10 && w->has_virtual)
     make_virtual(query);

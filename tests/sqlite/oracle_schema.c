@@ -94,6 +94,11 @@ void oracle_schema_make(oracle_world *w) {
     index_sql(w, sql);
     oracle_must(db, sql);
   }
+  for (int i = 0; w->is_keyed && i < ORACLE_TABLES; i++) {
+    snprintf(sql, sizeof sql, "CREATE INDEX key%d ON t%d(k, a%s); CREATE INDEX e%d ON t%d(e)", i, i,
+             chance(2) ? " DESC" : "", i, i);
+    oracle_must(db, sql);
+  }
   for (int i = 0; i < ORACLE_VIEWS; i++) {
     view_sql(i, sql);
     oracle_must(db, sql);

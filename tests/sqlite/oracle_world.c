@@ -229,6 +229,7 @@ void oracle_world_open(oracle_world *w, uint64_t seed, bool has_looker) {
   w->level = w->kind == ORACLE_BY_PAGES ? VESTRY_SQLITE_PAGES : VESTRY_SQLITE_TABLES;
   w->is_chaotic = chance(3) == 0 && w->is_wal;
   w->is_plain = chance(3) == 0;
+  w->is_keyed = !w->is_plain && chance(2);
   w->is_analyzed = chance(3) == 0;
   w->has_temporary = chance(4) == 0 && !w->is_alone;
   w->has_virtual = chance(6) == 0;

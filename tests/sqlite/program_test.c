@@ -16,7 +16,8 @@ static const char lots[] =
     "CREATE TABLE made(id INTEGER PRIMARY KEY, a INT, twice AS (a * 2), b INT);"
     "CREATE INDEX bid_lot ON bid(lot, amount DESC); CREATE INDEX lot_code ON lot(code); CREATE INDEX made_b ON made(b);"
     "CREATE INDEX lot_weight ON lot(weight);"
-    "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 49) INSERT INTO lot SELECT i, 'lot ' || i, "
+    "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 49) INSERT INTO lot SELECT i, 'lot ' || "
+    "i, "
     "100, i % 7, i, i FROM n; INSERT INTO bid SELECT NULL, id, 1, 100 FROM lot; INSERT INTO watch SELECT id % 9, id, 0 "
     "FROM lot; INSERT INTO made(id, a, b) SELECT id, id, id FROM lot";
 
@@ -44,7 +45,8 @@ static void a_row_concerns_whoever_looks_it_up(void **state) {
       {"SELECT user FROM bid WHERE lot = 7", "UPDATE bid SET lot = 9 WHERE lot = 7", 1},
       {"SELECT user FROM bid WHERE lot = 7", "UPDATE bid SET user = 5 WHERE lot = 6", 0},
       {"SELECT max(amount) FROM bid WHERE lot = 7", "INSERT INTO bid VALUES(NULL, 8, 2, 900)", 0},
-      {"SELECT max(amount), count(*) FROM bid WHERE lot = 7 AND amount > 5", "INSERT INTO bid VALUES(NULL, 7, 2, 9)", 1},
+      {"SELECT max(amount), count(*) FROM bid WHERE lot = 7 AND amount > 5", "INSERT INTO bid VALUES(NULL, 7, 2, 9)",
+       1},
       {"SELECT count(*) FROM bid WHERE lot > 6 AND lot < 8", "INSERT INTO bid VALUES(NULL, 30, 2, 9)", 1}, /* by none */
       {"SELECT count(*) FROM bid", "INSERT INTO bid VALUES(NULL, 30, 2, 9)", 1},
       {"SELECT b.amount, l.title FROM lot l JOIN bid b ON b.lot = l.id WHERE l.id = 7",
