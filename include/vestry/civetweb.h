@@ -143,6 +143,13 @@ VESTRY_API vestry_err vestry_civetweb_check(const char *const *settings, char *w
 VESTRY_API vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server,
                                              const vestry_civetweb_options *options, vestry_civetweb **ret_adapter);
 
+/** For mg_callbacks.http_error: answers what civetweb refuses by itself with the status and its words, and closes.
+ *  Without it a request line that civetweb cannot read comes back in the status line ("HTTP/b HTTP/1.1 400").
+ *  vestry_server_civetweb has it.
+ *  Returns  0: answered
+ *  Threads  civetweb's; blocks in writing */
+VESTRY_API int vestry_civetweb_http_error(struct mg_connection *conn, int status, const char *message);
+
 /** Serve a request from inside a handler of the application's own, or from its begin_request: one that goes before
  *  vestry's routes, see above.
  *      static int own(struct mg_connection *conn, void *app) { // for "/api", and all below it

@@ -59,7 +59,7 @@ void server_start(server *s, const server_settings *settings) {
                         NULL};
   char why[128] = "";
   assert_int_equal(vestry_civetweb_check(list, why, sizeof why), VESTRY_OK);
-  const struct mg_callbacks callbacks = {.init_context = add_vestry};
+  const struct mg_callbacks callbacks = {.init_context = add_vestry, .http_error = vestry_civetweb_http_error};
   s->context = mg_start(&callbacks, &(starting){s, settings}, list);
   assert_non_null(s->context);
 }

@@ -87,7 +87,8 @@ static vestry_err listen_on(own_server *own, const vestry_server_options *option
     vsi_outside_log(own->host, VESTRY_LOG_ERROR, line);
     return error;
   }
-  const struct mg_callbacks callbacks = {.log_message = log_message, .init_context = add_vestry};
+  const struct mg_callbacks callbacks = {
+      .log_message = log_message, .init_context = add_vestry, .http_error = vestry_civetweb_http_error};
   own->server = mg_start(&callbacks, own, (const char **)(uintptr_t)settings);
   if (!own->server) return VESTRY_IO;
   atomic_store(&own->started, true);
