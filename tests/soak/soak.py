@@ -24,6 +24,7 @@ import attacks  # noqa: E402
 import field  # noqa: E402
 import honest  # noqa: E402
 import probes  # noqa: E402
+import replay  # noqa: E402
 import target  # noqa: E402
 
 MB = 1 << 20
@@ -47,6 +48,8 @@ SERVERS = {
     "microhttpd": ("microhttpd", ["--threads", "2", *BOUNDS], False),
     "tls": ("microhttpd", ["--threads", "2", *BOUNDS], True),
 }
+
+REPLAY = "replayed-broker-messages"
 
 Row = collections.namedtuple("Row", "server attack sources did quiet beside loud seen cpu peak grew served clear wrong")
 
@@ -337,6 +340,16 @@ def rows(options, server_name, tls):
         yield assault(options, server_name, all_of_them, "many", "mixed", options.mixed, 1 / 8, tls)
 
 
+def broker_row(options):
+    """What has servers of its own, and a broker between them: a row, or none without a nats-server."""
+    came = replay.replayed_broker_messages(options.bench, options.seconds, options.seed)
+    if came is None:
+        print("no nats-server: replayed broker messages are left out", file=sys.stderr)
+        return
+    played, _, wrong = came
+    yield Row("microhttpd", f"{REPLAY} ({played:,})", "", 0, None, None, None, None, 0, 0, 0, 0, 0, wrong)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bench")
@@ -349,7 +362,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
-    known = {one.name for one in attacks.TABLE} | set(probes.PROBES) | {"mixed"}
+    known = {one.name for one in attacks.TABLE} | set(probes.PROBES) | {"mixed", REPLAY}
     for name in options.only or ():
         if name not in known:
             parser.error(f"--only {name}: one of {', '.join(sorted(known))}")
@@ -363,6 +376,10 @@ def main():
                 show(row)
                 count += 1
                 failed += bool(row.wrong)
+        for row in broker_row(options) if wanted(options, REPLAY) else ():
+            show(row)
+            count += 1
+            failed += bool(row.wrong)
     print(f"\n{count} runs in {time.monotonic() - began:.0f} s: " + (f"{failed} FAILED" if failed else "all held"))
     return 1 if failed else 0
 
