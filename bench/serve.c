@@ -6,6 +6,8 @@
  *   GET /stats        counters as JSON               POST /html        BODY as elements, to all of the broadcast,
  *                                                                      through a channel; POST /html?channel: by key
  *
+ *   GET /large/html   4 MiB of HTML                  GET /large/file   the same from a file in a folder
+ *
  *   POST /drain?ms=N  sends all streams away over so long
  *   POST /close?key=K ends those kept under K, cleanly
  *
@@ -20,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <vestry/vestry.h>
 
@@ -200,7 +203,7 @@ static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *ct
   const served *all_of = ctx;
   vestry *app = all_of->v;
   (void)req;
-  vestry_stats s = {0};
+  vestry_stats s = {.size = sizeof s};
   vestry_stats_get(app, &s);
   vestry_store_stats kept = {0};
   vestry_store_stats_get(vestry_store_of(app), &kept);
@@ -222,6 +225,11 @@ static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *ct
       (json_int_t)bench_counted_bytes(), "encodes", (json_int_t)bench_encodes_count(), "pages", pages_stats(all_of),
       "store", "put", (json_int_t)kept.put_count, "removed", (json_int_t)kept.removed_count, "live",
       (json_int_t)kept.live_count);
+  if (all) {
+    json_object_set_new(all, "answer_bytes", json_integer((json_int_t)s.answer_bytes));
+    json_object_set_new(all, "answer_peak_bytes", json_integer((json_int_t)s.answer_peak_bytes));
+    json_object_set_new(all, "answers_cut", json_integer((json_int_t)s.answers_cut_count));
+  }
   if (all && all_of->cluster) json_object_set_new(all, "cluster", bench_cluster_stats(all_of->cluster));
   char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
   json_decref(all);
@@ -229,6 +237,46 @@ static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *ct
   vestry_err error = vestry_reply_body(reply, "application/json", text, strlen(text));
   free(text);
   return error;
+}
+
+/* ---- large answers ------------------------------------------------------------------------------------------------ */
+
+enum { LARGE_BYTES = 4 << 20 };
+
+static vestry_err large_html(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  (void)req;
+  return vestry_reply_body(reply, NULL, ctx, LARGE_BYTES);
+}
+
+typedef struct large {
+  char *text, folder[32], file[40];
+  vestry_files *files;
+} large;
+
+static vestry_err large_create(vestry *v, large *all) {
+  *all = (large){.text = malloc(LARGE_BYTES)};
+  if (!all->text) return VESTRY_NO_MEMORY;
+  memset(all->text, 'l', LARGE_BYTES);
+  strcpy(all->folder, "/tmp/vestry-bench-XXXXXX");
+  if (!mkdtemp(all->folder)) {
+    *all->folder = '\0';
+    return VESTRY_IO;
+  }
+  snprintf(all->file, sizeof all->file, "%s/file", all->folder);
+  FILE *file = fopen(all->file, "w");
+  bool written = file && fwrite(all->text, 1, LARGE_BYTES, file) == LARGE_BYTES;
+  if (file) written &= fclose(file) == 0;
+  vestry_err error =
+      written ? vestry_files_create(&(vestry_files_options){.folder = all->folder}, &all->files) : VESTRY_IO;
+  if (!error) error = vestry_route(v, "GET", "/large/html", large_html, all->text);
+  return error ? error : vestry_route(v, "GET", "/large/{path...}", vestry_files_handler, all->files);
+}
+
+static void large_destroy(large *all) {
+  vestry_files_destroy(all->files);
+  if (*all->file) (void)unlink(all->file);
+  if (*all->folder) (void)rmdir(all->folder);
+  free(all->text);
 }
 
 static vestry_err mount(served *all) {
@@ -247,7 +295,9 @@ static int serve(served *all, const bench_server_options *options) {
   int status = 0;
   bench_server server;
   if (!bench_server_start(&server, all->v, options, &status)) return status;
-  vestry_err error = mount(all);
+  large answers;
+  vestry_err error = large_create(all->v, &answers);
+  if (!error) error = mount(all);
   if (error) {
     fprintf(stderr, "vestry-bench: %s\n", vestry_strerror(error));
   } else {
@@ -257,6 +307,7 @@ static int serve(served *all, const bench_server_options *options) {
     bench_server_wait();
   }
   bench_server_stop(&server);
+  large_destroy(&answers);
   return error ? 1 : 0;
 }
 
@@ -270,7 +321,7 @@ const vestry_profile_ops *bench_profile(const char *encoding) {
 
 int bench_serve(int argc, char **argv) {
   uint64_t port = 8090, threads = 0, heartbeat_ms = 15000, streams = 10000, counts_memory = 0, pages_too = 0,
-           queue_bytes = 0, budget_bytes = 0, request_bytes = 0, request_ms = 0, per_address = 0;
+           queue_bytes = 0, budget_bytes = 0, request_bytes = 0, request_ms = 0, per_address = 0, answer_bytes = 0;
   const char *adapter = "civetweb", *encoding = "identity", *tls_key = NULL, *tls_certificate = NULL,
              *cluster_url = NULL, *node = NULL;
   const bench_option options[] = {{"--port", NULL, &port, 0, 65535},
@@ -281,6 +332,7 @@ int bench_serve(int argc, char **argv) {
                                   {"--tls-key", &tls_key, NULL, 0, 0},
                                   {"--tls-certificate", &tls_certificate, NULL, 0, 0},
                                   {"--request-bytes", NULL, &request_bytes, 1, UINT64_C(1) << 40},
+                                  {"--answer-bytes", NULL, &answer_bytes, 1, UINT64_C(1) << 40},
                                   {"--request-ms", NULL, &request_ms, 10, 86400000},
                                   {"--per-address", NULL, &per_address, 1, 1000000},
                                   {"--heartbeat-ms", NULL, &heartbeat_ms, 10, 86400000},
@@ -302,11 +354,13 @@ int bench_serve(int argc, char **argv) {
   bench_server_block_signals();
   bench_raise_descriptors();
   vestry_options instance = {
+      .size = sizeof instance,
       .store = "hash",
       .connection = &(vestry_connection_options){.heartbeat_ms = heartbeat_ms, .max_queued_bytes = queue_bytes},
       .max_queued_bytes = budget_bytes,
       .max_body_bytes = MAX_BODY_BYTES,
       .max_request_bytes = request_bytes,
+      .max_answer_bytes = answer_bytes,
       .profiles = &profile,
       .profiles_count = profile.ops != &vestry_profile_identity};
   if (counts_memory) instance.host = bench_counting_host();

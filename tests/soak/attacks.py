@@ -170,6 +170,24 @@ def resets(field):
     field.burst(600, make, depth=40, leave="reset")
 
 
+# ---- answers ---------------------------------------------------------------------------------------------------------
+
+
+@attack("slow-files", sources=("one", "many"), peak_mb=32, denies=("civetweb",))
+def slow_files(field):
+    """A file of 4 MiB for each, read at some kilobytes a second: a server that has it in memory for each holds them all."""
+    ask = head("GET", "/large/file")
+    field.hold(150, lambda i: ask, receive_bytes=4096)
+
+
+@attack("slow-answers", sources=("one", "many"), peak_mb=256, denies=("civetweb",))
+def slow_answers(field):
+    """The same of a page that is made for each: all of them together are ten times what answers may hold. On civetweb
+    each thread makes one before it is known that there is no room for it."""
+    ask = head("GET", "/large/html")
+    field.hold(150, lambda i: ask, receive_bytes=4096)
+
+
 # ---- streams ---------------------------------------------------------------------------------------------------------
 
 

@@ -42,7 +42,7 @@ MEMORY_BYTES = 256 << 10  # of what vestry's allocator counts
 LOG_BYTES = 256 << 10
 SLACK = 2  # descriptors: of honest clients that are between two requests
 
-BOUNDS = ["--request-bytes", str(64 * MB), "--request-ms", "2000", "--per-address", "64"]
+BOUNDS = ["--request-bytes", str(64 * MB), "--answer-bytes", str(64 * MB), "--request-ms", "2000", "--per-address", "64"]
 SERVERS = {
     "civetweb": ("civetweb", ["--threads", "128", *BOUNDS], False),
     "microhttpd": ("microhttpd", ["--threads", "2", *BOUNDS], False),
@@ -118,7 +118,7 @@ def streams_open(server):
 def is_clear(server, stats, descriptors, streams):
     """Nothing is left of the attackers: neither descriptors nor streams, nor what their requests and queues held."""
     return (stats["open"] <= streams and server.descriptors() <= descriptors
-            and stats["request_bytes"] <= target.REST_BYTES and stats["queued_bytes"] <= target.REST_BYTES)
+            and stats["request_bytes"] <= target.REST_BYTES and stats["answer_bytes"] <= target.REST_BYTES and stats["queued_bytes"] <= target.REST_BYTES)
 
 
 def recover(server, watch, streams):

@@ -153,6 +153,8 @@ def uneven(stats):
         wrong.append("put ≠ live + removed")
     if stats["request_bytes"] > REST_BYTES:
         wrong.append(f"requests hold {stats['request_bytes']} bytes")
+    if stats["answer_bytes"] > REST_BYTES:
+        wrong.append(f"answers hold {stats['answer_bytes']} bytes")
     if stats["queued_bytes"] == 0 and stats["accepted"] != stats["written"] + stats["discarded"] + stats["conflated"]:
         wrong.append("accepted ≠ written + discarded + conflated")
     return wrong
