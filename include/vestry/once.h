@@ -34,7 +34,7 @@
  *  - are sent one at a time, in the order of the presses, each when the former is answered (or its answer's first event
  *    has come), so that they arrive in this order however often each is repeated. One that takes long holds up those
  *    behind it, unless it is `unordered`. An answer of the type text/javascript is never over, as the client sees it,
- *    and holds them up for good: answer with vestry_reply_redirect, an effect, or patches;
+ *    and holds them up for good: answer with vestry_reply_redirect, an effect, or patches (the log says so, too);
  *  - with CONTENT_FORM send the form as it was at the press, files too. If it is invalid then, the browser shows where,
  *    and nothing is sent. (Of an action that is not `once`, the client reads the form anew for a retry, and if it has
  *    become invalid shows that and ends without telling `finished`, nor an error.);

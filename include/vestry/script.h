@@ -2,13 +2,13 @@
  *
  *  Each but prefetching is a hidden element, appended to the body, with an expression in `data-init`, which the client
  *  runs; then it removes itself. A Content-Security-Policy needs what the client needs ('unsafe-eval'), and no
- *  'unsafe-inline', as a script element would. It runs when what was sent before it, and has arrived with it, is applied.
+ *  'unsafe-inline', as a script element would. It runs when what was sent and has arrived with it is applied.
  *  vestry_event_script and prefetching are script elements, which a policy without 'unsafe-inline' refuses (the latter
  *  needs at least 'inline-speculation-rules').
  *
  *  The expression is made here, from other texts that are data to it: they are written as string literals, whatever is
- *  in them, and cannot end the literal, the line or the element. So they may come from anywhere, with one exception that
- *  every application must think of itself: an address that a client names may lead to another site.
+ *  in them, and cannot end the literal, the line or the element. So they may come from anywhere, with one exception
+ *  that every application must think of itself: an address that a client names may lead to another site.
  *
  *  Addresses (URLs) are relative, or absolute with the scheme http or https; all others are INVALID, and so are control
  *  characters within. `javascript:` is a program and not an address, in whatever case and behind whatever spaces. Who
@@ -51,8 +51,8 @@ VESTRY_API vestry_err vestry_event_console_log(const vestry_host *host, const ch
 VESTRY_API vestry_err vestry_event_console_error(const vestry_host *host, const char *text, size_t len,
                                                  const vestry_script_options *options, vestry_event **ret_event);
 
-/** Send the browser to another page, which gets an entry in its history. It leaves once the expression has run, and what
- *  was sent in the same batch has been applied; the stream ends with the page.
+/** Send the browser to another page, which gets an entry in its history. It leaves when the expression has run, and
+ *  what was sent in the same batch has been applied; the stream ends with the page.
  *  url      an address, see above; terminated; copied
  *  Returns  OK | INVALID (the address: none, a control character, a scheme that is neither http nor https; options) |
  *           TOO_LARGE | NO_MEMORY

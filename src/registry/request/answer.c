@@ -137,12 +137,26 @@ static bool is_private(const vestry_request *req, const vestry_reply *reply) {
   return said != VSI_CACHING_NONE && vsi_reply_header_find(reply, "Set-Cookie");
 }
 
+/* The client makes an inline script of it: a strict policy refuses that in the page, where no server hears of it, and
+ * the client tells nobody that the action has finished. */
+static void warn_of_script(const vestry_request *req, const vestry_reply *reply, int status) {
+  const vestry_header *given = vsi_reply_header_find(reply, "Content-Type");
+  const char *type = given ? given->value : reply->body_type;
+  if (!req->is_datastar || status != 200 || !type || strncasecmp(type, "text/javascript", 15) != 0) return;
+  vsi_log(req->v->host, VESTRY_LOG_WARN,
+          "%.16s %.200s: answered the Datastar client with text/javascript, an inline script: a policy without "
+          "'unsafe-inline' refuses it, and to the client the action never finishes; use effects, patches or "
+          "vestry_reply_redirect",
+          req->method, req->path);
+}
+
 vestry_err vsi_answer_reply(const vestry_request *req, vestry_reply *reply) {
   int status = reply->status ? reply->status : reply->has_body ? 200 : 204;
   bool has_body = reply->has_body && status != 204 && status != 205 && status != 304;
   bool says_len = reply->knows_len && status == 304;
   vestry_header *headers = vsi_alloc(reply->host, (reply->headers_count + 3) * sizeof *headers);
   if (!headers) return vsi_answer_error(req, VESTRY_NO_MEMORY);
+  if (has_body) warn_of_script(req, reply, status);
   size_t count = 0;
   char len[24];
   snprintf(len, sizeof len, "%zu", reply->len);
