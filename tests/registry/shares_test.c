@@ -1,6 +1,8 @@
 /* A bound of streams a scope: across keys, however many each has, over every kind of store. */
 #include "registry/instance/shares.h"
 
+#include <stdlib.h>
+
 #include "registry/instance/instance.h"
 #include "registry/world.h"
 #include "store/naive.h"
@@ -238,6 +240,51 @@ static void more_keys_than_the_scope_may_have_are_refused(void **state) {
   test_host_assert_clean(&w.th);
 }
 
+enum { OPENERS = 4, OPENED = TEST_ROUNDS(200) };
+
+typedef struct opener {
+  world *w;
+  wire *tabs;
+  pthread_t thread;
+} opener;
+
+static void *open_many(void *ctx) {
+  opener *o = ctx;
+  for (size_t i = 0; i < OPENED; i++) {
+    o->tabs[i] = (wire){.datastar = true, .headers = {{"X-User", i % 2 ? "ann" : "bob"}}};
+    assert_int_equal(wire_serve(o->w, &o->tabs[i], planned, (void *)&devices), VESTRY_OK);
+  }
+  return NULL;
+}
+
+/* However many come at once: in the end as many are open as may be, and each that is not was sent away once. */
+static void as_many_stay_as_may(void **state) {
+  world w;
+  vestry_options options = options_of(*state);
+  options.threads_count = 2;
+  begin(&w, options);
+  w.th.host.log = NULL; /* the test host's is for one thread */
+  opener openers[OPENERS];
+  for (size_t i = 0; i < OPENERS; i++) {
+    openers[i] = (opener){.w = &w, .tabs = calloc(OPENED, sizeof(wire))};
+    assert_non_null(openers[i].tabs);
+    assert_int_equal(pthread_create(&openers[i].thread, NULL, open_many, &openers[i]), 0);
+  }
+  for (size_t i = 0; i < OPENERS; i++) pthread_join(openers[i].thread, NULL);
+  size_t open = 0;
+  for (size_t i = 0; i < OPENERS; i++)
+    for (size_t k = 0; k < OPENED; k++) open += is_open(&openers[i].tabs[k]);
+  assert_int_equal(open, 2 * CAP);
+  assert_int_equal(outnumbered(&w), OPENERS * OPENED - open);
+  assert_int_equal(vestry_stop(w.v, VESTRY_NEVER_MS), VESTRY_OK);
+  end(&w);
+  for (size_t i = 0; i < OPENERS; i++) {
+    for (size_t k = 0; k < OPENED; k++) wire_finish(&openers[i].tabs[k]);
+    free(openers[i].tabs);
+  }
+  test_host_assert_clean(&w.th);
+}
+
 /* Wherever memory ends: who does not get in sends nobody away. */
 static void without_memory_nobody_is_sent_away(void **state) {
   bool opened = false;
@@ -276,6 +323,7 @@ int main(void) {
       TEST(six_tabs_come_to_rest),
       TEST(only_who_stays_takes_a_place),
       TEST(more_keys_than_the_scope_may_have_are_refused),
+      TEST(as_many_stay_as_may),
       TEST(without_memory_nobody_is_sent_away),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

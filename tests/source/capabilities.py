@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-ROWS = {"A": 15, "B": 14, "C": 18, "D": 23, "E": 6, "F": 10, "G": 12, "K": 12}
+ROWS = {"A": 15, "B": 14, "C": 18, "D": 23, "E": 6, "F": 10, "G": 12, "K": 16}
 
 problems = []
 
