@@ -5,6 +5,7 @@ ADAPTER [EXAMPLE…]
 
 Either it works, or it ends with a status that is not 0 and a message that names the function, the file or the port, and
 what helps. What was acknowledged is there afterwards, always."""
+import atexit
 import contextlib
 import ctypes
 import http.client
@@ -42,6 +43,7 @@ class Program:
         command = [*before, os.path.join(PROGRAMS, name), '--port', str(port), '--adapter', ADAPTER, *options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.errors, text=True, preexec_fn=prepare,
                                         restore_signals=False, cwd=cwd)
+        atexit.register(lambda: self.process.poll() is None and self.process.kill())  # when a test has failed
 
     def listens(self):
         """Waits until it does; returns itself."""
