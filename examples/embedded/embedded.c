@@ -1,0 +1,179 @@
+/* vestry inside a program that was there before it: a device monitor (monitor.c) with a server of its own, civetweb or
+ * libmicrohttpd, a log-in of its own, and a thread that measures. What is added is a page of live values: a key a
+ * device, five streams a user, and whoever changes a value tells all pages that show it. */
+#include <arpa/inet.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "monitor.h"
+#include "vestry/civetweb.h"
+#include "vestry/microhttpd.h"
+#include "vestry/vestry.h"
+
+enum { STREAMS_A_USER = 5, COOL = 20, BEAT_MS = 250 };
+static const vestry_scope everybody = {0};
+
+static vestry *v;
+static vestry_civetweb *inside_civetweb;
+static vestry_microhttpd *attached;
+static _Atomic(bool) is_over;
+
+/* ---- what vestry serves -------------------------------------------------------------------------------------------- */
+
+/* The scope is the user of the monitor's own log-in; who is none is sent there. */
+static vestry_err scope_of(const vestry_request *req, vestry_reply *reply, char *name, size_t *ret_len, void *ctx) {
+  struct mg_connection *one = vestry_civetweb_request_of(req);
+  struct MHD_Connection *other = vestry_microhttpd_connection_of(req);
+  const char *cookies = NULL;
+  if (one) cookies = mg_get_header(one, "Cookie");
+  if (other) cookies = MHD_lookup_connection_value(other, MHD_HEADER_KIND, "Cookie");
+  (void)ctx, *ret_len = monitor_user(cookies, name);
+  if (*ret_len) return VESTRY_OK;
+  vestry_reply_redirect(reply, 303, "/login");
+  return VESTRY_FAILED;
+}
+
+static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  vestry_html html;
+  (void)req, (void)ctx, vestry_html_init(&html, NULL);
+  vestry_html_add(
+      &html,
+      "<!doctype html><html lang=\"en\"><title>Devices</title><script type=\"module\" src=\"" VESTRY_DATASTAR_CDN_URL
+      "\"></script>"
+      "<main data-init=\"@get('/live', {retry: 'error', retryMaxCount: Infinity})\"><h1>Devices</h1>");
+  for (int i = 0; i < DEVICES; i++)
+    vestry_html_add(&html,
+                    "<p><b id=\"device%d\">…</b> °C <button data-on:click=\"@post('/cool/%d')\">Cool %d</button></p>",
+                    i, i, i);
+  vestry_err error = vestry_reply_html(reply, &html);
+  vestry_html_finish(&html);
+  return error;
+}
+
+/* A key a device, of everybody's. The stream is kept when its effects are performed: it misses no change. */
+static vestry_err live(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  (void)req, (void)ctx, vestry_reply_key(reply, VESTRY_KEY("page"));
+  for (int i = 0; i < DEVICES; i++) {
+    vestry_reply_add_key(reply, &everybody, VESTRY_KEY("device", i), USERS_MAX * STREAMS_A_USER);
+    vestry_reply_effect(reply, VESTRY_LIST("show", i));
+  }
+  return vestry_reply_keep(reply, VESTRY_PUT_MANY, STREAMS_A_USER);
+}
+
+/* ["show", device]: as it is now. Locked until it is sent, so that no older value comes behind it. */
+static vestry_err show(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  int i = (int)json_integer_value(json_array_get(args, 0));
+  vestry_event *event;
+  (void)ctx, pthread_mutex_lock(&monitor_lock);
+  vestry_err error = vestry_event_elementsf(NULL, NULL, &event, "<b id=\"device%d\">%d</b>", i, celsius[i]);
+  if (!error) error = vestry_context_send(context, event), vestry_event_unref(event);
+  pthread_mutex_unlock(&monitor_lock);
+  return error;
+}
+
+static void change(int i, int value) { /* on any thread; the dispatch is NOT_FOUND when nobody looks */
+  pthread_mutex_lock(&monitor_lock);
+  celsius[i] = value;
+  pthread_mutex_unlock(&monitor_lock);
+  vestry_dispatch(v, everybody, VESTRY_KEY("device", i), VESTRY_LIST("show", i));
+}
+
+static vestry_err cool(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  int64_t device;
+  (void)reply, (void)ctx;
+  if (vestry_request_integer(req, VESTRY_IN_PATH, "id", 0, DEVICES - 1, &device)) return VESTRY_NOT_FOUND;
+  change((int)device, COOL);
+  return VESTRY_OK;
+}
+
+/* The monitor's own thread. */
+static void *measure(void *ctx) {
+  for (int beat = 0; !is_over; beat++) {
+    change(beat % DEVICES, 40 + beat * 7 % 50);
+    nanosleep(&(struct timespec){.tv_nsec = BEAT_MS * 1000000L}, NULL);
+  }
+  return ctx;
+}
+
+/* ---- its servers --------------------------------------------------------------------------------------------------- */
+
+static void add_to_civetweb(const struct mg_context *server) { /* before the first request comes */
+  vestry_civetweb_create(v, (struct mg_context *)(uintptr_t)server, NULL, &inside_civetweb);
+}
+
+static struct mg_context *start_civetweb(const char *port, unsigned *ret_port) {
+  char place[32];
+  snprintf(place, sizeof place, "127.0.0.1:%s", port);
+  const char *settings[] = {"listening_ports", place, "num_threads", "64", "tcp_nodelay", "1", NULL};
+  struct mg_context *server = mg_start(&(struct mg_callbacks){.init_context = add_to_civetweb}, NULL, settings);
+  struct mg_server_port at;
+  if (!server || mg_get_server_ports(server, 1, &at) != 1) return server;
+  *ret_port = (unsigned)at.port;
+  mg_set_request_handler(server, "/login", monitor_by_civetweb, NULL); // what the monitor has had, as ever
+  mg_set_request_handler(server, "**.json$", monitor_by_civetweb, NULL);
+  return server;
+}
+
+/* The monitor's access handler asks vestry first. */
+static enum MHD_Result serve(void *cls, struct MHD_Connection *conn, const char *path, const char *method,
+                             const char *version, const char *data, size_t *data_len, void **request) {
+  int result = vestry_microhttpd_serve(attached, conn, path, method, version, data, data_len, request);
+  (void)cls;
+  return result == VESTRY_MICROHTTPD_NOT_MINE ? monitor_by_microhttpd(conn, path) : (enum MHD_Result)result;
+}
+
+static void completed(void *cls, struct MHD_Connection *conn, void **request, enum MHD_RequestTerminationCode why) {
+  (void)cls, (void)conn, (void)why, vestry_microhttpd_completed(attached, request);
+}
+
+static struct MHD_Daemon *start_microhttpd(const char *port, unsigned *ret_port) {
+  const unsigned flags = MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD | MHD_ALLOW_SUSPEND_RESUME;
+  const struct sockaddr_in at = {
+      .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  if (vestry_microhttpd_attach(v, NULL, NULL, &attached)) return NULL;
+  struct MHD_Daemon *daemon = MHD_start_daemon(flags, 0, NULL, NULL, serve, NULL, MHD_OPTION_SOCK_ADDR, &at,
+                                               MHD_OPTION_NOTIFY_COMPLETED, completed, NULL, MHD_OPTION_END);
+  if (daemon) *ret_port = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+  return daemon;
+}
+
+int main(int argc, char **argv) {
+  const char *port = "8080", *server = "civetweb"; // --port N, --server civetweb or microhttpd
+  for (int i = 1; i + 1 < argc; i += 2) *(strcmp(argv[i], "--port") == 0 ? &port : &server) = argv[i + 1];
+  sigset_t ends;
+  sigemptyset(&ends), sigaddset(&ends, SIGINT), sigaddset(&ends, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &ends, NULL); // in all threads; main waits for them
+  const vestry_options options = {
+      .size = sizeof options, .scope = scope_of, .max_streams_per_scope_count = STREAMS_A_USER};
+  if (vestry_create(&options, &v)) return 1;
+  vestry_registry_effect(vestry_registry_of(v), "show", show, NULL);
+  vestry_route(v, "GET", "/", page, NULL);
+  vestry_route(v, "GET", "/live", live, NULL);
+  vestry_route(v, "POST", "/cool/{id}", cool, NULL);
+  unsigned bound = 0;
+  bool is_civetweb = strcmp(server, "microhttpd") != 0;
+  struct mg_context *one = is_civetweb ? start_civetweb(port, &bound) : NULL;
+  struct MHD_Daemon *other = is_civetweb ? NULL : start_microhttpd(port, &bound);
+  pthread_t meter;
+  if (!inside_civetweb && !other)
+    fprintf(stderr, "embedded: cannot serve on 127.0.0.1, port %s; perhaps it is taken\n", port), bound = 0;
+  else if (pthread_create(&meter, NULL, measure, NULL))
+    bound = 0;
+  if (bound) {
+    printf("embedded: http://127.0.0.1:%u\n", bound), fflush(stdout);
+    sigwait(&ends, &(int){0});
+    is_over = true; // who dispatches ends first
+    pthread_join(meter, NULL);
+  }
+  if (inside_civetweb) vestry_civetweb_stop(inside_civetweb, 1500); // then the streams, which browsers open again
+  if (attached) vestry_microhttpd_stop(attached, 1500);
+  vestry_civetweb_stop_server(one); // then the server
+  if (other) MHD_stop_daemon(other);
+  vestry_civetweb_destroy(inside_civetweb);
+  vestry_microhttpd_destroy(attached);
+  vestry_destroy(v);
+  return bound ? 0 : 1;
+}

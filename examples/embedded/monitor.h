@@ -1,0 +1,21 @@
+/* A device monitor as it was before vestry: a log-in by a cookie, its values, and handlers for two servers. */
+#ifndef EXAMPLES_MONITOR_H
+#define EXAMPLES_MONITOR_H
+
+#include <civetweb.h>
+#include <microhttpd.h>
+#include <pthread.h>
+
+enum { DEVICES = 4, USERS_MAX = 100, NAME_MAX = 20 };
+
+extern pthread_mutex_t monitor_lock;
+extern int celsius[DEVICES]; /* guarded by monitor_lock */
+
+/* Whose cookie it is; returns the length, 0: nobody's. */
+size_t monitor_user(const char *cookies, char name[NAME_MAX + 1]);
+
+/* /login and /values.json, for either server. */
+int monitor_by_civetweb(struct mg_connection *conn, void *ctx);
+enum MHD_Result monitor_by_microhttpd(struct MHD_Connection *conn, const char *path);
+
+#endif

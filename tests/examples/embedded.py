@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""The device monitor, as its users meet it: embedded.py PROGRAM SERVER
+
+The program's own log-in and handlers answer beside vestry's; a change reaches the streams of all; a user has five; it
+ends by Ctrl-C, starts again on the same port, and says why when it cannot."""
+import http.client
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+
+PROGRAM, SERVER = sys.argv[1:3]
+PATIENCE_S = 30
+
+
+class Monitor:
+    def __init__(self, port=0):
+        self.process = subprocess.Popen([PROGRAM, "--port", str(port), "--server", SERVER], stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        match = re.fullmatch(r"embedded: http://127\.0\.0\.1:(\d+)\n", line)
+        self.port = int(match.group(1)) if match else 0
+
+    def ask(self, method, path, cookie="", body=None):
+        """Status, headers and body of an answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
+        headers = {"Cookie": cookie, "Datastar-Request": "true"} if cookie else {}
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        connection.close()
+        return answer.status, answer.headers, text
+
+    def log_in(self, name):
+        status, headers, _ = self.ask("GET", f"/login?name={name}")
+        assert status == 303 and headers["Location"] == "/", (status, headers)
+        return headers["Set-Cookie"].split(";")[0]
+
+    def end(self):
+        self.process.send_signal(signal.SIGINT)
+        output, errors = self.process.communicate(timeout=PATIENCE_S)
+        assert (self.process.returncode, errors) == (0, ""), (self.process.returncode, output, errors)
+
+
+class Stream:
+    """A page's stream."""
+
+    def __init__(self, monitor, cookie):
+        self.connection = http.client.HTTPConnection("127.0.0.1", monitor.port, timeout=PATIENCE_S)
+        self.connection.request("GET", "/live", None, {"Cookie": cookie, "Datastar-Request": "true"})
+        self.answer = self.connection.getresponse()
+        assert self.answer.status == 200, self.answer.status
+
+    def expect(self, text):
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            line = self.answer.readline().decode()
+            assert line, f"the stream has ended before {text}"
+            if text in line:
+                return
+        raise AssertionError(f"no {text}")
+
+    def ends(self):
+        end = time.monotonic() + PATIENCE_S
+        while self.answer.readline():
+            assert time.monotonic() < end, "the stream goes on"
+
+
+def uses(monitor):
+    assert monitor.ask("GET", "/")[:1] == (303,), "who is not logged in is sent to the log-in"
+    assert "<form>" in monitor.ask("GET", "/login")[2]
+    assert len(json.loads(monitor.ask("GET", "/values.json")[2])) == 4
+    assert monitor.ask("GET", "/nothing")[0] == 404
+    ada, bob = monitor.log_in("ada"), monitor.log_in("bob")
+    assert 'id="device3"' in monitor.ask("GET", "/", ada)[2]
+    streams = [Stream(monitor, who) for who in (ada, bob)]
+    for stream in streams:
+        stream.expect('<b id="device3">')
+    assert monitor.ask("POST", "/cool/3", ada, "{}")[0] == 204
+    assert monitor.ask("POST", "/cool/4", ada, "{}")[0] == 404
+    for stream in streams:
+        stream.expect('<b id="device3">20</b>')
+    more = [Stream(monitor, ada) for _ in range(5)]
+    streams[0].ends()  # ada's first, of six; bob has his
+    streams[1].expect("device0")
+    return streams[1:] + more
+
+
+def main():
+    monitor = Monitor()
+    open_streams = uses(monitor)
+    second = Monitor(monitor.port)
+    _, errors = second.process.communicate(timeout=PATIENCE_S)
+    assert second.process.returncode == 1 and str(monitor.port) in errors, (second.process.returncode, errors)
+    monitor.end()
+    for stream in open_streams:
+        stream.connection.close()
+    again = Monitor(monitor.port)
+    assert again.port == monitor.port, "it does not start again"
+    uses(again)
+    again.end()
+
+
+main()
