@@ -76,3 +76,7 @@ for program in shared static civetweb civetweb_static microhttpd microhttpd_stat
   nats_static; do
   run "$scratch/outside/$program"
 done
+
+step docs/guide/embedding.md
+LD_LIBRARY_PATH=$libdir python3 -B "$here/embedding.py" "$here/../../docs/guide/embedding.md" \
+  "$here/../docs/guide.py" "$scratch" "$compiler"
