@@ -21,7 +21,7 @@ static vestry_civetweb *inside_civetweb;
 static vestry_microhttpd *attached;
 static _Atomic(bool) is_over;
 
-/* ---- what vestry serves -------------------------------------------------------------------------------------------- */
+/* ---- what vestry serves ------------------------------------------------------------------------------------------ */
 
 /* The scope is the user of the monitor's own log-in; who is none is sent there. */
 static vestry_err scope_of(const vestry_request *req, vestry_reply *reply, char *name, size_t *ret_len, void *ctx) {
@@ -98,7 +98,7 @@ static void *measure(void *ctx) {
   return ctx;
 }
 
-/* ---- its servers --------------------------------------------------------------------------------------------------- */
+/* ---- its servers ------------------------------------------------------------------------------------------------- */
 
 static void add_to_civetweb(const struct mg_context *server) { /* before the first request comes */
   vestry_civetweb_create(v, (struct mg_context *)(uintptr_t)server, NULL, &inside_civetweb);
