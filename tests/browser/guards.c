@@ -2,7 +2,7 @@
  *   GET /        the page; #rendered is the tab's id as the server knew it then
  *   GET /stream  tells the page, in the signal `seen`, which tab it was asked by
  *   POST /act    counts, and answers 204; POST /form likewise for a plain form, which is led back to the page
- *   POST /bid    counts, and answers 204: a button that is one press until it is answered
+ *   POST /bid    counts, and answers 204: a button that is one press until it is answered; so does DELETE
  *   POST /lot    a form that the client sends, with a file: notes both; /lots is what was noted
  *   GET /seen    as JSON: what was counted, and what the last POST said of where it comes from */
 #include <pthread.h>
@@ -37,7 +37,7 @@ static vestry_err note(const vestry_request *req, vestry_reply *reply, void *ctx
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   char tab[VESTRY_TAB_ATTRIBUTES_BYTES], id[VESTRY_TAB_ID_BYTES], token[VESTRY_CSRF_TOKEN_BYTES];
-  char nonce[VESTRY_ONCE_NONCE_BYTES], once[VESTRY_ONCE_ATTRIBUTES_BYTES], act[1024], bid[1024], lot[1024];
+  char nonce[VESTRY_ONCE_NONCE_BYTES], once[VESTRY_ONCE_ATTRIBUTES_BYTES], act[1024], bid[1024], drop[1024], lot[1024];
   vestry_err err = vestry_tab_id(req, id);
   if (!err) err = vestry_tab_attributes(req, reply, tab, sizeof tab);
   if (!err) err = vestry_csrf_token(app->csrf, req, reply, token);
@@ -52,6 +52,7 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx
   form.content = VESTRY_CONTENT_FORM;
   if (!err) err = vestry_once_attributes(req, once, sizeof once);
   if (!err) err = vestry_backend_action_string(bid, sizeof bid, VESTRY_METHOD_POST, &until, "/bid");
+  if (!err) err = vestry_backend_action_string(drop, sizeof drop, VESTRY_METHOD_DELETE, &until, "/bid?of=%d", 7);
   if (!err) err = vestry_backend_action_string(lot, sizeof lot, VESTRY_METHOD_POST, &form, "/lot");
   if (err) return err;
   return program_page(
@@ -64,6 +65,8 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx
       "<div data-init=\"@get('/stream',{retry:'error'})\"></div>"
       "<button id=\"act\" data-on:click=\"%-s\">Act</button>"
       "<button id=\"bid\" data-on:click=\"%-s\">Bid</button>"
+      "<button id=\"drop\" data-on:click=\"%-s\">Drop</button>"
+      "<input id=\"typed\" data-bind:typed data-signals=\"{group: {_own: 1, list: [{_kept: 2}], empty: {}}}\">"
       "<form id=\"lots\" enctype=\"multipart/form-data\" data-on:submit=\"%-s\"><input id=\"what\" name=\"what\" "
       "required>"
       "<input id=\"picture\" name=\"picture\" type=\"file\"><button id=\"lot\" name=\"by\" "
@@ -73,7 +76,7 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx
       "<form id=\"form\" method=\"post\" action=\"/form\"><input type=\"hidden\" name=\"csrf\" value=\"%s\">"
       "<input type=\"hidden\" name=\"once\" value=\"%s\"><input id=\"text\" name=\"text\"><button id=\"send\">Send"
       "</button></form></main>",
-      tab, once, token, id, act, bid, lot, token, nonce);
+      tab, once, token, id, act, bid, drop, lot, token, nonce);
 }
 
 static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *ctx) {
@@ -158,6 +161,7 @@ int main(int argc, char **argv) {
   vestry_route(v, "POST", "/act", act, &app);
   vestry_route(v, "POST", "/form", form, &app);
   vestry_route(v, "POST", "/bid", bid, &app);
+  vestry_route(v, "DELETE", "/bid", bid, &app);
   vestry_route(v, "POST", "/lot", lot, &app);
   vestry_route(v, "GET", "/lots", lots, &app);
   vestry_route(v, "GET", "/seen", seen, &app);

@@ -251,3 +251,36 @@ testEach('once: a form is what it was at the press, whatever becomes of it', asy
   assert.deepEqual(await lots(), ['chair button cat.txt']);
   assert.equal(await page.locator('form[id^=vestry-once]').count(), 0);
 });
+
+// What of a request is signals: of its body, or of its query.
+const signalsOf = (request) =>
+  JSON.parse(request.method() === 'POST' ? request.postData() : new URL(request.url()).searchParams.get('datastar'));
+
+for (const has of ['with its attributes', 'with the nonce alone'])
+  testEach('once: each time the signals are sent as they were at the press, on a page ' + has, async (t, retries) => {
+    const { page, open, shut, seen, told } = await guardsFor(t, retries);
+    if (has === 'with the nonce alone') await page.evaluate(() => delete window.vestryOnce);
+    const sent = { POST: [], DELETE: [] };
+    page.on('request', (request) => request.url().includes('/bid') && sent[request.method()].push(request));
+    await page.fill('#typed', 'one');
+    await shut();
+    await page.click('#bid');
+    await page.click('#drop');
+    await page.fill('#typed', 'two');
+    await told('retrying', 3);
+    await open();
+    await told('finished', 2);
+    assert.equal((await seen()).bids, 2);
+    for (const all of Object.values(sent)) {
+      const nonces = new Set(all.map((request) => request.headers()['x-once']));
+      assert.equal(nonces.size, 1);
+      for (const request of all) {
+        const { tabId, ...others } = signalsOf(request);
+        assert.ok(tabId);
+        // As the client itself filters: what begins with _ is left out, but not within a list; and so is what is empty.
+        assert.deepEqual(others, { failed: '', seen: tabId.slice(0, 32), typed: 'one', group: { list: [{ _kept: 2 }] } });
+      }
+    }
+    assert.equal(new URL(sent.DELETE[0].url()).searchParams.get('of'), '7');
+    assert.ok(sent.POST.length + sent.DELETE.length >= 5);
+  });
