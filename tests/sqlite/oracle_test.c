@@ -121,6 +121,23 @@ static void no_page_shows_what_is_not(void **state) {
   run_worlds(from_environment("VESTRY_COMMITS", COMMITS_SHORT), false);
 }
 
+/* Worlds in which something was missed: of files that are mapped, behind commits that change nothing (at both levels, with
+ * a rollback journal too), where one connection has the file for itself, by what could not be prepared, with views of
+ * TEMP, and with virtual tables. A change of how worlds are made makes others of them; what they were is tested one by
+ * one in unheard_test.c. */
+static void what_was_missed_once_is_not(void **state) {
+  (void)state;
+  static const struct {
+    uint64_t seed, steps;
+  } found[] = {{4, 1},    {8, 47},   {15, 1},   {17, 26},  {36, 69},  {47, 3},  {63, 17},  {70, 25},
+               {79, 9},   {86, 122}, {105, 43}, {120, 23}, {126, 26}, {150, 5}, {155, 17}, {158, 16},
+               {209, 35}, {225, 7},  {240, 48}, {355, 28}, {371, 10}, {403, 37}};
+  tally tallies[ORACLE_KINDS] = {{0}};
+  if (getenv("VESTRY_SEED")) skip(); /* it was asked for others */
+  for (size_t i = 0; i < sizeof found / sizeof *found; i++)
+    if (!run_world(found[i].seed, found[i].steps, false, tallies)) fail_msg("a page shows what is not");
+}
+
 /* A miss that this finds may not come again with the same seed: when the looks come is chance of another kind. */
 static void nor_while_another_thread_looks_all_the_time(void **state) {
   (void)state;
@@ -131,7 +148,8 @@ int main(void) {
   oracle_process_start();
   seed = from_environment("VESTRY_SEED", 1);
   level_begin();
-  const struct CMUnitTest tests[] = {cmocka_unit_test(no_page_shows_what_is_not),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(what_was_missed_once_is_not),
+                                     cmocka_unit_test(no_page_shows_what_is_not),
                                      cmocka_unit_test(nor_while_another_thread_looks_all_the_time)};
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
   oracle_process_stop();
