@@ -110,12 +110,12 @@ static bool open_database(auction *a) {
                                "WITH RECURSIVE n(i) AS (VALUES(0) UNION ALL SELECT i + 1 FROM n WHERE i < 999) INSERT "
                                "INTO bid SELECT NULL, i * 7 "
                                "% 50, i * 11 % 60, 100 + i FROM n";
-  static const char *const asks[KINDS][2] = {
-      {"SELECT title, about, price FROM lot WHERE id = ?1", "SELECT b.amount, u.name FROM bid b JOIN user u ON u.id = "
-                                                            "b.user WHERE b.lot = ?1 ORDER BY b.amount DESC LIMIT 5"},
-      {"SELECT name, credit FROM user WHERE id = ?1",
-       "SELECT lot, amount FROM bid WHERE user = ?1 ORDER BY id DESC LIMIT 9"},
-      {"SELECT title, price FROM lot ORDER BY id", NULL}};
+  static const char *const asks[KINDS][2] = {{"SELECT title, about, price FROM lot WHERE id = ?1",
+                                              "SELECT b.amount, u.name FROM bid b JOIN user u ON u.id = "
+                                              "b.user WHERE b.lot = ?1 ORDER BY b.amount DESC LIMIT 5"},
+                                             {"SELECT name, credit FROM user WHERE id = ?1",
+                                              "SELECT lot, amount FROM bid WHERE user = ?1 ORDER BY id DESC LIMIT 9"},
+                                             {"SELECT title, price FROM lot ORDER BY id", NULL}};
   if (!must(a, NULL, sqlite3_open(a->path, &a->writer)) || !run(a, a->writer, schema) ||
       !must(a, NULL, sqlite3_open(a->path, &a->reader)))
     return false;
