@@ -174,6 +174,7 @@ const server_seam microhttpd_attached_seam = {
     .waits_for_none = true,
     .has_own_paths = true,
     .has_own_targets = true,
+    .decodes_paths = true,
     .closes_broken = true,
     .refuses_itself = true,
     .stops_s = 5,

@@ -227,7 +227,8 @@ static void blanks_in_request_lines_are_refused(void **state) {
     }
     /* Or it is closed without a word; but nothing of the request comes back. */
     bool is_plain = strncmp(c.text ? c.text : "", "HTTP/1.", 7) == 0 && strncmp(c.text + 8, " 400 ", 5) == 0;
-    if (c.len && (!is_plain || strstr(c.text, "script"))) fail_msg("\"%s\" was answered \"%s\"", lines[i], c.text);
+    if (c.len && ((!is_plain && !is_own) || strstr(c.text, "script")))
+      fail_msg("\"%s\" was answered \"%s\"", lines[i], c.text);
     client_close(&c);
   }
   server_assert_serves(&s);
@@ -286,6 +287,7 @@ static void send_half(client *c) {
  * the next one is served at once. */
 static void who_has_gone_holds_no_place(void **state) {
   (void)state;
+  if (seam->has_own_targets) skip(); /* as long as they have no head they are the daemon's, under its limits */
   static client staying[STAYING];
   seam->start(&s, &(web_settings){.room = 8});
   for (int i = 0; i < STAYING; i++) send_half(&staying[i]);

@@ -45,17 +45,19 @@ typedef struct server_seam {
   void (*room)(server *s, uint32_t *ret_streams, uint32_t *ret_capacity);
   void (*destroy)(server *s); /* the server too; what was destroyed already is NULL */
   bool has_tls;
-  bool always_keeps;    /* connections, whatever keep_alive says */
-  bool closes_streams;  /* the connection of a stream closes behind it, and its head says so */
-  bool waits_for_none;  /* neither clients that stall nor clients that say nothing hold a stop up */
-  bool has_own_paths;   /* what reaches none of vestry's handlers is the server's own affair: 404 */
-  bool has_own_targets; /* …nor a target with blanks in it, which is no path of vestry's */
-  bool decodes_paths;   /* before vestry sees them, which then cannot know all */
-  bool closes_broken;   /* a request whose body breaks off is not answered: the server closes the connection */
-  bool refuses_itself;  /* the server's own parser refuses first: 413 if a length is no number of its, and the head of
+  bool always_keeps;   /* connections, whatever keep_alive says */
+  bool closes_streams; /* the connection of a stream closes behind it, and its head says so */
+  bool waits_for_none; /* neither clients that stall nor clients that say nothing hold a stop up */
+  bool has_own_paths;  /* what reaches none of vestry's handlers is the server's own affair: 404 */
+  bool
+      has_own_targets; /* …nor a target with blanks in it, nor a connection without a head: it is inside a daemon of the
+                           application's, whose these are */
+  bool decodes_paths;  /* before vestry sees them, which then cannot know all */
+  bool closes_broken;  /* a request whose body breaks off is not answered: the server closes the connection */
+  bool refuses_itself; /* the server's own parser refuses first: 413 if a length is no number of its, and the head of
                           such an answer may come twice */
-  bool no_stalled;      /* a reader that stalls is not found by time, but when its queue is full */
-  double stops_s;       /* a stop takes less, and the end of the server with it */
+  bool no_stalled;     /* a reader that stalls is not found by time, but when its queue is full */
+  double stops_s;      /* a stop takes less, and the end of the server with it */
 } server_seam;
 
 /* ---- for the start of a seam ------------------------------------------------------------------------------------- */
