@@ -12,6 +12,7 @@
  *   POST /close?key=K ends those kept under K, cleanly
  *
  *   --pages: also the live pages of pages.c
+ *   --members N: also log-ins and actions that run once, of members.c, with room for so many
  *   --cluster nats://HOST:PORT --node NAME: a node of a cluster: what is published reaches the streams of all nodes. A
  *   POST /pub then says what came of it: 204 with Vestry-Delivered, how many streams have it; 404: nobody is there;
  *   504: some node has not answered; 503: it was not sent. /stats has the cluster's counters
@@ -29,6 +30,7 @@
 #include "bench.h"
 #include "cluster.h"
 #include "encodes.h"
+#include "members.h"
 #include "memory.h"
 #include "pages.h"
 #include "server.h"
@@ -321,7 +323,8 @@ const vestry_profile_ops *bench_profile(const char *encoding) {
 
 int bench_serve(int argc, char **argv) {
   uint64_t port = 8090, threads = 0, heartbeat_ms = 15000, streams = 10000, counts_memory = 0, pages_too = 0,
-           queue_bytes = 0, budget_bytes = 0, request_bytes = 0, request_ms = 0, per_address = 0, answer_bytes = 0;
+           queue_bytes = 0, budget_bytes = 0, request_bytes = 0, request_ms = 0, per_address = 0, answer_bytes = 0,
+           members_count = 0;
   const char *adapter = "civetweb", *encoding = "identity", *tls_key = NULL, *tls_certificate = NULL,
              *cluster_url = NULL, *node = NULL;
   const bench_option options[] = {{"--port", NULL, &port, 0, 65535},
@@ -341,6 +344,7 @@ int bench_serve(int argc, char **argv) {
                                   {"--cluster", &cluster_url, NULL, 0, 0},
                                   {"--node", &node, NULL, 0, 0},
                                   {"--pages", NULL, &pages_too, 0, 0},
+                                  {"--members", NULL, &members_count, 10, 1000000},
                                   {"--count-memory", NULL, &counts_memory, 0, 0}};
   int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
   if (status) return status;
@@ -364,6 +368,9 @@ int bench_serve(int argc, char **argv) {
       .profiles = &profile,
       .profiles_count = profile.ops != &vestry_profile_identity};
   if (counts_memory) instance.host = bench_counting_host();
+  const vestry_session_options sessions = bench_members_sessions(members_count);
+  bench_members members = {0};
+  if (members_count) instance.sessions = &sessions;
   vestry *v = NULL;
   vestry_channel *broadcast = NULL;
   bench_pages *pages = NULL;
@@ -371,10 +378,12 @@ int bench_serve(int argc, char **argv) {
   vestry_err error = vestry_create(&instance, &v);
   if (!error) error = vestry_channel_create(v, NULL, &broadcast);
   if (!error && pages_too) error = bench_pages_create(v, &pages);
+  if (!error && members_count) error = bench_members_mount(&members, v, members_count);
   if (!error && cluster_url)
     error = bench_cluster_create(v, cluster_url, node, pages ? bench_pages_of(pages) : NULL, &cluster);
   if (error) {
     fprintf(stderr, "vestry-bench: %s\n", vestry_strerror(error));
+    bench_members_finish(&members);
     bench_pages_destroy(pages);
     vestry_destroy(v);
     return 1;
@@ -388,6 +397,7 @@ int bench_serve(int argc, char **argv) {
                                                                                   .tls_key = tls_key,
                                                                                   .tls_certificate = tls_certificate});
   (void)vestry_stop(v, VESTRY_NEVER_MS);
+  bench_members_finish(&members);
   bench_cluster_destroy(cluster);
   bench_pages_destroy(pages);
   vestry_channel_destroy(broadcast);

@@ -156,6 +156,7 @@ struct view {
   json_t *seen;      /* how far the user has read, and so much further as was deleted behind it: {"c7": 41} */
   vestry_html links; /* to all channels */
   int channel, shown;
+  bool is_sure;                /* whose tab it is */
   int address;                 /* the channel by whose address the tab was opened; 0: by none */
   char name[NAME_MAX * 4 + 1]; /* of the channel; empty: there is none like that */
   char draft[DRAFT_BYTES];     /* the name of its draft */
@@ -221,6 +222,7 @@ static vestry_err look(struct app *app, vestry_render *render, struct view *view
   const vestry_request *req = vestry_render_request(render);
   vestry_html_init(&view->links, NULL);
   view->user = vestry_session_user(req);
+  view->is_sure = vestry_tab_is_known(req);
   view->seen = json_object();
   vestry_err err = !view->user ? VESTRY_NOT_FOUND : view->seen ? look_aside(app, render, view) : VESTRY_NO_MEMORY;
   vestry_sqlite_loan *db;
@@ -281,6 +283,14 @@ static void put_composer(vestry_html *html, const struct view *view) {
              *saved = json_string_value(json_object_get(json_object_get(view->state, "drafts"), draft));
   const int id = view->channel;
   char include[64];
+  if (!view->is_sure) { /* a document: whose draft this is, its stream says in a moment */
+    vestry_html_add(
+        html,
+        "<form id=\"composer\"><label for=\"early\">Message</label><textarea id=\"early\" rows=\"1\" "
+        "placeholder=\"Write to %s\" disabled></textarea><button class=\"first\" disabled>Send</button></form>",
+        view->name);
+    return;
+  }
   snprintf(include, sizeof include, "^(tabId|%s)$", draft);
   vestry_html_add(html, "<form id=\"composer\" data-show=\"!$edit\" data-signals:%-s__ifmissing=\"'%s'\" ", draft,
                   saved ? saved : "");
@@ -297,6 +307,8 @@ static void put_composer(vestry_html *html, const struct view *view) {
                   "(evt.preventDefault(), el.form.requestSubmit())\" data-on:input__debounce.300ms=\"",
                   draft, draft, view->name, draft);
   const vestry_backend_action_options save = {.filter_include = include, .csrf = true};
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, &save, "/channel/%d/draft", id);
+  vestry_html_add(html, "\" data-on:vestry-kept__window=\""); /* perhaps it was typed too late to be saved */
   vestry_html_backend_action(html, VESTRY_METHOD_POST, &save, "/channel/%d/draft", id);
   vestry_html_add(html, "\"></textarea><button class=\"first\">Send</button></form>");
 }
@@ -363,7 +375,8 @@ static vestry_err put_frame(struct app *app, vestry_render *render, vestry_html 
       "evt.detail.el.closest('main') && ($error = evt.detail.argsRaw.status == 403 ? "
       "'You have logged in anew elsewhere: load this page again.' : 'That did not work.')\">",
       tab, once, token, view->user);
-  if (!view->address) return VESTRY_OK;
+  err = vestry_tab_keep(req, html, "draft");
+  if (err || !view->address) return err;
   vestry_html_add(html, "<i data-init=\"history.replaceState(null, '', '/'); ");
   vestry_html_backend_action(html, VESTRY_METHOD_POST, ALONE, "/channel/%d", view->address);
   return vestry_html_add(html, "\"></i>");

@@ -328,6 +328,56 @@ test('chat: each tab has its channel and its drafts, and a reload keeps them', a
   assert.deepEqual(faults(ada.problems), []);
 });
 
+test('chat: what is typed is there after a reload at once, a visit elsewhere, and going back; in this tab alone', async (t) => {
+  const chat = await chatFor(t);
+  const ada = await personFor(t, chat, 'Ada');
+  const two = await ada.open();
+  const field = (tab) => tab.page.locator('#composer textarea:enabled');
+  const draftIs = (tab, text) => tab.until((is) => document.querySelector('#composer textarea:enabled')?.value === is, text);
+  // Nothing of it has been sent when the page goes; and the document asks for no time.
+  for (let i = 0; i < 5; i++) {
+    await field(ada).fill(`half a word ${i}`);
+    await ada.page.evaluate(() => setTimeout(() => location.reload(), 20));
+    await ada.page.waitForNavigation();
+    await draftIs(ada, `half a word ${i}`);
+  }
+  // The server has it, too, though the page went too early to say so.
+  for (let tries = 0; ; tries++) {
+    const [rows] = chat.sql("SELECT count(*) FROM vestry_tab WHERE instr(data, CAST('half a word 4' AS BLOB))");
+    if (rows[0][0] === 1) break;
+    assert.ok(tries < 300, 'it is not saved');
+    await ada.page.waitForTimeout(50);
+  }
+  // Elsewhere for longer than the cookie lives, and back by a link; and by the browser's own way back.
+  await field(two).fill('while I am away');
+  await two.page.goto('about:blank');
+  await two.page.context().clearCookies({ name: 'vestry-tab' });
+  await two.page.goto(chat.url);
+  await draftIs(two, 'while I am away');
+  await two.page.goto('about:blank');
+  await two.page.goBack();
+  await draftIs(two, 'while I am away');
+  // A document that is made for another tab, by whose cookie was quicker, shows nothing of it: neither before its stream
+  // comes nor behind it.
+  const id = await ada.page.evaluate(() => {
+    dispatchEvent(new Event('beforeunload')); // as a reload does
+    return document.cookie.match(/vestry-tab=([0-9a-f]+)/)[1];
+  });
+  await two.page.context().addCookies([{ name: 'vestry-tab', value: id, url: chat.url }]);
+  const made = await two.page.request.get(chat.url);
+  assert.doesNotMatch(await made.text(), /half a word/);
+  await two.page.context().addCookies([{ name: 'vestry-tab', value: id, url: chat.url }]);
+  await two.page.evaluate(() => addEventListener('beforeunload', (e) => e.stopImmediatePropagation(), true));
+  await two.page.goto(chat.url);
+  await draftIs(two, 'while I am away');
+  // One that is opened from a tab, which copies its storage, begins with nothing.
+  const [third] = await Promise.all([two.page.context().waitForEvent('page'), two.page.evaluate(() => void open(location.href))]);
+  await third.locator('#composer textarea:enabled').waitFor();
+  assert.equal(await third.locator('#composer textarea:enabled').inputValue(), '');
+  await draftIs(ada, 'half a word 4');
+  assert.deepEqual(faults(ada.problems), []);
+});
+
 test('chat: a channel that does not exist, and one by its address', async (t) => {
   const chat = await chatFor(t);
   const ada = await personFor(t, chat, 'Ada');

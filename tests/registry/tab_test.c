@@ -143,6 +143,74 @@ static void the_cookie_carries_it_over_a_reload(void **state) {
   end(&w);
 }
 
+static vestry_err is_known(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  return vestry_reply_bodyf(reply, vestry_tab_is_known(req) ? "known" : "a guess");
+}
+
+/* By the page's own word alone: a cookie may be another tab's. */
+static void a_document_says_that_it_does_not_know(void **state) {
+  (void)state;
+  world w;
+  begin(&w);
+  tab t = {.id = ""};
+  char cookies[400], query[200], form[120];
+  load(&w, &t, "");
+  snprintf(cookies, sizeof cookies, "%s; vestry-tab=%s", t.cookie, t.sealed);
+  snprintf(query, sizeof query, "datastar=%%7B%%22tabId%%22%%3A%%22%s%%22%%7D", t.sealed);
+  int len = snprintf(form, sizeof form, "tabId=%s", t.sealed);
+  const vestry_header urlencoded = {"Content-Type", "application/x-www-form-urlencoded"};
+  wire rows[] = {
+      {.headers = {{"Cookie", t.cookie}}},
+      {.headers = {{"Cookie", cookies}}},
+      {.datastar = true, .headers = {{"Cookie", cookies}}},
+      {.datastar = true, .query = "datastar=%7B%22tabId%22%3A%22x%22%7D", .headers = {{"Cookie", cookies}}},
+      {.datastar = true, .query = query, .headers = {{"Cookie", t.cookie}}},
+      {.method = "POST", .body = form, .body_len = (size_t)len, .headers = {{"Cookie", t.cookie}, urlencoded}}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    wire_request(&w, &rows[i], is_known, NULL);
+    wire_assert_text(&rows[i], i < 4 ? "a guess" : "known");
+    wire_finish(&rows[i]);
+  }
+  end(&w);
+}
+
+static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_html html;
+  vestry_html_init(&html, NULL);
+  vestry_err error = vestry_tab_keep(req, &html, app);
+  if (!error) error = vestry_reply_html(reply, &html);
+  vestry_html_finish(&html);
+  return error;
+}
+
+static void signals_are_kept_by_a_prefix(void **state) {
+  (void)state;
+  world w;
+  begin(&w);
+  static const char *const good[] = {"draft", "_d1",
+                                     "a234567890123456789012345678901234567890123456789012345678901234"};
+  for (size_t i = 0; i < 3; i++) {
+    wire r = {0};
+    wire_request(&w, &r, keep, (void *)(uintptr_t)good[i]);
+    char wanted[120];
+    snprintf(wanted, sizeof wanted, ".filter(([k])=>k.startsWith('%s'))", good[i]);
+    assert_int_equal(wire_count(&r, wanted), 2); /* pagehide, freeze */
+    assert_int_equal(wire_count(&r, "</i>"), 1);
+    wire_finish(&r);
+  }
+  static const char *const bad[] = {
+      "", "1a", "a b", "a'", "a.b", "\xc3\xa4", "a2345678901234567890123456789012345678901234567890123456789012345"};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    wire r = {0};
+    wire_request(&w, &r, keep, (void *)(uintptr_t)bad[i]);
+    assert_int_equal(r.status, 500);
+    wire_finish(&r);
+  }
+  assert_int_equal(vestry_tab_keep(NULL, NULL, "a"), VESTRY_INVALID);
+  end(&w);
+}
+
 static void what_was_not_made_here_is_none(void **state) {
   (void)state;
   world w;
@@ -292,6 +360,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_request_knows_its_tab),
       cmocka_unit_test(the_cookie_carries_it_over_a_reload),
+      cmocka_unit_test(a_document_says_that_it_does_not_know),
+      cmocka_unit_test(signals_are_kept_by_a_prefix),
       cmocka_unit_test(what_was_not_made_here_is_none),
       cmocka_unit_test(a_hundred_thousand_forged_ones_cost_nothing),
       cmocka_unit_test(a_log_in_makes_another_tab),

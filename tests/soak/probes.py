@@ -1,6 +1,7 @@
 """Single requests with one right answer: ambiguous paths, heads that hide a second request, deep JSON."""
 import http.client
 import socket
+import ssl
 import time
 
 # Ways to write /stats that a proxy in front may read as another path: to be refused, or to be nothing (404).
@@ -99,4 +100,65 @@ def send_depths(target):
     return wrong
 
 
-PROBES = {"paths": paths, "heads": heads, "deep-json": depth}
+class Browser:
+    """Somebody with a cookie, over a connection that is kept."""
+
+    def __init__(self, target):
+        context = ssl._create_unverified_context() if target.tls else None
+        self.connection = (http.client.HTTPSConnection("127.0.0.1", target.port, timeout=PATIENCE_S, context=context) if target.tls
+                           else http.client.HTTPConnection("127.0.0.1", target.port, timeout=PATIENCE_S))
+        self.cookie = ""
+
+    def ask(self, method, path, **headers):
+        if self.cookie:
+            headers["Cookie"] = self.cookie
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        for is_last in (False, True):  # a connection that was silent may have been closed
+            try:
+                self.connection.request(method, path, b"" if method == "POST" else None, headers)
+                answer = self.connection.getresponse()
+                break
+            except (http.client.RemoteDisconnected, ConnectionError):
+                self.connection.close()
+                if is_last:
+                    raise
+        body = answer.read().decode()
+        if answer.getheader("Set-Cookie"):
+            self.cookie = answer.getheader("Set-Cookie").split(";")[0]
+        return answer.status, body
+
+    def nonce(self):
+        return self.ask("GET", "/nonce")[1]
+
+
+MEMBERS = 200
+
+
+def members(target):
+    """An honest user, and an honest visitor whose action is repeated; beside them one user who logs in ever again, and
+    visitors who are invented. There is room for MEMBERS, and the two have five times as much to say."""
+    wrong = []
+    ann, visitor, flood = Browser(target), Browser(target), Browser(target)
+    ann.ask("POST", "/login?user=ann")
+    nonces = {who: who.nonce() for who in (ann, visitor)}
+    first = {who: who.ask("POST", "/act", X_Once=nonces[who]) for who in nonces}
+    for number in range(5 * MEMBERS):
+        flood.cookie = ""
+        flood.ask("POST", "/login?user=eve")
+        flood.ask("POST", "/act", X_Once=flood.nonce())
+        flood.cookie = ""
+        status, _ = flood.ask("POST", "/act", X_Once=flood.nonce())
+        if status not in (200, 503):
+            wrong.append(f"an invented visitor → {status}")
+        if number % MEMBERS == 0 and ann.ask("GET", "/member")[1] != "ann":
+            wrong.append(f"behind {number} log-ins of another user she is logged in no more")
+    for who, answer in first.items():
+        again = who.ask("POST", "/act", X_Once=nonces[who])
+        if again != answer:
+            wrong.append(f"{'ann' if who is ann else 'a visitor'}'s action ran again: {answer}, then {again}")
+    return wrong[:5]
+
+
+PROBES = {"paths": paths, "heads": heads, "deep-json": depth, "members": members}
+# What a server is started with besides.
+ARGUMENTS = {"members": ["--members", str(MEMBERS)]}

@@ -295,7 +295,8 @@ def probe(options, server_name, tls):
     """The single requests: rows."""
     adapter, arguments, secure = SERVERS[server_name]
     for name, function in probes.PROBES.items():
-        server = target.Target(options.bench, adapter, arguments + probes.DEADLINE, None, tls if secure else None)
+        server = target.Target(options.bench, adapter, arguments + probes.DEADLINE + probes.ARGUMENTS.get(name, []), None,
+                               tls if secure else None)
         wrong = function(server)
         if server.alive() and server.stats() is None:
             wrong.append("no answer afterwards")

@@ -48,6 +48,7 @@ struct vestry_request {
   vsi_session session;
   char tab[VSI_REQUEST_SEAL_BYTES];         /* the seal of its tab, once somebody asked; "": none yet */
   bool tab_is_new;                          /* made for this request */
+  bool tab_is_said;                         /* by the page itself: it is the tab's, and no guess */
   bool tab_is_known;                        /* the seal is of this scope; whoever sets another scope sets it to false */
   char csrf_cookie[VSI_REQUEST_SEAL_BYTES]; /* one that the answer sets; "": none */
   vsi_watcher *watcher;                     /* NULL: none */

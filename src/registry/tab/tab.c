@@ -32,6 +32,11 @@ static bool take(vestry_request *req, const char *text, size_t len) {
   return true;
 }
 
+static bool take_said(vestry_request *req, const char *text, size_t len) {
+  req->tab_is_said = take(req, text, len);
+  return req->tab_is_said;
+}
+
 static bool take_cookie(vestry_request *req) {
   const char *header = vestry_request_header(req, "Cookie");
   vestry_slice value;
@@ -40,10 +45,10 @@ static bool take_cookie(vestry_request *req) {
 
 static vestry_err find(vestry_request *req) {
   const json_t *signal = json_object_get(req->signals, SIGNAL);
-  if (take(req, json_string_value(signal), json_string_length(signal))) return VESTRY_OK;
+  if (take_said(req, json_string_value(signal), json_string_length(signal))) return VESTRY_OK;
   const char *field = vestry_request_value(req, VESTRY_IN_FORM, SIGNAL);
   if (req->values[VESTRY_IN_FORM].error == VESTRY_NO_MEMORY) return VESTRY_NO_MEMORY;
-  if (take(req, field, field ? strlen(field) : 0)) return VESTRY_OK;
+  if (take_said(req, field, field ? strlen(field) : 0)) return VESTRY_OK;
   if (req->is_datastar || req->is_copy) return VESTRY_NOT_FOUND;
   if (take_cookie(req)) return VESTRY_OK;
   vestry_err error =
@@ -69,6 +74,10 @@ vestry_err vestry_tab_id(const vestry_request *req, char id[VESTRY_TAB_ID_BYTES]
   memcpy(id, req->tab, VSI_SEAL_ID_LEN);
   id[VSI_SEAL_ID_LEN] = '\0';
   return VESTRY_OK;
+}
+
+bool vestry_tab_is_known(const vestry_request *req) {
+  return !know(req) && req->tab_is_said;
 }
 
 /* No semicolon outside of a string and no slash: the client's reader of expressions splits at them. */
@@ -105,4 +114,34 @@ vestry_err vestry_tab_attributes(const vestry_request *req, vestry_reply *reply,
   if (error) return error;
   memcpy(buffer, text, (size_t)len + 1);
   return VESTRY_OK;
+}
+
+/* ---------------------------------------------------------------------------------------------- what is kept ------ */
+
+#define SAVE                                                                                                           \
+  "try{sessionStorage.setItem('vestry-kept','%s.'+JSON.stringify(Object.fromEntries(Object.entries($)"                 \
+  ".filter(([k])=>k.startsWith('%s')))))}catch(e){}"
+
+/* As the id: the page takes it out when it comes, and puts it back when it goes. */
+static const char kept[] =
+    "<i hidden data-signals=\"((t,o)=>{try{t=sessionStorage.getItem('vestry-kept'),"
+    "sessionStorage.removeItem('vestry-kept'),o=t.startsWith('%s.')?JSON.parse(t.slice(%d)):0}catch(e){}"
+    "return o?(setTimeout(()=>dispatchEvent(new Event('vestry-kept')),1000),o):{}})()\""
+    " data-on:pagehide__window=\"" SAVE "\" data-on:freeze__document=\"" SAVE "\""
+    " data-on:pageshow__window=\"try{evt.persisted?sessionStorage.removeItem('vestry-kept'):0}catch(e){}\""
+    " data-on:resume__document=\"try{sessionStorage.removeItem('vestry-kept')}catch(e){}\"></i>";
+
+static bool is_prefix(const char *prefix) {
+  static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+  size_t len = prefix ? strlen(prefix) : 0;
+  return len && len <= VESTRY_TAB_PREFIX_MAX_BYTES && strspn(prefix, letters) == len &&
+         !(*prefix >= '0' && *prefix <= '9');
+}
+
+vestry_err vestry_tab_keep(const vestry_request *req, vestry_html *html, const char *prefix) {
+  char tag[VSI_SEAL_TAG_LEN + 1], text[sizeof kept + 4 * VSI_SEAL_TAG_LEN + 2 * VESTRY_TAB_PREFIX_MAX_BYTES];
+  if (!req || !html || !is_prefix(prefix)) return VESTRY_INVALID;
+  vsi_seal_tag(&req->v->seals, vestry_request_scope(req), tag);
+  snprintf(text, sizeof text, kept, tag, VSI_SEAL_TAG_LEN + 1, tag, prefix, tag, prefix);
+  return vestry_html_add(html, "%-s", text);
 }
