@@ -142,15 +142,18 @@ static void no_first_key_is_needed(void **state) {
 static void a_refusal_of_one_is_of_all(void **state) {
   (void)state;
   world w;
-  world_begin(&w, (vestry_options){.store = "hash", .max_count = 2});
-  wire r = {0}, next = {0};
+  world_begin(&w, (vestry_options){.store = "hash", .max_count = 4});
+  wire first = {0}, r = {0}, next = {0};
+  wire_plan(&w, &first, &(plan){.key = "x", .keep = true, .more = {{"y", NULL, 0}}});
   wire_plan(&w, &r, &page); /* three entries, room for two */
   assert_int_equal(r.status, 503);
   assert_null(r.connection);
-  assert_int_equal(store_stats_of(w.v).live_count, 0);
+  assert_int_equal(store_stats_of(w.v).live_count, 2);
   wire_plan(&w, &next, &(plan){.key = "b", .keep = true, .more = {{"r", NULL, 0}}});
   assert_int_equal(next.opens, 1);
+  assert_int_equal(store_stats_of(w.v).live_count, 4);
   world_end(&w);
+  wire_finish(&first);
   wire_finish(&r);
   wire_finish(&next);
 }

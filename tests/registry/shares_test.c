@@ -311,6 +311,29 @@ static void without_memory_nobody_is_sent_away(void **state) {
 
 static char lru[] = "lru", hash[] = "hash", own[] = "naive-lru"; /* the last one is an application's */
 
+/* The same of the store as a whole. */
+static void more_keys_than_the_store_may_have_are_refused(void **state) {
+  world w;
+  vestry_options options = options_of(*state);
+  options.max_count = 3;
+  begin(&w, options);
+  w.th.host.log = say;
+  said[0] = '\0';
+  wire good, bad, other;
+  open_as(&w, &good, "ann", &(plan){.key = "good", .keep = true});
+  open_as(&w, &bad, "ann", &(plan){.key = "0", .keep = true, .more = {{"1", "", 5}, {"2", "x", 5}, {"3", NULL, 5}}});
+  assert_int_equal(bad.status, 500);
+  assert_true(is_open(&good));
+  assert_non_null(strstr(said, "max_count"));
+  open_as(&w, &other, "ann", &(plan){.key = "0", .keep = true, .more = {{"1", "", 5}}});
+  assert_true(is_open(&other) && is_open(&good));
+  end(&w);
+  wire_finish(&good);
+  wire_finish(&bad);
+  wire_finish(&other);
+  test_host_assert_clean(&w.th);
+}
+
 #define TEST(function)                                                                                                 \
   cmocka_unit_test_prestate(function, lru), cmocka_unit_test_prestate(function, hash),                                 \
       cmocka_unit_test_prestate(function, own)
@@ -323,6 +346,7 @@ int main(void) {
       TEST(six_tabs_come_to_rest),
       TEST(only_who_stays_takes_a_place),
       TEST(more_keys_than_the_scope_may_have_are_refused),
+      TEST(more_keys_than_the_store_may_have_are_refused),
       TEST(as_many_stay_as_may),
       TEST(without_memory_nobody_is_sent_away),
   };

@@ -39,7 +39,8 @@ struct vestry {
   vestry_profile profiles[VESTRY_PROFILES_MAX]; /* resolved */
   size_t profiles_count;
   bool keep_open;
-  size_t max_per_scope_count, max_per_stream_count; /* 0: no cap; keys beside the first, and joins */
+  size_t max_count, max_per_scope_count; /* of the store, as options say; 0: nothing was said */
+  size_t max_per_stream_count;           /* keys beside the first, and joins */
   size_t max_body_bytes;
   vestry_signals_limits signals;
   uint32_t retry_after_s;

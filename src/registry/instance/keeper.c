@@ -64,30 +64,37 @@ static const vestry_scoped_key *key_at(const vestry_reply *reply, size_t i) {
   return i ? reply->more_keys[i - 1].key : reply->key;
 }
 
-/* A stream that needs more entries in one scope than that may have is never kept: it would throw others out, and then
- * itself. */
-static bool fits_its_scopes(const vestry_dispatch_context *context) {
+static bool refuse_keys(const vestry_dispatch_context *context, const char *option, size_t most) {
+  vsi_log(
+      context->v->host, VESTRY_LOG_ERROR,
+      "a reply: its stream has more keys than %s of vestry_options lets be, %zu: that bounds entries of the store, and "
+      "a key is one. For streams a user there is max_streams_per_scope_count",
+      option, most);
+  return false;
+}
+
+/* A stream that needs more entries, in all or in one scope, than there may be is never kept: it would throw others out,
+ * and then itself. */
+static bool fits_the_store(const vestry_dispatch_context *context) {
   const vestry_reply *reply = context->reply;
-  size_t most = context->v->max_per_scope_count;
-  if (!most || reply->more_keys_count < most || !vsi_reply_stays_open(reply, context->v)) return true;
+  const vestry *v = context->v;
+  if (!vsi_reply_stays_open(reply, v)) return true;
+  if (v->max_count && reply->more_keys_count + (reply->key != NULL) > v->max_count)
+    return refuse_keys(context, "max_count", v->max_count);
+  size_t most = v->max_per_scope_count;
+  if (!most || reply->more_keys_count < most) return true;
   for (size_t i = 0; i <= reply->more_keys_count; i++) {
     size_t count = 0;
     for (size_t k = i; k <= reply->more_keys_count && count <= most; k++)
       count += key_at(reply, i) && key_at(reply, k) && vsi_scoped_key_is_of(key_at(reply, k), &key_at(reply, i)->scope);
-    if (count <= most) continue;
-    vsi_log(
-        context->v->host, VESTRY_LOG_ERROR,
-        "a reply: a stream with more keys in one scope than max_per_scope_count of vestry_options, %zu; that bounds "
-        "entries of the store, a key being one. For streams a user there is max_streams_per_scope_count",
-        most);
-    return false;
+    if (count > most) return refuse_keys(context, "max_per_scope_count", most);
   }
   return true;
 }
 
 void vsi_keeper_find(vestry_dispatch_context *context) {
   const vestry_reply *reply = context->reply;
-  if (!context->targets.count && !context->refusal && !fits_its_scopes(context))
+  if (!context->targets.count && !context->refusal && !fits_the_store(context))
     vsi_context_refuse(context, VESTRY_INVALID);
   if (!reply->key || context->targets.count || context->refusal) return;
   vestry_err error = VESTRY_OK;

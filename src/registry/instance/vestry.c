@@ -194,6 +194,7 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   v->scope = options->scope;
   v->scope_ctx = options->scope_ctx;
   v->keep_open = options->keep_open;
+  v->max_count = options->max_count;
   v->max_per_scope_count = options->max_per_scope_count;
   v->max_per_stream_count = options->max_per_stream_count ? options->max_per_stream_count : VESTRY_REPLY_KEYS_MAX;
   v->max_body_bytes = options->max_body_bytes ? options->max_body_bytes : DEFAULT_BODY_BYTES;
