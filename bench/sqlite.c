@@ -285,9 +285,13 @@ int bench_sqlite(int argc, char **argv) {
   int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
   if (status) return status;
   b.level = level_of(level);
-  if (!b.level || (b.level == VESTRY_SQLITE_PAGES && vestry_sqlite_record_pages())) {
+  if (!b.level) {
     fprintf(stderr, "vestry-bench: sqlite: --level is topics, tables or pages\n");
     return 2;
+  }
+  if (b.level == VESTRY_SQLITE_PAGES && vestry_sqlite_record_pages()) {
+    fprintf(stderr, "vestry-bench: sqlite: SQLite %s has no level PAGES\n", sqlite3_libversion());
+    return 77;
   }
   bool ok = open_side(&b, &b.bare, folder, "bare") && open_side(&b, &b.followed, folder, "followed") &&
             open_followed(&b) && copy_schema(&b) && fill_side(&b, &b.bare) && fill_side(&b, &b.followed) &&

@@ -62,9 +62,9 @@ static void of_a_file_that_is_mapped(void **state) {
 /* A commit that changes no byte has announced a number, which the next one gets: somebody else's. */
 static void behind_one_that_changes_nothing(void **state) {
   (void)state;
-  static const char *const modes[] = {"WAL", "WAL", "DELETE", "DELETE"};
-  static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_PAGES, VESTRY_SQLITE_TABLES, VESTRY_SQLITE_TABLES,
-                                               VESTRY_SQLITE_TOPICS};
+  static const char *const modes[] = {"WAL", "DELETE", "DELETE", "WAL"};
+  static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_TABLES, VESTRY_SQLITE_TABLES, VESTRY_SQLITE_TOPICS,
+                                               VESTRY_SQLITE_PAGES};
   static const char *const idle[] = {
       "INSERT INTO other VALUES(1, 'same') ON CONFLICT(id) DO UPDATE SET x = excluded.x RETURNING id",
       "UPDATE other SET x = 'same' WHERE id = 1 RETURNING x", "UPDATE other SET x = x RETURNING x"};
