@@ -62,7 +62,8 @@ typedef struct vestry_options {
                                    everybody's scope too, the one without a name: with keys in it
                                    (vestry_reply_add_key) all pages together have this bound. Who goes does so for
                                    SIZE, and its browser comes back; a stream with more keys than this, or than
-                                   max_count, is refused: 500, and said in the log. For a bound of streams a user see max_streams_per_scope_count */
+                                   max_count, is refused: 500, and said in the log. For a bound of streams a user see
+                                   max_streams_per_scope_count */
   vestry_purge_fn purge;      /**< value is a vestry_connection */
   void *purge_ctx;
 
