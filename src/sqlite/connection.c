@@ -103,7 +103,7 @@ static void settle_locked(vestry_sqlite_connection *connection) {
   vsi_sqlite_number last;
   connection->is_committing = false;
   if (!atomic_load_explicit(&connection->is_announced, memory_order_relaxed)) return; /* the thread was quicker */
-  int written = count_written(connection);
+  int written = connection->is_sure ? connection->written : count_written(connection);
   bool has_written = connection->is_sure || written != connection->written;
   bool is_read = vsi_sqlite_counter(database, connection->file, &last);
   bool is_reached = is_read && vsi_sqlite_is_reached(connection->announced, last);
@@ -198,7 +198,7 @@ static void say_table(vestry_sqlite_change *change, const char *table) {
 /* Whether a byte of the file changes by it. What is said to have been NULL may have been a column's default. */
 static bool is_sure_change(sqlite3 *db, int operation, bool has_moved) {
   if (operation != SQLITE_UPDATE || has_moved) return true;
-  for (int i = 0, count = sqlite3_preupdate_count(db); i < count; i++)
+  for (int i = sqlite3_preupdate_count(db); i--;) /* keys come first, and change least */
     if (vsi_sqlite_change_is_told(db, i)) return true;
   return false;
 }
@@ -247,8 +247,10 @@ static int before_commit(void *ctx) {
     connection->announced.value++;
   else
     database->is_lost = true;
-  connection->written = count_written(connection);
-  connection->is_mixed = is_mixed(connection->db);
+  if (!connection->is_sure) {
+    connection->written = count_written(connection);
+    connection->is_mixed = is_mixed(connection->db);
+  }
   connection->is_committing = true;
   atomic_store_explicit(&connection->is_announced, true, memory_order_release);
   pthread_mutex_unlock(&database->lock);

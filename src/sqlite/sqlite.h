@@ -95,7 +95,7 @@ struct vestry_sqlite_connection {
   vsi_sqlite_number announced; /* the number that it has, if it comes to be one */
   bool is_shared;              /* its cache is another one's, too */
   /* The connection's thread's. */
-  int written;        /* pages that SQLite had written when the commit was announced, or settled */
+  int written;        /* pages that SQLite had written when a commit that is not sure was announced, or settled */
   bool is_committing; /* behind its commit hook, and before any other */
   bool is_quiet;      /* what is changed now refreshes nothing */
   struct vsi_sqlite_tab_statements {
