@@ -119,6 +119,7 @@ const server_seam microhttpd_seam = {
     .waits_for_none = true,
     .closes_broken = true,
     .refuses_itself = true,
+    .refuses_most = MHD_VERSION >= 0x00097701,
     .stops_s = 5,
 };
 
@@ -133,6 +134,7 @@ const server_seam microhttpd_unix_seam = {
     .waits_for_none = true,
     .closes_broken = true,
     .refuses_itself = true,
+    .refuses_most = MHD_VERSION >= 0x00097701,
     .no_stalled = true,
     .stops_s = 5,
 };

@@ -14,6 +14,13 @@ static vestry_stats stats_of(void) {
   return stats;
 }
 
+/* A status line behind the first; a page may have its version in it. */
+static const char *second_answer(const char *text) {
+  const char *at = text + 10;
+  while ((at = strstr(at, "HTTP/1.1 ")) != NULL && (at[9] < '1' || at[9] > '5')) at += 9;
+  return at;
+}
+
 /* One answer, a 400, and the connection closes. */
 static void assert_refused(const char *text, size_t len) {
   client c;
@@ -22,7 +29,7 @@ static void assert_refused(const char *text, size_t len) {
   int status = client_status(&c);
   if (status != 400) fail_msg("\"%s\" was answered %d", text, status);
   client_read_all(&c);
-  const char *second = strstr(c.text + 10, "HTTP/1.1 ");
+  const char *second = second_answer(c.text);
   if (second && !(seam->refuses_itself && strncmp(second, c.text, 12) == 0))
     fail_msg("\"%s\" was taken for two requests", text);
   client_close(&c);
@@ -76,7 +83,8 @@ static void heads_are_read_in_one_way_only(void **state) {
     assert_refused(text, at);
   }
   server_assert_serves(&s);
-  assert_true(stats_of().turned_away[VESTRY_REFUSAL_AMBIGUOUS] >= 12); /* a server may refuse some by itself */
+  /* a server may refuse some by itself, or most */
+  assert_true(stats_of().turned_away[VESTRY_REFUSAL_AMBIGUOUS] >= (seam->refuses_most ? 1 : 12));
   server_stop(&s);
 }
 

@@ -56,6 +56,7 @@ typedef struct server_seam {
   bool closes_broken;  /* a request whose body breaks off is not answered: the server closes the connection */
   bool refuses_itself; /* the server's own parser refuses first: 413 if a length is no number of its, and the head of
                           such an answer may come twice */
+  bool refuses_most;   /* of the heads that can be read in two ways, and not only some */
   bool no_stalled;     /* a reader that stalls is not found by time, but when its queue is full */
   double stops_s;      /* a stop takes less, and the end of the server with it */
 } server_seam;

@@ -28,6 +28,7 @@ enum {
   MAX_SEND_BUFFER_BYTES = 64 << 20,
   LEAST_RESERVE = 16, /* for the application */
   MOST_RESERVE = 256,
+  STRICT = 1,
   LINE_BYTES = 512
 };
 
@@ -99,8 +100,12 @@ static struct MHD_Daemon *start(vestry_microhttpd *adapter, const vsi_microhttpd
    * when anything happens, but at no stream: these are suspended. */
   unsigned flags = MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
   flags |= settings->tls_key ? MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_TLS : MHD_USE_EPOLL_INTERNAL_THREAD;
-  struct MHD_OptionItem more[4];
+  struct MHD_OptionItem more[5];
   size_t count = 0;
+#if MHD_VERSION >= 0x00097701
+  /* It reads folded lines as one, otherwise, and answers blanks in a target with a redirect (head.c). */
+  more[count++] = (struct MHD_OptionItem){MHD_OPTION_CLIENT_DISCIPLINE_LVL, STRICT, NULL};
+#endif
   /* One thread is no pool. */
   if (settings->threads_count > 1)
     more[count++] = (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)settings->threads_count, NULL};

@@ -10,8 +10,9 @@
  * that was read in a way of libmicrohttpd's own. Only what lies between the first byte of the head and its last is
  * looked at.
  *
- * Other versions may keep heads in other ways, so only this one's are measured; later ones have an option that refuses
- * what is not allowed (MHD_OPTION_CLIENT_DISCIPLINE_LVL). What can be seen in the headers themselves is checked with
+ * Other versions may keep heads in other ways, so only this one's are measured. Later ones have an option that refuses
+ * what is not allowed (MHD_OPTION_CLIENT_DISCIPLINE_LVL), and are started with it (daemon.c): without it 1.0 glues
+ * folded lines to the value before them, and answers two blanks in a request line with a redirect. What can be seen in the headers themselves is checked with
  * every version. */
 #include "adapter/microhttpd/head.h"
 
