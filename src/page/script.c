@@ -75,7 +75,8 @@ static void put_open(vestry_html *html, const vestry_page *page, const char *url
 /* What the client tells of the stream. `retrying`: it looks after it by itself, for as long as it may wait. `finished`:
  * the stream was ended, not broken, as by a log-out elsewhere: the server is asked why, more and more seldom.
  * A page that may not be seen any more is loaded anew, and so gets the answer that says so. That it may not be is known
- * by the status, or since elements came but no sign of a page's stream (el.got is 1, not 2). Not if its stream was
+ * by the status, or since elements came but no sign of a page's stream (el.got is 1, not 2); what is appended leads
+ * elsewhere by itself (vestry_reply_redirect). Not if its stream was
  * never to be had: it would be loaded again and again. */
 static void put_fetch(vestry_html *html) {
   vestry_html_add(html,
@@ -84,7 +85,7 @@ static void put_fetch(vestry_html *html) {
                   " if (of !== el) return;"
                   " if (type.startsWith('datastar-')) el.seen = Date.now();"
                   " if (type === 'datastar-patch-signals') el.got = 2, el.heard = true;"
-                  " if (type === 'datastar-patch-elements') el.got = el.got || 1;"
+                  " if (type === 'datastar-patch-elements' && argsRaw.mode !== 'append') el.got = el.got || 1;"
                   " if (type === 'started') el.got = 0, el.live++;"
                   " if (type === 'retrying') el.seen = Date.now() + %d, $_vestry.offline = true;"
                   " if (type === 'error' && ['401', '403'].includes(argsRaw.status)) leave();"
