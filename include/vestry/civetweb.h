@@ -55,17 +55,19 @@
  *  and the connection closes; what such a head does on other paths is civetweb's affair. Leave paths without a route to
  *  rules that know this.
  *
- *  In a server that has handlers of its own, each route becomes a pattern of civetweb's when it is mounted. What has no
- *  route goes on to the application's handlers and to the server's files, unread, in whatever order these were set;
+ *  In a server that has handlers of its own, each route becomes a pattern of civetweb's when it is mounted. What has
+ *  no route goes on to the application's handlers and to the server's files, unread, in whatever order these were set;
  *  unless answers_all is set, which takes all. Where both have a path, the application's handler goes first if it is
  *  for exactly that path, or for one above it ("/api" is above "/api/events"), or a pattern that was set before the
- *  route; such a handler can hand a request on (vestry_civetweb_serve). Routes are told apart by path: where vestry has
- *  one for GET, a POST is 405, and reaches no pattern that is set later. civetweb's patterns know no case, and '?',
- *  '*', '$' and '|' in a route are any one character to them: a path that is a route's but for these, and is none, is
- *  left to the server's files. A route that is unmounted leaves its path to the server within a fifth of a second after
- *  its last stream there has ended. Neither mount nor unmount from an authorization handler (mg_set_auth_handler), nor
- *  when the server has ended, unless the adapter was stopped before. An authorization handler, global_auth_file and the
- *  like are asked before vestry's routes as before any other handler.
+ *  route; such a handler can hand a request on (vestry_civetweb_serve). Routes are told apart by path: where vestry
+ *  has one for GET, a POST is 405, and reaches no pattern that is set later. civetweb's patterns know no case, and
+ *  '?', '*', '$' and '|' in a route are any one character to them: a path that is a route's but for these, and is
+ *  none, is left to the server's files. A route that is unmounted leaves its path to the server within a fifth of a
+ *  second after its last stream there has ended. Neither mount nor unmount from an authorization handler
+ *  (mg_set_auth_handler), nor when the server has ended, unless the adapter was stopped before. An authorization
+ *  handler, global_auth_file and the like are asked before vestry's routes as before any other handler. civetweb
+ *  compares a path with its patterns one after the other: 50 routes cost a request some 4 µs, 300 some 24;
+ *  answers_all, one pattern for all, costs the same for any number.
  *
  *  Several instances can be in one server, each with an adapter. Their routes are the server's together: one that
  *  another of them has is EXISTS, at create or when it is mounted; of two patterns that match one path the older
