@@ -138,8 +138,8 @@ VESTRY_API vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_
 /* ------------------------------------------------------------------------------------------ state of a tab ------- */
 
 /** Read the state of the tab that a request comes from (vestry/tab.h). A document's is that of the tab that it is made
- *  for, which is a guess: what must not be seen in another tab is read where vestry_tab_is_known is true. In a render, the page renders again when the
- *  state is written.
+ *  for, which is a guess: what must not be seen in another tab is read where vestry_tab_is_known is true. In a render,
+ *  the page renders again when the state is written.
  *  req       the handler's, or vestry_render_request
  *  render    the render that reads, NULL: none
  *  buffer    receives it, at most capacity bytes
