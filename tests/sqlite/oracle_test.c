@@ -122,9 +122,9 @@ static void no_page_shows_what_is_not(void **state) {
 }
 
 /* Worlds in which something was missed: of files that are mapped, behind commits that change nothing (at both levels,
- * with a rollback journal too), where one connection has the file for itself, by what could not be prepared, with views of
- * TEMP, and with virtual tables. A change of how worlds are made makes others of them; what they were is tested one by
- * one in unheard_test.c. */
+ * with a rollback journal too), where one connection has the file for itself, by what could not be prepared, with views
+ * of TEMP, and with virtual tables. A change of how worlds are made makes others of them; what they were is tested one
+ * by one in unheard_test.c. */
 static void what_was_missed_once_is_not(void **state) {
   (void)state;
   static const struct {
