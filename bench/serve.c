@@ -241,7 +241,7 @@ static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *ct
   return error;
 }
 
-/* ---- large answers ------------------------------------------------------------------------------------------------ */
+/* ---- large answers ----------------------------------------------------------------------------------------------- */
 
 enum { LARGE_BYTES = 4 << 20 };
 

@@ -55,9 +55,9 @@ VESTRY_API void vestry_body_destroy(vestry_body *body);
 #define VESTRY_BODY_PIECE_BYTES 16384
 
 /** How much more than seven eighths of vestry_options.max_answer_bytes bodies hold now, or would with one that was just
- *  refused for want of room; 0: no more than that. Whenever it answers an adapter looks here, and closes the connections
- *  whose answers hold most until what they hold is as much; it counts each by vestry_answer_cut. Threads any; does
- *  not block. */
+ *  refused for want of room; 0: no more than that. Whenever it answers an adapter looks here, and closes the
+ *  connections whose answers hold most until what they hold is as much; it counts each by vestry_answer_cut. Threads
+ *  any; does not block. */
 VESTRY_API uint64_t vestry_answer_bytes_excess(const vestry *v);
 /** Count an answer that was cut: vestry_stats.answers_cut_count. Threads any; does not block. */
 VESTRY_API void vestry_answer_cut(vestry *v);
@@ -88,9 +88,9 @@ typedef struct vestry_request_ops {
    *  OK | LIMIT (no room for another stream: vestry answers 503) | NO_MEMORY | UNSUPPORTED. */
   vestry_err (*open)(void *server_request, const vestry_response *head, const vestry_transport_ops **ret_ops,
                      void **ret_transport);
-  /** As respond, with a body that the adapter takes, whatever it returns: it destroys the body when it is sent, or never
-   *  will be. The response has no body, and its body_len is that of the whole. NULL: respond gets all bodies, in memory;
-   *  they are counted nowhere then.
+  /** As respond, with a body that the adapter takes, whatever it returns: it destroys the body when it is sent, or
+   *  never will be. The response has no body, and its body_len is that of the whole. NULL: respond gets all bodies, in
+   *  memory; they are counted nowhere then.
    *  body  NULL: no byte of it is wanted (HEAD), or there is none */
   vestry_err (*respond_body)(void *server_request, const vestry_response *response, vestry_body *body);
 } vestry_request_ops;

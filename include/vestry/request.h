@@ -135,10 +135,10 @@ VESTRY_API vestry_err vestry_reply_status(vestry_reply *reply, int status);
  *  own. OK | INVALID (no token for a name; a control character other than a tab in the value; a header that frames the
  *  body: Content-Length, Transfer-Encoding, Connection, Keep-Alive, Trailer, Upgrade, TE, Date) | NO_MEMORY.
  *
- *  An answer without a Cache-Control of yours is `private, no-store` once a guard or the handler has asked who asks: for
- *  the user or the session, a tab, a token, a nonce, a cookie, or a header that names somebody (Cookie, Authorization,
- *  X-Remote-User, X-Forwarded-User, X-Forwarded-Email). So is every answer that sets a cookie, unless yours says private
- *  or no-store. What else differs from one to another (by scope or peer) you say yourself. */
+ *  An answer without a Cache-Control of yours is `private, no-store` once a guard or the handler has asked who asks:
+ *  for the user or the session, a tab, a token, a nonce, a cookie, or a header that names somebody (Cookie,
+ *  Authorization, X-Remote-User, X-Forwarded-User, X-Forwarded-Email). So is every answer that sets a cookie, unless
+ *  yours says private or no-store. What else differs from one to another (by scope or peer) you say yourself. */
 VESTRY_API vestry_err vestry_reply_header(vestry_reply *reply, const char *name, const char *value);
 /** Who sends a cookie along. */
 typedef enum vestry_same_site {

@@ -291,8 +291,8 @@ static void send_half(client *c) {
   client_say(c, "GET /echo HTTP/1.1\r\nHost: ");
 }
 
-/* All places are held by halves of heads, and the backlog is full of those who gave up waiting. When the others go, too,
- * the next one is served at once. */
+/* All places are held by halves of heads, and the backlog is full of those who gave up waiting. When the others go,
+ * too, the next one is served at once. */
 static void who_has_gone_holds_no_place(void **state) {
   (void)state;
   if (seam->has_own_targets) skip(); /* as long as they have no head they are the daemon's, under its limits */

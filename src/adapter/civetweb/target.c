@@ -1,5 +1,5 @@
-/* civetweb decodes a path, unless it is told not to (decode_url), in place and tidies up a copy of it, so what was sent is gone when the handler is called.
- * What is left tells enough:
+/* civetweb decodes a path in place, unless it is told not to (decode_url), and tidies up a copy of it, so what was sent
+ * is gone when the handler is called. What is left tells enough:
  *   - local_uri_raw is decoded and not tidied up: when it is not the path itself, dots, slashes or backslashes were
  *     taken away;
  *   - a path that was sent with n bytes percent-encoded was 2n bytes longer, and where it ended is known: the query or

@@ -12,8 +12,8 @@
  *
  * Other versions may keep heads in other ways, so only this one's are measured. Later ones have an option that refuses
  * what is not allowed (MHD_OPTION_CLIENT_DISCIPLINE_LVL), and are started with it (daemon.c): without it 1.0 glues
- * folded lines to the value before them, and answers two blanks in a request line with a redirect. What can be seen in the headers themselves is checked with
- * every version. */
+ * folded lines to the value before them, and answers two blanks in a request line with a redirect. What can be seen in
+ * the headers themselves is checked with every version. */
 #include "adapter/microhttpd/head.h"
 
 #include <string.h>

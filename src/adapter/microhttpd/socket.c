@@ -3,8 +3,8 @@
  * which has long gone holds a connection for the whole time-out.
  *
  * A timer looks at all connections that wait for a request, some times a second, and the door does when all places are
- * taken. One that is late is shut down, and one whose peer has ended, if nothing that it sent is unread and both were so
- * some milliseconds ago: what libmicrohttpd has read it takes apart at once, so a request that is complete is being
+ * taken. One that is late is shut down, and one whose peer has ended, if nothing that it sent is unread and both were
+ * so some milliseconds ago: what libmicrohttpd has read it takes apart at once, so a request that is complete is being
  * served by then. libmicrohttpd sees the shutdown
  * as a hang-up, in any mode, and closes.
  *

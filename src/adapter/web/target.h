@@ -13,8 +13,8 @@
  *   - slashes and backslashes that are encoded, and backslashes that are not;
  *   - control bytes and NUL, encoded or not; spaces and bytes above 126 that are not encoded; '#'; a '%' without two
  *     hexadecimal digits; what is no UTF-8 when it is decoded;
- *   - in paths of several segments, letters, digits and - . _ ~ that are encoded, and " < > ` { } that are not: no client
- *     has a reason for either, and somebody who compares paths as they were sent could be led astray;
+ *   - in paths of several segments, letters, digits and - . _ ~ that are encoded, and " < > ` { } that are not: no
+ *     client has a reason for either, and somebody who compares paths as they were sent could be led astray;
  *   - all other forms: "host:443", "ftp://host/", "http://user@host/", "path".
  * A query is not decoded: it is refused for spaces, control bytes and '#' alone.
  *
