@@ -100,7 +100,8 @@ vestry_err vsi_open_file_load(const vestry_host *host, const vsi_open_file *file
   char *bytes = len == SIZE_MAX ? NULL : vsi_alloc(host, len + 1);
   if (!bytes) return VESTRY_NO_MEMORY;
   vestry_err error = VESTRY_OK;
-  for (size_t got = 0, n; !error && got < len; got += n) error = read_file(file, at + got, bytes + got, len - got, &n);
+  for (size_t got = 0, n = 0; !error && got < len; got += n)
+    error = read_file(file, at + got, bytes + got, len - got, &n);
   if (error) {
     vsi_free(host, bytes);
     return error;
