@@ -12,11 +12,7 @@
  * What changes something as it is typed, or as it is named, is the same if it is pressed again before it is answered;
  * messages can be, and channels can be looked at, twice. */
 #define OPTIONS(signals, again)                                                                                        \
-  (&(vestry_backend_action_options){.size = sizeof(vestry_backend_action_options),                                     \
-                                    .filter_include = signals,                                                         \
-                                    .csrf = true,                                                                      \
-                                    .once = true,                                                                      \
-                                    .press = again})
+  (&(vestry_backend_action_options){.filter_include = signals, .csrf = true, .once = true, .press = again})
 #define WITH(signals) OPTIONS(signals, VESTRY_PRESS_UNTIL_ANSWERED)
 #define EACH(signals) OPTIONS(signals, VESTRY_PRESS_EACH)
 #define ALONE         EACH("^tabId$")

@@ -83,7 +83,7 @@ typedef struct vestry_backend_action_options {
   bool csrf; /**< send the page's token along (vestry/csrf.h): of the signal `_csrf`, in the header X-CSRF-Token */
   bool once; /**< have it run once, also if the client repeats it (vestry/once.h): by the signal `_once`, in X-Once.
                   What it sends, signals or a form's fields, is what they were at the press. [cancellation: DISABLED].
-                  For GET it is the header alone: its retries send what is newest. What follows came later: set size */
+                  For GET it is the header alone: its retries send what is newest */
   vestry_press press; /**< of once */
   bool unordered;     /**< of once: sent at once, not behind those of its page that were pressed before it */
 } vestry_backend_action_options;

@@ -98,10 +98,8 @@ typedef struct vestry_options {
   const void *previous_secret; /**< what it sealed is still good: for a change of secrets; NULL: none. Copied */
   size_t previous_secret_len;  /**< of that */
   size_t max_channels_count;   /**< by key, at one time (vestry/broadcast.h); 0: 10,000 */
-  size_t max_subscriptions_count; /**< to topics by key, at one time (vestry/publish.h); 0: 100,000 */
-  size_t max_history_bytes;       /**< what all histories of channels keep together (vestry/history.h); 0: 64 MiB */
-
-  /* Came later: with these, say .size = sizeof(vestry_options), or they are not seen. */
+  size_t max_subscriptions_count;     /**< to topics by key, at one time (vestry/publish.h); 0: 100,000 */
+  size_t max_history_bytes;           /**< what all histories of channels keep together (vestry/history.h); 0: 64 MiB */
   size_t max_streams_per_scope_count; /**< streams that stay open of one scope at most, of a user say: by the scope of
                                            the request that opened them, whatever keys they have in whatever scopes,
                                            and whatever the store. When one more opens, the one that was active (opened,
@@ -147,7 +145,6 @@ typedef struct vestry_stats {
    *  and how many of these ended their stream by an error. */
   uint64_t watches_begun_count, watches_live_count, watches_ended_count;
   uint64_t watch_steps_count, watch_errors_count;
-  /* Came later: with these, say .size = sizeof(vestry_stats), or they are not filled in. */
   /** Sessions (vestry/session.h) that somebody has logged in to and memory holds; and calls of vestry_session_login:
    *  those that said OK, those that failed, and of the first those whose user had a session in memory already. Many
    *  that repeat: a script, or a password that many have. Sessions that ended because their user had too many. */

@@ -41,7 +41,7 @@ typedef struct vestry_value_ops {
    *  through the store is a use. */
   uint64_t (*used_ns)(void *value);
   /** It has ended, or is about to, and only has not left yet: then it makes room in its scope before any other. May run
-   *  under a lock of the store's: read, and do nothing else. NULL: none has. (Came later: it needs the size.) */
+   *  under a lock of the store's: read, and do nothing else. NULL: none has. */
   bool (*has_ended)(void *value);
 } vestry_value_ops;
 

@@ -1,7 +1,7 @@
 /* The one rule for public structs, which grow from version to version (include/vestry/vestry.h says it to users).
  *
- * The first member is `size_t size`: sizeof the struct as the caller was compiled. 0 stands for the struct as it was
- * when its layout was frozen: whoever uses a member that came later sets size too.
+ * The first member is `size_t size`: sizeof the struct as the caller was compiled. 0 stands for the struct as the
+ * first release has it; until there is one, as it is now. A caller that uses a member that came later sets size too.
  *
  * What goes in: a caller that knows fewer members than this library leaves the others at zero, which is the default. A
  * caller that knows more may use what this library knows: what is beyond must be zero. What comes out: the caller gets
@@ -54,12 +54,6 @@ static inline void vsi_result_give(void *ret, const void *own, size_t own_size, 
   memset((char *)ret + known, 0, size - known);
 }
 
-/* The same for structs whose first member that came later is `since`. own: the struct itself. */
-#define VSI_OPTIONS_TAKE_GROWN(own, given, type, since)                                                                \
-  vsi_options_take(&(own), sizeof(own), offsetof(type, since), given)
-
-#define VSI_RESULT_GIVE_GROWN(ret, own, type, since) vsi_result_give(ret, &(own), sizeof(own), offsetof(type, since))
-
 /* The same for structs that have not grown since they were frozen. own: the struct itself. */
 #define VSI_OPTIONS_TAKE(own, given) vsi_options_take(&(own), sizeof(own), sizeof(own), given)
 #define VSI_RESULT_GIVE(ret, own)    vsi_result_give(ret, &(own), sizeof(own), sizeof(own))
@@ -69,7 +63,8 @@ static inline void vsi_result_give(void *ret, const void *own, size_t own_size, 
 /* The same for a table whose first function that came later is `since`; and whether it has one that did. */
 #define VSI_OPS_ARE_KNOWN_GROWN(ops, type, since)                                                                      \
   (((ops)->size == 0 || (ops)->size >= offsetof(type, since)) &&                                                       \
-   vsi_options_are_known(ops, sizeof *(ops), offsetof(type, since)))
-#define VSI_OPS_HAVE(ops, type, member) ((ops)->size >= offsetof(type, member) + sizeof(ops)->member && (ops)->member)
+   vsi_options_are_known(ops, sizeof *(ops), sizeof *(ops)))
+#define VSI_OPS_HAVE(ops, type, member)                                                                                \
+  (((ops)->size == 0 || (ops)->size >= offsetof(type, member) + sizeof(ops)->member) && (ops)->member)
 
 #endif

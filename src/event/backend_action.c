@@ -12,7 +12,7 @@
 #include "base/options.h"
 #include "html/html.h"
 
-enum { MAX_HEADERS = 64, FROZEN_SIZE = offsetof(vestry_backend_action_options, press) };
+enum { MAX_HEADERS = 64 };
 
 static const char *const actions[] = {
 #define ACTION_NAME(name, action) [VESTRY_METHOD_##name] = action,
@@ -257,8 +257,7 @@ static vestry_err put_action(vsi_html *html, vestry_method method, const vestry_
                              const char *url, va_list arguments) {
   static const vsi_format_sink in_url = {put_url, vsi_html_escape_component, vsi_html_escape_js};
   vestry_backend_action_options options = {.size = 0};
-  if (vsi_options_take(&options, sizeof options, FROZEN_SIZE, given) || (unsigned)method >= COUNT(actions) ||
-      !are_valid(&options))
+  if (VSI_OPTIONS_TAKE(options, given) || (unsigned)method >= COUNT(actions) || !are_valid(&options))
     return vsi_html_fail(html, VESTRY_INVALID, "an action's method or options are outside what it accepts");
   const char *quote;
   if (vsi_html_code_begin(html, false, '\'', &quote)) return html->error;

@@ -51,8 +51,7 @@ vestry_err vestry_store_create(const vestry_store_types *types, const char *type
                                vestry_store **ret_store) {
   vestry_store_options own;
   vestry_value_ops value;
-  if (!type || !ret_store || VSI_OPTIONS_TAKE(own, options) ||
-      VSI_OPTIONS_TAKE_GROWN(value, own.value, vestry_value_ops, has_ended))
+  if (!type || !ret_store || VSI_OPTIONS_TAKE(own, options) || VSI_OPTIONS_TAKE(value, own.value))
     return VESTRY_INVALID;
   if (!value.ref || !value.unref || !value.close) return VESTRY_INVALID;
   void *type_ctx = NULL;

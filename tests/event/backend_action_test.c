@@ -127,8 +127,7 @@ static void once(void **state) {
          ONCE "headers:{" Q "X-A" Q ":" Q "b\\x27c" Q "," Q "X-CSRF-Token" Q ":$_csrf," Q NONCE
               "," SNAPSHOT PRIVATE SNAPSHOT_END OF("post"));
   expect(VESTRY_METHOD_DELETE,
-         &(vestry_backend_action_options){.size = sizeof(vestry_backend_action_options),
-                                          .once = true,
+         &(vestry_backend_action_options){.once = true,
                                           .filter_include = "/^a\\.b/",
                                           .filter_exclude = "'",
                                           .cancellation = VESTRY_CANCEL_CLEANUP,
@@ -165,9 +164,9 @@ static void bad_options_are_refused(void **state) {
       {.retry = (vestry_action_retry)4},
       {.cancellation = (vestry_cancellation)-1},
       {.selector = "#a"},
-      {.size = sizeof(vestry_backend_action_options), .press = VESTRY_PRESS_UNTIL_ANSWERED},
-      {.size = sizeof(vestry_backend_action_options), .unordered = true},
-      {.size = sizeof(vestry_backend_action_options), .once = true, .press = (vestry_press)2},
+      {.press = VESTRY_PRESS_UNTIL_ANSWERED},
+      {.unordered = true},
+      {.once = true, .press = (vestry_press)2},
       {.headers_count = 1},
       {.headers = bad, .headers_count = 65},
       {.retry_scaler = -1},

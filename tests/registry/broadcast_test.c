@@ -327,7 +327,7 @@ static void channels_are_bounded(void **state) {
 static void a_reply_joins_as_many_as_it_may(void **state) {
   (void)state;
   world w;
-  world_begin(&w, (vestry_options){.size = sizeof(vestry_options), .max_per_stream_count = 16});
+  world_begin(&w, (vestry_options){.max_per_stream_count = 16});
   wire r = {.datastar = true};
   visit v = {.ignores = true};
   vestry_key keys[18];

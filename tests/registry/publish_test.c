@@ -251,7 +251,7 @@ static void subscriptions_are_bounded(void **state) {
 static void a_reply_subscribes_as_often_as_it_may(void **state) {
   (void)state;
   world w;
-  begin(&w, (vestry_options){.size = sizeof(vestry_options), .max_per_stream_count = 16});
+  begin(&w, (vestry_options){.max_per_stream_count = 16});
   wire r = {.datastar = true};
   ear ears[18] = {{.calls = 0}};
   visit v = {.key = JOBS, .ignores = true, .w = &w};

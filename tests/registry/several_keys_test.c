@@ -181,7 +181,7 @@ static vestry_err look_at_devices(const vestry_request *req, vestry_reply *reply
 static void a_stream_may_have_many_keys(void **state) {
   (void)state;
   world w;
-  world_begin(&w, (vestry_options){.size = sizeof(vestry_options), .max_per_stream_count = 200});
+  world_begin(&w, (vestry_options){.max_per_stream_count = 200});
   w.th.host.log = say;
   said[0] = '\0';
   int count = 200;

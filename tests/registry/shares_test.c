@@ -22,11 +22,7 @@ static vestry_err by_user(const vestry_request *req, vestry_reply *reply, char *
 static vestry_store_types *types;
 
 static vestry_options options_of(const char *store) {
-  return (vestry_options){.size = sizeof(vestry_options),
-                          .store = store,
-                          .store_types = types,
-                          .scope = by_user,
-                          .max_streams_per_scope_count = CAP};
+  return (vestry_options){.store = store, .store_types = types, .scope = by_user, .max_streams_per_scope_count = CAP};
 }
 
 static void begin(world *w, vestry_options options) {

@@ -40,5 +40,5 @@ void vestry_stats_get(vestry *v, vestry_stats *ret_stats) {
   for (size_t i = 0; i < VESTRY_CAUSE_COUNT; i++) stats.closed_by_cause[i] = group.closed_by_cause[i];
   vsi_intake_stats(v, &stats);
   vsi_session_stats(v, &stats);
-  VSI_RESULT_GIVE_GROWN(ret_stats, stats, vestry_stats, sessions_live_count);
+  VSI_RESULT_GIVE(ret_stats, stats);
 }

@@ -177,7 +177,7 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   vestry_options own;
   const vestry_options *options = &own;
   if (!ret_instance) return VESTRY_INVALID;
-  if (VSI_OPTIONS_TAKE_GROWN(own, given, vestry_options, max_streams_per_scope_count))
+  if (VSI_OPTIONS_TAKE(own, given))
     return refuse(vestry_host_default(), "the options have a size that is none, or members of a later vestry");
   const vestry_host *host = host_of(options);
   const char *mistake = find_mistake(options), *part = "";

@@ -34,7 +34,35 @@ typedef struct vestry_response {
   size_t body_len;
 } vestry_response;
 
-/** A server's request. Called on the serving thread only, while vestry_serve runs. All are mandatory. */
+/** A body that is the adapter's, until it destroys it: bytes, or a part of a file. */
+typedef struct vestry_body vestry_body;
+
+/** Its bytes; NULL: it is in a file. Threads any; does not block. */
+VESTRY_API const void *vestry_body_bytes(const vestry_body *body);
+/** How much memory it holds; of a file this is a piece of it, VESTRY_BODY_PIECE_BYTES. Counted in
+ *  vestry_stats.answer_bytes, but for what is below a kilobyte, which is 0. Threads any; does not block. */
+VESTRY_API size_t vestry_body_held_bytes(const vestry_body *body);
+/** Read from it, of either kind.
+ *  at       below its length
+ *  ret_len  at least 1, at most capacity
+ *  Returns  OK | IO (its file has become shorter, or cannot be read: the connection is to be closed, as less than was
+ *           announced was sent)
+ *  Threads  any, one at a time; blocks on the file system */
+VESTRY_API vestry_err vestry_body_read(vestry_body *body, uint64_t at, void *buffer, size_t capacity, size_t *ret_len);
+/** What it held is given back. NULL is accepted. Before the instance is destroyed. Threads any; does not block. */
+VESTRY_API void vestry_body_destroy(vestry_body *body);
+/** Files are read in pieces of no more than so many bytes. */
+#define VESTRY_BODY_PIECE_BYTES 16384
+
+/** How much more than seven eighths of vestry_options.max_answer_bytes bodies hold now, or would with one that was just
+ *  refused for want of room; 0: no more than that. Whenever it answers an adapter looks here, and closes the
+ *  connections whose answers hold most until what they hold is as much; it counts each by vestry_answer_cut. Threads
+ *  any; does not block. */
+VESTRY_API uint64_t vestry_answer_bytes_excess(const vestry *v);
+/** Count an answer that was cut: vestry_stats.answers_cut_count. Threads any; does not block. */
+VESTRY_API void vestry_answer_cut(vestry *v);
+
+/** A server's request. Called on the serving thread only, while vestry_serve runs. All but the last are mandatory. */
 typedef struct vestry_request_ops {
   size_t size; /**< sizeof(vestry_request_ops), or 0 */
   /** "GET"…; the path, URL-decoded, without query; the query without '?', as sent, NULL: none. Valid while serving. */
@@ -60,6 +88,11 @@ typedef struct vestry_request_ops {
    *  OK | LIMIT (no room for another stream: vestry answers 503) | NO_MEMORY | UNSUPPORTED. */
   vestry_err (*open)(void *server_request, const vestry_response *head, const vestry_transport_ops **ret_ops,
                      void **ret_transport);
+  /** As respond, with a body that the adapter takes, whatever it returns: it destroys the body when it is sent, or
+   *  never will be. The response has no body, and its body_len is that of the whole. NULL: respond gets all bodies, in
+   *  memory; they are counted nowhere then.
+   *  body  NULL: no byte of it is wanted (HEAD), or there is none */
+  vestry_err (*respond_body)(void *server_request, const vestry_response *response, vestry_body *body);
 } vestry_request_ops;
 
 /** Serve one request: read and check its body and signals, call the handler, perform its reply.
@@ -76,11 +109,38 @@ typedef struct vestry_request_ops {
 VESTRY_API vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_request,
                                    vestry_handler_fn handler, void *app, vestry_connection **ret_connection);
 
+/** The server_request that vestry_serve was given, for a function of the adapter's own that makes the server's object
+ *  of it (vestry_civetweb_request_of, say). ops the adapter's: whose request it is shows by them Returns NULL:
+ *  it is another adapter's, or a copy, as pages and parts are rendered with. Valid while serving Threads  that of the
+ *  request; does not block */
+VESTRY_API void *vestry_request_server(const vestry_request *req, const vestry_request_ops *ops);
+
 /** What a look at the routes says to a request's head: 200, there is one; 204, it is answered by the method alone
  *  (OPTIONS); 404 or 405. For adapters that read bodies ahead: with another answer than 200 vestry_serve reads none.
  *  path      URL-decoded, without query
  *  Threads  any; does not block */
 VESTRY_API int vestry_route_status(vestry *v, const char *method, const char *path);
+
+/** Who is told of an instance's routes: an adapter inside a server that has handlers of others too, and is to be given
+ *  no paths but vestry's. Both are called in turn, never at once for one instance, and under a lock of its routes: they
+ *  must neither mount nor unmount, nor wait for anybody who does. */
+typedef struct vestry_route_follower {
+  size_t size; /**< sizeof(vestry_route_follower), or 0 */
+  /** A route is about to be mounted; method and pattern as vestry_route was given them, borrowed. OK | any other error:
+   *  it is not mounted, and vestry_route returns that. */
+  vestry_err (*mounts)(void *ctx, const char *method, const char *pattern);
+  /** It is no route any more, or was refused after all; requests may still be in it. */
+  void (*unmounted)(void *ctx, const char *method, const char *pattern);
+} vestry_route_follower;
+
+/** Be told of the routes that there are, and of each that comes and goes.
+ *  follower, ctx  borrowed until vestry_routes_unfollow; ctx: one instance, one follower
+ *  Returns  OK | INVALID (an argument; ctx follows already) | NO_MEMORY | what mounts said to a route that was there:
+ *           then unmounted was called for those before it, and nobody follows
+ *  Threads  any, but not from inside a follower; blocks while another thread mounts */
+VESTRY_API vestry_err vestry_routes_follow(vestry *v, const vestry_route_follower *follower, void *ctx);
+/** Be told no more: when it returns, none of its functions runs. Who does not follow is accepted. Threads as follow. */
+VESTRY_API void vestry_routes_unfollow(vestry *v, void *ctx);
 
 /** A server of an adapter's, for vestry_server_create. All are mandatory. */
 struct vestry_server_adapter {

@@ -54,6 +54,12 @@ typedef enum vestry_cancellation {
   VESTRY_CANCEL_DISABLED  /**< both go on */
 } vestry_cancellation;
 
+/** What a second press is, of an action that runs once. */
+typedef enum vestry_press {
+  VESTRY_PRESS_EACH = 0,       /**< an action of its own: two presses are two messages */
+  VESTRY_PRESS_UNTIL_ANSWERED, /**< none, if it says the same before the first is answered, or is of a double click */
+} vestry_press;
+
 /** For retry_max_count: without end. */
 #define VESTRY_RETRY_FOREVER UINT32_MAX
 
@@ -66,7 +72,7 @@ typedef struct vestry_backend_action_options {
   size_t headers_count;            /**< at most 64 */
   const char *filter_include;      /**< a regular expression (JavaScript's): signals, by path, that are sent [all] */
   const char *filter_exclude;      /**< and that are not ['(^|\.)_'] */
-  const json_t *payload;           /**< sent instead of the signals; NULL: none */
+  const json_t *payload;           /**< sent instead of the signals; NULL: none, but see once */
   vestry_when_hidden when_hidden;
   vestry_action_retry retry;
   uint32_t retry_interval_ms; /**< before the first retry [1,000] */
@@ -75,7 +81,11 @@ typedef struct vestry_backend_action_options {
   uint32_t retry_max_count;   /**< [10]; VESTRY_RETRY_FOREVER */
   vestry_cancellation cancellation;
   bool csrf; /**< send the page's token along (vestry/csrf.h): of the signal `_csrf`, in the header X-CSRF-Token */
-  bool once; /**< have it run once, also if the client repeats it (vestry/once.h): by the signal `_once`, in X-Once */
+  bool once; /**< have it run once, also if the client repeats it (vestry/once.h): by the signal `_once`, in X-Once.
+                  What it sends, signals or a form's fields, is what they were at the press. [cancellation: DISABLED].
+                  For GET it is the header alone: its retries send what is newest */
+  vestry_press press; /**< of once */
+  bool unordered;     /**< of once: sent at once, not behind those of its page that were pressed before it */
 } vestry_backend_action_options;
 
 /** Write an action string.
@@ -85,7 +95,9 @@ typedef struct vestry_backend_action_options {
  *  url      a format as that of vestry_html_add, for a URL: %s is percent-encoded as one component of it (a path
  *           segment, a name or value of the query), so that it can hold anything; %-s is part of the URL as it is, and
  *           "%-s" alone takes a whole URL. Either way it cannot leave the JavaScript string. (A segment that is "." or
- *           ".." goes up the path all the same: URLs have no escape for these two.)
+ *           ".." goes up the path all the same: URLs have no escape for these two.) In the format itself, {$room.id} is
+ *           what that signal is in the page when the action runs, likewise percent-encoded as one component:
+ *           "/rooms/{$room.id}/messages"; names are letters, digits and '_'
  *  Returns  OK | INVALID (method, options, format, an empty URL, buffer NULL with capacity > 0) | TOO_LARGE (capacity)
  *           | NO_MEMORY (only with a payload, whose JSON jansson writes)
  *  Threads  any; does not block */

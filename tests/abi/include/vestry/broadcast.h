@@ -34,7 +34,7 @@ extern "C" {
  *  may be older than what the page is sent first.
  *  scope    whose channel it is; NULL: the request's
  *  key      copied
- *  Returns  OK | INVALID, TOO_LARGE (scope, key) | LIMIT (16 channels, topics and places of one reply;
+ *  Returns  OK | INVALID, TOO_LARGE (scope, key) | LIMIT (max_per_stream_count of vestry_options;
  *           or vestry_options.max_channels_count, but never for a channel that is there) | NO_MEMORY (may be
  *           left to vestry)
  *  Threads  the handler's */

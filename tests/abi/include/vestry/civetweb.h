@@ -14,8 +14,9 @@
  *  civetweb gives each stream a worker thread for its life. When all are parked nothing else is served, so streams are
  *  admitted up to num_threads less a reserve; beyond it the answer is 503 with Retry-After. Set num_threads to the
  *  streams you want plus the reserve, connection_queue to match, listen_backlog to 4096 (whoever finds it full comes
- *  back a second later), tcp_nodelay to 1 (otherwise small patches wait for 40 ms), and request_timeout_ms to how long
- *  a client may stall.
+ *  back a second later), tcp_nodelay to 1 (otherwise small patches wait for 40 ms), decode_url to no if parameters in
+ *  paths may hold anything (docs/security.md: it forgets how a path was sent), and request_timeout_ms to how long a
+ *  client may stall.
  *
  *  How soon a stream ends when its client has gone: civetweb itself sees it at the second write after it, which is the
  *  second heartbeat. But on Linux the kernel is asked every watch_ms which sockets the server's ports have
@@ -54,8 +55,24 @@
  *  and the connection closes; what such a head does on other paths is civetweb's affair. Leave paths without a route to
  *  rules that know this.
  *
- *  Handlers that the application gave the server itself go first: those for exactly a request's path or one above it,
- *  and patterns that were there before create. What has no route is left to the server, unless answers_all is set.
+ *  In a server that has handlers of its own, each route becomes a pattern of civetweb's when it is mounted. What has
+ *  no route goes on to the application's handlers and to the server's files, unread, in whatever order these were set;
+ *  unless answers_all is set, which takes all. Where both have a path, the application's handler goes first if it is
+ *  for exactly that path, or for one above it ("/api" is above "/api/events"), or a pattern that was set before the
+ *  route; such a handler can hand a request on (vestry_civetweb_serve). Routes are told apart by path: where vestry
+ *  has one for GET, a POST is 405, and reaches no pattern that is set later. civetweb's patterns know no case, and
+ *  '?', '*', '$' and '|' in a route are any one character to them: a path that is a route's but for these, and is
+ *  none, is left to the server's files. A route that is unmounted leaves its path to the server within a fifth of a
+ *  second after its last stream there has ended. Neither mount nor unmount from an authorization handler
+ *  (mg_set_auth_handler), nor when the server has ended, unless the adapter was stopped before. An authorization
+ *  handler, global_auth_file and the like are asked before vestry's routes as before any other handler. civetweb
+ *  compares a path with its patterns one after the other: 50 routes cost a request some 4 µs, 300 some 24;
+ *  answers_all, one pattern for all, costs the same for any number.
+ *
+ *  Several instances can be in one server, each with an adapter. Their routes are the server's together: one that
+ *  another of them has is EXISTS, at create or when it is mounted; of two patterns that match one path the older
+ *  adapter's has it. They park the same workers: no adapter opens a stream while all of them together have as many as
+ *  its own capacity. An adapter that has stopped has no routes any more, but answers 503 where nobody else has one.
  *
  *  civetweb answers from mg_start on, 404 while the adapter is not there. When a server comes back, pages come back in
  *  the same moment, and those that get a 404 do not try again. So call create in mg_callbacks.init_context, which
@@ -67,6 +84,7 @@
 
 #include "vestry/adapter.h"
 
+struct mg_connection;
 struct mg_context;
 
 #ifdef __cplusplus
@@ -89,7 +107,8 @@ typedef struct vestry_civetweb_options {
                                  so long as civetweb waits, which is request_timeout_ms for each byte anew */
   uint64_t linger_ms;       /**< in which the rest of a body must be there that was answered before it ended (413, 405);
                                  0: 2,000, at most request_timeout_ms; VESTRY_NEVER_MS as above */
-  uint32_t max_per_address; /**< connections of one IPv4 address, or of one IPv6 /64, at once. A request beyond it is
+  uint32_t max_per_address; /**< the server's: of several instances in it the first says it, the others leave it 0.
+                                 Connections of one IPv4 address, or of one IPv6 /64, at once. A request beyond it is
                                  answered 503 and closed. Ten times a second this process's descriptors are looked
                                  through: of an address that has too many, those that are in no request are shut, the
                                  longest silent first (needs /proc). Those that civetweb has not accepted yet are not
@@ -118,11 +137,40 @@ VESTRY_API vestry_err vestry_civetweb_check(const char *const *settings, char *w
  *  options      NULL: the defaults; copied
  *  ret_adapter  owned by the caller; untouched on failure
  *  Returns  OK (also when the kernel does not tell about sockets: that is logged, and heartbeats find who has gone) |
- *           INVALID (an argument; num_threads leaves no room for a stream) | LIMIT (RLIMIT_NOFILE, as check says; the
- *           host's log has the numbers) | NO_MEMORY | CLOSED (the instance's runtime) | IO (no randomness)
+ *           INVALID (an argument; num_threads leaves no room for a stream; a max_per_address that is not that of the
+ *           instance which is there) | EXISTS (another instance in this server has one of the routes: logged) | LIMIT
+ *           (RLIMIT_NOFILE, as check says; the host's log has the numbers) | NO_MEMORY | CLOSED (the instance's
+ *           runtime) | IO (no randomness)
  *  Threads  any; does not block. The watch runs on a timer of the instance's runtime, 2 to 4 ms each time */
 VESTRY_API vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server,
                                              const vestry_civetweb_options *options, vestry_civetweb **ret_adapter);
+
+/** For mg_callbacks.http_error: answers what civetweb refuses by itself with the status and its words, and closes.
+ *  Without it a request line that civetweb cannot read comes back in the status line ("HTTP/b HTTP/1.1 400").
+ *  vestry_server_civetweb has it.
+ *  Returns  0: answered
+ *  Threads  civetweb's; blocks in writing */
+VESTRY_API int vestry_civetweb_http_error(struct mg_connection *conn, int status, const char *message);
+
+/** Serve a request from inside a handler of the application's own, or from its begin_request: one that goes before
+ *  vestry's routes, see above.
+ *      static int own(struct mg_connection *conn, void *app) { // for "/api", and all below it
+ *        int status = vestry_civetweb_serve(adapter, conn);
+ *        return status ? status : …;
+ *      }
+ *  conn     nothing of its body was read, and nothing written
+ *  Returns  0: no route has this path (and answers_all is not set); nothing was read, nothing written | the status: it
+ *           was answered, or was a stream that has ended
+ *  Threads  the one that civetweb called the handler on; blocks for a stream's life, as civetweb's own do */
+VESTRY_API int vestry_civetweb_serve(vestry_civetweb *adapter, struct mg_connection *conn);
+
+/** civetweb's own object of a request, for what vestry does not ask it: mg_get_request_info(conn)->remote_user and
+ *  ->user_data, a cookie by the program's own log-in. In vestry_options.scope it decides whose request it is. Nothing
+ *  may be written to it, and of a body nothing read.
+ *  Returns  NULL: the request is no civetweb server's, or a copy, as pages and parts are rendered with. Valid until the
+ *           handler, guard or scope function that asked has returned
+ *  Threads  that of the request; does not block */
+VESTRY_API struct mg_connection *vestry_civetweb_request_of(const vestry_request *req);
 
 /** Refuse new requests (503), abort this adapter's streams for SHUTDOWN, wait until no handler of it runs.
  *  Returns  OK | TIMEOUT (a handler is stuck in a write to a stalled client, at most until request_timeout_ms, or until

@@ -18,16 +18,19 @@
  *    members. Nothing is waited for.
  *  - vestry_refresh: of the cluster's pages, on all nodes; several within 5 ms travel together. (vestry_refresh_here
  *    stays here.)
- *  - Keys: a stream that REPLACEs closes those that other nodes have under its key; of two at the same time, or after a
- *    partition, the newer one stays. MANY counts on each node by itself. REJECT refuses if another node is known to
+ *  - Keys: a stream that REPLACEs closes those that other nodes have under its key, however they were put, if they were
+ *    opened before it: within milliseconds, or when a partition heals. Of two that REPLACE the newer one stays; of two
+ *    within what messages take, one. (Those that did not REPLACE are found by looking through the store: a key that is
+ *    put in two ways costs that.) MANY counts on each node by itself. REJECT refuses if another node is known to
  *    hold the key; two that come within milliseconds may both be let in. REUSE looks at this node alone.
- *    With options.strict both let one stream in, on whatever node: who comes second is told EXISTS (409), by REUSE too
- *    if another node has it. The handler's thread asks all nodes and the broker for that, once for each stream that is
- *    kept so, and waits as vestry_dispatch does, and for the broker's claim, which may take seconds if that is ill.
- *    Where somebody who lives has not answered, where nothing can be claimed, or on a thread that must not wait, nobody
- *    is let in: LIMIT (503). A stream's end frees its key at once, a node's death after dead_ms. In a partition only
- *    the part with the claims lets in more, once the other one is taken for dead; that keeps what it has, so that there
- *    may be two until one ends.
+ *    With options.strict both let one stream in, on whatever node: who comes second is told EXISTS (409), by REUSE
+ *    too if another node has it. The handler's thread asks all nodes and the broker for that, once for each stream
+ *    that is kept so, and waits as vestry_dispatch does, and for the broker's claim, which may take seconds if that
+ *    is ill. Where somebody who lives has not answered, where nothing can be claimed, on a thread that must not wait,
+ *    and for dead_ms after this node has begun or has reached the broker again, nobody is let in: LIMIT (503). A
+ *    stream's end frees its key at once, a node's death after dead_ms. In a partition only the part with the claims
+ *    lets in more, once the other one is taken for dead; that keeps what it has, so that there may be two until one
+ *    ends.
  *  - A presence with a name (vestry/presence.h): who is at a place of any node.
  *  - Pages: a tab that comes to another node with what it has seen is sent what differs, and nothing where nothing does
  *    (vestry/page.h), if the cluster was given these pages.
@@ -36,17 +39,20 @@
  *
  *  Order: what one node sends for one key, or to one channel, arrives in order, and once. Loss is told: by an error to
  *  who sends, or as a gap to who should have received (on_gap), within a second while nodes hear each other; then all
- *  pages of that node render again. A gap can be told where nothing was lost. What a node has said that was cut off,
+ *  pages of that node render again. Who opens a stream, or joins a channel, while something is sent to its key, and has
+ *  not told of it yet, has a gap too. A gap can be told where nothing was lost. What a node has said that was cut off,
  *  and that died before anybody heard it again, nobody knows of.
  *
  *  Nodes tell each other every heartbeat_ms that they live. One that was not heard for suspect_ms is suspect, and is
- *  asked as ever; after dead_ms it is dead: nobody asks it. When nodes hear each other again, both have a gap. A node
- *  that begins to drain (vestry/drain.h) says so at once, and stays for what it holds; when its instance closes it says
- *  goodbye.
+ *  asked as ever; after dead_ms it is dead: nobody asks it. A node that starts again before it was missed is known
+ *  within three heartbeats. When nodes hear each other again, both have a gap. A node that begins to drain
+ *  (vestry/drain.h) says so at once, and stays for what it holds; when its instance closes it says goodbye.
  *
- *  What nodes say is sealed with the secret: who has it is trusted, up to the allow-list. Keys and scopes are in
- *  messages, never in subjects: these are "vestry.<hash>.all" and "vestry.<hash>.n.<hash>". Nothing is encrypted: use
- *  TLS to the broker. docs/cluster-wire.md has the format. Nodes have one byte order. */
+ *  What nodes say is sealed with the secret: who has it is trusted, up to the allow-list. Who reaches the broker
+ *  without it can read, and record, but what is played back is nothing: a node counts once it has answered a challenge,
+ *  and each message once. Keys and scopes are in messages, never in subjects: these are "vestry.<hash>.all" and
+ *  "vestry.<hash>.n.<hash>". Nothing is encrypted: use TLS to the broker. docs/cluster-wire.md has the format, and what
+ *  is believed of it. Nodes have one byte order, and one version of the format: one of another version is logged. */
 #ifndef VESTRY_CLUSTER_H
 #define VESTRY_CLUSTER_H
 
@@ -71,7 +77,8 @@ typedef enum vestry_member_state {
   VESTRY_MEMBER_SUSPECT, /**< not heard of for suspect_ms */
   VESTRY_MEMBER_DEAD,    /**< not for dead_ms */
   VESTRY_MEMBER_LEFT,    /**< it has said goodbye */
-  VESTRY_MEMBER_REFUSED, /**< of this node only: another one of its name was there before. It hears and says nothing */
+  VESTRY_MEMBER_REFUSED, /**< of this node only: another one of its name was there before. It hears and says nothing,
+                              and all others are DEAD to it */
   VESTRY_MEMBER_DRAINING /**< it drains (vestry/drain.h): it takes no new streams, and is asked for those it has.
                               Behind it comes SUSPECT, DEAD or LEFT */
 } vestry_member_state;
@@ -112,6 +119,8 @@ typedef struct vestry_cluster_options {
   void *ctx;                  /**< handed to both */
   bool strict;                /**< REJECT and REUSE are exact (see above); the broker must be able to claim. The same on
                                     all nodes */
+  size_t
+      max_waiting_count; /**< dispatches, counts and pages that wait for answers at once [65,536]: one more is FULL */
 } vestry_cluster_options;
 
 /** Join a cluster: start the broker, and tell whoever is there.
@@ -233,7 +242,7 @@ typedef struct vestry_cluster_stats {
   uint64_t send_failed_count; /**< that it has not */
   uint64_t received_count, taken_count, duplicates_count;
   uint64_t malformed_count;        /**< not of this cluster's secret, or not well formed */
-  uint64_t stale_count;            /**< from or for a former life of a node */
+  uint64_t stale_count;            /**< from or for a former life of a node, or one that has not proven that it lives */
   uint64_t gaps_count, lost_count; /**< gaps that were told; messages in them */
   uint64_t over_budget_count;      /**< refused for max_inward_bytes */
   uint64_t inward_bytes;           /**< now */
@@ -243,6 +252,8 @@ typedef struct vestry_cluster_stats {
   uint64_t claims_count;           /**< keys that were claimed, or were not: */
   uint64_t claims_refused_count;   /**< of these, another node had it */
   uint64_t claims_unknown_count;   /**< of these, it could not be known */
+  uint64_t over_waiting_count;     /**< refused for max_waiting_count: in unsent_count or refused_count */
+  uint64_t other_version_count;    /**< of malformed_count: of a node with this secret that is of another version */
 } vestry_cluster_stats;
 
 /** A snapshot. Threads any; takes locks briefly. */

@@ -169,6 +169,11 @@ VESTRY_API vestry_err vestry_connection_patch_signals_text(vestry_connection *co
 VESTRY_API vestry_err vestry_connection_execute_script(vestry_connection *connection, const char *script, size_t len,
                                                        const vestry_script_options *options);
 
+/** The same for vestry_event_plain: an event with a name and data of your own, for pages without Datastar and for other
+ *  programs (vestry_reply_any_client lets those in). */
+VESTRY_API vestry_err vestry_connection_event(vestry_connection *connection, const char *name, const char *data,
+                                              size_t len, const vestry_plain_options *options);
+
 /** The same for vestry_event_remove and vestry_event_redirect. Other events are made by their own functions (event.h,
  *  script.h) and sent by vestry_connection_send. */
 VESTRY_API vestry_err vestry_connection_remove_elements(vestry_connection *connection, const char *selector,

@@ -176,6 +176,24 @@ VESTRY_API vestry_err vestry_event_remove_signals(const vestry_host *host, const
 VESTRY_API vestry_err vestry_event_script(const vestry_host *host, const char *script, size_t len,
                                           const vestry_script_options *options, vestry_event **ret_event);
 
+/** How a plain event is written. Zero is the default. */
+typedef struct vestry_plain_options {
+  size_t size;                /**< sizeof(vestry_plain_options), or 0 */
+  vestry_event_options event; /**< here a retry_ms of 1000 is written, too: an EventSource waits longer by itself */
+} vestry_plain_options;
+
+/** An event with a name and data of your own, for readers that are not Datastar: `new EventSource(url)` with
+ *  addEventListener(name, …), curl, another program. The Datastar client passes over it. It is never conflated.
+ *  name     on one line; NULL or "": none, which an EventSource calls "message". Not one that begins with "datastar":
+ *           whoever chose it could patch a page
+ *  data     UTF-8, len bytes; copied; CR, LF and CRLF each end a line, and are read as LF. It may be empty
+ *  options  NULL: the defaults
+ *  Returns  OK | INVALID (a line break in name or id, such a name, data NULL with len > 0, an options size larger than
+ *           this version's) | TOO_LARGE | NO_MEMORY
+ *  Threads  any; does not block */
+VESTRY_API vestry_err vestry_event_plain(const vestry_host *host, const char *name, const char *data, size_t len,
+                                         const vestry_plain_options *options, vestry_event **ret_event);
+
 /** A comment: ignored by the page, keeps the stream alive. text NULL or "": the heartbeat (":" and an empty line).
  *  Returns  OK | INVALID (a line break in the text) | TOO_LARGE | NO_MEMORY. Threads any; does not block */
 VESTRY_API vestry_err vestry_event_comment(const vestry_host *host, const char *text, vestry_event **ret_event);

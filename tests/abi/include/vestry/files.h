@@ -9,9 +9,14 @@
  *  `name.br` or `name.gz` beside it, no older than itself, is sent so encoded to who accepts it.
  *
  *  There is no way out of the folder: no symbolic link is followed, no segment begins with a dot, and what is no
- *  regular file is not there. Files are read whole, for each request, on the thread that serves it, and their ETag is a
- *  hash of what was read: replace a file (write another, rename it) and the next request has the new one. Many large
- *  files belong to a proxy in front. */
+ *  regular file is not there. An ETag is a hash of the file. Files are read for that when they are first asked for, on
+ *  the thread that serves, and then only as far as they are sent, piece by piece from their descriptors: an answer
+ *  holds no more than a piece, and HEAD, 304 and ranges read nothing else. (A thousand files are remembered, each until
+ *  it changes; one that has changed in the last tenth of a second is hashed each time.)
+ *
+ *  Replace a file (write another, rename it) and the next request has the new one. One that is written over while it is
+ *  being sent arrives mixed; one that becomes shorter breaks the connection off. Many large files belong to a proxy in
+ *  front. */
 #ifndef VESTRY_FILES_H
 #define VESTRY_FILES_H
 

@@ -63,6 +63,9 @@
 extern "C" {
 #endif
 
+struct MHD_Connection;
+struct MHD_Daemon;
+
 /** A libmicrohttpd server with an instance's routes. */
 typedef struct vestry_microhttpd vestry_microhttpd;
 
@@ -115,7 +118,101 @@ extern VESTRY_API const vestry_server_adapter vestry_server_microhttpd;
 VESTRY_API vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *options,
                                                vestry_microhttpd **ret_adapter);
 
-/** The port it listens on; 0: a UNIX socket. Threads any. */
+/** Inside a daemon of the application's own. Zero is the default. */
+typedef struct vestry_microhttpd_attach_options {
+  size_t size;           /**< sizeof(vestry_microhttpd_attach_options), or 0 */
+  uint32_t max_streams;  /**< open at once; beyond it 503 with Retry-After. 0: 10,000; at most 1,000,000 */
+  uint32_t max_requests; /**< that are read or served at once; beyond it the connection is closed, and BUDGET counted.
+                                 0: 1,024; at most 1,048,576 */
+  uint64_t request_timeout_ms; /**< a request's body must be there, whole, so long after its head; else the connection
+                                    is shut down. 0: 30,000; VESTRY_NEVER_MS: the daemon's time-out alone counts */
+  uint64_t lost_ms;            /**< as in vestry_microhttpd_options; of streams */
+  size_t send_buffer_bytes;    /**< the same */
+} vestry_microhttpd_attach_options;
+
+/** Serve an instance's routes inside a daemon of the application's own, whose access handler asks vestry first:
+ *
+ *      static enum MHD_Result access(void *cls, struct MHD_Connection *conn, const char *url, const char *method,
+ *                                    const char *version, const char *data, size_t *data_len, void **req_cls) {
+ *        int result = vestry_microhttpd_serve(web, conn, url, method, version, data, data_len, req_cls);
+ *        if (result != VESTRY_MICROHTTPD_NOT_MINE) return (enum MHD_Result)result;
+ *        …                       // what it did before
+ *      }
+ *      static void completed(void *cls, struct MHD_Connection *conn, void **req_cls,
+ *                            enum MHD_RequestTerminationCode why) {
+ *        if (vestry_microhttpd_completed(web, req_cls)) return;
+ *        …
+ *      }
+ *      vestry_microhttpd_attach(v, NULL, NULL, &web);
+ *      daemon = MHD_start_daemon(MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD | MHD_ALLOW_SUSPEND_RESUME, port, NULL,
+ *                                NULL, access, &app, MHD_OPTION_NOTIFY_COMPLETED, completed, &app, MHD_OPTION_END);
+ *      …
+ *      vestry_microhttpd_stop(web, 1500);  // before the daemon: with TLS it ends the process if streams are open
+ *      MHD_stop_daemon(daemon);
+ *      vestry_microhttpd_destroy(web);
+ *      vestry_destroy(v);
+ *
+ *  The daemon needs MHD_ALLOW_SUSPEND_RESUME. It may have an internal thread, a pool of them, or none (MHD_run in the
+ *  application's loop); select, poll or epoll; TLS or not. A daemon with MHD_USE_THREAD_PER_CONNECTION is refused: its
+ *  threads wait for sockets that they have no more.
+ *
+ *  What is as in a daemon of vestry's: a stream's socket is handed over when its head is out, so it costs the daemon
+ *  nothing any more and counts for none of its limits; peers that go are seen at once; handlers run on the daemon's
+ *  threads, streams in the instance's runtime; heads and targets that can be read in two ways are 400 on paths with a
+ *  route. Paths have to be sent as they are but for what must be encoded; with another libmicrohttpd than 0.9.75 it
+ *  cannot be seen whether a slash was encoded.
+ *
+ *  What is not: until its answer a connection is the daemon's. How many there are, how long one may stay silent, and
+ *  how much memory each has, say the daemon's options (MHD_OPTION_CONNECTION_LIMIT, _TIMEOUT, _MEMORY_LIMIT,
+ *  _PER_IP_CONNECTION_LIMIT); a head that comes in drops lasts as long as its client likes, and with epoll
+ *  libmicrohttpd notices a client that has gone in the middle of one by _TIMEOUT alone: set it. What heads hold is not
+ *  counted in vestry_options.max_request_bytes; what bodies hold is. Streams of one address have no bound of their
+ *  own: bound them by scope or by store. With MHD_USE_ERROR_LOG the daemon logs a line for each stream that it has
+ *  given away. An address in the form "http://host/path", and "*", are the application's.
+ *
+ *  v            borrowed; must outlive the adapter
+ *  daemon       its flags are looked at; borrowed for the call. NULL: not started yet, and they are looked at with
+ *               the first request, which is closed if they do not fit. vestry_microhttpd_port is 0
+ *  options      NULL: the defaults; copied
+ *  ret_adapter  owned by the caller; untouched on failure
+ *  Returns  OK | INVALID (an argument, or beyond its bounds) | NO_MEMORY | UNSUPPORTED (the daemon's flags; logged) |
+ *           IO (no thread or descriptor is left, no randomness)
+ *  Threads  any; does not block */
+VESTRY_API vestry_err vestry_microhttpd_attach(vestry *v, struct MHD_Daemon *daemon,
+                                               const vestry_microhttpd_attach_options *options,
+                                               vestry_microhttpd **ret_adapter);
+
+/** What vestry_microhttpd_serve returns for a request that no route is for. */
+#define VESTRY_MICROHTTPD_NOT_MINE (-1)
+
+/** Each time the application's access handler is called, with what it was called with; before it sets *req_cls.
+ *  adapter  attached; NULL: there is none yet, and nothing is vestry's
+ *  req_cls  NULL in a request's first call, as without a MHD_OPTION_URI_LOG_CALLBACK; vestry's own while a request is
+ *           vestry's, and NULL when that was answered
+ *  Returns  VESTRY_MICROHTTPD_NOT_MINE: the application's; nothing was read, set or answered | MHD_YES, MHD_NO: to be
+ *           returned
+ *  Threads  the daemon's; blocks as handlers do */
+VESTRY_API int vestry_microhttpd_serve(vestry_microhttpd *adapter, struct MHD_Connection *conn, const char *url,
+                                       const char *method, const char *version, const char *data, size_t *data_len,
+                                       void **req_cls);
+
+/** Each time the daemon tells that a request is over (MHD_OPTION_NOTIFY_COMPLETED), which such a daemon must: otherwise
+ *  requests that break off keep their memory, and their place among max_requests, until destroy.
+ *  adapter  NULL is accepted
+ *  Returns  true: it was vestry's | false: it is the application's, or was answered by vestry before, and *req_cls is
+ *           NULL
+ *  Threads  the daemon's; does not block */
+VESTRY_API bool vestry_microhttpd_completed(vestry_microhttpd *adapter, void **req_cls);
+
+/** libmicrohttpd's own object of a request, for what vestry does not ask it: the client's certificate, its address, a
+ *  log-in of the program's own. In vestry_options.scope it decides whose request it is. It may not be answered,
+ *  suspended or set.
+ *  Returns  NULL: the request is no libmicrohttpd server's, or a copy, as pages and parts are rendered with. Valid
+ *           until the handler, guard or scope function that asked has returned
+ *  Threads  that of the request; does not block */
+VESTRY_API struct MHD_Connection *vestry_microhttpd_connection_of(const vestry_request *req);
+
+/** The port it listens on; 0: a UNIX socket, or it is attached. Threads any. */
 VESTRY_API uint16_t vestry_microhttpd_port(const vestry_microhttpd *adapter);
 
 /** Refuse new requests (503), abort this adapter's streams for SHUTDOWN, wait until they have ended and no handler
@@ -124,7 +221,8 @@ VESTRY_API uint16_t vestry_microhttpd_port(const vestry_microhttpd *adapter);
  *  Threads  not from a handler or hook; blocks for timeout_ms at most */
 VESTRY_API vestry_err vestry_microhttpd_stop(vestry_microhttpd *adapter, uint64_t timeout_ms);
 
-/** Stop without a time limit, close the server and all connections, free. NULL is accepted.
+/** Stop without a time limit, close the server and all connections, free. One that is attached closes its streams; the
+ *  application's daemon must have ended, or ask vestry no more. NULL is accepted.
  *  Threads  as vestry_microhttpd_stop */
 VESTRY_API void vestry_microhttpd_destroy(vestry_microhttpd *adapter);
 

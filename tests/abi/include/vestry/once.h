@@ -1,16 +1,18 @@
 /** Actions that run once. The Datastar client repeats a request that the network has broken, POST too and whatever its
- *  `retry` says, with the old body; people press twice. A guard that knows what it has seen lets the first one run, and
- *  answers the others as it was answered.
+ *  `retry` says, with the headers that it had; since 1.0.3 it builds URL and body anew, of the signals and the form as
+ *  they are then. A guard that knows what it has seen lets the first request run, and answers the others as it was
+ *  answered; and the actions carry what they say with them, so that each repetition says what was meant by the press.
  *
  *      vestry_once_create(v, NULL, &once);
  *      vestry_guard(v, "/", vestry_once_guard, once);       // behind vestry_csrf_guard
  *
- *      char nonce[VESTRY_ONCE_NONCE_BYTES];                 // a page
- *      vestry_once_nonce(req, nonce);
- *      vestry_html_add(&html, "<body data-signals:_once=\"'%s'\">", nonce);
+ *      char attributes[VESTRY_ONCE_ATTRIBUTES_BYTES];       // a page, once, outside what is patched
+ *      vestry_once_attributes(req, attributes, sizeof attributes);
+ *      vestry_html_add(&html, "<body %-s>", attributes);
  *      // an action: vestry_backend_action_options.once writes a header into it, X-Once: of the page's nonce, a dot and
- *      // what tells this call from others. Repeated requests have the same, the next click has another
- *      // a form: <input type="hidden" name="once" value="%s">: this form, filled in like this, once
+ *      // what tells this press from others. Repeated requests have the same, the next press has another
+ *      // a form without the client: <input type="hidden" name="once" value="%s">, of vestry_once_nonce: this form,
+ *      // filled in like this, once; so also if it is sent by a double click
  *
  *  Of unsafe requests (as in vestry/csrf.h) with the same nonce, in the same scope, the handler sees one. One that
  *  repeats it
@@ -20,8 +22,29 @@
  *  - runs after all if the first one's guard or handler said LIMIT or FULL, "not now";
  *  - with a form's nonce, but other fields, or for another path, is answered 409: it was sent already.
  *  What has a nonce that was not made here for this scope is answered 403; what has none runs as ever, unless it is
- *  required. The first one is forgotten after lifetime_ms, or behind max_count others, or behind max_per_scope_count of
- *  its own scope: the one that was used longest ago goes. Its repetition would run again. */
+ *  required. The first one is forgotten after lifetime_ms, or behind max_per_scope_count others of its own scope (or of
+ *  its user, in all his sessions), the one that was used longest ago: its repetition would run again. Others do not
+ *  make it forgotten before the client has given up: where there is no room for one more but for one younger than
+ *  retries_ms, the newcomer is answered 503, and is not done. Visitors, whom anybody can invent, have a share of the
+ *  room: requests of an instance with sessions in which nobody is logged in. Behind a crash a repetition
+ *  runs again, too: who must not have that keeps the nonce (the header X-Once, or the field) beside the data, as
+ *  examples/chat does.
+ *
+ *  The actions of a page with these attributes
+ *  - are sent one at a time, in the order of the presses, each when the former is answered (or its answer's first event
+ *    has come), so that they arrive in this order however often each is repeated. One that takes long holds up those
+ *    behind it, unless it is `unordered`. An answer of the type text/javascript is never over, as the client sees it,
+ *    and holds them up for good: answer with vestry_reply_redirect, an effect, or patches (the log says so, too);
+ *  - with CONTENT_FORM send the form as it was at the press, files too. If it is invalid then, the browser shows where,
+ *    and nothing is sent. (Of an action that is not `once`, the client reads the form anew for a retry, and if it has
+ *    become invalid shows that and ends without telling `finished`, nor an error.);
+ *  - with VESTRY_PRESS_UNTIL_ANSWERED take a second press for the first one: what says the same before the first is
+ *    answered, or within half a second, or is a double click's second. Meanwhile the element is `aria-busy`. If the
+ *    client has given up, pressing again repeats the request with its nonce;
+ *  - leave their options at the element as `el.once`: for who hears in `datastar-fetch` that one has failed,
+ *    `el.once.payload` is what it said.
+ *  On a page that has only the signal `_once` (of vestry_once_nonce), each action still runs once with the signals of
+ *  its press; but in no order, forms are read anew, and each press is one. */
 #ifndef VESTRY_ONCE_H
 #define VESTRY_ONCE_H
 
@@ -44,7 +67,19 @@ typedef struct vestry_once_options {
   size_t max_answer_bytes;  /**< an answer's headers and body, to be kept; 0: 4,096 */
   size_t max_answers_bytes; /**< all answers', together; 0: 16 MiB */
   bool required;            /**< an unsafe request without a nonce is answered 403 */
+  size_t max_visitors_count; /**< of max_count, visitors' at most; max_answers_bytes is shared out likewise; 0: half.
+                                  All are alike if the instance has no sessions */
+  uint64_t retries_ms;       /**< one that came less long ago is not forgotten for another scope's; 0: 5 minutes */
 } vestry_once_options;
+
+/** Counters of a vestry_once. */
+typedef struct vestry_once_stats {
+  size_t size;                               /**< sizeof(vestry_once_stats), or 0 */
+  uint64_t begun_count, repeated_count;      /**< requests that ran; that were answered as one that had run */
+  uint64_t refused_count;                    /**< answered 503: no room. Rises: an attack, or max_count is too low */
+  uint64_t remembered_count, visitors_count; /**< now; of these visitors' */
+  uint64_t answers_bytes;                    /**< of answers that are kept */
+} vestry_once_stats;
 
 /** Room for a nonce: 64 hexadecimal digits and a NUL. */
 #define VESTRY_ONCE_NONCE_BYTES 65
@@ -62,6 +97,20 @@ VESTRY_API void vestry_once_destroy(vestry_once *once);
 /** The guard, for vestry_guard; app is the vestry_once. Guards before it run for repeated requests too, those behind it
  *  for the first alone. */
 VESTRY_API vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, void *app);
+
+/** Counters, a snapshot. Threads any; takes a lock briefly. */
+VESTRY_API void vestry_once_stats_get(vestry_once *once, vestry_once_stats *ret_stats);
+
+/** Room for the attributes, at least what they take. */
+#define VESTRY_ONCE_ATTRIBUTES_BYTES 4096
+
+/** Write the attributes of a page's body, or of another element that is before all that sends requests, and that no
+ *  patch replaces: the signal `_once`, which is a nonce, and `data-init__once`, which keeps presses in order. They are
+ *  as HTML has them: %-s.
+ *  buffer   receives at most capacity - 1 bytes and a NUL; untouched on failure
+ *  Returns  OK | INVALID (buffer NULL with capacity > 0) | TOO_LARGE (capacity) | IO (no randomness)
+ *  Threads  the handler's; does not block */
+VESTRY_API vestry_err vestry_once_attributes(const vestry_request *req, char *buffer, size_t capacity);
 
 /** A nonce for a page, or for a form: they can share one, and two forms too. Nothing is kept for it until it is used.
  *  OK | IO (no randomness). Threads: the handler's; does not block. */

@@ -161,9 +161,12 @@ VESTRY_API vestry_err vestry_page_serve(const vestry_request *req, vestry_reply 
 /** A vestry_handler_fn for a private page: app is the page. */
 VESTRY_API vestry_err vestry_page_handler(const vestry_request *req, vestry_reply *reply, void *app);
 
-/** The request: of the document, or the copy of the one that opened the stream (its method is GET, it has no body; of
- *  headers it has those that say who asks). In a shared render without all that differs between clients; NULL in a
- *  part. Valid during the render. */
+/** The request: of the document, or in a stream the copy of the one that opened it. The copy has its path and query,
+ *  the signals that it was sent with (those of then), its scope and who had logged in. Its method is GET, it has no
+ *  body, and of headers Cookie, Authorization, Host, Accept-Language, User-Agent, Referer, X-Forwarded-For, -Proto,
+ *  -Host, -User and -Email, X-Request-Id and X-Remote-User: others are NULL there, though a document's render has
+ *  them. In a shared render it has path and query, and no signals, headers, scope or user. NULL in a part. Valid
+ *  during the render. */
 VESTRY_API const vestry_request *vestry_render_request(const vestry_render *render);
 /** For a status, a redirect, headers and cookies; in a stream, status and Location are looked at, all else is dropped.
  *  NULL in a part. */
@@ -256,6 +259,9 @@ VESTRY_API vestry_err vestry_refreshf(vestry_pages *pages, uint64_t *ret_seq, co
  *  out by this which ones nobody needs any more. While renders run, it may be true of some that nobody needs.
  *  Threads  any; takes a lock briefly */
 VESTRY_API bool vestry_topic_is_used(vestry_pages *pages, const char *topic);
+/** How many private pages, shared ones and parts depend on a topic now: so many are rendered when it is refreshed.
+ *  Renders that run may add to them. Threads any; takes a lock briefly. */
+VESTRY_API size_t vestry_topic_views(vestry_pages *pages, const char *topic);
 
 /** Who is told of renders: to find out what they depend on, from what they do. Both are called on the render's thread,
  *  around all that it runs: allow, topics, the handler or the part's render. Renders of documents are not told of,
@@ -292,9 +298,9 @@ typedef struct vestry_pages_stats {
   size_t size; /**< sizeof(vestry_pages_stats), or 0 */
   uint64_t streams_opened_count, streams_closed_count;
   size_t streams_count;
-  size_t views_count;  /**< that are rendered: private pages, shared ones and parts; each once, whoever sees it */
-  size_t topics_count; /**< that some page depends on */
-  uint64_t refreshes_count;
+  size_t views_count;       /**< that are rendered: private pages, shared ones and parts; each once, whoever sees it */
+  size_t topics_count;      /**< that some page depends on */
+  uint64_t refreshes_count; /**< of topics, and of all pages: calls of vestry_refresh and its like, not renders */
   uint64_t documents_count; /**< served */
   uint64_t renders_count;   /**< for streams */
   uint64_t changed_count;   /**< what was made differed, and was sent */

@@ -28,8 +28,8 @@ extern "C" {
  *  scope       whose topic it is; NULL: the request's
  *  key         copied
  *  subscriber  call is mandatory, connection NULL: messages have the stream's. Copied
- *  Returns  OK | INVALID (scope, key, subscriber) | TOO_LARGE (scope, key) | LIMIT (16 channels, topics and places of
- *           one reply; or vestry_options.max_subscriptions_count) | CLOSED (the instance) |
+ *  Returns  OK | INVALID (scope, key, subscriber) | TOO_LARGE (scope, key) | LIMIT (max_per_stream_count of
+ *           vestry_options; or max_subscriptions_count) | CLOSED (the instance) |
  *           NO_MEMORY (may be left to vestry). On failure neither function is ever called
  *  Threads  the handler's */
 VESTRY_API vestry_err vestry_reply_subscribe(vestry_reply *reply, const vestry_scope *scope, const vestry_key *key,

@@ -13,7 +13,8 @@
  *  options?], patch-signals [object or JSON text, options?], remove-signals [path or [path…], options?],
  *  execute-script [text, options?], console-log [text, options?], console-error [text, options?], redirect [url,
  *  options?], replace-url [url, options?], dispatch-event [name, detail?, options?], prefetch [url or [url…],
- *  options?], close-sse [], wake [] (vestry/watch.h). Options are objects named as in the Datastar SDKs: selector,
+ *  options?], send-event [name, data?, options?] (vestry_event_plain; the data a text, or any value as JSON),
+ *  close-sse [], wake [] (vestry/watch.h). Options are objects named as in the Datastar SDKs: selector,
  *  mode, useViewTransition, viewTransitionSelector, namespace, eventId, retryDuration, onlyIfMissing, autoRemove,
  *  attributes, bubbles, cancelable, composed. vestry itself dispatches "connection" [id] when a stream has opened and
  *  "sse-closed" [id, cause name] when it has ended, if the application has registered effects of these names. */
@@ -57,8 +58,12 @@ typedef struct vestry_options {
                          leaves for IDLE; heartbeats do not count. 0: never, since a page may be quiet for long, and
                          one whose client is gone ends by itself. As vestry_store_options otherwise */
   uint64_t lifetime_ms;
-  size_t max_per_scope_count; /**< streams of one scope, of a session say; of everybody's too, the scope without a
-                                   name: with keys in it (vestry_reply_add_key) all pages together have this bound */
+  size_t max_per_scope_count; /**< entries of one scope in the store, a stream having one for each of its keys there; of
+                                   everybody's scope too, the one without a name: with keys in it
+                                   (vestry_reply_add_key) all pages together have this bound. Who goes does so for
+                                   SIZE, and its browser comes back; a stream with more keys than this, or than
+                                   max_count, is refused: 500, and said in the log. For a bound of streams a user see
+                                   max_streams_per_scope_count */
   vestry_purge_fn purge;      /**< value is a vestry_connection */
   void *purge_ctx;
 
@@ -95,6 +100,22 @@ typedef struct vestry_options {
   size_t max_channels_count;   /**< by key, at one time (vestry/broadcast.h); 0: 10,000 */
   size_t max_subscriptions_count; /**< to topics by key, at one time (vestry/publish.h); 0: 100,000 */
   size_t max_history_bytes;       /**< what all histories of channels keep together (vestry/history.h); 0: 64 MiB */
+  size_t max_streams_per_scope_count; /**< streams that stay open of one scope at most, of a user say: by the scope of
+                                           the request that opened them, whatever keys they have in whatever scopes,
+                                           and whatever the store. When one more opens, the one that was active (opened,
+                                           or written an event) longest ago is closed for REPLACED: its browser does not
+                                           come back, for it would send the next one away. Of those that were active
+                                           within the same second it is the one that opened first; streams that are
+                                           ending do not count. The scope without a name has no such bound. 0: none. See
+                                           vestry_stats.outnumbered_count. Opening looks at so many streams */
+  size_t max_per_stream_count; /**< keys that one stream may have beside its first (vestry_reply_add_key), and, counted
+                                    apart, channels, topics and places that it may be a part of from its beginning
+                                    (vestry_reply_join, …). Beyond it LIMIT, which is the program's mistake: 500, and
+                                    said in the log. 0: 64; at most 65,535 */
+  size_t max_answer_bytes;     /**< of the bodies of all answers that are being sent; from seven eighths on the
+                                       connections whose answers hold most are closed, and beyond it 503. Files in
+                                       folders (vestry/files.h) are sent from their descriptors: of them a piece counts.
+                                       0: 256 MiB; SIZE_MAX: no bound. See vestry_stats.answer_bytes */
 } vestry_options;
 
 /** Everything since creation. opened_count = open_count + closed_count. The store has counters of its own
@@ -124,6 +145,16 @@ typedef struct vestry_stats {
    *  and how many of these ended their stream by an error. */
   uint64_t watches_begun_count, watches_live_count, watches_ended_count;
   uint64_t watch_steps_count, watch_errors_count;
+  /** Sessions (vestry/session.h) that somebody has logged in to and memory holds; and calls of vestry_session_login:
+   *  those that said OK, those that failed, and of the first those whose user had a session in memory already. Many
+   *  that repeat: a script, or a password that many have. Sessions that ended because their user had too many. */
+  uint64_t sessions_live_count, logins_count, logins_failed_count, logins_repeated_count, sessions_displaced_count;
+  /** Of the streams that were closed for REPLACED, those whose scope had max_streams_per_scope_count. */
+  uint64_t outnumbered_count;
+  /** What the bodies of all answers hold that are being sent now, and the most there ever was; never above
+   *  max_answer_bytes. Bodies below a kilobyte are not counted: the bound of connections bounds them. And how many
+   *  answers were cut because all of them held too much, and they most. */
+  uint64_t answer_bytes, answer_peak_bytes, answers_cut_count;
 } vestry_stats;
 
 /** Create an instance: runtime (unless given), store, registry with the built-in effects and interceptors.
@@ -133,6 +164,16 @@ typedef struct vestry_stats {
  *  Threads  any */
 VESTRY_API vestry_err vestry_create(const vestry_options *options, vestry **ret_instance);
 
+/** Whether this process was forked off the one that created the instance (or the runtime that it was given). Such a
+ *  child has the memory, and no thread of it: nothing runs, and what a thread had locked stays locked. So there
+ *  vestry_close and vestry_destroy, and the destroys of adapters, pages, timers and so on, do nothing, vestry_stop says
+ *  CLOSED, and so does whatever dispatches, serves, broadcasts, sends, posts or sets a timer; streams stay the
+ *  parent's. Nothing else of the instance may be called there. What the child holds goes with it: it calls exec (every
+ *  descriptor of vestry's is closed by that) or _exit. A program that becomes a daemon creates its instance behind the
+ *  fork.
+ *  Threads  any; a load */
+VESTRY_API bool vestry_is_forked(const vestry *v);
+
 /** Begin to end: requests are answered 503 from here on, new streams are refused, every stream is aborted for SHUTDOWN
  *  (browsers come back). Idempotent.
  *  Threads  any; does not block */
@@ -141,7 +182,8 @@ VESTRY_API void vestry_close(vestry *v);
 /** Close, then wait until every stream has ended and its hooks have run, for timeout_ms at most. What hooks and effects
  *  use, timers above all, must live until this has returned OK; timers on the instance's own runtime are then to be
  *  destroyed, before the instance is.
- *  Returns  OK | TIMEOUT (some streams are stuck in their transport; call again, or destroy the server first)
+ *  Returns  OK | TIMEOUT (some streams are stuck in their transport; call again, or destroy the server first) | CLOSED
+ *           (vestry_is_forked)
  *  Threads  not from a callback of the instance; blocks. A stepped runtime is stepped meanwhile and time is not waited
  *           for */
 VESTRY_API vestry_err vestry_stop(vestry *v, uint64_t timeout_ms);
@@ -159,7 +201,7 @@ VESTRY_API const vestry_host *vestry_host_of(const vestry *v);
 /** How long its streams stay silent before a heartbeat, unless a reply says otherwise; VESTRY_NEVER_MS: for ever.
  *  Threads any. */
 VESTRY_API uint64_t vestry_heartbeat_ms(const vestry *v);
-/** How large a request's body may be: adapters that read bodies ahead need not read more. Threads any. */
+/** How large a request's body may be where vestry_body_limit says nothing else. Threads any. */
 VESTRY_API size_t vestry_max_body_bytes(const vestry *v);
 /** Counters, a snapshot. Threads any. */
 VESTRY_API void vestry_stats_get(vestry *v, vestry_stats *ret_stats);

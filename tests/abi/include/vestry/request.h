@@ -34,11 +34,14 @@ typedef struct vestry_reply vestry_reply;
 
 /** An application's handler. On the adapter's thread, no lock held; may block as long as the server can spare the
  *  thread. req and reply are valid during the call.
- *  Returns  OK; otherwise the reply is thrown away and the error answered. What a client got wrong: MALFORMED 400 (so
+ *  Returns  OK; otherwise the error is answered, and the reply thrown away, unless it has a status of 400 or more and a
+ *  body: then it is the answer, whatever the error. What a client got wrong: MALFORMED 400 (so
  *  say vestry_request_json and the functions of vestry/signals.h); NOT_FOUND 404; EXISTS 409; TOO_LARGE 413. LIMIT and
  *  FULL: 503 with Retry-After. All others 500, with a line in the host's log: INVALID among them, since it is what
  *  functions say to a program that handed them what they do not take; and so is any error that a builder of this reply
- *  has said, of a format that was refused, say. To answer otherwise, set status and body, and return OK */
+ *  has said, of a format that was refused, say. To answer otherwise, set status and body, and return OK or an error:
+ *  what counts requests that failed, and vestry_once_guard, which forgets those that say LIMIT and FULL, goes by the
+ *  error */
 typedef vestry_err (*vestry_handler_fn)(const vestry_request *req, vestry_reply *reply, void *app);
 
 /* Everything a request hands out is borrowed from it and valid during the handler. Handler's thread only. */
@@ -130,7 +133,12 @@ VESTRY_API vestry_err vestry_reply_status(vestry_reply *reply, int status);
 /** Add a header; copied. A name set twice is sent twice, except Content-Type, where the last wins. A new stream's head
  *  has these headers too, but for Content-Type, Content-Encoding, Cache-Control and X-Accel-Buffering, which are its
  *  own. OK | INVALID (no token for a name; a control character other than a tab in the value; a header that frames the
- *  body: Content-Length, Transfer-Encoding, Connection, Keep-Alive, Trailer, Upgrade, TE, Date) | NO_MEMORY. */
+ *  body: Content-Length, Transfer-Encoding, Connection, Keep-Alive, Trailer, Upgrade, TE, Date) | NO_MEMORY.
+ *
+ *  An answer without a Cache-Control of yours is `private, no-store` once a guard or the handler has asked who asks:
+ *  for the user or the session, a tab, a token, a nonce, a cookie, or a header that names somebody (Cookie,
+ *  Authorization, X-Remote-User, X-Forwarded-User, X-Forwarded-Email). So is every answer that sets a cookie, unless
+ *  yours says private or no-store. What else differs from one to another (by scope or peer) you say yourself. */
 VESTRY_API vestry_err vestry_reply_header(vestry_reply *reply, const char *name, const char *value);
 /** Who sends a cookie along. */
 typedef enum vestry_same_site {
@@ -174,7 +182,8 @@ VESTRY_API vestry_err vestry_reply_html(vestry_reply *reply, vestry_html *html);
 
 /** Send the browser to another page: 301, 302, 303 (see other: the one behind a form), 307 or 308. An ordinary request
  *  is answered with that status and Location. The Datastar client fetches, and would take the page it is led to for its
- *  answer; so a request of its is answered with a script that leaves the page, whatever the status.
+ *  answer; so a request of its is answered with status 200 and an element whose `data-init` leaves the page (HTML, and
+ *  headers that have it appended to the body), which no policy takes for an inline script.
  *  url      relative, http or https. It is the application's to say where a page may lead: not what a client sent
  *  Returns  OK | INVALID (another status; another scheme, a control character, empty) | NO_MEMORY */
 VESTRY_API vestry_err vestry_reply_redirect(vestry_reply *reply, int status, const char *url);
@@ -189,16 +198,20 @@ VESTRY_API vestry_err vestry_reply_key(vestry_reply *reply, const vestry_key *ke
  *  Dispatches, removals and lists reach it by each of its keys. It leaves all of them when it ends; so it does when it
  *  is removed or evicted by one. Each key is an entry of the store's, and counts for its bounds; for the cap of a scope
  *  it counts in the scope of each. Only vestry_reply_keep looks for other streams, and only under vestry_reply_key's
- *  key; a reply that keeps no stream takes no notice of these. No more keys than VESTRY_REPLY_KEYS_MAX.
+ *  key; a reply that keeps no stream takes no notice of these. No more keys than
+ *  vestry_options.max_per_stream_count, 64 unless it says otherwise. For what many streams look at a channel
+ *  (vestry_reply_join) costs less than a key: it is one event to all.
  *  scope       whose key it is; NULL: the request's
  *  key         copied
  *  many_count  open streams under it at most, 0: 8; beyond it the oldest is closed for REPLACED
- *  Returns  OK | INVALID, TOO_LARGE (scope, key; answered 500) | LIMIT | NO_MEMORY. A store that is full or closed
+ *  Returns  OK | INVALID, TOO_LARGE (scope, key) | LIMIT (max_per_stream_count), all of them
+ *           answered 500, and said why in the log | NO_MEMORY. A store that is full or closed
  *           refuses: 503, no effect is dispatched, and the stream is under none of its keys */
 VESTRY_API vestry_err vestry_reply_add_key(vestry_reply *reply, const vestry_scope *scope, const vestry_key *key,
                                            size_t many_count);
-/** Keys that a reply may have beside that of vestry_reply_key. */
-#define VESTRY_REPLY_KEYS_MAX 7
+/** Keys that a reply may have beside that of vestry_reply_key, unless vestry_options.max_per_stream_count says
+ *  otherwise. */
+#define VESTRY_REPLY_KEYS_MAX 64
 
 /** Send to this very connection, whatever the key says; a reference is held. If it has closed, the effects go nowhere
  *  else (they were meant for its page, not for that of this request) and the answer is 410. OK | INVALID (NULL). */
@@ -224,7 +237,8 @@ VESTRY_API void vestry_reply_auto_close(vestry_reply *reply, bool auto_close);
  *  on. */
 VESTRY_API void vestry_reply_fail_fast(vestry_reply *reply, bool fail_fast);
 /** Treat the request as the Datastar client's, though it does not say so: an EventSource, curl, another program. Its
- *  signals are not read. */
+ *  signals are not read. What such a reader understands is vestry_event_plain. An EventSource comes back after every
+ *  end, a clean one too, with its last event's id in Last-Event-ID: what keeps it away is an answer of 204. */
 VESTRY_API void vestry_reply_any_client(vestry_reply *reply);
 /** Hooks of the stream that this request opens, called before the instance's. Copied; see vestry_connection_hooks.
  *  NULL: none. OK | INVALID. */

@@ -36,8 +36,9 @@ extern "C" {
  *           parameters are letters, digits and '_', each once
  *  app      handed to the handler; must live until the route has gone, and as long as what the handler gives it to
  *           (hooks of streams above all)
- *  Returns  OK | EXISTS (the same method and pattern, whatever the parameters' names) | INVALID (what is said above; no
- *           handler) | LIMIT (too many parameters) | NO_MEMORY. The host's log says why
+ *  Returns  OK | EXISTS (the same method and pattern, whatever the parameters' names; also of another instance in the
+ *           same civetweb server) | INVALID (what is said above; no handler) | LIMIT (too many parameters) | NO_MEMORY.
+ *           The host's log says why
  *  Threads  any, while requests are served; a handler may do it */
 VESTRY_API vestry_err vestry_route(vestry *v, const char *method, const char *pattern, vestry_handler_fn handler,
                                    void *app);
@@ -76,13 +77,30 @@ typedef vestry_err (*vestry_guard_fn)(const vestry_request *req, vestry_reply *r
 
 /** Guard all routes at and below a path. Of several the one with the shortest prefix is called first, of equals the one
  *  that was there first.
- *  prefix   a pattern, "/admin", of which each request's first segments are a match; "/": all. Copied
+ *  prefix   a pattern, "/admin", of which each request's first segments are a match; "/": all. With "{$}" at its end it
+ *           is that path alone: "/{$}" is the front page, "/admin{$}" that without what is below. Copied
  *  Returns  OK | INVALID (no pattern; a rest in it; no guard) | LIMIT | NO_MEMORY. The host's log says why
  *  Threads  as vestry_route */
 VESTRY_API vestry_err vestry_guard(vestry *v, const char *prefix, vestry_guard_fn guard, void *app);
 /** Take the guard away that was put there with these. As vestry_unroute, but from inside the guard itself or a handler
  *  behind it it is INVALID. */
 VESTRY_API vestry_err vestry_unguard(vestry *v, const char *prefix, vestry_guard_fn guard, void *app);
+
+/** A body has so many bytes at most. */
+#define VESTRY_BODY_BYTES_MAX (SIZE_MAX / 4)
+
+/** How large the bodies of requests may be at and below a path, instead of vestry_options.max_body_bytes: more for
+ *  uploads, less for all others. Beyond it 413. Of several prefixes the one with most segments holds, and of these one
+ *  with "{$}". (Signals have bounds of their own, vestry_signals_limits; all bodies together max_request_bytes.)
+ *  prefix          as vestry_guard has it. Copied
+ *  max_body_bytes  0: as the instance's, again
+ *  Returns  OK | INVALID (no pattern; more than VESTRY_BODY_BYTES_MAX) | LIMIT (parameters) | NO_MEMORY. The host's log
+ *           says why
+ *  Threads  as vestry_route */
+VESTRY_API vestry_err vestry_body_limit(vestry *v, const char *prefix, size_t max_body_bytes);
+/** How large a body may be for a path, which is URL-decoded: adapters that read bodies ahead need not read more.
+ *  Threads any; takes a lock briefly. */
+VESTRY_API size_t vestry_max_body_bytes_at(vestry *v, const char *path);
 
 /** Have a page of the application's answered for errors of ordinary requests, on paths without a route too: a request
  *  of the Datastar client's has the plain line. The reply has the status already; the page is what the handler sets. If

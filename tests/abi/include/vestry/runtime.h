@@ -51,6 +51,9 @@ typedef struct vestry_runtime_options {
  *  Threads  any */
 VESTRY_API vestry_err vestry_runtime_create(const vestry_runtime_options *options, vestry_runtime **ret_runtime);
 
+/* In a process that was forked off the one that created it, a runtime is closed, and close, stop, destroy and step do
+ * nothing: see vestry_is_forked (registry.h). */
+
 /** Refuse new work: posts and new timers fail with CLOSED from here on, armed timers are disarmed, what is already in
  *  mailboxes is still run. Idempotent.
  *  Threads  any; does not block */
@@ -74,6 +77,22 @@ VESTRY_API const vestry_host *vestry_runtime_host(const vestry_runtime *runtime)
  *  Returns  true: something was fired or run; false: nothing to do now (or the runtime owns threads)
  *  Threads  one at a time, the caller's choice; runs callbacks on this thread */
 VESTRY_API bool vestry_runtime_step(vestry_runtime *runtime);
+
+/** A descriptor that says when a stepped runtime is to be stepped, for the loop that a program has already: poll,
+ *  epoll, that of GLib or of libuv. It is readable while an actor is ready or a timer is due, whichever thread made it
+ *  so.
+ *  When it is, step until there is nothing more to do, which makes it unreadable:
+ *
+ *      vestry_runtime_descriptor(runtime, &descriptor);
+ *      struct pollfd at = {.fd = descriptor, .events = POLLIN};
+ *      while (poll(&at, 1, -1) >= 0) while (vestry_runtime_step(runtime)) continue;
+ *
+ *  It may be readable for nothing at times. Timers make it so by real time, for as long as the host's clock says: with
+ *  a clock that is turned by hand, step after each turn. It takes three of the process's descriptors.
+ *  ret_descriptor  the runtime's, until its destroy: to be watched, neither read nor closed. The same for each call
+ *  Returns  OK | INVALID (the runtime owns threads) | IO (no descriptors)
+ *  Threads  the one that steps, or before it begins to; does not block */
+VESTRY_API vestry_err vestry_runtime_descriptor(vestry_runtime *runtime, int *ret_descriptor);
 
 /** When the next timer is due, on the host's clock; UINT64_MAX: none is armed. At most one tick (1 ms) late.
  *  Threads  any; takes the timer lock briefly */

@@ -1,15 +1,21 @@
-/** Scripts that pages often need, as events: the console, another address, an event of the page's own, prefetching.
+/** What pages are often to do, as events: the console, another address, an event of the page's own, prefetching.
  *
- *  Each is a vestry_event_script of a text made here, from other texts that are data to it: they are written as string
- *  literals, whatever is in them, and cannot end the literal, the line or the script element. So they may come from
- *  anywhere, with one exception that every application must think of itself: an address that a client names may lead
- *  to another site.
+ *  Each but prefetching is a hidden element, appended to the body, with an expression in `data-init`, which the client
+ *  runs; then it removes itself. A Content-Security-Policy needs what the client needs ('unsafe-eval'), and no
+ *  'unsafe-inline', as a script element would. It runs when what was sent and has arrived with it is applied.
+ *  vestry_event_script and prefetching are script elements, which a policy without 'unsafe-inline' refuses (the latter
+ *  needs at least 'inline-speculation-rules').
+ *
+ *  The expression is made here, from other texts that are data to it: they are written as string literals, whatever is
+ *  in them, and cannot end the literal, the line or the element. So they may come from anywhere, with one exception
+ *  that every application must think of itself: an address that a client names may lead to another site.
  *
  *  Addresses (URLs) are relative, or absolute with the scheme http or https; all others are INVALID, and so are control
  *  characters within. `javascript:` is a program and not an address, in whatever case and behind whatever spaces. Who
  *  wants `mailto:` or a scheme of his own executes a script of his own.
  *
- *  All: options NULL are the defaults of vestry_event_script, and what it returns is returned here. host is borrowed
+ *  All: options NULL are the defaults of vestry_event_script, its attributes are the element's, and what it returns is
+ *  returned here (INVALID also for an attribute `data-init`). host is borrowed
  *  while the event lives, NULL: default. ret_event has one reference, the caller's; untouched on failure. Any thread;
  *  does not block. */
 #ifndef VESTRY_SCRIPT_H
@@ -45,8 +51,8 @@ VESTRY_API vestry_err vestry_event_console_log(const vestry_host *host, const ch
 VESTRY_API vestry_err vestry_event_console_error(const vestry_host *host, const char *text, size_t len,
                                                  const vestry_script_options *options, vestry_event **ret_event);
 
-/** Send the browser to another page, which gets an entry in its history. It leaves once the script has run, and what
- *  was sent in the same batch has been applied; the stream ends with the page.
+/** Send the browser to another page, which gets an entry in its history. It leaves when the expression has run, and
+ *  what was sent in the same batch has been applied; the stream ends with the page.
  *  url      an address, see above; terminated; copied
  *  Returns  OK | INVALID (the address: none, a control character, a scheme that is neither http nor https; options) |
  *           TOO_LARGE | NO_MEMORY

@@ -18,9 +18,9 @@
  *  - stored: storage keeps it, memory is its cache, and it outlives a restart. Storage is given a hash of the id: who
  *    steals the database opens no session;
  *  - signed: with a secret, the cookie itself says who the user is, and it outlives a restart without storage. That a
- *    session was ended by log-out is kept in memory, of max_count sessions: a restart forgets it, or so many log-outs
- *    behind it, and then a cookie that somebody had copied before is good again until idle_ms or lifetime_ms is over.
- *    Where that matters, store them.
+ *    session was ended by log-out is kept in memory, of max_count sessions, and of ten times max_per_user_count of one
+ *    user: a restart forgets it, or so many log-outs behind it, and then a cookie that somebody had copied before is
+ *    good again until idle_ms or lifetime_ms is over. Where that matters, store them.
  *
  *  The cookie is HttpOnly, Secure and SameSite=Lax, and has the prefix __Host-: other sites cannot send a form in the
  *  user's name, nor can a neighbouring host set it. (A GET from another site has the cookie: let GET change
@@ -77,11 +77,19 @@ typedef struct vestry_session_options {
   void *storage_ctx;                         /**< handed to its functions */
   int64_t (*now_s)(void *ctx);               /**< seconds since 1970; NULL: the system's clock. For tests */
   void *now_ctx;                             /**< handed to it */
+  size_t
+      max_per_user_count; /**< sessions of one user that memory holds at most; 0: 100. A log-in beyond it ends the one
+                                  of his that memory has had longest, and its streams, wherever it is kept: nobody can
+                                  end others' sessions by logging in again and again. Each log-in looks at so many */
 } vestry_session_options;
 
 /** Who has logged in to the request's session, as it is now: after vestry_session_login and vestry_session_logout it is
  *  another one. NULL: nobody, or the instance has no sessions. Valid during the handler. Handler's thread only. */
 VESTRY_API const char *vestry_session_user(const vestry_request *req);
+
+/** Whether the instance has sessions and nobody has logged in to the request's: somebody whom anybody can invent.
+ *  Handler's thread only. */
+VESTRY_API bool vestry_session_is_visitor(const vestry_request *req);
 
 /** Log in: the session gets a new id (so an id that somebody else has planted is worth nothing) and this user. The one
  *  that the request came with ends, with its streams, if a user was logged in to it. From here on the request's scope

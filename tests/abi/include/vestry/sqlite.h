@@ -11,16 +11,18 @@
  *
  *  Three levels say how much a commit refreshes; each is sound, the later ones refresh less:
  *    TOPICS  what was changed becomes topics, by `topics` or as "table/NAME"; pages name what they depend on
- *    TABLES  also: pages that read a table and columns that the commit changed
+ *    TABLES  also: pages that read a table and columns that the commit changed; where a statement looks rows up by an
+ *            integer key (of the rowid, or the first column of an index), rows of that key
  *    PAGES   also: of those, only pages that read a page of the database file that the commit wrote. An insert writes
  *            the page where its row belongs, so ranges and what is not there yet are covered too
- *  Level PAGES needs vestry_sqlite_record_pages before SQLite is first used, and a database in WAL mode; where it has
- *  neither, or a render reads more than max_pages, what holds is TABLES. A change of the schema, VACUUM and what cannot
- *  be followed refresh every page that read the database.
+ *  Level PAGES needs vestry_sqlite_record_pages before SQLite is first used, and a database in WAL mode. SQLite 3.45
+ *  and later cannot have it: they read long values past the cache that is recorded. Where it cannot be had, what holds
+ *  is TABLES, and the log says so once; so it is for a render that reads more than max_pages. A change of the schema,
+ *  VACUUM and what cannot be followed refresh every page that read the database.
  *
  *  What a render reads by other means is not seen: clocks, random(), application functions with a memory of their own,
- *  virtual tables over other things, tables of TEMP and of files that were attached by SQL, blobs that are opened
- *  (sqlite3_blob_open), statements that were begun before the render. For these a page names a topic
+ *  virtual tables over other things, tables of TEMP and of files that were attached by SQL, blobs that are opened in a
+ *  render (sqlite3_blob_open), statements that were begun before the render. For these a page names a topic
  *  (vestry_render_topic). Topics are refreshed by what attached connections commit; what others do refreshes those who
  *  read it, and at level TOPICS all. What a render writes refreshes nothing, or it would go on for ever.
  *
@@ -81,12 +83,16 @@ typedef struct vestry_sqlite_options {
   uint32_t tab_ttl_s;             /**< a tab's state is kept this long after it was last written or read [30 days] */
   uint32_t tabs_per_scope;        /**< at most; the one that is nearest to its end makes room [64] */
   size_t max_tab_bytes;           /**< of one tab's state [64 KiB] */
+  uint32_t max_tabs;          /**< states of all scopes together; those nearest to their end make room [100,000]. The
+                                       file has so many times max_tab_bytes at most */
+  uint32_t visitor_tab_ttl_s; /**< as tab_ttl_s, of visitors (vestry_session_is_visitor), whose states so make room
+                                       before those of users [half of tab_ttl_s] */
 } vestry_sqlite_options;
 
 /** Have SQLite say which pages of a database a render reads: for level PAGES. It is a setting of the whole process,
  *  made by sqlite3_config, and costs other connections a function call a page.
  *  Returns  OK, also when it was done before | BUSY (SQLite is in use already) | UNSUPPORTED (this SQLite cannot: 3.45
- *           and later read past the cache)
+ *           and later read past the cache). Level DEFAULT is TABLES then, and vestry_sqlite_create logs a warning
  *  Threads  before any other use of SQLite */
 VESTRY_API vestry_err vestry_sqlite_record_pages(void);
 
@@ -94,8 +100,11 @@ VESTRY_API vestry_err vestry_sqlite_record_pages(void);
  *  pages         borrowed; must not be destroyed before. One database may be followed for one `pages` at a time
  *  options       copied
  *  ret_database  owned by the caller; untouched on failure
- *  Returns  OK | INVALID | NO_MEMORY | UNSUPPORTED (level PAGES without record_pages or WAL) | IO (the file cannot be
- *           opened, its schema is of a later version; the log says more)
+ *  Returns  OK, also where the database was left by a program that was killed, or is in use by others |
+ *           INVALID (also: a database in memory) | NO_MEMORY | UNSUPPORTED (level PAGES without record_pages or WAL) |
+ *           BUSY (another program has been writing for five seconds) | LIMIT (the disk is full) |
+ *           IO (it cannot be opened, or not be written where vestry's tables are to be made; it is no database; its
+ *           tables of vestry's are of a later version: then nothing is changed). The log says which, and what helps
  *  Threads  any; starts one of its own. Blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options *options,
                                            vestry_sqlite **ret_database);
@@ -105,11 +114,13 @@ VESTRY_API void vestry_sqlite_destroy(vestry_sqlite *database);
 
 /** Attach a connection: what it commits refreshes pages, and what renders read with it is recorded. It takes the
  *  connection's hooks for preupdate, commit, rollback, trace and, from level TABLES on, its authorizer: the application
- *  must not set them. The connection has mmap_size 0 from then on.
+ *  must not set them. The connection has mmap_size 0 from then on, and PRAGMA mmap_size does nothing; if its file is
+ *  mapped all the same, renders are followed by tables.
+ *  A connection that shares its cache (SQLITE_OPEN_SHAREDCACHE) is attached together with all that share it.
  *  db              of the same file, outside of a transaction; in use by one thread at a time. Borrowed
  *  ret_connection  must be detached before sqlite3_close. Untouched on failure
  *  Returns  OK | INVALID (of another file; it was replaced since) | NO_MEMORY | BUSY (in a transaction) |
- *           EXISTS (attached already) | IO
+ *           EXISTS (attached already) | IO. The log says which, and what helps
  *  Threads  that of the connection; blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db,
                                            vestry_sqlite_connection **ret_connection);
@@ -119,14 +130,16 @@ VESTRY_API void vestry_sqlite_detach(vestry_sqlite_connection *connection);
 
 /** Have everything refreshed that was committed until now, by whomever. For tests: settle behind it.
  *  ret_seq  for vestry_pages_settle; NULL: not wanted
- *  Returns  OK | IO | BUSY (somebody has been writing for five seconds; never in WAL mode)
+ *  Returns  OK | IO | BUSY (for five seconds somebody has been writing, or one connection has had the file for itself,
+ *           by locking_mode EXCLUSIVE, and its last statement was not stepped to its end; never in WAL mode)
  *  Threads  any, not from a render; blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq);
 
 /* ------------------------------------------------------------------------------------------ state of a tab ------- */
 
-/** Read the state of the tab that a request comes from (vestry/tab.h). In a render, the page renders again when the
- *  state is written.
+/** Read the state of the tab that a request comes from (vestry/tab.h). A document's is that of the tab that it is made
+ *  for, which is a guess: what must not be seen in another tab is read where vestry_tab_is_known is true. In a render,
+ *  the page renders again when the state is written.
  *  req       the handler's, or vestry_render_request
  *  render    the render that reads, NULL: none
  *  buffer    receives it, at most capacity bytes
@@ -148,16 +161,19 @@ VESTRY_API vestry_err vestry_sqlite_tab_set(vestry_sqlite_connection *connection
 
 /** Counters, since it was created, and sizes now. */
 typedef struct vestry_sqlite_stats {
-  size_t size;                  /**< sizeof(vestry_sqlite_stats), or 0 */
-  uint64_t commits_count;       /**< of attached connections */
-  uint64_t other_commits_count; /**< of others, as far as they were seen apart */
-  uint64_t refreshed_count;     /**< renders that were asked for by what they had read */
-  uint64_t whole_count;         /**< times that everything was refreshed: schema, VACUUM, what could not be followed */
-  uint64_t recorded_count;      /**< renders whose reads were recorded */
-  uint64_t coarse_count;        /**< of these, followed by tables because of a bound */
-  size_t recorded_bytes;        /**< now */
-  size_t connections_count;     /**< attached, now */
-  uint64_t tabs_expired_count;  /**< states of tabs that were removed */
+  size_t size;                   /**< sizeof(vestry_sqlite_stats), or 0 */
+  uint64_t commits_count;        /**< of attached connections */
+  uint64_t other_commits_count;  /**< of others, as far as they were seen apart */
+  uint64_t refreshed_count;      /**< renders that were asked for by what they had read */
+  uint64_t whole_count;          /**< times that everything was refreshed: schema, VACUUM, what could not be followed */
+  uint64_t recorded_count;       /**< renders whose reads were recorded */
+  uint64_t coarse_count;         /**< of these, followed by tables because of a bound */
+  size_t recorded_bytes;         /**< now */
+  size_t connections_count;      /**< attached, now */
+  uint64_t tabs_expired_count;   /**< states of tabs that were removed because their time was over */
+  uint64_t tabs_evicted_count;   /**< because there were max_tabs */
+  uint64_t refreshed_sets_count; /**< of what was read: renders that have read alike share one, and refreshed_count
+                                      counts each of these renders */
 } vestry_sqlite_stats;
 
 /** A snapshot. Threads any; takes a lock briefly. */

@@ -40,6 +40,9 @@ typedef struct vestry_value_ops {
    *  that would leave for IDLE. May run under a lock of the store's: read, and do nothing else. NULL: only what goes
    *  through the store is a use. */
   uint64_t (*used_ns)(void *value);
+  /** It has ended, or is about to, and only has not left yet: then it makes room in its scope before any other. May run
+   *  under a lock of the store's: read, and do nothing else. NULL: none has. */
+  bool (*has_ended)(void *value);
 } vestry_value_ops;
 
 /** Names one stay of one value in one store; never reused. 0 is none. */
@@ -59,19 +62,31 @@ typedef struct vestry_purged {
  *  may call the store. (One that puts what it is told of into a full store makes another value leave, and so on.) */
 typedef void (*vestry_purge_fn)(const vestry_purged *purged, void *ctx);
 
+/** Which value of an "lru" store goes when there is no room: the least recently used.
+ *    - A put uses the value that it puts, and no other of its key; one that refreshes uses that value alone.
+ *    - A look-up (get, with) uses all values of its key, one after the other in the order of their puts: the newest is
+ *      the last one used, so it is the last one to go.
+ *    - When a scope is full (max_per_scope_count), the value of it that was used longest ago goes, in the order of all
+ *      uses; but one that has ended before those that live (found among the 64 that were used longest ago), and never
+ *      the very value that is put: LIMIT if the scope has no other.
+ *    - When the store is full (max_count), the values that were last used go by ticks of a 4,000th of idle_ms or
+ *      lifetime_ms, in whole ms: nobody before one of an earlier tick. Inside a tick the order is exact among values of
+ *      one key, and near it among keys.
+ *    - When a key is full (PUT_MANY), the value that was put longest ago goes, whatever was looked up. */
+
 /** What a store keeps, and how long. Zero is the default. */
 typedef struct vestry_store_options {
   size_t size;                   /**< sizeof(vestry_store_options), or 0 */
   const vestry_host *host;       /**< borrowed; NULL: default */
-  const vestry_value_ops *value; /**< copied; all mandatory but used_ns */
+  const vestry_value_ops *value; /**< copied; all mandatory but the last two */
   vestry_purge_fn purge;         /**< NULL: none */
   void *purge_ctx;
   size_t max_count;           /**< lru: values held at most; 0: 10,000; hash: 0: no bound, else FULL beyond it */
   uint64_t idle_ms;           /**< lru: unused for so long → IDLE; 0: 10 minutes; VESTRY_NEVER_MS. hash: ignored.
                                    Where many were used otherwise (used_ns) it may be longer: for up to twice as long */
   uint64_t lifetime_ms;       /**< lru: so long after its first put → EXPIRED; 0: never. hash: ignored */
-  size_t max_per_scope_count; /**< lru: values of one scope at most, the least recently used goes → SIZE; 0: no cap.
-                                   hash: LIMIT beyond it */
+  size_t max_per_scope_count; /**< lru: entries of one scope at most, the least recently used goes → SIZE (see above);
+                                   0: no cap. hash: LIMIT beyond it. A value under several keys has several entries */
 } vestry_store_options;
 
 /** The defaults. */
@@ -145,8 +160,9 @@ VESTRY_API void vestry_store_destroy(vestry_store *store);
  *  many_count  for PUT_MANY: values under one key at most; 0: 8
  *  ret_result  may be NULL; untouched on failure
  *  Returns  OK | EXISTS (REUSE, REJECT) | INVALID (key, value NULL, policy) | TOO_LARGE (key, scope) | FULL, LIMIT
- *           (hash store's bounds) | CLOSED (the store) | NO_MEMORY (store unchanged in every one of these cases, but
- *           for values whose time has come: they leave first)
+ *           (hash store's bounds; LIMIT of an lru store: nobody but this very value could make room in the scope) |
+ *           CLOSED (the store) | NO_MEMORY (store unchanged in every one of these cases, but for values whose time has
+ *           come: they leave first)
  *  Threads  any; takes a lock briefly; runs the callbacks of what leaves, after the lock is released. The victim of a
  *           full store is never the value being put
  *  A value that ends while it is being put may do so before its handle is known. Whoever puts one that can end looks
@@ -250,6 +266,9 @@ VESTRY_API void vestry_store_hold(vestry_store_exit *exit, void *value);
 /** When a value was last used otherwise than through the store, on the host's clock; 0: never. Ask before one leaves
  *  for IDLE: who was used since stays. May be called under the implementation's lock. Threads any. */
 VESTRY_API uint64_t vestry_store_used_ns(vestry_store_exit *exit, void *value);
+/** Whether a value has ended (vestry_value_ops.has_ended). Ask before one leaves because its scope is full: one that
+ *  has goes first. May be called under the implementation's lock. Threads any. */
+VESTRY_API bool vestry_store_has_ended(vestry_store_exit *exit, void *value);
 
 /** An implementation. It keeps (key, value, handle) triples, finds them again, and says when one leaves. All
  *  members are mandatory but with, tick, next_deadline_ns and stats; any thread, concurrently. */

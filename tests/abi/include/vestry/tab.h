@@ -14,12 +14,17 @@
  *  keeps its id over reloads and navigation: when a page goes, it leaves the id in the tab's sessionStorage, and the
  *  next page takes it out from there. So a tab that is duplicated (or opened by window.open, which copies the storage)
  *  while its page is shown finds none there, and has an id of its own. A cookie of five seconds carries the id over the
- *  reload itself, so that also the page's first render knows it; where a browser does without (Safari on phones), or
- *  another tab is quicker to take it, the page is rendered for a new id, and the stream's first request has the tab's.
- *  A tab that the system ends without a word, and one without storage, begins anew. */
+ *  reload itself, so that the document is mostly rendered for it already. That is a guess: after more than five
+ *  seconds, where a browser does without the cookie (Safari on phones), and in a new tab, the document is rendered for
+ *  a new id; and when another tab is loaded in the same moment, perhaps for that one's. The page's own requests, its
+ *  stream's above all, have the tab's for certain. So what is the tab's own, and must not be seen in another, a draft
+ *  above all, is rendered where vestry_tab_is_known says so: not in a document, but in the stream's first render. What
+ *  must not be lost between the keystroke and the reload is kept in the page, by vestry_tab_keep. A tab that the
+ *  system ends without a word, and one without storage, begins anew. */
 #ifndef VESTRY_TAB_H
 #define VESTRY_TAB_H
 
+#include "vestry/html.h"
 #include "vestry/request.h"
 
 #ifdef __cplusplus
@@ -40,6 +45,25 @@ extern "C" {
  *           have the page loaded again) | NO_MEMORY | IO (no randomness)
  *  Threads  the handler's; does not block */
 VESTRY_API vestry_err vestry_tab_id(const vestry_request *req, char id[VESTRY_TAB_ID_BYTES]);
+
+/** Whether that id is the tab's for certain, because the page has said it: requests of the client's, streams and their
+ *  renders, forms with the field. false: a document, whose id is a new one or that of the cookie, a guess; or there is
+ *  none. Threads the handler's; does not block. */
+VESTRY_API bool vestry_tab_is_known(const vestry_request *req);
+
+/** A prefix for vestry_tab_keep. */
+#define VESTRY_TAB_PREFIX_MAX_BYTES 64
+
+/** Keep what is typed over a reload, and over a visit elsewhere: put an element into a page that has the attributes
+ *  below, once, before all fields and outside of what is patched. When the page goes, the signals whose names begin
+ *  with the prefix are left in the tab's sessionStorage, as they are at that moment; the next page of this tab and
+ *  scope has them before any of its fields, so that `data-signals:draft__ifmissing` leaves them alone. No request is
+ *  needed, so no keystroke is too late. A second after they have come back the window has the event vestry-kept: for
+ *  an application that stores drafts, too, to store what it may not have got (data-on:vestry-kept__window).
+ *  prefix   1 to VESTRY_TAB_PREFIX_MAX_BYTES letters, digits and '_', no digit first
+ *  Returns  OK | INVALID | as vestry_html_add
+ *  Threads  the handler's; does not block */
+VESTRY_API vestry_err vestry_tab_keep(const vestry_request *req, vestry_html *html, const char *prefix);
 
 /** Write the attributes of a page's body, or of another element that is before all that sends requests, and that no
  *  patch replaces. They are as HTML has them: %-s.

@@ -2,8 +2,8 @@
  *  adapters of servers, or vestry/nats.h, a broker, beside it.
  *
  *  Structs grow from version to version, and programs that were compiled before run on. One rule for all of them: the
- *  first member is `size`, sizeof the struct; 0 stands for the struct as it is here, which is when its layout was
- *  frozen.
+ *  first member is `size`, sizeof the struct; 0 stands for the struct as the first release has it. There is
+ *  none yet: until then 0 stands for the struct as it is here.
  *  - What goes in (options, hooks, tables of functions): zero is the default, so name the members that you set. A
  *    shorter struct has the default where it ends; a longer one may have nothing but zeroes there, otherwise INVALID.
  *    What a member points to is read during the call and copied, unless it says that it is borrowed. (In C a compound
