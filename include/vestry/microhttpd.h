@@ -185,7 +185,9 @@ VESTRY_API vestry_err vestry_microhttpd_attach(vestry *v, struct MHD_Daemon *dae
 /** What vestry_microhttpd_serve returns for a request that no route is for. */
 #define VESTRY_MICROHTTPD_NOT_MINE (-1)
 
-/** Each time the application's access handler is called, with what it was called with; before it sets *req_cls.
+/** Each time the application's access handler is called, with what it was called with; before it sets *req_cls. Several
+ *  instances can be attached to one daemon: the handler asks one after the other, and the first that has a route for
+ *  the path answers. That two have the same route is not noticed here, as it is in civetweb.
  *  adapter  attached; NULL: there is none yet, and nothing is vestry's
  *  req_cls  NULL in a request's first call, as without a MHD_OPTION_URI_LOG_CALLBACK; vestry's own while a request is
  *           vestry's, and NULL when that was answered
@@ -197,7 +199,8 @@ VESTRY_API int vestry_microhttpd_serve(vestry_microhttpd *adapter, struct MHD_Co
                                        void **req_cls);
 
 /** Each time the daemon tells that a request is over (MHD_OPTION_NOTIFY_COMPLETED), which such a daemon must: otherwise
- *  requests that break off keep their memory, and their place among max_requests, until destroy.
+ *  requests that break off keep their memory, and their place among max_requests, until destroy; and when the time of
+ *  one is over (request_timeout_ms), its descriptor is shut down, which may be another connection's by then.
  *  adapter  NULL is accepted
  *  Returns  true: it was vestry's | false: it is the application's, or was answered by vestry before, and *req_cls is
  *           NULL
