@@ -249,7 +249,6 @@ static void change_together(oracle_world *w, oracle_who who) {
   const char *end = chance(5) ? "COMMIT" : "ROLLBACK";
   oracle_note(w, end);
   (void)oracle_try(w, who, end);
-  if (!sqlite3_get_autocommit(w->db[who])) (void)oracle_try(w, who, "ROLLBACK");
 }
 
 static void care_for_file(oracle_world *w, oracle_who who) {

@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <string.h>
 
 #include "sqlite/oracle.h"
 
@@ -10,6 +11,8 @@ bool oracle_try(oracle_world *w, oracle_who who, const char *sql) {
       result != SQLITE_ERROR)
     fail_msg("%s: %s", sql, message);
   sqlite3_free(message);
+  /* A COMMIT that finds the file busy (the thread that looks has it for moments) leaves the transaction open. */
+  if (result && strstr(sql, "COMMIT") && !sqlite3_get_autocommit(w->db[who])) (void)oracle_try(w, who, "ROLLBACK");
   return !result;
 }
 

@@ -151,5 +151,4 @@ void oracle_schema_change(oracle_world *w, oracle_who who) {
   }
   oracle_note(w, sql);
   (void)oracle_try(w, who, sql);
-  if (who != ORACLE_PROCESS && !sqlite3_get_autocommit(w->db[who])) (void)oracle_try(w, who, "ROLLBACK");
 }
