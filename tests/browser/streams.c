@@ -157,6 +157,7 @@ int main(int argc, char **argv) {
   static struct app app = {.lock = PTHREAD_MUTEX_INITIALIZER};
   memset(app.filler, 'x', LARGE);
   app.seen = json_array();
+  app.program.runs_scripts = true;
   program_start(&app.program, argc, argv, "test_browser_streams", "Streams that are watched",
                 &(vestry_options){.retry_after_s = RETRY_AFTER_S});
   vestry_registry_effect(vestry_registry_of(app.program.v), "burst", effect_burst, &app);
