@@ -22,8 +22,8 @@ static inline void vsi_signals_restore(sigset_t before) {
   pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-/* Start a thread that blocks all signals. host: whose log is told if it cannot be, NULL: none; name: at most 15 characters.
- * OK | IO */
+/* Start a thread that blocks all signals. host: whose log is told if it cannot be, NULL: none; name: 15 characters at
+ * most. OK | IO */
 static inline vestry_err vsi_thread_start(const vestry_host *host, pthread_t *ret_thread, const char *name,
                                           void *(*body)(void *), void *argument) {
   pthread_t thread;

@@ -292,7 +292,8 @@ static void send_half(client *c) {
 }
 
 /* All places are held by halves of heads, and the backlog is full of those who gave up waiting. When the others go,
- * too, the next one is served at once. */
+ * too, the next one is served at once: within a second on a machine at rest (scripts/soak asks for that), and long
+ * before half a head is given up on any. */
 static void who_has_gone_holds_no_place(void **state) {
   (void)state;
   if (seam->has_own_targets) skip(); /* as long as they have no head they are the daemon's, under its limits */
@@ -308,7 +309,7 @@ static void who_has_gone_holds_no_place(void **state) {
   double since = seconds_now();
   server_assert_serves(&s);
   double took = seconds_now() - since;
-  if (took > 1) fail_msg("the first answer took %.1f s", took);
+  if (took > 8) fail_msg("the first answer took %.1f s", took);
   server_stop(&s);
 }
 

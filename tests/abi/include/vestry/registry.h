@@ -98,8 +98,8 @@ typedef struct vestry_options {
   const void *previous_secret; /**< what it sealed is still good: for a change of secrets; NULL: none. Copied */
   size_t previous_secret_len;  /**< of that */
   size_t max_channels_count;   /**< by key, at one time (vestry/broadcast.h); 0: 10,000 */
-  size_t max_subscriptions_count; /**< to topics by key, at one time (vestry/publish.h); 0: 100,000 */
-  size_t max_history_bytes;       /**< what all histories of channels keep together (vestry/history.h); 0: 64 MiB */
+  size_t max_subscriptions_count;     /**< to topics by key, at one time (vestry/publish.h); 0: 100,000 */
+  size_t max_history_bytes;           /**< what all histories of channels keep together (vestry/history.h); 0: 64 MiB */
   size_t max_streams_per_scope_count; /**< streams that stay open of one scope at most, of a user say: by the scope of
                                            the request that opened them, whatever keys they have in whatever scopes,
                                            and whatever the store. When one more opens, the one that was active (opened,
