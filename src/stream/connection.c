@@ -135,9 +135,11 @@ void vsi_connection_hurry(vestry_connection *connection) {
   vsi_actor_notify(&connection->actor);
 }
 
-/* The stream's socket is the parent's, and so is its runner. */
+/* The stream's socket is the parent's, and so is its runner. A closed connection that somebody holds outlives its
+ * runtime, so that one is not asked. (relaxed: a holder that outlives the runtime saw it end.) */
 static bool is_forked(const vestry_connection *connection) {
-  return vsi_runtime_is_forked(connection->environment->runtime);
+  return atomic_load_explicit(&connection->state, memory_order_relaxed) != VESTRY_STATE_CLOSED &&
+         vsi_runtime_is_forked(connection->environment->runtime);
 }
 
 bool vestry_connection_close(vestry_connection *connection, vestry_cause cause) {
