@@ -126,13 +126,17 @@ static void settle_locked(vestry_sqlite_connection *connection) {
   }
 }
 
-/* Whatever runs on the connection behind a commit hook runs behind that commit. */
+/* Whatever runs on the connection behind a commit hook runs behind that commit. Inside of a hook the connection's mutex
+ * is held already; it comes before the database's lock everywhere. */
 static void settle(vestry_sqlite_connection *connection) {
+  sqlite3_mutex *mutex = sqlite3_db_mutex(connection->db);
   connection->is_committing = false;
   if (!atomic_load_explicit(&connection->is_announced, memory_order_acquire)) return;
+  sqlite3_mutex_enter(mutex);
   pthread_mutex_lock(&connection->database->lock);
   settle_locked(connection);
   pthread_mutex_unlock(&connection->database->lock);
+  sqlite3_mutex_leave(mutex);
 }
 
 void vsi_sqlite_settle(void *connection) {

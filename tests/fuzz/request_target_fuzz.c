@@ -13,7 +13,7 @@ static void require(bool condition) {
 /* Where there is one segment, all of it may be encoded; where there are several, what has to be. */
 static bool is_encoded(unsigned char c, bool is_one_segment) {
   if (is_one_segment) return c != '/';
-  return c <= ' ' || c >= 0x7f || strchr("%#?", c);
+  return c <= ' ' || c >= 0x7f || strchr("%#?\"<>`{}", c);
 }
 
 /* Encoded as far as it may be, in the absolute form, with a query. */
