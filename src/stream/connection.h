@@ -153,8 +153,8 @@ void vsi_connection_visit(vestry_connection *connection);
 bool vsi_connection_send_off(vestry_connection *connection, uint32_t retry_ms);
 
 /* How many events it has accepted, and how many it is done with. As many as had been accepted at some moment are
- * settled: so what was accepted then is written, or is nothing that it will write. Any thread; exact on those who
- * count, senders for their own. */
+ * settled: so what was accepted then is written, or is nothing that it will write, and its room is free. Any thread;
+ * accepted is exact for a sender's own; settled is never too large, and too small only while others send. */
 static inline uint64_t vsi_connection_accepted(const vestry_connection *connection) {
   return atomic_load_explicit(&connection->accepted_count, memory_order_relaxed);
 }

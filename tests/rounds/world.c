@@ -440,11 +440,14 @@ void world_kill(world *w, int place) {
 
 void world_stop(world *w, int place, bool stopped) {
   player *p = &w->players[place];
-  if (!p->pid) return;
+  if (!p->pid || p->is_stopped == stopped) return;
   world_note(w, "%c.%d %s", 'a' + place, p->life, stopped ? "is stopped" : "goes on");
   p->is_stopped = stopped;
   *(stopped ? &p->stopped_ns : &p->continued_ns) = clock_ns();
   assert_int_equal(kill(p->pid, stopped ? SIGSTOP : SIGCONT), 0);
+  /* One of its threads has to run to stop them all; on a busy machine the others go on until then. */
+  siginfo_t info;
+  if (stopped) assert_int_equal(waitid(P_PID, (id_t)p->pid, &info, WSTOPPED), 0);
 }
 
 void world_quit(world *w, int place) {

@@ -76,6 +76,54 @@ static void a_clean_end_flushes_an_abort_discards(void **state) {
   }
 }
 
+typedef struct looking {
+  vestry_connection *connection;
+  const bench *b;
+  int looks, full_looks;
+} looking;
+
+/* Whoever sees an event settled finds its room: that of the queue, and that of the budget. */
+static void look_at_room(void *ctx) {
+  looking *l = ctx;
+  vestry_connection_stats stats = {0};
+  vsi_group_stats all = {0};
+  vestry_connection_stats_get(l->connection, &stats);
+  vsi_group_stats_get(l->b->group, &all);
+  uint64_t settled = vsi_connection_settled(l->connection);
+  assert_in_range(settled, 0, stats.accepted_count);
+  uint64_t waiting = vsi_connection_accepted(l->connection) - settled;
+  assert_true(waiting >= stats.queued_count);
+  if (!waiting) assert_int_equal(all.queued_bytes, 0);
+  l->looks++;
+  l->full_looks += waiting > 0;
+}
+
+static void what_is_settled_has_given_its_room_back(void **state) {
+  (void)state;
+  bench b;
+  probe p;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  probe_init(&p);
+  vestry_connection *c = bench_connect(&b, &p, NULL);
+  vsi_connection_start(c);
+  bench_run(&b);
+  looking l = {.connection = c, .b = &b};
+  for (int i = 0; i < 3; i++) {
+    assert_int_equal(bench_send(&b, c, "a"), VESTRY_OK);
+    b.th.on_free_ctx = &l;
+    b.th.on_free = look_at_room;
+    bench_run(&b);
+    b.th.on_free = NULL;
+    assert_int_equal(vsi_connection_settled(c), i + 1);
+  }
+  assert_true(l.looks >= 3 && l.full_looks >= 3); /* it was looked inside of each settlement */
+  assert_true(vestry_connection_close(c, VESTRY_CAUSE_CLOSED));
+  bench_run(&b);
+  vestry_connection_unref(c);
+  probe_finish(&p);
+  bench_finish(&b);
+}
+
 static void closing_refuses_numbers_that_are_no_cause(void **state) {
   (void)state;
   bench b;
@@ -566,6 +614,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(opens_then_writes_in_one),
       cmocka_unit_test(a_clean_end_flushes_an_abort_discards),
+      cmocka_unit_test(what_is_settled_has_given_its_room_back),
       cmocka_unit_test(closing_refuses_numbers_that_are_no_cause),
       cmocka_unit_test(what_waits_for_a_peer_ends_with_it),
       cmocka_unit_test(a_full_queue_closes_or_drops),

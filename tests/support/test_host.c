@@ -9,6 +9,7 @@
 static void *test_reallocate(void *ctx, void *memory, size_t size_bytes) {
   test_host *th = ctx;
   if (size_bytes == 0) {
+    if (memory && th->on_free) th->on_free(th->on_free_ctx);
     if (memory) atomic_fetch_sub(&th->live, 1);
     free(memory);
     return NULL;

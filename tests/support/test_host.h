@@ -17,6 +17,8 @@ typedef struct test_host {
   _Atomic(uint64_t) seed;    /* state of the generator */
   _Atomic(long) log_lines;   /* lines logged at WARN or ERROR */
   char last_log[1024];       /* guarded by nothing: read it when threads are quiet */
+  void (*on_free)(void *);   /* called before memory is freed; NULL: not. Set it while threads are quiet */
+  void *on_free_ctx;
 } test_host;
 
 /* Static storage is fine; init again to reset. */
