@@ -35,6 +35,7 @@ WAIT_S = 40.0  # so long it is waited for all the same, to say how long it took
 LATE_S = 60.0  # for attackers on a busy machine: to begin, and to end
 REST_S = 10.0  # and so long for counters that tell of what is gone a moment later
 LEAST_MS = 5.0  # p99 below this is not held against the server: that is what the machine's scheduler does
+TRIES = 3  # and what it does once does not come three times
 STREAMS = 20
 IDLE_CPU = 0.25  # of a processor, more than quiet, when attackers hardly send anything
 GROWTH_BYTES = 4 * MB
@@ -231,6 +232,10 @@ def add(first, second):
     return first
 
 
+class Late(str):
+    """What a busy machine does, too: it counts if it comes again each time."""
+
+
 def verdict(options, server, server_name, list_of_attacks, sources, did, quiet, beside, marks, cpu, watch, sizes, served, clear, wrong):
     """The verdict on an attack: what is wrong goes into wrong."""
     idle = [name for name, (count, _) in did.items() if not count]
@@ -265,7 +270,7 @@ def verdict(options, server, server_name, list_of_attacks, sources, did, quiet, 
     before, shared, after = p99(quiet, kinds), p99(beside, kinds), p99(marks, kinds)
     for kind in kinds:
         if after[kind] > max(2 * before[kind], 2 * shared[kind], LEAST_MS):
-            wrong.append(f"{kind}: p99 {after[kind]:.1f} ms, beside {shared[kind]:.1f}, quiet {before[kind]:.1f}")
+            wrong.append(Late(f"{kind}: p99 {after[kind]:.1f} ms, beside {shared[kind]:.1f}, quiet {before[kind]:.1f}"))
     if SERVED_S < served < WAIT_S:
         wrong.append(f"served again after {served:.1f} s")
     if CLEAR_S < clear < WAIT_S:
@@ -309,7 +314,7 @@ def probe(options, server_name, tls):
 COLUMNS = ("server", "attack", "from", "attacks", "page p99 ms", "event p99 ms", "post p99 ms", "CPU %", "peak MB", "grew MB", "served s", "clear s")
 
 
-def show(row):
+def show(row, failed="**FAILS**"):
     cells = [row.server, row.attack, row.sources]
     if row.quiet:
         cells += [f"{row.did:,}"]
@@ -318,11 +323,22 @@ def show(row):
         cells.append(f"{row.clear:.2f}" if row.clear < WAIT_S else "–")
     else:
         cells += [""] * 9
-    print("| " + " | ".join(cells) + " | " + ("ok" if not row.wrong else "**FAILS**: " + "; ".join(row.wrong)) + " |", flush=True)
+    print("| " + " | ".join(cells) + " | " + ("ok" if not row.wrong else f"{failed}: " + "; ".join(row.wrong)) + " |", flush=True)
 
 
 def wanted(options, name):
     return not options.only or any(name == one or name == "probe: " + one for one in options.only)
+
+
+def assault_again(*arguments):
+    """An assault after which honest clients waited too long, and nothing else was wrong, is judged by another one."""
+    for again in range(TRIES):
+        row = assault(*arguments)
+        if not row.wrong or not all(isinstance(one, Late) for one in row.wrong):
+            break
+        if again + 1 < TRIES:
+            show(row, "again")
+    return row
 
 
 def rows(options, server_name, tls):
@@ -335,10 +351,10 @@ def rows(options, server_name, tls):
     for one in fitting:
         for sources in one.sources:
             if wanted(options, one.name):
-                yield assault(options, server_name, [one], sources, one.name, options.seconds, 1.0, tls)
+                yield assault_again(options, server_name, [one], sources, one.name, options.seconds, 1.0, tls)
     if options.mixed and wanted(options, "mixed"):
         all_of_them = [one for one in fitting if not one.descriptors]
-        yield assault(options, server_name, all_of_them, "many", "mixed", options.mixed, 1 / 8, tls)
+        yield assault_again(options, server_name, all_of_them, "many", "mixed", options.mixed, 1 / 8, tls)
 
 
 def broker_row(options):
