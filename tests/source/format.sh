@@ -1,16 +1,8 @@
 #!/bin/sh
 # All C of the project is as clang-format 14 with .clang-format leaves it: format.sh REPOSITORY
+# Others format differently. Where Debian has no clang-format 14 (Debian 13), only widths are looked at: exit status 77.
 set -eu
 cd "$1"
-formatter=clang-format
-if command -v clang-format-14 >/dev/null; then formatter=clang-format-14; fi
-case $($formatter --version) in
-*' 14.'*) ;;
-*)
-  echo "clang-format 14 is needed (others format differently), this is: $($formatter --version)"
-  exit 1
-  ;;
-esac
 # Tracked files, and those that could be; outside of a clone, all.
 if [ "$(git rev-parse --show-toplevel 2>/dev/null)" = "$PWD" ]; then
   files=$(git ls-files --cached --others --exclude-standard '*.c' '*.h')
@@ -25,6 +17,18 @@ if LC_ALL=C.UTF-8 grep -nHE '.{121,}' $files; then
   echo "The lines above are longer than 120 columns."
   status=1
 fi
-# shellcheck disable=SC2086
-"$formatter" --dry-run -Werror --style=file $files || status=1
+formatter=
+for name in clang-format-14 clang-format; do
+  case $($name --version 2>/dev/null) in *' 14.'*) formatter=${formatter:-$name} ;; esac
+done
+if [ -n "$formatter" ]; then
+  # shellcheck disable=SC2086
+  "$formatter" --dry-run -Werror --style=file $files || status=1
+elif apt-cache show clang-format-14 >/dev/null 2>&1; then
+  echo "clang-format 14 is needed: apt-get install clang-format-14"
+  status=1
+elif [ "$status" = 0 ]; then
+  echo "skipped: this system has no clang-format 14"
+  status=77
+fi
 exit $status

@@ -1,0 +1,32 @@
+#!/bin/sh
+# The built libraries ask of the C library and the kernel what the oldest system has that README names, and more only
+# where it is there: glibc.sh LIBRARY_DIRECTORY
+set -eu
+oldest=2.34 # Debian 12 has 2.36. From 2.34 on the threads' functions are in libc, and carry this version.
+
+# Undefined symbols with their versions. A weak one is asked for at run time, and may be absent (w in objdump's second
+# column). __isoc23_…: what newer headers make of strtol and its like.
+newer=$(for library in "$1"/libvestry*.so; do
+  objdump -T "$library" | awk -v library="${library##*/}" -v oldest="$oldest" '
+    /\*UND\*/ && $2 != "w" && match($0, /\(?GLIBC_[0-9.]+\)?/) {
+      version = substr($0, RSTART, RLENGTH)
+      gsub(/[()]|GLIBC_/, "", version)
+      split(version, is, ".")
+      split(oldest, had, ".")
+      newer = is[1] > had[1] || (is[1] == had[1] && is[2] + 0 > had[2] + 0)
+      if (newer && $NF !~ /^__isoc23_/) print library ": " $NF " is new in glibc " version
+    }'
+done)
+if [ -n "$newer" ]; then
+  echo "$newer"
+  echo "What is newer than glibc $oldest is to be asked for: a check in CMakeLists.txt, or a weak symbol."
+  exit 1
+fi
+# System calls by number have no symbol: those that an older kernel does not know need another way beside them.
+cd "$(dirname "$0")/../../src"
+calls=$(grep -rnoE '\bsyscall\([^;]*' . --include='*.[ch]' | grep -v 'SYS_openat2' || true) # registry/files/folder.c walks
+if [ -n "$calls" ]; then
+  echo "$calls"
+  echo "A system call by number needs another way where the kernel has none, and a line here."
+  exit 1
+fi
