@@ -15,10 +15,9 @@
  *            integer key (of the rowid, or the first column of an index), rows of that key
  *    PAGES   also: of those, only pages that read a page of the database file that the commit wrote. An insert writes
  *            the page where its row belongs, so ranges and what is not there yet are covered too
- *  Level PAGES needs vestry_sqlite_record_pages before SQLite is first used, and a database in WAL mode. SQLite 3.45
- *  and later cannot have it: they read long values past the cache that is recorded. Where it cannot be had, what holds
- *  is TABLES, and the log says so once; so it is for a render that reads more than max_pages. A change of the schema,
- *  VACUUM and what cannot be followed refresh every page that read the database.
+ *  Level PAGES needs vestry_sqlite_record_pages before SQLite is first used, and a database in WAL mode. Where it
+ *  cannot be had, what holds is TABLES, and the log says so once. It holds, too, for a render that reads more than
+ *  max_pages. A change of the schema, VACUUM and what cannot be followed refresh every page that read the database.
  *
  *  What a render reads by other means is not seen: clocks, random(), application functions with a memory of their own,
  *  virtual tables over other things, tables of TEMP and of files that were attached by SQL, blobs that are opened in a
@@ -91,8 +90,8 @@ typedef struct vestry_sqlite_options {
 
 /** Have SQLite say which pages of a database a render reads: for level PAGES. It is a setting of the whole process,
  *  made by sqlite3_config, and costs other connections a function call a page.
- *  Returns  OK, also when it was done before | BUSY (SQLite is in use already) | UNSUPPORTED (this SQLite cannot: 3.45
- *           and later read past the cache). Level DEFAULT is TABLES then, and vestry_sqlite_create logs a warning
+ *  Returns  OK, also when it was done before | BUSY (SQLite is in use already) | UNSUPPORTED (this SQLite lets nobody
+ *           stand before its page cache). Level DEFAULT is TABLES then, and vestry_sqlite_create logs a warning
  *  Threads  before any other use of SQLite */
 VESTRY_API vestry_err vestry_sqlite_record_pages(void);
 
@@ -113,9 +112,12 @@ VESTRY_API vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sql
 VESTRY_API void vestry_sqlite_destroy(vestry_sqlite *database);
 
 /** Attach a connection: what it commits refreshes pages, and what renders read with it is recorded. It takes the
- *  connection's hooks for preupdate, commit, rollback, trace and, from level TABLES on, its authorizer: the application
- *  must not set them. The connection has mmap_size 0 from then on, and PRAGMA mmap_size does nothing; if its file is
- *  mapped all the same, renders are followed by tables.
+ *  connection's hooks for preupdate, commit, rollback, trace and, from level TABLES on, its authorizer: the
+ *  application must not set them. A SQLite that reads pages past its cache (3.45 and later) has the methods of the
+ *  connection's file (sqlite3_io_methods) replaced by a copy that tells of reads, whichever VFS has opened it,
+ *  until it is closed: a VFS that looks at them must not mind. Otherwise, and below level PAGES, the connection has
+ *  mmap_size 0 from then on, and PRAGMA mmap_size does nothing; if its file is mapped all the same, renders are
+ *  followed by tables.
  *  A connection that shares its cache (SQLITE_OPEN_SHAREDCACHE) is attached together with all that share it.
  *  db              of the same file, outside of a transaction; in use by one thread at a time. Borrowed
  *  ret_connection  must be detached before sqlite3_close. Untouched on failure

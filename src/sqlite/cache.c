@@ -8,6 +8,8 @@
  * When the size of pages changes, SQLite makes a new cache and gives the old one up. That is noticed here, and until
  * the new one is learned nobody knows what was read.
  *
+ * What SQLite reads past its caches, the file says (file.c).
+ *
  * Shared caches (sqlite3_enable_shared_cache) have several connections: the first one that is attached has it, and the
  * others are followed by tables. */
 #include "sqlite/cache.h"
@@ -21,6 +23,7 @@ typedef struct shim {
   sqlite3_pcache *inner;
   void *owner;
   vsi_sqlite_cache *known;
+  int page_bytes;
 } shim;
 
 /* Of the process, as SQLite's own settings are. Written once, before SQLite begins. */
@@ -39,7 +42,7 @@ static shim *shim_of(sqlite3_pcache *cache) {
 static sqlite3_pcache *create(int page_bytes, int extra_bytes, int can_purge) {
   shim *made = sqlite3_malloc(sizeof *made);
   if (!made) return NULL;
-  *made = (shim){.inner = inner.xCreate(page_bytes, extra_bytes, can_purge)};
+  *made = (shim){.inner = inner.xCreate(page_bytes, extra_bytes, can_purge), .page_bytes = page_bytes};
   if (made->inner) return (sqlite3_pcache *)(void *)made;
   sqlite3_free(made);
   return NULL;
@@ -89,14 +92,8 @@ static void shrink(sqlite3_pcache *cache) {
   inner.xShrink(shim_of(cache)->inner);
 }
 
-/* From 3.45 on, SQLite reads what overflows a page past its cache. */
-static bool reads_past_its_cache(void) {
-  return sqlite3_libversion_number() >= 3045000 || sqlite3_compileoption_used("DIRECT_OVERFLOW_READ");
-}
-
 static vestry_err record_pages_locked(void) {
   if (is_recorded) return VESTRY_OK;
-  if (reads_past_its_cache()) return VESTRY_UNSUPPORTED;
   int result = sqlite3_config(SQLITE_CONFIG_GETPCACHE2, &inner);
   if (result == SQLITE_MISUSE) return VESTRY_BUSY;
   if (result || inner.iVersion < 1 || !inner.xShrink) return VESTRY_UNSUPPORTED;
@@ -150,12 +147,12 @@ bool vsi_sqlite_cache_learn(vsi_sqlite_cache *cache, sqlite3 *db, void *owner) {
   if ((result != SQLITE_ROW && result != SQLITE_DONE) || !learned) return false;
   learned->owner = owner;
   learned->known = cache;
-  *cache = (vsi_sqlite_cache){learned, owner, false};
+  *cache = (vsi_sqlite_cache){learned, owner, false, learned->page_bytes};
   return true;
 }
 
 void vsi_sqlite_cache_forget(vsi_sqlite_cache *cache) {
   shim *at = cache->cache;
   if (at) at->owner = NULL, at->known = NULL;
-  *cache = (vsi_sqlite_cache){NULL, NULL, false};
+  *cache = (vsi_sqlite_cache){NULL, NULL, false, 0};
 }

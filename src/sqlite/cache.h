@@ -11,6 +11,7 @@ typedef struct vsi_sqlite_cache {
   void *cache;  /* NULL: not known (any more) */
   void *owner;  /* of whose pages it is told */
   bool is_lost; /* it was known, and is gone: the connection has another one now */
+  int page_bytes;
 } vsi_sqlite_cache;
 
 /* Find out which cache is a connection's, by reading with it. Nothing is recorded meanwhile.

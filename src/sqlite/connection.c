@@ -388,7 +388,8 @@ vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlit
     return VESTRY_EXISTS;
   }
   /* What is mapped is read past the cache, whose pages are recorded. */
-  (void)sqlite3_exec(db, "PRAGMA main.mmap_size = 0", NULL, NULL, NULL);
+  if (!vsi_sqlite_exact_watches_files(&database->exact))
+    (void)sqlite3_exec(db, "PRAGMA main.mmap_size = 0", NULL, NULL, NULL);
   connection->written = count_written(connection);
   set_hooks(connection);
   *ret_connection = connection;
@@ -414,9 +415,18 @@ vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db, vestry_sql
     return vsi_sqlite_refuse(&call, error, "%s",
                              error == VESTRY_EXISTS ? "the connection is attached already: once is enough"
                                                     : vestry_strerror(error));
+  bool is_coarse = database->exact.records_pages && !vsi_sqlite_reader_knows_pages(&connection->actor.reader);
   pthread_mutex_lock(&database->lock);
   database->stats.connections_count++;
+  bool is_news = is_coarse && !database->is_coarse;
+  database->is_coarse |= is_coarse;
   pthread_mutex_unlock(&database->lock);
+  if (is_news)
+    vsi_sqlite_log(
+        database->host, VESTRY_LOG_WARN,
+        "%s, %s: which pages of the file a connection reads is not known, and what it renders is followed by "
+        "tables: it shares its cache with another one, or there is no memory",
+        call.function, call.path);
   *ret_connection = connection;
   return VESTRY_OK;
 }

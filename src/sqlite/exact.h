@@ -49,6 +49,11 @@ void vsi_sqlite_exact_finish(vsi_sqlite_exact *exact);
 /* The database is in WAL mode from now on. Under the database's lock. OK | BUSY | IO */
 vestry_err vsi_sqlite_exact_follow_wal(vsi_sqlite_exact *exact, sqlite3 *db, const _Atomic(uint32_t) *index);
 
+/* Whether what is read past the cache is recorded, too. */
+static inline bool vsi_sqlite_exact_watches_files(const vsi_sqlite_exact *exact) {
+  return exact->records_pages && vsi_sqlite_file_is_read_past_cache();
+}
+
 void vsi_sqlite_actor_init(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, sqlite3 *db);
 void vsi_sqlite_actor_finish(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor);
 /* Hooks. */

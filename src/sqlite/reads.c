@@ -1,9 +1,9 @@
 /* What a render has read: which pages of the file, and which tables and columns its statements name.
  *
- * Pages are told of by SQLite's cache (cache.c). For tables, each statement that begins while a render runs is looked
- * at by its text: the first time it is prepared once more, to be explained. The program says which trees it opens:
- * these are its tables, all of them. An authorizer is told of columns meanwhile. That is kept for as long as the schema
- * is what it was.
+ * Pages are told of by SQLite's cache (cache.c), and by its file (file.c). For tables, each statement that begins
+ * while a render runs is looked at by its text: the first time it is prepared once more, to be explained. The
+ * program says which trees it opens: these are its tables, all of them. An authorizer is told of columns meanwhile.
+ * That is kept for as long as the schema is what it was.
  *
  * The authorizer is not told of columns that are joined by USING or NATURAL, nor of a table of which nothing else is
  * read. So where one of these words stands, or a view is read, in which they may, all columns are taken to be read; and
@@ -225,7 +225,8 @@ static bool is_odd_action(int action, const char *schema) {
 
 int vsi_sqlite_reader_authorize(vsi_sqlite_reader *reader, int action, const char *first, const char *second,
                                 const char *schema) {
-  if (action == SQLITE_PRAGMA && second && sqlite3_stricmp(first, "mmap_size") == 0) return SQLITE_IGNORE;
+  if (action == SQLITE_PRAGMA && second && !reader->wants_file && sqlite3_stricmp(first, "mmap_size") == 0)
+    return SQLITE_IGNORE;
   if (is_odd_action(action, schema)) reader->is_odd = true;
   if (!reader->analysis) {
     /* What cannot be prepared does not run: under another schema it may. */
@@ -699,6 +700,7 @@ static void look(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, sql
 bool vsi_sqlite_reader_knows_pages(const vsi_sqlite_reader *reader) {
   sqlite3_int64 mapped = -1; /* it is asked, and not set */
   if (!reader->cache.cache || !reader->file) return false;
+  if (reader->wants_file) return vsi_sqlite_file_is_watched(&reader->watch);
   int result = reader->file->pMethods->xFileControl(reader->file, SQLITE_FCNTL_MMAP_SIZE, &mapped);
   return result == SQLITE_NOTFOUND || (result == SQLITE_OK && mapped <= 0);
 }
@@ -768,9 +770,13 @@ void vsi_sqlite_reader_init(vsi_sqlite_reader *reader, const vestry_host *host, 
       query(db, "SELECT count(*) FROM sqlite_temp_schema WHERE type IN ('table', 'view')", NULL, take_count, &odd) ||
       odd || query(db, "PRAGMA database_list", NULL, count_row, &databases) || databases > 2;
   if (wants_pages) (void)vsi_sqlite_cache_learn(&reader->cache, db, owner);
+  reader->wants_file = wants_pages && vsi_sqlite_file_is_read_past_cache();
+  if (reader->wants_file && reader->cache.cache && reader->file)
+    (void)vsi_sqlite_file_watch(&reader->watch, reader->file, &reader->cache);
 }
 
 void vsi_sqlite_reader_finish(vsi_sqlite_reader *reader) {
+  vsi_sqlite_file_forget(&reader->watch);
   vsi_sqlite_cache_forget(&reader->cache);
   forget_statements(reader);
 }

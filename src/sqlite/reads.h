@@ -3,7 +3,7 @@
 #ifndef VSI_SQLITE_READS_H
 #define VSI_SQLITE_READS_H
 
-#include "sqlite/cache.h"
+#include "sqlite/file.h"
 #include "sqlite/tables.h"
 #include "vestry/page.h"
 
@@ -76,7 +76,9 @@ typedef struct vsi_sqlite_reader {
   const _Atomic(uint32_t) *generation; /* of the schema */
   sqlite3_file *file;                  /* of its main database */
   vsi_sqlite_cache cache;
+  vsi_sqlite_watch watch;
   bool wants_pages; /* of the database; false: tables alone are looked at */
+  bool wants_file;  /* pages may be read past the cache: the file is watched, too */
   bool is_own;      /* what runs now is the library's */
   bool is_odd;      /* names can stand for something else than in the database: nothing is kept of statements */
   struct vsi_sqlite_analysis *analysis; /* of the statement that is being prepared */
@@ -96,7 +98,8 @@ void vsi_sqlite_reader_begins(vsi_sqlite_reader *reader, sqlite3_stmt *statement
 /* The authorizer. */
 int vsi_sqlite_reader_authorize(vsi_sqlite_reader *reader, int action, const char *first, const char *second,
                                 const char *schema);
-/* Whether all pages that it fetches are told of: its cache is known, and no part of the file is mapped. */
+/* Whether all pages that it reads are told of: its cache is known, and the file is watched, or nothing is read past the
+ * cache. */
 bool vsi_sqlite_reader_knows_pages(const vsi_sqlite_reader *reader);
 /* What runs from here on is the library's, and not recorded; or is not any more. Returns what it was before. */
 bool vsi_sqlite_reader_pause(vsi_sqlite_reader *reader, bool is_own);

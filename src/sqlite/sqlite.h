@@ -71,6 +71,7 @@ struct vestry_sqlite {
   bool is_lost;                               /* something was committed whose number cannot be told */
   bool has_moved;                             /* the path leads to another file; the log was told */
   bool is_failing;                            /* the file could not be read the last time; the log was told */
+  bool is_coarse;                             /* a connection's pages are not known; the log was told */
   uint64_t accounted[VSI_SQLITE_WINDOW / 64]; /* of those after it; bit n % WINDOW */
   uint64_t seq;                               /* of the last refresh */
   vsi_sqlite_touch *touches;

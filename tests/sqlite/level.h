@@ -1,4 +1,4 @@
-/* Level PAGES, where it can be had: before 3.45 of SQLite. */
+/* Level PAGES, where it can be had. */
 #ifndef TESTS_SQLITE_LEVEL_H
 #define TESTS_SQLITE_LEVEL_H
 

@@ -84,6 +84,7 @@ typedef struct oracle_world {
   bool is_keyed;      /* rows are looked up by keys, and keys change */
   bool is_chaotic;    /* something is committed inside of renders */
   bool is_analyzed;   /* ANALYZE comes: plans change */
+  bool is_long;       /* values of many pages, and checkpoints that bring them into the file */
   bool has_temporary; /* tables and views of TEMP, and a file that is attached by SQL */
   bool has_virtual;
   bool has_process;
@@ -149,12 +150,22 @@ void oracle_schema_make(oracle_world *w);
 /* What a connection that renders has of its own, and whoever knows the truth too. */
 void oracle_schema_make_temporary(const oracle_world *w, sqlite3 *db);
 /* The values of a row of any table, as SQL: k, id, a, b, c, d, e, u. */
-void oracle_schema_row(char sql[ORACLE_ROW_BYTES]);
+void oracle_schema_row(const oracle_world *w, char sql[ORACLE_ROW_BYTES]);
 void oracle_schema_change(oracle_world *w, oracle_who who);
 
 /* ---- oracle_queries.c ---- */
 
 void oracle_query_make(const oracle_world *w, oracle_query *query);
+
+/* ---- oracle_long.c ---- */
+
+/* The function that reads blobs, for a connection that asks. */
+void oracle_long_prepare(sqlite3 *db);
+void oracle_long_make(oracle_world *w);
+unsigned oracle_long_bytes(void);
+/* Returns whether the result has an order. */
+bool oracle_long_query(char *sql);
+void oracle_long_change(char *sql);
 
 /* ---- oracle_changes.c ---- */
 

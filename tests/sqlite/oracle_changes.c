@@ -72,7 +72,11 @@ static void make_change(const oracle_world *w, char *sql) {
   unsigned k = chance(12), n = chance(25);
   oracle_table(one);
   oracle_table(two);
-  oracle_schema_row(row);
+  oracle_schema_row(w, row);
+  if (w->is_long && chance(2)) {
+    oracle_long_change(sql);
+    return;
+  }
   unsigned how = chance(30);
   if (how < 3) {
     make_idle(sql, one, k);
@@ -191,8 +195,10 @@ static void step_once(oracle_world *w, oracle_who who, char *sql) {
 
 void oracle_change(oracle_world *w, oracle_who who) {
   char sql[SQL_BYTES + 40];
+  /* What stands in the WAL is read through the cache; what is in the file, past it. */
+  if (w->is_long && chance(3) == 0) (void)oracle_try(w, who, "PRAGMA wal_checkpoint(PASSIVE)");
   unsigned how = chance(40);
-  if (how == 0 && who != ORACLE_PROCESS) {
+  if (how < (w->is_long ? 10 : 1) && who != ORACLE_PROCESS) {
     write_blob(w, w->db[who]);
     return;
   }

@@ -186,6 +186,10 @@ void oracle_query_make(const oracle_world *w, oracle_query *query) {
   oracle_table(one);
   oracle_table(two);
   memset(query->value_types, 'n', sizeof query->value_types);
+  if (w->is_long && chance(2)) {
+    query->is_ordered = oracle_long_query(query->sql);
+    return;
+  }
   if (how < (w->is_keyed ? 7 : 4))
     make_keyed(query, one, two);
   else if (how == 7)

@@ -75,9 +75,9 @@ void oracle_schema_make_temporary(const oracle_world *w, sqlite3 *db) {
                   "CREATE TEMP VIEW v9 AS SELECT a, e FROM t3 WHERE e < 4");
 }
 
-void oracle_schema_row(char sql[ORACLE_ROW_BYTES]) {
+void oracle_schema_row(const oracle_world *w, char sql[ORACLE_ROW_BYTES]) {
   char text[4] = {(char)('a' + chance(8)), (char)('a' + chance(26)), '\0'};
-  unsigned len = chance(12) == 0 ? 500 + chance(4000) : chance(30);
+  unsigned len = w->is_long && chance(5) == 0 ? oracle_long_bytes() : chance(12) == 0 ? 500 + chance(4000) : chance(30);
   snprintf(sql, ORACLE_ROW_BYTES, "%u, %u, %u, %u, '%s', %s(%u), %u, %u", chance(12), chance(400), chance(25),
            chance(10), text, chance(2) ? "zeroblob" : "hex", len, chance(6), chance(300));
 }
@@ -99,6 +99,7 @@ void oracle_schema_make(oracle_world *w) {
              chance(2) ? " DESC" : "", i, i);
     oracle_must(db, sql);
   }
+  if (w->is_long) oracle_long_make(w);
   for (int i = 0; i < ORACLE_VIEWS; i++) {
     view_sql(i, sql);
     oracle_must(db, sql);
@@ -108,7 +109,7 @@ void oracle_schema_make(oracle_world *w) {
   if (w->has_virtual) make_virtual(db);
   for (unsigned i = 30 + chance(chance(3) ? 100 : 400); i--;) {
     char row[ORACLE_ROW_BYTES], name[8];
-    oracle_schema_row(row);
+    oracle_schema_row(w, row);
     snprintf(sql, sizeof sql, "INSERT OR IGNORE INTO %s(k, id, a, b, c, d, e, u) VALUES(%s)", oracle_table(name), row);
     (void)oracle_try(w, ORACLE_WRITER, sql);
   }

@@ -138,6 +138,7 @@ static void open_connection(oracle_world *w, oracle_who who) {
            "PRAGMA synchronous = OFF; PRAGMA foreign_keys = ON; PRAGMA cache_size = %d; PRAGMA wal_autocheckpoint = %d",
            chance(2) ? 5 : 500, chance(2) ? 10 : 1000);
   oracle_must(*db, sql);
+  oracle_long_prepare(*db);
   if (chance(4) == 0) oracle_must(*db, "PRAGMA mmap_size = 268435456");
 }
 
@@ -233,6 +234,7 @@ void oracle_world_open(oracle_world *w, uint64_t seed, bool has_looker) {
   w->is_analyzed = chance(3) == 0;
   w->has_temporary = chance(4) == 0 && !w->is_alone;
   w->has_virtual = chance(6) == 0;
+  w->is_long = seed % 3 == 2;
   w->has_process = chance(2) && !w->is_alone;
   open_files(w);
   follow(w);

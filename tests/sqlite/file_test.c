@@ -1,0 +1,468 @@
+/* Pages that SQLite reads past its cache are told of, whatever reads them; and pages over them are not missed. */
+#include "sqlite/file.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "sqlite/level.h"
+#include "sqlite/reads.h"
+#include "sqlite/shown.h"
+#include "sqlite/sqlite.h"
+
+enum { VALUE_BYTES = 60000, MOST_PAGES = 4096 };
+
+/* --------------------------------------------------------------------------------------- what is told of ---------- */
+
+typedef enum stands { IN_FILE, IN_WAL, IS_MAPPED, STANDS } stands;
+static const char *const stands_names[STANDS] = {"in the file", "in the WAL", "in a file that is mapped"};
+
+/* A file with one row that goes on over pages, and an index whose key does too; a connection that has read little. */
+typedef struct bench {
+  test_host th;
+  char folder[64], path[96];
+  sqlite3 *writer, *db;
+  vsi_sqlite_cache cache;
+  vsi_sqlite_watch watch;
+  vsi_sqlite_recording recording;
+} bench;
+
+static void must(sqlite3 *db, const char *sql) {
+  char *message = NULL;
+  if (sqlite3_exec(db, sql, NULL, NULL, &message)) fail_msg("%s: %s", sql, message);
+}
+
+static sqlite3_file *file_of(sqlite3 *db) {
+  sqlite3_file *file = NULL;
+  assert_int_equal(sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file), SQLITE_OK);
+  return file;
+}
+
+static void open_bench(bench *b, int page_bytes, stands where, bool is_watched) {
+  char sql[300];
+  memset(b, 0, sizeof *b);
+  test_host_init(&b->th);
+  snprintf(b->folder, sizeof b->folder, "%s/vestry-file-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
+  assert_non_null(mkdtemp(b->folder));
+  snprintf(b->path, sizeof b->path, "%s/file.db", b->folder);
+  assert_int_equal(sqlite3_open(b->path, &b->writer), SQLITE_OK);
+  snprintf(
+      sql, sizeof sql,
+      "PRAGMA page_size = %d; PRAGMA auto_vacuum = 0; PRAGMA journal_mode = WAL; CREATE TABLE t(id INTEGER PRIMARY "
+      "KEY, d, e); CREATE INDEX i ON t(d); INSERT INTO t VALUES(1, replace(hex(zeroblob(%d)), '0', 'a'), 7)",
+      page_bytes, VALUE_BYTES / 2);
+  must(b->writer, sql);
+  if (where != IN_WAL) must(b->writer, "PRAGMA wal_checkpoint(TRUNCATE)");
+  assert_int_equal(sqlite3_open(b->path, &b->db), SQLITE_OK);
+  if (where == IS_MAPPED) must(b->db, "PRAGMA mmap_size = 268435456");
+  assert_true(vsi_sqlite_cache_learn(&b->cache, b->db, b));
+  if (is_watched) assert_true(vsi_sqlite_file_watch(&b->watch, file_of(b->db), &b->cache));
+}
+
+static void close_bench(bench *b) {
+  char command[128];
+  vsi_sqlite_file_forget(&b->watch);
+  vsi_sqlite_cache_forget(&b->cache);
+  assert_int_equal(sqlite3_close(b->db), SQLITE_OK);
+  assert_int_equal(sqlite3_close(b->writer), SQLITE_OK);
+  test_host_assert_clean(&b->th);
+  snprintf(command, sizeof command, "rm -r %s", b->folder);
+  assert_int_equal(system(command), 0);
+}
+
+static void begin(bench *b) {
+  vsi_sqlite_reads_begin(&b->recording, &b->th.host, b, NULL, MOST_PAGES);
+}
+
+static bool has_page(const vsi_sqlite_recording *recording, uint32_t page) {
+  for (uint32_t i = 0; i < recording->slots_count; i++)
+    if (recording->slots[i] == page) return true;
+  return false;
+}
+
+/* Whether all pages that a tree's long value goes on over were told of. SQLite itself says which these are. */
+static bool knows_all(bench *b, const char *tree) {
+  sqlite3_stmt *statement;
+  uint32_t count = 0, missing = 0;
+  assert_false(b->recording.lacks_pages);
+  assert_int_equal(sqlite3_prepare_v2(b->writer, "SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'overflow'",
+                                      -1, &statement, NULL),
+                   SQLITE_OK);
+  sqlite3_bind_text(statement, 1, tree, -1, SQLITE_STATIC);
+  while (sqlite3_step(statement) == SQLITE_ROW) {
+    count++;
+    missing += !has_page(&b->recording, (uint32_t)sqlite3_column_int64(statement, 0));
+  }
+  assert_int_equal(sqlite3_finalize(statement), SQLITE_OK);
+  assert_true(count > 0);
+  return !missing;
+}
+
+static bool end(bench *b, const char *tree) {
+  bool is_known = knows_all(b, tree);
+  vsi_sqlite_reads_end(&b->recording);
+  vsi_sqlite_reads_finish(&b->recording);
+  return is_known;
+}
+
+/* What a render may read with. Each reads all pages that the value goes on over. */
+
+static void read_blob(sqlite3 *db, int part) {
+  static char taken[VALUE_BYTES];
+  sqlite3_blob *blob;
+  assert_int_equal(sqlite3_blob_open(db, "main", "t", "d", 1, 0, &blob), SQLITE_OK);
+  assert_int_equal(sqlite3_blob_bytes(blob), VALUE_BYTES);
+  for (int at = 0; at < VALUE_BYTES; at += part)
+    assert_int_equal(sqlite3_blob_read(blob, taken, part < VALUE_BYTES - at ? part : VALUE_BYTES - at, at), SQLITE_OK);
+  assert_int_equal(sqlite3_blob_close(blob), SQLITE_OK);
+}
+
+static void by_blob(bench *b) {
+  read_blob(b->db, VALUE_BYTES);
+}
+
+static void by_blob_in_parts(bench *b) {
+  read_blob(b->db, 1000);
+}
+
+static void by_backup(bench *b) {
+  sqlite3 *copy;
+  assert_int_equal(sqlite3_open(":memory:", &copy), SQLITE_OK);
+  sqlite3_backup *backup = sqlite3_backup_init(copy, "main", b->db, "main");
+  assert_non_null(backup);
+  assert_int_equal(sqlite3_backup_step(backup, -1), SQLITE_DONE);
+  assert_int_equal(sqlite3_backup_finish(backup), SQLITE_OK);
+  assert_int_equal(sqlite3_close(copy), SQLITE_OK);
+}
+
+static void by_serialize(bench *b) {
+  sqlite3_int64 bytes;
+  unsigned char *all = sqlite3_serialize(b->db, "main", &bytes, 0);
+  assert_non_null(all);
+  sqlite3_free(all);
+}
+
+static void by_vacuum_into(bench *b) {
+  char sql[128];
+  snprintf(sql, sizeof sql, "VACUUM INTO '%s.copy'", b->path);
+  must(b->db, sql);
+}
+
+static void by_pages_as_a_table(bench *b) {
+  sqlite3_stmt *statement;
+  if (sqlite3_prepare_v2(b->db, "SELECT max(data) FROM sqlite_dbpage", -1, &statement, NULL)) { /* not built in */
+    print_message("this SQLite has no sqlite_dbpage: read in another way\n");
+    by_backup(b);
+    return;
+  }
+  assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+  assert_int_equal(sqlite3_finalize(statement), SQLITE_OK);
+}
+
+static const struct {
+  const char *sql;      /* or */
+  void (*by)(bench *b); /* what is called */
+  const char *tree;     /* whose pages it reads */
+} ways[] = {
+    {"SELECT d FROM t NOT INDEXED", NULL, "t"},
+    {"SELECT * FROM t WHERE id = 1", NULL, "t"},
+    {"SELECT instr(d, 'Z') FROM t NOT INDEXED", NULL, "t"},
+    {"SELECT substr(d, 59000, 10) FROM t NOT INDEXED", NULL, "t"},
+    {"SELECT e FROM t", NULL, "t"}, /* behind it */
+    {"SELECT count(*) FROM t x NOT INDEXED JOIN t y NOT INDEXED ON x.d = y.d", NULL, "t"},
+    {"SELECT max(d) FROM t INDEXED BY i WHERE d > 'a'", NULL, "i"},
+    {"SELECT 1 FROM t INDEXED BY i WHERE d = (SELECT replace(hex(zeroblob(30000)), '0', 'a'))", NULL, "i"},
+    {"UPDATE t SET e = 8", NULL, "t"},
+    {"PRAGMA integrity_check", NULL, "t"},
+    {"VACUUM", NULL, "t"},
+    {NULL, by_blob, "t"},
+    {NULL, by_blob_in_parts, "t"},
+    {NULL, by_backup, "t"},
+    {NULL, by_serialize, "t"},
+    {NULL, by_vacuum_into, "t"},
+    {NULL, by_pages_as_a_table, "t"},
+};
+
+static bool is_known_by(int way, int page_bytes, stands where, bool is_watched) {
+  bench b;
+  open_bench(&b, page_bytes, where, is_watched);
+  begin(&b);
+  if (ways[way].sql)
+    must(b.db, ways[way].sql);
+  else
+    ways[way].by(&b);
+  /* VACUUM puts the pages elsewhere: those that it has read are told of before. */
+  bool is_known = ways[way].sql && strcmp(ways[way].sql, "VACUUM") == 0 ? b.recording.pages_count > 0 : false;
+  is_known |= end(&b, ways[way].tree);
+  close_bench(&b);
+  return is_known;
+}
+
+static void all_that_is_read_is_told(void **state) {
+  (void)state;
+  static const int sizes[] = {512, 4096, 32768};
+  for (int way = 0; way < (int)(sizeof ways / sizeof *ways); way++)
+    for (int where = 0; where < STANDS; where++)
+      for (int size = 0; size < 3; size++)
+        if (!is_known_by(way, sizes[size], (stands)where, true))
+          fail_msg("by %s (%d), pages of %d bytes, %s: some were not told of", ways[way].sql ? ways[way].sql : "call",
+                   way, sizes[size], stands_names[where]);
+}
+
+/* What is said of this SQLite is what it does: where it is not to be watched, the cache tells of all. */
+static void it_is_known_which_sqlite_is_to_be_watched(void **state) {
+  (void)state;
+  bool is_cache_enough = true;
+  for (int way = 0; way < (int)(sizeof ways / sizeof *ways); way++) {
+    is_cache_enough &= is_known_by(way, 4096, IN_FILE, false);
+    assert_true(is_known_by(way, 4096, IN_WAL, false)); /* what stands there comes through the cache */
+  }
+  assert_false(is_known_by(0, 4096, IS_MAPPED, false));
+  assert_int_equal(is_cache_enough, !vsi_sqlite_file_is_read_past_cache());
+  print_message("SQLite %s reads %s\n", sqlite3_libversion(), is_cache_enough ? "by its cache" : "past its cache");
+}
+
+/* Of what is not this recording's nothing is told. */
+
+static void *read_elsewhere(void *ctx) {
+  must(ctx, "SELECT d FROM t NOT INDEXED; SELECT e FROM t; PRAGMA wal_checkpoint");
+  return NULL;
+}
+
+static void nobody_elses_reads_are_told(void **state) {
+  (void)state;
+  bench b;
+  pthread_t thread;
+  open_bench(&b, 4096, IN_FILE, true);
+  begin(&b);
+  read_elsewhere(b.writer); /* another connection, which nobody watches */
+  assert_int_equal(b.recording.pages_count, 0);
+  assert_int_equal(pthread_create(&thread, NULL, read_elsewhere, b.db), 0); /* another thread, which records nothing */
+  assert_int_equal(pthread_join(thread, NULL), 0);
+  assert_int_equal(b.recording.pages_count, 0);
+  must(b.db, "SELECT d FROM t NOT INDEXED");
+  assert_true(end(&b, "t"));
+  close_bench(&b);
+}
+
+/* ------------------------------------------------------------------------------------------------ its life -------- */
+
+static void a_file_is_watched_until_it_is_closed(void **state) {
+  (void)state;
+  bench b;
+  open_bench(&b, 4096, IN_FILE, true);
+  sqlite3_file *file = file_of(b.db);
+  const sqlite3_io_methods *own = file->pMethods;
+  vsi_sqlite_watch second = {NULL, NULL, NULL};
+  assert_false(vsi_sqlite_file_watch(&second, file, &b.cache)); /* it is somebody's */
+  assert_false(vsi_sqlite_file_is_watched(&second));
+  for (int i = 0; i < 3; i++) {
+    assert_true(vsi_sqlite_file_is_watched(&b.watch));
+    vsi_sqlite_file_forget(&b.watch);
+    assert_false(vsi_sqlite_file_is_watched(&b.watch));
+    begin(&b);
+    must(b.db, "SELECT d FROM t NOT INDEXED");
+    assert_int_equal(end(&b, "t"), !vsi_sqlite_file_is_read_past_cache());
+    assert_true(vsi_sqlite_file_watch(&b.watch, file, &b.cache));
+    assert_ptr_equal(file->pMethods, own); /* there is one copy, however often it is watched */
+  }
+  begin(&b);
+  assert_int_equal(sqlite3_close(b.db), SQLITE_OK);
+  assert_false(vsi_sqlite_file_is_watched(&b.watch));
+  assert_true(b.recording.lacks_pages);
+  vsi_sqlite_reads_end(&b.recording);
+  vsi_sqlite_reads_finish(&b.recording);
+  assert_int_equal(sqlite3_open(b.path, &b.db), SQLITE_OK);
+  close_bench(&b);
+}
+
+/* Of a VFS of a former version, whose table is shorter, and which somebody puts other methods in the place of. */
+static int close_nothing(sqlite3_file *file) {
+  (void)file;
+  return SQLITE_OK;
+}
+
+static int read_nothing(sqlite3_file *file, void *buffer, int bytes, sqlite3_int64 offset) {
+  (void)file, (void)offset;
+  memset(buffer, 0, (size_t)bytes);
+  return SQLITE_OK;
+}
+
+static void a_file_of_any_version_is_watched(void **state) {
+  (void)state;
+  for (int version = 1; version <= 4; version++) {
+    bench b;
+    vsi_sqlite_watch watch = {NULL, NULL, NULL};
+    char bytes[100];
+    size_t table = version == 1   ? offsetof(sqlite3_io_methods, xShmMap)
+                   : version == 2 ? offsetof(sqlite3_io_methods, xFetch)
+                                  : sizeof(sqlite3_io_methods);
+    sqlite3_io_methods *methods = calloc(1, table); /* not a byte more */
+    open_bench(&b, 4096, IN_FILE, true);
+    assert_non_null(methods);
+    memcpy(methods, &(sqlite3_io_methods){.iVersion = version, .xClose = close_nothing, .xRead = read_nothing},
+           offsetof(sqlite3_io_methods, xWrite));
+    sqlite3_file file = {methods};
+    assert_true(vsi_sqlite_file_watch(&watch, &file, &b.cache));
+    assert_true(file.pMethods->iVersion == (version > 3 ? 3 : version) && !file.pMethods->xFetch);
+    begin(&b);
+    assert_int_equal(file.pMethods->xRead(&file, bytes, sizeof bytes, 4096 * 4 - 50), SQLITE_OK);
+    assert_int_equal(b.recording.pages_count, 2);
+    assert_true(has_page(&b.recording, 4) && has_page(&b.recording, 5));
+    vsi_sqlite_reads_end(&b.recording);
+    vsi_sqlite_reads_finish(&b.recording);
+    const sqlite3_io_methods *own = file.pMethods;
+    file.pMethods = methods;
+    assert_false(vsi_sqlite_file_is_watched(&watch));
+    file.pMethods = own;
+    assert_int_equal(own->xClose(&file), SQLITE_OK);
+    assert_ptr_equal(file.pMethods, methods);
+    assert_false(vsi_sqlite_file_is_watched(&watch));
+    vsi_sqlite_file_forget(&watch);
+    close_bench(&b);
+    free(methods);
+  }
+}
+
+/* -------------------------------------------------------------------------------------------- and pages over it --- */
+
+static const char letters[] =
+    "CREATE TABLE letter(id INTEGER PRIMARY KEY, box INT, body, seen INT DEFAULT 0);"
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40) INSERT INTO letter(id, box, body) "
+    "SELECT i, i % 4, replace(hex(zeroblob(20000)), '0', 'a') FROM n; CREATE TABLE other(x)";
+
+/* One byte, which lies on one page that the value goes on over. */
+static void write_byte(sqlite3 *db, int row, int at, char is) {
+  sqlite3_blob *blob;
+  assert_int_equal(sqlite3_blob_open(db, "main", "letter", "body", row, 1, &blob), SQLITE_OK);
+  assert_int_equal(sqlite3_blob_write(blob, &is, 1, at), SQLITE_OK);
+  assert_int_equal(sqlite3_blob_close(blob), SQLITE_OK);
+}
+
+/* At level PAGES, of a file in which all stands, by attached connections and by others. A range is read: no key says
+ * which rows. */
+static void a_byte_of_a_long_value_renders_those_who_read_it(void **state) {
+  (void)state;
+  for (int is_mapped = 0; is_mapped < 2; is_mapped++) {
+    shown_site s;
+    shown_open(&s, letters, VESTRY_SQLITE_PAGES);
+    shown_run(s.writer, "PRAGMA wal_checkpoint(TRUNCATE)");
+    if (is_mapped) shown_run(s.reader, "PRAGMA mmap_size = 268435456");
+    size_t near = shown_watch(&s, "SELECT instr(body, 'Z') FROM letter WHERE id > 6 AND id < 8"),
+           far = shown_watch(&s, "SELECT instr(body, 'Z') FROM letter WHERE id > 30 AND id < 32"),
+           type = shown_watch(&s, "SELECT typeof(body) FROM letter WHERE id > 6 AND id < 8");
+    for (int i = 0; i < 4; i++) {
+      char text[16];
+      write_byte(i % 2 ? s.writer : s.other, 7, 30000 - i, 'Z');
+      snprintf(text, sizeof text, "%d ", 30000 - i + 1);
+      assert_int_equal(shown_renders(&s, near), 1);
+      assert_string_equal(s.all[near].text, text);
+      assert_int_equal(shown_renders(&s, far), 0);
+      assert_int_equal(shown_renders(&s, type), 0);
+      if (i == 1) shown_run(s.writer, "PRAGMA wal_checkpoint(TRUNCATE)");
+    }
+    assert_int_equal(shown_stats(&s).coarse_count, 0);
+    assert_int_equal(shown_stats(&s).whole_count, 0);
+    shown_close(&s);
+  }
+}
+
+/* Whichever VFS is the default one, and none is named. */
+static void any_vfs_will_do(void **state) {
+  (void)state;
+  static const char *const names[] = {"unix-excl", "unix"};
+  sqlite3_vfs *before = sqlite3_vfs_find(NULL);
+  for (int i = 0; i < 2; i++) {
+    assert_int_equal(sqlite3_vfs_register(sqlite3_vfs_find(names[i]), 1), SQLITE_OK);
+    shown_site s;
+    shown_open(&s, letters, VESTRY_SQLITE_PAGES);
+    shown_run(s.writer, "PRAGMA wal_checkpoint(TRUNCATE)");
+    size_t at = shown_watch(&s, "SELECT instr(body, 'Z') FROM letter WHERE id > 6 AND id < 8");
+    write_byte(s.other, 7, 30000, 'Z');
+    assert_int_equal(shown_renders(&s, at), 1);
+    assert_string_equal(s.all[at].text, "30001 ");
+    assert_int_equal(shown_stats(&s).coarse_count, 0);
+    shown_close(&s);
+  }
+  assert_int_equal(sqlite3_vfs_register(before, 1), SQLITE_OK);
+}
+
+/* Somebody has put other methods in the place of those that tell: such renders are followed by tables, and nothing is
+ * missed. Where nothing is read past the cache, nothing is lost by it. */
+static void what_cannot_be_watched_is_followed_by_tables(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open(&s, letters, VESTRY_SQLITE_PAGES);
+  shown_run(s.writer, "PRAGMA wal_checkpoint(TRUNCATE)");
+  sqlite3_file *file = file_of(s.reader);
+  const sqlite3_io_methods *own = file->pMethods;
+  size_t at = shown_watch(&s, "SELECT instr(body, 'Z') FROM letter WHERE id > 6 AND id < 8");
+  assert_int_equal(shown_stats(&s).coarse_count, 0);
+  file->pMethods = file_of(s.other)->pMethods; /* the VFS's own */
+  write_byte(s.other, 7, 100, 'Z');
+  assert_int_equal(shown_renders(&s, at), 1);
+  assert_int_equal(shown_stats(&s).coarse_count, vsi_sqlite_file_is_read_past_cache());
+  write_byte(s.other, 7, 30000, 'Z');
+  write_byte(s.other, 7, 100, 'a');
+  assert_int_equal(shown_renders(&s, at), 1);
+  assert_string_equal(s.all[at].text, "30001 ");
+  file->pMethods = own;
+  shown_close(&s);
+}
+
+/* Two connections that share a cache, and the file: the first one is followed by pages. The log says it once. */
+static void who_shares_a_cache_is_told_of_it(void **state) {
+  (void)state;
+  shown_site s;
+  sqlite3 *db[2];
+  vestry_sqlite_connection *attached[2];
+  shown_open(&s, letters, VESTRY_SQLITE_PAGES);
+  long lines = s.th.log_lines;
+  for (int i = 0; i < 2; i++) {
+    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_SHAREDCACHE;
+    assert_int_equal(sqlite3_open_v2(s.path, &db[i], flags, NULL), SQLITE_OK);
+    assert_int_equal(vestry_sqlite_attach(s.database, db[i], &attached[i]), VESTRY_OK);
+    assert_int_equal(s.th.log_lines, lines + i);
+  }
+  assert_non_null(strstr(s.th.last_log, "followed by tables"));
+  for (int i = 0; i < 2; i++) {
+    vestry_sqlite_detach(attached[1]);
+    assert_int_equal(vestry_sqlite_attach(s.database, db[1], &attached[1]), VESTRY_OK);
+  }
+  assert_int_equal(s.th.log_lines, lines + 1);
+  for (int i = 0; i < 2; i++) {
+    vestry_sqlite_detach(attached[i]);
+    assert_int_equal(sqlite3_close(db[i]), SQLITE_OK);
+  }
+  shown_close(&s);
+}
+
+/* It was asked for, and the mode of the journal says no. */
+static void who_has_no_wal_is_told_of_it(void **state) {
+  (void)state;
+  static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_DEFAULT, VESTRY_SQLITE_TABLES};
+  for (int i = 0; i < 2; i++) {
+    shown_site s;
+    level_needs_pages();
+    shown_open_with(&s, "DELETE", letters, (vestry_sqlite_options){.level = levels[i]});
+    assert_int_equal(s.th.log_lines, !i);
+    if (!i) assert_non_null(strstr(s.th.last_log, "WAL mode"));
+    shown_close(&s);
+  }
+}
+
+int main(void) {
+  level_begin();
+  const struct CMUnitTest tests[] = {cmocka_unit_test(all_that_is_read_is_told),
+                                     cmocka_unit_test(it_is_known_which_sqlite_is_to_be_watched),
+                                     cmocka_unit_test(nobody_elses_reads_are_told),
+                                     cmocka_unit_test(a_file_is_watched_until_it_is_closed),
+                                     cmocka_unit_test(a_file_of_any_version_is_watched),
+                                     cmocka_unit_test(a_byte_of_a_long_value_renders_those_who_read_it),
+                                     cmocka_unit_test(any_vfs_will_do),
+                                     cmocka_unit_test(what_cannot_be_watched_is_followed_by_tables),
+                                     cmocka_unit_test(who_shares_a_cache_is_told_of_it),
+                                     cmocka_unit_test(who_has_no_wal_is_told_of_it)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
