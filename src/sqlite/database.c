@@ -112,18 +112,6 @@ static const char *find_mistake(const vestry_sqlite_options *given, vestry_sqlit
   return ret_options->poll_ms > POLL_MOST_MS ? "options.poll_ms is more than 60,000" : NULL;
 }
 
-/* Level PAGES was asked for, by vestry_sqlite_record_pages, and is not to be had. */
-static void say_what_is_missing(const vestry_sqlite *database, const vsi_sqlite_call *call) {
-  const char *why = vsi_sqlite_cache_is_refused() ? "this SQLite lets nobody stand before its page cache"
-                    : database->exact.records_pages && !database->wal_index
-                        ? "the database is not in WAL mode (PRAGMA journal_mode = WAL)"
-                        : NULL;
-  if (why)
-    vsi_sqlite_log(database->host, VESTRY_LOG_WARN,
-                   "%s, %s: the level is TABLES, and commits render more than they would at PAGES: %s", call->function,
-                   call->path, why);
-}
-
 vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options *given, vestry_sqlite **ret_database) {
   vestry_sqlite_options options;
   if (!pages) return VESTRY_INVALID;
@@ -167,7 +155,11 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
     vestry_sqlite_destroy(database);
     return error;
   }
-  if (options.level == VESTRY_SQLITE_DEFAULT) say_what_is_missing(database, &call);
+  if (options.level == VESTRY_SQLITE_DEFAULT && vsi_sqlite_cache_is_refused())
+    vsi_sqlite_log(host, VESTRY_LOG_WARN,
+                   "%s, %s: the level is TABLES, and commits render more than they would at PAGES: this SQLite lets "
+                   "nobody stand before its page cache",
+                   call.function, options.path);
   *ret_database = database;
   return VESTRY_OK;
 }

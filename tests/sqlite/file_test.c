@@ -438,20 +438,6 @@ static void who_shares_a_cache_is_told_of_it(void **state) {
   shown_close(&s);
 }
 
-/* It was asked for, and the mode of the journal says no. */
-static void who_has_no_wal_is_told_of_it(void **state) {
-  (void)state;
-  static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_DEFAULT, VESTRY_SQLITE_TABLES};
-  for (int i = 0; i < 2; i++) {
-    shown_site s;
-    level_needs_pages();
-    shown_open_with(&s, "DELETE", letters, (vestry_sqlite_options){.level = levels[i]});
-    assert_int_equal(s.th.log_lines, !i);
-    if (!i) assert_non_null(strstr(s.th.last_log, "WAL mode"));
-    shown_close(&s);
-  }
-}
-
 int main(void) {
   level_begin();
   const struct CMUnitTest tests[] = {cmocka_unit_test(all_that_is_read_is_told),
@@ -462,7 +448,6 @@ int main(void) {
                                      cmocka_unit_test(a_byte_of_a_long_value_renders_those_who_read_it),
                                      cmocka_unit_test(any_vfs_will_do),
                                      cmocka_unit_test(what_cannot_be_watched_is_followed_by_tables),
-                                     cmocka_unit_test(who_shares_a_cache_is_told_of_it),
-                                     cmocka_unit_test(who_has_no_wal_is_told_of_it)};
+                                     cmocka_unit_test(who_shares_a_cache_is_told_of_it)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

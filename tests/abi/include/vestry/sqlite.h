@@ -15,9 +15,10 @@
  *            integer key (of the rowid, or the first column of an index), rows of that key
  *    PAGES   also: of those, only pages that read a page of the database file that the commit wrote. An insert writes
  *            the page where its row belongs, so ranges and what is not there yet are covered too
- *  Level PAGES needs vestry_sqlite_record_pages before SQLite is first used, and a database in WAL mode. Where it
- *  cannot be had, what holds is TABLES, and the log says so once. It holds, too, for a render that reads more than
- *  max_pages. A change of the schema, VACUUM and what cannot be followed refresh every page that read the database.
+ *  Level PAGES needs vestry_sqlite_record_pages before SQLite is first used, and a database in WAL mode; without, what
+ *  holds is TABLES. So it is where this SQLite cannot, or a connection that shares its cache, and the log says so once;
+ *  and for a render that reads more than max_pages. A change of the schema, VACUUM and what cannot be followed refresh
+ *  every page that read the database.
  *
  *  What a render reads by other means is not seen: clocks, random(), application functions with a memory of their own,
  *  virtual tables over other things, tables of TEMP and of files that were attached by SQL, blobs that are opened in a
