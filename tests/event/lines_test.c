@@ -58,7 +58,7 @@ static void splits_every_short_text(void **state) {
     size_t texts = 1;
     for (size_t i = 0; i < len; i++) texts *= 3;
     for (size_t number = 0; number < texts; number++) {
-      char text[7];
+      char text[7] = {0};
       size_t rest = number;
       for (size_t i = 0; i < len; i++, rest /= 3) text[i] = "a\r\n"[rest % 3];
       check(text, len, "> ");
