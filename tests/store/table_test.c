@@ -200,7 +200,7 @@ static void look(void *v, void *ctx) {
 }
 
 static void *look_for_the_key(void *ctx) {
-  size_t missed = 0, looks = 0, number = *(size_t *)ctx;
+  size_t missed = 0, number = *(size_t *)ctx;
   pthread_barrier_wait(&barrier);
   if (number == 0) {
     for (size_t i = 0; i < 6000; i++) {
@@ -218,7 +218,6 @@ static void *look_for_the_key(void *ctx) {
     missed += world_get(&w, "s", KEY, NULL, 4) == 0;
     missed += vestry_store_with(w.store, world_scope("s"), key, look, &seen) != VESTRY_OK;
     missed += seen == 0;
-    looks++;
   }
   return missed ? ctx : NULL;
 }
