@@ -133,9 +133,11 @@ static struct MHD_Daemon *start_microhttpd(const char *port, unsigned *ret_port)
   const unsigned flags = MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD | MHD_ALLOW_SUSPEND_RESUME;
   const struct sockaddr_in at = {
       .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  if (vestry_microhttpd_attach(v, NULL, NULL, &attached)) return NULL;
+  const vestry_microhttpd_attach_options strict = {.size = sizeof strict, .is_strict = true}; // as the daemon is
+  if (vestry_microhttpd_attach(v, NULL, &strict, &attached)) return NULL;
   struct MHD_Daemon *daemon = MHD_start_daemon(flags, 0, NULL, NULL, serve, NULL, MHD_OPTION_SOCK_ADDR, &at,
-                                               MHD_OPTION_NOTIFY_COMPLETED, completed, NULL, MHD_OPTION_END);
+                                               MHD_OPTION_NOTIFY_COMPLETED, completed, NULL,
+                                               MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
   if (daemon) *ret_port = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
   return daemon;
 }

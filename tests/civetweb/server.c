@@ -108,6 +108,7 @@ const server_seam civetweb_seam = {
     .room = room,
     .destroy = destroy,
     .has_own_paths = true,
+    .takes_feeds = true,
     .decodes_paths = true,
     .stops_s = 1.5, /* without the knocking it is two seconds and more */
 };
@@ -119,5 +120,6 @@ const server_seam civetweb_raw_seam = {
     .room = room,
     .destroy = destroy,
     .has_own_paths = true,
+    .takes_feeds = true,
     .stops_s = 1.5,
 };

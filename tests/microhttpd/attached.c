@@ -95,6 +95,7 @@ static struct MHD_Daemon *start_daemon(program *p, const attached_settings *sett
   if (settings->tls) flags |= MHD_USE_TLS;
   struct MHD_OptionItem more[6];
   size_t count = 0;
+  if (!settings->lenient) more[count++] = (struct MHD_OptionItem){MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL};
   if (settings->threads)
     more[count++] = (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)settings->threads, NULL};
   if (settings->memory_bytes)
@@ -121,7 +122,9 @@ void attached_start(server *s, const attached_settings *settings) {
   if (!settings->bare) server_mount(s);
   program *p = calloc(1, sizeof *p);
   s->context = p;
-  assert_int_equal(vestry_microhttpd_attach(s->v, NULL, &settings->adapter, &p->web), VESTRY_OK);
+  vestry_microhttpd_attach_options options = settings->adapter;
+  options.is_strict = !settings->lenient;
+  assert_int_equal(vestry_microhttpd_attach(s->v, NULL, &options, &p->web), VESTRY_OK);
   s->adapter = p->web;
   p->daemon = start_daemon(p, settings);
   assert_non_null(p->daemon);
@@ -130,7 +133,7 @@ void attached_start(server *s, const attached_settings *settings) {
   if (p->external) assert_int_equal(pthread_create(&p->loop, NULL, run_loop, p), 0);
 }
 
-static void start(server *s, const web_settings *settings) {
+static void start_with(server *s, const web_settings *settings, bool lenient) {
   static const web_settings defaults = {.room = 0};
   if (!settings) settings = &defaults;
   assert_false(settings->lost_ms && settings->stalled_ms);
@@ -139,7 +142,16 @@ static void start(server *s, const web_settings *settings) {
                                                      .lost_ms = settings->lost_ms + settings->stalled_ms},
                                          .silent_s = settings->silent_s,
                                          .tls = settings->tls,
+                                         .lenient = lenient,
                                          .options = settings->options});
+}
+
+static void start(server *s, const web_settings *settings) {
+  start_with(s, settings, false);
+}
+
+static void start_lenient(server *s, const web_settings *settings) {
+  start_with(s, settings, true);
 }
 
 static vestry_err stop(server *s, uint64_t timeout_ms) {
@@ -177,5 +189,28 @@ const server_seam microhttpd_attached_seam = {
     .decodes_paths = true,
     .closes_broken = true,
     .refuses_itself = true,
+    .refuses_most = server_library_refuses,
+    .is_blind_to = server_is_blind_to_attached,
+    .stops_s = 5,
+};
+
+const server_seam microhttpd_lenient_seam = {
+    .name = "libmicrohttpd, attached to a daemon that is not strict",
+    .start = start_lenient,
+    .stop = stop,
+    .room = room,
+    .destroy = destroy,
+    .has_tls = true,
+    .always_keeps = true,
+    .closes_streams = true,
+    .waits_for_none = true,
+    .has_own_paths = true,
+    .has_own_targets = true,
+    .decodes_paths = true,
+    .closes_broken = true,
+    .refuses_itself = true,
+    .refuses_most = server_library_refuses,
+    .is_blind_to = server_is_blind_to_attached,
+    .redirects_blanks = server_library_refuses,
     .stops_s = 5,
 };

@@ -217,7 +217,8 @@ int main(void) {
       cmocka_unit_test(the_programs_log_in_is_the_scope),      cmocka_unit_test(no_memory_is_an_error),
   };
   return cmocka_run_group_tests_name("libmicrohttpd, attached", tests, NULL, NULL) +
-         hostile_contract_run(&microhttpd_attached_seam) + wire_contract_run(&microhttpd_attached_seam) +
-         life_contract_run(&microhttpd_attached_seam) + watch_contract_run(&microhttpd_attached_seam) +
-         peers_contract_run(&microhttpd_attached_seam) + run_contracts();
+         hostile_contract_run(&microhttpd_attached_seam) + hostile_contract_run(&microhttpd_lenient_seam) +
+         wire_contract_run(&microhttpd_attached_seam) + life_contract_run(&microhttpd_attached_seam) +
+         watch_contract_run(&microhttpd_attached_seam) + peers_contract_run(&microhttpd_attached_seam) +
+         run_contracts();
 }

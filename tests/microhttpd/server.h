@@ -26,6 +26,13 @@ const char *server_free_path(void);
 unsigned server_descriptors(void);
 void server_wait_descriptors(unsigned count);
 
+/* Whether the libmicrohttpd that is there, if it is strict, refuses by itself heads that can be read in two ways: since
+ * 1.0. One that does, and is not, redirects blanks in a target. */
+bool server_library_refuses(void);
+/* The is_blind_to of a daemon of the program's own. */
+struct readings_text;
+bool server_is_blind_to_attached(const struct readings_text *text);
+
 extern const server_seam microhttpd_seam, microhttpd_unix_seam;
 
 /* vestry inside a daemon of the program's own, which is started with these flags; what has no route it answers 404. The
@@ -35,9 +42,10 @@ typedef struct attached_settings {
   unsigned threads; /* of a pool; 0: none */
   bool external;    /* no thread of the daemon's: one of the program's runs it */
   bool bare, tls;
-  vestry_microhttpd_attach_options adapter;
-  unsigned silent_s;     /* the daemon's time-out */
-  unsigned memory_bytes; /* of a connection of the daemon's; 0: its default */
+  bool lenient;                             /* the daemon is not strict, and vestry is not told that it were */
+  vestry_microhttpd_attach_options adapter; /* all but is_strict */
+  unsigned silent_s;                        /* the daemon's time-out */
+  unsigned memory_bytes;                    /* of a connection of the daemon's; 0: its default */
   vestry_options options;
 } attached_settings;
 
@@ -46,5 +54,6 @@ void attached_start(server *s, const attached_settings *settings);
 extern _Atomic(unsigned) attached_own_count, attached_own_ended;
 
 extern const server_seam microhttpd_attached_seam;
+extern const server_seam microhttpd_lenient_seam; /* attached to a daemon that is not strict */
 
 #endif

@@ -35,6 +35,8 @@ typedef struct web_settings {
   vestry_options options;
 } web_settings;
 
+struct readings_text;
+
 /* An adapter. */
 typedef struct server_seam {
   const char *name;
@@ -52,13 +54,19 @@ typedef struct server_seam {
   bool
       has_own_targets; /* …nor a target with blanks in it, nor a connection without a head: it is inside a daemon of the
                            application's, whose these are */
+  bool takes_feeds;    /* a bare LF ends a line, as a server may let it (RFC 9112, section 2.2) */
+  /* Whether a text was read differently by the library in a way that leaves no trace; docs/security.md has them. NULL:
+   * there is none. */
+  bool (*is_blind_to)(const struct readings_text *text);
   bool decodes_paths;  /* before vestry sees them, which then cannot know all */
   bool closes_broken;  /* a request whose body breaks off is not answered: the server closes the connection */
   bool refuses_itself; /* the server's own parser refuses first: 413 if a length is no number of its, and the head of
                           such an answer may come twice */
-  bool refuses_most;   /* of the heads that can be read in two ways, and not only some */
-  bool no_stalled;     /* a reader that stalls is not found by time, but when its queue is full */
-  double stops_s;      /* a stop takes less, and the end of the server with it */
+  bool (*refuses_most)(void); /* whether the library that is there refuses by itself most heads that can be read in two
+                                 ways, and not only some; NULL: it does not */
+  bool (*redirects_blanks)(void); /* …whether it answers blanks in a target with a redirect before vestry sees them */
+  bool no_stalled;                /* a reader that stalls is not found by time, but when its queue is full */
+  double stops_s;                 /* a stop takes less, and the end of the server with it */
 } server_seam;
 
 /* ---- for the start of a seam ------------------------------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 #include "adapter/civetweb/stream.h"
 #include "adapter/web/framing.h"
 #include "adapter/web/policy.h"
+#include "base/field.h"
 #include "base/outside.h"
 
 /* Of a body that nobody wanted so much is skipped, and the connection goes on; with more it is closed. Then so much is
@@ -30,10 +31,10 @@ static bool list_names(const char *list, const char *token) {
 
 /* What civetweb itself will do after the handler; our Connection header has to agree with it. It reads the list
  * loosely, so it is told to close where we say so: vsi_civetweb_request_answering. It closes where the client would
- * upgrade, and behind a chunked body that has trailers, which nobody is told of beforehand but by the header Trailer.
- */
+ * upgrade. Behind a chunked body 1.15 closes if there are trailers, and 1.16 goes on behind whatever it takes for
+ * trailers; vestry sees neither, so it closes: what follows need not be a request to everybody. */
 static bool wants_alive(const vsi_civetweb_request *request) {
-  if (!request->adapter->keep_alive || mg_get_header(request->conn, "Trailer")) return false;
+  if (!request->adapter->keep_alive || request->is_chunked) return false;
   const char *connection = mg_get_header(request->conn, "Connection");
   if (!connection) return request->is_http11;
   return list_names(connection, "keep-alive") && !list_names(connection, "close") && !strcasestr(connection, "upgrade");
@@ -44,8 +45,8 @@ void vsi_civetweb_request_init(vsi_civetweb_request *request, vestry_civetweb *a
   *request = (vsi_civetweb_request){.adapter = adapter, .conn = conn, .info = info};
   request->is_head = strcmp(info->request_method, "HEAD") == 0;
   request->is_http11 = strcmp(info->http_version, "1.1") == 0;
-  request->wants_alive = wants_alive(request);
   request->is_chunked = mg_get_header(conn, "Transfer-Encoding") != NULL;
+  request->wants_alive = wants_alive(request);
   /* civetweb's content_length is -1 too when there is no body at all */
   request->body_left = !request->is_chunked && info->content_length > 0 ? info->content_length : 0;
   request->body_ended = !request->is_chunked && !request->body_left;
@@ -55,7 +56,8 @@ void vsi_civetweb_request_init(vsi_civetweb_request *request, vestry_civetweb *a
 
 bool vsi_civetweb_request_is_framed(const vsi_civetweb_request *request) {
   if (!vsi_civetweb_head_is_whole(request->info, request->adapter->head_bytes)) return false;
-  vsi_web_framing framing = {.unclear = false};
+  const bool is_known = request->is_http11 || strcmp(request->info->http_version, "1.0") == 0;
+  vsi_web_framing framing = {.unclear = !is_known || !vsi_is_token(request->info->request_method)};
   for (int i = 0; i < request->info->num_headers; i++)
     vsi_web_framing_see(&framing, request->info->http_headers[i].name, request->info->http_headers[i].value);
   return vsi_web_framing_is_clear(&framing, request->is_http11);

@@ -4,7 +4,9 @@
  *     taken away;
  *   - a path that was sent with n bytes percent-encoded was 2n bytes longer, and where it ended is known: the query or
  *     the version follows. Decoding leaves one NUL in that space, where the decoded path ends; a second one was %00;
- *   - some characters cannot be sent but encoded. If no more than these were, none of the slashes was. */
+ *   - some characters cannot be sent but encoded. If no more than these were, none of the slashes was.
+ * 1.16 makes a blank of each plus sign, too. A blank cannot be sent as it is; so if as many bytes too few were encoded as
+ * there are blanks, all of them were plus signs. */
 #include "adapter/civetweb/target.h"
 
 #include <civetweb.h>
@@ -28,15 +30,22 @@ static const char *sent_end(const struct mg_request_info *info) {
   return end;
 }
 
-static bool path_is_clear(const struct mg_request_info *info, const char *path) {
+typedef enum clarity { UNCLEAR, CLEAR, OF_PLUSES } clarity; /* OF_PLUSES: clear, with one in the place of each blank */
+
+static clarity clarity_of(const struct mg_request_info *info, const char *path) {
   const char *end = sent_end(info);
   const size_t len = strlen(path);
-  if (!end || (size_t)(end - info->local_uri_raw) < len) return false;
+  if (!end || (size_t)(end - info->local_uri_raw) < len) return UNCLEAR;
   const size_t more = (size_t)(end - info->local_uri_raw) - len;
   size_t nuls = 0;
   for (const char *at = info->local_uri_raw; at < end; at++) nuls += *at == '\0';
-  const size_t least = vsi_web_path_least_encoded(path);
-  return more % 2 == 0 && nuls <= 1 && more / 2 >= least && (more / 2 == least || !strchr(path + 1, '/'));
+  const size_t least = vsi_web_path_least_encoded(path), encoded = more / 2;
+  size_t blanks = 0;
+  for (const char *at = path; *at; at++) blanks += *at == ' ';
+  if (more % 2 || nuls > 1) return UNCLEAR;
+  /* a '%' may have been sent as it is, in an escape that is none */
+  if (blanks && encoded == least - blanks) return strchr(path, '%') ? UNCLEAR : OF_PLUSES;
+  return encoded == least || (encoded > least && !strchr(path + 1, '/')) ? CLEAR : UNCLEAR;
 }
 
 /* What stands before the path and behind it is kept as it was sent. */
@@ -56,11 +65,23 @@ static bool rest_is_clear(const struct mg_request_info *info, const vestry_host 
   return is_clear;
 }
 
-static bool decoded_is_clear(const struct mg_request_info *info, const vestry_host *host, bool query_is_decoded) {
+static clarity decoded_clarity(const struct mg_request_info *info, const vestry_host *host, bool query_is_decoded) {
   const char *path = info->local_uri;
-  return info->local_uri_raw && info->request_uri && info->local_uri_raw >= info->request_uri &&
-         strcmp(info->local_uri_raw, path) == 0 && vsi_web_path_is_plain(path) && path_is_clear(info, path) &&
-         rest_is_clear(info, host, query_is_decoded);
+  const bool is_clear = info->local_uri_raw && info->request_uri && info->local_uri_raw >= info->request_uri &&
+                        strcmp(info->local_uri_raw, path) == 0 && vsi_web_path_is_plain(path) &&
+                        rest_is_clear(info, host, query_is_decoded);
+  return is_clear ? clarity_of(info, path) : UNCLEAR;
+}
+
+static void put_pluses(vsi_civetweb_target *target, const vestry_host *host, const char *path) {
+  const size_t size = strlen(path) + 1;
+  char *text = target->small;
+  if (size > sizeof target->small) text = target->owned = vsi_outside_alloc(host, size);
+  if (!text) return;
+  memcpy(text, path, size);
+  for (char *at = text; *at; at++)
+    if (*at == ' ') *at = '+';
+  target->path = text;
 }
 
 /* The server has cut the target in two and changed nothing of it. The path is put behind the target. */
@@ -82,10 +103,13 @@ void vsi_civetweb_target_read(vsi_civetweb_target *target, const struct vestry_c
                               const struct mg_request_info *info) {
   target->path = NULL;
   target->owned = NULL;
-  if (adapter->path_is_raw)
+  if (adapter->path_is_raw) {
     read_raw(target, info, adapter->host, adapter->query_is_decoded);
-  else if (decoded_is_clear(info, adapter->host, adapter->query_is_decoded))
-    target->path = info->local_uri;
+    return;
+  }
+  const clarity found = decoded_clarity(info, adapter->host, adapter->query_is_decoded);
+  if (found == CLEAR) target->path = info->local_uri;
+  if (found == OF_PLUSES) put_pluses(target, adapter->host, info->local_uri);
 }
 
 void vsi_civetweb_target_finish(vsi_civetweb_target *target, const struct vestry_civetweb *adapter) {

@@ -16,6 +16,7 @@
 typedef struct vsi_microhttpd_attached {
   vsi_microhttpd_slots slots; /* its requests */
   _Atomic(int) fits;          /* of the daemon's flags: 0: not looked at; 1: they do; -1: no. Relaxed */
+  bool keeps_targets;         /* habits.h */
   unsigned lost_ms;           /* TCP_USER_TIMEOUT of streams; 0: the system's */
 } vsi_microhttpd_attached;
 
@@ -25,6 +26,8 @@ struct vestry_microhttpd {
   const vestry_host *host;
   int send_buffer_bytes; /* SO_SNDBUF; 0: the system's */
   bool is_tls;
+  bool is_strict;      /* its daemon is (MHD_OPTION_STRICT_FOR_CLIENT) */
+  bool measures_heads; /* its libmicrohttpd takes what is not allowed, and keeps heads so that it is found (head.c) */
   bool has_nobody;
   int nobody; /* if there is one: a socket that is put in the place of those that are handed over (handover.c) */
 

@@ -7,14 +7,18 @@
  * suspending must be allowed. A request is over for vestry when it was answered; libmicrohttpd tells of one that breaks
  * off before. */
 #include "adapter/microhttpd/adapter.h"
+
+#include <stdio.h>
+
 #include "adapter/microhttpd/daemon.h"
+#include "adapter/microhttpd/habits.h"
 #include "adapter/microhttpd/handover.h"
 #include "adapter/microhttpd/request.h"
 #include "adapter/microhttpd/serve.h"
 #include "base/options.h"
 #include "base/outside.h"
 
-enum { DEFAULT_REQUESTS = 1024, MAX_REQUESTS = 1 << 20 };
+enum { DEFAULT_REQUESTS = 1024, MAX_REQUESTS = 1 << 20, LINE_BYTES = 256 };
 
 /* It was answered, or broke off. */
 static void forget(vsi_microhttpd_request *request, void **pointer) {
@@ -54,6 +58,25 @@ static bool daemon_fits(vestry_microhttpd *adapter, struct MHD_Connection *conn)
   if (fits) return fits > 0;
   const union MHD_ConnectionInfo *info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_DAEMON);
   return info && !look_at(adapter, info->daemon);
+}
+
+/* Whether heads have to be looked at. */
+static vestry_err learn_habits(vestry_microhttpd *adapter) {
+  vsi_microhttpd_habits habits;
+  vestry_err error = vsi_microhttpd_habits_find(adapter->host, &habits);
+  if (error) return error;
+  const bool refuses = adapter->is_strict && habits.refuses_odd;
+  adapter->measures_heads = !refuses && habits.keeps_heads;
+  adapter->attached.keeps_targets = habits.keeps_targets;
+  if (refuses || habits.finds_odd) return VESTRY_OK;
+  char line[LINE_BYTES];
+  snprintf(
+      line, sizeof line,
+      "vestry_microhttpd_attach: libmicrohttpd %s takes heads that can be read in two ways, and not all of them are "
+      "found afterwards: start the daemon with MHD_OPTION_STRICT_FOR_CLIENT, 1, and say so in is_strict",
+      MHD_get_version());
+  vsi_outside_log(adapter->host, VESTRY_LOG_WARN, line);
+  return VESTRY_OK;
 }
 
 /* ---- requests ---------------------------------------------------------------------------------------------------- */
@@ -121,10 +144,12 @@ vestry_err vestry_microhttpd_attach(vestry *v, struct MHD_Daemon *daemon, const 
   adapter->v = v;
   adapter->host = host;
   adapter->send_buffer_bytes = (int)own.send_buffer_bytes;
+  adapter->is_strict = own.is_strict;
   adapter->attached.lost_ms = vsi_microhttpd_lost_ms(v, own.lost_ms);
   vsi_web_gate_init(&adapter->gate, streams);
   vestry_err error = vsi_microhttpd_slots_init(&adapter->attached.slots, host, requests);
   if (!error && daemon) error = look_at(adapter, daemon);
+  if (!error) error = learn_habits(adapter);
   if (!error) error = vsi_microhttpd_watch_init(&adapter->watch, host, streams);
   if (!error) error = vsi_microhttpd_handover_init(adapter);
   const vsi_microhttpd_limits limits = {.request_ms = own.request_timeout_ms ? own.request_timeout_ms

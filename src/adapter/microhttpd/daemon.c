@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "adapter/microhttpd/habits.h"
 #include "adapter/microhttpd/serve.h"
 #include "adapter/microhttpd/stream.h"
 #include "base/outside.h"
@@ -102,10 +103,9 @@ static struct MHD_Daemon *start(vestry_microhttpd *adapter, const vsi_microhttpd
   flags |= settings->tls_key ? MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_TLS : MHD_USE_EPOLL_INTERNAL_THREAD;
   struct MHD_OptionItem more[5];
   size_t count = 0;
-#if MHD_VERSION >= 0x00097701
-  /* It reads folded lines as one, otherwise, and answers blanks in a target with a redirect (head.c). */
-  more[count++] = (struct MHD_OptionItem){MHD_OPTION_CLIENT_DISCIPLINE_LVL, STRICT, NULL};
-#endif
+  /* 1.0 reads folded lines as one, otherwise, and answers blanks in a target with a redirect. 0.9.75 would close on the
+   * latter, and they are refused here (web/target.c). */
+  if (adapter->is_strict) more[count++] = (struct MHD_OptionItem){MHD_OPTION_STRICT_FOR_CLIENT, STRICT, NULL};
   /* One thread is no pool. */
   if (settings->threads_count > 1)
     more[count++] = (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)settings->threads_count, NULL};
@@ -159,6 +159,23 @@ vestry_err vsi_microhttpd_settings_fit(vestry_microhttpd *adapter, vsi_microhttp
   return error;
 }
 
+/* Whether heads have to be looked at, or it refuses by itself those that can be read in two ways. */
+static vestry_err learn_habits(vestry_microhttpd *adapter) {
+  vsi_microhttpd_habits habits;
+  vestry_err error = vsi_microhttpd_habits_find(adapter->host, &habits);
+  if (error) return error;
+  adapter->is_strict = habits.refuses_odd || !habits.finds_odd;
+  adapter->measures_heads = !habits.refuses_odd && habits.keeps_heads;
+  if (habits.refuses_odd || habits.finds_odd) return VESTRY_OK;
+  char line[LINE_BYTES];
+  snprintf(line, sizeof line,
+           "libmicrohttpd %s takes heads that can be read in two ways, and vestry does not find them: put a proxy in "
+           "front that refuses them, or take 0.9.75 or 1.0",
+           MHD_get_version());
+  vsi_outside_log(adapter->host, VESTRY_LOG_WARN, line);
+  return VESTRY_OK;
+}
+
 vestry_err vsi_microhttpd_daemon_start(vestry_microhttpd *adapter, const vsi_microhttpd_settings *settings) {
   if (MHD_is_feature_supported(MHD_FEATURE_EPOLL) != MHD_YES ||
       (settings->tls_key && MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES)) {
@@ -167,7 +184,9 @@ vestry_err vsi_microhttpd_daemon_start(vestry_microhttpd *adapter, const vsi_mic
         "vestry_microhttpd_create: this libmicrohttpd was built without epoll, or without TLS: take another");
     return VESTRY_UNSUPPORTED;
   }
-  vestry_err error =
+  vestry_err error = learn_habits(adapter);
+  if (error) return error;
+  error =
       settings->unix_path
           ? vsi_microhttpd_door_make_unix(&adapter->door, adapter->v, settings->unix_path, settings->unix_mode)
           : vsi_microhttpd_door_make(&adapter->door, adapter->v, settings->address, settings->port, settings->lost_ms);

@@ -12,11 +12,10 @@ typedef struct vsi_microhttpd_line {
   size_t target_len;
 } vsi_microhttpd_line;
 
-/* Whether it is known how this libmicrohttpd keeps a head. */
-bool vsi_microhttpd_head_is_measured(void);
-
 /* See all headers of a request, of which the head is complete. false: it can be read in two ways.
- * framing: zeroed; borrows from the request */
-bool vsi_microhttpd_head_read(struct MHD_Connection *conn, const vsi_microhttpd_line *line, vsi_web_framing *framing);
+ * measures  look at what stands between the parts, too: this libmicrohttpd takes what is not allowed (habits.h)
+ * framing   zeroed; borrows from the request */
+bool vsi_microhttpd_head_read(struct MHD_Connection *conn, const vsi_microhttpd_line *line, bool measures,
+                              vsi_web_framing *framing);
 
 #endif

@@ -8,8 +8,10 @@
 #include "adapter/microhttpd/head.h"
 #include "adapter/microhttpd/socket.h"
 #include "adapter/microhttpd/stream.h"
+#include "adapter/microhttpd/target.h"
 #include "adapter/web/policy.h"
 #include "adapter/web/target.h"
+#include "base/field.h"
 #include "base/outside.h"
 
 /* So much of a body that nobody wants is taken before the answer: a socket that is closed with unread bytes resets the
@@ -34,84 +36,9 @@ vsi_microhttpd_request *vsi_microhttpd_request_create(vestry_microhttpd *adapter
 
 /* ---- of another daemon ------------------------------------------------------------------------------------------- */
 
-/* A query, as it is counted and then written. */
-typedef struct query_writer {
-  char *text;            /* NULL: count */
-  size_t len, least_len; /* least_len: as it was sent, at least */
-  const char *first;     /* where the first name stands */
-} query_writer;
-
-static void put_text(query_writer *to, const char *data, size_t len) {
-  static const char hex[] = "0123456789ABCDEF";
-  for (size_t i = 0; i < len; i++) {
-    unsigned char c = (unsigned char)data[i];
-    bool is_plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || strchr("-._~", c);
-    if (!c) is_plain = false;
-    const char escaped[] = {'%', hex[c >> 4], hex[c & 15]};
-    size_t part = is_plain ? 1 : sizeof escaped;
-    if (to->text) memcpy(to->text + to->len, is_plain ? data + i : escaped, part);
-    to->len += part;
-    to->least_len += c < ' ' || c == '#' || c > 126 ? sizeof escaped : 1; /* a blank can be a '+' */
-  }
-}
-
-static void put_sign(query_writer *to, char sign) {
-  if (to->text) to->text[to->len] = sign;
-  to->len++;
-  to->least_len++;
-}
-
-static enum MHD_Result put_argument(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
-                                    const char *value, size_t value_len) {
-  (void)kind;
-  query_writer *to = cls;
-  if (!to->first)
-    to->first = name;
-  else
-    put_sign(to, '&');
-  put_text(to, name, name_len);
-  if (!value) return MHD_YES;
-  put_sign(to, '=');
-  put_text(to, value, value_len);
-  return MHD_YES;
-}
-
-static query_writer write_query(struct MHD_Connection *conn, char *text) {
-  query_writer to = {.text = text};
-  MHD_get_connection_values_n(conn, MHD_GET_ARGUMENT_KIND, put_argument, &to);
-  return to;
-}
-
-/* libmicrohttpd has decoded the path, and the arguments, where they lay: what stands before the first argument, or the
- * version, was the path. Decoding has left one NUL in there, behind the decoded path; a second one was %00. The path is
- * clear when no byte of it was encoded that need not be, or there is but one segment: no slash was. */
-static bool path_is_clear(const char *path, const char *end) {
-  size_t len = strlen(path), nuls = 0;
-  if (end < path + len) return false;
-  size_t more = (size_t)(end - path) - len;
-  for (const char *at = path; at < end; at++) nuls += !*at;
-  const size_t least = vsi_web_path_least_encoded(path);
-  return more % 2 == 0 && nuls <= 1 && more / 2 >= least && (more / 2 == least || !strchr(path + 1, '/'));
-}
-
-/* Whether as many bytes of the query were encoded as must be. */
-static bool query_is_clear(const char *version, const query_writer *query) {
-  return !query->first || (size_t)(version - 1 - query->first) >= query->least_len;
-}
-
-static bool target_is_clear(const char *path, const char *version, const query_writer *query) {
-  if (!vsi_web_path_is_plain(path)) return false;
-  if (!vsi_microhttpd_head_is_measured()) return true;
-  const char *end = query->first ? query->first - 1 : version - 1;
-  if (!query->first && end > path && !end[-1] && (size_t)(end - path - 1) >= strlen(path) &&
-      (size_t)(end - path - 1 - strlen(path)) % 2 == 0)
-    end--; /* a '?' and nothing behind it */
-  return version > path && path_is_clear(path, end) && query_is_clear(version, query);
-}
-
 vsi_microhttpd_request *vsi_microhttpd_request_adopt(vestry_microhttpd *adapter, struct MHD_Connection *conn,
                                                      const char *path, const char *version) {
-  const query_writer query = write_query(conn, NULL);
+  const vsi_microhttpd_query query = vsi_microhttpd_query_write(conn, NULL);
   size_t path_len = strlen(path) + 1;
   vsi_microhttpd_socket *socket = vsi_microhttpd_socket_adopt(&adapter->sockets, conn);
   if (!socket) return NULL;
@@ -124,8 +51,9 @@ vsi_microhttpd_request *vsi_microhttpd_request_adopt(vestry_microhttpd *adapter,
   request->conn = conn;
   request->socket = socket;
   request->target_len = version > path ? (size_t)(version - path) - 1 : 0;
-  request->is_legal = target_is_clear(path, version, &query);
-  write_query(conn, request->target);
+  request->is_legal = vsi_web_path_is_plain(path) && !query.is_broken &&
+                      (!adapter->attached.keeps_targets || vsi_microhttpd_target_is_clear(path, version, &query));
+  vsi_microhttpd_query_write(conn, request->target);
   if (query.first) request->query = request->target;
   request->path = memcpy(request->target + query.len + 1, path, path_len);
   return request;
@@ -151,8 +79,9 @@ void vsi_microhttpd_request_destroy(vsi_microhttpd_request *request) {
 /* ---- the head ---------------------------------------------------------------------------------------------------- */
 
 static int refusal_of(vsi_microhttpd_request *request, const vsi_microhttpd_line *line) {
-  vsi_web_framing framing = {.unclear = false};
-  bool is_plain = vsi_microhttpd_head_read(request->conn, line, &framing);
+  const bool is_known = request->is_http11 || strcmp(line->version, "HTTP/1.0") == 0;
+  vsi_web_framing framing = {.unclear = !is_known || !vsi_is_token(request->method)};
+  bool is_plain = vsi_microhttpd_head_read(request->conn, line, request->adapter->measures_heads, &framing);
   request->is_chunked = framing.encoding != NULL;
   /* Trailers are read like heads, but cannot be measured: what follows them may be no request. */
   if (request->is_chunked) request->socket->is_spent = true;

@@ -34,8 +34,9 @@
  *  no path of a handler's. A connection is not kept behind a chunked body, whose trailers cannot be looked at: the
  *  answer says so with Connection: close, and a stream's connection always closes. So does that of a 304 of a handler's
  *  own, since libmicrohttpd cannot be silent about a length and go on; those of vestry/files.h tell it. Folded
- *  lines, bare LFs and lines that begin with a colon are found in libmicrohttpd 0.9.75 alone, whose way to keep a
- *  head is known; another one has to refuse them itself. What vestry turns away is counted in vestry_stats.turned_away.
+ *  lines, bare LFs and lines that begin with a colon are refused by libmicrohttpd 1.0 itself, and found by vestry with
+ *  0.9.75; create asks the library which it is, and with one that does neither it logs a warning. What vestry turns
+ *  away is counted in vestry_stats.turned_away, what libmicrohttpd refuses is not.
  *
  *  The connection of a stream closes behind it, and its head says so ("Connection: close"): a browser then closes it as
  *  soon as the tab is closed or shows another page, and does not wait for more of an answer first.
@@ -128,6 +129,8 @@ typedef struct vestry_microhttpd_attach_options {
                                     is shut down. 0: 30,000; VESTRY_NEVER_MS: the daemon's time-out alone counts */
   uint64_t lost_ms;            /**< as in vestry_microhttpd_options; of streams */
   size_t send_buffer_bytes;    /**< the same */
+  bool is_strict;              /**< the daemon was started with MHD_OPTION_STRICT_FOR_CLIENT, 1 (in 1.0 the same:
+                                    MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1 or more), which no function tells. See below */
 } vestry_microhttpd_attach_options;
 
 /** Serve an instance's routes inside a daemon of the application's own, whose access handler asks vestry first:
@@ -143,9 +146,10 @@ typedef struct vestry_microhttpd_attach_options {
  *        if (vestry_microhttpd_completed(web, req_cls)) return;
  *        …
  *      }
- *      vestry_microhttpd_attach(v, NULL, NULL, &web);
+ *      vestry_microhttpd_attach(v, NULL, &(vestry_microhttpd_attach_options){.is_strict = true}, &web);
  *      daemon = MHD_start_daemon(MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD | MHD_ALLOW_SUSPEND_RESUME, port, NULL,
- *                                NULL, access, &app, MHD_OPTION_NOTIFY_COMPLETED, completed, &app, MHD_OPTION_END);
+ *                                NULL, access, &app, MHD_OPTION_NOTIFY_COMPLETED, completed, &app,
+ *                                MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
  *      …
  *      vestry_microhttpd_stop(web, 1500);  // before the daemon: with TLS it ends the process if streams are open
  *      MHD_stop_daemon(daemon);
@@ -159,8 +163,14 @@ typedef struct vestry_microhttpd_attach_options {
  *  What is as in a daemon of vestry's: a stream's socket is handed over when its head is out, so it costs the daemon
  *  nothing any more and counts for none of its limits; peers that go are seen at once; handlers run on the daemon's
  *  threads, streams in the instance's runtime; heads and targets that can be read in two ways are 400 on paths with a
- *  route. Paths have to be sent as they are but for what must be encoded; with another libmicrohttpd than 0.9.75 it
- *  cannot be seen whether a slash was encoded.
+ *  route. Paths have to be sent as they are but for what must be encoded.
+ *
+ *  Start a daemon of libmicrohttpd 1.0 (Debian 13) with MHD_OPTION_STRICT_FOR_CLIENT, 1, and say so in is_strict. One
+ *  that is not strict joins folded lines, ends lines at a bare LF, takes a tab for a blank of a request line, and answers
+ *  further blanks in it with a redirect, before vestry sees any of it. Without is_strict attach logs a warning there,
+ *  and vestry refuses what may have been a fold: values with two blanks in a row. A bare LF behind a value that ends with
+ *  a blank it cannot see. With 0.9.75 all of these are found, strict or not. A daemon with a negative level cannot keep
+ *  the promise of one reading (docs/security.md).
  *
  *  What is not: until its answer a connection is the daemon's. How many there are, how long one may stay silent, and
  *  how much memory each has, say the daemon's options (MHD_OPTION_CONNECTION_LIMIT, _TIMEOUT, _MEMORY_LIMIT,

@@ -1,0 +1,160 @@
+/* Two daemons without a thread, one strict and one not, are sent heads over pairs of sockets. A head that comes to the
+ * handler, and is found plain there, has one reading to this libmicrohttpd. */
+#include "adapter/microhttpd/habits.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "adapter/microhttpd/head.h"
+#include "adapter/microhttpd/target.h"
+#include "adapter/web/target.h"
+#include "base/outside.h"
+
+enum { TURNS = 8, LINE_BYTES = 192, SAMPLE_BYTES = 256 };
+
+static const char *const plain_heads[] = {
+    "GET /p HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /p HTTP/1.0\r\n\r\n",
+    "GET /p?q HTTP/1.1\r\nHost:a\r\nX:\r\nY: 1 2\r\n\r\n",
+    "POST /p HTTP/1.1\r\nHost: a\r\nCookie: a=b; c=d\r\nContent-Length: 3\r\nX: \r\n\r\nabc",
+};
+
+/* Behind a request line and a Host; the last one ends the head. */
+static const char *const odd_lines[] = {
+    "X: 1\r\n 2\r\n\r\n", "X:\r\n 2\r\n\r\n",   "X: 1\r\n \r\n\r\n",   "X: 1\r\n\t2\r\nY: 1\r\n\r\n",
+    "X: 1\n 2\r\n\r\n",   "X: 1\nY: 2\r\n\r\n", "X: 1 \nY: 2\r\n\r\n", "X: 1\n\r\n",
+    ": v\r\n\r\n",        "X\r\n\r\n",          "X : 1\r\n\r\n",       "X: 1\rY: 2\r\n\r\n",
+    "X: 1\r\n\n",
+};
+
+static const struct {
+  const char *target;
+  bool is_clear;
+} targets[] = {{"/p", true},      {"/p/a%20b", true}, {"/p/a?q=%20&r", true}, {"/p?", true}, {"/p?q", true},
+               {"/p%2Fa", false}, {"/p/%61", false},  {"/p/a%00b", false},    {"/%70", true}};
+
+enum {
+  PLAIN_COUNT = sizeof plain_heads / sizeof *plain_heads,
+  ODD_COUNT = sizeof odd_lines / sizeof *odd_lines,
+  TARGETS_COUNT = sizeof targets / sizeof *targets
+};
+
+typedef struct probe {
+  struct MHD_Daemon *daemon;
+  bool measures, is_failed;
+  size_t target_len;
+  bool is_asked, is_plain, is_clear; /* of the last one that was sent */
+} probe;
+
+static void *begin(void *cls, const char *uri, struct MHD_Connection *conn) {
+  (void)conn;
+  ((probe *)cls)->target_len = strlen(uri);
+  return NULL;
+}
+
+static enum MHD_Result look_at(void *cls, struct MHD_Connection *conn, const char *path, const char *method,
+                               const char *version, const char *upload, size_t *upload_len, void **ctx) {
+  (void)upload, (void)upload_len, (void)ctx;
+  probe *p = cls;
+  const vsi_microhttpd_line line = {method, path, version, p->target_len};
+  vsi_web_framing framing = {.unclear = false};
+  p->is_asked = true;
+  p->is_plain = vsi_microhttpd_head_read(conn, &line, p->measures, &framing) &&
+                vsi_web_framing_is_clear(&framing, strcmp(version, "HTTP/1.1") == 0);
+  const vsi_microhttpd_query query = vsi_microhttpd_query_write(conn, NULL);
+  p->is_clear = vsi_web_path_is_plain(path) && vsi_microhttpd_target_is_clear(path, version, &query);
+  return MHD_NO;
+}
+
+static void send_head(probe *p, const char *text) {
+  const struct sockaddr address = {.sa_family = AF_UNIX};
+  int pair[2];
+  p->is_asked = p->is_plain = p->is_clear = false;
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
+    p->is_failed = true;
+    return;
+  }
+  const size_t len = strlen(text);
+  if (send(pair[1], text, len, MSG_NOSIGNAL) != (ssize_t)len) p->is_failed = true;
+  /* which closes it */
+  if (MHD_add_connection(p->daemon, pair[0], &address, sizeof address) != MHD_YES) p->is_failed = true;
+  char answer;
+  for (int i = 0; i < TURNS && !p->is_failed && !p->is_asked; i++) {
+    MHD_run(p->daemon);
+    if (recv(pair[1], &answer, 1, 0) >= 0) break; /* it was answered, or closed */
+  }
+  close(pair[1]);
+  for (int i = 0; i < TURNS && !p->is_failed; i++) MHD_run(p->daemon); /* until it has closed it */
+}
+
+static bool takes_plain(probe *p) {
+  for (size_t i = 0; i < PLAIN_COUNT; i++) {
+    send_head(p, plain_heads[i]);
+    if (!p->is_plain) return false;
+  }
+  return true;
+}
+
+static bool refuses_odd(probe *p) {
+  for (size_t i = 0; i < ODD_COUNT; i++) {
+    char text[SAMPLE_BYTES];
+    snprintf(text, sizeof text, "GET /p HTTP/1.1\r\nHost: a\r\n%s", odd_lines[i]);
+    send_head(p, text);
+    if (p->is_plain) return false;
+  }
+  return true;
+}
+
+static bool keeps_targets(probe *p) {
+  for (size_t i = 0; i < TARGETS_COUNT; i++) {
+    char text[SAMPLE_BYTES];
+    snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", targets[i].target);
+    send_head(p, text);
+    if (p->is_clear != targets[i].is_clear) return false;
+  }
+  return true;
+}
+
+static bool start(probe *p, bool is_strict, bool measures) {
+  *p = (probe){.measures = measures};
+  /* epoll, as select has no room for high descriptors */
+  p->daemon = MHD_start_daemon(MHD_USE_NO_LISTEN_SOCKET | MHD_USE_EPOLL, 0, NULL, NULL, look_at, p,
+                               MHD_OPTION_STRICT_FOR_CLIENT, is_strict ? 1 : 0, MHD_OPTION_URI_LOG_CALLBACK, begin, p,
+                               MHD_OPTION_END);
+  return p->daemon != NULL;
+}
+
+vestry_err vsi_microhttpd_habits_find(const vestry_host *host, vsi_microhttpd_habits *ret_habits) {
+  vsi_microhttpd_habits found = {.refuses_odd = false};
+  probe p;
+  bool is_done = start(&p, true, false);
+  if (is_done) {
+    found.refuses_odd = takes_plain(&p) && refuses_odd(&p);
+    is_done = !p.is_failed;
+    MHD_stop_daemon(p.daemon);
+  }
+  is_done = is_done && start(&p, false, true);
+  if (is_done) {
+    found.keeps_heads = takes_plain(&p);
+    found.finds_odd = found.keeps_heads && refuses_odd(&p);
+    found.keeps_targets = keeps_targets(&p);
+    is_done = !p.is_failed;
+    MHD_stop_daemon(p.daemon);
+  }
+  if (is_done) {
+    *ret_habits = found;
+    return VESTRY_OK;
+  }
+  char line[LINE_BYTES];
+  snprintf(line, sizeof line,
+           "vestry_microhttpd: libmicrohttpd %s cannot be asked how it reads heads: %s; let there be more descriptors "
+           "(ulimit -n)",
+           MHD_get_version(), strerror(errno));
+  vsi_outside_log(host, VESTRY_LOG_ERROR, line);
+  return VESTRY_IO;
+}

@@ -1,0 +1,8 @@
+/* What handlers see of odd requests, through civetweb. */
+#include "web/readings_contract.h"
+
+#include "civetweb/server.h"
+
+int main(void) {
+  return readings_contract_run(&civetweb_seam) + readings_contract_run(&civetweb_raw_seam);
+}
