@@ -135,9 +135,9 @@ static struct MHD_Daemon *start_microhttpd(const char *port, unsigned *ret_port)
       .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   const vestry_microhttpd_attach_options strict = {.size = sizeof strict, .is_strict = true}; // as the daemon is
   if (vestry_microhttpd_attach(v, NULL, &strict, &attached)) return NULL;
-  struct MHD_Daemon *daemon = MHD_start_daemon(flags, 0, NULL, NULL, serve, NULL, MHD_OPTION_SOCK_ADDR, &at,
-                                               MHD_OPTION_NOTIFY_COMPLETED, completed, NULL,
-                                               MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+  struct MHD_Daemon *daemon =
+      MHD_start_daemon(flags, 0, NULL, NULL, serve, NULL, MHD_OPTION_SOCK_ADDR, &at, MHD_OPTION_NOTIFY_COMPLETED,
+                       completed, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
   if (daemon) *ret_port = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
   return daemon;
 }

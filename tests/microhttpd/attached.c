@@ -190,6 +190,7 @@ const server_seam microhttpd_attached_seam = {
     .closes_broken = true,
     .refuses_itself = true,
     .refuses_most = server_library_refuses,
+    .breaks_queries = server_library_refuses, /* since 1.0, too */
     .is_blind_to = server_is_blind_to_attached,
     .stops_s = 5,
 };
@@ -210,6 +211,7 @@ const server_seam microhttpd_lenient_seam = {
     .closes_broken = true,
     .refuses_itself = true,
     .refuses_most = server_library_refuses,
+    .breaks_queries = server_library_refuses, /* since 1.0, too */
     .is_blind_to = server_is_blind_to_attached,
     .redirects_blanks = server_library_refuses,
     .stops_s = 5,

@@ -192,7 +192,7 @@ static bool take_line(cursor *c, readings_span *ret_line) {
   return true;
 }
 
-/* Bytes above 126 are nothing that may be sent, but a server may take them in a query: nobody reads them differently. */
+/* Bytes above 126 are nothing that may be sent, but a server may take them in a query: all read the same. */
 static bool is_visible(readings_span text) {
   for (size_t i = 0; i < text.len; i++)
     if ((unsigned char)text.data[i] <= ' ' || text.data[i] == 0x7f) return false;

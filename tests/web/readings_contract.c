@@ -227,7 +227,7 @@ static void begin(visit *v, uint64_t seed, uint64_t number) {
   (void)!send(v->fd, v->text.bytes, v->text.len, MSG_NOSIGNAL); /* it fits; or was closed already */
 }
 
-/* Take what there is. false: it has ended. Who waits for more, and gets none for a while, is told that there is none. */
+/* Take what there is. false: it has ended. Who waits for more, and gets none for a while, is told that it has all. */
 static bool go_on(visit *v, bool is_ready, int quiet_ms) {
   const double now = seconds_now();
   if (is_ready) {

@@ -55,6 +55,9 @@ typedef struct server_seam {
       has_own_targets; /* …nor a target with blanks in it, nor a connection without a head: it is inside a daemon of the
                            application's, whose these are */
   bool takes_feeds;    /* a bare LF ends a line, as a server may let it (RFC 9112, section 2.2) */
+  /* Whether the library that is there leaves nothing of a query in which an escape is none: it is refused then. NULL:
+   * it does not. */
+  bool (*breaks_queries)(void);
   /* Whether a text was read differently by the library in a way that leaves no trace; docs/security.md has them. NULL:
    * there is none. */
   bool (*is_blind_to)(const struct readings_text *text);

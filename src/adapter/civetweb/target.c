@@ -5,8 +5,8 @@
  *   - a path that was sent with n bytes percent-encoded was 2n bytes longer, and where it ended is known: the query or
  *     the version follows. Decoding leaves one NUL in that space, where the decoded path ends; a second one was %00;
  *   - some characters cannot be sent but encoded. If no more than these were, none of the slashes was.
- * 1.16 makes a blank of each plus sign, too. A blank cannot be sent as it is; so if as many bytes too few were encoded as
- * there are blanks, all of them were plus signs. */
+ * 1.16 makes a blank of each plus sign, too. A blank cannot be sent as it is; so if as many bytes too few were encoded
+ * as there are blanks, all of them were plus signs. */
 #include "adapter/civetweb/target.h"
 
 #include <civetweb.h>

@@ -2,8 +2,8 @@
  * number of requests.
  *
  *   0.9.75  glues a folded line to the NAME of the header before it ("Transfer-Enc: chunked\r\n oding" is a
- *           Transfer-Encoding), ends a head at a line that begins with a colon, and ends lines at a bare LF. None of its
- *           options refuses these.
+ *           Transfer-Encoding), ends a head at a line that begins with a colon, and ends lines at a bare LF. None of
+ *           its options refuses these.
  *   1.0     glues a folded line to the value before it, with blanks, and ends lines at a bare LF, unless it is strict.
  *
  * So the head is measured. libmicrohttpd takes it apart where it lies: each name and value is a pointer into it, what

@@ -195,10 +195,10 @@ void vsi_microhttpd_sockets_finish(vsi_microhttpd_sockets *sockets) {
 }
 
 /* A libmicrohttpd that is told to stop queues no answer any more, but says that it did (until 1.0.1, which says that it
- * did not); after a request that it would refuse itself it looks at the answer, and the process ends. So it is told when
- * no request can come any more. Who is in the middle of an answer sends no request; who is on the way to its thread is
- * cut when it gets there. libmicrohttpd may miss an end (arrivals.c, and above), so this does not wait for the last one;
- * but it does wait as long as one goes after the other, however slow the machine is. */
+ * did not); after a request that it would refuse itself it looks at the answer, and the process ends. So it is told
+ * when no request can come any more. Who is in the middle of an answer sends no request; who is on the way to its
+ * thread is cut when it gets there. libmicrohttpd may miss an end (arrivals.c, and above), so this does not wait for
+ * the last one; but it does wait as long as one goes after the other, however slow the machine is. */
 void vsi_microhttpd_sockets_shut(vsi_microhttpd_sockets *sockets) {
   uint32_t before, left = UINT32_MAX;
   do {

@@ -166,11 +166,11 @@ typedef struct vestry_microhttpd_attach_options {
  *  route. Paths have to be sent as they are but for what must be encoded.
  *
  *  Start a daemon of libmicrohttpd 1.0 (Debian 13) with MHD_OPTION_STRICT_FOR_CLIENT, 1, and say so in is_strict. One
- *  that is not strict joins folded lines, ends lines at a bare LF, takes a tab for a blank of a request line, and answers
- *  further blanks in it with a redirect, before vestry sees any of it. Without is_strict attach logs a warning there,
- *  and vestry refuses what may have been a fold: values with two blanks in a row. A bare LF behind a value that ends with
- *  a blank it cannot see. With 0.9.75 all of these are found, strict or not. A daemon with a negative level cannot keep
- *  the promise of one reading (docs/security.md).
+ *  that is not strict joins folded lines, ends lines at a bare LF, takes a tab for a blank of a request line, and
+ *  answers further blanks in it with a redirect, before vestry sees any of it. Without is_strict attach logs a warning
+ *  there, and vestry refuses what may have been a fold: values with two blanks in a row. A bare LF behind a value that
+ *  ends with a blank it cannot see. With 0.9.75 all of these are found, strict or not. A daemon with a negative level
+ *  cannot keep the promise of one reading (docs/security.md).
  *
  *  What is not: until its answer a connection is the daemon's. How many there are, how long one may stay silent, and
  *  how much memory each has, say the daemon's options (MHD_OPTION_CONNECTION_LIMIT, _TIMEOUT, _MEMORY_LIMIT,
