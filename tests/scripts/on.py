@@ -136,7 +136,7 @@ def nothing_is_left(world):
             assert processes(world.mark) == [], f"{number}: processes are left"
         until(f"processes end after {number}", lambda: not processes(world.mark))
         assert mounts() == before, f"{number}: mounts are left"
-        run.communicate()
+        assert run.communicate()[1] == "", f"{number}: something is said"
 
 
 def a_half_made_one_is_made_again(world):
