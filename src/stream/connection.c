@@ -156,10 +156,10 @@ bool vestry_connection_close(vestry_connection *connection, vestry_cause cause) 
   return true;
 }
 
-/* What was accepted and is in the queue no more, from the word that counts the room: whoever sees an event settled finds
- * its room, and that of the budget, which was given back before. An event is in the word before it is accepted. So the
- * count of those that are accepted is read first (acquire: the word behind it), and others who send meanwhile make the
- * answer too small, never too large; their events bring a run of the runner's, which looks again. */
+/* What was accepted and is in the queue no more, from the word that counts the room: whoever sees an event settled
+ * finds its room, and that of the budget, which was given back before. An event is in the word before it is accepted.
+ * So the count of those that are accepted is read first (acquire: the word behind it), and others who send meanwhile
+ * make the answer too small, never too large; their events bring a run of the runner's, which looks again. */
 uint64_t vsi_connection_settled(const vestry_connection *connection) {
   uint64_t accepted = atomic_load_explicit(&connection->accepted_count, memory_order_acquire);
   uint32_t queued;

@@ -1,4 +1,4 @@
-/* A site with sessions, for tests: its handlers, a clock turned by hand, storage whose calls can fail, and a browser. */
+/* A site with sessions, for tests: handlers, a clock turned by hand, storage whose calls can fail, and a browser. */
 #ifndef TESTS_REGISTRY_SESSION_SITE_H
 #define TESTS_REGISTRY_SESSION_SITE_H
 
