@@ -277,6 +277,20 @@ static void a_file_is_watched_until_it_is_closed(void **state) {
   close_bench(&b);
 }
 
+static void without_memory_it_is_not_watched(void **state) {
+  (void)state;
+  bench b;
+  open_bench(&b, 4096, IN_FILE, false);
+  const sqlite3_io_methods *before = file_of(b.db)->pMethods;
+  sqlite3_hard_heap_limit64(1);
+  assert_false(vsi_sqlite_file_watch(&b.watch, file_of(b.db), &b.cache));
+  sqlite3_hard_heap_limit64(0);
+  assert_ptr_equal(file_of(b.db)->pMethods, before);
+  assert_false(vsi_sqlite_file_is_watched(&b.watch));
+  assert_true(vsi_sqlite_file_watch(&b.watch, file_of(b.db), &b.cache));
+  close_bench(&b);
+}
+
 /* Of a VFS of a former version, whose table is shorter, and which somebody puts other methods in the place of. */
 static int close_nothing(sqlite3_file *file) {
   (void)file;
@@ -444,6 +458,7 @@ int main(void) {
                                      cmocka_unit_test(it_is_known_which_sqlite_is_to_be_watched),
                                      cmocka_unit_test(nobody_elses_reads_are_told),
                                      cmocka_unit_test(a_file_is_watched_until_it_is_closed),
+                                     cmocka_unit_test(without_memory_it_is_not_watched),
                                      cmocka_unit_test(a_file_of_any_version_is_watched),
                                      cmocka_unit_test(a_byte_of_a_long_value_renders_those_who_read_it),
                                      cmocka_unit_test(any_vfs_will_do),
