@@ -1,0 +1,53 @@
+#!/bin/sh
+# What .ci/run makes of its two runs, which are made up here: ci.sh REPOSITORY
+set -eu
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+mkdir "$scratch/.ci" "$scratch/scripts"
+cp "$1/.ci/run" "$scratch/.ci"
+cat >"$scratch/scripts/test" <<'EOF'
+#!/bin/sh
+name=here
+status=$HERE
+[ $# -gt 0 ] || set -- none none
+if [ "$1 $2" = '--on trixie' ]; then
+  name=there
+  status=$THERE
+fi
+echo "words of $name"
+[ "$status" = 77 ] || echo "99% tests passed, of those $name" >&2
+exit "$status"
+EOF
+chmod +x "$scratch/scripts/test"
+
+failed=0
+wrong() {
+  cat "$scratch/said"
+  echo "here $HERE, there $THERE: $*"
+  failed=1
+}
+run() { # HERE THERE WANTED: what the two runs end with, and what all is to end with
+  HERE=$1
+  THERE=$2
+  export HERE THERE
+  status=0
+  "$scratch/.ci/run" >"$scratch/said" 2>&1 || status=$?
+  [ "$status" = "$3" ] || wrong "ends with $status, not with $3"
+  # The words of the last one come before the summary of the first: they are shown as they come.
+  if ! sed '1,/^words of there$/d' "$scratch/said" | grep -q '^99% tests passed, of those here$'; then
+    wrong 'the summary of this system is not at the end'
+  fi
+  if [ "$THERE" = 77 ]; then
+    tail -n 1 "$scratch/said" | grep -q 'NOT TESTED' || wrong 'it does not say at the end that something is not tested'
+  else
+    tail -n 1 "$scratch/said" | grep -q '^99% tests passed, of those there$' ||
+      wrong 'the summary of the other system is not at the end'
+  fi
+}
+run 0 0 0
+run 8 0 1
+run 0 8 1
+run 0 1 1
+run 0 77 0
+run 8 77 1
+exit $failed
