@@ -95,8 +95,8 @@ static void log_line(void *cls, const char *format, va_list arguments) {
 }
 
 static struct MHD_Daemon *start(vestry_microhttpd *adapter, const vsi_microhttpd_settings *settings) {
-  /* A thread of 0.9.75 that is given more connections than its share of the limit keeps a lock for ever. So it has no
-   * limit that it could reach: the door holds to it. */
+  /* A thread of 0.9.75 that is given more connections than its share of the limit keeps a lock for ever (not so since
+   * 1.0). So it has no limit that it could reach: the door holds to it. */
   /* With TLS its epoll mode spins while a handshake is half done. Its poll mode looks at each connection of a thread
    * when anything happens, but at no stream: these are suspended. */
   unsigned flags = MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
