@@ -6,9 +6,9 @@
  * called the commit hook, and will again. And a transaction that changes no byte, as an UPDATE with equal values, calls
  * the hook and commits nothing: the number that it would have had is somebody else's to come. So no hook says by itself
  * that something is committed, and a number that was announced and is reached says it only of a transaction that surely
- * changes a byte: of one in which a row comes, goes, or has another value than before (is_sure). That one is published
- * by whoever finds the number reached: the trace nearly always, otherwise the connection's next hook, or the thread
- * that looks for commits of others. Before it is reached, nobody does.
+ * changes a byte: of one in which a row comes, say (is_sure_change has all). That one is published by whoever finds the
+ * number reached: the trace nearly always, otherwise the connection's next hook, or the thread that looks for commits
+ * of others. Before it is reached, nobody does.
  *
  * Of any other the connection itself finds out, by what SQLite counts: a commit writes a page at least, and how many
  * pages a connection has written is known (SQLITE_DBSTATUS_CACHE_WRITE). Between the commit hook and the next hook
@@ -48,6 +48,7 @@ static int count_written(const vestry_sqlite_connection *connection) {
 static void forget(vestry_sqlite_connection *connection) {
   vsi_sqlite_topics_clear(&connection->topics);
   connection->has_changes = connection->is_sure = connection->is_mixed = false;
+  connection->has_deleted = connection->has_others = false;
   atomic_store_explicit(&connection->is_announced, false, memory_order_release); /* settle: it is the thread's again */
 }
 
@@ -199,10 +200,24 @@ static void say_table(vestry_sqlite_change *change, const char *table) {
   vsi_sqlite_topics_add(&change->connection->topics, topic, prefix_len + len);
 }
 
-/* Whether a byte of the file changes by it. What is said to have been NULL may have been a column's default. */
-static bool is_sure_change(sqlite3 *db, int operation, bool has_moved) {
-  if (operation != SQLITE_UPDATE || has_moved) return true;
-  for (int i = sqlite3_preupdate_count(db); i--;) /* keys come first, and change least */
+/* In tables WITHOUT ROWID that have a column made of others, the new values that are told are other columns' (up to
+ * SQLite 3.46 at least). Then the last column cannot be had, before or after. */
+static bool are_in_place(sqlite3 *db, int count) {
+  sqlite3_value *value;
+  return count > 0 && !sqlite3_preupdate_old(db, count - 1, &value) && !sqlite3_preupdate_new(db, count - 1, &value);
+}
+
+/* Whether a byte of the file surely changes by it. A row that comes is one that was not there, unless others went before:
+ * INSERT OR REPLACE of a row by an equal one says that both happen, and writes nothing. So what goes is sure if nothing
+ * else happens (before_commit). What is said to have been NULL may have been a column's default. */
+static bool is_sure_change(vestry_sqlite_connection *connection, sqlite3 *db, int operation, bool has_moved) {
+  bool had_deleted = connection->has_deleted;
+  *(operation == SQLITE_DELETE ? &connection->has_deleted : &connection->has_others) = true;
+  if (operation == SQLITE_INSERT) return !had_deleted;
+  if (operation == SQLITE_DELETE) return false;
+  if (has_moved) return true;
+  int count = sqlite3_preupdate_count(db);
+  for (int i = are_in_place(db, count) ? count : 0; i--;) /* keys come first, and change least */
     if (vsi_sqlite_change_is_told(db, i)) return true;
   return false;
 }
@@ -214,7 +229,7 @@ static void before_change(void *ctx, sqlite3 *db, int operation, const char *sch
   if (strcmp(schema, "main") != 0) return;
   settle(connection);
   connection->has_changes = true;
-  if (!connection->is_sure) connection->is_sure = is_sure_change(db, operation, old_rowid != new_rowid);
+  if (!connection->is_sure) connection->is_sure = is_sure_change(connection, db, operation, old_rowid != new_rowid);
   bool is_of_render =
       vsi_sqlite_actor_row(&connection->database->exact, &connection->actor, operation, table, old_rowid, new_rowid);
   vsi_sqlite_exact_writes(&connection->database->exact, connection);
@@ -251,6 +266,7 @@ static int before_commit(void *ctx) {
     connection->announced.value++;
   else
     database->is_lost = true;
+  connection->is_sure |= connection->has_deleted && !connection->has_others;
   if (!connection->is_sure) {
     connection->written = count_written(connection);
     connection->is_mixed = is_mixed(connection->db);

@@ -91,6 +91,8 @@ struct vestry_sqlite_connection {
   vsi_sqlite_actor actor;
   bool has_changes;            /* rows of this database were changed */
   bool is_sure;                /* so that a byte of the file is another one */
+  bool has_deleted;            /* a row went, or is said to have gone */
+  bool has_others;             /* … and one came, or was updated */
   bool is_mixed;               /* another file's, too */
   _Atomic(bool) is_announced;  /* its commit was begun, and not published yet */
   vsi_sqlite_number announced; /* the number that it has, if it comes to be one */

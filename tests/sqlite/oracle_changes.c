@@ -9,7 +9,7 @@ enum { SQL_BYTES = ORACLE_SQL_BYTES };
 
 /* What changes no byte, or none that is told of. */
 static void make_idle(char *sql, const char *one, unsigned k) {
-  switch (chance(6)) {
+  switch (chance(9)) {
   case 0: snprintf(sql, SQL_BYTES, "UPDATE %s SET c = c WHERE k = %u", one, k); return;
   case 1: snprintf(sql, SQL_BYTES, "UPDATE %s SET a = a, e = e", one); return;
   case 2:
@@ -20,6 +20,14 @@ static void make_idle(char *sql, const char *one, unsigned k) {
     return;
   case 3: snprintf(sql, SQL_BYTES, "UPDATE %s SET e = e WHERE id = %u", one, chance(400)); return;
   case 4: snprintf(sql, SQL_BYTES, "BEGIN IMMEDIATE; COMMIT"); return;
+  case 5: snprintf(sql, SQL_BYTES, "UPDATE %s SET b = b + NULL WHERE b IS NULL AND k = %u", one, k); return;
+  case 6:
+  case 7:
+    snprintf(sql, SQL_BYTES,
+             "INSERT OR REPLACE INTO %s(k, id, a, b, c, d, e, u) SELECT k, id, a, b, c, d, e, u FROM %s WHERE k = %u "
+             "LIMIT %u",
+             one, one, k, 1 + chance(3));
+    return;
   default: snprintf(sql, SQL_BYTES, "DELETE FROM %s WHERE k = 999", one); return;
   }
 }

@@ -10,7 +10,9 @@ static const char notes[] =
     "CREATE TABLE note(id INTEGER PRIMARY KEY, text, likes);"
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) INSERT INTO "
     "note SELECT i, 'row ' || i || hex(zeroblob(40)), 0 FROM n;"
-    "CREATE TABLE other(id INTEGER PRIMARY KEY, x); INSERT INTO other VALUES(1, 'same')";
+    "CREATE TABLE other(id INTEGER PRIMARY KEY, x); INSERT INTO other VALUES(1, 'same');"
+    "CREATE TABLE made(id INTEGER PRIMARY KEY, b, g AS (b + 1), z DEFAULT 1, y) WITHOUT ROWID;"
+    "INSERT INTO made(id) VALUES(1)";
 
 /* All pages show what they would show now. */
 static void assert_all_shown(shown_site *s) {
@@ -68,10 +70,14 @@ static void behind_one_that_changes_nothing(void **state) {
                                                VESTRY_SQLITE_PAGES};
   static const char *const idle[] = {
       "INSERT INTO other VALUES(1, 'same') ON CONFLICT(id) DO UPDATE SET x = excluded.x RETURNING id",
-      "UPDATE other SET x = 'same' WHERE id = 1 RETURNING x", "UPDATE other SET x = x RETURNING x"};
+      "UPDATE other SET x = 'same' WHERE id = 1 RETURNING x", "UPDATE other SET x = x RETURNING x",
+      /* What a hook is told of rows with a column that is made of others is another column's. */
+      "UPDATE made SET b = b + 1 WHERE id = 1 RETURNING id",
+      /* The last: the row that is replaced is said to be deleted, and then mostly nothing is written. */
+      "INSERT OR REPLACE INTO other VALUES(1, 'same') RETURNING id"};
   for (int i = 0; i < 4; i++) {
     for (int by_attached = 0; by_attached < 2; by_attached++) {
-      for (int j = 0; j < 3; j++) {
+      for (size_t j = 0; j < sizeof idle / sizeof *idle; j++) {
         shown_site s;
         vestry_sqlite_connection *third = NULL;
         shown_open_with(&s, modes[i], notes, (vestry_sqlite_options){.level = levels[i]});
@@ -84,7 +90,8 @@ static void behind_one_that_changes_nothing(void **state) {
         else
           shown_run(s.other, "UPDATE note SET likes = 7 WHERE id = 1000");
         shown_settle(&s);
-        assert_int_equal(shown_stats(&s).other_commits_count - others, by_attached ? 0 : 1);
+        bool is_surely_idle = j + 1 < sizeof idle / sizeof *idle;
+        if (is_surely_idle) assert_int_equal(shown_stats(&s).other_commits_count - others, by_attached ? 0 : 1);
         if (levels[i] != VESTRY_SQLITE_TOPICS) assert_all_shown(&s);
         if (levels[i] != VESTRY_SQLITE_TOPICS) assert_string_equal(s.all[at].text, "7 ");
         vestry_sqlite_detach(third);
