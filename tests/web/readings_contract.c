@@ -34,7 +34,7 @@ typedef struct seen {
 
 static void put(seen *to, const void *data, size_t len) {
   assert_true(len <= sizeof to->text - to->len);
-  memcpy(to->text + to->len, data, len);
+  if (len) memcpy(to->text + to->len, data, len); /* no body is NULL */
   to->len += len;
 }
 
