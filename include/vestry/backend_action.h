@@ -17,9 +17,19 @@ extern "C" {
 #endif
 
 /** X(enum, name of the action). */
-#define VESTRY_METHODS(X) X(GET, "get") X(POST, "post") X(PUT, "put") X(PATCH, "patch") X(DELETE, "delete")
+#define VESTRY_METHODS(X)                                                                                              \
+  X(GET, "get")                                                                                                        \
+  X(POST, "post")                                                                                                      \
+  X(PUT, "put")                                                                                                        \
+  X(PATCH, "patch")                                                                                                    \
+  X(DELETE, "delete")                                                                                                  \
+  X(QUERY, "query") /* client 1.0.4 and later: GET with a body (RFC 10008) */
 
-/** The method of the request. */
+/** The method of the request. QUERY asks, and changes nothing, as GET does, but has its signals, or its form, in the
+ *  body: for what does not fit into an address, and should not stand in logs. What is safe is let pass by the guards of
+ *  vestry/csrf.h and vestry/once.h: no other site's page can send it without being let (by CORS, which vestry never
+ *  does), and doing it twice does no more than once. civetweb up to 1.17 cannot take it (vestry/civetweb.h);
+ *  libmicrohttpd can. */
 typedef enum vestry_method {
 #define VESTRY_METHOD_ENUM(name, action) VESTRY_METHOD_##name,
   VESTRY_METHODS(VESTRY_METHOD_ENUM)
@@ -83,7 +93,7 @@ typedef struct vestry_backend_action_options {
   bool csrf; /**< send the page's token along (vestry/csrf.h): of the signal `_csrf`, in the header X-CSRF-Token */
   bool once; /**< have it run once, also if the client repeats it (vestry/once.h): by the signal `_once`, in X-Once.
                   What it sends, signals or a form's fields, is what they were at the press. [cancellation: DISABLED].
-                  For GET it is the header alone: its retries send what is newest */
+                  For GET and QUERY it is the header alone: their retries send what is newest */
   vestry_press press; /**< of once */
   bool unordered;     /**< of once: sent at once, not behind those of its page that were pressed before it */
 } vestry_backend_action_options;

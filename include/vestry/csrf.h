@@ -1,5 +1,5 @@
-/** CSRF: no other site sends requests in a user's name. A guard that lets an unsafe request (all but GET, HEAD, OPTIONS
- *  and TRACE) pass only if it comes from this site's own pages, which it must prove twice.
+/** CSRF: no other site sends requests in a user's name. A guard that lets an unsafe request (all but GET, HEAD,
+ *  OPTIONS, QUERY and TRACE) pass only if it comes from this site's own pages, which it must prove twice.
  *
  *      vestry_csrf_create(v, NULL, &csrf);
  *      vestry_guard(v, "/", vestry_csrf_guard, csrf);

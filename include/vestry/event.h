@@ -25,8 +25,14 @@ extern "C" {
 /** One event's bytes; immutable, reference-counted. */
 typedef struct vestry_event vestry_event;
 
-/** The address of the Datastar client that this version was written for. */
-#define VESTRY_DATASTAR_CDN_URL "https://cdn.jsdelivr.net/gh/starfederation/datastar@v1.0.2/bundles/datastar.js"
+/** The Datastar client that this version was written for. From 1.0.2 on all will do; what needs a later one says so. */
+#define VESTRY_DATASTAR_VERSION "1.0.4"
+/** Its address. */
+#define VESTRY_DATASTAR_CDN_URL                                                                                        \
+  "https://cdn.jsdelivr.net/gh/starfederation/datastar@v" VESTRY_DATASTAR_VERSION "/bundles/datastar.js"
+/** The same client with Rocket, its components: instead of that one, not beside it. */
+#define VESTRY_DATASTAR_ROCKET_CDN_URL                                                                                 \
+  "https://cdn.jsdelivr.net/gh/starfederation/datastar@v" VESTRY_DATASTAR_VERSION "/bundles/datastar-rocket.js"
 
 /** X(enum, wire name): how elements are put into the page. */
 #define VESTRY_PATCH_MODES(X)                                                                                          \

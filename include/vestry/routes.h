@@ -37,7 +37,8 @@ extern "C" {
  *  app      handed to the handler; must live until the route has gone, and as long as what the handler gives it to
  *           (hooks of streams above all)
  *  Returns  OK | EXISTS (the same method and pattern, whatever the parameters' names; also of another instance in the
- *           same civetweb server) | INVALID (what is said above; no handler) | LIMIT (too many parameters) | NO_MEMORY.
+ *           same civetweb server) | INVALID (what is said above; no handler) | LIMIT (too many parameters) |
+ *           UNSUPPORTED (QUERY on a civetweb server: vestry/civetweb.h) | NO_MEMORY.
  *           The host's log says why
  *  Threads  any, while requests are served; a handler may do it */
 VESTRY_API vestry_err vestry_route(vestry *v, const char *method, const char *pattern, vestry_handler_fn handler,

@@ -261,7 +261,8 @@ static vestry_err put_action(vsi_html *html, vestry_method method, const vestry_
     return vsi_html_fail(html, VESTRY_INVALID, "an action's method or options are outside what it accepts");
   const char *quote;
   if (vsi_html_code_begin(html, false, '\'', &quote)) return html->error;
-  bool is_carried = options.once && method != VESTRY_METHOD_GET; /* GET changes nothing, and shows what is newest */
+  const bool is_safe = method == VESTRY_METHOD_GET || method == VESTRY_METHOD_QUERY;
+  bool is_carried = options.once && !is_safe; /* what is safe changes nothing, and shows what is newest */
   if (is_carried)
     put_code(html, "(window.vestryOnce||((u,o,f)=>f(u,o)))", quote);
   else

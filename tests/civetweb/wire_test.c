@@ -2,6 +2,7 @@
  * are too large or too slow. */
 #include <civetweb.h>
 
+#include "adapter/civetweb/mounts.h"
 #include "civetweb/server.h"
 #include "support/test.h"
 #include "web/client.h"
@@ -43,6 +44,43 @@ static void paths_are_no_patterns(void **state) {
   assert_int_equal(server_status_of(&s, "GET /c|d HTTP/1.1\r\nHost: a\r\n\r\n"), 200);
   assert_int_equal(server_status_of(&s, "GET /d HTTP/1.1\r\nHost: a\r\n\r\n"), 404);
   server_stop(&s);
+}
+
+/* ---- QUERY ------------------------------------------------------------------------------------------------------- */
+
+static void query_is_refused_and_the_log_says_so(void **state) {
+  (void)state;
+  server_start(&s, NULL);
+  if (vsi_civetweb_takes_query(mg_version())) { /* then it is served as any other */
+    assert_int_equal(vestry_route(s.v, "QUERY", "/ask", server_echo, NULL), VESTRY_OK);
+    server_stop(&s);
+    return;
+  }
+  assert_int_equal(vestry_route(s.v, "QUERY", "/ask", server_echo, NULL), VESTRY_UNSUPPORTED);
+  assert_int_equal(atomic_load(&s.th.log_lines), 2); /* why, by the adapter; and which, by the routes */
+  assert_non_null(strstr(s.th.last_log, "QUERY /ask is refused"));
+  assert_int_equal(vestry_route(s.v, "POST", "/ask", server_echo, NULL), VESTRY_OK);
+  for (int i = 0; i < 2; i++) {
+    const long lines = atomic_load(&s.th.log_lines);
+    client c;
+    client_ask(&c, s.port, "QUERY", "/ask", "Content-Length: 2\r\n");
+    client_say(&c, "{}");
+    assert_int_equal(client_status(&c), 501);
+    client_close(&c);
+    assert_int_equal(atomic_load(&s.th.log_lines) - lines, i == 0); /* it is said once */
+  }
+  assert_non_null(strstr(s.th.last_log, "QUERY was answered 501"));
+  /* What else it cannot read is 400, as ever. */
+  assert_int_equal(server_status_of(&s, "QUERIES /ask HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
+  server_stop(&s);
+}
+
+static void a_later_civetweb_is_believed(void **state) {
+  (void)state;
+  static const char *const versions[] = {"1.15", "1.16", "1.17", "1.9", "0.99", ""};
+  static const char *const later[] = {"1.18", "1.20-dev", "2.0", "2"};
+  for (size_t i = 0; i < sizeof versions / sizeof *versions; i++) assert_false(vsi_civetweb_takes_query(versions[i]));
+  for (size_t i = 0; i < sizeof later / sizeof *later; i++) assert_true(vsi_civetweb_takes_query(later[i]));
 }
 
 /* ---- connections, kept ------------------------------------------------------------------------------------------- */
@@ -259,6 +297,8 @@ int main(void) {
       cmocka_unit_test(refuses_a_body_by_its_length_alone),
       cmocka_unit_test(a_refused_client_may_finish_sending),
       cmocka_unit_test(a_body_that_comes_too_slowly_is_408),
+      cmocka_unit_test(query_is_refused_and_the_log_says_so),
+      cmocka_unit_test(a_later_civetweb_is_believed),
   };
   return hostile_contract_run(&civetweb_seam) + hostile_contract_run(&civetweb_raw_seam) +
          wire_contract_run(&civetweb_seam) + cmocka_run_group_tests_name("civetweb on its wire", tests, NULL, NULL);

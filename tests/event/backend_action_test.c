@@ -20,6 +20,7 @@ static void each_method(void **state) {
   expect(VESTRY_METHOD_PUT, NULL, "@put(" Q "/x" Q ")");
   expect(VESTRY_METHOD_PATCH, NULL, "@patch(" Q "/x" Q ")");
   expect(VESTRY_METHOD_DELETE, &(vestry_backend_action_options){0}, "@delete(" Q "/x" Q ")");
+  expect(VESTRY_METHOD_QUERY, NULL, "@query(" Q "/x" Q ")");
 }
 
 static void urls(void **state) {
@@ -142,6 +143,8 @@ static void once(void **state) {
   json_decref(payload);
   expect(VESTRY_METHOD_PATCH, &(vestry_backend_action_options){.once = true, .content = VESTRY_CONTENT_FORM},
          ONCE "contentType:" Q "form" Q ",headers:{" Q NONCE ",requestCancellation:" Q "disabled" Q OF("patch"));
+  expect(VESTRY_METHOD_QUERY, &(vestry_backend_action_options){.once = true},
+         "@query(" Q "/x" Q ",{headers:{" Q NONCE "})");
   expect(VESTRY_METHOD_GET, &(vestry_backend_action_options){.once = true},
          "@get(" Q "/x" Q ",{headers:{" Q NONCE "})");
 }
@@ -176,7 +179,7 @@ static void bad_options_are_refused(void **state) {
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
     assert_int_equal(vestry_backend_action_string(made, sizeof made, VESTRY_METHOD_GET, &wrong[i], "/x"),
                      VESTRY_INVALID);
-  assert_int_equal(vestry_backend_action_string(made, sizeof made, (vestry_method)5, NULL, "/x"), VESTRY_INVALID);
+  assert_int_equal(vestry_backend_action_string(made, sizeof made, (vestry_method)6, NULL, "/x"), VESTRY_INVALID);
   assert_int_equal(vestry_backend_action_string(made, sizeof made, VESTRY_METHOD_GET, NULL, "%s", ""), VESTRY_INVALID);
   assert_int_equal(vestry_backend_action_string(NULL, 1, VESTRY_METHOD_GET, NULL, "/x"), VESTRY_INVALID);
 }

@@ -27,6 +27,43 @@ static void refuses_paths_with_a_nul(void **state) {
   server_stop(&s);
 }
 
+static vestry_err say_signals(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  assert_string_equal(vestry_request_method(req), "QUERY");
+  json_t *signals = vestry_request_signals(req);
+  return signals ? vestry_reply_json(reply, signals) : server_echo(req, reply, app);
+}
+
+/* RFC 10008: a body, as POST has; the signals are in it. Its bounds are those of all. */
+static void query_has_a_body(void **state) {
+  (void)state;
+  server_start(&s, &(server_settings){.options.max_body_bytes = 1000});
+  assert_int_equal(vestry_route(s.v, "QUERY", "/ask", say_signals, NULL), VESTRY_OK);
+  static const char *const heads[] = {
+      "Datastar-Request: true\r\nContent-Type: application/json\r\nContent-Length: 7\r\n",
+      "Datastar-Request: true\r\nTransfer-Encoding: chunked\r\n", "Content-Length: 7\r\n"};
+  for (size_t i = 0; i < 3; i++) {
+    client c;
+    client_ask(&c, s.port, "QUERY", "/ask", heads[i]);
+    client_say(&c, i == 1 ? "3\r\n{\"a\r\n4\r\n\":1}\r\n0\r\n\r\n" : "{\"a\":1}");
+    assert_int_equal(client_status(&c), 200);
+    client_expect(&c, "{\"a\":1}");
+    client_close(&c);
+  }
+  client c;
+  client_ask(&c, s.port, "OPTIONS", "/ask", NULL);
+  assert_string_equal(client_header(&c, "Allow"), "QUERY, OPTIONS");
+  client_close(&c);
+  assert_int_equal(server_status_of(&s, "GET /ask HTTP/1.1\r\nHost: a\r\n\r\n"), 405);
+  assert_int_equal(
+      server_status_of(&s, "QUERY /ask HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1001\r\n\r\n"),
+      413);
+  assert_int_equal(server_status_of(&s, "QUERY /ask HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n"
+                                        "Content-Length: 1\r\n\r\n{"),
+                   400);
+  server_stop(&s);
+}
+
 static void refuses_large_bodies_early(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.options.max_body_bytes = 1000});
@@ -191,13 +228,10 @@ static void survives_want_of_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(refuses_paths_with_a_nul),
-      cmocka_unit_test(refuses_large_bodies_early),
-      cmocka_unit_test(what_is_no_request_disturbs_nobody),
-      cmocka_unit_test(refuses_bad_settings),
-      cmocka_unit_test(serves_ipv6),
-      cmocka_unit_test(creates_or_says_no_memory),
-      cmocka_unit_test(survives_want_of_memory),
+      cmocka_unit_test(refuses_paths_with_a_nul),   cmocka_unit_test(query_has_a_body),
+      cmocka_unit_test(refuses_large_bodies_early), cmocka_unit_test(what_is_no_request_disturbs_nobody),
+      cmocka_unit_test(refuses_bad_settings),       cmocka_unit_test(serves_ipv6),
+      cmocka_unit_test(creates_or_says_no_memory),  cmocka_unit_test(survives_want_of_memory),
   };
   return wire_contract_run(&microhttpd_seam) +
          cmocka_run_group_tests_name("libmicrohttpd, on its wire", tests, NULL, NULL);

@@ -20,6 +20,7 @@
 
 #include <civetweb.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/outside.h"
@@ -130,6 +131,14 @@ static vsi_civetweb_mount *mount_locked(vsi_civetweb_mounts *of, vsi_civetweb_mo
   return at;
 }
 
+/* civetweb has a list of methods, and QUERY (RFC 10008) is not in it up to 1.17. It cannot be asked, so a later version
+ * is believed to have it; if it has not, its requests are answered 501, and the log says so (error.c). */
+bool vsi_civetweb_takes_query(const char *version) {
+  char *end;
+  const unsigned long major = strtoul(version, &end, 10), minor = *end == '.' ? strtoul(end + 1, NULL, 10) : 0;
+  return major > 1 || (major == 1 && minor > 17);
+}
+
 /* ---- what the instance tells ------------------------------------------------------------------------------------- */
 
 static void log_taken(const vestry_host *host, const char *method, const char *pattern) {
@@ -167,8 +176,20 @@ static vestry_err claim(vsi_civetweb_mounts *of, const char *method, const char 
   return error;
 }
 
+static vestry_err refuse_query(const vestry_host *host, const char *pattern) {
+  char line[LINE_BYTES];
+  snprintf(line, sizeof line,
+           "civetweb: the route QUERY %.200s is refused: civetweb %.16s answers that method itself, with 400, before "
+           "anybody sees it. Mount it for POST, or serve by libmicrohttpd",
+           pattern, mg_version());
+  vsi_outside_log(host, VESTRY_LOG_ERROR, line);
+  return VESTRY_UNSUPPORTED;
+}
+
 static vestry_err mounted(void *ctx, const char *method, const char *pattern) {
   vsi_civetweb_mounts *of = ctx;
+  if (strcmp(method, "QUERY") == 0 && !vsi_civetweb_takes_query(mg_version()))
+    return refuse_query(of->self->host, pattern);
   return claim(of, method, pattern, !of->takes_all);
 }
 

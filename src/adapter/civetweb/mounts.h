@@ -45,7 +45,8 @@ typedef struct vsi_civetweb_mounts {
 
 /* Take the paths of all routes, from now on, or all paths at once.
  *  self     has entered
- *  Returns  OK | EXISTS (another adapter of this server has such a route: logged) | NO_MEMORY | CLOSED (the runtime) */
+ *  Returns  OK | EXISTS (another adapter of this server has such a route: logged) | UNSUPPORTED (a route for QUERY:
+ *           logged) | NO_MEMORY | CLOSED (the runtime) */
 vestry_err vsi_civetweb_mounts_begin(vsi_civetweb_mounts *of, vsi_civetweb_neighbour *self, bool takes_all,
                                      vsi_civetweb_serve_fn serve);
 /* The gate was shut. From here on the server is not asked to do anything. */
@@ -54,6 +55,9 @@ void vsi_civetweb_mounts_shut(vsi_civetweb_mounts *of);
 void vsi_civetweb_mounts_undo(vsi_civetweb_mounts *of);
 /* The server has ended. Takes one that was only zeroed. */
 void vsi_civetweb_mounts_finish(vsi_civetweb_mounts *of);
+
+/* Whether civetweb of this version (mg_version) lets requests with the method QUERY through. */
+bool vsi_civetweb_takes_query(const char *version);
 
 /* civetweb's pattern for a route's, without a terminating NUL; its length. At most twice as long as the route's. */
 size_t vsi_civetweb_uri_of(const char *pattern, char *uri);

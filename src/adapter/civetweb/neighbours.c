@@ -70,6 +70,22 @@ bool vsi_civetweb_neighbours_any(const neighbour *one, vsi_civetweb_neighbour_fn
   return false;
 }
 
+/* No log is called with the lock. Its host lives: the server, in whose thread this is, ends before the instances. */
+void vsi_civetweb_neighbours_tell_of_query(const struct mg_context *server) {
+  for (;;) {
+    const vestry_host *host = NULL;
+    pthread_mutex_lock(&lock);
+    for (neighbour *at = first; at && !host; at = at->next)
+      if (at->server == server && !vsi_web_gate_is_shut(at->gate) && !atomic_exchange(&at->has_told_of_query, true))
+        host = at->host;
+    pthread_mutex_unlock(&lock);
+    if (!host) return;
+    vsi_outside_log(host, VESTRY_LOG_WARN,
+                    "civetweb: a request with the method QUERY was answered 501: civetweb up to 1.17 refuses the "
+                    "method before anybody sees it. Send POST, or serve by libmicrohttpd (said once)");
+  }
+}
+
 /* ---- requests ---------------------------------------------------------------------------------------------------- */
 
 static bool is_alone(const neighbour *one) {

@@ -25,6 +25,7 @@ typedef struct vsi_civetweb_neighbour {
   struct vsi_civetweb_neighbour *next; /* guarded by the lock, like the next */
   struct vsi_civetweb_claim *claims;   /* its routes: mounts.h */
   _Atomic(bool) is_open;               /* it serves: its create is through */
+  _Atomic(bool) has_told_of_query;     /* a request with that method was refused, and the log has it */
   _Atomic(bool) is_shared;             /* there is, or was, another one; relaxed: who hears it late finds itself */
   bool has_entered;
 } vsi_civetweb_neighbour;
@@ -35,6 +36,9 @@ typedef struct vsi_civetweb_neighbour {
 vestry_err vsi_civetweb_neighbours_enter(vsi_civetweb_neighbour *one, vsi_civetweb_neighbour **ret_first);
 /* Takes one that never entered. */
 void vsi_civetweb_neighbours_leave(vsi_civetweb_neighbour *one);
+
+/* Have the log of whoever is in this server say that civetweb refuses the method QUERY: once each. */
+void vsi_civetweb_neighbours_tell_of_query(const struct mg_context *server);
 
 /* Taken inside of a lock of an instance's routes (adapter.h), outside of a gate's. */
 void vsi_civetweb_neighbours_lock(void);

@@ -6,7 +6,7 @@
 #include "registry/routes/routes.h"
 
 bool vsi_request_is_safe(const vestry_request *req) {
-  static const char *const safe[] = {"GET", "HEAD", "OPTIONS", "TRACE"};
+  static const char *const safe[] = {"GET", "HEAD", "OPTIONS", "QUERY", "TRACE"};
   for (size_t i = 0; i < sizeof safe / sizeof *safe; i++)
     if (strcmp(req->method, safe[i]) == 0) return true;
   return false;

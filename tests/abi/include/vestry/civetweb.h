@@ -74,6 +74,11 @@
  *  adapter's has it. They park the same workers: no adapter opens a stream while all of them together have as many as
  *  its own capacity. An adapter that has stopped has no routes any more, but answers 503 where nobody else has one.
  *
+ *  civetweb up to 1.17 does not know the method QUERY (RFC 10008), and answers it 400 before anybody sees it. So a
+ *  route for QUERY is UNSUPPORTED here, at create or when it is mounted, and the log says why; a request with it is
+ *  answered 501 by vestry_civetweb_http_error, which is logged once. Mount such a route for POST, or serve it by
+ *  libmicrohttpd.
+ *
  *  civetweb answers from mg_start on, 404 while the adapter is not there. When a server comes back, pages come back in
  *  the same moment, and those that get a 404 do not try again. So call create in mg_callbacks.init_context, which
  *  mg_start calls before the first request (its argument is the server): clients wait that long.
@@ -138,14 +143,16 @@ VESTRY_API vestry_err vestry_civetweb_check(const char *const *settings, char *w
  *  ret_adapter  owned by the caller; untouched on failure
  *  Returns  OK (also when the kernel does not tell about sockets: that is logged, and heartbeats find who has gone) |
  *           INVALID (an argument; num_threads leaves no room for a stream; a max_per_address that is not that of the
- *           instance which is there) | EXISTS (another instance in this server has one of the routes: logged) | LIMIT
- *           (RLIMIT_NOFILE, as check says; the host's log has the numbers) | NO_MEMORY | CLOSED (the instance's
- *           runtime) | IO (no randomness)
+ *           instance which is there) | EXISTS (another instance in this server has one of the routes: logged) |
+ *           UNSUPPORTED (a route for QUERY, and this civetweb does not take it: logged) | LIMIT (RLIMIT_NOFILE, as
+ *           check says; the host's log has the numbers) | NO_MEMORY | CLOSED (the instance's runtime) | IO (no
+ *           randomness)
  *  Threads  any; does not block. The watch runs on a timer of the instance's runtime, 2 to 4 ms each time */
 VESTRY_API vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server,
                                              const vestry_civetweb_options *options, vestry_civetweb **ret_adapter);
 
-/** For mg_callbacks.http_error: answers what civetweb refuses by itself with the status and its words, and closes.
+/** For mg_callbacks.http_error: answers what civetweb refuses by itself with the status and its words, and closes; a
+ *  QUERY with 501.
  *  Without it a request line that civetweb cannot read comes back in the status line ("HTTP/b HTTP/1.1 400").
  *  vestry_server_civetweb has it.
  *  Returns  0: answered
