@@ -71,9 +71,10 @@ void vsi_html_escape_text(vsi_html *html, const char *text, size_t len) {
 /* ------------------------------------------------------------------------------------------------ JavaScript ------ */
 
 /* A JavaScript string must come through two readers besides JavaScript's own: HTML's, and the Datastar client's, which
- * rewrites expressions with regular expressions (client 1.0.2). That one takes a backslash before a quote for an
- * escaped quote even if another backslash is before it, splits at `;`, calls an action for `@name(` and may read a
- * signal at `$name`, also inside strings. So of the punctuation only that is left alone which none of them looks at. */
+ * rewrites expressions with regular expressions. That one takes a backslash before a quote for an escaped quote even if
+ * another backslash is before it, splits at `;`, and up to 1.0.3 calls an action for `@name(` and may read a signal at
+ * `$name`, also inside strings (1.0.4 leaves strings alone). So of the punctuation only that is left alone which none
+ * of them looks at. */
 static bool js_is_plain(char c) {
   return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
          (c && strchr(" _-./:,?=%#~+*!)[]{}|^", c));
@@ -88,8 +89,8 @@ static void js_put_ascii(vsi_html *html, char c) {
   }
 }
 
-/* U+2028 and U+2029 ended strings before ES2019. U+1F595 "JS_" and "_DS" U+1F680 are brackets to the client, and gone
- * wherever they were. */
+/* U+2028 and U+2029 ended strings before ES2019. U+1F595 "JS_" and "_DS" U+1F680 are brackets to clients before 1.0.3,
+ * and gone wherever they were. */
 static const struct {
   const char *bytes, *escape;
 } special_sequences[] = {

@@ -14,6 +14,7 @@
 #include "base/options.h"
 #include "html/content.h"
 #include "html/html.h"
+#include "vestry/csp.h"
 #include "vestry/session.h"
 
 void vsi_render_init(vestry_render *render, vestry_page *page, vestry_html *html, const char *share) {
@@ -80,6 +81,25 @@ static void hash_content(vestry_render *render) {
   render->tag.hash = vsi_siphash_128_final(&hash);
 }
 
+/* An error that the page need not look at. */
+static vestry_err stick(vestry_render *render, vestry_err error, const char *why) {
+  if (!render->error) render->error = error;
+  if (error == VESTRY_INVALID || error == VESTRY_LIMIT)
+    vsi_log(render->pages->host, VESTRY_LOG_ERROR, "a page: %s", why);
+  return error;
+}
+
+/* A content is the same for everybody, or it would be sent to each tab as soon as its stream begins. */
+static vestry_err check_nonce(vestry_render *render) {
+  const vestry_slice content = vsi_render_content(render);
+  const char *nonce = render->is_stream ? "" : vestry_reply_nonce(render->reply);
+  if (!*nonce || !memmem(content.data, content.len, nonce, strlen(nonce))) return VESTRY_OK;
+  return stick(
+      render, VESTRY_INVALID,
+      "the document's nonce (vestry_reply_nonce) stands in its content: scripts and styles that need it belong "
+      "in front of the content, or behind it");
+}
+
 static bool is_html(const char *type) {
   return type && strncasecmp(type, "text/html", 9) == 0;
 }
@@ -98,6 +118,7 @@ bool vsi_render_find(vestry_render *render) {
   render->begin = found.begin;
   render->end = found.end;
   render->head_end = found.head_end;
+  if (check_nonce(render)) return false;
   hash_content(render);
   return render->is_ended = true;
 }
@@ -118,14 +139,6 @@ const char *vestry_render_share(const vestry_render *render) {
 
 bool vestry_render_is_stream(const vestry_render *render) {
   return render->is_stream;
-}
-
-/* An error that the page need not look at. */
-static vestry_err stick(vestry_render *render, vestry_err error, const char *why) {
-  if (!render->error) render->error = error;
-  if (error == VESTRY_INVALID || error == VESTRY_LIMIT)
-    vsi_log(render->pages->host, VESTRY_LOG_ERROR, "a page: %s", why);
-  return error;
 }
 
 vestry_err vestry_render_topic(vestry_render *render, const char *topic) {
@@ -202,6 +215,7 @@ vestry_err vestry_render_end(vestry_render *render, vestry_html *html) {
   if (error) return error;
   render->is_ended = true;
   render->end = vsi_html_of(html)->len;
+  if ((error = check_nonce(render))) return error;
   hash_content(render);
   return render->is_stream ? VESTRY_OK : vsi_stream_element(render, html);
 }

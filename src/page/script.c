@@ -26,6 +26,7 @@
 #include "base/buffer.h"
 #include "page/render.h"
 #include "registry/instance/instance.h"
+#include "vestry/csp.h"
 
 enum { RETRY_MOST_MS = 10000 }; /* that the client waits between two attempts */
 
@@ -156,8 +157,12 @@ vestry_err vsi_stream_element(vestry_render *render, vestry_html *html) {
 }
 
 vestry_err vestry_render_head(vestry_render *render, vestry_html *html) {
-  (void)render;
+  const char *nonce = render->is_stream ? "" : vestry_reply_nonce(render->reply);
+  if (*nonce)
+    vestry_html_add(html, "<style nonce=\"%s\">", nonce);
+  else
+    vestry_html_add(html, "<style>");
   return vestry_html_add(html,
-                         "<style>.vestry-banner{position:fixed;inset:auto 0 0 0;padding:.5rem 1rem;text-align:center;"
+                         ".vestry-banner{position:fixed;inset:auto 0 0 0;padding:.5rem 1rem;text-align:center;"
                          "background:#7a1f1f;color:#fff;font:1rem/1.4 system-ui,sans-serif;z-index:1000}</style>");
 }

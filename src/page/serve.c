@@ -28,7 +28,7 @@ static vestry_err complete(vestry_render *render, vestry_reply *reply) {
   vestry_html head, element;
   vsi_buffer all;
   vestry_slice style = {NULL, 0}, stream = {NULL, 0};
-  if (!vsi_render_find(render)) return VESTRY_OK;
+  if (!vsi_render_find(render)) return render->error;
   vestry_html_init(&head, render->pages->host);
   vestry_html_init(&element, render->pages->host);
   vsi_buffer_init(&all, render->pages->host);

@@ -297,6 +297,23 @@ static const vestry_actor_options actor = {.run = no_run};
 static const vestry_file no_file = {.path = "x"};
 static const vestry_files_options files = {.embedded = &no_file, .embedded_count = 1};
 static const vestry_store_options store = {.value = &value};
+typedef struct csp_taken {
+  const void *given;
+  vestry_err error;
+} csp_taken;
+static vestry_err reply_csp(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  csp_taken *taken = ctx;
+  (void)req;
+  return taken->error = vestry_reply_csp(reply, taken->given);
+}
+static vestry_err take_csp(const void *given) {
+  csp_taken taken = {.given = given};
+  vestry_memory_exchange *exchange;
+  vestry_err error = vestry_memory_request(v, NULL, reply_csp, &taken, &exchange);
+  if (!error) vestry_memory_destroy(exchange);
+  return error ? error : taken.error;
+}
+
 static const vestry_subscriber subscriber = {.call = no_message};
 static const vestry_interceptor interceptor = {.name = "x", .phase = VESTRY_PHASE_EFFECT, .before = no_effect};
 static const vestry_watch watch = {.step = no_step};
@@ -346,6 +363,7 @@ static const struct {
     {"vestry_session_options", take_sessions, zero, sizeof(vestry_session_options)},
     {"vestry_session_storage_ops", take_storage, &storage, sizeof storage},
     {"vestry_presence_options", take_presence, zero, sizeof(vestry_presence_options)},
+    {"vestry_csp", take_csp, zero, sizeof(vestry_csp)},
     {"vestry_csrf_options", take_csrf, zero, sizeof(vestry_csrf_options)},
     {"vestry_once_options", take_once, zero, sizeof(vestry_once_options)},
     {"vestry_watch", take_watch, &watch, sizeof watch},

@@ -15,7 +15,7 @@ BEGIN {
   headers["event"] = "backend_action event script selector"
   headers["store"] = "key store"
   headers["stream"] = "batch bus channel connection profile transport"
-  headers["registry"] = "adapter broadcast csrf dispatch drain effects files history once presence publish registry repository request routes server session tab watch"
+  headers["registry"] = "adapter broadcast csp csrf dispatch drain effects files history once presence publish registry repository request routes server session tab watch"
   headers["page"] = "page"
   headers["cluster"] = "broker cluster"
   headers["sqlite"] = "sqlite sqlite_pool sqlite_sessions"

@@ -9,6 +9,7 @@
 #include <nettle/sha2.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/field.h"
@@ -246,6 +247,12 @@ static vestry_err give_body(vestry_reply *reply, const vestry_files *files, cons
   return error ? error : vsi_reply_take_body(reply, type, bytes, len);
 }
 
+/* A document that is given a nonce (vestry/csp.h) is nobody else's: its bytes are not those of the file, so it has no
+ * parts, and they are put together here, so it is not encoded. */
+static bool gets_nonce(const vestry_reply *reply, const char *type) {
+  return reply->csp && strncasecmp(type, "text/html", 9) == 0;
+}
+
 static vestry_err answer(const vestry_request *req, vestry_reply *reply, const vestry_files *files, found *f,
                          const char *type, int coding, bool as_asked, const representation *r) {
   int64_t modified_s = f->row ? 0 : (int64_t)f->stat.st_mtim.tv_sec;
@@ -261,7 +268,8 @@ static vestry_err answer(const vestry_request *req, vestry_reply *reply, const v
   }
   size_t first = 0, last = 0;
   vsi_range part = VSI_RANGE_WHOLE;
-  if (as_asked && coding == PLAIN && strcmp(req->method, "GET") == 0 && may_be_part(req, r->etag)) /* 14.2: of GET */
+  const bool has_parts = coding == PLAIN && !gets_nonce(reply, type);
+  if (as_asked && has_parts && strcmp(req->method, "GET") == 0 && may_be_part(req, r->etag)) /* 14.2: of GET */
     part = vsi_range_read(vestry_request_header(req, "Range"), r->len, &first, &last);
   if (part == VSI_RANGE_WHOLE) return give_body(reply, files, type, f, r, 0, r->len);
   if (part == VSI_RANGE_PART)
@@ -284,7 +292,8 @@ vestry_err vestry_reply_file(const vestry_request *req, vestry_reply *reply, ves
   const char *type = f.row && f.row->content_type ? f.row->content_type : vsi_content_type(path);
   /* A part is one of the plain bytes. */
   bool by_range = as_asked && vestry_request_header(req, "Range");
-  const char *accept = by_range ? NULL : vestry_request_header(req, "Accept-Encoding");
+  bool is_plain = by_range || gets_nonce(reply, type);
+  const char *accept = is_plain ? NULL : vestry_request_header(req, "Accept-Encoding");
   int coding = choose(files, path, accept, &f);
   representation r;
   error = represent(files, &f, coding, &r);

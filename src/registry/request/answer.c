@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "registry/instance/drain.h"
+#include "registry/request/csp.h"
 #include "registry/routes/routes.h"
 
 int vsi_status_of(vestry *v, vestry_err error) {
@@ -130,11 +131,12 @@ static vestry_err respond_with_body(const vestry_request *req, int status, const
 }
 
 /* No cache gives to one what is another's: a page that knows who asked for it, unless its handler says what caches may
- * do; and what sets a cookie, whatever he says. */
+ * do; and what sets a cookie or has a nonce, whatever he says. */
 static bool is_private(const vestry_request *req, const vestry_reply *reply) {
+  const bool is_ones_own = reply->has_nonce || vsi_reply_header_find(reply, "Set-Cookie");
   vsi_caching said = vsi_reply_caching(reply);
-  if (said == VSI_CACHING_UNSAID) return req->is_personal || vsi_reply_header_find(reply, "Set-Cookie");
-  return said != VSI_CACHING_NONE && vsi_reply_header_find(reply, "Set-Cookie");
+  if (said == VSI_CACHING_UNSAID) return req->is_personal || is_ones_own;
+  return said != VSI_CACHING_NONE && is_ones_own;
 }
 
 /* The client makes an inline script of it: a strict policy refuses that in the page, where no server hears of it, and
@@ -154,6 +156,8 @@ vestry_err vsi_answer_reply(const vestry_request *req, vestry_reply *reply) {
   int status = reply->status ? reply->status : reply->has_body ? 200 : 204;
   bool has_body = reply->has_body && status != 204 && status != 205 && status != 304;
   bool says_len = reply->knows_len && status == 304;
+  vestry_err error = vsi_csp_apply(req, reply, status, has_body);
+  if (error) return vsi_answer_error(req, error);
   vestry_header *headers = vsi_alloc(reply->host, (reply->headers_count + 3) * sizeof *headers);
   if (!headers) return vsi_answer_error(req, VESTRY_NO_MEMORY);
   if (has_body) warn_of_script(req, reply, status);
@@ -168,7 +172,7 @@ vestry_err vsi_answer_reply(const vestry_request *req, vestry_reply *reply) {
   for (size_t i = 0; i < reply->headers_count; i++)
     if (!keeps_private || strcasecmp(reply->headers[i].name, "Cache-Control") != 0)
       headers[count++] = reply->headers[i];
-  vestry_err error =
+  error =
       has_body ? respond_with_body(req, status, headers, count, reply) : respond(req, status, headers, count, NULL, 0);
   vsi_free(reply->host, headers);
   return error;

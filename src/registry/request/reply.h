@@ -17,7 +17,10 @@ struct vestry_reply {
   size_t body_len;
   vsi_body_source rest; /* instead of body: a part of a file that is lent, or bytes that outlive the request */
   bool has_body;
-  bool knows_len; /* 304: a 200 would have had len bytes */
+  struct vsi_csp *csp;  /* its document's policy, owned; NULL: none */
+  vestry_err csp_error; /* why it is not the one that was asked for: then there is no document */
+  bool has_nonce;       /* the body is one document's */
+  bool knows_len;       /* 304: a 200 would have had len bytes */
   size_t len;
 
   vestry *v;                 /* whose reply it is; NULL: none's, and then it can have no key */

@@ -203,7 +203,8 @@ VESTRY_API bool vestry_render_is_current_anywhere(vestry_render *render, uint64_
 
 /** Append to the head the style of the banner that the page shows while its stream is broken or its renders fail: an
  *  element of the class vestry-banner, which style sheets behind it may set otherwise. Without it the banner stands
- *  where the content ends. As vestry_html_add. */
+ *  where the content ends. The style has the nonce of the reply's policy, if vestry_reply_csp was called before.
+ *  As vestry_html_add. */
 VESTRY_API vestry_err vestry_render_head(vestry_render *render, vestry_html *html);
 /** Append the start tag of the content's element. In a stream, what stands before it is thrown away.
  *  As vestry_html_add; INVALID also when it was begun. */
@@ -215,8 +216,8 @@ VESTRY_API vestry_err vestry_render_begin(vestry_render *render, vestry_html *ht
  *  403 to it has the tab load its page anew. A tab that is loaded in the background, or hidden while its stream is
  *  broken, opens it when it is shown. Its signal _vestry.offline says how it stands; the banner shows it. Redirects,
  *  and loading the page anew, are signals that it looks at. It needs no inline style and no inline script: of a
- *  policy's script-src what the client needs. In a stream what stands behind it is thrown away. As vestry_html_add;
- *  INVALID also when it was not begun. */
+ *  policy's script-src what the client needs (vestry/csp.h). In a stream what stands behind it is thrown away. As
+ *  vestry_html_add; INVALID also when it was not begun. */
 VESTRY_API vestry_err vestry_render_end(vestry_render *render, vestry_html *html);
 
 /** A part of a private page that many pages share: a list inside a page that has one's own draft. It is rendered and

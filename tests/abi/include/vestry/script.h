@@ -1,10 +1,11 @@
 /** What pages are often to do, as events: the console, another address, an event of the page's own, prefetching.
  *
  *  Each but prefetching is a hidden element, appended to the body, with an expression in `data-init`, which the client
- *  runs; then it removes itself. A Content-Security-Policy needs what the client needs ('unsafe-eval'), and no
- *  'unsafe-inline', as a script element would. It runs when what was sent and has arrived with it is applied.
- *  vestry_event_script and prefetching are script elements, which a policy without 'unsafe-inline' refuses (the latter
- *  needs at least 'inline-speculation-rules').
+ *  runs; then it removes itself. A Content-Security-Policy needs what the client needs for expressions:
+ *  the document's nonce (vestry/csp.h), or, before client 1.0.3, 'unsafe-eval'. It runs when what was sent and has
+ *  arrived with it is applied. vestry_event_script and prefetching are script elements: the client gives them the
+ *  document's nonce, too; before 1.0.3 a policy without 'unsafe-inline' refuses them (the latter needs at least
+ *  'inline-speculation-rules').
  *
  *  The expression is made here, from other texts that are data to it: they are written as string literals, whatever is
  *  in them, and cannot end the literal, the line or the element. So they may come from anywhere, with one exception

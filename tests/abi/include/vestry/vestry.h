@@ -26,6 +26,7 @@
 #include "vestry/channel.h"
 #include "vestry/cluster.h"
 #include "vestry/connection.h"
+#include "vestry/csp.h"
 #include "vestry/csrf.h"
 #include "vestry/dispatch.h"
 #include "vestry/drain.h"

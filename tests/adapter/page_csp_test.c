@@ -1,0 +1,171 @@
+/* Policies and live pages: each document has a nonce of its own, and nothing that is compared, kept or shared has
+ * one. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/test.h"
+#include "support/test_host.h"
+#include "vestry/vestry.h"
+
+typedef struct site {
+  test_host th;
+  vestry *v;
+  vestry_pages *pages;
+  vestry_page *page, *whole;
+  const char *text;
+  bool spoils; /* the nonce is put into the content */
+  size_t renders;
+} site;
+
+static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
+  site *s = app;
+  vestry_reply *reply = vestry_render_reply(render);
+  s->renders++;
+  vestry_render_topic(render, "text");
+  vestry_err error = vestry_reply_csp(reply, &(vestry_csp){.trusted_types = true});
+  if (error) return error;
+  vestry_html_add(html, "<!doctype html><html lang=\"en\"><title>A</title>");
+  vestry_render_head(render, html);
+  vestry_html_add(html, "<script nonce=\"%s\">1</script>", vestry_reply_nonce(reply));
+  vestry_render_begin(render, html);
+  vestry_html_add(html, "<p>%s</p>", s->text);
+  if (s->spoils) vestry_html_add(html, "<p title=\"%s\"></p>", vestry_reply_nonce(reply));
+  return vestry_render_end(render, html);
+}
+
+/* An ordinary handler, which knows of no streams. */
+static vestry_err whole(const vestry_request *req, vestry_reply *reply, void *app) {
+  const site *s = app;
+  (void)req;
+  vestry_err error = vestry_reply_csp(reply, NULL);
+  if (error) return error;
+  return vestry_reply_bodyf(
+      reply, "<!doctype html><html><head></head><body><main id=\"content\"><p title=\"%s\">%s</p></main>",
+      s->spoils ? vestry_reply_nonce(reply) : "", s->text);
+}
+
+static vestry_err serve_shared(const vestry_request *req, vestry_reply *reply, void *app) {
+  return vestry_page_serve(req, reply, ((site *)app)->page, "all");
+}
+
+static vestry_err serve_guarded(const vestry_request *req, vestry_reply *reply, void *app) {
+  return vestry_page_serve(req, reply, ((site *)app)->page, NULL);
+}
+
+static void open_site(site *s) {
+  memset(s, 0, sizeof *s);
+  s->text = "first";
+  test_host_init(&s->th);
+  const vestry_options own = {.host = &s->th.host, .threads_count = VESTRY_THREADS_NONE};
+  assert_int_equal(vestry_create(&own, &s->v), VESTRY_OK);
+  assert_int_equal(vestry_pages_create(s->v, NULL, &s->pages), VESTRY_OK);
+  assert_int_equal(vestry_page_create(s->pages, &(vestry_page_options){.render = render, .app = s}, &s->page),
+                   VESTRY_OK);
+  assert_int_equal(vestry_page_create(s->pages, &(vestry_page_options){.handler = whole, .app = s}, &s->whole),
+                   VESTRY_OK);
+  assert_int_equal(vestry_route(s->v, "GET", "/own", vestry_page_handler, s->page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->v, "GET", "/whole", vestry_page_handler, s->whole), VESTRY_OK);
+  assert_int_equal(vestry_route(s->v, "GET", "/shared", serve_shared, s), VESTRY_OK);
+  assert_int_equal(vestry_route(s->v, "GET", "/guarded", serve_guarded, s), VESTRY_OK);
+  assert_int_equal(vestry_guard(s->v, "/guarded", vestry_csp_guard, NULL), VESTRY_OK);
+}
+
+static void close_site(site *s) {
+  vestry_memory_settle(s->v);
+  vestry_stop(s->v, 0);
+  vestry_pages_destroy(s->pages);
+  vestry_destroy(s->v);
+  test_host_assert_clean(&s->th);
+}
+
+static vestry_memory_exchange *get(site *s, const char *path, const char *had) {
+  const vestry_header header = {"Last-Event-ID", had};
+  const vestry_memory_call call = {
+      .path = path, .headers = &header, .headers_count = had ? 1 : 0, .datastar = had != NULL};
+  vestry_memory_exchange *exchange = NULL;
+  assert_int_equal(vestry_memory_request(s->v, &call, NULL, NULL, &exchange), VESTRY_OK);
+  return exchange;
+}
+
+static void between(const char *in, const char *from, const char *to, char out[128]) {
+  const char *at = strstr(in, from);
+  assert_non_null(at);
+  at += strlen(from);
+  const char *end = strstr(at, to);
+  assert_true(end && end - at < 128);
+  memcpy(out, at, (size_t)(end - at));
+  out[end - at] = '\0';
+}
+
+static size_t count_of(const char *text, const char *what) {
+  size_t count = 0;
+  for (; (text = strstr(text, what)) != NULL; text++) count++;
+  return count;
+}
+
+/* Its nonce, where it belongs and nowhere else; and what its tab has. */
+static void read_document(site *s, const char *path, size_t nonces, char nonce[128], char had[128]) {
+  vestry_memory_exchange *document = get(s, path, NULL);
+  assert_int_equal(vestry_memory_status(document), 200);
+  const char *text = vestry_memory_received(document).data;
+  between(text, "<html data-nonce=\"", "\"", nonce);
+  assert_int_equal(strlen(nonce), 32);
+  assert_int_equal(count_of(text, nonce), nonces);
+  assert_non_null(strstr(text, "<style nonce=\""));
+  assert_int_equal(count_of(vestry_memory_header(document, "Content-Security-Policy"), nonce), 2);
+  assert_string_equal(vestry_memory_header(document, "Cache-Control"), "private, no-store");
+  between(text, "el.had = '", "'", had);
+  vestry_memory_destroy(document);
+}
+
+static void documents_differ_and_what_tabs_have_does_not(void **state) {
+  (void)state;
+  static const char *const paths[] = {"/own", "/shared", "/guarded", "/whole"};
+  static const size_t nonces[] = {3, 3, 3, 2};
+  for (size_t i = 0; i < 4; i++) {
+    site s;
+    char one[128], other[128], had[128], had_too[128];
+    open_site(&s);
+    read_document(&s, paths[i], nonces[i], one, had);
+    read_document(&s, paths[i], nonces[i], other, had_too);
+    assert_string_not_equal(one, other);
+    assert_string_equal(had, had_too); /* so neither the content's hash nor its version knows of it */
+    /* The stream of the first document: it has all, and is sent no content. */
+    vestry_memory_exchange *stream = get(&s, paths[i], had);
+    assert_int_equal(vestry_pages_settle(s.pages, UINT64_MAX, 1000), VESTRY_OK);
+    assert_null(strstr(vestry_memory_received(stream).data, "patch-elements"));
+    assert_null(vestry_memory_header(stream, "Content-Security-Policy"));
+    s.text = "second";
+    uint64_t seq;
+    assert_int_equal(vestry_refresh(s.pages, i == 3 ? "/whole" : "text", &seq), VESTRY_OK);
+    assert_int_equal(vestry_pages_settle(s.pages, seq, 1000), VESTRY_OK);
+    const char *text = vestry_memory_received(stream).data;
+    assert_non_null(strstr(text, "second"));
+    assert_null(strstr(text, "nonce"));
+    vestry_memory_destroy(stream);
+    close_site(&s);
+  }
+}
+
+static void a_nonce_in_the_content_is_refused(void **state) {
+  (void)state;
+  static const char *const paths[] = {"/own", "/shared", "/whole"};
+  for (size_t i = 0; i < 3; i++) {
+    site s;
+    open_site(&s);
+    s.spoils = true;
+    vestry_memory_exchange *document = get(&s, paths[i], NULL);
+    assert_int_equal(vestry_memory_status(document), 500);
+    assert_true(atomic_load(&s.th.log_lines) > 0);
+    vestry_memory_destroy(document);
+    close_site(&s);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(documents_differ_and_what_tabs_have_does_not),
+      cmocka_unit_test(a_nonce_in_the_content_is_refused),
+  };
+  return cmocka_run_group_tests_name("policies and live pages", tests, NULL, NULL);
+}
