@@ -17,7 +17,7 @@ static void read_user(const vestry_request *req, char user[NAME_MAX + 1]) {
 #define PAGE                                                                                                           \
   "<main data-signals=\"{unread: 0, said: ''}\" data-signals:user=\"'%s'\" data-init=\"%-s\" "                         \
   "data-on:notice__document=\"$unread++\"><header class=\"row\"><h1>Notices for %s</h1>"                               \
-  "<b class=\"badge\" id=\"unread\" data-show=\"$unread > 0\" data-text=\"$unread\" style=\"display: none\"></b>"      \
+  "<b class=\"badge\" id=\"unread\" data-attr:hidden=\"$unread == 0\" data-text=\"$unread\" hidden></b>"               \
   "</header><form data-on:submit=\"@post('/send')\"><div class=\"pair\"><div class=\"field\">"                         \
   "<label for=\"to\">To</label><input id=\"to\" data-bind:to maxlength=\"%d\" placeholder=\"everyone\" "               \
   "autocomplete=\"off\"></div><div class=\"field\"><label for=\"text\">Notice</label>"                                 \

@@ -58,7 +58,7 @@ struct app {
   "<button data-on:click=\"$draft = el.closest('article').firstChild.textContent; $edit = %d\">Edit</button>"          \
   "<button data-on:click=\"@post('/board/%d/card/%d/move', {payload: {stage: %d}})\">Move on</button>"                 \
   "<button data-on:click=\"@delete('/board/%d/card/%d')\">Delete</button></footer>"                                    \
-  "<form data-show=\"$edit == %d\" style=\"display: none\" data-on:submit=\"@put('/board/%d/card/%d', "                \
+  "<form data-attr:hidden=\"$edit != %d\" hidden data-on:submit=\"@put('/board/%d/card/%d', "                          \
   "{payload: {draft: $draft}})\">"                                                                                     \
   "<textarea id=\"draft-%d\" data-bind:draft aria-label=\"Text\" maxlength=\"%d\"></textarea><button "                 \
   "class=\"first\">Save</button>"                                                                                      \

@@ -14,6 +14,6 @@ function follow(room) {
     end = list.scrollHeight - list.clientHeight;
     tops = Array.from(list.querySelectorAll('article'), (article) => [article.id, article.offsetTop]);
   };
-  new MutationObserver(keep).observe(room, { childList: true, subtree: true, attributes: true, attributeFilter: ['data-channel', 'style'] });
+  new MutationObserver(keep).observe(room, { childList: true, subtree: true, attributes: true, attributeFilter: ['data-channel', 'style', 'hidden'] });
   new ResizeObserver(keep).observe(room);
 }

@@ -311,7 +311,7 @@ static void put_composer(vestry_html *html, const struct view *view) {
 
 /* Takes the composer's place while something is edited. */
 static void put_editing(vestry_html *html, const struct view *view) {
-  vestry_html_add(html, "<form id=\"editing\" data-show=\"$edit\" style=\"display: none\" data-effect=\"$edit && "
+  vestry_html_add(html, "<form id=\"editing\" data-attr:hidden=\"!$edit\" hidden data-effect=\"$edit && "
                         "setTimeout(() => document.getElementById('edited').focus())\" data-on:submit=\"$error = ''; ");
   vestry_html_backend_action(html, VESTRY_METHOD_PUT, WITH("^(tabId|edit|edited)$"), "/channel/%d/message",
                              view->channel);
@@ -365,12 +365,12 @@ static vestry_err put_frame(struct app *app, vestry_render *render, vestry_html 
   program_live_begin(&app->program, render, html, "Chat");
   vestry_html_add(
       html,
-      "<script src=\"/chat.js\"></script><div id=\"chat\" %-s %-s data-signals:_csrf=\"'%s'\" "
+      "<script src=\"/chat.js\" nonce=\"%s\"></script><div id=\"chat\" %-s %-s data-signals:_csrf=\"'%s'\" "
       "data-signals:_me=\"'%s'\" data-signals=\"{text: '', name: '', edit: 0, "
       "drop: 0, edited: '', error: '', _last: {}, _seen: {}}\" data-on:datastar-fetch=\"evt.detail.type == 'error' && "
       "evt.detail.el.closest('main') && ($error = evt.detail.argsRaw.status == 403 ? "
       "'You have logged in anew elsewhere: load this page again.' : 'That did not work.')\">",
-      tab, once, token, view->user);
+      vestry_reply_nonce(reply), tab, once, token, view->user);
   err = vestry_tab_keep(req, html, "draft");
   if (err || !view->address) return err;
   vestry_html_add(html, "<i data-init=\"history.replaceState(null, '', '/'); ");

@@ -144,7 +144,8 @@ static vestry_err effect_add(vestry_dispatch_context *context, const json_t *arg
 
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  struct page_state state = {.client = app->options.server.client ? "/datastar.js" : VESTRY_DATASTAR_CDN_URL};
+  struct page_state state = {.client = app->options.server.client_url,
+                             .client_needs_eval = app->options.server.client_needs_eval};
   session_look(&app->sessions, vestry_request_scope(req), &state.counter, &state.running);
   return page_reply(&state, reply);
 }

@@ -23,6 +23,8 @@ static const char help[] =
     "                        the first serves both; it is refused; all are kept [many]\n"
     "  --datastar-file FILE  serve the Datastar client from this file, instead of having browsers fetch it from\n"
     "                        " VESTRY_DATASTAR_CDN_URL "\n"
+    "  --datastar-version V  the client's version; one before 1.0.3 is given more by the policy "
+    "[" VESTRY_DATASTAR_VERSION "]\n"
     "  --help                this\n";
 
 /* One clear line; the status for bad values. */

@@ -14,6 +14,7 @@ static const char *value_of(const struct page_state *state, const char *name, si
   }
   if (len == 7 && memcmp(name, "running", len) == 0) return state->running ? "true" : "false";
   if (len == 6 && memcmp(name, "client", len) == 0) return state->client;
+  if (len == 5 && memcmp(name, "nonce", len) == 0) return state->nonce;
   return NULL;
 }
 
@@ -38,21 +39,19 @@ static char *fill(const struct page_state *state, size_t *ret_len) {
   return NULL;
 }
 
-vestry_err page_reply(const struct page_state *state, vestry_reply *reply) {
+vestry_err page_reply(const struct page_state *given, vestry_reply *reply) {
+  struct page_state state = *given;
+  vestry_err err = vestry_reply_csp(reply, &(vestry_csp){.client = state.client,
+                                                         .client_needs_eval = state.client_needs_eval,
+                                                         .trusted_types = !state.client_needs_eval,
+                                                         .directives = "form-action 'none'"});
+  if (err) return err;
+  state.nonce = vestry_reply_nonce(reply);
   size_t len = 0;
-  char *page = fill(state, &len);
+  char *page = fill(&state, &len);
   if (!page) return VESTRY_NO_MEMORY;
-  /* The client compiles the attributes' expressions, hence unsafe-eval; nothing else may run or be loaded. */
-  char policy[512];
-  snprintf(policy, sizeof policy,
-           "default-src 'none'; script-src %s 'unsafe-eval'; style-src 'unsafe-inline'; img-src data:; connect-src "
-           "'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-           *state->client == '/' ? "'self'" : state->client);
-  vestry_reply_header(reply, "Content-Security-Policy", policy);
-  vestry_reply_header(reply, "X-Content-Type-Options", "nosniff");
-  vestry_reply_header(reply, "Referrer-Policy", "no-referrer");
   vestry_reply_header(reply, "Cache-Control", "no-store"); /* it shows where the counter is now */
-  vestry_err err = vestry_reply_body(reply, NULL, page, len);
+  err = vestry_reply_body(reply, NULL, page, len);
   free(page);
   return err;
 }

@@ -7,7 +7,9 @@
 struct page_state {
   int64_t counter;
   bool running;
-  const char *client; /* URL of the Datastar client: no user's text, nothing here is escaped */
+  const char *client, *nonce; /* URL of the Datastar client, and the document's nonce: no user's text, nothing here is
+                                 escaped */
+  bool client_needs_eval;     /* it is one before 1.0.3 */
 };
 
 /* The page as an answer, with the headers that go with it. */

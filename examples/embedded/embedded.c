@@ -20,6 +20,7 @@ static vestry *v;
 static vestry_civetweb *inside_civetweb;
 static vestry_microhttpd *attached;
 static _Atomic(bool) is_over;
+static const char *client_version = VESTRY_DATASTAR_VERSION;
 
 /* ---- what vestry serves ------------------------------------------------------------------------------------------ */
 
@@ -39,11 +40,13 @@ static vestry_err scope_of(const vestry_request *req, vestry_reply *reply, char 
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx) {
   vestry_html html;
   (void)req, (void)ctx, vestry_html_init(&html, NULL);
-  vestry_html_add(
-      &html,
-      "<!doctype html><html lang=\"en\"><title>Devices</title><script type=\"module\" src=\"" VESTRY_DATASTAR_CDN_URL
-      "\"></script>"
-      "<main data-init=\"@get('/live', {retry: 'error', retryMaxCount: Infinity})\"><h1>Devices</h1>");
+  // Nothing runs but the client, which needs more of a browser before 1.0.3.
+  bool is_old = strcmp(client_version, "1.0.3") < 0;
+  vestry_reply_csp(reply, &(vestry_csp){.client_needs_eval = is_old, .trusted_types = !is_old});
+  vestry_html_add(&html,
+                  "<!doctype html><html lang=\"en\"><title>Devices</title><link rel=\"icon\" href=\"data:,\">"
+                  "<script type=\"module\" src=\"" VESTRY_DATASTAR_CDN_URL "\"></script>"
+                  "<main data-init=\"@get('/live', {retry: 'error', retryMaxCount: Infinity})\"><h1>Devices</h1>");
   for (int i = 0; i < DEVICES; i++)
     vestry_html_add(&html,
                     "<p><b id=\"device%d\">…</b> °C <button data-on:click=\"@post('/cool/%d')\">Cool %d</button></p>",
@@ -143,8 +146,11 @@ static struct MHD_Daemon *start_microhttpd(const char *port, unsigned *ret_port)
 }
 
 int main(int argc, char **argv) {
-  const char *port = "8080", *server = "civetweb"; // --port N, --server civetweb or microhttpd
-  for (int i = 1; i + 1 < argc; i += 2) *(strcmp(argv[i], "--port") == 0 ? &port : &server) = argv[i + 1];
+  const char *port = "8080", *server = "civetweb"; // --port N, --server civetweb or microhttpd, --datastar-version V
+  for (int i = 1; i + 1 < argc; i += 2)
+    *(strcmp(argv[i], "--port") == 0               ? &port
+      : strcmp(argv[i], "--datastar-version") == 0 ? &client_version
+                                                   : &server) = argv[i + 1];
   sigset_t ends;
   sigemptyset(&ends), sigaddset(&ends, SIGINT), sigaddset(&ends, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &ends, NULL); // in all threads; main waits for them

@@ -137,7 +137,7 @@ static vestry_err bars(vestry_render *render, vestry_html *html, void *ctx) {
     int count = atomic_load(&question->counts[i]), percent = total > 0 ? (200 * count + total) / (2 * total) : 0;
     vestry_html_add(html,
                     "<li><span>%s</span><span>%d<small>%d %%</small></span>"
-                    "<div class=\"bar\"><div style=\"width: %d%%\"></div></div></li>",
+                    "<svg class=\"bar\" aria-hidden=\"true\"><rect width=\"%d%%\" height=\"100%%\"/></svg></li>",
                     question->answers[i - 1], count, percent, percent);
   }
   return vestry_html_add(html, "</ul>");

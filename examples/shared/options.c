@@ -50,6 +50,21 @@ static int read_client(const char *path, struct server_options *options) {
   return 0;
 }
 
+/* Where a version of the client is; 0, and whether it is one before 1.0.3. */
+static int read_version(const char *version, struct server_options *options) {
+  static const char url[] = VESTRY_DATASTAR_CDN_URL, known[] = VESTRY_DATASTAR_VERSION;
+  const char *at = strstr(url, "@v" VESTRY_DATASTAR_VERSION) + 2, *rest = at + sizeof known - 1;
+  unsigned major = 0, minor = 0, patch = 0;
+  int len = 0;
+  bool is_version = sscanf(version, "%3u.%3u.%3u%n", &major, &minor, &patch, &len) == 3 && !version[len] && len < 12;
+  if (!is_version || major != 1)
+    return options_refuse(options->program, "datastar-version", version,
+                          "one like " VESTRY_DATASTAR_VERSION " is wanted");
+  snprintf(options->client_url, sizeof options->client_url, "%.*s%s%s", (int)(at - url), url, version, rest);
+  options->client_needs_eval = minor == 0 && patch < 3;
+  return 0;
+}
+
 static int read_option(int option, const char *value, struct server_options *options) {
   uint64_t n = 0;
   switch (option) {
@@ -69,6 +84,7 @@ static int read_option(int option, const char *value, struct server_options *opt
     options->threads_count = (unsigned)n;
     return 0;
   case OPTION_UNIX_SOCKET: options->unix_path = value; return 0;
+  case OPTION_DATASTAR_VERSION: return read_version(value, options);
   default: return read_client(value, options);
   }
 }
@@ -98,7 +114,8 @@ static int usage_error(const char *program, const char *what, const char *argume
 int options_parse(int argc, char **argv, const struct option *names, const char *help, options_own_fn own, void *ctx,
                   struct server_options *ret_options) {
   const char *program = ret_options->program;
-  *ret_options = (struct server_options){.program = program, .port = 8080, .adapter = "civetweb"};
+  *ret_options = (struct server_options){
+      .program = program, .port = 8080, .adapter = "civetweb", .client_url = VESTRY_DATASTAR_CDN_URL};
   int status = -1;
   while (status < 0) {
     int before = optind;
@@ -118,6 +135,7 @@ int options_parse(int argc, char **argv, const struct option *names, const char 
   if (status < 0 && optind < argc) status = usage_error(program, "not understood:", argv[optind]);
   if (status < 0) status = check_threads(ret_options);
   if (status < 0) status = check_unix_socket(ret_options);
+  if (ret_options->client) strcpy(ret_options->client_url, "/datastar.js");
   if (status >= 0) options_finish(ret_options);
   return status;
 }

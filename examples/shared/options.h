@@ -17,7 +17,9 @@ struct server_options {
   unsigned threads_count; /* 0: the adapter's default */
   char *client;           /* what --datastar-file names: its text, to be freed; NULL: not given */
   size_t client_len;
-  vestry_file table[2]; /* what options_files serves */
+  bool client_needs_eval; /* it is one before 1.0.3 */
+  char client_url[128];   /* where pages load it from */
+  vestry_file table[2];   /* what options_files serves */
   vestry_files *files;
 };
 
@@ -28,6 +30,7 @@ enum {
   OPTION_THREADS,
   OPTION_UNIX_SOCKET,
   OPTION_DATASTAR_FILE,
+  OPTION_DATASTAR_VERSION,
   OPTION_HELP,
   OPTION_OWN
 };
@@ -35,7 +38,8 @@ enum {
   {"port", required_argument, NULL, OPTION_PORT}, {"adapter", required_argument, NULL, OPTION_ADAPTER},                \
       {"threads", required_argument, NULL, OPTION_THREADS},                                                            \
       {"unix-socket", required_argument, NULL, OPTION_UNIX_SOCKET},                                                    \
-      {"datastar-file", required_argument, NULL, OPTION_DATASTAR_FILE}, {                                              \
+      {"datastar-file", required_argument, NULL, OPTION_DATASTAR_FILE},                                                \
+      {"datastar-version", required_argument, NULL, OPTION_DATASTAR_VERSION}, {                                        \
     "help", no_argument, NULL, OPTION_HELP                                                                             \
   }
 

@@ -15,29 +15,33 @@ static const char help[] =
     "  --unix-socket PATH    a socket to listen on instead of the port, for a proxy [none; microhttpd only]\n"
     "  --datastar-file FILE  serve the Datastar client from this file, instead of having browsers fetch it from\n"
     "                        " VESTRY_DATASTAR_CDN_URL "\n"
+    "  --datastar-version V  the client's version; one before 1.0.3 is given more by the policy "
+    "[" VESTRY_DATASTAR_VERSION "]\n"
     "  --help                this\n";
 
 /* ------------------------------------------------------------------------------------ pages ----------------------- */
 
-/* Datastar's attributes are code, hence unsafe-eval: what keeps other people's texts from being code is how they are
- * escaped. Where the effect execute-script is used, it is a script element, hence unsafe-inline. */
-#define POLICY(inline_scripts)                                                                                         \
-  "default-src 'none'; script-src 'self' " VESTRY_DATASTAR_CDN_URL " 'unsafe-eval'" inline_scripts                     \
-  "; style-src 'self' 'unsafe-inline'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'self'; "       \
-  "frame-ancestors 'none'"
+/* Datastar's attributes are code: what keeps other people's texts from being code is how they are escaped. The client
+ * compiles them by the document's nonce; one before 1.0.3 needs unsafe-eval instead, and where the effect
+ * execute-script is used, unsafe-inline. */
+static vestry_err put_policy(const struct program *program, vestry_reply *reply) {
+  const bool is_old = program->options.client_needs_eval;
+  return vestry_reply_csp(
+      reply, &(vestry_csp){.client = program->options.client_url,
+                           .client_needs_eval = is_old,
+                           .trusted_types = !is_old,
+                           .directives = is_old && program->runs_scripts ? "script-src 'unsafe-inline'" : NULL});
+}
 
 static void begin(const struct program *program, vestry_reply *reply, vestry_html *html, const char *title) {
-  vestry_reply_header(reply, "Content-Security-Policy",
-                      program->runs_scripts ? POLICY(" 'unsafe-inline'") : POLICY(""));
-  vestry_reply_header(reply, "X-Content-Type-Options", "nosniff");
-  vestry_reply_header(reply, "Referrer-Policy", "no-referrer");
+  put_policy(program, reply);
   vestry_reply_header(reply, "Cache-Control", "no-store"); /* it shows how things are now */
   vestry_html_add(html,
                   "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>%s</title>"
                   "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
                   "<meta name=\"color-scheme\" content=\"light dark\"><link rel=\"icon\" href=\"data:,\">"
                   "<link rel=\"stylesheet\" href=\"/style.css\"><script type=\"module\" src=\"%-s\"></script>",
-                  title, program->options.client ? "/datastar.js" : VESTRY_DATASTAR_CDN_URL);
+                  title, program->options.client_url);
 }
 
 void program_live_begin(const struct program *program, vestry_render *render, vestry_html *html, const char *title) {

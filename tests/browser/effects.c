@@ -1,12 +1,14 @@
 /* A page for the effects' tests in a browser: PUT /do takes a list of effects as JSON and dispatches it to every open
- * stream of the page. /strict is the page under a policy without 'unsafe-inline'; POST /leave is an action that is
- * answered with a redirect. effects: prints its address, ends when its standard input does. */
+ * stream of the page. /strict is the page under a strict policy; POST /leave is an action that is answered with a
+ * redirect. effects [--datastar-version V]: prints its address, ends when its standard input does. With an option the
+ * client is one before 1.0.3. */
 #include <civetweb.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "vestry/civetweb.h"
+#include "vestry/csp.h"
 #include "vestry/dispatch.h"
 
 static const char page[] =
@@ -31,10 +33,10 @@ static vestry_err show(const vestry_request *req, vestry_reply *reply, void *app
 }
 
 static vestry_err show_strictly(const vestry_request *req, vestry_reply *reply, void *app) {
-  vestry_err error = vestry_reply_header(reply, "Content-Security-Policy",
-                                         "default-src 'none'; img-src data:; connect-src 'self'; script-src 'self' "
-                                         "'unsafe-eval' " VESTRY_DATASTAR_CDN_URL);
-  return error ? error : show(req, reply, app);
+  const bool is_old = *(const bool *)app;
+  vestry_err error = vestry_reply_csp(
+      reply, &(vestry_csp){.client_needs_eval = is_old, .trusted_types = !is_old, .directives = "script-src 'self'"});
+  return error ? error : show(req, reply, NULL);
 }
 
 static vestry_err show_script(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -69,12 +71,14 @@ static vestry_err perform(const vestry_request *req, vestry_reply *reply, void *
   return error ? error : vestry_reply_status(reply, 204);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
   const char *settings[] = {"listening_ports",    "127.0.0.1:0", "num_threads", "20", "tcp_nodelay", "1",
                             "request_timeout_ms", "10000",       NULL};
   vestry *v = NULL;
   vestry_civetweb *web = NULL;
   char why[160];
+  bool is_old = argc > 1;
+  (void)argv;
   if (vestry_civetweb_check(settings, why, sizeof why)) {
     fprintf(stderr, "effects: %s\n", why);
     return 1;
@@ -83,9 +87,9 @@ int main(void) {
   struct mg_server_port bound;
   if (!server || mg_get_server_ports(server, 1, &bound) != 1 || vestry_create(NULL, &v) ||
       vestry_civetweb_create(v, server, NULL, &web) || vestry_route(v, "GET", "/", show, NULL) ||
-      vestry_route(v, "GET", "/strict", show_strictly, NULL) || vestry_route(v, "GET", "/got.js", show_script, NULL) ||
-      vestry_route(v, "POST", "/leave", leave, NULL) || vestry_route(v, "GET", "/stream", stream, NULL) ||
-      vestry_route(v, "PUT", "/do", perform, NULL)) {
+      vestry_route(v, "GET", "/strict", show_strictly, &is_old) ||
+      vestry_route(v, "GET", "/got.js", show_script, NULL) || vestry_route(v, "POST", "/leave", leave, NULL) ||
+      vestry_route(v, "GET", "/stream", stream, NULL) || vestry_route(v, "PUT", "/do", perform, NULL)) {
     fprintf(stderr, "effects: the server does not start\n");
     return 1;
   }

@@ -1,5 +1,6 @@
-// C3: what the effects that have a page do something do to it in Chromium, and that their texts stay texts. All but
-// prefetch (a script element of its own kind) do so under a policy without 'unsafe-inline', too.
+// C3: what the effects that have a page do something do to it in Chromium, and that their texts stay texts. All do so
+// under a strict policy, too; prefetch and scripts, which are script elements, only with a client that gives them the
+// document's nonce.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -7,7 +8,7 @@ const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const path = require('node:path');
 const readline = require('node:readline');
-const { newSession, closeChrome } = require('./harness.js');
+const { newSession, clientKnowsNonces, versionOptions, closeChrome } = require('./harness.js');
 
 after(closeChrome);
 
@@ -17,7 +18,7 @@ const HOSTILE = '"\'`\\${alert(1)}</script><script>alert(1)</script><!--\u2028\u
 
 // A server of its own, and a page whose stream is open.
 async function open(t, where = '') {
-  const child = spawn(EFFECTS, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(EFFECTS, await versionOptions(), { stdio: ['pipe', 'pipe', 'inherit'] });
   const exited = once(child, 'exit');
   t.after(async () => {
     child.stdin.end();
@@ -113,13 +114,27 @@ testUnder('c3: an action that is answered with a redirect leaves, and tells that
   assert.deepEqual(problems.filter((text) => !/aborted|ERR_/.test(text)), []);
 });
 
-test('c3: prefetch is a speculation rule that stays', async (t) => {
-  const { page, until, perform, problems } = await open(t);
+// A script element, which clients before 1.0.3 give no nonce.
+const testScriptsUnder = (name, run) =>
+  testUnder(name, async (t, where) =>
+    where && !(await clientKnowsNonces()) ? t.skip('this client has no nonces') : run(t, where));
+
+testScriptsUnder('c3: prefetch is a speculation rule that stays', async (t, where) => {
+  const { page, until, perform, violations, problems } = await open(t, where);
   await perform(['prefetch', ['/?next', '/?"</script>']]);
   await until(() => document.querySelector('script[type=speculationrules]'));
   assert.deepEqual(JSON.parse(await page.textContent('script[type=speculationrules]')), {
     prefetch: [{ source: 'list', urls: ['/?next', '/?"</script>'] }],
   });
   assert.equal(await page.evaluate(() => HTMLScriptElement.supports('speculationrules')), true);
+  assert.deepEqual(await violations(), []);
+  assert.deepEqual(problems, []);
+});
+
+testScriptsUnder('c3: a script runs', async (t, where) => {
+  const { until, perform, violations, problems } = await open(t, where);
+  await perform(['execute-script', 'window.got.push("ran")']);
+  await until(() => window.got[0] === 'ran');
+  assert.deepEqual(await violations(), []);
   assert.deepEqual(problems, []);
 });

@@ -29,7 +29,7 @@ const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', 
 // The waits of every test are bounded by the server's own events, never by a guess at how long something takes.
 // Lines of its complaints that match `expected` are none.
 async function startExample(name, options = [], port = 0, expected = /^$/) {
-  const all = ['--port', String(port), '--adapter', ADAPTER, ...options];
+  const all = ['--port', String(port), '--adapter', ADAPTER, ...(await versionOptions()), ...options];
   const program = path.join(path.dirname(COUNTER), name);
   const child = spawn(program, all, { stdio: ['ignore', 'pipe', 'pipe'] });
   const exited = once(child, 'exit');
@@ -121,6 +121,27 @@ async function closeChrome() {
   await (await browser)?.close();
 }
 
+// Whether the client compiles by a nonce, as those since 1.0.3 do: asked of the client itself. It takes the attribute
+// away, and no others do.
+let knowsNonces = null;
+function clientKnowsNonces() {
+  knowsNonces ??= (async () => {
+    const context = await (await chrome()).newContext();
+    await context.route('**', (route) =>
+      route.request().url().endsWith('.js')
+        ? route.fulfill(client)
+        : route.fulfill({ contentType: 'text/html', body: '<!doctype html><html data-nonce="abc"><script type="module" src="c.js"></script>' }));
+    const page = await context.newPage();
+    await page.goto('https://client.test/', { waitUntil: 'load' }); // by then modules have run
+    const knows = await page.evaluate(() => !document.documentElement.hasAttribute('data-nonce'));
+    await context.close();
+    return knows;
+  })();
+  return knowsNonces;
+}
+// For programs whose pages have a policy: which client they are to serve.
+const versionOptions = async () => ((await clientKnowsNonces()) ? [] : ['--datastar-version', '1.0.2']);
+
 // A session: a browser of its own, as far as cookies go. Tabs of it complain to `problems`.
 async function newSession(t, { retries = 'rebuilt', ...options } = {}) {
   const context = await (await chrome()).newContext(options);
@@ -179,4 +200,4 @@ function temporaryDirectory(t) {
   return folder;
 }
 
-module.exports = { ADAPTER, CLIENT, sameOnBoth, CHROMIUM, FLAGS, HOSTILE, client, startExample, startCounter, exampleFor, picture, send, newSession, closeChrome, temporaryDirectory };
+module.exports = { ADAPTER, CLIENT, COUNTER, sameOnBoth, CHROMIUM, FLAGS, HOSTILE, client, clientKnowsNonces, versionOptions, startExample, startCounter, exampleFor, picture, send, newSession, closeChrome, temporaryDirectory };

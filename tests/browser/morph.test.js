@@ -16,7 +16,7 @@ const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const path = require('node:path');
 const readline = require('node:readline');
-const { newSession, closeChrome } = require('./harness.js');
+const { newSession, versionOptions, closeChrome } = require('./harness.js');
 
 after(closeChrome);
 
@@ -82,7 +82,7 @@ async function act(page, p, user = []) {
 
 for (const mode of ['outer', 'inner']) {
   test(`f3: what the client makes of a later morph alone, ${mode}`, { skip: !process.env.DATASTAR_JS && 'the real client is asked' }, async (t) => {
-    const child = spawn(EFFECTS, { stdio: ['pipe', 'pipe', 'inherit'] });
+    const child = spawn(EFFECTS, await versionOptions(), { stdio: ['pipe', 'pipe', 'inherit'] });
     const exited = once(child, 'exit');
     t.after(async () => {
       child.stdin.end();

@@ -54,7 +54,7 @@ test('notices: scripts count them and mark the title, until they are dismissed',
   await first(bob, 'one');
   await bob.until(() => document.querySelector('#unread').textContent === '1' && document.title === '● Notices');
   await bob.page.getByLabel('Dismiss').click();
-  await bob.until(() => document.querySelector('#unread').style.display === 'none' && document.title === 'Notices');
+  await bob.until(() => !document.querySelector('#unread').checkVisibility() && document.title === 'Notices');
   assert.equal(await bob.page.locator('#notices li').count(), 0);
   assert.deepEqual(bob.problems, []);
 });

@@ -116,10 +116,10 @@ static vestry_err shared(const vestry_request *req, vestry_reply *reply, void *c
 }
 
 static vestry_err strict(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  vestry_reply_header(reply, "Content-Security-Policy",
-                      "default-src 'none'; script-src " VESTRY_DATASTAR_CDN_URL
-                      " 'unsafe-eval'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'");
-  return vestry_page_serve(req, reply, ((struct app *)ctx)->page, NULL);
+  const struct app *app = ctx;
+  const bool is_old = app->program.options.client_needs_eval;
+  vestry_reply_csp(reply, &(vestry_csp){.client_needs_eval = is_old, .trusted_types = !is_old});
+  return vestry_page_serve(req, reply, app->page, NULL);
 }
 
 static vestry_err own(const vestry_request *req, vestry_reply *reply, void *ctx) {

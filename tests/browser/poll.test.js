@@ -26,7 +26,7 @@ const vote = ({ page }, answer) => page.getByRole('button', { name: answer }).ev
 const barsAre = (tab, wanted) =>
   tab.until((is) => JSON.stringify([...document.querySelectorAll('#bars li')].map((li) => [
     li.children[0].textContent, li.children[1].firstChild.textContent, li.querySelector('small').textContent,
-    li.querySelector('.bar div').style.width].join(' '))) === is, JSON.stringify(wanted));
+    li.querySelector('.bar rect').getAttribute('width')].join(' '))) === is, JSON.stringify(wanted));
 const ownIs = (tab, wanted) =>
   tab.until((is) => JSON.stringify([...document.querySelectorAll('[aria-pressed=true]')].map((el) => el.textContent)) === is,
     JSON.stringify(wanted));

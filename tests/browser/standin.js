@@ -4,6 +4,40 @@
 // Clients before 1.0.3 send a request that they repeat as it was; those of today build its URL and body anew. So does
 // this one, unless `standinRetries` is 'kept' (harness.js).
 
+// Clients since 1.0.3 compile by scripts with the nonce that the document's html element has; so does this one. Without
+// one it needs 'unsafe-eval', as they do.
+
+// -------------------------------------------------------------------------------------------------- nonce ---------
+const nonce = document.documentElement.getAttribute('data-nonce');
+if (nonce === '') throw new Error('NonceRequired');
+document.documentElement.removeAttribute('data-nonce');
+const trusted = nonce !== null
+  ? globalThis.trustedTypes?.createPolicy('datastar', { createHTML: (html) => html, createScript: (script) => script })
+  : undefined;
+const asHTML = (text) => (trusted ? trusted.createHTML(text) : text);
+
+// A script with this text, which runs where it is put.
+function scriptOf(text) {
+  const script = document.createElement('script');
+  if (nonce !== null) script.nonce = nonce;
+  script.text = trusted ? trusted.createScript(text) : text;
+  return script;
+}
+
+const compiled = new Map();
+function functionOf(parameters, body) {
+  if (nonce === null) return new Function(...parameters, body);
+  const text = `document.currentScript.made = function (${parameters}) {${body}\n}`;
+  if (!compiled.has(text)) {
+    const script = scriptOf(text);
+    document.head.append(script);
+    script.remove();
+    if (!script.made) throw new Error(`this is no code, or the policy refuses it: ${body}`);
+    compiled.set(text, script.made);
+  }
+  return compiled.get(text);
+}
+
 // ------------------------------------------------------------------------------------------------ signals ---------
 // A signal is a property of `signals`; reading one inside an effect subscribes the effect to it.
 const values = {};
@@ -113,7 +147,7 @@ function compile(source, wantsValue) {
     /('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|\$(\w+)|@(\w+)\(/g,
     (all, text, signal, action) => text ?? (signal ? `$.${signal}` : `actions.${action}(el, `),
   );
-  return new Function('$', 'actions', 'el', 'evt', wantsValue ? `return (${body})` : body);
+  return functionOf(['$', 'actions', 'el', 'evt'], wantsValue ? `return (${body})` : body);
 }
 
 function expression(el, source, wantsValue = false) {
@@ -132,7 +166,7 @@ const pause = (ms, signal) =>
   });
 
 const actions = {};
-for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']) {
+for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'QUERY']) {
   actions[method.toLowerCase()] = (el, url, options) => request(method, el, url, options);
 }
 
@@ -239,7 +273,7 @@ function prepare(method, el, url, { filterSignals, payload, contentType, selecto
 async function consume(answer, el, take) {
   const type = answer.headers.get('Content-Type') ?? '';
   if (type.startsWith('text/javascript')) {
-    document.head.append(Object.assign(document.createElement('script'), { textContent: await answer.text() }));
+    document.head.append(scriptOf(await answer.text()));
   }
   if (type.startsWith('text/html')) {
     const named = (name) => answer.headers.get(`datastar-${name}`) ?? undefined;
@@ -293,16 +327,15 @@ function receive(block, el, take) {
 // removes it is looked at.
 function alive(el) {
   if (el.tagName !== 'SCRIPT') return el;
-  const script = document.createElement('script');
+  const script = scriptOf(el.text);
   for (const { name, value } of el.attributes) script.setAttribute(name, value);
-  script.textContent = el.textContent;
   return script;
 }
 
 function patchElements({ elements = '', selector, mode = 'outer' }) {
   if (mode === 'remove') return document.querySelectorAll(selector).forEach((el) => el.remove());
   const parsed = document.createElement('template');
-  parsed.innerHTML = elements;
+  parsed.innerHTML = asHTML(elements);
   const fresh = [...parsed.content.children].map(alive);
   const target = selector && document.querySelector(selector);
   if (mode === 'append' || mode === 'prepend') target?.[mode](...fresh);

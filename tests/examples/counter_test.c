@@ -132,7 +132,23 @@ static void test_client_from_a_file(void **state) {
   client_close(&client, false);
   client_call(&client, counter.port, &(struct call){.method = "GET", .path = "/", .plain = true});
   client_expect(&client, 0, "src=\"/datastar.js\"");
-  assert_non_null(strstr(client_header(&client, "Content-Security-Policy"), "script-src 'self' 'unsafe-eval'"));
+  const char *policy = client_header(&client, "Content-Security-Policy");
+  assert_non_null(strstr(policy, "script-src 'self' 'nonce-"));
+  assert_null(strstr(policy, "unsafe"));
+  client_close(&client, false);
+}
+
+static void test_an_older_client(void **state) {
+  (void)state;
+  static const char url[] = "https://cdn.jsdelivr.net/gh/starfederation/datastar@v1.0.2/bundles/datastar.js";
+  START("--datastar-version", "1.0.2");
+  struct client client;
+  client_call(&client, counter.port, &(struct call){.method = "GET", .path = "/", .plain = true});
+  client_expect(&client, 0, url);
+  const char *policy = client_header(&client, "Content-Security-Policy");
+  assert_non_null(strstr(policy, url));
+  assert_non_null(strstr(policy, "'unsafe-eval'"));
+  assert_null(strstr(policy, "unsafe-inline"));
   client_close(&client, false);
 }
 
@@ -599,6 +615,10 @@ static void test_options(void **state) {
                                        {"--datastar-file", "/nonexistent/datastar.js"},
                                        {"--datastar-file", "/"},
                                        {"--datastar-file", "/dev/null"},
+                                       {"--datastar-version", "latest"},
+                                       {"--datastar-version", "1.0"},
+                                       {"--datastar-version", "1.0.2\"><script>"},
+                                       {"--datastar-version", "0.9.9"},
                                        {"--colour", "red"},
                                        {"-x"},
                                        {"8080"},
@@ -612,7 +632,8 @@ static void test_options(void **state) {
   assert_int_equal(process_run((const char *const[]){"--help", NULL}, out, err), 0);
   assert_string_equal(err, "");
   static const char *const names[] = {"--port",    "--store",   "--max",    "--idle-ms",       "--heartbeat-ms",
-                                      "--adapter", "--threads", "--policy", "--datastar-file", "--help"};
+                                      "--adapter", "--threads", "--policy", "--datastar-file", "--datastar-version",
+                                      "--help"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) assert_non_null(strstr(out, names[i]));
 }
 
@@ -640,6 +661,7 @@ int main(int argc, char **argv) {
                                      COUNTER_TEST(test_cookie),
                                      COUNTER_TEST(test_page_shows_the_session),
                                      COUNTER_TEST(test_client_from_a_file),
+                                     COUNTER_TEST(test_an_older_client),
                                      COUNTER_TEST(test_counts_jumps_and_stops),
                                      COUNTER_TEST(test_jump_without_a_stream),
                                      COUNTER_TEST(test_deleting_makes_no_counter),

@@ -4,7 +4,7 @@
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
-const { newSession, closeChrome } = require('../browser/harness.js');
+const { newSession, versionOptions, closeChrome } = require('../browser/harness.js');
 const { KINDS, until, startProgram, startProxy } = require('./proxies.js');
 
 const TABS = 8; // over HTTP/1.1 six would have a stream, and no request would come through
@@ -20,7 +20,7 @@ function connectionsTo(port) {
 
 for (const kind of KINDS) {
   test(`c18: ${kind}: eight tabs on one connection, through a reload, and back after a cut`, async (t) => {
-    const server = await startProgram(t, 'unix');
+    const server = await startProgram(t, 'unix', { more: await versionOptions() });
     const proxy = await startProxy(t, kind, server.upstream, { linger: '3s' });
     const session = await newSession(t, { ignoreHTTPSErrors: true });
     // HAProxy tells a page with HTTP/2 of no abort: it has to come back after every end.

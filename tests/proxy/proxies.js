@@ -55,11 +55,11 @@ function end(child, exited) {
 
 /* ---- the program ------------------------------------------------------------------------------------------------- */
 
-// where: 'tcp', 'unix'. prefix: a command to run it by. heartbeatMs: of its streams.
-async function startProgram(t, where, { prefix = [], heartbeatMs = 15_000, adapter = 'microhttpd', env = {} } = {}) {
+// where: 'tcp', 'unix'. prefix: a command to run it by. more: options of its. heartbeatMs: of its streams.
+async function startProgram(t, where, { prefix = [], more = [], heartbeatMs = 15_000, adapter = 'microhttpd', env = {} } = {}) {
   const socket = path.join(folderFor(t), 'web.sock');
   const listen = where === 'unix' ? ['--unix-socket', socket] : ['--port', '0'];
-  const [command, ...options] = [...prefix, BEHIND, '--adapter', adapter, ...listen];
+  const [command, ...options] = [...prefix, BEHIND, '--adapter', adapter, ...listen, ...more];
   const child = spawn(command, options,
     { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, HEARTBEAT_MS: String(heartbeatMs), ...env } });
   const exited = once(child, 'exit');
