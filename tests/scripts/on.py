@@ -136,7 +136,8 @@ def nothing_is_left(world):
             assert processes(world.mark) == [], f"{number}: processes are left"
         until(f"processes end after {number}", lambda: not processes(world.mark))
         assert mounts() == before, f"{number}: mounts are left"
-        assert run.communicate()[1] == "", f"{number}: something is said"
+        said = run.communicate()[1]
+        assert said == "", f"{number}: it says {said}"
 
 
 def a_half_made_one_is_made_again(world):
