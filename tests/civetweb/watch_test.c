@@ -24,7 +24,7 @@ static void without_it_heartbeats_find_them(void **state) {
   assert_int_equal(server_cause(&s, connection), VESTRY_CAUSE_HANGUP);
   vestry_connection_stats stats = {0};
   vestry_connection_stats_get(connection, &stats);
-  assert_true(stats.writes_count >= 2); /* the first one after it succeeds */
+  assert_true(stats.writes_count >= 1); /* the first one after it succeeds, or one before it was not read: a reset */
   server_stop(&s);
 }
 
