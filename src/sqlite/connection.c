@@ -207,9 +207,9 @@ static bool are_in_place(sqlite3 *db, int count) {
   return count > 0 && !sqlite3_preupdate_old(db, count - 1, &value) && !sqlite3_preupdate_new(db, count - 1, &value);
 }
 
-/* Whether a byte of the file surely changes by it. A row that comes is one that was not there, unless others went before:
- * INSERT OR REPLACE of a row by an equal one says that both happen, and writes nothing. So what goes is sure if nothing
- * else happens (before_commit). What is said to have been NULL may have been a column's default. */
+/* Whether a byte of the file surely changes by it. A row that comes is one that was not there, unless others went
+ * before: INSERT OR REPLACE of a row by an equal one says that both happen, and writes nothing. So what goes is sure if
+ * nothing else happens (before_commit). What is said to have been NULL may have been a column's default. */
 static bool is_sure_change(vestry_sqlite_connection *connection, sqlite3 *db, int operation, bool has_moved) {
   bool had_deleted = connection->has_deleted;
   *(operation == SQLITE_DELETE ? &connection->has_deleted : &connection->has_others) = true;
