@@ -1,8 +1,10 @@
 // The small examples and requests that no page of theirs sends.
 'use strict';
-const { test } = require('node:test');
+const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
-const { exampleFor, send: sendPlain } = require('./harness.js');
+const { exampleFor, closeChrome, send: sendPlain } = require('./harness.js');
+
+after(closeChrome); // it is asked which client it has
 
 const NAMES = ['edit', 'search', 'progress', 'notices', 'signup'];
 const POSTS = { edit: ['PUT', 'card'], progress: ['POST', 'job'], notices: ['POST', 'send'], signup: ['POST', 'signup'] };
