@@ -174,45 +174,22 @@ static void destroy(server *s) {
   free(p);
 }
 
+/* breaks_queries: since 1.0, too. */
+#define EVERY_ATTACHED                                                                                                 \
+  .stop = stop, .room = room, .destroy = destroy, .has_tls = true, .always_keeps = true, .closes_streams = true,       \
+  .waits_for_none = true, .has_own_paths = true, .has_own_targets = true, .decodes_paths = true,                       \
+  .closes_broken = true, .refuses_itself = true, .refuses_most = server_library_refuses,                               \
+  .breaks_queries = server_library_refuses, .is_blind_to = server_is_blind_to_attached, .stops_s = 5
+
 const server_seam microhttpd_attached_seam = {
     .name = "libmicrohttpd, attached",
     .start = start,
-    .stop = stop,
-    .room = room,
-    .destroy = destroy,
-    .has_tls = true,
-    .always_keeps = true,
-    .closes_streams = true,
-    .waits_for_none = true,
-    .has_own_paths = true,
-    .has_own_targets = true,
-    .decodes_paths = true,
-    .closes_broken = true,
-    .refuses_itself = true,
-    .refuses_most = server_library_refuses,
-    .breaks_queries = server_library_refuses, /* since 1.0, too */
-    .is_blind_to = server_is_blind_to_attached,
-    .stops_s = 5,
+    EVERY_ATTACHED,
 };
 
 const server_seam microhttpd_lenient_seam = {
     .name = "libmicrohttpd, attached to a daemon that is not strict",
     .start = start_lenient,
-    .stop = stop,
-    .room = room,
-    .destroy = destroy,
-    .has_tls = true,
-    .always_keeps = true,
-    .closes_streams = true,
-    .waits_for_none = true,
-    .has_own_paths = true,
-    .has_own_targets = true,
-    .decodes_paths = true,
-    .closes_broken = true,
-    .refuses_itself = true,
-    .refuses_most = server_library_refuses,
-    .breaks_queries = server_library_refuses, /* since 1.0, too */
-    .is_blind_to = server_is_blind_to_attached,
+    EVERY_ATTACHED,
     .redirects_blanks = server_library_refuses,
-    .stops_s = 5,
 };
