@@ -120,8 +120,8 @@ static void settle_locked(vestry_sqlite_connection *connection) {
       vsi_sqlite_publish_perhaps(connection); /* whoever looks finds the number, and takes it for somebody else's */
   } else if (sqlite3_txn_state(connection->db, "main") == SQLITE_TXN_WRITE) {
     atomic_store_explicit(&connection->is_announced, false, memory_order_release); /* it was locked */
-  } else if (has_written && !connection->announced.is_wal) {
-    publish(connection, false); /* the number stands still */
+  } else if (!connection->announced.is_wal && (has_written || is_exclusive(connection))) {
+    publish(connection, false); /* the number stands still; a page may have been written before the hook */
   } else {
     drop(connection);
   }
